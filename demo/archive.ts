@@ -1,0 +1,93 @@
+import { execa } from 'execa'
+import { Parser, type ReadEntry } from 'tar'
+import { readElf, type ElfFacts } from './elf.ts'
+
+/** One file, symbolic link or directory in a .deb or an npm tarball. */
+export type ArchiveEntry = {
+  /** Relative, without a leading `./`. */
+  path: string
+  kind: 'file' | 'link' | 'directory'
+  /** Where a symbolic link points to, as written. */
+  target: string | undefined
+  executable: boolean
+  elf: ElfFacts | undefined
+  /** The first line of a script, without `#!`. */
+  shebang: string | undefined
+  /** The path of the first entry with the same inode: its own, unless it is a hard link. */
+  inode: string
+  /** Where in the file each of the texts that were asked for begins. */
+  found: Map<string, number>
+}
+
+/**
+ * Reads what a .deb (or an npm tarball, `.tgz`) would unpack to, without unpacking it: files pass through memory
+ * one at a time. `search` are texts whose place in the files is wanted. Needs Debian's dpkg-deb for .debs; throws
+ * what it throws.
+ */
+export async function readArchive(
+  file: string,
+  options: { search?: readonly string[]; signal?: AbortSignal | undefined } = {},
+): Promise<ArchiveEntry[]> {
+  const [command, args] = file.endsWith('.tgz') ? ['gzip', ['-dc', file]] : ['dpkg-deb', ['--fsys-tarfile', file]]
+  const process = execa(command, args, {
+    buffer: false,
+    stdin: 'ignore',
+    ...(options.signal && { cancelSignal: options.signal }),
+  })
+  const reading: Promise<ArchiveEntry>[] = []
+  const parser = new Parser({
+    strict: true,
+    onReadEntry: (entry) => reading.push(readEntry(entry, options.search ?? [])),
+  })
+  const ended = new Promise<void>((resolve, reject) => {
+    parser.on('end', resolve)
+    parser.on('error', reject)
+  })
+  const feeding = (async () => {
+    for await (const chunk of process.stdout) {
+      if (!parser.write(chunk as Buffer)) await new Promise<void>((resolve) => parser.once('drain', resolve))
+    }
+    parser.end()
+  })()
+  await Promise.all([feeding, ended, process])
+  const entries = await Promise.all(reading)
+  return withHardLinks(entries)
+}
+
+async function readEntry(entry: ReadEntry, search: readonly string[]): Promise<ArchiveEntry> {
+  const kind = kinds[entry.type] ?? 'file'
+  const content = kind === 'file' ? await entry.concat() : (entry.resume(), Buffer.alloc(0))
+  const path = entry.path.replace(/^\.?\//, '').replace(/\/$/, '')
+  const executable = ((entry.mode ?? 0) & 0o111) !== 0
+  const hardLink = entry.type === 'Link' ? entry.linkpath?.replace(/^\.?\//, '') : undefined
+  const found = search.map((text) => [text, content.indexOf(`${text}\0`, 0, 'latin1')] as const)
+  return {
+    path,
+    kind,
+    target: entry.type === 'SymbolicLink' ? entry.linkpath : undefined,
+    executable,
+    elf: readElf(content),
+    shebang: executable ? readShebang(content) : undefined,
+    inode: hardLink ?? path,
+    found: new Map(found.filter(([, at]) => at >= 0)),
+  }
+}
+
+const kinds: Partial<Record<ReadEntry['type'], ArchiveEntry['kind']>> = {
+  SymbolicLink: 'link',
+  Directory: 'directory',
+}
+
+function readShebang(content: Buffer): string | undefined {
+  if (content[0] !== 0x23 || content[1] !== 0x21) return undefined
+  return content.toString('latin1', 2, 256).split('\n', 1)[0]?.trim()
+}
+
+/** A hard link has no content of its own in a tar: give it its target's. */
+function withHardLinks(entries: ArchiveEntry[]): ArchiveEntry[] {
+  const byPath = new Map(entries.map((entry) => [entry.path, entry]))
+  return entries.map((entry) => {
+    const target = entry.inode === entry.path ? undefined : byPath.get(entry.inode)
+    return target === undefined ? entry : { ...target, path: entry.path }
+  })
+}

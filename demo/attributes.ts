@@ -1,0 +1,137 @@
+/** Attribute names of the package set → the unit each stands for, or a nested set. */
+export type Attributes = { [name: string]: string | Attributes }
+
+/** The package set, by nixpkgs' names. */
+export const attributes: Attributes = {
+  // A shell and what scripts expect beside it.
+  bash: 'bash',
+  bashInteractive: 'bash',
+  bc: 'bc',
+  busybox: 'busybox-static',
+  coreutils: 'coreutils',
+  cpio: 'cpio',
+  dash: 'dash',
+  diffutils: 'diffutils',
+  ed: 'ed',
+  file: 'file',
+  findutils: 'findutils',
+  gawk: 'gawk',
+  gnugrep: 'grep',
+  gnumake: 'make',
+  gnupatch: 'patch',
+  gnused: 'sed',
+  gnutar: 'tar',
+  less: 'less',
+  moreutils: 'moreutils',
+  time: 'time',
+  tree: 'tree',
+  'util-linux': 'util-linux',
+
+  // Compression.
+  _7zip: '7zip',
+  _7zz: '7zip',
+  brotli: 'brotli',
+  bzip2: 'bzip2',
+  gzip: 'gzip',
+  lz4: 'lz4',
+  pigz: 'pigz',
+  unzip: 'unzip',
+  xz: 'xz-utils',
+  zip: 'zip',
+  zstd: 'zstd',
+
+  // Network.
+  cacert: 'ca-certificates',
+  curl: 'curl',
+  'iana-etc': 'netbase',
+  iproute2: 'iproute2',
+  iputils: 'iputils-ping',
+  'netcat-openbsd': 'netcat-openbsd',
+  openssh: 'openssh-client',
+  openssl: 'openssl',
+  rsync: 'rsync',
+  socat: 'socat',
+  wget: 'wget',
+  whois: 'whois',
+  libressl: { nc: 'netcat-openbsd' },
+
+  // Languages and their packages.
+  lua: 'lua5.4',
+  lua5_4: 'lua5.4',
+  nodejs: 'nodejs',
+  nodejs_24: 'nodejs',
+  perl: 'perl',
+  python3: 'python3',
+  python311: 'python3',
+  luaPackages: { lua: 'lua5.4' },
+  perlPackages: {
+    Error: 'liberror-perl',
+    IPCRun: 'libipc-run-perl',
+    TimeDate: 'libtimedate-perl',
+    TimeDuration: 'libtime-duration-perl',
+  },
+  python3Packages: {
+    certifi: 'python3-certifi',
+    chardet: 'python3-chardet',
+    idna: 'python3-idna',
+    pyyaml: 'python3-yaml',
+    requests: 'python3-requests',
+    six: 'python3-six',
+    urllib3: 'python3-urllib3',
+  },
+
+  // Tools.
+  bat: 'bat',
+  cowsay: 'cowsay',
+  'dumb-init': 'dumb-init',
+  entr: 'entr',
+  fd: 'fd-find',
+  figlet: 'figlet',
+  fzf: 'fzf',
+  git: 'git',
+  gitMinimal: 'git',
+  hello: 'hello',
+  hexyl: 'hexyl',
+  htop: 'htop',
+  hyperfine: 'hyperfine',
+  jq: 'jq',
+  lsof: 'lsof',
+  m4: 'm4',
+  nano: 'nano',
+  ncdu: 'ncdu',
+  procps: 'procps',
+  psmisc: 'psmisc',
+  pv: 'pv',
+  redis: 'redis-tools',
+  ripgrep: 'ripgrep',
+  sqlite: 'sqlite3',
+  strace: 'strace',
+  tini: 'tini',
+  tmux: 'tmux',
+  vim: 'vim',
+
+  // Libraries and data.
+  expat: 'libexpat1',
+  getent: 'libc-bin',
+  glibc: 'libc6',
+  libffi: 'libffi8',
+  ncurses: 'libtinfo6',
+  readline: 'libreadline8',
+  tzdata: 'tzdata',
+  zlib: 'zlib1g',
+  xorg: { libX11: 'libx11', xev: 'x11-utils', xeyes: 'x11-apps' },
+}
+
+/** Every unit that an attribute stands for, sorted. */
+export const attributeUnits = (set: Attributes = attributes): string[] =>
+  [...new Set(Object.values(set).flatMap((value) => (typeof value === 'string' ? value : attributeUnits(value))))].sort()
+
+/** The set without the attributes whose unit does not exist; nested sets that are empty then go too. */
+export function existingAttributes(set: Attributes, exists: (unit: string) => boolean): Attributes {
+  const entries = Object.entries(set).flatMap(([name, value]): [string, string | Attributes][] => {
+    if (typeof value === 'string') return exists(value) ? [[name, value]] : []
+    const nested = existingAttributes(value, exists)
+    return Object.keys(nested).length > 0 ? [[name, nested]] : []
+  })
+  return Object.fromEntries(entries)
+}

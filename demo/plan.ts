@@ -1,0 +1,122 @@
+import { posix } from 'node:path'
+import { planMoves } from './moves.ts'
+import type { Wiring } from './references.ts'
+import type { Placed, Unit } from './units.ts'
+
+/**
+ * The instructions from which nix/builder.sh makes a unit's store path: calls of its functions, with `@unit@` for
+ * the store path of another unit and `@out@` for its own. `files` are the contents of the files that definitions
+ * may add.
+ */
+export function writePlan(
+  unit: Unit,
+  wiring: Wiring,
+  options: { dynamicLinker: string; files: ReadonlyMap<string, string> },
+): string {
+  const lines = [
+    ...moveLines(unit),
+    ...overwriteLines(unit),
+    ...linkLines(unit, wiring),
+    ...(unit.key === 'libc6' ? [] : patchLines(unit, wiring, options.dynamicLinker)),
+    ...interpreterLines(unit, wiring),
+    ...wrapperLines(unit, wiring),
+    ...Object.entries(unit.definition.files ?? {}).map(([to, name]) => hereDocument(['add', to], options.files.get(name) ?? '')),
+    ...(unit.definition.finish === undefined ? [] : [`cd "$out"`, unit.definition.finish]),
+    ...splitLines(unit),
+    ...propagateLines(unit, wiring),
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+function moveLines(unit: Unit): string[] {
+  const destinations = new Map([...unit.placed.values()].map((each) => [each.path, each.to]))
+  const paths = unit.sources.flatMap((source) => source.entries.filter((entry) => entry.kind !== 'directory'))
+  const { moves, renames } = planMoves(new Map(paths.map(({ path }) => [path, destinations.get(path)])))
+  return [
+    ...moves.map(({ into, paths: moved }) => command('move', into, ...moved)),
+    ...renames.map(({ from, to }) => command('rename', from, to)),
+  ]
+}
+
+function overwriteLines(unit: Unit): string[] {
+  return (unit.definition.overwrites ?? []).flatMap(({ path, text, by }) => {
+    const at = unit.placed.get(path)?.found.get(text)
+    return at === undefined ? [] : command('overwrite', path, String(at), String(text.length), by)
+  })
+}
+
+function linkLines(unit: Unit, wiring: Wiring): string[] {
+  const lines = [...unit.placed.values()].flatMap((each) => {
+    const target = rewrittenTarget(unit, each, wiring)
+    return target === undefined || target === each.target ? [] : command('link', each.to, target)
+  })
+  const added = Object.entries(unit.definition.links ?? {}).map(([from, to]) => command('link', from, to))
+  return [...lines, ...added]
+}
+
+/** The text of a link in the store path; the old text if what it points to is nowhere. */
+function rewrittenTarget(unit: Unit, link: Placed, wiring: Wiring): string | undefined {
+  const { pointsTo, target, to } = link
+  if (pointsTo === undefined) return target
+  const other = wiring.linkUnit(unit, link)
+  if (other !== undefined) return `@${other}@/${pointsTo}`
+  const isOwn = unit.placed.has(pointsTo) || [...unit.placed.keys()].some((path) => path.startsWith(`${pointsTo}/`))
+  return isOwn ? posix.relative(posix.dirname(to), pointsTo) : target
+}
+
+function patchLines(unit: Unit, wiring: Wiring, dynamicLinker: string): string[] {
+  const groups = new Map<string, { interpreter: string; searchPath: string; files: string[] }>()
+  const seen = new Set<string>()
+  for (const { to, elf, inode } of unit.placed.values()) {
+    // Hard links are one file: patched once.
+    if (elf === undefined || (elf.needed.length === 0 && elf.interpreter === undefined) || seen.has(inode)) continue
+    seen.add(inode)
+    const places = elf.needed.flatMap((name) => wiring.findLibrary(unit, name) ?? [])
+    const folders = places.map((place) => `@${place.unit === unit.key ? 'out' : place.unit}@/${place.folder}`)
+    const searchPath = [...new Set(folders)].join(':')
+    const interpreter = elf.interpreter === undefined ? '' : `@libc6@/lib/${dynamicLinker}`
+    const key = `${interpreter} ${searchPath}`
+    const group = groups.get(key) ?? { interpreter, searchPath, files: [] }
+    groups.set(key, { ...group, files: [...group.files, to] })
+  }
+  return [...groups.values()].map(({ interpreter, searchPath, files }) =>
+    command('patch', interpreter, searchPath, ...files.sort()),
+  )
+}
+
+function interpreterLines(unit: Unit, wiring: Wiring): string[] {
+  return [...unit.placed.values()].flatMap((script) => {
+    const found = wiring.interpreter(unit, script)
+    if (found === undefined) return []
+    const path = `@${found.unit === unit.key ? 'out' : found.unit}@/bin/${found.program}`
+    return command('interpreter', script.to, `#!${path}${found.rest === '' ? '' : ` ${found.rest}`}`)
+  })
+}
+
+const wrapperLines = (unit: Unit, wiring: Wiring): string[] =>
+  Object.entries(wiring.wrappers(unit)).map(([path, variables]) => {
+    const lines = Object.entries(variables).map(([name, value]) => `export ${name}="${value}"\n`)
+    return hereDocument(['wrap', path, '@bash@/bin/bash'], lines.join(''))
+  })
+
+function splitLines(unit: Unit): string[] {
+  const folders = { out: undefined, man: 'share/man', doc: 'share/doc' }
+  return (unit.definition.outputs ?? []).flatMap((output) => {
+    const folder = folders[output]
+    return folder === undefined ? [] : `split "$${output}" ${folder}`
+  })
+}
+
+function propagateLines(unit: Unit, wiring: Wiring): string[] {
+  const { propagated } = wiring.of(unit)
+  return propagated.length === 0 ? [] : [command('propagate', ...propagated.map((key) => `@${key}@`))]
+}
+
+const command = (name: string, ...words: string[]): string => [name, ...words.map(quote)].join(' ')
+
+/** A word that the shell takes as it is. */
+const quote = (word: string): string =>
+  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`
+
+const hereDocument = (words: [string, ...string[]], content: string): string =>
+  `${command(...words)} <<'END OF FILE'\n${content}END OF FILE`

@@ -1,0 +1,40 @@
+import type { Catalog } from '../catalog/catalog.ts'
+import { walkClosure, type Closure } from '../closure/graph.ts'
+import { keyOf } from '../image/canonical.ts'
+import type { PathFacts, StorePath } from '../image/store-path.ts'
+
+/** The closure of these paths from remembered facts; undefined if any path of it is not known. */
+export async function knownClosure(
+  catalog: Catalog,
+  roots: readonly StorePath[],
+): Promise<Closure | undefined> {
+  const facts = new Map<StorePath, PathFacts>()
+  let frontier = [...new Set(roots)]
+  while (frontier.length > 0) {
+    const found = await catalog.pathFacts(frontier)
+    if (found.size < frontier.length) return undefined
+    for (const [path, known] of found) facts.set(path, known)
+    const references = new Set([...found.values()].flatMap((known) => known.references))
+    frontier = [...references].filter((path) => !facts.has(path))
+  }
+  return closureOf(roots, [...facts.values()])
+}
+
+/** The closure of these paths from facts that hold all of it. */
+export function closureOf(roots: readonly StorePath[], facts: readonly PathFacts[]): Closure {
+  const known = new Map(facts.map((one) => [one.storePath, one]))
+  const walked = walkClosure(roots, (path) => known.get(path))
+  if ('closure' in walked) return walked.closure
+  throw new Error(`Nix gave no facts of ${walked.unknown.slice(0, 3).join(', ')}`)
+}
+
+/**
+ * What the bytes of a closure are: its paths with the hashes of their contents. Two builders may make different
+ * bytes for one store path; what was made from one is never taken for the other.
+ */
+export const closureKey = (closure: Closure): string =>
+  keyOf(
+    'closure',
+    1,
+    [...closure.paths.values()].map(({ storePath, narHash }) => [storePath, narHash]),
+  )

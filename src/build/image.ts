@@ -1,0 +1,47 @@
+import { digestOf, type Digest } from '../image/digest.ts'
+import { composeConfig, composeManifest, mediaTypes, type Layer, type ManifestForm } from '../image/oci.ts'
+import type { Platform } from '../image/platform.ts'
+import { environment } from '../rootfs/rootfs.ts'
+import type { Blobs } from './blobs.ts'
+
+/** A blob that an image is made of. */
+export type Part = { readonly digest: Digest; readonly size: number }
+
+/** A published image: everything that a client will ask for, by digest. */
+export type Image = {
+  readonly manifests: Readonly<Record<ManifestForm, Part>>
+  readonly config: Part
+  readonly layers: readonly Part[]
+}
+
+/** Composes config and manifests over layers that are in the store, and stores them too. */
+export async function publishImage(
+  blobs: Blobs,
+  platform: Platform,
+  layers: readonly { readonly layer: Layer; readonly comment: string }[],
+  { shell }: { shell: boolean },
+): Promise<Image> {
+  const publish = async (text: string, mediaType: string): Promise<Part> => {
+    const bytes = Buffer.from(text)
+    const part = { digest: digestOf(bytes), size: bytes.length }
+    await blobs.publish({ ...part, mediaType }, { bytes })
+    return part
+  }
+  const run = { env: environment, ...(shell && { cmd: ['bash'] }) }
+  const config = await publish(composeConfig(platform, layers, run), mediaTypes.oci.config)
+  const plain = layers.map(({ layer }) => layer)
+  const manifest = (form: ManifestForm) =>
+    publish(composeManifest(form, config, plain), mediaTypes[form].manifest)
+  return {
+    manifests: { docker: await manifest('docker'), oci: await manifest('oci') },
+    config,
+    layers: plain.map(({ digest, size }) => ({ digest, size })),
+  }
+}
+
+/** Whether every part of an image is in the store, whole. */
+export async function isWhole(blobs: Blobs, image: Image): Promise<boolean> {
+  const parts = [...Object.values(image.manifests), image.config, ...image.layers]
+  const sizes = await Promise.all(parts.map(({ digest }) => blobs.find(digest)))
+  return parts.every(({ size }, index) => size === sizes[index])
+}

@@ -1,0 +1,107 @@
+import type { Catalog } from '../catalog/catalog.ts'
+import type { ImageRequest } from '../image/name.ts'
+import type { Looked } from '../nix/evaluate.ts'
+import type { Nix } from '../nix/nix.ts'
+import { nearestNames } from '../packages/nearest.ts'
+import {
+  choosePackages,
+  namesOf,
+  parseResolution,
+  resolutionKey,
+  type Resolution,
+  type ResolvedPackage,
+} from '../packages/resolution.ts'
+import type { PinnedSet } from '../packages/source.ts'
+import type { Emit } from './events.ts'
+
+/**
+ * The packages that an image's names mean, in the image's order. Nix is asked only for names whose meaning in
+ * this revision is not known; what it answers is remembered if the package set has not changed meanwhile.
+ * @throws PACKAGE_UNKNOWN, PACKAGE_INVALID, SOURCE_INVALID, EVALUATION_TIMEOUT, NIX_UNAVAILABLE, CANCELLED
+ */
+export async function resolve(
+  { catalog, nix }: { catalog: Catalog; nix: Nix },
+  request: ImageRequest,
+  pinned: PinnedSet,
+  { signal, emit }: { signal: AbortSignal; emit: Emit },
+): Promise<ResolvedPackage[]> {
+  const started = performance.now()
+  const { required, implied } = namesOf(request)
+  const names = [...required, ...implied]
+  const keyOfName = (name: string) => resolutionKey(pinned.revision, request.platform, name)
+
+  const remembered = await catalog.resolutions(names.map(keyOfName))
+  const resolutions = new Map<string, Resolution>()
+  for (const name of names) {
+    const text = remembered.get(keyOfName(name))
+    if (text !== undefined) resolutions.set(name, parseResolution(text))
+  }
+
+  const unknown = names.filter((name) => !resolutions.has(name))
+  if (unknown.length > 0) {
+    const lookUp = {
+      set: pinned.folder,
+      system: request.platform.system,
+      attributes: unknown.map((name) => name.split('.')),
+    }
+    const looked = await nix.evaluate(lookUp, { signal, onLine: (line) => emit({ type: 'nix', line }) })
+    const fresh = new Map<string, string>()
+    for (const [index, name] of unknown.entries()) {
+      const answer = looked[index]
+      if (!answer) throw new Error(`Nix gave no answer for ${name}`)
+      const resolution = resolutionOf(name, answer)
+      resolutions.set(name, resolution)
+      // A failed evaluation may be a passing one: a file that could not be fetched, memory that ran out.
+      if (answer.status !== 'failed') fresh.set(keyOfName(name), JSON.stringify(resolution))
+    }
+    if (await pinned.unchanged()) await catalog.rememberResolutions(fresh)
+  }
+
+  for (const name of implied) {
+    const found = resolutions.get(name)
+    if (found?.status !== 'package')
+      emit({ type: 'warning', message: `the package set has no usable ${name}: left out` })
+  }
+  const packages = choosePackages(request, resolutions)
+  emit({
+    type: 'resolved',
+    packages: packages.map(({ attribute, version }) => `${attribute} ${version}`),
+    evaluated: unknown.length,
+    ms: performance.now() - started,
+  })
+  return packages
+}
+
+function resolutionOf(name: string, looked: Looked): Resolution {
+  switch (looked.status) {
+    case 'package': {
+      const { drvPath, output, outputPath, pname, version } = looked
+      return {
+        status: 'package',
+        attribute: looked.path.join('.'),
+        drvPath,
+        output,
+        outputPath,
+        pname,
+        version,
+      }
+    }
+    case 'missing': {
+      const found = looked.path.length
+      const wanted = name.split('.')[found] ?? ''
+      const nearest = nearestNames(wanted, looked.siblings)
+      return { status: 'missing', nearest: nearest.map((sibling) => [...looked.path, sibling].join('.')) }
+    }
+    case 'other': {
+      const kind =
+        looked.type === 'lambda'
+          ? 'a function'
+          : looked.type === 'set'
+            ? 'a set of packages'
+            : `a ${looked.type}`
+      return { status: 'invalid', reason: `is ${kind}, not a package` }
+    }
+    case 'failed':
+      return { status: 'invalid', reason: `does not evaluate:\n${looked.message}` }
+  }
+}

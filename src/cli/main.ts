@@ -1,0 +1,26 @@
+import { Command } from 'commander'
+import { readConfig } from '../config.ts'
+import { NixeryError } from '../errors.ts'
+import { createLog } from '../telemetry/log.ts'
+import { serve } from './serve.ts'
+
+const program = new Command('nixery')
+  .description('A container registry that builds the image while it is being pulled, from Nix packages.')
+  .showHelpAfterError()
+
+program
+  .command('serve')
+  .description('serve images over HTTP; configured by environment variables (docs/configuration.md)')
+  .action(async () => {
+    const config = readConfig(process.env)
+    await serve(config, createLog(config.NIXERY_LOG_LEVEL))
+  })
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  // What a user can meet is told in a sentence; a bug with its stack.
+  if (!(error instanceof NixeryError)) throw error
+  process.stderr.write(`nixery: ${error.message}\n${error.hint === undefined ? '' : `  ${error.hint}\n`}`)
+  process.exitCode = error.code === 'CONFIG_INVALID' ? 2 : 1
+}

@@ -1,0 +1,27 @@
+import { join } from 'node:path'
+import type { Config } from '../config.ts'
+import { start } from '../main.ts'
+import type { Logger } from '../telemetry/log.ts'
+
+/** Serves until SIGINT or SIGTERM; a second one ends it at once. */
+export async function serve(config: Config, log: Logger): Promise<void> {
+  const running = await start(config, config.NIXERY_PKGS_PATH ?? (await demoPackageSet(config, log)), log)
+  const signal = await new Promise<string>((resolve) => {
+    for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, resolve)
+  })
+  log.info({ signal }, 'stopping')
+  await running.stop()
+}
+
+/** With nothing configured there is still something to pull. */
+async function demoPackageSet(config: Config, log: Logger): Promise<string> {
+  log.info('no package set is configured: serving the demo packages, made from Debian’s')
+  log.info('for all of nixpkgs, set NIXERY_PKGS_PATH to a checkout of it')
+  const { ensureDemoPackageSet } = await import('../../demo/package-set.ts')
+  return ensureDemoPackageSet({
+    directory: join(config.NIXERY_DATA, 'demo'),
+    cacheDirectory: config.NIXERY_CACHE,
+    architectures: ['amd64', 'arm64'],
+    progress: (line) => log.info(line),
+  })
+}

@@ -1,0 +1,69 @@
+import { type Digraph, postorder, renumbered, reversed, sizeOf } from './digraph.ts'
+
+/**
+ * The immediate dominator of each node: the nearest other node through which every way from the root to it
+ * leads. The root's is the root itself; a node that the root does not reach has -1.
+ *
+ * Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm" (2001), on integer arrays: with nodes
+ * numbered in postorder, each node's dominator is where the dominator chains of its predecessors meet; repeated
+ * until nothing changes, which for a graph without cycles is one pass and one to see it.
+ */
+export function immediateDominators(graph: Digraph, root: number): Int32Array {
+  const order = postorder(graph, [root])
+  const { offsets, targets } = reversed(renumbered(graph, order))
+  const last = order.length - 1
+  // In postorder numbers, where a dominator's number is higher than those that it dominates.
+  const dominators = new Int32Array(order.length).fill(-1)
+  dominators[last] = last
+  for (let changed = true; changed;) {
+    changed = false
+    for (let node = last - 1; node >= 0; node--) {
+      let dominator = -1
+      // Ascending, so from the far end of a long chain upwards: each meeting is then a short step on.
+      for (let edge = offsets[node] as number; edge < (offsets[node + 1] as number); edge++) {
+        const predecessor = targets[edge] as number
+        if (dominators[predecessor] === -1) continue
+        dominator = dominator === -1 ? predecessor : meet(dominators, dominator, predecessor)
+      }
+      if (dominators[node] !== dominator) {
+        dominators[node] = dominator
+        changed = true
+      }
+    }
+  }
+  const result = new Int32Array(sizeOf(graph)).fill(-1)
+  for (const [number, node] of order.entries()) {
+    result[node] = order[dominators[number] as number] as number
+  }
+  return result
+}
+
+/** The lowest node on both dominator chains. */
+function meet(dominators: Int32Array, a: number, b: number): number {
+  let left = a
+  let right = b
+  while (left !== right) {
+    if (left < right) left = dominators[left] as number
+    else right = dominators[right] as number
+  }
+  return left
+}
+
+/**
+ * For each node, the child of the root in whose subtree of the dominator tree it lies (for such a child, the
+ * child itself); -1 for the root and for what it does not reach.
+ *
+ * @param dominators what `immediateDominators` returned for this root
+ */
+export function topDominators(dominators: Int32Array, root: number): Int32Array {
+  const tops = new Int32Array(dominators.length).fill(-1)
+  for (let node = 0; node < dominators.length; node++) {
+    if (node === root || dominators[node] === -1) continue
+    let end = node
+    while (tops[end] === -1 && dominators[end] !== root) end = dominators[end] as number
+    const top = tops[end] === -1 ? end : (tops[end] as number)
+    // Written to the whole way just walked, so that no stretch of a long chain is walked twice.
+    for (let on = node; tops[on] === -1 && on !== root; on = dominators[on] as number) tops[on] = top
+  }
+  return tops
+}

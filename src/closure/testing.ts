@@ -1,0 +1,108 @@
+/** Closures for tests: written by hand, made at random, or made large. */
+import { hash } from 'node:crypto'
+import fc from 'fast-check'
+import { type PathFacts, parseStorePath, type StorePath } from '../image/store-path.ts'
+import { type Closure, walkClosure } from './graph.ts'
+
+/** A store path of this name. Its hash is that of the name, so byte order is not the order of names. */
+export const storePathOf = (name: string): StorePath =>
+  parseStorePath(`/nix/store/${hash('sha256', name).slice(0, 32).replaceAll('e', 'z')}-${name}`)
+
+/** Facts from a table: name → [narSize, names referred to]. */
+export function factsOf(
+  table: Record<string, readonly [number, readonly string[]]>,
+): Map<StorePath, PathFacts> {
+  const facts = Object.entries(table).map(([name, [narSize, references]]): PathFacts => ({
+    storePath: storePathOf(name),
+    narHash: `sha256-${hash('sha256', name, 'base64')}`,
+    narSize,
+    references: references.map(storePathOf),
+  }))
+  return new Map(facts.map((one) => [one.storePath, one]))
+}
+
+/** The closure of these roots in that table. */
+export function closureOf(
+  roots: readonly string[],
+  table: Record<string, readonly [number, readonly string[]]>,
+): Closure {
+  const facts = factsOf(table)
+  const walked = walkClosure(roots.map(storePathOf), (path) => facts.get(path))
+  if ('unknown' in walked) throw new Error(`not in the table: ${walked.unknown.join(' ')}`)
+  return walked.closure
+}
+
+/** The same closure with its map, its references and its roots in another order. */
+export function shuffled(closure: Closure, order: (text: string) => string): Closure {
+  const by = <T>(items: Iterable<T>, key: (item: T) => string): T[] =>
+    [...items].sort((a, b) => (order(key(a)) < order(key(b)) ? -1 : 1))
+  return {
+    roots: by(closure.roots, (path) => path),
+    paths: new Map(
+      by(closure.paths, ([path]) => path).map(([path, facts]) => [
+        path,
+        { ...facts, references: by(facts.references, (reference) => reference) },
+      ]),
+    ),
+  }
+}
+
+/** Successor lists of up to `maxLength` nodes, with or without cycles; edges to oneself and twice occur. */
+export const successorLists = (maxLength = 24): fc.Arbitrary<number[][]> =>
+  fc
+    .tuple(
+      fc.boolean(),
+      fc.array(fc.array(fc.nat({ max: maxLength - 1 }), { maxLength: 4 }), { minLength: 1, maxLength }),
+    )
+    .map(([cycles, lists]) =>
+      lists.map((list, node) => list.map((target) => target % (cycles ? lists.length : node + 1))),
+    )
+
+/** Closures as above. Sizes are on either side of what makes a closure big, and often equal. */
+export const closures: fc.Arbitrary<Closure> = successorLists().chain((lists) =>
+  fc
+    .tuple(
+      fc.array(fc.constantFrom(0, 1, 1, 1000, 30e6, 99_999_999, 100_000_000, 1e12), {
+        minLength: lists.length,
+        maxLength: lists.length,
+      }),
+      fc.array(fc.nat({ max: lists.length - 1 }), { maxLength: 5 }),
+    )
+    .map(([sizes, roots]) =>
+      closureOf(
+        roots.map((node) => `p${node}`),
+        Object.fromEntries(
+          lists.map((list, node) => [
+            `p${node}`,
+            [sizes[node] as number, [...new Set(list)].map((target) => `p${target}`)],
+          ]),
+        ),
+      ),
+    ),
+)
+
+/**
+ * `size` paths, each with about `degree` references to earlier ones, half of them to near ones; the last is
+ * the root and reaches all, over one chain.
+ */
+export function largeFacts(
+  size: number,
+  degree: number,
+): { root: StorePath; facts: Map<StorePath, PathFacts> } {
+  // A fixed generator (Lehmer's, modulus 2^31 - 1), so that every run measures the same graph.
+  let state = 1
+  const below = (limit: number): number => {
+    state = (state * 48_271) % 2_147_483_647
+    return state % limit
+  }
+  const table: Record<string, readonly [number, readonly string[]]> = {}
+  for (let node = 0; node < size; node++) {
+    const references = new Set(node === 0 ? [] : [node - 1])
+    const wanted = Math.min(degree, node)
+    for (let edge = 1; edge < wanted; edge++) {
+      references.add(edge % 2 === 0 ? below(node) : node - 1 - below(Math.min(node, 50)))
+    }
+    table[`p${node}`] = [1 + below(1_000_000), Array.from(references, (target) => `p${target}`)]
+  }
+  return { root: storePathOf(`p${size - 1}`), facts: factsOf(table) }
+}

@@ -1,0 +1,29 @@
+import { hash } from 'node:crypto'
+import { byText } from './store-path.ts'
+
+/** What JSON can say; `undefined` members are left out, as `JSON.stringify` does. */
+export type Json =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly Json[]
+  | { readonly [key: string]: Json | undefined }
+
+/** JSON with sorted keys and no spaces: one text for one value. */
+export function canonicalJson(value: Json): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
+  if (value === null || typeof value !== 'object') return JSON.stringify(value)
+  const members = Object.entries(value)
+    .filter((entry): entry is [string, Json] => entry[1] !== undefined)
+    .sort(([a], [b]) => byText(a, b))
+    .map(([key, member]) => `${JSON.stringify(key)}:${canonicalJson(member)}`)
+  return `{${members.join(',')}}`
+}
+
+/**
+ * The key under which a derived thing is remembered: sha256 (hex) over the canonical JSON of its kind, its
+ * format's version and its inputs. Raise the version when the same inputs begin to give another thing.
+ */
+export const keyOf = (kind: string, version: number, inputs: Json): string =>
+  hash('sha256', canonicalJson({ kind, version, inputs }))

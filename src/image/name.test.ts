@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import fc from 'fast-check'
+import { hasCode } from '../errors.ts'
+import { formatImageName, maxPackages, parseImageName } from './name.ts'
+import { amd64, arm64 } from './platform.ts'
+
+describe('parseImageName', () => {
+  const rows: [string, { packages: string[]; shell?: boolean; platform?: typeof arm64 }][] = [
+    ['hello', { packages: ['hello'] }],
+    ['hello/git/htop', { packages: ['git', 'hello', 'htop'] }],
+    ['git/git', { packages: ['git'] }],
+    ['shell', { packages: [], shell: true }],
+    ['shell/htop', { packages: ['htop'], shell: true }],
+    ['shell/arm64/hello', { packages: ['hello'], shell: true, platform: arm64 }],
+    ['arm64/shell/shell/hello', { packages: ['hello'], shell: true, platform: arm64 }],
+    ['amd64/hello', { packages: ['hello'] }],
+    ['arm64', { packages: [], platform: arm64 }],
+    ['hello/shell', { packages: ['hello', 'shell'] }],
+    ['htop/arm64/x', { packages: ['arm64', 'htop', 'x'] }],
+    ['python3Packages.requests/xorg.xev', { packages: ['python3Packages.requests', 'xorg.xev'] }],
+    ['7zz/_0verkill/iana-etc', { packages: ['7zz', '_0verkill', 'iana-etc'] }],
+    ['BashInteractive', { packages: ['BashInteractive'] }],
+  ]
+  for (const [name, expected] of rows) {
+    it(`reads ${name}`, () => {
+      assert.deepEqual(parseImageName(name, 'v1'), {
+        packages: expected.packages,
+        shell: expected.shell ?? false,
+        platform: expected.platform ?? amd64,
+        tag: 'v1',
+      })
+    })
+  }
+
+  const refused = [
+    '',
+    '/',
+    'a/',
+    '/a',
+    'a//b',
+    '.',
+    '..',
+    'a/../b',
+    'a..b',
+    '.a',
+    'a.',
+    '-a',
+    'a.-b',
+    'a b',
+    'a|b',
+  ]
+  refused.push('a+b', 'a:b', 'a@b', 'ä', 'a\n', 'a\0', '$(x)', '"', 'arm64/amd64/a', 'a'.repeat(256))
+  refused.push(Array.from({ length: maxPackages + 1 }, (_, i) => `p${i}`).join('/'))
+  for (const name of refused) {
+    it(`refuses ${JSON.stringify(name.slice(0, 40))}`, () => {
+      assert.throws(
+        () => parseImageName(name),
+        (error) => hasCode(error, 'NAME_INVALID'),
+      )
+    })
+  }
+
+  it('takes the longest name and the most packages', () => {
+    assert.equal(parseImageName('a'.repeat(255)).packages.length, 1)
+    const most = Array.from({ length: maxPackages }, (_, i) => `p${i}`)
+    assert.equal(parseImageName(['shell', ...most].join('/')).packages.length, maxPackages)
+  })
+
+  for (const tag of ['', '.a', '-a', 'a'.repeat(129), 'a/b', 'a b', 'ä', '--upload-pack=x']) {
+    it(`refuses the tag ${JSON.stringify(tag.slice(0, 20))}`, () => {
+      assert.throws(
+        () => parseImageName('hello', tag),
+        (error) => hasCode(error, 'TAG_INVALID'),
+      )
+    })
+  }
+})
+
+const letter = fc.constantFrom('a', 'b', 'z', 'A', 'Z', '0', '9', '_')
+const part = fc
+  .tuple(letter, fc.string({ unit: fc.constantFrom('a', 'b', 'Z', '9', '_', '-'), maxLength: 4 }))
+  .map((t) => t.join(''))
+const attribute = fc.array(part, { minLength: 1, maxLength: 3 }).map((parts) => parts.join('.'))
+const segment = fc.oneof(attribute, fc.constantFrom('shell', 'arm64', 'git'))
+const name = fc
+  .array(segment, { minLength: 1, maxLength: 10 })
+  .map((segments) => segments.join('/'))
+  .filter((text) => text.length <= 255)
+
+describe('image names', () => {
+  it('round-trip through their one form', () => {
+    fc.assert(
+      fc.property(name, (text) => {
+        const request = parseImageName(text)
+        assert.deepEqual(parseImageName(formatImageName(request)), request)
+      }),
+    )
+  })
+
+  it('do not depend on the order of packages', () => {
+    fc.assert(
+      fc.property(
+        fc.array(
+          attribute.filter((a) => a !== 'shell'),
+          { minLength: 1, maxLength: 8 },
+        ),
+        (packages) => {
+          const backwards = [...packages].reverse()
+          assert.deepEqual(parseImageName(packages.join('/')), parseImageName(backwards.join('/')))
+        },
+      ),
+    )
+  })
+
+  it('are parsed or refused with a code, whatever they are', () => {
+    const anything = fc.oneof(fc.string({ unit: 'binary', maxLength: 300 }), name)
+    fc.assert(
+      fc.property(anything, anything, (text, tag) => {
+        try {
+          parseImageName(text, tag)
+        } catch (error) {
+          assert.ok(hasCode(error, 'NAME_INVALID', 'TAG_INVALID'))
+        }
+      }),
+      { numRuns: 1000 },
+    )
+  })
+})

@@ -1,0 +1,95 @@
+import { NixeryError } from '../errors.ts'
+import { defaultPlatform, platforms, type Platform } from './platform.ts'
+import { byText } from './store-path.ts'
+
+/**
+ * What an image name asks for. The grammar is the original's (builder.go): segments between slashes are
+ * packages, dots reach into nested sets, and leading segments may be meta-packages.
+ */
+export type ImageRequest = {
+  readonly platform: Platform
+  /** Whether the name leads with `shell`. */
+  readonly shell: boolean
+  /** The packages that were written: sorted, each once. */
+  readonly packages: readonly string[]
+  readonly tag: string
+}
+
+export const maxNameLength = 255
+export const maxPackages = 30
+
+/** What `shell` stands for. */
+export const shellPackages = ['bashInteractive', 'coreutils', 'moreutils', 'nano'] as const
+/** What every image gets, where the package set has it: certificates, and the names of ports and protocols. */
+export const impliedPackages = ['cacert', 'iana-etc'] as const
+
+const component = '[A-Za-z0-9_][A-Za-z0-9_-]*'
+const attribute = new RegExp(`^${component}(\\.${component})*$`)
+const tagPattern = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/
+
+const isPlatformName = (segment: string): segment is Platform['architecture'] =>
+  Object.hasOwn(platforms, segment)
+const isMeta = (segment: string): boolean => segment === 'shell' || isPlatformName(segment)
+
+/**
+ * Parses the name and tag of an image, as they stand in a URL after decoding.
+ * @throws NAME_INVALID, TAG_INVALID with a message that says what is wrong and never repeats raw input.
+ */
+export function parseImageName(name: string, tag = 'latest'): ImageRequest {
+  if (name.length > maxNameLength) throw invalid(`an image name has at most ${maxNameLength} characters`)
+  const segments = name.split('/')
+  for (const segment of segments) checkSegment(segment)
+
+  const metaCount = segments.findIndex((segment) => !isMeta(segment))
+  const meta = metaCount === -1 ? segments : segments.slice(0, metaCount)
+  const packages = [...new Set(segments.slice(meta.length))].sort(byText)
+  if (packages.length > maxPackages) {
+    throw invalid(`an image has at most ${maxPackages} packages; this name has ${packages.length}`)
+  }
+  const named = new Set(meta.filter(isPlatformName))
+  if (named.size > 1) throw invalid('an image name has at most one platform')
+  const [platformName] = named
+  return Object.freeze({
+    platform: platformName ? platforms[platformName] : defaultPlatform,
+    shell: meta.includes('shell'),
+    packages: Object.freeze(packages),
+    tag: parseTag(tag),
+  })
+}
+
+/** The one name of a request: `parseImageName(formatImageName(r), r.tag)` equals `r`. */
+export function formatImageName(request: ImageRequest): string {
+  const platform = request.platform === defaultPlatform ? [] : [request.platform.architecture]
+  const shell = request.shell ? ['shell'] : []
+  // A package called `shell` or `arm64` is a package only behind one that is not.
+  const ordinary = request.packages.filter((name) => !isMeta(name))
+  const reserved = request.packages.filter(isMeta)
+  const segments = [...platform, ...shell, ...ordinary, ...reserved]
+  return segments.length > 0 ? segments.join('/') : request.platform.architecture
+}
+
+/** Throws TAG_INVALID for what the distribution spec does not allow as a tag. */
+export function parseTag(text: string): string {
+  if (tagPattern.test(text)) return text
+  throw new NixeryError(
+    'TAG_INVALID',
+    'a tag is 1 to 128 letters, digits, "_", "." and "-", and begins with none of the last two',
+  )
+}
+
+function checkSegment(segment: string): void {
+  if (segment === '') throw invalid('an image name is package names with single slashes between them')
+  if (/[^A-Za-z0-9_.-]/.test(segment)) {
+    throw invalid(
+      'a package name has only letters, digits, "_", "-", and "." between the parts of a nested name',
+    )
+  }
+  if (!attribute.test(segment)) {
+    throw invalid(
+      'each part of a package name begins with a letter, a digit or "_", and parts are joined by single dots',
+    )
+  }
+}
+
+const invalid = (message: string) =>
+  new NixeryError('NAME_INVALID', message, { hint: 'for example: shell/git/python3Packages.requests' })

@@ -1,0 +1,75 @@
+import { canonicalJson } from './canonical.ts'
+import type { Digest } from './digest.ts'
+import type { Platform } from './platform.ts'
+
+/** The two forms of the same image: Docker's schema 2 and OCI's. */
+export type ManifestForm = 'docker' | 'oci'
+
+/** Media types by form (OCI image spec media-types.md; Docker's image manifest version 2, schema 2). */
+export const mediaTypes = {
+  docker: {
+    manifest: 'application/vnd.docker.distribution.manifest.v2+json',
+    config: 'application/vnd.docker.container.image.v1+json',
+    layer: { gzip: 'application/vnd.docker.image.rootfs.diff.tar.gzip' },
+  },
+  oci: {
+    manifest: 'application/vnd.oci.image.manifest.v1+json',
+    config: 'application/vnd.oci.image.config.v1+json',
+    layer: { gzip: 'application/vnd.oci.image.layer.v1.tar+gzip' },
+  },
+} as const
+
+/** How a layer's bytes are compressed. */
+export type Compression = keyof (typeof mediaTypes)['oci']['layer']
+
+/** A layer as bytes that exist: compressed under `digest`, uncompressed under `diffId`. */
+export type Layer = {
+  readonly digest: Digest
+  readonly diffId: Digest
+  /** Bytes, compressed. */
+  readonly size: number
+  readonly compression: Compression
+}
+
+/** What a container started from the image runs with (OCI image spec, config.md). */
+export type RunConfig = { readonly env: readonly string[]; readonly cmd?: readonly string[] }
+
+/**
+ * The image config: one text for both forms. It says no time of creation but the store's own (1 s after the
+ * epoch), so that equal contents are equal images.
+ * @param layers in manifest order, each with a line for `docker history`
+ */
+export function composeConfig(
+  platform: Platform,
+  layers: readonly { readonly layer: Layer; readonly comment: string }[],
+  run: RunConfig,
+): string {
+  const created = '1970-01-01T00:00:01Z'
+  return canonicalJson({
+    architecture: platform.architecture,
+    os: platform.os,
+    created,
+    config: { Env: run.env, Cmd: run.cmd },
+    rootfs: { type: 'layers', diff_ids: layers.map(({ layer }) => layer.diffId) },
+    history: layers.map(({ comment }) => ({ created, created_by: 'nixery', comment })),
+  })
+}
+
+/** The manifest over a config and layers, in manifest order. */
+export function composeManifest(
+  form: ManifestForm,
+  config: { readonly digest: Digest; readonly size: number },
+  layers: readonly Layer[],
+): string {
+  const types = mediaTypes[form]
+  return canonicalJson({
+    schemaVersion: 2,
+    mediaType: types.manifest,
+    config: { mediaType: types.config, digest: config.digest, size: config.size },
+    layers: layers.map(({ digest, size, compression }) => ({
+      mediaType: types.layer[compression],
+      digest,
+      size,
+    })),
+  })
+}

@@ -1,0 +1,32 @@
+import { NixeryError } from '../errors.ts'
+
+/** `/nix/store/<32 characters of base32>-<name>`, checked by `parseStorePath`. */
+export type StorePath = string & { readonly __brand: 'StorePath' }
+
+/** What Nix knows of a valid store path. Immutable for a given `narHash`. */
+export type PathFacts = {
+  storePath: StorePath
+  /** `sha256-<base64>` of the path's NAR serialisation. */
+  narHash: string
+  /** Bytes of the NAR serialisation. */
+  narSize: number
+  /** Sorted; may contain the path itself. */
+  references: StorePath[]
+}
+
+// Nix's own rule for names (libstore/path.cc) and its base32 alphabet, which has no e, o, t and u.
+const pattern = /^\/nix\/store\/[0-9abcdfghijklmnpqrsvwxyz]{32}-[0-9A-Za-z+\-._?=]{1,211}$/
+
+/** Throws STORE_PATH_INVALID for what is not the path of a store object itself. */
+export function parseStorePath(text: string): StorePath {
+  if (pattern.test(text)) return text as StorePath
+  throw new NixeryError('STORE_PATH_INVALID', `not a Nix store path: ${JSON.stringify(text.slice(0, 300))}`)
+}
+
+const prefixLength = '/nix/store/'.length + 32 + 1
+
+/** The name without directory and hash: `glibc-2.36`. */
+export const storePathName = (path: StorePath): string => path.slice(prefixLength)
+
+/** Plain code-unit order: the one order for names and paths everywhere, independent of locale. */
+export const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)

@@ -1,0 +1,155 @@
+import { closeSync, lstatSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs'
+import { Header } from 'tar'
+import type { StorePath } from '../image/store-path.ts'
+
+/**
+ * Tar entries as every layer has them: relative names, uid and gid 0, no owner names, mtime 1, PAX records only
+ * where a name or size needs them. So the bytes depend on what is archived alone.
+ *
+ * Names and link targets are byte strings (`latin1`: one character is one byte), because Nix allows any byte in
+ * them; their order is byte order.
+ */
+export type Entry =
+  | { readonly kind: 'directory'; readonly path: string; readonly mode: number }
+  | { readonly kind: 'symlink'; readonly path: string; readonly target: string }
+  | { readonly kind: 'file'; readonly path: string; readonly mode: number; readonly content: Content }
+
+/** A file's bytes: here, or to be read. */
+export type Content = { readonly bytes: Uint8Array } | { readonly file: Buffer; readonly size: number }
+
+/** Raise it when the same entries begin to give other bytes. */
+export const archiveVersion = 1
+
+/** Bytes of tar that are handed on at once: the bound on memory, and the unit of compression. */
+export const blockSize = 1024 * 1024
+
+/** What ends an archive: two empty records. */
+export const trailer: Uint8Array = new Uint8Array(1024)
+
+const mtime = new Date(1000)
+const bytesOf = (text: string): Buffer => Buffer.from(text, 'latin1')
+
+/** The entries of a store path, depth first, the names of each directory in byte order. */
+export function* storePathEntries(storePath: StorePath): Generator<Entry> {
+  yield* entriesBelow(storePath, storePath.slice(1))
+}
+
+function* entriesBelow(onDisk: string, path: string): Generator<Entry> {
+  const file = bytesOf(onDisk)
+  const stat = lstatSync(file)
+  if (stat.isDirectory()) {
+    yield { kind: 'directory', path, mode: 0o555 }
+    const names = readdirSync(file, { encoding: 'latin1' }).sort()
+    for (const name of names) yield* entriesBelow(`${onDisk}/${name}`, `${path}/${name}`)
+  } else if (stat.isSymbolicLink()) {
+    yield { kind: 'symlink', path, target: readlinkSync(file, { encoding: 'latin1' }) }
+  } else if (stat.isFile()) {
+    // Of a mode Nix keeps only whether a file can be executed (its NAR format).
+    yield { kind: 'file', path, mode: stat.mode & 0o100 ? 0o555 : 0o444, content: { file, size: stat.size } }
+  } else {
+    throw new Error(`neither file, directory nor symbolic link: ${onDisk}`)
+  }
+}
+
+/**
+ * The entries as tar, without the archive's end, in blocks of `blockSize` and a shorter last one.
+ * Reads files synchronously: for worker threads only (promises cost 15 times as much for small files).
+ */
+export function* tarBlocks(entries: Iterable<Entry>): Generator<Uint8Array> {
+  let block = Buffer.allocUnsafe(blockSize)
+  let used = 0
+
+  function* put(bytes: Uint8Array): Generator<Uint8Array> {
+    for (let from = 0; from < bytes.length;) {
+      const count = Math.min(bytes.length - from, blockSize - used)
+      block.set(bytes.subarray(from, from + count), used)
+      from += count
+      yield* advance(count)
+    }
+  }
+  function* advance(count: number): Generator<Uint8Array> {
+    used += count
+    if (used < blockSize) return
+    yield block
+    block = Buffer.allocUnsafe(blockSize)
+    used = 0
+  }
+  function* putFile(file: Buffer, size: number): Generator<Uint8Array> {
+    const descriptor = openSync(file, 'r')
+    try {
+      for (let left = size; left > 0;) {
+        const count = readSync(descriptor, block, used, Math.min(left, blockSize - used), null)
+        if (count === 0) throw new Error(`file became shorter while it was read: ${file.toString()}`)
+        left -= count
+        yield* advance(count)
+      }
+    } finally {
+      closeSync(descriptor)
+    }
+  }
+
+  for (const entry of entries) {
+    yield* put(headerOf(entry))
+    if (entry.kind !== 'file') continue
+    const { content } = entry
+    if ('bytes' in content) yield* put(content.bytes)
+    else yield* putFile(content.file, content.size)
+    yield* put(padding(sizeOf(entry)))
+  }
+  if (used > 0) yield block.subarray(0, used)
+}
+
+const padding = (size: number): Uint8Array => new Uint8Array((512 - (size % 512)) % 512)
+
+function sizeOf(entry: Entry): number {
+  if (entry.kind !== 'file') return 0
+  return 'bytes' in entry.content ? entry.content.bytes.length : entry.content.size
+}
+
+/** An entry's header block, behind a PAX header if the block cannot say everything. */
+function headerOf(entry: Entry): Uint8Array {
+  const path = entry.kind === 'directory' ? `${entry.path}/` : entry.path
+  const target = entry.kind === 'symlink' ? entry.target : ''
+  const size = sizeOf(entry)
+  const type = ({ directory: 'Directory', symlink: 'SymbolicLink', file: 'File' } as const)[entry.kind]
+  const mode = entry.kind === 'symlink' ? 0o777 : entry.mode
+  const header = new Header({ ...common, type, mode, size, path: plain(path), linkpath: plain(target) })
+  const needsPax = header.encode() || path !== plain(path) || target !== plain(target)
+  if (!needsPax) return blockOf(header)
+
+  const records = [paxRecord('path', path)]
+  if (entry.kind === 'symlink') records.push(paxRecord('linkpath', target))
+  if (size > largestSize) records.push(paxRecord('size', String(size)))
+  const body = Buffer.concat(records)
+  const extended = new Header({
+    ...common,
+    type: 'ExtendedHeader',
+    mode: 0o644,
+    size: body.length,
+    path: 'PaxHeader',
+  })
+  extended.encode()
+  return Buffer.concat([blockOf(extended), body, padding(body.length), blockOf(header)])
+}
+
+const common = { uid: 0, gid: 0, uname: '', gname: '', mtime }
+const largestSize = 0o77777777777
+
+/** ASCII as it is; the header block of a name with other bytes is never read, as PAX has the true one. */
+const plain = (text: string): string => text.replace(/[^\x20-\x7e]/g, '_')
+
+/**
+ * `<length> <key>=<value>\n`, the length counting itself (POSIX pax, "pax Extended Header"). Ours, because the
+ * library's takes text and would change bytes that are not UTF-8.
+ */
+function paxRecord(key: string, value: string): Buffer {
+  const rest = ` ${key}=${value}\n`
+  let length = rest.length + 1
+  while (String(length).length + rest.length !== length) length = String(length).length + rest.length
+  return bytesOf(`${length}${rest}`)
+}
+
+function blockOf(header: Header): Buffer {
+  if (!header.block) throw new Error('tar header was not encoded')
+  return header.block
+}

@@ -1,0 +1,23 @@
+import { distance } from 'fastest-levenshtein'
+import { byText } from '../image/store-path.ts'
+
+const most = 3
+
+/**
+ * The names that were probably meant: those with few letters different, and those that begin with it.
+ * Best first; ties in byte order.
+ */
+export function nearestNames(wanted: string, names: readonly string[]): string[] {
+  const asked = wanted.toLowerCase()
+  const tolerance = Math.max(1, Math.floor(asked.length / 3))
+  const near: { name: string; score: number }[] = []
+  for (const name of names) {
+    const candidate = name.toLowerCase()
+    const begins = asked.length >= 3 && (candidate.startsWith(asked) || asked.startsWith(candidate))
+    if (!begins && Math.abs(candidate.length - asked.length) > tolerance) continue
+    const score = distance(asked, candidate)
+    if (score <= tolerance || begins) near.push({ name, score })
+  }
+  near.sort((a, b) => a.score - b.score || byText(a.name, b.name))
+  return near.slice(0, most).map(({ name }) => name)
+}

@@ -1,0 +1,50 @@
+import { access, realpath } from 'node:fs/promises'
+import { join } from 'node:path'
+import { NixeryError } from '../errors.ts'
+import { fingerprint } from './fingerprint.ts'
+import type { PackageSource } from './source.ts'
+
+/**
+ * A package set in a folder (`NIXERY_PKGS_PATH`). Its revision is a fingerprint of the tree, taken at most once
+ * in `ttl` milliseconds; a folder in the Nix store cannot change and is its own revision.
+ * @param tags `latest`: another tag is unknown, as it has no meaning here; `any`: tags are ignored, as the
+ *   original does
+ */
+export function pathSource(
+  directory: string,
+  { ttl, tags }: { ttl: number; tags: 'latest' | 'any' },
+): PackageSource {
+  const revisionOf = async (folder: string) =>
+    folder.startsWith('/nix/store/') ? folder : `path-${await fingerprint(folder)}`
+
+  const read = async () => {
+    try {
+      const folder = await realpath(directory)
+      await access(join(folder, 'default.nix'))
+      const revision = await revisionOf(folder)
+      return { folder, revision, unchanged: async () => (await revisionOf(folder)) === revision }
+    } catch (error) {
+      throw new NixeryError(
+        'SOURCE_INVALID',
+        'there is no package set: its folder or its default.nix cannot be read',
+        {
+          cause: error,
+          hint: 'the operator must point NIXERY_PKGS_PATH to a folder with a default.nix',
+        },
+      )
+    }
+  }
+
+  let latest: { at: number; pinned: ReturnType<typeof read> } | undefined
+  return {
+    description: `the package set in ${directory}`,
+    pin(tag) {
+      if (tags === 'latest' && tag !== 'latest') {
+        const message = 'this package set has no tags: only "latest" exists'
+        return Promise.reject(new NixeryError('MANIFEST_UNKNOWN', message))
+      }
+      if (!latest || performance.now() - latest.at > ttl) latest = { at: performance.now(), pinned: read() }
+      return latest.pinned
+    },
+  }
+}

@@ -1,0 +1,90 @@
+import { z } from 'zod'
+import { NixeryError } from '../errors.ts'
+import { keyOf } from '../image/canonical.ts'
+import { impliedPackages, shellPackages, type ImageRequest } from '../image/name.ts'
+import type { Platform } from '../image/platform.ts'
+import { byText, parseStorePath } from '../image/store-path.ts'
+
+const storePath = z.string().transform((text) => parseStorePath(text))
+
+/** What a name means in one revision of a package set, as it is remembered. */
+const resolution = z.discriminatedUnion('status', [
+  z.object({
+    status: z.literal('package'),
+    /** The real attribute: `python3Packages.requests`. */
+    attribute: z.string(),
+    drvPath: storePath,
+    output: z.string(),
+    outputPath: storePath,
+    pname: z.string(),
+    version: z.string(),
+  }),
+  z.object({ status: z.literal('missing'), nearest: z.array(z.string()) }),
+  z.object({ status: z.literal('invalid'), reason: z.string() }),
+])
+
+export type Resolution = z.infer<typeof resolution>
+export type ResolvedPackage = Extract<Resolution, { status: 'package' }>
+
+export const parseResolution = (text: string): Resolution => resolution.parse(JSON.parse(text))
+
+/** The key under which a name's meaning is remembered. */
+export const resolutionKey = (revision: string, platform: Platform, name: string): string =>
+  keyOf('resolution', 1, { revision, system: platform.system, name })
+
+/** The names that an image asks for, and those it gets where they exist. */
+export function namesOf(request: ImageRequest): { required: string[]; implied: string[] } {
+  const required = new Set([...request.packages, ...(request.shell ? shellPackages : [])])
+  const implied = impliedPackages.filter((name) => !required.has(name))
+  return { required: [...required].sort(byText), implied }
+}
+
+/**
+ * The packages of an image: sorted by attribute, each output once. So the order of names in a request, their
+ * case, and two names for one package make no difference.
+ * @throws PACKAGE_UNKNOWN naming all missing packages and what was probably meant, PACKAGE_INVALID
+ */
+export function choosePackages(
+  request: ImageRequest,
+  resolutions: ReadonlyMap<string, Resolution>,
+): ResolvedPackage[] {
+  const { required, implied } = namesOf(request)
+  refuseMissing(required, resolutions)
+  refuseInvalid(required, resolutions)
+  const packages = [...required, ...implied]
+    .map((name) => resolutions.get(name))
+    .filter((found) => found?.status === 'package')
+    .sort((a, b) => byText(a.attribute, b.attribute))
+  return [...new Map(packages.toReversed().map((found) => [found.outputPath, found])).values()].reverse()
+}
+
+function refuseMissing(names: readonly string[], resolutions: ReadonlyMap<string, Resolution>): void {
+  const missing = names.filter((name) => resolutions.get(name)?.status === 'missing')
+  if (missing.length === 0) return
+  const suggestions = missing.flatMap((name) => {
+    const found = resolutions.get(name)
+    return found?.status === 'missing' && found.nearest.length > 0 ? [{ name, nearest: found.nearest }] : []
+  })
+  const meant = suggestions.map(({ name, nearest }) => ` For ${name}, did you mean ${listed(nearest)}?`)
+  // The first sentence is the original's, for scripts that look for it.
+  throw new NixeryError(
+    'PACKAGE_UNKNOWN',
+    `Could not find Nix packages: [${missing.join(' ')}].${meant.join('')}`,
+    {
+      detail: { missing, suggestions },
+    },
+  )
+}
+
+function refuseInvalid(names: readonly string[], resolutions: ReadonlyMap<string, Resolution>): void {
+  const reasons = names.flatMap((name) => {
+    const found = resolutions.get(name)
+    return found?.status === 'invalid' ? [{ name, reason: found.reason }] : []
+  })
+  if (reasons.length === 0) return
+  const message = reasons.map(({ name, reason }) => `${name}: ${reason}`).join('\n')
+  throw new NixeryError('PACKAGE_INVALID', message, { detail: { invalid: reasons.map(({ name }) => name) } })
+}
+
+const listed = (names: readonly string[]): string =>
+  names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`

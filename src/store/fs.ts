@@ -1,0 +1,123 @@
+import { randomUUID } from 'node:crypto'
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { NixeryError, systemErrorCode } from '../errors.ts'
+import { hexOf } from '../image/digest.ts'
+import { storeError, type BlobStore } from './store.ts'
+
+// Node has no sendfile; 1 MiB reads serve a blob 1.7 times as fast as the default 64 KiB.
+const readSize = 1024 * 1024
+
+/**
+ * Blobs as files `<directory>/layers/<sha256>`, which is where the original keeps them. Spooled files lie in
+ * `<directory>/staging`, on the same file system, and become blobs by fsync and rename.
+ * What an earlier process left in `staging` is removed, if nothing has written to it for an hour: another
+ * process may be using the same folder.
+ * @throws STORE_UNAVAILABLE, STORE_FULL when the folders cannot be made or written
+ */
+export async function openFileStore(directory: string): Promise<BlobStore> {
+  const blobs = join(directory, 'layers')
+  const spoolDirectory = join(directory, 'staging')
+  try {
+    await mkdir(blobs, { recursive: true })
+    await mkdir(spoolDirectory, { recursive: true })
+    await removeLeftovers(spoolDirectory)
+  } catch (error) {
+    throw storeError(error, `opening the folder ${directory}`)
+  }
+
+  const store: BlobStore = {
+    spoolDirectory,
+
+    async stat(digest) {
+      try {
+        const found = await stat(join(blobs, hexOf(digest)))
+        return found.isFile() ? found.size : undefined
+      } catch (error) {
+        if (systemErrorCode(error) === 'ENOENT') return undefined
+        throw storeError(error, 'looking for a blob')
+      }
+    },
+
+    async read(digest, range) {
+      try {
+        const file = await open(join(blobs, hexOf(digest)))
+        // `end` of a read stream is inclusive.
+        const slice = range ? { start: range.start, end: range.end - 1 } : {}
+        return file.createReadStream({ highWaterMark: readSize, ...slice })
+      } catch (error) {
+        if (systemErrorCode(error) === 'ENOENT') {
+          throw new NixeryError('BLOB_UNKNOWN', 'no such blob', { cause: error })
+        }
+        throw storeError(error, 'reading a blob')
+      }
+    },
+
+    async putFile(blob, file) {
+      try {
+        await syncFile(file, blob.size)
+        await rename(file, join(blobs, hexOf(blob.digest)))
+        await syncDirectory(blobs)
+      } catch (error) {
+        await rm(file, { force: true }).catch(() => {}) // the first error is the one to tell
+        throw storeError(error, 'storing a blob')
+      }
+    },
+
+    async putBytes(blob, bytes) {
+      const file = join(spoolDirectory, randomUUID())
+      try {
+        const handle = await open(file, 'wx')
+        try {
+          await handle.writeFile(bytes)
+        } finally {
+          await handle.close()
+        }
+      } catch (error) {
+        await rm(file, { force: true }).catch(() => {})
+        throw storeError(error, 'storing a blob')
+      }
+      await store.putFile(blob, file)
+    },
+
+    async delete(digest) {
+      try {
+        await rm(join(blobs, hexOf(digest)), { force: true })
+      } catch (error) {
+        throw storeError(error, 'removing a blob')
+      }
+    },
+  }
+  return store
+}
+
+async function removeLeftovers(directory: string): Promise<void> {
+  const anHourAgo = Date.now() - 3_600_000
+  for (const name of await readdir(directory)) {
+    const file = join(directory, name)
+    const { mtimeMs } = await stat(file)
+    if (mtimeMs < anHourAgo) await rm(file, { recursive: true })
+  }
+}
+
+/** Makes a spooled file durable before it gets its final name, and refuses one that is not whole. */
+async function syncFile(file: string, size: number): Promise<void> {
+  const handle = await open(file, 'r+')
+  try {
+    const found = await handle.stat()
+    if (found.size !== size) throw new Error(`spooled file has ${found.size} bytes instead of ${size}`)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/** A rename is durable only when its directory is. */
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}

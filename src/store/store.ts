@@ -1,0 +1,48 @@
+import type { Readable } from 'node:stream'
+import { NixeryError, systemErrorCode } from '../errors.ts'
+import type { Digest } from '../image/digest.ts'
+
+/** Bytes that are to become a blob: digest and size are known before they are stored. */
+export type Blob = { readonly digest: Digest; readonly size: number; readonly mediaType: string }
+
+/** Bytes from `start` up to, and without, `end`. */
+export type ByteRange = { readonly start: number; readonly end: number }
+
+/**
+ * Content-addressed blobs. A blob is there whole or not at all; `conformance.ts` says what every store keeps.
+ * Failures are STORE_FULL and STORE_UNAVAILABLE.
+ */
+export type BlobStore = {
+  /** Where callers spool files for `putFile`. */
+  readonly spoolDirectory: string
+  /** The blob's size in bytes, or undefined when it is not there. */
+  stat(digest: Digest): Promise<number | undefined>
+  /** The blob's bytes, or a range of them. Fails with BLOB_UNKNOWN when it is not there. */
+  read(digest: Digest, range?: ByteRange): Promise<Readable>
+  /** Stores a spooled file under its digest and takes the file. */
+  putFile(blob: Blob, file: string): Promise<void>
+  /** Stores bytes that are in memory. */
+  putBytes(blob: Blob, bytes: Uint8Array): Promise<void>
+  /** Removes a blob; nothing happens when it is not there. */
+  delete(digest: Digest): Promise<void>
+}
+
+/** Says a failed system call in this project's words. */
+export function storeError(error: unknown, doing: string): NixeryError {
+  if (error instanceof NixeryError) return error
+  const code = systemErrorCode(error)
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new NixeryError('STORE_FULL', `the registry's storage is full (${doing})`, {
+      cause: error,
+      hint: 'the operator must free or add disk space',
+    })
+  }
+  return new NixeryError(
+    'STORE_UNAVAILABLE',
+    `the registry's storage failed (${doing}: ${code ?? 'unknown'})`,
+    {
+      cause: error,
+      hint: 'the operator finds the cause in the log',
+    },
+  )
+}

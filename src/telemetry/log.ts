@@ -1,0 +1,69 @@
+import { pino, type Logger } from 'pino'
+import pretty from 'pino-pretty'
+import type { BuildEvent, BuildListener } from '../build/events.ts'
+import type { ErrorCode } from '../errors.ts'
+import { NixeryError } from '../errors.ts'
+import type { Answered } from '../http/app.ts'
+
+export type { Logger } from 'pino'
+
+/** JSON lines on standard output, or lines for people if that is a terminal. */
+export function createLog(level: string): Logger {
+  const options = { level, base: null, timestamp: () => `,"time":"${new Date().toISOString()}"` }
+  if (!process.stdout.isTTY) return pino(options)
+  return pino(
+    options,
+    pretty({ sync: true, ignore: 'pid,hostname', translateTime: 'HH:MM:ss.l', singleLine: true }),
+  )
+}
+
+// Of these the fault is the client's: an operator need not look.
+const ordinary: ReadonlySet<ErrorCode> = new Set([
+  'NAME_INVALID',
+  'TAG_INVALID',
+  'DIGEST_INVALID',
+  'RANGE_INVALID',
+  'PACKAGE_UNKNOWN',
+  'MANIFEST_UNKNOWN',
+  'BLOB_UNKNOWN',
+  'ROUTE_UNKNOWN',
+  'UNSUPPORTED',
+  'CANCELLED',
+])
+
+const isOrdinary = (error: unknown): boolean => error instanceof NixeryError && ordinary.has(error.code)
+
+const rounded = (ms: number): number => Math.round(ms * 10) / 10
+
+/** Writes a line for each answer. */
+export const logAnswers =
+  (log: Logger) =>
+  ({ id, error, ms, ...rest }: Answered): void => {
+    const line = { request: id, ...rest, ms: rounded(ms), ...(error !== undefined && { err: error }) }
+    if (error !== undefined && !isOrdinary(error)) log.error(line, 'answered')
+    else log.info(line, 'answered')
+  }
+
+/** Writes a line for each event of a build. */
+export function logBuilds(log: Logger): BuildListener {
+  return (build, event) => {
+    const { type, ...facts } = event
+    const line = { build, ...facts, ...('ms' in facts && { ms: rounded(facts.ms) }) }
+    if (type === 'warning') log.warn({ build }, event.message)
+    else if (type === 'nix') log.info({ build }, `nix: ${event.line}`)
+    else if (type !== 'failed') log.info(line, words[type])
+    else if (isOrdinary(event.error))
+      log.info({ build, ms: rounded(event.ms), err: event.error }, 'build failed')
+    else log.error({ build, ms: rounded(event.ms), err: event.error }, 'build failed')
+  }
+}
+
+const words: Readonly<Record<Exclude<BuildEvent['type'], 'warning' | 'nix' | 'failed'>, string>> = {
+  started: 'build started',
+  joined: 'request waits for build',
+  resolved: 'packages resolved',
+  realised: 'packages realised',
+  planned: 'layers planned',
+  packed: 'layer packed',
+  finished: 'build finished',
+}
