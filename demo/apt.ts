@@ -31,12 +31,16 @@ export async function openApt(options: {
   await requireTool('apt-get')
   await requireTool('dpkg-deb')
   const at = (name: string): string => join(folder, name)
-  for (const name of ['lists/partial', 'cache/archives/partial', 'parts']) await mkdir(at(name), { recursive: true })
+  for (const name of ['lists/partial', 'cache/archives/partial', 'parts'])
+    await mkdir(at(name), { recursive: true })
   await writeFile(at('status'), '')
   await writeFile(at('debian.sources'), sourcesText(await hostMirrors(), await findKeyring()))
   // Configuration files are read in this order: APT_CONFIG, the parts it names, options. So the host's own parts
   // (with hooks that clean caches or call other programs) are left out, and what they say about proxies stays.
-  await writeFile(at('apt.conf'), `${await acquireSettings()}Dir::Etc::parts "${at('parts')}";\nDir::Etc::main "/dev/null";\n`)
+  await writeFile(
+    at('apt.conf'),
+    `${await acquireSettings()}Dir::Etc::parts "${at('parts')}";\nDir::Etc::main "/dev/null";\n`,
+  )
   const settings = {
     'Dir::Etc::sourcelist': at('debian.sources'),
     'Dir::Etc::sourceparts': '-',
@@ -128,7 +132,13 @@ function sourcesText({ archive, security }: Mirrors, keyring: string | undefined
 async function findKeyring(): Promise<string | undefined> {
   for (const ending of ['gpg', 'pgp']) {
     const path = `/usr/share/keyrings/debian-archive-keyring.${ending}`
-    if (await ifExists(access(path).then(() => true), false)) return path
+    if (
+      await ifExists(
+        access(path).then(() => true),
+        false,
+      )
+    )
+      return path
   }
   return undefined
 }
@@ -136,7 +146,9 @@ async function findKeyring(): Promise<string | undefined> {
 /** How the host's apt fetches: proxies, timeouts, certificates; not which indexes. */
 async function acquireSettings(): Promise<string> {
   const { stdout } = await execa('apt-config', ['dump', 'Acquire'])
-  const lines = stdout.split('\n').filter((line) => /^Acquire::(?!IndexTargets|Changelogs|Languages)/.test(line))
+  const lines = stdout
+    .split('\n')
+    .filter((line) => /^Acquire::(?!IndexTargets|Changelogs|Languages)/.test(line))
   return `${lines.join('\n')}\n`
 }
 
@@ -163,5 +175,8 @@ function aptError(what: string, error: unknown): NixeryError {
 function reason(error: unknown): string {
   const output = error instanceof ExecaError ? String(error.stderr ?? '') : String(error)
   const line = output.split('\n').find((each) => /^(E|Err|W):?/.test(each))
-  return line?.replace(/^[EW]: */, '') ?? (error instanceof Error ? (error.message.split('\n', 1)[0] ?? '') : 'failed')
+  return (
+    line?.replace(/^[EW]: */, '') ??
+    (error instanceof Error ? (error.message.split('\n', 1)[0] ?? '') : 'failed')
+  )
 }

@@ -28,7 +28,9 @@ export async function readArchive(
   file: string,
   options: { search?: readonly string[]; signal?: AbortSignal | undefined } = {},
 ): Promise<ArchiveEntry[]> {
-  const [command, args] = file.endsWith('.tgz') ? ['gzip', ['-dc', file]] : ['dpkg-deb', ['--fsys-tarfile', file]]
+  const [command, args] = file.endsWith('.tgz')
+    ? ['gzip', ['-dc', file]]
+    : ['dpkg-deb', ['--fsys-tarfile', file]]
   const process = execa(command, args, {
     buffer: false,
     stdin: 'ignore',

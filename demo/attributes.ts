@@ -124,7 +124,11 @@ export const attributes: Attributes = {
 
 /** Every unit that an attribute stands for, sorted. */
 export const attributeUnits = (set: Attributes = attributes): string[] =>
-  [...new Set(Object.values(set).flatMap((value) => (typeof value === 'string' ? value : attributeUnits(value))))].sort()
+  [
+    ...new Set(
+      Object.values(set).flatMap((value) => (typeof value === 'string' ? value : attributeUnits(value))),
+    ),
+  ].sort()
 
 /** The set without the attributes whose unit does not exist; nested sets that are empty then go too. */
 export function existingAttributes(set: Attributes, exists: (unit: string) => boolean): Attributes {

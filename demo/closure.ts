@@ -65,7 +65,8 @@ function pick(
   ignored: ReadonlySet<string>,
 ): string | null | undefined {
   if (clause.some((name) => ignored.has(name))) return null
-  const direct = clause.find((name) => chosen.has(name)) ?? clause.find((name) => index.find(name) !== undefined)
+  const direct =
+    clause.find((name) => chosen.has(name)) ?? clause.find((name) => index.find(name) !== undefined)
   if (direct !== undefined) return direct
   const providers = clause.flatMap((name) => index.providers(name)).filter((name) => !ignored.has(name))
   return providers.find((name) => chosen.has(name)) ?? providers[0]

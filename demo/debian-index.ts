@@ -33,7 +33,8 @@ export function parseIndex(texts: readonly string[]): DebianIndex {
       const name = field(stanza, 'Package')
       if (name === undefined) continue
       const known = stanzas.get(name)
-      if (known === undefined || compareVersions(version(stanza), version(known)) > 0) stanzas.set(name, stanza)
+      if (known === undefined || compareVersions(version(stanza), version(known)) > 0)
+        stanzas.set(name, stanza)
     }
   }
   const providers = new Map<string, string[]>()
@@ -58,7 +59,9 @@ export function parseIndex(texts: readonly string[]): DebianIndex {
 }
 
 function parsePackage(name: string, stanza: string): DebPackage {
-  const clauses = [field(stanza, 'Pre-Depends'), field(stanza, 'Depends')].flatMap((text) => (text ?? '').split(','))
+  const clauses = [field(stanza, 'Pre-Depends'), field(stanza, 'Depends')].flatMap((text) =>
+    (text ?? '').split(','),
+  )
   return {
     name,
     version: version(stanza),
@@ -83,7 +86,10 @@ function field(stanza: string, name: string): string | undefined {
   }
   let end = stanza.indexOf('\n', at)
   if (name !== 'Description') while (end >= 0 && stanza[end + 1] === ' ') end = stanza.indexOf('\n', end + 1)
-  return stanza.slice(at + key.length, end < 0 ? undefined : end).replaceAll('\n', '').trim()
+  return stanza
+    .slice(at + key.length, end < 0 ? undefined : end)
+    .replaceAll('\n', '')
+    .trim()
 }
 
 /** `libc6 (>= 2.36), perl:any` → libc6, perl. Version bounds hold by themselves within one release. */

@@ -64,7 +64,9 @@ async function download(
       begun.push(deb)
       if (Date.now() - reported < 1000) return
       reported = Date.now()
-      progress(`downloading ${begun.length} of ${debs.length}: ${deb.name} (${megabytes(begun)} of ${total} MB)`)
+      progress(
+        `downloading ${begun.length} of ${debs.length}: ${deb.name} (${megabytes(begun)} of ${total} MB)`,
+      )
     })
   } finally {
     // What has arrived whole is kept, also after a failure, so that the next try goes on from there.
@@ -76,7 +78,10 @@ async function download(
   }
   for (const deb of debs) {
     if ((await fileSize(join(folder, debFileName(deb)))) !== deb.size) {
-      throw new NixeryError('SETUP_FAILED', `the Debian mirror served ${debFileName(deb)} with wrong content; try again`)
+      throw new NixeryError(
+        'SETUP_FAILED',
+        `the Debian mirror served ${debFileName(deb)} with wrong content; try again`,
+      )
     }
   }
 }

@@ -16,7 +16,8 @@ const tag = { end: 0, needed: 1, stringTable: 5, soname: 14 }
  * scripts, 32-bit programs, object files and damaged headers.
  */
 export function readElf(file: Buffer): ElfFacts | undefined {
-  if (file.length < 64 || file.readUInt32BE(0) !== 0x7f_45_4c_46 || file[4] !== 2 || file[5] !== 1) return undefined
+  if (file.length < 64 || file.readUInt32BE(0) !== 0x7f_45_4c_46 || file[4] !== 2 || file[5] !== 1)
+    return undefined
   try {
     const segments = readSegments(file)
     const interpreter = segments.find((each) => each.type === segment.interpreter)

@@ -50,6 +50,7 @@ const unwanted = [
  * no `usr/`, one `bin/`, one `lib/` without the architecture's own folder in it. Undefined for what is not wanted.
  */
 export function destinationOf(path: string, triplet: string): string | undefined {
+  if (path === 'package/LICENSE') return 'share/doc/nodejs/LICENSE'
   const parts = path.split('/')
   if (parts[0] === 'usr' || parts[0] === 'package') parts.shift()
   if (parts[0] === 'local') return undefined
@@ -74,3 +75,5 @@ export const isBelow = (path: string, folders: readonly string[]): boolean =>
 /** The path in the archive that a symbolic link of the archive points to. */
 export const linkTarget = (link: string, target: string): string =>
   target.startsWith('/') ? posix.normalize(target).slice(1) : posix.join(posix.dirname(link), target)
+
+export const isArchitecture = (name: string): name is DebianArchitecture => Object.hasOwn(architectures, name)

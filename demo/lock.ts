@@ -13,7 +13,7 @@ export async function withLock<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   await mkdir(dirname(file), { recursive: true })
-  for (let told = false; !(await acquire(file)); ) {
+  for (let told = false; !(await acquire(file));) {
     if (!told) options.waiting()
     told = true
     await setTimeout(300, undefined, options.signal && { signal: options.signal })

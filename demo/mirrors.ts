@@ -15,7 +15,9 @@ type Entry = { address: string; suites: string[]; components: string[] }
  */
 export function findMirrors(files: readonly { name: string; text: string }[]): Mirrors {
   const entries = files
-    .flatMap(({ name, text }) => (name.endsWith('.sources') || /^Types:/m.test(text) ? deb822(text) : lines(text)))
+    .flatMap(({ name, text }) =>
+      name.endsWith('.sources') || /^Types:/m.test(text) ? deb822(text) : lines(text),
+    )
     .filter((entry) => entry.components.includes('main'))
   return {
     archive: entries.find((entry) => entry.suites.some((suite) => archiveSuite.test(suite)))?.address,
@@ -29,7 +31,8 @@ const securitySuite = new RegExp(`^${releases}(-security|/updates)$`)
 
 function lines(text: string): Entry[] {
   return text.split('\n').flatMap((line) => {
-    const [, address, suite, components] = /^\s*deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S+)\s*([^#]*)/.exec(line) ?? []
+    const [, address, suite, components] =
+      /^\s*deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S+)\s*([^#]*)/.exec(line) ?? []
     if (address === undefined || suite === undefined) return []
     return { address, suites: [suite], components: words(components) }
   })

@@ -11,11 +11,15 @@ export type Rename = { from: string; to: string }
  * of the archives to its destination, undefined if it is not wanted. A folder is moved as a whole if all in it is
  * wanted, keeps its place relative to the folder, and nothing else goes to the same destination.
  */
-export function planMoves(wanted: ReadonlyMap<string, string | undefined>): { moves: Move[]; renames: Rename[] } {
+export function planMoves(wanted: ReadonlyMap<string, string | undefined>): {
+  moves: Move[]
+  renames: Rename[]
+} {
   const root = buildTree(wanted)
   const arriving = new Map<string, number>()
   for (const to of wanted.values()) {
-    if (to !== undefined) for (const folder of foldersOf(to)) arriving.set(folder, (arriving.get(folder) ?? 0) + 1)
+    if (to !== undefined)
+      for (const folder of foldersOf(to)) arriving.set(folder, (arriving.get(folder) ?? 0) + 1)
   }
   const moves = new Map<string, string[]>()
   const renames: Rename[] = []

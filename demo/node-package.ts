@@ -11,7 +11,10 @@ export type NodePackage = { name: string; version: string; integrity: string }
 
 const lockFile = new URL('../package-lock.json', import.meta.url)
 const lockSchema = z.object({
-  packages: z.record(z.string(), z.object({ version: z.string().optional(), integrity: z.string().optional() })),
+  packages: z.record(
+    z.string(),
+    z.object({ version: z.string().optional(), integrity: z.string().optional() }),
+  ),
 })
 
 /** The packages that the project's own lock file pins, for some architectures. A bug if it pins none. */
@@ -20,7 +23,8 @@ export async function pinnedNodePackages(wanted: readonly DebianArchitecture[]):
   return wanted.map((architecture) => {
     const name = architectures[architecture].npm
     const { version, integrity } = packages[`node_modules/${name}`] ?? {}
-    if (version === undefined || integrity === undefined) throw new Error(`package-lock.json does not pin ${name}`)
+    if (version === undefined || integrity === undefined)
+      throw new Error(`package-lock.json does not pin ${name}`)
     return { name, version, integrity }
   })
 }

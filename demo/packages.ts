@@ -90,6 +90,12 @@ export const units: Record<string, UnitDefinition> = {
   'netcat-openbsd': { links: { 'bin/nc': 'nc.openbsd' }, mainProgram: 'nc' },
   netbase: { pname: 'iana-etc', ignoresDepends: true },
   openssl: { without: ['bin/c_rehash'] },
+  // Made from npm's package.
+  nodejs: {
+    debs: [],
+    mainProgram: 'node',
+    without: ['include', 'share/man', 'README', 'CHANGELOG', 'package.json'],
+  },
   'openssh-client': { pname: 'openssh', mainProgram: 'ssh' },
   patch: { pname: 'gnupatch', mainProgram: 'patch' },
   perl: {
@@ -98,8 +104,7 @@ export const units: Record<string, UnitDefinition> = {
     without: ['bin/perl5.36'],
     wrappers: {
       'bin/perl': {
-        PERL5LIB:
-          '${PERL5LIB:+$PERL5LIB:}@out@/lib/perl/5.36:@out@/share/perl/5.36:@out@/lib/perl-base',
+        PERL5LIB: '${PERL5LIB:+$PERL5LIB:}@out@/lib/perl/5.36:@out@/share/perl/5.36:@out@/lib/perl-base',
       },
     },
   },
@@ -133,6 +138,9 @@ export const units: Record<string, UnitDefinition> = {
   'xz-utils': { pname: 'xz', mainProgram: 'xz' },
   zlib1g: { pname: 'zlib' },
 }
+
+/** The Debian packages of a unit. */
+export const debsOf = (unit: string): string[] => units[unit]?.debs ?? [unit]
 
 /**
  * Debian packages that are no dependencies here: tools for installing and configuring (debconf … ucf), the

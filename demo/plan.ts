@@ -20,7 +20,9 @@ export function writePlan(
     ...(unit.key === 'libc6' ? [] : patchLines(unit, wiring, options.dynamicLinker)),
     ...interpreterLines(unit, wiring),
     ...wrapperLines(unit, wiring),
-    ...Object.entries(unit.definition.files ?? {}).map(([to, name]) => hereDocument(['add', to], options.files.get(name) ?? '')),
+    ...Object.entries(unit.definition.files ?? {}).map(([to, name]) =>
+      hereDocument(['add', to], options.files.get(name) ?? ''),
+    ),
     ...(unit.definition.finish === undefined ? [] : [`cd "$out"`, unit.definition.finish]),
     ...splitLines(unit),
     ...propagateLines(unit, wiring),
@@ -60,7 +62,8 @@ function rewrittenTarget(unit: Unit, link: Placed, wiring: Wiring): string | und
   if (pointsTo === undefined) return target
   const other = wiring.linkUnit(unit, link)
   if (other !== undefined) return `@${other}@/${pointsTo}`
-  const isOwn = unit.placed.has(pointsTo) || [...unit.placed.keys()].some((path) => path.startsWith(`${pointsTo}/`))
+  const isOwn =
+    unit.placed.has(pointsTo) || [...unit.placed.keys()].some((path) => path.startsWith(`${pointsTo}/`))
   return isOwn ? posix.relative(posix.dirname(to), pointsTo) : target
 }
 
@@ -69,7 +72,8 @@ function patchLines(unit: Unit, wiring: Wiring, dynamicLinker: string): string[]
   const seen = new Set<string>()
   for (const { to, elf, inode } of unit.placed.values()) {
     // Hard links are one file: patched once.
-    if (elf === undefined || (elf.needed.length === 0 && elf.interpreter === undefined) || seen.has(inode)) continue
+    if (elf === undefined || (elf.needed.length === 0 && elf.interpreter === undefined) || seen.has(inode))
+      continue
     seen.add(inode)
     const places = elf.needed.flatMap((name) => wiring.findLibrary(unit, name) ?? [])
     const folders = places.map((place) => `@${place.unit === unit.key ? 'out' : place.unit}@/${place.folder}`)

@@ -33,7 +33,8 @@ export function wire(units: Units): Wiring {
   const holders = indexPrograms(units)
   const reachable = transitiveDepends(units)
   const reach = (unit: Unit): ReadonlySet<string> => reachable.get(unit.key) ?? new Set()
-  const interpreter: Wiring['interpreter'] = (unit, script) => interpreterOf(unit, script, holders, reach(unit))
+  const interpreter: Wiring['interpreter'] = (unit, script) =>
+    interpreterOf(unit, script, holders, reach(unit))
   const wrappers: Wiring['wrappers'] = (unit) => wrappersOf(unit, units, reach(unit))
   const linkUnit: Wiring['linkUnit'] = (unit, { pointsTo }) => {
     if (pointsTo === undefined || holds(unit, pointsTo)) return undefined
@@ -46,7 +47,9 @@ export function wire(units: Units): Wiring {
     new Map([...units.values()].map((unit) => [unit.key, others(unit, find(unit))]))
 
   const libraries = edges((unit) =>
-    [...unit.placed.values()].flatMap(({ elf }) => (elf?.needed ?? []).map((name) => findLibrary(unit, name)?.unit)),
+    [...unit.placed.values()].flatMap(({ elf }) =>
+      (elf?.needed ?? []).map((name) => findLibrary(unit, name)?.unit),
+    ),
   )
   const uses = edges((unit) => [
     ...[...unit.placed.values()].flatMap((each) => [interpreter(unit, each)?.unit, linkUnit(unit, each)]),

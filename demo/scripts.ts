@@ -24,7 +24,8 @@ export function interpreterOf(
   reachable: ReadonlySet<string>,
 ): Interpreter | undefined {
   // Documents are only to be read.
-  if (script.kind !== 'file' || script.shebang === undefined || script.to.startsWith('share/doc/')) return undefined
+  if (script.kind !== 'file' || script.shebang === undefined || script.to.startsWith('share/doc/'))
+    return undefined
   const { name, rest } = parseShebang(script.shebang)
   const holder = name === 'sh' ? 'bash' : holders.get(name)
   if (holder === undefined) return undefined

@@ -44,7 +44,9 @@ export function placeEntries(
     const to = destination(entry.path, definition, triplet)
     if (to === undefined || placed.has(to)) continue
     const pointsTo =
-      entry.target === undefined ? undefined : destination(linkTarget(entry.path, entry.target), definition, triplet)
+      entry.target === undefined
+        ? undefined
+        : destination(linkTarget(entry.path, entry.target), definition, triplet)
     if (pointsTo !== to) placed.set(to, { ...entry, to, pointsTo })
   }
   return placed
@@ -55,7 +57,8 @@ const isFile = (entry: ArchiveEntry): boolean => entry.kind === 'file'
 /** Where a path of an archive goes in a unit; undefined if it is left out. */
 export function destination(path: string, definition: UnitDefinition, triplet: string): string | undefined {
   const to = destinationOf(path, triplet)
-  if (to === undefined || to === '' || definition.without?.some((beginning) => to.startsWith(beginning))) return undefined
+  if (to === undefined || to === '' || definition.without?.some((beginning) => to.startsWith(beginning)))
+    return undefined
   if (definition.links?.[to] !== undefined || definition.files?.[to] !== undefined) return undefined
   if (definition.onlyFolder === undefined) return to
   return isBelow(to, [definition.onlyFolder]) ? to.slice(definition.onlyFolder.length + 1) : undefined
@@ -64,7 +67,9 @@ export function destination(path: string, definition: UnitDefinition, triplet: s
 /** The names of programs in a unit's bin/, sorted. */
 export function programs(unit: Unit): string[] {
   const paths = [...unit.placed.keys(), ...Object.keys(unit.definition.links ?? {})]
-  return [...new Set(paths.filter((path) => /^bin\/[^/]+$/.test(path)).map((path) => path.slice('bin/'.length)))].sort()
+  return [
+    ...new Set(paths.filter((path) => /^bin\/[^/]+$/.test(path)).map((path) => path.slice('bin/'.length))),
+  ].sort()
 }
 
 /** The program that a user means by the package's name, if that is clear. */

@@ -1,6 +1,6 @@
 # A package set made from Debian 12's binary packages; attribute names follow nixpkgs. Everything is built with
 # the programs in ./seed and nothing else, for every system on the seed's system: unpacking and patching is all.
-{ system ? builtins.currentSystem, ... }:
+{ system ? builtins.currentSystem, buildSystem ? null, ... }:
 let
   read = file: builtins.fromJSON (builtins.readFile (./. + "/${file}"));
   arch =
@@ -47,7 +47,7 @@ let
       };
       drv = derivation {
         inherit (package) name pname version outputs;
-        system = seedInfo.system;
+        system = if buildSystem == null then seedInfo.system else buildSystem;
         builder = "${seed}/busybox";
         args = [ "sh" builder ];
         inherit seed;

@@ -1,0 +1,50 @@
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { NixeryError } from '../src/errors.ts'
+import { isArchitecture } from './layout.ts'
+import { ensureDemoPackageSet } from './package-set.ts'
+
+// node demo/make.ts [--directory D] [--cache D] [--arch amd64,arm64]: makes the demo package set and prints where it is.
+
+const { values } = parseArgs({
+  options: {
+    directory: { type: 'string', default: xdg('XDG_DATA_HOME', '.local/share', 'demo') },
+    cache: { type: 'string', default: xdg('XDG_CACHE_HOME', '.cache', '') },
+    arch: { type: 'string', default: process.arch === 'arm64' ? 'arm64' : 'amd64' },
+  },
+})
+
+const begun = performance.now()
+const interrupted = new AbortController()
+process.once('SIGINT', () => interrupted.abort())
+process.once('SIGTERM', () => interrupted.abort())
+
+try {
+  const directory = await ensureDemoPackageSet({
+    directory: values.directory,
+    cacheDirectory: values.cache,
+    architectures: values.arch.split(',').map(parseArchitecture),
+    progress: (line) =>
+      console.error(`${((performance.now() - begun) / 1000).toFixed(1).padStart(6)} s  ${line}`),
+    signal: interrupted.signal,
+  })
+  console.log(directory)
+} catch (error) {
+  if (!(error instanceof NixeryError)) throw error
+  console.error(`error: ${error.message}`)
+  if (error.hint !== undefined) console.error(`       ${error.hint}`)
+  process.exitCode = 1
+}
+
+function parseArchitecture(name: string): 'amd64' | 'arm64' {
+  if (isArchitecture(name)) return name
+  throw new NixeryError(
+    'CONFIG_INVALID',
+    `--arch takes amd64, arm64 or both with a comma between, not ${JSON.stringify(name)}`,
+  )
+}
+
+function xdg(variable: string, otherwise: string, name: string): string {
+  return join(process.env[variable] ?? join(homedir(), otherwise), 'nixery', name)
+}

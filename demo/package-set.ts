@@ -1,0 +1,108 @@
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { z } from 'zod'
+import { NixeryError } from '../src/errors.ts'
+import { fingerprintGenerator } from './fingerprint.ts'
+import { generateArchitecture, generateCommon } from './generate.ts'
+import type { DebianArchitecture } from './layout.ts'
+import { withLock } from './lock.ts'
+
+export type PackageSetOptions = {
+  /** Where the set is to be: `default.nix` lies directly in it. */
+  directory: string
+  /** For what is downloaded: apt's lists, .debs, npm tarballs. */
+  cacheDirectory: string
+  architectures: DebianArchitecture[]
+  /** Gets a line now and then, for people. */
+  progress: (line: string) => void
+  signal?: AbortSignal
+}
+
+const recordSchema = z.object({ fingerprint: z.string(), architectures: z.array(z.enum(['amd64', 'arm64'])) })
+type Record = z.infer<typeof recordSchema>
+
+const recordFile = 'made.json'
+
+/**
+ * Makes the demo package set if it is missing or out of date; returns the folder that holds its default.nix. Safe
+ * to repeat and to interrupt (built in a temporary sibling folder, then renamed). A set made by the same generator
+ * for at least these architectures is used as it is, without any network. Throws SETUP_FAILED with one line that
+ * says what is missing, and CANCELLED.
+ */
+export async function ensureDemoPackageSet(options: PackageSetOptions): Promise<string> {
+  const directory = resolve(options.directory)
+  const cacheDirectory = resolve(options.cacheDirectory)
+  const host = hostArchitecture()
+  const fingerprint = await fingerprintGenerator(host)
+  const isCurrent = (record: Record | undefined): boolean =>
+    record?.fingerprint === fingerprint &&
+    options.architectures.every((each) => record.architectures.includes(each))
+  if (isCurrent(await readRecord(directory))) return directory
+
+  const { progress, signal } = options
+  const waiting = (): void => progress('another process is making the demo package set: waiting for it')
+  return withLock(join(cacheDirectory, 'demo.lock'), { waiting, signal }, async () => {
+    const made = await readRecord(directory)
+    if (isCurrent(made)) return directory
+    await mkdir(dirname(directory), { recursive: true })
+    await removeLeftovers(directory)
+    const kept = made?.fingerprint === fingerprint ? made.architectures : []
+    const architectures = [...new Set([...kept, ...options.architectures])].sort()
+    const folder = await mkdtemp(`${directory}.new-`)
+    try {
+      const making = { folder, cacheDirectory, progress, signal }
+      await generateCommon(making, host)
+      for (const architecture of architectures) await generateArchitecture(making, architecture)
+      await writeFile(
+        join(folder, recordFile),
+        JSON.stringify({ fingerprint, architectures } satisfies Record),
+      )
+      signal?.throwIfAborted()
+      await replace(directory, folder)
+    } catch (error) {
+      throw signal?.aborted === true ? cancelled(error) : error
+    } finally {
+      await rm(folder, { recursive: true, force: true })
+    }
+    return directory
+  })
+}
+
+function hostArchitecture(): DebianArchitecture {
+  if (process.arch === 'x64') return 'amd64'
+  if (process.arch === 'arm64') return 'arm64'
+  throw new NixeryError(
+    'SETUP_FAILED',
+    `the demo package set can be built on x64 and arm64 machines only, not ${process.arch}`,
+  )
+}
+
+/** What a set was made from; undefined if there is none, or none that is whole. */
+async function readRecord(directory: string): Promise<Record | undefined> {
+  try {
+    return recordSchema.parse(JSON.parse(await readFile(join(directory, recordFile), 'utf8')))
+  } catch {
+    return undefined
+  }
+}
+
+/** A folder cannot be renamed over another that has files: the old one is put aside for a moment. */
+async function replace(directory: string, folder: string): Promise<void> {
+  const old = await mkdtemp(`${directory}.old-`)
+  await rename(directory, join(old, 'set')).catch(() => undefined)
+  await rename(folder, directory)
+  await rm(old, { recursive: true, force: true })
+}
+
+/** Half-made sets of processes that were killed. */
+async function removeLeftovers(directory: string): Promise<void> {
+  const parent = dirname(directory)
+  for (const name of await readdir(parent)) {
+    if (!name.startsWith(`${basename(directory)}.new-`) && !name.startsWith(`${basename(directory)}.old-`))
+      continue
+    await rm(join(parent, name), { recursive: true, force: true })
+  }
+}
+
+const cancelled = (cause: unknown): NixeryError =>
+  new NixeryError('CANCELLED', 'making the demo package set was cancelled', { cause })
