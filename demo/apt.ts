@@ -173,7 +173,7 @@ function aptError(what: string, error: unknown): NixeryError {
 
 /** The first line in which apt says what is wrong. */
 function reason(error: unknown): string {
-  const output = error instanceof ExecaError ? String(error.stderr ?? '') : String(error)
+  const output = error instanceof ExecaError ? String(error.stderr) : String(error)
   const line = output.split('\n').find((each) => /^(E|Err|W):?/.test(each))
   return (
     line?.replace(/^[EW]: */, '') ??

@@ -15,13 +15,13 @@ export type ArchiveEntry = {
   shebang: string | undefined
   /** The path of the first entry with the same inode: its own, unless it is a hard link. */
   inode: string
-  /** Where in the file each of the texts that were asked for begins. */
-  found: Map<string, number>
+  /** Where in the file the texts that were asked for begin. */
+  found: Map<string, number[]>
 }
 
 /**
  * Reads what a .deb (or an npm tarball, `.tgz`) would unpack to, without unpacking it: files pass through memory
- * one at a time. `search` are texts whose place in the files is wanted. Needs Debian's dpkg-deb for .debs; throws
+ * one at a time. `search` are texts whose places in the files are wanted, where they stand as C strings. Needs Debian's dpkg-deb for .debs; throws
  * what it throws.
  */
 export async function readArchive(
@@ -62,7 +62,7 @@ async function readEntry(entry: ReadEntry, search: readonly string[]): Promise<A
   const path = entry.path.replace(/^\.?\//, '').replace(/\/$/, '')
   const executable = ((entry.mode ?? 0) & 0o111) !== 0
   const hardLink = entry.type === 'Link' ? entry.linkpath?.replace(/^\.?\//, '') : undefined
-  const found = search.map((text) => [text, content.indexOf(`${text}\0`, 0, 'latin1')] as const)
+  const found = search.map((text) => [text, findStrings(content, text)] as const)
   return {
     path,
     kind,
@@ -71,8 +71,18 @@ async function readEntry(entry: ReadEntry, search: readonly string[]): Promise<A
     elf: readElf(content),
     shebang: executable ? readShebang(content) : undefined,
     inode: hardLink ?? path,
-    found: new Map(found.filter(([, at]) => at >= 0)),
+    found: new Map(found.filter(([, at]) => at.length > 0)),
   }
+}
+
+/** Where a text stands between zero bytes. */
+function findStrings(content: Buffer, text: string): number[] {
+  const places: number[] = []
+  for (let at = content.indexOf(`\0${text}\0`, 0, 'latin1'); at >= 0;) {
+    places.push(at + 1)
+    at = content.indexOf(`\0${text}\0`, at + 1, 'latin1')
+  }
+  return places
 }
 
 const kinds: Partial<Record<ReadEntry['type'], ArchiveEntry['kind']>> = {

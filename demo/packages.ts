@@ -15,8 +15,8 @@ export type UnitDefinition = {
   links?: Record<string, string>
   /** Programs to start through a wrapper that sets these variables. `@unit@` and `@out@` stand for store paths. */
   wrappers?: Record<string, Record<string, string>>
-  /** Text inside a file that is overwritten by a shorter one. */
-  overwrites?: { path: string; text: string; by: string }[]
+  /** Texts inside its binaries (whole, as C strings) that are overwritten by others which are not longer. */
+  overwrites?: { text: string; by: string }[]
   /** Files to add: path → name of a file in nix/. */
   files?: Record<string, string>
   /** Shell text for what no other field can say; runs in `$out` at the end. */
@@ -55,22 +55,33 @@ export const units: Record<string, UnitDefinition> = {
     debs: ['file', 'libmagic1', 'libmagic-mgc'],
     wrappers: { 'bin/file': { MAGIC: '${MAGIC-@out@/lib/file/magic.mgc}' } },
   },
+  figlet: { links: { 'bin/figlet': 'figlet-figlet' } },
   gawk: { links: { 'bin/awk': 'gawk' } },
   git: {
     debs: ['git', 'git-man'],
     outputs: ['out', 'man', 'doc'],
     without: ['lib/git-core/git-p4'],
-    // Debian ships the program twice.
-    links: { 'lib/git-core/git': '../../bin/.git-wrapped' },
+    // Debian ships these programs twice.
+    links: {
+      'lib/git-core/git': '../../bin/.git-wrapped',
+      'lib/git-core/git-shell': '../../bin/git-shell',
+      'lib/git-core/scalar': '../../bin/scalar',
+    },
+    // git starts helpers through a shell (a clone from a folder does), and an image need not have /bin/sh. A name
+    // without a folder it looks up in PATH.
+    overwrites: [{ text: '/bin/sh', by: 'sh' }],
     wrappers: {
       'bin/git': {
         GIT_EXEC_PATH: '@out@/lib/git-core',
         GIT_TEMPLATE_DIR: '@out@/share/git-core/templates',
         GITPERLLIB: '@out@/share/perl5:@liberror-perl@/share/perl5',
+        PATH: '${PATH:+$PATH:}@bash@/bin',
       },
     },
   },
   grep: { pname: 'gnugrep', mainProgram: 'grep' },
+  iproute2: { mainProgram: 'ip' },
+  'iputils-ping': { pname: 'iputils', mainProgram: 'ping' },
   krb5: { debs: ['libgssapi-krb5-2', 'libkrb5-3', 'libk5crypto3', 'libkrb5support0'] },
   'libc-bin': { pname: 'getent', mainProgram: 'getent', without: ['etc', 'bin/ldconfig'] },
   libc6: { pname: 'glibc' },
@@ -81,7 +92,7 @@ export const units: Record<string, UnitDefinition> = {
   // compiled into the library; the store path of ncurses-base is named as short as to fit in its place.
   libtinfo6: {
     pname: 'ncurses',
-    overwrites: [{ path: 'lib/libtinfo.so.6.4', text: terminfo, by: '@ncurses-base@' }],
+    overwrites: [{ text: terminfo, by: '@ncurses-base@' }],
   },
   libx11: { debs: ['libx11-6', 'libx11-data'], pname: 'libX11' },
   'lua5.4': { pname: 'lua', links: { 'bin/lua': 'lua5.4', 'bin/luac': 'luac5.4' }, mainProgram: 'lua' },
@@ -129,12 +140,16 @@ export const units: Record<string, UnitDefinition> = {
   sed: { pname: 'gnused', mainProgram: 'sed' },
   sqlite3: { pname: 'sqlite', mainProgram: 'sqlite3' },
   tar: { pname: 'gnutar', mainProgram: 'tar' },
+  // It insists on a UTF-8 locale; C.UTF-8, which Debian has in libc-bin, is enough.
+  tmux: { wrappers: { 'bin/tmux': { LOCPATH: '${LOCPATH-@libc-bin@/lib/locale}' } } },
   tzdata: { ignoresDepends: true },
   vim: {
     debs: ['vim-tiny', 'vim-common'],
     links: { 'bin/vim': 'vim.tiny', 'bin/vi': 'vim.tiny' },
     without: ['share/icons', 'share/applications'],
   },
+  'x11-apps': { mainProgram: 'xeyes' },
+  'x11-utils': { mainProgram: 'xev' },
   'xz-utils': { pname: 'xz', mainProgram: 'xz' },
   zlib1g: { pname: 'zlib' },
 }

@@ -41,10 +41,14 @@ function moveLines(unit: Unit): string[] {
 }
 
 function overwriteLines(unit: Unit): string[] {
-  return (unit.definition.overwrites ?? []).flatMap(({ path, text, by }) => {
-    const at = unit.placed.get(path)?.found.get(text)
-    return at === undefined ? [] : command('overwrite', path, String(at), String(text.length), by)
-  })
+  return (unit.definition.overwrites ?? []).flatMap(({ text, by }) =>
+    [...unit.placed.values()].flatMap(({ to, inode, path, found }) =>
+      // Hard links are one file.
+      inode === path
+        ? (found.get(text) ?? []).map((at) => command('overwrite', to, String(at), String(text.length), by))
+        : [],
+    ),
+  )
 }
 
 function linkLines(unit: Unit, wiring: Wiring): string[] {

@@ -60,7 +60,7 @@ export function wire(units: Units): Wiring {
   const [leftDepends, leftUses] = kinds
   const written = (unit: Unit): Set<string> =>
     (libraries.get(unit.key) ?? new Set<string>()).union(leftUses?.get(unit.key) ?? new Set())
-  const refers = <T extends string | undefined>(unit: Unit, to: T): boolean =>
+  const refers = (unit: Unit, to: string | undefined): boolean =>
     to === undefined || to === unit.key || written(unit).has(to)
   return {
     of(unit) {

@@ -25,6 +25,8 @@ unpack() {
 
 patchelf() { "$seed/ld.so" --library-path "$seed" "$seed/patchelf" "$@"; }
 
+makeFolderOf() { mkdir -p "${1%/*}"; }
+
 # move FOLDER PATH…: paths of the archives into a folder of the output
 move() {
   mkdir -p "$out/$1"
@@ -35,7 +37,7 @@ move() {
 
 # rename PATH NEW: a path of the archives to its place in the output
 rename() {
-  mkdir -p "$out/${2%/*}"
+  makeFolderOf "$out/$2"
   mv "$unpacked/$1" "$out/$2"
 }
 
@@ -48,7 +50,7 @@ overwrite() {
 
 # link PATH TARGET
 link() {
-  mkdir -p "$out/${1%/*}"
+  makeFolderOf "$out/$1"
   rm -f "$out/$1"
   ln -s "$2" "$out/$1"
 }
@@ -78,14 +80,14 @@ wrap() {
 
 # add FILE <content
 add() {
-  mkdir -p "$out/${1%/*}"
+  makeFolderOf "$out/$1"
   rm -f "$out/$1"
   cat >"$out/$1"
 }
 
 # split OUTPUT FOLDER: a folder into an output of its own
 split() {
-  mkdir -p "$1/${2%/*}"
+  makeFolderOf "$1/$2"
   if [ -e "$out/$2" ]; then mv "$out/$2" "$1/$2"; fi
 }
 

@@ -1,0 +1,70 @@
+import { accessSync, constants } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { execa } from 'execa'
+import { NixeryError } from '../src/errors.ts'
+
+/** Programs that scripts and tests need, with the Debian package that brings each. */
+const debianPackages = {
+  'nix-store': 'nix-bin',
+  skopeo: 'skopeo',
+  podman: 'podman',
+  runc: 'runc',
+  umoci: 'umoci',
+  python3: 'python3',
+  'apt-get': 'apt',
+} as const
+
+export type Program = keyof typeof debianPackages
+
+/**
+ * Installs what is missing of these programs from Debian's packages. As root; safe to repeat.
+ * @throws SETUP_FAILED with the command that a person can run instead
+ */
+export async function ensurePrograms(
+  programs: readonly Program[],
+  progress: (line: string) => void,
+): Promise<void> {
+  const missing = programs.filter((program) => !onPath(program))
+  if (missing.length === 0) return
+  const packages = missing.map((program) => debianPackages[program])
+  const byHand = `apt-get install --no-install-recommends ${packages.join(' ')}`
+  if (!onPath('apt-get')) {
+    throw new NixeryError(
+      'SETUP_FAILED',
+      `${missing.join(', ')} must be installed, and this system has no apt-get`,
+      {
+        hint: `install them your system's way; on Debian it is: ${byHand}`,
+      },
+    )
+  }
+  progress(`installing ${packages.join(', ')}`)
+  const first = await aptInstall(packages)
+  if (!first.failed) return
+  // Lists that are missing or old are the usual reason.
+  await apt(['update'])
+  const second = await aptInstall(packages)
+  if (second.failed) {
+    const reason = second.stderr.split('\n').findLast((line) => line.startsWith('E:')) ?? second.shortMessage
+    throw new NixeryError('SETUP_FAILED', `installing ${packages.join(', ')} failed: ${reason}`, {
+      cause: second,
+      hint: `try it by hand: ${byHand}`,
+    })
+  }
+}
+
+const apt = (args: string[]) =>
+  execa('apt-get', args, { env: { DEBIAN_FRONTEND: 'noninteractive' }, stdin: 'ignore', reject: false })
+
+const aptInstall = (packages: readonly string[]) =>
+  apt(['install', '-y', '--no-install-recommends', ...packages])
+
+function onPath(program: string): boolean {
+  return (process.env['PATH'] ?? '').split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder, program), constants.X_OK)
+      return true
+    } catch {
+      return false // not here
+    }
+  })
+}

@@ -1,0 +1,78 @@
+import { spawn } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { execa } from 'execa'
+
+/** A line of the server's log, parsed. */
+export type LogLine = { readonly msg: string; readonly [key: string]: unknown }
+
+/** A server in a process of its own, as users run it. */
+export type ServerProcess = {
+  readonly pid: number
+  readonly port: number
+  /** `127.0.0.1:<port>`, for image names. */
+  readonly address: string
+  /** All log lines so far. */
+  readonly log: readonly LogLine[]
+  /** Ends it, by SIGTERM unless told otherwise, and gives its exit code. */
+  stop(signal?: NodeJS.Signals): Promise<number | undefined>
+}
+
+const launcher = join(import.meta.dirname, '..', 'bin', 'nixery')
+
+/**
+ * Starts `nixery serve` on a free port of 127.0.0.1 and waits until it listens.
+ * @param environment its configuration, added to this process's environment
+ * @throws Error with what it printed, if it ends before it listens
+ */
+export async function startServer(environment: Readonly<Record<string, string>>): Promise<ServerProcess> {
+  const server = execa(launcher, ['serve'], {
+    env: { PORT: '0', NIXERY_HOST: '127.0.0.1', ...environment },
+    buffer: false,
+    reject: false,
+    stdin: 'ignore',
+    forceKillAfterDelay: 15_000,
+  })
+  const log: LogLine[] = []
+  const printed: string[] = []
+  const ready = Promise.withResolvers<number>()
+  createInterface({ input: server.stderr }).on('line', (line) => printed.push(line))
+  createInterface({ input: server.stdout }).on('line', (line) => {
+    printed.push(line)
+    if (!line.startsWith('{')) return
+    const entry = JSON.parse(line) as LogLine
+    log.push(entry)
+    if (entry.msg === 'ready') ready.resolve(Number(entry['port']))
+  })
+  const ended = server.then((result) => {
+    ready.reject(
+      new Error(`the server ended with ${result.exitCode ?? result.signal}:\n${printed.join('\n')}`),
+    )
+    return result.exitCode
+  })
+  const port = await ready.promise
+  return {
+    pid: server.pid ?? 0,
+    port,
+    address: `127.0.0.1:${port}`,
+    log,
+    async stop(signal = 'SIGTERM') {
+      server.kill(signal)
+      return ended
+    },
+  }
+}
+
+/** Starts a server that outlives this process, its log in a file, and gives its process id. */
+export function startDetachedServer(environment: Readonly<Record<string, string>>, logFile: string): number {
+  const output = openSync(logFile, 'a')
+  const server = spawn(launcher, ['serve'], {
+    env: { ...process.env, NIXERY_HOST: '127.0.0.1', ...environment },
+    stdio: ['ignore', output, output],
+    detached: true,
+  })
+  server.unref()
+  closeSync(output)
+  return server.pid ?? 0
+}
