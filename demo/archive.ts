@@ -1,4 +1,5 @@
 import { execa } from 'execa'
+import { posix } from 'node:path'
 import { Parser, type ReadEntry } from 'tar'
 import { readElf, type ElfFacts } from './elf.ts'
 
@@ -21,8 +22,8 @@ export type ArchiveEntry = {
 
 /**
  * Reads what a .deb (or an npm tarball, `.tgz`) would unpack to, without unpacking it: files pass through memory
- * one at a time. `search` are texts whose places in the files are wanted, where they stand as C strings. Needs Debian's dpkg-deb for .debs; throws
- * what it throws.
+ * one at a time. `search` are texts whose places in the files are wanted, where they stand as C strings. Needs
+ * Debian's dpkg-deb for .debs; throws what it throws.
  */
 export async function readArchive(
   file: string,
@@ -58,9 +59,11 @@ export async function readArchive(
 
 async function readEntry(entry: ReadEntry, search: readonly string[]): Promise<ArchiveEntry> {
   const kind = kinds[entry.type] ?? 'file'
-  const content = kind === 'file' ? await entry.concat() : (entry.resume(), Buffer.alloc(0))
   const path = entry.path.replace(/^\.?\//, '').replace(/\/$/, '')
   const executable = ((entry.mode ?? 0) & 0o111) !== 0
+  // Debian's libraries are not executable, but all have `.so` in their names. What else is not executable is data.
+  const isCode = kind === 'file' && (executable || posix.basename(path).includes('.so'))
+  const content = isCode ? await entry.concat() : skip(entry)
   const hardLink = entry.type === 'Link' ? entry.linkpath?.replace(/^\.?\//, '') : undefined
   const found = search.map((text) => [text, findStrings(content, text)] as const)
   return {
@@ -73,6 +76,11 @@ async function readEntry(entry: ReadEntry, search: readonly string[]): Promise<A
     inode: hardLink ?? path,
     found: new Map(found.filter(([, at]) => at.length > 0)),
   }
+}
+
+function skip(entry: ReadEntry): Buffer {
+  entry.resume()
+  return Buffer.alloc(0)
 }
 
 /** Where a text stands between zero bytes. */

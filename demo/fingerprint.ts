@@ -28,7 +28,11 @@ export async function fingerprintGenerator(host: DebianArchitecture): Promise<st
   return fingerprint([...files.flat(), pinned])
 }
 
-const isSource = (name: string): boolean => /\.(ts|nix|sh|py)$/.test(name) && !name.endsWith('.test.ts')
+// Programs that only use the generator.
+const programs = new Set(['make.ts', 'run.ts'])
+
+const isSource = (name: string): boolean =>
+  /\.(ts|nix|sh|py)$/.test(name) && !name.endsWith('.test.ts') && !programs.has(name)
 
 /** A hash over named texts, whatever their order. */
 export function fingerprint(files: readonly { name: string; content: string }[]): string {

@@ -18,14 +18,36 @@ import { wire, type Wiring } from './references.ts'
 import { makeSeed, seedDebs } from './seed.ts'
 import { mainProgram, type Source, type Unit } from './units.ts'
 
+/** Debian's packages for one architecture. */
+export type Debian = {
+  apt: Apt
+  index: DebianIndex
+  /** Where the .debs are kept. */
+  folder: string
+}
+
 /** What making a package set needs to know and to say. */
 export type Making = {
+  /** Opens Debian's archive; the same one for the same architecture. */
+  debian(architecture: DebianArchitecture): Promise<Debian>
   /** Where the set is put together; exists and is empty. */
   folder: string
   /** For what is downloaded. */
   cacheDirectory: string
   progress: (line: string) => void
   signal: AbortSignal | undefined
+}
+
+/** Fetches Debian's lists and reads them. Throws SETUP_FAILED. */
+export async function openDebian(
+  architecture: DebianArchitecture,
+  { cacheDirectory, progress, signal }: Pick<Making, 'cacheDirectory' | 'progress' | 'signal'>,
+): Promise<Debian> {
+  const cache = join(cacheDirectory, 'debian')
+  const apt = await openApt({ folder: join(cache, `apt-${architecture}`), architecture, progress, signal })
+  progress(`${architecture}: fetching Debian's package lists`)
+  await apt.update()
+  return { apt, index: parseIndex(await apt.packageLists()), folder: join(cache, 'packages') }
 }
 
 const nixFiles = new URL('nix/', import.meta.url)
@@ -35,7 +57,7 @@ export async function generateCommon(making: Making, host: DebianArchitecture): 
   for (const name of ['default.nix', 'flake.nix', 'builder.sh']) {
     await copyFile(new URL(name, nixFiles), join(making.folder, name))
   }
-  const debian = await openDebian(making, host)
+  const debian = await making.debian(host)
   const debs = seedDebs.map((name) => found(debian.index, name))
   const paths = await fetchDebs({ debs, ...debian, progress: making.progress })
   const seed = join(making.folder, 'seed')
@@ -48,7 +70,7 @@ export async function generateCommon(making: Making, host: DebianArchitecture): 
 export async function generateArchitecture(making: Making, architecture: DebianArchitecture): Promise<void> {
   const { folder, progress, signal } = making
   const { triplet, dynamicLinker } = architectures[architecture]
-  const debian = await openDebian(making, architecture)
+  const debian = await making.debian(architecture)
   const roots = attributeUnits().flatMap(debsOf)
   const closure = resolveClosure(debian.index, roots, ignored)
   if (closure.unresolved.length > 0)
@@ -119,17 +141,6 @@ function describeUnit(unit: Unit, wiring: Wiring): Record<string, unknown> {
     sources: unit.sources.map(({ file, sha256 }) => ({ file, sha256 })),
     references: wiring.of(unit).all,
   }
-}
-
-async function openDebian(
-  { cacheDirectory, progress, signal }: Making,
-  architecture: DebianArchitecture,
-): Promise<{ apt: Apt; index: DebianIndex; folder: string }> {
-  const cache = join(cacheDirectory, 'debian')
-  const apt = await openApt({ folder: join(cache, `apt-${architecture}`), architecture, progress, signal })
-  progress(`${architecture}: fetching Debian's package lists`)
-  await apt.update()
-  return { apt, index: parseIndex(await apt.packageLists()), folder: join(cache, 'packages') }
 }
 
 function found(index: DebianIndex, name: string): DebPackage {

@@ -3,7 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
 import { NixeryError } from '../src/errors.ts'
 import { fingerprintGenerator } from './fingerprint.ts'
-import { generateArchitecture, generateCommon } from './generate.ts'
+import { generateArchitecture, generateCommon, openDebian, type Debian, type Making } from './generate.ts'
 import type { DebianArchitecture } from './layout.ts'
 import { withLock } from './lock.ts'
 
@@ -50,7 +50,13 @@ export async function ensureDemoPackageSet(options: PackageSetOptions): Promise<
     const architectures = [...new Set([...kept, ...options.architectures])].sort()
     const folder = await mkdtemp(`${directory}.new-`)
     try {
-      const making = { folder, cacheDirectory, progress, signal }
+      const opened = new Map<DebianArchitecture, Promise<Debian>>()
+      const debian = (architecture: DebianArchitecture): Promise<Debian> => {
+        const one = opened.get(architecture) ?? openDebian(architecture, { cacheDirectory, progress, signal })
+        opened.set(architecture, one)
+        return one
+      }
+      const making: Making = { folder, cacheDirectory, progress, signal, debian }
       await generateCommon(making, host)
       for (const architecture of architectures) await generateArchitecture(making, architecture)
       await writeFile(

@@ -42,13 +42,16 @@ function moveLines(unit: Unit): string[] {
 
 function overwriteLines(unit: Unit): string[] {
   return (unit.definition.overwrites ?? []).flatMap(({ text, by }) =>
-    [...unit.placed.values()].flatMap(({ to, inode, path, found }) =>
-      // Hard links are one file.
-      inode === path
-        ? (found.get(text) ?? []).map((at) => command('overwrite', to, String(at), String(text.length), by))
-        : [],
+    distinctFiles(unit).flatMap(({ to, found }) =>
+      (found.get(text) ?? []).map((at) => command('overwrite', to, String(at), String(text.length), by)),
     ),
   )
+}
+
+/** A unit's files, each once: hard links are one file under several names. */
+const distinctFiles = (unit: Unit): Placed[] => {
+  const files = [...unit.placed.values()].filter((each) => each.kind === 'file')
+  return [...new Map(files.toReversed().map((file) => [file.inode, file])).values()].toReversed()
 }
 
 function linkLines(unit: Unit, wiring: Wiring): string[] {
@@ -73,12 +76,8 @@ function rewrittenTarget(unit: Unit, link: Placed, wiring: Wiring): string | und
 
 function patchLines(unit: Unit, wiring: Wiring, dynamicLinker: string): string[] {
   const groups = new Map<string, { interpreter: string; searchPath: string; files: string[] }>()
-  const seen = new Set<string>()
-  for (const { to, elf, inode } of unit.placed.values()) {
-    // Hard links are one file: patched once.
-    if (elf === undefined || (elf.needed.length === 0 && elf.interpreter === undefined) || seen.has(inode))
-      continue
-    seen.add(inode)
+  for (const { to, elf } of distinctFiles(unit)) {
+    if (elf === undefined || (elf.needed.length === 0 && elf.interpreter === undefined)) continue
     const places = elf.needed.flatMap((name) => wiring.findLibrary(unit, name) ?? [])
     const folders = places.map((place) => `@${place.unit === unit.key ? 'out' : place.unit}@/${place.folder}`)
     const searchPath = [...new Set(folders)].join(':')

@@ -1,0 +1,210 @@
+import assert from 'node:assert/strict'
+import { readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { execa } from 'execa'
+import { openPodman, type Podman } from '../scripts/podman.ts'
+import type { ServerProcess } from '../scripts/server.ts'
+import { ask, demoPackages, openWorkspace, type Workspace } from './support/workspace.ts'
+
+let workspace: Workspace
+let server: ServerProcess
+let podman: Podman
+let environment: Record<string, string>
+before(async () => {
+  workspace = await openWorkspace()
+  environment = { NIXERY_PKGS_PATH: await demoPackages(), NIX_TIMEOUT: '600' }
+  server = await workspace.serve(environment)
+  podman = await openPodman(join(workspace.folder, 'podman'))
+})
+after(async () => {
+  await podman.destroy()
+  await workspace.dispose()
+})
+
+const digestOfName = async (from: ServerProcess, name: string) => {
+  const { response, text } = await ask(from, `${name}/manifests/latest`)
+  assert.equal(response.status, 200, text)
+  return response.headers.get('Docker-Content-Digest')
+}
+
+const skopeo = (...args: string[]) => execa('skopeo', ['copy', '--src-tls-verify=false', ...args])
+
+describe('an image', () => {
+  it('is pulled and run by podman', async () => {
+    const image = `${server.address}/shell/hello`
+    await podman.pull(image)
+    assert.equal(await podman.runIn(image, 'hello'), 'Hello, world!')
+    assert.equal(
+      await podman.runIn(image, 'sh', '-c', 'echo "$0 $SSL_CERT_FILE"; head -c 27 $SSL_CERT_FILE'),
+      'sh /etc/ssl/certs/ca-bundle.crt\n-----BEGIN CERTIFICATE-----',
+    )
+  })
+
+  it('looks like a system', async () => {
+    const image = `${server.address}/shell/hello`
+    await podman.pull(image)
+    const script = `
+      stat -c '%a %n' /tmp /var/tmp /root
+      touch /tmp/x /var/tmp/x /root/x /bin/x /etc/x && echo writable
+      /usr/bin/env true && echo env
+      id -un
+      grep -c '^http' /etc/services
+      grep ^nobody /etc/passwd | cut -d: -f3
+      pwd; echo $BASH_VERSION | cut -c1-2`
+    const lines = (await podman.runIn(image, '/bin/sh', '-c', script)).split('\n')
+    assert.deepEqual(lines.slice(0, 6), [
+      '1777 /tmp',
+      '1777 /var/tmp',
+      '700 /root',
+      'writable',
+      'env',
+      'root',
+    ])
+    assert.ok(Number(lines[6]) > 0)
+    assert.deepEqual(lines.slice(7), ['65534', '/', '5.'])
+  })
+
+  it('starts a shell by itself when it has one', async () => {
+    const image = `${server.address}/shell/hello`
+    const config = JSON.parse(
+      await podman.run('image', 'inspect', '--format', '{{json .Config}}', image),
+    ) as { Cmd: string[] }
+    assert.deepEqual(config.Cmd, ['bash'])
+  })
+
+  const programs: [name: string, command: string[], expected: RegExp][] = [
+    ['git', ['git', '--version'], /^git version/],
+    ['htop', ['htop', '--version'], /^htop/],
+    ['jq/curl', ['jq', '-n', '1+1'], /^2$/],
+    ['python3packages.requests', ['sh', '-c', 'exit 0'], /^$/],
+    ['python3', ['python3', '-c', 'import ssl, sqlite3; print("ok")'], /^ok$/],
+    ['nodejs', ['node', '-p', '6*7'], /^42$/],
+    ['7zz', ['7zz'], /7-Zip/],
+    ['cowsay', ['cowsay', 'hi'], /< hi >/],
+  ]
+  for (const [name, command, expected] of programs) {
+    it(`runs ${command[0]} of shell/${name}`, async () => {
+      const image = `${server.address}/shell/${name}`
+      await podman.pull(image)
+      assert.match(await podman.runIn(image, ...command), expected)
+    })
+  }
+
+  it('is copied by skopeo to an OCI layout that umoci unpacks, and to a docker-archive', async () => {
+    const source = `docker://${server.address}/shell/git`
+    const layout = join(workspace.folder, 'layout')
+    const archive = join(workspace.folder, 'archive.tar')
+    await skopeo(source, `oci:${layout}:git`)
+    await skopeo(source, `docker-archive:${archive}:git:latest`)
+    await execa('umoci', ['unpack', '--image', `${layout}:git`, join(workspace.folder, 'bundle')])
+    const root = join(workspace.folder, 'bundle', 'rootfs')
+    const run = await execa('chroot', [root, '/bin/git', '--version'])
+    assert.match(run.stdout, /^git version/)
+    const { stdout } = await execa('tar', ['-tf', archive])
+    assert.match(stdout, /manifest\.json/)
+  })
+
+  it('of the other architecture holds its programs', async () => {
+    const layout = join(workspace.folder, 'arm')
+    await skopeo(
+      '--override-arch=arm64',
+      `docker://${server.address}/arm64/shell/hello`,
+      `oci:${layout}:hello`,
+    )
+    await execa('umoci', ['unpack', '--image', `${layout}:hello`, join(workspace.folder, 'arm-bundle')])
+    const root = join(workspace.folder, 'arm-bundle', 'rootfs')
+    for (const program of ['/bin/hello', '/bin/sh', '/usr/bin/env']) {
+      // Resolved inside the root: links in an image are absolute.
+      const { stdout } = await execa('chroot', [root, program, '--version'], { reject: false })
+      assert.doesNotMatch(stdout, /GNU/, 'an arm64 program does not run here')
+    }
+    const config = JSON.parse(
+      (await execa('skopeo', ['inspect', '--config', `oci:${layout}:hello`])).stdout,
+    ) as { architecture: string }
+    assert.equal(config.architecture, 'arm64')
+  })
+
+  it('fetches only what a client lacks', async () => {
+    const fresh = await openPodman(join(workspace.folder, 'podman-fresh'))
+    try {
+      const blobs = () =>
+        server.log.filter((line) => line['method'] === 'GET' && /\/blobs\//.test(String(line['path']))).length
+      await fresh.pull(`${server.address}/shell/hello`)
+      const before = blobs()
+      await fresh.pull(`${server.address}/shell/cowsay`)
+      const { json } = await ask(server, 'shell/cowsay/manifests/latest')
+      const { layers } = json as { layers: unknown[] }
+      assert.ok(blobs() - before <= layers.length / 2, `${blobs() - before} of ${layers.length}`)
+    } finally {
+      await fresh.destroy()
+    }
+  })
+})
+
+describe('the digest of an image', () => {
+  const name = 'shell/git/jq'
+  it('is the same for another order of its packages, and other letters', async () => {
+    const digest = await digestOfName(server, name)
+    assert.equal(await digestOfName(server, 'shell/jq/git'), digest)
+    assert.equal(await digestOfName(server, 'amd64/shell/jq/git/git'), digest)
+    assert.equal(await digestOfName(server, 'shell/jq/Git'), digest)
+  })
+
+  it('is another for another platform, and without a shell', async () => {
+    const digests = await Promise.all(
+      ['jq', 'shell/jq', 'arm64/jq'].map((each) => digestOfName(server, each)),
+    )
+    assert.equal(new Set(digests).size, 3)
+  })
+
+  it('is the same with a second store and catalog', async () => {
+    const second = await workspace.serve(environment)
+    assert.equal(await digestOfName(second, name), await digestOfName(server, name))
+  })
+
+  it('is the same over a restart, with the catalog kept, emptied, or the store emptied', async () => {
+    const data = join(workspace.folder, 'restarted')
+    const kept = { ...environment, NIXERY_DATA: data, STORAGE_PATH: join(data, 'store') }
+    const digest = await digestOfName(server, name)
+    const forgetting = [[], ['catalog.db', 'catalog.db-wal', 'catalog.db-shm'], ['store']]
+    for (const forgotten of [[], ...forgetting]) {
+      for (const each of forgotten) await rm(join(data, each), { recursive: true, force: true })
+      const restarted = await workspace.serve(kept)
+      assert.equal(await digestOfName(restarted, name), digest)
+      await checkBlobs(restarted)
+      assert.equal(await restarted.stop(), 0)
+    }
+  })
+
+  async function checkBlobs(from: ServerProcess): Promise<void> {
+    const { json } = await ask(from, `${name}/manifests/latest`)
+    const { layers } = json as { layers: { digest: string; size: number }[] }
+    for (const { digest, size } of layers) {
+      const { headers } = await fetch(`http://${from.address}/v2/${name}/blobs/${digest}`, { method: 'HEAD' })
+      assert.equal(headers.get('Content-Length'), String(size))
+    }
+  }
+
+  it('is made without Nix when its packages are known', async () => {
+    const data = join(workspace.folder, 'known')
+    const kept = { ...environment, NIXERY_DATA: data, STORAGE_PATH: join(data, 'store') }
+    const first = await workspace.serve(kept)
+    const digest = await digestOfName(first, name)
+    await first.stop()
+    const second = await workspace.serve(kept)
+    assert.equal(await digestOfName(second, name), digest)
+    assert.ok(!second.log.some((line) => line.msg === 'packages realised'))
+    assert.equal(second.log.find((line) => line.msg === 'packages resolved')?.['evaluated'], 0)
+    await second.stop()
+  })
+})
+
+describe('the README', () => {
+  it('names the commands that there are', async () => {
+    const root = join(import.meta.dirname, '..')
+    const readme = await readFile(join(root, 'README.md'), 'utf8')
+    for (const words of ['npm run demo', 'npm test', './bin/nixery serve', 'NIXERY_PKGS_PATH'])
+      assert.ok(readme.includes(words), words)
+  })
+})
