@@ -12,7 +12,7 @@ import { debStoreName, fetchDebs, hashFile } from './debs.ts'
 import { architectures, type DebianArchitecture } from './layout.ts'
 import { narHash } from './nar.ts'
 import { fetchNodePackage, pinnedNodePackages } from './node-package.ts'
-import { debsOf, ignored, units as definitions } from './packages.ts'
+import { debsOf, ignored, namedUnits, units as definitions } from './packages.ts'
 import { writePlan } from './plan.ts'
 import { wire, type Wiring } from './references.ts'
 import { makeSeed, seedDebs } from './seed.ts'
@@ -71,7 +71,8 @@ export async function generateArchitecture(making: Making, architecture: DebianA
   const { folder, progress, signal } = making
   const { triplet, dynamicLinker } = architectures[architecture]
   const debian = await making.debian(architecture)
-  const roots = attributeUnits().flatMap(debsOf)
+  const named = Object.values(definitions).flatMap(namedUnits)
+  const roots = [...attributeUnits(), ...named].flatMap(debsOf)
   const closure = resolveClosure(debian.index, roots, ignored)
   if (closure.unresolved.length > 0)
     progress(`${architecture}: not in Debian: ${closure.unresolved.join('; ')}`)

@@ -55,7 +55,10 @@ export const units: Record<string, UnitDefinition> = {
     debs: ['file', 'libmagic1', 'libmagic-mgc'],
     wrappers: { 'bin/file': { MAGIC: '${MAGIC-@out@/lib/file/magic.mgc}' } },
   },
-  figlet: { links: { 'bin/figlet': 'figlet-figlet' } },
+  figlet: {
+    links: { 'bin/figlet': 'figlet-figlet' },
+    wrappers: { 'bin/figlet-figlet': { FIGLET_FONTDIR: '${FIGLET_FONTDIR-@out@/share/figlet}' } },
+  },
   gawk: { links: { 'bin/awk': 'gawk' } },
   git: {
     debs: ['git', 'git-man'],
@@ -75,7 +78,7 @@ export const units: Record<string, UnitDefinition> = {
         GIT_EXEC_PATH: '@out@/lib/git-core',
         GIT_TEMPLATE_DIR: '@out@/share/git-core/templates',
         GITPERLLIB: '@out@/share/perl5:@liberror-perl@/share/perl5',
-        PATH: '${PATH:+$PATH:}@bash@/bin',
+        PATH: '${PATH:+$PATH:}@bash@/bin:@coreutils@/bin:@grep@/bin:@sed@/bin',
       },
     },
   },
@@ -112,7 +115,7 @@ export const units: Record<string, UnitDefinition> = {
   perl: {
     debs: ['perl', 'perl-base', 'perl-modules-5.36', 'libperl5.36'],
     outputs: ['out', 'man'],
-    without: ['bin/perl5.36'],
+    without: ['bin/perl5.36', 'bin/cpan5.36'],
     wrappers: {
       'bin/perl': {
         PERL5LIB: '${PERL5LIB:+$PERL5LIB:}@out@/lib/perl/5.36:@out@/share/perl/5.36:@out@/lib/perl-base',
@@ -156,6 +159,17 @@ export const units: Record<string, UnitDefinition> = {
 
 /** The Debian packages of a unit. */
 export const debsOf = (unit: string): string[] => units[unit]?.debs ?? [unit]
+
+/** The units that a definition's texts name, and the shell if it has wrappers. */
+export function namedUnits({ wrappers = {}, overwrites = [] }: UnitDefinition): string[] {
+  const values = Object.values(wrappers).flatMap((variables) => Object.values(variables))
+  const named = placeholders([...values, ...overwrites.map(({ by }) => by)].join('\n'))
+  return (values.length > 0 ? ['bash', ...named] : named).filter((unit) => unit !== 'out')
+}
+
+/** The names between at signs, which stand for store paths. */
+export const placeholders = (text: string): string[] =>
+  [...text.matchAll(/@([0-9a-z.+-]+)@/g)].map(([, name = '']) => name)
 
 /**
  * Debian packages that are no dependencies here: tools for installing and configuring (debconf … ucf), the

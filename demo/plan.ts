@@ -1,5 +1,6 @@
 import { posix } from 'node:path'
 import { planMoves } from './moves.ts'
+import { placeholders } from './packages.ts'
 import type { Wiring } from './references.ts'
 import type { Placed, Unit } from './units.ts'
 
@@ -27,7 +28,12 @@ export function writePlan(
     ...splitLines(unit),
     ...propagateLines(unit, wiring),
   ]
-  return `${lines.join('\n')}\n`
+  const plan = `${lines.join('\n')}\n`
+  const known = new Set(['out', ...wiring.of(unit).all])
+  const unknown = placeholders(plan).filter((name) => !known.has(name))
+  if (unknown.length > 0)
+    throw new Error(`${unit.key} names ${unknown.join(', ')}, to which it has no reference`)
+  return plan
 }
 
 function moveLines(unit: Unit): string[] {

@@ -1,5 +1,6 @@
 import { breakCycles, type CutEdge } from './cycles.ts'
 import { indexLibraries, type FindLibrary } from './libraries.ts'
+import { namedUnits } from './packages.ts'
 import { interpreterOf, wrappersOf, type Interpreter } from './scripts.ts'
 import { holdsFolder, programs, type Placed, type Unit, type Units } from './units.ts'
 
@@ -53,7 +54,7 @@ export function wire(units: Units): Wiring {
   )
   const uses = edges((unit) => [
     ...[...unit.placed.values()].flatMap((each) => [interpreter(unit, each)?.unit, linkUnit(unit, each)]),
-    ...textNeeds(unit, wrappers(unit)),
+    ...namedUnits({ ...unit.definition, wrappers: wrappers(unit) }),
   ])
   const depends = edges((unit) => unit.depends)
   const { kinds, cut } = breakCycles([depends, uses, libraries])
@@ -83,14 +84,6 @@ export function wire(units: Units): Wiring {
 
 const holds = (unit: Unit | undefined, path: string): boolean =>
   unit !== undefined && (unit.placed.has(path) || holdsFolder(unit, path))
-
-/** Units named in the texts of a unit's definition; wrappers are shell scripts besides. */
-function textNeeds(unit: Unit, wrappers: Record<string, Record<string, string>>): string[] {
-  const values = Object.values(wrappers).flatMap((variables) => Object.values(variables))
-  const texts = [...values, ...(unit.definition.overwrites ?? []).map((each) => each.by)].join('\n')
-  const named = [...texts.matchAll(/@([0-9a-z.+-]+)@/g)].map((match) => match[1] ?? '')
-  return values.length > 0 ? ['bash', ...named] : named
-}
 
 /** Which unit has a program of a name in its bin/; the first by the unit's name. */
 function indexPrograms(units: Units): Map<string, string> {

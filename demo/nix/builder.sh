@@ -27,6 +27,9 @@ patchelf() { "$seed/ld.so" --library-path "$seed" "$seed/patchelf" "$@"; }
 
 makeFolderOf() { mkdir -p "${1%/*}"; }
 
+# Nix forbids to keep a set-group-ID bit while changing a mode.
+makeWritable() { chmod u+w,ug-s "$@"; }
+
 # move FOLDER PATH…: paths of the archives into a folder of the output
 move() {
   mkdir -p "$out/$1"
@@ -44,7 +47,7 @@ rename() {
 # overwrite FILE OFFSET LENGTH TEXT: a text inside a binary, by one that is not longer
 overwrite() {
   [ ${#4} -le "$3" ]
-  chmod u+w "$out/$1"
+  makeWritable "$out/$1"
   { printf %s "$4"; head -c $(($3 - ${#4})) /dev/zero; } | dd of="$out/$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
 }
 
@@ -60,13 +63,13 @@ patch() {
   interpreter=$1 searchPath=$2
   shift 2
   cd "$out"
-  chmod u+w "$@"
+  makeWritable "$@"
   patchelf ${interpreter:+--set-interpreter "$interpreter"} --set-rpath "$searchPath" "$@"
 }
 
 # interpreter FILE LINE: the first line of a script
 interpreter() {
-  chmod u+w "$out/$1"
+  makeWritable "$out/$1"
   sed -i "1s|.*|$2|" "$out/$1"
 }
 

@@ -1,5 +1,5 @@
 import { NixeryError } from '../errors.ts'
-import { keyOf } from '../image/canonical.ts'
+import { canonicalJson, keyOf } from '../image/canonical.ts'
 import { type StorePath, storePathName } from '../image/store-path.ts'
 
 /** How many packages of a package set refer to a store path of some name. */
@@ -42,6 +42,13 @@ export function parsePopularity(text: string): Popularity {
   if (entries.length === 0) return noPopularity
   return { version: keyOf('popularity', 1, checked), counts: new Map(entries) }
 }
+
+/**
+ * Writes counts as the original's popcount does, to the byte: sorted, without spaces, and without the counts of 1,
+ * which say no more than a name that is not there.
+ */
+export const formatPopularity = (counts: ReadonlyMap<string, number>): string =>
+  canonicalJson(Object.fromEntries([...counts].filter(([, count]) => count > 1)))
 
 function parseObject(text: string): object {
   let value: unknown

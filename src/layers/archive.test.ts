@@ -1,145 +1,68 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { hash } from 'node:crypto'
-import * as fs from 'node:fs'
+import { linkSync, lutimesSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import fc from 'fast-check'
 import type { StorePath } from '../image/store-path.ts'
 import { blockSize, type Entry, storePathEntries, tarBlocks, trailer } from './archive.ts'
-
-/** What is put on disk. Names and targets are byte strings (latin1), as in archives. */
-type Tree =
-  | { readonly bytes: Uint8Array; readonly mode?: number }
-  | { readonly target: string }
-  | { readonly children: readonly (readonly [name: string, tree: Tree])[] }
-
-const raw = (text: string): Buffer => Buffer.from(text, 'latin1')
-const utf8 = (text: string): string => Buffer.from(text).toString('latin1')
-
-const file = (text: string | Uint8Array = '', mode = 0o644): Tree => ({ bytes: Buffer.from(text), mode })
-const link = (target: string): Tree => ({ target })
-const dir = (children: Readonly<Record<string, Tree>> = {}): Tree => ({ children: Object.entries(children) })
-const named = (...names: string[]): Tree => ({ children: names.map((name) => [name, file(name)]) })
-
-/** Makes a tree; `order` is the order in which the names of a directory are made. */
-function make(path: string, tree: Tree, order: 'given' | 'reverse' = 'given'): void {
-  if ('bytes' in tree) {
-    fs.writeFileSync(raw(path), tree.bytes)
-    fs.chmodSync(raw(path), tree.mode ?? 0o644)
-  } else if ('target' in tree) fs.symlinkSync(raw(tree.target), raw(path))
-  else {
-    fs.mkdirSync(raw(path))
-    const children = order === 'given' ? tree.children : tree.children.toReversed()
-    for (const [name, child] of children) make(`${path}/${name}`, child, order)
-  }
-}
-
-/** A member of an archive; types are '0' file, '2' symbolic link, '5' directory. */
-type Member = { path: string; type: string; mode: number; size: number; target: string; sha256: string }
-
-/** What an archive of a tree must have, said without the code under test. */
-function members(path: string, tree: Tree): Member[] {
-  const none = { size: 0, target: '', sha256: '' }
-  if ('target' in tree) return [{ path, type: '2', mode: 0o777, ...none, target: tree.target }]
-  if ('bytes' in tree) {
-    const mode = (tree.mode ?? 0) & 0o100 ? 0o555 : 0o444
-    return [
-      { path, type: '0', mode, ...none, size: tree.bytes.length, sha256: hash('sha256', tree.bytes) },
-    ]
-  }
-  const sorted = tree.children.toSorted(([a], [b]) => Buffer.compare(raw(a), raw(b)))
-  const below = sorted.flatMap(([name, child]) => members(`${path}/${name}`, child))
-  return [{ path, type: '5', mode: 0o555, ...none }, ...below]
-}
-
-const tarOf = (entries: Iterable<Entry>): Buffer => Buffer.concat([...tarBlocks(entries), trailer])
-const tarOfPath = (path: string): Buffer => tarOf(storePathEntries(path as StorePath))
-
-const reader = `
-import hashlib, json, sys, tarfile
-raw = lambda text: text.encode('utf-8', 'surrogateescape').decode('latin1')
-members = []
-with tarfile.open(fileobj=sys.stdin.buffer, mode='r|', encoding='utf-8', errors='surrogateescape') as tar:
-  for m in tar:
-    body = hashlib.sha256(tar.extractfile(m).read()).hexdigest() if m.isreg() and 'headers' not in sys.argv else ''
-    members.append({'path': raw(m.name), 'type': m.type.decode(), 'mode': m.mode, 'size': m.size,
-      'target': raw(m.linkname), 'sha256': body, 'owner': [m.uid, m.gid, m.uname, m.gname], 'mtime': m.mtime})
-    if 'headers' in sys.argv: break
-json.dump(members, sys.stdout)
-`
-/** The members as Python's tarfile reads them, all of root's and of second 1. */
-function python(tar: Uint8Array, ...flags: string[]): Member[] {
-  const output = execFileSync('python3', ['-c', reader, ...flags], { input: tar, maxBuffer: 2 ** 28 })
-  const read = JSON.parse(output.toString()) as (Member & { owner: unknown; mtime: number })[]
-  return read.map(({ owner, mtime, ...member }) => {
-    assert.deepEqual({ owner, mtime }, { owner: [0, 0, '', ''], mtime: 1 })
-    return member
-  })
-}
-
-/** The members as they lie on disk after GNU tar has unpacked them. */
-function gnuTar(tar: Uint8Array, path: string, locale: string): Member[] {
-  const out = fs.mkdtempSync(join(directory, 'out-'))
-  const options = { input: tar, env: { ...process.env, LC_ALL: locale } }
-  execFileSync('tar', ['-xpf', '-', '--numeric-owner', '-C', out], options)
-  const walk = (onDisk: string, name: string): Member[] => {
-    const stat = fs.lstatSync(raw(onDisk))
-    assert.equal(stat.mtimeMs, 1000, name)
-    const member = { path: name, mode: stat.mode & 0o7777, size: 0, target: '', sha256: '' }
-    if (stat.isSymbolicLink())
-      return [{ ...member, type: '2', target: fs.readlinkSync(raw(onDisk), { encoding: 'latin1' }) }]
-    if (stat.isFile()) {
-      const sha256 = hash('sha256', fs.readFileSync(raw(onDisk)))
-      return [{ ...member, type: '0', size: stat.size, sha256 }]
-    }
-    const names = fs.readdirSync(raw(onDisk), { encoding: 'latin1' }).sort()
-    const below = names.flatMap((child) => walk(`${onDisk}/${child}`, `${name}/${child}`))
-    return [{ ...member, type: '5' }, ...below]
-  }
-  return walk(`${out}/${path}`, path)
-}
+import {
+  dir,
+  file,
+  link,
+  make,
+  membersOf,
+  readWithPython,
+  remove,
+  type Tree,
+  unpackWithTar,
+  utf8,
+} from './testing.ts'
 
 let directory: string
 before(() => {
-  directory = fs.mkdtempSync(join(tmpdir(), 'nixery-archive-'))
+  directory = mkdtempSync(join(tmpdir(), 'nixery-archive-'))
 })
-after(() => {
-  execFileSync('chmod', ['-R', 'u+w', directory]) // what was unpacked is read-only, as in a store
-  fs.rmSync(directory, { recursive: true })
-})
+after(() => remove(directory))
+
+/** Where a package can be made; nothing is there yet. */
+const freshPath = () => join(mkdtempSync(join(directory, 'in-')), 'package') as StorePath
+const tarOf = (entries: Iterable<Entry>): Buffer => Buffer.concat([...tarBlocks(entries), trailer])
+
+const named = (...names: string[]): Tree => ({ children: names.map((name) => [name, file(name)]) })
+const deep = (levels: number, name: string): Tree =>
+  levels === 0 ? file('deep') : dir({ [name]: deep(levels - 1, name) })
+
+const sizes = [0, 1, 511, 512, 513, blockSize - 512, blockSize, 3 * 2 ** 20]
+const lengths = [1, 99, 100, 101, 154, 155, 156, 254, 255]
+const targets = [99, 100, 101, 155, 256, 3000]
+const modes = [0o400, 0o444, 0o500, 0o555, 0o611, 0o644, 0o700, 0o755, 0o777]
 
 describe('an archived store path', () => {
-  const sizes = [0, 1, 511, 512, 513, blockSize - 512, blockSize, 3 * 2 ** 20]
-  const lengths = [1, 99, 100, 101, 154, 155, 156, 254, 255]
-  const deep = (levels: number, name: string): Tree =>
-    levels === 0 ? file('deep') : dir({ [name]: deep(levels - 1, name) })
-  const modes = [0o400, 0o444, 0o555, 0o644, 0o700, 0o755, 0o777, 0o100, 0o011]
-
   const rows: [what: string, tree: Tree][] = [
     ['a file alone', file('alone')],
     ['a symbolic link alone', link('/elsewhere')],
     ['empty directories', dir({ a: dir(), b: dir({ c: dir() }) })],
     [
       'files of sizes around records and blocks',
-      dir(Object.fromEntries(sizes.map((size) => [`f${size}`, file(Buffer.alloc(size, `${size}`))]))),
+      { children: sizes.map((size) => [`f${size}`, file(Buffer.alloc(size, `${size}`))]) },
     ],
+    ['files that are executable, and not', { children: modes.map((mode) => [`m${mode}`, file('x', mode)]) }],
     [
-      'files of any mode: executable by their owner, or not',
-      dir(Object.fromEntries(modes.map((mode) => [`m${mode}`, file('x', mode)]))),
-    ],
-    [
-      'symbolic links, whether they lead anywhere',
+      'links, whether they lead anywhere or not',
       dir({ here: file(), up: link('../up'), root: link('/'), loop: link('loop'), ok: link('here') }),
     ],
     [
-      'link targets around 100 bytes and far longer',
-      dir(Object.fromEntries([99, 100, 101, 155, 256, 3000].map((n) => [`t${n}`, link('t'.repeat(n))]))),
+      'link targets of up to 100 bytes and more',
+      { children: targets.map((length) => [`t${length}`, link('t'.repeat(length))]) },
     ],
-    ['long names', named(...lengths.map((length) => 'n'.repeat(length)))],
-    ['long names of directories', dir(Object.fromEntries(lengths.map((n) => ['d'.repeat(n), named('x')])))],
-    ['long names of links', dir(Object.fromEntries(lengths.map((n) => ['l'.repeat(n), link('x'.repeat(n))])))],
+    ['long names of files', named(...lengths.map((length) => 'f'.repeat(length)))],
+    ['long names of directories', { children: lengths.map((length) => ['d'.repeat(length), named('x')]) }],
+    [
+      'long names of links',
+      { children: lengths.map((length) => ['l'.repeat(length), link('t'.repeat(length))]) },
+    ],
     ['a deep path', deep(150, 'level')],
     ['a deep path of long names', deep(10, 'x'.repeat(250))],
     ['names in Unicode', named(...['ä', 'a\u0308', '漢字', '🐋', 'אב', 'é'.repeat(120)].map(utf8))],
@@ -148,16 +71,103 @@ describe('an archived store path', () => {
     ['link targets that are not UTF-8', dir({ a: link('\xff/\xe4'), b: link('\x80'.repeat(150)) })],
     ['names with spaces and line ends', named(' ', 'a b', ' a', 'a ', 'a\nb', '\n', '\r', '\t')],
     ['names with signs', named('-x', '--help', '*', '\\n', '"', "'", 'a=b', '12 path=x', '\x01', '\x7f')],
-    ['names whose order is that of bytes', dir({ b: file(), B: file(), a: named('z'), 'a.': file(), 'a-': file() })],
+    [
+      'names whose order is that of their bytes',
+      dir({ b: file(), B: file(), 'a.': file(), a: named('z', 'y'), 'a-': file() }),
+    ],
   ]
   for (const [what, tree] of rows) {
     it(`is read back whole by tarfile and GNU tar: ${what}`, () => {
-      const path = join(fs.mkdtempSync(join(directory, 'in-')), 'package')
+      const path = freshPath()
       make(path, tree)
-      const tar = tarOfPath(path)
-      const expected = members(path.slice(1), tree)
-      assert.deepEqual(python(tar), expected)
-      for (const locale of ['C', 'C.UTF-8']) assert.deepEqual(gnuTar(tar, path.slice(1), locale), expected)
+      const tar = tarOf(storePathEntries(path))
+      const expected = membersOf(path.slice(1), tree)
+      assert.deepEqual(readWithPython(tar), expected)
+      for (const locale of ['C', 'C.UTF-8']) {
+        const into = mkdtempSync(join(directory, 'out-'))
+        assert.deepEqual(unpackWithTar(tar, path.slice(1), into, locale), expected)
+      }
     })
   }
+
+  it('looks like this in a listing', () => {
+    const path = freshPath()
+    make(path, dir({ bin: dir({ x: file('run', 0o755), y: link('x') }), 'read me': file('text') }))
+    const args = ['--utc', '--full-time', '-tvf', '-']
+    const listing = execFileSync('tar', args, { input: tarOf(storePathEntries(path)) }).toString()
+    const lines = listing.trim().split('\n')
+    assert.deepEqual(
+      lines.map((line) => line.replace(/ +/g, ' ').replace(path.slice(1), '')),
+      [
+        'dr-xr-xr-x 0/0 0 1970-01-01 00:00:01 /',
+        'dr-xr-xr-x 0/0 0 1970-01-01 00:00:01 /bin/',
+        '-r-xr-xr-x 0/0 3 1970-01-01 00:00:01 /bin/x',
+        'lrwxrwxrwx 0/0 0 1970-01-01 00:00:01 /bin/y -> x',
+        '-r--r--r-- 0/0 4 1970-01-01 00:00:01 /read me',
+      ],
+    )
+  })
+
+  it('has full copies of hard links', () => {
+    const path = freshPath()
+    make(path, dir({ a: file('shared') }))
+    linkSync(join(path, 'a'), join(path, 'b'))
+    assert.equal(statSync(join(path, 'b')).nlink, 2)
+    const expected = membersOf(path.slice(1), dir({ a: file('shared'), b: file('shared') }))
+    assert.deepEqual(readWithPython(tarOf(storePathEntries(path))), expected)
+  })
+
+  it('does not tell when it was written', () => {
+    const path = freshPath()
+    make(path, dir({ a: file('x'), b: link('a') }))
+    const first = tarOf(storePathEntries(path))
+    for (const name of ['a', 'b', '.']) lutimesSync(join(path, name), 1_000_000, 2_000_000)
+    assert.deepEqual(tarOf(storePathEntries(path)), first)
+  })
+
+  it('is refused when it has what is neither file, directory nor link', () => {
+    const path = freshPath()
+    make(path, dir())
+    execFileSync('mkfifo', [join(path, 'pipe')])
+    assert.throws(() => tarOf(storePathEntries(path)), /neither file.*package\/pipe/)
+  })
+
+  const bytes = fc.uint8Array({ max: 255, minLength: 1, maxLength: 12 }).map((a) => Buffer.from(a))
+  const name = fc
+    .oneof(
+      bytes.map((some) => some.toString('latin1')),
+      fc.string({ unit: fc.constantFrom('a', 'b', '.', '-', ' ', '\n'), minLength: 1, maxLength: 6 }),
+      fc.tuple(fc.constantFrom('n', '\xe9'), fc.integer({ min: 90, max: 255 })).map(([c, n]) => c.repeat(n)),
+    )
+    .filter((text) => !/[/\0]|^\.\.?$/.test(text))
+  const { tree } = fc.letrec<{ tree: Tree; directory: Tree }>((tie) => ({
+    directory: fc
+      .uniqueArray(fc.tuple(name, tie('tree')), { selector: ([key]) => key, maxLength: 5 })
+      .map((children) => ({ children })),
+    tree: fc.oneof(
+      { depthSize: 'small' },
+      fc.tuple(fc.uint8Array({ maxLength: 1500 }), fc.constantFrom(0o644, 0o755)).map((all) => file(...all)),
+      name.map(link),
+      tie('directory'),
+    ),
+  }))
+
+  it('is the same entries whatever it has, and the same bytes in whatever order it was made', () => {
+    const path = freshPath()
+    fc.assert(
+      fc.property(tree, (any) => {
+        make(path, any)
+        const once = tarOf(storePathEntries(path))
+        const twice = tarOf(storePathEntries(path))
+        rmSync(path, { recursive: true })
+        make(path, any, 'reverse')
+        const reversed = tarOf(storePathEntries(path))
+        rmSync(path, { recursive: true })
+        assert.ok(twice.equals(once))
+        assert.ok(reversed.equals(once))
+        assert.deepEqual(readWithPython(once), membersOf(path.slice(1), any))
+      }),
+      { numRuns: 40 },
+    )
+  })
 })

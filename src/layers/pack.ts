@@ -18,7 +18,10 @@ export type PackedLayer = { readonly layer: Layer; readonly file: string; readon
 export type Packer = {
   /** What the bytes depend on besides the contents; part of every key. */
   readonly compressorId: string
-  /** Equal pieces give equal bytes. Fails with STORE_FULL, STORE_UNAVAILABLE or BUILD_FAILED and leaves no file. */
+  /**
+   * Equal pieces give equal bytes. Fails with STORE_FULL, STORE_UNAVAILABLE or BUILD_FAILED and leaves no file;
+   * once the packer is closed, with CANCELLED.
+   */
   pack(pieces: readonly Piece[]): Promise<PackedLayer>
   close(): Promise<void>
 }
@@ -31,9 +34,12 @@ export function createPacker(spoolDirectory: string): Packer {
     maxThreads: availableParallelism(),
     idleTimeout: 60_000,
   })
+  // The pool itself would start threads anew for what comes after its end.
+  let closed = false
   return {
     compressorId: gzipCompressor.id,
     async pack(pieces) {
+      if (closed) throw stopping()
       const file = join(spoolDirectory, randomUUID())
       const result = await pool.run({ pieces, file }).catch((error: unknown): PackResult => ({
         ok: false, // the thread itself died
@@ -42,15 +48,20 @@ export function createPacker(spoolDirectory: string): Packer {
         message: error instanceof Error ? error.message : String(error),
       }))
       if (!result.ok) {
-        await rm(file, { force: true })
-        throw failure(result)
+        await rm(file, { force: true }).catch(() => {}) // the first error is the one to tell
+        throw closed ? stopping() : failure(result)
       }
       const { digest, diffId, size, spans } = result
       return { layer: { digest, diffId, size, compression: gzipCompressor.compression }, file, spans }
     },
-    close: () => pool.destroy(),
+    close() {
+      closed = true
+      return pool.destroy()
+    },
   }
 }
+
+const stopping = () => new NixeryError('CANCELLED', 'the registry is stopping')
 
 function failure({ step, code, message }: Extract<PackResult, { ok: false }>): NixeryError {
   const cause = Object.assign(new Error(message), { code })

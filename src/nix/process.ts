@@ -82,13 +82,13 @@ export function messageOf(lines: readonly string[], most = 25): string {
 }
 
 /** What Nix says of a failed build: a builder's own last words stand before the error. */
-export const buildMessageOf = (lines: readonly string[]): string =>
-  lastOf(
-    lines.filter(
-      (line) => !/^(warning:|building '|these? .*derivations? will be|  \/nix\/store\/)/.test(line),
-    ),
-    15,
-  )
+export const buildMessageOf = (lines: readonly string[]): string => {
+  const told = lines.filter((line) => !noise.test(line))
+  return lastOf(told, 15)
+}
+
+// What Nix announces, and what this program has it do.
+const noise = /^(warning:|building '|th(is|ese) .*will be (built|fetched)|\s+\/nix\/store\/)/
 
 const lastOf = (lines: readonly string[], most: number): string =>
   lines

@@ -43,7 +43,13 @@ export function pathSource(
         const message = 'this package set has no tags: only "latest" exists'
         return Promise.reject(new NixeryError('MANIFEST_UNKNOWN', message))
       }
-      if (!latest || performance.now() - latest.at > ttl) latest = { at: performance.now(), pinned: read() }
+      if (!latest || performance.now() - latest.at > ttl) {
+        const fresh = { at: performance.now(), pinned: read() }
+        latest = fresh
+        fresh.pinned.catch(() => {
+          if (latest === fresh) latest = undefined // what is mended is seen at once
+        })
+      }
       return latest.pinned
     },
   }

@@ -1,0 +1,72 @@
+import { NixeryError } from '../errors.ts'
+import type { Progress } from './progress.ts'
+
+/** What a script can tell apart: one meaning for each code, in all commands. */
+const meanings = [
+  [0, 'done'],
+  [1, 'a bug of this program'],
+  [2, 'usage, configuration or set-up'],
+  [3, 'no such package, or no such tag'],
+  [4, 'a package, or the package set, does not evaluate or does not build'],
+  [5, 'out of time'],
+  [6, 'storage or output: full, damaged, or not to be written'],
+  [7, 'the registry that was pushed to refused, or cannot be reached'],
+  [130, 'interrupted (143 when ended by SIGTERM)'],
+] as const
+
+export const exitCodesHelp = `
+Exit codes:
+${meanings.map(([code, meaning]) => `  ${String(code).padStart(3)}  ${meaning}`).join('\n')}
+`
+
+const codes: Readonly<Record<string, (typeof meanings)[number][0]>> = {
+  NAME_INVALID: 2,
+  TAG_INVALID: 2,
+  CONFIG_INVALID: 2,
+  SETUP_FAILED: 2,
+  NIX_UNAVAILABLE: 2,
+  PACKAGE_UNKNOWN: 3,
+  MANIFEST_UNKNOWN: 3,
+  PACKAGE_INVALID: 4,
+  SOURCE_INVALID: 4,
+  BUILD_FAILED: 4,
+  EVALUATION_TIMEOUT: 5,
+  BUILD_TIMEOUT: 5,
+  BLOB_UNKNOWN: 6,
+  STORE_FULL: 6,
+  STORE_UNAVAILABLE: 6,
+  REGISTRY_REFUSED: 7,
+  REGISTRY_UNAVAILABLE: 7,
+  CANCELLED: 130,
+}
+
+/** The exit code of a failure. What no user can bring about is a bug. */
+export const exitCodeOf = (error: unknown): number =>
+  error instanceof NixeryError ? (codes[error.code] ?? 1) : 1
+
+/**
+ * Runs a command to its end, tells its failure, and sets the exit code. SIGINT and SIGTERM end it in order; a
+ * second one at once.
+ */
+export async function runCommand(
+  progress: Progress,
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const abort = new AbortController()
+  let killed: number | undefined
+  const stop = (signal: NodeJS.Signals) => {
+    killed = signal === 'SIGTERM' ? 143 : 130
+    abort.abort(new NixeryError('CANCELLED', 'interrupted'))
+  }
+  process.once('SIGINT', stop).once('SIGTERM', stop)
+  try {
+    await work(abort.signal)
+  } catch (error) {
+    // Whatever broke in the end: it was ended from outside.
+    const told = killed === undefined ? error : new NixeryError('CANCELLED', 'interrupted', { cause: error })
+    process.exitCode = killed ?? exitCodeOf(error)
+    progress.fail(told, process.exitCode)
+  } finally {
+    process.off('SIGINT', stop).off('SIGTERM', stop)
+  }
+}

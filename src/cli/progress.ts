@@ -1,0 +1,130 @@
+import { stripVTControlCharacters } from 'node:util'
+import type { BuildEvent, BuildListener } from '../build/events.ts'
+import { NixeryError } from '../errors.ts'
+import type { PushEvent } from '../push/push.ts'
+import { createSpinner, isTerminal } from './spinner.ts'
+
+/** What a command is at. Bytes on their way (`moved`) are of interest only while they move. */
+export type ProgressEvent =
+  | Exclude<BuildEvent, { type: 'joined' | 'failed' }>
+  | { readonly type: 'note'; readonly message: string }
+  | { readonly type: 'writing'; readonly output: string; readonly bytes: number }
+  | { readonly type: 'moved'; readonly verb: string; readonly done: number; readonly total: number }
+  | { readonly type: 'pushing'; readonly to: string; readonly bytes: number }
+  | Exclude<PushEvent, { type: 'sent' }>
+
+/** Shows what happens on standard error: a line that changes, plain lines, or JSON lines. */
+export type Progress = {
+  readonly build: BuildListener
+  readonly emit: (event: ProgressEvent) => void
+  readonly note: (line: string) => void
+  /** Says how it went, for people. */
+  readonly done: (summary: string) => void
+  readonly fail: (error: unknown, exitCode: number) => void
+}
+
+/** @param json a JSON object a line, for machines */
+export function createProgress({ json }: { json: boolean }): Progress {
+  const out = process.stderr
+  const write = (line: string) => void out.write(`${line}\n`)
+  const spinner = !json && isTerminal(out, process.env) ? createSpinner(out, process.env) : undefined
+  const packing = { layers: 0, total: 0, bytes: 0 }
+
+  const emit = (event: ProgressEvent) => {
+    if (event.type === 'planned') packing.total = event.layers - event.known
+    if (event.type === 'packed') {
+      packing.layers += 1
+      packing.bytes += event.size
+    }
+    if (json) return event.type === 'moved' ? undefined : write(jsonLine(event))
+    const line = printable(lineOf(event, packing))
+    if (!spinner) return line === '' || event.type === 'moved' ? undefined : write(line)
+    if (['note', 'warning', 'retry'].includes(event.type)) spinner.above(line)
+    else if (event.type === 'moved') spinner.showSoon(line)
+    // Of many blobs at once, which of them is done tells less than how far all are.
+    else if (event.type !== 'blob') spinner.show(line)
+  }
+  return {
+    build: (_, event) => {
+      if (event.type !== 'joined' && event.type !== 'failed') emit(event)
+    },
+    emit,
+    note: (message) => emit({ type: 'note', message }),
+    done(summary) {
+      spinner?.stop()
+      if (!json) write(printable(summary))
+    },
+    fail(error, exitCode) {
+      spinner?.stop()
+      if (!json) return write(printable(failureText(error)))
+      write(jsonLine({ type: 'error', exitCode, ...failureFacts(error) }))
+    },
+  }
+}
+
+/** No escape sequences and no control characters, wherever a text comes from; lines stay lines. */
+export const printable = (text: string): string =>
+  stripVTControlCharacters(text).replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029]/g, '')
+
+/** JSON in one line, which also does not act on a terminal: JSON itself escapes no more than the first of these. */
+export const jsonLine = (value: unknown): string =>
+  JSON.stringify(value).replace(
+    /[\u007f-\u009f\u2028\u2029]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+
+/** `54.3 MB`, `12 kB` */
+export const bytesText = (bytes: number): string =>
+  bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`
+
+/** `3 layers`, `1 layer` */
+export const counted = (count: number, thing: string): string => `${count} ${thing}${count === 1 ? '' : 's'}`
+
+type Packing = { readonly layers: number; readonly total: number; readonly bytes: number }
+
+function lineOf(event: ProgressEvent, packing: Packing): string {
+  switch (event.type) {
+    case 'started':
+      return `building ${event.image}`
+    case 'resolved':
+      return `${counted(event.packages.length, 'package')}: ${event.packages.join(', ')}`
+    case 'nix':
+      return event.line.trim() === '' ? '' : `nix: ${event.line}`
+    case 'realised':
+      return `${counted(event.paths, 'store path')}, ${bytesText(event.narBytes)}`
+    case 'planned':
+      return `${counted(event.layers, 'layer')}, ${event.known} of them packed before`
+    case 'packed':
+      return `packed layer ${packing.layers} of ${packing.total}, ${bytesText(packing.bytes)} in all`
+    case 'finished':
+      return `built ${event.digest}`
+    case 'writing':
+      return `writing ${bytesText(event.bytes)} to ${event.output}`
+    case 'pushing':
+      return `pushing ${bytesText(event.bytes)} to ${event.to}`
+    case 'blob':
+      return `${event.digest} ${arrivals[event.arrival]}, ${bytesText(event.size)}`
+    case 'retry':
+      return `${event.message}: trying again`
+    case 'warning':
+    case 'note':
+      return event.message
+    case 'moved':
+      return `${bytesText(event.done)} of ${bytesText(event.total)} ${event.verb}`
+  }
+}
+
+const arrivals = { present: 'is there', mounted: 'was mounted', uploaded: 'was uploaded' } as const
+
+function failureText(error: unknown): string {
+  if (!(error instanceof NixeryError)) {
+    return `nixery: this is a bug:\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}`
+  }
+  return `nixery: ${error.message}${error.hint === undefined ? '' : `\n  ${error.hint}`}`
+}
+
+function failureFacts(error: unknown): Record<string, unknown> {
+  if (!(error instanceof NixeryError)) return { code: 'BUG', message: String(error) }
+  const { code, message, hint, detail } = error
+  return { code, message, hint, detail }
+}

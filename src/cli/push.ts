@@ -1,0 +1,132 @@
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { Option, type Command } from 'commander'
+import { readConfig, type Config } from '../config.ts'
+import { NixeryError } from '../errors.ts'
+import { formatImageName, parseTag } from '../image/name.ts'
+import type { ManifestForm } from '../image/oci.ts'
+import { findCredentials, type Credentials } from '../push/credentials.ts'
+import { openPushMemory } from '../push/memory.ts'
+import { openPush, type PushEvent } from '../push/push.ts'
+import { checkedRepository, formatReference, parseReference, type Reference } from '../push/reference.ts'
+import { factsOf, parseImageArgument, secondsSince } from './build.ts'
+import { openWorkshop } from './compose.ts'
+import { exitCodesHelp, runCommand } from './exit.ts'
+import { counted, createProgress, jsonLine, bytesText, type Progress } from './progress.ts'
+
+type Options = {
+  readonly tag: readonly string[]
+  readonly format: ManifestForm
+  readonly mountFrom?: string
+  readonly insecure?: true
+  readonly username?: string
+  readonly passwordStdin?: true
+  readonly json?: true
+}
+
+export function addPushCommand(program: Command): void {
+  program
+    .command('push')
+    .description('build an image without a server, and upload it to a registry')
+    .argument('<image>', 'what would be pulled: shell/git, or shell/git:TAG')
+    .argument('<to>', 'where to: registry.example/team/tools, or registry.example/team/tools:v1')
+    .option('--tag <tag>', 'a further tag; may be repeated', collect, [])
+    .addOption(new Option('--format <form>', 'of the manifest').choices(['oci', 'docker']).default('oci'))
+    .option('--mount-from <repository>', 'a repository of the same registry that has most of the layers')
+    .option('--insecure', 'do without a trusted certificate, or without encryption; this machine always may')
+    .option('--username <name>', 'instead of what podman login or docker login have left')
+    .option('--password-stdin', 'its password is on standard input')
+    .option('--json', 'the result as JSON on standard output, events as JSON lines on standard error')
+    .addHelpText('after', exitCodesHelp)
+    .action(async (image: string, to: string, options: Options) => {
+      const progress = createProgress({ json: options.json === true })
+      await runCommand(progress, (signal) => push(image, to, options, progress, signal))
+    })
+}
+
+const collect = (value: string, before: readonly string[]): string[] => [...before, value]
+
+async function push(image: string, to: string, options: Options, progress: Progress, signal: AbortSignal) {
+  const started = performance.now()
+  const config = readConfig(process.env)
+  const request = parseImageArgument(image)
+  const target = parseReference(to)
+  const { host, repository } = target
+  const tags = [...new Set([target.tag, ...options.tag.map(parseTag)])]
+  const mountFrom = options.mountFrom && checkedRepository(host, options.mountFrom)
+  const credentials = await credentialsFor(target, options)
+  const memory = await openPushMemory(pushedFolder(config), host)
+
+  const arrived = { present: 0, mounted: 0, uploaded: 0 }
+  let sent = 0
+  let total = 0
+  const listener = (event: PushEvent) => {
+    if (event.type === 'blob') arrived[event.arrival] += 1
+    if (event.type !== 'sent') return progress.emit(event)
+    sent += event.bytes
+    progress.emit({ type: 'moved', verb: 'uploaded', done: Math.min(sent, total), total })
+  }
+
+  const workshop = await openWorkshop(config, { listener: progress.build, note: progress.note, signal })
+  try {
+    // Before what may be a long build: whether the registry is there, and lets us in.
+    const pushing = await openPush(target, {
+      credentials,
+      insecure: options.insecure === true,
+      mountFrom: (digest) => memory.repositoryWith(digest) ?? mountFrom,
+      read: workshop.read,
+      listener,
+      signal,
+    })
+    try {
+      const built = await workshop.builder.build(request, { id: 'command line', signal })
+      const facts = await factsOf(workshop.blobs, built)
+      total = facts.size
+      progress.emit({ type: 'pushing', to: formatReference(target), bytes: total })
+      const manifest = built.manifests[options.format]
+      const bytes = await workshop.blobs.readSmall(manifest.digest, manifest.size)
+      if (!bytes) throw new NixeryError('BLOB_UNKNOWN', 'the image was removed while it was read')
+      const blobs = [built.config, ...built.layers]
+      await pushing.push({ form: options.format, manifest: { ...manifest, bytes }, blobs }, repository, tags)
+      await memory.remember(
+        repository,
+        blobs.map(({ digest }) => digest),
+      )
+      const result = {
+        image: `${formatImageName(request)}:${request.tag}`,
+        ...facts,
+        digest: manifest.digest,
+        references: tags.map((tag) => formatReference({ ...target, tag })),
+        blobs: arrived,
+        seconds: secondsSince(started),
+      }
+      progress.done(
+        `${result.references.join(', ')}: ${counted(facts.layers.length, 'layer')}, ${bytesText(total)}; of all blobs ` +
+          `${arrived.uploaded} uploaded, ${arrived.mounted} mounted, ${arrived.present} there already; ${result.seconds} s`,
+      )
+      process.stdout.write(
+        `${options.json ? jsonLine(result) : `${host}/${repository}@${manifest.digest}`}\n`,
+      )
+    } finally {
+      pushing.close()
+    }
+  } finally {
+    await workshop.close()
+  }
+}
+
+const pushedFolder = ({ NIXERY_DATA }: Config): string => join(NIXERY_DATA, 'pushed')
+
+/** A password on the command line could be read by everybody on the machine. */
+async function credentialsFor(
+  { host, repository }: Reference,
+  { username, passwordStdin }: Options,
+): Promise<Credentials | undefined> {
+  if ((username === undefined) !== (passwordStdin === undefined)) {
+    throw new NixeryError('CONFIG_INVALID', '--username and --password-stdin belong together')
+  }
+  if (username === undefined) return findCredentials(host, repository, process.env)
+  const password = (await text(process.stdin)).replace(/\r?\n$/, '')
+  if (password === '') throw new NixeryError('CONFIG_INVALID', 'there is no password on standard input')
+  return { kind: 'password', username, password }
+}

@@ -1,0 +1,39 @@
+import type { Writable } from 'node:stream'
+import type { Destination } from './destination.ts'
+import { writeLayout } from './directory.ts'
+import { writeStream, writeWholeFile } from './file.ts'
+import { dockerFiles, layoutFiles, sizeOf, type ExportImage } from './layout.ts'
+import { tarOf } from './tar.ts'
+import type { ReadBlob } from './verified.ts'
+
+export type ExportOptions = {
+  /** The blobs, checked as they are read. */
+  readonly read: ReadBlob
+  /** For an archive without a path; it stays open. */
+  readonly stdout: Writable
+  /** Gets the bytes done so far, of about how many. */
+  readonly progress: (done: number, total: number) => void
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Writes a published image. Equal images under equal names are equal bytes. Memory is bounded by a few pieces of
+ * a blob; what fails or is interrupted leaves nothing under the destination's name.
+ * @throws CONFIG_INVALID, STORE_FULL, STORE_UNAVAILABLE, BLOB_UNKNOWN, CANCELLED
+ */
+export async function exportImage(
+  image: ExportImage,
+  { form, path }: Destination,
+  { read, stdout, progress, signal }: ExportOptions,
+): Promise<void> {
+  const files = form === 'docker-archive' ? dockerFiles(image) : layoutFiles(image)
+  const total = files.reduce((sum, file) => sum + sizeOf(file), 0)
+  let done = 0
+  const onBytes = (count: number) => {
+    done += count
+    progress(Math.min(done, total), total)
+  }
+  if (form === 'oci') return writeLayout(path, image, { read, onBytes, signal })
+  const chunks = tarOf(files, read, onBytes)
+  return path === undefined ? writeStream(stdout, chunks, signal) : writeWholeFile(path, chunks, signal)
+}

@@ -1,0 +1,99 @@
+import { canonicalJson, type Json } from '../image/canonical.ts'
+import { hexOf, type Digest } from '../image/digest.ts'
+import { mediaTypes } from '../image/oci.ts'
+import type { Platform } from '../image/platform.ts'
+import { byText } from '../image/store-path.ts'
+import { formatArchiveName, fullName, type ArchiveName } from './name.ts'
+import type { Part } from './verified.ts'
+
+/** A published image, as it is written: always by its OCI manifest. */
+export type ExportImage = {
+  readonly name: ArchiveName
+  readonly platform: Platform
+  readonly manifest: Part
+  readonly config: Part
+  /** In manifest order. */
+  readonly layers: readonly Part[]
+}
+
+/** A file of a layout or archive: small and made up here, or a blob. */
+export type LayoutFile = {
+  readonly path: string
+  readonly content: { readonly bytes: Uint8Array } | { readonly blob: Part }
+}
+
+/** What an image is found by in `index.json`. */
+export type IndexEntry = {
+  readonly mediaType: string
+  readonly digest: Digest
+  readonly size: number
+  readonly platform: { readonly architecture: string; readonly os: string }
+  readonly annotations: Readonly<Record<string, string>>
+}
+
+/** The annotation that names an image of a layout (OCI image spec, annotations.md). */
+export const refName = 'org.opencontainers.image.ref.name'
+
+export const layoutMarker: LayoutFile = {
+  path: 'oci-layout',
+  content: { bytes: Buffer.from(canonicalJson({ imageLayoutVersion: '1.0.0' })) },
+}
+
+/** The blobs of an image, each once, sorted. */
+export function blobFiles({ manifest, config, layers }: ExportImage): LayoutFile[] {
+  const parts = new Map([manifest, config, ...layers].map((part) => [blobPath(part.digest), part]))
+  return Array.from(parts, ([path, blob]) => ({ path, content: { blob } })).sort(byPath)
+}
+
+/**
+ * An image in an index of its own. The reference is the whole name and not the tag alone, so that images of
+ * several names have room in one layout; containerd, and Docker over it, read the other annotation.
+ */
+export const indexEntry = ({ name, platform, manifest }: ExportImage): IndexEntry => ({
+  mediaType: mediaTypes.oci.manifest,
+  digest: manifest.digest,
+  size: manifest.size,
+  platform: { architecture: platform.architecture, os: platform.os },
+  annotations: { [refName]: formatArchiveName(name), 'io.containerd.image.name': fullName(name) },
+})
+
+/** `index.json` */
+export const indexFile = (manifests: readonly Json[]): LayoutFile => ({
+  path: 'index.json',
+  content: {
+    bytes: Buffer.from(
+      canonicalJson({ schemaVersion: 2, mediaType: 'application/vnd.oci.image.index.v1+json', manifests }),
+    ),
+  },
+})
+
+/** All files of an OCI layout that holds one image, sorted. */
+export const layoutFiles = (image: ExportImage): LayoutFile[] =>
+  [...blobFiles(image), indexFile([indexEntry(image)]), layoutMarker].sort(byPath)
+
+/**
+ * All files of an archive for `docker load`. It is an OCI layout too, as what `docker save` has written since
+ * version 25: `manifest.json`, which alone older readers know, points to the same blobs, compressed as they are.
+ * So also this archive keeps every digest.
+ */
+export function dockerFiles(image: ExportImage): LayoutFile[] {
+  const listing = canonicalJson([
+    {
+      Config: blobPath(image.config.digest),
+      Layers: image.layers.map(({ digest }) => blobPath(digest)),
+      RepoTags: [formatArchiveName(image.name)],
+    },
+  ])
+  return [...layoutFiles(image), { path: 'manifest.json', content: { bytes: Buffer.from(listing) } }].sort(
+    byPath,
+  )
+}
+
+/** Where a layout has a blob. */
+export const blobPath = (digest: Digest): string => `blobs/sha256/${hexOf(digest)}`
+
+/** Bytes of a file. */
+export const sizeOf = ({ content }: LayoutFile): number =>
+  'bytes' in content ? content.bytes.length : content.blob.size
+
+const byPath = (a: LayoutFile, b: LayoutFile): number => byText(a.path, b.path)

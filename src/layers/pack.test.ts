@@ -1,0 +1,210 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
+import { gunzipSync } from 'node:zlib'
+import { hasCode } from '../errors.ts'
+import { digestOf } from '../image/digest.ts'
+import type { StorePath } from '../image/store-path.ts'
+import { blockSize, type Entry, storePathEntries, tarBlocks, trailer } from './archive.ts'
+import { createPacker, type Packer, type Piece } from './pack.ts'
+import { dir, file, link, make, readWithPython, type Tree } from './testing.ts'
+
+let directory: string
+const freshFolder = () => mkdtempSync(join(directory, 'd-'))
+let packer: Packer
+let spool: string
+before(() => {
+  directory = mkdtempSync(join(tmpdir(), 'nixery-pack-'))
+  spool = freshFolder()
+  packer = createPacker(spool)
+})
+after(async () => {
+  await packer.close()
+  rmSync(directory, { recursive: true })
+})
+
+const stored = (tree: Tree): Piece => {
+  const storePath = join(freshFolder(), 'package') as StorePath
+  make(storePath, tree)
+  return { storePath }
+}
+const madeUp = (path: string, bytes: Uint8Array): Piece => ({
+  entries: [{ kind: 'file', path, mode: 0o644, content: { bytes } }],
+})
+const entriesOf = (piece: Piece): Iterable<Entry> =>
+  'storePath' in piece ? storePathEntries(piece.storePath) : piece.entries
+const tarOf = (piece: Piece): Buffer => Buffer.concat([...tarBlocks(entriesOf(piece))])
+
+/** Packs, checks that all that is said of the layer is so, and takes the file away. */
+async function packed(pieces: readonly Piece[]): Promise<string> {
+  const { layer, file: spooled, spans } = await packer.pack(pieces)
+  const bytes = readFileSync(spooled)
+  rmSync(spooled)
+  const whole = gunzipSync(bytes)
+  assert.deepEqual(layer, {
+    digest: digestOf(bytes),
+    diffId: digestOf(whole),
+    size: bytes.length,
+    compression: 'gzip',
+  })
+  const tars = pieces.map(tarOf)
+  assert.ok(whole.equals(Buffer.concat([...tars, trailer])))
+
+  assert.equal(spans.length, pieces.length)
+  let end = 0
+  for (const [index, { offset, length }] of spans.entries()) {
+    if (length === 0) assert.equal(tars[index]?.length, 0)
+    else {
+      assert.equal(offset, end)
+      end += length
+      assert.ok(gunzipSync(bytes.subarray(offset, end)).equals(tars[index] ?? assert.fail()))
+    }
+  }
+  assert.ok(gunzipSync(bytes.subarray(end)).equals(trailer))
+  return layer.digest
+}
+
+describe('a packed layer', () => {
+  const small = () => stored(dir({ bin: dir({ run: file('#!', 0o755) }), lib: link('bin') }))
+  const rows: [what: string, pieces: () => readonly Piece[]][] = [
+    ['of one path', () => [small()]],
+    ['of paths that are a file, and a link', () => [stored(file('x')), stored(link('/x'))]],
+    ['of many paths', () => Array.from({ length: 40 }, (_, i) => stored(dir({ f: file(`${i}`) })))],
+    ['of entries that were made up', () => [madeUp('etc/passwd', Buffer.from('root'))]],
+    ['of paths and made-up entries', () => [small(), madeUp('x', randomBytes(10)), small()]],
+    ['of nothing', () => []],
+    ['of pieces without entries', () => [{ entries: [] }, small(), { entries: [] }]],
+    [
+      'of several blocks',
+      () => [small(), stored(dir({ zero: file(Buffer.alloc(5 * blockSize)), text: file('x') })), small()],
+    ],
+    [
+      'that cannot be compressed',
+      () => [stored(file(randomBytes(6 * blockSize + 7))), stored(file(randomBytes(blockSize)))],
+    ],
+    ['whose pieces end with a block', () => [1, 2, 3].map(() => stored(file(Buffer.alloc(blockSize - 512))))],
+  ]
+  for (const [what, pieces] of rows) {
+    it(`has the digests, size and spans that it is said to have: ${what}`, async () => {
+      await packed(pieces())
+      assert.deepEqual(readdirSync(spool), [])
+    })
+  }
+
+  it('is read by tarfile as one archive', async () => {
+    const { file: spooled } = await packer.pack([madeUp('a', randomBytes(3e6)), madeUp('b', randomBytes(3))])
+    const tar = gunzipSync(readFileSync(spooled))
+    rmSync(spooled)
+    assert.deepEqual(
+      readWithPython(tar).map(({ path, size }) => [path, size]),
+      [
+        ['a', 3e6],
+        ['b', 3],
+      ],
+    )
+  })
+
+  it('is another when its pieces are in another order', async () => {
+    const pieces = [madeUp('a', Buffer.from('1')), madeUp('b', Buffer.from('2'))]
+    assert.notEqual(await packed(pieces), await packed(pieces.toReversed()))
+  })
+})
+
+describe('a packer', () => {
+  const layers = () =>
+    Array.from({ length: 8 }, (_, i) => [
+      stored(dir({ big: file(Buffer.alloc((i + 1) * 600_000, `layer ${i}`)) })),
+      stored(dir({ noise: file(randomBytes(300_000 * i)) })),
+    ])
+
+  it('packs eight layers at once as it does one by one', async () => {
+    const all = layers()
+    const atOnce = await Promise.all(all.map(packed))
+    assert.equal(new Set(atOnce).size, 8)
+    for (const [index, pieces] of all.entries()) assert.equal(await packed(pieces), atOnce[index])
+  })
+
+  it('makes equal bytes of equal pieces in every process, whatever it packed before', async () => {
+    const all = layers()
+    const here = await Promise.all(all.map(packed))
+    const script = `
+      import { createPacker } from ${JSON.stringify(new URL('pack.ts', import.meta.url).href)}
+      const packer = createPacker(process.argv[1])
+      const digests = []
+      for (const pieces of JSON.parse(process.argv[2])) digests.push((await packer.pack(pieces)).layer.digest)
+      console.log(JSON.stringify(digests))
+      await packer.close()`
+    const args = ['--input-type=module', '-e', script, freshFolder(), JSON.stringify(all.toReversed())]
+    const there = execFileSync(process.execPath, args).toString()
+    assert.deepEqual((JSON.parse(there) as string[]).toReversed(), here)
+  })
+
+  it('says that a store path is missing, and leaves no file', async () => {
+    const missing = { storePath: join(directory, 'missing') as StorePath }
+    for (const pieces of [[missing], [stored(file(randomBytes(4 * blockSize))), missing]]) {
+      await assert.rejects(packer.pack(pieces), (error) => hasCode(error, 'BUILD_FAILED'))
+      assert.deepEqual(readdirSync(spool), [])
+    }
+    await packed([stored(file('the pool works on'))])
+  })
+
+  for (const [what, folder] of [
+    ['missing', () => join(directory, 'none')],
+    [
+      'a file',
+      () => {
+        writeFileSync(join(directory, 'plain'), '')
+        return join(directory, 'plain')
+      },
+    ],
+  ] as const) {
+    it(`says that its folder is ${what}`, async () => {
+      const other = createPacker(folder())
+      try {
+        const packing = other.pack([stored(file('x'))])
+        await assert.rejects(packing, (error) => hasCode(error, 'STORE_UNAVAILABLE'))
+      } finally {
+        await other.close()
+      }
+    })
+  }
+
+  it('says that the disk is full, and leaves no file', async (t) => {
+    if (process.getuid?.() !== 0) return t.skip('only root can mount a small disk')
+    const disk = freshFolder()
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', disk], { stdio: 'pipe' })
+    } catch (error) {
+      return t.skip(`no small disk can be mounted here: ${String(error)}`)
+    }
+    const other = createPacker(disk)
+    try {
+      const packing = other.pack([stored(file(randomBytes(4 * blockSize)))])
+      await assert.rejects(packing, (error) => hasCode(error, 'STORE_FULL'))
+      assert.deepEqual(readdirSync(disk), [])
+      const { layer } = await other.pack([stored(file('there is room again'))])
+      assert.ok(layer.size > 0)
+    } finally {
+      await other.close()
+      execFileSync('umount', [disk])
+    }
+  })
+
+  it('packs no more when it is closed, and leaves no file', async () => {
+    const folder = freshFolder()
+    const other = createPacker(folder)
+    await other.pack([stored(file('x'))]).then(({ file: spooled }) => rmSync(spooled))
+    const running = other.pack([stored(file(randomBytes(40 * blockSize)))])
+    const outcome = assert.rejects(running, (error) => hasCode(error, 'CANCELLED'))
+    while (readdirSync(folder).length === 0) await setTimeout(5)
+    await other.close()
+    await outcome
+    await assert.rejects(other.pack([stored(file('x'))]), (error) => hasCode(error, 'CANCELLED'))
+    assert.deepEqual(readdirSync(folder), [])
+  })
+})

@@ -1,0 +1,199 @@
+import { readFile, stat } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import pRetry from 'p-retry'
+import { NixeryError, systemErrorCode } from '../errors.ts'
+
+/** What an address answered. A file answers too: 200, 304 or 404. */
+export type Answer = {
+  readonly status: number
+  readonly body: Buffer
+  /** Sent back as `etag` of a later request, it gets a 304 while nothing has changed. */
+  readonly etag: string | undefined
+  readonly location: string | undefined
+}
+
+export type GetOptions = {
+  /** Bytes of a body, after decompression, that are more than can be meant. */
+  readonly limit: number
+  /** Milliseconds that one attempt may take, its body included; 30 s if not given. */
+  readonly timeout?: number
+  readonly etag?: string | undefined
+  /** What to do with a redirect; it is followed if nothing is said. */
+  readonly redirect?: 'follow' | 'manual'
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Reads an http, https or file address.
+ * @throws SOURCE_INVALID when it cannot be reached, breaks off, keeps saying "later" or is too large; the signal's
+ * reason when it fires
+ */
+export type Get = (url: URL, options: GetOptions) => Promise<Answer>
+
+export type RetryPolicy = {
+  /** How often to try again after the first attempt. */
+  readonly retries: number
+  /** Milliseconds before the second attempt; doubled for each further one, and up to doubled again by chance. */
+  readonly firstDelay: number
+}
+
+const longestDelay = 15_000
+// A server that asks for more than this is better asked again by a later run.
+const longestRetryAfter = 120_000
+
+/** Tries again what may pass: broken connections, timeouts, 408, 425, 429 and 5xx; of these, as `Retry-After` says. */
+export function createGet({ retries, firstDelay }: RetryPolicy = { retries: 4, firstDelay: 500 }): Get {
+  return async (url, options) => {
+    const { signal } = options
+    try {
+      if (url.protocol === 'file:') return await readAsAnswer(url, options)
+      return await pRetry(() => attempt(url, options), {
+        retries,
+        minTimeout: firstDelay,
+        maxTimeout: longestDelay,
+        randomize: true,
+        ...(signal && { signal }),
+        async shouldRetry({ error }) {
+          if (!(error instanceof Passing)) return false
+          await sleep(error.retryAfter, undefined, { ...(signal && { signal }) })
+          return true
+        },
+      })
+    } catch (error) {
+      signal?.throwIfAborted()
+      throw new NixeryError('SOURCE_INVALID', `cannot read ${shown(url)}: ${reasonOf(error)}`, {
+        cause: error,
+      })
+    }
+  }
+}
+
+/** A failure that may be gone a moment later. */
+class Passing extends Error {
+  /** Milliseconds that the server wants to be left alone. */
+  readonly retryAfter: number
+  constructor(message: string, options: { retryAfter?: number; cause?: unknown } = {}) {
+    super(message, { cause: options.cause })
+    this.retryAfter = options.retryAfter ?? 0
+  }
+}
+
+const isPassing = (status: number): boolean => [408, 425, 429].includes(status) || status >= 500
+
+async function attempt(url: URL, options: GetOptions): Promise<Answer> {
+  const { limit, timeout = 30_000, etag, redirect = 'follow', signal } = options
+  // Not AbortSignal.timeout: its timer would live on after the answer, and there are thousands a minute.
+  const timer = new AbortController()
+  const timeoutId = setTimeout(() => timer.abort(new Error(`no answer in ${timeout / 1000} s`)), timeout)
+  try {
+    const { address, headers } = request(url, etag)
+    const response = await fetch(address, {
+      headers,
+      redirect,
+      signal: signal ? AbortSignal.any([signal, timer.signal]) : timer.signal,
+    })
+    // Small bodies are read even where nobody wants them: a connection with one left over cannot be used again.
+    const body = await readBody(response, limit)
+    const { status } = response
+    if (isPassing(status)) {
+      throw new Passing(`it answers ${status}`, { retryAfter: retryAfter(response.headers) })
+    }
+    if (!body && status === 200) throw new TooLarge(limit)
+    return {
+      status,
+      body: body ?? Buffer.alloc(0),
+      etag: response.headers.get('ETag') ?? undefined,
+      location: response.headers.get('Location') ?? undefined,
+    }
+  } catch (error) {
+    signal?.throwIfAborted()
+    if (error instanceof Passing || error instanceof TooLarge) throw error
+    throw new Passing(reasonOf(error), { cause: error })
+  } finally {
+    clearTimeout(timeoutId)
+  }
+}
+
+class TooLarge extends Error {
+  constructor(limit: number) {
+    super(`it is larger than ${limit} bytes`)
+  }
+}
+
+/** `fetch` refuses addresses that hold a user and a password. */
+function request(url: URL, etag: string | undefined): { address: URL; headers: Record<string, string> } {
+  const address = new URL(url)
+  const headers: Record<string, string> = { 'User-Agent': 'nixery' }
+  if (etag !== undefined) headers['If-None-Match'] = etag
+  if (url.username === '' && url.password === '') return { address, headers }
+  const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`
+  headers['Authorization'] = `Basic ${Buffer.from(credentials).toString('base64')}`
+  address.username = ''
+  address.password = ''
+  return { address, headers }
+}
+
+/** Undefined if it is too large; the rest is then not read. */
+async function readBody({ body }: Response, limit: number): Promise<Buffer | undefined> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of body ?? []) {
+    size += chunk.length
+    if (size > limit) return undefined
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
+
+/** RFC 9110, section 10.2.3: seconds, or a date. */
+function retryAfter(headers: Headers): number {
+  const value = headers.get('Retry-After')?.trim() ?? ''
+  const wait = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now()
+  return Number.isNaN(wait) ? 0 : Math.min(Math.max(wait, 0), longestRetryAfter)
+}
+
+async function readAsAnswer(url: URL, { limit, etag, signal }: GetOptions): Promise<Answer> {
+  const answer = (status: number, body = Buffer.alloc(0), tag?: string): Answer => ({
+    status,
+    body,
+    etag: tag,
+    location: undefined,
+  })
+  try {
+    const file = fileURLToPath(url)
+    const { ino, size, mtimeMs } = await stat(file)
+    const tag = `${ino}-${size}-${mtimeMs}`
+    if (tag === etag) return answer(304, undefined, tag)
+    if (size > limit) throw new TooLarge(limit)
+    return answer(200, await readFile(file, { signal }), tag)
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return answer(404)
+    throw error
+  }
+}
+
+/** What went wrong, in words: `fetch` says but "fetch failed" and keeps the reason as the cause. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  if (error.cause instanceof Error && !(error instanceof Passing)) return reasonOf(error.cause)
+  return error.message || systemErrorCode(error) || error.name
+}
+
+/** An address as it may be told: without user, password and what may be a signature. */
+export const shown = (url: URL): string =>
+  url.protocol === 'file:' ? url.href : `${url.origin}${url.pathname}`
+
+/** Reads an address given by the operator. @throws CONFIG_INVALID if it is not http, https or file */
+export function parseAddress(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url && ['http:', 'https:', 'file:'].includes(url.protocol)) return url
+  throw new NixeryError('CONFIG_INVALID', 'not an address of the form http://…, https://… or file:///…')
+}
+
+/** The address of a name below another. */
+export function below(base: URL, name: string): URL {
+  const url = new URL(base)
+  url.pathname = `${url.pathname.replace(/\/+$/, '')}/${name}`
+  return url
+}

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
+import { noPopularity } from '../closure/popularity.ts'
+import { createGet } from './get.ts'
+import { createPopularity } from './source.ts'
+import { openServer, type Reply } from './testing.ts'
+
+const get = createGet({ retries: 1, firstDelay: 1 })
+
+async function open(url: string | undefined, refreshSeconds = 3600) {
+  const lines: string[] = []
+  const warnings: string[] = []
+  const note = (line: string) => lines.push(line)
+  const warn = (line: string) => warnings.push(line)
+  return { lines, warnings, ...(await createPopularity({ url, refreshSeconds, note, warn, get })) }
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  for (let waited = 0; !holds(); waited += 10) {
+    assert.ok(waited < 5_000, 'it did not happen in 5 s')
+    await sleep(10)
+  }
+}
+
+describe('createPopularity', () => {
+  it('knows nothing without an address', async () => {
+    assert.equal((await open(undefined)).current(), noPopularity)
+  })
+
+  it('refreshes, and keeps the last good data whatever happens', async () => {
+    const data = (count: number): Reply => ({
+      body: `{"glibc-2.40":${count}}`,
+      headers: { ETag: `"${count}"` },
+    })
+    let reply: Reply = data(2)
+    const tags: (string | undefined)[] = []
+    const server = await openServer((_path, _nth, headers) => {
+      tags.push(headers['if-none-match'])
+      const isKnown = reply.headers && headers['if-none-match'] === reply.headers['ETag']
+      return isKnown ? { status: 304 } : reply
+    })
+    const popularity = await open(`${server.url}/p.json`, 0.02)
+    try {
+      const first = popularity.current()
+      assert.equal(first.counts.get('glibc-2.40'), 2)
+      await until(() => tags.length > 3)
+      assert.deepEqual(tags.slice(0, 3), [undefined, '"2"', '"2"'])
+      assert.equal(popularity.current(), first)
+
+      const faults: [Reply, RegExp][] = [
+        [{ status: 500 }, /answers 500/],
+        [{ status: 404 }, /answers 404/],
+        [{ body: '{"glibc-2.40":-1}' }, /count of "glibc-2.40"/],
+        [{ body: '{"glibc', cut: true }, /cannot read/],
+      ]
+      for (const [fault, message] of faults) {
+        popularity.warnings.length = 0
+        reply = fault
+        await until(() => popularity.warnings.length > 1)
+        assert.match(popularity.warnings[1] ?? '', message)
+        assert.equal(popularity.current(), first)
+      }
+
+      reply = data(3)
+      await until(() => popularity.current() !== first)
+      assert.equal(popularity.current().counts.get('glibc-2.40'), 3)
+      assert.notEqual(popularity.current().version, first.version)
+      assert.equal(popularity.lines.length, 2)
+    } finally {
+      popularity.stop()
+      await server.close()
+    }
+    const asked = tags.length
+    await sleep(100)
+    assert.equal(tags.length, asked, 'it has stopped')
+  })
+
+  it('reads a file again when it has changed', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'nixery-popularity-'))
+    const file = join(folder, 'p.json')
+    await writeFile(file, '{"a":2}')
+    const popularity = await open(pathToFileURL(file).href, 0.02)
+    try {
+      await writeFile(file, '{"a":22}')
+      await until(() => popularity.current().counts.get('a') === 22)
+      await rm(file)
+      await until(() => popularity.warnings.length > 0)
+      assert.equal(popularity.current().counts.get('a'), 22)
+    } finally {
+      popularity.stop()
+      await rm(folder, { recursive: true })
+    }
+  })
+
+  it('fails at start, saying which variable and why', async () => {
+    const server = await openServer((path) => (path === '/bad' ? { body: '[]' } : { status: 404 }))
+    const rows: [url: string, message: RegExp][] = [
+      [`${server.url}/missing`, /^NIX_POPULARITY_URL: .*\/missing: it answers 404/],
+      [`${server.url}/bad`, /^NIX_POPULARITY_URL: .*not a JSON object/],
+      ['file:///nowhere/p.json', /^NIX_POPULARITY_URL: .*404/],
+      ['p.json', /^NIX_POPULARITY_URL: not an address/],
+      ['ftp://host/p.json', /^NIX_POPULARITY_URL: not an address/],
+    ]
+    try {
+      for (const [url, message] of rows) {
+        await assert.rejects(open(url), (error: Error & { code?: string }) => {
+          assert.equal(error.code, 'CONFIG_INVALID')
+          assert.ok(error.cause instanceof Error)
+          assert.match(error.message, message)
+          return true
+        })
+      }
+    } finally {
+      await server.close()
+    }
+  })
+})

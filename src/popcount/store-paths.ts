@@ -1,0 +1,55 @@
+import { NixeryError } from '../errors.ts'
+import { parseStorePath, type StorePath } from '../image/store-path.ts'
+import { shown, type Get } from './get.ts'
+import { decompressXz, isXz } from './xz.ts'
+
+/** The store paths that a binary cache is to be asked for. */
+export type StorePaths = {
+  /** In the order of the list, each once. */
+  readonly paths: readonly StorePath[]
+  /** Lines that are not store paths. */
+  readonly invalid: number
+}
+
+const largestList = 512 * 1024 * 1024
+
+/**
+ * Reads a list of store paths, one a line, compressed by xz or not.
+ * @throws SOURCE_INVALID when it cannot be read or has no store path in it, SETUP_FAILED without xz
+ */
+export async function readStorePaths(
+  get: Get,
+  address: URL,
+  signal: AbortSignal | undefined,
+): Promise<StorePaths> {
+  const { status, body } = await get(address, { limit: largestList, timeout: 600_000, signal })
+  if (status !== 200) throw unreadable(address, status === 404 ? 'there is none' : `it answers ${status}`)
+  const list = parseStorePaths(isXz(body) ? await decompressXz(body, signal) : body.toString('latin1'))
+  if (list.paths.length === 0) throw unreadable(address, 'it has no store path in it')
+  return list
+}
+
+const unreadable = (address: URL, reason: string) =>
+  new NixeryError('SOURCE_INVALID', `cannot use the list of store paths at ${shown(address)}: ${reason}`, {
+    hint: 'a binary cache made with `nix copy` has none: make one with `nix path-info --all`, and name it with --store-paths',
+  })
+
+export function parseStorePaths(text: string): StorePaths {
+  const paths = new Set<StorePath>()
+  let invalid = 0
+  for (const line of text.split('\n')) {
+    const entry = line.trim()
+    if (entry === '') continue
+    try {
+      paths.add(parseStorePath(entry))
+    } catch {
+      invalid += 1 // counted, and told at the end
+    }
+  }
+  return { paths: [...paths], invalid }
+}
+
+const directory = '/nix/store/'
+
+/** The 32 characters that a binary cache names a path by. */
+export const storePathHash = (path: StorePath): string => path.slice(directory.length, directory.length + 32)

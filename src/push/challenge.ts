@@ -1,0 +1,41 @@
+/** How a registry wants to be convinced (RFC 9110 §11.3): a scheme in lower case, and parameters by name. */
+export type Challenge = { readonly scheme: string; readonly parameters: ReadonlyMap<string, string> }
+
+const tokenChars = "[!#$%&'*+\\-.^_`|~0-9A-Za-z]+"
+const gap = /[ \t,]+/y
+const parameter = new RegExp(
+  `(${tokenChars})[ \\t]*=[ \\t]*(?:(${tokenChars})|"((?:[^"\\\\]|\\\\.)*)")`,
+  'sy',
+)
+const scheme = new RegExp(tokenChars, 'y')
+const other = /[^,]+/y
+
+/**
+ * Parses `WWW-Authenticate`, several joined by commas as HTTP allows. A comma stands between challenges and
+ * between their parameters alike: what an `=` with a value follows is a parameter, another word a new scheme.
+ * What is neither, such as the one value of `Negotiate`, is skipped.
+ */
+export function parseChallenges(header: string): Challenge[] {
+  const challenges: { scheme: string; parameters: Map<string, string> }[] = []
+  let at = 0
+  const take = (pattern: RegExp): RegExpExecArray | null => {
+    pattern.lastIndex = at
+    const match = pattern.exec(header)
+    if (match) at = pattern.lastIndex
+    return match
+  }
+  while (at < header.length) {
+    if (take(gap)) continue
+    const latest = challenges.at(-1)
+    const pair = latest && take(parameter)
+    if (pair) {
+      const [, name = '', plain, quoted = ''] = pair
+      latest.parameters.set(name.toLowerCase(), plain ?? quoted.replace(/\\(.)/gs, '$1'))
+      continue
+    }
+    const word = take(scheme)
+    if (word) challenges.push({ scheme: word[0].toLowerCase(), parameters: new Map() })
+    else take(other)
+  }
+  return challenges
+}

@@ -1,0 +1,63 @@
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { dirname, join } from 'node:path'
+import { z } from 'zod'
+import type { Digest } from '../image/digest.ts'
+
+/** Which repository of a registry was given which blob, so that another can have it without an upload. */
+export type PushMemory = {
+  /** A repository that had the blob: a guess, since it may have been removed. */
+  repositoryWith(digest: Digest): string | undefined
+  /** Says that a repository has these blobs now. */
+  remember(repository: string, digests: readonly Digest[]): Promise<void>
+}
+
+const mostRepositories = 20
+const mostBlobs = 5_000
+
+const file = z.object({
+  version: z.literal(1),
+  /** The latest last. */
+  repositories: z.array(z.object({ name: z.string(), blobs: z.array(z.string()) })),
+})
+type Repositories = z.infer<typeof file>['repositories']
+
+/**
+ * A file for each registry. What cannot be read is nothing known, and what cannot be written is not remembered:
+ * it costs an upload, and no push should fail for it.
+ */
+export async function openPushMemory(folder: string, host: string): Promise<PushMemory> {
+  const path = join(folder, `${host.toLowerCase().replace(/[^a-z0-9.-]/g, '_')}.json`)
+  const known = await read(path)
+  return {
+    repositoryWith: (digest) => known.findLast(({ blobs }) => blobs.includes(digest))?.name,
+    async remember(repository, digests) {
+      // Read again: another push may have ended meanwhile.
+      const latest = await read(path)
+      const before = latest.find(({ name }) => name === repository)?.blobs ?? []
+      const blobs = [...new Set([...before, ...digests])].slice(-mostBlobs)
+      const others = latest.filter(({ name }) => name !== repository)
+      const repositories = [...others, { name: repository, blobs }].slice(-mostRepositories)
+      await write(path, JSON.stringify({ version: 1, repositories })).catch(() => {})
+    },
+  }
+}
+
+async function read(path: string): Promise<Repositories> {
+  try {
+    return file.parse(JSON.parse(await readFile(path, 'utf8'))).repositories
+  } catch {
+    return []
+  }
+}
+
+async function write(path: string, text: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true })
+  const part = `${path}.${randomUUID()}`
+  try {
+    await writeFile(part, text)
+    await rename(part, path)
+  } finally {
+    await rm(part, { force: true })
+  }
+}

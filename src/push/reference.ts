@@ -1,0 +1,59 @@
+import { NixeryError } from '../errors.ts'
+import { parseTag } from '../image/name.ts'
+
+/** A place in a registry: `registry.example:5000/team/tools:v1`. */
+export type Reference = {
+  /** With the port, if one was given: as the user wrote it. */
+  readonly host: string
+  readonly repository: string
+  readonly tag: string
+}
+
+const component = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*'
+const repositoryPattern = new RegExp(`^${component}(?:/${component})*$`)
+const hostPattern = /^(?:[A-Za-z0-9]+(?:[.-]+[A-Za-z0-9]+)*|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?$/
+
+/**
+ * Parses `HOST[:PORT]/REPOSITORY[:TAG]`, with or without skopeo's `docker://` before it. The host must be said:
+ * Docker would take `team/tools` for its own hub, which few who write that here mean.
+ * @throws NAME_INVALID, TAG_INVALID
+ */
+export function parseReference(text: string): Reference {
+  const bare = text.replace(/^docker:\/\//, '')
+  const slash = bare.indexOf('/')
+  const host = bare.slice(0, Math.max(slash, 0))
+  const rest = bare.slice(slash + 1)
+  const isHost = hostPattern.test(host) && (/[.:]/.test(host) || host === 'localhost')
+  if (!isHost) throw invalid('where to push to begins with the host of a registry')
+  const colon = rest.indexOf(':')
+  const repository = checkedRepository(host, colon === -1 ? rest : rest.slice(0, colon))
+  return { host, repository, tag: parseTag(colon === -1 ? 'latest' : rest.slice(colon + 1)) }
+}
+
+/** @throws NAME_INVALID for what the distribution spec does not allow as a repository */
+export function checkedRepository(host: string, text: string): string {
+  if (text.length > 255 || !repositoryPattern.test(text)) {
+    throw invalid('the name of a repository is lower-case letters and digits, joined by ".", "_", "-" or "/"')
+  }
+  return isHub(host) && !text.includes('/') ? `library/${text}` : text
+}
+
+/** `host/repository:tag` */
+export const formatReference = ({ host, repository, tag }: Reference): string =>
+  `${host}/${repository}:${tag}`
+
+const isHub = (host: string): boolean => host === 'docker.io' || host === 'index.docker.io'
+
+/** Where requests for a host go; Docker's hub listens elsewhere than its name says. */
+export const apiHost = (host: string): string => (isHub(host) ? 'registry-1.docker.io' : host)
+
+/** Whether a host is this machine: there, nobody can listen in. */
+export function isLoopback(host: string): boolean {
+  const name = host.replace(/:\d+$/, '').toLowerCase()
+  return (
+    name === 'localhost' || name.endsWith('.localhost') || name === '[::1]' || /^127(\.\d+){3}$/.test(name)
+  )
+}
+
+const invalid = (message: string) =>
+  new NixeryError('NAME_INVALID', message, { hint: 'for example: registry.example/team/tools:v1' })

@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import type { StorePath } from '../image/store-path.ts'
+import { dir, file, link, make, type Tree as Made } from '../layers/testing.ts'
+import { linkForest, type Tree } from './forest.ts'
+
+let directory: string
+before(() => {
+  directory = mkdtempSync(join(tmpdir(), 'nixery-forest-'))
+})
+after(() => rmSync(directory, { recursive: true }))
+
+/** A tree in short: links are `-> target`, directories are records. */
+type Short = string | { readonly [name: string]: Short }
+
+const shortOf = (tree: Tree, short: (target: string) => string): Short =>
+  Object.fromEntries(
+    Array.from(tree, ([name, node]) => {
+      if (node.kind === 'directory') return [name, shortOf(node.children, short)]
+      return [name, node.kind === 'link' ? `-> ${short(node.target)}` : assert.fail('a forest has no files')]
+    }),
+  )
+
+/** The forest over packages that are called p0, p1, …; conflicts as `path: taken, not left`. */
+async function forestOf(packages: readonly Made[]): Promise<{ tree: Short; conflicts: string[] }> {
+  const root = mkdtempSync(join(directory, 'p-'))
+  const paths = packages.map((_, index) => `${root}/p${index}` as StorePath)
+  for (const [index, made] of packages.entries()) make(`${root}/p${index}`, made)
+  const { tree, conflicts } = await linkForest(paths)
+  const short = (text: string) => text.replace(`${root}/`, '')
+  return {
+    tree: shortOf(tree, short),
+    conflicts: conflicts.map(({ path, taken, left }) => `${path}: ${short(taken)}, not ${short(left)}`),
+  }
+}
+
+const bin = (...names: string[]): Made =>
+  dir({ bin: dir(Object.fromEntries(names.map((n) => [n, file(n)]))) })
+
+describe('linkForest', () => {
+  const rows: [what: string, packages: Made[], tree: Short, conflicts?: string[]][] = [
+    ['makes nothing of no packages', [], {}],
+    ['leaves out a package that is a file, or a link to one', [file('x'), link('/etc/passwd')], {}],
+    ['makes nothing of an empty package', [dir()], {}],
+    [
+      'links what one package has, below a real directory',
+      [dir({ bin: dir({ a: file() }), lib: dir({ x: dir({ y: file() }) }) })],
+      { bin: { a: '-> p0/bin/a' }, lib: { x: '-> p0/lib/x' } },
+    ],
+    [
+      'makes a real directory of what several have, and only of that',
+      [
+        dir({ share: dir({ man: dir({ a: file() }), own: dir({ b: file() }) }) }),
+        dir({ share: dir({ man: dir({ c: dir({ d: file() }) }) }) }),
+      ],
+      { share: { man: { a: '-> p0/share/man/a', c: '-> p1/share/man/c' }, own: '-> p0/share/own' } },
+    ],
+    ['keeps the names of both', [bin('a', 'b'), bin('c')], binOf({ a: 0, b: 0, c: 1 })],
+    ['makes an empty directory real', [dir({ var: dir() })], { var: {} }],
+    [
+      'makes all of /etc real, and no other directory of one package',
+      [dir({ etc: dir({ a: dir({ b: dir({ c: file() }) }) }), var: dir({ a: dir() }) })],
+      { etc: { a: { b: { c: '-> p0/etc/a/b/c' } } }, var: { a: '-> p0/var/a' } },
+    ],
+    ['links a file at the top', [dir({ init: file() })], { init: '-> p0/init' }],
+    [
+      'leaves out nix-support at the top, and only there',
+      [dir({ 'nix-support': dir({ x: file() }), lib: dir({ 'nix-support': file() }) })],
+      { lib: { 'nix-support': '-> p0/lib/nix-support' } },
+    ],
+    [
+      'takes the first package’s file, and tells of the others’',
+      [bin('a'), bin('a', 'b'), bin('a')],
+      binOf({ a: 0, b: 1 }),
+      ['/bin/a: p0/bin/a, not p1/bin/a', '/bin/a: p0/bin/a, not p2/bin/a'],
+    ],
+    [
+      'takes a file before a directory, if that comes first',
+      [dir({ lib: dir({ x: file() }) }), dir({ lib: dir({ x: dir({ y: file() }) }) })],
+      { lib: { x: '-> p0/lib/x' } },
+      ['/lib/x: p0/lib/x, not p1/lib/x'],
+    ],
+    [
+      'takes a directory before a file, if that comes first, and what other packages have of it',
+      [dir({ x: dir({ a: file() }) }), dir({ x: file() }), dir({ x: dir({ b: file() }) })],
+      { x: { a: '-> p0/x/a', b: '-> p2/x/b' } },
+      ['/x: p0/x, not p1/x'],
+    ],
+    [
+      'sees no conflict in two links to one place',
+      [dir({ bin: dir({ sh: link('/proc/self') }) }), dir({ bin: dir({ sh: link('/proc/self') }) })],
+      binOf({ sh: 0 }),
+    ],
+    [
+      'sees no conflict in links into another package, and that package',
+      [dir({ bin: dir({ a: link('../../p1/bin/a') }) }), bin('a')],
+      binOf({ a: 0 }),
+    ],
+    [
+      'sees a conflict in equal links to what each package has beside them',
+      [
+        dir({ bin: dir({ vi: link('vim'), vim: file() }) }),
+        dir({ bin: dir({ vi: link('vim'), vim: file() }) }),
+      ],
+      binOf({ vi: 0, vim: 0 }),
+      ['/bin/vi: p0/bin/vi, not p1/bin/vi', '/bin/vim: p0/bin/vim, not p1/bin/vim'],
+    ],
+    [
+      'keeps a link that leads nowhere',
+      [dir({ lib: dir({ x: link('gone') }) })],
+      { lib: { x: '-> p0/lib/x' } },
+    ],
+    ['keeps a link to itself', [dir({ x: link('x') })], { x: '-> p0/x' }],
+    [
+      'follows links to directories at the top',
+      [dir({ bin: dir({ a: file() }), sbin: link('bin') })],
+      { bin: { a: '-> p0/bin/a' }, sbin: { a: '-> p0/sbin/a' } },
+    ],
+    [
+      'lays a linked directory over a real one',
+      [dir({ bin: dir({ a: file() }), sbin: link('bin') }), dir({ sbin: dir({ b: file() }) })],
+      { bin: { a: '-> p0/bin/a' }, sbin: { a: '-> p0/sbin/a', b: '-> p1/sbin/b' } },
+    ],
+    [
+      'ends at a link to its own directory',
+      [dir({ bin: dir({ X11: link('.'), a: file() }) })],
+      { bin: { X11: '-> p0/bin/X11', a: '-> p0/bin/a' } },
+    ],
+    [
+      'ends at a link to all of the package',
+      [dir({ self: link('.') }), dir({ self: link('.') })],
+      { self: { self: '-> p0/self/self' } },
+      ['/self/self: p0/self/self, not p1/self/self'],
+    ],
+    [
+      'ends at links to their own directory in several packages',
+      [dir({ bin: dir({ X11: link('.') }) }), dir({ bin: dir({ X11: link('.') }) })],
+      { bin: { X11: '-> p0/bin/X11' } },
+      ['/bin/X11: p0/bin/X11, not p1/bin/X11'],
+    ],
+    [
+      'ends at a link upwards in /etc',
+      [dir({ etc: dir({ up: link('..'), x: file() }) })],
+      { etc: { up: { etc: '-> p0/etc/up/etc' }, x: '-> p0/etc/x' } },
+    ],
+  ]
+  for (const [what, packages, tree, conflicts = []] of rows) {
+    it(what, async () => {
+      assert.deepEqual(await forestOf(packages), { tree, conflicts })
+    })
+  }
+
+  it('leaves out a package that is not there', async () => {
+    const missing = join(directory, 'missing') as StorePath
+    assert.deepEqual(await linkForest([missing]), { tree: new Map(), conflicts: [] })
+  })
+})
+
+/** Links in /bin by the number of the package. */
+function binOf(links: Readonly<Record<string, number>>): Short {
+  return { bin: Object.fromEntries(Object.entries(links).map(([name, p]) => [name, `-> p${p}/bin/${name}`])) }
+}

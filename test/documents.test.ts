@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict'
+import { access, readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { configurationFile, configurationPage } from '../scripts/configuration.ts'
+
+const root = join(import.meta.dirname, '..')
+
+describe('the documents', () => {
+  it('tell every variable as the schema has it', async () => {
+    assert.equal(
+      await readFile(configurationFile, 'utf8'),
+      configurationPage(),
+      'run: node scripts/configuration.ts --write',
+    )
+  })
+
+  it('name the commands and files that there are', async () => {
+    const readme = await readFile(join(root, 'README.md'), 'utf8')
+    for (const words of ['npm run demo', 'npm test', './bin/nixery serve', 'NIXERY_PKGS_PATH']) {
+      assert.ok(readme.includes(words), words)
+    }
+    for (const [, target = ''] of readme.matchAll(/\]\(([^)#:]+)\)/g)) await access(join(root, target))
+  })
+
+  it('have a phrase for every room', async () => {
+    const architecture = await readFile(join(root, 'ARCHITECTURE.md'), 'utf8')
+    const entries = await readdir(join(root, 'src'), { withFileTypes: true })
+    for (const entry of entries.filter((each) => each.isDirectory())) {
+      assert.ok(architecture.includes(`\`${entry.name}/\``), `${entry.name} is not in ARCHITECTURE.md`)
+    }
+  })
+})

@@ -1,0 +1,277 @@
+import assert from 'node:assert/strict'
+import { readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { execa } from 'execa'
+import { digestOf } from '../src/image/digest.ts'
+import type { ServerProcess } from '../scripts/server.ts'
+import { ask, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
+
+let workspace: Workspace
+before(async () => {
+  workspace = await openWorkspace()
+})
+after(() => workspace.dispose())
+
+// A folder's fingerprint is taken at most once in 5 s.
+const untilSeenAnew = () => sleep(5_200)
+const layersOf = async (server: ServerProcess, name: string) => {
+  const { json } = await ask(server, `${name}/manifests/latest`)
+  return (json as { layers: { digest: string; size: number }[] }).layers
+}
+const count = (server: ServerProcess, message: string) =>
+  server.log.filter(({ msg }) => msg === message).length
+const hexOf = (digest: string) => digest.slice('sha256:'.length)
+
+describe('a package set', () => {
+  it('that is missing, broken, or no function is told to the one who pulls, and recovers', async () => {
+    const set = await workspace.packageSet('hello = script "hello" "echo hi";')
+    const file = join(set, 'default.nix')
+    const good = await readFile(file, 'utf8')
+    const server = await workspace.serve({ NIXERY_PKGS_PATH: set })
+    const broken: [content: string | undefined, message: RegExp][] = [
+      [undefined, /default\.nix cannot be read/],
+      ['{ system, ... }: {', /does not evaluate[^]*syntax error/],
+      ['{ hello = 1; }', /must be a function/],
+      ['{ system, ... }: throw "out of order"', /out of order/],
+      ['{ system, ... }: 5', /must give an attribute set/],
+    ]
+    for (const [content, message] of broken) {
+      if (content === undefined) await rename(file, `${file}.away`)
+      else await writeFile(file, content)
+      await untilSeenAnew()
+      const failure = await failureOf(server, 'hello')
+      assert.equal(failure.status, 422)
+      assert.match(failure.message, message)
+    }
+    await writeFile(file, good)
+    await untilSeenAnew()
+    assert.equal((await ask(server, 'hello/manifests/latest')).response.status, 200)
+  })
+
+  it('that changes gives the new packages, without a restart', async () => {
+    const set = await workspace.packageSet('hello = script "hello" "echo hi";')
+    const server = await workspace.serve({ NIXERY_PKGS_PATH: set })
+    const old = await ask(server, 'hello/manifests/latest')
+    const file = join(set, 'default.nix')
+    await writeFile(file, (await readFile(file, 'utf8')).replace('echo hi', 'echo ho'))
+    await untilSeenAnew()
+    const changed = await ask(server, 'hello/manifests/latest')
+    assert.equal(changed.response.status, 200)
+    assert.notEqual(changed.text, old.text)
+  })
+
+  it('without certificates still gives images, and says so in the log', async () => {
+    const set = await workspace.packageSet('hello = script "hello" "echo hi";')
+    const server = await workspace.serve({ NIXERY_PKGS_PATH: set })
+    assert.equal((await ask(server, 'hello/manifests/latest')).response.status, 200)
+    assert.ok(server.log.some(({ msg }) => msg.includes('cacert')))
+  })
+})
+
+describe('a package', () => {
+  it('that cannot be had is told with the reason, and forgets nothing wrong', async () => {
+    const set = await workspace.packageSet(`
+      hello = script "hello" "echo hi";
+      function = x: x;
+      nested = { inherit hello; };
+      throwing = throw "this one is forbidden";
+      aborting = abort "no way";
+      looping = let x = x; in x;
+      mistyped = derivation { name = 1; };
+      failing = run "failing" "echo last words; exit 3";
+      needs-failing = run "needs-failing" "echo \${failing} > $out";
+      slow = run "slow" "sleep 60; echo > $out";
+    `)
+    const server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIX_TIMEOUT: '2' })
+    const rows: [name: string, message: RegExp][] = [
+      ['function', /function: is a function, not a package/],
+      ['nested', /nested: is a set of packages/],
+      ['throwing', /throwing: does not evaluate[^]*this one is forbidden/],
+      ['aborting', /aborting: does not evaluate[^]*no way/],
+      ['looping', /looping: does not evaluate[^]*infinite recursion/],
+      ['mistyped', /mistyped: does not evaluate/],
+      ['hello/throwing', /throwing: does not evaluate/],
+      ['failing', /could not be built[^]*last words[^]*exit code 3/],
+      ['needs-failing', /could not be built[^]*last words/],
+      ['slow', /more than 2 s/],
+    ]
+    for (const [name, message] of rows) {
+      const failure = await failureOf(server, name)
+      assert.equal(failure.status, 422, name)
+      assert.equal(failure.code, 'UNKNOWN', name)
+      assert.match(failure.message, message)
+    }
+    for (const name of ['hello', 'nested.hello']) {
+      assert.equal((await ask(server, `${name}/manifests/latest`)).response.status, 200)
+    }
+  })
+
+  it('whose builder prints control characters reaches neither client nor log raw', async () => {
+    const set = await workspace.packageSet(String.raw`
+      rude = run "rude" "printf '\\033[31mred\\007\\033]0;title\\007<b>bold</b>\\n'; exit 1";
+    `)
+    const server = await workspace.serve({ NIXERY_PKGS_PATH: set })
+    const { text } = await ask(server, 'rude/manifests/latest')
+    // JSON would show them escaped.
+    assert.doesNotMatch(text + JSON.stringify(server.log), /\\u00(1b|07|9b)/i)
+  })
+})
+
+describe('requests for one image', () => {
+  it('are one build, however many', async () => {
+    const set = await workspace.packageSet(
+      'slow = run "slow" "sleep 2; mkdir -p $out/bin; echo x > $out/bin/slow";',
+    )
+    const server = await workspace.serve({ NIXERY_PKGS_PATH: set })
+    const answers = await Promise.all(Array.from({ length: 20 }, () => ask(server, 'slow/manifests/latest')))
+    for (const { response, text } of answers) {
+      assert.equal(response.status, 200)
+      assert.equal(text, answers[0]?.text)
+    }
+    assert.equal(count(server, 'build started'), 1)
+    assert.equal(count(server, 'packages realised'), 1)
+  })
+
+  it('do not lose their build when one of them leaves', async () => {
+    const set = await workspace.packageSet(
+      'slow = run "slow" "sleep 3; mkdir -p $out/bin; echo x > $out/bin/slow";',
+    )
+    const server = await workspace.serve({ NIXERY_PKGS_PATH: set })
+    const leaving = new AbortController()
+    const first = ask(server, 'slow/manifests/latest', { signal: leaving.signal })
+    await sleep(500)
+    const second = ask(server, 'slow/manifests/latest')
+    await sleep(500)
+    leaving.abort()
+    await assert.rejects(first)
+    assert.equal((await second).response.status, 200)
+    assert.equal(count(server, 'build started'), 1)
+  })
+
+  it('that have all left before Nix realises end their build', async () => {
+    const set = await workspace.packageSet('slow = import (run "slow.nix" "sleep 4; echo 1 > $out");')
+    const server = await workspace.serve({ NIXERY_PKGS_PATH: set })
+    const leaving = new AbortController()
+    const only = ask(server, 'slow/manifests/latest', { signal: leaving.signal })
+    await sleep(1000)
+    leaving.abort()
+    await assert.rejects(only)
+    await sleep(1500)
+    assert.ok(
+      server.log.some(({ msg, err }) => msg === 'build failed' && JSON.stringify(err).includes('CANCELLED')),
+    )
+  })
+})
+
+describe('the store', () => {
+  const program =
+    'big = run "big" "mkdir -p $out/bin; head -c 8000000 /dev/urandom > $out/bin/big";\n' +
+    'small = script "small" "echo hi";'
+
+  it('that is full fails the pull, leaves nothing half, and goes on when there is room', async () => {
+    const disk = await workspace.mountSmallDisk(4)
+    const set = await workspace.packageSet(program)
+    const server = await workspace.serve({ NIXERY_PKGS_PATH: set, STORAGE_PATH: join(disk, 'store') })
+    const failure = await failureOf(server, 'big')
+    assert.equal(failure.status, 507)
+    assert.match(failure.message, /storage is full/)
+    assert.deepEqual(await readdir(join(disk, 'store', 'staging')), [])
+    for (const name of await readdir(join(disk, 'store', 'layers'))) {
+      assert.equal(digestOf(await readFile(join(disk, 'store', 'layers', name))), `sha256:${name}`)
+    }
+    assert.equal((await ask(server, 'small/manifests/latest')).response.status, 200)
+    await execa('mount', ['-o', 'remount,size=64m', disk])
+    assert.equal((await ask(server, 'big/manifests/latest')).response.status, 200)
+  })
+
+  it('that cannot be written fails the pull with 503', async () => {
+    const disk = await workspace.mountSmallDisk(16)
+    const set = await workspace.packageSet(program)
+    const server = await workspace.serve({ NIXERY_PKGS_PATH: set, STORAGE_PATH: join(disk, 'store') })
+    await execa('mount', ['-o', 'remount,ro', disk])
+    const failure = await failureOf(server, 'small')
+    assert.equal(failure.status, 503)
+    assert.match(failure.message, /storage failed/)
+    await execa('mount', ['-o', 'remount,rw', disk])
+    assert.equal((await ask(server, 'small/manifests/latest')).response.status, 200)
+  })
+
+  it('never gives a blob that is missing or truncated, and makes it again', async () => {
+    const store = join(workspace.folder, 'damaged')
+    const set = await workspace.packageSet(program)
+    const server = await workspace.serve({ NIXERY_PKGS_PATH: set, STORAGE_PATH: store })
+    const original = await ask(server, 'big/manifests/latest')
+    const [layer] = (await layersOf(server, 'big')).toSorted((a, b) => b.size - a.size)
+    assert.ok(layer)
+    const file = join(store, 'layers', hexOf(layer.digest))
+    const damages: (() => Promise<void>)[] = [
+      () => rm(file),
+      () => truncate(file, layer.size - 1),
+      () => truncate(file, 0),
+    ]
+    for (const damage of damages) {
+      await damage()
+      const gone = await ask(server, `big/blobs/${layer.digest}`)
+      assert.equal(gone.response.status, 404)
+      const again = await ask(server, 'big/manifests/latest')
+      assert.equal(again.text, original.text)
+      const bytes: Buffer = Buffer.from(
+        await (await fetch(`http://${server.address}/v2/big/blobs/${layer.digest}`)).arrayBuffer(),
+      )
+      assert.equal(digestOf(bytes), layer.digest)
+    }
+  })
+
+  it('never gives a damaged blob as good when the catalog is lost', async () => {
+    const store = join(workspace.folder, 'rotten')
+    const set = await workspace.packageSet(program)
+    const first = await workspace.serve({ NIXERY_PKGS_PATH: set, STORAGE_PATH: store })
+    const [layer] = (await layersOf(first, 'big')).toSorted((a, b) => b.size - a.size)
+    assert.ok(layer)
+    await first.stop()
+    const file = join(store, 'layers', hexOf(layer.digest))
+    const bytes = await readFile(file)
+    bytes[1000] = (bytes[1000] ?? 0) ^ 1
+    await writeFile(file, bytes)
+    const second = await workspace.serve({ NIXERY_PKGS_PATH: set, STORAGE_PATH: store })
+    assert.equal((await ask(second, `big/blobs/${layer.digest}`)).response.status, 404)
+    assert.deepEqual(await layersOf(second, 'big'), await layersOf(second, 'big'))
+    assert.equal((await ask(second, `big/blobs/${layer.digest}`, { method: 'HEAD' })).response.status, 200)
+  })
+})
+
+describe('the program', () => {
+  it('refuses to start with every problem of its configuration', async () => {
+    const started = workspace.serve({ PORT: 'x', NIX_TIMEOUT: '-1', NIXERY_TAGS: 'some' })
+    await assert.rejects(started, (error: Error) =>
+      ['PORT', 'NIX_TIMEOUT', 'NIXERY_TAGS'].every((name) => error.message.includes(name)),
+    )
+  })
+
+  it('refuses an old Node with a clear message', async () => {
+    const old = join(workspace.folder, 'old')
+    await execa('cp', [
+      '-r',
+      join(import.meta.dirname, '..', 'bin'),
+      join(import.meta.dirname, '..', 'scripts'),
+      `${workspace.folder}/`,
+    ])
+    await execa('mkdir', [old])
+    await writeFile(join(old, 'node'), '#!/bin/sh\necho v22.1.0\n', { mode: 0o755 })
+    const result = await execa(join(workspace.folder, 'bin', 'nixery'), ['serve'], {
+      env: { PATH: `${old}:/usr/bin:/bin` },
+      reject: false,
+    })
+    assert.equal(result.exitCode, 1)
+    assert.match(result.stderr, /needs Node 24\.12 or later, and found v22\.1\.0/)
+  })
+
+  it('stops at a signal, and lets go of its port', async () => {
+    const set = await workspace.packageSet('hello = script "hello" "echo hi";')
+    const server = await workspace.serve({ NIXERY_PKGS_PATH: set })
+    assert.equal(await server.stop('SIGTERM'), 0)
+    await assert.rejects(fetch(`http://${server.address}/v2/`))
+  })
+})
