@@ -2,7 +2,7 @@ import { dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Command, InvalidArgumentError } from 'commander'
 import { readConfig } from '../config.ts'
-import { NixeryError } from '../errors.ts'
+import { hasCode, NixeryError } from '../errors.ts'
 import { createGet, parseAddress, shown } from '../popcount/get.ts'
 import { checkFolder, writeWhole } from '../popcount/output.ts'
 import { popcount, type Popcount, type Subject } from '../popcount/popcount.ts'
@@ -15,6 +15,8 @@ export type PopcountIo = {
   readonly environment: Readonly<Record<string, string | undefined>>
   /** Where a relative file name leads from. */
   readonly directory: string
+  /** Gets the exit code of a run that did not succeed. */
+  readonly fail: (exitCode: number) => void
 }
 
 type Flags = {
@@ -29,12 +31,16 @@ type Flags = {
 
 const defaultCache = 'https://cache.nixos.org'
 const defaultChannels = 'https://channels.nixos.org'
-const interrupted = 130
 
-/**
- * The command `nixery popcount`. It ends with 0 also when some narinfos are missing or broken, which it then tells;
- * with 1 when nothing could be read, 2 for wrong usage and 130 when interrupted.
- */
+const exitCodesHelp = `
+Exit codes:
+    0  done, also when some narinfos were missing or broken, which is told
+    1  nothing could be read, or the binary cache stopped answering
+    2  usage, configuration or set-up
+  130  interrupted (143 when ended by SIGTERM)
+`
+
+/** The command `nixery popcount`. Its exit codes are its own: there is no package that could be missing. */
 export function popcountCommand(io: PopcountIo = ioOfProcess()): Command {
   const command = new Command('popcount')
     .description('count how often packages refer to each other, as popularity data for NIX_POPULARITY_URL')
@@ -55,32 +61,40 @@ export function popcountCommand(io: PopcountIo = ioOfProcess()): Command {
     )
     .option('--channels-url <url>', 'address below which the channels are', address, new URL(defaultChannels))
     .option('--json', 'write a summary as JSON to standard output')
+    .addHelpText('after', exitCodesHelp)
     .showHelpAfterError()
     .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
   return command.action(async (channel: string | undefined, flags: Flags) => {
     const stop = new AbortController()
+    let killed: number | undefined
     // Only the first: a second one ends the process at once.
-    const onSignal = () => stop.abort(new NixeryError('CANCELLED', 'interrupted'))
-    for (const name of signals) process.once(name, onSignal)
+    const onSignal = (name: NodeJS.Signals) => {
+      killed = name === 'SIGTERM' ? 143 : 130
+      stop.abort(new NixeryError('CANCELLED', 'interrupted', { hint: 'the same command goes on from here' }))
+    }
+    process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
     try {
       await run(channel, flags, io, stop.signal)
     } catch (error) {
-      if (!stop.signal.aborted) throw error
-      io.stderr.write('nixery: interrupted; the same command goes on from here\n')
-      process.exitCode = interrupted
+      // What a user can meet is told in a sentence; a bug with its stack.
+      if (!(error instanceof NixeryError)) throw error
+      const hint = error.hint === undefined ? '' : `  ${error.hint}\n`
+      io.stderr.write(`nixery: ${error.message}\n${hint}`)
+      io.fail(killed ?? (hasCode(error, 'CONFIG_INVALID', 'SETUP_FAILED') ? 2 : 1))
     } finally {
-      for (const name of signals) process.off(name, onSignal)
+      process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
     }
   })
 }
-
-const signals = ['SIGINT', 'SIGTERM'] as const
 
 const ioOfProcess = (): PopcountIo => ({
   stdout: process.stdout,
   stderr: process.stderr,
   environment: process.env,
   directory: process.cwd(),
+  fail(exitCode) {
+    process.exitCode = exitCode
+  },
 })
 
 async function run(

@@ -5,11 +5,13 @@ import type { Logger } from '../telemetry/log.ts'
 
 /** Serves until SIGINT or SIGTERM; a second one ends it at once. */
 export async function serve(config: Config, log: Logger): Promise<void> {
-  const running = await start(config, config.NIXERY_PKGS_PATH ?? (await demoPackageSet(config, log)), log)
-  const signal = await new Promise<string>((resolve) => {
+  const packageSet = config.NIXERY_PKGS_PATH ?? (await demoPackageSet(config, log))
+  // Listened for before the server is ready: whoever waits for that may end it at once.
+  const signal = new Promise<string>((resolve) => {
     for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, resolve)
   })
-  log.info({ signal }, 'stopping')
+  const running = await start(config, packageSet, log)
+  log.info({ signal: await signal }, 'stopping')
   await running.stop()
 }
 

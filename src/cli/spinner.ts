@@ -29,7 +29,7 @@ export function createSpinner(out: WriteStream, { NO_COLOR }: Environment): Spin
   const show = (text: string) => {
     shown = performance.now()
     const line = text.split('\n')[0] ?? ''
-    spinner.text = line.slice(0, Math.max(20, out.columns - 4))
+    spinner.text = line.slice(0, Math.max(20, (out.columns || 80) - 4))
     if (!spinner.isSpinning) spinner.start()
   }
   return {

@@ -39,7 +39,6 @@ export async function writeLayout(folder: string, image: ExportImage, writing: W
 
 /** Whether the folder could be made: false if somebody else made it meanwhile. */
 async function makeLayout(folder: string, image: ExportImage, writing: Writing): Promise<boolean> {
-  await removeLeftovers(folder)
   const part = `${partPrefix(folder)}${randomUUID()}${partSuffix}`
   try {
     for (const file of layoutFiles(image)) await writeInto(part, file, writing)
@@ -55,6 +54,7 @@ async function makeLayout(folder: string, image: ExportImage, writing: Writing):
 }
 
 async function addToLayout(folder: string, image: ExportImage, writing: Writing): Promise<void> {
+  await removeLeftovers(join(folder, 'blobs/sha256'), '.')
   for (const file of blobFiles(image)) await writeInto(folder, file, writing)
   await withLock(join(folder, '.index.json.lock'), async () => {
     const others = (await readIndex(folder)).filter(

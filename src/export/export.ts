@@ -1,7 +1,8 @@
+import { basename, dirname } from 'node:path'
 import type { Writable } from 'node:stream'
-import type { Destination } from './destination.ts'
+import { partPrefix, type Destination } from './destination.ts'
 import { writeLayout } from './directory.ts'
-import { writeStream, writeWholeFile } from './file.ts'
+import { removeLeftovers, writeStream, writeWholeFile } from './file.ts'
 import { dockerFiles, layoutFiles, sizeOf, type ExportImage } from './layout.ts'
 import { tarOf } from './tar.ts'
 import type { ReadBlob } from './verified.ts'
@@ -33,6 +34,7 @@ export async function exportImage(
     done += count
     progress(Math.min(done, total), total)
   }
+  if (path !== undefined) await removeLeftovers(dirname(path), basename(partPrefix(path)))
   if (form === 'oci') return writeLayout(path, image, { read, onBytes, signal })
   const chunks = tarOf(files, read, onBytes)
   return path === undefined ? writeStream(stdout, chunks, signal) : writeWholeFile(path, chunks, signal)

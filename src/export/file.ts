@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { open, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { NixeryError, systemErrorCode } from '../errors.ts'
@@ -26,7 +26,6 @@ export async function writeWholeFile(path: string, chunks: Chunks, signal?: Abor
   }
   // Through a symbolic link: the file that it leads to is meant, not the link.
   const target = found ? await realpath(path) : path
-  await removeLeftovers(target)
   const part = `${partPrefix(target)}${randomUUID()}${partSuffix}`
   await saying(path, async () => {
     try {
@@ -79,10 +78,8 @@ export async function saying<T>(what: string, work: () => Promise<T>): Promise<T
   }
 }
 
-/** What a process that was killed has left of the same file; one that is being written has changed lately. */
-export async function removeLeftovers(target: string): Promise<void> {
-  const folder = dirname(target)
-  const prefix = basename(partPrefix(target))
+/** What processes that were killed have left in a folder; one that is being written has changed lately. */
+export async function removeLeftovers(folder: string, prefix: string): Promise<void> {
   const anHourAgo = Date.now() - 3_600_000
   for (const name of await readdir(folder).catch(() => [])) {
     if (!name.startsWith(prefix) || !name.endsWith(partSuffix)) continue

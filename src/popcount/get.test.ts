@@ -35,10 +35,10 @@ const answers: Record<string, (nth: number) => Reply | Promise<Reply>> = {
   '/channels/mirrored/git-revision': () => ({ body: commit }),
   '/channels/loop': () => ({ status: 302, headers: { Location: '/channels/loop' } }),
   '/channels/lost': () => ({ status: 302 }),
-  '/channels/empty': () => ({ status: 302, headers: { Location: '/releases/empty' } }),
-  '/channels/odd': () => ({ status: 302, headers: { Location: '/releases/odd' } }),
+  '/channels/empty': () => ({ status: 302, headers: { Location: '/releases/empty-1' } }),
+  '/channels/odd': () => ({ status: 302, headers: { Location: '/releases/odd-1' } }),
   '/releases/one-1/git-revision': () => ({ body: `${commit}\n` }),
-  '/releases/odd/git-revision': () => ({ body: '../../etc/passwd' }),
+  '/releases/odd-1/git-revision': () => ({ body: '../../etc/passwd' }),
 }
 
 let server: TestServer

@@ -1,7 +1,8 @@
-import { open, realpath } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { Platform } from '../image/platform.ts'
 import type { StorePath } from '../image/store-path.ts'
-import type { Node, Tree } from './forest.ts'
+import { leadsTo, type Node, type Tree } from './forest.ts'
 
 /** The files that programs expect of a system, where no package brings them. */
 const files: readonly [path: string, text: string][] = [
@@ -75,7 +76,8 @@ function descend(tree: Tree, path: string): { parent: Tree | undefined; name: st
 async function findProgram(closure: readonly StorePath[], program: string, platform: Platform) {
   for (const storePath of closure) {
     const path = `${storePath}/${program}`
-    if (await runsOn(path, platform)) return path
+    const target = await leadsTo(path, dirname(storePath))
+    if (target !== undefined && (await runsOn(target, platform))) return path
   }
   return undefined
 }
@@ -83,12 +85,11 @@ async function findProgram(closure: readonly StorePath[], program: string, platf
 // e_machine of the ELF header (System V ABI; EM_X86_64, EM_AARCH64).
 const machines: Readonly<Record<Platform['architecture'], number>> = { amd64: 62, arm64: 183 }
 
-/** Whether a path leads to a program of this platform. A script runs wherever its interpreter does. */
+/** Whether this is a program of this platform. A script runs wherever its interpreter does. */
 async function runsOn(path: string, platform: Platform): Promise<boolean> {
-  const target = await realpath(path).catch(() => undefined)
-  if (target === undefined) return false
-  const file = await open(target)
+  const file = await open(path)
   try {
+    if (!(await file.stat()).isFile()) return false
     const { buffer, bytesRead } = await file.read(Buffer.alloc(20), 0, 20, 0)
     if (buffer.subarray(0, 2).toString() === '#!') return true
     const isElf = bytesRead === 20 && buffer.subarray(0, 4).equals(Buffer.from('\x7fELF', 'latin1'))

@@ -91,8 +91,26 @@ describe('linkForest', () => {
     ],
     [
       'sees no conflict in two links to one place',
-      [dir({ bin: dir({ sh: link('/proc/self') }) }), dir({ bin: dir({ sh: link('/proc/self') }) })],
+      [dir({ bin: dir({ sh: link('/run/sh') }) }), dir({ bin: dir({ sh: link('/run/sh') }) })],
       binOf({ sh: 0 }),
+    ],
+    [
+      'sees a conflict in two links to places out of the store',
+      [dir({ bin: dir({ sh: link('/run/sh') }) }), dir({ bin: dir({ sh: link('/run/other') }) })],
+      binOf({ sh: 0 }),
+      ['/bin/sh: p0/bin/sh, not p1/bin/sh'],
+    ],
+    [
+      'does not look where a link leads out of the store: this machine is not the container',
+      [dir({ all: link('/'), etc: dir({ host: link('/etc') }) }), dir({ all: link('/'), etc: link('/etc') })],
+      { all: '-> p0/all', etc: { host: '-> p0/etc/host' } },
+      ['/etc: p0/etc, not p1/etc'],
+    ],
+    ['leaves out a package that leads out of the store', [link('/etc')], {}],
+    [
+      'follows links into other packages',
+      [dir({ etc: dir({ ssl: link('../../p1/ssl') }) }), dir({ ssl: dir({ certs: file() }) })],
+      { etc: { ssl: { certs: '-> p0/etc/ssl/certs' } }, ssl: { certs: '-> p1/ssl/certs' } },
     ],
     [
       'sees no conflict in links into another package, and that package',

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { access, constants, mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { NixeryError, systemErrorCode } from '../errors.ts'
 import { hexOf } from '../image/digest.ts'
+import { notWhole, openSpool } from './spool.ts'
 import { storeError, type BlobStore } from './store.ts'
 
 // Node has no sendfile; 1 MiB reads serve a blob 1.7 times as fast as the default 64 KiB.
@@ -11,8 +12,6 @@ const readSize = 1024 * 1024
 /**
  * Blobs as files `<directory>/layers/<sha256>`, which is where the original keeps them. Spooled files lie in
  * `<directory>/staging`, on the same file system, and become blobs by fsync and rename.
- * What an earlier process left in `staging` is removed, if nothing has written to it for an hour: another
- * process may be using the same folder.
  * @throws STORE_UNAVAILABLE, STORE_FULL when the folders cannot be made or written
  */
 export async function openFileStore(directory: string): Promise<BlobStore> {
@@ -20,8 +19,9 @@ export async function openFileStore(directory: string): Promise<BlobStore> {
   const spoolDirectory = join(directory, 'staging')
   try {
     await mkdir(blobs, { recursive: true })
-    await mkdir(spoolDirectory, { recursive: true })
-    await removeLeftovers(spoolDirectory)
+    await openSpool(spoolDirectory)
+    // A disk that is mounted read-only is found now and not by the first pull.
+    for (const folder of [blobs, spoolDirectory]) await access(folder, constants.W_OK)
   } catch (error) {
     throw storeError(error, `opening the folder ${directory}`)
   }
@@ -91,21 +91,12 @@ export async function openFileStore(directory: string): Promise<BlobStore> {
   return store
 }
 
-async function removeLeftovers(directory: string): Promise<void> {
-  const anHourAgo = Date.now() - 3_600_000
-  for (const name of await readdir(directory)) {
-    const file = join(directory, name)
-    const { mtimeMs } = await stat(file)
-    if (mtimeMs < anHourAgo) await rm(file, { recursive: true })
-  }
-}
-
 /** Makes a spooled file durable before it gets its final name, and refuses one that is not whole. */
 async function syncFile(file: string, size: number): Promise<void> {
   const handle = await open(file, 'r+')
   try {
     const found = await handle.stat()
-    if (found.size !== size) throw new Error(`spooled file has ${found.size} bytes instead of ${size}`)
+    if (found.size !== size) throw notWhole(found.size, size)
     await handle.sync()
   } finally {
     await handle.close()

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { NixeryError, systemErrorCode } from '../errors.ts'
-import type { Digest } from '../image/digest.ts'
+import { hexOf, type Digest } from '../image/digest.ts'
 
 /** Bytes that are to become a blob: digest and size are known before they are stored. */
 export type Blob = { readonly digest: Digest; readonly size: number; readonly mediaType: string }
@@ -25,7 +25,15 @@ export type BlobStore = {
   putBytes(blob: Blob, bytes: Uint8Array): Promise<void>
   /** Removes a blob; nothing happens when it is not there. */
   delete(digest: Digest): Promise<void>
+  /**
+   * Where a client may GET the blob itself, for a few minutes at least. Not every store has such addresses. Whoever
+   * asks has made sure that the blob is there.
+   */
+  redirectUrl?(digest: Digest): Promise<string>
 }
+
+/** The name of a blob in a bucket: the original's, so that what it wrote is served. */
+export const objectName = (digest: Digest): string => `layers/${hexOf(digest)}`
 
 /** Says a failed system call in this project's words. */
 export function storeError(error: unknown, doing: string): NixeryError {

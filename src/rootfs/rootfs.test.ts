@@ -1,0 +1,240 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { amd64, arm64, type Platform } from '../image/platform.ts'
+import type { StorePath } from '../image/store-path.ts'
+import { tarBlocks, trailer } from '../layers/archive.ts'
+import { dir, file, link, make, readWithPython, type Tree, utf8 } from '../layers/testing.ts'
+import { environment, rootfs } from './rootfs.ts'
+
+let directory: string
+before(() => {
+  directory = mkdtempSync(join(tmpdir(), 'nixery-rootfs-'))
+})
+after(() => rmSync(directory, { recursive: true }))
+
+type Image = {
+  readonly packages?: readonly Tree[]
+  /** What the packages need. */
+  readonly needs?: readonly Tree[]
+  readonly platform?: Platform
+}
+
+/** Makes packages p0, p1, … and what they need, n0, n1, …, in a folder of their own. */
+function makeStore({ packages = [], needs = [] }: Image): { packages: StorePath[]; closure: StorePath[] } {
+  const store = mkdtempSync(join(directory, 'store-'))
+  const [requested, needed] = [packages, needs].map((trees, kind) =>
+    trees.map((tree, index) => {
+      const path = join(store, `${kind === 0 ? 'p' : 'n'}${index}`) as StorePath
+      make(path, tree)
+      return path
+    }),
+  )
+  return { packages: requested ?? [], closure: [...(needed ?? []), ...(requested ?? [])] }
+}
+
+/** Path → what lies there: `-> target`, `755/` for a directory, `644 text` for a file. */
+async function rootfsOf(image: Image): Promise<Map<string, string>> {
+  const { packages, closure } = makeStore(image)
+  const { entries } = await rootfs(packages, closure, image.platform ?? amd64)
+  const short = (target: string) => target.replace(/.*\/store-[^/]*\//, '')
+  return new Map(
+    entries.map((entry) => {
+      if (entry.kind === 'symlink') return [entry.path, `-> ${short(entry.target)}`]
+      const mode = entry.mode.toString(8)
+      if (entry.kind === 'directory') return [entry.path, `${mode}/`]
+      return [entry.path, `${mode} ${Buffer.from(entry.content.bytes).toString()}`]
+    }),
+  )
+}
+
+/** As much of a program as is looked at: e_machine is at 18 (System V ABI, "ELF Header"). */
+function elf(machine: number): Tree {
+  const header = Buffer.alloc(64)
+  header.write('\x7fELF', 'latin1')
+  header.writeUInt16LE(machine, 18)
+  return file(header, 0o755)
+}
+const [x86, arm] = [elf(62), elf(183)]
+const bin = (programs: Readonly<Record<string, Tree>>): Tree => dir({ bin: dir(programs) })
+const script = file('#!/bin/sh\n', 0o755)
+
+describe('rootfs', () => {
+  it('of no packages looks like a system, and has the folder of the store', async () => {
+    const found = await rootfsOf({})
+    const passwd = found.get('etc/passwd') ?? ''
+    assert.match(passwd, /^644 root:x:0:0:root:\/root:\/bin\/sh\nnobody:x:65534:65534:/)
+    assert.match(found.get('etc/group') ?? '', /^644 root:x:0:\nnobody:x:65534:\n$/)
+    assert.match(found.get('etc/nsswitch.conf') ?? '', /^644 (.*\n)*hosts: files dns\n/)
+    for (const path of ['etc/passwd', 'etc/group', 'etc/nsswitch.conf']) found.set(path, 'as above')
+    assert.deepEqual(
+      [...found],
+      [
+        ['bin', '755/'],
+        ['etc', '755/'],
+        ['etc/group', 'as above'],
+        ['etc/nsswitch.conf', 'as above'],
+        ['etc/passwd', 'as above'],
+        ['nix', '755/'],
+        ['nix/store', '755/'],
+        ['root', '700/'],
+        ['tmp', '1777/'],
+        ['usr', '755/'],
+        ['usr/bin', '755/'],
+        ['var', '755/'],
+        ['var/empty', '555/'],
+        ['var/tmp', '1777/'],
+      ],
+    )
+  })
+
+  // What lies at each path; undefined for nothing.
+  const rows: [what: string, image: Image, found: Readonly<Record<string, string | undefined>>][] = [
+    [
+      'links what packages have',
+      { packages: [bin({ a: x86 }), dir({ lib: dir({ b: file() }) })] },
+      { bin: '755/', 'bin/a': '-> p0/bin/a', 'lib/b': '-> p1/lib/b' },
+    ],
+    [
+      'keeps the accounts and settings of a package',
+      { packages: [dir({ etc: dir({ passwd: file('mine'), x: dir({ y: file() }) }) })] },
+      { 'etc/passwd': '-> p0/etc/passwd', 'etc/group': '644 root:x:0:\nnobody:x:65534:\n', 'etc/x': '755/' },
+    ],
+    [
+      'gives temporary folders their modes, and keeps what a package has in them',
+      { packages: [dir({ tmp: dir({ a: file() }), root: dir({ '.profile': file() }) })] },
+      { tmp: '1777/', 'tmp/a': '-> p0/tmp/a', root: '700/', 'root/.profile': '-> p0/root/.profile' },
+    ],
+    [
+      'keeps the folder of the store, whatever a package has there',
+      { packages: [dir({ nix: dir({ store: dir({ x: file() }), var: file() }) })] },
+      { 'nix/store': '755/', 'nix/store/x': undefined, 'nix/var': undefined },
+    ],
+    [
+      'leaves a package’s own file alone where a folder would be needed',
+      { packages: [dir({ bin: file(), etc: file() })], needs: [bin({ sh: x86 })] },
+      { bin: '-> p0/bin', 'bin/sh': undefined, etc: '-> p0/etc', 'etc/passwd': undefined },
+    ],
+    [
+      'keeps names that are not ASCII',
+      { packages: [dir({ share: dir({ [utf8('ä🐋')]: file() }) })] },
+      { [utf8('share/ä🐋')]: `-> p0/share/${utf8('ä🐋')}` },
+    ],
+
+    ['has no shell where there is none', {}, { 'bin/sh': undefined, 'usr/bin/env': undefined }],
+    [
+      'takes /bin/sh and /usr/bin/env from what packages need',
+      { packages: [bin({ a: x86 })], needs: [dir(), bin({ sh: x86 }), bin({ env: x86, sh: x86 })] },
+      { 'bin/sh': '-> n1/bin/sh', 'usr/bin/env': '-> n2/bin/env' },
+    ],
+    [
+      'takes them from a package first',
+      { packages: [bin({ a: x86 }), bin({ sh: x86, env: x86 })], needs: [bin({ sh: x86, env: x86 })] },
+      { 'bin/sh': '-> p1/bin/sh', 'usr/bin/env': '-> p1/bin/env', 'bin/env': '-> p1/bin/env' },
+    ],
+    [
+      'keeps a package’s own /bin/sh, whatever it is',
+      { packages: [bin({ sh: file('text') })], needs: [bin({ sh: x86 })] },
+      { 'bin/sh': '-> p0/bin/sh' },
+    ],
+    [
+      'passes over programs of another architecture',
+      { needs: [bin({ sh: arm, env: arm }), bin({ sh: x86 })] },
+      { 'bin/sh': '-> n1/bin/sh', 'usr/bin/env': undefined },
+    ],
+    [
+      'takes those of arm64 for arm64',
+      { needs: [bin({ sh: x86, env: x86 }), bin({ sh: arm })], platform: arm64 },
+      { 'bin/sh': '-> n1/bin/sh', 'usr/bin/env': undefined },
+    ],
+    [
+      'takes scripts, which run anywhere',
+      { needs: [bin({ sh: script, env: script })], platform: arm64 },
+      { 'bin/sh': '-> n0/bin/sh', 'usr/bin/env': '-> n0/bin/env' },
+    ],
+    [
+      'takes links to programs, under the link’s name',
+      { needs: [bin({ sh: link('bash'), bash: x86 }), bin({ env: link('../../n0/bin/bash') })] },
+      { 'bin/sh': '-> n0/bin/sh', 'usr/bin/env': '-> n1/bin/env' },
+    ],
+    [
+      'passes over what only looks like a program',
+      {
+        needs: [
+          bin({ sh: file(''), env: file('\x7fELF') }),
+          bin({ sh: dir(), env: dir({ x: x86 }) }),
+          bin({ sh: link('gone'), env: link('env') }),
+          bin({ sh: file('text of more than twenty bytes'), env: file('\x7fELF'.padEnd(40, '\0')) }),
+          x86,
+          bin({ sh: x86, env: x86 }),
+        ],
+      },
+      { 'bin/sh': '-> n5/bin/sh', 'usr/bin/env': '-> n5/bin/env' },
+    ],
+    [
+      'passes over links to this machine’s own programs',
+      { needs: [bin({ sh: link(process.execPath) }), bin({ sh: script })] },
+      { 'bin/sh': '-> n1/bin/sh' },
+    ],
+  ]
+  for (const [what, image, expected] of rows) {
+    it(what, async () => {
+      const found = await rootfsOf(image)
+      const actual = Object.fromEntries(Object.keys(expected).map((path) => [path, found.get(path)]))
+      assert.deepEqual(actual, expected)
+    })
+  }
+
+  const example: Image = {
+    packages: [
+      dir({ B: file(), 'a-b': file(), a: dir({ c: file() }), 'a.b': file(), bin: dir({ x: x86, sh: x86 }) }),
+      dir({ bin: dir({ x: file(), 'x-y': file() }), sbin: link('bin'), etc: dir({ z: file(), y: file() }) }),
+    ],
+  }
+
+  it('has each directory before what is in it, and names in byte order', async () => {
+    const paths = [...(await rootfsOf(example)).keys()]
+    const top = paths.filter((path) => !path.includes('/'))
+    assert.deepEqual(top, [...top].sort())
+    assert.deepEqual(top.slice(0, 5), ['B', 'a', 'a-b', 'a.b', 'bin'])
+    // Each path with its parents' names apart from each other: byte order of those is the order of the tree.
+    const keys = paths.map((path) => path.replaceAll('/', '\0'))
+    assert.deepEqual(keys, [...keys].sort())
+    const known = new Set(paths)
+    for (const path of paths.filter((one) => one.includes('/'))) {
+      assert.ok(known.has(path.slice(0, path.lastIndexOf('/'))), path)
+    }
+  })
+
+  it('is the same each time, with the same conflicts', async () => {
+    const { packages, closure } = makeStore(example)
+    const first = await rootfs(packages, closure, amd64)
+    assert.deepEqual(
+      first.conflicts.map(({ path }) => path),
+      ['/bin/x'],
+    )
+    assert.deepEqual(await rootfs(packages, closure, amd64), first)
+  })
+
+  it('is packed as it is said to be', async () => {
+    const { packages, closure } = makeStore(example)
+    const { entries } = await rootfs(packages, closure, amd64)
+    const members = readWithPython(Buffer.concat([...tarBlocks(entries), trailer]))
+    const modes = new Map(members.map(({ path, mode }) => [path, mode]))
+    assert.deepEqual(
+      members.map(({ path }) => path),
+      entries.map(({ path }) => path),
+    )
+    assert.equal(modes.get('tmp'), 0o1777)
+    assert.equal(modes.get('root'), 0o700)
+  })
+})
+
+it('the environment names the folders of programs, and the certificates', () => {
+  assert.deepEqual(environment, [
+    'PATH=/bin:/sbin:/usr/bin:/usr/sbin',
+    'SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt',
+  ])
+})

@@ -1,0 +1,305 @@
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, beforeEach, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
+import { execa } from 'execa'
+import { popcountCommand } from '../src/cli/popcount.ts'
+import { storePathName, type StorePath } from '../src/image/store-path.ts'
+import { nixSettings } from '../src/nix/settings.ts'
+import { createPopularity } from '../src/popcount/source.ts'
+import { storePathHash } from '../src/popcount/store-paths.ts'
+import { openServer, type Reply, type TestServer } from '../src/popcount/testing.ts'
+
+// Sixty outputs are sixty store paths, and one build.
+const outputs = Array.from({ length: 60 }, (_, index) => `o${index}`)
+const packageSet = `let
+  run = name: text: derivation {
+    inherit name;
+    system = builtins.currentSystem;
+    builder = "/bin/sh";
+    args = [ "-c" text ];
+  };
+  libc = run "libc-2.40" "echo libc > $out";
+  # Refers to itself, as most packages do.
+  tls = run "tls-3.0" "echo $out \${libc} > $out";
+  get = run "get-8.0" "echo \${libc} \${tls} > $out";
+  many = derivation {
+    name = "many-1.0";
+    system = builtins.currentSystem;
+    builder = "/bin/sh";
+    outputs = [ ${outputs.map((name) => `"${name}"`).join(' ')} ];
+    args = [ "-c" "for name in ${outputs.join(' ')}; do eval echo \${libc} '>' \\\\$$name; done" ];
+  };
+in [ libc tls get ] ++ many.all`
+
+// By hand, from the text above; get-8.0 and the outputs of many are referred to by nothing.
+const expected = { 'libc-2.40': 2 + outputs.length, 'tls-3.0': 2 }
+const all = 3 + outputs.length
+const commit = '0123456789'.repeat(4)
+
+let folder: string
+let binaryCache: string
+let paths: StorePath[]
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'nixery-popcount-'))
+  binaryCache = join(folder, 'binary-cache')
+  const env = await nixSettings(() => {})()
+  const build = await execa('nix-build', ['--no-out-link', '--expr', packageSet], { env })
+  paths = build.stdout.split('\n') as StorePath[]
+  assert.equal(paths.length, all)
+  const nix = ['--extra-experimental-features', 'nix-command', 'copy', '--to']
+  await execa('nix', [...nix, `file://${binaryCache}?compression=none`, ...paths], { env })
+  await writeFile(join(binaryCache, 'store-paths'), `${paths.join('\n')}\n`)
+  await execa('xz', ['--keep', join(binaryCache, 'store-paths')])
+})
+after(() => rm(folder, { recursive: true, force: true }))
+
+const fileOf = async (name: string): Promise<Reply> => {
+  const body = await readFile(join(binaryCache, name)).catch(() => undefined)
+  return body ? { body } : { status: 404 }
+}
+const narinfo = (name: string): string => {
+  const path = paths.find((each) => storePathName(each) === name)
+  assert.ok(path, name)
+  return `${storePathHash(path)}.narinfo`
+}
+const narinfosAsked = ({ requests }: TestServer) => requests.filter((path) => path.endsWith('.narinfo'))
+
+/** A folder to run in: what is written to, and what is kept. */
+let work: string
+beforeEach(async () => {
+  work = await mkdtemp(join(folder, 'work-'))
+})
+
+async function run(...args: string[]) {
+  const result = { stdout: '', stderr: '', exitCode: 0 }
+  const io = {
+    stdout: { write: (text: string) => (result.stdout += text) },
+    stderr: { write: (text: string) => (result.stderr += text) },
+    environment: { NIXERY_CACHE: join(work, 'kept') },
+    directory: work,
+    fail: (exitCode: number) => void (result.exitCode = exitCode),
+  }
+  await popcountCommand(io).parseAsync(args, { from: 'user' })
+  return result
+}
+
+describe('nixery popcount', () => {
+  it('counts the references in a binary cache', async () => {
+    const server = await openServer((path) => fileOf(path.slice(1)))
+    const { stdout, stderr } = await run('--cache', server.url, '--output', '-')
+    await server.close()
+    assert.equal(stdout, JSON.stringify(expected))
+    assert.match(stderr, new RegExp(`^${all} store paths\n${all} of ${all} narinfos read, ${all} of them`))
+    assert.deepEqual(
+      server.requests.filter((path) => !path.endsWith('.narinfo')),
+      ['/store-paths.xz'],
+    )
+    assert.equal(narinfosAsked(server).length, all)
+  })
+
+  it('reads a cache and a list from disk', async () => {
+    const list = join(binaryCache, 'store-paths')
+    const { stdout } = await run(
+      '--cache',
+      pathToFileURL(binaryCache).href,
+      '--store-paths',
+      list,
+      '--output',
+      '-',
+    )
+    assert.deepEqual(JSON.parse(stdout), expected)
+  })
+
+  it('finds a channel’s release, and names its output after it', async () => {
+    const server = await openServer((path) => {
+      if (path === '/channels/nixos-test') return { status: 302, headers: { Location: '/releases/test-1' } }
+      if (path === '/releases/test-1/git-revision') return { body: commit }
+      return fileOf(path.replace('/releases/test-1/', '').replace('/cache/', ''))
+    })
+    const sites = ['--channels-url', `${server.url}/channels`, '--cache', `${server.url}/cache`]
+    const { stdout, stderr } = await run('nixos-test', ...sites, '--json')
+    await server.close()
+    assert.ok(server.requests.includes('/releases/test-1/store-paths.xz'))
+    assert.match(stderr, new RegExp(`nixos-test is at commit ${commit}`))
+
+    const output = join(work, `popularity-nixos-test-${commit}.json`)
+    const { seconds, ...summary } = JSON.parse(stdout) as { seconds: number }
+    assert.ok(seconds < 60)
+    assert.deepEqual(summary, {
+      channel: 'nixos-test',
+      commit,
+      cache: `${server.url}/cache`,
+      output,
+      paths: all,
+      invalid: 0,
+      kept: 0,
+      fetched: all,
+      missing: 0,
+      broken: 0,
+      failed: 0,
+      names: 2,
+    })
+    const options = { refreshSeconds: 3600, note: () => {}, warn: () => {} }
+    const popularity = await createPopularity({ ...options, url: pathToFileURL(output).href })
+    popularity.stop()
+    assert.deepEqual(Object.fromEntries(popularity.current().counts), expected)
+    assert.deepEqual((await readdir(work)).sort(), ['kept', `popularity-nixos-test-${commit}.json`])
+  })
+
+  it('goes on past what is missing or broken, tells it, and asks only for that the next time', async () => {
+    const faults = new Map<string, (nth: number, good: Reply) => Reply>([
+      ['many-1.0-o1', () => ({ status: 404 })],
+      ['many-1.0-o2', () => ({ status: 403 })],
+      ['many-1.0-o3', (_, good) => ({ body: String(good.body).slice(0, 300) })],
+      ['many-1.0-o4', () => ({ body: '<html>\n' })],
+      ['many-1.0-o5', () => ({ status: 401 })],
+      ['many-1.0-o6', (nth, good) => (nth === 1 ? { status: 500 } : good)],
+      ['many-1.0-o7', (nth, good) => (nth === 1 ? { ...good, cut: true } : good)],
+      ['many-1.0-o8', (nth, good) => (nth === 1 ? { status: 429, headers: { 'Retry-After': '1' } } : good)],
+    ])
+    const bad = ['o1', 'o2', 'o3', 'o4', 'o5'].map((output) => narinfo(`many-1.0-${output}`))
+    const byFile = new Map([...faults].map(([name, fault]) => [narinfo(name), fault]))
+    // Of another path, but whole.
+    byFile.set(narinfo('many-1.0-o9'), () => ({ body: other }))
+    bad.push(narinfo('many-1.0-o9'))
+    const other = await readFile(join(binaryCache, narinfo('get-8.0')))
+    let healed = false
+    const server = await openServer(async (path, nth) => {
+      const good = await fileOf(path.slice(1))
+      return (healed ? undefined : byFile.get(path.slice(1)))?.(nth, good) ?? good
+    })
+
+    const first = await run('--cache', server.url, '--output', 'p.json')
+    assert.match(first.stderr, new RegExp(`${all - 6} of ${all} narinfos read`))
+    assert.match(
+      first.stderr,
+      /not read: 2 not in the cache, 3 broken, 1 could not be fetched; for example\n/,
+    )
+    assert.match(first.stderr, /many-1\.0-o1: not in the cache \(404\)\n/)
+    assert.match(first.stderr, /many-1\.0-o5: the cache answers 401\n/)
+    const counts = JSON.parse(await readFile(join(work, 'p.json'), 'utf8')) as typeof expected
+    assert.equal(counts['libc-2.40'], expected['libc-2.40'] - 6)
+    for (const name of ['o6', 'o7', 'o8']) {
+      const path = `/${narinfo(`many-1.0-${name}`)}`
+      assert.equal(server.requests.filter((each) => each === path).length, 2, name)
+    }
+
+    server.requests.length = 0
+    healed = true
+    const second = await run('--cache', server.url, '--output', 'p.json')
+    assert.match(second.stderr, new RegExp(`${all} of ${all} narinfos read, 6 of them fetched now\n`))
+    assert.deepEqual(narinfosAsked(server).sort(), bad.map((file) => `/${file}`).sort())
+    assert.deepEqual(JSON.parse(await readFile(join(work, 'p.json'), 'utf8')), expected)
+
+    server.requests.length = 0
+    await run('--cache', server.url, '--output', '-')
+    await server.close()
+    assert.deepEqual(server.requests, ['/store-paths.xz'])
+  })
+
+  it('does not believe a kept narinfo that is not whole', async () => {
+    const server = await openServer((path) => fileOf(path.slice(1)))
+    await run('--cache', server.url, '--output', '-')
+    const [label = ''] = await readdir(join(work, 'kept', 'popcount'))
+    await writeFile(join(work, 'kept', 'popcount', label, narinfo('get-8.0')), '')
+    server.requests.length = 0
+    const { stdout } = await run('--cache', server.url, '--output', '-')
+    await server.close()
+    assert.deepEqual(narinfosAsked(server), [`/${narinfo('get-8.0')}`])
+    assert.equal(stdout, JSON.stringify(expected))
+  })
+
+  it('fails when nothing can be read', async () => {
+    const server = await openServer((path) => (path === '/store-paths.xz' ? fileOf(path) : { status: 404 }))
+    const lists: [list: string, content: string, message: RegExp][] = [
+      ['all', paths.join('\n'), new RegExp(`no narinfo could be read: ${all} are not in the cache`)],
+      ['none', '\n', /it has no store path in it/],
+      ['damaged', '\u00fd7zXZ\u0000damaged', /cannot be decompressed: xz: /],
+    ]
+    for (const [list, content, message] of lists) {
+      await writeFile(join(work, list), Buffer.from(content, 'latin1'))
+      const args = ['--cache', server.url, '--store-paths', list, '--output', 'p.json']
+      await assert.rejects(run(...args), { code: 'SOURCE_INVALID', message })
+    }
+    await assert.rejects(run('--cache', `${server.url}/none`), {
+      code: 'SOURCE_INVALID',
+      message: /there is none/,
+    })
+    await server.close()
+    assert.ok(!(await readdir(work)).includes('p.json'))
+  })
+
+  const wrong: [args: string[], message: RegExp][] = [
+    [[], /name a channel, or a binary cache/],
+    [['c', '--store-paths', 'list'], /a channel has its own list/],
+    [['c', '--output', '-', '--json'], /both write to standard output/],
+    [['c', '--output', 'nowhere/p.json'], /there is no folder/],
+    [['../c', '--channels-url', 'http://127.0.0.1:1'], /not the name of a channel/],
+  ]
+  for (const [args, message] of wrong) {
+    it(`refuses ${JSON.stringify(args)}`, () =>
+      assert.rejects(run(...args), { code: 'CONFIG_INVALID', message }))
+  }
+})
+
+describe('a process of nixery popcount', () => {
+  const module = pathToFileURL(join(import.meta.dirname, '../src/cli/popcount.ts')).href
+  const script = `const { popcountCommand } = await import('${module}')
+    await popcountCommand().parseAsync(process.argv.slice(1), { from: 'user' })`
+  const start = (...args: string[]) =>
+    execa(process.execPath, ['--input-type=module', '--eval', script, '--', ...args], {
+      cwd: work,
+      env: { NIXERY_CACHE: join(work, 'kept') },
+      reject: false,
+    })
+
+  for (const signal of ['SIGKILL', 'SIGINT'] as const) {
+    it(`that is ended by ${signal} in the middle is gone on with by the next`, async () => {
+      await mkdir(join(work, 'kept'))
+      const server = await openServer(async (path) => {
+        await sleep(20)
+        return fileOf(path.slice(1))
+      })
+      const args = ['--cache', server.url, '--concurrency', '3', '--output', 'p.json']
+      const first = start(...args)
+      while (narinfosAsked(server).length < 20) await sleep(5)
+      first.kill(signal)
+      const { exitCode, stderr } = await first
+      assert.equal(exitCode, signal === 'SIGINT' ? 130 : undefined)
+      if (signal === 'SIGINT') assert.match(stderr, /interrupted; the same command goes on from here/)
+      assert.deepEqual(await readdir(work), ['kept'])
+
+      const [label = ''] = await readdir(join(work, 'kept', 'popcount'))
+      const files = await readdir(join(work, 'kept', 'popcount', label))
+      const kept = files.filter((file) => file.endsWith('.narinfo')).map((file) => `/${file}`)
+      assert.ok(kept.length >= 17 && kept.length < all, `${kept.length} of ${all} are kept`)
+
+      server.requests.length = 0
+      const second = await start(...args)
+      await server.close()
+      assert.equal(second.exitCode, 0, second.stderr)
+      assert.match(second.stderr, new RegExp(`${all} of ${all} narinfos read, ${all - kept.length} of them`))
+      assert.equal(narinfosAsked(server).length, all - kept.length)
+      assert.deepEqual(
+        narinfosAsked(server).filter((path) => kept.includes(path)),
+        [],
+      )
+      assert.deepEqual(JSON.parse(await readFile(join(work, 'p.json'), 'utf8')), expected)
+    })
+  }
+
+  it('ends with 2 for wrong usage, and 0 for help', async () => {
+    for (const args of [['--nope'], ['--cache', 'ftp://host'], ['c', '--concurrency', '0'], ['a', 'b']]) {
+      const { exitCode, stderr } = await start(...args)
+      assert.equal(exitCode, 2, args.join(' '))
+      assert.match(stderr, /^error: /)
+    }
+    const { exitCode, stdout } = await start('--help')
+    assert.equal(exitCode, 0)
+    assert.match(stdout, /--store-paths/)
+  })
+})
