@@ -47,6 +47,9 @@ export async function openApt(options: {
     'Dir::State::lists': at('lists'),
     'Dir::State::status': at('status'),
     'Dir::Cache': at('cache'),
+    // What apt would keep there saves it a second, and takes 100 MB.
+    'Dir::Cache::pkgcache': '',
+    'Dir::Cache::srcpkgcache': '',
     'APT::Architecture': architecture,
     'APT::Architectures': architecture,
     'APT::Sandbox::User': '',

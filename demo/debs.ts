@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { NixeryError, systemErrorCode } from '../src/errors.ts'
@@ -29,6 +29,8 @@ export async function fetchDebs(options: {
 }): Promise<Map<string, string>> {
   const { debs, folder, apt, progress } = options
   await mkdir(folder, { recursive: true })
+  // Nobody else is at work in the cache: what lies there is from a process that was killed.
+  await keepArrived(debs, join(folder, 'arriving'), folder)
   const path = (deb: DebPackage): string => join(folder, debFileName(deb))
   const missing: DebPackage[] = []
   for (const deb of debs) {
@@ -55,7 +57,8 @@ async function download(
   const byName = new Map(debs.map((deb) => [deb.name, deb]))
   const begun: DebPackage[] = []
   let reported = 0
-  const arriving = await mkdtemp(join(folder, 'arriving-'))
+  const arriving = join(folder, 'arriving')
+  await mkdir(arriving)
   try {
     const wanted = debs.map((deb) => `${deb.name}=${deb.version}`)
     await apt.download(wanted, arriving, (line) => {
@@ -69,12 +72,7 @@ async function download(
       )
     })
   } finally {
-    // What has arrived whole is kept, also after a failure, so that the next try goes on from there.
-    for (const deb of debs) {
-      const from = join(arriving, debFileName(deb))
-      if ((await sha256(from)) === deb.sha256) await rename(from, join(folder, debFileName(deb)))
-    }
-    await rm(arriving, { recursive: true, force: true })
+    await keepArrived(debs, arriving, folder)
   }
   for (const deb of debs) {
     if ((await fileSize(join(folder, debFileName(deb)))) !== deb.size) {
@@ -84,6 +82,15 @@ async function download(
       )
     }
   }
+}
+
+/** Keeps what has arrived whole, also after a failure, so that the next try goes on from there. */
+async function keepArrived(debs: readonly DebPackage[], arriving: string, folder: string): Promise<void> {
+  for (const deb of debs) {
+    const from = join(arriving, debFileName(deb))
+    if ((await sha256(from)) === deb.sha256) await rename(from, join(folder, debFileName(deb)))
+  }
+  await rm(arriving, { recursive: true, force: true })
 }
 
 const megabytes = (debs: readonly DebPackage[]): string =>

@@ -17,8 +17,8 @@ const { values } = parseArgs({
 
 const begun = performance.now()
 const interrupted = new AbortController()
-process.once('SIGINT', () => interrupted.abort())
-process.once('SIGTERM', () => interrupted.abort())
+process.on('SIGINT', () => interrupted.abort())
+process.on('SIGTERM', () => interrupted.abort())
 
 try {
   const directory = await ensureDemoPackageSet({

@@ -1,5 +1,5 @@
 import { execa, ExecaError } from 'execa'
-import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { NixeryError } from '../src/errors.ts'
@@ -42,9 +42,12 @@ export async function fetchNodePackage(
   if ((await integrityOf(path)) === integrity) return path
   progress(`downloading ${name} ${version} from the npm registry`)
   await mkdir(folder, { recursive: true })
-  const arriving = await mkdtemp(join(folder, 'arriving-'))
+  // Nobody else is at work in the cache: what lies there is from a process that was killed.
+  const arriving = join(folder, 'arriving')
+  await rm(arriving, { recursive: true, force: true })
+  await mkdir(arriving)
   try {
-    await execa('npm', ['pack', '--silent', `${name}@${version}`], {
+    await execa('npm', ['pack', '--loglevel=error', `${name}@${version}`], {
       cwd: arriving,
       // npm is a script for whatever `node` comes first: that must be one, so the running one.
       env: { PATH: `${process.env['PATH'] ?? ''}:${dirname(process.execPath)}` },
@@ -76,9 +79,12 @@ function npmError(name: string, version: string, error: ExecaError): NixeryError
   if (error.isCanceled) {
     return new NixeryError('CANCELLED', 'making the demo package set was cancelled', { cause: error })
   }
+  const said = String(error.stderr ?? '').split('\n')
+  const reason =
+    said.find((line) => / network /.test(line)) ?? said.find((line) => /^npm (error|ERR!)/.test(line))
   return new NixeryError(
     'SETUP_FAILED',
-    `npm could not fetch ${name}@${version}: ${error.originalMessage ?? error.shortMessage.split('\n', 1)[0] ?? ''}`,
+    `npm could not fetch ${name}@${version}: ${reason?.replace(/^npm (error|ERR!) */, '') ?? error.shortMessage}`,
     { cause: error, hint: 'check that the npm registry can be reached (npm ping), and try again' },
   )
 }

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
 import { NixeryError } from '../src/errors.ts'
@@ -19,7 +19,7 @@ export type PackageSetOptions = {
 }
 
 const recordSchema = z.object({ fingerprint: z.string(), architectures: z.array(z.enum(['amd64', 'arm64'])) })
-type Record = z.infer<typeof recordSchema>
+type Made = z.infer<typeof recordSchema>
 
 const recordFile = 'made.json'
 
@@ -34,14 +34,14 @@ export async function ensureDemoPackageSet(options: PackageSetOptions): Promise<
   const cacheDirectory = resolve(options.cacheDirectory)
   const host = hostArchitecture()
   const fingerprint = await fingerprintGenerator(host)
-  const isCurrent = (record: Record | undefined): boolean =>
+  const isCurrent = (record: Made | undefined): boolean =>
     record?.fingerprint === fingerprint &&
     options.architectures.every((each) => record.architectures.includes(each))
   if (isCurrent(await readRecord(directory))) return directory
 
   const { progress, signal } = options
   const waiting = (): void => progress('another process is making the demo package set: waiting for it')
-  return withLock(join(cacheDirectory, 'demo.lock'), { waiting, signal }, async () => {
+  const making = withLock(join(cacheDirectory, 'demo.lock'), { waiting, signal }, async () => {
     const made = await readRecord(directory)
     if (isCurrent(made)) return directory
     await mkdir(dirname(directory), { recursive: true })
@@ -49,6 +49,7 @@ export async function ensureDemoPackageSet(options: PackageSetOptions): Promise<
     const kept = made?.fingerprint === fingerprint ? made.architectures : []
     const architectures = [...new Set([...kept, ...options.architectures])].sort()
     const folder = await mkdtemp(`${directory}.new-`)
+    await chmod(folder, 0o755)
     try {
       const opened = new Map<DebianArchitecture, Promise<Debian>>()
       const debian = (architecture: DebianArchitecture): Promise<Debian> => {
@@ -56,21 +57,19 @@ export async function ensureDemoPackageSet(options: PackageSetOptions): Promise<
         opened.set(architecture, one)
         return one
       }
-      const making: Making = { folder, cacheDirectory, progress, signal, debian }
-      await generateCommon(making, host)
-      for (const architecture of architectures) await generateArchitecture(making, architecture)
-      await writeFile(
-        join(folder, recordFile),
-        JSON.stringify({ fingerprint, architectures } satisfies Record),
-      )
+      const how: Making = { folder, cacheDirectory, progress, signal, debian }
+      await generateCommon(how, host)
+      for (const architecture of architectures) await generateArchitecture(how, architecture)
+      await writeFile(join(folder, recordFile), JSON.stringify({ fingerprint, architectures } satisfies Made))
       signal?.throwIfAborted()
       await replace(directory, folder)
-    } catch (error) {
-      throw signal?.aborted === true ? cancelled(error) : error
     } finally {
       await rm(folder, { recursive: true, force: true })
     }
     return directory
+  })
+  return making.catch((error: unknown) => {
+    throw signal?.aborted === true ? cancelled(error) : error
   })
 }
 
@@ -84,7 +83,7 @@ function hostArchitecture(): DebianArchitecture {
 }
 
 /** What a set was made from; undefined if there is none, or none that is whole. */
-async function readRecord(directory: string): Promise<Record | undefined> {
+async function readRecord(directory: string): Promise<Made | undefined> {
   try {
     return recordSchema.parse(JSON.parse(await readFile(join(directory, recordFile), 'utf8')))
   } catch {

@@ -1,3 +1,4 @@
+import { byText } from '../src/image/store-path.ts'
 import { breakCycles, type CutEdge } from './cycles.ts'
 import { indexLibraries, type FindLibrary } from './libraries.ts'
 import { namedUnits } from './packages.ts'
@@ -88,7 +89,7 @@ const holds = (unit: Unit | undefined, path: string): boolean =>
 /** Which unit has a program of a name in its bin/; the first by the unit's name. */
 function indexPrograms(units: Units): Map<string, string> {
   const holders = new Map<string, string>()
-  for (const unit of [...units.values()].sort((a, b) => (a.key < b.key ? -1 : 1))) {
+  for (const unit of [...units.values()].sort((a, b) => byText(a.key, b.key))) {
     for (const name of programs(unit)) if (!holders.has(name)) holders.set(name, unit.key)
   }
   return holders

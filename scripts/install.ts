@@ -11,6 +11,14 @@ const debianPackages = {
   runc: 'runc',
   umoci: 'umoci',
   python3: 'python3',
+  xz: 'xz-utils',
+  git: 'git',
+  'docker-registry': 'docker-registry',
+  radosgw: 'radosgw',
+  'ceph-mon': 'ceph-mon',
+  'ceph-osd': 'ceph-osd',
+  'ceph-mgr': 'ceph-mgr',
+  ceph: 'ceph-common',
   'apt-get': 'apt',
 } as const
 

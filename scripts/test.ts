@@ -4,7 +4,13 @@ import { execa } from 'execa'
 import { ensureDemoPackageSet } from '../demo/package-set.ts'
 import { readConfig } from '../src/config.ts'
 import { NixeryError } from '../src/errors.ts'
-import { ensurePrograms } from './install.ts'
+import { ensurePrograms, type Program } from './install.ts'
+
+/** Clients and servers that the tests run for real. */
+const needed: Program[] = [
+  ...(['nix-store', 'git', 'xz', 'python3', 'skopeo', 'podman', 'runc', 'umoci', 'docker-registry'] as const),
+  ...(['radosgw', 'ceph-mon', 'ceph-osd', 'ceph-mgr', 'ceph'] as const),
+]
 
 const root = join(import.meta.dirname, '..')
 const tools = join(root, 'node_modules', '.bin')
@@ -25,9 +31,7 @@ const files = process.argv.slice(2)
 const patterns = files.length > 0 ? files : ['{src,demo,scripts,test}/**/*.test.ts']
 
 try {
-  await step('programs', () =>
-    ensurePrograms(['nix-store', 'skopeo', 'podman', 'runc', 'umoci', 'python3'], say),
-  )
+  await step('programs', () => ensurePrograms(needed, say))
   if (files.length === 0) {
     await step('format', () => tool('oxfmt', '--check', 'src', 'demo', 'scripts', 'test'))
     await step('lint', () =>

@@ -1,16 +1,9 @@
-import { join } from 'node:path'
-import { createBlobs } from './build/blobs.ts'
-import { createBuilder } from './build/build.ts'
-import { openSqliteCatalog } from './catalog/sqlite.ts'
-import { noPopularity } from './closure/popularity.ts'
 import type { Config } from './config.ts'
 import { createApp } from './http/app.ts'
 import { listen } from './http/server.ts'
-import { createPacker } from './layers/pack.ts'
-import { createNix } from './nix/nix.ts'
-import { pathSource } from './packages/path.ts'
-import { openFileStore } from './store/fs.ts'
+import { platforms } from './image/platform.ts'
 import { logAnswers, logBuilds, type Logger } from './telemetry/log.ts'
+import { openWorkshop } from './workshop.ts'
 
 /** A registry that serves. */
 export type Running = {
@@ -19,48 +12,32 @@ export type Running = {
   stop(): Promise<void>
 }
 
-// A folder's fingerprint is taken at most so often (ms).
-const fingerprintTtl = 5_000
 const graceSeconds = 10
 
 /**
- * The composition root: makes every part from the configuration and starts to listen.
- * @param packageSet the folder of the package set
- * @throws CONFIG_INVALID, NIX_UNAVAILABLE, STORE_UNAVAILABLE, STORE_FULL
+ * Puts the server together and starts to listen.
+ * @throws CONFIG_INVALID, NIX_UNAVAILABLE, STORE_UNAVAILABLE, STORE_FULL, SETUP_FAILED, CANCELLED
  */
-export async function start(config: Config, packageSet: string, log: Logger): Promise<Running> {
-  const nix = createNix({
-    rootsDirectory: join(config.NIXERY_DATA, 'gcroots'),
-    builderTimeout: config.NIX_TIMEOUT,
-    buildTimeout: config.NIXERY_BUILD_TIMEOUT,
-    evalTimeout: config.NIXERY_EVAL_TIMEOUT,
-    concurrency: config.NIXERY_NIX_JOBS,
-    note: (line) => log.info(line),
-  })
-  const nixVersion = await nix.version()
-  const store = await openFileStore(config.STORAGE_PATH)
-  const catalog = await openSqliteCatalog(join(config.NIXERY_DATA, 'catalog.db'))
-  const packer = createPacker(store.spoolDirectory)
-  const blobs = createBlobs(store, catalog)
-  const source = pathSource(packageSet, { ttl: fingerprintTtl, tags: config.NIXERY_TAGS })
-  const builder = createBuilder({
-    source,
-    nix,
-    catalog,
-    blobs,
-    packer,
-    layering: { strategy: 'nixery', popularity: noPopularity, maxLayers: config.NIXERY_MAX_LAYERS },
+export async function start(config: Config, log: Logger, signal?: AbortSignal): Promise<Running> {
+  const workshop = await openWorkshop(config, {
     listener: logBuilds(log),
+    note: (line) => log.info(line),
+    warn: (line) => log.warn(line),
+    signal,
   })
-  const app = createApp({ builder, blobs, store, listener: logAnswers(log) })
+  const app = createApp({
+    ...workshop,
+    platforms: config.NIXERY_PLATFORMS.map((name) => platforms[name]),
+    listener: logAnswers(log),
+  })
   const server = await listen(app, config.NIXERY_HOST, config.PORT)
   log.info(
     {
       host: config.NIXERY_HOST,
       port: server.port,
-      nix: nixVersion,
-      packages: source.description,
-      store: config.STORAGE_PATH,
+      nix: workshop.nixVersion,
+      packages: workshop.source.description,
+      store: config.NIXERY_STORAGE_BACKEND,
     },
     'ready',
   )
@@ -68,8 +45,7 @@ export async function start(config: Config, packageSet: string, log: Logger): Pr
     port: server.port,
     async stop() {
       await server.close(graceSeconds)
-      await packer.close()
-      await catalog.close()
+      await workshop.close()
     },
   }
 }

@@ -23,6 +23,12 @@ describe('the documents', () => {
     for (const [, target = ''] of readme.matchAll(/\]\(([^)#:]+)\)/g)) await access(join(root, target))
   })
 
+  it('name tests that there are', async () => {
+    const migrating = await readFile(join(root, 'docs', 'migrating.md'), 'utf8')
+    for (const [, file = ''] of migrating.matchAll(/`((?:src|test)\/[^`]+\.test\.ts)`/g))
+      await access(join(root, file))
+  })
+
   it('have a phrase for every room', async () => {
     const architecture = await readFile(join(root, 'ARCHITECTURE.md'), 'utf8')
     const entries = await readdir(join(root, 'src'), { withFileTypes: true })

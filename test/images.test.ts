@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
 import { openPodman, type Podman } from '../scripts/podman.ts'
 import type { ServerProcess } from '../scripts/server.ts'
+import { mediaTypes } from '../src/image/oci.ts'
 import { ask, demoPackages, openWorkspace, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
@@ -197,5 +198,40 @@ describe('the digest of an image', () => {
     assert.ok(!second.log.some((line) => line.msg === 'packages realised'))
     assert.equal(second.log.find((line) => line.msg === 'packages resolved')?.['evaluated'], 0)
     await second.stop()
+  })
+})
+
+describe('a server for several platforms', () => {
+  it('gives an index to those who take one, and its first platform to others', async () => {
+    const both = await workspace.serve({ ...environment, NIXERY_PLATFORMS: 'arm64,amd64' })
+    const asked = async (name: string, accept: string) => {
+      const { response, json } = await ask(both, `${name}/manifests/latest`, { headers: { Accept: accept } })
+      return {
+        type: response.headers.get('Content-Type'),
+        digest: response.headers.get('Docker-Content-Digest'),
+        json,
+      }
+    }
+    for (const form of ['oci', 'docker'] as const) {
+      const { index, manifest } = mediaTypes[form]
+      const all = await asked('hello', `${index}, ${manifest}`)
+      assert.equal(all.type, index)
+      const { manifests } = all.json as {
+        manifests: { digest: string; platform: { architecture: string } }[]
+      }
+      assert.deepEqual(
+        manifests.map(({ platform }) => platform.architecture),
+        ['arm64', 'amd64'],
+      )
+      assert.equal((await asked('hello', manifest)).digest, manifests[0]?.digest)
+      assert.equal((await asked('amd64/hello', `${index}, ${manifest}`)).digest, manifests[1]?.digest)
+      assert.equal(
+        (await ask(both, `hello/manifests/${all.digest}`)).response.headers.get('Content-Type'),
+        index,
+      )
+    }
+    const image = `${both.address}/shell/hello`
+    await podman.pull(image)
+    assert.equal(await podman.runIn(image, 'hello'), 'Hello, world!')
   })
 })

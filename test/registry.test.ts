@@ -89,6 +89,12 @@ describe('the registry', () => {
     assert.equal(status, 404)
   })
 
+  it('ignores a query string', async () => {
+    for (const path of ['?ns=example.org', 'hello/manifests/latest?ns=example.org&x']) {
+      assert.equal((await ask(server, path)).response.status, 200)
+    }
+  })
+
   it('names all missing packages and what was probably meant', async () => {
     const { json } = await ask(server, 'helo/hello/nope/manifests/latest')
     const [error] = (json as Failure).errors

@@ -1,5 +1,5 @@
-import { pipeline } from 'node:stream/promises'
 import { buffer } from 'node:stream/consumers'
+import pLimit from 'p-limit'
 import type { Catalog } from '../catalog/catalog.ts'
 import { hasCode, NixeryError } from '../errors.ts'
 import { digestOf, digester, type Digest } from '../image/digest.ts'
@@ -16,12 +16,17 @@ export type Blobs = {
   readSmall(digest: Digest, limit: number): Promise<Buffer | undefined>
 }
 
+// Blobs that are hashed at once; what comes from a bucket comes over the network.
+const checksAtOnce = 4
+
 /**
  * A blob that the catalog does not know (an emptied catalog, a blob of the original's) is hashed before it is
- * believed. One that is damaged is removed, so that the next pull makes it again.
+ * believed: read once, however many ask meanwhile, and never held in memory. One that is damaged is removed, so
+ * that the next pull makes it again.
  */
 export function createBlobs(store: BlobStore, catalog: Catalog): Blobs {
   const checks = createFlights<number | undefined>()
+  const checking = pLimit(checksAtOnce)
 
   const discard = async (digest: Digest) => {
     await catalog.forgetBlob(digest)
@@ -30,9 +35,18 @@ export function createBlobs(store: BlobStore, catalog: Catalog): Blobs {
   }
   const check = async (digest: Digest, size: number) => {
     const hash = digester()
-    await pipeline(await store.read(digest), async (source: AsyncIterable<Buffer>) => {
-      for await (const chunk of source) hash.update(chunk)
-    })
+    let length = 0
+    try {
+      for await (const chunk of (await store.read(digest)) as AsyncIterable<Buffer>) {
+        hash.update(chunk)
+        length += chunk.length
+      }
+    } catch (error) {
+      if (hasCode(error, 'BLOB_UNKNOWN')) return undefined // removed meanwhile
+      throw error
+    }
+    // A blob that was not read whole says nothing of its bytes, and is not to be removed for it.
+    if (length !== size) throw new NixeryError('STORE_UNAVAILABLE', `a blob of ${size} bytes gave ${length}`)
     if (hash.digest() !== digest) return discard(digest)
     await catalog.rememberBlob(digest, size)
     return size
@@ -45,7 +59,7 @@ export function createBlobs(store: BlobStore, catalog: Catalog): Blobs {
         if (known !== undefined) await catalog.forgetBlob(digest)
         return undefined
       }
-      if (known === undefined) return checks.run(digest, () => check(digest, size))
+      if (known === undefined) return checks.run(digest, () => checking(() => check(digest, size)))
       return size === known ? size : discard(digest)
     },
 

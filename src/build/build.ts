@@ -8,7 +8,9 @@ import type { Layer } from '../image/oci.ts'
 import type { StorePath } from '../image/store-path.ts'
 import { archiveVersion } from '../layers/archive.ts'
 import type { Packer } from '../layers/pack.ts'
+import type { SetPolicy } from '../nix/evaluate.ts'
 import type { Nix } from '../nix/nix.ts'
+import { isDerivationGone } from '../nix/realise.ts'
 import type { ResolvedPackage } from '../packages/resolution.ts'
 import type { PackageSource } from '../packages/source.ts'
 import { rootfsVersion } from '../rootfs/rootfs.ts'
@@ -20,13 +22,19 @@ import { knownLayers, packLayers, wantedLayers, type LayerOptions, type WantedLa
 import { resolve } from './resolve.ts'
 import { createFlights } from './single-flight.ts'
 
+export type Layering = Omit<LayerOptions, 'compressorId'>
+
 export type BuilderDeps = {
   readonly source: PackageSource
   readonly nix: Nix
+  readonly policy: SetPolicy
+  /** Whether an attribute may be in images here. */
+  readonly allowed: (attribute: string) => boolean
   readonly catalog: Catalog
   readonly blobs: Blobs
   readonly packer: Packer
-  readonly layering: Omit<LayerOptions, 'compressorId'>
+  /** How layers are planned. Asked once for each build: popularity data may change while one is at work. */
+  readonly layering: () => Layering
   readonly listener: BuildListener
 }
 
@@ -40,7 +48,8 @@ export type Builder = {
   build(image: ImageRequest, request: { id: string; signal?: AbortSignal }): Promise<Image>
 }
 
-type Context = BuilderDeps & {
+type Context = Omit<BuilderDeps, 'layering'> & {
+  readonly layering: Layering
   readonly request: ImageRequest
   readonly signal: AbortSignal
   readonly emit: Emit
@@ -62,11 +71,16 @@ export function createBuilder(deps: BuilderDeps): Builder {
         const build = randomUUID()
         ids.set(key, build)
         const emit: Emit = (event) => deps.listener(build, event)
-        const context = { ...deps, request, signal: abandoned, emit, packing }
+        const context = { ...deps, layering: deps.layering(), request, signal: abandoned, emit, packing }
         const started = performance.now()
         emit({ type: 'started', image: formatImageName(request) })
         try {
-          const image = await buildImage(context, await resolve(context, request, pinned, context))
+          const attempt = async (again: boolean) =>
+            buildImage(context, await resolve(context, request, pinned, { ...context, again }))
+          const image = await attempt(false).catch((error: unknown) => {
+            if (isDerivationGone(error)) return attempt(true)
+            throw error
+          })
           emit({ type: 'finished', digest: image.manifests.oci.digest, ms: performance.now() - started })
           return image
         } catch (error) {

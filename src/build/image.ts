@@ -1,5 +1,12 @@
 import { digestOf, type Digest } from '../image/digest.ts'
-import { composeConfig, composeManifest, mediaTypes, type Layer, type ManifestForm } from '../image/oci.ts'
+import {
+  composeConfig,
+  composeIndex,
+  composeManifest,
+  mediaTypes,
+  type Layer,
+  type ManifestForm,
+} from '../image/oci.ts'
 import type { Platform } from '../image/platform.ts'
 import { environment } from '../rootfs/rootfs.ts'
 import type { Blobs } from './blobs.ts'
@@ -37,6 +44,21 @@ export async function publishImage(
     config,
     layers: plain.map(({ digest, size }) => ({ digest, size })),
   }
+}
+
+/** Composes an index over images of several platforms, and stores it. */
+export async function publishIndex(
+  blobs: Blobs,
+  form: ManifestForm,
+  images: readonly { readonly image: Image; readonly platform: Platform }[],
+): Promise<Part> {
+  const manifests = images.map(({ image, platform }) => ({ ...image.manifests[form], platform }))
+  const bytes = Buffer.from(composeIndex(form, manifests))
+  const part = { digest: digestOf(bytes), size: bytes.length }
+  if ((await blobs.find(part.digest)) === undefined) {
+    await blobs.publish({ ...part, mediaType: mediaTypes[form].index }, { bytes })
+  }
+  return part
 }
 
 /** Whether every part of an image is in the store, whole. */

@@ -1,7 +1,8 @@
 import type { Catalog } from '../catalog/catalog.ts'
 import type { ImageRequest } from '../image/name.ts'
-import type { Looked } from '../nix/evaluate.ts'
+import type { Looked, SetPolicy } from '../nix/evaluate.ts'
 import type { Nix } from '../nix/nix.ts'
+import { refusalOf } from '../packages/policy.ts'
 import { nearestNames } from '../packages/nearest.ts'
 import {
   choosePackages,
@@ -14,23 +15,32 @@ import {
 import type { PinnedSet } from '../packages/source.ts'
 import type { Emit } from './events.ts'
 
+export type ResolveDeps = {
+  readonly catalog: Catalog
+  readonly nix: Nix
+  readonly policy: SetPolicy
+  /** Whether an attribute may be in images here. */
+  readonly allowed: (attribute: string) => boolean
+}
+
 /**
  * The packages that an image's names mean, in the image's order. Nix is asked only for names whose meaning in
  * this revision is not known; what it answers is remembered if the package set has not changed meanwhile.
+ * @param options.again evaluates whatever is remembered: Nix has removed the derivations meanwhile
  * @throws PACKAGE_UNKNOWN, PACKAGE_INVALID, SOURCE_INVALID, EVALUATION_TIMEOUT, NIX_UNAVAILABLE, CANCELLED
  */
 export async function resolve(
-  { catalog, nix }: { catalog: Catalog; nix: Nix },
+  { catalog, nix, policy, allowed }: ResolveDeps,
   request: ImageRequest,
   pinned: PinnedSet,
-  { signal, emit }: { signal: AbortSignal; emit: Emit },
+  { signal, emit, again = false }: { signal: AbortSignal; emit: Emit; again?: boolean },
 ): Promise<ResolvedPackage[]> {
   const started = performance.now()
   const { required, implied } = namesOf(request)
   const names = [...required, ...implied]
-  const keyOfName = (name: string) => resolutionKey(pinned.revision, request.platform, name)
+  const keyOfName = (name: string) => resolutionKey(pinned.revision, request.platform, name, policy)
 
-  const remembered = await catalog.resolutions(names.map(keyOfName))
+  const remembered = again ? new Map<string, string>() : await catalog.resolutions(names.map(keyOfName))
   const resolutions = new Map<string, Resolution>()
   for (const name of names) {
     const text = remembered.get(keyOfName(name))
@@ -40,7 +50,8 @@ export async function resolve(
   const unknown = names.filter((name) => !resolutions.has(name))
   if (unknown.length > 0) {
     const lookUp = {
-      set: pinned.folder,
+      set: pinned.set,
+      ...policy,
       system: request.platform.system,
       attributes: unknown.map((name) => name.split('.')),
     }
@@ -61,6 +72,11 @@ export async function resolve(
     const found = resolutions.get(name)
     if (found?.status !== 'package')
       emit({ type: 'warning', message: `the package set has no usable ${name}: left out` })
+  }
+  for (const name of required) {
+    const found = resolutions.get(name)
+    if (found?.status !== 'package' || allowed(found.attribute)) continue
+    resolutions.set(name, { status: 'denied', reason: 'is not served by this registry' })
   }
   const packages = choosePackages(request, resolutions)
   emit({
@@ -101,7 +117,10 @@ function resolutionOf(name: string, looked: Looked): Resolution {
             : `a ${looked.type}`
       return { status: 'invalid', reason: `is ${kind}, not a package` }
     }
-    case 'failed':
+    case 'failed': {
+      const refusal = refusalOf(looked.message)
+      if (refusal !== undefined) return { status: 'denied', reason: refusal }
       return { status: 'invalid', reason: `does not evaluate:\n${looked.message}` }
+    }
   }
 }

@@ -59,6 +59,8 @@ export async function runCommand(
     abort.abort(new NixeryError('CANCELLED', 'interrupted'))
   }
   process.once('SIGINT', stop).once('SIGTERM', stop)
+  // A reader that has seen enough, as `head`, is no failure; who writes an archive is told by its own means.
+  for (const out of [process.stdout, process.stderr]) out.on('error', () => {})
   try {
     await work(abort.signal)
   } catch (error) {

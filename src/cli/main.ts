@@ -2,6 +2,10 @@ import { Command } from 'commander'
 import { readConfig } from '../config.ts'
 import { NixeryError } from '../errors.ts'
 import { createLog } from '../telemetry/log.ts'
+import { addBuildCommand } from './build.ts'
+import { addPlanCommand } from './plan.ts'
+import { popcountCommand } from './popcount.ts'
+import { addPushCommand } from './push.ts'
 import { serve } from './serve.ts'
 
 const program = new Command('nixery')
@@ -15,6 +19,11 @@ program
     const config = readConfig(process.env)
     await serve(config, createLog(config.NIXERY_LOG_LEVEL))
   })
+
+addBuildCommand(program)
+addPushCommand(program)
+addPlanCommand(program)
+program.addCommand(popcountCommand())
 
 try {
   await program.parseAsync()

@@ -120,9 +120,9 @@ async function plannedLayers(
   { strategy }: Options,
   progress: Progress,
 ): Promise<PlannedLayer[]> {
-  const { layering, packer } = workshop
+  const { packer } = workshop
   const roots = packages.map(({ outputPath }) => outputPath)
-  const layerOptions = { ...layering, strategy, compressorId: packer.compressorId }
+  const layerOptions = { ...workshop.layering(), strategy, compressorId: packer.compressorId }
   const wanted = wantedLayers(closure, roots, platform, layerOptions, emitOf(progress))
   const known = await knownLayers({ ...workshop, packing: createFlights<Layer>() }, wanted)
   progress.emit({ type: 'planned', layers: wanted.length, known: known.size })

@@ -87,7 +87,7 @@ function lineOf(event: ProgressEvent, packing: Packing): string {
     case 'started':
       return `building ${event.image}`
     case 'resolved':
-      return `${counted(event.packages.length, 'package')}: ${event.packages.join(', ')}`
+      return `${counted(event.packages.length, 'package')}: ${event.packages.map((name) => name.trim()).join(', ')}`
     case 'nix':
       return event.line.trim() === '' ? '' : `nix: ${event.line}`
     case 'realised':

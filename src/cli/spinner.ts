@@ -14,9 +14,12 @@ export type Spinner = {
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** Whether somebody is watching. The output of a build server's jobs may look like a terminal, and is kept. */
+/**
+ * Whether somebody is watching. The output of a build server's jobs may look like a terminal, and is kept; and in
+ * one that is no columns wide, ora would count lines for ever.
+ */
 export const isTerminal = (out: WriteStream, { TERM, CI }: Environment): boolean =>
-  out.isTTY && TERM !== 'dumb' && !CI
+  out.isTTY && out.columns > 0 && TERM !== 'dumb' && !CI
 
 // A blob moves in pieces of a megabyte: a thousand lines a second would be drawn.
 const drawInterval = 80
@@ -29,7 +32,7 @@ export function createSpinner(out: WriteStream, { NO_COLOR }: Environment): Spin
   const show = (text: string) => {
     shown = performance.now()
     const line = text.split('\n')[0] ?? ''
-    spinner.text = line.slice(0, Math.max(20, (out.columns || 80) - 4))
+    spinner.text = line.slice(0, Math.max(1, out.columns - 4))
     if (!spinner.isSpinning) spinner.start()
   }
   return {

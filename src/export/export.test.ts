@@ -168,7 +168,7 @@ describe('a layout', () => {
     const { manifests } = JSON.parse(await readFile(join(layout, 'index.json'), 'utf8')) as {
       manifests: { digest: string; annotations: Record<string, string> }[]
     }
-    return manifests.map(({ annotations }) => annotations['org.opencontainers.image.ref.name'])
+    return manifests.map(({ annotations }) => annotations['org.opencontainers.image.ref.name'] ?? '').sort()
   }
 
   it('is the same files again', async () => {
@@ -188,9 +188,9 @@ describe('a layout', () => {
     const more = ['b', 'c', 'd', 'e', 'f'].map((name) => imageOf(name, 1000))
     await Promise.all(more.map((image) => write(image, `oci:${layout}`)))
     const expected = ['a', 'b', 'c', 'd', 'e', 'f'].map((name) => `${name}:latest`)
-    assert.deepEqual((await names(layout)).toSorted(), expected)
+    assert.deepEqual(await names(layout), expected)
     await write(imageOf('c', 77), `oci:${layout}`)
-    assert.deepEqual((await names(layout)).toSorted(), expected)
+    assert.deepEqual(await names(layout), expected)
     assert.deepEqual((await readdir(layout)).toSorted(), ['blobs', 'index.json', 'oci-layout'])
   })
 
@@ -199,7 +199,7 @@ describe('a layout', () => {
     const images = ['a', 'b', 'c', 'd'].map((name) => imageOf(name, 50_000))
     await Promise.all(images.map((image) => write(image, `oci:${layout}`)))
     assert.deepEqual(
-      (await names(layout)).toSorted(),
+      await names(layout),
       ['a', 'b', 'c', 'd'].map((name) => `${name}:latest`),
     )
   })

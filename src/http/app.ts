@@ -5,9 +5,12 @@ import { Hono } from 'hono'
 import type { Blobs } from '../build/blobs.ts'
 import type { Builder } from '../build/build.ts'
 import { hasCode, NixeryError } from '../errors.ts'
-import { chooseForm } from '../image/accept.ts'
+import { publishIndex } from '../build/image.ts'
+import { chooseForm, chooseIndexForm } from '../image/accept.ts'
 import type { Digest } from '../image/digest.ts'
+import type { ImageRequest } from '../image/name.ts'
 import { mediaTypes } from '../image/oci.ts'
+import type { Platform } from '../image/platform.ts'
 import type { BlobStore } from '../store/store.ts'
 import { errorReply } from './errors.ts'
 import { parseRange } from './range.ts'
@@ -28,6 +31,8 @@ export type AppDeps = {
   readonly builder: Builder
   readonly blobs: Blobs
   readonly store: BlobStore
+  /** What a name without a platform means: the first, or an index of all for a client that takes one. */
+  readonly platforms: readonly Platform[]
   readonly listener: (answered: Answered) => void
 }
 
@@ -88,7 +93,8 @@ function errorHeaders(error: unknown, body: string): Record<string, string> {
   if (hasCode(error, 'UNSUPPORTED')) headers['Allow'] = 'GET, HEAD'
   if (hasCode(error, 'RANGE_INVALID'))
     headers['Content-Range'] = `bytes */${(error.detail as { size: number }).size}`
-  if (hasCode(error, 'STORE_UNAVAILABLE', 'STORE_FULL', 'CANCELLED')) headers['Retry-After'] = '10'
+  if (hasCode(error, 'STORE_UNAVAILABLE', 'STORE_FULL', 'CANCELLED', 'SOURCE_UNREACHABLE', 'NIX_UNAVAILABLE'))
+    headers['Retry-After'] = '10'
   return headers
 }
 
@@ -105,15 +111,35 @@ async function answer(
         headers: { ...registryHeaders, 'Content-Type': 'application/json', 'Content-Length': '2' },
       })
     case 'image': {
-      const image = await deps.builder.build(route.request, caller)
-      const form = chooseForm(request.headers.get('Accept') ?? undefined)
-      return manifest(deps, image.manifests[form].digest, { head, cache: 'no-cache' })
+      const digest = await byName(deps, route.request, request.headers.get('Accept') ?? undefined, caller)
+      return manifest(deps, digest, { head, cache: 'no-cache' })
     }
     case 'manifest':
       return manifest(deps, route.digest, { head, cache: immutable })
     case 'blob':
       return blob(deps, route.digest, request)
   }
+}
+
+/** The manifest that a name means to this client: of its platform, or an index of all that are configured. */
+async function byName(
+  { builder, blobs, platforms }: AppDeps,
+  request: ImageRequest,
+  accept: string | undefined,
+  caller: { id: string; signal: AbortSignal },
+): Promise<Digest> {
+  const [first = request.platform] = platforms
+  const build = async (platform: Platform) => ({
+    platform,
+    image: await builder.build({ ...request, platform }, caller),
+  })
+  const indexForm = chooseIndexForm(accept)
+  if (!request.platformNamed && platforms.length > 1 && indexForm !== undefined) {
+    const index = await publishIndex(blobs, indexForm, await Promise.all(platforms.map(build)))
+    return index.digest
+  }
+  const { image } = await build(request.platformNamed ? request.platform : first)
+  return image.manifests[chooseForm(accept)].digest
 }
 
 async function manifest(deps: AppDeps, digest: Digest, { head, cache }: { head: boolean; cache: string }) {
@@ -129,6 +155,7 @@ async function manifest(deps: AppDeps, digest: Digest, { head, cache }: { head: 
       'Docker-Content-Digest': digest,
       ETag: `"${digest}"`,
       'Cache-Control': cache,
+      Vary: 'Accept',
     },
   })
 }
@@ -138,7 +165,8 @@ function manifestType(bytes: Buffer): string | undefined {
   try {
     const json: unknown = JSON.parse(bytes.toString())
     const type = json !== null && typeof json === 'object' && 'mediaType' in json ? json.mediaType : undefined
-    return Object.values(mediaTypes).find(({ manifest: known }) => known === type)?.manifest
+    const known: string[] = Object.values(mediaTypes).flatMap(({ manifest: one, index }) => [one, index])
+    return known.find((each) => each === type)
   } catch {
     return undefined // not JSON, so no manifest
   }
@@ -147,6 +175,20 @@ function manifestType(bytes: Buffer): string | undefined {
 async function blob(deps: AppDeps, digest: Digest, request: Request): Promise<Response> {
   const size = await deps.blobs.find(digest)
   if (size === undefined) throw new NixeryError('BLOB_UNKNOWN', 'no blob has this digest')
+  // An address that is signed for GET would fail for HEAD, and what HEAD asks is known here.
+  const location = request.method === 'GET' ? await deps.store.redirectUrl?.(digest) : undefined
+  if (location !== undefined) {
+    return new Response(null, {
+      status: 307,
+      headers: {
+        ...registryHeaders,
+        Location: location,
+        'Content-Length': '0',
+        'Docker-Content-Digest': digest,
+        'Cache-Control': 'no-store', // a signature expires
+      },
+    })
+  }
   const range = parseRange(request.headers.get('Range') ?? undefined, size)
   const headers: Record<string, string> = {
     ...registryHeaders,

@@ -3,6 +3,7 @@ import { NixeryError, type ErrorCode } from '../errors.ts'
 /** The codes of the distribution spec (spec.md, "Error Codes") that this registry answers with. */
 type OciCode =
   | 'BLOB_UNKNOWN'
+  | 'DENIED'
   | 'DIGEST_INVALID'
   | 'MANIFEST_INVALID'
   | 'MANIFEST_UNKNOWN'
@@ -23,11 +24,13 @@ const table: Readonly<Record<ErrorCode, readonly [status: number, oci: OciCode]>
   RANGE_INVALID: [416, 'UNKNOWN'],
   PACKAGE_UNKNOWN: [404, 'MANIFEST_UNKNOWN'],
   PACKAGE_INVALID: [422, 'UNKNOWN'],
+  PACKAGE_DENIED: [403, 'DENIED'],
   MANIFEST_UNKNOWN: [404, 'MANIFEST_UNKNOWN'],
   BLOB_UNKNOWN: [404, 'BLOB_UNKNOWN'],
   ROUTE_UNKNOWN: [404, 'UNSUPPORTED'],
   UNSUPPORTED: [405, 'UNSUPPORTED'],
   SOURCE_INVALID: [422, 'UNKNOWN'],
+  SOURCE_UNREACHABLE: [503, 'UNKNOWN'],
   EVALUATION_TIMEOUT: [422, 'UNKNOWN'],
   BUILD_FAILED: [422, 'UNKNOWN'],
   BUILD_TIMEOUT: [422, 'UNKNOWN'],

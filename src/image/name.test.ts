@@ -3,10 +3,10 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { hasCode } from '../errors.ts'
 import { formatImageName, maxPackages, parseImageName } from './name.ts'
-import { amd64, arm64 } from './platform.ts'
+import { amd64, arm64, type Platform } from './platform.ts'
 
 describe('parseImageName', () => {
-  const rows: [string, { packages: string[]; shell?: boolean; platform?: typeof arm64 }][] = [
+  const rows: [string, { packages: string[]; shell?: boolean; platform?: Platform }][] = [
     ['hello', { packages: ['hello'] }],
     ['hello/git/htop', { packages: ['git', 'hello', 'htop'] }],
     ['git/git', { packages: ['git'] }],
@@ -14,7 +14,7 @@ describe('parseImageName', () => {
     ['shell/htop', { packages: ['htop'], shell: true }],
     ['shell/arm64/hello', { packages: ['hello'], shell: true, platform: arm64 }],
     ['arm64/shell/shell/hello', { packages: ['hello'], shell: true, platform: arm64 }],
-    ['amd64/hello', { packages: ['hello'] }],
+    ['amd64/hello', { packages: ['hello'], platform: amd64 }],
     ['arm64', { packages: [], platform: arm64 }],
     ['hello/shell', { packages: ['hello', 'shell'] }],
     ['htop/arm64/x', { packages: ['arm64', 'htop', 'x'] }],
@@ -28,6 +28,7 @@ describe('parseImageName', () => {
         packages: expected.packages,
         shell: expected.shell ?? false,
         platform: expected.platform ?? amd64,
+        platformNamed: expected.platform !== undefined,
         tag: 'v1',
       })
     })

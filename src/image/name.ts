@@ -8,6 +8,8 @@ import { byText } from './store-path.ts'
  */
 export type ImageRequest = {
   readonly platform: Platform
+  /** Whether the name itself says the platform; else an index may be given, or another default. */
+  readonly platformNamed: boolean
   /** Whether the name leads with `shell`. */
   readonly shell: boolean
   /** The packages that were written: sorted, each once. */
@@ -51,6 +53,7 @@ export function parseImageName(name: string, tag = 'latest'): ImageRequest {
   const [platformName] = named
   return Object.freeze({
     platform: platformName ? platforms[platformName] : defaultPlatform,
+    platformNamed: platformName !== undefined,
     shell: meta.includes('shell'),
     packages: Object.freeze(packages),
     tag: parseTag(tag),
@@ -59,7 +62,7 @@ export function parseImageName(name: string, tag = 'latest'): ImageRequest {
 
 /** The one name of a request: `parseImageName(formatImageName(r), r.tag)` equals `r`. */
 export function formatImageName(request: ImageRequest): string {
-  const platform = request.platform === defaultPlatform ? [] : [request.platform.architecture]
+  const platform = request.platformNamed ? [request.platform.architecture] : []
   const shell = request.shell ? ['shell'] : []
   // A package called `shell` or `arm64` is a package only behind one that is not.
   const ordinary = request.packages.filter((name) => !isMeta(name))

@@ -9,11 +9,13 @@ export type ManifestForm = 'docker' | 'oci'
 export const mediaTypes = {
   docker: {
     manifest: 'application/vnd.docker.distribution.manifest.v2+json',
+    index: 'application/vnd.docker.distribution.manifest.list.v2+json',
     config: 'application/vnd.docker.container.image.v1+json',
     layer: { gzip: 'application/vnd.docker.image.rootfs.diff.tar.gzip' },
   },
   oci: {
     manifest: 'application/vnd.oci.image.manifest.v1+json',
+    index: 'application/vnd.oci.image.index.v1+json',
     config: 'application/vnd.oci.image.config.v1+json',
     layer: { gzip: 'application/vnd.oci.image.layer.v1.tar+gzip' },
   },
@@ -70,6 +72,24 @@ export function composeManifest(
       mediaType: types.layer[compression],
       digest,
       size,
+    })),
+  })
+}
+
+/** The index over one manifest a platform: OCI's, or Docker's manifest list. */
+export function composeIndex(
+  form: ManifestForm,
+  manifests: readonly { readonly digest: Digest; readonly size: number; readonly platform: Platform }[],
+): string {
+  const types = mediaTypes[form]
+  return canonicalJson({
+    schemaVersion: 2,
+    mediaType: types.index,
+    manifests: manifests.map(({ digest, size, platform }) => ({
+      mediaType: types.manifest,
+      digest,
+      size,
+      platform: { architecture: platform.architecture, os: platform.os },
     })),
   })
 }

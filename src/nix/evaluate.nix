@@ -1,19 +1,31 @@
 # Looks names up in a package set. `request` is JSON text: data, never code. Nothing but the language's builtins
 # is used, so any function from { system, … } to an attribute set is a package set.
 #
-# request:  { "set": "/absolute/folder", "system": "x86_64-linux", "attributes": [ [ "python3Packages", "requests" ] ] }
-# answer:   one record an attribute, in order; see evaluate.ts for their types.
+# request:  { "set": { "folder": "/absolute" } or { "flake": "<locked reference>" }, "system": "x86_64-linux",
+#             "config": { "allowUnfree": true }, "overlays": [ "/absolute/file.nix" ],
+#             "attributes": [ [ "python3Packages", "requests" ] ], "guarded": true }
+# answer:   one record an attribute, in order; see evaluate.ts for their types. If guarded, one that throws is
+#           { "status": "thrown" } and the others are answered; Nix tells its message only if it may fail.
 { request }:
 let
   inherit (builtins)
-    attrNames elemAt filter fromJSON getAttr hasAttr head isAttrs isFunction length match parseDrvName
-    replaceStrings tail typeOf unsafeDiscardStringContext;
+    attrNames deepSeq elem filter fromJSON getAttr hasAttr head isAttrs isFunction isString listToAttrs match
+    parseDrvName removeAttrs replaceStrings seq tail toJSON tryEval typeOf unsafeDiscardStringContext;
 
   wanted = fromJSON request;
 
-  imported = import wanted.set;
+  # Sets that are not nixpkgs need not know of a configuration: it is given only if there is one.
+  arguments = { inherit (wanted) system; }
+    // (if (wanted.config or { }) == { } then { } else { inherit (wanted) config; })
+    // (if (wanted.overlays or [ ]) == [ ] then { } else { overlays = map (file: import file) wanted.overlays; });
+
+  flakeOutputs = builtins.getFlake wanted.set.flake;
+  fromFlake = (flakeOutputs.legacyPackages.${wanted.system} or { }) // (flakeOutputs.packages.${wanted.system} or { });
+
+  imported = import wanted.set.folder;
   packageSet =
-    if isFunction imported then imported { inherit (wanted) system; }
+    if wanted.set ? flake then fromFlake
+    else if isFunction imported then imported arguments
     else throw "its default.nix is a ${typeOf imported}, but must be a function from { system, ... } to an attribute set";
   set =
     if isAttrs packageSet then packageSet
@@ -23,45 +35,63 @@ let
   lower = [ "a" "b" "c" "d" "e" "f" "g" "h" "i" "j" "k" "l" "m" "n" "o" "p" "q" "r" "s" "t" "u" "v" "w" "x" "y" "z" ];
   toLower = replaceStrings upper lower;
 
-  # The attribute that a part of a name means, as a list of none or one: the name itself; with "_" before a
-  # leading digit; or the first, in byte order, that differs in case alone. (Docker has only lower-case names.)
+  # The attribute that a part of a name means, as a list of none or more of which the first counts: the name itself;
+  # with "_" before a leading digit; or the first, in byte order, that differs in case alone. (Docker has only
+  # lower-case names.)
   meaning = attributes: part:
     let
       candidates = [ part ] ++ (if match "[0-9].*" part == null then [ ] else [ "_${part}" ]);
       exact = filter (name: hasAttr name attributes) candidates;
       folded = map toLower candidates;
-      alike = filter (name: builtins.elem (toLower name) folded) (attrNames attributes);
+      alike = filter (name: elem (toLower name) folded) (attrNames attributes);
     in
     if exact != [ ] then exact else alike;
 
   look = value: path: rest:
     if rest == [ ] then describe value path
-    else if !(isAttrs value) then { status = "missing"; inherit path; siblings = [ ]; }
+    else if !(isAttrs value) then missingAt path [ ]
     else
       let found = meaning value (head rest); in
-      if found == [ ] then {
-        status = "missing";
-        inherit path;
-        siblings = if isDerivation value then [ ] else attrNames value;
-      }
+      if found == [ ] then missingAt path (if isDerivation value then [ ] else attrNames value)
       else look (getAttr (head found) value) (path ++ [ (head found) ]) (tail rest);
+
+  missingAt = path: siblings: { status = "missing"; inherit path siblings; place = toJSON path; };
 
   isDerivation = value: isAttrs value && (value.type or null) == "derivation";
 
   describe = value: path:
-    if isDerivation value then {
-      status = "package";
-      inherit path;
-      drvPath = unsafeDiscardStringContext value.drvPath;
-      # Not called outPath: a set with that attribute becomes a plain string in JSON.
-      outputPath = unsafeDiscardStringContext value.outPath;
-      output = value.outputName or "out";
-      pname = value.pname or (parseDrvName value.name).name;
-      version = value.version or (parseDrvName value.name).version;
-    }
+    if isDerivation value then
+      let
+        parsed = parseDrvName value.name;
+        # Some have null for a version, or a path.
+        textOr = other: text: if isString text then unsafeDiscardStringContext text else other;
+      in
+      {
+        status = "package";
+        inherit path;
+        drvPath = unsafeDiscardStringContext value.drvPath;
+        # Not called outPath: a set with that attribute becomes a plain string in JSON.
+        outputPath = unsafeDiscardStringContext value.outPath;
+        output = textOr "out" (value.outputName or null);
+        pname = textOr parsed.name (value.pname or null);
+        version = textOr parsed.version (value.version or null);
+      }
     else { status = "other"; inherit path; type = typeOf value; };
+
+  guard = result:
+    let tried = tryEval (deepSeq result result); in
+    if tried.success then tried.value else { status = "thrown"; };
+
+  answer = attribute:
+    let result = look set [ ] attribute; in
+    if wanted.guarded then guard result else result;
+
+  # A set that is broken as a whole is not a broken attribute.
+  results = seq set (map answer wanted.attributes);
+  missing = filter (result: result.status == "missing") results;
 in
 {
-  names = length (attrNames set);
-  results = map (look set [ ]) wanted.attributes;
+  results = map (result: removeAttrs result [ "siblings" ]) results;
+  # The names that there are instead, once for each place: a set may have a hundred thousand.
+  siblings = listToAttrs (map ({ place, siblings, ... }: { name = place; value = siblings; }) missing);
 }

@@ -1,29 +1,36 @@
 import { z } from 'zod'
+import { NixeryError } from '../errors.ts'
 import { byText, parseStorePath, type PathFacts } from '../image/store-path.ts'
 
 const info = z.object({
-  narHash: z.string(),
+  narHash: z.string().regex(/^sha256-[0-9A-Za-z+/]{43}=$/),
   narSize: z.int().nonnegative(),
   references: z.array(z.string()),
 })
-const listed = z.array(info.extend({ path: z.string() }))
-const keyed = z.record(z.string(), info)
-const versioned = z.object({ info: keyed })
+type Info = z.infer<typeof info>
+
+const listed = z
+  .array(info.extend({ path: z.string() }))
+  .transform((list) => list.map(({ path, ...rest }): [string, Info] => [path, rest]))
+const keyed = z.record(z.string(), info).transform((record) => Object.entries(record))
+const versioned = z.object({ info: keyed }).transform((whole) => whole.info)
+const anyForm = z.union([listed, versioned, keyed])
 
 /**
  * Parses what `nix path-info --json` prints. Its form has changed: up to 2.18 a list, then an object keyed by
  * path, and with `--json-format 2` one under `info` whose paths have no directory.
+ * @throws BUILD_FAILED for a path that Nix does not know
  */
 export function parsePathInfo(text: string): PathFacts[] {
-  const json: unknown = JSON.parse(text)
-  const list = listed.safeParse(json)
-  if (list.success) return list.data.map(({ path, ...rest }) => factsOf(path, rest))
-  const wrapped = versioned.safeParse(json)
-  const entries = wrapped.success ? wrapped.data.info : keyed.parse(json)
-  return Object.entries(entries).map(([path, rest]) => factsOf(path, rest))
+  const parsed = anyForm.safeParse(JSON.parse(text))
+  if (parsed.success) return parsed.data.map(factsOf)
+  throw new NixeryError('BUILD_FAILED', 'Nix does not know the store paths that it has just made', {
+    cause: parsed.error,
+    hint: 'the operator can look for damage with: nix-store --verify --check-contents',
+  })
 }
 
-const factsOf = (path: string, { narHash, narSize, references }: z.infer<typeof info>): PathFacts => ({
+const factsOf = ([path, { narHash, narSize, references }]: [string, Info]): PathFacts => ({
   storePath: parseStorePath(absolute(path)),
   narHash,
   narSize,

@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, readdir, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import pLimit from 'p-limit'
 import { NixeryError } from '../errors.ts'
 import type { PathFacts, StorePath } from '../image/store-path.ts'
 import { evaluate, type LookUp, type Looked } from './evaluate.ts'
+import { fetchSources, lockFlake, remoteRefs, type LockedFlake, type Sources } from './fetch.ts'
 import { parsePathInfo } from './facts.ts'
-import { messageOf, run, type RunOptions } from './process.ts'
+import { messageOf } from './message.ts'
+import { run, type RunOptions } from './process.ts'
 import { realise, type Wanted } from './realise.ts'
 import { nixSettings } from './settings.ts'
 
@@ -21,6 +23,10 @@ export type Nix = {
   withRealised<T>(wanted: readonly Wanted[], watch: Watch, use: () => Promise<T>): Promise<T>
   /** What Nix knows of all paths that these reach. They must be valid. */
   closureFacts(paths: readonly StorePath[], watch: Watch): Promise<PathFacts[]>
+  /** Brings sources of packages into the store; see `fetch.ts` for this and the next two. */
+  fetchSources(sources: Sources, root: string, watch: Watch): Promise<StorePath>
+  remoteRefs(url: string, patterns: readonly string[], watch: Watch): Promise<Map<string, string>>
+  lockFlake(reference: string, watch: Watch): Promise<LockedFlake>
   /** Fails with NIX_UNAVAILABLE when there is no Nix; gives its version otherwise. */
   version(): Promise<string>
 }
@@ -50,16 +56,19 @@ export function createNix(options: NixOptions): Nix {
     timeout: seconds * 1000,
   })
   let swept: Promise<void> | undefined
+  const sweep = () =>
+    (swept ??= removeOldRoots(options.rootsDirectory).catch((error: unknown) =>
+      options.note(`old garbage collector roots cannot be removed: ${String(error)}`),
+    ))
 
   return {
     evaluate: (lookUp, watch) =>
       evaluations(async () => evaluate(lookUp, await runOptions(watch, options.evalTimeout))),
 
     async withRealised(wanted, watch, use) {
-      await (swept ??= removeOldRoots(options.rootsDirectory))
-      const roots = join(options.rootsDirectory, randomUUID())
+      await sweep()
+      const roots = await makeRoots(options.rootsDirectory)
       try {
-        await mkdir(roots, { recursive: true })
         await realisations(async () =>
           realise(
             wanted,
@@ -75,13 +84,30 @@ export function createNix(options: NixOptions): Nix {
     },
 
     async closureFacts(paths, watch) {
-      const command = ['--extra-experimental-features', 'nix-command', 'path-info', '--json', '--recursive']
-      const result = await run('nix', [...command, ...paths], await runOptions(watch, options.evalTimeout))
+      if (paths.length === 0) return []
+      const command = ['--extra-experimental-features', 'nix-command', 'path-info', '--json']
+      const given = await runOptions(watch, options.evalTimeout)
+      const ask = (...flags: string[]) => run('nix', [...command, ...flags, '--recursive', ...paths], given)
+      let result = await ask()
+      // Older versions do not know the flag, and newer ones are going to demand it.
+      if (!result.ok && result.lines.some((line) => line.includes('--json-format')))
+        result = await ask('--json-format', '1')
       if (result.ok) return parsePathInfo(result.stdout)
       throw new NixeryError(
         'BUILD_FAILED',
         `Nix does not know its own store paths:\n${messageOf(result.lines)}`,
       )
+    },
+
+    async fetchSources(sources, root, watch) {
+      await mkdir(dirname(root), { recursive: true })
+      return fetchSources(sources, root, await runOptions(watch, options.evalTimeout))
+    },
+    async remoteRefs(url, patterns, watch) {
+      return remoteRefs(url, patterns, await runOptions(watch, options.evalTimeout))
+    },
+    async lockFlake(reference, watch) {
+      return lockFlake(reference, await runOptions(watch, options.evalTimeout))
     },
 
     async version() {
@@ -92,12 +118,25 @@ export function createNix(options: NixOptions): Nix {
   }
 }
 
+async function makeRoots(directory: string): Promise<string> {
+  const roots = join(directory, randomUUID())
+  try {
+    await mkdir(roots, { recursive: true })
+  } catch (error) {
+    throw new NixeryError('STORE_UNAVAILABLE', 'the folder of garbage collector roots cannot be written', {
+      cause: error,
+      hint: 'the operator must let this program write to the folder NIXERY_DATA',
+    })
+  }
+  return roots
+}
+
 /** A process that was killed leaves its roots; a day later they keep nothing that is in use. */
 async function removeOldRoots(directory: string): Promise<void> {
-  await mkdir(directory, { recursive: true })
   const aDayAgo = Date.now() - 24 * 3_600_000
-  for (const name of await readdir(directory)) {
+  for (const name of await readdir(directory).catch(() => [])) {
     const roots = join(directory, name)
-    if ((await stat(roots)).mtimeMs < aDayAgo) await rm(roots, { recursive: true })
+    const age = await stat(roots).catch(() => undefined) // another process sweeps, too
+    if (age && age.mtimeMs < aDayAgo) await rm(roots, { recursive: true, force: true })
   }
 }

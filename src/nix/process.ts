@@ -1,6 +1,7 @@
 import { stripVTControlCharacters } from 'node:util'
 import { execa, type Options } from 'execa'
 import { NixeryError } from '../errors.ts'
+import { lastErrorOf, messageOf } from './message.ts'
 
 /** How one Nix process is run. */
 export type RunOptions = {
@@ -14,22 +15,22 @@ export type RunOptions = {
 }
 
 /** How it ended. `lines` are the last of standard error. */
-export type RunResult =
-  | { readonly ok: true; readonly stdout: string }
-  | {
-      readonly ok: false
-      readonly exitCode: number | undefined
-      readonly timedOut: boolean
-      readonly lines: string[]
-    }
+export type RunResult = { readonly ok: true; readonly stdout: string } | Failed
+
+export type Failed = {
+  readonly ok: false
+  readonly exitCode: number | undefined
+  readonly timedOut: boolean
+  readonly lines: readonly string[]
+}
 
 const keptLines = 200
 const maxLineLength = 2_000
 
 /**
  * Runs one of Nix's programs, without a shell. Standard error is read as it comes, so that a long one can never
- * block the process (the original reads it after standard output and hangs past 64 KiB).
- * @throws CANCELLED when the signal fires, NIX_UNAVAILABLE when there is no such program
+ * block the process (the original reads it after standard output and hangs past 64 KiB), and in bounded memory.
+ * @throws CANCELLED when the signal fires, NIX_UNAVAILABLE when there is no such program or it cannot work here
  */
 export async function run(program: string, args: readonly string[], options: RunOptions): Promise<RunResult> {
   const lines: string[] = []
@@ -39,59 +40,73 @@ export async function run(program: string, args: readonly string[], options: Run
     buffer: { stdout: true, stderr: false },
     maxBuffer: { stdout: 512 * 1024 * 1024 },
     reject: false,
-    timeout: options.timeout,
+    timeout: Math.ceil(options.timeout),
     forceKillAfterDelay: 5_000,
     ...(options.signal && { cancelSignal: options.signal }),
   } as const satisfies Options
   const process = execa(program, args, settings)
-  const reading = (async () => {
-    for await (const raw of process.iterable({ from: 'stderr' })) {
-      const line = printable(raw)
-      lines.push(line)
-      if (lines.length > keptLines) lines.shift()
-      options.onLine?.(line)
-    }
-  })()
+  const reading = eachLine(process.iterable({ from: 'stderr', binary: true }), (raw) => {
+    const line = printable(raw)
+    lines.push(line)
+    if (lines.length > keptLines) lines.shift()
+    options.onLine?.(line)
+  })
   // Its failure is the process's, which `result` tells.
   const [result] = await Promise.all([process, reading.catch(() => {})])
   if (!result.failed) return { ok: true, stdout: result.stdout }
   if (result.isCanceled) {
     throw new NixeryError('CANCELLED', 'nobody waits for this build any more', { cause: result })
   }
-  if (result.code === 'ENOENT' || result.code === 'EACCES') throw noNix(program, result)
+  if (result.code === 'ENOENT' || result.code === 'EACCES') throw noProgram(program, result)
+  if (storeTrouble.test(lastErrorOf(lines))) throw noStore(lines)
+  if (result.signal && !result.timedOut) lines.push(`error: ${program} was ended by ${result.signal}`)
   return { ok: false, exitCode: result.exitCode, timedOut: result.timedOut, lines }
 }
 
-const noNix = (program: string, cause: unknown) =>
-  new NixeryError('NIX_UNAVAILABLE', `Nix cannot be started: there is no ${program}`, {
+/** Calls `take` with each line; of an endless one with its beginning. */
+async function eachLine(chunks: AsyncIterable<Uint8Array>, take: (line: string) => void): Promise<void> {
+  const decoder = new TextDecoder()
+  let begun = ''
+  const append = (text: string) => {
+    // Some room for the escape sequences that are removed later.
+    if (begun.length < 4 * maxLineLength) begun += text.slice(0, 4 * maxLineLength)
+  }
+  for await (const chunk of chunks) {
+    const [first = '', ...rest] = decoder.decode(chunk, { stream: true }).split('\n')
+    append(first)
+    for (const text of rest) {
+      take(begun)
+      begun = ''
+      append(text)
+    }
+  }
+  if (begun !== '') take(begun)
+}
+
+/**
+ * What a build prints is a stranger's: no escape sequences, no control or invisible characters, no endless lines.
+ * Of a line that was written over (a progress bar), what it ended as.
+ */
+export function printable(line: string): string {
+  const shown = line.replace(/\r+$/, '')
+  return stripVTControlCharacters(shown.slice(shown.lastIndexOf('\r') + 1))
+    .replace(/:\/\/[^/@\s]+@/g, '://') // credentials in an address
+    .replace(/[[\p{Cc}\p{Cf}\u2028\u2029]--\t]/gv, '')
+    .slice(0, maxLineLength)
+    .toWellFormed()
+}
+
+const noProgram = (program: string, cause: unknown) =>
+  new NixeryError('NIX_UNAVAILABLE', `Nix cannot be used: there is no ${program}`, {
     cause,
-    hint: 'install Nix, on Debian with: apt-get install nix-bin',
+    hint: `install it, on Debian with: apt-get install ${program === 'git' ? 'git' : 'nix-bin'}`,
   })
 
-/** What a build prints is a stranger's: no escape sequences, no control characters, no endless lines. */
-function printable(line: string): string {
-  return stripVTControlCharacters(line)
-    .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029]/g, '')
-    .slice(0, maxLineLength)
-}
+// What Nix says of a store, database or daemon that it cannot use.
+const storeTrouble =
+  /^ *error: (opening lock file|remounting .* writable|could not set permissions on|creating directory|cannot connect to socket|Nix daemon disconnected|cannot open SQLite|executing SQLite)/
 
-/** What Nix says of a failed evaluation: from its first error on, the last `most` lines of it. */
-export function messageOf(lines: readonly string[], most = 25): string {
-  const first = lines.findIndex((line) => /^\s*error:/.test(line))
-  return lastOf(lines.slice(Math.max(first, 0)), most)
-}
-
-/** What Nix says of a failed build: a builder's own last words stand before the error. */
-export const buildMessageOf = (lines: readonly string[]): string => {
-  const told = lines.filter((line) => !noise.test(line))
-  return lastOf(told, 15)
-}
-
-// What Nix announces, and what this program has it do.
-const noise = /^(warning:|building '|th(is|ese) .*will be (built|fetched)|\s+\/nix\/store\/)/
-
-const lastOf = (lines: readonly string[], most: number): string =>
-  lines
-    .filter((line) => line.trim() !== '')
-    .slice(-most)
-    .join('\n') || 'Nix gave no reason'
+const noStore = (lines: readonly string[]) =>
+  new NixeryError('NIX_UNAVAILABLE', `Nix cannot work here:\n${messageOf(lines)}`, {
+    hint: 'the operator must let this program write to /nix, or reach a Nix daemon (NIX_REMOTE=daemon)',
+  })

@@ -1,4 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { NixeryError } from '../errors.ts'
+import { messageOf } from './message.ts'
 import { run } from './process.ts'
 
 /** The part of Nix's configuration that decides what must be set for builds to work here. */
@@ -13,6 +16,8 @@ const probeInterval = 5 * 60_000
  * - As root without the group that `build-users-group` names, every build would fail.
  * - Without a reachable binary cache, every build would first wait for one.
  * - A Nix whose sandbox has no /bin/sh (Debian's) cannot run the simplest of builders.
+ *
+ * Nothing is set for a daemon, which has its own configuration and network.
  * `note` gets a line for each thing that was set.
  */
 export function nixSettings(note: (line: string) => void): () => Promise<Record<string, string>> {
@@ -30,6 +35,7 @@ export function nixSettings(note: (line: string) => void): () => Promise<Record<
       configuration = undefined // ask again next time
       throw error
     })
+    if (usesDaemon(known)) return {}
     const lines = [...buildUsers(known, say), ...sandboxShell(known, say)]
     if (!probed || Date.now() - probed.at > probeInterval) {
       probed = { at: Date.now(), reachable: anyReachable(known) }
@@ -38,26 +44,52 @@ export function nixSettings(note: (line: string) => void): () => Promise<Record<
       say('no binary cache can be reached: substitute = false')
       lines.push('substitute = false')
     }
+    if (lines.length === 0) return {}
     return { NIX_CONFIG: [...lines, process.env['NIX_CONFIG'] ?? ''].join('\n') }
   }
 }
 
 /** `nix config show` since 2.20, `nix show-config` before. */
 async function readConfiguration(): Promise<Configuration> {
+  const complaints: string[] = []
   for (const verb of [['config', 'show'], ['show-config']]) {
     const result = await run('nix', [...nixCommand, ...verb, '--json'], { environment: {}, timeout: 20_000 })
     if (result.ok) return JSON.parse(result.stdout) as Configuration
+    complaints.push(messageOf(result.lines))
   }
-  return {}
+  const complaint = complaints.find((text) => !text.includes('is not a recognised command'))
+  throw new NixeryError(
+    'NIX_UNAVAILABLE',
+    `Nix does not tell its configuration:\n${complaint ?? 'no reason'}`,
+    {
+      hint: 'the operator must repair nix.conf or NIX_CONFIG',
+    },
+  )
 }
 
 const setting = (configuration: Configuration, name: string) => configuration[name]?.value
 
+/** As Nix decides it: `auto` (which NIX_REMOTE replaces) is a daemon for who cannot write the store. */
+function usesDaemon(configuration: Configuration): boolean {
+  const store = setting(configuration, 'store')
+  if (typeof store !== 'string') return false
+  if (store !== 'auto') return !/^(local|\/|$)/.test(store)
+  return !canWrite('/nix/var/nix') && existsSync('/nix/var/nix/daemon-socket/socket')
+}
+
+function canWrite(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
 function buildUsers(configuration: Configuration, say: (line: string) => void): string[] {
   const group = setting(configuration, 'build-users-group')
   const isRoot = process.getuid?.() === 0
-  const viaDaemon = process.env['NIX_REMOTE'] === 'daemon' || setting(configuration, 'store') === 'daemon'
-  if (!isRoot || viaDaemon || typeof group !== 'string' || group === '' || groupExists(group)) return []
+  if (!isRoot || typeof group !== 'string' || group === '' || groupExists(group)) return []
   say(`there is no group ${group}: build-users-group is set to none, builds run as root`)
   return ['build-users-group =']
 }
@@ -70,25 +102,40 @@ function groupExists(group: string): boolean {
 }
 
 function sandboxShell(configuration: Configuration, say: (line: string) => void): string[] {
+  // A list; since 2.34 an object.
   const paths = setting(configuration, 'sandbox-paths')
-  if (!Array.isArray(paths) || paths.length > 0) return []
+  const none = typeof paths === 'object' && paths !== null && Object.keys(paths).length === 0
+  if (!none || setting(configuration, 'sandbox') === false) return []
   const host = ['/bin', '/usr', '/lib', '/lib64'].filter((path) => existsSync(path))
   say(`this Nix's sandbox has no /bin/sh: sandbox-paths = ${host.join(' ')}`)
   return [`sandbox-paths = ${host.join(' ')}`]
 }
 
-/** Whether any binary cache answers. What is not plain HTTP, or goes through a proxy, is taken to be there. */
+/** Whether any binary cache can be reached. What is not HTTP, or goes through a proxy, is taken to be there. */
 async function anyReachable(configuration: Configuration): Promise<boolean> {
   const substituters = setting(configuration, 'substituters')
-  if (setting(configuration, 'substitute') === false || !Array.isArray(substituters)) return true
-  if (Object.keys(process.env).some((name) => /^(https?|all)_proxy$/i.test(name))) return true
+  if (setting(configuration, 'substitute') === false) return true
+  if (!Array.isArray(substituters) || substituters.length === 0) return true
+  if (Object.entries(process.env).some(([name, value]) => /^(https?|all)_proxy$/i.test(name) && value))
+    return true
   const answers = substituters.map(async (address: unknown) => {
-    const url = typeof address === 'string' && URL.canParse(address) ? new URL(address) : undefined
-    if (!url || !/^https?:$/.test(url.protocol)) return true
-    return fetch(new URL('nix-cache-info', url), { signal: AbortSignal.timeout(probeTimeout) }).then(
-      async (response) => response.body?.cancel().then(() => true) ?? true,
-      () => false,
-    )
+    const url = typeof address === 'string' ? URL.parse(address) : null
+    return url && /^https?:$/.test(url.protocol) ? canConnect(url) : true
   })
   return (await Promise.all(answers)).some(Boolean)
+}
+
+/** Not a request: Nix may trust certificates that this program does not. */
+function canConnect({ protocol, hostname, port }: URL): Promise<boolean> {
+  return new Promise((resolve) => {
+    const host = hostname.replace(/^\[|\]$/g, '')
+    const socket = connect({ host, port: Number(port || (protocol === 'https:' ? 443 : 80)) })
+    const end = (reachable: boolean) => {
+      socket.destroy()
+      resolve(reachable)
+    }
+    socket.once('connect', () => end(true))
+    socket.once('error', () => end(false))
+    socket.setTimeout(probeTimeout, () => end(false))
+  })
 }

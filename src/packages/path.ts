@@ -22,7 +22,7 @@ export function pathSource(
       const folder = await realpath(directory)
       await access(join(folder, 'default.nix'))
       const revision = await revisionOf(folder)
-      return { folder, revision, unchanged: async () => (await revisionOf(folder)) === revision }
+      return { set: { folder }, revision, unchanged: async () => (await revisionOf(folder)) === revision }
     } catch (error) {
       throw new NixeryError(
         'SOURCE_INVALID',
@@ -38,6 +38,7 @@ export function pathSource(
   let latest: { at: number; pinned: ReturnType<typeof read> } | undefined
   return {
     description: `the package set in ${directory}`,
+    tags: () => Promise.resolve(['latest']),
     pin(tag) {
       if (tags === 'latest' && tag !== 'latest') {
         const message = 'this package set has no tags: only "latest" exists'

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { NixeryError } from '../errors.ts'
-import { keyOf } from '../image/canonical.ts'
+import { keyOf, type Json } from '../image/canonical.ts'
 import { impliedPackages, shellPackages, type ImageRequest } from '../image/name.ts'
 import type { Platform } from '../image/platform.ts'
 import { byText, parseStorePath } from '../image/store-path.ts'
@@ -21,6 +21,7 @@ const resolution = z.discriminatedUnion('status', [
   }),
   z.object({ status: z.literal('missing'), nearest: z.array(z.string()) }),
   z.object({ status: z.literal('invalid'), reason: z.string() }),
+  z.object({ status: z.literal('denied'), reason: z.string() }),
 ])
 
 export type Resolution = z.infer<typeof resolution>
@@ -29,8 +30,8 @@ export type ResolvedPackage = Extract<Resolution, { status: 'package' }>
 export const parseResolution = (text: string): Resolution => resolution.parse(JSON.parse(text))
 
 /** The key under which a name's meaning is remembered. */
-export const resolutionKey = (revision: string, platform: Platform, name: string): string =>
-  keyOf('resolution', 1, { revision, system: platform.system, name })
+export const resolutionKey = (revision: string, platform: Platform, name: string, policy: Json): string =>
+  keyOf('resolution', 1, { revision, system: platform.system, name, policy })
 
 /** The names that an image asks for, and those it gets where they exist. */
 export function namesOf(request: ImageRequest): { required: string[]; implied: string[] } {
@@ -42,7 +43,8 @@ export function namesOf(request: ImageRequest): { required: string[]; implied: s
 /**
  * The packages of an image: sorted by attribute, each output once. So the order of names in a request, their
  * case, and two names for one package make no difference.
- * @throws PACKAGE_UNKNOWN naming all missing packages and what was probably meant, PACKAGE_INVALID
+ * @throws PACKAGE_UNKNOWN naming all missing packages and what was probably meant, PACKAGE_DENIED,
+ *   PACKAGE_INVALID
  */
 export function choosePackages(
   request: ImageRequest,
@@ -50,7 +52,8 @@ export function choosePackages(
 ): ResolvedPackage[] {
   const { required, implied } = namesOf(request)
   refuseMissing(required, resolutions)
-  refuseInvalid(required, resolutions)
+  refuseAll('denied', 'PACKAGE_DENIED', required, resolutions)
+  refuseAll('invalid', 'PACKAGE_INVALID', required, resolutions)
   const packages = [...required, ...implied]
     .map((name) => resolutions.get(name))
     .filter((found) => found?.status === 'package')
@@ -76,14 +79,19 @@ function refuseMissing(names: readonly string[], resolutions: ReadonlyMap<string
   )
 }
 
-function refuseInvalid(names: readonly string[], resolutions: ReadonlyMap<string, Resolution>): void {
+function refuseAll(
+  status: 'invalid' | 'denied',
+  code: 'PACKAGE_INVALID' | 'PACKAGE_DENIED',
+  names: readonly string[],
+  resolutions: ReadonlyMap<string, Resolution>,
+): void {
   const reasons = names.flatMap((name) => {
     const found = resolutions.get(name)
-    return found?.status === 'invalid' ? [{ name, reason: found.reason }] : []
+    return found?.status === status ? [{ name, reason: found.reason }] : []
   })
   if (reasons.length === 0) return
   const message = reasons.map(({ name, reason }) => `${name}: ${reason}`).join('\n')
-  throw new NixeryError('PACKAGE_INVALID', message, { detail: { invalid: reasons.map(({ name }) => name) } })
+  throw new NixeryError(code, message, { detail: { [status]: reasons.map(({ name }) => name) } })
 }
 
 const listed = (names: readonly string[]): string =>

@@ -74,14 +74,21 @@ function createClient(
 ): RegistryClient {
   let challenge = first
   const tokens = new Map<string, Promise<Token>>()
+  // Refused, however long they were said to be good for.
+  const stale = new Set<string>()
 
   const authorization = async (scopes: readonly string[], signal: AbortSignal | undefined) => {
     if (!challenge) return undefined
     if (challenge.scheme === 'basic') return credentials?.kind === 'password' ? basic(credentials) : undefined
     if (credentials?.kind === 'bearer') return `Bearer ${credentials.token}`
     const key = scopes.join(' ')
-    const known = await tokens.get(key)?.catch(() => undefined)
-    if (!known || known.until < performance.now()) {
+    const latest = tokens.get(key)
+    const known = await latest?.catch(() => undefined)
+    if (known && known.until > performance.now() && !stale.has(`Bearer ${known.token}`)) {
+      return `Bearer ${known.token}`
+    }
+    // Of those who find out together, the first asks.
+    if (tokens.get(key) === latest) {
       tokens.set(key, requestToken(transport, base, challenge, scopes, credentials, signal))
     }
     return `Bearer ${(await tokens.get(key))?.token}`
@@ -96,7 +103,7 @@ function createClient(
       const headers = { ...request.headers, ...(secret !== undefined && { Authorization: secret }) }
       const answer = await transport.send({ ...request, url, headers })
       const next = redirectOf(request.method, answer, url)
-      if (!next) return { ...answer, url }
+      if (!next) return { ...answer, url, secret }
       url = next
     }
     throw new RegistryError('REGISTRY_REFUSED', `${host} redirects in a circle`)
@@ -119,7 +126,7 @@ function createClient(
       if (!demand || (demand.scheme === 'basic' && challenge)) return answer
       challenge = demand
       const wider = [...new Set([...asked, ...(demand.parameters.get('scope')?.split(' ') ?? [])])]
-      tokens.delete(wider.join(' '))
+      if (answer.secret !== undefined) stale.add(answer.secret)
       widened.set(key, wider)
       return sendWith(request, wider)
     },

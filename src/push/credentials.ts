@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { NixeryError, systemErrorCode } from '../errors.ts'
 import { askHelper } from './credential-helper.ts'
+import { isHub } from './reference.ts'
 
 /** What a registry is convinced with. Never to be printed. */
 export type Credentials =
@@ -110,13 +111,11 @@ function keysOf(host: string, repository: string): string[] {
 }
 
 const hubKey = 'https://index.docker.io/v1/'
-const isHub = (host: string): boolean => host === 'docker.io' || host === 'index.docker.io'
 
 /** Docker's older files have addresses for keys: `https://host/v1/`. */
 function normalised(key: string): string {
-  if (!/^https?:\/\//.test(key)) return key === 'index.docker.io' ? 'docker.io' : key
-  const host = key.replace(/^https?:\/\//, '').split('/')[0] ?? ''
-  return host === 'index.docker.io' ? 'docker.io' : host
+  const name = /^https?:\/\/([^/]*)/.exec(key)?.[1] ?? key
+  return isHub(name) ? 'docker.io' : name
 }
 
 function credentialsOf(found: z.infer<typeof entry> | undefined): Credentials | undefined {

@@ -42,7 +42,8 @@ export function checkedRepository(host: string, text: string): string {
 export const formatReference = ({ host, repository, tag }: Reference): string =>
   `${host}/${repository}:${tag}`
 
-const isHub = (host: string): boolean => host === 'docker.io' || host === 'index.docker.io'
+/** Docker's hub has several names. */
+export const isHub = (host: string): boolean => host === 'docker.io' || host === 'index.docker.io'
 
 /** Where requests for a host go; Docker's hub listens elsewhere than its name says. */
 export const apiHost = (host: string): string => (isHub(host) ? 'registry-1.docker.io' : host)

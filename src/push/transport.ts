@@ -70,8 +70,20 @@ export function createTransport({ verify }: { verify: boolean }): Transport {
       const answered = new Promise<IncomingMessage>((resolve, reject) => {
         outgoing.once('response', resolve).once('error', reject)
       })
+      // What breaks while it is read is told as it is, and not as the broken connection that follows.
+      let broken: unknown
+      async function* content(open: Body['open']) {
+        try {
+          yield* open()
+        } catch (error) {
+          broken = error
+          throw error
+        }
+      }
+      const sent = body
+        ? pipeline(Readable.from(content(() => body.open())), outgoing)
+        : Promise.resolve(outgoing.end())
       // An answer may come before all was sent, a refusal does: then what breaks the sending is of no interest.
-      const sent = body ? pipeline(Readable.from(body.open()), outgoing) : Promise.resolve(outgoing.end())
       sent.catch(() => {})
       try {
         const incoming = await answered
@@ -80,7 +92,7 @@ export function createTransport({ verify }: { verify: boolean }): Transport {
         else if (!outgoing.writableFinished) outgoing.destroy()
         return { status: incoming.statusCode ?? 0, headers: incoming.headers, text }
       } catch (error) {
-        throw failure(url, error)
+        throw failure(url, broken ?? error)
       }
     },
 

@@ -7,7 +7,7 @@ import { amd64, arm64, type Platform } from '../image/platform.ts'
 import type { StorePath } from '../image/store-path.ts'
 import { tarBlocks, trailer } from '../layers/archive.ts'
 import { dir, file, link, make, readWithPython, type Tree, utf8 } from '../layers/testing.ts'
-import { environment, rootfs } from './rootfs.ts'
+import { rootfs } from './rootfs.ts'
 
 let directory: string
 before(() => {
@@ -230,11 +230,4 @@ describe('rootfs', () => {
     assert.equal(modes.get('tmp'), 0o1777)
     assert.equal(modes.get('root'), 0o700)
   })
-})
-
-it('the environment names the folders of programs, and the certificates', () => {
-  assert.deepEqual(environment, [
-    'PATH=/bin:/sbin:/usr/bin:/usr/sbin',
-    'SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt',
-  ])
 })

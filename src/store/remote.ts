@@ -1,11 +1,14 @@
 import { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
+import pLimit from 'p-limit'
 import { NixeryError, systemErrorCode } from '../errors.ts'
-import type { ByteRange } from './store.ts'
-import { isPassing } from './trouble.ts'
+import type { Blob, BlobStore, ByteRange } from './store.ts'
+import { runningError, troubleOf } from './trouble.ts'
 
 // What a bucket must take at least, in bytes a second, for an upload not to be given up.
 const slowestUpload = 256 * 1024
+// Parts of blobs lie in memory while they are sent: of so many blobs.
+const uploadsAtOnce = 4
 // A read that breaks off so often without a byte in between is given up.
 const mostResumptions = 4
 
@@ -41,21 +44,55 @@ export async function within<T>(seconds: number, work: (signal: AbortSignal) => 
   }
 }
 
-/** Does at most one check in `ms`; whoever asks meanwhile gets the last good outcome, or waits for the running one. */
-export function remembered(check: () => Promise<void>, ms: number): () => Promise<void> {
+/**
+ * After a service has said that an object is absent, this says whether that was for want of its bucket, and fails
+ * then. A bucket that was there a second ago counts as there.
+ */
+export function bucketCheck(look: () => Promise<unknown>): () => Promise<void> {
   let goodUntil = 0
   let running: Promise<void> | undefined
-  return () => {
-    if (performance.now() < goodUntil) return Promise.resolve()
-    running ??= check()
-      .then(() => {
-        goodUntil = performance.now() + ms
-      })
-      .finally(() => {
-        running = undefined
-      })
-    return running
+  const check = async () => {
+    try {
+      await look()
+      goodUntil = performance.now() + 1000
+    } catch (cause) {
+      if (troubleOf(cause) !== 'absent') throw cause
+      throw Object.assign(new Error('the bucket is gone', { cause }), { code: 'NoSuchBucket' })
+    } finally {
+      running = undefined
+    }
   }
+  return () => (performance.now() < goodUntil ? Promise.resolve() : (running ??= check()))
+}
+
+/**
+ * Makes the function that stores a blob: what is there with its size is not sent again, and what was sent must
+ * have arrived.
+ * @param upload sends an object, whole or not at all
+ */
+export function createPut(
+  store: Pick<BlobStore, 'stat' | 'delete'>,
+  upload: (blob: Blob, content: () => Readable) => Promise<void>,
+): (blob: Blob, content: () => Readable) => Promise<void> {
+  const uploads = pLimit(uploadsAtOnce)
+  return async (blob, content) => {
+    try {
+      if ((await store.stat(blob.digest)) === blob.size) return
+      await uploads(() => upload(blob, content))
+      const stored = await store.stat(blob.digest)
+      if (stored === blob.size) return
+      await store.delete(blob.digest)
+      throw new Error(`of ${blob.size} bytes, the service has stored ${stored ?? 'none'}`)
+    } catch (error) {
+      throw runningError(error, 'storing a blob')
+    }
+  }
+}
+
+/** The error of a failed read, in its final form. */
+export function readingError(error: unknown): NixeryError {
+  if (troubleOf(error) === 'absent') return new NixeryError('BLOB_UNKNOWN', 'no such blob', { cause: error })
+  return runningError(error, 'reading a blob')
 }
 
 /** Bytes that come, and how many will, if the service says it. */
@@ -68,46 +105,49 @@ export type OpenRange = (start: number, end: number | undefined) => Promise<Comi
  * Reads an object so that a connection that breaks or stalls is taken up again where it stopped. The stream ends
  * only after the last byte.
  * @param timeout seconds to wait for the next bytes; time that the reader takes does not count
- * @param failure gives an error its final form
  */
 export async function readObject(
   open: OpenRange,
   range: ByteRange | undefined,
-  { timeout, failure }: { timeout: number; failure: (error: unknown) => Error },
+  timeout: number,
 ): Promise<Readable> {
   const start = range?.start ?? 0
   const ask: typeof open = async (from, to) => {
     try {
       return await within(timeout, () => open(from, to))
     } catch (error) {
-      throw failure(error)
+      throw readingError(error)
     }
   }
   const first = await ask(start, range?.end)
   const end = range?.end ?? first.size
   return Readable.from(resumed(), { objectMode: false, highWaterMark: 1024 * 1024 })
 
-  async function* resumed(): AsyncGenerator<Uint8Array> {
+  async function* resumed(): AsyncGenerator<Buffer> {
     let at = start
     let { stream } = first
+    let bytes = chunksOf(stream)
     let broken = 0
     try {
       while (true) {
-        const next = await nextOf(stream, timeout).catch((error: unknown) => ({ error }))
-        if ('value' in next && next.value) {
+        const next = await within(timeout, () => bytes.next()).catch((error: unknown) => ({ error }))
+        if ('value' in next && !next.done) {
           at += next.value.length
+          if (end !== undefined && at > end)
+            throw readingError(new Error('the object is longer than it should be'))
           broken = 0
-          if (end !== undefined && at > end) throw failure(new Error('the object is longer than it should be'))
           yield next.value
           continue
         }
-        if (!('error' in next) && (end === undefined || at === end)) return
+        if (at === end) return
         const error = 'error' in next ? next.error : new Error(`the object ended after ${at} bytes`)
+        if (end === undefined && !('error' in next)) return
         stream.destroy()
         broken += 1
-        if (broken > mostResumptions || end === undefined) throw failure(error)
+        if (end === undefined || broken > mostResumptions) throw readingError(error)
         await delay(100 * 2 ** broken)
         stream = (await ask(at, end)).stream
+        bytes = chunksOf(stream)
       }
     } finally {
       stream.destroy()
@@ -115,12 +155,7 @@ export async function readObject(
   }
 }
 
-/** The next bytes of a stream; no value at its end. */
-async function nextOf(stream: Readable, timeout: number): Promise<{ value?: Uint8Array }> {
-  return within(timeout, async () => {
-    const chunk = stream.read() as Uint8Array | null
-    return chunk ? { value: chunk } : {}
-  })
+function chunksOf(stream: Readable): AsyncIterator<Buffer, undefined> {
+  stream.on('error', () => {}) // one that comes when nobody reads any more
+  return stream[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>
 }
-
-export { isPassing }

@@ -2,7 +2,7 @@ import { NixeryError, systemErrorCode } from '../errors.ts'
 
 /** What is wrong with a bucket, or on the way to it: a closed set over the SDKs' many kinds of error. */
 export type Trouble =
-  | 'absent' // the object, or the bucket: see `checkedAbsence`
+  | 'absent' // the object, or the bucket: see `bucketCheck`
   | 'no bucket'
   | 'forbidden'
   | 'no credentials'
@@ -54,18 +54,16 @@ export function troubleOf(error: unknown): Trouble {
 /** Whether the same request may well succeed a moment later. */
 export const isPassing = (error: unknown): boolean => ['busy', 'unreachable'].includes(troubleOf(error))
 
-type SdkError = Error & {
-  readonly $metadata?: { readonly httpStatusCode?: number }
-  readonly code?: unknown
-  readonly status?: unknown
-}
-
 /** The HTTP status in an error: AWS's SDK, Google's, and Google's authentication each have their own place for it. */
-function statusOf(error: SdkError): number | undefined {
-  const status = error.$metadata?.httpStatusCode ?? error.code ?? error.status
-  return typeof status === 'number' || (typeof status === 'string' && /^\d{3}$/.test(status))
-    ? Number(status)
-    : undefined
+function statusOf(error: Error): number | undefined {
+  const { $metadata, code, status } = error as Error & {
+    readonly $metadata?: { readonly httpStatusCode?: number }
+    readonly code?: unknown
+    readonly status?: unknown
+  }
+  const places = [$metadata?.httpStatusCode, code, status]
+  const found = places.find((value) => /^\d{3}$/.test(String(value)))
+  return found === undefined ? undefined : Number(found)
 }
 
 const inWords: Readonly<Record<Trouble, string>> = {
@@ -90,10 +88,14 @@ export function runningError(error: unknown, doing: string): NixeryError {
       hint: 'the operator must free or add space',
     })
   }
-  return new NixeryError('STORE_UNAVAILABLE', `the registry's storage failed (${doing}: ${inWords[trouble]})`, {
-    cause: withoutSecrets(error),
-    hint: 'try again; if it stays, the operator finds the cause in the log',
-  })
+  return new NixeryError(
+    'STORE_UNAVAILABLE',
+    `the registry's storage failed (${doing}: ${inWords[trouble]})`,
+    {
+      cause: withoutSecrets(error),
+      hint: 'try again; if it stays, the operator finds the cause in the log',
+    },
+  )
 }
 
 /** A bucket as the operator knows it, for what is said when it cannot be opened. */

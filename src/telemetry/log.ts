@@ -24,6 +24,7 @@ const ordinary: ReadonlySet<ErrorCode> = new Set([
   'DIGEST_INVALID',
   'RANGE_INVALID',
   'PACKAGE_UNKNOWN',
+  'PACKAGE_DENIED',
   'MANIFEST_UNKNOWN',
   'BLOB_UNKNOWN',
   'ROUTE_UNKNOWN',

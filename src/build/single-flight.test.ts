@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict'
+import { getEventListeners } from 'node:events'
+import { describe, it } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
+import { hasCode } from '../errors.ts'
+import { createFlights } from './single-flight.ts'
+
+/** Work that ends when told to, and counts how often it was started. */
+function work() {
+  const signals: AbortSignal[] = []
+  const ends: PromiseWithResolvers<string>[] = []
+  return {
+    signals,
+    ends,
+    start: (signal: AbortSignal): Promise<string> => {
+      const end = Promise.withResolvers<string>()
+      signals.push(signal)
+      ends.push(end)
+      return end.promise
+    },
+  }
+}
+const cancelled = (waiter: Promise<unknown>) => assert.rejects(waiter, (error) => hasCode(error, 'CANCELLED'))
+
+describe('flights', () => {
+  it('are one for all who ask for the same meanwhile', async () => {
+    const flights = createFlights<string>()
+    const { start, ends, signals } = work()
+    const waiters = [1, 2, 3].map(() => flights.run('key', start))
+    assert.equal(flights.size, 1)
+    ends[0]?.resolve('done')
+    assert.deepEqual(await Promise.all(waiters), ['done', 'done', 'done'])
+    assert.equal(ends.length, 1)
+    assert.equal(flights.size, 0)
+    assert.equal(signals[0]?.aborted, false)
+  })
+
+  it('are apart for different keys', async () => {
+    const flights = createFlights<string>()
+    const { start, ends } = work()
+    const waiters = ['a', 'b'].map((key) => flights.run(key, start))
+    assert.equal(flights.size, 2)
+    ends[1]?.resolve('b')
+    assert.equal(await waiters[1], 'b')
+    assert.equal(flights.size, 1)
+    ends[0]?.resolve('a')
+    assert.equal(await waiters[0], 'a')
+  })
+
+  it('start anew once they have landed', async () => {
+    const flights = createFlights<number>()
+    let count = 0
+    const start = () => Promise.resolve((count += 1))
+    assert.deepEqual([await flights.run('key', start), await flights.run('key', start)], [1, 2])
+  })
+
+  it('tell a failure to all, and start anew after it', async () => {
+    const flights = createFlights<string>()
+    const { start, ends } = work()
+    const failure = new Error('no')
+    const waiters = [1, 2, 3].map(() => flights.run('key', start))
+    ends[0]?.reject(failure)
+    for (const waiter of waiters) await assert.rejects(waiter, failure)
+    assert.equal(flights.size, 0)
+    const again = flights.run('key', start)
+    ends[1]?.resolve('done')
+    assert.equal(await again, 'done')
+  })
+
+  it('leave nothing behind when they cannot even start', async () => {
+    const flights = createFlights<string>()
+    const failure = new Error('at once')
+    const start = () => {
+      throw failure
+    }
+    await assert.rejects(flights.run('key', start), failure)
+    assert.equal(flights.size, 0)
+  })
+
+  it('go on for the others when one leaves', async () => {
+    const flights = createFlights<string>()
+    const { start, ends, signals } = work()
+    const client = new AbortController()
+    const [leaving, staying] = [flights.run('key', start, client.signal), flights.run('key', start)]
+    client.abort()
+    await cancelled(leaving)
+    assert.equal(signals[0]?.aborted, false)
+    assert.equal(flights.size, 1)
+    ends[0]?.resolve('done')
+    assert.equal(await staying, 'done')
+    assert.equal(ends.length, 1)
+  })
+
+  it('go on when the one who began leaves', async () => {
+    const flights = createFlights<string>()
+    const { start, ends } = work()
+    const client = new AbortController()
+    const beginning = flights.run('key', start, client.signal)
+    client.abort()
+    const joining = flights.run('key', start)
+    await cancelled(beginning)
+    ends[0]?.resolve('done')
+    assert.equal(await joining, 'done')
+    assert.equal(ends.length, 1)
+  })
+
+  it('are told when the last has left, and only then', async () => {
+    const flights = createFlights<string>()
+    const { start, signals } = work()
+    const clients = [1, 2, 3].map(() => new AbortController())
+    const waiters = clients.map(({ signal }) => flights.run('key', start, signal))
+    for (const [index, client] of clients.entries()) {
+      assert.equal(signals[0]?.aborted, false)
+      client.abort()
+      await cancelled(waiters[index] ?? assert.fail())
+    }
+    assert.equal(signals[0]?.aborted, true)
+    assert.equal(flights.size, 0)
+  })
+
+  it('that all have left are not joined, and take nothing from those that follow', async () => {
+    const flights = createFlights<string>()
+    const { start, ends, signals } = work()
+    const client = new AbortController()
+    const left = flights.run('key', start, client.signal)
+    client.abort()
+    await cancelled(left)
+    const newcomer = flights.run('key', start)
+    assert.equal(ends.length, 2)
+    ends[0]?.resolve('late')
+    await setImmediate()
+    assert.equal(flights.size, 1)
+    assert.equal(signals[1]?.aborted, false)
+    ends[1]?.resolve('new')
+    assert.equal(await newcomer, 'new')
+  })
+
+  it('that all have left may fail without anybody hearing of it', async () => {
+    const flights = createFlights<string>()
+    const { start, ends } = work()
+    const client = new AbortController()
+    const left = flights.run('key', start, client.signal)
+    client.abort()
+    await cancelled(left)
+    ends[0]?.reject(new Error('nobody hears')) // a rejection that nobody handles would fail this test
+    await setImmediate()
+    assert.equal(flights.size, 0)
+  })
+
+  it('do not start for one who has left already', async () => {
+    const flights = createFlights<string>()
+    const { start, ends } = work()
+    await cancelled(flights.run('key', start, AbortSignal.abort()))
+    assert.deepEqual([ends.length, flights.size], [0, 0])
+  })
+
+  it('do not hold on to the signals of those who waited', async () => {
+    const flights = createFlights<string>()
+    const { start, ends } = work()
+    const [stayer, leaver] = [new AbortController(), new AbortController()]
+    const stayed = flights.run('key', start, stayer.signal)
+    const left = flights.run('key', start, leaver.signal)
+    leaver.abort()
+    await cancelled(left)
+    ends[0]?.resolve('done')
+    await stayed
+    for (const { signal } of [stayer, leaver]) assert.equal(getEventListeners(signal, 'abort').length, 0)
+    stayer.abort() // too late to cancel anything
+    assert.equal(await stayed, 'done')
+  })
+})

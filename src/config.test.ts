@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict'
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { describe, it } from 'node:test'
+import { type Config, readConfig, variables } from './config.ts'
+import { hasCode } from './errors.ts'
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** The lines that say what is wrong; none if nothing is. */
+function problemsOf(environment: Environment): string[] {
+  try {
+    readConfig(environment)
+    return []
+  } catch (error) {
+    assert.ok(hasCode(error, 'CONFIG_INVALID'))
+    return error.message.split('\n').slice(1)
+  }
+}
+const namesIn = (problems: readonly string[]) => problems.map((line) => line.trim().split(':')[0])
+
+describe('readConfig', () => {
+  const rows: [what: string, environment: Environment, expected: Partial<Config>][] = [
+    [
+      'has a default for everything',
+      {},
+      {
+        PORT: 8080,
+        NIXERY_HOST: '127.0.0.1',
+        NIXERY_TAGS: 'latest',
+        NIXERY_STORAGE_BACKEND: 'filesystem',
+        NIXERY_DATA: join(homedir(), '.local/share/nixery'),
+        NIXERY_CACHE: join(homedir(), '.cache/nixery'),
+        STORAGE_PATH: join(homedir(), '.local/share/nixery/store'),
+        NIX_TIMEOUT: 60,
+        NIXERY_BUILD_TIMEOUT: 3600,
+        NIXERY_EVAL_TIMEOUT: 120,
+        NIXERY_NIX_JOBS: 2,
+        NIXERY_MAX_LAYERS: 94,
+        NIXERY_LOG_LEVEL: 'info',
+      },
+    ],
+    [
+      'takes empty variables for ones that are not set',
+      { PORT: '', NIXERY_HOST: '', STORAGE_PATH: '', NIXERY_TAGS: '', NIXERY_CHANNEL: '', XDG_DATA_HOME: '' },
+      {
+        PORT: 8080,
+        NIXERY_HOST: '127.0.0.1',
+        NIXERY_TAGS: 'latest',
+        NIXERY_DATA: join(homedir(), '.local/share/nixery'),
+      },
+    ],
+    [
+      'listens to all when a package set is configured: it serves others then',
+      { NIXERY_PKGS_PATH: '/pkgs' },
+      { NIXERY_HOST: '0.0.0.0', NIXERY_PKGS_PATH: '/pkgs' },
+    ],
+    [
+      'listens where it is told to',
+      { NIXERY_PKGS_PATH: '/pkgs', NIXERY_HOST: '::1' },
+      { NIXERY_HOST: '::1' },
+    ],
+    [
+      'has its folders where the desktop has them',
+      { XDG_DATA_HOME: '/data', XDG_CACHE_HOME: '/cache' },
+      { NIXERY_DATA: '/data/nixery', STORAGE_PATH: '/data/nixery/store', NIXERY_CACHE: '/cache/nixery' },
+    ],
+    [
+      'has the store under its data, if that alone is set',
+      { NIXERY_DATA: '/d', XDG_DATA_HOME: '/data' },
+      { NIXERY_DATA: '/d', STORAGE_PATH: '/d/store' },
+    ],
+    [
+      'has the store elsewhere, if told to',
+      { NIXERY_DATA: '/d', STORAGE_PATH: '/s/' },
+      { STORAGE_PATH: '/s' },
+    ],
+    [
+      'makes folders absolute',
+      { NIXERY_DATA: 'd', NIXERY_CACHE: './c', NIXERY_PKGS_PATH: '../p' },
+      { NIXERY_DATA: resolve('d'), NIXERY_CACHE: resolve('c'), NIXERY_PKGS_PATH: resolve('..', 'p') },
+    ],
+    [
+      'takes the least of numbers',
+      { PORT: '0', NIX_TIMEOUT: '1', NIXERY_NIX_JOBS: '1', NIXERY_MAX_LAYERS: '1' },
+      { PORT: 0, NIX_TIMEOUT: 1, NIXERY_NIX_JOBS: 1, NIXERY_MAX_LAYERS: 1 },
+    ],
+    [
+      'takes the greatest of numbers',
+      { PORT: '65535', NIX_TIMEOUT: '604800', NIXERY_NIX_JOBS: '64', NIXERY_MAX_LAYERS: '120' },
+      { PORT: 65535, NIX_TIMEOUT: 604800, NIXERY_NIX_JOBS: 64, NIXERY_MAX_LAYERS: 120 },
+    ],
+    [
+      'takes words',
+      { NIXERY_TAGS: 'any', NIXERY_LOG_LEVEL: 'warn' },
+      { NIXERY_TAGS: 'any', NIXERY_LOG_LEVEL: 'warn' },
+    ],
+    ['does not mind what is not its own', { HOME: '/', NIXERY_UNHEARD_OF: 'x', PORT: '1' }, { PORT: 1 }],
+  ]
+  for (const [what, environment, expected] of rows) {
+    it(what, () => {
+      const config = readConfig(environment)
+      const actual = Object.fromEntries(
+        Object.keys(expected).map((name) => [name, config[name as keyof Config]]),
+      )
+      assert.deepEqual(actual, expected)
+    })
+  }
+
+  const refused: [name: string, values: string[]][] = [
+    ['PORT', ['-1', '65536', '80.5', 'http', '8080x', 'NaN', 'Infinity']],
+    ['NIX_TIMEOUT', ['0', '-1', '604801', '1.5', '1m']],
+    ['NIXERY_BUILD_TIMEOUT', ['0', '604801', 'never']],
+    ['NIXERY_EVAL_TIMEOUT', ['0', '604801', 'never']],
+    ['NIXERY_NIX_JOBS', ['0', '65', 'all']],
+    ['NIXERY_MAX_LAYERS', ['0', '121', '94.5']],
+    ['NIXERY_TAGS', ['all', 'LATEST']],
+    ['NIXERY_STORAGE_BACKEND', ['floppy', 'Filesystem']],
+    ['NIXERY_LOG_LEVEL', ['loud', 'INFO']],
+  ]
+  for (const [name, values] of refused) {
+    it(`refuses ${values.join(', ')} as ${name}`, () => {
+      for (const value of values) assert.deepEqual(namesIn(problemsOf({ [name]: value })), [name], value)
+    })
+  }
+
+  it('tells all problems at once', () => {
+    const environment = { PORT: 'x', NIX_TIMEOUT: '0', NIXERY_TAGS: 'all', NIXERY_HOST: 'ok' }
+    const told = new Set(namesIn(problemsOf(environment)))
+    assert.deepEqual(told, new Set(['PORT', 'NIX_TIMEOUT', 'NIXERY_TAGS']))
+  })
+
+  it('gives what cannot be changed', () => {
+    assert.ok(Object.isFrozen(readConfig({})))
+  })
+})
+
+describe('variables', () => {
+  it('have a name, a meaning, and the default that readConfig has', () => {
+    const config = readConfig({}) as unknown as Readonly<Record<string, unknown>>
+    const all = variables()
+    assert.ok(all.length > 0)
+    for (const { name, meaning, default: value } of all) {
+      assert.match(name, /^[A-Z0-9_]+$/)
+      assert.notEqual(meaning, '', name)
+      if (value !== '') assert.equal(value, String(config[name]), name)
+    }
+    assert.equal(all.find(({ name }) => name === 'PORT')?.default, '8080')
+  })
+})

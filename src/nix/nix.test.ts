@@ -1,0 +1,3 @@
+import { describeNix } from './conformance.ts'
+
+describeNix('the Nix of this machine')

@@ -1,0 +1,121 @@
+import { readFile } from 'node:fs/promises'
+import type { Bucket, File, Storage } from '@google-cloud/storage'
+import type * as sdkModule from '@google-cloud/storage'
+import { NixeryError } from '../errors.ts'
+import type { GcsOptions } from './gcs.ts'
+import { within } from './remote.ts'
+import { openingError, troubleOf, type Place } from './trouble.ts'
+
+type Sdk = typeof sdkModule
+
+const googleEndpoint = 'https://storage.googleapis.com'
+const neededPermissions = ['create', 'delete', 'get', 'list'].map((verb) => `storage.objects.${verb}`)
+
+// How long a signed address works, in ms: the original's.
+const linkExpiration = 5 * 60_000
+
+/** The address of the service, without a slash at its end. */
+const endpointOf = ({ endpoint }: GcsOptions): string => (endpoint ?? googleEndpoint).replace(/\/+$/, '')
+
+/** A client that retries what it can: a name stands for its bytes here, so every request may be repeated. */
+export function createGcsClient(sdk: Sdk, options: GcsOptions): Storage {
+  const apiEndpoint = endpointOf(options)
+  if (!URL.canParse(apiEndpoint) || !/^https?:\/\//.test(apiEndpoint)) {
+    throw new NixeryError(
+      'CONFIG_INVALID',
+      `the address of Google Cloud Storage is not one: ${apiEndpoint}`,
+      {
+        hint: 'GCS_ENDPOINT begins with http:// or https://',
+      },
+    )
+  }
+  return new sdk.Storage({
+    apiEndpoint,
+    // Anything that is not Google's gets no tokens of Google's.
+    useAuthWithCustomEndpoint: new URL(apiEndpoint).hostname.endsWith('.googleapis.com'),
+    ...(options.keyFile !== undefined && { keyFilename: options.keyFile }),
+    retryOptions: {
+      autoRetry: true,
+      idempotencyStrategy: sdk.IdempotencyStrategy.RetryAlways,
+      maxRetries: 3,
+      retryDelayMultiplier: 2,
+      maxRetryDelay: options.longestDelay,
+      totalTimeout: options.timeout,
+    },
+  })
+}
+
+/**
+ * Makes sure that the bucket is there and that objects in it can be read and written, without touching any.
+ * @throws CONFIG_INVALID, STORE_UNAVAILABLE
+ */
+export async function checkGcsBucket(bucket: Bucket, options: GcsOptions): Promise<void> {
+  const place: Place = {
+    bucket: options.bucket,
+    endpoint: endpointOf(options),
+    bucketVariable: 'GCS_BUCKET',
+    credentials: 'GOOGLE_APPLICATION_CREDENTIALS, or what Google’s application default credentials take',
+    permissions: 'what the role Storage Object User does (roles/storage.objectUser)',
+  }
+  const granted = await within(options.timeout, () => bucket.iam.testPermissions(neededPermissions)).then(
+    ([permissions]) => neededPermissions.filter((permission) => permissions[permission]),
+    (error: unknown) => {
+      if (['absent', 'other'].includes(troubleOf(error))) return [] // not every service like Google's has this
+      throw openingError(error, place, 'asking for permissions')
+    },
+  )
+  if (granted.length === neededPermissions.length) return
+  if (granted.length > 0) {
+    const missing = neededPermissions.filter((permission) => !granted.includes(permission)).join(', ')
+    throw new NixeryError('CONFIG_INVALID', `the bucket "${options.bucket}" refuses ${missing}`, {
+      hint: `the credentials must allow ${place.permissions}`,
+    })
+  }
+  try {
+    await within(options.timeout, () => bucket.getMetadata())
+  } catch (error) {
+    throw openingError(error, place, 'looking for it')
+  }
+}
+
+/**
+ * What gives the addresses of objects for clients: signed ones with a key, else those of a bucket that is open to
+ * all. Undefined when clients are not to be sent there.
+ * @throws CONFIG_INVALID when the key cannot be read or cannot sign
+ */
+export async function addresses(
+  bucket: Bucket,
+  options: GcsOptions,
+): Promise<((file: File) => Promise<string>) | undefined> {
+  const { keyFile, redirect, timeout } = options
+  if (keyFile !== undefined) await checkKey(keyFile)
+  if (!redirect) return undefined
+  if (keyFile === undefined) {
+    return (file) => Promise.resolve(`${endpointOf(options)}/${bucket.name}/${file.name}`)
+  }
+  const signed = async (file: File) => {
+    const expires = Date.now() + linkExpiration
+    const [url] = await file.getSignedUrl({ version: 'v4', action: 'read', expires })
+    return url
+  }
+  try {
+    await within(timeout, () => signed(bucket.file('layers/.check')))
+  } catch (cause) {
+    throw new NixeryError('CONFIG_INVALID', `the key in ${keyFile} cannot sign addresses`, {
+      cause,
+      hint: 'give the key of a service account in GOOGLE_APPLICATION_CREDENTIALS, or set NIXERY_REDIRECT=off',
+    })
+  }
+  return signed
+}
+
+async function checkKey(file: string): Promise<void> {
+  try {
+    JSON.parse(await readFile(file, 'utf8'))
+  } catch {
+    // Without the cause: the message of a JSON error quotes the text, which may be a secret.
+    throw new NixeryError('CONFIG_INVALID', `${file} is not a readable key file`, {
+      hint: 'GOOGLE_APPLICATION_CREDENTIALS names a JSON file with credentials of Google’s',
+    })
+  }
+}

@@ -1,0 +1,150 @@
+import { rm } from 'node:fs/promises'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type { File } from '@google-cloud/storage'
+import pRetry from 'p-retry'
+import type { Digest } from '../image/digest.ts'
+import { addresses, checkGcsBucket, createGcsClient } from './gcs-client.ts'
+import {
+  bucketCheck,
+  createPut,
+  importOptional,
+  readObject,
+  uploadLimit,
+  within,
+  type Coming,
+} from './remote.ts'
+import { openSpool, readSpooled } from './spool.ts'
+import { objectName, storeError, type BlobStore } from './store.ts'
+import { isPassing, runningError, troubleOf } from './trouble.ts'
+
+export type GcsOptions = {
+  readonly bucket: string
+  /** Base address of a service that speaks the protocol, other than Google's; it gets no credentials. */
+  readonly endpoint: string | undefined
+  /** A service account's key, which also signs addresses; without, application default credentials. */
+  readonly keyFile: string | undefined
+  /** Whether clients are sent to the bucket: to a signed address with a key, else to the public one. */
+  readonly redirect: boolean
+  /** Folder on a local disk for files that are to become blobs. */
+  readonly spoolDirectory: string
+  /** Seconds within which the service must answer, all attempts together. */
+  readonly timeout: number
+  /** Most seconds between two attempts. */
+  readonly longestDelay: number
+}
+
+// Larger blobs are uploaded chunk by chunk, and each chunk can be sent again. Google takes multiples of 256 KiB.
+const chunkSize = 8 * 1024 * 1024
+const attempts = 3
+
+/**
+ * Blobs as objects `layers/<sha256>` in a bucket of Google Cloud Storage.
+ * @throws CONFIG_INVALID when the bucket is missing or refuses access, STORE_UNAVAILABLE when it cannot be reached
+ */
+export async function openGcsStore(options: GcsOptions): Promise<BlobStore> {
+  const { spoolDirectory, timeout, longestDelay } = options
+  const load = () => import('@google-cloud/storage')
+  const sdk = await importOptional(load, '@google-cloud/storage', 'the store in Google Cloud Storage')
+  const bucket = createGcsClient(sdk, options).bucket(options.bucket)
+  const address = await addresses(bucket, options)
+  await checkGcsBucket(bucket, options)
+  await openSpool(spoolDirectory).catch((error: unknown) => {
+    throw storeError(error, `opening the folder ${spoolDirectory}`)
+  })
+
+  const fileOf = (digest: Digest): File => bucket.file(objectName(digest))
+  const bucketIsThere = bucketCheck(() =>
+    within(timeout, () => bucket.getMetadata()).catch((error: unknown) => {
+      // To see a bucket's metadata is a right of its own. Google says in words when there is no bucket.
+      if (troubleOf(error) !== 'forbidden') throw error
+    }),
+  )
+
+  const store: BlobStore = {
+    spoolDirectory,
+
+    async stat(digest) {
+      try {
+        const [{ size }] = await within(timeout, () => fileOf(digest).getMetadata())
+        return Number(size)
+      } catch (error) {
+        try {
+          if (troubleOf(error) !== 'absent') throw error
+          await bucketIsThere()
+          return undefined
+        } catch (failure) {
+          throw runningError(failure, 'looking for a blob')
+        }
+      }
+    },
+
+    async read(digest, range) {
+      const open = (start: number, end: number | undefined) => {
+        const part =
+          start === 0 && end === undefined ? {} : { start, ...(end !== undefined && { end: end - 1 }) }
+        return begun(fileOf(digest).createReadStream({ decompress: false, validation: false, ...part }))
+      }
+      return readObject(open, range, timeout)
+    },
+
+    async putFile(blob, file) {
+      try {
+        await put(blob, () => readSpooled(file, blob.size))
+      } finally {
+        await rm(file, { force: true })
+      }
+    },
+
+    putBytes: (blob, bytes) => put(blob, () => Readable.from([bytes], { objectMode: false })),
+
+    async delete(digest) {
+      try {
+        await within(timeout, () => fileOf(digest).delete({ ignoreNotFound: true }))
+      } catch (error) {
+        throw runningError(error, 'removing a blob')
+      }
+    },
+
+    ...(address && { redirectUrl: (digest) => address(fileOf(digest)) }),
+  }
+  // An object comes into being when its last byte has arrived and its checksum is right.
+  const put = createPut(store, async ({ digest, size, mediaType }, content) => {
+    const inChunks = size > chunkSize
+    const send = (signal: AbortSignal) =>
+      pipeline(
+        content(),
+        fileOf(digest).createWriteStream({
+          resumable: inChunks,
+          chunkSize,
+          validation: 'crc32c',
+          contentType: mediaType,
+          metadata: inChunks ? { contentLength: size } : {},
+        }),
+        { signal },
+      )
+    // The SDK repeats chunks, but not what it sends in one request.
+    await pRetry(() => within(uploadLimit(size, timeout), send), {
+      retries: attempts - 1,
+      maxTimeout: longestDelay * 1000,
+      shouldRetry: ({ error }) => isPassing(error),
+    })
+  })
+  return store
+}
+
+/** Waits until the service has begun to answer. */
+async function begun(stream: Readable): Promise<Coming> {
+  return new Promise((resolve, reject) => {
+    stream.on('error', reject) // stays, so that an error which nobody reads is no crash
+    stream.once(
+      'response',
+      ({ statusCode, headers }: { statusCode: number; headers: Record<string, string> }) => {
+        if (statusCode >= 400) return // an error with its text comes next
+        const length = headers['content-length']
+        resolve({ stream, size: length === undefined ? undefined : Number(length) })
+      },
+    )
+    stream.read(0) // the SDK asks when something is read
+  })
+}

@@ -1,0 +1,226 @@
+import assert from 'node:assert/strict'
+import { randomBytes, randomUUID } from 'node:crypto'
+import { readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
+import { after, before, beforeEach, describe, it } from 'node:test'
+import { hasCode, type ErrorCode } from '../errors.ts'
+import { digester, digestOf, hexOf } from '../image/digest.ts'
+import { describeBlobStore } from './conformance.ts'
+import type { Blob, BlobStore } from './store.ts'
+import { startFaultyProxy, type Fault, type FaultyProxy } from './testing.ts'
+
+/** A service with buckets, as the suite sees it, and the store over it. */
+export type RemoteService = {
+  readonly endpoint: string
+  makeBucket(): Promise<string>
+  /** Removes a bucket with all that is in it. */
+  removeBucket(bucket: string): Promise<void>
+  objects(bucket: string): Promise<readonly { name: string; size: number; contentType: string }[]>
+  writeObject(bucket: string, name: string, contentType: string, bytes: Uint8Array): Promise<void>
+  /** Uploads in parts that were begun and are neither finished nor given up. */
+  unfinished(bucket: string): Promise<number>
+  /** Opens the store in a spool folder of its own, which must answer within `timeout` seconds. */
+  open(bucket: string, options?: { endpoint?: string; timeout?: number }): Promise<BlobStore>
+}
+
+const small = 3_000
+const large = 20_000_000
+const megabyte = 1_000_000
+
+const blobOf = (bytes: Uint8Array): Blob => ({
+  digest: digestOf(bytes),
+  size: bytes.length,
+  mediaType: 'application/vnd.oci.image.layer.v1.tar+gzip',
+})
+const failsWith = (code: ErrorCode, work: Promise<unknown>) =>
+  assert.rejects(work, (error) => hasCode(error, code))
+
+/** What every store in a bucket keeps, on good days and bad ones, besides what every store does. */
+export function describeRemoteStore(name: string, get: () => RemoteService): void {
+  describeBlobStore(name, async () => get().open(await get().makeBucket()))
+
+  describe(`${name}, over a service`, () => {
+    let service: RemoteService
+    let bucket: string
+    before(() => {
+      service = get()
+    })
+    beforeEach(async () => {
+      bucket = await service.makeBucket()
+    })
+
+    it('names objects as the original does, and says what they are', async () => {
+      const store = await service.open(bucket)
+      for (const size of [0, small, large]) {
+        const bytes = randomBytes(size)
+        await store.putFile(blobOf(bytes), await spooled(store, bytes))
+        const object = (await service.objects(bucket)).find(({ name: key }) =>
+          key.endsWith(hexOf(digestOf(bytes))),
+        )
+        const { mediaType } = blobOf(bytes)
+        assert.deepEqual(
+          { ...object },
+          { name: `layers/${hexOf(digestOf(bytes))}`, size, contentType: mediaType },
+        )
+      }
+    })
+
+    it('serves what the original wrote', async () => {
+      const store = await service.open(bucket)
+      const bytes = randomBytes(small)
+      await service.writeObject(bucket, `layers/${hexOf(digestOf(bytes))}`, 'text/plain', bytes)
+      assert.equal(await store.stat(digestOf(bytes)), small)
+      assert.deepEqual(await buffer(await store.read(digestOf(bytes))), bytes)
+    })
+
+    it('leaves nothing in the bucket when it is opened', async () => {
+      await service.open(bucket)
+      assert.deepEqual(await service.objects(bucket), [])
+      assert.equal(await service.unfinished(bucket), 0)
+    })
+
+    it('passes a large blob on in little memory', async () => {
+      const store = await service.open(bucket)
+      const file = join(store.spoolDirectory, randomUUID())
+      const size = 64 * 1024 * 1024
+      const block = randomBytes(1024 * 1024)
+      const hash = digester()
+      for (let written = 0; written < size; written += block.length) {
+        block.writeUInt32LE(written)
+        hash.update(block)
+        await writeFile(file, block, { flag: 'a' })
+      }
+      const digest = hash.digest()
+      const peak = peakMemory()
+      await store.putFile({ digest, size, mediaType: 'application/octet-stream' }, file)
+      const read = digester()
+      for await (const chunk of await store.read(digest)) read.update(chunk as Buffer)
+      assert.ok(peak() < 48 * 1024 * 1024, `${peak()} bytes`)
+      assert.equal(read.digest(), digest)
+    })
+
+    it('tells what is wrong with a bucket at once', async () => {
+      await failsWith('CONFIG_INVALID', service.open('nixery-no-such-bucket'))
+      await failsWith(
+        'STORE_UNAVAILABLE',
+        service.open(bucket, { endpoint: 'http://127.0.0.1:9', timeout: 2 }),
+      )
+    })
+
+    it('is unavailable when its bucket is removed', async () => {
+      const store = await service.open(bucket)
+      const bytes = randomBytes(small)
+      await store.putBytes(blobOf(bytes), bytes)
+      await service.removeBucket(bucket)
+      await failsWith('STORE_UNAVAILABLE', store.stat(digestOf(bytes)))
+      await failsWith('STORE_UNAVAILABLE', store.putBytes(blobOf(bytes), bytes))
+    })
+  })
+
+  describe(`${name}, over a bad line`, () => {
+    let service: RemoteService
+    let proxy: FaultyProxy
+    let bucket: string
+    let store: BlobStore
+    before(async () => {
+      service = get()
+      proxy = await startFaultyProxy(service.endpoint)
+      bucket = await service.makeBucket()
+      store = await service.open(bucket, { endpoint: proxy.endpoint, timeout: 2 })
+    })
+    beforeEach(() => proxy.heal())
+    after(() => proxy.stop())
+
+    const put = async (bytes: Uint8Array) => store.putFile(blobOf(bytes), await spooled(store, bytes))
+
+    const passing: [what: string, fault: Fault, sizes: number[]][] = [
+      ['that refuses twice', { kind: 'status', status: 503, times: 2 }, [small, large]],
+      ['that wants fewer requests', { kind: 'status', status: 429, times: 2 }, [small]],
+      ['that breaks in an upload', { kind: 'cut upload', after: megabyte, times: 1 }, [5_000_000, large]],
+    ]
+    for (const [what, fault, sizes] of passing) {
+      for (const size of sizes) {
+        it(`stores ${size} bytes over one ${what}`, async () => {
+          const bytes = randomBytes(size)
+          proxy.fail(fault)
+          await put(bytes)
+          assert.deepEqual(await buffer(await store.read(digestOf(bytes))), bytes)
+        })
+      }
+    }
+
+    const resumed: Fault[] = [
+      { kind: 'status', status: 503, times: 2 },
+      { kind: 'cut download', after: megabyte, times: 3 },
+      { kind: 'stall download', after: megabyte, times: 1 },
+    ]
+    for (const fault of resumed) {
+      it(`reads on after ${fault.kind}`, async () => {
+        const bytes = randomBytes(5_000_000)
+        await put(bytes)
+        proxy.fail(fault)
+        assert.deepEqual(await buffer(await store.read(digestOf(bytes))), bytes)
+        proxy.fail(fault)
+        const part = await store.read(digestOf(bytes), { start: 7, end: 4_999_990 })
+        assert.deepEqual(await buffer(part), bytes.subarray(7, 4_999_990))
+      })
+    }
+
+    for (const size of [5_000_000, large]) {
+      it(`makes no blob of ${size} bytes that never arrive whole`, async () => {
+        const bytes = randomBytes(size)
+        proxy.fail({ kind: 'cut upload', after: megabyte, times: Infinity })
+        await failsWith('STORE_UNAVAILABLE', put(bytes))
+        proxy.heal()
+        assert.equal(await store.stat(digestOf(bytes)), undefined)
+        assert.deepEqual(await readdir(store.spoolDirectory), [])
+        await put(bytes)
+        assert.equal(await store.stat(digestOf(bytes)), size)
+      })
+    }
+
+    it('does not send again what is there', async () => {
+      const bytes = randomBytes(megabyte)
+      await put(bytes)
+      const before = proxy.uploaded
+      await put(bytes)
+      assert.ok(proxy.uploaded - before < 10_000)
+    })
+
+    it('gives up a service that does not answer', async () => {
+      const bytes = randomBytes(small)
+      proxy.fail({ kind: 'silence', times: Infinity })
+      for (const work of [
+        () => store.stat(digestOf(bytes)),
+        () => store.read(digestOf(bytes)),
+        () => put(bytes),
+        () => store.delete(digestOf(bytes)),
+      ]) {
+        const started = performance.now()
+        await failsWith('STORE_UNAVAILABLE', work())
+        assert.ok(performance.now() - started < 4000)
+      }
+    })
+  })
+}
+
+async function spooled(store: BlobStore, bytes: Uint8Array): Promise<string> {
+  const file = join(store.spoolDirectory, randomUUID())
+  await writeFile(file, bytes)
+  return file
+}
+
+/** From now on, the most bytes that buffers take more than they do now. */
+function peakMemory(): () => number {
+  globalThis.gc?.()
+  const { arrayBuffers: before } = process.memoryUsage()
+  let most = 0
+  const timer = setInterval(() => {
+    most = Math.max(most, process.memoryUsage().arrayBuffers - before)
+  }, 5)
+  return () => {
+    clearInterval(timer)
+    return most
+  }
+}

@@ -1,0 +1,105 @@
+import { join } from 'node:path'
+import { createBlobs, type Blobs } from './build/blobs.ts'
+import { createBuilder, type Builder, type Layering } from './build/build.ts'
+import type { BuildListener } from './build/events.ts'
+import { openSqliteCatalog } from './catalog/sqlite.ts'
+import type { Catalog } from './catalog/catalog.ts'
+import type { Config } from './config.ts'
+import { createPacker, type Packer } from './layers/pack.ts'
+import type { SetPolicy } from './nix/evaluate.ts'
+import { createNix, type Nix } from './nix/nix.ts'
+import { stoppable } from './nix/stoppable.ts'
+import { attributeFilter } from './packages/policy.ts'
+import type { PackageSource } from './packages/source.ts'
+import { createPopularity } from './popcount/source.ts'
+import { openSource } from './sources.ts'
+import type { BlobStore } from './store/store.ts'
+import { openStore } from './stores.ts'
+
+/** All that builds images, for a server or a command. */
+export type Workshop = {
+  readonly nix: Nix
+  readonly nixVersion: string
+  readonly policy: SetPolicy
+  readonly allowed: (attribute: string) => boolean
+  readonly source: PackageSource
+  readonly store: BlobStore
+  readonly catalog: Catalog
+  readonly blobs: Blobs
+  readonly packer: Packer
+  readonly layering: () => Layering
+  readonly builder: Builder
+  /** Ends what is still at work, and comes back when all of it has. */
+  close(): Promise<void>
+}
+
+export type WorkshopOptions = {
+  readonly listener: BuildListener
+  /** Gets a line for each thing that had to be set up, or changed. */
+  readonly note: (line: string) => void
+  readonly warn: (line: string) => void
+  /** Ends making the demo packages, and Nix. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Makes every part from the configuration.
+ * @throws CONFIG_INVALID, NIX_UNAVAILABLE, STORE_UNAVAILABLE, STORE_FULL, SETUP_FAILED, CANCELLED
+ */
+export async function openWorkshop(config: Config, options: WorkshopOptions): Promise<Workshop> {
+  const { listener, note, warn, signal } = options
+  const stop = new AbortController()
+  const nix = stoppable(
+    createNix({
+      rootsDirectory: join(config.NIXERY_DATA, 'gcroots'),
+      builderTimeout: config.NIX_TIMEOUT,
+      buildTimeout: config.NIXERY_BUILD_TIMEOUT,
+      evalTimeout: config.NIXERY_EVAL_TIMEOUT,
+      concurrency: config.NIXERY_NIX_JOBS,
+      note,
+    }),
+    signal ? AbortSignal.any([signal, stop.signal]) : stop.signal,
+  )
+  const nixVersion = await nix.version()
+  const source = await openSource(config, { nix, note: warn, signal })
+  const refreshSeconds = config.NIXERY_POPULARITY_REFRESH
+  const popularity = await createPopularity({ url: config.NIX_POPULARITY_URL, refreshSeconds, note, warn })
+  const store = await openStore(config)
+  const catalog = await openSqliteCatalog(join(config.NIXERY_DATA, 'catalog.db'))
+  const packer = createPacker(store.spoolDirectory)
+  const blobs = createBlobs(store, catalog)
+  const policy = {
+    config: {
+      ...(config.NIXERY_ALLOW_UNFREE && { allowUnfree: true }),
+      ...(config.NIXERY_ALLOW_BROKEN && { allowBroken: true }),
+    },
+    overlays: config.NIXERY_OVERLAYS,
+  }
+  const layering = (): Layering => ({
+    strategy: 'nixery',
+    popularity: popularity.current(),
+    maxLayers: config.NIXERY_MAX_LAYERS,
+  })
+  const allowed = attributeFilter(config.NIXERY_ALLOW, config.NIXERY_DENY)
+  const builder = createBuilder({ source, nix, policy, allowed, catalog, blobs, packer, layering, listener })
+  return {
+    nix,
+    nixVersion,
+    policy,
+    allowed,
+    source,
+    store,
+    catalog,
+    blobs,
+    packer,
+    layering,
+    builder,
+    async close() {
+      popularity.stop()
+      stop.abort()
+      await packer.close()
+      await nix.settled()
+      await catalog.close()
+    },
+  }
+}

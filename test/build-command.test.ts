@@ -1,0 +1,375 @@
+import assert from 'node:assert/strict'
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { after, before, describe, it } from 'node:test'
+import { execa, type Options, type ResultPromise } from 'execa'
+import { openPodman } from '../scripts/podman.ts'
+import type { ServerProcess } from '../scripts/server.ts'
+import { mediaTypes } from '../src/image/oci.ts'
+import { ask, demoPackages, openWorkspace, type Workspace } from './support/workspace.ts'
+
+let workspace: Workspace
+let demo: string
+before(async () => {
+  workspace = await openWorkspace()
+  demo = await demoPackages()
+})
+after(() => workspace.dispose())
+
+const launcher = join(import.meta.dirname, '..', 'bin', 'nixery')
+const inFolder = (name: string) => join(workspace.folder, name)
+
+/** Runs a command over a data folder; the demo package set unless told otherwise. */
+function nixery(data: string, args: readonly string[], more: { set?: string } & Options = {}) {
+  const { set = demo, env, ...options } = more
+  return execa(launcher, args, {
+    env: {
+      NIXERY_DATA: inFolder(data),
+      NIXERY_PKGS_PATH: set,
+      NIX_TIMEOUT: '600',
+      NIXERY_TAGS: 'latest',
+      STORAGE_PATH: '',
+      ...env,
+    },
+    stdin: 'ignore',
+    reject: false,
+    ...options,
+  }) as ResultPromise<{ reject: false }>
+}
+
+const serve = (data: string): Promise<ServerProcess> =>
+  workspace.serve({
+    NIXERY_DATA: inFolder(data),
+    STORAGE_PATH: inFolder(`${data}/store`),
+    NIXERY_PKGS_PATH: demo,
+  })
+
+type Result = { digest: string; config: string; size: number; layers: { digest: string; diffId: string }[] }
+
+const skopeo = async (...args: string[]) => (await execa('skopeo', args, { stripFinalNewline: false })).stdout
+const sha256 = async (text: string) =>
+  `sha256:${(await execa('sha256sum', { input: text })).stdout.split(' ')[0] ?? ''}`
+
+describe('nixery build', () => {
+  it('writes what the registry serves, to the byte, and each finds it ready after the other', async () => {
+    const forms = [
+      `docker-archive:${inFolder('d.tar')}`,
+      `oci-archive:${inFolder('o.tar')}`,
+      `oci:${inFolder('o')}`,
+    ]
+    const results: Result[] = []
+    for (const output of forms) {
+      const run = await nixery('same', ['build', 'shell/hello', '--output', output, '--json'])
+      assert.equal(run.exitCode, 0, run.stderr)
+      results.push(JSON.parse(run.stdout) as Result)
+      assert.equal(/"type":"packed"/.test(run.stderr), output === forms[0], 'packed once')
+    }
+    const [first] = results
+    assert.ok(first)
+    const server = await serve('same')
+    const { response, json } = await ask(server, 'shell/hello/manifests/latest', {
+      headers: { Accept: mediaTypes.oci.manifest },
+    })
+    const manifest = json as { config: { digest: string }; layers: { digest: string }[] }
+    assert.ok(!server.log.some(({ msg }) => msg === 'layer packed'))
+    for (const { digest, config, layers } of results) {
+      assert.equal(digest, response.headers.get('Docker-Content-Digest'))
+      assert.equal(config, manifest.config.digest)
+      assert.deepEqual(
+        layers.map((layer) => layer.digest),
+        manifest.layers.map((layer) => layer.digest),
+      )
+    }
+    await ask(server, 'shell/jq/manifests/latest')
+    await server.stop()
+    const run = await nixery('same', ['build', 'shell/jq', '--json'])
+    assert.doesNotMatch(run.stderr, /"type":"(packed|realised)"/)
+
+    for (const [index, source] of forms.entries()) {
+      assert.equal(await sha256(await skopeo('inspect', '--config', '--raw', source)), first.config)
+      if (index > 0) assert.equal(await sha256(await skopeo('inspect', '--raw', source)), first.digest)
+      await skopeo('copy', source, `dir:${inFolder(`copied-${index}`)}`)
+    }
+    // The archive for Docker is a layout too, for those who know (Docker since 25, containerd).
+    const asLayout = `oci-archive:${inFolder('d.tar')}`
+    assert.equal(await sha256(await skopeo('inspect', '--raw', asLayout)), first.digest)
+    const { rootfs } = JSON.parse(await skopeo('inspect', '--config', '--raw', forms[0] ?? '')) as {
+      rootfs: { diff_ids: string[] }
+    }
+    assert.deepEqual(
+      rootfs.diff_ids,
+      first.layers.map((layer) => layer.diffId),
+    )
+  })
+
+  it('writes the same bytes again, from another store too, and to standard output', async () => {
+    for (const form of ['docker-archive', 'oci-archive']) {
+      const file = inFolder(`again-${form}`)
+      await nixery('same', ['build', 'shell/hello', '-o', `${form}:${file}`])
+      const bytes = await readFile(file)
+      const piped = await nixery('other', ['build', 'shell/hello', '-o', `${form}:-`], { encoding: 'buffer' })
+      assert.deepEqual(Buffer.from(piped.stdout as unknown as Uint8Array), bytes)
+    }
+  })
+
+  it('writes what podman loads and runs, under its name', async () => {
+    const podman = await openPodman(inFolder('podman'))
+    try {
+      const file = inFolder('podman.tar')
+      const run = await nixery('same', ['build', 'shell/hello', '-o', `docker-archive:${file}`])
+      assert.match(run.stdout, /^sha256:[0-9a-f]{64}$/)
+      await podman.run('load', '--quiet', '--input', file)
+      assert.equal(await podman.runIn('nixery/shell/hello:latest', 'hello'), 'Hello, world!')
+      await nixery('same', ['build', 'shell/hello', '-o', `oci-archive:${file}`, '--name', 'team/hello:v1'])
+      await podman.run('load', '--quiet', '--input', file)
+      assert.match(await podman.run('images', '--format', '{{.Repository}}:{{.Tag}}'), /team\/hello:v1/)
+    } finally {
+      await podman.destroy()
+    }
+  })
+
+  it('writes a layout that umoci unpacks, with room for more images', async () => {
+    const layout = inFolder('umoci')
+    const names = ['shell/hello', 'shell/jq', 'hello', 'jq/hello']
+    await Promise.all(names.map((name) => nixery('same', ['build', name, '-o', `oci:${layout}`])))
+    const { stdout } = await execa('umoci', ['list', '--layout', layout])
+    assert.deepEqual(stdout.split('\n').toSorted(), [
+      'nixery/hello/jq:latest',
+      'nixery/hello:latest',
+      'nixery/shell/hello:latest',
+      'nixery/shell/jq:latest',
+    ])
+    await execa('umoci', ['unpack', '--image', `${layout}:nixery/shell/jq:latest`, inFolder('bundle')])
+    assert.equal((await execa('chroot', [inFolder('bundle/rootfs'), '/bin/jq', '-n', '6*7'])).stdout, '42')
+  })
+
+  it('builds for the server alone, without an output', async () => {
+    const run = await nixery('same', ['build', 'shell/hello', '--json'])
+    const result = JSON.parse(run.stdout) as Result & { output?: string }
+    assert.equal(result.output, undefined)
+    assert.ok(result.size > 0)
+  })
+
+  it('says what happens in lines, which act on no terminal, or in JSON', async () => {
+    const set = await workspace.packageSet(
+      `loud = run "loud" "printf '\\\\033[31mred\\\\007\\\\n' >&2; mkdir -p $out/bin; echo > $out/bin/loud";`,
+    )
+    const plain = await nixery('said', ['build', 'loud'], { set })
+    assert.equal(plain.exitCode, 0, plain.stderr)
+    assert.match(plain.stderr, /^building loud\n[^]*\n1 package: loud\n[^]*\nnix: red\n/)
+    assert.doesNotMatch(plain.stderr, /[\u0000-\u0009\u000b-\u001f]/)
+    const json = await nixery('said', ['build', 'loud', '--json'], { set })
+    const events = json.stderr.split('\n').map((line) => JSON.parse(line) as { type: string })
+    assert.deepEqual([events[0]?.type, events.at(-1)?.type], ['started', 'finished'])
+    const failed = await nixery('said', ['build', 'lout', '--json'], { set })
+    const error = JSON.parse(failed.stderr.split('\n').at(-1) ?? '') as Record<string, unknown>
+    assert.deepEqual(
+      [failed.stdout, error['type'], error['code'], error['exitCode']],
+      ['', 'error', 'PACKAGE_UNKNOWN', 3],
+    )
+    assert.deepEqual((error['detail'] as { missing: string[] }).missing, ['lout'])
+  })
+
+  it('shows one line that changes on a terminal, without colour if that is wished', async () => {
+    const env = {
+      TERM: 'xterm',
+      CI: undefined,
+      NO_COLOR: undefined,
+      NIXERY_DATA: inFolder('terminal'),
+      NIXERY_PKGS_PATH: demo,
+    }
+    const command = `${launcher} build hello -o docker-archive:${inFolder('terminal.tar')}`
+    const inTerminal = (line: string, more = {}) =>
+      execa('script', ['-qec', `stty cols 100; ${line}`, '/dev/null'], {
+        env: { ...env, ...more },
+        reject: false,
+      })
+    const lineless = await execa('script', ['-qec', `stty cols 0; ${command}`, '/dev/null'], { env })
+    assert.doesNotMatch(lineless.stdout, /\u001b/)
+    const coloured = await inTerminal(command)
+    assert.match(coloured.stdout, /\u001b\[36m/)
+    assert.match(coloured.stdout, /\u001b\[0?K/)
+    assert.doesNotMatch((await inTerminal(command, { NO_COLOR: '1' })).stdout, /\u001b\[3\dm/)
+    assert.doesNotMatch((await inTerminal(command, { TERM: 'dumb' })).stdout, /\u001b/)
+    const refused = await inTerminal(`${launcher} build hello -o oci-archive:-`)
+    assert.equal(refused.exitCode, 2)
+    assert.match(refused.stdout, /an archive is not written to a terminal/)
+  })
+})
+
+describe('the exit code', () => {
+  let set: string
+  before(async () => {
+    set = await workspace.packageSet(`
+      fine = script "fine" "true";
+      large = run "large" "mkdir $out; head -c 3000000 /dev/urandom > $out/large";
+      broken = run "broken" "echo so broken >&2; exit 1";
+      slow = run "slow" "sleep 60; mkdir $out";
+      function = x: x;
+    `)
+  })
+
+  const rows: [what: string, args: string[], code: number, message: RegExp, env?: Record<string, string>][] =
+    [
+      ['no image', [], 2, /missing required argument/],
+      ['an unknown option', ['fine', '--fast'], 2, /unknown option/],
+      ['a bad name', ['fine//fine'], 2, /image name/],
+      ['a bad tag', ['fine:-'], 2, /tag/],
+      ['an unknown form', ['fine', '-o', 'zip:x'], 2, /docker-archive:FILE/],
+      ['a layout on standard output', ['fine', '-o', 'oci:-'], 2, /oci-archive:-/],
+      ['an output in no folder', ['fine', '-o', 'oci-archive:/none/x'], 2, /\/none cannot be written/],
+      ['a bad name for the output', ['fine', '--name', 'A'], 2, /name/],
+      ['bad configuration', ['fine'], 2, /NIX_TIMEOUT/, { NIX_TIMEOUT: 'soon' }],
+      ['an unknown package', ['fine/nope'], 3, /\[nope\]/],
+      ['an unknown tag', ['fine:v1'], 3, /no tags/],
+      ['what is no package', ['function'], 4, /is a function/],
+      ['what does not build', ['broken'], 4, /so broken/],
+      ['no package set', ['fine'], 4, /there is no package set/, { NIXERY_PKGS_PATH: '/none' }],
+      ['what takes too long', ['slow'], 5, /1 s/, { NIX_TIMEOUT: '1' }],
+      ['a store that is a file', ['fine'], 6, /storage|folder/, { STORAGE_PATH: '/dev/null' }],
+    ]
+  for (const [what, args, code, message, env = {}] of rows) {
+    it(`is ${code} for ${what}`, async () => {
+      const run = await nixery('codes', ['build', ...args], { set, env })
+      assert.match(run.stderr, message)
+      assert.equal(run.exitCode, code, run.stderr)
+      assert.equal(run.stdout, '')
+    })
+  }
+
+  it('is 6 for a full disk, on which nothing is left', async () => {
+    const disk = await workspace.mountSmallDisk(2)
+    for (const form of ['docker-archive', 'oci']) {
+      const run = await nixery('codes', ['build', 'large', '-o', `${form}:${disk}/x`], { set })
+      assert.equal(run.exitCode, 6, run.stderr)
+      assert.match(run.stderr, /ENOSPC/)
+      assert.deepEqual(await readdir(disk), [])
+    }
+  })
+
+  it('is 6 for a reader that goes away', async () => {
+    const run = await execa(
+      'bash',
+      ['-c', `${launcher} build large -o oci-archive:- | head -c 1; echo \${PIPESTATUS[0]} >&2`],
+      {
+        env: { NIXERY_DATA: inFolder('codes'), NIXERY_PKGS_PATH: set },
+      },
+    )
+    assert.match(run.stderr, /\n6$/)
+    assert.match(run.stderr, /writing standard output failed: EPIPE/)
+  })
+
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    it(`is ${code} when ${signal} ends it, and nothing is left of it`, async () => {
+      const output = inFolder(`${signal}.tar`)
+      const run = nixery('codes', ['build', 'slow', '-o', `docker-archive:${output}`], { set })
+      for await (const line of run.iterable({ from: 'stderr', preserveOutput: true }))
+        if (/building .*slow/.test(line)) break
+      await sleep(300)
+      const started = performance.now()
+      run.kill(signal)
+      const { exitCode, stderr } = await run
+      assert.equal(exitCode, code, stderr)
+      assert.ok(performance.now() - started < 10_000)
+      assert.deepEqual(await readdir(inFolder('codes/gcroots')), [])
+      await assert.rejects(stat(output))
+      assert.deepEqual(
+        (await readdir(workspace.folder)).filter((name) => name.endsWith('.part')),
+        [],
+      )
+      const { stdout } = await execa('ps', ['-eo', 'ppid=,args='])
+      assert.ok(!stdout.split('\n').some((line) => line.includes(inFolder('codes/gcroots'))), stdout)
+    })
+  }
+
+  it('is 130 also when it is ended while it writes', async () => {
+    const pipe = inFolder('pipe')
+    await execa('mkfifo', [pipe])
+    const run = nixery('codes', ['build', 'large', '-o', `docker-archive:${pipe}`], { set })
+    const reader = execa('bash', ['-c', 'exec 3<"$0"; sleep 60', pipe], { reject: false })
+    for await (const line of run.iterable({ from: 'stderr', preserveOutput: true }))
+      if (/writing/.test(line)) break
+    await sleep(200)
+    run.kill('SIGINT')
+    assert.equal((await run).exitCode, 130)
+    reader.kill()
+    await reader
+  })
+
+  it('is told of in the help', async () => {
+    for (const command of ['build', 'push', 'plan']) {
+      const { stdout, exitCode } = await nixery('codes', [command, '--help'])
+      assert.equal(exitCode, 0)
+      for (const code of ['0', '1', '2', '3', '4', '5', '6', '7', '130']) {
+        assert.match(stdout, new RegExp(`^ +${code}  \\w`, 'm'))
+      }
+    }
+  })
+})
+
+describe('an output that is there', () => {
+  it('is replaced as a whole, or left alone if it is another’s', async () => {
+    const file = inFolder('old.tar')
+    await writeFile(file, 'old')
+    assert.equal((await nixery('same', ['build', 'hello', '-o', `oci-archive:${file}`])).exitCode, 0)
+    assert.ok((await stat(file)).size > 100_000)
+    const other = inFolder('precious')
+    await mkdir(other)
+    await writeFile(join(other, 'data'), '')
+    assert.equal((await nixery('same', ['build', 'hello', '-o', `oci:${other}`])).exitCode, 2)
+    assert.deepEqual(await readdir(other), ['data'])
+    await nixery('same', ['build', 'hello', '-o', 'docker-archive:/dev/null'])
+    assert.ok((await stat('/dev/null')).isCharacterDevice())
+  })
+
+  it('is not touched before the image is there', async () => {
+    const file = inFolder('kept.tar')
+    await writeFile(file, 'old')
+    assert.equal((await nixery('same', ['build', 'nope', '-o', `oci-archive:${file}`])).exitCode, 3)
+    assert.equal(await readFile(file, 'utf8'), 'old')
+  })
+})
+
+describe('nixery plan', () => {
+  it('shows the layers before and after they are packed, and packs none', async () => {
+    type Plan = {
+      paths: number
+      narSize: number
+      layers: { narSize: number; size?: number; digest?: string; paths: string[] }[]
+    }
+    const plan = async (...more: string[]) => {
+      const run = await nixery('plan', ['plan', 'shell/hello', ...more])
+      assert.equal(run.exitCode, 0, run.stderr)
+      return run.stdout
+    }
+    const unpacked = JSON.parse(await plan('--json')) as Plan
+    assert.equal(unpacked.layers.flatMap(({ paths }) => paths).length, unpacked.paths)
+    assert.equal(
+      unpacked.layers.reduce((sum, { narSize }) => sum + narSize, 0),
+      unpacked.narSize,
+    )
+    assert.ok(unpacked.layers.every(({ size }) => size === undefined))
+    assert.deepEqual(await readdir(inFolder('plan/store/layers')), [])
+
+    const { layers } = JSON.parse((await nixery('plan', ['build', 'shell/hello', '--json'])).stdout) as Result
+    const packed = JSON.parse(await plan('--json')) as Plan
+    assert.deepEqual(
+      packed.layers.map(({ digest }) => digest),
+      layers.map(({ digest }) => digest),
+    )
+    const table = (await plan('--strategy', 'nixery')).split('\n')
+    assert.equal(table.length, layers.length + 2)
+    assert.match(table[0] ?? '', /^layer +unpacked +packed +paths +contents$/)
+    assert.match(table.join('\n'), /^ +\d+ +[\d.]+ MB +[\d.]+ MB +\d+  .*glibc-/m)
+    assert.match(table.at(-2) ?? '', / 0  links to /)
+    assert.match(table.at(-1) ?? '', /^ +[\d.]+ MB +[\d.]+ MB +\d+$/)
+  })
+
+  it('knows no other strategies', async () => {
+    assert.equal((await nixery('plan', ['plan', 'hello', '--strategy', 'best'])).exitCode, 2)
+  })
+})

@@ -1,0 +1,161 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { execa } from 'execa'
+
+/** A real S3 service of one's own: Ceph, with one monitor, one storage daemon in memory, and one gateway. */
+export type Ceph = {
+  readonly endpoint: string
+  readonly accessKeyId: string
+  readonly secretAccessKey: string
+  /** Ends all daemons. */
+  stop(): Promise<void>
+}
+
+// Memory that objects may take in all, in bytes.
+const capacity = 4 * 1024 ** 3
+const startLimit = 60_000
+const clusterId = '3f2a1c6e-0000-4000-8000-000000000001'
+
+/**
+ * Starts Ceph over a folder, on free ports of 127.0.0.1. It takes about 3 s. It knows no checksums in trailers, no
+ * conditional completion of uploads in parts, and no copying of parts.
+ * @param folder that exists and is empty; not much longer than a name in /tmp, for it holds sockets
+ * @throws Error with the end of a log when it does not come up within a minute
+ */
+export async function startCeph(folder: string): Promise<Ceph> {
+  const started = performance.now()
+  const [gateway, ...monitors] = await freePorts(3)
+  const config = join(folder, 'ceph.conf')
+  const daemons: ReturnType<typeof execa>[] = []
+  const run = (program: string, ...args: string[]) =>
+    execa(program, ['-c', config, ...args], { stdin: 'ignore', timeout: startLimit })
+  const start = (program: string, ...args: string[]) => {
+    const options = { stdin: 'ignore', stdout: 'ignore', stderr: 'ignore', reject: false } as const
+    daemons.push(execa(program, ['-c', config, ...args, '-f'], options))
+  }
+  const stop = async () => {
+    // Nothing of it is to be kept; the gateway would take its time to end otherwise.
+    for (const daemon of daemons.toReversed()) daemon.kill('SIGKILL')
+    await Promise.all(daemons)
+  }
+
+  try {
+    await Promise.all(['mon', 'osd', 'rgw', 'run'].map((name) => mkdir(join(folder, name))))
+    const addresses = `[v2:127.0.0.1:${monitors[0]},v1:127.0.0.1:${monitors[1]}]`
+    await writeFile(config, configuration(folder, addresses, Number(gateway)))
+    await writeFile(join(folder, 'keyring'), keyring())
+    const map = join(folder, 'monmap')
+    await execa('monmaptool', ['--create', '--fsid', clusterId, '--addv', 'a', addresses, map])
+    await run('ceph-mon', '--mkfs', '-i', 'a', '--monmap', map, '--keyring', join(folder, 'keyring'))
+    start('ceph-mon', '-i', 'a')
+    const osdId = '3f2a1c6e-0000-4000-8000-000000000002'
+    await run('ceph', '--connect-timeout', '30', 'osd', 'new', osdId, '0')
+    await run('ceph-osd', '--mkfs', '-i', '0', '--osd-uuid', osdId)
+    start('ceph-osd', '-i', '0')
+    const accessKeyId = 'test-access-key'
+    const secretAccessKey = 'test-secret-key'
+    await run(
+      'radosgw-admin',
+      '--name=client.rgw',
+      'user',
+      'create',
+      '--uid=test',
+      '--display-name=test',
+      `--access-key=${accessKeyId}`,
+      `--secret-key=${secretAccessKey}`,
+    )
+    start('radosgw', '--name=client.rgw')
+    const endpoint = `http://127.0.0.1:${gateway}`
+    while (!(await answers(endpoint))) {
+      if (performance.now() - started > startLimit) throw new Error(`Ceph did not start: see ${folder}`)
+      await delay(50)
+    }
+    return { endpoint, accessKeyId, secretAccessKey, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+const answers = (address: string): Promise<boolean> =>
+  fetch(address, { signal: AbortSignal.timeout(1000) }).then(
+    (response) => response.ok,
+    () => false, // not yet
+  )
+
+/** Ports that were free a moment ago, all of them at once. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer()
+      await new Promise<void>((resolve) => {
+        server.listen(0, '127.0.0.1', resolve)
+      })
+      return server
+    }),
+  )
+  return Promise.all(
+    servers.map(async (server) => {
+      const address = server.address()
+      await new Promise((resolve) => {
+        server.close(resolve)
+      })
+      return typeof address === 'object' && address ? address.port : 0
+    }),
+  )
+}
+
+/** Secrets of the daemons, in Ceph's form: kind 1, no time, 16 bytes. */
+function keyring(): string {
+  const key = () =>
+    Buffer.concat([Buffer.from('010000000000000000001000', 'hex'), randomBytes(16)]).toString('base64')
+  const all = ['mon = "allow *"', 'osd = "allow *"', 'mgr = "allow *"']
+  const section = (name: string, rights: readonly string[]) =>
+    [`[${name}]`, `key = ${key()}`, ...rights.map((right) => `caps ${right}`), ''].join('\n')
+  return [
+    section('mon.', ['mon = "allow *"']),
+    section('client.admin', all),
+    section('osd.0', ['mon = "allow profile osd"', 'osd = "allow *"', 'mgr = "allow profile osd"']),
+    section('client.rgw', all),
+  ].join('\n')
+}
+
+function configuration(folder: string, monitors: string, gateway: number): string {
+  const libraries = `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`
+  return `[global]
+fsid = ${clusterId}
+mon_host = ${monitors}
+public_addr = 127.0.0.1
+cluster_addr = 127.0.0.1
+keyring = ${folder}/keyring
+auth_allow_insecure_global_id_reclaim = true
+mon_allow_pool_size_one = true
+mon_data_avail_warn = 1
+mon_data_avail_crit = 0
+mon_max_pg_per_osd = 1000
+osd_pool_default_size = 1
+osd_pool_default_min_size = 1
+osd_pool_default_pg_num = 4
+osd_pool_default_pg_autoscale_mode = off
+osd_crush_chooseleaf_type = 0
+osd_class_dir = ${libraries}/rados-classes
+osd_objectstore = memstore
+memstore_device_bytes = ${capacity}
+paxos_propose_interval = 0.05
+log_file = ${folder}/$name.log
+run_dir = ${folder}/run
+pid_file = ${folder}/run/$name.pid
+admin_socket = ${folder}/run/$name.asok
+[mon.a]
+mon_data = ${folder}/mon
+[osd.0]
+osd_data = ${folder}/osd
+[client.rgw]
+rgw_data = ${folder}/rgw
+rgw_frontends = beast endpoint=127.0.0.1:${gateway}
+rgw_enable_apis = s3
+`
+}

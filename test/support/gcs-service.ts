@@ -1,0 +1,26 @@
+import { openGcsStore, type GcsOptions } from '../../src/store/gcs.ts'
+import type { RemoteService } from '../../src/store/remote-conformance.ts'
+import type { Gcs } from './gcs.ts'
+
+/** The double as the suites see it. `optionsOf` completes what a store is opened with. */
+export function gcsService(
+  gcs: Gcs,
+  optionsOf: (bucket: string, options?: Partial<GcsOptions>) => GcsOptions,
+): RemoteService {
+  let count = 0
+  return {
+    endpoint: gcs.endpoint,
+    async makeBucket() {
+      const bucket = `test-${(count += 1)}`
+      gcs.makeBucket(bucket)
+      return bucket
+    },
+    removeBucket: async (bucket) => gcs.removeBucket(bucket),
+    objects: async (bucket) =>
+      gcs.objects(bucket).map(({ name, size, contentType }) => ({ name, size, contentType })),
+    writeObject: (bucket, name, contentType, bytes) => gcs.writeObject(bucket, name, contentType, bytes),
+    // Nobody can list them, and the service forgets them after a week.
+    unfinished: async () => 0,
+    open: (bucket, options) => openGcsStore(optionsOf(bucket, options)),
+  }
+}
