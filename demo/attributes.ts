@@ -99,6 +99,7 @@ export const attributes: Attributes = {
   m4: 'm4',
   nano: 'nano',
   ncdu: 'ncdu',
+  nix: 'nix-bin',
   procps: 'procps',
   psmisc: 'psmisc',
   pv: 'pv',

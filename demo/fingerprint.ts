@@ -28,8 +28,8 @@ export async function fingerprintGenerator(host: DebianArchitecture): Promise<st
   return fingerprint([...files.flat(), pinned])
 }
 
-// Programs that only use the generator.
-const programs = new Set(['make.ts', 'run.ts'])
+// Programs that only use the generator, and what keeps a record of its own.
+const programs = new Set(['make.ts', 'run.ts', 'program.ts'])
 
 const isSource = (name: string): boolean =>
   /\.(ts|nix|sh|py)$/.test(name) && !name.endsWith('.test.ts') && !programs.has(name)

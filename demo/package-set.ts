@@ -6,6 +6,7 @@ import { fingerprintGenerator } from './fingerprint.ts'
 import { generateArchitecture, generateCommon, openDebian, type Debian, type Making } from './generate.ts'
 import type { DebianArchitecture } from './layout.ts'
 import { withLock } from './lock.ts'
+import { isProgramCurrent, writeProgram } from './program.ts'
 
 export type PackageSetOptions = {
   /** Where the set is to be: `default.nix` lies directly in it. */
@@ -37,13 +38,16 @@ export async function ensureDemoPackageSet(options: PackageSetOptions): Promise<
   const isCurrent = (record: Made | undefined): boolean =>
     record?.fingerprint === fingerprint &&
     options.architectures.every((each) => record.architectures.includes(each))
-  if (isCurrent(await readRecord(directory))) return directory
+  if (isCurrent(await readRecord(directory)) && (await isProgramCurrent(directory))) return directory
 
   const { progress, signal } = options
   const waiting = (): void => progress('another process is making the demo package set: waiting for it')
   const making = withLock(join(cacheDirectory, 'demo.lock'), { waiting, signal }, async () => {
     const made = await readRecord(directory)
-    if (isCurrent(made)) return directory
+    if (isCurrent(made)) {
+      await writeProgram(directory, progress)
+      return directory
+    }
     await mkdir(dirname(directory), { recursive: true })
     await removeLeftovers(directory)
     const kept = made?.fingerprint === fingerprint ? made.architectures : []
@@ -60,6 +64,7 @@ export async function ensureDemoPackageSet(options: PackageSetOptions): Promise<
       const how: Making = { folder, cacheDirectory, progress, signal, debian }
       await generateCommon(how, host)
       for (const architecture of architectures) await generateArchitecture(how, architecture)
+      await writeProgram(folder, progress)
       await writeFile(join(folder, recordFile), JSON.stringify({ fingerprint, architectures } satisfies Made))
       signal?.throwIfAborted()
       await replace(directory, folder)

@@ -104,6 +104,17 @@ export const units: Record<string, UnitDefinition> = {
   'netcat-openbsd': { links: { 'bin/nc': 'nc.openbsd' }, mainProgram: 'nc' },
   netbase: { pname: 'iana-etc', ignoresDepends: true },
   openssl: { without: ['bin/c_rehash'] },
+  // The programs that its Depends name are for tools of its past. What it starts itself it looks for where it was
+  // built, or where these variables say.
+  'nix-bin': {
+    pname: 'nix',
+    mainProgram: 'nix',
+    outputs: ['out', 'man', 'doc'],
+    ignoresDepends: true,
+    wrappers: {
+      'bin/nix': { NIX_BIN_DIR: '@out@/bin', NIX_DATA_DIR: '@out@/share', NIX_LIBEXEC_DIR: '@out@/libexec' },
+    },
+  },
   // Made from npm's package.
   nodejs: {
     debs: [],
@@ -180,5 +191,5 @@ export const ignored: ReadonlySet<string> = new Set(
   passwd login base-files usrmerge usr-is-merged debianutils libpam-modules libpam-modules-bin libpam-runtime
   man-db groff-base bsdextrautils readline-common gcc-12-base libaudit-common libtirpc-common fontconfig-config
   x11-common default-dbus-session-bus dbus-session-bus python3-pkg-resources vim-runtime libgl1
-  libsemanage2`.split(/\s+/),
+  libsemanage2 libdbd-sqlite3-perl libwww-curl-perl`.split(/\s+/),
 )

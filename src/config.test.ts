@@ -136,15 +136,13 @@ describe('readConfig', () => {
 })
 
 describe('variables', () => {
-  it('have a name, a meaning, and the default that readConfig has', () => {
-    const config = readConfig({}) as unknown as Readonly<Record<string, unknown>>
+  it('have a name, a meaning, and the default that is had without them', () => {
     const all = variables()
-    assert.ok(all.length > 0)
+    assert.equal(all.find(({ name }) => name === 'PORT')?.default, '8080')
     for (const { name, meaning, default: value } of all) {
       assert.match(name, /^[A-Z0-9_]+$/)
       assert.notEqual(meaning, '', name)
-      if (value !== '') assert.equal(value, String(config[name]), name)
+      assert.deepEqual(readConfig({ [name]: value }), readConfig({}), name)
     }
-    assert.equal(all.find(({ name }) => name === 'PORT')?.default, '8080')
   })
 })

@@ -191,13 +191,13 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   }
   const config = parsed.data
   const home = homedir()
-  const data = config.NIXERY_DATA ?? join(set['XDG_DATA_HOME'] ?? join(home, '.local/share'), 'nixery')
+  const data = config.NIXERY_DATA ?? resolve(set['XDG_DATA_HOME'] ?? join(home, '.local/share'), 'nixery')
   const configured = sources.some((name) => config[name] !== undefined)
   return Object.freeze({
     ...config,
     NIXERY_HOST: config.NIXERY_HOST ?? (configured ? '0.0.0.0' : '127.0.0.1'),
     NIXERY_DATA: data,
-    NIXERY_CACHE: config.NIXERY_CACHE ?? join(set['XDG_CACHE_HOME'] ?? join(home, '.cache'), 'nixery'),
+    NIXERY_CACHE: config.NIXERY_CACHE ?? resolve(set['XDG_CACHE_HOME'] ?? join(home, '.cache'), 'nixery'),
     STORAGE_PATH: config.STORAGE_PATH ?? join(data, 'store'),
   })
 }

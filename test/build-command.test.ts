@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { after, before, describe, it } from 'node:test'
-import { execa, type Options, type ResultPromise } from 'execa'
+import { execa, type Options } from 'execa'
 import { openPodman } from '../scripts/podman.ts'
 import type { ServerProcess } from '../scripts/server.ts'
 import { mediaTypes } from '../src/image/oci.ts'
+import { launcher, runNixery } from './support/command.ts'
 import { ask, demoPackages, openWorkspace, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
@@ -17,26 +17,13 @@ before(async () => {
 })
 after(() => workspace.dispose())
 
-const launcher = join(import.meta.dirname, '..', 'bin', 'nixery')
 const inFolder = (name: string) => join(workspace.folder, name)
 
-/** Runs a command over a data folder; the demo package set unless told otherwise. */
-function nixery(data: string, args: readonly string[], more: { set?: string } & Options = {}) {
-  const { set = demo, env, ...options } = more
-  return execa(launcher, args, {
-    env: {
-      NIXERY_DATA: inFolder(data),
-      NIXERY_PKGS_PATH: set,
-      NIX_TIMEOUT: '600',
-      NIXERY_TAGS: 'latest',
-      STORAGE_PATH: '',
-      ...env,
-    },
-    stdin: 'ignore',
-    reject: false,
-    ...options,
-  }) as ResultPromise<{ reject: false }>
-}
+const nixery = (
+  data: string,
+  args: readonly string[],
+  { set = demo, ...options }: { set?: string } & Options = {},
+) => runNixery(inFolder(data), set, args, options)
 
 const serve = (data: string): Promise<ServerProcess> =>
   workspace.serve({
@@ -195,119 +182,6 @@ describe('nixery build', () => {
     const refused = await inTerminal(`${launcher} build hello -o oci-archive:-`)
     assert.equal(refused.exitCode, 2)
     assert.match(refused.stdout, /an archive is not written to a terminal/)
-  })
-})
-
-describe('the exit code', () => {
-  let set: string
-  before(async () => {
-    set = await workspace.packageSet(`
-      fine = script "fine" "true";
-      large = run "large" "mkdir $out; head -c 3000000 /dev/urandom > $out/large";
-      broken = run "broken" "echo so broken >&2; exit 1";
-      slow = run "slow" "sleep 60; mkdir $out";
-      function = x: x;
-    `)
-  })
-
-  const rows: [what: string, args: string[], code: number, message: RegExp, env?: Record<string, string>][] =
-    [
-      ['no image', [], 2, /missing required argument/],
-      ['an unknown option', ['fine', '--fast'], 2, /unknown option/],
-      ['a bad name', ['fine//fine'], 2, /image name/],
-      ['a bad tag', ['fine:-'], 2, /tag/],
-      ['an unknown form', ['fine', '-o', 'zip:x'], 2, /docker-archive:FILE/],
-      ['a layout on standard output', ['fine', '-o', 'oci:-'], 2, /oci-archive:-/],
-      ['an output in no folder', ['fine', '-o', 'oci-archive:/none/x'], 2, /\/none cannot be written/],
-      ['a bad name for the output', ['fine', '--name', 'A'], 2, /name/],
-      ['bad configuration', ['fine'], 2, /NIX_TIMEOUT/, { NIX_TIMEOUT: 'soon' }],
-      ['an unknown package', ['fine/nope'], 3, /\[nope\]/],
-      ['an unknown tag', ['fine:v1'], 3, /no tags/],
-      ['what is no package', ['function'], 4, /is a function/],
-      ['what does not build', ['broken'], 4, /so broken/],
-      ['no package set', ['fine'], 4, /there is no package set/, { NIXERY_PKGS_PATH: '/none' }],
-      ['what takes too long', ['slow'], 5, /1 s/, { NIX_TIMEOUT: '1' }],
-      ['a store that is a file', ['fine'], 6, /storage|folder/, { STORAGE_PATH: '/dev/null' }],
-    ]
-  for (const [what, args, code, message, env = {}] of rows) {
-    it(`is ${code} for ${what}`, async () => {
-      const run = await nixery('codes', ['build', ...args], { set, env })
-      assert.match(run.stderr, message)
-      assert.equal(run.exitCode, code, run.stderr)
-      assert.equal(run.stdout, '')
-    })
-  }
-
-  it('is 6 for a full disk, on which nothing is left', async () => {
-    const disk = await workspace.mountSmallDisk(2)
-    for (const form of ['docker-archive', 'oci']) {
-      const run = await nixery('codes', ['build', 'large', '-o', `${form}:${disk}/x`], { set })
-      assert.equal(run.exitCode, 6, run.stderr)
-      assert.match(run.stderr, /ENOSPC/)
-      assert.deepEqual(await readdir(disk), [])
-    }
-  })
-
-  it('is 6 for a reader that goes away', async () => {
-    const run = await execa(
-      'bash',
-      ['-c', `${launcher} build large -o oci-archive:- | head -c 1; echo \${PIPESTATUS[0]} >&2`],
-      {
-        env: { NIXERY_DATA: inFolder('codes'), NIXERY_PKGS_PATH: set },
-      },
-    )
-    assert.match(run.stderr, /\n6$/)
-    assert.match(run.stderr, /writing standard output failed: EPIPE/)
-  })
-
-  for (const [signal, code] of [
-    ['SIGINT', 130],
-    ['SIGTERM', 143],
-  ] as const) {
-    it(`is ${code} when ${signal} ends it, and nothing is left of it`, async () => {
-      const output = inFolder(`${signal}.tar`)
-      const run = nixery('codes', ['build', 'slow', '-o', `docker-archive:${output}`], { set })
-      for await (const line of run.iterable({ from: 'stderr', preserveOutput: true }))
-        if (/building .*slow/.test(line)) break
-      await sleep(300)
-      const started = performance.now()
-      run.kill(signal)
-      const { exitCode, stderr } = await run
-      assert.equal(exitCode, code, stderr)
-      assert.ok(performance.now() - started < 10_000)
-      assert.deepEqual(await readdir(inFolder('codes/gcroots')), [])
-      await assert.rejects(stat(output))
-      assert.deepEqual(
-        (await readdir(workspace.folder)).filter((name) => name.endsWith('.part')),
-        [],
-      )
-      const { stdout } = await execa('ps', ['-eo', 'ppid=,args='])
-      assert.ok(!stdout.split('\n').some((line) => line.includes(inFolder('codes/gcroots'))), stdout)
-    })
-  }
-
-  it('is 130 also when it is ended while it writes', async () => {
-    const pipe = inFolder('pipe')
-    await execa('mkfifo', [pipe])
-    const run = nixery('codes', ['build', 'large', '-o', `docker-archive:${pipe}`], { set })
-    const reader = execa('bash', ['-c', 'exec 3<"$0"; sleep 60', pipe], { reject: false })
-    for await (const line of run.iterable({ from: 'stderr', preserveOutput: true }))
-      if (/writing/.test(line)) break
-    await sleep(200)
-    run.kill('SIGINT')
-    assert.equal((await run).exitCode, 130)
-    reader.kill()
-    await reader
-  })
-
-  it('is told of in the help', async () => {
-    for (const command of ['build', 'push', 'plan']) {
-      const { stdout, exitCode } = await nixery('codes', [command, '--help'])
-      assert.equal(exitCode, 0)
-      for (const code of ['0', '1', '2', '3', '4', '5', '6', '7', '130']) {
-        assert.match(stdout, new RegExp(`^ +${code}  \\w`, 'm'))
-      }
-    }
   })
 })
 

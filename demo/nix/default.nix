@@ -55,7 +55,7 @@ let
         plan = builtins.replaceStrings
           (builtins.attrNames substitutions)
           (builtins.attrValues substitutions)
-          (builtins.readFile (./. + "/${arch}/plans/${key}.sh"));
+          (package.plan or (builtins.readFile (./. + "/${arch}/plans/${key}.sh")));
         passAsFile = [ "plan" ];
         # What is built with must not stay in what is built.
         disallowedReferences = [ seed ];
@@ -63,7 +63,14 @@ let
     in
     drv // { inherit (package) meta; };
 
-  units = builtins.mapAttrs make packages.units;
+  # Nixery itself, which is not made from Debian's packages; demo/program.ts.
+  program =
+    if arch == "amd64" && builtins.pathExists ./program.json then
+      read "program.json"
+    else
+      { attributes = { }; units = { }; };
+
+  units = builtins.mapAttrs make (packages.units // program.units);
   resolve =
     value:
     if builtins.isString value then
@@ -71,4 +78,4 @@ let
     else
       builtins.mapAttrs (_: resolve) value // { recurseForDerivations = true; };
 in
-builtins.mapAttrs (_: resolve) packages.attributes
+builtins.mapAttrs (_: resolve) (packages.attributes // program.attributes)

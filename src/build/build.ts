@@ -20,7 +20,7 @@ import type { BuildListener, Emit } from './events.ts'
 import { isWhole, publishImage, type Image } from './image.ts'
 import { knownLayers, packLayers, wantedLayers, type LayerOptions, type WantedLayer } from './layers.ts'
 import { resolve } from './resolve.ts'
-import { createFlights } from './single-flight.ts'
+import { createFlights, type Start } from './single-flight.ts'
 
 export type Layering = Omit<LayerOptions, 'compressorId'>
 
@@ -52,6 +52,8 @@ type Context = Omit<BuilderDeps, 'layering'> & {
   readonly layering: Layering
   readonly request: ImageRequest
   readonly signal: AbortSignal
+  /** From here on the build goes on, whoever leaves. */
+  readonly commit: () => void
   readonly emit: Emit
   readonly packing: ReturnType<typeof createFlights<Layer>>
 }
@@ -67,11 +69,19 @@ export function createBuilder(deps: BuilderDeps): Builder {
       const { platform, shell, packages } = request
       const key = keyOf('build', 1, { revision: pinned.revision, system: platform.system, shell, packages })
 
-      const start = async (abandoned: AbortSignal): Promise<Image> => {
+      const start: Start<Image> = async (abandoned, commit) => {
         const build = randomUUID()
         ids.set(key, build)
         const emit: Emit = (event) => deps.listener(build, event)
-        const context = { ...deps, layering: deps.layering(), request, signal: abandoned, emit, packing }
+        const context = {
+          ...deps,
+          layering: deps.layering(),
+          request,
+          signal: abandoned,
+          commit,
+          emit,
+          packing,
+        }
         const started = performance.now()
         emit({ type: 'started', image: formatImageName(request) })
         try {
@@ -105,7 +115,8 @@ async function buildImage(context: Context, packages: readonly ResolvedPackage[]
   if (known) return known
   if (context.signal.aborted) throw new NixeryError('CANCELLED', 'nobody waits for this build any more')
 
-  // From here on the work is of use to later requests, whoever waits for this one.
+  // What Nix has begun to realise is of use to later requests, whoever waits for this one.
+  context.commit()
   const started = performance.now()
   const watch = { onLine: (line: string) => context.emit({ type: 'nix', line }) }
   return context.nix.withRealised(packages, watch, async () => {

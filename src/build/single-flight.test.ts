@@ -168,4 +168,24 @@ describe('flights', () => {
     stayer.abort() // too late to cancel anything
     assert.equal(await stayed, 'done')
   })
+
+  it('go on once they are committed, for whoever asks later', async () => {
+    const flights = createFlights<string>()
+    const end = Promise.withResolvers<string>()
+    let begun = 0
+    const start = (_: AbortSignal, commit: () => void) => {
+      begun += 1
+      commit()
+      return end.promise
+    }
+    const leaving = new AbortController()
+    const first = flights.run('key', start, leaving.signal)
+    leaving.abort()
+    await cancelled(first)
+    const second = flights.run('key', start)
+    end.resolve('done')
+    assert.equal(await second, 'done')
+    assert.equal(begun, 1)
+    assert.equal(flights.size, 0)
+  })
 })

@@ -4,26 +4,45 @@ import { NixeryError } from '../errors.ts'
 export type Flights<T> = {
   /**
    * Waits for the work under `key`, and starts it if nobody has. When the caller's signal fires, only this
-   * caller stops waiting (CANCELLED); when the last one has, the work's own signal fires, and who asks later
+   * caller stops waiting (CANCELLED); when the last one has, the work's own signal fires unless it is committed, and who asks later
    * starts anew.
    */
-  run(key: string, start: (signal: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T>
+  run(key: string, start: Start<T>, signal?: AbortSignal): Promise<T>
   readonly size: number
 }
 
-type Flight<T> = { readonly result: Promise<T>; readonly abort: AbortController; waiting: number }
+/** Begins the work. Once it calls `commit` it goes on whoever leaves, and who asks later joins it. */
+export type Start<T> = (signal: AbortSignal, commit: () => void) => Promise<T>
+
+type Flight<T> = {
+  readonly result: Promise<T>
+  readonly abort: AbortController
+  waiting: number
+  committed: boolean
+}
 
 export function createFlights<T>(): Flights<T> {
   const flights = new Map<string, Flight<T>>()
 
-  const begin = (key: string, start: (signal: AbortSignal) => Promise<T>): Flight<T> => {
+  const begin = (key: string, start: Start<T>): Flight<T> => {
     const abort = new AbortController()
+    let committed = false
+    const commit = () => {
+      committed = true
+    }
     const land = () => {
       if (flights.get(key) === flight) flights.delete(key)
     }
-    const result = start(abort.signal).finally(land)
+    const result = start(abort.signal, commit).finally(land)
     result.catch(() => {}) // each waiter is told; with none left, nobody needs to be
-    const flight: Flight<T> = { result, abort, waiting: 0 }
+    const flight: Flight<T> = {
+      result,
+      abort,
+      waiting: 0,
+      get committed() {
+        return committed
+      },
+    }
     flights.set(key, flight)
     return flight
   }
@@ -44,7 +63,7 @@ export function createFlights<T>(): Flights<T> {
       } finally {
         signal?.removeEventListener('abort', leave)
         flight.waiting -= 1
-        if (flight.waiting === 0 && flights.get(key) === flight) {
+        if (flight.waiting === 0 && !flight.committed && flights.get(key) === flight) {
           flights.delete(key)
           flight.abort.abort()
         }

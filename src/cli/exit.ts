@@ -1,4 +1,5 @@
-import { NixeryError } from '../errors.ts'
+import { NixeryError, type ErrorCode } from '../errors.ts'
+import type { RegistryCode } from '../push/errors.ts'
 import type { Progress } from './progress.ts'
 
 /** What a script can tell apart: one meaning for each code, in all commands. */
@@ -7,7 +8,7 @@ const meanings = [
   [1, 'a bug of this program'],
   [2, 'usage, configuration or set-up'],
   [3, 'no such package, or no such tag'],
-  [4, 'a package, or the package set, does not evaluate or does not build'],
+  [4, 'a package or the package set: not allowed, not to be fetched, does not evaluate or does not build'],
   [5, 'out of time'],
   [6, 'storage or output: full, damaged, or not to be written'],
   [7, 'the registry that was pushed to refused, or cannot be reached'],
@@ -19,16 +20,20 @@ Exit codes:
 ${meanings.map(([code, meaning]) => `  ${String(code).padStart(3)}  ${meaning}`).join('\n')}
 `
 
-const codes: Readonly<Record<string, (typeof meanings)[number][0]>> = {
+const codes: Readonly<Record<ErrorCode | RegistryCode, (typeof meanings)[number][0]>> = {
   NAME_INVALID: 2,
   TAG_INVALID: 2,
+  DIGEST_INVALID: 2,
+  UNSUPPORTED: 2,
   CONFIG_INVALID: 2,
   SETUP_FAILED: 2,
   NIX_UNAVAILABLE: 2,
   PACKAGE_UNKNOWN: 3,
   MANIFEST_UNKNOWN: 3,
   PACKAGE_INVALID: 4,
+  PACKAGE_DENIED: 4,
   SOURCE_INVALID: 4,
+  SOURCE_UNREACHABLE: 4,
   BUILD_FAILED: 4,
   EVALUATION_TIMEOUT: 5,
   BUILD_TIMEOUT: 5,
@@ -38,11 +43,14 @@ const codes: Readonly<Record<string, (typeof meanings)[number][0]>> = {
   REGISTRY_REFUSED: 7,
   REGISTRY_UNAVAILABLE: 7,
   CANCELLED: 130,
+  // Of a server, or of what Nix itself said: no command meets them.
+  RANGE_INVALID: 1,
+  ROUTE_UNKNOWN: 1,
+  STORE_PATH_INVALID: 1,
 }
 
 /** The exit code of a failure. What no user can bring about is a bug. */
-export const exitCodeOf = (error: unknown): number =>
-  error instanceof NixeryError ? (codes[error.code] ?? 1) : 1
+export const exitCodeOf = (error: unknown): number => (error instanceof NixeryError ? codes[error.code] : 1)
 
 /**
  * Runs a command to its end, tells its failure, and sets the exit code. SIGINT and SIGTERM end it in order; a

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -22,8 +23,8 @@ export function describeNix(name: string, { bin, skip }: { bin?: string; skip?: 
     let bench: Bench
     const path = process.env['PATH']
     before(async () => {
-      if (bin !== undefined) process.env['PATH'] = `${bin}:${path}`
       bench = await openBench()
+      if (bin !== undefined) process.env['PATH'] = `${bin}:${path}`
     })
     after(async () => {
       process.env['PATH'] = path
@@ -40,9 +41,11 @@ export function describeNix(name: string, { bin, skip }: { bin?: string; skip?: 
 }
 
 /** A Nix, and a folder for package sets. */
-type Bench = {
+export type Bench = {
   readonly nix: Nix
   readonly folder: string
+  /** A text of no other run. */
+  readonly unique: string
   /** Another view of Nix, with other limits. */
   limited(options: Partial<NixOptions>): Nix
   /** Writes a package set: `body` is what follows `rec {`, with `run name script` and a `unique` text at hand. */
@@ -56,10 +59,9 @@ type Bench = {
 }
 
 const system = platforms.amd64.system
-const unique = `${process.pid}-${Date.now()}`
-
 export async function openBench(): Promise<Bench> {
   const folder = await mkdtemp(join(tmpdir(), 'nixery-nix-'))
+  const unique = randomUUID()
   const limited = (options: Partial<NixOptions>): Nix =>
     createNix({
       rootsDirectory: join(folder, 'roots'),
@@ -92,6 +94,7 @@ export async function openBench(): Promise<Bench> {
   return {
     nix,
     folder,
+    unique,
     limited,
     file,
     set,
@@ -235,7 +238,7 @@ function describeEvaluation(bench: () => Bench): void {
         type = 1 + "text";
         attribute = { }.foo;
         undefined = import ./nothing.nix;
-        escapes = throw "${'\\u001b'}[31mred";
+        escapes = throw (builtins.fromJSON ''"\\u001b[31mred"'');
         fake = { type = "derivation"; name = "x"; outPath = "/etc"; drvPath = "/etc/passwd"; };
         placeholder = good // { outPath = "/1rz4g4znpzjwh1xymhjpm42vipw92pr73vdgl6xs1hycac8kf2n9"; };
         output = good // { outputName = "a!b"; };
@@ -328,7 +331,7 @@ function describeEvaluation(bench: () => Bench): void {
         failsWith('EVALUATION_TIMEOUT', /^evaluating took more than 1 s$/),
       )
       const abort = new AbortController()
-      const onLine = (line: string) => line.startsWith('building') && abort.abort()
+      const onLine = (line: string) => line.startsWith('building') && setTimeout(() => abort.abort(), 200)
       await assert.rejects(
         bench().nix.evaluate(lookUp, { signal: abort.signal, onLine }),
         failsWith('CANCELLED'),
@@ -410,7 +413,7 @@ function describeRealisation(bench: () => Bench): void {
       const body = `
         failing = run "failing-1" "echo early; for i in 1 2 3 4 5 6 7 8 9; do echo $i; done; echo last words >&2; exit 3";
         dependent = run "dependent-1" "echo \${failing} > $out";
-        rude = run "rude-1" "printf '\\\\033[31mred\\\\033[0m\\\\007 10%%\\\\r20%%\\\\n\\\\033]0;title\\\\007\\\\342\\\\200\\\\256over\\\\n' >&2; exit 1";
+        rude = run "rude-1" "printf '\\\\033[31mred\\\\033[0m\\\\007 10%%\\\\r20%%\\\\n\\\\033]0;title\\\\007\\\\342\\\\200\\\\256over\\\\nlast words\\\\n' >&2; exit 1";
         empty = run "empty-1" "";
         absent = derivation { name = "absent-1"; inherit system unique; builder = "/does/not/exist"; };
         foreign = derivation { name = "foreign-1"; inherit unique; system = "mips-none"; builder = "/bin/sh"; };
@@ -435,7 +438,7 @@ function describeRealisation(bench: () => Bench): void {
         for (const line of [...lines, ...error.message.split('\n')]) {
           assert.doesNotMatch(line, /[\p{Cc}\p{Cf}]/u)
         }
-        return failsWith('BUILD_FAILED', /over\n/)(error)
+        return failsWith('BUILD_FAILED', /last words\n/)(error)
       })
     })
 
@@ -463,14 +466,17 @@ function describeRealisation(bench: () => Bench): void {
     })
 
     it('ends a build that nobody waits for, with its builder', async () => {
-      const wanted = await bench().packages(`slow = run "slow-1" "/bin/sleep 61 # ${unique}";`, 'slow')
+      const wanted = await bench().packages(
+        `slow = run "slow-1" "/bin/sleep 61 # ${bench().unique}";`,
+        'slow',
+      )
       const abort = new AbortController()
       const onLine = (line: string) => line.startsWith('building') && setTimeout(() => abort.abort(), 200)
       await assert.rejects(
         bench().nix.withRealised(wanted, { signal: abort.signal, onLine }, async () => 'used'),
         failsWith('CANCELLED'),
       )
-      assert.deepEqual(await commandsWith(`sleep 61 # ${unique}`), [])
+      assert.deepEqual(await commandsWith(`sleep 61 # ${bench().unique}`), [])
       assert.deepEqual(await readdir(join(bench().folder, 'roots')), [])
     })
 

@@ -52,7 +52,7 @@ let
     else if !(isAttrs value) then missingAt path [ ]
     else
       let found = meaning value (head rest); in
-      if found == [ ] then missingAt path (if isDerivation value then [ ] else attrNames value)
+      if found == [ ] then missingAt path (if path != [ ] && isDerivation value then [ ] else attrNames value)
       else look (getAttr (head found) value) (path ++ [ (head found) ]) (tail rest);
 
   missingAt = path: siblings: { status = "missing"; inherit path siblings; place = toJSON path; };

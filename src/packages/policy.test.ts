@@ -17,7 +17,7 @@ describe('attributeFilter', () => {
     [['*'], ['g(it'], 'git', true],
   ]
   for (const [allow, deny, attribute, allowed] of rows) {
-    it(`${allowed ? 'lets' : 'keeps'} ${attribute} with allow [${allow}] and deny [${deny}]`, () => {
+    it(`${allowed ? 'lets' : 'keeps'} ${attribute} with allow [${allow.join()}] and deny [${deny.join()}]`, () => {
       assert.equal(attributeFilter(allow, deny)(attribute), allowed)
     })
   }

@@ -2,7 +2,7 @@ import { stripVTControlCharacters } from 'node:util'
 import { NixeryError, type ErrorCode } from '../errors.ts'
 
 // Not in errors.ts yet, which is another's to change.
-type RegistryCode = 'REGISTRY_REFUSED' | 'REGISTRY_UNAVAILABLE'
+export type RegistryCode = 'REGISTRY_REFUSED' | 'REGISTRY_UNAVAILABLE'
 const codeOf = (code: RegistryCode): ErrorCode => code as string as ErrorCode
 
 /** A registry that could not be reached, or did not do what was asked. */

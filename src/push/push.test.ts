@@ -1,91 +1,26 @@
 import assert from 'node:assert/strict'
-import { randomBytes } from 'node:crypto'
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
 import { NixeryError } from '../errors.ts'
-import { digestOf, type Digest } from '../image/digest.ts'
-import { mediaTypes } from '../image/oci.ts'
-import type { Credentials } from './credentials.ts'
+import { digestOf } from '../image/digest.ts'
 import { openPush, type PushEvent, type PushImage } from './push.ts'
+import { content, failsWith, imageOf, pushTo, type More } from './push-testing.ts'
 import { openDouble, type Double } from './testing.ts'
-import { requestToken } from './tokens.ts'
-import type { Request } from './transport.ts'
-
-const contents = new Map<Digest, Buffer>()
-const partOf = (bytes: Buffer) => {
-  const digest = digestOf(bytes)
-  contents.set(digest, bytes)
-  return { digest, size: bytes.length }
-}
-
-/** An image of new blobs. */
-function imageOf(...sizes: number[]): PushImage {
-  const [config, ...layers] = [200, ...sizes].map((size) => partOf(randomBytes(size)))
-  const text = JSON.stringify({ schemaVersion: 2, mediaType: mediaTypes.oci.manifest, config, layers })
-  const bytes = Buffer.from(text)
-  const blobs = [config, ...layers].flatMap((part) => part ?? [])
-  return { form: 'oci', manifest: { ...partOf(bytes), bytes }, blobs }
-}
 
 let double: Double
-let other: Double
 before(async () => {
   double = await openDouble()
-  other = await openDouble()
 })
-after(async () => {
-  await double.close()
-  await other.close()
-})
+after(() => double.close())
+afterEach(() => double.reset())
 let events: PushEvent[]
 beforeEach(() => {
   events = []
 })
-afterEach(() => {
-  for (const each of [double, other]) {
-    Object.assign(each, { mischief: undefined, demand: undefined, location: undefined })
-    ;(each.seen as unknown[]).length = 0
-  }
-})
 
-type More = {
-  credentials?: Credentials
-  mountFrom?: string
-  tags?: string[]
-  signal?: AbortSignal
-  read?: (part: { digest: Digest }) => AsyncIterable<Uint8Array>
-}
-
-async function* content({ digest }: { digest: Digest }): AsyncGenerator<Uint8Array> {
-  const bytes = contents.get(digest) ?? Buffer.alloc(0)
-  for (let from = 0; from < bytes.length; from += 65_536) yield bytes.subarray(from, from + 65_536)
-}
-
-async function push(image: PushImage, repository: string, more: More = {}): Promise<void> {
-  const pushing = await openPush(double, {
-    credentials: more.credentials,
-    insecure: false,
-    mountFrom: () => more.mountFrom,
-    read: more.read ?? content,
-    listener: (event) => events.push(event),
-    signal: more.signal ?? new AbortController().signal,
-    firstDelay: 1,
-  })
-  try {
-    await pushing.push(image, repository, more.tags ?? ['latest'])
-  } finally {
-    pushing.close()
-  }
-}
-
+const push = (image: PushImage, repository: string, more: More = {}) =>
+  pushTo(double.host, image, repository, { events, ...more })
 const arrivals = () =>
   events.flatMap((event) => (event.type === 'blob' ? event.arrival : [])).sort((a, b) => a.localeCompare(b))
-const failsWith = (code: string, message: RegExp) => (error: unknown) => {
-  assert.ok(error instanceof NixeryError, String(error))
-  assert.equal(error.code, code)
-  assert.match(error.message, message)
-  return true
-}
-const uploads = (from: Double) => from.seen.filter(({ method }) => method === 'PUT')
 
 describe('a push', () => {
   it('uploads what is lacking, once, and names it with all tags', async () => {
@@ -212,133 +147,5 @@ describe('a push', () => {
       openPush({ host: '127.0.0.1:1' }, { ...options, listener: () => {}, signal }),
       failsWith('REGISTRY_UNAVAILABLE', /^127\.0\.0\.1:1 cannot be reached: ECONNREFUSED$/),
     )
-  })
-})
-
-describe('credentials', () => {
-  const password: Credentials = { kind: 'password', username: 'user', password: 'pass:word' }
-  const basic = `Basic ${Buffer.from('user:pass:word').toString('base64')}`
-
-  it('are sent when Basic is demanded', async () => {
-    double.demand = { accepts: (given) => given === basic, challenge: 'Basic realm="x"' }
-    await push(imageOf(10), 'm', { credentials: password })
-    await assert.rejects(push(imageOf(10), 'm'), failsWith('REGISTRY_REFUSED', /401/))
-    const wrong = { ...password, password: 'secret' }
-    await assert.rejects(push(imageOf(10), 'm', { credentials: wrong }), (error) => {
-      assert.doesNotMatch(JSON.stringify([error, String(error), (error as NixeryError).hint]), /secret|c2Vjc/)
-      return failsWith('REGISTRY_REFUSED', /401/)(error)
-    })
-  })
-
-  it('never go to another host: not with an upload, nor with a redirect', async () => {
-    double.demand = { accepts: (given) => given === basic, challenge: 'Basic realm="x"' }
-    const image = imageOf(10)
-    // Sessions are the first one's: the other takes what it gets, and says so.
-    other.mischief = ({ method, headers }, response) => {
-      ;(other.seen as unknown[]).push({ method, authorization: headers.authorization })
-      return !!response.writeHead(201).end()
-    }
-    double.location = (session) => `http://${other.host}${session}`
-    await assert.rejects(
-      push(image, 'n', { credentials: password }),
-      failsWith('REGISTRY_REFUSED', /manifest/),
-    )
-    double.location = undefined
-    double.mischief = ({ method, url }, response) =>
-      method === 'PUT' && !!response.writeHead(307, { Location: `http://${other.host}${url}` }).end()
-    await push(image, 'n', { credentials: password })
-    assert.equal(uploads(other).length, 5)
-    assert.ok(other.seen.every(({ authorization }) => authorization === undefined))
-    assert.ok(double.seen.some(({ authorization }) => authorization === basic))
-  })
-
-  /** Has the other double hand out tokens, each for some uses. */
-  const tokenServer = (uses: number) => {
-    const asked: { scopes: string[]; account: string | null; authorization: string | undefined }[] = []
-    const left = new Map<string | undefined, number>()
-    other.mischief = ({ url, headers, method }, response) => {
-      const query = new URL(url ?? '', 'http://x').searchParams
-      if (method !== 'GET') return undefined
-      asked.push({
-        scopes: query.getAll('scope'),
-        account: query.get('account'),
-        authorization: headers.authorization,
-      })
-      left.set(`Bearer t${asked.length}`, uses)
-      return !!response.end(JSON.stringify({ token: `t${asked.length}`, expires_in: 300 }))
-    }
-    const accepts = (given: string | undefined) => {
-      left.set(given, (left.get(given) ?? 0) - 1)
-      return (left.get(given) ?? 0) >= 0
-    }
-    const challenge = `Bearer realm="http://${other.host}/token",service="s",scope="repository:x:wide"`
-    double.demand = { accepts, challenge }
-    return asked
-  }
-
-  it('get a token where Bearer is demanded, and another when it has run out', async () => {
-    const asked = tokenServer(4)
-    await push(imageOf(10, 20, 30), 'o', { credentials: password })
-    assert.deepEqual(asked[0], {
-      scopes: ['repository:o:pull,push'],
-      account: 'user',
-      authorization: basic,
-    })
-    assert.ok(asked.length > 2, `${asked.length} tokens`)
-    assert.deepEqual(asked[1]?.scopes, ['repository:o:pull,push', 'repository:x:wide'])
-  })
-
-  it('ask for the repository that is mounted from, too', async () => {
-    const asked = tokenServer(1000)
-    await push(imageOf(10), 'p', { mountFrom: 'o' })
-    assert.deepEqual(asked[0]?.authorization, undefined)
-    assert.ok(asked.some(({ scopes }) => scopes.includes('repository:o:pull')))
-  })
-
-  it('may be an identity token, which is exchanged', async () => {
-    let form = ''
-    other.mischief = ({ method }, response) => {
-      if (method === 'POST') response.end('{"access_token":"granted"}')
-      return false
-    }
-    double.demand = {
-      accepts: (given) => given === 'Bearer granted',
-      challenge: `Bearer realm="http://${other.host}/token",service="s"`,
-    }
-    await push(imageOf(10), 'q', { credentials: { kind: 'identity', token: 'refresh me' } })
-    form = other.seen[0]?.body.toString() ?? ''
-    assert.match(form, /grant_type=refresh_token.*refresh_token=refresh\+me&service=s/)
-  })
-
-  it('are refused with the token server’s words', async () => {
-    other.mischief = (_, response) =>
-      !!response.writeHead(401).end('{"errors":[{"code":"DENIED","message":"who are you"}]}')
-    double.demand = {
-      accepts: () => false,
-      challenge: `Bearer realm="http://${other.host}/token"`,
-    }
-    await assert.rejects(
-      push(imageOf(10), 'r', { credentials: password }),
-      failsWith('REGISTRY_REFUSED', /the token server, answered 401: DENIED: who are you/),
-    )
-  })
-
-  it('are not sent unencrypted because a registry says so', async () => {
-    const sent: Request[] = []
-    const transport = {
-      send: (request: Request) => {
-        sent.push(request)
-        return Promise.resolve({ status: 200, headers: {}, text: '{"token":"t"}' })
-      },
-      close: () => {},
-    }
-    const ask = (realm: string) => {
-      const challenge = { scheme: 'bearer', parameters: new Map([['realm', realm]]) }
-      return requestToken(transport, new URL('https://r.example/v2/'), challenge, ['s'], password, undefined)
-    }
-    await assert.rejects(ask('http://auth.example/token'), failsWith('REGISTRY_REFUSED', /unencrypted/))
-    await assert.rejects(ask('ftp://auth.example/'), failsWith('REGISTRY_REFUSED', /no token server/))
-    assert.equal(sent.length, 0)
-    assert.equal((await ask('https://auth.example/token')).token, 't')
   })
 })

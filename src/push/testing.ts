@@ -30,6 +30,8 @@ export type Double = {
   demand: { accepts(authorization: string | undefined): boolean; readonly challenge: string } | undefined
   /** Where an upload is to go, if not to the relative address of its session. */
   location: ((session: string) => string) | undefined
+  /** Behaves again, and forgets what it has seen. */
+  reset(): void
   close(): Promise<void>
 }
 
@@ -123,6 +125,10 @@ export async function openDouble(): Promise<Double> {
     mischief: undefined,
     demand: undefined,
     location: undefined,
+    reset() {
+      Object.assign(double, { mischief: undefined, demand: undefined, location: undefined })
+      seen.length = 0
+    },
     async close() {
       server.closeAllConnections()
       await new Promise((resolve) => {

@@ -1,7 +1,7 @@
-import { open } from 'node:fs/promises'
+import { open, readdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Platform } from '../image/platform.ts'
-import type { StorePath } from '../image/store-path.ts'
+import { byText, type StorePath } from '../image/store-path.ts'
 import { leadsTo, type Node, type Tree } from './forest.ts'
 
 /** The files that programs expect of a system, where no package brings them. */
@@ -37,40 +37,54 @@ export async function addEssentials(
   closure: readonly StorePath[],
   platform: Platform,
 ): Promise<void> {
+  const store = dirname(closure[0] ?? '/nix/store/none')
   for (const [path, text] of files) {
-    const { parent, name } = descend(tree, path)
+    const { parent, name } = await descend(tree, path, store)
     if (parent && !parent.has(name)) parent.set(name, { kind: 'file', text, mode: 0o644 })
   }
   for (const [path, mode] of folders) {
-    const { parent, name } = descend(tree, path)
+    const { parent, name } = await descend(tree, path, store)
     const existing = parent?.get(name)
-    parent?.set(name, {
-      kind: 'directory',
-      mode,
-      children: existing?.kind === 'directory' ? existing.children : new Map(),
-    })
+    const children = existing && (await childrenOf(existing, store))
+    parent?.set(name, { kind: 'directory', mode, children: children ?? new Map() })
   }
   for (const [path, program] of programs) {
-    const { parent, name } = descend(tree, path)
+    const { parent, name } = await descend(tree, path, store)
     if (!parent || parent.has(name)) continue
     const target = await findProgram(closure, program, platform)
     if (target) parent.set(name, { kind: 'link', target })
   }
 }
 
-/** The directory that a path lies in, made where there is none; undefined where a package has a link instead. */
-function descend(tree: Tree, path: string): { parent: Tree | undefined; name: string } {
+/**
+ * The directory that a path lies in, made where there is none. A link to a package's directory becomes a directory
+ * of links, so that something can be put beside them; undefined where a package has a file instead.
+ */
+async function descend(
+  tree: Tree,
+  path: string,
+  store: string,
+): Promise<{ parent: Tree | undefined; name: string }> {
   const parts = path.slice(1).split('/')
   const name = parts.pop() ?? ''
   let parent: Tree = tree
   for (const part of parts) {
     const existing: Node | undefined = parent.get(part)
-    if (existing && existing.kind !== 'directory') return { parent: undefined, name }
-    const next: Node = existing ?? { kind: 'directory', children: new Map() }
-    parent.set(part, next)
-    parent = next.children
+    const children: Tree | undefined = existing ? await childrenOf(existing, store) : new Map()
+    if (!children) return { parent: undefined, name }
+    if (existing?.kind !== 'directory') parent.set(part, { kind: 'directory', children })
+    parent = children
   }
   return { parent, name }
+}
+
+async function childrenOf(node: Node, store: string): Promise<Tree | undefined> {
+  if (node.kind === 'directory') return node.children
+  if (node.kind === 'file') return undefined
+  const target = await leadsTo(node.target, store)
+  if (target === undefined || !(await stat(target)).isDirectory()) return undefined
+  const names = (await readdir(target)).sort(byText)
+  return new Map(names.map((name) => [name, { kind: 'link', target: `${node.target}/${name}` }]))
 }
 
 async function findProgram(closure: readonly StorePath[], program: string, platform: Platform) {

@@ -123,6 +123,11 @@ describe('rootfs', () => {
       { [utf8('share/ä🐋')]: `-> p0/share/${utf8('ä🐋')}` },
     ],
 
+    [
+      'puts /usr/bin/env beside what a single package has in /usr/bin',
+      { packages: [dir({ usr: dir({ bin: dir({ x: script }) }) }), bin({ env: x86 })] },
+      { 'usr/bin/env': '-> p1/bin/env', 'usr/bin/x': '-> p0/usr/bin/x' },
+    ],
     ['has no shell where there is none', {}, { 'bin/sh': undefined, 'usr/bin/env': undefined }],
     [
       'takes /bin/sh and /usr/bin/env from what packages need',

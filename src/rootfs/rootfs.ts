@@ -4,7 +4,7 @@ import { addEssentials } from './essentials.ts'
 import { linkForest, type Conflict, type Tree } from './forest.ts'
 
 /** Raise it when the same packages begin to give another tree: it is part of the layer's key. */
-export const rootfsVersion = 2
+export const rootfsVersion = 3
 
 /** An entry of the last layer, in the shape that `layers/archive.ts` packs. */
 export type RootfsEntry =

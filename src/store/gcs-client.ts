@@ -1,15 +1,34 @@
 import { readFile } from 'node:fs/promises'
 import type { Bucket, File, Storage } from '@google-cloud/storage'
 import type * as sdkModule from '@google-cloud/storage'
+import pRetry from 'p-retry'
 import { NixeryError } from '../errors.ts'
 import type { GcsOptions } from './gcs.ts'
 import { within } from './remote.ts'
-import { openingError, troubleOf, type Place } from './trouble.ts'
+import { isPassing, openingError, troubleOf, type Place } from './trouble.ts'
 
 type Sdk = typeof sdkModule
 
 const googleEndpoint = 'https://storage.googleapis.com'
-const neededPermissions = ['create', 'delete', 'get', 'list'].map((verb) => `storage.objects.${verb}`)
+const neededPermissions: readonly string[] = ['create', 'delete', 'get', 'list'].map(
+  (verb) => `storage.objects.${verb}`,
+)
+
+const attempts = 4
+
+/** Does something again, after ever longer waits, if it may well succeed then. */
+export const withRetries = <T>(
+  work: () => Promise<T>,
+  { longestDelay }: GcsOptions,
+  signal?: AbortSignal,
+): Promise<T> =>
+  pRetry(work, {
+    retries: attempts - 1,
+    minTimeout: 250,
+    maxTimeout: longestDelay * 1000,
+    shouldRetry: ({ error }) => isPassing(error),
+    signal,
+  })
 
 // How long a signed address works, in ms: the original's.
 const linkExpiration = 5 * 60_000
@@ -17,8 +36,12 @@ const linkExpiration = 5 * 60_000
 /** The address of the service, without a slash at its end. */
 const endpointOf = ({ endpoint }: GcsOptions): string => (endpoint ?? googleEndpoint).replace(/\/+$/, '')
 
-/** A client that retries what it can: a name stands for its bytes here, so every request may be repeated. */
-export function createGcsClient(sdk: Sdk, options: GcsOptions): Storage {
+/**
+ * A client of the service.
+ * @param repeatChunks whether it repeats failed requests by itself, as it must to go on with an upload in chunks.
+ *   Elsewhere it is better not: an SDK that repeats a download throws what nobody can catch (teeny-request 11.1)
+ */
+export function createGcsClient(sdk: Sdk, options: GcsOptions, repeatChunks: boolean): Storage {
   const apiEndpoint = endpointOf(options)
   if (!URL.canParse(apiEndpoint) || !/^https?:\/\//.test(apiEndpoint)) {
     throw new NixeryError(
@@ -35,10 +58,10 @@ export function createGcsClient(sdk: Sdk, options: GcsOptions): Storage {
     useAuthWithCustomEndpoint: new URL(apiEndpoint).hostname.endsWith('.googleapis.com'),
     ...(options.keyFile !== undefined && { keyFilename: options.keyFile }),
     retryOptions: {
-      autoRetry: true,
+      autoRetry: repeatChunks,
+      // A name stands for its bytes here, so that every request may be repeated.
       idempotencyStrategy: sdk.IdempotencyStrategy.RetryAlways,
-      maxRetries: 3,
-      retryDelayMultiplier: 2,
+      maxRetries: attempts - 1,
       maxRetryDelay: options.longestDelay,
       totalTimeout: options.timeout,
     },
@@ -57,8 +80,11 @@ export async function checkGcsBucket(bucket: Bucket, options: GcsOptions): Promi
     credentials: 'GOOGLE_APPLICATION_CREDENTIALS, or what Google’s application default credentials take',
     permissions: 'what the role Storage Object User does (roles/storage.objectUser)',
   }
-  const granted = await within(options.timeout, () => bucket.iam.testPermissions(neededPermissions)).then(
-    ([permissions]) => neededPermissions.filter((permission) => permissions[permission]),
+  const ask = <T>(send: () => Promise<T>) =>
+    within(options.timeout, (signal) => withRetries(send, options, signal))
+  const granted = await ask(() => bucket.iam.testPermissions([...neededPermissions])).then(
+    ([permissions]: [Readonly<Record<string, boolean>>, unknown]) =>
+      neededPermissions.filter((permission) => permissions[permission]),
     (error: unknown) => {
       if (['absent', 'other'].includes(troubleOf(error))) return [] // not every service like Google's has this
       throw openingError(error, place, 'asking for permissions')
@@ -72,7 +98,7 @@ export async function checkGcsBucket(bucket: Bucket, options: GcsOptions): Promi
     })
   }
   try {
-    await within(options.timeout, () => bucket.getMetadata())
+    await ask(() => bucket.getMetadata())
   } catch (error) {
     throw openingError(error, place, 'looking for it')
   }

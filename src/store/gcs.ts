@@ -2,9 +2,8 @@ import { rm } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { File } from '@google-cloud/storage'
-import pRetry from 'p-retry'
 import type { Digest } from '../image/digest.ts'
-import { addresses, checkGcsBucket, createGcsClient } from './gcs-client.ts'
+import { addresses, checkGcsBucket, createGcsClient, withRetries } from './gcs-client.ts'
 import {
   bucketCheck,
   createPut,
@@ -16,7 +15,7 @@ import {
 } from './remote.ts'
 import { openSpool, readSpooled } from './spool.ts'
 import { objectName, storeError, type BlobStore } from './store.ts'
-import { isPassing, runningError, troubleOf } from './trouble.ts'
+import { runningError, troubleOf } from './trouble.ts'
 
 export type GcsOptions = {
   readonly bucket: string
@@ -30,32 +29,34 @@ export type GcsOptions = {
   readonly spoolDirectory: string
   /** Seconds within which the service must answer, all attempts together. */
   readonly timeout: number
-  /** Most seconds between two attempts. */
+  /** Most seconds between two attempts; at least 1. */
   readonly longestDelay: number
 }
 
 // Larger blobs are uploaded chunk by chunk, and each chunk can be sent again. Google takes multiples of 256 KiB.
 const chunkSize = 8 * 1024 * 1024
-const attempts = 3
 
 /**
  * Blobs as objects `layers/<sha256>` in a bucket of Google Cloud Storage.
  * @throws CONFIG_INVALID when the bucket is missing or refuses access, STORE_UNAVAILABLE when it cannot be reached
  */
 export async function openGcsStore(options: GcsOptions): Promise<BlobStore> {
-  const { spoolDirectory, timeout, longestDelay } = options
+  const { spoolDirectory, timeout } = options
   const load = () => import('@google-cloud/storage')
   const sdk = await importOptional(load, '@google-cloud/storage', 'the store in Google Cloud Storage')
-  const bucket = createGcsClient(sdk, options).bucket(options.bucket)
+  const bucket = createGcsClient(sdk, options, false).bucket(options.bucket)
+  const bucketForChunks = createGcsClient(sdk, options, true).bucket(options.bucket)
   const address = await addresses(bucket, options)
   await checkGcsBucket(bucket, options)
   await openSpool(spoolDirectory).catch((error: unknown) => {
     throw storeError(error, `opening the folder ${spoolDirectory}`)
   })
 
+  /** A small request: `timeout` bounds all attempts together. */
+  const ask = <T>(send: () => Promise<T>) => within(timeout, (signal) => withRetries(send, options, signal))
   const fileOf = (digest: Digest): File => bucket.file(objectName(digest))
   const bucketIsThere = bucketCheck(() =>
-    within(timeout, () => bucket.getMetadata()).catch((error: unknown) => {
+    ask(() => bucket.getMetadata()).catch((error: unknown) => {
       // To see a bucket's metadata is a right of its own. Google says in words when there is no bucket.
       if (troubleOf(error) !== 'forbidden') throw error
     }),
@@ -66,7 +67,7 @@ export async function openGcsStore(options: GcsOptions): Promise<BlobStore> {
 
     async stat(digest) {
       try {
-        const [{ size }] = await within(timeout, () => fileOf(digest).getMetadata())
+        const [{ size }] = await ask(() => fileOf(digest).getMetadata())
         return Number(size)
       } catch (error) {
         try {
@@ -83,7 +84,8 @@ export async function openGcsStore(options: GcsOptions): Promise<BlobStore> {
       const open = (start: number, end: number | undefined) => {
         const part =
           start === 0 && end === undefined ? {} : { start, ...(end !== undefined && { end: end - 1 }) }
-        return begun(fileOf(digest).createReadStream({ decompress: false, validation: false, ...part }))
+        const settings = { decompress: false, validation: false, ...part }
+        return withRetries(() => begun(fileOf(digest).createReadStream(settings)), options)
       }
       return readObject(open, range, timeout)
     },
@@ -100,7 +102,7 @@ export async function openGcsStore(options: GcsOptions): Promise<BlobStore> {
 
     async delete(digest) {
       try {
-        await within(timeout, () => fileOf(digest).delete({ ignoreNotFound: true }))
+        await ask(() => fileOf(digest).delete({ ignoreNotFound: true }))
       } catch (error) {
         throw runningError(error, 'removing a blob')
       }
@@ -111,24 +113,16 @@ export async function openGcsStore(options: GcsOptions): Promise<BlobStore> {
   // An object comes into being when its last byte has arrived and its checksum is right.
   const put = createPut(store, async ({ digest, size, mediaType }, content) => {
     const inChunks = size > chunkSize
-    const send = (signal: AbortSignal) =>
-      pipeline(
-        content(),
-        fileOf(digest).createWriteStream({
-          resumable: inChunks,
-          chunkSize,
-          validation: 'crc32c',
-          contentType: mediaType,
-          metadata: inChunks ? { contentLength: size } : {},
-        }),
-        { signal },
-      )
-    // The SDK repeats chunks, but not what it sends in one request.
-    await pRetry(() => within(uploadLimit(size, timeout), send), {
-      retries: attempts - 1,
-      maxTimeout: longestDelay * 1000,
-      shouldRetry: ({ error }) => isPassing(error),
-    })
+    const target = (inChunks ? bucketForChunks : bucket).file(objectName(digest))
+    const settings = {
+      resumable: inChunks,
+      chunkSize,
+      validation: 'crc32c',
+      contentType: mediaType,
+      metadata: inChunks ? { contentLength: size } : {},
+    } as const
+    const send = (signal: AbortSignal) => pipeline(content(), target.createWriteStream(settings), { signal })
+    await withRetries(() => within(uploadLimit(size, timeout), send), options)
   })
   return store
 }

@@ -183,9 +183,9 @@ export function describeRemoteStore(name: string, get: () => RemoteService): voi
     it('does not send again what is there', async () => {
       const bytes = randomBytes(megabyte)
       await put(bytes)
-      const before = proxy.uploaded
+      const uploaded = proxy.uploaded
       await put(bytes)
-      assert.ok(proxy.uploaded - before < 10_000)
+      assert.ok(proxy.uploaded - uploaded < 10_000)
     })
 
     it('gives up a service that does not answer', async () => {
@@ -214,10 +214,10 @@ async function spooled(store: BlobStore, bytes: Uint8Array): Promise<string> {
 /** From now on, the most bytes that buffers take more than they do now. */
 function peakMemory(): () => number {
   globalThis.gc?.()
-  const { arrayBuffers: before } = process.memoryUsage()
+  const { arrayBuffers: first } = process.memoryUsage()
   let most = 0
   const timer = setInterval(() => {
-    most = Math.max(most, process.memoryUsage().arrayBuffers - before)
+    most = Math.max(most, process.memoryUsage().arrayBuffers - first)
   }, 5)
   return () => {
     clearInterval(timer)

@@ -46,15 +46,13 @@ export async function within<T>(seconds: number, work: (signal: AbortSignal) => 
 
 /**
  * After a service has said that an object is absent, this says whether that was for want of its bucket, and fails
- * then. A bucket that was there a second ago counts as there.
+ * then. Who asks while another does waits for the same answer.
  */
 export function bucketCheck(look: () => Promise<unknown>): () => Promise<void> {
-  let goodUntil = 0
   let running: Promise<void> | undefined
   const check = async () => {
     try {
       await look()
-      goodUntil = performance.now() + 1000
     } catch (cause) {
       if (troubleOf(cause) !== 'absent') throw cause
       throw Object.assign(new Error('the bucket is gone', { cause }), { code: 'NoSuchBucket' })
@@ -62,7 +60,7 @@ export function bucketCheck(look: () => Promise<unknown>): () => Promise<void> {
       running = undefined
     }
   }
-  return () => (performance.now() < goodUntil ? Promise.resolve() : (running ??= check()))
+  return () => (running ??= check())
 }
 
 /**

@@ -29,12 +29,11 @@ export async function startCeph(folder: string): Promise<Ceph> {
   const started = performance.now()
   const [gateway, ...monitors] = await freePorts(3)
   const config = join(folder, 'ceph.conf')
-  const daemons: ReturnType<typeof execa>[] = []
+  const daemons: ReturnType<typeof spawnDaemon>[] = []
   const run = (program: string, ...args: string[]) =>
     execa(program, ['-c', config, ...args], { stdin: 'ignore', timeout: startLimit })
   const start = (program: string, ...args: string[]) => {
-    const options = { stdin: 'ignore', stdout: 'ignore', stderr: 'ignore', reject: false } as const
-    daemons.push(execa(program, ['-c', config, ...args, '-f'], options))
+    daemons.push(spawnDaemon(program, '-c', config, ...args))
   }
   const stop = async () => {
     // Nothing of it is to be kept; the gateway would take its time to end otherwise.
@@ -79,6 +78,9 @@ export async function startCeph(folder: string): Promise<Ceph> {
     throw error
   }
 }
+
+const spawnDaemon = (program: string, ...args: readonly string[]) =>
+  execa(program, [...args, '-f'], { stdio: 'ignore', reject: false })
 
 const answers = (address: string): Promise<boolean> =>
   fetch(address, { signal: AbortSignal.timeout(1000) }).then(

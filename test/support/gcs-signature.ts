@@ -1,5 +1,6 @@
 import { createHash, createPublicKey, generateKeyPairSync, verify, type KeyObject } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
+import type { IncomingHttpHeaders } from 'node:http'
 
 /** A throw-away service account. */
 export type ServiceAccount = {
@@ -30,7 +31,7 @@ export async function makeServiceAccount(keyFile: string): Promise<ServiceAccoun
  * @param now in ms since the epoch
  */
 export function signatureFault(
-  { method, url, headers }: { method: string; url: URL; headers: Readonly<Record<string, unknown>> },
+  { method, url, headers }: { method: string; url: URL; headers: IncomingHttpHeaders },
   { email, publicKey }: ServiceAccount,
   now: number,
 ): string | undefined {
@@ -55,7 +56,7 @@ export function signatureFault(
   if (!signed.includes('host')) return 'the host is not signed'
   const canonicalHeaders = signed.map((name) => {
     // Google's SDK leaves the port out, which Google's service does not have.
-    const text = name === 'host' ? url.hostname : String(headers[name] ?? '').trim()
+    const text = name === 'host' ? url.hostname : [headers[name] ?? ''].flat().join(',').trim()
     return `${name}:${text}\n`
   })
   const canonicalQuery = [...query]

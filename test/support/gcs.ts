@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import {
@@ -65,11 +65,12 @@ export async function startGcs(folder: string): Promise<Gcs> {
     complaints.push(`${exchange.request.method} ${exchange.request.url}: ${what}`)
     refuse(exchange, 400, what)
   }
-  const resource = (bucket: string, { file: _, size, ...rest }: StoredObject) => ({
+  const resource = (bucket: string, { file, ...object }: StoredObject) => ({
     kind: 'storage#object',
+    id: `${bucket}/${object.name}/${basename(file)}`,
     bucket,
-    size: String(size),
-    ...rest,
+    ...object,
+    size: String(object.size),
   })
 
   const finish = async (exchange: Exchange, bucket: string, object: StoredObject) => {

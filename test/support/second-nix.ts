@@ -7,6 +7,7 @@ import { architectures, type DebianArchitecture } from '../../demo/layout.ts'
 import { withLock } from '../../demo/lock.ts'
 import { findMirrors } from '../../demo/mirrors.ts'
 import { readConfig } from '../../src/config.ts'
+import { byText } from '../../src/image/store-path.ts'
 
 /** A folder to put first on PATH, or why there is none. */
 export type SecondNix = { readonly bin: string; readonly version: string } | { readonly missing: string }
@@ -96,7 +97,7 @@ async function download(suite: string, architecture: DebianArchitecture, scratch
 async function mirror(): Promise<string> {
   const folder = '/etc/apt/sources.list.d'
   const names = await readdir(folder).catch(() => [])
-  const paths = ['/etc/apt/sources.list', ...names.sort().map((name) => join(folder, name))]
+  const paths = ['/etc/apt/sources.list', ...names.sort(byText).map((name) => join(folder, name))]
   const files = await Promise.all(
     paths.map(async (name) => ({ name, text: await readFile(name, 'utf8').catch(() => '') })),
   )
@@ -121,10 +122,10 @@ async function howToFetch(): Promise<string> {
     .join('\n')
 }
 
-const unpack = (deb: string, tree: string) =>
-  execa('dpkg-deb', ['--fsys-tarfile', deb]).pipe('tar', [
-    ...['--extract', '--keep-directory-symlink', '--exclude=./usr/share', '--directory', tree],
-  ])
+function unpack(deb: string, tree: string) {
+  const tar = ['--extract', '--keep-directory-symlink', '--exclude=./usr/share', '--directory', tree]
+  return execa('dpkg-deb', ['--fsys-tarfile', deb]).pipe('tar', tar)
+}
 
 /** Makes Nix find its libraries where the tree will be, and gives its programs a folder of their own. */
 async function adopt(tree: string, folder: string, architecture: DebianArchitecture): Promise<void> {
@@ -133,11 +134,9 @@ async function adopt(tree: string, folder: string, architecture: DebianArchitect
   const loader = join(libraries, dynamicLinker)
   // This machine's libc may be too old even for patchelf.
   const patchelf = ['--library-path', join(tree, libraries), join(tree, 'usr/bin/patchelf')]
-  const changes = [
-    ...['--set-interpreter', join(folder, loader)],
-    ...['--force-rpath', '--set-rpath', join(folder, libraries)],
-  ]
-  await execa(join(tree, loader), [...patchelf, ...changes, join(tree, 'usr/bin/nix')])
+  const interpreter = ['--set-interpreter', join(folder, loader)]
+  const search = ['--force-rpath', '--set-rpath', join(folder, libraries)]
+  await execa(join(tree, loader), [...patchelf, ...interpreter, ...search, join(tree, 'usr/bin/nix')])
 
   await mkdir(join(tree, 'bin'))
   for (const name of await readdir(join(tree, 'usr/bin'))) {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { hasCode } from '../errors.ts'
-import { findCredentials } from './credentials.ts'
+import { findCredentials } from './auth-files.ts'
 
 const auth = (name: string) => ({ auth: Buffer.from(`${name}:secret of ${name}`).toString('base64') })
 const password = (username: string) => ({ kind: 'password', username, password: `secret of ${username}` })

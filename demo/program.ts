@@ -1,0 +1,209 @@
+import { createHash } from 'node:crypto'
+import { access, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+import { z } from 'zod'
+import { NixeryError } from '../src/errors.ts'
+import { byText } from '../src/image/store-path.ts'
+import { tarBlocks, trailer, type Entry } from '../src/layers/archive.ts'
+
+// This program as a package of the set, `nixery`, so that it can make the image of itself. It is kept up to date
+// apart from the rest of the set, which changes seldom. Its npm packages are a store path of their own: they change
+// less often than its sources do.
+
+const root = new URL('../', import.meta.url)
+const platform = { os: 'linux', cpu: 'x64', libc: 'glibc' }
+const recordFile = 'program.json'
+
+const lockEntry = z.looseObject({
+  version: z.string().optional(),
+  dev: z.boolean().optional(),
+  optional: z.boolean().optional(),
+  os: z.array(z.string()).optional(),
+  cpu: z.array(z.string()).optional(),
+  libc: z.array(z.string()).optional(),
+})
+type LockEntry = z.infer<typeof lockEntry>
+const lockFile = z.looseObject({ packages: z.record(z.string(), lockEntry) })
+const manifest = z.looseObject({ version: z.string(), description: z.string() })
+const recordSchema = z.object({
+  fingerprint: z.string(),
+  units: z.record(z.string(), z.object({ sources: z.array(z.object({ file: z.string() })) })),
+})
+
+/** Whether the program in a set is the one of this checkout. */
+export async function isProgramCurrent(directory: string): Promise<boolean> {
+  const { fingerprint } = await readProgram()
+  return (await recordedFingerprint(directory)) === fingerprint
+}
+
+/**
+ * Puts the program into a set, or the checkout's newer one in the place of an older. What reads the set meanwhile
+ * sees one or the other. Throws SETUP_FAILED if npm's packages are not installed.
+ */
+export async function writeProgram(directory: string, progress: (line: string) => void): Promise<void> {
+  const { fingerprint, version, description, needed, files } = await readProgram()
+  if ((await recordedFingerprint(directory)) === fingerprint) return
+  progress('packing this program, for images of itself')
+  const sources = join(directory, 'sources')
+  await mkdir(sources, { recursive: true })
+  const unit = async (pname: string, entries: readonly Entry[], plan: string, references: string[]) => {
+    const bytes = await archive(entries)
+    const sha256 = createHash('sha256').update(bytes).digest('hex')
+    const file = `${pname}-${version}-${sha256.slice(0, 16)}.tgz`
+    await replaceFile(join(sources, file), bytes)
+    const meta = { description, mainProgram: 'nixery' }
+    const name = `${pname}-${version}`
+    return { name, pname, version, outputs: ['out'], meta, sources: [{ file, sha256 }], references, plan }
+  }
+  const units = {
+    'nixery-modules': await unit('nixery-modules', await moduleFiles(needed), modulesPlan, modulesReferences),
+    nixery: await unit('nixery', files, programPlan, programReferences),
+  }
+  await replaceFile(
+    join(directory, recordFile),
+    json({ fingerprint, attributes: { nixery: 'nixery' }, units }),
+  )
+  const kept = new Set(Object.values(units).flatMap((each) => each.sources.map(({ file }) => file)))
+  for (const name of await readdir(sources)) {
+    if (/^nixery-.*\.tgz$/.test(name) && !kept.has(name)) await rm(join(sources, name))
+  }
+}
+
+/** What there is of the program in this checkout. */
+async function readProgram() {
+  const lock = lockFile.parse(JSON.parse(await readFile(new URL('package-lock.json', root), 'utf8')))
+  const about = manifest.parse(JSON.parse(await readFile(new URL('package.json', root), 'utf8')))
+  const needed = neededPackages(lock.packages)
+  const files = await programFiles(lock, about)
+  const hash = createHash('sha256').update(JSON.stringify([needed, leftOut.source, modulesPlan, programPlan]))
+  for (const block of tarBlocks(files)) hash.update(block)
+  const { version, description } = about
+  return { fingerprint: hash.digest('hex'), version, description, needed, files }
+}
+
+// Plans as of plan.ts, for nix/builder.sh.
+
+const modulesReferences = ['libc6', 'libgcc-s1', 'libstdc++6']
+const modulesPlan = [
+  'move . node_modules',
+  'cd "$out"',
+  String.raw`for file in $(find . -name '*.node'); do patch '' @libstdc++6@/lib:@libgcc-s1@/lib:@libc6@/lib "$file"; done`,
+  '',
+].join('\n')
+
+const programReferences = ['bash', 'coreutils', 'nixery-modules', 'nodejs']
+const programPlan = [
+  'move lib/nixery demo packaging src package.json package-lock.json',
+  'link lib/nixery/node_modules @nixery-modules@/node_modules',
+  'mkdir "$out/bin"',
+  'add bin/nixery <<END',
+  '#!@bash@/bin/bash',
+  'exec @nodejs@/bin/node --disable-warning=ExperimentalWarning @out@/lib/nixery/src/cli/main.ts "\\$@"',
+  'END',
+  'add bin/nixery-entrypoint <<END',
+  '#!@bash@/bin/sh',
+  'PATH=\\${PATH:+\\$PATH:}@coreutils@/bin:@out@/bin',
+  'NIXERY_NODE=@nodejs@/bin/node',
+  '. @out@/lib/nixery/packaging/entrypoint',
+  'END',
+  'chmod 755 "$out/bin/nixery" "$out/bin/nixery-entrypoint"',
+  '',
+].join('\n')
+
+/** The packages of the lock file that the program needs to run. */
+const neededPackages = (packages: Readonly<Record<string, LockEntry>>): [string, LockEntry][] =>
+  Object.entries(packages)
+    .filter(([path, entry]) => path !== '' && entry.dev !== true && suits(entry))
+    // Node itself is a package of the set.
+    .filter(([path]) => !/^node_modules\/node-linux-/.test(path))
+    .sort(([a], [b]) => byText(a, b))
+
+const suits = ({ os, cpu, libc }: LockEntry): boolean =>
+  (os?.includes(platform.os) ?? true) &&
+  (cpu?.includes(platform.cpu) ?? true) &&
+  (libc?.includes(platform.libc) ?? true)
+
+// Types, maps, sources of native modules, and native modules for other platforms.
+const leftOut =
+  /\.d\.[cm]?ts$|\.map$|\/better-sqlite3\/(deps|src)\/|\/prebuilds\/(?!linux-x64[./])|\/dist-types\//
+
+async function moduleFiles(packages: readonly [string, LockEntry][]): Promise<Entry[]> {
+  const files: Entry[] = []
+  for (const [path, { optional }] of packages) {
+    if (!(await exists(new URL(path, root)))) {
+      if (optional === true) continue
+      throw new NixeryError('SETUP_FAILED', `${path} is missing`, { hint: 'run this first: npm ci' })
+    }
+    files.push(...(await filesBelow(path, (each) => !/\/node_modules$/.test(each) && !leftOut.test(each))))
+  }
+  return files.sort((a, b) => byText(a.path, b.path))
+}
+
+/** The program's own files; of the lock file and package.json what is not for development. */
+async function programFiles(
+  lock: z.infer<typeof lockFile>,
+  about: Readonly<Record<string, unknown>>,
+): Promise<Entry[]> {
+  const entries = Object.entries(lock.packages).filter(([, entry]) => entry.dev !== true)
+  const packages = Object.fromEntries(entries.map(([path, { devDependencies: _, ...rest }]) => [path, rest]))
+  const { devDependencies: _, scripts: __, ...rest } = about
+  const wanted = (path: string): boolean => !/\.test\.ts$|\/testing\.ts$|onformance\.ts$/.test(path)
+  const below = await Promise.all(['demo', 'packaging', 'src'].map((folder) => filesBelow(folder, wanted)))
+  return [
+    ...below.flat(),
+    file('package.json', json(rest)),
+    file('package-lock.json', json({ ...lock, packages })),
+  ].sort((a, b) => byText(a.path, b.path))
+}
+
+async function filesBelow(folder: string, wanted: (path: string) => boolean): Promise<Entry[]> {
+  const entries = await readdir(new URL(folder, root), { withFileTypes: true })
+  const found = entries.map(async (entry): Promise<Entry[]> => {
+    const path = `${folder}/${entry.name}`
+    if (!wanted(path)) return []
+    if (entry.isDirectory()) return filesBelow(path, wanted)
+    return entry.isFile() ? [file(path, await readFile(new URL(path, root)))] : []
+  })
+  return (await Promise.all(found)).flat()
+}
+
+type FileEntry = Extract<Entry, { kind: 'file' }>
+
+const file = (path: string, bytes: Uint8Array | string): FileEntry => ({
+  kind: 'file',
+  path: Buffer.from(path).toString('latin1'),
+  mode: 0o444,
+  content: { bytes: Buffer.from(bytes) },
+})
+
+/** Stored and not compressed, so that its bytes depend on no version of zlib. */
+async function archive(entries: readonly Entry[]): Promise<Buffer> {
+  return promisify(gzip)(Buffer.concat([...tarBlocks(entries), trailer]), { level: 0 })
+}
+
+const json = (value: unknown): string => `${JSON.stringify(value, undefined, 1)}\n`
+
+const exists = (path: string | URL): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  )
+
+async function replaceFile(path: string, content: Buffer | string): Promise<void> {
+  await writeFile(`${path}.new`, content)
+  await rename(`${path}.new`, path)
+}
+
+/** Of the program in a set; undefined if there is none, or none that is whole. */
+async function recordedFingerprint(directory: string): Promise<string | undefined> {
+  try {
+    const record = recordSchema.parse(JSON.parse(await readFile(join(directory, recordFile), 'utf8')))
+    const files = Object.values(record.units).flatMap(({ sources }) => sources)
+    const there = await Promise.all(files.map((each) => exists(join(directory, 'sources', each.file))))
+    return there.every(Boolean) ? record.fingerprint : undefined
+  } catch {
+    return undefined
+  }
+}

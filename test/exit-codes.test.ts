@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict'
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { after, before, describe, it } from 'node:test'
+import { execa, type Options } from 'execa'
+import { launcher, runNixery, untilSaid } from './support/command.ts'
+import { openWorkspace, type Workspace } from './support/workspace.ts'
+
+let workspace: Workspace
+let data: string
+let set: string
+const inFolder = (name: string) => join(workspace.folder, name)
+const nixery = (args: readonly string[], options: Options = {}) => runNixery(data, set, args, options)
+before(async () => {
+  workspace = await openWorkspace()
+  data = inFolder('data')
+})
+after(() => workspace.dispose())
+
+describe('the exit code', () => {
+  before(async () => {
+    set = await workspace.packageSet(`
+      fine = script "fine" "true";
+      large = run "large" "mkdir $out; head -c 3000000 /dev/urandom > $out/large";
+      broken = run "broken" "echo so broken >&2; exit 1";
+      slow = run "slow" "sleep 60; mkdir $out";
+      function = x: x;
+    `)
+  })
+
+  const rows: [what: string, args: string[], code: number, message: RegExp, env?: Record<string, string>][] =
+    [
+      ['no image', [], 2, /missing required argument/],
+      ['an unknown option', ['fine', '--fast'], 2, /unknown option/],
+      ['a bad name', ['fine//fine'], 2, /image name/],
+      ['a bad tag', ['fine:-'], 2, /tag/],
+      ['an unknown form', ['fine', '-o', 'zip:x'], 2, /docker-archive:FILE/],
+      ['a layout on standard output', ['fine', '-o', 'oci:-'], 2, /oci-archive:-/],
+      ['an output in no folder', ['fine', '-o', 'oci-archive:/none/x'], 2, /\/none cannot be written/],
+      ['a bad name for the output', ['fine', '--name', 'A'], 2, /name/],
+      ['bad configuration', ['fine'], 2, /NIX_TIMEOUT/, { NIX_TIMEOUT: 'soon' }],
+      ['an unknown package', ['fine/nope'], 3, /\[nope\]/],
+      ['an unknown tag', ['fine:v1'], 3, /no tags/],
+      ['what is no package', ['function'], 4, /is a function/],
+      ['what does not build', ['broken'], 4, /so broken/],
+      ['no package set', ['fine'], 4, /there is no package set/, { NIXERY_PKGS_PATH: '/none' }],
+      ['what takes too long', ['slow'], 5, /1 s/, { NIX_TIMEOUT: '1' }],
+      ['a store that is a file', ['fine'], 6, /storage|folder/, { STORAGE_PATH: '/dev/null' }],
+    ]
+  for (const [what, args, code, message, env = {}] of rows) {
+    it(`is ${code} for ${what}`, async () => {
+      const run = await nixery(['build', ...args], { env })
+      assert.match(run.stderr, message)
+      assert.equal(run.exitCode, code, run.stderr)
+      assert.equal(run.stdout, '')
+    })
+  }
+
+  it('is 6 for a full disk, on which nothing is left', async () => {
+    const disk = await workspace.mountSmallDisk(2)
+    for (const form of ['docker-archive', 'oci']) {
+      const run = await nixery(['build', 'large', '-o', `${form}:${disk}/x`])
+      assert.equal(run.exitCode, 6, run.stderr)
+      assert.match(run.stderr, /ENOSPC/)
+      assert.deepEqual(await readdir(disk), [])
+    }
+  })
+
+  it('is 6 for a reader that goes away', async () => {
+    const run = await execa(
+      'bash',
+      ['-c', `${launcher} build large -o oci-archive:- | head -c 1; echo \${PIPESTATUS[0]} >&2`],
+      {
+        env: { NIXERY_DATA: data, NIXERY_PKGS_PATH: set },
+      },
+    )
+    assert.match(run.stderr, /\n6$/)
+    assert.match(run.stderr, /writing standard output failed: EPIPE/)
+  })
+
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    it(`is ${code} when ${signal} ends it, and nothing is left of it`, async () => {
+      const output = inFolder(`${signal}.tar`)
+      const run = nixery(['build', 'slow', '-o', `docker-archive:${output}`])
+      await untilSaid(run, /building .*slow/)
+      await sleep(300)
+      const started = performance.now()
+      run.kill(signal)
+      const { exitCode, stderr } = await run
+      assert.equal(exitCode, code, stderr)
+      assert.ok(performance.now() - started < 10_000)
+      assert.deepEqual(await readdir(join(data, 'gcroots')), [])
+      await assert.rejects(stat(output))
+      assert.deepEqual(
+        (await readdir(workspace.folder)).filter((name) => name.endsWith('.part')),
+        [],
+      )
+      const { stdout } = await execa('ps', ['-eo', 'ppid=,args='])
+      assert.ok(!stdout.split('\n').some((line) => line.includes(join(data, 'gcroots'))), stdout)
+    })
+  }
+
+  it('is 130 also when it is ended while it writes', async () => {
+    const pipe = inFolder('pipe')
+    await execa('mkfifo', [pipe])
+    const run = nixery(['build', 'large', '-o', `docker-archive:${pipe}`])
+    const reader = execa('bash', ['-c', 'exec 3<"$0"; sleep 60', pipe], { reject: false })
+    await untilSaid(run, /writing/)
+    await sleep(200)
+    run.kill('SIGINT')
+    assert.equal((await run).exitCode, 130)
+    reader.kill()
+    await reader
+  })
+
+  it('is told of in the help', async () => {
+    for (const command of ['build', 'push', 'plan']) {
+      const { stdout, exitCode } = await nixery([command, '--help'])
+      assert.equal(exitCode, 0)
+      for (const code of ['0', '1', '2', '3', '4', '5', '6', '7', '130']) {
+        assert.match(stdout, new RegExp(`^ +${code}  \\w`, 'm'))
+      }
+    }
+  })
+})

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { execa } from 'execa'
+import { platforms } from '../src/image/platform.ts'
+import type { PathFacts } from '../src/image/store-path.ts'
+import { describeNix, openBench, type Bench } from '../src/nix/conformance.ts'
+import type { Looked } from '../src/nix/evaluate.ts'
+import { secondNix } from './support/second-nix.ts'
+
+const others = await Promise.all((['trixie', 'sid'] as const).map((suite) => secondNix(suite)))
+const there = others.filter((nix) => 'bin' in nix)
+
+for (const nix of others) {
+  if ('bin' in nix) describeNix(`Nix ${nix.version}`, { bin: nix.bin })
+  else describeNix('another Nix', { skip: nix.missing })
+}
+
+describe(
+  'all versions of Nix',
+  { skip: there.length === 0 && 'there is only the one of this machine' },
+  () => {
+    const path = process.env['PATH']
+    let bench: Bench
+    before(async () => {
+      bench = await openBench()
+    })
+    after(async () => {
+      process.env['PATH'] = path
+      await bench.close()
+    })
+
+    it('give the same names the same meaning, and make the same of it', async () => {
+      const set = await bench.set(`
+      libc = run "libc-2.36" "echo libc > $out";
+      app = run "app-1" "/bin/mkdir -p $out/bin; echo \${libc} $out > $out/bin/app; /bin/chmod +x $out/bin/app; /bin/ln -s bin/app $out/link";
+      several = derivation {
+        name = "several-1";
+        inherit system unique;
+        outputs = [ "out" "dev" ];
+        builder = "/bin/sh";
+        args = [ "-c" "echo $dev > $out; echo > $dev; :" ];
+      };
+      broken = throw "first line\\nsecond line";
+      nested.tool = app;
+    `)
+      const attributes = ['app', 'several', 'broken', 'NESTED.tool', 'ap', 'nested'].map((name) =>
+        name.split('.'),
+      )
+      const answers: { looked: Looked[]; facts: PathFacts[] }[] = []
+      for (const bin of ['', ...there.map((nix) => `${nix.bin}:`)]) {
+        process.env['PATH'] = `${bin}${path}`
+        const nix = bench.limited({})
+        const looked = await nix.evaluate(
+          { set: { folder: set }, system: platforms.amd64.system, attributes },
+          {},
+        )
+        const packages = looked.filter((found) => found.status === 'package')
+        const built: string[] = []
+        const onLine = (line: string) => line.startsWith('building') && built.push(line)
+        const facts = await nix.withRealised(packages, { onLine }, async () =>
+          nix.closureFacts(
+            packages.map(({ outputPath }) => outputPath),
+            {},
+          ),
+        )
+        assert.equal(built.length, 3) // each builds for itself
+        answers.push({ looked, facts: facts.sort((a, b) => (a.storePath < b.storePath ? -1 : 1)) })
+        await execa('nix-store', ['--delete', ...facts.map(({ storePath }) => storePath)])
+      }
+      const [first, ...rest] = answers
+      assert.equal(first?.facts.length, 4)
+      for (const answer of rest) assert.deepEqual(answer, first)
+    })
+  },
+)
