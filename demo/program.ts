@@ -16,13 +16,15 @@ const root = new URL('../', import.meta.url)
 const platform = { os: 'linux', cpu: 'x64', libc: 'glibc' }
 const recordFile = 'program.json'
 
+// A text alone, or a list.
+const names = z.preprocess((value) => (typeof value === 'string' ? [value] : value), z.array(z.string()))
 const lockEntry = z.looseObject({
   version: z.string().optional(),
   dev: z.boolean().optional(),
   optional: z.boolean().optional(),
-  os: z.array(z.string()).optional(),
-  cpu: z.array(z.string()).optional(),
-  libc: z.array(z.string()).optional(),
+  os: names.optional(),
+  cpu: names.optional(),
+  libc: names.optional(),
 })
 type LockEntry = z.infer<typeof lockEntry>
 const lockFile = z.looseObject({ packages: z.record(z.string(), lockEntry) })
@@ -104,8 +106,8 @@ const programPlan = [
   'END',
   'add bin/nixery-entrypoint <<END',
   '#!@bash@/bin/sh',
-  'PATH=\\${PATH:+\\$PATH:}@coreutils@/bin:@out@/bin',
-  'NIXERY_NODE=@nodejs@/bin/node',
+  'PATH=\\${PATH:+\\$PATH:}@coreutils@/bin',
+  'root=@out@/lib/nixery node=@nodejs@/bin/node program=@out@/bin/nixery',
   '. @out@/lib/nixery/packaging/entrypoint',
   'END',
   'chmod 755 "$out/bin/nixery" "$out/bin/nixery-entrypoint"',
@@ -117,7 +119,7 @@ const neededPackages = (packages: Readonly<Record<string, LockEntry>>): [string,
   Object.entries(packages)
     .filter(([path, entry]) => path !== '' && entry.dev !== true && suits(entry))
     // Node itself is a package of the set.
-    .filter(([path]) => !/^node_modules\/node-linux-/.test(path))
+    .filter(([path]) => !path.startsWith('node_modules/node-linux-'))
     .sort(([a], [b]) => byText(a, b))
 
 const suits = ({ os, cpu, libc }: LockEntry): boolean =>
@@ -136,7 +138,7 @@ async function moduleFiles(packages: readonly [string, LockEntry][]): Promise<En
       if (optional === true) continue
       throw new NixeryError('SETUP_FAILED', `${path} is missing`, { hint: 'run this first: npm ci' })
     }
-    files.push(...(await filesBelow(path, (each) => !/\/node_modules$/.test(each) && !leftOut.test(each))))
+    files.push(...(await filesBelow(path, (each) => !each.endsWith('/node_modules') && !leftOut.test(each))))
   }
   return files.sort((a, b) => byText(a.path, b.path))
 }
@@ -147,16 +149,18 @@ async function programFiles(
   about: Readonly<Record<string, unknown>>,
 ): Promise<Entry[]> {
   const entries = Object.entries(lock.packages).filter(([, entry]) => entry.dev !== true)
-  const packages = Object.fromEntries(entries.map(([path, { devDependencies: _, ...rest }]) => [path, rest]))
-  const { devDependencies: _, scripts: __, ...rest } = about
+  const packages = Object.fromEntries(entries.map(([path, entry]) => [path, withoutDevelopment(entry)]))
   const wanted = (path: string): boolean => !/\.test\.ts$|\/testing\.ts$|onformance\.ts$/.test(path)
   const below = await Promise.all(['demo', 'packaging', 'src'].map((folder) => filesBelow(folder, wanted)))
   return [
     ...below.flat(),
-    file('package.json', json(rest)),
+    file('package.json', json(withoutDevelopment(about))),
     file('package-lock.json', json({ ...lock, packages })),
   ].sort((a, b) => byText(a.path, b.path))
 }
+
+const withoutDevelopment = (about: Readonly<Record<string, unknown>>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(about).filter(([name]) => !['devDependencies', 'scripts'].includes(name)))
 
 async function filesBelow(folder: string, wanted: (path: string) => boolean): Promise<Entry[]> {
   const entries = await readdir(new URL(folder, root), { withFileTypes: true })

@@ -16,14 +16,19 @@ const graceSeconds = 10
 
 /**
  * Puts the server together and starts to listen.
+ * @param signal ends starting, such as making the demo packages
  * @throws CONFIG_INVALID, NIX_UNAVAILABLE, STORE_UNAVAILABLE, STORE_FULL, SETUP_FAILED, CANCELLED
  */
 export async function start(config: Config, log: Logger, signal?: AbortSignal): Promise<Running> {
+  // Once it serves, what runs is to finish: `stop` bounds it.
+  const starting = new AbortController()
+  const abandon = () => starting.abort()
+  signal?.addEventListener('abort', abandon)
   const workshop = await openWorkshop(config, {
     listener: logBuilds(log),
     note: (line) => log.info(line),
     warn: (line) => log.warn(line),
-    signal,
+    signal: starting.signal,
   })
   const app = createApp({
     ...workshop,
@@ -31,6 +36,7 @@ export async function start(config: Config, log: Logger, signal?: AbortSignal): 
     listener: logAnswers(log),
   })
   const server = await listen(app, config.NIXERY_HOST, config.PORT)
+  signal?.removeEventListener('abort', abandon)
   log.info(
     {
       host: config.NIXERY_HOST,

@@ -8,6 +8,7 @@ import type { PackageSource } from './packages/source.ts'
 export type SourceOptions = {
   readonly nix: Nix
   readonly note: (line: string) => void
+  readonly warn: (line: string) => void
   readonly signal?: AbortSignal | undefined
 }
 
@@ -28,7 +29,7 @@ export async function openSource(config: Config, options: SourceOptions): Promis
     },
     ttl: config.NIXERY_PIN_TTL * 1000,
     rootsDirectory: join(config.NIXERY_DATA, 'sources'),
-    note: options.note,
+    note: options.warn,
   }
   if (NIXERY_CHANNEL !== undefined) {
     const channel = { template: config.NIXERY_CHANNEL_URL, allowed: config.NIXERY_CHANNEL_TAGS, anyTag }

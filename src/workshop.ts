@@ -61,7 +61,7 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
     signal ? AbortSignal.any([signal, stop.signal]) : stop.signal,
   )
   const nixVersion = await nix.version()
-  const source = await openSource(config, { nix, note: warn, signal })
+  const source = await openSource(config, { nix, note, warn, signal })
   const refreshSeconds = config.NIXERY_POPULARITY_REFRESH
   const popularity = await createPopularity({ url: config.NIX_POPULARITY_URL, refreshSeconds, note, warn })
   const store = await openStore(config)

@@ -34,6 +34,8 @@ before(async () => {
   }
   ceph = await startCeph(await inside('ceph'))
   gcs = await startGcs(await inside('gcs'))
+  // Where Google's SDK looks for a key.
+  process.env['GOOGLE_APPLICATION_CREDENTIALS'] = gcs.account.keyFile
   services['S3'] = cephService(ceph, s3Options)
   services['Google Cloud Storage'] = gcsService(gcs, gcsOptions)
 })
@@ -253,6 +255,7 @@ describe('a bucket that cannot be used', () => {
         const keyFile = join(folder, 'user.json')
         const user = { type: 'authorized_user', client_id: 'a', client_secret: 'b', refresh_token: 'c' }
         await writeFile(keyFile, JSON.stringify(user))
+        process.env['GOOGLE_APPLICATION_CREDENTIALS'] = keyFile
         return openGcsStore(gcsOptions('x', { keyFile }))
       },
       'CONFIG_INVALID',
@@ -267,6 +270,7 @@ describe('a bucket that cannot be used', () => {
   ]
   for (const [what, open, code, message] of rows) {
     it(what, async () => {
+      process.env['GOOGLE_APPLICATION_CREDENTIALS'] = gcs.account.keyFile
       await assert.rejects(open(), (error) => {
         assert.ok(error instanceof NixeryError)
         assert.equal(error.code, code, error.message)

@@ -60,7 +60,6 @@ async function build(
         destination,
         {
           read: workshop.read,
-          stdout: process.stdout,
           progress: (done, total) => progress.emit({ type: 'moved', verb: 'written', done, total }),
           signal,
         },

@@ -63,10 +63,12 @@ export async function runCommand(
   const abort = new AbortController()
   let killed: number | undefined
   const stop = (signal: NodeJS.Signals) => {
+    if (killed !== undefined) process.exit(killed)
     killed = signal === 'SIGTERM' ? 143 : 130
     abort.abort(new NixeryError('CANCELLED', 'interrupted'))
   }
-  process.once('SIGINT', stop).once('SIGTERM', stop)
+  // Not `once`: when only its own listeners are left, signal-exit, which execa listens by, ends the process.
+  process.on('SIGINT', stop).on('SIGTERM', stop)
   // A reader that has seen enough, as `head`, is no failure; who writes an archive is told by its own means.
   for (const out of [process.stdout, process.stderr]) out.on('error', () => {})
   try {

@@ -5,13 +5,18 @@ import type { Logger } from '../telemetry/log.ts'
 /** Serves until SIGINT or SIGTERM; a second one ends it at once. */
 export async function serve(config: Config, log: Logger): Promise<void> {
   // Listened for before the server is ready: whoever waits for that may end it at once.
-  const starting = new AbortController()
-  const signal = new Promise<string>((resolve) => {
-    for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, resolve)
-  })
-  const stopping = signal.then(() => starting.abort())
-  const running = await start(config, log, starting.signal)
-  await stopping
-  log.info({ signal: await signal }, 'stopping')
+  const stopping = new AbortController()
+  const stopped = Promise.withResolvers<void>()
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (stopping.signal.aborted) process.exit(1)
+    log.info({ signal }, 'stopping')
+    stopping.abort()
+    stopped.resolve()
+  }
+  // Not `once`: a process that has no listener left is ended by those who clean up behind child processes.
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, onSignal)
+  const running = await start(config, log, stopping.signal)
+  await stopped.promise
   await running.stop()
+  process.exitCode = 0
 }

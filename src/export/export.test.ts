@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { PassThrough, Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
@@ -13,7 +13,7 @@ import { digestOf } from '../image/digest.ts'
 import { amd64 } from '../image/platform.ts'
 import { parseDestination } from './destination.ts'
 import { exportImage } from './export.ts'
-import { writeWholeFile } from './file.ts'
+import { writeWholeFile, type Chunks } from './file.ts'
 import { layoutFiles, type ExportImage, type LayoutFile } from './layout.ts'
 import { parseArchiveName } from './name.ts'
 import { tarOf } from './tar.ts'
@@ -43,7 +43,7 @@ before(async () => {
 })
 after(() => rm(folder, { recursive: true }))
 
-const options = { read, stdout: new PassThrough(), progress: () => {} }
+const options = { read, progress: () => {} }
 const write = (image: ExportImage, to: string, more = {}) =>
   exportImage(image, parseDestination(to), { ...options, ...more })
 
@@ -54,11 +54,12 @@ describe('an archive', () => {
     const [one, two] = [join(folder, 'one.tar'), join(folder, 'two.tar')]
     await write(image, `docker-archive:${one}`)
     await write(image, `docker-archive:${two}`)
-    const stdout = new PassThrough()
-    const [streamed] = await Promise.all([
-      buffer(stdout),
-      write(image, 'docker-archive:-', { stdout }).then(() => stdout.end()),
-    ])
+    let streamed = Buffer.alloc(0)
+    await write(image, 'docker-archive:-', {
+      writeStdout: async (chunks: Chunks) => {
+        streamed = await buffer(Readable.from(chunks))
+      },
+    })
     assert.deepEqual(await readFile(two), await readFile(one))
     assert.deepEqual(streamed, await readFile(one))
     assert.equal(streamed.length % 10_240, 0)

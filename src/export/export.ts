@@ -1,8 +1,7 @@
 import { basename, dirname } from 'node:path'
-import type { Writable } from 'node:stream'
 import { partPrefix, type Destination } from './destination.ts'
 import { writeLayout } from './directory.ts'
-import { removeLeftovers, writeStream, writeWholeFile } from './file.ts'
+import { removeLeftovers, writeStdout, writeWholeFile, type Chunks } from './file.ts'
 import { dockerFiles, layoutFiles, sizeOf, type ExportImage } from './layout.ts'
 import { tarOf } from './tar.ts'
 import type { ReadBlob } from './verified.ts'
@@ -10,8 +9,8 @@ import type { ReadBlob } from './verified.ts'
 export type ExportOptions = {
   /** The blobs, checked as they are read. */
   readonly read: ReadBlob
-  /** For an archive without a path; it stays open. */
-  readonly stdout: Writable
+  /** Takes an archive without a path. */
+  readonly writeStdout?: (chunks: Chunks, signal?: AbortSignal) => Promise<void>
   /** Gets the bytes done so far, of about how many. */
   readonly progress: (done: number, total: number) => void
   readonly signal?: AbortSignal | undefined
@@ -25,7 +24,7 @@ export type ExportOptions = {
 export async function exportImage(
   image: ExportImage,
   { form, path }: Destination,
-  { read, stdout, progress, signal }: ExportOptions,
+  { read, writeStdout: toStdout = writeStdout, progress, signal }: ExportOptions,
 ): Promise<void> {
   const files = form === 'docker-archive' ? dockerFiles(image) : layoutFiles(image)
   const total = files.reduce((sum, file) => sum + sizeOf(file), 0)
@@ -37,5 +36,5 @@ export async function exportImage(
   if (path !== undefined) await removeLeftovers(dirname(path), basename(partPrefix(path)))
   if (form === 'oci') return writeLayout(path, image, { read, onBytes, signal })
   const chunks = tarOf(files, read, onBytes)
-  return path === undefined ? writeStream(stdout, chunks, signal) : writeWholeFile(path, chunks, signal)
+  return path === undefined ? toStdout(chunks, signal) : writeWholeFile(path, chunks, signal)
 }

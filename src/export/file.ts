@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto'
-import { constants } from 'node:fs'
+import { constants, openSync } from 'node:fs'
 import { open, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
+import { Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { NixeryError, systemErrorCode } from '../errors.ts'
 import { partPrefix, partSuffix } from './destination.ts'
 
-type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
+export type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
 
 /**
  * Writes a file that is there whole or not at all: under another name beside it, made durable, then renamed. What
@@ -16,12 +18,11 @@ type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
  */
 export async function writeWholeFile(path: string, chunks: Chunks, signal?: AbortSignal): Promise<void> {
   const found = await stat(path).catch(() => undefined)
+  if (found?.isFIFO()) return writePipe(path, chunks, signal)
   if (found && !found.isFile()) {
     return saying(path, async () => {
       const handle = await open(path, constants.O_WRONLY)
-      await pipeline(Readable.from(chunks, bytewise), handle.createWriteStream(), {
-        ...(signal && { signal }),
-      })
+      await flow(chunks, handle.createWriteStream(), signal)
     })
   }
   // Through a symbolic link: the file that it leads to is meant, not the link.
@@ -30,8 +31,7 @@ export async function writeWholeFile(path: string, chunks: Chunks, signal?: Abor
   await saying(path, async () => {
     try {
       const handle = await open(part, 'wx')
-      const out = handle.createWriteStream({ flush: true })
-      await pipeline(Readable.from(chunks, bytewise), out, { ...(signal && { signal }) })
+      await flow(chunks, handle.createWriteStream({ flush: true }), signal)
       await rename(part, target)
       await syncDirectory(dirname(target))
     } finally {
@@ -40,14 +40,44 @@ export async function writeWholeFile(path: string, chunks: Chunks, signal?: Abor
   })
 }
 
+const ownStdout = '/proc/self/fd/1'
+
+/**
+ * Writes to standard output. Node blocks on a pipe there while nobody reads, and would not even be interrupted:
+ * so it is opened anew, which leaves alone the settings that it shares with other programs.
+ */
+export async function writeStdout(chunks: Chunks, signal?: AbortSignal): Promise<void> {
+  const found = await stat(ownStdout).catch(() => undefined)
+  if (found?.isFIFO()) return writePipe(ownStdout, chunks, signal)
+  return saying('standard output', () => flow(chunks, process.stdout, signal, { end: false }))
+}
+
+/** Waits for a reader, and for a slow one, without a thread that could not be interrupted. */
+async function writePipe(path: string, chunks: Chunks, signal?: AbortSignal): Promise<void> {
+  await saying(path === ownStdout ? 'standard output' : path, async () => {
+    for (;;) {
+      const fd = openPipe(path)
+      if (fd !== undefined) return flow(chunks, new Socket({ fd, readable: false }), signal)
+      await sleep(50, undefined, { ...(signal && { signal }) })
+    }
+  })
+}
+
+/** @returns undefined while nobody has opened the pipe for reading */
+function openPipe(path: string): number | undefined {
+  try {
+    return openSync(path, constants.O_WRONLY | constants.O_NONBLOCK)
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENXIO') return undefined
+    throw error
+  }
+}
+
+const flow = (chunks: Chunks, out: Writable, signal?: AbortSignal, options: { end?: boolean } = {}) =>
+  pipeline(Readable.from(chunks, bytewise), out, { ...options, ...(signal && { signal }) })
+
 // Without this, pieces would be counted and not bytes, and sixteen of a megabyte be read ahead.
 const bytewise = { objectMode: false, highWaterMark: 1024 * 1024 }
-
-/** Writes to a stream that stays open, as standard output. */
-export const writeStream = (out: Writable, chunks: Chunks, signal?: AbortSignal): Promise<void> =>
-  saying('standard output', () =>
-    pipeline(Readable.from(chunks, bytewise), out, { end: false, ...(signal && { signal }) }),
-  )
 
 /** A rename is durable only when its folder is. */
 export async function syncDirectory(path: string): Promise<void> {

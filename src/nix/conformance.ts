@@ -514,7 +514,10 @@ function describeFacts(bench: () => Bench): void {
         lib = run "lib-1" "echo lib \${libc} > $out";
         app = run "app-1" "echo \${lib} \${libc} $out > $out";
         other = run "other-1" "echo > $out";`,
-        ...['app', 'lib', 'libc', 'other'],
+        'app',
+        'lib',
+        'libc',
+        'other',
       )
       const [app, lib, libc] = wanted.map(({ outputPath }) => outputPath)
       assert.ok(app && lib && libc)

@@ -10,12 +10,12 @@ export function messageOf(lines: readonly string[]): string {
   if (first === -1) return text(lines.slice(-mostLines))
   const traced = lines[first]?.trim() === 'error:'
   const cause = traced ? lines.findIndex((line, at) => at > first && /^ +error:/.test(line)) : first
-  const told = lines.slice(Math.max(cause, first))
+  const told = lines.slice(Math.max(cause, first)).filter((line) => !noiseOfEvaluation.test(line))
   // It had to build something: the builder's own last words stand before the error.
   if (/error: (builder for|Cannot build|build(ing)? of) /.test(told[0] ?? '')) {
     return buildMessageOf([...lines.slice(0, first), ...told])
   }
-  return text(told.filter((line) => !noiseOfEvaluation.test(line)).slice(0, mostLines))
+  return text(told.slice(0, mostLines))
 }
 
 /** What Nix says of a failed build: a builder's own last words stand before the error. */

@@ -33,7 +33,9 @@ const maxLineLength = 2_000
  * @throws CANCELLED when the signal fires, NIX_UNAVAILABLE when there is no such program or it cannot work here
  */
 export async function run(program: string, args: readonly string[], options: RunOptions): Promise<RunResult> {
+  if (options.signal?.aborted) throw cancelled(options.signal.reason)
   const lines: string[] = []
+  let bug: { error: unknown } | undefined
   const settings = {
     env: options.environment,
     stdin: 'ignore',
@@ -49,14 +51,18 @@ export async function run(program: string, args: readonly string[], options: Run
     const line = printable(raw)
     lines.push(line)
     if (lines.length > keptLines) lines.shift()
-    options.onLine?.(line)
+    try {
+      options.onLine?.(line)
+    } catch (error) {
+      bug ??= { error }
+      process.kill() // or it would wait for a reader
+    }
   })
   // Its failure is the process's, which `result` tells.
   const [result] = await Promise.all([process, reading.catch(() => {})])
+  if (bug) throw bug.error
   if (!result.failed) return { ok: true, stdout: result.stdout }
-  if (result.isCanceled) {
-    throw new NixeryError('CANCELLED', 'nobody waits for this build any more', { cause: result })
-  }
+  if (result.isCanceled) throw cancelled(result)
   if (result.code === 'ENOENT' || result.code === 'EACCES') throw noProgram(program, result)
   if (storeTrouble.test(lastErrorOf(lines))) throw noStore(lines)
   if (result.signal && !result.timedOut) lines.push(`error: ${program} was ended by ${result.signal}`)
@@ -95,6 +101,9 @@ export function printable(line: string): string {
     .slice(0, maxLineLength)
     .toWellFormed()
 }
+
+const cancelled = (cause: unknown) =>
+  new NixeryError('CANCELLED', 'nobody waits for this build any more', { cause })
 
 const noProgram = (program: string, cause: unknown) =>
   new NixeryError('NIX_UNAVAILABLE', `Nix cannot be used: there is no ${program}`, {

@@ -17,7 +17,8 @@ const probeInterval = 5 * 60_000
  * - Without a reachable binary cache, every build would first wait for one.
  * - A Nix whose sandbox has no /bin/sh (Debian's) cannot run the simplest of builders.
  *
- * Nothing is set for a daemon, which has its own configuration and network.
+ * A daemon has its own configuration: it is only told whether to look for a binary cache, which is the client's
+ * to say. One on another machine has its own network, too.
  * `note` gets a line for each thing that was set.
  */
 export function nixSettings(note: (line: string) => void): () => Promise<Record<string, string>> {
@@ -35,8 +36,9 @@ export function nixSettings(note: (line: string) => void): () => Promise<Record<
       configuration = undefined // ask again next time
       throw error
     })
-    if (usesDaemon(known)) return {}
-    const lines = [...buildUsers(known, say), ...sandboxShell(known, say)]
+    const store = storeOf(known)
+    if (store === 'elsewhere') return {}
+    const lines = store === 'direct' ? [...buildUsers(known, say), ...sandboxShell(known, say)] : []
     if (!probed || Date.now() - probed.at > probeInterval) {
       probed = { at: Date.now(), reachable: anyReachable(known) }
     }
@@ -70,11 +72,12 @@ async function readConfiguration(): Promise<Configuration> {
 const setting = (configuration: Configuration, name: string) => configuration[name]?.value
 
 /** As Nix decides it: `auto` (which NIX_REMOTE replaces) is a daemon for who cannot write the store. */
-function usesDaemon(configuration: Configuration): boolean {
+function storeOf(configuration: Configuration): 'direct' | 'daemon' | 'elsewhere' {
   const store = setting(configuration, 'store')
-  if (typeof store !== 'string') return false
-  if (store !== 'auto') return !/^(local|\/|$)/.test(store)
-  return !canWrite('/nix/var/nix') && existsSync('/nix/var/nix/daemon-socket/socket')
+  if (store === 'daemon' || String(store).startsWith('unix:')) return 'daemon'
+  if (typeof store !== 'string' || /^(local|\/|$)/.test(store)) return 'direct'
+  if (store !== 'auto') return 'elsewhere'
+  return canWrite('/nix/var/nix') || !existsSync('/nix/var/nix/daemon-socket/socket') ? 'direct' : 'daemon'
 }
 
 function canWrite(path: string): boolean {

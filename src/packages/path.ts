@@ -1,4 +1,4 @@
-import { access, realpath } from 'node:fs/promises'
+import { access, constants, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { NixeryError } from '../errors.ts'
 import { fingerprint } from './fingerprint.ts'
@@ -20,9 +20,14 @@ export function pathSource(
   const read = async () => {
     try {
       const folder = await realpath(directory)
-      await access(join(folder, 'default.nix'))
+      await access(join(folder, 'default.nix'), constants.R_OK)
       const revision = await revisionOf(folder)
-      return { set: { folder }, revision, unchanged: async () => (await revisionOf(folder)) === revision }
+      const unchanged = () =>
+        revisionOf(folder).then(
+          (now) => now === revision,
+          () => false,
+        )
+      return { set: { folder }, revision, unchanged }
     } catch (error) {
       throw new NixeryError(
         'SOURCE_INVALID',

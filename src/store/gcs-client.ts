@@ -1,10 +1,11 @@
 import { readFile } from 'node:fs/promises'
+import { Readable } from 'node:stream'
 import type { Bucket, File, Storage } from '@google-cloud/storage'
 import type * as sdkModule from '@google-cloud/storage'
 import pRetry from 'p-retry'
 import { NixeryError } from '../errors.ts'
 import type { GcsOptions } from './gcs.ts'
-import { within } from './remote.ts'
+import { within, type Coming } from './remote.ts'
 import { isPassing, openingError, troubleOf, type Place } from './trouble.ts'
 
 type Sdk = typeof sdkModule
@@ -36,12 +37,15 @@ const linkExpiration = 5 * 60_000
 /** The address of the service, without a slash at its end. */
 const endpointOf = ({ endpoint }: GcsOptions): string => (endpoint ?? googleEndpoint).replace(/\/+$/, '')
 
+/** Whether the service is Google's: others get no tokens of Google's. */
+const isGoogle = (options: GcsOptions): boolean =>
+  new URL(endpointOf(options)).hostname.endsWith('.googleapis.com')
+
 /**
  * A client of the service.
- * @param repeatChunks whether it repeats failed requests by itself, as it must to go on with an upload in chunks.
- *   Elsewhere it is better not: an SDK that repeats a download throws what nobody can catch (teeny-request 11.1)
+ * @param repeats whether it repeats failed requests by itself, as it must to go on with an upload in chunks
  */
-export function createGcsClient(sdk: Sdk, options: GcsOptions, repeatChunks: boolean): Storage {
+export function createGcsClient(sdk: Sdk, options: GcsOptions, repeats: boolean): Storage {
   const apiEndpoint = endpointOf(options)
   if (!URL.canParse(apiEndpoint) || !/^https?:\/\//.test(apiEndpoint)) {
     throw new NixeryError(
@@ -54,11 +58,9 @@ export function createGcsClient(sdk: Sdk, options: GcsOptions, repeatChunks: boo
   }
   return new sdk.Storage({
     apiEndpoint,
-    // Anything that is not Google's gets no tokens of Google's.
-    useAuthWithCustomEndpoint: new URL(apiEndpoint).hostname.endsWith('.googleapis.com'),
-    ...(options.keyFile !== undefined && { keyFilename: options.keyFile }),
+    useAuthWithCustomEndpoint: isGoogle(options),
     retryOptions: {
-      autoRetry: repeatChunks,
+      autoRetry: repeats,
       // A name stands for its bytes here, so that every request may be repeated.
       idempotencyStrategy: sdk.IdempotencyStrategy.RetryAlways,
       maxRetries: attempts - 1,
@@ -66,6 +68,30 @@ export function createGcsClient(sdk: Sdk, options: GcsOptions, repeatChunks: boo
       totalTimeout: options.timeout,
     },
   })
+}
+
+/**
+ * Downloads objects. Not with the SDK, of which a server's many readers ask too much: when one of them leaves, it
+ * breaks the connections of all (File.createReadStream destroys the shared agent); what it repeats may throw where
+ * nobody can catch it (teeny-request 11.1 pipes into a destroyed stream); and it knows no time limits.
+ */
+export function downloads(storage: Storage, options: GcsOptions) {
+  return async (file: File, start: number, end: number | undefined, signal: AbortSignal): Promise<Coming> => {
+    const { bucket, name } = file
+    const path = `/storage/v1/b/${encodeURIComponent(bucket.name)}/o/${encodeURIComponent(name)}?alt=media`
+    const url = `${endpointOf(options)}${path}`
+    const headers = isGoogle(options) ? await storage.authClient.getRequestHeaders(url) : new Headers()
+    headers.set('Accept-Encoding', 'identity') // the bytes as they are stored
+    if (start > 0 || end !== undefined)
+      headers.set('Range', `bytes=${start}-${end === undefined ? '' : end - 1}`)
+    const response = await fetch(url, { headers, signal })
+    if (!response.ok || !response.body) {
+      throw Object.assign(new Error(await response.text()), { status: response.status })
+    }
+    const length = response.headers.get('Content-Length')
+    const stream = Readable.fromWeb(response.body)
+    return { stream, size: length === null ? undefined : Number(length) }
+  }
 }
 
 /**
@@ -82,11 +108,10 @@ export async function checkGcsBucket(bucket: Bucket, options: GcsOptions): Promi
   }
   const ask = <T>(send: () => Promise<T>) =>
     within(options.timeout, (signal) => withRetries(send, options, signal))
-  const granted = await ask(() => bucket.iam.testPermissions([...neededPermissions])).then(
-    ([permissions]: [Readonly<Record<string, boolean>>, unknown]) =>
-      neededPermissions.filter((permission) => permissions[permission]),
+  const granted: readonly string[] = await ask(() => bucket.iam.testPermissions([...neededPermissions])).then(
+    ([permissions]) => neededPermissions.filter((permission) => permissions[permission]),
     (error: unknown) => {
-      if (['absent', 'other'].includes(troubleOf(error))) return [] // not every service like Google's has this
+      if (['absent', 'refused', 'other'].includes(troubleOf(error))) return [] // not every service like Google's has this
       throw openingError(error, place, 'asking for permissions')
     },
   )

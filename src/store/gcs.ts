@@ -3,16 +3,8 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { File } from '@google-cloud/storage'
 import type { Digest } from '../image/digest.ts'
-import { addresses, checkGcsBucket, createGcsClient, withRetries } from './gcs-client.ts'
-import {
-  bucketCheck,
-  createPut,
-  importOptional,
-  readObject,
-  uploadLimit,
-  within,
-  type Coming,
-} from './remote.ts'
+import { addresses, checkGcsBucket, createGcsClient, downloads, withRetries } from './gcs-client.ts'
+import { bucketCheck, createPut, importOptional, readObject, uploadLimit, within } from './remote.ts'
 import { openSpool, readSpooled } from './spool.ts'
 import { objectName, storeError, type BlobStore } from './store.ts'
 import { runningError, troubleOf } from './trouble.ts'
@@ -21,7 +13,10 @@ export type GcsOptions = {
   readonly bucket: string
   /** Base address of a service that speaks the protocol, other than Google's; it gets no credentials. */
   readonly endpoint: string | undefined
-  /** A service account's key, which also signs addresses; without, application default credentials. */
+  /**
+   * The file in GOOGLE_APPLICATION_CREDENTIALS, if that is set: Google's SDK takes credentials from there by itself,
+   * and their key signs addresses. Without, the other application default credentials.
+   */
   readonly keyFile: string | undefined
   /** Whether clients are sent to the bucket: to a signed address with a key, else to the public one. */
   readonly redirect: boolean
@@ -44,8 +39,10 @@ export async function openGcsStore(options: GcsOptions): Promise<BlobStore> {
   const { spoolDirectory, timeout } = options
   const load = () => import('@google-cloud/storage')
   const sdk = await importOptional(load, '@google-cloud/storage', 'the store in Google Cloud Storage')
-  const bucket = createGcsClient(sdk, options, false).bucket(options.bucket)
+  const client = createGcsClient(sdk, options, false)
+  const bucket = client.bucket(options.bucket)
   const bucketForChunks = createGcsClient(sdk, options, true).bucket(options.bucket)
+  const download = downloads(client, options)
   const address = await addresses(bucket, options)
   await checkGcsBucket(bucket, options)
   await openSpool(spoolDirectory).catch((error: unknown) => {
@@ -80,15 +77,13 @@ export async function openGcsStore(options: GcsOptions): Promise<BlobStore> {
       }
     },
 
-    async read(digest, range) {
-      const open = (start: number, end: number | undefined) => {
-        const part =
-          start === 0 && end === undefined ? {} : { start, ...(end !== undefined && { end: end - 1 }) }
-        const settings = { decompress: false, validation: false, ...part }
-        return withRetries(() => begun(fileOf(digest).createReadStream(settings)), options)
-      }
-      return readObject(open, range, timeout)
-    },
+    read: (digest, range) =>
+      readObject(
+        (start, end, signal) =>
+          withRetries(() => download(fileOf(digest), start, end, signal), options, signal),
+        range,
+        timeout,
+      ),
 
     async putFile(blob, file) {
       try {
@@ -125,20 +120,4 @@ export async function openGcsStore(options: GcsOptions): Promise<BlobStore> {
     await withRetries(() => within(uploadLimit(size, timeout), send), options)
   })
   return store
-}
-
-/** Waits until the service has begun to answer. */
-async function begun(stream: Readable): Promise<Coming> {
-  return new Promise((resolve, reject) => {
-    stream.on('error', reject) // stays, so that an error which nobody reads is no crash
-    stream.once(
-      'response',
-      ({ statusCode, headers }: { statusCode: number; headers: Record<string, string> }) => {
-        if (statusCode >= 400) return // an error with its text comes next
-        const length = headers['content-length']
-        resolve({ stream, size: length === undefined ? undefined : Number(length) })
-      },
-    )
-    stream.read(0) // the SDK asks when something is read
-  })
 }

@@ -97,7 +97,7 @@ export function readingError(error: unknown): NixeryError {
 export type Coming = { readonly stream: Readable; readonly size: number | undefined }
 
 /** Asks for the bytes from `start`, up to and without `end` if it is given. Retries what it can by itself. */
-export type OpenRange = (start: number, end: number | undefined) => Promise<Coming>
+export type OpenRange = (start: number, end: number | undefined, signal: AbortSignal) => Promise<Coming>
 
 /**
  * Reads an object so that a connection that breaks or stalls is taken up again where it stopped. The stream ends
@@ -110,16 +110,18 @@ export async function readObject(
   timeout: number,
 ): Promise<Readable> {
   const start = range?.start ?? 0
-  const ask: typeof open = async (from, to) => {
+  const ask = async (from: number, to: number | undefined) => {
     try {
-      return await within(timeout, () => open(from, to))
+      return await within(timeout, (signal) => open(from, to, signal))
     } catch (error) {
       throw readingError(error)
     }
   }
   const first = await ask(start, range?.end)
   const end = range?.end ?? first.size
-  return Readable.from(resumed(), { objectMode: false, highWaterMark: 1024 * 1024 })
+  const whole = Readable.from(resumed(), { objectMode: false, highWaterMark: 1024 * 1024 })
+  // One that is never read does not get as far as its own end.
+  return whole.once('close', () => first.stream.destroy())
 
   async function* resumed(): AsyncGenerator<Buffer> {
     let at = start

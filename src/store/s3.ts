@@ -72,11 +72,11 @@ export async function openS3Store(options: S3Options): Promise<BlobStore> {
     },
 
     async read(digest, range) {
-      const open = async (start: number, end: number | undefined) => {
+      const open = async (start: number, end: number | undefined, abortSignal: AbortSignal) => {
         const whole = start === 0 && end === undefined
         const Range = whole ? undefined : `bytes=${start}-${end === undefined ? '' : end - 1}`
         const command = new s3.GetObjectCommand({ ...objectOf(digest), Range })
-        const { Body, ContentLength } = await client.send(command, { requestTimeout: timeout * 1000 })
+        const { Body, ContentLength } = await client.send(command, { abortSignal })
         return { stream: Body as Readable, size: ContentLength }
       }
       return readObject(open, range, timeout)

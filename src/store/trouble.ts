@@ -10,6 +10,7 @@ export type Trouble =
   | 'busy'
   | 'slow'
   | 'unreachable'
+  | 'refused'
   | 'other'
 
 const byName: Readonly<Record<string, Trouble>> = {
@@ -22,9 +23,12 @@ const byName: Readonly<Record<string, Trouble>> = {
   TimeoutError: 'slow',
   AbortError: 'slow', // only `within` aborts
   ETIMEDOUT: 'slow',
+  UND_ERR_HEADERS_TIMEOUT: 'slow',
+  UND_ERR_BODY_TIMEOUT: 'slow',
 }
 
 const byStatus: Readonly<Record<number, Trouble>> = {
+  400: 'refused',
   401: 'forbidden',
   403: 'forbidden',
   404: 'absent',
@@ -34,12 +38,12 @@ const byStatus: Readonly<Record<number, Trouble>> = {
 }
 
 const network =
-  /^(?:ECONN|ENOTFOUND|EAI_|EPIPE|EHOST|ENET|EADDRNOTAVAIL|CERT_|ERR_TLS|ERR_SSL|DEPTH_|SELF_SIGNED|UNABLE_TO|HOSTNAME_|ERR_STREAM_PREMATURE)/
+  /^(?:ECONN|ENOTFOUND|EAI_|EPIPE|EHOST|ENET|EADDRNOTAVAIL|CERT_|ERR_TLS|ERR_SSL|DEPTH_|SELF_SIGNED|UNABLE_TO|HOSTNAME_|ERR_STREAM_PREMATURE|UND_ERR_)/
 
 /** Which trouble an error of an SDK, of the network or of ours stands for. */
 export function troubleOf(error: unknown): Trouble {
   if (!(error instanceof Error)) return 'other'
-  const code = systemErrorCode(error)
+  const code = codeOf(error)
   const named = byName[error.name] ?? byName[code ?? '']
   if (named) return named
   if (/could not load the default credentials/i.test(error.message)) return 'no credentials'
@@ -50,6 +54,10 @@ export function troubleOf(error: unknown): Trouble {
   if (status !== undefined) return byStatus[status] ?? (status >= 500 ? 'busy' : 'other')
   return 'other'
 }
+
+/** The code of an error, or of what fetch wraps in one of its own. */
+const codeOf = (error: unknown): string | undefined =>
+  systemErrorCode(error) ?? (error instanceof Error ? systemErrorCode(error.cause) : undefined)
 
 /** Whether the same request may well succeed a moment later. */
 export const isPassing = (error: unknown): boolean => ['busy', 'unreachable'].includes(troubleOf(error))
@@ -75,6 +83,7 @@ const inWords: Readonly<Record<Trouble, string>> = {
   busy: 'it is overloaded',
   slow: 'it does not answer in time',
   unreachable: 'it cannot be reached',
+  refused: 'it refuses the request',
   other: 'unexpected answer',
 }
 
@@ -129,6 +138,11 @@ export function openingError(error: unknown, place: Place, doing: string): Nixer
         `the bucket "${bucket}" at ${endpoint} refuses access (${doing})`,
         `the credentials (${place.credentials}) must be right and allow ${place.permissions}`,
       )
+    case 'refused':
+      return invalid(
+        `the service at ${endpoint} refuses the bucket "${bucket}" (${doing})`,
+        `check the name in ${place.bucketVariable}, the region and the address`,
+      )
     case 'no credentials':
       return invalid(`there are no credentials for the bucket "${bucket}"`, `set ${place.credentials}`)
     case 'full':
@@ -137,7 +151,7 @@ export function openingError(error: unknown, place: Place, doing: string): Nixer
     case 'unreachable':
     case 'other': {
       const why = trouble === 'other' ? cause.message : inWords[trouble]
-      const code = systemErrorCode(error)
+      const code = codeOf(error)
       return new NixeryError(
         'STORE_UNAVAILABLE',
         `the bucket "${bucket}" at ${endpoint} cannot be opened (${doing}): ${why}${code === undefined ? '' : `, ${code}`}`,
@@ -154,7 +168,7 @@ function withoutSecrets(error: unknown): Error {
   plain.name = error.name
   if (error.stack !== undefined) plain.stack = error.stack
   return Object.assign(plain, {
-    ...(systemErrorCode(error) !== undefined && { code: systemErrorCode(error) }),
+    ...(codeOf(error) !== undefined && { code: codeOf(error) }),
     ...(statusOf(error) !== undefined && { status: statusOf(error) }),
   })
 }

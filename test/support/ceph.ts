@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -36,8 +36,7 @@ export async function startCeph(folder: string): Promise<Ceph> {
     daemons.push(spawnDaemon(program, '-c', config, ...args))
   }
   const stop = async () => {
-    // Nothing of it is to be kept; the gateway would take its time to end otherwise.
-    for (const daemon of daemons.toReversed()) daemon.kill('SIGKILL')
+    for (const daemon of daemons.toReversed()) daemon.kill()
     await Promise.all(daemons)
   }
 
@@ -69,18 +68,29 @@ export async function startCeph(folder: string): Promise<Ceph> {
     start('radosgw', '--name=client.rgw')
     const endpoint = `http://127.0.0.1:${gateway}`
     while (!(await answers(endpoint))) {
-      if (performance.now() - started > startLimit) throw new Error(`Ceph did not start: see ${folder}`)
+      if (performance.now() - started > startLimit) throw new Error('the gateway did not start in time')
       await delay(50)
     }
     return { endpoint, accessKeyId, secretAccessKey, stop }
   } catch (error) {
     await stop()
-    throw error
+    throw new Error(`Ceph did not start:\n${await lastWords(folder)}`, { cause: error })
   }
 }
 
+// Nothing of it is to be kept, and the gateway does not end on a gentler signal for some time.
 const spawnDaemon = (program: string, ...args: readonly string[]) =>
-  execa(program, [...args, '-f'], { stdio: 'ignore', reject: false })
+  execa(program, [...args, '-f'], { stdio: 'ignore', reject: false, killSignal: 'SIGKILL' })
+
+/** The ends of all logs. */
+async function lastWords(folder: string): Promise<string> {
+  const logs = (await readdir(folder)).filter((name) => name.endsWith('.log'))
+  const ends = logs.map(async (name) => {
+    const text = await readFile(join(folder, name), 'utf8')
+    return [name, ...text.trimEnd().split('\n').slice(-5)].join('\n  ')
+  })
+  return (await Promise.all(ends)).join('\n')
+}
 
 const answers = (address: string): Promise<boolean> =>
   fetch(address, { signal: AbortSignal.timeout(1000) }).then(

@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import fc from 'fast-check'
+import { hasCode, NixeryError } from '../errors.ts'
+import { printable, run, type RunOptions } from './process.ts'
+
+const shell = (script: string, options: Partial<RunOptions> = {}) =>
+  run('sh', ['-c', script], { environment: {}, timeout: 60_000, ...options })
+
+describe('run', () => {
+  it('gives standard output, and lines of standard error as they come', async () => {
+    const lines: string[] = []
+    const result = await shell('echo one >&2; echo out; printf "two\\n\\nthree" >&2', {
+      onLine: (line) => lines.push(line),
+    })
+    assert.deepEqual(result, { ok: true, stdout: 'out' })
+    assert.deepEqual(lines, ['one', 'two', '', 'three'])
+  })
+
+  it('adds to the environment', async () => {
+    const result = await shell('echo "$HOME $ADDED"', { environment: { ADDED: 'added' } })
+    assert.deepEqual(result, { ok: true, stdout: `${process.env['HOME'] ?? ''} added` })
+  })
+
+  it('starts no shell', async () => {
+    const result = await run('echo', ['$(id)', ';', '`id`'], { environment: {}, timeout: 60_000 })
+    assert.deepEqual(result, { ok: true, stdout: '$(id) ; `id`' })
+  })
+
+  it('is not blocked by a long standard error, and keeps its end', async () => {
+    const result = await shell('i=0; while [ $i -lt 20000 ]; do echo line $i >&2; i=$((i+1)); done; exit 3')
+    assert.ok(!result.ok)
+    assert.equal(result.exitCode, 3)
+    assert.equal(result.lines.length, 200)
+    assert.equal(result.lines.at(-1), 'line 19999')
+  })
+
+  it('keeps the beginning of an endless line', async () => {
+    const result = await shell('head -c 5000000 /dev/zero | tr "\\0" x >&2; echo; echo next >&2; exit 1')
+    assert.ok(!result.ok)
+    assert.deepEqual(result.lines, ['x'.repeat(2000)])
+  })
+
+  it('decodes characters that lie in two pieces', async () => {
+    const lines: string[] = []
+    const onLine = (line: string) => lines.push(line)
+    await shell('printf "\\303" >&2; sleep 0.1; printf "\\251\\n\\377\\n" >&2', { onLine })
+    assert.deepEqual(lines, ['é', '\ufffd'])
+  })
+
+  it('ends a process that takes too long', async () => {
+    const result = await shell('echo begun >&2; exec sleep 60', { timeout: 300 })
+    assert.deepEqual(result, { ok: false, exitCode: undefined, timedOut: true, lines: ['begun'] })
+  })
+
+  it('says which signal ended a process', async () => {
+    const result = await shell('kill -9 $$')
+    assert.ok(!result.ok)
+    assert.deepEqual(result.lines, ['error: sh was ended by SIGKILL'])
+  })
+
+  it('ends a process that nobody waits for, and starts none', async () => {
+    const abort = new AbortController()
+    const begun = shell('echo begun >&2; exec sleep 60', {
+      signal: abort.signal,
+      onLine: () => abort.abort(),
+    })
+    await assert.rejects(begun, (error) => hasCode(error, 'CANCELLED'))
+    const lines: string[] = []
+    const late = shell('echo begun >&2', { signal: abort.signal, onLine: (line) => lines.push(line) })
+    await assert.rejects(late, (error) => hasCode(error, 'CANCELLED'))
+    assert.deepEqual(lines, [])
+  })
+
+  it('ends a process whose lines cannot be taken', async () => {
+    const onLine = () => {
+      throw new Error('of the listener')
+    }
+    const deaf = shell('while :; do echo line >&2; done', { onLine })
+    await assert.rejects(deaf, /of the listener/)
+  })
+
+  it('says what is missing', async () => {
+    const missing = run('nix-nowhere', [], { environment: {}, timeout: 1000 })
+    await assert.rejects(missing, (error) => {
+      assert.ok(error instanceof NixeryError)
+      assert.equal(error.code, 'NIX_UNAVAILABLE')
+      assert.match(error.message, /there is no nix-nowhere/)
+      assert.match(error.hint ?? '', /apt-get install nix-bin/)
+      return true
+    })
+  })
+
+  it('tells a Nix that cannot work from one that fails', async () => {
+    const unusable = [
+      "error: opening lock file '/nix/var/nix/db/big-lock': Permission denied",
+      'error: remounting /nix/store writable: Invalid argument',
+      "error: could not set permissions on '/nix/var/nix/profiles/per-user' to 755: Operation not permitted",
+      "error: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': No such file or directory",
+      'error:\\n       … This command may have been run as non-root\\n\\n       error: opening lock file: Permission denied',
+    ]
+    for (const text of unusable) {
+      const failing = shell(`printf "${text}\\n" >&2; exit 1`)
+      await assert.rejects(failing, (error) => hasCode(error, 'NIX_UNAVAILABLE'), text)
+    }
+    const [first] = unusable
+    const result = await shell(`echo "${first}" >&2; echo "error: builder for 'x' failed" >&2; exit 1`)
+    assert.equal(result.ok, false)
+  })
+})
+
+describe('printable', () => {
+  const table: [name: string, line: string, shown: string][] = [
+    ['plain text', 'a\tb — ü 🎉', 'a\tb — ü 🎉'],
+    ['colours', '\u001b[31;1mred\u001b[0m', 'red'],
+    ['a title', '\u001b]0;title\u0007text', 'text'],
+    ['a link', '\u001b]8;;https://example.org\u001b\\text\u001b]8;;\u001b\\', 'text'],
+    ['control characters', 'a\u0000b\u0008c\u001bd\u009be\u007f', 'abcde'],
+    ['line separators', 'a\u2028b\u2029c', 'abc'],
+    ['directions and invisible characters', 'a\u202eb\u2066c\u200bd\ufeff', 'abcd'],
+    ['a progress bar', '10%\r20%\r30%', '30%'],
+    ['the end of a line from elsewhere', 'text\r', 'text'],
+    ['half a character', 'a\ud83c', 'a\ufffd'],
+    ['a long line', 'x'.repeat(3000), 'x'.repeat(2000)],
+  ]
+  for (const [name, line, shown] of table) {
+    it(`shows ${name}`, () => assert.equal(printable(line), shown))
+  }
+
+  it('leaves nothing that could do harm in a log or a page', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (line) => {
+        const shown = printable(line)
+        assert.doesNotMatch(shown.replaceAll('\t', ''), /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/u)
+        assert.ok(shown.length <= 2000)
+        assert.equal(printable(shown), shown)
+      }),
+    )
+  })
+})

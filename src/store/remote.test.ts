@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
+import { setTimeout as delay } from 'node:timers/promises'
+import { describe, it } from 'node:test'
+import fc from 'fast-check'
+import { hasCode } from '../errors.ts'
+import { bucketCheck, importOptional, readObject, within, type OpenRange } from './remote.ts'
+
+describe('reading an object', () => {
+  const object = randomBytes(2_000)
+
+  /** A service that gives at most so many bytes at each request, and then breaks or ends the stream. */
+  const broken = (lengths: readonly number[], ending: 'break' | 'end') => {
+    const streams: Readable[] = []
+    const open: OpenRange = async (start, end = object.length) => {
+      const length = lengths[streams.length] ?? object.length
+      const bytes = object.subarray(start, Math.min(end, start + length))
+      const stream = Readable.from(chunks(bytes, start + bytes.length < end && ending === 'break'))
+      streams.push(stream)
+      return { stream, size: end - start }
+    }
+    return { open, streams }
+  }
+  async function* chunks(bytes: Buffer, breaks: boolean): AsyncGenerator<Buffer> {
+    for (let at = 0; at < bytes.length; at += 100) yield bytes.subarray(at, at + 100)
+    if (breaks) throw new Error('broken on purpose')
+  }
+
+  it('gives every byte once, wherever the connection breaks', async () => {
+    const lengths = fc.array(fc.integer({ min: 1, max: 1_500 }), { maxLength: 2 })
+    const range = fc
+      .tuple(fc.nat({ max: 999 }), fc.integer({ min: 1_000, max: 2_000 }))
+      .map(([start, end]) => ({ start, end }))
+    await fc.assert(
+      fc.asyncProperty(
+        lengths,
+        fc.option(range, { nil: undefined }),
+        fc.constantFrom('break', 'end'),
+        async (given, part, ending) => {
+          const { open } = broken(given, ending)
+          const read = await buffer(await readObject(open, part, 1))
+          assert.deepEqual(read, object.subarray(part?.start, part?.end))
+        },
+      ),
+      { numRuns: 20 },
+    )
+  })
+
+  it('gives up when nothing comes any more', async () => {
+    const { open, streams } = broken([500, 0, 0, 0, 0, 0], 'break')
+    const stream = await readObject(open, undefined, 1)
+    await assert.rejects(buffer(stream), (error) => hasCode(error, 'STORE_UNAVAILABLE'))
+    assert.ok(streams.every(({ destroyed }) => destroyed))
+  })
+
+  it('refuses more bytes than there should be', async () => {
+    const open: OpenRange = async () => ({ stream: Readable.from([object]), size: 1_999 })
+    await assert.rejects(buffer(await readObject(open, undefined, 1)), (error) =>
+      hasCode(error, 'STORE_UNAVAILABLE'),
+    )
+  })
+
+  it('lets go of the connection when its reader leaves, early or late', async () => {
+    for (const reads of [0, 1]) {
+      const { open, streams } = broken([], 'end')
+      const stream = await readObject(open, undefined, 1)
+      if (reads > 0) await stream[Symbol.asyncIterator]().next()
+      stream.destroy()
+      await delay(10)
+      assert.ok(streams[0]?.destroyed)
+    }
+  })
+
+  it('does not count the time that its reader takes', async () => {
+    const { open, streams } = broken([], 'end')
+    const stream = await readObject(open, undefined, 0.05)
+    await delay(100)
+    assert.deepEqual(await buffer(stream), object)
+    assert.equal(streams.length, 1)
+  })
+})
+
+describe('a limit in time', () => {
+  it('fails what takes longer, and tells it', async () => {
+    let told = false
+    const work = within(0.02, (signal) => {
+      signal.addEventListener('abort', () => (told = true))
+      return delay(10_000, undefined, { ref: false })
+    })
+    await assert.rejects(work, { name: 'TimeoutError' })
+    assert.ok(told)
+  })
+})
+
+describe('a check for a bucket', () => {
+  it('is made once for all who ask at once, and anew for who asks later', async () => {
+    let checks = 0
+    const check = bucketCheck(() => Promise.resolve((checks += 1)))
+    await Promise.all([check(), check(), check()])
+    assert.equal(checks, 1)
+    await check()
+    assert.equal(checks, 2)
+  })
+})
+
+describe('a package that is not installed', () => {
+  it('is named, with what needs it', async () => {
+    const name = 'no-such-package'
+    await assert.rejects(
+      importOptional(() => import(name) as Promise<unknown>, name, 'this test'),
+      (error) => {
+        assert.ok(hasCode(error, 'CONFIG_INVALID'))
+        assert.match(error.message, /^this test needs the npm packages no-such-package$/)
+        return true
+      },
+    )
+  })
+})
