@@ -18,7 +18,11 @@ export async function openPodman(folder: string): Promise<Podman> {
   const common = [...base, '--cgroup-manager', 'cgroupfs', '--events-backend', 'file']
   // Overlay is not to be had in every container; vfs is, and copies each layer.
   const overlay = await execa('podman', [...common, '--storage-driver', 'overlay', 'info'], { reject: false })
-  const settings = [...common, '--storage-driver', overlay.failed ? 'vfs' : 'overlay']
+  const settings = [
+    ...common,
+    '--storage-driver',
+    overlay.failed && /overlay/.test(overlay.stderr) ? 'vfs' : 'overlay',
+  ]
 
   const run = async (...args: readonly string[]) =>
     (await execa('podman', [...settings, ...args], { stdin: 'ignore' })).stdout

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
-import { platforms } from '../src/image/platform.ts'
 import type { PathFacts } from '../src/image/store-path.ts'
-import { describeNix, openBench, type Bench } from '../src/nix/conformance.ts'
+import { describeNix } from '../src/nix/conformance.ts'
 import type { Looked } from '../src/nix/evaluate.ts'
+import { openBench, system, type Bench } from '../src/nix/testing.ts'
 import { secondNix } from './support/second-nix.ts'
 
 const others = await Promise.all((['trixie', 'sid'] as const).map((suite) => secondNix(suite)))
@@ -50,10 +50,7 @@ describe(
       for (const bin of ['', ...there.map((nix) => `${nix.bin}:`)]) {
         process.env['PATH'] = `${bin}${path}`
         const nix = bench.limited({})
-        const looked = await nix.evaluate(
-          { set: { folder: set }, system: platforms.amd64.system, attributes },
-          {},
-        )
+        const looked = await nix.evaluate({ set: { folder: set }, system, attributes }, {})
         const packages = looked.filter((found) => found.status === 'package')
         const built: string[] = []
         const onLine = (line: string) => line.startsWith('building') && built.push(line)

@@ -169,11 +169,11 @@ describe('credentials', () => {
 
     const typed = { input: `${secret}\n`, stdin: undefined }
     const asUser = ['--username', 'user', '--password-stdin']
-    assert.ok((await push([...args, ...asUser], typed as Options)).blobs.uploaded > 0)
+    assert.ok((await push([...args, ...asUser], typed)).blobs.uploaded > 0)
     const wrong = await refused([...args, ...asUser], 7, /do not allow this/, {
       input: 'wrong',
       stdin: undefined,
-    } as Options)
+    })
 
     const file = inFolder('login.json')
     const login = [
@@ -210,7 +210,7 @@ describe('credentials', () => {
     })
     await refused(['hello', `${registry.address}/a/b`], 7, /\(401.*\n.*podman login/)
 
-    const typed = { input: secret, stdin: undefined } as Options
+    const typed = { input: secret, stdin: undefined }
     const asUser = ['--username', 'user', '--password-stdin']
     const first = await push(['hello', `${registry.address}/a/b`, ...asUser], typed)
     assert.ok(first.blobs.uploaded > 0)
@@ -220,7 +220,7 @@ describe('credentials', () => {
     await refused(['hello', `${registry.address}/a/b`, ...asUser], 7, /answered 401\n.*log in again/, {
       input: 'wrong',
       stdin: undefined,
-    } as Options)
+    })
   })
 
   it('go to a registry whose certificate is trusted, or which is said to be trusted', async () => {

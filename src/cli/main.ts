@@ -3,6 +3,7 @@ import { readConfig } from '../config.ts'
 import { NixeryError } from '../errors.ts'
 import { createLog } from '../telemetry/log.ts'
 import { addBuildCommand } from './build.ts'
+import { exitCodeOf } from './exit.ts'
 import { addPlanCommand } from './plan.ts'
 import { popcountCommand } from './popcount.ts'
 import { addPushCommand } from './push.ts'
@@ -11,6 +12,8 @@ import { serve } from './serve.ts'
 const program = new Command('nixery')
   .description('A container registry that builds the image while it is being pulled, from Nix packages.')
   .showHelpAfterError()
+  // Wrong usage is 2 in all commands (`exit.ts`); commander's own is 1.
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
 
 program
   .command('serve')
@@ -31,5 +34,5 @@ try {
   // What a user can meet is told in a sentence; a bug with its stack.
   if (!(error instanceof NixeryError)) throw error
   process.stderr.write(`nixery: ${error.message}\n${error.hint === undefined ? '' : `  ${error.hint}\n`}`)
-  process.exitCode = error.code === 'CONFIG_INVALID' ? 2 : 1
+  process.exitCode = exitCodeOf(error)
 }

@@ -9,7 +9,7 @@
 { request }:
 let
   inherit (builtins)
-    attrNames deepSeq elem filter fromJSON getAttr hasAttr head isAttrs isFunction isString listToAttrs match
+    attrNames deepSeq filter fromJSON getAttr hasAttr head isAttrs isFunction isString listToAttrs match
     parseDrvName removeAttrs replaceStrings seq tail toJSON tryEval typeOf unsafeDiscardStringContext;
 
   wanted = fromJSON request;
@@ -35,24 +35,33 @@ let
   lower = [ "a" "b" "c" "d" "e" "f" "g" "h" "i" "j" "k" "l" "m" "n" "o" "p" "q" "r" "s" "t" "u" "v" "w" "x" "y" "z" ];
   toLower = replaceStrings upper lower;
 
+  # Names by what they are in lower case. Of those that differ in case alone, the first in byte order.
+  foldedNames = attributes: listToAttrs (map (name: { name = toLower name; value = name; }) (attrNames attributes));
+
+  # Of the whole set, which may have a hundred thousand names, once for all that is asked.
+  topNames = attrNames set;
+  topFolded = foldedNames set;
+
   # The attribute that a part of a name means, as a list of none or more of which the first counts: the name itself;
-  # with "_" before a leading digit; or the first, in byte order, that differs in case alone. (Docker has only
-  # lower-case names.)
-  meaning = attributes: part:
+  # with "_" before a leading digit; or one that differs in case alone. (Docker has only lower-case names.)
+  meaning = attributes: folded: part:
     let
       candidates = [ part ] ++ (if match "[0-9].*" part == null then [ ] else [ "_${part}" ]);
       exact = filter (name: hasAttr name attributes) candidates;
-      folded = map toLower candidates;
-      alike = filter (name: elem (toLower name) folded) (attrNames attributes);
+      alike = filter (name: hasAttr name folded) (map toLower candidates);
     in
-    if exact != [ ] then exact else alike;
+    if exact != [ ] then exact else map (name: getAttr name folded) alike;
 
   look = value: path: rest:
     if rest == [ ] then describe value path
     else if !(isAttrs value) then missingAt path [ ]
     else
-      let found = meaning value (head rest); in
-      if found == [ ] then missingAt path (if path != [ ] && isDerivation value then [ ] else attrNames value)
+      let
+        isTop = path == [ ];
+        found = meaning value (if isTop then topFolded else foldedNames value) (head rest);
+      in
+      if found == [ ]
+      then missingAt path (if isTop then topNames else if isDerivation value then [ ] else attrNames value)
       else look (getAttr (head found) value) (path ++ [ (head found) ]) (tail rest);
 
   missingAt = path: siblings: { status = "missing"; inherit path siblings; place = toJSON path; };
@@ -79,7 +88,7 @@ let
     else { status = "other"; inherit path; type = typeOf value; };
 
   guard = result:
-    let tried = tryEval (deepSeq result result); in
+    let tried = tryEval (seq (result.siblings or null) (deepSeq (removeAttrs result [ "siblings" ]) result)); in
     if tried.success then tried.value else { status = "thrown"; };
 
   answer = attribute:
@@ -92,6 +101,6 @@ let
 in
 {
   results = map (result: removeAttrs result [ "siblings" ]) results;
-  # The names that there are instead, once for each place: a set may have a hundred thousand.
+  # The names that there are instead, once for each place.
   siblings = listToAttrs (map ({ place, siblings, ... }: { name = place; value = siblings; }) missing);
 }

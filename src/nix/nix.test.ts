@@ -6,8 +6,9 @@ import { after, afterEach, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import { hasCode } from '../errors.ts'
-import { describeNix, openBench, type Bench } from './conformance.ts'
+import { describeNix } from './conformance.ts'
 import { nixSettings } from './settings.ts'
+import { openBench, system, type Bench } from './testing.ts'
 
 describeNix('the Nix of this machine')
 
@@ -33,7 +34,7 @@ describe('where Nix cannot work as usual', () => {
       process.env[name] = value
       const nix = bench.limited({})
       const unavailable = (error: unknown) => hasCode(error, 'NIX_UNAVAILABLE')
-      const lookUp = { set: { folder: set }, system: 'x86_64-linux', attributes: [['hello']] }
+      const lookUp = { set: { folder: set }, system, attributes: [['hello']] }
       await assert.rejects(nix.evaluate(lookUp, {}), unavailable)
       await assert.rejects(
         nix.withRealised([hello], {}, async () => 'used'),
@@ -78,7 +79,7 @@ describe('where Nix cannot work as usual', () => {
         slow = run "slow-1" "/bin/sleep 60";
       `)
       const attributes = [['hello'], ['failing'], ['slow']]
-      const looked = await nix.evaluate({ set: { folder: set }, system: 'x86_64-linux', attributes }, {})
+      const looked = await nix.evaluate({ set: { folder: set }, system, attributes }, {})
       const [hello, failing, slow] = looked.filter((found) => found.status === 'package')
       assert.ok(hello && failing && slow)
       const text = await nix.withRealised([hello], {}, async () => {

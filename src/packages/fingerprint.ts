@@ -30,11 +30,14 @@ export async function fingerprint(folder: string): Promise<string> {
   return sha256.digest('hex')
 }
 
+// Not there, below what is no folder any more, or no link any more.
+const gone: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR', 'EINVAL'])
+
 async function ifThere<T>(reading: Promise<T>): Promise<T | undefined> {
   try {
     return await reading
   } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return undefined
+    if (gone.has(systemErrorCode(error))) return undefined
     throw error
   }
 }

@@ -3,7 +3,7 @@ import { NixeryError } from '../errors.ts'
 import { keyOf, type Json } from '../image/canonical.ts'
 import { impliedPackages, shellPackages, type ImageRequest } from '../image/name.ts'
 import type { Platform } from '../image/platform.ts'
-import { byText, parseStorePath } from '../image/store-path.ts'
+import { byText, parseStorePath, storePathName, type StorePath } from '../image/store-path.ts'
 
 const storePath = z.string().transform((text) => parseStorePath(text))
 
@@ -41,8 +41,8 @@ export function namesOf(request: ImageRequest): { required: string[]; implied: s
 }
 
 /**
- * The packages of an image: sorted by attribute, each output once. So the order of names in a request, their
- * case, and two names for one package make no difference.
+ * The packages of an image: each output once, sorted by what it is and not by what it was called. So the order of
+ * names in a request, their case, and two names for one package make no difference.
  * @throws PACKAGE_UNKNOWN naming all missing packages and what was probably meant, PACKAGE_DENIED,
  *   PACKAGE_INVALID
  */
@@ -54,12 +54,18 @@ export function choosePackages(
   refuseMissing(required, resolutions)
   refuseAll('denied', 'PACKAGE_DENIED', required, resolutions)
   refuseAll('invalid', 'PACKAGE_INVALID', required, resolutions)
-  const packages = [...required, ...implied]
-    .map((name) => resolutions.get(name))
-    .filter((found) => found?.status === 'package')
-    .sort((a, b) => byText(a.attribute, b.attribute))
-  return [...new Map(packages.toReversed().map((found) => [found.outputPath, found])).values()].reverse()
+  const packages = new Map<StorePath, ResolvedPackage>()
+  for (const name of [...required, ...implied]) {
+    const found = resolutions.get(name)
+    if (found?.status !== 'package') continue
+    const same = packages.get(found.outputPath)
+    if (!same || byText(found.attribute, same.attribute) < 0) packages.set(found.outputPath, found)
+  }
+  return [...packages.values()].sort(byOutput)
 }
+
+const byOutput = (a: ResolvedPackage, b: ResolvedPackage): number =>
+  byText(storePathName(a.outputPath), storePathName(b.outputPath)) || byText(a.outputPath, b.outputPath)
 
 function refuseMissing(names: readonly string[], resolutions: ReadonlyMap<string, Resolution>): void {
   const missing = names.filter((name) => resolutions.get(name)?.status === 'missing')

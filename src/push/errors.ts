@@ -9,6 +9,8 @@ const codeOf = (code: RegistryCode): ErrorCode => code as string as ErrorCode
 export class RegistryError extends NixeryError {
   /** Whether the same may succeed a little later. */
   readonly passing: boolean
+  /** Whether it was an answer, and not the want of one. */
+  readonly answered: boolean
   /** Seconds that the registry asks to wait. */
   readonly retryAfter: number | undefined
 
@@ -20,11 +22,13 @@ export class RegistryError extends NixeryError {
       hint?: string
       detail?: unknown
       passing?: boolean
+      answered?: boolean
       retryAfter?: number
     } = {},
   ) {
     super(codeOf(code), message, options)
     this.passing = options.passing ?? false
+    this.answered = options.answered ?? true
     this.retryAfter = options.retryAfter
   }
 }

@@ -32,6 +32,7 @@ export type More = {
   credentials?: Credentials
   mountFrom?: string
   tags?: string[]
+  insecure?: boolean
   signal?: AbortSignal
   read?: (part: { digest: Digest }) => AsyncIterable<Uint8Array>
   /** Gets the events, also of a push that fails. */
@@ -50,7 +51,7 @@ export async function pushTo(
     { host },
     {
       credentials: more.credentials,
-      insecure: false,
+      insecure: more.insecure ?? false,
       mountFrom: () => more.mountFrom,
       read: more.read ?? content,
       listener: (event) => events.push(event),

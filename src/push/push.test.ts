@@ -106,6 +106,34 @@ describe('a push', () => {
     assert.equal(events.filter(({ type }) => type === 'retry').length, 0)
   })
 
+  it('waits for a registry that is busy', async () => {
+    let left = 2
+    double.mischief = ({ url }, response) => url === '/v2/' && left-- > 0 && !!response.writeHead(503).end()
+    await push(imageOf(), 'busy')
+    assert.equal(events.filter(({ type }) => type === 'retry').length, 2)
+  })
+
+  it('goes by way of the proxy that the environment names, but not to this machine', async () => {
+    const hosts: (string | undefined)[] = []
+    // To a proxy, the whole address is sent as the path.
+    double.mischief = (request) => {
+      hosts.push(request.headers.host)
+      request.url = request.url?.replace(/^http:\/\/[^/]*/, '') ?? ''
+      return false
+    }
+    const proxy = process.env['HTTP_PROXY']
+    process.env['HTTP_PROXY'] = `http://${double.host}`
+    try {
+      await pushTo('registry.invalid', imageOf(10), 'proxied', { insecure: true })
+      process.env['HTTP_PROXY'] = 'http://127.0.0.1:1'
+      await push(imageOf(10), 'direct')
+    } finally {
+      if (proxy === undefined) delete process.env['HTTP_PROXY']
+      else process.env['HTTP_PROXY'] = proxy
+    }
+    assert.deepEqual(new Set(hosts), new Set(['registry.invalid', double.host]))
+  })
+
   it('does not send the whole of a damaged blob, and leaves nothing running', async () => {
     async function* damaged() {
       yield Buffer.alloc(100_000)

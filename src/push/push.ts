@@ -69,7 +69,11 @@ export async function openPush({ host }: Pick<Reference, 'host'>, options: PushO
   }
   let client: RegistryClient
   try {
-    client = await connect(host, { ...options, transport })
+    // A registry that is busy is waited for; one that is not there was most likely mistyped.
+    client = await retrying(() => connect(host, { ...options, transport }), {
+      ...retry,
+      worth: (error) => error.answered,
+    })
   } catch (error) {
     transport.close()
     throw error

@@ -1,6 +1,7 @@
 import {
   Agent as PlainAgent,
   request as plainRequest,
+  type AgentOptions,
   type IncomingHttpHeaders,
   type IncomingMessage,
 } from 'node:http'
@@ -10,6 +11,7 @@ import { pipeline } from 'node:stream/promises'
 import { getCACertificates } from 'node:tls'
 import { NixeryError, systemErrorCode } from '../errors.ts'
 import { RegistryError } from './errors.ts'
+import { isLoopback } from './reference.ts'
 
 /** Bytes that can be sent more than once: after a redirect, or once a token was renewed. */
 export type Body = { readonly size: number; open(): AsyncIterable<Uint8Array> }
@@ -38,11 +40,9 @@ const longestAnswer = 4 * 1024 * 1024
  * @param verify whether certificates must be valid
  */
 export function createTransport({ verify }: { verify: boolean }): Transport {
-  const shared = { keepAlive: true, proxyEnv: process.env }
-  const plain = new PlainAgent(shared)
-  // Companies' own authorities are in the system's list, and Node looks only into its own.
-  const ca = verify ? [...new Set([...getCACertificates('default'), ...getCACertificates('system')])] : []
-  const secure = new SecureAgent({ ...shared, ...(verify ? { ca } : { rejectUnauthorized: false }) })
+  const plain = agents((settings) => new PlainAgent(settings))
+  const trust = verify ? { ca: authorities() } : { rejectUnauthorized: false }
+  const secure = agents((settings) => new SecureAgent({ ...settings, ...trust }))
 
   return {
     async send(request) {
@@ -57,7 +57,7 @@ export function createTransport({ verify }: { verify: boolean }): Transport {
       const outgoing = start(url, {
         method,
         headers: method === 'GET' || method === 'HEAD' ? without(headers, 'Content-Length') : headers,
-        agent: isSecure ? secure : plain,
+        agent: (isSecure ? secure : plain).for(url),
         timeout: idleTimeout,
         ...(signal && { signal }),
       })
@@ -68,7 +68,8 @@ export function createTransport({ verify }: { verify: boolean }): Transport {
         socket.once('connect', () => clearTimeout(late)).once('close', () => clearTimeout(late))
       })
       const answered = new Promise<IncomingMessage>((resolve, reject) => {
-        outgoing.once('response', resolve).once('error', reject)
+        // It may fail more than once; the first time counts.
+        outgoing.once('response', resolve).on('error', reject)
       })
       // What breaks while it is read is told as it is, and not as the broken connection that follows.
       let broken: unknown
@@ -97,11 +98,29 @@ export function createTransport({ verify }: { verify: boolean }): Transport {
     },
 
     close() {
-      plain.destroy()
-      secure.destroy()
+      plain.close()
+      secure.close()
     },
   }
 }
+
+/** Connections that are kept, by way of the proxy that the environment names; to this machine there is none. */
+function agents<T extends PlainAgent>(make: (settings: AgentOptions) => T) {
+  const direct = make({ keepAlive: true })
+  const proxied = make({ keepAlive: true, proxyEnv: process.env })
+  return {
+    for: (url: URL): T => (isLoopback(url.host) ? direct : proxied),
+    close() {
+      direct.destroy()
+      proxied.destroy()
+    },
+  }
+}
+
+/** Companies' own authorities are in the system's list, and Node by itself looks only into its own. */
+const authorities = (): string[] => [
+  ...new Set([...getCACertificates('default'), ...getCACertificates('system')]),
+]
 
 const timedOut = () => Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' })
 
@@ -136,6 +155,7 @@ function failure(url: URL, cause: unknown): Error {
   return new RegistryError('REGISTRY_UNAVAILABLE', `${url.host} cannot be reached: ${code}`, {
     cause,
     detail: { reason: code },
+    answered: false,
     passing: !isSecurity && code !== 'ENOTFOUND',
     ...(isSecurity && { hint: 'to do without a trusted certificate, or without encryption: --insecure' }),
   })

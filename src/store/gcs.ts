@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import type { File } from '@google-cloud/storage'
 import type { Digest } from '../image/digest.ts'
@@ -116,7 +117,11 @@ export async function openGcsStore(options: GcsOptions): Promise<BlobStore> {
       contentType: mediaType,
       metadata: inChunks ? { contentLength: size } : {},
     } as const
-    const send = (signal: AbortSignal) => pipeline(content(), target.createWriteStream(settings), { signal })
+    const send = async (signal: AbortSignal) => {
+      // What the SDK sends in one request it leaves open when the source fails. So that comes from memory.
+      const source = inChunks ? content() : Readable.from([await buffer(content())], { objectMode: false })
+      await pipeline(source, target.createWriteStream(settings), { signal })
+    }
     await withRetries(() => within(uploadLimit(size, timeout), send), options)
   })
   return store

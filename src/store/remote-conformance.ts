@@ -227,7 +227,7 @@ function peakMemory(): () => number {
   let most = 0
   const timer = setInterval(() => {
     most = Math.max(most, inUse() - first)
-  }, 20)
+  }, 150) // collecting takes its time too
   return () => {
     clearInterval(timer)
     return most

@@ -44,7 +44,7 @@ describe('reading an object', () => {
           assert.deepEqual(read, object.subarray(part?.start, part?.end))
         },
       ),
-      { numRuns: 20 },
+      { numRuns: 10 },
     )
   })
 

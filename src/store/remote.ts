@@ -73,14 +73,20 @@ export function createPut(
   upload: (blob: Blob, content: () => Readable) => Promise<void>,
 ): (blob: Blob, content: () => Readable) => Promise<void> {
   const uploads = pLimit(uploadsAtOnce)
+  /** Makes sure that there is the whole object or none. */
+  const settle = async ({ digest, size }: Blob) => {
+    const stored = await store.stat(digest)
+    if (stored !== undefined && stored !== size) await store.delete(digest)
+    if (stored !== size) throw new Error(`of ${size} bytes, the service has stored ${stored ?? 'none'}`)
+  }
   return async (blob, content) => {
     try {
       if ((await store.stat(blob.digest)) === blob.size) return
-      await uploads(() => upload(blob, content))
-      const stored = await store.stat(blob.digest)
-      if (stored === blob.size) return
-      await store.delete(blob.digest)
-      throw new Error(`of ${blob.size} bytes, the service has stored ${stored ?? 'none'}`)
+      await uploads(() => upload(blob, content)).catch(async (error: unknown) => {
+        await settle(blob).catch(() => {}) // services less strict than the big ones keep parts
+        throw error
+      })
+      await settle(blob)
     } catch (error) {
       throw runningError(error, 'storing a blob')
     }

@@ -3,7 +3,7 @@ import type * as sdkModule from '@aws-sdk/client-s3'
 import { NixeryError } from '../errors.ts'
 import { uploadLimit, within } from './remote.ts'
 import type { S3Options } from './s3.ts'
-import { openingError, type Place } from './trouble.ts'
+import { openingError, troubleOf, type Place } from './trouble.ts'
 
 type Sdk = typeof sdkModule
 
@@ -74,7 +74,7 @@ export async function checkS3Bucket(sdk: Sdk, client: S3Client, options: S3Optio
     try {
       await client.send(new sdk.GetObjectCommand({ Bucket, Key: 'layers/.none' }), { abortSignal })
     } catch (error) {
-      if (!(error instanceof sdk.NoSuchKey)) throw error
+      if (troubleOf(error) !== 'absent') throw error
     }
   })
   // An upload in parts that is begun and given up needs the same rights as a whole one.

@@ -32,8 +32,10 @@ const byStatus: Readonly<Record<number, Trouble>> = {
   401: 'forbidden',
   403: 'forbidden',
   404: 'absent',
+  405: 'refused',
   408: 'busy',
   429: 'busy',
+  501: 'refused',
   507: 'full',
 }
 

@@ -1,0 +1,180 @@
+import assert from 'node:assert/strict'
+import { readdir, readFile, readlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { execa } from 'execa'
+import { hasCode, NixeryError } from '../errors.ts'
+import { isDerivationGone, type Wanted } from './realise.ts'
+import { failsWith, type Bench } from './testing.ts'
+
+/** What is built, for how long it is kept, and what is told of what cannot be built. */
+export function describeRealisation(bench: () => Bench): void {
+  const realised = (wanted: readonly Wanted[], lines: string[] = []) =>
+    bench().nix.withRealised(wanted, { onLine: (line) => lines.push(line) }, async () => 'used')
+  const remove = (path: string) => execa('nix-store', ['--delete', path], { reject: false })
+
+  describe('withRealised', () => {
+    it('builds, and protects what was built while it is in use', async () => {
+      const [hello] = await bench().packages('hello = run "hello-2.12" "echo hello > $out";', 'hello')
+      assert.ok(hello)
+      const used = await bench().nix.withRealised([hello], {}, async () => {
+        assert.match((await remove(hello.outputPath)).stderr, /still alive/)
+        return readFile(hello.outputPath, 'utf8')
+      })
+      assert.equal(used, 'hello\n')
+      assert.deepEqual(await readdir(join(bench().folder, 'roots')), [])
+      assert.equal((await remove(hello.outputPath)).exitCode, 0)
+      await assert.rejects(readFile(hello.outputPath), { code: 'ENOENT' })
+      // What is gone is built again.
+      assert.equal(await realised([hello]), 'used')
+    })
+
+    it('does not build what is there', async () => {
+      const wanted = await bench().packages('hello = run "hello-2.12" "echo hello > $out";', 'hello')
+      const [first, second]: string[][] = [[], []]
+      await realised(wanted, first)
+      await realised([...wanted, ...wanted], second)
+      assert.ok(first?.some((line) => line.startsWith('building')))
+      assert.deepEqual(second, [])
+    })
+
+    it('gives what is made with it, and its failure, and leaves no root either way', async () => {
+      const wanted = await bench().packages('hello = run "hello-2.12" "echo hello > $out";', 'hello')
+      const failing = bench().nix.withRealised(wanted, {}, async () => Promise.reject(new Error('of use')))
+      await assert.rejects(failing, /^Error: of use$/)
+      assert.equal(await realised([]), 'used')
+      assert.deepEqual(await readdir(join(bench().folder, 'roots')), [])
+    })
+
+    it('builds several outputs of one derivation, whatever their names', async () => {
+      const [all] = await bench().packages(
+        `all = derivation {
+          name = "several-1";
+          inherit system unique;
+          outputs = [ "out" "dev" "a.B_c+d-e?=1" "unwanted" ];
+          builder = "/bin/sh";
+          args = [ "-c" "for path in $out $dev '\${builtins.placeholder "a.B_c+d-e?=1"}' $unwanted; do echo > $path; done; :" ];
+        };`,
+        'all',
+      )
+      assert.ok(all)
+      const wanted = ['dev', 'out', 'a.B_c+d-e?=1'].map((output) => ({ ...all, output }))
+      const roots = join(bench().folder, 'roots')
+      await bench().nix.withRealised(wanted, {}, async () => {
+        const [folder = ''] = await readdir(roots)
+        const names = await readdir(join(roots, folder))
+        assert.equal(names.length, wanted.length)
+        for (const name of names) {
+          const path = await readlink(join(roots, folder, name))
+          assert.match((await remove(path)).stderr, /still alive/)
+        }
+      })
+      const nothing = bench().nix.withRealised([{ ...all, output: 'nope' }], {}, async () => 'used')
+      await assert.rejects(nothing, failsWith('BUILD_FAILED', /does not have (wanted )?outputs? 'nope'/))
+    })
+
+    it('tells the last words of a builder that fails', async () => {
+      const body = `
+        failing = run "failing-1" "echo early; for i in 1 2 3 4 5 6 7 8 9; do echo $i; done; echo last words >&2; exit 3";
+        dependent = run "dependent-1" "echo \${failing} > $out";
+        rude = run "rude-1" "printf '\\\\033[31mred\\\\033[0m\\\\007 10%%\\\\r20%%\\\\n\\\\033]0;title\\\\007\\\\342\\\\200\\\\256over\\\\nlast words\\\\n' >&2; exit 1";
+        empty = run "empty-1" "";
+        absent = derivation { name = "absent-1"; inherit system unique; builder = "/does/not/exist"; };
+        foreign = derivation { name = "foreign-1"; inherit unique; system = "mips-none"; builder = "/bin/sh"; };
+      `
+      const names = ['failing', 'dependent', 'rude', 'empty', 'absent', 'foreign']
+      const [failing, dependent, rude, empty, absent, foreign] = await bench().packages(body, ...names)
+      assert.ok(failing && dependent && rude && empty && absent && foreign)
+      const lastWords =
+        /^a package could not be built:\nearly\n[^]*\n9\nlast words\nerror: [^]*failing-1[^]*exit code 3/
+      await assert.rejects(realised([failing]), failsWith('BUILD_FAILED', lastWords))
+      await assert.rejects(realised([dependent]), failsWith('BUILD_FAILED', /last words\n[^]*dependent-1/))
+      await assert.rejects(realised([empty]), failsWith('BUILD_FAILED', /failed to produce output/))
+      await assert.rejects(realised([absent]), failsWith('BUILD_FAILED', /executing '\/does\/not\/exist'/))
+      await assert.rejects(realised([foreign]), (error: unknown) => {
+        assert.ok(error instanceof NixeryError)
+        assert.equal(error.hint, 'the operator must give Nix a machine of that platform to build on')
+        return failsWith('BUILD_FAILED', /mips-none/)(error)
+      })
+      const lines: string[] = []
+      await assert.rejects(realised([rude], lines), (error: unknown) => {
+        assert.ok(hasCode(error, 'BUILD_FAILED'))
+        for (const line of [...lines, ...error.message.split('\n')]) {
+          assert.doesNotMatch(line, /[\p{Cc}\p{Cf}]/u)
+        }
+        return failsWith('BUILD_FAILED', /last words\n/)(error)
+      })
+    })
+
+    it('is not held up by what a builder prints', async () => {
+      const noise = `line=${'x'.repeat(1000)}; i=0; while [ $i -lt 1000 ]; do echo $line $i; i=$((i+1)); done >&2`
+      const body = `noisy = run "noisy-1" "${noise}; echo > $out"; endless = run "endless-1" "i=0; while [ $i -lt 200 ]; do printf '%10000d' 1; i=$((i+1)); done; echo > $out";`
+      const wanted = await bench().packages(body, 'noisy', 'endless')
+      const lines: string[] = []
+      await realised(wanted, lines)
+      assert.equal(lines.filter((line) => /^x{1000} \d+$/.test(line)).length, 1000)
+      assert.ok(lines.every((line) => line.length <= 2000))
+    })
+
+    it('ends a builder that takes too long', async () => {
+      const wanted = await bench().packages('slow = run "slow-1" "/bin/sleep 60";', 'slow')
+      const use = async () => 'used'
+      await assert.rejects(
+        bench().limited({ builderTimeout: 1 }).withRealised(wanted, {}, use),
+        failsWith('BUILD_TIMEOUT', /^a package took more than 1 s to build:\n[^]*slow-1/),
+      )
+      await assert.rejects(
+        bench().limited({ buildTimeout: 1 }).withRealised(wanted, {}, use),
+        failsWith('BUILD_TIMEOUT', /^building took too long as a whole/),
+      )
+    })
+
+    it('ends a build that nobody waits for, with its builder', async () => {
+      const wanted = await bench().packages(
+        `slow = run "slow-1" "/bin/sleep 61 # ${bench().unique}";`,
+        'slow',
+      )
+      const abort = new AbortController()
+      const onLine = (line: string) => line.startsWith('building') && setTimeout(() => abort.abort(), 200)
+      await assert.rejects(
+        bench().nix.withRealised(wanted, { signal: abort.signal, onLine }, async () => 'used'),
+        failsWith('CANCELLED'),
+      )
+      assert.deepEqual(await commandsWith(`sleep 61 # ${bench().unique}`), [])
+      assert.deepEqual(await readdir(join(bench().folder, 'roots')), [])
+    })
+
+    it('tells that a derivation was removed by the garbage collector', async () => {
+      const [hello] = await bench().packages('hello = run "hello-2.12" "echo > $out";', 'hello')
+      assert.ok(hello)
+      assert.equal((await remove(hello.drvPath)).exitCode, 0)
+      await assert.rejects(realised([hello]), (error) => {
+        assert.ok(isDerivationGone(error))
+        return failsWith('BUILD_FAILED')(error)
+      })
+    })
+
+    it('runs no more at once than it may', async () => {
+      const one = bench().limited({ concurrency: 1 })
+      const body = 'a = run "a-1" "/bin/sleep 0.3; echo > $out"; b = run "b-1" "/bin/sleep 0.3; echo > $out";'
+      const order: string[] = []
+      const builds = (await bench().packages(body, 'a', 'b')).map((wanted) =>
+        one.withRealised([wanted], { onLine: () => order.push(`begin ${wanted.output}`) }, async () =>
+          order.push('end'),
+        ),
+      )
+      await Promise.all(builds)
+      assert.equal(order.filter((step) => step === 'end').length, 2)
+      assert.ok(order.indexOf('end') < order.lastIndexOf('begin out'), order.join())
+    })
+  })
+}
+
+/** The command lines of running processes that contain a text. */
+async function commandsWith(text: string): Promise<string[]> {
+  const processes = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  const lines = await Promise.all(
+    processes.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')),
+  )
+  return lines.filter((line) => line.includes(text))
+}

@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { NixeryError, type ErrorCode } from '../errors.ts'
+import { platforms } from '../image/platform.ts'
+import type { StorePath } from '../image/store-path.ts'
+import type { Looked } from './evaluate.ts'
+import { createNix, type Nix, type NixOptions } from './nix.ts'
+import type { Wanted } from './realise.ts'
+
+/** A Nix, and a folder for package sets. */
+export type Bench = {
+  readonly nix: Nix
+  readonly folder: string
+  /** A text of no other run. */
+  readonly unique: string
+  /** Another view of Nix, with other limits. */
+  limited(options: Partial<NixOptions>): Nix
+  /** Writes a package set: `body` is what follows `rec {`, with `run name script` and a `unique` text at hand. */
+  set(body: string): Promise<string>
+  /** Writes a default.nix as it is. */
+  file(text: string): Promise<string>
+  lookUp(set: string, ...names: string[]): Promise<Looked[]>
+  /** Instantiates packages of a new set. */
+  packages(body: string, ...names: string[]): Promise<(Wanted & { outputPath: StorePath })[]>
+  close(): Promise<void>
+}
+
+/** Of this machine. */
+export const { system } = platforms[process.arch === 'arm64' ? 'arm64' : 'amd64']
+export async function openBench(): Promise<Bench> {
+  const folder = await mkdtemp(join(tmpdir(), 'nixery-nix-'))
+  const unique = randomUUID()
+  const limited = (options: Partial<NixOptions>): Nix =>
+    createNix({
+      rootsDirectory: join(folder, 'roots'),
+      builderTimeout: 60,
+      buildTimeout: 120,
+      evalTimeout: 60,
+      concurrency: 2,
+      note: () => {},
+      ...options,
+    })
+  const nix = limited({})
+  let count = 0
+  const file = async (text: string) => {
+    const set = join(folder, `set ${(count += 1)}`)
+    await mkdir(set)
+    await writeFile(join(set, 'default.nix'), text)
+    return set
+  }
+  const set = (body: string) =>
+    file(`{ system, ... }: let
+      unique = "${unique}-${count}";
+      run = name: script: derivation {
+        inherit name system unique;
+        builder = "/bin/sh";
+        args = [ "-c" "\${script}\\n:" ];
+      };
+    in rec { ${body} }`)
+  const lookUp = (where: string, ...names: string[]) =>
+    nix.evaluate({ set: { folder: where }, system, attributes: names.map((name) => name.split('.')) }, {})
+  return {
+    nix,
+    folder,
+    unique,
+    limited,
+    file,
+    set,
+    lookUp,
+    async packages(body, ...names) {
+      const looked = await lookUp(await set(body), ...names)
+      return looked.map((found) => {
+        if (found.status !== 'package') assert.fail(JSON.stringify(found))
+        return found
+      })
+    },
+    close: () => rm(folder, { recursive: true, force: true }),
+  }
+}
+
+/** For `assert.rejects`: this code, and these in the message. */
+export const failsWith =
+  (code: ErrorCode, ...messages: RegExp[]) =>
+  (error: unknown): true => {
+    if (!(error instanceof NixeryError)) throw error
+    assert.equal(error.code, code, error.message)
+    for (const message of messages) assert.match(error.message, message)
+    return true
+  }

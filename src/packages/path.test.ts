@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, realpath, rm, symlink, unlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { execa } from 'execa'
+import { hasCode } from '../errors.ts'
+import { pathSource } from './path.ts'
+
+let folder: string
+beforeEach(async () => {
+  folder = await realpath(await mkdtemp(join(tmpdir(), 'nixery-path-')))
+  await writeFile(join(folder, 'default.nix'), '{ system }: { }')
+})
+afterEach(() => rm(folder, { recursive: true, force: true }))
+
+const sourceOf = (directory: string, ttl = 0) => pathSource(directory, { ttl, tags: 'latest' })
+const isMissing = (error: unknown) => hasCode(error, 'SOURCE_INVALID')
+
+describe('pathSource', () => {
+  it('pins a folder to a revision of what is in it', async () => {
+    const source = sourceOf(folder)
+    const pinned = await source.pin('latest')
+    assert.deepEqual(pinned.set, { folder })
+    assert.match(pinned.revision, /^path-[0-9a-f]{64}$/)
+    await sleep(2)
+    assert.equal((await source.pin('latest')).revision, pinned.revision)
+    assert.equal(await pinned.unchanged(), true)
+
+    await sleep(10)
+    await writeFile(join(folder, 'new.nix'), '')
+    assert.equal(await pinned.unchanged(), false)
+    assert.notEqual((await source.pin('latest')).revision, pinned.revision)
+  })
+
+  it('looks at most once in a time, also for many at once', async () => {
+    const source = sourceOf(folder, 3_600_000)
+    const [first, second] = await Promise.all([source.pin('latest'), source.pin('latest')])
+    await writeFile(join(folder, 'new.nix'), '')
+    assert.equal(second, first)
+    assert.equal(await source.pin('latest'), first)
+  })
+
+  it('finds the folder behind a link, at the time', async () => {
+    const link = join(folder, 'link')
+    const other = join(folder, 'other')
+    await mkdir(other)
+    await writeFile(join(other, 'default.nix'), '')
+    await symlink('.', link)
+    const source = sourceOf(link)
+    const pinned = await source.pin('latest')
+    assert.deepEqual(pinned.set, { folder })
+    await unlink(link)
+    await symlink('other', link)
+    await sleep(2)
+    assert.deepEqual((await source.pin('latest')).set, { folder: other })
+  })
+
+  it('takes a store path as its own revision', async () => {
+    const { stdout: path } = await execa('nix-store', ['--add', folder])
+    const pinned = await sourceOf(path).pin('latest')
+    assert.equal(pinned.revision, path)
+    assert.equal(await pinned.unchanged(), true)
+    await execa('nix-store', ['--delete', path])
+  })
+
+  it('says that there is no package set, and sees at once that there is one', async () => {
+    const source = sourceOf(join(folder, 'later'), 3_600_000)
+    await assert.rejects(source.pin('latest'), isMissing)
+    await mkdir(join(folder, 'later'))
+    await assert.rejects(source.pin('latest'), isMissing)
+    await writeFile(join(folder, 'later', 'default.nix'), '')
+    const pinned = await source.pin('latest')
+    assert.deepEqual(pinned.set, { folder: join(folder, 'later') })
+    await rm(join(folder, 'later'), { recursive: true })
+    assert.equal(await pinned.unchanged(), false)
+  })
+
+  it('knows only the tag latest, or takes any', async () => {
+    const strict = sourceOf(folder)
+    const lenient = pathSource(folder, { ttl: 3_600_000, tags: 'any' })
+    assert.deepEqual(await strict.tags(), ['latest'])
+    await assert.rejects(strict.pin('missing-1'), (error) => hasCode(error, 'MANIFEST_UNKNOWN'))
+    assert.equal(await lenient.pin('v1'), await lenient.pin('latest'))
+  })
+})

@@ -1,0 +1,145 @@
+import { html } from 'hono/html'
+import type { BuildRecord } from './history.ts'
+import { homeLink, refreshSeconds, type Frame, type Html, type Page } from './layout.ts'
+import { bytesText, counted, durationText, timeText } from './words.ts'
+
+/** The page of one build, at `/builds/<id>`. It is loaded anew for as long as the build runs. */
+export const buildPage = (frame: Frame, build: BuildRecord): Page => ({
+  title: `${build.image} · Nixery`,
+  refresh: build.state === 'running',
+  body: html`${homeLink(frame)}
+    <main>
+      <h1 class="image">${build.image}</h1>
+      <p>
+        <span class="state ${build.state}">${build.state}</span>
+        <span class="quiet">
+          ${build.state === 'running' ? 'for' : 'after'} ${durationText(build.ms)}, begun
+          <time datetime="${new Date(build.startedAt).toISOString()}">${timeText(build.startedAt)}</time>,
+          asked for by ${counted(build.pulls, 'pull')}
+        </span>
+      </p>
+      ${
+        build.state === 'running' &&
+        html`<p class="quiet small">This page renews itself every ${refreshSeconds} seconds.</p>`
+      }
+      ${failure(build)}
+      <section>
+        <h2>Steps</h2>
+        <ol class="steps">
+          ${steps(build).map(stepItem)}
+        </ol>
+      </section>
+      ${warnings(build)} ${layers(build)} ${log(build)}
+    </main>`,
+})
+
+const failure = ({ failure: told }: BuildRecord): Html | false =>
+  told !== undefined &&
+  html`<section>
+    <h2>Error</h2>
+    <pre class="message">${told.message}</pre>
+    ${told.hint !== undefined && html`<p>${told.hint}</p>`}
+    ${told.code !== undefined && html`<p class="quiet small"><code>${told.code}</code></p>`}
+  </section>`
+
+type Step = { readonly name: string; readonly detail?: string | undefined; readonly ms?: number | undefined }
+type StepState = 'finished' | 'running' | 'failed' | 'waiting' | 'skipped'
+
+/** What a build does, in order, and how far it is. */
+function steps({ resolved, realised, planned, layers: packed, digest, state }: BuildRecord) {
+  const all: Step[] = [
+    { name: 'Look up packages', detail: resolved?.packages.join(', '), ms: resolved?.ms },
+    {
+      name: 'Build or fetch with Nix',
+      detail: realised && `${counted(realised.paths, 'store path')}, ${bytesText(realised.narBytes)}`,
+      ms: realised?.ms,
+    },
+    { name: 'Pack layers', detail: planned && layersText(planned, packed) },
+    { name: 'Publish the image', detail: digest },
+  ]
+  const at = digest !== undefined ? all.length : planned || realised ? 2 : resolved ? 1 : 0
+  return all.map((step, index): Step & { state: StepState } => {
+    if (index > at) return { ...step, state: 'waiting' }
+    if (index === at) return { ...step, state }
+    // What is known already is gone past.
+    return { ...step, state: step.detail === undefined ? 'skipped' : 'finished' }
+  })
+}
+
+function layersText({ layers: all, known }: { layers: number; known: number }, packed: BuildRecord['layers']) {
+  const bytes = packed.reduce((sum, { size }) => sum + size, 0)
+  const fresh = packed.length === 0 ? 'none' : `${packed.length} (${bytesText(bytes)})`
+  return `${counted(all, 'layer')}, ${known} of them known before; packed ${fresh}`
+}
+
+const marks: Readonly<Record<StepState, string>> = {
+  finished: '✓',
+  running: '…',
+  failed: '✗',
+  waiting: '·',
+  skipped: '–',
+}
+
+const stepItem = ({ name, detail, ms, state }: Step & { state: StepState }): Html =>
+  html`<li>
+    <span class="${state}" role="img" aria-label="${state}">${marks[state]}</span>
+    <span class="${state !== 'finished' && state}">${name}</span>
+    <span class="fixed quiet"
+      >${ms === undefined ? state === 'skipped' && 'not needed' : durationText(ms)}</span
+    >
+    ${detail !== undefined && html`<span class="detail">${detail}</span>`}
+  </li>`
+
+const warnings = ({ warnings: told }: BuildRecord): Html | false =>
+  told.length > 0 &&
+  html`<section>
+    <h2>Warnings</h2>
+    <ul class="warnings">
+      ${told.map((warning) => html`<li>${warning}</li>`)}
+    </ul>
+  </section>`
+
+const layers = ({ layers: packed }: BuildRecord): Html | false =>
+  packed.length > 0 &&
+  html`<section>
+    <h2>Layers</h2>
+    <details>
+      <summary>${counted(packed.length, 'layer')} packed by this build</summary>
+      <table>
+        <thead>
+          <tr>
+            <th>digest</th>
+            <th>size</th>
+            <th>store paths</th>
+            <th>took</th>
+          </tr>
+        </thead>
+        <tbody>
+          ${packed.map(
+            ({ digest, size, paths, ms }) =>
+              html`<tr>
+                <td>
+                  <code title="${digest}">${digest.slice('sha256:'.length, 'sha256:'.length + 12)}</code>
+                </td>
+                <td class="fixed">${bytesText(size)}</td>
+                <td class="fixed">${paths}</td>
+                <td class="fixed">${durationText(ms)}</td>
+              </tr>`,
+          )}
+        </tbody>
+      </table>
+    </details>
+  </section>`
+
+const log = ({ lines, forgottenLines, state }: BuildRecord): Html =>
+  html`<section>
+    <h2 id="log">Log</h2>
+    ${forgottenLines > 0 && html`<p class="quiet small">Without its first ${counted(forgottenLines, 'line')}.</p>`}
+    ${
+      lines.length === 0
+        ? html`<p class="quiet">Nix has said nothing${state === 'running' && ' yet'}.</p>`
+        : html`<div class="log" tabindex="0" role="region" aria-labelledby="log">
+            <pre>${lines.join('\n')}</pre>
+          </div>`
+    }
+  </section>`

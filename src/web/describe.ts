@@ -1,0 +1,35 @@
+import { redact } from './redact.ts'
+
+/** Where packages come from, as the page tells it. */
+export type Described = { readonly source: string; readonly revision?: string | undefined }
+
+/** As much of a package source as is needed to tell of it. */
+type Source = {
+  readonly description: string
+  pin(tag: string): Promise<{ readonly revision: string }>
+}
+
+// A folder's revision is a hash of all that is in it: not for every visitor anew (ms).
+const pause = 60_000
+
+/**
+ * Tells the source and its revision. To find the revision may take long and ask other servers, so a visitor gets the
+ * one that was found last, and none waits.
+ */
+export function describeSource(source: Source, now: () => number = () => performance.now()): () => Described {
+  let revision: string | undefined
+  let next = -Infinity
+  const lookUp = async (): Promise<void> => {
+    next = Infinity // one at a time
+    try {
+      revision = redact((await source.pin('latest')).revision)
+    } catch {
+      // The last one stays. Whoever pulls is told.
+    }
+    next = now() + pause
+  }
+  return () => {
+    if (now() >= next) void lookUp()
+    return { source: redact(source.description), revision }
+  }
+}

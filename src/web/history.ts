@@ -1,0 +1,174 @@
+import type { BuildEvent, BuildListener } from '../build/events.ts'
+import { NixeryError, type ErrorCode } from '../errors.ts'
+import { createRedactor, redact } from './redact.ts'
+
+type Event<Type extends BuildEvent['type']> = Omit<Extract<BuildEvent, { type: Type }>, 'type'>
+
+/** What is known of one build. Every text in it is free of control characters and of what looks like a secret. */
+export type BuildRecord = {
+  readonly id: string
+  readonly image: string
+  readonly state: 'running' | 'finished' | 'failed'
+  /** Milliseconds since 1970. */
+  readonly startedAt: number
+  /** How long it took; of a running build how long it takes already. */
+  readonly ms: number
+  /** How many pulls wait, or waited, for it. */
+  readonly pulls: number
+  readonly resolved?: Event<'resolved'>
+  readonly realised?: Event<'realised'>
+  readonly planned?: Event<'planned'>
+  /** Those packed by this build. */
+  readonly layers: readonly Event<'packed'>[]
+  readonly digest?: string
+  readonly failure?: Failure
+  readonly warnings: readonly string[]
+  /** The last lines of what Nix said, and how many before them were let go. */
+  readonly lines: readonly string[]
+  readonly forgottenLines: number
+}
+
+/** A failure as it is shown. `code` is undefined for a bug, which tells nothing of itself. */
+export type Failure = {
+  readonly code: ErrorCode | undefined
+  readonly message: string
+  readonly hint: string | undefined
+}
+
+/** The builds of late, in memory: they end with the server. */
+export type History = {
+  readonly listener: BuildListener
+  /** Newest first. */
+  recent(): readonly BuildRecord[]
+  find(build: string): BuildRecord | undefined
+}
+
+export type HistoryOptions = {
+  /** Most builds that are kept. */
+  readonly builds: number
+  /** Most lines of Nix that are kept of each. */
+  readonly linesPerBuild: number
+  readonly now?: () => number
+}
+
+// Lines may be long: so much of them all is kept of one build (UTF-16 units), and so many warnings and layers.
+const textPerBuild = 100_000
+const mostWarnings = 50
+const mostLayers = 200
+const mostMessage = 20_000
+
+type Kept = { -readonly [Key in keyof BuildRecord]: BuildRecord[Key] } & {
+  layers: Event<'packed'>[]
+  warnings: string[]
+  lines: string[]
+  textLength: number
+  readonly redactLine: (line: string) => string
+}
+
+export function createHistory({ builds, linesPerBuild, now = Date.now }: HistoryOptions): History {
+  const kept = new Map<string, Kept>() // in the order in which they began
+  const told = ({ ...build }: Kept): BuildRecord =>
+    build.state === 'running' ? { ...build, ms: now() - build.startedAt } : build
+
+  return {
+    listener(id, event) {
+      if (event.type === 'started') {
+        kept.set(id, newRecord(id, event.image, now()))
+        if (kept.size > builds) kept.delete(leastWorth([...kept.values()].filter((each) => each.id !== id)))
+      }
+      const build = kept.get(id) // gone, if others have pushed it out
+      if (build) take(build, event, linesPerBuild)
+    },
+    recent: () => [...kept.values()].reverse().map(told),
+    find(id) {
+      const build = kept.get(id)
+      return build && told(build)
+    },
+  }
+}
+
+const newRecord = (id: string, image: string, startedAt: number): Kept => ({
+  id,
+  image,
+  startedAt,
+  state: 'running',
+  ms: 0,
+  pulls: 0,
+  layers: [],
+  warnings: [],
+  lines: [],
+  forgottenLines: 0,
+  textLength: 0,
+  redactLine: createRedactor(),
+})
+
+function take(build: Kept, event: BuildEvent, linesPerBuild: number): void {
+  switch (event.type) {
+    case 'started':
+      return
+    case 'joined':
+      build.pulls += 1
+      return
+    case 'resolved':
+      build.resolved = { ...event, packages: event.packages.map(redact) }
+      return
+    case 'realised':
+      build.realised = event
+      return
+    case 'planned':
+      build.planned = event
+      return
+    case 'packed':
+      if (build.layers.length < mostLayers) build.layers.push(event)
+      return
+    case 'warning':
+      if (build.warnings.length < mostWarnings) build.warnings.push(redact(event.message))
+      return
+    case 'nix':
+      return addLine(build, build.redactLine(event.line), linesPerBuild)
+    case 'finished':
+      Object.assign(build, { state: 'finished', ms: event.ms, digest: event.digest })
+      return
+    case 'failed':
+      Object.assign(build, { state: 'failed', ms: event.ms, failure: failureOf(event.error) })
+  }
+}
+
+function addLine(build: Kept, line: string, linesPerBuild: number): void {
+  build.lines.push(line)
+  build.textLength += line.length
+  while (build.lines.length > linesPerBuild || build.textLength > textPerBuild) {
+    build.textLength -= build.lines.shift()?.length ?? 0
+    build.forgottenLines += 1
+  }
+}
+
+function failureOf(error: unknown): Failure {
+  if (!(error instanceof NixeryError)) {
+    return { code: undefined, message: 'internal error: the server’s log says more', hint: undefined }
+  }
+  const { code, message, hint } = error
+  return { code, message: redact(message).slice(0, mostMessage), hint: hint && redact(hint) }
+}
+
+// Failures that say nothing of the packages: a name misspelt, a pull given up.
+const passing: ReadonlySet<ErrorCode | undefined> = new Set([
+  'PACKAGE_UNKNOWN',
+  'PACKAGE_DENIED',
+  'CANCELLED',
+])
+
+/**
+ * The build to forget. Most pulls find everything made already, and anyone can ask for what does not exist: these
+ * go first, so that they do not push out what one may want to read. Then the older ones of whichever there are more,
+ * successes or failures; a running build only if there is nothing else.
+ */
+function leastWorth(kept: readonly Kept[]): string {
+  const dull = kept.find(({ failure, state, realised }) =>
+    failure ? passing.has(failure.code) : state === 'finished' && !realised,
+  )
+  const failed = kept.filter(({ state }) => state === 'failed')
+  const finished = kept.filter(({ state }) => state === 'finished')
+  const most = failed.length > finished.length ? failed : finished
+  return (dull ?? most[0] ?? kept[0])?.id ?? ''
+}

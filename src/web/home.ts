@@ -1,0 +1,161 @@
+import { html } from 'hono/html'
+import { impliedPackages, shellPackages } from '../image/name.ts'
+import { defaultPlatform, platforms } from '../image/platform.ts'
+import type { Described } from './describe.ts'
+import type { BuildRecord } from './history.ts'
+import { isLoopback, unknownHost } from './host.ts'
+import type { Frame, Html, Page } from './layout.ts'
+import { ago, durationText } from './words.ts'
+
+export type Home = {
+  /** As `registryHost` has it. */
+  readonly host: string
+  readonly described: Described
+  readonly builds: readonly BuildRecord[]
+  readonly now: number
+}
+
+const mostBuilds = 20
+const mostErrors = 15 // as many as the original shows
+const mostLinesOfError = 8
+
+/** The page at `/`. */
+export const homePage = (frame: Frame, { host, described, builds, now }: Home): Page => ({
+  title: 'Nixery',
+  body: html`<header class="head">
+      <img src="${frame.assets.logo.path}" width="56" height="56" alt="" />
+      <div>
+        <h1>Nixery</h1>
+        <p class="quiet">Container images of Nix packages, made while you pull them.</p>
+      </div>
+    </header>
+    <main>
+      ${pulling(host)} ${names()} ${source(described)} ${recentBuilds(builds, now)}
+      ${recentErrors(builds, now)}
+    </main>`,
+})
+
+const pulling = (host: string): Html =>
+  html`<section>
+    <h2>Pull an image</h2>
+    <p>
+      The name of an image says what is in it: a path of packages, as many as you need. Nothing has to be
+      written or pushed before.
+    </p>
+    <h3>Docker</h3>
+    <pre><code>docker pull ${host}/shell/git/htop
+docker run -ti ${host}/shell/git/htop bash</code></pre>
+    <h3>Podman</h3>
+    <pre><code>podman pull${isLoopback(host) && ' --tls-verify=false'} ${host}/shell/git/htop
+podman run -ti ${host}/shell/git/htop bash</code></pre>
+    ${host === unknownHost && html`<p class="small">Put this registry’s own address in place of <code>${host}</code>.</p>`}
+    ${
+      !isLoopback(host) &&
+      html`<p class="quiet small">
+        Clients expect TLS of a registry. If this one is reached without, Podman wants
+        <code>--tls-verify=false</code>, and Docker the address in <code>insecure-registries</code>.
+      </p>`
+    }
+  </section>`
+
+const names = (): Html =>
+  html`<section>
+    <h2>Meta-packages</h2>
+    <p>Some names stand for more than one package, or for none. They lead the path.</p>
+    <table class="rows">
+      <thead>
+        <tr>
+          <th>name</th>
+          <th>meaning</th>
+        </tr>
+      </thead>
+      <tbody>
+        <tr>
+          <td><code>shell</code></td>
+          <td>${shellPackages.join(', ')}; bash is what starts</td>
+        </tr>
+        ${Object.values(platforms).map(
+          (platform) =>
+            html`<tr>
+              <td><code>${platform.architecture}</code></td>
+              <td>
+                for
+                ${platform.system}${platform === defaultPlatform && ', which is meant if no platform is named'}
+              </td>
+            </tr>`,
+        )}
+      </tbody>
+    </table>
+    <p class="quiet small after">
+      All other parts are packages. Dots reach into sets of them (<code>python3Packages.requests</code>), and
+      capital letters can be left out. Every image has ${impliedPackages.join(' and ')} where they exist.
+    </p>
+  </section>`
+
+const source = ({ source: text, revision }: Described): Html =>
+  html`<section>
+    <h2>Where packages come from</h2>
+    <dl>
+      <dt>source</dt>
+      <dd>${text}</dd>
+      <dt>revision</dt>
+      <dd>
+        ${revision === undefined ? html`<span class="quiet">not known yet</span>` : html`<code>${revision}</code>`}
+      </dd>
+    </dl>
+  </section>`
+
+const link = ({ id, image }: BuildRecord): Html => html`<a class="image" href="/builds/${id}">${image}</a>`
+
+const recentBuilds = (builds: readonly BuildRecord[], now: number): Html =>
+  html`<section>
+    <h2>Recent builds</h2>
+    ${
+      builds.length === 0
+        ? html`<p class="quiet">None since this server was started.</p>`
+        : html`<table class="rows">
+            <thead>
+              <tr>
+                <th>image</th>
+                <th>state</th>
+                <th>began</th>
+                <th>took</th>
+              </tr>
+            </thead>
+            <tbody>
+              ${builds.slice(0, mostBuilds).map(
+                (build) =>
+                  html`<tr>
+                    <td>${link(build)}</td>
+                    <td class="fixed state ${build.state}">${build.state}</td>
+                    <td class="fixed quiet">${ago(build.startedAt, now)}</td>
+                    <td class="fixed quiet">${durationText(build.ms)}</td>
+                  </tr>`,
+              )}
+            </tbody>
+          </table>`
+    }
+  </section>`
+
+function recentErrors(builds: readonly BuildRecord[], now: number): Html {
+  const failed = builds.filter(({ failure }) => failure !== undefined).slice(0, mostErrors)
+  return html`<section>
+    <h2>Recent build errors</h2>
+    ${failed.length === 0 && html`<p class="quiet">None.</p>`}
+    ${failed.map(
+      (build) =>
+        html`<article class="error">
+          <header>${link(build)} <span class="quiet small">${ago(build.startedAt, now)}</span></header>
+          <pre class="message">${beginning(build.failure?.message ?? '')}</pre>
+        </article>`,
+    )}
+  </section>`
+}
+
+/** A message's first lines: its own page has all. */
+function beginning(message: string): string {
+  const lines = message.split('\n')
+  return lines.length <= mostLinesOfError
+    ? message
+    : `${lines.slice(0, mostLinesOfError).join('\n')}\n… and ${lines.length - mostLinesOfError} more lines`
+}

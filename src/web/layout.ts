@@ -1,0 +1,52 @@
+import { html } from 'hono/html'
+import type { HtmlEscapedString } from 'hono/utils/html'
+import type { Assets } from './assets.ts'
+
+/** Markup in which every text that was put in is escaped. */
+export type Html = ReturnType<typeof html>
+
+export type Frame = {
+  readonly assets: Assets
+  readonly version: string
+}
+
+export type Page = {
+  readonly title: string
+  readonly body: Html
+  /** Whether it is loaded anew every few seconds. */
+  readonly refresh?: boolean
+}
+
+export const refreshSeconds = 3
+
+/** A whole document. It needs no JavaScript, and its policy would not let any run. */
+export const documentOf = ({ assets, version }: Frame, { title, body, refresh = false }: Page): Html =>
+  html`<!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        ${refresh && html`<meta http-equiv="refresh" content="${refreshSeconds}" />`}
+        <meta name="color-scheme" content="light dark" />
+        <meta name="robots" content="noindex" />
+        <title>${title}</title>
+        <link rel="stylesheet" href="${assets.style.path}" />
+        <link rel="icon" type="image/svg+xml" href="${assets.logo.path}" />
+      </head>
+      <body>
+        ${body}
+        <footer>Nixery ${version}, in TypeScript</footer>
+      </body>
+    </html> `
+
+/** The link to `/` on top of the other pages. */
+export const homeLink = ({ assets }: Frame): Html =>
+  html`<a class="home" href="/"><img src="${assets.logo.path}" width="24" height="24" alt="" /> Nixery</a>`
+
+/** What a browser may do with a page: show it, with the style and the picture from here. */
+export const securityHeaders: Readonly<Record<string, string>> = {
+  'Content-Security-Policy':
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  'X-Content-Type-Options': 'nosniff',
+  'Referrer-Policy': 'no-referrer',
+}

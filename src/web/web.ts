@@ -1,0 +1,88 @@
+import { Hono } from 'hono'
+import { html } from 'hono/html'
+import { readAssets } from './assets.ts'
+import { buildPage } from './build-page.ts'
+import type { Described } from './describe.ts'
+import type { History } from './history.ts'
+import { homePage } from './home.ts'
+import { registryHost } from './host.ts'
+import { documentOf, homeLink, securityHeaders, type Page } from './layout.ts'
+
+export type WebDeps = {
+  readonly history: Pick<History, 'recent' | 'find'>
+  /** Where packages come from; must not wait for anything. */
+  readonly describe: () => Described
+  readonly version: string
+  readonly now?: () => number
+}
+
+/**
+ * The pages for people: `/`, `/builds/<id>`, and what they link to under `/static/`. To be mounted behind every
+ * other route, as it answers all that is left with its own 404.
+ */
+export function createWeb({ history, describe, version, now = Date.now }: WebDeps): Hono {
+  const frame = { assets: readAssets(), version }
+  const show = (page: Page, status: number, headers: Readonly<Record<string, string>> = {}): Response => {
+    const text = documentOf(frame, page).toString()
+    return answer(Buffer.from(text), status, {
+      'Content-Type': 'text/html; charset=utf-8',
+      'Cache-Control': 'no-store', // it has the request's host in it, and is another in a second
+      ...headers,
+    })
+  }
+  const say = (status: number, title: string, text: string, headers?: Readonly<Record<string, string>>) => {
+    const body = html`${homeLink(frame)}
+      <main>
+        <h1>${title}</h1>
+        <p>${text}</p>
+      </main>`
+    return show({ title: `${title} · Nixery`, body }, status, headers)
+  }
+  const notFound = () => say(404, 'Not found', 'This server has no such page.')
+  const reading = (method: string, page: () => Response): Response =>
+    method === 'GET' || method === 'HEAD'
+      ? page()
+      : say(405, 'Method not allowed', 'This page can only be read.', { Allow: 'GET, HEAD' })
+
+  const web = new Hono()
+  web.all('/', (c) =>
+    reading(c.req.method, () => {
+      const host = registryHost(c.req.header('Host'))
+      const home = { host, described: describe(), builds: history.recent(), now: now() }
+      return show(homePage(frame, home), 200)
+    }),
+  )
+  web.all('/builds/:id', (c) => {
+    const id = c.req.param('id')
+    if (!uuid.test(id)) return notFound()
+    return reading(c.req.method, () => {
+      const build = history.find(id)
+      if (build) return show(buildPage(frame, build), 200)
+      return say(404, 'No such build', 'Only the builds of late are kept, and only until the server ends.')
+    })
+  })
+  web.all('/static/:file', (c) => {
+    const asset = frame.assets.find(`/static/${c.req.param('file')}`)
+    if (!asset) return notFound()
+    return reading(c.req.method, () =>
+      answer(asset.bytes, 200, { 'Content-Type': asset.contentType, 'Cache-Control': immutable }),
+    )
+  })
+  web.all('*', notFound)
+  web.onError(() => say(500, 'Internal error', 'The server’s log says more.'))
+  return web
+}
+
+const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+const immutable = 'public, max-age=31536000, immutable'
+
+/** Hono leaves out the body of what answers a HEAD. */
+const answer = (
+  bytes: Buffer<ArrayBuffer>,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+): Response =>
+  new Response(bytes, {
+    status,
+    headers: { ...securityHeaders, 'Content-Length': String(bytes.length), ...headers },
+  })

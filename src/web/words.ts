@@ -1,0 +1,36 @@
+import { html } from 'hono/html'
+import type { Html } from './layout.ts'
+
+/** `3 layers`, `1 layer` */
+export const counted = (count: number, thing: string): string => `${count} ${thing}${count === 1 ? '' : 's'}`
+
+/** `54.3 MB`, `12 kB` */
+export const bytesText = (bytes: number): string => {
+  if (bytes < 1e6) return `${Math.ceil(bytes / 1e3)} kB`
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`
+}
+
+/** `80 ms`, `4.2 s`, `3 min 20 s`, `1 h 5 min` */
+export function durationText(ms: number): string {
+  if (ms < 999.5) return `${Math.round(ms)} ms`
+  const seconds = Math.round(ms / 1000)
+  if (seconds < 60) return `${(ms / 1000).toFixed(1)} s`
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
+  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`
+}
+
+/** `just now`, `5 min ago`, `2 h ago`, `3 days ago` */
+export function agoText(ms: number): string {
+  const minutes = Math.floor(ms / 60_000)
+  if (minutes < 1) return 'just now'
+  if (minutes < 60) return `${minutes} min ago`
+  return minutes < 48 * 60 ? `${Math.floor(minutes / 60)} h ago` : `${Math.floor(minutes / 1440)} days ago`
+}
+
+/** `2026-07-30 12:03:22 UTC` */
+export const timeText = (at: number): string =>
+  `${new Date(at).toISOString().slice(0, 19).replace('T', ' ')} UTC`
+
+/** How long ago, the time itself for whoever points at it. */
+export const ago = (at: number, now: number): Html =>
+  html`<time datetime="${new Date(at).toISOString()}" title="${timeText(at)}">${agoText(now - at)}</time>`

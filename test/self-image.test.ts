@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict'
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { execa } from 'execa'
+import { openPodman, type Podman } from '../scripts/podman.ts'
+import { mediaTypes } from '../src/image/oci.ts'
+import { demoPackages, openWorkspace, type Workspace } from './support/workspace.ts'
+
+// The program makes an image of itself; a container of that serves images, with a Nix of its own in it.
+
+const launcher = join(import.meta.dirname, '..', 'bin', 'nixery')
+const name = 'shell/nixery/nix/git'
+const image = `docker.io/nixery/${name}:latest`
+const limits = ['--ulimit=nofile=1024:1024', '--ulimit=nproc=1024:1024']
+// The demo package of the program is for amd64 alone.
+const skip = process.arch !== 'x64'
+
+let workspace: Workspace
+let podman: Podman
+let packages: string
+let own: { digest: string }
+before(async () => {
+  if (skip) return
+  workspace = await openWorkspace()
+  podman = await openOwnPodman()
+  // A copy: the set holds this very program, and changes with it.
+  packages = join(workspace.folder, 'packages')
+  await execa('cp', ['--recursive', '--preserve=mode', '--reflink=auto', await demoPackages(), packages])
+})
+after(async () => {
+  if (skip) return
+  await podman.run('rm', '--all', '--force', '--time=0')
+  await podman.destroy()
+  await workspace.dispose()
+})
+
+/** One whose containers go on whatever other tests' podmans do: by default all share their locks and state. */
+async function openOwnPodman(): Promise<Podman> {
+  const folder = join(workspace.folder, 'podman')
+  await mkdir(folder)
+  const settings = join(folder, 'containers.conf')
+  await writeFile(settings, `[engine]\nlock_type = "file"\ntmp_dir = "${join(folder, 'tmp')}"\n`)
+  process.env['CONTAINERS_CONF'] = settings
+  return openPodman(folder)
+}
+
+/** Starts a container that serves on a free port of the loopback, under its own name. */
+async function startContainer(container: string, options: readonly string[] = []): Promise<void> {
+  const variables = ['NIXERY_HOST=127.0.0.1', 'PORT=0', 'NIXERY_PKGS_PATH=/packages', 'NIX_TIMEOUT=600']
+  const settings = variables.flatMap((variable) => ['--env', variable])
+  const mounts = ['--volume', `${packages}:/packages:ro`]
+  const given = ['--network=host', ...limits, ...settings, ...mounts, ...options]
+  await podman.run('run', '--detach', '--name', container, ...given, image, 'nixery-entrypoint')
+}
+
+/** Waits until it has said for the nth time that it is ready, and gives its address. */
+async function ready(container: string, times = 1): Promise<string> {
+  for (const deadline = Date.now() + 60_000; ; await sleep(200)) {
+    const log = await podman.run('logs', container)
+    const said = log.split('\n').filter((line) => line.startsWith('{') && line.includes('"msg":"ready"'))
+    const last = said[times - 1]
+    if (last !== undefined) return `127.0.0.1:${(JSON.parse(last) as { port: number }).port}`
+    const state = await podman.run('inspect', '--format', '{{.State.Status}}', container)
+    assert.ok(state === 'running' && Date.now() < deadline, `${container} is ${state}, not ready:\n${log}`)
+  }
+}
+
+async function digestOf(address: string, wanted: string): Promise<string | null> {
+  const accept = { Accept: mediaTypes.oci.manifest }
+  const response = await fetch(`http://${address}/v2/${wanted}/manifests/latest`, { headers: accept })
+  assert.equal(response.status, 200, await response.text())
+  return response.headers.get('Docker-Content-Digest')
+}
+
+describe('the image of this program, made by itself', { skip, timeout: 240_000 }, () => {
+  it('is built and loaded', async () => {
+    const archive = join(workspace.folder, 'self.tar')
+    const environment = { NIXERY_DATA: join(workspace.folder, 'self'), NIXERY_PKGS_PATH: packages }
+    const built = await execa(
+      launcher,
+      ['build', name, '--output', `docker-archive:${archive}`, '--name', image, '--json'],
+      { env: { ...environment, STORAGE_PATH: '', NIX_TIMEOUT: '600', NIXERY_TAGS: '' }, stdin: 'ignore' },
+    )
+    own = JSON.parse(built.stdout) as typeof own
+    await podman.run('load', '--quiet', '--input', archive)
+    const files = await podman.runIn(
+      image,
+      'sh',
+      '-c',
+      'cd $(dirname $(readlink -f /bin/nixery))/../lib/nixery && ls',
+    )
+    assert.deepEqual(
+      files.split('\n').sort(),
+      ['demo', 'node_modules', 'package-lock.json', 'package.json', 'packaging', 'src'].sort(),
+    )
+  })
+
+  it('serves images that run, the same as are served outside, and itself', async () => {
+    const hooks = join(workspace.folder, 'hooks')
+    await mkdir(hooks)
+    await writeFile(join(hooks, 'hook'), '#!/bin/sh\necho run >>/var/lib/nixery/hook\n')
+    await chmod(join(hooks, 'hook'), 0o755)
+    await startContainer('serves', [
+      '--volume',
+      `${hooks}:/hooks:ro`,
+      '--env',
+      'NIXERY_PRELAUNCH=/hooks/hook',
+    ])
+    const address = await ready('serves')
+    const outside = await workspace.serve({ NIXERY_PKGS_PATH: packages, NIX_TIMEOUT: '600' })
+
+    // Its Nix builds hello, for it has only what it is made of.
+    assert.equal(await digestOf(address, 'hello'), await digestOf(outside.address, 'hello'))
+    const pulled = `${address}/shell/hello`
+    await podman.pull(pulled)
+    assert.equal(await podman.runIn(pulled, 'hello'), 'Hello, world!')
+    const layout = join(workspace.folder, 'layout')
+    await execa('skopeo', ['copy', '--src-tls-verify=false', `docker://${address}/jq`, `oci:${layout}:jq`])
+
+    // And all that this takes it has.
+    assert.equal(await digestOf(address, name), own.digest)
+    const log = await podman.run('logs', 'serves')
+    assert.doesNotMatch(log, /"level":(40|50|60)/)
+  })
+
+  it('goes on when it is stopped and started', async () => {
+    await podman.run('stop', '--time=20', 'serves')
+    assert.equal(await podman.run('inspect', '--format', '{{.State.ExitCode}}', 'serves'), '0')
+    await podman.run('start', 'serves')
+    const address = await ready('serves', 2)
+    const pulled = `${address}/shell/cowsay`
+    await podman.pull(pulled)
+    assert.match(await podman.runIn(pulled, 'cowsay', 'again'), /< again >/)
+
+    const inside = async (...command: string[]) => podman.run('exec', 'serves', ...command)
+    assert.equal(await inside('cat', '/var/lib/nixery/hook'), 'run\nrun')
+    assert.equal((await inside('cat', '/etc/passwd')).match(/^nixbld1:/gm)?.length, 1)
+    assert.equal((await inside('cat', '/etc/group')).match(/^nixbld:/gm)?.length, 1)
+    assert.match(await inside('cat', '/etc/nix/nix.conf'), /^build-users-group = nixbld$/m)
+    // What it runs on is safe from its garbage collector, and all that it built is known.
+    const dead = await inside('nix-store', '--gc', '--print-dead')
+    for (const program of ['nixery', 'nix', 'git', 'bash', 'node']) {
+      const path = await inside('sh', '-c', `readlink -f $(command -v ${program} || echo /bin/nixery)`)
+      assert.ok(!dead.includes(path.split('/').slice(0, 4).join('/')), path)
+    }
+    await inside('nix-store', '--verify', '--check-contents')
+  })
+
+  it('says what is wrong and ends', async () => {
+    const failing: [variable: string, message: RegExp][] = [
+      ['NIXERY_SANDBOX=perhaps', /NIXERY_SANDBOX is true, false or relaxed, not perhaps/],
+      ['NIXERY_PRELAUNCH=false', /NIXERY_PRELAUNCH \(false\) ended with status 1/],
+    ]
+    for (const [variable, message] of failing) {
+      const args = ['run', '--rm', '--network=none', ...limits, '--env', variable, image, 'nixery-entrypoint']
+      await assert.rejects(podman.run(...args), message)
+    }
+  })
+})
