@@ -1,8 +1,12 @@
+import packageFile from '../package.json' with { type: 'json' }
 import type { Config } from './config.ts'
 import { createApp } from './http/app.ts'
 import { listen } from './http/server.ts'
 import { platforms } from './image/platform.ts'
 import { logAnswers, logBuilds, type Logger } from './telemetry/log.ts'
+import { describeSource } from './web/describe.ts'
+import { createHistory } from './web/history.ts'
+import { createWeb } from './web/web.ts'
 import { openWorkshop } from './workshop.ts'
 
 /** A registry that serves. */
@@ -12,6 +16,7 @@ export type Running = {
   stop(): Promise<void>
 }
 
+const { version } = packageFile
 const graceSeconds = 10
 
 /**
@@ -24,13 +29,20 @@ export async function start(config: Config, log: Logger, signal?: AbortSignal): 
   const starting = new AbortController()
   const abandon = () => starting.abort()
   signal?.addEventListener('abort', abandon)
+  const history = createHistory({ builds: 50, linesPerBuild: 500 })
+  const toLog = logBuilds(log)
   const workshop = await openWorkshop(config, {
-    listener: logBuilds(log),
+    listener(build, event) {
+      toLog(build, event)
+      history.listener(build, event)
+    },
     note: (line) => log.info(line),
     warn: (line) => log.warn(line),
     signal: starting.signal,
   })
+  const pages = createWeb({ history, describe: describeSource(workshop.source), version })
   const app = createApp({
+    pages,
     ...workshop,
     platforms: config.NIXERY_PLATFORMS.map((name) => platforms[name]),
     listener: logAnswers(log),

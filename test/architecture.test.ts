@@ -24,13 +24,14 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     layers: 'closure store image errors',
     build: 'catalog closure layers nix packages rootfs store image errors',
     http: 'build store image errors',
+    web: 'build image errors',
     telemetry: 'build http:types errors',
     config: 'layers store errors',
     // The composition root, in four files: with the commands, the only ones that see everything.
     stores: 'config store errors',
     sources: 'config demo nix packages errors',
     workshop: 'build catalog closure config layers nix packages popcount sources store stores image errors',
-    main: 'build catalog closure config http layers nix packages store telemetry workshop image errors',
+    main: 'build catalog closure config http layers nix packages store telemetry web workshop image errors',
     cli:
       'build catalog closure config export layers main nix packages popcount push sources store stores ' +
       'telemetry workshop demo image errors',
@@ -41,7 +42,7 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
 const reserved: readonly (readonly [what: RegExp, who: readonly string[]])[] = [
   // Nix itself; besides it `xz`, and the helpers that keep a user's credentials.
   [/^(node:child_process|execa)$/, ['nix', 'src/popcount/xz.ts', 'src/push/credential-helper.ts']],
-  [/^(hono|@hono\/.*)$/, ['http', 'telemetry']],
+  [/^(hono|@hono\/.*)$/, ['http', 'web']],
   [/^(better-sqlite3|kysely)$/, ['catalog']],
   [/^(pino|pino-pretty)$/, ['telemetry']],
   [/^commander$/, ['cli']],

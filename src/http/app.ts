@@ -33,6 +33,8 @@ export type AppDeps = {
   readonly store: BlobStore
   /** What a name without a platform means: the first, or an index of all for a client that takes one. */
   readonly platforms: readonly Platform[]
+  /** Answers whatever is not the registry's: pages for people. */
+  readonly pages: { fetch(request: Request): Response | Promise<Response> }
   readonly listener: (answered: Answered) => void
 }
 
@@ -70,9 +72,7 @@ export function createApp(deps: AppDeps): Hono<Env> {
     const route = parseRoute(method, new URL(url).pathname)
     return answer(deps, route, c.req.raw, { id: c.get('requestId'), signal: closed(c.env) })
   })
-  app.notFound(() => {
-    throw new NixeryError('ROUTE_UNKNOWN', 'this server has no such address')
-  })
+  app.all('*', (c) => deps.pages.fetch(c.req.raw))
   app.onError((error, c) => {
     const { status, body } = errorReply(error)
     return new Response(c.req.method === 'HEAD' ? null : body, {

@@ -1,7 +1,7 @@
 import { html } from 'hono/html'
 import type { BuildRecord } from './history.ts'
 import { homeLink, refreshSeconds, type Frame, type Html, type Page } from './layout.ts'
-import { bytesText, counted, durationText, timeText } from './words.ts'
+import { bytesText, counted, durationText, imageText, timeText } from './words.ts'
 
 /** The page of one build, at `/builds/<id>`. It is loaded anew for as long as the build runs. */
 export const buildPage = (frame: Frame, build: BuildRecord): Page => ({
@@ -9,7 +9,7 @@ export const buildPage = (frame: Frame, build: BuildRecord): Page => ({
   refresh: build.state === 'running',
   body: html`${homeLink(frame)}
     <main>
-      <h1 class="image">${build.image}</h1>
+      <h1 class="image">${imageText(build.image)}</h1>
       <p>
         <span class="state ${build.state}">${build.state}</span>
         <span class="quiet">
@@ -66,7 +66,10 @@ function steps({ resolved, realised, planned, layers: packed, digest, state }: B
   })
 }
 
-function layersText({ layers: all, known }: { layers: number; known: number }, packed: BuildRecord['layers']) {
+function layersText(
+  { layers: all, known }: { layers: number; known: number },
+  packed: BuildRecord['layers'],
+) {
   const bytes = packed.reduce((sum, { size }) => sum + size, 0)
   const fresh = packed.length === 0 ? 'none' : `${packed.length} (${bytesText(bytes)})`
   return `${counted(all, 'layer')}, ${known} of them known before; packed ${fresh}`

@@ -5,7 +5,7 @@ import type { Described } from './describe.ts'
 import type { BuildRecord } from './history.ts'
 import { isLoopback, unknownHost } from './host.ts'
 import type { Frame, Html, Page } from './layout.ts'
-import { ago, durationText } from './words.ts'
+import { ago, durationText, imageText } from './words.ts'
 
 export type Home = {
   /** As `registryHost` has it. */
@@ -39,8 +39,9 @@ const pulling = (host: string): Html =>
   html`<section>
     <h2>Pull an image</h2>
     <p>
-      The name of an image says what is in it: a path of packages, as many as you need. Nothing has to be
-      written or pushed before.
+      The name of an image says what is in it: a path of packages. When someone pulls it, Nix builds or
+      fetches them, and this registry makes layers of them which other images share. There is no Dockerfile,
+      and nothing is pushed.
     </p>
     <h3>Docker</h3>
     <pre><code>docker pull ${host}/shell/git/htop
@@ -61,7 +62,7 @@ podman run -ti ${host}/shell/git/htop bash</code></pre>
 const names = (): Html =>
   html`<section>
     <h2>Meta-packages</h2>
-    <p>Some names stand for more than one package, or for none. They lead the path.</p>
+    <p>Names that are no packages. They stand first in a path.</p>
     <table class="rows">
       <thead>
         <tr>
@@ -86,7 +87,7 @@ const names = (): Html =>
         )}
       </tbody>
     </table>
-    <p class="quiet small after">
+    <p class="quiet small">
       All other parts are packages. Dots reach into sets of them (<code>python3Packages.requests</code>), and
       capital letters can be left out. Every image has ${impliedPackages.join(' and ')} where they exist.
     </p>
@@ -105,7 +106,8 @@ const source = ({ source: text, revision }: Described): Html =>
     </dl>
   </section>`
 
-const link = ({ id, image }: BuildRecord): Html => html`<a class="image" href="/builds/${id}">${image}</a>`
+const link = ({ id, image }: BuildRecord): Html =>
+  html`<a class="image" href="/builds/${id}">${imageText(image)}</a>`
 
 const recentBuilds = (builds: readonly BuildRecord[], now: number): Html =>
   html`<section>

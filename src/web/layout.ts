@@ -1,5 +1,4 @@
 import { html } from 'hono/html'
-import type { HtmlEscapedString } from 'hono/utils/html'
 import type { Assets } from './assets.ts'
 
 /** Markup in which every text that was put in is escaped. */
@@ -20,8 +19,8 @@ export type Page = {
 export const refreshSeconds = 3
 
 /** A whole document. It needs no JavaScript, and its policy would not let any run. */
-export const documentOf = ({ assets, version }: Frame, { title, body, refresh = false }: Page): Html =>
-  html`<!doctype html>
+export function documentOf({ assets, version }: Frame, { title, body, refresh = false }: Page): string {
+  const markup = html`<!doctype html>
     <html lang="en">
       <head>
         <meta charset="utf-8" />
@@ -38,6 +37,10 @@ export const documentOf = ({ assets, version }: Frame, { title, body, refresh = 
         <footer>Nixery ${version}, in TypeScript</footer>
       </body>
     </html> `
+  // Hono's template is a promise if one was put in; there is none here.
+  if (markup instanceof Promise) throw new TypeError('a page waits for something')
+  return markup.valueOf()
+}
 
 /** The link to `/` on top of the other pages. */
 export const homeLink = ({ assets }: Frame): Html =>

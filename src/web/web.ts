@@ -23,7 +23,7 @@ export type WebDeps = {
 export function createWeb({ history, describe, version, now = Date.now }: WebDeps): Hono {
   const frame = { assets: readAssets(), version }
   const show = (page: Page, status: number, headers: Readonly<Record<string, string>> = {}): Response => {
-    const text = documentOf(frame, page).toString()
+    const text = documentOf(frame, page)
     return answer(Buffer.from(text), status, {
       'Content-Type': 'text/html; charset=utf-8',
       'Cache-Control': 'no-store', // it has the request's host in it, and is another in a second

@@ -34,3 +34,9 @@ export const timeText = (at: number): string =>
 /** How long ago, the time itself for whoever points at it. */
 export const ago = (at: number, now: number): Html =>
   html`<time datetime="${new Date(at).toISOString()}" title="${timeText(at)}">${agoText(now - at)}</time>`
+
+/** An image's name, which a narrow screen may break behind slashes. */
+export const imageText = (image: string): Html => {
+  const [first, ...rest] = image.split('/')
+  return html`${first}${rest.map((part) => html`/<wbr />${part}`)}`
+}

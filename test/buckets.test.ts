@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { NixeryError } from '../src/errors.ts'
+import { openGcsStore } from '../src/store/gcs.ts'
+import { openS3Store } from '../src/store/s3.ts'
+import type { BlobStore } from '../src/store/store.ts'
+import { startBuckets, type Buckets } from './support/buckets.ts'
+
+let buckets: Buckets
+before(async () => {
+  buckets = await startBuckets()
+})
+after(() => buckets.stop())
+
+describe('a bucket that cannot be used', () => {
+  const rows: [what: string, open: () => Promise<BlobStore>, code: string, message: RegExp][] = [
+    [
+      'in S3 that is missing',
+      () => openS3Store(buckets.s3Options('missing')),
+      'CONFIG_INVALID',
+      /there is no bucket "missing" at http/,
+    ],
+    [
+      'in S3 with a wrong secret',
+      async () => {
+        const credentials = { ...buckets.ceph, secretAccessKey: 'wrong' }
+        return openS3Store(buckets.s3Options(await buckets.services.S3.makeBucket(), { credentials }))
+      },
+      'CONFIG_INVALID',
+      /refuses access/,
+    ],
+    [
+      'in S3 with an address that is none',
+      () => openS3Store(buckets.s3Options('x', { endpoint: 'storage:9000' })),
+      'CONFIG_INVALID',
+      /is not one: storage:9000/,
+    ],
+    [
+      'in S3 with addresses that would work for too long',
+      () => openS3Store(buckets.s3Options('x', { linkExpiration: 8 * 24 * 3600 })),
+      'CONFIG_INVALID',
+      /seven days/,
+    ],
+    [
+      'in S3 that cannot be reached',
+      () => openS3Store(buckets.s3Options('x', { endpoint: 'http://127.0.0.1:9' })),
+      'STORE_UNAVAILABLE',
+      /cannot be opened .* it cannot be reached, ECONNREFUSED/,
+    ],
+    [
+      'at Google that is missing',
+      () => openGcsStore(buckets.gcsOptions('missing')),
+      'CONFIG_INVALID',
+      /there is no bucket "missing" at http/,
+    ],
+    [
+      'at Google that cannot be written',
+      async () => {
+        buckets.gcs.makeBucket('read-only', { withheld: ['storage.objects.create', 'storage.buckets.get'] })
+        return openGcsStore(buckets.gcsOptions('read-only'))
+      },
+      'CONFIG_INVALID',
+      /"read-only" refuses storage\.objects\.create$/,
+    ],
+    [
+      'at Google that allows nothing',
+      async () => {
+        const objects = ['create', 'delete', 'get', 'list'].map((verb) => `storage.objects.${verb}`)
+        buckets.gcs.makeBucket('closed', { withheld: [...objects, 'storage.buckets.get'] })
+        return openGcsStore(buckets.gcsOptions('closed'))
+      },
+      'CONFIG_INVALID',
+      /refuses access/,
+    ],
+    [
+      'at Google with a key that is none',
+      async () => {
+        const keyFile = join(buckets.folder, 'no-key.json')
+        await writeFile(keyFile, 'secret')
+        return openGcsStore(buckets.gcsOptions('x', { keyFile }))
+      },
+      'CONFIG_INVALID',
+      /no-key\.json is not a readable key file$/,
+    ],
+    [
+      'at Google with a key that cannot sign',
+      async () => {
+        const keyFile = join(buckets.folder, 'user.json')
+        const user = { type: 'authorized_user', client_id: 'a', client_secret: 'b', refresh_token: 'c' }
+        await writeFile(keyFile, JSON.stringify(user))
+        process.env['GOOGLE_APPLICATION_CREDENTIALS'] = keyFile
+        return openGcsStore(buckets.gcsOptions('x', { keyFile }))
+      },
+      'CONFIG_INVALID',
+      /user\.json cannot sign addresses/,
+    ],
+    [
+      'at Google that cannot be reached',
+      () => openGcsStore(buckets.gcsOptions('x', { endpoint: 'http://127.0.0.1:9' })),
+      'STORE_UNAVAILABLE',
+      /cannot be opened .* it cannot be reached, ECONNREFUSED/,
+    ],
+  ]
+  for (const [what, open, code, message] of rows) {
+    it(what, async () => {
+      process.env['GOOGLE_APPLICATION_CREDENTIALS'] = buckets.gcs.account.keyFile
+      await assert.rejects(open(), (error) => {
+        assert.ok(error instanceof NixeryError)
+        assert.equal(error.code, code, error.message)
+        assert.match(error.message, message)
+        assert.ok(error.hint)
+        return true
+      })
+    })
+  }
+})

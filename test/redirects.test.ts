@@ -1,0 +1,190 @@
+import { Hono } from 'hono'
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { execa } from 'execa'
+import { createBlobs } from '../src/build/blobs.ts'
+import type { Builder } from '../src/build/build.ts'
+import { openSqliteCatalog } from '../src/catalog/sqlite.ts'
+import { createApp } from '../src/http/app.ts'
+import { digestOf, hexOf } from '../src/image/digest.ts'
+import { openGcsStore } from '../src/store/gcs.ts'
+import type { BlobStore } from '../src/store/store.ts'
+import { kinds, startBuckets, type Buckets } from './support/buckets.ts'
+import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+
+let buckets: Buckets
+before(async () => {
+  buckets = await startBuckets()
+})
+after(() => buckets.stop())
+
+/** The registry over a store, with a catalog that knows nothing yet. */
+async function appOver(store: BlobStore): Promise<ReturnType<typeof createApp>> {
+  const builder: Builder = { build: () => Promise.reject(new Error('nothing is built here')) }
+  const blobs = createBlobs(store, await openSqliteCatalog(':memory:'))
+  return createApp({ builder, blobs, store, platforms: [], pages: new Hono(), listener: () => {} })
+}
+
+const mediaType = 'application/octet-stream'
+const newBlob = (size: number) => {
+  const bytes = randomBytes(size)
+  return { bytes, digest: digestOf(bytes), blob: { digest: digestOf(bytes), size, mediaType } }
+}
+
+for (const kind of kinds) {
+  describe(`redirects to ${kind}`, () => {
+    const { bytes, digest, blob } = newBlob(100_000)
+    const path = `/v2/some/image/blobs/${digest}`
+    const service = () => buckets.services[kind]
+    let store: BlobStore
+    let app: ReturnType<typeof createApp>
+    before(async () => {
+      store = await service().open(await service().makeBucket())
+      await store.putBytes(blob, bytes)
+      app = await appOver(store)
+    })
+
+    it('send a GET to the bucket, for less long than the address works', async () => {
+      const response = await app.request(path)
+      assert.equal(response.status, 307)
+      assert.equal(response.headers.get('Cache-Control'), 'no-store')
+      assert.equal(response.headers.get('Docker-Content-Digest'), digest)
+      assert.equal(response.headers.get('Content-Length'), '0')
+      const location = response.headers.get('Location') ?? ''
+      const whole = await fetch(location)
+      assert.equal(whole.status, 200)
+      assert.deepEqual(Buffer.from(await whole.arrayBuffer()), bytes)
+      const part = await fetch(location, { headers: { Range: 'bytes=5-9' } })
+      assert.equal(part.status, 206)
+      assert.deepEqual(Buffer.from(await part.arrayBuffer()), bytes.subarray(5, 10))
+    })
+
+    it('give addresses that work for this blob only, and for five minutes', async () => {
+      const location = new URL((await app.request(path)).headers.get('Location') ?? '')
+      const query = Object.fromEntries(
+        [...location.searchParams].map(([key, value]) => [key.replace(/^X-(Amz|Goog)-/, ''), value]),
+      )
+      assert.equal(query['Expires'], '300')
+      for (const change of [
+        (url: URL) => url.searchParams.set(`X-${kind === 'S3' ? 'Amz' : 'Goog'}-Expires`, '3000'),
+        (url: URL) => (url.pathname = url.pathname.replace(/.$/, (last) => (last === '0' ? '1' : '0'))),
+        (url: URL) => (url.search = ''),
+      ]) {
+        const other = new URL(location)
+        change(other)
+        assert.equal((await fetch(other)).status, 403)
+      }
+    })
+
+    it('leave HEAD here', async () => {
+      const response = await app.request(path, { method: 'HEAD' })
+      assert.equal(response.status, 200)
+      assert.equal(response.headers.get('Content-Length'), String(bytes.length))
+      assert.equal(response.headers.get('Docker-Content-Digest'), digest)
+      assert.equal(response.headers.get('Location'), null)
+    })
+
+    it('are not given for what is not there', async () => {
+      const response = await app.request(`/v2/x/blobs/${newBlob(1).digest}`)
+      assert.equal(response.status, 404)
+    })
+
+    it('are not given when they are switched off', async () => {
+      const plain = Object.fromEntries(Object.entries(store).filter(([key]) => key !== 'redirectUrl'))
+      const other = await appOver(plain as BlobStore)
+      const response = await other.request(path, { headers: { Range: 'bytes=1-' } })
+      assert.equal(response.status, 206)
+      assert.deepEqual(Buffer.from(await response.arrayBuffer()), bytes.subarray(1))
+    })
+
+    it('lead to what the original wrote, once it was hashed', async () => {
+      const bucket = await service().makeBucket()
+      const [good, bad] = [newBlob(3000), newBlob(3000)]
+      await service().writeObject(bucket, `layers/${hexOf(good.digest)}`, mediaType, good.bytes)
+      await service().writeObject(bucket, `layers/${hexOf(bad.digest)}`, mediaType, good.bytes)
+      const other = await appOver(await service().open(bucket))
+      assert.equal((await other.request(`/v2/x/blobs/${good.digest}`)).status, 307)
+      assert.equal((await other.request(`/v2/x/blobs/${bad.digest}`)).status, 404)
+    })
+
+    it('turn into 503 when the bucket is gone', async () => {
+      const bucket = await service().makeBucket()
+      const other = await appOver(await service().open(bucket))
+      await service().removeBucket(bucket)
+      for (const method of ['GET', 'HEAD']) {
+        const response = await other.request(path, { method })
+        assert.equal(response.status, 503)
+        assert.ok(response.headers.has('Retry-After'))
+      }
+    })
+  })
+}
+
+describe('a bucket at Google that is open to all', () => {
+  it('needs no key', async () => {
+    buckets.gcs.makeBucket('open', { isPublic: true, withheld: ['storage.buckets.get'] })
+    const store = await openGcsStore(buckets.gcsOptions('open', { keyFile: undefined }))
+    const { bytes, digest, blob } = newBlob(1000)
+    await store.putBytes(blob, bytes)
+    const address = await store.redirectUrl?.(digest)
+    assert.equal(address, `${buckets.gcs.endpoint}/open/layers/${hexOf(digest)}`)
+    assert.deepEqual(Buffer.from(await (await fetch(address)).arrayBuffer()), bytes)
+  })
+})
+
+/** A server's configuration for a store over a new bucket. */
+async function environmentOf(kind: (typeof kinds)[number]): Promise<Record<string, string>> {
+  const bucket = await buckets.services[kind].makeBucket()
+  const { ceph, gcs } = buckets
+  return kind === 'S3'
+    ? {
+        NIXERY_STORAGE_BACKEND: 's3',
+        S3_BUCKET: bucket,
+        S3_ENDPOINT: ceph.endpoint,
+        S3_ACCESS_KEY: ceph.accessKeyId,
+        S3_SECRET_KEY: ceph.secretAccessKey,
+      }
+    : {
+        NIXERY_STORAGE_BACKEND: 'gcs',
+        GCS_BUCKET: bucket,
+        GCS_ENDPOINT: gcs.endpoint,
+        GOOGLE_APPLICATION_CREDENTIALS: gcs.account.keyFile,
+      }
+}
+
+describe('an image in a bucket', () => {
+  let workspace: Workspace
+  before(async () => {
+    workspace = await openWorkspace()
+  })
+  after(() => workspace.dispose())
+
+  for (const kind of kinds) {
+    it(`of ${kind} is pulled, and served by another server over the same bucket`, async () => {
+      const NIXERY_PKGS_PATH = await workspace.packageSet('hello = script "hello" "echo hi";')
+      const environment = { ...(await environmentOf(kind)), NIXERY_PKGS_PATH }
+      const first = await workspace.serve(environment)
+      const copy = (address: string, to: string) =>
+        execa('skopeo', [
+          ...['copy', '--src-tls-verify=false'],
+          `docker://${address}/hello`,
+          `dir:${join(workspace.folder, to)}`,
+        ])
+      await copy(first.address, `first-${kind}`)
+      assert.ok(first.log.some(({ status }) => status === 307))
+      const { response, json } = await ask(first, 'hello/manifests/latest')
+      const digest = response.headers.get('Docker-Content-Digest')
+      const { layers } = json as { layers: { digest: string }[] }
+
+      const second = await workspace.serve({ ...environment, NIXERY_REDIRECT: 'off' })
+      const blob = await ask(second, `hello/blobs/${layers[0]?.digest}`)
+      assert.equal(blob.response.status, 200)
+      await copy(second.address, `second-${kind}`)
+      assert.ok(second.log.every(({ status }) => status !== 307))
+      const again = await ask(second, 'hello/manifests/latest')
+      assert.equal(again.response.headers.get('Docker-Content-Digest'), digest)
+    })
+  }
+})

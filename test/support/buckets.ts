@@ -1,0 +1,78 @@
+import { randomUUID } from 'node:crypto'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ensurePrograms } from '../../scripts/install.ts'
+import type { GcsOptions } from '../../src/store/gcs.ts'
+import type { RemoteService } from '../../src/store/remote-conformance.ts'
+import type { S3Options } from '../../src/store/s3.ts'
+import { cephService } from './ceph-service.ts'
+import { startCeph, type Ceph } from './ceph.ts'
+import { gcsService } from './gcs-service.ts'
+import { startGcs, type Gcs } from './gcs.ts'
+
+/** The kinds of buckets that there are. */
+export const kinds = ['S3', 'Google Cloud Storage'] as const
+
+/** Services with buckets, over a temporary folder. */
+export type Buckets = {
+  readonly folder: string
+  readonly ceph: Ceph
+  readonly gcs: Gcs
+  readonly services: Readonly<Record<(typeof kinds)[number], RemoteService>>
+  /** What a store over a bucket is opened with, unless told otherwise. */
+  s3Options(bucket: string, options?: Partial<S3Options>): S3Options
+  gcsOptions(bucket: string, options?: Partial<GcsOptions>): GcsOptions
+  stop(): Promise<void>
+}
+
+/**
+ * Starts them, and installs Ceph if it is not there.
+ * @throws SETUP_FAILED when it cannot be installed
+ */
+export async function startBuckets(): Promise<Buckets> {
+  await ensurePrograms(['ceph-mon', 'ceph-osd', 'radosgw', 'ceph'], () => {})
+  const folder = await mkdtemp(join(tmpdir(), 'nixery-buckets-'))
+  const inside = async (name: string) => {
+    await mkdir(join(folder, name))
+    return join(folder, name)
+  }
+  const ceph = await startCeph(await inside('ceph'))
+  const gcs = await startGcs(await inside('gcs'))
+  // Where Google's SDK looks for a key.
+  process.env['GOOGLE_APPLICATION_CREDENTIALS'] = gcs.account.keyFile
+
+  const common = () => ({ spoolDirectory: join(folder, `spool-${randomUUID()}`), timeout: 20 })
+  const s3Options: Buckets['s3Options'] = (bucket, options = {}) => ({
+    bucket,
+    endpoint: ceph.endpoint,
+    region: 'us-east-1',
+    credentials: ceph,
+    pathStyle: true,
+    linkExpiration: 300,
+    ...common(),
+    ...options,
+  })
+  const gcsOptions: Buckets['gcsOptions'] = (bucket, options = {}) => ({
+    bucket,
+    endpoint: gcs.endpoint,
+    keyFile: gcs.account.keyFile,
+    redirect: true,
+    longestDelay: 1,
+    ...common(),
+    ...options,
+  })
+  return {
+    folder,
+    ceph,
+    gcs,
+    services: { S3: cephService(ceph, s3Options), 'Google Cloud Storage': gcsService(gcs, gcsOptions) },
+    s3Options,
+    gcsOptions,
+    async stop() {
+      await ceph.stop()
+      await gcs.stop()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
