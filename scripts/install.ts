@@ -13,6 +13,7 @@ const debianPackages = {
   python3: 'python3',
   xz: 'xz-utils',
   git: 'git',
+  openssl: 'openssl',
   'docker-registry': 'docker-registry',
   radosgw: 'radosgw',
   'ceph-mon': 'ceph-mon',

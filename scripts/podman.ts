@@ -14,15 +14,20 @@ export type Podman = {
 
 /** Opens podman over a folder. It needs neither systemd nor the right to raise limits. */
 export async function openPodman(folder: string): Promise<Podman> {
-  const base = ['--root', join(folder, 'storage'), '--runroot', join(folder, 'run'), '--runtime', 'runc']
-  const common = [...base, '--cgroup-manager', 'cgroupfs', '--events-backend', 'file']
+  const within = (place: string) => ['--root', join(place, 'storage'), '--runroot', join(place, 'run')]
+  const common = ['--runtime', 'runc', '--cgroup-manager', 'cgroupfs', '--events-backend', 'file']
   // Overlay is not to be had in every container; vfs is, and copies each layer.
-  const overlay = await execa('podman', [...common, '--storage-driver', 'overlay', 'info'], { reject: false })
-  const settings = [
-    ...common,
-    '--storage-driver',
-    overlay.failed && /overlay/.test(overlay.stderr) ? 'vfs' : 'overlay',
-  ]
+  // Asked in a folder of its own: a driver that was once chosen stays.
+  const probe = join(folder, 'probe')
+  const overlay = await execa(
+    'podman',
+    [...within(probe), ...common, '--storage-driver', 'overlay', 'info'],
+    {
+      reject: false,
+    },
+  )
+  const driver = overlay.failed && /overlay/.test(overlay.stderr) ? 'vfs' : 'overlay'
+  const settings = [...within(folder), ...common, '--storage-driver', driver]
 
   const run = async (...args: readonly string[]) =>
     (await execa('podman', [...settings, ...args], { stdin: 'ignore' })).stdout

@@ -8,7 +8,8 @@ import { ensurePrograms, type Program } from './install.ts'
 
 /** Clients and servers that the tests run for real. */
 const needed: Program[] = [
-  ...(['nix-store', 'git', 'xz', 'python3', 'skopeo', 'podman', 'runc', 'umoci', 'docker-registry'] as const),
+  ...(['nix-store', 'git', 'xz', 'openssl', 'python3', 'skopeo', 'podman', 'runc', 'umoci'] as const),
+  'docker-registry',
   ...(['radosgw', 'ceph-mon', 'ceph-osd', 'ceph-mgr', 'ceph'] as const),
 ]
 

@@ -23,6 +23,8 @@ export type ErrorCode =
   | 'CONFIG_INVALID'
   | 'SETUP_FAILED'
   | 'CANCELLED'
+  | 'REGISTRY_REFUSED'
+  | 'REGISTRY_UNAVAILABLE'
 
 /** A failure that a user can meet. Bugs stay plain `Error`s. */
 export class NixeryError extends Error {

@@ -31,7 +31,7 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     stores: 'config store errors',
     sources: 'config demo nix packages errors',
     workshop: 'build catalog closure config layers nix packages popcount sources store stores image errors',
-    main: 'build catalog closure config http layers nix packages store telemetry web workshop image errors',
+    main: 'build catalog closure config http layers nix packages store telemetry web workshop package.json image errors',
     cli:
       'build catalog closure config export layers main nix packages popcount push sources store stores ' +
       'telemetry workshop demo image errors',
@@ -56,7 +56,6 @@ const allowedInPure = new Set(['node:crypto'])
 
 /** Circles of files that are there already, each broken at an import of types: no more of these. */
 const circular: ReadonlySet<string> = new Set([
-  'src/push/credential-helper.ts → src/push/credentials.ts',
   'src/store/gcs-client.ts → src/store/gcs.ts',
   'src/store/s3-client.ts → src/store/s3.ts',
 ])
@@ -144,7 +143,7 @@ describe('the architecture', () => {
       lines: textOf(path).trimEnd().split('\n').length,
     }))
     assert.deepEqual(
-      lengths.filter(({ lines }) => lines > 300),
+      lengths.filter(({ lines, path }) => lines > 300 && !path.endsWith('.css')),
       [],
     )
   })

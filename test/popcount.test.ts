@@ -11,33 +11,9 @@ import { storePathName, type StorePath } from '../src/image/store-path.ts'
 import { nixSettings } from '../src/nix/settings.ts'
 import { createPopularity } from '../src/popcount/source.ts'
 import { storePathHash } from '../src/popcount/store-paths.ts'
+import { all, expected, packageSet } from './support/popcount-set.ts'
 import { openServer, type Reply, type TestServer } from '../src/popcount/testing.ts'
 
-// Sixty outputs are sixty store paths, and one build.
-const outputs = Array.from({ length: 60 }, (_, index) => `o${index}`)
-const packageSet = `let
-  run = name: text: derivation {
-    inherit name;
-    system = builtins.currentSystem;
-    builder = "/bin/sh";
-    args = [ "-c" text ];
-  };
-  libc = run "libc-2.40" "echo libc > $out";
-  # Refers to itself, as most packages do.
-  tls = run "tls-3.0" "echo $out \${libc} > $out";
-  get = run "get-8.0" "echo \${libc} \${tls} > $out";
-  many = derivation {
-    name = "many-1.0";
-    system = builtins.currentSystem;
-    builder = "/bin/sh";
-    outputs = [ ${outputs.map((name) => `"${name}"`).join(' ')} ];
-    args = [ "-c" "for name in ${outputs.join(' ')}; do eval echo \${libc} '>' \\\\$$name; done" ];
-  };
-in [ libc tls get ] ++ many.all`
-
-// By hand, from the text above; get-8.0 and the outputs of many are referred to by nothing.
-const expected = { 'libc-2.40': 2 + outputs.length, 'tls-3.0': 2 }
-const all = 3 + outputs.length
 const commit = '0123456789'.repeat(4)
 
 let folder: string

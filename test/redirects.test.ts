@@ -168,7 +168,8 @@ describe('an image in a bucket', () => {
       const first = await workspace.serve(environment)
       const copy = (address: string, to: string) =>
         execa('skopeo', [
-          ...['copy', '--src-tls-verify=false'],
+          'copy',
+          '--src-tls-verify=false',
           `docker://${address}/hello`,
           `dir:${join(workspace.folder, to)}`,
         ])

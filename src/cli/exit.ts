@@ -1,5 +1,4 @@
 import { NixeryError, type ErrorCode } from '../errors.ts'
-import type { RegistryCode } from '../push/errors.ts'
 import type { Progress } from './progress.ts'
 
 /** What a script can tell apart: one meaning for each code, in all commands. */
@@ -20,7 +19,7 @@ Exit codes:
 ${meanings.map(([code, meaning]) => `  ${String(code).padStart(3)}  ${meaning}`).join('\n')}
 `
 
-const codes: Readonly<Record<ErrorCode | RegistryCode, (typeof meanings)[number][0]>> = {
+const codes: Readonly<Record<ErrorCode, (typeof meanings)[number][0]>> = {
   NAME_INVALID: 2,
   TAG_INVALID: 2,
   DIGEST_INVALID: 2,

@@ -41,6 +41,8 @@ const table: Readonly<Record<ErrorCode, readonly [status: number, oci: OciCode]>
   CONFIG_INVALID: [500, 'UNKNOWN'],
   SETUP_FAILED: [500, 'UNKNOWN'],
   CANCELLED: [503, 'UNKNOWN'],
+  REGISTRY_REFUSED: [502, 'UNKNOWN'],
+  REGISTRY_UNAVAILABLE: [502, 'UNKNOWN'],
 }
 
 /** The status and the JSON body of a failure, in the spec's form. A bug tells nothing of itself. */

@@ -1,9 +1,5 @@
 import { stripVTControlCharacters } from 'node:util'
-import { NixeryError, type ErrorCode } from '../errors.ts'
-
-// Not in errors.ts yet, which is another's to change.
-export type RegistryCode = 'REGISTRY_REFUSED' | 'REGISTRY_UNAVAILABLE'
-const codeOf = (code: RegistryCode): ErrorCode => code as string as ErrorCode
+import { NixeryError } from '../errors.ts'
 
 /** A registry that could not be reached, or did not do what was asked. */
 export class RegistryError extends NixeryError {
@@ -15,7 +11,7 @@ export class RegistryError extends NixeryError {
   readonly retryAfter: number | undefined
 
   constructor(
-    code: RegistryCode,
+    code: 'REGISTRY_REFUSED' | 'REGISTRY_UNAVAILABLE',
     message: string,
     options: {
       cause?: unknown
@@ -26,7 +22,7 @@ export class RegistryError extends NixeryError {
       retryAfter?: number
     } = {},
   ) {
-    super(codeOf(code), message, options)
+    super(code, message, options)
     this.passing = options.passing ?? false
     this.answered = options.answered ?? true
     this.retryAfter = options.retryAfter
