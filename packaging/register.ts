@@ -108,7 +108,7 @@ function scan(bytes: Buffer, byHash: ReadonlyMap<string, string>, found: Set<str
       at = last + 1
       continue
     }
-    const name = byHash.get(bytes.latin1Slice(at, at + hashLength))
+    const name = byHash.get(bytes.toString('latin1', at, at + hashLength))
     if (name !== undefined) found.add(name)
     at += 1
   }

@@ -1,3 +1,4 @@
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
 
@@ -14,23 +15,19 @@ export type Podman = {
 
 /** Opens podman over a folder. It needs neither systemd nor the right to raise limits. */
 export async function openPodman(folder: string): Promise<Podman> {
+  // Locks and the like are apart too: what one instance resets, others still use.
+  const configuration = join(folder, 'containers.conf')
+  await mkdir(folder, { recursive: true })
+  await writeFile(configuration, `[engine]\nlock_type = "file"\ntmp_dir = "${join(folder, 'tmp')}"\n`)
+  const env = { CONTAINERS_CONF: configuration }
   const within = (place: string) => ['--root', join(place, 'storage'), '--runroot', join(place, 'run')]
   const common = ['--runtime', 'runc', '--cgroup-manager', 'cgroupfs', '--events-backend', 'file']
-  // Overlay is not to be had in every container; vfs is, and copies each layer.
-  // Asked in a folder of its own: a driver that was once chosen stays.
-  const probe = join(folder, 'probe')
-  const overlay = await execa(
-    'podman',
-    [...within(probe), ...common, '--storage-driver', 'overlay', 'info'],
-    {
-      reject: false,
-    },
-  )
-  const driver = overlay.failed && /overlay/.test(overlay.stderr) ? 'vfs' : 'overlay'
+  // vfs copies each layer, and works everywhere.
+  const driver = (await canOverlay(join(folder, 'probe'))) ? 'overlay' : 'vfs'
   const settings = [...within(folder), ...common, '--storage-driver', driver]
 
   const run = async (...args: readonly string[]) =>
-    (await execa('podman', [...settings, ...args], { stdin: 'ignore' })).stdout
+    (await execa('podman', [...settings, ...args], { stdin: 'ignore', env })).stdout
   return {
     run,
     pull: (image) => run('pull', '--quiet', '--tls-verify=false', image),
@@ -48,4 +45,17 @@ export async function openPodman(folder: string): Promise<Podman> {
       await run('system', 'reset', '--force')
     },
   }
+}
+
+/** Whether overlay file systems can be mounted here: not in every container. */
+async function canOverlay(folder: string): Promise<boolean> {
+  const [lower, upper, work, merged] = ['lower', 'upper', 'work', 'merged'].map((name) => join(folder, name))
+  for (const each of [lower, upper, work, merged]) await mkdir(each ?? folder, { recursive: true })
+  const options = `lowerdir=${lower},upperdir=${upper},workdir=${work}`
+  const mounted = await execa('mount', ['-t', 'overlay', 'overlay', '-o', options, merged ?? folder], {
+    reject: false,
+  })
+  if (mounted.failed) return false
+  await execa('umount', [merged ?? folder])
+  return true
 }

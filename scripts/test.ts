@@ -34,9 +34,9 @@ const patterns = files.length > 0 ? files : ['{src,demo,scripts,test}/**/*.test.
 try {
   await step('programs', () => ensurePrograms(needed, say))
   if (files.length === 0) {
-    await step('format', () => tool('oxfmt', '--check', 'src', 'demo', 'scripts', 'test'))
+    await step('format', () => tool('oxfmt', '--check', 'src', 'demo', 'scripts', 'test', 'packaging'))
     await step('lint', () =>
-      tool('oxlint', '--type-aware', '--deny-warnings', 'src', 'demo', 'scripts', 'test'),
+      tool('oxlint', '--type-aware', '--deny-warnings', 'src', 'demo', 'scripts', 'test', 'packaging'),
     )
     await step('types', () => tool('tsc', '--project', '.'))
   }

@@ -6,6 +6,7 @@ import { platforms } from './image/platform.ts'
 import { logAnswers, logBuilds, type Logger } from './telemetry/log.ts'
 import { describeSource } from './web/describe.ts'
 import { createHistory } from './web/history.ts'
+import { redact } from './web/redact.ts'
 import { createWeb } from './web/web.ts'
 import { openWorkshop } from './workshop.ts'
 
@@ -40,11 +41,17 @@ export async function start(config: Config, log: Logger, signal?: AbortSignal): 
     warn: (line) => log.warn(line),
     signal: starting.signal,
   })
-  const pages = createWeb({ history, describe: describeSource(workshop.source), version })
+  const defaults = config.NIXERY_PLATFORMS.map((name) => platforms[name])
+  const pages = createWeb({
+    history,
+    describe: describeSource(workshop.source),
+    version,
+    platforms: defaults,
+  })
   const app = createApp({
     pages,
     ...workshop,
-    platforms: config.NIXERY_PLATFORMS.map((name) => platforms[name]),
+    platforms: defaults,
     listener: logAnswers(log),
   })
   const server = await listen(app, config.NIXERY_HOST, config.PORT)
@@ -54,7 +61,7 @@ export async function start(config: Config, log: Logger, signal?: AbortSignal): 
       host: config.NIXERY_HOST,
       port: server.port,
       nix: workshop.nixVersion,
-      packages: workshop.source.description,
+      packages: redact(workshop.source.description),
       store: config.NIXERY_STORAGE_BACKEND,
     },
     'ready',

@@ -24,7 +24,7 @@ let own: { digest: string }
 before(async () => {
   if (skip) return
   workspace = await openWorkspace()
-  podman = await openOwnPodman()
+  podman = await openPodman(join(workspace.folder, 'podman'))
   // A copy: the set holds this very program, and changes with it.
   packages = join(workspace.folder, 'packages')
   await execa('cp', ['--recursive', '--preserve=mode', '--reflink=auto', await demoPackages(), packages])
@@ -35,16 +35,6 @@ after(async () => {
   await podman.destroy()
   await workspace.dispose()
 })
-
-/** One whose containers go on whatever other tests' podmans do: by default all share their locks and state. */
-async function openOwnPodman(): Promise<Podman> {
-  const folder = join(workspace.folder, 'podman')
-  await mkdir(folder)
-  const settings = join(folder, 'containers.conf')
-  await writeFile(settings, `[engine]\nlock_type = "file"\ntmp_dir = "${join(folder, 'tmp')}"\n`)
-  process.env['CONTAINERS_CONF'] = settings
-  return openPodman(folder)
-}
 
 /** Starts a container that serves on a free port of the loopback, under its own name. */
 async function startContainer(container: string, options: readonly string[] = []): Promise<void> {
@@ -146,6 +136,15 @@ describe('the image of this program, made by itself', { skip, timeout: 240_000 }
       assert.ok(!dead.includes(path.split('/').slice(0, 4).join('/')), path)
     }
     await inside('nix-store', '--verify', '--check-contents')
+  })
+
+  it('builds in a sandbox where it may', async () => {
+    const mounted = ['--volume', `${packages}:/packages:ro`, '--env', 'NIXERY_PKGS_PATH=/packages']
+    const options = ['--privileged', '--network=none', ...limits, ...mounted, '--env', 'NIXERY_SANDBOX=true']
+    const script = 'nixery-entrypoint build hello && cat /etc/nix/nix.conf'
+    const printed = await podman.run('run', '--rm', ...options, image, 'sh', '-c', script)
+    assert.match(printed, /^sha256:[0-9a-f]{64}$/m)
+    assert.match(printed, /^sandbox = true\nsandbox-fallback = false$/m)
   })
 
   it('says what is wrong and ends', async () => {

@@ -41,6 +41,7 @@ export const isDerivationGone = (error: unknown): boolean =>
   error instanceof NixeryError && error.detail === derivationGone
 
 const derivationGone = 'derivation gone'
+const missingDerivation = /^\s*error: .*(cannot build missing derivation|failed to obtain derivation of) /
 
 /** nix-store's exit status tells one kind of failure for sure, 101: a builder ran too long (nix-store(1)). */
 function failure({ exitCode, timedOut, lines }: Failed, builderTimeout: number): NixeryError {
@@ -63,7 +64,8 @@ function failure({ exitCode, timedOut, lines }: Failed, builderTimeout: number):
       },
     )
   }
-  if (/(cannot build missing derivation|failed to obtain derivation of) /.test(error)) {
+  // Not the last error where others were built beside it.
+  if (lines.some((line) => missingDerivation.test(line))) {
     return new NixeryError('BUILD_FAILED', `Nix has removed a package meanwhile:\n${message}`, {
       hint: 'try again',
       detail: derivationGone,

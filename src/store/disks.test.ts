@@ -89,8 +89,12 @@ describe('the file store on a disk that became read-only', () => {
     await put(store, bytes)
     await execa('mount', ['-o', 'remount,ro', path])
     assert.deepEqual(await buffer(await store.read(digestOf(bytes))), bytes)
-    for (const work of [put(store, randomBytes(10)), store.delete(digestOf(bytes)), openFileStore(path)]) {
-      await assert.rejects(work, (error) => hasCode(error, 'STORE_UNAVAILABLE'))
+    for (const work of [
+      () => put(store, randomBytes(10)),
+      () => store.delete(digestOf(bytes)),
+      () => openFileStore(path),
+    ]) {
+      await assert.rejects(work(), (error) => hasCode(error, 'STORE_UNAVAILABLE'))
     }
   })
 })

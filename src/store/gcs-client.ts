@@ -15,7 +15,10 @@ const neededPermissions: readonly string[] = ['create', 'delete', 'get', 'list']
   (verb) => `storage.objects.${verb}`,
 )
 
+// Attempts at one request.
 const attempts = 4
+// How long a signed address works, in ms: the original's.
+const linkExpiration = 5 * 60_000
 
 /** Does something again, after ever longer waits, if it may well succeed then. */
 export const withRetries = <T>(
@@ -30,9 +33,6 @@ export const withRetries = <T>(
     shouldRetry: ({ error }) => isPassing(error),
     signal,
   })
-
-// How long a signed address works, in ms: the original's.
-const linkExpiration = 5 * 60_000
 
 /** The address of the service, without a slash at its end. */
 const endpointOf = ({ endpoint }: GcsOptions): string => (endpoint ?? googleEndpoint).replace(/\/+$/, '')
@@ -111,7 +111,8 @@ export async function checkGcsBucket(bucket: Bucket, options: GcsOptions): Promi
   const granted: readonly string[] = await ask(() => bucket.iam.testPermissions([...neededPermissions])).then(
     ([permissions]) => neededPermissions.filter((permission) => permissions[permission]),
     (error: unknown) => {
-      if (['absent', 'refused', 'other'].includes(troubleOf(error))) return [] // not every service like Google's has this
+      // Not every service that speaks the protocol has this.
+      if (['absent', 'refused', 'other'].includes(troubleOf(error))) return []
       throw openingError(error, place, 'asking for permissions')
     },
   )

@@ -104,7 +104,15 @@ export async function openGcsStore(options: GcsOptions): Promise<BlobStore> {
       }
     },
 
-    ...(address && { redirectUrl: (digest) => address(fileOf(digest)) }),
+    ...(address && {
+      async redirectUrl(digest) {
+        try {
+          return await within(timeout, () => address(fileOf(digest)))
+        } catch (error) {
+          throw runningError(error, 'signing an address')
+        }
+      },
+    }),
   }
   // An object comes into being when its last byte has arrived and its checksum is right.
   const put = createPut(store, async ({ digest, size, mediaType }, content) => {

@@ -101,10 +101,14 @@ export async function openS3Store(options: S3Options): Promise<BlobStore> {
     },
 
     ...(linkExpiration !== undefined && {
-      redirectUrl: (digest) =>
-        getSignedUrl(client, new s3.GetObjectCommand(objectOf(digest)), {
-          expiresIn: Math.ceil(linkExpiration),
-        }),
+      async redirectUrl(digest) {
+        const command = new s3.GetObjectCommand(objectOf(digest))
+        try {
+          return await getSignedUrl(client, command, { expiresIn: Math.ceil(linkExpiration) })
+        } catch (error) {
+          throw runningError(error, 'signing an address')
+        }
+      },
     }),
   }
   // In one request, or in parts that become an object only when all are there and are dropped when one fails.

@@ -1,5 +1,43 @@
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
 import { connect, createServer, type Socket } from 'node:net'
+import { join } from 'node:path'
 import { pipeline, Transform } from 'node:stream'
+import { hasCode, type ErrorCode } from '../errors.ts'
+import { digestOf } from '../image/digest.ts'
+import type { Blob, BlobStore } from './store.ts'
+
+/** A service with buckets, as the suite sees it, and the store over it. */
+export type RemoteService = {
+  readonly endpoint: string
+  makeBucket(): Promise<string>
+  /** Removes a bucket with all that is in it. */
+  removeBucket(bucket: string): Promise<void>
+  objects(bucket: string): Promise<readonly { name: string; size: number; contentType: string }[]>
+  writeObject(bucket: string, name: string, contentType: string, bytes: Uint8Array): Promise<void>
+  /** Uploads in parts that were begun and are neither finished nor given up. */
+  unfinished(bucket: string): Promise<number>
+  /** Opens the store in a spool folder of its own, which must answer within `timeout` seconds. */
+  open(bucket: string, options?: { endpoint?: string; timeout?: number }): Promise<BlobStore>
+}
+
+/** A layer of these bytes. */
+export const blobOf = (bytes: Uint8Array): Blob => ({
+  digest: digestOf(bytes),
+  size: bytes.length,
+  mediaType: 'application/vnd.oci.image.layer.v1.tar+gzip',
+})
+/** Asserts that work fails with this code. */
+export const failsWith = (code: ErrorCode, work: Promise<unknown>): Promise<void> =>
+  assert.rejects(work, (error) => hasCode(error, code))
+
+/** Writes bytes to a file in the store's spool folder. */
+export async function spooled(store: BlobStore, bytes: Uint8Array): Promise<string> {
+  const file = join(store.spoolDirectory, randomUUID())
+  await writeFile(file, bytes)
+  return file
+}
 
 /** What goes wrong on connections that are made from now on. */
 export type Fault = {

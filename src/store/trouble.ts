@@ -49,6 +49,7 @@ export function troubleOf(error: unknown): Trouble {
   const named = byName[error.name] ?? byName[code ?? '']
   if (named) return named
   if (/could not load the default credentials/i.test(error.message)) return 'no credentials'
+  if (/invalid_grant|invalid_client/.test(error.message)) return 'forbidden' // Google's tokens, as a 400
   if (code !== undefined && network.test(code)) return 'unreachable'
   const status = statusOf(error)
   // Google says both absences with one code.

@@ -42,7 +42,11 @@ const failure = ({ failure: told }: BuildRecord): Html | false =>
     ${told.code !== undefined && html`<p class="quiet small"><code>${told.code}</code></p>`}
   </section>`
 
-type Step = { readonly name: string; readonly detail?: string | undefined; readonly ms?: number | undefined }
+type Step = {
+  readonly name: string
+  readonly detail?: string | Html | undefined
+  readonly ms?: number | undefined
+}
 type StepState = 'finished' | 'running' | 'failed' | 'waiting' | 'skipped'
 
 /** What a build does, in order, and how far it is. */
@@ -55,7 +59,7 @@ function steps({ resolved, realised, planned, layers: packed, digest, state }: B
       ms: realised?.ms,
     },
     { name: 'Pack layers', detail: planned && layersText(planned, packed) },
-    { name: 'Publish the image', detail: digest },
+    { name: 'Publish the image', detail: digest && html`<code>${digest}</code>` },
   ]
   const at = digest !== undefined ? all.length : planned || realised ? 2 : resolved ? 1 : 0
   return all.map((step, index): Step & { state: StepState } => {

@@ -1,6 +1,6 @@
 import { html } from 'hono/html'
 import { impliedPackages, shellPackages } from '../image/name.ts'
-import { defaultPlatform, platforms } from '../image/platform.ts'
+import { platforms, type Platform } from '../image/platform.ts'
 import type { Described } from './describe.ts'
 import type { BuildRecord } from './history.ts'
 import { isLoopback, unknownHost } from './host.ts'
@@ -11,6 +11,8 @@ export type Home = {
   /** As `registryHost` has it. */
   readonly host: string
   readonly described: Described
+  /** What a name that says no platform means: one, or the client's own among these. */
+  readonly defaults: readonly Platform[]
   readonly builds: readonly BuildRecord[]
   readonly now: number
 }
@@ -20,7 +22,7 @@ const mostErrors = 15 // as many as the original shows
 const mostLinesOfError = 8
 
 /** The page at `/`. */
-export const homePage = (frame: Frame, { host, described, builds, now }: Home): Page => ({
+export const homePage = (frame: Frame, { host, described, defaults, builds, now }: Home): Page => ({
   title: 'Nixery',
   body: html`<header class="head">
       <img src="${frame.assets.logo.path}" width="56" height="56" alt="" />
@@ -30,7 +32,7 @@ export const homePage = (frame: Frame, { host, described, builds, now }: Home): 
       </div>
     </header>
     <main>
-      ${pulling(host)} ${names()} ${source(described)} ${recentBuilds(builds, now)}
+      ${pulling(host)} ${names(defaults)} ${source(described)} ${recentBuilds(builds, now)}
       ${recentErrors(builds, now)}
     </main>`,
 })
@@ -59,7 +61,7 @@ podman run -ti ${host}/shell/git/htop bash</code></pre>
     }
   </section>`
 
-const names = (): Html =>
+const names = (defaults: readonly Platform[]): Html =>
   html`<section>
     <h2>Meta-packages</h2>
     <p>Names that are no packages. They stand first in a path.</p>
@@ -79,10 +81,7 @@ const names = (): Html =>
           (platform) =>
             html`<tr>
               <td><code>${platform.architecture}</code></td>
-              <td>
-                for
-                ${platform.system}${platform === defaultPlatform && ', which is meant if no platform is named'}
-              </td>
+              <td>for ${platform.system}</td>
             </tr>`,
         )}
       </tbody>
@@ -90,6 +89,8 @@ const names = (): Html =>
     <p class="quiet small">
       All other parts are packages. Dots reach into sets of them (<code>python3Packages.requests</code>), and
       capital letters can be left out. Every image has ${impliedPackages.join(' and ')} where they exist.
+      Without a platform in its name, it is for
+      ${defaults.map(({ architecture }) => architecture).join(' or ')}.
     </p>
   </section>`
 

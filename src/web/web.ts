@@ -1,5 +1,6 @@
 import { Hono } from 'hono'
 import { html } from 'hono/html'
+import { defaultPlatform, type Platform } from '../image/platform.ts'
 import { readAssets } from './assets.ts'
 import { buildPage } from './build-page.ts'
 import type { Described } from './describe.ts'
@@ -13,6 +14,8 @@ export type WebDeps = {
   /** Where packages come from; must not wait for anything. */
   readonly describe: () => Described
   readonly version: string
+  /** What a name that says no platform means. */
+  readonly platforms?: readonly Platform[]
   readonly now?: () => number
 }
 
@@ -20,7 +23,8 @@ export type WebDeps = {
  * The pages for people: `/`, `/builds/<id>`, and what they link to under `/static/`. To be mounted behind every
  * other route, as it answers all that is left with its own 404.
  */
-export function createWeb({ history, describe, version, now = Date.now }: WebDeps): Hono {
+export function createWeb(deps: WebDeps): Hono {
+  const { history, describe, version, platforms = [defaultPlatform], now = Date.now } = deps
   const frame = { assets: readAssets(), version }
   const show = (page: Page, status: number, headers: Readonly<Record<string, string>> = {}): Response => {
     const text = documentOf(frame, page)
@@ -48,7 +52,7 @@ export function createWeb({ history, describe, version, now = Date.now }: WebDep
   web.all('/', (c) =>
     reading(c.req.method, () => {
       const host = registryHost(c.req.header('Host'))
-      const home = { host, described: describe(), builds: history.recent(), now: now() }
+      const home = { host, described: describe(), defaults: platforms, builds: history.recent(), now: now() }
       return show(homePage(frame, home), 200)
     }),
   )
@@ -69,7 +73,9 @@ export function createWeb({ history, describe, version, now = Date.now }: WebDep
     )
   })
   web.all('*', notFound)
-  web.onError(() => say(500, 'Internal error', 'The server’s log says more.'))
+  web.onError((error) => {
+    throw error // a bug: for whoever mounts this to log and answer
+  })
   return web
 }
 

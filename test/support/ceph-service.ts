@@ -8,7 +8,7 @@ import {
   PutObjectCommand,
   S3Client,
 } from '@aws-sdk/client-s3'
-import type { RemoteService } from '../../src/store/remote-conformance.ts'
+import type { RemoteService } from '../../src/store/testing.ts'
 import { openS3Store, type S3Options } from '../../src/store/s3.ts'
 import type { Ceph } from './ceph.ts'
 

@@ -1,5 +1,5 @@
 import { openGcsStore, type GcsOptions } from '../../src/store/gcs.ts'
-import type { RemoteService } from '../../src/store/remote-conformance.ts'
+import type { RemoteService } from '../../src/store/testing.ts'
 import type { Gcs } from './gcs.ts'
 
 /** The double as the suites see it. `optionsOf` completes what a store is opened with. */

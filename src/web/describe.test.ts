@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { NixeryError } from '../errors.ts'
+import { describeSource } from './describe.ts'
+
+describe('the source', () => {
+  it('is told at once, and asked for its revision once in a minute', async () => {
+    let [time, asked, revision] = [0, 0, Promise.resolve({ revision: 'one' })]
+    const source = { description: 'git repository https://a:hunter2@b', pin: () => ((asked += 1), revision) }
+    const tell = describeSource(source, () => time)
+    assert.deepEqual(tell(), { source: 'git repository https://…@b', revision: undefined })
+    tell()
+    await sleep(1)
+    assert.equal(tell().revision, 'one')
+    assert.equal(asked, 1)
+    time = 60_000
+    revision = Promise.reject(new NixeryError('SOURCE_UNREACHABLE', 'gone'))
+    tell()
+    await sleep(1)
+    assert.equal(tell().revision, 'one', 'the last one stays')
+    assert.equal(asked, 2)
+  })
+})

@@ -1,0 +1,224 @@
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { request, type IncomingMessage } from 'node:http'
+import { text as textOf } from 'node:stream/consumers'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ServerProcess } from '../scripts/server.ts'
+import type { BuildEvent } from '../src/build/events.ts'
+import { NixeryError } from '../src/errors.ts'
+import { digestOf } from '../src/image/digest.ts'
+import { createHistory } from '../src/web/history.ts'
+import { createWeb } from '../src/web/web.ts'
+import { ask, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
+
+const policy =
+  "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+let workspace: Workspace
+let server: ServerProcess
+before(async () => {
+  workspace = await openWorkspace()
+  const set = await workspace.packageSet(String.raw`
+    hello = script "hello" "echo hi";
+    rude = run "rude" "echo '<script>alert(1)</script> &amp;'; printf 'tok\\033[0men=s3cr3t-a\\n'; echo 'Authorization: Basic czNjcjN0LWI='; echo https://me:s3cr3t-c@example.org/; exit 1";
+    slow = run "slow" "echo begun; sleep 6; mkdir -p $out/bin; echo x > $out/bin/slow";
+  `)
+  server = await workspace.serve({ NIXERY_PKGS_PATH: set })
+})
+after(() => workspace.dispose())
+
+type Answer = { status: number; headers: IncomingMessage['headers']; text: string }
+
+/** A request as it is: `fetch` sets Host itself, and tidies paths. */
+async function send(path: string, method = 'GET', headers: Record<string, string> = {}): Promise<Answer> {
+  const asked = request({ host: '127.0.0.1', port: server.port, path, method, headers, agent: false })
+  asked.end()
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+  return { status: answer.statusCode ?? 0, headers: answer.headers, text: await textOf(answer) }
+}
+
+const page = async (path: string): Promise<string> => (await send(path)).text
+
+/** The path of an image's newest build, as the page at `/` links to it. */
+async function buildPathOf(image: string): Promise<string> {
+  const links = (await page('/')).matchAll(/<a class="image" href="([^"]+)">(.*?)<\/a>/gs)
+  const found = [...links].find(([, , name]) => name?.replaceAll('<wbr />', '') === image)
+  assert.ok(found?.[1], `no link for ${image}`)
+  return found[1]
+}
+
+describe('the page', () => {
+  it('tells how to pull, from this very host', async () => {
+    const html = await page('/')
+    assert.ok(html.includes(`docker pull ${server.address}/shell/git/htop`))
+    assert.ok(html.includes(`podman pull --tls-verify=false ${server.address}/shell/git/htop`))
+    for (const word of ['<code>shell</code>', '<code>arm64</code>', 'bashInteractive', 'aarch64-linux']) {
+      assert.ok(html.includes(word), word)
+    }
+  })
+
+  it('tells the source and, once it was found, its revision', async () => {
+    await page('/')
+    await sleep(500)
+    assert.match(await page('/'), /the package set in .*<code>path-[0-9a-f]+<\/code>/s)
+  })
+
+  const answers: [what: string, method: string, path: string, status: number][] = [
+    ['the page', 'GET', '/', 200],
+    ['the page with a query', 'GET', '/?a=<b>', 200],
+    ['another method', 'POST', '/', 405],
+    ['another method of a build', 'DELETE', `/builds/${randomUUID()}`, 405],
+    ['what is not there', 'GET', '/healthy', 404],
+    ['a file of the original', 'GET', '/static/assets.go', 404],
+    ['the folder of files', 'GET', '/static/', 404],
+    ['a path out of it', 'GET', '/static/..%2f..%2fmain.ts', 404],
+    ['a file without its hash', 'GET', '/static/page.css', 404],
+    ['a doubled slash', 'GET', '//', 404],
+    ['the original’s picture', 'GET', '/favicon.webp', 404],
+    ['markup', 'GET', '/%3Cscript%3Ealert(1)%3C/script%3E', 404],
+    ['a build that never was', 'GET', `/builds/${randomUUID()}`, 404],
+    ['what is no id of a build', 'GET', '/builds/%3Cscript%3E', 404],
+    ['the list of builds', 'GET', '/builds/', 404],
+  ]
+  for (const [what, method, path, status] of answers) {
+    it(`answers ${what} with ${status}, safely`, async () => {
+      const { headers, text, ...answer } = await send(path, method)
+      assert.equal(answer.status, status)
+      assert.equal(headers['content-security-policy'], policy)
+      assert.equal(headers['x-content-type-options'], 'nosniff')
+      assert.equal(headers['referrer-policy'], 'no-referrer')
+      assert.equal(headers['content-type'], 'text/html; charset=utf-8')
+      assert.equal(headers['content-length'], String(Buffer.byteLength(text)))
+      assert.equal(headers['allow'], status === 405 ? 'GET, HEAD' : undefined)
+      assert.doesNotMatch(text, /<script|javascript:| on[a-z]+=| style=/i)
+    })
+  }
+
+  it('answers HEAD as GET, without the body', async () => {
+    for (const path of ['/', '/nothing', await stylePath()]) {
+      const [get, head] = [await send(path), await send(path, 'HEAD')]
+      assert.equal(head.status, get.status)
+      assert.equal(head.text, '')
+      assert.equal(head.headers['content-length'], get.headers['content-length'])
+      assert.equal(head.headers['content-type'], get.headers['content-type'])
+    }
+  })
+
+  it('links to files whose names change with them', async () => {
+    const { status, headers, text } = await send(await stylePath())
+    assert.equal(status, 200)
+    assert.equal(headers['content-type'], 'text/css; charset=utf-8')
+    assert.equal(headers['cache-control'], 'public, max-age=31536000, immutable')
+    assert.ok((await stylePath()).includes(digestOf(text).slice('sha256:'.length, 'sha256:'.length + 16)))
+    const [, logo = ''] = /<link rel="icon"[^>]* href="([^"]+)"/.exec(await page('/')) ?? []
+    assert.equal((await send(logo)).headers['content-type'], 'image/svg+xml')
+  })
+
+  const stylePath = async () => /<link rel="stylesheet" href="([^"]+)"/.exec(await page('/'))?.[1] ?? ''
+
+  const hosts: [host: string, shown: string | undefined][] = [
+    ['nixery.example.org', 'nixery.example.org'],
+    ['Nixery.Example.org:8080', 'nixery.example.org:8080'],
+    ['localhost', 'localhost'],
+    ['nixery', 'nixery:80'], // else a folder of Docker Hub
+    ['[::1]:5000', '[::1]:5000'],
+    ['a.b;reboot', undefined],
+    ['a.b:99999', undefined],
+    ['a.b:', undefined],
+    ['me@a.b', undefined],
+    ['-v', undefined],
+    ['$(reboot)', undefined],
+    ['a.b"><script>alert(1)</script>', undefined],
+    ['[::1', undefined],
+    [`${'a.'.repeat(150)}b`, undefined],
+  ]
+  for (const [host, shown] of hosts) {
+    it(`shows ${shown ?? 'no host of a stranger'} for the host ${host.slice(0, 40)}`, async () => {
+      const { status, text } = await send('/', 'GET', { Host: host })
+      assert.doesNotMatch(text, /<script|reboot/)
+      if (status === 400) return assert.equal(shown, undefined) // no host at all: the server itself refuses
+      assert.equal(status, 200)
+      assert.ok(text.includes(`docker pull ${shown ?? 'registry.example'}/shell/git/htop\n`))
+    })
+  }
+})
+
+describe('the page of a build', () => {
+  it('tells of a success: what, how long, which layers', async () => {
+    assert.equal((await ask(server, 'hello/manifests/latest')).response.status, 200)
+    const { status, headers, text } = await send(await buildPathOf('hello'))
+    assert.equal(status, 200)
+    assert.equal(headers['content-security-policy'], policy)
+    assert.match(text, /finished<\/span>/)
+    assert.match(text, /sha256:[0-9a-f]{64}/)
+    assert.match(text, /packed by this build/)
+    assert.match(text, /the package set has no usable cacert/)
+    assert.doesNotMatch(text, /http-equiv="refresh"/)
+  })
+
+  it('tells of a failure: what Nix said, escaped and without secrets', async () => {
+    const { message } = await failureOf(server, 'rude')
+    assert.ok(message.includes('<script>'), 'the builder’s words reach the one who pulls as they are')
+    const path = await buildPathOf('rude')
+    for (const text of [await page('/'), await page(path)]) {
+      assert.ok(text.includes('&lt;script&gt;alert(1)&lt;/script&gt; &amp;amp;'))
+      assert.ok(text.includes('could not be built'))
+      assert.doesNotMatch(text, /<script|s3cr3t|czNjcjN0/)
+    }
+    assert.match(await page(path), /BUILD_FAILED/)
+  })
+
+  it('loads itself anew while the build runs, and no longer', async () => {
+    const pull = ask(server, 'slow/manifests/latest')
+    let running = ''
+    let path = ''
+    while (!running.includes('begun')) {
+      await sleep(250)
+      path = await buildPathOf('slow').catch(() => '/')
+      running = await page(path)
+    }
+    assert.match(running, /<meta http-equiv="refresh" content="\d+" \/>/)
+    assert.match(running, /running<\/span>/)
+    assert.match(running, /<pre>[^<]*begun/)
+    await pull
+    assert.doesNotMatch(await page(path), /http-equiv="refresh"/)
+  })
+})
+
+describe('what strangers have chosen', () => {
+  it('is shown escaped, whatever is in it', async () => {
+    const history = createHistory({ builds: 1, linesPerBuild: 5 })
+    const markup = `<img src=x onerror=alert(1)>"'&`
+    const resolved = { type: 'resolved', packages: [markup], evaluated: 1, ms: 1 } as const
+    const told = new NixeryError('BUILD_FAILED', markup, { hint: markup })
+    const events = [
+      { type: 'started', image: markup },
+      resolved,
+      { type: 'warning', message: markup },
+      { type: 'nix', line: markup },
+      { type: 'failed', error: told, ms: 1 },
+    ]
+    const id = randomUUID()
+    for (const event of events as BuildEvent[]) history.listener(id, event)
+    const described = { source: markup, revision: markup }
+    const web = createWeb({ history, describe: () => described, version: markup })
+    for (const path of ['/', `/builds/${id}`]) {
+      const text = await (await web.request(path)).text()
+      assert.doesNotMatch(text, /<img src=x|>"'&/)
+      assert.ok(text.includes('&lt;img src=x onerror=alert(1)&gt;&quot;&#39;&amp;'))
+    }
+  })
+})
+
+describe('a bug in a page', () => {
+  it('is left to whoever mounts it', async () => {
+    const history = createHistory({ builds: 1, linesPerBuild: 1 })
+    const fails = () => {
+      throw new TypeError('oh')
+    }
+    const web = createWeb({ history, describe: fails, version: '1' })
+    await assert.rejects(async () => web.request('/'), /oh/)
+  })
+})
