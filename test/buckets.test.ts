@@ -12,7 +12,7 @@ let buckets: Buckets
 before(async () => {
   buckets = await startBuckets()
 })
-after(() => buckets.stop())
+after(() => buckets?.stop())
 
 describe('a bucket that cannot be used', () => {
   const rows: [what: string, open: () => Promise<BlobStore>, code: string, message: RegExp][] = [

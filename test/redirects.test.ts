@@ -18,7 +18,7 @@ let buckets: Buckets
 before(async () => {
   buckets = await startBuckets()
 })
-after(() => buckets.stop())
+after(() => buckets?.stop())
 
 /** The registry over a store, with a catalog that knows nothing yet. */
 async function appOver(store: BlobStore): Promise<ReturnType<typeof createApp>> {

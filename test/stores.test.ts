@@ -7,7 +7,7 @@ let buckets: Buckets
 before(async () => {
   buckets = await startBuckets()
 })
-after(() => buckets.stop())
+after(() => buckets?.stop())
 
 for (const kind of kinds) describeRemoteStore(`the store in ${kind}`, () => buckets.services[kind])
 

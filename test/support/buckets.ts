@@ -37,7 +37,10 @@ export async function startBuckets(): Promise<Buckets> {
     await mkdir(join(folder, name))
     return join(folder, name)
   }
-  const ceph = await startCeph(await inside('ceph'))
+  const ceph = await startCeph(await inside('ceph')).catch(async (error: unknown) => {
+    await rm(folder, { recursive: true, force: true })
+    throw error
+  })
   const gcs = await startGcs(await inside('gcs'))
   // Where Google's SDK looks for a key.
   process.env['GOOGLE_APPLICATION_CREDENTIALS'] = gcs.account.keyFile

@@ -39,10 +39,13 @@ async function startIn(folder: string): Promise<Ceph> {
   const [gateway, ...monitors] = await freePorts(3)
   const config = join(folder, 'ceph.conf')
   const daemons: ReturnType<typeof spawnDaemon>[] = []
+  const ended: string[] = []
   const run = (program: string, ...args: string[]) =>
     execa(program, ['-c', config, ...args], { stdin: 'ignore', timeout: startLimit })
   const start = (program: string, ...args: string[]) => {
-    daemons.push(spawnDaemon(program, '-c', config, ...args))
+    const daemon = spawnDaemon(program, '-c', config, ...args)
+    daemons.push(daemon)
+    void daemon.then(() => ended.push(program))
   }
   const stop = async () => {
     for (const daemon of daemons.toReversed()) daemon.kill()
@@ -77,7 +80,7 @@ async function startIn(folder: string): Promise<Ceph> {
     start('radosgw', '--name=client.rgw')
     const endpoint = `http://127.0.0.1:${gateway}`
     while (!(await answers(endpoint))) {
-      if (daemons.some(({ exitCode }) => exitCode !== null)) throw new Error('a daemon ended')
+      if (ended.length > 0) throw new Error(`${ended.join(', ')} ended`)
       if (performance.now() - started > startLimit) throw new Error('the gateway did not start in time')
       await delay(50)
     }
