@@ -18,8 +18,8 @@ const debianPackages = {
   radosgw: 'radosgw',
   'ceph-mon': 'ceph-mon',
   'ceph-osd': 'ceph-osd',
-  'ceph-mgr': 'ceph-mgr',
   ceph: 'ceph-common',
+  'mkfs.ext4': 'e2fsprogs',
   'apt-get': 'apt',
 } as const
 
@@ -68,7 +68,7 @@ const aptInstall = (packages: readonly string[]) =>
   apt(['install', '-y', '--no-install-recommends', ...packages])
 
 function onPath(program: string): boolean {
-  return (process.env['PATH'] ?? '').split(delimiter).some((folder) => {
+  return [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'].some((folder) => {
     try {
       accessSync(join(folder, program), constants.X_OK)
       return true

@@ -10,7 +10,7 @@ import { ensurePrograms, type Program } from './install.ts'
 const needed: Program[] = [
   ...(['nix-store', 'git', 'xz', 'openssl', 'python3', 'skopeo', 'podman', 'runc', 'umoci'] as const),
   'docker-registry',
-  ...(['radosgw', 'ceph-mon', 'ceph-osd', 'ceph-mgr', 'ceph'] as const),
+  ...(['radosgw', 'ceph-mon', 'ceph-osd', 'mkfs.ext4', 'ceph'] as const),
 ]
 
 const root = join(import.meta.dirname, '..')

@@ -147,7 +147,7 @@ const schema = z.object({
     .enum(['on', 'off'])
     .default('on')
     .describe('`on` sends clients to the bucket for blobs, `off` streams blobs through'),
-  NIXERY_STORE_TIMEOUT: seconds.default(30).describe('seconds within which a bucket must answer'),
+  NIXERY_STORE_TIMEOUT: seconds.default(20).describe('seconds within which a bucket must answer'),
 
   NIXERY_DATA: folder
     .optional()
@@ -210,6 +210,9 @@ function contradictions(set: Readonly<Record<string, string | undefined>>): stri
   const backend = set['NIXERY_STORAGE_BACKEND']
   if (backend === 'gcs' && set['GCS_BUCKET'] === undefined)
     problems.push('GCS_BUCKET: is needed for the backend gcs')
+  if (backend === 'gcs' && set['STORAGE_EMULATOR_HOST'] !== undefined) {
+    problems.push('STORAGE_EMULATOR_HOST: misleads Google’s SDK; use GCS_ENDPOINT')
+  }
   if (backend === 's3' && set['S3_BUCKET'] === undefined)
     problems.push('S3_BUCKET: is needed for the backend s3')
   if ((set['S3_ACCESS_KEY'] === undefined) !== (set['S3_SECRET_KEY'] === undefined)) {
