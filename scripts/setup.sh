@@ -1,14 +1,14 @@
 # Sourced with $root set: installs the npm packages of the lockfile if they are not there, and finds Node ($node).
 install() {
-  (cd "$root" && npm ci --no-audit --no-fund --loglevel=error >&2)
+  (cd "$root" && env PATH="$1" npm ci --no-audit --no-fund --loglevel=error >&2)
 }
 if ! cmp -s "$root/package-lock.json" "$root/node_modules/.installed-lock.json"; then
   echo "installing npm packages …" >&2
-  install
+  install "$PATH"
   . "$root/scripts/node.sh"
   # npm leaves out optional packages that the Node it runs on is too old for: once more, on the Node it brought.
   if [ "$(node --version)" != "$("$node" --version)" ]; then
-    PATH=$(dirname "$node"):$PATH install
+    install "$(dirname "$node"):$PATH"
   fi
   cp "$root/package-lock.json" "$root/node_modules/.installed-lock.json"
 fi
