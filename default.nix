@@ -4,6 +4,8 @@
   pkgs ? import <nixpkgs> { },
   lib ? pkgs.lib,
   withNix ? true,
+  # Address of the npm registry, as npm's own variable has it; reading that needs `nix build --impure` for a flake.
+  npmRegistry ? builtins.getEnv "npm_config_registry",
 }:
 let
   about = lib.importJSON ./package.json;
@@ -30,7 +32,10 @@ let
       name = entry.name or (lib.last (lib.splitString "node_modules/" path));
       file = lib.last (lib.splitString "/" name);
     in
-    { resolved = "https://registry.npmjs.org/${name}/-/${file}-${entry.version}.tgz"; } // entry;
+    { resolved = "${lib.removeSuffix "/" registry}/${name}/-/${file}-${entry.version}.tgz"; } // entry;
+  registry =
+    if npmRegistry != "" then npmRegistry
+    else throw "nixery: say where npm packages come from: npm_config_registry in the environment, or npmRegistry";
   lock = lib.importJSON ./package-lock.json;
   packages = lib.filterAttrs (
     path: entry: !(entry.dev or false) && !(lib.elem path (map (name: "node_modules/${name}") nodePackages))

@@ -7,7 +7,7 @@ const linesOf = (text: string) => text.split('\n')
 // As printed by Nix 2.26 and 2.34 before the error itself.
 const trace = `error:
        … while evaluating attribute 'results'
-         at /work/src/nix/evaluate.nix:66:3:
+         at /opt/src/nix/evaluate.nix:66:3:
            65|   names = length (attrNames set);
            66|   results = map (look set [ ]) wanted.attributes;
              |   ^
