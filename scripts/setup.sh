@@ -4,10 +4,12 @@ install() {
 }
 if ! cmp -s "$root/package-lock.json" "$root/node_modules/.installed-lock.json"; then
   echo "installing npm packages …" >&2
+  # Asked before the install: `npm test` puts node_modules/.bin first in PATH, and the install puts a node there.
+  first=$(node --version)
   install "$PATH"
   . "$root/scripts/node.sh"
   # npm leaves out optional packages that the Node it runs on is too old for: once more, on the Node it brought.
-  if [ "$(node --version)" != "$("$node" --version)" ]; then
+  if [ "$first" != "$("$node" --version)" ]; then
     install "$(dirname "$node"):$PATH"
   fi
   cp "$root/package-lock.json" "$root/node_modules/.installed-lock.json"
