@@ -36,6 +36,8 @@ const codes: Readonly<Record<ErrorCode, (typeof meanings)[number][0]>> = {
   BUILD_FAILED: 4,
   EVALUATION_TIMEOUT: 5,
   BUILD_TIMEOUT: 5,
+  STILL_BUILDING: 5,
+  OVERLOADED: 5,
   BLOB_UNKNOWN: 6,
   STORE_FULL: 6,
   STORE_UNAVAILABLE: 6,

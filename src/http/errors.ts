@@ -41,6 +41,9 @@ const table: Readonly<Record<ErrorCode, readonly [status: number, oci: OciCode]>
   CONFIG_INVALID: [500, 'UNKNOWN'],
   SETUP_FAILED: [500, 'UNKNOWN'],
   CANCELLED: [503, 'UNKNOWN'],
+  // Its status depends on the client; see waiting.ts.
+  STILL_BUILDING: [429, 'TOOMANYREQUESTS'],
+  OVERLOADED: [429, 'TOOMANYREQUESTS'],
   REGISTRY_REFUSED: [502, 'UNKNOWN'],
   REGISTRY_UNAVAILABLE: [502, 'UNKNOWN'],
 }
