@@ -1,6 +1,6 @@
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
-import type { z } from 'zod'
+import { z } from 'zod'
 import { NixeryError } from './errors.ts'
 import { schema } from './config/schema.ts'
 

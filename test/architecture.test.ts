@@ -25,15 +25,16 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     build: 'catalog closure layers nix packages rootfs store image errors',
     http: 'build store image errors',
     web: 'build image errors',
+    upkeep: 'build catalog store image errors',
     telemetry: 'build http:types errors',
     config: 'layers store errors',
     // The composition root, in four files: with the commands, the only ones that see everything.
     stores: 'config store errors',
     sources: 'config demo nix packages errors',
-    workshop: 'build catalog closure config layers nix packages popcount sources store stores image errors',
-    main: 'build catalog closure config http layers nix packages store telemetry web workshop package.json image errors',
+    workshop: 'build catalog closure config layers nix packages popcount sources store stores upkeep image errors',
+    main: 'build catalog closure config http layers nix packages store telemetry upkeep web workshop package.json image errors',
     cli:
-      'build catalog closure config export layers main nix packages popcount push sources store stores ' +
+      'build catalog closure config export layers main nix packages popcount push sources store stores upkeep ' +
       'telemetry workshop demo image errors',
   }).map(([room, others]) => [room, others.split(' ')]),
 )
