@@ -52,6 +52,7 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
   const nix = stoppable(
     createNix({
       rootsDirectory: join(config.NIXERY_DATA, 'gcroots'),
+      keepRoots: 24 * 3600,
       builderTimeout: config.NIX_TIMEOUT,
       buildTimeout: config.NIXERY_BUILD_TIMEOUT,
       evalTimeout: config.NIXERY_EVAL_TIMEOUT,
@@ -99,6 +100,7 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
       stop.abort()
       await packer.close()
       await nix.settled()
+      await nix.close()
       await catalog.close()
     },
   }

@@ -56,10 +56,13 @@ describe('where Nix cannot work as usual', () => {
   })
 
   it('says that roots cannot be made', async () => {
+    const set = await bench.set('hello = run "hello-2.12" "echo > $out";')
+    const [hello] = await bench.lookUp(set, 'hello')
+    assert.ok(hello?.status === 'package')
     await writeFile(join(bench.folder, 'file'), '')
     const nix = bench.limited({ rootsDirectory: join(bench.folder, 'file', 'roots') })
     await assert.rejects(
-      nix.withRealised([], {}, async () => 'used'),
+      nix.withRealised([hello], {}, async () => 'used'),
       (error) => hasCode(error, 'STORE_UNAVAILABLE'),
     )
   })

@@ -1,6 +1,5 @@
-import { randomUUID } from 'node:crypto'
-import { mkdir, readdir, rm, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { mkdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import pLimit from 'p-limit'
 import { NixeryError } from '../errors.ts'
 import type { PathFacts, StorePath } from '../image/store-path.ts'
@@ -10,6 +9,7 @@ import { parsePathInfo } from './facts.ts'
 import { messageOf } from './message.ts'
 import { run, type RunOptions } from './process.ts'
 import { realise, type Wanted } from './realise.ts'
+import { createRoots } from './roots.ts'
 import { nixSettings } from './settings.ts'
 
 /** Who listens to one piece of Nix's work, and may end it. */
@@ -19,8 +19,16 @@ export type Watch = { readonly signal?: AbortSignal | undefined; readonly onLine
 export type Nix = {
   /** Looks names up in a package set; see `evaluate.ts`. */
   evaluate(lookUp: LookUp, watch: Watch): Promise<Looked[]>
-  /** Builds or fetches outputs, keeps them from the garbage collector while `use` runs, and gives its result. */
-  withRealised<T>(wanted: readonly Wanted[], watch: Watch, use: () => Promise<T>): Promise<T>
+  /**
+   * Builds or fetches outputs, keeps them from the garbage collector while `use` runs, and gives its result. For
+   * those that were protected already no process is started.
+   * @param use gets the outputs that were not: remembered facts of them may be of other bytes
+   */
+  withRealised<T>(
+    wanted: readonly Wanted[],
+    watch: Watch,
+    use: (fresh: readonly Wanted[]) => Promise<T>,
+  ): Promise<T>
   /** What Nix knows of all paths that these reach. They must be valid. */
   closureFacts(paths: readonly StorePath[], watch: Watch): Promise<PathFacts[]>
   /** Brings sources of packages into the store; see `fetch.ts` for this and the next two. */
@@ -29,11 +37,15 @@ export type Nix = {
   lockFlake(reference: string, watch: Watch): Promise<LockedFlake>
   /** Fails with NIX_UNAVAILABLE when there is no Nix; gives its version otherwise. */
   version(): Promise<string>
+  /** Lets go of what was kept for later use. */
+  close(): Promise<void>
 }
 
 export type NixOptions = {
   /** Folder for garbage collector roots, which is this program's own. */
   readonly rootsDirectory: string
+  /** Seconds for which garbage collector roots outlive their use. */
+  readonly keepRoots: number
   /** Seconds that one builder may run. */
   readonly builderTimeout: number
   /** Seconds that all of one realisation may take. */
@@ -55,31 +67,22 @@ export function createNix(options: NixOptions): Nix {
     environment: await settings(),
     timeout: seconds * 1000,
   })
-  let swept: Promise<void> | undefined
-  const sweep = () =>
-    (swept ??= removeOldRoots(options.rootsDirectory).catch((error: unknown) =>
-      options.note(`old garbage collector roots cannot be removed: ${String(error)}`),
-    ))
+  const roots = createRoots(options.rootsDirectory, { keep: options.keepRoots, note: options.note })
 
   return {
     evaluate: (lookUp, watch) =>
       evaluations(async () => evaluate(lookUp, await runOptions(watch, options.evalTimeout))),
 
     async withRealised(wanted, watch, use) {
-      await sweep()
-      const roots = await makeRoots(options.rootsDirectory)
+      const { fresh, release } = await roots.protect(wanted, (lacking, root) =>
+        realisations(async () =>
+          realise(lacking, root, options.builderTimeout, await runOptions(watch, options.buildTimeout)),
+        ),
+      )
       try {
-        await realisations(async () =>
-          realise(
-            wanted,
-            join(roots, 'root'),
-            options.builderTimeout,
-            await runOptions(watch, options.buildTimeout),
-          ),
-        )
-        return await use()
+        return await use(fresh)
       } finally {
-        await rm(roots, { recursive: true, force: true })
+        await release()
       }
     },
 
@@ -115,28 +118,6 @@ export function createNix(options: NixOptions): Nix {
       if (result.ok) return result.stdout.trim().replace(/^.*\) /, '')
       throw new NixeryError('NIX_UNAVAILABLE', `Nix cannot be started:\n${messageOf(result.lines)}`)
     },
-  }
-}
-
-async function makeRoots(directory: string): Promise<string> {
-  const roots = join(directory, randomUUID())
-  try {
-    await mkdir(roots, { recursive: true })
-  } catch (error) {
-    throw new NixeryError('STORE_UNAVAILABLE', 'the folder of garbage collector roots cannot be written', {
-      cause: error,
-      hint: 'the operator must let this program write to the folder NIXERY_DATA',
-    })
-  }
-  return roots
-}
-
-/** A process that was killed leaves its roots; a day later they keep nothing that is in use. */
-async function removeOldRoots(directory: string): Promise<void> {
-  const aDayAgo = Date.now() - 24 * 3_600_000
-  for (const name of await readdir(directory).catch(() => [])) {
-    const roots = join(directory, name)
-    const age = await stat(roots).catch(() => undefined) // another process sweeps, too
-    if (age && age.mtimeMs < aDayAgo) await rm(roots, { recursive: true, force: true })
+    close: () => roots.close(),
   }
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readdir, readFile, readlink } from 'node:fs/promises'
+import { readdir, readFile, readlink, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { execa } from 'execa'
@@ -36,6 +36,30 @@ export function describeRealisation(bench: () => Bench): void {
       await realised([...wanted, ...wanted], second)
       assert.ok(first?.some((line) => line.startsWith('building')))
       assert.deepEqual(second, [])
+    })
+
+    it('protects on for a while, and starts nothing for what is protected', async () => {
+      const keeping = bench().limited({ keepRoots: 60 })
+      const [hello, other] = await bench().packages(
+        'hello = run "hello-2.12" "echo > $out"; other = run "other-1" "echo > $out";',
+        'hello',
+        'other',
+      )
+      assert.ok(hello && other)
+      const freshOf = (wanted: readonly Wanted[]) => keeping.withRealised(wanted, {}, async (fresh) => fresh)
+      assert.deepEqual(await freshOf([hello]), [hello])
+      assert.match((await remove(hello.outputPath)).stderr, /still alive/)
+      assert.deepEqual(await freshOf([hello]), [])
+      assert.deepEqual(await freshOf([other, hello]), [other])
+      assert.deepEqual(await freshOf([hello, other]), [])
+      // Roots that somebody removes protect no more.
+      const roots = join(bench().folder, 'roots')
+      for (const name of await readdir(roots)) await rm(join(roots, name), { recursive: true })
+      assert.equal((await remove(hello.outputPath)).exitCode, 0)
+      assert.deepEqual(await freshOf([hello, other]), [hello, other])
+      await keeping.close()
+      assert.deepEqual(await readdir(roots), [])
+      assert.equal((await remove(hello.outputPath)).exitCode, 0)
     })
 
     it('gives what is made with it, and its failure, and leaves no root either way', async () => {

@@ -4,7 +4,11 @@ import { buildMessageOf, lastErrorOf } from './message.ts'
 import { run, type Failed, type RunOptions } from './process.ts'
 
 /** One output of a derivation. */
-export type Wanted = { readonly drvPath: StorePath; readonly output: string }
+export type Wanted = {
+  readonly drvPath: StorePath
+  readonly output: string
+  readonly outputPath: StorePath
+}
 
 /**
  * Has Nix build or fetch outputs, and protects them from its garbage collector by roots in a folder.

@@ -23,6 +23,7 @@ export function stoppable(nix: Nix, stop: AbortSignal): Nix & { settled(): Promi
     remoteRefs: (url, patterns, watch) => tracked(nix.remoteRefs(url, patterns, both(watch))),
     lockFlake: (reference, watch) => tracked(nix.lockFlake(reference, both(watch))),
     version: () => nix.version(),
+    close: () => nix.close(),
     settled: () => Promise.allSettled(running),
   }
 }

@@ -36,6 +36,7 @@ export async function openBench(): Promise<Bench> {
   const limited = (options: Partial<NixOptions>): Nix =>
     createNix({
       rootsDirectory: join(folder, 'roots'),
+      keepRoots: 0,
       builderTimeout: 60,
       buildTimeout: 120,
       evalTimeout: 60,
