@@ -37,6 +37,7 @@ describe('a blob that the catalog does not know', () => {
       async delete() {
         stored = undefined
       },
+      list: () => assert.fail('not here'),
     }
     catalog = await openSqliteCatalog(':memory:')
     blobs = createBlobs(store, catalog)

@@ -3,18 +3,27 @@ import { walkClosure, type Closure } from '../closure/graph.ts'
 import { keyOf } from '../image/canonical.ts'
 import type { PathFacts, StorePath } from '../image/store-path.ts'
 
-/** The closure of these paths from remembered facts; undefined if any path of it is not known. */
+/**
+ * The closure of these paths from remembered facts; undefined if any path of it is not known.
+ * @param fresh facts that Nix has just told, which count more
+ */
 export async function knownClosure(
   catalog: Catalog,
   roots: readonly StorePath[],
+  fresh: readonly PathFacts[] = [],
 ): Promise<Closure | undefined> {
+  const told = new Map(fresh.map((one) => [one.storePath, one]))
   const facts = new Map<StorePath, PathFacts>()
   let frontier = [...new Set(roots)]
   while (frontier.length > 0) {
-    const found = await catalog.pathFacts(frontier)
-    if (found.size < frontier.length) return undefined
-    for (const [path, known] of found) facts.set(path, known)
-    const references = new Set([...found.values()].flatMap((known) => known.references))
+    const remembered = await catalog.pathFacts(frontier.filter((path) => !told.has(path)))
+    const references = new Set<StorePath>()
+    for (const path of frontier) {
+      const known = told.get(path) ?? remembered.get(path)
+      if (!known) return undefined
+      facts.set(path, known)
+      for (const reference of known.references) references.add(reference)
+    }
     frontier = [...references].filter((path) => !facts.has(path))
   }
   return closureOf(roots, [...facts.values()])

@@ -21,6 +21,8 @@ export type BuildEvent =
       readonly digest: Digest
       readonly size: number
       readonly paths: number
+      /** Paths that were compressed before, for another layer. */
+      readonly copied: number
       readonly ms: number
     }
   | { readonly type: 'finished'; readonly digest: Digest; readonly ms: number }

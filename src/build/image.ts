@@ -21,6 +21,8 @@ export type Image = {
   readonly layers: readonly Part[]
 }
 
+const partOf = (text: string): Part => ({ digest: digestOf(text), size: Buffer.byteLength(text) })
+
 /** Composes config and manifests over layers that are in the store, and stores them too. */
 export async function publishImage(
   blobs: Blobs,
@@ -29,18 +31,22 @@ export async function publishImage(
   { shell }: { shell: boolean },
 ): Promise<Image> {
   const publish = async (text: string, mediaType: string): Promise<Part> => {
-    const bytes = Buffer.from(text)
-    const part = { digest: digestOf(bytes), size: bytes.length }
-    await blobs.publish({ ...part, mediaType }, { bytes })
+    const part = partOf(text)
+    await blobs.publish({ ...part, mediaType }, { bytes: Buffer.from(text) })
     return part
   }
   const run = { env: environment, ...(shell && { cmd: ['bash'] }) }
-  const config = await publish(composeConfig(platform, layers, run), mediaTypes.oci.config)
+  const configText = composeConfig(platform, layers, run)
   const plain = layers.map(({ layer }) => layer)
   const manifest = (form: ManifestForm) =>
-    publish(composeManifest(form, config, plain), mediaTypes[form].manifest)
+    publish(composeManifest(form, partOf(configText), plain), mediaTypes[form].manifest)
+  const [config, docker, oci] = await Promise.all([
+    publish(configText, mediaTypes.oci.config),
+    manifest('docker'),
+    manifest('oci'),
+  ])
   return {
-    manifests: { docker: await manifest('docker'), oci: await manifest('oci') },
+    manifests: { docker, oci },
     config,
     layers: plain.map(({ digest, size }) => ({ digest, size })),
   }

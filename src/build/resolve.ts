@@ -51,10 +51,12 @@ export async function resolve(
   if (unknown.length > 0) {
     const lookUp = {
       set: pinned.set,
+      revision: pinned.revision,
       ...policy,
       system: request.platform.system,
       attributes: unknown.map((name) => name.split('.')),
     }
+    if (again) nix.forget(pinned.revision)
     const looked = await nix.evaluate(lookUp, { signal, onLine: (line) => emit({ type: 'nix', line }) })
     const fresh = new Map<string, string>()
     for (const [index, name] of unknown.entries()) {
@@ -66,6 +68,7 @@ export async function resolve(
       if (answer.status !== 'failed') fresh.set(keyOfName(name), JSON.stringify(resolution))
     }
     if (await pinned.unchanged()) await catalog.rememberResolutions(fresh)
+    else nix.forget(pinned.revision)
   }
 
   for (const name of implied) {

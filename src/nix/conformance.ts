@@ -3,6 +3,7 @@ import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
 import type { PathFacts, StorePath } from '../image/store-path.ts'
 import { describeEvaluation } from './evaluate-conformance.ts'
+import { describeEvaluators } from './evaluators-conformance.ts'
 import { describeRealisation } from './realise-conformance.ts'
 import { failsWith, openBench, type Bench } from './testing.ts'
 
@@ -24,7 +25,8 @@ export function describeNix(name: string, { bin, skip }: { bin?: string; skip?: 
       process.env['PATH'] = path
       await bench.close()
     })
-    describeEvaluation(() => bench)
+    for (const evaluator of ['cold', 'warm'] as const) describeEvaluation(evaluator)
+    describeEvaluators()
     describeRealisation(() => bench)
     describeFacts(() => bench)
 

@@ -1,13 +1,20 @@
 import assert from 'node:assert/strict'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, it } from 'node:test'
+import { after, before, describe, it } from 'node:test'
 import { storePathName } from '../image/store-path.ts'
-import { failsWith, system, type Bench } from './testing.ts'
+import { failsWith, openBench, system, type Bench } from './testing.ts'
 
 /** What names mean in package sets, and what is wrong with those that mean nothing. */
-export function describeEvaluation(bench: () => Bench): void {
-  describe('evaluate', () => {
+export function describeEvaluation(evaluator: 'cold' | 'warm'): void {
+  describe(`evaluate, ${evaluator}`, () => {
+    let opened: Bench
+    const bench = () => opened
+    before(async () => {
+      opened = await openBench(evaluator)
+    })
+    after(() => opened.close())
+
     it('finds what a name means', async () => {
       const set = await bench().set(`
         hello = run "hello-2.12" "";

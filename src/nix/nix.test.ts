@@ -75,7 +75,7 @@ describe('where Nix cannot work as usual', () => {
       for (let tries = 0; tries < 100 && !(await there(socket)); tries += 1) await sleep(50)
       process.env['NIX_REMOTE'] = `unix://${socket}`
       const notes: string[] = []
-      const nix = bench.limited({ note: (line) => notes.push(line) })
+      const nix = bench.limited({ evaluator: 'warm', note: (line) => notes.push(line) })
       const set = await bench.set(`
         hello = run "hello-2.12" "echo hello > $out";
         failing = run "failing-1" "echo last words >&2; exit 3";
@@ -83,6 +83,7 @@ describe('where Nix cannot work as usual', () => {
       `)
       const attributes = [['hello'], ['failing'], ['slow']]
       const looked = await nix.evaluate({ set: { folder: set }, system, attributes }, {})
+      assert.equal(nix.evaluators().warm, 1)
       const [hello, failing, slow] = looked.filter((found) => found.status === 'package')
       assert.ok(hello && failing && slow)
       const text = await nix.withRealised([hello], {}, async () => {

@@ -1,9 +1,10 @@
 import { mkdir } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import pLimit from 'p-limit'
 import { NixeryError } from '../errors.ts'
 import type { PathFacts, StorePath } from '../image/store-path.ts'
-import { evaluate, type LookUp, type Looked } from './evaluate.ts'
+import type { LookUp, Looked } from './evaluate.ts'
+import { createEvaluators, type EvaluatorsState } from './evaluators.ts'
 import { fetchSources, lockFlake, remoteRefs, type LockedFlake, type Sources } from './fetch.ts'
 import { parsePathInfo } from './facts.ts'
 import { messageOf } from './message.ts'
@@ -17,8 +18,11 @@ export type Watch = { readonly signal?: AbortSignal | undefined; readonly onLine
 
 /** All that this program asks of Nix. */
 export type Nix = {
-  /** Looks names up in a package set; see `evaluate.ts`. */
+  /** Looks names up in a package set; see `evaluate.ts` and `evaluators.ts`. */
   evaluate(lookUp: LookUp, watch: Watch): Promise<Looked[]>
+  /** What processes have loaded of a revision, or think that they have written, is not to be used any more. */
+  forget(revision: string): void
+  evaluators(): EvaluatorsState
   /**
    * Builds or fetches outputs, keeps them from the garbage collector while `use` runs, and gives its result. For
    * those that were protected already no process is started.
@@ -37,7 +41,7 @@ export type Nix = {
   lockFlake(reference: string, watch: Watch): Promise<LockedFlake>
   /** Fails with NIX_UNAVAILABLE when there is no Nix; gives its version otherwise. */
   version(): Promise<string>
-  /** Lets go of what was kept for later use. */
+  /** Lets go of what was kept for later use, and ends the processes that were. */
   close(): Promise<void>
 }
 
@@ -52,6 +56,10 @@ export type NixOptions = {
   readonly buildTimeout: number
   /** Seconds that one evaluation may take. */
   readonly evalTimeout: number
+  /** Megabytes of memory that one evaluation may take. */
+  readonly evalMemory: number
+  /** `warm` keeps processes that have package sets loaded. */
+  readonly evaluator: 'warm' | 'cold'
   /** How many evaluations, and how many realisations, run at once. */
   readonly concurrency: number
   /** Gets a line for each thing that had to be set for Nix to work here. */
@@ -60,7 +68,13 @@ export type NixOptions = {
 
 export function createNix(options: NixOptions): Nix {
   const settings = nixSettings(options.note)
-  const evaluations = pLimit(options.concurrency)
+  const memory = options.evalMemory * 1e6
+  const evaluators = createEvaluators({
+    evaluator: options.evaluator,
+    concurrency: options.concurrency,
+    home: join(dirname(options.rootsDirectory), 'evaluators'),
+    mostKept: memory / 2,
+  })
   const realisations = pLimit(options.concurrency)
   const runOptions = async (watch: Watch, seconds: number): Promise<RunOptions> => ({
     ...watch,
@@ -70,8 +84,11 @@ export function createNix(options: NixOptions): Nix {
   const roots = createRoots(options.rootsDirectory, { keep: options.keepRoots, note: options.note })
 
   return {
-    evaluate: (lookUp, watch) =>
-      evaluations(async () => evaluate(lookUp, await runOptions(watch, options.evalTimeout))),
+    async evaluate(lookUp, watch) {
+      return evaluators.evaluate(lookUp, { ...(await runOptions(watch, options.evalTimeout)), memory })
+    },
+    forget: (revision) => evaluators.forget(revision),
+    evaluators: () => evaluators.state(),
 
     async withRealised(wanted, watch, use) {
       const { fresh, release } = await roots.protect(wanted, (lacking, root) =>
@@ -118,6 +135,8 @@ export function createNix(options: NixOptions): Nix {
       if (result.ok) return result.stdout.trim().replace(/^.*\) /, '')
       throw new NixeryError('NIX_UNAVAILABLE', `Nix cannot be started:\n${messageOf(result.lines)}`)
     },
-    close: () => roots.close(),
+    async close() {
+      await Promise.all([roots.close(), evaluators.close()])
+    },
   }
 }

@@ -1,6 +1,7 @@
 import { stripVTControlCharacters } from 'node:util'
 import { execa, type Options } from 'execa'
 import { NixeryError } from '../errors.ts'
+import { watchMemory } from './memory.ts'
 import { lastErrorOf, messageOf } from './message.ts'
 
 /** How one Nix process is run. */
@@ -9,6 +10,8 @@ export type RunOptions = {
   readonly environment: Readonly<Record<string, string>>
   /** Milliseconds after which it is ended. */
   readonly timeout: number
+  /** Bytes of memory above which it is ended. */
+  readonly memory?: number
   readonly signal?: AbortSignal | undefined
   /** Gets each line of standard error as it comes, without control characters. */
   readonly onLine?: ((line: string) => void) | undefined
@@ -21,6 +24,8 @@ export type Failed = {
   readonly ok: false
   readonly exitCode: number | undefined
   readonly timedOut: boolean
+  /** It took more than `memory`. */
+  readonly tooLarge?: true
   readonly lines: readonly string[]
 }
 
@@ -47,6 +52,11 @@ export async function run(program: string, args: readonly string[], options: Run
     ...(options.signal && { cancelSignal: options.signal }),
   } as const satisfies Options
   const process = execa(program, args, settings)
+  let tooLarge = false
+  const unwatch = watchMemory(process.pid, options.memory ?? Infinity, () => {
+    tooLarge = true
+    process.kill('SIGKILL')
+  })
   const reading = eachLine(process.iterable({ from: 'stderr', binary: true }), (raw) => {
     const line = printable(raw)
     lines.push(line)
@@ -60,17 +70,22 @@ export async function run(program: string, args: readonly string[], options: Run
   })
   // Its failure is the process's, which `result` tells.
   const [result] = await Promise.all([process, reading.catch(() => {})])
+  unwatch()
   if (bug) throw bug.error
   if (!result.failed) return { ok: true, stdout: result.stdout }
   if (result.isCanceled) throw cancelled(result)
   if (result.code === 'ENOENT' || result.code === 'EACCES') throw noProgram(program, result)
+  if (tooLarge) return { ok: false, exitCode: undefined, timedOut: false, tooLarge, lines }
   if (storeTrouble.test(lastErrorOf(lines))) throw noStore(lines)
   if (result.signal && !result.timedOut) lines.push(`error: ${program} was ended by ${result.signal}`)
   return { ok: false, exitCode: result.exitCode, timedOut: result.timedOut, lines }
 }
 
 /** Calls `take` with each line; of an endless one with its beginning. */
-async function eachLine(chunks: AsyncIterable<Uint8Array>, take: (line: string) => void): Promise<void> {
+export async function eachLine(
+  chunks: AsyncIterable<Uint8Array>,
+  take: (line: string) => void,
+): Promise<void> {
   const decoder = new TextDecoder()
   let begun = ''
   const append = (text: string) => {
@@ -102,7 +117,8 @@ export function printable(line: string): string {
     .toWellFormed()
 }
 
-const cancelled = (cause: unknown) =>
+/** Nobody waits any more. */
+export const cancelled = (cause: unknown) =>
   new NixeryError('CANCELLED', 'nobody waits for this build any more', { cause })
 
 const noProgram = (program: string, cause: unknown) =>

@@ -18,7 +18,7 @@ export type Roots = {
   protect<T extends { readonly outputPath: StorePath }>(
     wanted: readonly T[],
     realise: (lacking: readonly T[], root: string) => Promise<void>,
-  ): Promise<{ fresh: readonly T[]; release(): Promise<void> }>
+  ): Promise<{ readonly fresh: readonly T[]; readonly release: () => Promise<void> }>
   /** Removes all roots that are not in use; those in use go with their release. */
   close(): Promise<void>
 }
@@ -58,7 +58,7 @@ export function createRoots(
   }
   const expire = async () => {
     const oldest = performance.now() - keep * 1000
-    for (const folder of [...folders]) {
+    for (const folder of folders) {
       const surplus = closed || folder.usedAt <= oldest || folders.size > mostKept
       if (folder.users === 0 && surplus) await drop(folder)
     }

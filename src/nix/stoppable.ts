@@ -22,6 +22,8 @@ export function stoppable(nix: Nix, stop: AbortSignal): Nix & { settled(): Promi
     fetchSources: (sources, root, watch) => tracked(nix.fetchSources(sources, root, both(watch))),
     remoteRefs: (url, patterns, watch) => tracked(nix.remoteRefs(url, patterns, both(watch))),
     lockFlake: (reference, watch) => tracked(nix.lockFlake(reference, both(watch))),
+    forget: (revision) => nix.forget(revision),
+    evaluators: () => nix.evaluators(),
     version: () => nix.version(),
     close: () => nix.close(),
     settled: () => Promise.allSettled(running),

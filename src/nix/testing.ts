@@ -12,6 +12,7 @@ import type { Wanted } from './realise.ts'
 
 /** A Nix, and a folder for package sets. */
 export type Bench = {
+  /** Evaluates cold if not told otherwise. */
   readonly nix: Nix
   readonly folder: string
   /** A text of no other run. */
@@ -30,20 +31,29 @@ export type Bench = {
 
 /** Of this machine. */
 export const { system } = platforms[process.arch === 'arm64' ? 'arm64' : 'amd64']
-export async function openBench(): Promise<Bench> {
+export async function openBench(evaluator: NixOptions['evaluator'] = 'cold'): Promise<Bench> {
   const folder = await mkdtemp(join(tmpdir(), 'nixery-nix-'))
   const unique = randomUUID()
-  const limited = (options: Partial<NixOptions>): Nix =>
-    createNix({
+  const made: Nix[] = []
+  const limited = (options: Partial<NixOptions>): Nix => {
+    const limitedNix = createNix({
       rootsDirectory: join(folder, 'roots'),
       keepRoots: 0,
       builderTimeout: 60,
       buildTimeout: 120,
       evalTimeout: 60,
+      evalMemory: 4096,
+      evaluator,
       concurrency: 2,
       note: () => {},
       ...options,
     })
+    made.push(limitedNix)
+    // No set here changes, so one revision will do for all.
+    const evaluate: Nix['evaluate'] = (lookUp, watch) =>
+      limitedNix.evaluate({ revision: unique, ...lookUp }, watch)
+    return { ...limitedNix, evaluate }
+  }
   const nix = limited({})
   let count = 0
   const file = async (text: string) => {
@@ -78,7 +88,10 @@ export async function openBench(): Promise<Bench> {
         return found
       })
     },
-    close: () => rm(folder, { recursive: true, force: true }),
+    async close() {
+      await Promise.all(made.map((one) => one.close()))
+      await rm(folder, { recursive: true, force: true })
+    },
   }
 }
 

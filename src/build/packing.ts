@@ -1,0 +1,127 @@
+import type { Catalog } from '../catalog/catalog.ts'
+import { mediaTypes, type Layer } from '../image/oci.ts'
+import { isMemberGone, type Packer, type Piece } from '../layers/pack.ts'
+import type { Blobs } from './blobs.ts'
+import type { Emit } from './events.ts'
+import type { WantedLayer } from './layers.ts'
+import { openMembers } from './members.ts'
+import type { Flights } from './single-flight.ts'
+
+/** What layers are found in and made with. */
+export type PackingDeps = {
+  readonly catalog: Catalog
+  readonly blobs: Blobs
+  readonly packer: Packer
+  /** Layers that are being packed, by key, over all builds. */
+  readonly packing: Flights<Layer>
+  readonly emit: Emit
+  readonly background: boolean
+}
+
+/** The layers that exist, by key: remembered, and their blobs are whole. */
+export async function knownLayers(
+  { catalog, blobs }: Pick<PackingDeps, 'catalog' | 'blobs'>,
+  wanted: readonly WantedLayer[],
+): Promise<Map<string, Layer>> {
+  const known = await catalog.layers(wanted.map(({ key }) => key))
+  const found = await Promise.all(
+    Array.from(known, async ([key, layer]) => [key, layer, await blobs.find(layer.digest)] as const),
+  )
+  return new Map(found.flatMap(([key, layer, size]) => (size === layer.size ? [[key, layer]] : [])))
+}
+
+/**
+ * Packs and publishes layers; one that another build is packing is waited for. Their store paths must stay valid
+ * meanwhile. Comes back when nothing reads them any more, also when it fails.
+ */
+export async function packLayers(
+  deps: PackingDeps,
+  wanted: readonly WantedLayer[],
+): Promise<Map<string, Layer>> {
+  const pack = async (layer: WantedLayer) =>
+    deps.packing
+      .run(layer.key, () => packLayer(deps, layer, true))
+      .catch((error: unknown) => {
+        // Another build had nothing but a member that turned out to be damaged.
+        if (isMemberGone(error)) return deps.packing.run(layer.key, () => packLayer(deps, layer, true))
+        throw error
+      })
+  return together(wanted, pack)
+}
+
+/**
+ * As `packLayers`, without the store paths; undefined where not all of them were compressed before, as of the tree of
+ * links, which is made from what is in the store.
+ */
+export async function packFromMembers(
+  deps: PackingDeps,
+  wanted: readonly WantedLayer[],
+): Promise<Map<string, Layer> | undefined> {
+  if (wanted.some(({ entries }) => entries)) return undefined
+  const keys = wanted.flatMap(({ members }) => members.map(({ key }) => key))
+  if ((await deps.catalog.members(keys)).size < keys.length) return undefined
+  try {
+    return await together(wanted, (layer) => deps.packing.run(layer.key, () => packLayer(deps, layer, false)))
+  } catch (error) {
+    if (isMemberGone(error)) return undefined
+    throw error
+  }
+}
+
+async function together(
+  wanted: readonly WantedLayer[],
+  pack: (layer: WantedLayer) => Promise<Layer>,
+): Promise<Map<string, Layer>> {
+  const settled = await Promise.allSettled(wanted.map(pack))
+  const packed = new Map<string, Layer>()
+  for (const [index, { key }] of wanted.entries()) {
+    const outcome = settled[index]
+    if (outcome?.status === 'rejected') throw outcome.reason
+    if (outcome) packed.set(key, outcome.value)
+  }
+  return packed
+}
+
+async function packLayer(deps: PackingDeps, wanted: WantedLayer, inStore: boolean): Promise<Layer> {
+  const started = performance.now()
+  const { catalog, blobs } = deps
+  const { copied, layer, file, spans } = await packBytes(deps, wanted, inStore)
+  const mediaType = mediaTypes.oci.layer[layer.compression]
+  await blobs.publish({ digest: layer.digest, size: layer.size, mediaType }, { file })
+  const members = wanted.members.flatMap(({ key }, index) => {
+    const span = spans[index]
+    return span ? [{ key, digest: layer.digest, ...span }] : []
+  })
+  await catalog.rememberLayer(wanted.key, layer, members)
+  const ms = performance.now() - started
+  const { digest, size } = layer
+  deps.emit({ type: 'packed', digest, size, paths: wanted.members.length, copied, ms })
+  return layer
+}
+
+/** From members where there are any, else, and where one is damaged, from the store. */
+async function packBytes(deps: PackingDeps, { members, narSize, entries }: WantedLayer, inStore: boolean) {
+  const { packer, background } = deps
+  const options = { size: narSize, background }
+  if (entries) return { copied: 0, ...(await packer.pack([{ entries: await entries() }], options)) }
+  const opened = await openMembers(
+    deps,
+    members.map(({ key }) => key),
+  )
+  const pieceOf = ({ key, storePath }: WantedLayer['members'][number]): Piece => {
+    const member = opened.members.get(key)
+    return member ? { member } : { storePath }
+  }
+  try {
+    if (!inStore && opened.members.size < members.length) throw opened.gone()
+    return { copied: opened.members.size, ...(await packer.pack(members.map(pieceOf), options)) }
+  } catch (error) {
+    if (!isMemberGone(error)) throw error
+    await opened.doubt()
+    if (!inStore) throw error
+    const pieces = members.map(({ storePath }) => ({ storePath }))
+    return { copied: 0, ...(await packer.pack(pieces, options)) }
+  } finally {
+    await opened.release()
+  }
+}

@@ -1,0 +1,44 @@
+import { LRUCache } from 'lru-cache'
+import type { Blobs } from './blobs.ts'
+import type { Made } from './build.ts'
+import { isWhole } from './image.ts'
+import { createFlights } from './single-flight.ts'
+
+/** Images of late, by what was asked for: to answer without asking anything. */
+export type Recent = {
+  /** The image if all its blobs are there: looked at every few seconds, and whenever one turns out to be lost. */
+  find(key: string): Promise<Made | undefined>
+  remember(key: string, made: Made): void
+}
+
+const kept = 20_000
+// Another process may remove blobs; for so long (ms) this one does not know.
+const believed = 10_000
+
+type Entry = { readonly made: Made; until: number; losses: number }
+
+export function createRecent(blobs: Blobs): Recent {
+  const entries = new LRUCache<string, Entry>({ max: kept })
+  const checks = createFlights<boolean>()
+
+  return {
+    async find(key) {
+      const entry = entries.get(key)
+      if (!entry) return undefined
+      const now = performance.now()
+      if (entry.until > now && entry.losses === blobs.losses) return entry.made
+      const { losses } = blobs
+      if (await checks.run(key, () => isWhole(blobs, entry.made.image))) {
+        entry.until = now + believed
+        entry.losses = losses
+        return entry.made
+      }
+      if (entries.get(key) === entry) entries.delete(key)
+      return undefined
+    },
+
+    remember(key, made) {
+      entries.set(key, { made, until: performance.now() + believed, losses: blobs.losses })
+    },
+  }
+}

@@ -1,0 +1,82 @@
+import type { Catalog } from '../catalog/catalog.ts'
+import { formatImageName, parseImageReference, type ImageRequest } from '../image/name.ts'
+import type { Platform } from '../image/platform.ts'
+import type { PackageSource } from '../packages/source.ts'
+import type { Builder } from './builder.ts'
+
+export type WarmerDeps = {
+  readonly builder: Pick<Builder, 'build' | 'running'>
+  readonly source: PackageSource
+  readonly catalog: Pick<Catalog, 'mostPulled'>
+  /** Images that are always to be ready. */
+  readonly names: readonly ImageRequest[]
+  /** How many of those pulled most are to be ready, too. */
+  readonly top: number
+  /** What a name that says no platform means. */
+  readonly platforms: readonly Platform[]
+  /** Seconds from one look at the package set to the next. */
+  readonly every: number
+  /** Hears of what cannot be made. */
+  readonly warn: (line: string) => void
+}
+
+/** Makes images ready ahead of demand: when it starts, and when the package set has moved on. */
+export type Warmer = {
+  /** Looks once, and makes what is not ready; one image after another, behind all that is asked for. */
+  round(): Promise<void>
+  start(): void
+  stop(): void
+}
+
+export function createWarmer(deps: WarmerDeps): Warmer {
+  const { builder, source, catalog, names, top, platforms, every, warn } = deps
+  // The revision for which an image was made, or could not be; nothing changes until the revision does.
+  const done = new Map<string, string>()
+  const ending = new AbortController()
+  let timer: NodeJS.Timeout | undefined
+
+  const makeReady = async (request: ImageRequest): Promise<void> => {
+    const name = `${formatImageName(request)}:${request.tag} on ${request.platform.architecture}`
+    try {
+      const { revision } = await source.pin(request.tag)
+      if (done.get(name) === revision) return
+      await builder.build(request, { id: 'warm', background: true, signal: ending.signal })
+      done.set(name, revision)
+    } catch (error) {
+      if (ending.signal.aborted) return
+      const reason = error instanceof Error ? error.message : String(error)
+      warn(`cannot make ${name} ready: ${reason}`)
+      const pinned = await source.pin(request.tag).catch(() => undefined)
+      if (pinned) done.set(name, pinned.revision)
+    }
+  }
+
+  const warmer: Warmer = {
+    async round() {
+      const pulled = top > 0 ? await catalog.mostPulled(top) : []
+      const requests = [
+        ...names,
+        ...pulled.map(({ repository, tag }) => parseImageReference(`${repository}:${tag}`)),
+      ]
+      for (const request of requests) {
+        const wanted = request.platformNamed ? [request.platform] : platforms
+        for (const platform of wanted) {
+          if (ending.signal.aborted) return
+          await makeReady({ ...request, platform })
+        }
+      }
+    },
+    start() {
+      const next = async () => {
+        await warmer.round().catch((error: unknown) => warn(`cannot make images ready: ${String(error)}`))
+        if (!ending.signal.aborted) timer = setTimeout(() => void next(), every * 1000).unref()
+      }
+      void next()
+    },
+    stop() {
+      ending.abort()
+      clearTimeout(timer)
+    },
+  }
+  return warmer
+}

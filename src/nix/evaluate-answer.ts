@@ -1,0 +1,73 @@
+import { z } from 'zod'
+import { parseStorePath, type StorePath } from '../image/store-path.ts'
+
+/** What a name turned out to be. `path` is the attribute's real name, as far as it was found. */
+export type Looked =
+  | {
+      readonly status: 'package'
+      readonly path: readonly string[]
+      readonly drvPath: StorePath
+      readonly output: string
+      readonly outputPath: StorePath
+      readonly pname: string
+      readonly version: string
+    }
+  /** `siblings` are the names that there are instead. */
+  | { readonly status: 'missing'; readonly path: readonly string[]; readonly siblings: readonly string[] }
+  /** Something, but no package: `lambda`, `set`, `string`, … */
+  | { readonly status: 'other'; readonly path: readonly string[]; readonly type: string }
+  | { readonly status: 'failed'; readonly message: string }
+
+const path = z.array(z.string())
+const derivation = z.object({
+  status: z.literal('package'),
+  path,
+  drvPath: z.string(),
+  outputPath: z.string(),
+  output: z.string(),
+  pname: z.string(),
+  version: z.string(),
+})
+const answer = z.object({
+  results: z.array(
+    z.discriminatedUnion('status', [
+      derivation,
+      z.object({ status: z.literal('missing'), path, place: z.string() }),
+      z.object({ status: z.literal('other'), path, type: z.string() }),
+      z.object({ status: z.literal('thrown') }),
+    ]),
+  ),
+  siblings: z.record(z.string(), z.array(z.string())),
+})
+
+/** `thrown`: why is told only when it is asked for alone. */
+export type Answered = Looked | { readonly status: 'thrown' }
+
+/**
+ * What lookup.nix says, checked. One answer an attribute, in order.
+ * @throws an Error when it is not of that form
+ */
+export function parseAnswer(text: string): Answered[] {
+  const { results, siblings } = answer.parse(JSON.parse(text))
+  return results.map((result) => {
+    if (result.status === 'package') return packageOf(result)
+    if (result.status !== 'missing') return result
+    return { status: 'missing', path: result.path, siblings: siblings[result.place] ?? [] }
+  })
+}
+
+const outputName = /^[0-9A-Za-z+._?=-]+$/
+
+/** What says that it is a derivation may still be something that Nix cannot be asked to build. */
+function packageOf(found: z.infer<typeof derivation>): Looked {
+  if (!outputName.test(found.output)) return failed('its output has a name that Nix does not allow')
+  try {
+    const drvPath = parseStorePath(found.drvPath)
+    return { ...found, drvPath, outputPath: parseStorePath(found.outputPath) }
+  } catch {
+    return failed('its derivation or its output is no store path that is known before the build')
+  }
+}
+
+/** What is wrong with a name, as Nix says it. */
+export const failed = (message: string): Looked => ({ status: 'failed', message })

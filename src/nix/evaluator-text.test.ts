@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import fc from 'fast-check'
+import { answerIn, jsonText, linesOfRequest } from './evaluator-text.ts'
+
+describe('what a process is told', () => {
+  it('is one string of printable ASCII without interpolation, whatever is in it', () => {
+    fc.assert(
+      fc.property(fc.array(fc.string({ unit: 'binary' })), (names) => {
+        const text = jsonText(names)
+        assert.match(text, /^"([ !#-[\]-~]|\\["\\])*"$/)
+        assert.doesNotMatch(text, /\$/)
+        // As Nix reads it: a backslash stands for what follows it.
+        assert.deepEqual(JSON.parse(text.slice(1, -1).replaceAll(/\\(.)/g, '$1')), names)
+      }),
+    )
+  })
+
+  it('is three lines', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (name) => {
+        const lines = linesOfRequest('0-mark', { attributes: [[name]] }).split('\n')
+        assert.deepEqual(
+          lines.map((line) => line.slice(0, 8)),
+          ['answer "', ':p "end ', ':p "end ', ''],
+        )
+      }),
+    )
+  })
+})
+
+describe('what a process answers', () => {
+  const printed = (text: string) => JSON.stringify(text).slice(1, -1)
+
+  it('is found among all else', () => {
+    const around = fc.string({ unit: 'binary' }).filter((text) => !text.includes('mark'))
+    const answers = fc.json().filter((text) => !/mark|\$/.test(text))
+    fc.assert(
+      fc.property(around, answers, around, (before, answer, after) => {
+        assert.equal(answerIn(`${before}"<mark>${printed(answer)}</mark>"${after}`, 'mark'), answer)
+        assert.equal(answerIn(before + after, 'mark'), undefined)
+      }),
+    )
+  })
+
+  it('is not believed when it is cut off, or of no form', () => {
+    for (const output of [
+      '"<mark>{',
+      '<mark>"</mark>',
+      '<mark>\\</mark>',
+      '<mark>\n</mark>',
+      '<mark>\\x</mark>',
+    ])
+      assert.throws(() => answerIn(output, 'mark'), output)
+  })
+})

@@ -1,0 +1,258 @@
+import assert from 'node:assert/strict'
+import { access, mkdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { execa } from 'execa'
+import fc from 'fast-check'
+import type { StorePath } from '../image/store-path.ts'
+import type { LookUp, Looked } from './evaluate.ts'
+import { createEvaluators, type EvaluatorsOptions } from './evaluators.ts'
+import type { Nix } from './nix.ts'
+import { nixSettings } from './settings.ts'
+import { failsWith, openBench, system, type Bench } from './testing.ts'
+
+/** What processes that are kept must do besides answering, which `describeEvaluation` says. */
+export function describeEvaluators(): void {
+  describe('evaluators', () => {
+    let bench: Bench
+    let nix: Nix
+    before(async () => {
+      bench = await openBench('warm')
+      nix = bench.limited({})
+    })
+    after(() => bench.close())
+
+    const lookUp = (folder: string, ...names: string[]): LookUp => ({
+      set: { folder },
+      system,
+      attributes: names.map((name) => name.split('.')),
+    })
+    const pidOf = (state = nix.evaluators()): number => {
+      const process = state.processes.at(-1)
+      return process ? process.pid : assert.fail('there is no process')
+    }
+    const counted = () => {
+      const { warm, cold, restarted } = nix.evaluators()
+      return { warm, cold, restarted }
+    }
+    /** What was counted since. */
+    const since = (then: ReturnType<typeof counted>) => {
+      const now = counted()
+      return {
+        warm: now.warm - then.warm,
+        cold: now.cold - then.cold,
+        restarted: now.restarted - then.restarted,
+      }
+    }
+
+    it('answers with one process, and makes derivations', async () => {
+      const set = await bench.set('one = run "one-1" ""; two = run "two-1" ""; broken = throw "broken";')
+      const begun = counted()
+      const [one] = await nix.evaluate(lookUp(set, 'one'), {})
+      const pid = pidOf()
+      const [two, none] = await nix.evaluate(lookUp(set, 'two', 'none'), {})
+      assert.deepEqual(since(begun), { warm: 2, cold: 0, restarted: 0 })
+      for (const found of [one, two]) await access(drvOf(found))
+      assert.deepEqual(none, { status: 'missing', path: [], siblings: ['broken', 'one', 'two'] })
+
+      const [, broken] = await nix.evaluate(lookUp(set, 'one', 'broken'), {})
+      assert.deepEqual(broken, { status: 'failed', message: 'error: broken' })
+      assert.deepEqual(since(begun), { warm: 2, cold: 1, restarted: 0 })
+      const state = nix.evaluators().processes.at(-1)
+      assert.ok(state && state.memory > 1e6)
+      const { pid: same, requests, revision } = state
+      assert.deepEqual({ pid: same, requests, revision }, { pid, requests: 3, revision: bench.unique })
+    })
+
+    it('takes for data what would mean something to Nix, or to one who types', async () => {
+      const sampled = fc.sample(fc.string({ unit: 'binary', minLength: 1 }), 300)
+      const control = Array.from({ length: 31 }, (_, index) => String.fromCharCode(index + 1))
+      const nasty = [
+        ':q',
+        '\n:q\n',
+        '"',
+        '"; :q',
+        '${',
+        '$${',
+        '\\${',
+        "''",
+        '\\',
+        '\\"',
+        '\u007f',
+        '\u2028',
+        '#',
+        '}',
+      ]
+      const names = [...new Set([...nasty, ...control, ...sampled, 'x'.repeat(100_000)])].filter(
+        (name) => name.isWellFormed() && !name.includes('\0'), // no string of Nix
+      )
+      const folder = join(bench.folder, 'names')
+      await mkdir(folder)
+      await writeFile(join(folder, 'names.json'), JSON.stringify(names))
+      await writeFile(
+        join(folder, 'default.nix'),
+        `{ system }: with builtins;
+        listToAttrs (map (name: { inherit name; value = 1; }) (fromJSON (readFile ./names.json)))`,
+      )
+      const begun = counted()
+      const attributes = names.map((name) => [name])
+      const looked = await nix.evaluate({ ...lookUp(folder), attributes }, {})
+      assert.deepEqual(
+        looked,
+        names.map((name) => ({ status: 'other', path: [name], type: 'int' })),
+      )
+      const [missing] = await nix.evaluate(lookUp(folder, '-'), {})
+      assert.ok(missing?.status === 'missing')
+      assert.deepEqual([...missing.siblings].sort(), [...names].sort())
+      assert.deepEqual(since(begun), { warm: 2, cold: 0, restarted: 0 })
+    })
+
+    it('answers all the same when its process is killed in the middle of a request', async () => {
+      const set = await bench.set(`
+        good = run "good-1" "";
+        slow = import (run "slow-1" "/bin/sleep 1; echo 3 > $out");`)
+      const begun = counted()
+      let killed: number | undefined
+      const onLine = (line: string) => {
+        if (killed !== undefined || !line.startsWith('building')) return
+        killed = pidOf()
+        process.kill(killed, 'SIGKILL')
+      }
+      const looked = await nix.evaluate(lookUp(set, 'slow', 'good'), { onLine })
+      assert.ok(killed)
+      assert.deepEqual(looked[0], { status: 'other', path: ['slow'], type: 'int' })
+      await access(drvOf(looked[1]))
+      assert.deepEqual(since(begun), { warm: 0, cold: 1, restarted: 0 })
+
+      assert.deepEqual(await nix.evaluate(lookUp(set, 'slow', 'good'), {}), looked)
+      assert.deepEqual(since(begun), { warm: 1, cold: 1, restarted: 1 })
+      process.kill(pidOf(), 'SIGKILL') // while it rests
+      for (let asked = 0; asked < 2; asked += 1)
+        assert.deepEqual(await nix.evaluate(lookUp(set, 'slow', 'good'), {}), looked)
+      assert.equal(since(begun).restarted, 2)
+    })
+
+    it('gives nobody what another asked for', async () => {
+      const set = await bench.set(`
+        one = run "one-2" ""; two = run "two-2" ""; three = 3;
+        slow = import (run "slow-2" "/bin/sleep 2; echo 3 > $out");`)
+      const abort = new AbortController()
+      const leaving = nix.evaluate(lookUp(set, 'slow'), {
+        signal: abort.signal,
+        onLine: () => abort.abort(),
+      })
+      const names = ['one', 'two', 'three', 'none', 'two', 'one']
+      const all = Promise.all(names.map((name) => nix.evaluate(lookUp(set, name), {})))
+      await assert.rejects(leaving, failsWith('CANCELLED'))
+      const told = (await all).map(([found]) => (found?.status === 'package' ? found.pname : found?.status))
+      assert.deepEqual(told, ['one', 'two', 'other', 'missing', 'two', 'one'])
+    })
+
+    it('ends what is late, and goes on', async () => {
+      const set = await bench.set('good = 1; slow = import (run "slow-3" "/bin/sleep 60");')
+      const short = bench.limited({ evalTimeout: 1 })
+      let pid = 0
+      const onLine = () => (pid ||= pidOf(short.evaluators()))
+      await assert.rejects(short.evaluate(lookUp(set, 'slow'), { onLine }), failsWith('EVALUATION_TIMEOUT'))
+      assert.ok(!isAlive(pid))
+      assert.equal((await short.evaluate(lookUp(set, 'good'), {}))[0]?.status, 'other')
+      assert.notEqual(pidOf(short.evaluators()), pid)
+    })
+
+    it('ends what takes too much memory, warm or cold', async () => {
+      const set = await bench.set(`
+        good = 1;
+        big = builtins.deepSeq (builtins.genList (n: builtins.genList (m: n + m) 1000) 1000000) 1;`)
+      for (const evaluator of ['warm', 'cold'] as const) {
+        const small = bench.limited({ evaluator, evalMemory: 300 })
+        await assert.rejects(
+          small.evaluate(lookUp(set, 'big'), {}),
+          failsWith('BUILD_FAILED', /^evaluating took more than 300 MB of memory$/),
+        )
+        assert.equal((await small.evaluate(lookUp(set, 'good'), {}))[0]?.status, 'other')
+      }
+    })
+
+    it('makes derivations again that the garbage collector has removed, once it is told to forget', async () => {
+      const set = await bench.set('gone = run "gone-1" "echo > $out";')
+      const [found] = await nix.evaluate(lookUp(set, 'gone'), {})
+      const pid = pidOf()
+      const drvPath = drvOf(found)
+      const remove = () => execa('nix-store', ['--delete', drvPath], { reject: false })
+      assert.match((await remove()).stderr, /still alive/) // Nix keeps what a living process has made
+      await rm(`/nix/var/nix/temproots/${pid}`)
+      await remove()
+      await assert.rejects(access(drvPath))
+      nix.forget(bench.unique)
+      assert.deepEqual(await nix.evaluate(lookUp(set, 'gone'), {}), [found])
+      await access(drvPath)
+      assert.notEqual(pidOf(), pid)
+    })
+
+    describe('are replaced', () => {
+      const using = async (
+        options: Partial<EvaluatorsOptions>,
+        use: (ask: (folder: string, revision?: string) => Promise<number[]>) => Promise<void>,
+      ) => {
+        const environment = await nixSettings(() => {})()
+        const home = join(bench.folder, 'evaluators')
+        const given = { evaluator: 'warm', concurrency: 2, home, mostKept: Infinity, ...options } as const
+        const evaluators = createEvaluators(given)
+        try {
+          await use(async (folder, revision = '1') => {
+            const asked = { ...lookUp(folder, 'good'), revision }
+            const [good] = await evaluators.evaluate(asked, { environment, timeout: 60_000 })
+            assert.deepEqual(good, { status: 'other', path: ['good'], type: 'int' })
+            return evaluators.state().processes.map(({ pid }) => pid)
+          })
+        } finally {
+          await evaluators.close()
+        }
+      }
+
+      it('after so many requests, when they have grown, and when nobody asks', async () => {
+        const set = await bench.set('good = 1;')
+        const pids: number[] = []
+        await using({ mostRequests: 2 }, async (ask) => {
+          for (let asked = 0; asked < 4; asked += 1) pids.push(...(await ask(set)))
+        })
+        assert.equal(new Set(pids).size, 2) // the second and the fourth end theirs
+        await using({ mostKept: 1000 }, async (ask) => assert.deepEqual(await ask(set), []))
+        await using({ mostIdle: 1 }, async (ask) => {
+          for (const pid of await ask(set)) await ended(pid)
+        })
+      })
+
+      it('when the package set is another, and are few', async () => {
+        const sets = await Promise.all(Array.from({ length: 6 }, () => bench.set('good = 1;')))
+        await using({}, async (ask) => {
+          const [first] = sets
+          assert.ok(first !== undefined)
+          const [pid] = await ask(first, '1')
+          const [next] = await ask(first, '2')
+          assert.ok(pid !== undefined && next !== undefined && pid !== next)
+          for (const set of sets) assert.ok((await ask(set)).length <= 4)
+          await Promise.all([ended(pid), ended(next)])
+        })
+      })
+    })
+  })
+}
+
+function drvOf(found: Looked | undefined): StorePath {
+  return found?.status === 'package' ? found.drvPath : assert.fail(JSON.stringify(found))
+}
+
+/** Comes back when there is no such process any more. */
+export async function ended(pid: number): Promise<void> {
+  while (isAlive(pid)) await sleep(20)
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,35 @@
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { execa } from 'execa'
+
+/** Which of Nix's programs are started, while it is open. */
+export type NixLog = {
+  /** A folder to put first in PATH. */
+  readonly folder: string
+  /** The programs that were started since the last call, with their first argument. */
+  started(): Promise<string[]>
+  close(): Promise<void>
+}
+
+/** Programs of Nix's names that write a line to a file and then are the real ones. */
+export async function openNixLog(): Promise<NixLog> {
+  const folder = await mkdtemp(join(tmpdir(), 'nixery-log-'))
+  const file = join(folder, 'log')
+  await writeFile(file, '')
+  for (const program of ['nix', 'nix-store', 'nix-instantiate']) {
+    const { stdout } = await execa('which', [program])
+    const script = join(folder, program)
+    await writeFile(script, `#!/bin/sh\necho "${program} $1" >> '${file}'\nexec ${stdout.trim()} "$@"\n`)
+    await chmod(script, 0o755)
+  }
+  return {
+    folder,
+    async started() {
+      const text = await readFile(file, 'utf8')
+      await writeFile(file, '')
+      return text.split('\n').filter((line) => line !== '')
+    },
+    close: () => rm(folder, { recursive: true }),
+  }
+}
