@@ -20,6 +20,7 @@ const debianPackages = {
   'ceph-osd': 'ceph-osd',
   ceph: 'ceph-common',
   'mkfs.ext4': 'e2fsprogs',
+  wrk: 'wrk',
   'apt-get': 'apt',
 } as const
 

@@ -48,7 +48,7 @@ export async function openPodman(folder: string): Promise<Podman> {
 }
 
 /** Whether overlay file systems can be mounted here: not in every container. */
-async function canOverlay(folder: string): Promise<boolean> {
+export async function canOverlay(folder: string): Promise<boolean> {
   const [lower, upper, work, merged] = ['lower', 'upper', 'work', 'merged'].map((name) => join(folder, name))
   for (const each of [lower, upper, work, merged]) await mkdir(each ?? folder, { recursive: true })
   const options = `lowerdir=${lower},upperdir=${upper},workdir=${work}`

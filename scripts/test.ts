@@ -28,16 +28,15 @@ async function step(title: string, work: () => Promise<unknown>): Promise<void> 
 const tool = (name: string, ...args: string[]) =>
   execa(process.execPath, [join(tools, name), ...args], { cwd: root, stdout: 'inherit', stderr: 'inherit' })
 
+const folders = ['src', 'demo', 'scripts', 'test', 'packaging', 'bench']
 const files = process.argv.slice(2)
-const patterns = files.length > 0 ? files : ['{src,demo,scripts,test}/**/*.test.ts']
+const patterns = files.length > 0 ? files : ['{src,demo,scripts,test,bench}/**/*.test.ts']
 
 try {
   await step('programs', () => ensurePrograms(needed, say))
   if (files.length === 0) {
-    await step('format', () => tool('oxfmt', '--check', 'src', 'demo', 'scripts', 'test', 'packaging'))
-    await step('lint', () =>
-      tool('oxlint', '--type-aware', '--deny-warnings', 'src', 'demo', 'scripts', 'test', 'packaging'),
-    )
+    await step('format', () => tool('oxfmt', '--check', ...folders))
+    await step('lint', () => tool('oxlint', '--type-aware', '--deny-warnings', ...folders))
     await step('types', () => tool('tsc', '--project', '.'))
   }
   await step('demo package set', async () => {

@@ -1,0 +1,61 @@
+/**
+ * A process of its own that packs layers as a build does: all handed to the pool, largest first. Its argument is
+ * `PackJob` as JSON, its environment a server's; it prints `PackResult`.
+ */
+import { rm, writeFile } from 'node:fs/promises'
+import { readConfig } from '../../src/config.ts'
+import type { StorePath } from '../../src/image/store-path.ts'
+import { openWorkshop } from '../../src/workshop.ts'
+import { memoryOf } from '../processes.ts'
+
+export type PackJob = {
+  /** The store paths of each layer, with their bytes. */
+  readonly layers: readonly { readonly paths: readonly string[]; readonly size: number }[]
+  readonly rounds: number
+  /** Whether one round goes before that is not measured. */
+  readonly warm: boolean
+}
+export type PackResult = {
+  readonly ms: readonly number[]
+  /** Bytes of all packed layers. */
+  readonly compressed: number
+  /** Resident bytes before the first round, and at the peak since. */
+  readonly idle: number
+  readonly peak: number
+}
+
+const job = JSON.parse(process.argv[2] ?? '') as PackJob
+const fail = (line: string) => process.stderr.write(`${line}\n`)
+const workshop = await openWorkshop(readConfig(process.env), {
+  listener: () => {},
+  note: () => {},
+  warn: fail,
+})
+const layers = job.layers.toSorted((a, b) => b.size - a.size)
+
+async function round(): Promise<number> {
+  const sizes = layers.map(async ({ paths, size }) => {
+    const pieces = paths.map((path) => ({ storePath: path as StorePath }))
+    const { layer, file } = await workshop.packer.pack(pieces, { size })
+    await rm(file)
+    return layer.size
+  })
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0)
+}
+
+try {
+  if (job.warm) await round()
+  const idle = (await memoryOf(process.pid)).now
+  await writeFile('/proc/self/clear_refs', '5') // the peak begins anew (proc(5))
+  const ms: number[] = []
+  let compressed = 0
+  for (let count = 0; count < job.rounds; count++) {
+    const started = performance.now()
+    compressed = await round()
+    ms.push(performance.now() - started)
+  }
+  const { peak } = await memoryOf(process.pid)
+  process.stdout.write(JSON.stringify({ ms, compressed, idle, peak } satisfies PackResult))
+} finally {
+  await workshop.close()
+}

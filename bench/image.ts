@@ -1,0 +1,35 @@
+import { join } from 'node:path'
+import { execa } from 'execa'
+import { readConfig } from '../src/config.ts'
+import { packAlone } from './floors.ts'
+
+const launcher = join(import.meta.dirname, '..', 'bin', 'nixery')
+
+/** The layers of an image, links not among them: their store paths, and the bytes of those. */
+export type ImageLayers = readonly { readonly paths: readonly string[]; readonly size: number }[]
+
+/** Plans an image as a server with this environment does, and realises it: from then on its store paths are there. */
+export async function planImage(
+  name: string,
+  environment: Record<string, string>,
+  signal: AbortSignal,
+): Promise<ImageLayers> {
+  const { NIXERY_STRATEGY } = readConfig(environment)
+  const { stdout } = await execa(launcher, ['plan', '--json', '--strategy', NIXERY_STRATEGY, name], {
+    env: environment,
+    stdin: 'ignore',
+    cancelSignal: signal,
+  })
+  const { layers } = JSON.parse(stdout) as { layers: { narSize: number; paths: string[] }[] }
+  return layers
+    .filter(({ paths }) => paths.length > 0)
+    .map(({ paths, narSize }) => ({ paths, size: narSize }))
+}
+
+/** What packing the layers of an image takes: milliseconds of each round, and the bytes that came out. */
+export const packLayers = (
+  layers: ImageLayers,
+  rounds: number,
+  environment: Record<string, string>,
+  signal: AbortSignal,
+) => packAlone({ layers, rounds, warm: true }, environment, signal)

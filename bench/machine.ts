@@ -1,0 +1,61 @@
+import { readFileSync } from 'node:fs'
+import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { execa } from 'execa'
+
+/** Where and with what was measured. */
+export type Machine = {
+  readonly processor: string
+  /** That may be used, which in a container can be fewer than there are. */
+  readonly cores: number
+  /** Bytes. */
+  readonly memory: number
+  readonly kernel: string
+  readonly system: string
+  readonly node: string
+  readonly nix: string
+  /** Of this program; with `+` if files differ from it. */
+  readonly commit: string
+  /** Mean number of running processes in the minute before the start. */
+  readonly load: number
+}
+
+/** Describes this machine. What cannot be found out is `unknown`. */
+export async function describeMachine(): Promise<Machine> {
+  const root = join(import.meta.dirname, '..')
+  const [nix, commit, changed] = await Promise.all([
+    firstLine('nix-store', '--version'),
+    firstLine('git', '-C', root, 'rev-parse', '--short=12', 'HEAD'),
+    firstLine('git', '-C', root, 'status', '--porcelain', '--untracked-files=no'),
+  ])
+  return {
+    processor: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: availableParallelism(),
+    memory: totalmem(),
+    kernel: release(),
+    system: systemName(),
+    node: process.version,
+    nix: nix?.replace(/^.*\) /, '') ?? 'unknown',
+    commit: commit === undefined ? 'unknown' : `${commit}${changed ? '+' : ''}`,
+    load: loadavg()[0] ?? 0,
+  }
+}
+
+/** What to warn of before measuring; undefined if the machine is idle enough. */
+export function tooBusy({ load, cores }: Machine): string | undefined {
+  if (load <= 0.25 * cores) return undefined
+  return `the load average is ${load.toFixed(2)} on ${cores} cores: others are at work here, and figures will be worse`
+}
+
+async function firstLine(program: string, ...args: string[]): Promise<string | undefined> {
+  const { failed, stdout } = await execa(program, args, { reject: false, stdin: 'ignore' })
+  return failed ? undefined : (stdout.split('\n')[0] ?? '')
+}
+
+function systemName(): string {
+  try {
+    return /^PRETTY_NAME="?(.*?)"?$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'unknown'
+  } catch {
+    return 'unknown'
+  }
+}

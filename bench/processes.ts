@@ -1,0 +1,86 @@
+import { accessSync, constants } from 'node:fs'
+import { chmod, readdir, readFile, writeFile } from 'node:fs/promises'
+import { delimiter, join } from 'node:path'
+
+/** The programs of Nix, and what it fetches with. */
+const programs = ['nix', 'nix-store', 'nix-instantiate', 'nix-build', 'nix-env', 'nix-shell', 'git'] as const
+
+/** Tells which programs a server has started. */
+export type StartLog = {
+  /** For the server's environment: these come first in its PATH, write a line and become the program. */
+  readonly environment: { readonly PATH: string }
+  /** A line for each start so far. */
+  starts(): Promise<string[]>
+}
+
+/**
+ * Makes a folder of small programs with the names of Nix's, each of which notes its start.
+ * @param folder an empty one
+ */
+export async function logStarts(folder: string): Promise<StartLog> {
+  const log = join(folder, 'starts.log')
+  const path = process.env['PATH'] ?? ''
+  await writeFile(log, '')
+  for (const program of programs) {
+    const real = find(program, path)
+    if (real === undefined) continue
+    const wrapper = join(folder, program)
+    await writeFile(wrapper, `#!/bin/sh\necho "${program} $1" >> '${log}'\nexec '${real}' "$@"\n`)
+    await chmod(wrapper, 0o755)
+  }
+  return {
+    environment: { PATH: [folder, path].join(delimiter) },
+    starts: async () => (await readFile(log, 'utf8')).split('\n').filter((line) => line !== ''),
+  }
+}
+
+function find(program: string, path: string): string | undefined {
+  return path
+    .split(delimiter)
+    .map((folder) => join(folder, program))
+    .find((file) => {
+      try {
+        accessSync(file, constants.X_OK)
+        return true
+      } catch {
+        return false // not here
+      }
+    })
+}
+
+/** What the kernel knows of a process's children. */
+export type Children = {
+  /** Those that run, by process id. */
+  readonly running: ReadonlySet<number>
+  /**
+   * Page faults of those that have ended (`cminflt`, proc(5)). No process can run without a fault, so this
+   * number stays the same only as long as none has ended: whatever it was, and however it was started.
+   */
+  readonly faultsOfEnded: number
+}
+
+export async function childrenOf(pid: number): Promise<Children> {
+  const running = new Set<number>()
+  for (const entry of await readdir('/proc')) {
+    if (/^\d+$/.test(entry) && (await statusOf(Number(entry)))?.parent === pid) running.add(Number(entry))
+  }
+  return { running, faultsOfEnded: (await statusOf(pid))?.faultsOfEnded ?? NaN }
+}
+
+/** Whether no process was started between the two looks at the children. */
+export const noneStarted = (before: Children, after: Children): boolean =>
+  before.faultsOfEnded === after.faultsOfEnded && [...after.running].every((pid) => before.running.has(pid))
+
+async function statusOf(pid: number): Promise<{ parent: number; faultsOfEnded: number } | undefined> {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined) // ended meanwhile
+  // The name in brackets may hold anything; behind it come state, ppid, …; cminflt is field 11.
+  const fields = text?.slice(text.lastIndexOf(')') + 2).split(' ')
+  return fields && { parent: Number(fields[1]), faultsOfEnded: Number(fields[8]) }
+}
+
+/** Bytes of memory of a process: resident now (VmRSS) and at its peak (VmHWM). */
+export async function memoryOf(pid: number): Promise<{ now: number; peak: number }> {
+  const text = await readFile(`/proc/${pid}/status`, 'utf8')
+  const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1]) * 1024
+  return { now: field('VmRSS'), peak: field('VmHWM') }
+}

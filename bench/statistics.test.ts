@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import fc from 'fast-check'
+import { compare, median, percentile, summarise } from './statistics.ts'
+
+const values = fc.array(fc.double({ min: -1e9, max: 1e9, noNaN: true }), { minLength: 1, maxLength: 40 })
+
+describe('the median', () => {
+  it('is the value in the middle, or between the two in the middle', () => {
+    assert.equal(median([3]), 3)
+    assert.equal(median([9, 1, 5]), 5)
+    assert.equal(median([10, 2, 4, 1]), 3)
+    assert.throws(() => median([]), RangeError)
+  })
+
+  it('has as many values on either side', () => {
+    fc.assert(
+      fc.property(values, (all) => {
+        const middle = median(all)
+        const below = all.filter((value) => value < middle).length
+        const above = all.filter((value) => value > middle).length
+        assert.ok(below <= all.length / 2 && above <= all.length / 2)
+      }),
+    )
+  })
+})
+
+describe('a summary', () => {
+  it('says how far the runs lie from the median', () => {
+    assert.deepEqual(summarise([10, 12, 11, 50, 11]), { runs: 5, median: 11, min: 10, max: 50, mad: 1 })
+  })
+
+  it('does not depend on the order of the runs', () => {
+    fc.assert(fc.property(values, (all) => assert.deepEqual(summarise(all.toReversed()), summarise(all))))
+  })
+})
+
+describe('a percentile', () => {
+  it('is one of the values, by nearest rank', () => {
+    const hundred = Array.from({ length: 100 }, (_, index) => 100 - index)
+    assert.equal(percentile(hundred, 0.99), 99)
+    assert.equal(percentile(hundred, 0.5), 50)
+    assert.equal(percentile(hundred, 1), 100)
+    assert.equal(percentile([7], 0.01), 7)
+  })
+})
+
+describe('a comparison', () => {
+  const of = (...runs: number[]) => summarise(runs)
+
+  it('finds a change that the runs of each round do not explain', () => {
+    assert.deepEqual(compare(of(100, 101, 99), of(120, 121, 119)), { part: 0.2, outsideNoise: true })
+    assert.equal(compare(of(100, 101, 99), of(80, 81, 79)).outsideNoise, true)
+  })
+
+  it('takes what lies within the runs for noise', () => {
+    assert.equal(compare(of(100, 130, 80), of(120, 90, 150)).outsideNoise, false)
+    assert.equal(compare(of(100, 100, 100), of(102, 102, 102)).outsideNoise, false)
+  })
+
+  it('does not believe a single run so soon', () => {
+    assert.equal(compare(of(100), of(110)).outsideNoise, false)
+    assert.equal(compare(of(100), of(130)).outsideNoise, true)
+  })
+
+  it('takes any difference of what is counted for a change', () => {
+    assert.deepEqual(compare(of(100), of(101), true), { part: 0.01, outsideNoise: true })
+    assert.deepEqual(compare(of(0), of(0), true), { part: 0, outsideNoise: false })
+    assert.deepEqual(compare(of(0), of(2), true), { part: Infinity, outsideNoise: true })
+  })
+
+  it('of a round with itself is no change', () => {
+    fc.assert(
+      fc.property(values, fc.boolean(), (all, exact) => {
+        assert.deepEqual(compare(summarise(all), summarise(all), exact), { part: 0, outsideNoise: false })
+      }),
+    )
+  })
+})

@@ -1,0 +1,59 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { homedir, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { attributes as demoAttributes, type Attributes } from '../demo/attributes.ts'
+import { ensureDemoPackageSet } from '../demo/package-set.ts'
+import { readConfig } from '../src/config.ts'
+import { platforms } from '../src/image/platform.ts'
+import { openWorkshop } from '../src/workshop.ts'
+import type { World } from './trace-world.ts'
+
+/**
+ * Makes the demo package set if need be, realises every package of it (tens of seconds the first time) and asks
+ * Nix for the closures.
+ * @param note gets lines for people
+ * @throws SETUP_FAILED, NIX_UNAVAILABLE, BUILD_FAILED
+ */
+export async function demoWorld(note: (line: string) => void): Promise<World> {
+  const architecture = process.arch === 'arm64' ? 'arm64' : 'amd64'
+  const home = readConfig({ HOME: homedir() })
+  const set = await ensureDemoPackageSet({
+    directory: join(home.NIXERY_DATA, 'demo'),
+    cacheDirectory: home.NIXERY_CACHE,
+    architectures: [architecture],
+    progress: note,
+  })
+  const folder = await mkdtemp(join(tmpdir(), 'nixery-trace-'))
+  try {
+    const config = readConfig({
+      HOME: homedir(),
+      NIXERY_PKGS_PATH: set,
+      NIXERY_DATA: folder,
+      STORAGE_PATH: join(folder, 'store'),
+    })
+    const workshop = await openWorkshop(config, { listener: () => {}, note, warn: note })
+    try {
+      const { system } = platforms[architecture]
+      const names = namesOf(demoAttributes)
+      const looked = await workshop.nix.evaluate({ set: { folder: set }, system, attributes: names }, {})
+      // The set has no package for a name whose Debian package this architecture does not have.
+      const found = looked.filter((one) => one.status === 'package')
+      const packages = new Map(found.map(({ path, outputPath }) => [path.join('.'), outputPath]))
+      const watch = { onLine: note }
+      const facts = await workshop.nix.withRealised(found, watch, () =>
+        workshop.nix.closureFacts([...new Set(packages.values())], watch),
+      )
+      return { name: 'demo packages', packages, paths: new Map(facts.map((one) => [one.storePath, one])) }
+    } finally {
+      await workshop.close()
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** `[['git'], ['xorg', 'xev'], …]` */
+const namesOf = (set: Attributes): string[][] =>
+  Object.entries(set).flatMap(([name, value]) =>
+    typeof value === 'string' ? [[name]] : namesOf(value).map((rest) => [name, ...rest]),
+  )

@@ -1,0 +1,15 @@
+import { noPopularity } from '../src/closure/popularity.ts'
+import { defaultMaxLayers, strategies } from '../src/layers/plan.ts'
+import { onePathEach, popularAlone, sizeFirst } from './trace-peers.ts'
+import type { Layering } from './trace-simulation.ts'
+
+const options = { popularity: noPopularity, maxLayers: defaultMaxLayers }
+
+/** All that are compared, with the default budget. The first is the floor. */
+export const layerings = {
+  'one layer per path': onePathEach,
+  stable: (closure) => strategies.stable(closure, options).layers,
+  nixery: (closure) => strategies.nixery(closure, options).layers,
+  'size first': (closure) => sizeFirst(closure, defaultMaxLayers),
+  'popular alone': (closure) => popularAlone(closure, defaultMaxLayers),
+} satisfies Record<string, Layering>
