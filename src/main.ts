@@ -1,11 +1,21 @@
 import packageFile from '../package.json' with { type: 'json' }
 import type { Config } from './config.ts'
+import { createWarmer } from './build/warm.ts'
 import { createApp } from './http/app.ts'
-import { listen } from './http/server.ts'
+import { createOps } from './http/ops.ts'
+import { listen, type Listening } from './http/server.ts'
+import { createStreams } from './http/streams.ts'
+import { readTls, watchTls, type TlsPair, type TlsWatch } from './http/tls.ts'
+import { createWaiting } from './http/waiting.ts'
+import { digestOf } from './image/digest.ts'
+import { parseImageReference } from './image/name.ts'
 import { platforms } from './image/platform.ts'
+import { checkStore } from './store/check.ts'
 import { logAnswers, logBuilds, type Logger } from './telemetry/log.ts'
+import { createMetrics } from './telemetry/metrics.ts'
 import { describeSource } from './web/describe.ts'
 import { createHistory } from './web/history.ts'
+import { registryHost, unknownHost } from './web/host.ts'
 import { redact } from './web/redact.ts'
 import { createWeb } from './web/web.ts'
 import { openWorkshop } from './workshop.ts'
@@ -13,12 +23,17 @@ import { openWorkshop } from './workshop.ts'
 /** A registry that serves. */
 export type Running = {
   readonly port: number
-  /** Lets running answers finish for some seconds, then ends. */
+  /** Looks whether there is another TLS certificate; for a server that has one. */
+  readonly reload: (() => Promise<void>) | undefined
+  /** Begins no more builds, lets running answers finish for some seconds, then ends. */
   stop(): Promise<void>
 }
 
 const { version } = packageFile
-const graceSeconds = 10
+// Milliseconds from one look at the TLS certificate to the next.
+const certificateInterval = 5_000
+// Seconds from one look at the package set to the next, for images that are to be ready.
+const warmInterval = 300
 
 /**
  * Puts the server together and starts to listen.
@@ -26,6 +41,8 @@ const graceSeconds = 10
  * @throws CONFIG_INVALID, NIX_UNAVAILABLE, STORE_UNAVAILABLE, STORE_FULL, SETUP_FAILED, CANCELLED
  */
 export async function start(config: Config, log: Logger, signal?: AbortSignal): Promise<Running> {
+  const tls = await openTls(config)
+  const metrics = createMetrics(version)
   // Once it serves, what runs is to finish: `stop` bounds it.
   const starting = new AbortController()
   const abandon = () => starting.abort()
@@ -36,7 +53,9 @@ export async function start(config: Config, log: Logger, signal?: AbortSignal): 
     listener(build, event) {
       toLog(build, event)
       history.listener(build, event)
+      metrics.onBuild(build, event)
     },
+    onRemembered: () => metrics.hit('image'),
     note: (line) => log.info(line),
     warn: (line) => log.warn(line),
     signal: starting.signal,
@@ -48,18 +67,65 @@ export async function start(config: Config, log: Logger, signal?: AbortSignal): 
     version,
     platforms: defaults,
   })
+  let stopping = false
+  const ops = createOps({
+    checks: {
+      store: () => checkStore(workshop.store),
+      catalog: () => workshop.catalog.blobSize(digestOf(new Uint8Array())),
+      nix: () => workshop.nix.version(),
+    },
+    isStopping: () => stopping,
+    metrics: metrics.read,
+    onChange: (line, failure) => (failure === undefined ? log.info(line) : log.warn({ err: failure }, line)),
+  })
+  const streams = createStreams(config.NIXERY_MAX_STREAMS)
+  const waiting = createWaiting({
+    maxWait: config.NIXERY_MAX_WAIT,
+    secure: tls !== undefined,
+    page: addressOfBuild,
+  })
+  const toAnswerLog = logAnswers(log)
   const app = createApp({
     pages,
     ...workshop,
     platforms: defaults,
-    listener: logAnswers(log),
+    pulled: workshop.catalog,
+    listNames: config.NIXERY_CATALOG === 'on',
+    sendfile: config.NIXERY_SENDFILE,
+    ops,
+    streams,
+    waiting,
+    listener(answered) {
+      toAnswerLog(answered)
+      metrics.onAnswer(answered)
+    },
   })
-  const server = await listen(app, config.NIXERY_HOST, config.PORT)
+  const warmer = createWarmer({
+    ...workshop,
+    names: config.NIXERY_WARM.map(parseImageReference),
+    top: config.NIXERY_WARM_TOP,
+    platforms: defaults,
+    every: warmInterval,
+    warn: (line) => log.warn(line),
+  })
+  const server = await listen(app, {
+    host: config.NIXERY_HOST,
+    port: config.PORT,
+    ...(tls && { tls: tls.pair }),
+  })
+  metrics.watch({
+    traffic: () => server.traffic(),
+    streams,
+    evaluators: () => workshop.nix.evaluators(),
+  })
+  const watch = tls && followTls(tls, server, log)
+  warmer.start()
   signal?.removeEventListener('abort', abandon)
   log.info(
     {
       host: config.NIXERY_HOST,
       port: server.port,
+      ...(tls && { tls: true }),
       nix: workshop.nixVersion,
       packages: redact(workshop.source.description),
       store: config.NIXERY_STORAGE_BACKEND,
@@ -68,9 +134,40 @@ export async function start(config: Config, log: Logger, signal?: AbortSignal): 
   )
   return {
     port: server.port,
+    reload: watch && (() => watch.look()),
     async stop() {
-      await server.close(graceSeconds)
+      stopping = true
+      warmer.stop()
+      workshop.builder.drain()
+      starting.abort() // nobody waits for Nix any more
+      await server.close(config.NIXERY_GRACE)
+      watch?.stop()
       await workshop.close()
     },
   }
+}
+
+type Tls = { readonly files: { readonly cert: string; readonly key: string }; readonly pair: TlsPair }
+
+async function openTls({ NIXERY_TLS_CERT: cert, NIXERY_TLS_KEY: key }: Config): Promise<Tls | undefined> {
+  if (cert === undefined || key === undefined) return undefined
+  const files = { cert, key }
+  return { files, pair: await readTls(files) }
+}
+
+const followTls = ({ files, pair }: Tls, server: Listening, log: Logger): TlsWatch =>
+  watchTls(files, {
+    pair,
+    every: certificateInterval,
+    use: (found) => server.setTls(found),
+    note: (line) => log.info(line),
+    warn: (line) => log.warn(line),
+  })
+
+/** Where a build can be watched, for whom came by this Host header; without a host if it says nothing of use. */
+function addressOfBuild(build: string, header: string | undefined, secure: boolean): string {
+  const host = registryHost(header)
+  const path = `/builds/${build}`
+  if (host === unknownHost) return `${path} of this registry`
+  return secure ? `https://${host.replace(/:80$/, '')}${path}` : `http://${host}${path}`
 }

@@ -1,10 +1,13 @@
 import { join } from 'node:path'
 import { createBlobs, type Blobs } from './build/blobs.ts'
-import { createBuilder, type Builder, type Layering } from './build/build.ts'
+import type { Layering } from './build/build.ts'
+import { createBuilder, type Builder } from './build/builder.ts'
 import type { BuildListener } from './build/events.ts'
+import { createPulls, type Pulls } from './build/pulls.ts'
 import { openSqliteCatalog } from './catalog/sqlite.ts'
 import type { Catalog } from './catalog/catalog.ts'
 import type { Config } from './config.ts'
+import { openCompressor } from './layers/compressor.ts'
 import { createPacker, type Packer } from './layers/pack.ts'
 import type { SetPolicy } from './nix/evaluate.ts'
 import { createNix, type Nix } from './nix/nix.ts'
@@ -29,6 +32,7 @@ export type Workshop = {
   readonly packer: Packer
   readonly layering: () => Layering
   readonly builder: Builder
+  readonly pulls: Pulls
   /** Ends what is still at work, and comes back when all of it has. */
   close(): Promise<void>
 }
@@ -38,6 +42,8 @@ export type WorkshopOptions = {
   /** Gets a line for each thing that had to be set up, or changed. */
   readonly note: (line: string) => void
   readonly warn: (line: string) => void
+  /** Hears of each image that was answered from memory. */
+  readonly onRemembered?: () => void
   /** Ends making the demo packages, and Nix. */
   readonly signal?: AbortSignal | undefined
 }
@@ -47,7 +53,7 @@ export type WorkshopOptions = {
  * @throws CONFIG_INVALID, NIX_UNAVAILABLE, STORE_UNAVAILABLE, STORE_FULL, SETUP_FAILED, CANCELLED
  */
 export async function openWorkshop(config: Config, options: WorkshopOptions): Promise<Workshop> {
-  const { listener, note, warn, signal } = options
+  const { listener, note, warn, signal, onRemembered } = options
   const stop = new AbortController()
   const nix = stoppable(
     createNix({
@@ -56,6 +62,8 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
       builderTimeout: config.NIX_TIMEOUT,
       buildTimeout: config.NIXERY_BUILD_TIMEOUT,
       evalTimeout: config.NIXERY_EVAL_TIMEOUT,
+      evalMemory: config.NIXERY_EVAL_MEMORY,
+      evaluator: config.NIXERY_EVALUATOR,
       concurrency: config.NIXERY_NIX_JOBS,
       note,
     }),
@@ -66,8 +74,8 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
   const refreshSeconds = config.NIXERY_POPULARITY_REFRESH
   const popularity = await createPopularity({ url: config.NIX_POPULARITY_URL, refreshSeconds, note, warn })
   const store = await openStore(config)
-  const catalog = await openSqliteCatalog(join(config.NIXERY_DATA, 'catalog.db'))
-  const packer = createPacker(store.spoolDirectory)
+  const catalog = await openSqliteCatalog(join(config.NIXERY_DATA, 'catalog.db'), { warn })
+  const packer = createPacker(store.spoolDirectory, await openCompressor(config.NIXERY_COMPRESSION, note))
   const blobs = createBlobs(store, catalog)
   const policy = {
     config: {
@@ -77,12 +85,25 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
     overlays: config.NIXERY_OVERLAYS,
   }
   const layering = (): Layering => ({
-    strategy: 'nixery',
+    strategy: config.NIXERY_STRATEGY,
     popularity: popularity.current(),
     maxLayers: config.NIXERY_MAX_LAYERS,
   })
   const allowed = attributeFilter(config.NIXERY_ALLOW, config.NIXERY_DENY)
-  const builder = createBuilder({ source, nix, policy, allowed, catalog, blobs, packer, layering, listener })
+  const pulls = createPulls(catalog, 2_000)
+  const builder = createBuilder({
+    source,
+    nix,
+    policy,
+    allowed,
+    catalog,
+    blobs,
+    packer,
+    layering,
+    pulls,
+    listener,
+    ...(onRemembered && { onRemembered }),
+  })
   return {
     nix,
     nixVersion,
@@ -95,12 +116,14 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
     packer,
     layering,
     builder,
+    pulls,
     async close() {
       popularity.stop()
       stop.abort()
       await packer.close()
       await nix.settled()
       await nix.close()
+      await pulls.close()
       await catalog.close()
     },
   }

@@ -8,6 +8,8 @@ export type BuildEvent =
   | {
       readonly type: 'resolved'
       readonly packages: readonly string[]
+      /** Names that were looked up, and those of them that Nix was asked for. */
+      readonly names: number
       readonly evaluated: number
       readonly ms: number
     }

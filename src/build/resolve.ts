@@ -85,6 +85,7 @@ export async function resolve(
   emit({
     type: 'resolved',
     packages: packages.map(({ attribute, version }) => `${attribute} ${version}`),
+    names: names.length,
     evaluated: unknown.length,
     ms: performance.now() - started,
   })

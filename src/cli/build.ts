@@ -7,7 +7,7 @@ import { checkDestination, formatDestination, parseDestination } from '../export
 import { exportImage } from '../export/export.ts'
 import { defaultArchiveName, formatArchiveName, parseArchiveName } from '../export/name.ts'
 import type { Digest } from '../image/digest.ts'
-import { formatImageName, parseImageName, type ImageRequest } from '../image/name.ts'
+import { formatImageName, parseImageReference } from '../image/name.ts'
 import { openWorkshop } from './compose.ts'
 import { exitCodesHelp, runCommand } from './exit.ts'
 import { counted, createProgress, jsonLine, bytesText, type Progress } from './progress.ts'
@@ -41,7 +41,7 @@ async function build(
 ): Promise<void> {
   const started = performance.now()
   const config = readConfig(process.env)
-  const request = parseImageArgument(image)
+  const request = parseImageReference(image)
   const destination = options.output === undefined ? undefined : parseDestination(options.output)
   const named = formatImageName(request)
   const name =
@@ -82,12 +82,6 @@ async function build(
   } finally {
     await workshop.close()
   }
-}
-
-/** `shell/git`, or `shell/git:TAG` */
-export function parseImageArgument(text: string): ImageRequest {
-  const colon = text.lastIndexOf(':')
-  return colon === -1 ? parseImageName(text) : parseImageName(text.slice(0, colon), text.slice(colon + 1))
 }
 
 export const secondsSince = (started: number): number => Math.round(performance.now() - started) / 1000

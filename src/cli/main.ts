@@ -4,9 +4,12 @@ import { NixeryError } from '../errors.ts'
 import { createLog } from '../telemetry/log.ts'
 import { addBuildCommand } from './build.ts'
 import { exitCodeOf } from './exit.ts'
+import { addGcCommand } from './gc.ts'
 import { addPlanCommand } from './plan.ts'
 import { popcountCommand } from './popcount.ts'
 import { addPushCommand } from './push.ts'
+import { addWarmCommand } from './warm.ts'
+import { addScrubCommand } from './scrub.ts'
 import { serve } from './serve.ts'
 
 const program = new Command('nixery')
@@ -26,6 +29,9 @@ program
 addBuildCommand(program)
 addPushCommand(program)
 addPlanCommand(program)
+addGcCommand(program)
+addScrubCommand(program)
+addWarmCommand(program)
 program.addCommand(popcountCommand())
 
 try {

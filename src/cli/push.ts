@@ -3,14 +3,14 @@ import { text } from 'node:stream/consumers'
 import { Option, type Command } from 'commander'
 import { readConfig, type Config } from '../config.ts'
 import { NixeryError } from '../errors.ts'
-import { formatImageName, parseTag } from '../image/name.ts'
+import { formatImageName, parseTag, parseImageReference } from '../image/name.ts'
 import type { ManifestForm } from '../image/oci.ts'
 import { findCredentials } from '../push/auth-files.ts'
 import type { Credentials } from '../push/credentials.ts'
 import { openPushMemory } from '../push/memory.ts'
 import { openPush, type PushEvent } from '../push/push.ts'
 import { checkedRepository, formatReference, parseReference, type Reference } from '../push/reference.ts'
-import { factsOf, parseImageArgument, secondsSince } from './build.ts'
+import { factsOf, secondsSince } from './build.ts'
 import { openWorkshop } from './compose.ts'
 import { exitCodesHelp, runCommand } from './exit.ts'
 import { counted, createProgress, jsonLine, bytesText, type Progress } from './progress.ts'
@@ -50,7 +50,7 @@ const collect = (value: string, before: readonly string[]): string[] => [...befo
 async function push(image: string, to: string, options: Options, progress: Progress, signal: AbortSignal) {
   const started = performance.now()
   const config = readConfig(process.env)
-  const request = parseImageArgument(image)
+  const request = parseImageReference(image)
   const target = parseReference(to)
   const { host, repository } = target
   const tags = [...new Set([target.tag, ...options.tag.map(parseTag)])]

@@ -2,7 +2,7 @@ import type { Config } from '../config.ts'
 import { start } from '../main.ts'
 import type { Logger } from '../telemetry/log.ts'
 
-/** Serves until SIGINT or SIGTERM; a second one ends it at once. */
+/** Serves until SIGINT or SIGTERM; a second one ends it at once. With TLS, SIGHUP makes it look for a new certificate. */
 export async function serve(config: Config, log: Logger): Promise<void> {
   // Listened for before the server is ready: whoever waits for that may end it at once.
   const stopping = new AbortController()
@@ -16,6 +16,8 @@ export async function serve(config: Config, log: Logger): Promise<void> {
   // Not `once`: a process that has no listener left is ended by those who clean up behind child processes.
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, onSignal)
   const running = await start(config, log, stopping.signal)
+  const { reload } = running
+  if (reload) process.on('SIGHUP', () => void reload())
   await stopped.promise
   await running.stop()
   process.exitCode = 0

@@ -1,6 +1,8 @@
 import { resolve } from 'node:path'
 import { z } from 'zod'
+import { compressionChoices } from '../layers/compressor.ts'
 import { defaultMaxLayers } from '../layers/plan.ts'
+import { parseImageReference } from '../image/name.ts'
 import { parseGoDuration } from '../store/go-duration.ts'
 
 const seconds = z.coerce
@@ -37,6 +39,15 @@ const duration = text.transform((value, context) => {
   context.addIssue('must be a duration of at least a second, such as 5m or 1h30m')
   return z.NEVER
 })
+
+const isImageReference = (name: string): boolean => {
+  try {
+    parseImageReference(name)
+    return true
+  } catch {
+    return false
+  }
+}
 
 /** Every variable with its type, its default and what it means; the source of docs/configuration.md. */
 export const schema = z.object({
@@ -102,9 +113,19 @@ export const schema = z.object({
     ),
 
   NIXERY_WARM: list
+    .refine((names) => names.every(isImageReference), 'has something that is no name of an image')
     .default([])
     .describe(
       'names of images, with tags if need be, that are made ready when the server starts and packages change',
+    ),
+  NIXERY_WARM_TOP: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(1000)
+    .default(10)
+    .describe(
+      'how many of the images that are pulled most are made anew when packages change, before they are asked for',
     ),
   NIXERY_MAX_WAIT: seconds
     .optional()
@@ -138,7 +159,7 @@ export const schema = z.object({
 
   NIXERY_STRATEGY: z
     .enum(['stable', 'nixery'])
-    .default('nixery')
+    .default('stable')
     .describe(
       'which store paths share a layer: `stable`, independent of the rest of the image, or `nixery`, the original’s way',
     ),
@@ -149,6 +170,12 @@ export const schema = z.object({
     .max(120)
     .default(defaultMaxLayers)
     .describe('layers of store paths in an image; one of links is added. Docker can mount 125'),
+  NIXERY_COMPRESSION: z
+    .enum(compressionChoices)
+    .default('auto')
+    .describe(
+      'what compresses layers: `libdeflate`, `gzip` (zlib), `igzip` (ISA-L), `zstd`, `none`, or `auto`, libdeflate where it is there and gzip where not; see compression.md',
+    ),
   NIX_POPULARITY_URL: text
     .optional()
     .describe('http, https or file address of popularity data, made by `nixery popcount`'),

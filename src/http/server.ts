@@ -1,36 +1,155 @@
-import type { Server } from 'node:http'
-import { createAdaptorServer } from '@hono/node-server'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { NixeryError, systemErrorCode } from '../errors.ts'
-import type { createApp } from './app.ts'
+import { answerMalformed } from './malformed.ts'
+import type { TlsPair } from './tls.ts'
+
+/** What one client may take of the server. Times are milliseconds, sizes bytes. */
+export type ServerLimits = {
+  /** From the beginning of a connection, or of a further request, to the end of its headers. */
+  readonly headersTimeout: number
+  /** To the end of its body. */
+  readonly requestTimeout: number
+  /** How often these two are looked at. */
+  readonly checkInterval: number
+  /** For which an answer that has begun may stand still, because its reader does. */
+  readonly idleTimeout: number
+  readonly maxConnections: number
+  /** Of the address and all headers. */
+  readonly headerSize: number
+  /** Of a body, which nobody reads: with more of it, the connection is closed after the answer. */
+  readonly bodySize: number
+}
+
+// How long an answer takes to begin is not limited here: that is how long a build is waited for.
+const defaultLimits: ServerLimits = {
+  headersTimeout: 15_000,
+  requestTimeout: 60_000,
+  checkInterval: 5_000,
+  idleTimeout: 90_000,
+  maxConnections: 8192,
+  headerSize: 32 * 1024,
+  bodySize: 64 * 1024,
+}
+
+export type ServerOptions = {
+  readonly host: string
+  /** 0 for a free one. */
+  readonly port: number
+  /** Serves HTTPS. */
+  readonly tls?: TlsPair | undefined
+  readonly limits?: Partial<ServerLimits>
+}
+
+/** What a server has to do with now. */
+export type Traffic = {
+  /** Connections that are open. */
+  readonly connections: number
+  /** Requests that are being answered. */
+  readonly requests: number
+  /** What came since the start and was no HTTP, or did not become a request in time. */
+  readonly malformed: number
+}
 
 /** A server that listens. */
 export type Listening = {
   readonly port: number
-  /** Takes no more requests, lets the running ones finish for some seconds, then closes all. */
+  traffic(): Traffic
+  /** New connections get this certificate; for a server with TLS. */
+  setTls(pair: TlsPair): void
+  /**
+   * Waits until all running answers are sent, for some seconds at most, then closes everything. Who asks meanwhile is
+   * answered, too, so that load balancers see that this server is not ready; no connection is kept.
+   */
   close(graceSeconds: number): Promise<void>
 }
 
 /**
- * Serves an app over HTTP/1.1.
- * @param port 0 for a free one
+ * Serves over HTTP/1.1.
+ * @param app gets each request; must not fail
  * @throws CONFIG_INVALID when the address cannot be listened on
  */
 export async function listen(
-  app: ReturnType<typeof createApp>,
-  host: string,
-  port: number,
+  app: { answer(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> | void },
+  { host, port, tls, limits: given }: ServerOptions,
 ): Promise<Listening> {
-  const server = createAdaptorServer({
-    fetch: app.fetch,
-    serverOptions: {
-      // A client that sends slowly holds a connection for so long (ms). How long an answer takes is not limited
-      // here: a build or a slow reader may take its time.
-      headersTimeout: 15_000,
-      requestTimeout: 60_000,
-      keepAliveTimeout: 75_000,
-      maxHeaderSize: 32 * 1024,
+  const limits = { ...defaultLimits, ...given }
+  const settings = {
+    headersTimeout: limits.headersTimeout,
+    requestTimeout: limits.requestTimeout,
+    connectionsCheckingInterval: limits.checkInterval,
+    keepAliveTimeout: 75_000,
+    maxHeaderSize: limits.headerSize,
+    // A client that vanished while it waits for a build is noticed within about forty seconds.
+    keepAlive: true,
+    keepAliveInitialDelay: 30_000,
+  }
+  const secure = tls && createTlsServer({ ...settings, ...tls, handshakeTimeout: limits.headersTimeout })
+  const server: Server = secure ?? createServer(settings)
+  server.maxConnections = limits.maxConnections
+
+  const running = new Set<ServerResponse>()
+  let connections = 0
+  let malformed = 0
+  let closing = false
+  let onIdle = () => {}
+  server.on('connection', (socket) => {
+    connections += 1
+    socket.once('close', () => (connections -= 1))
+  })
+  server.on('request', (request, response) => {
+    running.add(response)
+    response.once('close', () => {
+      running.delete(response)
+      if (running.size === 0) onIdle()
+    })
+    const { 'content-length': length = '0', 'transfer-encoding': coding } = request.headers
+    if (closing || coding !== undefined || Number(length) > limits.bodySize) response.shouldKeepAlive = false
+    void app.answer(request, response)
+  })
+  // Without this, Node would ask for the body that nobody reads.
+  server.on('checkContinue', (request, response) => server.emit('request', request, response))
+  server.on('clientError', (error, socket) => {
+    malformed += 1
+    answerMalformed(error, socket, { busy: [...running].some((response) => response.socket === socket) })
+  })
+
+  // Node's own timer of a socket ends it when neither side takes anything. It is set only once an answer has begun,
+  // and Node unsets it for the next request.
+  const watching = setInterval(() => {
+    for (const { headersSent, socket } of running) {
+      if (headersSent && !socket?.timeout) socket?.setTimeout(limits.idleTimeout)
+    }
+  }, limits.idleTimeout / 6).unref()
+
+  await begin(server, host, port)
+  const address = server.address()
+  return {
+    port: typeof address === 'object' && address ? address.port : port,
+    traffic: () => ({ connections, requests: running.size, malformed }),
+    setTls(pair) {
+      secure?.setSecureContext(pair)
     },
-  }) as Server
+    async close(graceSeconds) {
+      closing = true
+      const idle = new Promise<void>((resolve) => {
+        onIdle = resolve
+      })
+      for (const response of running) if (!response.headersSent) response.shouldKeepAlive = false
+      if (running.size > 0) await Promise.race([idle, sleep(graceSeconds * 1000, undefined, { ref: false })])
+      const closed = new Promise<void>((resolve) => {
+        server.close(() => resolve())
+      })
+      server.closeIdleConnections()
+      server.closeAllConnections()
+      clearInterval(watching)
+      await closed
+    },
+  }
+}
+
+async function begin(server: Server, host: string, port: number): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => {
       const reason = systemErrorCode(cause) ?? 'unknown'
@@ -43,17 +162,4 @@ export async function listen(
     })
     server.listen(port, host, resolve)
   })
-  const address = server.address()
-  return {
-    port: typeof address === 'object' && address ? address.port : port,
-    async close(graceSeconds) {
-      const closed = new Promise<void>((resolve) => {
-        server.close(() => resolve())
-      })
-      server.closeIdleConnections()
-      const force = setTimeout(() => server.closeAllConnections(), graceSeconds * 1000)
-      await closed
-      clearTimeout(force)
-    },
-  }
 }

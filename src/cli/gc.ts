@@ -1,0 +1,87 @@
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { openSqliteCatalog } from '../catalog/sqlite.ts'
+import { readConfig } from '../config.ts'
+import { openStore } from '../stores.ts'
+import { collect, type Collected, type GoneImage } from '../upkeep/gc.ts'
+import { exitCodesHelp, runCommand } from './exit.ts'
+import { bytesText, counted, createProgress, jsonLine, printable, type Progress } from './progress.ts'
+import { patience } from './scrub.ts'
+
+type Options = {
+  readonly dryRun?: true
+  readonly keep?: string
+  readonly limit?: string
+  readonly json?: true
+}
+
+export function addGcCommand(program: Command): void {
+  program
+    .command('gc')
+    .description('remove images that are not pulled any more, and what nothing refers to; a server may run')
+    .option('--dry-run', 'tell what would go, and leave it')
+    .option('--keep <days>', 'for how long an image stays after its last pull (default: NIXERY_KEEP)')
+    .option('--limit <size>', 'what all may take, such as 200GB (default: NIXERY_STORE_LIMIT)')
+    .option('--json', 'the result as JSON on standard output, events as JSON lines on standard error')
+    .addHelpText('after', exitCodesHelp)
+    .action(async (options: Options) => {
+      const progress = createProgress({ json: options.json === true })
+      await runCommand(progress, (signal) => run(options, progress, signal))
+    })
+}
+
+async function run(options: Options, progress: Progress, signal: AbortSignal): Promise<void> {
+  const config = readConfig({
+    ...process.env,
+    ...(options.keep !== undefined && { NIXERY_KEEP: options.keep }),
+    ...(options.limit !== undefined && { NIXERY_STORE_LIMIT: options.limit }),
+  })
+  const dryRun = options.dryRun === true
+  const store = await openStore(config)
+  const file = join(config.NIXERY_DATA, 'catalog.db')
+  const catalog = await openSqliteCatalog(file, { warn: progress.note, busyTimeout: patience })
+  try {
+    const collected = await collect(
+      { catalog, store, inUse: () => new Set() },
+      {
+        keepDays: config.NIXERY_KEEP,
+        sizeLimit: config.NIXERY_STORE_LIMIT,
+        dryRun,
+        now: Date.now() / 1000,
+        signal,
+      },
+    )
+    if (options.json) process.stdout.write(`${jsonLine({ dryRun, ...collected })}\n`)
+    else if (collected.images.length > 0) process.stdout.write(`${printable(table(collected.images))}\n`)
+    progress.done(summary(collected, dryRun))
+  } finally {
+    await catalog.close()
+  }
+}
+
+/** A line for each image: its names, when it was last used, what it consists of. */
+function table(images: readonly GoneImage[]): string {
+  const rows = images.map(({ names, lastUsed, size }) => [
+    names.map(({ repository, tag, architecture }) => `${repository}:${tag} ${architecture}`).join(', ') ||
+      'never pulled by name',
+    new Date(lastUsed * 1000).toISOString().slice(0, 10),
+    bytesText(size),
+  ])
+  const all = [['image', 'last used', 'size'], ...rows]
+  const widths = [0, 1, 2].map((column) => Math.max(...all.map((row) => row[column]?.length ?? 0)))
+  return all
+    .map(([image = '', used = '', size = '']) =>
+      [image.padEnd(widths[0] ?? 0), used.padEnd(widths[1] ?? 0), size.padStart(widths[2] ?? 0)].join('  '),
+    )
+    .join('\n')
+}
+
+function summary({ images, imagesKept, blobs, blobsKept, leftovers }: Collected, dryRun: boolean): string {
+  const verb = dryRun ? 'would go' : images.length + blobs.count === 1 ? 'is gone' : 'are gone'
+  const lines = [
+    `${counted(images.length, 'image')} and ${counted(blobs.count, 'blob')} ${verb}, ${bytesText(blobs.size)}`,
+    `${counted(imagesKept, 'image')} and ${counted(blobsKept.count, 'blob')} stay, ${bytesText(blobsKept.size)}`,
+  ]
+  if (leftovers > 0) lines.push(`${counted(leftovers, 'unfinished file')} removed`)
+  return lines.join('\n')
+}

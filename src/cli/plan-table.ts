@@ -1,0 +1,106 @@
+import type { Layer } from '../image/oci.ts'
+import { storePathName, type StorePath } from '../image/store-path.ts'
+import type { StrategyName } from '../layers/plan.ts'
+import { bytesText } from './progress.ts'
+
+/** A layer that an image would have. */
+export type PlannedLayer = {
+  readonly number: number
+  /** Bytes of its store paths. */
+  readonly narSize: number
+  /** Of a layer that was packed before. */
+  readonly digest: Layer['digest'] | undefined
+  readonly size: number | undefined
+  readonly comment: string
+  readonly paths: readonly StorePath[]
+}
+
+/** What tells one strategy's layers of an image from another's. Sizes are bytes of store paths. */
+export type StrategyFacts = {
+  readonly strategy: StrategyName
+  readonly layers: number
+  /** Layers of one store path: any image that has the path can have the layer. */
+  readonly onePath: number
+  readonly largest: number
+  readonly median: number
+  /** Layers that were not packed before, and their bytes. */
+  readonly missing: number
+  readonly missingSize: number
+}
+
+/** @param layers the layer of links among them, which is in `layers` and `missing` alone */
+export function strategyFacts(strategy: StrategyName, layers: readonly PlannedLayer[]): StrategyFacts {
+  const ofPaths = layers.filter(({ paths }) => paths.length > 0)
+  const sizes = ofPaths.map(({ narSize }) => narSize).sort((a, b) => a - b)
+  const missing = layers.filter(({ digest }) => digest === undefined)
+  return {
+    strategy,
+    layers: layers.length,
+    onePath: ofPaths.filter(({ paths }) => paths.length === 1).length,
+    largest: sizes.at(-1) ?? 0,
+    median: sizes[sizes.length >> 1] ?? 0,
+    missing: missing.length,
+    missingSize: sum(missing.map(({ narSize }) => narSize)),
+  }
+}
+
+/** Layers for people, and what they come to. */
+export function layersTable(layers: readonly PlannedLayer[]): string {
+  const packed = layers.flatMap(({ size }) => size ?? [])
+  const total = packed.length === layers.length ? bytesText(sum(packed)) : '?'
+  return aligned([
+    ['layer', 'unpacked', 'packed', 'paths', 'contents'],
+    ...layers.map(({ number, narSize, size, comment, paths }) => [
+      String(number),
+      paths.length === 0 ? '' : bytesText(narSize),
+      size === undefined ? '?' : bytesText(size),
+      String(paths.length),
+      paths.length === 0 ? comment : named(paths),
+    ]),
+    [
+      '',
+      bytesText(sum(layers.map(({ narSize }) => narSize))),
+      total,
+      String(sum(layers.map(({ paths }) => paths.length))),
+      '',
+    ],
+  ])
+}
+
+/** Strategies side by side, for people. */
+export const strategiesTable = (facts: readonly StrategyFacts[]): string =>
+  aligned([
+    ['strategy', 'layers', 'of one path', 'largest', 'median', 'to pack', ''],
+    ...facts.map(({ strategy, layers, onePath, largest, median, missing, missingSize }) => [
+      strategy,
+      String(layers),
+      String(onePath),
+      bytesText(largest),
+      bytesText(median),
+      String(missing),
+      missing === 0 ? '' : bytesText(missingSize),
+    ]),
+  ])
+
+/** Columns to the right, but for the last. */
+function aligned(rows: readonly (readonly string[])[]): string {
+  const columns = rows[0]?.length ?? 0
+  const widths = Array.from({ length: columns - 1 }, (_, column) =>
+    Math.max(...rows.map((row) => row[column]?.length ?? 0)),
+  )
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padStart(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0)
+
+function named(paths: readonly StorePath[]): string {
+  const first = paths.slice(0, 4).map(storePathName).join(', ')
+  return paths.length > 4 ? `${first} and ${paths.length - 4} more` : first
+}

@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict'
+import { beforeEach, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { NixeryError } from '../errors.ts'
+import { createOps, type Checks, type OpsDeps } from './ops.ts'
+import type { Ask, Reply } from './reply.ts'
+
+const ask = (path: string, method = 'GET'): Ask => ({
+  id: 'test',
+  method,
+  path,
+  query: '',
+  header: () => undefined,
+  signal: () => new AbortController().signal,
+})
+const metrics = () => Promise.resolve({ contentType: 'text/plain; version=0.0.4', text: 'a 1\n' })
+
+let lines: string[]
+beforeEach(() => {
+  lines = []
+})
+const opsOf = (checks: Checks, more: Partial<OpsDeps> = {}) =>
+  createOps({ checks, metrics, isStopping: () => false, onChange: (line) => lines.push(line), ...more })
+const answerTo = async (ops: ReturnType<typeof opsOf>, path: string, method?: string): Promise<Reply> => {
+  const reply = await ops(ask(path, method))
+  assert.ok(reply)
+  assert.equal(reply.headers['Cache-Control'], 'no-store')
+  return reply
+}
+const readiness = async (ops: ReturnType<typeof opsOf>) => {
+  const { status, body } = await answerTo(ops, '/readyz')
+  return [status, JSON.parse(textOf({ body }))]
+}
+
+describe('createOps', () => {
+  it('answers its own paths, for reading alone', async () => {
+    const ops = opsOf({})
+    for (const path of ['/', '/v2/', '/healthz/', '/metricsx', '/__proto__', '/constructor']) {
+      assert.equal(ops(ask(path)), undefined)
+    }
+    for (const path of ['/healthz', '/readyz', '/metrics']) {
+      for (const method of ['GET', 'HEAD']) {
+        const { status, headers, body } = await answerTo(ops, path, method)
+        assert.equal(status, 200)
+        assert.equal(headers['Content-Length'], String(textOf({ body }).length))
+      }
+      const refused = await answerTo(ops, path, 'POST')
+      assert.deepEqual([refused.status, refused.headers['Allow']], [405, 'GET, HEAD'])
+    }
+    assert.equal((await answerTo(ops, '/metrics')).headers['Content-Type'], 'text/plain; version=0.0.4')
+  })
+
+  it('is ready when all checks pass, and says which do not', async () => {
+    let broken: Error | undefined
+    const checks = {
+      store: async () => {
+        await Promise.resolve()
+        if (broken) throw broken
+      },
+      nix: () => Promise.resolve('2.8'),
+    }
+    const ops = opsOf(checks, { timing: { believed: 0 } })
+    assert.deepEqual(await readiness(ops), [200, { ready: true, checks: { store: 'ok', nix: 'ok' } }])
+    broken = new NixeryError('STORE_FULL', 'a path that strangers need not know')
+    const full = [503, { ready: false, checks: { store: 'STORE_FULL', nix: 'ok' } }]
+    assert.deepEqual(await readiness(ops), full)
+    assert.deepEqual(await readiness(ops), full)
+    broken = new Error('a bug')
+    assert.deepEqual(await readiness(ops), [503, { ready: false, checks: { store: 'UNKNOWN', nix: 'ok' } }])
+    broken = undefined
+    assert.equal((await readiness(ops))[0], 200)
+    assert.deepEqual(lines, ['store does not work: this server is not ready', 'store works again'])
+  })
+
+  it('checks once for all who ask, and believes it for a while', async () => {
+    let count = 0
+    const ops = opsOf({ store: () => Promise.resolve((count += 1)) }, { timing: { believed: 60_000 } })
+    await Promise.all([readiness(ops), readiness(ops), readiness(ops)])
+    await readiness(ops)
+    assert.equal(count, 1)
+    const anew = opsOf({ store: () => Promise.resolve((count += 1)) }, { timing: { believed: 0 } })
+    await readiness(anew)
+    await sleep(5)
+    await readiness(anew)
+    assert.equal(count, 3)
+  })
+
+  it('does not wait for a check that hangs, and starts no second beside it', async () => {
+    const hanging = Promise.withResolvers<void>()
+    let count = 0
+    const nix = () => {
+      count += 1
+      return hanging.promise
+    }
+    const ops = opsOf({ nix }, { timing: { believed: 0, timeout: 20 } })
+    const late = [503, { ready: false, checks: { nix: 'TIMEOUT' } }]
+    assert.deepEqual(await readiness(ops), late)
+    assert.deepEqual(await readiness(ops), late)
+    assert.equal(count, 1)
+    hanging.resolve()
+    assert.equal((await readiness(ops))[0], 200)
+  })
+
+  it('is alive, but not ready, while it stops, and checks nothing', async () => {
+    const ops = opsOf(
+      { store: () => Promise.reject(new Error('not to be asked')) },
+      { isStopping: () => true },
+    )
+    assert.deepEqual(await readiness(ops), [503, { ready: false, stopping: true }])
+    assert.equal((await answerTo(ops, '/healthz')).status, 200)
+    assert.deepEqual(lines, [])
+  })
+})
+
+const textOf = ({ body }: Pick<Reply, 'body'>): string => (typeof body === 'string' ? body : '')

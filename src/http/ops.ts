@@ -1,0 +1,132 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { NixeryError } from '../errors.ts'
+import { textReply, type Ask, type Reply } from './reply.ts'
+
+/** What must work for images to be made and served: each throws if it does not. */
+export type Checks = Readonly<Record<string, () => Promise<unknown>>>
+
+export type OpsDeps = {
+  readonly checks: Checks
+  /** Whether the server was told to end. */
+  readonly isStopping: () => boolean
+  /** All metrics in Prometheus' text format. */
+  readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>
+  /** Gets a line when a check begins to fail, and when it works again. */
+  readonly onChange?: (line: string, failure?: unknown) => void
+  readonly timing?: Partial<CheckTiming>
+}
+
+/** Milliseconds. */
+export type CheckTiming = {
+  /** For which a result is believed, so that whoever asks often starts nothing. */
+  readonly believed: number
+  /** Within which each check must come back. */
+  readonly timeout: number
+}
+
+const defaultTiming: CheckTiming = { believed: 5_000, timeout: 5_000 }
+
+/** Answers for those who run the server; undefined for what is not theirs. */
+export type Ops = (ask: Ask) => Promise<Reply> | Reply | undefined
+
+/**
+ * `/healthz`: the process answers. `/readyz`: it can make and serve images, or what fails, with 503.
+ * `/metrics`: for Prometheus.
+ */
+export function createOps({ checks, isStopping, metrics, onChange, timing }: OpsDeps): Ops {
+  const look = createLook(checks, { ...defaultTiming, ...timing }, onChange ?? (() => {}))
+
+  const ready = async (): Promise<Reply> => {
+    if (isStopping()) return json(503, { ready: false, stopping: true })
+    const results = await look()
+    const isReady = Object.values(results).every((result) => result === 'ok')
+    return json(isReady ? 200 : 503, { ready: isReady, checks: results })
+  }
+  const routes: Readonly<Record<string, () => Promise<Reply> | Reply>> = {
+    '/healthz': () => json(200, { alive: true }),
+    '/readyz': ready,
+    async '/metrics'() {
+      const { contentType, text } = await metrics()
+      return reply(200, contentType, text)
+    },
+  }
+  return ({ method, path }) => {
+    const route = Object.hasOwn(routes, path) ? routes[path] : undefined
+    if (!route) return undefined
+    if (method === 'GET' || method === 'HEAD') return route()
+    return reply(405, 'text/plain; charset=utf-8', 'this can only be read\n', { Allow: 'GET, HEAD' })
+  }
+}
+
+const reply = (
+  status: number,
+  contentType: string,
+  body: string,
+  headers?: Record<string, string>,
+): Reply => {
+  const { 'Docker-Distribution-Api-Version': _, ...rest } = textReply(status, contentType, body).headers
+  return { status, headers: { ...rest, 'Cache-Control': 'no-store', ...headers }, body }
+}
+
+const json = (status: number, value: unknown): Reply =>
+  reply(
+    status,
+    'application/json',
+    `${JSON.stringify(value)}\n`,
+    status === 503 ? { 'Retry-After': '5' } : {},
+  )
+
+/** `ok`, or a word for what failed: the rest is for the log, as anybody may ask here. */
+type Results = Readonly<Record<string, string>>
+
+/** Runs all checks at once; who asks meanwhile, or soon after, gets the same results. */
+function createLook(
+  checks: Checks,
+  { believed, timeout }: CheckTiming,
+  onChange: (line: string, failure?: unknown) => void,
+): () => Promise<Results> {
+  const failing = new Set<string>()
+  // One that hangs is not started again beside itself.
+  const running = new Map<string, Promise<unknown>>()
+  let last: { readonly results: Promise<Results>; done: number } | undefined
+
+  const check = async (name: string, run: () => Promise<unknown>): Promise<string> => {
+    const result = running.get(name) ?? run().finally(() => running.delete(name))
+    running.set(name, result)
+    try {
+      await within(timeout, result)
+      if (failing.delete(name)) onChange(`${name} works again`)
+      return 'ok'
+    } catch (error) {
+      if (!failing.has(name)) onChange(`${name} does not work: this server is not ready`, error)
+      failing.add(name)
+      if (error === late) return 'TIMEOUT'
+      return error instanceof NixeryError ? error.code : 'UNKNOWN'
+    }
+  }
+  const all = async (): Promise<Results> =>
+    Object.fromEntries(
+      await Promise.all(
+        Object.entries(checks).map(async ([name, run]) => [name, await check(name, run)] as const),
+      ),
+    )
+  return () => {
+    if (last && last.done + believed > performance.now()) return last.results
+    const look = { results: all(), done: Infinity }
+    void look.results.then(() => (look.done = performance.now()))
+    last = look
+    return look.results
+  }
+}
+
+const late = new Error('no answer in time')
+
+async function within(timeout: number, work: Promise<unknown>): Promise<void> {
+  const over = new AbortController()
+  const watch = sleep(timeout, undefined, { signal: over.signal }).then(() => Promise.reject(late))
+  try {
+    await Promise.race([work, watch])
+  } finally {
+    over.abort()
+  }
+}

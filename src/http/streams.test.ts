@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { hasCode } from '../errors.ts'
+import { isStream, type Opened, type Reply } from './reply.ts'
+import { createStreams } from './streams.ts'
+
+async function* chunks() {
+  yield Buffer.from('a')
+}
+const reply = (open: () => Promise<Opened>): Reply => ({ status: 200, headers: {}, body: { open } })
+const good = reply(() => Promise.resolve({ chunks, close: () => Promise.resolve() }))
+const open = ({ body }: Reply): Promise<Opened> => {
+  assert.ok(isStream(body))
+  return body.open()
+}
+
+describe('createStreams', () => {
+  it('has room for so many streams and no more, until one is closed', async () => {
+    const streams = createStreams(2)
+    const [first] = [await open(streams.bound(good)), await open(streams.bound(good))]
+    await assert.rejects(open(streams.bound(good)), (error) => hasCode(error, 'OVERLOADED'))
+    assert.deepEqual([streams.active, streams.refused], [2, 1])
+    await first.close()
+    await open(streams.bound(good))
+    assert.deepEqual([streams.active, streams.refused], [2, 1])
+  })
+
+  it('gives the place back when opening or closing fails', async () => {
+    const streams = createStreams(1)
+    const failing = reply(() => Promise.reject(new Error('no such file')))
+    await assert.rejects(open(streams.bound(failing)), /no such file/)
+    const close = () => Promise.reject(new Error('disk gone'))
+    const opened = await open(streams.bound(reply(() => Promise.resolve({ chunks, close }))))
+    await assert.rejects(opened.close(), /disk gone/)
+    assert.equal(streams.active, 0)
+  })
+
+  it('leaves answers alone that open nothing', () => {
+    const plain: Reply = { status: 200, headers: {}, body: 'text' }
+    assert.equal(createStreams(1).bound(plain), plain)
+  })
+})

@@ -1,0 +1,117 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { readFile, stat } from 'node:fs/promises'
+import { createSecureContext } from 'node:tls'
+import { NixeryError, systemErrorCode } from '../errors.ts'
+
+/** Files in PEM. */
+export type TlsFiles = { readonly cert: string; readonly key: string }
+
+/** A certificate with its chain, and its key: for `https.createServer` and `setSecureContext`. */
+export type TlsPair = { readonly cert: Buffer; readonly key: Buffer; readonly minVersion: 'TLSv1.2' }
+
+/**
+ * Reads a certificate and its key.
+ * @throws CONFIG_INVALID when one cannot be read or parsed, or they do not belong together
+ */
+export async function readTls({ cert, key }: TlsFiles): Promise<TlsPair> {
+  const pair = {
+    cert: await readPem('NIXERY_TLS_CERT', cert),
+    key: await readPem('NIXERY_TLS_KEY', key),
+    minVersion: 'TLSv1.2',
+  } as const
+  const certificate = parsed('NIXERY_TLS_CERT', cert, 'certificate', () => new X509Certificate(pair.cert))
+  const privateKey = parsed('NIXERY_TLS_KEY', key, 'private key without a passphrase', () =>
+    createPrivateKey(pair.key),
+  )
+  if (!certificate.checkPrivateKey(privateKey)) {
+    throw new NixeryError('CONFIG_INVALID', `the key in ${key} is not that of the certificate in ${cert}`, {
+      hint: 'NIXERY_TLS_CERT and NIXERY_TLS_KEY must be of one pair',
+    })
+  }
+  // What is left to go wrong, such as a chain that does not parse, or a key that OpenSSL finds too weak.
+  parsed('NIXERY_TLS_CERT', cert, 'chain that can be served', () => createSecureContext(pair))
+  return pair
+}
+
+async function readPem(variable: string, file: string): Promise<Buffer> {
+  try {
+    return await readFile(file)
+  } catch (cause) {
+    const reason = systemErrorCode(cause) ?? 'unknown'
+    throw new NixeryError('CONFIG_INVALID', `${variable}: ${file} cannot be read: ${reason}`, { cause })
+  }
+}
+
+function parsed<T>(variable: string, file: string, what: string, parse: () => T): T {
+  try {
+    return parse()
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : 'unknown'
+    throw new NixeryError('CONFIG_INVALID', `${variable}: ${file} has no ${what} in PEM: ${reason}`, {
+      cause,
+    })
+  }
+}
+
+/** Looks for other files under the same names, and takes them. */
+export type TlsWatch = {
+  /** Looks now, and comes back when what was found is in use, or refused. */
+  look(): Promise<void>
+  stop(): void
+}
+
+export type TlsWatchOptions = {
+  /** What is in use. */
+  readonly pair: TlsPair
+  /** Milliseconds from one look to the next. */
+  readonly every: number
+  /** Gets each new pair that is good. */
+  readonly use: (pair: TlsPair) => void
+  readonly note: (line: string) => void
+  readonly warn: (line: string) => void
+}
+
+/**
+ * Follows the files by their names, so that it sees links that are moved, as certbot and Kubernetes do. Notifications
+ * of the kernel do not follow links, hence the looks. A pair that is not good, such as a certificate whose key is
+ * yet to be written, leaves the old in use.
+ */
+export function watchTls(files: TlsFiles, options: TlsWatchOptions): TlsWatch {
+  let { pair } = options
+  let seen: string | undefined
+  let looking: Promise<void> | undefined
+  const look = async () => {
+    const state = await stateOf(files) // before reading, so that what changes meanwhile is seen by the next look
+    if (state === seen) return
+    seen = state
+    try {
+      const found = await readTls(files)
+      if (found.cert.equals(pair.cert) && found.key.equals(pair.key)) return
+      options.use(found)
+      pair = found
+      options.note('the TLS certificate has changed: new connections get the new one')
+    } catch (error) {
+      if (!(error instanceof NixeryError)) throw error
+      options.warn(`the TLS certificate has changed and is not good, so the old one stays: ${error.message}`)
+    }
+  }
+  const watch: TlsWatch = {
+    look: () => (looking ??= look().finally(() => (looking = undefined))),
+    stop: () => clearInterval(timer),
+  }
+  const timer = setInterval(() => void watch.look(), options.every).unref()
+  return watch
+}
+
+/** Differs when what is behind the names does; a file that is missing is a state, too. */
+async function stateOf({ cert, key }: TlsFiles): Promise<string> {
+  const states = [cert, key].map(async (file) => {
+    try {
+      const { dev, ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true })
+      return [dev, ino, size, mtimeNs, ctimeNs].join(':')
+    } catch (error) {
+      return systemErrorCode(error) ?? 'unknown'
+    }
+  })
+  return (await Promise.all(states)).join(' ')
+}

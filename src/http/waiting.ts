@@ -1,0 +1,107 @@
+import { NixeryError } from '../errors.ts'
+import { errorReply } from './errors.ts'
+import type { Waiting } from './registry.ts'
+import type { Ask } from './reply.ts'
+
+/** How a client is told that a build takes longer than it waits. Times are milliseconds unless said otherwise. */
+export type Patience = {
+  /** How long one request may wait for a build. */
+  readonly limit: number
+  /** What this client takes for "try again". */
+  readonly status: 429 | 503
+}
+
+/** What tells clients apart, as they send it: data only. */
+export type Client = { readonly userAgent: string | undefined; readonly accept: string | undefined }
+
+// Seconds. containerd does not look at it, and comes at once.
+const retryAfter = 5
+
+// containerd gives up on a response's headers after 30 s (since 2.3), and repeats a 429 at once, five times.
+const likeContainerd: Patience = { limit: 25_000, status: 429 }
+
+// What each waits in all is in docs/waiting.md.
+const kinds: readonly (readonly [agent: RegExp, Patience])[] = [
+  // BuildKit and nerdctl resolve names with containerd's code.
+  [/^(containerd|buildkit|nerdctl)\//, likeContainerd],
+  // containers/image has no limit for headers. It tries five times, and waits between as Retry-After says.
+  [/^(skopeo|libpod|buildah|cri-o|containers)\/|containers\/image/i, { limit: 240_000, status: 429 }],
+  // go-containerregistry repeats a 503 twice, but a 429 only since 2026.
+  [/go-containerregistry|^(crane|ko|kaniko)\//, { limit: 240_000, status: 503 }],
+  // oras-go and regclient back off on a 429, five and three times.
+  [/^(oras|oras-go|helm|regclient)\//i, { limit: 240_000, status: 429 }],
+  // Docker's own puller waits for ever, repeats nothing, and shows the message of a 429.
+  [/^docker\//, { limit: 900_000, status: 429 }],
+]
+
+// Proxies and programs that say nothing of themselves often give up after a minute.
+const unknown: Patience = { limit: 50_000, status: 429 }
+
+/**
+ * How long this client can be made to wait, and which status makes it come back.
+ * @param seconds what the operator wants for all clients, if anything
+ */
+export function patienceOf({ userAgent = '', accept = '' }: Client, seconds: number | undefined): Patience {
+  const found = kinds.find(([agent]) => agent.test(userAgent))?.[1] ?? unknown
+  // With containerd's image store, which is Docker's default since 29, it is containerd's code that asks for names,
+  // under Docker's name; only that one takes anything.
+  const isContainerd = userAgent.startsWith('docker/') && /\*\/\*/.test(accept)
+  const patience = isContainerd ? likeContainerd : found
+  return seconds === undefined ? patience : { ...patience, limit: seconds * 1000 }
+}
+
+export type WaitingOptions = {
+  /** Seconds that all clients wait, if the operator says so. */
+  readonly maxWait: number | undefined
+  /** The full address of a build's page, for a client that came by this Host header, as it was sent. */
+  readonly page: (build: string, host: string | undefined, secure: boolean) => string
+  /** Whether clients speak TLS with this server itself. */
+  readonly secure: boolean
+}
+
+/** How requests wait for builds. */
+export function createWaiting({ maxWait, page, secure }: WaitingOptions): Waiting {
+  const patience = (ask: Ask) =>
+    patienceOf({ userAgent: ask.header('user-agent'), accept: ask.header('accept') }, maxWait)
+  return {
+    limit: (ask) => patience(ask).limit,
+    reply(error, ask) {
+      const build = buildOf(error)
+      // A proxy that speaks TLS for this server says so, and whoever else says it changes its own answer alone.
+      const viaTls = secure || ask.header('x-forwarded-proto') === 'https'
+      const told = new NixeryError(
+        'STILL_BUILDING',
+        'the image is still being built, and the build goes on: pull again to get it',
+        {
+          cause: error,
+          ...(build !== undefined && {
+            hint: `watch it at ${page(build, ask.header('host'), viaTls)}`,
+            detail: { build },
+          }),
+        },
+      )
+      return errorReply(told, { status: patience(ask).status, headers: headersOf(told, build) })
+    },
+  }
+}
+
+/** `Warning` is what podman and skopeo show while they wait (distribution spec, "Warnings"). */
+function headersOf({ message, hint }: NixeryError, build: string | undefined): Record<string, string> {
+  const text = hint === undefined ? message : `${message} (${hint})`
+  return {
+    'Retry-After': String(retryAfter),
+    'Cache-Control': 'no-store',
+    ...(build !== undefined && { Link: `</builds/${build}>; rel="status"` }),
+    Warning: `299 - "${quotable(text)}"`,
+  }
+}
+
+/** Only this program's words get here; what would end the quoted string is left out all the same. */
+const quotable = (text: string): string => text.replace(/[^\x20-\x7e]|["\\]/g, '').slice(0, 1000)
+
+function buildOf({ detail }: NixeryError): string | undefined {
+  const build = detail !== null && typeof detail === 'object' && 'build' in detail ? detail.build : undefined
+  return typeof build === 'string' && uuid.test(build) ? build : undefined
+}
+
+const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/

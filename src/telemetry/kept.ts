@@ -1,0 +1,122 @@
+import { Counter, Gauge, type Registry } from 'prom-client'
+
+/** Numbers that others keep, asked for when metrics are read. */
+export type Kept = {
+  /** Of the server: connections, requests at work, and what came and was no HTTP. */
+  readonly traffic: () => {
+    readonly connections: number
+    readonly requests: number
+    readonly malformed: number
+  }
+  /** Blobs that are being sent, and requests for more that found no room. */
+  readonly streams: { readonly active: number; readonly refused: number }
+  /** Of Nix: processes that have packages loaded, and evaluations that one of them answered, or none. */
+  readonly evaluators: () => {
+    readonly processes: readonly { readonly memory: number; readonly idle: number }[]
+    readonly warm: number
+    readonly cold: number
+    readonly started: number
+    readonly restarted: number
+  }
+}
+
+type Samples = readonly (readonly [labels: readonly string[], value: number])[]
+type Row = readonly [name: string, help: string, labelNames: string[], read: (kept: Kept) => Samples]
+
+const one = (value: number): Samples => [[[], value]]
+
+const counters: readonly Row[] = [
+  [
+    'nixery_malformed_total',
+    'What came and was no HTTP request in time.',
+    [],
+    ({ traffic }) => one(traffic().malformed),
+  ],
+  [
+    'nixery_streams_refused_total',
+    'Requests for blobs that found no room.',
+    [],
+    ({ streams }) => one(streams.refused),
+  ],
+  [
+    'nixery_evaluations_total',
+    'Evaluations, by a process that had the packages loaded or a new one.',
+    ['how'],
+    ({ evaluators }) => {
+      const { warm, cold } = evaluators()
+      return [
+        [['warm'], warm],
+        [['cold'], cold],
+      ]
+    },
+  ],
+  [
+    'nixery_evaluators_started_total',
+    'Evaluators that were started.',
+    [],
+    ({ evaluators }) => one(evaluators().started),
+  ],
+  [
+    'nixery_evaluators_restarted_total',
+    'Evaluators that were started in place of one that died, was late, or had grown.',
+    [],
+    ({ evaluators }) => one(evaluators().restarted),
+  ],
+]
+
+const gauges: readonly Row[] = [
+  [
+    'nixery_requests_running',
+    'Requests that are being answered, or wait for a build.',
+    [],
+    ({ traffic }) => one(traffic().requests),
+  ],
+  ['nixery_connections', 'Connections that are open.', [], ({ traffic }) => one(traffic().connections)],
+  ['nixery_streams', 'Blobs that are being sent.', [], ({ streams }) => one(streams.active)],
+  [
+    'nixery_evaluators',
+    'Nix processes with packages loaded.',
+    ['state'],
+    ({ evaluators }) => {
+      const { processes } = evaluators()
+      const busy = processes.filter(({ idle }) => idle === 0).length
+      return [
+        [['busy'], busy],
+        [['idle'], processes.length - busy],
+      ]
+    },
+  ],
+  [
+    'nixery_evaluators_memory_bytes',
+    'Memory of these processes.',
+    [],
+    ({ evaluators }) => one(evaluators().processes.reduce((sum, { memory }) => sum + memory, 0)),
+  ],
+]
+
+/** Puts these numbers among the metrics. */
+export function addKept(registry: Registry, kept: Kept): void {
+  for (const [name, help, labelNames, read] of counters) {
+    void new Counter({
+      name,
+      help,
+      labelNames,
+      registers: [registry],
+      collect() {
+        this.reset()
+        for (const [labels, value] of read(kept)) this.labels(...labels).inc(value)
+      },
+    })
+  }
+  for (const [name, help, labelNames, read] of gauges) {
+    void new Gauge({
+      name,
+      help,
+      labelNames,
+      registers: [registry],
+      collect() {
+        for (const [labels, value] of read(kept)) this.labels(...labels).set(value)
+      },
+    })
+  }
+}

@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict'
+import { beforeEach, describe, it } from 'node:test'
+import fc from 'fast-check'
+import { NixeryError } from '../errors.ts'
+import type { Answered } from '../http/app.ts'
+import { digestOf } from '../image/digest.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
+
+let metrics: Metrics
+beforeEach(() => {
+  metrics = createMetrics('1.2.3')
+})
+
+/** The samples of this program, as they stand in the text. */
+async function samples(): Promise<Record<string, number>> {
+  const { text } = await metrics.read()
+  const lines = text.split('\n').filter((line) => line.startsWith('nixery_'))
+  return Object.fromEntries(
+    lines.map((line) => {
+      const at = line.lastIndexOf(' ')
+      return [line.slice(0, at), Number(line.slice(at + 1))]
+    }),
+  )
+}
+const answered = (more: Partial<Answered>): Answered => ({
+  id: 'a',
+  kind: 'blob',
+  method: 'GET',
+  path: '/v2/',
+  status: 200,
+  bytes: 0,
+  ms: 1,
+  userAgent: undefined,
+  ...more,
+})
+const digest = digestOf(Buffer.from('a'))
+
+describe('createMetrics', () => {
+  it('gives what Prometheus reads, with the numbers of the process', async () => {
+    const { contentType, text } = await metrics.read()
+    assert.match(contentType, /^text\/plain; version=0\.0\.4/)
+    assert.match(text, /^# TYPE process_resident_memory_bytes gauge$/m)
+    assert.match(text, /^nixery_info\{version="1\.2\.3"\} 1$/m)
+    for (const line of text.split('\n')) assert.match(line, /^(#.*|[a-z0-9_]+(\{.*\})? \S+|)$/)
+  })
+
+  it('counts answers by kind, method and class of status, and their bytes', async () => {
+    for (const status of [200, 206, 404]) metrics.onAnswer(answered({ status, bytes: 100 }))
+    metrics.onAnswer(answered({ kind: 'ping', method: 'HEAD' }))
+    const found = await samples()
+    assert.equal(found['nixery_requests_total{kind="blob",method="GET",status="2xx"}'], 2)
+    assert.equal(found['nixery_requests_total{kind="blob",method="GET",status="4xx"}'], 1)
+    assert.equal(found['nixery_requests_total{kind="ping",method="HEAD",status="2xx"}'], 1)
+    assert.equal(found['nixery_sent_bytes_total{kind="blob"}'], 300)
+    assert.equal(found['nixery_sent_bytes_total{kind="ping"}'], 0)
+  })
+
+  it('has no label that a stranger chooses', async () => {
+    fc.assert(
+      fc.property(fc.string(), fc.string(), fc.string(), (method, path, userAgent) => {
+        metrics.onAnswer(answered({ method, path, userAgent }))
+      }),
+    )
+    const kinds = Object.keys(await samples()).filter((name) => name.startsWith('nixery_requests_total'))
+    assert.deepEqual(kinds, ['nixery_requests_total{kind="blob",method="other",status="2xx"}'])
+  })
+
+  it('counts builds, their stages, and what they found', async () => {
+    const { onBuild } = metrics
+    onBuild('x', { type: 'started', image: 'hello' })
+    onBuild('y', { type: 'started', image: 'nope' })
+    assert.equal((await samples())['nixery_builds_running'], 2)
+    onBuild('x', { type: 'resolved', packages: ['a', 'b', 'c'], names: 3, evaluated: 1, ms: 300 })
+    onBuild('y', { type: 'resolved', packages: ['a'], names: 1, evaluated: 0, ms: 1 })
+    onBuild('x', { type: 'planned', layers: 10, known: 7 })
+    onBuild('x', { type: 'packed', digest, size: 1, paths: 5, copied: 3, ms: 20 })
+    onBuild('x', { type: 'finished', digest, ms: 2000 })
+    onBuild('y', { type: 'failed', error: new NixeryError('BUILD_FAILED', 'no'), ms: 1000 })
+    onBuild('z', { type: 'started', image: 'z' })
+    onBuild('u', { type: 'started', image: 'u' })
+    onBuild('z', { type: 'failed', error: new NixeryError('CANCELLED', 'left'), ms: 1 })
+    onBuild('u', { type: 'failed', error: new Error('a bug'), ms: 1 })
+    const found = await samples()
+    const expected = {
+      nixery_builds_running: 0,
+      'nixery_builds_total{result="finished",code=""}': 1,
+      'nixery_builds_total{result="failed",code="BUILD_FAILED"}': 1,
+      'nixery_builds_total{result="cancelled",code="CANCELLED"}': 1,
+      'nixery_builds_total{result="failed",code="UNKNOWN"}': 1,
+      'nixery_hits_total{kind="resolution"}': 3,
+      'nixery_misses_total{kind="resolution"}': 1,
+      'nixery_hits_total{kind="layer"}': 7,
+      'nixery_misses_total{kind="layer"}': 3,
+      'nixery_hits_total{kind="member"}': 3,
+      'nixery_misses_total{kind="member"}': 2,
+      'nixery_build_stage_seconds_count{stage="evaluate"}': 1,
+      'nixery_build_stage_seconds_count{stage="pack"}': 1,
+      'nixery_build_stage_seconds_count{stage="whole"}': 4,
+      'nixery_build_stage_seconds_bucket{le="2.5",stage="whole"}': 4,
+      'nixery_build_stage_seconds_bucket{le="1",stage="whole"}': 3,
+    }
+    for (const [name, value] of Object.entries(expected)) assert.equal(found[name], value, name)
+  })
+
+  it('asks others for the numbers that they keep, each time it is read', async () => {
+    let malformed = 10
+    metrics.watch({
+      traffic: () => ({ connections: 4, requests: 2, malformed }),
+      streams: { active: 5, refused: 6 },
+      evaluators: () => ({
+        processes: [
+          { memory: 100, idle: 0 },
+          { memory: 20, idle: 3000 },
+          { memory: 3, idle: 1 },
+        ],
+        warm: 7,
+        cold: 8,
+        started: 9,
+        restarted: 1,
+      }),
+    })
+    await samples()
+    malformed = 20
+    const found = await samples()
+    assert.equal(found['nixery_malformed_total'], 20)
+    assert.equal(found['nixery_connections'], 4)
+    assert.equal(found['nixery_requests_running'], 2)
+    assert.equal(found['nixery_streams'], 5)
+    assert.equal(found['nixery_streams_refused_total'], 6)
+    assert.equal(found['nixery_evaluators{state="busy"}'], 1)
+    assert.equal(found['nixery_evaluators{state="idle"}'], 2)
+    assert.equal(found['nixery_evaluators_memory_bytes'], 123)
+    assert.equal(found['nixery_evaluations_total{how="warm"}'], 7)
+    assert.equal(found['nixery_evaluations_total{how="cold"}'], 8)
+    assert.equal(found['nixery_evaluators_started_total'], 9)
+    assert.equal(found['nixery_evaluators_restarted_total'], 1)
+  })
+})

@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict'
+import { readdir, readFile } from 'node:fs/promises'
+import { request, type IncomingMessage } from 'node:http'
+import { join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { execa } from 'execa'
+import type { ServerProcess } from '../scripts/server.ts'
+import { digestOf } from '../src/image/digest.ts'
+import { ask, openWorkspace, type Failure, type Workspace } from './support/workspace.ts'
+
+let workspace: Workspace
+before(async () => {
+  workspace = await openWorkspace()
+})
+after(() => workspace.dispose())
+
+const get = (server: ServerProcess, path: string, init: RequestInit = {}) =>
+  fetch(`http://${server.address}${path}`, init)
+const seconds = `9${process.pid}` // of a builder that no other test has
+const program = `
+  hello = script "hello" "echo hi";
+  big = run "big" "mkdir -p $out/bin; head -c 30000000 /dev/urandom > $out/bin/big";
+  endless = run "endless" "sleep ${seconds}";
+`
+
+describe('those who run the server', () => {
+  let server: ServerProcess
+  let disk: string
+  before(async () => {
+    disk = await workspace.mountSmallDisk(16)
+    const set = await workspace.packageSet(program)
+    server = await workspace.serve({ NIXERY_PKGS_PATH: set, STORAGE_PATH: join(disk, 'store') })
+  })
+
+  it('learn whether it is alive and ready, and may only read', async () => {
+    for (const path of ['/healthz', '/readyz', '/metrics']) {
+      assert.equal((await get(server, path)).status, 200)
+      const head = await get(server, path, { method: 'HEAD' })
+      assert.equal(head.status, 200)
+      assert.equal(await head.text(), '')
+      const post = await get(server, path, { method: 'POST', body: 'x' })
+      assert.deepEqual([post.status, post.headers.get('Allow')], [405, 'GET, HEAD'])
+    }
+  })
+
+  it('see what it has done', async () => {
+    assert.equal((await ask(server, 'hello/manifests/latest')).response.status, 200)
+    assert.equal((await ask(server, 'nothing/manifests/latest')).response.status, 404)
+    const response = await get(server, '/metrics')
+    assert.equal(response.headers.get('Content-Type'), 'text/plain; version=0.0.4; charset=utf-8')
+    const text = await response.text()
+    for (const line of [
+      'nixery_requests_total{kind="image",method="GET",status="2xx"} 1',
+      'nixery_requests_total{kind="image",method="GET",status="4xx"} 1',
+      'nixery_builds_total{result="finished",code=""} 1',
+      'nixery_builds_total{result="failed",code="PACKAGE_UNKNOWN"} 1',
+      'nixery_build_stage_seconds_count{stage="realise"} 1',
+      'nixery_builds_running 0',
+      'nixery_requests_running 1',
+    ]) {
+      assert.ok(text.split('\n').includes(line), `${line} is not in\n${text}`)
+    }
+    assert.doesNotMatch(text, /hello|nothing/)
+  })
+
+  it('learn that its store cannot be written, until it can again', async () => {
+    const readyz = async () => {
+      const response = await get(server, '/readyz')
+      return { status: response.status, ...((await response.json()) as { checks: object }) }
+    }
+    const until = async (status: number) => {
+      for (;;) {
+        const found = await readyz()
+        if (found.status === status) return found.checks
+        await sleep(300)
+      }
+    }
+    await execa('mount', ['-o', 'remount,ro', disk])
+    assert.deepEqual(await until(503), { store: 'STORE_UNAVAILABLE', catalog: 'ok', nix: 'ok' })
+    await execa('mount', ['-o', 'remount,rw', disk])
+    assert.deepEqual(await until(200), { store: 'ok', catalog: 'ok', nix: 'ok' })
+    const told = server.log.filter(({ msg }) => /^store (does not work|works again)/.test(msg))
+    assert.equal(told.length, 2)
+  })
+})
+
+describe('a server that is told to end', () => {
+  /** A blob's answer, of which nothing is read yet. */
+  const begin = (server: ServerProcess, path: string) =>
+    new Promise<IncomingMessage>((resolve, reject) => {
+      request({ port: server.port, host: '127.0.0.1', path, agent: false }, resolve).on('error', reject).end()
+    })
+  const largestBlob = async (server: ServerProcess, name: string) => {
+    const { json } = await ask(server, `${name}/manifests/latest`)
+    const { layers } = json as { layers: { digest: string; size: number }[] }
+    const [layer] = layers.toSorted((a, b) => b.size - a.size)
+    assert.ok(layer)
+    return layer
+  }
+  const builders = async () => {
+    const names = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+    const commands = await Promise.all(
+      names.map((name) => readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '')),
+    )
+    return commands.filter((command) => command.includes(`sleep\0${seconds}`)).length
+  }
+
+  it('finishes what it sends, begins nothing, says so, and leaves no builder behind', async () => {
+    const set = await workspace.packageSet(program)
+    const server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIX_TIMEOUT: '600', NIXERY_GRACE: '30' })
+    const layer = await largestBlob(server, 'big')
+    const waiting = begin(server, '/v2/endless/manifests/latest')
+    while ((await builders()) === 0) await sleep(100)
+    const blob = await begin(server, `/v2/big/blobs/${layer.digest}`)
+
+    const ended = server.stop()
+    const sentAway = await waiting
+    assert.equal(sentAway.statusCode, 503)
+    assert.equal(sentAway.headers.connection, 'close')
+    assert.match(sentAway.headers['retry-after'] ?? '', /^\d+$/)
+    const { errors } = JSON.parse((await buffer(sentAway)).toString()) as Failure
+    assert.match(errors[0]?.message ?? '', /stopping/)
+
+    assert.equal((await get(server, '/readyz')).status, 503)
+    assert.equal((await get(server, '/healthz')).status, 200)
+    const refused = await ask(server, 'hello/manifests/latest')
+    assert.equal(refused.response.status, 503)
+    assert.equal(refused.response.headers.get('Connection'), 'close')
+    while ((await builders()) > 0) await sleep(100)
+
+    assert.equal(digestOf(await buffer(blob)), layer.digest)
+    assert.equal(await ended, 0)
+    await assert.rejects(get(server, '/healthz'))
+  })
+
+  it('does not wait for a reader that has stopped', async () => {
+    const set = await workspace.packageSet(program)
+    const server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_GRACE: '1' })
+    const layer = await largestBlob(server, 'big')
+    const blob = await begin(server, `/v2/big/blobs/${layer.digest}`)
+    assert.equal(await server.stop(), 0)
+    await assert.rejects(buffer(blob))
+  })
+})

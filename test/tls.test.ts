@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict'
+import { X509Certificate } from 'node:crypto'
+import { copyFile, mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { connect } from 'node:tls'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { execa } from 'execa'
+import type { ServerProcess } from '../scripts/server.ts'
+import { hasCode } from '../src/errors.ts'
+import { readTls, watchTls } from '../src/http/tls.ts'
+import { makeCertificate, type Certificate } from './support/certificates.ts'
+import { openWorkspace, type Workspace } from './support/workspace.ts'
+
+let workspace: Workspace
+let one: Certificate
+let two: Certificate
+before(async () => {
+  workspace = await openWorkspace()
+  one = await makeCertificate(workspace.folder, 'one')
+  two = await makeCertificate(workspace.folder, 'two')
+})
+after(() => workspace.dispose())
+
+describe('the files of TLS', () => {
+  const refused = (files: { cert: string; key: string }, message: RegExp) =>
+    assert.rejects(readTls(files), (error) => hasCode(error, 'CONFIG_INVALID') && message.test(error.message))
+
+  it('are refused when one is missing, is no PEM, or they are not of one pair', async () => {
+    const text = join(workspace.folder, 'text')
+    await writeFile(text, 'hello')
+    await readTls(one)
+    await refused(
+      { ...one, cert: '/no/such/file' },
+      /NIXERY_TLS_CERT: \/no\/such\/file cannot be read: ENOENT/,
+    )
+    await refused({ ...one, key: '/no/such/file' }, /NIXERY_TLS_KEY: .* cannot be read/)
+    await refused({ ...one, cert: text }, /NIXERY_TLS_CERT: .* has no certificate/)
+    await refused({ ...one, key: text }, /NIXERY_TLS_KEY: .* has no private key/)
+    await refused({ cert: one.cert, key: two.key }, /is not that of the certificate/)
+    const encrypted = join(workspace.folder, 'encrypted.key')
+    await execa('openssl', ['ec', '-aes256', '-passout', 'pass:secret', '-in', one.key, '-out', encrypted])
+    await refused({ cert: one.cert, key: encrypted }, /NIXERY_TLS_KEY: .* without a passphrase/)
+  })
+
+  it('are followed when links are moved, and a pair that is not good is not taken', async () => {
+    // As Kubernetes mounts them: a link to a folder that is exchanged at once.
+    const current = join(workspace.folder, 'current')
+    const link = async (folder: string) => {
+      const fresh = join(workspace.folder, 'fresh')
+      await symlink(folder, fresh)
+      await rename(fresh, current)
+    }
+    await link(one.folder)
+    const files = { cert: join(current, 'tls.crt'), key: join(current, 'tls.key') }
+    const used: string[] = []
+    const warnings: string[] = []
+    const watch = watchTls(files, {
+      pair: await readTls(files),
+      every: 3_600_000,
+      use: ({ cert }) => used.push(new X509Certificate(cert).subject),
+      note: () => {},
+      warn: (line) => warnings.push(line),
+    })
+    try {
+      await watch.look()
+      assert.deepEqual(used, [])
+      await link(two.folder)
+      await watch.look()
+      await watch.look()
+      assert.deepEqual(used, ['CN=two'])
+      const half = join(workspace.folder, 'half')
+      await mkdir(half)
+      await copyFile(one.cert, join(half, 'tls.crt'))
+      await copyFile(two.key, join(half, 'tls.key'))
+      await link(half)
+      await watch.look()
+      await watch.look()
+      assert.deepEqual(used, ['CN=two'])
+      assert.equal(warnings.length, 1)
+      await copyFile(one.key, join(half, 'tls.key'))
+      await watch.look()
+      assert.deepEqual(used, ['CN=two', 'CN=one'])
+      await rm(half, { recursive: true })
+      await watch.look()
+      assert.equal(warnings.length, 2)
+      assert.deepEqual(used, ['CN=two', 'CN=one'])
+    } finally {
+      watch.stop()
+    }
+  })
+})
+
+describe('a server with TLS', () => {
+  let server: ServerProcess
+  let files: { cert: string; key: string }
+  before(async () => {
+    const folder = join(workspace.folder, 'served')
+    await mkdir(folder)
+    files = { cert: join(folder, 'tls.crt'), key: join(folder, 'tls.key') }
+    await put(one)
+    const set = await workspace.packageSet('hello = script "hello" "echo hi";')
+    server = await workspace.serve({
+      NIXERY_PKGS_PATH: set,
+      NIXERY_TLS_CERT: files.cert,
+      NIXERY_TLS_KEY: files.key,
+    })
+  })
+  const put = async (certificate: Certificate) => {
+    await copyFile(certificate.key, files.key)
+    await copyFile(certificate.cert, files.cert)
+  }
+  /** Whose certificate a new connection is shown, and with which version it speaks. */
+  const greet = (options: object = {}) =>
+    new Promise<{ name: string; version: string | null }>((resolve, reject) => {
+      const socket = connect({ port: server.port, host: '127.0.0.1', rejectUnauthorized: false, ...options })
+      socket.once('secureConnect', () => {
+        const name = String(socket.getPeerX509Certificate()?.subject)
+        resolve({ name, version: socket.getProtocol() })
+        socket.destroy()
+      })
+      socket.once('error', reject)
+    })
+  const pull = async (authority: Certificate, to: string) => {
+    const authorities = join(workspace.folder, `trusted-for-${to}`)
+    await mkdir(authorities)
+    await copyFile(authority.cert, join(authorities, 'ca.crt'))
+    const images = [`docker://${server.address}/hello:latest`, `dir:${join(workspace.folder, to)}`]
+    const args = ['copy', '--insecure-policy', '--src-cert-dir', authorities, ...images]
+    return execa('skopeo', args, { reject: false, all: true })
+  }
+
+  it('is pulled from by a client that trusts its certificate, and by no other', async () => {
+    const trusting = await pull(one, 'trusting')
+    assert.equal(trusting.exitCode, 0, trusting.all)
+    const other = await pull(two, 'other')
+    assert.notEqual(other.exitCode, 0)
+    assert.match(other.all, /certificate/)
+  })
+
+  it('speaks nothing older than TLS 1.2', async () => {
+    assert.equal((await greet()).version, 'TLSv1.3')
+    assert.equal((await greet({ maxVersion: 'TLSv1.2' })).version, 'TLSv1.2')
+    await assert.rejects(greet({ minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL@SECLEVEL=0' }))
+  })
+
+  it('shows a new certificate without a restart, and keeps the old when the new is not good', async () => {
+    assert.equal((await greet()).name, 'CN=one')
+    await put(two)
+    while ((await greet()).name !== 'CN=two') await sleep(200)
+    const again = await pull(two, 'again')
+    assert.equal(again.exitCode, 0, again.all)
+
+    await writeFile(files.cert, 'rubbish')
+    process.kill(server.pid, 'SIGHUP')
+    const warned = () =>
+      server.log.some(({ level, msg }) => level === 40 && msg.includes('the old one stays'))
+    while (!warned()) await sleep(50)
+    assert.equal((await greet()).name, 'CN=two')
+    await writeFile(files.cert, await readFile(two.cert))
+  })
+
+  it('does not start with files that are not good', async () => {
+    const starting = workspace.serve({ NIXERY_TLS_CERT: one.cert, NIXERY_TLS_KEY: two.key })
+    await assert.rejects(starting, /is not that of the certificate/)
+  })
+})

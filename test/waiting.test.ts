@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { execa } from 'execa'
+import type { ServerProcess } from '../scripts/server.ts'
+import { ask, openWorkspace, type Failure, type Workspace } from './support/workspace.ts'
+
+let workspace: Workspace
+before(async () => {
+  workspace = await openWorkspace()
+})
+after(() => workspace.dispose())
+
+const statuses = (server: ServerProcess, kind: string) =>
+  server.log.filter((line) => line.msg === 'answered' && line['kind'] === kind).map((line) => line['status'])
+const count = (server: ServerProcess, message: string) =>
+  server.log.filter(({ msg }) => msg === message).length
+const skopeo = (server: ServerProcess, name: string) =>
+  execa(
+    'skopeo',
+    'copy --src-tls-verify=false --insecure-policy'
+      .split(' ')
+      .concat(`docker://${server.address}/${name}`, `dir:${join(workspace.folder, `${name}-copy`)}`),
+    { reject: false, all: true },
+  )
+
+// Clients wait for two seconds here, so that a build of some seconds is what one of an hour is elsewhere.
+describe('a build that takes longer than its client waits', () => {
+  let server: ServerProcess
+  before(async () => {
+    const set = await workspace.packageSet(`
+      slow = run "slow" "sleep 10; mkdir -p $out/bin; echo x > $out/bin/slow";
+      failing = run "failing" "sleep 6; echo last words; exit 3";
+      fetched = run "fetched" "sleep 6; mkdir -p $out/bin; echo x > $out/bin/fetched";
+    `)
+    server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_MAX_WAIT: '2' })
+  })
+
+  it('is pulled by skopeo, which comes back for it', async () => {
+    const pulled = await skopeo(server, 'slow')
+    assert.equal(pulled.exitCode, 0, pulled.all)
+    const seen = statuses(server, 'image')
+    assert.ok(seen.length > 1)
+    assert.deepEqual(new Set(seen.slice(0, -1)), new Set([429]))
+    assert.equal(seen.at(-1), 200)
+    assert.equal(count(server, 'build started'), 1)
+  })
+
+  it('and fails is told to who comes back, without another build', async () => {
+    const started = count(server, 'build started')
+    const pulled = await skopeo(server, 'failing')
+    assert.notEqual(pulled.exitCode, 0)
+    assert.match(pulled.all, /last words/)
+    assert.equal(count(server, 'build started'), started + 1)
+  })
+
+  it('is answered with where it can be watched, which is there', async () => {
+    const { response, json } = await ask(server, 'fetched/manifests/latest')
+    assert.equal(response.status, 429)
+    assert.equal(response.headers.get('Retry-After'), '5')
+    const [error] = (json as Failure).errors
+    assert.equal(error?.code, 'TOOMANYREQUESTS')
+    const page = /http:\S+\/builds\/[-0-9a-f]{36}/.exec(error.message)?.[0] ?? ''
+    assert.ok(page.startsWith(`http://${server.address}/`), error.message)
+    const shown = await fetch(page)
+    assert.equal(shown.status, 200)
+    assert.match(await shown.text(), /fetched/)
+    assert.equal(`<${new URL(page).pathname}>; rel="status"`, response.headers.get('Link'))
+  })
+
+  it('goes on when nobody waits for it, and is then there at once', async () => {
+    const finished = () => count(server, 'build finished')
+    const earlier = finished()
+    const { response } = await ask(server, 'fetched/manifests/latest', { method: 'HEAD' })
+    while (finished() === earlier && response.status !== 200) {
+      await new Promise((resolve) => setTimeout(resolve, 200))
+    }
+    assert.equal((await ask(server, 'fetched/manifests/latest')).response.status, 200)
+  })
+})
