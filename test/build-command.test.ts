@@ -235,12 +235,28 @@ describe('nixery plan', () => {
       packed.layers.map(({ digest }) => digest),
       layers.map(({ digest }) => digest),
     )
-    const table = (await plan('--strategy', 'nixery')).split('\n')
+    const [table = [], compared = []] = (await plan()).split('\n\n').map((text) => text.split('\n'))
     assert.equal(table.length, layers.length + 2)
     assert.match(table[0] ?? '', /^layer +unpacked +packed +paths +contents$/)
     assert.match(table.join('\n'), /^ +\d+ +[\d.]+ MB +[\d.]+ MB +\d+  .*glibc-/m)
     assert.match(table.at(-2) ?? '', / 0  links to /)
     assert.match(table.at(-1) ?? '', /^ +[\d.]+ MB +[\d.]+ MB +\d+$/)
+    assert.equal(compared.length, 3)
+    assert.match(compared[0] ?? '', /^strategy +layers +of one path +largest +median +to pack$/)
+    assert.match(compared[1] ?? '', /^ +stable +\d+ +\d+ +[\d.]+ MB +[\d.]+ kB +0$/)
+    assert.match(compared[2] ?? '', /^ +nixery +\d+ +\d+ +[\d.]+ MB +[\d.]+ MB +[1-9]\d* +[\d.]+ MB$/)
+  })
+
+  it('shows the layers of another strategy', async () => {
+    type Plan = { strategy: string; layers: { paths: string[] }[]; strategies: { strategy: string }[] }
+    const { stdout } = await nixery('plan', ['plan', 'shell/hello', '--strategy', 'nixery', '--json'])
+    const { strategy, layers, strategies } = JSON.parse(stdout) as Plan
+    assert.equal(strategy, 'nixery')
+    assert.ok(layers.some(({ paths }) => paths.length > 3))
+    assert.deepEqual(
+      strategies.map((each) => each.strategy),
+      ['nixery', 'stable'],
+    )
   })
 
   it('knows no other strategies', async () => {

@@ -5,7 +5,6 @@ import type { ImageRequest } from '../image/name.ts'
 import type { Layer } from '../image/oci.ts'
 import type { StorePath } from '../image/store-path.ts'
 import { archiveVersion } from '../layers/archive.ts'
-import { strategyVersions } from '../layers/plan.ts'
 import type { SetPolicy } from '../nix/evaluate.ts'
 import type { Nix, Watch } from '../nix/nix.ts'
 import { isDerivationGone, type Wanted } from '../nix/realise.ts'
@@ -14,7 +13,7 @@ import type { PinnedSet } from '../packages/source.ts'
 import { rootfsVersion } from '../rootfs/rootfs.ts'
 import { closureKey, closureOf, knownClosure } from './closure.ts'
 import { isWhole, publishImage, type Image } from './image.ts'
-import { wantedLayers, type LayerOptions, type WantedLayer } from './layers.ts'
+import { layeringKey, wantedLayers, type LayerOptions, type WantedLayer } from './layers.ts'
 import { knownLayers, packFromMembers, packLayers, type PackingDeps } from './packing.ts'
 import { resolve } from './resolve.ts'
 
@@ -146,15 +145,12 @@ async function compose(
 
 /** All that an image's bytes depend on. */
 function imageKey({ request, layering, packer }: Context, closure: Closure): string {
-  const { strategy, maxLayers, popularity } = layering
   return keyOf('image', 1, {
     roots: closure.roots,
     closure: closureKey(closure),
     architecture: request.platform.architecture,
     shell: request.shell,
-    strategy: strategyVersions[strategy],
-    maxLayers,
-    popularity: popularity.version,
+    layering: layeringKey(layering),
     compressor: packer.compressorId,
     formats: [archiveVersion, rootfsVersion],
   })

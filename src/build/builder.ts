@@ -6,6 +6,7 @@ import type { PackageSource, PinnedSet } from '../packages/source.ts'
 import { makeImage, type FlowDeps, type Layering, type Made } from './build.ts'
 import type { BuildListener, Emit } from './events.ts'
 import type { Image } from './image.ts'
+import { layeringKey } from './layers.ts'
 import { createRecent } from './recent.ts'
 import type { Pulls } from './pulls.ts'
 import { createFlights, type Start } from './single-flight.ts'
@@ -158,9 +159,9 @@ export function createBuilder(deps: BuilderDeps): Builder {
 function keyOfRequest(
   { platform, shell, packages }: ImageRequest,
   { revision }: PinnedSet,
-  { strategy, maxLayers, popularity }: Layering,
+  layering: Layering,
 ): string {
-  return JSON.stringify([revision, platform.system, shell, packages, strategy, maxLayers, popularity.version])
+  return JSON.stringify([revision, platform.system, shell, packages, layeringKey(layering)])
 }
 
 const stopping = () => new NixeryError('CANCELLED', 'the registry is stopping')

@@ -4,7 +4,7 @@ import { keyOf } from '../image/canonical.ts'
 import type { Platform } from '../image/platform.ts'
 import { storePathName, type StorePath } from '../image/store-path.ts'
 import { archiveVersion, type Entry } from '../layers/archive.ts'
-import { strategies } from '../layers/plan.ts'
+import { strategies, strategyVersions } from '../layers/plan.ts'
 import { rootfs, rootfsVersion } from '../rootfs/rootfs.ts'
 import { closureKey } from './closure.ts'
 import type { Emit } from './events.ts'
@@ -28,6 +28,13 @@ export type LayerOptions = {
   readonly maxLayers: number
   readonly compressorId: string
 }
+
+/** What a plan depends on besides the closure, for keys. Popularity data has a part in the original's grouping alone. */
+export const layeringKey = ({ strategy, maxLayers, popularity }: Omit<LayerOptions, 'compressorId'>) => ({
+  strategy: strategyVersions[strategy],
+  maxLayers,
+  popularity: strategy === 'nixery' ? popularity.version : undefined,
+})
 
 /** The layers of an image in manifest order: those of the plan, and the tree of links to the roots last. */
 export function wantedLayers(

@@ -5,7 +5,9 @@ import { type Closure, closureSizes, walkClosure } from '../closure/graph.ts'
 import { noPopularity, parsePopularity, type Popularity } from '../closure/popularity.ts'
 import { closureOf, closures, largeFacts, shuffled, storePathOf } from '../closure/testing.ts'
 import { byText, storePathName, type StorePath } from '../image/store-path.ts'
-import { defaultMaxLayers, type Plan, planNixery, type PlanOptions } from './plan.ts'
+import { planNixery } from './nixery.ts'
+import { defaultMaxLayers } from './plan.ts'
+import type { Plan, PlanOptions } from './strategy.ts'
 
 const plan = (closure: Closure, options: Partial<PlanOptions> = {}): Plan =>
   planNixery(closure, { popularity: noPopularity, maxLayers: defaultMaxLayers, ...options })
@@ -15,7 +17,7 @@ const named = (closure: Closure, options: Partial<PlanOptions> = {}): string[] =
   plan(closure, options).layers.map(({ paths }) => paths.map(storePathName).sort(byText).join(' '))
 
 describe('planNixery, by example', () => {
-  describe('of the graph drawn in plan.ts', () => {
+  describe('of the graph drawn in nixery.ts', () => {
     const closure = closureOf(['A', 'B', 'C', 'D'], {
       A: [1_000_000, ['E']],
       B: [1_100_000, ['E']],
