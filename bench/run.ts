@@ -98,7 +98,7 @@ async function bench(): Promise<boolean> {
   const chosen = chosenCases()
   const settings = readSettings()
   const former = options.compare === undefined ? undefined : await readResults(options.compare)
-  await ensurePrograms(['nix-store', 'git', 'wrk'], (line) => say(line))
+  await ensurePrograms(['nix-store', 'git', 'wrk', 'libdeflate.so.0'], (line) => say(line))
   const { NIXERY_DATA, NIXERY_CACHE } = readConfig({ HOME: homedir() })
   const packages = await ensureDemoPackageSet({
     directory: join(NIXERY_DATA, 'demo'),

@@ -46,7 +46,7 @@ async function pullAndRun(podman: Podman, server: ServerProcess, name: string, c
 async function demo(): Promise<void> {
   const config = readConfig({ HOME: homedir() })
   await step('programs: Nix, podman, runc, skopeo', () =>
-    ensurePrograms(['nix-store', 'skopeo', 'podman', 'runc'], detail),
+    ensurePrograms(['nix-store', 'skopeo', 'podman', 'runc', 'libdeflate.so.0'], detail),
   )
   const packages = await step('the demo package set, made from Debian’s packages', () =>
     ensureDemoPackageSet({

@@ -3,11 +3,15 @@ import { delimiter, join } from 'node:path'
 import { execa } from 'execa'
 import { NixeryError } from '../src/errors.ts'
 
-/** Programs that scripts and tests need, with the Debian package that brings each. */
+/** Programs and libraries that scripts and tests need, with the Debian package that brings each. */
 const debianPackages = {
   'nix-store': 'nix-bin',
   skopeo: 'skopeo',
   podman: 'podman',
+  buildah: 'buildah',
+  containerd: 'containerd',
+  ctr: 'containerd',
+  dockerd: 'docker.io',
   runc: 'runc',
   umoci: 'umoci',
   python3: 'python3',
@@ -15,6 +19,7 @@ const debianPackages = {
   git: 'git',
   openssl: 'openssl',
   'docker-registry': 'docker-registry',
+  nginx: 'nginx-light',
   radosgw: 'radosgw',
   'ceph-mon': 'ceph-mon',
   'ceph-osd': 'ceph-osd',
@@ -22,6 +27,8 @@ const debianPackages = {
   'mkfs.ext4': 'e2fsprogs',
   wrk: 'wrk',
   'apt-get': 'apt',
+  'libdeflate.so.0': 'libdeflate0',
+  'libisal.so.2': 'libisal2',
 } as const
 
 export type Program = keyof typeof debianPackages
@@ -34,7 +41,8 @@ export async function ensurePrograms(
   programs: readonly Program[],
   progress: (line: string) => void,
 ): Promise<void> {
-  const missing = programs.filter((program) => !onPath(program))
+  const libraries = await knownLibraries()
+  const missing = programs.filter((name) => !(isLibrary(name) ? libraries.includes(name) : onPath(name)))
   if (missing.length === 0) return
   const packages = missing.map((program) => debianPackages[program])
   const byHand = `apt-get install --no-install-recommends ${packages.join(' ')}`
@@ -67,6 +75,14 @@ const apt = (args: string[]) =>
 
 const aptInstall = (packages: readonly string[]) =>
   apt(['install', '-y', '--no-install-recommends', ...packages])
+
+const isLibrary = (name: string): boolean => name.includes('.so.')
+
+/** What the system's loader knows, as text; nothing where there is no such loader. */
+async function knownLibraries(): Promise<string> {
+  const { stdout } = await execa('/sbin/ldconfig', ['-p'], { reject: false })
+  return stdout ?? ''
+}
 
 function onPath(program: string): boolean {
   return [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'].some((folder) => {

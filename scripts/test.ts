@@ -9,7 +9,8 @@ import { ensurePrograms, type Program } from './install.ts'
 /** Clients and servers that the tests run for real. */
 const needed: Program[] = [
   ...(['nix-store', 'git', 'xz', 'openssl', 'python3', 'skopeo', 'podman', 'runc', 'umoci'] as const),
-  'docker-registry',
+  ...(['buildah', 'containerd', 'ctr', 'dockerd'] as const),
+  ...(['docker-registry', 'nginx', 'libdeflate.so.0', 'libisal.so.2'] as const),
   ...(['radosgw', 'ceph-mon', 'ceph-osd', 'mkfs.ext4', 'ceph'] as const),
 ]
 

@@ -1,74 +1,77 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { chooseForm, chooseIndexForm } from './accept.ts'
-import { mediaTypes, type ManifestForm } from './oci.ts'
+import { chooseAnswer } from './accept.ts'
+import { mediaTypes } from './oci.ts'
 
-const oci = mediaTypes.oci.manifest
-const docker = mediaTypes.docker.manifest
-const index = 'application/vnd.oci.image.index.v1+json'
-const list = 'application/vnd.docker.distribution.manifest.list.v2+json'
+const { manifest: oci, index } = mediaTypes.oci
+const { manifest: docker, index: list } = mediaTypes.docker
 
-describe('chooseIndexForm', () => {
-  const rows: [what: string, accept: string | undefined, form: ManifestForm | undefined][] = [
-    ['no header', undefined, undefined],
-    ['anything', '*/*', undefined],
-    ['manifests alone', `${oci}, ${docker}`, undefined],
-    ['OCI’s index', `${docker}, ${index}`, 'oci'],
-    ['Docker’s list', `${list};q=0.5, ${oci}`, 'docker'],
-    ['both', `${list}, ${index};q=0.1`, 'oci'],
-    ['OCI’s index with q=0', `${index};q=0, ${list}`, 'docker'],
-    ['both with q=0', `${index};q=0,${list};q=0.0`, undefined],
+type Answer = `${'oci' | 'docker'} ${'manifest' | 'index'}`
+const answerTo = (accept: string | undefined, several: boolean): Answer => {
+  const { kind, form } = chooseAnswer(accept, several)
+  return `${form} ${kind}`
+}
+
+describe('chooseAnswer', () => {
+  const rows: [what: string, accept: string | undefined, one: Answer, several: Answer][] = [
+    ['no header', undefined, 'docker manifest', 'docker manifest'],
+    ['an empty header', '', 'docker manifest', 'docker manifest'],
+    ['anything', '*/*', 'docker manifest', 'docker manifest'],
+    ['any application', 'application/*', 'docker manifest', 'docker manifest'],
+    ['something else', 'text/html, application/json;q=0.9', 'docker manifest', 'docker manifest'],
+    ['Docker’s type', docker, 'docker manifest', 'docker manifest'],
+    ['OCI’s type', oci, 'oci manifest', 'oci manifest'],
+    ['both, Docker’s first', `${docker}, ${oci}`, 'oci manifest', 'oci manifest'],
+    ['both, OCI’s first', `${oci},${docker}`, 'oci manifest', 'oci manifest'],
+    ['both, Docker’s preferred', `${docker};q=1.0, ${oci};q=0.5`, 'oci manifest', 'oci manifest'],
+    ['OCI’s index alone', index, 'oci index', 'oci index'],
+    ['Docker’s list alone', list, 'docker index', 'docker index'],
+    ['both indexes alone', `${list},${index}`, 'oci index', 'oci index'],
+    ['both indexes, OCI’s last and least', `${list}, ${index};q=0.1`, 'oci index', 'oci index'],
+    ['OCI’s index with q=0, and Docker’s', `${index};q=0, ${list}`, 'docker index', 'docker index'],
+    ['indexes with q=0', `${index};q=0,${list};q=0.0`, 'docker manifest', 'docker manifest'],
+    ['an index or anything', `${index}, */*;q=0.1`, 'docker manifest', 'oci index'],
+    ['an index or any application', `${list}, application/*`, 'docker manifest', 'docker index'],
+    ['an index, but not anything', `${index}, */*;q=0`, 'oci index', 'oci index'],
+    ['OCI’s index and Docker’s manifest', `${docker}, ${index}`, 'docker manifest', 'oci index'],
+    ['Docker’s list and OCI’s manifest', `${list};q=0.5, ${oci}`, 'oci manifest', 'docker index'],
+    ['both of OCI’s, as the conformance suite', `${index},${oci}`, 'oci manifest', 'oci index'],
+    ['anything but Docker’s', `*/*, ${docker};q=0`, 'oci manifest', 'oci manifest'],
+    ['anything but both', `*/*, ${docker};q=0, ${oci};q=0`, 'docker manifest', 'docker manifest'],
+    ['OCI’s type with q=0', `${oci};q=0, ${docker}`, 'docker manifest', 'docker manifest'],
+    ['OCI’s type with q=0.000', `${oci} ; Q=0.000`, 'docker manifest', 'docker manifest'],
+    ['OCI’s type with q=0 and more', `${oci};q=0;x=y`, 'docker manifest', 'docker manifest'],
+    ['OCI’s type with q=0.1', `${oci};q=0.1`, 'oci manifest', 'oci manifest'],
+    ['Docker’s type with q=0', `${docker};q=0,${oci}`, 'oci manifest', 'oci manifest'],
+    ['another case', oci.toUpperCase(), 'oci manifest', 'oci manifest'],
+    ['spaces and parameters', ` ${docker} ,\t${oci} ; charset=utf-8 `, 'oci manifest', 'oci manifest'],
+    ['a longer type', `${oci}x`, 'docker manifest', 'docker manifest'],
+    ['a type inside another', `x${oci}`, 'docker manifest', 'docker manifest'],
+    ['all types that are known', [oci, list, index, docker].join(', '), 'oci manifest', 'oci index'],
+    ['what containerd sends', [docker, list, oci, index, '*/*'].join(', '), 'oci manifest', 'oci index'],
   ]
-  for (const [what, accept, form] of rows) {
-    it(`gives ${form ?? 'none'} for ${what}`, () => assert.equal(chooseIndexForm(accept), form))
-  }
-})
-
-describe('chooseForm', () => {
-  const rows: [what: string, accept: string | undefined, form: ManifestForm][] = [
-    ['no header', undefined, 'docker'],
-    ['an empty header', '', 'docker'],
-    ['anything', '*/*', 'docker'],
-    ['any application', 'application/*', 'docker'],
-    ['something else', 'text/html, application/json;q=0.9', 'docker'],
-    ['Docker’s type', docker, 'docker'],
-    ['OCI’s type', oci, 'oci'],
-    ['both, Docker’s first', `${docker}, ${oci}`, 'oci'],
-    ['both, OCI’s first', `${oci},${docker}`, 'oci'],
-    ['both, Docker’s preferred', `${docker};q=1.0, ${oci};q=0.5`, 'oci'],
-    ['OCI’s index alone', index, 'docker'],
-    ['lists alone', `${list},${index}`, 'docker'],
-    ['OCI’s type with q=0', `${oci};q=0, ${docker}`, 'docker'],
-    ['OCI’s type with q=0.000', `${oci} ; Q=0.000`, 'docker'],
-    ['OCI’s type with q=0 and more', `${oci};q=0;x=y`, 'docker'],
-    ['OCI’s type with q=0.1', `${oci};q=0.1`, 'oci'],
-    ['Docker’s type with q=0', `${docker};q=0,${oci}`, 'oci'],
-    ['another case', oci.toUpperCase(), 'oci'],
-    ['spaces and parameters', ` ${docker} ,\t${oci} ; charset=utf-8 `, 'oci'],
-    ['a longer type', `${oci}x`, 'docker'],
-    ['a type inside another', `x${oci}`, 'docker'],
-    ['all types that are known', `${oci}, ${list}, ${index}, application/json;q=0.5, ${docker}`, 'oci'],
-    ['what containerd sends', `${docker}, ${list}, ${oci}, ${index}, */*`, 'oci'],
-  ]
-  for (const [what, accept, form] of rows) {
-    it(`gives ${form} for ${what}`, () => assert.equal(chooseForm(accept), form))
+  for (const [what, accept, one, several] of rows) {
+    it(`gives ${one} for one platform, ${several} for several, to who accepts ${what}`, () => {
+      assert.equal(answerTo(accept, false), one)
+      assert.equal(answerTo(accept, true), several)
+    })
   }
 
   it('does not depend on the order of types', () => {
     const types = [oci, docker, index, list, '*/*', `${oci};q=0.5`, `${docker};q=0`, 'text/html']
     fc.assert(
-      fc.property(fc.shuffledSubarray(types), (some) => {
-        assert.equal(chooseForm(some.join(', ')), chooseForm(some.toSorted().join(',')))
+      fc.property(fc.shuffledSubarray(types), fc.boolean(), (some, several) => {
+        assert.equal(answerTo(some.join(', '), several), answerTo(some.toSorted().join(','), several))
       }),
     )
   })
 
   it('gives one or the other, whatever the header is', () => {
     fc.assert(
-      fc.property(fc.string({ unit: 'binary' }), (accept) => {
-        assert.equal(chooseForm(accept), 'docker')
-        assert.equal(chooseForm(`${accept.replaceAll(';', '')},${oci}`), 'oci')
+      fc.property(fc.string({ unit: 'binary' }), fc.boolean(), (accept, several) => {
+        assert.equal(answerTo(accept, several), 'docker manifest')
+        assert.equal(answerTo(`${accept.replaceAll(';', '')},${oci}`, several), 'oci manifest')
       }),
     )
   })

@@ -60,6 +60,12 @@ export function parseImageName(name: string, tag = 'latest'): ImageRequest {
   })
 }
 
+/** `shell/git`, or `shell/git:TAG`: as people write a name. */
+export function parseImageReference(text: string): ImageRequest {
+  const colon = text.lastIndexOf(':')
+  return colon === -1 ? parseImageName(text) : parseImageName(text.slice(0, colon), text.slice(colon + 1))
+}
+
 /** The one name of a request: `parseImageName(formatImageName(r), r.tag)` equals `r`. */
 export function formatImageName(request: ImageRequest): string {
   const platform = request.platformNamed ? [request.platform.architecture] : []
@@ -71,9 +77,12 @@ export function formatImageName(request: ImageRequest): string {
   return segments.length > 0 ? segments.join('/') : request.platform.architecture
 }
 
+/** Whether the distribution spec allows it as a tag. */
+export const isTag = (text: string): boolean => tagPattern.test(text)
+
 /** Throws TAG_INVALID for what the distribution spec does not allow as a tag. */
 export function parseTag(text: string): string {
-  if (tagPattern.test(text)) return text
+  if (isTag(text)) return text
   throw new NixeryError(
     'TAG_INVALID',
     'a tag is 1 to 128 letters, digits, "_", "." and "-", and begins with none of the last two',

@@ -61,6 +61,10 @@ describe('composeManifest', () => {
       'application/vnd.oci.image.layer.v1.tar+gzip',
     ],
   ] as const
+  const layerTypes = {
+    docker: ['tar.gzip', 'tar', 'tar'].map((end) => `${dockerType}.image.rootfs.diff.${end}`),
+    oci: ['tar+gzip', 'tar+zstd', 'tar'].map((end) => `application/vnd.oci.image.layer.v1.${end}`),
+  }
   for (const [form, manifestType, configType, layerType] of rows) {
     it(`in ${form} form has that form’s types, and the layers in their order`, () => {
       assert.deepEqual(JSON.parse(composeManifest(form, config, [second, first])), {
@@ -71,6 +75,17 @@ describe('composeManifest', () => {
           { mediaType: layerType, digest: second.digest, size: second.size },
           { mediaType: layerType, digest: first.digest, size: first.size },
         ],
+      })
+
+      it(`in ${form} form says how each layer is compressed`, () => {
+        const layers = (['gzip', 'zstd', 'none'] as const).map((compression) => ({ ...first, compression }))
+        const { layers: said } = JSON.parse(composeManifest(form, config, layers)) as {
+          layers: { mediaType: string }[]
+        }
+        assert.deepEqual(
+          said.map(({ mediaType }) => mediaType),
+          layerTypes[form],
+        )
       })
     })
   }

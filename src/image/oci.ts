@@ -5,19 +5,31 @@ import type { Platform } from './platform.ts'
 /** The two forms of the same image: Docker's schema 2 and OCI's. */
 export type ManifestForm = 'docker' | 'oci'
 
-/** Media types by form (OCI image spec media-types.md; Docker's image manifest version 2, schema 2). */
+/**
+ * Media types by form (OCI image spec media-types.md; Docker's image manifest version 2, schema 2). Docker's form
+ * has no type for zstd, and readers refuse types that they do not know; those that can read zstd see it by its first
+ * bytes, and take it as this (skopeo 1.9 and containerd do).
+ */
 export const mediaTypes = {
   docker: {
     manifest: 'application/vnd.docker.distribution.manifest.v2+json',
     index: 'application/vnd.docker.distribution.manifest.list.v2+json',
     config: 'application/vnd.docker.container.image.v1+json',
-    layer: { gzip: 'application/vnd.docker.image.rootfs.diff.tar.gzip' },
+    layer: {
+      gzip: 'application/vnd.docker.image.rootfs.diff.tar.gzip',
+      zstd: 'application/vnd.docker.image.rootfs.diff.tar',
+      none: 'application/vnd.docker.image.rootfs.diff.tar',
+    },
   },
   oci: {
     manifest: 'application/vnd.oci.image.manifest.v1+json',
     index: 'application/vnd.oci.image.index.v1+json',
     config: 'application/vnd.oci.image.config.v1+json',
-    layer: { gzip: 'application/vnd.oci.image.layer.v1.tar+gzip' },
+    layer: {
+      gzip: 'application/vnd.oci.image.layer.v1.tar+gzip',
+      zstd: 'application/vnd.oci.image.layer.v1.tar+zstd',
+      none: 'application/vnd.oci.image.layer.v1.tar',
+    },
   },
 } as const
 

@@ -1,5 +1,5 @@
-import { closeSync, lstatSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs'
-import { Header } from 'tar'
+import { closeSync, fstatSync, lstatSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs'
+import { Header, type HeaderData } from 'tar/header'
 import type { StorePath } from '../image/store-path.ts'
 
 /**
@@ -54,34 +54,50 @@ function* entriesBelow(onDisk: string, path: string): Generator<Entry> {
 /**
  * The entries as tar, without the archive's end, in blocks of `blockSize` and a shorter last one.
  * Reads files synchronously: for worker threads only (promises cost 15 times as much for small files).
+ * @param take gives the room for a block, `blockSize` bytes, when it begins
  */
-export function* tarBlocks(entries: Iterable<Entry>): Generator<Uint8Array> {
-  let block = Buffer.allocUnsafe(blockSize)
+export function* tarBlocks(
+  entries: Iterable<Entry>,
+  take: () => Uint8Array = () => Buffer.allocUnsafe(blockSize),
+): Generator<Uint8Array> {
+  let block: Uint8Array | undefined
   let used = 0
 
+  /** Puts small things without a generator, which takes as long as they do. */
+  function fits(bytes: Uint8Array): boolean {
+    if (!block || used + bytes.length >= blockSize) return false
+    block.set(bytes, used)
+    used += bytes.length
+    return true
+  }
   function* put(bytes: Uint8Array): Generator<Uint8Array> {
     for (let from = 0; from < bytes.length;) {
+      block ??= take()
       const count = Math.min(bytes.length - from, blockSize - used)
       block.set(bytes.subarray(from, from + count), used)
       from += count
-      yield* advance(count)
+      yield* advance(block, count)
     }
   }
-  function* advance(count: number): Generator<Uint8Array> {
+  function* advance(full: Uint8Array, count: number): Generator<Uint8Array> {
     used += count
     if (used < blockSize) return
-    yield block
-    block = Buffer.allocUnsafe(blockSize)
+    block = undefined
     used = 0
+    yield full
   }
   function* putFile(file: Buffer, size: number): Generator<Uint8Array> {
     const descriptor = openSync(file, 'r')
     try {
       for (let left = size; left > 0;) {
+        block ??= take()
         const count = readSync(descriptor, block, used, Math.min(left, blockSize - used), null)
         if (count === 0) throw new Error(`file became shorter while it was read: ${file.toString()}`)
         left -= count
-        yield* advance(count)
+        yield* advance(block, count)
+      }
+      if (fstatSync(descriptor).size !== size) {
+        throw new Error(`file became longer while it was read: ${file.toString()}`)
       }
     } finally {
       closeSync(descriptor)
@@ -89,17 +105,20 @@ export function* tarBlocks(entries: Iterable<Entry>): Generator<Uint8Array> {
   }
 
   for (const entry of entries) {
-    yield* put(headerOf(entry))
+    const header = headerOf(entry)
+    if (!fits(header)) yield* put(header)
     if (entry.kind !== 'file') continue
     const { content } = entry
     if ('bytes' in content) yield* put(content.bytes)
     else yield* putFile(content.file, content.size)
-    yield* put(padding(sizeOf(entry)))
+    const rest = padding(sizeOf(entry))
+    if (!fits(rest)) yield* put(rest)
   }
-  if (used > 0) yield block.subarray(0, used)
+  if (block) yield block.subarray(0, used)
 }
 
-const padding = (size: number): Uint8Array => new Uint8Array((512 - (size % 512)) % 512)
+const zeros = new Uint8Array(512)
+const padding = (size: number): Uint8Array => zeros.subarray(0, (512 - (size % 512)) % 512)
 
 function sizeOf(entry: Entry): number {
   if (entry.kind !== 'file') return 0
@@ -110,33 +129,39 @@ function sizeOf(entry: Entry): number {
 function headerOf(entry: Entry): Uint8Array {
   const path = entry.kind === 'directory' ? `${entry.path}/` : entry.path
   const target = entry.kind === 'symlink' ? entry.target : ''
+  const [plainPath, plainTarget] = [plain(path), plain(target)]
   const size = sizeOf(entry)
-  const type = ({ directory: 'Directory', symlink: 'SymbolicLink', file: 'File' } as const)[entry.kind]
   const mode = entry.kind === 'symlink' ? 0o777 : entry.mode
-  const header = new Header({ ...common, type, mode, size, path: plain(path), linkpath: plain(target) })
-  const needsPax = header.encode() || path !== plain(path) || target !== plain(target)
-  if (!needsPax) return blockOf(header)
+  const fields = { type: types[entry.kind], mode, size, path: plainPath, linkpath: plainTarget }
+  const [header, isWhole] = encoded(fields)
+  if (isWhole && path === plainPath && target === plainTarget) return header
 
   const records = [paxRecord('path', path)]
   if (entry.kind === 'symlink') records.push(paxRecord('linkpath', target))
   if (size > largestSize) records.push(paxRecord('size', String(size)))
   const body = Buffer.concat(records)
-  const extended = new Header({
-    ...common,
-    type: 'ExtendedHeader',
-    mode: 0o644,
-    size: body.length,
-    path: 'PaxHeader',
-  })
-  extended.encode()
-  return Buffer.concat([blockOf(extended), body, padding(body.length), blockOf(header)])
+  const [extended] = encoded({ type: 'ExtendedHeader', mode: 0o644, size: body.length, path: 'PaxHeader' })
+  return Buffer.concat([extended, body, padding(body.length), header])
+}
+
+const types = { directory: 'Directory', symlink: 'SymbolicLink', file: 'File' } as const
+
+/** A header block, and whether it could say everything. */
+function encoded(fields: HeaderData): [block: Buffer, isWhole: boolean] {
+  // Its constructor's way of taking the fields takes twice as long as encoding them.
+  const header = Object.assign(new Header(), common, fields)
+  const isWhole = !header.encode()
+  if (!header.block) throw new Error('tar header was not encoded')
+  return [header.block, isWhole]
 }
 
 const common = { uid: 0, gid: 0, uname: '', gname: '', mtime }
 const largestSize = 0o77777777777
 
 /** ASCII as it is; the header block of a name with other bytes is never read, as PAX has the true one. */
-const plain = (text: string): string => text.replace(/[^\x20-\x7e]/g, '_')
+const plain = (text: string): string => (odd.test(text) ? text.replaceAll(allOdd, '_') : text)
+const odd = /[^\x20-\x7e]/
+const allOdd = new RegExp(odd, 'g')
 
 /**
  * `<length> <key>=<value>\n`, the length counting itself (POSIX pax, "pax Extended Header"). Ours, because the
@@ -147,9 +172,4 @@ function paxRecord(key: string, value: string): Buffer {
   let length = rest.length + 1
   while (String(length).length + rest.length !== length) length = String(length).length + rest.length
   return bytesOf(`${length}${rest}`)
-}
-
-function blockOf(header: Header): Buffer {
-  if (!header.block) throw new Error('tar header was not encoded')
-  return header.block
 }

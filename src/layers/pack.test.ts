@@ -11,6 +11,7 @@ import { hasCode } from '../errors.ts'
 import { digestOf } from '../image/digest.ts'
 import type { StorePath } from '../image/store-path.ts'
 import { blockSize, type Entry, storePathEntries, tarBlocks, trailer } from './archive.ts'
+import { openCompressor, type Compressor } from './compressor.ts'
 import { createPacker, type Packer, type Piece } from './pack.ts'
 import { dir, file, link, make, readWithPython, type Tree } from './testing.ts'
 
@@ -18,10 +19,12 @@ let directory: string
 const freshFolder = () => mkdtempSync(join(directory, 'd-'))
 let packer: Packer
 let spool: string
-before(() => {
+let compressor: Compressor
+before(async () => {
+  compressor = await openCompressor('gzip', assert.fail)
   directory = mkdtempSync(join(tmpdir(), 'nixery-pack-'))
   spool = freshFolder()
-  packer = createPacker(spool)
+  packer = createPacker(spool, compressor)
 })
 after(async () => {
   await packer.close()
@@ -37,7 +40,11 @@ const madeUp = (path: string, bytes: Uint8Array): Piece => ({
   entries: [{ kind: 'file', path, mode: 0o644, content: { bytes } }],
 })
 const entriesOf = (piece: Piece): Iterable<Entry> =>
-  'storePath' in piece ? storePathEntries(piece.storePath) : piece.entries
+  'storePath' in piece
+    ? storePathEntries(piece.storePath)
+    : 'entries' in piece
+      ? piece.entries
+      : assert.fail('a member has no entries')
 const tarOf = (piece: Piece): Buffer => Buffer.concat([...tarBlocks(entriesOf(piece))])
 
 /** Packs, checks that all that is said of the layer is so, and takes the file away. */
@@ -133,8 +140,9 @@ describe('a packer', () => {
     const all = layers()
     const here = await Promise.all(all.map(packed))
     const script = `
+      import { openCompressor } from ${JSON.stringify(new URL('compressor.ts', import.meta.url).href)}
       import { createPacker } from ${JSON.stringify(new URL('pack.ts', import.meta.url).href)}
-      const packer = createPacker(process.argv[1])
+      const packer = createPacker(process.argv[1], await openCompressor('gzip', console.error))
       const digests = []
       for (const pieces of JSON.parse(process.argv[2])) digests.push((await packer.pack(pieces)).layer.digest)
       console.log(JSON.stringify(digests))
@@ -164,7 +172,7 @@ describe('a packer', () => {
     ],
   ] as const) {
     it(`says that its folder is ${what}`, async () => {
-      const other = createPacker(folder())
+      const other = createPacker(folder(), compressor)
       try {
         const packing = other.pack([stored(file('x'))])
         await assert.rejects(packing, (error) => hasCode(error, 'STORE_UNAVAILABLE'))
@@ -182,7 +190,7 @@ describe('a packer', () => {
     } catch (error) {
       return t.skip(`no small disk can be mounted here: ${String(error)}`)
     }
-    const other = createPacker(disk)
+    const other = createPacker(disk, compressor)
     try {
       const packing = other.pack([stored(file(randomBytes(4 * blockSize)))])
       await assert.rejects(packing, (error) => hasCode(error, 'STORE_FULL'))
@@ -197,7 +205,7 @@ describe('a packer', () => {
 
   it('packs no more when it is closed, and leaves no file', async () => {
     const folder = freshFolder()
-    const other = createPacker(folder)
+    const other = createPacker(folder, compressor)
     await other.pack([stored(file('x'))]).then(({ file: spooled }) => rmSync(spooled))
     const running = other.pack([stored(file(randomBytes(40 * blockSize)))])
     const outcome = assert.rejects(running, (error) => hasCode(error, 'CANCELLED'))

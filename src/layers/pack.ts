@@ -2,71 +2,101 @@ import { randomUUID } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { Piscina } from 'piscina'
-import { NixeryError } from '../errors.ts'
+import { hasCode, NixeryError } from '../errors.ts'
 import type { Layer } from '../image/oci.ts'
 import { storeError } from '../store/store.ts'
-import { gzipCompressor } from './compressor.ts'
-import type { PackJob, PackResult, Piece, Span } from './pack.worker.ts'
+import type { Compressor } from './compressor.ts'
+import type { PackResult, Piece, Span } from './piece.ts'
+import { createThreads } from './threads.ts'
 
-export type { Piece } from './pack.worker.ts'
+export type { Piece } from './piece.ts'
 
 /** A layer's bytes in a file of the spool folder, which is the caller's to store or remove. */
-export type PackedLayer = { readonly layer: Layer; readonly file: string; readonly spans: readonly Span[] }
+export type PackedLayer = {
+  readonly layer: Layer
+  readonly file: string
+  /** Where each piece's member lies, in order. None of what is not compressed: it has no checksum to copy it by. */
+  readonly spans: readonly Span[]
+}
+
+export type PackOptions = {
+  /** Bytes to read; of all that wait, the largest is packed first. */
+  readonly size?: number
+  /** Whether all that is not in the background goes first. */
+  readonly background?: boolean
+}
 
 /** Packs layers in a bounded pool of threads. */
 export type Packer = {
   /** What the bytes depend on besides the contents; part of every key. */
   readonly compressorId: string
   /**
-   * Equal pieces give equal bytes. Fails with STORE_FULL, STORE_UNAVAILABLE or BUILD_FAILED and leaves no file;
-   * once the packer is closed, with CANCELLED.
+   * Equal pieces give equal bytes, a path's member the same as the path. Fails with STORE_FULL, STORE_UNAVAILABLE or
+   * BUILD_FAILED (see `isMemberGone`) and leaves no file; once the packer is closed, with CANCELLED.
    */
-  pack(pieces: readonly Piece[]): Promise<PackedLayer>
+  pack(pieces: readonly Piece[], options?: PackOptions): Promise<PackedLayer>
   close(): Promise<void>
 }
 
+export type PackerOptions = {
+  /** All cores if not said. */
+  readonly threads?: number
+  /** Megabytes that a thread's JavaScript may take; Node's own bound if not said. */
+  readonly heap?: number
+}
+
 /** @param spoolDirectory where the files are written */
-export function createPacker(spoolDirectory: string): Packer {
-  const pool = new Piscina<PackJob, PackResult>({
-    filename: new URL('pack.worker.ts', import.meta.url).href,
-    minThreads: 0,
-    maxThreads: availableParallelism(),
-    idleTimeout: 60_000,
-  })
-  // The pool itself would start threads anew for what comes after its end.
+export function createPacker(
+  spoolDirectory: string,
+  compressor: Compressor,
+  { threads: count = availableParallelism(), heap }: PackerOptions = {},
+): Packer {
+  const threads = createThreads({ engine: compressor.engine, count, heap })
   let closed = false
   return {
-    compressorId: gzipCompressor.id,
-    async pack(pieces) {
+    compressorId: compressor.id,
+    async pack(pieces, { size = Infinity, background = false } = {}) {
       if (closed) throw stopping()
       const file = join(spoolDirectory, randomUUID())
-      const result = await pool.run({ pieces, file }).catch((error: unknown): PackResult => ({
-        ok: false, // the thread itself died
-        step: 'reading',
-        code: undefined,
-        message: error instanceof Error ? error.message : String(error),
-      }))
+      const result = await threads.run({ pieces, file, background }, size)
       if (!result.ok) {
         await rm(file, { force: true }).catch(() => {}) // the first error is the one to tell
         throw closed ? stopping() : failure(result)
       }
-      const { digest, diffId, size, spans } = result
-      return { layer: { digest, diffId, size, compression: gzipCompressor.compression }, file, spans }
+      const { digest, diffId, size: packed, spans } = result
+      const { compression } = compressor
+      return { layer: { digest, diffId, size: packed, compression }, file, spans }
     },
     close() {
       closed = true
-      return pool.destroy()
+      return threads.close()
     },
   }
 }
 
 const stopping = () => new NixeryError('CANCELLED', 'the registry is stopping')
 
+/** Whether packing failed because a member's bytes are gone or damaged: its store path is to be packed instead. */
+export const isMemberGone = (error: unknown): boolean =>
+  hasCode(error, 'BUILD_FAILED') &&
+  error.cause instanceof Error &&
+  'step' in error.cause &&
+  error.cause.step === 'member'
+
+/** The failure that `isMemberGone` knows. */
+export const memberGone = (): NixeryError =>
+  failure({ ok: false, step: 'member', code: undefined, message: 'a member is not there' })
+
 function failure({ step, code, message }: Extract<PackResult, { ok: false }>): NixeryError {
-  const cause = Object.assign(new Error(message), { code })
+  const cause = Object.assign(new Error(message), { code, step })
   if (step === 'writing') return storeError(cause, 'packing a layer')
-  return new NixeryError('BUILD_FAILED', 'a layer could not be packed: a store path cannot be read', {
+  const why = {
+    reading: 'a store path cannot be read',
+    compressing: 'a block cannot be compressed',
+    member: 'what was packed of a store path before is gone or damaged',
+    thread: 'the thread that packed it ended',
+  }[step]
+  return new NixeryError('BUILD_FAILED', `a layer could not be packed: ${why}`, {
     cause,
     hint: 'the operator finds the cause in the log',
   })

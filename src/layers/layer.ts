@@ -1,0 +1,143 @@
+import { closeSync, openSync, readSync, writeSync } from 'node:fs'
+import { digester } from '../image/digest.ts'
+import { systemErrorCode } from '../errors.ts'
+import { blockSize, storePathEntries, tarBlocks, trailer, type Entry } from './archive.ts'
+import type { Codec } from './engine.ts'
+import type { PackJob, PackResult, Piece, Span, Step } from './piece.ts'
+import type { Slots } from './slots.ts'
+
+/** What a thread packs with. */
+export type LayerDeps = { readonly slots: Slots; readonly codec: Codec }
+
+// A member of a whole block, with what incompressible data grows by.
+const windowSize = blockSize + 64 * 1024
+
+/**
+ * Packs one layer in one pass: tar → diffId → compress → digest → file. Blocks that are compressed wait in slots, so
+ * that other threads can do some; they are written in order.
+ */
+export function packLayer(job: PackJob, { slots, codec }: LayerDeps): PackResult {
+  let step: Step = 'writing'
+  const pending: { readonly slot: number; readonly piece: number }[] = []
+  try {
+    const descriptor = openSync(job.file, 'wx')
+    try {
+      const diffId = digester()
+      // Bytes that are not compressed have one digest: hashing is most of what they cost.
+      const digest = codec.expand ? digester() : undefined
+      const spans: Span[] = job.pieces.map(() => ({ offset: 0, length: 0 }))
+      let size = 0
+
+      const write = (bytes: Uint8Array, piece: number) => {
+        step = 'writing'
+        for (let from = 0; from < bytes.length;) from += writeSync(descriptor, bytes, from)
+        digest?.update(bytes)
+        const span = spans[piece]
+        if (span) {
+          const offset = span.length === 0 ? size : span.offset
+          spans[piece] = { offset, length: span.length + bytes.length }
+        }
+        size += bytes.length
+      }
+      const writeOldest = () => {
+        const [oldest] = pending
+        if (!oldest) return
+        step = 'compressing'
+        write(slots.settle(pending.map(({ slot }) => slot)), oldest.piece)
+        slots.release(oldest.slot)
+        pending.shift()
+      }
+      const take = () => {
+        let slot = slots.take()
+        while (slot === undefined) {
+          writeOldest()
+          slot = slots.take()
+        }
+        step = 'reading'
+        return slot
+      }
+      const packEntries = (entries: Iterable<Entry>, piece: number) => {
+        step = 'reading'
+        let slot: number | undefined
+        const blocks = tarBlocks(entries, () => slots.block((slot = take())))
+        try {
+          for (const block of blocks) {
+            diffId.update(block)
+            if (slot === undefined) throw new Error('a block without a slot')
+            slots.offer(slot, block.length, job.background)
+            pending.push({ slot, piece })
+            slot = undefined
+          }
+        } finally {
+          if (slot !== undefined) slots.release(slot)
+        }
+      }
+      const packMember = ({ member }: Extract<Piece, { readonly member: unknown }>, piece: number) => {
+        while (pending.length > 0) writeOldest()
+        step = 'member'
+        for (const { compressed, expanded } of membersIn(member, codec)) {
+          diffId.update(expanded)
+          write(compressed, piece)
+          step = 'member'
+        }
+      }
+
+      for (const [index, piece] of job.pieces.entries()) {
+        if ('member' in piece) packMember(piece, index)
+        else packEntries('storePath' in piece ? storePathEntries(piece.storePath) : piece.entries, index)
+      }
+      const last = take()
+      slots.block(last).set(trailer)
+      diffId.update(trailer)
+      slots.offer(last, trailer.length, job.background)
+      pending.push({ slot: last, piece: job.pieces.length })
+      while (pending.length > 0) writeOldest()
+      const whole = diffId.digest()
+      return {
+        ok: true,
+        digest: digest?.digest() ?? whole,
+        diffId: whole,
+        size,
+        spans: codec.expand ? spans : [],
+      }
+    } finally {
+      for (const { slot } of pending) slots.release(slot)
+      closeSync(descriptor)
+    }
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    return { ok: false, step, code: systemErrorCode(error), message }
+  }
+}
+
+/**
+ * The gzip members, or zstd frames, of a range, each with what it expands to; the bytes are valid until the next.
+ * @throws when it is not a whole number of them, or one is damaged
+ */
+function* membersIn(
+  { file, offset, length }: Extract<Piece, { readonly member: unknown }>['member'],
+  { expand }: Codec,
+): Generator<{ compressed: Uint8Array; expanded: Uint8Array }> {
+  if (!expand) throw new Error('what was not compressed has no checksums')
+  const window = Buffer.allocUnsafe(windowSize)
+  const room = Buffer.allocUnsafe(blockSize)
+  const descriptor = openSync(file, 'r')
+  try {
+    let held = 0 // bytes at the start of the window
+    for (let done = 0; done < length;) {
+      while (held < Math.min(windowSize, length - done)) {
+        const count = Math.min(windowSize - held, length - done - held)
+        const got = readSync(descriptor, window, held, count, offset + done + held)
+        if (got === 0) throw new Error(`a blob ends before the member that it should hold: ${file}`)
+        held += got
+      }
+      const { read, expanded } = expand(window.subarray(0, held), room)
+      yield { compressed: window.subarray(0, read), expanded }
+      window.copyWithin(0, read, held)
+      held -= read
+      done += read
+    }
+  } finally {
+    closeSync(descriptor)
+  }
+}

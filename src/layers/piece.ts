@@ -1,0 +1,40 @@
+import type { Digest } from '../image/digest.ts'
+import type { StorePath } from '../image/store-path.ts'
+import type { Entry } from './archive.ts'
+
+/** A piece of a layer: the tar entries of a store path, or entries that were made up. */
+export type Piece =
+  | { readonly storePath: StorePath }
+  | { readonly entries: readonly Entry[] }
+  /** A store path's member as it was compressed before, by the same compressor: bytes of a file on this machine. */
+  | { readonly member: { readonly file: string; readonly offset: number; readonly length: number } }
+
+/** The bytes of a layer are to be written to a new file. */
+export type PackJob = {
+  readonly pieces: readonly Piece[]
+  readonly file: string
+  /** Whether threads that help are to do other layers' blocks first. */
+  readonly background: boolean
+}
+
+/** What a layer's making was at when it failed; `thread` is when the thread itself died. */
+export type Step = 'reading' | 'compressing' | 'writing' | 'member' | 'thread'
+
+/** Errors cross threads as plain data: a cloned `Error` has lost its code. */
+export type PackResult =
+  | {
+      readonly ok: true
+      readonly digest: Digest
+      readonly diffId: Digest
+      readonly size: number
+      /** Where each piece lies in the compressed bytes, in order. */
+      readonly spans: readonly Span[]
+    }
+  | {
+      readonly ok: false
+      readonly step: Step
+      readonly code: string | undefined
+      readonly message: string
+    }
+
+export type Span = { readonly offset: number; readonly length: number }

@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
+import fc from 'fast-check'
+import { hasCode } from '../errors.ts'
+import type { StorePath } from '../image/store-path.ts'
+import { blockSize, type Entry } from './archive.ts'
+import { openCompressor, type Compressor } from './compressor.ts'
+import { describeEach } from './engines-testing.ts'
+import { createPacker, isMemberGone, type Packer, type PackOptions, type Piece } from './pack.ts'
+import { dir, file, make } from './testing.ts'
+
+let directory: string
+let large: Piece
+let many: Piece[]
+before(() => {
+  directory = mkdtempSync(join(tmpdir(), 'nixery-threads-'))
+  const made = (name: string, tree: Parameters<typeof make>[1]): Piece => {
+    const storePath = join(directory, name) as StorePath
+    make(storePath, tree)
+    return { storePath }
+  }
+  const text = Buffer.alloc(9 * blockSize, Array.from({ length: 5000 }, (_, i) => `line ${i * i}\n`).join(''))
+  large = made('large', dir({ text: file(text), noise: file(randomBytes(5 * blockSize)) }))
+  many = Array.from({ length: 30 }, (_, i) => made(`small-${i}`, file(randomBytes(i * 4000))))
+})
+after(() => rmSync(directory, { recursive: true }))
+
+const spool = () => mkdtempSync(join(directory, 'spool-'))
+const noise = (name: string, blocks: number): Piece => ({
+  entries: [{ kind: 'file', path: name, mode: 0o444, content: { bytes: randomBytes(blocks * blockSize) } }],
+})
+/** Packs and takes the file away. */
+async function digestOf(packer: Packer, pieces: readonly Piece[], options?: PackOptions): Promise<string> {
+  const { layer, file: spooled } = await packer.pack(pieces, options)
+  rmSync(spooled)
+  return layer.digest
+}
+
+describeEach('layers', ({ compressor }) => {
+  it('are the same bytes however many threads pack them, and whatever these do besides', async () => {
+    const layers = [[large], many, [many[3], large, many[9]] as Piece[], [], [large, ...many]]
+    const said = await Promise.all(
+      [1, 2, 3, 7].map(async (threads) => {
+        const packer = createPacker(spool(), compressor, { threads })
+        const atOnce = await Promise.all(layers.map((pieces) => digestOf(packer, pieces)))
+        const alone = []
+        for (const pieces of layers) alone.push(await digestOf(packer, pieces))
+        await packer.close()
+        assert.deepEqual(alone, atOnce)
+        return atOnce
+      }),
+    )
+    for (const digests of said) assert.deepEqual(digests, said[0])
+  })
+})
+
+describe('packing threads', () => {
+  let compressor: Compressor
+  before(async () => {
+    compressor = await openCompressor('zstd', assert.fail)
+  })
+
+  /** The order in which layers are packed, all of them asked for at once. */
+  async function order(
+    threads: number,
+    layers: readonly (readonly [name: string, blocks: number, options: PackOptions])[],
+  ): Promise<string[]> {
+    const packer = createPacker(spool(), compressor, { threads })
+    const done: string[] = []
+    await Promise.all(
+      layers.map(async ([name, blocks, options]) => {
+        await digestOf(packer, [noise(name, blocks)], options)
+        done.push(name)
+      }),
+    )
+    await packer.close()
+    return done
+  }
+
+  it('pack first what is largest of all that wait, what is in the background last', async () => {
+    assert.deepEqual(
+      await order(1, [
+        ['runs already', 1, { size: 1 }],
+        ['behind, small', 1, { size: 7, background: true }],
+        ['small', 1, { size: 2 }],
+        ['behind, large', 1, { size: 9, background: true }],
+        ['large', 1, { size: 3 }],
+        ['of unknown size', 1, {}],
+        ['small too', 1, { size: 2 }],
+      ]),
+      ['runs already', 'of unknown size', 'large', 'small', 'small too', 'behind, large', 'behind, small'],
+    )
+  })
+
+  it('are never all taken by the background', async () => {
+    const behind = Array.from(
+      { length: 4 },
+      (_, i) => [`behind ${i}`, 40, { size: 40e6, background: true }] as const,
+    )
+    const done = await order(2, [...behind, ['wanted now', 1, { size: 1e6 }]])
+    assert.equal(done[0], 'wanted now')
+  })
+
+  it('pack any number of layers of any size, in any order', async () => {
+    const packer = createPacker(spool(), compressor, { threads: 3 })
+    const sizes = fc.array(
+      fc.record({ blocks: fc.nat(4), background: fc.boolean(), size: fc.nat(5e6), later: fc.boolean() }),
+      { maxLength: 12 },
+    )
+    await fc.assert(
+      fc.asyncProperty(sizes, async (layers) => {
+        const asked: Promise<string>[] = []
+        for (const { blocks, later, ...options } of layers) {
+          if (later) await setImmediate()
+          asked.push(digestOf(packer, [noise('any', blocks)], options))
+        }
+        await Promise.all(asked)
+      }),
+      { numRuns: 20 },
+    )
+    await packer.close()
+  })
+
+  it('that die fail their layer alone, leave no file, and others take their place', async () => {
+    const folder = spool()
+    const packer = createPacker(folder, compressor, { threads: 2, heap: 12 })
+    // More than its heap has room for: the thread ends as one that throws does.
+    const entry: Entry = { kind: 'symlink', path: 'x'.repeat(200), target: 'y'.repeat(200) }
+    const deadly: Piece = { entries: Array.from({ length: 200_000 }, () => ({ ...entry })) }
+    const fine = await digestOf(packer, [large])
+    for (let round = 0; round < 3; round++) {
+      const alive = digestOf(packer, [large])
+      await assert.rejects(packer.pack([deadly]), (error) => {
+        assert.ok(hasCode(error, 'BUILD_FAILED') && !isMemberGone(error))
+        assert.match(String(error.cause), /memory/)
+        return true
+      })
+      assert.equal(await alive, fine)
+    }
+    assert.deepEqual(readdirSync(folder), [])
+    await packer.close()
+  })
+
+  it('do not keep a process that has nothing to pack, and do keep one that has', () => {
+    const script = `
+      import { openCompressor } from ${JSON.stringify(new URL('compressor.ts', import.meta.url).href)}
+      import { createPacker } from ${JSON.stringify(new URL('pack.ts', import.meta.url).href)}
+      const packer = createPacker(process.argv[1], await openCompressor('gzip', console.error))
+      const pieces = JSON.parse(process.argv[2])
+      await packer.pack(pieces)
+      packer.pack(pieces).then(({ layer }) => console.log(layer.digest))`
+    const folder = spool()
+    const args = ['--input-type=module', '-e', script, folder, JSON.stringify([large])]
+    const said = execFileSync(process.execPath, args, { timeout: 60_000 }).toString()
+    assert.match(said, /^sha256:[0-9a-f]{64}\n$/)
+    const [one, other] = readdirSync(folder).map((name) => readFileSync(join(folder, name)))
+    assert.ok(one && other?.equals(one))
+  })
+})

@@ -1,0 +1,140 @@
+import { Worker } from 'node:worker_threads'
+import type { Engine } from './engine.ts'
+import { blockSize } from './archive.ts'
+import type { ThreadData, ThreadTask } from './pack.worker.ts'
+import type { PackJob, PackResult } from './piece.ts'
+import { createSlotMemory, slotControl } from './slots.ts'
+
+export type ThreadOptions = {
+  readonly engine: Engine
+  /** How many, at least 1. */
+  readonly count: number
+  /** Megabytes that a thread's JavaScript may take; it dies when it wants more. */
+  readonly heap?: number | undefined
+}
+
+/** A bounded pool of packing threads. */
+export type Threads = {
+  /**
+   * Packs a layer: first what is not in the background, then what is largest. The result says when its thread died.
+   * @param size bytes to read
+   */
+  run(job: PackJob, size: number): Promise<PackResult>
+  /** Ends all threads; what was not packed has failed. */
+  close(): Promise<void>
+}
+
+type Waiting = {
+  readonly job: PackJob
+  readonly size: number
+  readonly resolve: (result: PackResult) => void
+}
+type Thread = {
+  readonly worker: Worker
+  readonly index: number
+  doing: 'nothing' | 'helping' | 'gone' | Waiting
+}
+
+// What is not larger is done before anyone could help.
+const worthHelp = 2 * blockSize
+
+/** Starts the threads: a first layer then waits for no start, which takes a tenth of a second. */
+export function createThreads({ engine, count, heap }: ThreadOptions): Threads {
+  const memory = createSlotMemory(count)
+  const control = slotControl(memory)
+  const waiting: Waiting[] = []
+  const threads: Thread[] = []
+  let closed = false
+
+  function start(index: number): Thread {
+    const worker = new Worker(new URL('pack.worker.ts', import.meta.url), {
+      name: `pack ${index}`,
+      execArgv: [], // what the process was started with may not be for threads
+      workerData: { engine, memory, thread: index } satisfies ThreadData,
+      ...(heap !== undefined && { resourceLimits: { maxOldGenerationSizeMb: heap } }),
+    })
+    // Only a layer keeps the process: a thread that helps may wait for long.
+    worker.unref()
+    const thread: Thread = { worker, index, doing: 'nothing' }
+    let reason = 'it ended'
+    worker.on('message', (result: PackResult | null) => {
+      const { doing } = thread
+      thread.doing = 'nothing'
+      worker.unref()
+      if (result && typeof doing === 'object') doing.resolve(result)
+      dispatch()
+    })
+    worker.on('error', (error: unknown) => {
+      reason = error instanceof Error ? error.message : String(error)
+    })
+    worker.on('exit', () => {
+      const { doing } = thread
+      thread.doing = 'gone'
+      control.recover(index)
+      if (typeof doing === 'object') {
+        doing.resolve({ ok: false, step: 'thread', code: undefined, message: reason })
+      }
+      dispatch()
+    })
+    return thread
+  }
+
+  function begin(thread: Thread, layer: Waiting) {
+    // Started again only for a layer: one that cannot start fails this, and is not tried for ever.
+    const alive = thread.doing === 'gone' ? start(thread.index) : thread
+    threads[thread.index] = alive
+    alive.doing = layer
+    alive.worker.ref()
+    say(alive, { job: layer.job })
+  }
+
+  const running = (): Waiting[] => threads.flatMap(({ doing }) => (typeof doing === 'object' ? [doing] : []))
+  /** Whether the layer that is next may begin: for what is not in the background a thread stays free, and helps. */
+  function mayBegin(): boolean {
+    if (!waiting[0]?.job.background) return waiting.length > 0
+    return running().filter(({ job }) => job.background).length < Math.max(1, count - 1)
+  }
+
+  function dispatch() {
+    if (closed) return
+    for (const thread of threads.filter(({ doing }) => doing === 'nothing' || doing === 'gone')) {
+      const layer = mayBegin() ? waiting.shift() : undefined
+      if (layer) begin(thread, layer)
+    }
+    // All that help are called back for a layer that could begin; those that it does not take come again.
+    const help = !mayBegin() && running().some(({ size }) => size > worthHelp)
+    control.letHelp(help)
+    for (const thread of threads) {
+      if (!help || thread.doing !== 'nothing') continue
+      thread.doing = 'helping'
+      say(thread, 'help')
+    }
+  }
+
+  for (let index = 0; index < count; index++) threads.push(start(index))
+  return {
+    run: (job, size) =>
+      new Promise((resolve) => {
+        const layer = { job, size, resolve }
+        const behind = waiting.findIndex((other) => goesBefore(layer, other))
+        waiting.splice(behind < 0 ? waiting.length : behind, 0, layer)
+        dispatch()
+      }),
+    async close() {
+      closed = true
+      control.letHelp(false)
+      await Promise.all(threads.map(({ worker }) => worker.terminate()))
+      for (const { resolve } of waiting.splice(0)) {
+        resolve({ ok: false, step: 'thread', code: undefined, message: 'the pool was closed' })
+      }
+    },
+  }
+}
+
+const goesBefore = (one: Waiting, other: Waiting): boolean =>
+  one.job.background === other.job.background ? one.size > other.size : other.job.background
+
+function say({ worker }: Thread, task: ThreadTask) {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that of a thread has none
+  worker.postMessage(task)
+}
