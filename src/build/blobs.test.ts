@@ -8,6 +8,7 @@ import { hasCode, NixeryError } from '../errors.ts'
 import { digestOf, type Digest } from '../image/digest.ts'
 import type { BlobStore } from '../store/store.ts'
 import { createBlobs, type Blobs } from './blobs.ts'
+import { createHasher } from '../store/hasher.ts'
 
 describe('a blob that the catalog does not know', () => {
   const bytes = randomBytes(10_000)
@@ -40,7 +41,7 @@ describe('a blob that the catalog does not know', () => {
       list: () => assert.fail('not here'),
     }
     catalog = await openSqliteCatalog(':memory:')
-    blobs = createBlobs(store, catalog)
+    blobs = createBlobs({ store, catalog, hasher: createHasher(store) })
   })
 
   it('is hashed once, however many ask, and then believed', async () => {

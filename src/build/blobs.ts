@@ -1,12 +1,13 @@
 import type { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { LRUCache } from 'lru-cache'
-import pLimit from 'p-limit'
 import type { Catalog } from '../catalog/catalog.ts'
 import { hasCode, NixeryError } from '../errors.ts'
-import { digestOf, digester, type Digest } from '../image/digest.ts'
+import { digestOf, type Digest } from '../image/digest.ts'
+import type { Hasher } from '../store/hasher.ts'
 import type { Blob, BlobStore, ByteRange } from '../store/store.ts'
 import { createFlights } from './single-flight.ts'
+import { createTrust } from './trust.ts'
 
 /** The store's blobs as far as they can be believed: what the catalog knows was hashed, at its full size. */
 export type Blobs = {
@@ -27,27 +28,36 @@ export type Blobs = {
   readonly losses: number
 }
 
-// Blobs that are hashed at once; what comes from a bucket comes over the network.
-const checksAtOnce = 4
+export type BlobsDeps = {
+  readonly store: BlobStore
+  readonly catalog: Catalog
+  readonly hasher: Hasher
+  /** Hears of each blob that is stored or found: somebody needs it. */
+  readonly onUse?: ((digest: Digest) => void) | undefined
+}
+
+// Seconds for which a file that was hashed is believed, if it has not changed.
+const trusted = 24 * 3_600
 // A bucket is asked again after so long (ms) whether it has a blob; a file is looked at each time.
 const believed = 60_000
-// Manifests that are held in memory (bytes).
+// Manifests that are held in memory (bytes), and for how long (ms): another process may clean up.
+const smallBelieved = 10_000
 const smallBytes = 64 * 1024 * 1024
 
 /**
- * A blob that the catalog does not know (an emptied catalog, a blob of the original's) is hashed before it is
- * believed: read once, however many ask meanwhile, and never held in memory. One that is damaged is removed, so
- * that the next pull makes it again.
+ * A blob that the catalog does not know (an emptied catalog, a blob of the original's), or whose file has changed since
+ * it was hashed, is hashed before it is believed: read once, however many ask meanwhile, and never held in memory. One
+ * that is damaged is removed, so that the next pull makes it again.
  */
-export function createBlobs(store: BlobStore, catalog: Catalog): Blobs {
+export function createBlobs({ store, catalog, hasher, onUse = () => {} }: BlobsDeps): Blobs {
+  const trust = createTrust({ store, hasher, catalog }, trusted)
   const checks = createFlights<number | undefined>()
-  const checking = pLimit(checksAtOnce)
-
   const small = new LRUCache<Digest, Buffer>({
     maxSize: smallBytes,
+    ttl: smallBelieved,
     sizeCalculation: (bytes) => bytes.length,
   })
-  const seen = new LRUCache<Digest, number>({ max: 100_000, ttl: store.file ? 0 : believed })
+  const seen = new LRUCache<Digest, number>({ max: 100_000, ttl: believed })
   let losses = 0
 
   const forget = async (digest: Digest) => {
@@ -61,40 +71,40 @@ export function createBlobs(store: BlobStore, catalog: Catalog): Blobs {
     await store.delete(digest)
     return undefined
   }
-  const check = async (digest: Digest, size: number) => {
-    const hash = digester()
-    let length = 0
-    try {
-      for await (const chunk of (await store.read(digest)) as AsyncIterable<Buffer>) {
-        hash.update(chunk)
-        length += chunk.length
-      }
-    } catch (error) {
-      if (hasCode(error, 'BLOB_UNKNOWN')) return undefined // removed meanwhile
-      throw error
-    }
-    // A blob that was not read whole says nothing of its bytes, and is not to be removed for it.
-    if (length !== size) throw new NixeryError('STORE_UNAVAILABLE', `a blob of ${size} bytes gave ${length}`)
-    if (hash.digest() !== digest) return discard(digest)
+  const remember = async (digest: Digest, size: number) => {
     await catalog.rememberBlob(digest, size)
+    await trust.vouch(digest)
+  }
+  const check = async (digest: Digest, size: number) => {
+    const content = await hasher.hash(digest)
+    if (!content) return undefined // removed meanwhile
+    // A blob that was not read whole says nothing of its bytes, and is not to be removed for it.
+    if (content.size !== size)
+      throw new NixeryError('STORE_UNAVAILABLE', `a blob of ${size} bytes gave ${content.size}`)
+    if (content.digest !== digest) return discard(digest)
+    await remember(digest, size)
     return size
+  }
+  const look = async (digest: Digest): Promise<number | undefined> => {
+    const [size, known] = await Promise.all([store.stat(digest), catalog.blobSize(digest)])
+    if (size === undefined) return known === undefined ? undefined : forget(digest)
+    if (known !== size) return checks.run(digest, () => check(digest, size))
+    return (await trust.trust(digest)) ? size : discard(digest)
   }
 
   const blobs: Blobs = {
     async find(digest) {
-      const recently = store.file ? undefined : seen.get(digest)
-      if (recently !== undefined) return recently
-      const [size, known] = await Promise.all([store.stat(digest), catalog.blobSize(digest)])
-      if (size === undefined) return known === undefined ? undefined : forget(digest)
-      if (known !== undefined && size !== known) return discard(digest)
-      const whole = known ?? (await checks.run(digest, () => checking(() => check(digest, size))))
-      if (whole !== undefined && !store.file) seen.set(digest, whole)
-      return whole
+      const size = seen.get(digest) ?? (await look(digest))
+      if (size === undefined) return undefined
+      if (!store.file) seen.set(digest, size)
+      onUse(digest)
+      return size
     },
 
     async publish(blob, content) {
+      onUse(blob.digest)
       await ('file' in content ? store.putFile(blob, content.file) : store.putBytes(blob, content.bytes))
-      await catalog.rememberBlob(blob.digest, blob.size)
+      await remember(blob.digest, blob.size)
     },
 
     async readSmall(digest, limit) {

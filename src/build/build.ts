@@ -47,10 +47,12 @@ export type Made = { readonly image: Image; readonly key: string }
 export async function makeImage(context: Context, pinned: PinnedSet): Promise<Made> {
   const attempt = async (again: boolean) =>
     fromPackages(context, await resolve(context, context.request, pinned, { ...context, again }))
-  return attempt(false).catch((error: unknown) => {
+  const made = await attempt(false).catch((error: unknown) => {
     if (isDerivationGone(error)) return attempt(true)
     throw error
   })
+  // Another process may clean up at any time, and have taken a layer that was there when it was looked for.
+  return (await isWhole(context.blobs, made.image)) ? made : attempt(false)
 }
 
 async function fromPackages(context: Context, packages: readonly ResolvedPackage[]): Promise<Made> {

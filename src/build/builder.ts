@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { NixeryError } from '../errors.ts'
+import { LRUCache } from 'lru-cache'
+import { hasCode, NixeryError } from '../errors.ts'
 import { formatImageName, type ImageRequest } from '../image/name.ts'
 import type { Layer } from '../image/oci.ts'
+import { isDerivationGone } from '../nix/realise.ts'
 import type { PackageSource, PinnedSet } from '../packages/source.ts'
 import { makeImage, type FlowDeps, type Layering, type Made } from './build.ts'
 import type { BuildListener, Emit } from './events.ts'
@@ -48,8 +50,14 @@ export type Builder = {
   readonly running: number
 }
 
-// Where a failure is remembered for those who were told to come back: longer than any client waits (ms).
-const failureKept = 120_000
+// Milliseconds for which a failure is remembered: for those who were told to come back longer than any client pauses; for
+// all as long as one pull may take, in which Docker asks twice and podman up to four times.
+const keptForComers = 120_000
+const keptForAll = 10_000
+
+/** Failures of the package, which it has again when nothing changes. */
+const isFinal = (error: unknown): boolean =>
+  hasCode(error, 'BUILD_FAILED', 'BUILD_TIMEOUT', 'EVALUATION_TIMEOUT') && !isDerivationGone(error)
 
 export function createBuilder(deps: BuilderDeps): Builder {
   const builds = createFlights<Made>()
@@ -57,7 +65,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
   const recent = createRecent(deps.blobs)
   const ids = new Map<string, string>()
   const left = new Set<string>() // builds that somebody was told to come back for
-  const failures = new Map<string, unknown>()
+  const failures = new LRUCache<string, { readonly error: unknown }>({ max: 1000 })
   const waiting = new Set<(reason: Error) => void>()
   let draining = false
 
@@ -83,10 +91,8 @@ export function createBuilder(deps: BuilderDeps): Builder {
         return made
       } catch (error) {
         emit({ type: 'failed', error, ms: performance.now() - started })
-        if (left.has(key)) {
-          failures.set(key, error)
-          setTimeout(() => failures.delete(key), failureKept).unref()
-        }
+        const kept = left.has(key) ? keptForComers : isFinal(error) ? keptForAll : 0
+        if (kept > 0) failures.set(key, { error }, { ttl: kept })
         throw error
       } finally {
         left.delete(key)
@@ -105,7 +111,8 @@ export function createBuilder(deps: BuilderDeps): Builder {
     const key = keyOfRequest(request, pinned, layering)
     const known = await recent.find(key)
     if (known) deps.onRemembered?.()
-    else if (failures.has(key)) throw failures.get(key)
+    const failure = known ? undefined : failures.get(key)
+    if (failure) throw failure.error
     const flight = () => {
       const made = builds.run(key, start(key, request, pinned, layering, background), signal)
       const build = ids.get(key)

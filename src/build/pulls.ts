@@ -6,22 +6,25 @@ import { formatImageName, type ImageRequest } from '../image/name.ts'
 export type Pulls = {
   /** @param image the image's key in the catalog */
   note(request: ImageRequest, image: string): void
-  /** A manifest or an index was given by digest. */
-  noteUse(digest: Digest): void
   /** Tells what was not told yet. */
   flush(): Promise<void>
   close(): Promise<void>
 }
 
-/** @param every milliseconds from one telling to the next */
-export function createPulls(catalog: Pick<Catalog, 'rememberPulls' | 'rememberUses'>, every: number): Pulls {
+/**
+ * @param uses manifests that were given since this was last asked for, which are told, too
+ * @param every milliseconds from one telling to the next
+ */
+export function createPulls(
+  catalog: Pick<Catalog, 'rememberPulls' | 'rememberUses'>,
+  uses: { takeManifests(): ReadonlyMap<Digest, number> },
+  every: number,
+): Pulls {
   let counts = new Map<string, Pull>()
-  let uses = new Map<Digest, number>()
   const flush = async () => {
     const pulls = [...counts.values()]
-    const used = uses
+    const used = uses.takeManifests()
     counts = new Map()
-    uses = new Map()
     if (pulls.length > 0) await catalog.rememberPulls(pulls)
     if (used.size > 0) await catalog.rememberUses(used)
   }
@@ -34,10 +37,14 @@ export function createPulls(catalog: Pick<Catalog, 'rememberPulls' | 'rememberUs
       const { tag, platform } = request
       const key = JSON.stringify([repository, tag, platform.architecture, image])
       const count = (counts.get(key)?.count ?? 0) + 1
-      counts.set(key, { repository, tag, architecture: platform.architecture, image, at: now(), count })
-    },
-    noteUse(digest) {
-      uses.set(digest, now())
+      counts.set(key, {
+        repository,
+        tag,
+        architecture: platform.architecture,
+        image,
+        at: Math.floor(Date.now() / 1000),
+        count,
+      })
     },
     flush,
     async close() {
@@ -46,5 +53,3 @@ export function createPulls(catalog: Pick<Catalog, 'rememberPulls' | 'rememberUs
     },
   }
 }
-
-const now = (): number => Math.floor(Date.now() / 1000)

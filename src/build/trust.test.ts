@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rename, rm, utimes, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, describe, it } from 'node:test'
+import { openSqliteCatalog } from '../catalog/sqlite.ts'
 import { digestOf, type Digest } from '../image/digest.ts'
 import { openFileStore } from '../store/fs.ts'
 import { createHasher, type Hasher } from '../store/hasher.ts'
@@ -86,6 +87,34 @@ describe('trust in a file', () => {
     await writeFile(file, bytes)
     assert.equal(await trust.trust(digest), true)
     assert.deepEqual(await readFile(file), bytes)
+  })
+
+  it('is handed on to the next process, for as long as it lasts', async () => {
+    const catalog = await openSqliteCatalog(':memory:')
+    await catalog.rememberBlob(digest, bytes.length)
+    let count = 0
+    const hasher: Hasher = {
+      ...real,
+      hash(one) {
+        count += 1
+        return real.hash(one)
+      },
+    }
+    const open = (seconds = 3600) => createTrust({ store, hasher, catalog }, seconds)
+    assert.equal(await open().trust(digest), true)
+    assert.equal(await open().trust(digest), true)
+    assert.equal(count, 1)
+    const at = Math.floor(Date.now() / 1000) - 3601
+    const [, mark] = JSON.parse((await catalog.blobMark(digest)) ?? '[]') as [number, string]
+    await catalog.rememberBlobMark(digest, JSON.stringify([at, mark]))
+    assert.equal(await open().trust(digest), true)
+    assert.equal(count, 2)
+    await writeFile(file, flipped())
+    assert.equal(await open().trust(digest), false)
+    await writeFile(file, bytes)
+    await open().vouch(digest)
+    assert.equal(await open().trust(digest), true)
+    assert.equal(count, 3)
   })
 
   it('is given to what is no file', async () => {

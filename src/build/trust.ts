@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { LRUCache } from 'lru-cache'
+import type { Catalog } from '../catalog/catalog.ts'
 import { systemErrorCode } from '../errors.ts'
 import type { Digest } from '../image/digest.ts'
 import type { Hasher } from '../store/hasher.ts'
@@ -18,29 +19,50 @@ export type Trust = {
    * @throws STORE_UNAVAILABLE
    */
   trust(digest: Digest): Promise<boolean>
-  /** Trusts a blob that was just stored, by who has hashed its bytes. */
+  /** Trusts a blob that was just stored, and remembered in the catalog, by who has hashed its bytes. */
   vouch(digest: Digest): Promise<void>
 }
 
-export type TrustDeps = { readonly store: Pick<BlobStore, 'file'>; readonly hasher: Hasher }
+export type TrustDeps = {
+  readonly store: Pick<BlobStore, 'file'>
+  readonly hasher: Hasher
+  /** Where marks are kept for the next process: without, each hashes for itself. */
+  readonly catalog?: Pick<Catalog, 'blobMark' | 'rememberBlobMark'>
+}
 
 // 200 bytes each.
 const most = 200_000
 
-/** @param seconds for how long one hashing is trusted */
-export function createTrust({ store, hasher }: TrustDeps, seconds: number): Trust {
+/** @param seconds for how long one hashing is trusted, also by processes that come later */
+export function createTrust({ store, hasher, catalog }: TrustDeps, seconds: number): Trust {
   const marks = new LRUCache<Digest, string>({ max: most, ttl: seconds * 1000, ttlResolution: 1000 })
   const checks = createFlights<boolean>()
 
+  const remember = async (digest: Digest, mark: string) => {
+    marks.set(digest, mark)
+    await catalog?.rememberBlobMark(digest, JSON.stringify([Math.floor(Date.now() / 1000), mark]))
+  }
+  /** Whether an earlier process has hashed the file, not too long ago. */
+  const isKept = async (digest: Digest, mark: string): Promise<boolean> => {
+    const kept = await catalog?.blobMark(digest)
+    if (kept === undefined) return false
+    const [at, text] = JSON.parse(kept) as [number, string]
+    const left = seconds - (Date.now() / 1000 - at)
+    if (text !== mark || left <= 0) return false
+    marks.set(digest, mark, { ttl: left * 1000 })
+    return true
+  }
   const check = async (digest: Digest, file: string): Promise<boolean> => {
     for (;;) {
-      const before = await markOf(file)
-      const content = before === undefined ? undefined : await hasher.hash(digest)
-      if (before === undefined || !content) return false
+      const mark = await markOf(file)
+      if (mark === undefined) return false
+      if (await isKept(digest, mark)) return true
+      const content = await hasher.hash(digest)
+      if (!content) return false
       // Another may have been stored in its place meanwhile.
-      if ((await markOf(file)) !== before) continue
+      if ((await markOf(file)) !== mark) continue
       if (content.digest !== digest) return false
-      marks.set(digest, before)
+      await remember(digest, mark)
       return true
     }
   }
@@ -56,7 +78,7 @@ export function createTrust({ store, hasher }: TrustDeps, seconds: number): Trus
     async vouch(digest) {
       const file = store.file?.(digest)
       const mark = file === undefined ? undefined : await markOf(file)
-      if (mark !== undefined) marks.set(digest, mark)
+      if (mark !== undefined) await remember(digest, mark)
     },
   }
 }

@@ -1,9 +1,6 @@
-import { Kysely, sql, type Dialect, type Insertable, type Selectable } from 'kysely'
-import { Migrator } from 'kysely/migration'
-import { parseDigest, type Digest } from '../image/digest.ts'
+import type { Digest } from '../image/digest.ts'
 import type { Layer } from '../image/oci.ts'
-import { parseStorePath, type PathFacts, type StorePath } from '../image/store-path.ts'
-import { columns, migrations, type Tables } from './schema.ts'
+import type { PathFacts, StorePath } from '../image/store-path.ts'
 
 /** Where the compressed tar entries of one store path lie: bytes of a blob. */
 export type Member = {
@@ -13,9 +10,28 @@ export type Member = {
   readonly length: number
 }
 
+/** An image that was asked for by name, and given. */
+export type Pull = {
+  /** The name as it was asked for: `shell/git`. */
+  readonly repository: string
+  readonly tag: string
+  readonly architecture: string
+  /** The key that the image is remembered under. */
+  readonly image: string
+  /** When it was last given, in seconds since 1970. */
+  readonly at: number
+  /** How often it was given since that was last told. */
+  readonly count: number
+}
+
+/** A part of a list: at most `limit` items, those after `after` alone if that is given. */
+export type Page<T extends string = string> = { readonly after?: T; readonly limit: number }
+
 /**
  * Small facts, remembered under the keys of their inputs. All of it can be made again: an empty catalog costs
- * time and never changes a digest. Values are text that the rooms which own them write and parse.
+ * time and never changes a digest. So when the database fails, nothing here does: what cannot be looked up is not
+ * known, and what cannot be written is not remembered. `upkeep` alone fails then.
+ * Values are JSON text that the rooms which own them write and parse.
  */
 export type Catalog = {
   resolutions(keys: readonly string[]): Promise<Map<string, string>>
@@ -25,133 +41,82 @@ export type Catalog = {
   /** Facts of a path that was built anew, with other bytes, replace the old. */
   rememberPathFacts(facts: readonly PathFacts[]): Promise<void>
   layer(key: string): Promise<Layer | undefined>
+  /** The layers that are known, by key. */
+  layers(keys: readonly string[]): Promise<Map<string, Layer>>
+  /** The members that are known, by key. */
+  members(keys: readonly string[]): Promise<Map<string, Member>>
   rememberLayer(key: string, layer: Layer, members: readonly Member[]): Promise<void>
   image(key: string): Promise<string | undefined>
-  rememberImage(key: string, image: string): Promise<void>
+  /** @param madeAt seconds since 1970; now, if not given */
+  rememberImage(key: string, image: string, madeAt?: number): Promise<void>
   /** The size of a blob whose bytes are known to have this digest. */
   blobSize(digest: Digest): Promise<number | undefined>
   rememberBlob(digest: Digest, size: number): Promise<void>
+  /** What was last remembered of the file of a known blob, by which who hashed it knows it again. */
+  blobMark(digest: Digest): Promise<string | undefined>
+  rememberBlobMark(digest: Digest, mark: string): Promise<void>
   /** Forgets a blob that turned out to be missing or damaged, and the layers and members in it. */
   forgetBlob(digest: Digest): Promise<void>
+  /** What upkeep, lists of tags and preparing ahead of demand go by. */
+  rememberPulls(pulls: readonly Pull[]): Promise<void>
+  /**
+   * Manifests and indexes that were given by digest, with the time in seconds since 1970: of what is pulled so,
+   * nothing else tells that it is in use.
+   */
+  rememberUses(uses: ReadonlyMap<Digest, number>): Promise<void>
+  /** The tags under which a repository was pulled, sorted by bytes. */
+  tags(repository: string, page: Page): Promise<string[]>
+  /** The repositories that were pulled, sorted by bytes. */
+  repositories(page: Page): Promise<string[]>
+  /** What was pulled most, over all architectures; the most first. */
+  mostPulled(limit: number): Promise<{ repository: string; tag: string; pulls: number }[]>
+  readonly upkeep: CatalogUpkeep
   close(): Promise<void>
 }
 
-// SQLite takes at most 32,766 bound values in a statement.
-const batchSize = 5_000
-
-/** Opens a catalog over any SQL database that Kysely speaks, and brings its tables up to date. */
-export async function openCatalog(dialect: Dialect): Promise<Catalog> {
-  const db = new Kysely<Tables>({ dialect })
-  const migrator = new Migrator({ db, provider: { getMigrations: () => Promise.resolve(migrations) } })
-  const { error } = await migrator.migrateToLatest()
-  if (error !== undefined) {
-    await db.destroy()
-    throw error
-  }
-
-  return {
-    async resolutions(keys) {
-      const rows = await db.selectFrom('resolutions').selectAll().where('key', 'in', keys).execute()
-      return new Map(rows.map((row) => [row.key, row.resolution]))
-    },
-
-    async rememberResolutions(resolutions) {
-      await remember(
-        db,
-        'resolutions',
-        [...resolutions].map(([key, resolution]) => ({ key, resolution })),
-      )
-    },
-
-    async pathFacts(paths) {
-      const found = new Map<StorePath, PathFacts>()
-      for (const batch of batchesOf(paths)) {
-        const rows = await db.selectFrom('paths').selectAll().where('store_path', 'in', batch).execute()
-        for (const facts of rows.map(factsOf)) found.set(facts.storePath, facts)
-      }
-      return found
-    },
-
-    rememberPathFacts: (facts) => remember(db, 'paths', facts.map(rowOf)),
-
-    async layer(key) {
-      const row = await db.selectFrom('layers').selectAll().where('key', '=', key).executeTakeFirst()
-      if (!row) return undefined
-      const { size, compression } = row
-      return { digest: parseDigest(row.digest), diffId: parseDigest(row.diff_id), size, compression }
-    },
-
-    async rememberLayer(key, { digest, diffId, size, compression }, members) {
-      await db.transaction().execute(async (transaction) => {
-        await remember(transaction, 'layers', [{ key, digest, diff_id: diffId, size, compression }])
-        await remember(transaction, 'members', members)
-      })
-    },
-
-    async image(key) {
-      const row = await db.selectFrom('images').select('image').where('key', '=', key).executeTakeFirst()
-      return row?.image
-    },
-
-    rememberImage: (key, image) => remember(db, 'images', [{ key, image }]),
-
-    async blobSize(digest) {
-      const row = await db.selectFrom('blobs').select('size').where('digest', '=', digest).executeTakeFirst()
-      return row?.size
-    },
-
-    rememberBlob: (digest, size) => remember(db, 'blobs', [{ digest, size }]),
-
-    async forgetBlob(digest) {
-      await db.transaction().execute(async (transaction) => {
-        for (const table of ['blobs', 'layers', 'members'] as const) {
-          await transaction.deleteFrom(table).where('digest', '=', digest).execute()
-        }
-      })
-    },
-
-    close: () => db.destroy(),
-  }
+/** An image as upkeep sees it; times in seconds since 1970. */
+export type ImageRecord = {
+  readonly key: string
+  readonly image: string
+  readonly madeAt: number
+  /** When it was last given by name; undefined if it never was. */
+  readonly pulledAt: number | undefined
 }
 
-/** Inserts rows; of a row whose key is known, the new values replace the old. */
-async function remember<T extends keyof Tables>(
-  db: Kysely<Tables>,
-  table: T,
-  rows: readonly Insertable<Tables[T]>[],
-): Promise<void> {
-  const [first] = rows
-  if (!first) return
-  const [key, ...others] = columns[table]
-  for (const batch of batchesOf(rows)) {
-    await db
-      .insertInto(table)
-      .values(batch)
-      .onConflict((conflict) =>
-        conflict
-          .column(key as never)
-          .doUpdateSet(
-            Object.fromEntries(others.map((column) => [column, sql.ref(`excluded.${column}`)])) as never,
-          ),
-      )
-      .execute()
-  }
+/** A name that an image was pulled by. */
+export type ImageName = Pick<Pull, 'repository' | 'tag' | 'architecture'>
+
+/** A blob as upkeep sees it: one that this catalog has known. */
+export type BlobRecord = {
+  readonly digest: Digest
+  /** When it was last given by digest, in seconds since 1970, if it is a manifest that was. */
+  readonly usedAt: number | undefined
+  /** Whether it was to be deleted. */
+  readonly withdrawn: boolean
 }
 
-const factsOf = (row: Selectable<Tables['paths']>): PathFacts => ({
-  storePath: parseStorePath(row.store_path),
-  narHash: row.nar_hash,
-  narSize: row.nar_size,
-  references: (JSON.parse(row.path_references) as string[]).map(parseStorePath),
-})
-
-const rowOf = (facts: PathFacts): Insertable<Tables['paths']> => ({
-  store_path: facts.storePath,
-  nar_hash: facts.narHash,
-  nar_size: facts.narSize,
-  path_references: JSON.stringify(facts.references),
-})
-
-function* batchesOf<T>(items: readonly T[]): Generator<readonly T[]> {
-  for (let start = 0; start < items.length; start += batchSize) yield items.slice(start, start + batchSize)
+/**
+ * For upkeep, which removes what nothing is known to refer to: so it must not take a failure for not knowing.
+ * All of it fails with STORE_UNAVAILABLE when the database does.
+ */
+export type CatalogUpkeep = {
+  /** When this catalog began, in seconds since 1970: of pulls before, it knows nothing. */
+  born(): Promise<number>
+  /** All images, in the order of their keys. */
+  images(page: Page): Promise<ImageRecord[]>
+  /** The images that were made or given at `since` (seconds since 1970) or later. */
+  imagesSince(since: number): Promise<ImageRecord[]>
+  /** The names under which images were pulled, those of each image in one order always. */
+  names(keys: readonly string[]): Promise<Map<string, ImageName[]>>
+  /** All blobs that were known, in the order of their digests. */
+  blobs(page: Page<Digest>): Promise<BlobRecord[]>
+  /** Forgets images and their pulls, without those that were made or given at `since` or later. */
+  forgetImages(keys: readonly string[], since: number): Promise<void>
+  /**
+   * Before blobs are deleted: they, and layers and members in them, are known no more. Should deleting be
+   * interrupted, `blobs` still tells of them.
+   */
+  withdrawBlobs(digests: readonly Digest[]): Promise<void>
+  /** After blobs were deleted. */
+  forgetBlobs(digests: readonly Digest[]): Promise<void>
 }

@@ -48,9 +48,9 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
           ['b', '3'],
         ]),
       )
-      await catalog.rememberImage('a', 'x')
-      await catalog.rememberImage('a', 'y')
-      assert.equal(await catalog.image('a'), 'y')
+      await catalog.rememberImage('a', '{"x":1}')
+      await catalog.rememberImage('a', '{"y":1}')
+      assert.equal(await catalog.image('a'), '{"y":1}')
       await catalog.close()
     })
 
@@ -68,16 +68,119 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
 
     it('forgets the layers of a blob that is gone', async () => {
       const catalog = await open()
-      const members = [{ key: 'm', digest: digestOf('one'), offset: 0, length: 10 }]
+      const members = [{ key: 'm', digest: digestOf('one'), offset: 2 ** 33, length: 10 }] as const
       await catalog.rememberLayer('one', layer('one'), members)
-      await catalog.rememberLayer('two', layer('two'), [])
+      await catalog.rememberLayer('two', layer('two'), [{ ...members[0], key: 'n', digest: digestOf('two') }])
+      assert.deepEqual(await catalog.layers(['one', 'none']), new Map([['one', layer('one')]]))
+      assert.deepEqual(await catalog.members(['m', 'none']), new Map([['m', members[0]]]))
       await catalog.rememberBlob(digestOf('one'), 2 ** 33)
       assert.deepEqual(await catalog.layer('one'), layer('one'))
       assert.equal(await catalog.blobSize(digestOf('one')), 2 ** 33)
+      await catalog.rememberBlobMark(digestOf('one'), '["a mark"]')
+      await catalog.rememberBlobMark(digestOf('two'), '["of a blob that is not known"]')
+      await catalog.rememberBlob(digestOf('one'), 2 ** 33)
+      assert.equal(await catalog.blobMark(digestOf('one')), '["a mark"]')
+      assert.equal(await catalog.blobMark(digestOf('two')), undefined)
       await catalog.forgetBlob(digestOf('one'))
       assert.equal(await catalog.layer('one'), undefined)
       assert.equal(await catalog.blobSize(digestOf('one')), undefined)
+      assert.equal(await catalog.blobMark(digestOf('one')), undefined)
       assert.deepEqual(await catalog.layer('two'), layer('two'))
+      assert.deepEqual([...(await catalog.members(['m', 'n'])).keys()], ['n'])
+      await catalog.close()
+    })
+
+    it('knows no withdrawn blob, but still tells of it, until it is forgotten or put again', async () => {
+      const catalog = await open()
+      const [one, two] = [digestOf('one'), digestOf('two')]
+      for (const text of ['one', 'two']) {
+        await catalog.rememberLayer(text, layer(text), [])
+        await catalog.rememberBlob(digestOf(text), 5)
+      }
+      assert.equal(await catalog.blobSize(one), 5)
+      await catalog.upkeep.withdrawBlobs([one, two])
+      assert.equal(await catalog.blobSize(one), undefined)
+      assert.equal((await catalog.layers(['one', 'two'])).size, 0)
+      const told = async () => (await catalog.upkeep.blobs({ limit: 9 })).map(({ digest }) => digest)
+      assert.deepEqual(await told(), [one, two].sort())
+      await catalog.rememberBlob(one, 5)
+      assert.equal(await catalog.blobSize(one), 5)
+      await catalog.upkeep.forgetBlobs([two])
+      assert.deepEqual(await told(), [one])
+      await catalog.close()
+    })
+
+    it('tells what was pulled: tags, repositories, what most', async () => {
+      const catalog = await open()
+      const pull = (repository: string, tag: string, count: number, architecture = 'amd64') =>
+        ({ repository, tag, architecture, image: `${repository} ${tag}`, at: 100, count }) as const
+      await catalog.rememberPulls([
+        pull('shell/git', 'latest', 2),
+        pull('shell/git', 'latest', 2, 'arm64'),
+        pull('shell/git', 'v10', 1),
+        pull('shell/git', 'v9', 1),
+        pull('shell/git', 'V1', 1),
+        pull('shell', 'latest', 3),
+      ])
+      await catalog.rememberPulls([pull('shell', 'latest', 4)])
+      // By bytes: upper case first, and v10 before v9.
+      assert.deepEqual(await catalog.tags('shell/git', { limit: 9 }), ['V1', 'latest', 'v10', 'v9'])
+      assert.deepEqual(await catalog.tags('shell/git', { after: 'V1', limit: 2 }), ['latest', 'v10'])
+      assert.deepEqual(await catalog.tags('none', { limit: 9 }), [])
+      assert.deepEqual(await catalog.repositories({ limit: 9 }), ['shell', 'shell/git'])
+      assert.deepEqual(await catalog.repositories({ after: 'shell', limit: 9 }), ['shell/git'])
+      assert.deepEqual(await catalog.mostPulled(2), [
+        { repository: 'shell', tag: 'latest', pulls: 7 },
+        { repository: 'shell/git', tag: 'latest', pulls: 4 },
+      ])
+      await catalog.close()
+    })
+
+    it('tells upkeep when images were made and used, and forgets those that were not since', async () => {
+      const catalog = await open()
+      assert.ok((await catalog.upkeep.born()) > 1.7e9)
+      for (const key of ['a', 'b', 'c', 'd']) await catalog.rememberImage(key, '{}', 50)
+      await catalog.rememberImage('d', '{}', 300)
+      await catalog.rememberBlob(digestOf('m'), 1)
+      const pulled = { repository: 'r', tag: 't', count: 1 }
+      await catalog.rememberPulls([
+        { ...pulled, architecture: 'amd64', image: 'b', at: 100 },
+        { ...pulled, architecture: 'arm64', image: 'c', at: 200 },
+        { ...pulled, architecture: 'arm64', image: 'c', at: 150 },
+      ])
+      await catalog.rememberUses(new Map([[digestOf('m'), 70]]))
+      await catalog.rememberUses(new Map([[digestOf('m'), 60]]))
+      assert.deepEqual(await catalog.upkeep.blobs({ limit: 9 }), [
+        { digest: digestOf('m'), usedAt: 70, withdrawn: false },
+      ])
+      const record = (key: string, madeAt: number, pulledAt: number | undefined) => ({
+        key,
+        image: '{}',
+        madeAt,
+        pulledAt,
+      })
+      assert.deepEqual(await catalog.upkeep.images({ limit: 2 }), [
+        record('a', 50, undefined),
+        record('b', 50, 100),
+      ])
+      assert.deepEqual(await catalog.upkeep.images({ after: 'b', limit: 2 }), [
+        record('c', 50, 200),
+        record('d', 300, undefined),
+      ])
+      assert.deepEqual((await catalog.upkeep.imagesSince(200)).map(({ key }) => key).sort(), ['c', 'd'])
+      assert.deepEqual(
+        await catalog.upkeep.names(['a', 'c']),
+        new Map([['c', [{ repository: 'r', tag: 't', architecture: 'arm64' }]]]),
+      )
+      assert.equal(await catalog.image('a'), '{}')
+      await catalog.upkeep.forgetImages(['a', 'b', 'c', 'd'], 200)
+      assert.equal(await catalog.image('a'), undefined)
+      assert.deepEqual(
+        (await catalog.upkeep.images({ limit: 9 })).map(({ key }) => key),
+        ['c', 'd'],
+      )
+      await catalog.upkeep.forgetImages(['c'], 201)
+      assert.deepEqual(await catalog.tags('r', { limit: 9 }), [])
       await catalog.close()
     })
   })

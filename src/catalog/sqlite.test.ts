@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import Database from 'better-sqlite3'
+import { SqliteDialect } from 'kysely'
 import { hasCode } from '../errors.ts'
 import { describeCatalog } from './conformance.ts'
-import { openSqliteCatalog } from './sqlite.ts'
+import { withFront } from './front.ts'
+import { openCatalog } from './sql.ts'
+import { openSqliteCatalog, sqliteDatabase } from './sqlite.ts'
+import { openSteadyCatalog } from './steady.ts'
 
 let directory: string
 before(async () => {
@@ -13,25 +18,35 @@ before(async () => {
 })
 after(() => rm(directory, { recursive: true }))
 
-describeCatalog('SQLite in memory', () => openSqliteCatalog(':memory:'))
-describeCatalog('a SQLite file', async () =>
-  openSqliteCatalog(join(await mkdtemp(join(directory, 'c-')), 'new', 'catalog.db')),
+const fresh = async () => join(await mkdtemp(join(directory, 'c-')), 'new', 'catalog.db')
+const bare = () => openCatalog(new SqliteDialect({ database: new Database(':memory:') }))
+
+describeCatalog('SQL alone', bare)
+describeCatalog('SQL with a memory before it', async () => withFront(await bare()))
+describeCatalog('SQL made steady', () =>
+  openSteadyCatalog(sqliteDatabase(':memory:', 0), { warn: assert.fail, pause: 1 }),
+)
+describeCatalog('all of it, over a SQLite file', async () =>
+  openSqliteCatalog(await fresh(), { warn: assert.fail }),
 )
 
 describe('a SQLite file', () => {
   it('keeps what it was told', async () => {
     const file = join(directory, 'kept.db')
     const first = await openSqliteCatalog(file)
-    await first.rememberImage('a', 'x')
+    await first.rememberImage('a', '[1]')
     await first.close()
     const second = await openSqliteCatalog(file)
-    assert.equal(await second.image('a'), 'x')
+    assert.equal(await second.image('a'), '[1]')
     await second.close()
   })
 
-  it('says so when it is no database', async () => {
-    const file = join(directory, 'text.db')
-    await writeFile(file, 'this is not a database, and long enough to be one'.repeat(100))
-    await assert.rejects(openSqliteCatalog(file), (error) => hasCode(error, 'STORE_UNAVAILABLE'))
+  it('says so when it cannot be opened', async () => {
+    const file = join(directory, 'folder.db')
+    await mkdir(file)
+    await writeFile(join(directory, 'file'), '')
+    for (const bad of [file, join(directory, 'file', 'catalog.db')]) {
+      await assert.rejects(openSqliteCatalog(bad), (error) => hasCode(error, 'STORE_UNAVAILABLE'))
+    }
   })
 })

@@ -1,26 +1,115 @@
-import { mkdirSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { accessSync, constants, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import { SqliteDialect } from 'kysely'
-import { NixeryError } from '../errors.ts'
-import { openCatalog, type Catalog } from './catalog.ts'
+import { NixeryError, systemErrorCode } from '../errors.ts'
+import type { Catalog } from './catalog.ts'
+import { withFront } from './front.ts'
+import { rowDamaged } from './rows.ts'
+import { openCatalog, type SqlCatalog } from './sql.ts'
+import { openSteadyCatalog, type Database as SteadyDatabase } from './steady.ts'
+
+export type SqliteOptions = {
+  /** Gets a line when the database fails, or is begun anew. */
+  readonly warn?: (line: string) => void
+  /**
+   * Milliseconds to wait for a lock that another process holds. SQLite waits on the thread that answers: a server's
+   * is short, and a command, which nobody else waits for, may have a longer one.
+   */
+  readonly busyTimeout?: number
+  /** Milliseconds for which a database that failed is left alone. */
+  readonly pause?: number
+}
+
+// Of databases that were moved away, so many are kept.
+const mostSetAside = 2
 
 /**
- * The catalog as a file of its own, or `:memory:`.
- * @throws STORE_UNAVAILABLE when the file cannot be opened, or is no database
+ * The catalog as a file of its own, or `:memory:`, with a memory before it. One that is damaged is moved away and
+ * begun anew; one that fails in use is done without (`steady.ts`).
+ * @throws STORE_UNAVAILABLE when its folder cannot be made or written, or the file not opened
  */
-export async function openSqliteCatalog(file: string): Promise<Catalog> {
+export async function openSqliteCatalog(file: string, options: SqliteOptions = {}): Promise<Catalog> {
+  const { warn = (line) => process.emitWarning(line), busyTimeout = 250, pause = 5_000 } = options
   try {
-    if (file !== ':memory:') mkdirSync(dirname(file), { recursive: true })
-    const database = new Database(file, { timeout: 5_000 })
-    database.pragma('journal_mode = WAL')
-    // With WAL this loses at most the last facts when the machine stops, never the file's consistency.
-    database.pragma('synchronous = NORMAL')
-    return await openCatalog(new SqliteDialect({ database }))
+    if (file !== ':memory:') {
+      mkdirSync(dirname(file), { recursive: true })
+      accessSync(dirname(file), constants.R_OK | constants.W_OK | constants.X_OK)
+    }
+    return withFront(await openSteadyCatalog(sqliteDatabase(file, busyTimeout), { warn, pause }))
   } catch (error) {
     throw new NixeryError('STORE_UNAVAILABLE', `the catalog cannot be opened: ${file}`, {
       cause: error,
       hint: 'check that its folder can be written; removing the file loses nothing but time',
     })
+  }
+}
+
+/** A SQLite database as a catalog that fails when it does; `:memory:`, or a file whose folder is there. */
+export function sqliteDatabase(file: string, busyTimeout: number): SteadyDatabase {
+  let opened: number | undefined
+
+  return {
+    async open(): Promise<SqlCatalog> {
+      const database = new Database(file, { timeout: busyTimeout })
+      opened = inodeOf(file)
+      try {
+        database.pragma('journal_mode = WAL')
+        // With WAL this loses at most the last facts when the machine stops, never the file's consistency.
+        database.pragma('synchronous = NORMAL')
+        opened ??= inodeOf(file) // a new file is made by the first write
+        const problem = isSmall(file) ? database.pragma('quick_check(1)', { simple: true }) : 'ok'
+        if (problem !== 'ok') throw Object.assign(new Error(String(problem)), { code: 'SQLITE_CORRUPT' })
+        return await openCatalog(new SqliteDialect({ database }))
+      } catch (error) {
+        if (database.open) database.close()
+        throw error
+      }
+    },
+
+    isDamaged(error) {
+      const code = systemErrorCode(error) ?? ''
+      return code === rowDamaged || /^SQLITE_(?:CORRUPT|NOTADB)/.test(code)
+    },
+    isPassing: (error) => /^SQLITE_(?:BUSY|LOCKED|FULL|PROTOCOL)/.test(systemErrorCode(error) ?? ''),
+
+    setAside() {
+      const to = `${file}.damaged-${new Date().toISOString().replaceAll(':', '')}`
+      // Another process that has the same file open may have found out first, and begun a new one.
+      const found = inodeOf(file)
+      if (found !== undefined && (opened === undefined || opened === found)) {
+        for (const end of ['-wal', '-shm', '']) moveIfThere(`${file}${end}`, `${to}${end}`)
+        removeOldest(file)
+      }
+      return Promise.resolve(to)
+    },
+  }
+}
+
+/** Whether all of it can be read at each start: 2 s a GB, if it is in memory. Of a larger one, damage shows in use. */
+const isSmall = (file: string): boolean =>
+  (statSync(file, { throwIfNoEntry: false })?.size ?? 0) <= 256 * 1024 * 1024
+
+function inodeOf(file: string): number | undefined {
+  return file === ':memory:' ? undefined : statSync(file, { throwIfNoEntry: false })?.ino
+}
+
+function moveIfThere(from: string, to: string): void {
+  try {
+    renameSync(from, to)
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT') throw error
+  }
+}
+
+function removeOldest(file: string): void {
+  const prefix = `${basename(file)}.damaged-`
+  const names = readdirSync(dirname(file)).filter((name) => name.startsWith(prefix))
+  const kept = names
+    .filter((name) => name.endsWith('Z'))
+    .sort()
+    .slice(-mostSetAside)
+  for (const name of names) {
+    if (!kept.some((one) => name.startsWith(one))) rmSync(join(dirname(file), name), { force: true })
   }
 }

@@ -10,7 +10,7 @@ export async function openWorkshop(
   config: Config,
   { listener, note, signal }: Omit<WorkshopOptions, 'warn'>,
 ): Promise<Workshop> {
-  const parts = await openParts(config, { listener, note, warn: note, signal })
+  const parts = await openParts(config, { listener, note, warn: note, signal, lockPatience: 10_000 })
   const { store, catalog } = parts
   const read = verifiedReader(
     (digest) => store.read(digest),

@@ -6,6 +6,7 @@ import { buffer } from 'node:stream/consumers'
 import { describe, it } from 'node:test'
 import { hasCode } from '../errors.ts'
 import { digestOf } from '../image/digest.ts'
+import { byText } from '../image/store-path.ts'
 import type { Blob, BlobStore } from './store.ts'
 
 /** What every `BlobStore` keeps; a new store runs this suite. `open` gives an empty one each time. */
@@ -77,6 +78,32 @@ export function describeBlobStore(name: string, open: () => Promise<BlobStore>):
       assert.equal(await store.stat(digestOf(bytes)), undefined)
       await store.putBytes(blobOf(bytes), bytes)
       assert.equal(await store.stat(digestOf(bytes)), 1000)
+    })
+
+    it('lists its blobs, with when they were stored', async () => {
+      const store = await open()
+      const list = async () => {
+        const found = []
+        for await (const blob of store.list()) found.push(blob)
+        return found.sort((a, b) => byText(a.digest, b.digest))
+      }
+      assert.deepEqual(await list(), [])
+      const began = Date.now() / 1000
+      const sizes = new Map(
+        [0, 10, 70_000].map((size) => randomBytes(size)).map((bytes) => [digestOf(bytes), bytes]),
+      )
+      for (const bytes of sizes.values()) await store.putBytes(blobOf(bytes), bytes)
+      const found = await list()
+      assert.deepEqual(
+        found.map(({ digest, size }) => [digest, size]),
+        [...sizes].map(([digest, { length }]) => [digest, length] as const).sort(([a], [b]) => byText(a, b)),
+      )
+      // Services round to seconds.
+      for (const { modified } of found) assert.ok(modified > began - 5 && modified < Date.now() / 1000 + 5)
+      const [first] = found
+      assert.ok(first)
+      await store.delete(first.digest)
+      assert.deepEqual(await list(), found.slice(1))
     })
 
     it('refuses a file that is not whole, and leaves nothing of it', async () => {

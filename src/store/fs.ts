@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { access, constants, mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { access, constants, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { NixeryError, systemErrorCode } from '../errors.ts'
 import { hexOf } from '../image/digest.ts'
 import { notWhole, openSpool } from './spool.ts'
-import { storeError, type BlobStore } from './store.ts'
+import { digestOfName, storeError, type BlobStore } from './store.ts'
 
 // Node has no sendfile; 1 MiB reads serve a blob 1.7 times as fast as the default 64 KiB.
 const readSize = 1024 * 1024
@@ -26,6 +26,7 @@ export async function openFileStore(directory: string): Promise<BlobStore> {
     throw storeError(error, `opening the folder ${directory}`)
   }
 
+  const syncBlobs = joined(() => syncDirectory(blobs))
   const store: BlobStore = {
     spoolDirectory,
 
@@ -57,7 +58,7 @@ export async function openFileStore(directory: string): Promise<BlobStore> {
       try {
         await syncFile(file, blob.size)
         await rename(file, join(blobs, hexOf(blob.digest)))
-        await syncDirectory(blobs)
+        await syncBlobs()
       } catch (error) {
         await rm(file, { force: true }).catch(() => {}) // the first error is the one to tell
         throw storeError(error, 'storing a blob')
@@ -80,11 +81,28 @@ export async function openFileStore(directory: string): Promise<BlobStore> {
       await store.putFile(blob, file)
     },
 
+    file: (digest) => join(blobs, hexOf(digest)),
+
     async delete(digest) {
       try {
         await rm(join(blobs, hexOf(digest)), { force: true })
       } catch (error) {
         throw storeError(error, 'removing a blob')
+      }
+    },
+
+    async *list() {
+      try {
+        for await (const { name } of await opendir(blobs)) {
+          const digest = digestOfName(`layers/${name}`)
+          if (digest === undefined) continue
+          const found = await stat(join(blobs, name)).catch((error: unknown) => {
+            if (systemErrorCode(error) !== 'ENOENT') throw error // else it went meanwhile
+          })
+          if (found?.isFile()) yield { digest, size: found.size, modified: found.mtimeMs / 1000 }
+        }
+      } catch (error) {
+        throw storeError(error, 'listing blobs')
       }
     },
   }
@@ -101,6 +119,24 @@ async function syncFile(file: string, size: number): Promise<void> {
   } finally {
     await handle.close()
   }
+}
+
+/** Who asks while the work is running waits for the next run, together with all others who do. */
+function joined(work: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined
+  let next: Promise<void> | undefined
+  const run = () => {
+    running = work().finally(() => (running = undefined))
+    return running
+  }
+  const afterwards = (before: Promise<void>) =>
+    before
+      .catch(() => {}) // told to those who waited for that run
+      .then(() => {
+        next = undefined
+        return run()
+      })
+  return () => (running ? (next ??= afterwards(running)) : run())
 }
 
 /** A rename is durable only when its directory is. */

@@ -7,7 +7,7 @@ import type { Digest } from '../image/digest.ts'
 import { addresses, checkGcsBucket, createGcsClient, downloads, withRetries } from './gcs-client.ts'
 import { bucketCheck, createPut, importOptional, readObject, uploadLimit, within } from './remote.ts'
 import { openSpool, readSpooled } from './spool.ts'
-import { objectName, storeError, type BlobStore } from './store.ts'
+import { digestOfName, objectName, objectPrefix, storeError, type BlobStore } from './store.ts'
 import { runningError, troubleOf } from './trouble.ts'
 
 export type GcsOptions = {
@@ -102,6 +102,26 @@ export async function openGcsStore(options: GcsOptions): Promise<BlobStore> {
       } catch (error) {
         throw runningError(error, 'removing a blob')
       }
+    },
+
+    async *list() {
+      let pageToken: string | undefined
+      do {
+        const query = {
+          prefix: objectPrefix,
+          autoPaginate: false,
+          ...(pageToken !== undefined && { pageToken }),
+        }
+        const [files, next] = await ask(() => bucket.getFiles(query)).catch((error: unknown) => {
+          throw runningError(error, 'listing blobs')
+        })
+        for (const { name, metadata } of files) {
+          const digest = digestOfName(name)
+          const modified = Date.parse(metadata.updated ?? '') / 1000
+          if (digest) yield { digest, size: Number(metadata.size), modified }
+        }
+        pageToken = (next as { pageToken?: string } | null)?.pageToken
+      } while (pageToken !== undefined)
     },
 
     ...(address && {

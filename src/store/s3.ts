@@ -5,7 +5,7 @@ import type { Digest } from '../image/digest.ts'
 import { bucketCheck, createPut, importOptional, readObject, uploadLimit, within } from './remote.ts'
 import { checkS3Bucket, createS3Client, partSize } from './s3-client.ts'
 import { openSpool, readSpooled } from './spool.ts'
-import { objectName, storeError, type BlobStore } from './store.ts'
+import { digestOfName, objectName, objectPrefix, storeError, type BlobStore } from './store.ts'
 import { runningError, troubleOf } from './trouble.ts'
 
 export type S3Options = {
@@ -98,6 +98,21 @@ export async function openS3Store(options: S3Options): Promise<BlobStore> {
       } catch (error) {
         throw runningError(error, 'removing a blob')
       }
+    },
+
+    async *list() {
+      let ContinuationToken: string | undefined
+      do {
+        const command = new s3.ListObjectsV2Command({ Bucket, Prefix: objectPrefix, ContinuationToken })
+        const page = await ask((http) => client.send(command, http)).catch((error: unknown) => {
+          throw runningError(error, 'listing blobs')
+        })
+        for (const { Key = '', Size = 0, LastModified } of page.Contents ?? []) {
+          const digest = digestOfName(Key)
+          if (digest) yield { digest, size: Size, modified: Number(LastModified) / 1000 }
+        }
+        ContinuationToken = page.NextContinuationToken
+      } while (ContinuationToken !== undefined)
     },
 
     ...(linkExpiration !== undefined && {

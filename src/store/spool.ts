@@ -6,16 +6,21 @@ import { Readable } from 'node:stream'
 /**
  * Makes a folder for files that are to become blobs. What an earlier process left in it is removed, if nothing
  * has written to it for an hour: another process may be using the same folder.
+ * @returns how much was removed
  * @throws the failed system call
  */
-export async function openSpool(directory: string): Promise<void> {
+export async function openSpool(directory: string): Promise<number> {
   await mkdir(directory, { recursive: true })
   const anHourAgo = Date.now() - 3_600_000
+  let removed = 0
   for (const name of await readdir(directory)) {
     const file = join(directory, name)
     const found = await stat(file).catch(() => undefined) // another process may just have taken it
-    if (found && found.mtimeMs < anHourAgo) await rm(file, { recursive: true, force: true })
+    if (!found || found.mtimeMs >= anHourAgo) continue
+    await rm(file, { recursive: true, force: true })
+    removed += 1
   }
+  return removed
 }
 
 /** A spooled file's bytes. The stream fails at its end if they are not `size`, so that nobody takes it for whole. */

@@ -1,12 +1,15 @@
 import type { Readable } from 'node:stream'
 import { NixeryError, systemErrorCode } from '../errors.ts'
-import { hexOf, type Digest } from '../image/digest.ts'
+import { hexOf, parseDigest, type Digest } from '../image/digest.ts'
 
 /** Bytes that are to become a blob: digest and size are known before they are stored. */
 export type Blob = { readonly digest: Digest; readonly size: number; readonly mediaType: string }
 
 /** Bytes from `start` up to, and without, `end`. */
 export type ByteRange = { readonly start: number; readonly end: number }
+
+/** A blob as a list tells of it; `modified` in seconds since 1970, when it was stored last. */
+export type StoredBlob = { readonly digest: Digest; readonly size: number; readonly modified: number }
 
 /**
  * Content-addressed blobs. A blob is there whole or not at all; `conformance.ts` says what every store keeps.
@@ -23,8 +26,15 @@ export type BlobStore = {
   putFile(blob: Blob, file: string): Promise<void>
   /** Stores bytes that are in memory. */
   putBytes(blob: Blob, bytes: Uint8Array): Promise<void>
+  /** Where a blob lies as a file of this machine; only of stores that keep them so. It need not be there. */
+  file?(digest: Digest): string
   /** Removes a blob; nothing happens when it is not there. */
   delete(digest: Digest): Promise<void>
+  /**
+   * All blobs, in no order; what is no blob by its name is left out. Of those that come or go meanwhile some may be
+   * told.
+   */
+  list(): AsyncIterable<StoredBlob>
   /**
    * Where a client may GET the blob itself, for a few minutes at least. Not every store has such addresses. Whoever
    * asks has made sure that the blob is there.
@@ -33,7 +43,14 @@ export type BlobStore = {
 }
 
 /** The name of a blob in a bucket: the original's, so that what it wrote is served. */
-export const objectName = (digest: Digest): string => `layers/${hexOf(digest)}`
+export const objectName = (digest: Digest): string => `${objectPrefix}${hexOf(digest)}`
+export const objectPrefix = 'layers/'
+
+/** The blob of such a name; undefined for what is none. */
+export function digestOfName(name: string): Digest | undefined {
+  const hex = /^layers\/([0-9a-f]{64})$/.exec(name)?.[1]
+  return hex === undefined ? undefined : parseDigest(`sha256:${hex}`)
+}
 
 /** Says a failed system call in this project's words. */
 export function storeError(error: unknown, doing: string): NixeryError {

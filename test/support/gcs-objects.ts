@@ -12,6 +12,7 @@ export type StoredObject = {
   readonly size: number
   readonly crc32c: string
   readonly md5Hash: string
+  readonly updated: string
 }
 
 /** An upload in chunks that is not finished. */
@@ -49,7 +50,9 @@ export async function describeObject(name: string, contentType: string, file: st
   }
   const checksum = Buffer.alloc(4)
   checksum.writeUInt32BE(~crc >>> 0)
-  return { name, contentType, file, size, crc32c: checksum.toString('base64'), md5Hash: md5.digest('base64') }
+  const crc32c = checksum.toString('base64')
+  const updated = new Date().toISOString()
+  return { name, contentType, file, size, crc32c, md5Hash: md5.digest('base64'), updated }
 }
 
 // CRC-32C (Castagnoli), bit-reversed.

@@ -159,6 +159,20 @@ export async function startGcs(folder: string): Promise<Gcs> {
     else await pipeline(createReadStream(object.file, { start, end }), response)
   }
 
+  /** In small pages, so that clients must ask for more. */
+  function list(exchange: Exchange, name: string, bucket: Bucket): void {
+    const { searchParams } = exchange.url
+    const after = searchParams.get('pageToken') ?? ''
+    const left = [...bucket.objects.keys()]
+      .filter((key) => key.startsWith(searchParams.get('prefix') ?? '') && key > after)
+      .sort()
+    const page = left.slice(0, 2)
+    const items = page.flatMap((key) => bucket.objects.get(key) ?? []).map((object) => resource(name, object))
+    const last = page.at(-1)
+    const nextPageToken = left.length > page.length ? last : undefined
+    json(exchange, 200, { kind: 'storage#objects', items, nextPageToken })
+  }
+
   async function answer(exchange: Exchange): Promise<void> {
     const { request, url } = exchange
     const [, service, bucketName = '', name] =
@@ -187,6 +201,7 @@ export async function startGcs(folder: string): Promise<Gcs> {
       const asked = url.searchParams.getAll('permissions')
       return json(exchange, 200, { permissions: asked.filter((permission) => !withheld.has(permission)) })
     }
+    if (request.method === 'GET' && name === 'o') return list(exchange, bucketName, bucket)
     const objectName = /^o\/([^/]+)$/.exec(name ?? '')?.[1]
     if (objectName === undefined) return complain(exchange, 'not made for this')
     const decoded = decodeURIComponent(objectName)

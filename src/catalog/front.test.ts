@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict'
+import { beforeEach, describe, it } from 'node:test'
+import Database from 'better-sqlite3'
+import { SqliteDialect } from 'kysely'
+import { digestOf } from '../image/digest.ts'
+import type { Layer } from '../image/oci.ts'
+import { parseStorePath, type PathFacts } from '../image/store-path.ts'
+import type { Catalog } from './catalog.ts'
+import { withFront } from './front.ts'
+import { openCatalog } from './sql.ts'
+
+const layer: Layer = { digest: digestOf('a'), diffId: digestOf('b'), size: 7, compression: 'gzip' }
+const path = parseStorePath(`/nix/store/${'0'.repeat(32)}-p`)
+const facts = (narHash: string): PathFacts => ({ storePath: path, narHash, narSize: 1, references: [] })
+
+let statements: number
+let below: Catalog
+beforeEach(async () => {
+  statements = 0
+  const database = new Database(':memory:')
+  below = await openCatalog(new SqliteDialect({ database }))
+  const prepare = database.prepare.bind(database) as (sql: string) => Database.Statement
+  Object.assign(database, {
+    prepare(sql: string) {
+      statements += 1
+      return prepare(sql)
+    },
+  })
+})
+
+const tell = async (catalog: Catalog) => {
+  await catalog.rememberResolutions(new Map([['name', '{}']]))
+  await catalog.rememberPathFacts([facts('one')])
+  await catalog.rememberLayer('layer', layer, [])
+  await catalog.rememberImage('image', '{}')
+  await catalog.rememberBlob(layer.digest, 7)
+}
+const ask = async (catalog: Catalog) => [
+  await catalog.resolutions(['name']),
+  (await catalog.pathFacts([path])).get(path)?.narHash,
+  await catalog.layer('layer'),
+  await catalog.layers(['layer']),
+  await catalog.image('image'),
+  await catalog.blobSize(layer.digest),
+]
+const known = [new Map([['name', '{}']]), 'one', layer, new Map([['layer', layer]]), '{}', 7]
+
+describe('the memory before a catalog', () => {
+  it('answers what was told, and what was asked, without a statement', async () => {
+    const told = withFront(below)
+    await tell(told)
+    statements = 0
+    assert.deepEqual(await ask(told), known)
+    assert.equal(statements, 0)
+
+    const other = withFront(below)
+    assert.deepEqual(await ask(other), known)
+    assert.ok(statements > 0)
+    statements = 0
+    assert.deepEqual(await ask(other), known)
+    assert.equal(statements, 0)
+  })
+
+  it('keeps nothing that was read while it was told otherwise', async () => {
+    await tell(below)
+    const slow = Promise.withResolvers<void>()
+    const catalog = withFront({
+      ...below,
+      async layers(keys) {
+        const found = await below.layers(keys)
+        await slow.promise
+        return found
+      },
+      async blobSize(digest) {
+        const found = await below.blobSize(digest)
+        await slow.promise
+        return found
+      },
+      async pathFacts(paths) {
+        const found = await below.pathFacts(paths)
+        await slow.promise
+        return found
+      },
+    })
+    const asked = ask(catalog)
+    const read = [catalog.layers(['layer']), catalog.blobSize(layer.digest), catalog.pathFacts([path])]
+    // Those have begun, and have seen what was true before.
+    await new Promise(setImmediate)
+    await catalog.forgetBlob(layer.digest)
+    await catalog.rememberPathFacts([facts('two')])
+    slow.resolve()
+    await Promise.all([asked, ...read])
+    assert.equal(await catalog.layer('layer'), undefined)
+    assert.equal(await catalog.blobSize(layer.digest), undefined)
+    assert.equal((await catalog.pathFacts([path])).get(path)?.narHash, 'two')
+  })
+
+  it('forgets all layers of a blob, and no others', async () => {
+    const catalog = withFront(below)
+    const other = { ...layer, digest: digestOf('other') }
+    await catalog.rememberLayer('one', layer, [])
+    await catalog.rememberLayer('two', layer, [])
+    await catalog.rememberLayer('moved', layer, [])
+    await catalog.rememberLayer('moved', other, [])
+    await catalog.forgetBlob(layer.digest)
+    assert.deepEqual(await catalog.layers(['one', 'two', 'moved']), new Map([['moved', other]]))
+  })
+})

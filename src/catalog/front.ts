@@ -1,0 +1,170 @@
+import { LRUCache } from 'lru-cache'
+import type { Digest } from '../image/digest.ts'
+import type { Layer } from '../image/oci.ts'
+import type { PathFacts, StorePath } from '../image/store-path.ts'
+import type { Catalog } from './catalog.ts'
+
+/** Most bytes, roughly, of each kind of fact in memory. */
+const most = { resolutions: 16e6, paths: 64e6, layers: 24e6, images: 32e6, blobs: 16e6 }
+
+// What an entry takes besides its text.
+const entryBytes = 160
+
+/**
+ * Puts a memory of what was asked and told last before a catalog, so that what is known is looked up without it.
+ * What was told is in memory whether or not the catalog could keep it.
+ */
+export function withFront(catalog: Catalog): Catalog {
+  const text = (maxSize: number) =>
+    new LRUCache<string, string>({
+      maxSize,
+      sizeCalculation: (value, key) => value.length + key.length + entryBytes,
+    })
+  const resolutions = text(most.resolutions)
+  const images = text(most.images)
+  const paths = new LRUCache<StorePath, PathFacts>({
+    maxSize: most.paths,
+    sizeCalculation: ({ references }) => 2 * entryBytes + 100 * (1 + references.length),
+  })
+  const blobs = new LRUCache<Digest, number>({
+    maxSize: most.blobs,
+    sizeCalculation: () => entryBytes,
+  })
+  const layersIn = new Map<Digest, Set<string>>()
+  const layers = new LRUCache<string, Layer>({
+    maxSize: most.layers,
+    sizeCalculation: () => 4 * entryBytes,
+    dispose({ digest }, key) {
+      const keys = layersIn.get(digest)
+      keys?.delete(key)
+      if (keys?.size === 0) layersIn.delete(digest)
+    },
+  })
+  const keepLayer = (key: string, layer: Layer) => {
+    layers.set(key, layer)
+    const keys = layersIn.get(layer.digest) ?? new Set()
+    layersIn.set(layer.digest, keys.add(key))
+  }
+  const forget = (digests: readonly Digest[]) => {
+    for (const digest of digests) {
+      blobs.delete(digest)
+      for (const key of layersIn.get(digest) ?? []) layers.delete(key)
+    }
+  }
+
+  // What was read while something else was told, or forgotten, may be what was true before.
+  let writing = 0
+  let writes = 0
+  const write = async (change: () => void, work: () => Promise<void>) => {
+    writing += 1
+    writes += 1
+    change()
+    try {
+      await work()
+    } finally {
+      writing -= 1
+    }
+  }
+  const read = async <T>(look: () => Promise<T>, keep: (found: T) => void): Promise<T> => {
+    const before = writes
+    const found = await look()
+    if (writing === 0 && writes === before) keep(found)
+    return found
+  }
+  /** What memory has of these, and the rest by looking. */
+  const readAll = async <K extends string, V extends object | string>(
+    keys: readonly K[],
+    cache: LRUCache<K, V>,
+    look: (missing: readonly K[]) => Promise<Map<K, V>>,
+    keep: (key: K, value: V) => void = (key, value) => void cache.set(key, value),
+  ): Promise<Map<K, V>> => {
+    const found = new Map<K, V>()
+    const missing: K[] = []
+    for (const key of keys) {
+      const value = cache.get(key)
+      if (value === undefined) missing.push(key)
+      else found.set(key, value)
+    }
+    if (missing.length === 0) return found
+    const looked = await read(
+      () => look(missing),
+      (rest) => rest.forEach((value, key) => keep(key, value)),
+    )
+    for (const [key, value] of looked) found.set(key, value)
+    return found
+  }
+  const manyLayers = (keys: readonly string[]) =>
+    readAll(keys, layers, (missing) => catalog.layers(missing), keepLayer)
+
+  return {
+    ...catalog,
+    resolutions: (keys) => readAll(keys, resolutions, (missing) => catalog.resolutions(missing)),
+    rememberResolutions: (fresh) =>
+      write(
+        () => fresh.forEach((value, key) => resolutions.set(key, value)),
+        () => catalog.rememberResolutions(fresh),
+      ),
+    pathFacts: (wanted) => readAll(wanted, paths, (missing) => catalog.pathFacts(missing)),
+    rememberPathFacts: (facts) =>
+      write(
+        () => facts.forEach((one) => paths.set(one.storePath, one)),
+        () => catalog.rememberPathFacts(facts),
+      ),
+    layer: async (key) => (await manyLayers([key])).get(key),
+    layers: manyLayers,
+    rememberLayer: (key, layer, members) =>
+      write(
+        () => keepLayer(key, layer),
+        () => catalog.rememberLayer(key, layer, members),
+      ),
+    async image(key) {
+      const known = images.get(key)
+      if (known !== undefined) return known
+      return read(
+        () => catalog.image(key),
+        (found) => found !== undefined && images.set(key, found),
+      )
+    },
+    rememberImage: (key, image, madeAt) =>
+      write(
+        () => images.set(key, image),
+        () => catalog.rememberImage(key, image, madeAt),
+      ),
+    async blobSize(digest) {
+      const known = blobs.get(digest)
+      if (known !== undefined) return known
+      return read(
+        () => catalog.blobSize(digest),
+        (found) => found !== undefined && blobs.set(digest, found),
+      )
+    },
+    rememberBlob: (digest, size) =>
+      write(
+        () => blobs.set(digest, size),
+        () => catalog.rememberBlob(digest, size),
+      ),
+    forgetBlob: (digest) =>
+      write(
+        () => forget([digest]),
+        () => catalog.forgetBlob(digest),
+      ),
+    upkeep: {
+      ...catalog.upkeep,
+      forgetImages: (keys, since) =>
+        write(
+          () => keys.forEach((key) => images.delete(key)),
+          () => catalog.upkeep.forgetImages(keys, since),
+        ),
+      withdrawBlobs: (digests) =>
+        write(
+          () => forget(digests),
+          () => catalog.upkeep.withdrawBlobs(digests),
+        ),
+      forgetBlobs: (digests) =>
+        write(
+          () => forget(digests),
+          () => catalog.upkeep.forgetBlobs(digests),
+        ),
+    },
+  }
+}

@@ -1,0 +1,164 @@
+import { Kysely, sql, type Dialect, type Insertable } from 'kysely'
+import { Migrator } from 'kysely/migration'
+import type { StorePath, PathFacts } from '../image/store-path.ts'
+import type { Catalog } from './catalog.ts'
+import { pullsIn } from './pulls.ts'
+import { factsOf, layerOf, memberOf, rowOf, sizeOf, valueOf } from './rows.ts'
+import { migrations, type Tables } from './schema.ts'
+import { forgetBlobs, upkeepIn } from './upkeep.ts'
+
+// SQLite takes at most 32,766 bound values in a statement.
+const batchSize = 5_000
+
+/** A catalog that fails as its database does. */
+export type SqlCatalog = Catalog & { forgetPathFacts(paths: readonly StorePath[]): Promise<void> }
+
+/**
+ * Opens a catalog over any SQL database that Kysely speaks, and brings its tables up to date. It fails as the
+ * database does: `steady.ts` makes the catalog of it that others may count on.
+ */
+export async function openCatalog(dialect: Dialect): Promise<SqlCatalog> {
+  const db = new Kysely<Tables>({ dialect })
+  const migrator = new Migrator({ db, provider: { getMigrations: () => Promise.resolve(migrations) } })
+  const { error } = await migrator.migrateToLatest().catch((thrown: unknown) => ({ error: thrown }))
+  if (error !== undefined) {
+    await db.destroy()
+    throw error
+  }
+
+  return {
+    async resolutions(keys) {
+      const rows = await inBatches(keys, (batch) =>
+        db.selectFrom('resolutions').selectAll().where('key', 'in', batch).execute(),
+      )
+      return new Map(rows.map((row) => [row.key, valueOf(row.resolution)]))
+    },
+
+    rememberResolutions: (resolutions) =>
+      remember(
+        db,
+        'resolutions',
+        [...resolutions].map(([key, resolution]) => ({ key, resolution })),
+      ),
+
+    async pathFacts(paths) {
+      const rows = await inBatches(paths, (batch) =>
+        db.selectFrom('paths').selectAll().where('store_path', 'in', batch).execute(),
+      )
+      return new Map(rows.map(factsOf).map((facts): [StorePath, PathFacts] => [facts.storePath, facts]))
+    },
+
+    rememberPathFacts: (facts) => remember(db, 'paths', facts.map(rowOf)),
+
+    async forgetPathFacts(paths) {
+      await inBatches(paths, (batch) => db.deleteFrom('paths').where('store_path', 'in', batch).execute())
+    },
+
+    async layer(key) {
+      const row = await db.selectFrom('layers').selectAll().where('key', '=', key).executeTakeFirst()
+      return row && layerOf(row)
+    },
+
+    async layers(keys) {
+      const rows = await inBatches(keys, (batch) =>
+        db.selectFrom('layers').selectAll().where('key', 'in', batch).execute(),
+      )
+      return new Map(rows.map((row) => [row.key, layerOf(row)]))
+    },
+
+    async members(keys) {
+      const rows = await inBatches(keys, (batch) =>
+        db.selectFrom('members').selectAll().where('key', 'in', batch).execute(),
+      )
+      return new Map(rows.map((row) => [row.key, memberOf(row)]))
+    },
+
+    async rememberLayer(key, { digest, diffId, size, compression }, members) {
+      await db.transaction().execute(async (transaction) => {
+        await remember(transaction, 'layers', [{ key, digest, diff_id: diffId, size, compression }])
+        await remember(transaction, 'members', members)
+      })
+    },
+
+    async image(key) {
+      const row = await db.selectFrom('images').select('image').where('key', '=', key).executeTakeFirst()
+      return row && valueOf(row.image)
+    },
+
+    rememberImage: (key, image, madeAt = Math.floor(Date.now() / 1000)) =>
+      remember(db, 'images', [{ key, image, made_at: madeAt }]),
+
+    async blobSize(digest) {
+      const row = await db
+        .selectFrom('blobs')
+        .select('size')
+        .where('digest', '=', digest)
+        .where('withdrawn', 'is', null)
+        .executeTakeFirst()
+      return row && sizeOf(row.size)
+    },
+
+    rememberBlob: (digest, size) => remember(db, 'blobs', [{ digest, size, withdrawn: null }]),
+
+    async blobMark(digest) {
+      const row = await db.selectFrom('blobs').select('mark').where('digest', '=', digest).executeTakeFirst()
+      return row?.mark == null ? undefined : valueOf(row.mark)
+    },
+
+    async rememberBlobMark(digest, mark) {
+      await db.updateTable('blobs').set({ mark }).where('digest', '=', digest).execute()
+    },
+
+    forgetBlob: (digest) => forgetBlobs(db, [digest], 'forget'),
+    ...pullsIn(db),
+    upkeep: upkeepIn(db),
+    close: () => db.destroy(),
+  }
+}
+
+/** The first column of each table is its key. */
+const keys = {
+  resolutions: 'key',
+  paths: 'store_path',
+  members: 'key',
+  layers: 'key',
+  images: 'key',
+  blobs: 'digest',
+} as const
+
+/** Inserts rows; of a row whose key is known, the new values replace the old. */
+async function remember<T extends keyof typeof keys>(
+  db: Kysely<Tables>,
+  table: T,
+  rows: readonly Insertable<Tables[T]>[],
+): Promise<void> {
+  const [first] = rows
+  if (!first) return
+  const key: string = keys[table]
+  const others = Object.keys(first).filter((column) => column !== key)
+  await inBatches(rows, async (batch) => {
+    await db
+      .insertInto(table)
+      .values(batch)
+      .onConflict((conflict) =>
+        conflict
+          .column(key as never)
+          .doUpdateSet(
+            Object.fromEntries(others.map((column) => [column, sql.ref(`excluded.${column}`)])) as never,
+          ),
+      )
+      .execute()
+    return []
+  })
+}
+
+async function inBatches<T, R>(
+  items: readonly T[],
+  work: (batch: readonly T[]) => Promise<readonly R[]>,
+): Promise<R[]> {
+  const found: R[] = []
+  for (let start = 0; start < items.length; start += batchSize) {
+    for (const one of await work(items.slice(start, start + batchSize))) found.push(one)
+  }
+  return found
+}

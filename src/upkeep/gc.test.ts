@@ -1,0 +1,204 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, beforeEach, describe, it } from 'node:test'
+import { openSqliteCatalog } from '../catalog/sqlite.ts'
+import { hasCode } from '../errors.ts'
+import { digestOf, type Digest } from '../image/digest.ts'
+import type { BlobStore } from '../store/store.ts'
+import { collect, type CollectOptions } from './gc.ts'
+import { ago, digestsOf, openWorld, type World } from './upkeep-testing.ts'
+
+let directory: string
+let world: World
+before(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'nixery-gc-'))
+})
+beforeEach(async () => {
+  world = await openWorld(directory)
+})
+after(() => rm(directory, { recursive: true }))
+
+const gc = (options: Partial<CollectOptions> = {}, inUse: readonly Digest[] = []) =>
+  collect({ ...world, inUse: () => new Set(inUse) }, { dryRun: false, now: Date.now() / 1000, ...options })
+const imageKeys = async () => (await world.catalog.upkeep.images({ limit: 100 })).map(({ key }) => key)
+
+describe('cleaning up', () => {
+  it('removes images that were not pulled for long, but not what others need of them', async () => {
+    await world.image('old', ['glibc', 'git'], 40)
+    const other = await world.image('other', ['glibc', 'htop'], 40)
+    await world.pulled('old', 31)
+    await world.pulled('other', 29)
+    const collected = await gc({ keepDays: 30 })
+    assert.deepEqual(await world.stored(), digestsOf(other))
+    assert.deepEqual(await imageKeys(), ['other'])
+    assert.equal(await world.catalog.layer('layer git'), undefined)
+    assert.equal(await world.catalog.blobSize(digestOf('git')), undefined)
+    assert.notEqual(await world.catalog.layer('layer glibc'), undefined)
+    assert.deepEqual((await world.catalog.members(['member git', 'member glibc'])).size, 1)
+    assert.deepEqual(await world.catalog.repositories({ limit: 9 }), ['of/other'])
+    assert.equal(collected.images[0]?.names[0]?.repository, 'of/old')
+    assert.deepEqual([collected.images.length, collected.imagesKept], [1, 1])
+    assert.deepEqual([collected.blobs.count, collected.blobsKept.count], [4, 5])
+  })
+
+  it('goes by when an image was made, if nobody pulled it', async () => {
+    const young = await world.image('young', ['a'], 5)
+    await world.image('old', ['b'], 11)
+    await gc({ keepDays: 10 })
+    assert.deepEqual(await world.stored(), digestsOf(young))
+  })
+
+  it('leaves images for ever if it is not told for how long, and what is nobody’s by no age', async () => {
+    const old = await world.image('old', ['a'], 4_000)
+    const strange = await world.stranger('of the original', 4_000)
+    await world.layer('of a failed build', 1)
+    await world.layer('of a build that is at work')
+    await gc()
+    assert.deepEqual(
+      await world.stored(),
+      [...digestsOf(old), strange, digestOf('of a build that is at work')].sort(),
+    )
+  })
+
+  it('leaves what was pulled by digest, of an image or an index', async () => {
+    const byDigest = await world.image('by digest', ['a'], 40)
+    const listed = await world.image('listed', ['b'], 40)
+    await world.image('neither', ['c'], 40)
+    const index = await world.index([listed], 40)
+    await world.catalog.rememberUses(
+      new Map([
+        [byDigest.manifests.docker.digest, ago(1)],
+        [index.digest, ago(1)],
+      ]),
+    )
+    await gc({ keepDays: 30 })
+    assert.deepEqual(await world.stored(), [...digestsOf(byDigest, listed), index.digest].sort())
+    await gc({ keepDays: 30, now: ago(-60) })
+    assert.deepEqual(await world.stored(), [])
+  })
+
+  it('removes an index with the first of its images', async () => {
+    const gone = await world.image('gone', ['a'], 40)
+    const stays = await world.image('stays', ['b'], 20)
+    await world.index([gone, stays], 40)
+    const whole = await world.index([stays], 40)
+    for (let round = 0; round < 2; round += 1) {
+      await gc({ keepDays: 30 })
+      assert.deepEqual(await world.stored(), [...digestsOf(stays), whole.digest].sort())
+    }
+  })
+
+  it('removes for a limit what was not pulled for longest', async () => {
+    const big = 'x'.repeat(100_000)
+    const images = []
+    for (const [index, days] of [4, 1, 3, 2].entries()) {
+      images.push(await world.image(`${index}`, ['shared', `${index} ${big}`], 10))
+      await world.pulled(`${index}`, days)
+    }
+    const [, second, , fourth] = images
+    assert.ok(second && fourth)
+    const { images: gone } = await gc({ sizeLimit: 250_000 })
+    assert.deepEqual(
+      gone.map(({ lastUsed }) => lastUsed),
+      [ago(4), ago(3)].map((at) => at),
+    )
+    assert.deepEqual(await world.stored(), digestsOf(second, fourth))
+    // What was made just now stays even so.
+    const fresh = await world.image('fresh', [`fresh ${big}`])
+    await gc({ sizeLimit: 1 })
+    assert.deepEqual(await world.stored(), digestsOf(fresh))
+  })
+
+  it('finds what the catalog has lost by the manifests, and counts from when it began', async () => {
+    const image = await world.image('image', ['a', 'b'], 400)
+    const index = await world.index([image], 400)
+    await world.stranger('nobody’s', 400)
+    await world.catalog.close()
+    for (const end of ['', '-wal', '-shm']) await rm(join(world.folder, `catalog.db${end}`), { force: true })
+    const catalog = await openSqliteCatalog(join(world.folder, 'catalog.db'))
+    world = { ...world, catalog }
+    const kept = [...digestsOf(image), index.digest].sort()
+    for (let round = 0; round < 2; round += 1) {
+      await gc({ keepDays: 30 })
+      assert.deepEqual(await world.stored(), kept)
+    }
+    // Two forms of one manifest, and the index: from now on the catalog knows them.
+    assert.equal((await imageKeys()).length, 3)
+    await gc({ keepDays: 30, now: ago(-29) })
+    assert.deepEqual(await world.stored(), kept)
+    await gc({ keepDays: 30, now: ago(-31) })
+    assert.deepEqual(await world.stored(), [])
+    assert.deepEqual(await imageKeys(), [])
+  })
+
+  it('leaves what a pull or a build uses', async () => {
+    const pulled = await world.image('pulled', ['a', 'b'], 40)
+    const listed = await world.image('listed', ['c'], 40)
+    const index = await world.index([listed], 40)
+    await world.layer('of a build', 40)
+    await gc({ keepDays: 30, sizeLimit: 1 }, [
+      pulled.manifests.oci.digest,
+      index.digest,
+      digestOf('of a build'),
+    ])
+    assert.deepEqual(
+      await world.stored(),
+      [...digestsOf(pulled, listed), index.digest, digestOf('of a build')].sort(),
+    )
+  })
+
+  it('leaves what was pulled, or made, while it was at work', async () => {
+    await world.image('old', ['a'], 40)
+    for (let index = 0; index < 60; index += 1) await world.layer(`unused ${index}`, 40)
+    let last: Digest | undefined
+    const store: BlobStore = {
+      ...world.store,
+      async *list() {
+        for await (const blob of world.store.list()) {
+          if (blob.size > 1 && blob.size < 20) last = blob.digest
+          yield blob
+        }
+      },
+      async delete(digest) {
+        // Another process makes an image of a layer that it still knows.
+        assert.ok(last)
+        const late = { manifests: {}, config: { digest: last }, layers: [] }
+        await world.catalog.rememberImage('late', JSON.stringify(late))
+        return world.store.delete(digest)
+      },
+    }
+    const now = Math.floor(Date.now() / 1000)
+    await collect({ ...world, store, inUse: () => new Set() }, { keepDays: 30, dryRun: false, now })
+    assert.deepEqual(await world.stored(), [last])
+  })
+
+  it('changes nothing when it only tells', async () => {
+    await world.image('old', ['a'], 40)
+    await world.stranger('{"layers":[],"config":{"digest":"sha256:x"}}', 40)
+    const whole = [await world.stored(), await imageKeys()]
+    const told = await gc({ keepDays: 30, dryRun: true })
+    assert.deepEqual([await world.stored(), await imageKeys()], whole)
+    const done = await gc({ keepDays: 30 })
+    assert.deepEqual(told, done)
+    assert.deepEqual(await world.stored(), [])
+  })
+
+  it('removes what interrupted builds have left, and not what they write', async () => {
+    const spool = world.store.spoolDirectory
+    await writeFile(join(spool, 'old'), 'x')
+    await utimes(join(spool, 'old'), ago(1), ago(1))
+    await writeFile(join(spool, 'new'), 'x')
+    assert.equal((await gc()).leftovers, 1)
+    assert.deepEqual(await readdir(spool), ['new'])
+  })
+
+  it('removes nothing when the catalog cannot tell', async () => {
+    await world.image('image', ['a'], 40)
+    const all = await world.stored()
+    await world.catalog.close()
+    await assert.rejects(gc({ keepDays: 30 }), (error) => hasCode(error, 'STORE_UNAVAILABLE'))
+    assert.deepEqual(await world.stored(), all)
+  })
+})

@@ -1,0 +1,218 @@
+import { stat } from 'node:fs/promises'
+import { setImmediate as breathe } from 'node:timers/promises'
+import type { Catalog, ImageName } from '../catalog/catalog.ts'
+import { systemErrorCode } from '../errors.ts'
+import type { Digest } from '../image/digest.ts'
+import { openSpool } from '../store/spool.ts'
+import { storeError, type BlobStore } from '../store/store.ts'
+import { decideInSteps, type Decision } from './decide.ts'
+import { partsOf } from './records.ts'
+import { survey, type Survey } from './survey.ts'
+
+export type CollectDeps = {
+  readonly catalog: Pick<Catalog, 'upkeep' | 'rememberImage'>
+  readonly store: BlobStore
+  /** Blobs that builds and pulls of this process use, now or within the last hour. */
+  readonly inUse: () => ReadonlySet<Digest>
+  /** Is told of each blob that was deleted. */
+  readonly deleted?: ((digest: Digest) => void) | undefined
+}
+
+export type CollectOptions = {
+  /** Days for which an image is kept after its last pull; for ever, if not given. */
+  readonly keepDays?: number | undefined
+  /** Bytes of all blobs above which images go that were not pulled for longest. */
+  readonly sizeLimit?: number | undefined
+  /** Nothing is changed. */
+  readonly dryRun: boolean
+  /** Seconds since 1970. */
+  readonly now: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What went, or would go. Sizes in bytes, times in seconds since 1970. */
+export type Collected = {
+  /** The images that go, those first that were not used for longest. */
+  readonly images: readonly GoneImage[]
+  readonly imagesKept: number
+  readonly blobs: { readonly count: number; readonly size: number }
+  readonly blobsKept: { readonly count: number; readonly size: number }
+  /** Files of builds that were interrupted. */
+  readonly leftovers: number
+}
+export type GoneImage = {
+  /** Under which it was pulled; none if it never was. */
+  readonly names: readonly ImageName[]
+  readonly lastUsed: number
+  /** Bytes of all that it consists of, also of what other images need. */
+  readonly size: number
+}
+
+/** Seconds for which nothing goes that was stored or used. Longer than what runs may take to become an image. */
+export const grace = 2 * 3_600
+const daySeconds = 86_400
+const imagesAtOnce = 100
+const blobsAtOnce = 50
+
+/**
+ * Removes images that are not pulled any more, blobs that nothing refers to, and what interrupted builds have left.
+ * Everything is forgotten before it is deleted, manifests before what they refer to. So it may be interrupted
+ * anywhere, and other processes may pull and build meanwhile: what they find gone they make again.
+ * @throws STORE_UNAVAILABLE when the store or the catalog fails, and the signal's reason
+ */
+export async function collect(deps: CollectDeps, options: CollectOptions): Promise<Collected> {
+  const { catalog, store, inUse } = deps
+  const { keepDays, sizeLimit, dryRun, now, signal } = options
+  const found = await survey({ catalog, store, signal }, inUse(), now)
+  const using = placesIn(found, inUse())
+  const decision = await unhurried(
+    decideInSteps({
+      ...found,
+      inUse: (blob) => using.has(blob),
+      now,
+      grace,
+      keep: keepDays === undefined ? undefined : keepDays * daySeconds,
+      limit: sizeLimit,
+    }),
+  )
+  const told = await describe(catalog, found, decision)
+  if (dryRun) return { ...told, leftovers: 0 }
+
+  await forgetImages(deps, found, decision, options)
+  const { deleted, size } = await deleteBlobs(deps, found, decision, options)
+  const leftovers = await openSpool(store.spoolDirectory).catch((error: unknown) => {
+    throw storeError(error, 'cleaning the folder of unfinished files')
+  })
+  const { blobs, blobsKept } = told
+  return {
+    ...told,
+    blobs: { count: deleted, size },
+    blobsKept: {
+      count: blobsKept.count + blobs.count - deleted,
+      size: blobsKept.size + blobs.size - size,
+    },
+    leftovers,
+  }
+}
+
+/** Runs the steps with time between them for others. */
+async function unhurried<T>(steps: Generator<void, T>): Promise<T> {
+  for (;;) {
+    const step = steps.next()
+    if (step.done) return step.value
+    await breathe()
+  }
+}
+
+const placesIn = ({ places }: Survey, digests: ReadonlySet<Digest>): Set<number> =>
+  new Set([...digests].flatMap((digest) => places.get(digest) ?? []))
+
+/** Only images have heads; what else goes shows in the count of blobs. */
+async function describe(
+  { upkeep }: CollectDeps['catalog'],
+  { blobs, roots }: Survey,
+  going: Decision,
+): Promise<Omit<Collected, 'leftovers'>> {
+  const sizeOf = (places: Iterable<number>) => {
+    let size = 0
+    for (const place of places) size += blobs[place]?.size ?? 0
+    return size
+  }
+  const isImage = ({ name }: { name: string }) => !name.startsWith('sha256:')
+  const gone = going.roots.flatMap((place) => roots[place] ?? []).filter(isImage)
+  const images: GoneImage[] = []
+  for (const batch of batchesOf(gone, imagesAtOnce)) {
+    const names = await upkeep.names(batch.map(({ name }) => name))
+    for (const { name, at, parts } of batch) {
+      images.push({ names: names.get(name) ?? [], lastUsed: Math.floor(at), size: sizeOf(parts) })
+    }
+  }
+  const size = sizeOf(going.blobs)
+  const all = sizeOf(blobs.keys())
+  return {
+    images,
+    imagesKept: roots.filter(isImage).length - images.length,
+    blobs: { count: going.blobs.length, size },
+    blobsKept: { count: blobs.length - going.blobs.length, size: all - size },
+  }
+}
+
+async function forgetImages(
+  { catalog }: CollectDeps,
+  { roots, indexes, lost, found }: Survey,
+  going: Decision,
+  { now, signal }: CollectOptions,
+): Promise<void> {
+  const blobs = new Set(going.blobs)
+  const keys = new Set([
+    ...going.roots.flatMap((place) => roots[place]?.name ?? []),
+    ...indexes.filter(({ blob }) => blobs.has(blob)).map(({ key }) => key),
+    ...lost,
+  ])
+  for (const { key, image, at } of found) {
+    if (!keys.has(key)) await catalog.rememberImage(key, image, at)
+  }
+  for (const batch of batchesOf([...keys], imagesAtOnce)) {
+    signal?.throwIfAborted()
+    await catalog.upkeep.forgetImages(batch, Math.floor(now))
+    await breathe()
+  }
+}
+
+async function deleteBlobs(
+  { catalog, store, inUse, deleted: onDeleted }: CollectDeps,
+  seen: Survey,
+  going: Decision,
+  { now, signal }: CollectOptions,
+): Promise<{ deleted: number; size: number }> {
+  const { blobs, roots, indexes, places } = seen
+  const keys = new Set(roots.map(({ name }) => name))
+  const rank = new Uint8Array(blobs.length).fill(2)
+  for (const { parts, heads } of roots) for (const head of parts.subarray(0, heads)) rank[head] = 1
+  for (const { blob } of indexes) rank[blob] = 0
+  const inOrder = going.blobs.toSorted((a, b) => (rank[a] ?? 0) - (rank[b] ?? 0))
+
+  for (const batch of batchesOf(seen.deleted, blobsAtOnce)) await catalog.upkeep.forgetBlobs(batch)
+  let deleted = 0
+  let size = 0
+  for (const batch of batchesOf(inOrder, blobsAtOnce)) {
+    signal?.throwIfAborted()
+    // What was made or pulled since all was looked at, by this process or another.
+    const wanted = placesIn(seen, inUse())
+    for (const { key, image, pulledAt = 0 } of await catalog.upkeep.imagesSince(Math.floor(now))) {
+      const parts = partsOf(image)
+      if ('index' in parts || (keys.has(key) && pulledAt < Math.floor(now))) continue
+      for (const digest of [...parts.manifests, ...parts.others]) wanted.add(places.get(digest) ?? -1)
+    }
+    const gone = batch.filter((place) => !wanted.has(place)).flatMap((place) => blobs[place] ?? [])
+    if (gone.length === 0) continue
+    const digests = gone.map(({ digest }) => digest)
+    await catalog.upkeep.withdrawBlobs(digests)
+    for (const blob of gone) {
+      if (await wasStoredSince(store, blob.digest, now)) continue
+      await store.delete(blob.digest)
+      onDeleted?.(blob.digest)
+      deleted += 1
+      size += blob.size
+    }
+    await catalog.upkeep.forgetBlobs(digests)
+    await breathe()
+  }
+  return { deleted, size }
+}
+
+/** Whether another process has just stored the same blob again. Files alone tell. */
+async function wasStoredSince(store: BlobStore, digest: Digest, since: number): Promise<boolean> {
+  const file = store.file?.(digest)
+  if (file === undefined) return false
+  try {
+    return (await stat(file)).mtimeMs / 1000 > since
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return false
+    throw storeError(error, 'looking for a blob')
+  }
+}
+
+function* batchesOf<T>(items: readonly T[], size: number): Generator<readonly T[]> {
+  for (let start = 0; start < items.length; start += size) yield items.slice(start, start + size)
+}

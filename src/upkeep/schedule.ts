@@ -1,0 +1,46 @@
+import type { Collected, CollectOptions } from './gc.ts'
+
+/** Cleans up from time to time, for a server. */
+export type Upkeep = {
+  start(): void
+  /** Ends it, and comes back when nothing of it runs any more. */
+  stop(): Promise<void>
+}
+
+export type UpkeepOptions = {
+  readonly collect: (options: Pick<CollectOptions, 'dryRun' | 'now' | 'signal'>) => Promise<Collected>
+  /** Seconds from the end of one cleaning to the begin of the next. */
+  readonly interval: number
+  readonly done: (collected: Collected, ms: number) => void
+  readonly failed: (error: unknown) => void
+}
+
+export function createUpkeep({ collect, interval, done, failed }: UpkeepOptions): Upkeep {
+  const stopping = new AbortController()
+  let timer: NodeJS.Timeout | undefined
+  let running: Promise<void> | undefined
+
+  const run = async () => {
+    const started = performance.now()
+    try {
+      const { signal } = stopping
+      done(await collect({ dryRun: false, now: Date.now() / 1000, signal }), performance.now() - started)
+    } catch (error) {
+      if (!stopping.signal.aborted) failed(error)
+    }
+  }
+  const later = () => {
+    if (stopping.signal.aborted) return
+    timer = setTimeout(() => {
+      running = run().finally(later)
+    }, interval * 1000).unref()
+  }
+  return {
+    start: later,
+    async stop() {
+      stopping.abort()
+      clearTimeout(timer)
+      await running
+    },
+  }
+}

@@ -1,0 +1,173 @@
+import { setImmediate as breathe } from 'node:timers/promises'
+import pLimit from 'p-limit'
+import type { BlobRecord, Catalog, Page } from '../catalog/catalog.ts'
+import type { Digest } from '../image/digest.ts'
+import type { BlobStore, StoredBlob } from '../store/store.ts'
+import type { Index, Root } from './decide.ts'
+import { partsOf, recognise, type Found, type ImageParts, type IndexParts } from './records.ts'
+
+/** What there is, for `decide`. */
+export type Survey = {
+  readonly blobs: readonly StoredBlob[]
+  /** The name of an image is its key in the catalog; of a blob that nobody knows, its digest. */
+  readonly roots: readonly Root[]
+  /** With their keys in the catalog. */
+  readonly indexes: readonly (Index & { readonly key: string })[]
+  /** Keys of indexes in the catalog that are not in the store any more. */
+  readonly lost: readonly string[]
+  /** Blobs that were deleted by who could not finish. */
+  readonly deleted: readonly Digest[]
+  /** Places of the blobs by digest. */
+  readonly places: ReadonlyMap<Digest, number>
+  /** Manifests and indexes in the store of which the catalog did not know. */
+  readonly found: readonly (Found & { readonly at: number })[]
+}
+
+export type SurveyDeps = {
+  readonly catalog: Pick<Catalog, 'upkeep'>
+  readonly store: BlobStore
+  readonly signal?: AbortSignal | undefined
+}
+
+// An image is some kilobytes of JSON: a page of them is parsed in a few milliseconds.
+const imagesAtOnce = 25
+const blobsAtOnce = 1_000
+const readsAtOnce = 4
+
+/**
+ * Looks at everything in the store and the catalog, a little at a time, so that a server goes on answering.
+ * @param using blobs that are in use now
+ * @param now seconds since 1970
+ * @throws STORE_UNAVAILABLE also when the catalog cannot be asked: who does not know must not conclude
+ */
+export async function survey(
+  { catalog, store, signal }: SurveyDeps,
+  using: ReadonlySet<Digest>,
+  now: number,
+): Promise<Survey> {
+  const { upkeep } = catalog
+  const born = await upkeep.born()
+  const blobs: StoredBlob[] = []
+  const places = new Map<Digest, number>()
+  for await (const blob of store.list()) {
+    signal?.throwIfAborted()
+    places.set(blob.digest, blobs.length)
+    blobs.push(blob)
+  }
+  const placesOf = (digests: readonly Digest[]) => {
+    const found: number[] = []
+    for (const digest of digests) {
+      const place = places.get(digest)
+      if (place !== undefined) found.push(place)
+    }
+    return found
+  }
+
+  const deleted: Digest[] = []
+  const known = new Uint8Array(blobs.length)
+  const usedAt = new Float64Array(blobs.length)
+  for await (const blob of pages<BlobRecord, Digest>(
+    blobsAtOnce,
+    (page) => upkeep.blobs(page),
+    (one) => one.digest,
+  )) {
+    signal?.throwIfAborted()
+    const place = places.get(blob.digest)
+    if (place === undefined && blob.withdrawn) deleted.push(blob.digest)
+    if (place === undefined) continue
+    known[place] = 1
+    usedAt[place] = blob.usedAt ?? 0
+  }
+  for (const digest of using) {
+    const place = places.get(digest)
+    if (place !== undefined) usedAt[place] = now
+  }
+
+  type Image = ImageParts & { readonly key: string; readonly at: number }
+  type Seen = {
+    readonly key: string
+    readonly at: number
+    readonly heads: number
+    readonly parts: Uint32Array
+  }
+  const images: Seen[] = []
+  const lists: (IndexParts & { readonly key: string })[] = []
+  const referred = new Uint8Array(blobs.length)
+  const addImage = ({ key, at, manifests, others }: Image) => {
+    const heads = placesOf(manifests)
+    const parts = Uint32Array.from(new Set([...heads, ...placesOf(others)]))
+    for (const part of parts) referred[part] = 1
+    images.push({ key, at, heads: new Set(heads).size, parts })
+  }
+  const add = (key: string, parts: ImageParts | IndexParts, at: number) => {
+    if ('manifests' in parts) return addImage({ ...parts, key, at })
+    lists.push({ ...parts, key })
+    for (const place of placesOf([parts.index])) referred[place] = 1
+  }
+  for await (const record of pages(
+    imagesAtOnce,
+    (page) => upkeep.images(page),
+    (one) => one.key,
+  )) {
+    signal?.throwIfAborted()
+    add(record.key, partsOf(record.image), Math.max(record.madeAt, record.pulledAt ?? 0))
+  }
+
+  // What no image refers to may itself be one.
+  const limit = pLimit(readsAtOnce)
+  const recognised = await limit.map(
+    blobs.filter((_, place) => referred[place] === 0),
+    async (blob) => {
+      signal?.throwIfAborted()
+      const found = await recognise(store, blob)
+      // Before its birth, the catalog does not know what was pulled.
+      return found && { ...found, at: Math.floor(Math.max(blob.modified, born)) }
+    },
+  )
+  const found = recognised.filter((one) => one !== undefined)
+  for (const { key, parts, at } of found) add(key, parts, at)
+
+  // Who was given an index asks for what it lists next.
+  const lost: string[] = []
+  const indexes = lists.flatMap(({ key, index, lists: digests }) => {
+    const blob = places.get(index)
+    if (blob === undefined) {
+      lost.push(key)
+      return []
+    }
+    const manifests = digests.map((digest) => places.get(digest))
+    for (const manifest of manifests) {
+      if (manifest !== undefined) usedAt[manifest] = Math.max(usedAt[manifest] ?? 0, usedAt[blob] ?? 0)
+    }
+    return [{ key, blob, manifests }]
+  })
+  const roots = images.map(({ key, at, heads, parts }): Root => {
+    let last = at
+    for (const head of parts.subarray(0, heads)) {
+      last = Math.max(last, usedAt[head] ?? 0, blobs[head]?.modified ?? 0)
+    }
+    return { name: key, at: last, parts, heads }
+  })
+  for (const [place, { digest, modified }] of blobs.entries()) {
+    if (referred[place] === 1 || known[place] === 1) continue
+    roots.push({ name: digest, at: modified, parts: Uint32Array.of(place), heads: 0 })
+  }
+  return { blobs, roots, indexes, lost, deleted, places, found }
+}
+
+/** All items of a list that is given in pages, with time between pages for others. */
+async function* pages<T, K extends string>(
+  limit: number,
+  get: (page: Page<K>) => Promise<readonly T[]>,
+  keyOfItem: (item: T) => K,
+): AsyncGenerator<T> {
+  let after: K | undefined
+  for (;;) {
+    const page = await get({ ...(after !== undefined && { after }), limit })
+    yield* page
+    const last = page.at(-1)
+    if (last === undefined || page.length < limit) return
+    after = keyOfItem(last)
+    await breathe()
+  }
+}

@@ -1,0 +1,123 @@
+import { randomUUID } from 'node:crypto'
+import { mkdtemp, readdir, utimes } from 'node:fs/promises'
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import { createBlobs, type Blobs } from '../build/blobs.ts'
+import { publishImage, publishIndex, type Image, type Part } from '../build/image.ts'
+import type { Catalog } from '../catalog/catalog.ts'
+import { openSqliteCatalog } from '../catalog/sqlite.ts'
+import { digestOf, type Digest } from '../image/digest.ts'
+import { platforms } from '../image/platform.ts'
+import { openFileStore } from '../store/fs.ts'
+import type { BlobStore } from '../store/store.ts'
+import { createHasher } from '../store/hasher.ts'
+
+/** A store and a catalog in a folder, with what a server would put there. */
+export type World = {
+  readonly folder: string
+  readonly store: BlobStore
+  readonly catalog: Catalog
+  readonly blobs: Blobs
+  /** Stores a layer of this text. */
+  layer(text: string, daysAgo?: number): Promise<Digest>
+  /** Makes an image of such layers, under `name` as its key. */
+  image(name: string, layers: readonly string[], daysAgo?: number): Promise<Image>
+  index(images: readonly Image[], daysAgo?: number): Promise<Part>
+  /** Stores bytes of which the catalog does not know, as the original or another replica would. */
+  stranger(text: string, daysAgo?: number): Promise<Digest>
+  age(digest: Digest, daysAgo: number): Promise<void>
+  pulled(name: string, daysAgo: number): Promise<void>
+  /** The digests of all that is stored, sorted. */
+  stored(): Promise<string[]>
+}
+
+/** Makes a catalog's file say that it began so long ago. */
+export function bornAgo(folder: string, days: number): void {
+  const database = new Database(join(folder, 'catalog.db'))
+  database.prepare("UPDATE about SET value = ? WHERE key = 'born'").run(String(ago(days)))
+  database.close()
+}
+
+/** Seconds since 1970. */
+export const ago = (days: number): number => Math.floor(Date.now() / 1000 - days * 86_400)
+
+export async function openWorld(directory: string): Promise<World> {
+  const folder = await mkdtemp(join(directory, 'world-'))
+  const store = await openFileStore(join(folder, 'store'))
+  const catalog = await openSqliteCatalog(join(folder, 'catalog.db'), { pause: 1 })
+  return worldOver(folder, store, catalog)
+}
+
+export function worldOver(folder: string, store: BlobStore, catalog: Catalog): World {
+  const blobs = createBlobs({ store, catalog, hasher: createHasher(store) })
+  const mediaType = 'application/octet-stream'
+  const age = async (digest: Digest, daysAgo: number) => {
+    const file = store.file?.(digest)
+    if (file !== undefined) await utimes(file, ago(daysAgo), ago(daysAgo))
+  }
+  const layerOf = (text: string) => ({
+    digest: digestOf(text),
+    diffId: digestOf(`${text}, unpacked`),
+    size: Buffer.byteLength(text),
+    compression: 'gzip' as const,
+  })
+  const world: World = {
+    folder,
+    store,
+    catalog,
+    blobs,
+    async layer(text, daysAgo = 0) {
+      const { digest, size } = layerOf(text)
+      await blobs.publish({ digest, size, mediaType }, { bytes: Buffer.from(text) })
+      await catalog.rememberLayer(`layer ${text}`, layerOf(text), [
+        { key: `member ${text}`, digest, offset: 0, length: size },
+      ])
+      await age(digest, daysAgo)
+      return digest
+    },
+    async image(name, layers, daysAgo = 0) {
+      for (const text of layers) await world.layer(text, daysAgo)
+      const parts = layers.map((text) => ({ layer: layerOf(text), comment: name }))
+      const image = await publishImage(blobs, platforms.amd64, parts, { shell: false })
+      for (const { digest } of [...Object.values(image.manifests), image.config]) await age(digest, daysAgo)
+      await catalog.rememberImage(name, JSON.stringify(image), ago(daysAgo))
+      return image
+    },
+    async index(images, daysAgo = 0) {
+      const platform = platforms.amd64
+      const part = await publishIndex(
+        blobs,
+        'oci',
+        images.map((image) => ({ image, platform })),
+      )
+      await age(part.digest, daysAgo)
+      return part
+    },
+    async stranger(text, daysAgo = 0) {
+      const digest = digestOf(text)
+      await store.putBytes({ digest, size: Buffer.byteLength(text), mediaType }, Buffer.from(text))
+      await age(digest, daysAgo)
+      return digest
+    },
+    age,
+    async pulled(name, daysAgo) {
+      const [repository, tag, architecture] = [`of/${name}`, randomUUID(), 'amd64']
+      const at = ago(daysAgo)
+      await catalog.rememberPulls([{ repository, tag, architecture, image: name, at, count: 1 }])
+    },
+    async stored() {
+      return (await readdir(join(folder, 'store', 'layers'))).map((hex) => `sha256:${hex}`).sort()
+    },
+  }
+  return world
+}
+
+/** All digests that an image consists of, sorted. */
+export const digestsOf = (...images: readonly Image[]): string[] =>
+  [
+    ...new Set(
+      images.flatMap(({ manifests, config, layers }) =>
+        [...Object.values(manifests), config, ...layers].map(({ digest }) => digest),
+      ),
+    ),
+  ].sort()

@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, open, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import Database from 'better-sqlite3'
+import type { Catalog } from '../src/catalog/catalog.ts'
+import { digestOf } from '../src/image/digest.ts'
+import { factsOf, fill, layer, openFile, pause, setAsideOf } from './support/catalogs.ts'
+
+let directory: string
+before(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'nixery-damage-'))
+})
+after(() => rm(directory, { recursive: true }))
+
+let files = 0
+const newFile = () => join(directory, `catalog-${(files += 1)}.db`)
+
+describe('a damaged catalog', () => {
+  const write = async (file: string, at: number, bytes: Buffer) => {
+    const handle = await open(file, 'r+')
+    await handle.write(bytes, 0, bytes.length, at)
+    await handle.close()
+  }
+  const garbage = (size: number) => Buffer.alloc(size, 'not a database ')
+  const harms: Record<string, (file: string) => Promise<void>> = {
+    'is garbage': (file) => writeFile(file, garbage(100_000)),
+    'has no head': (file) => write(file, 0, garbage(4096)),
+    'is cut off': async (file) => truncate(file, ((await stat(file)).size >> 13) << 12),
+    'has a page of garbage': async (file) =>
+      write(file, ((await stat(file)).size >> 13) << 12, garbage(4096)),
+    'has lost all after its head': async (file) =>
+      write(file, 4096, Buffer.alloc((await stat(file)).size - 4096)),
+  }
+  for (const [what, harm] of Object.entries(harms)) {
+    it(`that ${what} when it is opened is moved aside and begun anew`, async () => {
+      const file = newFile()
+      const first = await openFile(file)
+      await fill(first.catalog)
+      await first.catalog.close()
+      await harm(file)
+      const { catalog, warnings } = await openFile(file)
+      assert.equal(warnings.length, 1)
+      assert.match(
+        warnings[0] ?? '',
+        /was damaged \(.*\) and is begun anew; the old one is kept as .*damaged-/,
+      )
+      assert.equal(await catalog.layer('layer 1'), undefined)
+      await catalog.rememberLayer('layer 1', layer('1'), [])
+      await catalog.close()
+      const again = await openFile(file)
+      assert.deepEqual(await again.catalog.layer('layer 1'), layer('1'))
+      assert.deepEqual(again.warnings, [])
+      await again.catalog.close()
+      assert.equal((await setAsideOf(file)).length, 1)
+    })
+
+    it(`that ${what} while it is open fails no request`, async () => {
+      const file = newFile()
+      const first = await openFile(file)
+      await fill(first.catalog)
+      // More than SQLite keeps in its own memory.
+      const large = JSON.stringify('x'.repeat(200_000))
+      for (let index = 0; index < 20; index += 1) await first.catalog.rememberImage(`${index}`, large)
+      await first.catalog.close()
+      // Opened anew, so that nothing is in ours.
+      const { catalog, warnings } = await openFile(file)
+      await harm(file)
+      const found = await Promise.all(
+        Array.from({ length: 300 }, async (_, index) => [
+          await catalog.layer(`layer ${index}`),
+          await catalog.blobSize(digestOf(`${index}`)),
+          await factsOf(catalog, index),
+        ]),
+      )
+      for (let index = 0; index < 20; index += 1) {
+        const image = await catalog.image(`${index}`)
+        assert.ok(image === undefined || image === large)
+      }
+      if (what === 'has lost all after its head') assert.match(warnings.join('\n'), /damaged/)
+      // What is still known is right.
+      for (const [index, known] of found.entries()) {
+        for (const [place, right] of [layer(`${index}`), 7, 'sha256-a'].entries()) {
+          if (known[place] !== undefined) assert.deepEqual(known[place], right)
+        }
+      }
+      await fill(catalog, 5)
+      await delay(2 * pause)
+      await catalog.rememberLayer('late', layer('late'), [])
+      await catalog.close()
+      // Pages that SQLite had in its own memory may have hidden the damage until now.
+      const again = await openFile(file)
+      const late = await again.catalog.layer('late')
+      if (again.warnings.length === 0) assert.deepEqual(late, layer('late'))
+      else assert.match(again.warnings.join('\n'), /^the catalog was damaged[^\n]*$/)
+      await again.catalog.close()
+      assert.ok(
+        warnings.every((line) => /damaged|left out/.test(line)),
+        warnings.join('\n'),
+      )
+    })
+  }
+
+  it('whose rows say what cannot be is begun anew', async () => {
+    const rows: [change: string, ask: (catalog: Catalog) => Promise<unknown>][] = [
+      ["UPDATE layers SET digest = 'sha256:x'", (catalog) => catalog.layer('layer 1')],
+      ["UPDATE layers SET size = 'many'", (catalog) => catalog.layer('layer 1')],
+      ["UPDATE layers SET compression = 'toString'", (catalog) => catalog.layer('layer 1')],
+      ['UPDATE blobs SET size = -1', (catalog) => catalog.blobSize(digestOf('1'))],
+      ['UPDATE paths SET path_references = \'["/etc/passwd"]\'', (catalog) => factsOf(catalog, 1)],
+      ["UPDATE paths SET path_references = x'00'", (catalog) => factsOf(catalog, 1)],
+    ]
+    for (const [change, ask] of rows) {
+      const file = newFile()
+      const first = await openFile(file)
+      await fill(first.catalog, 3)
+      await first.catalog.close()
+      const database = new Database(file)
+      database.exec(change)
+      database.close()
+      const { catalog, warnings } = await openFile(file)
+      assert.equal(await ask(catalog), undefined)
+      assert.match(warnings.join('\n'), /^the catalog was damaged/)
+      await catalog.close()
+    }
+  })
+
+  it('that two processes find so is moved aside by the first', async () => {
+    const file = newFile()
+    const [one, two] = [await openFile(file), await openFile(file)]
+    await fill(one.catalog)
+    await harms['has lost all after its head']?.(file)
+    await truncate(`${file}-wal`, 0)
+    for (const { catalog } of [one, two]) {
+      for (let index = 0; index < 300; index += 1) await catalog.members([`${index}`])
+      await catalog.rememberBlob(digestOf('both'), 5)
+    }
+    await delay(2 * pause)
+    await two.catalog.rememberBlob(digestOf('two'), 3)
+    await one.catalog.close()
+    await two.catalog.close()
+    const { catalog } = await openFile(file)
+    assert.equal(await catalog.blobSize(digestOf('two')), 3)
+    await catalog.close()
+    assert.equal((await setAsideOf(file)).filter((name) => name.endsWith('Z')).length, 1)
+  })
+})

@@ -1,0 +1,64 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { canOverlay } from '../../../scripts/podman.ts'
+import { attempt, run, type Client, type Programs, type Ran } from './client.ts'
+import { startDaemon } from './daemon.ts'
+import { withTag } from './layout.ts'
+
+/** A containerd of its own, with its client `ctr`. */
+export type Containerd = Client & {
+  /** Pulls an image of some registry from a mirror of it, as `hosts.toml` names mirrors. */
+  pullFromMirror(image: string, mirror: string): Promise<Ran>
+}
+
+export async function openContainerd(programs: Programs, folder: string): Promise<Containerd> {
+  const at = (name: string) => join(folder, name)
+  await mkdir(folder, { recursive: true })
+  const snapshotter = (await canOverlay(at('probe'))) ? 'overlayfs' : 'native'
+  // Version 2 of the format is read by all that are here. What is not needed would look for its own places.
+  const configuration = [
+    'version = 2',
+    `root = "${at('root')}"`,
+    `state = "${at('state')}"`,
+    `disabled_plugins = [${unwanted.map((name) => `"io.containerd.${name}"`).join(', ')}]`,
+    '[grpc]',
+    `address = "${at('socket')}"`,
+  ]
+  await writeFile(at('config.toml'), `${configuration.join('\n')}\n`)
+  const daemon = await startDaemon(programs, 'containerd', ['--config', at('config.toml')], async () => {
+    await run(programs, 'ctr', ['--address', at('socket'), 'version'])
+  })
+  const ctr = (...args: readonly string[]) => ['--address', at('socket'), ...args]
+  const pull = (...args: readonly string[]) =>
+    attempt(programs, 'ctr', ctr('images', 'pull', '--snapshotter', snapshotter, ...args))
+  let containers = 0
+  return {
+    version: /^\S+ \S+ ([\d.]+)/.exec(await run(programs, 'containerd', ['--version']))?.[1] ?? '',
+    pull: (image) => pull('--plain-http', withTag(image)),
+    async pullFromMirror(image, mirror) {
+      const [host = ''] = image.split('/', 1)
+      await mkdir(at(`hosts/${host}`), { recursive: true })
+      const hosts = `[host."http://${mirror}"]\ncapabilities = ["pull", "resolve"]\n`
+      await writeFile(at(`hosts/${host}/hosts.toml`), hosts)
+      return pull('--hosts-dir', at('hosts'), withTag(image))
+    },
+    async digestOf(image) {
+      const lines = await run(programs, 'ctr', ctr('images', 'list', `name==${withTag(image)}`))
+      return /sha256:[0-9a-f]{64}/.exec(lines)?.[0] ?? lines
+    },
+    async run(image, ...command) {
+      const id = `nixery-test-${process.pid}-${programs.suite}-${(containers += 1)}`
+      const places = ['--runc-root', at('runc'), '--fifo-dir', at('fifos'), '--snapshotter', snapshotter]
+      return attempt(programs, 'ctr', ctr('run', '--rm', ...places, withTag(image), id, ...command))
+    },
+    dispose: () => daemon.stop(),
+  }
+}
+
+const unwanted = [
+  'grpc.v1.cri',
+  'cri.v1.images',
+  'cri.v1.runtime',
+  'internal.v1.opt',
+  ...['zfs', 'btrfs', 'aufs', 'devmapper'].map((name) => `snapshotter.v1.${name}`),
+]

@@ -1,0 +1,40 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { execa } from 'execa'
+import type { Programs } from './client.ts'
+
+/**
+ * Starts a daemon in the foreground and waits until `ask` succeeds.
+ * @throws Error with what it printed, if it ends before or takes more than 30 s
+ */
+export async function startDaemon(
+  { path }: Programs,
+  program: string,
+  args: readonly string[],
+  ask: () => Promise<void>,
+): Promise<{ stop(): Promise<void> }> {
+  const daemon = execa(program, args, {
+    env: { PATH: path },
+    stdin: 'ignore',
+    all: true,
+    reject: false,
+    forceKillAfterDelay: 20_000,
+  })
+  const stop = async () => {
+    daemon.kill('SIGTERM')
+    await daemon
+  }
+  const ended = daemon.then(() => 'ended' as const)
+  const deadline = performance.now() + 30_000
+  while (performance.now() < deadline) {
+    const asked = ask().then(
+      () => 'ready' as const,
+      () => 'not yet' as const,
+    )
+    const state = await Promise.race([ended, asked])
+    if (state === 'ready') return { stop }
+    if (state === 'ended') break
+    await sleep(100)
+  }
+  await stop()
+  throw new Error(`${program} did not start:\n${(await daemon).all.slice(-3000)}`)
+}

@@ -1,0 +1,49 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { canOverlay } from '../../../scripts/podman.ts'
+import { attempt, isBefore, run, type Client, type Programs } from './client.ts'
+import { startDaemon } from './daemon.ts'
+
+/** A Docker daemon of its own, which brings its own containerd, with its client. */
+export const openDocker = (programs: Programs, folder: string) => open(programs, folder, {})
+
+/** The same, with images kept and pulled by containerd, as is the default since Docker 29. */
+export const openDockerOnContainerd = (programs: Programs, folder: string) =>
+  open(programs, folder, { 'storage-driver': 'overlayfs', features: { 'containerd-snapshotter': true } })
+
+async function open(programs: Programs, folder: string, settings: object): Promise<Client> {
+  const at = (name: string) => join(folder, name)
+  await mkdir(folder, { recursive: true })
+  const version = /version ([\d.]+)/.exec(await run(programs, 'dockerd', ['--version']))?.[1] ?? ''
+  const configuration = {
+    'data-root': at('data'),
+    'exec-root': at('exec'),
+    pidfile: at('pid'),
+    hosts: [`unix://${at('socket')}`],
+    'storage-driver': (await canOverlay(at('probe'))) ? 'overlay2' : 'vfs',
+    bridge: 'none',
+    iptables: false,
+    ip6tables: false,
+    'exec-opts': ['native.cgroupdriver=cgroupfs'],
+    // Old ones make a key that nothing needs, in /etc if they are not told otherwise; newer ones know no such setting.
+    ...(isBefore(version, '23.0') && { 'deprecated-key-path': at('key.json') }),
+    ...settings,
+  }
+  await writeFile(at('daemon.json'), JSON.stringify(configuration))
+  const env = { DOCKER_HOST: `unix://${at('socket')}`, DOCKER_CONFIG: at('client'), TMPDIR: folder }
+  const docker = (...args: readonly string[]) => run(programs, 'docker', args, env)
+  const daemon = await startDaemon(programs, 'dockerd', ['--config-file', at('daemon.json')], async () => {
+    await docker('version')
+  })
+  return {
+    version,
+    pull: (image) => attempt(programs, 'docker', ['pull', image], env),
+    async digestOf(image) {
+      const digests = await docker('image', 'inspect', '--format', '{{join .RepoDigests " "}}', image)
+      return /sha256:[0-9a-f]{64}/.exec(digests)?.[0] ?? digests
+    },
+    run: (image, ...command) =>
+      attempt(programs, 'docker', ['run', '--rm', '--network=none', image, ...command], env),
+    dispose: () => daemon.stop(),
+  }
+}

@@ -1,0 +1,90 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { canOverlay } from '../../../scripts/podman.ts'
+import { attempt, run, type Client, type Programs } from './client.ts'
+
+/** Podman over a folder. It needs neither systemd nor the right to raise limits. */
+export async function openPodman(programs: Programs, folder: string): Promise<Client> {
+  const env = await containersEnvironment(programs, folder)
+  const podman = (...args: readonly string[]) => run(programs, 'podman', args, env)
+  return {
+    version: (await podman('--version')).replace(/^.* /, ''),
+    pull: (image) => attempt(programs, 'podman', ['pull', '--quiet', '--tls-verify=false', image], env),
+    digestOf: (image) => podman('image', 'inspect', '--format', '{{.Digest}}', image),
+    run: (image, ...command) =>
+      attempt(programs, 'podman', ['run', '--rm', '--network=none', image, ...command], env),
+    async dispose() {
+      await podman('system', 'reset', '--force')
+    },
+  }
+}
+
+/** Buildah over a folder, likewise. */
+export async function openBuildah(programs: Programs, folder: string): Promise<Client> {
+  const env = await containersEnvironment(programs, folder)
+  const buildah = (...args: readonly string[]) => run(programs, 'buildah', args, env)
+  return {
+    version: /^buildah version (\S+)/.exec(await buildah('--version'))?.[1] ?? '',
+    pull: (image) => attempt(programs, 'buildah', ['pull', '--quiet', '--tls-verify=false', image], env),
+    digestOf: (image) => buildah('images', '--format', '{{.Digest}}', image),
+    async run(image, ...command) {
+      const container = await buildah('from', '--pull=never', image)
+      const ran = await attempt(
+        programs,
+        'buildah',
+        ['run', '--isolation=chroot', container, '--', ...command],
+        env,
+      )
+      await buildah('rm', container)
+      return ran
+    },
+    async dispose() {
+      await buildah('rm', '--all')
+      await buildah('rmi', '--all', '--force')
+    },
+  }
+}
+
+/** Configuration that keeps locks, images, containers and what is temporary in the folder. */
+async function containersEnvironment(
+  { folder: tree }: Programs,
+  folder: string,
+): Promise<Readonly<Record<string, string>>> {
+  const at = (name: string) => join(folder, name)
+  await mkdir(folder, { recursive: true })
+  // vfs copies each layer, and works everywhere.
+  const driver = (await canOverlay(at('probe'))) ? 'overlay' : 'vfs'
+  const helpers = tree === undefined ? [] : [`helper_binaries_dir = ["${tree}/usr/lib/podman"]`]
+  const monitor = tree === undefined ? [] : [`conmon_path = ["${tree}/usr/bin/conmon"]`]
+  const containers = [
+    '[containers]',
+    // Limits can be lowered everywhere, and not raised.
+    'default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]',
+    '[engine]',
+    'runtime = "runc"',
+    'cgroup_manager = "cgroupfs"',
+    'events_logger = "file"',
+    'lock_type = "file"',
+    `tmp_dir = "${at('tmp')}"`,
+    ...helpers,
+    ...monitor,
+    '[engine.runtimes]',
+    `runc = ["${tree ?? ''}${tree === undefined ? '/usr/sbin/runc' : '/usr/bin/runc'}"]`,
+  ]
+  const storage = [
+    '[storage]',
+    `driver = "${driver}"`,
+    `graphroot = "${at('storage')}"`,
+    `runroot = "${at('run')}"`,
+  ]
+  await writeFile(at('containers.conf'), `${containers.join('\n')}\n`)
+  await writeFile(at('storage.conf'), `${storage.join('\n')}\n`)
+  return {
+    CONTAINERS_CONF: at('containers.conf'),
+    CONTAINERS_STORAGE_CONF: at('storage.conf'),
+    PODMAN_IGNORE_CGROUPSV1_WARNING: '1',
+    HOME: folder,
+    XDG_RUNTIME_DIR: folder,
+    TMPDIR: folder,
+  }
+}

@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict'
+import { readdir, readFile, truncate, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import Database from 'better-sqlite3'
+import type { ServerProcess } from '../scripts/server.ts'
+import { runNixery } from './support/command.ts'
+import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+
+let workspace: Workspace
+let packages: string
+before(async () => {
+  workspace = await openWorkspace()
+  packages = await workspace.packageSet(`
+    hello = script "hello" "echo hi";
+    other = run "other" "mkdir -p $out/bin; echo \${hello} > $out/bin/other";
+    third = script "third" "echo three";
+  `)
+})
+after(() => workspace.dispose())
+
+let count = 0
+const newData = () => join(workspace.folder, `data-of-${(count += 1)}`)
+const serve = (data: string) =>
+  workspace.serve({ NIXERY_PKGS_PATH: packages, NIXERY_DATA: data, STORAGE_PATH: join(data, 'store') })
+const run = (data: string, ...args: string[]) =>
+  runNixery(data, packages, args, { env: { STORAGE_PATH: join(data, 'store') } })
+
+type Manifest = { config: { digest: string }; layers: { digest: string }[] }
+/** Pulls as clients do: the manifest, then everything in it. All of it must be there. */
+async function pull(server: ServerProcess, name: string) {
+  const { response, json, text } = await ask(server, `${name}/manifests/latest`)
+  assert.equal(response.status, 200, text)
+  const { config, layers } = json as Manifest
+  const digests = [config, ...layers].map(({ digest }) => digest)
+  for (const digest of digests) {
+    assert.equal((await ask(server, `${name}/blobs/${digest}`)).response.status, 200)
+  }
+  return { digest: response.headers.get('docker-content-digest') ?? '', layers: digests.slice(1), digests }
+}
+/** The server believes for some seconds that what another process removes is there: it learns better when it is asked. */
+const pullAtLast = (server: ServerProcess, name: string) => pull(server, name).catch(() => pull(server, name))
+const layerFile = (data: string, digest: string) =>
+  join(data, 'store', 'layers', digest.slice('sha256:'.length))
+const stored = async (data: string) => (await readdir(join(data, 'store', 'layers'))).length
+
+/** As if all that was stored and pulled so far had been so many days ago. */
+async function age(data: string, days: number) {
+  const then = Date.now() / 1000 - days * 86_400
+  for (const name of await readdir(join(data, 'store', 'layers'))) {
+    await utimes(join(data, 'store', 'layers', name), then, then)
+  }
+  const database = new Database(join(data, 'catalog.db'))
+  for (const [table, column] of [
+    ['images', 'made_at'],
+    ['images', 'pulled_at'],
+    ['blobs', 'used_at'],
+  ]) {
+    database.prepare(`UPDATE ${table} SET ${column} = ? WHERE ${column} IS NOT NULL`).run(Math.floor(then))
+  }
+  database.prepare("UPDATE about SET value = ? WHERE key = 'born'").run(String(Math.floor(then)))
+  database.close()
+}
+
+describe('nixery gc', () => {
+  it('beside a server removes what is old; who pulls it next gets it made again', async () => {
+    const data = newData()
+    const server = await serve(data)
+    const hello = await pull(server, 'hello')
+    await pull(server, 'third')
+    assert.match((await run(data, 'gc', '--keep', '0')).stderr, /^0 images and 0 blobs are gone/m)
+    const all = await stored(data)
+    // What is used by pulls is told to the catalog from time to time, and when the server ends.
+    await server.stop()
+    await age(data, 40)
+    const again = await serve(data)
+    const other = await pull(again, 'other')
+    const dry = await run(data, 'gc', '--keep', '30', '--dry-run')
+    assert.equal(dry.exitCode, 0, dry.stderr)
+    assert.match(dry.stdout, /^hello:latest amd64 +\d{4}-\d\d-\d\d +\d/m)
+    assert.match(dry.stderr, /^2 images and \d+ blobs would go, .*\n1 image and \d+ blobs stay, /m)
+    assert.ok((await stored(data)) > all)
+
+    const told = await run(data, 'gc', '--keep', '30', '--json')
+    assert.equal(told.exitCode, 0, told.stderr)
+    const { images, imagesKept } = JSON.parse(told.stdout) as { images: unknown[]; imagesKept: number }
+    assert.deepEqual([images.length, imagesKept], [2, 1])
+    assert.ok((await stored(data)) < all)
+    assert.deepEqual(await pull(again, 'other'), other)
+    assert.deepEqual(await pullAtLast(again, 'hello'), hello)
+    assert.match((await run(data, 'gc', '--limit', 'much')).stderr, /NIXERY_STORE_LIMIT: must be a size/)
+    assert.equal(again.log.filter(({ level }) => Number(level) >= 50).length, 0)
+  })
+})
+
+describe('nixery scrub', () => {
+  it('finds a damaged blob beside a server, which makes it again at the next pull', async () => {
+    const data = newData()
+    const server = await serve(data)
+    const { layers } = await pull(server, 'hello')
+    const clean = await run(data, 'scrub')
+    assert.equal(clean.exitCode, 0, clean.stderr)
+    assert.match(clean.stderr, /all as they should be/)
+
+    const [layer = ''] = layers
+    const file = layerFile(data, layer)
+    const bytes = await readFile(file)
+    bytes[20] = (bytes[20] ?? 0) ^ 1
+    await writeFile(file, bytes)
+    const dry = await run(data, 'scrub', '--dry-run')
+    assert.deepEqual([dry.exitCode, dry.stdout], [6, layer])
+    const found = await run(data, 'scrub', '--json')
+    assert.equal(found.exitCode, 6)
+    const { damaged } = JSON.parse(found.stdout) as { damaged: { digest: string }[] }
+    assert.deepEqual(
+      damaged.map(({ digest }) => digest),
+      [layer],
+    )
+    await pullAtLast(server, 'hello')
+    assert.equal((await run(data, 'scrub')).exitCode, 0)
+  })
+})
+
+describe('a server over a catalog that is not as it should be', () => {
+  it('begins a damaged one anew, and has lost nothing that was published', async () => {
+    const harms: ((file: string) => Promise<void>)[] = [
+      (file) => truncate(file, 5_000),
+      (file) => writeFile(file, 'x'.repeat(20_000)),
+    ]
+    for (const harm of harms) {
+      const data = newData()
+      const server = await serve(data)
+      const hello = await pull(server, 'hello')
+      await server.stop()
+      await harm(join(data, 'catalog.db'))
+      const again = await serve(data)
+      assert.equal((await ask(again, `hello/manifests/${hello.digest}`)).response.status, 200)
+      for (const digest of hello.digests) {
+        assert.equal((await ask(again, `hello/blobs/${digest}`)).response.status, 200)
+      }
+      assert.deepEqual(await pull(again, 'hello'), hello)
+      assert.ok((await readdir(data)).some((name) => name.startsWith('catalog.db.damaged-')))
+      await again.stop()
+    }
+  })
+
+  it('serves what is known and what is not while another process has it locked', async () => {
+    const data = newData()
+    const first = await serve(data)
+    const hello = await pull(first, 'hello')
+    await first.stop()
+    const holder = new Database(join(data, 'catalog.db'))
+    holder.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; DELETE FROM resolutions; COMMIT')
+    const server = await serve(data)
+    assert.deepEqual(await pull(server, 'hello'), hello)
+    const third = await pull(server, 'third')
+    holder.close()
+    assert.deepEqual(await pull(server, 'third'), third)
+    await server.stop()
+    const last = await serve(data)
+    assert.deepEqual(await pull(last, 'third'), third)
+  })
+})
