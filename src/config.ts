@@ -56,6 +56,9 @@ function contradictions(set: Readonly<Record<string, string | undefined>>): stri
   }
   if (backend === 's3' && set['S3_BUCKET'] === undefined)
     problems.push('S3_BUCKET: is needed for the backend s3')
+  if (set['NIXERY_SENDFILE'] !== undefined && backend !== undefined && backend !== 'filesystem') {
+    problems.push('NIXERY_SENDFILE: is for the backend filesystem')
+  }
   if ((set['NIXERY_TLS_CERT'] === undefined) !== (set['NIXERY_TLS_KEY'] === undefined)) {
     problems.push('NIXERY_TLS_CERT, NIXERY_TLS_KEY: are needed together')
   }

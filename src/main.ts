@@ -7,7 +7,7 @@ import { listen, type Listening } from './http/server.ts'
 import { createStreams } from './http/streams.ts'
 import { readTls, watchTls, type TlsPair, type TlsWatch } from './http/tls.ts'
 import { createWaiting } from './http/waiting.ts'
-import { digestOf } from './image/digest.ts'
+import { digestOf, type Digest } from './image/digest.ts'
 import { parseImageReference } from './image/name.ts'
 import { platforms } from './image/platform.ts'
 import { checkStore } from './store/check.ts'
@@ -17,8 +17,10 @@ import { describeSource } from './web/describe.ts'
 import { createHistory } from './web/history.ts'
 import { registryHost, unknownHost } from './web/host.ts'
 import { redact } from './web/redact.ts'
+import { collect } from './upkeep/gc.ts'
+import { createUpkeep, type Upkeep } from './upkeep/schedule.ts'
 import { createWeb } from './web/web.ts'
-import { openWorkshop } from './workshop.ts'
+import { openWorkshop, type Workshop } from './workshop.ts'
 
 /** A registry that serves. */
 export type Running = {
@@ -90,6 +92,7 @@ export async function start(config: Config, log: Logger, signal?: AbortSignal): 
     ...workshop,
     platforms: defaults,
     pulled: workshop.catalog,
+    onUse: (digest) => workshop.uses.noteManifest(digest),
     listNames: config.NIXERY_CATALOG === 'on',
     sendfile: config.NIXERY_SENDFILE,
     ops,
@@ -108,6 +111,7 @@ export async function start(config: Config, log: Logger, signal?: AbortSignal): 
     every: warmInterval,
     warn: (line) => log.warn(line),
   })
+  const upkeep = upkeepOf(config, workshop, log)
   const server = await listen(app, {
     host: config.NIXERY_HOST,
     port: config.PORT,
@@ -120,6 +124,7 @@ export async function start(config: Config, log: Logger, signal?: AbortSignal): 
   })
   const watch = tls && followTls(tls, server, log)
   warmer.start()
+  upkeep?.start()
   signal?.removeEventListener('abort', abandon)
   log.info(
     {
@@ -142,9 +147,32 @@ export async function start(config: Config, log: Logger, signal?: AbortSignal): 
       starting.abort() // nobody waits for Nix any more
       await server.close(config.NIXERY_GRACE)
       watch?.stop()
+      await upkeep?.stop()
       await workshop.close()
     },
   }
+}
+
+/** Cleaning up from time to time, where the configuration says what is to go. */
+function upkeepOf(
+  config: Config,
+  { catalog, store, uses, blobs }: Workshop,
+  log: Logger,
+): Upkeep | undefined {
+  const { NIXERY_KEEP: keepDays, NIXERY_STORE_LIMIT: sizeLimit } = config
+  if (keepDays === undefined && sizeLimit === undefined) return undefined
+  const deleted = (digest: Digest) => void blobs.doubt(digest)
+  return createUpkeep({
+    interval: config.NIXERY_GC_INTERVAL,
+    collect: (options) =>
+      collect({ catalog, store, inUse: () => uses.inUse(), deleted }, { ...options, keepDays, sizeLimit }),
+    done: ({ images, blobs: gone }, ms) =>
+      log.info(
+        { images: images.length, blobs: gone.count, bytes: gone.size, ms: Math.round(ms) },
+        'cleaned up',
+      ),
+    failed: (error) => log.error({ err: error }, 'cleaning up failed'),
+  })
 }
 
 type Tls = { readonly files: { readonly cert: string; readonly key: string }; readonly pair: TlsPair }

@@ -3,7 +3,7 @@ import { createBlobs, type Blobs } from './build/blobs.ts'
 import type { Layering } from './build/build.ts'
 import { createBuilder, type Builder } from './build/builder.ts'
 import type { BuildListener } from './build/events.ts'
-import { createPulls, type Pulls } from './build/pulls.ts'
+import { createPulls } from './build/pulls.ts'
 import { openSqliteCatalog } from './catalog/sqlite.ts'
 import type { Catalog } from './catalog/catalog.ts'
 import type { Config } from './config.ts'
@@ -17,7 +17,9 @@ import type { PackageSource } from './packages/source.ts'
 import { createPopularity } from './popcount/source.ts'
 import { openSource } from './sources.ts'
 import type { BlobStore } from './store/store.ts'
+import { createHasher } from './store/hasher.ts'
 import { openStore } from './stores.ts'
+import { createUses, type Uses } from './upkeep/uses.ts'
 
 /** All that builds images, for a server or a command. */
 export type Workshop = {
@@ -32,7 +34,7 @@ export type Workshop = {
   readonly packer: Packer
   readonly layering: () => Layering
   readonly builder: Builder
-  readonly pulls: Pulls
+  readonly uses: Uses
   /** Ends what is still at work, and comes back when all of it has. */
   close(): Promise<void>
 }
@@ -42,6 +44,8 @@ export type WorkshopOptions = {
   /** Gets a line for each thing that had to be set up, or changed. */
   readonly note: (line: string) => void
   readonly warn: (line: string) => void
+  /** Milliseconds to wait for a catalog that another process has locked; a server's is short. */
+  readonly lockPatience?: number
   /** Hears of each image that was answered from memory. */
   readonly onRemembered?: () => void
   /** Ends making the demo packages, and Nix. */
@@ -53,7 +57,7 @@ export type WorkshopOptions = {
  * @throws CONFIG_INVALID, NIX_UNAVAILABLE, STORE_UNAVAILABLE, STORE_FULL, SETUP_FAILED, CANCELLED
  */
 export async function openWorkshop(config: Config, options: WorkshopOptions): Promise<Workshop> {
-  const { listener, note, warn, signal, onRemembered } = options
+  const { listener, note, warn, signal, onRemembered, lockPatience } = options
   const stop = new AbortController()
   const nix = stoppable(
     createNix({
@@ -74,9 +78,14 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
   const refreshSeconds = config.NIXERY_POPULARITY_REFRESH
   const popularity = await createPopularity({ url: config.NIX_POPULARITY_URL, refreshSeconds, note, warn })
   const store = await openStore(config)
-  const catalog = await openSqliteCatalog(join(config.NIXERY_DATA, 'catalog.db'), { warn })
+  const catalog = await openSqliteCatalog(join(config.NIXERY_DATA, 'catalog.db'), {
+    warn,
+    ...(lockPatience !== undefined && { busyTimeout: lockPatience }),
+  })
   const packer = createPacker(store.spoolDirectory, await openCompressor(config.NIXERY_COMPRESSION, note))
-  const blobs = createBlobs(store, catalog)
+  const uses = createUses()
+  const hasher = createHasher(store)
+  const blobs = createBlobs({ store, catalog, hasher, onUse: (digest) => uses.note(digest) })
   const policy = {
     config: {
       ...(config.NIXERY_ALLOW_UNFREE && { allowUnfree: true }),
@@ -90,7 +99,7 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
     maxLayers: config.NIXERY_MAX_LAYERS,
   })
   const allowed = attributeFilter(config.NIXERY_ALLOW, config.NIXERY_DENY)
-  const pulls = createPulls(catalog, 2_000)
+  const pulls = createPulls(catalog, uses, 2_000)
   const builder = createBuilder({
     source,
     nix,
@@ -116,7 +125,7 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
     packer,
     layering,
     builder,
-    pulls,
+    uses,
     async close() {
       popularity.stop()
       stop.abort()
@@ -124,6 +133,7 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
       await nix.settled()
       await nix.close()
       await pulls.close()
+      await hasher.close()
       await catalog.close()
     },
   }

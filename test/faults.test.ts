@@ -100,7 +100,7 @@ describe('a package', () => {
     for (const [name, message] of rows) {
       const failure = await failureOf(server, name)
       assert.equal(failure.status, 422, name)
-      assert.equal(failure.code, 'UNKNOWN', name)
+      assert.equal(failure.code, 'MANIFEST_UNKNOWN', name)
       assert.match(failure.message, message)
     }
     for (const name of ['hello', 'nested.hello']) {

@@ -114,8 +114,8 @@ describe('what is known', () => {
     // Another grouping while the store has the paths: what is in them is copied.
     const grouped = await workshopOver(set, { ...shared, NIXERY_MAX_LAYERS: '1' })
     const image = await grouped.pull('one/two')
-    const [copied] = grouped.packed()
-    assert.ok(copied && copied.copied === copied.paths && copied.paths > 1, JSON.stringify(copied))
+    const [layer] = grouped.packed()
+    assert.ok(layer && layer.copied === layer.paths && layer.paths > 1, JSON.stringify(layer))
     const fresh = await workshopOver(set, { NIXERY_MAX_LAYERS: '1' })
     assert.deepEqual(await fresh.pull('one/two'), image)
     for (const workshop of open.splice(0)) await workshop.close()

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
 import { createBlobs } from '../src/build/blobs.ts'
-import type { Builder } from '../src/build/build.ts'
+import type { Builder } from '../src/build/builder.ts'
 import { openSqliteCatalog } from '../src/catalog/sqlite.ts'
 import { createApp } from '../src/http/app.ts'
 import { digestOf, hexOf } from '../src/image/digest.ts'
@@ -13,6 +13,7 @@ import { openGcsStore } from '../src/store/gcs.ts'
 import type { BlobStore } from '../src/store/store.ts'
 import { kinds, startBuckets, type Buckets } from './support/buckets.ts'
 import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+import { createHasher } from '../src/store/hasher.ts'
 
 let buckets: Buckets
 before(async () => {
@@ -22,9 +23,16 @@ after(() => buckets?.stop())
 
 /** The registry over a store, with a catalog that knows nothing yet. */
 async function appOver(store: BlobStore): Promise<ReturnType<typeof createApp>> {
-  const builder: Builder = { build: () => Promise.reject(new Error('nothing is built here')) }
-  const blobs = createBlobs(store, await openSqliteCatalog(':memory:'))
-  return createApp({ builder, blobs, store, platforms: [], pages: new Hono(), listener: () => {} })
+  const builder: Builder = {
+    build: () => Promise.reject(new Error('nothing is built here')),
+    drain: () => {},
+    running: 0,
+  }
+  const catalog = await openSqliteCatalog(':memory:')
+  const source = { tags: () => Promise.resolve(undefined) }
+  const blobs = createBlobs({ store, catalog, hasher: createHasher(store) })
+  const nothing = { pages: new Hono(), listener: () => {} }
+  return createApp({ builder, blobs, store, source, pulled: catalog, platforms: [], ...nothing })
 }
 
 const mediaType = 'application/octet-stream'

@@ -62,10 +62,17 @@ describe('a git repository', () => {
     assert.equal(await digestOf(server, 'hello', 'old'), one)
     assert.equal(await digestOf(server, 'hello', 'v1'), one)
     assert.equal(evaluations(server), 2)
-    for (const tag of ['nothing', 'a..b', 'x.lock', '0'.repeat(39)]) {
+    for (const tag of ['nothing', 'a..b', 'x.lock', '0'.repeat(39), '0'.repeat(40)]) {
       assert.equal(await statusOf(server, 'hello', tag), 404, tag)
     }
     assert.equal(await statusOf(server, 'hello', '--upload-pack=x'), 400)
+    const { json } = await ask(server, 'hello/tags/list?last=latest')
+    // What was pulled may be among them: a commit is no branch, but a tag here.
+    const { tags } = json as { tags: string[] }
+    assert.deepEqual(
+      tags.filter((tag) => !/^[0-9a-f]{40}$/.test(tag)),
+      ['old', 'trunk', 'v1'],
+    )
 
     const third = await commitSet(repository, greeting('three'))
     await sleep(1100)
@@ -140,7 +147,7 @@ describe('a channel', () => {
     const digests = [stable, await digestOf(server, 'hello', 'next'), await digestOf(server, 'hello', commit)]
     assert.equal(new Set(digests).size, 3)
     assert.equal(await statusOf(server, 'hello', 'other'), 404)
-    assert.equal(await statusOf(server, 'hello', 'gone'), 503)
+    assert.equal(await statusOf(server, 'hello', 'gone'), 404)
 
     const asked = requests
     assert.equal(await digestOf(server, 'hello', commit), digests[2])
@@ -171,6 +178,9 @@ describe('a flake', () => {
     const latest = await digestOf(server, 'hello')
     assert.notEqual(await digestOf(server, 'hello', 'old'), latest)
     assert.equal((await failureOf(server, 'nothing')).status, 404)
+    for (const tag of ['nothing', '0'.repeat(40)]) {
+      assert.equal(await statusOf(server, 'hello', tag), 404)
+    }
   })
 })
 

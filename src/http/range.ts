@@ -1,23 +1,57 @@
 import { NixeryError } from '../errors.ts'
 import type { ByteRange } from '../store/store.ts'
 
+/** More ranges than these in one request are ignored, which RFC 9110 §14.2 allows: the answer is the whole. */
+export const maxRanges = 16
+
 /**
- * The part of a blob that a `Range` header asks for (RFC 9110 §14): `first-last`, `first-` or `-suffix` bytes.
- * Undefined for what a server may ignore: no header, another unit, several ranges, or bad syntax.
- * @throws RANGE_INVALID for a range that begins behind the end
+ * The parts of a blob that a `Range` header asks for (RFC 9110 §14.1.2), in its order: `first-last`, `first-` and
+ * `-suffix`. Ranges that overlap become one; those that begin behind the end are left out. Undefined, for the whole,
+ * where a server may ignore the header: it is not there, has another unit or bad syntax, or asks for too many.
+ * @param size of the blob, in bytes
+ * @throws RANGE_INVALID if all ranges begin behind the end, with the size as its detail
  */
-export function parseRange(header: string | undefined, size: number): ByteRange | undefined {
-  const groups = /^bytes=\s*(?<first>\d*)-(?<last>\d*)\s*$/i.exec(header ?? '')?.groups
-  if (!groups) return undefined
-  const { first = '', last = '' } = groups
-  if (first === '' && last === '') return undefined
-  if (first === '') return checked({ start: Math.max(0, size - Number(last)), end: size }, size)
-  const end = last === '' ? size : Math.min(size, Number(last) + 1)
-  if (last !== '' && Number(last) < Number(first)) return undefined
-  return checked({ start: Number(first), end }, size)
+export function parseRanges(header: string | undefined, size: number): readonly ByteRange[] | undefined {
+  const set = /^\s*bytes\s*=(?<set>[\d\s,-]*)$/i.exec(header ?? '')?.groups?.['set']
+  if (set === undefined) return undefined
+  const specs = set.split(',').filter((spec) => spec.trim() !== '')
+  if (specs.length === 0 || specs.length > maxRanges) return undefined
+  const wanted = specs.map((spec) => parseSpec(spec, size))
+  if (wanted.includes('bad')) return undefined
+  const ranges = wanted.filter((range) => typeof range === 'object')
+  if (ranges.length > 0) return coalesce(ranges)
+  // A suffix of an empty blob can be given, but in no `Content-Range`.
+  if (wanted.includes('empty')) return undefined
+  throw new NixeryError('RANGE_INVALID', `the blob has ${size} bytes`, { detail: { size } })
 }
 
-function checked(range: ByteRange, size: number): ByteRange {
-  if (range.start < range.end) return range
-  throw new NixeryError('RANGE_INVALID', `the blob has ${size} bytes`, { detail: { size } })
+function parseSpec(spec: string, size: number): ByteRange | 'bad' | 'behind' | 'empty' {
+  const { first, last } = /^\s*(?<first>\d*)-(?<last>\d*)\s*$/.exec(spec)?.groups ?? {}
+  if (first === undefined || last === undefined || (first === '' && last === '')) return 'bad'
+  if (first === '') {
+    if (Number(last) === 0) return 'behind'
+    return size === 0 ? 'empty' : { start: Math.max(0, size - Number(last)), end: size }
+  }
+  if (last !== '' && Number(last) < Number(first)) return 'bad'
+  if (Number(first) >= size) return 'behind'
+  return { start: Number(first), end: last === '' ? size : Math.min(size, Number(last) + 1) }
+}
+
+/** Each byte once. Ranges that only touch stay apart: some clients count the parts that they get. */
+function coalesce(ranges: readonly ByteRange[]): ByteRange[] {
+  const apart: ByteRange[] = []
+  for (const range of ranges) {
+    let { start, end } = range
+    let place = apart.length
+    for (let index = apart.length - 1; index >= 0; index -= 1) {
+      const other = apart[index]
+      if (!other || other.start >= end || start >= other.end) continue
+      start = Math.min(start, other.start)
+      end = Math.max(end, other.end)
+      apart.splice(index, 1)
+      place = index
+    }
+    apart.splice(place, 0, { start, end })
+  }
+  return apart
 }

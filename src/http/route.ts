@@ -2,15 +2,23 @@ import { NixeryError } from '../errors.ts'
 import { parseDigest, type Digest } from '../image/digest.ts'
 import { parseImageName, type ImageRequest } from '../image/name.ts'
 
-/** What a request asks of the registry: parsed once, trusted afterwards. */
+/** What a request asks of the registry: parsed once, trusted afterwards. A digest is undefined if it is well-formed,
+ * but of an algorithm that nothing here has. */
 export type Route =
   | { readonly kind: 'ping' }
   | { readonly kind: 'image'; readonly request: ImageRequest }
-  | { readonly kind: 'manifest'; readonly digest: Digest }
-  | { readonly kind: 'blob'; readonly digest: Digest }
+  | { readonly kind: 'manifest'; readonly digest: Digest | undefined }
+  | { readonly kind: 'blob'; readonly digest: Digest | undefined }
+  | { readonly kind: 'tags'; readonly name: string; readonly request: ImageRequest }
+  | { readonly kind: 'referrers'; readonly digest: Digest | undefined }
+  /** The tag under which clients look for referrers of a manifest if they think that this registry cannot list them. */
+  | { readonly kind: 'referrersTag'; readonly digest: Digest }
+  /** A tag under which tools keep what they attach to a manifest. Nobody can have. */
+  | { readonly kind: 'attachedTag' }
+  | { readonly kind: 'catalog' }
 
-const named = /^(?<name>.*)\/(?<kind>manifests|blobs)\/(?<reference>[^/]*)$/s
-const ours = /^.*\/(?:tags\/list|referrers\/[^/]*|blobs\/uploads(?:\/[^/]*)?)$/s
+const named = /^\/(?<name>.*)\/(?<kind>manifests|blobs|referrers|tags)\/(?<reference>[^/]*)$/s
+const upload = /\/blobs\/uploads(?:\/[^/]*)?$/
 
 /**
  * Reads the path of a request below `/v2/` (distribution spec, "Endpoints").
@@ -18,37 +26,53 @@ const ours = /^.*\/(?:tags\/list|referrers\/[^/]*|blobs\/uploads(?:\/[^/]*)?)$/s
  * @throws NAME_INVALID, TAG_INVALID, DIGEST_INVALID, UNSUPPORTED, ROUTE_UNKNOWN
  */
 export function parseRoute(method: string, path: string): Route {
-  const below = decode(path).slice('/v2'.length)
-  if (below === '' || below === '/') {
-    refuseOther(method)
-    return { kind: 'ping' }
+  if (method !== 'GET' && method !== 'HEAD') {
+    throw new NixeryError(
+      'UNSUPPORTED',
+      'images are made from their names here: nothing can be pushed or deleted',
+    )
   }
-  const groups = named.exec(below.slice(1))?.groups
-  const { name, kind, reference } = groups ?? {}
-  const isOurs = name !== undefined || ours.test(below)
-  if (isOurs || !isReading(method)) refuseOther(method)
-  if (name === undefined || reference === undefined || ours.test(below)) {
+  const below = decode(path).slice('/v2'.length)
+  if (below === '' || below === '/') return { kind: 'ping' }
+  if (below === '/_catalog') return { kind: 'catalog' }
+  const { name, kind, reference = '' } = named.exec(below)?.groups ?? {}
+  if (name === undefined || upload.test(below) || (kind === 'tags' && reference !== 'list')) {
     throw new NixeryError('ROUTE_UNKNOWN', 'this registry has no such address')
   }
-  if (kind === 'manifests' && !reference.includes(':')) {
-    return { kind: 'image', request: parseImageName(name, reference) }
-  }
-  parseImageName(name)
-  const digest = parseDigest(reference)
-  return kind === 'manifests' ? { kind: 'manifest', digest } : { kind: 'blob', digest }
+  if (kind === 'manifests' && !reference.includes(':')) return parseTagged(name, reference)
+  const request = parseImageName(name)
+  if (kind === 'tags') return { kind: 'tags', name, request }
+  const digest = parseAnyDigest(reference)
+  if (kind === 'manifests') return { kind: 'manifest', digest }
+  return kind === 'blobs' ? { kind: 'blob', digest } : { kind: 'referrers', digest }
 }
 
-const isReading = (method: string): boolean => method === 'GET' || method === 'HEAD'
+// `sha256-<hex>` is the spec's ("Referrers Tag Schema"), those with an ending are cosign's. No image may be built for
+// such a name, even where tags mean nothing: it would be taken for a signature.
+const attached = /^(?:sha256|sha512)-(?<hex>[0-9a-f]{64})(?<ending>\.[a-z]+)?$/
 
-function refuseOther(method: string): void {
-  if (isReading(method)) return
-  throw new NixeryError(
-    'UNSUPPORTED',
-    'images are made from their names here: nothing can be pushed or deleted',
-  )
+function parseTagged(name: string, tag: string): Route {
+  const { hex, ending } = attached.exec(tag)?.groups ?? {}
+  if (hex === undefined) return { kind: 'image', request: parseImageName(name, tag) }
+  parseImageName(name)
+  if (ending !== undefined || !tag.startsWith('sha256-')) return { kind: 'attachedTag' }
+  return { kind: 'referrersTag', digest: parseDigest(`sha256:${hex}`) }
+}
+
+// OCI image spec, descriptor.md, "Digests".
+const anyDigest = /^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+$/
+const sha512 = /^sha512:[0-9a-f]{128}$/
+
+/** @throws DIGEST_INVALID for what is no digest of any algorithm, or none of sha256 or sha512 */
+function parseAnyDigest(text: string): Digest | undefined {
+  const isOther = text.startsWith('sha512:')
+    ? sha512.test(text)
+    : !text.startsWith('sha256:') && anyDigest.test(text)
+  return isOther ? undefined : parseDigest(text)
 }
 
 function decode(path: string): string {
+  if (!path.includes('%')) return path
   try {
     return decodeURIComponent(path)
   } catch (cause) {

@@ -110,6 +110,8 @@ export async function listen(
   })
   // Without this, Node would ask for the body that nobody reads.
   server.on('checkContinue', (request, response) => server.emit('request', request, response))
+  // Nor is anything else expected of it: Node's own 417, which RFC 9110 §10.1.1 leaves to servers, would say nothing.
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response))
   server.on('clientError', (error, socket) => {
     malformed += 1
     answerMalformed(error, socket, { busy: [...running].some((response) => response.socket === socket) })

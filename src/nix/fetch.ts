@@ -18,7 +18,8 @@ const expression = fileURLToPath(new URL('fetch.nix', import.meta.url))
  * Fetches sources into the store, protects them by a garbage collector root, and gives their store path. A tarball
  * that is in Nix's cache is asked for anew, which costs one request if it has not changed.
  * @param root the root's path
- * @throws SOURCE_UNREACHABLE with Nix's reason, NIX_UNAVAILABLE, CANCELLED
+ * @throws SOURCE_UNREACHABLE with Nix's reason, and `{ missing: true }` as its detail where somebody answered who has
+ *   no such thing; NIX_UNAVAILABLE, CANCELLED
  */
 export async function fetchSources(sources: Sources, root: string, options: RunOptions): Promise<StorePath> {
   const flags = ['--eval', '--strict', '--json', '--read-write-mode', '--option', 'tarball-ttl', '0']
@@ -58,7 +59,7 @@ export async function remoteRefs(
 
 /**
  * Locks a flake reference.
- * @throws SOURCE_UNREACHABLE with Nix's reason, CONFIG_INVALID when this Nix knows no flakes, CANCELLED
+ * @throws SOURCE_UNREACHABLE as `fetchSources` does, CONFIG_INVALID when this Nix knows no flakes, CANCELLED
  */
 export async function lockFlake(reference: string, options: RunOptions): Promise<LockedFlake> {
   const flags = [
@@ -96,9 +97,16 @@ const withHash = (url: string, narHash: string): string =>
     ? url
     : `${url}${url.includes('?') ? '&' : '?'}narHash=${encodeURIComponent(narHash)}`
 
+// What curl, git and Nix say where somebody answered who has no such thing; GitHub says 422 of a commit.
+const notThere =
+  /HTTP error (404|422)|couldn't find remote ref|unknown revision|Cannot find Git revision|not our ref/i
+
 const unreachable = (timedOut: boolean, lines: readonly string[]) =>
   new NixeryError(
     'SOURCE_UNREACHABLE',
     `the package set cannot be fetched${timedOut ? ' in time' : ''}:\n${messageOf(lines)}`,
-    { hint: 'try again later; the operator finds the cause in the log' },
+    {
+      hint: 'try again later; the operator finds the cause in the log',
+      ...(lines.some((line) => notThere.test(line)) && { detail: { missing: true } }),
+    },
   )

@@ -129,7 +129,7 @@ const noProgram = (program: string, cause: unknown) =>
 
 // What Nix says of a store, database or daemon that it cannot use.
 const storeTrouble =
-  /^ *error: (opening lock file|remounting .* writable|could not set permissions on|creating directory|cannot connect to socket|Nix daemon disconnected|cannot open SQLite|executing SQLite)/
+  /^ *error: (opening lock file|remounting .* writable|could not set permissions on|creating directory|cannot connect to socket|Nix daemon disconnected|unexpected end-of-file$|cannot open SQLite|executing SQLite)/
 
 const noStore = (lines: readonly string[]) =>
   new NixeryError('NIX_UNAVAILABLE', `Nix cannot work here:\n${messageOf(lines)}`, {

@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto'
 import { readlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { NixeryError } from '../errors.ts'
+import { hasCode, NixeryError } from '../errors.ts'
+import { isTag } from '../image/name.ts'
 import { parseStorePath, type StorePath } from '../image/store-path.ts'
 import { createPins } from './pins.ts'
 import type { PackageSource, PinnedSet } from './source.ts'
@@ -61,9 +62,8 @@ export function channelSource(
   const load = async (name: string): Promise<PinnedSet> => {
     const root = rootFor(options.rootsDirectory, `${template} ${name}`)
     const before = commit.test(name) ? await fetchedBefore(root) : undefined
-    return inStore(
-      before ?? (await options.fetcher.fetch({ tarball: template.replaceAll('{channel}', name) }, root)),
-    )
+    const fetch = () => options.fetcher.fetch({ tarball: template.replaceAll('{channel}', name) }, root)
+    return inStore(before ?? (await (name === channel ? fetch() : orUnknown(fetch()))))
   }
   const moving = createPins({ ...options, load })
   const fixed = createPins({ ...options, load, ttl: forEver })
@@ -86,9 +86,8 @@ export function gitSource(url: string, options: RemoteOptions): PackageSource {
   const fetchCommit = async (rev: string, ref?: string): Promise<PinnedSet> => {
     const root = rootFor(rootsDirectory, `${url} ${rev}`)
     const before = await fetchedBefore(root)
-    return inStore(
-      before ?? (await fetcher.fetch({ git: { url, rev, ...(ref !== undefined && { ref }) } }, root)),
-    )
+    const fetch = () => fetcher.fetch({ git: { url, rev, ...(ref !== undefined && { ref }) } }, root)
+    return inStore(before ?? (await orUnknown(fetch())))
   }
   const moving = createPins({
     ...options,
@@ -107,15 +106,20 @@ export function gitSource(url: string, options: RemoteOptions): PackageSource {
     },
   })
   const fixed = createPins({ ...options, ttl: forEver, load: (rev) => fetchCommit(rev) })
-  return {
-    description: `git repository ${url.replace(/:\/\/[^/@\s]+@/, '://')}`,
-    async tags() {
+  // For as long as a branch keeps its meaning, so that who lists often starts nothing.
+  const listed = createPins({
+    ...options,
+    async load() {
       const refs = await fetcher.remoteRefs(url, ['refs/heads/*', 'refs/tags/*'])
       const names = [...refs.keys()].map((ref) => ref.replace(/^refs\/(heads|tags)\//, '').replace('^{}', ''))
-      return ['latest', ...new Set(names.filter((name) => /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/.test(name)))]
+      return ['latest', ...new Set(names.filter((name) => isTag(name) && canBeRef(name)))]
     },
+  })
+  return {
+    description: `git repository ${url.replace(/:\/\/[^/@\s]+@/, '://')}`,
+    tags: () => listed('tags'),
     async pin(tag) {
-      if (/\.\.|\.lock$|\.$/.test(tag)) throw unknownTag('no branch or tag can have this name')
+      if (!canBeRef(tag)) throw unknownTag('no branch or tag can have this name')
       return commit.test(tag) ? fixed(tag) : moving(tag)
     },
   }
@@ -127,7 +131,8 @@ export function flakeSource(reference: string, options: RemoteOptions): PackageS
     ...options,
     async load(tag): Promise<PinnedSet> {
       const wanted = tag === 'latest' ? reference : withRef(reference, tag)
-      const { url, revision } = await options.fetcher.lockFlake(wanted)
+      const locked = options.fetcher.lockFlake(wanted)
+      const { url, revision } = await (tag === 'latest' ? locked : orUnknown(locked))
       return {
         set: { flake: url },
         revision: `flake-${url}-${revision}`,
@@ -143,6 +148,24 @@ function withRef(reference: string, tag: string): string {
   if (/^(github|gitlab|sourcehut):/.test(address)) return `${address.split('/').slice(0, 2).join('/')}/${tag}`
   const parameter = commit.test(tag) ? 'rev' : 'ref'
   return `${address}?${query === undefined ? '' : `${query}&`}${parameter}=${tag}`
+}
+
+const canBeRef = (tag: string): boolean => !/\.\.|\.lock$|\.$/.test(tag)
+
+const isMissing = (error: unknown): boolean =>
+  hasCode(error, 'SOURCE_UNREACHABLE') &&
+  (error.detail as { missing?: boolean } | undefined)?.missing === true
+
+/** A source that can be reached and lacks what a tag names: to ask again would not help. */
+async function orUnknown<T>(fetched: Promise<T>): Promise<T> {
+  try {
+    return await fetched
+  } catch (error) {
+    if (!isMissing(error)) throw error
+    throw new NixeryError('MANIFEST_UNKNOWN', 'the packages have no such branch, tag or commit', {
+      cause: error,
+    })
+  }
 }
 
 const unknownTag = (message: string) => new NixeryError('MANIFEST_UNKNOWN', message)

@@ -4,13 +4,18 @@ import type { BuildEvent, BuildListener } from '../build/events.ts'
 import type { ErrorCode } from '../errors.ts'
 import { NixeryError } from '../errors.ts'
 import type { Answered } from '../http/app.ts'
+import { createLines } from './lines.ts'
 
 export type { Logger } from 'pino'
 
 /** JSON lines on standard output, or lines for people if that is a terminal. */
 export function createLog(level: string): Logger {
   const options = { level, base: null, timestamp: () => `,"time":"${new Date().toISOString()}"` }
-  if (!process.stdout.isTTY) return pino(options)
+  if (!process.stdout.isTTY) {
+    const lines = createLines(1)
+    process.on('exit', () => lines.flush())
+    return pino(options, lines)
+  }
   return pino(
     options,
     pretty({ sync: true, ignore: 'pid,hostname', translateTime: 'HH:MM:ss.l', singleLine: true }),
@@ -23,6 +28,8 @@ const ordinary: ReadonlySet<ErrorCode> = new Set([
   'TAG_INVALID',
   'DIGEST_INVALID',
   'RANGE_INVALID',
+  'QUERY_INVALID',
+  'PRECONDITION_FAILED',
   'PACKAGE_UNKNOWN',
   'PACKAGE_DENIED',
   'MANIFEST_UNKNOWN',
@@ -30,17 +37,30 @@ const ordinary: ReadonlySet<ErrorCode> = new Set([
   'ROUTE_UNKNOWN',
   'UNSUPPORTED',
   'CANCELLED',
+  'STILL_BUILDING',
+  'OVERLOADED',
 ])
 
 const isOrdinary = (error: unknown): boolean => error instanceof NixeryError && ordinary.has(error.code)
 
 const rounded = (ms: number): number => Math.round(ms * 10) / 10
 
+/** JSON escapes control characters below U+0020 alone, and a terminal obeys others, too (U+009B begins a sequence). */
+const printed = (text: string): string =>
+  text.replace(/[\x7f-\x9f]/g, (one) => `\\x${one.charCodeAt(0).toString(16)}`)
+
 /** Writes a line for each answer. */
 export const logAnswers =
   (log: Logger) =>
   ({ id, error, ms, ...rest }: Answered): void => {
-    const line = { request: id, ...rest, ms: rounded(ms), ...(error !== undefined && { err: error }) }
+    const sent = { path: printed(rest.path), userAgent: rest.userAgent && printed(rest.userAgent) }
+    const line = {
+      request: id,
+      ...rest,
+      ...sent,
+      ms: rounded(ms),
+      ...(error !== undefined && { err: error }),
+    }
     if (error !== undefined && !isOrdinary(error)) log.error(line, 'answered')
     else log.info(line, 'answered')
   }

@@ -1,0 +1,290 @@
+import assert from 'node:assert/strict'
+import { readdirSync, truncateSync, unlinkSync } from 'node:fs'
+import { request } from 'node:http'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { hasCode } from '../errors.ts'
+import { digestOf, hexOf } from '../image/digest.ts'
+import { mediaTypes } from '../image/oci.ts'
+import { codeOf, lasting, openTestRegistry, type Answer, type TestRegistry } from './testing.ts'
+
+let registry: TestRegistry
+before(async () => (registry = await openTestRegistry()))
+after(() => registry.dispose())
+
+const address = () => `/v2/some/name/blobs/${registry.blob.digest}`
+const etag = () => `"${registry.blob.digest}"`
+const size = 1_500_000
+
+/** The parts of a multipart body, each with its `Content-Range`. */
+function partsOf({ headers, body }: Answer): { range: string; bytes: Buffer }[] {
+  const boundary = /^multipart\/byteranges; boundary=(?<boundary>\S+)$/.exec(headers['content-type'] ?? '')
+  assert.ok(boundary?.groups)
+  const text = body.toString('latin1')
+  const pieces = text.split(`\r\n--${boundary.groups['boundary']}`)
+  assert.equal(pieces.shift(), '')
+  assert.equal(pieces.pop(), '--\r\n')
+  return pieces.map((piece) => {
+    const end = piece.indexOf('\r\n\r\n')
+    assert.match(piece.slice(0, end), /^\r\nContent-Type: application\/octet-stream\r\n/)
+    const range = /\r\nContent-Range: (?<range>[^\r]+)$/.exec(piece.slice(0, end))?.groups?.['range']
+    return { range: range ?? '', bytes: Buffer.from(piece.slice(end + 4), 'latin1') }
+  })
+}
+
+describe('a blob', () => {
+  it('is given whole, with HEAD alike, and never encoded otherwise', async () => {
+    for (const door of registry.doors) {
+      for (const encoding of ['identity', 'zstd;q=1.0, gzip;q=0.8, deflate;q=0.5', '*']) {
+        const headers = { 'Accept-Encoding': encoding }
+        const answer = await door.ask(address(), { headers })
+        assert.equal(answer.status, 200)
+        assert.equal(digestOf(answer.body), registry.blob.digest)
+        const { 'docker-distribution-api-version': _, ...rest } = lasting(answer.headers)
+        assert.deepEqual(rest, {
+          'accept-ranges': 'bytes',
+          'cache-control': 'public, max-age=31536000, immutable',
+          'content-length': String(size),
+          'content-type': 'application/octet-stream',
+          'docker-content-digest': registry.blob.digest,
+          etag: etag(),
+        })
+        const head = await door.ask(address(), { method: 'HEAD', headers })
+        assert.deepEqual(lasting(head.headers), lasting(answer.headers))
+        assert.deepEqual([head.status, head.body.length], [200, 0])
+      }
+    }
+  })
+
+  const parts: [range: string, start: number, end: number][] = [
+    ['bytes=0-9', 0, 10],
+    ['bytes=10-', 10, size],
+    ['bytes=-7', size - 7, size],
+    [`bytes=-${size * 2}`, 0, size],
+    [`bytes=1-${size * 2}`, 1, size],
+    ['bytes=262140-262150', 262_140, 262_151],
+    ['bytes=0-524287', 0, 524_288],
+    ['bytes=5-9,7-20', 5, 21],
+    [`bytes=3-4,${size}-`, 3, 5],
+  ]
+  for (const [range, start, end] of parts) {
+    it(`is given in part: ${range}`, async () => {
+      for (const door of registry.doors) {
+        const answer = await door.ask(address(), { headers: { Range: range } })
+        assert.equal(answer.status, 206)
+        assert.equal(answer.headers['content-range'], `bytes ${start}-${end - 1}/${size}`)
+        assert.equal(answer.headers['content-length'], String(end - start))
+        assert.ok(answer.body.equals(registry.blob.bytes.subarray(start, end)))
+      }
+    })
+  }
+
+  it('is given in several parts, in the order that is asked for', async () => {
+    const ranges = [
+      [600_000, 1_200_000],
+      [0, 1],
+      [10, 300_000],
+      [size - 5, size],
+    ] as const
+    const header = `bytes=${ranges.map(([start, end]) => `${start}-${end - 1}`).join(', ')}`
+    for (const door of registry.doors) {
+      const answer = await door.ask(address(), { headers: { Range: header } })
+      assert.equal(answer.status, 206)
+      assert.equal(answer.headers['content-range'], undefined)
+      assert.equal(answer.headers['content-length'], String(answer.body.length))
+      const found = partsOf(answer)
+      assert.deepEqual(
+        found.map(({ range }) => range),
+        ranges.map(([start, end]) => `bytes ${start}-${end - 1}/${size}`),
+      )
+      for (const [index, [start, end]] of ranges.entries()) {
+        assert.ok(found[index]?.bytes.equals(registry.blob.bytes.subarray(start, end)))
+      }
+    }
+  })
+
+  it('says its size to who asks for what is behind its end', async () => {
+    for (const door of registry.doors) {
+      for (const range of [`bytes=${size}-`, `bytes=${size}-${size + 9}`, 'bytes=-0']) {
+        const answer = await door.ask(address(), { headers: { Range: range } })
+        assert.equal(answer.status, 416)
+        assert.equal(answer.headers['content-range'], `bytes */${size}`)
+        assert.equal(codeOf(answer), 'SIZE_INVALID')
+      }
+    }
+  })
+
+  const conditions: [headers: (tag: string) => Record<string, string>, status: number][] = [
+    [(tag) => ({ 'If-None-Match': tag }), 304],
+    [(tag) => ({ 'If-None-Match': `W/${tag}` }), 304],
+    [(tag) => ({ 'If-None-Match': `"a,b" ,W/"c", ${tag}` }), 304],
+    [(tag) => ({ 'If-None-Match': ` ${tag} , "x"` }), 304],
+    [() => ({ 'If-None-Match': '*' }), 304],
+    [() => ({ 'If-None-Match': '"other"' }), 200],
+    [() => ({ 'If-None-Match': '"*"' }), 200],
+    [() => ({ 'If-None-Match': '' }), 200],
+    [() => ({ 'If-None-Match': '",,' }), 200],
+    [(tag) => ({ 'If-None-Match': tag.replaceAll('"', '') }), 200],
+    [(tag) => ({ 'If-None-Match': tag.slice(0, -1) }), 200],
+    [(tag) => ({ 'If-None-Match': `"x${tag}` }), 200],
+    [(tag) => ({ 'If-None-Match': tag, Range: 'bytes=0-1' }), 304],
+    [(tag) => ({ 'If-None-Match': tag, 'If-Match': tag }), 304],
+    [(tag) => ({ 'If-Match': tag }), 200],
+    [() => ({ 'If-Match': '*' }), 200],
+    [(tag) => ({ 'If-Match': `"x", ${tag}` }), 200],
+    [() => ({ 'If-Match': '"x"' }), 412],
+    [(tag) => ({ 'If-Match': `W/${tag}` }), 412],
+    [(tag) => ({ 'If-Match': '"x"', 'If-None-Match': tag }), 412],
+    [() => ({ 'If-Modified-Since': 'Fri, 01 Jan 2100 00:00:00 GMT' }), 200],
+    [() => ({ 'If-Unmodified-Since': 'Thu, 01 Jan 1970 00:00:00 GMT' }), 200],
+    [(tag) => ({ Range: 'bytes=0-1', 'If-Range': tag }), 206],
+    [(tag) => ({ Range: 'bytes=0-1', 'If-Range': `W/${tag}` }), 200],
+    [() => ({ Range: 'bytes=0-1', 'If-Range': '"other"' }), 200],
+    [() => ({ Range: 'bytes=0-1', 'If-Range': 'Thu, 01 Jan 1970 00:00:00 GMT' }), 200],
+    [() => ({ Range: `bytes=${size}-`, 'If-Range': '"other"' }), 200],
+  ]
+  for (const [headersFor, status] of conditions) {
+    it(`answers ${status} to ${JSON.stringify(headersFor('"TAG"'))}`, async () => {
+      const headers = headersFor(etag())
+      for (const door of registry.doors) {
+        const answer = await door.ask(address(), { headers })
+        assert.equal(answer.status, status)
+        if (status === 412) assert.equal(codeOf(answer), 'DIGEST_INVALID')
+        if (status !== 304) continue
+        assert.equal(answer.body.length, 0)
+        assert.equal(answer.headers['etag'], etag())
+        assert.match(answer.headers['cache-control'] ?? '', /immutable/)
+        const head = await door.ask(address(), { headers, method: 'HEAD' })
+        assert.deepEqual(lasting(head.headers), lasting(answer.headers))
+      }
+    })
+  }
+
+  it('is given whole to HEAD with a range, as ranges are for GET', async () => {
+    for (const door of registry.doors) {
+      const head = await door.ask(address(), { method: 'HEAD', headers: { Range: 'bytes=0-9' } })
+      assert.deepEqual([head.status, head.headers['content-length']], [200, String(size)])
+    }
+  })
+
+  it('of no bytes is given, and has no parts', async () => {
+    const bytes = Buffer.alloc(0)
+    const digest = digestOf(bytes)
+    await registry.blobs.publish({ digest, size: 0, mediaType: 'x/y' }, { bytes })
+    for (const door of registry.doors) {
+      for (const [range, status] of [
+        ['', 200],
+        ['bytes=-5', 200],
+        ['bytes=0-', 416],
+      ] as const) {
+        const answer = await door.ask(`/v2/x/blobs/${digest}`, { headers: { Range: range } })
+        assert.equal(answer.status, status)
+        if (status === 200) assert.deepEqual([answer.headers['content-length'], answer.body.length], ['0', 0])
+      }
+    }
+  })
+})
+
+describe('a manifest', () => {
+  it('is not sent again to who has it, by name or digest', async () => {
+    const { digest } = registry.image.manifests.oci
+    for (const door of registry.doors) {
+      for (const reference of ['latest', digest]) {
+        const headers = { Accept: mediaTypes.oci.manifest, 'If-None-Match': `W/"${digest}"` }
+        const answer = await door.ask(`/v2/hello/manifests/${reference}`, { headers })
+        assert.deepEqual([answer.status, answer.body.length], [304, 0])
+        assert.equal(answer.headers['etag'], `"${digest}"`)
+        assert.equal(answer.headers['vary'], reference === 'latest' ? 'Accept' : undefined)
+        // The other form is another thing.
+        const other = { ...headers, Accept: mediaTypes.docker.manifest }
+        const again = await door.ask(`/v2/hello/manifests/${reference}`, { headers: other })
+        assert.equal(again.status, reference === 'latest' ? 200 : 304)
+      }
+    }
+  })
+})
+
+describe('files', () => {
+  const blobFiles = () => readdirSync('/proc/self/fd').length
+
+  /** Looks until as many files are open as before; those that were leaked never are. */
+  const until = async (count: number) => {
+    for (let tries = 0; tries < 100 && blobFiles() > count; tries += 1) await sleep(20)
+    assert.ok(blobFiles() <= count, `${blobFiles()} files are open, and ${count} were`)
+  }
+
+  it('are not opened for HEAD and 304, and are closed behind GET', async () => {
+    for (const door of registry.doors) {
+      await door.ask(address())
+      const opened = blobFiles()
+      for (let count = 0; count < 20; count += 1) {
+        await door.ask(address(), { method: 'HEAD' })
+        await door.ask(address(), { headers: { 'If-None-Match': etag() } })
+        await door.ask(address())
+        await door.ask(address(), { headers: { Range: 'bytes=0-9,20-29' } })
+      }
+      await until(opened)
+    }
+  })
+
+  it('are closed when the client leaves in the middle', async () => {
+    const opened = blobFiles()
+    for (let count = 0; count < 20; count += 1) {
+      const response = await registry.app.request(address())
+      const reader = response.body?.getReader()
+      await reader?.read()
+      await reader?.cancel()
+      await new Promise<void>((resolve, reject) => {
+        const asked = request({ port: registry.port, host: '127.0.0.1', path: address(), agent: false })
+        asked.on('response', (incoming) =>
+          incoming.once('data', () => incoming.destroy()).once('close', resolve),
+        )
+        asked.on('error', reject).end()
+      })
+    }
+    await until(opened)
+  })
+
+  // As files of this machine, and as a bucket's objects, of which there are only streams.
+  for (const kind of ['file', 'object'] as const) {
+    it(`that end too early cut the answer off, and are not believed again: as ${kind}`, async () => {
+      const bytes = Buffer.alloc(2_000_000, kind)
+      const digest = digestOf(bytes)
+      const path = `/v2/x/blobs/${digest}`
+      await registry.blobs.publish({ digest, size: bytes.length, mediaType: 'x/y' }, { bytes })
+      const file = registry.blobs.file(digest) ?? ''
+      assert.ok(file.endsWith(hexOf(digest)))
+      const { blobs } = registry
+      const doubted: string[] = []
+      const other = await registry.with({
+        blobs: {
+          ...blobs,
+          find: () => Promise.resolve(bytes.length),
+          file: (which) => (kind === 'file' ? blobs.file(which) : undefined),
+          doubt: (which) => (doubted.push(which), blobs.doubt(which)),
+        },
+      })
+      truncateSync(file, 1_000_000)
+      for (const door of other.doors) await assert.rejects(door.ask(path))
+      assert.deepEqual(doubted, [digest, digest])
+      await other.dispose()
+      assert.equal((await registry.doors[1].ask(path)).status, 404)
+      const told = other.answered.at(-1)
+      assert.equal(told?.status, 200)
+      assert.ok((told?.bytes ?? Infinity) <= 1_000_000)
+      assert.ok(hasCode(told?.error, 'STORE_UNAVAILABLE'))
+    })
+  }
+
+  it('that are gone are 404', async () => {
+    const bytes = Buffer.from('soon gone')
+    const digest = digestOf(bytes)
+    await registry.blobs.publish({ digest, size: bytes.length, mediaType: 'x/y' }, { bytes })
+    unlinkSync(registry.blobs.file(digest) ?? '')
+    for (const door of registry.doors) {
+      const answer = await door.ask(`/v2/x/blobs/${digest}`)
+      assert.equal(answer.status, 404)
+      assert.equal(codeOf(answer), 'BLOB_UNKNOWN')
+    }
+  })
+})

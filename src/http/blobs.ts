@@ -1,0 +1,114 @@
+import { randomUUID } from 'node:crypto'
+import type { Blobs } from '../build/blobs.ts'
+import { NixeryError } from '../errors.ts'
+import { hexOf, type Digest } from '../image/digest.ts'
+import type { BlobStore, ByteRange } from '../store/store.ts'
+import { blobBody, isRange, type Piece } from './blob-body.ts'
+import { isKnown, mayGivePart } from './conditional.ts'
+import { parseRanges } from './range.ts'
+import { immutable, registryHeaders, type Ask, type Reply } from './reply.ts'
+
+export type BlobDeps = {
+  readonly blobs: Blobs
+  readonly store: Pick<BlobStore, 'redirectUrl'>
+  /**
+   * The location of a front server that sends the store's files itself, `/blobs/`. Only for a store whose files it
+   * sees as `<location><sha256 hex>`.
+   */
+  readonly sendfile?: string | undefined
+}
+
+/**
+ * Answers for a blob (distribution spec, "Pulling blobs"), whole or in parts.
+ * @param digest undefined for one that is well-formed, but of an algorithm that nothing here has
+ * @throws BLOB_UNKNOWN, RANGE_INVALID, PRECONDITION_FAILED, and what the store throws
+ */
+export async function blobReply(deps: BlobDeps, ask: Ask, digest: Digest | undefined): Promise<Reply> {
+  const size = digest && (await deps.blobs.find(digest))
+  if (digest === undefined || size === undefined) {
+    throw new NixeryError('BLOB_UNKNOWN', 'no blob has this digest')
+  }
+  const etag = `"${digest}"`
+  const common = {
+    ...registryHeaders,
+    'Docker-Content-Digest': digest,
+    ETag: etag,
+    'Cache-Control': immutable,
+  }
+  if (isKnown(ask, etag)) return { status: 304, headers: common, body: undefined }
+  const whole = { ...common, ...octets, ...ranged, 'Content-Length': String(size) }
+  // What HEAD asks is known here: no part of it is given (RFC 9110 §14.2), and an address that is signed for GET
+  // would fail for it.
+  if (ask.method === 'HEAD') return { status: 200, headers: whole, body: undefined }
+  if (deps.sendfile !== undefined && deps.blobs.file(digest) !== undefined) {
+    return handedOver(`${deps.sendfile}${hexOf(digest)}`, { ...common, ...octets })
+  }
+  const location = await deps.store.redirectUrl?.(digest)
+  if (location !== undefined) return redirect(location, digest)
+
+  const ranges = mayGivePart(ask, etag) ? parseRanges(ask.header('range'), size) : undefined
+  const [range, ...more] = ranges ?? []
+  if (!range) {
+    const body = size === 0 ? '' : blobBody(deps.blobs, digest, [{ start: 0, end: size }])
+    return { status: 200, headers: whole, body }
+  }
+  if (more.length > 0) return multipart(deps, digest, size, common, [range, ...more])
+  const headers = {
+    ...common,
+    ...octets,
+    ...ranged,
+    'Content-Length': String(range.end - range.start),
+    'Content-Range': contentRange(range, size),
+  }
+  return { status: 206, headers, body: blobBody(deps.blobs, digest, [range]) }
+}
+
+const octets = { 'Content-Type': 'application/octet-stream' }
+const ranged = { 'Accept-Ranges': 'bytes' }
+
+const contentRange = ({ start, end }: ByteRange, size: number): string => `bytes ${start}-${end - 1}/${size}`
+
+/** Several parts in one body (RFC 9110 §14.6). Its length is known before anything is read. */
+function multipart(
+  deps: BlobDeps,
+  digest: Digest,
+  size: number,
+  common: Readonly<Record<string, string>>,
+  ranges: readonly ByteRange[],
+): Reply {
+  const boundary = randomUUID()
+  const pieces = ranges.flatMap((range): Piece[] => [
+    Buffer.from(
+      `\r\n--${boundary}\r\nContent-Type: ${octets['Content-Type']}\r\nContent-Range: ${contentRange(range, size)}\r\n\r\n`,
+    ),
+    range,
+  ])
+  pieces.push(Buffer.from(`\r\n--${boundary}--\r\n`))
+  const lengths = pieces.map((piece) => (isRange(piece) ? piece.end - piece.start : piece.length))
+  const headers = {
+    ...common,
+    ...ranged,
+    'Content-Type': `multipart/byteranges; boundary=${boundary}`,
+    'Content-Length': String(lengths.reduce((sum, length) => sum + length, 0)),
+  }
+  return { status: 206, headers, body: blobBody(deps.blobs, digest, pieces) }
+}
+
+/** Leaves the body, and the ranges of it, to nginx; what it keeps of these headers is in docs/front-server.md. */
+const handedOver = (path: string, headers: Readonly<Record<string, string>>): Reply => ({
+  status: 200,
+  headers: { ...headers, 'Content-Length': '0', 'X-Accel-Redirect': path },
+  body: undefined,
+})
+
+const redirect = (location: string, digest: Digest): Reply => ({
+  status: 307,
+  headers: {
+    ...registryHeaders,
+    Location: location,
+    'Content-Length': '0',
+    'Docker-Content-Digest': digest,
+    'Cache-Control': 'no-store', // a signature expires
+  },
+  body: undefined,
+})

@@ -1,0 +1,40 @@
+import { NixeryError } from '../errors.ts'
+import type { Ask } from './reply.ts'
+
+/**
+ * Judges the conditions of a request for something that is there (RFC 9110 §13.2.2). Nothing here has a date of
+ * modification, so conditions on one are ignored, as §13.1.3 and §13.1.4 demand.
+ * @param etag the entity tag with its quotes; a strong one
+ * @returns whether the client has it already, and is to get a 304
+ * @throws PRECONDITION_FAILED
+ */
+export function isKnown(ask: Ask, etag: string): boolean {
+  const wanted = ask.header('if-match')
+  if (wanted !== undefined && !matches(wanted, etag, 'strong')) {
+    throw new NixeryError('PRECONDITION_FAILED', 'what is here has another entity tag', { detail: { etag } })
+  }
+  const had = ask.header('if-none-match')
+  return had !== undefined && matches(had, etag, 'weak')
+}
+
+/** Whether the range that is asked for may be given: `If-Range` names the very same bytes, or is not there (§13.1.5). */
+export function mayGivePart(ask: Ask, etag: string): boolean {
+  const wanted = ask.header('if-range')
+  return wanted === undefined || wanted.trim() === etag
+}
+
+// An entity tag, or whatever else stands between commas.
+const member = /\s*(?<weak>W\/)?(?<tag>"[^"]*"|[^",\s]*)[^,]*(?:,|$)/y
+
+/** Whether a list of entity tags, or `*`, names this one. `weak` takes `W/"x"` for `"x"` (§8.8.3.2). */
+function matches(list: string, etag: string, comparison: 'strong' | 'weak'): boolean {
+  if (list === etag) return true
+  if (list.trim() === '*') return true
+  member.lastIndex = 0
+  while (member.lastIndex < list.length) {
+    const { weak, tag } = member.exec(list)?.groups ?? {}
+    if (tag === etag && (weak === undefined || comparison === 'weak')) return true
+    if (member.lastIndex === 0) return false // no list at all
+  }
+  return false
+}

@@ -1,0 +1,50 @@
+import { NixeryError } from '../errors.ts'
+import { byText } from '../image/store-path.ts'
+
+/** A part of a list that is asked for: at most `limit` items, those after `after` alone if that is given. */
+export type Page = { readonly after?: string; readonly limit: number }
+
+// So long may a list be in one answer; the rest is where its `Link` leads.
+const mostAtOnce = 10_000
+const longestItem = 255
+
+/**
+ * Reads `n` and `last` (distribution spec, "Listing Tags"); other parameters are ignored.
+ * @param query what follows the question mark
+ * @throws QUERY_INVALID
+ */
+export function parsePage(query: string): Page {
+  const parameters = new URLSearchParams(query)
+  const count = parameters.get('n')
+  if (count !== null && !/^\d{1,15}$/.test(count)) {
+    throw new NixeryError('QUERY_INVALID', '"n" is how many are asked for: a whole number, or zero')
+  }
+  const after = parameters.get('last') ?? ''
+  if (after.length > longestItem)
+    throw new NixeryError('QUERY_INVALID', '"last" is longer than anything listed')
+  return { limit: Math.min(Number(count ?? mostAtOnce), mostAtOnce), ...(after !== '' && { after }) }
+}
+
+/**
+ * The page of several lists in one, sorted by code units, each item once.
+ * @param lists whole, or what follows `after` in them: `limit + 1` of each are enough
+ */
+export function pageOf(
+  lists: readonly (readonly string[])[],
+  { after, limit }: Page,
+): { items: string[]; more: boolean } {
+  const all = [...new Set(lists.flat())].filter((item) => after === undefined || byText(item, after) > 0)
+  const items = all.sort(byText)
+  return { items: items.slice(0, limit), more: limit > 0 && items.length > limit }
+}
+
+/** The `Link` to what follows (RFC 8288), if something does: relative, so that it holds behind any proxy. */
+export function nextLink(
+  path: string,
+  { items, more }: { items: readonly string[]; more: boolean },
+  { limit }: Page,
+): Record<string, string> {
+  const last = items.at(-1)
+  if (!more || last === undefined) return {}
+  return { Link: `<${path}?n=${limit}&last=${encodeURIComponent(last)}>; rel="next"` }
+}

@@ -1,0 +1,60 @@
+import { NixeryError } from '../errors.ts'
+import { canonicalJson } from '../image/canonical.ts'
+import { digestOf, type Digest } from '../image/digest.ts'
+import { mediaTypes } from '../image/oci.ts'
+import { textReply, type Ask, type Reply } from './reply.ts'
+
+/** A manifest that says of another that it belongs to it, such as a signature (image spec, descriptor.md). */
+export type Referrer = {
+  readonly mediaType: string
+  readonly digest: Digest
+  readonly size: number
+  /** The manifest's, or else its config's media type. */
+  readonly artifactType?: string
+  /** The manifest's. */
+  readonly annotations?: Readonly<Record<string, string>>
+}
+
+/** The manifests that have this one as their subject. */
+export type Referrers = (subject: Digest) => Promise<readonly Referrer[]>
+
+/**
+ * Lists what refers to a manifest (distribution spec, "Listing Referrers"): an index, and an empty one for whatever
+ * is not known, as this must never be a 404.
+ * @param subject undefined for a digest of an algorithm that nothing here has
+ */
+export async function referrersReply(
+  referrers: Referrers,
+  ask: Ask,
+  subject: Digest | undefined,
+): Promise<Reply> {
+  const all = subject === undefined ? [] : await referrers(subject)
+  // A parameter without a value asks for no type.
+  const wanted = new URLSearchParams(ask.query).get('artifactType') ?? ''
+  const some = wanted === '' ? all : all.filter(({ artifactType }) => artifactType === wanted)
+  return textReply(200, mediaTypes.oci.index, indexOf(some), {
+    'Cache-Control': 'no-cache',
+    ...(wanted !== '' && { 'OCI-Filters-Applied': 'artifactType' }),
+  })
+}
+
+/**
+ * The same index under the tag where clients look that take this registry for an old one ("Referrers Tag Schema").
+ * Where nothing refers to the manifest there is no such tag: "the client SHOULD assume there are no referrers". An
+ * empty index would say the same, but look like an image, for no platform, to all who pull tags.
+ * @throws MANIFEST_UNKNOWN
+ */
+export async function referrersTagReply(referrers: Referrers, subject: Digest): Promise<Reply> {
+  const all = await referrers(subject)
+  if (all.length === 0) throw new NixeryError('MANIFEST_UNKNOWN', 'nothing refers to this manifest')
+  const text = indexOf(all)
+  const digest = digestOf(text)
+  return textReply(200, mediaTypes.oci.index, text, {
+    'Docker-Content-Digest': digest,
+    ETag: `"${digest}"`,
+    'Cache-Control': 'no-cache',
+  })
+}
+
+const indexOf = (manifests: readonly Referrer[]): string =>
+  canonicalJson({ schemaVersion: 2, mediaType: mediaTypes.oci.index, manifests })

@@ -1,0 +1,74 @@
+import { hasCode, NixeryError } from '../errors.ts'
+import { blobReply, type BlobDeps } from './blobs.ts'
+import { errorReply } from './errors.ts'
+import { imageReply, manifestReply, type ManifestDeps } from './manifests.ts'
+import { referrersReply, referrersTagReply, type Referrers } from './referrers.ts'
+import { textReply, type Ask, type Reply } from './reply.ts'
+import { parseRoute, type Route } from './route.ts'
+import { catalogReply, tagsReply, type TagDeps } from './tags.ts'
+
+/** How requests wait for builds: for how long, and what they are told when it was too long. */
+export type Waiting = {
+  /** Milliseconds; for ever if undefined. */
+  limit(ask: Ask): number | undefined
+  /** The answer for a request whose build goes on without it (STILL_BUILDING). */
+  reply(error: NixeryError, ask: Ask): Reply
+}
+
+export type RegistryDeps = ManifestDeps &
+  BlobDeps &
+  TagDeps & {
+    readonly referrers?: Referrers | undefined
+    readonly waiting?: Waiting | undefined
+    /** Whether `_catalog` tells the names of images that were pulled. */
+    readonly listNames?: boolean | undefined
+  }
+
+/** What was asked for, as far as it could be read. */
+export type Kind = Route['kind'] | 'unreadable'
+
+/** The answer to a request at or below `/v2`. It does not fail: failures are answers. */
+export async function registryReply(deps: RegistryDeps, ask: Ask): Promise<{ kind: Kind; reply: Reply }> {
+  let kind: Kind = 'unreadable'
+  try {
+    const route = parseRoute(ask.method, ask.path)
+    kind = route.kind
+    return { kind, reply: await answer(deps, ask, route) }
+  } catch (error) {
+    return { kind, reply: failureReply(deps, ask, error) }
+  }
+}
+
+/** Every failure becomes an answer here, whether it comes before or when a body is opened. */
+export function failureReply({ waiting }: Pick<RegistryDeps, 'waiting'>, ask: Ask, error: unknown): Reply {
+  if (waiting && hasCode(error, 'STILL_BUILDING')) return waiting.reply(error, ask)
+  return errorReply(error)
+}
+
+function answer(deps: RegistryDeps, ask: Ask, route: Route): Promise<Reply> | Reply {
+  const { referrers = none } = deps
+  switch (route.kind) {
+    case 'ping':
+      return textReply(200, 'application/json', '{}')
+    case 'image':
+      return imageReply(deps, ask, route.request, deps.waiting?.limit(ask))
+    case 'manifest':
+      return manifestReply(deps, ask, route.digest)
+    case 'blob':
+      return blobReply(deps, ask, route.digest)
+    case 'tags':
+      return tagsReply(deps, ask, route.name, route.request)
+    case 'referrers':
+      return referrersReply(referrers, ask, route.digest)
+    case 'referrersTag':
+      return referrersTagReply(referrers, route.digest)
+    case 'attachedTag':
+      throw new NixeryError('MANIFEST_UNKNOWN', 'nothing is attached to this manifest')
+    case 'catalog':
+      if (deps.listNames !== true)
+        throw new NixeryError('ROUTE_UNKNOWN', 'this registry does not list its images')
+      return catalogReply(deps, ask)
+  }
+}
+
+const none: Referrers = () => Promise.resolve([])

@@ -1,0 +1,47 @@
+import { formatImageName, isTag, type ImageRequest } from '../image/name.ts'
+import { nextLink, pageOf, parsePage, type Page } from './paging.ts'
+import { textReply, type Ask, type Reply } from './reply.ts'
+
+/** What was pulled by name, in lists sorted by code units. */
+export type Pulled = {
+  /** @param repository as `formatImageName` gives it */
+  tags(repository: string, page: Page): Promise<readonly string[]>
+  repositories(page: Page): Promise<readonly string[]>
+}
+
+export type TagDeps = {
+  /** Where packages come from: its tags, or undefined where any that can be resolved will do. */
+  readonly source: { tags(): Promise<readonly string[] | undefined> }
+  readonly pulled: Pulled
+}
+
+/**
+ * Lists the tags of a name (distribution spec, "Listing Tags"): those that its packages' source has, and those that
+ * it was pulled under.
+ * @param name as it was asked for, and parsed
+ * @throws QUERY_INVALID, and what the source throws
+ */
+export async function tagsReply(
+  { source, pulled }: TagDeps,
+  ask: Ask,
+  name: string,
+  request: ImageRequest,
+): Promise<Reply> {
+  const page = parsePage(ask.query)
+  const [sources = ['latest'], used] = await Promise.all([
+    source.tags(),
+    pulled.tags(formatImageName(request), { ...page, limit: page.limit + 1 }),
+  ])
+  // Of a channel or branch whose name is no tag, nobody can ask.
+  const list = pageOf([sources.filter(isTag), used], page)
+  const headers = { 'Cache-Control': 'no-cache', ...nextLink(`/v2/${name}/tags/list`, list, page) }
+  return textReply(200, 'application/json', JSON.stringify({ name, tags: list.items }), headers)
+}
+
+/** Lists the names that were pulled (the registry API's catalog, which the spec leaves to registries). */
+export async function catalogReply({ pulled }: Pick<TagDeps, 'pulled'>, ask: Ask): Promise<Reply> {
+  const page = parsePage(ask.query)
+  const list = pageOf([await pulled.repositories({ ...page, limit: page.limit + 1 })], page)
+  const headers = { 'Cache-Control': 'no-cache', ...nextLink('/v2/_catalog', list, page) }
+  return textReply(200, 'application/json', JSON.stringify({ repositories: list.items }), headers)
+}

@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { once } from 'node:events'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
+import { createBlobs, type Blobs } from '../build/blobs.ts'
+import { publishImage, type Image } from '../build/image.ts'
+import { openSqliteCatalog } from '../catalog/sqlite.ts'
+import { NixeryError } from '../errors.ts'
+import { digestOf, type Digest } from '../image/digest.ts'
+import { amd64, arm64, type Platform } from '../image/platform.ts'
+import { openFileStore } from '../store/fs.ts'
+import { createApp, type Answered, type App, type AppDeps } from './app.ts'
+import { listen } from './server.ts'
+import { createHasher } from '../store/hasher.ts'
+
+/** An answer, read to its end. */
+export type Answer = {
+  readonly status: number
+  /** By names in lower case. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Buffer
+}
+
+export type Asking = { readonly method?: string; readonly headers?: Readonly<Record<string, string>> }
+
+/** One of the ways in: without a server, or over a real one, to which addresses go as they are. */
+export type Door = { readonly name: string; ask(path: string, asking?: Asking): Promise<Answer> }
+
+/** A registry over real blobs whose images are there already. */
+export type TestRegistry = {
+  readonly app: App
+  readonly port: number
+  readonly doors: readonly [Door, Door]
+  readonly blobs: Blobs
+  readonly image: Image
+  /** A blob, with its bytes. */
+  readonly blob: { readonly digest: Digest; readonly bytes: Buffer }
+  /** What was answered so far. */
+  readonly answered: readonly Answered[]
+  /** Another registry over the same blobs. */
+  with(deps: Partial<AppDeps>): Promise<TestRegistry>
+  dispose(): Promise<void>
+}
+
+/** The registry's tags are `latest`, and whatever `deps` says. Of packages there are all but `nope`. */
+export async function openTestRegistry(deps: Partial<AppDeps> = {}): Promise<TestRegistry> {
+  const folder = await mkdtemp(join(tmpdir(), 'nixery-http-'))
+  const catalog = await openSqliteCatalog(':memory:')
+  const store = await openFileStore(join(folder, 'store'))
+  const blobs = createBlobs({ store, catalog, hasher: createHasher(store) })
+  const bytes = randomBytes(1_500_000)
+  const blob = { digest: digestOf(bytes), bytes }
+  await blobs.publish({ digest: blob.digest, size: bytes.length, mediaType: 'x/y' }, { bytes })
+  const layer = { digest: blob.digest, diffId: blob.digest, size: bytes.length, compression: 'gzip' } as const
+  const make = (platform: Platform) =>
+    publishImage(blobs, platform, [{ layer, comment: 'a layer' }], { shell: false })
+  const images = { amd64: await make(amd64), arm64: await make(arm64) }
+
+  const open = async (given: Partial<AppDeps>, closed: () => Promise<void>): Promise<TestRegistry> => {
+    const answered: Answered[] = []
+    const app = createApp({
+      builder: {
+        build({ packages, platform, tag }) {
+          if (packages.includes('nope'))
+            return refuse('PACKAGE_UNKNOWN', 'Could not find Nix packages: [nope]')
+          if (tag !== 'latest') return refuse('MANIFEST_UNKNOWN', 'there is no such tag')
+          return Promise.resolve(images[platform.architecture])
+        },
+      },
+      blobs,
+      store,
+      platforms: [amd64],
+      source: { tags: () => Promise.resolve(['latest']) },
+      pulled: { tags: () => Promise.resolve([]), repositories: () => Promise.resolve([]) },
+      pages: { fetch: () => new Response('a page') },
+      listener: (one) => answered.push(one),
+      ...given,
+    })
+    const server = await listen(app, { host: '127.0.0.1', port: 0 })
+    return {
+      app,
+      port: server.port,
+      doors: [inProcess(app), overServer(server.port)],
+      blobs,
+      image: images.amd64,
+      blob,
+      answered,
+      with: (more) => open({ ...given, ...more }, () => Promise.resolve()),
+      async dispose() {
+        await server.close(1)
+        await closed()
+      },
+    }
+  }
+  return open(deps, async () => {
+    await catalog.close()
+    await rm(folder, { recursive: true, force: true })
+  })
+}
+
+const refuse = (code: 'PACKAGE_UNKNOWN' | 'MANIFEST_UNKNOWN', message: string) =>
+  Promise.reject(new NixeryError(code, message))
+
+const inProcess = (app: App): Door => ({
+  name: 'without a server',
+  async ask(path, asking = {}) {
+    const response = await app.request(path, asking)
+    return {
+      status: response.status,
+      headers: Object.fromEntries(response.headers),
+      body: Buffer.from(await response.arrayBuffer()),
+    }
+  },
+})
+
+const overServer = (port: number): Door => ({
+  name: 'over a server',
+  async ask(path, { method = 'GET', headers = {} } = {}) {
+    const asked = httpRequest({ host: '127.0.0.1', port, path, method, headers, agent: false })
+    asked.end()
+    const [incoming] = (await once(asked, 'response')) as [IncomingMessage]
+    const body = await buffer(incoming)
+    return { status: incoming.statusCode ?? 0, headers: incoming.headers as Record<string, string>, body }
+  },
+})
+
+/** The codes that the distribution spec has ("Error Codes"). */
+export const specCodes: readonly string[] =
+  'BLOB_UNKNOWN BLOB_UPLOAD_INVALID BLOB_UPLOAD_UNKNOWN DIGEST_INVALID MANIFEST_BLOB_UNKNOWN MANIFEST_INVALID \
+MANIFEST_UNKNOWN NAME_INVALID NAME_UNKNOWN SIZE_INVALID UNAUTHORIZED DENIED UNSUPPORTED TOOMANYREQUESTS'.split(
+    ' ',
+  )
+
+/** The code of a failure, after looking at whether it is told as the spec demands. */
+export function codeOf({ status, headers, body }: Answer): string {
+  assert.equal(headers['content-type'], 'application/json')
+  assert.equal(headers['content-length'], String(body.length))
+  const { errors } = JSON.parse(body.toString()) as { errors: { code: string; message: string }[] }
+  const [error] = errors
+  assert.ok(error && typeof error.message === 'string' && error.message !== '')
+  if (status < 500) assert.ok(specCodes.includes(error.code), error.code)
+  return error.code
+}
+
+// Of the connection, and of one answer alone.
+const passing = new Set(['connection', 'keep-alive', 'date', 'x-request-id'])
+
+/** The headers that are the registry's own. */
+export const lasting = (headers: Answer['headers']): Record<string, string> =>
+  Object.fromEntries(Object.entries(headers).filter(([name]) => !passing.has(name)))

@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict'
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, describe, it } from 'node:test'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { execa } from 'execa'
+import { createLines } from './lines.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'nixery-lines-'))
+after(() => rmSync(folder, { recursive: true }))
+
+const inFile = (name: string) => {
+  const path = join(folder, name)
+  const fd = openSync(path, 'w')
+  return { lines: createLines(fd), read: () => readFileSync(path, 'utf8'), close: () => closeSync(fd) }
+}
+
+describe('lines', () => {
+  it('are written at once if there is one, and all and in order if there are many', async () => {
+    const { lines, read, close } = inFile('many')
+    let expected = ''
+    for (const count of [1, 2, 1000, 1]) {
+      for (let line = 0; line < count; line += 1) {
+        const text = `line ${line} of ${count}, é\n`
+        lines.write(text)
+        expected += text
+        if (count === 1) assert.equal(read(), expected)
+      }
+      await nextTurn()
+      for (let tries = 0; tries < 200 && read() !== expected; tries += 1) await sleep(5)
+      assert.equal(read(), expected)
+      await nextTurn()
+    }
+    close()
+  })
+
+  it('are written when they are flushed', () => {
+    const { lines, read, close } = inFile('flushed')
+    for (const text of ['a\n', 'b\n', 'c\n']) lines.write(text)
+    assert.equal(read(), 'a\n')
+    lines.flush()
+    assert.equal(read(), 'a\nb\nc\n')
+    close()
+  })
+
+  it('are lost, and nothing else is, where nobody reads them', async () => {
+    const module = join(import.meta.dirname, 'lines.ts')
+    const program = `
+      import { createLines } from ${JSON.stringify(module)}
+      const lines = createLines(1)
+      let turns = 0
+      const timer = setInterval(() => {
+        for (let line = 0; line < 1000; line += 1) lines.write('x'.repeat(100) + '\\n')
+        turns += 1
+        if (turns === 20) { clearInterval(timer); process.stderr.write('done'); process.exit(0) }
+      }, 1)`
+    const node = execa(process.execPath, ['--input-type=module', '-e', program], {
+      buffer: { stdout: false },
+    })
+    node.stdout.destroy() // its reader leaves
+    assert.equal((await node).stderr, 'done')
+  })
+})

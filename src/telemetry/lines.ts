@@ -1,0 +1,80 @@
+import { write, writeSync } from 'node:fs'
+import { systemErrorCode } from '../errors.ts'
+
+/** Where lines go. */
+export type Lines = {
+  write(line: string): void
+  /** Writes at once what was not written yet. */
+  flush(): void
+}
+
+// Who reads so slowly that so many bytes gather loses lines; the server goes on.
+const most = 16 * 1024 * 1024
+// A pipe that is full, and does not make its writers wait, is tried again after so long (ms).
+const retryAfter = 50
+
+/**
+ * Writes lines to a file descriptor. The first of each turn of the event loop is written at once: whoever does
+ * something and then looks, finds it. The others gather, and go together behind the back of what made them, so that
+ * thousands of answers a second do not make as many system calls, and a reader that stops does not stop the server.
+ */
+export function createLines(fd: number): Lines {
+  let waiting: string[] = []
+  let size = 0
+  let rest: Buffer = Buffer.alloc(0) // what the last write left
+  let writing = false
+  let turn = false
+  let broken = false
+
+  const failed = (error: unknown): void => {
+    if (systemErrorCode(error) !== 'EAGAIN') broken = true // nobody reads, and there is nobody to tell
+  }
+  const gathered = (): Buffer => {
+    const bytes = Buffer.concat([rest, Buffer.from(waiting.join(''))])
+    rest = Buffer.alloc(0)
+    waiting = []
+    size = 0
+    return bytes
+  }
+  const pump = (): void => {
+    if (writing || broken) return
+    const bytes = gathered()
+    if (bytes.length === 0) return
+    writing = true
+    write(fd, bytes, 0, bytes.length, null, (error, written) => {
+      writing = false
+      if (error) failed(error)
+      rest = bytes.subarray(error ? 0 : written)
+      if (error) setTimeout(pump, retryAfter).unref()
+      else pump()
+    })
+  }
+  const writeNow = (bytes: Buffer): void => {
+    try {
+      rest = bytes.subarray(writeSync(fd, bytes))
+    } catch (error) {
+      failed(error)
+      rest = bytes
+    }
+  }
+  const endTurn = (): void => {
+    turn = false
+    pump()
+  }
+
+  return {
+    write(line) {
+      if (broken || size + rest.length > most) return
+      if (!turn) setImmediate(endTurn)
+      if (!turn && !writing && size === 0 && rest.length === 0) writeNow(Buffer.from(line))
+      else {
+        waiting.push(line)
+        size += line.length
+      }
+      turn = true
+    },
+    flush() {
+      if (!broken) writeNow(gathered())
+    },
+  }
+}
