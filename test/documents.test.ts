@@ -24,9 +24,11 @@ describe('the documents', () => {
   })
 
   it('name tests that there are', async () => {
-    const migrating = await readFile(join(root, 'docs', 'migrating.md'), 'utf8')
-    for (const [, file = ''] of migrating.matchAll(/`((?:src|test)\/[^`]+\.test\.ts)`/g))
-      await access(join(root, file))
+    for (const page of ['migrating.md', 'clients.md']) {
+      const text = await readFile(join(root, 'docs', page), 'utf8')
+      for (const [, file = ''] of text.matchAll(/`((?:src|test)\/[^`]+\.ts)`/g))
+        await access(join(root, file))
+    }
   })
 
   it('have a phrase for every room', async () => {

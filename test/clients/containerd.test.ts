@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { it } from 'node:test'
+import { allPrograms } from '../support/clients/client.ts'
+import { openContainerd } from '../support/clients/containerd.ts'
+import { startProxy } from '../support/proxy.ts'
+import { describeClient } from './conformance.ts'
+
+describeClient(
+  {
+    name: 'containerd',
+    open: openContainerd,
+    installed: true,
+    // It asks by HEAD, whose answer has no body: the reason is on the page.
+    saysOfMissing: /shell\/hallo:latest: not found$/m,
+    saysOfFailed: /422 Unprocessable/,
+    afterBreak: () => 'asks for the rest',
+    reuses: 'layers',
+    whileBuilding: 'comes back',
+    more({ programs, server, folder }) {
+      it('pulls from a mirror, for which it says whose names it means', async () => {
+        const containerd = await openContainerd(programs, join(folder(), `mirror-${programs.suite}`))
+        const proxy = await startProxy(server().address, {})
+        try {
+          const image = 'registry.example/shell/hello'
+          const { ok, output } = await containerd.pullFromMirror(image, proxy.address)
+          assert.ok(ok, output)
+          assert.match((await containerd.run?.(image, '/bin/hello'))?.output ?? '', /Hello/)
+          assert.ok(proxy.asked.includes('HEAD /v2/shell/hello/manifests/latest?ns=registry.example'))
+          assert.ok(proxy.asked.every((address) => address.endsWith('?ns=registry.example')))
+        } finally {
+          await proxy.stop()
+          await containerd.dispose()
+        }
+      })
+    },
+  },
+  await allPrograms(),
+)

@@ -1,0 +1,18 @@
+import { allPrograms } from '../support/clients/client.ts'
+import { openDocker } from '../support/clients/docker.ts'
+import { describeClient } from './conformance.ts'
+
+describeClient(
+  {
+    name: 'docker',
+    open: openDocker,
+    installed: true,
+    saysOfMissing:
+      /manifest unknown: Could not find Nix packages: \[hallo\]\. For hallo, did you mean hello\?/,
+    saysOfFailed: /a package could not be built:[^]*last words/,
+    afterBreak: () => 'asks for the rest',
+    reuses: 'first layers',
+    whileBuilding: 'tells its user',
+  },
+  await allPrograms(),
+)

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import type { ServerProcess } from '../../scripts/server.ts'
+import { allPrograms, isBefore, type Client, type Programs } from '../support/clients/client.ts'
+import { openContainerd } from '../support/clients/containerd.ts'
+import { openCrane, openOras } from '../support/clients/crane.ts'
+import { openDocker } from '../support/clients/docker.ts'
+import { openBuildah, openPodman } from '../support/clients/podman.ts'
+import { openSkopeo } from '../support/clients/skopeo.ts'
+import { startProxy } from '../support/proxy.ts'
+import { openWorkspace, type Workspace } from '../support/workspace.ts'
+
+/**
+ * What `src/http/waiting.ts` takes for granted: which statuses make a client ask again for a manifest. Docker asks
+ * by HEAD, and by GET when that fails, whatever the status; that is its only second request.
+ */
+type Row = {
+  readonly open: (programs: Programs, folder: string) => Promise<Client>
+  readonly installed: boolean
+  readonly comesBackAfter: (version: string) => readonly number[]
+}
+
+// Where versions differ, those between which they do are: podman 5.4 and 5.8, buildah 1.39 and 1.43.
+
+const statuses = [429, 408, 503]
+const clients: Readonly<Record<string, Row>> = {
+  skopeo: { open: openSkopeo, installed: true, comesBackAfter: () => [429] },
+  podman: {
+    open: openPodman,
+    installed: true,
+    comesBackAfter: (version) => (isBefore(version, '5.5') ? [429, 408] : [429, 408, 503]),
+  },
+  buildah: {
+    open: openBuildah,
+    installed: true,
+    comesBackAfter: (version) => (isBefore(version, '1.40') ? [429, 408] : [429, 408, 503]),
+  },
+  containerd: {
+    open: openContainerd,
+    installed: true,
+    comesBackAfter: (version) => (isBefore(version, '2.0') ? [429, 408] : [429, 408, 503]),
+  },
+  docker: { open: openDocker, installed: true, comesBackAfter: () => [429, 408, 503] },
+  crane: { open: openCrane, installed: false, comesBackAfter: () => [408, 503] },
+  oras: { open: openOras, installed: false, comesBackAfter: () => [429, 408, 503] },
+}
+const releases = await allPrograms()
+
+describe('a client that is told once to come back', () => {
+  let workspace: Workspace
+  let server: ServerProcess
+  before(async () => {
+    workspace = await openWorkspace()
+    const packages = statuses.map((status) => `for-${status} = script "for-${status}" "echo hi";`)
+    server = await workspace.serve({ NIXERY_PKGS_PATH: await workspace.packageSet(packages.join('\n')) })
+  })
+  after(() => workspace.dispose())
+
+  for (const [name, { open, installed, comesBackAfter }] of Object.entries(clients)) {
+    for (const programs of releases.filter(({ suite }) => installed || suite !== 'system')) {
+      const title = programs.suite === 'system' ? 'this system' : programs.suite
+      const skip = 'missing' in programs && programs.missing
+      it(`does so, or fails: ${name} of ${title}`, { skip }, async () => {
+        if ('missing' in programs) return
+        const client = await open(programs, join(workspace.folder, `${name}-${programs.suite}`))
+        try {
+          const back: number[] = []
+          for (const refuseWith of statuses) {
+            const proxy = await startProxy(server.address, { refuseWith })
+            if ((await client.pull(`${proxy.address}/for-${refuseWith}`)).ok) back.push(refuseWith)
+            await proxy.stop()
+          }
+          assert.deepEqual(back, comesBackAfter(client.version))
+        } finally {
+          await client.dispose()
+        }
+      })
+    }
+  }
+})

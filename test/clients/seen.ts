@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict'
+import type { ServerProcess } from '../../scripts/server.ts'
+import { mediaTypes } from '../../src/image/oci.ts'
+import type { Client } from '../support/clients/client.ts'
+import { ask } from '../support/workspace.ts'
+
+/** Pulls, and fails with what the client said. */
+export async function pulled(client: Client, image: string): Promise<void> {
+  const { ok, output } = await client.pull(image)
+  assert.ok(ok, output)
+}
+
+/** The digests of an image: of its index over platforms, and of its manifests for this machine's. */
+export async function digestsOf(server: ServerProcess, name: string): Promise<string[]> {
+  const types = [mediaTypes.oci.index, mediaTypes.oci.manifest, mediaTypes.docker.manifest]
+  return Promise.all(
+    types.map(async (Accept) => {
+      const { response } = await ask(server, `${name}/manifests/latest`, { headers: { Accept } })
+      return response.headers.get('Docker-Content-Digest') ?? ''
+    }),
+  )
+}
+
+/** The digests of an image's layers, in order. */
+export async function layersOf(server: ServerProcess, name: string): Promise<string[]> {
+  const headers = { Accept: mediaTypes.oci.manifest }
+  const { json } = await ask(server, `${name}/manifests/latest`, { headers })
+  return (json as { layers: { digest: string }[] }).layers.map(({ digest }) => digest)
+}
+
+/** The blobs that were sent since a place in the server's log. */
+export function blobsSent(server: ServerProcess, since: number) {
+  return server.log.slice(since).flatMap((line) => {
+    const path = String(line['path'])
+    const digest = /\/blobs\/(sha256:[0-9a-f]{64})$/.exec(path)?.[1]
+    const sent = line.msg === 'answered' && line['method'] === 'GET' && digest !== undefined
+    return sent ? [{ path, digest, status: Number(line['status']) }] : []
+  })
+}
+
+/** What was answered to those who asked for an image by name. */
+export const manifestStatuses = (server: ServerProcess, name: string): number[] =>
+  server.log
+    .filter((line) => line.msg === 'answered' && String(line['path']).startsWith(`/v2/${name}/manifests/`))
+    .map((line) => Number(line['status']))
