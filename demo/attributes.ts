@@ -33,6 +33,7 @@ export const attributes: Attributes = {
   brotli: 'brotli',
   bzip2: 'bzip2',
   gzip: 'gzip',
+  libdeflate: 'libdeflate0',
   lz4: 'lz4',
   pigz: 'pigz',
   unzip: 'unzip',

@@ -34,7 +34,7 @@ describe('the program as a package', () => {
     const modules = await archived('nixery-modules')
     for (const path of [
       'better-sqlite3/prebuilds/linux-x64.node',
-      'piscina/package.json',
+      'koffi/package.json',
       'zod/package.json',
     ]) {
       assert.ok(modules.includes(`node_modules/${path}`), path)

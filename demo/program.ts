@@ -87,11 +87,11 @@ async function readProgram() {
 
 // Plans as of plan.ts, for nix/builder.sh.
 
-const modulesReferences = ['libc6', 'libgcc-s1', 'libstdc++6']
+const modulesReferences = ['libc6', 'libdeflate0', 'libgcc-s1', 'libstdc++6']
 const modulesPlan = [
   'move . node_modules',
   'cd "$out"',
-  String.raw`for file in $(find . -name '*.node'); do patch '' @libstdc++6@/lib:@libgcc-s1@/lib:@libc6@/lib "$file"; done`,
+  String.raw`for file in $(find . -name '*.node'); do patch '' @libstdc++6@/lib:@libgcc-s1@/lib:@libdeflate0@/lib:@libc6@/lib "$file"; done`,
   '',
 ].join('\n')
 
@@ -129,7 +129,7 @@ const suits = ({ os, cpu, libc }: LockEntry): boolean =>
 
 // Types, maps, sources of native modules, and native modules for other platforms.
 const leftOut =
-  /\.d\.[cm]?ts$|\.map$|\/better-sqlite3\/(deps|src)\/|\/prebuilds\/(?!linux-x64[./])|\/dist-types\//
+  /\.d\.[cm]?ts$|\.map$|\/better-sqlite3\/(deps|src)\/|\/prebuilds\/(?!linux-x64[./])|\/dist-types\/|\/musl_x64\/|\/koffi\/(doc|vendor)\//
 
 async function moduleFiles(packages: readonly [string, LockEntry][]): Promise<Entry[]> {
   const files: Entry[] = []

@@ -112,10 +112,10 @@ export async function start(config: Config, log: Logger, signal?: AbortSignal): 
     warn: (line) => log.warn(line),
   })
   const upkeep = upkeepOf(config, workshop, log)
-  const server = await listen(app, {
-    host: config.NIXERY_HOST,
-    port: config.PORT,
-    ...(tls && { tls: tls.pair }),
+  const address = { host: config.NIXERY_HOST, port: config.PORT, ...(tls && { tls: tls.pair }) }
+  const server = await listen(app, address).catch(async (error: unknown) => {
+    await workshop.close()
+    throw error
   })
   metrics.watch({
     traffic: () => server.traffic(),

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import type { Catalog, Pull } from '../catalog/catalog.ts'
 import type { Digest } from '../image/digest.ts'
 import { formatImageName, type ImageRequest } from '../image/name.ts'
@@ -10,6 +11,9 @@ export type Pulls = {
   flush(): Promise<void>
   close(): Promise<void>
 }
+
+// An image that nobody has pulled for this long (ms) may be about to go, in another process: its pull is told at once.
+const fresh = 600_000
 
 /**
  * @param uses manifests that were given since this was last asked for, which are told, too
@@ -29,7 +33,9 @@ export function createPulls(
     if (used.size > 0) await catalog.rememberUses(used)
   }
   // What is not told is lost with the process, and of little worth.
-  const timer = setInterval(() => void flush().catch(() => {}), every).unref()
+  const tell = () => void flush().catch(() => {})
+  const timer = setInterval(tell, every).unref()
+  const told = new LRUCache<string, true>({ max: 10_000, ttl: fresh, ttlResolution: 1000 })
 
   return {
     note(request, image) {
@@ -45,6 +51,9 @@ export function createPulls(
         at: Math.floor(Date.now() / 1000),
         count,
       })
+      if (told.has(image)) return
+      told.set(image, true)
+      setImmediate(tell)
     },
     flush,
     async close() {

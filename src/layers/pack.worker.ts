@@ -15,6 +15,8 @@ const { engine, memory, thread } = workerData as ThreadData
 const codec = await openCodec(engine)
 const slots = openSlots(memory, thread, codec)
 
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port's has none
+parentPort?.postMessage('loaded')
 parentPort?.on('message', (task: ThreadTask) => {
   if (task === 'help') slots.help()
   const result = task === 'help' ? null : packLayer(task.job, { slots, codec })

@@ -31,6 +31,8 @@ type Waiting = {
 }
 type Thread = {
   readonly worker: Worker
+  /** Settled when its codec is loaded, or it is gone. */
+  readonly loaded: Promise<void>
   readonly index: number
   doing: 'nothing' | 'helping' | 'gone' | Waiting
 }
@@ -55,9 +57,11 @@ export function createThreads({ engine, count, heap }: ThreadOptions): Threads {
     })
     // Only a layer keeps the process: a thread that helps may wait for long.
     worker.unref()
-    const thread: Thread = { worker, index, doing: 'nothing' }
+    const loading = Promise.withResolvers<void>()
+    const thread: Thread = { worker, loaded: loading.promise, index, doing: 'nothing' }
     let reason = 'it ended'
-    worker.on('message', (result: PackResult | null) => {
+    worker.on('message', (result: PackResult | 'loaded' | null) => {
+      if (result === 'loaded') return loading.resolve()
       const { doing } = thread
       thread.doing = 'nothing'
       worker.unref()
@@ -68,6 +72,7 @@ export function createThreads({ engine, count, heap }: ThreadOptions): Threads {
       reason = error instanceof Error ? error.message : String(error)
     })
     worker.on('exit', () => {
+      loading.resolve()
       const { doing } = thread
       thread.doing = 'gone'
       control.recover(index)
@@ -123,12 +128,19 @@ export function createThreads({ engine, count, heap }: ThreadOptions): Threads {
     async close() {
       closed = true
       control.letHelp(false)
-      await Promise.all(threads.map(({ worker }) => worker.terminate()))
+      await Promise.all(threads.map(end))
       for (const { resolve } of waiting.splice(0)) {
         resolve({ ok: false, step: 'thread', code: undefined, message: 'the pool was closed' })
       }
     },
   }
+}
+
+/** A thread that is ended while it loads a native library takes the whole process with it (koffi 3.3.4, Node 24.21). */
+async function end({ worker, loaded }: Thread) {
+  worker.ref()
+  await loaded
+  await worker.terminate()
 }
 
 const goesBefore = (one: Waiting, other: Waiting): boolean =>
