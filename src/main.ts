@@ -9,7 +9,7 @@ import { readTls, watchTls, type TlsPair, type TlsWatch } from './http/tls.ts'
 import { createWaiting } from './http/waiting.ts'
 import { digestOf, type Digest } from './image/digest.ts'
 import { parseImageReference } from './image/name.ts'
-import { platforms } from './image/platform.ts'
+import { defaultPlatform, platforms } from './image/platform.ts'
 import { checkStore } from './store/check.ts'
 import { logAnswers, logBuilds, type Logger } from './telemetry/log.ts'
 import { createMetrics } from './telemetry/metrics.ts'
@@ -123,6 +123,8 @@ export async function start(config: Config, log: Logger, signal?: AbortSignal): 
     evaluators: () => workshop.nix.evaluators(),
   })
   const watch = tls && followTls(tls, server, log)
+  // What is wrong with the package set is told to who pulls.
+  void workshop.prepare(defaults[0] ?? defaultPlatform).catch(() => {})
   warmer.start()
   upkeep?.start()
   signal?.removeEventListener('abort', abandon)

@@ -8,6 +8,8 @@ import { openSqliteCatalog } from './catalog/sqlite.ts'
 import type { Catalog } from './catalog/catalog.ts'
 import type { Config } from './config.ts'
 import { openCompressor } from './layers/compressor.ts'
+import { impliedPackages } from './image/name.ts'
+import type { Platform } from './image/platform.ts'
 import { createPacker, type Packer } from './layers/pack.ts'
 import type { SetPolicy } from './nix/evaluate.ts'
 import { createNix, type Nix } from './nix/nix.ts'
@@ -35,6 +37,8 @@ export type Workshop = {
   readonly layering: () => Layering
   readonly builder: Builder
   readonly uses: Uses
+  /** Loads the package set ahead of demand, with what every image has. Fails as a pull would. */
+  prepare(platform: Platform): Promise<void>
   /** Ends what is still at work, and comes back when all of it has. */
   close(): Promise<void>
 }
@@ -126,6 +130,11 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
     layering,
     builder,
     uses,
+    async prepare({ system }) {
+      const { set, revision } = await source.pin('latest')
+      const attributes = impliedPackages.map((name) => [name])
+      await nix.evaluate({ set, revision, ...policy, system, attributes }, {})
+    },
     async close() {
       popularity.stop()
       stop.abort()
