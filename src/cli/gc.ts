@@ -1,9 +1,9 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { openSqliteCatalog } from '../catalog/sqlite.ts'
-import { readConfig } from '../config.ts'
+import { readConfig, type Config } from '../config.ts'
 import { openStore } from '../stores.ts'
-import { collect, type Collected, type GoneImage } from '../upkeep/gc.ts'
+import { collect, grace, type Collected, type GoneImage } from '../upkeep/gc.ts'
 import { exitCodesHelp, runCommand } from './exit.ts'
 import { bytesText, counted, createProgress, jsonLine, printable, type Progress } from './progress.ts'
 import { patience } from './scrub.ts'
@@ -53,7 +53,7 @@ async function run(options: Options, progress: Progress, signal: AbortSignal): P
     )
     if (options.json) process.stdout.write(`${jsonLine({ dryRun, ...collected })}\n`)
     else if (collected.images.length > 0) process.stdout.write(`${printable(table(collected.images))}\n`)
-    progress.done(summary(collected, dryRun))
+    progress.done([...summary(collected, dryRun), ...reasons(config, collected)].join('\n'))
   } finally {
     await catalog.close()
   }
@@ -76,12 +76,21 @@ function table(images: readonly GoneImage[]): string {
     .join('\n')
 }
 
-function summary({ images, imagesKept, blobs, blobsKept, leftovers }: Collected, dryRun: boolean): string {
+function summary({ images, imagesKept, blobs, blobsKept, leftovers }: Collected, dryRun: boolean): string[] {
   const verb = dryRun ? 'would go' : images.length + blobs.count === 1 ? 'is gone' : 'are gone'
   const lines = [
     `${counted(images.length, 'image')} and ${counted(blobs.count, 'blob')} ${verb}, ${bytesText(blobs.size)}`,
     `${counted(imagesKept, 'image')} and ${counted(blobsKept.count, 'blob')} stay, ${bytesText(blobsKept.size)}`,
   ]
   if (leftovers > 0) lines.push(`${counted(leftovers, 'unfinished file')} removed`)
-  return lines.join('\n')
+  return lines
+}
+
+/** Why images stay that one might have expected to go. */
+function reasons({ NIXERY_KEEP, NIXERY_STORE_LIMIT }: Config, { blobsKept }: Collected): string[] {
+  if (NIXERY_KEEP === undefined && NIXERY_STORE_LIMIT === undefined) {
+    return ['images stay for ever: neither NIXERY_KEEP (--keep) nor NIXERY_STORE_LIMIT (--limit) is set']
+  }
+  if (NIXERY_STORE_LIMIT === undefined || blobsKept.size <= NIXERY_STORE_LIMIT) return []
+  return [`this is above the limit: what was stored or used within ${grace / 3600} hours stays`]
 }

@@ -31,7 +31,9 @@ export function createProgress({ json }: { json: boolean }): Progress {
   const packing = { layers: 0, total: 0, bytes: 0 }
 
   const emit = (event: ProgressEvent) => {
-    if (event.type === 'planned') packing.total = event.layers - event.known
+    // A command may make one image after another.
+    if (event.type === 'planned')
+      Object.assign(packing, { layers: 0, total: event.layers - event.known, bytes: 0 })
     if (event.type === 'packed') {
       packing.layers += 1
       packing.bytes += event.size
