@@ -1,0 +1,13 @@
+import { describe, it } from 'node:test'
+import { targets } from './parsers.ts'
+
+const seed = Number(process.env['NIXERY_TEST_SEED'] ?? Date.now() % 1e9)
+
+describe('whatever is sent', () => {
+  for (const target of targets) {
+    it(`is read or refused: ${target.name}`, async (t) => {
+      t.diagnostic(`NIXERY_TEST_SEED=${seed}`)
+      await target.check({ seed, numRuns: 1000 })
+    })
+  }
+})

@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import { NixeryError, type ErrorCode } from '../../src/errors.ts'
+import { isKnown, mayGivePart } from '../../src/http/conditional.ts'
+import { nextLink, parsePage } from '../../src/http/paging.ts'
+import { maxRanges, parseRanges } from '../../src/http/range.ts'
+import { referrersReply } from '../../src/http/referrers.ts'
+import type { Ask, Reply } from '../../src/http/reply.ts'
+import { parseRoute } from '../../src/http/route.ts'
+import { createWaiting } from '../../src/http/waiting.ts'
+import { chooseAnswer } from '../../src/image/accept.ts'
+import { parseDigest } from '../../src/image/digest.ts'
+import { formatImageName, maxPackages, parseImageName, parseImageReference } from '../../src/image/name.ts'
+import { registryHost } from '../../src/web/host.ts'
+import * as any from './arbitraries.ts'
+
+/** A parser, what it is given, and what must hold of it. */
+export type Target = {
+  readonly name: string
+  /** Checks so many inputs, and throws with the smallest one that fails. */
+  check(parameters: { readonly seed: number; readonly numRuns: number }): Promise<void>
+}
+
+const target = <T>(
+  name: string,
+  inputs: fc.Arbitrary<T>,
+  holds: (input: T) => void | Promise<void>,
+): Target => ({
+  name,
+  async check(parameters) {
+    const property = fc.asyncProperty(inputs, async (input) => holds(input))
+    await fc.assert(property, parameters)
+  },
+})
+
+/** Gives what the parser gives; a refusal, which must be one of these, says nothing of what was sent. */
+function allowing<T>(codes: readonly ErrorCode[], parse: () => T): T | undefined {
+  try {
+    return parse()
+  } catch (error) {
+    if (!(error instanceof NixeryError)) throw error
+    assert.ok(codes.includes(error.code), error.code)
+    const told = `${error.message} ${error.hint ?? ''} ${JSON.stringify(error.detail) ?? ''}`
+    assert.match(told, /^[ -~]{1,400}$/)
+    assert.ok(!told.includes(any.mark), told)
+    return undefined
+  }
+}
+
+const ask = (headers: Readonly<Record<string, string>>, search = ''): Ask => ({
+  id: 'id',
+  method: 'GET',
+  path: '/v2/',
+  query: search,
+  header: (name) => headers[name],
+  signal: () => new AbortController().signal,
+})
+
+/** Nothing in the headers of an answer ends a line, or could not be sent. */
+function assertSendable({ headers, body }: Reply): void {
+  for (const value of Object.values(headers)) assert.match(value, /^[\x20-\x7e]*$/)
+  assert.equal(typeof body, 'string')
+  JSON.parse(body as string)
+}
+
+const digestPattern = /^sha256:[0-9a-f]{64}$/
+const safeName = /^[A-Za-z0-9_][A-Za-z0-9_.-]*(?:\/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$/
+const etag = `"sha256:${'a'.repeat(64)}"`
+
+function assertRequest(request: ReturnType<typeof parseImageName> | undefined): void {
+  if (!request) return
+  const { packages, tag } = request
+  assert.ok(packages.length <= maxPackages)
+  assert.deepEqual([...new Set(packages)].sort(), packages)
+  for (const name of packages) assert.match(name, /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$/)
+  const name = formatImageName(request)
+  assert.match(name, safeName)
+  // What has no package says its platform, if only by default.
+  assert.deepEqual(
+    { ...parseImageName(name, tag), platformNamed: false },
+    { ...request, platformNamed: false },
+  )
+}
+
+export const targets: readonly Target[] = [
+  target(
+    'name',
+    fc.tuple(fc.oneof(any.imageName, any.hostile), fc.oneof(any.tag, any.hostile)),
+    ([name, tag]) => {
+      const request = allowing(['NAME_INVALID', 'TAG_INVALID'], () => parseImageName(name, tag))
+      assertRequest(request)
+      if (request) assert.match(name, safeName)
+      if (request) assert.equal(request.tag, tag)
+    },
+  ),
+  target(
+    'reference',
+    any.almost(fc.tuple(any.imageName, any.tag).map(([name, tag]) => `${name}:${tag}`)),
+    (text) => assertRequest(allowing(['NAME_INVALID', 'TAG_INVALID'], () => parseImageReference(text))),
+  ),
+  target('digest', fc.oneof(any.digest, any.hostile), (text) => {
+    const parsed = allowing(['DIGEST_INVALID'], () => parseDigest(text))
+    assert.equal(parsed !== undefined, digestPattern.test(text))
+  }),
+  target(
+    'route',
+    fc.tuple(
+      fc.constantFrom('GET', 'GET', 'GET', 'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'TRACE', 'get'),
+      fc.oneof(
+        any.path,
+        any.hostile.map((text) => `/v2/${text}`),
+      ),
+    ),
+    ([method, path]) => {
+      const codes = ['NAME_INVALID', 'TAG_INVALID', 'DIGEST_INVALID', 'UNSUPPORTED', 'ROUTE_UNKNOWN'] as const
+      const route = allowing(codes, () => parseRoute(method, path))
+      if (!route) return
+      assert.ok(method === 'GET' || method === 'HEAD')
+      if ('digest' in route && route.digest !== undefined) assert.match(route.digest, digestPattern)
+      if ('name' in route) assert.match(route.name, safeName)
+      if ('request' in route) assertRequest(route.request)
+    },
+  ),
+  target('range', fc.tuple(fc.oneof(any.range, any.hostile), fc.nat(2_000_000)), ([header, size]) => {
+    const ranges = allowing(['RANGE_INVALID'], () => parseRanges(header, size))
+    if (!ranges) return
+    assert.ok(ranges.length >= 1 && ranges.length <= maxRanges)
+    let end = 0
+    for (const range of ranges.toSorted((a, b) => a.start - b.start)) {
+      assert.ok(Number.isSafeInteger(range.start) && Number.isSafeInteger(range.end))
+      assert.ok(end <= range.start && range.start < range.end && range.end <= size)
+      end = range.end
+    }
+  }),
+  target('accept', fc.tuple(fc.oneof(any.accept, any.hostile), fc.boolean()), ([header, several]) => {
+    const { kind, form } = chooseAnswer(header, several)
+    assert.ok(['manifest', 'index'].includes(kind) && ['oci', 'docker'].includes(form))
+  }),
+  target('query n, last', fc.tuple(fc.oneof(any.query, any.hostile), any.hostile), ([text, last]) => {
+    const page = allowing(['QUERY_INVALID'], () => parsePage(text))
+    if (!page) return
+    assert.ok(Number.isSafeInteger(page.limit) && page.limit >= 0 && page.limit <= 10_000)
+    assert.ok((page.after ?? 'x').length <= 255 && page.after !== '')
+    const { Link } = nextLink('/v2/x/tags/list', { items: [last.toWellFormed()], more: true }, page)
+    assert.match(Link ?? '', /^<\/v2\/x\/tags\/list\?n=\d+&last=[!-;=?-~]*>; rel="next"$/)
+  }),
+  target('query artifactType', fc.oneof(any.query, any.hostile), async (text) => {
+    const none = () => Promise.resolve([])
+    assertSendable(await referrersReply(none, ask({}, text), undefined))
+  }),
+  target(
+    'if-none-match',
+    fc.tuple(fc.oneof(any.entityTags, any.hostile), fc.boolean()),
+    ([list, isThere]) => {
+      const header = isThere ? `${etag}, ${list}` : list
+      const known = isKnown(ask({ 'if-none-match': header }), etag)
+      assert.equal(known, isThere || list.trim() === '*' || known)
+      assert.equal(
+        isKnown(ask({ 'if-none-match': list.replaceAll('*', '').replaceAll('a', 'b') }), etag),
+        false,
+      )
+    },
+  ),
+  target('if-match, if-range', fc.oneof(any.entityTags, any.hostile), (list) => {
+    const codes = ['PRECONDITION_FAILED'] as const
+    assert.notEqual(
+      allowing(codes, () => isKnown(ask({ 'if-match': list }), etag)),
+      true,
+    )
+    assert.equal(mayGivePart(ask({ 'if-range': list }), etag), list.trim() === etag)
+  }),
+  target('host', fc.oneof(any.host, any.hostile), (text) => {
+    assert.match(registryHost(text), /^(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/)
+  }),
+  target(
+    'client that waits',
+    fc.tuple(any.hostile, any.accept, any.hostile),
+    ([userAgent, accept, proto]) => {
+      const page = (build: string, header: string | undefined) =>
+        `http://${registryHost(header)}/builds/${build}`
+      const waiting = createWaiting({ maxWait: undefined, secure: false, page })
+      const who = ask({ 'user-agent': userAgent, accept, host: userAgent, 'x-forwarded-proto': proto })
+      assert.ok((waiting.limit(who) ?? 0) > 0)
+      const detail = { build: '123e4567-e89b-12d3-a456-426614174000' }
+      const answer = waiting.reply(new NixeryError('STILL_BUILDING', 'still', { detail }), who)
+      assert.ok([429, 503].includes(answer.status))
+      assertSendable(answer)
+    },
+  ),
+]

@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict'
+import { mkdir, readdir, readFile, rm, statfs, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { execa } from 'execa'
+import { systemErrorCode } from '../../src/errors.ts'
+import { digestOf } from '../../src/image/digest.ts'
+import { failureOf, openWorkspace, type Workspace } from '../support/workspace.ts'
+import { until } from '../fuzz/wire.ts'
+import { isRefused, pullImage, pullManifest, type Pulled } from './puller.ts'
+
+let workspace: Workspace
+before(async () => {
+  workspace = await openWorkspace()
+})
+after(() => workspace.dispose())
+
+/** Fills a disk until so many bytes are free. */
+async function fill(disk: string, free: number): Promise<void> {
+  const ballast = join(disk, 'ballast')
+  await rm(ballast, { force: true })
+  const { bavail, bsize } = await statfs(disk)
+  await writeFile(ballast, Buffer.alloc(Math.max(0, bavail * bsize - free))).catch((error: unknown) => {
+    if (systemErrorCode(error) !== 'ENOSPC') throw error // then nothing is free
+  })
+}
+const makeRoom = (disk: string) => rm(join(disk, 'ballast'))
+
+const page = 4096 // of which files in memory are made
+
+describe('a disk of blobs that is full', () => {
+  it('at whatever step of packing and publishing fails the pull with 507 and leaves nothing half', async () => {
+    const disk = await workspace.mountSmallDisk(4)
+    const store = join(disk, 'store')
+    const steps = 14
+    const set = await workspace.packageSet(
+      Array.from({ length: steps }, (_, n) => `small${n} = script "small${n}" "echo ${n}";`).join('\n'),
+    )
+    const server = await workspace.serve({ NIXERY_PKGS_PATH: set, STORAGE_PATH: store })
+    const statuses: number[] = []
+    const whole = new Map<string, Pulled>()
+    for (let n = 0; n < steps; n += 1) {
+      await fill(disk, n * page)
+      const name = `small${n}`
+      try {
+        whole.set(name, await pullImage(server.address, name))
+        statuses.push(200)
+      } catch (error) {
+        if (!isRefused(error)) throw error
+        assert.match(error.message, /storage is full/)
+        statuses.push(error.status)
+      }
+      // Other layers of the same image may still be at work, and clean up behind themselves.
+      await until(
+        'unfinished files are left',
+        async () => (await readdir(join(store, 'staging'))).length === 0,
+      )
+      for (const blob of await readdir(join(store, 'layers'))) {
+        assert.equal(digestOf(await readFile(join(store, 'layers', blob))), `sha256:${blob}`)
+      }
+    }
+    assert.deepEqual(
+      [...new Set(statuses)].toSorted((a, b) => a - b),
+      [200, 507],
+    )
+    await makeRoom(disk)
+    for (let n = 0; n < steps; n += 1) {
+      const image = await pullImage(server.address, `small${n}`)
+      assert.deepEqual(image, whole.get(`small${n}`) ?? image)
+    }
+  })
+})
+
+describe('a disk of the catalog that is full', () => {
+  /** A file system whose folders take room; those in memory take none. */
+  const mountDisk = async (megabytes: number): Promise<string> => {
+    const image = join(workspace.folder, 'disk.img')
+    await writeFile(image, '')
+    await truncate(image, megabytes * 1_000_000)
+    await execa('mkfs.ext4', ['-q', '-m', '0', image], {
+      env: { PATH: `${process.env['PATH']}:/usr/sbin:/sbin` },
+    })
+    const path = join(workspace.folder, 'disk')
+    await mkdir(path)
+    await execa('mount', ['-o', 'loop', image, path])
+    mounted.push(path)
+    return path
+  }
+  const mounted: string[] = []
+  after(async () => {
+    for (const path of mounted) await execa('umount', ['--lazy', path])
+  })
+
+  it('takes nothing from what is known, and is used again when there is room', async () => {
+    const disk = await mountDisk(16)
+    const store = join(workspace.folder, 'store elsewhere')
+    const set = await workspace.packageSet(`
+      hello = script "hello" "echo hi";
+      other = script "other" "echo ho";
+      third = run "third" "mkdir -p $out/bin; echo \${hello} > $out/bin/third";
+    `)
+    const data = join(disk, 'data')
+    const environment = { NIXERY_PKGS_PATH: set, NIXERY_DATA: data, STORAGE_PATH: store }
+    const server = await workspace.serve(environment)
+    const hello = await pullImage(server.address, 'hello')
+
+    await fill(disk, 0)
+    assert.deepEqual(await pullImage(server.address, 'hello'), hello)
+    await pullManifest(server.address, 'any', hello.digest)
+    // Where roots cannot be made, nothing may be built.
+    const failure = await failureOf(server, 'other')
+    assert.equal(failure.status, 503)
+    assert.match(failure.message, /folder of garbage collector roots cannot be written/)
+    assert.deepEqual(await pullImage(server.address, 'hello'), hello)
+
+    await makeRoom(disk)
+    const other = await pullImage(server.address, 'other')
+    await sleep(100)
+    assert.equal(await server.stop(), 0)
+
+    const again = await workspace.serve(environment)
+    for (const { digest } of [hello, other]) await pullManifest(again.address, 'any', digest)
+    await pullImage(again.address, 'third')
+  })
+})
+
+describe('a disk of blobs that becomes read-only', () => {
+  it('gives what is known, refuses the rest with 503, and is written again when it can be', async () => {
+    const disk = await workspace.mountSmallDisk(16)
+    const set = await workspace.packageSet(`
+      hello = script "hello" "echo hi";
+      other = script "other" "echo ho";
+    `)
+    const server = await workspace.serve({ NIXERY_PKGS_PATH: set, STORAGE_PATH: join(disk, 'store') })
+    const hello = await pullImage(server.address, 'hello')
+    await execa('mount', ['-o', 'remount,ro', disk])
+    assert.deepEqual(await pullImage(server.address, 'hello'), hello)
+    await pullManifest(server.address, 'any', hello.digest)
+    const failure = await failureOf(server, 'other')
+    assert.equal(failure.status, 503)
+    assert.match(failure.message, /storage failed/)
+    await execa('mount', ['-o', 'remount,rw', disk])
+    await pullImage(server.address, 'other')
+    assert.deepEqual(await pullImage(server.address, 'hello'), hello)
+  })
+})

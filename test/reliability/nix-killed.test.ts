@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { access, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ServerProcess } from '../../scripts/server.ts'
+import { nixSettings } from '../../src/nix/settings.ts'
+import { ask, failureOf, openWorkspace, type Workspace } from '../support/workspace.ts'
+import { processesWith, untilGone, type Seen } from './processes.ts'
+import { pullImage } from './puller.ts'
+
+let workspace: Workspace
+before(async () => {
+  workspace = await openWorkspace()
+})
+after(() => workspace.dispose())
+
+/** Waits until there is one of these processes. */
+async function untilSeen(variable: string, isOne: (process: Seen) => boolean = () => true): Promise<Seen[]> {
+  for (let tries = 0; tries < 600; tries += 1) {
+    const seen = (await processesWith([variable])).filter(isOne)
+    if (seen.length > 0) return seen
+    await sleep(50)
+  }
+  throw new Error(`no process has ${variable}`)
+}
+
+/** What the builders of a package set have in their environment. */
+async function builderMark(set: string): Promise<string> {
+  const text = await readFile(join(set, 'default.nix'), 'utf8')
+  return `unique=${/unique = "(?<text>[^"]+)"/.exec(text)?.groups?.['text'] ?? ''}`
+}
+
+const killAll = (processes: readonly Seen[]) => {
+  for (const { pid } of processes) process.kill(pid, 'SIGKILL')
+}
+
+describe('the daemon of Nix', () => {
+  /** Starts one; it is ended with SIGKILL, and with it those that it has made for its clients. */
+  const startDaemon = async (socket: string) => {
+    const env = { ...process.env, ...(await nixSettings(() => {})()), NIX_DAEMON_SOCKET_PATH: socket }
+    const daemon = spawn('nix-daemon', { env, stdio: 'ignore' })
+    const ended = once(daemon, 'exit')
+    for (let tries = 0; ; tries += 1) {
+      const isThere = await access(socket).then(
+        () => true,
+        () => false,
+      )
+      if (isThere) break
+      assert.ok(tries < 200, 'the daemon does not listen')
+      await sleep(50)
+    }
+    return async () => {
+      killAll(await processesWith([`NIX_DAEMON_SOCKET_PATH=${socket}`]))
+      await ended
+    }
+  }
+
+  it('that is killed in the middle of a build fails this pull with 503, and nothing later', async () => {
+    const socket = join(workspace.folder, 'socket')
+    const set = await workspace.packageSet(`
+      hello = script "hello" "echo hi";
+      slow = run "slow" "sleep 4; mkdir -p $out/bin; echo x > $out/bin/slow";
+    `)
+    let kill = await startDaemon(socket)
+    try {
+      const server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIX_REMOTE: `unix://${socket}` })
+      const hello = await pullImage(server.address, 'hello')
+      const failing = failureOf(server, 'slow')
+      const builders = await untilSeen(await builderMark(set))
+      await kill()
+      const failure = await failing
+      assert.deepEqual([failure.status, failure.code], [503, 'UNKNOWN'], failure.message)
+      assert.match(failure.message, /Nix cannot work here/)
+      await untilGone(builders, 30)
+
+      // While there is none, what is known is served, and the rest is told.
+      assert.deepEqual(await pullImage(server.address, 'hello'), hello)
+      assert.equal((await failureOf(server, 'slow')).status, 503)
+
+      kill = await startDaemon(socket)
+      await pullImage(server.address, 'slow')
+      assert.deepEqual(await pullImage(server.address, 'hello'), hello)
+    } finally {
+      await kill()
+    }
+  })
+})
+
+describe('the evaluator', () => {
+  const metric = async ({ address }: ServerProcess, name: string) => {
+    const text = await (await fetch(`http://${address}/metrics`)).text()
+    return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1])
+  }
+  const isEvaluator = ({ command }: Seen) => / repl /.test(command)
+
+  it('that is killed at work or at rest fails no pull', async () => {
+    const data = join(workspace.folder, 'evaluated')
+    const set = await workspace.packageSet(`
+      hello = script "hello" "echo hi";
+      late = builtins.seq (import (run "late.nix" "sleep 3; echo 1 > $out")) hello;
+      ${Array.from({ length: 8 }, (_, n) => `other${n} = script "other${n}" "echo ${n}";`).join('\n')}
+    `)
+    const server = await workspace.serve({
+      NIXERY_PKGS_PATH: set,
+      NIXERY_DATA: data,
+      STORAGE_PATH: join(data, 'store'),
+    })
+    const pull = async (name: string) => {
+      const { response, text } = await ask(server, `${name}/manifests/latest`)
+      assert.equal(response.status, 200, text)
+      return text
+    }
+    const hello = await pull('hello')
+    const late = pull('late')
+    await untilSeen(await builderMark(set)) // it evaluates, and waits for this
+    killAll(await untilSeen(`NIXERY_DATA=${data}`, isEvaluator))
+    assert.equal(await late, hello)
+
+    await pull('other0')
+    killAll(await untilSeen(`NIXERY_DATA=${data}`, isEvaluator))
+    await Promise.all(Array.from({ length: 7 }, (_, n) => pull(`other${n + 1}`)))
+    assert.ok((await metric(server, 'nixery_evaluators_restarted_total')) >= 2)
+    assert.equal(await server.stop(), 0)
+    await untilGone(await processesWith([`NIXERY_DATA=${data}`]), 30)
+  })
+})
