@@ -9,7 +9,7 @@ import { readTls, watchTls, type TlsPair, type TlsWatch } from './http/tls.ts'
 import { createWaiting } from './http/waiting.ts'
 import { digestOf, type Digest } from './image/digest.ts'
 import { parseImageReference } from './image/name.ts'
-import { defaultPlatform, platforms } from './image/platform.ts'
+import { platforms } from './image/platform.ts'
 import { checkStore } from './store/check.ts'
 import { logAnswers, logBuilds, type Logger } from './telemetry/log.ts'
 import { createMetrics } from './telemetry/metrics.ts'
@@ -51,18 +51,19 @@ export async function start(config: Config, log: Logger, signal?: AbortSignal): 
   signal?.addEventListener('abort', abandon)
   const history = createHistory({ builds: 50, linesPerBuild: 500 })
   const toLog = logBuilds(log)
+  const defaults = config.NIXERY_PLATFORMS.map((name) => platforms[name])
   const workshop = await openWorkshop(config, {
     listener(build, event) {
       toLog(build, event)
       history.listener(build, event)
       metrics.onBuild(build, event)
     },
+    prepare: defaults[0],
     onRemembered: () => metrics.hit('image'),
     note: (line) => log.info(line),
     warn: (line) => log.warn(line),
     signal: starting.signal,
   })
-  const defaults = config.NIXERY_PLATFORMS.map((name) => platforms[name])
   const pages = createWeb({
     history,
     describe: describeSource(workshop.source),
@@ -123,8 +124,6 @@ export async function start(config: Config, log: Logger, signal?: AbortSignal): 
     evaluators: () => workshop.nix.evaluators(),
   })
   const watch = tls && followTls(tls, server, log)
-  // What is wrong with the package set is told to who pulls.
-  void workshop.prepare(defaults[0] ?? defaultPlatform).catch(() => {})
   warmer.start()
   upkeep?.start()
   signal?.removeEventListener('abort', abandon)

@@ -37,8 +37,6 @@ export type Workshop = {
   readonly layering: () => Layering
   readonly builder: Builder
   readonly uses: Uses
-  /** Loads the package set ahead of demand, with what every image has. Fails as a pull would. */
-  prepare(platform: Platform): Promise<void>
   /** Ends what is still at work, and comes back when all of it has. */
   close(): Promise<void>
 }
@@ -50,6 +48,8 @@ export type WorkshopOptions = {
   readonly warn: (line: string) => void
   /** Milliseconds to wait for a catalog that another process has locked; a server's is short. */
   readonly lockPatience?: number
+  /** Loads the package set for this platform ahead of demand, with what every image has. */
+  readonly prepare?: Platform | undefined
   /** Hears of each image that was answered from memory. */
   readonly onRemembered?: () => void
   /** Ends making the demo packages, and Nix. */
@@ -61,7 +61,7 @@ export type WorkshopOptions = {
  * @throws CONFIG_INVALID, NIX_UNAVAILABLE, STORE_UNAVAILABLE, STORE_FULL, SETUP_FAILED, CANCELLED
  */
 export async function openWorkshop(config: Config, options: WorkshopOptions): Promise<Workshop> {
-  const { listener, note, warn, signal, onRemembered, lockPatience } = options
+  const { listener, note, warn, signal, onRemembered, lockPatience, prepare } = options
   const stop = new AbortController()
   const nix = stoppable(
     createNix({
@@ -77,8 +77,26 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
     }),
     signal ? AbortSignal.any([signal, stop.signal]) : stop.signal,
   )
+  // A server that answers soon has begun with it while the rest is opened.
+  if (prepare) void nix.settle().catch(() => {})
   const nixVersion = await nix.version()
   const source = await openSource(config, { nix, note, warn, signal })
+  const policy = {
+    config: {
+      ...(config.NIXERY_ALLOW_UNFREE && { allowUnfree: true }),
+      ...(config.NIXERY_ALLOW_BROKEN && { allowBroken: true }),
+    },
+    overlays: config.NIXERY_OVERLAYS,
+  }
+  if (prepare) {
+    const load = async () => {
+      const { set, revision } = await source.pin('latest')
+      const attributes = impliedPackages.map((name) => [name])
+      await nix.evaluate({ set, revision, ...policy, system: prepare.system, attributes }, {})
+    }
+    // What is wrong with the package set is told to who pulls.
+    void load().catch(() => {})
+  }
   const refreshSeconds = config.NIXERY_POPULARITY_REFRESH
   const popularity = await createPopularity({ url: config.NIX_POPULARITY_URL, refreshSeconds, note, warn })
   const store = await openStore(config)
@@ -90,13 +108,6 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
   const uses = createUses()
   const hasher = createHasher(store)
   const blobs = createBlobs({ store, catalog, hasher, onUse: (digest) => uses.note(digest) })
-  const policy = {
-    config: {
-      ...(config.NIXERY_ALLOW_UNFREE && { allowUnfree: true }),
-      ...(config.NIXERY_ALLOW_BROKEN && { allowBroken: true }),
-    },
-    overlays: config.NIXERY_OVERLAYS,
-  }
   const layering = (): Layering => ({
     strategy: config.NIXERY_STRATEGY,
     popularity: popularity.current(),
@@ -130,11 +141,6 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
     layering,
     builder,
     uses,
-    async prepare({ system }) {
-      const { set, revision } = await source.pin('latest')
-      const attributes = impliedPackages.map((name) => [name])
-      await nix.evaluate({ set, revision, ...policy, system, attributes }, {})
-    },
     async close() {
       popularity.stop()
       stop.abort()

@@ -37,6 +37,8 @@ type Thread = {
   doing: 'nothing' | 'helping' | 'gone' | Waiting
 }
 
+// For headers and names, which are many and soon forgotten: with Node's own 16 MB a thread collects more often.
+const youngMegabytes = 64
 // What is not larger is done before anyone could help.
 const worthHelp = 2 * blockSize
 
@@ -53,7 +55,10 @@ export function createThreads({ engine, count, heap }: ThreadOptions): Threads {
       name: `pack ${index}`,
       execArgv: [], // what the process was started with may not be for threads
       workerData: { engine, memory, thread: index } satisfies ThreadData,
-      ...(heap !== undefined && { resourceLimits: { maxOldGenerationSizeMb: heap } }),
+      resourceLimits: {
+        maxYoungGenerationSizeMb: youngMegabytes,
+        ...(heap !== undefined && { maxOldGenerationSizeMb: heap }),
+      },
     })
     // Only a layer keeps the process: a thread that helps may wait for long.
     worker.unref()

@@ -39,6 +39,8 @@ export type Nix = {
   fetchSources(sources: Sources, root: string, watch: Watch): Promise<StorePath>
   remoteRefs(url: string, patterns: readonly string[], watch: Watch): Promise<Map<string, string>>
   lockFlake(reference: string, watch: Watch): Promise<LockedFlake>
+  /** Finds out what must be set for Nix to work here: everything that is asked first waits for it. */
+  settle(): Promise<void>
   /** Fails with NIX_UNAVAILABLE when there is no Nix; gives its version otherwise. */
   version(): Promise<string>
   /** Lets go of what was kept for later use, and ends the processes that were. */
@@ -130,6 +132,9 @@ export function createNix(options: NixOptions): Nix {
       return lockFlake(reference, await runOptions(watch, options.evalTimeout))
     },
 
+    async settle() {
+      await settings()
+    },
     async version() {
       const result = await run('nix-store', ['--version'], { environment: {}, timeout: 20_000 })
       if (result.ok) return result.stdout.trim().replace(/^.*\) /, '')

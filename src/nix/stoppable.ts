@@ -24,6 +24,7 @@ export function stoppable(nix: Nix, stop: AbortSignal): Nix & { settled(): Promi
     lockFlake: (reference, watch) => tracked(nix.lockFlake(reference, both(watch))),
     forget: (revision) => nix.forget(revision),
     evaluators: () => nix.evaluators(),
+    settle: () => nix.settle(),
     version: () => nix.version(),
     close: () => nix.close(),
     settled: () => Promise.allSettled(running),
