@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict'
+import { appendFile, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, afterEach, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { execa } from 'execa'
+import { createWarmer } from '../src/build/warm.ts'
+import type { BuildEvent } from '../src/build/events.ts'
+import { readConfig } from '../src/config.ts'
+import { parseImageReference } from '../src/image/name.ts'
+import { defaultPlatform } from '../src/image/platform.ts'
+import { openWorkshop, type Workshop } from '../src/workshop.ts'
+import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+
+let workspace: Workspace
+const open: Workshop[] = []
+before(async () => {
+  workspace = await openWorkspace()
+})
+afterEach(async () => {
+  for (const workshop of open.splice(0)) await workshop.close()
+})
+after(() => workspace.dispose())
+
+const launcher = join(import.meta.dirname, '..', 'bin', 'nixery')
+const packages = 'hello = script "hello" "echo hi"; other = script "other" "echo ho";'
+// A folder's fingerprint is taken at most once in 5 s.
+const untilSeenAnew = () => sleep(5_200)
+
+describe('images that are to be ready', () => {
+  it('are made ahead of demand, and those pulled most again when packages have changed', async () => {
+    const set = await workspace.packageSet(packages)
+    const data = join(workspace.folder, 'warm')
+    const config = readConfig({
+      NIXERY_PKGS_PATH: set,
+      NIXERY_DATA: data,
+      STORAGE_PATH: join(data, 'store'),
+    })
+    const events: BuildEvent[] = []
+    const warnings: string[] = []
+    const workshop = await openWorkshop(config, {
+      listener: (_, event) => void events.push(event),
+      note: () => {},
+      warn: () => {},
+    })
+    open.push(workshop)
+    const started = () => events.splice(0).flatMap((event) => (event.type === 'started' ? [event.image] : []))
+    const pull = (name: string) => workshop.builder.build(parseImageReference(name), { id: 'test' })
+    const warmer = createWarmer({
+      ...workshop,
+      names: [parseImageReference('hello'), parseImageReference('missing')],
+      top: 2,
+      platforms: [defaultPlatform],
+      every: 3600,
+      warn: (line) => warnings.push(line),
+    })
+
+    await warmer.round()
+    assert.deepEqual(started(), ['hello', 'missing'])
+    assert.match(
+      warnings.join('\n'),
+      /cannot make missing:latest on amd64 ready: Could not find Nix packages/,
+    )
+    await warmer.round()
+    assert.deepEqual(started(), [], 'nothing is tried twice for one revision')
+    await pull('hello')
+    assert.deepEqual(started(), [], 'what was made ahead is answered at once')
+
+    const old = await pull('other')
+    started()
+    await sleep(2_500) // until the catalog is told what was pulled
+    const file = join(set, 'default.nix')
+    await writeFile(file, (await readFile(file, 'utf8')).replace('echo ho', 'echo hey'))
+    await untilSeenAnew()
+    await warmer.round()
+    assert.deepEqual(started().sort(), ['hello', 'missing', 'other'])
+    assert.notDeepEqual(await pull('other'), old)
+    assert.deepEqual(started(), [])
+
+    warmer.stop()
+    await appendFile(file, '\n')
+    await untilSeenAnew()
+    await warmer.round()
+    assert.deepEqual(started(), [], 'once stopped, nothing is begun')
+  })
+
+  it('are ready soon after a server has started', async () => {
+    const set = await workspace.packageSet(packages)
+    const server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_WARM: 'hello,other:latest' })
+    while (server.log.filter(({ msg }) => msg === 'build finished').length < 2) await sleep(50)
+    for (const name of ['hello', 'other']) {
+      assert.equal((await ask(server, `${name}/manifests/latest`)).response.status, 200)
+    }
+    assert.equal(server.log.filter(({ msg }) => msg === 'build started').length, 2)
+  })
+
+  it('are refused as configuration when they are no names', async () => {
+    await assert.rejects(workspace.serve({ NIXERY_WARM: 'hello bad//name' }), /NIXERY_WARM/)
+  })
+
+  it('can be made by a command', async () => {
+    const set = await workspace.packageSet(packages)
+    const data = join(workspace.folder, 'command')
+    const env = { NIXERY_PKGS_PATH: set, NIXERY_DATA: data, STORAGE_PATH: join(data, 'store') }
+    const { stdout } = await execa(launcher, ['warm', 'hello', 'other:latest', '--json'], { env })
+    const { ready } = JSON.parse(stdout) as { ready: { image: string; digest: string }[] }
+    assert.deepEqual(
+      ready.map(({ image }) => image),
+      ['hello:latest', 'other:latest'],
+    )
+    const server = await workspace.serve(env)
+    const { response } = await ask(server, 'hello/manifests/latest', {
+      headers: { Accept: 'application/vnd.oci.image.manifest.v1+json' },
+    })
+    assert.equal(response.headers.get('Docker-Content-Digest'), ready[0]?.digest)
+    assert.ok(!server.log.some(({ msg }) => msg === 'layer packed'))
+    const missing = await execa(launcher, ['warm', 'hello', 'missing'], { env, reject: false })
+    assert.equal(missing.exitCode, 3)
+    assert.match(missing.stderr, /Could not find Nix packages: \[missing\]/)
+  })
+})
