@@ -1,5 +1,5 @@
 import type { Closure } from '../closure/graph.ts'
-import { NixeryError } from '../errors.ts'
+import { hasCode, NixeryError } from '../errors.ts'
 import { keyOf } from '../image/canonical.ts'
 import type { ImageRequest } from '../image/name.ts'
 import type { Layer } from '../image/oci.ts'
@@ -47,13 +47,16 @@ export type Made = { readonly image: Image; readonly key: string }
 export async function makeImage(context: Context, pinned: PinnedSet): Promise<Made> {
   const attempt = async (again: boolean) =>
     fromPackages(context, await resolve(context, context.request, pinned, { ...context, again }))
-  const made = await attempt(false).catch((error: unknown) => {
+  return attempt(false).catch((error: unknown) => {
     if (isDerivationGone(error)) return attempt(true)
+    if (isLayerLost(error)) return attempt(false)
     throw error
   })
-  // Another process may clean up at any time, and have taken a layer that was there when it was looked for.
-  return (await isWhole(context.blobs, made.image)) ? made : attempt(false)
 }
+
+const layerLost = 'layer lost'
+const isLayerLost = (error: unknown): boolean =>
+  hasCode(error, 'STORE_UNAVAILABLE') && error.detail === layerLost
 
 async function fromPackages(context: Context, packages: readonly ResolvedPackage[]): Promise<Made> {
   const roots = packages.map(({ outputPath }) => outputPath)
@@ -141,6 +144,11 @@ async function compose(
     return { layer, comment: each.comment }
   })
   const image = await publishImage(context.blobs, context.request.platform, layers, context.request)
+  // Another process may clean up at any time, and have taken a layer that was there when it was looked for.
+  if (!(await isWhole(context.blobs, image))) {
+    const message = 'a layer was removed from the store while its image was made'
+    throw new NixeryError('STORE_UNAVAILABLE', message, { hint: 'try again', detail: layerLost })
+  }
   await context.catalog.rememberImage(key, JSON.stringify(image))
   return { image, key }
 }
