@@ -1,0 +1,33 @@
+import { z } from 'zod'
+import { compressionChoices } from '../layers/compressor.ts'
+import { defaultMaxLayers } from '../layers/plan.ts'
+import { seconds, text } from './values.ts'
+
+/** How layers are made. */
+export const layerSettings = {
+  NIXERY_STRATEGY: z
+    .enum(['stable', 'nixery'])
+    .default('stable')
+    .describe(
+      'which store paths share a layer: `stable`, independent of the rest of the image, or `nixery`, the original’s way',
+    ),
+  NIXERY_MAX_LAYERS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(120)
+    .default(defaultMaxLayers)
+    .describe('layers of store paths in an image; one of links is added. Docker can mount 125'),
+  NIXERY_COMPRESSION: z
+    .enum(compressionChoices)
+    .default('auto')
+    .describe(
+      'what compresses layers: `libdeflate`, `gzip` (zlib), `igzip` (ISA-L), `zstd`, `none`, or `auto`, libdeflate where it is there and gzip where not; see compression.md',
+    ),
+  NIX_POPULARITY_URL: text
+    .optional()
+    .describe('http, https or file address of popularity data, made by `nixery popcount`'),
+  NIXERY_POPULARITY_REFRESH: seconds
+    .default(3600)
+    .describe('seconds from one reading of the popularity data to the next'),
+}

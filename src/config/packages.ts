@@ -1,0 +1,48 @@
+import { z } from 'zod'
+import { flag, folder, list, pattern, seconds, text } from './values.ts'
+
+/** Where packages come from, and which of them may be in images. */
+export const packageSettings = {
+  NIXERY_CHANNEL: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._/-]*$/, 'is no name of a channel, branch, tag or commit')
+    .optional()
+    .describe('packages: a channel, branch, tag or commit of nixpkgs, such as `nixos-unstable`'),
+  NIXERY_CHANNEL_URL: z
+    .string()
+    .regex(/^https?:\/\/.*\{channel\}/, 'must be an http address with {channel} in it')
+    .default('https://github.com/NixOS/nixpkgs/archive/{channel}.tar.gz')
+    .describe('address of a channel’s tarball; `{channel}` stands for its name'),
+  NIXERY_CHANNEL_TAGS: pattern
+    .optional()
+    .describe('regular expression of tags that name another channel; full commits always may'),
+  NIXERY_PKGS_REPO: text
+    .optional()
+    .describe(
+      'packages: address of a git repository; an image’s tag is a branch, tag or commit, `latest` its HEAD',
+    ),
+  NIXERY_PKGS_PATH: folder
+    .optional()
+    .describe('packages: a folder whose default.nix is a function from { system, ... } to an attribute set'),
+  NIXERY_FLAKE: text.optional().describe('packages: a flake; an image’s tag, if not `latest`, is its ref'),
+  NIXERY_TAGS: z
+    .enum(['latest', 'any'])
+    .default('latest')
+    .describe(
+      'tags that mean nothing to the packages: unknown but for `latest`, or `any`, ignored, as in the original',
+    ),
+  NIXERY_PIN_TTL: seconds
+    .default(3600)
+    .describe('seconds for which a channel, branch or tag keeps its meaning'),
+  NIXERY_ALLOW_UNFREE: flag.default(false).describe('whether nixpkgs gives packages with an unfree licence'),
+  NIXERY_ALLOW_BROKEN: flag
+    .default(false)
+    .describe('whether nixpkgs gives packages that are marked as broken'),
+  NIXERY_OVERLAYS: list
+    .default([])
+    .describe('files with overlays for nixpkgs, separated by spaces or commas'),
+  NIXERY_ALLOW: list
+    .default([])
+    .describe('attributes that images may have, with `*` for anything; all if not set'),
+  NIXERY_DENY: list.default([]).describe('attributes that images may not have, with `*` for anything'),
+}

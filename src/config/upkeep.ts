@@ -1,0 +1,17 @@
+import { z } from 'zod'
+import { seconds, size } from './values.ts'
+
+/** When blobs and images are removed. */
+export const upkeepSettings = {
+  NIXERY_KEEP: z.coerce
+    .number()
+    .min(0)
+    .optional()
+    .describe('days for which an image is kept after its last pull; for ever if not set'),
+  NIXERY_STORE_LIMIT: size
+    .optional()
+    .describe('size of all blobs, such as `200GB`, above which images go that were not pulled for longest'),
+  NIXERY_GC_INTERVAL: seconds
+    .default(3600)
+    .describe('seconds from one cleaning to the next, if NIXERY_KEEP or NIXERY_STORE_LIMIT is set'),
+}
