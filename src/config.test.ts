@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { describe, it } from 'node:test'
-import { type Config, readConfig, variables } from './config.ts'
+import { type Config, configWarnings, readConfig, variables } from './config.ts'
 import { hasCode } from './errors.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -123,6 +123,44 @@ describe('readConfig', () => {
       for (const value of values) assert.deepEqual(namesIn(problemsOf({ [name]: value })), [name], value)
     })
   }
+
+  const messages: [name: string, value: string, message: string][] = [
+    ['NIX_TIMEOUT', '60s', '"60s" is not a whole number of seconds (1 to 604800)'],
+    ['PORT', 'http', '"http" is not a port (0 to 65535)'],
+    ['NIXERY_STORAGE_BACKEND', 'floppy', '"floppy" is not filesystem, gcs or s3'],
+    ['NIXERY_PLATFORMS', 'amd64,riscv', '"amd64,riscv" is not a list of amd64, arm64'],
+    ['NIXERY_STORE_LIMIT', 'lots', '"lots" is not a size such as 500MB or 2TB (1 kB is 1000 bytes)'],
+    ['NIXERY_ALLOW_UNFREE', 'perhaps', '"perhaps" is not true or false'],
+    ['NIXERY_KEEP', '30d', '"30d" is not a number of days, such as 30 or 0.5'],
+    ['NIXERY_WARM', 'git//x', '"git//x" is not a list of image names, such as shell/git shell/python3:v2'],
+    ['NIXERY_CHANNEL_TAGS', '(', '"(" is not a valid regular expression'],
+    ['S3_ENDPOINT', 'ftp://u:secret@h/x?sig=1', '"ftp://h/x?…" is not an http or https address'],
+  ]
+  for (const [name, value, message] of messages) {
+    it(`says what ${name}=${value} should be`, () => {
+      assert.deepEqual(problemsOf({ [name]: value }), [`  ${name}: ${message}`])
+    })
+  }
+
+  it('shows the value of whatever it refuses, and never the words of a library', () => {
+    const odd = ['?!', '-1', '1e99', '\u0001', `${'x'.repeat(500)}?`]
+    for (const { name } of variables()) {
+      for (const line of odd.flatMap((value) => problemsOf({ [name]: value }))) {
+        if (line.startsWith(`  ${name}:`) && !line.includes('together')) {
+          assert.match(line, /^ {2}[A-Z0-9_]+: (".*" is not |is needed|misleads|is for)/)
+          assert.ok(line.length < 300, line)
+        }
+      }
+    }
+  })
+
+  it('refuses a misspelt setting that decides access, and warns of another', () => {
+    assert.match(problemsOf({ NIXERY_DNEY: 'x' })[0] ?? '', /NIXERY_DNEY: .*did you mean NIXERY_DENY/)
+    assert.deepEqual(problemsOf({ NIXERY_CHANEL: 'x' }), [])
+    assert.deepEqual(configWarnings({ NIXERY_CHANEL: 'x' }), [
+      'NIXERY_CHANEL: no such setting; did you mean NIXERY_CHANNEL?',
+    ])
+  })
 
   it('tells all problems at once', () => {
     const environment = { PORT: 'x', NIX_TIMEOUT: '0', NIXERY_TAGS: 'all', NIXERY_HOST: 'ok' }

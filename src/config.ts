@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { NixeryError } from './errors.ts'
 import { schema } from './config/schema.ts'
+import { unknownVariables } from './config/unknown.ts'
 
 /** Everything that can be configured, with defaults filled in. Folders are absolute, times in seconds. */
 export type Config = z.infer<typeof schema> & {
@@ -13,6 +14,8 @@ export type Config = z.infer<typeof schema> & {
 }
 
 const sources = ['NIXERY_CHANNEL', 'NIXERY_PKGS_REPO', 'NIXERY_PKGS_PATH', 'NIXERY_FLAKE'] as const
+
+const names = Object.keys(schema.shape)
 
 /**
  * Reads the configuration from environment variables; an empty one counts as not set.
@@ -26,7 +29,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   const problems = parsed.success
     ? []
     : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
-  problems.push(...contradictions(set))
+  problems.push(...contradictions(set), ...unknownVariables(set, names).refused)
   if (!parsed.success || problems.length > 0) {
     throw new NixeryError('CONFIG_INVALID', `the configuration is not valid:\n  ${problems.join('\n  ')}`)
   }
@@ -42,6 +45,11 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     STORAGE_PATH: config.STORAGE_PATH ?? join(data, 'store'),
   })
 }
+
+/** A line for each variable that looks like a setting and has no effect. */
+export const configWarnings = (
+  environment: Readonly<Record<string, string | undefined>>,
+): readonly string[] => unknownVariables(environment, names).warnings
 
 /** What no variable says by itself. */
 function contradictions(set: Readonly<Record<string, string | undefined>>): string[] {

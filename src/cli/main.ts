@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { readConfig } from '../config.ts'
+import { configWarnings, readConfig } from '../config.ts'
 import { NixeryError } from '../errors.ts'
 import { createLog } from '../telemetry/log.ts'
 import { addBuildCommand } from './build.ts'
@@ -23,7 +23,9 @@ program
   .description('serve images over HTTP; configured by environment variables (docs/configuration.md)')
   .action(async () => {
     const config = readConfig(process.env)
-    await serve(config, createLog(config.NIXERY_LOG_LEVEL))
+    const log = createLog(config.NIXERY_LOG_LEVEL)
+    for (const line of configWarnings(process.env)) log.warn(line)
+    await serve(config, log)
   })
 
 addBuildCommand(program)

@@ -1,25 +1,18 @@
-import { z } from 'zod'
 import { compressionChoices } from '../layers/compressor.ts'
 import { defaultMaxLayers } from '../layers/plan.ts'
-import { seconds, text } from './values.ts'
+import { oneOf, seconds, text, whole } from './values.ts'
 
 /** How layers are made. */
 export const layerSettings = {
-  NIXERY_STRATEGY: z
-    .enum(['stable', 'nixery'])
+  NIXERY_STRATEGY: oneOf('stable', 'nixery')
     .default('stable')
     .describe(
       'which store paths share a layer: `stable`, independent of the rest of the image, or `nixery`, the original’s way',
     ),
-  NIXERY_MAX_LAYERS: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(120)
+  NIXERY_MAX_LAYERS: whole('a number of layers', 1, 120)
     .default(defaultMaxLayers)
     .describe('layers of store paths in an image; one of links is added. Docker can mount 125'),
-  NIXERY_COMPRESSION: z
-    .enum(compressionChoices)
+  NIXERY_COMPRESSION: oneOf(...compressionChoices)
     .default('auto')
     .describe(
       'what compresses layers: `libdeflate`, `gzip` (zlib), `igzip` (ISA-L), `zstd`, `none`, or `auto`, libdeflate where it is there and gzip where not; see compression.md',

@@ -1,5 +1,4 @@
-import { z } from 'zod'
-import { seconds } from './values.ts'
+import { oneOf, seconds, whole } from './values.ts'
 
 /** How Nix is used, and its limits. */
 export const nixSettings = {
@@ -8,21 +7,13 @@ export const nixSettings = {
   NIXERY_EVAL_TIMEOUT: seconds
     .default(120)
     .describe('seconds that one evaluation, or fetching packages, may take'),
-  NIXERY_NIX_JOBS: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(64)
+  NIXERY_NIX_JOBS: whole('a number of processes', 1, 64)
     .default(2)
     .describe('evaluations, and realisations, that run at once'),
-  NIXERY_EVALUATOR: z
-    .enum(['warm', 'cold'])
+  NIXERY_EVALUATOR: oneOf('warm', 'cold')
     .default('warm')
     .describe('`warm` keeps a Nix process with the packages loaded, `cold` starts one for each evaluation'),
-  NIXERY_EVAL_MEMORY: z.coerce
-    .number()
-    .int()
-    .min(64)
+  NIXERY_EVAL_MEMORY: whole('a whole number of megabytes', 64, 1_000_000)
     .default(4096)
     .describe('megabytes of memory that an evaluation may take'),
 }

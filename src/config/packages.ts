@@ -1,16 +1,11 @@
-import { z } from 'zod'
-import { flag, folder, list, pattern, seconds, text } from './values.ts'
+import { flag, folder, list, matching, oneOf, pattern, seconds, text } from './values.ts'
 
 /** Where packages come from, and which of them may be in images. */
 export const packageSettings = {
-  NIXERY_CHANNEL: z
-    .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9._/-]*$/, 'is no name of a channel, branch, tag or commit')
+  NIXERY_CHANNEL: matching(/^[A-Za-z0-9][A-Za-z0-9._/-]*$/, 'the name of a channel, branch, tag or commit')
     .optional()
     .describe('packages: a channel, branch, tag or commit of nixpkgs, such as `nixos-unstable`'),
-  NIXERY_CHANNEL_URL: z
-    .string()
-    .regex(/^https?:\/\/.*\{channel\}/, 'must be an http address with {channel} in it')
+  NIXERY_CHANNEL_URL: matching(/^https?:\/\/.*\{channel\}/, 'an http address with {channel} in it')
     .default('https://github.com/NixOS/nixpkgs/archive/{channel}.tar.gz')
     .describe('address of a channel’s tarball; `{channel}` stands for its name'),
   NIXERY_CHANNEL_TAGS: pattern
@@ -25,8 +20,7 @@ export const packageSettings = {
     .optional()
     .describe('packages: a folder whose default.nix is a function from { system, ... } to an attribute set'),
   NIXERY_FLAKE: text.optional().describe('packages: a flake; an image’s tag, if not `latest`, is its ref'),
-  NIXERY_TAGS: z
-    .enum(['latest', 'any'])
+  NIXERY_TAGS: oneOf('latest', 'any')
     .default('latest')
     .describe(
       'tags that mean nothing to the packages: unknown but for `latest`, or `any`, ignored, as in the original',

@@ -1,5 +1,4 @@
-import { z } from 'zod'
-import { folder } from './values.ts'
+import { folder, oneOf } from './values.ts'
 
 /** Folders and the log. */
 export const programSettings = {
@@ -11,8 +10,7 @@ export const programSettings = {
   NIXERY_CACHE: folder
     .optional()
     .describe('folder of what can be fetched again; the user’s cache folder if not set'),
-  NIXERY_LOG_LEVEL: z
-    .enum(['debug', 'info', 'warn', 'error'])
+  NIXERY_LOG_LEVEL: oneOf('debug', 'info', 'warn', 'error')
     .default('info')
     .describe('least level of log lines'),
 }

@@ -1,33 +1,20 @@
-import { z } from 'zod'
-import { folder, seconds, text } from './values.ts'
+import { folder, matching, oneOf, seconds, text, whole } from './values.ts'
 
 /** How the server listens and answers. */
 export const serverSettings = {
-  PORT: z.coerce
-    .number()
-    .int()
-    .min(0)
-    .max(65535)
-    .default(8080)
-    .describe('TCP port to listen on; 0 for a free one'),
+  PORT: whole('a port', 0, 65_535).default(8080).describe('TCP port to listen on; 0 for a free one'),
   NIXERY_HOST: text
     .optional()
     .describe('address to listen on; all interfaces if packages are configured, else 127.0.0.1'),
-  NIXERY_SENDFILE: z
-    .string()
-    .regex(/^\/[A-Za-z0-9._/-]*\/$/, 'must be the path of a location, such as /blobs/')
+  NIXERY_SENDFILE: matching(/^\/[A-Za-z0-9._/-]*\/$/, 'the path of a location, such as /blobs/')
     .optional()
     .describe(
       'location of a front server that sends the files of the filesystem store itself (`X-Accel-Redirect`)',
     ),
-  NIXERY_MAX_STREAMS: z.coerce
-    .number()
-    .int()
-    .min(1)
+  NIXERY_MAX_STREAMS: whole('a number of blobs', 1, 1_000_000)
     .default(512)
     .describe('blobs that are sent at once; who asks for more is told to come back'),
-  NIXERY_CATALOG: z
-    .enum(['on', 'off'])
+  NIXERY_CATALOG: oneOf('on', 'off')
     .default('off')
     .describe('whether `/v2/_catalog` tells the names of images that were made'),
   NIXERY_TLS_CERT: folder

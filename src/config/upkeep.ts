@@ -1,11 +1,8 @@
-import { z } from 'zod'
-import { seconds, size } from './values.ts'
+import { days, seconds, size } from './values.ts'
 
 /** When blobs and images are removed. */
 export const upkeepSettings = {
-  NIXERY_KEEP: z.coerce
-    .number()
-    .min(0)
+  NIXERY_KEEP: days
     .optional()
     .describe('days for which an image is kept after its last pull; for ever if not set'),
   NIXERY_STORE_LIMIT: size

@@ -3,42 +3,105 @@ import { z } from 'zod'
 import { parseImageReference } from '../image/name.ts'
 import { parseGoDuration } from '../store/go-duration.ts'
 
-export const seconds = z.coerce
-  .number()
-  .int()
-  .min(1)
-  .max(7 * 24 * 3600)
-export const folder = z
-  .string()
-  .min(1)
-  .transform((path) => resolve(path))
+// The types of settings. What is refused is told with its value and with what it should be:
+// `"60s" is not a whole number of seconds (1 to 604800)`.
+
+/** A value that `parse` reads from a setting's text; what it gives `undefined` for is refused as not being `what`. */
+export const valueOf = <T>(what: string, parse: (text: string) => T | undefined) =>
+  z.string().transform((text, context) => {
+    const value = parse(text)
+    if (value !== undefined) return value
+    context.addIssue(refusal(text, what))
+    return z.NEVER
+  })
+
+/** A whole number from `least` to `most`, both included; `what` names it for messages, such as `a port`. */
+export const whole = (what: string, least: number, most: number) =>
+  valueOf(`${what} (${least} to ${most})`, (text) => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN
+    return value >= least && value <= most ? value : undefined
+  })
+
+/** Seconds, up to a week. */
+export const seconds = whole('a whole number of seconds', 1, 7 * 24 * 3600)
+
 export const text = z.string().min(1)
-export const flag = z.stringbool()
-export const list = text.transform((value) => value.split(/[\s,]+/).filter((item) => item !== ''))
-export const pattern = text.transform((value, context) => {
+
+/** A path; relative ones count from the working directory. */
+export const folder = text.transform((path) => resolve(path))
+
+/** Items separated by spaces or commas. */
+export const list = text.transform(itemsOf)
+
+/** A list whose items are all of these words, at least one. */
+export const listOf = <const Word extends string>(words: readonly Word[]) =>
+  valueOf(`a list of ${words.join(', ')}`, (value) => {
+    const items = itemsOf(value).filter((item): item is Word => (words as readonly string[]).includes(item))
+    return items.length > 0 && items.length === itemsOf(value).length ? items : undefined
+  })
+
+/** One of these words. */
+export const oneOf = <const Word extends string>(...words: Word[]) =>
+  z.enum(words, { error: ({ input }) => refusal(String(input), alternatives(words)) })
+
+const yes: ReadonlySet<string> = new Set(['true', 'on', 'yes', 'y', '1', 'enabled'])
+const no: ReadonlySet<string> = new Set(['false', 'off', 'no', 'n', '0', 'disabled'])
+export const flag = valueOf('true or false', (value) => {
+  const word = value.toLowerCase()
+  return yes.has(word) ? true : no.has(word) ? false : undefined
+})
+
+/** A text that a regular expression matches. */
+export const matching = (expression: RegExp, what: string) =>
+  valueOf(what, (value) => (expression.test(value) ? value : undefined))
+
+/** An http or https address. */
+export const address = valueOf('an http or https address', (value) =>
+  /^https?:$/.test(URL.parse(value)?.protocol ?? '') ? value : undefined,
+)
+
+/** A regular expression that must match as a whole. */
+export const pattern = valueOf('a valid regular expression', (value) => {
   try {
     return new RegExp(`^(?:${value})$`)
   } catch {
-    context.addIssue('is no regular expression')
-    return z.NEVER
+    return undefined
   }
 })
+
 const units: Readonly<Record<string, number>> = { '': 1, K: 1e3, M: 1e6, G: 1e9, T: 1e12 }
-export const size = text.transform((value, context) => {
+/** Bytes, from a size such as `2TB`. */
+export const size = valueOf('a size such as 500MB or 2TB (1 kB is 1000 bytes)', (value) => {
   const groups = /^(?<count>\d+(?:\.\d+)?)\s*(?<unit>[KMGT]?)B?$/i.exec(value)?.groups
   const bytes = Number(groups?.['count']) * (units[(groups?.['unit'] ?? '').toUpperCase()] ?? NaN)
-  if (Number.isFinite(bytes) && bytes >= 1) return Math.floor(bytes)
-  context.addIssue('must be a size such as 500MB or 2TB, a thousand bytes to the kB')
-  return z.NEVER
-})
-export const duration = text.transform((value, context) => {
-  const parsed = parseGoDuration(value)
-  if (parsed !== undefined && parsed >= 1) return parsed
-  context.addIssue('must be a duration of at least a second, such as 5m or 1h30m')
-  return z.NEVER
+  return Number.isFinite(bytes) && bytes >= 1 ? Math.floor(bytes) : undefined
 })
 
-export const isImageReference = (name: string): boolean => {
+/** Seconds, from a duration in Go's form. */
+export const duration = valueOf('a duration of at least a second, such as 5m or 1h30m', (value) => {
+  const parsed = parseGoDuration(value)
+  return parsed !== undefined && parsed >= 1 ? parsed : undefined
+})
+
+/** A number of days, fractions allowed. */
+export const days = valueOf('a number of days, such as 30 or 0.5', (value) =>
+  /^\d{1,6}(\.\d+)?$/.test(value) ? Number(value) : undefined,
+)
+
+/** Names of images, with tags where wanted. */
+export const imageReferences = valueOf(
+  'a list of image names, such as shell/git shell/python3:v2',
+  (value) => {
+    const items = itemsOf(value)
+    return items.every(isImageReference) ? items : undefined
+  },
+)
+
+function itemsOf(value: string): string[] {
+  return value.split(/[\s,]+/).filter((item) => item !== '')
+}
+
+function isImageReference(name: string): boolean {
   try {
     parseImageReference(name)
     return true
@@ -46,3 +109,15 @@ export const isImageReference = (name: string): boolean => {
     return false
   }
 }
+
+const mostShown = 80
+
+/** A value as messages show it: short, in one line, without the credentials that an address may hold. */
+function refusal(value: string, what: string): string {
+  const clean = value.replace(/:\/\/[^/@\s]+@/g, '://').replace(/\?.*/s, '?…')
+  const shown = clean.length > mostShown ? `${clean.slice(0, mostShown)}…` : clean
+  return `${JSON.stringify(shown)} is not ${what}`
+}
+
+const alternatives = (words: readonly string[]): string =>
+  words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`

@@ -1,0 +1,64 @@
+import { distance } from 'fastest-levenshtein'
+
+/** What is wrong with variables that look like settings and are none. */
+export type UnknownVariables = { readonly refused: readonly string[]; readonly warnings: readonly string[] }
+
+const ours = /^(NIXERY|S3|GCS)_/
+
+/** Read by the container's entry point (packaging/entrypoint) and not by the program. */
+const entryPoint: ReadonlySet<string> = new Set(['NIXERY_SANDBOX', 'NIXERY_PRELAUNCH'])
+
+/** Settings that decide who may have what. One that has no effect would leave open what the operator meant to close. */
+const deciding = [
+  'NIXERY_ALLOW',
+  'NIXERY_DENY',
+  'NIXERY_REFS',
+  'NIXERY_AUTH',
+  'NIXERY_POLICY',
+  'NIXERY_HTPASSWD',
+]
+
+// Letters by which a name may differ from one that decides access, and from one that is suggested.
+const closeToDeciding = 2
+const closeEnough = 4
+
+/**
+ * Finds variables that carry this program's prefixes but name no setting, with the nearest one that exists.
+ * @param known the names of all settings
+ */
+export function unknownVariables(
+  environment: Readonly<Record<string, string | undefined>>,
+  known: readonly string[],
+): UnknownVariables {
+  const refused: string[] = []
+  const warnings: string[] = []
+  for (const [name, value = ''] of Object.entries(environment)) {
+    if (!ours.test(name) || known.includes(name) || entryPoint.has(name)) continue
+    if (isFromKubernetes(name, value)) continue
+    const meant = nearest(name, [...known, ...deciding], closeEnough)
+    const suggestion = meant !== undefined && known.includes(meant) ? `; did you mean ${meant}?` : ''
+    const access = nearest(name, deciding, closeToDeciding)
+    if (access === undefined) warnings.push(`${name}: no such setting${suggestion}`)
+    else if (known.includes(access)) {
+      refused.push(`${name}: no such setting; did you mean ${access}, which decides what may be pulled?`)
+    } else refused.push(`${name}: this version has no such setting, and would not protect anything by it`)
+  }
+  return { refused, warnings }
+}
+
+function nearest(name: string, candidates: readonly string[], most: number): string | undefined {
+  const ranked = candidates
+    .map((candidate) => ({ candidate, distance: distance(name, candidate) }))
+    .sort((a, b) => a.distance - b.distance)
+  const [best] = ranked
+  return best && best.distance <= most ? best.candidate : undefined
+}
+
+/**
+ * Kubernetes puts the addresses of all services of a namespace into each container's environment: a service called
+ * `nixery` sets NIXERY_SERVICE_HOST, NIXERY_PORT=tcp://… and NIXERY_PORT_8080_TCP_ADDR
+ * (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables).
+ */
+const isFromKubernetes = (name: string, value: string): boolean =>
+  /_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_[A-Z]+)?$/.test(name) ||
+  (name.endsWith('_PORT') && /^(tcp|udp|sctp):\/\//.test(value))
