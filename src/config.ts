@@ -73,8 +73,15 @@ function contradictions(set: Readonly<Record<string, string | undefined>>): stri
   if ((set['S3_ACCESS_KEY'] === undefined) !== (set['S3_SECRET_KEY'] === undefined)) {
     problems.push('S3_ACCESS_KEY, S3_SECRET_KEY: are needed together')
   }
+  const passed = (set['NIXERY_NIX_ENV'] ?? '').split(/[\s,]+/).filter((name) => name in schema.shape)
+  if (passed.length > 0) {
+    problems.push(`NIXERY_NIX_ENV: cannot pass ${passed.join(', ')}, settings of this program`)
+  }
   return problems
 }
+
+/** The names of all variables. */
+export const settingNames: readonly string[] = Object.keys(schema.shape)
 
 /** Name, default and meaning of each variable, for documentation. */
 export const variables = (): { name: string; default: string; meaning: string }[] =>

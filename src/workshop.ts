@@ -6,7 +6,7 @@ import type { BuildListener } from './build/events.ts'
 import { createPulls } from './build/pulls.ts'
 import { openSqliteCatalog } from './catalog/sqlite.ts'
 import type { Catalog } from './catalog/catalog.ts'
-import type { Config } from './config.ts'
+import { settingNames, type Config } from './config.ts'
 import { openCompressor } from './layers/compressor.ts'
 import { impliedPackages } from './image/name.ts'
 import type { Platform } from './image/platform.ts'
@@ -73,6 +73,8 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
       evalMemory: config.NIXERY_EVAL_MEMORY,
       evaluator: config.NIXERY_EVALUATOR,
       concurrency: config.NIXERY_NIX_JOBS,
+      passEnvironment: config.NIXERY_NIX_ENV,
+      withholdEnvironment: settingNames,
       note,
     }),
     signal ? AbortSignal.any([signal, stop.signal]) : stop.signal,

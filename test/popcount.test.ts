@@ -8,7 +8,7 @@ import { pathToFileURL } from 'node:url'
 import { execa } from 'execa'
 import { popcountCommand } from '../src/cli/popcount.ts'
 import { storePathName, type StorePath } from '../src/image/store-path.ts'
-import { nixSettings } from '../src/nix/settings.ts'
+import { environmentOfNix } from '../src/nix/testing.ts'
 import { createPopularity } from '../src/popcount/source.ts'
 import { storePathHash } from '../src/popcount/store-paths.ts'
 import { all, expected, packageSet } from './support/popcount-set.ts'
@@ -22,7 +22,7 @@ let paths: StorePath[]
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'nixery-popcount-'))
   binaryCache = join(folder, 'binary-cache')
-  const env = await nixSettings(() => {})()
+  const env = await environmentOfNix()
   const build = await execa('nix-build', ['--no-out-link', '--expr', packageSet], { env })
   paths = build.stdout.split('\n') as StorePath[]
   assert.equal(paths.length, all)

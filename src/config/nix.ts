@@ -1,4 +1,4 @@
-import { oneOf, seconds, whole } from './values.ts'
+import { list, oneOf, seconds, whole } from './values.ts'
 
 /** How Nix is used, and its limits. */
 export const nixSettings = {
@@ -16,4 +16,9 @@ export const nixSettings = {
   NIXERY_EVAL_MEMORY: whole('a whole number of megabytes', 64, 1_000_000)
     .default(4096)
     .describe('megabytes of memory that an evaluation may take'),
+  NIXERY_NIX_ENV: list
+    .default([])
+    .describe(
+      'names of environment variables that Nix and git get besides those they need, separated by spaces or commas; evaluation gets them, too',
+    ),
 }

@@ -54,7 +54,6 @@ export function startEvaluator(
   const args = ['--extra-experimental-features', features, 'repl', '--log-format', 'raw-with-logs']
   const child = spawn('nix', args, {
     env: {
-      ...process.env,
       ...environment,
       XDG_DATA_HOME: home,
       NIX_DATA_HOME: `${home}/nix`, // wins over the other since 2.24

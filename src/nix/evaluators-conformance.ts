@@ -9,8 +9,7 @@ import type { StorePath } from '../image/store-path.ts'
 import type { LookUp, Looked } from './evaluate.ts'
 import { createEvaluators, type EvaluatorsOptions } from './evaluators.ts'
 import type { Nix } from './nix.ts'
-import { nixSettings } from './settings.ts'
-import { failsWith, openBench, system, type Bench } from './testing.ts'
+import { environmentOfNix, failsWith, openBench, system, type Bench } from './testing.ts'
 
 /** What processes that are kept must do besides answering, which `describeEvaluation` says. */
 export function describeEvaluators(): void {
@@ -195,7 +194,7 @@ export function describeEvaluators(): void {
         options: Partial<EvaluatorsOptions>,
         use: (ask: (folder: string, revision?: string) => Promise<number[]>) => Promise<void>,
       ) => {
-        const environment = await nixSettings(() => {})()
+        const environment = await environmentOfNix('evaluate')
         const home = join(bench.folder, 'evaluators')
         const given = { evaluator: 'warm', concurrency: 2, home, mostKept: Infinity, ...options } as const
         const evaluators = createEvaluators(given)

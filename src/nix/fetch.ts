@@ -46,12 +46,7 @@ export async function remoteRefs(
   patterns: readonly string[],
   options: RunOptions,
 ): Promise<Map<string, string>> {
-  const environment = {
-    GIT_TERMINAL_PROMPT: '0',
-    GIT_SSH_COMMAND: process.env['GIT_SSH_COMMAND'] ?? 'ssh -oBatchMode=yes',
-    ...options.environment,
-  }
-  const listed = await run('git', ['ls-remote', '--', url, ...patterns], { ...options, environment })
+  const listed = await run('git', ['ls-remote', '--', url, ...patterns], options)
   if (!listed.ok) throw unreachable(listed.timedOut, listed.lines)
   const lines = listed.stdout.split('\n').map((line) => /^([0-9a-f]{40})\t(\S+)$/.exec(line))
   return new Map(lines.flatMap((match) => (match ? [[match[2] ?? '', match[1] ?? '']] : [])))

@@ -7,8 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import { hasCode } from '../errors.ts'
 import { describeNix } from './conformance.ts'
-import { nixSettings } from './settings.ts'
-import { openBench, system, type Bench } from './testing.ts'
+import { environmentOfNix, openBench, system, type Bench } from './testing.ts'
 
 describeNix('the Nix of this machine')
 
@@ -69,7 +68,7 @@ describe('where Nix cannot work as usual', () => {
 
   it('works through a daemon', async () => {
     const socket = join(await mkdtemp(join(tmpdir(), 'nix-')), 'socket')
-    const env = { ...(await nixSettings(() => {})()), NIX_DAEMON_SOCKET_PATH: socket }
+    const env = { ...(await environmentOfNix()), NIX_DAEMON_SOCKET_PATH: socket }
     const daemon = execa('nix-daemon', { env, reject: false, stdio: 'ignore' })
     try {
       for (let tries = 0; tries < 100 && !(await there(socket)); tries += 1) await sleep(50)

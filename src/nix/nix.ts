@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import pLimit from 'p-limit'
 import { NixeryError } from '../errors.ts'
 import type { PathFacts, StorePath } from '../image/store-path.ts'
+import { environmentFor, type Environment, type Purpose } from './environment.ts'
 import type { LookUp, Looked } from './evaluate.ts'
 import { createEvaluators, type EvaluatorsState } from './evaluators.ts'
 import { fetchSources, lockFlake, remoteRefs, type LockedFlake, type Sources } from './fetch.ts'
@@ -64,12 +65,22 @@ export type NixOptions = {
   readonly evaluator: 'warm' | 'cold'
   /** How many evaluations, and how many realisations, run at once. */
   readonly concurrency: number
+  /** Names of variables that every process of Nix gets besides what it needs. */
+  readonly passEnvironment?: readonly string[]
+  /** Names of variables that none gets. */
+  readonly withholdEnvironment?: readonly string[]
   /** Gets a line for each thing that had to be set for Nix to work here. */
   readonly note: (line: string) => void
 }
 
 export function createNix(options: NixOptions): Nix {
-  const settings = nixSettings(options.note)
+  const environmentOptions = {
+    home: join(dirname(options.rootsDirectory), 'evaluation'),
+    pass: options.passEnvironment ?? [],
+    withhold: options.withholdEnvironment ?? [],
+  }
+  const plain = (): Environment => environmentFor('realise', process.env, environmentOptions)
+  const settings = nixSettings(plain, options.note)
   const memory = options.evalMemory * 1e6
   const evaluators = createEvaluators({
     evaluator: options.evaluator,
@@ -78,16 +89,19 @@ export function createNix(options: NixOptions): Nix {
     mostKept: memory / 2,
   })
   const realisations = pLimit(options.concurrency)
-  const runOptions = async (watch: Watch, seconds: number): Promise<RunOptions> => ({
+  const runOptions = async (purpose: Purpose, watch: Watch, seconds: number): Promise<RunOptions> => ({
     ...watch,
-    environment: await settings(),
+    environment: environmentFor(purpose, process.env, environmentOptions, await settings()),
     timeout: seconds * 1000,
   })
   const roots = createRoots(options.rootsDirectory, { keep: options.keepRoots, note: options.note })
 
   return {
     async evaluate(lookUp, watch) {
-      return evaluators.evaluate(lookUp, { ...(await runOptions(watch, options.evalTimeout)), memory })
+      return evaluators.evaluate(lookUp, {
+        ...(await runOptions('evaluate', watch, options.evalTimeout)),
+        memory,
+      })
     },
     forget: (revision) => evaluators.forget(revision),
     evaluators: () => evaluators.state(),
@@ -95,7 +109,12 @@ export function createNix(options: NixOptions): Nix {
     async withRealised(wanted, watch, use) {
       const { fresh, release } = await roots.protect(wanted, (lacking, root) =>
         realisations(async () =>
-          realise(lacking, root, options.builderTimeout, await runOptions(watch, options.buildTimeout)),
+          realise(
+            lacking,
+            root,
+            options.builderTimeout,
+            await runOptions('realise', watch, options.buildTimeout),
+          ),
         ),
       )
       try {
@@ -108,7 +127,7 @@ export function createNix(options: NixOptions): Nix {
     async closureFacts(paths, watch) {
       if (paths.length === 0) return []
       const command = ['--extra-experimental-features', 'nix-command', 'path-info', '--json']
-      const given = await runOptions(watch, options.evalTimeout)
+      const given = await runOptions('realise', watch, options.evalTimeout)
       const ask = (...flags: string[]) => run('nix', [...command, ...flags, '--recursive', ...paths], given)
       let result = await ask()
       // Older versions do not know the flag, and newer ones are going to demand it.
@@ -123,20 +142,20 @@ export function createNix(options: NixOptions): Nix {
 
     async fetchSources(sources, root, watch) {
       await mkdir(dirname(root), { recursive: true })
-      return fetchSources(sources, root, await runOptions(watch, options.evalTimeout))
+      return fetchSources(sources, root, await runOptions('fetch', watch, options.evalTimeout))
     },
     async remoteRefs(url, patterns, watch) {
-      return remoteRefs(url, patterns, await runOptions(watch, options.evalTimeout))
+      return remoteRefs(url, patterns, await runOptions('fetch', watch, options.evalTimeout))
     },
     async lockFlake(reference, watch) {
-      return lockFlake(reference, await runOptions(watch, options.evalTimeout))
+      return lockFlake(reference, await runOptions('fetch', watch, options.evalTimeout))
     },
 
     async settle() {
       await settings()
     },
     async version() {
-      const result = await run('nix-store', ['--version'], { environment: {}, timeout: 20_000 })
+      const result = await run('nix-store', ['--version'], { environment: plain(), timeout: 20_000 })
       if (result.ok) return result.stdout.trim().replace(/^.*\) /, '')
       throw new NixeryError('NIX_UNAVAILABLE', `Nix cannot be started:\n${messageOf(result.lines)}`)
     },

@@ -4,8 +4,10 @@ import fc from 'fast-check'
 import { hasCode, NixeryError } from '../errors.ts'
 import { printable, run, type RunOptions } from './process.ts'
 
+const path = process.env['PATH'] ?? ''
+
 const shell = (script: string, options: Partial<RunOptions> = {}) =>
-  run('sh', ['-c', script], { environment: {}, timeout: 60_000, ...options })
+  run('sh', ['-c', script], { environment: { PATH: path }, timeout: 60_000, ...options })
 
 describe('run', () => {
   it('gives standard output, and lines of standard error as they come', async () => {
@@ -17,13 +19,15 @@ describe('run', () => {
     assert.deepEqual(lines, ['one', 'two', '', 'three'])
   })
 
-  it('adds to the environment', async () => {
-    const result = await shell('echo "$HOME $ADDED"', { environment: { ADDED: 'added' } })
-    assert.deepEqual(result, { ok: true, stdout: `${process.env['HOME'] ?? ''} added` })
+  it('gives the environment that it is told, and nothing of its own', async () => {
+    assert.notEqual(process.env['HOME'], undefined)
+    const result = await run('env', [], { environment: { PATH: path, ADDED: 'added' }, timeout: 60_000 })
+    assert.ok(result.ok)
+    assert.deepEqual(result.stdout.split('\n').sort(), ['ADDED=added', `PATH=${path}`])
   })
 
   it('starts no shell', async () => {
-    const result = await run('echo', ['$(id)', ';', '`id`'], { environment: {}, timeout: 60_000 })
+    const result = await run('echo', ['$(id)', ';', '`id`'], { environment: { PATH: path }, timeout: 60_000 })
     assert.deepEqual(result, { ok: true, stdout: '$(id) ; `id`' })
   })
 
@@ -81,7 +85,7 @@ describe('run', () => {
   })
 
   it('says what is missing', async () => {
-    const missing = run('nix-nowhere', [], { environment: {}, timeout: 1000 })
+    const missing = run('nix-nowhere', [], { environment: { PATH: path }, timeout: 1000 })
     await assert.rejects(missing, (error) => {
       assert.ok(error instanceof NixeryError)
       assert.equal(error.code, 'NIX_UNAVAILABLE')

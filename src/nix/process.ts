@@ -1,13 +1,14 @@
 import { stripVTControlCharacters } from 'node:util'
 import { execa, type Options } from 'execa'
 import { NixeryError } from '../errors.ts'
+import type { Environment } from './environment.ts'
 import { watchMemory } from './memory.ts'
 import { lastErrorOf, messageOf } from './message.ts'
 
 /** How one Nix process is run. */
 export type RunOptions = {
-  /** Added to the environment. */
-  readonly environment: Readonly<Record<string, string>>
+  /** All of its environment: nothing of this program's own is added (see `environment.ts`). */
+  readonly environment: Environment
   /** Milliseconds after which it is ended. */
   readonly timeout: number
   /** Bytes of memory above which it is ended. */
@@ -43,6 +44,7 @@ export async function run(program: string, args: readonly string[], options: Run
   let bug: { error: unknown } | undefined
   const settings = {
     env: options.environment,
+    extendEnv: false,
     stdin: 'ignore',
     buffer: { stdout: true, stderr: false },
     maxBuffer: { stdout: 512 * 1024 * 1024 },

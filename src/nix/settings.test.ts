@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import { hasCode, NixeryError } from '../errors.ts'
+import { environmentFor } from './environment.ts'
 import { nixSettings } from './settings.ts'
 
 const before_ = { ...process.env }
@@ -43,19 +44,17 @@ async function nixWith(configuration: Record<string, unknown>, script = 'cat "$0
   await chmod(join(folder, 'nix'), 0o755)
 }
 
-const settings = async (): Promise<string[]> => {
-  const { NIX_CONFIG } = await nixSettings((line) => notes.push(line))()
-  return NIX_CONFIG?.split('\n') ?? []
-}
+const settings = async (): Promise<string[]> => [...(await settingsWith((line) => notes.push(line))())]
+const settingsWith = (note: (line: string) => void) =>
+  nixSettings(() => environmentFor('realise', process.env, { home: folder }), note)
 
 describe('nixSettings', () => {
-  it('sets what builds need, before what the user sets, and says so', async () => {
+  it('sets what builds need, and says so', async () => {
     await nixWith({ ...debian, 'build-users-group': 'no-such-group' })
-    process.env['NIX_CONFIG'] = 'substitute = true\ncores = 1'
     const [group, paths, ...rest] = await settings()
     assert.equal(group, process.getuid?.() === 0 ? 'build-users-group =' : paths)
     assert.match(paths ?? '', /^sandbox-paths = \/bin \/usr /)
-    assert.deepEqual(rest, ['substitute = false', 'substitute = true', 'cores = 1'])
+    assert.deepEqual(rest, ['substitute = false'])
     assert.deepEqual(
       notes.map((line) => line.replace(/:.*/, '')),
       [
@@ -68,7 +67,7 @@ describe('nixSettings', () => {
 
   it('says each thing once', async () => {
     await nixWith(debian)
-    const get = nixSettings((line) => notes.push(line))
+    const get = settingsWith((line) => notes.push(line))
     assert.deepEqual(await get(), await get())
     assert.equal(notes.length, 2)
   })
@@ -80,8 +79,7 @@ describe('nixSettings', () => {
       sandbox: true,
       substituters: [],
     })
-    process.env['NIX_CONFIG'] = 'cores = 1'
-    assert.deepEqual(await nixSettings(assert.fail)(), {})
+    assert.deepEqual(await settingsWith(assert.fail)(), [])
   })
 
   it('reads sandbox paths as any version of Nix prints them', async () => {
@@ -163,13 +161,13 @@ describe('nixSettings', () => {
 
   it('tells a broken configuration, and sees that it was repaired', async () => {
     await nixWith(debian, `echo "error: syntax error in configuration line 'x' in 'nix.conf'" >&2; exit 1`)
-    const get = nixSettings(() => {})
+    const get = settingsWith(() => {})
     await assert.rejects(get, (error) => {
       assert.ok(error instanceof NixeryError && hasCode(error, 'NIX_UNAVAILABLE'))
       assert.match(error.message, /syntax error in configuration line/)
       return true
     })
     await nixWith(debian)
-    assert.ok((await get())['NIX_CONFIG'])
+    assert.ok((await get()).includes('substitute = false'))
   })
 })

@@ -1,6 +1,7 @@
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { NixeryError } from '../errors.ts'
+import type { Environment } from './environment.ts'
 import { messageOf } from './message.ts'
 import { run } from './process.ts'
 
@@ -12,16 +13,21 @@ const probeTimeout = 3_000
 const probeInterval = 5 * 60_000
 
 /**
- * What to put before the user's own NIX_CONFIG so that builds work out of the box; whatever the user sets wins.
+ * Nix configuration to put before the operator's own NIX_CONFIG so that builds work out of the box; whatever the
+ * operator sets wins.
  * - As root without the group that `build-users-group` names, every build would fail.
  * - Without a reachable binary cache, every build would first wait for one.
  * - A Nix whose sandbox has no /bin/sh (Debian's) cannot run the simplest of builders.
  *
  * A daemon has its own configuration: it is only told whether to look for a binary cache, which is the client's
  * to say. One on another machine has its own network, too.
- * `note` gets a line for each thing that was set.
+ * @param environment in which Nix is asked for its configuration, and whose proxies count
+ * @param note gets a line for each thing that was set
  */
-export function nixSettings(note: (line: string) => void): () => Promise<Record<string, string>> {
+export function nixSettings(
+  environment: () => Environment,
+  note: (line: string) => void,
+): () => Promise<readonly string[]> {
   let configuration: Promise<Configuration> | undefined
   let probed: { at: number; reachable: Promise<boolean> } | undefined
   const notes = new Set<string>()
@@ -31,31 +37,30 @@ export function nixSettings(note: (line: string) => void): () => Promise<Record<
   }
 
   return async () => {
-    configuration ??= readConfiguration()
+    configuration ??= readConfiguration(environment())
     const known = await configuration.catch((error: unknown) => {
       configuration = undefined // ask again next time
       throw error
     })
     const store = storeOf(known)
-    if (store === 'elsewhere') return {}
+    if (store === 'elsewhere') return []
     const lines = store === 'direct' ? [...buildUsers(known, say), ...sandboxShell(known, say)] : []
     if (!probed || Date.now() - probed.at > probeInterval) {
-      probed = { at: Date.now(), reachable: anyReachable(known) }
+      probed = { at: Date.now(), reachable: anyReachable(known, environment()) }
     }
     if (!(await probed.reachable)) {
       say('no binary cache can be reached: substitute = false')
       lines.push('substitute = false')
     }
-    if (lines.length === 0) return {}
-    return { NIX_CONFIG: [...lines, process.env['NIX_CONFIG'] ?? ''].join('\n') }
+    return lines
   }
 }
 
 /** `nix config show` since 2.20, `nix show-config` before. */
-async function readConfiguration(): Promise<Configuration> {
+async function readConfiguration(environment: Environment): Promise<Configuration> {
   const complaints: string[] = []
   for (const verb of [['config', 'show'], ['show-config']]) {
-    const result = await run('nix', [...nixCommand, ...verb, '--json'], { environment: {}, timeout: 20_000 })
+    const result = await run('nix', [...nixCommand, ...verb, '--json'], { environment, timeout: 20_000 })
     if (result.ok) return JSON.parse(result.stdout) as Configuration
     complaints.push(messageOf(result.lines))
   }
@@ -115,11 +120,11 @@ function sandboxShell(configuration: Configuration, say: (line: string) => void)
 }
 
 /** Whether any binary cache can be reached. What is not HTTP, or goes through a proxy, is taken to be there. */
-async function anyReachable(configuration: Configuration): Promise<boolean> {
+async function anyReachable(configuration: Configuration, environment: Environment): Promise<boolean> {
   const substituters = setting(configuration, 'substituters')
   if (setting(configuration, 'substitute') === false) return true
   if (!Array.isArray(substituters) || substituters.length === 0) return true
-  if (Object.entries(process.env).some(([name, value]) => /^(https?|all)_proxy$/i.test(name) && value))
+  if (Object.entries(environment).some(([name, value]) => /^(https?|all)_proxy$/i.test(name) && value))
     return true
   const answers = substituters.map(async (address: unknown) => {
     const url = typeof address === 'string' ? URL.parse(address) : null

@@ -6,9 +6,11 @@ import { join } from 'node:path'
 import { NixeryError, type ErrorCode } from '../errors.ts'
 import { platforms } from '../image/platform.ts'
 import type { StorePath } from '../image/store-path.ts'
+import { environmentFor, type Environment, type Purpose } from './environment.ts'
 import type { Looked } from './evaluate.ts'
 import { createNix, type Nix, type NixOptions } from './nix.ts'
 import type { Wanted } from './realise.ts'
+import { nixSettings } from './settings.ts'
 
 /** A Nix, and a folder for package sets. */
 export type Bench = {
@@ -93,6 +95,16 @@ export async function openBench(evaluator: NixOptions['evaluator'] = 'cold'): Pr
       await rm(folder, { recursive: true, force: true })
     },
   }
+}
+
+/** The environment in which Nix works on this machine, for tests that start it themselves. */
+export async function environmentOfNix(purpose: Purpose = 'realise'): Promise<Environment> {
+  const options = { home: join(tmpdir(), 'nixery-nowhere') }
+  const settings = await nixSettings(
+    () => environmentFor('realise', process.env, options),
+    () => {},
+  )()
+  return environmentFor(purpose, process.env, options, settings)
 }
 
 /** For `assert.rejects`: this code, and these in the message. */

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ServerProcess } from '../../scripts/server.ts'
-import { nixSettings } from '../../src/nix/settings.ts'
+import { environmentOfNix } from '../../src/nix/testing.ts'
 import { ask, failureOf, openWorkspace, type Workspace } from '../support/workspace.ts'
 import { processesWith, untilGone, type Seen } from './processes.ts'
 import { pullImage } from './puller.ts'
@@ -40,7 +40,7 @@ const killAll = (processes: readonly Seen[]) => {
 describe('the daemon of Nix', () => {
   /** Starts one; it is ended with SIGKILL, and with it those that it has made for its clients. */
   const startDaemon = async (socket: string) => {
-    const env = { ...process.env, ...(await nixSettings(() => {})()), NIX_DAEMON_SOCKET_PATH: socket }
+    const env = { ...(await environmentOfNix()), NIX_DAEMON_SOCKET_PATH: socket }
     const daemon = spawn('nix-daemon', { env, stdio: 'ignore' })
     const ended = once(daemon, 'exit')
     for (let tries = 0; ; tries += 1) {
