@@ -65,7 +65,7 @@ pkgs.buildNpmPackage {
     mkdir -p $out/bin $out/lib/nixery
     cp -r demo node_modules packaging package.json package-lock.json src $out/lib/nixery/
     makeWrapper ${node}/bin/node $out/bin/nixery \
-      --add-flags "--disable-warning=ExperimentalWarning $out/lib/nixery/src/cli/main.ts" \
+      --add-flags "--disable-warning=ExperimentalWarning -- $out/lib/nixery/src/cli/main.ts" \
       ${lib.optionalString withNix "--suffix PATH : ${lib.makeBinPath [ pkgs.nix pkgs.git ]}"}
     cat >$out/bin/nixery-entrypoint <<END
     #!${pkgs.runtimeShell}

@@ -102,7 +102,7 @@ const programPlan = [
   'mkdir "$out/bin"',
   'add bin/nixery <<END',
   '#!@bash@/bin/bash',
-  'exec @nodejs@/bin/node --disable-warning=ExperimentalWarning @out@/lib/nixery/src/cli/main.ts "\\$@"',
+  'exec @nodejs@/bin/node --disable-warning=ExperimentalWarning -- @out@/lib/nixery/src/cli/main.ts "\\$@"',
   'END',
   'add bin/nixery-entrypoint <<END',
   '#!@bash@/bin/sh',

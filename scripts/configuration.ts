@@ -19,7 +19,7 @@ set there wins over what this program sets.
 | --- | --- | --- |
 ${rows.join('\n')}
 
-This page is made by \`node scripts/configuration.ts --write\`.
+This page is made by \`./scripts/node scripts/configuration.ts --write\`.
 `
 }
 

@@ -1,7 +1,7 @@
-import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { z } from 'zod'
 import { NixeryError } from './errors.ts'
+import { defaultFolders } from './config/folders.ts'
 import { schema } from './config/schema.ts'
 import { unknownVariables } from './config/unknown.ts'
 
@@ -15,7 +15,8 @@ export type Config = z.infer<typeof schema> & {
 
 const sources = ['NIXERY_CHANNEL', 'NIXERY_PKGS_REPO', 'NIXERY_PKGS_PATH', 'NIXERY_FLAKE'] as const
 
-const names = Object.keys(schema.shape)
+/** The names of all settings. */
+export const settingNames: readonly string[] = Object.keys(schema.shape)
 
 /**
  * Reads the configuration from environment variables; an empty one counts as not set.
@@ -29,19 +30,19 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   const problems = parsed.success
     ? []
     : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
-  problems.push(...contradictions(set), ...unknownVariables(set, names).refused)
+  problems.push(...contradictions(set), ...unknownVariables(set, settingNames).refused)
   if (!parsed.success || problems.length > 0) {
     throw new NixeryError('CONFIG_INVALID', `the configuration is not valid:\n  ${problems.join('\n  ')}`)
   }
   const config = parsed.data
-  const home = homedir()
-  const data = config.NIXERY_DATA ?? resolve(set['XDG_DATA_HOME'] ?? join(home, '.local/share'), 'nixery')
+  const folders = defaultFolders(set)
+  const data = config.NIXERY_DATA ?? folders.data
   const configured = sources.some((name) => config[name] !== undefined)
   return Object.freeze({
     ...config,
     NIXERY_HOST: config.NIXERY_HOST ?? (configured ? '0.0.0.0' : '127.0.0.1'),
     NIXERY_DATA: data,
-    NIXERY_CACHE: config.NIXERY_CACHE ?? resolve(set['XDG_CACHE_HOME'] ?? join(home, '.cache'), 'nixery'),
+    NIXERY_CACHE: config.NIXERY_CACHE ?? folders.cache,
     STORAGE_PATH: config.STORAGE_PATH ?? join(data, 'store'),
   })
 }
@@ -49,7 +50,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
 /** A line for each variable that looks like a setting and has no effect. */
 export const configWarnings = (
   environment: Readonly<Record<string, string | undefined>>,
-): readonly string[] => unknownVariables(environment, names).warnings
+): readonly string[] => unknownVariables(environment, settingNames).warnings
 
 /** What no variable says by itself. */
 function contradictions(set: Readonly<Record<string, string | undefined>>): string[] {
@@ -80,15 +81,22 @@ function contradictions(set: Readonly<Record<string, string | undefined>>): stri
   return problems
 }
 
-/** The names of all variables. */
-export const settingNames: readonly string[] = Object.keys(schema.shape)
+/** What documentation and `nixery config` tell of a variable. */
+export type Variable = {
+  readonly name: string
+  /** As it would be written in the environment; empty if there is none, or it depends on others. */
+  readonly default: string
+  readonly meaning: string
+  /** Its value is never shown. */
+  readonly secret: boolean
+}
 
-/** Name, default and meaning of each variable, for documentation. */
-export const variables = (): { name: string; default: string; meaning: string }[] =>
+export const variables = (): Variable[] =>
   Object.entries(schema.shape).map(([name, type]) => ({
     name,
     default: defaultOf(type),
     meaning: type.description ?? '',
+    secret: type.meta()?.['secret'] === true,
   }))
 
 /** A default as it would be written in the environment. */

@@ -100,7 +100,13 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
     void load().catch(() => {})
   }
   const refreshSeconds = config.NIXERY_POPULARITY_REFRESH
-  const popularity = await createPopularity({ url: config.NIX_POPULARITY_URL, refreshSeconds, note, warn })
+  const popularity = await createPopularity({
+    url: config.NIX_POPULARITY_URL,
+    refreshSeconds,
+    note,
+    warn,
+    copyFolder: config.NIXERY_CACHE,
+  })
   const store = await openStore(config)
   const catalog = await openSqliteCatalog(join(config.NIXERY_DATA, 'catalog.db'), {
     warn,

@@ -11,7 +11,7 @@ describe('the documents', () => {
     assert.equal(
       await readFile(configurationFile, 'utf8'),
       configurationPage(),
-      'run: node scripts/configuration.ts --write',
+      'run: ./scripts/node scripts/configuration.ts --write',
     )
   })
 

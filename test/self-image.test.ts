@@ -138,6 +138,13 @@ describe('the image of this program, made by itself', { skip, timeout: 240_000 }
       assert.ok(!dead.includes(path.split('/').slice(0, 4).join('/')), path)
     }
     await inside('nix-store', '--verify', '--check-contents')
+    // Commands beside the server find its folders, although only the entry point was told of them.
+    const cleaned = JSON.parse(await inside('nixery', 'gc', '--dry-run', '--json')) as { imagesKept: number }
+    assert.ok(cleaned.imagesKept >= 4, JSON.stringify(cleaned))
+    const scrubbed = JSON.parse(await inside('nixery', 'scrub', '--json')) as { checked: number }
+    assert.ok(scrubbed.checked > 20, JSON.stringify(scrubbed))
+    assert.match(await inside('nixery', 'warm', 'jq'), /^jq:latest amd64 sha256:/)
+    assert.match(await inside('nixery', 'config'), /^NIXERY_DATA +\/var\/lib\/nixery +default$/m)
   })
 
   it('builds in a sandbox where it may', async () => {

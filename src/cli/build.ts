@@ -1,7 +1,6 @@
 import type { Command } from 'commander'
 import type { Blobs } from '../build/blobs.ts'
 import type { Image } from '../build/image.ts'
-import { readConfig } from '../config.ts'
 import { NixeryError } from '../errors.ts'
 import { checkDestination, formatDestination, parseDestination } from '../export/destination.ts'
 import { exportImage } from '../export/export.ts'
@@ -11,6 +10,7 @@ import { formatImageName, parseImageReference } from '../image/name.ts'
 import { openWorkshop } from './compose.ts'
 import { exitCodesHelp, runCommand } from './exit.ts'
 import { counted, createProgress, jsonLine, bytesText, type Progress } from './progress.ts'
+import { commandConfig } from './settings.ts'
 
 type Options = { readonly output?: string; readonly name?: string; readonly json?: true }
 
@@ -40,7 +40,7 @@ async function build(
   signal: AbortSignal,
 ): Promise<void> {
   const started = performance.now()
-  const config = readConfig(process.env)
+  const config = commandConfig(progress)
   const request = parseImageReference(image)
   const destination = options.output === undefined ? undefined : parseDestination(options.output)
   const named = formatImageName(request)

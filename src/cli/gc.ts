@@ -1,12 +1,12 @@
-import { join } from 'node:path'
 import type { Command } from 'commander'
 import { openSqliteCatalog } from '../catalog/sqlite.ts'
-import { readConfig, type Config } from '../config.ts'
+import type { Config } from '../config.ts'
 import { openStore } from '../stores.ts'
 import { collect, grace, type Collected, type GoneImage } from '../upkeep/gc.ts'
 import { exitCodesHelp, runCommand } from './exit.ts'
 import { bytesText, counted, createProgress, jsonLine, printable, type Progress } from './progress.ts'
 import { patience } from './scrub.ts'
+import { commandConfig, requireCatalog } from './settings.ts'
 
 type Options = {
   readonly dryRun?: true
@@ -31,14 +31,13 @@ export function addGcCommand(program: Command): void {
 }
 
 async function run(options: Options, progress: Progress, signal: AbortSignal): Promise<void> {
-  const config = readConfig({
-    ...process.env,
+  const config = commandConfig(progress, {
     ...(options.keep !== undefined && { NIXERY_KEEP: options.keep }),
     ...(options.limit !== undefined && { NIXERY_STORE_LIMIT: options.limit }),
   })
   const dryRun = options.dryRun === true
+  const file = await requireCatalog(config)
   const store = await openStore(config)
-  const file = join(config.NIXERY_DATA, 'catalog.db')
   const catalog = await openSqliteCatalog(file, { warn: progress.note, busyTimeout: patience })
   try {
     const collected = await collect(

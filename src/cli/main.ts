@@ -3,6 +3,7 @@ import { configWarnings, readConfig } from '../config.ts'
 import { NixeryError } from '../errors.ts'
 import { createLog } from '../telemetry/log.ts'
 import { addBuildCommand } from './build.ts'
+import { addConfigCommand } from './config.ts'
 import { exitCodeOf } from './exit.ts'
 import { addGcCommand } from './gc.ts'
 import { addPlanCommand } from './plan.ts'
@@ -11,9 +12,15 @@ import { addPushCommand } from './push.ts'
 import { addWarmCommand } from './warm.ts'
 import { addScrubCommand } from './scrub.ts'
 import { serve } from './serve.ts'
+import { loadEnvironmentFile } from './settings.ts'
 
 const program = new Command('nixery')
   .description('A container registry that builds the image while it is being pulled, from Nix packages.')
+  .option('--env-file <file>', 'read settings from a file of NAME=value lines; the environment wins')
+  .hook('preAction', async (command) => {
+    const { envFile } = command.opts<{ envFile?: string }>()
+    if (envFile !== undefined) await loadEnvironmentFile(envFile)
+  })
   .showHelpAfterError()
   // Wrong usage is 2 in all commands (`exit.ts`); commander's own is 1.
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
@@ -34,6 +41,7 @@ addPlanCommand(program)
 addGcCommand(program)
 addScrubCommand(program)
 addWarmCommand(program)
+addConfigCommand(program)
 program.addCommand(popcountCommand())
 
 try {

@@ -5,7 +5,6 @@ import { wantedLayers } from '../build/layers.ts'
 import { knownLayers } from '../build/packing.ts'
 import { resolve } from '../build/resolve.ts'
 import type { Closure } from '../closure/graph.ts'
-import { readConfig } from '../config.ts'
 import { formatImageName, type ImageRequest, parseImageReference } from '../image/name.ts'
 import { strategies, type StrategyName } from '../layers/plan.ts'
 import type { ResolvedPackage } from '../packages/resolution.ts'
@@ -13,6 +12,7 @@ import { openWorkshop, type Workshop } from './compose.ts'
 import { exitCodesHelp, runCommand } from './exit.ts'
 import { layersTable, strategiesTable, strategyFacts, type PlannedLayer } from './plan-table.ts'
 import { counted, createProgress, jsonLine, bytesText, printable, type Progress } from './progress.ts'
+import { commandConfig } from './settings.ts'
 
 const strategyNames = Object.keys(strategies) as StrategyName[]
 
@@ -38,7 +38,7 @@ export function addPlanCommand(program: Command): void {
 }
 
 async function plan(image: string, options: Options, progress: Progress, signal: AbortSignal): Promise<void> {
-  const config = readConfig(process.env)
+  const config = commandConfig(progress)
   const request = parseImageReference(image)
   const workshop = await openWorkshop(config, { listener: progress.build, note: progress.note, signal })
   try {

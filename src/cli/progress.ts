@@ -8,6 +8,7 @@ import { createSpinner, isTerminal } from './spinner.ts'
 export type ProgressEvent =
   | Exclude<BuildEvent, { type: 'joined' | 'failed' }>
   | { readonly type: 'note'; readonly message: string }
+  | { readonly type: 'folders'; readonly data: string; readonly blobs: string }
   | { readonly type: 'writing'; readonly output: string; readonly bytes: number }
   | { readonly type: 'moved'; readonly verb: string; readonly done: number; readonly total: number }
   | { readonly type: 'pushing'; readonly to: string; readonly bytes: number }
@@ -41,7 +42,7 @@ export function createProgress({ json }: { json: boolean }): Progress {
     if (json) return event.type === 'moved' ? undefined : write(jsonLine(event))
     const line = printable(lineOf(event, packing))
     if (!spinner) return line === '' || event.type === 'moved' ? undefined : write(line)
-    if (['note', 'warning', 'retry'].includes(event.type)) spinner.above(line)
+    if (['note', 'folders', 'warning', 'retry'].includes(event.type)) spinner.above(line)
     else if (event.type === 'moved') spinner.showSoon(line)
     // Of many blobs at once, which of them is done tells less than how far all are.
     else if (event.type !== 'blob') spinner.show(line)
@@ -108,6 +109,8 @@ function lineOf(event: ProgressEvent, packing: Packing): string {
       return `${event.digest} ${arrivals[event.arrival]}, ${bytesText(event.size)}`
     case 'retry':
       return `${event.message}: trying again`
+    case 'folders':
+      return `data in ${event.data}, blobs in ${event.blobs}`
     case 'warning':
     case 'note':
       return event.message

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { Option, type Command } from 'commander'
-import { readConfig, type Config } from '../config.ts'
+import type { Config } from '../config.ts'
 import { NixeryError } from '../errors.ts'
 import { formatImageName, parseTag, parseImageReference } from '../image/name.ts'
 import type { ManifestForm } from '../image/oci.ts'
@@ -14,6 +14,7 @@ import { factsOf, secondsSince } from './build.ts'
 import { openWorkshop } from './compose.ts'
 import { exitCodesHelp, runCommand } from './exit.ts'
 import { counted, createProgress, jsonLine, bytesText, type Progress } from './progress.ts'
+import { commandConfig } from './settings.ts'
 
 type Options = {
   readonly tag: readonly string[]
@@ -49,7 +50,7 @@ const collect = (value: string, before: readonly string[]): string[] => [...befo
 
 async function push(image: string, to: string, options: Options, progress: Progress, signal: AbortSignal) {
   const started = performance.now()
-  const config = readConfig(process.env)
+  const config = commandConfig(progress)
   const request = parseImageReference(image)
   const target = parseReference(to)
   const { host, repository } = target

@@ -1,13 +1,12 @@
-import { join } from 'node:path'
 import type { Command } from 'commander'
 import { openSqliteCatalog } from '../catalog/sqlite.ts'
-import { readConfig } from '../config.ts'
 import { NixeryError } from '../errors.ts'
 import { createHasher } from '../store/hasher.ts'
 import { openStore } from '../stores.ts'
 import { scrub } from '../upkeep/scrub.ts'
 import { exitCodesHelp, runCommand } from './exit.ts'
 import { bytesText, counted, createProgress, jsonLine, type Progress } from './progress.ts'
+import { commandConfig, requireCatalog } from './settings.ts'
 
 type Options = { readonly dryRun?: true; readonly json?: true }
 
@@ -28,10 +27,10 @@ export function addScrubCommand(program: Command): void {
 export const patience = 10_000
 
 async function run(options: Options, progress: Progress, signal: AbortSignal): Promise<void> {
-  const config = readConfig(process.env)
+  const config = commandConfig(progress)
   const dryRun = options.dryRun === true
+  const file = await requireCatalog(config)
   const store = await openStore(config)
-  const file = join(config.NIXERY_DATA, 'catalog.db')
   const catalog = await openSqliteCatalog(file, { warn: progress.note, busyTimeout: patience })
   const hasher = createHasher(store)
   const stop = () => void hasher.close()

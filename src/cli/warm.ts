@@ -1,11 +1,11 @@
 import type { Command } from 'commander'
-import { readConfig } from '../config.ts'
 import { formatImageName, parseImageReference } from '../image/name.ts'
 import { platforms } from '../image/platform.ts'
 import { secondsSince } from './build.ts'
 import { openWorkshop } from './compose.ts'
 import { exitCodesHelp, runCommand } from './exit.ts'
 import { counted, createProgress, jsonLine, type Progress } from './progress.ts'
+import { commandConfig } from './settings.ts'
 
 export function addWarmCommand(program: Command): void {
   program
@@ -28,7 +28,7 @@ async function warm(
   signal: AbortSignal,
 ): Promise<void> {
   const started = performance.now()
-  const config = readConfig(process.env)
+  const config = commandConfig(progress)
   const requests = images.map(parseImageReference)
   const defaults = config.NIXERY_PLATFORMS.map((name) => platforms[name])
   const workshop = await openWorkshop(config, { listener: progress.build, note: progress.note, signal })

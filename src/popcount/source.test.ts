@@ -12,12 +12,23 @@ import { openServer, type Reply } from './testing.ts'
 
 const get = createGet({ retries: 1, firstDelay: 1 })
 
-async function open(url: string | undefined, refreshSeconds = 3600) {
+async function open(url: string | undefined, refreshSeconds = 3600, copyFolder?: string) {
   const lines: string[] = []
   const warnings: string[] = []
   const note = (line: string) => lines.push(line)
   const warn = (line: string) => warnings.push(line)
-  return { lines, warnings, ...(await createPopularity({ url, refreshSeconds, note, warn, get })) }
+  return {
+    lines,
+    warnings,
+    ...(await createPopularity({
+      url,
+      refreshSeconds,
+      note,
+      warn,
+      get,
+      ...(copyFolder !== undefined && { copyFolder }),
+    })),
+  }
 }
 
 async function until(holds: () => boolean): Promise<void> {
@@ -94,6 +105,34 @@ describe('createPopularity', () => {
     } finally {
       popularity.stop()
       await rm(folder, { recursive: true })
+    }
+  })
+
+  it('starts with the last copy when the address cannot be reached, and then refreshes it', async () => {
+    const copyFolder = join(await mkdtemp(join(tmpdir(), 'nixery-popularity-')), 'cache')
+    let reply: Reply = { body: '{"glibc-2.40":2}' }
+    const server = await openServer(() => reply)
+    const url = `${server.url}/p.json`
+    try {
+      const first = await open(url, 3600, copyFolder)
+      first.stop()
+      for (const fault of [{ status: 503 }, { status: 404 }, { body: 'not JSON' }]) {
+        reply = fault
+        const again = await open(url, 0.02, copyFolder)
+        assert.equal(again.current().version, first.current().version)
+        assert.match(again.warnings[0] ?? '', /^NIX_POPULARITY_URL: .*; using the last copy$/)
+        reply = { body: '{"glibc-2.40":3}' }
+        await until(() => again.current().counts.get('glibc-2.40') === 3)
+        again.stop()
+        reply = { body: '{"glibc-2.40":2}' }
+        ;(await open(url, 3600, copyFolder)).stop()
+      }
+      // The copy is of this address, and of no other.
+      reply = { status: 404 }
+      await assert.rejects(open(`${server.url}/other.json`, 3600, copyFolder), /answers 404/)
+    } finally {
+      await server.close()
+      await rm(join(copyFolder, '..'), { recursive: true })
     }
   })
 

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { noPopularity, parsePopularity, type Popularity } from '../closure/popularity.ts'
 import { NixeryError } from '../errors.ts'
+import { copyIn, type Copy } from './copy.ts'
 import { createGet, parseAddress, shown, type Get } from './get.ts'
 
 /** Popularity data that is kept up to date. */
@@ -21,6 +22,8 @@ export type PopularityOptions = {
   /** Gets a line when a refresh failed; the last good data stays. */
   readonly warn: (line: string) => void
   readonly get?: Get
+  /** Folder in which the last good data is kept, for a start at which the address cannot be reached. */
+  readonly copyFolder?: string
 }
 
 // All of nixpkgs has 5 MB.
@@ -28,12 +31,14 @@ const largest = 128 * 1024 * 1024
 const timeout = 120_000
 
 /**
- * Loads the data and then refreshes it in the background, which never fails and keeps no process running.
- * @throws CONFIG_INVALID when the data cannot be had at start: without it every image would get other layers
+ * Loads the data, or the copy that was kept of it, and then refreshes it in the background, which never fails and keeps
+ * no process running.
+ * @throws CONFIG_INVALID when there is neither at start: without data every image would get other layers
  */
 export async function createPopularity(options: PopularityOptions): Promise<PopularitySource> {
   if (options.url === undefined) return { current: () => noPopularity, stop: () => {} }
-  const load = await loader(options.url, options.get ?? createGet())
+  const copy = options.copyFolder === undefined ? undefined : copyIn(options.copyFolder, options.url)
+  const load = await loader(options.url, options.get ?? createGet(), copy, options.warn)
   let current = load.first
   options.note(`popularity of ${current.counts.size} packages`)
 
@@ -48,8 +53,7 @@ export async function createPopularity(options: PopularityOptions): Promise<Popu
       }
     } catch (error) {
       if (end.signal.aborted) return
-      const reason = error instanceof Error ? error.message : String(error)
-      options.warn(`popularity data was not refreshed, the last is kept: ${reason}`)
+      options.warn(`popularity data was not refreshed, the last is kept: ${messageOf(error)}`)
     }
     schedule()
   }
@@ -73,7 +77,12 @@ type Loader = {
   next(signal: AbortSignal): Promise<Popularity | undefined>
 }
 
-async function loader(text: string, get: Get): Promise<Loader> {
+async function loader(
+  text: string,
+  get: Get,
+  copy: Copy | undefined,
+  warn: (line: string) => void,
+): Promise<Loader> {
   let etag: string | undefined
   let digest: string | undefined
   const load = async (url: URL, signal?: AbortSignal): Promise<Popularity | undefined> => {
@@ -84,23 +93,34 @@ async function loader(text: string, get: Get): Promise<Loader> {
     }
     // Parsing holds up all else for some tenths of a second; many servers of files give no ETag.
     const found = hash('sha256', answer.body)
-    const popularity = found === digest ? undefined : parsePopularity(answer.body.toString())
+    if (found === digest) return undefined
+    const body = answer.body.toString()
+    const popularity = parsePopularity(body)
     // Only now: what could not be parsed must not count as known.
     etag = answer.etag
     digest = found
+    await copy?.write(body).catch((error: unknown) => {
+      warn(`popularity data: no copy was kept: ${messageOf(error)}`)
+    })
     return popularity
   }
 
   try {
     const url = parseAddress(text)
-    const first = await load(url)
-    return { first: first ?? noPopularity, next: (signal) => load(url, signal) }
+    const next = (signal: AbortSignal) => load(url, signal)
+    const first = await load(url).catch(async (error: unknown) => {
+      const kept = await copy?.read()
+      if (kept === undefined) throw error
+      warn(`NIX_POPULARITY_URL: ${messageOf(error)}; using the last copy`)
+      return parsePopularity(kept)
+    })
+    return { first: first ?? noPopularity, next }
   } catch (error) {
-    const { message, hint } =
-      error instanceof NixeryError ? error : { message: String(error), hint: undefined }
-    throw new NixeryError('CONFIG_INVALID', `NIX_POPULARITY_URL: ${message}`, {
+    throw new NixeryError('CONFIG_INVALID', `NIX_POPULARITY_URL: ${messageOf(error)}`, {
       cause: error,
-      ...(hint !== undefined && { hint }),
+      ...(error instanceof NixeryError && error.hint !== undefined && { hint: error.hint }),
     })
   }
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

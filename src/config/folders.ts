@@ -1,0 +1,31 @@
+import { realpathSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
+
+/** Absolute paths of the data and cache folders. */
+export type Folders = { readonly data: string; readonly cache: string }
+
+const programRoot = join(import.meta.dirname, '..', '..')
+
+/**
+ * The folders that are used where neither NIXERY_DATA nor NIXERY_CACHE is set: inside the image of this program those
+ * of the server that its entry point starts, so that `podman exec … nixery gc` cleans up after that server;
+ * elsewhere the user's own, by the XDG base directory specification.
+ */
+export function defaultFolders(environment: Readonly<Record<string, string | undefined>>): Folders {
+  if (isInOwnImage()) return { data: '/var/lib/nixery', cache: '/var/cache/nixery' }
+  const home = homedir()
+  return {
+    data: resolve(environment['XDG_DATA_HOME'] || join(home, '.local/share'), 'nixery'),
+    cache: resolve(environment['XDG_CACHE_HOME'] || join(home, '.cache'), 'nixery'),
+  }
+}
+
+/** An image shows its packages' folders at its root: this program's own is then /lib/nixery. */
+function isInOwnImage(): boolean {
+  try {
+    return realpathSync('/lib/nixery') === realpathSync(programRoot)
+  } catch {
+    return false // there is no such folder
+  }
+}
