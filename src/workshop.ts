@@ -4,6 +4,7 @@ import type { Layering } from './build/build.ts'
 import { createBuilder, type Builder } from './build/builder.ts'
 import type { BuildListener } from './build/events.ts'
 import { createPulls } from './build/pulls.ts'
+import { createResolver, type Resolver } from './build/resolve.ts'
 import { openSqliteCatalog } from './catalog/sqlite.ts'
 import type { Catalog } from './catalog/catalog.ts'
 import { settingNames, type Config } from './config.ts'
@@ -11,10 +12,9 @@ import { openCompressor } from './layers/compressor.ts'
 import { impliedPackages } from './image/name.ts'
 import type { Platform } from './image/platform.ts'
 import { createPacker, type Packer } from './layers/pack.ts'
-import type { SetPolicy } from './nix/evaluate.ts'
 import { createNix, type Nix } from './nix/nix.ts'
 import { stoppable } from './nix/stoppable.ts'
-import { attributeFilter } from './packages/policy.ts'
+import { nameFilter } from './packages/policy.ts'
 import type { PackageSource } from './packages/source.ts'
 import { createPopularity } from './popcount/source.ts'
 import { openSource } from './sources.ts'
@@ -27,8 +27,7 @@ import { createUses, type Uses } from './upkeep/uses.ts'
 export type Workshop = {
   readonly nix: Nix
   readonly nixVersion: string
-  readonly policy: SetPolicy
-  readonly allowed: (attribute: string) => boolean
+  readonly resolver: Resolver
   readonly source: PackageSource
   readonly store: BlobStore
   readonly catalog: Catalog
@@ -121,13 +120,13 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
     popularity: popularity.current(),
     maxLayers: config.NIXERY_MAX_LAYERS,
   })
-  const allowed = attributeFilter(config.NIXERY_ALLOW, config.NIXERY_DENY)
+  const filter = nameFilter(config.NIXERY_ALLOW, config.NIXERY_DENY)
+  const resolver = createResolver({ catalog, nix, policy, filter, warn })
   const pulls = createPulls(catalog, uses, 2_000)
   const builder = createBuilder({
     source,
     nix,
-    policy,
-    allowed,
+    resolver,
     catalog,
     blobs,
     packer,
@@ -139,8 +138,7 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
   return {
     nix,
     nixVersion,
-    policy,
-    allowed,
+    resolver,
     source,
     store,
     catalog,

@@ -5,7 +5,6 @@ import type { ImageRequest } from '../image/name.ts'
 import type { Layer } from '../image/oci.ts'
 import type { StorePath } from '../image/store-path.ts'
 import { archiveVersion } from '../layers/archive.ts'
-import type { SetPolicy } from '../nix/evaluate.ts'
 import type { Nix, Watch } from '../nix/nix.ts'
 import { isDerivationGone, type Wanted } from '../nix/realise.ts'
 import type { ResolvedPackage } from '../packages/resolution.ts'
@@ -15,15 +14,13 @@ import { closureKey, closureOf, knownClosure } from './closure.ts'
 import { isWhole, publishImage, type Image } from './image.ts'
 import { layeringKey, wantedLayers, type LayerOptions, type WantedLayer } from './layers.ts'
 import { knownLayers, packFromMembers, packLayers, type PackingDeps } from './packing.ts'
-import { resolve } from './resolve.ts'
+import type { Resolver } from './resolve.ts'
 
 export type Layering = Omit<LayerOptions, 'compressorId'>
 
 export type FlowDeps = Pick<PackingDeps, 'catalog' | 'blobs' | 'packer'> & {
   readonly nix: Nix
-  readonly policy: SetPolicy
-  /** Whether an attribute may be in images here. */
-  readonly allowed: (attribute: string) => boolean
+  readonly resolver: Resolver
 }
 
 /** One build. */
@@ -46,7 +43,7 @@ export type Made = { readonly image: Image; readonly key: string }
  */
 export async function makeImage(context: Context, pinned: PinnedSet): Promise<Made> {
   const attempt = async (again: boolean) =>
-    fromPackages(context, await resolve(context, context.request, pinned, { ...context, again }))
+    fromPackages(context, await context.resolver.resolve(context.request, pinned, { ...context, again }))
   return attempt(false).catch((error: unknown) => {
     if (isDerivationGone(error)) return attempt(true)
     if (isLayerLost(error)) return attempt(false)

@@ -1,9 +1,10 @@
 import type { Catalog } from '../catalog/catalog.ts'
+import { NixeryError } from '../errors.ts'
 import type { ImageRequest } from '../image/name.ts'
-import type { Looked, SetPolicy } from '../nix/evaluate.ts'
+import type { Looked, LookUp, SetPolicy } from '../nix/evaluate.ts'
 import type { Nix } from '../nix/nix.ts'
-import { refusalOf } from '../packages/policy.ts'
 import { nearestNames } from '../packages/nearest.ts'
+import { refusalOf, type NameFilter } from '../packages/policy.ts'
 import {
   choosePackages,
   namesOf,
@@ -13,92 +14,147 @@ import {
   type ResolvedPackage,
 } from '../packages/resolution.ts'
 import type { PinnedSet } from '../packages/source.ts'
+import { deniedDerivations } from './denied.ts'
 import type { Emit } from './events.ts'
 
-export type ResolveDeps = {
+export type ResolverDeps = {
   readonly catalog: Catalog
   readonly nix: Nix
   readonly policy: SetPolicy
-  /** Whether an attribute may be in images here. */
-  readonly allowed: (attribute: string) => boolean
+  /** Which packages may be asked for. What every image has is not subject to it. */
+  readonly filter: NameFilter
+  /** Gets a line for the operator for each denied name that cannot be told by its derivation. */
+  readonly warn: (line: string) => void
 }
 
-/**
- * The packages that an image's names mean, in the image's order. Nix is asked only for names whose meaning in
- * this revision is not known; what it answers is remembered if the package set has not changed meanwhile.
- * @param options.again evaluates whatever is remembered: Nix has removed the derivations meanwhile
- * @throws PACKAGE_UNKNOWN, PACKAGE_INVALID, SOURCE_INVALID, EVALUATION_TIMEOUT, NIX_UNAVAILABLE, CANCELLED
- */
-export async function resolve(
-  { catalog, nix, policy, allowed }: ResolveDeps,
-  request: ImageRequest,
-  pinned: PinnedSet,
-  { signal, emit, again = false }: { signal: AbortSignal; emit: Emit; again?: boolean },
-): Promise<ResolvedPackage[]> {
-  const started = performance.now()
-  const { required, implied } = namesOf(request)
-  const names = [...required, ...implied]
-  const keyOfName = (name: string) => resolutionKey(pinned.revision, request.platform, name, policy)
+export type Resolver = {
+  /**
+   * The packages that an image's names mean, in the image's order. Nix is asked only for names whose meaning in
+   * this revision is not known; what it answers is remembered if the package set has not changed meanwhile.
+   * @param options.again evaluates whatever is remembered: Nix has removed the derivations meanwhile
+   * @throws PACKAGE_UNKNOWN, PACKAGE_INVALID, PACKAGE_DENIED, SOURCE_INVALID, EVALUATION_TIMEOUT, NIX_UNAVAILABLE,
+   *   CANCELLED
+   */
+  resolve(request: ImageRequest, pinned: PinnedSet, options: ResolveOptions): Promise<ResolvedPackage[]>
+}
 
-  const remembered = again ? new Map<string, string>() : await catalog.resolutions(names.map(keyOfName))
-  const resolutions = new Map<string, Resolution>()
-  for (const name of names) {
-    const text = remembered.get(keyOfName(name))
-    if (text !== undefined) resolutions.set(name, parseResolution(text))
-  }
+export type ResolveOptions = {
+  readonly signal: AbortSignal
+  readonly emit: Emit
+  readonly again?: boolean
+}
 
-  const unknown = names.filter((name) => !resolutions.has(name))
-  if (unknown.length > 0) {
-    const lookUp = {
+const denied = { status: 'denied', reason: 'is not served by this registry' } as const satisfies Resolution
+
+export function createResolver({ catalog, nix, policy, filter, warn }: ResolverDeps): Resolver {
+  const findDenied = deniedDerivations({ catalog, nix, policy, names: filter.deniedNames, warn })
+
+  /** What the names mean, those that are remembered and the others. */
+  async function resolutionsOf(
+    { required, implied }: ReturnType<typeof namesOf>,
+    { platform }: ImageRequest,
+    pinned: PinnedSet,
+    { signal, emit, again = false }: ResolveOptions,
+  ): Promise<{ resolutions: Map<string, Resolution>; evaluated: number }> {
+    const names = [...required, ...implied]
+    const limited = new Set(required)
+    const keyOfName = (name: string) => {
+      const inputs = limited.has(name) ? filter.inputs : undefined
+      return resolutionKey(pinned.revision, platform, name, { ...policy, filter: inputs })
+    }
+    const remembered = again ? new Map<string, string>() : await catalog.resolutions(names.map(keyOfName))
+    const resolutions = new Map<string, Resolution>()
+    for (const name of names) {
+      const known = parseResolution(remembered.get(keyOfName(name)) ?? '')
+      if (known) resolutions.set(name, known)
+    }
+    const unknown = names.filter((name) => !resolutions.has(name))
+    if (unknown.length === 0) return { resolutions, evaluated: 0 }
+
+    if (again) nix.forget(pinned.revision)
+    const lookUp: LookUp = {
       set: pinned.set,
       revision: pinned.revision,
       ...policy,
-      system: request.platform.system,
+      system: platform.system,
       attributes: unknown.map((name) => name.split('.')),
+      limits: limitsOf(
+        unknown.filter((name) => limited.has(name)),
+        filter,
+      ),
     }
-    if (again) nix.forget(pinned.revision)
     const looked = await nix.evaluate(lookUp, { signal, onLine: (line) => emit({ type: 'nix', line }) })
     const fresh = new Map<string, string>()
     for (const [index, name] of unknown.entries()) {
       const answer = looked[index]
       if (!answer) throw new Error(`Nix gave no answer for ${name}`)
-      const resolution = resolutionOf(name, answer)
+      const resolution = resolutionOf(name, answer, limited.has(name) ? filter : undefined)
       resolutions.set(name, resolution)
       // A failed evaluation may be a passing one: a file that could not be fetched, memory that ran out.
       if (answer.status !== 'failed') fresh.set(keyOfName(name), JSON.stringify(resolution))
     }
     if (await pinned.unchanged()) await catalog.rememberResolutions(fresh)
     else nix.forget(pinned.revision)
+    return { resolutions, evaluated: unknown.length }
   }
 
-  for (const name of implied) {
-    const found = resolutions.get(name)
-    if (found?.status !== 'package')
-      emit({ type: 'warning', message: `the package set has no usable ${name}: left out` })
+  return {
+    async resolve(request, pinned, options) {
+      const started = performance.now()
+      const names = namesOf(request)
+      refuseDenied(names.required, filter)
+      const [{ resolutions, evaluated }, isDenied] = await Promise.all([
+        resolutionsOf(names, request, pinned, options),
+        findDenied(pinned, request.platform),
+      ])
+      for (const name of names.required) {
+        const found = resolutions.get(name)
+        if (found?.status === 'package' && isDenied(found)) resolutions.set(name, denied)
+      }
+      for (const name of names.implied) {
+        if (resolutions.get(name)?.status === 'package') continue
+        options.emit({ type: 'warning', message: `the package set has no usable ${name}: left out` })
+      }
+      const packages = choosePackages(request, resolutions)
+      options.emit({
+        type: 'resolved',
+        packages: packages.map(({ attribute, version }) => `${attribute} ${version}`),
+        names: names.required.length + names.implied.length,
+        evaluated,
+        ms: performance.now() - started,
+      })
+      return packages
+    },
   }
-  for (const name of required) {
-    const found = resolutions.get(name)
-    if (found?.status !== 'package' || allowed(found.attribute)) continue
-    resolutions.set(name, { status: 'denied', reason: 'is not served by this registry' })
-  }
-  const packages = choosePackages(request, resolutions)
-  emit({
-    type: 'resolved',
-    packages: packages.map(({ attribute, version }) => `${attribute} ${version}`),
-    names: names.length,
-    evaluated: unknown.length,
-    ms: performance.now() - started,
-  })
-  return packages
 }
 
-function resolutionOf(name: string, looked: Looked): Resolution {
+/** Refuses names that are denied as they are written, before Nix is asked for anything. */
+function refuseDenied(names: readonly string[], filter: NameFilter): void {
+  const refused = names.filter((name) => filter.denies(name))
+  if (refused.length === 0) return
+  const message = refused.map((name) => `${name}: ${denied.reason}`).join('\n')
+  throw new NixeryError('PACKAGE_DENIED', message, { detail: { denied: refused } })
+}
+
+function limitsOf(names: readonly string[], filter: NameFilter): Record<string, readonly number[]> {
+  const limits: Record<string, readonly number[]> = {}
+  for (const name of names) {
+    const found = filter.limits(name)
+    if (found) limits[name] = found
+  }
+  return limits
+}
+
+function resolutionOf(name: string, looked: Looked, filter: NameFilter | undefined): Resolution {
   switch (looked.status) {
     case 'package': {
       const { drvPath, output, outputPath, pname, version } = looked
+      const found = looked.packagePath.join('.')
+      if (filter && !filter.allows(found)) return denied
       return {
         status: 'package',
         attribute: looked.path.join('.'),
+        package: found,
         drvPath,
         output,
         outputPath,
@@ -107,9 +163,10 @@ function resolutionOf(name: string, looked: Looked): Resolution {
       }
     }
     case 'missing': {
-      const found = looked.path.length
-      const wanted = name.split('.')[found] ?? ''
-      const nearest = nearestNames(wanted, looked.siblings)
+      const [wanted = '', ...rest] = name.split('.').slice(looked.path.length)
+      const permits = (sibling: string) =>
+        !filter || filter.permits([...looked.path, sibling, ...rest].join('.'))
+      const nearest = nearestNames(wanted, looked.siblings, permits)
       return { status: 'missing', nearest: nearest.map((sibling) => [...looked.path, sibling].join('.')) }
     }
     case 'other': {
@@ -121,6 +178,8 @@ function resolutionOf(name: string, looked: Looked): Resolution {
             : `a ${looked.type}`
       return { status: 'invalid', reason: `is ${kind}, not a package` }
     }
+    case 'denied':
+      return denied
     case 'failed': {
       const refusal = refusalOf(looked.message)
       if (refusal !== undefined) return { status: 'denied', reason: refusal }

@@ -3,7 +3,6 @@ import { closureOf, knownClosure } from '../build/closure.ts'
 import type { Emit } from '../build/events.ts'
 import { wantedLayers } from '../build/layers.ts'
 import { knownLayers } from '../build/packing.ts'
-import { resolve } from '../build/resolve.ts'
 import type { Closure } from '../closure/graph.ts'
 import { formatImageName, type ImageRequest, parseImageReference } from '../image/name.ts'
 import { strategies, type StrategyName } from '../layers/plan.ts'
@@ -91,7 +90,7 @@ async function resolvePackages(
   signal: AbortSignal,
 ): Promise<ResolvedPackage[]> {
   const pinned = await workshop.source.pin(request.tag)
-  return resolve(workshop, request, pinned, { signal, emit: emitOf(progress) })
+  return workshop.resolver.resolve(request, pinned, { signal, emit: emitOf(progress) })
 }
 
 /** As the builder gets it: from what is known, else from Nix, which must realise what it is to tell sizes of. */

@@ -37,6 +37,12 @@ export const packageSettings = {
     .describe('files with overlays for nixpkgs, separated by spaces or commas'),
   NIXERY_ALLOW: list
     .default([])
-    .describe('attributes that images may have, with `*` for anything; all if not set'),
-  NIXERY_DENY: list.default([]).describe('attributes that images may not have, with `*` for anything'),
+    .describe(
+      'packages that may be in images, by attribute path, with `*` for anything; all if not set. A boundary: nothing else is served ([security](security.md))',
+    ),
+  NIXERY_DENY: list
+    .default([])
+    .describe(
+      'packages, or sets of packages, that may not be in images, by attribute path, with `*` for anything. Not a boundary: what is not listed is served ([security](security.md))',
+    ),
 }

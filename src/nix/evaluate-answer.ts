@@ -6,6 +6,8 @@ export type Looked =
   | {
       readonly status: 'package'
       readonly path: readonly string[]
+      /** The path of the package, without an output at its end. */
+      readonly packagePath: readonly string[]
       readonly drvPath: StorePath
       readonly output: string
       readonly outputPath: StorePath
@@ -16,12 +18,15 @@ export type Looked =
   | { readonly status: 'missing'; readonly path: readonly string[]; readonly siblings: readonly string[] }
   /** Something, but no package: `lambda`, `set`, `string`, … */
   | { readonly status: 'other'; readonly path: readonly string[]; readonly type: string }
+  /** It lies beyond the limits that were set for it (`LookUp`). */
+  | { readonly status: 'denied'; readonly path: readonly string[] }
   | { readonly status: 'failed'; readonly message: string }
 
 const path = z.array(z.string())
 const derivation = z.object({
   status: z.literal('package'),
   path,
+  packagePath: path,
   drvPath: z.string(),
   outputPath: z.string(),
   output: z.string(),
@@ -34,6 +39,7 @@ const answer = z.object({
       derivation,
       z.object({ status: z.literal('missing'), path, place: z.string() }),
       z.object({ status: z.literal('other'), path, type: z.string() }),
+      z.object({ status: z.literal('denied'), path }),
       z.object({ status: z.literal('thrown') }),
     ]),
   ),

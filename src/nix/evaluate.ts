@@ -23,7 +23,14 @@ export type LookUp = Partial<SetPolicy> & {
   readonly revision?: string
   readonly system: string
   readonly attributes: readonly (readonly string[])[]
+  /** How far names (parts joined by dots) may be followed; see `limits` in packages/policy.ts. */
+  readonly limits?: Readonly<Record<string, readonly number[]>>
+  /** False: what must be built to be evaluated fails instead. Such a request is answered by a process of its own. */
+  readonly importFromDerivation?: boolean
 }
+
+/** What is asked of one package set that is loaded. */
+export type Question = Pick<LookUp, 'attributes' | 'limits'>
 
 const expression = fileURLToPath(new URL('evaluate.nix', import.meta.url))
 
@@ -68,7 +75,9 @@ async function askNix(
   options: RunOptions,
 ): Promise<{ ok: true; answers: Answered[] } | Failed> {
   const flakes = 'flake' in request.set ? ['--extra-experimental-features', 'flakes'] : []
-  const flags = ['--eval', '--strict', '--json', '--read-write-mode', ...flakes]
+  const builds =
+    request.importFromDerivation === false ? ['--option', 'allow-import-from-derivation', 'false'] : []
+  const flags = ['--eval', '--strict', '--json', '--read-write-mode', ...flakes, ...builds]
   const argument = ['--argstr', 'request', JSON.stringify(request)]
   const timeout = Math.max(1, Math.ceil(deadline - performance.now()))
   const result = await run('nix-instantiate', [...flags, expression, ...argument], { ...options, timeout })

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import type { LookUp, SetPolicy } from './evaluate.ts'
+import type { LookUp, Question, SetPolicy } from './evaluate.ts'
 import { parseAnswer, type Answered } from './evaluate-answer.ts'
 import { answerIn, endOf, lineOfSet, linesOfRequest } from './evaluator-text.ts'
 import { watchMemory } from './memory.ts'
@@ -27,7 +27,7 @@ export type EvaluatorProcess = {
   readonly pid: number
   readonly alive: () => boolean
   /** Looks names up and instantiates packages. One question at a time. `options.environment` is not used. */
-  ask(attributes: LookUp['attributes'], options: RunOptions): Promise<Asked>
+  ask(question: Question, options: RunOptions): Promise<Asked>
   /** Comes back when it has ended. */
   end(): Promise<void>
 }
@@ -95,7 +95,7 @@ export function startEvaluator(
     pid,
     alive: () => !exited && child.stdin.writable,
     end,
-    ask(attributes, { timeout, memory = Infinity, signal, onLine }) {
+    ask(question, { timeout, memory = Infinity, signal, onLine }) {
       const mark = randomUUID()
       const chunks: string[] = []
       let length = 0
@@ -126,7 +126,7 @@ export function startEvaluator(
             tail = (tail + chunk).slice(-chunk.length - mark.length - 20)
             if (length > mostOutput) return giveUp('ended')
             if (!tail.includes(endOf(mark))) return
-            const asked = read(chunks.join(''), mark, attributes.length)
+            const asked = read(chunks.join(''), mark, question.attributes.length)
             if (asked.status === 'ended') giveUp('ended')
             else settle(() => resolve(asked))
           },
@@ -144,7 +144,7 @@ export function startEvaluator(
           ended: () => settle(() => resolve({ status: 'ended' })),
         }
         if (exited) current.ended()
-        else child.stdin.write(linesOfRequest(mark, { attributes, guarded: true }))
+        else child.stdin.write(linesOfRequest(mark, { ...question, guarded: true }))
       })
     },
   }

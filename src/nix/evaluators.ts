@@ -65,7 +65,8 @@ export function createEvaluators(options: EvaluatorsOptions): Evaluators {
     )
 
   async function look(lookUp: LookUp, given: RunOptions): Promise<Looked[]> {
-    const slot = options.evaluator === 'warm' ? slots.slotFor(lookUp, given.environment) : undefined
+    const isWarm = options.evaluator === 'warm' && lookUp.importFromDerivation !== false
+    const slot = isWarm ? slots.slotFor(lookUp, given.environment) : undefined
     const { answers, spent, process } = slot ? await askWarm(slot, lookUp, given) : nothing
     const attributes = lookUp.attributes.filter((_, index) => answers?.[index] === undefined)
     if (answers && attributes.length === 0) {
@@ -110,13 +111,13 @@ export function createEvaluators(options: EvaluatorsOptions): Evaluators {
  */
 async function answersOf(
   process: EvaluatorProcess,
-  { attributes }: LookUp,
+  { attributes, limits = {} }: LookUp,
   given: RunOptions,
 ): Promise<(Looked | undefined)[] | undefined> {
   const deadline = performance.now() + given.timeout
   const ask = async (asked: LookUp['attributes']): Promise<Asked> => {
     const timeout = Math.max(1, Math.ceil(deadline - performance.now()))
-    const result = await process.ask(asked, { ...given, timeout })
+    const result = await process.ask({ attributes: asked, limits }, { ...given, timeout })
     if (given.signal?.aborted) throw cancelled(given.signal.reason)
     if (result.status === 'late') throw tookTooLong(given.timeout)
     return result

@@ -3,14 +3,18 @@
 #
 # identity: { "set": { "folder": "/absolute" } or { "flake": "<locked reference>" }, "system": "x86_64-linux",
 #             "config": { "allowUnfree": true }, "overlays": [ "/absolute/file.nix" ] }
-# request:  { "attributes": [ [ "python3Packages", "requests" ] ], "guarded": true }
+# request:  { "attributes": [ [ "python3Packages", "requests" ] ], "guarded": true,
+#             "limits": { "denied": [ 0 ], "alias.pkgs.denied": [ 3, 3, 2 ] } }
 # answer:   one record an attribute, in order; see evaluate-answer.ts for their types. If guarded, one that throws is
 #           { "status": "thrown" } and the others are answered; Nix tells its message only if it may fail.
+#           An attribute with limits is followed no further than they say (packages/policy.ts): the value that lies
+#           beyond is not evaluated, and the answer is { "status": "denied" }.
 identity:
 let
   inherit (builtins)
-    attrNames deepSeq filter getAttr hasAttr head isAttrs isFunction isString listToAttrs match
-    parseDrvName removeAttrs replaceStrings seq tail toJSON tryEval typeOf unsafeDiscardStringContext;
+    attrNames concatStringsSep deepSeq elem elemAt filter getAttr hasAttr head intersectAttrs isAttrs isFunction
+    isString length listToAttrs match parseDrvName removeAttrs replaceStrings seq tail toJSON tryEval typeOf
+    unsafeDiscardStringContext;
 
   # Sets that are not nixpkgs need not know of a configuration: it is given only if there is one.
   arguments = { inherit (identity) system; }
@@ -50,23 +54,37 @@ let
     in
     if exact != [ ] then exact else map (name: getAttr name folded) alike;
 
-  look = value: path: rest:
-    if rest == [ ] then describe value path
-    else if !(isAttrs value) then missingAt path [ ]
+  # Whether a set in the package set is another instance of it (nixpkgs has `pkgs`, `buildPackages`, `pkgsStatic`): it
+  # has nearly all of its names.
+  isInstance = value: 10 * length (attrNames (intersectAttrs set value)) >= 9 * length topNames;
+
+  # `at` is how far a name was followed. `start`: how many parts lead to the innermost instance of the package set;
+  # `packagePath`: the path without the outputs at its end.
+  look = limits: at: rest:
+    if rest == [ ] then describe at
+    else if !(isAttrs at.value) then missingAt at.path [ ]
     else
       let
-        isTop = path == [ ];
-        found = meaning value (if isTop then topFolded else foldedNames value) (head rest);
+        isTop = at.path == [ ];
+        found = meaning at.value (if isTop then topFolded else foldedNames at.value) (head rest);
+        name = head found;
+        value = getAttr name at.value;
+        path = at.path ++ [ name ];
+        # The package set itself is none, even if it has an attribute called `type`.
+        inDerivation = !isTop && isDerivation at.value;
+        start = if limits == null || isTop || inDerivation || !(isInstance at.value) then at.start else length at.path;
+        isOutput = inDerivation && elem name (at.value.outputs or [ ]) && at.value.drvPath == value.drvPath or null;
       in
       if found == [ ]
-      then missingAt path (if isTop then topNames else if isDerivation value then [ ] else attrNames value)
-      else look (getAttr (head found) value) (path ++ [ (head found) ]) (tail rest);
+      then missingAt at.path (if isTop then topNames else if inDerivation then [ ] else attrNames at.value)
+      else if limits != null && length path > elemAt limits start then { status = "denied"; inherit path; }
+      else look limits { inherit value path start; packagePath = if isOutput then at.packagePath else path; } (tail rest);
 
   missingAt = path: siblings: { status = "missing"; inherit path siblings; place = toJSON path; };
 
   isDerivation = value: isAttrs value && (value.type or null) == "derivation";
 
-  describe = value: path:
+  describe = { value, path, packagePath, ... }:
     if isDerivation value then
       let
         parsed = parseDrvName value.name;
@@ -75,7 +93,7 @@ let
       in
       {
         status = "package";
-        inherit path;
+        inherit path packagePath;
         drvPath = unsafeDiscardStringContext value.drvPath;
         # Not called outPath: a set with that attribute becomes a plain string in JSON.
         outputPath = unsafeDiscardStringContext value.outPath;
@@ -93,7 +111,10 @@ in
 request:
 let
   answer = attribute:
-    let result = look set [ ] attribute; in
+    let
+      limits = (request.limits or { }).${concatStringsSep "." attribute} or null;
+      result = look limits { value = set; path = [ ]; start = 0; packagePath = [ ]; } attribute;
+    in
     if request.guarded then guard result else result;
 
   # A set that is broken as a whole is not a broken attribute.

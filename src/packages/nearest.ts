@@ -8,8 +8,13 @@ const leastInCommon = 3
 /**
  * The names that were probably meant: those with few letters different, and those of which one begins with the
  * other. Best first; ties in byte order. A hundred thousand names take some 10 ms.
+ * @param permits tells which names may be given; called for near ones only
  */
-export function nearestNames(wanted: string, names: readonly string[]): string[] {
+export function nearestNames(
+  wanted: string,
+  names: readonly string[],
+  permits: (name: string) => boolean = () => true,
+): string[] {
   const asked = wanted.toLowerCase()
   const tolerance = Math.max(1, Math.floor(asked.length / 3))
   const near: { name: string; score: number }[] = []
@@ -22,5 +27,10 @@ export function nearestNames(wanted: string, names: readonly string[]): string[]
     if (begins || (score <= tolerance && score < shorter)) near.push({ name, score })
   }
   near.sort((a, b) => a.score - b.score || byText(a.name, b.name))
-  return near.slice(0, most).map(({ name }) => name)
+  return near
+    .values()
+    .map(({ name }) => name)
+    .filter(permits)
+    .take(most)
+    .toArray()
 }

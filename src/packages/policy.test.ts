@@ -1,26 +1,114 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { attributeFilter, refusalOf } from './policy.ts'
+import fc from 'fast-check'
+import { nameFilter, refusalOf } from './policy.ts'
 
-describe('attributeFilter', () => {
-  const rows: [allow: string[], deny: string[], attribute: string, allowed: boolean][] = [
-    [[], [], 'git', true],
-    [['git'], [], 'git', true],
-    [['git'], [], 'gitMinimal', false],
-    [['git*'], [], 'gitMinimal', true],
-    [['python3Packages.*'], [], 'python3Packages.requests', true],
-    [['python3Packages.*'], [], 'python3', false],
-    [['PYTHON3packages.*'], [], 'python3Packages.requests', true],
-    [[], ['*.secret'], 'nested.secret', false],
-    [[], ['a.b'], 'axb', true],
-    [['*'], ['git'], 'git', false],
-    [['*'], ['g(it'], 'git', true],
+type Rows = [patterns: string[], name: string, matches: boolean][]
+
+describe('nameFilter', () => {
+  const allowed: Rows = [
+    [[], 'git', true],
+    [['git'], 'git', true],
+    [['git'], 'gitMinimal', false],
+    [['git*'], 'gitMinimal', true],
+    [['python3Packages.*'], 'python3Packages.requests', true],
+    [['python3Packages.*'], 'python3', false],
+    [['PYTHON3packages.*'], 'python3Packages.requests', true],
+    [['alias'], 'alias.secret', false],
+    [['7zz'], '_7zz', true],
+    [['a.b'], 'axb', false],
   ]
-  for (const [allow, deny, attribute, allowed] of rows) {
-    it(`${allowed ? 'lets' : 'keeps'} ${attribute} with allow [${allow.join()}] and deny [${deny.join()}]`, () => {
-      assert.equal(attributeFilter(allow, deny)(attribute), allowed)
+  for (const [patterns, name, allows] of allowed) {
+    it(`${allows ? 'allows' : 'does not allow'} ${name} with [${patterns.join()}]`, () => {
+      assert.equal(nameFilter(patterns, []).allows(name), allows)
     })
   }
+
+  const denied: Rows = [
+    [[], 'git', false],
+    [['git'], 'git', true],
+    [['git'], 'GIT', true],
+    [['git'], 'git.out', true],
+    [['git'], 'git.dev.out', true],
+    [['git'], 'gitMinimal', false],
+    [['git'], 'alias.git', false],
+    [['nested'], 'nested.tool', true],
+    [['nested.*'], 'nested.tool.out', true],
+    [['*.secret'], 'nested.secret.out', true],
+    [['_7zz'], '7zz', true],
+    [['7zz'], '_7zz.out', true],
+    [['a.b'], 'axb', false],
+    [['g(it'], 'git', false],
+  ]
+  for (const [patterns, name, denies] of denied) {
+    it(`${denies ? 'denies' : 'does not deny'} ${name} with [${patterns.join()}]`, () => {
+      assert.equal(nameFilter([], patterns).denies(name), denies)
+    })
+  }
+
+  const limits: [allow: string[], deny: string[], name: string, limits: number[] | undefined][] = [
+    [[], [], 'a.b.c', undefined],
+    [[], ['x'], 'a.b.c', undefined],
+    [[], ['a.b'], 'a.b.c', [1, 1, 1]],
+    [[], ['b'], 'a.b.c', [3, 1, 3]],
+    [[], ['c'], 'pkgs.pkgs.c', [3, 3, 2]],
+    [['git'], [], 'git.out', undefined],
+    [['git'], [], 'pkgs.git', [0, 0]],
+    [['git'], [], 'htop', [0]],
+    // So that what is misspelt in a set can be said.
+    [['py.requests'], [], 'py.request', [1, 1]],
+    [['py.*'], [], 'py.request', undefined],
+    [['*.request'], [], 'a.b.c', [2, 2, 2]],
+    [['a.b', 'a.c'], ['a.b'], 'a.b', [1, 1]],
+  ]
+  for (const [allow, deny, name, expected] of limits) {
+    it(`limits ${name} with allow [${allow.join()}] and deny [${deny.join()}]`, () => {
+      assert.deepEqual(nameFilter(allow, deny).limits(name), expected)
+    })
+  }
+
+  it('permits what is allowed and not denied, with an output or without', () => {
+    const filter = nameFilter(['py.*', 'git', 'secret'], ['secret', 'py.old'])
+    const names = ['py.requests', 'git', 'git.out', 'py', 'htop', 'secret', 'py.old']
+    assert.deepEqual(
+      names.filter((name) => filter.permits(name)),
+      ['py.requests', 'git', 'git.out'],
+    )
+  })
+
+  it('lets nothing of a refused name be evaluated, however it is spelled', () => {
+    const part = fc.stringMatching(/^[a-c][a-cA-C]{0,1}$|^_?7a?$/)
+    const name = fc.array(part, { minLength: 1, maxLength: 4 }).map((parts) => parts.join('.'))
+    const pattern = fc.oneof(
+      name,
+      name.map((text) => `${text}*`),
+      name.map((text) => `*${text}`),
+    )
+    const patterns = fc.array(pattern, { maxLength: 3 })
+    fc.assert(
+      fc.property(patterns, patterns, name, (allow, deny, asked) => {
+        const filter = nameFilter(allow, deny)
+        const length = asked.split('.').length
+        const found = filter.limits(asked)
+        assert.deepEqual(filter.limits(asked.toUpperCase()), found)
+        assert.deepEqual(
+          nameFilter(
+            allow.map((text) => text.toUpperCase()),
+            deny,
+          ).limits(asked),
+          found,
+        )
+        if (filter.denies(asked) || !filter.permits(asked)) assert.ok((found?.[0] ?? length) < length)
+        else assert.equal(found?.[0] ?? length, length)
+        if (filter.allows(asked) && !filter.denies(asked)) assert.ok(filter.permits(asked))
+        for (const [index, limit] of (found ?? []).entries()) {
+          const rest = asked.split('.').slice(index).join('.')
+          if (filter.denies(rest)) assert.ok(limit < length, rest)
+        }
+        if (filter.inputs === undefined) assert.equal(found, undefined)
+      }),
+    )
+  })
 })
 
 describe('refusalOf', () => {

@@ -1,24 +1,97 @@
-/** Allows an attribute if a pattern of `allow` matches (or there is none) and none of `deny` does. */
-export function attributeFilter(
-  allow: readonly string[],
-  deny: readonly string[],
-): (attribute: string) => boolean {
-  const allowed = allow.map(patternOf)
-  const denied = deny.map(patternOf)
-  return (attribute) =>
-    (allowed.length === 0 || allowed.some((pattern) => pattern.test(attribute))) &&
-    !denied.some((pattern) => pattern.test(attribute))
+import type { Json } from '../image/canonical.ts'
+
+/**
+ * Which packages may be in images, by their names: what NIXERY_ALLOW and NIXERY_DENY say. Names are compared as they
+ * are looked up: without regard to case, and to a "_" before a leading digit.
+ */
+export type NameFilter = {
+  /** What answers that depend on the filter are remembered under; undefined if it lets everything through. */
+  readonly inputs: Json | undefined
+  /** The patterns of NIXERY_DENY without `*`: other names of the packages that they name are denied as well. */
+  readonly deniedNames: readonly string[]
+  /** Whether a pattern of NIXERY_DENY matches the name or a prefix of it: `a.b` is one of `a.b.out`. */
+  denies(name: string): boolean
+  /** Whether a pattern of NIXERY_ALLOW matches the attribute path of a package. Prefixes do not count. */
+  allows(attribute: string): boolean
+  /** Whether a name may be suggested. */
+  permits(name: string): boolean
+  /**
+   * How far Nix may follow a name, so that nothing of a package that is refused is evaluated; undefined for a name
+   * without such limits. The entry at `i` is the greatest number of leading parts whose value may be evaluated, if
+   * the first `i` parts lead to the package set itself (`pkgs.pkgs.git` is `git`).
+   */
+  limits(name: string): readonly number[] | undefined
 }
 
-/** `*` stands for anything; letters' case makes no difference, as it makes none in looking up. */
-const patternOf = (glob: string): RegExp =>
-  new RegExp(
-    `^${glob
-      .split('*')
-      .map((part) => RegExp.escape(part))
-      .join('.*')}$`,
-    'i',
-  )
+/** @param allow and `deny`: patterns in which `*` stands for any text, dots included; without `allow`, all are allowed */
+export function nameFilter(allow: readonly string[], deny: readonly string[]): NameFilter {
+  const allowed = allow.map((glob) => patternOf(glob))
+  const denied = deny.map((glob) => patternOf(glob))
+  const matches = (patterns: readonly Pattern[], parts: readonly string[]) => {
+    const text = parts.join('.')
+    return patterns.some(({ expression }) => expression.test(text))
+  }
+  const allowsParts = (parts: readonly string[]) => allowed.length === 0 || matches(allowed, parts)
+  const prefixes = (parts: readonly string[]) => parts.map((_, index) => parts.slice(0, index + 1))
+
+  /** The number of leading parts before the first prefix that is denied. */
+  const depthOfDeny = (parts: readonly string[]): number => {
+    const at = prefixes(parts).findIndex((prefix) => matches(denied, prefix))
+    return at === -1 ? parts.length : at
+  }
+  /** All parts if a prefix is allowed: an output may follow. Otherwise those that lead to an allowed name. */
+  const depthOfAllow = (parts: readonly string[]): number => {
+    if (prefixes(parts).some(allowsParts)) return parts.length
+    const leads = (prefix: readonly string[]) => allowed.some((pattern) => pattern.mayBegin(prefix.join('.')))
+    const at = prefixes(parts.slice(0, -1)).findIndex((prefix) => !leads(prefix))
+    return at === -1 ? parts.length - 1 : at
+  }
+
+  const denies = (name: string) => {
+    const parts = partsOf(name)
+    return depthOfDeny(parts) < parts.length
+  }
+  const given = allow.length + deny.length > 0
+  return {
+    inputs: given ? { allow: allow.toSorted(), deny: deny.toSorted() } : undefined,
+    deniedNames: deny.filter((glob) => !glob.includes('*')),
+    denies,
+    allows: (attribute) => allowsParts(partsOf(attribute)),
+    permits: (name) => !denies(name) && prefixes(partsOf(name)).some(allowsParts),
+    limits(name) {
+      const parts = partsOf(name)
+      const whole = Math.min(depthOfAllow(parts), depthOfDeny(parts))
+      const limits = parts.map((_, index) => Math.min(whole, index + depthOfDeny(parts.slice(index))))
+      return limits.every((limit) => limit === parts.length) ? undefined : limits
+    },
+  }
+}
+
+type Pattern = {
+  readonly expression: RegExp
+  /** Whether the pattern may match a name that has more parts after these. */
+  mayBegin(prefix: string): boolean
+}
+
+function patternOf(glob: string): Pattern {
+  const comparable = partsOf(glob).join('.')
+  const [head = '', ...rest] = comparable.split('*')
+  const expression = new RegExp(`^${[head, ...rest].map((part) => RegExp.escape(part)).join('.*')}$`, 's')
+  return {
+    expression,
+    mayBegin(prefix) {
+      const begin = `${prefix}.`
+      return head.startsWith(begin) || (rest.length > 0 && begin.startsWith(head))
+    },
+  }
+}
+
+/** The parts of a name in the form in which lookup.nix takes different spellings for one. */
+const partsOf = (name: string): string[] =>
+  name
+    .toLowerCase()
+    .split('.')
+    .map((part) => part.replace(/^_(?=\d)/, ''))
 
 // What nixpkgs says of a package that its policy refuses (pkgs/stdenv/generic/check-meta.nix).
 const refusals: readonly [RegExp, string][] = [

@@ -21,6 +21,7 @@ const storePathOf = (name: string) =>
 const found = (attribute: string, output = attribute): ResolvedPackage => ({
   status: 'package',
   attribute,
+  package: attribute,
   drvPath: storePathOf(`${output}.drv`),
   output: 'out',
   outputPath: storePathOf(output),
@@ -172,12 +173,19 @@ describe('choosePackages', () => {
 })
 
 describe('parseResolution', () => {
-  it('gives back what was remembered, and takes nothing else', () => {
+  it('gives back what was remembered, and does not know what it cannot read', () => {
     for (const each of [found('git'), missing('git'), invalid('why'), denied('why')]) {
       assert.deepEqual(parseResolution(JSON.stringify(each)), each)
     }
-    assert.throws(() => parseResolution(JSON.stringify({ ...found('git'), outputPath: '/etc/passwd' })))
-    assert.throws(() => parseResolution('{"status":"other"}'))
+    for (const text of [
+      JSON.stringify({ ...found('git'), outputPath: '/etc/passwd' }),
+      '{"status":"of a newer version"}',
+      '{"status":"missing"}',
+      'null',
+      'no JSON',
+    ]) {
+      assert.equal(parseResolution(text), undefined, text)
+    }
   })
 })
 

@@ -13,6 +13,8 @@ const resolution = z.discriminatedUnion('status', [
     status: z.literal('package'),
     /** The real attribute: `python3Packages.requests`. */
     attribute: z.string(),
+    /** The same without an output at its end: `git` of `git.doc`. */
+    package: z.string(),
     drvPath: storePath,
     output: z.string(),
     outputPath: storePath,
@@ -27,11 +29,21 @@ const resolution = z.discriminatedUnion('status', [
 export type Resolution = z.infer<typeof resolution>
 export type ResolvedPackage = Extract<Resolution, { status: 'package' }>
 
-export const parseResolution = (text: string): Resolution => resolution.parse(JSON.parse(text))
+/** What was remembered; undefined for what this version cannot read, which is to be found out again. */
+export function parseResolution(text: string): Resolution | undefined {
+  try {
+    return resolution.parse(JSON.parse(text))
+  } catch {
+    return undefined
+  }
+}
 
-/** The key under which a name's meaning is remembered. */
+/**
+ * The key under which a name's meaning is remembered.
+ * @param policy what the package set is called with, and which names it may be asked for
+ */
 export const resolutionKey = (revision: string, platform: Platform, name: string, policy: Json): string =>
-  keyOf('resolution', 1, { revision, system: platform.system, name, policy })
+  keyOf('resolution', 2, { revision, system: platform.system, name, policy })
 
 /** The names that an image asks for, and those it gets where they exist. */
 export function namesOf(request: ImageRequest): { required: string[]; implied: string[] } {

@@ -1,0 +1,116 @@
+import { LRUCache } from 'lru-cache'
+import { z } from 'zod'
+import type { Catalog } from '../catalog/catalog.ts'
+import { hasCode } from '../errors.ts'
+import { keyOf } from '../image/canonical.ts'
+import type { Platform } from '../image/platform.ts'
+import type { Looked, SetPolicy } from '../nix/evaluate.ts'
+import type { Nix } from '../nix/nix.ts'
+import type { PinnedSet } from '../packages/source.ts'
+import type { ResolvedPackage } from '../packages/resolution.ts'
+
+export type DeniedDerivationsDeps = {
+  readonly catalog: Pick<Catalog, 'resolutions' | 'rememberResolutions'>
+  readonly nix: Pick<Nix, 'evaluate'>
+  readonly policy: SetPolicy
+  /** Names of packages that are denied: the patterns of NIXERY_DENY without `*`. */
+  readonly names: readonly string[]
+  /** Gets a line for the operator for each name whose derivation cannot be told. */
+  readonly warn: (line: string) => void
+}
+
+/** Whether a package is one that is denied by another name. */
+export type IsDenied = (found: Pick<ResolvedPackage, 'drvPath' | 'outputPath'>) => boolean
+
+const denied = z.array(z.object({ drvPath: z.string(), outputPath: z.string().optional() }))
+type Denied = z.infer<typeof denied>
+
+// Revisions and platforms that are kept in memory, and milliseconds until a failure for lack of time or memory is tried
+// again.
+const mostKept = 100
+const retryAfter = 10 * 60_000
+
+/**
+ * Finds the derivations that denied names stand for, once per revision and platform. They are evaluated without
+ * building anything, so that import-from-derivation of a denied package never runs. A name that does not evaluate is
+ * logged and denies nothing else.
+ * @returns a function that throws what evaluating throws, but not for lack of time or memory
+ */
+export function deniedDerivations({
+  catalog,
+  nix,
+  policy,
+  names,
+  warn,
+}: DeniedDerivationsDeps): (pinned: PinnedSet, platform: Platform) => Promise<IsDenied> {
+  const kept = new LRUCache<string, { readonly found: Promise<Denied> }>({ max: mostKept })
+
+  async function evaluate(key: string, pinned: PinnedSet, platform: Platform): Promise<Denied> {
+    const remembered = parse((await catalog.resolutions([key])).get(key))
+    if (remembered) return remembered
+    const lookUp = {
+      set: pinned.set,
+      revision: pinned.revision,
+      ...policy,
+      system: platform.system,
+      attributes: names.map((name) => name.split('.')),
+      importFromDerivation: false,
+    }
+    const answers = await nix.evaluate(lookUp, {})
+    for (const [index, answer] of answers.entries()) {
+      if (answer.status === 'failed') notTold(names[index] ?? '', platform, answer.message)
+    }
+    const found = answers.flatMap(deniedBy)
+    if (await pinned.unchanged()) await catalog.rememberResolutions(new Map([[key, JSON.stringify(found)]]))
+    return found
+  }
+
+  const notTold = (name: string, platform: Platform, reason: string) =>
+    warn(
+      `NIXERY_DENY: cannot tell which derivation ${name} is on ${platform.architecture}, ` +
+        `so other names of it are not denied:\n${reason}`,
+    )
+
+  const find = (pinned: PinnedSet, platform: Platform): Promise<Denied> => {
+    const key = keyOf('denied-derivations', 1, {
+      revision: pinned.revision,
+      system: platform.system,
+      names,
+      policy,
+    })
+    const known = kept.get(key)
+    if (known) return known.found
+    const entry = {
+      found: evaluate(key, pinned, platform).catch((error: unknown) => {
+        if (!hasCode(error, 'EVALUATION_TIMEOUT', 'BUILD_FAILED')) {
+          if (kept.get(key) === entry) kept.delete(key)
+          throw error
+        }
+        kept.set(key, entry, { ttl: retryAfter })
+        notTold(names.join(', '), platform, error.message)
+        return []
+      }),
+    }
+    kept.set(key, entry)
+    return entry.found
+  }
+
+  return async (pinned, platform) => {
+    const found = names.length === 0 ? [] : await find(pinned, platform)
+    const derivations = new Set(found.flatMap((one) => (one.outputPath === undefined ? [one.drvPath] : [])))
+    const outputs = new Set(found.map(({ outputPath }) => outputPath))
+    return ({ drvPath, outputPath }) => derivations.has(drvPath) || outputs.has(outputPath)
+  }
+}
+
+/** The derivation as a whole; for a name that ends in an output, that output alone. */
+const deniedBy = (answer: Looked): Denied => {
+  if (answer.status !== 'package') return []
+  const { drvPath, outputPath, path, packagePath } = answer
+  return [path.length === packagePath.length ? { drvPath } : { drvPath, outputPath }]
+}
+
+function parse(text: string | undefined): Denied | undefined {
+  const read = text === undefined ? undefined : denied.safeParse(JSON.parse(text))
+  return read?.data
+}
