@@ -12,8 +12,8 @@ export type SourceOptions = {
   readonly signal?: AbortSignal | undefined
 }
 
-// A folder's fingerprint is taken at most so often (ms).
-const fingerprintTtl = 5_000
+/** Milliseconds for which a folder is believed not to have changed: it is walked over at most once in so long. */
+const freshFor = 5_000
 
 /** Where the configuration says that packages come from: with nothing configured, the demo packages. */
 export async function openSource(config: Config, options: SourceOptions): Promise<PackageSource> {
@@ -38,7 +38,13 @@ export async function openSource(config: Config, options: SourceOptions): Promis
   if (NIXERY_PKGS_REPO !== undefined) return gitSource(NIXERY_PKGS_REPO, remote)
   if (NIXERY_FLAKE !== undefined) return flakeSource(NIXERY_FLAKE, remote)
   const folder = NIXERY_PKGS_PATH ?? (await demoPackages(config, options))
-  return pathSource(folder, { ttl: fingerprintTtl, tags: config.NIXERY_TAGS })
+  const stale = config.NIXERY_PATH_STALE * 1000
+  return pathSource(folder, {
+    fresh: Math.min(freshFor, stale),
+    stale,
+    tags: config.NIXERY_TAGS,
+    warn: options.warn,
+  })
 }
 
 async function demoPackages(config: Config, { note, signal }: SourceOptions): Promise<string> {

@@ -3,6 +3,7 @@ import { createBlobs, type Blobs } from './build/blobs.ts'
 import type { Layering } from './build/build.ts'
 import { createBuilder, type Builder } from './build/builder.ts'
 import type { BuildListener } from './build/events.ts'
+import { createLater } from './build/later.ts'
 import { createPulls } from './build/pulls.ts'
 import { createResolver, type Resolver } from './build/resolve.ts'
 import { openSqliteCatalog } from './catalog/sqlite.ts'
@@ -15,7 +16,7 @@ import { createPacker, type Packer } from './layers/pack.ts'
 import { createNix, type Nix } from './nix/nix.ts'
 import { stoppable } from './nix/stoppable.ts'
 import { nameFilter } from './packages/policy.ts'
-import type { PackageSource } from './packages/source.ts'
+import { stateOf, type PackageSource } from './packages/source.ts'
 import { createPopularity } from './popcount/source.ts'
 import { openSource } from './sources.ts'
 import type { BlobStore } from './store/store.ts'
@@ -55,6 +56,9 @@ export type WorkshopOptions = {
   readonly signal?: AbortSignal | undefined
 }
 
+/** Milliseconds that ending waits for what was to be done after answers. */
+const longestRest = 5_000
+
 /**
  * Makes every part from the configuration.
  * @throws CONFIG_INVALID, NIX_UNAVAILABLE, STORE_UNAVAILABLE, STORE_FULL, SETUP_FAILED, CANCELLED
@@ -91,9 +95,12 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
   }
   if (prepare) {
     const load = async () => {
-      const { set, revision } = await source.pin('latest')
+      const pinned = await source.pin('latest')
       const attributes = impliedPackages.map((name) => [name])
-      await nix.evaluate({ set, revision, ...policy, system: prepare.system, attributes }, {})
+      await nix.evaluate(
+        { set: pinned.set, revision: stateOf(pinned), ...policy, system: prepare.system, attributes },
+        {},
+      )
     }
     // What is wrong with the package set is told to who pulls.
     void load().catch(() => {})
@@ -121,7 +128,9 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
     maxLayers: config.NIXERY_MAX_LAYERS,
   })
   const filter = nameFilter(config.NIXERY_ALLOW, config.NIXERY_DENY)
-  const resolver = createResolver({ catalog, nix, policy, filter, warn })
+  const rest = createLater()
+  const later = (work: Promise<unknown>) => rest.add(work)
+  const resolver = createResolver({ catalog, nix, policy, filter, warn, later })
   const pulls = createPulls(catalog, uses, 2_000)
   const builder = createBuilder({
     source,
@@ -151,6 +160,7 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
       popularity.stop()
       stop.abort()
       await packer.close()
+      await rest.settled(longestRest)
       await nix.settled()
       await nix.close()
       await pulls.close()

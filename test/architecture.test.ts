@@ -42,8 +42,11 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
 
 /** Who may import what is not the project's. Rooms and files; all that is not here is for anyone. */
 const reserved: readonly (readonly [what: RegExp, who: readonly string[]])[] = [
-  // Nix itself; besides it `xz`, and the helpers that keep a user's credentials.
-  [/^(node:child_process|execa)$/, ['nix', 'src/popcount/xz.ts', 'src/push/credential-helper.ts']],
+  // Nix itself; besides it git for what a checkout is at, `xz`, and the helpers that keep a user's credentials.
+  [
+    /^(node:child_process|execa)$/,
+    ['nix', 'src/packages/checkout.ts', 'src/popcount/xz.ts', 'src/push/credential-helper.ts'],
+  ],
   [/^(hono|@hono\/.*)$/, ['http', 'web']],
   [/^(better-sqlite3|kysely)$/, ['catalog']],
   [/^(pino|pino-pretty)$/, ['telemetry']],

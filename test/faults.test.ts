@@ -14,8 +14,6 @@ before(async () => {
 })
 after(() => workspace.dispose())
 
-// A folder's fingerprint is taken at most once in 5 s.
-const untilSeenAnew = () => sleep(5_200)
 const layersOf = async (server: ServerProcess, name: string) => {
   const { json } = await ask(server, `${name}/manifests/latest`)
   return (json as { layers: { digest: string; size: number }[] }).layers
@@ -29,7 +27,7 @@ describe('a package set', () => {
     const set = await workspace.packageSet('hello = script "hello" "echo hi";')
     const file = join(set, 'default.nix')
     const good = await readFile(file, 'utf8')
-    const server = await workspace.serve({ NIXERY_PKGS_PATH: set })
+    const server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_PATH_STALE: '0' })
     const broken: [content: string | undefined, message: RegExp][] = [
       [undefined, /default\.nix cannot be read/],
       ['{ system, ... }: {', /does not evaluate[^]*syntax error/],
@@ -40,23 +38,20 @@ describe('a package set', () => {
     for (const [content, message] of broken) {
       if (content === undefined) await rename(file, `${file}.away`)
       else await writeFile(file, content)
-      await untilSeenAnew()
       const failure = await failureOf(server, 'hello')
       assert.equal(failure.status, 422)
       assert.match(failure.message, message)
     }
     await writeFile(file, good)
-    await untilSeenAnew()
     assert.equal((await ask(server, 'hello/manifests/latest')).response.status, 200)
   })
 
   it('that changes gives the new packages, without a restart', async () => {
     const set = await workspace.packageSet('hello = script "hello" "echo hi";')
-    const server = await workspace.serve({ NIXERY_PKGS_PATH: set })
+    const server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_PATH_STALE: '0' })
     const old = await ask(server, 'hello/manifests/latest')
     const file = join(set, 'default.nix')
     await writeFile(file, (await readFile(file, 'utf8')).replace('echo hi', 'echo ho'))
-    await untilSeenAnew()
     const changed = await ask(server, 'hello/manifests/latest')
     assert.equal(changed.response.status, 200)
     assert.notEqual(changed.text, old.text)
@@ -64,7 +59,7 @@ describe('a package set', () => {
 
   it('without certificates still gives images, and says so in the log', async () => {
     const set = await workspace.packageSet('hello = script "hello" "echo hi";')
-    const server = await workspace.serve({ NIXERY_PKGS_PATH: set })
+    const server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_PATH_STALE: '0' })
     assert.equal((await ask(server, 'hello/manifests/latest')).response.status, 200)
     assert.ok(server.log.some(({ msg }) => msg.includes('cacert')))
   })

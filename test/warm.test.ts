@@ -24,8 +24,6 @@ after(() => workspace.dispose())
 
 const launcher = join(import.meta.dirname, '..', 'bin', 'nixery')
 const packages = 'hello = script "hello" "echo hi"; other = script "other" "echo ho";'
-// A folder's fingerprint is taken at most once in 5 s.
-const untilSeenAnew = () => sleep(5_200)
 
 describe('images that are to be ready', () => {
   it('are made ahead of demand, and those pulled most again when packages have changed', async () => {
@@ -33,6 +31,7 @@ describe('images that are to be ready', () => {
     const data = join(workspace.folder, 'warm')
     const config = readConfig({
       NIXERY_PKGS_PATH: set,
+      NIXERY_PATH_STALE: '0',
       NIXERY_DATA: data,
       STORAGE_PATH: join(data, 'store'),
     })
@@ -71,7 +70,6 @@ describe('images that are to be ready', () => {
     await sleep(2_500) // until the catalog is told what was pulled
     const file = join(set, 'default.nix')
     await writeFile(file, (await readFile(file, 'utf8')).replace('echo ho', 'echo hey'))
-    await untilSeenAnew()
     await warmer.round()
     assert.deepEqual(started().sort(), ['hello', 'missing', 'other'])
     assert.notDeepEqual(await pull('other'), old)
@@ -79,7 +77,6 @@ describe('images that are to be ready', () => {
 
     warmer.stop()
     await appendFile(file, '\n')
-    await untilSeenAnew()
     await warmer.round()
     assert.deepEqual(started(), [], 'once stopped, nothing is begun')
   })

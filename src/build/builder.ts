@@ -4,7 +4,7 @@ import { hasCode, NixeryError } from '../errors.ts'
 import { formatImageName, type ImageRequest } from '../image/name.ts'
 import type { Layer } from '../image/oci.ts'
 import { isDerivationGone } from '../nix/realise.ts'
-import type { PackageSource, PinnedSet } from '../packages/source.ts'
+import { stateOf, type PackageSource, type PinnedSet } from '../packages/source.ts'
 import { makeImage, type FlowDeps, type Layering, type Made } from './build.ts'
 import type { BuildListener, Emit } from './events.ts'
 import type { Image } from './image.ts'
@@ -106,10 +106,16 @@ export function createBuilder(deps: BuilderDeps): Builder {
     signal: AbortSignal,
     joined: (key: string) => void,
   ): Promise<Image> => {
-    const pinned = await deps.source.pin(request.tag)
     const layering = deps.layering()
-    const key = keyOfRequest(request, pinned, layering)
-    const known = await recent.find(key)
+    let pinned = await deps.source.pin(request.tag, { old: true })
+    let key = keyOfRequest(request, pinned, layering)
+    let known = await recent.find(key)
+    if (!known) {
+      // Only what is known is answered for a set that may have changed meanwhile.
+      pinned = await deps.source.pin(request.tag)
+      key = keyOfRequest(request, pinned, layering)
+      known = await recent.find(key)
+    }
     if (known) deps.onRemembered?.()
     const failure = known ? undefined : failures.get(key)
     if (failure) throw failure.error
@@ -165,10 +171,10 @@ export function createBuilder(deps: BuilderDeps): Builder {
 /** Equal for requests that give equal images. In memory only. */
 function keyOfRequest(
   { platform, shell, packages }: ImageRequest,
-  { revision }: PinnedSet,
+  pinned: PinnedSet,
   layering: Layering,
 ): string {
-  return JSON.stringify([revision, platform.system, shell, packages, layeringKey(layering)])
+  return JSON.stringify([stateOf(pinned), platform.system, shell, packages, layeringKey(layering)])
 }
 
 const stopping = () => new NixeryError('CANCELLED', 'the registry is stopping')

@@ -6,7 +6,7 @@ import { keyOf } from '../image/canonical.ts'
 import type { Platform } from '../image/platform.ts'
 import type { Looked, SetPolicy } from '../nix/evaluate.ts'
 import type { Nix } from '../nix/nix.ts'
-import type { PinnedSet } from '../packages/source.ts'
+import { stateOf, type PinnedSet } from '../packages/source.ts'
 import type { ResolvedPackage } from '../packages/resolution.ts'
 
 export type DeniedDerivationsDeps = {
@@ -17,6 +17,8 @@ export type DeniedDerivationsDeps = {
   readonly names: readonly string[]
   /** Gets a line for the operator for each name whose derivation cannot be told. */
   readonly warn: (line: string) => void
+  /** Takes what is still to be done when the answer is there. */
+  readonly later: (work: Promise<unknown>) => void
 }
 
 /** Whether a package is one that is denied by another name. */
@@ -42,6 +44,7 @@ export function deniedDerivations({
   policy,
   names,
   warn,
+  later,
 }: DeniedDerivationsDeps): (pinned: PinnedSet, platform: Platform) => Promise<IsDenied> {
   const kept = new LRUCache<string, { readonly found: Promise<Denied> }>({ max: mostKept })
 
@@ -50,7 +53,7 @@ export function deniedDerivations({
     if (remembered) return remembered
     const lookUp = {
       set: pinned.set,
-      revision: pinned.revision,
+      revision: stateOf(pinned),
       ...policy,
       system: platform.system,
       attributes: names.map((name) => name.split('.')),
@@ -61,7 +64,10 @@ export function deniedDerivations({
       if (answer.status === 'failed') notTold(names[index] ?? '', platform, answer.message)
     }
     const found = answers.flatMap(deniedBy)
-    if (await pinned.unchanged()) await catalog.rememberResolutions(new Map([[key, JSON.stringify(found)]]))
+    const remember = async () => {
+      if (await pinned.unchanged()) await catalog.rememberResolutions(new Map([[key, JSON.stringify(found)]]))
+    }
+    later(remember())
     return found
   }
 
@@ -78,20 +84,21 @@ export function deniedDerivations({
       names,
       policy,
     })
-    const known = kept.get(key)
+    const state = `${stateOf(pinned)} ${key}`
+    const known = kept.get(state)
     if (known) return known.found
     const entry = {
       found: evaluate(key, pinned, platform).catch((error: unknown) => {
         if (!hasCode(error, 'EVALUATION_TIMEOUT', 'BUILD_FAILED')) {
-          if (kept.get(key) === entry) kept.delete(key)
+          if (kept.get(state) === entry) kept.delete(state)
           throw error
         }
-        kept.set(key, entry, { ttl: retryAfter })
+        kept.set(state, entry, { ttl: retryAfter })
         notTold(names.join(', '), platform, error.message)
         return []
       }),
     }
-    kept.set(key, entry)
+    kept.set(state, entry)
     return entry.found
   }
 

@@ -13,7 +13,7 @@ import {
   type Resolution,
   type ResolvedPackage,
 } from '../packages/resolution.ts'
-import type { PinnedSet } from '../packages/source.ts'
+import { stateOf, type PinnedSet } from '../packages/source.ts'
 import { deniedDerivations } from './denied.ts'
 import type { Emit } from './events.ts'
 
@@ -25,6 +25,8 @@ export type ResolverDeps = {
   readonly filter: NameFilter
   /** Gets a line for the operator for each denied name that cannot be told by its derivation. */
   readonly warn: (line: string) => void
+  /** Takes what is still to be done when the answer is there: until the process ends, which waits for it. */
+  readonly later: (work: Promise<unknown>) => void
 }
 
 export type Resolver = {
@@ -46,8 +48,8 @@ export type ResolveOptions = {
 
 const denied = { status: 'denied', reason: 'is not served by this registry' } as const satisfies Resolution
 
-export function createResolver({ catalog, nix, policy, filter, warn }: ResolverDeps): Resolver {
-  const findDenied = deniedDerivations({ catalog, nix, policy, names: filter.deniedNames, warn })
+export function createResolver({ catalog, nix, policy, filter, warn, later }: ResolverDeps): Resolver {
+  const findDenied = deniedDerivations({ catalog, nix, policy, names: filter.deniedNames, warn, later })
 
   /** What the names mean, those that are remembered and the others. */
   async function resolutionsOf(
@@ -71,10 +73,10 @@ export function createResolver({ catalog, nix, policy, filter, warn }: ResolverD
     const unknown = names.filter((name) => !resolutions.has(name))
     if (unknown.length === 0) return { resolutions, evaluated: 0 }
 
-    if (again) nix.forget(pinned.revision)
+    if (again) nix.forget(stateOf(pinned))
     const lookUp: LookUp = {
       set: pinned.set,
-      revision: pinned.revision,
+      revision: stateOf(pinned),
       ...policy,
       system: platform.system,
       attributes: unknown.map((name) => name.split('.')),
@@ -93,8 +95,11 @@ export function createResolver({ catalog, nix, policy, filter, warn }: ResolverD
       // A failed evaluation may be a passing one: a file that could not be fetched, memory that ran out.
       if (answer.status !== 'failed') fresh.set(keyOfName(name), JSON.stringify(resolution))
     }
-    if (await pinned.unchanged()) await catalog.rememberResolutions(fresh)
-    else nix.forget(pinned.revision)
+    const remember = async () => {
+      if (await pinned.unchanged()) await catalog.rememberResolutions(fresh)
+      else nix.forget(stateOf(pinned))
+    }
+    later(remember())
     return { resolutions, evaluated: unknown.length }
   }
 

@@ -1,4 +1,4 @@
-import { flag, folder, list, matching, oneOf, pattern, seconds, text } from './values.ts'
+import { flag, folder, list, matching, oneOf, pattern, seconds, text, whole } from './values.ts'
 
 /** Where packages come from, and which of them may be in images. */
 export const packageSettings = {
@@ -19,6 +19,11 @@ export const packageSettings = {
   NIXERY_PKGS_PATH: folder
     .optional()
     .describe('packages: a folder whose default.nix is a function from { system, ... } to an attribute set'),
+  NIXERY_PATH_STALE: whole('a whole number of seconds', 0, 24 * 3600)
+    .default(30)
+    .describe(
+      'seconds for which images that were pulled before are served without waiting for a look at `NIXERY_PKGS_PATH`; with 0, every pull looks first',
+    ),
   NIXERY_FLAKE: text.optional().describe('packages: a flake; an image’s tag, if not `latest`, is its ref'),
   NIXERY_TAGS: oneOf('latest', 'any')
     .default('latest')

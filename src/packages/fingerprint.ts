@@ -1,43 +1,69 @@
-import { createHash } from 'node:crypto'
-import { lstat, readdir, readlink } from 'node:fs/promises'
-import { join } from 'node:path'
-import { systemErrorCode } from '../errors.ts'
-import { byText } from '../image/store-path.ts'
+import { Worker } from 'node:worker_threads'
+import pLimit from 'p-limit'
+import type { Survey, WalkAnswer, WalkJob } from './walk.worker.ts'
+
+export type { Survey } from './walk.worker.ts'
+
+/** Milliseconds that a walk may take: one over a network file system that does not answer never ends. */
+const longest = 120_000
 
 /**
- * A short text that changes when anything below a folder does: names, kinds, modes, sizes, times of change, and
- * targets of links. Contents are not read: a change of content cannot keep a file's ctime. `.git` is left out,
- * since a commit changes no package. What vanishes meanwhile counts as not there.
+ * A short text that changes when anything below a folder does, or a file: see `walk.ts` for what counts.
+ * @throws what the system says when it cannot be read, with its code; ETIMEDOUT
  */
-export async function fingerprint(folder: string): Promise<string> {
-  const sha256 = createHash('sha256')
-  const walk = async (names: readonly string[], directory: string, below: string): Promise<void> => {
-    const sorted = names.filter((name) => name !== '.git').sort(byText)
-    const stats = await Promise.all(
-      sorted.map((name) => ifThere(lstat(join(directory, name), { bigint: true }))),
-    )
-    for (const [index, name] of sorted.entries()) {
-      const stat = stats[index]
-      if (!stat) continue
-      const path = join(directory, name)
-      const target = stat.isSymbolicLink() ? await ifThere(readlink(path)) : ''
-      const facts = stat.isDirectory() ? [stat.mode] : [stat.mode, stat.size, stat.ctimeNs]
-      sha256.update(`${JSON.stringify([below + name, target, facts.map(String)])}\n`)
-      if (stat.isDirectory()) await walk((await ifThere(readdir(path))) ?? [], path, `${below}${name}/`)
-    }
+export const fingerprint = async (path: string): Promise<string> => (await survey(path)).fingerprint
+
+/**
+ * What a tree is now. Walks are taken by a thread of their own, one after another, so that they hold up nothing and
+ * several never compete for the disk. The thread is started by the first one, and does not keep the process.
+ * @param listing of a commit, as `headOf` has it, to compare the tree with
+ * @throws as `fingerprint` does
+ */
+export const survey = (root: string, listing?: Uint8Array): Promise<Survey> =>
+  oneAtATime(() => ask(root, listing))
+
+const oneAtATime = pLimit(1)
+let thread: Worker | undefined
+let count = 0
+
+function startThread(): Worker {
+  const worker = new Worker(new URL('walk.worker.ts', import.meta.url), {
+    name: 'walk',
+    execArgv: [], // what the process was started with may not be for threads
+  })
+  // A thread that is lost is started again by the next walk; whoever waits hears of it by listeners of its own.
+  const lost = () => {
+    if (thread === worker) thread = undefined
   }
-  await walk(await readdir(folder), folder, '')
-  return sha256.digest('hex')
+  worker.on('error', lost).on('exit', lost)
+  return worker
 }
 
-// Not there, below what is no folder any more, or no link any more.
-const gone: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR', 'EINVAL'])
-
-async function ifThere<T>(reading: Promise<T>): Promise<T | undefined> {
+async function ask(root: string, listing: Uint8Array | undefined): Promise<Survey> {
+  const worker = (thread ??= startThread())
+  const answered = Promise.withResolvers<WalkAnswer>()
+  const end = () => answered.reject(new Error('the thread that walks over folders ended'))
+  const late = setTimeout(() => {
+    answered.reject(failure('ETIMEDOUT', `reading ${root} takes longer than ${longest / 1000} s`))
+    if (thread === worker) thread = undefined
+    void worker.terminate()
+  }, longest)
+  worker.on('message', answered.resolve).on('error', answered.reject).on('exit', end)
+  // Only a walk that is waited for keeps the process.
+  worker.ref()
   try {
-    return await reading
-  } catch (error) {
-    if (gone.has(systemErrorCode(error))) return undefined
-    throw error
+    const job: WalkJob = { id: (count += 1), root, listing }
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that of a thread has none
+    worker.postMessage(job)
+    const answer = await answered.promise
+    if ('survey' in answer) return answer.survey
+    throw failure(answer.code, answer.message)
+  } finally {
+    clearTimeout(late)
+    worker.off('message', answered.resolve).off('error', answered.reject).off('exit', end)
+    worker.unref()
   }
 }
+
+const failure = (code: string | undefined, message: string): Error =>
+  Object.assign(new Error(message), { code })

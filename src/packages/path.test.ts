@@ -15,7 +15,8 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true, force: true }))
 
-const sourceOf = (directory: string, ttl = 0) => pathSource(directory, { ttl, tags: 'latest' })
+const sourceOf = (directory: string, fresh = 0) =>
+  pathSource(directory, { fresh, stale: fresh, tags: 'latest' })
 const isMissing = (error: unknown) => hasCode(error, 'SOURCE_INVALID')
 
 describe('pathSource', () => {
@@ -38,8 +39,8 @@ describe('pathSource', () => {
     const source = sourceOf(folder, 3_600_000)
     const [first, second] = await Promise.all([source.pin('latest'), source.pin('latest')])
     await writeFile(join(folder, 'new.nix'), '')
-    assert.equal(second, first)
-    assert.equal(await source.pin('latest'), first)
+    assert.deepEqual(second.revision, first.revision)
+    assert.equal((await source.pin('latest')).revision, first.revision)
   })
 
   it('finds the folder behind a link, at the time', async () => {
@@ -79,9 +80,50 @@ describe('pathSource', () => {
 
   it('knows only the tag latest, or takes any', async () => {
     const strict = sourceOf(folder)
-    const lenient = pathSource(folder, { ttl: 3_600_000, tags: 'any' })
+    const lenient = pathSource(folder, { fresh: 3_600_000, stale: 3_600_000, tags: 'any' })
     assert.deepEqual(await strict.tags(), ['latest'])
     await assert.rejects(strict.pin('missing-1'), (error) => hasCode(error, 'MANIFEST_UNKNOWN'))
-    assert.equal(await lenient.pin('v1'), await lenient.pin('latest'))
+    assert.equal((await lenient.pin('v1')).revision, (await lenient.pin('latest')).revision)
+  })
+
+  it('gives what it saw last while it looks again, to who is content with it', async () => {
+    const source = pathSource(folder, { fresh: 0, stale: 3_600_000, tags: 'latest' })
+    const before = await source.pin('latest', { old: true })
+    await writeFile(join(folder, 'new.nix'), '')
+    assert.equal((await source.pin('latest', { old: true })).revision, before.revision)
+    const now = await source.pin('latest')
+    assert.notEqual(now.revision, before.revision)
+    assert.equal((await source.pin('latest', { old: true })).revision, now.revision)
+  })
+
+  it('lets nobody have what it saw too long ago', async () => {
+    const source = pathSource(folder, { fresh: 0, stale: 0, tags: 'latest' })
+    const before = await source.pin('latest', { old: true })
+    await writeFile(join(folder, 'new.nix'), '')
+    assert.notEqual((await source.pin('latest', { old: true })).revision, before.revision)
+  })
+
+  it('does not take a lack of file descriptors for a lack of packages', async () => {
+    const script = `
+      import { closeSync, openSync } from 'node:fs'
+      import { pathSource } from ${JSON.stringify(join(import.meta.dirname, 'path.ts'))}
+      const warnings = []
+      const options = { fresh: 0, stale: 0, tags: 'latest', warn: (line) => warnings.push(line) }
+      const [source, other] = [0, 1].map(() => pathSource(process.argv[1], options))
+      const before = await source.pin('latest')
+      const held = []
+      try { for (;;) held.push(openSync('/dev/null')) } catch {}
+      const during = await source.pin('latest')
+      const code = await other.pin('latest').catch((error) => error.code)
+      held.forEach((each) => closeSync(each))
+      const after = await other.pin('latest')
+      const revisions = [before, during, after].map(({ revision }) => revision)
+      console.log(JSON.stringify({ code, revisions, warnings: warnings.length }))`
+    const node = [process.execPath, '--input-type=module', '--eval', script, folder]
+    const { stdout } = await execa('sh', ['-c', 'ulimit -n 100; exec "$0" "$@"', ...node])
+    const found = JSON.parse(stdout) as { code: string; revisions: string[]; warnings: number }
+    assert.equal(found.code, 'SOURCE_UNREACHABLE')
+    assert.equal(new Set(found.revisions).size, 1)
+    assert.equal(found.warnings, 1)
   })
 })

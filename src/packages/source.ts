@@ -3,7 +3,15 @@ export type PinnedSet = {
   /** Its folder, or the flake that it is an output of. */
   readonly set: { readonly folder: string } | { readonly flake: string }
   readonly revision: string
-  /** Whether the folder still is that revision: what was read from it meanwhile may be remembered. */
+  /**
+   * What the set is now, if a revision may come again (a checkout that is edited and put back): this text changes
+   * with every change, and never comes again. What is kept in memory is keyed by `stateOf`.
+   */
+  readonly state?: string
+  /**
+   * Whether the folder has been that revision until now: what was read from it since it was pinned may be remembered.
+   * Takes as long as reading the whole folder; nobody who pulls should wait for it.
+   */
   unchanged(): Promise<boolean>
 }
 
@@ -13,10 +21,15 @@ export type PackageSource = {
   readonly description: string
   /**
    * Pins what an image's tag means.
+   * @param options.old whether an answer that is out of date by a few seconds will do, if it comes at once
    * @throws MANIFEST_UNKNOWN for a tag that means nothing, SOURCE_INVALID when there is no package set,
    *   SOURCE_UNREACHABLE when it cannot be asked for and was never seen
    */
-  pin(tag: string): Promise<PinnedSet>
+  pin(tag: string, options?: { readonly old?: boolean }): Promise<PinnedSet>
   /** The tags that there are; undefined where any that can be resolved will do. */
   tags(): Promise<readonly string[] | undefined>
 }
+
+/** What keys what is known of a pinned set in memory. */
+export const stateOf = ({ revision, state }: PinnedSet): string =>
+  state === undefined || state === revision ? revision : `${revision} ${state}`

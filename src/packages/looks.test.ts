@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
+import { createLooks } from './looks.ts'
+
+/** Looks that end when the test says so. */
+function controlled() {
+  const ends: PromiseWithResolvers<string>[] = []
+  const looks = createLooks(() => {
+    const end = Promise.withResolvers<string>()
+    ends.push(end)
+    return end.promise
+  })
+  return { looks, ends }
+}
+async function until(condition: () => boolean) {
+  while (!condition()) await turn()
+}
+
+describe('createLooks', () => {
+  it('shares the look that is at work', async () => {
+    const { looks, ends } = controlled()
+    const both = [looks.join(), looks.join()]
+    ends[0]?.resolve('a')
+    assert.deepEqual(await Promise.all(both), ['a', 'a'])
+    assert.equal(looks.last()?.value, 'a')
+    assert.equal(ends.length, 1)
+  })
+
+  it('gives one that begins afterwards, the same to all who ask before it does', async () => {
+    const { looks, ends } = controlled()
+    const first = looks.join()
+    const later = [looks.next(), looks.next()]
+    await turn()
+    assert.equal(ends.length, 1, 'never two at a time')
+    ends[0]?.resolve('a')
+    assert.equal(await first, 'a')
+    later.push(looks.next())
+    await until(() => ends.length === 2)
+    const last = looks.next()
+    ends[1]?.resolve('b')
+    assert.deepEqual(await Promise.all(later), ['b', 'b', 'b'])
+    await until(() => ends.length === 3)
+    ends[2]?.resolve('c')
+    assert.equal(await last, 'c')
+  })
+
+  it('does not take one for later that began while it paused', async () => {
+    const { looks, ends } = controlled()
+    const first = looks.join()
+    await turn(undefined)
+    const end = performance.now() + 20
+    await until(() => performance.now() > end) // so long did the first one take
+    ends[0]?.resolve('a')
+    await first
+    const asked = looks.next() // pauses
+    const between = looks.join()
+    ends[1]?.resolve('b')
+    await between
+    await until(() => ends.length === 3)
+    ends[2]?.resolve('c')
+    assert.equal(await asked, 'c')
+  })
+
+  it('keeps the last one that succeeded when one fails, and goes on', async () => {
+    const { looks, ends } = controlled()
+    const first = looks.join()
+    ends[0]?.resolve('a')
+    await first
+    const failing = looks.join()
+    const afterwards = looks.next()
+    ends[1]?.reject(new Error('no'))
+    await assert.rejects(failing, /no/)
+    assert.equal(looks.last()?.value, 'a')
+    await until(() => ends.length === 3)
+    ends[2]?.resolve('c')
+    assert.equal(await afterwards, 'c')
+    looks.forget()
+    assert.equal(looks.last(), undefined)
+  })
+
+  it('looks when somebody asks, and never by itself', async () => {
+    const { looks, ends } = controlled()
+    const first = looks.join()
+    ends[0]?.resolve('a')
+    await first
+    for (let count = 0; count < 100; count++) await turn()
+    assert.equal(ends.length, 1)
+  })
+})
