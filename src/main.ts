@@ -1,5 +1,6 @@
 import packageFile from '../package.json' with { type: 'json' }
 import type { Config } from './config.ts'
+import { serverFolders } from './config/server-folders.ts'
 import { createWarmer } from './build/warm.ts'
 import { createApp } from './http/app.ts'
 import { createOps } from './http/ops.ts'
@@ -13,10 +14,11 @@ import { platforms } from './image/platform.ts'
 import { checkStore } from './store/check.ts'
 import { logAnswers, logBuilds, type Logger } from './telemetry/log.ts'
 import { createMetrics } from './telemetry/metrics.ts'
+import { createPublicTexts } from './text/public.ts'
+import { createRedactor } from './text/redact.ts'
 import { describeSource } from './web/describe.ts'
 import { createHistory } from './web/history.ts'
 import { registryHost, unknownHost } from './web/host.ts'
-import { redact } from './web/redact.ts'
 import { collect } from './upkeep/gc.ts'
 import { createUpkeep, type Upkeep } from './upkeep/schedule.ts'
 import { createWeb } from './web/web.ts'
@@ -39,18 +41,29 @@ const warmInterval = 300
 
 /**
  * Puts the server together and starts to listen.
- * @param signal ends starting, such as making the demo packages
+ * @param options.secrets values that must not be seen
+ * @param options.signal ends starting, such as making the demo packages
  * @throws CONFIG_INVALID, NIX_UNAVAILABLE, STORE_UNAVAILABLE, STORE_FULL, SETUP_FAILED, CANCELLED
  */
-export async function start(config: Config, log: Logger, signal?: AbortSignal): Promise<Running> {
+export async function start(
+  config: Config,
+  log: Logger,
+  { secrets, signal }: { secrets: readonly string[]; signal?: AbortSignal },
+): Promise<Running> {
+  const redactor = createRedactor(secrets)
+  const texts = createPublicTexts({
+    redactor,
+    folders: serverFolders(config),
+    showTraces: config.NIXERY_SHOW_TRACES === 'on',
+  })
   const tls = await openTls(config)
   const metrics = createMetrics(version)
   // Once it serves, what runs is to finish: `stop` bounds it.
   const starting = new AbortController()
   const abandon = () => starting.abort()
   signal?.addEventListener('abort', abandon)
-  const history = createHistory({ builds: 50, linesPerBuild: 500 })
-  const toLog = logBuilds(log)
+  const history = createHistory({ builds: 50, linesPerBuild: 500, texts })
+  const toLog = logBuilds(log, redactor)
   const defaults = config.NIXERY_PLATFORMS.map((name) => platforms[name])
   const workshop = await openWorkshop(config, {
     listener(build, event) {
@@ -66,7 +79,7 @@ export async function start(config: Config, log: Logger, signal?: AbortSignal): 
   })
   const pages = createWeb({
     history,
-    describe: describeSource(workshop.source),
+    describe: describeSource(workshop.source, texts),
     version,
     platforms: defaults,
   })
@@ -86,6 +99,7 @@ export async function start(config: Config, log: Logger, signal?: AbortSignal): 
     maxWait: config.NIXERY_MAX_WAIT,
     secure: tls !== undefined,
     page: addressOfBuild,
+    texts,
   })
   const toAnswerLog = logAnswers(log)
   const app = createApp({
@@ -96,6 +110,7 @@ export async function start(config: Config, log: Logger, signal?: AbortSignal): 
     onUse: (digest) => workshop.uses.noteManifest(digest),
     listNames: config.NIXERY_CATALOG === 'on',
     sendfile: config.NIXERY_SENDFILE,
+    texts,
     ops,
     streams,
     waiting,
@@ -133,7 +148,7 @@ export async function start(config: Config, log: Logger, signal?: AbortSignal): 
       port: server.port,
       ...(tls && { tls: true }),
       nix: workshop.nixVersion,
-      packages: redact(workshop.source.description),
+      packages: workshop.source.description,
       store: config.NIXERY_STORAGE_BACKEND,
     },
     'ready',

@@ -11,11 +11,12 @@ import { cyclesIn, importsOf, type Modules, packageOf, reachedFrom } from './sup
 const rooms: ReadonlyMap<string, readonly string[]> = new Map(
   Object.entries({
     errors: '',
+    text: 'errors',
     image: 'errors',
     catalog: 'image errors',
     closure: 'image errors',
     export: 'image errors',
-    nix: 'image errors',
+    nix: 'text image errors',
     packages: 'image errors',
     push: 'image errors',
     rootfs: 'image errors',
@@ -23,20 +24,20 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     popcount: 'closure image errors',
     layers: 'closure store image errors',
     build: 'catalog closure layers nix packages rootfs store image errors',
-    http: 'build store image errors',
-    web: 'build image errors',
+    http: 'build store text image errors',
+    web: 'build text image errors',
     upkeep: 'build catalog store image errors',
-    telemetry: 'build http:types errors',
+    telemetry: 'build text http:types errors',
     config: 'image layers store errors',
     // The composition root, in four files: with the commands, the only ones that see everything.
     stores: 'config store errors',
     sources: 'config demo nix packages errors',
     workshop:
       'build catalog closure config layers nix packages popcount sources store stores upkeep image errors',
-    main: 'build catalog closure config http layers nix packages store telemetry upkeep web workshop package.json image errors',
+    main: 'build catalog closure config http layers nix packages store telemetry text upkeep web workshop package.json image errors',
     cli:
       'build catalog closure config export layers main nix packages popcount push sources store stores upkeep ' +
-      'telemetry workshop demo image errors',
+      'telemetry text workshop demo image errors',
   }).map(([room, others]) => [room, others.split(' ')]),
 )
 
@@ -56,9 +57,9 @@ const reserved: readonly (readonly [what: RegExp, who: readonly string[]])[] = [
   [/^\?$/, []], // an import whose target is not in the text
 ]
 
-/** Rooms and modules that compute and do nothing else, with all they import: Node's module for hashes alone. */
-const pure = ['image', 'closure', 'src/layers/plan.ts']
-const allowedInPure = new Set(['node:crypto'])
+/** Rooms and modules that compute and do nothing else, with all they import: these modules of Node alone. */
+const pure = ['image', 'closure', 'text', 'src/layers/plan.ts']
+const allowedInPure = new Set(['node:crypto', 'node:util'])
 
 /** Circles of files that are there already, each broken at an import of types: no more of these. */
 const circular: ReadonlySet<string> = new Set([

@@ -13,6 +13,7 @@ import { openGcsStore } from '../src/store/gcs.ts'
 import type { BlobStore } from '../src/store/store.ts'
 import { kinds, startBuckets, type Buckets } from './support/buckets.ts'
 import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+import { plainTexts } from '../src/text/public.ts'
 import { createHasher } from '../src/store/hasher.ts'
 
 let buckets: Buckets
@@ -31,7 +32,7 @@ async function appOver(store: BlobStore): Promise<ReturnType<typeof createApp>> 
   const catalog = await openSqliteCatalog(':memory:')
   const source = { tags: () => Promise.resolve(undefined) }
   const blobs = createBlobs({ store, catalog, hasher: createHasher(store) })
-  const nothing = { pages: new Hono(), listener: () => {} }
+  const nothing = { texts: plainTexts, pages: new Hono(), listener: () => {} }
   return createApp({ builder, blobs, store, source, pulled: catalog, platforms: [], ...nothing })
 }
 

@@ -1,7 +1,9 @@
 import { Command } from 'commander'
 import { configWarnings, readConfig } from '../config.ts'
+import { secretsOf } from '../config/secrets.ts'
 import { NixeryError } from '../errors.ts'
 import { createLog } from '../telemetry/log.ts'
+import { createRedactor, wholeLines } from '../text/redact.ts'
 import { addBuildCommand } from './build.ts'
 import { addConfigCommand } from './config.ts'
 import { exitCodeOf } from './exit.ts'
@@ -13,6 +15,8 @@ import { addWarmCommand } from './warm.ts'
 import { addScrubCommand } from './scrub.ts'
 import { serve } from './serve.ts'
 import { loadEnvironmentFile } from './settings.ts'
+
+const secrets = secretsOf(process.env)
 
 const program = new Command('nixery')
   .description('A container registry that builds the image while it is being pulled, from Nix packages.')
@@ -30,9 +34,9 @@ program
   .description('serve images over HTTP; configured by environment variables (docs/configuration.md)')
   .action(async () => {
     const config = readConfig(process.env)
-    const log = createLog(config.NIXERY_LOG_LEVEL)
+    const log = createLog(config.NIXERY_LOG_LEVEL, createRedactor(secrets, wholeLines))
     for (const line of configWarnings(process.env)) log.warn(line)
-    await serve(config, log)
+    await serve(config, log, secrets)
   })
 
 addBuildCommand(program)
@@ -49,6 +53,7 @@ try {
 } catch (error) {
   // What a user can meet is told in a sentence; a bug with its stack.
   if (!(error instanceof NixeryError)) throw error
-  process.stderr.write(`nixery: ${error.message}\n${error.hint === undefined ? '' : `  ${error.hint}\n`}`)
+  const told = `nixery: ${error.message}\n${error.hint === undefined ? '' : `  ${error.hint}\n`}`
+  process.stderr.write(createRedactor(secrets, wholeLines).text(told))
   process.exitCode = exitCodeOf(error)
 }

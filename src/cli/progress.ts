@@ -2,6 +2,8 @@ import { stripVTControlCharacters } from 'node:util'
 import type { BuildEvent, BuildListener } from '../build/events.ts'
 import { NixeryError } from '../errors.ts'
 import type { PushEvent } from '../push/push.ts'
+import { secretsOf } from '../config/secrets.ts'
+import { createRedactor, mapTexts, wholeLines } from '../text/redact.ts'
 import { createSpinner, isTerminal } from './spinner.ts'
 
 /** What a command is at. Bytes on their way (`moved`) are of interest only while they move. */
@@ -27,6 +29,9 @@ export type Progress = {
 /** @param json a JSON object a line, for machines */
 export function createProgress({ json }: { json: boolean }): Progress {
   const out = process.stderr
+  const redactor = createRedactor(secretsOf(process.env), wholeLines)
+  const hideInLine = redactor.lines()
+  const facts = (value: unknown) => jsonLine(mapTexts(value, redactor.text))
   const write = (line: string) => void out.write(`${line}\n`)
   const spinner = !json && isTerminal(out, process.env) ? createSpinner(out, process.env) : undefined
   const packing = { layers: 0, total: 0, bytes: 0 }
@@ -39,8 +44,8 @@ export function createProgress({ json }: { json: boolean }): Progress {
       packing.layers += 1
       packing.bytes += event.size
     }
-    if (json) return event.type === 'moved' ? undefined : write(jsonLine(event))
-    const line = printable(lineOf(event, packing))
+    if (json) return event.type === 'moved' ? undefined : write(facts(event))
+    const line = hideInLine(printable(lineOf(event, packing)))
     if (!spinner) return line === '' || event.type === 'moved' ? undefined : write(line)
     if (['note', 'folders', 'warning', 'retry'].includes(event.type)) spinner.above(line)
     else if (event.type === 'moved') spinner.showSoon(line)
@@ -59,8 +64,8 @@ export function createProgress({ json }: { json: boolean }): Progress {
     },
     fail(error, exitCode) {
       spinner?.stop()
-      if (!json) return write(printable(failureText(error)))
-      write(jsonLine({ type: 'error', exitCode, ...failureFacts(error) }))
+      if (!json) return write(redactor.text(printable(failureText(error))))
+      write(facts({ type: 'error', exitCode, ...failureFacts(error) }))
     },
   }
 }

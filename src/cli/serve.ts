@@ -3,7 +3,7 @@ import { start } from '../main.ts'
 import type { Logger } from '../telemetry/log.ts'
 
 /** Serves until SIGINT or SIGTERM; a second one ends it at once. With TLS, SIGHUP makes it look for a new certificate. */
-export async function serve(config: Config, log: Logger): Promise<void> {
+export async function serve(config: Config, log: Logger, secrets: readonly string[]): Promise<void> {
   // Listened for before the server is ready: whoever waits for that may end it at once.
   const stopping = new AbortController()
   const stopped = Promise.withResolvers<void>()
@@ -15,7 +15,7 @@ export async function serve(config: Config, log: Logger): Promise<void> {
   }
   // Not `once`: a process that has no listener left is ended by those who clean up behind child processes.
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, onSignal)
-  const running = await start(config, log, stopping.signal)
+  const running = await start(config, log, { secrets, signal: stopping.signal })
   const { reload } = running
   if (reload) process.on('SIGHUP', () => void reload())
   await stopped.promise

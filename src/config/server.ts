@@ -17,6 +17,11 @@ export const serverSettings = {
   NIXERY_CATALOG: oneOf('on', 'off')
     .default('off')
     .describe('whether `/v2/_catalog` tells the names of images that were made'),
+  NIXERY_SHOW_TRACES: oneOf('on', 'off')
+    .default('off')
+    .describe(
+      'whether those who pull see Nix’s traces and paths on the server; `off` leaves them to the log',
+    ),
   NIXERY_TLS_CERT: folder
     .optional()
     .describe('file with the certificate chain, in PEM, to serve HTTPS; read again when it changes'),

@@ -1,4 +1,5 @@
 import { hasCode, NixeryError, type ErrorCode } from '../errors.ts'
+import type { PublicTexts } from '../text/public.ts'
 import { textReply, type Reply } from './reply.ts'
 
 /** The codes of the distribution spec (spec.md, "Error Codes") that this registry answers with. */
@@ -56,27 +57,24 @@ const table: Readonly<Record<ErrorCode, readonly [status: number, oci: OciCode]>
 
 /**
  * The answer that tells of a failure, in the spec's form. A bug tells nothing of itself.
+ * @param texts the only way by which what others said gets into an answer
  * @param status instead of the usual one
  */
 export function errorReply(
   error: unknown,
+  texts: PublicTexts,
   { status, headers }: { status?: number; headers?: Readonly<Record<string, string>> } = {},
 ): Reply {
   const [usual, oci]: readonly [number, OciCode] =
     error instanceof NixeryError ? table[error.code] : [500, 'UNKNOWN']
-  const body = JSON.stringify({ errors: [{ code: oci, message: messageOf(error), detail: detailOf(error) }] })
+  const { message, hint, detail } = texts.failure(error)
+  const told = hint === undefined ? message : `${message} (${hint})`
+  const body = JSON.stringify({ errors: [{ code: oci, message: told, detail }] })
   return {
     ...textReply(status ?? usual, 'application/json', body, { ...headersOf(error), ...headers }),
     error,
   }
 }
-
-const messageOf = (error: unknown): string => {
-  if (!(error instanceof NixeryError)) return 'internal error'
-  return error.hint === undefined ? error.message : `${error.message} (${error.hint})`
-}
-
-const detailOf = (error: unknown): unknown => (error instanceof NixeryError ? error.detail : undefined)
 
 function headersOf(error: unknown): Record<string, string> {
   if (hasCode(error, 'UNSUPPORTED')) return { Allow: 'GET, HEAD' }

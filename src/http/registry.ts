@@ -1,6 +1,7 @@
 import { hasCode, NixeryError } from '../errors.ts'
 import { blobReply, type BlobDeps } from './blobs.ts'
 import { errorReply } from './errors.ts'
+import type { PublicTexts } from '../text/public.ts'
 import { imageReply, manifestReply, type ManifestDeps } from './manifests.ts'
 import { referrersReply, referrersTagReply, type Referrers } from './referrers.ts'
 import { textReply, type Ask, type Reply } from './reply.ts'
@@ -18,6 +19,8 @@ export type Waiting = {
 export type RegistryDeps = ManifestDeps &
   BlobDeps &
   TagDeps & {
+    /** What may be told of failures. */
+    readonly texts: PublicTexts
     readonly referrers?: Referrers | undefined
     readonly waiting?: Waiting | undefined
     /** Whether `_catalog` tells the names of images that were pulled. */
@@ -40,9 +43,13 @@ export async function registryReply(deps: RegistryDeps, ask: Ask): Promise<{ kin
 }
 
 /** Every failure becomes an answer here, whether it comes before or when a body is opened. */
-export function failureReply({ waiting }: Pick<RegistryDeps, 'waiting'>, ask: Ask, error: unknown): Reply {
+export function failureReply(
+  { waiting, texts }: Pick<RegistryDeps, 'waiting' | 'texts'>,
+  ask: Ask,
+  error: unknown,
+): Reply {
   if (waiting && hasCode(error, 'STILL_BUILDING')) return waiting.reply(error, ask)
-  return errorReply(error)
+  return errorReply(error, texts)
 }
 
 function answer(deps: RegistryDeps, ask: Ask, route: Route): Promise<Reply> | Reply {

@@ -12,6 +12,7 @@ import { openSqliteCatalog } from '../catalog/sqlite.ts'
 import { NixeryError } from '../errors.ts'
 import { digestOf, type Digest } from '../image/digest.ts'
 import { amd64, arm64, type Platform } from '../image/platform.ts'
+import { plainTexts } from '../text/public.ts'
 import { openFileStore } from '../store/fs.ts'
 import { createApp, type Answered, type App, type AppDeps } from './app.ts'
 import { listen } from './server.ts'
@@ -71,6 +72,7 @@ export async function openTestRegistry(deps: Partial<AppDeps> = {}): Promise<Tes
           return Promise.resolve(images[platform.architecture])
         },
       },
+      texts: plainTexts,
       blobs,
       store,
       platforms: [amd64],

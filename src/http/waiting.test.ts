@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { NixeryError } from '../errors.ts'
 import type { Ask, Reply } from './reply.ts'
 import { createWaiting, patienceOf } from './waiting.ts'
+import { plainTexts } from '../text/public.ts'
 
 // As the clients send them.
 const manifests =
@@ -70,7 +71,7 @@ describe('the answer to who is to come back', () => {
       header: (name) => headers[name],
       signal: () => new AbortController().signal,
     }
-    const waiting = createWaiting({ maxWait: undefined, page, secure })
+    const waiting = createWaiting({ texts: plainTexts, maxWait: undefined, page, secure })
     const reply = waiting.reply(new NixeryError('STILL_BUILDING', 'still', { detail }), ask)
     const { errors } = JSON.parse(textOf(reply)) as {
       errors: { code: string; message: string; detail?: unknown }[]

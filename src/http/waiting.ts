@@ -1,5 +1,6 @@
 import { NixeryError } from '../errors.ts'
 import { errorReply } from './errors.ts'
+import type { PublicTexts } from '../text/public.ts'
 import type { Waiting } from './registry.ts'
 import type { Ask } from './reply.ts'
 
@@ -55,12 +56,14 @@ export type WaitingOptions = {
   readonly maxWait: number | undefined
   /** The full address of a build's page, for a client that came by this Host header, as it was sent. */
   readonly page: (build: string, host: string | undefined, secure: boolean) => string
+  /** What may be told of failures. */
+  readonly texts: PublicTexts
   /** Whether clients speak TLS with this server itself. */
   readonly secure: boolean
 }
 
 /** How requests wait for builds. */
-export function createWaiting({ maxWait, page, secure }: WaitingOptions): Waiting {
+export function createWaiting({ maxWait, page, secure, texts }: WaitingOptions): Waiting {
   const patience = (ask: Ask) =>
     patienceOf({ userAgent: ask.header('user-agent'), accept: ask.header('accept') }, maxWait)
   return {
@@ -80,7 +83,7 @@ export function createWaiting({ maxWait, page, secure }: WaitingOptions): Waitin
           }),
         },
       )
-      return errorReply(told, { status: patience(ask).status, headers: headersOf(told, build) })
+      return errorReply(told, texts, { status: patience(ask).status, headers: headersOf(told, build) })
     },
   }
 }

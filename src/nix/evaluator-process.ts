@@ -6,7 +6,8 @@ import type { LookUp, Question, SetPolicy } from './evaluate.ts'
 import { parseAnswer, type Answered } from './evaluate-answer.ts'
 import { answerIn, endOf, lineOfSet, linesOfRequest } from './evaluator-text.ts'
 import { watchMemory } from './memory.ts'
-import { eachLine, printable, type RunOptions } from './process.ts'
+import { eachLine, printable } from '../text/lines.ts'
+import type { RunOptions } from './process.ts'
 
 /** What a process has loaded. */
 export type Identity = Partial<SetPolicy> & Pick<LookUp, 'set' | 'system'>

@@ -1,6 +1,6 @@
-import { stripVTControlCharacters } from 'node:util'
 import { execa, type Options } from 'execa'
 import { NixeryError } from '../errors.ts'
+import { eachLine, printable } from '../text/lines.ts'
 import type { Environment } from './environment.ts'
 import { watchMemory } from './memory.ts'
 import { lastErrorOf, messageOf } from './message.ts'
@@ -31,7 +31,6 @@ export type Failed = {
 }
 
 const keptLines = 200
-const maxLineLength = 2_000
 
 /**
  * Runs one of Nix's programs, without a shell. Standard error is read as it comes, so that a long one can never
@@ -81,42 +80,6 @@ export async function run(program: string, args: readonly string[], options: Run
   if (storeTrouble.test(lastErrorOf(lines))) throw noStore(lines)
   if (result.signal && !result.timedOut) lines.push(`error: ${program} was ended by ${result.signal}`)
   return { ok: false, exitCode: result.exitCode, timedOut: result.timedOut, lines }
-}
-
-/** Calls `take` with each line; of an endless one with its beginning. */
-export async function eachLine(
-  chunks: AsyncIterable<Uint8Array>,
-  take: (line: string) => void,
-): Promise<void> {
-  const decoder = new TextDecoder()
-  let begun = ''
-  const append = (text: string) => {
-    // Some room for the escape sequences that are removed later.
-    if (begun.length < 4 * maxLineLength) begun += text.slice(0, 4 * maxLineLength)
-  }
-  for await (const chunk of chunks) {
-    const [first = '', ...rest] = decoder.decode(chunk, { stream: true }).split('\n')
-    append(first)
-    for (const text of rest) {
-      take(begun)
-      begun = ''
-      append(text)
-    }
-  }
-  if (begun !== '') take(begun)
-}
-
-/**
- * What a build prints is a stranger's: no escape sequences, no control or invisible characters, no endless lines.
- * Of a line that was written over (a progress bar), what it ended as.
- */
-export function printable(line: string): string {
-  const shown = line.replace(/\r+$/, '')
-  return stripVTControlCharacters(shown.slice(shown.lastIndexOf('\r') + 1))
-    .replace(/:\/\/[^/@\s]+@/g, '://') // credentials in an address
-    .replace(/[[\p{Cc}\p{Cf}\u2028\u2029]--\t]/gv, '')
-    .slice(0, maxLineLength)
-    .toWellFormed()
 }
 
 /** Nobody waits any more. */

@@ -93,6 +93,7 @@ export function pathSource(directory: string, { fresh, stale, tags, warn }: Path
 
   return {
     description: `the package set in ${directory}`,
+    publicDescription: 'a folder on this server',
     tags: () => Promise.resolve(['latest']),
     async pin(tag, { old = false } = {}) {
       if (tags === 'latest' && tag !== 'latest') {

@@ -19,6 +19,8 @@ export type PinnedSet = {
 export type PackageSource = {
   /** For people: what and where. */
   readonly description: string
+  /** The same for those who pull, where it names a place on this machine. */
+  readonly publicDescription?: string
   /**
    * Pins what an image's tag means.
    * @param options.old whether an answer that is out of date by a few seconds will do, if it comes at once

@@ -4,13 +4,23 @@ import type { BuildEvent, BuildListener } from '../build/events.ts'
 import type { ErrorCode } from '../errors.ts'
 import { NixeryError } from '../errors.ts'
 import type { Answered } from '../http/app.ts'
+import type { Redactor } from '../text/redact.ts'
 import { createLines } from './lines.ts'
+import { redactJsonLine } from './redact-line.ts'
 
 export type { Logger } from 'pino'
 
-/** JSON lines on standard output, or lines for people if that is a terminal. */
-export function createLog(level: string): Logger {
-  const options = { level, base: null, timestamp: () => `,"time":"${new Date().toISOString()}"` }
+/**
+ * JSON lines on standard output, or lines for people if that is a terminal.
+ * @param redactor takes the secrets out of each line, whoever wrote it
+ */
+export function createLog(level: string, redactor: Redactor): Logger {
+  const options = {
+    level,
+    base: null,
+    timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    hooks: { streamWrite: (line: string) => redactJsonLine(line, redactor) },
+  }
   if (!process.stdout.isTTY) {
     const lines = createLines(1)
     process.on('exit', () => lines.flush())
@@ -66,12 +76,16 @@ export const logAnswers =
   }
 
 /** Writes a line for each event of a build. */
-export function logBuilds(log: Logger): BuildListener {
+export function logBuilds(log: Logger, redactor: Redactor): BuildListener {
+  // A private key in what a build prints is known by where its lines stand.
+  const running = new Map<string, (line: string) => string>()
   return (build, event) => {
+    if (event.type === 'started') running.set(build, redactor.lines())
+    if (event.type === 'finished' || event.type === 'failed') running.delete(build)
     const { type, ...facts } = event
     const line = { build, ...facts, ...('ms' in facts && { ms: rounded(facts.ms) }) }
     if (type === 'warning') log.warn({ build }, event.message)
-    else if (type === 'nix') log.info({ build }, `nix: ${event.line}`)
+    else if (type === 'nix') log.info({ build }, `nix: ${running.get(build)?.(event.line) ?? event.line}`)
     else if (type !== 'failed') log.info(line, words[type])
     else if (isOrdinary(event.error))
       log.info({ build, ms: rounded(event.ms), err: event.error }, 'build failed')

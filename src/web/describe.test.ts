@@ -2,13 +2,14 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NixeryError } from '../errors.ts'
+import { plainTexts } from '../text/public.ts'
 import { describeSource } from './describe.ts'
 
 describe('the source', () => {
   it('is told at once, and asked for its revision once in a minute', async () => {
     let [time, asked, revision] = [0, 0, Promise.resolve({ revision: 'one' })]
     const source = { description: 'git repository https://a:hunter2@b', pin: () => ((asked += 1), revision) }
-    const tell = describeSource(source, () => time)
+    const tell = describeSource(source, plainTexts, () => time)
     assert.deepEqual(tell(), { source: 'git repository https://…@b', revision: undefined })
     tell()
     await sleep(1)

@@ -1,4 +1,4 @@
-import { redact } from './redact.ts'
+import type { PublicTexts } from '../text/public.ts'
 
 /** Where packages come from, as the page tells it. */
 export type Described = { readonly source: string; readonly revision?: string | undefined }
@@ -6,6 +6,7 @@ export type Described = { readonly source: string; readonly revision?: string | 
 /** As much of a package source as is needed to tell of it. */
 type Source = {
   readonly description: string
+  readonly publicDescription?: string | undefined
   pin(tag: string): Promise<{ readonly revision: string }>
 }
 
@@ -16,13 +17,17 @@ const pause = 60_000
  * Tells the source and its revision. To find the revision may take long and ask other servers, so a visitor gets the
  * one that was found last, and none waits.
  */
-export function describeSource(source: Source, now: () => number = () => performance.now()): () => Described {
+export function describeSource(
+  source: Source,
+  texts: PublicTexts,
+  now: () => number = () => performance.now(),
+): () => Described {
   let revision: string | undefined
   let next = -Infinity
   const lookUp = async (): Promise<void> => {
     next = Infinity // one at a time
     try {
-      revision = redact((await source.pin('latest')).revision)
+      revision = texts.strict((await source.pin('latest')).revision).replace('/nix/store/', '')
     } catch {
       // The last one stays. Whoever pulls is told.
     }
@@ -30,6 +35,6 @@ export function describeSource(source: Source, now: () => number = () => perform
   }
   return () => {
     if (now() >= next) void lookUp()
-    return { source: redact(source.description), revision }
+    return { source: texts.strict(source.publicDescription ?? source.description), revision }
   }
 }

@@ -1,6 +1,6 @@
 import type { BuildEvent, BuildListener } from '../build/events.ts'
-import { NixeryError, type ErrorCode } from '../errors.ts'
-import { createRedactor, redact } from './redact.ts'
+import type { ErrorCode } from '../errors.ts'
+import { plainTexts, type PublicFailure, type PublicTexts } from '../text/public.ts'
 
 type Event<Type extends BuildEvent['type']> = Omit<Extract<BuildEvent, { type: Type }>, 'type'>
 
@@ -21,18 +21,11 @@ export type BuildRecord = {
   /** Those packed by this build. */
   readonly layers: readonly Event<'packed'>[]
   readonly digest?: string
-  readonly failure?: Failure
+  readonly failure?: PublicFailure
   readonly warnings: readonly string[]
   /** The last lines of what Nix said, and how many before them were let go. */
   readonly lines: readonly string[]
   readonly forgottenLines: number
-}
-
-/** A failure as it is shown. `code` is undefined for a bug, which tells nothing of itself. */
-export type Failure = {
-  readonly code: ErrorCode | undefined
-  readonly message: string
-  readonly hint: string | undefined
 }
 
 /** The builds of late, in memory: they end with the server. */
@@ -48,6 +41,8 @@ export type HistoryOptions = {
   readonly builds: number
   /** Most lines of Nix that are kept of each. */
   readonly linesPerBuild: number
+  /** What may be shown: nothing else gets into the history. */
+  readonly texts?: PublicTexts
   readonly now?: () => number
 }
 
@@ -55,17 +50,21 @@ export type HistoryOptions = {
 const textPerBuild = 100_000
 const mostWarnings = 50
 const mostLayers = 200
-const mostMessage = 20_000
 
 type Kept = { -readonly [Key in keyof BuildRecord]: BuildRecord[Key] } & {
   layers: Event<'packed'>[]
   warnings: string[]
   lines: string[]
   textLength: number
-  readonly redactLine: (line: string) => string
+  readonly showLine: (line: string) => string | undefined
 }
 
-export function createHistory({ builds, linesPerBuild, now = Date.now }: HistoryOptions): History {
+export function createHistory({
+  builds,
+  linesPerBuild,
+  texts = plainTexts,
+  now = Date.now,
+}: HistoryOptions): History {
   const kept = new Map<string, Kept>() // in the order in which they began
   const told = ({ ...build }: Kept): BuildRecord =>
     build.state === 'running' ? { ...build, ms: now() - build.startedAt } : build
@@ -73,11 +72,11 @@ export function createHistory({ builds, linesPerBuild, now = Date.now }: History
   return {
     listener(id, event) {
       if (event.type === 'started') {
-        kept.set(id, newRecord(id, event.image, now()))
+        kept.set(id, newRecord(id, event.image, now(), texts.lines()))
         if (kept.size > builds) kept.delete(leastWorth([...kept.values()].filter((each) => each.id !== id)))
       }
       const build = kept.get(id) // gone, if others have pushed it out
-      if (build) take(build, event, linesPerBuild)
+      if (build) take(build, event, linesPerBuild, texts)
     },
     recent: () => [...kept.values()].reverse().map(told),
     find(id) {
@@ -87,7 +86,7 @@ export function createHistory({ builds, linesPerBuild, now = Date.now }: History
   }
 }
 
-const newRecord = (id: string, image: string, startedAt: number): Kept => ({
+const newRecord = (id: string, image: string, startedAt: number, showLine: Kept['showLine']): Kept => ({
   id,
   image,
   startedAt,
@@ -99,10 +98,10 @@ const newRecord = (id: string, image: string, startedAt: number): Kept => ({
   lines: [],
   forgottenLines: 0,
   textLength: 0,
-  redactLine: createRedactor(),
+  showLine,
 })
 
-function take(build: Kept, event: BuildEvent, linesPerBuild: number): void {
+function take(build: Kept, event: BuildEvent, linesPerBuild: number, texts: PublicTexts): void {
   switch (event.type) {
     case 'started':
       return
@@ -110,7 +109,7 @@ function take(build: Kept, event: BuildEvent, linesPerBuild: number): void {
       build.pulls += 1
       return
     case 'resolved':
-      build.resolved = { ...event, packages: event.packages.map(redact) }
+      build.resolved = { ...event, packages: event.packages.map(texts.text) }
       return
     case 'realised':
       build.realised = event
@@ -122,15 +121,17 @@ function take(build: Kept, event: BuildEvent, linesPerBuild: number): void {
       if (build.layers.length < mostLayers) build.layers.push(event)
       return
     case 'warning':
-      if (build.warnings.length < mostWarnings) build.warnings.push(redact(event.message))
+      if (build.warnings.length < mostWarnings) build.warnings.push(texts.text(event.message))
       return
-    case 'nix':
-      return addLine(build, build.redactLine(event.line), linesPerBuild)
+    case 'nix': {
+      const line = build.showLine(event.line)
+      return line === undefined ? undefined : addLine(build, line, linesPerBuild)
+    }
     case 'finished':
       Object.assign(build, { state: 'finished', ms: event.ms, digest: event.digest })
       return
     case 'failed':
-      Object.assign(build, { state: 'failed', ms: event.ms, failure: failureOf(event.error) })
+      Object.assign(build, { state: 'failed', ms: event.ms, failure: failureOf(event.error, texts) })
   }
 }
 
@@ -143,12 +144,11 @@ function addLine(build: Kept, line: string, linesPerBuild: number): void {
   }
 }
 
-function failureOf(error: unknown): Failure {
-  if (!(error instanceof NixeryError)) {
-    return { code: undefined, message: 'internal error: the server’s log says more', hint: undefined }
-  }
-  const { code, message, hint } = error
-  return { code, message: redact(message).slice(0, mostMessage), hint: hint && redact(hint) }
+function failureOf(error: unknown, texts: PublicTexts): PublicFailure {
+  const failure = texts.failure(error)
+  return failure.code === undefined
+    ? { ...failure, message: 'internal error: the server’s log says more' }
+    : failure
 }
 
 // Failures that say nothing of the packages: a name misspelt, a pull given up.

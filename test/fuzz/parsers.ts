@@ -11,6 +11,7 @@ import { createWaiting } from '../../src/http/waiting.ts'
 import { chooseAnswer } from '../../src/image/accept.ts'
 import { parseDigest } from '../../src/image/digest.ts'
 import { formatImageName, maxPackages, parseImageName, parseImageReference } from '../../src/image/name.ts'
+import { plainTexts } from '../../src/text/public.ts'
 import { registryHost } from '../../src/web/host.ts'
 import * as any from './arbitraries.ts'
 
@@ -178,7 +179,7 @@ export const targets: readonly Target[] = [
     ([userAgent, accept, proto]) => {
       const page = (build: string, header: string | undefined) =>
         `http://${registryHost(header)}/builds/${build}`
-      const waiting = createWaiting({ maxWait: undefined, secure: false, page })
+      const waiting = createWaiting({ texts: plainTexts, maxWait: undefined, secure: false, page })
       const who = ask({ 'user-agent': userAgent, accept, host: userAgent, 'x-forwarded-proto': proto })
       assert.ok((waiting.limit(who) ?? 0) > 0)
       const detail = { build: '123e4567-e89b-12d3-a456-426614174000' }

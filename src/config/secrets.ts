@@ -1,0 +1,113 @@
+import { readFileSync } from 'node:fs'
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+// Shorter values are words of which texts are full: hiding them would tell more than it hides.
+const shortest = 6
+const shortestName = 12
+
+// Variables that hold a secret by their name, whoever reads them; a path is none.
+const secretName =
+  /(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|PASS|PASSPHRASE|API_?KEY|ACCESS_KEY(?:_ID)?|SECRET_KEY|PRIVATE_KEY|CREDENTIALS?)(?:$|_)/
+const isSwitch = /^(?:true|false|enabled|disabled|required|optional)$/i
+const addresses = [
+  'NIXERY_CHANNEL_URL',
+  'NIXERY_CHANNEL_REPO',
+  'NIXERY_PKGS_REPO',
+  'NIXERY_FLAKE',
+  'NIX_POPULARITY_URL',
+  'S3_ENDPOINT',
+  'GCS_ENDPOINT',
+  'NIX_CONFIG',
+  'HTTP_PROXY',
+  'HTTPS_PROXY',
+  'http_proxy',
+  'https_proxy',
+  'ALL_PROXY',
+  'all_proxy',
+]
+// Parameters of flakes and archives that everybody may see.
+const openParameters =
+  /^(?:ref|rev|dir|branch|host|narhash|submodules|shallow|allrefs|lastmodified|revcount|name|channel|path|format|archive|sha|region|endpoint|scheme|profile|compression|priority|trusted|want-mass-query)$/i
+
+/**
+ * The values in the environment that must not be seen: secret settings, credentials in addresses, the access tokens
+ * of NIX_CONFIG, and what is in the key of a service account.
+ * @param readFile for the key's file, which may be missing
+ */
+export function secretsOf(environment: Environment, readFile: (path: string) => string = readText): string[] {
+  const found = new Set<string>()
+  const add = (value: string | undefined, least = shortest) => {
+    if (value !== undefined && value.length >= least) found.add(value)
+  }
+  for (const [name, value = ''] of Object.entries(environment)) {
+    if (secretName.test(name) && !value.startsWith('/') && !isSwitch.test(value)) add(value)
+  }
+  for (const name of addresses) {
+    for (const value of secretsOfAddresses(environment[name] ?? '')) add(value)
+    for (const value of userNamesOf(environment[name] ?? '')) add(value, shortestName)
+  }
+  for (const value of accessTokensOf(environment['NIX_CONFIG'] ?? '')) add(value)
+  const key = environment['GOOGLE_APPLICATION_CREDENTIALS']
+  if (key !== undefined && key !== '') for (const value of secretsOfKey(readFile(key))) add(value)
+  return [...found]
+}
+
+const readText = (path: string): string => {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return '' // whoever needs it says so
+  }
+}
+
+/** Passwords, and parameters but for those that are known to be open; as written, and as meant. */
+function secretsOfAddresses(text: string): string[] {
+  const passwords = [...text.matchAll(/:\/\/[^\s/?#:@]*:(?<value>[^\s?#]*)@/g)]
+  const parameters = [...text.matchAll(/[?&](?<name>[^\s=&#]+)=(?<value>[^\s&#]+)/g)]
+  return [
+    ...passwords,
+    ...parameters.filter(({ groups }) => !openParameters.test(groups?.['name'] ?? '')),
+  ].flatMap(({ groups }) => bothForms(groups?.['value'] ?? ''))
+}
+
+/** Tokens also stand as user names; `git` and the like are too short to be one. */
+const userNamesOf = (text: string): string[] =>
+  [...text.matchAll(/:\/\/(?<value>[^\s/?#:@]+)(?::[^\s/?#@]*)?@/g)].flatMap(({ groups }) =>
+    bothForms(groups?.['value'] ?? ''),
+  )
+
+function bothForms(value: string): string[] {
+  try {
+    return [value, decodeURIComponent(value)]
+  } catch {
+    return [value]
+  }
+}
+
+/** `access-tokens = host=token host=PAT:token` (nix.conf). */
+const accessTokensOf = (settings: string): string[] =>
+  [...settings.matchAll(/^\s*(?:extra-)?access-tokens\s*=(?<list>.*)$/gm)].flatMap(({ groups }) =>
+    (groups?.['list'] ?? '').split(/\s+/).flatMap((entry) => {
+      const token = entry.slice(entry.indexOf('=') + 1)
+      return [token, token.replace(/^[A-Za-z0-9]+:/, '')]
+    }),
+  )
+
+/** Of the JSON of a service account's key: its private key, line by line, and that key's id. */
+function secretsOfKey(text: string): string[] {
+  let key: unknown
+  try {
+    key = JSON.parse(text)
+  } catch {
+    return []
+  }
+  if (key === null || typeof key !== 'object') return []
+  const values = ['private_key', 'private_key_id', 'client_secret', 'refresh_token'].map(
+    (name): unknown => (key as Record<string, unknown>)[name],
+  )
+  return values
+    .filter((value) => typeof value === 'string')
+    .flatMap((value) => value.split('\n'))
+    .filter((line) => !line.startsWith('-----'))
+}

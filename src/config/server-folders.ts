@@ -1,0 +1,28 @@
+import { homedir } from 'node:os'
+import { dirname, join } from 'node:path'
+
+/** The settings that name files and folders. */
+type Places = {
+  readonly NIXERY_DATA: string
+  readonly NIXERY_CACHE: string
+  readonly STORAGE_PATH: string
+  readonly NIXERY_PKGS_PATH?: string | undefined
+  readonly NIXERY_OVERLAYS: readonly string[]
+  readonly NIXERY_TLS_CERT?: string | undefined
+  readonly NIXERY_TLS_KEY?: string | undefined
+  readonly GOOGLE_APPLICATION_CREDENTIALS?: string | undefined
+}
+
+/** The folders of this server, whose paths are nobody else's business: its own, the operator's, the program's. */
+export function serverFolders(places: Places): string[] {
+  const files = [places.NIXERY_TLS_CERT, places.NIXERY_TLS_KEY, places.GOOGLE_APPLICATION_CREDENTIALS]
+  return [
+    places.NIXERY_DATA,
+    places.NIXERY_CACHE,
+    places.STORAGE_PATH,
+    places.NIXERY_PKGS_PATH,
+    ...[...places.NIXERY_OVERLAYS, ...files].map((file) => file && dirname(file)),
+    homedir(),
+    join(import.meta.dirname, '..', '..'),
+  ].flatMap((folder) => folder ?? [])
+}

@@ -1,0 +1,40 @@
+import { stripVTControlCharacters } from 'node:util'
+
+/** What stands in place of something that is not shown. */
+export const hidden = '…'
+
+// At most so much is taken off the end of a line that was cut.
+const longestWord = 500
+
+/**
+ * A line without escape sequences and without control and invisible characters. Escape sequences are removed from a
+ * bounded line, since removing them takes time, and before anything else, since an invisible character in a word
+ * would hide the word from rules. A line that is cut also loses the word in which it was cut: half a secret is not
+ * recognised as one.
+ * @param bounds UTF-16 units that are read, and that are kept of them
+ */
+export function plainLine(line: string, { read, kept = read }: { read: number; kept?: number }): string {
+  const wasCut = line.length > read
+  const text = stripVTControlCharacters(wasCut ? line.slice(0, read) : line)
+    .replace(invisible, '')
+    .toWellFormed()
+  return wasCut || text.length > kept ? withoutLastWord(text.slice(0, kept - hidden.length)) : text
+}
+
+/**
+ * The first characters of a line that has nothing to hide any more, and a mark if there were others.
+ * @param most UTF-16 units
+ */
+export const shortened = (line: string, most: number): string =>
+  line.length <= most ? line : `${line.slice(0, most - hidden.length).toWellFormed()}${hidden}`
+
+/** Control and format characters, but for tabs. */
+const invisible = /[[\p{Cc}\p{Cf}\u2028\u2029]--\t]/gv
+
+/** Counted from the end, as a pattern that ends with `$` would be tried at every character. */
+function withoutLastWord(text: string): string {
+  let end = text.length
+  const least = Math.max(0, end - longestWord)
+  while (end > least && !/\s/.test(text[end - 1] ?? '')) end -= 1
+  return `${text.slice(0, end)}${hidden}`.toWellFormed()
+}

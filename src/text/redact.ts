@@ -1,0 +1,81 @@
+import { createKeyHider } from './private-key.ts'
+import { hidden, plainLine, shortened } from './plain.ts'
+import { anyHint, hideForms } from './rules.ts'
+
+/** Takes secrets out of texts. */
+export type Redactor = {
+  /** A text of any number of lines, which stay lines. */
+  readonly text: (text: string) => string
+  /** A function for the lines of one source, in order: a private key is known by where its lines stand. */
+  readonly lines: () => (line: string) => string
+  /** Whether a text may hold a secret. Much cheaper than looking for it, and never wrongly false. */
+  readonly suspects: (text: string) => boolean
+}
+
+export type RedactorOptions = {
+  /** UTF-16 units of a line that are read, */
+  readonly read?: number
+  /** and that are shown of it. */
+  readonly shown?: number
+}
+
+/** For those who see all of a long line: the log, and the operator at a terminal. */
+export const wholeLines: RedactorOptions = { read: 32_000, shown: 32_000 }
+
+/**
+ * Makes what takes secrets out of all that leaves the program: answers, pages, and the log. It hides the given values
+ * wherever they stand, and whatever has the form of a secret.
+ *
+ * It is a net below the others and not a promise: a builder can print a secret that it knows in any form.
+ * @param secrets values that must not be seen, such as the program's own (`config/secrets.ts`)
+ */
+export function createRedactor(
+  secrets: readonly string[] = [],
+  { read = 4_000, shown = 1_000 }: RedactorOptions = {},
+): Redactor {
+  const literals = anyOf(secrets)
+  const unescaped = anyOf(secrets.map(withoutBackslashes))
+  const lines = () => {
+    const hideKey = createKeyHider()
+    return (line: string) => {
+      const text = plainLine(line, { read })
+      const found = hideKey(text)
+      if (found !== undefined) return found
+      return shortened(hideForms(literals ? text.replaceAll(literals, hidden) : text), shown)
+    }
+  }
+  return {
+    lines,
+    text: (text) => text.split('\n').map(lines()).join('\n'),
+    suspects: (text) =>
+      unusual.test(text) ||
+      anyHint.test(text) ||
+      (unescaped !== undefined && withoutBackslashes(text).search(unescaped) !== -1),
+  }
+}
+
+// Characters that may hide a word from the hints, as they are or in JSON, and the beginning of a private key.
+const unusual = /[^\t\n\x20-\x7e]|\\u|-----/
+
+/** However often a text was made JSON. */
+const withoutBackslashes = (text: string): string => text.replaceAll('\\', '')
+
+/** Finds any of these texts, the longest that begins at a place, as they are or inside an address or JSON. */
+function anyOf(secrets: readonly string[]): RegExp | undefined {
+  const forms = secrets.flatMap((secret) =>
+    secret === ''
+      ? []
+      : [secret, encodeURIComponent(secret.toWellFormed()), JSON.stringify(secret).slice(1, -1)],
+  )
+  if (forms.length === 0) return undefined
+  const longestFirst = [...new Set(forms)].sort((a, b) => b.length - a.length)
+  return new RegExp(longestFirst.map((form) => RegExp.escape(form)).join('|'), 'g')
+}
+
+/** Every text in a value of JSON, changed; the rest of it as it is. */
+export function mapTexts(value: unknown, change: (text: string) => string): unknown {
+  if (typeof value === 'string') return change(value)
+  if (Array.isArray(value)) return value.map((each) => mapTexts(each, change))
+  if (value === null || typeof value !== 'object') return value
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, mapTexts(each, change)]))
+}

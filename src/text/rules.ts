@@ -1,0 +1,189 @@
+import { hidden } from './plain.ts'
+
+/** What hides one form of secret. A text in which `hint` does not occur is not looked at. */
+type Rule = {
+  readonly hint: RegExp
+  readonly pattern: RegExp
+  /** What takes its place; the whole is hidden if undefined. `$<before>` is kept. */
+  readonly keep?: Keep
+}
+
+type Keep = (groups: Readonly<Record<string, string | undefined>>, all: string) => string
+
+const before: Keep = ({ before: kept = '' }) => `${kept}${hidden}`
+
+/** Hides the value behind what names it, unless it is one that says nothing. */
+const named =
+  (isHarmless: (value: string, name: string) => boolean): Keep =>
+  ({ before: kept = '', name = '', value = '' }, all) =>
+    isHarmless(value, name) ? all : `${kept}${hidden}`
+
+// Words in names of settings, headers, options and fields that hold secrets.
+const strong =
+  'passw(?:or)?d|passwd|passphrase|api[-_]?key|(?:access|account|private|signing|encryption)[-_]?key'
+const weak = 'token|secret|credentials?|signature'
+const rest = '[\\w-]{0,20}'
+const value = `(?!["']?${hidden})(?<value>"[^"]*"?|'[^']*'?|[^\\s&,;"']+)`
+
+const switches =
+  /^["']?(?:true|false|yes|no|on|off|none|null|undefined|enabled|disabled|auto|required|optional)["']?$/i
+const isSwitch = (text: string): boolean => switches.test(text)
+/** `max_tokens=4096` is a count. */
+const isCount = (text: string, name: string): boolean =>
+  /tokens$|[_-]size$/i.test(name) && /^\d{1,7}$/.test(text)
+/** In prose, as a compiler's `unexpected token: identifier`: a secret has digits, or is long. */
+const isProse = (text: string): boolean => !/^["'].{4}/.test(text) && !(/\d/.test(text) || text.length >= 20)
+const isVersion = (text: string): boolean => /^v?\d+(?:\.\d+){0,3}$/.test(text) && text.length < 12
+
+/** Base64 of `user:password`, as it stands behind `Basic`. */
+function isBasic(text: string): boolean {
+  if (text.length % 4 !== 0) return false
+  try {
+    return /^[^\x00-\x1f\x7f]*:[^\x00-\x1f\x7f]*$/.test(atob(text))
+  } catch {
+    return false
+  }
+}
+
+/**
+ * What is hidden. Each rule takes time linear in the line, which a builder chooses: no rule begins with something
+ * that may be repeated without a bound, and what may be repeated inside has a bound or ends at its own beginning.
+ */
+export const rules: readonly Rule[] = [
+  // https://user:token@host. A password may have `@` in it, and `/` if it was not encoded; a port is none.
+  { hint: /:\/\//, pattern: /(?<before>:\/\/)[^\s/?#]*@/g, keep: ({ before: b = '' }) => `${b}${hidden}@` },
+  {
+    hint: /:\/\//,
+    pattern: /(?<before>:\/\/)[^\s/:@]{1,200}:(?!\d{1,5}[/?#])[^\s@]{1,400}@/g,
+    keep: ({ before: b = '' }) => `${b}${hidden}@`,
+  },
+  // Signed addresses, and keys in them.
+  {
+    hint: /sig=|key=|auth=|jwt=|pass=|pwd=/i,
+    pattern: /(?<before>[?&](?:[\w-]{0,20}sig|key|auth|jwt|pass|pwd)=)[^\s&"'<>]+/gi,
+    keep: before,
+  },
+  // Headers, and the options of Nix that hold secrets: the rest of the line.
+  {
+    hint: /authorization|cookie|access-token/i,
+    pattern: /(?<before>(?:authorization|(?:set-)?cookie|access-tokens?)["']?\s{0,9}[:=]\s{0,9}).+/gi,
+    keep: before,
+  },
+  { hint: /bearer/i, pattern: /(?<before>\bbearer\s{1,9})[\w.~+/=-]{12,}/gi, keep: before },
+  {
+    hint: /basic/i,
+    pattern: /(?<before>\bbasic\s{1,9})(?<value>[A-Za-z0-9+/]{4,}={0,2})/gi,
+    keep: ({ before: kept = '', value: text = '' }, all) => (isBasic(text) ? `${kept}${hidden}` : all),
+  },
+  // netrc
+  {
+    hint: /login/i,
+    pattern: /(?<before>\blogin\s{1,9}\S{1,200}\s{1,9}password\s{1,9})\S+/gi,
+    keep: before,
+  },
+  { hint: /password/i, pattern: /^(?<before>\s{0,20}password\s{1,9})\S+$/gi, keep: before },
+  // `password=…`, `GITHUB_TOKEN=…`, `AccountKey=…`, `X-Amz-Signature=…`, but no `PublicKeyToken=…`, which names an
+  // assembly of .NET.
+  {
+    hint: /pass|key|token|secret|credential|signature/i,
+    pattern: new RegExp(
+      `(?<before>(?<!public_?key)(?<name>(?:${strong}|${weak})${rest})["']?\\s{0,9}=\\s{0,9})${value}`,
+      'gi',
+    ),
+    keep: named((text, name) => isSwitch(text) || isCount(text, name)),
+  },
+  // `password: …`, but no file of that name: `/etc/passwd: No such file`.
+  {
+    hint: /pass|key/i,
+    pattern: new RegExp(
+      `(?<!/[\\w.-]{0,40})(?<before>(?:${strong})${rest}["']?\\s{0,9}:\\s{0,9})${value}`,
+      'gi',
+    ),
+    keep: named(isSwitch),
+  },
+  {
+    hint: /token|secret|credential|signature/i,
+    pattern: new RegExp(
+      `(?<!/[\\w.-]{0,40})(?<before>(?:${weak})${rest}["']?\\s{0,9}:\\s{0,9})${value}`,
+      'gi',
+    ),
+    keep: named((text) => isSwitch(text) || isProse(text) || isVersion(text)),
+  },
+  // `DB_PASS: …`, and not `PASS: test-1` of a test suite.
+  {
+    hint: /pass/i,
+    pattern: new RegExp(`(?<before>\\w_pass["']?\\s{0,9}[:=]\\s{0,9})${value}`, 'gi'),
+    keep: named(isSwitch),
+  },
+  { hint: /pass=/, pattern: new RegExp(`(?<before>\\bpass=)${value}`, 'g'), keep: named(isSwitch) },
+  // `Pwd=…` of a connection, and not `PWD=/build` of an environment.
+  {
+    hint: /pwd/i,
+    pattern: new RegExp(`(?<before>\\bpwd["']?\\s{0,9}[:=]\\s{0,9})(?!/)${value}`, 'gi'),
+    keep: named(isSwitch),
+  },
+  // Credentials of npm and Docker.
+  {
+    hint: /auth/i,
+    pattern: new RegExp(`(?<before>(?<name>\\b|_)auth["']?\\s{0,9}[:=]\\s{0,9})${value}`, 'gi'),
+    keep: named((text, name) => isSwitch(text) || (name !== '_' && isProse(text))),
+  },
+  // `--token …`, `sshpass -p …`, `curl -u user:password`
+  {
+    hint: /pass|key|token|secret|credential|signature/i,
+    pattern: new RegExp(`(?<before>--[\\w-]{0,20}(?:${strong}|${weak})\\s{1,9})(?![-\\s])${value}`, 'gi'),
+    keep: before,
+  },
+  { hint: /sshpass/, pattern: /(?<before>\bsshpass\s{1,9}-p\s{0,9})\S+/g, keep: before },
+  {
+    hint: /-u|--proxy-user/,
+    pattern:
+      /(?<before>(?:\s|^)(?:-u|--user|--proxy-user)(?:=|\s{0,9}))(?<value>"[^":]{1,200}:[^"]+"?|'[^':]{1,200}:[^']+'?|[^\s:"'=-][^\s:"']{0,200}:[^\s"']+)/g,
+    keep: ({ before: kept = '', value: text = '' }, all) =>
+      /^\d+:\d+$/.test(text) ? all : `${kept}${hidden}`,
+  },
+  // A signing key of Nix: its name, and 64 bytes. A public key has 32.
+  {
+    hint: /==/,
+    pattern: /(?<before>[\w.-]:)[A-Za-z0-9+/]{86}==/g,
+    keep: before,
+  },
+  // Tokens that say what they are.
+  {
+    hint: /gh[opusr]_|github_pat_|gl[a-z]{2,4}-|xox|xapp-/,
+    pattern:
+      /(?<![A-Za-z0-9])(?:gh[opusr]_|github_pat_|gl(?:pat|ptt|dt|rt|cbt|oas|agent|soat|ft)-|xox[abeoprs]-|xapp-)[\w-]{10,}/g,
+  },
+  { hint: /A[KS]IA|A[BC]IA|ACCA/, pattern: /\b(?:A[KS]IA|A[BC]IA|ACCA)[0-9A-Z]{16}\b/g },
+  { hint: /eyJ/, pattern: /(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*){0,3}/g },
+  { hint: /npm_|hf_/, pattern: /(?<![A-Za-z0-9])(?:npm|hf)_[A-Za-z0-9]{20,}/g },
+  { hint: /dckr_/, pattern: /(?<![A-Za-z0-9])dckr_[a-z]{3}_[\w-]{10,}/g },
+  { hint: /[sr]k_(?:live|test)_/, pattern: /(?<![A-Za-z0-9])[sr]k_(?:live|test)_[A-Za-z0-9]{10,}/g },
+  { hint: /sk-/, pattern: /(?<![\w-])sk-(?:ant-[\w-]{20,}|proj-[\w-]{20,}|[A-Za-z0-9]{32,})/g },
+  { hint: /AIza/, pattern: /(?<![\w-])AIza[\w-]{20,}/g },
+  { hint: /ya29\./, pattern: /(?<![\w-])ya29\.[\w-]{20,}/g },
+  { hint: /GOCSPX-/, pattern: /(?<![\w-])GOCSPX-[\w-]{10,}/g },
+  { hint: /pypi-/, pattern: /(?<![\w-])pypi-[\w-]{50,}/g },
+  { hint: /hv[sb]\./, pattern: /(?<![\w-])hv[sb]\.[\w-]{20,}/g },
+  { hint: /SG\./, pattern: /(?<![\w-])SG\.[\w-]{16,}\.[\w-]{16,}/g },
+  { hint: /do[por]_v1_/, pattern: /(?<![A-Za-z0-9])do[por]_v1_[0-9a-f]{32,}/g },
+  { hint: /AGE-SECRET-KEY-1/, pattern: /AGE-SECRET-KEY-1[0-9A-Z]{20,}/g },
+]
+
+/** Whether anything in a text could be what a rule hides; the rules need not look if not. */
+export const anyHint = new RegExp(rules.map(({ hint }) => hint.source).join('|'), 'i')
+
+/** A line without what the rules hide. */
+export function hideForms(line: string): string {
+  if (!anyHint.test(line)) return line
+  let text = line
+  for (const { hint, pattern, keep } of rules) {
+    if (!hint.test(line)) continue
+    text = text.replace(pattern, (...found: unknown[]) => {
+      const groups = found.at(-1)
+      if (!keep || typeof groups !== 'object' || groups === null) return hidden
+      return keep(groups as Record<string, string | undefined>, String(found[0]))
+    })
+  }
+  return text
+}

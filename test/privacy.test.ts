@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import type { ServerProcess } from '../scripts/server.ts'
+import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+
+// Whatever is secret here has these letters in it.
+const secret = /s3cr3t/i
+
+let workspace: Workspace
+let set: string
+let server: ServerProcess
+before(async () => {
+  workspace = await openWorkspace()
+  set = await workspace.packageSet(String.raw`
+    leaking = run "leaking" ''
+      echo 'Authorization: Bearer s3cr3t-s3cr3t-s3cr3t'
+      echo GITHUB_TOKEN=ghp_s3cr3ts3cr3ts3cr3ts3cr3ts3cr3ts3cr3t
+      printf 'dckr_pat_s3\033[1mcr3ts3cr3ts3cr3t\n'
+      echo https://bob:s3cr3t@example.org/x?private_token=s3cr3t
+      echo '-----BEGIN RSA PRIVATE KEY-----'; echo s3cr3ts3cr3ts3cr3t; echo s3cr3t=; echo '-----END RSA PRIVATE KEY-----'
+      echo known to the server: s3cr3t/of+the/bucket; echo token of Nix: nixs3cr3t
+      printf '%01990d %s\n' 0 ghp_s3cr3ts3cr3ts3cr3ts3cr3t
+      echo /build/source/main.c:3:4: error: plain words stay; exit 1'';
+    place = 1 + "a";
+    file = import ./missing.nix;
+  `)
+  server = await workspace.serve(environment())
+})
+after(() => workspace.dispose())
+
+const environment = () => ({
+  NIXERY_PKGS_PATH: set,
+  S3_ACCESS_KEY: 'S3CR3TACCESSKEY',
+  S3_SECRET_KEY: 's3cr3t/of+the/bucket',
+  NIX_CONFIG: 'access-tokens = example.org=PAT:nixs3cr3t',
+})
+
+const page = async (from: ServerProcess, path: string): Promise<string> =>
+  (await fetch(`http://${from.address}${path}`)).text()
+
+const buildOf = (from: ServerProcess, image: string): string => {
+  const line = from.log.find(({ msg, image: name }) => msg === 'build started' && name === image)
+  return `/builds/${String(line?.['build'])}`
+}
+
+/** All that is seen of a failed pull: the answer, its page, the front page. */
+async function seenOf(from: ServerProcess, name: string): Promise<{ answer: string; pages: string }> {
+  const { text } = await ask(from, `${name}/manifests/latest`)
+  const pages = `${await page(from, '/')}${await page(from, buildOf(from, name))}`
+  return { answer: text, pages }
+}
+
+describe('a secret', () => {
+  it('that a builder prints reaches neither answers nor pages nor the log', async () => {
+    const { answer, pages } = await seenOf(server, 'leaking')
+    const log = JSON.stringify(server.log)
+    for (const text of [answer, pages, log]) {
+      assert.doesNotMatch(text, secret)
+      assert.match(text, /main\.c:3:4: error: plain words stay/)
+      assert.match(text, /Authorization: …/)
+    }
+  })
+
+  it('that is in an address of the operator is never shown, also when the address fails', async () => {
+    const refusing = createServer((_, response) => response.writeHead(403).end())
+    await new Promise<void>((resolve) => refusing.listen(0, '127.0.0.1', resolve))
+    const { port } = refusing.address() as AddressInfo
+    const channel = await workspace.serve({
+      NIXERY_CHANNEL: 'stable',
+      NIXERY_CHANNEL_URL: `http://me:s3cr3t-pass@127.0.0.1:${port}/{channel}.tar.gz?private_token=s3cr3t-parameter`,
+    })
+    const { text } = await ask(channel, 'hello/manifests/latest')
+    assert.match(text, /cannot be fetched/)
+    for (const seen of [text, await page(channel, '/'), JSON.stringify(channel.log)]) {
+      assert.doesNotMatch(seen, secret)
+    }
+    assert.equal(await channel.stop(), 0)
+    refusing.close()
+  })
+})
+
+describe('files of the operator', () => {
+  // An error with a place in the set's code, and one with the path of a file.
+  const names = ['place', 'file']
+
+  it('are named in the log, and not to those who pull', async () => {
+    for (const name of names) {
+      const { answer, pages } = await seenOf(server, name)
+      for (const seen of [answer, pages]) {
+        assert.match(seen, /does not evaluate/)
+        assert.ok(!seen.includes(workspace.folder), seen)
+        assert.doesNotMatch(seen, /default\.nix|1 \+ (?:\\"|&quot;)a/)
+      }
+    }
+    assert.ok(JSON.stringify(server.log).includes(join(set, 'default.nix')))
+  })
+
+  it('are named to all with NIXERY_SHOW_TRACES=on', async () => {
+    const open = await workspace.serve({ ...environment(), NIXERY_SHOW_TRACES: 'on' })
+    const { answer, pages } = await seenOf(open, 'file')
+    for (const seen of [answer, pages]) assert.ok(seen.includes(join(set, 'missing.nix')), seen)
+    assert.equal(await open.stop(), 0)
+  })
+})
