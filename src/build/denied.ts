@@ -26,9 +26,9 @@ export type IsDenied = (found: Pick<ResolvedPackage, 'drvPath' | 'outputPath'>) 
 
 const denied = z.array(z.object({ drvPath: z.string(), outputPath: z.string().optional() }))
 type Denied = z.infer<typeof denied>
+type Evaluated = { readonly found: Denied; readonly isLasting: boolean }
 
-// Revisions and platforms that are kept in memory, and milliseconds until a failure for lack of time or memory is tried
-// again.
+// Revisions and platforms that are kept in memory, and milliseconds until a failure that may be over is tried again.
 const mostKept = 100
 const retryAfter = 10 * 60_000
 
@@ -48,9 +48,9 @@ export function deniedDerivations({
 }: DeniedDerivationsDeps): (pinned: PinnedSet, platform: Platform) => Promise<IsDenied> {
   const kept = new LRUCache<string, { readonly found: Promise<Denied> }>({ max: mostKept })
 
-  async function evaluate(key: string, pinned: PinnedSet, platform: Platform): Promise<Denied> {
+  async function evaluate(key: string, pinned: PinnedSet, platform: Platform): Promise<Evaluated> {
     const remembered = parse((await catalog.resolutions([key])).get(key))
-    if (remembered) return remembered
+    if (remembered) return { found: remembered, isLasting: true }
     const lookUp = {
       set: pinned.set,
       revision: stateOf(pinned),
@@ -64,11 +64,12 @@ export function deniedDerivations({
       if (answer.status === 'failed') notTold(names[index] ?? '', platform, answer.message)
     }
     const found = answers.flatMap(deniedBy)
+    if (answers.some(mayBeOver)) return { found, isLasting: false }
     const remember = async () => {
       if (await pinned.unchanged()) await catalog.rememberResolutions(new Map([[key, JSON.stringify(found)]]))
     }
     later(remember())
-    return found
+    return { found, isLasting: true }
   }
 
   const notTold = (name: string, platform: Platform, reason: string) =>
@@ -87,19 +88,25 @@ export function deniedDerivations({
     const state = `${stateOf(pinned)} ${key}`
     const known = kept.get(state)
     if (known) return known.found
-    const entry = {
-      found: evaluate(key, pinned, platform).catch((error: unknown) => {
-        if (!hasCode(error, 'EVALUATION_TIMEOUT', 'BUILD_FAILED')) {
+    const found = evaluate(key, pinned, platform)
+      .catch((error: unknown) => {
+        if (!hasCode(error, 'EVALUATION_TIMEOUT', 'BUILD_FAILED')) throw error
+        notTold(names.join(', '), platform, error.message)
+        return { found: [], isLasting: false }
+      })
+      .then(
+        (evaluated) => {
+          if (!evaluated.isLasting) kept.set(state, entry, { ttl: retryAfter })
+          return evaluated.found
+        },
+        (error: unknown) => {
           if (kept.get(state) === entry) kept.delete(state)
           throw error
-        }
-        kept.set(state, entry, { ttl: retryAfter })
-        notTold(names.join(', '), platform, error.message)
-        return []
-      }),
-    }
+        },
+      )
+    const entry = { found }
     kept.set(state, entry)
-    return entry.found
+    return found
   }
 
   return async (pinned, platform) => {
@@ -109,6 +116,10 @@ export function deniedDerivations({
     return ({ drvPath, outputPath }) => derivations.has(drvPath) || outputs.has(outputPath)
   }
 }
+
+/** Failing because something would have to be built is lasting, too: it never is. */
+const mayBeOver = (answer: Looked): boolean =>
+  answer.status === 'failed' && !answer.lasting && !answer.message.includes('allow-import-from-derivation')
 
 /** The derivation as a whole; for a name that ends in an output, that output alone. */
 const deniedBy = (answer: Looked): Denied => {

@@ -1,5 +1,6 @@
 import type { Catalog } from '../catalog/catalog.ts'
 import { NixeryError } from '../errors.ts'
+import { keyOf } from '../image/canonical.ts'
 import type { ImageRequest } from '../image/name.ts'
 import type { Looked, LookUp, SetPolicy } from '../nix/evaluate.ts'
 import type { Nix } from '../nix/nix.ts'
@@ -16,6 +17,7 @@ import {
 import { stateOf, type PinnedSet } from '../packages/source.ts'
 import { deniedDerivations } from './denied.ts'
 import type { Emit } from './events.ts'
+import { createPassingFailures, type PassingFailures } from './passing.ts'
 
 export type ResolverDeps = {
   readonly catalog: Catalog
@@ -27,12 +29,15 @@ export type ResolverDeps = {
   readonly warn: (line: string) => void
   /** Takes what is still to be done when the answer is there: until the process ends, which waits for it. */
   readonly later: (work: Promise<unknown>) => void
+  /** What is remembered for a short time; if not given, for the usual one. */
+  readonly passing?: PassingFailures
 }
 
 export type Resolver = {
   /**
    * The packages that an image's names mean, in the image's order. Nix is asked only for names whose meaning in
-   * this revision is not known; what it answers is remembered if the package set has not changed meanwhile.
+   * this revision is not known; what it answers is remembered if the package set has not changed meanwhile. So are
+   * failures: those of the package for as long as the revision is served, others for some seconds.
    * @param options.again evaluates whatever is remembered: Nix has removed the derivations meanwhile
    * @throws PACKAGE_UNKNOWN, PACKAGE_INVALID, PACKAGE_DENIED, SOURCE_INVALID, EVALUATION_TIMEOUT, NIX_UNAVAILABLE,
    *   CANCELLED
@@ -48,7 +53,15 @@ export type ResolveOptions = {
 
 const denied = { status: 'denied', reason: 'is not served by this registry' } as const satisfies Resolution
 
-export function createResolver({ catalog, nix, policy, filter, warn, later }: ResolverDeps): Resolver {
+export function createResolver({
+  catalog,
+  nix,
+  policy,
+  filter,
+  warn,
+  later,
+  passing = createPassingFailures(),
+}: ResolverDeps): Resolver {
   const findDenied = deniedDerivations({ catalog, nix, policy, names: filter.deniedNames, warn, later })
 
   /** What the names mean, those that are remembered and the others. */
@@ -64,16 +77,20 @@ export function createResolver({ catalog, nix, policy, filter, warn, later }: Re
       const inputs = limited.has(name) ? filter.inputs : undefined
       return resolutionKey(pinned.revision, platform, name, { ...policy, filter: inputs })
     }
+    const state = stateOf(pinned)
+    const keyInMemory = (name: string) => `${keyOfName(name)} ${state}`
     const remembered = again ? new Map<string, string>() : await catalog.resolutions(names.map(keyOfName))
     const resolutions = new Map<string, Resolution>()
     for (const name of names) {
-      const known = parseResolution(remembered.get(keyOfName(name)) ?? '')
+      const known =
+        parseResolution(remembered.get(keyOfName(name)) ?? '') ??
+        (again ? undefined : passing.resolution(keyInMemory(name)))
       if (known) resolutions.set(name, known)
     }
     const unknown = names.filter((name) => !resolutions.has(name))
     if (unknown.length === 0) return { resolutions, evaluated: 0 }
 
-    if (again) nix.forget(stateOf(pinned))
+    if (again) nix.forget(state)
     const lookUp: LookUp = {
       set: pinned.set,
       revision: stateOf(pinned),
@@ -85,15 +102,20 @@ export function createResolver({ catalog, nix, policy, filter, warn, later }: Re
         filter,
       ),
     }
-    const looked = await nix.evaluate(lookUp, { signal, onLine: (line) => emit({ type: 'nix', line }) })
+    const looked = await passing.run(
+      keyOf('evaluation', 1, { state, system: platform.system, policy }),
+      unknown.join(' '),
+      () => nix.evaluate(lookUp, { signal, onLine: (line) => emit({ type: 'nix', line }) }),
+    )
     const fresh = new Map<string, string>()
     for (const [index, name] of unknown.entries()) {
       const answer = looked[index]
       if (!answer) throw new Error(`Nix gave no answer for ${name}`)
       const resolution = resolutionOf(name, answer, limited.has(name) ? filter : undefined)
       resolutions.set(name, resolution)
-      // A failed evaluation may be a passing one: a file that could not be fetched, memory that ran out.
-      if (answer.status !== 'failed') fresh.set(keyOfName(name), JSON.stringify(resolution))
+      if (answer.status !== 'failed' || answer.lasting) fresh.set(keyOfName(name), JSON.stringify(resolution))
+      // Lasting ones too: until they are remembered, which may take a while.
+      if (answer.status === 'failed') passing.note(keyInMemory(name), resolution)
     }
     const remember = async () => {
       if (await pinned.unchanged()) await catalog.rememberResolutions(fresh)

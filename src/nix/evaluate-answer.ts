@@ -20,7 +20,8 @@ export type Looked =
   | { readonly status: 'other'; readonly path: readonly string[]; readonly type: string }
   /** It lies beyond the limits that were set for it (`LookUp`). */
   | { readonly status: 'denied'; readonly path: readonly string[] }
-  | { readonly status: 'failed'; readonly message: string }
+  /** `lasting`: it fails in the same way whenever this revision is evaluated; see `lasting.ts`. */
+  | { readonly status: 'failed'; readonly message: string; readonly lasting: boolean }
 
 const path = z.array(z.string())
 const derivation = z.object({
@@ -66,14 +67,14 @@ const outputName = /^[0-9A-Za-z+._?=-]+$/
 
 /** What says that it is a derivation may still be something that Nix cannot be asked to build. */
 function packageOf(found: z.infer<typeof derivation>): Looked {
-  if (!outputName.test(found.output)) return failed('its output has a name that Nix does not allow')
+  if (!outputName.test(found.output)) return failed('its output has a name that Nix does not allow', true)
   try {
     const drvPath = parseStorePath(found.drvPath)
     return { ...found, drvPath, outputPath: parseStorePath(found.outputPath) }
   } catch {
-    return failed('its derivation or its output is no store path that is known before the build')
+    return failed('its derivation or its output is no store path that is known before the build', true)
   }
 }
 
 /** What is wrong with a name, as Nix says it. */
-export const failed = (message: string): Looked => ({ status: 'failed', message })
+export const failed = (message: string, lasting: boolean): Looked => ({ status: 'failed', message, lasting })

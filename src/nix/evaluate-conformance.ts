@@ -198,7 +198,7 @@ export function describeEvaluation(evaluator: 'cold' | 'warm'): void {
       for (const head of ['{ system }', '{ ... }', '{ system ? "none", config ? { }, ... }', 'arguments']) {
         const set = await bench().file(`${head}: { hello = throw "found"; }`)
         const [found] = await bench().lookUp(set, 'hello')
-        assert.deepEqual(found, { status: 'failed', message: 'error: found' })
+        assert.deepEqual(found, { status: 'failed', message: 'error: found', lasting: true })
       }
     })
 

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { NixeryError } from '../errors.ts'
 import { failed, parseAnswer, type Answered, type Looked } from './evaluate-answer.ts'
+import { isLasting } from './lasting.ts'
 import { messageOf } from './message.ts'
 import { run, type Failed, type RunOptions } from './process.ts'
 
@@ -60,11 +61,17 @@ export async function evaluate(lookUp: LookUp, options: RunOptions, spent = 0): 
       continue
     }
     const alone = await ask([attribute], false)
-    const [answered] = alone.ok ? alone.answers : [failed(messageOf(alone.lines))]
+    const [answered] = alone.ok ? alone.answers : [failureOf(alone, found?.status === 'thrown')]
     if (!answered || answered.status === 'thrown') throw new Error('Nix gave no answer for a name')
     looked.push(answered)
   }
   return looked
+}
+
+function failureOf(result: Failed, thrown: boolean): Looked {
+  const message = messageOf(result.lines)
+  // A process that was killed has no exit code.
+  return failed(message, result.exitCode !== undefined && isLasting(message, thrown))
 }
 
 type Request = LookUp & { readonly guarded: boolean }

@@ -56,7 +56,7 @@ export function describeEvaluators(): void {
       assert.deepEqual(none, { status: 'missing', path: [], siblings: ['broken', 'one', 'two'] })
 
       const [, broken] = await nix.evaluate(lookUp(set, 'one', 'broken'), {})
-      assert.deepEqual(broken, { status: 'failed', message: 'error: broken' })
+      assert.deepEqual(broken, { status: 'failed', message: 'error: broken', lasting: true })
       assert.deepEqual(since(begun), { warm: 2, cold: 1, restarted: 0 })
       const state = nix.evaluators().processes.at(-1)
       assert.ok(state && state.memory > 1e6)

@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import type { ServerProcess } from '../scripts/server.ts'
+import { openNixLog, type NixLog } from './support/nix-log.ts'
+import { failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
+
+let workspace: Workspace
+let nixLog: NixLog
+before(async () => {
+  workspace = await openWorkspace()
+  nixLog = await openNixLog()
+})
+after(async () => {
+  await workspace.dispose()
+  await nixLog.close()
+})
+
+const body = `
+  good = run "good-1" "mkdir $out";
+  throws = throw "not today";
+  unfree = throw "Package ‘unfree-1.0’ in x.nix:1 has an unfree license (‘unfree’), refusing to evaluate.";
+  aborts = abort "for good";
+  fake = { type = "derivation"; name = "x"; outPath = "/etc"; drvPath = "/etc/passwd"; };
+  text = "text";
+  secret = run "secret-1" "mkdir $out";
+  passing = import (run "passing-1" "exit 1");
+`
+const lasting = ['throws', 'unfree/good', 'aborts', 'fake', 'text', 'none', 'secret']
+
+const failures = async (server: ServerProcess, names: readonly string[]) => {
+  const found: string[] = []
+  for (const name of names) {
+    const { status, message } = await failureOf(server, name)
+    found.push(`${status} ${message}`)
+  }
+  return found
+}
+
+describe('a name that cannot be had', () => {
+  it('starts no Nix process when it is asked for again, nor after a restart if nothing can have changed', async () => {
+    const environment = {
+      NIXERY_PKGS_PATH: await workspace.packageSet(body),
+      NIXERY_DATA: join(workspace.folder, 'data'),
+      NIXERY_DENY: 'secret',
+      PATH: `${nixLog.folder}:${process.env['PATH'] ?? ''}`,
+    }
+    const server = await workspace.serve(environment)
+    const first = await failures(server, [...lasting, 'passing'])
+    assert.deepEqual(
+      first.map((text) => text.slice(0, 3)),
+      ['422', '403', '422', '422', '422', '404', '403', '422'],
+    )
+    assert.match(first[0] ?? '', /not today/)
+    const evaluations = async () => (await nixLog.started()).filter((line) => line.includes('--eval'))
+    assert.notDeepEqual(await evaluations(), [])
+
+    assert.deepEqual(await failures(server, [...lasting, 'passing']), first)
+    // What is known of each name serves for images with several.
+    assert.match((await failures(server, ['throws/fake/unfree']))[0] ?? '', /^403/)
+    assert.deepEqual(await nixLog.started(), [])
+
+    await server.stop()
+    const again = await workspace.serve(environment)
+    assert.deepEqual(await failures(again, lasting), first.slice(0, -1))
+    assert.deepEqual(await evaluations(), [])
+    assert.deepEqual(await failures(again, ['passing']), first.slice(-1))
+    assert.notDeepEqual(await evaluations(), [])
+  })
+})
