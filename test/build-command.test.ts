@@ -148,7 +148,10 @@ describe('nixery build', () => {
     )
     const plain = await nixery('said', ['build', 'loud'], { set })
     assert.equal(plain.exitCode, 0, plain.stderr)
-    assert.match(plain.stderr, /^building loud\n[^]*\n1 package: loud\n[^]*\nnix: red\n/)
+    assert.match(
+      plain.stderr,
+      /^data in \S+, blobs in \S+\nbuilding loud\n[^]*\n1 package: loud\n[^]*\nnix: red\n/,
+    )
     assert.doesNotMatch(plain.stderr, /[\u0000-\u0009\u000b-\u001f]/)
     const json = await nixery('said', ['build', 'loud', '--json'], { set })
     const events = json.stderr.split('\n').map((line) => JSON.parse(line) as { type: string })

@@ -88,7 +88,10 @@ describe('nixery gc', () => {
     assert.ok((await stored(data)) < all)
     assert.deepEqual(await pull(again, 'other'), other)
     assert.deepEqual(await pullAtLast(again, 'hello'), hello)
-    assert.match((await run(data, 'gc', '--limit', 'much')).stderr, /NIXERY_STORE_LIMIT: must be a size/)
+    assert.match(
+      (await run(data, 'gc', '--limit', 'much')).stderr,
+      /NIXERY_STORE_LIMIT: "much" is not a size/,
+    )
     assert.equal(again.log.filter(({ level }) => Number(level) >= 50).length, 0)
   })
 })

@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict'
+import { access, mkdir, readFile, symlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { execa } from 'execa'
+import { launcher } from './support/command.ts'
+import { commandsIn, documents } from './support/documents.ts'
+import { openWorkspace, type Workspace } from './support/workspace.ts'
+
+// Every command in the documents is run here, or by another test, or listed with the reason why it cannot be run.
+
+type Check =
+  /** Run here as it is written, in a folder with `nixery` in PATH; fails unless it exits with 0. */
+  | { readonly run: true; readonly prints?: RegExp }
+  /** A server that is started here and ended once it is ready. */
+  | { readonly serves: true }
+  /** Run by another test, which has this text in it. */
+  | { readonly by: string; readonly text: string }
+  /** Why it cannot be run here. */
+  | { readonly not: string }
+
+const systemd = { not: 'needs systemd as the first process' }
+const elsewhere = (by: string, text: string) => ({ by, text })
+
+const checks: Readonly<Record<string, Check>> = {
+  'podman pull --tls-verify=false 127.0.0.1:8080/shell/git/htop': elsewhere(
+    'test/support/clients/podman.ts',
+    'pull',
+  ),
+  './bin/nixery serve': { serves: true },
+  'NIXERY_PKGS_PATH=/path/to/nixpkgs ./bin/nixery serve': { serves: true },
+  'NIXERY_PKGS_PATH=/path/to/my-packages ./bin/nixery serve': { serves: true },
+  'npm run demo': {
+    not: 'makes images for half a minute, from what the tests have already tried one by one',
+  },
+  'npm run demo -- --keep': { not: 'leaves a server running' },
+  'npm ci': { not: 'replaces the packages that this test runs on; scripts/setup.sh has run it' },
+  'npm ci --omit=dev': { not: 'replaces the packages that this test runs on' },
+  'npm test': { not: 'is what runs this test' },
+  'npm test test/clients/podman.test.ts': { not: 'is what runs this test, for one file' },
+  'npm run bench': { not: 'takes ten minutes' },
+  'npm run bench -- --quick': { not: 'takes minutes' },
+  'npm run bench -- --only cold --only blob --runs 9': { not: 'takes minutes' },
+  'npm run bench -- --compare bench/results/….json': { not: 'takes minutes' },
+  'npm run bench -- --set NIXERY_COMPRESSION=zstd': { not: 'takes minutes' },
+  'npm run faults': elsewhere('test/reliability/kills.test.ts', 'runKills'),
+  'npm run faults -- --seed 20261121': elsewhere('test/reliability/kills.test.ts', 'runKills'),
+  'npm run fuzz': elsewhere('test/fuzz/server.test.ts', 'fuzzServer'),
+  'npm run fuzz -- --seed 20261121': elsewhere('test/fuzz/server.test.ts', 'fuzzServer'),
+  './scripts/run scripts/compressors.ts': { not: 'takes minutes, to measure' },
+  './scripts/node scripts/configuration.ts --write': elsewhere(
+    'test/documents.test.ts',
+    'configurationPage()',
+  ),
+  './scripts/node demo/make.ts --directory packages --arch amd64,arm64': elsewhere(
+    'scripts/test.ts',
+    'ensureDemoPackageSet',
+  ),
+  './bin/nixery build shell/nixery/nix/git --name nixery:self --output docker-archive:nixery.tar': elsewhere(
+    'test/self-image.test.ts',
+    "'build', name, '--output', `docker-archive:",
+  ),
+  'podman load --input nixery.tar': elsewhere(
+    'test/self-image.test.ts',
+    "'load', '--quiet', '--input', archive",
+  ),
+  'podman run --name nixery --publish 127.0.0.1:8080:8080 --volume nixery:/var/lib/nixery --env NIXERY_CHANNEL=nixos-unstable nixery:self nixery-entrypoint':
+    {
+      not: 'fetches nixpkgs from the internet; test/self-image.test.ts runs the same with packages in a folder',
+    },
+  "podman run --name nixery --publish 127.0.0.1:8080:8080 --volume nixery:/var/lib/nixery --volume ./packages:/packages:ro --env NIXERY_PKGS_PATH=/packages --env NIX_CONFIG='substitute = false' nixery:self nixery-entrypoint":
+    elsewhere('test/self-image.test.ts', 'NIXERY_PKGS_PATH=/packages'),
+  'podman exec nixery nixery gc --dry-run': elsewhere('test/self-image.test.ts', "'gc', '--dry-run'"),
+  'podman exec nixery nixery config': elsewhere('test/self-image.test.ts', "inside('nixery', 'config')"),
+  'podman exec nixery nix-store --gc': elsewhere(
+    'test/self-image.test.ts',
+    "'exec', 'serves', 'nix-store', '--gc'",
+  ),
+  'nixery config': { run: true, prints: /^NIXERY_DATA /m },
+  'nixery gc': { run: true },
+  'nixery gc --dry-run': { run: true },
+  'nixery scrub': { run: true },
+  'nixery serve': { serves: true },
+  'nixery popcount': elsewhere('test/popcount.test.ts', 'popcount'),
+  'nix-store --version': { run: true, prints: /\d/ },
+  'nix build --impure': { not: 'needs nixpkgs' },
+  'ln -s /opt/nixery/bin/nixery /usr/local/bin/nixery': systemd,
+  'cp packaging/nixery.sysusers /etc/sysusers.d/nixery.conf': systemd,
+  'systemd-sysusers': systemd,
+  'cp packaging/nixery.service /etc/systemd/system/': systemd,
+  "printf '%s\\n' NIXERY_CHANNEL=nixos-unstable NIXERY_DATA=/var/lib/nixery NIX_REMOTE=daemon >/etc/nixery.env":
+    systemd,
+  'systemctl enable --now nixery': systemd,
+  'usermod --append --groups nixery www-data': systemd,
+  'sudo -u nixery nixery --env-file /etc/nixery.env gc --dry-run': elsewhere(
+    'test/settings.test.ts',
+    "'--env-file'",
+  ),
+  'sudo -u nixery nixery --env-file /etc/nixery.env config': elsewhere(
+    'test/settings.test.ts',
+    "'--env-file', file",
+  ),
+}
+
+const root = join(import.meta.dirname, '..')
+const documented = [...documents()].flatMap(([path, text]) =>
+  commandsIn(text).map((command) => ({ path, command })),
+)
+
+describe('the commands in the documents', () => {
+  it('are all in the table, and no others', () => {
+    const unknown = documented.filter(({ command }) => checks[command] === undefined)
+    assert.deepEqual(unknown, [], 'add them to the table, with what runs them')
+    const named = new Set(documented.map(({ command }) => command))
+    assert.deepEqual(
+      Object.keys(checks).filter((command) => !named.has(command)),
+      [],
+      'they are in no document any more',
+    )
+  })
+
+  for (const [command, check] of Object.entries(checks)) {
+    if ('by' in check) {
+      it(`${command}: run by ${check.by}`, async () => {
+        assert.ok((await readFile(join(root, check.by), 'utf8')).includes(check.text), check.text)
+      })
+    }
+  }
+})
+
+describe('a command in the documents', () => {
+  let workspace: Workspace
+  let environment: Record<string, string>
+  before(async () => {
+    workspace = await openWorkspace()
+    const set = await workspace.packageSet('hello = script "hello" "echo hi";')
+    const bin = join(workspace.folder, 'bin')
+    await mkdir(bin)
+    await symlink(launcher, join(bin, 'nixery'))
+    environment = {
+      PATH: `${bin}:${process.env['PATH']}`,
+      NIXERY_DATA: join(workspace.folder, 'data'),
+      NIXERY_PKGS_PATH: set,
+      NIXERY_HOST: '127.0.0.1',
+      PORT: '0',
+      CI: '',
+    }
+    await execa('nixery', ['build', 'hello'], { env: environment })
+    await access(join(environment['NIXERY_DATA'] ?? '', 'catalog.db'))
+  })
+  after(() => workspace.dispose())
+
+  for (const [command, check] of Object.entries(checks)) {
+    if ('run' in check) {
+      it(`${command}: works`, async () => {
+        const { stdout } = await execa('bash', ['-euc', command], { cwd: root, env: environment })
+        if (check.prints) assert.match(stdout, check.prints)
+      })
+    }
+    if ('serves' in check) {
+      it(`${command}: starts a server`, async () => {
+        // The package sets of the documents stand for anybody's.
+        const real = command.replace(/\/path\/to\/\S+/, environment['NIXERY_PKGS_PATH'] ?? '')
+        const server = execa('bash', ['-euc', `exec env ${real}`], {
+          cwd: root,
+          env: environment,
+          reject: false,
+        })
+        for await (const line of server.iterable()) {
+          if (line.includes('"msg":"ready"')) server.kill('SIGTERM')
+        }
+        assert.equal((await server).exitCode, 0)
+      })
+    }
+  }
+})
