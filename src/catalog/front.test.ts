@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { beforeEach, describe, it } from 'node:test'
 import Database from 'better-sqlite3'
-import { SqliteDialect } from 'kysely'
 import { digestOf } from '../image/digest.ts'
 import type { Layer } from '../image/oci.ts'
 import { parseStorePath, type PathFacts } from '../image/store-path.ts'
 import type { Catalog } from './catalog.ts'
 import { withFront } from './front.ts'
 import { openCatalog } from './sql.ts'
+import { sqliteOf } from './sqlite-version.ts'
 
 const layer: Layer = { digest: digestOf('a'), diffId: digestOf('b'), size: 7, compression: 'gzip' }
 const path = parseStorePath(`/nix/store/${'0'.repeat(32)}-p`)
@@ -18,7 +18,7 @@ let below: Catalog
 beforeEach(async () => {
   statements = 0
   const database = new Database(':memory:')
-  below = await openCatalog(new SqliteDialect({ database }))
+  below = await openCatalog(sqliteOf(database))
   const prepare = database.prepare.bind(database) as (sql: string) => Database.Statement
   Object.assign(database, {
     prepare(sql: string) {

@@ -1,6 +1,4 @@
-import type { ColumnDefinitionBuilder, Kysely } from 'kysely'
-import type { Migration } from 'kysely/migration'
-import type { Compression } from '../image/oci.ts'
+import type { CreateTableBuilder, Kysely } from 'kysely'
 
 /** The tables. Sizes and offsets are bytes, times seconds since 1970; JSON columns hold text. */
 export type Tables = {
@@ -10,7 +8,8 @@ export type Tables = {
   paths: { store_path: string; nar_hash: string; nar_size: number; path_references: string }
   /** Where the compressed tar entries of one store path lie. */
   members: { key: string; digest: string; offset: number; length: number }
-  layers: { key: string; digest: string; diff_id: string; size: number; compression: Compression }
+  /** `compression` is one that some version of this program knows, perhaps a later one. */
+  layers: { key: string; digest: string; diff_id: string; size: number; compression: string }
   images: { key: string; image: string; made_at: number; pulled_at: number | null }
   /** Blobs whose bytes were hashed when they were stored, or since; those that are `withdrawn` are to be deleted. */
   blobs: {
@@ -30,83 +29,126 @@ export type Tables = {
     pulled_at: number
     count: number
   }
-  /** What is to be known of the catalog itself. */
+  /** Facts about the catalog itself. */
   about: { key: string; value: string }
 }
 
-/** In the order of their names. A landed migration is never changed; a new one is added. */
-export const migrations: Record<string, Migration> = {
-  '0001': {
-    async up(db: Kysely<unknown>) {
-      const keyed = (table: string, key: string) =>
-        db.schema.createTable(table).addColumn(key, 'text', (column) => column.primaryKey())
-      await keyed('resolutions', 'key').addColumn('resolution', 'text', notNull).execute()
-      await keyed('paths', 'store_path')
-        .addColumn('nar_hash', 'text', notNull)
-        .addColumn('nar_size', 'bigint', notNull)
-        .addColumn('path_references', 'text', notNull)
-        .execute()
-      await keyed('members', 'key')
-        .addColumn('digest', 'text', notNull)
-        .addColumn('offset', 'bigint', notNull)
-        .addColumn('length', 'bigint', notNull)
-        .execute()
-      await keyed('layers', 'key')
-        .addColumn('digest', 'text', notNull)
-        .addColumn('diff_id', 'text', notNull)
-        .addColumn('size', 'bigint', notNull)
-        .addColumn('compression', 'text', notNull)
-        .execute()
-      await keyed('images', 'key').addColumn('image', 'text', notNull).execute()
-      await keyed('blobs', 'digest').addColumn('size', 'bigint', notNull).execute()
-    },
-  },
-  '0002': {
-    async up(db: Kysely<unknown>) {
-      const now = Math.floor(Date.now() / 1000)
-      const add = (
-        table: string,
-        column: string,
-        build: (column: ColumnDefinitionBuilder) => ColumnDefinitionBuilder = (same) => same,
-      ) => db.schema.alterTable(table).addColumn(column, 'bigint', build).execute()
-      // Of images that are there already nobody knows when they were made: as if now.
-      await add('images', 'made_at', (column) => column.notNull().defaultTo(now))
-      await add('images', 'pulled_at')
-      await add('blobs', 'used_at')
-      await add('blobs', 'withdrawn')
-      await db.schema.alterTable('blobs').addColumn('mark', 'text').execute()
-      await db.schema
-        .createTable('pulls')
-        .addColumn('repository', 'text', notNull)
-        .addColumn('tag', 'text', notNull)
-        .addColumn('architecture', 'text', notNull)
-        .addColumn('image', 'text', notNull)
-        .addColumn('pulled_at', 'bigint', notNull)
-        .addColumn('count', 'bigint', notNull)
-        .addPrimaryKeyConstraint('pulls_key', ['repository', 'tag', 'architecture'])
-        .execute()
-      // Forgetting a blob or an image, and what upkeep asks again and again, must not read all of a table.
-      for (const [table, column] of [
-        ['members', 'digest'],
-        ['layers', 'digest'],
-        ['pulls', 'image'],
-        ['images', 'made_at'],
-        ['images', 'pulled_at'],
-      ] as const) {
-        await db.schema.createIndex(`${table}_${column}`).on(table).column(column).execute()
-      }
-      await db.schema
-        .createTable('about')
-        .addColumn('key', 'text', (column) => column.primaryKey())
-        .addColumn('value', 'text', notNull)
-        .execute()
-      const about = db as Kysely<Pick<Tables, 'about'>>
-      await about
-        .insertInto('about')
-        .values({ key: 'born', value: String(now) })
-        .execute()
-    },
-  },
+type Column = {
+  readonly type: 'text' | 'bigint'
+  readonly notNull?: true
+  /** What the rows get that are there when the column is added. */
+  readonly default?: number
+}
+type Table<Columns> = {
+  readonly key: readonly (keyof Columns & string)[]
+  readonly columns: Readonly<Record<keyof Columns & string, Column>>
+  readonly indexes?: readonly (keyof Columns & string)[]
 }
 
-const notNull = <T extends { notNull(): T }>(column: T): T => column.notNull()
+const text: Column = { type: 'text', notNull: true }
+const optionalText: Column = { type: 'text' }
+const number: Column = { type: 'bigint', notNull: true }
+const optionalNumber: Column = { type: 'bigint' }
+
+/**
+ * The number of the schema below: raise it with every change, so that open databases get what they lack. A change
+ * only ever adds: tables, indexes, columns that are nullable or have a default. Nothing is renamed, dropped or given
+ * another meaning, because the program of the version before uses the same database after a rollback.
+ */
+export const schemaVersion = 2
+
+/** @param now seconds since 1970: when images were made that were there before that was noted */
+const schema = (now: number): { readonly [Name in keyof Tables]: Table<Tables[Name]> } => ({
+  resolutions: { key: ['key'], columns: { key: text, resolution: text } },
+  paths: {
+    key: ['store_path'],
+    columns: { store_path: text, nar_hash: text, nar_size: number, path_references: text },
+  },
+  members: {
+    key: ['key'],
+    columns: { key: text, digest: text, offset: number, length: number },
+    indexes: ['digest'],
+  },
+  layers: {
+    key: ['key'],
+    columns: { key: text, digest: text, diff_id: text, size: number, compression: text },
+    indexes: ['digest'],
+  },
+  images: {
+    key: ['key'],
+    columns: { key: text, image: text, made_at: { ...number, default: now }, pulled_at: optionalNumber },
+    indexes: ['made_at', 'pulled_at'],
+  },
+  blobs: {
+    key: ['digest'],
+    columns: {
+      digest: text,
+      size: number,
+      used_at: optionalNumber,
+      withdrawn: optionalNumber,
+      mark: optionalText,
+    },
+  },
+  pulls: {
+    key: ['repository', 'tag', 'architecture'],
+    columns: {
+      repository: text,
+      tag: text,
+      architecture: text,
+      image: text,
+      pulled_at: number,
+      count: number,
+    },
+    indexes: ['image'],
+  },
+  about: { key: ['key'], columns: { key: text, value: text } },
+})
+
+/**
+ * Adds what a database lacks: to a new one everything, to one of an earlier version, or one that an earlier version
+ * was killed over while it made its tables, the rest. Run it in a transaction.
+ */
+export async function addMissing(db: Kysely<Tables>): Promise<void> {
+  const now = Math.floor(Date.now() / 1000)
+  const found = new Map(
+    (await db.introspection.getTables()).map(({ name, columns }) => [
+      name,
+      new Set(columns.map((column) => column.name)),
+    ]),
+  )
+  for (const [name, table] of Object.entries<Table<Record<string, unknown>>>(schema(now))) {
+    const columns = Object.entries(table.columns)
+    const existing = found.get(name)
+    if (existing) {
+      for (const [column, { type, ...options }] of columns) {
+        if (existing.has(column)) continue
+        await db.schema
+          .alterTable(name)
+          .addColumn(column, type, (built) => constrained(built, options))
+          .execute()
+      }
+    } else {
+      let create: CreateTableBuilder<string, string> = db.schema.createTable(name)
+      for (const [column, { type, ...options }] of columns) {
+        create = create.addColumn(column, type, (built) => constrained(built, options))
+      }
+      await create.addPrimaryKeyConstraint(`${name}_key`, [...table.key]).execute()
+    }
+    for (const column of table.indexes ?? []) {
+      await db.schema.createIndex(`${name}_${column}`).ifNotExists().on(name).column(column).execute()
+    }
+  }
+  await db
+    .insertInto('about')
+    .values({ key: 'born', value: String(now) })
+    .onConflict((conflict) => conflict.column('key').doNothing())
+    .execute()
+}
+
+function constrained<Built extends { notNull(): Built; defaultTo(value: number): Built }>(
+  column: Built,
+  { notNull, default: value }: Omit<Column, 'type'>,
+): Built {
+  const required = notNull ? column.notNull() : column
+  return value === undefined ? required : required.defaultTo(value)
+}

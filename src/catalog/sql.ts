@@ -1,10 +1,10 @@
-import { Kysely, sql, type Dialect, type Insertable } from 'kysely'
-import { Migrator } from 'kysely/migration'
+import { Kysely, sql, type Insertable } from 'kysely'
 import type { StorePath, PathFacts } from '../image/store-path.ts'
 import type { Catalog } from './catalog.ts'
+import { migrate, type SqlDatabase } from './migrate.ts'
 import { pullsIn } from './pulls.ts'
 import { factsOf, layerOf, memberOf, rowOf, sizeOf, valueOf } from './rows.ts'
-import { migrations, type Tables } from './schema.ts'
+import type { Tables } from './schema.ts'
 import { forgetBlobs, upkeepIn } from './upkeep.ts'
 
 // SQLite takes at most 32,766 bound values in a statement.
@@ -17,11 +17,11 @@ export type SqlCatalog = Catalog & { forgetPathFacts(paths: readonly StorePath[]
  * Opens a catalog over any SQL database that Kysely speaks, and brings its tables up to date. It fails as the
  * database does: `steady.ts` makes the catalog of it that others may count on.
  */
-export async function openCatalog(dialect: Dialect): Promise<SqlCatalog> {
-  const db = new Kysely<Tables>({ dialect })
-  const migrator = new Migrator({ db, provider: { getMigrations: () => Promise.resolve(migrations) } })
-  const { error } = await migrator.migrateToLatest().catch((thrown: unknown) => ({ error: thrown }))
-  if (error !== undefined) {
+export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
+  const db = new Kysely<Tables>({ dialect: database.dialect })
+  try {
+    await migrate(database, db)
+  } catch (error) {
     await db.destroy()
     throw error
   }

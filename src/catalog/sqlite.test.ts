@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import Database from 'better-sqlite3'
-import { SqliteDialect } from 'kysely'
 import { hasCode } from '../errors.ts'
 import { describeCatalog } from './conformance.ts'
 import { withFront } from './front.ts'
 import { openCatalog } from './sql.ts'
 import { openSqliteCatalog, sqliteDatabase } from './sqlite.ts'
+import { sqliteOf } from './sqlite-version.ts'
 import { openSteadyCatalog } from './steady.ts'
 
 let directory: string
@@ -19,7 +19,7 @@ before(async () => {
 after(() => rm(directory, { recursive: true }))
 
 const fresh = async () => join(await mkdtemp(join(directory, 'c-')), 'new', 'catalog.db')
-const bare = () => openCatalog(new SqliteDialect({ database: new Database(':memory:') }))
+const bare = () => openCatalog(sqliteOf(new Database(':memory:')))
 
 describeCatalog('SQL alone', bare)
 describeCatalog('SQL with a memory before it', async () => withFront(await bare()))

@@ -1,12 +1,13 @@
 import { accessSync, constants, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
-import { SqliteDialect } from 'kysely'
 import { NixeryError, systemErrorCode } from '../errors.ts'
 import type { Catalog } from './catalog.ts'
 import { withFront } from './front.ts'
 import { rowDamaged } from './rows.ts'
 import { openCatalog, type SqlCatalog } from './sql.ts'
+import { sqliteOf } from './sqlite-version.ts'
 import { openSteadyCatalog, type Database as SteadyDatabase } from './steady.ts'
 
 export type SqliteOptions = {
@@ -21,6 +22,10 @@ export type SqliteOptions = {
   readonly pause?: number
 }
 
+// Milliseconds to wait at most, when it is first opened, for another process that has the database locked; and from
+// one look to the next.
+const mostPatience = 10_000
+const lockPause = 20
 // Of databases that were moved away, so many are kept.
 const mostSetAside = 2
 
@@ -48,22 +53,41 @@ export async function openSqliteCatalog(file: string, options: SqliteOptions = {
 /** A SQLite database as a catalog that fails when it does; `:memory:`, or a file whose folder is there. */
 export function sqliteDatabase(file: string, busyTimeout: number): SteadyDatabase {
   let opened: number | undefined
+  let isFirst = true
+
+  const openOnce = async (): Promise<SqlCatalog> => {
+    const database = new Database(file, { timeout: busyTimeout })
+    opened = inodeOf(file)
+    try {
+      // Takes effect in a new file only: what is deleted can then be given back to the file system.
+      database.pragma('auto_vacuum = INCREMENTAL')
+      database.pragma('journal_mode = WAL')
+      // With WAL this loses at most the last facts when the machine stops, never the file's consistency.
+      database.pragma('synchronous = NORMAL')
+      opened ??= inodeOf(file) // a new file is made by the first write
+      const problem = isSmall(file) ? database.pragma('quick_check(1)', { simple: true }) : 'ok'
+      if (problem !== 'ok') throw Object.assign(new Error(String(problem)), { code: 'SQLITE_CORRUPT' })
+      return await openCatalog(sqliteOf(database))
+    } catch (error) {
+      if (database.open) database.close()
+      throw error
+    }
+  }
 
   return {
     async open(): Promise<SqlCatalog> {
-      const database = new Database(file, { timeout: busyTimeout })
-      opened = inodeOf(file)
-      try {
-        database.pragma('journal_mode = WAL')
-        // With WAL this loses at most the last facts when the machine stops, never the file's consistency.
-        database.pragma('synchronous = NORMAL')
-        opened ??= inodeOf(file) // a new file is made by the first write
-        const problem = isSmall(file) ? database.pragma('quick_check(1)', { simple: true }) : 'ok'
-        if (problem !== 'ok') throw Object.assign(new Error(String(problem)), { code: 'SQLITE_CORRUPT' })
-        return await openCatalog(new SqliteDialect({ database }))
-      } catch (error) {
-        if (database.open) database.close()
-        throw error
+      // Another process may be making the same tables, or switching the new file to WAL, for which SQLite does not
+      // wait by itself. Later on, callers would have to wait meanwhile, and rather do without the database.
+      const patience = isFirst ? Math.min(8 * busyTimeout, mostPatience) : 0
+      isFirst = false
+      const deadline = performance.now() + patience
+      for (;;) {
+        try {
+          return await openOnce()
+        } catch (error) {
+          if (!isLocked(error) || performance.now() >= deadline) throw error
+          await delay(lockPause)
+        }
       }
     },
 
@@ -71,7 +95,7 @@ export function sqliteDatabase(file: string, busyTimeout: number): SteadyDatabas
       const code = systemErrorCode(error) ?? ''
       return code === rowDamaged || /^SQLITE_(?:CORRUPT|NOTADB)/.test(code)
     },
-    isPassing: (error) => /^SQLITE_(?:BUSY|LOCKED|FULL|PROTOCOL)/.test(systemErrorCode(error) ?? ''),
+    isPassing: (error) => isLocked(error) || systemErrorCode(error) === 'SQLITE_FULL',
 
     setAside() {
       const to = `${file}.damaged-${new Date().toISOString().replaceAll(':', '')}`
@@ -85,6 +109,9 @@ export function sqliteDatabase(file: string, busyTimeout: number): SteadyDatabas
     },
   }
 }
+
+const isLocked = (error: unknown): boolean =>
+  /^SQLITE_(?:BUSY|LOCKED|PROTOCOL)/.test(systemErrorCode(error) ?? '')
 
 /** Whether all of it can be read at each start: 2 s a GB, if it is in memory. Of a larger one, damage shows in use. */
 const isSmall = (file: string): boolean =>

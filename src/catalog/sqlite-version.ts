@@ -1,0 +1,35 @@
+import type Database from 'better-sqlite3'
+import { sql, SqliteDialect, type Kysely } from 'kysely'
+import type { SqlDatabase } from './migrate.ts'
+import type { Tables } from './schema.ts'
+
+/** An open SQLite database; the version of its schema is SQLite's `user_version`. */
+export const sqliteOf = (database: Database.Database): SqlDatabase => ({
+  dialect: new SqliteDialect({ database }),
+  beginAlone: ['begin immediate'],
+  async readVersion(db) {
+    const { rows } = await sql<{ user_version: number }>`pragma user_version`.execute(db)
+    return rows[0]?.user_version ?? 0
+  },
+  async writeVersion(db, version) {
+    await writeKyselyMigrations(db)
+    await sql.raw(`pragma user_version = ${version}`).execute(db)
+  },
+})
+
+/**
+ * The tables in which the first version of this program, through Kysely, noted the migrations that it had made. It
+ * opens a database in which it finds both of them, and nothing else there. Nobody else reads them.
+ */
+async function writeKyselyMigrations(db: Kysely<Tables>): Promise<void> {
+  const statements = [
+    sql`create table if not exists kysely_migration (name varchar(255) not null primary key, timestamp varchar(255) not null)`,
+    sql`create table if not exists kysely_migration_lock (id varchar(255) not null primary key, is_locked integer default 0 not null)`,
+    sql`insert or ignore into kysely_migration_lock (id, is_locked) values ('migration_lock', 0)`,
+  ]
+  const now = new Date().toISOString()
+  for (const name of ['0001', '0002']) {
+    statements.push(sql`insert or ignore into kysely_migration (name, timestamp) values (${name}, ${now})`)
+  }
+  for (const statement of statements) await statement.execute(db)
+}

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict'
+import { copyFileSync, existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import Database from 'better-sqlite3'
+import { openFile } from './support/catalogs.ts'
+import { startOpener } from './support/catalog-openers.ts'
+import { beforeStatements } from './support/statements.ts'
+
+let directory: string
+before(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'nixery-first-start-'))
+})
+after(() => rm(directory, { recursive: true }))
+
+let files = 0
+const newFile = () => join(directory, `catalog-${(files += 1)}.db`)
+
+/** A catalog that can be opened, and knows these images and remembers more. */
+async function assertUsable(file: string, images: readonly string[] = []): Promise<void> {
+  const { catalog, warnings } = await openFile(file)
+  for (const image of images) assert.equal(await catalog.image(image), '{}', `${file} lost ${image}`)
+  await catalog.rememberImage('next', '[1]')
+  assert.ok((await catalog.upkeep.born()) > 1.7e9)
+  await catalog.close()
+  assert.deepEqual(warnings, [])
+  const database = new Database(file)
+  assert.deepEqual(database.prepare("SELECT image FROM images WHERE key = 'next'").get(), { image: '[1]' })
+  database.close()
+}
+
+describe('the first start of a catalog', () => {
+  it('leaves a usable file wherever it ends: before any of its statements', async () => {
+    const file = newFile()
+    const copies: string[] = []
+    // What lies on the disk at that moment is what a killed process leaves behind.
+    const restore = beforeStatements(() => {
+      const copy = newFile()
+      copies.push(copy)
+      for (const end of ['', '-wal', '-journal']) {
+        if (existsSync(`${file}${end}`)) copyFileSync(`${file}${end}`, `${copy}${end}`)
+      }
+    })
+    try {
+      const { catalog } = await openFile(file)
+      await catalog.close()
+    } finally {
+      restore()
+    }
+    assert.ok(copies.length > 20, String(copies.length))
+    for (const copy of copies) await assertUsable(copy)
+  })
+
+  it('is survived by the file when the process is killed', async () => {
+    const file = newFile()
+    const opener = await startOpener()
+    // After half of the tables.
+    assert.equal(await opener.open({ file, image: 'first', killAt: 15 }), undefined)
+    await opener.stop()
+    await assertUsable(file)
+  })
+
+  it('may be that of several processes at once', async (t) => {
+    const openers = await Promise.all(Array.from({ length: 4 }, startOpener))
+    t.after(() => Promise.all(openers.map((opener) => opener.stop())))
+    for (let round = 0; round < 10; round += 1) {
+      const file = newFile()
+      const outcomes = await Promise.all(
+        openers.map((opener, index) => opener.open({ file, image: `image ${index}` })),
+      )
+      assert.deepEqual(
+        outcomes,
+        openers.map(() => ({ warnings: [] })),
+      )
+      await assertUsable(
+        file,
+        openers.map((_, index) => `image ${index}`),
+      )
+    }
+  })
+})
