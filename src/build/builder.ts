@@ -55,6 +55,9 @@ export type Builder = {
 const keptForComers = 120_000
 const keptForAll = 10_000
 
+/** Refusals, which are the same for as long as the revision is. */
+const isRefusal = (error: unknown): boolean => hasCode(error, 'PACKAGE_UNKNOWN', 'PACKAGE_DENIED')
+
 /** Failures of the package, which it has again when nothing changes. */
 const isFinal = (error: unknown): boolean =>
   hasCode(error, 'BUILD_FAILED', 'BUILD_TIMEOUT', 'EVALUATION_TIMEOUT') && !isDerivationGone(error)
@@ -91,7 +94,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
         return made
       } catch (error) {
         emit({ type: 'failed', error, ms: performance.now() - started })
-        const kept = left.has(key) ? keptForComers : isFinal(error) ? keptForAll : 0
+        const kept = left.has(key) || isRefusal(error) ? keptForComers : isFinal(error) ? keptForAll : 0
         if (kept > 0) failures.set(key, { error }, { ttl: kept })
         throw error
       } finally {

@@ -2,6 +2,7 @@ import type { Catalog } from '../catalog/catalog.ts'
 import { NixeryError } from '../errors.ts'
 import { keyOf } from '../image/canonical.ts'
 import type { ImageRequest } from '../image/name.ts'
+import type { Platform } from '../image/platform.ts'
 import type { Looked, LookUp, SetPolicy } from '../nix/evaluate.ts'
 import type { Nix } from '../nix/nix.ts'
 import { nearestNames } from '../packages/nearest.ts'
@@ -111,7 +112,7 @@ export function createResolver({
     for (const [index, name] of unknown.entries()) {
       const answer = looked[index]
       if (!answer) throw new Error(`Nix gave no answer for ${name}`)
-      const resolution = resolutionOf(name, answer, limited.has(name) ? filter : undefined)
+      const resolution = resolutionOf(name, answer, platform, limited.has(name) ? filter : undefined)
       resolutions.set(name, resolution)
       if (answer.status !== 'failed' || answer.lasting) fresh.set(keyOfName(name), JSON.stringify(resolution))
       // Lasting ones too: until they are remembered, which may take a while.
@@ -172,7 +173,12 @@ function limitsOf(names: readonly string[], filter: NameFilter): Record<string, 
   return limits
 }
 
-function resolutionOf(name: string, looked: Looked, filter: NameFilter | undefined): Resolution {
+function resolutionOf(
+  name: string,
+  looked: Looked,
+  { architecture }: Platform,
+  filter: NameFilter | undefined,
+): Resolution {
   switch (looked.status) {
     case 'package': {
       const { drvPath, output, outputPath, pname, version } = looked
@@ -208,7 +214,8 @@ function resolutionOf(name: string, looked: Looked, filter: NameFilter | undefin
     case 'denied':
       return denied
     case 'failed': {
-      const refusal = refusalOf(looked.message)
+      // What may be over soon is no refusal, whatever it says: a platform is left out of an index for those.
+      const refusal = looked.lasting ? refusalOf(looked.message, architecture) : undefined
       if (refusal !== undefined) return { status: 'denied', reason: refusal }
       return { status: 'invalid', reason: `does not evaluate:\n${looked.message}` }
     }

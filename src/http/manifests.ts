@@ -9,6 +9,7 @@ import type { ImageRequest } from '../image/name.ts'
 import { mediaTypes } from '../image/oci.ts'
 import type { Platform } from '../image/platform.ts'
 import { isKnown } from './conditional.ts'
+import { imagesOf, onPlatforms } from './platforms.ts'
 import { immutable, registryHeaders, type Ask, type Reply } from './reply.ts'
 
 export type ManifestDeps = {
@@ -92,17 +93,21 @@ async function byName(
   const wanted = request.platformNamed || platforms.length === 0 ? [request.platform] : platforms
   const { kind, form } = chooseAnswer(ask.header('accept'), wanted.length > 1)
   const asked = { id: ask.id, signal: ask.signal(), limit }
-  const build = async (platform: Platform) => ({
-    platform,
-    image: await builder.build({ ...request, platform }, asked),
-  })
+  const build = (platform: Platform) => builder.build({ ...request, platform }, asked)
   const mediaType = mediaTypes[form][kind]
-  if (kind === 'index') {
-    const index = await publishIndex(blobs, form, await Promise.all(wanted.map(build)))
+  if (kind === 'index' && wanted.length > 1) {
+    const index = await publishIndex(blobs, form, await imagesOf(wanted, build))
     return { digest: index.digest, mediaType }
   }
-  const { image } = await build(wanted[0] ?? request.platform)
-  return { digest: image.manifests[form].digest, mediaType }
+  const platform = wanted[0] ?? request.platform
+  // With one platform for all names, a message has no need to name it.
+  const isOneOfSeveral = request.platformNamed || wanted.length > 1
+  const image = await build(platform).catch((error: unknown) => {
+    throw isOneOfSeveral ? onPlatforms([platform], error) : error
+  })
+  if (kind === 'manifest') return { digest: image.manifests[form].digest, mediaType }
+  const index = await publishIndex(blobs, form, [{ platform, image }])
+  return { digest: index.digest, mediaType }
 }
 
 // What says that a blob is a manifest is one, or not, for ever.

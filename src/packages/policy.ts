@@ -94,14 +94,23 @@ const partsOf = (name: string): string[] =>
     .map((part) => part.replace(/^_(?=\d)/, ''))
 
 // What nixpkgs says of a package that its policy refuses (pkgs/stdenv/generic/check-meta.nix).
-const refusals: readonly [RegExp, string][] = [
+const refusals: readonly [message: RegExp, refusal: string | ((platform: string) => string)][] = [
   [/has an unfree license/, 'has an unfree licence, which this registry does not serve'],
   [/is marked as broken/, 'is marked as broken'],
   [/is marked as insecure|known vulnerabilities/, 'is marked as insecure'],
-  [/is not available on the requested hostPlatform|is not supported on/, 'is not made for this platform'],
+  // The last two: what packages say themselves, and where they have a source for some systems only.
+  [
+    /is not available on the requested hostPlatform|is not supported on|unsupported (host )?(system|platform)|attribute '(aarch64|x86_64)-linux' missing/i,
+    (platform) => `is not made for ${platform}`,
+  ],
   [/has a blocklisted license|non-source/, 'is refused by the policy of the package set'],
 ]
 
-/** Why nixpkgs refuses a package, from the message of its evaluation; undefined for another failure. */
-export const refusalOf = (message: string): string | undefined =>
-  refusals.find(([pattern]) => pattern.test(message))?.[1]
+/**
+ * Why nixpkgs refuses a package, from the message of its evaluation; undefined for another failure.
+ * @param platform what it was evaluated for, as it is to be named: `arm64`
+ */
+export function refusalOf(message: string, platform: string): string | undefined {
+  const refusal = refusals.find(([pattern]) => pattern.test(message))?.[1]
+  return typeof refusal === 'function' ? refusal(platform) : refusal
+}

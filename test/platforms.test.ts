@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import type { ServerProcess } from '../scripts/server.ts'
+import { mediaTypes } from '../src/image/oci.ts'
+import { ask, openWorkspace, type Failure, type Workspace } from './support/workspace.ts'
+
+let workspace: Workspace
+let server: ServerProcess
+before(async () => {
+  workspace = await openWorkspace()
+  // `here` is built on this machine for both platforms: what counts is the answer for each, not the contents.
+  const set = await workspace.packageSet(`
+    here = derivation { name = "here-1"; system = "x86_64-linux"; inherit unique; builder = "/bin/sh"; args = [ "-c" "/bin/mkdir $out" ]; };
+    away = run "away-1" "mkdir $out";
+    unsupported = if system == "x86_64-linux" then here else throw "Unsupported system: \${system}";
+    denied = if system == "x86_64-linux" then here else throw "Package ‘x-1’ in x.nix:1 has an unfree license (‘unfree’), refusing to evaluate.";
+    thrown = if system == "x86_64-linux" then here else throw "not today";
+    network = if system == "x86_64-linux" then here else import (derivation { name = "network-1"; system = "x86_64-linux"; inherit unique; builder = "/bin/sh"; args = [ "-c" "echo Unsupported system >&2; exit 1" ]; });
+  } // (if system == "x86_64-linux" then { only = derivation { name = "only-1"; inherit system unique; builder = "/bin/sh"; args = [ "-c" "/bin/mkdir $out" ]; }; } else { other = 1; }) // {
+  `)
+  server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_PLATFORMS: 'amd64,arm64' })
+})
+after(() => workspace.dispose())
+
+const { index } = mediaTypes.oci
+async function pull(name: string) {
+  const { response, json } = await ask(server, `${name}/manifests/latest`, { headers: { Accept: index } })
+  const manifests = (json as { manifests?: { platform: { architecture: string } }[] } | undefined)?.manifests
+  return {
+    status: response.status,
+    platforms: manifests?.map(({ platform }) => platform.architecture),
+    message: (json as Failure | undefined)?.errors?.[0]?.message ?? '',
+  }
+}
+
+describe('an index over several platforms', () => {
+  it('has those for which the revision has the package', async () => {
+    const rows: [name: string, platforms: string[]][] = [
+      ['here', ['amd64', 'arm64']],
+      ['only', ['amd64']],
+      ['unsupported', ['amd64']],
+      ['denied', ['amd64']],
+    ]
+    for (const [name, platforms] of rows) {
+      const found = await pull(name)
+      assert.deepEqual([found.status, found.platforms], [200, platforms], `${name}: ${found.message}`)
+    }
+  })
+
+  it('tells who asks for a missing platform why there is none', async () => {
+    const rows: [name: string, status: number, message: RegExp][] = [
+      ['only', 404, /^linux\/arm64: Could not find Nix packages: \[only\]/],
+      ['unsupported', 403, /^linux\/arm64: unsupported: is not made for arm64$/],
+      ['denied', 403, /^linux\/arm64: denied: has an unfree licence/],
+    ]
+    for (const [name, status, message] of rows) {
+      const found = await pull(`arm64/${name}`)
+      assert.equal(found.status, status, name)
+      assert.match(found.message, message)
+    }
+  })
+
+  it('fails when a platform fails for another reason, and names it', async () => {
+    const rows: [name: string, message: RegExp][] = [
+      ['away', /^linux\/arm64: /], // nothing here builds for it
+      ['thrown', /^linux\/arm64: thrown: does not evaluate:\nerror: not today/],
+      ['network', /^linux\/arm64: network: does not evaluate:\nUnsupported system/], // may be over soon, whatever it says
+    ]
+    for (const [name, message] of rows) {
+      const found = await pull(name)
+      assert.equal(found.status, 422, `${name}: ${found.message}`)
+      assert.match(found.message, message)
+    }
+  })
+
+  it('lists the reason for each platform when there is none', async () => {
+    const found = await pull('nothing')
+    assert.equal(found.status, 404)
+    assert.match(found.message, /^linux\/amd64, linux\/arm64: Could not find Nix packages: \[nothing\]/)
+    const mixed = await pull('only/unsupported/other')
+    assert.equal(mixed.status, 404)
+    assert.match(mixed.message, /^linux\/amd64: Could not .*\[other\].*\nlinux\/arm64: Could not .*\[only\]/)
+  })
+})
