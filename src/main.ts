@@ -77,10 +77,7 @@ export async function start(
     warn: (line) => log.warn(line),
     signal: starting.signal,
   })
-  const hasPages = config.NIXERY_PAGES !== 'off'
   const pages = createWeb({
-    listBuilds: config.NIXERY_PAGES === 'full',
-    showNames: config.NIXERY_PAGES === 'full' || config.NIXERY_CATALOG === 'on',
     history,
     describe: describeSource(workshop.source, texts),
     version,
@@ -101,12 +98,12 @@ export async function start(
   const waiting = createWaiting({
     maxWait: config.NIXERY_MAX_WAIT,
     secure: tls !== undefined,
-    page: hasPages ? addressOfBuild : undefined,
+    page: addressOfBuild,
     texts,
   })
   const toAnswerLog = logAnswers(log)
   const app = createApp({
-    ...(hasPages && { pages }),
+    pages,
     ...workshop,
     platforms: defaults,
     pulled: workshop.catalog,

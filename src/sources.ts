@@ -1,8 +1,13 @@
 import { join } from 'node:path'
 import type { Config } from './config.ts'
 import type { Nix } from './nix/nix.ts'
+import { channelSource } from './packages/channel.ts'
+import { createFetchedSources } from './packages/fetched.ts'
+import { flakeSource } from './packages/flake.ts'
+import { gitSource } from './packages/git.ts'
 import { pathSource } from './packages/path.ts'
-import { channelSource, flakeSource, gitSource } from './packages/remote.ts'
+import { createQueue } from './packages/queue.ts'
+import type { Fetcher, RemoteOptions } from './packages/remote.ts'
 import type { PackageSource } from './packages/source.ts'
 
 export type SourceOptions = {
@@ -19,21 +24,16 @@ const freshFor = 5_000
 export async function openSource(config: Config, options: SourceOptions): Promise<PackageSource> {
   const { NIXERY_CHANNEL, NIXERY_PKGS_REPO, NIXERY_PKGS_PATH, NIXERY_FLAKE } = config
   const anyTag = config.NIXERY_TAGS === 'any'
-  const watch = { onLine: () => {} }
-  const remote = {
-    fetcher: {
-      fetch: (sources: Parameters<Nix['fetchSources']>[0], root: string) =>
-        options.nix.fetchSources(sources, root, watch),
-      remoteRefs: (url: string, patterns: readonly string[]) => options.nix.remoteRefs(url, patterns, watch),
-      lockFlake: (reference: string) => options.nix.lockFlake(reference, watch),
-    },
-    ttl: config.NIXERY_PIN_TTL * 1000,
-    rootsDirectory: join(config.NIXERY_DATA, 'sources'),
-    note: options.warn,
-  }
+  const remote = remoteOptions(config, options)
   if (NIXERY_CHANNEL !== undefined) {
-    const channel = { template: config.NIXERY_CHANNEL_URL, allowed: config.NIXERY_CHANNEL_TAGS, anyTag }
-    return channelSource(NIXERY_CHANNEL, { ...remote, ...channel })
+    return channelSource(NIXERY_CHANNEL, {
+      ...remote,
+      template: config.NIXERY_CHANNEL_URL,
+      otherChannels: config.NIXERY_CHANNEL_TAGS,
+      commits: config.NIXERY_CHANNEL_COMMITS === 'on',
+      repository: config.NIXERY_CHANNEL_REPO,
+      anyTag,
+    })
   }
   if (NIXERY_PKGS_REPO !== undefined) return gitSource(NIXERY_PKGS_REPO, remote)
   if (NIXERY_FLAKE !== undefined) return flakeSource(NIXERY_FLAKE, remote)
@@ -45,6 +45,47 @@ export async function openSource(config: Config, options: SourceOptions): Promis
     tags: config.NIXERY_TAGS,
     warn: options.warn,
   })
+}
+
+// How many fetches, and looks at a mirror, may wait; beyond that whoever asks is told to try again.
+const mostWaitingFetches = 32
+const mostWaitingQueries = 256
+// Milliseconds from the start to the first look for sources that nobody uses, and from one to the next.
+const firstExpiry = 600_000
+const expiryInterval = 3_600_000
+
+function remoteOptions(config: Config, { nix, warn }: SourceOptions): RemoteOptions {
+  const scratch = join(config.NIXERY_DATA, 'mirrors')
+  const fetcher: Fetcher = {
+    fetch: (sources, rootOf) =>
+      nix.fetchSources('tarball' in sources ? sources : { ...sources, scratch }, rootOf, {}),
+    lockFlake: (reference) => nix.lockFlake(reference, {}),
+    remoteRefs: (url, narrow) => nix.remoteRefs(url, narrow, {}),
+    updateMirror: (mirror) => nix.updateMirror({ ...mirror, limit: config.NIXERY_MIRROR_LIMIT }, {}),
+    tidyMirror: (folder) => nix.tidyMirror(folder, {}),
+    mirrorRefs: (folder) => nix.mirrorRefs(folder, {}),
+    refsReaching: (folder, commit) => nix.refsReaching(folder, commit, {}),
+  }
+  const fetched = createFetchedSources({
+    directory: join(config.NIXERY_DATA, 'sources'),
+    keep: config.NIXERY_SOURCE_KEEP * 24 * 3_600_000,
+    warn,
+  })
+  setTimeout(() => {
+    void fetched.expire()
+    setInterval(() => void fetched.expire(), expiryInterval).unref()
+  }, firstExpiry).unref()
+  const running = config.NIXERY_MAX_FETCHES
+  return {
+    fetcher,
+    fetched,
+    allowed: config.NIXERY_REFS,
+    mirrorsDirectory: scratch,
+    ttl: config.NIXERY_PIN_TTL * 1000,
+    fetches: createQueue({ running, waiting: mostWaitingFetches, what: 'fetching packages' }),
+    queries: createQueue({ running, waiting: mostWaitingQueries, what: 'looking for commits' }),
+    note: warn,
+  }
 }
 
 async function demoPackages(config: Config, { note, signal }: SourceOptions): Promise<string> {

@@ -73,6 +73,7 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
       builderTimeout: config.NIX_TIMEOUT,
       buildTimeout: config.NIXERY_BUILD_TIMEOUT,
       evalTimeout: config.NIXERY_EVAL_TIMEOUT,
+      fetchTimeout: config.NIXERY_FETCH_TIMEOUT,
       evalMemory: config.NIXERY_EVAL_MEMORY,
       evaluator: config.NIXERY_EVALUATOR,
       concurrency: config.NIXERY_NIX_JOBS,

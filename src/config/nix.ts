@@ -4,9 +4,7 @@ import { list, oneOf, seconds, whole } from './values.ts'
 export const nixSettings = {
   NIX_TIMEOUT: seconds.default(60).describe('seconds that one builder of Nix may run'),
   NIXERY_BUILD_TIMEOUT: seconds.default(3600).describe('seconds that all building for one image may take'),
-  NIXERY_EVAL_TIMEOUT: seconds
-    .default(120)
-    .describe('seconds that one evaluation, or fetching packages, may take'),
+  NIXERY_EVAL_TIMEOUT: seconds.default(120).describe('seconds that one evaluation may take'),
   NIXERY_NIX_JOBS: whole('a number of processes', 1, 64)
     .default(2)
     .describe('evaluations, and realisations, that run at once'),

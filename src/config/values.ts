@@ -40,6 +40,13 @@ export const listOf = <const Word extends string>(words: readonly Word[]) =>
     return items.length > 0 && items.length === itemsOf(value).length ? items : undefined
   })
 
+/** Patterns of full names of refs, in which `*` stands for anything. */
+export const refPatterns = valueOf('a list of full names of refs, such as refs/heads/*', (value) => {
+  const items = itemsOf(value)
+  const valid = items.every((item) => /^refs\/[\w./*+@-]+$/.test(item))
+  return valid && items.length > 0 ? items : undefined
+})
+
 /** One of these words. */
 export const oneOf = <const Word extends string>(...words: Word[]) =>
   z.enum(words, { error: ({ input }) => refusal(String(input), alternatives(words)) })

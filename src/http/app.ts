@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
-import { NixeryError } from '../errors.ts'
 import { askOfIncoming, askOfRequest } from './ask.ts'
 import { failureReply, registryReply, type Kind, type RegistryDeps } from './registry.ts'
 import { isStream, type Ask, type Opened, type Reply } from './reply.ts'
@@ -27,8 +26,8 @@ export type AppDeps = RegistryDeps & {
   readonly ops?: ((ask: Ask) => Promise<Reply> | Reply | undefined) | undefined
   /** Bounds the bodies that are sent at once. */
   readonly streams?: Pick<Streams, 'bound'> | undefined
-  /** Answers whatever nobody else does: pages for people. Without it, there is nothing else. */
-  readonly pages?: { fetch(request: Request): Response | Promise<Response> } | undefined
+  /** Answers whatever nobody else does: pages for people. */
+  readonly pages: { fetch(request: Request): Response | Promise<Response> }
   readonly listener: (answered: Answered) => void
 }
 
@@ -134,7 +133,6 @@ async function openBody(
 
 async function pageFor(deps: AppDeps, tell: Tell, request: Request): Promise<Response> {
   try {
-    if (!deps.pages) throw new NixeryError('ROUTE_UNKNOWN', 'not found: this registry has no pages')
     const response = await deps.pages.fetch(request)
     response.headers.set('X-Request-Id', tell.id)
     tell('page', response.status, Number(response.headers.get('Content-Length') ?? 0), undefined)

@@ -1,13 +1,16 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { NixeryError } from '../errors.ts'
 import { parseStorePath, type StorePath } from '../image/store-path.ts'
-import { messageOf } from './message.ts'
+import { checkOut } from './mirror.ts'
 import { run, type RunOptions } from './process.ts'
+import { unreachable } from './unreachable.ts'
 
-/** Sources that Nix can fetch. A git commit without the ref that leads to it is looked for in all refs. */
+/** Sources that can be brought into the store: a tarball, or a commit of a mirror (see `mirror.ts`). */
 export type Sources =
   | { readonly tarball: string }
-  | { readonly git: { readonly url: string; readonly rev: string; readonly ref?: string } }
+  | { readonly mirror: string; readonly commit: string; readonly scratch: string }
 
 /** What a flake reference means now: its locked form, and the commit or hash that locks it. */
 export type LockedFlake = { readonly url: string; readonly revision: string }
@@ -17,39 +20,50 @@ const expression = fileURLToPath(new URL('fetch.nix', import.meta.url))
 /**
  * Fetches sources into the store, protects them by a garbage collector root, and gives their store path. A tarball
  * that is in Nix's cache is asked for anew, which costs one request if it has not changed.
- * @param root the root's path
- * @throws SOURCE_UNREACHABLE with Nix's reason, and `{ missing: true }` as its detail where somebody answered who has
+ * @param rootOf where the root of a store path is put
+ * @throws SOURCE_UNREACHABLE with Nix's reason, and `{ missing: true }` as its detail if the server answered and has
  *   no such thing; NIX_UNAVAILABLE, CANCELLED
  */
-export async function fetchSources(sources: Sources, root: string, options: RunOptions): Promise<StorePath> {
-  const flags = ['--eval', '--strict', '--json', '--read-write-mode', '--option', 'tarball-ttl', '0']
-  const fetched = await run(
-    'nix-instantiate',
-    [...flags, expression, '--argstr', 'request', JSON.stringify(sources)],
-    options,
-  )
-  if (!fetched.ok) throw unreachable(fetched.timedOut, fetched.lines)
-  const path = parseStorePath(JSON.parse(fetched.stdout) as string)
+export async function fetchSources(
+  sources: Sources,
+  rootOf: (path: StorePath) => string,
+  options: RunOptions,
+): Promise<StorePath> {
+  const path = 'tarball' in sources ? await fetchTarball(sources, options) : await addCommit(sources, options)
+  const root = rootOf(path)
+  await mkdir(dirname(root), { recursive: true })
   const rooted = await run('nix-store', ['--realise', path, '--add-root', root, '--indirect'], options)
-  if (!rooted.ok) throw unreachable(rooted.timedOut, rooted.lines)
+  if (!rooted.ok) throw unreachable(rooted)
   return path
 }
 
-/**
- * Commits of a git repository's refs, by git's own configuration and credentials, which it cannot ask for.
- * @param patterns such as `HEAD` and `refs/heads/main`; none may begin with a dash
- * @returns commit by ref; empty if none matches
- * @throws SOURCE_UNREACHABLE with git's reason, CANCELLED
- */
-export async function remoteRefs(
-  url: string,
-  patterns: readonly string[],
+async function fetchTarball(request: { tarball: string }, options: RunOptions): Promise<StorePath> {
+  const flags = ['--eval', '--strict', '--json', '--read-write-mode', '--option', 'tarball-ttl', '0']
+  const fetched = await run(
+    'nix-instantiate',
+    [...flags, expression, '--argstr', 'request', JSON.stringify(request)],
+    options,
+  )
+  if (!fetched.ok) throw unreachable(fetched)
+  return parseStorePath(JSON.parse(fetched.stdout) as string)
+}
+
+/** Nix's own `fetchGit` would first copy the whole mirror into its cache; the store path is the same. */
+async function addCommit(
+  { mirror, commit, scratch }: { mirror: string; commit: string; scratch: string },
   options: RunOptions,
-): Promise<Map<string, string>> {
-  const listed = await run('git', ['ls-remote', '--', url, ...patterns], options)
-  if (!listed.ok) throw unreachable(listed.timedOut, listed.lines)
-  const lines = listed.stdout.split('\n').map((line) => /^([0-9a-f]{40})\t(\S+)$/.exec(line))
-  return new Map(lines.flatMap((match) => (match ? [[match[2] ?? '', match[1] ?? '']] : [])))
+): Promise<StorePath> {
+  await mkdir(scratch, { recursive: true })
+  const folder = await mkdtemp(join(scratch, 'checkout-'))
+  try {
+    const into = join(folder, 'source')
+    await checkOut({ mirror, commit, into }, options)
+    const added = await run('nix-store', ['--add', into], options)
+    if (!added.ok) throw unreachable(added)
+    return parseStorePath(added.stdout.trim())
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
 }
 
 /**
@@ -76,7 +90,7 @@ export async function lockFlake(reference: string, options: RunOptions): Promise
         hint: 'NIXERY_FLAKE needs Nix 2.4 or later',
       })
     }
-    throw unreachable(result.timedOut, result.lines)
+    throw unreachable(result)
   }
   const { url, locked, revision } = JSON.parse(result.stdout) as {
     url: string
@@ -91,17 +105,3 @@ const withHash = (url: string, narHash: string): string =>
   url.includes('narHash=') || !url.startsWith('path:')
     ? url
     : `${url}${url.includes('?') ? '&' : '?'}narHash=${encodeURIComponent(narHash)}`
-
-// What curl, git and Nix say where somebody answered who has no such thing; GitHub says 422 of a commit.
-const notThere =
-  /HTTP error (404|422)|couldn't find remote ref|unknown revision|Cannot find Git revision|not our ref/i
-
-const unreachable = (timedOut: boolean, lines: readonly string[]) =>
-  new NixeryError(
-    'SOURCE_UNREACHABLE',
-    `the package set cannot be fetched${timedOut ? ' in time' : ''}:\n${messageOf(lines)}`,
-    {
-      hint: 'try again later; the operator finds the cause in the log',
-      ...(lines.some((line) => notThere.test(line)) && { detail: { missing: true } }),
-    },
-  )

@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import pLimit from 'p-limit'
 import { NixeryError } from '../errors.ts'
@@ -6,9 +5,11 @@ import type { PathFacts, StorePath } from '../image/store-path.ts'
 import { environmentFor, type Environment, type Purpose } from './environment.ts'
 import type { LookUp, Looked } from './evaluate.ts'
 import { createEvaluators, type EvaluatorsState } from './evaluators.ts'
-import { fetchSources, lockFlake, remoteRefs, type LockedFlake, type Sources } from './fetch.ts'
+import { fetchSources, lockFlake, type LockedFlake, type Sources } from './fetch.ts'
 import { parsePathInfo } from './facts.ts'
+import { remoteRefs } from './git.ts'
 import { messageOf } from './message.ts'
+import { mirrorRefs, refsReaching, tidyMirror, updateMirror, type Mirror } from './mirror.ts'
 import { run, type RunOptions } from './process.ts'
 import { realise, type Wanted } from './realise.ts'
 import { createRoots } from './roots.ts'
@@ -36,10 +37,16 @@ export type Nix = {
   ): Promise<T>
   /** What Nix knows of all paths that these reach. They must be valid. */
   closureFacts(paths: readonly StorePath[], watch: Watch): Promise<PathFacts[]>
-  /** Brings sources of packages into the store; see `fetch.ts` for this and the next two. */
-  fetchSources(sources: Sources, root: string, watch: Watch): Promise<StorePath>
-  remoteRefs(url: string, patterns: readonly string[], watch: Watch): Promise<Map<string, string>>
+  /** Brings sources of packages into the store; see `fetch.ts`. */
+  fetchSources(sources: Sources, rootOf: (path: StorePath) => string, watch: Watch): Promise<StorePath>
   lockFlake(reference: string, watch: Watch): Promise<LockedFlake>
+  /** Looks at a git repository; see `git.ts`. */
+  remoteRefs(url: string, narrow: boolean, watch: Watch): Promise<Map<string, string>>
+  /** Keeps a copy of a git repository, and looks at it; see `mirror.ts`. */
+  updateMirror(mirror: Mirror, watch: Watch): Promise<void>
+  tidyMirror(folder: string, watch: Watch): Promise<void>
+  mirrorRefs(folder: string, watch: Watch): Promise<Map<string, string>>
+  refsReaching(folder: string, commit: string, watch: Watch): Promise<string[]>
   /** Finds out what must be set for Nix to work here: everything that is asked first waits for it. */
   settle(): Promise<void>
   /** Fails with NIX_UNAVAILABLE when there is no Nix; gives its version otherwise. */
@@ -59,6 +66,8 @@ export type NixOptions = {
   readonly buildTimeout: number
   /** Seconds that one evaluation may take. */
   readonly evalTimeout: number
+  /** Seconds that fetching sources of packages may take. */
+  readonly fetchTimeout: number
   /** Megabytes of memory that one evaluation may take. */
   readonly evalMemory: number
   /** `warm` keeps processes that have package sets loaded. */
@@ -72,6 +81,9 @@ export type NixOptions = {
   /** Gets a line for each thing that had to be set for Nix to work here. */
   readonly note: (line: string) => void
 }
+
+// Seconds that one look at a mirror may take.
+const queryTimeout = 60
 
 export function createNix(options: NixOptions): Nix {
   const environmentOptions = {
@@ -93,6 +105,7 @@ export function createNix(options: NixOptions): Nix {
     ...watch,
     environment: environmentFor(purpose, process.env, environmentOptions, await settings()),
     timeout: seconds * 1000,
+    group: purpose === 'fetch',
   })
   const roots = createRoots(options.rootsDirectory, { keep: options.keepRoots, note: options.note })
 
@@ -140,15 +153,26 @@ export function createNix(options: NixOptions): Nix {
       )
     },
 
-    async fetchSources(sources, root, watch) {
-      await mkdir(dirname(root), { recursive: true })
-      return fetchSources(sources, root, await runOptions('fetch', watch, options.evalTimeout))
-    },
-    async remoteRefs(url, patterns, watch) {
-      return remoteRefs(url, patterns, await runOptions('fetch', watch, options.evalTimeout))
+    async fetchSources(sources, rootOf, watch) {
+      return fetchSources(sources, rootOf, await runOptions('fetch', watch, options.fetchTimeout))
     },
     async lockFlake(reference, watch) {
-      return lockFlake(reference, await runOptions('fetch', watch, options.evalTimeout))
+      return lockFlake(reference, await runOptions('fetch', watch, options.fetchTimeout))
+    },
+    async remoteRefs(url, narrow, watch) {
+      return remoteRefs(url, narrow, await runOptions('fetch', watch, options.fetchTimeout))
+    },
+    async updateMirror(mirror, watch) {
+      return updateMirror(mirror, await runOptions('fetch', watch, options.fetchTimeout))
+    },
+    async tidyMirror(folder, watch) {
+      return tidyMirror(folder, await runOptions('fetch', watch, options.fetchTimeout))
+    },
+    async mirrorRefs(folder, watch) {
+      return mirrorRefs(folder, await runOptions('fetch', watch, queryTimeout))
+    },
+    async refsReaching(folder, commit, watch) {
+      return refsReaching(folder, commit, await runOptions('fetch', watch, queryTimeout))
     },
 
     async settle() {

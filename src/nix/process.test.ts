@@ -57,6 +57,15 @@ describe('run', () => {
     assert.deepEqual(result, { ok: false, exitCode: undefined, timedOut: true, lines: ['begun'] })
   })
 
+  it('ends a process along with what it started, which keeps its standard error', async () => {
+    const started = performance.now()
+    const script = "trap '' TERM; sleep 300 & wait"
+    const outer = `sh -c "${script}" & wait`
+    const result = await shell(outer, { timeout: 300, group: true })
+    assert.ok(!result.ok && result.timedOut)
+    assert.ok(performance.now() - started < 60_000)
+  })
+
   it('says which signal ended a process', async () => {
     const result = await shell('kill -9 $$')
     assert.ok(!result.ok)

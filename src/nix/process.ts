@@ -2,6 +2,7 @@ import { execa, type Options } from 'execa'
 import { NixeryError } from '../errors.ts'
 import { eachLine, printable } from '../text/lines.ts'
 import type { Environment } from './environment.ts'
+import { endGroup } from './group.ts'
 import { watchMemory } from './memory.ts'
 import { lastErrorOf, messageOf } from './message.ts'
 
@@ -14,6 +15,11 @@ export type RunOptions = {
   /** Bytes of memory above which it is ended. */
   readonly memory?: number
   readonly signal?: AbortSignal | undefined
+  /**
+   * Ends the processes that it has started along with it. git's connections are processes of their own, and one that
+   * hangs would keep `run` waiting for its standard error.
+   */
+  readonly group?: boolean
   /** Gets each line of standard error as it comes, without control characters. */
   readonly onLine?: ((line: string) => void) | undefined
 }
@@ -50,9 +56,11 @@ export async function run(program: string, args: readonly string[], options: Run
     reject: false,
     timeout: Math.ceil(options.timeout),
     forceKillAfterDelay: 5_000,
+    detached: options.group ?? false,
     ...(options.signal && { cancelSignal: options.signal }),
   } as const satisfies Options
   const process = execa(program, args, settings)
+  const ungroup = options.group ? endGroup(process.pid, options) : () => {}
   let tooLarge = false
   const unwatch = watchMemory(process.pid, options.memory ?? Infinity, () => {
     tooLarge = true
@@ -72,6 +80,7 @@ export async function run(program: string, args: readonly string[], options: Run
   // Its failure is the process's, which `result` tells.
   const [result] = await Promise.all([process, reading.catch(() => {})])
   unwatch()
+  ungroup()
   if (bug) throw bug.error
   if (!result.failed) return { ok: true, stdout: result.stdout }
   if (result.isCanceled) throw cancelled(result)

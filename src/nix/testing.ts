@@ -44,6 +44,7 @@ export async function openBench(evaluator: NixOptions['evaluator'] = 'cold'): Pr
       builderTimeout: 60,
       buildTimeout: 120,
       evalTimeout: 60,
+      fetchTimeout: 60,
       evalMemory: 4096,
       evaluator,
       concurrency: 2,

@@ -1,0 +1,81 @@
+import type { StorePath } from '../image/store-path.ts'
+import { createMirror } from './mirror.ts'
+import { createPins } from './pins.ts'
+import { createRefList } from './ref-list.ts'
+import { allowedRefs, isCommit, isNarrow, looksLikeCommit } from './refs.ts'
+import { inStore, orUnknown, unknownTag, type RemoteOptions } from './remote.ts'
+import type { PackageSource } from './source.ts'
+
+export type ChannelOptions = RemoteOptions & {
+  /** The tarball's address; `{channel}` stands for a channel, branch, tag or commit. */
+  readonly template: string
+  /** Which tags name another channel. */
+  readonly otherChannels: RegExp | undefined
+  /** Whether tags that mean nothing are ignored. */
+  readonly anyTag: boolean
+  /** Whether a tag may be a commit. */
+  readonly commits: boolean
+  /** Address of the git repository that says which commits and refs there are. */
+  readonly repository: string
+}
+
+/**
+ * nixpkgs, or any set as tarballs (`NIXERY_CHANNEL`). What the operator names as the channel is always served. A forge
+ * serves a tarball of any commit that it holds, those of forks and pull requests included; so of what a tag names, a
+ * commit must be reached by the repository's allowed refs, and what could be taken for an abbreviated commit must be
+ * the name of one.
+ */
+export function channelSource(channel: string, options: ChannelOptions): PackageSource {
+  const { fetcher, fetched, fetches, template, allowed, repository } = options
+  const address = (name: string) => template.replaceAll('{channel}', name)
+  const fixed = (name: string, queue: typeof fetches) =>
+    fetched.fixed(`${template} ${name}`, (rootOf) =>
+      queue(() => fetcher.fetch({ tarball: address(name) }, rootOf)),
+    )
+  const moving = (name: string) =>
+    fetched.moving(`${template} ${name}`, (rootOf) => fetcher.fetch({ tarball: address(name) }, rootOf))
+
+  const own = createPins({
+    ...options,
+    load: async () => ({ path: await (isCommit(channel) ? fixed(channel, now) : moving(channel)) }),
+  })
+  const others = createPins({
+    ...options,
+    load: async (name) => ({ path: await orUnknown(fetches(() => moving(name))) }),
+  })
+  const mirror = createMirror(repository, true, options)
+  const refs = createRefList({
+    ...options,
+    load: async () => allowedRefs(await fetcher.remoteRefs(repository, isNarrow(allowed)), allowed),
+  })
+
+  const pathOf = async (tag: string): Promise<StorePath> => {
+    if (tag === 'latest' || tag === channel) {
+      const { path } = await own(channel)
+      fetched.current(channel, path)
+      return path
+    }
+    if (isCommit(tag) && options.commits) {
+      if (!(await mirror.reached(tag))) throw unknownTag()
+      return orUnknown(fixed(tag, fetches))
+    }
+    const isOther = !isCommit(tag) && options.otherChannels?.test(tag) === true
+    if (isOther && (!looksLikeCommit(tag) || (await refs.lookUp(({ named }) => named.get(tag))))) {
+      return (await others(tag)).path
+    }
+    if (options.anyTag) return pathOf('latest')
+    throw unknownTag()
+  }
+
+  return {
+    description: `channel ${channel}`,
+    tags: () => Promise.resolve(options.anyTag ? undefined : ['latest', channel]),
+    async pin(tag) {
+      const path = await pathOf(tag)
+      fetched.use(path)
+      return inStore(path)
+    },
+  }
+}
+
+const now = <T>(work: () => Promise<T>): Promise<T> => work()

@@ -1,0 +1,123 @@
+import { hash } from 'node:crypto'
+import { access, lutimes, lstat, readdir, readlink, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { LRUCache } from 'lru-cache'
+import { systemErrorCode } from '../errors.ts'
+import { parseStorePath, type StorePath } from '../image/store-path.ts'
+
+export type FetchedOptions = {
+  /** Folder of the garbage collector roots that keep what was fetched. */
+  readonly directory: string
+  /** Milliseconds for which sources are kept after their last use. */
+  readonly keep: number
+  readonly warn: (line: string) => void
+}
+
+/** Puts a root for a store path into a folder. */
+export type Fetch = (rootOf: (path: StorePath) => string) => Promise<StorePath>
+
+/** Sources that were fetched into the store, each kept there by a garbage collector root until nobody uses it. */
+export type FetchedSources = {
+  /** Sources that never change: found again by their key, after a restart too. */
+  fixed(key: string, fetch: Fetch): Promise<StorePath>
+  /** Sources of a moving name, which are fetched whenever this is called. */
+  moving(name: string, fetch: Fetch): Promise<StorePath>
+  /** Notes that a path is in use. */
+  use(path: StorePath): void
+  /** Notes what a moving name means: this path is kept, whether it is used or not. */
+  current(name: string, path: StorePath): void
+  /** Removes the roots of what has not been used for long. */
+  expire(): Promise<void>
+}
+
+// Milliseconds: uses closer together than this are noted once, on the disk.
+const noted = 60_000
+
+/** Keeps fetched sources. Concurrent calls for equal keys share one fetch. */
+export function createFetchedSources({ directory, keep, warn }: FetchedOptions): FetchedSources {
+  const roots = new Map<StorePath, { root: string; at: number }>()
+  const names = new Map<string, StorePath>()
+  const fixedPaths = new LRUCache<string, StorePath>({ max: 10_000 })
+  const fetching = new Map<string, Promise<StorePath>>()
+
+  const use = (path: StorePath): void => {
+    const entry = roots.get(path)
+    const now = Date.now()
+    if (!entry || now - entry.at < noted) return
+    entry.at = now
+    void lutimes(entry.root, now / 1000, now / 1000).catch((error: unknown) => {
+      if (systemErrorCode(error) === 'ENOENT') roots.delete(path)
+    })
+  }
+  const keepBy = (path: StorePath, root: string): StorePath => {
+    roots.set(path, { root, at: 0 })
+    use(path)
+    return path
+  }
+  const shared = (key: string, make: () => Promise<StorePath>): Promise<StorePath> => {
+    const pending = fetching.get(key) ?? make().finally(() => fetching.delete(key))
+    fetching.set(key, pending)
+    return pending
+  }
+  const rootFor = (key: string): string => join(directory, hash('sha256', key))
+
+  return {
+    fixed(key, fetch) {
+      const known = fixedPaths.get(key)
+      if (known !== undefined && roots.has(known)) {
+        use(known)
+        return Promise.resolve(known)
+      }
+      return shared(key, async () => {
+        const root = rootFor(key)
+        const path = keepBy((await pathOf(root)) ?? (await fetch(() => root)), root)
+        fixedPaths.set(key, path)
+        return path
+      })
+    },
+    moving: (name, fetch) =>
+      shared(name, async () => {
+        // By its path, so that what the name meant before stays protected while it is used.
+        const path = await fetch(rootFor)
+        return keepBy(path, rootFor(path))
+      }),
+    use,
+    current: (name, path) => void names.set(name, path),
+
+    async expire() {
+      const now = Date.now()
+      const kept = new Set([...names.values()].map((path) => roots.get(path)?.root))
+      const files = await readdir(directory).catch(() => [])
+      for (const name of files.filter((each) => /^[0-9a-f]{64}$/.test(each))) {
+        const root = join(directory, name)
+        const used = await lstat(root).then(
+          ({ mtimeMs }) => mtimeMs,
+          () => now,
+        )
+        if (now - used < keep || kept.has(root)) continue
+        const path = await targetOf(root)
+        await rm(root, { force: true }).catch((error: unknown) =>
+          warn(`a root cannot be removed: ${String(error)}`),
+        )
+        if (path !== undefined && roots.get(path)?.root === root) roots.delete(path)
+      }
+    },
+  }
+}
+
+async function targetOf(root: string): Promise<StorePath | undefined> {
+  const target = await readlink(root).catch(() => undefined)
+  return target === undefined ? undefined : parseStorePath(target)
+}
+
+/** The store path that a root keeps, if both exist: a data folder may outlive its Nix store. */
+async function pathOf(root: string): Promise<StorePath | undefined> {
+  const path = await targetOf(root)
+  const exists =
+    path !== undefined &&
+    (await access(path).then(
+      () => true,
+      () => false,
+    ))
+  return exists ? path : undefined
+}

@@ -1,0 +1,38 @@
+import { createMirror } from './mirror.ts'
+import { isCommit, type Ref } from './refs.ts'
+import { inStore, unknownTag, withoutCredentials, type RemoteOptions } from './remote.ts'
+import type { PackageSource } from './source.ts'
+
+/**
+ * A git repository (`NIXERY_PKGS_REPO`): `latest` is its HEAD, 40 hexadecimal digits are a commit, anything else is a
+ * branch or tag. All of these must be reached by refs that the operator allows.
+ */
+export function gitSource(url: string, options: RemoteOptions): PackageSource {
+  const { fetcher, fetched, fetches } = options
+  const mirror = createMirror(url, false, options)
+  const meaning = (tag: string): Promise<Ref | undefined> => {
+    if (tag === 'latest') return mirror.head()
+    return isCommit(tag) ? mirror.reached(tag) : mirror.named(tag)
+  }
+  return {
+    description: `git repository ${withoutCredentials(url)}`,
+    tags: async () => ['latest', ...(await mirror.tags())],
+    async pin(tag) {
+      const found = await meaning(tag)
+      if (!found) throw unknownTag()
+      const { commit } = found
+      const bring = (rootOf: Parameters<typeof fetcher.fetch>[1]) =>
+        fetcher.fetch({ mirror: mirror.folder, commit }, rootOf)
+      const path = await fetched
+        .fixed(`${url} ${commit}`, (rootOf) =>
+          tag === 'latest' ? bring(rootOf) : fetches(() => bring(rootOf)),
+        )
+        .catch((error: unknown) => {
+          mirror.distrust()
+          throw error
+        })
+      if (tag === 'latest') fetched.current(url, path)
+      return inStore(path)
+    },
+  }
+}

@@ -1,0 +1,199 @@
+import assert from 'node:assert/strict'
+import { createReadStream } from 'node:fs'
+import { cp, mkdir, writeFile } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { execa } from 'execa'
+import type { ServerProcess } from '../scripts/server.ts'
+import { openRepository, type Repository } from './support/repository.ts'
+import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+
+let workspace: Workspace
+before(async () => {
+  workspace = await openWorkspace()
+})
+after(() => workspace.dispose())
+
+/** Commits a package set whose `hello` says a word. */
+async function commitSet(repository: Repository, word: string): Promise<string> {
+  const set = await workspace.packageSet(`hello = script "hello" "echo ${word}";`)
+  return repository.commit(async (folder) => {
+    await cp(join(set, 'default.nix'), join(folder, 'default.nix'))
+    await writeFile(
+      join(folder, 'flake.nix'),
+      '{ outputs = { self }: { packages.x86_64-linux = import ./. { system = "x86_64-linux"; }; }; }',
+    )
+  })
+}
+
+/**
+ * A repository as a forge has it: it gives any commit to who knows its name, those of pull requests and forks among
+ * them, and those of branches that were deleted.
+ */
+async function openForge() {
+  const repository = await openRepository(workspace.folder)
+  await repository.git('config', 'uploadpack.allowAnySHA1InWant', 'true')
+  await repository.git('config', 'uploadpack.allowFilter', 'true')
+  const first = await commitSet(repository, 'first')
+  await repository.git('tag', '-a', 'v1', '-m', 'annotated')
+  await repository.git('checkout', '--quiet', '-b', 'theirs')
+  const pullRequest = await commitSet(repository, 'pull request')
+  await repository.git('update-ref', 'refs/pull/1/head', pullRequest)
+  const deleted = await commitSet(repository, 'deleted')
+  await repository.git('checkout', '--quiet', 'trunk')
+  await repository.git('branch', '--quiet', '-D', 'theirs')
+  const fork = await openRepository(workspace.folder)
+  await fork.git('pull', '--quiet', repository.url, 'trunk')
+  const forked = await commitSet(fork, 'fork')
+  await execa('cp', ['-r', `${fork.folder}/.git/objects`, `${repository.folder}/.git/`])
+  const second = await commitSet(repository, 'second')
+  await repository.git('branch', 'deadbeef', first)
+  await repository.git('branch', 'feature/x', first)
+  const refused = { pullRequest, deleted, forked, nowhere: '0'.repeat(40), short: second.slice(0, 12) }
+  return { repository, first, second, refused }
+}
+
+/** The digest that a tag gives, or the whole answer that refuses it, without its request's id. */
+async function pull(server: ServerProcess, tag: string): Promise<string> {
+  const { response, text } = await ask(server, `hello/manifests/${tag}`)
+  if (response.status === 200) return response.headers.get('Docker-Content-Digest') ?? ''
+  const headers = [...response.headers].filter(([name]) => !/^(date|x-request-id)$/.test(name))
+  return JSON.stringify([response.status, headers, text])
+}
+
+/** Asserts that each of these tags is answered as a tag is that means nothing, to the byte. */
+async function assertRefused(server: ServerProcess, tags: readonly string[]): Promise<void> {
+  const unknown = await pull(server, 'no-such-tag')
+  assert.match(unknown, /^\[404,.*MANIFEST_UNKNOWN/)
+  for (const tag of tags) assert.equal(await pull(server, tag), unknown, tag)
+}
+
+describe('a git repository', () => {
+  it('gives what its branches and tags reach, and nothing else that it holds', async () => {
+    const { repository, first, second, refused } = await openForge()
+    const server = await workspace.serve({ NIXERY_PKGS_REPO: repository.url, NIXERY_PIN_TTL: '1' })
+    await assertRefused(server, Object.values(refused))
+    const [one, two] = [await pull(server, first), await pull(server, second)]
+    assert.match(one, /^sha256:/)
+    assert.notEqual(one, two)
+    for (const tag of ['v1', 'deadbeef']) assert.equal(await pull(server, tag), one, tag)
+    for (const tag of ['latest', 'trunk']) assert.equal(await pull(server, tag), two, tag)
+    const { json } = await ask(server, 'hello/tags/list')
+    const { tags } = json as { tags: string[] }
+    assert.deepEqual(
+      tags.filter((tag) => !/^[0-9a-f]{40}$/.test(tag)),
+      ['deadbeef', 'latest', 'trunk', 'v1'],
+    )
+
+    await repository.git('reset', '--quiet', '--hard', first)
+    while ((await pull(server, 'trunk')) !== one);
+    await assertRefused(server, [second])
+  })
+
+  it('gives only what NIXERY_REFS allow, even of what it gave before', async () => {
+    const { repository, first, second, refused } = await openForge()
+    const data = join(workspace.folder, 'narrow')
+    const only = (refs: string) =>
+      workspace.serve({ NIXERY_PKGS_REPO: repository.url, NIXERY_DATA: data, NIXERY_REFS: refs })
+    const all = await only('refs/heads/* refs/tags/*')
+    const one = await pull(all, first)
+    assert.match(await pull(all, 'latest'), /^sha256:/)
+    await all.stop()
+
+    const narrow = await only('refs/tags/v*, refs/heads/f*/*')
+    await assertRefused(narrow, [...Object.values(refused), second, 'latest', 'trunk', 'deadbeef'])
+    assert.equal(await pull(narrow, first), one)
+    assert.equal(await pull(narrow, 'v1'), one)
+  })
+})
+
+describe('a flake', () => {
+  it('gives what its repository’s branches and tags reach, and nothing else', async () => {
+    const { repository, first, second, refused } = await openForge()
+    const server = await workspace.serve({ NIXERY_FLAKE: `git+${repository.url}` })
+    await assertRefused(server, Object.values(refused))
+    const one = await pull(server, first)
+    assert.match(one, /^sha256:/)
+    for (const tag of ['v1', 'deadbeef']) assert.equal(await pull(server, tag), one, tag)
+    const latest = await pull(server, 'latest')
+    assert.notEqual(latest, one)
+    assert.equal(await pull(server, second), latest)
+  })
+
+  it('that is a folder has only `latest`', async () => {
+    const { repository, first } = await openForge()
+    const server = await workspace.serve({ NIXERY_FLAKE: `path:${repository.folder}` })
+    assert.match(await pull(server, 'latest'), /^sha256:/)
+    await assertRefused(server, [first, 'trunk'])
+  })
+})
+
+describe('a channel', () => {
+  let forge: Server
+  let address: string
+  let folder: string
+  let asked: string[] = []
+  before(async () => {
+    folder = join(workspace.folder, 'archive')
+    await mkdir(folder)
+    // Serves an archive of whatever there is, as forges do.
+    forge = createServer((request, response) => {
+      asked.push(request.url ?? '')
+      const file = createReadStream(join(folder, (request.url ?? '').replaceAll('/', '')))
+      file.once('error', () => response.writeHead(404).end())
+      file.once('open', () => file.pipe(response))
+    })
+    await new Promise<void>((resolve) => {
+      forge.listen(0, '127.0.0.1', resolve)
+    })
+    address = `http://127.0.0.1:${(forge.address() as AddressInfo).port}`
+  })
+  after(() => forge.close())
+
+  it('gives commits only where they are on, and only those that its repository reaches', async () => {
+    const { repository, first, second, refused } = await openForge()
+    const described = `v1-2-g${refused.pullRequest.slice(0, 7)}`
+    const archives = {
+      ...refused,
+      first,
+      second,
+      described,
+      trunk: 'trunk',
+      deadbeef: 'deadbeef',
+      upper: 'ABCDEF1',
+    }
+    for (const name of Object.values(archives)) {
+      if (name === refused.nowhere) continue
+      const what = /^(v1|ABC)/.test(name) ? refused.pullRequest : name
+      const file = join(folder, `${name}.tar.gz`)
+      await repository.git('archive', '--prefix=source/', '-o', file, what)
+    }
+    const channel = {
+      NIXERY_CHANNEL: 'trunk',
+      NIXERY_CHANNEL_URL: `${address}/{channel}.tar.gz`,
+      NIXERY_CHANNEL_REPO: repository.url,
+      NIXERY_CHANNEL_TAGS: '.*',
+    }
+    const off = await workspace.serve(channel)
+    asked = []
+    const short = [refused.short, refused.pullRequest.slice(0, 7), described, 'ABCDEF1']
+    await assertRefused(off, [...Object.values(refused), first, second, ...short])
+    assert.deepEqual(
+      asked.filter((path) => !/^\/(trunk|no-such-tag)\.tar\.gz$/.test(path)),
+      [],
+    )
+    const one = await pull(off, 'deadbeef') // which is a branch
+    assert.match(one, /^sha256:/)
+
+    const on = await workspace.serve({ ...channel, NIXERY_CHANNEL_COMMITS: 'on' })
+    await assertRefused(on, [...Object.values(refused), ...short])
+    assert.equal(await pull(on, first), one)
+    assert.equal(await pull(on, second), await pull(on, 'trunk'))
+
+    const pinned = await workspace.serve({ ...channel, NIXERY_CHANNEL: refused.forked })
+    assert.match(await pull(pinned, refused.forked), /^sha256:/)
+    assert.equal(await pull(pinned, 'latest'), await pull(pinned, refused.forked))
+  })
+})
