@@ -77,6 +77,7 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
       evalMemory: config.NIXERY_EVAL_MEMORY,
       evaluator: config.NIXERY_EVALUATOR,
       concurrency: config.NIXERY_NIX_JOBS,
+      ...(isRestricted(config) && { restricted: { readable: config.NIXERY_OVERLAYS } }),
       passEnvironment: config.NIXERY_NIX_ENV,
       withholdEnvironment: settingNames,
       note,
@@ -169,4 +170,10 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
       await catalog.close()
     },
   }
+}
+
+/** A folder is the operator's own, and the demo packages this program's; other sources are what others write. */
+const isRestricted = ({ NIXERY_EVAL, NIXERY_CHANNEL, NIXERY_PKGS_REPO, NIXERY_FLAKE }: Config): boolean => {
+  const isRemote = [NIXERY_CHANNEL, NIXERY_PKGS_REPO, NIXERY_FLAKE].some((source) => source !== undefined)
+  return NIXERY_EVAL === undefined ? isRemote : NIXERY_EVAL === 'restricted'
 }

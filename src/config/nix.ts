@@ -14,6 +14,11 @@ export const nixSettings = {
   NIXERY_EVAL_MEMORY: whole('a whole number of megabytes', 64, 1_000_000)
     .default(4096)
     .describe('megabytes of memory that an evaluation may take'),
+  NIXERY_EVAL: oneOf('restricted', 'open')
+    .optional()
+    .describe(
+      'what evaluation may read: `restricted`, the package set, the Nix store, overlays and what NIX_PATH leads to; `open`, every file and variable that Nix gets. If not set, `open` for NIXERY_PKGS_PATH and restricted for all else; see security.md',
+    ),
   NIXERY_NIX_ENV: list
     .default([])
     .describe(

@@ -5,6 +5,7 @@ import type { PathFacts, StorePath } from '../image/store-path.ts'
 import { describeEvaluation } from './evaluate-conformance.ts'
 import { describeEvaluators } from './evaluators-conformance.ts'
 import { describeRealisation } from './realise-conformance.ts'
+import { describeRestriction } from './restriction-conformance.ts'
 import { failsWith, openBench, type Bench } from './testing.ts'
 
 /**
@@ -27,6 +28,7 @@ export function describeNix(name: string, { bin, skip }: { bin?: string; skip?: 
     })
     for (const evaluator of ['cold', 'warm'] as const) describeEvaluation(evaluator)
     describeEvaluators()
+    describeRestriction()
     describeRealisation(() => bench)
     describeFacts(() => bench)
 

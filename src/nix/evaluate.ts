@@ -1,14 +1,12 @@
-import { fileURLToPath } from 'node:url'
 import { NixeryError } from '../errors.ts'
 import { failed, parseAnswer, type Answered, type Looked } from './evaluate-answer.ts'
+import { evaluateExpression } from './expressions.ts'
 import { isLasting } from './lasting.ts'
 import { messageOf } from './message.ts'
 import { run, type Failed, type RunOptions } from './process.ts'
+import { modeOf, optionsOf, type Restriction, type SetReference } from './restriction.ts'
 
 export type { Looked } from './evaluate-answer.ts'
-
-/** A package set: a folder with a default.nix, or a flake by a reference that is locked. */
-export type SetReference = { readonly folder: string } | { readonly flake: string }
 
 /** What a package set of nixpkgs' kind is called with besides the system. */
 export type SetPolicy = {
@@ -20,6 +18,8 @@ export type SetPolicy = {
 /** The package set, the system it is taken for, and names whose parts are separate. */
 export type LookUp = Partial<SetPolicy> & {
   readonly set: SetReference
+  /** Without, evaluation may read whatever this program can. */
+  readonly restriction?: Restriction | undefined
   /** What the set is while this text is the same: a process that has it loaded may answer. Without, none may. */
   readonly revision?: string
   readonly system: string
@@ -32,8 +32,6 @@ export type LookUp = Partial<SetPolicy> & {
 
 /** What is asked of one package set that is loaded. */
 export type Question = Pick<LookUp, 'attributes' | 'limits'>
-
-const expression = fileURLToPath(new URL('evaluate.nix', import.meta.url))
 
 /**
  * Looks names up in a package set and instantiates the packages found. One answer a name, in order. All are looked
@@ -74,6 +72,15 @@ function failureOf(result: Failed, thrown: boolean): Looked {
   return failed(message, result.exitCode !== undefined && isLasting(message, thrown))
 }
 
+/** What Nix is told of a package set; see lookup.nix. */
+export const identityFor = (of: Omit<LookUp, 'revision' | 'attributes'>) => ({
+  set: of.set,
+  system: of.system,
+  config: of.config ?? {},
+  overlays: of.overlays ?? [],
+  mode: modeOf(of),
+})
+
 type Request = LookUp & { readonly guarded: boolean }
 
 async function askNix(
@@ -81,13 +88,17 @@ async function askNix(
   deadline: number,
   options: RunOptions,
 ): Promise<{ ok: true; answers: Answered[] } | Failed> {
-  const flakes = 'flake' in request.set ? ['--extra-experimental-features', 'flakes'] : []
   const builds =
     request.importFromDerivation === false ? ['--option', 'allow-import-from-derivation', 'false'] : []
-  const flags = ['--eval', '--strict', '--json', '--read-write-mode', ...flakes, ...builds]
-  const argument = ['--argstr', 'request', JSON.stringify(request)]
+  const flags = ['--eval', '--strict', '--json', '--read-write-mode', ...optionsOf(request), ...builds]
+  const { attributes, limits = {}, guarded } = request
+  const asked = { ...identityFor(request), attributes, limits, guarded }
+  const argument = ['--argstr', 'request', JSON.stringify(asked)]
   const timeout = Math.max(1, Math.ceil(deadline - performance.now()))
-  const result = await run('nix-instantiate', [...flags, expression, ...argument], { ...options, timeout })
+  const result = await run('nix-instantiate', [...flags, '--expr', evaluateExpression, ...argument], {
+    ...options,
+    timeout,
+  })
   if (result.ok) return { ok: true, answers: parseAnswer(result.stdout) }
   if (result.timedOut) throw tookTooLong(options.timeout)
   if (result.tooLarge) throw tookTooMuch(options.memory ?? 0)

@@ -1,16 +1,17 @@
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { Socket } from 'node:net'
-import { fileURLToPath } from 'node:url'
-import type { LookUp, Question, SetPolicy } from './evaluate.ts'
+import { identityFor, type LookUp, type Question, type SetPolicy } from './evaluate.ts'
 import { parseAnswer, type Answered } from './evaluate-answer.ts'
 import { answerIn, endOf, lineOfSet, linesOfRequest } from './evaluator-text.ts'
+import { evaluatorExpression } from './expressions.ts'
 import { watchMemory } from './memory.ts'
 import { eachLine, printable } from '../text/lines.ts'
 import type { RunOptions } from './process.ts'
+import { optionsOf } from './restriction.ts'
 
 /** What a process has loaded. */
-export type Identity = Partial<SetPolicy> & Pick<LookUp, 'set' | 'system'>
+export type Identity = Partial<SetPolicy> & Pick<LookUp, 'set' | 'system' | 'restriction'>
 
 /**
  * How asking ended: `failed` says that the evaluation did and the process goes on. After all that stand below it is
@@ -33,7 +34,6 @@ export type EvaluatorProcess = {
   end(): Promise<void>
 }
 
-const expression = fileURLToPath(new URL('evaluator.nix', import.meta.url))
 const mostOutput = 512 * 1024 * 1024
 /** Milliseconds: an answer that nobody waits for any more is worth that much for the process to stay. */
 const grace = 1_000
@@ -50,9 +50,8 @@ export function startEvaluator(
   home: string,
   environment: RunOptions['environment'],
 ): EvaluatorProcess | undefined {
-  const features = 'flake' in identity.set ? 'nix-command flakes' : 'nix-command'
   // With this format it says on standard error what `nix-instantiate` says there.
-  const args = ['--extra-experimental-features', features, 'repl', '--log-format', 'raw-with-logs']
+  const args = ['repl', '--log-format', 'raw-with-logs', ...optionsOf(identity, ['nix-command'])]
   const child = spawn('nix', args, {
     env: {
       ...environment,
@@ -82,7 +81,7 @@ export function startEvaluator(
   // It does not keep this program running: who waits for an answer has a timer.
   child.unref()
   for (const stream of [child.stdin, child.stdout, child.stderr]) if (stream instanceof Socket) stream.unref()
-  child.stdin.write(lineOfSet(expression, identity))
+  child.stdin.write(lineOfSet(evaluatorExpression, identityFor(identity)))
 
   const end = async (): Promise<void> => {
     const force = setTimeout(() => child.kill('SIGKILL'), forceAfter)

@@ -123,10 +123,10 @@ export function createSlots(options: SlotOptions): Slots {
   return {
     count,
     outdate,
-    slotFor({ set, revision, system, config = {}, overlays = [] }, environment) {
+    slotFor({ set, revision, system, restriction, config = {}, overlays = [] }, environment) {
       if (closed || revision === undefined) return undefined
-      const identity = { set, system, config, overlays }
-      const place = canonicalJson({ ...identity, environment })
+      const identity = { set, system, restriction, config, overlays }
+      const place = canonicalJson({ ...identity, restriction: restriction ?? null, environment })
       const key = canonicalJson([place, revision])
       let slot = slots.get(key)
       if (slot) {

@@ -14,9 +14,13 @@ export function jsonText(value: unknown): string {
   return `"${ascii.replace(/["\\]/g, String.raw`\$&`)}"`
 }
 
-/** Gives what evaluator.nix is for one package set a name. It is evaluated when it is first asked. */
+/**
+ * Gives what evaluator.nix is for one package set a name. It is evaluated when it is first asked.
+ * @param expression the text of evaluator.nix, which is put into the store: from there it can be read whatever is
+ *   restricted
+ */
 export const lineOfSet = (expression: string, identity: unknown): string =>
-  `answer = import (builtins.fromJSON ${jsonText(expression)}) ${jsonText(identity)}\n`
+  `answer = import (builtins.toFile "evaluator.nix" (builtins.fromJSON ${jsonText(expression)})) ${jsonText(identity)}\n`
 
 /**
  * A request, and what is printed after it, whether it succeeds or not. Some versions print the lines themselves, too:

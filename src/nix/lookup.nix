@@ -2,7 +2,8 @@
 # an attribute set is a package set. It takes the package set, and then as many requests as one likes.
 #
 # identity: { "set": { "folder": "/absolute" } or { "flake": "<locked reference>" }, "system": "x86_64-linux",
-#             "config": { "allowUnfree": true }, "overlays": [ "/absolute/file.nix" ] }
+#             "config": { "allowUnfree": true }, "overlays": [ "/absolute/file.nix" ],
+#             "mode": "open", "restricted" or "pure" }
 # request:  { "attributes": [ [ "python3Packages", "requests" ] ], "guarded": true,
 #             "limits": { "denied": [ 0 ], "alias.pkgs.denied": [ 3, 3, 2 ] } }
 # answer:   one record an attribute, in order; see evaluate-answer.ts for their types. If guarded, one that throws is
@@ -29,8 +30,14 @@ let
     if identity.set ? flake then fromFlake
     else if isFunction imported then imported arguments
     else throw "its default.nix is a ${typeOf imported}, but must be a function from { system, ... } to an attribute set";
+  # What Nix was told to do is believed only if it is seen to be done: `nix repl` of 2.8 knows no pure evaluation.
+  isKept =
+    if identity.mode == "pure" then !(builtins ? currentSystem)
+    else identity.mode == "restricted" -> !(builtins.pathExists "/proc/self/environ");
+
   set =
-    if isAttrs packageSet then packageSet
+    if !isKept then throw "this version of Nix does not restrict evaluation as it was told to"
+    else if isAttrs packageSet then packageSet
     else throw "the function in its default.nix gives a ${typeOf packageSet}, but must give an attribute set";
 
   upper = [ "A" "B" "C" "D" "E" "F" "G" "H" "I" "J" "K" "L" "M" "N" "O" "P" "Q" "R" "S" "T" "U" "V" "W" "X" "Y" "Z" ];

@@ -12,6 +12,7 @@ import { messageOf } from './message.ts'
 import { mirrorRefs, refsReaching, tidyMirror, updateMirror, type Mirror } from './mirror.ts'
 import { run, type RunOptions } from './process.ts'
 import { realise, type Wanted } from './realise.ts'
+import { defaultAllowedUris } from './restriction.ts'
 import { createRoots } from './roots.ts'
 import { nixSettings } from './settings.ts'
 
@@ -74,6 +75,11 @@ export type NixOptions = {
   readonly evaluator: 'warm' | 'cold'
   /** How many evaluations, and how many realisations, run at once. */
   readonly concurrency: number
+  /**
+   * Keeps evaluation from the files and the environment of this machine, but for these files and folders, the set's
+   * own folder, the store and what NIX_PATH leads to. Without, it may read whatever this program can.
+   */
+  readonly restricted?: { readonly readable: readonly string[] } | undefined
   /** Names of variables that every process of Nix gets besides what it needs. */
   readonly passEnvironment?: readonly string[]
   /** Names of variables that none gets. */
@@ -103,7 +109,7 @@ export function createNix(options: NixOptions): Nix {
   const realisations = pLimit(options.concurrency)
   const runOptions = async (purpose: Purpose, watch: Watch, seconds: number): Promise<RunOptions> => ({
     ...watch,
-    environment: environmentFor(purpose, process.env, environmentOptions, await settings()),
+    environment: environmentFor(purpose, process.env, environmentOptions, (await settings()).lines),
     timeout: seconds * 1000,
     group: purpose === 'fetch',
   })
@@ -111,10 +117,19 @@ export function createNix(options: NixOptions): Nix {
 
   return {
     async evaluate(lookUp, watch) {
-      return evaluators.evaluate(lookUp, {
-        ...(await runOptions('evaluate', watch, options.evalTimeout)),
+      const { lines, features, allowedUris } = await settings()
+      const { restricted } = options
+      const restriction = restricted && { features, paths: restricted.readable }
+      // Before the operator's own lines, which win.
+      const uris =
+        restricted && allowedUris.length === 0 ? [`allowed-uris = ${defaultAllowedUris.join(' ')}`] : []
+      const given = {
+        ...watch,
+        environment: environmentFor('evaluate', process.env, environmentOptions, [...lines, ...uris]),
+        timeout: options.evalTimeout * 1000,
         memory,
-      })
+      }
+      return evaluators.evaluate({ ...lookUp, ...(restriction && { restriction }) }, given)
     },
     forget: (revision) => evaluators.forget(revision),
     evaluators: () => evaluators.state(),

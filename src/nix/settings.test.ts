@@ -44,7 +44,7 @@ async function nixWith(configuration: Record<string, unknown>, script = 'cat "$0
   await chmod(join(folder, 'nix'), 0o755)
 }
 
-const settings = async (): Promise<string[]> => [...(await settingsWith((line) => notes.push(line))())]
+const settings = async (): Promise<string[]> => [...(await settingsWith((line) => notes.push(line))()).lines]
 const settingsWith = (note: (line: string) => void) =>
   nixSettings(() => environmentFor('realise', process.env, { home: folder }), note)
 
@@ -79,7 +79,7 @@ describe('nixSettings', () => {
       sandbox: true,
       substituters: [],
     })
-    assert.deepEqual(await settingsWith(assert.fail)(), [])
+    assert.deepEqual((await settingsWith(assert.fail)()).lines, [])
   })
 
   it('reads sandbox paths as any version of Nix prints them', async () => {
@@ -168,6 +168,6 @@ describe('nixSettings', () => {
       return true
     })
     await nixWith(debian)
-    assert.ok((await get()).includes('substitute = false'))
+    assert.ok((await get()).lines.includes('substitute = false'))
   })
 })

@@ -8,6 +8,16 @@ import { run } from './process.ts'
 /** The part of Nix's configuration that decides what must be set for builds to work here. */
 type Configuration = Readonly<Record<string, { value?: unknown }>>
 
+/** What must be set, and what is. */
+export type NixSettings = {
+  /** Lines of nix.conf to put before the operator's own. */
+  readonly lines: readonly string[]
+  /** Experimental features that are enabled. */
+  readonly features: readonly string[]
+  /** Addresses that restricted evaluation may fetch from; none unless the operator has set some. */
+  readonly allowedUris: readonly string[]
+}
+
 const nixCommand = ['--extra-experimental-features', 'nix-command']
 const probeTimeout = 3_000
 const probeInterval = 5 * 60_000
@@ -21,13 +31,14 @@ const probeInterval = 5 * 60_000
  *
  * A daemon has its own configuration: it is only told whether to look for a binary cache, which is the client's
  * to say. One on another machine has its own network, too.
+ * @returns lines of configuration, and what the operator has configured that evaluation depends on
  * @param environment in which Nix is asked for its configuration, and whose proxies count
  * @param note gets a line for each thing that was set
  */
 export function nixSettings(
   environment: () => Environment,
   note: (line: string) => void,
-): () => Promise<readonly string[]> {
+): () => Promise<NixSettings> {
   let configuration: Promise<Configuration> | undefined
   let probed: { at: number; reachable: Promise<boolean> } | undefined
   const notes = new Set<string>()
@@ -43,7 +54,8 @@ export function nixSettings(
       throw error
     })
     const store = storeOf(known)
-    if (store === 'elsewhere') return []
+    const told = { features: featuresOf(known), allowedUris: allowedUrisOf(known) }
+    if (store === 'elsewhere') return { ...told, lines: [] }
     const lines = store === 'direct' ? [...buildUsers(known, say), ...sandboxShell(known, say)] : []
     if (!probed || Date.now() - probed.at > probeInterval) {
       probed = { at: Date.now(), reachable: anyReachable(known, environment()) }
@@ -52,7 +64,7 @@ export function nixSettings(
       say('no binary cache can be reached: substitute = false')
       lines.push('substitute = false')
     }
-    return lines
+    return { ...told, lines }
   }
 }
 
@@ -61,7 +73,7 @@ async function readConfiguration(environment: Environment): Promise<Configuratio
   const complaints: string[] = []
   for (const verb of [['config', 'show'], ['show-config']]) {
     const result = await run('nix', [...nixCommand, ...verb, '--json'], { environment, timeout: 20_000 })
-    if (result.ok) return JSON.parse(result.stdout) as Configuration
+    if (result.ok) return withFeatures(JSON.parse(result.stdout) as Configuration, verb, environment)
     complaints.push(messageOf(result.lines))
   }
   const complaint = complaints.find((text) => !text.includes('is not a recognised command'))
@@ -73,6 +85,28 @@ async function readConfiguration(environment: Environment): Promise<Configuratio
     },
   )
 }
+
+/** Until 2.9 the JSON form has numbers for experimental features, whose meaning changes; the other has their names. */
+async function withFeatures(
+  configuration: Configuration,
+  verb: readonly string[],
+  environment: Environment,
+): Promise<Configuration> {
+  const features = setting(configuration, 'experimental-features')
+  if (!Array.isArray(features) || features.every((name) => typeof name === 'string')) return configuration
+  const result = await run('nix', [...nixCommand, ...verb], { environment, timeout: 20_000 })
+  const names = result.ok ? /^experimental-features = (.*)$/m.exec(result.stdout)?.[1] : undefined
+  return { ...configuration, 'experimental-features': { value: (names ?? '').split(' ') } }
+}
+
+/** `nix-command` is enabled because it was asked for in order to ask. */
+const featuresOf = (configuration: Configuration): string[] =>
+  textsOf(setting(configuration, 'experimental-features')).filter((name) => name !== 'nix-command')
+const allowedUrisOf = (configuration: Configuration): string[] =>
+  textsOf(setting(configuration, 'allowed-uris'))
+
+const textsOf = (value: unknown): string[] =>
+  Array.isArray(value) ? value.filter((each) => typeof each === 'string' && each !== '') : []
 
 const setting = (configuration: Configuration, name: string) => configuration[name]?.value
 

@@ -101,11 +101,11 @@ export async function openBench(evaluator: NixOptions['evaluator'] = 'cold'): Pr
 /** The environment in which Nix works on this machine, for tests that start it themselves. */
 export async function environmentOfNix(purpose: Purpose = 'realise'): Promise<Environment> {
   const options = { home: join(tmpdir(), 'nixery-nowhere') }
-  const settings = await nixSettings(
+  const { lines } = await nixSettings(
     () => environmentFor('realise', process.env, options),
     () => {},
   )()
-  return environmentFor(purpose, process.env, options, settings)
+  return environmentFor(purpose, process.env, options, lines)
 }
 
 /** For `assert.rejects`: this code, and these in the message. */

@@ -1,0 +1,16 @@
+import { readFileSync } from 'node:fs'
+
+/**
+ * This program's Nix expressions as one text each, since a restricted evaluation can read no file of the program. The
+ * files beside this one remain usable as they are.
+ */
+const textOf = (name: string): string => readFileSync(new URL(name, import.meta.url), 'utf8')
+
+const lookup = textOf('lookup.nix')
+const withLookup = (name: string): string => textOf(name).replace('import ./lookup.nix', () => `(${lookup})`)
+
+/** For one request: see evaluate.nix. */
+export const evaluateExpression: string = withLookup('evaluate.nix')
+
+/** For many: see evaluator.nix. */
+export const evaluatorExpression: string = withLookup('evaluator.nix')
