@@ -79,3 +79,49 @@ describe('six hundred readers that stop', () => {
     assert.equal((await askAndStop(server, path)).status, 200)
   })
 })
+
+describe('sixty thousand requests at once on one connection', () => {
+  let server: ServerProcess
+  before(async () => {
+    const set = await workspace.packageSet('hello = script "hello" "echo hi"; slow = run "slow" "sleep 600";')
+    server = await workspace.serve({ NIXERY_PKGS_PATH: set })
+    await ask(server, 'hello/manifests/latest')
+  })
+  after(() => server.stop()) // ends the build, too
+
+  const flood = (path: string) => {
+    const socket = connect(server.port, '127.0.0.1')
+    socket.on('error', () => {})
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`.repeat(60_000))
+    return socket
+  }
+  const othersAreAnswered = async () => {
+    for (let times = 0; times < 10; times += 1) {
+      const begun = performance.now()
+      assert.equal((await ask(server, 'hello/manifests/latest')).response.status, 200)
+      assert.ok(performance.now() - begun < 5000) // it was a minute
+    }
+  }
+
+  it('cost little memory, and others are answered meanwhile', async () => {
+    const atFirst = await memory(server)
+    const known = flood('/v2/hello/manifests/latest')
+    known.on('data', () => {})
+    const slow = flood('/v2/slow/manifests/latest')
+    while ((await metric(server, 'nixery_requests_running')) < 16) await sleep(20)
+    await othersAreAnswered()
+    assert.ok((await metric(server, 'nixery_requests_running')) <= 2 * 16 + 1)
+    const taken = (await memory(server)) - atFirst
+    assert.ok(taken < 250_000_000, `${taken} bytes`) // it was 1.5 GB
+    for (const socket of [known, slow]) socket.destroy()
+  })
+})
+
+it('SIGHUP changes nothing for a server without TLS', async () => {
+  const server = await workspace.serve({ NIXERY_PKGS_PATH: await workspace.packageSet('') })
+  process.kill(server.pid, 'SIGHUP')
+  for (let times = 0; times < 3; times += 1) {
+    assert.equal((await fetch(`http://${server.address}/healthz`)).status, 200)
+  }
+  assert.equal(await server.stop(), 0)
+})

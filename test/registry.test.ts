@@ -34,7 +34,7 @@ describe('the registry', () => {
     ['an unknown manifest', 'GET', `hello/manifests/${nothing}`, 404, 'MANIFEST_UNKNOWN'],
     ['an unknown blob', 'GET', `hello/blobs/${nothing}`, 404, 'BLOB_UNKNOWN'],
     ['a tag that means nothing', 'GET', 'hello/manifests/v1', 404, 'MANIFEST_UNKNOWN'],
-    ['a bad tag', 'GET', 'hello/manifests/-v1', 400, 'MANIFEST_INVALID'],
+    ['a bad tag', 'GET', 'hello/manifests/-v1', 404, 'MANIFEST_UNKNOWN'],
     ['a bad digest of a manifest', 'GET', 'hello/manifests/sha256:bad', 400, 'DIGEST_INVALID'],
     ['a bad digest of a blob', 'GET', 'hello/blobs/sha256:bad', 400, 'DIGEST_INVALID'],
     ['upper-case digits in a digest', 'GET', `hello/blobs/sha256:${'A'.repeat(64)}`, 400, 'DIGEST_INVALID'],

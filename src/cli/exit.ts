@@ -47,6 +47,7 @@ const codes: Readonly<Record<ErrorCode, (typeof meanings)[number][0]>> = {
   // Of a server, or of what Nix itself said: no command meets them.
   RANGE_INVALID: 1,
   QUERY_INVALID: 1,
+  REQUEST_INVALID: 1,
   PRECONDITION_FAILED: 1,
   ROUTE_UNKNOWN: 1,
   STORE_PATH_INVALID: 1,

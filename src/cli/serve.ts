@@ -2,7 +2,10 @@ import type { Config } from '../config.ts'
 import { start } from '../main.ts'
 import type { Logger } from '../telemetry/log.ts'
 
-/** Serves until SIGINT or SIGTERM; a second one ends it at once. With TLS, SIGHUP makes it look for a new certificate. */
+/**
+ * Serves until SIGINT or SIGTERM; a second one ends it at once. SIGHUP, which would end a process by default, makes it
+ * look for a new TLS certificate, and does nothing without TLS.
+ */
 export async function serve(config: Config, log: Logger, secrets: readonly string[]): Promise<void> {
   // Listened for before the server is ready: whoever waits for that may end it at once.
   const stopping = new AbortController()
@@ -15,9 +18,10 @@ export async function serve(config: Config, log: Logger, secrets: readonly strin
   }
   // Not `once`: a process that has no listener left is ended by those who clean up behind child processes.
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, onSignal)
+  let reload: (() => Promise<void>) | undefined
+  process.on('SIGHUP', () => void reload?.())
   const running = await start(config, log, { secrets, signal: stopping.signal })
-  const { reload } = running
-  if (reload) process.on('SIGHUP', () => void reload())
+  reload = running.reload
   await stopped.promise
   await running.stop()
   process.exitCode = 0

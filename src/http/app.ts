@@ -1,10 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { getRequestListener } from '@hono/node-server'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { NixeryError } from '../errors.ts'
 import { askOfIncoming, askOfRequest } from './ask.ts'
+import { errorReply } from './errors.ts'
 import { failureReply, registryReply, type Kind, type RegistryDeps } from './registry.ts'
 import { isStream, type Ask, type Opened, type Reply } from './reply.ts'
 import { send, toResponse } from './send.ts'
 import type { Streams } from './streams.ts'
+import { checkRequest } from './validity.ts'
 
 /** A request that was answered. `path` and `userAgent` are as the client sent them: data only. */
 export type Answered = {
@@ -26,15 +30,20 @@ export type AppDeps = RegistryDeps & {
   readonly ops?: ((ask: Ask) => Promise<Reply> | Reply | undefined) | undefined
   /** Bounds the bodies that are sent at once. */
   readonly streams?: Pick<Streams, 'bound'> | undefined
-  /** Answers whatever nobody else does: pages for people. */
-  readonly pages: { fetch(request: Request): Response | Promise<Response> }
+  /** Answers whatever nobody else does: pages for people. Without it, there is nothing else. */
+  readonly pages?: { fetch(request: Request): Response | Promise<Response> } | undefined
   readonly listener: (answered: Answered) => void
 }
 
 /** The registry as a value, with two doors that lead to the same answers. */
 export type App = {
   /** Answers a request of Node's server. Must be given to it; does not fail. */
-  answer(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void>
+  answer(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> | void
+  /**
+   * The answer to what is not a request that can be answered, told to the listener as well.
+   * @param status instead of the failure's usual one
+   */
+  refuse(request: Pick<Ask, 'method' | 'path'>, failure: NixeryError, status?: number): Reply
   /** Answers without a server. */
   fetch(request: Request): Promise<Response>
   /** The same, for an address such as `/v2/`. */
@@ -46,18 +55,14 @@ export type App = {
  * server do not pass through web Requests and Responses, which pages do.
  */
 export function createApp(deps: AppDeps): App {
-  const page = async (request: Request): Promise<Response> => {
-    const tell = stopwatch(deps, askOfRequest(request))
-    return pageFor(deps, tell, request)
-  }
-  const pages = getRequestListener(page, { overrideGlobalObjects: false })
-
   const app: App = {
     async answer(incoming, outgoing) {
       const ask = askOfIncoming(incoming, outgoing)
       const tell = stopwatch(deps, ask)
-      const found = await replyTo(deps, ask)
-      if (!found) return pages(incoming, outgoing)
+      const found = await (refusalOf(deps, ask, incoming) ??
+        replyTo(deps, ask, () => webRequest(ask, incoming)))
+      // Of pipelined requests each has to wait for its turn: until then it holds no stream.
+      if (!outgoing.socket && isStream(found.reply.body)) await turnOf(outgoing)
       const { reply, opened } = await openBody(deps, ask, found.reply)
       try {
         const sent = await send(outgoing, reply, ask, opened)
@@ -67,11 +72,26 @@ export function createApp(deps: AppDeps): App {
         tell(found.kind, 500, 0, error)
       }
     },
+    refuse({ method, path }, failure, status) {
+      const id = randomUUID()
+      const reply = errorReply(failure, deps.texts, status === undefined ? {} : { status })
+      const length = Number(reply.headers['Content-Length'])
+      const told = {
+        id,
+        kind: 'unreadable',
+        method,
+        path,
+        ms: 0,
+        bytes: length,
+        userAgent: undefined,
+      } as const
+      deps.listener({ ...told, status: reply.status, error: failure })
+      return { ...reply, headers: { ...reply.headers, 'X-Request-Id': id } }
+    },
     async fetch(request) {
       const ask = askOfRequest(request)
       const tell = stopwatch(deps, ask)
-      const found = await replyTo(deps, ask)
-      if (!found) return pageFor(deps, tell, request)
+      const found = await replyTo(deps, ask, () => request)
       const { reply, opened } = await openBody(deps, ask, found.reply)
       tell(found.kind, reply.status, 0, reply.error)
       return toResponse(reply, ask, opened)
@@ -81,39 +101,74 @@ export function createApp(deps: AppDeps): App {
   return app
 }
 
-type Tell = ReturnType<typeof stopwatch>
+/** Comes back when an answer is the next on its connection, or has lost it. */
+async function turnOf(outgoing: ServerResponse): Promise<void> {
+  const over = new AbortController()
+  const { signal } = over
+  await Promise.race([once(outgoing, 'socket', { signal }), once(outgoing, 'close', { signal })])
+  over.abort()
+}
 
 /** Begins to count time; to be called when the request is answered. */
 function stopwatch({ listener }: AppDeps, ask: Ask) {
   const started = performance.now()
   const { id, method, path } = ask
-  const tell = (kind: Answered['kind'], status: number, bytes: number, error: unknown): void => {
+  return (kind: Answered['kind'], status: number, bytes: number, error: unknown): void => {
     const ms = performance.now() - started
     const userAgent = ask.header('user-agent')
     listener({ id, kind, method, path, status, ms, bytes, userAgent, ...(error !== undefined && { error }) })
   }
-  return Object.assign(tell, { id })
 }
 
 type Found = { readonly kind: Answered['kind']; readonly reply: Reply }
 
-/** The registry's answer, or that of whoever else this is for; undefined for pages. */
-function replyTo(deps: AppDeps, ask: Ask): Promise<Found> | Promise<Found | undefined> | undefined {
-  if (ask.path.startsWith('/v2/') || ask.path === '/v2') return registryReply(deps, ask)
-  return deps.ops && opsReply(deps, deps.ops, ask)
+function refusalOf(deps: AppDeps, ask: Ask, incoming: IncomingMessage): Found | undefined {
+  try {
+    checkRequest(incoming)
+    return undefined
+  } catch (error) {
+    return { kind: 'unreadable', reply: failureReply(deps, ask, error) }
+  }
 }
 
-async function opsReply(
-  deps: AppDeps,
-  ops: NonNullable<AppDeps['ops']>,
-  ask: Ask,
-): Promise<Found | undefined> {
+/** The answer of the registry, of the operator's routes, or of the pages. */
+function replyTo(deps: AppDeps, ask: Ask, request: () => Request): Promise<Found> {
+  if (ask.path.startsWith('/v2/') || ask.path === '/v2') return registryReply(deps, ask)
+  return otherReply(deps, ask, request)
+}
+
+async function otherReply(deps: AppDeps, ask: Ask, request: () => Request): Promise<Found> {
   try {
-    const reply = await ops(ask)
-    return reply && { kind: 'ops', reply }
+    const reply = await deps.ops?.(ask)
+    if (reply) return { kind: 'ops', reply }
   } catch (error) {
     return { kind: 'ops', reply: failureReply(deps, ask, error) }
   }
+  try {
+    if (!deps.pages) throw new NixeryError('ROUTE_UNKNOWN', 'not found: this registry has no pages')
+    return { kind: 'page', reply: await replyOf(await deps.pages.fetch(request())) }
+  } catch (error) {
+    return { kind: 'page', reply: failureReply(deps, ask, error) }
+  }
+}
+
+// Of these no web Request can be made.
+const unsupported: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK'])
+
+/** A request as pages get it. Its address has no host: that is a stranger's. */
+function webRequest({ method, path, query }: Ask, { rawHeaders }: IncomingMessage): Request {
+  if (unsupported.has(method)) throw new NixeryError('UNSUPPORTED', 'this server can only be read')
+  const headers = new Headers()
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    headers.append(rawHeaders[index] ?? '', rawHeaders[index + 1] ?? '')
+  }
+  return new Request(`http://localhost${path}${query === '' ? '' : `?${query}`}`, { method, headers })
+}
+
+async function replyOf(response: Response): Promise<Reply> {
+  const body = new Uint8Array(await response.arrayBuffer())
+  const headers = { 'content-length': String(body.length), ...Object.fromEntries(response.headers) }
+  return { status: response.status, headers, body }
 }
 
 /** Opens a body that is to be sent. If it cannot be opened, that is the answer. */
@@ -128,20 +183,5 @@ async function openBody(
     return { reply, opened: await body.open() }
   } catch (error) {
     return { reply: failureReply(deps, ask, error), opened: undefined }
-  }
-}
-
-async function pageFor(deps: AppDeps, tell: Tell, request: Request): Promise<Response> {
-  try {
-    const response = await deps.pages.fetch(request)
-    response.headers.set('X-Request-Id', tell.id)
-    tell('page', response.status, Number(response.headers.get('Content-Length') ?? 0), undefined)
-    return response
-  } catch (error) {
-    const { method } = request
-    const ask = { ...askOfRequest(request), id: tell.id, method }
-    const reply = failureReply(deps, ask, error)
-    tell('page', reply.status, 0, error)
-    return toResponse(reply, ask, undefined)
   }
 }

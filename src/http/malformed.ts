@@ -1,31 +1,29 @@
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { systemErrorCode } from '../errors.ts'
+import { NixeryError, systemErrorCode } from '../errors.ts'
+import type { Reply } from './reply.ts'
 
-const statuses: Readonly<Record<string, number>> = {
-  HPE_HEADER_OVERFLOW: 431,
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
-  ERR_HTTP_REQUEST_TIMEOUT: 408,
+const invalid: readonly [number, string] = [400, 'this is not a valid HTTP/1.1 request']
+const reasons: Readonly<Record<string, readonly [status: number, message: string]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'the address and headers of the request are too large'],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'the chunk extensions of the request are too large'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'the request was not complete in time'],
 }
 
-/**
- * Answers what is no HTTP, or did not become a request in time, and closes its connection.
- * @param busy whether an answer to an earlier request is under way: this one would be taken for its
- */
-export function answerMalformed(error: Error, socket: Duplex, { busy }: { busy: boolean }): void {
-  if (busy || !socket.writable) {
-    socket.destroy()
-    return
-  }
-  const status = statuses[systemErrorCode(error) ?? ''] ?? 400
-  const reason = STATUS_CODES[status] ?? ''
-  const body = JSON.stringify({ errors: [{ code: 'UNSUPPORTED', message: reason }] })
+/** Why what arrived is not a request, from the error of Node's parser. */
+export function malformedError(error: Error): { failure: NixeryError; status: number } {
+  const [status, message] = reasons[systemErrorCode(error) ?? ''] ?? invalid
+  return { status, failure: new NixeryError('REQUEST_INVALID', message, { cause: error }) }
+}
+
+/** Writes an answer to a connection that Node has made no response for, and closes it. */
+export function answerAndClose(socket: Duplex, { status, headers, body }: Reply): void {
   const head = [
-    `HTTP/1.1 ${status} ${reason}`,
-    'Connection: close',
-    'Content-Type: application/json',
-    `Content-Length: ${Buffer.byteLength(body)}`,
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
+    ...Object.entries({ ...headers, Date: new Date().toUTCString(), Connection: 'close' }).map(
+      ([name, value]) => `${name}: ${value}`,
+    ),
   ]
   // Destroyed when it is written: the other side may never close its own.
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy())
+  socket.end(`${head.join('\r\n')}\r\n\r\n${typeof body === 'string' ? body : ''}`, () => socket.destroy())
 }

@@ -1,6 +1,6 @@
 import { NixeryError } from '../errors.ts'
 import { parseDigest, type Digest } from '../image/digest.ts'
-import { parseImageName, type ImageRequest } from '../image/name.ts'
+import { isTag, parseImageName, tagRule, type ImageRequest } from '../image/name.ts'
 
 /** What a request asks of the registry: parsed once, trusted afterwards. A digest is undefined if it is well-formed,
  * but of an algorithm that nothing here has. */
@@ -23,7 +23,7 @@ const upload = /\/blobs\/uploads(?:\/[^/]*)?$/
 /**
  * Reads the path of a request below `/v2/` (distribution spec, "Endpoints").
  * @param path as it stands in the request, still percent-encoded, without the query
- * @throws NAME_INVALID, TAG_INVALID, DIGEST_INVALID, UNSUPPORTED, ROUTE_UNKNOWN
+ * @throws NAME_INVALID, MANIFEST_UNKNOWN, DIGEST_INVALID, UNSUPPORTED, ROUTE_UNKNOWN
  */
 export function parseRoute(method: string, path: string): Route {
   if (method !== 'GET' && method !== 'HEAD') {
@@ -52,6 +52,11 @@ export function parseRoute(method: string, path: string): Route {
 const attached = /^(?:sha256|sha512)-(?<hex>[0-9a-f]{64})(?<ending>\.[a-z]+)?$/
 
 function parseTagged(name: string, tag: string): Route {
+  // The spec's conformance suite asks for one that is ill-formed: nothing has it (spec.md, "Pulling manifests").
+  if (!isTag(tag)) {
+    parseImageName(name)
+    throw new NixeryError('MANIFEST_UNKNOWN', `no manifest has this tag: ${tagRule}`)
+  }
   const { hex, ending } = attached.exec(tag)?.groups ?? {}
   if (hex === undefined) return { kind: 'image', request: parseImageName(name, tag) }
   parseImageName(name)

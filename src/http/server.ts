@@ -2,7 +2,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NixeryError, systemErrorCode } from '../errors.ts'
-import { answerMalformed } from './malformed.ts'
+import type { App } from './app.ts'
+import { createInFlight } from './in-flight.ts'
+import { answerAndClose, malformedError } from './malformed.ts'
 import type { TlsPair } from './tls.ts'
 
 /** What one client may take of the server. Times are milliseconds, sizes bytes. */
@@ -71,7 +73,7 @@ export type Listening = {
  * @throws CONFIG_INVALID when the address cannot be listened on
  */
 export async function listen(
-  app: { answer(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> | void },
+  app: Pick<App, 'answer' | 'refuse'>,
   { host, port, tls, limits: given }: ServerOptions,
 ): Promise<Listening> {
   const limits = { ...defaultLimits, ...given }
@@ -81,6 +83,7 @@ export async function listen(
     connectionsCheckingInterval: limits.checkInterval,
     keepAliveTimeout: 75_000,
     maxHeaderSize: limits.headerSize,
+    requireHostHeader: false, // checked with everything else that Node's parser lets through
     // A client that vanished while it waits for a build is noticed within about forty seconds.
     keepAlive: true,
     keepAliveInitialDelay: 30_000,
@@ -89,7 +92,6 @@ export async function listen(
   const server: Server = secure ?? createServer(settings)
   server.maxConnections = limits.maxConnections
 
-  const running = new Set<ServerResponse>()
   let connections = 0
   let malformed = 0
   let closing = false
@@ -98,29 +100,42 @@ export async function listen(
     connections += 1
     socket.once('close', () => (connections -= 1))
   })
-  server.on('request', (request, response) => {
-    running.add(response)
-    response.once('close', () => {
-      running.delete(response)
-      if (running.size === 0) onIdle()
-    })
+  const answer = (request: IncomingMessage, response: ServerResponse) => {
     const { 'content-length': length = '0', 'transfer-encoding': coding } = request.headers
     if (closing || coding !== undefined || Number(length) > limits.bodySize) response.shouldKeepAlive = false
     void app.answer(request, response)
+  }
+  const inFlight = createInFlight(limits.headersTimeout, answer, () => {
+    if (inFlight.responses.size === 0) onIdle()
   })
+  server.on('request', (request, response) => inFlight.add(request, response))
   // Without this, Node would ask for the body that nobody reads.
   server.on('checkContinue', (request, response) => server.emit('request', request, response))
   // Nor is anything else expected of it: Node's own 417, which RFC 9110 §10.1.1 leaves to servers, would say nothing.
   server.on('checkExpectation', (request, response) => server.emit('request', request, response))
   server.on('clientError', (error, socket) => {
     malformed += 1
-    answerMalformed(error, socket, { busy: [...running].some((response) => response.socket === socket) })
+    // An answer to an earlier request is under way, and this one would be taken for it.
+    if (inFlight.isBusy(socket) || !socket.writable) {
+      socket.destroy()
+      return
+    }
+    const { failure, status } = malformedError(error)
+    answerAndClose(socket, app.refuse({ method: '', path: '' }, failure, status))
+  })
+  // Without this, Node would close the connection without a word.
+  server.on('connect', ({ method = '', url = '' }, socket) => {
+    if (inFlight.isBusy(socket)) socket.destroy()
+    else {
+      const failure = new NixeryError('UNSUPPORTED', 'this server is not a proxy')
+      answerAndClose(socket, app.refuse({ method, path: url }, failure))
+    }
   })
 
   // Node's own timer of a socket ends it when neither side takes anything. It is set only once an answer has begun,
   // and Node unsets it for the next request.
   const watching = setInterval(() => {
-    for (const { headersSent, socket } of running) {
+    for (const { headersSent, socket } of inFlight.responses) {
       if (headersSent && !socket?.timeout) socket?.setTimeout(limits.idleTimeout)
     }
   }, limits.idleTimeout / 6).unref()
@@ -129,7 +144,7 @@ export async function listen(
   const address = server.address()
   return {
     port: typeof address === 'object' && address ? address.port : port,
-    traffic: () => ({ connections, requests: running.size, malformed }),
+    traffic: () => ({ connections, requests: inFlight.responses.size, malformed }),
     setTls(pair) {
       secure?.setSecureContext(pair)
     },
@@ -138,8 +153,9 @@ export async function listen(
       const idle = new Promise<void>((resolve) => {
         onIdle = resolve
       })
-      for (const response of running) if (!response.headersSent) response.shouldKeepAlive = false
-      if (running.size > 0) await Promise.race([idle, sleep(graceSeconds * 1000, undefined, { ref: false })])
+      for (const response of inFlight.responses) if (!response.headersSent) response.shouldKeepAlive = false
+      if (inFlight.responses.size > 0)
+        await Promise.race([idle, sleep(graceSeconds * 1000, undefined, { ref: false })])
       const closed = new Promise<void>((resolve) => {
         server.close(() => resolve())
       })

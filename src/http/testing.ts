@@ -15,6 +15,7 @@ import { amd64, arm64, type Platform } from '../image/platform.ts'
 import { plainTexts } from '../text/public.ts'
 import { openFileStore } from '../store/fs.ts'
 import { createApp, type Answered, type App, type AppDeps } from './app.ts'
+import { errorReply } from './errors.ts'
 import { listen } from './server.ts'
 import { createHasher } from '../store/hasher.ts'
 
@@ -154,3 +155,7 @@ const passing = new Set(['connection', 'keep-alive', 'date', 'x-request-id'])
 /** The headers that are the registry's own. */
 export const lasting = (headers: Answer['headers']): Record<string, string> =>
   Object.fromEntries(Object.entries(headers).filter(([name]) => !passing.has(name)))
+
+/** What Node's server needs besides `answer`. */
+export const refuseRequest: App['refuse'] = (_, failure, status) =>
+  errorReply(failure, plainTexts, status === undefined ? {} : { status })

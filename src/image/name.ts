@@ -77,16 +77,17 @@ export function formatImageName(request: ImageRequest): string {
   return segments.length > 0 ? segments.join('/') : request.platform.architecture
 }
 
+/** What a tag may be, for people. */
+export const tagRule =
+  'a tag is 1 to 128 letters, digits, "_", "." and "-", and begins with a letter, a digit or "_"'
+
 /** Whether the distribution spec allows it as a tag. */
 export const isTag = (text: string): boolean => tagPattern.test(text)
 
 /** Throws TAG_INVALID for what the distribution spec does not allow as a tag. */
 export function parseTag(text: string): string {
   if (isTag(text)) return text
-  throw new NixeryError(
-    'TAG_INVALID',
-    'a tag is 1 to 128 letters, digits, "_", "." and "-", and begins with none of the last two',
-  )
+  throw new NixeryError('TAG_INVALID', tagRule)
 }
 
 function checkSegment(segment: string): void {

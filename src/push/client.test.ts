@@ -64,6 +64,16 @@ describe('credentials', () => {
     assert.ok(double.seen.some(({ authorization }) => authorization === basic))
   })
 
+  it('are not sent anywhere but over HTTP: a redirect to another kind of address is a refusal', async () => {
+    for (const location of ['file:///etc/passwd', 'ftp://a.example/', 'data:,x', 'javascript:1']) {
+      double.mischief = ({ method }, response) =>
+        method === 'PUT' && !!response.writeHead(307, { Location: location }).end()
+      await assert.rejects(push(imageOf(10), 's'), failsWith('REGISTRY_REFUSED', /not http or https/))
+      double.mischief = (_, response) => !!response.writeHead(302, { Location: location }).end()
+      await assert.rejects(push(imageOf(10), 's'), failsWith('REGISTRY_REFUSED', /not say|refused/))
+    }
+  })
+
   /** Has the other double hand out tokens, each for some uses. */
   const tokenServer = (uses: number) => {
     const asked: { scopes: string[]; account: string | null; authorization: string | undefined }[] = []

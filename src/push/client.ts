@@ -102,7 +102,7 @@ function createClient(
       const secret = url.origin === base.origin ? await authorization(scopes, request.signal) : undefined
       const headers = { ...request.headers, ...(secret !== undefined && { Authorization: secret }) }
       const answer = await transport.send({ ...request, url, headers })
-      const next = redirectOf(request.method, answer, url)
+      const next = redirectOf(host, request.method, answer, url)
       if (!next) return { ...answer, url, secret }
       url = next
     }
@@ -133,12 +133,24 @@ function createClient(
   }
 }
 
-/** 307 and 308 keep the method (RFC 9110 §15.4); of the others only a reader's is sure to be kept. */
-function redirectOf(method: Request['method'], { status, headers }: Answer, from: URL): URL | undefined {
+/**
+ * 307 and 308 keep the method (RFC 9110 §15.4); of the others only a reader's is sure to be kept.
+ * @throws REGISTRY_REFUSED for an address that is not one of HTTP
+ */
+function redirectOf(
+  host: string,
+  method: Request['method'],
+  { status, headers }: Answer,
+  from: URL,
+): URL | undefined {
   const keeps = status === 307 || status === 308
   const reads = method === 'GET' || method === 'HEAD'
   if (!keeps && !(reads && [301, 302, 303].includes(status))) return undefined
-  return URL.parse(headers.location ?? '', from.href) ?? undefined
+  const next = URL.parse(headers.location ?? '', from.href)
+  if (next && !/^https?:$/.test(next.protocol)) {
+    throw new RegistryError('REGISTRY_REFUSED', `${host} redirects to an address that is not http or https`)
+  }
+  return next ?? undefined
 }
 
 const unencrypted = (host: string) =>

@@ -39,6 +39,7 @@ const ordinary: ReadonlySet<ErrorCode> = new Set([
   'DIGEST_INVALID',
   'RANGE_INVALID',
   'QUERY_INVALID',
+  'REQUEST_INVALID',
   'PRECONDITION_FAILED',
   'PACKAGE_UNKNOWN',
   'PACKAGE_DENIED',

@@ -172,6 +172,12 @@ export const requests = (known: Known): fc.Arbitrary<Buffer> => {
       weight: 3,
       arbitrary: fc.array(request(known), { minLength: 2, maxLength: 6 }).map((all) => all.join('')),
     },
+    {
+      weight: 2,
+      arbitrary: fc
+        .tuple(fc.array(request(known), { minLength: 17, maxLength: 60 }), fc.nat(12))
+        .map(([all, times]) => all.join('').repeat(times + 1)),
+    },
     { weight: 1, arbitrary: any.almost(request(known)) },
     { weight: 1, arbitrary: any.hostile },
   )

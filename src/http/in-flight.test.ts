@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict'
+import { request, type IncomingMessage, type ServerResponse } from 'node:http'
+import { connect, type Socket } from 'node:net'
+import { afterEach, describe, it } from 'node:test'
+import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { maxHeldBack, maxInFlight } from './in-flight.ts'
+import { listen, type Listening, type ServerLimits } from './server.ts'
+import { refuseRequest as refuse } from './testing.ts'
+
+const undo: (() => unknown)[] = []
+afterEach(async () => {
+  for (const each of undo.splice(0).reverse()) await each()
+})
+
+type Answer = (incoming: IncomingMessage, outgoing: ServerResponse) => void
+
+async function serve(answer: Answer, limits: Partial<ServerLimits> = {}): Promise<Listening> {
+  const server = await listen({ answer, refuse }, { host: '127.0.0.1', port: 0, limits })
+  undo.push(() => server.close(0))
+  return server
+}
+
+/** Sends requests, one behind another, and counts the answers. */
+function pipeline({ port }: Listening, count: number, path = (index: number) => `/${index}`) {
+  const socket = connect(port, '127.0.0.1')
+  undo.push(() => socket.destroy())
+  socket.on('error', () => {})
+  const heard = { bodies: [] as string[], text: '' }
+  socket.on('data', (chunk: Buffer) => {
+    heard.text += chunk.toString('latin1')
+    const parts = heard.text.split('HTTP/1.1 200 OK\r\n')
+    heard.text = parts.pop() ?? ''
+    for (const part of parts) if (part !== '') heard.bodies.push(part.slice(part.indexOf('\r\n\r\n') + 4))
+  })
+  const requests = Array.from(
+    { length: count },
+    (_, index) => `GET ${path(index)} HTTP/1.1\r\nHost: a\r\n\r\n`,
+  )
+  socket.write(requests.join(''))
+  return { socket, heard }
+}
+
+const until = async (holds: () => boolean) => {
+  while (!holds()) await sleep(5)
+}
+
+const get = ({ port }: Listening, path: string) =>
+  new Promise<string>((resolve, reject) => {
+    const asked = request({ port, host: '127.0.0.1', path, agent: false }, (answer) => resolve(text(answer)))
+    asked.on('error', reject).end()
+  })
+
+describe('requests that a client sends without waiting for answers', () => {
+  it('are answered sixteen at a time, all, and in order', async () => {
+    let running = 0
+    let most = 0
+    const server = await serve((incoming, outgoing) => {
+      most = Math.max(most, (running += 1))
+      setImmediate(() => {
+        running -= 1
+        outgoing.end(incoming.url)
+      })
+    })
+    const { heard, socket } = pipeline(server, 5000)
+    await until(() => heard.bodies.length >= 4999)
+    assert.equal(most, maxInFlight)
+    assert.deepEqual(
+      heard.bodies.slice(0, 4999),
+      Array.from({ length: 4999 }, (_, index) => `/${index}`),
+    )
+    socket.write('GET /again HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(2))
+    await until(() => heard.bodies.includes('/again'))
+  })
+
+  it('are not read while sixteen wait for a build, and others are answered meanwhile', async () => {
+    const waiting: ServerResponse[] = []
+    const server = await serve((incoming, outgoing) => {
+      if (incoming.url === '/other') outgoing.end('hello')
+      else waiting.push(outgoing)
+    })
+    const { socket } = pipeline(server, 60_000, () => '/slow')
+    await until(() => waiting.length === maxInFlight)
+    for (let times = 0; times < 5; times += 1) assert.equal(await get(server, '/other'), 'hello')
+    const before = socket.bytesWritten - socket.writableLength
+    const memory = process.memoryUsage().heapUsed
+    for (let times = 0; times < 20; times += 1) assert.equal(await get(server, '/other'), 'hello')
+    assert.equal(waiting.length, maxInFlight)
+    assert.equal(socket.bytesWritten - socket.writableLength, before)
+    assert.ok(process.memoryUsage().heapUsed < memory + 20_000_000)
+    assert.equal(server.traffic().requests, maxInFlight)
+  })
+
+  it('end together when their client leaves, also those whose turn it is not', async () => {
+    const left = new Set<ServerResponse>()
+    const server = await serve((_, outgoing) => {
+      outgoing.once('close', () => left.add(outgoing))
+    })
+    const { socket } = pipeline(server, 3)
+    await until(() => server.traffic().requests === 3)
+    socket.destroy()
+    await until(() => left.size === 3)
+    assert.deepEqual(server.traffic(), { ...server.traffic(), connections: 0, requests: 0 })
+  })
+
+  it('close their connection when too many of them are held back', async () => {
+    const waiting: ServerResponse[] = []
+    const server = await serve((incoming, outgoing) => {
+      if (incoming.url === '/other') outgoing.end('hello')
+      else waiting.push(outgoing)
+    })
+    const connections: { socket: Socket; heard: { bodies: string[] } }[] = []
+    // Each holds back what one read brings, some two thousand.
+    const each = 64 * 1024
+    for (let sent = 0; sent <= 4 * maxHeldBack; sent += each / 40) {
+      connections.push(pipeline(server, 2000, () => '/slow'))
+    }
+    await until(() => waiting.length === maxInFlight * connections.length)
+    for (const response of waiting) response.end('done')
+    await until(() => connections.some(({ socket }) => socket.closed))
+    assert.equal(await get(server, '/other'), 'hello')
+  })
+
+  it('close their connection when no answer is completed, as nothing tells whether their client has left', async () => {
+    const server = await serve(() => {}, { headersTimeout: 200 })
+    pipeline(server, 3).socket.unref()
+    pipeline(server, 1000).socket.destroySoon()
+    await until(() => server.traffic().requests === maxInFlight + 3)
+    await until(() => server.traffic().requests === 3)
+  })
+})
