@@ -89,6 +89,7 @@ export async function start(
       store: () => checkStore(workshop.store),
       catalog: () => workshop.catalog.blobSize(digestOf(new Uint8Array())),
       nix: () => workshop.nix.version(),
+      packages: () => workshop.source.usable(),
     },
     isStopping: () => stopping,
     metrics: metrics.read,

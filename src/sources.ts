@@ -1,5 +1,8 @@
 import { join } from 'node:path'
 import type { Config } from './config.ts'
+import { hasCode, NixeryError } from './errors.ts'
+import { impliedPackages } from './image/name.ts'
+import type { SetPolicy } from './nix/evaluate.ts'
 import type { Nix } from './nix/nix.ts'
 import { channelSource } from './packages/channel.ts'
 import { createFetchedSources } from './packages/fetched.ts'
@@ -8,7 +11,7 @@ import { gitSource } from './packages/git.ts'
 import { pathSource } from './packages/path.ts'
 import { createQueue } from './packages/queue.ts'
 import type { Fetcher, RemoteOptions } from './packages/remote.ts'
-import type { PackageSource } from './packages/source.ts'
+import { stateOf, type PackageSource } from './packages/source.ts'
 
 export type SourceOptions = {
   readonly nix: Nix
@@ -85,6 +88,43 @@ function remoteOptions(config: Config, { nix, warn }: SourceOptions): RemoteOpti
     fetches: createQueue({ running, waiting: mostWaitingFetches, what: 'fetching packages' }),
     queries: createQueue({ running, waiting: mostWaitingQueries, what: 'looking for commits' }),
     note: warn,
+  }
+}
+
+// Milliseconds after which the log says that the package set is still being fetched.
+const quiet = 2_000
+
+/**
+ * Fetches the package set and loads it with what every image has, ahead of demand. The log says when that takes a
+ * while, and why the set cannot be used; those who pull are told, too.
+ */
+export async function prepareSource(
+  source: PackageSource,
+  nix: Nix,
+  lookUp: SetPolicy & { readonly system: string },
+  { note, warn }: Pick<SourceOptions, 'note' | 'warn'>,
+): Promise<void> {
+  const started = performance.now()
+  let late = false
+  const timer = setTimeout(() => {
+    late = true
+    note(`${source.description} is being fetched or read; pulls wait for it`)
+  }, quiet)
+  timer.unref()
+  try {
+    const pinned = await source.pin('latest')
+    clearTimeout(timer)
+    const took = Math.round((performance.now() - started) / 1000)
+    if (late) note(`${source.description} can be used, after ${took} s`)
+    const attributes = impliedPackages.map((name) => [name])
+    await nix.evaluate({ set: pinned.set, revision: stateOf(pinned), ...lookUp, attributes }, {})
+  } catch (error) {
+    if (hasCode(error, 'CANCELLED')) return
+    const reasons = error instanceof NixeryError ? [error, error.cause] : [error]
+    const reason = reasons.map((each) => (each instanceof Error ? each.message : '')).filter(Boolean)
+    warn(`the package set cannot be used: ${[...new Set(reason)].join(': ')}`)
+  } finally {
+    clearTimeout(timer)
   }
 }
 

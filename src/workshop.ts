@@ -10,15 +10,14 @@ import { openSqliteCatalog } from './catalog/sqlite.ts'
 import type { Catalog } from './catalog/catalog.ts'
 import { settingNames, type Config } from './config.ts'
 import { openCompressor } from './layers/compressor.ts'
-import { impliedPackages } from './image/name.ts'
 import type { Platform } from './image/platform.ts'
 import { createPacker, type Packer } from './layers/pack.ts'
 import { createNix, type Nix } from './nix/nix.ts'
 import { stoppable } from './nix/stoppable.ts'
 import { nameFilter } from './packages/policy.ts'
-import { stateOf, type PackageSource } from './packages/source.ts'
+import type { PackageSource } from './packages/source.ts'
 import { createPopularity } from './popcount/source.ts'
-import { openSource } from './sources.ts'
+import { openSource, prepareSource } from './sources.ts'
 import type { BlobStore } from './store/store.ts'
 import { createHasher } from './store/hasher.ts'
 import { openStore } from './stores.ts'
@@ -95,18 +94,7 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
     },
     overlays: config.NIXERY_OVERLAYS,
   }
-  if (prepare) {
-    const load = async () => {
-      const pinned = await source.pin('latest')
-      const attributes = impliedPackages.map((name) => [name])
-      await nix.evaluate(
-        { set: pinned.set, revision: stateOf(pinned), ...policy, system: prepare.system, attributes },
-        {},
-      )
-    }
-    // What is wrong with the package set is told to who pulls.
-    void load().catch(() => {})
-  }
+  if (prepare) void prepareSource(source, nix, { ...policy, system: prepare.system }, { note, warn })
   const refreshSeconds = config.NIXERY_POPULARITY_REFRESH
   const popularity = await createPopularity({
     url: config.NIX_POPULARITY_URL,

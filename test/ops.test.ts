@@ -78,9 +78,14 @@ describe('those who run the server', () => {
       }
     }
     await execa('mount', ['-o', 'remount,ro', disk])
-    assert.deepEqual(await until(503), { store: 'STORE_UNAVAILABLE', catalog: 'ok', nix: 'ok' })
+    assert.deepEqual(await until(503), {
+      store: 'STORE_UNAVAILABLE',
+      catalog: 'ok',
+      nix: 'ok',
+      packages: 'ok',
+    })
     await execa('mount', ['-o', 'remount,rw', disk])
-    assert.deepEqual(await until(200), { store: 'ok', catalog: 'ok', nix: 'ok' })
+    assert.deepEqual(await until(200), { store: 'ok', catalog: 'ok', nix: 'ok', packages: 'ok' })
     const told = server.log.filter(({ msg }) => /^store (does not work|works again)/.test(msg))
     assert.equal(told.length, 2)
   })

@@ -111,6 +111,7 @@ describe('the answer to who is to come back', () => {
     for (const detail of [undefined, null, {}, { build: undefined }, { build: '../x"\r\nA: b' }, 'x']) {
       const { headers, error } = answerTo(detail)
       assert.doesNotMatch(error?.message ?? '', /builds/)
+      assert.match(error?.message ?? '', /^the package set is still being fetched/)
       assert.equal(headers.get('Link'), null)
       assert.match(headers.get('Warning') ?? '', /^299 - "[^"\\]+"$/)
     }

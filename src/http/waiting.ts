@@ -74,7 +74,9 @@ export function createWaiting({ maxWait, page, secure, texts }: WaitingOptions):
       const viaTls = secure || ask.header('x-forwarded-proto') === 'https'
       const told = new NixeryError(
         'STILL_BUILDING',
-        'the image is still being built, and the build goes on: pull again to get it',
+        build === undefined
+          ? 'the package set is still being fetched, and the image is built after that: pull again to get it'
+          : 'the image is still being built, and the build goes on: pull again to get it',
         {
           cause: error,
           ...(build !== undefined && {

@@ -5,6 +5,7 @@ import { createRefList } from './ref-list.ts'
 import { allowedRefs, isCommit, isNarrow, looksLikeCommit } from './refs.ts'
 import { inStore, orUnknown, unknownTag, type RemoteOptions } from './remote.ts'
 import type { PackageSource } from './source.ts'
+import { usability } from './usable.ts'
 
 export type ChannelOptions = RemoteOptions & {
   /** The tarball's address; `{channel}` stands for a channel, branch, tag or commit. */
@@ -69,6 +70,7 @@ export function channelSource(channel: string, options: ChannelOptions): Package
 
   return {
     description: `channel ${channel}`,
+    usable: usability(() => pathOf('latest')),
     tags: () => Promise.resolve(options.anyTag ? undefined : ['latest', channel]),
     async pin(tag) {
       const path = await pathOf(tag)

@@ -5,6 +5,7 @@ import { createRefList } from './ref-list.ts'
 import { allowedRefs, isCommit, isNarrow, type Ref } from './refs.ts'
 import { unknownTag, withoutCredentials, type RemoteOptions } from './remote.ts'
 import type { PackageSource, PinnedSet } from './source.ts'
+import { usability } from './usable.ts'
 
 /**
  * A flake (`NIXERY_FLAKE`). `latest` is what the reference says. Where it is in a git repository, other tags are an
@@ -25,6 +26,7 @@ export function flakeSource(reference: string, options: RemoteOptions): PackageS
   const others = repository && tagsOfRepository(repository, lock, options)
   return {
     description: `flake ${withoutCredentials(reference)}`,
+    usable: usability(() => latest('latest')),
     tags: async () => ['latest', ...((await others?.tags()) ?? [])],
     async pin(tag) {
       if (tag === 'latest') return latest('latest')

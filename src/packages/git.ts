@@ -1,7 +1,8 @@
 import { createMirror } from './mirror.ts'
 import { isCommit, type Ref } from './refs.ts'
 import { inStore, unknownTag, withoutCredentials, type RemoteOptions } from './remote.ts'
-import type { PackageSource } from './source.ts'
+import type { PackageSource, PinnedSet } from './source.ts'
+import { usability } from './usable.ts'
 
 /**
  * A git repository (`NIXERY_PKGS_REPO`): `latest` is its HEAD, 40 hexadecimal digits are a commit, anything else is a
@@ -14,25 +15,30 @@ export function gitSource(url: string, options: RemoteOptions): PackageSource {
     if (tag === 'latest') return mirror.head()
     return isCommit(tag) ? mirror.reached(tag) : mirror.named(tag)
   }
+  const pin = async (tag: string): Promise<PinnedSet> => {
+    const found = await meaning(tag)
+    if (!found) throw unknownTag(tag === 'latest' ? noHead : undefined)
+    const { commit } = found
+    const bring = (rootOf: Parameters<typeof fetcher.fetch>[1]) =>
+      fetcher.fetch({ mirror: mirror.folder, commit }, rootOf)
+    const path = await fetched
+      .fixed(`${url} ${commit}`, (rootOf) =>
+        tag === 'latest' ? bring(rootOf) : fetches(() => bring(rootOf)),
+      )
+      .catch((error: unknown) => {
+        mirror.distrust()
+        throw error
+      })
+    if (tag === 'latest') fetched.current(url, path)
+    return inStore(path)
+  }
   return {
     description: `git repository ${withoutCredentials(url)}`,
+    usable: usability(() => pin('latest')),
     tags: async () => ['latest', ...(await mirror.tags())],
-    async pin(tag) {
-      const found = await meaning(tag)
-      if (!found) throw unknownTag()
-      const { commit } = found
-      const bring = (rootOf: Parameters<typeof fetcher.fetch>[1]) =>
-        fetcher.fetch({ mirror: mirror.folder, commit }, rootOf)
-      const path = await fetched
-        .fixed(`${url} ${commit}`, (rootOf) =>
-          tag === 'latest' ? bring(rootOf) : fetches(() => bring(rootOf)),
-        )
-        .catch((error: unknown) => {
-          mirror.distrust()
-          throw error
-        })
-      if (tag === 'latest') fetched.current(url, path)
-      return inStore(path)
-    },
+    pin,
   }
 }
+
+/** For the operator. */
+const noHead = new Error('the repository is empty, or no ref that NIXERY_REFS allows reaches its HEAD')

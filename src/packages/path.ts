@@ -38,8 +38,7 @@ export function pathSource(directory: string, { fresh, stale, tags, warn }: Path
   const commits = new LRUCache<string, { readonly commit: string | undefined }>({ max: 16 })
 
   const look = async (): Promise<Seen> => {
-    const folder = await realpath(directory)
-    await access(join(folder, 'default.nix'), constants.R_OK)
+    const folder = await exists(directory)
     if (isInStore(folder)) return { folder, revision: folder, state: folder, settled: true }
     // Before the walk: if the checkout moves meanwhile, it is looked at again.
     const stamp = await headStamp(folder)
@@ -94,6 +93,11 @@ export function pathSource(directory: string, { fresh, stale, tags, warn }: Path
   return {
     description: `the package set in ${directory}`,
     publicDescription: 'a folder on this server',
+    async usable() {
+      await exists(directory).catch((error: unknown) => {
+        throw isMissing(error) ? noSet(error) : unreadable(error)
+      })
+    },
     tags: () => Promise.resolve(['latest']),
     async pin(tag, { old = false } = {}) {
       if (tags === 'latest' && tag !== 'latest') {
@@ -111,6 +115,13 @@ export function pathSource(directory: string, { fresh, stale, tags, warn }: Path
       return pinned(last.value)
     },
   }
+}
+
+/** The folder's real path, if it holds a package set. */
+async function exists(directory: string): Promise<string> {
+  const folder = await realpath(directory)
+  await access(join(folder, 'default.nix'), constants.R_OK)
+  return folder
 }
 
 const isInStore = (folder: string): boolean => folder.startsWith('/nix/store/')

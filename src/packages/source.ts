@@ -28,6 +28,11 @@ export type PackageSource = {
    *   SOURCE_UNREACHABLE when it cannot be asked for and was never seen
    */
   pin(tag: string, options?: { readonly old?: boolean }): Promise<PinnedSet>
+  /**
+   * Whether images can be made of `latest`, as far as that is known without much work.
+   * @throws SOURCE_INVALID, SOURCE_UNREACHABLE, MANIFEST_UNKNOWN
+   */
+  usable(): Promise<void>
   /** The tags that there are; undefined where any that can be resolved will do. */
   tags(): Promise<readonly string[] | undefined>
 }

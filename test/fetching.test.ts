@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict'
+import { cp, mkdir, readFile } from 'node:fs/promises'
+import { createServer, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { execa } from 'execa'
+import type { ServerProcess } from '../scripts/server.ts'
+import { openRepository } from './support/repository.ts'
+import { ask, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
+
+let workspace: Workspace
+before(async () => {
+  workspace = await openWorkspace()
+})
+after(() => workspace.dispose())
+
+/** A server of tarballs that answers when it is told to. */
+async function openSlowForge() {
+  const held: ServerResponse[] = []
+  let archive: Buffer | undefined
+  const first = Promise.withResolvers<void>()
+  const answer = (response: ServerResponse) => void response.end(archive)
+  const server = createServer((_, response) => {
+    first.resolve()
+    if (archive) answer(response)
+    else held.push(response)
+  })
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/{channel}.tar.gz`,
+    asked: first.promise,
+    release(bytes: Buffer) {
+      archive = bytes
+      for (const response of held) answer(response)
+    },
+  }
+}
+
+const readiness = async (server: ServerProcess) => {
+  const response = await fetch(`http://${server.address}/readyz`)
+  const { checks } = (await response.json()) as { checks: Record<string, string> }
+  return `${response.status} ${checks['packages']}`
+}
+async function untilReady(server: ServerProcess): Promise<void> {
+  while ((await readiness(server)) !== '200 ok') await sleep(100)
+}
+const says = (server: ServerProcess, text: RegExp) => server.log.some(({ msg }) => text.test(msg))
+async function untilSays(server: ServerProcess, text: RegExp): Promise<void> {
+  while (!says(server, text)) await sleep(20)
+}
+
+describe('fetching the package set', () => {
+  it('begins at start; who waits for it is told so, and nobody takes the server for ready', async () => {
+    const forge = await openSlowForge()
+    const server = await workspace.serve({
+      NIXERY_CHANNEL: 'stable',
+      NIXERY_CHANNEL_URL: forge.url,
+      NIXERY_MAX_WAIT: '1',
+    })
+    await forge.asked // without any pull
+    const { response, text } = await ask(server, 'hello/manifests/latest')
+    assert.equal(response.status, 429)
+    assert.match(text, /the package set is still being fetched/)
+    assert.equal(await readiness(server), '503 SOURCE_UNREACHABLE')
+    await untilSays(server, /^channel stable is being fetched/)
+
+    const set = await workspace.packageSet('hello = script "hello" "echo hi";')
+    const file = join(workspace.folder, 'slow.tar.gz')
+    await execa('tar', ['-czf', file, '-C', set, '--transform', 's,^\\.,source,', '.'])
+    forge.release(await readFile(file))
+    await untilReady(server)
+    await untilSays(server, /^channel stable can be used/)
+    while ((await ask(server, 'hello/manifests/latest')).response.status !== 200) await sleep(100)
+  })
+
+  it('has a time limit of its own', async () => {
+    const forge = await openSlowForge()
+    const server = await workspace.serve({
+      NIXERY_CHANNEL: 'stable',
+      NIXERY_CHANNEL_URL: forge.url,
+      NIXERY_FETCH_TIMEOUT: '1',
+    })
+    const { status, message } = await failureOf(server, 'hello')
+    assert.equal(status, 503)
+    assert.match(message, /cannot be fetched in time/)
+    await untilSays(server, /the package set cannot be used: .*in time/)
+  })
+})
+
+describe('a package set that cannot be used', () => {
+  it('is told of at start, and by /readyz until it is there', async () => {
+    const folder = join(workspace.folder, 'not-yet')
+    const server = await workspace.serve({ NIXERY_PKGS_PATH: folder })
+    assert.equal(await readiness(server), '503 SOURCE_INVALID')
+    await untilSays(server, /the package set cannot be used: there is no package set/)
+    const set = await workspace.packageSet('hello = script "hello" "echo hi";')
+    await mkdir(folder)
+    await cp(join(set, 'default.nix'), join(folder, 'default.nix'))
+    await untilReady(server)
+  })
+
+  it('because NIXERY_REFS leave out its HEAD is said to be so', async () => {
+    const repository = await openRepository(workspace.folder)
+    await repository.commit(() => Promise.resolve())
+    const server = await workspace.serve({ NIXERY_PKGS_REPO: repository.url, NIXERY_REFS: 'refs/tags/*' })
+    await untilSays(server, /cannot be used: .*no ref that NIXERY_REFS allows reaches its HEAD/s)
+    assert.equal(await readiness(server), '503 MANIFEST_UNKNOWN')
+  })
+})
