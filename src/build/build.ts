@@ -11,7 +11,7 @@ import type { ResolvedPackage } from '../packages/resolution.ts'
 import type { PinnedSet } from '../packages/source.ts'
 import { rootfsVersion } from '../rootfs/rootfs.ts'
 import { closureKey, closureOf, knownClosure } from './closure.ts'
-import { isWhole, publishImage, type Image } from './image.ts'
+import { isWhole, parseImage, publishImage, type Image } from './image.ts'
 import { layeringKey, wantedLayers, type LayerOptions, type WantedLayer } from './layers.ts'
 import { knownLayers, packFromMembers, packLayers, type PackingDeps } from './packing.ts'
 import type { Resolver } from './resolve.ts'
@@ -111,10 +111,8 @@ async function realisedClosure(
 async function fromKnown(context: Context, closure: Closure): Promise<Made | undefined> {
   const key = imageKey(context, closure)
   const remembered = await context.catalog.image(key)
-  if (remembered !== undefined) {
-    const image = JSON.parse(remembered) as Image
-    if (await isWhole(context.blobs, image)) return { image, key }
-  }
+  const image = remembered === undefined ? undefined : parseImage(remembered)
+  if (image && (await isWhole(context.blobs, image))) return { image, key }
   const wanted = wantedOf(context, closure)
   const present = await knownLayers(context, wanted)
   const missing = wanted.filter((layer) => !present.has(layer.key))

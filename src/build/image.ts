@@ -1,4 +1,5 @@
-import { digestOf, type Digest } from '../image/digest.ts'
+import { z } from 'zod'
+import { digestOf, parseDigest, type Digest } from '../image/digest.ts'
 import {
   composeConfig,
   composeIndex,
@@ -19,6 +20,22 @@ export type Image = {
   readonly manifests: Readonly<Record<ManifestForm, Part>>
   readonly config: Part
   readonly layers: readonly Part[]
+}
+
+const partForm = z.object({ digest: z.string().transform((text) => parseDigest(text)), size: z.int().min(0) })
+const imageForm = z.object({
+  manifests: z.object({ docker: partForm, oci: partForm }),
+  config: partForm,
+  layers: z.array(partForm),
+})
+
+/** Reads an image as the catalog has it; undefined for what this version cannot read: it is made again. */
+export function parseImage(text: string): Image | undefined {
+  try {
+    return imageForm.parse(JSON.parse(text))
+  } catch {
+    return undefined
+  }
 }
 
 const partOf = (text: string): Part => ({ digest: digestOf(text), size: Buffer.byteLength(text) })

@@ -46,9 +46,11 @@ export function createTrust({ store, hasher, catalog }: TrustDeps, seconds: numb
   const isKept = async (digest: Digest, mark: string): Promise<boolean> => {
     const kept = await catalog?.blobMark(digest)
     if (kept === undefined) return false
-    const [at, text] = JSON.parse(kept) as [number, string]
-    const left = seconds - (Date.now() / 1000 - at)
-    if (text !== mark || left <= 0) return false
+    const value: unknown = JSON.parse(kept)
+    const [at, text] = Array.isArray(value) ? (value as unknown[]) : []
+    const left = seconds - (Date.now() / 1000 - Number(at))
+    // As of one that a later version wrote otherwise.
+    if (text !== mark || !(left > 0)) return false
     marks.set(digest, mark, { ttl: left * 1000 })
     return true
   }

@@ -24,13 +24,17 @@ export type Pull = {
   readonly count: number
 }
 
-/** A part of a list: at most `limit` items, those after `after` alone if that is given. */
+/**
+ * A part of a list: at most `limit` items, only those after `after` if that is given. The list ends with an empty part:
+ * one that is not full may be followed by others.
+ */
 export type Page<T extends string = string> = { readonly after?: T; readonly limit: number }
 
 /**
  * Small facts, remembered under the keys of their inputs. All of it can be made again: an empty catalog costs
  * time and never changes a digest. So when the database fails, nothing here does: what cannot be looked up is not
- * known, and what cannot be written is not remembered. `upkeep` alone fails then.
+ * known, and what cannot be written is not remembered. `upkeep` alone fails then. Nor does a row that cannot be read,
+ * such as one of a later version: it counts as one that is not there.
  * Values are JSON text that the rooms which own them write and parse.
  */
 export type Catalog = {
@@ -77,7 +81,8 @@ export type Catalog = {
 /** An image as upkeep sees it; times in seconds since 1970. */
 export type ImageRecord = {
   readonly key: string
-  readonly image: string
+  /** Undefined if it cannot be read: a later version may have written it. */
+  readonly image: string | undefined
   readonly madeAt: number
   /** When it was last given by name; undefined if it never was. */
   readonly pulledAt: number | undefined

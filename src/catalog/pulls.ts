@@ -1,6 +1,6 @@
 import { sql, type Kysely } from 'kysely'
 import type { Catalog } from './catalog.ts'
-import { sizeOf, textOf } from './rows.ts'
+import { readRows, sizeOf, textOf } from './rows.ts'
 import type { Tables } from './schema.ts'
 
 /** What was pulled, and when. */
@@ -55,7 +55,7 @@ export function pullsIn(
         .orderBy('tag')
         .limit(limit)
         .execute()
-      return rows.map(({ tag }) => textOf(tag))
+      return readRows(rows, ({ tag }) => textOf(tag))
     },
 
     async repositories({ after = '', limit }) {
@@ -67,7 +67,7 @@ export function pullsIn(
         .orderBy('repository')
         .limit(limit)
         .execute()
-      return rows.map(({ repository }) => textOf(repository))
+      return readRows(rows, ({ repository }) => textOf(repository))
     },
 
     async mostPulled(limit) {
@@ -80,11 +80,13 @@ export function pullsIn(
         .orderBy('tag')
         .limit(limit)
         .execute()
-      return rows.map((row) => ({
-        repository: textOf(row.repository),
-        tag: textOf(row.tag),
-        pulls: sizeOf(Number(row.pulls)),
-      }))
+      return readRows(rows, (row) => {
+        const repository = textOf(row.repository)
+        const tag = textOf(row.tag)
+        const pulls = sizeOf(Number(row.pulls))
+        if (repository === undefined || tag === undefined || pulls === undefined) return undefined
+        return { repository, tag, pulls }
+      })
     },
   }
 }

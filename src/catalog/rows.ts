@@ -2,19 +2,20 @@ import type { Insertable, Selectable } from 'kysely'
 import { parseDigest, type Digest } from '../image/digest.ts'
 import { mediaTypes, type Compression, type Layer } from '../image/oci.ts'
 import { parseStorePath, type PathFacts } from '../image/store-path.ts'
-import type { Member } from './catalog.ts'
+import type { BlobRecord, ImageRecord, Member } from './catalog.ts'
 import type { Tables } from './schema.ts'
 
-/** The code of the error that a row with impossible values gives: its database is damaged. */
-export const rowDamaged = 'ROW_DAMAGED'
-
-// A damaged page may still be a valid one with other values: the database itself finds only what breaks its form.
-const sound = <Row, T>(read: (row: Row) => T): ((row: Row) => T) => {
+/**
+ * Reads a row or a value of the database; undefined if it says what cannot be. A later version of this program may
+ * have written it, or damage: a page that was overwritten may still be a valid one. To the catalog it is as if the
+ * row were not there, and the next write replaces it.
+ */
+const readable = <Row, T>(read: (row: Row) => T): ((row: Row) => T | undefined) => {
   return (row) => {
     try {
       return read(row)
-    } catch (cause) {
-      throw Object.assign(new Error('a row of the catalog is damaged', { cause }), { code: rowDamaged })
+    } catch {
+      return undefined
     }
   }
 }
@@ -40,25 +41,25 @@ const compression = (value: unknown): Compression => {
   throw new Error('is no compression')
 }
 
-export const layerOf = sound((row: Selectable<Tables['layers']>): Layer => ({
+export const layerOf = readable((row: Selectable<Tables['layers']>): Layer => ({
   digest: digest(row.digest),
   diffId: digest(row.diff_id),
   size: count(row.size),
   compression: compression(row.compression),
 }))
 
-export const memberOf = sound((row: Selectable<Tables['members']>): Member => ({
-  key: row.key,
+export const memberOf = readable((row: Selectable<Tables['members']>): Member => ({
+  key: text(row.key),
   digest: digest(row.digest),
   offset: count(row.offset),
   length: count(row.length),
 }))
 
-export const factsOf = sound((row: Selectable<Tables['paths']>): PathFacts => ({
+export const factsOf = readable((row: Selectable<Tables['paths']>): PathFacts => ({
   storePath: parseStorePath(row.store_path),
   narHash: text(row.nar_hash),
   narSize: count(row.nar_size),
-  references: (JSON.parse(row.path_references) as string[]).map(parseStorePath),
+  references: (JSON.parse(text(row.path_references)) as string[]).map(parseStorePath),
 }))
 
 export const rowOf = (facts: PathFacts): Insertable<Tables['paths']> => ({
@@ -68,8 +69,29 @@ export const rowOf = (facts: PathFacts): Insertable<Tables['paths']> => ({
   path_references: JSON.stringify(facts.references),
 })
 
-export const valueOf = sound((value: unknown): string => json(value))
-export const sizeOf = sound((value: unknown): number => count(value))
-export const textOf = sound((value: unknown): string => text(value))
-export const digestOfRow = sound((value: unknown): Digest => digest(value))
-export const timeOf = sound((value: unknown): number | undefined => maybe(count, value))
+export const jsonOf = readable((value: unknown): string => json(value))
+export const sizeOf = readable((value: unknown): number => count(value))
+export const textOf = readable((value: unknown): string => text(value))
+
+export const imageRecordOf = readable((row: Selectable<Tables['images']>): ImageRecord => ({
+  key: text(row.key),
+  image: jsonOf(row.image),
+  madeAt: count(row.made_at),
+  pulledAt: maybe(count, row.pulled_at),
+}))
+
+export const blobRecordOf = readable(
+  (row: Pick<Selectable<Tables['blobs']>, 'digest' | 'used_at' | 'withdrawn'>): BlobRecord => ({
+    digest: digest(row.digest),
+    usedAt: maybe(count, row.used_at),
+    withdrawn: row.withdrawn !== null,
+  }),
+)
+
+/** What could be read of some rows. */
+export function readRows<Row, T>(rows: readonly Row[], read: (row: Row) => T | undefined): T[] {
+  return rows.flatMap((row) => {
+    const value = read(row)
+    return value === undefined ? [] : [value]
+  })
+}

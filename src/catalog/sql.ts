@@ -3,7 +3,7 @@ import type { StorePath, PathFacts } from '../image/store-path.ts'
 import type { Catalog } from './catalog.ts'
 import { migrate, type SqlDatabase } from './migrate.ts'
 import { pullsIn } from './pulls.ts'
-import { factsOf, layerOf, memberOf, rowOf, sizeOf, valueOf } from './rows.ts'
+import { factsOf, jsonOf, layerOf, memberOf, readRows, rowOf, sizeOf } from './rows.ts'
 import type { Tables } from './schema.ts'
 import { forgetBlobs, upkeepIn } from './upkeep.ts'
 
@@ -31,7 +31,7 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
       const rows = await inBatches(keys, (batch) =>
         db.selectFrom('resolutions').selectAll().where('key', 'in', batch).execute(),
       )
-      return new Map(rows.map((row) => [row.key, valueOf(row.resolution)]))
+      return readMap(rows, ({ key, resolution }) => [key, jsonOf(resolution)])
     },
 
     rememberResolutions: (resolutions) =>
@@ -45,7 +45,7 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
       const rows = await inBatches(paths, (batch) =>
         db.selectFrom('paths').selectAll().where('store_path', 'in', batch).execute(),
       )
-      return new Map(rows.map(factsOf).map((facts): [StorePath, PathFacts] => [facts.storePath, facts]))
+      return new Map(readRows(rows, factsOf).map((facts): [StorePath, PathFacts] => [facts.storePath, facts]))
     },
 
     rememberPathFacts: (facts) => remember(db, 'paths', facts.map(rowOf)),
@@ -63,14 +63,14 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
       const rows = await inBatches(keys, (batch) =>
         db.selectFrom('layers').selectAll().where('key', 'in', batch).execute(),
       )
-      return new Map(rows.map((row) => [row.key, layerOf(row)]))
+      return readMap(rows, (row) => [row.key, layerOf(row)])
     },
 
     async members(keys) {
       const rows = await inBatches(keys, (batch) =>
         db.selectFrom('members').selectAll().where('key', 'in', batch).execute(),
       )
-      return new Map(rows.map((row) => [row.key, memberOf(row)]))
+      return readMap(rows, (row) => [row.key, memberOf(row)])
     },
 
     async rememberLayer(key, { digest, diffId, size, compression }, members) {
@@ -82,7 +82,7 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
 
     async image(key) {
       const row = await db.selectFrom('images').select('image').where('key', '=', key).executeTakeFirst()
-      return row && valueOf(row.image)
+      return row && jsonOf(row.image)
     },
 
     rememberImage: (key, image, madeAt = Math.floor(Date.now() / 1000)) =>
@@ -102,7 +102,7 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
 
     async blobMark(digest) {
       const row = await db.selectFrom('blobs').select('mark').where('digest', '=', digest).executeTakeFirst()
-      return row?.mark == null ? undefined : valueOf(row.mark)
+      return row?.mark == null ? undefined : jsonOf(row.mark)
     },
 
     async rememberBlobMark(digest, mark) {
@@ -114,6 +114,19 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
     upkeep: upkeepIn(db),
     close: () => db.destroy(),
   }
+}
+
+/** What could be read of some rows, by key. */
+function readMap<Row, T>(
+  rows: readonly Row[],
+  read: (row: Row) => readonly [key: string, value: T | undefined],
+): Map<string, T> {
+  const known = new Map<string, T>()
+  for (const row of rows) {
+    const [key, value] = read(row)
+    if (value !== undefined) known.set(key, value)
+  }
+  return known
 }
 
 /** The first column of each table is its key. */

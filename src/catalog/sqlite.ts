@@ -5,7 +5,6 @@ import Database from 'better-sqlite3'
 import { NixeryError, systemErrorCode } from '../errors.ts'
 import type { Catalog } from './catalog.ts'
 import { withFront } from './front.ts'
-import { rowDamaged } from './rows.ts'
 import { openCatalog, type SqlCatalog } from './sql.ts'
 import { sqliteOf } from './sqlite-version.ts'
 import { openSteadyCatalog, type Database as SteadyDatabase } from './steady.ts'
@@ -91,10 +90,7 @@ export function sqliteDatabase(file: string, busyTimeout: number): SteadyDatabas
       }
     },
 
-    isDamaged(error) {
-      const code = systemErrorCode(error) ?? ''
-      return code === rowDamaged || /^SQLITE_(?:CORRUPT|NOTADB)/.test(code)
-    },
+    isDamaged: (error) => /^SQLITE_(?:CORRUPT|NOTADB)/.test(systemErrorCode(error) ?? ''),
     isPassing: (error) => isLocked(error) || systemErrorCode(error) === 'SQLITE_FULL',
 
     setAside() {

@@ -1,7 +1,7 @@
-import type { Kysely, Selectable } from 'kysely'
+import type { Kysely } from 'kysely'
 import type { Digest } from '../image/digest.ts'
-import type { CatalogUpkeep, ImageName, ImageRecord } from './catalog.ts'
-import { digestOfRow, sizeOf, textOf, timeOf, valueOf } from './rows.ts'
+import type { CatalogUpkeep, ImageName } from './catalog.ts'
+import { blobRecordOf, imageRecordOf, readRows, sizeOf } from './rows.ts'
 import type { Tables } from './schema.ts'
 
 /** What upkeep asks of the database; statements are small, since SQLite runs them on the thread that answers. */
@@ -13,19 +13,21 @@ export function upkeepIn(db: Kysely<Tables>): CatalogUpkeep {
         .select('value')
         .where('key', '=', 'born')
         .executeTakeFirstOrThrow()
-      return sizeOf(Number(row.value))
+      // Unreadable, it is as young as can be: nothing is removed for what it does not know.
+      return sizeOf(Number(row.value)) ?? Math.floor(Date.now() / 1000)
     },
 
-    async images({ after = '', limit }) {
-      const rows = await db
-        .selectFrom('images')
-        .selectAll()
-        .where('key', '>', after)
-        .orderBy('key')
-        .limit(limit)
-        .execute()
-      return rows.map(recordOf)
-    },
+    images: ({ after = '', limit }) =>
+      untilReadable(after, (start) =>
+        db
+          .selectFrom('images')
+          .selectAll()
+          .where('key', '>', start)
+          .orderBy('key')
+          .limit(limit)
+          .execute()
+          .then((rows) => ({ last: rows.at(-1)?.key, items: readRows(rows, imageRecordOf) })),
+      ),
 
     async imagesSince(since) {
       const rows = await db
@@ -33,7 +35,7 @@ export function upkeepIn(db: Kysely<Tables>): CatalogUpkeep {
         .selectAll()
         .where((where) => where.or([where('made_at', '>=', since), where('pulled_at', '>=', since)]))
         .execute()
-      return rows.map(recordOf)
+      return readRows(rows, imageRecordOf)
     },
 
     async names(keys) {
@@ -50,20 +52,17 @@ export function upkeepIn(db: Kysely<Tables>): CatalogUpkeep {
       return new Map([...names].map(([key, found]) => [key, found.map(nameOf)]))
     },
 
-    async blobs({ after, limit }) {
-      const rows = await db
-        .selectFrom('blobs')
-        .select(['digest', 'used_at', 'withdrawn'])
-        .where('digest', '>', after ?? '')
-        .orderBy('digest')
-        .limit(limit)
-        .execute()
-      return rows.map((row) => ({
-        digest: digestOfRow(row.digest),
-        usedAt: timeOf(row.used_at),
-        withdrawn: row.withdrawn !== null,
-      }))
-    },
+    blobs: ({ after, limit }) =>
+      untilReadable(after ?? '', (start) =>
+        db
+          .selectFrom('blobs')
+          .select(['digest', 'used_at', 'withdrawn'])
+          .where('digest', '>', start)
+          .orderBy('digest')
+          .limit(limit)
+          .execute()
+          .then((rows) => ({ last: rows.at(-1)?.digest, items: readRows(rows, blobRecordOf) })),
+      ),
 
     async forgetImages(keys, since) {
       await db.transaction().execute(async (transaction) => {
@@ -87,12 +86,17 @@ export function upkeepIn(db: Kysely<Tables>): CatalogUpkeep {
   }
 }
 
-const recordOf = (row: Selectable<Tables['images']>): ImageRecord => ({
-  key: textOf(row.key),
-  image: valueOf(row.image),
-  madeAt: sizeOf(row.made_at),
-  pulledAt: timeOf(row.pulled_at),
-})
+/** The first part of a list in which something can be read; an empty one at its end. */
+async function untilReadable<T>(
+  after: string,
+  get: (after: string) => Promise<{ readonly last: string | undefined; readonly items: T[] }>,
+): Promise<T[]> {
+  for (let start = after; ;) {
+    const { last, items } = await get(start)
+    if (items.length > 0 || typeof last !== 'string') return items
+    start = last
+  }
+}
 
 /** Blobs, and what is in them, are known no more. */
 export async function forgetBlobs(

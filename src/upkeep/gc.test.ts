@@ -101,8 +101,8 @@ describe('cleaning up', () => {
     assert.ok(second && fourth)
     const { images: gone } = await gc({ sizeLimit: 250_000 })
     assert.deepEqual(
-      gone.map(({ lastUsed }) => lastUsed),
-      [ago(4), ago(3)].map((at) => at),
+      gone.map(({ names }) => names[0]?.repository),
+      ['of/0', 'of/2'],
     )
     assert.deepEqual(await world.stored(), digestsOf(second, fourth))
     // What was made just now stays even so.
@@ -131,6 +131,16 @@ describe('cleaning up', () => {
     await gc({ keepDays: 30, now: ago(-31) })
     assert.deepEqual(await world.stored(), [])
     assert.deepEqual(await imageKeys(), [])
+  })
+
+  it('keeps the blobs of an image that a later version has written, for as long as that was pulled', async () => {
+    const image = await world.image('of later', ['a'], 40)
+    await world.catalog.rememberImage('of later', '{"form":3}', ago(40))
+    await world.pulled('of later', 20)
+    await gc({ keepDays: 30 })
+    assert.deepEqual(await world.stored(), digestsOf(image))
+    await gc({ keepDays: 30, now: ago(-31) })
+    assert.deepEqual(await world.stored(), [])
   })
 
   it('leaves what a pull or a build uses', async () => {

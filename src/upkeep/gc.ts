@@ -181,7 +181,7 @@ async function deleteBlobs(
     const wanted = placesIn(seen, inUse())
     for (const { key, image, pulledAt = 0 } of await catalog.upkeep.imagesSince(Math.floor(now))) {
       const parts = partsOf(image)
-      if ('index' in parts || (keys.has(key) && pulledAt < Math.floor(now))) continue
+      if (!parts || 'index' in parts || (keys.has(key) && pulledAt < Math.floor(now))) continue
       for (const digest of [...parts.manifests, ...parts.others]) wanted.add(places.get(digest) ?? -1)
     }
     const gone = batch.filter((place) => !wanted.has(place)).flatMap((place) => blobs[place] ?? [])

@@ -19,13 +19,15 @@ type Stored =
     }
   | IndexParts
 
-/** Reads what the catalog keeps of an image. */
-export function partsOf(image: string): ImageParts | IndexParts {
-  const stored = JSON.parse(image) as Stored
-  if ('index' in stored) return stored
-  const digests = (parts: readonly Part[]) => parts.map(({ digest }) => digest)
-  const { manifests, config, layers } = stored
-  return { manifests: digests(Object.values(manifests)), others: digests([config, ...layers]) }
+/** Reads what the catalog keeps of an image; undefined for what this version cannot read. */
+export function partsOf(image: string | undefined): ImageParts | IndexParts | undefined {
+  return attempt(() => {
+    const stored = JSON.parse(image ?? '') as Stored
+    if ('index' in stored) return { index: parseDigest(stored.index), lists: stored.lists.map(parseDigest) }
+    const digests = (parts: readonly Part[]) => parts.map(({ digest }) => parseDigest(digest))
+    const { manifests, config, layers } = stored
+    return { manifests: digests(Object.values(manifests)), others: digests([config, ...layers]) }
+  })
 }
 
 /** Something that was found in the store, as the catalog is to keep it. */
@@ -66,7 +68,8 @@ function readManifest(digest: Digest, text: string): Found | undefined {
   if (!all?.every((part) => part !== undefined)) return undefined
   const [first, ...rest] = all
   const image = JSON.stringify({ manifests: { found: { digest } }, config: first, layers: rest })
-  return { key, image, parts: partsOf(image) }
+  const parts = partsOf(image)
+  return parts && { key, image, parts }
 }
 
 /** The digest in a descriptor (image spec, descriptor.md). */

@@ -93,6 +93,8 @@ export async function survey(
   const images: Seen[] = []
   const lists: (IndexParts & { readonly key: string })[] = []
   const referred = new Uint8Array(blobs.length)
+  // When the youngest was given of the images that cannot be read here, since a later version has written them.
+  let unreadAt = 0
   const addImage = ({ key, at, manifests, others }: Image) => {
     const heads = placesOf(manifests)
     const parts = Uint32Array.from(new Set([...heads, ...placesOf(others)]))
@@ -110,7 +112,10 @@ export async function survey(
     (one) => one.key,
   )) {
     signal?.throwIfAborted()
-    add(record.key, partsOf(record.image), Math.max(record.madeAt, record.pulledAt ?? 0))
+    const at = Math.max(record.madeAt, record.pulledAt ?? 0)
+    const parts = partsOf(record.image)
+    add(record.key, parts ?? { manifests: [], others: [] }, at)
+    if (!parts) unreadAt = Math.max(unreadAt, at)
   }
 
   // What no image refers to may itself be one.
@@ -120,8 +125,8 @@ export async function survey(
     async (blob) => {
       signal?.throwIfAborted()
       const found = await recognise(store, blob)
-      // Before its birth, the catalog does not know what was pulled.
-      return found && { ...found, at: Math.floor(Math.max(blob.modified, born)) }
+      // Before its birth, the catalog does not know what was pulled. And it may be any of the images that are unread.
+      return found && { ...found, at: Math.floor(Math.max(blob.modified, born, unreadAt)) }
     },
   )
   const found = recognised.filter((one) => one !== undefined)
@@ -166,7 +171,7 @@ async function* pages<T, K extends string>(
     const page = await get({ ...(after !== undefined && { after }), limit })
     yield* page
     const last = page.at(-1)
-    if (last === undefined || page.length < limit) return
+    if (last === undefined) return
     after = keyOfItem(last)
     await breathe()
   }

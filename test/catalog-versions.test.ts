@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import Database from 'better-sqlite3'
+import type { Catalog } from '../src/catalog/catalog.ts'
+import { digestOf } from '../src/image/digest.ts'
+import { facts, factsOf, layer, openFile, setAsideOf } from './support/catalogs.ts'
+
+let directory: string
+let earlier: string[]
+before(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'nixery-versions-'))
+  const text = await readFile(join(import.meta.dirname, 'fixtures', 'catalog-1.sql'), 'utf8')
+  earlier = text.split('\n').filter((line) => line.endsWith(';'))
+})
+after(() => rm(directory, { recursive: true }))
+
+let files = 0
+const newFile = () => join(directory, `catalog-${(files += 1)}.db`)
+const run = (file: string, statements: readonly string[]) => {
+  const database = new Database(file)
+  try {
+    for (const statement of statements) database.exec(statement)
+  } finally {
+    database.close()
+  }
+}
+const query = (file: string, statement: string): unknown[] => {
+  const database = new Database(file)
+  try {
+    return database.prepare(statement).all()
+  } finally {
+    database.close()
+  }
+}
+const writes = () => earlier.filter((line) => /^(insert|update) /.test(line))
+const tables = () => earlier.filter((line) => !/^(insert|update) /.test(line))
+
+/** That this program uses the file as it is, and that it works. */
+async function use(file: string, work: (catalog: Catalog) => Promise<void>): Promise<void> {
+  const { catalog, warnings } = await openFile(file)
+  await work(catalog)
+  await catalog.close()
+  assert.deepEqual(warnings, [])
+  assert.deepEqual(await setAsideOf(file), [])
+}
+async function assertKnown(catalog: Catalog): Promise<void> {
+  assert.equal((await catalog.resolutions(['resolution'])).size, 1)
+  assert.equal(await factsOf(catalog, 1), 'sha256-a')
+  assert.deepEqual(await catalog.layer('layer 1'), layer('1'))
+  assert.equal((await catalog.members(['member'])).size, 1)
+  assert.equal(await catalog.blobSize(digestOf('1')), 7)
+  assert.equal(await catalog.image('image'), '{"manifests":{}}')
+  assert.deepEqual(await catalog.tags('shell/git', { limit: 9 }), ['latest'])
+  const [image] = await catalog.upkeep.images({ limit: 9 })
+  assert.deepEqual([image?.madeAt, image?.pulledAt], [1_750_000_000, 1_760_000_000])
+}
+const remember = async (catalog: Catalog) => {
+  await catalog.rememberResolutions(new Map([['resolution', '{}']]))
+  await catalog.rememberPathFacts([facts(1)])
+  await catalog.rememberLayer('layer 1', layer('1'), [])
+  await catalog.rememberBlob(digestOf('1'), 7)
+  await catalog.rememberImage('image', '{"manifests":{}}', 1_750_000_000)
+}
+
+// What a later version may have done to a database: it adds, and writes what this one does not know.
+const later = [
+  'ALTER TABLE layers ADD COLUMN format text',
+  'ALTER TABLE images ADD COLUMN seen_on bigint NOT NULL DEFAULT 7',
+  'ALTER TABLE resolutions ADD COLUMN made_by text',
+  'CREATE TABLE grants (key text primary key, value text not null)',
+  "INSERT INTO grants VALUES ('a', 'b')",
+  'CREATE INDEX layers_format ON layers (format)',
+  `INSERT INTO layers (key, digest, diff_id, size, compression, format)
+   SELECT 'layer of later', digest, diff_id, size, 'brotli', 'blocks' FROM layers WHERE key = 'layer 1'`,
+  "INSERT INTO images (key, image, made_at) VALUES ('image of later', '{\"form\":3}', 1770000000)",
+  "INSERT INTO images (key, image, made_at) VALUES ('a binary image', x'00ff', 1770000000)",
+  "INSERT INTO blobs (digest, size) VALUES ('blake3:00', 7)",
+  'PRAGMA user_version = 1000',
+]
+
+describe('a catalog of the version before', () => {
+  it('is used with all that it knows, and can be used by that version again', async () => {
+    const file = newFile()
+    run(file, earlier)
+    await use(file, assertKnown)
+    // That version looks for its two migrations and no others, and then writes as it does.
+    const names = query(file, 'SELECT name FROM kysely_migration ORDER BY timestamp, name')
+    assert.deepEqual(names, [{ name: '0001' }, { name: '0002' }])
+    run(file, writes())
+    await use(file, assertKnown)
+  })
+
+  it('is completed if that version was killed while it made it', async () => {
+    for (let count = 0; count < tables().length; count += 3) {
+      const file = newFile()
+      run(file, tables().slice(0, count))
+      await use(file, remember)
+      assert.equal(query(file, "SELECT * FROM about WHERE key = 'born'").length, 1)
+      run(file, writes())
+      await use(file, assertKnown)
+    }
+  })
+
+  it('can be one that this version has made', async () => {
+    const file = newFile()
+    await use(file, remember)
+    const names = query(file, 'SELECT name FROM kysely_migration ORDER BY timestamp, name')
+    assert.deepEqual(names, [{ name: '0001' }, { name: '0002' }])
+    assert.equal(query(file, 'SELECT * FROM kysely_migration_lock WHERE is_locked = 0').length, 1)
+    run(file, writes())
+    await use(file, assertKnown)
+  })
+})
+
+describe('a catalog of a later version', () => {
+  it('is used but for the rows that cannot be read, and nothing in it is lost', async () => {
+    const file = newFile()
+    run(file, earlier)
+    await use(file, assertKnown)
+    run(file, later)
+    await use(file, async (catalog) => {
+      assert.equal(await catalog.layer('layer of later'), undefined)
+      assert.deepEqual([...(await catalog.layers(['layer 1', 'layer of later'])).keys()], ['layer 1'])
+      assert.equal(await catalog.image('a binary image'), undefined)
+      assert.equal(await catalog.image('image'), '{"manifests":{}}')
+      // Page by page of one, whatever cannot be read in between.
+      assert.deepEqual(await catalog.upkeep.blobs({ limit: 1 }), [
+        { digest: digestOf('1'), usedAt: undefined, withdrawn: false },
+      ])
+      assert.deepEqual(await catalog.upkeep.blobs({ after: digestOf('1'), limit: 1 }), [])
+      const keys = (await catalog.upkeep.images({ limit: 9 })).map(({ key }) => key)
+      assert.ok(keys.includes('image of later'))
+      await remember(catalog)
+      await catalog.rememberLayer('layer of later', layer('2'), [])
+      assert.deepEqual(await catalog.layer('layer of later'), layer('2'))
+    })
+    assert.deepEqual(query(file, 'PRAGMA user_version'), [{ user_version: 1000 }])
+    assert.deepEqual(query(file, 'SELECT * FROM grants'), [{ key: 'a', value: 'b' }])
+    assert.equal(query(file, "SELECT * FROM images WHERE key = 'a binary image'").length, 1)
+  })
+})
