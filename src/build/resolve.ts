@@ -5,7 +5,6 @@ import type { ImageRequest } from '../image/name.ts'
 import type { Platform } from '../image/platform.ts'
 import type { Looked, LookUp, SetPolicy } from '../nix/evaluate.ts'
 import type { Nix } from '../nix/nix.ts'
-import { nearestNames } from '../packages/nearest.ts'
 import { refusalOf, type NameFilter } from '../packages/policy.ts'
 import {
   choosePackages,
@@ -16,6 +15,7 @@ import {
   type ResolvedPackage,
 } from '../packages/resolution.ts'
 import { stateOf, type PinnedSet } from '../packages/source.ts'
+import { suggestions } from '../packages/suggestions.ts'
 import { deniedDerivations } from './denied.ts'
 import type { Emit } from './events.ts'
 import { createPassingFailures, type PassingFailures } from './passing.ts'
@@ -98,10 +98,12 @@ export function createResolver({
       ...policy,
       system: platform.system,
       attributes: unknown.map((name) => name.split('.')),
-      limits: limitsOf(
-        unknown.filter((name) => limited.has(name)),
-        filter,
-      ),
+      ...(filter.inputs !== undefined && {
+        limits: limitsOf(
+          unknown.filter((name) => limited.has(name)),
+          filter,
+        ),
+      }),
     }
     const looked = await passing.run(
       keyOf('evaluation', 1, { state, system: platform.system, policy }),
@@ -196,21 +198,11 @@ function resolutionOf(
       }
     }
     case 'missing': {
-      const [wanted = '', ...rest] = name.split('.').slice(looked.path.length)
-      const permits = (sibling: string) =>
-        !filter || filter.permits([...looked.path, sibling, ...rest].join('.'))
-      const nearest = nearestNames(wanted, looked.siblings, permits)
-      return { status: 'missing', nearest: nearest.map((sibling) => [...looked.path, sibling].join('.')) }
+      const nearest = suggestions({ name, ...looked }, (other) => !filter || filter.permits(other))
+      return { status: 'missing', nearest }
     }
-    case 'other': {
-      const kind =
-        looked.type === 'lambda'
-          ? 'a function'
-          : looked.type === 'set'
-            ? 'a set of packages'
-            : `a ${looked.type}`
-      return { status: 'invalid', reason: `is ${kind}, not a package` }
-    }
+    case 'other':
+      return { status: 'invalid', reason: `is ${kindOf(looked.type)}, not a package` }
     case 'denied':
       return denied
     case 'failed': {
@@ -221,3 +213,15 @@ function resolutionOf(
     }
   }
 }
+
+/** In words, what has one of lookup.nix's types. */
+const kindOf = (type: string): string => kinds.get(type) ?? `a ${type}`
+const kinds = new Map([
+  ['packages', 'a set of packages'],
+  ['set', 'a set of attributes'],
+  ['lambda', 'a function'],
+  ['int', 'a number'],
+  ['float', 'a number'],
+  ['bool', 'a truth value'],
+  ['null', 'null'],
+])

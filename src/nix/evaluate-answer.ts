@@ -16,7 +16,7 @@ export type Looked =
     }
   /** `siblings` are the names that there are instead. */
   | { readonly status: 'missing'; readonly path: readonly string[]; readonly siblings: readonly string[] }
-  /** Something, but no package: `lambda`, `set`, `string`, … */
+  /** Something, but no package: `lambda`, `packages` (a set of them), `set`, `string`, … */
   | { readonly status: 'other'; readonly path: readonly string[]; readonly type: string }
   /** It lies beyond the limits that were set for it (`LookUp`). */
   | { readonly status: 'denied'; readonly path: readonly string[] }

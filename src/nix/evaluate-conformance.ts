@@ -51,7 +51,7 @@ export function describeEvaluation(evaluator: 'cold' | 'warm'): void {
         ['two', ['two'], 'lower 1'],
         ['TWO', ['TWO'], 'upper 1'],
         ['Two', ['TWO'], 'upper 1'], // the first in byte order
-        ['xorg', ['xorg'], 'set'],
+        ['xorg', ['xorg'], 'packages'],
         ['lib', ['lib'], 'lambda'],
         ['text', ['text'], 'string'],
         ['number', ['number'], 'int'],

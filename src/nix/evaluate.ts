@@ -24,7 +24,10 @@ export type LookUp = Partial<SetPolicy> & {
   readonly revision?: string
   readonly system: string
   readonly attributes: readonly (readonly string[])[]
-  /** How far names (parts joined by dots) may be followed; see `limits` in packages/policy.ts. */
+  /**
+   * How far names (parts joined by dots) may be followed; see `limits` in packages/policy.ts. Given, it also says that
+   * names are restricted: nothing is evaluated but what they lead to.
+   */
   readonly limits?: Readonly<Record<string, readonly number[]>>
   /** False: what must be built to be evaluated fails instead. Such a request is answered by a process of its own. */
   readonly importFromDerivation?: boolean
@@ -91,7 +94,7 @@ async function askNix(
   const builds =
     request.importFromDerivation === false ? ['--option', 'allow-import-from-derivation', 'false'] : []
   const flags = ['--eval', '--strict', '--json', '--read-write-mode', ...optionsOf(request), ...builds]
-  const { attributes, limits = {}, guarded } = request
+  const { attributes, limits, guarded } = request
   const asked = { ...identityFor(request), attributes, limits, guarded }
   const argument = ['--argstr', 'request', JSON.stringify(asked)]
   const timeout = Math.max(1, Math.ceil(deadline - performance.now()))

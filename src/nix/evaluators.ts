@@ -111,13 +111,13 @@ export function createEvaluators(options: EvaluatorsOptions): Evaluators {
  */
 async function answersOf(
   process: EvaluatorProcess,
-  { attributes, limits = {} }: LookUp,
+  { attributes, limits }: LookUp,
   given: RunOptions,
 ): Promise<(Looked | undefined)[] | undefined> {
   const deadline = performance.now() + given.timeout
   const ask = async (asked: LookUp['attributes']): Promise<Asked> => {
     const timeout = Math.max(1, Math.ceil(deadline - performance.now()))
-    const result = await process.ask({ attributes: asked, limits }, { ...given, timeout })
+    const result = await process.ask({ attributes: asked, ...(limits && { limits }) }, { ...given, timeout })
     if (given.signal?.aborted) throw cancelled(given.signal.reason)
     if (result.status === 'late') throw tookTooLong(given.timeout)
     return result

@@ -5,7 +5,7 @@
 #             "config": { "allowUnfree": true }, "overlays": [ "/absolute/file.nix" ],
 #             "mode": "open", "restricted" or "pure" }
 # request:  { "attributes": [ [ "python3Packages", "requests" ] ], "guarded": true,
-#             "limits": { "denied": [ 0 ], "alias.pkgs.denied": [ 3, 3, 2 ] } }
+#             "limits": { "denied": [ 0 ], "alias.pkgs.denied": [ 3, 3, 2 ] } }, limits only where names are restricted
 # answer:   one record an attribute, in order; see evaluate-answer.ts for their types. If guarded, one that throws is
 #           { "status": "thrown" } and the others are answered; Nix tells its message only if it may fail.
 #           An attribute with limits is followed no further than they say (packages/policy.ts): the value that lies
@@ -13,7 +13,7 @@
 identity:
 let
   inherit (builtins)
-    attrNames concatStringsSep deepSeq elem elemAt filter getAttr hasAttr head intersectAttrs isAttrs isFunction
+    any attrNames concatStringsSep deepSeq elem elemAt filter genList getAttr hasAttr head intersectAttrs isAttrs isFunction
     isString length listToAttrs match parseDrvName removeAttrs replaceStrings seq tail toJSON tryEval typeOf
     unsafeDiscardStringContext;
 
@@ -85,13 +85,13 @@ let
       if found == [ ]
       then missingAt at.path (if isTop then topNames else if inDerivation then [ ] else attrNames at.value)
       else if limits != null && length path > elemAt limits start then { status = "denied"; inherit path; }
-      else look limits { inherit value path start; packagePath = if isOutput then at.packagePath else path; } (tail rest);
+      else look limits { inherit (at) mayLookInside; inherit value path start; packagePath = if isOutput then at.packagePath else path; } (tail rest);
 
   missingAt = path: siblings: { status = "missing"; inherit path siblings; place = toJSON path; };
 
   isDerivation = value: isAttrs value && (value.type or null) == "derivation";
 
-  describe = { value, path, packagePath, ... }:
+  describe = { value, path, packagePath, mayLookInside, ... }:
     if isDerivation value then
       let
         parsed = parseDrvName value.name;
@@ -108,7 +108,22 @@ let
         pname = textOr parsed.name (value.pname or null);
         version = textOr parsed.version (value.version or null);
       }
-    else { status = "other"; inherit path; type = typeOf value; };
+    else { status = "other"; inherit path; type = kindOf mayLookInside value; };
+
+  # nixpkgs marks its sets of packages, those that are not to be descended into as well (`lib.dontRecurseIntoAttrs`). Of
+  # other sets some members are looked at, if that is allowed and none can fail the whole.
+  kindOf = mayLookInside: value:
+    if !(isAttrs value) then typeOf value
+    else if value ? __functor then "lambda"
+    else if value ? recurseForDerivations || isInstance value || mayLookInside && hasPackage value then "packages"
+    else "set";
+  hasPackage = value:
+    let
+      names = attrNames value;
+      some = genList (index: getAttr (elemAt names index) value) (if length names < 10 then length names else 10);
+      isPackage = member: let tried = tryEval (isDerivation member); in tried.success && tried.value;
+    in
+    any isPackage some;
 
   guard = result:
     let tried = tryEval (seq (result.siblings or null) (deepSeq (removeAttrs result [ "siblings" ]) result)); in
@@ -120,7 +135,9 @@ let
   answer = attribute:
     let
       limits = (request.limits or { }).${concatStringsSep "." attribute} or null;
-      result = look limits { value = set; path = [ ]; start = 0; packagePath = [ ]; } attribute;
+      # With limits on any name, members may be what must not be evaluated; unguarded, one may fail the whole.
+      mayLookInside = request.guarded && !(request ? limits);
+      result = look limits { value = set; path = [ ]; start = 0; packagePath = [ ]; inherit mayLookInside; } attribute;
     in
     if request.guarded then guard result else result;
 

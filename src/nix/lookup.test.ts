@@ -71,6 +71,44 @@ for (const evaluator of ['cold', 'warm'] as const) {
       assert.equal(looked[5]?.status, 'missing')
     })
 
+    it('tells sets of packages from other sets', async () => {
+      const set = await bench.set(`
+        hello = run "hello-1" "" // { meta = { description = "says hello"; }; };
+        python3Packages = { recurseForDerivations = false; pip = abort "looked at"; };
+        xorg = { recurseForDerivations = true; xeyes = abort "looked at"; };
+        nested = { a = throw "not this"; b = run "b-1" ""; };
+        lib = { id = x: x; };
+        mixed = { a = abort "looked at"; b = run "b-1" ""; };
+        config = { allowUnfree = true; };
+        fetchurl = { __functor = self: args: args; };
+        map = x: x;
+      `)
+      const again = await bench.file(
+        `{ system, ... }: let self = { pkgs = self; a = 1; b = 2; c = 3; lib = { }; }; in self`,
+      )
+      const kinds = async (where: string, names: string[], limits?: Record<string, number[]>) => {
+        const attributes = names.map((name) => name.split('.'))
+        const lookUp = { set: { folder: where }, system, attributes, ...(limits && { limits }) }
+        const looked = await bench.nix.evaluate(lookUp, {})
+        return looked.map((found) => (found.status === 'other' ? found.type : found))
+      }
+      const names = ['python3Packages', 'xorg', 'lib', 'config', 'hello.meta', 'fetchurl', 'map']
+      assert.deepEqual(await kinds(set, names), [
+        'packages',
+        'packages',
+        'set',
+        'set',
+        'set',
+        'lambda',
+        'lambda',
+      ])
+      assert.deepEqual(await kinds(set, ['nested']), ['packages'])
+      // Where names are restricted, nothing else is evaluated; and a member that fails does not fail the whole.
+      assert.deepEqual(await kinds(set, ['nested', 'mixed'], {}), ['set', 'set'])
+      assert.deepEqual(await kinds(set, ['mixed']), ['set'])
+      assert.deepEqual(await kinds(again, ['pkgs', 'lib']), ['packages', 'set'])
+    })
+
     it('builds nothing for an evaluation that may not', async () => {
       const set = await bench.set(`
         made = import (run "made-1" "echo '\\"import\\"' > $out");

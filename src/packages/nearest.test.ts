@@ -17,6 +17,8 @@ const names = [
   'hello',
   'htop',
   'jq',
+  'code',
+  'mode',
   'nodejs',
   'nodejs-slim',
   'python3',
@@ -33,9 +35,17 @@ describe('nearestNames', () => {
     ['hellow', ['hello']],
     ['pyhton3', ['python3']],
     ['python', ['python3', 'python310', 'python311']],
-    ['python31', ['python3', 'python310', 'python311']],
+    ['python31', ['python310', 'python311', 'python312']],
+    ['python3x', ['python3', 'python310', 'python311']],
     ['gitfull', ['gitFull', 'git']],
-    ['GIT', ['git', 'gitFull', 'github-cli']],
+    ['GIT', ['git']],
+    ['gti', ['git']],
+    ['htpo', ['htop']],
+    ['node', ['nodejs', 'nodejs-slim', 'code']],
+    ['cur', ['curl']],
+    ['ba', []],
+    ['xyz', []],
+    ['HELO', ['hello']],
     ['bashinteractiv', ['bashInteractive', 'bash']],
     ['nodejs-18', ['nodejs']],
     ['1pasword', ['_1password']],
@@ -68,7 +78,7 @@ describe('nearestNames', () => {
   })
 
   it('finds a name that differs in case alone, or in one letter of several', () => {
-    const long = fc.stringMatching(/^[A-Za-z0-9_-]{4,12}$/)
+    const long = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_-]{3,11}$/)
     fc.assert(
       fc.property(long, fc.nat(), fc.constantFrom('x', ''), (wanted, at, letter) => {
         const cut = at % wanted.length

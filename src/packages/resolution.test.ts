@@ -148,6 +148,28 @@ describe('choosePackages', () => {
     )
   })
 
+  it('says that a meta-package must come first', () => {
+    const rows: [name: string, missing: string, corrected: string][] = [
+      ['git/shell', 'shell', 'shell/git'],
+      ['htop/git/shell', 'shell', 'shell/git/htop'],
+      ['arm64/git/shell', 'shell', 'arm64/shell/git'],
+      ['git/arm64', 'arm64', 'arm64/git'],
+      ['shell/git/amd64', 'amd64', 'amd64/shell/git'],
+    ]
+    for (const [name, meta, corrected] of rows) {
+      const shell = ['bashInteractive', 'coreutils', 'moreutils', 'nano']
+      const others = Object.fromEntries([...shell, 'git', 'htop'].map((one) => [one, found(one)]))
+      const message = `Could not find Nix packages: [${meta}]. \`${meta}\` must come first: ${corrected}`
+      const detail = { missing: [meta], suggestions: [{ name: meta, nearest: [corrected] }] }
+      assert.throws(
+        () => choose(name, { ...implied, ...others, [meta]: missing('shellx') }),
+        refuses('PACKAGE_UNKNOWN', message, detail),
+      )
+    }
+    // A package set may have packages with these names.
+    assert.deepEqual(choose('git/shell', { git: found('git'), shell: found('shell') }), ['git', 'shell'])
+  })
+
   it('says why a package cannot be had', () => {
     const resolutions = {
       ...implied,

@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import { NixeryError } from '../errors.ts'
 import { keyOf, type Json } from '../image/canonical.ts'
-import { impliedPackages, shellPackages, type ImageRequest } from '../image/name.ts'
-import type { Platform } from '../image/platform.ts'
+import { formatImageName, impliedPackages, shellPackages, type ImageRequest } from '../image/name.ts'
+import { platforms, type Platform } from '../image/platform.ts'
 import { byText, parseStorePath, storePathName, type StorePath } from '../image/store-path.ts'
 
 const storePath = z.string().transform((text) => parseStorePath(text))
@@ -63,7 +63,7 @@ export function choosePackages(
   resolutions: ReadonlyMap<string, Resolution>,
 ): ResolvedPackage[] {
   const { required, implied } = namesOf(request)
-  refuseMissing(required, resolutions)
+  refuseMissing(request, required, resolutions)
   refuseAll('denied', 'PACKAGE_DENIED', required, resolutions)
   refuseAll('invalid', 'PACKAGE_INVALID', required, resolutions)
   const packages = new Map<StorePath, ResolvedPackage>()
@@ -79,14 +79,25 @@ export function choosePackages(
 const byOutput = (a: ResolvedPackage, b: ResolvedPackage): number =>
   byText(storePathName(a.outputPath), storePathName(b.outputPath)) || byText(a.outputPath, b.outputPath)
 
-function refuseMissing(names: readonly string[], resolutions: ReadonlyMap<string, Resolution>): void {
+function refuseMissing(
+  request: ImageRequest,
+  names: readonly string[],
+  resolutions: ReadonlyMap<string, Resolution>,
+): void {
   const missing = names.filter((name) => resolutions.get(name)?.status === 'missing')
   if (missing.length === 0) return
+  const misplaced = new Map(missing.map((name) => [name, withMetaFirst(request, name)]))
   const suggestions = missing.flatMap((name) => {
+    const corrected = misplaced.get(name)
+    if (corrected !== undefined) return [{ name, nearest: [corrected] }]
     const found = resolutions.get(name)
     return found?.status === 'missing' && found.nearest.length > 0 ? [{ name, nearest: found.nearest }] : []
   })
-  const meant = suggestions.map(({ name, nearest }) => ` For ${name}, did you mean ${listed(nearest)}?`)
+  const meant = suggestions.map(({ name, nearest }) =>
+    misplaced.get(name) === undefined
+      ? ` For ${name}, did you mean ${listed(nearest)}?`
+      : ` \`${name}\` must come first: ${listed(nearest)}`,
+  )
   // The first sentence is the original's, for scripts that look for it.
   throw new NixeryError(
     'PACKAGE_UNKNOWN',
@@ -110,6 +121,15 @@ function refuseAll(
   if (reasons.length === 0) return
   const message = reasons.map(({ name, reason }) => `${name}: ${reason}`).join('\n')
   throw new NixeryError(code, message, { detail: { [status]: reasons.map(({ name }) => name) } })
+}
+
+/** The image's name with a meta-package at its beginning, if this name is one that stands behind a package. */
+function withMetaFirst(request: ImageRequest, name: string): string | undefined {
+  const packages = request.packages.filter((other) => other !== name)
+  if (name === 'shell') return formatImageName({ ...request, packages, shell: true })
+  const platform = Object.entries(platforms).find(([architecture]) => architecture === name)?.[1]
+  if (!platform || request.platformNamed) return undefined
+  return formatImageName({ ...request, packages, platform, platformNamed: true })
 }
 
 const listed = (names: readonly string[]): string =>
