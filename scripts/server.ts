@@ -19,15 +19,20 @@ export type ServerProcess = {
   stop(signal?: NodeJS.Signals): Promise<number | undefined>
 }
 
+/** The program of this checkout. */
 const launcher = join(import.meta.dirname, '..', 'bin', 'nixery')
 
 /**
  * Starts `nixery serve` on a free port of 127.0.0.1 and waits until it listens.
  * @param environment its configuration, added to this process's environment
+ * @param program what is started; that of this checkout if it is not given
  * @throws Error with what it printed, if it ends before it listens
  */
-export async function startServer(environment: Readonly<Record<string, string>>): Promise<ServerProcess> {
-  const server = execa(launcher, ['serve'], {
+export async function startServer(
+  environment: Readonly<Record<string, string>>,
+  program = launcher,
+): Promise<ServerProcess> {
+  const server = execa(program, ['serve'], {
     env: { PORT: '0', NIXERY_HOST: '127.0.0.1', ...environment },
     buffer: false,
     reject: false,

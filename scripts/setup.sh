@@ -1,6 +1,6 @@
 # Sourced with $root set: installs the npm packages of the lockfile if they are not there, and finds Node ($node).
 install() {
-  (cd "$root" && env PATH="$1" npm ci --no-audit --no-fund --loglevel=error >&2)
+  (cd "$root" && env PATH="$1" npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
 }
 if ! cmp -s "$root/package-lock.json" "$root/node_modules/.installed-lock.json"; then
   echo "installing npm packages …" >&2

@@ -1,3 +1,4 @@
+import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Engine } from './engine.ts'
 import { blockSize } from './archive.ts'
@@ -51,7 +52,7 @@ export function createThreads({ engine, count, heap }: ThreadOptions): Threads {
   let closed = false
 
   function start(index: number): Thread {
-    const worker = new Worker(new URL('pack.worker.ts', import.meta.url), {
+    const worker = new Worker(new URL(`pack.worker${extname(import.meta.filename)}`, import.meta.url), {
       name: `pack ${index}`,
       execArgv: [], // what the process was started with may not be for threads
       workerData: { engine, memory, thread: index } satisfies ThreadData,

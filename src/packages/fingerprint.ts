@@ -1,3 +1,4 @@
+import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import pLimit from 'p-limit'
 import type { Survey, WalkAnswer, WalkJob } from './walk.worker.ts'
@@ -27,7 +28,7 @@ let thread: Worker | undefined
 let count = 0
 
 function startThread(): Worker {
-  const worker = new Worker(new URL('walk.worker.ts', import.meta.url), {
+  const worker = new Worker(new URL(`walk.worker${extname(import.meta.filename)}`, import.meta.url), {
     name: 'walk',
     execArgv: [], // what the process was started with may not be for threads
   })

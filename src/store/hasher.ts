@@ -1,3 +1,4 @@
+import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { NixeryError, hasCode } from '../errors.ts'
 import { digester, type Digest } from '../image/digest.ts'
@@ -28,7 +29,7 @@ export function createHasher(store: Pick<BlobStore, 'file' | 'read'>, threads = 
   const cancelled = () => new NixeryError('CANCELLED', 'hashing was ended')
 
   const startThread = (): Thread => {
-    const worker = new Worker(new URL('hash.worker.ts', import.meta.url), {
+    const worker = new Worker(new URL(`hash.worker${extname(import.meta.filename)}`, import.meta.url), {
       name: 'hash',
       execArgv: [], // what the process was started with may not be for threads
     })

@@ -87,7 +87,7 @@ export type Failure = { errors: { code: string; message: string; detail?: unknow
 
 /** A request below `/v2/`, its body read as JSON. */
 export async function ask(
-  server: ServerProcess,
+  server: Pick<ServerProcess, 'address'>,
   path: string,
   init: RequestInit = {},
 ): Promise<{ response: Response; json: unknown; text: string }> {

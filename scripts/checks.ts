@@ -1,0 +1,31 @@
+import { join } from 'node:path'
+import { execa } from 'execa'
+
+const root = join(import.meta.dirname, '..')
+const tools = join(root, 'node_modules', '.bin')
+const folders = ['src', 'demo', 'scripts', 'test', 'packaging', 'bench']
+
+/** Runs a tool of this checkout, on the Node that runs this script. */
+const tool = (name: string, ...args: string[]) =>
+  execa(process.execPath, [join(tools, name), ...args], { cwd: root, stdout: 'inherit', stderr: 'inherit' })
+
+export const checkFormat = () => tool('oxfmt', '--check', ...folders)
+export const checkLint = () => tool('oxlint', '--type-aware', '--deny-warnings', ...folders)
+export const checkTypes = () => tool('tsc', '--project', '.')
+
+/** Prints a title, does the work, and prints how long it took. */
+export async function step<T>(title: string, work: () => Promise<T>): Promise<T> {
+  const started = performance.now()
+  process.stdout.write(`── ${title}\n`)
+  const result = await work()
+  process.stdout.write(`   ${((performance.now() - started) / 1000).toFixed(1)} s\n`)
+  return result
+}
+
+/** Tells why a script failed, in a line: what a tool found, it has printed itself. */
+export function reportFailure(script: string, error: unknown): void {
+  process.stderr.write(
+    `${script}: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}\n`,
+  )
+  process.exitCode = 1
+}

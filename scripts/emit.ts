@@ -1,0 +1,20 @@
+import { cpSync, globSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { execa } from 'execa'
+
+// Writes the program as JavaScript to dist/, for the npm package: Node runs no TypeScript below node_modules.
+
+const root = join(import.meta.dirname, '..')
+const dist = join(root, 'dist')
+
+rmSync(dist, { recursive: true, force: true })
+await execa(
+  process.execPath,
+  [join(root, 'node_modules/.bin/tsc'), '--project', join(root, 'tsconfig.package.json')],
+  { stdout: 'inherit', stderr: 'inherit' },
+)
+// What the program reads beside its modules. The lock file pins the Node of the demo packages.
+const assets = globSync('{src,demo}/**/*', { cwd: root, withFileTypes: true })
+  .filter((entry) => entry.isFile() && !entry.name.endsWith('.ts'))
+  .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))
+for (const file of [...assets, 'package-lock.json']) cpSync(join(root, file), join(dist, file))

@@ -1,0 +1,43 @@
+import { once } from 'node:events'
+import { run } from 'node:test'
+import { spec } from 'node:test/reporters'
+
+export type TestsOptions = {
+  /** Files of tests, as globs from the working directory. */
+  readonly patterns: readonly string[]
+  /** How many files run at once. */
+  readonly concurrency: number
+}
+
+/** Milliseconds for one file. */
+const timeout = 600_000
+
+/**
+ * Runs tests, each file in a process of its own, and prints what happens. At the end come the tests that were skipped,
+ * each with its reason: what a machine lacks is easily overlooked in a thousand lines.
+ * @returns whether some passed and none failed
+ */
+export async function runTests({ patterns, concurrency }: TestsOptions): Promise<boolean> {
+  const skipped: string[] = []
+  let failed = false
+  let passed = 0
+  const events = run({ globPatterns: [...patterns], concurrency, timeout })
+  events.on('test:fail', ({ todo }) => {
+    if (todo === undefined) failed = true
+  })
+  events.on('test:pass', ({ name, file, skip }) => {
+    if (skip === undefined) {
+      passed += 1
+      return
+    }
+    const reason = typeof skip === 'string' && skip !== '' ? skip : 'no reason given'
+    skipped.push(`${file?.slice(process.cwd().length + 1) ?? ''}: ${name}: ${reason}`)
+  })
+  const output = events.compose(spec)
+  output.pipe(process.stdout, { end: false })
+  await once(output, 'end')
+  if (skipped.length > 0) process.stdout.write(`\nskipped (${skipped.length}):\n`)
+  for (const line of skipped) process.stdout.write(`  ${line}\n`)
+  // Patterns that match nothing prove nothing.
+  return !failed && passed > 0
+}

@@ -1,0 +1,3 @@
+import { runUnitTests } from './unit-tests.ts'
+
+if (!(await runUnitTests())) process.exitCode = 1
