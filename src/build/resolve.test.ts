@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { openSqliteCatalog } from '../catalog/sqlite.ts'
+import type { Catalog } from '../catalog/catalog.ts'
+import type { ErrorCode } from '../errors.ts'
+import { parseImageName } from '../image/name.ts'
+import type { LookUp } from '../nix/evaluate.ts'
+import { openBench, type Bench } from '../nix/testing.ts'
+import { nameFilter } from '../packages/policy.ts'
+import { createPassingFailures } from './passing.ts'
+import { createResolver } from './resolve.ts'
+
+let bench: Bench
+let folder: string
+before(async () => {
+  bench = await openBench('cold')
+  folder = await bench.set(`
+    good = run "good-1" "";
+    throws = throw "not today";
+    passing = import (run "passing-1" "exit 1");
+    secret = run "secret-1" "";
+    alias = { inherit secret; };
+  `)
+})
+after(() => bench.close())
+
+/** A resolver that remembers passing failures for ever, and what it asks of Nix. */
+async function resolverOver(catalog: Catalog, deny: string[] = []) {
+  const asked: LookUp[] = []
+  const evaluate: Bench['nix']['evaluate'] = (lookUp, watch) => {
+    asked.push(lookUp)
+    return bench.nix.evaluate(lookUp, watch)
+  }
+  let pending: Promise<unknown>[] = []
+  const resolver = createResolver({
+    catalog,
+    nix: { ...bench.nix, evaluate },
+    policy: { config: {}, overlays: [] },
+    filter: nameFilter([], deny),
+    warn: () => {},
+    later: (work) => pending.push(work),
+    passing: createPassingFailures({ usual: 3600, costly: 3600 }),
+  })
+  const pinned = { set: { folder }, revision: bench.unique, unchanged: () => Promise.resolve(true) }
+  return {
+    asked,
+    resolve: async (name: string): Promise<string> => {
+      const options = { signal: new AbortController().signal, emit: () => {} }
+      const found = await resolver.resolve(parseImageName(name), pinned, options).then(
+        (packages) => packages.map(({ attribute }) => attribute).join(' '),
+        (error: { code: ErrorCode }) => error.code,
+      )
+      await Promise.all(pending)
+      pending = []
+      return found
+    },
+  }
+}
+
+describe('the resolver', () => {
+  it('remembers failures of the code with the revision, and others for itself', async () => {
+    const catalog = await openSqliteCatalog(':memory:')
+    const first = await resolverOver(catalog)
+    for (const name of ['good', 'throws', 'passing', 'nothing']) await first.resolve(name)
+    const { length } = first.asked
+    assert.equal(length, 4)
+    const names = ['good', 'throws', 'passing', 'nothing', 'good/throws/passing']
+    for (const name of names) await first.resolve(name)
+    assert.equal(first.asked.length, length)
+
+    const second = await resolverOver(catalog)
+    assert.equal(await second.resolve('good'), 'good')
+    assert.equal(await second.resolve('throws'), 'PACKAGE_INVALID')
+    assert.equal(await second.resolve('nothing'), 'PACKAGE_UNKNOWN')
+    assert.deepEqual(second.asked, [])
+    assert.equal(await second.resolve('passing'), 'PACKAGE_INVALID')
+    assert.equal(second.asked.length, 1)
+    await catalog.close()
+  })
+
+  it('finds derivations that are denied once for a revision', async () => {
+    const catalog = await openSqliteCatalog(':memory:')
+    const first = await resolverOver(catalog, ['secret'])
+    assert.equal(await first.resolve('secret'), 'PACKAGE_DENIED')
+    assert.deepEqual(first.asked, [])
+    assert.equal(await first.resolve('good'), 'good')
+    assert.equal(await first.resolve('alias.secret'), 'PACKAGE_DENIED')
+    const forDenied = ({ importFromDerivation }: LookUp) => importFromDerivation === false
+    assert.equal(first.asked.filter(forDenied).length, 1)
+
+    const second = await resolverOver(catalog, ['secret'])
+    assert.equal(await second.resolve('alias.secret'), 'PACKAGE_DENIED')
+    assert.deepEqual(second.asked, [])
+    // What is remembered depends on what is denied.
+    const open = await resolverOver(catalog)
+    assert.equal(await open.resolve('alias.secret/secret'), 'alias.secret')
+    await catalog.close()
+  })
+})
