@@ -11,6 +11,8 @@ export type FetchedOptions = {
   /** Milliseconds for which sources are kept after their last use. */
   readonly keep: number
   readonly warn: (line: string) => void
+  /** For tests: a clock in milliseconds. */
+  readonly clock?: () => number
 }
 
 /** Puts a root for a store path into a folder. */
@@ -34,7 +36,12 @@ export type FetchedSources = {
 const noted = 60_000
 
 /** Keeps fetched sources. Concurrent calls for equal keys share one fetch. */
-export function createFetchedSources({ directory, keep, warn }: FetchedOptions): FetchedSources {
+export function createFetchedSources({
+  directory,
+  keep,
+  warn,
+  clock = Date.now,
+}: FetchedOptions): FetchedSources {
   const roots = new Map<StorePath, { root: string; at: number }>()
   const names = new Map<string, StorePath>()
   const fixedPaths = new LRUCache<string, StorePath>({ max: 10_000 })
@@ -42,7 +49,7 @@ export function createFetchedSources({ directory, keep, warn }: FetchedOptions):
 
   const use = (path: StorePath): void => {
     const entry = roots.get(path)
-    const now = Date.now()
+    const now = clock()
     if (!entry || now - entry.at < noted) return
     entry.at = now
     void lutimes(entry.root, now / 1000, now / 1000).catch((error: unknown) => {
@@ -85,16 +92,18 @@ export function createFetchedSources({ directory, keep, warn }: FetchedOptions):
     current: (name, path) => void names.set(name, path),
 
     async expire() {
-      const now = Date.now()
-      const kept = new Set([...names.values()].map((path) => roots.get(path)?.root))
+      const now = clock()
+      const used = [...roots.values()].filter(({ at }) => now - at < keep)
+      const current = [...names.values()].map((path) => roots.get(path))
+      const kept = new Set([...used, ...current].map((entry) => entry?.root))
       const files = await readdir(directory).catch(() => [])
       for (const name of files.filter((each) => /^[0-9a-f]{64}$/.test(each))) {
         const root = join(directory, name)
-        const used = await lstat(root).then(
+        const time = await lstat(root).then(
           ({ mtimeMs }) => mtimeMs,
           () => now,
         )
-        if (now - used < keep || kept.has(root)) continue
+        if (now - time < keep || kept.has(root)) continue
         const path = await targetOf(root)
         await rm(root, { force: true }).catch((error: unknown) =>
           warn(`a root cannot be removed: ${String(error)}`),

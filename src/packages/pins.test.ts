@@ -56,4 +56,12 @@ describe('a pin', () => {
     await sleep(5)
     await assert.rejects(pin('x'), (error) => hasCode(error, 'MANIFEST_UNKNOWN'))
   })
+
+  it('is not asked for again soon if it means nothing', async () => {
+    const { pin, asked } = pinsOver([new NixeryError('MANIFEST_UNKNOWN', 'no such branch')], 60_000)
+    for (let count = 0; count < 3; count += 1) {
+      await assert.rejects(pin('x'), (error) => hasCode(error, 'MANIFEST_UNKNOWN'))
+    }
+    assert.equal(asked(), 1)
+  })
 })
