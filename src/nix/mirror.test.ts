@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
+import { createReadStream } from 'node:fs'
 import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -166,5 +169,28 @@ describe('a mirror of a git repository', () => {
     const into = join(parent, 'out')
     await checkOut({ mirror: mirror.folder, commit, into }, options)
     assert.deepEqual((await readdir(into)).sort(), ['.gitattributes', 'tool'])
+  })
+
+  it('of commits only is a whole one where files are served without git', async () => {
+    const { repository, main } = await repositoryWithPullRequest()
+    await repository.git('update-server-info')
+    const server = createServer((request, response) => {
+      const path = new URL(request.url ?? '', 'http://localhost').pathname
+      const file = createReadStream(join(repository.folder, '.git', path))
+      file.once('error', () => response.writeHead(404).end())
+      file.once('open', () => file.pipe(response))
+    })
+    await new Promise<void>((resolve) => {
+      server.listen(0, '127.0.0.1', resolve)
+    })
+    const { port } = server.address() as AddressInfo
+    const mirror = mirrorOf({ url: `http://127.0.0.1:${port}/` }, { commitsOnly: true })
+    try {
+      await updateMirror(mirror, { ...options, timeout: 20_000 })
+      assert.deepEqual(await refsReaching(mirror.folder, main, options), ['refs/heads/trunk'])
+    } finally {
+      server.closeAllConnections()
+      server.close()
+    }
   })
 })

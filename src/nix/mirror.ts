@@ -68,7 +68,7 @@ async function fetchRefs(mirror: Mirror, more: readonly string[], options: RunOp
   // The address may hold a password, so it is not written into the mirror.
   const settings = ['-c', `remote.origin.url=${mirror.url}`, '-c', 'fetch.writeCommitGraph=true']
   const flags = ['--quiet', '--force', '--prune', '--no-tags', '--no-recurse-submodules', '--update-shallow']
-  if (mirror.commitsOnly) flags.push('--filter=tree:0')
+  if (mirror.commitsOnly && (await isSmart(mirror, options))) flags.push('--filter=tree:0')
   flags.push('--no-auto-maintenance', '--no-write-fetch-head')
   try {
     return await git(
@@ -84,6 +84,19 @@ async function fetchRefs(mirror: Mirror, more: readonly string[], options: RunOp
   } finally {
     size.stop()
   }
+}
+
+/**
+ * Whether the server speaks git's own protocol. From one that serves files over HTTP, a filtered fetch never ends: git
+ * fetches each object that it lacks by a further process, which does the same.
+ */
+async function isSmart({ url }: Mirror, options: RunOptions): Promise<boolean> {
+  if (!/^https?:/i.test(url)) return true
+  const environment = { ...options.environment, GIT_TRACE_PACKET: '1' }
+  const listed: string[] = []
+  const onLine = (line: string) => void (listed.length < 1 && / packet: /.test(line) && listed.push(line))
+  await git(['ls-remote', '--heads', '--', url], { ...options, environment, onLine })
+  return listed.length > 0
 }
 
 /**
