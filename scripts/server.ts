@@ -26,13 +26,16 @@ const launcher = join(import.meta.dirname, '..', 'bin', 'nixery')
  * Starts `nixery serve` on a free port of 127.0.0.1 and waits until it listens.
  * @param environment its configuration, added to this process's environment
  * @param program what is started; that of this checkout if it is not given
+ * @param under a command that starts it, such as `prlimit --nofile=256`
  * @throws Error with what it printed, if it ends before it listens
  */
 export async function startServer(
   environment: Readonly<Record<string, string>>,
   program = launcher,
+  under: readonly string[] = [],
 ): Promise<ServerProcess> {
-  const server = execa(program, ['serve'], {
+  const [first, ...args] = [...under, program, 'serve']
+  const server = execa(first, args, {
     env: { PORT: '0', NIXERY_HOST: '127.0.0.1', ...environment },
     buffer: false,
     reject: false,

@@ -2,8 +2,10 @@ import packageFile from '../package.json' with { type: 'json' }
 import type { Config } from './config.ts'
 import { serverFolders } from './config/server-folders.ts'
 import { createWarmer } from './build/warm.ts'
+import { createClientOf } from './http/address.ts'
 import { createApp } from './http/app.ts'
 import { createOps } from './http/ops.ts'
+import { boundConnections, openFilesOf } from './http/open-files.ts'
 import { listen, type Listening } from './http/server.ts'
 import { createStreams } from './http/streams.ts'
 import { readTls, watchTls, type TlsPair, type TlsWatch } from './http/tls.ts'
@@ -95,7 +97,9 @@ export async function start(
     metrics: metrics.read,
     onChange: (line, failure) => (failure === undefined ? log.info(line) : log.warn({ err: failure }, line)),
   })
-  const streams = createStreams(config.NIXERY_MAX_STREAMS)
+  const { NIXERY_MAX_STREAMS: maxStreams } = config
+  const share = config.NIXERY_STREAMS_PER_ADDRESS ?? Math.ceil(maxStreams / 4)
+  const streams = createStreams(maxStreams, share)
   const waiting = createWaiting({
     maxWait: config.NIXERY_MAX_WAIT,
     secure: tls !== undefined,
@@ -114,6 +118,7 @@ export async function start(
     texts,
     ops,
     streams,
+    clientOf: createClientOf(config.NIXERY_TRUSTED_PROXIES),
     waiting,
     listener(answered) {
       toAnswerLog(answered)
@@ -129,7 +134,8 @@ export async function start(
     warn: (line) => log.warn(line),
   })
   const upkeep = upkeepOf(config, workshop, log)
-  const address = { host: config.NIXERY_HOST, port: config.PORT, ...(tls && { tls: tls.pair }) }
+  const limits = { minRate: config.NIXERY_MIN_RATE, maxConnections: connectionsFor(config, log) }
+  const address = { host: config.NIXERY_HOST, port: config.PORT, limits, ...(tls && { tls: tls.pair }) }
   const server = await listen(app, address).catch(async (error: unknown) => {
     await workshop.close()
     throw error
@@ -168,6 +174,19 @@ export async function start(
       await workshop.close()
     },
   }
+}
+
+/** As many connections as are configured, unless the process may not open that many files. */
+function connectionsFor(
+  { NIXERY_MAX_CONNECTIONS: wanted, NIXERY_MAX_STREAMS: streams }: Config,
+  log: Logger,
+): number {
+  const files = openFilesOf()
+  const connections = files ? boundConnections(wanted, { ...files, streams }) : wanted
+  if (files && connections < wanted) {
+    log.warn(`${files.limit} files may be open at once, so at most ${connections} connections are accepted`)
+  }
+  return connections
 }
 
 /** Cleaning up from time to time, where the configuration says what is to go. */

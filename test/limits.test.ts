@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { readdir, readFile } from 'node:fs/promises'
+import { Agent, request, type IncomingMessage } from 'node:http'
 import { connect, type Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ServerProcess } from '../scripts/server.ts'
@@ -19,8 +21,8 @@ const memory = async ({ pid }: ServerProcess) => {
   return Number(/^VmRSS:\s*(\d+) kB$/m.exec(status)?.[1]) * 1024
 }
 const metric = async ({ address }: ServerProcess, name: string) => {
-  const text = await (await fetch(`http://${address}/metrics`)).text()
-  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1])
+  const metrics = await (await fetch(`http://${address}/metrics`)).text()
+  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(metrics)?.[1])
 }
 
 /** Asks for a path, reads the status line, and then nothing more. */
@@ -60,10 +62,10 @@ describe('six hundred readers that stop', () => {
     }
     const statuses = Map.groupBy(readers, ({ status }) => status)
     assert.deepEqual([statuses.get(200)?.length, statuses.get(429)?.length], [limit, 600 - limit])
-    const { response, text } = await ask(server, path.slice('/v2/'.length))
+    const { response, text: refusal } = await ask(server, path.slice('/v2/'.length))
     assert.equal(response.status, 429)
     assert.match(response.headers.get('Retry-After') ?? '', /^\d+$/)
-    assert.match(text, /TOOMANYREQUESTS/)
+    assert.match(refusal, /TOOMANYREQUESTS/)
 
     // Half a megabyte each, and some for the connections. Every blob has 30 MB.
     const taken = (await memory(server)) - bytes
@@ -115,6 +117,33 @@ describe('sixty thousand requests at once on one connection', () => {
     assert.ok(taken < 250_000_000, `${taken} bytes`) // it was 1.5 GB
     for (const socket of [known, slow]) socket.destroy()
   })
+})
+
+it('with few files to open, known and new images are answered beside a thousand idle connections', async () => {
+  const set = await workspace.packageSet('hello = script "hello" "echo hi"; other = script "other" "";')
+  const server = await workspace.serve({ NIXERY_PKGS_PATH: set }, ['prlimit', '--nofile=256:256'])
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  const get = async (path: string) => {
+    const asked = request({ port: server.port, host: '127.0.0.1', path: `/v2/${path}`, agent }).end()
+    const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+    return { status: answer.statusCode, text: await text(answer) }
+  }
+  assert.equal((await get('hello/manifests/latest')).status, 200)
+  assert.ok(
+    server.log.some(({ msg }) => /^256 files may be open at once, so at most \d+ connections/.test(msg)),
+  )
+  const idle = Array.from({ length: 1000 }, () => connect(server.port, '127.0.0.1').on('error', () => {}))
+  await Promise.all(idle.map((socket) => once(socket, 'connect')))
+  while (idle.filter(({ closed }) => !closed).length > 200) await sleep(20)
+  for (const name of ['hello', 'other']) {
+    const { status, text: manifest } = await get(`${name}/manifests/latest`)
+    assert.equal(status, 200, manifest)
+    const { layers } = JSON.parse(manifest) as { layers: { digest: string }[] }
+    for (const { digest } of layers) assert.equal((await get(`${name}/blobs/${digest}`)).status, 200)
+  }
+  assert.ok((await openFiles(server)) < 256)
+  for (const socket of idle) socket.destroy()
+  agent.destroy()
 })
 
 it('SIGHUP changes nothing for a server without TLS', async () => {

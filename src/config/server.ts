@@ -1,3 +1,4 @@
+import { trustedProxies } from './ranges.ts'
 import { folder, matching, oneOf, seconds, text, whole } from './values.ts'
 
 /** How the server listens and answers. */
@@ -22,6 +23,22 @@ export const serverSettings = {
     .describe(
       'whether those who pull see Nix’s traces and paths on the server; `off` leaves them to the log',
     ),
+  NIXERY_STREAMS_PER_ADDRESS: whole('a number of blobs', 1, 1_000_000)
+    .optional()
+    .describe(
+      'blobs sent at once to one IPv4 address or IPv6 /64 network; a quarter of `NIXERY_MAX_STREAMS` if not set',
+    ),
+  NIXERY_TRUSTED_PROXIES: trustedProxies
+    .default(['private'])
+    .describe(
+      'addresses and CIDR ranges of proxies whose `X-Forwarded-For` is believed; `private` stands for loopback and private addresses, `none` for none',
+    ),
+  NIXERY_MIN_RATE: whole('a number of bytes per second', 0, 1e12)
+    .default(1000)
+    .describe('bytes per second, over a minute, that a client must read of an answer; 0 for no limit'),
+  NIXERY_MAX_CONNECTIONS: whole('a number of connections', 1, 1_000_000)
+    .default(8192)
+    .describe('open connections; fewer if the process may not open that many files'),
   NIXERY_TLS_CERT: folder
     .optional()
     .describe('file with the certificate chain, in PEM, to serve HTTPS; read again when it changes'),

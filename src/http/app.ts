@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { NixeryError } from '../errors.ts'
+import type { ClientOf } from './address.ts'
 import { askOfIncoming, askOfRequest } from './ask.ts'
 import { errorReply } from './errors.ts'
 import { failureReply, registryReply, type Kind, type RegistryDeps } from './registry.ts'
@@ -30,6 +31,8 @@ export type AppDeps = RegistryDeps & {
   readonly ops?: ((ask: Ask) => Promise<Reply> | Reply | undefined) | undefined
   /** Bounds the bodies that are sent at once. */
   readonly streams?: Pick<Streams, 'bound'> | undefined
+  /** Tells whose share of them a client takes. */
+  readonly clientOf?: ClientOf | undefined
   /** Answers whatever nobody else does: pages for people. Without it, there is nothing else. */
   readonly pages?: { fetch(request: Request): Response | Promise<Response> } | undefined
   readonly listener: (answered: Answered) => void
@@ -177,8 +180,10 @@ async function openBody(
   ask: Ask,
   reply: Reply,
 ): Promise<{ reply: Reply; opened: Opened | undefined }> {
-  const { body } = deps.streams?.bound(reply) ?? reply
-  if (ask.method === 'HEAD' || !isStream(body)) return { reply, opened: undefined }
+  if (ask.method === 'HEAD' || !isStream(reply.body)) return { reply, opened: undefined }
+  const client = deps.clientOf?.(ask.peer?.(), ask.header('x-forwarded-for'))
+  const { body } = deps.streams?.bound(reply, client) ?? reply
+  if (!isStream(body)) return { reply, opened: undefined }
   try {
     return { reply, opened: await body.open() }
   } catch (error) {

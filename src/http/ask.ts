@@ -13,6 +13,7 @@ export function askOfIncoming(incoming: IncomingMessage, outgoing: ServerRespons
       const value = incoming.headers[name]
       return typeof value === 'string' ? value : undefined
     },
+    peer: () => incoming.socket.remoteAddress,
     signal() {
       const abort = new AbortController()
       // Also closed when all is sent. Nobody listens then, and to abort costs a tenth of a warm answer.

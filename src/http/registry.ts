@@ -1,4 +1,4 @@
-import { hasCode, NixeryError } from '../errors.ts'
+import { hasCode, NixeryError, systemErrorCode } from '../errors.ts'
 import { blobReply, type BlobDeps } from './blobs.ts'
 import { errorReply } from './errors.ts'
 import type { PublicTexts } from '../text/public.ts'
@@ -49,8 +49,23 @@ export function failureReply(
   error: unknown,
 ): Reply {
   if (waiting && hasCode(error, 'STILL_BUILDING')) return waiting.reply(error, ask)
-  return errorReply(error, texts)
+  return errorReply(isExhaustion(error) ? exhausted(error) : error, texts)
 }
+
+/** Whether there were no file descriptors left: it says nothing about what was asked for, whatever was made of it. */
+function isExhaustion(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const code = systemErrorCode(cause)
+    if (code === 'EMFILE' || code === 'ENFILE') return true
+  }
+  return false
+}
+
+const exhausted = (cause: unknown) =>
+  new NixeryError('STORE_UNAVAILABLE', 'the server cannot open more files for now', {
+    cause,
+    hint: 'try again in a few seconds; the operator can raise the limit of open files',
+  })
 
 function answer(deps: RegistryDeps, ask: Ask, route: Route): Promise<Reply> | Reply {
   const { referrers = none } = deps

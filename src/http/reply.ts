@@ -9,6 +9,8 @@ export type Ask = {
   readonly query: string
   /** @param name in lower case */
   header(name: string): string | undefined
+  /** The address at the other end of the connection, if there is one. */
+  peer?(): string | undefined
   /** Fires when the client leaves before the answer was sent. */
   signal(): AbortSignal
 }

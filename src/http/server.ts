@@ -5,6 +5,7 @@ import { NixeryError, systemErrorCode } from '../errors.ts'
 import type { App } from './app.ts'
 import { createInFlight } from './in-flight.ts'
 import { answerAndClose, malformedError } from './malformed.ts'
+import { createPace, sendingOf } from './pace.ts'
 import type { TlsPair } from './tls.ts'
 
 /** What one client may take of the server. Times are milliseconds, sizes bytes. */
@@ -17,6 +18,10 @@ export type ServerLimits = {
   readonly checkInterval: number
   /** For which an answer that has begun may stand still, because its reader does. */
   readonly idleTimeout: number
+  /** Bytes per second that the reader of an answer must take; 0 for no limit. */
+  readonly minRate: number
+  /** Milliseconds over which that is measured. */
+  readonly rateWindow: number
   readonly maxConnections: number
   /** Of the address and all headers. */
   readonly headerSize: number
@@ -30,6 +35,9 @@ const defaultLimits: ServerLimits = {
   requestTimeout: 60_000,
   checkInterval: 5_000,
   idleTimeout: 90_000,
+  minRate: 1000,
+  // A window of TCP opens in steps, of 64 KiB over the loopback.
+  rateWindow: 60_000,
   maxConnections: 8192,
   headerSize: 32 * 1024,
   bodySize: 64 * 1024,
@@ -52,6 +60,8 @@ export type Traffic = {
   readonly requests: number
   /** What came since the start and was no HTTP, or did not become a request in time. */
   readonly malformed: number
+  /** Answers that were cut off since the start, because their readers were too slow. */
+  readonly slow: number
 }
 
 /** A server that listens. */
@@ -94,6 +104,7 @@ export async function listen(
 
   let connections = 0
   let malformed = 0
+  let slow = 0
   let closing = false
   let onIdle = () => {}
   server.on('connection', (socket) => {
@@ -134,17 +145,25 @@ export async function listen(
 
   // Node's own timer of a socket ends it when neither side takes anything. It is set only once an answer has begun,
   // and Node unsets it for the next request.
-  const watching = setInterval(() => {
-    for (const { headersSent, socket } of inFlight.responses) {
-      if (headersSent && !socket?.timeout) socket?.setTimeout(limits.idleTimeout)
+  const pace = createPace(limits.minRate, limits.rateWindow)
+  const watch = () => {
+    const now = performance.now()
+    for (const response of inFlight.responses) {
+      const { headersSent, socket } = response
+      if (!headersSent || !socket) continue
+      if (!socket.timeout) socket.setTimeout(limits.idleTimeout)
+      if (!pace.isTooSlow(response, sendingOf(socket), now)) continue
+      slow += 1
+      socket.destroy()
     }
-  }, limits.idleTimeout / 6).unref()
+  }
+  const watching = setInterval(watch, Math.min(limits.idleTimeout, limits.rateWindow) / 6).unref()
 
   await begin(server, host, port)
   const address = server.address()
   return {
     port: typeof address === 'object' && address ? address.port : port,
-    traffic: () => ({ connections, requests: inFlight.responses.size, malformed }),
+    traffic: () => ({ connections, requests: inFlight.responses.size, malformed, slow }),
     setTls(pair) {
       secure?.setSecureContext(pair)
     },

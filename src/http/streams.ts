@@ -7,16 +7,30 @@ export type Streams = {
   readonly active: number
   /** Requests that found no room. */
   readonly refused: number
-  /** The same answer. Its body, if it is one that has to be opened, fails to with OVERLOADED when there is no room. */
-  bound(reply: Reply): Reply
+  /**
+   * The same answer. Its body, if it is one that has to be opened, fails to with OVERLOADED when there is no room.
+   * @param client whose share it takes; undefined for a client that cannot be told from others
+   */
+  bound(reply: Reply, client?: string): Reply
 }
 
-/** @param limit how many, at least one */
-export function createStreams(limit: number): Streams {
+/**
+ * @param limit how many, at least one
+ * @param share how many of them one client may have
+ */
+export function createStreams(limit: number, share = limit): Streams {
+  const clients = new Map<string, number>()
   let active = 0
   let refused = 0
 
-  const take = () => {
+  const take = (client: string | undefined) => {
+    const taken = client === undefined ? 0 : (clients.get(client) ?? 0)
+    if (taken >= share) {
+      refused += 1
+      throw new NixeryError('OVERLOADED', `${share} blobs are being sent to this address already`, {
+        hint: 'try again in a few seconds',
+      })
+    }
     if (active >= limit) {
       refused += 1
       throw new NixeryError('OVERLOADED', `${limit} blobs are being sent at once already`, {
@@ -24,20 +38,28 @@ export function createStreams(limit: number): Streams {
       })
     }
     active += 1
+    if (client !== undefined) clients.set(client, taken + 1)
   }
-  const openWith = async (open: () => Promise<Opened>): Promise<Opened> => {
-    take()
+  const giveBack = (client: string | undefined) => {
+    active -= 1
+    if (client === undefined) return
+    const left = (clients.get(client) ?? 1) - 1
+    if (left === 0) clients.delete(client)
+    else clients.set(client, left)
+  }
+  const openWith = async (open: () => Promise<Opened>, client: string | undefined): Promise<Opened> => {
+    take(client)
     try {
       const opened = await open()
       return {
         chunks: () => opened.chunks(),
         close: async () => {
-          active -= 1
+          giveBack(client)
           await opened.close()
         },
       }
     } catch (error) {
-      active -= 1
+      giveBack(client)
       throw error
     }
   }
@@ -48,9 +70,9 @@ export function createStreams(limit: number): Streams {
     get refused() {
       return refused
     },
-    bound(reply) {
+    bound(reply, client) {
       const { body } = reply
-      return isStream(body) ? { ...reply, body: { open: () => openWith(() => body.open()) } } : reply
+      return isStream(body) ? { ...reply, body: { open: () => openWith(() => body.open(), client) } } : reply
     },
   }
 }

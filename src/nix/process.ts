@@ -85,6 +85,7 @@ export async function run(program: string, args: readonly string[], options: Run
   if (!result.failed) return { ok: true, stdout: result.stdout }
   if (result.isCanceled) throw cancelled(result)
   if (result.code === 'ENOENT' || result.code === 'EACCES') throw noProgram(program, result)
+  if (result.code !== undefined && exhaustion.has(result.code)) throw notStarted(program, result)
   if (tooLarge) return { ok: false, exitCode: undefined, timedOut: false, tooLarge, lines }
   if (storeTrouble.test(lastErrorOf(lines))) throw noStore(lines)
   if (result.signal && !result.timedOut) lines.push(`error: ${program} was ended by ${result.signal}`)
@@ -100,6 +101,12 @@ const noProgram = (program: string, cause: unknown) =>
     cause,
     hint: `install it, on Debian with: apt-get install ${program === 'git' ? 'git' : 'nix-bin'}`,
   })
+
+// Of fork(2), pipe(2) and the like: it says nothing about what Nix was to do.
+const exhaustion: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM'])
+
+const notStarted = (program: string, cause: { readonly code?: string | undefined }) =>
+  new NixeryError('NIX_UNAVAILABLE', `${program} cannot be started for now: ${cause.code}`, { cause })
 
 // What Nix says of a store, database or daemon that it cannot use.
 const storeTrouble =

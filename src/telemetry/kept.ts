@@ -7,6 +7,7 @@ export type Kept = {
     readonly connections: number
     readonly requests: number
     readonly malformed: number
+    readonly slow: number
   }
   /** Blobs that are being sent, and requests for more that found no room. */
   readonly streams: { readonly active: number; readonly refused: number }
@@ -31,6 +32,12 @@ const counters: readonly Row[] = [
     'What came and was no HTTP request in time.',
     [],
     ({ traffic }) => one(traffic().malformed),
+  ],
+  [
+    'nixery_slow_readers_total',
+    'Answers that were cut off because their readers were too slow.',
+    [],
+    ({ traffic }) => one(traffic().slow),
   ],
   [
     'nixery_streams_refused_total',

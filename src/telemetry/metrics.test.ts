@@ -105,7 +105,7 @@ describe('createMetrics', () => {
   it('asks others for the numbers that they keep, each time it is read', async () => {
     let malformed = 10
     metrics.watch({
-      traffic: () => ({ connections: 4, requests: 2, malformed }),
+      traffic: () => ({ connections: 4, requests: 2, malformed, slow: 0 }),
       streams: { active: 5, refused: 6 },
       evaluators: () => ({
         processes: [

@@ -10,7 +10,7 @@ import { readConfig } from '../../src/config.ts'
 export type Workspace = {
   readonly folder: string
   /** Starts a server; each has its own data folder unless the environment says otherwise. */
-  serve(environment: Readonly<Record<string, string>>): Promise<ServerProcess>
+  serve(environment: Readonly<Record<string, string>>, under?: readonly string[]): Promise<ServerProcess>
   /** Writes a small package set: `body` is what follows `rec {`, with `script name text` and `run` at hand. */
   packageSet(body: string): Promise<string>
   /** Mounts a small file system in memory. For root only. */
@@ -31,13 +31,17 @@ export async function openWorkspace(): Promise<Workspace> {
 
   return {
     folder,
-    async serve(environment) {
+    async serve(environment, under) {
       const data = await make('data')
-      const server = await startServer({
-        NIXERY_DATA: data,
-        STORAGE_PATH: join(data, 'store'),
-        ...environment,
-      })
+      const server = await startServer(
+        {
+          NIXERY_DATA: data,
+          STORAGE_PATH: join(data, 'store'),
+          ...environment,
+        },
+        undefined,
+        under,
+      )
       undo.push(() => server.stop('SIGKILL'))
       return server
     },

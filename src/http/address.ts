@@ -1,0 +1,67 @@
+import { BlockList, isIP, isIPv4 } from 'node:net'
+
+// Loopback, private, shared and link-local addresses (RFC 1918, 6598, 3927, 4193, 4291).
+const privateRanges = [
+  '127.0.0.0/8',
+  '10.0.0.0/8',
+  '172.16.0.0/12',
+  '192.168.0.0/16',
+  '100.64.0.0/10',
+  '169.254.0.0/16',
+  '::1',
+  'fc00::/7',
+  'fe80::/10',
+]
+
+/**
+ * Tells clients apart by their addresses.
+ * @param peer the other end of the connection
+ * @param forwarded the `X-Forwarded-For` header
+ * @returns an IPv4 address or the /64 prefix of an IPv6 address; undefined if the client cannot be told from others,
+ *   because the connection comes from a trusted proxy that says nothing of use
+ */
+export type ClientOf = (peer: string | undefined, forwarded: string | undefined) => string | undefined
+
+/** @param trusted addresses and CIDR ranges of proxies; `private` stands for loopback and private addresses, `none` for none */
+export function createClientOf(trusted: readonly string[]): ClientOf {
+  const proxies = new BlockList()
+  for (const range of trusted.flatMap((each) =>
+    each === 'private' ? privateRanges : each === 'none' ? [] : [each],
+  )) {
+    const [address = '', prefix] = range.split('/')
+    const family = isIPv4(address) ? 'ipv4' : 'ipv6'
+    if (prefix === undefined) proxies.addAddress(address, family)
+    else proxies.addSubnet(address, Number(prefix), family)
+  }
+  const isProxy = (address: string) => proxies.check(address, isIPv4(address) ? 'ipv4' : 'ipv6')
+
+  return (peer, forwarded) => {
+    // Each proxy appends the address that it sees: what stands before the first that is not trusted may be invented.
+    const hops = [...(forwarded?.split(',') ?? []), peer ?? ''].reverse()
+    for (const hop of hops) {
+      const address = addressIn(hop)
+      if (address === undefined) return undefined
+      if (!isProxy(address)) return isIPv4(address) ? address : prefixOf(address)
+    }
+    return undefined
+  }
+}
+
+/** The address in `192.0.2.1`, `192.0.2.1:5000`, `2001:db8::1` and `[2001:db8::1]:5000`. */
+function addressIn(hop: string): string | undefined {
+  const { v6, v4 } =
+    /^\s*(?:\[?(?<v6>[0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*)(?:%[^\]]*)?(?:\](?::\d+)?)?|(?<v4>[\d.]+)(?::\d+)?)\s*$/i.exec(
+      hop,
+    )?.groups ?? {}
+  const mapped = /^::ffff:(?<v4>\d+\.\d+\.\d+\.\d+)$/i.exec(v6 ?? '')?.groups?.['v4']
+  const address = mapped ?? v6 ?? v4 ?? ''
+  return isIP(address) === 0 ? undefined : address
+}
+
+/** Providers give each customer a /64 at least. */
+function prefixOf(address: string): string {
+  const [head = '', tail] = new URL(`http://[${address}]/`).hostname.slice(1, -1).split('::')
+  const [first, last] = [head, tail ?? ''].map((half) => half.split(':').filter((group) => group !== ''))
+  const missing = Array.from({ length: 8 - (first?.length ?? 0) - (last?.length ?? 0) }, () => '0')
+  return `${[...(first ?? []), ...missing, ...(last ?? [])].slice(0, 4).join(':')}::/64`
+}

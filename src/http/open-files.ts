@@ -1,0 +1,34 @@
+import { readdirSync, readFileSync } from 'node:fs'
+
+/** Files that the process may open besides connections and the blobs that it sends: for builds, Nix and the catalog. */
+export const filesKept = 64
+
+/**
+ * How many connections a process may accept, so that it can still open files. Each connection may take a blob's file as
+ * well, up to `streams`.
+ * @param limit files that the process may have open at once
+ * @param open files that it has open before it accepts connections
+ */
+export function boundConnections(
+  wanted: number,
+  { limit, open, streams }: { limit: number; open: number; streams: number },
+): number {
+  const left = limit - open - filesKept
+  return Math.max(1, Math.min(wanted, Math.max(Math.floor(left / 2), left - streams)))
+}
+
+/**
+ * Reads the limit of this process (RLIMIT_NOFILE, getrlimit(2)), which Node has raised to the hard limit, and how many
+ * files are open.
+ * @returns undefined where there is no /proc
+ */
+export function openFilesOf(): { limit: number; open: number } | undefined {
+  try {
+    const soft = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]
+    if (soft === undefined) return undefined
+    const limit = soft === 'unlimited' ? Infinity : Number(soft)
+    return { limit, open: readdirSync('/proc/self/fd').length }
+  } catch {
+    return undefined
+  }
+}

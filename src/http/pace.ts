@@ -1,0 +1,38 @@
+/** Whose answers are watched: what was written to a connection, and what the system has not taken yet, in bytes. */
+export type Sending = { readonly written: number; readonly waiting: number; readonly queued: number }
+
+/**
+ * Judges whether readers are too slow. Time counts only while there is something for a reader to take: a server that is
+ * slow itself, or a reader that takes everything, is never too slow.
+ * @param rate bytes per second that a reader must take
+ * @param window milliseconds over which that is measured
+ */
+export function createPace(rate: number, window: number) {
+  const begun = new WeakMap<object, { at: number; taken: number }>()
+  return {
+    /** @param now milliseconds */
+    isTooSlow(key: object, { written, waiting, queued }: Sending, now: number): boolean {
+      if (rate === 0) return false
+      if (waiting === 0) {
+        begun.delete(key)
+        return false
+      }
+      const taken = written - queued
+      const last = begun.get(key)
+      if (!last) begun.set(key, { at: now, taken })
+      if (!last || now - last.at < window) return false
+      begun.set(key, { at: now, taken })
+      return (taken - last.taken) * 1000 < rate * (now - last.at)
+    },
+  }
+}
+
+/** What a connection has to do with now. */
+export function sendingOf(socket: { bytesWritten: number; writableLength: number }): Sending {
+  // libuv knows how much of a write the system has taken; Node itself tells a stalled connection by the same number.
+  const handle: unknown = Reflect.get(socket, '_handle')
+  const size: unknown =
+    handle !== null && typeof handle === 'object' ? Reflect.get(handle, 'writeQueueSize') : undefined
+  const { bytesWritten: written, writableLength: waiting } = socket
+  return { written, waiting, queued: typeof size === 'number' ? size : waiting }
+}
