@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
+import { execa } from 'execa'
 import fc from 'fast-check'
 import { hasCode } from '../errors.ts'
 import type { StorePath } from '../image/store-path.ts'
@@ -104,7 +105,8 @@ describe('packing threads', () => {
       (_, i) => [`behind ${i}`, 40, { size: 40e6, background: true }] as const,
     )
     const done = await order(2, [...behind, ['wanted now', 1, { size: 1e6 }]])
-    assert.equal(done[0], 'wanted now')
+    // Begun with the first of them; a busy machine may let that one end before.
+    assert.ok(done.indexOf('wanted now') <= 1, done.join(', '))
   })
 
   it('pack any number of layers of any size, in any order', async () => {
@@ -161,5 +163,31 @@ describe('packing threads', () => {
     assert.match(said, /^sha256:[0-9a-f]{64}\n$/)
     const [one, other] = readdirSync(folder).map((name) => readFileSync(join(folder, name)))
     assert.ok(one && other?.equals(one))
+  })
+})
+
+describe('closing', () => {
+  // In processes of their own that have nothing else to do: one whose threads do not keep it ends in the middle.
+  const pool = `
+    import { mkdtempSync, rmSync } from 'node:fs'
+    import { createThreads } from ${JSON.stringify(join(import.meta.dirname, 'threads.ts'))}
+    const content = { bytes: new Uint8Array(${4 * blockSize}) }
+    const pieces = [{ entries: [{ kind: 'file', path: 'x', mode: 0o444, content }] }]
+    const folder = process.argv[1]
+    for (let round = 0; round < 8; round++) {
+      const threads = createThreads({ engine: 'zstd', count: 3 })
+      const file = folder + '/' + process.pid + '-' + round
+      const packed = threads.run({ pieces, file, background: false }, content.bytes.length)
+      if (round % 2 === 0) await packed
+      await threads.close()
+    }
+    console.log('closed')`
+  it('waits for every thread, whatever it does', async () => {
+    const ends = Array.from({ length: 2 }, async () => {
+      const args = ['--input-type=module', '--eval', pool, spool()]
+      const { stdout, stderr, exitCode } = await execa(process.execPath, args, { reject: false })
+      assert.deepEqual({ stdout, stderr, exitCode }, { stdout: 'closed', stderr: '', exitCode: 0 })
+    })
+    await Promise.all(ends)
   })
 })

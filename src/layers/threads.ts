@@ -70,7 +70,8 @@ export function createThreads({ engine, count, heap }: ThreadOptions): Threads {
       if (result === 'loaded') return loading.resolve()
       const { doing } = thread
       thread.doing = 'nothing'
-      worker.unref()
+      // While the pool is closed, every thread keeps the process until it has ended: who closes it waits for that.
+      if (!closed) worker.unref()
       if (result && typeof doing === 'object') doing.resolve(result)
       dispatch()
     })

@@ -44,7 +44,7 @@ export function createHasher(store: Pick<BlobStore, 'file' | 'read'>, threads = 
       const job = jobs.get(answer.id)
       jobs.delete(answer.id)
       // Only work keeps the process alive.
-      if (jobs.size === 0) worker.unref()
+      if (jobs.size === 0 && !closed) worker.unref()
       job?.resolve(answer)
     })
     worker.on('error', lose)
@@ -93,6 +93,7 @@ export function createHasher(store: Pick<BlobStore, 'file' | 'read'>, threads = 
       closed = true
       const all = running.splice(0)
       for (const { jobs } of all) for (const job of jobs.values()) job.reject(cancelled())
+      // `terminate` lets the thread keep the process until it has ended.
       await Promise.all(all.map(({ worker }) => worker.terminate()))
     },
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
-import { setTimeout as delay } from 'node:timers/promises'
+import { setImmediate, setTimeout as delay } from 'node:timers/promises'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { hasCode } from '../errors.ts'
@@ -46,6 +46,29 @@ describe('reading an object', () => {
       ),
       { numRuns: 10 },
     )
+  })
+
+  it('reads on elsewhere when the connection breaks before anyone reads', async () => {
+    const { open, streams } = broken([], 'break')
+    const stream = await readObject(open, undefined, 1)
+    streams[0]?.destroy(new Error('broken on purpose'))
+    await setImmediate() // in which it would end the process
+    assert.deepEqual(await buffer(stream), object)
+  })
+
+  it('does nothing when it breaks and nobody ever reads, or when it comes too late', async () => {
+    const { open, streams } = broken([], 'break')
+    const unread = await readObject(open, undefined, 1)
+    streams[0]?.destroy(new Error('broken on purpose'))
+    unread.destroy()
+    const late = new Readable({ read() {} })
+    const answered = Promise.withResolvers<{ stream: Readable; size: number }>()
+    const reading = readObject(() => answered.promise, undefined, 0.001)
+    await assert.rejects(reading, (error) => hasCode(error, 'STORE_UNAVAILABLE'))
+    answered.resolve({ stream: late, size: 1 })
+    await setImmediate()
+    assert.equal(late.destroyed, true)
+    late.emit('error', new Error('broken on purpose'))
   })
 
   it('gives up when nothing comes any more', async () => {

@@ -118,7 +118,13 @@ export async function readObject(
   const start = range?.start ?? 0
   const ask = async (from: number, to: number | undefined) => {
     try {
-      return await within(timeout, (signal) => open(from, to, signal))
+      return await within(timeout, async (signal) => {
+        const coming = await open(from, to, signal)
+        // It may break before it is read, and after; who reads hears of it. An answer that is late is read by nobody.
+        coming.stream.on('error', () => {})
+        if (signal.aborted) coming.stream.destroy()
+        return coming
+      })
     } catch (error) {
       throw readingError(error)
     }
@@ -161,7 +167,4 @@ export async function readObject(
   }
 }
 
-function chunksOf(stream: Readable): AsyncIterator<Buffer, undefined> {
-  stream.on('error', () => {}) // one that comes when nobody reads any more
-  return stream[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>
-}
+const chunksOf = (stream: Readable) => stream[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>

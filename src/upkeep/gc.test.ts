@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, before, beforeEach, describe, it } from 'node:test'
+import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:test'
 import { openSqliteCatalog } from '../catalog/sqlite.ts'
 import { hasCode } from '../errors.ts'
 import { digestOf, type Digest } from '../image/digest.ts'
@@ -16,8 +16,11 @@ before(async () => {
   directory = await mkdtemp(join(tmpdir(), 'nixery-gc-'))
 })
 beforeEach(async () => {
+  // What happened so many days ago is the same second whenever it is asked for.
+  mock.timers.enable({ apis: ['Date'], now: Date.now() })
   world = await openWorld(directory)
 })
+afterEach(() => mock.timers.reset())
 after(() => rm(directory, { recursive: true }))
 
 const gc = (options: Partial<CollectOptions> = {}, inUse: readonly Digest[] = []) =>
