@@ -108,7 +108,9 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
     warn,
     ...(lockPatience !== undefined && { busyTimeout: lockPatience }),
   })
-  const packer = createPacker(store.spoolDirectory, await openCompressor(config.NIXERY_COMPRESSION, note))
+  const packer = createPacker(store.spoolDirectory, await openCompressor(config.NIXERY_COMPRESSION, note), {
+    limit: config.NIXERY_PACK_TIMEOUT,
+  })
   const uses = createUses()
   const hasher = createHasher(store)
   const blobs = createBlobs({ store, catalog, hasher, onUse: (digest) => uses.note(digest) })

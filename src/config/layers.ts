@@ -17,6 +17,7 @@ export const layerSettings = {
     .describe(
       'what compresses layers: `libdeflate`, `gzip` (zlib), `igzip` (ISA-L), `zstd`, `none`, or `auto`, libdeflate where it is there and gzip where not; see compression.md',
     ),
+  NIXERY_PACK_TIMEOUT: seconds.default(900).describe('seconds that packing one layer may take'),
   NIX_POPULARITY_URL: text
     .optional()
     .describe('http, https or file address of popularity data, made by `nixery popcount`'),

@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, lstatSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs'
-import { Header, type HeaderData } from 'tar/header'
 import type { StorePath } from '../image/store-path.ts'
+import { headerOf, padding } from './header.ts'
 
 /**
  * Tar entries as every layer has them: relative names, uid and gid 0, no owner names, mtime 1, PAX records only
@@ -26,28 +26,33 @@ export const blockSize = 1024 * 1024
 /** What ends an archive: two empty records. */
 export const trailer: Uint8Array = new Uint8Array(1024)
 
-const mtime = new Date(1000)
 const bytesOf = (text: string): Buffer => Buffer.from(text, 'latin1')
 
 /** The entries of a store path, depth first, the names of each directory in byte order. */
 export function* storePathEntries(storePath: StorePath): Generator<Entry> {
-  yield* entriesBelow(storePath, storePath.slice(1))
-}
-
-function* entriesBelow(onDisk: string, path: string): Generator<Entry> {
-  const file = bytesOf(onDisk)
-  const stat = lstatSync(file)
-  if (stat.isDirectory()) {
-    yield { kind: 'directory', path, mode: 0o555 }
-    const names = readdirSync(file, { encoding: 'latin1' }).sort()
-    for (const name of names) yield* entriesBelow(`${onDisk}/${name}`, `${path}/${name}`)
-  } else if (stat.isSymbolicLink()) {
-    yield { kind: 'symlink', path, target: readlinkSync(file, { encoding: 'latin1' }) }
-  } else if (stat.isFile()) {
-    // Of a mode Nix keeps only whether a file can be executed (its NAR format).
-    yield { kind: 'file', path, mode: stat.mode & 0o100 ? 0o555 : 0o444, content: { file, size: stat.size } }
-  } else {
-    throw new Error(`neither file, directory nor symbolic link: ${onDisk}`)
+  // One generator and not one for each folder: a value passes through all that stand above it.
+  const waiting: [onDisk: string, path: string][] = [[storePath, storePath.slice(1)]]
+  for (let next = waiting.pop(); next; next = waiting.pop()) {
+    const [onDisk, path] = next
+    const file = bytesOf(onDisk)
+    const stat = lstatSync(file)
+    if (stat.isDirectory()) {
+      yield { kind: 'directory', path, mode: 0o555 }
+      const names = readdirSync(file, { encoding: 'latin1' }).sort()
+      for (const name of names.reverse()) waiting.push([`${onDisk}/${name}`, `${path}/${name}`])
+    } else if (stat.isSymbolicLink()) {
+      yield { kind: 'symlink', path, target: readlinkSync(file, { encoding: 'latin1' }) }
+    } else if (stat.isFile()) {
+      // Of a mode Nix keeps only whether a file can be executed (its NAR format).
+      yield {
+        kind: 'file',
+        path,
+        mode: stat.mode & 0o100 ? 0o555 : 0o444,
+        content: { file, size: stat.size },
+      }
+    } else {
+      throw new Error(`neither file, directory nor symbolic link: ${onDisk}`)
+    }
   }
 }
 
@@ -105,7 +110,7 @@ export function* tarBlocks(
   }
 
   for (const entry of entries) {
-    const header = headerOf(entry)
+    const header = headerOf(entry, sizeOf(entry))
     if (!fits(header)) yield* put(header)
     if (entry.kind !== 'file') continue
     const { content } = entry
@@ -117,59 +122,8 @@ export function* tarBlocks(
   if (block) yield block.subarray(0, used)
 }
 
-const zeros = new Uint8Array(512)
-const padding = (size: number): Uint8Array => zeros.subarray(0, (512 - (size % 512)) % 512)
-
+/** Bytes of a file; 0 of anything else. */
 function sizeOf(entry: Entry): number {
   if (entry.kind !== 'file') return 0
   return 'bytes' in entry.content ? entry.content.bytes.length : entry.content.size
-}
-
-/** An entry's header block, behind a PAX header if the block cannot say everything. */
-function headerOf(entry: Entry): Uint8Array {
-  const path = entry.kind === 'directory' ? `${entry.path}/` : entry.path
-  const target = entry.kind === 'symlink' ? entry.target : ''
-  const [plainPath, plainTarget] = [plain(path), plain(target)]
-  const size = sizeOf(entry)
-  const mode = entry.kind === 'symlink' ? 0o777 : entry.mode
-  const fields = { type: types[entry.kind], mode, size, path: plainPath, linkpath: plainTarget }
-  const [header, isWhole] = encoded(fields)
-  if (isWhole && path === plainPath && target === plainTarget) return header
-
-  const records = [paxRecord('path', path)]
-  if (entry.kind === 'symlink') records.push(paxRecord('linkpath', target))
-  if (size > largestSize) records.push(paxRecord('size', String(size)))
-  const body = Buffer.concat(records)
-  const [extended] = encoded({ type: 'ExtendedHeader', mode: 0o644, size: body.length, path: 'PaxHeader' })
-  return Buffer.concat([extended, body, padding(body.length), header])
-}
-
-const types = { directory: 'Directory', symlink: 'SymbolicLink', file: 'File' } as const
-
-/** A header block, and whether it could say everything. */
-function encoded(fields: HeaderData): [block: Buffer, isWhole: boolean] {
-  // Its constructor's way of taking the fields takes twice as long as encoding them.
-  const header = Object.assign(new Header(), common, fields)
-  const isWhole = !header.encode()
-  if (!header.block) throw new Error('tar header was not encoded')
-  return [header.block, isWhole]
-}
-
-const common = { uid: 0, gid: 0, uname: '', gname: '', mtime }
-const largestSize = 0o77777777777
-
-/** ASCII as it is; the header block of a name with other bytes is never read, as PAX has the true one. */
-const plain = (text: string): string => (odd.test(text) ? text.replaceAll(allOdd, '_') : text)
-const odd = /[^\x20-\x7e]/
-const allOdd = new RegExp(odd, 'g')
-
-/**
- * `<length> <key>=<value>\n`, the length counting itself (POSIX pax, "pax Extended Header"). Ours, because the
- * library's takes text and would change bytes that are not UTF-8.
- */
-function paxRecord(key: string, value: string): Buffer {
-  const rest = ` ${key}=${value}\n`
-  let length = rest.length + 1
-  while (String(length).length + rest.length !== length) length = String(length).length + rest.length
-  return bytesOf(`${length}${rest}`)
 }

@@ -32,7 +32,7 @@ export type Packer = {
   readonly compressorId: string
   /**
    * Equal pieces give equal bytes, a path's member the same as the path. Fails with STORE_FULL, STORE_UNAVAILABLE or
-   * BUILD_FAILED (see `isMemberGone`) and leaves no file; once the packer is closed, with CANCELLED.
+   * BUILD_FAILED (see `isMemberGone`), BUILD_TIMEOUT, and leaves no file; once the packer is closed, with CANCELLED.
    */
   pack(pieces: readonly Piece[], options?: PackOptions): Promise<PackedLayer>
   close(): Promise<void>
@@ -43,15 +43,22 @@ export type PackerOptions = {
   readonly threads?: number
   /** Megabytes that a thread's JavaScript may take; Node's own bound if not said. */
   readonly heap?: number
+  /** Seconds that packing one layer may take once it is begun; no bound if not said. */
+  readonly limit?: number
 }
 
 /** @param spoolDirectory where the files are written */
 export function createPacker(
   spoolDirectory: string,
   compressor: Compressor,
-  { threads: count = availableParallelism(), heap }: PackerOptions = {},
+  { threads: count = availableParallelism(), heap, limit }: PackerOptions = {},
 ): Packer {
-  const threads = createThreads({ engine: compressor.engine, count, heap })
+  const threads = createThreads({
+    engine: compressor.engine,
+    count,
+    heap,
+    limit: limit === undefined ? undefined : limit * 1000,
+  })
   let closed = false
   return {
     compressorId: compressor.id,
@@ -89,6 +96,12 @@ export const memberGone = (): NixeryError =>
 
 function failure({ step, code, message }: Extract<PackResult, { ok: false }>): NixeryError {
   const cause = Object.assign(new Error(message), { code, step })
+  if (step === 'late') {
+    return new NixeryError('BUILD_TIMEOUT', 'packing a layer took too long', {
+      cause,
+      hint: 'the operator can allow more time by NIXERY_PACK_TIMEOUT',
+    })
+  }
   if (step === 'writing') return storeError(cause, 'packing a layer')
   const why = {
     reading: 'a store path cannot be read',

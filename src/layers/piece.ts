@@ -17,8 +17,8 @@ export type PackJob = {
   readonly background: boolean
 }
 
-/** What a layer's making was at when it failed; `thread` is when the thread itself died. */
-export type Step = 'reading' | 'compressing' | 'writing' | 'member' | 'thread'
+/** What a layer's making was at when it failed; `thread` is when the thread itself died, `late` when it took too long. */
+export type Step = 'reading' | 'compressing' | 'writing' | 'member' | 'thread' | 'late'
 
 /** Errors cross threads as plain data: a cloned `Error` has lost its code. */
 export type PackResult =

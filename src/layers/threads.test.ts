@@ -109,6 +109,17 @@ describe('packing threads', () => {
     assert.ok(done.indexOf('wanted now') <= 1, done.join(', '))
   })
 
+  it('give up a layer that takes too long, leave no file, and go on', async () => {
+    const folder = spool()
+    const packer = createPacker(folder, compressor, { threads: 2, limit: 0.001 })
+    for (let round = 0; round < 2; round++) {
+      const packed = packer.pack([noise('endless', 60)])
+      await assert.rejects(packed, (error) => hasCode(error, 'BUILD_TIMEOUT'))
+    }
+    assert.deepEqual(readdirSync(folder), [])
+    await packer.close()
+  })
+
   it('pack any number of layers of any size, in any order', async () => {
     const packer = createPacker(spool(), compressor, { threads: 3 })
     const sizes = fc.array(

@@ -12,6 +12,8 @@ export type ThreadOptions = {
   readonly count: number
   /** Megabytes that a thread's JavaScript may take; it dies when it wants more. */
   readonly heap?: number | undefined
+  /** Milliseconds that packing one layer may take; its thread is ended then. No bound if not said. */
+  readonly limit?: number | undefined
 }
 
 /** A bounded pool of packing threads. */
@@ -36,6 +38,9 @@ type Thread = {
   readonly loaded: Promise<void>
   readonly index: number
   doing: 'nothing' | 'helping' | 'gone' | Waiting
+  /** Ends it when its layer takes too long. */
+  timer?: NodeJS.Timeout
+  late?: true
 }
 
 // For headers and names, which are many and soon forgotten: with Node's own 16 MB a thread collects more often.
@@ -44,7 +49,7 @@ const youngMegabytes = 64
 const worthHelp = 2 * blockSize
 
 /** Starts the threads: a first layer then waits for no start, which takes a tenth of a second. */
-export function createThreads({ engine, count, heap }: ThreadOptions): Threads {
+export function createThreads({ engine, count, heap, limit }: ThreadOptions): Threads {
   const memory = createSlotMemory(count)
   const control = slotControl(memory)
   const waiting: Waiting[] = []
@@ -69,6 +74,7 @@ export function createThreads({ engine, count, heap }: ThreadOptions): Threads {
     worker.on('message', (result: PackResult | 'loaded' | null) => {
       if (result === 'loaded') return loading.resolve()
       const { doing } = thread
+      clearTimeout(thread.timer)
       thread.doing = 'nothing'
       // While the pool is closed, every thread keeps the process until it has ended: who closes it waits for that.
       if (!closed) worker.unref()
@@ -80,11 +86,13 @@ export function createThreads({ engine, count, heap }: ThreadOptions): Threads {
     })
     worker.on('exit', () => {
       loading.resolve()
-      const { doing } = thread
+      const { doing, late } = thread
+      clearTimeout(thread.timer)
       thread.doing = 'gone'
       control.recover(index)
       if (typeof doing === 'object') {
-        doing.resolve({ ok: false, step: 'thread', code: undefined, message: reason })
+        const step = late ? 'late' : 'thread'
+        doing.resolve({ ok: false, step, code: undefined, message: reason })
       }
       dispatch()
     })
@@ -97,6 +105,12 @@ export function createThreads({ engine, count, heap }: ThreadOptions): Threads {
     threads[thread.index] = alive
     alive.doing = layer
     alive.worker.ref()
+    if (limit !== undefined) {
+      alive.timer = setTimeout(() => {
+        alive.late = true
+        void end(alive)
+      }, limit)
+    }
     say(alive, { job: layer.job })
   }
 

@@ -11,7 +11,7 @@ export type StorePaths = {
   readonly invalid: number
 }
 
-const largestList = 512 * 1024 * 1024
+const largestList = 64 * 1024 * 1024
 
 /**
  * Reads a list of store paths, one a line, compressed by xz or not.

@@ -6,23 +6,31 @@ const magic = Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00])
 /** Whether this begins as an xz file does. */
 export const isXz = (bytes: Buffer): boolean => bytes.subarray(0, magic.length).equals(magic)
 
-// The lists of whole channels have some ten million characters.
-const mostCharacters = 512 * 1024 * 1024
+// The lists of whole channels have some ten million bytes. A file of a hundred kilobytes can expand to gigabytes.
+const mostBytes = 64 * 1024 * 1024
 
 /**
  * Decompresses text with the program `xz`, since Node has no decoder for it.
  * @throws SETUP_FAILED without the program, SOURCE_INVALID for what is damaged or far too large, the signal's reason
  */
 export async function decompressXz(bytes: Buffer, signal: AbortSignal | undefined): Promise<string> {
-  const result = await execa('xz', ['--decompress', '--stdout', '--memlimit-decompress=1GiB'], {
+  const running = execa('xz', ['--decompress', '--stdout', '--memlimit-decompress=128MiB'], {
     input: bytes,
-    maxBuffer: mostCharacters,
+    buffer: { stdout: false }, // what it has kept of an output it puts into its error as well, escaped
     timeout: 300_000,
     reject: false,
     forceKillAfterDelay: 2_000,
     ...(signal && { cancelSignal: signal }),
   })
-  if (!result.failed) return result.stdout
+  const chunks: Buffer[] = []
+  let length = 0
+  running.stdout.on('data', (chunk: Buffer) => {
+    length += chunk.length
+    if (length <= mostBytes) chunks.push(chunk)
+    else running.kill('SIGKILL')
+  })
+  const result = await running
+  if (!result.failed) return Buffer.concat(chunks).toString()
   signal?.throwIfAborted()
   if (result.code === 'ENOENT') {
     throw new NixeryError(
@@ -34,7 +42,7 @@ export async function decompressXz(bytes: Buffer, signal: AbortSignal | undefine
       },
     )
   }
-  const reason = result.isMaxBuffer ? 'it is far too large' : result.stderr.trim() || result.shortMessage
+  const reason = length > mostBytes ? 'it is far too large' : result.stderr.trim() || result.shortMessage
   throw new NixeryError('SOURCE_INVALID', `the list of store paths cannot be decompressed: ${reason}`, {
     cause: result,
   })
