@@ -12,6 +12,7 @@ import { catalog } from './cases/catalog.ts'
 import { cold } from './cases/cold.ts'
 import { combination } from './cases/combination.ts'
 import { large } from './cases/large.ts'
+import { nixpkgs } from './cases/nixpkgs.ts'
 import { plan } from './cases/plan.ts'
 import { restart } from './cases/restart.ts'
 import { same } from './cases/same.ts'
@@ -24,7 +25,19 @@ import { createProgress } from './progress.ts'
 import { caseLines, headLine, machineLines, summaryLine } from './report.ts'
 import { readResults, writeResults, type CaseResult, type Results } from './results.ts'
 
-const cases: readonly Case[] = [cold, combination, same, restart, blob, together, plan, large, catalog, trace]
+const cases: readonly Case[] = [
+  cold,
+  combination,
+  same,
+  restart,
+  blob,
+  together,
+  plan,
+  large,
+  catalog,
+  nixpkgs,
+  trace,
+]
 
 const usage = `usage: npm run bench -- [options]
   --only CASE        one of: ${cases.map(({ name }) => name).join(' ')}; may be repeated
