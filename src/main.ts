@@ -21,7 +21,7 @@ import { createRedactor } from './text/redact.ts'
 import { describeSource } from './web/describe.ts'
 import { createHistory } from './web/history.ts'
 import { registryHost, unknownHost } from './web/host.ts'
-import { collect } from './upkeep/gc.ts'
+import { collect, OtherGc } from './upkeep/gc.ts'
 import { createUpkeep, type Upkeep } from './upkeep/schedule.ts'
 import { createWeb } from './web/web.ts'
 import { openWorkshop, type Workshop } from './workshop.ts'
@@ -197,17 +197,19 @@ function upkeepOf(
 ): Upkeep | undefined {
   const { NIXERY_KEEP: keepDays, NIXERY_STORE_LIMIT: sizeLimit } = config
   if (keepDays === undefined && sizeLimit === undefined) return undefined
-  const deleted = (digest: Digest) => void blobs.doubt(digest)
+  const deleting = (digest: Digest) => void blobs.doubt(digest)
   return createUpkeep({
     interval: config.NIXERY_GC_INTERVAL,
-    collect: (options) =>
-      collect({ catalog, store, inUse: () => uses.inUse(), deleted }, { ...options, keepDays, sizeLimit }),
+    collect: (options) => collect({ catalog, store, uses, deleting }, { ...options, keepDays, sizeLimit }),
     done: ({ images, blobs: gone }, ms) =>
       log.info(
         { images: images.length, blobs: gone.count, bytes: gone.size, ms: Math.round(ms) },
         'cleaned up',
       ),
-    failed: (error) => log.error({ err: error }, 'cleaning up failed'),
+    failed: (error) =>
+      error instanceof OtherGc
+        ? log.info('another process is cleaning up')
+        : log.error({ err: error }, 'cleaning up failed'),
   })
 }
 

@@ -113,7 +113,7 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
   })
   const uses = createUses()
   const hasher = createHasher(store)
-  const blobs = createBlobs({ store, catalog, hasher, onUse: (digest) => uses.note(digest) })
+  const blobs = createBlobs({ store, catalog, hasher, take: (digest, look) => uses.take(digest, look) })
   const layering = (): Layering => ({
     strategy: config.NIXERY_STRATEGY,
     popularity: popularity.current(),

@@ -32,8 +32,10 @@ export type BlobsDeps = {
   readonly store: BlobStore
   readonly catalog: Catalog
   readonly hasher: Hasher
-  /** Hears of each blob that is stored or found: somebody needs it. */
-  readonly onUse?: ((digest: Digest) => void) | undefined
+  /** Runs each look for a blob, and each storing of one: what is found or stored is in use, and not to be removed. */
+  readonly take?:
+    | (<T>(digest: Digest, look: () => Promise<T | undefined>) => Promise<T | undefined>)
+    | undefined
 }
 
 // Seconds for which a file that was hashed is believed, if it has not changed.
@@ -49,7 +51,7 @@ const smallBytes = 64 * 1024 * 1024
  * it was hashed, is hashed before it is believed: read once, however many ask meanwhile, and never held in memory. One
  * that is damaged is removed, so that the next pull makes it again.
  */
-export function createBlobs({ store, catalog, hasher, onUse = () => {} }: BlobsDeps): Blobs {
+export function createBlobs({ store, catalog, hasher, take = (_digest, look) => look() }: BlobsDeps): Blobs {
   const trust = createTrust({ store, hasher, catalog }, trusted)
   const checks = createFlights<number | undefined>()
   const small = new LRUCache<Digest, Buffer>({
@@ -93,18 +95,19 @@ export function createBlobs({ store, catalog, hasher, onUse = () => {} }: BlobsD
   }
 
   const blobs: Blobs = {
-    async find(digest) {
-      const size = seen.get(digest) ?? (await look(digest))
-      if (size === undefined) return undefined
-      if (!store.file) seen.set(digest, size)
-      onUse(digest)
-      return size
-    },
+    find: (digest) =>
+      take(digest, async () => {
+        const size = seen.get(digest) ?? (await look(digest))
+        if (size !== undefined && !store.file) seen.set(digest, size)
+        return size
+      }),
 
     async publish(blob, content) {
-      onUse(blob.digest)
-      await ('file' in content ? store.putFile(blob, content.file) : store.putBytes(blob, content.bytes))
-      await remember(blob.digest, blob.size)
+      await take(blob.digest, async () => {
+        await ('file' in content ? store.putFile(blob, content.file) : store.putBytes(blob, content.bytes))
+        await remember(blob.digest, blob.size)
+        return true
+      })
     },
 
     async readSmall(digest, limit) {

@@ -105,6 +105,11 @@ export type BlobRecord = {
  * All of it fails with STORE_UNAVAILABLE when the database does.
  */
 export type CatalogUpkeep = {
+  /**
+   * Takes the lock that upkeep holds over this catalog, in whatever process: gives what releases it, or undefined if
+   * another holds it. A process that ends holds it no more, however it ends.
+   */
+  lock(): Promise<(() => void) | undefined>
   /** When this catalog began, in seconds since 1970: of pulls before, it knows nothing. */
   born(): Promise<number>
   /** All images, in the order of their keys. */

@@ -7,7 +7,7 @@ import { parseStorePath, type PathFacts } from '../image/store-path.ts'
 import type { Catalog } from './catalog.ts'
 import { withFront } from './front.ts'
 import { openCatalog } from './sql.ts'
-import { sqliteOf } from './sqlite-version.ts'
+import { sqliteOf } from './sqlite-database.ts'
 
 const layer: Layer = { digest: digestOf('a'), diffId: digestOf('b'), size: 7, compression: 'gzip' }
 const path = parseStorePath(`/nix/store/${'0'.repeat(32)}-p`)

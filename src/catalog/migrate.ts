@@ -8,6 +8,8 @@ export type SqlDatabase = {
   readonly beginAlone: readonly string[]
   /** The version of the schema that the database has; 0 if none was written. */
   readVersion(db: Kysely<Tables>): Promise<number>
+  /** See `CatalogUpkeep`. */
+  lock(): (() => void) | undefined | Promise<(() => void) | undefined>
   /** Writes it, as part of the transaction. */
   writeVersion(db: Kysely<Tables>, version: number): Promise<void>
 }

@@ -111,7 +111,7 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
 
     forgetBlob: (digest) => forgetBlobs(db, [digest], 'forget'),
     ...pullsIn(db),
-    upkeep: upkeepIn(db),
+    upkeep: upkeepIn(db, () => Promise.resolve(database.lock())),
     close: () => db.destroy(),
   }
 }

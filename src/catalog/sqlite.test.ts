@@ -9,7 +9,7 @@ import { describeCatalog } from './conformance.ts'
 import { withFront } from './front.ts'
 import { openCatalog } from './sql.ts'
 import { openSqliteCatalog, sqliteDatabase } from './sqlite.ts'
-import { sqliteOf } from './sqlite-version.ts'
+import { sqliteOf } from './sqlite-database.ts'
 import { openSteadyCatalog } from './steady.ts'
 
 let directory: string

@@ -6,7 +6,7 @@ import { NixeryError, systemErrorCode } from '../errors.ts'
 import type { Catalog } from './catalog.ts'
 import { withFront } from './front.ts'
 import { openCatalog, type SqlCatalog } from './sql.ts'
-import { sqliteOf } from './sqlite-version.ts'
+import { sqliteOf } from './sqlite-database.ts'
 import { openSteadyCatalog, type Database as SteadyDatabase } from './steady.ts'
 
 export type SqliteOptions = {

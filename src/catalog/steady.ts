@@ -151,6 +151,7 @@ export async function openSteadyCatalog(database: Database, options: SteadyOptio
   const believed = <T extends { readonly digest: Digest }>(found: Map<string, T>): Map<string, T> =>
     new Map([...found].filter(([, { digest }]) => !blobsInDoubt.has(digest)))
   const upkeep: CatalogUpkeep = {
+    lock: () => must((catalog) => catalog.upkeep.lock()),
     born: () => must((catalog) => catalog.upkeep.born()),
     images: (page) => must((catalog) => catalog.upkeep.images(page)),
     imagesSince: (since) => must((catalog) => catalog.upkeep.imagesSince(since)),

@@ -5,8 +5,10 @@ import { blobRecordOf, imageRecordOf, readRows, sizeOf } from './rows.ts'
 import type { Tables } from './schema.ts'
 
 /** What upkeep asks of the database; statements are small, since SQLite runs them on the thread that answers. */
-export function upkeepIn(db: Kysely<Tables>): CatalogUpkeep {
+export function upkeepIn(db: Kysely<Tables>, lock: CatalogUpkeep['lock']): CatalogUpkeep {
   return {
+    lock,
+
     async born() {
       const row = await db
         .selectFrom('about')

@@ -2,7 +2,8 @@ import type { Command } from 'commander'
 import { openSqliteCatalog } from '../catalog/sqlite.ts'
 import type { Config } from '../config.ts'
 import { openStore } from '../stores.ts'
-import { collect, grace, type Collected, type GoneImage } from '../upkeep/gc.ts'
+import { collect, type Collected, type GoneImage } from '../upkeep/gc.ts'
+import { grace } from '../upkeep/uses.ts'
 import { exitCodesHelp, runCommand } from './exit.ts'
 import { bytesText, counted, createProgress, jsonLine, printable, type Progress } from './progress.ts'
 import { patience } from './scrub.ts'
@@ -41,7 +42,7 @@ async function run(options: Options, progress: Progress, signal: AbortSignal): P
   const catalog = await openSqliteCatalog(file, { warn: progress.note, busyTimeout: patience })
   try {
     const collected = await collect(
-      { catalog, store, inUse: () => new Set() },
+      { catalog, store },
       {
         keepDays: config.NIXERY_KEEP,
         sizeLimit: config.NIXERY_STORE_LIMIT,
@@ -85,11 +86,37 @@ function summary({ images, imagesKept, blobs, blobsKept, leftovers }: Collected,
   return lines
 }
 
-/** Why images stay that one might have expected to go. */
-function reasons({ NIXERY_KEEP, NIXERY_STORE_LIMIT }: Config, { blobsKept }: Collected): string[] {
-  if (NIXERY_KEEP === undefined && NIXERY_STORE_LIMIT === undefined) {
-    return ['images stay for ever: neither NIXERY_KEEP (--keep) nor NIXERY_STORE_LIMIT (--limit) is set']
+/** Why the images and blobs stay that do. */
+function reasons(
+  { NIXERY_KEEP, NIXERY_STORE_LIMIT }: Config,
+  { blobsKept, reasons: { images, blobs } }: Collected,
+): string[] {
+  const hours = `${grace / 3600} hours`
+  const due =
+    NIXERY_KEEP === undefined
+      ? 'NIXERY_KEEP (--keep) is not set'
+      : `pulled within ${NIXERY_KEEP} days (NIXERY_KEEP, --keep)`
+  const why = (what: string, counts: readonly (readonly [number, string])[]) => {
+    const texts = counts.filter(([count]) => count > 0).map(([count, reason]) => `${count} ${reason}`)
+    return texts.length > 0 ? [`${what} that stay: ${texts.join(', ')}`] : []
   }
-  if (NIXERY_STORE_LIMIT === undefined || blobsKept.size <= NIXERY_STORE_LIMIT) return []
-  return [`this is above the limit: what was stored or used within ${grace / 3600} hours stays`]
+  const lines = [
+    ...why('images', [
+      [images.inUse, 'in use'],
+      [images.recent, `made or pulled within the last ${hours}`],
+      [images.notDue, due],
+    ]),
+    ...why('blobs', [
+      [blobs.ofImages, 'of these images'],
+      [blobs.inUse, 'in use'],
+      [blobs.recent, `stored within the last ${hours}`],
+      [blobs.others, 'that list these images, or that other programs have stored'],
+    ]),
+  ]
+  if (NIXERY_KEEP === undefined && NIXERY_STORE_LIMIT === undefined) {
+    lines.push('images stay for ever: neither NIXERY_KEEP (--keep) nor NIXERY_STORE_LIMIT (--limit) is set')
+  } else if (NIXERY_STORE_LIMIT !== undefined && blobsKept.size > NIXERY_STORE_LIMIT) {
+    lines.push(`this is above the limit: what was stored or used within the last ${hours} always stays`)
+  }
+  return lines
 }

@@ -3,11 +3,15 @@ import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
+import { createBlobs } from '../build/blobs.ts'
 import { openSqliteCatalog } from '../catalog/sqlite.ts'
 import { hasCode } from '../errors.ts'
 import { digestOf, type Digest } from '../image/digest.ts'
+import { createHasher } from '../store/hasher.ts'
 import type { BlobStore } from '../store/store.ts'
-import { collect, type CollectOptions } from './gc.ts'
+import { collect, OtherGc, type CollectOptions } from './gc.ts'
+import { createUses } from './uses.ts'
 import { ago, digestsOf, openWorld, type World } from './upkeep-testing.ts'
 
 let directory: string
@@ -23,8 +27,13 @@ beforeEach(async () => {
 afterEach(() => mock.timers.reset())
 after(() => rm(directory, { recursive: true }))
 
+const usesOf = (digests: readonly Digest[]) => {
+  const uses = createUses()
+  for (const digest of digests) uses.noteManifest(digest)
+  return uses
+}
 const gc = (options: Partial<CollectOptions> = {}, inUse: readonly Digest[] = []) =>
-  collect({ ...world, inUse: () => new Set(inUse) }, { dryRun: false, now: Date.now() / 1000, ...options })
+  collect({ ...world, uses: usesOf(inUse) }, { dryRun: false, now: Date.now() / 1000, ...options })
 const imageKeys = async () => (await world.catalog.upkeep.images({ limit: 100 })).map(({ key }) => key)
 
 describe('cleaning up', () => {
@@ -146,6 +155,80 @@ describe('cleaning up', () => {
     assert.deepEqual(await world.stored(), [])
   })
 
+  it('leaves what is taken into use right before it would be deleted, and lets who comes later find it gone', async () => {
+    const digests: Digest[] = []
+    for (let index = 0; index < 5; index += 1) digests.push(await world.layer(`unused ${index}`, 40))
+    const uses = createUses()
+    const blobs = createBlobs({ ...world, hasher: createHasher(world.store), take: uses.take.bind(uses) })
+    const started: Digest[] = []
+    const found = new Map<Digest, Promise<number | undefined>>()
+    // A slow store: while the first is being deleted, requests come for it and for all others.
+    const store: BlobStore = {
+      ...world.store,
+      async delete(digest) {
+        started.push(digest)
+        for (const one of digests) if (!found.has(one)) found.set(one, blobs.find(one))
+        await setTimeout(20)
+        await world.store.delete(digest)
+      },
+    }
+    const { blobs: gone } = await collect(
+      { ...world, store, uses },
+      { dryRun: false, now: Date.now() / 1000 },
+    )
+    const [first] = started
+    assert.deepEqual([gone.count, started.length], [1, 1])
+    const left = digests.filter((digest) => digest !== first).sort()
+    assert.deepEqual(await world.stored(), left)
+    for (const digest of digests) {
+      assert.equal(await found.get(digest), digest === first ? undefined : 'unused 0'.length)
+      assert.equal(await blobs.find(digest), digest === first ? undefined : 'unused 0'.length)
+    }
+  })
+
+  it('leaves a pull of another process that comes right before a blob would be deleted', async () => {
+    const image = await world.image('old', ['a', 'b'], 40)
+    const layers = [digestOf('a'), digestOf('b')]
+    const store: BlobStore = {
+      ...world.store,
+      async delete(digest) {
+        await world.catalog.rememberPulls([
+          { repository: 'r', tag: 't', architecture: 'amd64', image: 'late', at: ago(0), count: 1 },
+        ])
+        await world.catalog.rememberImage('late', JSON.stringify(image))
+        await world.store.delete(digest)
+      },
+    }
+    await collect({ ...world, store }, { keepDays: 30, dryRun: false, now: Date.now() / 1000 })
+    // All but the manifest with which it began.
+    assert.equal((await world.stored()).length, 4)
+    for (const layer of layers) assert.ok((await world.stored()).includes(layer))
+  })
+
+  it('is not done by two at once, and again when the first has ended', async () => {
+    await world.image('old', ['a'], 40)
+    const release = await world.catalog.upkeep.lock()
+    const other = await openSqliteCatalog(join(world.folder, 'catalog.db'))
+    await assert.rejects(gc({ keepDays: 30 }), OtherGc)
+    assert.equal(await other.upkeep.lock(), undefined)
+    release?.()
+    await gc({ keepDays: 30 })
+    assert.deepEqual(await world.stored(), [])
+    await other.close()
+  })
+
+  it('says why what stays does', async () => {
+    const used = await world.image('used', ['a'], 40)
+    await world.image('recent', ['b'])
+    await world.image('not due', ['c'], 20)
+    await world.layer('of a build')
+    const { reasons } = await gc({ keepDays: 30 }, [used.manifests.oci.digest])
+    assert.deepEqual(reasons, {
+      images: { recent: 1, inUse: 1, notDue: 1 },
+      blobs: { ofImages: 12, inUse: 0, recent: 1, others: 0 },
+    })
+  })
+
   it('leaves what a pull or a build uses', async () => {
     const pulled = await world.image('pulled', ['a', 'b'], 40)
     const listed = await world.image('listed', ['c'], 40)
@@ -183,7 +266,7 @@ describe('cleaning up', () => {
       },
     }
     const now = Math.floor(Date.now() / 1000)
-    await collect({ ...world, store, inUse: () => new Set() }, { keepDays: 30, dryRun: false, now })
+    await collect({ ...world, store }, { keepDays: 30, dryRun: false, now })
     assert.deepEqual(await world.stored(), [last])
   })
 

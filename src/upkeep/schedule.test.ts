@@ -10,6 +10,10 @@ const nothing: Collected = {
   imagesKept: 0,
   blobs: { count: 0, size: 0 },
   blobsKept: { count: 0, size: 0 },
+  reasons: {
+    images: { recent: 0, inUse: 0, notDue: 0 },
+    blobs: { ofImages: 0, inUse: 0, recent: 0, others: 0 },
+  },
   leftovers: 0,
 }
 
@@ -62,13 +66,36 @@ describe('cleaning up from time to time', () => {
 })
 
 describe('what this process uses', () => {
-  it('is what was noted; manifests are told once', () => {
+  it('is what was found or stored, and each given manifest; manifests are told once', async () => {
     const uses = createUses()
-    uses.note(digestOf('a'), digestOf('b'))
+    await uses.take(digestOf('a'), () => Promise.resolve(7))
+    await uses.take(digestOf('not there'), () => Promise.resolve(undefined))
     uses.noteManifest(digestOf('m'))
-    assert.deepEqual(uses.inUse(), new Set([digestOf('a'), digestOf('b'), digestOf('m')]))
+    const isUsed = ['a', 'm', 'not there'].map((text) => uses.isUsed(digestOf(text)))
+    assert.deepEqual(isUsed, [true, true, false])
     assert.deepEqual([...uses.takeManifests().keys()], [digestOf('m')])
     assert.equal(uses.takeManifests().size, 0)
-    assert.ok(uses.inUse().has(digestOf('m')))
+    assert.ok(uses.isUsed(digestOf('m')))
+  })
+
+  it('is not removed while somebody looks for it, and is looked for when it has been removed', async () => {
+    const uses = createUses()
+    const digest = digestOf('a')
+    const told: string[] = []
+    const looked = Promise.withResolvers<undefined>()
+    const taken = uses.take(digest, () => looked.promise)
+    assert.equal(await uses.remove(digest, assert.fail), false)
+    looked.resolve(undefined)
+    await taken
+    const removed = Promise.withResolvers<undefined>()
+    const removing = uses.remove(digest, async () => {
+      await removed.promise
+      told.push('removed')
+    })
+    const later = uses.take(digest, () => Promise.resolve(void told.push('looked for')))
+    removed.resolve(undefined)
+    assert.equal(await removing, true)
+    await later
+    assert.deepEqual(told, ['removed', 'looked for'])
   })
 })

@@ -36,13 +36,13 @@ const readsAtOnce = 4
 
 /**
  * Looks at everything in the store and the catalog, a little at a time, so that a server goes on answering.
- * @param using blobs that are in use now
+ * @param isUsed whether a blob is in use now
  * @param now seconds since 1970
  * @throws STORE_UNAVAILABLE also when the catalog cannot be asked: who does not know must not conclude
  */
 export async function survey(
   { catalog, store, signal }: SurveyDeps,
-  using: ReadonlySet<Digest>,
+  isUsed: (digest: Digest) => boolean,
   now: number,
 ): Promise<Survey> {
   const { upkeep } = catalog
@@ -78,10 +78,7 @@ export async function survey(
     known[place] = 1
     usedAt[place] = blob.usedAt ?? 0
   }
-  for (const digest of using) {
-    const place = places.get(digest)
-    if (place !== undefined) usedAt[place] = now
-  }
+  for (const [place, { digest }] of blobs.entries()) if (isUsed(digest)) usedAt[place] = now
 
   type Image = ImageParts & { readonly key: string; readonly at: number }
   type Seen = {

@@ -1,5 +1,6 @@
-import type Database from 'better-sqlite3'
+import Database from 'better-sqlite3'
 import { sql, SqliteDialect, type Kysely } from 'kysely'
+import { systemErrorCode } from '../errors.ts'
 import type { SqlDatabase } from './migrate.ts'
 import type { Tables } from './schema.ts'
 
@@ -15,7 +16,22 @@ export const sqliteOf = (database: Database.Database): SqlDatabase => ({
     await writeKyselyMigrations(db)
     await sql.raw(`pragma user_version = ${version}`).execute(db)
   },
+  lock: () => lockOf(database.memory ? undefined : `${database.name}.lock`),
 })
+
+/** A lock on an empty SQLite file of its own: the system releases it when the process ends. */
+function lockOf(file: string | undefined): (() => void) | undefined {
+  if (file === undefined) return () => {} // nobody else has that database
+  const holder = new Database(file, { timeout: 0 })
+  try {
+    holder.exec('BEGIN EXCLUSIVE')
+    return () => void holder.close()
+  } catch (error) {
+    holder.close()
+    if (systemErrorCode(error) === 'SQLITE_BUSY') return undefined
+    throw error
+  }
+}
 
 /**
  * The tables in which the first version of this program, through Kysely, noted the migrations that it had made. It
