@@ -74,6 +74,12 @@ function contradictions(set: Readonly<Record<string, string | undefined>>): stri
   if ((set['S3_ACCESS_KEY'] === undefined) !== (set['S3_SECRET_KEY'] === undefined)) {
     problems.push('S3_ACCESS_KEY, S3_SECRET_KEY: are needed together')
   }
+  if (set['NIXERY_FLAKE'] !== undefined) {
+    const without = ['NIXERY_NIXPKGS_CONFIG', 'NIXERY_OVERLAYS'].filter((name) => set[name] !== undefined)
+    if (without.length > 0) {
+      problems.push(`${without.join(', ')}: has no effect on NIXERY_FLAKE; the flake itself must apply it`)
+    }
+  }
   const passed = (set['NIXERY_NIX_ENV'] ?? '').split(/[\s,]+/).filter((name) => name in schema.shape)
   if (passed.length > 0) {
     problems.push(`NIXERY_NIX_ENV: cannot pass ${passed.join(', ')}, settings of this program`)

@@ -3,7 +3,9 @@ import type { Config } from './config.ts'
 import { hasCode, NixeryError } from './errors.ts'
 import { impliedPackages } from './image/name.ts'
 import type { SetPolicy } from './nix/evaluate.ts'
+import { policyFiles } from './evaluation.ts'
 import type { Nix } from './nix/nix.ts'
+import { searchPathOf, targetsOf } from './nix/search-path.ts'
 import { channelSource } from './packages/channel.ts'
 import { createFetchedSources } from './packages/fetched.ts'
 import { flakeSource } from './packages/flake.ts'
@@ -12,6 +14,7 @@ import { pathSource } from './packages/path.ts'
 import { createQueue } from './packages/queue.ts'
 import type { Fetcher, RemoteOptions } from './packages/remote.ts'
 import { stateOf, type PackageSource } from './packages/source.ts'
+import { withSurroundings } from './packages/surroundings.ts'
 
 export type SourceOptions = {
   readonly nix: Nix
@@ -25,6 +28,20 @@ const freshFor = 5_000
 
 /** Where the configuration says that packages come from: with nothing configured, the demo packages. */
 export async function openSource(config: Config, options: SourceOptions): Promise<PackageSource> {
+  const source = await openPackages(config, options)
+  // A flake is evaluated purely: nothing else is read.
+  if (config.NIXERY_FLAKE !== undefined) return source
+  const stale = config.NIXERY_PATH_STALE * 1000
+  const { paths, addresses } = targetsOf(searchPathOf(process.env))
+  return withSurroundings(source, {
+    paths: [...policyFiles(config), ...paths],
+    unwatched: addresses.length > 0,
+    fresh: Math.min(freshFor, stale),
+    stale,
+  })
+}
+
+async function openPackages(config: Config, options: SourceOptions): Promise<PackageSource> {
   const { NIXERY_CHANNEL, NIXERY_PKGS_REPO, NIXERY_PKGS_PATH, NIXERY_FLAKE } = config
   const anyTag = config.NIXERY_TAGS === 'any'
   const remote = remoteOptions(config, options)

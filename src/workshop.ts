@@ -9,6 +9,7 @@ import { createResolver, type Resolver } from './build/resolve.ts'
 import { openSqliteCatalog } from './catalog/sqlite.ts'
 import type { Catalog } from './catalog/catalog.ts'
 import { settingNames, type Config } from './config.ts'
+import { policyOf, restrictionOf, withoutEffect } from './evaluation.ts'
 import { openCompressor } from './layers/compressor.ts'
 import type { Platform } from './image/platform.ts'
 import { createPacker, type Packer } from './layers/pack.ts'
@@ -76,7 +77,7 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
       evalMemory: config.NIXERY_EVAL_MEMORY,
       evaluator: config.NIXERY_EVALUATOR,
       concurrency: config.NIXERY_NIX_JOBS,
-      ...(isRestricted(config) && { restricted: { readable: config.NIXERY_OVERLAYS } }),
+      restricted: restrictionOf(config),
       passEnvironment: config.NIXERY_NIX_ENV,
       withholdEnvironment: settingNames,
       note,
@@ -87,13 +88,8 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
   if (prepare) void nix.settle().catch(() => {})
   const nixVersion = await nix.version()
   const source = await openSource(config, { nix, note, warn, signal })
-  const policy = {
-    config: {
-      ...(config.NIXERY_ALLOW_UNFREE && { allowUnfree: true }),
-      ...(config.NIXERY_ALLOW_BROKEN && { allowBroken: true }),
-    },
-    overlays: config.NIXERY_OVERLAYS,
-  }
+  const policy = policyOf(config)
+  for (const line of withoutEffect(process.env, config)) warn(line)
   if (prepare) void prepareSource(source, nix, { ...policy, system: prepare.system }, { note, warn })
   const refreshSeconds = config.NIXERY_POPULARITY_REFRESH
   const popularity = await createPopularity({
@@ -160,10 +156,4 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
       await catalog.close()
     },
   }
-}
-
-/** A folder is the operator's own, and the demo packages this program's; other sources are what others write. */
-const isRestricted = ({ NIXERY_EVAL, NIXERY_CHANNEL, NIXERY_PKGS_REPO, NIXERY_FLAKE }: Config): boolean => {
-  const isRemote = [NIXERY_CHANNEL, NIXERY_PKGS_REPO, NIXERY_FLAKE].some((source) => source !== undefined)
-  return NIXERY_EVAL === undefined ? isRemote : NIXERY_EVAL === 'restricted'
 }

@@ -31,9 +31,10 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     config: 'image layers store errors',
     // The composition root, in four files: with the commands, the only ones that see everything.
     stores: 'config store errors',
-    sources: 'config demo nix packages image errors',
+    evaluation: 'config nix:types',
+    sources: 'evaluation config demo nix packages image errors',
     workshop:
-      'build catalog closure config layers nix packages popcount sources store stores upkeep image errors',
+      'build catalog closure config evaluation layers nix packages popcount sources store stores upkeep image errors',
     main: 'build catalog closure config http layers nix packages store telemetry text upkeep web workshop package.json image errors',
     cli:
       'build catalog closure config export layers main nix packages popcount push sources store stores upkeep ' +

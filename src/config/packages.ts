@@ -76,6 +76,11 @@ export const packageSettings = {
   NIXERY_ALLOW_BROKEN: flag
     .default(false)
     .describe('whether nixpkgs gives packages that are marked as broken'),
+  NIXERY_NIXPKGS_CONFIG: folder
+    .optional()
+    .describe(
+      'file with a configuration of nixpkgs, in Nix: `permittedInsecurePackages`, predicates, …; NIXERY_ALLOW_UNFREE and NIXERY_ALLOW_BROKEN win over it',
+    ),
   NIXERY_OVERLAYS: list
     .default([])
     .describe('files with overlays for nixpkgs, separated by spaces or commas'),

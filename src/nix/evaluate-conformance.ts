@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { storePathName } from '../image/store-path.ts'
@@ -199,6 +199,47 @@ export function describeEvaluation(evaluator: 'cold' | 'warm'): void {
         const set = await bench().file(`${head}: { hello = throw "found"; }`)
         const [found] = await bench().lookUp(set, 'hello')
         assert.deepEqual(found, { status: 'failed', message: 'error: found', lasting: true })
+      }
+    })
+
+    it('gives a configuration and overlays to whoever takes them, and to no one else', async () => {
+      const both = 'config-overlays'
+      const table: [head: string, given: string, body: string][] = [
+        ['{ system }', '', '{ }'],
+        ['{ system, ... }', '', '{ }'],
+        ['{ system, ... } @ all', `${both}-system`, 'all'],
+        ['all', `${both}-system`, 'all'],
+        [
+          '{\n  system,\n  config ? throw "impure",\n  overlays ? throw "impure",\n}',
+          both,
+          '{ inherit config overlays; }',
+        ],
+      ]
+      for (const [head, given, body] of table) {
+        const text = `builtins.concatStringsSep "-" (builtins.attrNames (builtins.deepSeq (${body}) (${body})))`
+        const set = await bench().file(`${head}: { x.\${${text}} = 1; }`)
+        const [found] = await bench().lookUp(set, 'x.y')
+        assert.deepEqual(found, { status: 'missing', path: ['x'], siblings: [given] }, head)
+      }
+    })
+
+    it('puts flags over a configuration in a file, be it a set or a function', async () => {
+      const set = await bench().file(`{ system, config ? { }, ... }: let
+        given = if builtins.isFunction config then config { pkgs = "pkgs"; } else config;
+      in { x.\${builtins.toJSON given} = 1; }`)
+      const configFile = join(bench().folder, 'config.nix')
+      for (const text of ['{ a = "pkgs"; b = 1; }', '{ pkgs, ... }: { a = pkgs; b = 1; }']) {
+        await writeFile(configFile, text)
+        const lookUp = {
+          set: { folder: set },
+          system,
+          attributes: [['x', 'y']],
+          configFile,
+          config: { b: true },
+        }
+        const [found] = await bench().limited({}).evaluate(lookUp, {})
+        assert.ok(found?.status === 'missing', JSON.stringify(found))
+        assert.deepEqual(found.siblings, ['{"a":"pkgs","b":true}'])
       }
     })
 

@@ -11,7 +11,9 @@ export type { Looked } from './evaluate-answer.ts'
 /** What a package set of nixpkgs' kind is called with besides the system. */
 export type SetPolicy = {
   readonly config: Readonly<Record<string, boolean>>
-  /** Files. */
+  /** A file with more of it, in Nix, which `config` is put over. */
+  readonly configFile?: string
+  /** Files, or folders with a default.nix. */
   readonly overlays: readonly string[]
 }
 
@@ -80,6 +82,7 @@ export const identityFor = (of: Omit<LookUp, 'revision' | 'attributes'>) => ({
   set: of.set,
   system: of.system,
   config: of.config ?? {},
+  configFile: of.configFile ?? null,
   overlays: of.overlays ?? [],
   mode: modeOf(of),
 })

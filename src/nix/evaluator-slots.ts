@@ -123,9 +123,16 @@ export function createSlots(options: SlotOptions): Slots {
   return {
     count,
     outdate,
-    slotFor({ set, revision, system, restriction, config = {}, overlays = [] }, environment) {
+    slotFor({ set, revision, system, restriction, configFile, config = {}, overlays = [] }, environment) {
       if (closed || revision === undefined) return undefined
-      const identity = { set, system, restriction, config, overlays }
+      const identity = {
+        set,
+        system,
+        restriction,
+        config,
+        ...(configFile !== undefined && { configFile }),
+        overlays,
+      }
       const place = canonicalJson({ ...identity, restriction: restriction ?? null, environment })
       const key = canonicalJson([place, revision])
       let slot = slots.get(key)

@@ -3,6 +3,7 @@
 #
 # identity: { "set": { "folder": "/absolute" } or { "flake": "<locked reference>" }, "system": "x86_64-linux",
 #             "config": { "allowUnfree": true }, "overlays": [ "/absolute/file.nix" ],
+#             "configFile": null or "/absolute/config.nix",
 #             "mode": "open", "restricted" or "pure" }
 # request:  { "attributes": [ [ "python3Packages", "requests" ] ], "guarded": true,
 #             "limits": { "denied": [ 0 ], "alias.pkgs.denied": [ 3, 3, 2 ] } }, limits only where names are restricted
@@ -13,14 +14,24 @@
 identity:
 let
   inherit (builtins)
-    any attrNames concatStringsSep deepSeq elem elemAt filter genList getAttr hasAttr head intersectAttrs isAttrs isFunction
+    any attrNames concatStringsSep deepSeq elem elemAt filter functionArgs genList getAttr hasAttr head intersectAttrs
+    isAttrs isFunction toXML
     isString length listToAttrs match parseDrvName removeAttrs replaceStrings seq tail toJSON tryEval typeOf
     unsafeDiscardStringContext;
 
-  # Sets that are not nixpkgs need not know of a configuration: it is given only if there is one.
+  # A function that takes them, or takes anything, is always given both: without, a nixpkgs looks for a configuration
+  # and overlays in the environment and the home folder. Only this form of a function tells of "...".
+  form = toXML imported;
+  takesAnything = match ".*<attrspat[^>]* ellipsis=.*" form != null || match ".*<attrspat.*" form == null;
+  takes = name: takesAnything || hasAttr name (functionArgs imported);
+
+  # A file with a function, from { pkgs, ... } or whatever else the set gives it, stays one.
+  configured = if identity.configFile or null == null then { } else import identity.configFile;
+  config = if isFunction configured then given: configured given // identity.config or { } else configured // identity.config or { };
+
   arguments = { inherit (identity) system; }
-    // (if (identity.config or { }) == { } then { } else { inherit (identity) config; })
-    // (if (identity.overlays or [ ]) == [ ] then { } else { overlays = map (file: import file) identity.overlays; });
+    // (if takes "config" then { inherit config; } else { })
+    // (if takes "overlays" then { overlays = map (file: import file) (identity.overlays or [ ]); } else { });
 
   flakeOutputs = builtins.getFlake identity.set.flake;
   fromFlake = (flakeOutputs.legacyPackages.${identity.system} or { }) // (flakeOutputs.packages.${identity.system} or { });

@@ -14,6 +14,7 @@ import { run, type RunOptions } from './process.ts'
 import { realise, type Wanted } from './realise.ts'
 import { defaultAllowedUris } from './restriction.ts'
 import { createRoots } from './roots.ts'
+import { searchPathOf } from './search-path.ts'
 import { nixSettings } from './settings.ts'
 
 /** Who listens to one piece of Nix's work, and may end it. */
@@ -125,7 +126,12 @@ export function createNix(options: NixOptions): Nix {
         restricted && allowedUris.length === 0 ? [`allowed-uris = ${defaultAllowedUris.join(' ')}`] : []
       const given = {
         ...watch,
-        environment: environmentFor('evaluate', process.env, environmentOptions, [...lines, ...uris]),
+        environment: environmentFor(
+          'evaluate',
+          { ...process.env, NIX_PATH: searchPathOf(process.env) },
+          environmentOptions,
+          [...lines, ...uris],
+        ),
         timeout: options.evalTimeout * 1000,
         memory,
       }

@@ -131,7 +131,7 @@ export function describeRestriction(): void {
         const given = { set: { folder: set }, attributes, overlays, revision: bench.unique }
         const { looked, warm } = await look(evaluator, given, [join(secrets, 'key')])
         const told = (found: Looked) => (found.status === 'other' ? found.type : found.status)
-        assert.deepEqual(looked.map(told), ['package', 'string', 'package', 'int', 'set', 'string'])
+        assert.deepEqual(looked.map(told), ['package', 'string', 'package', 'int', 'packages', 'string'])
         assert.equal(warm, evaluator === 'warm' ? 1 : 0)
       })
 

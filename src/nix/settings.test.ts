@@ -4,6 +4,7 @@ import { createServer } from 'node:net'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import { hasCode, NixeryError } from '../errors.ts'
 import { environmentFor } from './environment.ts'
@@ -151,6 +152,26 @@ describe('nixSettings', () => {
       process.env[name] = ''
       assert.ok((await settings()).includes('substitute = false'), name)
     }
+  })
+
+  it('never waits for the network once it knows, and at first no longer than a moment', async () => {
+    await nixWith(debian)
+    const looks: ((reached: boolean) => void)[] = []
+    const canReach = () => new Promise<boolean>((resolve) => looks.push(resolve))
+    const environment = () => environmentFor('realise', process.env, { home: folder })
+    const get = nixSettings(environment, () => {}, { canReach, interval: 0 })
+    const isOff = async () => (await get()).lines.includes('substitute = false')
+    // Nobody has answered yet.
+    assert.equal(await isOff(), false)
+    looks.shift()?.(false)
+    await setImmediate()
+    // The next look is at work, and so on: what is known is told.
+    assert.equal(await isOff(), true)
+    assert.equal(await isOff(), true)
+    assert.equal(looks.length, 1)
+    looks.shift()?.(true)
+    await setImmediate()
+    assert.equal(await isOff(), false)
   })
 
   it('knows how older versions are asked', async () => {

@@ -1,5 +1,6 @@
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { NixeryError } from '../errors.ts'
 import type { Environment } from './environment.ts'
 import { messageOf } from './message.ts'
@@ -21,6 +22,8 @@ export type NixSettings = {
 const nixCommand = ['--extra-experimental-features', 'nix-command']
 const probeTimeout = 3_000
 const probeInterval = 5 * 60_000
+/** Milliseconds after the start of the first look in which it is waited for: mostly it is over by then. */
+const firstPatience = 500
 
 /**
  * Nix configuration to put before the operator's own NIX_CONFIG so that builds work out of the box; whatever the
@@ -38,9 +41,10 @@ const probeInterval = 5 * 60_000
 export function nixSettings(
   environment: () => Environment,
   note: (line: string) => void,
+  { canReach = anyReachable, interval = probeInterval }: SettingsOptions = {},
 ): () => Promise<NixSettings> {
   let configuration: Promise<Configuration> | undefined
-  let probed: { at: number; reachable: Promise<boolean> } | undefined
+  const probe = createProbe(interval)
   const notes = new Set<string>()
   const say = (line: string) => {
     if (!notes.has(line)) note(line)
@@ -57,14 +61,43 @@ export function nixSettings(
     const told = { features: featuresOf(known), allowedUris: allowedUrisOf(known) }
     if (store === 'elsewhere') return { ...told, lines: [] }
     const lines = store === 'direct' ? [...buildUsers(known, say), ...sandboxShell(known, say)] : []
-    if (!probed || Date.now() - probed.at > probeInterval) {
-      probed = { at: Date.now(), reachable: anyReachable(known, environment()) }
-    }
-    if (!(await probed.reachable)) {
+    // While it is not known, Nix itself finds out.
+    if ((await probe(() => canReach(known, environment()))) === false) {
       say('no binary cache can be reached: substitute = false')
       lines.push('substitute = false')
     }
     return { ...told, lines }
+  }
+}
+
+type SettingsOptions = {
+  /** Whether any binary cache can be reached; for tests. */
+  readonly canReach?: (configuration: Configuration, environment: Environment) => Promise<boolean>
+  /** Milliseconds from one look to the next. */
+  readonly interval?: number
+}
+
+/**
+ * Shares the looks over the network, which may take seconds: the last result is given while the next look is at work,
+ * and only the first one is waited for, in the first moments of the program.
+ * @returns the last result, or undefined while there is none
+ */
+function createProbe(interval: number): (look: () => Promise<boolean>) => Promise<boolean | undefined> {
+  let result: boolean | undefined
+  let looking: Promise<void> | undefined
+  let began = -Infinity
+  let patience: Promise<void> | undefined
+  return async (look) => {
+    if (!looking && performance.now() - began >= interval) {
+      began = performance.now()
+      looking = look()
+        .then((reached) => void (result = reached))
+        .catch(() => {}) // as before
+        .finally(() => (looking = undefined))
+      patience ??= Promise.race([looking, sleep(firstPatience, undefined, { ref: false })])
+    }
+    if (result === undefined) await patience
+    return result
   }
 }
 

@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import type { PackageSource } from './source.ts'
+import { withSurroundings, type Surroundings } from './surroundings.ts'
+
+let folder: string
+const at = (name: string) => join(folder, name)
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'nixery-around-'))
+  await mkdir(at('set'))
+  await mkdir(at('overlay'))
+  await writeFile(at('set/default.nix'), '{ system, ... }: import <nixpkgs> { inherit system; }')
+  await writeFile(at('overlay.nix'), 'final: prev: { }')
+  await writeFile(at('overlay/default.nix'), 'import ./more.nix')
+  await writeFile(at('overlay/more.nix'), 'final: prev: { }')
+  await mkdir(at('one'))
+  await mkdir(at('two'))
+  await symlink('one', at('nixpkgs'))
+})
+afterEach(() => rm(folder, { recursive: true }))
+
+/** Its own revision never changes. */
+const plain = (): PackageSource => ({
+  description: 'a set',
+  usable: () => Promise.resolve(),
+  tags: () => Promise.resolve(['latest']),
+  pin: () =>
+    Promise.resolve({
+      set: { folder: at('set') },
+      revision: 'plain',
+      unchanged: () => Promise.resolve(true),
+    }),
+})
+const around = (options: Partial<Surroundings> = {}) =>
+  withSurroundings(plain(), { paths: [], unwatched: false, fresh: 0, stale: 0, ...options })
+const revisionOf = async (source: PackageSource) => (await source.pin('latest')).revision
+
+describe('withSurroundings', () => {
+  it('changes nothing where there is nothing to watch', async () => {
+    assert.equal(await revisionOf(around()), 'plain')
+  })
+
+  const changes: Record<string, [path: string, change: () => Promise<unknown>]> = {
+    'an overlay': ['overlay.nix', () => writeFile(at('overlay.nix'), 'final: prev: { a = 1; }')],
+    'what the folder of an overlay holds': [
+      'overlay',
+      () => writeFile(at('overlay/more.nix'), 'final: prev: 1'),
+    ],
+    'where a link in NIX_PATH leads': [
+      'nixpkgs',
+      async () => {
+        await symlink('two', at('new'))
+        await writeFile(at('two/default.nix'), '')
+        await rename(at('new'), at('nixpkgs'))
+      },
+    ],
+    'what a folder in NIX_PATH holds': ['nixpkgs', () => writeFile(at('one/default.nix'), '{ }')],
+    'a file that was not there': ['later.nix', () => writeFile(at('later.nix'), '')],
+  }
+  for (const [what, [path, change]] of Object.entries(changes)) {
+    it(`sees ${what} change`, async () => {
+      const source = around({ paths: [at(path)] })
+      const pinned = await source.pin('latest')
+      assert.equal(await pinned.unchanged(), true)
+      assert.equal(await revisionOf(around({ paths: [at(path)] })), pinned.revision)
+      await change()
+      assert.equal(await pinned.unchanged(), false)
+      assert.notEqual(await revisionOf(source), pinned.revision)
+    })
+  }
+
+  it('takes a file for what it holds', async () => {
+    const before = await revisionOf(around({ paths: [at('overlay.nix')] }))
+    await writeFile(at('overlay.nix'), 'final: prev: { }')
+    assert.equal(await revisionOf(around({ paths: [at('overlay.nix')] })), before)
+  })
+
+  it('gives an old answer at once to whoever is content with it', async () => {
+    const source = around({ paths: [at('overlay.nix')], stale: 3_600_000 })
+    const before = await revisionOf(source)
+    await writeFile(at('overlay.nix'), 'final: prev: { a = 1; }')
+    assert.equal((await source.pin('latest', { old: true })).revision, before)
+    assert.notEqual(await revisionOf(source), before)
+  })
+
+  it('has revisions of its own in each start where something cannot be watched', async () => {
+    assert.match(await revisionOf(around({ unwatched: true })), /^plain\+[0-9a-f]{64}$/)
+    const table: [text: string, unwatched: boolean][] = [
+      ['import (fetchTarball "https://example.org/nixos-unstable.tar.gz")', true],
+      ['builtins.getFlake "github:NixOS/nixpkgs"', true],
+      ['import ../elsewhere', true],
+      ['import (/srv/packages)', true],
+      ['builtins.readFile /etc/os-release', true],
+      ['# import ../elsewhere\nimport ./here', false],
+      ['derivation { builder = "/bin/sh"; args = [ "-c" "cat ../x" ]; }', false],
+      ['import <nixpkgs>', false],
+    ]
+    for (const [text, unwatched] of table) {
+      await writeFile(at('set/default.nix'), text)
+      assert.equal((await revisionOf(around())) !== 'plain', unwatched, text)
+    }
+  })
+})

@@ -1,0 +1,106 @@
+import { createHash, hash, randomUUID } from 'node:crypto'
+import { readFile, readdir, realpath, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { systemErrorCode } from '../errors.ts'
+import { fingerprint } from './fingerprint.ts'
+import { createLooks } from './looks.ts'
+import type { PackageSource, PinnedSet } from './source.ts'
+
+export type Surroundings = {
+  /** Files and folders that evaluation reads besides the set: overlays, configuration, what NIX_PATH leads to. */
+  readonly paths: readonly string[]
+  /** Whether evaluation reads something besides these that cannot be watched, such as addresses in NIX_PATH. */
+  readonly unwatched: boolean
+  /** Milliseconds for which they are believed not to have changed. */
+  readonly fresh: number
+  /** Milliseconds for which an old answer will do for whoever is content with one. */
+  readonly stale: number
+}
+
+/** Revisions of this start of the program: what cannot be watched is evaluated again after each start. */
+const thisStart = randomUUID()
+
+/**
+ * A source whose revisions also say what evaluation reads besides the package set. They change when the contents do.
+ * Looks are shared, at most one in `fresh` milliseconds, and none when nobody asks.
+ */
+export function withSurroundings(source: PackageSource, around: Surroundings): PackageSource {
+  const looks = createLooks(async () => digestOf(around.paths))
+  const seen = async (old: boolean): Promise<string> => {
+    const last = looks.last()
+    if (!last) return looks.join()
+    const age = performance.now() - last.began
+    if (age <= around.fresh) return last.value
+    if (!old || age > around.stale) return looks.join()
+    void looks.join().catch(() => {}) // the next one who asks is told
+    return last.value
+  }
+  // Without anything to watch, revisions are those of the source.
+  const watches = around.paths.length > 0
+  return {
+    ...source,
+    async pin(tag, options = {}): Promise<PinnedSet> {
+      const [pinned, state] = await Promise.all([
+        source.pin(tag, options),
+        watches ? seen(options.old ?? false) : '',
+      ])
+      const start =
+        around.unwatched || ('folder' in pinned.set && (await leadsElsewhere(pinned.set.folder)))
+          ? thisStart
+          : ''
+      if (state === '' && start === '') return pinned
+      return {
+        ...pinned,
+        revision: `${pinned.revision}+${hash('sha256', `${state} ${start}`)}`,
+        async unchanged() {
+          const [same, now] = await Promise.all([pinned.unchanged(), watches ? looks.next() : ''])
+          return same && now === state
+        },
+      }
+    },
+  }
+}
+
+/** Files by their contents, folders by their fingerprints; what lies in the Nix store, by its path. */
+async function digestOf(paths: readonly string[]): Promise<string> {
+  const sha256 = createHash('sha256')
+  for (const path of paths) sha256.update(`${JSON.stringify([path, await stateOfPath(path)])}\n`)
+  return sha256.digest('hex')
+}
+
+async function stateOfPath(path: string): Promise<string> {
+  try {
+    const real = await realpath(path)
+    if (real.startsWith('/nix/store/')) return real
+    if ((await stat(real)).isFile()) return hash('sha256', await readFile(real))
+    // Two folders that were written at the same time may have one fingerprint: times of change are coarse.
+    return `${real} ${await fingerprint(real)}`
+  } catch (error) {
+    const code = systemErrorCode(error)
+    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'EACCES') return code
+    throw error
+  }
+}
+
+// Functions that read what cannot be watched, and imports from outside the folder.
+const elsewhere =
+  /\b(fetchTarball|fetchGit|fetchTree|fetchurl|getFlake|getEnv|currentTime)\b|\b(import|callPackage|readFile|readDir|scopedImport)\s*\(?\s*(\.\.\/|\/[A-Za-z])/
+const mostFiles = 50
+const mostBytes = 256 * 1024
+
+/**
+ * Whether a package set's own files, those that lie at the top of its folder, say that they read something from
+ * elsewhere. A folder in the Nix store was pinned by what is in it.
+ */
+async function leadsElsewhere(folder: string): Promise<boolean> {
+  if (folder.startsWith('/nix/store/')) return false
+  const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.nix'))
+  const found = names.slice(0, mostFiles).map(async (name) => {
+    const path = join(folder, name)
+    const about = await stat(path).catch(() => undefined)
+    if (!about?.isFile() || about.size > mostBytes) return false
+    const text = await readFile(path, 'utf8').catch(() => '')
+    return elsewhere.test(text.replaceAll(/^\s*#.*$/gm, ''))
+  })
+  return (await Promise.all(found)).some(Boolean)
+}

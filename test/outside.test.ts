@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict'
+import { mkdir, rename, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ServerProcess } from '../scripts/server.ts'
+import { ask, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
+
+let workspace: Workspace
+before(async () => {
+  workspace = await openWorkspace()
+})
+after(() => workspace.dispose())
+
+const digestOf = async (server: ServerProcess, name: string) => {
+  const { response, text } = await ask(server, `${name}/manifests/latest`)
+  assert.equal(response.status, 200, text)
+  return response.headers.get('Docker-Content-Digest')
+}
+const changed = async (server: ServerProcess, name: string, from: string | null) => {
+  while ((await digestOf(server, name)) === from) await sleep(100)
+}
+const folder = async (name: string, text: string) => {
+  const path = join(workspace.folder, name)
+  await mkdir(path)
+  await writeFile(join(path, 'default.nix'), text)
+  return path
+}
+/** As a nixpkgs is called: with a configuration and overlays, which it looks for itself if it is given none. */
+const nixpkgs = (text: string) => `{ system, config ? { allowUnfree = true; }, overlays ? [ ], ... }: let
+    given = if builtins.isFunction config then config { } else config;
+    make = name: text: derivation { inherit name system; builder = "/bin/sh"; args = [ "-c" "echo \${text} > $out; :" ]; };
+    unfree = if given.allowUnfree or (builtins.getEnv "NIXPKGS_ALLOW_UNFREE" == "1") then { costly = make "costly" "${text}"; } else { };
+    permitted = if builtins.elem "old" (given.permittedInsecurePackages or [ ]) then { old = make "old" "${text}"; } else { };
+    set = { hello = make "hello" "${text}"; inherit make; } // unfree // permitted;
+  in builtins.foldl' (set: overlay: set // overlay set set) set overlays`
+
+describe('what a package set reads besides its folder', () => {
+  it('is seen when it changes: <nixpkgs>, while the server runs and after a restart', async () => {
+    await folder('one', nixpkgs('one'))
+    await folder('two', nixpkgs('two'))
+    await symlink('one', join(workspace.folder, 'nixpkgs'))
+    const update = async (to: string) => {
+      await symlink(to, join(workspace.folder, 'new'))
+      await rename(join(workspace.folder, 'new'), join(workspace.folder, 'nixpkgs'))
+    }
+    const set = await folder(
+      'readme',
+      '{ system, ... }: let pkgs = import <nixpkgs> { inherit system; }; in pkgs // { mytool = pkgs.hello; }',
+    )
+    const data = join(workspace.folder, 'data')
+    const environment = {
+      NIXERY_PKGS_PATH: set,
+      NIX_PATH: `nixpkgs=${join(workspace.folder, 'nixpkgs')}`,
+      NIXERY_DATA: data,
+      STORAGE_PATH: join(data, 'store'),
+      NIXERY_PATH_STALE: '1',
+    }
+    const server = await workspace.serve(environment)
+    const one = await digestOf(server, 'mytool')
+    await update('two')
+    await changed(server, 'mytool', one)
+    const two = await digestOf(server, 'mytool')
+    await server.stop()
+    await update('one')
+    const restarted = await workspace.serve(environment)
+    assert.equal(await digestOf(restarted, 'mytool'), one)
+    assert.notEqual(two, one)
+  })
+
+  it('is seen when it changes: overlays and the configuration of nixpkgs', async () => {
+    const set = await folder('configured', nixpkgs('configured'))
+    const overlay = join(workspace.folder, 'overlay.nix')
+    const config = join(workspace.folder, 'config.nix')
+    const overlayWith = (text: string) =>
+      writeFile(overlay, `final: prev: { added = prev.make "added" "${text}"; }`)
+    await overlayWith('one')
+    await writeFile(config, '{ ... }: { permittedInsecurePackages = [ ]; }')
+    const server = await workspace.serve({
+      NIXERY_PKGS_PATH: set,
+      NIXERY_OVERLAYS: overlay,
+      NIXERY_NIXPKGS_CONFIG: config,
+      NIXERY_PATH_STALE: '1',
+    })
+    const one = await digestOf(server, 'added')
+    assert.equal((await failureOf(server, 'old')).status, 404)
+    await overlayWith('two')
+    await changed(server, 'added', one)
+    await writeFile(config, '{ permittedInsecurePackages = [ "old" ]; }')
+    while ((await failureOf(server, 'old').catch(() => undefined)) !== undefined) await sleep(100)
+    await digestOf(server, 'old')
+  })
+
+  it('is not taken from the environment or the home folder', async () => {
+    const set = await folder('unfree', nixpkgs('unfree'))
+    const open = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXPKGS_ALLOW_UNFREE: '1' })
+    assert.equal((await failureOf(open, 'costly')).status, 404)
+    assert.ok(open.log.some(({ msg }) => /NIXPKGS_ALLOW_UNFREE .*NIXERY_ALLOW_UNFREE/.test(msg)))
+    const allowed = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_ALLOW_UNFREE: 'true' })
+    await digestOf(allowed, 'costly')
+  })
+})
