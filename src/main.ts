@@ -142,6 +142,7 @@ export async function start(
   })
   metrics.watch({
     traffic: () => server.traffic(),
+    builds: workshop.builder,
     streams,
     evaluators: () => workshop.nix.evaluators(),
   })

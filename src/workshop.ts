@@ -130,6 +130,8 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
     layering,
     pulls,
     listener,
+    maxQueue: config.NIXERY_MAX_QUEUE,
+    retryLease: config.NIXERY_RETRY_LEASE,
     ...(onRemembered && { onRemembered }),
   })
   return {

@@ -28,6 +28,7 @@ async function appOver(store: BlobStore): Promise<ReturnType<typeof createApp>> 
     build: () => Promise.reject(new Error('nothing is built here')),
     drain: () => {},
     running: 0,
+    queued: 0,
   }
   const catalog = await openSqliteCatalog(':memory:')
   const source = { tags: () => Promise.resolve(undefined) }

@@ -9,6 +9,7 @@ import type { Nix, Watch } from '../nix/nix.ts'
 import { isDerivationGone, type Wanted } from '../nix/realise.ts'
 import type { ResolvedPackage } from '../packages/resolution.ts'
 import type { PinnedSet } from '../packages/source.ts'
+import { unwanted } from '../queue/demand.ts'
 import { rootfsVersion } from '../rootfs/rootfs.ts'
 import { closureKey, closureOf, knownClosure } from './closure.ts'
 import { isWhole, parseImage, publishImage, type Image } from './image.ts'
@@ -28,9 +29,10 @@ export type Context = FlowDeps &
   PackingDeps & {
     readonly layering: Layering
     readonly request: ImageRequest
-    readonly signal: AbortSignal
-    /** From here on the build goes on, whoever leaves. */
-    readonly commit: () => void
+    /** Takes a place in the queue, before work that may have to wait. @throws OVERLOADED */
+    readonly enter: () => void
+    /** Nix begins to realise. What it builds is of use to later requests: from here the build cannot be cancelled. */
+    readonly begin: () => void
   }
 
 /** An image, and the key under which the catalog has it. */
@@ -39,7 +41,7 @@ export type Made = { readonly image: Image; readonly key: string }
 /**
  * The flow, from a request to a published image. Every step first asks what is known.
  * @throws what its steps do: PACKAGE_UNKNOWN, PACKAGE_INVALID, PACKAGE_DENIED, SOURCE_INVALID, EVALUATION_TIMEOUT,
- *   BUILD_FAILED, BUILD_TIMEOUT, NIX_UNAVAILABLE, STORE_FULL, STORE_UNAVAILABLE, CANCELLED
+ *   BUILD_FAILED, BUILD_TIMEOUT, NIX_UNAVAILABLE, STORE_FULL, STORE_UNAVAILABLE, OVERLOADED, CANCELLED
  */
 export async function makeImage(context: Context, pinned: PinnedSet): Promise<Made> {
   const attempt = async (again: boolean) =>
@@ -60,13 +62,18 @@ async function fromPackages(context: Context, packages: readonly ResolvedPackage
   const remembered = await knownClosure(context.catalog, roots)
   const known = remembered && (await fromKnown(context, remembered))
   if (known) return known
-  if (context.signal.aborted) throw new NixeryError('CANCELLED', 'nobody waits for this build any more')
+  if (context.signal.aborted) throw unwanted()
 
-  // What Nix has begun to realise is of use to later requests, whoever waits for this one.
-  context.commit()
+  context.enter()
   const started = performance.now()
-  const watch = { onLine: (line: string) => context.emit({ type: 'nix', line }) }
+  const watch = {
+    signal: context.signal,
+    urgency: context.urgency,
+    onBegin: context.begin,
+    onLine: (line: string) => context.emit({ type: 'nix', line }),
+  }
   return context.nix.withRealised(packages, watch, async (fresh) => {
+    context.enter()
     const closure = await realisedClosure(context, roots, fresh, watch)
     const facts = [...closure.paths.values()]
     const narBytes = facts.reduce((sum, { narSize }) => sum + narSize, 0)
@@ -116,6 +123,7 @@ async function fromKnown(context: Context, closure: Closure): Promise<Made | und
   const wanted = wantedOf(context, closure)
   const present = await knownLayers(context, wanted)
   const missing = wanted.filter((layer) => !present.has(layer.key))
+  if (missing.length > 0) context.enter()
   const packed = await packFromMembers(context, missing)
   if (!packed) return undefined
   context.emit({ type: 'planned', layers: wanted.length, known: present.size })

@@ -5,10 +5,12 @@ import { formatImageName, type ImageRequest } from '../image/name.ts'
 import type { Layer } from '../image/oci.ts'
 import { isDerivationGone } from '../nix/realise.ts'
 import { stateOf, type PackageSource, type PinnedSet } from '../packages/source.ts'
+import { urgencies } from '../queue/demand.ts'
 import { makeImage, type FlowDeps, type Layering, type Made } from './build.ts'
 import type { BuildListener, Emit } from './events.ts'
 import type { Image } from './image.ts'
 import { layeringKey } from './layers.ts'
+import { createBuildQueue } from './queue.ts'
 import { createRecent } from './recent.ts'
 import type { Pulls } from './pulls.ts'
 import { createFlights, type Start } from './single-flight.ts'
@@ -19,6 +21,10 @@ export type BuilderDeps = FlowDeps & {
   readonly layering: () => Layering
   readonly pulls: Pulls
   readonly listener: BuildListener
+  /** How many builds may wait for Nix or for packing. */
+  readonly maxQueue: number
+  /** Seconds for which a client that was told to retry counts as waiting. */
+  readonly retryLease: number
   /** Hears of each image that was answered from memory. */
   readonly onRemembered?: () => void
 }
@@ -29,7 +35,7 @@ export type Asked = {
   readonly id: string
   /** Fires when the one who asks has left. */
   readonly signal?: AbortSignal
-  /** Milliseconds to wait; the build goes on without the one who asked (STILL_BUILDING). */
+  /** Milliseconds to wait; the build goes on without the one who asked (STILL_BUILDING), who is expected back. */
   readonly limit?: number | undefined
   /** Made ahead of demand: after everything else, and not counted as pulled. */
   readonly background?: boolean
@@ -38,16 +44,19 @@ export type Asked = {
 /** From a request to a published image. */
 export type Builder = {
   /**
-   * Equal requests that come while one is at work wait for the same build. A request that leaves (its signal
-   * fires) does not end it while another waits, and none ends it once Nix has begun to realise.
-   * @throws STILL_BUILDING past the limit, with `{ build }` in its detail; who comes back finds the same build, its
-   *   image or its failure. CANCELLED when the registry stops. What a build throws is in `build.ts`
+   * Equal requests share one build. It is cancelled when nobody waits for it and nobody is expected back, unless Nix
+   * has begun to realise; whoever joins it gives it their urgency.
+   * @throws STILL_BUILDING past the limit, with `{ build }` in its detail: the next request finds the same build, its
+   *   image or its failure. OVERLOADED when too many builds wait already; known images and builds in progress are
+   *   never refused. CANCELLED when the registry stops. What a build throws is in `build.ts`
    */
   build(image: ImageRequest, asked: Asked): Promise<Image>
   /** Takes no more requests, and sends those away that wait. */
   drain(): void
-  /** Builds at work. */
+  /** Builds in progress. */
   readonly running: number
+  /** Those of them that wait for Nix or for packing. */
+  readonly queued: number
 }
 
 // Milliseconds for which a failure is remembered: for those who were told to come back longer than any client pauses; for
@@ -62,9 +71,13 @@ const isRefusal = (error: unknown): boolean => hasCode(error, 'PACKAGE_UNKNOWN',
 const isFinal = (error: unknown): boolean =>
   hasCode(error, 'BUILD_FAILED', 'BUILD_TIMEOUT', 'EVALUATION_TIMEOUT') && !isDerivationGone(error)
 
+/** Failures that say nothing of the package. */
+const isPassing = (error: unknown): boolean => hasCode(error, 'CANCELLED', 'OVERLOADED')
+
 export function createBuilder(deps: BuilderDeps): Builder {
-  const builds = createFlights<Made>()
-  const packing = createFlights<Layer>()
+  const queue = createBuildQueue(deps.maxQueue)
+  const builds = createFlights<Made>(() => deps.packer.reconsider())
+  const packing = createFlights<Layer>(() => deps.packer.reconsider())
   const recent = createRecent(deps.blobs)
   const ids = new Map<string, string>()
   const left = new Set<string>() // builds that somebody was told to come back for
@@ -73,33 +86,44 @@ export function createBuilder(deps: BuilderDeps): Builder {
   let draining = false
 
   const start =
-    (
-      key: string,
-      request: ImageRequest,
-      pinned: PinnedSet,
-      layering: Layering,
-      background: boolean,
-    ): Start<Made> =>
-    async (abandoned, commit) => {
+    (key: string, request: ImageRequest, pinned: PinnedSet, layering: Layering): Start<Made> =>
+    async (demand, commit) => {
+      const place = queue.place(demand)
+      demand.signal.addEventListener('abort', place.leave)
       const build = randomUUID()
       ids.set(key, build)
       const emit: Emit = (event) => deps.listener(build, event)
       const started = performance.now()
       emit({ type: 'started', image: formatImageName(request) })
       try {
-        const context = { ...deps, layering, request, signal: abandoned, commit, emit, packing, background }
+        const begin = () => {
+          place.begin()
+          commit()
+        }
+        const context = { ...deps, ...demand, enter: place.enter, begin, layering, request, emit, packing }
         const made = await makeImage(context, pinned)
         emit({ type: 'finished', digest: made.image.manifests.oci.digest, ms: performance.now() - started })
         recent.remember(key, made)
         return made
       } catch (error) {
         emit({ type: 'failed', error, ms: performance.now() - started })
-        const kept = left.has(key) || isRefusal(error) ? keptForComers : isFinal(error) ? keptForAll : 0
+        const isExpected = ids.get(key) === build && left.has(key)
+        const kept = isPassing(error)
+          ? 0
+          : isExpected || isRefusal(error)
+            ? keptForComers
+            : isFinal(error)
+              ? keptForAll
+              : 0
         if (kept > 0) failures.set(key, { error }, { ttl: kept })
         throw error
       } finally {
-        left.delete(key)
-        if (ids.get(key) === build) ids.delete(key)
+        place.leave()
+        // A cancelled build may end after another has begun in its place.
+        if (ids.get(key) === build) {
+          ids.delete(key)
+          left.delete(key)
+        }
       }
     }
 
@@ -123,7 +147,8 @@ export function createBuilder(deps: BuilderDeps): Builder {
     const failure = known ? undefined : failures.get(key)
     if (failure) throw failure.error
     const flight = () => {
-      const made = builds.run(key, start(key, request, pinned, layering, background), signal)
+      const urgency = () => (background ? urgencies.background : urgencies.waiting)
+      const made = builds.run(key, start(key, request, pinned, layering), { signal, urgency })
       const build = ids.get(key)
       if (build) deps.listener(build, { type: 'joined', request: id })
       joined(key)
@@ -138,24 +163,37 @@ export function createBuilder(deps: BuilderDeps): Builder {
     get running() {
       return builds.size
     },
+    get queued() {
+      return queue.size
+    },
 
     async build(request, asked) {
       if (draining) throw stopping()
       const leave = new AbortController()
       const gone = () => leave.abort()
       asked.signal?.addEventListener('abort', gone)
+      if (asked.signal?.aborted) gone()
       const end = Promise.withResolvers<never>()
       let key: string | undefined
+      let told = false
+      const expectBack = () => {
+        if (key !== undefined && builds.expect(key, deps.retryLease * 1000)) left.add(key)
+        if (key !== undefined) leave.abort()
+      }
       const tellToComeBack = () => {
-        // From here on nobody leaves: the answer that says so closes the connection, too.
+        told = true
+        // The answer that says so may close the connection: that is not leaving.
         asked.signal?.removeEventListener('abort', gone)
-        if (key !== undefined) left.add(key)
         end.reject(stillBuilding(key === undefined ? undefined : ids.get(key)))
+        expectBack()
       }
       const timer = asked.limit === undefined ? undefined : setTimeout(tellToComeBack, asked.limit)
       waiting.add(end.reject)
       try {
-        const found = find(request, asked, leave.signal, (joined) => (key = joined))
+        const found = find(request, asked, leave.signal, (joined) => {
+          key = joined
+          if (told) expectBack()
+        })
         return await Promise.race([found, end.promise])
       } finally {
         clearTimeout(timer)

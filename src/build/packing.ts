@@ -1,21 +1,21 @@
 import type { Catalog } from '../catalog/catalog.ts'
 import { mediaTypes, type Layer } from '../image/oci.ts'
-import { isMemberGone, type Packer, type Piece } from '../layers/pack.ts'
+import { isMemberGone, type Packer, type PackOptions, type Piece } from '../layers/pack.ts'
+import type { Demand } from '../queue/demand.ts'
 import type { Blobs } from './blobs.ts'
 import type { Emit } from './events.ts'
 import type { WantedLayer } from './layers.ts'
 import { openMembers } from './members.ts'
-import type { Flights } from './single-flight.ts'
+import type { Flights, Start } from './single-flight.ts'
 
 /** What layers are found in and made with. */
-export type PackingDeps = {
+export type PackingDeps = Demand & {
   readonly catalog: Catalog
   readonly blobs: Blobs
   readonly packer: Packer
   /** Layers that are being packed, by key, over all builds. */
   readonly packing: Flights<Layer>
   readonly emit: Emit
-  readonly background: boolean
 }
 
 /** The layers that exist, by key: remembered, and their blobs are whole. */
@@ -39,13 +39,11 @@ export async function packLayers(
   wanted: readonly WantedLayer[],
 ): Promise<Map<string, Layer>> {
   const pack = async (layer: WantedLayer) =>
-    deps.packing
-      .run(layer.key, () => packLayer(deps, layer, true))
-      .catch((error: unknown) => {
-        // Another build had nothing but a member that turned out to be damaged.
-        if (isMemberGone(error)) return deps.packing.run(layer.key, () => packLayer(deps, layer, true))
-        throw error
-      })
+    packShared(deps, layer, true).catch((error: unknown) => {
+      // Another build had nothing but a member that turned out to be damaged.
+      if (isMemberGone(error)) return packShared(deps, layer, true)
+      throw error
+    })
   return together(wanted, pack)
 }
 
@@ -61,11 +59,22 @@ export async function packFromMembers(
   const keys = wanted.flatMap(({ members }) => members.map(({ key }) => key))
   if ((await deps.catalog.members(keys)).size < keys.length) return undefined
   try {
-    return await together(wanted, (layer) => deps.packing.run(layer.key, () => packLayer(deps, layer, false)))
+    return await together(wanted, (layer) => packShared(deps, layer, false))
   } catch (error) {
     if (isMemberGone(error)) return undefined
     throw error
   }
+}
+
+/**
+ * Packs a layer once for all builds that want it. It is cancelled when the last of them is, if no thread has begun
+ * with it; a build that is cancelled earlier still waits, since its store paths are read.
+ */
+const packShared = (deps: PackingDeps, layer: WantedLayer, inStore: boolean): Promise<Layer> => {
+  const { signal, urgency } = deps
+  const start: Start<Layer> = (demand, commit) =>
+    packLayer(deps, layer, inStore, { ...demand, onBegin: commit })
+  return deps.packing.run(layer.key, start, { signal, urgency, untilOver: true })
 }
 
 async function together(
@@ -82,10 +91,15 @@ async function together(
   return packed
 }
 
-async function packLayer(deps: PackingDeps, wanted: WantedLayer, inStore: boolean): Promise<Layer> {
+async function packLayer(
+  deps: PackingDeps,
+  wanted: WantedLayer,
+  inStore: boolean,
+  when: PackOptions,
+): Promise<Layer> {
   const started = performance.now()
   const { catalog, blobs } = deps
-  const { copied, layer, file, spans } = await packBytes(deps, wanted, inStore)
+  const { copied, layer, file, spans } = await packBytes(deps, wanted, inStore, when)
   const mediaType = mediaTypes.oci.layer[layer.compression]
   await blobs.publish({ digest: layer.digest, size: layer.size, mediaType }, { file })
   const members = wanted.members.flatMap(({ key }, index) => {
@@ -100,9 +114,14 @@ async function packLayer(deps: PackingDeps, wanted: WantedLayer, inStore: boolea
 }
 
 /** From members where there are any, else, and where one is damaged, from the store. */
-async function packBytes(deps: PackingDeps, { members, narSize, entries }: WantedLayer, inStore: boolean) {
-  const { packer, background } = deps
-  const options = { size: narSize, background }
+async function packBytes(
+  deps: PackingDeps,
+  { members, narSize, entries }: WantedLayer,
+  inStore: boolean,
+  when: PackOptions,
+) {
+  const { packer } = deps
+  const options = { ...when, size: narSize }
   if (entries) return { copied: 0, ...(await packer.pack([{ entries: await entries() }], options)) }
   const opened = await openMembers(
     deps,

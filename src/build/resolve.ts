@@ -15,6 +15,7 @@ import {
   type ResolvedPackage,
 } from '../packages/resolution.ts'
 import { stateOf, type PinnedSet } from '../packages/source.ts'
+import type { PartialDemand } from '../queue/demand.ts'
 import { suggestions } from '../packages/suggestions.ts'
 import { deniedDerivations } from './denied.ts'
 import type { Emit } from './events.ts'
@@ -46,9 +47,10 @@ export type Resolver = {
   resolve(request: ImageRequest, pinned: PinnedSet, options: ResolveOptions): Promise<ResolvedPackage[]>
 }
 
-export type ResolveOptions = {
-  readonly signal: AbortSignal
+export type ResolveOptions = PartialDemand & {
   readonly emit: Emit
+  /** Is called before Nix is asked, and may refuse. */
+  readonly enter?: () => void
   readonly again?: boolean
 }
 
@@ -70,7 +72,7 @@ export function createResolver({
     { required, implied }: ReturnType<typeof namesOf>,
     { platform }: ImageRequest,
     pinned: PinnedSet,
-    { signal, emit, again = false }: ResolveOptions,
+    { signal, urgency, emit, enter, again = false }: ResolveOptions,
   ): Promise<{ resolutions: Map<string, Resolution>; evaluated: number }> {
     const names = [...required, ...implied]
     const limited = new Set(required)
@@ -105,10 +107,14 @@ export function createResolver({
         ),
       }),
     }
+    const onLine = (line: string) => emit({ type: 'nix', line })
     const looked = await passing.run(
       keyOf('evaluation', 1, { state, system: platform.system, policy }),
       unknown.join(' '),
-      () => nix.evaluate(lookUp, { signal, onLine: (line) => emit({ type: 'nix', line }) }),
+      () => {
+        enter?.()
+        return nix.evaluate(lookUp, { signal, urgency, onLine })
+      },
     )
     const fresh = new Map<string, string>()
     for (const [index, name] of unknown.entries()) {

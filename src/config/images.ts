@@ -17,6 +17,16 @@ export const imageSettings = {
     .describe(
       'how many of the images that are pulled most are made anew when packages change, before they are asked for',
     ),
+  NIXERY_MAX_QUEUE: whole('a number of builds', 1, 10_000)
+    .default(200)
+    .describe(
+      'builds that may wait for Nix or for packing; more are refused with 429. Known images and builds in progress are always served',
+    ),
+  NIXERY_RETRY_LEASE: seconds
+    .default(600)
+    .describe(
+      'seconds for which a client that was told to retry counts as waiting, from each time it asks; a build that nobody waits for is cancelled unless Nix has started on it',
+    ),
   NIXERY_MAX_WAIT: seconds
     .optional()
     .describe(

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { Blobs } from '../build/blobs.ts'
 import type { Asked } from '../build/builder.ts'
 import { publishIndex, type Image } from '../build/image.ts'
-import { NixeryError } from '../errors.ts'
+import { hasCode, NixeryError } from '../errors.ts'
 import { chooseAnswer } from '../image/accept.ts'
 import type { Digest } from '../image/digest.ts'
 import type { ImageRequest } from '../image/name.ts'
@@ -92,11 +92,17 @@ async function byName(
 ): Promise<{ digest: Digest; mediaType: string }> {
   const wanted = request.platformNamed || platforms.length === 0 ? [request.platform] : platforms
   const { kind, form } = chooseAnswer(ask.header('accept'), wanted.length > 1)
-  const asked = { id: ask.id, signal: ask.signal(), limit }
+  const leave = new AbortController()
+  const asked = { id: ask.id, signal: AbortSignal.any([ask.signal(), leave.signal]), limit }
   const build = (platform: Platform) => builder.build({ ...request, platform }, asked)
   const mediaType = mediaTypes[form][kind]
   if (kind === 'index' && wanted.length > 1) {
-    const index = await publishIndex(blobs, form, await imagesOf(wanted, build))
+    const images = await imagesOf(wanted, build).catch((error: unknown) => {
+      // Nobody waits for the others any more. When the client is told to retry, each build learns of it by itself.
+      if (!hasCode(error, 'STILL_BUILDING')) leave.abort()
+      throw error
+    })
+    const index = await publishIndex(blobs, form, images)
     return { digest: index.digest, mediaType }
   }
   const platform = wanted[0] ?? request.platform

@@ -64,7 +64,7 @@ export function packLayer(job: PackJob, { slots, codec }: LayerDeps): PackResult
           for (const block of blocks) {
             diffId.update(block)
             if (slot === undefined) throw new Error('a block without a slot')
-            slots.offer(slot, block.length, job.background)
+            slots.offer(slot, block.length)
             pending.push({ slot, piece })
             slot = undefined
           }
@@ -89,7 +89,7 @@ export function packLayer(job: PackJob, { slots, codec }: LayerDeps): PackResult
       const last = take()
       slots.block(last).set(trailer)
       diffId.update(trailer)
-      slots.offer(last, trailer.length, job.background)
+      slots.offer(last, trailer.length)
       pending.push({ slot: last, piece: job.pieces.length })
       while (pending.length > 0) writeOldest()
       const whole = diffId.digest()

@@ -6,10 +6,10 @@ import { hasCode, NixeryError } from '../errors.ts'
 import type { Layer } from '../image/oci.ts'
 import { storeError } from '../store/store.ts'
 import type { Compressor } from './compressor.ts'
-import type { PackResult, Piece, Span } from './piece.ts'
+import type { PackOptions, PackResult, Piece, Span } from './piece.ts'
 import { createThreads } from './threads.ts'
 
-export type { Piece } from './piece.ts'
+export type { PackOptions, Piece } from './piece.ts'
 
 /** A layer's bytes in a file of the spool folder, which is the caller's to store or remove. */
 export type PackedLayer = {
@@ -19,22 +19,18 @@ export type PackedLayer = {
   readonly spans: readonly Span[]
 }
 
-export type PackOptions = {
-  /** Bytes to read; of all that wait, the largest is packed first. */
-  readonly size?: number
-  /** Whether all that is not in the background goes first. */
-  readonly background?: boolean
-}
-
 /** Packs layers in a bounded pool of threads. */
 export type Packer = {
   /** What the bytes depend on besides the contents; part of every key. */
   readonly compressorId: string
   /**
    * Equal pieces give equal bytes, a path's member the same as the path. Fails with STORE_FULL, STORE_UNAVAILABLE or
-   * BUILD_FAILED (see `isMemberGone`), BUILD_TIMEOUT, and leaves no file; once the packer is closed, with CANCELLED.
+   * BUILD_FAILED (see `isMemberGone`), BUILD_TIMEOUT, and leaves no file; with CANCELLED when the signal fires before a
+   * thread begins, and once the packer is closed.
    */
   pack(pieces: readonly Piece[], options?: PackOptions): Promise<PackedLayer>
+  /** Reads the urgency of all layers again, of those that are being packed, too. */
+  reconsider(): void
   close(): Promise<void>
 }
 
@@ -62,10 +58,11 @@ export function createPacker(
   let closed = false
   return {
     compressorId: compressor.id,
-    async pack(pieces, { size = Infinity, background = false } = {}) {
+    reconsider: () => threads.reconsider(),
+    async pack(pieces, options = {}) {
       if (closed) throw stopping()
       const file = join(spoolDirectory, randomUUID())
-      const result = await threads.run({ pieces, file, background }, size)
+      const result = await threads.run({ pieces, file }, options)
       if (!result.ok) {
         await rm(file, { force: true }).catch(() => {}) // the first error is the one to tell
         throw closed ? stopping() : failure(result)

@@ -1,5 +1,6 @@
 import type { Digest } from '../image/digest.ts'
 import type { StorePath } from '../image/store-path.ts'
+import type { PartialDemand } from '../queue/demand.ts'
 import type { Entry } from './archive.ts'
 
 /** A piece of a layer: the tar entries of a store path, or entries that were made up. */
@@ -13,8 +14,14 @@ export type Piece =
 export type PackJob = {
   readonly pieces: readonly Piece[]
   readonly file: string
-  /** Whether threads that help are to do other layers' blocks first. */
-  readonly background: boolean
+}
+
+/** How a layer is packed. */
+export type PackOptions = PartialDemand & {
+  /** Bytes to read; of all layers that are equally urgent, the largest is packed first. */
+  readonly size?: number
+  /** Is called when a thread begins with the layer. From then on the signal has no effect. */
+  readonly onBegin?: () => void
 }
 
 /** What a layer's making was at when it failed; `thread` is when the thread itself died, `late` when it took too long. */

@@ -28,9 +28,9 @@ function takeAll(slots: ReturnType<typeof openSlots>): number[] {
   return taken
 }
 
-function offer(slots: ReturnType<typeof openSlots>, slot: number, byte: number, background = false) {
+function offer(slots: ReturnType<typeof openSlots>, slot: number, byte: number) {
   slots.block(slot)[0] = byte
-  slots.offer(slot, 1, background)
+  slots.offer(slot, 1)
 }
 
 describe('slots', () => {
@@ -65,19 +65,25 @@ describe('slots', () => {
     assert.equal(slots.take(), slot)
   })
 
-  it('are helped with in the order of offers, what is in the background last, until it is called back', () => {
-    const { memory, control, slots } = opened(2, 0)
-    const [a = 0, b = 0, c = 0] = takeAll(slots)
-    offer(slots, a, 1, true)
+  it('are helped with in the order of offers, until it is called back; those of a background layer last', () => {
+    const { memory, control, slots } = opened(3, 0)
+    const behind = openSlots(memory, 2, codec())
+    const [a = 0, d = 0] = [behind.take(), behind.take()]
+    const [b = 0, c = 0] = takeAll(slots)
+    offer(behind, a, 1)
     offer(slots, b, 2)
     offer(slots, c, 3)
+    offer(behind, d, 4)
+    control.setBackground(2, true)
     const seen: number[] = []
-    let left = 3
+    let left = 4
     const helper = openSlots(memory, 1, {
       compress(block, into) {
         seen.push(block[0] ?? 0)
         into[0] = block[0] ?? 0
         if (--left === 0) control.letHelp(false)
+        // Somebody waits for it now, also for what was offered before.
+        if (left === 3) control.setBackground(2, false)
         return 1
       },
       expand: undefined,
@@ -85,9 +91,9 @@ describe('slots', () => {
     helper.help() // not asked for: comes back
     control.letHelp(true)
     helper.help()
-    assert.deepEqual(seen, [2, 3, 1])
+    assert.deepEqual(seen, [2, 1, 3, 4])
+    assert.deepEqual([...behind.settle([a])], [1])
     for (const [slot, byte] of [
-      [a, 1],
       [b, 2],
       [c, 3],
     ] as const)

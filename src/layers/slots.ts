@@ -20,7 +20,8 @@ const slotSize = blockSize + outputSize
 const ownSlots = 2
 const countOf = (threads: number): number => (ownSlots + 1) * threads + 2
 
-// The control words: whether there is something to help with, a count of offers to wait on, then four for each slot.
+// The control words: whether there is something to help with, a count of offers to wait on, then four for each slot,
+// then one for each thread: whether its layer is in the background.
 const helping = 0
 const offers = 1
 const firstSlot = 4
@@ -36,14 +37,16 @@ const states = { idle: 0, offered: 1, done: 2, failed: 3, claimed: 16, abandoned
 const nobody = 0
 const abandoned = -1
 
-/** Where background work stands in the order of offers. */
+/** Where the blocks of a layer in the background stand in the order of offers. */
 const behindAll = 2 ** 30
+const backgroundWord = (thread: number, threads: number): number =>
+  firstSlot + words * countOf(threads) + thread
 
 export function createSlotMemory(threads: number): SlotMemory {
   const count = countOf(threads)
   return {
     threads,
-    control: new SharedArrayBuffer(4 * (firstSlot + words * count)),
+    control: new SharedArrayBuffer(4 * (firstSlot + words * count + threads)),
     bytes: new SharedArrayBuffer(slotSize * count),
   }
 }
@@ -52,6 +55,8 @@ export function createSlotMemory(threads: number): SlotMemory {
 export type SlotControl = {
   /** Lets threads without a layer help, or calls them back. */
   letHelp(yes: boolean): void
+  /** Whether other layers' blocks go before those of the layer that this thread packs; also those offered already. */
+  setBackground(thread: number, yes: boolean): void
   /** Gives back what a thread held that has died. */
   recover(thread: number): void
 }
@@ -63,6 +68,9 @@ export function slotControl({ control, threads }: SlotMemory): SlotControl {
       Atomics.store(word, helping, yes ? 1 : 0)
       Atomics.add(word, offers, 1)
       Atomics.notify(word, offers)
+    },
+    setBackground(thread, yes) {
+      Atomics.store(word, backgroundWord(thread, threads), yes ? 1 : 0)
     },
     recover(thread) {
       for (let slot = 0; slot < countOf(threads); slot++) recoverSlot(word, firstSlot + slot * words, thread)
@@ -103,7 +111,7 @@ export type Slots = {
   /** Where the slot's block is to be put. */
   block(slot: number): Uint8Array
   /** Lets the first `length` bytes of the slot's block be compressed, by whoever comes first. */
-  offer(slot: number, length: number, background: boolean): void
+  offer(slot: number, length: number): void
   /**
    * What the first of these slots was compressed to, valid until it is released. Compresses the others while another
    * thread is at the first.
@@ -145,10 +153,13 @@ export function openSlots({ control, bytes, threads }: SlotMemory, thread: numbe
   /** The offered slot that is to be compressed first. */
   function nextOffer(): number | undefined {
     let best: number | undefined
+    let first = Infinity
     for (let slot = 0; slot < count; slot++) {
       if (Atomics.load(word, at(slot, stateWord)) !== states.offered) continue
-      const order = Atomics.load(word, at(slot, orderWord))
-      if (best === undefined || order < Atomics.load(word, at(best, orderWord))) best = slot
+      const owner = Atomics.load(word, at(slot, ownerWord)) - 1
+      const behind = owner < 0 || Atomics.load(word, backgroundWord(owner, threads)) === 1
+      const order = Atomics.load(word, at(slot, orderWord)) + (behind ? behindAll : 0)
+      if (order < first) [best, first] = [slot, order]
     }
     return best
   }
@@ -160,10 +171,10 @@ export function openSlots({ control, bytes, threads }: SlotMemory, thread: numbe
       [...own, ...shared].find(
         (slot) => Atomics.compareExchange(word, at(slot, ownerWord), nobody, thread + 1) === nobody,
       ),
-    offer(slot, length, background) {
+    offer(slot, length) {
       made = (made + 1) % behindAll
       Atomics.store(word, at(slot, lengthWord), length)
-      Atomics.store(word, at(slot, orderWord), made + (background ? behindAll : 0))
+      Atomics.store(word, at(slot, orderWord), made)
       Atomics.store(word, at(slot, stateWord), states.offered)
       if (Atomics.load(word, helping) === 0) return
       Atomics.add(word, offers, 1)

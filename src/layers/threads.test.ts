@@ -10,6 +10,7 @@ import { execa } from 'execa'
 import fc from 'fast-check'
 import { hasCode } from '../errors.ts'
 import type { StorePath } from '../image/store-path.ts'
+import { urgencies, type Urgency } from '../queue/demand.ts'
 import { blockSize, type Entry } from './archive.ts'
 import { openCompressor, type Compressor } from './compressor.ts'
 import { describeEach } from './engines-testing.ts'
@@ -32,6 +33,7 @@ before(() => {
 })
 after(() => rmSync(directory, { recursive: true }))
 
+const behind = () => urgencies.background
 const spool = () => mkdtempSync(join(directory, 'spool-'))
 const noise = (name: string, blocks: number): Piece => ({
   entries: [{ kind: 'file', path: name, mode: 0o444, content: { bytes: randomBytes(blocks * blockSize) } }],
@@ -88,9 +90,9 @@ describe('packing threads', () => {
     assert.deepEqual(
       await order(1, [
         ['runs already', 1, { size: 1 }],
-        ['behind, small', 1, { size: 7, background: true }],
+        ['behind, small', 1, { size: 7, urgency: behind }],
         ['small', 1, { size: 2 }],
-        ['behind, large', 1, { size: 9, background: true }],
+        ['behind, large', 1, { size: 9, urgency: behind }],
         ['large', 1, { size: 3 }],
         ['of unknown size', 1, {}],
         ['small too', 1, { size: 2 }],
@@ -100,11 +102,11 @@ describe('packing threads', () => {
   })
 
   it('are never all taken by the background', async () => {
-    const behind = Array.from(
+    const others = Array.from(
       { length: 4 },
-      (_, i) => [`behind ${i}`, 40, { size: 40e6, background: true }] as const,
+      (_, i) => [`behind ${i}`, 40, { size: 40e6, urgency: behind }] as const,
     )
-    const done = await order(2, [...behind, ['wanted now', 1, { size: 1e6 }]])
+    const done = await order(2, [...others, ['wanted now', 1, { size: 1e6 }]])
     // Begun with the first of them; a busy machine may let that one end before.
     assert.ok(done.indexOf('wanted now') <= 1, done.join(', '))
   })
@@ -120,10 +122,52 @@ describe('packing threads', () => {
     await packer.close()
   })
 
+  it('pack first what has become urgent meanwhile', async () => {
+    const packer = createPacker(spool(), compressor, { threads: 2 })
+    const done: string[] = []
+    let urgency: Urgency = urgencies.background
+    const pack = async (name: string, blocks: number, options: PackOptions) => {
+      await digestOf(packer, [noise(name, blocks)], options)
+      done.push(name)
+    }
+    // Of two threads one stays free of background layers.
+    const begun = Promise.withResolvers<void>()
+    const all = [pack('first', 60, { urgency: behind, onBegin: begun.resolve })]
+    all.push(pack('large', 2, { urgency: behind, size: 9 }))
+    all.push(pack('wanted', 1, { urgency: () => urgency, size: 1 }))
+    await begun.promise
+    urgency = urgencies.waiting
+    packer.reconsider()
+    await Promise.all(all)
+    // A busy machine may let the first end before.
+    assert.ok(done.indexOf('wanted') < done.indexOf('large'), done.join(', '))
+    await packer.close()
+  })
+
+  it('leave out what nobody wants any more, unless they have begun', async () => {
+    const folder = spool()
+    const packer = createPacker(folder, compressor, { threads: 1 })
+    const [first, second] = [new AbortController(), new AbortController()]
+    const packing = digestOf(packer, [noise('begun', 20)], { signal: first.signal })
+    const left = packer.pack([noise('left', 1)], { signal: second.signal, onBegin: assert.fail })
+    first.abort()
+    second.abort()
+    await assert.rejects(left, (error) => hasCode(error, 'CANCELLED'))
+    await assert.rejects(packer.pack([], { signal: second.signal }), (error) => hasCode(error, 'CANCELLED'))
+    await packing
+    assert.deepEqual(readdirSync(folder), [])
+    await packer.close()
+  })
+
   it('pack any number of layers of any size, in any order', async () => {
     const packer = createPacker(spool(), compressor, { threads: 3 })
     const sizes = fc.array(
-      fc.record({ blocks: fc.nat(4), background: fc.boolean(), size: fc.nat(5e6), later: fc.boolean() }),
+      fc.record({
+        blocks: fc.nat(4),
+        urgency: fc.constantFrom(() => urgencies.waiting, behind),
+        size: fc.nat(5e6),
+        later: fc.boolean(),
+      }),
       { maxLength: 12 },
     )
     await fc.assert(

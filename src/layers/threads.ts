@@ -2,8 +2,9 @@ import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Engine } from './engine.ts'
 import { blockSize } from './archive.ts'
+import { unwanted, urgencies, type Demand } from '../queue/demand.ts'
 import type { ThreadData, ThreadTask } from './pack.worker.ts'
-import type { PackJob, PackResult } from './piece.ts'
+import type { PackJob, PackOptions, PackResult } from './piece.ts'
 import { createSlotMemory, slotControl } from './slots.ts'
 
 export type ThreadOptions = {
@@ -19,10 +20,12 @@ export type ThreadOptions = {
 /** A bounded pool of packing threads. */
 export type Threads = {
   /**
-   * Packs a layer: first what is not in the background, then what is largest. The result says when its thread died.
-   * @param size bytes to read
+   * Packs a layer: the most urgent first, then the largest. The result says when its thread died.
+   * @throws CANCELLED when the signal fires before a thread begins
    */
-  run(job: PackJob, size: number): Promise<PackResult>
+  run(job: PackJob, options?: PackOptions): Promise<PackResult>
+  /** Reads the urgency of all layers again. */
+  reconsider(): void
   /** Ends all threads; what was not packed has failed. */
   close(): Promise<void>
 }
@@ -30,6 +33,8 @@ export type Threads = {
 type Waiting = {
   readonly job: PackJob
   readonly size: number
+  readonly urgency: Demand['urgency']
+  readonly begin: () => void
   readonly resolve: (result: PackResult) => void
 }
 type Thread = {
@@ -52,7 +57,7 @@ const worthHelp = 2 * blockSize
 export function createThreads({ engine, count, heap, limit }: ThreadOptions): Threads {
   const memory = createSlotMemory(count)
   const control = slotControl(memory)
-  const waiting: Waiting[] = []
+  const waiting = new Set<Waiting>() // in the order in which they came
   const threads: Thread[] = []
   let closed = false
 
@@ -105,6 +110,8 @@ export function createThreads({ engine, count, heap, limit }: ThreadOptions): Th
     threads[thread.index] = alive
     alive.doing = layer
     alive.worker.ref()
+    layer.begin()
+    control.setBackground(thread.index, isBackground(layer))
     if (limit !== undefined) {
       alive.timer = setTimeout(() => {
         alive.late = true
@@ -115,20 +122,26 @@ export function createThreads({ engine, count, heap, limit }: ThreadOptions): Th
   }
 
   const running = (): Waiting[] => threads.flatMap(({ doing }) => (typeof doing === 'object' ? [doing] : []))
-  /** Whether the layer that is next may begin: for what is not in the background a thread stays free, and helps. */
-  function mayBegin(): boolean {
-    if (!waiting[0]?.job.background) return waiting.length > 0
-    return running().filter(({ job }) => job.background).length < Math.max(1, count - 1)
+  /** The layer to begin with. For those that a client waits for, one thread stays free of all others, and helps. */
+  function next(): Waiting | undefined {
+    const first = [...waiting].reduce<Waiting | undefined>(
+      (best, one) => (best && !goesBefore(one, best) ? best : one),
+      undefined,
+    )
+    if (!first || !isBackground(first)) return first
+    return running().filter(isBackground).length < Math.max(1, count - 1) ? first : undefined
   }
 
   function dispatch() {
     if (closed) return
     for (const thread of threads.filter(({ doing }) => doing === 'nothing' || doing === 'gone')) {
-      const layer = mayBegin() ? waiting.shift() : undefined
-      if (layer) begin(thread, layer)
+      const layer = next()
+      if (!layer) break
+      waiting.delete(layer)
+      begin(thread, layer)
     }
     // All that help are called back for a layer that could begin; those that it does not take come again.
-    const help = !mayBegin() && running().some(({ size }) => size > worthHelp)
+    const help = !next() && running().some(({ size }) => size > worthHelp)
     control.letHelp(help)
     for (const thread of threads) {
       if (!help || thread.doing !== 'nothing') continue
@@ -139,18 +152,32 @@ export function createThreads({ engine, count, heap, limit }: ThreadOptions): Th
 
   for (let index = 0; index < count; index++) threads.push(start(index))
   return {
-    run: (job, size) =>
-      new Promise((resolve) => {
-        const layer = { job, size, resolve }
-        const behind = waiting.findIndex((other) => goesBefore(layer, other))
-        waiting.splice(behind < 0 ? waiting.length : behind, 0, layer)
+    run: (job, { size = Infinity, urgency = () => urgencies.waiting, signal, onBegin } = {}) =>
+      new Promise((resolve, reject) => {
+        if (signal?.aborted) return reject(unwanted(signal.reason))
+        const leave = () => {
+          if (waiting.delete(layer)) reject(unwanted(signal?.reason))
+        }
+        const onStart = () => {
+          signal?.removeEventListener('abort', leave)
+          onBegin?.()
+        }
+        const layer = { job, size, urgency, begin: onStart, resolve }
+        signal?.addEventListener('abort', leave)
+        waiting.add(layer)
         dispatch()
       }),
+    reconsider() {
+      for (const { doing, index } of threads) {
+        if (typeof doing === 'object') control.setBackground(index, isBackground(doing))
+      }
+      if (waiting.size > 0) dispatch()
+    },
     async close() {
       closed = true
       control.letHelp(false)
       await Promise.all(threads.map(end))
-      for (const { resolve } of waiting.splice(0)) {
+      for (const { resolve } of waiting) {
         resolve({ ok: false, step: 'thread', code: undefined, message: 'the pool was closed' })
       }
     },
@@ -165,7 +192,9 @@ async function end({ worker, loaded }: Thread) {
 }
 
 const goesBefore = (one: Waiting, other: Waiting): boolean =>
-  one.job.background === other.job.background ? one.size > other.size : other.job.background
+  one.urgency() - other.urgency() > 0 || (one.urgency() === other.urgency() && one.size > other.size)
+
+const isBackground = ({ urgency }: Waiting): boolean => urgency() < urgencies.waiting
 
 function say({ worker }: Thread, task: ThreadTask) {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that of a thread has none

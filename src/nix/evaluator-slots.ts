@@ -1,7 +1,8 @@
 import { mkdir, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import pLimit, { type LimitFunction } from 'p-limit'
 import { systemErrorCode } from '../errors.ts'
+import type { PartialDemand } from '../queue/demand.ts'
+import { createLimiter, type Limiter } from '../queue/limiter.ts'
 import { canonicalJson } from '../image/canonical.ts'
 import type { LookUp } from './evaluate.ts'
 import { startEvaluator, type EvaluatorProcess, type Identity } from './evaluator-process.ts'
@@ -40,7 +41,7 @@ export type Slot = {
   readonly revision: string
   readonly identity: Identity
   readonly environment: RunOptions['environment']
-  readonly turns: LimitFunction
+  readonly turns: Limiter
   process: EvaluatorProcess | undefined
   starts: number
   requests: number
@@ -58,7 +59,11 @@ export type Slots = {
    * Calls `work` when it is this one's turn. It may ask for the process, which is started if it is not there, and
    * is undefined if it cannot be.
    */
-  turn<T>(slot: Slot, work: (start: () => Promise<EvaluatorProcess | undefined>) => Promise<T>): Promise<T>
+  turn<T>(
+    slot: Slot,
+    demand: PartialDemand,
+    work: (start: () => Promise<EvaluatorProcess | undefined>) => Promise<T>,
+  ): Promise<T>
   /** The process is replaced before anything else is asked. */
   outdate(slot: Slot): void
   forget(revision: string): void
@@ -77,7 +82,7 @@ export function createSlots(options: SlotOptions): Slots {
   const count = { started: 0, restarted: 0 }
   let closed = false
 
-  const isBusy = ({ turns }: Slot) => turns.activeCount + turns.pendingCount > 0
+  const isBusy = ({ turns }: Slot) => turns.running + turns.waiting > 0
   const endProcess = (slot: Slot) => {
     const { process } = slot
     slot.process = undefined
@@ -152,7 +157,7 @@ export function createSlots(options: SlotOptions): Slots {
           revision,
           identity,
           environment,
-          turns: pLimit(1),
+          turns: createLimiter(1),
           process: undefined,
           starts: 0,
           requests: 0,
@@ -165,14 +170,14 @@ export function createSlots(options: SlotOptions): Slots {
       return slot
     },
 
-    turn(slot, work) {
-      return slot.turns(async () => {
+    turn(slot, demand, work) {
+      return slot.turns.run(async () => {
         try {
           return await work(() => processOf(slot))
         } finally {
           afterUse(slot)
         }
-      })
+      }, demand)
     },
 
     forget(revision) {

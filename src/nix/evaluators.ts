@@ -1,5 +1,6 @@
-import pLimit from 'p-limit'
 import { NixeryError } from '../errors.ts'
+import type { PartialDemand } from '../queue/demand.ts'
+import { createLimiter } from '../queue/limiter.ts'
 import { evaluate, tookTooLong, type Looked, type LookUp } from './evaluate.ts'
 import type { Answered } from './evaluate-answer.ts'
 import type { Asked, EvaluatorProcess } from './evaluator-process.ts'
@@ -27,13 +28,16 @@ export type EvaluatorsState = {
 /** Answers what names mean: warm where it can, cold where it must. */
 export type Evaluators = {
   /** See `evaluate.ts`. @throws OVERLOADED besides, when too many wait already */
-  evaluate(lookUp: LookUp, options: RunOptions): Promise<Looked[]>
+  evaluate(lookUp: LookUp, options: EvaluationOptions): Promise<Looked[]>
   /** What processes have loaded of a revision, or think that they have written, is not to be used any more. */
   forget(revision: string): void
   state(): EvaluatorsState
   /** Ends the processes. What is asked later is answered cold. */
   close(): Promise<void>
 }
+
+/** How one evaluation is run, and how urgent it is while it waits for its turn. */
+export type EvaluationOptions = RunOptions & PartialDemand
 
 type Warm = {
   /** One a name, in order, undefined where a cold evaluation must say it; or none at all. */
@@ -48,23 +52,23 @@ const mostAsked = 256
 const nothing: Warm = { answers: undefined, spent: 0, process: undefined }
 
 export function createEvaluators(options: EvaluatorsOptions): Evaluators {
-  const evaluations = pLimit(options.concurrency)
+  const evaluations = createLimiter(options.concurrency)
   const slots = createSlots(options)
   const count = { warm: 0, cold: 0 }
   let asked = 0
 
-  const askWarm = (slot: Slot, lookUp: LookUp, given: RunOptions): Promise<Warm> =>
-    slots.turn(slot, (start) =>
-      evaluations(async () => {
+  const askWarm = (slot: Slot, lookUp: LookUp, given: EvaluationOptions): Promise<Warm> =>
+    slots.turn(slot, given, (start) =>
+      evaluations.run(async () => {
         if (given.signal?.aborted) throw cancelled(given.signal.reason)
         const started = performance.now()
         const process = await start()
         const answers = process && (await answersOf(process, lookUp, given))
         return { answers, spent: performance.now() - started, process }
-      }),
+      }, given),
     )
 
-  async function look(lookUp: LookUp, given: RunOptions): Promise<Looked[]> {
+  async function look(lookUp: LookUp, given: EvaluationOptions): Promise<Looked[]> {
     const isWarm = options.evaluator === 'warm' && lookUp.importFromDerivation !== false
     const slot = isWarm ? slots.slotFor(lookUp, given.environment) : undefined
     const { answers, spent, process } = slot ? await askWarm(slot, lookUp, given) : nothing
@@ -74,7 +78,7 @@ export function createEvaluators(options: EvaluatorsOptions): Evaluators {
       return answers.filter((answer) => answer !== undefined)
     }
     count.cold += 1
-    const cold = await evaluations(() => evaluate({ ...lookUp, attributes }, given, spent))
+    const cold = await evaluations.run(() => evaluate({ ...lookUp, attributes }, given, spent), given)
     // Where only the process failed, what it has loaded may have come from another state of things.
     const differs = cold.some(({ status }) => status !== 'failed')
     if (slot && differs && slot.process === process) slots.outdate(slot)

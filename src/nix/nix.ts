@@ -1,7 +1,8 @@
 import { dirname, join } from 'node:path'
-import pLimit from 'p-limit'
 import { NixeryError } from '../errors.ts'
 import type { PathFacts, StorePath } from '../image/store-path.ts'
+import { unwanted, type PartialDemand } from '../queue/demand.ts'
+import { createLimiter } from '../queue/limiter.ts'
 import { environmentFor, type Environment, type Purpose } from './environment.ts'
 import type { LookUp, Looked } from './evaluate.ts'
 import { createEvaluators, type EvaluatorsState } from './evaluators.ts'
@@ -17,8 +18,12 @@ import { createRoots } from './roots.ts'
 import { searchPathOf } from './search-path.ts'
 import { nixSettings } from './settings.ts'
 
-/** Who listens to one piece of Nix's work, and may end it. */
-export type Watch = { readonly signal?: AbortSignal | undefined; readonly onLine?: (line: string) => void }
+/** Who wants one piece of Nix's work and listens to it. The signal ends it, also while it waits for its turn. */
+export type Watch = PartialDemand & {
+  readonly onLine?: (line: string) => void
+  /** Is called when Nix begins to realise. */
+  readonly onBegin?: () => void
+}
 
 /** All that this program asks of Nix. */
 export type Nix = {
@@ -107,7 +112,7 @@ export function createNix(options: NixOptions): Nix {
     home: join(dirname(options.rootsDirectory), 'evaluators'),
     mostKept: memory / 2,
   })
-  const realisations = pLimit(options.concurrency)
+  const realisations = createLimiter(options.concurrency)
   const runOptions = async (purpose: Purpose, watch: Watch, seconds: number): Promise<RunOptions> => ({
     ...watch,
     environment: environmentFor(purpose, process.env, environmentOptions, (await settings()).lines),
@@ -142,14 +147,12 @@ export function createNix(options: NixOptions): Nix {
 
     async withRealised(wanted, watch, use) {
       const { fresh, release } = await roots.protect(wanted, (lacking, root) =>
-        realisations(async () =>
-          realise(
-            lacking,
-            root,
-            options.builderTimeout,
-            await runOptions('realise', watch, options.buildTimeout),
-          ),
-        ),
+        realisations.run(async () => {
+          const given = await runOptions('realise', watch, options.buildTimeout)
+          if (watch.signal?.aborted) throw unwanted(watch.signal.reason)
+          watch.onBegin?.()
+          return realise(lacking, root, options.builderTimeout, given)
+        }, watch),
       )
       try {
         return await use(fresh)

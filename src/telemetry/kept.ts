@@ -9,6 +9,8 @@ export type Kept = {
     readonly malformed: number
     readonly slow: number
   }
+  /** Builds that wait for Nix or for packing. */
+  readonly builds: { readonly queued: number }
   /** Blobs that are being sent, and requests for more that found no room. */
   readonly streams: { readonly active: number; readonly refused: number }
   /** Of Nix: processes that have packages loaded, and evaluations that one of them answered, or none. */
@@ -77,6 +79,12 @@ const gauges: readonly Row[] = [
     'Requests that are being answered, or wait for a build.',
     [],
     ({ traffic }) => one(traffic().requests),
+  ],
+  [
+    'nixery_builds_queued',
+    'Builds that wait for Nix or for packing.',
+    [],
+    ({ builds }) => one(builds.queued),
   ],
   ['nixery_connections', 'Connections that are open.', [], ({ traffic }) => one(traffic().connections)],
   ['nixery_streams', 'Blobs that are being sent.', [], ({ streams }) => one(streams.active)],

@@ -106,6 +106,7 @@ describe('createMetrics', () => {
     let malformed = 10
     metrics.watch({
       traffic: () => ({ connections: 4, requests: 2, malformed, slow: 0 }),
+      builds: { queued: 11 },
       streams: { active: 5, refused: 6 },
       evaluators: () => ({
         processes: [
@@ -125,6 +126,7 @@ describe('createMetrics', () => {
     assert.equal(found['nixery_malformed_total'], 20)
     assert.equal(found['nixery_connections'], 4)
     assert.equal(found['nixery_requests_running'], 2)
+    assert.equal(found['nixery_builds_queued'], 11)
     assert.equal(found['nixery_streams'], 5)
     assert.equal(found['nixery_streams_refused_total'], 6)
     assert.equal(found['nixery_evaluators{state="busy"}'], 1)

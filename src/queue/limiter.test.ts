@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict'
+import { getEventListeners } from 'node:events'
+import { describe, it } from 'node:test'
+import fc from 'fast-check'
+import { hasCode } from '../errors.ts'
+import { urgencies, type Urgency } from './demand.ts'
+import { createLimiter } from './limiter.ts'
+
+const cancelled = (task: Promise<unknown>) => assert.rejects(task, (error) => hasCode(error, 'CANCELLED'))
+
+describe('a limiter', () => {
+  it('starts the most urgent first, and of equals the first that came', async () => {
+    const urgency = fc.constantFrom(...Object.values(urgencies))
+    await fc.assert(
+      fc.asyncProperty(fc.array(urgency, { maxLength: 20 }), async (all) => {
+        const limiter = createLimiter(1)
+        const started: number[] = []
+        const gate = Promise.withResolvers<void>()
+        const tasks = [limiter.run(() => gate.promise)]
+        for (const [index, one] of all.entries())
+          tasks.push(limiter.run(async () => void started.push(index), { urgency: () => one }))
+        gate.resolve()
+        await Promise.all(tasks)
+        const right = [...all.keys()].toSorted((a, b) => (all[b] ?? 0) - (all[a] ?? 0) || a - b)
+        assert.deepEqual(started, right)
+      }),
+    )
+  })
+
+  it('reads urgency when a place is free', async () => {
+    const limiter = createLimiter(1)
+    const started: string[] = []
+    const gate = Promise.withResolvers<void>()
+    let raised: Urgency = urgencies.background
+    const tasks = [
+      limiter.run(() => gate.promise),
+      limiter.run(async () => started.push('expected'), { urgency: () => urgencies.expected }),
+      limiter.run(async () => started.push('raised'), { urgency: () => raised }),
+    ]
+    raised = urgencies.waiting
+    gate.resolve()
+    await Promise.all(tasks)
+    assert.deepEqual(started, ['raised', 'expected'])
+  })
+
+  it('never runs more than its number, also when tasks fail', async () => {
+    const limiter = createLimiter(3)
+    let most = 0
+    const tasks = Array.from({ length: 20 }, (_, index) =>
+      limiter.run(async () => {
+        most = Math.max(most, limiter.running)
+        await Promise.resolve()
+        if (index % 3 === 0) throw new Error('no')
+      }),
+    )
+    assert.deepEqual([limiter.running, limiter.waiting], [3, 17])
+    const settled = await Promise.allSettled(tasks)
+    assert.equal(settled.filter(({ status }) => status === 'rejected').length, 7)
+    assert.deepEqual([most, limiter.running, limiter.waiting], [3, 0, 0])
+  })
+
+  it('drops at once what is cancelled while it waits, and leaves what has started alone', async () => {
+    const limiter = createLimiter(1)
+    const gate = Promise.withResolvers<string>()
+    const [running, waiting] = [new AbortController(), new AbortController()]
+    const started = limiter.run(() => gate.promise, running)
+    const left = limiter.run(assert.fail, waiting)
+    assert.equal(limiter.waiting, 1)
+    running.abort()
+    waiting.abort()
+    assert.equal(limiter.waiting, 0)
+    await cancelled(left)
+    await cancelled(limiter.run(assert.fail, { signal: AbortSignal.abort() }))
+    gate.resolve('done')
+    assert.equal(await started, 'done')
+    for (const { signal } of [running, waiting]) assert.equal(getEventListeners(signal, 'abort').length, 0)
+  })
+})

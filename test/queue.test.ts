@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { after, afterEach, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ServerProcess } from '../scripts/server.ts'
+import { createGate, type Gate } from './support/gate.ts'
+import { ask, openWorkspace, type Failure, type Workspace } from './support/workspace.ts'
+
+let workspace: Workspace
+let gate: Gate
+before(async () => {
+  workspace = await openWorkspace()
+})
+afterEach(() => gate.open()) // or builders would run until their time is over
+after(async () => {
+  await workspace.dispose()
+  gate.dispose()
+})
+
+const count = (server: ServerProcess, message: string | RegExp) =>
+  server.log.filter(({ msg }) => (typeof message === 'string' ? msg === message : message.test(msg))).length
+const building = /^nix: building '.*-slow-/
+const until = async (holds: () => boolean | Promise<boolean>) => {
+  while (!(await holds())) await sleep(20)
+}
+const queued = async ({ address }: ServerProcess) => {
+  const text = await (await fetch(`http://${address}/metrics`)).text()
+  return Number(/^nixery_builds_queued (\d+)$/m.exec(text)?.[1])
+}
+
+/** A package that is quickly built, and many whose builders wait until the gate is opened. */
+function slowSet(): Promise<string> {
+  gate = createGate()
+  return workspace.packageSet(`
+    trivial = script "trivial" "echo hi";
+    slow = builtins.listToAttrs (builtins.genList (n: {
+      name = "n\${toString n}";
+      value = run "slow-\${toString n}" "${gate.wait}; mkdir $out";
+    }) 100);
+  `)
+}
+
+describe('a queue of builds', { timeout: 90_000 }, () => {
+  it('holds nothing of sixty clients that have left but what Nix has begun', async () => {
+    const server = await workspace.serve({ NIXERY_PKGS_PATH: await slowSet(), NIXERY_NIX_JOBS: '2' })
+    const leaving = new AbortController()
+    const clients = Array.from({ length: 60 }, (_, n) =>
+      ask(server, `slow.n${n}/manifests/latest`, { signal: leaving.signal }).catch(() => {}),
+    )
+    await until(() => count(server, building) === 2 && count(server, 'packages resolved') === 60)
+    leaving.abort()
+    await Promise.all(clients)
+    await until(() => count(server, 'build failed') === 58)
+    assert.equal(await queued(server), 0)
+
+    const trivial = ask(server, 'trivial/manifests/latest')
+    await until(async () => (await queued(server)) === 1)
+    gate.open()
+    assert.equal((await trivial).response.status, 200)
+    assert.equal(count(server, building), 2)
+    // What Nix had begun is finished, and is there.
+    await until(() => count(server, 'build finished') === 3)
+  })
+
+  it('is bounded; known images are served, and builds in progress joined', async () => {
+    const environment = {
+      NIXERY_PKGS_PATH: await slowSet(),
+      NIXERY_NIX_JOBS: '1',
+      NIXERY_MAX_QUEUE: '2',
+      NIXERY_DATA: join(workspace.folder, 'bounded'),
+      STORAGE_PATH: join(workspace.folder, 'bounded', 'store'),
+    }
+    const first = await workspace.serve(environment)
+    assert.equal((await ask(first, 'trivial/manifests/latest')).response.status, 200)
+    await first.stop()
+    const server = await workspace.serve(environment)
+    const leaving = new AbortController()
+    const pull = (n: number) => ask(server, `slow.n${n}/manifests/latest`, { signal: leaving.signal })
+    const clients = [pull(0)]
+    await until(() => count(server, building) === 1)
+    clients.push(pull(1), pull(2))
+    await until(async () => (await queued(server)) === 2)
+    const refused = await pull(3)
+    assert.equal(refused.response.status, 429)
+    assert.equal(refused.response.headers.get('Retry-After'), '5')
+    const [error] = (refused.json as Failure).errors
+    assert.equal(error?.code, 'TOOMANYREQUESTS')
+    assert.match(error.message, /2 images are waiting to be built/)
+    assert.equal((await ask(server, 'trivial/manifests/latest')).response.status, 200)
+    const joins = count(server, 'request waits for build')
+    clients.push(pull(2))
+    await until(() => count(server, 'request waits for build') > joins)
+    gate.open()
+    for (const { response } of await Promise.all(clients)) assert.equal(response.status, 200)
+  })
+
+  it('keeps the place of a client that was told to retry, and not for ever', async () => {
+    const server = await workspace.serve({
+      NIXERY_PKGS_PATH: await slowSet(),
+      NIXERY_NIX_JOBS: '1',
+      NIXERY_MAX_WAIT: '1',
+      NIXERY_RETRY_LEASE: '1',
+    })
+    const holding = ask(server, 'slow.n0/manifests/latest')
+    await until(() => count(server, building) === 1)
+    const { response } = await ask(server, 'slow.n1/manifests/latest')
+    assert.equal(response.status, 429)
+    await holding
+    const isCancelled = () =>
+      server.log.some(({ msg, err }) => msg === 'build failed' && JSON.stringify(err).includes('CANCELLED'))
+    await until(isCancelled)
+    assert.equal(await queued(server), 0)
+    assert.equal(count(server, 'build failed'), 1, 'what Nix has begun goes on')
+    gate.open()
+    await until(() => count(server, 'build finished') === 1)
+  })
+})
