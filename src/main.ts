@@ -79,7 +79,10 @@ export async function start(
     warn: (line) => log.warn(line),
     signal: starting.signal,
   })
+  const hasPages = config.NIXERY_PAGES !== 'off'
   const pages = createWeb({
+    listBuilds: config.NIXERY_PAGES === 'full',
+    showNames: config.NIXERY_PAGES === 'full' || config.NIXERY_CATALOG === 'on',
     history,
     describe: describeSource(workshop.source, texts),
     version,
@@ -103,12 +106,12 @@ export async function start(
   const waiting = createWaiting({
     maxWait: config.NIXERY_MAX_WAIT,
     secure: tls !== undefined,
-    page: addressOfBuild,
+    page: hasPages ? addressOfBuild : undefined,
     texts,
   })
   const toAnswerLog = logAnswers(log)
   const app = createApp({
-    pages,
+    ...(hasPages && { pages }),
     ...workshop,
     platforms: defaults,
     pulled: workshop.catalog,

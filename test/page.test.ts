@@ -16,6 +16,8 @@ import { ask, failureOf, openWorkspace, type Workspace } from './support/workspa
 const policy =
   "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
+const all = { listBuilds: true, showNames: true }
+
 let workspace: Workspace
 let server: ServerProcess
 before(async () => {
@@ -25,7 +27,7 @@ before(async () => {
     rude = run "rude" "echo '<script>alert(1)</script> &amp;'; printf 'tok\\033[0men=s3cr3t-a\\n'; echo 'Authorization: Basic czNjcjN0LWI='; echo https://me:s3cr3t-c@example.org/; exit 1";
     slow = run "slow" "echo begun; sleep 6; mkdir -p $out/bin; echo x > $out/bin/slow";
   `)
-  server = await workspace.serve({ NIXERY_PKGS_PATH: set })
+  server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_PAGES: 'full' })
 })
 after(() => workspace.dispose())
 
@@ -203,7 +205,7 @@ describe('what strangers have chosen', () => {
     const id = randomUUID()
     for (const event of events as BuildEvent[]) history.listener(id, event)
     const described = { source: markup, revision: markup }
-    const web = createWeb({ history, describe: () => described, version: markup })
+    const web = createWeb({ history, describe: () => described, version: markup, ...all })
     for (const path of ['/', `/builds/${id}`]) {
       const text = await (await web.request(path)).text()
       assert.doesNotMatch(text, /<img src=x|>"'&/)
@@ -218,7 +220,7 @@ describe('a bug in a page', () => {
     const fails = () => {
       throw new TypeError('oh')
     }
-    const web = createWeb({ history, describe: fails, version: '1' })
+    const web = createWeb({ history, describe: fails, version: '1', ...all })
     await assert.rejects(async () => web.request('/'), /oh/)
   })
 })

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { ServerProcess } from '../scripts/server.ts'
-import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+import { ask, openWorkspace, type Failure, type Workspace } from './support/workspace.ts'
 
 // Whatever is secret here has these letters in it.
 const secret = /s3cr3t/i
@@ -12,6 +12,7 @@ const secret = /s3cr3t/i
 let workspace: Workspace
 let set: string
 let server: ServerProcess
+let open: ServerProcess
 before(async () => {
   workspace = await openWorkspace()
   set = await workspace.packageSet(String.raw`
@@ -26,8 +27,18 @@ before(async () => {
       echo /build/source/main.c:3:4: error: plain words stay; exit 1'';
     place = 1 + "a";
     file = import ./missing.nix;
+    slow = run "slow" "sleep 3; echo > $out";
+    failing = run "failing" "exit 1";
   `)
-  server = await workspace.serve(environment())
+  ;[server, open] = await Promise.all([
+    workspace.serve(environment()),
+    workspace.serve({
+      ...environment(),
+      NIXERY_SHOW_TRACES: 'on',
+      NIXERY_PAGES: 'off',
+      NIXERY_MAX_WAIT: '1',
+    }),
+  ])
 })
 after(() => workspace.dispose())
 
@@ -99,9 +110,39 @@ describe('files of the operator', () => {
   })
 
   it('are named to all with NIXERY_SHOW_TRACES=on', async () => {
-    const open = await workspace.serve({ ...environment(), NIXERY_SHOW_TRACES: 'on' })
-    const { answer, pages } = await seenOf(open, 'file')
-    for (const seen of [answer, pages]) assert.ok(seen.includes(join(set, 'missing.nix')), seen)
-    assert.equal(await open.stop(), 0)
+    const { text } = await ask(open, 'file/manifests/latest')
+    assert.ok(text.includes(join(set, 'missing.nix')), text)
+  })
+})
+
+describe('pages', () => {
+  it('list no builds by default, and show a build without its name to whoever has its link', async () => {
+    await ask(server, 'leaking/manifests/latest')
+    const home = await page(server, '/')
+    assert.match(home, /docker pull/)
+    assert.doesNotMatch(home, /leaking|\/builds\//)
+    assert.ok(!home.includes(workspace.folder), home)
+    const build = await page(server, buildOf(server, 'leaking'))
+    assert.match(build, /could not be built/)
+    const [title, heading] = [/<title>.*?<\/title>/.exec(build), /<h1.*?<\/h1>/s.exec(build)]
+    assert.doesNotMatch(`${title?.[0]} ${heading?.[0]}`, /leaking/)
+    assert.ok(!build.includes(workspace.folder), build)
+  })
+
+  it('are not there with NIXERY_PAGES=off, and no answer has a link to one', async () => {
+    const { response, text } = await ask(open, 'slow/manifests/latest')
+    assert.equal(response.status, 429)
+    assert.equal(response.headers.get('Link'), null)
+    let failed = await ask(open, 'failing/manifests/latest')
+    while (failed.response.status === 429) failed = await ask(open, 'failing/manifests/latest')
+    assert.equal(failed.response.status, 422)
+    const said = `${text} ${failed.text} ${response.headers.get('Warning')}`
+    assert.doesNotMatch(said, /\/builds\/|[0-9a-f]{8}-[0-9a-f]{4}-/)
+    for (const path of ['/', buildOf(open, 'slow'), '/static/page.css', '/nothing']) {
+      const answer = await fetch(`http://${open.address}${path}`)
+      assert.equal(answer.status, 404, path)
+      const { errors } = (await answer.json()) as Failure
+      assert.equal(errors[0]?.code, 'UNSUPPORTED')
+    }
   })
 })

@@ -18,6 +18,11 @@ export const serverSettings = {
   NIXERY_CATALOG: oneOf('on', 'off')
     .default('off')
     .describe('whether `/v2/_catalog` tells the names of images that were made'),
+  NIXERY_PAGES: oneOf('full', 'own', 'off')
+    .default('own')
+    .describe(
+      'pages for people: `own` shows a build to whoever has its link, `full` also lists recent builds and their errors at `/`, `off` has no pages',
+    ),
   NIXERY_SHOW_TRACES: oneOf('on', 'off')
     .default('off')
     .describe(

@@ -54,8 +54,11 @@ export function patienceOf({ userAgent = '', accept = '' }: Client, seconds: num
 export type WaitingOptions = {
   /** Seconds that all clients wait, if the operator says so. */
   readonly maxWait: number | undefined
-  /** The full address of a build's page, for a client that came by this Host header, as it was sent. */
-  readonly page: (build: string, host: string | undefined, secure: boolean) => string
+  /**
+   * The full address of a build's page, for a client that came by this Host header, as it was sent. Without it there
+   * are no pages, and answers have no links.
+   */
+  readonly page?: ((build: string, host: string | undefined, secure: boolean) => string) | undefined
   /** What may be told of failures. */
   readonly texts: PublicTexts
   /** Whether clients speak TLS with this server itself. */
@@ -69,7 +72,7 @@ export function createWaiting({ maxWait, page, secure, texts }: WaitingOptions):
   return {
     limit: (ask) => patience(ask).limit,
     reply(error, ask) {
-      const build = buildOf(error)
+      const build = page && buildOf(error)
       // A proxy that speaks TLS for this server says so, and whoever else says it changes its own answer alone.
       const viaTls = secure || ask.header('x-forwarded-proto') === 'https'
       const told = new NixeryError(
@@ -79,10 +82,11 @@ export function createWaiting({ maxWait, page, secure, texts }: WaitingOptions):
           : 'the image is still being built, and the build goes on: pull again to get it',
         {
           cause: error,
-          ...(build !== undefined && {
-            hint: `watch it at ${page(build, ask.header('host'), viaTls)}`,
-            detail: { build },
-          }),
+          ...(page &&
+            build !== undefined && {
+              hint: `watch it at ${page(build, ask.header('host'), viaTls)}`,
+              detail: { build },
+            }),
         },
       )
       return errorReply(told, texts, { status: patience(ask).status, headers: headersOf(told, build) })

@@ -3,30 +3,33 @@ import type { BuildRecord } from './history.ts'
 import { homeLink, refreshSeconds, type Frame, type Html, type Page } from './layout.ts'
 import { bytesText, counted, durationText, imageText, timeText } from './words.ts'
 
-/** The page of one build, at `/builds/<id>`. It is loaded anew for as long as the build runs. */
-export const buildPage = (frame: Frame, build: BuildRecord): Page => ({
-  title: `${build.image} · Nixery`,
+/**
+ * The page of one build, at `/builds/<id>`. It is loaded again and again while the build runs.
+ * @param options.showNames whether it says which image is built, and of which packages
+ */
+export const buildPage = (frame: Frame, build: BuildRecord, { showNames }: { showNames: boolean }): Page => ({
+  title: `${showNames ? build.image : 'Build'} · Nixery`,
   refresh: build.state === 'running',
   body: html`${homeLink(frame)}
     <main>
-      <h1 class="image">${imageText(build.image)}</h1>
+      <h1 class="image">${showNames ? imageText(build.image) : 'Build of an image'}</h1>
       <p>
         <span class="state ${build.state}">${build.state}</span>
         <span class="quiet">
-          ${build.state === 'running' ? 'for' : 'after'} ${durationText(build.ms)}, begun
-          <time datetime="${new Date(build.startedAt).toISOString()}">${timeText(build.startedAt)}</time>,
-          asked for by ${counted(build.pulls, 'pull')}
+          ${build.state === 'running' ? 'for' : 'after'} ${durationText(build.ms)}, started
+          <time datetime="${new Date(build.startedAt).toISOString()}">${timeText(build.startedAt)}</time>, for
+          ${counted(build.pulls, 'pull')}
         </span>
       </p>
       ${
         build.state === 'running' &&
-        html`<p class="quiet small">This page renews itself every ${refreshSeconds} seconds.</p>`
+        html`<p class="quiet small">This page reloads every ${refreshSeconds} seconds.</p>`
       }
       ${failure(build)}
       <section>
         <h2>Steps</h2>
         <ol class="steps">
-          ${steps(build).map(stepItem)}
+          ${steps(build, showNames).map(stepItem)}
         </ol>
       </section>
       ${warnings(build)} ${layers(build)} ${log(build)}
@@ -50,9 +53,15 @@ type Step = {
 type StepState = 'finished' | 'running' | 'failed' | 'waiting' | 'skipped'
 
 /** What a build does, in order, and how far it is. */
-function steps({ resolved, realised, planned, layers: packed, digest, state }: BuildRecord) {
+function steps(
+  { resolved, realised, planned, layers: packed, digest, state }: BuildRecord,
+  showNames: boolean,
+) {
+  const packages = showNames
+    ? resolved?.packages.join(', ')
+    : resolved && counted(resolved.packages.length, 'package')
   const all: Step[] = [
-    { name: 'Look up packages', detail: resolved?.packages.join(', '), ms: resolved?.ms },
+    { name: 'Look up packages', detail: packages, ms: resolved?.ms },
     {
       name: 'Build or fetch with Nix',
       detail: realised && `${counted(realised.paths, 'store path')}, ${bytesText(realised.narBytes)}`,

@@ -13,7 +13,8 @@ export type Home = {
   readonly described: Described
   /** What a name that says no platform means: one, or the client's own among these. */
   readonly defaults: readonly Platform[]
-  readonly builds: readonly BuildRecord[]
+  /** Recent builds, newest first; undefined where they are not listed. */
+  readonly builds: readonly BuildRecord[] | undefined
   readonly now: number
 }
 
@@ -32,8 +33,8 @@ export const homePage = (frame: Frame, { host, described, defaults, builds, now 
       </div>
     </header>
     <main>
-      ${pulling(host)} ${names(defaults)} ${source(described)} ${recentBuilds(builds, now)}
-      ${recentErrors(builds, now)}
+      ${pulling(host)} ${names(defaults)} ${source(described)}
+      ${builds ? html`${recentBuilds(builds, now)} ${recentErrors(builds, now)}` : ownBuilds}
     </main>`,
 })
 
@@ -107,6 +108,14 @@ const source = ({ source: text, revision }: Described): Html =>
     </dl>
   </section>`
 
+const ownBuilds = html`<section>
+  <h2>Builds</h2>
+  <p class="quiet">
+    While an image is being built, and when a build fails, the answer to the pull has the address of the
+    build's page.
+  </p>
+</section>`
+
 const link = ({ id, image }: BuildRecord): Html =>
   html`<a class="image" href="/builds/${id}">${imageText(image)}</a>`
 
@@ -149,16 +158,15 @@ function recentErrors(builds: readonly BuildRecord[], now: number): Html {
       (build) =>
         html`<article class="error">
           <header>${link(build)} <span class="quiet small">${ago(build.startedAt, now)}</span></header>
-          <pre class="message">${beginning(build.failure?.message ?? '')}</pre>
+          <pre class="message">${excerpt(build.failure?.message ?? '')}</pre>
         </article>`,
     )}
   </section>`
 }
 
-/** A message's first lines: its own page has all. */
-function beginning(message: string): string {
+/** What failed and the last lines, which say why; the build's own page has all of the message. */
+function excerpt(message: string): string {
   const lines = message.split('\n')
-  return lines.length <= mostLinesOfError
-    ? message
-    : `${lines.slice(0, mostLinesOfError).join('\n')}\n… and ${lines.length - mostLinesOfError} more lines`
+  if (lines.length <= mostLinesOfError) return message
+  return [lines[0], '…', ...lines.slice(2 - mostLinesOfError)].join('\n')
 }

@@ -14,6 +14,10 @@ export type WebDeps = {
   /** Where packages come from; must not wait for anything. */
   readonly describe: () => Described
   readonly version: string
+  /** Whether `/` lists recent builds and their errors, with links. Without it a build is found by its link alone. */
+  readonly listBuilds: boolean
+  /** Whether the page of a build says which image it makes. */
+  readonly showNames: boolean
   /** What a name that says no platform means. */
   readonly platforms?: readonly Platform[]
   readonly now?: () => number
@@ -25,6 +29,7 @@ export type WebDeps = {
  */
 export function createWeb(deps: WebDeps): Hono {
   const { history, describe, version, platforms = [defaultPlatform], now = Date.now } = deps
+  const { listBuilds, showNames } = deps
   const frame = { assets: readAssets(), version }
   const show = (page: Page, status: number, headers: Readonly<Record<string, string>> = {}): Response => {
     const text = documentOf(frame, page)
@@ -52,7 +57,13 @@ export function createWeb(deps: WebDeps): Hono {
   web.all('/', (c) =>
     reading(c.req.method, () => {
       const host = registryHost(c.req.header('Host'))
-      const home = { host, described: describe(), defaults: platforms, builds: history.recent(), now: now() }
+      const home = {
+        host,
+        described: describe(),
+        defaults: platforms,
+        builds: listBuilds ? history.recent() : undefined,
+        now: now(),
+      }
       return show(homePage(frame, home), 200)
     }),
   )
@@ -61,8 +72,12 @@ export function createWeb(deps: WebDeps): Hono {
     if (!uuid.test(id)) return notFound()
     return reading(c.req.method, () => {
       const build = history.find(id)
-      if (build) return show(buildPage(frame, build), 200)
-      return say(404, 'No such build', 'Only the builds of late are kept, and only until the server ends.')
+      if (build) return show(buildPage(frame, build, { showNames }), 200)
+      return say(
+        404,
+        'Build not found',
+        'The server keeps recent builds only, and forgets them when it restarts.',
+      )
     })
   })
   web.all('/static/:file', (c) => {
