@@ -20,7 +20,7 @@ import { createPublicTexts } from './text/public.ts'
 import { createRedactor } from './text/redact.ts'
 import { describeSource } from './web/describe.ts'
 import { createHistory } from './web/history.ts'
-import { registryHost, unknownHost } from './web/host.ts'
+import { addressOfBuild, createBuildLinks } from './web/links.ts'
 import { collect, OtherGc } from './upkeep/gc.ts'
 import { createUpkeep, type Upkeep } from './upkeep/schedule.ts'
 import { createWeb } from './web/web.ts'
@@ -65,12 +65,14 @@ export async function start(
   const abandon = () => starting.abort()
   signal?.addEventListener('abort', abandon)
   const history = createHistory({ builds: 50, linesPerBuild: 500, texts })
+  const links = createBuildLinks()
   const toLog = logBuilds(log, redactor)
   const defaults = config.NIXERY_PLATFORMS.map((name) => platforms[name])
   const workshop = await openWorkshop(config, {
     listener(build, event) {
       toLog(build, event)
       history.listener(build, event)
+      if (event.type === 'failed') links.note(build, event.error)
       metrics.onBuild(build, event)
     },
     prepare: defaults[0],
@@ -111,7 +113,8 @@ export async function start(
   })
   const toAnswerLog = logAnswers(log)
   const app = createApp({
-    ...(hasPages && { pages }),
+    ...(hasPages && { pages, pageOf: (...asked) => links.pageOf(...asked) }),
+    secure: tls !== undefined,
     ...workshop,
     platforms: defaults,
     pulled: workshop.catalog,
@@ -233,11 +236,3 @@ const followTls = ({ files, pair }: Tls, server: Listening, log: Logger): TlsWat
     note: (line) => log.info(line),
     warn: (line) => log.warn(line),
   })
-
-/** Where a build can be watched, for whom came by this Host header; without a host if it says nothing of use. */
-function addressOfBuild(build: string, header: string | undefined, secure: boolean): string {
-  const host = registryHost(header)
-  const path = `/builds/${build}`
-  if (host === unknownHost) return `${path} of this registry`
-  return secure ? `https://${host.replace(/:80$/, '')}${path}` : `http://${host}${path}`
-}

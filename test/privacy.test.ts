@@ -73,6 +73,8 @@ describe('a secret', () => {
       assert.match(text, /main\.c:3:4: error: plain words stay/)
       assert.match(text, /Authorization: …/)
     }
+    const link = `log: http://${server.address}${buildOf(server, 'leaking')}"`
+    assert.ok(answer.includes(link), 'the answer ends with the address of the page')
   })
 
   it('that is in an address of the operator is never shown, also when the address fails', async () => {

@@ -60,16 +60,21 @@ const table: Readonly<Record<ErrorCode, readonly [status: number, oci: OciCode]>
  * The answer that tells of a failure, in the spec's form. A bug tells nothing of itself.
  * @param texts the only way by which what others said gets into an answer
  * @param status instead of the usual one
+ * @param page the address of a page that says more
  */
 export function errorReply(
   error: unknown,
   texts: PublicTexts,
-  { status, headers }: { status?: number; headers?: Readonly<Record<string, string>> } = {},
+  {
+    status,
+    headers,
+    page,
+  }: { status?: number; headers?: Readonly<Record<string, string>>; page?: string | undefined } = {},
 ): Reply {
   const [usual, oci]: readonly [number, OciCode] =
     error instanceof NixeryError ? table[error.code] : [500, 'UNKNOWN']
   const { message, hint, detail } = texts.failure(error)
-  const told = hint === undefined ? message : `${message} (${hint})`
+  const told = `${message}${hint === undefined ? '' : ` (${hint})`}${page === undefined ? '' : `\nlog: ${page}`}`
   const body = JSON.stringify({ errors: [{ code: oci, message: told, detail }] })
   return {
     ...textReply(status ?? usual, 'application/json', body, { ...headersOf(error), ...headers }),

@@ -19,6 +19,12 @@ export type Waiting = {
 export type RegistryDeps = ManifestDeps &
   BlobDeps &
   TagDeps & {
+    /** The page with the log of a build that failed, if there is one. */
+    readonly pageOf?:
+      | ((error: unknown, host: string | undefined, secure: boolean) => string | undefined)
+      | undefined
+    /** Whether clients speak TLS with this server itself. */
+    readonly secure?: boolean | undefined
     /** What may be told of failures. */
     readonly texts: PublicTexts
     readonly referrers?: Referrers | undefined
@@ -44,12 +50,13 @@ export async function registryReply(deps: RegistryDeps, ask: Ask): Promise<{ kin
 
 /** Every failure becomes an answer here, whether it comes before or when a body is opened. */
 export function failureReply(
-  { waiting, texts }: Pick<RegistryDeps, 'waiting' | 'texts'>,
+  { waiting, texts, pageOf, secure = false }: Pick<RegistryDeps, 'waiting' | 'texts' | 'pageOf' | 'secure'>,
   ask: Ask,
   error: unknown,
 ): Reply {
   if (waiting && hasCode(error, 'STILL_BUILDING')) return waiting.reply(error, ask)
-  return errorReply(isExhaustion(error) ? exhausted(error) : error, texts)
+  const page = pageOf?.(error, ask.header('host'), secure || ask.header('x-forwarded-proto') === 'https')
+  return errorReply(isExhaustion(error) ? exhausted(error) : error, texts, { page })
 }
 
 /** Whether there were no file descriptors left: it says nothing about what was asked for, whatever was made of it. */

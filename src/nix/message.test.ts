@@ -55,8 +55,7 @@ at /set/default.nix:9:16:
 hello from ifd
 error: builder for '/nix/store/lm3f7nclrw3hk9h1c6wqfkg0fq5dxvni-ifdbad.drv' failed with exit code 4
 (use '--show-trace' to show detailed location information)`,
-      `hello from ifd
-error: builder for '/nix/store/lm3f7nclrw3hk9h1c6wqfkg0fq5dxvni-ifdbad.drv' failed with exit code 4`,
+      'ifdbad failed with exit code 4:\nhello from ifd',
     ],
     [
       'a failed build of a newer Nix',
@@ -66,9 +65,7 @@ ${trace}error: Cannot build '/nix/store/lm3f7nclrw3hk9h1c6wqfkg0fq5dxvni-ifdbad.
        Reason: builder failed with exit code 4.
        Output paths:
          /nix/store/yb6zr3mnq41qx63pv8dpflcq4s2ggpkh-ifdbad`,
-      `hello from ifd
-error: Cannot build '/nix/store/lm3f7nclrw3hk9h1c6wqfkg0fq5dxvni-ifdbad.drv'.
-Reason: builder failed with exit code 4.`,
+      'ifdbad failed with exit code 4:\nhello from ifd',
     ],
     ['what is no error of Nix', 'fatal: not a git repository', 'fatal: not a git repository'],
     ['nothing', '', 'Nix gave no reason'],
@@ -116,15 +113,7 @@ error: Cannot build '/nix/store/phadya490v4ykdazq4m40496bysz580j-bad-1.drv'.
          /nix/store/drdb1xh0mx8jk61z38gy5lizkw42d7xh-bad-1
 error: Cannot build '/nix/store/gnqr4wbc94gaywyinwgr9q90qm0r9qzj-dependent-1.drv'.
        Reason: 1 dependency failed.`
-    assert.equal(
-      buildMessageOf(linesOf(printed)),
-      `doing
-last words
-error: Cannot build '/nix/store/phadya490v4ykdazq4m40496bysz580j-bad-1.drv'.
-Reason: builder failed with exit code 3.
-error: Cannot build '/nix/store/gnqr4wbc94gaywyinwgr9q90qm0r9qzj-dependent-1.drv'.
-Reason: 1 dependency failed.`,
-    )
+    assert.equal(buildMessageOf(linesOf(printed)), 'bad-1 failed with exit code 3:\ndoing\nlast words')
   })
 
   it('keeps the end of a long log', () => {

@@ -1,5 +1,6 @@
+import { createBuildReport } from './build-report.ts'
+
 const mostLines = 25
-const mostLinesOfBuild = 15
 
 /**
  * What Nix says of a failed evaluation: its first error, without the trace that newer versions put before it, which
@@ -18,19 +19,18 @@ export function messageOf(lines: readonly string[]): string {
   return text(told.slice(0, mostLines))
 }
 
-/** What Nix says of a failed build: a builder's own last words stand before the error. */
-export const buildMessageOf = (lines: readonly string[]): string =>
-  text(lines.filter((line) => !noiseOfBuild.test(line)).slice(-mostLinesOfBuild))
+/** What Nix says of a failed build, with the last lines of the builder that failed. */
+export function buildMessageOf(lines: readonly string[]): string {
+  const report = createBuildReport()
+  for (const line of lines) report.take(line)
+  return report.text()
+}
 
 /** The first line of the last error: Nix's own verdict, behind all that builders print. */
 export const lastErrorOf = (lines: readonly string[]): string =>
   lines.findLast((line) => /^ *error: *\S/.test(line)) ?? ''
 
 const noiseOfEvaluation = /^(warning:|error \(ignored\):|\(use '--show-trace')/
-
-// What Nix announces, and what this program has it do.
-const noiseOfBuild =
-  /^(warning:|error \(ignored\):|building '|copying path '|th(is|ese) .*will be (built|fetched)|\s+\/nix\/store\/|\s+Output paths:)/
 
 /** Without empty lines and the indentation that Nix gives all lines but an error's first. */
 const text = (lines: readonly string[]): string =>

@@ -3,6 +3,8 @@ import { NixeryError } from '../errors.ts'
 import { eachLine, printable } from '../text/lines.ts'
 import type { Environment } from './environment.ts'
 import { endGroup } from './group.ts'
+import { createKeptLines } from './kept-lines.ts'
+import { createEventReader, maxEventLength } from './log-events.ts'
 import { watchMemory } from './memory.ts'
 import { lastErrorOf, messageOf } from './message.ts'
 
@@ -21,7 +23,9 @@ export type RunOptions = {
    */
   readonly group?: boolean
   /** Gets each line of standard error as it comes, without control characters. */
-  readonly onLine?: ((line: string) => void) | undefined
+  readonly onLine?: ((line: string, builder?: string) => void) | undefined
+  /** Whether standard error is Nix's log as JSON, which says which builder a line is from: `onLine` gets it, too. */
+  readonly jsonLog?: boolean
 }
 
 /** How it ended. `lines` are the last of standard error. */
@@ -45,7 +49,7 @@ const keptLines = 200
  */
 export async function run(program: string, args: readonly string[], options: RunOptions): Promise<RunResult> {
   if (options.signal?.aborted) throw cancelled(options.signal.reason)
-  const lines: string[] = []
+  const kept = createKeptLines(keptLines)
   let bug: { error: unknown } | undefined
   const settings = {
     env: options.environment,
@@ -66,21 +70,25 @@ export async function run(program: string, args: readonly string[], options: Run
     tooLarge = true
     process.kill('SIGKILL')
   })
-  const reading = eachLine(process.iterable({ from: 'stderr', binary: true }), (raw) => {
+  const take = (raw: string, builder?: string) => {
     const line = printable(raw)
-    lines.push(line)
-    if (lines.length > keptLines) lines.shift()
+    kept.push(line)
     try {
-      options.onLine?.(line)
+      options.onLine?.(line, builder)
     } catch (error) {
       bug ??= { error }
       process.kill() // or it would wait for a reader
     }
-  })
+  }
+  const stderr = process.iterable({ from: 'stderr', binary: true })
+  const reading = options.jsonLog
+    ? eachLine(stderr, createEventReader(take), maxEventLength)
+    : eachLine(stderr, (raw) => take(raw))
   // Its failure is the process's, which `result` tells.
   const [result] = await Promise.all([process, reading.catch(() => {})])
   unwatch()
   ungroup()
+  const lines = [...kept.lines]
   if (bug) throw bug.error
   if (!result.failed) return { ok: true, stdout: result.stdout }
   if (result.isCanceled) throw cancelled(result)

@@ -110,9 +110,12 @@ export function describeRealisation(bench: () => Bench): void {
       const [failing, dependent, rude, empty, absent, foreign] = await bench().packages(body, ...names)
       assert.ok(failing && dependent && rude && empty && absent && foreign)
       const lastWords =
-        /^a package could not be built:\nearly\n[^]*\n9\nlast words\nerror: [^]*failing-1[^]*exit code 3/
+        /^a package could not be built: failing-1 failed with exit code 3:\nearly\n[^]*\n9\nlast words$/
       await assert.rejects(realised([failing]), failsWith('BUILD_FAILED', lastWords))
-      await assert.rejects(realised([dependent]), failsWith('BUILD_FAILED', /last words\n[^]*dependent-1/))
+      await assert.rejects(
+        realised([dependent]),
+        failsWith('BUILD_FAILED', /: failing-1, which dependent-1 needs, failed[^]*\nlast words$/),
+      )
       await assert.rejects(realised([empty]), failsWith('BUILD_FAILED', /failed to produce output/))
       await assert.rejects(realised([absent]), failsWith('BUILD_FAILED', /executing '\/does\/not\/exist'/))
       await assert.rejects(realised([foreign]), (error: unknown) => {
@@ -126,8 +129,25 @@ export function describeRealisation(bench: () => Bench): void {
         for (const line of [...lines, ...error.message.split('\n')]) {
           assert.doesNotMatch(line, /[\p{Cc}\p{Cf}]/u)
         }
-        return failsWith('BUILD_FAILED', /last words\n/)(error)
+        return failsWith('BUILD_FAILED', /\nlast words$/)(error)
       })
+    })
+
+    it('tells the reason below a long chain, and of two builders that print together', async () => {
+      const body = `
+        chain = n: if n == 0 then run "root-1" "echo THE REAL REASON >&2; exit 7"
+          else run "chain-\${toString n}" "echo \${chain (n - 1)} > $out";
+        deep = chain 30;
+        two = n: run "two-\${toString n}" "for i in 1 2 3; do echo line $i of \${toString n}; /bin/sleep 0.1; done; exit \${toString n}";
+        both = run "both-1" "echo \${two 1} \${two 2}";
+      `
+      const [deep, both] = await bench().packages(body, 'deep', 'both')
+      assert.ok(deep && both)
+      const reason = /: root-1, which chain-30 needs, failed with exit code 7:\nTHE REAL REASON$/
+      await assert.rejects(realised([deep]), failsWith('BUILD_FAILED', reason))
+      const one =
+        /^[^\n]*: two-(?<n>[12]), which both-1 needs, failed with exit code \k<n>:\n(?:line \d of \k<n>\n?){3}$/
+      await assert.rejects(realised([both]), failsWith('BUILD_FAILED', one))
     })
 
     it('is not held up by what a builder prints', async () => {

@@ -1,6 +1,6 @@
 import { NixeryError } from '../errors.ts'
 import type { StorePath } from '../image/store-path.ts'
-import { buildMessageOf, lastErrorOf } from './message.ts'
+import { createBuildReport, type BuildReport } from './build-report.ts'
 import { run, type Failed, type RunOptions } from './process.ts'
 
 /** One output of a derivation. */
@@ -23,18 +23,29 @@ export async function realise(
   options: RunOptions,
 ): Promise<void> {
   const outputs = wanted.map(({ drvPath, output }) => `${drvPath}!${output}`)
-  const limits = ['--timeout', String(builderTimeout)]
+  const flags = ['--timeout', String(builderTimeout), '--log-format', 'internal-json']
   const deadline = performance.now() + options.timeout
-  const once = () =>
-    run('nix-store', ['--realise', '--add-root', root, '--indirect', ...limits, ...outputs], {
-      ...options,
-      timeout: Math.max(1, Math.ceil(deadline - performance.now())),
-    })
-  let result = await once()
+  const once = async () => {
+    const report = createBuildReport(wanted.map(({ drvPath }) => drvPath))
+    const result = await run(
+      'nix-store',
+      ['--realise', '--add-root', root, '--indirect', ...flags, ...outputs],
+      {
+        ...options,
+        jsonLog: true,
+        timeout: Math.max(1, Math.ceil(deadline - performance.now())),
+        onLine(line, builder) {
+          report.take(line, builder)
+          options.onLine?.(line, builder)
+        },
+      },
+    )
+    return { result, report }
+  }
+  let { result, report } = await once()
   // Nix sometimes kills a builder that has done its work (17 of 2060 builds with 2.8): worth one more try.
-  if (!result.ok && result.lines.some((line) => line.includes('failed due to signal 9')))
-    result = await once()
-  if (!result.ok) throw failure(result, builderTimeout)
+  if (!result.ok && report.hasError(/failed due to signal 9/)) ({ result, report } = await once())
+  if (!result.ok) throw failure(result, report, builderTimeout)
 }
 
 /**
@@ -48,35 +59,25 @@ const derivationGone = 'derivation gone'
 const missingDerivation = /^\s*error: .*(cannot build missing derivation|failed to obtain derivation of) /
 
 /** nix-store's exit status tells one kind of failure for sure, 101: a builder ran too long (nix-store(1)). */
-function failure({ exitCode, timedOut, lines }: Failed, builderTimeout: number): NixeryError {
-  const message = buildMessageOf(lines)
-  const error = lastErrorOf(lines)
+function failure({ exitCode, timedOut }: Failed, report: BuildReport, builderTimeout: number): NixeryError {
   if (timedOut) {
-    return new NixeryError('BUILD_TIMEOUT', `building took too long as a whole:\n${message}`, {
+    return new NixeryError('BUILD_TIMEOUT', `building took too long as a whole:\n${report.lastLines()}`, {
       hint: 'the operator can raise NIXERY_BUILD_TIMEOUT',
     })
   }
-  if (exitCode === 101 || /timed out after \d+ seconds/.test(error)) {
-    // Newer versions do not say which.
-    const built = lines.findLast((line) => line.startsWith("building '"))
-    const told = built === undefined ? message : `${built}\n${message}`
-    return new NixeryError(
-      'BUILD_TIMEOUT',
-      `a package took more than ${builderTimeout} s to build:\n${told}`,
-      {
-        hint: 'the operator can raise NIX_TIMEOUT',
-      },
-    )
+  if (exitCode === 101 || report.hasError(/timed out after \d+ seconds/)) {
+    const message = `a package took more than ${builderTimeout} s to build:\n${report.lastLines()}`
+    return new NixeryError('BUILD_TIMEOUT', message, { hint: 'the operator can raise NIX_TIMEOUT' })
   }
   // Not the last error where others were built beside it.
-  if (lines.some((line) => missingDerivation.test(line))) {
-    return new NixeryError('BUILD_FAILED', `Nix has removed a package meanwhile:\n${message}`, {
+  if (report.hasError(missingDerivation)) {
+    return new NixeryError('BUILD_FAILED', `Nix has removed a package meanwhile:\n${report.text()}`, {
       hint: 'try again',
       detail: derivationGone,
     })
   }
-  const foreign = lines.some((line) => /is required to build .* but I am a|platform mismatch/.test(line))
-  return new NixeryError('BUILD_FAILED', `a package could not be built:\n${message}`, {
+  const foreign = report.hasError(/is required to build .* but I am a|platform mismatch|system or feature/)
+  return new NixeryError('BUILD_FAILED', `a package could not be built: ${report.text()}`, {
     ...(foreign && { hint: 'the operator must give Nix a machine of that platform to build on' }),
   })
 }

@@ -6,16 +6,20 @@ export const maxLineLength = 2_000
 // Some room for the escape sequences that are removed.
 const maxRawLength = 4 * maxLineLength
 
-/** Calls `take` with each line; for an endless line, with its beginning. */
+/**
+ * Calls `take` with each line; for an endless line, with its beginning.
+ * @param most UTF-16 units of a line, and one more of a line that was cut
+ */
 export async function eachLine(
   chunks: AsyncIterable<Uint8Array>,
   take: (line: string) => void,
+  most = maxRawLength,
 ): Promise<void> {
   const decoder = new TextDecoder()
   let begun = ''
   const append = (text: string) => {
     // One more than is read, so that a line that was cut is known as one.
-    if (begun.length <= maxRawLength) begun += text.slice(0, maxRawLength + 1)
+    if (begun.length <= most) begun += text.slice(0, most + 1)
   }
   for await (const chunk of chunks) {
     const [first = '', ...rest] = decoder.decode(chunk, { stream: true }).split('\n')

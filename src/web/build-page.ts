@@ -12,7 +12,7 @@ export const buildPage = (frame: Frame, build: BuildRecord, { showNames }: { sho
   refresh: build.state === 'running',
   body: html`${homeLink(frame)}
     <main>
-      <h1 class="image">${showNames ? imageText(build.image) : 'Build of an image'}</h1>
+      ${showNames ? html`<h1 class="image">${imageText(build.image)}</h1>` : html`<h1>Build of an image</h1>`}
       <p>
         <span class="state ${build.state}">${build.state}</span>
         <span class="quiet">
