@@ -11,14 +11,20 @@ export type Recent = {
   remember(key: string, made: Made): void
 }
 
-const kept = 20_000
+// Bytes of memory that remembered images may take, roughly: an image of 120 layers is 30 kB.
+const mostBytes = 64e6
 // Another process may remove blobs; for so long (ms) this one does not know.
 const believed = 10_000
 
+/** Objects take about twice the memory of their JSON (UTF-16 units), and an entry of the cache has its own. */
+const sizeCalculation = ({ made }: Entry, key: string): number =>
+  500 + 2 * (key.length + JSON.stringify(made).length)
+
 type Entry = { readonly made: Made; until: number; losses: number }
 
-export function createRecent(blobs: Blobs): Recent {
-  const entries = new LRUCache<string, Entry>({ max: kept })
+/** @param most bytes of memory, roughly */
+export function createRecent(blobs: Blobs, most = mostBytes): Recent {
+  const entries = new LRUCache<string, Entry>({ maxSize: most, sizeCalculation })
   const checks = createFlights<boolean>()
 
   return {

@@ -1,26 +1,31 @@
-import { pino, type Logger } from 'pino'
+import { pino, type Logger, type LoggerOptions } from 'pino'
 import pretty from 'pino-pretty'
 import type { BuildEvent, BuildListener } from '../build/events.ts'
-import type { ErrorCode } from '../errors.ts'
-import { NixeryError } from '../errors.ts'
 import type { Answered } from '../http/app.ts'
 import type { Redactor } from '../text/redact.ts'
+import { createBuildLines } from './build-lines.ts'
+import { errorFacts, isOrdinary } from './error-facts.ts'
 import { createLines } from './lines.ts'
 import { redactJsonLine } from './redact-line.ts'
 
 export type { Logger } from 'pino'
+
+/** How lines look, wherever they go: levels are words, no line has a secret, and only a bug has a stack. */
+export const logOptions = (level: string, redactor: Redactor): LoggerOptions => ({
+  level,
+  base: null,
+  formatters: { level: (word) => ({ level: word }) },
+  serializers: { err: errorFacts },
+  timestamp: () => `,"time":"${new Date().toISOString()}"`,
+  hooks: { streamWrite: (line) => redactJsonLine(line, redactor) },
+})
 
 /**
  * JSON lines on standard output, or lines for people if that is a terminal.
  * @param redactor takes the secrets out of each line, whoever wrote it
  */
 export function createLog(level: string, redactor: Redactor): Logger {
-  const options = {
-    level,
-    base: null,
-    timestamp: () => `,"time":"${new Date().toISOString()}"`,
-    hooks: { streamWrite: (line: string) => redactJsonLine(line, redactor) },
-  }
+  const options = logOptions(level, redactor)
   if (!process.stdout.isTTY) {
     const lines = createLines(1)
     process.on('exit', () => lines.flush())
@@ -31,28 +36,6 @@ export function createLog(level: string, redactor: Redactor): Logger {
     pretty({ sync: true, ignore: 'pid,hostname', translateTime: 'HH:MM:ss.l', singleLine: true }),
   )
 }
-
-// Of these the fault is the client's: an operator need not look.
-const ordinary: ReadonlySet<ErrorCode> = new Set([
-  'NAME_INVALID',
-  'TAG_INVALID',
-  'DIGEST_INVALID',
-  'RANGE_INVALID',
-  'QUERY_INVALID',
-  'REQUEST_INVALID',
-  'PRECONDITION_FAILED',
-  'PACKAGE_UNKNOWN',
-  'PACKAGE_DENIED',
-  'MANIFEST_UNKNOWN',
-  'BLOB_UNKNOWN',
-  'ROUTE_UNKNOWN',
-  'UNSUPPORTED',
-  'CANCELLED',
-  'STILL_BUILDING',
-  'OVERLOADED',
-])
-
-const isOrdinary = (error: unknown): boolean => error instanceof NixeryError && ordinary.has(error.code)
 
 const rounded = (ms: number): number => Math.round(ms * 10) / 10
 
@@ -78,16 +61,17 @@ export const logAnswers =
 
 /** Writes a line for each event of a build. */
 export function logBuilds(log: Logger, redactor: Redactor): BuildListener {
-  // A private key in what a build prints is known by where its lines stand.
-  const running = new Map<string, (line: string) => string>()
+  const running = new Map<string, (line: string) => string | undefined>()
   return (build, event) => {
-    if (event.type === 'started') running.set(build, redactor.lines())
+    if (event.type === 'started') running.set(build, createBuildLines(redactor))
     if (event.type === 'finished' || event.type === 'failed') running.delete(build)
     const { type, ...facts } = event
     const line = { build, ...facts, ...('ms' in facts && { ms: rounded(facts.ms) }) }
     if (type === 'warning') log.warn({ build }, event.message)
-    else if (type === 'nix') log.info({ build }, `nix: ${running.get(build)?.(event.line) ?? event.line}`)
-    else if (type !== 'failed') log.info(line, words[type])
+    else if (type === 'nix') {
+      const shown = running.get(build)?.(event.line)
+      if (shown !== undefined) log.info({ build }, `nix: ${shown}`)
+    } else if (type !== 'failed') log.info(line, words[type])
     else if (isOrdinary(event.error))
       log.info({ build, ms: rounded(event.ms), err: event.error }, 'build failed')
     else log.error({ build, ms: rounded(event.ms), err: event.error }, 'build failed')

@@ -1,0 +1,22 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { openTestRegistry } from '../http/testing.ts'
+import { createRecent } from './recent.ts'
+
+describe('recent images', () => {
+  it('take bounded memory, however many and large they are', async () => {
+    const registry = await openTestRegistry()
+    const { blobs, image } = registry
+    const recent = createRecent(blobs, 1_000_000)
+    const size = JSON.stringify(image).length
+    for (let index = 0; index < 5_000; index += 1)
+      recent.remember(`image-${index}`, { image, key: `${index}` })
+    let found = 0
+    for (let index = 0; index < 5_000; index += 1) if (await recent.find(`image-${index}`)) found += 1
+    assert.ok(found > 10 && found <= 1_000_000 / size, `${found}`)
+    assert.ok(await recent.find('image-4999'), 'the newest is there')
+    recent.remember('x'.repeat(2_000_000), { image, key: 'too large' })
+    assert.ok(await recent.find('image-4999'), 'one that is too large pushes out nothing')
+    await registry.dispose()
+  })
+})

@@ -1,0 +1,50 @@
+import { NixeryError, type ErrorCode } from '../errors.ts'
+
+// Of these the fault is the client's: an operator need not look.
+const ordinary: ReadonlySet<ErrorCode> = new Set([
+  'NAME_INVALID',
+  'TAG_INVALID',
+  'DIGEST_INVALID',
+  'RANGE_INVALID',
+  'QUERY_INVALID',
+  'REQUEST_INVALID',
+  'PRECONDITION_FAILED',
+  'PACKAGE_UNKNOWN',
+  'PACKAGE_DENIED',
+  'MANIFEST_UNKNOWN',
+  'BLOB_UNKNOWN',
+  'ROUTE_UNKNOWN',
+  'UNSUPPORTED',
+  'CANCELLED',
+  'STILL_BUILDING',
+  'OVERLOADED',
+])
+
+/** Whether a failure is the client's mistake, or nobody's. */
+export const isOrdinary = (error: unknown): boolean =>
+  error instanceof NixeryError && ordinary.has(error.code)
+
+// UTF-16 units of a cause's message, which may be all that a program printed.
+const longestCause = 2_000
+
+/**
+ * An error as the log has it. A stack is for bugs: of what users can meet, the code and the message say all, and what
+ * caused it is of use where an operator has to look.
+ */
+export function errorFacts(error: unknown): Record<string, unknown> {
+  if (error instanceof NixeryError) {
+    const { code, message, hint, detail, cause } = error
+    return {
+      code,
+      message,
+      hint,
+      detail,
+      ...(cause !== undefined && !isOrdinary(error) && { cause: messageOf(cause).slice(0, longestCause) }),
+    }
+  }
+  if (!(error instanceof Error)) return { message: String(error) }
+  const { name, message, stack, cause } = error
+  return { type: name, message, stack, ...(cause !== undefined && { cause: errorFacts(cause) }) }
+}
+
+const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
