@@ -19,7 +19,7 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     queue: 'errors',
     nix: 'queue text image errors',
     packages: 'image errors',
-    push: 'image errors',
+    push: 'text image errors',
     rootfs: 'image errors',
     store: 'image errors',
     popcount: 'closure image errors',

@@ -7,9 +7,11 @@ import { exportImage } from '../export/export.ts'
 import { defaultArchiveName, formatArchiveName, parseArchiveName } from '../export/name.ts'
 import type { Digest } from '../image/digest.ts'
 import { formatImageName, parseImageReference } from '../image/name.ts'
+import { bytesText, counted } from '../text/amounts.ts'
+import { jsonLine } from '../text/json-line.ts'
 import { openWorkshop } from './compose.ts'
 import { exitCodesHelp, runCommand } from './exit.ts'
-import { counted, createProgress, jsonLine, bytesText, type Progress } from './progress.ts'
+import { createProgress, type Progress } from './progress.ts'
 import { commandConfig } from './settings.ts'
 
 type Options = { readonly output?: string; readonly name?: string; readonly json?: true }

@@ -1,7 +1,9 @@
 import type { Command } from 'commander'
 import { configWarnings, readConfig, variables, type Config, type Variable } from '../config.ts'
+import { jsonLine } from '../text/json-line.ts'
+import { plainText } from '../text/plain.ts'
 import { exitCodesHelp, runCommand } from './exit.ts'
-import { createProgress, jsonLine, printable } from './progress.ts'
+import { createProgress } from './progress.ts'
 import { fileOf } from './settings.ts'
 
 export function addConfigCommand(program: Command): void {
@@ -15,7 +17,7 @@ export function addConfigCommand(program: Command): void {
       await runCommand(progress, () => {
         const rows = settingsInForce(readConfig(process.env), process.env, variables())
         for (const line of configWarnings(process.env)) progress.note(line)
-        process.stdout.write(json ? `${jsonLine(rows)}\n` : `${printable(table(rows))}\n`)
+        process.stdout.write(json ? `${jsonLine(rows)}\n` : `${plainText(table(rows))}\n`)
         return Promise.resolve()
       })
     })

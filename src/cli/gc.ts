@@ -4,8 +4,11 @@ import type { Config } from '../config.ts'
 import { openStore } from '../stores.ts'
 import { collect, type Collected, type GoneImage } from '../upkeep/gc.ts'
 import { grace } from '../upkeep/uses.ts'
+import { bytesText, counted } from '../text/amounts.ts'
+import { jsonLine } from '../text/json-line.ts'
+import { plainText } from '../text/plain.ts'
 import { exitCodesHelp, runCommand } from './exit.ts'
-import { bytesText, counted, createProgress, jsonLine, printable, type Progress } from './progress.ts'
+import { createProgress, type Progress } from './progress.ts'
 import { patience } from './scrub.ts'
 import { commandConfig, requireCatalog } from './settings.ts'
 
@@ -52,7 +55,7 @@ async function run(options: Options, progress: Progress, signal: AbortSignal): P
       },
     )
     if (options.json) process.stdout.write(`${jsonLine({ dryRun, ...collected })}\n`)
-    else if (collected.images.length > 0) process.stdout.write(`${printable(table(collected.images))}\n`)
+    else if (collected.images.length > 0) process.stdout.write(`${plainText(table(collected.images))}\n`)
     progress.done([...summary(collected, dryRun), ...reasons(config, collected)].join('\n'))
   } finally {
     await catalog.close()

@@ -1,7 +1,7 @@
 import type { Layer } from '../image/oci.ts'
 import { storePathName, type StorePath } from '../image/store-path.ts'
 import type { StrategyName } from '../layers/plan.ts'
-import { bytesText } from './progress.ts'
+import { bytesText } from '../text/amounts.ts'
 
 /** A layer that an image would have. */
 export type PlannedLayer = {

@@ -7,10 +7,13 @@ import type { Closure } from '../closure/graph.ts'
 import { formatImageName, type ImageRequest, parseImageReference } from '../image/name.ts'
 import { strategies, type StrategyName } from '../layers/plan.ts'
 import type { ResolvedPackage } from '../packages/resolution.ts'
+import { bytesText, counted } from '../text/amounts.ts'
+import { jsonLine } from '../text/json-line.ts'
+import { plainText } from '../text/plain.ts'
 import { openWorkshop, type Workshop } from './compose.ts'
 import { exitCodesHelp, runCommand } from './exit.ts'
 import { layersTable, strategiesTable, strategyFacts, type PlannedLayer } from './plan-table.ts'
-import { counted, createProgress, jsonLine, bytesText, printable, type Progress } from './progress.ts'
+import { createProgress, type Progress } from './progress.ts'
 import { commandConfig } from './settings.ts'
 
 const strategyNames = Object.keys(strategies) as StrategyName[]
@@ -71,7 +74,7 @@ async function plan(image: string, options: Options, progress: Progress, signal:
       `${found.image}: ${counted(layers.length, 'layer')}, ${counted(found.paths, 'store path')}, ${bytesText(found.narSize)}`,
     )
     process.stdout.write(
-      `${options.json ? jsonLine(found) : printable(`${layersTable(layers)}\n\n${strategiesTable(compared)}`)}\n`,
+      `${options.json ? jsonLine(found) : plainText(`${layersTable(layers)}\n\n${strategiesTable(compared)}`)}\n`,
     )
   } finally {
     await workshop.close()

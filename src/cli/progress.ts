@@ -1,8 +1,10 @@
-import { stripVTControlCharacters } from 'node:util'
 import type { BuildEvent, BuildListener } from '../build/events.ts'
 import { NixeryError } from '../errors.ts'
 import type { PushEvent } from '../push/push.ts'
 import { secretsOf } from '../config/secrets.ts'
+import { bytesText, counted } from '../text/amounts.ts'
+import { jsonLine } from '../text/json-line.ts'
+import { plainText } from '../text/plain.ts'
 import { createRedactor, mapTexts, wholeLines } from '../text/redact.ts'
 import { createSpinner, isTerminal } from './spinner.ts'
 
@@ -45,7 +47,7 @@ export function createProgress({ json }: { json: boolean }): Progress {
       packing.bytes += event.size
     }
     if (json) return event.type === 'moved' ? undefined : write(facts(event))
-    const line = hideInLine(printable(lineOf(event, packing)))
+    const line = hideInLine(plainText(lineOf(event, packing)))
     if (!spinner) return line === '' || event.type === 'moved' ? undefined : write(line)
     if (['note', 'folders', 'warning', 'retry'].includes(event.type)) spinner.above(line)
     else if (event.type === 'moved') spinner.showSoon(line)
@@ -60,33 +62,15 @@ export function createProgress({ json }: { json: boolean }): Progress {
     note: (message) => emit({ type: 'note', message }),
     done(summary) {
       spinner?.stop()
-      if (!json) write(printable(summary))
+      if (!json) write(plainText(summary))
     },
     fail(error, exitCode) {
       spinner?.stop()
-      if (!json) return write(redactor.text(printable(failureText(error))))
+      if (!json) return write(redactor.text(plainText(failureText(error))))
       write(facts({ type: 'error', exitCode, ...failureFacts(error) }))
     },
   }
 }
-
-/** No escape sequences and no control characters, wherever a text comes from; lines stay lines. */
-export const printable = (text: string): string =>
-  stripVTControlCharacters(text).replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029]/g, '')
-
-/** JSON in one line, which also does not act on a terminal: JSON itself escapes no more than the first of these. */
-export const jsonLine = (value: unknown): string =>
-  JSON.stringify(value).replace(
-    /[\u007f-\u009f\u2028\u2029]/g,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
-
-/** `54.3 MB`, `12 kB` */
-export const bytesText = (bytes: number): string =>
-  bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`
-
-/** `3 layers`, `1 layer` */
-export const counted = (count: number, thing: string): string => `${count} ${thing}${count === 1 ? '' : 's'}`
 
 type Packing = { readonly layers: number; readonly total: number; readonly bytes: number }
 

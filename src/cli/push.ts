@@ -10,10 +10,12 @@ import type { Credentials } from '../push/credentials.ts'
 import { openPushMemory } from '../push/memory.ts'
 import { openPush, type PushEvent } from '../push/push.ts'
 import { checkedRepository, formatReference, parseReference, type Reference } from '../push/reference.ts'
+import { bytesText, counted } from '../text/amounts.ts'
+import { jsonLine } from '../text/json-line.ts'
 import { factsOf, secondsSince } from './build.ts'
 import { openWorkshop } from './compose.ts'
 import { exitCodesHelp, runCommand } from './exit.ts'
-import { counted, createProgress, jsonLine, bytesText, type Progress } from './progress.ts'
+import { createProgress, type Progress } from './progress.ts'
 import { commandConfig } from './settings.ts'
 
 type Options = {

@@ -4,8 +4,10 @@ import { NixeryError } from '../errors.ts'
 import { createHasher } from '../store/hasher.ts'
 import { openStore } from '../stores.ts'
 import { scrub } from '../upkeep/scrub.ts'
+import { bytesText, counted } from '../text/amounts.ts'
+import { jsonLine } from '../text/json-line.ts'
 import { exitCodesHelp, runCommand } from './exit.ts'
-import { bytesText, counted, createProgress, jsonLine, type Progress } from './progress.ts'
+import { createProgress, type Progress } from './progress.ts'
 import { commandConfig, requireCatalog } from './settings.ts'
 
 type Options = { readonly dryRun?: true; readonly json?: true }

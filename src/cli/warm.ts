@@ -1,10 +1,12 @@
 import type { Command } from 'commander'
 import { formatImageName, parseImageReference } from '../image/name.ts'
 import { platforms } from '../image/platform.ts'
+import { counted } from '../text/amounts.ts'
+import { jsonLine } from '../text/json-line.ts'
 import { secondsSince } from './build.ts'
 import { openWorkshop } from './compose.ts'
 import { exitCodesHelp, runCommand } from './exit.ts'
-import { counted, createProgress, jsonLine, type Progress } from './progress.ts'
+import { createProgress, type Progress } from './progress.ts'
 import { commandConfig } from './settings.ts'
 
 export function addWarmCommand(program: Command): void {

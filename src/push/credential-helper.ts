@@ -2,7 +2,7 @@ import { execa } from 'execa'
 import { z } from 'zod'
 import { NixeryError } from '../errors.ts'
 import type { Credentials } from './credentials.ts'
-import { printable } from './errors.ts'
+import { foreignText } from './errors.ts'
 
 const answer = z.object({ Username: z.string(), Secret: z.string() })
 
@@ -29,7 +29,7 @@ export async function askHelper(name: string, server: string): Promise<Credentia
   if (result.failed) {
     // It tells this on standard output, where else a secret would be.
     if (/credentials not found/i.test(result.stdout)) return undefined
-    const reason = result.code === 'ENOENT' ? 'there is no such program' : printable(result.stderr)
+    const reason = result.code === 'ENOENT' ? 'there is no such program' : foreignText(result.stderr)
     throw new NixeryError('CONFIG_INVALID', `${program} failed: ${reason || 'it gave no reason'}`, {
       hint: 'it is named in a file of credentials, by credHelpers or credsStore',
     })

@@ -1,5 +1,5 @@
-import { stripVTControlCharacters } from 'node:util'
 import { NixeryError } from '../errors.ts'
+import { oneLine } from '../text/plain.ts'
 
 /** A registry that could not be reached, or did not do what was asked. */
 export class RegistryError extends NixeryError {
@@ -29,12 +29,11 @@ export class RegistryError extends NixeryError {
   }
 }
 
-/** What a registry says is a stranger's: one line, no control characters, not endless. */
-export const printable = (text: string): string =>
-  stripVTControlCharacters(text)
-    .replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ')
-    .trim()
-    .slice(0, 500)
+// UTF-16 units of what a registry or a credential helper says.
+const longestReason = 500
+
+/** What another program says, on one line and not endless. */
+export const foreignText = (text: string): string => oneLine(text, longestReason)
 
 /** The registry's own words for a failure, in the distribution spec's form; empty if it has none. */
 export function reasonIn(body: string): string {
@@ -43,7 +42,7 @@ export function reasonIn(body: string): string {
     const reasons = (errors ?? []).map(({ code, message }) =>
       [code, message].filter((part) => typeof part === 'string' && part !== '').join(': '),
     )
-    return printable(reasons.filter((reason) => reason !== '').join('; '))
+    return foreignText(reasons.filter((reason) => reason !== '').join('; '))
   } catch {
     return '' // some proxy's page
   }

@@ -22,6 +22,26 @@ export function plainLine(line: string, { read, kept = read }: { read: number; k
 }
 
 /**
+ * A text of this program as a terminal may get it: without escape sequences, control and invisible characters,
+ * wherever its parts come from. Lines stay lines.
+ */
+export const plainText = (text: string): string =>
+  stripVTControlCharacters(text)
+    .split('\n')
+    .map((line) => line.replace(invisible, ''))
+    .join('\n')
+
+/**
+ * A text of another program on one line: without escape sequences, control and invisible characters, and shortened.
+ * @param most UTF-16 units
+ */
+export const oneLine = (text: string, most: number): string => {
+  // Some room for the escape sequences that are removed.
+  const spaced = text.slice(0, 8 * most).replace(/\s+/g, ' ')
+  return shortened(plainLine(spaced, { read: 4 * most }).trim(), most)
+}
+
+/**
  * The first characters of a line that has nothing to hide any more, and a mark if there were others.
  * @param most UTF-16 units
  */

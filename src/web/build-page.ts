@@ -1,7 +1,8 @@
 import { html } from 'hono/html'
+import { bytesText, counted } from '../text/amounts.ts'
 import type { BuildRecord } from './history.ts'
 import { homeLink, refreshSeconds, type Frame, type Html, type Page } from './layout.ts'
-import { bytesText, counted, durationText, imageText, timeText } from './words.ts'
+import { durationText, imageText, timeText } from './words.ts'
 
 /**
  * The page of one build, at `/builds/<id>`. It is loaded again and again while the build runs.

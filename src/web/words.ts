@@ -1,15 +1,6 @@
 import { html } from 'hono/html'
 import type { Html } from './layout.ts'
 
-/** `3 layers`, `1 layer` */
-export const counted = (count: number, thing: string): string => `${count} ${thing}${count === 1 ? '' : 's'}`
-
-/** `54.3 MB`, `12 kB` */
-export const bytesText = (bytes: number): string => {
-  if (bytes < 1e6) return `${Math.ceil(bytes / 1e3)} kB`
-  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`
-}
-
 /** `80 ms`, `4.2 s`, `3 min 20 s`, `1 h 5 min` */
 export function durationText(ms: number): string {
   if (ms < 999.5) return `${Math.round(ms)} ms`

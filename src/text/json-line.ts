@@ -1,0 +1,11 @@
+/**
+ * JSON on one line that also does not act on a terminal: characters that control it or that are invisible are
+ * escaped. JSON itself escapes only those below U+0020.
+ */
+export const jsonLine = (value: unknown): string =>
+  JSON.stringify(value).replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (found) =>
+    found
+      .split('')
+      .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+      .join(''),
+  )
