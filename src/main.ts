@@ -137,6 +137,7 @@ export async function start(
     top: config.NIXERY_WARM_TOP,
     platforms: defaults,
     every: warmInterval,
+    onUse: (digest) => workshop.uses.noteManifest(digest),
     warn: (line) => log.warn(line),
   })
   const upkeep = upkeepOf(config, workshop, log)

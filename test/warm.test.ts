@@ -7,8 +7,10 @@ import { execa } from 'execa'
 import { createWarmer } from '../src/build/warm.ts'
 import type { BuildEvent } from '../src/build/events.ts'
 import { readConfig } from '../src/config.ts'
+import type { Digest } from '../src/image/digest.ts'
 import { parseImageReference } from '../src/image/name.ts'
 import { defaultPlatform } from '../src/image/platform.ts'
+import { collect } from '../src/upkeep/gc.ts'
 import { openWorkshop, type Workshop } from '../src/workshop.ts'
 import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
 
@@ -51,6 +53,7 @@ describe('images that are to be ready', () => {
       top: 2,
       platforms: [defaultPlatform],
       every: 3600,
+      onUse: () => {},
       warn: (line) => warnings.push(line),
     })
 
@@ -79,6 +82,40 @@ describe('images that are to be ready', () => {
     await appendFile(file, '\n')
     await warmer.round()
     assert.deepEqual(started(), [], 'once stopped, nothing is begun')
+  })
+
+  it('are in use, and made again when they are gone', async () => {
+    const set = await workspace.packageSet(packages)
+    const data = join(workspace.folder, 'gone')
+    const config = readConfig({ NIXERY_PKGS_PATH: set, NIXERY_DATA: data, STORAGE_PATH: join(data, 'store') })
+    const workshop = await openWorkshop(config, { listener: () => {}, note: () => {}, warn: assert.fail })
+    open.push(workshop)
+    const used = new Set<Digest>()
+    const warmer = createWarmer({
+      ...workshop,
+      names: [parseImageReference('hello')],
+      top: 0,
+      platforms: [defaultPlatform],
+      every: 3600,
+      onUse: (digest) => used.add(digest),
+      warn: assert.fail,
+    })
+    await warmer.round()
+    const made = [...used]
+    assert.equal(made.length, 2)
+    used.clear()
+    await warmer.round()
+    assert.deepEqual([...used], made, 'in every round')
+
+    // As when another process cleans up that knows nothing of this one, when all is old.
+    const { catalog, store, blobs } = workshop
+    const deleting = (digest: Digest) => void blobs.doubt(digest)
+    const later = { keepDays: 0, dryRun: false, now: Date.now() / 1000 + 10 * 3600 }
+    const { images } = await collect({ catalog, store, deleting }, later)
+    assert.equal(images.length, 1)
+    for (const digest of made) assert.equal(await blobs.find(digest), undefined)
+    await warmer.round()
+    for (const digest of made) assert.ok(await blobs.find(digest))
   })
 
   it('are ready soon after a server has started', async () => {

@@ -1,4 +1,6 @@
 import type { Catalog } from '../catalog/catalog.ts'
+import { hasCode } from '../errors.ts'
+import type { Digest } from '../image/digest.ts'
 import { formatImageName, parseImageReference, type ImageRequest } from '../image/name.ts'
 import type { Platform } from '../image/platform.ts'
 import type { PackageSource } from '../packages/source.ts'
@@ -12,6 +14,8 @@ export type WarmerDeps = {
   readonly names: readonly ImageRequest[]
   /** How many of those pulled most are to be ready, too. */
   readonly top: number
+  /** Is told of the manifests of each image that is ready, in every round: they are in use. */
+  readonly onUse: (digest: Digest) => void
   /** What a name that says no platform means. */
   readonly platforms: readonly Platform[]
   /** Seconds from one look at the package set to the next. */
@@ -20,7 +24,10 @@ export type WarmerDeps = {
   readonly warn: (line: string) => void
 }
 
-/** Makes images ready ahead of demand: when it starts, and when the package set has moved on. */
+/**
+ * Makes images ready ahead of demand: when it starts, when the package set has moved on, and when they are gone from the
+ * store. While it runs, they count as in use.
+ */
 export type Warmer = {
   /** Looks once, and makes what is not ready; one image after another, behind all that is asked for. */
   round(): Promise<void>
@@ -28,10 +35,20 @@ export type Warmer = {
   stop(): void
 }
 
+/** Failures that have nothing to do with the image: it is tried again in the next round. */
+const passing = [
+  'CANCELLED',
+  'OVERLOADED',
+  'NIX_UNAVAILABLE',
+  'SOURCE_UNREACHABLE',
+  'STORE_FULL',
+  'STORE_UNAVAILABLE',
+] as const
+
 export function createWarmer(deps: WarmerDeps): Warmer {
-  const { builder, source, catalog, names, top, platforms, every, warn } = deps
-  // The revision for which an image was made, or could not be; nothing changes until the revision does.
-  const done = new Map<string, string>()
+  const { builder, source, catalog, names, top, platforms, every, onUse, warn } = deps
+  // The revision for which an image could not be made, which is not tried again before the next revision.
+  const failed = new Map<string, string>()
   const ending = new AbortController()
   let timer: NodeJS.Timeout | undefined
 
@@ -39,15 +56,18 @@ export function createWarmer(deps: WarmerDeps): Warmer {
     const name = `${formatImageName(request)}:${request.tag} on ${request.platform.architecture}`
     try {
       const { revision } = await source.pin(request.tag)
-      if (done.get(name) === revision) return
-      await builder.build(request, { id: 'warm', background: true, signal: ending.signal })
-      done.set(name, revision)
+      if (failed.get(name) === revision) return
+      // An image that is there is found without any work.
+      const asked = { id: 'warm', background: true, signal: ending.signal }
+      const { manifests } = await builder.build(request, asked)
+      for (const { digest } of Object.values(manifests)) onUse(digest)
     } catch (error) {
       if (ending.signal.aborted) return
       const reason = error instanceof Error ? error.message : String(error)
       warn(`cannot make ${name} ready: ${reason}`)
+      if (hasCode(error, ...passing)) return
       const pinned = await source.pin(request.tag).catch(() => undefined)
-      if (pinned) done.set(name, pinned.revision)
+      if (pinned) failed.set(name, pinned.revision)
     }
   }
 

@@ -10,7 +10,7 @@ export const imageSettings = {
   NIXERY_WARM: imageReferences
     .default([])
     .describe(
-      'names of images, with tags if need be, that are made ready when the server starts and packages change',
+      'names of images, with tags if need be, that are made ready when the server starts, when packages change, and when they are missing from the store; they count as in use while the server runs',
     ),
   NIXERY_WARM_TOP: whole('a number of images', 0, 1000)
     .default(10)

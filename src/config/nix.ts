@@ -7,13 +7,17 @@ export const nixSettings = {
   NIXERY_EVAL_TIMEOUT: seconds.default(120).describe('seconds that one evaluation may take'),
   NIXERY_NIX_JOBS: whole('a number of processes', 1, 64)
     .default(2)
-    .describe('evaluations, and realisations, that run at once'),
+    .describe(
+      'realisations that run at once, and evaluations: at least two, so that a slow one does not hold up the others, and no more than one per gigabyte of NIXERY_EVAL_MEMORY',
+    ),
   NIXERY_EVALUATOR: oneOf('warm', 'cold')
     .default('warm')
     .describe('`warm` keeps a Nix process with the packages loaded, `cold` starts one for each evaluation'),
   NIXERY_EVAL_MEMORY: whole('a whole number of megabytes', 64, 1_000_000)
     .default(4096)
-    .describe('megabytes of memory that an evaluation may take'),
+    .describe(
+      'megabytes of memory that all processes that evaluate may take together, those kept with packages loaded included; each evaluation may take an equal share, which is half by default',
+    ),
   NIXERY_EVAL: oneOf('restricted', 'open')
     .optional()
     .describe(

@@ -48,6 +48,10 @@ export type Slot = {
   /** What the process has loaded is not to be used any more. */
   outdated: boolean
   lastUsed: number
+  /** When the turn began that is taken now, or the last one (milliseconds, `performance.now`). */
+  turnBegan: number
+  /** Whether the process is being asked. */
+  asked: boolean
   timer: NodeJS.Timeout | undefined
 }
 
@@ -64,6 +68,11 @@ export type Slots = {
     demand: PartialDemand,
     work: (start: () => Promise<EvaluatorProcess | undefined>) => Promise<T>,
   ): Promise<T>
+  /**
+   * Ends processes that are not being asked, the one not used for longest first, until the others take no more than
+   * `bytes` says; comes back when they have ended.
+   */
+  shrink(bytes: () => number): Promise<void>
   /** The process is replaced before anything else is asked. */
   outdate(slot: Slot): void
   forget(revision: string): void
@@ -98,6 +107,7 @@ export function createSlots(options: SlotOptions): Slots {
   }
 
   async function processOf(slot: Slot): Promise<EvaluatorProcess | undefined> {
+    slot.asked = true
     if (slot.outdated || !slot.process?.alive()) endProcess(slot)
     if (slot.process) {
       slot.requests += 1
@@ -163,6 +173,8 @@ export function createSlots(options: SlotOptions): Slots {
           requests: 0,
           outdated: false,
           lastUsed: 0,
+          turnBegan: 0,
+          asked: false,
           timer: undefined,
         }
       }
@@ -172,12 +184,29 @@ export function createSlots(options: SlotOptions): Slots {
 
     turn(slot, demand, work) {
       return slot.turns.run(async () => {
+        slot.turnBegan = performance.now()
         try {
           return await work(() => processOf(slot))
         } finally {
           afterUse(slot)
         }
       }, demand)
+    },
+
+    async shrink(bytes) {
+      const resting = [...processes]
+        .filter(([process, slot]) => !(slot.asked && slot.process === process))
+        .map(([process, slot]) => ({ process, slot, memory: memoryOf(process.pid) ?? 0 }))
+        .sort((a, b) => a.slot.lastUsed - b.slot.lastUsed)
+      let sum = resting.reduce((all, { memory }) => all + memory, 0)
+      const ending: Promise<void>[] = []
+      for (const { process, slot, memory } of resting) {
+        if (sum <= bytes()) break
+        sum -= memory
+        if (slot.process === process) endProcess(slot)
+        ending.push(process.end())
+      }
+      await Promise.all(ending)
     },
 
     forget(revision) {

@@ -164,7 +164,7 @@ export function describeEvaluators(): void {
         good = 1;
         big = builtins.deepSeq (builtins.genList (n: builtins.genList (m: n + m) 1000) 1000000) 1;`)
       for (const evaluator of ['warm', 'cold'] as const) {
-        const small = bench.limited({ evaluator, evalMemory: 300 })
+        const small = bench.limited({ evaluator, evalMemory: 600 })
         await assert.rejects(
           small.evaluate(lookUp(set, 'big'), {}),
           failsWith('BUILD_FAILED', /^evaluating took more than 300 MB of memory$/),
@@ -196,7 +196,8 @@ export function describeEvaluators(): void {
       ) => {
         const environment = await environmentOfNix('evaluate')
         const home = join(bench.folder, 'evaluators')
-        const given = { evaluator: 'warm', concurrency: 2, home, mostKept: Infinity, ...options } as const
+        const usual = { evaluator: 'warm', concurrency: 2, memory: 4e9, mostKept: Infinity } as const
+        const given = { ...usual, home, ...options }
         const evaluators = createEvaluators(given)
         try {
           await use(async (folder, revision = '1') => {

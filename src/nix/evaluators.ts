@@ -7,7 +7,11 @@ import type { Asked, EvaluatorProcess } from './evaluator-process.ts'
 import { createSlots, type ProcessState, type Slot, type SlotOptions } from './evaluator-slots.ts'
 import { cancelled, type RunOptions } from './process.ts'
 
-export type EvaluatorsOptions = SlotOptions & {
+export type EvaluatorsOptions = Omit<SlotOptions, 'mostKept'> & {
+  /** Bytes of memory that all processes together may take, those that are kept included. */
+  readonly memory: number
+  /** See `SlotOptions`; half of what one process may take if not said. */
+  readonly mostKept?: number | undefined
   /** `warm` keeps processes with package sets loaded; `cold` starts one for each evaluation. */
   readonly evaluator: 'warm' | 'cold'
   /** How many evaluations run at once. */
@@ -51,36 +55,76 @@ const mostAsked = 256
 
 const nothing: Warm = { answers: undefined, spent: 0, process: undefined }
 
+/** Milliseconds that a look-up waits behind an evaluation that is this slow before it is answered cold. */
+const patience = 1_500
+
 export function createEvaluators(options: EvaluatorsOptions): Evaluators {
-  const evaluations = createLimiter(options.concurrency)
-  const slots = createSlots(options)
+  const { concurrency, memory } = options
+  const limit = Math.floor(memory / concurrency)
+  const evaluations = createLimiter(concurrency)
+  const slots = createSlots({ ...options, mostKept: options.mostKept ?? limit / 2 })
   const count = { warm: 0, cold: 0 }
   let asked = 0
 
-  const askWarm = (slot: Slot, lookUp: LookUp, given: EvaluationOptions): Promise<Warm> =>
-    slots.turn(slot, given, (start) =>
-      evaluations.run(async () => {
-        if (given.signal?.aborted) throw cancelled(given.signal.reason)
-        const started = performance.now()
-        const process = await start()
-        const answers = process && (await answersOf(process, lookUp, given))
-        return { answers, spent: performance.now() - started, process }
-      }, given),
-    )
+  /**
+   * Runs an evaluation when there is room. Each may take its share of the memory; processes that are kept for later
+   * use get what is left, and those not used for longest end where that is not enough.
+   */
+  const withMemory = <T>(given: EvaluationOptions, evaluation: () => Promise<T>): Promise<T> =>
+    evaluations.run(async () => {
+      await slots.shrink(() => memory - evaluations.running * limit)
+      if (given.signal?.aborted) throw cancelled(given.signal.reason)
+      return evaluation()
+    }, given)
+
+  /** Answers nothing if the evaluation that it is waiting behind is a slow one. */
+  async function askWarm(slot: Slot, lookUp: LookUp, given: EvaluationOptions): Promise<Warm> {
+    const stuck = new AbortController()
+    const queued = performance.now()
+    const check = () => {
+      const waits = Math.max(queued, slot.turnBegan) + patience - performance.now()
+      if (waits <= 0) stuck.abort()
+      else timer = setTimeout(check, waits)
+    }
+    let timer = setTimeout(check, patience)
+    const signal = given.signal ? AbortSignal.any([given.signal, stuck.signal]) : stuck.signal
+    try {
+      return await slots.turn(slot, { ...given, signal }, (start) => {
+        clearTimeout(timer)
+        return withMemory(given, async () => {
+          const started = performance.now()
+          try {
+            const process = await start()
+            const answers = process && (await answersOf(process, lookUp, given))
+            return { answers, spent: performance.now() - started, process }
+          } finally {
+            slot.asked = false // before another evaluation takes this one's place
+          }
+        })
+      })
+    } catch (error) {
+      if (stuck.signal.aborted && !given.signal?.aborted) return nothing
+      throw error
+    } finally {
+      clearTimeout(timer)
+    }
+  }
 
   async function look(lookUp: LookUp, given: EvaluationOptions): Promise<Looked[]> {
     const isWarm = options.evaluator === 'warm' && lookUp.importFromDerivation !== false
     const slot = isWarm ? slots.slotFor(lookUp, given.environment) : undefined
-    const { answers, spent, process } = slot ? await askWarm(slot, lookUp, given) : nothing
+    const warm = slot ? await askWarm(slot, lookUp, given) : nothing
+    const { answers, spent, process } = warm
+    const wasAsked = warm !== nothing
     const attributes = lookUp.attributes.filter((_, index) => answers?.[index] === undefined)
     if (answers && attributes.length === 0) {
       count.warm += 1
       return answers.filter((answer) => answer !== undefined)
     }
     count.cold += 1
-    const cold = await evaluations.run(() => evaluate({ ...lookUp, attributes }, given, spent), given)
+    const cold = await withMemory(given, () => evaluate({ ...lookUp, attributes }, given, spent))
     // Where only the process failed, what it has loaded may have come from another state of things.
-    const differs = cold.some(({ status }) => status !== 'failed')
+    const differs = wasAsked && cold.some(({ status }) => status !== 'failed')
     if (slot && differs && slot.process === process) slots.outdate(slot)
     let next = 0
     return lookUp.attributes.map((_, index) => {
@@ -91,7 +135,8 @@ export function createEvaluators(options: EvaluatorsOptions): Evaluators {
   }
 
   return {
-    async evaluate(lookUp, given) {
+    async evaluate(lookUp, asking) {
+      const given = { ...asking, memory: limit }
       if (asked >= mostAsked) {
         throw new NixeryError('OVERLOADED', `${mostAsked} evaluations are at work or wait already`, {
           hint: 'try again in a few seconds',

@@ -75,11 +75,11 @@ export type NixOptions = {
   readonly evalTimeout: number
   /** Seconds that fetching sources of packages may take. */
   readonly fetchTimeout: number
-  /** Megabytes of memory that one evaluation may take. */
+  /** Megabytes of memory that all processes that evaluate may take together. */
   readonly evalMemory: number
   /** `warm` keeps processes that have package sets loaded. */
   readonly evaluator: 'warm' | 'cold'
-  /** How many evaluations, and how many realisations, run at once. */
+  /** How many realisations run at once; for evaluations see `evaluationsAtOnce`. */
   readonly concurrency: number
   /**
    * Keeps evaluation from the files and the environment of this machine, but for these files and folders, the set's
@@ -93,6 +93,16 @@ export type NixOptions = {
   /** Gets a line for each thing that had to be set for Nix to work here. */
   readonly note: (line: string) => void
 }
+
+// Megabytes below which there is no point in another evaluation beside.
+const evaluationShare = 1024
+
+/**
+ * How many evaluations run at once, each with an equal share of the memory: as many as realisations while each gets a
+ * gigabyte, and two at least, so that a slow one does not hold up all others.
+ */
+const evaluationsAtOnce = ({ concurrency, evalMemory }: NixOptions): number =>
+  Math.max(2, Math.min(concurrency, Math.floor(evalMemory / evaluationShare)))
 
 // Seconds that one look at a mirror may take.
 const queryTimeout = 60
@@ -108,9 +118,9 @@ export function createNix(options: NixOptions): Nix {
   const memory = options.evalMemory * 1e6
   const evaluators = createEvaluators({
     evaluator: options.evaluator,
-    concurrency: options.concurrency,
+    concurrency: evaluationsAtOnce(options),
+    memory,
     home: join(dirname(options.rootsDirectory), 'evaluators'),
-    mostKept: memory / 2,
   })
   const realisations = createLimiter(options.concurrency)
   const runOptions = async (purpose: Purpose, watch: Watch, seconds: number): Promise<RunOptions> => ({
@@ -138,7 +148,6 @@ export function createNix(options: NixOptions): Nix {
           [...lines, ...uris],
         ),
         timeout: options.evalTimeout * 1000,
-        memory,
       }
       return evaluators.evaluate({ ...lookUp, ...(restriction && { restriction }) }, given)
     },
