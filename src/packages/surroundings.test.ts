@@ -86,6 +86,18 @@ describe('withSurroundings', () => {
     assert.notEqual(await revisionOf(source), before)
   })
 
+  it('does not read the set again for an answer that is fresh', async () => {
+    let state = 'one'
+    const pin = async () => ({ ...(await plain().pin('latest')), state })
+    const options = { paths: [], unwatched: false, fresh: 3_600_000, stale: 0 }
+    const source = withSurroundings({ ...plain(), pin }, options)
+    assert.equal(await revisionOf(source), 'plain')
+    await writeFile(at('set/default.nix'), 'import ../elsewhere')
+    assert.equal(await revisionOf(source), 'plain')
+    state = 'two'
+    assert.notEqual(await revisionOf(source), 'plain', 'another state is looked at')
+  })
+
   it('has revisions of its own in each start where something cannot be watched', async () => {
     assert.match(await revisionOf(around({ unwatched: true })), /^plain\+[0-9a-f]{64}$/)
     const table: [text: string, unwatched: boolean][] = [

@@ -1,10 +1,11 @@
 import { createHash, hash, randomUUID } from 'node:crypto'
 import { readFile, readdir, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { LRUCache } from 'lru-cache'
 import { systemErrorCode } from '../errors.ts'
 import { fingerprint } from './fingerprint.ts'
 import { createLooks } from './looks.ts'
-import type { PackageSource, PinnedSet } from './source.ts'
+import { stateOf, type PackageSource, type PinnedSet } from './source.ts'
 
 export type Surroundings = {
   /** Files and folders that evaluation reads besides the set: overlays, configuration, what NIX_PATH leads to. */
@@ -35,6 +36,14 @@ export function withSurroundings(source: PackageSource, around: Surroundings): P
     void looks.join().catch(() => {}) // the next one who asks is told
     return last.value
   }
+  const leads = createLeads(around.fresh)
+  let last = { state: '', start: '', hash: '' }
+  const hashOf = (state: string, start: string): string => {
+    if (last.state !== state || last.start !== start) {
+      last = { state, start, hash: hash('sha256', `${state} ${start}`) }
+    }
+    return last.hash
+  }
   // Without anything to watch, revisions are those of the source.
   const watches = around.paths.length > 0
   return {
@@ -45,13 +54,13 @@ export function withSurroundings(source: PackageSource, around: Surroundings): P
         watches ? seen(options.old ?? false) : '',
       ])
       const start =
-        around.unwatched || ('folder' in pinned.set && (await leadsElsewhere(pinned.set.folder)))
+        around.unwatched || ('folder' in pinned.set && (await leads(pinned.set.folder, stateOf(pinned))))
           ? thisStart
           : ''
       if (state === '' && start === '') return pinned
       return {
         ...pinned,
-        revision: `${pinned.revision}+${hash('sha256', `${state} ${start}`)}`,
+        revision: `${pinned.revision}+${hashOf(state, start)}`,
         async unchanged() {
           const [same, now] = await Promise.all([pinned.unchanged(), watches ? looks.next() : ''])
           return same && now === state
@@ -87,6 +96,25 @@ const elsewhere =
   /\b(fetchTarball|fetchGit|fetchTree|fetchurl|getFlake|getEnv|currentTime)\b|\b(import|callPackage|readFile|readDir|scopedImport)\s*\(?\s*(\.\.\/|\/[A-Za-z])/
 const mostFiles = 50
 const mostBytes = 256 * 1024
+
+/**
+ * Remembers whether package sets lead elsewhere: a known image must not cost a look into a folder.
+ * @param fresh milliseconds for which the folder is believed not to have changed, while its state is the same
+ */
+function createLeads(fresh: number): (folder: string, state: string) => Promise<boolean> {
+  const looks = new LRUCache<string, { readonly began: number; readonly leads: Promise<boolean> }>({
+    max: 100,
+  })
+  return (folder, state) => {
+    const key = `${folder}\0${state}`
+    const last = looks.get(key)
+    const now = performance.now()
+    if (last && now - last.began < fresh) return last.leads
+    const leads = leadsElsewhere(folder)
+    looks.set(key, { began: now, leads })
+    return leads
+  }
+}
 
 /**
  * Whether a package set's own files, those that lie at the top of its folder, say that they read something from
