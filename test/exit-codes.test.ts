@@ -124,7 +124,7 @@ describe('the exit code', () => {
   })
 
   it('is told of in the help', async () => {
-    for (const command of ['build', 'push', 'plan']) {
+    for (const command of ['build', 'push', 'plan', 'gc', 'scrub', 'warm', 'config', 'popcount']) {
       const { stdout, exitCode } = await nixery([command, '--help'])
       assert.equal(exitCode, 0)
       for (const code of ['0', '1', '2', '3', '4', '5', '6', '7', '130']) {

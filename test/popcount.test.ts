@@ -6,11 +6,11 @@ import { after, before, beforeEach, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { execa } from 'execa'
-import { popcountCommand } from '../src/cli/popcount.ts'
 import { storePathName, type StorePath } from '../src/image/store-path.ts'
 import { environmentOfNix } from '../src/nix/testing.ts'
 import { createPopularity } from '../src/popcount/source.ts'
 import { storePathHash } from '../src/popcount/store-paths.ts'
+import { launcher } from './support/command.ts'
 import { all, expected, packageSet } from './support/popcount-set.ts'
 import { openServer, type Reply, type TestServer } from '../src/popcount/testing.ts'
 
@@ -50,23 +50,17 @@ beforeEach(async () => {
   work = await mkdtemp(join(folder, 'work-'))
 })
 
-async function run(...args: string[]) {
-  const result = { stdout: '', stderr: '', exitCode: 0 }
-  const io = {
-    stdout: { write: (text: string) => (result.stdout += text) },
-    stderr: { write: (text: string) => (result.stderr += text) },
-    environment: { NIXERY_CACHE: join(work, 'kept') },
-    directory: work,
-    fail: (exitCode: number) => void (result.exitCode = exitCode),
-  }
-  await popcountCommand(io).parseAsync(args, { from: 'user' })
-  return result
-}
+const start = (...args: string[]) =>
+  execa(launcher, ['popcount', ...args], {
+    cwd: work,
+    env: { NIXERY_CACHE: join(work, 'kept'), CI: undefined },
+    reject: false,
+  })
 
 describe('nixery popcount', () => {
   it('counts the references in a binary cache', async () => {
     const server = await openServer((path) => fileOf(path.slice(1)))
-    const { exitCode, stdout, stderr } = await run('--cache', server.url, '--output', '-')
+    const { exitCode, stdout, stderr } = await start('--cache', server.url, '--output', '-')
     await server.close()
     assert.equal(exitCode, 0)
     assert.equal(stdout, JSON.stringify(expected))
@@ -80,7 +74,7 @@ describe('nixery popcount', () => {
 
   it('reads a cache and a list from disk', async () => {
     const list = join(binaryCache, 'store-paths')
-    const { stdout } = await run(
+    const { stdout } = await start(
       '--cache',
       pathToFileURL(binaryCache).href,
       '--store-paths',
@@ -98,10 +92,11 @@ describe('nixery popcount', () => {
       return fileOf(path.replace('/releases/test-1/', '').replace('/cache/', ''))
     })
     const sites = ['--channels-url', `${server.url}/channels`, '--cache', `${server.url}/cache`]
-    const { stdout, stderr } = await run('nixos-test', ...sites, '--json')
+    const { stdout, stderr } = await start('nixos-test', ...sites, '--json')
     await server.close()
     assert.ok(server.requests.includes('/releases/test-1/store-paths.xz'))
-    assert.match(stderr, new RegExp(`nixos-test is at commit ${commit}`))
+    const events = stderr.split('\n').map((line) => JSON.parse(line) as { type: string; message?: string })
+    assert.ok(events.some(({ message }) => message === `nixos-test is at commit ${commit}`))
 
     const output = join(work, `popularity-nixos-test-${commit}.json`)
     const { seconds, ...summary } = JSON.parse(stdout) as { seconds: number }
@@ -150,7 +145,7 @@ describe('nixery popcount', () => {
       return (healed ? undefined : byFile.get(path.slice(1)))?.(nth, good) ?? good
     })
 
-    const first = await run('--cache', server.url, '--output', 'p.json')
+    const first = await start('--cache', server.url, '--output', 'p.json')
     assert.match(first.stderr, new RegExp(`${all - 6} of ${all} narinfos read`))
     assert.match(
       first.stderr,
@@ -167,24 +162,24 @@ describe('nixery popcount', () => {
 
     server.requests.length = 0
     healed = true
-    const second = await run('--cache', server.url, '--output', 'p.json')
-    assert.match(second.stderr, new RegExp(`${all} of ${all} narinfos read, 6 of them fetched now\n`))
+    const second = await start('--cache', server.url, '--output', 'p.json')
+    assert.match(second.stderr, new RegExp(`${all} of ${all} narinfos read, 6 of them fetched now; `))
     assert.deepEqual(narinfosAsked(server).sort(), bad.map((file) => `/${file}`).sort())
     assert.deepEqual(JSON.parse(await readFile(join(work, 'p.json'), 'utf8')), expected)
 
     server.requests.length = 0
-    await run('--cache', server.url, '--output', '-')
+    await start('--cache', server.url, '--output', '-')
     await server.close()
     assert.deepEqual(server.requests, ['/store-paths.xz'])
   })
 
   it('does not believe a kept narinfo that is not whole', async () => {
     const server = await openServer((path) => fileOf(path.slice(1)))
-    await run('--cache', server.url, '--output', '-')
+    await start('--cache', server.url, '--output', '-')
     const [label = ''] = await readdir(join(work, 'kept', 'popcount'))
     await writeFile(join(work, 'kept', 'popcount', label, narinfo('get-8.0')), '')
     server.requests.length = 0
-    const { stdout } = await run('--cache', server.url, '--output', '-')
+    const { stdout } = await start('--cache', server.url, '--output', '-')
     await server.close()
     assert.deepEqual(narinfosAsked(server), [`/${narinfo('get-8.0')}`])
     assert.equal(stdout, JSON.stringify(expected))
@@ -200,12 +195,12 @@ describe('nixery popcount', () => {
     for (const [list, content, message] of lists) {
       await writeFile(join(work, list), Buffer.from(content, 'latin1'))
       const args = ['--cache', server.url, '--store-paths', list, '--output', 'p.json']
-      const { exitCode, stderr } = await run(...args)
-      assert.equal(exitCode, 1)
+      const { exitCode, stderr } = await start(...args)
+      assert.equal(exitCode, 4)
       assert.match(stderr, message)
     }
-    const { exitCode, stderr } = await run('--cache', `${server.url}/none`)
-    assert.equal(exitCode, 1)
+    const { exitCode, stderr } = await start('--cache', `${server.url}/none`)
+    assert.equal(exitCode, 4)
     assert.match(stderr, /there is none\n.*--store-paths/)
     await server.close()
     assert.ok(!(await readdir(work)).includes('p.json'))
@@ -215,12 +210,12 @@ describe('nixery popcount', () => {
     [[], /name a channel, or a binary cache/],
     [['c', '--store-paths', 'list'], /a channel has its own list/],
     [['c', '--output', '-', '--json'], /both write to standard output/],
-    [['c', '--output', 'nowhere/p.json'], /there is no folder/],
+    [['c', '--output', 'nowhere/p.json'], /nowhere cannot be written: ENOENT/],
     [['../c', '--channels-url', 'http://127.0.0.1:1'], /not the name of a channel/],
   ]
   for (const [args, message] of wrong) {
     it(`refuses ${JSON.stringify(args)}`, async () => {
-      const { exitCode, stderr } = await run(...args)
+      const { exitCode, stderr } = await start(...args)
       assert.equal(exitCode, 2)
       assert.match(stderr, message)
     })
@@ -228,16 +223,6 @@ describe('nixery popcount', () => {
 })
 
 describe('a process of nixery popcount', () => {
-  const module = pathToFileURL(join(import.meta.dirname, '../src/cli/popcount.ts')).href
-  const script = `const { popcountCommand } = await import('${module}')
-    await popcountCommand().parseAsync(process.argv.slice(1), { from: 'user' })`
-  const start = (...args: string[]) =>
-    execa(process.execPath, ['--input-type=module', '--eval', script, '--', ...args], {
-      cwd: work,
-      env: { NIXERY_CACHE: join(work, 'kept') },
-      reject: false,
-    })
-
   for (const signal of ['SIGKILL', 'SIGINT'] as const) {
     it(`that is ended by ${signal} in the middle is gone on with by the next`, async () => {
       await mkdir(join(work, 'kept'))
@@ -252,7 +237,7 @@ describe('a process of nixery popcount', () => {
       const { exitCode, stderr } = await first
       assert.equal(exitCode, signal === 'SIGINT' ? 130 : undefined)
       if (signal === 'SIGINT')
-        assert.match(stderr, /nixery: interrupted\n {2}the same command goes on from here/)
+        assert.match(stderr, /nixery: interrupted\n {2}run the same command again to continue/)
       assert.deepEqual(await readdir(work), ['kept'])
 
       const [label = ''] = await readdir(join(work, 'kept', 'popcount'))

@@ -1,27 +1,17 @@
-import type { Command } from 'commander'
-import { configWarnings, readConfig, variables, type Config, type Variable } from '../config.ts'
-import { jsonLine } from '../text/json-line.ts'
-import { plainText } from '../text/plain.ts'
-import { exitCodesHelp, runCommand } from './exit.ts'
-import { createProgress } from './progress.ts'
+import { variables, type Config, type Variable } from '../config.ts'
+import { defineCommand } from './command.ts'
 import { fileOf } from './settings.ts'
 
-export function addConfigCommand(program: Command): void {
-  program
-    .command('config')
-    .description('print the settings in force, and where each comes from')
-    .option('--json', 'as JSON')
-    .addHelpText('after', exitCodesHelp)
-    .action(async ({ json = false }: { json?: boolean }) => {
-      const progress = createProgress({ json })
-      await runCommand(progress, () => {
-        const rows = settingsInForce(readConfig(process.env), process.env, variables())
-        for (const line of configWarnings(process.env)) progress.note(line)
-        process.stdout.write(json ? `${jsonLine(rows)}\n` : `${plainText(table(rows))}\n`)
-        return Promise.resolve()
-      })
-    })
-}
+export const addConfigCommand = defineCommand({
+  name: 'config',
+  description: 'print the settings in force, and where each comes from',
+  usesFolders: false,
+  run(context) {
+    const rows = settingsInForce(context.config(), process.env, variables())
+    context.print(rows, table(rows))
+    return Promise.resolve()
+  },
+})
 
 /** One setting: its value as it would be written in the environment, and where it comes from. */
 export type SettingInForce = { readonly name: string; readonly value: string; readonly source: string }

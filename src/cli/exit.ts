@@ -7,7 +7,7 @@ const meanings = [
   [1, 'a bug of this program'],
   [2, 'usage, configuration or set-up'],
   [3, 'no such package, or no such tag'],
-  [4, 'a package or the package set: not allowed, not to be fetched, does not evaluate or does not build'],
+  [4, 'a package, the package set or a binary cache: denied, unreachable, or does not evaluate or build'],
   [5, 'out of time'],
   [6, 'storage or output: full, damaged, or not to be written'],
   [7, 'the registry that was pushed to refused, or cannot be reached'],
@@ -57,19 +57,23 @@ const codes: Readonly<Record<ErrorCode, (typeof meanings)[number][0]>> = {
 export const exitCodeOf = (error: unknown): number => (error instanceof NixeryError ? codes[error.code] : 1)
 
 /**
- * Runs a command to its end, tells its failure, and sets the exit code. SIGINT and SIGTERM end it in order; a
+ * Runs a command to its end, reports its failure, and sets the exit code. SIGINT and SIGTERM end it in order; a
  * second one at once.
+ * @param hint what to do after an interruption
  */
 export async function runCommand(
   progress: Progress,
   work: (signal: AbortSignal) => Promise<void>,
+  hint?: string,
 ): Promise<void> {
+  const interrupted = (cause?: unknown) =>
+    new NixeryError('CANCELLED', 'interrupted', { cause, ...(hint !== undefined && { hint }) })
   const abort = new AbortController()
   let killed: number | undefined
   const stop = (signal: NodeJS.Signals) => {
     if (killed !== undefined) process.exit(killed)
     killed = signal === 'SIGTERM' ? 143 : 130
-    abort.abort(new NixeryError('CANCELLED', 'interrupted'))
+    abort.abort(interrupted())
   }
   // Not `once`: when only its own listeners are left, signal-exit, which execa listens by, ends the process.
   process.on('SIGINT', stop).on('SIGTERM', stop)
@@ -79,9 +83,8 @@ export async function runCommand(
     await work(abort.signal)
   } catch (error) {
     // Whatever broke in the end: it was ended from outside.
-    const told = killed === undefined ? error : new NixeryError('CANCELLED', 'interrupted', { cause: error })
     process.exitCode = killed ?? exitCodeOf(error)
-    progress.fail(told, process.exitCode)
+    progress.fail(killed === undefined ? error : interrupted(error), process.exitCode)
   } finally {
     process.off('SIGINT', stop).off('SIGTERM', stop)
   }

@@ -1,48 +1,31 @@
-import type { Command } from 'commander'
-import { openSqliteCatalog } from '../catalog/sqlite.ts'
 import type { Config } from '../config.ts'
-import { openStore } from '../stores.ts'
 import { collect, type Collected, type GoneImage } from '../upkeep/gc.ts'
 import { grace } from '../upkeep/uses.ts'
 import { bytesText, counted } from '../text/amounts.ts'
-import { jsonLine } from '../text/json-line.ts'
-import { plainText } from '../text/plain.ts'
-import { exitCodesHelp, runCommand } from './exit.ts'
-import { createProgress, type Progress } from './progress.ts'
-import { patience } from './scrub.ts'
-import { commandConfig, requireCatalog } from './settings.ts'
+import { defineCommand, type CommandContext } from './command.ts'
+import { openStorage } from './compose.ts'
 
-type Options = {
-  readonly dryRun?: true
-  readonly keep?: string
-  readonly limit?: string
-  readonly json?: true
-}
+type Options = { readonly dryRun?: true; readonly keep?: string; readonly limit?: string }
 
-export function addGcCommand(program: Command): void {
-  program
-    .command('gc')
-    .description('remove images that are not pulled any more, and what nothing refers to; a server may run')
-    .option('--dry-run', 'tell what would go, and leave it')
-    .option('--keep <days>', 'for how long an image stays after its last pull (default: NIXERY_KEEP)')
-    .option('--limit <size>', 'what all may take, such as 200GB (default: NIXERY_STORE_LIMIT)')
-    .option('--json', 'the result as JSON on standard output, events as JSON lines on standard error')
-    .addHelpText('after', exitCodesHelp)
-    .action(async (options: Options) => {
-      const progress = createProgress({ json: options.json === true })
-      await runCommand(progress, (signal) => run(options, progress, signal))
-    })
-}
+export const addGcCommand = defineCommand({
+  name: 'gc',
+  description: 'remove images that are not pulled any more, and what nothing refers to; a server may run',
+  usesFolders: true,
+  declare: (command) =>
+    command
+      .option('--dry-run', 'tell what would go, and leave it')
+      .option('--keep <days>', 'for how long an image stays after its last pull (default: NIXERY_KEEP)')
+      .option('--limit <size>', 'what all may take, such as 200GB (default: NIXERY_STORE_LIMIT)'),
+  run,
+})
 
-async function run(options: Options, progress: Progress, signal: AbortSignal): Promise<void> {
-  const config = commandConfig(progress, {
+async function run(context: CommandContext, options: Options): Promise<void> {
+  const config = context.config({
     ...(options.keep !== undefined && { NIXERY_KEEP: options.keep }),
     ...(options.limit !== undefined && { NIXERY_STORE_LIMIT: options.limit }),
   })
   const dryRun = options.dryRun === true
-  const file = await requireCatalog(config)
-  const store = await openStore(config)
-  const catalog = await openSqliteCatalog(file, { warn: progress.note, busyTimeout: patience })
+  const { store, catalog } = await openStorage(config, context.progress.note)
   try {
     const collected = await collect(
       { catalog, store },
@@ -51,12 +34,12 @@ async function run(options: Options, progress: Progress, signal: AbortSignal): P
         sizeLimit: config.NIXERY_STORE_LIMIT,
         dryRun,
         now: Date.now() / 1000,
-        signal,
+        signal: context.signal,
       },
     )
-    if (options.json) process.stdout.write(`${jsonLine({ dryRun, ...collected })}\n`)
-    else if (collected.images.length > 0) process.stdout.write(`${plainText(table(collected.images))}\n`)
-    progress.done([...summary(collected, dryRun), ...reasons(config, collected)].join('\n'))
+    const { images } = collected
+    context.print({ dryRun, ...collected }, images.length > 0 ? table(images) : undefined)
+    context.progress.done([...summary(collected, dryRun), ...reasons(config, collected)].join('\n'))
   } finally {
     await catalog.close()
   }

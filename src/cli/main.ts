@@ -9,7 +9,7 @@ import { addConfigCommand } from './config.ts'
 import { exitCodeOf } from './exit.ts'
 import { addGcCommand } from './gc.ts'
 import { addPlanCommand } from './plan.ts'
-import { popcountCommand } from './popcount.ts'
+import { addPopcountCommand } from './popcount.ts'
 import { addPushCommand } from './push.ts'
 import { addWarmCommand } from './warm.ts'
 import { addScrubCommand } from './scrub.ts'
@@ -39,14 +39,17 @@ program
     await serve(config, log, secrets)
   })
 
-addBuildCommand(program)
-addPushCommand(program)
-addPlanCommand(program)
-addGcCommand(program)
-addScrubCommand(program)
-addWarmCommand(program)
-addConfigCommand(program)
-program.addCommand(popcountCommand())
+const commands = [
+  addBuildCommand,
+  addPushCommand,
+  addPlanCommand,
+  addGcCommand,
+  addScrubCommand,
+  addWarmCommand,
+  addConfigCommand,
+  addPopcountCommand,
+]
+for (const add of commands) add(program)
 
 try {
   await program.parseAsync()

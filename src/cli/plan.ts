@@ -1,4 +1,4 @@
-import { Option, type Command } from 'commander'
+import { Option } from 'commander'
 import { closureOf, knownClosure } from '../build/closure.ts'
 import type { Emit } from '../build/events.ts'
 import { wantedLayers } from '../build/layers.ts'
@@ -8,39 +8,34 @@ import { formatImageName, type ImageRequest, parseImageReference } from '../imag
 import { strategies, type StrategyName } from '../layers/plan.ts'
 import type { ResolvedPackage } from '../packages/resolution.ts'
 import { bytesText, counted } from '../text/amounts.ts'
-import { jsonLine } from '../text/json-line.ts'
-import { plainText } from '../text/plain.ts'
+import { defineCommand, type CommandContext } from './command.ts'
 import { openWorkshop, type Workshop } from './compose.ts'
-import { exitCodesHelp, runCommand } from './exit.ts'
 import { layersTable, strategiesTable, strategyFacts, type PlannedLayer } from './plan-table.ts'
-import { createProgress, type Progress } from './progress.ts'
-import { commandConfig } from './settings.ts'
+import { type Progress } from './progress.ts'
 
 const strategyNames = Object.keys(strategies) as StrategyName[]
 
-type Options = { readonly strategy?: StrategyName; readonly json?: true }
+type Options = { readonly strategy?: StrategyName }
 
-export function addPlanCommand(program: Command): void {
-  program
-    .command('plan')
-    .description('show the layers that an image has, without packing them')
-    .argument('<image>', 'what would be pulled: shell/git, or shell/git:TAG')
-    .addOption(
-      new Option(
-        '--strategy <name>',
-        'how store paths are grouped (default: NIXERY_STRATEGY); all are compared below',
-      ).choices(strategyNames),
-    )
-    .option('--json', 'as JSON on standard output, events as JSON lines on standard error')
-    .addHelpText('after', exitCodesHelp)
-    .action(async (image: string, options: Options) => {
-      const progress = createProgress({ json: options.json === true })
-      await runCommand(progress, (signal) => plan(image, options, progress, signal))
-    })
-}
+export const addPlanCommand = defineCommand({
+  name: 'plan',
+  description: 'show the layers that an image has, without packing them',
+  usesFolders: true,
+  declare: (command) =>
+    command
+      .argument('<image>', 'what would be pulled: shell/git, or shell/git:TAG')
+      .addOption(
+        new Option(
+          '--strategy <name>',
+          'how store paths are grouped (default: NIXERY_STRATEGY); all are compared below',
+        ).choices(strategyNames),
+      ),
+  run: plan,
+})
 
-async function plan(image: string, options: Options, progress: Progress, signal: AbortSignal): Promise<void> {
-  const config = commandConfig(progress)
+async function plan(context: CommandContext, options: Options, image: string): Promise<void> {
+  const { progress, signal } = context
+  const config = context.config()
   const request = parseImageReference(image)
   const workshop = await openWorkshop(config, { listener: progress.build, note: progress.note, signal })
   try {
@@ -73,9 +68,7 @@ async function plan(image: string, options: Options, progress: Progress, signal:
     progress.done(
       `${found.image}: ${counted(layers.length, 'layer')}, ${counted(found.paths, 'store path')}, ${bytesText(found.narSize)}`,
     )
-    process.stdout.write(
-      `${options.json ? jsonLine(found) : plainText(`${layersTable(layers)}\n\n${strategiesTable(compared)}`)}\n`,
-    )
+    context.print(found, `${layersTable(layers)}\n\n${strategiesTable(compared)}`)
   } finally {
     await workshop.close()
   }

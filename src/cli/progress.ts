@@ -1,5 +1,6 @@
 import type { BuildEvent, BuildListener } from '../build/events.ts'
 import { NixeryError } from '../errors.ts'
+import { readingText, type ReadingProgress } from '../popcount/progress.ts'
 import type { PushEvent } from '../push/push.ts'
 import { secretsOf } from '../config/secrets.ts'
 import { bytesText, counted } from '../text/amounts.ts'
@@ -8,13 +9,17 @@ import { plainText } from '../text/plain.ts'
 import { createRedactor, mapTexts, wholeLines } from '../text/redact.ts'
 import { createSpinner, isTerminal } from './spinner.ts'
 
-/** What a command is at. Bytes on their way (`moved`) are of interest only while they move. */
+/**
+ * What a command is doing. Bytes in transit (`moved`) are shown on a terminal only; `reading` comes thousands of times,
+ * and takes up to an hour, so elsewhere one in a while is shown.
+ */
 export type ProgressEvent =
   | Exclude<BuildEvent, { type: 'joined' | 'failed' }>
   | { readonly type: 'note'; readonly message: string }
   | { readonly type: 'folders'; readonly data: string; readonly blobs: string }
   | { readonly type: 'writing'; readonly output: string; readonly bytes: number }
   | { readonly type: 'moved'; readonly verb: string; readonly done: number; readonly total: number }
+  | ({ readonly type: 'reading' } & ReadingProgress)
   | { readonly type: 'pushing'; readonly to: string; readonly bytes: number }
   | Exclude<PushEvent, { type: 'sent' }>
 
@@ -28,6 +33,9 @@ export type Progress = {
   readonly fail: (error: unknown, exitCode: number) => void
 }
 
+// Milliseconds between lines about reading, where there is no terminal.
+const readingInterval = 5_000
+
 /** @param json a JSON object a line, for machines */
 export function createProgress({ json }: { json: boolean }): Progress {
   const out = process.stderr
@@ -38,7 +46,13 @@ export function createProgress({ json }: { json: boolean }): Progress {
   const spinner = !json && isTerminal(out, process.env) ? createSpinner(out, process.env) : undefined
   const packing = { layers: 0, total: 0, bytes: 0 }
 
+  let readingShown = performance.now()
+
   const emit = (event: ProgressEvent) => {
+    if (event.type === 'reading' && !spinner) {
+      if (performance.now() - readingShown < readingInterval) return
+      readingShown = performance.now()
+    }
     // A command may make one image after another.
     if (event.type === 'planned')
       Object.assign(packing, { layers: 0, total: event.layers - event.known, bytes: 0 })
@@ -50,7 +64,7 @@ export function createProgress({ json }: { json: boolean }): Progress {
     const line = hideInLine(plainText(lineOf(event, packing)))
     if (!spinner) return line === '' || event.type === 'moved' ? undefined : write(line)
     if (['note', 'folders', 'warning', 'retry'].includes(event.type)) spinner.above(line)
-    else if (event.type === 'moved') spinner.showSoon(line)
+    else if (event.type === 'moved' || event.type === 'reading') spinner.showSoon(line)
     // Of many blobs at once, which of them is done tells less than how far all are.
     else if (event.type !== 'blob') spinner.show(line)
   }
@@ -98,6 +112,8 @@ function lineOf(event: ProgressEvent, packing: Packing): string {
       return `${event.digest} ${arrivals[event.arrival]}, ${bytesText(event.size)}`
     case 'retry':
       return `${event.message}: trying again`
+    case 'reading':
+      return readingText(event)
     case 'folders':
       return `data in ${event.data}, blobs in ${event.blobs}`
     case 'warning':

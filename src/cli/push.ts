@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { Option, type Command } from 'commander'
+import { Option } from 'commander'
 import type { Config } from '../config.ts'
 import { NixeryError } from '../errors.ts'
 import { formatImageName, parseTag, parseImageReference } from '../image/name.ts'
@@ -11,12 +11,9 @@ import { openPushMemory } from '../push/memory.ts'
 import { openPush, type PushEvent } from '../push/push.ts'
 import { checkedRepository, formatReference, parseReference, type Reference } from '../push/reference.ts'
 import { bytesText, counted } from '../text/amounts.ts'
-import { jsonLine } from '../text/json-line.ts'
-import { factsOf, secondsSince } from './build.ts'
+import { defineCommand, type CommandContext } from './command.ts'
 import { openWorkshop } from './compose.ts'
-import { exitCodesHelp, runCommand } from './exit.ts'
-import { createProgress, type Progress } from './progress.ts'
-import { commandConfig } from './settings.ts'
+import { factsOf } from './image-facts.ts'
 
 type Options = {
   readonly tag: readonly string[]
@@ -25,34 +22,35 @@ type Options = {
   readonly insecure?: true
   readonly username?: string
   readonly passwordStdin?: true
-  readonly json?: true
 }
 
-export function addPushCommand(program: Command): void {
-  program
-    .command('push')
-    .description('build an image without a server, and upload it to a registry')
-    .argument('<image>', 'what would be pulled: shell/git, or shell/git:TAG')
-    .argument('<to>', 'where to: registry.example/team/tools, or registry.example/team/tools:v1')
-    .option('--tag <tag>', 'a further tag; may be repeated', collect, [])
-    .addOption(new Option('--format <form>', 'of the manifest').choices(['oci', 'docker']).default('oci'))
-    .option('--mount-from <repository>', 'a repository of the same registry that has most of the layers')
-    .option('--insecure', 'do without a trusted certificate, or without encryption; this machine always may')
-    .option('--username <name>', 'instead of what podman login or docker login have left')
-    .option('--password-stdin', 'its password is on standard input')
-    .option('--json', 'the result as JSON on standard output, events as JSON lines on standard error')
-    .addHelpText('after', exitCodesHelp)
-    .action(async (image: string, to: string, options: Options) => {
-      const progress = createProgress({ json: options.json === true })
-      await runCommand(progress, (signal) => push(image, to, options, progress, signal))
-    })
+export const addPushCommand = defineCommand({
+  name: 'push',
+  description: 'build an image without a server, and upload it to a registry',
+  usesFolders: true,
+  declare: (command) =>
+    command
+      .argument('<image>', 'what would be pulled: shell/git, or shell/git:TAG')
+      .argument('<to>', 'where to: registry.example/team/tools, or registry.example/team/tools:v1')
+      .option('--tag <tag>', 'a further tag; may be repeated', collect, [])
+      .addOption(new Option('--format <form>', 'of the manifest').choices(['oci', 'docker']).default('oci'))
+      .option('--mount-from <repository>', 'a repository of the same registry that has most of the layers')
+      .option(
+        '--insecure',
+        'do without a trusted certificate, or without encryption; this machine always may',
+      )
+      .option('--username <name>', 'instead of what podman login or docker login have left')
+      .option('--password-stdin', 'its password is on standard input'),
+  run: push,
+})
+
+function collect(value: string, before: readonly string[]): string[] {
+  return [...before, value]
 }
 
-const collect = (value: string, before: readonly string[]): string[] => [...before, value]
-
-async function push(image: string, to: string, options: Options, progress: Progress, signal: AbortSignal) {
-  const started = performance.now()
-  const config = commandConfig(progress)
+async function push(context: CommandContext, options: Options, image: string, to: string): Promise<void> {
+  const { progress, signal } = context
+  const config = context.config()
   const request = parseImageReference(image)
   const target = parseReference(to)
   const { host, repository } = target
@@ -102,15 +100,13 @@ async function push(image: string, to: string, options: Options, progress: Progr
         digest: manifest.digest,
         references: tags.map((tag) => formatReference({ ...target, tag })),
         blobs: arrived,
-        seconds: secondsSince(started),
+        seconds: context.seconds(),
       }
       progress.done(
         `${result.references.join(', ')}: ${counted(facts.layers.length, 'layer')}, ${bytesText(total)}; of all blobs ` +
           `${arrived.uploaded} uploaded, ${arrived.mounted} mounted, ${arrived.present} there already; ${result.seconds} s`,
       )
-      process.stdout.write(
-        `${options.json ? jsonLine(result) : `${host}/${repository}@${manifest.digest}`}\n`,
-      )
+      context.print(result, `${host}/${repository}@${manifest.digest}`)
     } finally {
       pushing.close()
     }

@@ -1,39 +1,24 @@
-import type { Command } from 'commander'
-import { openSqliteCatalog } from '../catalog/sqlite.ts'
 import { NixeryError } from '../errors.ts'
 import { createHasher } from '../store/hasher.ts'
-import { openStore } from '../stores.ts'
 import { scrub } from '../upkeep/scrub.ts'
 import { bytesText, counted } from '../text/amounts.ts'
-import { jsonLine } from '../text/json-line.ts'
-import { exitCodesHelp, runCommand } from './exit.ts'
-import { createProgress, type Progress } from './progress.ts'
-import { commandConfig, requireCatalog } from './settings.ts'
+import { defineCommand, type CommandContext } from './command.ts'
+import { openStorage } from './compose.ts'
 
-type Options = { readonly dryRun?: true; readonly json?: true }
+type Options = { readonly dryRun?: true }
 
-export function addScrubCommand(program: Command): void {
-  program
-    .command('scrub')
-    .description('hash everything that is stored, and remove what is damaged: the next pull makes it again')
-    .option('--dry-run', 'report only')
-    .option('--json', 'the result as JSON on standard output, events as JSON lines on standard error')
-    .addHelpText('after', exitCodesHelp)
-    .action(async (options: Options) => {
-      const progress = createProgress({ json: options.json === true })
-      await runCommand(progress, (signal) => run(options, progress, signal))
-    })
-}
+export const addScrubCommand = defineCommand({
+  name: 'scrub',
+  description: 'hash everything that is stored, and remove what is damaged: the next pull makes it again',
+  usesFolders: true,
+  declare: (command) => command.option('--dry-run', 'report only'),
+  run,
+})
 
-// Milliseconds. Nobody waits for a command but the one who started it.
-export const patience = 10_000
-
-async function run(options: Options, progress: Progress, signal: AbortSignal): Promise<void> {
-  const config = commandConfig(progress)
+async function run(context: CommandContext, options: Options): Promise<void> {
+  const { progress, signal } = context
   const dryRun = options.dryRun === true
-  const file = await requireCatalog(config)
-  const store = await openStore(config)
-  const catalog = await openSqliteCatalog(file, { warn: progress.note, busyTimeout: patience })
+  const { store, catalog } = await openStorage(context.config(), progress.note)
   const hasher = createHasher(store)
   const stop = () => void hasher.close()
   signal.addEventListener('abort', stop)
@@ -46,15 +31,15 @@ async function run(options: Options, progress: Progress, signal: AbortSignal): P
         progress: (done, total) => progress.emit({ type: 'moved', verb: 'checked', done, total }),
       },
     )
-    if (options.json) process.stdout.write(`${jsonLine({ checked, size, dryRun, damaged })}\n`)
-    else for (const { digest } of damaged) process.stdout.write(`${digest}\n`)
+    const digests = damaged.map(({ digest }) => digest)
+    context.print({ checked, size, dryRun, damaged }, digests.length > 0 ? digests.join('\n') : undefined)
     if (damaged.length > 0) {
       const what = `${counted(damaged.length, 'blob')} of ${checked} damaged`
       throw new NixeryError('STORE_UNAVAILABLE', `${what}: ${dryRun ? 'nothing was removed' : 'removed'}`, {
         hint: dryRun
           ? 'without --dry-run they are removed, and made again by the next pull'
           : 'the next pull makes them again; look for what is wrong with the disk',
-        detail: damaged.map(({ digest }) => digest),
+        detail: digests,
       })
     }
     progress.done(`${counted(checked, 'blob')}, ${bytesText(size)}: all as they should be`)

@@ -34,16 +34,14 @@ export async function loadEnvironmentFile(file: string): Promise<void> {
 export const fileOf = (name: string): string | undefined => fromFile.get(name)
 
 /**
- * The configuration of a command. Tells which folders it works on, and which variables look like settings and are none.
- * @param overrides variables that the command's own options stand for
+ * Reads the configuration, and notes variables that look like settings but are not.
+ * @param overrides variables that the command's own options set
  * @throws CONFIG_INVALID
  */
-export function commandConfig(progress: Progress, overrides: Readonly<Record<string, string>> = {}): Config {
+export function readSettings(progress: Progress, overrides: Readonly<Record<string, string>> = {}): Config {
   const environment = { ...process.env, ...overrides }
   const config = readConfig(environment)
   for (const line of configWarnings(environment)) progress.note(line)
-  const { NIXERY_DATA: data } = config
-  progress.emit({ type: 'folders', data, blobs: placeOfBlobs(config) })
   return config
 }
 

@@ -50,17 +50,34 @@ export async function checkDestination(destination: Destination, stdoutIsTermina
       hint: `redirect standard output, or name a file: --output ${form}:FILE`,
     })
   }
-  const found = await stat(path).catch((error: unknown) => {
+  if (form !== 'oci') return checkOutputFile(path)
+  const found = await statIfThere(path)
+  if (found) await refuseOther(path, found.isDirectory())
+  await checkWritable(found ? path : dirname(path))
+}
+
+/**
+ * Checks that a file can be written, before the work whose result it is to hold.
+ * @throws CONFIG_INVALID if it is a folder, or cannot be written
+ */
+export async function checkOutputFile(path: string): Promise<void> {
+  const found = await statIfThere(path)
+  if (found?.isDirectory()) throw invalid(`${path} is a folder`)
+  // A regular file is replaced by a new one, which needs the right to change its folder.
+  await checkWritable(found && !found.isFile() ? path : dirname(path))
+}
+
+const statIfThere = (path: string) =>
+  stat(path).catch((error: unknown) => {
     if (systemErrorCode(error) === 'ENOENT') return undefined
     throw unusable(path, error)
   })
-  if (found && form === 'oci') await refuseOther(path, found.isDirectory())
-  if (found?.isDirectory() && form !== 'oci') throw invalid(`${path} is a folder`)
-  const written = found && (form === 'oci' || !found.isFile()) ? path : dirname(path)
-  await access(written, constants.W_OK).catch((error: unknown) => {
-    throw unusable(written, error)
+
+/** @throws CONFIG_INVALID if this file or folder cannot be written */
+export const checkWritable = (path: string): Promise<void> =>
+  access(path, constants.W_OK).catch((error: unknown) => {
+    throw unusable(path, error)
   })
-}
 
 /** An image is added to a layout, and a layout made in an empty folder, but nothing else is touched. */
 async function refuseOther(path: string, isDirectory: boolean): Promise<void> {

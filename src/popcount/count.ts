@@ -58,7 +58,7 @@ export async function countReferences(
       const last = 'reason' in reading ? reading.reason : ''
       end.abort(
         new NixeryError('SOURCE_INVALID', `${message}, the last because: ${last}`, {
-          hint: 'what has been read is kept: the same command goes on from there',
+          hint: 'what was read is kept: run the same command again to continue',
         }),
       )
     }

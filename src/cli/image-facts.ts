@@ -1,0 +1,23 @@
+import type { Blobs } from '../build/blobs.ts'
+import type { Image } from '../build/image.ts'
+import { NixeryError } from '../errors.ts'
+import type { Digest } from '../image/digest.ts'
+
+// An image has at most some hundred layers; a config with a line for each is far below this.
+const largestConfig = 4 * 1024 * 1024
+
+/**
+ * The facts of an image that scripts use.
+ * @throws BLOB_UNKNOWN if the image was removed in the meantime
+ */
+export async function factsOf(blobs: Blobs, { manifests, config, layers }: Image) {
+  const bytes = await blobs.readSmall(config.digest, largestConfig)
+  if (!bytes) throw new NixeryError('BLOB_UNKNOWN', 'the image was removed while it was read')
+  const { rootfs } = JSON.parse(bytes.toString()) as { rootfs: { diff_ids: Digest[] } }
+  return {
+    digest: manifests.oci.digest,
+    config: config.digest,
+    size: layers.reduce((sum, { size }) => sum + size, config.size),
+    layers: layers.map((layer, index) => ({ ...layer, diffId: rootfs.diff_ids[index] })),
+  }
+}
