@@ -1,7 +1,7 @@
 import packageFile from '../package.json' with { type: 'json' }
 import type { Config } from './config.ts'
 import { serverFolders } from './config/server-folders.ts'
-import { createWarmer } from './build/warm.ts'
+import { createWarmer } from './builds/warm.ts'
 import { createClientOf } from './http/address.ts'
 import { createApp } from './http/app.ts'
 import { createOps } from './http/ops.ts'

@@ -24,21 +24,21 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     store: 'image errors',
     popcount: 'closure image errors',
     layers: 'queue closure store image errors',
-    build: 'catalog closure layers nix packages queue rootfs store image errors',
-    http: 'build store text image errors',
-    web: 'build text image errors',
-    upkeep: 'build catalog store image errors',
-    telemetry: 'build text http:types errors',
+    builds: 'catalog closure layers nix packages queue rootfs store image errors',
+    http: 'builds store text image errors',
+    web: 'builds text image errors',
+    upkeep: 'builds catalog store image errors',
+    telemetry: 'builds text http:types errors',
     config: 'image layers store errors',
     // The composition root, in four files: with the commands, the only ones that see everything.
     stores: 'config store errors',
     evaluation: 'config nix:types',
     sources: 'evaluation config demo nix packages image errors',
     workshop:
-      'build catalog closure config evaluation layers nix packages popcount sources store stores upkeep image errors',
-    main: 'build catalog closure config http layers nix packages store telemetry text upkeep web workshop package.json image errors',
+      'builds catalog closure config evaluation layers nix packages popcount sources store stores upkeep image errors',
+    main: 'builds catalog closure config http layers nix packages store telemetry text upkeep web workshop package.json image errors',
     cli:
-      'build catalog closure config export layers main nix packages popcount push sources store stores upkeep ' +
+      'builds catalog closure config export layers main nix packages popcount push sources store stores upkeep ' +
       'telemetry text workshop demo image errors',
   }).map(([room, others]) => [room, others.split(' ')]),
 )
@@ -163,26 +163,26 @@ describe('the architecture', () => {
 describe('the check of the architecture', () => {
   // Modules that are as they should be, but for one; what is to be told of it.
   const rows: [told: string | undefined, path: string, text: string][] = [
-    [undefined, 'src/build/x.ts', "import { a } from '../store/a.ts'\nimport type { B } from './b.ts'"],
+    [undefined, 'src/builds/x.ts', "import { a } from '../store/a.ts'\nimport type { B } from './b.ts'"],
     [undefined, 'src/telemetry/x.ts', "import type { A } from '../http/a.ts'"],
     [undefined, 'src/nix/x.ts', "import { execa } from 'execa'\nimport fs from 'node:fs'"],
     [undefined, 'src/store/x.test.ts', "import { a } from '../cli/a.ts'"],
     [undefined, 'src/image/x.ts', "// import { a } from '../cli/a.ts'\nexport const text = 'from'"],
     ['src/image/x.ts must not import src/store/a.ts', 'src/image/x.ts', "export * from '../store/a.ts'"],
     ['src/store/x.ts must not import src/cli/a.ts', 'src/store/x.ts', "import {\n  a,\n} from '../cli/a.ts'"],
-    ['src/store/x.ts must not import src/build/a.ts', 'src/store/x.ts', "import '../build/a.ts'"],
+    ['src/store/x.ts must not import src/builds/a.ts', 'src/store/x.ts', "import '../builds/a.ts'"],
     ['src/http/x.ts must not import src/nix/a.ts', 'src/http/x.ts', "const a = await import('../nix/a.ts')"],
     ['src/http/x.ts must not import src/main.ts', 'src/http/x.ts', "import { a, type B } from '../main.ts'"],
     ['src/main.ts must not import src/cli/a.ts', 'src/main.ts', "export type { A } from './cli/a.ts'"],
-    ['src/build/x.ts must not import demo/a.ts', 'src/build/x.ts', "import { a } from '../../demo/a.ts'"],
+    ['src/builds/x.ts must not import demo/a.ts', 'src/builds/x.ts', "import { a } from '../../demo/a.ts'"],
     [
       'src/telemetry/x.ts must not import src/http/a.ts',
       'src/telemetry/x.ts',
       "import { a } from '../http/a.ts'",
     ],
     [
-      'src/build/x.ts must not import src/telemetry/a.ts',
-      'src/build/x.ts',
+      'src/builds/x.ts must not import src/telemetry/a.ts',
+      'src/builds/x.ts',
       "import { a } from '../telemetry/a.ts'",
     ],
     ['src/store/x.ts must not import execa', 'src/store/x.ts', "import { execa } from 'execa'"],
@@ -191,7 +191,11 @@ describe('the check of the architecture', () => {
       'src/push/x.ts',
       "import x from 'node:child_process'",
     ],
-    ['src/build/x.ts must not import hono/cookie', 'src/build/x.ts', "import type { A } from 'hono/cookie'"],
+    [
+      'src/builds/x.ts must not import hono/cookie',
+      'src/builds/x.ts',
+      "import type { A } from 'hono/cookie'",
+    ],
     [
       'src/cli/x.ts must not import @hono/node-server',
       'src/cli/x.ts',

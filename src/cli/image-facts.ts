@@ -1,5 +1,5 @@
-import type { Blobs } from '../build/blobs.ts'
-import type { Image } from '../build/image.ts'
+import type { Blobs } from '../builds/blobs.ts'
+import type { Image } from '../builds/image.ts'
 import { NixeryError } from '../errors.ts'
 import type { Digest } from '../image/digest.ts'
 

@@ -1,4 +1,4 @@
-import type { BuildEvent, BuildListener } from '../build/events.ts'
+import type { BuildEvent, BuildListener } from '../builds/events.ts'
 import { NixeryError } from '../errors.ts'
 import { readingText, type ReadingProgress } from '../popcount/progress.ts'
 import type { PushEvent } from '../push/push.ts'

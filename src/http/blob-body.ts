@@ -1,5 +1,5 @@
 import { open, type FileHandle } from 'node:fs/promises'
-import type { Blobs } from '../build/blobs.ts'
+import type { Blobs } from '../builds/blobs.ts'
 import { NixeryError, systemErrorCode } from '../errors.ts'
 import type { Digest } from '../image/digest.ts'
 import { storeError, type ByteRange } from '../store/store.ts'

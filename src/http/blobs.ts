@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Blobs } from '../build/blobs.ts'
+import type { Blobs } from '../builds/blobs.ts'
 import { NixeryError } from '../errors.ts'
 import { hexOf, type Digest } from '../image/digest.ts'
 import type { BlobStore, ByteRange } from '../store/store.ts'

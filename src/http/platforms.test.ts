@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { Image } from '../build/image.ts'
+import type { Image } from '../builds/image.ts'
 import { NixeryError, type ErrorCode } from '../errors.ts'
 import { digestOf } from '../image/digest.ts'
 import { amd64, arm64, type Platform } from '../image/platform.ts'

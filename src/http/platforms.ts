@@ -1,5 +1,5 @@
 import { hasCode, NixeryError } from '../errors.ts'
-import type { Image } from '../build/image.ts'
+import type { Image } from '../builds/image.ts'
 import type { Platform } from '../image/platform.ts'
 
 /** An image of one of several platforms. */

@@ -1,6 +1,6 @@
 import { pino, type Logger, type LoggerOptions } from 'pino'
 import pretty from 'pino-pretty'
-import type { BuildEvent, BuildListener } from '../build/events.ts'
+import type { BuildEvent, BuildListener } from '../builds/events.ts'
 import type { Answered } from '../http/app.ts'
 import type { Redactor } from '../text/redact.ts'
 import { createBuildLines } from './build-lines.ts'

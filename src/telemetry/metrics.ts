@@ -1,5 +1,5 @@
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { BuildListener } from '../build/events.ts'
+import type { BuildListener } from '../builds/events.ts'
 import { NixeryError } from '../errors.ts'
 import type { Answered } from '../http/app.ts'
 import { addKept, type Kept } from './kept.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { describe, it } from 'node:test'
-import type { BuildEvent } from '../build/events.ts'
+import type { BuildEvent } from '../builds/events.ts'
 import { NixeryError } from '../errors.ts'
 import { digestOf } from '../image/digest.ts'
 import { createHistory } from './history.ts'

@@ -1,4 +1,4 @@
-import type { BuildEvent, BuildListener } from '../build/events.ts'
+import type { BuildEvent, BuildListener } from '../builds/events.ts'
 import type { ErrorCode } from '../errors.ts'
 import { plainTexts, type PublicFailure, type PublicTexts } from '../text/public.ts'
 
