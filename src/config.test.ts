@@ -162,6 +162,19 @@ describe('readConfig', () => {
     ])
   })
 
+  it('refuses what has no effect on a flake', () => {
+    const flake = (environment: Environment) => problemsOf({ NIXERY_FLAKE: 'path:/set', ...environment })
+    for (const [name, value] of [
+      ['NIXERY_ALLOW_UNFREE', 'true'],
+      ['NIXERY_ALLOW_BROKEN', '1'],
+      ['NIXERY_NIXPKGS_CONFIG', '/config.nix'],
+      ['NIXERY_OVERLAYS', '/overlay.nix'],
+    ] as const) {
+      assert.match(flake({ [name]: value }).join(), new RegExp(`${name}: has no effect on NIXERY_FLAKE`))
+    }
+    assert.deepEqual(flake({ NIXERY_ALLOW_UNFREE: 'false', NIXERY_ALLOW_BROKEN: '0' }), [])
+  })
+
   it('tells all problems at once', () => {
     const environment = { PORT: 'x', NIX_TIMEOUT: '0', NIXERY_TAGS: 'all', NIXERY_HOST: 'ok' }
     const told = new Set(namesIn(problemsOf(environment)))

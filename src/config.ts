@@ -4,6 +4,7 @@ import { NixeryError } from './errors.ts'
 import { defaultFolders } from './config/folders.ts'
 import { schema } from './config/schema.ts'
 import { unknownVariables } from './config/unknown.ts'
+import { flag } from './config/values.ts'
 
 /** Everything that can be configured, with defaults filled in. Folders are absolute, times in seconds. */
 export type Config = z.infer<typeof schema> & {
@@ -52,6 +53,8 @@ export const configWarnings = (
   environment: Readonly<Record<string, string | undefined>>,
 ): readonly string[] => unknownVariables(environment, settingNames).warnings
 
+const flags: ReadonlySet<string> = new Set(['NIXERY_ALLOW_UNFREE', 'NIXERY_ALLOW_BROKEN'])
+
 /** What no variable says by itself. */
 function contradictions(set: Readonly<Record<string, string | undefined>>): string[] {
   const problems: string[] = []
@@ -75,7 +78,11 @@ function contradictions(set: Readonly<Record<string, string | undefined>>): stri
     problems.push('S3_ACCESS_KEY, S3_SECRET_KEY: are needed together')
   }
   if (set['NIXERY_FLAKE'] !== undefined) {
-    const without = ['NIXERY_NIXPKGS_CONFIG', 'NIXERY_OVERLAYS'].filter((name) => set[name] !== undefined)
+    const isGiven = (name: string) => {
+      const value = set[name]
+      return value !== undefined && !(flags.has(name) && flag.safeParse(value).data === false)
+    }
+    const without = [...flags, 'NIXERY_NIXPKGS_CONFIG', 'NIXERY_OVERLAYS'].filter(isGiven)
     if (without.length > 0) {
       problems.push(`${without.join(', ')}: has no effect on NIXERY_FLAKE; the flake itself must apply it`)
     }

@@ -79,7 +79,7 @@ function remoteOptions(config: Config, { nix, warn }: SourceOptions): RemoteOpti
   const fetcher: Fetcher = {
     fetch: (sources, rootOf) =>
       nix.fetchSources('tarball' in sources ? sources : { ...sources, scratch }, rootOf, {}),
-    lockFlake: (reference) => nix.lockFlake(reference, {}),
+    lockFlake: (reference, rootOf) => nix.lockFlake(reference, rootOf, {}),
     remoteRefs: (url, narrow) => nix.remoteRefs(url, narrow, {}),
     updateMirror: (mirror) => nix.updateMirror({ ...mirror, limit: config.NIXERY_MIRROR_LIMIT }, {}),
     tidyMirror: (folder) => nix.tidyMirror(folder, {}),

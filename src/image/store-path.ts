@@ -17,9 +17,12 @@ export type PathFacts = {
 // Nix's own rule for names (libstore/path.cc) and its base32 alphabet, which has no e, o, t and u.
 const pattern = /^\/nix\/store\/[0-9abcdfghijklmnpqrsvwxyz]{32}-[0-9A-Za-z+\-._?=]{1,211}$/
 
+/** Whether a text is the path of a store object itself, not of something in it. */
+export const isStorePath = (text: string): text is StorePath => pattern.test(text)
+
 /** Throws STORE_PATH_INVALID for what is not the path of a store object itself. */
 export function parseStorePath(text: string): StorePath {
-  if (pattern.test(text)) return text as StorePath
+  if (isStorePath(text)) return text
   throw new NixeryError('STORE_PATH_INVALID', `not a Nix store path: ${JSON.stringify(text.slice(0, 300))}`)
 }
 

@@ -4,6 +4,7 @@ import { execa } from 'execa'
 import type { PathFacts, StorePath } from '../image/store-path.ts'
 import { describeEvaluation } from './evaluate-conformance.ts'
 import { describeEvaluators } from './evaluators-conformance.ts'
+import { describeFlakes } from './flake-conformance.ts'
 import { describeRealisation } from './realise-conformance.ts'
 import { describeRestriction } from './restriction-conformance.ts'
 import { failsWith, openBench, type Bench } from './testing.ts'
@@ -31,6 +32,7 @@ export function describeNix(name: string, { bin, skip }: { bin?: string; skip?: 
     describeRestriction()
     describeRealisation(() => bench)
     describeFacts(() => bench)
+    describeFlakes(() => bench)
 
     it('tells its version', async () => {
       assert.match(await bench.nix.version(), /^\d+\.\d+/)

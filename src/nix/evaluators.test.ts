@@ -119,7 +119,7 @@ describe('evaluators', () => {
         name = "hello-1"; system = "${system}"; builder = "/bin/sh"; unique = "${bench.unique}"; }; }; }`,
     )
     const nix = bench.limited({})
-    const locked = await nix.lockFlake(`path:${folder}`, {})
+    const locked = await nix.lockFlake(`path:${folder}`, bench.rootOf, {})
     const lookUp = { set: { flake: locked.url }, system, attributes: [['hello']] }
     const warm = await nix.evaluate(lookUp, {})
     assert.equal(warm[0]?.status, 'package')

@@ -1,7 +1,6 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { NixeryError } from '../errors.ts'
 import { parseStorePath, type StorePath } from '../image/store-path.ts'
 import { checkOut } from './mirror.ts'
 import { run, type RunOptions } from './process.ts'
@@ -11,9 +10,6 @@ import { unreachable } from './unreachable.ts'
 export type Sources =
   | { readonly tarball: string }
   | { readonly mirror: string; readonly commit: string; readonly scratch: string }
-
-/** What a flake reference means now: its locked form, and the commit or hash that locks it. */
-export type LockedFlake = { readonly url: string; readonly revision: string }
 
 const expression = fileURLToPath(new URL('fetch.nix', import.meta.url))
 
@@ -30,11 +26,18 @@ export async function fetchSources(
   options: RunOptions,
 ): Promise<StorePath> {
   const path = 'tarball' in sources ? await fetchTarball(sources, options) : await addCommit(sources, options)
-  const root = rootOf(path)
+  await addRoot(path, rootOf(path), options)
+  return path
+}
+
+/**
+ * Keeps a path that is in the store from the garbage collector.
+ * @throws SOURCE_UNREACHABLE if it is not there any more, CANCELLED
+ */
+export async function addRoot(path: StorePath, root: string, options: RunOptions): Promise<void> {
   await mkdir(dirname(root), { recursive: true })
   const rooted = await run('nix-store', ['--realise', path, '--add-root', root, '--indirect'], options)
   if (!rooted.ok) throw unreachable(rooted)
-  return path
 }
 
 async function fetchTarball(request: { tarball: string }, options: RunOptions): Promise<StorePath> {
@@ -65,43 +68,3 @@ async function addCommit(
     await rm(folder, { recursive: true, force: true })
   }
 }
-
-/**
- * Locks a flake reference.
- * @throws SOURCE_UNREACHABLE as `fetchSources` does, CONFIG_INVALID when this Nix knows no flakes, CANCELLED
- */
-export async function lockFlake(reference: string, options: RunOptions): Promise<LockedFlake> {
-  const flags = [
-    '--extra-experimental-features',
-    'nix-command flakes',
-    'flake',
-    'metadata',
-    '--json',
-    '--refresh',
-  ]
-  const result = await run('nix', [...flags, '--', reference], options)
-  if (!result.ok) {
-    if (
-      result.lines.some((line) =>
-        /not a recognised|unknown experimental feature|unrecognised flag/.test(line),
-      )
-    ) {
-      throw new NixeryError('CONFIG_INVALID', 'this Nix knows no flakes', {
-        hint: 'NIXERY_FLAKE needs Nix 2.4 or later',
-      })
-    }
-    throw unreachable(result)
-  }
-  const { url, locked, revision } = JSON.parse(result.stdout) as {
-    url: string
-    revision?: string
-    locked: { narHash: string }
-  }
-  return { url: withHash(url, locked.narHash), revision: revision ?? locked.narHash }
-}
-
-/** A folder is locked only by its hash. */
-const withHash = (url: string, narHash: string): string =>
-  url.includes('narHash=') || !url.startsWith('path:')
-    ? url
-    : `${url}${url.includes('?') ? '&' : '?'}narHash=${encodeURIComponent(narHash)}`

@@ -6,7 +6,8 @@ import { createLimiter } from '../queue/limiter.ts'
 import { environmentFor, type Environment, type Purpose } from './environment.ts'
 import type { LookUp, Looked } from './evaluate.ts'
 import { createEvaluators, type EvaluatorsState } from './evaluators.ts'
-import { fetchSources, lockFlake, type LockedFlake, type Sources } from './fetch.ts'
+import { fetchSources, type Sources } from './fetch.ts'
+import { lockFlake, type LockedFlake } from './flake.ts'
 import { parsePathInfo } from './facts.ts'
 import { remoteRefs } from './git.ts'
 import { messageOf } from './message.ts'
@@ -46,7 +47,8 @@ export type Nix = {
   closureFacts(paths: readonly StorePath[], watch: Watch): Promise<PathFacts[]>
   /** Brings sources of packages into the store; see `fetch.ts`. */
   fetchSources(sources: Sources, rootOf: (path: StorePath) => string, watch: Watch): Promise<StorePath>
-  lockFlake(reference: string, watch: Watch): Promise<LockedFlake>
+  /** Locks a flake and brings it into the store; see `flake.ts`. */
+  lockFlake(reference: string, rootOf: (path: StorePath) => string, watch: Watch): Promise<LockedFlake>
   /** Looks at a git repository; see `git.ts`. */
   remoteRefs(url: string, narrow: boolean, watch: Watch): Promise<Map<string, string>>
   /** Keeps a copy of a git repository, and looks at it; see `mirror.ts`. */
@@ -189,8 +191,9 @@ export function createNix(options: NixOptions): Nix {
     async fetchSources(sources, rootOf, watch) {
       return fetchSources(sources, rootOf, await runOptions('fetch', watch, options.fetchTimeout))
     },
-    async lockFlake(reference, watch) {
-      return lockFlake(reference, await runOptions('fetch', watch, options.fetchTimeout))
+    async lockFlake(reference, rootOf, watch) {
+      const given = await runOptions('fetch', watch, options.fetchTimeout)
+      return lockFlake(reference, { ...given, rootOf })
     },
     async remoteRefs(url, narrow, watch) {
       return remoteRefs(url, narrow, await runOptions('fetch', watch, options.fetchTimeout))

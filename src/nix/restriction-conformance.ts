@@ -145,7 +145,7 @@ export function describeRestriction(): void {
             good = derivation { name = "good-1"; inherit system; builder = "/bin/sh"; src = ./.; };
             ${exposed(all)} }; }; }`,
         )
-        const { url } = await bench.limited({}).lockFlake(`path:${folder}`, {})
+        const { url } = await bench.limited({}).lockFlake(`path:${folder}`, bench.rootOf, {})
         const attributes = [...all.map(([name]) => [name, 'x']), ['good']]
         const { looked, lines } = await look(evaluator, { set: { flake: url }, attributes, revision: url })
         assert.doesNotMatch(JSON.stringify([looked, lines]), secret)

@@ -20,7 +20,7 @@ export function stoppable(nix: Nix, stop: AbortSignal): Nix & { settled(): Promi
     withRealised: (wanted, watch, use) => tracked(nix.withRealised(wanted, both(watch), use)),
     closureFacts: (paths, watch) => tracked(nix.closureFacts(paths, both(watch))),
     fetchSources: (sources, rootOf, watch) => tracked(nix.fetchSources(sources, rootOf, both(watch))),
-    lockFlake: (reference, watch) => tracked(nix.lockFlake(reference, both(watch))),
+    lockFlake: (reference, rootOf, watch) => tracked(nix.lockFlake(reference, rootOf, both(watch))),
     remoteRefs: (url, narrow, watch) => tracked(nix.remoteRefs(url, narrow, both(watch))),
     updateMirror: (mirror, watch) => tracked(nix.updateMirror(mirror, both(watch))),
     tidyMirror: (folder, watch) => tracked(nix.tidyMirror(folder, both(watch))),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { NixeryError, type ErrorCode } from '../errors.ts'
 import { platforms } from '../image/platform.ts'
 import type { StorePath } from '../image/store-path.ts'
@@ -19,6 +19,8 @@ export type Bench = {
   readonly folder: string
   /** A text of no other run. */
   readonly unique: string
+  /** Where the root of a store path is put. */
+  readonly rootOf: (path: StorePath) => string
   /** Another view of Nix, with other limits. */
   limited(options: Partial<NixOptions>): Nix
   /** Writes a package set: `body` is what follows `rec {`, with `run name script` and a `unique` text at hand. */
@@ -80,6 +82,7 @@ export async function openBench(evaluator: NixOptions['evaluator'] = 'cold'): Pr
     nix,
     folder,
     unique,
+    rootOf: (path) => join(folder, 'roots', basename(path)),
     limited,
     file,
     set,

@@ -53,7 +53,7 @@ export function channelSource(channel: string, options: ChannelOptions): Package
   const pathOf = async (tag: string): Promise<StorePath> => {
     if (tag === 'latest' || tag === channel) {
       const { path } = await own(channel)
-      fetched.current(channel, path)
+      fetched.current(channel, [path])
       return path
     }
     if (isCommit(tag) && options.commits) {
@@ -74,7 +74,7 @@ export function channelSource(channel: string, options: ChannelOptions): Package
     tags: () => Promise.resolve(options.anyTag ? undefined : ['latest', channel]),
     async pin(tag) {
       const path = await pathOf(tag)
-      fetched.use(path)
+      fetched.use([path])
       return inStore(path)
     },
   }

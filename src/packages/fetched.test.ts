@@ -63,7 +63,7 @@ describe('fetched sources', () => {
     const { sources, directory, fetch, pass, roots } = newSources()
     await sources.fixed('a', fetch(0))
     const current = await sources.moving('channel', fetch(1))
-    sources.current('channel', current)
+    sources.current('channel', [current])
     pass(13)
     await sources.expire()
     assert.equal(await roots(), 2)

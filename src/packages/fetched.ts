@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { LRUCache } from 'lru-cache'
 import { systemErrorCode } from '../errors.ts'
 import { parseStorePath, type StorePath } from '../image/store-path.ts'
+import { createPausing } from './pause.ts'
 
 export type FetchedOptions = {
   /** Folder of the garbage collector roots that keep what was fetched. */
@@ -20,14 +21,21 @@ export type Fetch = (rootOf: (path: StorePath) => string) => Promise<StorePath>
 
 /** Sources that were fetched into the store, each kept there by a garbage collector root until nobody uses it. */
 export type FetchedSources = {
-  /** Sources that never change: found again by their key, after a restart too. */
+  /** Sources that never change: found again by their key, after a restart too. Failures are tried again after a pause. */
   fixed(key: string, fetch: Fetch): Promise<StorePath>
   /** Sources of a moving name, which are fetched whenever this is called. */
   moving(name: string, fetch: Fetch): Promise<StorePath>
-  /** Notes that a path is in use. */
-  use(path: StorePath): void
-  /** Notes what a moving name means: this path is kept, whether it is used or not. */
-  current(name: string, path: StorePath): void
+  /** Sources of several paths, which are fetched whenever this is called. */
+  together<T extends { readonly paths: readonly StorePath[] }>(
+    fetch: (rootOf: (path: StorePath) => string) => Promise<T>,
+  ): Promise<T>
+  /**
+   * Notes that paths are in use.
+   * @returns whether all of them are still kept
+   */
+  use(paths: readonly StorePath[]): boolean
+  /** Notes what a moving name means: these paths are kept, whether they are used or not. */
+  current(name: string, paths: readonly StorePath[]): void
   /** Removes the roots of what has not been used for long. */
   expire(): Promise<void>
 }
@@ -43,11 +51,12 @@ export function createFetchedSources({
   clock = Date.now,
 }: FetchedOptions): FetchedSources {
   const roots = new Map<StorePath, { root: string; at: number }>()
-  const names = new Map<string, StorePath>()
+  const names = new Map<string, readonly StorePath[]>()
   const fixedPaths = new LRUCache<string, StorePath>({ max: 10_000 })
+  const pausing = createPausing()
   const fetching = new Map<string, Promise<StorePath>>()
 
-  const use = (path: StorePath): void => {
+  const useOne = (path: StorePath): void => {
     const entry = roots.get(path)
     const now = clock()
     if (!entry || now - entry.at < noted) return
@@ -58,7 +67,7 @@ export function createFetchedSources({
   }
   const keepBy = (path: StorePath, root: string): StorePath => {
     roots.set(path, { root, at: 0 })
-    use(path)
+    useOne(path)
     return path
   }
   const shared = (key: string, make: () => Promise<StorePath>): Promise<StorePath> => {
@@ -72,12 +81,12 @@ export function createFetchedSources({
     fixed(key, fetch) {
       const known = fixedPaths.get(key)
       if (known !== undefined && roots.has(known)) {
-        use(known)
+        useOne(known)
         return Promise.resolve(known)
       }
       return shared(key, async () => {
         const root = rootFor(key)
-        const path = keepBy((await pathOf(root)) ?? (await fetch(() => root)), root)
+        const path = keepBy((await pathOf(root)) ?? (await pausing(key, () => fetch(() => root))), root)
         fixedPaths.set(key, path)
         return path
       })
@@ -88,13 +97,21 @@ export function createFetchedSources({
         const path = await fetch(rootFor)
         return keepBy(path, rootFor(path))
       }),
-    use,
-    current: (name, path) => void names.set(name, path),
+    async together(fetch) {
+      const found = await fetch(rootFor)
+      for (const path of found.paths) keepBy(path, rootFor(path))
+      return found
+    },
+    use(paths) {
+      for (const path of paths) useOne(path)
+      return paths.every((path) => roots.has(path))
+    },
+    current: (name, paths) => void names.set(name, paths),
 
     async expire() {
       const now = clock()
       const used = [...roots.values()].filter(({ at }) => now - at < keep)
-      const current = [...names.values()].map((path) => roots.get(path))
+      const current = [...names.values()].flat().map((path) => roots.get(path))
       const kept = new Set([...used, ...current].map((entry) => entry?.root))
       const files = await readdir(directory).catch(() => [])
       for (const name of files.filter((each) => /^[0-9a-f]{64}$/.test(each))) {

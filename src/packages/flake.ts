@@ -3,7 +3,7 @@ import { createMirror } from './mirror.ts'
 import { createPins } from './pins.ts'
 import { createRefList } from './ref-list.ts'
 import { allowedRefs, isCommit, isNarrow, type Ref } from './refs.ts'
-import { unknownTag, withoutCredentials, type RemoteOptions } from './remote.ts'
+import { unknownTag, withoutCredentials, type FlakeInStore, type RemoteOptions } from './remote.ts'
 import type { PackageSource, PinnedSet } from './source.ts'
 import { usability } from './usable.ts'
 
@@ -12,37 +12,48 @@ import { usability } from './usable.ts'
  * allowed branch or tag of that, or a commit that those reach; a flake that is a folder or a tarball has only `latest`.
  */
 export function flakeSource(reference: string, options: RemoteOptions): PackageSource {
-  const { fetcher } = options
-  const lock = async (wanted: string): Promise<PinnedSet> => {
-    const { url, revision } = await fetcher.lockFlake(wanted)
-    return {
-      set: { flake: url },
-      revision: `flake-${url}-${revision}`,
-      unchanged: () => Promise.resolve(true),
-    }
+  const { fetcher, fetched, note } = options
+  const lock = async (wanted: string): Promise<FlakeInStore> => {
+    const flake = await fetched.together((rootOf) => fetcher.lockFlake(wanted, rootOf))
+    if (flake.warning !== undefined)
+      note(`inputs of flake ${withoutCredentials(wanted)} cannot be fetched:\n${flake.warning}`)
+    return flake
   }
-  const latest = createPins({ ...options, load: () => lock(reference) })
+  const holds = ({ paths }: FlakeInStore): boolean => fetched.use(paths)
+  const latest = createPins({ ...options, load: () => lock(reference), holds })
+  const pinLatest = async (): Promise<PinnedSet> => {
+    const flake = await latest('latest')
+    fetched.current(reference, flake.paths)
+    return pinnedSet(flake)
+  }
   const repository = repositoryOf(reference)
-  const others = repository && tagsOfRepository(repository, lock, options)
+  const others = repository && tagsOfRepository(repository, lock, holds, options)
   return {
     description: `flake ${withoutCredentials(reference)}`,
-    usable: usability(() => latest('latest')),
+    usable: usability(pinLatest),
     tags: async () => ['latest', ...((await others?.tags()) ?? [])],
     async pin(tag) {
-      if (tag === 'latest') return latest('latest')
-      const pinned = await others?.pin(tag)
-      if (!pinned) throw unknownTag()
-      return pinned
+      if (tag === 'latest') return pinLatest()
+      const flake = await others?.lock(tag)
+      if (!flake) throw unknownTag()
+      return pinnedSet(flake)
     },
   }
 }
+
+const pinnedSet = ({ url, revision }: FlakeInStore): PinnedSet => ({
+  set: { flake: url },
+  revision: `flake-${url}-${revision}`,
+  unchanged: () => Promise.resolve(true),
+})
 
 // A commit does not change its meaning (ms).
 const forEver = 365 * 24 * 3_600_000
 
 function tagsOfRepository(
   repository: FlakeRepository,
-  lock: (reference: string) => Promise<PinnedSet>,
+  lock: (reference: string) => Promise<FlakeInStore>,
+  holds: (flake: FlakeInStore) => boolean,
   options: RemoteOptions,
 ) {
   const { fetcher, fetches, allowed } = options
@@ -52,12 +63,17 @@ function tagsOfRepository(
     load: async () => allowedRefs(await fetcher.remoteRefs(repository.url, isNarrow(allowed)), allowed),
   })
   const mirror = createMirror(repository.url, true, options)
-  const locked = createPins({ ...options, ttl: forEver, load: (wanted) => fetches(() => lock(wanted)) })
+  const locked = createPins({
+    ...options,
+    ttl: forEver,
+    load: (wanted) => fetches(() => lock(wanted)),
+    holds,
+  })
   const meaning = (tag: string): Promise<Ref | undefined> =>
     isCommit(tag) ? mirror.reached(tag) : refs.lookUp(({ named }) => named.get(tag))
   return {
     tags: async () => [...(await refs.current()).named.keys()],
-    async pin(tag: string) {
+    async lock(tag: string) {
       const found = await meaning(tag)
       return found && locked(repository.at(found.commit, found.ref))
     },

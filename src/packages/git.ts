@@ -29,7 +29,7 @@ export function gitSource(url: string, options: RemoteOptions): PackageSource {
         mirror.distrust()
         throw error
       })
-    if (tag === 'latest') fetched.current(url, path)
+    if (tag === 'latest') fetched.current(url, [path])
     return inStore(path)
   }
   return {

@@ -1,59 +1,78 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { hasCode, NixeryError } from '../errors.ts'
 import { createPins } from './pins.ts'
 
 const unreachable = () => new NixeryError('SOURCE_UNREACHABLE', 'no answer')
 
-function pinsOver(answers: (string | Error)[], ttl: number) {
-  let asked = 0
+function pinsOver(
+  answers: (string | Error)[],
+  ttl: number,
+  options: { holds?: (value: { value: string }) => boolean } = {},
+) {
+  let [asked, time] = [0, 0]
   const notes: string[] = []
   const pin = createPins({
     ttl,
     note: (line) => notes.push(line),
+    now: () => time,
+    ...options,
     async load(key) {
       const answer = answers[Math.min(asked, answers.length - 1)]
       asked += 1
-      await sleep(5)
+      await Promise.resolve()
       if (answer instanceof Error) throw answer
       return { value: `${key} ${answer}` }
     },
   })
-  return { pin, notes, asked: () => asked }
+  return { pin, notes, asked: () => asked, pass: (milliseconds: number) => (time += milliseconds) }
 }
 
 describe('a pin', () => {
   it('is asked for once, however many wait, and kept for its time', async () => {
-    const { pin, asked } = pinsOver(['a', 'b'], 50)
+    const { pin, asked, pass } = pinsOver(['a', 'b'], 50)
     const all = await Promise.all([pin('x'), pin('x'), pin('x')])
     assert.deepEqual(all, [{ value: 'x a' }, { value: 'x a' }, { value: 'x a' }])
     assert.deepEqual(await pin('x'), { value: 'x a' })
     assert.equal(asked(), 1)
-    await sleep(60)
+    pass(50)
     assert.deepEqual(await pin('x'), { value: 'x b' })
     assert.deepEqual(await pin('y'), { value: 'y b' })
     assert.equal(asked(), 3)
   })
 
   it('serves on when its source cannot be reached, and says so', async () => {
-    const { pin, notes } = pinsOver(['a', unreachable()], 1)
+    const { pin, notes, pass } = pinsOver(['a', unreachable()], 1)
     await pin('x')
-    await sleep(5)
+    pass(5)
     assert.deepEqual(await pin('x'), { value: 'x a' })
     assert.match(notes.join(), /last good revision/)
   })
 
-  it('that was never had fails, and is asked for again', async () => {
-    const { pin } = pinsOver([unreachable(), 'b'], 1000)
-    await assert.rejects(pin('x'), (error) => hasCode(error, 'SOURCE_UNREACHABLE'))
+  it('that was never had fails, and is asked for again after a pause', async () => {
+    const { pin, asked, pass } = pinsOver([unreachable(), 'b'], 60_000)
+    for (let count = 0; count < 3; count += 1) {
+      await assert.rejects(pin('x'), (error) => hasCode(error, 'SOURCE_UNREACHABLE'))
+    }
+    assert.equal(asked(), 1)
+    pass(5_000)
     assert.deepEqual(await pin('x'), { value: 'x b' })
   })
 
+  it('that cannot be used any more is loaded again', async () => {
+    let gone = ''
+    const { pin } = pinsOver(['a', 'b', unreachable()], 60_000, { holds: ({ value }) => value !== gone })
+    assert.deepEqual(await pin('x'), { value: 'x a' })
+    gone = 'x a'
+    assert.deepEqual(await pin('x'), { value: 'x b' })
+    gone = 'x b'
+    await assert.rejects(pin('x'), (error) => hasCode(error, 'SOURCE_UNREACHABLE'))
+  })
+
   it('does not outlive what it named', async () => {
-    const { pin } = pinsOver(['a', new NixeryError('MANIFEST_UNKNOWN', 'the branch is gone')], 1)
+    const { pin, pass } = pinsOver(['a', new NixeryError('MANIFEST_UNKNOWN', 'the branch is gone')], 1)
     await pin('x')
-    await sleep(5)
+    pass(5)
     await assert.rejects(pin('x'), (error) => hasCode(error, 'MANIFEST_UNKNOWN'))
   })
 

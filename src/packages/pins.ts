@@ -1,12 +1,17 @@
 import { LRUCache } from 'lru-cache'
 import { hasCode, type NixeryError } from '../errors.ts'
+import { createPausing } from './pause.ts'
 
 export type PinsOptions<T> = {
   /** Milliseconds for which a pin is believed. */
   readonly ttl: number
   readonly load: (key: string) => Promise<T>
+  /** Whether what was loaded can still be used; if not, it is loaded again. If not given, it can. */
+  readonly holds?: (value: T) => boolean
   /** Hears that a source cannot be reached and an old pin serves on. */
   readonly note: (line: string) => void
+  /** For tests: a clock in milliseconds. */
+  readonly now?: () => number
 }
 
 // While a source cannot be reached it is asked again so often (ms).
@@ -18,31 +23,34 @@ const mostMissed = 10_000
 
 /**
  * Remembers what moving names mean, each for a time, and which mean nothing. Concurrent callers share one request.
- * If a source cannot be reached, the last good pin serves on.
+ * If a source cannot be reached, the last good pin serves on; if there is none, it is tried again after a pause.
  */
 export function createPins<T extends object>({
   ttl,
   load,
+  holds = () => true,
   note,
+  now = () => performance.now(),
 }: PinsOptions<T>): (key: string) => Promise<T> {
   const pins = new LRUCache<string, { until: number; value: T }>({ max: kept })
-  const missed = new LRUCache<string, NixeryError>({ max: mostMissed, ttl: Math.min(ttl, missedFor) })
+  const missed = new LRUCache<string, { until: number; error: NixeryError }>({ max: mostMissed })
+  const pausing = createPausing(now)
   const loading = new Map<string, Promise<T>>()
 
   const renew = async (key: string): Promise<T> => {
     try {
-      const value = await load(key)
-      pins.set(key, { until: performance.now() + ttl, value })
+      const value = await pausing(key, () => load(key))
+      pins.set(key, { until: now() + ttl, value })
       return value
     } catch (error) {
       if (hasCode(error, 'MANIFEST_UNKNOWN')) {
         pins.delete(key)
-        missed.set(key, error)
+        missed.set(key, { until: now() + Math.min(ttl, missedFor), error })
       }
       const last = pins.get(key)
       if (!last || !hasCode(error, 'SOURCE_UNREACHABLE')) throw error
       note(`${error.message}\nThe last good revision stays in use.`)
-      pins.set(key, { until: performance.now() + retryAfter, value: last.value })
+      pins.set(key, { until: now() + retryAfter, value: last.value })
       return last.value
     } finally {
       loading.delete(key)
@@ -51,9 +59,10 @@ export function createPins<T extends object>({
 
   return (key) => {
     const known = pins.get(key)
-    if (known && known.until > performance.now()) return Promise.resolve(known.value)
+    if (known && !holds(known.value)) pins.delete(key)
+    else if (known && known.until > now()) return Promise.resolve(known.value)
     const miss = missed.get(key)
-    if (miss) return Promise.reject(miss)
+    if (miss && miss.until > now()) return Promise.reject(miss.error)
     const pending = loading.get(key) ?? renew(key)
     loading.set(key, pending)
     return pending

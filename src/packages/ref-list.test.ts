@@ -72,7 +72,13 @@ describe('the refs of a repository', () => {
     assert.equal(await before.find('main'), 'old')
     const fresh = listOf({ last: () => Promise.resolve(undefined) })
     fresh.set(undefined)
-    await assert.rejects(fresh.find('main'), (error) => hasCode(error, 'SOURCE_UNREACHABLE'))
+    for (let count = 0; count < 3; count += 1) {
+      await assert.rejects(fresh.find('main'), (error) => hasCode(error, 'SOURCE_UNREACHABLE'))
+    }
+    assert.equal(fresh.asked(), 1) // and again after a pause
+    fresh.set({ 'refs/heads/main': 'one' })
+    fresh.pass(5_000)
+    assert.equal(await fresh.find('main'), 'one')
   })
 
   it('keep what was proven of commits until one of them moves', async () => {

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { hasCode } from '../errors.ts'
+import { createPausing } from './pause.ts'
 import { refsByName, type Ref, type Refs } from './refs.ts'
 
 export type RefListOptions = {
@@ -53,6 +54,7 @@ export function createRefList({
 }: RefListOptions): RefList {
   let known: { snapshot: Snapshot; loaded: number; due: number } | undefined
   let loading: Promise<Snapshot> | undefined
+  const pausing = createPausing(now)
 
   const keep = (refs: Refs, time: number): Snapshot => {
     // As long as no ref has moved, what was proven holds.
@@ -68,7 +70,7 @@ export function createRefList({
 
   const renew = async (): Promise<Snapshot> => {
     try {
-      return keep(await load(), ttl)
+      return keep(await pausing('', load), ttl)
     } catch (error) {
       const refs = known?.snapshot.refs ?? (hasCode(error, 'SOURCE_UNREACHABLE') ? await last?.() : undefined)
       if (!refs || !hasCode(error, 'SOURCE_UNREACHABLE')) throw error

@@ -15,11 +15,20 @@ export type MirrorPlace = {
   readonly commitsOnly: boolean
 }
 
+/** A flake in the store; `src/nix/flake.ts` has the meaning of each part. */
+export type FlakeInStore = {
+  readonly url: string
+  readonly revision: string
+  readonly paths: readonly StorePath[]
+  readonly warning?: string
+}
+
 /** How sources get what they need from Nix and git. Each call may start a process; how many run is bounded. */
 export type Fetcher = {
   /** Brings sources into the store and keeps them there by the root that belongs to their path. */
   fetch(sources: Sources, rootOf: (path: StorePath) => string): Promise<StorePath>
-  lockFlake(reference: string): Promise<{ url: string; revision: string }>
+  /** Brings a flake and its inputs into the store and keeps them there, each by the root of its path. */
+  lockFlake(reference: string, rootOf: (path: StorePath) => string): Promise<FlakeInStore>
   /** Commits by ref. @param narrow whether branches and tags are enough */
   remoteRefs(url: string, narrow: boolean): Promise<ReadonlyMap<string, string>>
   updateMirror(mirror: MirrorPlace): Promise<void>
