@@ -1,7 +1,7 @@
 /** How others would layer the same closures, to compare with. */
-import type { Closure } from '../src/closure/graph.ts'
-import { byText, type PathFacts, type StorePath } from '../src/image/store-path.ts'
-import type { PlannedLayer } from '../src/layers/strategy.ts'
+import type { Closure } from '../../src/closure/graph.ts'
+import { byText, type PathFacts, type StorePath } from '../../src/image/store-path.ts'
+import type { PlannedLayer } from '../../src/layers/strategy.ts'
 
 /** What cannot be beaten as long as a layer has whole store paths: as many layers as there are paths. */
 export const onePathEach = ({ paths }: Closure): PlannedLayer[] =>

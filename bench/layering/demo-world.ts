@@ -1,12 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { attributes as demoAttributes, type Attributes } from '../demo/attributes.ts'
-import { ensureDemoPackageSet } from '../demo/package-set.ts'
-import { readConfig } from '../src/config.ts'
-import { platforms } from '../src/image/platform.ts'
-import { openWorkshop } from '../src/workshop.ts'
-import type { World } from './trace-world.ts'
+import { attributes as demoAttributes, type Attributes } from '../../demo/attributes.ts'
+import { ensureDemoPackageSet } from '../../demo/package-set.ts'
+import { readConfig } from '../../src/config.ts'
+import { platforms } from '../../src/image/platform.ts'
+import { openWorkshop } from '../../src/workshop.ts'
+import type { World } from './world.ts'
 
 /**
  * Makes the demo package set if need be, realises every package of it (tens of seconds the first time) and asks

@@ -1,10 +1,10 @@
 /** Worlds whose images are larger than the budget: made at random, and cut from Debian's index. */
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { parseIndex } from '../demo/debian-index.ts'
-import { impliedPackages, shellPackages } from '../src/image/name.ts'
-import { byText, type PathFacts, type StorePath } from '../src/image/store-path.ts'
-import { factsOf, randomNumbers, storePathOf, type World } from './trace-world.ts'
+import { parseIndex } from '../../demo/debian-index.ts'
+import { impliedPackages, shellPackages } from '../../src/image/name.ts'
+import { byText, type PathFacts, type StorePath } from '../../src/image/store-path.ts'
+import { factsOf, randomNumbers, storePathOf, type World } from './world.ts'
 
 const seed = 1
 

@@ -1,14 +1,14 @@
 /** What a trace of pulls is over: a set of packages with their closures, images of them, and what an update makes. */
 import { hash } from 'node:crypto'
-import { type Closure, walkClosure } from '../src/closure/graph.ts'
-import { impliedPackages, shellPackages } from '../src/image/name.ts'
+import { type Closure, walkClosure } from '../../src/closure/graph.ts'
+import { impliedPackages, shellPackages } from '../../src/image/name.ts'
 import {
   byText,
   type PathFacts,
   parseStorePath,
   storePathName,
   type StorePath,
-} from '../src/image/store-path.ts'
+} from '../../src/image/store-path.ts'
 
 export type World = {
   readonly name: string

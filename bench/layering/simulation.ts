@@ -2,10 +2,10 @@
  * What pulling costs a client that keeps its layers: it gets a layer only if it lacks exactly that one, the same
  * store paths with the same contents. It pulls all images; then packages change, and it pulls all of them again.
  */
-import type { Closure } from '../src/closure/graph.ts'
-import type { PathFacts } from '../src/image/store-path.ts'
-import type { PlannedLayer } from '../src/layers/strategy.ts'
-import { closureIn, randomImages, updated, type World } from './trace-world.ts'
+import type { Closure } from '../../src/closure/graph.ts'
+import type { PathFacts } from '../../src/image/store-path.ts'
+import type { PlannedLayer } from '../../src/layers/strategy.ts'
+import { closureIn, randomImages, updated, type World } from './world.ts'
 
 /** Layers in manifest order; the rootfs is not among them. */
 export type Layering = (closure: Closure) => readonly PlannedLayer[]

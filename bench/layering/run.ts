@@ -1,17 +1,17 @@
 /**
- * `node bench/trace.ts [--seeds 5] [--json]`: what layerings cost a client that pulls many images and keeps their
+ * `node bench/layering/run.ts [--seeds 5] [--json]`: what layerings cost a client that pulls many images and keeps their
  * layers, beside one layer per store path, which nothing can beat. Prints a table for each set of packages, or all
  * costs as JSON. The first run makes and realises the demo packages.
  */
 import { homedir } from 'node:os'
 import { parseArgs } from 'node:util'
-import { readConfig } from '../src/config.ts'
-import { demoWorld } from './trace-demo.ts'
-import { debianWorld, syntheticWorld } from './trace-large.ts'
-import { layerings } from './trace-layerings.ts'
-import { simulate } from './trace-simulation.ts'
-import { costsOf, traceTable } from './trace-table.ts'
-import type { World } from './trace-world.ts'
+import { readConfig } from '../../src/config.ts'
+import { demoWorld } from './demo-world.ts'
+import { debianWorld, syntheticWorld } from './large-worlds.ts'
+import { layerings } from './layerings.ts'
+import { simulate } from './simulation.ts'
+import { costsOf, traceTable } from './table.ts'
+import type { World } from './world.ts'
 
 const { values } = parseArgs({
   options: { seeds: { type: 'string', default: '5' }, json: { type: 'boolean', default: false } },

@@ -1,4 +1,4 @@
-import type { Half, Trace } from './trace-simulation.ts'
+import type { Half, Trace } from './simulation.ts'
 
 /** What one layering cost over some traces, both halves beside the floor's. */
 export type Cost = {

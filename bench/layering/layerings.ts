@@ -1,7 +1,7 @@
-import { noPopularity } from '../src/closure/popularity.ts'
-import { defaultMaxLayers, strategies } from '../src/layers/plan.ts'
-import { onePathEach, popularAlone, sizeFirst } from './trace-peers.ts'
-import type { Layering } from './trace-simulation.ts'
+import { noPopularity } from '../../src/closure/popularity.ts'
+import { defaultMaxLayers, strategies } from '../../src/layers/plan.ts'
+import { onePathEach, popularAlone, sizeFirst } from './peers.ts'
+import type { Layering } from './simulation.ts'
 
 const options = { popularity: noPopularity, maxLayers: defaultMaxLayers }
 

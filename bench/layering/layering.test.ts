@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { closureOf, closures, storePathOf as pathOf } from '../src/closure/testing.ts'
-import { byText, type PathFacts, storePathName, type StorePath } from '../src/image/store-path.ts'
-import type { PlannedLayer } from '../src/layers/strategy.ts'
-import { syntheticWorld } from './trace-large.ts'
-import { layerings } from './trace-layerings.ts'
-import { onePathEach, popularAlone, sizeFirst } from './trace-peers.ts'
-import { simulate } from './trace-simulation.ts'
-import { closureIn, randomImages, updated } from './trace-world.ts'
+import { closureOf, closures, storePathOf as pathOf } from '../../src/closure/testing.ts'
+import { byText, type PathFacts, storePathName, type StorePath } from '../../src/image/store-path.ts'
+import type { PlannedLayer } from '../../src/layers/strategy.ts'
+import { syntheticWorld } from './large-worlds.ts'
+import { layerings } from './layerings.ts'
+import { onePathEach, popularAlone, sizeFirst } from './peers.ts'
+import { simulate } from './simulation.ts'
+import { closureIn, randomImages, updated } from './world.ts'
 
 const named = (layers: readonly PlannedLayer[]): string[] =>
   layers.map(({ paths }) => paths.map(storePathName).sort(byText).join(' '))
@@ -49,11 +49,11 @@ describe('how others layer', () => {
 })
 
 describe('a trace', () => {
-  const world = syntheticWorld(300, 8)
-  const options = { images: 20, changes: 0.05, seed: 7 }
+  const world = syntheticWorld(200, 6)
+  const options = { images: 8, changes: 0.05, seed: 7 }
 
   it('is the same for the same seed, and another for another', () => {
-    assert.deepEqual(syntheticWorld(300, 8), world)
+    assert.deepEqual(syntheticWorld(200, 6), world)
     assert.deepEqual(simulate(world, layerings, options), simulate(world, layerings, options))
     assert.notDeepEqual(
       simulate(world, layerings, { ...options, seed: 8 }),
