@@ -1,11 +1,12 @@
-import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
 import { NixeryError } from '../src/errors.ts'
+import { withLock } from '../src/fs/lock.ts'
+import { removeOld } from '../src/fs/remove-old.ts'
 import { fingerprintGenerator } from './fingerprint.ts'
 import { generateArchitecture, generateCommon, openDebian, type Debian, type Making } from './generate.ts'
 import type { DebianArchitecture } from './layout.ts'
-import { withLock } from './lock.ts'
 import { isProgramCurrent, writeProgram } from './program.ts'
 
 export type PackageSetOptions = {
@@ -49,7 +50,10 @@ export async function ensureDemoPackageSet(options: PackageSetOptions): Promise<
       return directory
     }
     await mkdir(dirname(directory), { recursive: true })
-    await removeLeftovers(directory)
+    // Half-made sets of processes that were killed: this one has the lock.
+    const prefixes = ['new', 'old'].map((state) => `${basename(directory)}.${state}-`)
+    const only = (name: string) => prefixes.some((prefix) => name.startsWith(prefix))
+    await removeOld(dirname(directory), { olderThan: 0, only })
     const kept = made?.fingerprint === fingerprint ? made.architectures : []
     const architectures = [...new Set([...kept, ...options.architectures])].sort()
     const folder = await mkdtemp(`${directory}.new-`)
@@ -102,16 +106,6 @@ async function replace(directory: string, folder: string): Promise<void> {
   await rename(directory, join(old, 'set')).catch(() => undefined)
   await rename(folder, directory)
   await rm(old, { recursive: true, force: true })
-}
-
-/** Half-made sets of processes that were killed. */
-async function removeLeftovers(directory: string): Promise<void> {
-  const parent = dirname(directory)
-  for (const name of await readdir(parent)) {
-    if (!name.startsWith(`${basename(directory)}.new-`) && !name.startsWith(`${basename(directory)}.old-`))
-      continue
-    await rm(join(parent, name), { recursive: true, force: true })
-  }
 }
 
 const cancelled = (cause: unknown): NixeryError =>

@@ -1,11 +1,14 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { access, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { access, mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { z } from 'zod'
 import { NixeryError } from '../src/errors.ts'
+import { isPart } from '../src/fs/part.ts'
+import { removeOld } from '../src/fs/remove-old.ts'
+import { replaceFile } from '../src/fs/replace-file.ts'
 import { byText } from '../src/image/store-path.ts'
 import { tarBlocks, trailer, type Entry } from '../src/layers/archive.ts'
 
@@ -56,6 +59,9 @@ export async function writeProgram(directory: string, progress: (line: string) =
   progress('packing this program, for images of itself')
   const sources = join(directory, 'sources')
   await mkdir(sources, { recursive: true })
+  // Whoever writes has the lock of the set: what is unfinished is of a process that was killed.
+  for (const folder of [directory, sources])
+    await removeOld(folder, { olderThan: 0, only: (name) => isPart(name) })
   const unit = async (pname: string, entries: readonly Entry[], plan: string, references: string[]) => {
     const bytes = await archive(entries)
     const sha256 = createHash('sha256').update(bytes).digest('hex')
@@ -200,11 +206,6 @@ const exists = (path: string | URL): Promise<boolean> =>
     () => true,
     () => false,
   )
-
-async function replaceFile(path: string, content: Buffer | string): Promise<void> {
-  await writeFile(`${path}.new`, content)
-  await rename(`${path}.new`, path)
-}
 
 /** Of the program in a set; undefined if there is none, or none that is whole. */
 async function recordedFingerprint(directory: string): Promise<string | undefined> {

@@ -11,18 +11,19 @@ import { cyclesIn, importsOf, type Modules, packageOf, reachedFrom } from './sup
 const rooms: ReadonlyMap<string, readonly string[]> = new Map(
   Object.entries({
     errors: '',
+    fs: 'errors',
     text: 'errors',
     image: 'errors',
     catalog: 'image errors',
     closure: 'image errors',
-    export: 'image errors',
+    export: 'fs image errors',
     queue: 'errors',
-    nix: 'queue text image errors',
+    nix: 'fs queue text image errors',
     packages: 'image errors',
-    push: 'text image errors',
+    push: 'fs text image errors',
     rootfs: 'image errors',
-    store: 'image errors',
-    popcount: 'closure image errors',
+    store: 'fs image errors',
+    popcount: 'closure fs image errors',
     layers: 'queue closure store image errors',
     builds: 'catalog closure layers nix packages queue rootfs store image errors',
     http: 'builds store text image errors',
@@ -38,7 +39,7 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
       'builds catalog closure config evaluation layers nix packages popcount sources store stores upkeep image errors',
     main: 'builds catalog closure config http layers nix packages store telemetry text upkeep web workshop package.json image errors',
     cli:
-      'builds catalog closure config export layers main nix packages popcount push sources store stores upkeep ' +
+      'builds catalog closure config export fs layers main nix packages popcount push sources store stores upkeep ' +
       'telemetry text workshop demo image errors',
   }).map(([room, others]) => [room, others.split(' ')]),
 )

@@ -3,7 +3,8 @@ import { pathToFileURL } from 'node:url'
 import { InvalidArgumentError } from 'commander'
 import { NixeryError } from '../errors.ts'
 import { checkOutputFile, checkWritable } from '../export/destination.ts'
-import { writeStdout, writeWholeFile } from '../export/file.ts'
+import { reportingErrors } from '../export/errors.ts'
+import { writeOutput, writeStdout } from '../fs/output.ts'
 import { createGet, parseAddress, shown } from '../popcount/get.ts'
 import { popcount, type Popcount, type Subject } from '../popcount/popcount.ts'
 import { createRateMeter } from '../popcount/progress.ts'
@@ -77,8 +78,9 @@ async function run(context: CommandContext, options: Options, channel: string | 
 
   const output = toStdout ? '-' : (given ?? resolve(nameOf(channel, result.commit, cache)))
   const bytes = [Buffer.from(result.text)]
-  if (toStdout) await writeStdout(bytes, signal)
-  else await writeWholeFile(output, bytes, signal)
+  await reportingErrors(toStdout ? 'standard output' : output, () =>
+    toStdout ? writeStdout(bytes, signal) : writeOutput(output, bytes, signal),
+  )
   const { commit, paths, invalid, names, tally } = result
   const { kept, fetched } = tally
   const read = `${kept + fetched} of ${paths} narinfos read, ${fetched} of them fetched now`

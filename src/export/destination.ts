@@ -1,5 +1,5 @@
 import { access, constants, readdir, stat } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { NixeryError, systemErrorCode } from '../errors.ts'
 
 /** Where an image is to be written, and how. An archive without a path goes to standard output. */
@@ -91,9 +91,3 @@ const unusable = (path: string, cause: unknown) =>
 
 const invalid = (message: string, options: { hint?: string; cause?: unknown } = {}) =>
   new NixeryError('CONFIG_INVALID', message, options)
-
-/** The beginning of the names of what becomes a file or folder by a rename, beside it. */
-export const partPrefix = (path: string): string => join(dirname(path), `.${basename(path)}.`)
-
-/** The end of such names. */
-export const partSuffix = '.part'

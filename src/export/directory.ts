@@ -1,12 +1,14 @@
-import { randomUUID } from 'node:crypto'
-import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { NixeryError, systemErrorCode } from '../errors.ts'
+import { withLock } from '../fs/lock.ts'
+import { isPart, partOf } from '../fs/part.ts'
+import { abandonedAfter, removeOld } from '../fs/remove-old.ts'
+import { replaceFile } from '../fs/replace-file.ts'
+import { syncDirectory } from '../fs/sync.ts'
 import type { Json } from '../image/canonical.ts'
-import { partPrefix, partSuffix } from './destination.ts'
-import { removeLeftovers, saying, syncDirectory, writeWholeFile } from './file.ts'
+import { reportingErrors } from './errors.ts'
 import {
   blobFiles,
   indexEntry,
@@ -32,14 +34,14 @@ type Writing = {
  */
 export async function writeLayout(folder: string, image: ExportImage, writing: Writing): Promise<void> {
   const isLayout = await stat(join(folder, 'oci-layout')).catch(() => undefined)
-  await saying(folder, async () => {
+  await reportingErrors(folder, async () => {
     if (isLayout || !(await makeLayout(folder, image, writing))) await addToLayout(folder, image, writing)
   })
 }
 
 /** Whether the folder could be made: false if somebody else made it meanwhile. */
 async function makeLayout(folder: string, image: ExportImage, writing: Writing): Promise<boolean> {
-  const part = `${partPrefix(folder)}${randomUUID()}${partSuffix}`
+  const part = partOf(folder)
   try {
     for (const file of layoutFiles(image)) await writeInto(part, file, writing)
     await rename(part, folder)
@@ -53,10 +55,16 @@ async function makeLayout(folder: string, image: ExportImage, writing: Writing):
   }
 }
 
+// Milliseconds. Others hold the lock only while they read and replace an index.
+const lockPatience = 40_000
+
 async function addToLayout(folder: string, image: ExportImage, writing: Writing): Promise<void> {
-  await removeLeftovers(join(folder, 'blobs/sha256'), '.')
+  const unfinished = { olderThan: abandonedAfter, only: (name: string) => isPart(name) }
+  await removeOld(join(folder, 'blobs/sha256'), unfinished)
   for (const file of blobFiles(image)) await writeInto(folder, file, writing)
-  await withLock(join(folder, '.index.json.lock'), async () => {
+  const lock = join(folder, '.index.json.lock')
+  // So that of two commands that add to one layout at the same time, neither loses the other's image.
+  await withLock(lock, { patience: lockPatience, signal: writing.signal }, async () => {
     const others = (await readIndex(folder)).filter(
       ({ annotations }) => annotations?.[refName] !== indexEntry(image).annotations[refName],
     )
@@ -98,7 +106,7 @@ async function writeInto(
     if (found?.isFile() && found.size === content.blob.size) return onBytes(sizeOf(file))
   }
   const chunks = 'bytes' in content ? [content.bytes] : read(content.blob)
-  await writeWholeFile(path, counted(chunks, onBytes), signal)
+  await replaceFile(path, counted(chunks, onBytes), { signal })
 }
 
 async function* counted(
@@ -108,34 +116,5 @@ async function* counted(
   for await (const chunk of chunks) {
     yield chunk
     onBytes(chunk.length)
-  }
-}
-
-// Reading and replacing an index takes milliseconds: a lock of this age was left by a process that was killed.
-const staleLock = 20_000
-const lockPatience = 40_000
-
-/** So that of two commands that add to one layout at the same time, neither loses the other's image. */
-async function withLock<T>(file: string, work: () => Promise<T>): Promise<T> {
-  const until = Date.now() + lockPatience
-  for (;;) {
-    const handle = await open(file, 'wx').catch((error: unknown) => {
-      if (systemErrorCode(error) === 'EEXIST') return undefined
-      throw error
-    })
-    if (handle) {
-      await handle.close()
-      break
-    }
-    const found = await stat(file).catch(() => undefined)
-    if (found && found.mtimeMs < Date.now() - staleLock) await rm(file, { force: true })
-    else if (Date.now() > until) {
-      throw new NixeryError('STORE_UNAVAILABLE', `another program keeps ${file} for too long`)
-    } else await sleep(20)
-  }
-  try {
-    return await work()
-  } finally {
-    await rm(file, { force: true })
   }
 }

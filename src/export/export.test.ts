@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -13,7 +13,7 @@ import { digestOf } from '../image/digest.ts'
 import { amd64 } from '../image/platform.ts'
 import { parseDestination } from './destination.ts'
 import { exportImage } from './export.ts'
-import { writeWholeFile, type Chunks } from './file.ts'
+import type { Chunks } from '../fs/replace-file.ts'
 import { layoutFiles, type ExportImage, type LayoutFile } from './layout.ts'
 import { parseArchiveName } from './name.ts'
 import { tarOf } from './tar.ts'
@@ -116,42 +116,7 @@ describe('an archive', () => {
 })
 
 describe('a file', () => {
-  async function* endless(): AsyncGenerator<Uint8Array> {
-    for (;;) {
-      await new Promise((resolve) => {
-        setTimeout(resolve, 1)
-      })
-      yield Buffer.alloc(10_000)
-    }
-  }
   const parts = async () => (await readdir(folder)).filter((name) => name.endsWith('.part'))
-
-  it('is left as it was when its writing is interrupted or fails', async () => {
-    const file = join(folder, 'kept')
-    await writeFile(file, 'before')
-    const abort = new AbortController()
-    const writing = writeWholeFile(file, endless(), abort.signal)
-    while ((await parts()).length === 0) await new Promise(setImmediate)
-    abort.abort()
-    await assert.rejects(writing, (error) => hasCode(error, 'CANCELLED'))
-    async function* failing() {
-      yield Buffer.from('half')
-      throw new Error('broken')
-    }
-    await assert.rejects(writeWholeFile(file, failing()), /broken/)
-    assert.equal(await readFile(file, 'utf8'), 'before')
-    assert.deepEqual(await parts(), [])
-  })
-
-  it('is written to where a link leads, and never put in place of a device', async () => {
-    const file = join(folder, 'target')
-    await writeFile(file, 'before')
-    await symlink(file, join(folder, 'link'))
-    await writeWholeFile(join(folder, 'link'), [Buffer.from('after')])
-    assert.equal(await readFile(file, 'utf8'), 'after')
-    await writeWholeFile('/dev/null', [Buffer.from('nothing')])
-    assert.ok((await stat('/dev/null')).isCharacterDevice())
-  })
 
   it('is not kept in halves that a killed process left, longer than an hour', async () => {
     const [old, fresh] = [join(folder, '.x.1.part'), join(folder, '.x.2.part')]

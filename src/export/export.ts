@@ -1,7 +1,11 @@
-import { basename, dirname } from 'node:path'
-import { partPrefix, type Destination } from './destination.ts'
+import { dirname } from 'node:path'
+import { writeOutput, writeStdout } from '../fs/output.ts'
+import { isPart } from '../fs/part.ts'
+import { abandonedAfter, removeOld } from '../fs/remove-old.ts'
+import type { Chunks } from '../fs/replace-file.ts'
+import type { Destination } from './destination.ts'
 import { writeLayout } from './directory.ts'
-import { removeLeftovers, writeStdout, writeWholeFile, type Chunks } from './file.ts'
+import { reportingErrors } from './errors.ts'
 import { dockerFiles, layoutFiles, sizeOf, type ExportImage } from './layout.ts'
 import { tarOf } from './tar.ts'
 import type { ReadBlob } from './verified.ts'
@@ -33,8 +37,14 @@ export async function exportImage(
     done += count
     progress(Math.min(done, total), total)
   }
-  if (path !== undefined) await removeLeftovers(dirname(path), basename(partPrefix(path)))
+  if (path !== undefined) {
+    // Where a folder cannot be listed, unfinished files stay; the image can be written all the same.
+    const unfinished = { olderThan: abandonedAfter, only: (name: string) => isPart(name, path) }
+    await removeOld(dirname(path), unfinished).catch(() => {})
+  }
   if (form === 'oci') return writeLayout(path, image, { read, onBytes, signal })
   const chunks = tarOf(files, read, onBytes)
-  return path === undefined ? toStdout(chunks, signal) : writeWholeFile(path, chunks, signal)
+  return reportingErrors(path ?? 'standard output', () =>
+    path === undefined ? toStdout(chunks, signal) : writeOutput(path, chunks, signal),
+  )
 }

@@ -1,6 +1,6 @@
-import { mkdir, readdir, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, rm } from 'node:fs/promises'
 import { NixeryError } from '../errors.ts'
+import { removeOld } from '../fs/remove-old.ts'
 import { git, localGit, parseRefs } from './git.ts'
 import type { Failed, RunOptions } from './process.ts'
 import { unreachable } from './unreachable.ts'
@@ -32,7 +32,9 @@ const originalOf = (copy: string): string => (copy === head ? 'HEAD' : copy.repl
  * @throws SOURCE_UNREACHABLE with git's reason, CANCELLED
  */
 export async function updateMirror(mirror: Mirror, options: RunOptions): Promise<void> {
-  await removeLeftovers(mirror.folder, options.timeout)
+  // Other processes may be at work on younger ones. Of a folder that cannot be read, git says so.
+  const unfinished = { olderThan: options.timeout, only: isUnfinished, recursive: true }
+  await removeOld(mirror.folder, unfinished).catch(() => {})
   let result = await fetchOnce(mirror, options)
   if (!result.ok && isDamaged(result)) {
     await rm(mirror.folder, { recursive: true, force: true })
@@ -159,13 +161,5 @@ const isDamaged = ({ lines, timedOut }: Failed): boolean =>
     ),
   )
 
-/** Locks and unfinished packs of a git process that was killed. Another process may be at work on younger ones. */
-async function removeLeftovers(folder: string, age: number): Promise<void> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])
-  for (const entry of entries) {
-    if (!entry.isFile() || !/^(.+\.lock|tmp_.+|\.tmp-.+)$/.test(entry.name)) continue
-    const path = join(entry.parentPath, entry.name)
-    const found = await stat(path).catch(() => undefined)
-    if (found && Date.now() - found.mtimeMs > age) await rm(path, { force: true })
-  }
-}
+/** Whether a file is a lock or an unfinished pack of git, which a killed process leaves. */
+const isUnfinished = (name: string): boolean => /^(.+\.lock|tmp_.+|\.tmp-.+)$/.test(name)

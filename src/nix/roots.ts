@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { lstat, mkdir, readdir, rm, stat, utimes } from 'node:fs/promises'
+import { lstat, mkdir, rm, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { NixeryError } from '../errors.ts'
+import { removeOld } from '../fs/remove-old.ts'
 import type { StorePath } from '../image/store-path.ts'
 
 /**
@@ -32,6 +33,8 @@ type Folder = {
 }
 
 const mostKept = 5_000
+// Milliseconds. A process that was killed leaves its roots; two days later they protect nothing that is in use.
+const abandonedRoots = 48 * 3_600_000
 
 /**
  * @param options.keep seconds for which roots outlive their use
@@ -45,9 +48,9 @@ export function createRoots(
   const folders = new Set<Folder>()
   const byPath = new Map<StorePath, Folder>()
   let closed = false
-  let swept: Promise<void> | undefined
+  let swept: Promise<unknown> | undefined
   const sweep = () =>
-    (swept ??= removeOld(directory).catch((error: unknown) =>
+    (swept ??= removeOld(directory, { olderThan: abandonedRoots }).catch((error: unknown) =>
       note(`old garbage collector roots cannot be removed: ${String(error)}`),
     ))
 
@@ -157,14 +160,4 @@ async function makeFolder(directory: string): Promise<string> {
     })
   }
   return folder
-}
-
-/** A process that was killed leaves its roots; two days later they keep nothing that is in use. */
-async function removeOld(directory: string): Promise<void> {
-  const limit = Date.now() - 48 * 3_600_000
-  for (const name of await readdir(directory).catch(() => [])) {
-    const folder = join(directory, name)
-    const age = await stat(folder).catch(() => undefined) // another process sweeps, too
-    if (age && age.mtimeMs < limit) await rm(folder, { recursive: true, force: true })
-  }
 }

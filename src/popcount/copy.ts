@@ -1,13 +1,13 @@
 import { hash } from 'node:crypto'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { writeWhole } from './output.ts'
+import { replaceFile } from '../fs/replace-file.ts'
 
 /** The last good data of one address, for a start at which that cannot be reached. */
 export type Copy = {
   /** Undefined if there is none that can be read. */
   read(): Promise<string | undefined>
-  /** @throws CONFIG_INVALID or a system error when it cannot be written */
+  /** @throws the failed system call when it cannot be written */
   write(text: string): Promise<void>
 }
 
@@ -18,7 +18,7 @@ export function copyIn(folder: string, address: string): Copy {
     read: () => readFile(file, 'utf8').catch(() => undefined),
     async write(text) {
       await mkdir(folder, { recursive: true })
-      await writeWhole(file, text)
+      await replaceFile(file, text)
     },
   }
 }

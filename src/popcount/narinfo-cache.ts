@@ -1,7 +1,9 @@
-import { hash, randomUUID } from 'node:crypto'
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { hash } from 'node:crypto'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { NixeryError, systemErrorCode } from '../errors.ts'
+import { abandonedAfter, removeOld } from '../fs/remove-old.ts'
+import { replaceFile } from '../fs/replace-file.ts'
 import { storePathHash } from './store-paths.ts'
 import type { StorePath } from '../image/store-path.ts'
 import { shown } from './get.ts'
@@ -17,7 +19,7 @@ export type NarinfoCache = {
 
 /**
  * Files `<directory>/<host>-<hash of the address>/<hash of the path>.narinfo`. They are written under another name
- * and renamed, so any number of processes can share a folder and be ended at any time. Nothing is fsynced: a file
+ * and renamed, so any number of processes can share a folder and be ended at any time. Nothing is synced: a file
  * that a power failure has emptied is not whole, and is fetched again.
  * @throws CONFIG_INVALID when the folder cannot be made
  */
@@ -32,7 +34,7 @@ export async function openNarinfoCache(
   const fileOf = (path: StorePath) => join(folder, `${storePathHash(path)}.narinfo`)
   try {
     await mkdir(spool, { recursive: true })
-    await removeLeftovers(spool)
+    await removeOld(spool, { olderThan: abandonedAfter })
   } catch (error) {
     throw new NixeryError('CONFIG_INVALID', `cannot keep narinfos in ${folder}: ${systemErrorCode(error)}`, {
       cause: error,
@@ -50,12 +52,9 @@ export async function openNarinfoCache(
 
     async write(path, body) {
       if (failed) return
-      const file = join(spool, randomUUID())
       try {
-        await writeFile(file, body, { flag: 'wx' })
-        await rename(file, fileOf(path))
+        await replaceFile(fileOf(path), body, { staging: spool, durable: false })
       } catch (error) {
-        await rm(file, { force: true }).catch(() => {}) // the first error is the one to tell
         if (!failed) note(`narinfos cannot be kept (${systemErrorCode(error)}): going on without`)
         failed = true
       }
@@ -68,14 +67,4 @@ export function goodNarinfo(path: StorePath, body: Buffer): Narinfo | undefined 
   // Narinfos are ASCII; of what is not, latin1 makes no more characters than there are bytes.
   const narinfo = parseNarinfo(body.toString('latin1'))
   return narinfo?.storePath === path ? narinfo : undefined
-}
-
-/** What a process left that was killed while it wrote; an hour later no other one is still writing it. */
-async function removeLeftovers(spool: string): Promise<void> {
-  const anHourAgo = Date.now() - 3_600_000
-  for (const name of await readdir(spool)) {
-    const file = join(spool, name)
-    const { mtimeMs } = await stat(file).catch(() => ({ mtimeMs: Infinity })) // renamed meanwhile
-    if (mtimeMs < anHourAgo) await rm(file, { force: true })
-  }
 }

@@ -1,7 +1,7 @@
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { randomUUID } from 'node:crypto'
+import { mkdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
+import { replaceFile } from '../fs/replace-file.ts'
 import type { Digest } from '../image/digest.ts'
 
 /** Which repository of a registry was given which blob, so that another can have it without an upload. */
@@ -53,11 +53,6 @@ async function read(path: string): Promise<Repositories> {
 
 async function write(path: string, text: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true })
-  const part = `${path}.${randomUUID()}`
-  try {
-    await writeFile(part, text)
-    await rename(part, path)
-  } finally {
-    await rm(part, { force: true })
-  }
+  // Lost memory costs an upload, and is not worth two syncs.
+  await replaceFile(path, text, { durable: false })
 }

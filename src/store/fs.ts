@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { access, constants, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { NixeryError, systemErrorCode } from '../errors.ts'
+import { syncDirectory } from '../fs/sync.ts'
 import { hexOf } from '../image/digest.ts'
 import { notWhole, openSpool } from './spool.ts'
 import { digestOfName, storeError, type BlobStore } from './store.ts'
@@ -137,14 +138,4 @@ function joined(work: () => Promise<void>): () => Promise<void> {
         return run()
       })
   return () => (running ? (next ??= afterwards(running)) : run())
-}
-
-/** A rename is durable only when its directory is. */
-async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
 }

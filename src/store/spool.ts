@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs'
-import { mkdir, readdir, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir } from 'node:fs/promises'
 import { Readable } from 'node:stream'
+import { abandonedAfter, removeOld } from '../fs/remove-old.ts'
 
 /**
  * Makes a folder for files that are to become blobs. What an earlier process left in it is removed, if nothing
@@ -11,16 +11,7 @@ import { Readable } from 'node:stream'
  */
 export async function openSpool(directory: string): Promise<number> {
   await mkdir(directory, { recursive: true })
-  const anHourAgo = Date.now() - 3_600_000
-  let removed = 0
-  for (const name of await readdir(directory)) {
-    const file = join(directory, name)
-    const found = await stat(file).catch(() => undefined) // another process may just have taken it
-    if (!found || found.mtimeMs >= anHourAgo) continue
-    await rm(file, { recursive: true, force: true })
-    removed += 1
-  }
-  return removed
+  return removeOld(directory, { olderThan: abandonedAfter })
 }
 
 /** A spooled file's bytes. The stream fails at its end if they are not `size`, so that nobody takes it for whole. */

@@ -4,7 +4,7 @@ import { homedir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { execa } from 'execa'
 import { architectures, type DebianArchitecture } from '../../demo/layout.ts'
-import { withLock } from '../../demo/lock.ts'
+import { withLock } from '../../src/fs/lock.ts'
 import { findMirrors } from '../../demo/mirrors.ts'
 import { readConfig } from '../../src/config.ts'
 import { byText } from '../../src/image/store-path.ts'
@@ -38,7 +38,7 @@ export async function fromSuite(wanted: Wanted): Promise<{ folder: string } | { 
   const cache = readConfig({ HOME: homedir(), NIXERY_CACHE, XDG_CACHE_HOME }).NIXERY_CACHE
   const folder = join(cache, `${wanted.name}-${wanted.suite}`)
   try {
-    return await withLock(`${folder}.lock`, { waiting: () => {}, signal: undefined }, async () => {
+    return await withLock(`${folder}.lock`, {}, async () => {
       if (await wanted.works(folder)) return { folder }
       await rm(folder, { recursive: true, force: true })
       await make(wanted, folder)

@@ -1,0 +1,24 @@
+import { NixeryError, systemErrorCode } from '../errors.ts'
+
+/**
+ * Runs `work`, which writes; reports an interruption and a failed system call in this project's errors.
+ * @param what is written, for the message
+ * @throws STORE_FULL, STORE_UNAVAILABLE, CANCELLED, and what `work` throws besides
+ */
+export async function reportingErrors<T>(what: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof NixeryError) throw error
+    if (error instanceof Error && error.name === 'AbortError') {
+      throw new NixeryError('CANCELLED', 'interrupted', { cause: error })
+    }
+    const code = systemErrorCode(error)
+    if (code === undefined) throw error
+    const isFull = code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG'
+    throw new NixeryError(isFull ? 'STORE_FULL' : 'STORE_UNAVAILABLE', `writing ${what} failed: ${code}`, {
+      cause: error,
+      ...(isFull && { hint: 'free or add disk space' }),
+    })
+  }
+}
