@@ -11,18 +11,21 @@ import { nameFilter } from '../packages/policy.ts'
 import { createLimiter } from '../queue/limiter.ts'
 import type { Blobs } from './blobs.ts'
 import { createBuilder, type Asked } from './builder.ts'
+import { createOneRevision } from './one-revision.ts'
 import { createResolver } from './resolve.ts'
 
 const path = (name: string) => `/nix/store/${'a'.repeat(32)}-${name}` as StorePath
 
 /** A builder over a Nix that knows every name, realises `jobs` builds at once, and ends each when it is told. */
-function openFake({ jobs = 1, maxQueue = 10, retryLease = 600 } = {}) {
+function openFake({ jobs = 1, maxQueue = 10, retryLease = 600, revisions = ['1'] } = {}) {
   const realisations = createLimiter(jobs)
   const begun: string[] = []
   const ends = new Map<string, () => void>()
   const evaluated: string[] = []
+  const seen: string[] = []
   const nix = {
-    async evaluate({ attributes }) {
+    async evaluate({ attributes, revision }) {
+      seen.push(revision ?? '')
       evaluated.push(String(attributes[0]))
       return attributes.map(([name = '']) => {
         if (impliedPackages.some((implied) => implied === name))
@@ -58,7 +61,11 @@ function openFake({ jobs = 1, maxQueue = 10, retryLease = 600 } = {}) {
   const builder = createBuilder({
     source: {
       description: 'fake',
-      pin: async () => ({ revision: '1', set: { folder: '/' }, unchanged: async () => true }),
+      // Each pin is of the next revision, until the last one.
+      pin: async () => {
+        const revision = revisions.length > 1 ? revisions.shift() : revisions[0]
+        return { revision: revision ?? '', set: { folder: '/' }, unchanged: async () => true }
+      },
       tags: async () => [],
       usable: async () => {},
     },
@@ -90,7 +97,7 @@ function openFake({ jobs = 1, maxQueue = 10, retryLease = 600 } = {}) {
     answer.catch(() => {})
     return { leave: () => client.abort(), answer }
   }
-  return { builder, ask, begun, ended, ends, evaluated }
+  return { builder, ask, begun, ended, ends, evaluated, seen }
 }
 
 /** Lets all that can go on without an event from outside go on. */
@@ -217,5 +224,22 @@ describe('builds that wait for Nix', () => {
     builder.drain()
     for (const answer of all) await failsWith('CANCELLED', answer)
     await failsWith('CANCELLED', ask('three').answer)
+  })
+})
+
+describe('the images of an index', () => {
+  it('are built of one revision, though the package set changes meanwhile', async () => {
+    const { ask, seen } = openFake({ jobs: 2, revisions: ['1', '2', '3', '4'] })
+    const together = createOneRevision(2)
+    for (const name of ['one', 'arm64/one']) ask(name, { together })
+    await settle()
+    assert.deepEqual(seen, ['2', '2'])
+  })
+
+  it('are answered at the last revision known only if all of them are', async () => {
+    const some = createOneRevision(2)
+    assert.deepEqual(await Promise.all([some.agree(true), some.agree(false)]), [false, false])
+    const all = createOneRevision(2)
+    assert.deepEqual(await Promise.all([all.agree(true), all.agree(true)]), [true, true])
   })
 })

@@ -12,6 +12,7 @@ import type { Image } from './image.ts'
 import { layeringKey } from './layers.ts'
 import { createBuildQueue } from './queue.ts'
 import { createRecent } from './recent.ts'
+import { onItsOwn, type OneRevision } from './one-revision.ts'
 import type { Pulls } from './pulls.ts'
 import { createFlights, type Start } from './single-flight.ts'
 
@@ -39,6 +40,8 @@ export type Asked = {
   readonly limit?: number | undefined
   /** Made ahead of demand: after everything else, and not counted as pulled. */
   readonly background?: boolean
+  /** What this image shares with others that must be of the same revision. */
+  readonly together?: OneRevision
 }
 
 /** From a request to a published image. */
@@ -129,17 +132,20 @@ export function createBuilder(deps: BuilderDeps): Builder {
 
   const find = async (
     request: ImageRequest,
-    { id, background = false }: Asked,
+    { id, background = false, together = onItsOwn() }: Asked,
     signal: AbortSignal,
     joined: (key: string) => void,
   ): Promise<Image> => {
     const layering = deps.layering()
-    let pinned = await deps.source.pin(request.tag, { old: true })
+    let pinned = await together.pin(deps.source, request.tag, { old: true })
     let key = keyOfRequest(request, pinned, layering)
-    let known = await recent.find(key)
-    if (!known) {
+    let known = await recent.find(key).catch((error: unknown) => {
+      void together.agree(false) // the others must not wait for this one
+      throw error
+    })
+    if (!(await together.agree(known !== undefined))) {
       // Only what is known is answered for a set that may have changed meanwhile.
-      pinned = await deps.source.pin(request.tag)
+      pinned = await together.pin(deps.source, request.tag, { old: false })
       key = keyOfRequest(request, pinned, layering)
       known = await recent.find(key)
     }

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { Blobs } from '../builds/blobs.ts'
 import type { Asked } from '../builds/builder.ts'
 import { publishIndex, type Image } from '../builds/image.ts'
+import { createOneRevision, type OneRevision } from '../builds/one-revision.ts'
 import { hasCode, NixeryError } from '../errors.ts'
 import { chooseAnswer } from '../image/accept.ts'
 import type { Digest } from '../image/digest.ts'
@@ -94,10 +95,13 @@ async function byName(
   const { kind, form } = chooseAnswer(ask.header('accept'), wanted.length > 1)
   const leave = new AbortController()
   const asked = { id: ask.id, signal: AbortSignal.any([ask.signal(), leave.signal]), limit }
-  const build = (platform: Platform) => builder.build({ ...request, platform }, asked)
+  const build = (platform: Platform, together?: OneRevision) =>
+    builder.build({ ...request, platform }, { ...asked, ...(together && { together }) })
   const mediaType = mediaTypes[form][kind]
   if (kind === 'index' && wanted.length > 1) {
-    const images = await imagesOf(wanted, build).catch((error: unknown) => {
+    const together = createOneRevision(wanted.length)
+    const built = imagesOf(wanted, (platform) => build(platform, together))
+    const images = await built.catch((error: unknown) => {
       // Nobody waits for the others any more. When the client is told to retry, each build learns of it by itself.
       if (!hasCode(error, 'STILL_BUILDING')) leave.abort()
       throw error

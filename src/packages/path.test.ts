@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, realpath, rm, symlink, unlink, writeFile } from 'node:fs/promises'
+import { link, mkdir, mkdtemp, realpath, rm, symlink, unlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
@@ -44,18 +44,38 @@ describe('pathSource', () => {
   })
 
   it('finds the folder behind a link, at the time', async () => {
-    const link = join(folder, 'link')
+    const path = join(folder, 'link')
     const other = join(folder, 'other')
     await mkdir(other)
     await writeFile(join(other, 'default.nix'), '')
-    await symlink('.', link)
-    const source = sourceOf(link)
+    await symlink('.', path)
+    const source = sourceOf(path)
     const pinned = await source.pin('latest')
     assert.deepEqual(pinned.set, { folder })
-    await unlink(link)
-    await symlink('other', link)
+    await unlink(path)
+    await symlink('other', path)
     await sleep(2)
     assert.deepEqual((await source.pin('latest')).set, { folder: other })
+  })
+
+  it('knows folders apart that a link leads to, whatever their files have in common', async () => {
+    const names = ['one', 'two']
+    const current = join(folder, 'current')
+    for (const name of names) {
+      await mkdir(join(folder, name))
+      // Of one time of change: it is the same file.
+      await link(join(folder, 'default.nix'), join(folder, name, 'default.nix'))
+    }
+    const source = sourceOf(current)
+    const pins = []
+    for (const name of names) {
+      await rm(current, { force: true })
+      await symlink(name, current)
+      pins.push(await source.pin('latest'))
+    }
+    const [one, two] = pins
+    assert.notEqual(one?.revision, two?.revision)
+    assert.notEqual(one?.state, two?.state)
   })
 
   it('takes a store path as its own revision', async () => {

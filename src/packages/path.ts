@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { access, constants, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LRUCache } from 'lru-cache'
@@ -130,12 +131,11 @@ const seenBy = (
   folder: string,
   { fingerprint, settled }: { fingerprint: string; settled: boolean },
   commit?: string,
-): Seen => ({
-  folder,
-  revision: commit === undefined ? `path-${fingerprint}` : `git-${commit}`,
-  state: `path-${fingerprint}`,
-  settled,
-})
+): Seen => {
+  // Two folders that were written at the same time may have one fingerprint: times of change are coarse.
+  const state = `path-${hash('sha256', `${folder}\0${fingerprint}`)}`
+  return { folder, revision: commit === undefined ? state : `git-${commit}`, state, settled }
+}
 
 const missing: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR', 'EACCES'])
 const isMissing = (error: unknown): boolean => missing.has(systemErrorCode(error))
