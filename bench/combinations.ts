@@ -1,4 +1,4 @@
-import { shellPackages } from '../src/image/name.ts'
+import { recipes } from '../src/image/recipes.ts'
 import { ping, pull } from './client.ts'
 import type { Context } from './context.ts'
 import { childrenOf, logStarts, noneStarted } from './processes.ts'
@@ -67,7 +67,7 @@ export async function pullCombinations(
   const planned = await plannedSince(server, logged)
   for (const [a, b] of chosen) {
     signal.throwIfAborted()
-    layersKnown.push((await pull(server, [...shellPackages, a, b].join('/'))).ms)
+    layersKnown.push((await pull(server, [...recipes.shell.packages, a, b].join('/'))).ms)
   }
   return {
     layersNew,

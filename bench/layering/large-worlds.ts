@@ -2,7 +2,8 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseIndex } from '../../demo/debian-index.ts'
-import { impliedPackages, shellPackages } from '../../src/image/name.ts'
+import { impliedPackages } from '../../src/image/name.ts'
+import { recipes } from '../../src/image/recipes.ts'
 import { byText, type PathFacts, type StorePath } from '../../src/image/store-path.ts'
 import { factsOf, randomNumbers, storePathOf, type World } from './world.ts'
 
@@ -104,7 +105,7 @@ export async function debianWorld(
     const { size } = closureOf(name)
     if (size >= smallest && size <= largest) chosen.add(name)
   }
-  const standing = [...impliedPackages, ...shellPackages].map((name) => counterparts[name] ?? name)
+  const standing = [...impliedPackages, ...recipes.shell.packages].map((name) => counterparts[name] ?? name)
   const all = closureOf(...standing, ...chosen)
   const pathOf = (name: string): StorePath =>
     storePathOf(
@@ -119,7 +120,7 @@ export async function debianWorld(
   return {
     name: `Debian, ${smallest} to ${largest} paths a program`,
     packages: new Map([
-      ...[...impliedPackages, ...shellPackages].map(
+      ...[...impliedPackages, ...recipes.shell.packages].map(
         (name) => [name, pathOf(counterparts[name] ?? name)] as const,
       ),
       ...[...chosen].map((name) => [`debian-${name}`, pathOf(name)] as const),

@@ -1,7 +1,8 @@
 /** What a trace of pulls is over: a set of packages with their closures, images of them, and what an update makes. */
 import { hash } from 'node:crypto'
 import { type Closure, walkClosure } from '../../src/closure/graph.ts'
-import { impliedPackages, shellPackages } from '../../src/image/name.ts'
+import { impliedPackages } from '../../src/image/name.ts'
+import { recipes } from '../../src/image/recipes.ts'
 import {
   byText,
   type PathFacts,
@@ -40,7 +41,7 @@ export function randomImages({ packages }: World, count: number, seed: number): 
   return Array.from({ length: count }, () => {
     const chosen = new Set<string>(impliedPackages)
     for (let left = 1 + below(6); left > 0; left--) chosen.add(names[below(names.length)] as string)
-    if (below(3) === 0) for (const name of shellPackages) chosen.add(name)
+    if (below(3) === 0) for (const name of recipes.shell.packages) chosen.add(name)
     return [...chosen].filter((name) => packages.has(name))
   })
 }

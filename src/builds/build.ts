@@ -1,19 +1,18 @@
 import type { Closure } from '../closure/graph.ts'
 import { hasCode, NixeryError } from '../errors.ts'
-import { keyOf } from '../image/canonical.ts'
 import type { ImageRequest } from '../image/name.ts'
 import type { Layer } from '../image/oci.ts'
+import { specOf, type ImageSpec } from '../image/spec.ts'
 import type { StorePath } from '../image/store-path.ts'
-import { archiveVersion } from '../layers/archive.ts'
 import type { Nix, Watch } from '../nix/nix.ts'
 import { isDerivationGone, type Wanted } from '../nix/realise.ts'
-import type { ResolvedPackage } from '../packages/resolution.ts'
 import type { PinnedSet } from '../packages/source.ts'
 import { unwanted } from '../queue/demand.ts'
-import { rootfsVersion } from '../rootfs/rootfs.ts'
-import { closureKey, closureOf, knownClosure } from './closure.ts'
+import { environment } from '../rootfs/rootfs.ts'
+import { closureOf, knownClosure } from './closure.ts'
+import { imageKey } from './image-key.ts'
 import { isWhole, parseImage, publishImage, type Image } from './image.ts'
-import { layeringKey, wantedLayers, type LayerOptions, type WantedLayer } from './layers.ts'
+import { wantedLayers, type LayerOptions, type WantedLayer } from './layers.ts'
 import { knownLayers, packFromMembers, packLayers, type PackingDeps } from './packing.ts'
 import type { Resolver } from './resolve.ts'
 
@@ -44,8 +43,11 @@ export type Made = { readonly image: Image; readonly key: string }
  *   BUILD_FAILED, BUILD_TIMEOUT, NIX_UNAVAILABLE, STORE_FULL, STORE_UNAVAILABLE, OVERLOADED, CANCELLED
  */
 export async function makeImage(context: Context, pinned: PinnedSet): Promise<Made> {
-  const attempt = async (again: boolean) =>
-    fromPackages(context, await context.resolver.resolve(context.request, pinned, { ...context, again }))
+  const attempt = async (again: boolean) => {
+    const packages = await context.resolver.resolve(context.request, pinned, { ...context, again })
+    const resolved = { revision: pinned.revision, packages }
+    return fromSpec(context, specOf(context.request, resolved, { env: environment }))
+  }
   return attempt(false).catch((error: unknown) => {
     if (isDerivationGone(error)) return attempt(true)
     if (isLayerLost(error)) return attempt(false)
@@ -57,10 +59,10 @@ const layerLost = 'layer lost'
 const isLayerLost = (error: unknown): boolean =>
   hasCode(error, 'STORE_UNAVAILABLE') && error.detail === layerLost
 
-async function fromPackages(context: Context, packages: readonly ResolvedPackage[]): Promise<Made> {
-  const roots = packages.map(({ outputPath }) => outputPath)
+async function fromSpec(context: Context, spec: ImageSpec): Promise<Made> {
+  const roots = spec.packages.map(({ outputPath }) => outputPath)
   const remembered = await knownClosure(context.catalog, roots)
-  const known = remembered && (await fromKnown(context, remembered))
+  const known = remembered && (await fromKnown(context, spec, remembered))
   if (known) return known
   if (context.signal.aborted) throw unwanted()
 
@@ -72,7 +74,7 @@ async function fromPackages(context: Context, packages: readonly ResolvedPackage
     onBegin: context.begin,
     onLine: (line: string) => context.emit({ type: 'nix', line }),
   }
-  return context.nix.withRealised(packages, watch, async (fresh) => {
+  return context.nix.withRealised(spec.packages, watch, async (fresh) => {
     context.enter()
     const closure = await realisedClosure(context, roots, fresh, watch)
     const facts = [...closure.paths.values()]
@@ -83,12 +85,12 @@ async function fromPackages(context: Context, packages: readonly ResolvedPackage
       narBytes,
       ms: performance.now() - started,
     })
-    const wanted = wantedOf(context, closure)
+    const wanted = wantedOf(context, spec, closure)
     const present = await knownLayers(context, wanted)
     context.emit({ type: 'planned', layers: wanted.length, known: present.size })
     const missing = wanted.filter(({ key }) => !present.has(key))
     const packed = await packLayers(context, missing)
-    return compose(context, imageKey(context, closure), wanted, new Map([...present, ...packed]))
+    return compose(context, spec, keyFor(context, spec, closure), wanted, new Map([...present, ...packed]))
   })
 }
 
@@ -115,28 +117,29 @@ async function realisedClosure(
 }
 
 /** The image if all its layers exist already, or can be made from members: without Nix and without the store paths. */
-async function fromKnown(context: Context, closure: Closure): Promise<Made | undefined> {
-  const key = imageKey(context, closure)
+async function fromKnown(context: Context, spec: ImageSpec, closure: Closure): Promise<Made | undefined> {
+  const key = keyFor(context, spec, closure)
   const remembered = await context.catalog.image(key)
   const image = remembered === undefined ? undefined : parseImage(remembered)
   if (image && (await isWhole(context.blobs, image))) return { image, key }
-  const wanted = wantedOf(context, closure)
+  const wanted = wantedOf(context, spec, closure)
   const present = await knownLayers(context, wanted)
   const missing = wanted.filter((layer) => !present.has(layer.key))
   if (missing.length > 0) context.enter()
   const packed = await packFromMembers(context, missing)
   if (!packed) return undefined
   context.emit({ type: 'planned', layers: wanted.length, known: present.size })
-  return compose(context, key, wanted, new Map([...present, ...packed]))
+  return compose(context, spec, key, wanted, new Map([...present, ...packed]))
 }
 
-const wantedOf = (context: Context, closure: Closure): WantedLayer[] => {
+const wantedOf = (context: Context, spec: ImageSpec, closure: Closure): WantedLayer[] => {
   const options = { ...context.layering, compressorId: context.packer.compressorId }
-  return wantedLayers(closure, context.request.platform, options, context.emit)
+  return wantedLayers(closure, spec, options, context.emit)
 }
 
 async function compose(
   context: Context,
+  spec: ImageSpec,
   key: string,
   wanted: readonly WantedLayer[],
   made: ReadonlyMap<string, Layer>,
@@ -146,7 +149,7 @@ async function compose(
     if (!layer) throw new Error(`layer was neither known nor packed: ${each.comment}`)
     return { layer, comment: each.comment }
   })
-  const image = await publishImage(context.blobs, context.request.platform, layers, context.request)
+  const image = await publishImage(context.blobs, spec, layers)
   // Another process may clean up at any time, and have taken a layer that was there when it was looked for.
   if (!(await isWhole(context.blobs, image))) {
     const message = 'a layer was removed from the store while its image was made'
@@ -156,15 +159,5 @@ async function compose(
   return { image, key }
 }
 
-/** All that an image's bytes depend on. */
-function imageKey({ request, layering, packer }: Context, closure: Closure): string {
-  return keyOf('image', 1, {
-    roots: closure.roots,
-    closure: closureKey(closure),
-    architecture: request.platform.architecture,
-    shell: request.shell,
-    layering: layeringKey(layering),
-    compressor: packer.compressorId,
-    formats: [archiveVersion, rootfsVersion],
-  })
-}
+const keyFor = ({ layering, packer }: Context, spec: ImageSpec, closure: Closure): string =>
+  imageKey(spec, closure, layering, packer.compressorId)

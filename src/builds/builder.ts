@@ -217,11 +217,11 @@ export function createBuilder(deps: BuilderDeps): Builder {
 
 /** Equal for requests that give equal images. In memory only. */
 function keyOfRequest(
-  { platform, shell, packages }: ImageRequest,
+  { platform, recipes, packages }: ImageRequest,
   pinned: PinnedSet,
   layering: Layering,
 ): string {
-  return JSON.stringify([stateOf(pinned), platform.system, shell, packages, layeringKey(layering)])
+  return JSON.stringify([stateOf(pinned), platform.system, recipes, packages, layeringKey(layering)])
 }
 
 const stopping = () => new NixeryError('CANCELLED', 'the registry is stopping')

@@ -9,7 +9,7 @@ import {
   type ManifestForm,
 } from '../image/oci.ts'
 import type { Platform } from '../image/platform.ts'
-import { environment } from '../rootfs/rootfs.ts'
+import type { ImageSpec } from '../image/spec.ts'
 import type { Blobs } from './blobs.ts'
 
 /** A blob that an image is made of. */
@@ -43,17 +43,15 @@ const partOf = (text: string): Part => ({ digest: digestOf(text), size: Buffer.b
 /** Composes config and manifests over layers that are in the store, and stores them too. */
 export async function publishImage(
   blobs: Blobs,
-  platform: Platform,
+  { platform, config: runConfig }: Pick<ImageSpec, 'platform' | 'config'>,
   layers: readonly { readonly layer: Layer; readonly comment: string }[],
-  { shell }: { shell: boolean },
 ): Promise<Image> {
   const publish = async (text: string, mediaType: string): Promise<Part> => {
     const part = partOf(text)
     await blobs.publish({ ...part, mediaType }, { bytes: Buffer.from(text) })
     return part
   }
-  const run = { env: environment, ...(shell && { cmd: ['bash'] }) }
-  const configText = composeConfig(platform, layers, run)
+  const configText = composeConfig(platform, layers, runConfig)
   const plain = layers.map(({ layer }) => layer)
   const manifest = (form: ManifestForm) =>
     publish(composeManifest(form, partOf(configText), plain), mediaTypes[form].manifest)

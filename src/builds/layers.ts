@@ -1,7 +1,7 @@
 import type { Closure } from '../closure/graph.ts'
 import type { Popularity } from '../closure/popularity.ts'
 import { keyOf } from '../image/canonical.ts'
-import type { Platform } from '../image/platform.ts'
+import type { ImageSpec } from '../image/spec.ts'
 import { storePathName, type StorePath } from '../image/store-path.ts'
 import { archiveVersion, type Entry } from '../layers/archive.ts'
 import { strategies, strategyVersions } from '../layers/plan.ts'
@@ -36,10 +36,10 @@ export const layeringKey = ({ strategy, maxLayers, popularity }: Omit<LayerOptio
   popularity: strategy === 'nixery' ? popularity.version : undefined,
 })
 
-/** The layers of an image in manifest order: those of the plan, and the tree of links to the roots last. */
+/** The layers of an image in manifest order: those of the plan, and the tree of links last. */
 export function wantedLayers(
   closure: Closure,
-  platform: Platform,
+  spec: Pick<ImageSpec, 'platform' | 'links'>,
   options: LayerOptions,
   emit: Emit,
 ): WantedLayer[] {
@@ -66,11 +66,16 @@ export function wantedLayers(
       members,
     }
   })
-  return [...layers, linksLayer(closure, platform, compressorId, emit)]
+  return [...layers, linksLayer(closure, spec, compressorId, emit)]
 }
 
-function linksLayer(closure: Closure, platform: Platform, compressorId: string, emit: Emit): WantedLayer {
-  const { roots: packages, paths } = closure
+function linksLayer(
+  closure: Closure,
+  { platform, links: packages }: Pick<ImageSpec, 'platform' | 'links'>,
+  compressorId: string,
+  emit: Emit,
+): WantedLayer {
+  const { paths } = closure
   const { architecture } = platform
   return {
     key: keyOf('rootfs', rootfsVersion, {

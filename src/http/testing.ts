@@ -59,7 +59,7 @@ export async function openTestRegistry(deps: Partial<AppDeps> = {}): Promise<Tes
   await blobs.publish({ digest: blob.digest, size: bytes.length, mediaType: 'x/y' }, { bytes })
   const layer = { digest: blob.digest, diffId: blob.digest, size: bytes.length, compression: 'gzip' } as const
   const make = (platform: Platform) =>
-    publishImage(blobs, platform, [{ layer, comment: 'a layer' }], { shell: false })
+    publishImage(blobs, { platform, config: { env: [] } }, [{ layer, comment: 'a layer' }])
   const images = { amd64: await make(amd64), arm64: await make(arm64) }
 
   const open = async (given: Partial<AppDeps>, closed: () => Promise<void>): Promise<TestRegistry> => {

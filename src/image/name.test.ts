@@ -6,14 +6,14 @@ import { formatImageName, maxPackages, parseImageName } from './name.ts'
 import { amd64, arm64, type Platform } from './platform.ts'
 
 describe('parseImageName', () => {
-  const rows: [string, { packages: string[]; shell?: boolean; platform?: Platform }][] = [
+  const rows: [string, { packages: string[]; recipes?: string[]; platform?: Platform }][] = [
     ['hello', { packages: ['hello'] }],
     ['hello/git/htop', { packages: ['git', 'hello', 'htop'] }],
     ['git/git', { packages: ['git'] }],
-    ['shell', { packages: [], shell: true }],
-    ['shell/htop', { packages: ['htop'], shell: true }],
-    ['shell/arm64/hello', { packages: ['hello'], shell: true, platform: arm64 }],
-    ['arm64/shell/shell/hello', { packages: ['hello'], shell: true, platform: arm64 }],
+    ['shell', { packages: [], recipes: ['shell'] }],
+    ['shell/htop', { packages: ['htop'], recipes: ['shell'] }],
+    ['shell/arm64/hello', { packages: ['hello'], recipes: ['shell'], platform: arm64 }],
+    ['arm64/shell/shell/hello', { packages: ['hello'], recipes: ['shell'], platform: arm64 }],
     ['amd64/hello', { packages: ['hello'], platform: amd64 }],
     ['arm64', { packages: [], platform: arm64 }],
     ['hello/shell', { packages: ['hello', 'shell'] }],
@@ -26,7 +26,7 @@ describe('parseImageName', () => {
     it(`reads ${name}`, () => {
       assert.deepEqual(parseImageName(name, 'v1'), {
         packages: expected.packages,
-        shell: expected.shell ?? false,
+        recipes: expected.recipes ?? [],
         platform: expected.platform ?? amd64,
         platformNamed: expected.platform !== undefined,
         tag: 'v1',

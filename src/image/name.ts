@@ -1,5 +1,6 @@
 import { NixeryError } from '../errors.ts'
 import { defaultPlatform, platforms, type Platform } from './platform.ts'
+import { isRecipeName, type RecipeName } from './recipes.ts'
 import { byText } from './store-path.ts'
 
 /**
@@ -10,8 +11,8 @@ export type ImageRequest = {
   readonly platform: Platform
   /** Whether the name itself says the platform; else an index may be given, or another default. */
   readonly platformNamed: boolean
-  /** Whether the name leads with `shell`. */
-  readonly shell: boolean
+  /** The built-in recipes that the name begins with: sorted, each once. */
+  readonly recipes: readonly RecipeName[]
   /** The packages that were written: sorted, each once. */
   readonly packages: readonly string[]
   readonly tag: string
@@ -20,8 +21,6 @@ export type ImageRequest = {
 export const maxNameLength = 255
 export const maxPackages = 30
 
-/** What `shell` stands for. */
-export const shellPackages = ['bashInteractive', 'coreutils', 'moreutils', 'nano'] as const
 /** What every image gets, where the package set has it: certificates, and the names of ports and protocols. */
 export const impliedPackages = ['cacert', 'iana-etc'] as const
 
@@ -31,7 +30,7 @@ const tagPattern = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/
 
 const isPlatformName = (segment: string): segment is Platform['architecture'] =>
   Object.hasOwn(platforms, segment)
-const isMeta = (segment: string): boolean => segment === 'shell' || isPlatformName(segment)
+const isMeta = (segment: string): boolean => isRecipeName(segment) || isPlatformName(segment)
 
 /**
  * Parses the name and tag of an image, as they stand in a URL after decoding.
@@ -54,7 +53,7 @@ export function parseImageName(name: string, tag = 'latest'): ImageRequest {
   return Object.freeze({
     platform: platformName ? platforms[platformName] : defaultPlatform,
     platformNamed: platformName !== undefined,
-    shell: meta.includes('shell'),
+    recipes: Object.freeze([...new Set(meta.filter(isRecipeName))].sort(byText)),
     packages: Object.freeze(packages),
     tag: parseTag(tag),
   })
@@ -69,11 +68,10 @@ export function parseImageReference(text: string): ImageRequest {
 /** The one name of a request: `parseImageName(formatImageName(r), r.tag)` equals `r`. */
 export function formatImageName(request: ImageRequest): string {
   const platform = request.platformNamed ? [request.platform.architecture] : []
-  const shell = request.shell ? ['shell'] : []
   // A package called `shell` or `arm64` is a package only behind one that is not.
   const ordinary = request.packages.filter((name) => !isMeta(name))
   const reserved = request.packages.filter(isMeta)
-  const segments = [...platform, ...shell, ...ordinary, ...reserved]
+  const segments = [...platform, ...request.recipes, ...ordinary, ...reserved]
   return segments.length > 0 ? segments.join('/') : request.platform.architecture
 }
 

@@ -145,6 +145,10 @@ describe('what is composed', () => {
     ['platform', composeConfig(arm64, commented, { env: [] })],
     ['environment', composeConfig(amd64, commented, { env: ['A=b'] })],
     ['command', composeConfig(amd64, commented, { env: [], cmd: [] })],
+    ['entry point', composeConfig(amd64, commented, { env: [], entrypoint: [] })],
+    ['user', composeConfig(amd64, commented, { env: [], user: '1000' })],
+    ['working directory', composeConfig(amd64, commented, { env: [], workdir: '/' })],
+    ['labels', composeConfig(amd64, commented, { env: [], labels: {} })],
     ['order of layers', composeConfig(amd64, commented.toReversed(), { env: [] })],
     ['number of layers', composeConfig(amd64, commented.slice(1), { env: [] })],
   ]

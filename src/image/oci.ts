@@ -45,8 +45,18 @@ export type Layer = {
   readonly compression: Compression
 }
 
-/** What a container started from the image runs with (OCI image spec, config.md). */
-export type RunConfig = { readonly env: readonly string[]; readonly cmd?: readonly string[] }
+/** How a container of the image is started (OCI image spec, config.md). Fields that are not set are left out. */
+export type ImageConfig = {
+  /** `NAME=value` each. */
+  readonly env: readonly string[]
+  readonly entrypoint?: readonly string[]
+  readonly cmd?: readonly string[]
+  /** `user`, `uid`, `user:group` or `uid:gid`. */
+  readonly user?: string
+  /** An absolute path. */
+  readonly workdir?: string
+  readonly labels?: Readonly<Record<string, string>>
+}
 
 /**
  * The image config: one text for both forms. It says no time of creation but the store's own (1 s after the
@@ -56,14 +66,21 @@ export type RunConfig = { readonly env: readonly string[]; readonly cmd?: readon
 export function composeConfig(
   platform: Platform,
   layers: readonly { readonly layer: Layer; readonly comment: string }[],
-  run: RunConfig,
+  config: ImageConfig,
 ): string {
   const created = '1970-01-01T00:00:01Z'
   return canonicalJson({
     architecture: platform.architecture,
     os: platform.os,
     created,
-    config: { Env: run.env, Cmd: run.cmd },
+    config: {
+      Env: config.env,
+      Entrypoint: config.entrypoint,
+      Cmd: config.cmd,
+      User: config.user,
+      WorkingDir: config.workdir,
+      Labels: config.labels,
+    },
     rootfs: { type: 'layers', diff_ids: layers.map(({ layer }) => layer.diffId) },
     history: layers.map(({ comment }) => ({ created, created_by: 'nixery', comment })),
   })

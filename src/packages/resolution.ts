@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import { NixeryError } from '../errors.ts'
 import { keyOf, type Json } from '../image/canonical.ts'
-import { formatImageName, impliedPackages, shellPackages, type ImageRequest } from '../image/name.ts'
+import { formatImageName, impliedPackages, type ImageRequest } from '../image/name.ts'
 import { platforms, type Platform } from '../image/platform.ts'
+import { combineRecipes, isRecipeName } from '../image/recipes.ts'
 import { byText, parseStorePath, storePathName, type StorePath } from '../image/store-path.ts'
 
 const storePath = z.string().transform((text) => parseStorePath(text))
@@ -47,7 +48,7 @@ export const resolutionKey = (revision: string, platform: Platform, name: string
 
 /** The names that an image asks for, and those it gets where they exist. */
 export function namesOf(request: ImageRequest): { required: string[]; implied: string[] } {
-  const required = new Set([...request.packages, ...(request.shell ? shellPackages : [])])
+  const required = new Set([...request.packages, ...combineRecipes(request.recipes).packages])
   const implied = impliedPackages.filter((name) => !required.has(name))
   return { required: [...required].sort(byText), implied }
 }
@@ -126,7 +127,9 @@ function refuseAll(
 /** The image's name with a meta-package at its beginning, if this name is one that stands behind a package. */
 function withMetaFirst(request: ImageRequest, name: string): string | undefined {
   const packages = request.packages.filter((other) => other !== name)
-  if (name === 'shell') return formatImageName({ ...request, packages, shell: true })
+  if (isRecipeName(name)) {
+    return formatImageName({ ...request, packages, recipes: [...new Set([...request.recipes, name])] })
+  }
   const platform = Object.entries(platforms).find(([architecture]) => architecture === name)?.[1]
   if (!platform || request.platformNamed) return undefined
   return formatImageName({ ...request, packages, platform, platformNamed: true })

@@ -78,7 +78,7 @@ export function worldOver(folder: string, store: BlobStore, catalog: Catalog): W
     async image(name, layers, daysAgo = 0) {
       for (const text of layers) await world.layer(text, daysAgo)
       const parts = layers.map((text) => ({ layer: layerOf(text), comment: name }))
-      const image = await publishImage(blobs, platforms.amd64, parts, { shell: false })
+      const image = await publishImage(blobs, { platform: platforms.amd64, config: { env: [] } }, parts)
       for (const { digest } of [...Object.values(image.manifests), image.config]) await age(digest, daysAgo)
       await catalog.rememberImage(name, JSON.stringify(image), ago(daysAgo))
       return image

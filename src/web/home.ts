@@ -1,5 +1,6 @@
 import { html } from 'hono/html'
-import { impliedPackages, shellPackages } from '../image/name.ts'
+import { impliedPackages } from '../image/name.ts'
+import { recipes } from '../image/recipes.ts'
 import { platforms, type Platform } from '../image/platform.ts'
 import type { Described } from './describe.ts'
 import type { BuildRecord } from './history.ts'
@@ -76,7 +77,7 @@ const names = (defaults: readonly Platform[]): Html =>
       <tbody>
         <tr>
           <td><code>shell</code></td>
-          <td>${shellPackages.join(', ')}; bash is what starts</td>
+          <td>${recipes.shell.packages.join(', ')}; bash is what starts</td>
         </tr>
         ${Object.values(platforms).map(
           (platform) =>

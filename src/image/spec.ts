@@ -1,0 +1,60 @@
+import type { ImageRequest } from './name.ts'
+import type { ImageConfig } from './oci.ts'
+import type { Platform } from './platform.ts'
+import { combineRecipes } from './recipes.ts'
+import type { StorePath } from './store-path.ts'
+
+/**
+ * What an image is made of: an `ImageRequest` with its package set pinned, its names resolved and its recipes
+ * applied. Plain data: everything that reaches the image's bytes is here, or is read from the packages' store paths.
+ * A new kind of content is a field here and one stage that reads it.
+ */
+export type ImageSpec = {
+  readonly platform: Platform
+  /** The package sets that the packages come from. They say where an image is from, and are not part of its key. */
+  readonly sets: readonly PinnedRevision[]
+  /** Each output once, in the image's order: where two packages have the same file, the first one wins. */
+  readonly packages: readonly SpecPackage[]
+  readonly config: ImageConfig
+  /** Outputs that the last layer links to from `/bin`, `/etc` and so on, in the same order. */
+  readonly links: readonly StorePath[]
+}
+
+/** A package set at one revision. */
+export type PinnedRevision = { readonly tag: string; readonly revision: string }
+
+/** An output of a package. */
+export type SpecPackage = {
+  /** Its attribute in the package set: `python3Packages.requests`. */
+  readonly attribute: string
+  readonly version: string
+  readonly drvPath: StorePath
+  readonly output: string
+  readonly outputPath: StorePath
+}
+
+/**
+ * The spec of a request.
+ * @param resolved the revision that the request's tag was pinned to, and the packages that its names mean there
+ * @param base the config that every image begins with; recipes add to it
+ */
+export function specOf(
+  request: ImageRequest,
+  resolved: { readonly revision: string; readonly packages: readonly SpecPackage[] },
+  base: ImageConfig,
+): ImageSpec {
+  const { revision, packages } = resolved
+  return {
+    platform: request.platform,
+    sets: [{ tag: request.tag, revision }],
+    packages: packages.map(({ attribute, version, drvPath, output, outputPath }) => ({
+      attribute,
+      version,
+      drvPath,
+      output,
+      outputPath,
+    })),
+    config: { ...base, ...combineRecipes(request.recipes).config },
+    links: packages.map(({ outputPath }) => outputPath),
+  }
+}
