@@ -155,7 +155,7 @@ describe('nixery build', () => {
     assert.doesNotMatch(plain.stderr, /[\u0000-\u0009\u000b-\u001f]/)
     const json = await nixery('said', ['build', 'loud', '--json'], { set })
     const events = json.stderr.split('\n').map((line) => JSON.parse(line) as { type: string })
-    assert.deepEqual([events[0]?.type, events.at(-1)?.type], ['started', 'finished'])
+    assert.deepEqual([events[0]?.type, events.at(-1)?.type], ['folders', 'finished'])
     const failed = await nixery('said', ['build', 'lout', '--json'], { set })
     const error = JSON.parse(failed.stderr.split('\n').at(-1) ?? '') as Record<string, unknown>
     assert.deepEqual(

@@ -8,7 +8,7 @@ describeClient(
     open: openBuildah,
     installed: true,
     saysOfMissing:
-      /manifest unknown: Could not find Nix packages: \[hallo\]\. For hallo, did you mean hello\?/,
+      /manifest unknown: (?:linux\/amd64, linux\/arm64: )?Could not find Nix packages: \[hallo\]\. For hallo, did you mean hello\?/,
     saysOfFailed: /a package could not be built:[^]*last words/,
     // It changed somewhere between 1.28 and 1.39.
     afterBreak: (version) => (isBefore(version, '1.29') ? 'fails' : 'asks for the rest'),

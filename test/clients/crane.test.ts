@@ -10,7 +10,7 @@ describeClient(
     open: openCrane,
     installed: false,
     saysOfMissing:
-      /MANIFEST_UNKNOWN: Could not find Nix packages: \[hallo\]\. For hallo, did you mean hello\?/,
+      /MANIFEST_UNKNOWN: (?:linux\/amd64, linux\/arm64: )?Could not find Nix packages: \[hallo\]\. For hallo, did you mean hello\?/,
     saysOfFailed: /a package could not be built:[^]*last words/,
     afterBreak: () => 'fails',
     reuses: 'layers',

@@ -8,7 +8,7 @@ describeClient(
     open: openDocker,
     installed: true,
     saysOfMissing:
-      /manifest unknown: Could not find Nix packages: \[hallo\]\. For hallo, did you mean hello\?/,
+      /manifest unknown: (?:linux\/amd64, linux\/arm64: )?Could not find Nix packages: \[hallo\]\. For hallo, did you mean hello\?/,
     saysOfFailed: /a package could not be built:[^]*last words/,
     afterBreak: () => 'asks for the rest',
     reuses: 'first layers',

@@ -8,7 +8,7 @@ describeClient(
     open: openPodman,
     installed: true,
     saysOfMissing:
-      /manifest unknown: Could not find Nix packages: \[hallo\]\. For hallo, did you mean hello\?/,
+      /manifest unknown: (?:linux\/amd64, linux\/arm64: )?Could not find Nix packages: \[hallo\]\. For hallo, did you mean hello\?/,
     saysOfFailed: /a package could not be built:[^]*last words/,
     // It changed somewhere between 4.3 and 5.4.
     afterBreak: (version) => (isBefore(version, '4.4') ? 'fails' : 'asks for the rest'),

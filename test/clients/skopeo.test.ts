@@ -12,7 +12,7 @@ describeClient(
     open: openSkopeo,
     installed: true,
     saysOfMissing:
-      /manifest unknown: Could not find Nix packages: \[hallo\]\. For hallo, did you mean hello\?/,
+      /manifest unknown: (?:linux\/amd64, linux\/arm64: )?Could not find Nix packages: \[hallo\]\. For hallo, did you mean hello\?/,
     saysOfFailed: /a package could not be built:[^]*last words/,
     // It changed somewhere between 1.9 and 1.18.
     afterBreak: (version) => (isBefore(version, '1.12') ? 'fails' : 'asks for the rest'),
