@@ -10,7 +10,8 @@ import { isPart } from '../src/fs/part.ts'
 import { removeOld } from '../src/fs/remove-old.ts'
 import { replaceFile } from '../src/fs/replace-file.ts'
 import { byText } from '../src/image/store-path.ts'
-import { tarBlocks, trailer, type Entry } from '../src/layers/archive.ts'
+import type { PlainEntry as Entry } from '../src/contents/entry.ts'
+import { tarBlocks, trailer } from '../src/layers/archive.ts'
 
 // This program as a package of the set, `nixery`, so that it can make the image of itself. It is kept up to date
 // apart from the rest of the set, which changes seldom. Its npm packages are a store path of their own: they change

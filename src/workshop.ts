@@ -10,6 +10,8 @@ import { openSqliteCatalog } from './catalog/sqlite.ts'
 import type { Catalog } from './catalog/catalog.ts'
 import { settingNames, type Config } from './config.ts'
 import { policyOf, restrictionOf, withoutEffect } from './evaluation.ts'
+import type { Contents } from './contents/contents.ts'
+import { localStore } from './contents/local.ts'
 import { openCompressor } from './layers/compressor.ts'
 import type { Platform } from './image/platform.ts'
 import { createPacker, type Packer } from './layers/pack.ts'
@@ -34,6 +36,7 @@ export type Workshop = {
   readonly catalog: Catalog
   readonly blobs: Blobs
   readonly packer: Packer
+  readonly contents: Contents
   readonly layering: () => Layering
   readonly builder: Builder
   readonly uses: Uses
@@ -107,6 +110,7 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
   const packer = createPacker(store.spoolDirectory, await openCompressor(config.NIXERY_COMPRESSION, note), {
     limit: config.NIXERY_PACK_TIMEOUT,
   })
+  const contents = localStore((paths, watch) => nix.closureFacts(paths, watch))
   const uses = createUses()
   const hasher = createHasher(store)
   const blobs = createBlobs({ store, catalog, hasher, take: (digest, look) => uses.take(digest, look) })
@@ -127,6 +131,7 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
     catalog,
     blobs,
     packer,
+    contents,
     layering,
     pulls,
     listener,
@@ -143,6 +148,7 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
     catalog,
     blobs,
     packer,
+    contents,
     layering,
     builder,
     uses,

@@ -41,7 +41,7 @@ export async function demoWorld(note: (line: string) => void): Promise<World> {
       const packages = new Map(found.map(({ path, outputPath }) => [path.join('.'), outputPath]))
       const watch = { onLine: note }
       const facts = await workshop.nix.withRealised(found, watch, () =>
-        workshop.nix.closureFacts([...new Set(packages.values())], watch),
+        workshop.contents.facts([...new Set(packages.values())], watch),
       )
       return { name: 'demo packages', packages, paths: new Map(facts.map((one) => [one.storePath, one])) }
     } finally {

@@ -18,7 +18,7 @@ import type { Resolver } from './resolve.ts'
 
 export type Layering = Omit<LayerOptions, 'compressorId'>
 
-export type FlowDeps = Pick<PackingDeps, 'catalog' | 'blobs' | 'packer'> & {
+export type FlowDeps = Pick<PackingDeps, 'catalog' | 'blobs' | 'packer' | 'contents'> & {
   readonly nix: Nix
   readonly resolver: Resolver
 }
@@ -99,19 +99,19 @@ async function fromSpec(context: Context, spec: ImageSpec): Promise<Made> {
  * been removed since its facts were remembered, and built again with other bytes.
  */
 async function realisedClosure(
-  { catalog, nix }: Context,
+  { catalog, contents }: Context,
   roots: readonly StorePath[],
   fresh: readonly Wanted[],
   watch: Watch,
 ): Promise<Closure> {
-  const facts = await nix.closureFacts(
+  const facts = await contents.facts(
     fresh.map(({ outputPath }) => outputPath),
     watch,
   )
   await catalog.rememberPathFacts(facts)
   const known = await knownClosure(catalog, roots, facts)
   if (known) return known
-  const all = await nix.closureFacts(roots, watch)
+  const all = await contents.facts(roots, watch)
   await catalog.rememberPathFacts(all)
   return closureOf(roots, all)
 }

@@ -5,6 +5,7 @@ import type { Catalog } from '../catalog/catalog.ts'
 import { hasCode, NixeryError } from '../errors.ts'
 import { impliedPackages, parseImageReference } from '../image/name.ts'
 import type { StorePath } from '../image/store-path.ts'
+import { localContents } from '../contents/testing.ts'
 import type { Packer } from '../layers/pack.ts'
 import type { Nix } from '../nix/nix.ts'
 import { nameFilter } from '../packages/policy.ts'
@@ -80,6 +81,7 @@ function openFake({ jobs = 1, maxQueue = 10, retryLease = 600, revisions = ['1']
     }),
     catalog,
     blobs: { losses: 0 } as Partial<Blobs> as Blobs,
+    contents: localContents,
     packer: { compressorId: 'none', reconsider() {} } as Partial<Packer> as Packer,
     layering: () => ({ strategy: 'stable', popularity: undefined, maxLayers: 100 }) as never,
     pulls: { note() {}, flush: async () => {}, close: async () => {} },

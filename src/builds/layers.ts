@@ -1,9 +1,11 @@
 import type { Closure } from '../closure/graph.ts'
 import type { Popularity } from '../closure/popularity.ts'
+import type { Listings } from '../contents/contents.ts'
+import type { PlainEntry } from '../contents/entry.ts'
 import { keyOf } from '../image/canonical.ts'
 import type { ImageSpec } from '../image/spec.ts'
 import { storePathName, type StorePath } from '../image/store-path.ts'
-import { archiveVersion, type Entry } from '../layers/archive.ts'
+import { archiveVersion } from '../layers/archive.ts'
 import { strategies, strategyVersions } from '../layers/plan.ts'
 import { rootfs, rootfsVersion } from '../rootfs/rootfs.ts'
 import { closureKey } from './closure.ts'
@@ -18,8 +20,8 @@ export type WantedLayer = {
   readonly narSize: number
   /** Its store paths, in order, with the keys of their members. */
   readonly members: readonly { readonly storePath: StorePath; readonly key: string }[]
-  /** For a layer of no store path: its tar entries, read from the packages' directories. */
-  readonly entries?: () => Promise<readonly Entry[]>
+  /** For a layer of no store path: its tar entries, made from what lies where in the packages. */
+  readonly entries?: (listings: Listings) => Promise<readonly PlainEntry[]>
 }
 
 export type LayerOptions = {
@@ -88,8 +90,8 @@ function linksLayer(
     comment: `links to ${listed(packages)}`,
     narSize: 0,
     members: [],
-    async entries() {
-      const { entries, conflicts } = await rootfs(packages, [...paths.keys()], platform)
+    async entries(listings) {
+      const { entries, conflicts } = await rootfs(listings, packages, [...paths.keys()], platform)
       for (const { path, taken, left } of conflicts) {
         const message = `${path} is in two packages: ${taken} is taken, ${left} is left out`
         emit({ type: 'warning', message })

@@ -1,4 +1,5 @@
 import type { Catalog } from '../catalog/catalog.ts'
+import type { Contents, OpenPath } from '../contents/contents.ts'
 import { mediaTypes, type Layer } from '../image/oci.ts'
 import { isMemberGone, type Packer, type PackOptions, type Piece } from '../layers/pack.ts'
 import type { Demand } from '../queue/demand.ts'
@@ -13,6 +14,8 @@ export type PackingDeps = Demand & {
   readonly catalog: Catalog
   readonly blobs: Blobs
   readonly packer: Packer
+  /** Where store paths are read from. */
+  readonly contents: Contents
   /** Layers that are being packed, by key, over all builds. */
   readonly packing: Flights<Layer>
   readonly emit: Emit
@@ -44,7 +47,7 @@ export async function packLayers(
       if (isMemberGone(error)) return packShared(deps, layer, true)
       throw error
     })
-  return together(wanted, pack)
+  return packAll(wanted, pack)
 }
 
 /**
@@ -59,7 +62,7 @@ export async function packFromMembers(
   const keys = wanted.flatMap(({ members }) => members.map(({ key }) => key))
   if ((await deps.catalog.members(keys)).size < keys.length) return undefined
   try {
-    return await together(wanted, (layer) => packShared(deps, layer, false))
+    return await packAll(wanted, (layer) => packShared(deps, layer, false))
   } catch (error) {
     if (isMemberGone(error)) return undefined
     throw error
@@ -77,18 +80,21 @@ const packShared = (deps: PackingDeps, layer: WantedLayer, inStore: boolean): Pr
   return deps.packing.run(layer.key, start, { signal, urgency, untilOver: true })
 }
 
-async function together(
+async function packAll(
   wanted: readonly WantedLayer[],
   pack: (layer: WantedLayer) => Promise<Layer>,
 ): Promise<Map<string, Layer>> {
-  const settled = await Promise.allSettled(wanted.map(pack))
-  const packed = new Map<string, Layer>()
-  for (const [index, { key }] of wanted.entries()) {
-    const outcome = settled[index]
-    if (outcome?.status === 'rejected') throw outcome.reason
-    if (outcome) packed.set(key, outcome.value)
-  }
-  return packed
+  const layers = await together(wanted, pack)
+  return new Map(wanted.flatMap(({ key }, index) => (layers[index] ? [[key, layers[index]]] : [])))
+}
+
+/** As `Promise.all`, but comes back when all of it is over, also when some of it fails. */
+async function together<T, R>(all: readonly T[], each: (one: T) => Promise<R>): Promise<R[]> {
+  const settled = await Promise.allSettled(all.map(each))
+  return settled.map((outcome) => {
+    if (outcome.status === 'rejected') throw outcome.reason
+    return outcome.value
+  })
 }
 
 async function packLayer(
@@ -113,34 +119,40 @@ async function packLayer(
   return layer
 }
 
-/** From members where there are any, else, and where one is damaged, from the store. */
+/** From members where there are any, else, and where one is damaged, from the contents of store paths. */
 async function packBytes(
   deps: PackingDeps,
   { members, narSize, entries }: WantedLayer,
   inStore: boolean,
   when: PackOptions,
 ) {
-  const { packer } = deps
+  const { packer, contents } = deps
   const options = { ...when, size: narSize }
-  if (entries) return { copied: 0, ...(await packer.pack([{ entries: await entries() }], options)) }
+  if (entries) return { copied: 0, ...(await packer.pack([{ entries: await entries(contents) }], options)) }
   const opened = await openMembers(
     deps,
     members.map(({ key }) => key),
   )
-  const pieceOf = ({ key, storePath }: WantedLayer['members'][number]): Piece => {
-    const member = opened.members.get(key)
-    return member ? { member } : { storePath }
+  const paths: OpenPath[] = []
+  const sourceOf = async ({ storePath }: WantedLayer['members'][number]): Promise<Piece> => {
+    const path = await contents.open(storePath)
+    paths.push(path)
+    return path.source
+  }
+  const pieceOf = async (wanted: WantedLayer['members'][number]): Promise<Piece> => {
+    const member = opened.members.get(wanted.key)
+    return member ? { member } : sourceOf(wanted)
   }
   try {
     if (!inStore && opened.members.size < members.length) throw opened.gone()
-    return { copied: opened.members.size, ...(await packer.pack(members.map(pieceOf), options)) }
+    return { copied: opened.members.size, ...(await packer.pack(await together(members, pieceOf), options)) }
   } catch (error) {
     if (!isMemberGone(error)) throw error
     await opened.doubt()
     if (!inStore) throw error
-    const pieces = members.map(({ storePath }) => ({ storePath }))
-    return { copied: 0, ...(await packer.pack(pieces, options)) }
+    return { copied: 0, ...(await packer.pack(await together(members, sourceOf), options)) }
   } finally {
+    await Promise.all(paths.map((path) => path.close()))
     await opened.release()
   }
 }

@@ -91,7 +91,7 @@ async function resolvePackages(
 
 /** As the builder gets it: from what is known, else from Nix, which must realise what it is to tell sizes of. */
 async function closureFor(
-  { catalog, nix }: Workshop,
+  { catalog, nix, contents }: Workshop,
   packages: readonly ResolvedPackage[],
   progress: Progress,
 ): Promise<Closure> {
@@ -101,7 +101,7 @@ async function closureFor(
   const started = performance.now()
   const watch = { onLine: (line: string) => progress.emit({ type: 'nix', line }) }
   return nix.withRealised(packages, watch, async () => {
-    const facts = await nix.closureFacts(roots, watch)
+    const facts = await contents.facts(roots, watch)
     const narBytes = facts.reduce((sum, { narSize }) => sum + narSize, 0)
     progress.emit({ type: 'realised', paths: facts.length, narBytes, ms: performance.now() - started })
     await catalog.rememberPathFacts(facts)

@@ -6,7 +6,9 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import fc from 'fast-check'
 import type { StorePath } from '../image/store-path.ts'
-import { blockSize, type Entry, storePathEntries, tarBlocks, trailer } from './archive.ts'
+import type { Entry } from '../contents/entry.ts'
+import { storePathEntries } from '../contents/local-entries.ts'
+import { blockSize, tarBlocks, trailer } from './archive.ts'
 import {
   dir,
   file,

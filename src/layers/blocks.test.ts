@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import fc from 'fast-check'
-import { blockSize, type Entry, tarBlocks, trailer } from './archive.ts'
+import { openSync, closeSync, readSync } from 'node:fs'
+import type { Content, Entry } from '../contents/entry.ts'
+import { blockSize, tarBlocks, trailer } from './archive.ts'
 import { type Member, raw, readWithPython } from './testing.ts'
 
 let directory: string
@@ -13,6 +15,18 @@ before(() => {
   directory = mkdtempSync(join(tmpdir(), 'nixery-blocks-'))
 })
 after(() => rmSync(directory, { recursive: true }))
+
+/** A file on disk that is said to have so many bytes. */
+const onDisk = (disk: string, size: number): Content => ({
+  size,
+  open() {
+    const descriptor = openSync(disk, 'r')
+    return {
+      read: (into) => readSync(descriptor, into, 0, into.length, null),
+      close: () => closeSync(descriptor),
+    }
+  },
+})
 
 const tarOf = (entries: Iterable<Entry>): Buffer => Buffer.concat([...tarBlocks(entries), trailer])
 
@@ -37,8 +51,7 @@ describe('tar blocks', () => {
     it(`are full but for the last: a file of ${size} bytes`, () => {
       const disk = join(directory, 'file')
       writeFileSync(disk, Buffer.alloc(size, 'x'))
-      const onDisk = { file: Buffer.from(disk), size }
-      const contents = [{ bytes: Buffer.alloc(size, 'x') }, onDisk]
+      const contents = [{ bytes: Buffer.alloc(size, 'x') }, onDisk(disk, size)]
       const [here, read] = contents.map((content) => [
         ...tarBlocks([{ kind: 'file', path: 'f', mode: 0o444, content }]),
       ])
@@ -82,7 +95,7 @@ describe('tar blocks', () => {
       const disk = join(directory, 'sparse')
       writeFileSync(disk, '')
       truncateSync(disk, size)
-      const content = { file: Buffer.from(disk), size }
+      const content = onDisk(disk, size)
       const blocks = tarBlocks([{ kind: 'file', path: 'f', mode: 0o444, content }])
       const { value } = blocks.next()
       blocks.return(undefined)
@@ -96,14 +109,14 @@ describe('tar blocks', () => {
   it('are refused when a file became shorter', () => {
     const disk = join(directory, 'short')
     writeFileSync(disk, 'four')
-    const content = { file: Buffer.from(disk), size: 5 }
+    const content = onDisk(disk, 5)
     assert.throws(() => tarOf([{ kind: 'file', path: 'f', mode: 0o444, content }]), /became shorter/)
   })
 
   it('are refused when a file became longer', () => {
     const disk = join(directory, 'long')
     writeFileSync(disk, 'longer')
-    const content = { file: Buffer.from(disk), size: 4 }
+    const content = onDisk(disk, 4)
     assert.throws(() => tarOf([{ kind: 'file', path: 'f', mode: 0o444, content }]), /became longer/)
   })
 

@@ -1,6 +1,6 @@
 import { Header, type HeaderData } from 'tar/header'
 
-/** What a header tells of an entry; see `Entry` in `archive.ts`. */
+/** What a header tells of an entry; see `Entry` in `contents/entry.ts`. */
 export type Described =
   | { readonly kind: 'directory' | 'file'; readonly path: string; readonly mode: number }
   | { readonly kind: 'symlink'; readonly path: string; readonly target: string }

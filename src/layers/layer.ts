@@ -1,7 +1,9 @@
 import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 import { digester } from '../image/digest.ts'
 import { systemErrorCode } from '../errors.ts'
-import { blockSize, storePathEntries, tarBlocks, trailer, type Entry } from './archive.ts'
+import type { Entry } from '../contents/entry.ts'
+import { entriesOf } from '../contents/source.ts'
+import { blockSize, tarBlocks, trailer } from './archive.ts'
 import type { Codec } from './engine.ts'
 import type { PackJob, PackResult, Piece, Span, Step } from './piece.ts'
 import type { Slots } from './slots.ts'
@@ -84,7 +86,7 @@ export function packLayer(job: PackJob, { slots, codec }: LayerDeps): PackResult
 
       for (const [index, piece] of job.pieces.entries()) {
         if ('member' in piece) packMember(piece, index)
-        else packEntries('storePath' in piece ? storePathEntries(piece.storePath) : piece.entries, index)
+        else packEntries('entries' in piece ? piece.entries : entriesOf(piece), index)
       }
       const last = take()
       slots.block(last).set(trailer)

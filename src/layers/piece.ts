@@ -1,12 +1,12 @@
 import type { Digest } from '../image/digest.ts'
-import type { StorePath } from '../image/store-path.ts'
+import type { PlainEntry } from '../contents/entry.ts'
+import type { PathSource } from '../contents/contents.ts'
 import type { PartialDemand } from '../queue/demand.ts'
-import type { Entry } from './archive.ts'
 
-/** A piece of a layer: the tar entries of a store path, or entries that were made up. */
+/** A piece of a layer, as plain data: the tar entries of a store path, or entries that were made up. */
 export type Piece =
-  | { readonly storePath: StorePath }
-  | { readonly entries: readonly Entry[] }
+  | PathSource
+  | { readonly entries: readonly PlainEntry[] }
   /** A store path's member as it was compressed before, by the same compressor: bytes of a file on this machine. */
   | { readonly member: { readonly file: string; readonly offset: number; readonly length: number } }
 

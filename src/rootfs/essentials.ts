@@ -1,8 +1,9 @@
-import { open, readdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import type { Listings } from '../contents/contents.ts'
+import { follow } from '../contents/follow.ts'
 import type { Platform } from '../image/platform.ts'
 import { byText, type StorePath } from '../image/store-path.ts'
-import { leadsTo, type Node, type Tree } from './forest.ts'
+import type { Node, Tree } from './forest.ts'
 
 /** The files that programs expect of a system, where no package brings them. */
 const files: readonly [path: string, text: string][] = [
@@ -33,28 +34,31 @@ const programs: readonly [path: string, program: string][] = [
  * @param closure where the programs are looked for: the requested packages first, then what they need
  */
 export async function addEssentials(
+  listings: Listings,
   tree: Tree,
   closure: readonly StorePath[],
   platform: Platform,
 ): Promise<void> {
-  const store = dirname(closure[0] ?? '/nix/store/none')
+  const context = { listings, store: dirname(closure[0] ?? '/nix/store/none') }
   for (const [path, text] of files) {
-    const { parent, name } = await descend(tree, path, store)
+    const { parent, name } = await descend(tree, path, context)
     if (parent && !parent.has(name)) parent.set(name, { kind: 'file', text, mode: 0o644 })
   }
   for (const [path, mode] of folders) {
-    const { parent, name } = await descend(tree, path, store)
+    const { parent, name } = await descend(tree, path, context)
     const existing = parent?.get(name)
-    const children = existing && (await childrenOf(existing, store))
+    const children = existing && (await childrenOf(existing, context))
     parent?.set(name, { kind: 'directory', mode, children: children ?? new Map() })
   }
   for (const [path, program] of programs) {
-    const { parent, name } = await descend(tree, path, store)
+    const { parent, name } = await descend(tree, path, context)
     if (!parent || parent.has(name)) continue
-    const target = await findProgram(closure, program, platform)
+    const target = await findProgram(closure, program, platform, context)
     if (target) parent.set(name, { kind: 'link', target })
   }
 }
+
+type Context = { readonly listings: Listings; readonly store: string }
 
 /**
  * The directory that a path lies in, made where there is none. A link to a package's directory becomes a directory
@@ -63,14 +67,14 @@ export async function addEssentials(
 async function descend(
   tree: Tree,
   path: string,
-  store: string,
+  context: Context,
 ): Promise<{ parent: Tree | undefined; name: string }> {
   const parts = path.slice(1).split('/')
   const name = parts.pop() ?? ''
   let parent: Tree = tree
   for (const part of parts) {
     const existing: Node | undefined = parent.get(part)
-    const children: Tree | undefined = existing ? await childrenOf(existing, store) : new Map()
+    const children: Tree | undefined = existing ? await childrenOf(existing, context) : new Map()
     if (!children) return { parent: undefined, name }
     if (existing?.kind !== 'directory') parent.set(part, { kind: 'directory', children })
     parent = children
@@ -78,37 +82,27 @@ async function descend(
   return { parent, name }
 }
 
-async function childrenOf(node: Node, store: string): Promise<Tree | undefined> {
+async function childrenOf(node: Node, { listings, store }: Context): Promise<Tree | undefined> {
   if (node.kind === 'directory') return node.children
   if (node.kind === 'file') return undefined
-  const target = await leadsTo(node.target, store)
-  if (target === undefined || !(await stat(target)).isDirectory()) return undefined
-  const names = (await readdir(target)).sort(byText)
+  const place = await follow(listings, node.target, store)
+  if (place?.found.kind !== 'directory') return undefined
+  const names = (await listings.list(place.path)).sort(byText)
   return new Map(names.map((name) => [name, { kind: 'link', target: `${node.target}/${name}` }]))
 }
 
-async function findProgram(closure: readonly StorePath[], program: string, platform: Platform) {
+/** The first of these paths that has this program, for this platform. A script runs wherever its interpreter does. */
+async function findProgram(
+  closure: readonly StorePath[],
+  program: string,
+  { architecture }: Platform,
+  { listings, store }: Context,
+): Promise<string | undefined> {
   for (const storePath of closure) {
     const path = `${storePath}/${program}`
-    const target = await leadsTo(path, dirname(storePath))
-    if (target !== undefined && (await runsOn(target, platform))) return path
+    const found = (await follow(listings, path, store))?.found
+    if (found?.kind !== 'file') continue
+    if (found.program === 'script' || found.program === architecture) return path
   }
   return undefined
-}
-
-// e_machine of the ELF header (System V ABI; EM_X86_64, EM_AARCH64).
-const machines: Readonly<Record<Platform['architecture'], number>> = { amd64: 62, arm64: 183 }
-
-/** Whether this is a program of this platform. A script runs wherever its interpreter does. */
-async function runsOn(path: string, platform: Platform): Promise<boolean> {
-  const file = await open(path)
-  try {
-    if (!(await file.stat()).isFile()) return false
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(20), 0, 20, 0)
-    if (buffer.subarray(0, 2).toString() === '#!') return true
-    const isElf = bytesRead === 20 && buffer.subarray(0, 4).equals(Buffer.from('\x7fELF', 'latin1'))
-    return isElf && buffer.readUInt16LE(18) === machines[platform.architecture]
-  } finally {
-    await file.close()
-  }
 }

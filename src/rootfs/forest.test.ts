@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { localContents } from '../contents/testing.ts'
 import type { StorePath } from '../image/store-path.ts'
 import { dir, file, link, make, type Tree as Made } from '../layers/testing.ts'
 import { linkForest, type Tree } from './forest.ts'
@@ -29,7 +30,7 @@ async function forestOf(packages: readonly Made[]): Promise<{ tree: Short; confl
   const root = mkdtempSync(join(directory, 'p-'))
   const paths = packages.map((_, index) => `${root}/p${index}` as StorePath)
   for (const [index, made] of packages.entries()) make(`${root}/p${index}`, made)
-  const { tree, conflicts } = await linkForest(paths)
+  const { tree, conflicts } = await linkForest(localContents, paths)
   const short = (text: string) => text.replace(`${root}/`, '')
   return {
     tree: shortOf(tree, short),
@@ -173,7 +174,7 @@ describe('linkForest', () => {
 
   it('leaves out a package that is not there', async () => {
     const missing = join(directory, 'missing') as StorePath
-    assert.deepEqual(await linkForest([missing]), { tree: new Map(), conflicts: [] })
+    assert.deepEqual(await linkForest(localContents, [missing]), { tree: new Map(), conflicts: [] })
   })
 })
 

@@ -1,8 +1,9 @@
-import { readdir, readlink, realpath, stat } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { basename, dirname, resolve } from 'node:path'
+import type { Listings } from '../contents/contents.ts'
+import { follow } from '../contents/follow.ts'
 import { byText, type StorePath } from '../image/store-path.ts'
 
-/** A tree of what lies at `/` beside the store: names to links into it, and directories. */
+/** A tree of what lies at `/` beside the store: names to links into it, and directories. Byte strings, as `Entry` has. */
 export type Tree = Map<string, Node>
 export type Node =
   | { readonly kind: 'link'; readonly target: string }
@@ -20,27 +21,31 @@ export type Conflict = { readonly path: string; readonly taken: string; readonly
  * @param packages in order: the first one wins a conflict
  */
 export async function linkForest(
+  listings: Listings,
   packages: readonly StorePath[],
 ): Promise<{ tree: Tree; conflicts: Conflict[] }> {
   const [first] = packages
   if (first === undefined) return { tree: new Map(), conflicts: [] }
-  const context: Context = { store: dirname(first), conflicts: [] }
+  const context: Context = { listings, store: dirname(first), conflicts: [] }
   const tree = await merge(await directories(packages, context), '', [], context)
   return { tree, conflicts: context.conflicts }
 }
 
-type Context = { readonly store: string; readonly conflicts: Conflict[] }
+type Context = { readonly listings: Listings; readonly store: string; readonly conflicts: Conflict[] }
+
+/** A directory that packages have: its path, links not followed, and where it really lies. */
+type Directory = { readonly path: string; readonly real: string }
 
 async function merge(
-  providers: readonly string[],
+  providers: readonly Directory[],
   path: string,
   seen: readonly string[],
   context: Context,
 ): Promise<Tree> {
   const places = new Map<string, string[]>()
   for (const provider of providers) {
-    for (const name of await readdir(provider)) {
-      places.set(name, [...(places.get(name) ?? []), `${provider}/${name}`])
+    for (const name of await context.listings.list(provider.real)) {
+      places.set(name, [...(places.get(name) ?? []), `${provider.path}/${name}`])
     }
   }
   const tree: Tree = new Map()
@@ -64,41 +69,38 @@ async function node(
   if (others.length === 0 && !alwaysReal(path)) return link
 
   const below = await directories(found, context)
-  const loops = below.length > 0 && seen.includes(await realpath(first))
-  if (below.length === 0 || below[0] !== first || loops) {
+  const [top] = below
+  if (top?.path !== first || seen.includes(top.real)) {
     for (const left of others) {
       if (!(await sameTarget(first, left, context))) conflicts.push({ path, taken: first, left })
     }
     return link
   }
-  for (const left of others.filter((other) => !below.includes(other)))
-    conflicts.push({ path, taken: first, left })
-  const trail = [...seen, await realpath(first)]
-  return { kind: 'directory', children: await merge(below, path, trail, context) }
+  const merged = new Set(below.map((directory) => directory.path))
+  for (const left of others) if (!merged.has(left)) conflicts.push({ path, taken: first, left })
+  return { kind: 'directory', children: await merge(below, path, [...seen, top.real], context) }
 }
 
 const alwaysReal = (path: string): boolean => !path.slice(1).includes('/') || path.startsWith('/etc/')
 
 /** Those of the paths that are directories, or links to one in the store. */
-async function directories(paths: readonly string[], { store }: Context): Promise<string[]> {
-  const kinds = await Promise.all(
-    paths.map(async (path) => {
-      const target = await leadsTo(path, store)
-      return target !== undefined && (await stat(target)).isDirectory()
-    }),
-  )
-  return paths.filter((_, index) => kinds[index])
+async function directories(paths: readonly string[], { listings, store }: Context): Promise<Directory[]> {
+  const places = await Promise.all(paths.map((path) => follow(listings, path, store)))
+  return places.flatMap((place, index) => {
+    const path = paths[index]
+    return place?.found.kind === 'directory' && path !== undefined ? [{ path, real: place.path }] : []
+  })
 }
 
 /** Two links to one place are no conflict: wrappers and `propagated` packages often bring the same file. */
-async function sameTarget(a: string, b: string, { store }: Context): Promise<boolean> {
-  const placeOf = async (path: string) =>
-    (await leadsTo(path, store)) ?? resolve(dirname(path), await readlink(path))
+async function sameTarget(a: string, b: string, { listings, store }: Context): Promise<boolean> {
+  const placeOf = async (path: string) => {
+    const place = await follow(listings, path, store)
+    if (place) return place.path
+    // A link that leads out of the store or nowhere; it lies in a directory that was listed.
+    const parent = await follow(listings, dirname(path), store)
+    const found = parent && (await listings.look(`${parent.path}/${basename(path)}`))
+    return found?.kind === 'symlink' ? resolve(dirname(path), found.target) : path
+  }
   return (await placeOf(a)) === (await placeOf(b))
-}
-
-/** Where a path leads, with all links followed; undefined if nowhere, or out of the store. */
-export async function leadsTo(path: string, store: string): Promise<string | undefined> {
-  const [target, within] = await Promise.all([path, store].map((one) => realpath(one).catch(() => undefined)))
-  return target?.startsWith(`${within}/`) ? target : undefined
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { amd64, arm64, type Platform } from '../image/platform.ts'
 import type { StorePath } from '../image/store-path.ts'
+import { localContents, memoryListings } from '../contents/testing.ts'
 import { tarBlocks, trailer } from '../layers/archive.ts'
 import { dir, file, link, make, readWithPython, type Tree, utf8 } from '../layers/testing.ts'
 import { rootfs } from './rootfs.ts'
@@ -23,22 +24,27 @@ type Image = {
 }
 
 /** Makes packages p0, p1, … and what they need, n0, n1, …, in a folder of their own. */
-function makeStore({ packages = [], needs = [] }: Image): { packages: StorePath[]; closure: StorePath[] } {
+function makeStore({ packages = [], needs = [] }: Image) {
+  const made = new Map<StorePath, Tree>()
   const store = mkdtempSync(join(directory, 'store-'))
   const [requested, needed] = [packages, needs].map((trees, kind) =>
     trees.map((tree, index) => {
       const path = join(store, `${kind === 0 ? 'p' : 'n'}${index}`) as StorePath
       make(path, tree)
+      made.set(path, tree)
       return path
     }),
   )
-  return { packages: requested ?? [], closure: [...(needed ?? []), ...(requested ?? [])] }
+  return { packages: requested ?? [], closure: [...(needed ?? []), ...(requested ?? [])], trees: made }
 }
 
 /** Path → what lies there: `-> target`, `755/` for a directory, `644 text` for a file. */
 async function rootfsOf(image: Image): Promise<Map<string, string>> {
-  const { packages, closure } = makeStore(image)
-  const { entries } = await rootfs(packages, closure, image.platform ?? amd64)
+  const { packages, closure, trees } = makeStore(image)
+  const platform = image.platform ?? amd64
+  const { entries, conflicts } = await rootfs(localContents, packages, closure, platform)
+  // Nothing but the interface is read: other contents give the same.
+  assert.deepEqual(await rootfs(memoryListings(trees), packages, closure, platform), { entries, conflicts })
   const short = (target: string) => target.replace(/.*\/store-[^/]*\//, '')
   return new Map(
     entries.map((entry) => {
@@ -121,6 +127,11 @@ describe('rootfs', () => {
       'keeps names that are not ASCII',
       { packages: [dir({ share: dir({ [utf8('ä🐋')]: file() }) })] },
       { [utf8('share/ä🐋')]: `-> p0/share/${utf8('ä🐋')}` },
+    ],
+    [
+      'keeps names that are not UTF-8, each its own',
+      { packages: [dir({ lib: dir({ '\xff': dir({ a: file() }), '\xfe': file() }) })] },
+      { 'lib/\xff': '-> p0/lib/\xff', 'lib/\xfe': '-> p0/lib/\xfe' },
     ],
 
     [
@@ -215,17 +226,17 @@ describe('rootfs', () => {
 
   it('is the same each time, with the same conflicts', async () => {
     const { packages, closure } = makeStore(example)
-    const first = await rootfs(packages, closure, amd64)
+    const first = await rootfs(localContents, packages, closure, amd64)
     assert.deepEqual(
       first.conflicts.map(({ path }) => path),
       ['/bin/x'],
     )
-    assert.deepEqual(await rootfs(packages, closure, amd64), first)
+    assert.deepEqual(await rootfs(localContents, packages, closure, amd64), first)
   })
 
   it('is packed as it is said to be', async () => {
     const { packages, closure } = makeStore(example)
-    const { entries } = await rootfs(packages, closure, amd64)
+    const { entries } = await rootfs(localContents, packages, closure, amd64)
     const members = readWithPython(Buffer.concat([...tarBlocks(entries), trailer]))
     const modes = new Map(members.map(({ path, mode }) => [path, mode]))
     assert.deepEqual(

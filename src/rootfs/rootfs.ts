@@ -1,3 +1,5 @@
+import type { Listings } from '../contents/contents.ts'
+import type { PlainEntry } from '../contents/entry.ts'
 import type { Platform } from '../image/platform.ts'
 import { byText, type StorePath } from '../image/store-path.ts'
 import { addEssentials } from './essentials.ts'
@@ -5,17 +7,6 @@ import { linkForest, type Conflict, type Tree } from './forest.ts'
 
 /** Raise it when the same packages begin to give another tree: it is part of the layer's key. */
 export const rootfsVersion = 3
-
-/** An entry of the last layer, in the shape that `layers/archive.ts` packs. */
-export type RootfsEntry =
-  | { readonly kind: 'directory'; readonly path: string; readonly mode: number }
-  | { readonly kind: 'symlink'; readonly path: string; readonly target: string }
-  | {
-      readonly kind: 'file'
-      readonly path: string
-      readonly mode: number
-      readonly content: { readonly bytes: Uint8Array }
-    }
 
 /** Variables that a container of the image starts with. */
 export const environment: readonly string[] = [
@@ -25,29 +16,30 @@ export const environment: readonly string[] = [
 
 /**
  * The last layer of an image: the tree of links that makes a heap of store paths look like a system.
- * Reads the packages' directories, so they must be in the store. A function of the packages and the platform.
+ * A function of the packages, the closure and the platform, given what `listings` says of them.
  * @param packages the requested packages' outputs in order; the first wins a conflict
  * @param closure all paths of the image, in byte order
  */
 export async function rootfs(
+  listings: Listings,
   packages: readonly StorePath[],
   closure: readonly StorePath[],
   platform: Platform,
-): Promise<{ entries: RootfsEntry[]; conflicts: Conflict[] }> {
-  const { tree, conflicts } = await linkForest(packages)
-  await addEssentials(tree, [...packages, ...closure], platform)
+): Promise<{ entries: PlainEntry[]; conflicts: Conflict[] }> {
+  const { tree, conflicts } = await linkForest(listings, packages)
+  await addEssentials(listings, tree, [...packages, ...closure], platform)
   // So that a runtime does not choose modes for the store's own folders.
   tree.set('nix', {
     kind: 'directory',
     children: new Map([['store', { kind: 'directory', children: new Map() }]]),
   })
-  return { entries: [...entriesOf(tree, '')], conflicts }
+  return { entries: [...entriesOf(tree, '')], conflicts: conflicts.map(readable) }
 }
 
-function* entriesOf(tree: Tree, prefix: string): Generator<RootfsEntry> {
+function* entriesOf(tree: Tree, prefix: string): Generator<PlainEntry> {
   for (const [name, node] of [...tree].sort(([a], [b]) => byText(a, b))) {
-    const path = prefix + bytes(name)
-    if (node.kind === 'link') yield { kind: 'symlink', path, target: bytes(node.target) }
+    const path = prefix + name
+    if (node.kind === 'link') yield { kind: 'symlink', path, target: node.target }
     else if (node.kind === 'file')
       yield { kind: 'file', path, mode: node.mode, content: { bytes: Buffer.from(node.text) } }
     else {
@@ -57,5 +49,10 @@ function* entriesOf(tree: Tree, prefix: string): Generator<RootfsEntry> {
   }
 }
 
-/** Archives want names as bytes. */
-const bytes = (text: string): string => Buffer.from(text).toString('latin1')
+/** A conflict for people: names as text, with a sign in place of what is not UTF-8. */
+const readable = ({ path, taken, left }: Conflict): Conflict => ({
+  path: text(path),
+  taken: text(taken),
+  left: text(left),
+})
+const text = (bytes: string): string => Buffer.from(bytes, 'latin1').toString()

@@ -1,0 +1,50 @@
+import type { Platform } from '../image/platform.ts'
+import type { PathFacts, StorePath } from '../image/store-path.ts'
+import type { PartialDemand } from '../queue/demand.ts'
+
+/**
+ * Where the contents of store paths come from. Packing and the tree of links read through it alone, so a binary cache
+ * can stand in for the store of this machine. `conformance.ts` says what every implementation does.
+ *
+ * Paths below a store path are byte strings (`latin1`), as in `Entry`.
+ */
+export type Contents = Listings & {
+  /** The facts of all paths that these reach. @throws BUILD_FAILED for a path that is not valid */
+  facts(paths: readonly StorePath[], options: FactsOptions): Promise<PathFacts[]>
+  /** Makes a store path ready to be read from start to end, by one thread at a time. */
+  open(path: StorePath): Promise<OpenPath>
+}
+
+/** What lies where: enough for the tree of links, and small enough to be kept. */
+export type Listings = {
+  /**
+   * What lies at a store path or below one; undefined if nothing does. A link is not followed, and there is none on
+   * the way to `path`: see `follow`.
+   */
+  look(path: string): Promise<Found | undefined>
+  /** The names in a directory, in any order. `path` is as for `look`, and that of a directory. */
+  list(path: string): Promise<string[]>
+}
+
+export type Found =
+  | { readonly kind: 'directory' }
+  | { readonly kind: 'symlink'; readonly target: string }
+  | { readonly kind: 'file'; readonly program: Program | undefined }
+
+/** What a file is as a program, by its first bytes: a script, or an ELF file for an architecture that images can have. */
+export type Program = 'script' | Platform['architecture']
+
+export type FactsOptions = PartialDemand & { readonly onLine?: (line: string) => void }
+
+/**
+ * What a packing thread needs to read a store path: plain data, since that is all that can be sent to a thread.
+ * Another kind of source is another member of this union, and a line in `entriesOf` (`source.ts`).
+ */
+export type PathSource = { readonly storePath: StorePath }
+
+/** A store path that can be read. */
+export type OpenPath = {
+  readonly source: PathSource
+  /** Nothing reads it any more. */
+  close(): Promise<void>
+}

@@ -1,0 +1,25 @@
+/**
+ * A file, folder or link as archives have it, in the shape that every layer is made of. Names and link targets are
+ * byte strings (`latin1`: one character is one byte), because Nix allows any byte in them; their order is byte order.
+ */
+export type Entry<Bytes extends Content = Content> =
+  | { readonly kind: 'directory'; readonly path: string; readonly mode: number }
+  | { readonly kind: 'symlink'; readonly path: string; readonly target: string }
+  | { readonly kind: 'file'; readonly path: string; readonly mode: number; readonly content: Bytes }
+
+/** An entry that is plain data, so that it can be sent to a packing thread. */
+export type PlainEntry = Entry<{ readonly bytes: Uint8Array }>
+
+/**
+ * A file's bytes: in memory, or `size` bytes to be read. They are read once, from start to end, before the next entry
+ * is asked for: a stream that holds many files one after another needs no more than its own buffer.
+ */
+export type Content = { readonly bytes: Uint8Array } | { readonly size: number; open(): FileReader }
+
+/** A file that is being read, synchronously: for worker threads. */
+export type FileReader = {
+  /** Fills the start of `into` with the next bytes and returns how many: at least 1, and 0 at the end of the file. */
+  read(into: Uint8Array): number
+  /** Is called once, however reading ended. */
+  close(): void
+}

@@ -1,0 +1,44 @@
+import { closeSync, lstatSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs'
+import type { StorePath } from '../image/store-path.ts'
+import type { Content, Entry } from './entry.ts'
+
+const bytesOf = (text: string): Buffer => Buffer.from(text, 'latin1')
+
+/** The entries of a path in the store of this machine; see `entriesOf`. */
+export function* storePathEntries(storePath: StorePath): Generator<Entry> {
+  // One generator and not one for each folder: a value passes through all that stand above it.
+  const waiting: [onDisk: string, path: string][] = [[storePath, storePath.slice(1)]]
+  for (let next = waiting.pop(); next; next = waiting.pop()) {
+    const [onDisk, path] = next
+    const file = bytesOf(onDisk)
+    const stat = lstatSync(file)
+    if (stat.isDirectory()) {
+      yield { kind: 'directory', path, mode: 0o555 }
+      const names = readdirSync(file, { encoding: 'latin1' }).sort()
+      for (const name of names.reverse()) waiting.push([`${onDisk}/${name}`, `${path}/${name}`])
+    } else if (stat.isSymbolicLink()) {
+      yield { kind: 'symlink', path, target: readlinkSync(file, { encoding: 'latin1' }) }
+    } else if (stat.isFile()) {
+      // Of a mode Nix keeps only whether a file can be executed (its NAR format).
+      yield {
+        kind: 'file',
+        path,
+        mode: stat.mode & 0o100 ? 0o555 : 0o444,
+        content: onDiskOf(file, stat.size),
+      }
+    } else {
+      throw new Error(`neither file, directory nor symbolic link: ${onDisk}`)
+    }
+  }
+}
+
+const onDiskOf = (file: Buffer, size: number): Content => ({
+  size,
+  open() {
+    const descriptor = openSync(file, 'r')
+    return {
+      read: (into) => readSync(descriptor, into, 0, into.length, null),
+      close: () => closeSync(descriptor),
+    }
+  },
+})

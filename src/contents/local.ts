@@ -1,0 +1,45 @@
+import { lstat, open, readdir, readlink } from 'node:fs/promises'
+import { systemErrorCode } from '../errors.ts'
+import type { Contents, Found, Program } from './contents.ts'
+import { programHeadSize, programOf } from './program.ts'
+
+/**
+ * The Nix store of this machine.
+ * @param facts what Nix knows of valid paths: its database is not ours to read
+ */
+export const localStore = (facts: Contents['facts']): Contents => ({
+  facts,
+  look,
+  list: (path) => readdir(bytesOf(path), { encoding: 'latin1' }),
+  open: async (storePath) => ({ source: { storePath }, close: async () => {} }),
+})
+
+const bytesOf = (text: string): Buffer => Buffer.from(text, 'latin1')
+
+/** What the system says where nothing lies; any other failure is one to tell. */
+const nothing: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR', 'ENAMETOOLONG'])
+
+async function look(path: string): Promise<Found | undefined> {
+  const file = bytesOf(path)
+  try {
+    const stat = await lstat(file)
+    if (stat.isDirectory()) return { kind: 'directory' }
+    if (stat.isSymbolicLink()) {
+      return { kind: 'symlink', target: await readlink(file, { encoding: 'latin1' }) }
+    }
+    return { kind: 'file', program: stat.isFile() ? await programAt(file) : undefined }
+  } catch (error) {
+    if (nothing.has(systemErrorCode(error))) return undefined
+    throw error
+  }
+}
+
+async function programAt(file: Buffer): Promise<Program | undefined> {
+  const handle = await open(file)
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(programHeadSize), 0, programHeadSize, 0)
+    return programOf(buffer.subarray(0, bytesRead))
+  } finally {
+    await handle.close()
+  }
+}

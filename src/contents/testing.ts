@@ -1,0 +1,42 @@
+import type { Tree } from '../layers/testing.ts'
+import type { Contents, Found, Listings } from './contents.ts'
+import { localStore } from './local.ts'
+import { programOf } from './program.ts'
+
+/** The store of this machine without a Nix: facts cannot be asked of it. */
+export const localContents: Contents = localStore(async () => {
+  throw new Error('no facts are known here')
+})
+
+/**
+ * Trees in memory. As strict as can be: nothing else is there, no link is ever followed, and only a directory is
+ * listed.
+ * @param trees by store path
+ */
+export function memoryListings(trees: ReadonlyMap<string, Tree>): Listings {
+  const at = (path: string): Tree | undefined => {
+    const root = [...trees.keys()].find((one) => path === one || path.startsWith(`${one}/`))
+    if (root === undefined) return undefined
+    let here = trees.get(root)
+    for (const name of path.slice(root.length + 1).split('/')) {
+      if (name === '') continue
+      if (here && 'target' in here) throw new Error(`${path} has a link on the way`)
+      here = here && 'children' in here ? here.children.find(([one]) => one === name)?.[1] : undefined
+    }
+    return here
+  }
+  return {
+    async look(path): Promise<Found | undefined> {
+      const tree = at(path)
+      if (!tree) return undefined
+      if ('target' in tree) return { kind: 'symlink', target: tree.target }
+      if ('children' in tree) return { kind: 'directory' }
+      return { kind: 'file', program: programOf(Buffer.from(tree.bytes)) }
+    },
+    async list(path) {
+      const tree = at(path)
+      if (!tree || !('children' in tree)) throw new Error(`${path} is not a directory`)
+      return tree.children.map(([name]) => name)
+    },
+  }
+}
