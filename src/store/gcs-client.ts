@@ -4,11 +4,26 @@ import type { Bucket, File, Storage } from '@google-cloud/storage'
 import type * as sdkModule from '@google-cloud/storage'
 import pRetry from 'p-retry'
 import { NixeryError } from '../errors.ts'
-import type { GcsOptions } from './gcs.ts'
+import type { BucketOptions } from './bucket.ts'
 import { within, type Coming } from './remote.ts'
 import { isPassing, openingError, troubleOf, type Place } from './trouble.ts'
 
 type Sdk = typeof sdkModule
+
+export type GcsOptions = BucketOptions & {
+  readonly bucket: string
+  /** Base address of a service that speaks the protocol, other than Google's; it gets no credentials. */
+  readonly endpoint: string | undefined
+  /**
+   * The file in GOOGLE_APPLICATION_CREDENTIALS, if that is set: Google's SDK takes credentials from there by itself,
+   * and their key signs addresses. Without, the other application default credentials.
+   */
+  readonly keyFile: string | undefined
+  /** Whether clients are sent to the bucket: to a signed address with a key, else to the public one. */
+  readonly redirect: boolean
+  /** Most seconds between two attempts; at least 1. */
+  readonly longestDelay: number
+}
 
 const googleEndpoint = 'https://storage.googleapis.com'
 const neededPermissions: readonly string[] = ['create', 'delete', 'get', 'list'].map(

@@ -1,11 +1,24 @@
 import type { S3Client } from '@aws-sdk/client-s3'
 import type * as sdkModule from '@aws-sdk/client-s3'
 import { NixeryError } from '../errors.ts'
+import type { BucketOptions } from './bucket.ts'
 import { uploadLimit, within } from './remote.ts'
-import type { S3Options } from './s3.ts'
 import { openingError, troubleOf, type Place } from './trouble.ts'
 
 type Sdk = typeof sdkModule
+
+export type S3Options = BucketOptions & {
+  readonly bucket: string
+  /** Base address of a service other than AWS's. */
+  readonly endpoint: string | undefined
+  readonly region: string
+  /** Without, AWS's own chain: environment, profile, role of the machine. */
+  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string } | undefined
+  /** Whether the bucket stands in the path of an address and not in its host name. */
+  readonly pathStyle: boolean
+  /** Seconds that a redirect's address works; without, there are no redirects. */
+  readonly linkExpiration: number | undefined
+}
 
 /** Blobs larger than this are uploaded in parts of this many bytes; S3 takes parts from 5 MiB. */
 export const partSize = 8 * 1024 * 1024

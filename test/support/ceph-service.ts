@@ -9,7 +9,8 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3'
 import type { RemoteService } from '../../src/store/testing.ts'
-import { openS3Store, type S3Options } from '../../src/store/s3.ts'
+import type { S3Options } from '../../src/store/s3-client.ts'
+import { openS3Store } from '../../src/store/s3.ts'
 import type { Ceph } from './ceph.ts'
 
 /** Ceph as the suites see it. `optionsOf` completes what a store is opened with. */

@@ -1,4 +1,5 @@
-import { openGcsStore, type GcsOptions } from '../../src/store/gcs.ts'
+import type { GcsOptions } from '../../src/store/gcs-client.ts'
+import { openGcsStore } from '../../src/store/gcs.ts'
 import type { RemoteService } from '../../src/store/testing.ts'
 import type { Gcs } from './gcs.ts'
 
