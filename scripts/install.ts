@@ -28,7 +28,6 @@ const debianPackages = {
   wrk: 'wrk',
   'apt-get': 'apt',
   'libdeflate.so.0': 'libdeflate0',
-  'libisal.so.2': 'libisal2',
 } as const
 
 export type Program = keyof typeof debianPackages

@@ -134,6 +134,12 @@ describe('readConfig', () => {
     ['NIXERY_KEEP', '30d', '"30d" is not a number of days, such as 30 or 0.5'],
     ['NIXERY_WARM', 'git//x', '"git//x" is not a list of image names, such as shell/git shell/python3:v2'],
     ['NIXERY_CHANNEL_TAGS', '(', '"(" is not a valid regular expression'],
+    ['NIXERY_COMPRESSION', 'bzip2', '"bzip2" is not auto, libdeflate, gzip, zstd or none'],
+    [
+      'NIXERY_COMPRESSION',
+      'igzip',
+      '"igzip" is not supported any more: use libdeflate; blobs that igzip packed are still served',
+    ],
     ['S3_ENDPOINT', 'ftp://u:secret@h/x?sig=1', '"ftp://h/x?…" is not an http or https address'],
   ]
   for (const [name, value, message] of messages) {

@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
 import { openPodman, type Podman } from '../scripts/podman.ts'
 import type { ServerProcess } from '../scripts/server.ts'
+import { digestOf } from '../src/image/digest.ts'
 import { mediaTypes } from '../src/image/oci.ts'
 import { describeEach } from '../src/layers/engines-testing.ts'
 import { runNixery } from './support/command.ts'
@@ -109,6 +110,37 @@ describeEach('an image', ({ compressor: { engine, compression } }) => {
 })
 
 describe('a compression', () => {
+  it('that was set before leaves blobs that are served, and only by their digests', async () => {
+    const data = join(workspace.folder, 'changed')
+    const serve = (engine: string) =>
+      workspace.serve({
+        NIXERY_PKGS_PATH: demo,
+        NIXERY_DATA: data,
+        STORAGE_PATH: join(data, 'store'),
+        NIXERY_COMPRESSION: engine,
+      })
+    const digestIn = async (server: ServerProcess, reference: string) => {
+      const headers = { Accept: mediaTypes.oci.manifest }
+      const { response, json, text } = await ask(server, `hello/manifests/${reference}`, { headers })
+      assert.equal(response.status, 200, text)
+      return { digest: response.headers.get('Docker-Content-Digest') ?? '', manifest: json as Manifest }
+    }
+    const earlier = await serve('zstd')
+    const { digest } = await digestIn(earlier, 'latest')
+    await earlier.stop()
+    const server = await serve('gzip')
+    try {
+      assert.notEqual((await digestIn(server, 'latest')).digest, digest)
+      const { manifest } = await digestIn(server, digest)
+      for (const { digest: layer } of manifest.layers) {
+        const blob = await fetch(`http://${server.address}/v2/hello/blobs/${layer}`)
+        assert.equal(digestOf(new Uint8Array(await blob.arrayBuffer())), layer)
+      }
+    } finally {
+      await server.stop()
+    }
+  })
+
   it('that does not exist is refused', async () => {
     const run = await runNixery(join(workspace.folder, 'none'), demo, ['build', 'hello'], {
       env: { NIXERY_COMPRESSION: 'bzip2' },

@@ -9,7 +9,7 @@ import {
 } from 'node:zlib'
 import { blockSize } from './archive.ts'
 import { levels, type Codec, type Engine, type Expand } from './engine.ts'
-import { openIgzip, openLibdeflate } from './native.ts'
+import { openLibdeflate } from './native.ts'
 
 /**
  * The codec of an engine, for one thread.
@@ -19,10 +19,6 @@ export async function openCodec(engine: Engine): Promise<Codec> {
   switch (engine) {
     case 'libdeflate': {
       return openLibdeflate(levels.libdeflate)
-    }
-    case 'igzip': {
-      const { compress } = await openIgzip(levels.igzip)
-      return { compress, expand: await expandGzip() }
     }
     case 'gzip':
       return {

@@ -142,15 +142,10 @@ describe('a compressor', () => {
     assert.match(notes[0] ?? '', /libdeflate is not there.*apt-get install libdeflate0/)
   })
 
-  for (const [choice, library] of [
-    ['libdeflate', 'libdeflate0'],
-    ['igzip', 'libisal2'],
-  ] as const) {
-    it(`is refused where it is named and not there: ${choice}`, () => {
-      const said = JSON.parse(withoutLibraries(choice)) as { code: string; hint: string; notes: string[] }
-      assert.equal(said.code, 'CONFIG_INVALID')
-      assert.match(said.hint, new RegExp(`apt-get install ${library}$`))
-      assert.deepEqual(said.notes, [])
-    })
-  }
+  it('is refused where it is named and not there', () => {
+    const said = JSON.parse(withoutLibraries('libdeflate')) as { code: string; hint: string; notes: string[] }
+    assert.equal(said.code, 'CONFIG_INVALID')
+    assert.match(said.hint, /apt-get install libdeflate0$/)
+    assert.deepEqual(said.notes, [])
+  })
 })

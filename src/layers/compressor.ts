@@ -23,13 +23,12 @@ export type CompressionChoice = (typeof compressionChoices)[number]
 const compressions: Readonly<Record<Engine, Compression>> = {
   libdeflate: 'gzip',
   gzip: 'gzip',
-  igzip: 'gzip',
   zstd: 'zstd',
   none: 'none',
 }
 
 /** The Debian package of the library that an engine needs. */
-const packages: Partial<Readonly<Record<Engine, string>>> = { libdeflate: 'libdeflate0', igzip: 'libisal2' }
+const packages: Partial<Readonly<Record<Engine, string>>> = { libdeflate: 'libdeflate0' }
 
 /**
  * The compressor that is asked for.
@@ -59,8 +58,8 @@ const versions: Partial<Readonly<Record<Engine, string | undefined>>> = {
 }
 
 /**
- * Libraries do not tell their versions, and ISA-L's bytes depend on the CPU, so the id has a digest of what the codec
- * makes of a block that is always the same.
+ * Libraries do not tell their versions, so the id has a digest of what the codec makes of a block that is always the
+ * same.
  */
 function compressorOf(engine: Engine, codec: Codec): Compressor {
   const into = new Uint8Array(2 * blockSize)

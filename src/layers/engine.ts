@@ -1,5 +1,5 @@
 /** A program or library that compresses, at the level that is used. */
-export const engines = ['libdeflate', 'gzip', 'igzip', 'zstd', 'none'] as const
+export const engines = ['libdeflate', 'gzip', 'zstd', 'none'] as const
 export type Engine = (typeof engines)[number]
 
 /** Compresses and expands blocks of at most `blockSize` bytes, on the thread that calls. */
@@ -20,4 +20,4 @@ export type Expand = (
 ) => { readonly read: number; readonly expanded: Uint8Array }
 
 // docs/compression.md has the measurements that these were chosen by.
-export const levels: Readonly<Record<Engine, number>> = { libdeflate: 1, gzip: 4, igzip: 3, zstd: 3, none: 0 }
+export const levels: Readonly<Record<Engine, number>> = { libdeflate: 1, gzip: 4, zstd: 3, none: 0 }

@@ -1,26 +1,23 @@
 import type { Codec, Expand } from './engine.ts'
 
-/**
- * Compressors of the system's libraries, called through koffi, which is optional as they are. The functions and the
- * layout of what they take are those of the libraries' ABI: libdeflate.so.0 and libisal.so.2.
- */
-type Native = Pick<Codec, 'compress'>
-
-async function load(...names: string[]) {
+/** The library has other names on other systems. */
+async function load() {
+  // Optional, as the library is.
   const { default: koffi } = await import('koffi')
-  for (const [index, name] of names.entries()) {
-    try {
-      return { koffi, library: koffi.load(name) }
-    } catch (error) {
-      if (index === names.length - 1) throw error
-    }
+  try {
+    return koffi.load('libdeflate.so.0')
+  } catch {
+    return koffi.load('libdeflate.dylib')
   }
-  throw new Error('no name of a library')
 }
 
-/** libdeflate at this level. Its bytes depend on nothing but its version and the block. */
-export async function openLibdeflate(level: number): Promise<Native & { readonly expand: Expand }> {
-  const { library } = await load('libdeflate.so.0', 'libdeflate.dylib')
+/**
+ * libdeflate at this level, called through koffi by its documented functions (the ABI of libdeflate.so.0). Its bytes
+ * depend on nothing but its version and the block.
+ * @throws the reason as a plain `Error` when the library or koffi is not installed
+ */
+export async function openLibdeflate(level: number): Promise<Codec & { readonly expand: Expand }> {
+  const library = await load()
   const allocate = library.func('void *libdeflate_alloc_compressor(int level)')
   const compress = library.func(
     'size_t libdeflate_gzip_compress(void *state, const void *in, size_t length, void *out, size_t room)',
@@ -45,51 +42,6 @@ export async function openLibdeflate(level: number): Promise<Native & { readonly
       const result: unknown = decompress(decompressor, ...args)
       if (result !== 0) throw new Error(`libdeflate: a gzip member is damaged (${String(result)})`)
       return { read: Number(counts[0]), expanded: into.subarray(0, Number(counts[1])) }
-    },
-  }
-}
-
-// `struct isal_zstream` (igzip_lib.h): where its fields lie; with its state it has 82,384 bytes in 2.30.
-const stream = {
-  size: 256 * 1024,
-  nextIn: 0,
-  availIn: 8,
-  nextOut: 16,
-  availOut: 24,
-  totalOut: 28,
-  level: 40,
-  levelBufferSize: 44,
-  levelBuffer: 48,
-  endOfStream: 56,
-  gzip: 60,
-}
-
-// ISAL_DEF_LVL3_SMALL. Its smaller Huffman blocks make 2 % less than the default's, at the same speed.
-const levelBufferSize = 151_552
-
-/** ISA-L at this level. Its bytes depend on what the CPU has, too: AVX2's are others than AVX-512's. */
-export async function openIgzip(level: number): Promise<Native> {
-  const { koffi, library } = await load('libisal.so.2', 'libisal.dylib')
-  const start = library.func('void isal_deflate_init(void *stream)')
-  const deflate = library.func('int isal_deflate(void *stream)')
-  const state = Buffer.alloc(stream.size)
-  const levelBuffer = Buffer.alloc(levelBufferSize)
-  return {
-    compress(block, into) {
-      start(state)
-      state.writeBigUInt64LE(koffi.address(block), stream.nextIn)
-      state.writeUInt32LE(block.length, stream.availIn)
-      state.writeBigUInt64LE(koffi.address(into), stream.nextOut)
-      state.writeUInt32LE(into.length, stream.availOut)
-      state.writeUInt32LE(level, stream.level)
-      state.writeUInt32LE(levelBufferSize, stream.levelBufferSize)
-      state.writeBigUInt64LE(koffi.address(levelBuffer), stream.levelBuffer)
-      state.writeUInt16LE(1, stream.endOfStream)
-      state.writeUInt16LE(1, stream.gzip)
-      const result: unknown = deflate(state)
-      if (result !== 0 || state.readUInt32LE(stream.availOut) === 0)
-        throw new Error(`ISA-L: the block does not fit (${String(result)})`)
-      return state.readUInt32LE(stream.totalOut)
     },
   }
 }
