@@ -5,14 +5,17 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import type { ServerProcess } from '../scripts/server.ts'
 import { openRepository, type Repository } from './support/repository.ts'
 import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
+let forged: Awaited<ReturnType<typeof openForge>>
 before(async () => {
   workspace = await openWorkspace()
+  forged = await openForge()
 })
 after(() => workspace.dispose())
 
@@ -49,10 +52,13 @@ async function openForge() {
   const forked = await commitSet(fork, 'fork')
   await execa('cp', ['-r', `${fork.folder}/.git/objects`, `${repository.folder}/.git/`])
   const second = await commitSet(repository, 'second')
+  await repository.git('checkout', '--quiet', '-b', 'moving')
+  const moved = await commitSet(repository, 'moved')
+  await repository.git('checkout', '--quiet', 'trunk')
   await repository.git('branch', 'deadbeef', first)
   await repository.git('branch', 'feature/x', first)
   const refused = { pullRequest, deleted, forked, nowhere: '0'.repeat(40), short: second.slice(0, 12) }
-  return { repository, first, second, refused }
+  return { repository, first, second, moved, refused }
 }
 
 /** The digest that a tag gives, or the whole answer that refuses it, without its request's id. */
@@ -70,10 +76,21 @@ async function assertRefused(server: ServerProcess, tags: readonly string[]): Pr
   for (const tag of tags) assert.equal(await pull(server, tag), unknown, tag)
 }
 
+/** Asks until it is so, for a minute. */
+async function until(isSo: () => Promise<boolean>, what: string): Promise<void> {
+  const end = performance.now() + 60_000
+  while (!(await isSo())) {
+    assert.ok(performance.now() < end, what)
+    await sleep(50)
+  }
+}
+
 describe('a git repository', () => {
-  it('gives what its branches and tags reach, and nothing else that it holds', async () => {
-    const { repository, first, second, refused } = await openForge()
-    const server = await workspace.serve({ NIXERY_PKGS_REPO: repository.url, NIXERY_PIN_TTL: '1' })
+  it('gives what its branches and tags reach, and of these what NIXERY_REFS allow', async () => {
+    const { repository, first, second, moved, refused } = forged
+    const data = join(workspace.folder, 'git')
+    const shared = { NIXERY_PKGS_REPO: repository.url, NIXERY_DATA: data }
+    const server = await workspace.serve({ ...shared, NIXERY_PIN_TTL: '1' })
     await assertRefused(server, Object.values(refused))
     const [one, two] = [await pull(server, first), await pull(server, second)]
     assert.match(one, /^sha256:/)
@@ -84,25 +101,23 @@ describe('a git repository', () => {
     const { tags } = json as { tags: string[] }
     assert.deepEqual(
       tags.filter((tag) => !/^[0-9a-f]{40}$/.test(tag)),
-      ['deadbeef', 'latest', 'trunk', 'v1'],
+      ['deadbeef', 'latest', 'moving', 'trunk', 'v1'],
     )
 
-    await repository.git('reset', '--quiet', '--hard', first)
-    while ((await pull(server, 'trunk')) !== one);
-    await assertRefused(server, [second])
-  })
+    assert.match(await pull(server, moved), /^sha256:/)
+    await repository.git('branch', '--force', 'moving', first)
+    await until(async () => (await pull(server, 'moving')) === one, 'the branch was moved')
+    await assertRefused(server, [moved])
+    await server.stop()
 
-  it('gives only what NIXERY_REFS allow, even of what it gave before', async () => {
-    const { repository, first, second, refused } = await openForge()
-    const data = join(workspace.folder, 'narrow')
-    const only = (refs: string) =>
-      workspace.serve({ NIXERY_PKGS_REPO: repository.url, NIXERY_DATA: data, NIXERY_REFS: refs })
-    const all = await only('refs/heads/* refs/tags/*')
-    const one = await pull(all, first)
-    assert.match(await pull(all, 'latest'), /^sha256:/)
-    await all.stop()
-
-    const narrow = await only('refs/tags/v*, refs/heads/f*/*')
+    // Even of what it gave before. These leave out HEAD.
+    const narrow = await workspace.serve({ ...shared, NIXERY_REFS: 'refs/tags/v*, refs/heads/f*/*' })
+    const noHead = /cannot be used: .*no ref that NIXERY_REFS allows reaches its HEAD/s
+    await until(async () => narrow.log.some(({ msg }) => noHead.test(msg)), 'it says why there is no latest')
+    const readiness = await fetch(`http://${narrow.address}/readyz`)
+    assert.equal(readiness.status, 503)
+    const { checks } = (await readiness.json()) as { checks: Record<string, string> }
+    assert.equal(checks['packages'], 'MANIFEST_UNKNOWN')
     await assertRefused(narrow, [...Object.values(refused), second, 'latest', 'trunk', 'deadbeef'])
     assert.equal(await pull(narrow, first), one)
     assert.equal(await pull(narrow, 'v1'), one)
@@ -111,7 +126,7 @@ describe('a git repository', () => {
 
 describe('a flake', () => {
   it('gives what its repository’s branches and tags reach, and nothing else', async () => {
-    const { repository, first, second, refused } = await openForge()
+    const { repository, first, second, refused } = forged
     const server = await workspace.serve({ NIXERY_FLAKE: `git+${repository.url}` })
     await assertRefused(server, Object.values(refused))
     const one = await pull(server, first)
@@ -120,13 +135,6 @@ describe('a flake', () => {
     const latest = await pull(server, 'latest')
     assert.notEqual(latest, one)
     assert.equal(await pull(server, second), latest)
-  })
-
-  it('that is a folder has only `latest`', async () => {
-    const { repository, first } = await openForge()
-    const server = await workspace.serve({ NIXERY_FLAKE: `path:${repository.folder}` })
-    assert.match(await pull(server, 'latest'), /^sha256:/)
-    await assertRefused(server, [first, 'trunk'])
   })
 })
 
@@ -153,7 +161,7 @@ describe('a channel', () => {
   after(() => forge.close())
 
   it('gives commits only where they are on, and only those that its repository reaches', async () => {
-    const { repository, first, second, refused } = await openForge()
+    const { repository, first, second, refused } = forged
     const described = `v1-2-g${refused.pullRequest.slice(0, 7)}`
     const archives = {
       ...refused,
@@ -187,13 +195,14 @@ describe('a channel', () => {
     const one = await pull(off, 'deadbeef') // which is a branch
     assert.match(one, /^sha256:/)
 
-    const on = await workspace.serve({ ...channel, NIXERY_CHANNEL_COMMITS: 'on' })
-    await assertRefused(on, [...Object.values(refused), ...short])
+    // What the operator names is served, whatever it is.
+    const own = { NIXERY_CHANNEL: refused.deleted, NIXERY_CHANNEL_COMMITS: 'on' }
+    const on = await workspace.serve({ ...channel, ...own })
+    const { deleted, ...others } = refused
+    await assertRefused(on, [...Object.values(others), ...short])
     assert.equal(await pull(on, first), one)
     assert.equal(await pull(on, second), await pull(on, 'trunk'))
-
-    const pinned = await workspace.serve({ ...channel, NIXERY_CHANNEL: refused.forked })
-    assert.match(await pull(pinned, refused.forked), /^sha256:/)
-    assert.equal(await pull(pinned, 'latest'), await pull(pinned, refused.forked))
+    assert.match(await pull(on, deleted), /^sha256:/)
+    assert.equal(await pull(on, 'latest'), await pull(on, deleted))
   })
 })

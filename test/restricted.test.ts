@@ -35,30 +35,28 @@ before(async () => {
 after(() => workspace.dispose())
 
 describe('a package set in git', () => {
-  for (const evaluator of ['warm', 'cold']) {
-    it(`tells nothing of the server, ${evaluator}`, async () => {
-      const server = await workspace.serve({
-        NIXERY_PKGS_REPO: `file://${repository}`,
-        NIXERY_EVALUATOR: evaluator,
-        S3_ACCESS_KEY: 'key',
-        S3_SECRET_KEY: secret,
-        SOME_TOKEN: secret,
-      })
-      const answers = await Promise.all(
-        ['env', 'file', 'home', 'environ', 'fetched'].map(async (name) =>
-          ask(server, `${name}/manifests/latest`),
-        ),
-      )
-      for (const { response, text } of answers) {
-        assert.equal(response.status, 422, text)
-        assert.ok(!text.replaceAll(`/home/${secret}`, '').includes(secret), text)
-      }
-      const log = JSON.stringify(server.log).replaceAll(`/home/${secret}`, '')
-      assert.ok(!log.includes(secret), log)
-      const { response } = await ask(server, 'hello/manifests/latest')
-      assert.equal(response.status, 200)
+  // With either evaluator: `restriction-conformance.ts` tries many more ways.
+  it('tells nothing of the server', async () => {
+    const server = await workspace.serve({
+      NIXERY_PKGS_REPO: `file://${repository}`,
+      S3_ACCESS_KEY: 'key',
+      S3_SECRET_KEY: secret,
+      SOME_TOKEN: secret,
     })
-  }
+    const answers = await Promise.all(
+      ['env', 'file', 'home', 'environ', 'fetched'].map(async (name) =>
+        ask(server, `${name}/manifests/latest`),
+      ),
+    )
+    for (const { response, text } of answers) {
+      assert.equal(response.status, 422, text)
+      assert.ok(!text.replaceAll(`/home/${secret}`, '').includes(secret), text)
+    }
+    const log = JSON.stringify(server.log).replaceAll(`/home/${secret}`, '')
+    assert.ok(!log.includes(secret), log)
+    const { response } = await ask(server, 'hello/manifests/latest')
+    assert.equal(response.status, 200)
+  })
 
   it('may read all of it where the operator says so', async () => {
     const server = await workspace.serve({ NIXERY_PKGS_REPO: `file://${repository}`, NIXERY_EVAL: 'open' })
