@@ -21,7 +21,7 @@ import { createRedactor } from './text/redact.ts'
 import { describeSource } from './web/describe.ts'
 import { createHistory } from './web/history.ts'
 import { addressOfBuild, createBuildLinks } from './web/links.ts'
-import { collect, OtherGc } from './upkeep/gc.ts'
+import { collect, collectRows, OtherGc } from './upkeep/gc.ts'
 import { createUpkeep, type Upkeep } from './upkeep/schedule.ts'
 import { createWeb } from './web/web.ts'
 import { openWorkshop, type Workshop } from './workshop.ts'
@@ -155,7 +155,7 @@ export async function start(
   })
   const watch = tls && followTls(tls, server, log)
   warmer.start()
-  upkeep?.start()
+  upkeep.start()
   signal?.removeEventListener('abort', abandon)
   log.info(
     {
@@ -178,7 +178,7 @@ export async function start(
       starting.abort() // nobody waits for Nix any more
       await server.close(config.NIXERY_GRACE)
       watch?.stop()
-      await upkeep?.stop()
+      await upkeep.stop()
       await workshop.close()
     },
   }
@@ -197,27 +197,39 @@ function connectionsFor(
   return connections
 }
 
-/** Cleaning up from time to time, where the configuration says what is to go. */
-function upkeepOf(
-  config: Config,
-  { catalog, store, uses, blobs }: Workshop,
-  log: Logger,
-): Upkeep | undefined {
-  const { NIXERY_KEEP: keepDays, NIXERY_STORE_LIMIT: sizeLimit } = config
-  if (keepDays === undefined && sizeLimit === undefined) return undefined
+/**
+ * Cleaning up from time to time. Images and blobs go only if a setting says so; what the catalog has not used for long
+ * goes in any case, because it can be found out again.
+ */
+function upkeepOf(config: Config, { catalog, store, uses, blobs }: Workshop, log: Logger): Upkeep {
+  const { NIXERY_KEEP: keepDays, NIXERY_STORE_LIMIT: sizeLimit, NIXERY_CATALOG_KEEP: rowDays } = config
+  const interval = config.NIXERY_GC_INTERVAL
+  const failed = (error: unknown) =>
+    error instanceof OtherGc
+      ? log.info('another process is cleaning up')
+      : log.error({ err: error }, 'cleaning up failed')
+  if (keepDays === undefined && sizeLimit === undefined) {
+    return createUpkeep({
+      interval,
+      collect: ({ now, signal }) => collectRows(catalog, { days: rowDays, now, signal }),
+      done(forgotten, ms) {
+        if (forgotten.resolutions + forgotten.paths === 0) return
+        log.info({ forgotten, ms: Math.round(ms) }, 'forgot what was not used')
+      },
+      failed,
+    })
+  }
   const deleting = (digest: Digest) => void blobs.doubt(digest)
   return createUpkeep({
-    interval: config.NIXERY_GC_INTERVAL,
-    collect: (options) => collect({ catalog, store, uses, deleting }, { ...options, keepDays, sizeLimit }),
-    done: ({ images, blobs: gone }, ms) =>
+    interval,
+    collect: (options) =>
+      collect({ catalog, store, uses, deleting }, { ...options, keepDays, sizeLimit, rowDays }),
+    done: ({ images, blobs: gone, forgotten }, ms) =>
       log.info(
-        { images: images.length, blobs: gone.count, bytes: gone.size, ms: Math.round(ms) },
+        { images: images.length, blobs: gone.count, bytes: gone.size, forgotten, ms: Math.round(ms) },
         'cleaned up',
       ),
-    failed: (error) =>
-      error instanceof OtherGc
-        ? log.info('another process is cleaning up')
-        : log.error({ err: error }, 'cleaning up failed'),
+    failed,
   })
 }
 

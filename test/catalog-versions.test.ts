@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -9,11 +10,8 @@ import { digestOf } from '../src/image/digest.ts'
 import { facts, factsOf, layer, openFile, setAsideOf } from './support/catalogs.ts'
 
 let directory: string
-let earlier: string[]
 before(async () => {
   directory = await mkdtemp(join(tmpdir(), 'nixery-versions-'))
-  const text = await readFile(join(import.meta.dirname, 'fixtures', 'catalog-1.sql'), 'utf8')
-  earlier = text.split('\n').filter((line) => line.endsWith(';'))
 })
 after(() => rm(directory, { recursive: true }))
 
@@ -35,8 +33,14 @@ const query = (file: string, statement: string): unknown[] => {
     database.close()
   }
 }
-const writes = () => earlier.filter((line) => /^(insert|update) /.test(line))
-const tables = () => earlier.filter((line) => !/^(insert|update) /.test(line))
+/** What an earlier version did to a database: it made tables, and wrote rows. */
+const versionOf = (name: string) => {
+  const text = readFileSync(join(import.meta.dirname, 'fixtures', name), 'utf8')
+  const all = text.split('\n').filter((line) => line.endsWith(';'))
+  const isWrite = (line: string) => /^(insert|update) /.test(line)
+  return { all, writes: all.filter(isWrite), tables: all.filter((line) => !isWrite(line)) }
+}
+const versions = ['catalog-1.sql', 'catalog-2.sql']
 
 /** That this program uses the file as it is, and that it works. */
 async function use(file: string, work: (catalog: Catalog) => Promise<void>): Promise<void> {
@@ -81,44 +85,47 @@ const later = [
   'PRAGMA user_version = 1000',
 ]
 
-describe('a catalog of the version before', () => {
-  it('is used with all that it knows, and can be used by that version again', async () => {
-    const file = newFile()
-    run(file, earlier)
-    await use(file, assertKnown)
-    // That version looks for its two migrations and no others, and then writes as it does.
-    const names = query(file, 'SELECT name FROM kysely_migration ORDER BY timestamp, name')
-    assert.deepEqual(names, [{ name: '0001' }, { name: '0002' }])
-    run(file, writes())
-    await use(file, assertKnown)
-  })
-
-  it('is completed if that version was killed while it made it', async () => {
-    for (let count = 0; count < tables().length; count += 3) {
+for (const version of versions) {
+  const { all, writes, tables } = versionOf(version)
+  describe(`a catalog as in ${version}`, () => {
+    it('is used with all that it knows, and can be used by that version again', async () => {
       const file = newFile()
-      run(file, tables().slice(0, count))
-      await use(file, remember)
-      assert.equal(query(file, "SELECT * FROM about WHERE key = 'born'").length, 1)
-      run(file, writes())
+      run(file, all)
       await use(file, assertKnown)
-    }
-  })
+      // The first version looks for its two migrations and no others, and then writes as it does.
+      const names = query(file, 'SELECT name FROM kysely_migration ORDER BY timestamp, name')
+      assert.deepEqual(names, [{ name: '0001' }, { name: '0002' }])
+      run(file, writes)
+      await use(file, assertKnown)
+    })
 
-  it('can be one that this version has made', async () => {
-    const file = newFile()
-    await use(file, remember)
-    const names = query(file, 'SELECT name FROM kysely_migration ORDER BY timestamp, name')
-    assert.deepEqual(names, [{ name: '0001' }, { name: '0002' }])
-    assert.equal(query(file, 'SELECT * FROM kysely_migration_lock WHERE is_locked = 0').length, 1)
-    run(file, writes())
-    await use(file, assertKnown)
+    it('is completed if that version was killed while it made it', async () => {
+      for (let count = 0; count < tables.length; count += 3) {
+        const file = newFile()
+        run(file, tables.slice(0, count))
+        await use(file, remember)
+        assert.equal(query(file, "SELECT * FROM about WHERE key = 'born'").length, 1)
+        run(file, writes)
+        await use(file, assertKnown)
+      }
+    })
+
+    it('can be one that this version has made', async () => {
+      const file = newFile()
+      await use(file, remember)
+      const names = query(file, 'SELECT name FROM kysely_migration ORDER BY timestamp, name')
+      assert.deepEqual(names, [{ name: '0001' }, { name: '0002' }])
+      assert.equal(query(file, 'SELECT * FROM kysely_migration_lock WHERE is_locked = 0').length, 1)
+      run(file, writes)
+      await use(file, assertKnown)
+    })
   })
-})
+}
 
 describe('a catalog of a later version', () => {
   it('is used but for the rows that cannot be read, and nothing in it is lost', async () => {
     const file = newFile()
-    run(file, earlier)
+    run(file, versionOf('catalog-2.sql').all)
     await use(file, assertKnown)
     run(file, later)
     await use(file, async (catalog) => {

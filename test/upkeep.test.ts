@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readdir, readFile, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import type { ServerProcess } from '../scripts/server.ts'
 import { runNixery } from './support/command.ts'
@@ -21,8 +22,16 @@ after(() => workspace.dispose())
 
 let count = 0
 const newData = () => join(workspace.folder, `data-of-${(count += 1)}`)
-const serve = (data: string) =>
-  workspace.serve({ NIXERY_PKGS_PATH: packages, NIXERY_DATA: data, STORAGE_PATH: join(data, 'store') })
+const serve = (data: string, env: Record<string, string> = {}) =>
+  workspace.serve({
+    NIXERY_PKGS_PATH: packages,
+    NIXERY_DATA: data,
+    STORAGE_PATH: join(data, 'store'),
+    ...env,
+  })
+const until = async (holds: () => boolean) => {
+  while (!holds()) await setTimeout(20)
+}
 const run = (data: string, ...args: string[]) =>
   runNixery(data, packages, args, { env: { STORAGE_PATH: join(data, 'store') } })
 
@@ -93,6 +102,46 @@ describe('nixery gc', () => {
       /NIXERY_STORE_LIMIT: "much" is not a size/,
     )
     assert.equal(again.log.filter(({ level }) => Number(level) >= 50).length, 0)
+  })
+})
+
+describe('a server without settings for cleaning up', () => {
+  it('forgets what its catalog has not used for long, and gives the same digests', async () => {
+    const data = newData()
+    const server = await serve(data)
+    const hello = await pull(server, 'hello')
+    const other = await pull(server, 'other')
+    await server.stop()
+    const file = join(data, 'catalog.db')
+    const change = (statement: string) => {
+      const database = new Database(file)
+      database.exec(statement)
+      database.close()
+    }
+    const counts = () => {
+      const database = new Database(file)
+      const counted = ['resolutions', 'paths', 'images'].map((table) =>
+        database.prepare(`SELECT count(*) FROM ${table}`).pluck().get(),
+      )
+      database.close()
+      return counted
+    }
+    const [, paths, images] = counts()
+    // Of both images, of one alone, of none: what they are made from is kept for as long as they are.
+    for (const left of [2, 1, 0]) {
+      change(`UPDATE resolutions SET used_on = used_on - 100; UPDATE paths SET used_on = used_on - 100;
+        UPDATE images SET roots = NULL WHERE key NOT IN (SELECT key FROM images ORDER BY key LIMIT ${left})`)
+      const again = await serve(data, { NIXERY_GC_INTERVAL: '1' })
+      await until(() => again.log.some(({ msg }) => msg === 'forgot what was not used'))
+      const [resolutions, kept, ofImages] = counts()
+      assert.equal(resolutions, 0)
+      assert.equal(ofImages, images)
+      if (left === 2) assert.equal(kept, paths)
+      if (left === 0) assert.equal(kept, 0)
+      assert.deepEqual([await pull(again, 'hello'), await pull(again, 'other')], [hello, other])
+      await again.stop()
+      assert.ok(again.log.every(({ level }) => level !== 'error' && level !== 'fatal'))
+    }
   })
 })
 

@@ -46,7 +46,10 @@ export async function makeImage(context: Context, pinned: PinnedSet): Promise<Ma
   const attempt = async (again: boolean) => {
     const packages = await context.resolver.resolve(context.request, pinned, { ...context, again })
     const resolved = { revision: pinned.revision, packages }
-    return fromSpec(context, specOf(context.request, resolved, { env: environment }))
+    const made = await fromSpec(context, specOf(context.request, resolved, { env: environment }))
+    const roots = packages.map(({ outputPath }) => outputPath)
+    await context.catalog.rememberRoots(made.key, roots)
+    return made
   }
   return attempt(false).catch((error: unknown) => {
     if (isDerivationGone(error)) return attempt(true)

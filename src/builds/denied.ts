@@ -66,7 +66,8 @@ export function deniedDerivations({
     const found = answers.flatMap(deniedBy)
     if (answers.some(mayBeOver)) return { found, isLasting: false }
     const remember = async () => {
-      if (await pinned.unchanged()) await catalog.rememberResolutions(new Map([[key, JSON.stringify(found)]]))
+      if (!(await pinned.unchanged())) return
+      await catalog.rememberResolutions(new Map([[key, JSON.stringify(found)]]), pinned.revision)
     }
     later(remember())
     return { found, isLasting: true }

@@ -15,6 +15,8 @@ export type Recent = {
 const mostBytes = 64e6
 // Another process may remove blobs; for so long (ms) this one does not know.
 const believed = 10_000
+// After so long (ms) an image is looked up in the catalog again, which notes so that what it knows of it is in use.
+const day = 86_400_000
 
 /** Objects take about twice the memory of their JSON (UTF-16 units), and an entry of the cache has its own. */
 const sizeCalculation = ({ made }: Entry, key: string): number =>
@@ -24,7 +26,12 @@ type Entry = { readonly made: Made; until: number; losses: number }
 
 /** @param most bytes of memory, roughly */
 export function createRecent(blobs: Blobs, most = mostBytes): Recent {
-  const entries = new LRUCache<string, Entry>({ maxSize: most, sizeCalculation })
+  const entries = new LRUCache<string, Entry>({
+    maxSize: most,
+    sizeCalculation,
+    ttl: day,
+    ttlResolution: 1000,
+  })
   const checks = createFlights<boolean>()
 
   return {

@@ -127,7 +127,7 @@ export function createResolver({
       if (answer.status === 'failed') passing.note(keyInMemory(name), resolution)
     }
     const remember = async () => {
-      if (await pinned.unchanged()) await catalog.rememberResolutions(fresh)
+      if (await pinned.unchanged()) await catalog.rememberResolutions(fresh, pinned.revision)
       else nix.forget(stateOf(pinned))
     }
     later(remember())

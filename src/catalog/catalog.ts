@@ -30,6 +30,13 @@ export type Pull = {
  */
 export type Page<T extends string = string> = { readonly after?: T; readonly limit: number }
 
+/** Resolutions, by key, and facts of paths that were used on one day, a UTC day counted from 1970. */
+export type RowUses = {
+  readonly day: number
+  readonly resolutions: readonly string[]
+  readonly paths: readonly StorePath[]
+}
+
 /**
  * Small facts, remembered under the keys of their inputs. All of it can be made again: an empty catalog costs
  * time and never changes a digest. So when the database fails, nothing here does: what cannot be looked up is not
@@ -39,7 +46,8 @@ export type Page<T extends string = string> = { readonly after?: T; readonly lim
  */
 export type Catalog = {
   resolutions(keys: readonly string[]): Promise<Map<string, string>>
-  rememberResolutions(resolutions: ReadonlyMap<string, string>): Promise<void>
+  /** @param revision of the package set that they belong to; they are forgotten together when it is no longer used */
+  rememberResolutions(resolutions: ReadonlyMap<string, string>, revision?: string): Promise<void>
   /** Facts of the paths that are known, and of no others. */
   pathFacts(paths: readonly StorePath[]): Promise<Map<StorePath, PathFacts>>
   /** Facts of a path that was built anew, with other bytes, replace the old. */
@@ -53,6 +61,10 @@ export type Catalog = {
   image(key: string): Promise<string | undefined>
   /** @param madeAt seconds since 1970; now, if not given */
   rememberImage(key: string, image: string, madeAt?: number): Promise<void>
+  /** The store paths that an image was made from: facts of their closure are kept for as long as the image is. */
+  rememberRoots(key: string, roots: readonly StorePath[]): Promise<void>
+  /** Rows that were used, so that upkeep does not forget them. */
+  rememberRowUses(uses: RowUses): Promise<void>
   /** The size of a blob whose bytes are known to have this digest. */
   blobSize(digest: Digest): Promise<number | undefined>
   rememberBlob(digest: Digest, size: number): Promise<void>
@@ -129,4 +141,30 @@ export type CatalogUpkeep = {
   withdrawBlobs(digests: readonly Digest[]): Promise<void>
   /** After blobs were deleted. */
   forgetBlobs(digests: readonly Digest[]): Promise<void>
+  readonly rows: CatalogRows
+}
+
+/**
+ * For forgetting resolutions and facts of paths by age. Each call does a bounded amount of work. Days are UTC days
+ * counted from 1970; limits are numbers of rows.
+ */
+export type CatalogRows = {
+  /** Gives `day` to rows without a day, which an earlier version wrote. Returns how many rows got it. */
+  giveDay(day: number, limit: number): Promise<number>
+  /** Deletes resolutions that were last used before a day, of any revision or of one. Returns how many. */
+  forgetResolutions(before: number, limit: number, revision?: string): Promise<number>
+  /** The next revision after `after`, in byte order, with the day on which any of its resolutions was last used. */
+  nextRevision(after: string): Promise<{ readonly revision: string; readonly usedOn: number } | undefined>
+  /** Paths that were last used before a day, in no particular order. */
+  unusedPaths(before: number, limit: number): Promise<StorePath[]>
+  /** Paths count as used on that day. */
+  keepPaths(paths: readonly StorePath[], day: number): Promise<void>
+  /** Deletes the facts of paths that were last used before a day. Returns how many. */
+  forgetPaths(paths: readonly StorePath[], before: number): Promise<number>
+  /** What any of these paths refers to, as far as it is known. */
+  references(paths: readonly StorePath[]): Promise<StorePath[]>
+  /** The store paths that images were made from, page by page in the order of the images' keys. */
+  imageRoots(page: Page): Promise<{ readonly key: string; readonly roots: readonly StorePath[] }[]>
+  /** Gives up to `pages` free pages of the database back to the file system. Returns whether more can be given back. */
+  shrink(pages: number): Promise<boolean>
 }

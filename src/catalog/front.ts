@@ -99,10 +99,10 @@ export function withFront(catalog: Catalog): Catalog {
   return {
     ...catalog,
     resolutions: (keys) => readAll(keys, resolutions, (missing) => catalog.resolutions(missing)),
-    rememberResolutions: (fresh) =>
+    rememberResolutions: (fresh, revision) =>
       write(
         () => fresh.forEach((value, key) => resolutions.set(key, value)),
-        () => catalog.rememberResolutions(fresh),
+        () => catalog.rememberResolutions(fresh, revision),
       ),
     pathFacts: (wanted) => readAll(wanted, paths, (missing) => catalog.pathFacts(missing)),
     rememberPathFacts: (facts) =>

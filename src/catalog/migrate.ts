@@ -10,6 +10,8 @@ export type SqlDatabase = {
   readVersion(db: Kysely<Tables>): Promise<number>
   /** See `CatalogUpkeep`. */
   lock(): (() => void) | undefined | Promise<(() => void) | undefined>
+  /** See `CatalogRows`. */
+  shrink(pages: number): boolean | Promise<boolean>
   /** Writes it, as part of the transaction. */
   writeVersion(db: Kysely<Tables>, version: number): Promise<void>
 }

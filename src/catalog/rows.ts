@@ -1,7 +1,7 @@
 import type { Insertable, Selectable } from 'kysely'
 import { parseDigest, type Digest } from '../image/digest.ts'
 import { mediaTypes, type Compression, type Layer } from '../image/oci.ts'
-import { parseStorePath, type PathFacts } from '../image/store-path.ts'
+import { parseStorePath, type PathFacts, type StorePath } from '../image/store-path.ts'
 import type { BlobRecord, ImageRecord, Member } from './catalog.ts'
 import type { Tables } from './schema.ts'
 
@@ -55,7 +55,7 @@ export const memberOf = readable((row: Selectable<Tables['members']>): Member =>
   length: count(row.length),
 }))
 
-export const factsOf = readable((row: Selectable<Tables['paths']>): PathFacts => ({
+export const factsOf = readable((row: Omit<Selectable<Tables['paths']>, 'used_on'>): PathFacts => ({
   storePath: parseStorePath(row.store_path),
   narHash: text(row.nar_hash),
   narSize: count(row.nar_size),
@@ -69,11 +69,16 @@ export const rowOf = (facts: PathFacts): Insertable<Tables['paths']> => ({
   path_references: JSON.stringify(facts.references),
 })
 
+/** Store paths in JSON; none, if none were noted. */
+export const rootsOf = readable((value: unknown): StorePath[] =>
+  value === null ? [] : (JSON.parse(text(value)) as string[]).map(parseStorePath),
+)
+
 export const jsonOf = readable((value: unknown): string => json(value))
 export const sizeOf = readable((value: unknown): number => count(value))
 export const textOf = readable((value: unknown): string => text(value))
 
-export const imageRecordOf = readable((row: Selectable<Tables['images']>): ImageRecord => ({
+export const imageRecordOf = readable((row: Omit<Selectable<Tables['images']>, 'roots'>): ImageRecord => ({
   key: text(row.key),
   image: jsonOf(row.image),
   madeAt: count(row.made_at),

@@ -3,14 +3,35 @@ import type { CreateTableBuilder, Kysely } from 'kysely'
 /** The tables. Sizes and offsets are bytes, times seconds since 1970; JSON columns hold text. */
 export type Tables = {
   /** Packages looked up in a revision of a package set. */
-  resolutions: { key: string; resolution: string }
+  resolutions: {
+    key: string
+    resolution: string
+    /** The revision of the package set that it belongs to; null if an earlier version wrote the row. */
+    revision: string | null
+    /** The day (UTC, counted from 1970) on which it was last used; null if no version has noted one. */
+    used_on: number | null
+  }
   /** What Nix knows of store paths. */
-  paths: { store_path: string; nar_hash: string; nar_size: number; path_references: string }
+  paths: {
+    store_path: string
+    nar_hash: string
+    nar_size: number
+    path_references: string
+    /** As in `resolutions`. */
+    used_on: number | null
+  }
   /** Where the compressed tar entries of one store path lie. */
   members: { key: string; digest: string; offset: number; length: number }
   /** `compression` is one that some version of this program knows, perhaps a later one. */
   layers: { key: string; digest: string; diff_id: string; size: number; compression: string }
-  images: { key: string; image: string; made_at: number; pulled_at: number | null }
+  images: {
+    key: string
+    image: string
+    made_at: number
+    pulled_at: number | null
+    /** JSON: the store paths that it was made from, without those that they refer to; null if that was not noted. */
+    roots: string | null
+  }
   /** Blobs whose bytes were hashed when they were stored, or since; those that are `withdrawn` are to be deleted. */
   blobs: {
     digest: string
@@ -42,7 +63,7 @@ type Column = {
 type Table<Columns> = {
   readonly key: readonly (keyof Columns & string)[]
   readonly columns: Readonly<Record<keyof Columns & string, Column>>
-  readonly indexes?: readonly (keyof Columns & string)[]
+  readonly indexes?: readonly ((keyof Columns & string) | readonly (keyof Columns & string)[])[]
 }
 
 const text: Column = { type: 'text', notNull: true }
@@ -55,14 +76,25 @@ const optionalNumber: Column = { type: 'bigint' }
  * only ever adds: tables, indexes, columns that are nullable or have a default. Nothing is renamed, dropped or given
  * another meaning, because the program of the version before uses the same database after a rollback.
  */
-export const schemaVersion = 2
+export const schemaVersion = 3
 
 /** @param now seconds since 1970: when images were made that were there before that was noted */
 const schema = (now: number): { readonly [Name in keyof Tables]: Table<Tables[Name]> } => ({
-  resolutions: { key: ['key'], columns: { key: text, resolution: text } },
+  resolutions: {
+    key: ['key'],
+    columns: { key: text, resolution: text, revision: optionalText, used_on: optionalNumber },
+    indexes: ['used_on', ['revision', 'used_on']],
+  },
   paths: {
     key: ['store_path'],
-    columns: { store_path: text, nar_hash: text, nar_size: number, path_references: text },
+    columns: {
+      store_path: text,
+      nar_hash: text,
+      nar_size: number,
+      path_references: text,
+      used_on: optionalNumber,
+    },
+    indexes: ['used_on'],
   },
   members: {
     key: ['key'],
@@ -76,7 +108,13 @@ const schema = (now: number): { readonly [Name in keyof Tables]: Table<Tables[Na
   },
   images: {
     key: ['key'],
-    columns: { key: text, image: text, made_at: { ...number, default: now }, pulled_at: optionalNumber },
+    columns: {
+      key: text,
+      image: text,
+      made_at: { ...number, default: now },
+      pulled_at: optionalNumber,
+      roots: optionalText,
+    },
     indexes: ['made_at', 'pulled_at'],
   },
   blobs: {
@@ -134,8 +172,10 @@ export async function addMissing(db: Kysely<Tables>): Promise<void> {
       }
       await create.addPrimaryKeyConstraint(`${name}_key`, [...table.key]).execute()
     }
-    for (const column of table.indexes ?? []) {
-      await db.schema.createIndex(`${name}_${column}`).ifNotExists().on(name).column(column).execute()
+    for (const index of table.indexes ?? []) {
+      const indexed = typeof index === 'string' ? [index] : [...index]
+      const indexName = [name, ...indexed].join('_')
+      await db.schema.createIndex(indexName).ifNotExists().on(name).columns(indexed).execute()
     }
   }
   await db

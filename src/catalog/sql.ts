@@ -6,6 +6,7 @@ import { pullsIn } from './pulls.ts'
 import { factsOf, jsonOf, layerOf, memberOf, readRows, rowOf, sizeOf } from './rows.ts'
 import type { Tables } from './schema.ts'
 import { forgetBlobs, upkeepIn } from './upkeep.ts'
+import { dayOf, rowUsesIn } from './row-uses.ts'
 
 // SQLite takes at most 32,766 bound values in a statement.
 const batchSize = 5_000
@@ -34,12 +35,16 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
       return readMap(rows, ({ key, resolution }) => [key, jsonOf(resolution)])
     },
 
-    rememberResolutions: (resolutions) =>
-      remember(
-        db,
-        'resolutions',
-        [...resolutions].map(([key, resolution]) => ({ key, resolution })),
-      ),
+    rememberResolutions(resolutions, revision) {
+      const used_on = dayOf()
+      const rows = [...resolutions].map(([key, resolution]) => ({
+        key,
+        resolution,
+        revision: revision ?? null,
+        used_on,
+      }))
+      return remember(db, 'resolutions', rows)
+    },
 
     async pathFacts(paths) {
       const rows = await inBatches(paths, (batch) =>
@@ -48,7 +53,11 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
       return new Map(readRows(rows, factsOf).map((facts): [StorePath, PathFacts] => [facts.storePath, facts]))
     },
 
-    rememberPathFacts: (facts) => remember(db, 'paths', facts.map(rowOf)),
+    rememberPathFacts(facts) {
+      const used_on = dayOf()
+      const rows = facts.map((one) => ({ ...rowOf(one), used_on }))
+      return remember(db, 'paths', rows)
+    },
 
     async forgetPathFacts(paths) {
       await inBatches(paths, (batch) => db.deleteFrom('paths').where('store_path', 'in', batch).execute())
@@ -88,6 +97,8 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
     rememberImage: (key, image, madeAt = Math.floor(Date.now() / 1000)) =>
       remember(db, 'images', [{ key, image, made_at: madeAt }]),
 
+    ...rowUsesIn(db),
+
     async blobSize(digest) {
       const row = await db
         .selectFrom('blobs')
@@ -111,7 +122,7 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
 
     forgetBlob: (digest) => forgetBlobs(db, [digest], 'forget'),
     ...pullsIn(db),
-    upkeep: upkeepIn(db, () => Promise.resolve(database.lock())),
+    upkeep: upkeepIn(db, database),
     close: () => db.destroy(),
   }
 }

@@ -4,6 +4,9 @@ import { systemErrorCode } from '../errors.ts'
 import type { SqlDatabase } from './migrate.ts'
 import type { Tables } from './schema.ts'
 
+// What `pragma auto_vacuum` answers (https://sqlite.org/pragma.html#pragma_auto_vacuum).
+const incremental = 2
+
 /** An open SQLite database; the version of its schema is SQLite's `user_version`. */
 export const sqliteOf = (database: Database.Database): SqlDatabase => ({
   dialect: new SqliteDialect({ database }),
@@ -15,6 +18,12 @@ export const sqliteOf = (database: Database.Database): SqlDatabase => ({
   async writeVersion(db, version) {
     await writeKyselyMigrations(db)
     await sql.raw(`pragma user_version = ${version}`).execute(db)
+  },
+  shrink(pages) {
+    // Frees pages while its rows are read, so all of them are. In a file without auto_vacuum it frees none.
+    database.pragma(`incremental_vacuum(${pages})`)
+    const free = Number(database.pragma('freelist_count', { simple: true }))
+    return free > 0 && database.pragma('auto_vacuum', { simple: true }) === incremental
   },
   lock: () => lockOf(database.memory ? undefined : `${database.name}.lock`),
 })

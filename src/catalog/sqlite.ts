@@ -7,6 +7,7 @@ import type { Catalog } from './catalog.ts'
 import { withFront } from './front.ts'
 import { openCatalog, type SqlCatalog } from './sql.ts'
 import { sqliteOf } from './sqlite-database.ts'
+import { withUses } from './uses.ts'
 import { openSteadyCatalog, type Database as SteadyDatabase } from './steady.ts'
 
 export type SqliteOptions = {
@@ -40,7 +41,7 @@ export async function openSqliteCatalog(file: string, options: SqliteOptions = {
       mkdirSync(dirname(file), { recursive: true })
       accessSync(dirname(file), constants.R_OK | constants.W_OK | constants.X_OK)
     }
-    return withFront(await openSteadyCatalog(sqliteDatabase(file, busyTimeout), { warn, pause }))
+    return withUses(withFront(await openSteadyCatalog(sqliteDatabase(file, busyTimeout), { warn, pause })))
   } catch (error) {
     throw new NixeryError('STORE_UNAVAILABLE', `the catalog cannot be opened: ${file}`, {
       cause: error,

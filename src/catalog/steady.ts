@@ -1,6 +1,7 @@
 import { NixeryError } from '../errors.ts'
 import type { Digest } from '../image/digest.ts'
 import type { StorePath } from '../image/store-path.ts'
+import { batchesOf } from './batches.ts'
 import type { Catalog, CatalogUpkeep } from './catalog.ts'
 import type { SqlCatalog } from './sql.ts'
 
@@ -23,6 +24,7 @@ export type SteadyOptions = {
 
 // Of so many facts it is kept in mind that the database may still say what is not so any more.
 const mostDoubts = 200_000
+const atOnce = 500
 // Milliseconds. A disk that goes on damaging a database is not given a new one every few seconds.
 const pauseAfterDamage = 60_000
 const warnInterval = 30_000
@@ -80,11 +82,11 @@ export async function openSteadyCatalog(database: Database, options: SteadyOptio
   const make = async () => {
     const opened = current ?? (await database.open())
     current = opened
-    for (const batch of batchesOf([...blobsInDoubt])) {
+    for (const batch of batchesOf([...blobsInDoubt], atOnce)) {
       await opened.upkeep.forgetBlobs(batch)
       for (const digest of batch) blobsInDoubt.delete(digest)
     }
-    for (const batch of batchesOf([...pathsInDoubt])) {
+    for (const batch of batchesOf([...pathsInDoubt], atOnce)) {
       await opened.forgetPathFacts(batch)
       for (const path of batch) pathsInDoubt.delete(path)
     }
@@ -160,11 +162,22 @@ export async function openSteadyCatalog(database: Database, options: SteadyOptio
     forgetImages: (keys, since) => must((catalog) => catalog.upkeep.forgetImages(keys, since)),
     withdrawBlobs: (digests) => must((catalog) => catalog.upkeep.withdrawBlobs(digests)),
     forgetBlobs: (digests) => must((catalog) => catalog.upkeep.forgetBlobs(digests)),
+    rows: {
+      giveDay: (...args) => must(({ upkeep: { rows } }) => rows.giveDay(...args)),
+      forgetResolutions: (...args) => must(({ upkeep: { rows } }) => rows.forgetResolutions(...args)),
+      nextRevision: (after) => must(({ upkeep: { rows } }) => rows.nextRevision(after)),
+      unusedPaths: (...args) => must(({ upkeep: { rows } }) => rows.unusedPaths(...args)),
+      keepPaths: (...args) => must(({ upkeep: { rows } }) => rows.keepPaths(...args)),
+      forgetPaths: (...args) => must(({ upkeep: { rows } }) => rows.forgetPaths(...args)),
+      references: (paths) => must(({ upkeep: { rows } }) => rows.references(paths)),
+      imageRoots: (page) => must(({ upkeep: { rows } }) => rows.imageRoots(page)),
+      shrink: (pages) => must(({ upkeep: { rows } }) => rows.shrink(pages)),
+    },
   }
   return {
     resolutions: (keys) => ask((catalog) => catalog.resolutions(keys), new Map()),
-    async rememberResolutions(resolutions) {
-      await tell((catalog) => catalog.rememberResolutions(resolutions))
+    async rememberResolutions(resolutions, revision) {
+      await tell((catalog) => catalog.rememberResolutions(resolutions, revision))
     },
     async pathFacts(paths) {
       const found = await ask((catalog) => catalog.pathFacts(paths), new Map())
@@ -188,6 +201,12 @@ export async function openSteadyCatalog(database: Database, options: SteadyOptio
     image: (key) => ask((catalog) => catalog.image(key), undefined),
     async rememberImage(key, image, madeAt) {
       await tell((catalog) => catalog.rememberImage(key, image, madeAt))
+    },
+    async rememberRoots(key, roots) {
+      await tell((catalog) => catalog.rememberRoots(key, roots))
+    },
+    async rememberRowUses(uses) {
+      await tell((catalog) => catalog.rememberRowUses(uses))
     },
     async blobSize(digest) {
       const size = await ask((catalog) => catalog.blobSize(digest), undefined)
@@ -219,10 +238,6 @@ export async function openSteadyCatalog(database: Database, options: SteadyOptio
       await current?.close()
     },
   }
-}
-
-function* batchesOf<T>(items: readonly T[]): Generator<readonly T[]> {
-  for (let start = 0; start < items.length; start += 500) yield items.slice(start, start + 500)
 }
 
 /** Passes a line on unless the same was passed on just now. */

@@ -1,13 +1,15 @@
 import type { Kysely } from 'kysely'
 import type { Digest } from '../image/digest.ts'
 import type { CatalogUpkeep, ImageName } from './catalog.ts'
+import type { SqlDatabase } from './migrate.ts'
+import { rowsIn } from './row-uses.ts'
 import { blobRecordOf, imageRecordOf, readRows, sizeOf } from './rows.ts'
 import type { Tables } from './schema.ts'
 
 /** What upkeep asks of the database; statements are small, since SQLite runs them on the thread that answers. */
-export function upkeepIn(db: Kysely<Tables>, lock: CatalogUpkeep['lock']): CatalogUpkeep {
+export function upkeepIn(db: Kysely<Tables>, database: Pick<SqlDatabase, 'lock' | 'shrink'>): CatalogUpkeep {
   return {
-    lock,
+    lock: () => Promise.resolve(database.lock()),
 
     async born() {
       const row = await db
@@ -85,6 +87,7 @@ export function upkeepIn(db: Kysely<Tables>, lock: CatalogUpkeep['lock']): Catal
 
     withdrawBlobs: (digests) => forgetBlobs(db, digests, 'withdraw'),
     forgetBlobs: (digests) => forgetBlobs(db, digests, 'forget'),
+    rows: rowsIn(db, (pages) => Promise.resolve(database.shrink(pages))),
   }
 }
 

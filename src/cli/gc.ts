@@ -1,5 +1,6 @@
 import type { Config } from '../config.ts'
-import { collect, type Collected, type GoneImage } from '../upkeep/gc.ts'
+import type { Collected, GoneImage } from '../upkeep/collected.ts'
+import { collect } from '../upkeep/gc.ts'
 import { grace } from '../upkeep/uses.ts'
 import { bytesText, counted } from '../text/amounts.ts'
 import { defineCommand, type CommandContext } from './command.ts'
@@ -32,6 +33,7 @@ async function run(context: CommandContext, options: Options): Promise<void> {
       {
         keepDays: config.NIXERY_KEEP,
         sizeLimit: config.NIXERY_STORE_LIMIT,
+        rowDays: config.NIXERY_CATALOG_KEEP,
         dryRun,
         now: Date.now() / 1000,
         signal: context.signal,
@@ -62,13 +64,19 @@ function table(images: readonly GoneImage[]): string {
     .join('\n')
 }
 
-function summary({ images, imagesKept, blobs, blobsKept, leftovers }: Collected, dryRun: boolean): string[] {
+function summary(
+  { images, imagesKept, blobs, blobsKept, leftovers, forgotten }: Collected,
+  dryRun: boolean,
+): string[] {
   const verb = dryRun ? 'would go' : images.length + blobs.count === 1 ? 'is gone' : 'are gone'
   const lines = [
     `${counted(images.length, 'image')} and ${counted(blobs.count, 'blob')} ${verb}, ${bytesText(blobs.size)}`,
     `${counted(imagesKept, 'image')} and ${counted(blobsKept.count, 'blob')} stay, ${bytesText(blobsKept.size)}`,
   ]
   if (leftovers > 0) lines.push(`${counted(leftovers, 'unfinished file')} removed`)
+  const rows = [counted(forgotten.resolutions, 'name'), counted(forgotten.paths, 'store path')]
+  if (forgotten.resolutions + forgotten.paths > 0)
+    lines.push(`${rows.join(' and ')} forgotten by the catalog`)
   return lines
 }
 

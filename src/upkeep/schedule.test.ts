@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { digestOf } from '../image/digest.ts'
-import type { Collected } from './gc.ts'
+import type { Collected } from './collected.ts'
 import { createUpkeep } from './schedule.ts'
 import { createUses } from './uses.ts'
 
@@ -15,6 +15,7 @@ const nothing: Collected = {
     blobs: { ofImages: 0, inUse: 0, recent: 0, others: 0 },
   },
   leftovers: 0,
+  forgotten: { resolutions: 0, paths: 0 },
 }
 
 describe('cleaning up from time to time', () => {

@@ -1,4 +1,4 @@
-import type { Collected, CollectOptions } from './gc.ts'
+import type { CollectOptions } from './gc.ts'
 
 /** Cleans up from time to time, for a server. */
 export type Upkeep = {
@@ -7,15 +7,15 @@ export type Upkeep = {
   stop(): Promise<void>
 }
 
-export type UpkeepOptions = {
-  readonly collect: (options: Pick<CollectOptions, 'dryRun' | 'now' | 'signal'>) => Promise<Collected>
+export type UpkeepOptions<T> = {
+  readonly collect: (options: Pick<CollectOptions, 'dryRun' | 'now' | 'signal'>) => Promise<T>
   /** Seconds from the end of one cleaning to the begin of the next. */
   readonly interval: number
-  readonly done: (collected: Collected, ms: number) => void
+  readonly done: (collected: T, ms: number) => void
   readonly failed: (error: unknown) => void
 }
 
-export function createUpkeep({ collect, interval, done, failed }: UpkeepOptions): Upkeep {
+export function createUpkeep<T>({ collect, interval, done, failed }: UpkeepOptions<T>): Upkeep {
   const stopping = new AbortController()
   let timer: NodeJS.Timeout | undefined
   let running: Promise<void> | undefined

@@ -1,0 +1,153 @@
+import { setImmediate as breathe } from 'node:timers/promises'
+import type { Kysely } from 'kysely'
+import { batchesOf } from './batches.ts'
+import type { Catalog, CatalogRows } from './catalog.ts'
+import { readRows, rootsOf, sizeOf, textOf } from './rows.ts'
+import type { StorePath } from '../image/store-path.ts'
+import type { Tables } from './schema.ts'
+
+const daySeconds = 86_400
+// Rows in one statement: a few milliseconds, for which other processes cannot write.
+const rowsAtOnce = 500
+
+/** The UTC day of a time, counted from 1970. @param seconds since 1970; now, if not given */
+export const dayOf = (seconds = Date.now() / 1000): number => Math.floor(seconds / daySeconds)
+
+/** When rows were last used. */
+export function rowUsesIn(db: Kysely<Tables>): Pick<Catalog, 'rememberRoots' | 'rememberRowUses'> {
+  return {
+    async rememberRoots(key, roots) {
+      const text = JSON.stringify(roots)
+      await db
+        .updateTable('images')
+        .set({ roots: text })
+        .where('key', '=', key)
+        .where('roots', 'is', null)
+        .execute()
+    },
+
+    async rememberRowUses({ day, resolutions, paths }) {
+      for (const batch of batchesOf(resolutions, rowsAtOnce)) {
+        await db
+          .updateTable('resolutions')
+          .set({ used_on: day })
+          .where('key', 'in', batch)
+          .where((where) => where.or([where('used_on', 'is', null), where('used_on', '<', day)]))
+          .execute()
+        await breathe()
+      }
+      for (const batch of batchesOf(paths, rowsAtOnce)) {
+        await db
+          .updateTable('paths')
+          .set({ used_on: day })
+          .where('store_path', 'in', batch)
+          .where((where) => where.or([where('used_on', 'is', null), where('used_on', '<', day)]))
+          .execute()
+        await breathe()
+      }
+    },
+  }
+}
+
+/** Forgetting rows by age; every statement finds its rows by an index. */
+export function rowsIn(db: Kysely<Tables>, shrink: CatalogRows['shrink']): CatalogRows {
+  return {
+    shrink,
+
+    async giveDay(day, limit) {
+      const resolutions = db.selectFrom('resolutions').select('key').where('used_on', 'is', null).limit(limit)
+      const first = await db
+        .updateTable('resolutions')
+        .set({ used_on: day })
+        .where('key', 'in', resolutions)
+        .executeTakeFirst()
+      const paths = db.selectFrom('paths').select('store_path').where('used_on', 'is', null).limit(limit)
+      const second = await db
+        .updateTable('paths')
+        .set({ used_on: day })
+        .where('store_path', 'in', paths)
+        .executeTakeFirst()
+      return Number(first.numUpdatedRows + second.numUpdatedRows)
+    },
+
+    async forgetResolutions(before, limit, revision) {
+      const unused = db
+        .selectFrom('resolutions')
+        .select('key')
+        .where('used_on', '<', before)
+        .$if(revision !== undefined, (query) => query.where('revision', '=', revision ?? ''))
+        .limit(limit)
+      const { numDeletedRows } = await db
+        .deleteFrom('resolutions')
+        .where('key', 'in', unused)
+        .executeTakeFirst()
+      return Number(numDeletedRows)
+    },
+
+    async nextRevision(after) {
+      const next = await db
+        .selectFrom('resolutions')
+        .select('revision')
+        .where('revision', '>', after)
+        .orderBy('revision')
+        .limit(1)
+        .executeTakeFirst()
+      const revision = next && textOf(next.revision)
+      if (revision === undefined) return undefined
+      const last = await db
+        .selectFrom('resolutions')
+        .select('used_on')
+        .where('revision', '=', revision)
+        .where('used_on', 'is not', null)
+        .orderBy('used_on', 'desc')
+        .limit(1)
+        .executeTakeFirst()
+      // One without a day gets it from the next collection.
+      return { revision, usedOn: (last && sizeOf(last.used_on)) ?? dayOf() }
+    },
+
+    async unusedPaths(before, limit) {
+      const rows = await db
+        .selectFrom('paths')
+        .select('store_path')
+        .where('used_on', '<', before)
+        .limit(limit)
+        .execute()
+      // As it is: what is no store path is to go, too.
+      return readRows(rows, ({ store_path: path }) => textOf(path)) as StorePath[]
+    },
+
+    async keepPaths(paths, day) {
+      await db.updateTable('paths').set({ used_on: day }).where('store_path', 'in', paths).execute()
+    },
+
+    async forgetPaths(paths, before) {
+      const { numDeletedRows } = await db
+        .deleteFrom('paths')
+        .where('store_path', 'in', paths)
+        .where('used_on', '<', before)
+        .executeTakeFirst()
+      return Number(numDeletedRows)
+    },
+
+    async references(paths) {
+      const rows = await db
+        .selectFrom('paths')
+        .select('path_references')
+        .where('store_path', 'in', paths)
+        .execute()
+      return [...new Set(readRows(rows, ({ path_references: text }) => rootsOf(text)).flat())]
+    },
+
+    async imageRoots({ after = '', limit }) {
+      const rows = await db
+        .selectFrom('images')
+        .select(['key', 'roots'])
+        .where('key', '>', after)
+        .orderBy('key')
+        .limit(limit)
+        .execute()
+      return rows.map(({ key, roots }) => ({ key, roots: rootsOf(roots) ?? [] }))
+    },
+  }
+}

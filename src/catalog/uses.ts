@@ -1,0 +1,93 @@
+import { LRUCache } from 'lru-cache'
+import type { StorePath } from '../image/store-path.ts'
+import type { Catalog } from './catalog.ts'
+import { dayOf } from './row-uses.ts'
+
+export type UsesOptions = {
+  /** Milliseconds from one write to the next. */
+  readonly every?: number
+  /** The current day, a UTC day counted from 1970. */
+  readonly today?: () => number
+}
+
+// Of so many rows of each kind it is kept in mind that their day is written, 100 bytes each. Beyond it, a row's day may
+// be written more than once.
+const mostTold = 200_000
+
+/**
+ * Puts a wrapper around a catalog that notes which resolutions, facts of paths and images' roots are used, and writes
+ * it to the catalog in batches, for each row once a day at most. What a process that is killed has not written yet is
+ * lost, and made up for by the next use.
+ */
+export function withUses(catalog: Catalog, options: UsesOptions = {}): Catalog {
+  const { every = 10_000, today = dayOf } = options
+  const notes = {
+    resolutions: new LRUCache<string, true>({ max: mostTold }),
+    paths: new LRUCache<StorePath, true>({ max: mostTold }),
+    roots: new LRUCache<string, true>({ max: mostTold }),
+  }
+  const fresh = {
+    resolutions: new Set<string>(),
+    paths: new Set<StorePath>(),
+    roots: new Map<string, readonly StorePath[]>(),
+  }
+  let day = today()
+  let flushing: Promise<void> | undefined
+
+  const isNoted = <K extends string>(noted: LRUCache<K, true>, key: K): boolean => {
+    if (noted.has(key)) return true
+    noted.set(key, true)
+    return false
+  }
+  /** Begins a new day when there is one: then everything is to be noted again. */
+  const turnDay = () => {
+    const now = today()
+    if (now === day) return
+    day = now
+    for (const noted of Object.values(notes)) noted.clear()
+  }
+  const write = async () => {
+    const resolutions = [...fresh.resolutions]
+    const paths = [...fresh.paths]
+    const roots = [...fresh.roots]
+    fresh.resolutions.clear()
+    fresh.paths.clear()
+    fresh.roots.clear()
+    if (resolutions.length + paths.length > 0) await catalog.rememberRowUses({ day, resolutions, paths })
+    for (const [key, each] of roots) await catalog.rememberRoots(key, each)
+  }
+  const flush = async () => {
+    await flushing
+    flushing = write().finally(() => {
+      flushing = undefined
+    })
+    await flushing
+  }
+  const timer = setInterval(() => void flush().catch(() => {}), every).unref() // the catalog has warned of it
+
+  return {
+    ...catalog,
+    async resolutions(keys) {
+      const found = await catalog.resolutions(keys)
+      turnDay()
+      for (const key of found.keys()) if (!isNoted(notes.resolutions, key)) fresh.resolutions.add(key)
+      return found
+    },
+    async pathFacts(paths) {
+      const found = await catalog.pathFacts(paths)
+      turnDay()
+      for (const path of found.keys()) if (!isNoted(notes.paths, path)) fresh.paths.add(path)
+      return found
+    },
+    rememberRoots(key, roots) {
+      turnDay()
+      if (!isNoted(notes.roots, key)) fresh.roots.set(key, roots)
+      return Promise.resolve()
+    },
+    async close() {
+      clearInterval(timer)
+      await flush()
+      await catalog.close()
+    },
+  }
+}
