@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { copyFileSync, existsSync } from 'node:fs'
+import { copyFileSync, existsSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import Database from 'better-sqlite3'
+import { digestOf } from '../src/image/digest.ts'
 import { openFile } from './support/catalogs.ts'
 import { startOpener } from './support/catalog-openers.ts'
 import { beforeStatements } from './support/statements.ts'
@@ -17,6 +18,11 @@ after(() => rm(directory, { recursive: true }))
 
 let files = 0
 const newFile = () => join(directory, `catalog-${(files += 1)}.db`)
+
+const contentOf = (file: string) =>
+  ['', '-wal', '-journal']
+    .map((end) => (existsSync(`${file}${end}`) ? digestOf(readFileSync(`${file}${end}`)) : 'none'))
+    .join(' ')
 
 /** A catalog that can be opened, and knows these images and remembers more. */
 async function assertUsable(file: string, images: readonly string[] = []): Promise<void> {
@@ -50,7 +56,10 @@ describe('the first start of a catalog', () => {
       restore()
     }
     assert.ok(copies.length > 20, String(copies.length))
-    for (const copy of copies) await assertUsable(copy)
+    // Most statements leave the disk as it is: they are part of one transaction.
+    const different = new Map(copies.map((copy) => [contentOf(copy), copy]))
+    assert.ok(different.size > 2, String(different.size))
+    for (const copy of different.values()) await assertUsable(copy)
   })
 
   it('is survived by the file when the process is killed', async () => {
@@ -65,7 +74,7 @@ describe('the first start of a catalog', () => {
   it('may be that of several processes at once', async (t) => {
     const openers = await Promise.all(Array.from({ length: 4 }, startOpener))
     t.after(() => Promise.all(openers.map((opener) => opener.stop())))
-    for (let round = 0; round < 10; round += 1) {
+    for (let round = 0; round < 4; round += 1) {
       const file = newFile()
       const outcomes = await Promise.all(
         openers.map((opener, index) => opener.open({ file, image: `image ${index}` })),

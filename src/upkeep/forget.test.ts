@@ -160,12 +160,12 @@ describe('forgetting what the catalog has not used', () => {
     opened.database.pragma('wal_checkpoint(TRUNCATE)')
     const { size } = await stat(opened.file)
 
-    let done = false
+    const ended = new AbortController()
     let writes = 0
-    const forgetting = forgetRows(opened.catalog, { days, now }).finally(() => (done = true))
+    const forgetting = forgetRows(opened.catalog, { days, now }).finally(() => ended.abort())
     // Another process, which does not wait for a lock.
     opened.database.pragma('busy_timeout = 0')
-    while (!done) {
+    while (!ended.signal.aborted) {
       opened.database.prepare("INSERT OR REPLACE INTO about VALUES ('other', ?)").run(String((writes += 1)))
       await setTimeout(5)
     }
