@@ -48,10 +48,10 @@ export const receive = (job: ReceiveJob, signal: AbortSignal): Promise<number[]>
 
 /** A server of `child/`, while `use` runs. */
 export async function withChild<T>(
-  name: 'empty' | 'cat',
+  name: 'empty' | 'cat' | 'same-bytes',
   args: readonly string[],
   signal: AbortSignal,
-  use: (port: number) => Promise<T>,
+  use: (port: number, pid: number) => Promise<T>,
 ): Promise<T> {
   const child = execa(process.execPath, [childFile(name), ...args], {
     stdin: 'ignore',
@@ -66,7 +66,7 @@ export async function withChild<T>(
       lines.once('line', (line) => resolve(Number(line)))
       lines.once('close', () => reject(new Error(`${name} did not start`)))
     })
-    return await use(port)
+    return await use(port, child.pid ?? 0)
   } finally {
     child.kill()
     await child

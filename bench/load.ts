@@ -15,16 +15,19 @@ const script = join(import.meta.dirname, 'wrk.lua')
 
 /**
  * Asks for one address over so many connections for some seconds, from one thread of `wrk`.
+ * @param core the one on which `wrk` runs, instead of any
  * @throws Error when any answer was not 2xx or 3xx, or did not come
  */
 export async function load(
   address: string,
-  { clients, seconds }: { clients: number; seconds: number },
+  { clients, seconds, core }: { clients: number; seconds: number; core?: number },
   signal: AbortSignal,
 ): Promise<Load> {
   const how = ['--threads', '1', '--connections', String(clients), '--duration', `${seconds}s`, '--latency']
   const what = ['--header', `Accept: ${mediaTypes.oci.manifest}`, '--script', script, address]
-  const { stdout } = await execa('wrk', [...how, ...what], { stdin: 'ignore', cancelSignal: signal })
+  const place = core === undefined ? [] : ['taskset', '--cpu-list', String(core)]
+  const [program = '', ...args] = [...place, 'wrk', ...how, ...what]
+  const { stdout } = await execa(program, args, { stdin: 'ignore', cancelSignal: signal })
   const line = stdout.split('\n').findLast((text) => text.startsWith('{'))
   const found = JSON.parse(line ?? '') as Record<'requests' | 'us' | 'p50' | 'p99' | 'failed', number>
   if (found.failed > 0) throw new Error(`${found.failed} of ${found.requests} requests to ${address} failed`)

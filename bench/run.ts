@@ -15,7 +15,7 @@ import { large } from './cases/large.ts'
 import { nixpkgs } from './cases/nixpkgs.ts'
 import { plan } from './cases/plan.ts'
 import { restart } from './cases/restart.ts'
-import { same } from './cases/same.ts'
+import { bare, same } from './cases/same.ts'
 import { together } from './cases/together.ts'
 import { trace } from './cases/trace.ts'
 import { withContext, type ContextOptions } from './context.ts'
@@ -29,6 +29,7 @@ const cases: readonly Case[] = [
   cold,
   combination,
   same,
+  bare,
   restart,
   blob,
   together,

@@ -111,7 +111,7 @@ export async function start(
     page: hasPages ? addressOfBuild : undefined,
     texts,
   })
-  const toAnswerLog = logAnswers(log)
+  const toAnswerLog = logAnswers(log, redactor)
   const app = createApp({
     ...(hasPages && { pages, pageOf: (...asked) => links.pageOf(...asked) }),
     secure: tls !== undefined,

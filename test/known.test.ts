@@ -86,6 +86,28 @@ describe('what is known', () => {
     assert.deepEqual(await nixLog.started(), [])
   })
 
+  it('is given at once, and counted as pulled each time', async () => {
+    const { pull, workshop, events } = await workshopOver(await workspace.packageSet(packages))
+    const { builder, catalog } = workshop
+    const request = parseImageReference('one')
+    assert.equal(builder.known(request), undefined)
+    const image = await pull('one')
+    events.length = 0
+    assert.deepEqual([builder.known(request), builder.known(request)], [image, image])
+    assert.deepEqual(events, [])
+    builder.drain()
+    assert.equal(builder.known(request), undefined)
+    open.length = 0
+    let told = 0
+    const rememberPulls = catalog.rememberPulls.bind(catalog)
+    catalog.rememberPulls = (pulls) => {
+      told += pulls.reduce((sum, { count: times }) => sum + times, 0)
+      return rememberPulls(pulls)
+    }
+    await workshop.close()
+    assert.ok(told >= 2, 'those that were not told before')
+  })
+
   it('is answered after a restart without a process', async () => {
     const set = await workspace.packageSet(packages)
     const first = await workshopOver(set)

@@ -26,6 +26,7 @@ after(() => buckets?.stop())
 async function appOver(store: BlobStore): Promise<ReturnType<typeof createApp>> {
   const builder: Builder = {
     build: () => Promise.reject(new Error('nothing is built here')),
+    known: () => undefined,
     drain: () => {},
     running: 0,
     queued: 0,

@@ -1,7 +1,10 @@
-import { atLeast, atMost, type Case, type Row } from '../case.ts'
+import { execa } from 'execa'
+import { atLeast, atLeastTimes, atMost, type Case, type Row } from '../case.ts'
 import { ping, pull } from '../client.ts'
 import { repeat, type Context } from '../context.ts'
-import { withChild } from '../floors.ts'
+import type { SameBytes } from '../child/same-bytes.ts'
+import { cores, withChild } from '../floors.ts'
+import { mediaTypes } from '../../src/image/oci.ts'
 import { load, type Load } from '../load.ts'
 
 const image = 'shell/git'
@@ -39,6 +42,57 @@ export const same: Case = {
     return rows
   },
 }
+
+/**
+ * The share of what a bare `node:http` handler reaches with the same bytes. Both servers run on the first core and wrk
+ * on the last, and they take turns, so that whatever else the machine does slows down both.
+ */
+export const bare: Case = {
+  name: 'bare',
+  what:
+    `The manifest of ${image} by its tag for 64 clients, as in "same"; the floor is a bare \`node:http\` handler that ` +
+    'sends the same headers and body. Each server is kept on one core, and wrk on another.',
+  async run(context): Promise<Row[]> {
+    const server = await context.serve(context.environment(await context.folder('data')))
+    const address = `${server.origin}/v2/${image}/manifests/latest`
+    const answer = JSON.stringify(await sameBytes(address))
+    await pinTo(server.pid, 0)
+    return withChild('same-bytes', [answer], context.signal, async (port, pid) => {
+      await pinTo(pid, 0)
+      const floor = `http://127.0.0.1:${port}/`
+      const how = { clients: 64, seconds: context.quick ? 1 : 2, core: cores - 1 }
+      for (const each of [address, floor]) await load(each, how, context.signal)
+      const pairs = await repeat(context.runs, context, 'both servers, run', async () => ({
+        ours: await load(address, how, context.signal),
+        bare: await load(floor, how, context.signal),
+      }))
+      return [
+        {
+          name: '64 clients: answers a second',
+          unit: 'requests/s',
+          values: pairs.map(({ ours }) => ours.rate),
+          floors: [{ name: 'bare handler', values: pairs.map(({ bare: one }) => one.rate) }],
+          target: atLeastTimes(0.45),
+        },
+      ]
+    })
+  },
+}
+
+/** An answer, for a server that is to give the same; what Node adds itself is left out. */
+async function sameBytes(address: string): Promise<SameBytes> {
+  const response = await fetch(address, { headers: { Accept: mediaTypes.oci.manifest } })
+  const added = new Set(['connection', 'date', 'keep-alive'])
+  return {
+    status: response.status,
+    headers: Object.fromEntries([...response.headers].filter(([name]) => !added.has(name))),
+    body: Buffer.from(await response.arrayBuffer()).toString('base64'),
+  }
+}
+
+/** Keeps all threads of a process on one core. */
+const pinTo = (pid: number, core: number) =>
+  execa('taskset', ['--all-tasks', '--cpu-list', '--pid', String(core), String(pid)], { stdin: 'ignore' })
 
 function rowsOf(clients: number, found: readonly Load[], empty: readonly Load[]): Row[] {
   const told = clients === 1 ? '1 client' : `${clients} clients`

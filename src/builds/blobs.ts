@@ -17,6 +17,8 @@ export type Blobs = {
   publish(blob: Blob, content: { file: string } | { bytes: Uint8Array }): Promise<void>
   /** A small blob, such as a manifest, with its hash checked. Undefined if there is none. */
   readSmall(digest: Digest, limit: number): Promise<Buffer | undefined>
+  /** The same, if it is in memory: without a look. */
+  smallInMemory(digest: Digest): Buffer | undefined
   /** The blob's bytes, or a range of them, as the store has them. Fails with BLOB_UNKNOWN when it is not there. */
   read(digest: Digest, range?: ByteRange): Promise<Readable>
   /** The blob as a file of this machine, if the store has such. */
@@ -57,6 +59,7 @@ export function createBlobs({ store, catalog, hasher, take = (_digest, look) => 
   const small = new LRUCache<Digest, Buffer>({
     maxSize: smallBytes,
     ttl: smallBelieved,
+    ttlResolution: 100,
     sizeCalculation: (bytes) => bytes.length,
   })
   const seen = new LRUCache<Digest, number>({ max: 100_000, ttl: believed })
@@ -109,6 +112,8 @@ export function createBlobs({ store, catalog, hasher, take = (_digest, look) => 
         return true
       })
     },
+
+    smallInMemory: (digest) => small.get(digest),
 
     async readSmall(digest, limit) {
       const held = small.get(digest)

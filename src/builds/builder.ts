@@ -4,17 +4,18 @@ import { hasCode, NixeryError } from '../errors.ts'
 import { formatImageName, type ImageRequest } from '../image/name.ts'
 import type { Layer } from '../image/oci.ts'
 import { isDerivationGone } from '../nix/realise.ts'
-import { stateOf, type PackageSource, type PinnedSet } from '../packages/source.ts'
+import type { PackageSource, PinnedSet } from '../packages/source.ts'
 import { urgencies } from '../queue/demand.ts'
 import { makeImage, type FlowDeps, type Layering, type Made } from './build.ts'
 import type { BuildListener, Emit } from './events.ts'
 import type { Image } from './image.ts'
-import { layeringKey } from './layers.ts'
 import { createBuildQueue } from './queue.ts'
 import { createRecent } from './recent.ts'
 import { onItsOwn, type OneRevision } from './one-revision.ts'
+import { createRequestKeys } from './request-key.ts'
 import type { Pulls } from './pulls.ts'
 import { createFlights, type Start } from './single-flight.ts'
+import { soon } from './soon.ts'
 
 export type BuilderDeps = FlowDeps & {
   readonly source: PackageSource
@@ -34,7 +35,7 @@ export type BuilderDeps = FlowDeps & {
 export type Asked = {
   /** For the log. */
   readonly id: string
-  /** Fires when the one who asks has left. */
+  /** Fires when the one who asks has left. Read only for a request that waits, as is the limit: both may be getters. */
   readonly signal?: AbortSignal
   /** Milliseconds to wait; the build goes on without the one who asked (STILL_BUILDING), who is expected back. */
   readonly limit?: number | undefined
@@ -54,6 +55,8 @@ export type Builder = {
    *   never refused. CANCELLED when the registry stops. What a build throws is in `build.ts`
    */
   build(image: ImageRequest, asked: Asked): Promise<Image>
+  /** The image, counted as pulled, if `build` would find it in memory without waiting for anything. */
+  known(image: ImageRequest): Image | undefined
   /** Takes no more requests, and sends those away that wait. */
   drain(): void
   /** Builds in progress. */
@@ -85,6 +88,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
   const ids = new Map<string, string>()
   const left = new Set<string>() // builds that somebody was told to come back for
   const failures = new LRUCache<string, { readonly error: unknown }>({ max: 1000 })
+  const keyOf = createRequestKeys()
   const waiting = new Set<(reason: Error) => void>()
   let draining = false
 
@@ -133,12 +137,12 @@ export function createBuilder(deps: BuilderDeps): Builder {
   const find = async (
     request: ImageRequest,
     { id, background = false, together = onItsOwn() }: Asked,
-    signal: AbortSignal,
+    signal: () => AbortSignal,
     joined: (key: string) => void,
   ): Promise<Image> => {
     const layering = deps.layering()
     let pinned = await together.pin(deps.source, request.tag, { old: true })
-    let key = keyOfRequest(request, pinned, layering)
+    let key = keyOf(request, pinned, layering)
     let known = await recent.find(key).catch((error: unknown) => {
       void together.agree(false) // the others must not wait for this one
       throw error
@@ -146,7 +150,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
     if (!(await together.agree(known !== undefined))) {
       // Only what is known is answered for a set that may have changed meanwhile.
       pinned = await together.pin(deps.source, request.tag, { old: false })
-      key = keyOfRequest(request, pinned, layering)
+      key = keyOf(request, pinned, layering)
       known = await recent.find(key)
     }
     if (known) deps.onRemembered?.()
@@ -154,7 +158,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
     if (failure) throw failure.error
     const flight = () => {
       const urgency = () => (background ? urgencies.background : urgencies.waiting)
-      const made = builds.run(key, start(key, request, pinned, layering), { signal, urgency })
+      const made = builds.run(key, start(key, request, pinned, layering), { signal: signal(), urgency })
       const build = ids.get(key)
       if (build) deps.listener(build, { type: 'joined', request: id })
       joined(key)
@@ -173,19 +177,40 @@ export function createBuilder(deps: BuilderDeps): Builder {
       return queue.size
     },
 
+    known(request) {
+      const pinned = draining ? undefined : deps.source.current?.(request.tag)
+      const made = pinned && recent.current(keyOf(request, pinned, deps.layering()))
+      if (!made) return undefined
+      deps.onRemembered?.()
+      deps.pulls.note(request, made.key)
+      return made.image
+    },
+
     async build(request, asked) {
       if (draining) throw stopping()
-      const leave = new AbortController()
-      const gone = () => leave.abort()
-      asked.signal?.addEventListener('abort', gone)
-      if (asked.signal?.aborted) gone()
-      const end = Promise.withResolvers<never>()
+      let leave: AbortController | undefined
+      const leaving = () => (leave ??= new AbortController())
       let key: string | undefined
       let told = false
       const expectBack = () => {
         if (key !== undefined && builds.expect(key, deps.retryLease * 1000)) left.add(key)
-        if (key !== undefined) leave.abort()
+        if (key !== undefined) leaving().abort()
       }
+      const gone = () => leaving().abort()
+      const listen = () => {
+        asked.signal?.addEventListener('abort', gone)
+        if (asked.signal?.aborted) gone()
+        return leaving().signal
+      }
+      const found = find(request, asked, listen, (joined) => {
+        key = joined
+        if (told) expectBack()
+      })
+      // Most images are in memory: only a request that waits needs a timer.
+      const known = await soon(found)
+      if (known) return known.value
+      if (draining) throw stopping()
+      const end = Promise.withResolvers<never>()
       const tellToComeBack = () => {
         told = true
         // The answer that says so may close the connection: that is not leaving.
@@ -196,10 +221,6 @@ export function createBuilder(deps: BuilderDeps): Builder {
       const timer = asked.limit === undefined ? undefined : setTimeout(tellToComeBack, asked.limit)
       waiting.add(end.reject)
       try {
-        const found = find(request, asked, leave.signal, (joined) => {
-          key = joined
-          if (told) expectBack()
-        })
         return await Promise.race([found, end.promise])
       } finally {
         clearTimeout(timer)
@@ -213,15 +234,6 @@ export function createBuilder(deps: BuilderDeps): Builder {
       for (const reject of waiting) reject(stopping())
     },
   }
-}
-
-/** Equal for requests that give equal images. In memory only. */
-function keyOfRequest(
-  { platform, recipes, packages }: ImageRequest,
-  pinned: PinnedSet,
-  layering: Layering,
-): string {
-  return JSON.stringify([stateOf(pinned), platform.system, recipes, packages, layeringKey(layering)])
 }
 
 const stopping = () => new NixeryError('CANCELLED', 'the registry is stopping')

@@ -36,12 +36,22 @@ export function createPulls(
   const tell = () => void flush().catch(() => {})
   const timer = setInterval(tell, every).unref()
   const told = new LRUCache<string, true>({ max: 10_000, ttl: fresh, ttlResolution: 1000 })
+  // Requests that come again are the same object: they are named once.
+  const names = new WeakMap<ImageRequest, { image: string; repository: string; key: string }>()
+  const nameOf = (request: ImageRequest, image: string) => {
+    const last = names.get(request)
+    if (last?.image === image) return last
+    const repository = formatImageName(request)
+    const key = JSON.stringify([repository, request.tag, request.platform.architecture, image])
+    const name = { image, repository, key }
+    names.set(request, name)
+    return name
+  }
 
   return {
     note(request, image) {
-      const repository = formatImageName(request)
       const { tag, platform } = request
-      const key = JSON.stringify([repository, tag, platform.architecture, image])
+      const { repository, key } = nameOf(request, image)
       const count = (counts.get(key)?.count ?? 0) + 1
       counts.set(key, {
         repository,

@@ -19,4 +19,19 @@ describe('recent images', () => {
     assert.ok(await recent.find('image-4999'), 'one that is too large pushes out nothing')
     await registry.dispose()
   })
+
+  it('are not current once a blob turns out to be lost, until it was looked for', async () => {
+    const registry = await openTestRegistry()
+    const { blobs, image } = registry
+    const recent = createRecent(blobs)
+    assert.equal(recent.current('x'), undefined)
+    const made = { image, key: 'x' }
+    recent.remember('x', made)
+    assert.equal(recent.current('x'), made)
+    await blobs.doubt(image.config.digest)
+    assert.equal(recent.current('x'), undefined)
+    assert.equal(await recent.find('x'), made, 'it is there')
+    assert.equal(recent.current('x'), made)
+    await registry.dispose()
+  })
 })

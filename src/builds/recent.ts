@@ -8,6 +8,8 @@ import { createFlights } from './single-flight.ts'
 export type Recent = {
   /** The image if all its blobs are there: looked at every few seconds, and whenever one turns out to be lost. */
   find(key: string): Promise<Made | undefined>
+  /** The same without a look: undefined when it is time for one. */
+  current(key: string): Made | undefined
   remember(key: string, made: Made): void
 }
 
@@ -34,12 +36,19 @@ export function createRecent(blobs: Blobs, most = mostBytes): Recent {
   })
   const checks = createFlights<boolean>()
 
+  const isSure = (entry: Entry): boolean => entry.until > performance.now() && entry.losses === blobs.losses
+
   return {
+    current(key) {
+      const entry = entries.get(key)
+      return entry && isSure(entry) ? entry.made : undefined
+    },
+
     async find(key) {
       const entry = entries.get(key)
       if (!entry) return undefined
+      if (isSure(entry)) return entry.made
       const now = performance.now()
-      if (entry.until > now && entry.losses === blobs.losses) return entry.made
       const { losses } = blobs
       if (await checks.run(key, () => isWhole(blobs, entry.made.image))) {
         entry.until = now + believed

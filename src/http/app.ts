@@ -7,7 +7,7 @@ import { askOfIncoming, askOfRequest } from './ask.ts'
 import { errorReply } from './errors.ts'
 import { failureReply, registryReply, type Kind, type RegistryDeps } from './registry.ts'
 import { isStream, type Ask, type Opened, type Reply } from './reply.ts'
-import { send, toResponse } from './send.ts'
+import { send, sendWhole, toResponse } from './send.ts'
 import type { Streams } from './streams.ts'
 import { checkRequest } from './validity.ts'
 
@@ -58,22 +58,39 @@ export type App = {
  * server do not pass through web Requests and Responses, which pages do.
  */
 export function createApp(deps: AppDeps): App {
+  const answerLater = async (
+    ask: Ask,
+    outgoing: ServerResponse,
+    answer: Found | Promise<Found>,
+    tell: ReturnType<typeof stopwatch>,
+  ) => {
+    const found = await answer
+    // Of pipelined requests each has to wait for its turn: until then it holds no stream.
+    if (!outgoing.socket && isStream(found.reply.body)) await turnOf(outgoing)
+    const { reply, opened } = await openBody(deps, ask, found.reply)
+    try {
+      const sent = await send(outgoing, reply, ask, opened)
+      tell(found.kind, reply.status, sent.bytes, sent.error ?? reply.error)
+    } catch (error) {
+      outgoing.destroy() // a bug, and perhaps half an answer
+      tell(found.kind, 500, 0, error)
+    }
+  }
   const app: App = {
-    async answer(incoming, outgoing) {
+    answer(incoming, outgoing) {
       const ask = askOfIncoming(incoming, outgoing)
       const tell = stopwatch(deps, ask)
-      const found = await (refusalOf(deps, ask, incoming) ??
-        replyTo(deps, ask, () => webRequest(ask, incoming)))
-      // Of pipelined requests each has to wait for its turn: until then it holds no stream.
-      if (!outgoing.socket && isStream(found.reply.body)) await turnOf(outgoing)
-      const { reply, opened } = await openBody(deps, ask, found.reply)
+      const found = refusalOf(deps, ask, incoming) ?? replyTo(deps, ask, () => webRequest(ask, incoming))
+      if (found instanceof Promise || isStream(found.reply.body))
+        return answerLater(ask, outgoing, found, tell)
       try {
-        const sent = await send(outgoing, reply, ask, opened)
-        tell(found.kind, reply.status, sent.bytes, sent.error ?? reply.error)
+        const { bytes } = sendWhole(outgoing, found.reply, ask)
+        tell(found.kind, found.reply.status, bytes, found.reply.error)
       } catch (error) {
         outgoing.destroy() // a bug, and perhaps half an answer
         tell(found.kind, 500, 0, error)
       }
+      return undefined
     },
     refuse({ method, path }, failure, status) {
       const id = randomUUID()
@@ -135,7 +152,7 @@ function refusalOf(deps: AppDeps, ask: Ask, incoming: IncomingMessage): Found | 
 }
 
 /** The answer of the registry, of the operator's routes, or of the pages. */
-function replyTo(deps: AppDeps, ask: Ask, request: () => Request): Promise<Found> {
+function replyTo(deps: AppDeps, ask: Ask, request: () => Request): Found | Promise<Found> {
   if (ask.path.startsWith('/v2/') || ask.path === '/v2') return registryReply(deps, ask)
   return otherReply(deps, ask, request)
 }

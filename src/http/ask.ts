@@ -5,6 +5,7 @@ import type { Ask } from './reply.ts'
 /** A request of Node's server. The `Host` is nobody's concern here. */
 export function askOfIncoming(incoming: IncomingMessage, outgoing: ServerResponse): Ask {
   const { method = 'GET', url = '/' } = incoming
+  let abort: AbortController | undefined
   return {
     id: randomUUID(),
     method,
@@ -15,12 +16,17 @@ export function askOfIncoming(incoming: IncomingMessage, outgoing: ServerRespons
     },
     peer: () => incoming.socket.remoteAddress,
     signal() {
-      const abort = new AbortController()
+      if (abort) return abort.signal
+      abort = new AbortController()
+      const { signal } = abort
+      const leave = () => abort?.abort()
+      // The client may have left before anybody wanted to know.
+      if (outgoing.destroyed && !outgoing.writableFinished) leave()
       // Also closed when all is sent. Nobody listens then, and to abort costs a tenth of a warm answer.
       outgoing.once('close', () => {
-        if (!outgoing.writableFinished) abort.abort()
+        if (!outgoing.writableFinished) leave()
       })
-      return abort.signal
+      return signal
     },
   }
 }

@@ -4,7 +4,7 @@ import type { Asked } from '../builds/builder.ts'
 import { publishIndex, type Image } from '../builds/image.ts'
 import { createOneRevision, type OneRevision } from '../builds/one-revision.ts'
 import { hasCode, NixeryError } from '../errors.ts'
-import { chooseAnswer } from '../image/accept.ts'
+import { chooseAnswer, type Choice } from '../image/accept.ts'
 import type { Digest } from '../image/digest.ts'
 import type { ImageRequest } from '../image/name.ts'
 import { mediaTypes } from '../image/oci.ts'
@@ -14,7 +14,11 @@ import { imagesOf, onPlatforms } from './platforms.ts'
 import { immutable, registryHeaders, type Ask, type Reply } from './reply.ts'
 
 export type ManifestDeps = {
-  readonly builder: { build(image: ImageRequest, asked: Asked): Promise<Image> }
+  readonly builder: {
+    build(image: ImageRequest, asked: Asked): Promise<Image>
+    /** The image, if it is known without waiting for anything. */
+    known?(image: ImageRequest): Image | undefined
+  }
   readonly blobs: Blobs
   /** What a name without a platform means: the first, or an index of all for a client that takes one. */
   readonly platforms: readonly Platform[]
@@ -27,16 +31,37 @@ const largestManifest = 4_393_216
 
 /**
  * Answers with the manifest that a name means to this client.
- * @param limit milliseconds that the client can wait for a build; for ever if undefined
+ * @param limit milliseconds that the client can wait for a build, or undefined for no limit; asked for when it waits
  * @throws what building throws, PRECONDITION_FAILED
  */
-export async function imageReply(
+export function imageReply(
   deps: ManifestDeps,
   ask: Ask,
   request: ImageRequest,
-  limit: number | undefined,
+  limit: () => number | undefined,
+): Reply | Promise<Reply> {
+  const { builder, blobs, platforms } = deps
+  const wanted = request.platformNamed ? request.platform : (platforms[0] ?? request.platform)
+  const { kind, form } = choiceOf(ask, request, platforms)
+  const image = kind === 'manifest' ? builder.known?.(onPlatform(request, wanted)) : undefined
+  if (!image) return builtReply(deps, ask, request, limit)
+  const named = { digest: image.manifests[form].digest, mediaType: mediaTypes[form].manifest }
+  const bytes = blobs.smallInMemory(named.digest)
+  return bytes ? given(deps, ask, named, bytes) : builtReply(deps, ask, request, limit, named)
+}
+
+/** A manifest, and the type that it goes under. */
+type Named = { readonly digest: Digest; readonly mediaType: string }
+
+/** The same where something has to be waited for. @param found what the name means, if that is known already */
+async function builtReply(
+  deps: ManifestDeps,
+  ask: Ask,
+  request: ImageRequest,
+  limit: () => number | undefined,
+  found?: Named,
 ): Promise<Reply> {
-  let { digest, mediaType } = await byName(deps, ask, request, limit)
+  let { digest, mediaType } = found ?? (await byName(deps, ask, request, limit))
   let bytes = await deps.blobs.readSmall(digest, largestManifest)
   if (!bytes) {
     // Another process has cleaned up since this one last looked: now it knows.
@@ -44,11 +69,18 @@ export async function imageReply(
     bytes = await deps.blobs.readSmall(digest, largestManifest)
   }
   if (!bytes) throw unknown()
+  return given(deps, ask, { digest, mediaType }, bytes)
+}
+
+function given(deps: ManifestDeps, ask: Ask, { digest, mediaType }: Named, bytes: Uint8Array): Reply {
   deps.onUse?.(digest)
   const etag = `"${digest}"`
-  const common = { ...headersOf(digest, etag), 'Cache-Control': 'no-cache', Vary: 'Accept' }
-  if (isKnown(ask, etag)) return { status: 304, headers: common, body: undefined }
-  return found(common, mediaType, bytes)
+  const replies = repliesOf(bytes, mediaType, () => ({
+    ...headersOf(digest, etag),
+    'Cache-Control': 'no-cache',
+    Vary: 'Accept',
+  }))
+  return isKnown(ask, etag) ? replies.unchanged : replies.found
 }
 
 /**
@@ -83,24 +115,56 @@ const found = (common: Readonly<Record<string, string>>, mediaType: string, byte
   body: bytes,
 })
 
+// Manifests in memory are the same objects for a while: their answers are put together once.
+const replies = new WeakMap<Uint8Array, Map<string, Replies>>()
+type Replies = { readonly found: Reply; readonly unchanged: Reply }
+
+/** The answers with a manifest that a name means, by the manifest's own bytes and the type that it goes under. */
+function repliesOf(
+  bytes: Uint8Array,
+  mediaType: string,
+  headers: () => Readonly<Record<string, string>>,
+): Replies {
+  const ofBytes = replies.get(bytes) ?? new Map<string, Replies>()
+  replies.set(bytes, ofBytes)
+  const last = ofBytes.get(mediaType)
+  if (last) return last
+  const common = headers()
+  const made = {
+    found: found(common, mediaType, bytes),
+    unchanged: { status: 304, headers: common, body: undefined },
+  }
+  ofBytes.set(mediaType, made)
+  return made
+}
+
 const unknown = () => new NixeryError('MANIFEST_UNKNOWN', 'no manifest has this digest')
 
 async function byName(
   { builder, blobs, platforms }: ManifestDeps,
   ask: Ask,
   request: ImageRequest,
-  limit: number | undefined,
-): Promise<{ digest: Digest; mediaType: string }> {
+  limit: () => number | undefined,
+): Promise<Named> {
   const wanted = request.platformNamed || platforms.length === 0 ? [request.platform] : platforms
-  const { kind, form } = chooseAnswer(ask.header('accept'), wanted.length > 1)
-  const leave = new AbortController()
-  const asked = { id: ask.id, signal: AbortSignal.any([ask.signal(), leave.signal]), limit }
-  const build = (platform: Platform, together?: OneRevision) =>
-    builder.build({ ...request, platform }, { ...asked, ...(together && { together }) })
+  const { kind, form } = choiceOf(ask, request, platforms)
   const mediaType = mediaTypes[form][kind]
+  const build = (platform: Platform, signal: () => AbortSignal, together?: OneRevision) =>
+    builder.build(onPlatform(request, platform), {
+      id: ask.id,
+      get signal() {
+        return signal()
+      },
+      get limit() {
+        return limit()
+      },
+      ...(together && { together }),
+    })
   if (kind === 'index' && wanted.length > 1) {
+    const leave = new AbortController()
+    const signal = AbortSignal.any([ask.signal(), leave.signal])
     const together = createOneRevision(wanted.length)
-    const built = imagesOf(wanted, (platform) => build(platform, together))
+    const built = imagesOf(wanted, (platform) => build(platform, () => signal, together))
     const images = await built.catch((error: unknown) => {
       // Nobody waits for the others any more. When the client is told to retry, each build learns of it by itself.
       if (!hasCode(error, 'STILL_BUILDING')) leave.abort()
@@ -112,12 +176,44 @@ async function byName(
   const platform = wanted[0] ?? request.platform
   // With one platform for all names, a message has no need to name it.
   const isOneOfSeveral = request.platformNamed || wanted.length > 1
-  const image = await build(platform).catch((error: unknown) => {
+  const image = await build(platform, () => ask.signal()).catch((error: unknown) => {
     throw isOneOfSeveral ? onPlatforms([platform], error) : error
   })
   if (kind === 'manifest') return { digest: image.manifests[form].digest, mediaType }
   const index = await publishIndex(blobs, form, [{ platform, image }])
   return { digest: index.digest, mediaType }
+}
+
+// Few clients send few headers, so each is read once; what is long, or comes after these, is read each time.
+const choices = new LRUCache<string, Choice>({ max: 1000 })
+const longestKept = 1024
+
+/** What this client gets for a name, which means one platform if it says so. */
+const choiceOf = (ask: Ask, { platformNamed }: ImageRequest, platforms: readonly Platform[]): Choice =>
+  chooseOnce(ask.header('accept'), !platformNamed && platforms.length > 1)
+
+function chooseOnce(accept: string | undefined, several: boolean): Choice {
+  if (accept === undefined || accept.length > longestKept) return chooseAnswer(accept, several)
+  const key = `${several ? 'several' : 'one'} ${accept}`
+  const last = choices.get(key)
+  if (last) return last
+  const choice = chooseAnswer(accept, several)
+  choices.set(key, choice)
+  return choice
+}
+
+// The same object for the same request: what is computed from it is computed once.
+const requests = new WeakMap<ImageRequest, Map<Platform, ImageRequest>>()
+
+function onPlatform(request: ImageRequest, platform: Platform): ImageRequest {
+  if (request.platform === platform) return request
+  const ofRequest = requests.get(request) ?? new Map<Platform, ImageRequest>()
+  requests.set(request, ofRequest)
+  const last = ofRequest.get(platform)
+  if (last) return last
+  const made = { ...request, platform }
+  ofRequest.set(platform, made)
+  return made
 }
 
 // What says that a blob is a manifest is one, or not, for ever.

@@ -5,7 +5,7 @@ import type { PublicTexts } from '../text/public.ts'
 import { imageReply, manifestReply, type ManifestDeps } from './manifests.ts'
 import { referrersReply, referrersTagReply, type Referrers } from './referrers.ts'
 import { textReply, type Ask, type Reply } from './reply.ts'
-import { parseRoute, type Route } from './route.ts'
+import { createRoutes, type Route } from './route.ts'
 import { catalogReply, tagsReply, type TagDeps } from './tags.ts'
 
 /** How requests wait for builds: for how long, and what they are told when it was too long. */
@@ -36,15 +36,25 @@ export type RegistryDeps = ManifestDeps &
 /** What was asked for, as far as it could be read. */
 export type Kind = Route['kind'] | 'unreadable'
 
-/** The answer to a request at or below `/v2`. It does not fail: failures are answers. */
-export async function registryReply(deps: RegistryDeps, ask: Ask): Promise<{ kind: Kind; reply: Reply }> {
+const routeOf = createRoutes()
+
+/** An answer, and what was asked for. */
+export type Answer = { readonly kind: Kind; readonly reply: Reply }
+
+/**
+ * The answer to a request at or below `/v2`: at once where nothing has to be waited for, as for a known image. It does
+ * not fail: failures are answers.
+ */
+export function registryReply(deps: RegistryDeps, ask: Ask): Answer | Promise<Answer> {
   let kind: Kind = 'unreadable'
+  const failed = (error: unknown): Answer => ({ kind, reply: failureReply(deps, ask, error) })
   try {
-    const route = parseRoute(ask.method, ask.path)
+    const route = routeOf(ask.method, ask.path)
     kind = route.kind
-    return { kind, reply: await answer(deps, ask, route) }
+    const reply = answer(deps, ask, route)
+    return reply instanceof Promise ? reply.then((one) => ({ kind, reply: one }), failed) : { kind, reply }
   } catch (error) {
-    return { kind, reply: failureReply(deps, ask, error) }
+    return failed(error)
   }
 }
 
@@ -80,7 +90,7 @@ function answer(deps: RegistryDeps, ask: Ask, route: Route): Promise<Reply> | Re
     case 'ping':
       return textReply(200, 'application/json', '{}')
     case 'image':
-      return imageReply(deps, ask, route.request, deps.waiting?.limit(ask))
+      return imageReply(deps, ask, route.request, () => deps.waiting?.limit(ask))
     case 'manifest':
       return manifestReply(deps, ask, route.digest)
     case 'blob':

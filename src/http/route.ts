@@ -1,4 +1,5 @@
 import { NixeryError } from '../errors.ts'
+import { LRUCache } from 'lru-cache'
 import { parseDigest, type Digest } from '../image/digest.ts'
 import { isTag, parseImageName, tagRule, type ImageRequest } from '../image/name.ts'
 
@@ -45,6 +46,22 @@ export function parseRoute(method: string, path: string): Route {
   const digest = parseAnyDigest(reference)
   if (kind === 'manifests') return { kind: 'manifest', digest }
   return kind === 'blobs' ? { kind: 'blob', digest } : { kind: 'referrers', digest }
+}
+
+// About 2 kB each, with the name in its parts. A longer path than a name can have without escapes is not kept.
+const mostKept = 5000
+const longestKept = 512
+
+/** `parseRoute`, which reads the paths of images once: the same path gives the same object. */
+export function createRoutes(): typeof parseRoute {
+  const routes = new LRUCache<string, Route>({ max: mostKept })
+  return (method, path) => {
+    const last = method === 'GET' || method === 'HEAD' ? routes.get(path) : undefined
+    if (last) return last
+    const route = parseRoute(method, path)
+    if (route.kind === 'image' && path.length <= longestKept) routes.set(path, route)
+    return route
+  }
 }
 
 // `sha256-<hex>` is the spec's ("Referrers Tag Schema"), those with an ending are cosign's. No image may be built for

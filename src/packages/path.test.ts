@@ -43,6 +43,17 @@ describe('pathSource', () => {
     assert.equal((await source.pin('latest')).revision, first.revision)
   })
 
+  it('tells without a look what it pins, unless it is time for one', async () => {
+    const source = sourceOf(folder, 3_600_000)
+    assert.equal(source.current?.('latest'), undefined, 'nothing is known')
+    const pinned = await source.pin('latest', { old: true })
+    assert.equal(source.current?.('latest'), pinned)
+    assert.equal(source.current?.('other'), undefined)
+    const impatient = sourceOf(folder, -1)
+    await impatient.pin('latest')
+    assert.equal(impatient.current?.('latest'), undefined)
+  })
+
   it('finds the folder behind a link, at the time', async () => {
     const path = join(folder, 'link')
     const other = join(folder, 'other')

@@ -78,7 +78,13 @@ export function pathSource(directory: string, { fresh, stale, tags, warn }: Path
     }
   }
 
-  const pinned = (seen: Seen): PinnedSet => ({
+  const pins = new WeakMap<Seen, PinnedSet>()
+  const pinned = (seen: Seen): PinnedSet => {
+    const pin = pins.get(seen) ?? pinnedBy(seen)
+    pins.set(seen, pin)
+    return pin
+  }
+  const pinnedBy = (seen: Seen): PinnedSet => ({
     set: { folder: seen.folder },
     revision: seen.revision,
     state: seen.state,
@@ -100,6 +106,10 @@ export function pathSource(directory: string, { fresh, stale, tags, warn }: Path
       })
     },
     tags: () => Promise.resolve(['latest']),
+    current(tag) {
+      const last = tags === 'any' || tag === 'latest' ? looks.last() : undefined
+      return last && performance.now() - last.began <= fresh ? pinned(last.value) : undefined
+    },
     async pin(tag, { old = false } = {}) {
       if (tags === 'latest' && tag !== 'latest') {
         const message = 'this package set has no tags: only "latest" exists'

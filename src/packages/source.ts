@@ -29,6 +29,11 @@ export type PackageSource = {
    */
   pin(tag: string, options?: { readonly old?: boolean }): Promise<PinnedSet>
   /**
+   * What `pin` with `old` gives, where that is known without a look at anything: for callers that must not wait.
+   * Undefined when it is time for a look, and where a source cannot say.
+   */
+  current?(tag: string): PinnedSet | undefined
+  /**
    * Whether images can be made of `latest`, as far as that is known without much work.
    * @throws SOURCE_INVALID, SOURCE_UNREACHABLE, MANIFEST_UNKNOWN
    */

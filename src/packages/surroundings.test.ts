@@ -86,6 +86,22 @@ describe('withSurroundings', () => {
     assert.notEqual(await revisionOf(source), before)
   })
 
+  it('tells without a look what it pins, unless it is time for one', async () => {
+    const pinned = await plain().pin('latest')
+    const inner: PackageSource = { ...plain(), pin: () => Promise.resolve(pinned), current: () => pinned }
+    for (const paths of [[], [at('overlay.nix')]]) {
+      const options = { paths, unwatched: false, fresh: 3_600_000, stale: 0 }
+      const source = withSurroundings(inner, options)
+      assert.equal(source.current?.('latest'), undefined, 'nothing was looked at')
+      const found = await source.pin('latest', { old: true })
+      assert.equal(source.current?.('latest'), found)
+      const impatient = withSurroundings(inner, { ...options, fresh: -1 })
+      await impatient.pin('latest')
+      assert.equal(impatient.current?.('latest'), undefined)
+      assert.equal(withSurroundings(plain(), options).current?.('latest'), undefined)
+    }
+  })
+
   it('does not read the set again for an answer that is fresh', async () => {
     let state = 'one'
     const pin = async () => ({ ...(await plain().pin('latest')), state })

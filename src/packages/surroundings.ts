@@ -37,35 +37,45 @@ export function withSurroundings(source: PackageSource, around: Surroundings): P
     return last.value
   }
   const leads = createLeads(around.fresh)
-  let last = { state: '', start: '', hash: '' }
-  const hashOf = (state: string, start: string): string => {
-    if (last.state !== state || last.start !== start) {
-      last = { state, start, hash: hash('sha256', `${state} ${start}`) }
-    }
-    return last.hash
-  }
   // Without anything to watch, revisions are those of the source.
   const watches = around.paths.length > 0
+  const pins = new WeakMap<
+    PinnedSet,
+    { readonly state: string; readonly away: boolean; readonly pin: PinnedSet }
+  >()
+  const pinnedAround = (pinned: PinnedSet, state: string, away: boolean): PinnedSet => {
+    if (state === '' && !away) return pinned
+    const last = pins.get(pinned)
+    if (last?.state === state && last.away === away) return last.pin
+    const pin: PinnedSet = {
+      ...pinned,
+      revision: `${pinned.revision}+${hash('sha256', `${state} ${away ? thisStart : ''}`)}`,
+      async unchanged() {
+        const [same, now] = await Promise.all([pinned.unchanged(), watches ? looks.next() : ''])
+        return same && now === state
+      },
+    }
+    pins.set(pinned, { state, away, pin })
+    return pin
+  }
   return {
     ...source,
-    async pin(tag, options = {}): Promise<PinnedSet> {
+    current(tag) {
+      const pinned = source.current?.(tag)
+      const last = watches ? looks.last() : { value: '', began: Infinity }
+      if (!pinned || !last || performance.now() - last.began > around.fresh) return undefined
+      const away =
+        around.unwatched || ('folder' in pinned.set && leads.last(pinned.set.folder, stateOf(pinned)))
+      return away === undefined ? undefined : pinnedAround(pinned, last.value, away)
+    },
+    async pin(tag, options = {}) {
       const [pinned, state] = await Promise.all([
         source.pin(tag, options),
         watches ? seen(options.old ?? false) : '',
       ])
-      const start =
-        around.unwatched || ('folder' in pinned.set && (await leads(pinned.set.folder, stateOf(pinned))))
-          ? thisStart
-          : ''
-      if (state === '' && start === '') return pinned
-      return {
-        ...pinned,
-        revision: `${pinned.revision}+${hashOf(state, start)}`,
-        async unchanged() {
-          const [same, now] = await Promise.all([pinned.unchanged(), watches ? looks.next() : ''])
-          return same && now === state
-        },
-      }
+      const away =
+        around.unwatched || ('folder' in pinned.set && (await leads.look(pinned.set.folder, stateOf(pinned))))
+      return pinnedAround(pinned, state, away)
     },
   }
 }
@@ -101,18 +111,25 @@ const mostBytes = 256 * 1024
  * Remembers whether package sets lead elsewhere: a known image must not cost a look into a folder.
  * @param fresh milliseconds for which the folder is believed not to have changed, while its state is the same
  */
-function createLeads(fresh: number): (folder: string, state: string) => Promise<boolean> {
-  const looks = new LRUCache<string, { readonly began: number; readonly leads: Promise<boolean> }>({
-    max: 100,
-  })
-  return (folder, state) => {
-    const key = `${folder}\0${state}`
-    const last = looks.get(key)
-    const now = performance.now()
-    if (last && now - last.began < fresh) return last.leads
-    const leads = leadsElsewhere(folder)
-    looks.set(key, { began: now, leads })
-    return leads
+function createLeads(fresh: number) {
+  type Look = { readonly began: number; readonly result: Promise<boolean>; leads: boolean | undefined }
+  const looks = new LRUCache<string, Look>({ max: 100 })
+  const freshLook = (folder: string, state: string): Look | undefined => {
+    const look = looks.get(`${folder}\0${state}`)
+    return look && performance.now() - look.began < fresh ? look : undefined
+  }
+  return {
+    /** What was found last, if that is fresh. */
+    last: (folder: string, state: string) => freshLook(folder, state)?.leads,
+    look(folder: string, state: string): Promise<boolean> {
+      const last = freshLook(folder, state)
+      if (last) return last.result
+      const result = leadsElsewhere(folder)
+      const look: Look = { began: performance.now(), result, leads: undefined }
+      looks.set(`${folder}\0${state}`, look)
+      void result.then((leads) => (look.leads = leads))
+      return result
+    },
   }
 }
 

@@ -10,6 +10,8 @@ export type Lines = {
 
 // Who reads so slowly that so many bytes gather loses lines; the server goes on.
 const most = 16 * 1024 * 1024
+// Milliseconds from one write of gathered lines to the next: each costs a thread a turn, however little it writes.
+const pause = 5
 // A pipe that is full, and does not make its writers wait, is tried again after so long (ms).
 const retryAfter = 50
 
@@ -23,6 +25,7 @@ export function createLines(fd: number): Lines {
   let size = 0
   let rest: Buffer = Buffer.alloc(0) // what the last write left
   let writing = false
+  let timer: NodeJS.Timeout | undefined
   let turn = false
   let broken = false
 
@@ -36,8 +39,14 @@ export function createLines(fd: number): Lines {
     size = 0
     return bytes
   }
+  const pumpAfter = (ms: number): void => {
+    timer ??= setTimeout(() => {
+      timer = undefined
+      pump()
+    }, ms).unref()
+  }
   const pump = (): void => {
-    if (writing || broken) return
+    if (writing || broken || timer) return
     const bytes = gathered()
     if (bytes.length === 0) return
     writing = true
@@ -45,8 +54,7 @@ export function createLines(fd: number): Lines {
       writing = false
       if (error) failed(error)
       rest = bytes.subarray(error ? 0 : written)
-      if (error) setTimeout(pump, retryAfter).unref()
-      else pump()
+      if (error || size > 0 || rest.length > 0) pumpAfter(error ? retryAfter : pause)
     })
   }
   const writeNow = (bytes: Buffer): void => {
@@ -59,7 +67,7 @@ export function createLines(fd: number): Lines {
   }
   const endTurn = (): void => {
     turn = false
-    pump()
+    if (size > 0 || rest.length > 0) pumpAfter(pause)
   }
 
   return {

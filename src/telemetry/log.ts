@@ -3,7 +3,9 @@ import pretty from 'pino-pretty'
 import type { BuildEvent, BuildListener } from '../builds/events.ts'
 import type { Answered } from '../http/app.ts'
 import type { Redactor } from '../text/redact.ts'
+import { createAnswerLines, rounded } from './answer-lines.ts'
 import { createBuildLines } from './build-lines.ts'
+import { now } from './clock.ts'
 import { errorFacts, isOrdinary } from './error-facts.ts'
 import { createLines } from './lines.ts'
 import { redactJsonLine } from './redact-line.ts'
@@ -16,7 +18,7 @@ export const logOptions = (level: string, redactor: Redactor): LoggerOptions => 
   base: null,
   formatters: { level: (word) => ({ level: word }) },
   serializers: { err: errorFacts },
-  timestamp: () => `,"time":"${new Date().toISOString()}"`,
+  timestamp: () => `,"time":"${now()}"`,
   hooks: { streamWrite: (line) => redactJsonLine(line, redactor) },
 })
 
@@ -37,16 +39,16 @@ export function createLog(level: string, redactor: Redactor): Logger {
   )
 }
 
-const rounded = (ms: number): number => Math.round(ms * 10) / 10
-
 /** JSON escapes control characters below U+0020 alone, and a terminal obeys others, too (U+009B begins a sequence). */
 const printed = (text: string): string =>
   text.replace(/[\x7f-\x9f]/g, (one) => `\\x${one.charCodeAt(0).toString(16)}`)
 
 /** Writes a line for each answer. */
-export const logAnswers =
-  (log: Logger) =>
-  ({ id, error, ms, ...rest }: Answered): void => {
+export function logAnswers(log: Logger, redactor: Redactor): (answered: Answered) => void {
+  const writeQuickly = createAnswerLines(log, redactor)
+  return (answered) => {
+    if (answered.error === undefined && writeQuickly(answered)) return
+    const { id, error, ms, ...rest } = answered
     const sent = { path: printed(rest.path), userAgent: rest.userAgent && printed(rest.userAgent) }
     const line = {
       request: id,
@@ -58,6 +60,7 @@ export const logAnswers =
     if (error !== undefined && !isOrdinary(error)) log.error(line, 'answered')
     else log.info(line, 'answered')
   }
+}
 
 /** Writes a line for each event of a build. */
 export function logBuilds(log: Logger, redactor: Redactor): BuildListener {

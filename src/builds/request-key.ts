@@ -1,0 +1,35 @@
+import type { ImageRequest } from '../image/name.ts'
+import { stateOf, type PinnedSet } from '../packages/source.ts'
+import type { Layering } from './build.ts'
+import { layeringKey } from './layers.ts'
+
+/** Keys requests: equal for requests that give equal images. In memory only. */
+export type RequestKeys = (request: ImageRequest, pinned: PinnedSet, layering: Layering) => string
+
+type Last = {
+  readonly state: string | undefined
+  readonly revision: string
+  readonly layering: Layering
+  readonly key: string
+}
+
+/** The key that a request had last is computed once, for as long as the package set and the layering are the same. */
+export function createRequestKeys(): RequestKeys {
+  const keys = new WeakMap<ImageRequest, Last>()
+  return (request, pinned, layering) => {
+    const last = keys.get(request)
+    if (last && isSame(last, pinned, layering)) return last.key
+    const { platform, recipes, packages } = request
+    const parts = [stateOf(pinned), platform.system, recipes, packages, layeringKey(layering)]
+    const key = JSON.stringify(parts)
+    keys.set(request, { state: pinned.state, revision: pinned.revision, layering, key })
+    return key
+  }
+}
+
+const isSame = (last: Last, { state, revision }: PinnedSet, layering: Layering): boolean =>
+  last.state === state &&
+  last.revision === revision &&
+  last.layering.strategy === layering.strategy &&
+  last.layering.maxLayers === layering.maxLayers &&
+  last.layering.popularity === layering.popularity

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import fc from 'fast-check'
+import { pino } from 'pino'
+import type { Answered } from '../http/app.ts'
+import { createRedactor } from '../text/redact.ts'
+import { logAnswers, logOptions } from './log.ts'
+
+/** The lines of answers, by the quick way where that is taken, or by pino alone. */
+function linesOf(answers: readonly Answered[], quick: boolean, level = 'info'): string[] {
+  const lines: string[] = []
+  const redactor = createRedactor(['hunter2'])
+  const log = pino(logOptions(level, redactor), { write: (line: string) => void lines.push(line) })
+  // A secret is suspected everywhere: nothing is written quickly.
+  const write = logAnswers(log, quick ? redactor : { ...redactor, suspects: () => true })
+  for (const answered of answers) write(answered)
+  return lines.map((line) => line.replace(/"time":"[^"]*"/, '"time"'))
+}
+
+const answered: fc.Arbitrary<Answered> = fc.record({
+  id: fc.uuid(),
+  kind: fc.constantFrom('image', 'blob', 'page'),
+  method: fc.constantFrom('GET', 'HEAD', 'OD"D'),
+  path: fc.oneof(fc.string({ unit: 'binary', maxLength: 600 }), fc.constantFrom('/v2/', '/a?token=hunter2')),
+  status: fc.constantFrom(200, 304, 404),
+  ms: fc.double({ min: 0, max: 1e6, noNaN: true }),
+  bytes: fc.nat(),
+  userAgent: fc.option(fc.string({ unit: 'binary' }), { nil: undefined }),
+})
+
+describe('the line of an answer', () => {
+  it('is the same by the quick way and by pino', () => {
+    fc.assert(
+      fc.property(fc.array(answered, { maxLength: 5 }), (answers) => {
+        const all = [...answers, ...answers]
+        assert.deepEqual(linesOf(all, true), linesOf(all, false))
+      }),
+    )
+  })
+
+  it('is left out where the level says so', () => {
+    const [one] = fc.sample(answered, 1)
+    assert.ok(one)
+    assert.deepEqual(linesOf([one], true, 'warn'), [])
+    assert.equal(linesOf([one], true).length, 1)
+  })
+})

@@ -1,0 +1,12 @@
+let at = 0
+let text = ''
+
+/** The time as logs have it (`2026-07-30T12:03:22.123Z`), written once a millisecond. */
+export function now(): string {
+  const ms = Date.now()
+  if (ms !== at) {
+    at = ms
+    text = new Date(ms).toISOString()
+  }
+  return text
+}
