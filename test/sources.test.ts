@@ -65,7 +65,7 @@ describe('a git repository', () => {
     for (const tag of ['nothing', 'a..b', 'x.lock', '0'.repeat(39), '0'.repeat(40)]) {
       assert.equal(await statusOf(server, 'hello', tag), 404, tag)
     }
-    assert.equal(await statusOf(server, 'hello', '--upload-pack=x'), 400)
+    assert.equal(await statusOf(server, 'hello', '--upload-pack=x'), 404)
     const { json } = await ask(server, 'hello/tags/list?last=latest')
     // What was pulled may be among them: a commit is no branch, but a tag here.
     const { tags } = json as { tags: string[] }
@@ -97,6 +97,12 @@ describe('a git repository', () => {
     assert.ok(response.headers.get('Retry-After'))
     assert.match((await failureOf(fresh, 'hello')).message, /cannot be fetched/)
     await rename(`${repository}.away`, repository)
+    // It is tried again after a pause.
+    const end = performance.now() + 60_000
+    while ((await statusOf(fresh, 'hello', 'latest')) !== 200) {
+      assert.ok(performance.now() < end, 'it is not tried again')
+      await sleep(100)
+    }
     assert.equal(await digestOf(fresh, 'hello'), digest)
   })
 })
