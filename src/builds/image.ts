@@ -10,6 +10,7 @@ import {
 } from '../image/oci.ts'
 import type { Platform } from '../image/platform.ts'
 import type { ImageSpec } from '../image/spec.ts'
+import { layerDescriptor } from '../layers/format.ts'
 import type { Blobs } from './blobs.ts'
 
 /** A blob that an image is made of. */
@@ -53,8 +54,9 @@ export async function publishImage(
   }
   const configText = composeConfig(platform, layers, runConfig)
   const plain = layers.map(({ layer }) => layer)
+  const descriptors = (form: ManifestForm) => plain.map((layer) => layerDescriptor(form, layer))
   const manifest = (form: ManifestForm) =>
-    publish(composeManifest(form, partOf(configText), plain), mediaTypes[form].manifest)
+    publish(composeManifest(form, partOf(configText), descriptors(form)), mediaTypes[form].manifest)
   const [config, docker, oci] = await Promise.all([
     publish(configText, mediaTypes.oci.config),
     manifest('docker'),

@@ -1,6 +1,7 @@
 import type { Catalog } from '../catalog/catalog.ts'
 import type { Contents, OpenPath } from '../contents/contents.ts'
-import { mediaTypes, type Layer } from '../image/oci.ts'
+import type { Layer } from '../image/oci.ts'
+import { layerFormats } from '../layers/format.ts'
 import { isMemberGone, type Packer, type PackOptions, type Piece } from '../layers/pack.ts'
 import type { Demand } from '../queue/demand.ts'
 import type { Blobs } from './blobs.ts'
@@ -106,7 +107,7 @@ async function packLayer(
   const started = performance.now()
   const { catalog, blobs } = deps
   const { copied, layer, file, spans } = await packBytes(deps, wanted, inStore, when)
-  const mediaType = mediaTypes.oci.layer[layer.compression]
+  const mediaType = layerFormats[layer.compression].mediaTypes.oci
   await blobs.publish({ digest: layer.digest, size: layer.size, mediaType }, { file })
   const members = wanted.members.flatMap(({ key }, index) => {
     const span = spans[index]

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { canonicalJson, type Json } from './canonical.ts'
 import { digestOf } from './digest.ts'
-import { composeConfig, composeIndex, composeManifest, type Layer } from './oci.ts'
+import {
+  composeConfig,
+  composeIndex,
+  composeManifest,
+  mediaTypes,
+  type Layer,
+  type ManifestForm,
+} from './oci.ts'
 import { amd64, arm64 } from './platform.ts'
 
 const layerOf = (text: string): Layer => ({
@@ -16,6 +23,11 @@ const commented = [
   { layer: first, comment: 'bash' },
   { layer: second, comment: 'links to "bash"\n' },
 ]
+const described = (form: ManifestForm, { digest, size, compression }: Layer) => ({
+  mediaType: mediaTypes[form].layer[compression],
+  digest,
+  size,
+})
 const config = { digest: digestOf('config'), size: 2 ** 33 }
 
 describe('composeConfig', () => {
@@ -67,19 +79,28 @@ describe('composeManifest', () => {
   }
   for (const [form, manifestType, configType, layerType] of rows) {
     it(`in ${form} form has that form’s types, and the layers in their order`, () => {
-      assert.deepEqual(JSON.parse(composeManifest(form, config, [second, first])), {
-        schemaVersion: 2,
-        mediaType: manifestType,
-        config: { mediaType: configType, ...config },
-        layers: [
-          { mediaType: layerType, digest: second.digest, size: second.size },
-          { mediaType: layerType, digest: first.digest, size: first.size },
-        ],
-      })
+      assert.deepEqual(
+        JSON.parse(composeManifest(form, config, [described(form, second), described(form, first)])),
+        {
+          schemaVersion: 2,
+          mediaType: manifestType,
+          config: { mediaType: configType, ...config },
+          layers: [
+            { mediaType: layerType, digest: second.digest, size: second.size },
+            { mediaType: layerType, digest: first.digest, size: first.size },
+          ],
+        },
+      )
 
       it(`in ${form} form says how each layer is compressed`, () => {
         const layers = (['gzip', 'zstd', 'none'] as const).map((compression) => ({ ...first, compression }))
-        const { layers: said } = JSON.parse(composeManifest(form, config, layers)) as {
+        const { layers: said } = JSON.parse(
+          composeManifest(
+            form,
+            config,
+            layers.map((layer) => described(form, layer)),
+          ),
+        ) as {
           layers: { mediaType: string }[]
         }
         assert.deepEqual(
@@ -89,6 +110,34 @@ describe('composeManifest', () => {
       })
     })
   }
+})
+
+describe('annotations', () => {
+  const own = { 'org.example.layer': 'a' }
+  const composed = (form: ManifestForm, annotations: Record<string, string>, layer: Record<string, string>) =>
+    composeManifest(form, config, [{ ...described(form, first), annotations: layer }], annotations)
+
+  it('of manifests, layers and indexes are in OCI’s form', () => {
+    const manifest = JSON.parse(composed('oci', { whole: 'b' }, own)) as {
+      annotations: object
+      layers: { annotations: object }[]
+    }
+    assert.deepEqual(manifest.annotations, { whole: 'b' })
+    assert.deepEqual(manifest.layers[0]?.annotations, own)
+    const index = JSON.parse(composeIndex('oci', [{ ...config, platform: amd64 }], own)) as object
+    assert.deepEqual({ ...index }, { ...index, annotations: own })
+  })
+
+  it('change no byte where there are none, nor in Docker’s form', () => {
+    for (const form of ['docker', 'oci'] as const) {
+      const without = composeManifest(form, config, [described(form, first)])
+      assert.equal(composed(form, {}, {}), without)
+    }
+    const docker = composeManifest('docker', config, [described('docker', first)])
+    assert.equal(composed('docker', { whole: 'b' }, own), docker)
+    const index = composeIndex('docker', [{ ...config, platform: amd64 }])
+    assert.equal(composeIndex('docker', [{ ...config, platform: amd64 }], own), index)
+  })
 })
 
 describe('composeIndex', () => {
@@ -130,8 +179,8 @@ describe('composeIndex', () => {
 describe('what is composed', () => {
   const texts = () => [
     composeConfig(amd64, commented, { env: ['A=b'], cmd: ['sh'] }),
-    composeManifest('docker', config, [first]),
-    composeManifest('oci', config, [first]),
+    composeManifest('docker', config, [described('docker', first)]),
+    composeManifest('oci', config, [described('oci', first)]),
     composeIndex('oci', [{ ...config, platform: amd64 }]),
   ]
 

@@ -86,29 +86,56 @@ export function composeConfig(
   })
 }
 
-/** The manifest over a config and layers, in manifest order. */
+/** What is said of a manifest, or of a layer in one, besides what it is (OCI image spec, annotations.md). */
+export type Annotations = Readonly<Record<string, string>>
+
+/** What a manifest says of a layer. */
+export type LayerDescriptor = {
+  readonly mediaType: string
+  readonly digest: Digest
+  /** Bytes. */
+  readonly size: number
+  readonly annotations?: Annotations
+}
+
+/**
+ * The manifest over a config and layers, in manifest order.
+ * @param annotations the manifest's own. Docker's form has no place for any, and leaves all of them out
+ */
 export function composeManifest(
   form: ManifestForm,
   config: { readonly digest: Digest; readonly size: number },
-  layers: readonly Layer[],
+  layers: readonly LayerDescriptor[],
+  annotations: Annotations = {},
 ): string {
   const types = mediaTypes[form]
   return canonicalJson({
     schemaVersion: 2,
     mediaType: types.manifest,
     config: { mediaType: types.config, digest: config.digest, size: config.size },
-    layers: layers.map(({ digest, size, compression }) => ({
-      mediaType: types.layer[compression],
+    layers: layers.map(({ mediaType, digest, size, annotations: own }) => ({
+      mediaType,
       digest,
       size,
+      ...annotated(form, own),
     })),
+    ...annotated(form, annotations),
   })
 }
 
-/** The index over one manifest a platform: OCI's, or Docker's manifest list. */
+/** The field for annotations, where there are any and the form has it. */
+function annotated(form: ManifestForm, annotations: Annotations = {}): { annotations?: Annotations } {
+  return form === 'oci' && Object.keys(annotations).length > 0 ? { annotations } : {}
+}
+
+/**
+ * The index over one manifest a platform: OCI's, or Docker's manifest list.
+ * @param annotations the index's own, as for `composeManifest`
+ */
 export function composeIndex(
   form: ManifestForm,
   manifests: readonly { readonly digest: Digest; readonly size: number; readonly platform: Platform }[],
+  annotations: Annotations = {},
 ): string {
   const types = mediaTypes[form]
   return canonicalJson({
@@ -120,5 +147,6 @@ export function composeIndex(
       size,
       platform: { architecture: platform.architecture, os: platform.os },
     })),
+    ...annotated(form, annotations),
   })
 }

@@ -9,27 +9,28 @@ import { headerOf, padding } from './header.ts'
 /** Raise it when the same entries begin to give other bytes. */
 export const archiveVersion = 1
 
-/** Bytes of tar that are handed on at once: the bound on memory, and the unit of compression. */
+/** Bytes of tar that are handed on at once, where no format says how many. */
 export const blockSize = 1024 * 1024
 
 /** What ends an archive: two empty records. */
 export const trailer: Uint8Array = new Uint8Array(1024)
 
 /**
- * The entries as tar, without the archive's end, in blocks of `blockSize` and a shorter last one.
+ * The entries as tar, without the archive's end, in blocks of `size` bytes and a shorter last one.
  * Reads files synchronously: for worker threads only (promises cost 15 times as much for small files).
- * @param take gives the room for a block, `blockSize` bytes, when it begins
+ * @param take gives the room for a block, `size` bytes, when it begins
  */
 export function* tarBlocks(
   entries: Iterable<Entry>,
-  take: () => Uint8Array = () => Buffer.allocUnsafe(blockSize),
+  size = blockSize,
+  take: () => Uint8Array = () => Buffer.allocUnsafe(size),
 ): Generator<Uint8Array> {
   let block: Uint8Array | undefined
   let used = 0
 
   /** Puts small things without a generator, which takes as long as they do. */
   function fits(bytes: Uint8Array): boolean {
-    if (!block || used + bytes.length >= blockSize) return false
+    if (!block || used + bytes.length >= size) return false
     block.set(bytes, used)
     used += bytes.length
     return true
@@ -37,7 +38,7 @@ export function* tarBlocks(
   function* put(bytes: Uint8Array): Generator<Uint8Array> {
     for (let from = 0; from < bytes.length;) {
       block ??= take()
-      const count = Math.min(bytes.length - from, blockSize - used)
+      const count = Math.min(bytes.length - from, size - used)
       block.set(bytes.subarray(from, from + count), used)
       from += count
       yield* advance(block, count)
@@ -45,16 +46,16 @@ export function* tarBlocks(
   }
   function* advance(full: Uint8Array, count: number): Generator<Uint8Array> {
     used += count
-    if (used < blockSize) return
+    if (used < size) return
     block = undefined
     used = 0
     yield full
   }
-  function* putFile(path: string, size: number, reader: FileReader): Generator<Uint8Array> {
+  function* putFile(path: string, length: number, reader: FileReader): Generator<Uint8Array> {
     try {
-      for (let left = size; left > 0;) {
+      for (let left = length; left > 0;) {
         block ??= take()
-        const count = reader.read(block.subarray(used, used + Math.min(left, blockSize - used)))
+        const count = reader.read(block.subarray(used, used + Math.min(left, size - used)))
         if (count === 0) throw new Error(`file became shorter while it was read: ${path}`)
         left -= count
         yield* advance(block, count)

@@ -7,7 +7,6 @@ import {
   zstdCompressSync,
   zstdDecompressSync,
 } from 'node:zlib'
-import { blockSize } from './archive.ts'
 import { levels, type Codec, type Engine, type Expand } from './engine.ts'
 import { openLibdeflate } from './native.ts'
 
@@ -59,10 +58,10 @@ const headerSize = 10
 const trailerSize = 8
 
 /** What stands in where libdeflate is not there; exported for its tests. */
-export const expandWithZlib: Expand = (compressed) => {
+export const expandWithZlib: Expand = (compressed, into) => {
   const [id1, id2, method, flags] = compressed
   if (id1 !== 0x1f || id2 !== 0x8b || method !== 8 || flags !== 0) throw new Error('no gzip member')
-  const options = { info: true, maxOutputLength: blockSize, chunkSize: outputChunk }
+  const options = { info: true, maxOutputLength: into.length, chunkSize: outputChunk }
   const { buffer: expanded, engine } = inflateRawSync(
     compressed.subarray(headerSize),
     options,
@@ -77,10 +76,10 @@ export const expandWithZlib: Expand = (compressed) => {
   return { read: end + trailerSize, expanded }
 }
 
-const expandZstd: Expand = (compressed) => {
+const expandZstd: Expand = (compressed, into) => {
   const read = zstdFrameLength(Buffer.from(compressed.buffer, compressed.byteOffset, compressed.length))
   const frame: InputType = compressed.subarray(0, read)
-  return { read, expanded: zstdDecompressSync(frame, { maxOutputLength: blockSize }) }
+  return { read, expanded: zstdDecompressSync(frame, { maxOutputLength: into.length }) }
 }
 
 /** Bytes of the frame at the start (RFC 8878 §3.1.1): its header, blocks up to the one marked last, checksum. */

@@ -62,7 +62,7 @@ describeEach('a block compressed', (present) => {
 
   const ways: [what: string, expand: Expand | undefined][] = [
     ['', codec.expand],
-    [' by zlib', compressor.compression === 'gzip' ? expandWithZlib : undefined],
+    [' by zlib', compressor.format.name === 'gzip' ? expandWithZlib : undefined],
   ]
   for (const [by, expand] of ways) {
     if (!expand) continue
@@ -100,7 +100,7 @@ describeEach('a block compressed', (present) => {
 
     it(`is not taken when it holds more than a block${by}`, () => {
       const bytes = Buffer.alloc(blockSize + 1)
-      const large = compressor.compression === 'gzip' ? gzipSync(bytes) : zstdCompressSync(bytes)
+      const large = compressor.format.name === 'gzip' ? gzipSync(bytes) : zstdCompressSync(bytes)
       assert.throws(() => expand(large, room))
     })
   }

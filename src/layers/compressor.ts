@@ -1,18 +1,17 @@
 import { NixeryError } from '../errors.ts'
 import { digestOf, hexOf } from '../image/digest.ts'
 import type { Compression } from '../image/oci.ts'
-import { blockSize } from './archive.ts'
 import { openCodec } from './codec.ts'
 import { engines, levels, type Codec, type Engine } from './engine.ts'
+import { layerFormats, type LayerFormat } from './format.ts'
 
 /**
- * What compresses layers. Blocks of `blockSize` bytes are compressed each by itself, so that they can be compressed in
- * parallel, and put one behind another in any grouping.
+ * What compresses layers: an engine, and the format that it makes.
  */
 export type Compressor = {
   readonly engine: Engine
-  readonly compression: Compression
-  /** What the bytes depend on besides the block: engine, version, level, block size, format. Part of every key. */
+  readonly format: LayerFormat
+  /** What the bytes depend on besides the block: engine, version, level, format and its blocks. Part of every key. */
   readonly id: string
 }
 
@@ -20,7 +19,7 @@ export type Compressor = {
 export const compressionChoices = ['auto', ...engines] as const
 export type CompressionChoice = (typeof compressionChoices)[number]
 
-const compressions: Readonly<Record<Engine, Compression>> = {
+const formats: Readonly<Record<Engine, Compression>> = {
   libdeflate: 'gzip',
   gzip: 'gzip',
   zstd: 'zstd',
@@ -62,16 +61,20 @@ const versions: Partial<Readonly<Record<Engine, string | undefined>>> = {
  * same.
  */
 function compressorOf(engine: Engine, codec: Codec): Compressor {
-  const into = new Uint8Array(2 * blockSize)
+  const into = new Uint8Array(4 * sampleSize)
   const probe = hexOf(digestOf(into.subarray(0, codec.compress(sample(), into)))).slice(0, 16)
-  const compression = compressions[engine]
+  const format = layerFormats[formats[engine]]
   const program = versions[engine] === undefined ? engine : `${engine}-${versions[engine]}`
-  return { engine, compression, id: `${compression}/${program}/${levels[engine]}/${blockSize}/${probe}` }
+  const { name, framing } = format
+  return { engine, format, id: `${name}/${program}/${levels[engine]}/${framing.block}/${probe}` }
 }
+
+/** Other bytes here are another id, and so other keys for every layer. */
+const sampleSize = 512 * 1024
 
 /** A block of words that repeat more and less, of numbers and of noise, as programs have them. */
 function sample(): Uint8Array {
-  const bytes = Buffer.alloc(blockSize / 2)
+  const bytes = Buffer.alloc(sampleSize)
   let state = 1
   const random = (below: number): number => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0

@@ -2,7 +2,7 @@
 export const engines = ['libdeflate', 'gzip', 'zstd', 'none'] as const
 export type Engine = (typeof engines)[number]
 
-/** Compresses and expands blocks of at most `blockSize` bytes, on the thread that calls. */
+/** Compresses and expands blocks, on the thread that calls. */
 export type Codec = {
   /** Puts one member (gzip) or frame (zstd) into `into` and returns its length in bytes. Throws if it has no room. */
   compress(block: Uint8Array, into: Uint8Array): number

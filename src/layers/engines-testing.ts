@@ -32,8 +32,8 @@ export function describeEach(what: string, suite: (present: Present) => void): v
 
 /** Decompresses all that stands one behind another: gzip as any reader does, zstd frame by frame, for Node takes one. */
 export function decompressed({ compressor, codec }: Present, bytes: Uint8Array): Buffer {
-  if (compressor.compression === 'none') return Buffer.from(bytes)
-  if (compressor.compression === 'gzip') return gunzipSync(bytes)
+  if (compressor.format.name === 'none') return Buffer.from(bytes)
+  if (compressor.format.name === 'gzip') return gunzipSync(bytes)
   const frames: Buffer[] = []
   for (let at = 0; at < bytes.length;) {
     const end = at + (codec.expand?.(bytes.subarray(at), new Uint8Array(blockSize)).read ?? 0)

@@ -3,22 +3,20 @@ import { digester } from '../image/digest.ts'
 import { systemErrorCode } from '../errors.ts'
 import type { Entry } from '../contents/entry.ts'
 import { entriesOf } from '../contents/source.ts'
-import { blockSize, tarBlocks, trailer } from './archive.ts'
+import { tarBlocks, trailer } from './archive.ts'
 import type { Codec } from './engine.ts'
+import type { PackFormat } from './format.ts'
 import type { PackJob, PackResult, Piece, Span, Step } from './piece.ts'
 import type { Slots } from './slots.ts'
 
 /** What a thread packs with. */
-export type LayerDeps = { readonly slots: Slots; readonly codec: Codec }
-
-// A member of a whole block, with what incompressible data grows by.
-const windowSize = blockSize + 64 * 1024
+export type LayerDeps = { readonly slots: Slots; readonly codec: Codec; readonly format: PackFormat }
 
 /**
  * Packs one layer in one pass: tar → diffId → compress → digest → file. Blocks that are compressed wait in slots, so
  * that other threads can do some; they are written in order.
  */
-export function packLayer(job: PackJob, { slots, codec }: LayerDeps): PackResult {
+export function packLayer(job: PackJob, { slots, codec, format }: LayerDeps): PackResult {
   let step: Step = 'writing'
   const pending: { readonly slot: number; readonly piece: number }[] = []
   try {
@@ -61,7 +59,7 @@ export function packLayer(job: PackJob, { slots, codec }: LayerDeps): PackResult
       const packEntries = (entries: Iterable<Entry>, piece: number) => {
         step = 'reading'
         let slot: number | undefined
-        const blocks = tarBlocks(entries, () => slots.block((slot = take())))
+        const blocks = tarBlocks(entries, format.framing.block, () => slots.block((slot = take())))
         try {
           for (const block of blocks) {
             diffId.update(block)
@@ -77,7 +75,7 @@ export function packLayer(job: PackJob, { slots, codec }: LayerDeps): PackResult
       const packMember = ({ member }: Extract<Piece, { readonly member: unknown }>, piece: number) => {
         while (pending.length > 0) writeOldest()
         step = 'member'
-        for (const { compressed, expanded } of membersIn(member, codec)) {
+        for (const { compressed, expanded } of framesIn(member, codec, format)) {
           diffId.update(expanded)
           write(compressed, piece)
           step = 'member'
@@ -100,7 +98,7 @@ export function packLayer(job: PackJob, { slots, codec }: LayerDeps): PackResult
         digest: digest?.digest() ?? whole,
         diffId: whole,
         size,
-        spans: codec.expand ? spans : [],
+        spans: format.kept === 'span' ? spans : [],
       }
     } finally {
       for (const { slot } of pending) slots.release(slot)
@@ -116,19 +114,20 @@ export function packLayer(job: PackJob, { slots, codec }: LayerDeps): PackResult
  * The gzip members, or zstd frames, of a range, each with what it expands to; the bytes are valid until the next.
  * @throws when it is not a whole number of them, or one is damaged
  */
-function* membersIn(
+function* framesIn(
   { file, offset, length }: Extract<Piece, { readonly member: unknown }>['member'],
   { expand }: Codec,
+  { framing, kept }: PackFormat,
 ): Generator<{ compressed: Uint8Array; expanded: Uint8Array }> {
-  if (!expand) throw new Error('what was not compressed has no checksums')
-  const window = Buffer.allocUnsafe(windowSize)
-  const room = Buffer.allocUnsafe(blockSize)
+  if (!expand || kept !== 'span') throw new Error('what was not compressed has no checksums')
+  const window = Buffer.allocUnsafe(framing.room)
+  const room = Buffer.allocUnsafe(framing.block)
   const descriptor = openSync(file, 'r')
   try {
     let held = 0 // bytes at the start of the window
     for (let done = 0; done < length;) {
-      while (held < Math.min(windowSize, length - done)) {
-        const count = Math.min(windowSize - held, length - done - held)
+      while (held < Math.min(framing.room, length - done)) {
+        const count = Math.min(framing.room - held, length - done - held)
         const got = readSync(descriptor, window, held, count, offset + done + held)
         if (got === 0) throw new Error(`a blob ends before the member that it should hold: ${file}`)
         held += got

@@ -51,6 +51,7 @@ export function createPacker(
 ): Packer {
   const threads = createThreads({
     engine: compressor.engine,
+    format: { framing: compressor.format.framing, kept: compressor.format.kept },
     count,
     heap,
     limit: limit === undefined ? undefined : limit * 1000,
@@ -68,8 +69,8 @@ export function createPacker(
         throw closed ? stopping() : failure(result)
       }
       const { digest, diffId, size: packed, spans } = result
-      const { compression } = compressor
-      return { layer: { digest, diffId, size: packed, compression }, file, spans }
+      const layer = { digest, diffId, size: packed, compression: compressor.format.name }
+      return { layer, file, spans }
     },
     close() {
       closed = true

@@ -1,17 +1,23 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { openCodec } from './codec.ts'
 import type { Engine } from './engine.ts'
+import type { PackFormat } from './format.ts'
 import { packLayer } from './layer.ts'
 import type { PackJob } from './piece.ts'
 import { openSlots, type SlotMemory } from './slots.ts'
 
 /** What a packing thread is started with; `thread` is its number. */
-export type ThreadData = { readonly engine: Engine; readonly memory: SlotMemory; readonly thread: number }
+export type ThreadData = {
+  readonly engine: Engine
+  readonly format: PackFormat
+  readonly memory: SlotMemory
+  readonly thread: number
+}
 
 /** What it is told, one at a time: pack a layer, or help those that do. Each is answered by its result, or null. */
 export type ThreadTask = { readonly job: PackJob } | 'help'
 
-const { engine, memory, thread } = workerData as ThreadData
+const { engine, format, memory, thread } = workerData as ThreadData
 const codec = await openCodec(engine)
 const slots = openSlots(memory, thread, codec)
 
@@ -19,7 +25,7 @@ const slots = openSlots(memory, thread, codec)
 parentPort?.postMessage('loaded')
 parentPort?.on('message', (task: ThreadTask) => {
   if (task === 'help') slots.help()
-  const result = task === 'help' ? null : packLayer(task.job, { slots, codec })
+  const result = task === 'help' ? null : packLayer(task.job, { slots, codec, format })
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port's has none
   parentPort?.postMessage(result)
 })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import type { Codec } from './engine.ts'
+import { layerFormats } from './format.ts'
 import { createSlotMemory, openSlots, slotControl } from './slots.ts'
 
 /** Compresses a block to its first byte, and calls back meanwhile. */
@@ -15,7 +16,11 @@ const codec = (meanwhile: () => void = () => {}): Codec => ({
   expand: undefined,
 })
 
-const opened = (threads: number, thread: number, memory = createSlotMemory(threads)) => ({
+const opened = (
+  threads: number,
+  thread: number,
+  memory = createSlotMemory(threads, layerFormats.gzip.framing),
+) => ({
   memory,
   control: slotControl(memory),
   slots: openSlots(memory, thread, codec()),

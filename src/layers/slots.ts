@@ -1,5 +1,5 @@
-import { blockSize } from './archive.ts'
 import type { Codec } from './engine.ts'
+import type { Framing } from './format.ts'
 
 /**
  * Memory that the packing threads share: slots, each with room for a block and for what it is compressed to. The
@@ -8,13 +8,12 @@ import type { Codec } from './engine.ts'
  */
 export type SlotMemory = {
   readonly threads: number
+  readonly framing: Framing
   readonly control: SharedArrayBuffer
   readonly bytes: SharedArrayBuffer
 }
 
-// Incompressible data grows by a header and 5 bytes in 16 KiB at most (zlib's stored blocks).
-const outputSize = blockSize + 64 * 1024
-const slotSize = blockSize + outputSize
+const slotSize = ({ block, room }: Framing): number => block + room
 
 /** Each thread has two slots of its own, so that none waits for another; the rest is for whoever has helpers. */
 const ownSlots = 2
@@ -42,12 +41,13 @@ const behindAll = 2 ** 30
 const backgroundWord = (thread: number, threads: number): number =>
   firstSlot + words * countOf(threads) + thread
 
-export function createSlotMemory(threads: number): SlotMemory {
+export function createSlotMemory(threads: number, framing: Framing): SlotMemory {
   const count = countOf(threads)
   return {
     threads,
+    framing,
     control: new SharedArrayBuffer(4 * (firstSlot + words * count + threads)),
-    bytes: new SharedArrayBuffer(slotSize * count),
+    bytes: new SharedArrayBuffer(slotSize(framing) * count),
   }
 }
 
@@ -122,12 +122,15 @@ export type Slots = {
   help(): void
 }
 
-export function openSlots({ control, bytes, threads }: SlotMemory, thread: number, codec: Codec): Slots {
+export function openSlots(memory: SlotMemory, thread: number, codec: Codec): Slots {
+  const { control, bytes, threads, framing } = memory
+  const size = slotSize(framing)
   const word = new Int32Array(control)
   const count = countOf(threads)
   const at = (slot: number, which: number): number => firstSlot + slot * words + which
-  const input = (slot: number): Uint8Array => new Uint8Array(bytes, slot * slotSize, blockSize)
-  const output = (slot: number): Uint8Array => new Uint8Array(bytes, slot * slotSize + blockSize, outputSize)
+  const input = (slot: number): Uint8Array => new Uint8Array(bytes, slot * size, framing.block)
+  const output = (slot: number): Uint8Array =>
+    new Uint8Array(bytes, slot * size + framing.block, framing.room)
   const own = Array.from({ length: ownSlots }, (_, index) => thread * ownSlots + index)
   const shared = Array.from({ length: count - threads * ownSlots }, (_, index) => threads * ownSlots + index)
   const mine = states.claimed + thread

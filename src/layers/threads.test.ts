@@ -14,6 +14,7 @@ import { urgencies, type Urgency } from '../queue/demand.ts'
 import type { PlainEntry as Entry } from '../contents/entry.ts'
 import { blockSize } from './archive.ts'
 import { openCompressor, type Compressor } from './compressor.ts'
+import { layerFormats } from './format.ts'
 import { describeEach } from './engines-testing.ts'
 import { createPacker, isMemberGone, type Packer, type PackOptions, type Piece } from './pack.ts'
 import { dir, file, make } from './testing.ts'
@@ -231,7 +232,7 @@ describe('closing', () => {
     const pieces = [{ entries: [{ kind: 'file', path: 'x', mode: 0o444, content }] }]
     const folder = process.argv[1]
     for (let round = 0; round < 8; round++) {
-      const threads = createThreads({ engine: 'zstd', count: 3 })
+      const threads = createThreads({ engine: 'zstd', format: ${JSON.stringify(layerFormats.zstd)}, count: 3 })
       const file = folder + '/' + process.pid + '-' + round
       const packed = threads.run({ pieces, file, background: false }, content.bytes.length)
       if (round % 2 === 0) await packed

@@ -1,7 +1,7 @@
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Engine } from './engine.ts'
-import { blockSize } from './archive.ts'
+import type { PackFormat } from './format.ts'
 import { unwanted, urgencies, type Demand } from '../queue/demand.ts'
 import type { ThreadData, ThreadTask } from './pack.worker.ts'
 import type { PackJob, PackOptions, PackResult } from './piece.ts'
@@ -9,6 +9,7 @@ import { createSlotMemory, slotControl } from './slots.ts'
 
 export type ThreadOptions = {
   readonly engine: Engine
+  readonly format: PackFormat
   /** How many, at least 1. */
   readonly count: number
   /** Megabytes that a thread's JavaScript may take; it dies when it wants more. */
@@ -50,12 +51,12 @@ type Thread = {
 
 // For headers and names, which are many and soon forgotten: with Node's own 16 MB a thread collects more often.
 const youngMegabytes = 64
-// What is not larger is done before anyone could help.
-const worthHelp = 2 * blockSize
+/** What is not larger is done before anyone could help. */
+const worthHelp = ({ framing }: PackFormat): number => 2 * framing.block
 
 /** Starts the threads: a first layer then waits for no start, which takes a tenth of a second. */
-export function createThreads({ engine, count, heap, limit }: ThreadOptions): Threads {
-  const memory = createSlotMemory(count)
+export function createThreads({ engine, format, count, heap, limit }: ThreadOptions): Threads {
+  const memory = createSlotMemory(count, format.framing)
   const control = slotControl(memory)
   const waiting = new Set<Waiting>() // in the order in which they came
   const threads: Thread[] = []
@@ -65,7 +66,7 @@ export function createThreads({ engine, count, heap, limit }: ThreadOptions): Th
     const worker = new Worker(new URL(`pack.worker${extname(import.meta.filename)}`, import.meta.url), {
       name: `pack ${index}`,
       execArgv: [], // what the process was started with may not be for threads
-      workerData: { engine, memory, thread: index } satisfies ThreadData,
+      workerData: { engine, format, memory, thread: index } satisfies ThreadData,
       resourceLimits: {
         maxYoungGenerationSizeMb: youngMegabytes,
         ...(heap !== undefined && { maxOldGenerationSizeMb: heap }),
@@ -141,7 +142,7 @@ export function createThreads({ engine, count, heap, limit }: ThreadOptions): Th
       begin(thread, layer)
     }
     // All that help are called back for a layer that could begin; those that it does not take come again.
-    const help = !next() && running().some(({ size }) => size > worthHelp)
+    const help = !next() && running().some(({ size }) => size > worthHelp(format))
     control.letHelp(help)
     for (const thread of threads) {
       if (!help || thread.doing !== 'nothing') continue

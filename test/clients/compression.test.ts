@@ -47,7 +47,7 @@ const missing = new Map<CompressionChoice, string>()
 const compressions = new Map<CompressionChoice, string>()
 for (const choice of choices) {
   try {
-    compressions.set(choice, (await openCompressor(choice, () => {})).compression)
+    compressions.set(choice, (await openCompressor(choice, () => {})).format.name)
   } catch (error) {
     missing.set(choice, error instanceof Error ? error.message : String(error))
   }
