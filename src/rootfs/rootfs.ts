@@ -1,5 +1,6 @@
 import type { Listings } from '../contents/contents.ts'
 import type { PlainEntry } from '../contents/entry.ts'
+import { once } from '../contents/once.ts'
 import type { Platform } from '../image/platform.ts'
 import { byText, type StorePath } from '../image/store-path.ts'
 import { addEssentials } from './essentials.ts'
@@ -16,16 +17,17 @@ export const environment: readonly string[] = [
 
 /**
  * The last layer of an image: the tree of links that makes a heap of store paths look like a system.
- * A function of the packages, the closure and the platform, given what `listings` says of them.
+ * A function of the packages, the closure and the platform, given what `contents` says of them.
  * @param packages the requested packages' outputs in order; the first wins a conflict
  * @param closure all paths of the image, in byte order
  */
 export async function rootfs(
-  listings: Listings,
+  contents: Listings,
   packages: readonly StorePath[],
   closure: readonly StorePath[],
   platform: Platform,
 ): Promise<{ entries: PlainEntry[]; conflicts: Conflict[] }> {
+  const listings = once(contents)
   const { tree, conflicts } = await linkForest(listings, packages)
   await addEssentials(listings, tree, [...packages, ...closure], platform)
   // So that a runtime does not choose modes for the store's own folders.

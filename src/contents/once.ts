@@ -1,0 +1,16 @@
+import type { Found, Listings } from './contents.ts'
+
+/** Listings that look at each place once: following links looks at the same folders again and again. */
+export function once(listings: Listings): Listings {
+  const seen = new Map<string, Promise<Found | undefined>>()
+  return {
+    list: (path) => listings.list(path),
+    look(path) {
+      const known = seen.get(path)
+      if (known) return known
+      const looking = listings.look(path)
+      seen.set(path, looking)
+      return looking
+    },
+  }
+}
