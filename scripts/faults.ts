@@ -4,15 +4,21 @@ import { parseArgs } from 'node:util'
 import { ensureDemoPackageSet } from '../demo/package-set.ts'
 import { readConfig } from '../src/config.ts'
 import { runKills } from '../test/reliability/kills.ts'
+import { runMigrations } from '../test/reliability/migrations.ts'
+import { runSlowGc } from '../test/reliability/slow-gc.ts'
 import { ensurePrograms } from './install.ts'
 
 const usage = `usage: npm run faults -- [options]
   --kills N  how many servers are killed (200)
+  --migrations N  how many processes are killed while they change a catalog's schema (100)
+  --collections N  how many garbage collections run over a slow store (50)
   --seed N   what chooses the moments; the same seed chooses the same`
 
 const { values: options } = parseArgs({
   options: {
     kills: { type: 'string', default: '200' },
+    migrations: { type: 'string', default: '100' },
+    collections: { type: 'string', default: '50' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000_000) },
     help: { type: 'boolean', default: false },
   },
@@ -36,7 +42,11 @@ async function main(): Promise<void> {
   const seed = Number(options.seed)
   say(`seed ${seed}`)
   const started = performance.now()
-  const figures = await runKills({ seed, kills: Number(options.kills), perWorld: 20, demo, say })
+  const figures = {
+    ...(await runMigrations({ seed, kills: Number(options.migrations), say })),
+    ...(await runSlowGc({ seed, rounds: Number(options.collections), say })),
+    ...(await runKills({ seed, kills: Number(options.kills), perWorld: 20, demo, say })),
+  }
   for (const [name, value] of Object.entries(figures)) say(`${name}: ${Math.round(value)}`)
   say(`seconds: ${Math.round((performance.now() - started) / 1000)}`)
 }
