@@ -149,7 +149,7 @@ export async function start(
   })
   metrics.watch({
     traffic: () => server.traffic(),
-    builds: workshop.builder,
+    builds: workshop.builds,
     streams,
     evaluators: () => workshop.nix.evaluators(),
   })
@@ -174,7 +174,7 @@ export async function start(
     async stop() {
       stopping = true
       warmer.stop()
-      workshop.builder.drain()
+      workshop.builds.drain()
       starting.abort() // nobody waits for Nix any more
       await server.close(config.NIXERY_GRACE)
       watch?.stop()

@@ -1,9 +1,9 @@
 import { join } from 'node:path'
 import { createBlobs, type Blobs } from './builds/blobs.ts'
 import type { Layering } from './builds/build.ts'
-import { createBuilder, type Builder } from './builds/builder.ts'
 import type { BuildListener } from './builds/events.ts'
 import { createLater } from './builds/later.ts'
+import { createLocalBuilds, type LocalBuilds } from './builds/local-builds.ts'
 import { createPulls } from './builds/pulls.ts'
 import { createResolver, type Resolver } from './builds/resolve.ts'
 import { openSqliteCatalog } from './catalog/sqlite.ts'
@@ -38,7 +38,7 @@ export type Workshop = {
   readonly packer: Packer
   readonly contents: Contents
   readonly layering: () => Layering
-  readonly builder: Builder
+  readonly builds: LocalBuilds
   readonly uses: Uses
   /** Ends what is still at work, and comes back when all of it has. */
   close(): Promise<void>
@@ -124,7 +124,7 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
   const later = (work: Promise<unknown>) => rest.add(work)
   const resolver = createResolver({ catalog, nix, policy, filter, warn, later })
   const pulls = createPulls(catalog, uses, 2_000)
-  const builder = createBuilder({
+  const builds = createLocalBuilds({
     source,
     nix,
     resolver,
@@ -150,7 +150,7 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
     packer,
     contents,
     layering,
-    builder,
+    builds,
     uses,
     async close() {
       popularity.stop()

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import { execa } from 'execa'
+import { buildImage } from '../src/builds/builds.ts'
 import type { BuildEvent } from '../src/builds/events.ts'
 import type { Image } from '../src/builds/image.ts'
 import { readConfig } from '../src/config.ts'
@@ -50,7 +51,7 @@ async function workshopOver(set: string, environment: Readonly<Record<string, st
   const workshop = await openWorkshop(config, { listener, note: () => {}, warn: () => {} })
   open.push(workshop)
   const pull = (name: string, limit?: number): Promise<Image> =>
-    workshop.builder.build(parseImageReference(name), { id: 'test', limit })
+    buildImage(workshop.builds, parseImageReference(name), { requestId: 'test', limit })
   const blob = async (digest: Digest) => readFile(join(config.STORAGE_PATH, 'layers', hexOf(digest)))
   const packed = () => events.splice(0).filter((event) => event.type === 'packed')
   return { config, workshop, pull, blob, events, packed }
@@ -88,15 +89,15 @@ describe('what is known', () => {
 
   it('is given at once, and counted as pulled each time', async () => {
     const { pull, workshop, events } = await workshopOver(await workspace.packageSet(packages))
-    const { builder, catalog } = workshop
+    const { builds, catalog } = workshop
     const request = parseImageReference('one')
-    assert.equal(builder.known(request), undefined)
+    assert.equal(builds.known(request), undefined)
     const image = await pull('one')
     events.length = 0
-    assert.deepEqual([builder.known(request), builder.known(request)], [image, image])
+    assert.deepEqual([builds.known(request), builds.known(request)], [image, image])
     assert.deepEqual(events, [])
-    builder.drain()
-    assert.equal(builder.known(request), undefined)
+    builds.drain()
+    assert.equal(builds.known(request), undefined)
     open.length = 0
     let told = 0
     const rememberPulls = catalog.rememberPulls.bind(catalog)
@@ -234,7 +235,7 @@ describe('who waits for a build', () => {
     const { pull, workshop } = await workshopOver(await workspace.packageSet(slow))
     const waiting = assert.rejects(pull('slow'), (error) => hasCode(error, 'CANCELLED'))
     await new Promise((wait) => setTimeout(wait, 300))
-    workshop.builder.drain()
+    workshop.builds.drain()
     await waiting
     await assert.rejects(pull('slow'), (error) => hasCode(error, 'CANCELLED'))
   })

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
 import { createBlobs } from '../src/builds/blobs.ts'
-import type { Builder } from '../src/builds/builder.ts'
+import { buildsOf } from '../src/builds/builds-testing.ts'
 import { openSqliteCatalog } from '../src/catalog/sqlite.ts'
 import { createApp } from '../src/http/app.ts'
 import { digestOf, hexOf } from '../src/image/digest.ts'
@@ -24,18 +24,12 @@ after(() => buckets?.stop())
 
 /** The registry over a store, with a catalog that knows nothing yet. */
 async function appOver(store: BlobStore): Promise<ReturnType<typeof createApp>> {
-  const builder: Builder = {
-    build: () => Promise.reject(new Error('nothing is built here')),
-    known: () => undefined,
-    drain: () => {},
-    running: 0,
-    queued: 0,
-  }
+  const builds = buildsOf(() => Promise.reject(new Error('nothing is built here')))
   const catalog = await openSqliteCatalog(':memory:')
   const source = { tags: () => Promise.resolve(undefined) }
   const blobs = createBlobs({ store, catalog, hasher: createHasher(store) })
   const nothing = { texts: plainTexts, pages: new Hono(), listener: () => {} }
-  return createApp({ builder, blobs, store, source, pulled: catalog, platforms: [], ...nothing })
+  return createApp({ builds, blobs, store, source, pulled: catalog, platforms: [], ...nothing })
 }
 
 const mediaType = 'application/octet-stream'

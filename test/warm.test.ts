@@ -5,6 +5,7 @@ import { after, afterEach, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import { createWarmer } from '../src/builds/warm.ts'
+import { buildImage } from '../src/builds/builds.ts'
 import type { BuildEvent } from '../src/builds/events.ts'
 import { readConfig } from '../src/config.ts'
 import type { Digest } from '../src/image/digest.ts'
@@ -46,7 +47,8 @@ describe('images that are to be ready', () => {
     })
     open.push(workshop)
     const started = () => events.splice(0).flatMap((event) => (event.type === 'started' ? [event.image] : []))
-    const pull = (name: string) => workshop.builder.build(parseImageReference(name), { id: 'test' })
+    const pull = (name: string) =>
+      buildImage(workshop.builds, parseImageReference(name), { requestId: 'test' })
     const warmer = createWarmer({
       ...workshop,
       names: [parseImageReference('hello'), parseImageReference('missing')],

@@ -41,6 +41,8 @@ export type Asked = {
   readonly limit?: number | undefined
   /** Made ahead of demand: after everything else, and not counted as pulled. */
   readonly background?: boolean
+  /** Is called with the id of the build that serves the request, if one has to. */
+  readonly onJoin?: (build: string) => void
   /** What this image shares with others that must be of the same revision. */
   readonly together?: OneRevision
 }
@@ -136,7 +138,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
 
   const find = async (
     request: ImageRequest,
-    { id, background = false, together = onItsOwn() }: Asked,
+    { id, background = false, onJoin, together = onItsOwn() }: Asked,
     signal: () => AbortSignal,
     joined: (key: string) => void,
   ): Promise<Image> => {
@@ -160,7 +162,10 @@ export function createBuilder(deps: BuilderDeps): Builder {
       const urgency = () => (background ? urgencies.background : urgencies.waiting)
       const made = builds.run(key, start(key, request, pinned, layering), { signal: signal(), urgency })
       const build = ids.get(key)
-      if (build) deps.listener(build, { type: 'joined', request: id })
+      if (build) {
+        deps.listener(build, { type: 'joined', request: id })
+        onJoin?.(build)
+      }
       joined(key)
       return made
     }

@@ -4,10 +4,10 @@ import type { Digest } from '../image/digest.ts'
 import { formatImageName, parseImageReference, type ImageRequest } from '../image/name.ts'
 import type { Platform } from '../image/platform.ts'
 import type { PackageSource } from '../packages/source.ts'
-import type { Builder } from './builder.ts'
+import { buildImage, type Builds } from './builds.ts'
 
 export type WarmerDeps = {
-  readonly builder: Pick<Builder, 'build' | 'running'>
+  readonly builds: Pick<Builds, 'submit' | 'result' | 'cancel'>
   readonly source: PackageSource
   readonly catalog: Pick<Catalog, 'mostPulled'>
   /** Images that are always to be ready. */
@@ -46,7 +46,7 @@ const passing = [
 ] as const
 
 export function createWarmer(deps: WarmerDeps): Warmer {
-  const { builder, source, catalog, names, top, platforms, every, onUse, warn } = deps
+  const { builds, source, catalog, names, top, platforms, every, onUse, warn } = deps
   // The revision for which an image could not be made, which is not tried again before the next revision.
   const failed = new Map<string, string>()
   const ending = new AbortController()
@@ -58,8 +58,8 @@ export function createWarmer(deps: WarmerDeps): Warmer {
       const { revision } = await source.pin(request.tag)
       if (failed.get(name) === revision) return
       // An image that is there is found without any work.
-      const asked = { id: 'warm', background: true, signal: ending.signal }
-      const { manifests } = await builder.build(request, asked)
+      const options = { requestId: 'warm', background: true, signal: ending.signal }
+      const { manifests } = await buildImage(builds, request, options)
       for (const { digest } of Object.values(manifests)) onUse(digest)
     } catch (error) {
       if (ending.signal.aborted) return

@@ -1,3 +1,4 @@
+import { buildImage } from '../builds/builds.ts'
 import { checkDestination, formatDestination, parseDestination } from '../export/destination.ts'
 import { exportImage } from '../export/export.ts'
 import { defaultArchiveName, formatArchiveName, parseArchiveName } from '../export/name.ts'
@@ -38,7 +39,7 @@ async function build(context: CommandContext, options: Options, image: string): 
 
   const workshop = await openWorkshop(config, { listener: progress.build, note: progress.note, signal })
   try {
-    const built = await workshop.builder.build(request, { id: 'command line', signal })
+    const built = await buildImage(workshop.builds, request, { requestId: 'command line', signal })
     const facts = await factsOf(workshop.blobs, built)
     if (destination) {
       progress.emit({ type: 'writing', output: formatDestination(destination), bytes: facts.size })

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { Option } from 'commander'
+import { buildImage } from '../builds/builds.ts'
 import type { Config } from '../config.ts'
 import { NixeryError } from '../errors.ts'
 import { formatImageName, parseTag, parseImageReference } from '../image/name.ts'
@@ -81,7 +82,7 @@ async function push(context: CommandContext, options: Options, image: string, to
       signal,
     })
     try {
-      const built = await workshop.builder.build(request, { id: 'command line', signal })
+      const built = await buildImage(workshop.builds, request, { requestId: 'command line', signal })
       const facts = await factsOf(workshop.blobs, built)
       total = facts.size
       progress.emit({ type: 'pushing', to: formatReference(target), bytes: total })

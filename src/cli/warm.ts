@@ -1,3 +1,4 @@
+import { buildImage } from '../builds/builds.ts'
 import { formatImageName, parseImageReference } from '../image/name.ts'
 import { platforms } from '../image/platform.ts'
 import { counted } from '../text/amounts.ts'
@@ -24,8 +25,8 @@ async function warm(context: CommandContext, _: unknown, images: readonly string
     const ready = []
     for (const request of requests) {
       for (const platform of request.platformNamed ? [request.platform] : defaults) {
-        const asked = { id: 'command line', signal, background: true }
-        const { manifests } = await workshop.builder.build({ ...request, platform }, asked)
+        const options = { requestId: 'command line', signal, background: true }
+        const { manifests } = await buildImage(workshop.builds, { ...request, platform }, options)
         const image = `${formatImageName(request)}:${request.tag}`
         ready.push({ image, architecture: platform.architecture, digest: manifests.oci.digest })
         if (!context.json) {

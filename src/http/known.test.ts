@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { after, before, describe, it } from 'node:test'
+import { buildsOf } from '../builds/builds-testing.ts'
 import { NixeryError } from '../errors.ts'
 import { mediaTypes } from '../image/oci.ts'
 import { amd64, arm64 } from '../image/platform.ts'
@@ -22,10 +23,10 @@ async function openBoth(platforms = [amd64]) {
   const used: [waits: string[], knows: string[]] = [[], []]
   const build = () => new Promise<typeof registry.image>((resolve) => setImmediate(resolve, registry.image))
   const known = () => registry.image
-  const waits = await registry.with({ platforms, builder: { build }, onUse: (one) => used[0].push(one) })
+  const waits = await registry.with({ platforms, builds: buildsOf(build), onUse: (one) => used[0].push(one) })
   const knows = await registry.with({
     platforms,
-    builder: { build: () => Promise.reject(new NixeryError('CANCELLED', 'not known')), known },
+    builds: buildsOf(() => Promise.reject(new NixeryError('CANCELLED', 'not known')), known),
     onUse: (one) => used[1].push(one),
   })
   open.push(waits, knows)
@@ -90,13 +91,13 @@ describe('the answer of an image that is known', () => {
     const asked: string[] = []
     const { knows } = await openBoth([arm64, amd64])
     const other = await knows.with({
-      builder: {
-        build: () => Promise.reject(new NixeryError('CANCELLED', 'not known')),
-        known(image) {
+      builds: buildsOf(
+        () => Promise.reject(new NixeryError('CANCELLED', 'not known')),
+        (image) => {
           asked.push(`${image.platform.architecture} ${image.tag} ${image.packages.join(' ')}`)
           return registry.image
         },
-      },
+      ),
     })
     open.push(other)
     for (const name of ['git', 'git', 'amd64/git', 'arm64/git']) {

@@ -1,8 +1,8 @@
+import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Blobs } from '../builds/blobs.ts'
-import type { Asked } from '../builds/builder.ts'
-import { publishIndex, type Image } from '../builds/image.ts'
-import { createOneRevision, type OneRevision } from '../builds/one-revision.ts'
+import { buildImage, type Builds, type BuildOptions } from '../builds/builds.ts'
+import { publishIndex } from '../builds/image.ts'
 import { hasCode, NixeryError } from '../errors.ts'
 import { chooseAnswer, type Choice } from '../image/accept.ts'
 import type { Digest } from '../image/digest.ts'
@@ -14,11 +14,7 @@ import { imagesOf, onPlatforms } from './platforms.ts'
 import { immutable, registryHeaders, type Ask, type Reply } from './reply.ts'
 
 export type ManifestDeps = {
-  readonly builder: {
-    build(image: ImageRequest, asked: Asked): Promise<Image>
-    /** The image, if it is known without waiting for anything. */
-    known?(image: ImageRequest): Image | undefined
-  }
+  readonly builds: Pick<Builds, 'known' | 'submit' | 'result' | 'cancel'>
   readonly blobs: Blobs
   /** What a name without a platform means: the first, or an index of all for a client that takes one. */
   readonly platforms: readonly Platform[]
@@ -40,10 +36,10 @@ export function imageReply(
   request: ImageRequest,
   limit: () => number | undefined,
 ): Reply | Promise<Reply> {
-  const { builder, blobs, platforms } = deps
+  const { builds, blobs, platforms } = deps
   const wanted = request.platformNamed ? request.platform : (platforms[0] ?? request.platform)
   const { kind, form } = choiceOf(ask, request, platforms)
-  const image = kind === 'manifest' ? builder.known?.(onPlatform(request, wanted)) : undefined
+  const image = kind === 'manifest' ? builds.known(onPlatform(request, wanted)) : undefined
   if (!image) return builtReply(deps, ask, request, limit)
   const named = { digest: image.manifests[form].digest, mediaType: mediaTypes[form].manifest }
   const bytes = blobs.smallInMemory(named.digest)
@@ -141,7 +137,7 @@ function repliesOf(
 const unknown = () => new NixeryError('MANIFEST_UNKNOWN', 'no manifest has this digest')
 
 async function byName(
-  { builder, blobs, platforms }: ManifestDeps,
+  { builds, blobs, platforms }: ManifestDeps,
   ask: Ask,
   request: ImageRequest,
   limit: () => number | undefined,
@@ -149,22 +145,13 @@ async function byName(
   const wanted = request.platformNamed || platforms.length === 0 ? [request.platform] : platforms
   const { kind, form } = choiceOf(ask, request, platforms)
   const mediaType = mediaTypes[form][kind]
-  const build = (platform: Platform, signal: () => AbortSignal, together?: OneRevision) =>
-    builder.build(onPlatform(request, platform), {
-      id: ask.id,
-      get signal() {
-        return signal()
-      },
-      get limit() {
-        return limit()
-      },
-      ...(together && { together }),
-    })
+  const build = (platform: Platform, signal: AbortSignal, group?: BuildOptions['group']) =>
+    buildImage(builds, onPlatform(request, platform), { requestId: ask.id, limit: limit(), signal, group })
   if (kind === 'index' && wanted.length > 1) {
     const leave = new AbortController()
     const signal = AbortSignal.any([ask.signal(), leave.signal])
-    const together = createOneRevision(wanted.length)
-    const built = imagesOf(wanted, (platform) => build(platform, () => signal, together))
+    const group = { id: randomUUID(), size: wanted.length }
+    const built = imagesOf(wanted, (platform) => build(platform, signal, group))
     const images = await built.catch((error: unknown) => {
       // Nobody waits for the others any more. When the client is told to retry, each build learns of it by itself.
       if (!hasCode(error, 'STILL_BUILDING')) leave.abort()
@@ -176,7 +163,7 @@ async function byName(
   const platform = wanted[0] ?? request.platform
   // With one platform for all names, a message has no need to name it.
   const isOneOfSeveral = request.platformNamed || wanted.length > 1
-  const image = await build(platform, () => ask.signal()).catch((error: unknown) => {
+  const image = await build(platform, ask.signal()).catch((error: unknown) => {
     throw isOneOfSeveral ? onPlatforms([platform], error) : error
   })
   if (kind === 'manifest') return { digest: image.manifests[form].digest, mediaType }

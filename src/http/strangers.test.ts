@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { afterEach, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { buildsOf } from '../builds/builds-testing.ts'
 import { hasCode, NixeryError } from '../errors.ts'
 import { createClientOf } from './address.ts'
 import { boundConnections, filesKept, openFilesOf } from './open-files.ts'
@@ -137,7 +138,7 @@ describe('files that may be open at once', () => {
   it('that run out are no fault of who asks, whatever was made of it', async () => {
     const cause = Object.assign(new Error('too many open files'), { code: 'EMFILE' })
     for (const error of [cause, new NixeryError('SOURCE_INVALID', 'there is no package set', { cause })]) {
-      const registry = await openTestRegistry({ builder: { build: () => Promise.reject(error) } })
+      const registry = await openTestRegistry({ builds: buildsOf(() => Promise.reject(error)) })
       undo.push(() => registry.dispose())
       const answer = await registry.doors[1].ask('/v2/hello/manifests/latest')
       assert.equal(answer.status, 503)

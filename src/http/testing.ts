@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { createBlobs, type Blobs } from '../builds/blobs.ts'
+import { buildsOf } from '../builds/builds-testing.ts'
 import { publishImage, type Image } from '../builds/image.ts'
 import { openSqliteCatalog } from '../catalog/sqlite.ts'
 import { NixeryError } from '../errors.ts'
@@ -65,14 +66,11 @@ export async function openTestRegistry(deps: Partial<AppDeps> = {}): Promise<Tes
   const open = async (given: Partial<AppDeps>, closed: () => Promise<void>): Promise<TestRegistry> => {
     const answered: Answered[] = []
     const app = createApp({
-      builder: {
-        build({ packages, platform, tag }) {
-          if (packages.includes('nope'))
-            return refuse('PACKAGE_UNKNOWN', 'Could not find Nix packages: [nope]')
-          if (tag !== 'latest') return refuse('MANIFEST_UNKNOWN', 'there is no such tag')
-          return Promise.resolve(images[platform.architecture])
-        },
-      },
+      builds: buildsOf(({ packages, platform, tag }) => {
+        if (packages.includes('nope')) return refuse('PACKAGE_UNKNOWN', 'Could not find Nix packages: [nope]')
+        if (tag !== 'latest') return refuse('MANIFEST_UNKNOWN', 'there is no such tag')
+        return Promise.resolve(images[platform.architecture])
+      }),
       texts: plainTexts,
       blobs,
       store,
