@@ -18,7 +18,7 @@ const accept = 'application/vnd.oci.image.manifest.v1+json, application/vnd.oci.
 const agent = new Agent({ keepAlive: true, maxSockets: Infinity })
 
 /** One request over a connection that is kept. Node's own client: one of `fetch` takes a millisecond more. */
-export function get({ origin }: Pick<Server, 'origin'>, path: string): Promise<Answer> {
+function get({ origin }: Pick<Server, 'origin'>, path: string): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>()
   const started = performance.now()
   request(`${origin}${path}`, { agent, headers: { Accept: accept } }, (response) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { compare, median, percentile, summarise } from './statistics.ts'
+import { compare, median, summarise } from './statistics.ts'
 
 const values = fc.array(fc.double({ min: -1e9, max: 1e9, noNaN: true }), { minLength: 1, maxLength: 40 })
 
@@ -32,16 +32,6 @@ describe('a summary', () => {
 
   it('does not depend on the order of the runs', () => {
     fc.assert(fc.property(values, (all) => assert.deepEqual(summarise(all.toReversed()), summarise(all))))
-  })
-})
-
-describe('a percentile', () => {
-  it('is one of the values, by nearest rank', () => {
-    const hundred = Array.from({ length: 100 }, (_, index) => 100 - index)
-    assert.equal(percentile(hundred, 0.99), 99)
-    assert.equal(percentile(hundred, 0.5), 50)
-    assert.equal(percentile(hundred, 1), 100)
-    assert.equal(percentile([7], 0.01), 7)
   })
 })
 

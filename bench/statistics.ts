@@ -29,13 +29,6 @@ export function summarise(values: readonly number[]): Summary {
   }
 }
 
-/** The value below which this part (0 to 1) of them lies, by nearest rank. A RangeError if there is none. */
-export function percentile(values: readonly number[], part: number): number {
-  if (values.length === 0) throw new RangeError('no values')
-  const sorted = values.toSorted((a, b) => a - b)
-  return sorted[Math.max(0, Math.ceil(part * sorted.length) - 1)] as number
-}
-
 /** How two rounds of the same measurement differ. */
 export type Change = {
   /** Of the median: 0.1 is a tenth more. */

@@ -8,7 +8,7 @@ import type { Apt } from './apt.ts'
 import type { DebPackage } from './debian-index.ts'
 
 /** The name that apt gives the file of a package; a colon in the version is written `%3a`. */
-export const debFileName = (deb: DebPackage): string =>
+const debFileName = (deb: DebPackage): string =>
   `${deb.name}_${deb.version.replaceAll(':', '%3a')}_${deb.architecture}.deb`
 
 /** The name of the same file in the Nix store, where `%` and `~` must not stand. */
@@ -103,7 +103,7 @@ const fileSize = async (path: string): Promise<number | undefined> =>
   )
 
 /** The sha256 (hex) of a file; undefined if there is none. */
-export const sha256 = (path: string): Promise<string | undefined> => hashFile(path, 'sha256', 'hex')
+const sha256 = (path: string): Promise<string | undefined> => hashFile(path, 'sha256', 'hex')
 
 /** The hash of a file; undefined if there is none. */
 export async function hashFile(

@@ -3,7 +3,7 @@ import { sitePackages } from './layout.ts'
 import { holdsFolder, type Placed, type Unit, type Units } from './units.ts'
 
 /** The interpreter that a script's first line names: `/usr/bin/env perl -w` → perl, -w. */
-export function parseShebang(line: string): { name: string; rest: string } {
+function parseShebang(line: string): { name: string; rest: string } {
   const words = line.split(/\s+/).filter((word) => word !== '')
   if (posix.basename(words[0] ?? '') === 'env') words.shift()
   return { name: posix.basename(words[0] ?? ''), rest: words.slice(1).join(' ') }

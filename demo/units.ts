@@ -55,7 +55,7 @@ export function placeEntries(
 const isFile = (entry: ArchiveEntry): boolean => entry.kind === 'file'
 
 /** Where a path of an archive goes in a unit; undefined if it is left out. */
-export function destination(path: string, definition: UnitDefinition, triplet: string): string | undefined {
+function destination(path: string, definition: UnitDefinition, triplet: string): string | undefined {
   const to = destinationOf(path, triplet)
   if (to === undefined || to === '' || definition.without?.some((beginning) => to.startsWith(beginning)))
     return undefined

@@ -1,65 +1,37 @@
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, beforeEach, describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
-import { execa } from 'execa'
-import { storePathName, type StorePath } from '../src/image/store-path.ts'
-import { environmentOfNix } from '../src/nix/testing.ts'
 import { createPopularity } from '../src/popcount/source.ts'
-import { storePathHash } from '../src/popcount/store-paths.ts'
-import { launcher } from './support/command.ts'
-import { all, expected, packageSet } from './support/popcount-set.ts'
-import { openServer, type Reply, type TestServer } from '../src/popcount/testing.ts'
+import { openServer, type Reply } from '../src/popcount/testing.ts'
+import {
+  all,
+  expected,
+  narinfosAsked,
+  openPopcountSet,
+  startPopcount,
+  type PopcountSet,
+} from './support/popcount-set.ts'
 
 const commit = '0123456789'.repeat(4)
 
-let folder: string
-let binaryCache: string
-let paths: StorePath[]
+let set: PopcountSet
 before(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'nixery-popcount-'))
-  binaryCache = join(folder, 'binary-cache')
-  const env = await environmentOfNix()
-  const build = await execa('nix-build', ['--no-out-link', '--expr', packageSet], { env })
-  paths = build.stdout.split('\n') as StorePath[]
-  assert.equal(paths.length, all)
-  const nix = ['--extra-experimental-features', 'nix-command', 'copy', '--to']
-  await execa('nix', [...nix, `file://${binaryCache}?compression=none`, ...paths], { env })
-  await writeFile(join(binaryCache, 'store-paths'), `${paths.join('\n')}\n`)
-  await execa('xz', ['--keep', join(binaryCache, 'store-paths')])
+  set = await openPopcountSet()
 })
-after(() => rm(folder, { recursive: true, force: true }))
-
-const fileOf = async (name: string): Promise<Reply> => {
-  const body = await readFile(join(binaryCache, name)).catch(() => undefined)
-  return body ? { body } : { status: 404 }
-}
-const narinfo = (name: string): string => {
-  const path = paths.find((each) => storePathName(each) === name)
-  assert.ok(path, name)
-  return `${storePathHash(path)}.narinfo`
-}
-const narinfosAsked = ({ requests }: TestServer) => requests.filter((path) => path.endsWith('.narinfo'))
+after(() => set.dispose())
 
 /** A folder to run in: what is written to, and what is kept. */
 let work: string
 beforeEach(async () => {
-  work = await mkdtemp(join(folder, 'work-'))
+  work = await set.workFolder()
 })
-
-const start = (...args: string[]) =>
-  execa(launcher, ['popcount', ...args], {
-    cwd: work,
-    env: { NIXERY_CACHE: join(work, 'kept'), CI: undefined },
-    reject: false,
-  })
+const start = (...args: string[]) => startPopcount(work, args)
 
 describe('nixery popcount', () => {
   it('counts the references in a binary cache', async () => {
-    const server = await openServer((path) => fileOf(path.slice(1)))
+    const server = await openServer((path) => set.fileOf(path.slice(1)))
     const { exitCode, stdout, stderr } = await start('--cache', server.url, '--output', '-')
     await server.close()
     assert.equal(exitCode, 0)
@@ -73,10 +45,10 @@ describe('nixery popcount', () => {
   })
 
   it('reads a cache and a list from disk', async () => {
-    const list = join(binaryCache, 'store-paths')
+    const list = join(set.binaryCache, 'store-paths')
     const { stdout } = await start(
       '--cache',
-      pathToFileURL(binaryCache).href,
+      pathToFileURL(set.binaryCache).href,
       '--store-paths',
       list,
       '--output',
@@ -89,7 +61,7 @@ describe('nixery popcount', () => {
     const server = await openServer((path) => {
       if (path === '/channels/nixos-test') return { status: 302, headers: { Location: '/releases/test-1' } }
       if (path === '/releases/test-1/git-revision') return { body: commit }
-      return fileOf(path.replace('/releases/test-1/', '').replace('/cache/', ''))
+      return set.fileOf(path.replace('/releases/test-1/', '').replace('/cache/', ''))
     })
     const sites = ['--channels-url', `${server.url}/channels`, '--cache', `${server.url}/cache`]
     const { stdout, stderr } = await start('nixos-test', ...sites, '--json')
@@ -133,15 +105,15 @@ describe('nixery popcount', () => {
       ['many-1.0-o7', (nth, good) => (nth === 1 ? { ...good, cut: true } : good)],
       ['many-1.0-o8', (nth, good) => (nth === 1 ? { status: 429, headers: { 'Retry-After': '1' } } : good)],
     ])
-    const bad = ['o1', 'o2', 'o3', 'o4', 'o5'].map((output) => narinfo(`many-1.0-${output}`))
-    const byFile = new Map([...faults].map(([name, fault]) => [narinfo(name), fault]))
+    const bad = ['o1', 'o2', 'o3', 'o4', 'o5'].map((output) => set.narinfo(`many-1.0-${output}`))
+    const byFile = new Map([...faults].map(([name, fault]) => [set.narinfo(name), fault]))
     // Of another path, but whole.
-    byFile.set(narinfo('many-1.0-o9'), () => ({ body: other }))
-    bad.push(narinfo('many-1.0-o9'))
-    const other = await readFile(join(binaryCache, narinfo('get-8.0')))
+    byFile.set(set.narinfo('many-1.0-o9'), () => ({ body: other }))
+    bad.push(set.narinfo('many-1.0-o9'))
+    const other = await readFile(join(set.binaryCache, set.narinfo('get-8.0')))
     let healed = false
     const server = await openServer(async (path, nth) => {
-      const good = await fileOf(path.slice(1))
+      const good = await set.fileOf(path.slice(1))
       return (healed ? undefined : byFile.get(path.slice(1)))?.(nth, good) ?? good
     })
 
@@ -156,7 +128,7 @@ describe('nixery popcount', () => {
     const counts = JSON.parse(await readFile(join(work, 'p.json'), 'utf8')) as typeof expected
     assert.equal(counts['libc-2.40'], expected['libc-2.40'] - 6)
     for (const name of ['o6', 'o7', 'o8']) {
-      const path = `/${narinfo(`many-1.0-${name}`)}`
+      const path = `/${set.narinfo(`many-1.0-${name}`)}`
       assert.equal(server.requests.filter((each) => each === path).length, 2, name)
     }
 
@@ -174,21 +146,23 @@ describe('nixery popcount', () => {
   })
 
   it('does not believe a kept narinfo that is not whole', async () => {
-    const server = await openServer((path) => fileOf(path.slice(1)))
+    const server = await openServer((path) => set.fileOf(path.slice(1)))
     await start('--cache', server.url, '--output', '-')
     const [label = ''] = await readdir(join(work, 'kept', 'popcount'))
-    await writeFile(join(work, 'kept', 'popcount', label, narinfo('get-8.0')), '')
+    await writeFile(join(work, 'kept', 'popcount', label, set.narinfo('get-8.0')), '')
     server.requests.length = 0
     const { stdout } = await start('--cache', server.url, '--output', '-')
     await server.close()
-    assert.deepEqual(narinfosAsked(server), [`/${narinfo('get-8.0')}`])
+    assert.deepEqual(narinfosAsked(server), [`/${set.narinfo('get-8.0')}`])
     assert.equal(stdout, JSON.stringify(expected))
   })
 
   it('fails when nothing can be read', async () => {
-    const server = await openServer((path) => (path === '/store-paths.xz' ? fileOf(path) : { status: 404 }))
+    const server = await openServer((path) =>
+      path === '/store-paths.xz' ? set.fileOf(path) : { status: 404 },
+    )
     const lists: [list: string, content: string, message: RegExp][] = [
-      ['all', paths.join('\n'), new RegExp(`no narinfo could be read: ${all} are not in the cache`)],
+      ['all', set.paths.join('\n'), new RegExp(`no narinfo could be read: ${all} are not in the cache`)],
       ['none', '\n', /it has no store path in it/],
       ['damaged', '\u00fd7zXZ\u0000damaged', /cannot be decompressed: xz: /],
     ]
@@ -220,53 +194,4 @@ describe('nixery popcount', () => {
       assert.match(stderr, message)
     })
   }
-})
-
-describe('a process of nixery popcount', () => {
-  for (const signal of ['SIGKILL', 'SIGINT'] as const) {
-    it(`that is ended by ${signal} in the middle is gone on with by the next`, async () => {
-      await mkdir(join(work, 'kept'))
-      const server = await openServer(async (path) => {
-        await sleep(20)
-        return fileOf(path.slice(1))
-      })
-      const args = ['--cache', server.url, '--concurrency', '3', '--output', 'p.json']
-      const first = start(...args)
-      while (narinfosAsked(server).length < 20) await sleep(5)
-      first.kill(signal)
-      const { exitCode, stderr } = await first
-      assert.equal(exitCode, signal === 'SIGINT' ? 130 : undefined)
-      if (signal === 'SIGINT')
-        assert.match(stderr, /nixery: interrupted\n {2}run the same command again to continue/)
-      assert.deepEqual(await readdir(work), ['kept'])
-
-      const [label = ''] = await readdir(join(work, 'kept', 'popcount'))
-      const files = await readdir(join(work, 'kept', 'popcount', label))
-      const kept = files.filter((file) => file.endsWith('.narinfo')).map((file) => `/${file}`)
-      assert.ok(kept.length >= 17 && kept.length < all, `${kept.length} of ${all} are kept`)
-
-      server.requests.length = 0
-      const second = await start(...args)
-      await server.close()
-      assert.equal(second.exitCode, 0, second.stderr)
-      assert.match(second.stderr, new RegExp(`${all} of ${all} narinfos read, ${all - kept.length} of them`))
-      assert.equal(narinfosAsked(server).length, all - kept.length)
-      assert.deepEqual(
-        narinfosAsked(server).filter((path) => kept.includes(path)),
-        [],
-      )
-      assert.deepEqual(JSON.parse(await readFile(join(work, 'p.json'), 'utf8')), expected)
-    })
-  }
-
-  it('ends with 2 for wrong usage, and 0 for help', async () => {
-    for (const args of [['--nope'], ['--cache', 'ftp://host'], ['c', '--concurrency', '0'], ['a', 'b']]) {
-      const { exitCode, stderr } = await start(...args)
-      assert.equal(exitCode, 2, args.join(' '))
-      assert.match(stderr, /^error: /)
-    }
-    const { exitCode, stdout } = await start('--help')
-    assert.equal(exitCode, 0)
-    assert.match(stdout, /--store-paths/)
-  })
 })

@@ -17,7 +17,7 @@ export const addConfigCommand = defineCommand({
 export type SettingInForce = { readonly name: string; readonly value: string; readonly source: string }
 
 /** Every setting that has a value. Secrets, and credentials inside addresses, are left out. */
-export function settingsInForce(
+function settingsInForce(
   config: Config,
   environment: Readonly<Record<string, string | undefined>>,
   all: readonly Variable[],

@@ -58,7 +58,7 @@ export function placeOfBlobs(config: Config): string {
 }
 
 /** The catalog's file, whether it exists or not. */
-export const catalogFile = ({ NIXERY_DATA }: Config): string => join(NIXERY_DATA, 'catalog.db')
+const catalogFile = ({ NIXERY_DATA }: Config): string => join(NIXERY_DATA, 'catalog.db')
 
 /**
  * For commands that clean up after a server: in a folder that no server has used they would find nothing wrong.

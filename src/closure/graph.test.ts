@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { byText, type StorePath } from '../image/store-path.ts'
-import { type Closure, closureSizes, indexClosure, walkClosure } from './graph.ts'
-import { closureOf, closures, factsOf, largeFacts, shuffled, storePathOf } from './testing.ts'
+import { type Closure, indexClosure, walkClosure } from './graph.ts'
+import { closureOf, closures, closureSizes, factsOf, largeFacts, shuffled, storePathOf } from './testing.ts'
 
 const facts = factsOf({
   app: [5, ['lib', 'data']],

@@ -1,6 +1,5 @@
 import { byText, type PathFacts, type StorePath } from '../image/store-path.ts'
 import { type Digraph, digraph } from './digraph.ts'
-import { reachedWeights } from './reach.ts'
 
 /**
  * The closure of some roots: every path that they reach, and what Nix knows of each. Complete: roots and
@@ -51,13 +50,6 @@ export function walkClosure(
   if (unknown.length > 0) return { unknown: unknown.sort(byText) }
   const paths = [...found.keys()].sort(byText).map((path) => [path, found.get(path) as PathFacts] as const)
   return { closure: { roots: distinctRoots, paths: new Map(paths) } }
-}
-
-/** Bytes (sum of `narSize`) of everything that each path reaches, itself included. Cycles may occur. */
-export function closureSizes(closure: Closure): Map<StorePath, number> {
-  const { paths, narSizes, graph } = indexClosure(closure)
-  const sizes = reachedWeights(graph, narSizes)
-  return new Map(paths.map((path, node) => [path, sizes[node] as number]))
 }
 
 /**

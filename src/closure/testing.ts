@@ -2,7 +2,8 @@
 import { hash } from 'node:crypto'
 import fc from 'fast-check'
 import { type PathFacts, parseStorePath, type StorePath } from '../image/store-path.ts'
-import { type Closure, walkClosure } from './graph.ts'
+import { type Closure, indexClosure, walkClosure } from './graph.ts'
+import { reachedWeights } from './reach.ts'
 
 /** A store path of this name. Its hash is that of the name, so byte order is not the order of names. */
 export const storePathOf = (name: string): StorePath =>
@@ -105,4 +106,11 @@ export function largeFacts(
     table[`p${node}`] = [1 + below(1_000_000), Array.from(references, (target) => `p${target}`)]
   }
   return { root: storePathOf(`p${size - 1}`), facts: factsOf(table) }
+}
+
+/** Bytes (sum of `narSize`) of everything that each path reaches, itself included. Cycles may occur. */
+export function closureSizes(closure: Closure): Map<StorePath, number> {
+  const { paths, narSizes, graph } = indexClosure(closure)
+  const sizes = reachedWeights(graph, narSizes)
+  return new Map(paths.map((path, node) => [path, sizes[node] as number]))
 }

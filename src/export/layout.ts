@@ -34,7 +34,7 @@ export type IndexEntry = {
 /** The annotation that names an image of a layout (OCI image spec, annotations.md). */
 export const refName = 'org.opencontainers.image.ref.name'
 
-export const layoutMarker: LayoutFile = {
+const layoutMarker: LayoutFile = {
   path: 'oci-layout',
   content: { bytes: Buffer.from(canonicalJson({ imageLayoutVersion: '1.0.0' })) },
 }
@@ -90,7 +90,7 @@ export function dockerFiles(image: ExportImage): LayoutFile[] {
 }
 
 /** Where a layout has a blob. */
-export const blobPath = (digest: Digest): string => `blobs/sha256/${hexOf(digest)}`
+const blobPath = (digest: Digest): string => `blobs/sha256/${hexOf(digest)}`
 
 /** Bytes of a file. */
 export const sizeOf = ({ content }: LayoutFile): number =>

@@ -16,7 +16,7 @@ export type LockOptions = {
 // Owners mark their lock as in use at this interval, for machines that cannot see whether the owner still runs.
 const markInterval = 5_000
 /** Milliseconds after which an unmarked lock of another machine, or of an unknown owner, is taken over. */
-export const staleAfter = 20_000
+const staleAfter = 20_000
 const [shortestPoll, longestPoll] = [20, 100]
 
 /**

@@ -130,7 +130,7 @@ const overServer = (port: number): Door => ({
 })
 
 /** The codes that the distribution spec has ("Error Codes"). */
-export const specCodes: readonly string[] =
+const specCodes: readonly string[] =
   'BLOB_UNKNOWN BLOB_UPLOAD_INVALID BLOB_UPLOAD_UNKNOWN DIGEST_INVALID MANIFEST_BLOB_UNKNOWN MANIFEST_INVALID \
 MANIFEST_UNKNOWN NAME_INVALID NAME_UNKNOWN SIZE_INVALID UNAUTHORIZED DENIED UNSUPPORTED TOOMANYREQUESTS'.split(
     ' ',

@@ -18,7 +18,7 @@ export type ImageRequest = {
   readonly tag: string
 }
 
-export const maxNameLength = 255
+const maxNameLength = 255
 export const maxPackages = 30
 
 /** What every image gets, where the package set has it: certificates, and the names of ports and protocols. */

@@ -22,7 +22,7 @@ export function watchSize(folder: string, limit: number): { exceeded: AbortSigna
 }
 
 /** Bytes of the files in a folder; what vanishes meanwhile does not count. */
-export async function sizeOf(folder: string): Promise<number> {
+async function sizeOf(folder: string): Promise<number> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])
   let size = 0
   for (const entry of entries) {

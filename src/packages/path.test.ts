@@ -89,14 +89,6 @@ describe('pathSource', () => {
     assert.notEqual(one?.state, two?.state)
   })
 
-  it('takes a store path as its own revision', async () => {
-    const { stdout: path } = await execa('nix-store', ['--add', folder])
-    const pinned = await sourceOf(path).pin('latest')
-    assert.equal(pinned.revision, path)
-    assert.equal(await pinned.unchanged(), true)
-    await execa('nix-store', ['--delete', path])
-  })
-
   it('says that there is no package set, and sees at once that there is one', async () => {
     const source = sourceOf(join(folder, 'later'), 3_600_000)
     await assert.rejects(source.pin('latest'), isMissing)

@@ -94,7 +94,7 @@ export function createPut(
 }
 
 /** The error of a failed read, in its final form. */
-export function readingError(error: unknown): NixeryError {
+function readingError(error: unknown): NixeryError {
   if (troubleOf(error) === 'absent') return new NixeryError('BLOB_UNKNOWN', 'no such blob', { cause: error })
   return runningError(error, 'reading a blob')
 }

@@ -1,7 +1,7 @@
 import { plainLine } from './plain.ts'
 
 /** UTF-16 units of a program's line that are kept. */
-export const maxLineLength = 2_000
+const maxLineLength = 2_000
 
 // Some room for the escape sequences that are removed.
 const maxRawLength = 4 * maxLineLength

@@ -49,7 +49,7 @@ function isBasic(text: string): boolean {
  * What is hidden. Each rule takes time linear in the line, which a builder chooses: no rule begins with something
  * that may be repeated without a bound, and what may be repeated inside has a bound or ends at its own beginning.
  */
-export const rules: readonly Rule[] = [
+const rules: readonly Rule[] = [
   // https://user:token@host. A password may have `@` in it, and `/` if it was not encoded; a port is none.
   { hint: /:\/\//, pattern: /(?<before>:\/\/)[^\s/?#]*@/g, keep: ({ before: b = '' }) => `${b}${hidden}@` },
   {

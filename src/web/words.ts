@@ -11,7 +11,7 @@ export function durationText(ms: number): string {
 }
 
 /** `just now`, `5 min ago`, `2 h ago`, `3 days ago` */
-export function agoText(ms: number): string {
+function agoText(ms: number): string {
   const minutes = Math.floor(ms / 60_000)
   if (minutes < 1) return 'just now'
   if (minutes < 60) return `${minutes} min ago`

@@ -1,7 +1,18 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { execa } from 'execa'
+import { storePathName, type StorePath } from '../../src/image/store-path.ts'
+import { environmentOfNix } from '../../src/nix/testing.ts'
+import { storePathHash } from '../../src/popcount/store-paths.ts'
+import type { Reply, TestServer } from '../../src/popcount/testing.ts'
+import { launcher } from './command.ts'
+
 // Sixty outputs are sixty store paths, and one build.
 const outputs = Array.from({ length: 60 }, (_, index) => `o${index}`)
 /** A list of packages that refer to each other, as a Nix expression. */
-export const packageSet = `let
+const packageSet = `let
   run = name: text: derivation {
     inherit name;
     system = builtins.currentSystem;
@@ -25,3 +36,56 @@ in [ libc tls get ] ++ many.all`
 export const expected = { 'libc-2.40': 2 + outputs.length, 'tls-3.0': 2 }
 /** How many store paths they are. */
 export const all = 3 + outputs.length
+
+/** A binary cache of these packages in a folder, with a list of them. */
+export type PopcountSet = {
+  readonly paths: readonly StorePath[]
+  readonly binaryCache: string
+  /** A new folder to run a command in. */
+  workFolder(): Promise<string>
+  /** A file of the binary cache, as a server answers it. */
+  fileOf(name: string): Promise<Reply>
+  /** The name of the narinfo of a package. */
+  narinfo(name: string): string
+  dispose(): Promise<void>
+}
+
+export async function openPopcountSet(): Promise<PopcountSet> {
+  const folder = await mkdtemp(join(tmpdir(), 'nixery-popcount-'))
+  const binaryCache = join(folder, 'binary-cache')
+  const env = await environmentOfNix()
+  const build = await execa('nix-build', ['--no-out-link', '--expr', packageSet], { env })
+  const paths = build.stdout.split('\n') as StorePath[]
+  assert.equal(paths.length, all)
+  const nix = ['--extra-experimental-features', 'nix-command', 'copy', '--to']
+  await execa('nix', [...nix, `file://${binaryCache}?compression=none`, ...paths], { env })
+  await writeFile(join(binaryCache, 'store-paths'), `${paths.join('\n')}\n`)
+  await execa('xz', ['--keep', join(binaryCache, 'store-paths')])
+  return {
+    paths,
+    binaryCache,
+    workFolder: () => mkdtemp(join(folder, 'work-')),
+    async fileOf(name) {
+      const body = await readFile(join(binaryCache, name)).catch(() => undefined)
+      return body ? { body } : { status: 404 }
+    },
+    narinfo(name) {
+      const path = paths.find((each) => storePathName(each) === name)
+      assert.ok(path, name)
+      return `${storePathHash(path)}.narinfo`
+    },
+    dispose: () => rm(folder, { recursive: true, force: true }),
+  }
+}
+
+/** The narinfos that a server was asked for, in order. */
+export const narinfosAsked = ({ requests }: TestServer): string[] =>
+  requests.filter((path) => path.endsWith('.narinfo'))
+
+/** Starts `nixery popcount` in a folder, which also has its cache. */
+export const startPopcount = (folder: string, args: readonly string[]) =>
+  execa(launcher, ['popcount', ...args], {
+    cwd: folder,
+    env: { NIXERY_CACHE: join(folder, 'kept'), CI: undefined },
+    reject: false,
+  })
