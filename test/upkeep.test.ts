@@ -82,8 +82,7 @@ describe('nixery gc', () => {
     // What is used by pulls is told to the catalog from time to time, and when the server ends.
     await server.stop()
     await age(data, 40)
-    // What is kept ready ahead of demand is in use.
-    const again = await serve(data, { NIXERY_WARM_TOP: '0' })
+    const again = await serve(data)
     const other = await pull(again, 'other')
     const dry = await run(data, 'gc', '--keep', '30', '--dry-run')
     assert.equal(dry.exitCode, 0, dry.stderr)

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import type { Catalog } from '../catalog/catalog.ts'
 import { hasCode } from '../errors.ts'
 import type { Digest } from '../image/digest.ts'
@@ -25,8 +26,8 @@ export type WarmerDeps = {
 }
 
 /**
- * Makes images ready ahead of demand: when it starts, when the package set has moved on, and when they are gone from the
- * store. While it runs, they count as in use.
+ * Makes images ready ahead of demand: those that are named whenever they are not there, which count as in use while it
+ * runs; those pulled most once for each revision of the package set, which are cleaned up like all others.
  */
 export type Warmer = {
   /** Looks once, and makes what is not ready; one image after another, behind all that is asked for. */
@@ -45,22 +46,29 @@ const passing = [
   'STORE_UNAVAILABLE',
 ] as const
 
+/** Images; what is forgotten is only tried once more. */
+const remembered = 2000
+
 export function createWarmer(deps: WarmerDeps): Warmer {
   const { builds, source, catalog, names, top, platforms, every, onUse, warn } = deps
   // The revision for which an image could not be made, which is not tried again before the next revision.
-  const failed = new Map<string, string>()
+  const failed = new LRUCache<string, string>({ max: remembered })
+  // The revision for which one of those pulled most was made.
+  const made = new LRUCache<string, string>({ max: remembered })
   const ending = new AbortController()
   let timer: NodeJS.Timeout | undefined
 
-  const makeReady = async (request: ImageRequest): Promise<void> => {
+  const makeReady = async (request: ImageRequest, isNamed: boolean): Promise<void> => {
     const name = `${formatImageName(request)}:${request.tag} on ${request.platform.architecture}`
     try {
       const { revision } = await source.pin(request.tag)
       if (failed.get(name) === revision) return
+      if (!isNamed && made.get(name) === revision) return
       // An image that is there is found without any work.
       const options = { requestId: 'warm', background: true, signal: ending.signal }
       const { manifests } = await buildImage(builds, request, options)
-      for (const { digest } of Object.values(manifests)) onUse(digest)
+      if (isNamed) for (const { digest } of Object.values(manifests)) onUse(digest)
+      else made.set(name, revision)
     } catch (error) {
       if (ending.signal.aborted) return
       const reason = error instanceof Error ? error.message : String(error)
@@ -74,15 +82,17 @@ export function createWarmer(deps: WarmerDeps): Warmer {
   const warmer: Warmer = {
     async round() {
       const pulled = top > 0 ? await catalog.mostPulled(top) : []
-      const requests = [
-        ...names,
-        ...pulled.map(({ repository, tag }) => parseImageReference(`${repository}:${tag}`)),
-      ]
-      for (const request of requests) {
-        const wanted = request.platformNamed ? [request.platform] : platforms
-        for (const platform of wanted) {
-          if (ending.signal.aborted) return
-          await makeReady({ ...request, platform })
+      const popular = pulled.map(({ repository, tag }) => parseImageReference(`${repository}:${tag}`))
+      for (const [requests, isNamed] of [
+        [names, true],
+        [popular, false],
+      ] as const) {
+        for (const request of requests) {
+          const wanted = request.platformNamed ? [request.platform] : platforms
+          for (const platform of wanted) {
+            if (ending.signal.aborted) return
+            await makeReady({ ...request, platform }, isNamed)
+          }
         }
       }
     },
