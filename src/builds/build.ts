@@ -153,12 +153,13 @@ async function compose(
     return { layer, comment: each.comment }
   })
   const image = await publishImage(context.blobs, spec, layers)
-  // Another process may clean up at any time, and have taken a layer that was there when it was looked for.
+  // Another process may clean up at any time. Before it deletes a layer it asks the catalog for new images; what it took
+  // before this one was there is missing now.
+  await context.catalog.rememberImage(key, JSON.stringify(image))
   if (!(await isWhole(context.blobs, image))) {
     const message = 'a layer was removed from the store while its image was made'
     throw new NixeryError('STORE_UNAVAILABLE', message, { hint: 'try again', detail: layerLost })
   }
-  await context.catalog.rememberImage(key, JSON.stringify(image))
   return { image, key }
 }
 
