@@ -163,6 +163,7 @@ describe('readConfig', () => {
   it('refuses a misspelt setting that decides access, and warns of another', () => {
     assert.match(problemsOf({ NIXERY_DNEY: 'x' })[0] ?? '', /NIXERY_DNEY: .*did you mean NIXERY_DENY/)
     assert.deepEqual(problemsOf({ NIXERY_CHANEL: 'x' }), [])
+    assert.equal(problemsOf({ NIXERY_CHANEL: 'x', PORT: 'y' }).length, 2)
     assert.deepEqual(configWarnings({ NIXERY_CHANEL: 'x' }), [
       'NIXERY_CHANEL: no such setting; did you mean NIXERY_CHANNEL?',
     ])

@@ -31,8 +31,11 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   const problems = parsed.success
     ? []
     : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
-  problems.push(...contradictions(set), ...unknownVariables(set, settingNames).refused)
+  const { refused, warnings } = unknownVariables(set, settingNames)
+  problems.push(...contradictions(set), ...refused)
   if (!parsed.success || problems.length > 0) {
+    // A start that fails names everything at once.
+    problems.push(...warnings)
     throw new NixeryError('CONFIG_INVALID', `the configuration is not valid:\n  ${problems.join('\n  ')}`)
   }
   const config = parsed.data

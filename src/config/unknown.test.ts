@@ -3,6 +3,9 @@ import { describe, it } from 'node:test'
 import { unknownVariables } from './unknown.ts'
 
 const known = [
+  'PORT',
+  'STORAGE_PATH',
+  'NIXERY_HOST',
   'NIXERY_ALLOW',
   'NIXERY_DENY',
   'NIXERY_ALLOW_UNFREE',
@@ -15,6 +18,9 @@ describe('unknownVariables', () => {
   const warned: [environment: Record<string, string>, line: string][] = [
     [{ NIXERY_CHANEL: 'x' }, 'NIXERY_CHANEL: no such setting; did you mean NIXERY_CHANNEL?'],
     [{ NIXERY_CHANNLE: 'x' }, 'NIXERY_CHANNLE: no such setting; did you mean NIXERY_CHANNEL?'],
+    [{ NIXERY_PORT: '8080' }, 'NIXERY_PORT: no such setting; did you mean PORT?'],
+    [{ NIXERY_STORAGE_PATH: '/x' }, 'NIXERY_STORAGE_PATH: no such setting; did you mean STORAGE_PATH?'],
+    [{ NIXERY_FOO: 'x' }, 'NIXERY_FOO: no such setting'],
     [{ S3_BUKCET: 'x' }, 'S3_BUKCET: no such setting; did you mean S3_BUCKET?'],
     [{ GCS_SOMETHING_ELSE: 'x' }, 'GCS_SOMETHING_ELSE: no such setting'],
     [

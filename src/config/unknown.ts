@@ -18,9 +18,13 @@ const deciding = [
   'NIXERY_HTPASSWD',
 ]
 
-// Letters by which a name may differ from one that decides access, and from one that is suggested.
+// Letters by which a name may differ from one that decides access.
 const closeToDeciding = 2
-const closeEnough = 4
+/** Letters by which a name may differ from one that is suggested: of a short name, few. */
+const closeEnough = (name: string): number => Math.min(4, Math.floor(unprefixed(name).length / 3))
+
+/** Some settings have no prefix: PORT, STORAGE_PATH. */
+const unprefixed = (name: string): string => name.replace(ours, '')
 
 /**
  * Finds variables that carry this program's prefixes but name no setting, with the nearest one that exists.
@@ -35,7 +39,9 @@ export function unknownVariables(
   for (const [name, value = ''] of Object.entries(environment)) {
     if (!ours.test(name) || known.includes(name) || entryPoint.has(name)) continue
     if (isFromKubernetes(name, value)) continue
-    const meant = nearest(name, [...known, ...deciding], closeEnough)
+    const meant = known.includes(unprefixed(name))
+      ? unprefixed(name)
+      : nearest(name, [...known, ...deciding], closeEnough(name))
     const suggestion = meant !== undefined && known.includes(meant) ? `; did you mean ${meant}?` : ''
     const access = nearest(name, deciding, closeToDeciding)
     if (access === undefined) warnings.push(`${name}: no such setting${suggestion}`)

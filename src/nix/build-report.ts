@@ -89,7 +89,8 @@ export function createBuildReport(wanted: readonly string[] = []): BuildReport {
       endError()
       const [drv, lines] = [...tails].findLast(([builder]) => builder !== undefined) ?? []
       if (drv === undefined) return unindented(tails.get(undefined) ?? [])
-      return unindented([`${nameOf(drv)}:`, ...(lines?.length ? lines : (tails.get(undefined) ?? []))])
+      const last = lines?.length ? lines : (tails.get(undefined) ?? [])
+      return last.length === 0 ? nameOf(drv) : unindented([`${nameOf(drv)}:`, ...last])
     },
     hasError(pattern) {
       endError()
