@@ -106,7 +106,12 @@ describe('the exit code', () => {
         (await readdir(workspace.folder)).filter((name) => name.endsWith('.part')),
         [],
       )
-      assert.deepEqual(await processesWith(join(data, 'gcroots')), [])
+      // A builder that Nix had no time to end goes by itself.
+      for (const deadline = Date.now() + 60_000; ; await sleep(100)) {
+        const left = await processesWith(join(data, 'gcroots'))
+        if (left.length === 0) break
+        assert.ok(Date.now() < deadline, left.join('\n'))
+      }
     })
   }
 

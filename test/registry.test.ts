@@ -167,7 +167,6 @@ describe('the registry', () => {
       ['bytes=10-', 206, whole.subarray(10)],
       ['bytes=-7', 206, whole.subarray(-7)],
       [`bytes=0-${size * 2}`, 206, whole],
-      ['bytes=5-4', 200, whole],
       ['lines=1-2', 200, whole],
     ]
     for (const [range, status, bytes] of parts) {
@@ -175,9 +174,11 @@ describe('the registry', () => {
       assert.equal(response.status, status, range)
       assert.deepEqual(Buffer.from(await response.arrayBuffer()), bytes, range)
     }
-    const behind = await fetch(address, { headers: { Range: `bytes=${size}-` } })
-    assert.equal(behind.status, 416)
-    assert.equal(behind.headers.get('Content-Range'), `bytes */${size}`)
+    for (const range of [`bytes=${size}-`, 'bytes=5-4', 'bytes=500-0']) {
+      const behind = await fetch(address, { headers: { Range: range } })
+      assert.equal(behind.status, 416, range)
+      assert.equal(behind.headers.get('Content-Range'), `bytes */${size}`)
+    }
   })
 
   it('leaves no file open after HEAD and aborted GET', async () => {

@@ -112,7 +112,12 @@ describe('the image of this program, made by itself', { skip, timeout: 240_000 }
     // And all that this takes it has.
     assert.equal(await digestOf(address, name), own.digest)
     const log = await podman.run('logs', 'serves')
-    assert.doesNotMatch(log, /"level":"(warn|error|fatal)"/)
+    const warnings = log.split('\n').filter((line) => /"level":"(warn|error|fatal)"/.test(line))
+    // The container may open few files, which the server tells.
+    assert.deepEqual(
+      warnings.filter((line) => !line.includes('files may be open at once')),
+      [],
+    )
   })
 
   it('goes on when it is stopped and started', async () => {

@@ -107,6 +107,9 @@ describe('the evaluator', () => {
       NIXERY_PKGS_PATH: set,
       NIXERY_DATA: data,
       STORAGE_PATH: join(data, 'store'),
+      // Nix's processes get no other variable by which they could be told from those of other tests.
+      NIXERY_NIX_ENV: 'TEST_WORLD',
+      TEST_WORLD: data,
     })
     const pull = async (name: string) => {
       const { response, text } = await ask(server, `${name}/manifests/latest`)
@@ -116,14 +119,14 @@ describe('the evaluator', () => {
     const hello = await pull('hello')
     const late = pull('late')
     await untilSeen(await builderMark(set)) // it evaluates, and waits for this
-    killAll(await untilSeen(`NIXERY_DATA=${data}`, isEvaluator))
+    killAll(await untilSeen(`TEST_WORLD=${data}`, isEvaluator))
     assert.equal(await late, hello)
 
     await pull('other0')
-    killAll(await untilSeen(`NIXERY_DATA=${data}`, isEvaluator))
+    killAll(await untilSeen(`TEST_WORLD=${data}`, isEvaluator))
     await Promise.all(Array.from({ length: 7 }, (_, n) => pull(`other${n + 1}`)))
     assert.ok((await metric(server, 'nixery_evaluators_restarted_total')) >= 2)
     assert.equal(await server.stop(), 0)
-    await untilGone(await processesWith([`NIXERY_DATA=${data}`]), 30)
+    await untilGone(await processesWith([`TEST_WORLD=${data}`]), 30)
   })
 })

@@ -67,9 +67,11 @@ export async function openWorld(workspace: Workspace, data: string, demo: string
     staging: join(data, 'store', 'staging'),
     packages,
     names: allNames,
-    marks: [`NIXERY_DATA=${data}`, `unique=${unique}`],
+    marks: [`NIXERY_DATA=${data}`, `TEST_WORLD=${data}`, `unique=${unique}`],
     environment: (settings) => ({
       NIXERY_DATA: data,
+      NIXERY_NIX_ENV: 'TEST_WORLD',
+      TEST_WORLD: data,
       STORAGE_PATH: join(data, 'store'),
       NIXERY_PKGS_PATH: settings.demo ? demo : packages,
       NIXERY_MAX_LAYERS: settings.maxLayers,
