@@ -25,11 +25,13 @@ async function fill(disk: string, free: number): Promise<void> {
     if (systemErrorCode(error) !== 'ENOSPC') throw error // then nothing is free
   })
   // The catalog may have written meanwhile, or given blocks back: the last ones, too.
-  for (let full = free > 0; !full;) {
-    await appendFile(ballast, Buffer.alloc(512)).catch((error: unknown) => {
-      if (systemErrorCode(error) !== 'ENOSPC') throw error
-      full = true
-    })
+  while (free === 0) {
+    try {
+      await appendFile(ballast, Buffer.alloc(512))
+    } catch (error) {
+      if (systemErrorCode(error) === 'ENOSPC') return
+      throw error
+    }
   }
 }
 const makeRoom = (disk: string) => rm(join(disk, 'ballast'))
