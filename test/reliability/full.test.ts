@@ -25,7 +25,8 @@ async function fill(disk: string, free: number): Promise<void> {
     if (systemErrorCode(error) !== 'ENOSPC') throw error // then nothing is free
   })
   // The catalog may have written meanwhile, or given blocks back: the last ones, too.
-  while (free === 0) {
+  if (free > 0) return
+  for (;;) {
     try {
       await appendFile(ballast, Buffer.alloc(512))
     } catch (error) {
