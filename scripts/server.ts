@@ -7,6 +7,9 @@ import { execa } from 'execa'
 /** A line of the server's log, parsed. */
 export type LogLine = { readonly msg: string; readonly [key: string]: unknown }
 
+/** Whether a line tells of something that must not happen. */
+export const isError = ({ level }: LogLine): boolean => level === 'error' || level === 'fatal'
+
 /** A server in a process of its own, as users run it. */
 export type ServerProcess = {
   readonly pid: number

@@ -154,7 +154,7 @@ describe('a server with TLS', () => {
     await writeFile(files.cert, 'rubbish')
     process.kill(server.pid, 'SIGHUP')
     const warned = () =>
-      server.log.some(({ level, msg }) => level === 40 && msg.includes('the old one stays'))
+      server.log.some(({ level, msg }) => level === 'warn' && msg.includes('the old one stays'))
     while (!warned()) await sleep(50)
     assert.equal((await greet()).name, 'CN=two')
     await writeFile(files.cert, await readFile(two.cert))

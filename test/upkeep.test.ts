@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import Database from 'better-sqlite3'
-import type { ServerProcess } from '../scripts/server.ts'
+import { isError, type ServerProcess } from '../scripts/server.ts'
 import { runNixery } from './support/command.ts'
 import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
 
@@ -101,7 +101,7 @@ describe('nixery gc', () => {
       (await run(data, 'gc', '--limit', 'much')).stderr,
       /NIXERY_STORE_LIMIT: "much" is not a size/,
     )
-    assert.equal(again.log.filter(({ level }) => Number(level) >= 50).length, 0)
+    assert.equal(again.log.filter(isError).length, 0)
   })
 })
 
@@ -131,7 +131,8 @@ describe('a server without settings for cleaning up', () => {
     for (const left of [2, 1, 0]) {
       change(`UPDATE resolutions SET used_on = used_on - 100; UPDATE paths SET used_on = used_on - 100;
         UPDATE images SET roots = NULL WHERE key NOT IN (SELECT key FROM images ORDER BY key LIMIT ${left})`)
-      const again = await serve(data, { NIXERY_GC_INTERVAL: '1' })
+      // Nor are the images pulled most to be made again, which would use what is to be forgotten.
+      const again = await serve(data, { NIXERY_GC_INTERVAL: '1', NIXERY_WARM_TOP: '0' })
       await until(() => again.log.some(({ msg }) => msg === 'forgot what was not used'))
       const [resolutions, kept, ofImages] = counts()
       assert.equal(resolutions, 0)

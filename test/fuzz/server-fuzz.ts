@@ -4,7 +4,7 @@ import { readFile, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import pLimit from 'p-limit'
-import type { LogLine } from '../../scripts/server.ts'
+import { isError, type LogLine } from '../../scripts/server.ts'
 import { memoryOf, openFiles } from '../reliability/processes.ts'
 import { pullImage } from '../reliability/puller.ts'
 import { startVictim } from '../reliability/victim.ts'
@@ -115,7 +115,7 @@ export async function fuzzServer(
     assert.deepEqual((await pullImage(address, 'hello')).digest, digest)
     assert.equal(await server.stop(), 0)
     assert.deepEqual(server.stray.slice(0, 3), [])
-    assert.deepEqual(server.log.filter(({ level }) => Number(level) >= 50).slice(0, 3), [])
+    assert.deepEqual(server.log.filter(isError).slice(0, 3), [])
     return {
       ...figures,
       kinds: kindsIn(server.log),

@@ -11,6 +11,7 @@ import { pullImage } from './puller.ts'
 import { createRandom, type Random } from './random.ts'
 import { startVictim, type Victim } from './victim.ts'
 import { age, chooseSettings, contentOf, openWorld, type Settings, type World } from './world.ts'
+import { isError } from '../../scripts/server.ts'
 
 export type KillOptions = {
   readonly seed: number
@@ -136,7 +137,7 @@ const describeSettings = ({ maxLayers, compression, demo }: Settings): string =>
 /** Nothing of the catalog was damaged, and no bug was met. */
 function checkLog({ log, stray }: Victim): void {
   assert.deepEqual(stray, [])
-  const bad = log.filter(({ level, msg }) => Number(level) >= 50 || /damaged|left out for a while/.test(msg))
+  const bad = log.filter((line) => isError(line) || /damaged|left out for a while/.test(line.msg))
   assert.deepEqual(bad, [])
 }
 
