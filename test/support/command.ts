@@ -21,6 +21,8 @@ export function runNixery(
     },
     stdin: 'ignore',
     reject: false,
+    // On a busy machine, ending in order takes longer than the five seconds after which execa kills.
+    forceKillAfterDelay: 60_000,
     ...options,
   }) as ResultPromise<{ reject: false }>
 }
