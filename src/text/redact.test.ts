@@ -35,7 +35,7 @@ const hiddenForms: readonly (readonly [line: string, shown: string])[] = [
   ['AccountName=a;AccountKey=hunter2==;EndpointSuffix=x', 'AccountName=a;AccountKey=…;EndpointSuffix=x'],
   ['machine a login b password hunter2', 'machine a login b password …'],
   ['  password hunter2', '  password …'],
-  ['//registry.npmjs.org/:_authToken=hunter2', '//registry.npmjs.org/:_authToken=…'],
+  ['//registry.example.org/:_authToken=hunter2', '//registry.example.org/:_authToken=…'],
   ['_auth=aHVudGVyMg==hunter2', '_auth=…'],
   [`{"auths":{"x":{"auth":"${btoa('user:hunter2')}"}}}`, '{"auths":{"x":{"auth":…}}}'],
   ['curl --api-key hunter2 -v', 'curl --api-key … -v'],
