@@ -7,9 +7,6 @@ import { execa } from 'execa'
 /** A line of the server's log, parsed. */
 export type LogLine = { readonly msg: string; readonly [key: string]: unknown }
 
-/** Whether a line tells of something that must not happen. */
-export const isError = ({ level }: LogLine): boolean => level === 'error' || level === 'fatal'
-
 /** A server in a process of its own, as users run it. */
 export type ServerProcess = {
   readonly pid: number
@@ -47,12 +44,17 @@ export async function startServer(
   })
   const log: LogLine[] = []
   const printed: string[] = []
+  let torn: string | undefined
   const ready = Promise.withResolvers<number>()
   createInterface({ input: server.stderr }).on('line', (line) => printed.push(line))
   createInterface({ input: server.stdout }).on('line', (line) => {
     printed.push(line)
     if (!line.startsWith('{')) return
-    const entry = JSON.parse(line) as LogLine
+    const entry = parseLine(line)
+    if (!entry) {
+      torn = line
+      return
+    }
     log.push(entry)
     if (entry.msg === 'ready') ready.resolve(Number(entry['port']))
   })
@@ -60,8 +62,10 @@ export async function startServer(
     ready.reject(
       new Error(`the server ended with ${result.exitCode ?? result.signal}:\n${printed.join('\n')}`),
     )
+    if (result.exitCode === 0 && torn !== undefined) throw new Error(`this line of the log is torn: ${torn}`)
     return result.exitCode
   })
+  ended.catch(() => {}) // unless `stop` is called
   const port = await ready.promise
   return {
     pid: server.pid ?? 0,
@@ -72,6 +76,15 @@ export async function startServer(
       server.kill(signal)
       return ended
     },
+  }
+}
+
+/** Undefined for a line that was cut off, as the last one of a process that was killed may be. */
+function parseLine(line: string): LogLine | undefined {
+  try {
+    return JSON.parse(line) as LogLine
+  } catch {
+    return undefined
   }
 }
 

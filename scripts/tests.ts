@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 
@@ -9,8 +10,7 @@ export type TestsOptions = {
   readonly concurrency: number
 }
 
-/** Milliseconds for one file. */
-const timeout = 600_000
+const timeLimit = join(import.meta.dirname, 'time-limit.ts')
 
 /**
  * Runs tests, each file in a process of its own, and prints what happens. At the end come the tests that were skipped,
@@ -21,7 +21,7 @@ export async function runTests({ patterns, concurrency }: TestsOptions): Promise
   const skipped: string[] = []
   let failed = false
   let passed = 0
-  const events = run({ globPatterns: [...patterns], concurrency, timeout })
+  const events = run({ globPatterns: [...patterns], concurrency, execArgv: ['--import', timeLimit] })
   events.on('test:fail', ({ todo }) => {
     if (todo === undefined) failed = true
   })

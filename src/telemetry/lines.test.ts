@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text as readAll } from 'node:stream/consumers'
 import { after, describe, it } from 'node:test'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
@@ -42,6 +45,22 @@ describe('lines', () => {
     lines.flush()
     assert.equal(read(), 'a\nb\nc\n')
     close()
+  })
+
+  it('all reach a reader that is slower than the process that ends', async () => {
+    const module = join(import.meta.dirname, 'lines.ts')
+    const program = `
+      import { createLines } from ${JSON.stringify(module)}
+      const lines = createLines(1)
+      process.stdout.isTTY // a look at it makes a pipe one that does not wait
+      process.on('exit', () => lines.flush())
+      for (let line = 0; line < 20_000; line += 1) lines.write(line + ' ' + 'x'.repeat(100) + '\\n')
+      process.stderr.write('ends')`
+    const node = spawn(process.execPath, ['--input-type=module', '-e', program])
+    await once(node.stderr, 'data')
+    const read = await readAll(node.stdout)
+    assert.equal(read.split('\n').length, 20_001)
+    assert.match(read, /\n19999 x{100}\n$/)
   })
 
   it('are lost, and nothing else is, where nobody reads them', async () => {

@@ -4,7 +4,7 @@ import { systemErrorCode } from '../errors.ts'
 /** Where lines go. */
 export type Lines = {
   write(line: string): void
-  /** Writes at once what was not written yet. */
+  /** Writes what was not written yet, and waits for a slow reader, two seconds at most. For a process that ends. */
   flush(): void
 }
 
@@ -14,6 +14,10 @@ const most = 16 * 1024 * 1024
 const pause = 5
 // A pipe that is full, and does not make its writers wait, is tried again after so long (ms).
 const retryAfter = 50
+// How long the end of the process waits for whoever reads its lines (ms).
+const longestFlush = 2_000
+
+const sleeper = new Int32Array(new SharedArrayBuffer(4))
 
 /**
  * Writes lines to a file descriptor. The first of each turn of the event loop is written at once: whoever does
@@ -57,13 +61,15 @@ export function createLines(fd: number): Lines {
       if (error || size > 0 || rest.length > 0) pumpAfter(error ? retryAfter : pause)
     })
   }
-  const writeNow = (bytes: Buffer): void => {
+  /** Returns whether some is left to write. */
+  const writeNow = (bytes: Buffer): boolean => {
     try {
       rest = bytes.subarray(writeSync(fd, bytes))
     } catch (error) {
       failed(error)
       rest = bytes
     }
+    return !broken && rest.length > 0
   }
   const endTurn = (): void => {
     turn = false
@@ -82,7 +88,9 @@ export function createLines(fd: number): Lines {
       turn = true
     },
     flush() {
-      if (!broken) writeNow(gathered())
+      // A socket or pipe that does not make its writers wait takes as much as it has room for.
+      const deadline = performance.now() + longestFlush
+      while (writeNow(gathered()) && performance.now() < deadline) Atomics.wait(sleeper, 0, 0, 1)
     },
   }
 }

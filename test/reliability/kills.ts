@@ -11,7 +11,7 @@ import { pullImage } from './puller.ts'
 import { createRandom, type Random } from './random.ts'
 import { startVictim, type Victim } from './victim.ts'
 import { age, chooseSettings, contentOf, openWorld, type Settings, type World } from './world.ts'
-import { isError } from '../../scripts/server.ts'
+import { isError } from '../support/log.ts'
 
 export type KillOptions = {
   readonly seed: number
