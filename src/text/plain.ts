@@ -48,8 +48,8 @@ export const oneLine = (text: string, most: number): string => {
 export const shortened = (line: string, most: number): string =>
   line.length <= most ? line : `${line.slice(0, most - hidden.length).toWellFormed()}${hidden}`
 
-/** Control and format characters, but for tabs. */
-const invisible = /[[\p{Cc}\p{Cf}\u2028\u2029]--\t]/gv
+/** Control and format characters, and others that are not shown (Unicode's default ignorable ones), but for tabs. */
+const invisible = /[[\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\u2028\u2029]--\t]/gv
 
 /** Counted from the end, as a pattern that ends with `$` would be tried at every character. */
 function withoutLastWord(text: string): string {

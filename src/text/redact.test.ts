@@ -35,6 +35,22 @@ const hiddenForms: readonly (readonly [line: string, shown: string])[] = [
   ['AccountName=a;AccountKey=hunter2==;EndpointSuffix=x', 'AccountName=a;AccountKey=…;EndpointSuffix=x'],
   ['machine a login b password hunter2', 'machine a login b password …'],
   ['  password hunter2', '  password …'],
+  ['  password hunter2 # of the build machine', '  password … # of the build machine'],
+  ['password hunter2 account x', 'password … account x'],
+  [JSON.stringify({ say: '{"password":"hunter2","a":1}' }), '{"say":"{\\"password\\":…,\\"a\\":1}"}'],
+  [
+    JSON.stringify({ say: JSON.stringify({ say: '{"token": "1 \\\\ hunter2"}' }) }),
+    String.raw`{"say":"{\"say\":\"{\\\"token\\\": …}\"}"}`,
+  ],
+  [JSON.stringify({ password: 'a"hunter2"b', a: 1 }), '{"password":…,"a":1}'],
+  [
+    JSON.stringify({ say: JSON.stringify({ password: 'a"hunter2"b' }) }),
+    String.raw`{"say":"{\"password\":…}"}`,
+  ],
+  ['password=ab,hunter2', 'password=…'],
+  ['mount -o password=a,hunter2,user=x', 'mount -o password=…,user=x'],
+  ["  password = ''a ' hunter2'';", '  password = …;'],
+  ['pass\u034fword=hunter2', 'password=…'],
   ['//registry.example.org/:_authToken=hunter2', '//registry.example.org/:_authToken=…'],
   ['_auth=aHVudGVyMg==hunter2', '_auth=…'],
   [`{"auths":{"x":{"auth":"${btoa('user:hunter2')}"}}}`, '{"auths":{"x":{"auth":…}}}'],
@@ -166,7 +182,7 @@ describe('values that are secret', () => {
 describe('redacting', () => {
   it('takes time that a hostile line cannot stretch', () => {
     const parts =
-      '://|://a:|token|token=|eyJ-|-|--token|--token |login a |\u001b[|\u001b];a|bearer |basic |"|\'|pass|key|_auth|-u |-u a|/|/token|secret: |x:|sig=|?key=|gh|ghp_|SG.a|a.'
+      '://|://a:|token|token=|eyJ-|-|--token|--token |login a |\u001b[|\u001b];a|bearer |basic |"|\'|pass|key|_auth|-u |-u a|/|/token|secret: |x:|sig=|?key=|gh|ghp_|SG.a|a.|token=\\\\"|token=\'\'|token="\\\\|token=a,|\\\\"'
     const { text } = createRedactor(['a'.repeat(30), `${'a'.repeat(29)}b`], { read: 32_000, shown: 32_000 })
     for (const part of [...parts.split('|'), 'a']) {
       const line = part.repeat(32_000 / part.length)

@@ -23,7 +23,19 @@ const strong =
   'passw(?:or)?d|passwd|passphrase|api[-_]?key|(?:access|account|private|signing|encryption)[-_]?key'
 const weak = 'token|secret|credentials?|signature'
 const rest = '[\\w-]{0,20}'
-const value = `(?!["']?${hidden})(?<value>"[^"]*"?|'[^']*'?|[^\\s&,;"']+)`
+// What may stand around a name and a value: quotes, with backslashes where JSON or a shell's word holds them.
+const quote = '\\\\{0,7}["\']'
+const quoted = [
+  // A string inside a string, to the next quote with as many backslashes.
+  '(?<escapes>\\\\{1,7})(?<mark>["\'])(?:(?!(?<!\\\\)\\k<escapes>\\k<mark>).)*(?:\\k<escapes>\\k<mark>)?',
+  '"(?:[^"\\\\]|\\\\.?)*"?',
+  "''(?:(?!'').)*(?:'')?", // of Nix
+  "'[^']*'?",
+].join('|')
+// A comma belongs to it, unless another setting follows.
+const bare = '(?:[^\\s&,;"\']|,(?!\\s|$|[\\w-]{1,40}[=:]))+'
+const value = `(?!(?:${quote})?${hidden})(?<value>${quoted}|${bare})`
+const afterName = `(?:${quote})?\\s{0,9}`
 
 const switches =
   /^["']?(?:true|false|yes|no|on|off|none|null|undefined|enabled|disabled|auto|required|optional)["']?$/i
@@ -81,13 +93,18 @@ const rules: readonly Rule[] = [
     pattern: /(?<before>\blogin\s{1,9}\S{1,200}\s{1,9}password\s{1,9})\S+/gi,
     keep: before,
   },
-  { hint: /password/i, pattern: /^(?<before>\s{0,20}password\s{1,9})\S+$/gi, keep: before },
+  {
+    hint: /password/i,
+    pattern:
+      /^(?<before>\s{0,20}password\s{1,9})\S+(?=\s{0,9}(?:$|#|(?:account|login|machine|macdef|port)\s))/gi,
+    keep: before,
+  },
   // `password=…`, `GITHUB_TOKEN=…`, `AccountKey=…`, `X-Amz-Signature=…`, but no `PublicKeyToken=…`, which names an
   // assembly of .NET.
   {
     hint: /pass|key|token|secret|credential|signature/i,
     pattern: new RegExp(
-      `(?<before>(?<!public_?key)(?<name>(?:${strong}|${weak})${rest})["']?\\s{0,9}=\\s{0,9})${value}`,
+      `(?<before>(?<!public_?key)(?<name>(?:${strong}|${weak})${rest})${afterName}=\\s{0,9})${value}`,
       'gi',
     ),
     keep: named((text, name) => isSwitch(text) || isCount(text, name)),
@@ -96,7 +113,7 @@ const rules: readonly Rule[] = [
   {
     hint: /pass|key/i,
     pattern: new RegExp(
-      `(?<!/[\\w.-]{0,40})(?<before>(?:${strong})${rest}["']?\\s{0,9}:\\s{0,9})${value}`,
+      `(?<!/[\\w.-]{0,40})(?<before>(?:${strong})${rest}${afterName}:\\s{0,9})${value}`,
       'gi',
     ),
     keep: named(isSwitch),
@@ -104,7 +121,7 @@ const rules: readonly Rule[] = [
   {
     hint: /token|secret|credential|signature/i,
     pattern: new RegExp(
-      `(?<!/[\\w.-]{0,40})(?<before>(?:${weak})${rest}["']?\\s{0,9}:\\s{0,9})${value}`,
+      `(?<!/[\\w.-]{0,40})(?<before>(?:${weak})${rest}${afterName}:\\s{0,9})${value}`,
       'gi',
     ),
     keep: named((text) => isSwitch(text) || isProse(text) || isVersion(text)),
@@ -112,20 +129,20 @@ const rules: readonly Rule[] = [
   // `DB_PASS: …`, and not `PASS: test-1` of a test suite.
   {
     hint: /pass/i,
-    pattern: new RegExp(`(?<before>\\w_pass["']?\\s{0,9}[:=]\\s{0,9})${value}`, 'gi'),
+    pattern: new RegExp(`(?<before>\\w_pass${afterName}[:=]\\s{0,9})${value}`, 'gi'),
     keep: named(isSwitch),
   },
   { hint: /pass=/, pattern: new RegExp(`(?<before>\\bpass=)${value}`, 'g'), keep: named(isSwitch) },
   // `Pwd=…` of a connection, and not `PWD=/build` of an environment.
   {
     hint: /pwd/i,
-    pattern: new RegExp(`(?<before>\\bpwd["']?\\s{0,9}[:=]\\s{0,9})(?!/)${value}`, 'gi'),
+    pattern: new RegExp(`(?<before>\\bpwd${afterName}[:=]\\s{0,9})(?!/)${value}`, 'gi'),
     keep: named(isSwitch),
   },
   // Credentials of npm and Docker.
   {
     hint: /auth/i,
-    pattern: new RegExp(`(?<before>(?<name>\\b|_)auth["']?\\s{0,9}[:=]\\s{0,9})${value}`, 'gi'),
+    pattern: new RegExp(`(?<before>(?<name>\\b|_)auth${afterName}[:=]\\s{0,9})${value}`, 'gi'),
     keep: named((text, name) => isSwitch(text) || (name !== '_' && isProse(text))),
   },
   // `--token …`, `sshpass -p …`, `curl -u user:password`
