@@ -35,7 +35,7 @@ describe('a damaged catalog', () => {
       write(file, 4096, Buffer.alloc((await stat(file)).size - 4096)),
   }
   for (const [what, harm] of Object.entries(harms)) {
-    it(`that ${what} when it is opened is moved aside and begun anew`, async () => {
+    it(`that ${what} when it is opened is moved aside and recreated`, async () => {
       const file = newFile()
       const first = await openFile(file)
       await fill(first.catalog)
@@ -45,7 +45,7 @@ describe('a damaged catalog', () => {
       assert.equal(warnings.length, 1)
       assert.match(
         warnings[0] ?? '',
-        /was damaged \(.*\) and is begun anew; the old one is kept as .*damaged-/,
+        /was damaged \(.*\) and is recreated; the old one is kept as .*damaged-/,
       )
       assert.equal(await catalog.layer('layer 1'), undefined)
       await catalog.rememberLayer('layer 1', layer('1'), [])

@@ -60,7 +60,7 @@ describe('a catalog that another process has locked', () => {
       await used.catalog.rememberPathFacts([facts(1, 'sha256-rebuilt')])
       await used.catalog.rememberLayer('new', layer('new'), [])
       assert.equal(used.warnings.length, 1)
-      assert.match(used.warnings[0] ?? '', /fails and is left out for a while: SQLITE_BUSY/)
+      assert.match(used.warnings[0] ?? '', /fails and is not used for a while: SQLITE_BUSY/)
       assert.equal(await used.catalog.layer('layer 0'), undefined)
       assert.equal(await used.catalog.blobSize(digestOf('0')), undefined)
       // What it was told is in memory all the same.
@@ -110,7 +110,7 @@ describe('a catalog on a disk', () => {
     for (let index = 100; warnings.length === 0 && index < 5_000; index += 1) {
       await catalog.rememberPathFacts([facts(index)])
     }
-    assert.match(warnings[0] ?? '', /left out for a while: SQLITE_(FULL|IOERR)/)
+    assert.match(warnings[0] ?? '', /not used for a while: SQLITE_(FULL|IOERR)/)
     await catalog.forgetBlob(digestOf('3'))
     assert.equal(await catalog.layer('layer 3'), undefined)
     assert.deepEqual(await catalog.layer('layer 4'), layer('4'))

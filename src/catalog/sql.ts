@@ -16,7 +16,7 @@ export type SqlCatalog = Catalog & { forgetPathFacts(paths: readonly StorePath[]
 
 /**
  * Opens a catalog over any SQL database that Kysely speaks, and brings its tables up to date. It fails as the
- * database does: `steady.ts` makes the catalog of it that others may count on.
+ * database does: `tolerant.ts` makes the catalog of it that others may count on.
  */
 export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
   const db = new Kysely<Tables>({ dialect: database.dialect })

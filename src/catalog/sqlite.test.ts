@@ -10,7 +10,7 @@ import { withFront } from './front.ts'
 import { openCatalog } from './sql.ts'
 import { openSqliteCatalog, sqliteDatabase } from './sqlite.ts'
 import { sqliteOf } from './sqlite-database.ts'
-import { openSteadyCatalog } from './steady.ts'
+import { openTolerantCatalog } from './tolerant.ts'
 
 let directory: string
 before(async () => {
@@ -23,8 +23,8 @@ const bare = () => openCatalog(sqliteOf(new Database(':memory:')))
 
 describeCatalog('SQL alone', bare)
 describeCatalog('SQL with a memory before it', async () => withFront(await bare()))
-describeCatalog('SQL made steady', () =>
-  openSteadyCatalog(sqliteDatabase(':memory:', 0), { warn: assert.fail, pause: 1 }),
+describeCatalog('a tolerant catalog over SQL', () =>
+  openTolerantCatalog(sqliteDatabase(':memory:', 0), { warn: assert.fail, pause: 1 }),
 )
 describeCatalog('all of it, over a SQLite file', async () =>
   openSqliteCatalog(await fresh(), { warn: assert.fail }),

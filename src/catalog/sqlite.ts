@@ -8,10 +8,11 @@ import { withFront } from './front.ts'
 import { openCatalog, type SqlCatalog } from './sql.ts'
 import { sqliteOf } from './sqlite-database.ts'
 import { withUses } from './uses.ts'
-import { openSteadyCatalog, type Database as SteadyDatabase } from './steady.ts'
+import { openTolerantCatalog } from './tolerant.ts'
+import type { Database as CatalogDatabase } from './connection.ts'
 
 export type SqliteOptions = {
-  /** Gets a line when the database fails, or is begun anew. */
+  /** Gets a line when the database fails, or is recreated. */
   readonly warn?: (line: string) => void
   /**
    * Milliseconds to wait for a lock that another process holds. SQLite waits on the thread that answers: a server's
@@ -31,7 +32,7 @@ const mostSetAside = 2
 
 /**
  * The catalog as a file of its own, or `:memory:`, with a memory before it. One that is damaged is moved away and
- * begun anew; one that fails in use is done without (`steady.ts`).
+ * recreated; one that fails in use is done without (`tolerant.ts`).
  * @throws STORE_UNAVAILABLE when its folder cannot be made or written, or the file not opened
  */
 export async function openSqliteCatalog(file: string, options: SqliteOptions = {}): Promise<Catalog> {
@@ -41,7 +42,7 @@ export async function openSqliteCatalog(file: string, options: SqliteOptions = {
       mkdirSync(dirname(file), { recursive: true })
       accessSync(dirname(file), constants.R_OK | constants.W_OK | constants.X_OK)
     }
-    return withUses(withFront(await openSteadyCatalog(sqliteDatabase(file, busyTimeout), { warn, pause })))
+    return withUses(withFront(await openTolerantCatalog(sqliteDatabase(file, busyTimeout), { warn, pause })))
   } catch (error) {
     throw new NixeryError('STORE_UNAVAILABLE', `the catalog cannot be opened: ${file}`, {
       cause: error,
@@ -51,7 +52,7 @@ export async function openSqliteCatalog(file: string, options: SqliteOptions = {
 }
 
 /** A SQLite database as a catalog that fails when it does; `:memory:`, or a file whose folder is there. */
-export function sqliteDatabase(file: string, busyTimeout: number): SteadyDatabase {
+export function sqliteDatabase(file: string, busyTimeout: number): CatalogDatabase {
   let opened: number | undefined
   let isFirst = true
 

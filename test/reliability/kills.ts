@@ -137,7 +137,7 @@ const describeSettings = ({ maxLayers, compression, demo }: Settings): string =>
 /** Nothing of the catalog was damaged, and no bug was met. */
 function checkLog({ log, stray }: Victim): void {
   assert.deepEqual(stray, [])
-  const bad = log.filter((line) => isError(line) || /damaged|left out for a while/.test(line.msg))
+  const bad = log.filter((line) => isError(line) || /damaged|not used for a while/.test(line.msg))
   assert.deepEqual(bad, [])
 }
 

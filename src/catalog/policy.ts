@@ -1,0 +1,98 @@
+import { addDoubts, removeDoubts, type Doubtful, type Doubts } from './doubts.ts'
+
+/** A failure is a miss: the caller gets what it would get from a catalog that does not have the row. */
+type Ask<Args extends readonly unknown[], Value> = {
+  readonly policy: 'ask'
+  readonly miss: () => Value
+  /** What to believe of an answer while something is in doubt. */
+  readonly believe: (value: Value, doubts: Doubts, args: Args) => Value
+}
+
+/** A failure is logged and forgotten. */
+type Tell<Args extends readonly unknown[]> = {
+  readonly policy: 'tell'
+  /** What the database must not go on saying: in doubt after a failure, certain again after a success. */
+  readonly replaces: (...args: Args) => Doubtful
+}
+
+/** A failure is the caller's to handle. */
+type Must = { readonly policy: 'must' }
+
+/** What a method does when the database fails. A method that returns something cannot be a `tell`. */
+export type Policy<Args extends readonly unknown[], Value> =
+  | Must
+  | ([Value] extends [void] ? Tell<Args> : Ask<Args, Value>)
+
+/** A policy for each method of an interface; a method without one does not compile. */
+export type Policies<Methods> = {
+  readonly [Name in keyof Methods]: Methods[Name] extends (...args: infer Args) => Promise<infer Value>
+    ? Policy<Args, Value>
+    : Policies<Methods[Name]>
+}
+
+export const ask = <Args extends readonly unknown[], Value>(
+  miss: () => NoInfer<Value>,
+  believe: (value: NoInfer<Value>, doubts: Doubts, args: Args) => NoInfer<Value> = (value) => value,
+): Ask<Args, Value> => ({ policy: 'ask', miss, believe })
+
+export const tell = <Args extends readonly unknown[]>(
+  replaces: (...args: Args) => Doubtful = () => ({}),
+): Tell<Args> => ({ policy: 'tell', replaces })
+
+export const must: Must = { policy: 'must' }
+
+/** Runs work on the methods of a database that may fail. @throws STORE_UNAVAILABLE when it does */
+export type Run<Methods> = <T>(work: (methods: Methods) => Promise<T>) => Promise<T>
+
+/** The same methods, each of which fails as its policy says. `run` logs the failures. */
+export function withPolicies<Methods extends object>(
+  policies: Policies<Methods>,
+  run: Run<Methods>,
+  doubts: Doubts,
+): Methods {
+  const methods = Object.entries<AnyPolicy | Policies<object>>(policies).map(([name, policy]) => {
+    if (!isPolicy(policy)) {
+      const runInside: Run<object> = (work) => run((all) => work((all as Record<string, object>)[name] ?? {}))
+      return [name, withPolicies(policy, runInside, doubts)]
+    }
+    const call = (args: readonly unknown[]) =>
+      run((all) => (all as Record<string, AnyMethod>)[name]?.(...args) as Promise<unknown>)
+    return [name, methodOf(policy, call, doubts)]
+  })
+  // The table has every method, and `methodOf` keeps its type.
+  return Object.fromEntries(methods) as Methods
+}
+
+type AnyPolicy = Must | Tell<readonly unknown[]> | Ask<readonly unknown[], unknown>
+type AnyMethod = (...args: readonly unknown[]) => Promise<unknown>
+
+const isPolicy = (entry: AnyPolicy | Policies<object>): entry is AnyPolicy => 'policy' in entry
+
+function methodOf(
+  policy: AnyPolicy,
+  call: (args: readonly unknown[]) => Promise<unknown>,
+  doubts: Doubts,
+): AnyMethod {
+  switch (policy.policy) {
+    case 'must':
+      return (...args) => call(args)
+    case 'ask':
+      return async (...args) => {
+        const answer = await call(args).then(
+          (value) => ({ value }),
+          () => undefined,
+        )
+        return answer ? policy.believe(answer.value, doubts, args) : policy.miss()
+      }
+    case 'tell':
+      return async (...args) => {
+        const isDone = await call(args).then(
+          () => true,
+          () => false,
+        )
+        const replaced = policy.replaces(...args)
+        if (isDone) removeDoubts(doubts, replaced)
+        else addDoubts(doubts, replaced)
+      }
+  }
+}
