@@ -24,7 +24,7 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     packages: 'image errors',
     push: 'fs text image errors',
     contents: 'queue image errors',
-    rootfs: 'contents image errors',
+    rootfs: 'contents text image errors',
     store: 'fs image errors',
     popcount: 'closure fs image errors',
     layers: 'contents queue closure store image errors',

@@ -1,18 +1,19 @@
+import type { KnownLayer } from '../catalog/catalog.ts'
 import type { Closure } from '../closure/graph.ts'
 import { hasCode, NixeryError } from '../errors.ts'
 import type { ImageRequest } from '../image/name.ts'
-import type { Layer } from '../image/oci.ts'
 import { specOf, type ImageSpec } from '../image/spec.ts'
 import type { StorePath } from '../image/store-path.ts'
 import type { Nix, Watch } from '../nix/nix.ts'
 import { isDerivationGone, type Wanted } from '../nix/realise.ts'
 import type { PinnedSet } from '../packages/source.ts'
 import { unwanted } from '../queue/demand.ts'
-import { environment } from '../rootfs/rootfs.ts'
+import { environment } from '../rootfs/environment.ts'
 import { closureOf, knownClosure } from './closure.ts'
 import { imageKey } from './image-key.ts'
 import { isWhole, parseImage, publishImage, type Image } from './image.ts'
 import { wantedLayers, type LayerOptions, type WantedLayer } from './layers.ts'
+import { parseLinkFacts } from './link-facts.ts'
 import { knownLayers, packFromMembers, packLayers, type PackingDeps } from './packing.ts'
 import type { Resolver } from './resolve.ts'
 
@@ -124,7 +125,10 @@ async function fromKnown(context: Context, spec: ImageSpec, closure: Closure): P
   const key = keyFor(context, spec, closure)
   const remembered = await context.catalog.image(key)
   const image = remembered === undefined ? undefined : parseImage(remembered)
-  if (image && (await isWhole(context.blobs, image))) return { image, key }
+  if (image && (await isWhole(context.blobs, image))) {
+    warn(context, image)
+    return { image, key }
+  }
   const wanted = wantedOf(context, spec, closure)
   const present = await knownLayers(context, wanted)
   const missing = wanted.filter((layer) => !present.has(layer.key))
@@ -137,7 +141,7 @@ async function fromKnown(context: Context, spec: ImageSpec, closure: Closure): P
 
 const wantedOf = (context: Context, spec: ImageSpec, closure: Closure): WantedLayer[] => {
   const options = { ...context.layering, compressorId: context.packer.compressorId }
-  return wantedLayers(closure, spec, options, context.emit)
+  return wantedLayers(closure, spec, options)
 }
 
 async function compose(
@@ -145,14 +149,17 @@ async function compose(
   spec: ImageSpec,
   key: string,
   wanted: readonly WantedLayer[],
-  made: ReadonlyMap<string, Layer>,
+  made: ReadonlyMap<string, KnownLayer>,
 ): Promise<Made> {
   const layers = wanted.map((each) => {
     const layer = made.get(each.key)
     if (!layer) throw new Error(`layer was neither known nor packed: ${each.comment}`)
     return { layer, comment: each.comment }
   })
-  const image = await publishImage(context.blobs, spec, layers)
+  const facts = parseLinkFacts(layers.at(-1)?.layer.facts)
+  if (!facts) throw new Error('the tree of links was made without saying what else belongs to it')
+  const image = await publishImage(context.blobs, spec, layers, facts)
+  warn(context, image)
   // Another process may clean up at any time. Before it deletes a layer it asks the catalog for new images; what it took
   // before this one was there is missing now.
   await context.catalog.rememberImage(key, JSON.stringify(image))
@@ -161,6 +168,11 @@ async function compose(
     throw new NixeryError('STORE_UNAVAILABLE', message, { hint: 'try again', detail: layerLost })
   }
   return { image, key }
+}
+
+/** Tells of what was left out, as often as the image is made: whoever pulls reads the events of one build. */
+function warn({ emit }: Context, { warnings = [] }: Image): void {
+  for (const message of warnings) emit({ type: 'warning', message })
 }
 
 const keyFor = ({ layering, packer }: Context, spec: ImageSpec, closure: Closure): string =>

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
+import type { KnownLayer } from '../catalog/catalog.ts'
 import { hasCode, NixeryError } from '../errors.ts'
 import { formatImageName, type ImageRequest } from '../image/name.ts'
-import type { Layer } from '../image/oci.ts'
 import { isDerivationGone } from '../nix/realise.ts'
 import type { PackageSource, PinnedSet } from '../packages/source.ts'
 import { urgencies } from '../queue/demand.ts'
@@ -85,7 +85,7 @@ const isPassing = (error: unknown): boolean => hasCode(error, 'CANCELLED', 'OVER
 export function createBuilder(deps: BuilderDeps): Builder {
   const queue = createBuildQueue(deps.maxQueue)
   const builds = createFlights<Made>(() => deps.packer.reconsider())
-  const packing = createFlights<Layer>(() => deps.packer.reconsider())
+  const packing = createFlights<KnownLayer>(() => deps.packer.reconsider())
   const recent = createRecent(deps.blobs)
   const ids = new Map<string, string>()
   const left = new Set<string>() // builds that somebody was told to come back for

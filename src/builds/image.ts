@@ -5,6 +5,7 @@ import {
   composeIndex,
   composeManifest,
   mediaTypes,
+  withVariables,
   type Layer,
   type ManifestForm,
 } from '../image/oci.ts'
@@ -12,6 +13,7 @@ import type { Platform } from '../image/platform.ts'
 import type { ImageSpec } from '../image/spec.ts'
 import { layerDescriptor } from '../layers/format.ts'
 import type { Blobs } from './blobs.ts'
+import type { LinkFacts } from './link-facts.ts'
 
 /** A blob that an image is made of. */
 export type Part = { readonly digest: Digest; readonly size: number }
@@ -21,6 +23,8 @@ export type Image = {
   readonly manifests: Readonly<Record<ManifestForm, Part>>
   readonly config: Part
   readonly layers: readonly Part[]
+  /** For those who pull it: what was left out of it, and why. */
+  readonly warnings?: readonly string[]
 }
 
 const partForm = z.object({ digest: z.string().transform((text) => parseDigest(text)), size: z.int().min(0) })
@@ -28,6 +32,7 @@ const imageForm = z.object({
   manifests: z.object({ docker: partForm, oci: partForm }),
   config: partForm,
   layers: z.array(partForm),
+  warnings: z.array(z.string()).exactOptional(),
 })
 
 /** Reads an image as the catalog has it; undefined for what this version cannot read: it is made again. */
@@ -41,18 +46,22 @@ export function parseImage(text: string): Image | undefined {
 
 const partOf = (text: string): Part => ({ digest: digestOf(text), size: Buffer.byteLength(text) })
 
-/** Composes config and manifests over layers that are in the store, and stores them too. */
+/**
+ * Composes config and manifests over layers that are in the store, and stores them too.
+ * @param facts what the tree of links adds to the config, and what was left out of it
+ */
 export async function publishImage(
   blobs: Blobs,
   { platform, config: runConfig }: Pick<ImageSpec, 'platform' | 'config'>,
   layers: readonly { readonly layer: Layer; readonly comment: string }[],
+  { env, warnings }: LinkFacts = { env: [], warnings: [] },
 ): Promise<Image> {
   const publish = async (text: string, mediaType: string): Promise<Part> => {
     const part = partOf(text)
     await blobs.publish({ ...part, mediaType }, { bytes: Buffer.from(text) })
     return part
   }
-  const configText = composeConfig(platform, layers, runConfig)
+  const configText = composeConfig(platform, layers, withVariables(runConfig, env))
   const plain = layers.map(({ layer }) => layer)
   const descriptors = (form: ManifestForm) => plain.map((layer) => layerDescriptor(form, layer))
   const manifest = (form: ManifestForm) =>
@@ -66,6 +75,7 @@ export async function publishImage(
     manifests: { docker, oci },
     config,
     layers: plain.map(({ digest, size }) => ({ digest, size })),
+    ...(warnings.length > 0 && { warnings }),
   }
 }
 

@@ -1,15 +1,13 @@
 import type { Closure } from '../closure/graph.ts'
 import type { Popularity } from '../closure/popularity.ts'
 import type { Listings } from '../contents/contents.ts'
-import type { PlainEntry } from '../contents/entry.ts'
 import { keyOf } from '../image/canonical.ts'
 import type { ImageSpec } from '../image/spec.ts'
 import { storePathName, type StorePath } from '../image/store-path.ts'
 import { archiveVersion } from '../layers/archive.ts'
 import { strategies, strategyVersions } from '../layers/plan.ts'
-import { rootfs, rootfsVersion } from '../rootfs/rootfs.ts'
+import { rootfs, rootfsVersion, type Rootfs } from '../rootfs/rootfs.ts'
 import { closureKey } from './closure.ts'
-import type { Emit } from './events.ts'
 
 /** A layer that an image is to have: what it is keyed by, and what it is packed from. */
 export type WantedLayer = {
@@ -20,8 +18,8 @@ export type WantedLayer = {
   readonly narSize: number
   /** Its store paths, in order, with the keys of their members. */
   readonly members: readonly { readonly storePath: StorePath; readonly key: string }[]
-  /** For a layer of no store path: its tar entries, made from what lies where in the packages. */
-  readonly entries?: (listings: Listings) => Promise<readonly PlainEntry[]>
+  /** For the tree of links, which is made from what lies where in the store paths. */
+  readonly make?: (listings: Listings) => Promise<Rootfs>
 }
 
 export type LayerOptions = {
@@ -43,7 +41,6 @@ export function wantedLayers(
   closure: Closure,
   spec: Pick<ImageSpec, 'platform' | 'links'>,
   options: LayerOptions,
-  emit: Emit,
 ): WantedLayer[] {
   const { strategy, compressorId } = options
   const factsOf = (path: StorePath) => {
@@ -68,16 +65,14 @@ export function wantedLayers(
       members,
     }
   })
-  return [...layers, linksLayer(closure, spec, compressorId, emit)]
+  return [...layers, linksLayer(closure, spec, compressorId)]
 }
 
 function linksLayer(
   closure: Closure,
   { platform, links: packages }: Pick<ImageSpec, 'platform' | 'links'>,
   compressorId: string,
-  emit: Emit,
 ): WantedLayer {
-  const { paths } = closure
   const { architecture } = platform
   return {
     key: keyOf('rootfs', rootfsVersion, {
@@ -90,14 +85,7 @@ function linksLayer(
     comment: `links to ${listed(packages)}`,
     narSize: 0,
     members: [],
-    async entries(listings) {
-      const { entries, conflicts } = await rootfs(listings, packages, [...paths.keys()], platform)
-      for (const { path, taken, left } of conflicts) {
-        const message = `${path} is in two packages: ${taken} is taken, ${left} is left out`
-        emit({ type: 'warning', message })
-      }
-      return entries
-    },
+    make: (listings) => rootfs(listings, { packages, closure: [...closure.paths.values()], platform }),
   }
 }
 

@@ -1,12 +1,12 @@
-import type { Catalog } from '../catalog/catalog.ts'
+import type { Catalog, KnownLayer } from '../catalog/catalog.ts'
 import type { Contents, OpenPath } from '../contents/contents.ts'
-import type { Layer } from '../image/oci.ts'
 import { layerFormats } from '../layers/format.ts'
 import { isMemberGone, type Packer, type PackOptions, type Piece } from '../layers/pack.ts'
 import type { Demand } from '../queue/demand.ts'
 import type { Blobs } from './blobs.ts'
 import type { Emit } from './events.ts'
 import type { WantedLayer } from './layers.ts'
+import { linkFactsText, parseLinkFacts } from './link-facts.ts'
 import { openMembers } from './members.ts'
 import type { Flights, Start } from './single-flight.ts'
 
@@ -18,20 +18,25 @@ export type PackingDeps = Demand & {
   /** Where store paths are read from. */
   readonly contents: Contents
   /** Layers that are being packed, by key, over all builds. */
-  readonly packing: Flights<Layer>
+  readonly packing: Flights<KnownLayer>
   readonly emit: Emit
 }
 
-/** The layers that exist, by key: remembered, and their blobs are whole. */
+/** The layers that exist, by key: remembered with all that has to be known of them, and their blobs are whole. */
 export async function knownLayers(
   { catalog, blobs }: Pick<PackingDeps, 'catalog' | 'blobs'>,
   wanted: readonly WantedLayer[],
-): Promise<Map<string, Layer>> {
+): Promise<Map<string, KnownLayer>> {
   const known = await catalog.layers(wanted.map(({ key }) => key))
   const found = await Promise.all(
     Array.from(known, async ([key, layer]) => [key, layer, await blobs.find(layer.digest)] as const),
   )
-  return new Map(found.flatMap(([key, layer, size]) => (size === layer.size ? [[key, layer]] : [])))
+  const withFacts = new Set(wanted.filter(({ make }) => make).map(({ key }) => key))
+  const isKnown = (key: string, { facts }: KnownLayer) =>
+    !withFacts.has(key) || parseLinkFacts(facts) !== undefined
+  return new Map(
+    found.flatMap(([key, layer, size]) => (size === layer.size && isKnown(key, layer) ? [[key, layer]] : [])),
+  )
 }
 
 /**
@@ -41,7 +46,7 @@ export async function knownLayers(
 export async function packLayers(
   deps: PackingDeps,
   wanted: readonly WantedLayer[],
-): Promise<Map<string, Layer>> {
+): Promise<Map<string, KnownLayer>> {
   const pack = async (layer: WantedLayer) =>
     packShared(deps, layer, true).catch((error: unknown) => {
       // Another build had nothing but a member that turned out to be damaged.
@@ -58,8 +63,8 @@ export async function packLayers(
 export async function packFromMembers(
   deps: PackingDeps,
   wanted: readonly WantedLayer[],
-): Promise<Map<string, Layer> | undefined> {
-  if (wanted.some(({ entries }) => entries)) return undefined
+): Promise<Map<string, KnownLayer> | undefined> {
+  if (wanted.some(({ make }) => make)) return undefined
   const keys = wanted.flatMap(({ members }) => members.map(({ key }) => key))
   if ((await deps.catalog.members(keys)).size < keys.length) return undefined
   try {
@@ -74,17 +79,17 @@ export async function packFromMembers(
  * Packs a layer once for all builds that want it. It is cancelled when the last of them is, if no thread has begun
  * with it; a build that is cancelled earlier still waits, since its store paths are read.
  */
-const packShared = (deps: PackingDeps, layer: WantedLayer, inStore: boolean): Promise<Layer> => {
+const packShared = (deps: PackingDeps, layer: WantedLayer, inStore: boolean): Promise<KnownLayer> => {
   const { signal, urgency } = deps
-  const start: Start<Layer> = (demand, commit) =>
+  const start: Start<KnownLayer> = (demand, commit) =>
     packLayer(deps, layer, inStore, { ...demand, onBegin: commit })
   return deps.packing.run(layer.key, start, { signal, urgency, untilOver: true })
 }
 
 async function packAll(
   wanted: readonly WantedLayer[],
-  pack: (layer: WantedLayer) => Promise<Layer>,
-): Promise<Map<string, Layer>> {
+  pack: (layer: WantedLayer) => Promise<KnownLayer>,
+): Promise<Map<string, KnownLayer>> {
   const layers = await together(wanted, pack)
   return new Map(wanted.flatMap(({ key }, index) => (layers[index] ? [[key, layers[index]]] : [])))
 }
@@ -103,10 +108,11 @@ async function packLayer(
   wanted: WantedLayer,
   inStore: boolean,
   when: PackOptions,
-): Promise<Layer> {
+): Promise<KnownLayer> {
   const started = performance.now()
   const { catalog, blobs } = deps
-  const { copied, layer, file, spans } = await packBytes(deps, wanted, inStore, when)
+  const { copied, layer: packed, file, spans, facts } = await packBytes(deps, wanted, inStore, when)
+  const layer: KnownLayer = { ...packed, ...(facts !== undefined && { facts }) }
   const mediaType = layerFormats[layer.compression].mediaTypes.oci
   await blobs.publish({ digest: layer.digest, size: layer.size, mediaType }, { file })
   const members = wanted.members.flatMap(({ key }, index) => {
@@ -120,16 +126,22 @@ async function packLayer(
   return layer
 }
 
+/** @param facts JSON text for the catalog, of the tree of links */
+type PackedBytes = Awaited<ReturnType<Packer['pack']>> & { readonly copied: number; readonly facts?: string }
+
 /** From members where there are any, else, and where one is damaged, from the contents of store paths. */
 async function packBytes(
   deps: PackingDeps,
-  { members, narSize, entries }: WantedLayer,
+  { members, narSize, make }: WantedLayer,
   inStore: boolean,
   when: PackOptions,
-) {
+): Promise<PackedBytes> {
   const { packer, contents } = deps
   const options = { ...when, size: narSize }
-  if (entries) return { copied: 0, ...(await packer.pack([{ entries: await entries(contents) }], options)) }
+  if (make) {
+    const { entries, ...facts } = await make(contents)
+    return { ...(await packer.pack([{ entries }], options)), copied: 0, facts: linkFactsText(facts) }
+  }
   const opened = await openMembers(
     deps,
     members.map(({ key }) => key),

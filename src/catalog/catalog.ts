@@ -12,6 +12,9 @@ export type Member = {
   readonly length: number
 }
 
+/** A layer, and what its maker wants to know of it besides: JSON text. */
+export type KnownLayer = Layer & { readonly facts?: string }
+
 /** An image that was asked for by name, and given. */
 export type Pull = {
   /** The name as it was asked for: `shell/git`. */
@@ -54,12 +57,12 @@ export type Catalog = {
   pathFacts(paths: readonly StorePath[]): Promise<Map<StorePath, PathFacts>>
   /** Facts of a path that was built anew, with other bytes, replace the old. */
   rememberPathFacts(facts: readonly PathFacts[]): Promise<void>
-  layer(key: string): Promise<Layer | undefined>
+  layer(key: string): Promise<KnownLayer | undefined>
   /** The layers that are known, by key. */
-  layers(keys: readonly string[]): Promise<Map<string, Layer>>
+  layers(keys: readonly string[]): Promise<Map<string, KnownLayer>>
   /** The members that are known, by key. */
   members(keys: readonly string[]): Promise<Map<string, Member>>
-  rememberLayer(key: string, layer: Layer, members: readonly Member[]): Promise<void>
+  rememberLayer(key: string, layer: KnownLayer, members: readonly Member[]): Promise<void>
   image(key: string): Promise<string | undefined>
   /** @param madeAt seconds since 1970; now, if not given */
   rememberImage(key: string, image: string, madeAt?: number): Promise<void>

@@ -70,7 +70,8 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
       const catalog = await open()
       const members = [{ key: 'm', digest: digestOf('one'), offset: 2 ** 33, length: 10 }] as const
       await catalog.rememberLayer('one', layer('one'), members)
-      await catalog.rememberLayer('two', layer('two'), [{ ...members[0], key: 'n', digest: digestOf('two') }])
+      const two = { ...layer('two'), facts: '{"env":[]}' }
+      await catalog.rememberLayer('two', two, [{ ...members[0], key: 'n', digest: digestOf('two') }])
       assert.deepEqual(await catalog.layers(['one', 'none']), new Map([['one', layer('one')]]))
       assert.deepEqual(await catalog.members(['m', 'none']), new Map([['m', members[0]]]))
       await catalog.rememberBlob(digestOf('one'), 2 ** 33)
@@ -85,7 +86,7 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
       assert.equal(await catalog.layer('one'), undefined)
       assert.equal(await catalog.blobSize(digestOf('one')), undefined)
       assert.equal(await catalog.blobMark(digestOf('one')), undefined)
-      assert.deepEqual(await catalog.layer('two'), layer('two'))
+      assert.deepEqual(await catalog.layer('two'), two)
       assert.deepEqual([...(await catalog.members(['m', 'n'])).keys()], ['n'])
       await catalog.close()
     })

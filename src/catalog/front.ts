@@ -1,8 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../image/digest.ts'
-import type { Layer } from '../image/oci.ts'
 import type { PathFacts, StorePath } from '../image/store-path.ts'
-import type { Catalog } from './catalog.ts'
+import type { Catalog, KnownLayer } from './catalog.ts'
 
 /** Most bytes, roughly, of each kind of fact in memory. */
 const most = { resolutions: 16e6, paths: 64e6, layers: 24e6, images: 32e6, blobs: 16e6 }
@@ -31,16 +30,16 @@ export function withFront(catalog: Catalog): Catalog {
     sizeCalculation: () => entryBytes,
   })
   const layersIn = new Map<Digest, Set<string>>()
-  const layers = new LRUCache<string, Layer>({
+  const layers = new LRUCache<string, KnownLayer>({
     maxSize: most.layers,
-    sizeCalculation: () => 4 * entryBytes,
+    sizeCalculation: ({ facts = '' }) => 4 * entryBytes + facts.length,
     dispose({ digest }, key) {
       const keys = layersIn.get(digest)
       keys?.delete(key)
       if (keys?.size === 0) layersIn.delete(digest)
     },
   })
-  const keepLayer = (key: string, layer: Layer) => {
+  const keepLayer = (key: string, layer: KnownLayer) => {
     layers.set(key, layer)
     const keys = layersIn.get(layer.digest) ?? new Set()
     layersIn.set(layer.digest, keys.add(key))

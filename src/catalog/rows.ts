@@ -1,8 +1,8 @@
 import type { Insertable, Selectable } from 'kysely'
 import { parseDigest, type Digest } from '../image/digest.ts'
-import { mediaTypes, type Compression, type Layer } from '../image/oci.ts'
+import { mediaTypes, type Compression } from '../image/oci.ts'
 import { parseStorePath, type PathFacts, type StorePath } from '../image/store-path.ts'
-import type { BlobRecord, ImageRecord, Member } from './catalog.ts'
+import type { BlobRecord, ImageRecord, KnownLayer, Member } from './catalog.ts'
 import type { Tables } from './schema.ts'
 
 /**
@@ -41,11 +41,12 @@ const compression = (value: unknown): Compression => {
   throw new Error('is no compression')
 }
 
-export const layerOf = readable((row: Selectable<Tables['layers']>): Layer => ({
+export const layerOf = readable((row: Selectable<Tables['layers']>): KnownLayer => ({
   digest: digest(row.digest),
   diffId: digest(row.diff_id),
   size: count(row.size),
   compression: compression(row.compression),
+  ...(row.facts !== null && { facts: json(row.facts) }),
 }))
 
 export const memberOf = readable((row: Selectable<Tables['members']>): Member => ({

@@ -23,7 +23,15 @@ export type Tables = {
   /** Where the compressed tar entries of one store path lie. */
   members: { key: string; digest: string; offset: number; length: number }
   /** `compression` is one that some version of this program knows, perhaps a later one. */
-  layers: { key: string; digest: string; diff_id: string; size: number; compression: string }
+  layers: {
+    key: string
+    digest: string
+    diff_id: string
+    size: number
+    compression: string
+    /** JSON: what else its maker wants to know of it; null if there is nothing. */
+    facts: string | null
+  }
   images: {
     key: string
     image: string
@@ -76,7 +84,7 @@ const optionalNumber: Column = { type: 'bigint' }
  * only ever adds: tables, indexes, columns that are nullable or have a default. Nothing is renamed, dropped or given
  * another meaning, because the program of the version before uses the same database after a rollback.
  */
-export const schemaVersion = 3
+export const schemaVersion = 4
 
 /** @param now seconds since 1970: when images were made that were there before that was noted */
 const schema = (now: number): { readonly [Name in keyof Tables]: Table<Tables[Name]> } => ({
@@ -103,7 +111,14 @@ const schema = (now: number): { readonly [Name in keyof Tables]: Table<Tables[Na
   },
   layers: {
     key: ['key'],
-    columns: { key: text, digest: text, diff_id: text, size: number, compression: text },
+    columns: {
+      key: text,
+      digest: text,
+      diff_id: text,
+      size: number,
+      compression: text,
+      facts: optionalText,
+    },
     indexes: ['digest'],
   },
   images: {

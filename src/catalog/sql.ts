@@ -82,9 +82,10 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
       return readMap(rows, (row) => [row.key, memberOf(row)])
     },
 
-    async rememberLayer(key, { digest, diffId, size, compression }, members) {
+    async rememberLayer(key, { digest, diffId, size, compression, facts = null }, members) {
+      const row = { key, digest, diff_id: diffId, size, compression, facts }
       await db.transaction().execute(async (transaction) => {
-        await remember(transaction, 'layers', [{ key, digest, diff_id: diffId, size, compression }])
+        await remember(transaction, 'layers', [row])
         await remember(transaction, 'members', members)
       })
     },

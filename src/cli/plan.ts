@@ -119,7 +119,7 @@ async function plannedLayers(
 ): Promise<PlannedLayer[]> {
   const { packer } = workshop
   const layerOptions = { ...workshop.layering(), strategy, compressorId: packer.compressorId }
-  const wanted = wantedLayers(closure, { platform, links: closure.roots }, layerOptions, emit)
+  const wanted = wantedLayers(closure, { platform, links: closure.roots }, layerOptions)
   const known = await knownLayers(workshop, wanted)
   emit({ type: 'planned', layers: wanted.length, known: known.size })
   return wanted.map(({ key, narSize, members, comment }, index) => {

@@ -3,9 +3,18 @@
  * byte strings (`latin1`: one character is one byte), because Nix allows any byte in them; their order is byte order.
  */
 export type Entry<Bytes extends Content = Content> =
-  | { readonly kind: 'directory'; readonly path: string; readonly mode: number }
+  | { readonly kind: 'directory'; readonly path: string; readonly mode: number; readonly owner?: Owner }
   | { readonly kind: 'symlink'; readonly path: string; readonly target: string }
-  | { readonly kind: 'file'; readonly path: string; readonly mode: number; readonly content: Bytes }
+  | {
+      readonly kind: 'file'
+      readonly path: string
+      readonly mode: number
+      readonly content: Bytes
+      readonly owner?: Owner
+    }
+
+/** Whose something is, by number; root's where there is none. What lies in the store is root's. */
+export type Owner = { readonly uid: number; readonly gid: number }
 
 /** An entry that is plain data, so that it can be sent to a packing thread. */
 export type PlainEntry = Entry<{ readonly bytes: Uint8Array }>

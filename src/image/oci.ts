@@ -58,6 +58,13 @@ export type ImageConfig = {
   readonly labels?: Readonly<Record<string, string>>
 }
 
+/** A config with more variables; one that it has already stays as it is. */
+export function withVariables(config: ImageConfig, added: readonly string[]): ImageConfig {
+  const nameOf = (variable: string) => variable.slice(0, variable.indexOf('='))
+  const names = new Set(config.env.map(nameOf))
+  return { ...config, env: [...config.env, ...added.filter((variable) => !names.has(nameOf(variable)))] }
+}
+
 /**
  * The image config: one text for both forms. It says no time of creation but the store's own (1 s after the
  * epoch), so that equal contents are equal images.

@@ -2,7 +2,7 @@ import type { Entry, FileReader } from '../contents/entry.ts'
 import { headerOf, padding } from './header.ts'
 
 /**
- * Tar as every layer has it: relative names, uid and gid 0, no owner names, mtime 1, PAX records only where a name or
+ * Tar as every layer has it: relative names, no owner names, uid and gid 0 unless an entry says whose it is, mtime 1, PAX records only where a name or
  * size needs them. So the bytes depend on what is archived alone.
  */
 

@@ -1,8 +1,14 @@
 import { Header, type HeaderData } from 'tar/header'
+import type { Owner } from '../contents/entry.ts'
 
 /** What a header tells of an entry; see `Entry` in `contents/entry.ts`. */
 export type Described =
-  | { readonly kind: 'directory' | 'file'; readonly path: string; readonly mode: number }
+  | {
+      readonly kind: 'directory' | 'file'
+      readonly path: string
+      readonly mode: number
+      readonly owner?: Owner
+    }
   | { readonly kind: 'symlink'; readonly path: string; readonly target: string }
 
 const mtime = new Date(1000)
@@ -21,7 +27,8 @@ export function headerOf(entry: Described, size: number): Uint8Array {
   const target = entry.kind === 'symlink' ? entry.target : ''
   const [plainPath, plainTarget] = [plain(path), plain(target)]
   const mode = entry.kind === 'symlink' ? 0o777 : entry.mode
-  const fields = { type: types[entry.kind], mode, size, path: plainPath, linkpath: plainTarget }
+  const owner = entry.kind === 'symlink' ? undefined : entry.owner
+  const fields = { type: types[entry.kind], mode, size, path: plainPath, linkpath: plainTarget, ...owner }
   const [header, isWhole] = encoded(fields)
   if (isWhole && path === plainPath && target === plainTarget) return header
 

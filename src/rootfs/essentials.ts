@@ -1,9 +1,6 @@
-import { dirname } from 'node:path'
-import type { Listings } from '../contents/contents.ts'
 import { follow } from '../contents/follow.ts'
-import type { Platform } from '../image/platform.ts'
-import { byText, type StorePath } from '../image/store-path.ts'
-import type { Node, Tree } from './forest.ts'
+import { childrenOf, placeFor } from './tree.ts'
+import type { Work } from './work.ts'
 
 /** The files that programs expect of a system, where no package brings them. */
 const files: readonly [path: string, text: string][] = [
@@ -29,80 +26,42 @@ const programs: readonly [path: string, program: string][] = [
 ]
 
 /**
- * Adds to a tree what makes it look like a system: accounts, temporary folders, `/bin/sh` and `/usr/bin/env`.
+ * Adds to the tree what makes it look like a system: accounts, temporary folders, `/bin/sh` and `/usr/bin/env`.
  * What a package brings is kept, but for the modes of temporary folders.
- * @param closure where the programs are looked for: the requested packages first, then what they need
  */
-export async function addEssentials(
-  listings: Listings,
-  tree: Tree,
-  closure: readonly StorePath[],
-  platform: Platform,
-): Promise<void> {
-  const context = { listings, store: dirname(closure[0] ?? '/nix/store/none') }
+export async function addEssentials(work: Work): Promise<void> {
   for (const [path, text] of files) {
-    const { parent, name } = await descend(tree, path, context)
-    if (parent && !parent.has(name)) parent.set(name, { kind: 'file', text, mode: 0o644 })
+    const place = await placeFor(work, path)
+    if (!place || place.parent.has(place.name)) continue
+    place.parent.set(place.name, { kind: 'file', bytes: Buffer.from(text), mode: 0o644 })
   }
   for (const [path, mode] of folders) {
-    const { parent, name } = await descend(tree, path, context)
-    const existing = parent?.get(name)
-    const children = existing && (await childrenOf(existing, context))
-    parent?.set(name, { kind: 'directory', mode, children: children ?? new Map() })
+    const place = await placeFor(work, path)
+    const existing = place?.parent.get(place.name)
+    const children = existing && (await childrenOf(work, existing))
+    place?.parent.set(place.name, { kind: 'directory', mode, children: children ?? new Map() })
   }
   for (const [path, program] of programs) {
-    const { parent, name } = await descend(tree, path, context)
-    if (!parent || parent.has(name)) continue
-    const target = await findProgram(closure, program, platform, context)
-    if (target) parent.set(name, { kind: 'link', target })
+    const place = await placeFor(work, path)
+    if (!place || place.parent.has(place.name)) continue
+    const target = await findProgram(work, program)
+    if (target) place.parent.set(place.name, { kind: 'link', target })
   }
 }
-
-type Context = { readonly listings: Listings; readonly store: string }
 
 /**
- * The directory that a path lies in, made where there is none. A link to a package's directory becomes a directory
- * of links, so that something can be put beside them; undefined where a package has a file instead.
+ * The first path that has this program, for this platform: the requested packages first, then what they need. A script
+ * runs wherever its interpreter does.
  */
-async function descend(
-  tree: Tree,
-  path: string,
-  context: Context,
-): Promise<{ parent: Tree | undefined; name: string }> {
-  const parts = path.slice(1).split('/')
-  const name = parts.pop() ?? ''
-  let parent: Tree = tree
-  for (const part of parts) {
-    const existing: Node | undefined = parent.get(part)
-    const children: Tree | undefined = existing ? await childrenOf(existing, context) : new Map()
-    if (!children) return { parent: undefined, name }
-    if (existing?.kind !== 'directory') parent.set(part, { kind: 'directory', children })
-    parent = children
-  }
-  return { parent, name }
-}
-
-async function childrenOf(node: Node, { listings, store }: Context): Promise<Tree | undefined> {
-  if (node.kind === 'directory') return node.children
-  if (node.kind === 'file') return undefined
-  const place = await follow(listings, node.target, store)
-  if (place?.found.kind !== 'directory') return undefined
-  const names = (await listings.list(place.path)).sort(byText)
-  return new Map(names.map((name) => [name, { kind: 'link', target: `${node.target}/${name}` }]))
-}
-
-/** The first of these paths that has this program, for this platform. A script runs wherever its interpreter does. */
 async function findProgram(
-  closure: readonly StorePath[],
+  { packages, closure, listings, store, platform }: Work,
   program: string,
-  { architecture }: Platform,
-  { listings, store }: Context,
 ): Promise<string | undefined> {
-  for (const storePath of closure) {
+  for (const storePath of [...packages, ...closure.map((one) => one.storePath)]) {
     const path = `${storePath}/${program}`
     const found = (await follow(listings, path, store))?.found
     if (found?.kind !== 'file') continue
-    if (found.program === 'script' || found.program === architecture) return path
+    if (found.program === 'script' || found.program === platform.architecture) return path
   }
   return undefined
 }

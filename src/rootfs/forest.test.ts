@@ -6,7 +6,8 @@ import { after, before, describe, it } from 'node:test'
 import { localContents } from '../contents/testing.ts'
 import type { StorePath } from '../image/store-path.ts'
 import { dir, file, link, make, type Tree as Made } from '../layers/testing.ts'
-import { linkForest, type Tree } from './forest.ts'
+import { linkForest } from './forest.ts'
+import type { Tree } from './work.ts'
 
 let directory: string
 before(() => {

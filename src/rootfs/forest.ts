@@ -2,13 +2,7 @@ import { basename, dirname, resolve } from 'node:path'
 import type { Listings } from '../contents/contents.ts'
 import { follow } from '../contents/follow.ts'
 import { byText, type StorePath } from '../image/store-path.ts'
-
-/** A tree of what lies at `/` beside the store: names to links into it, and directories. Byte strings, as `Entry` has. */
-export type Tree = Map<string, Node>
-export type Node =
-  | { readonly kind: 'link'; readonly target: string }
-  | { readonly kind: 'directory'; readonly children: Tree; readonly mode?: number }
-  | { readonly kind: 'file'; readonly text: string; readonly mode: number }
+import type { Node, Tree } from './work.ts'
 
 /** Two packages have something at the same place; the first one's is taken. */
 export type Conflict = { readonly path: string; readonly taken: string; readonly left: string }

@@ -1,71 +1,11 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
-import { amd64, arm64, type Platform } from '../image/platform.ts'
-import type { StorePath } from '../image/store-path.ts'
-import { localContents, memoryListings } from '../contents/testing.ts'
+import { describe, it } from 'node:test'
+import { localContents } from '../contents/testing.ts'
+import { amd64, arm64 } from '../image/platform.ts'
 import { tarBlocks, trailer } from '../layers/archive.ts'
-import { dir, file, link, make, readWithPython, type Tree, utf8 } from '../layers/testing.ts'
+import { dir, file, link, readWithPython, utf8 } from '../layers/testing.ts'
 import { rootfs } from './rootfs.ts'
-
-let directory: string
-before(() => {
-  directory = mkdtempSync(join(tmpdir(), 'nixery-rootfs-'))
-})
-after(() => rmSync(directory, { recursive: true }))
-
-type Image = {
-  readonly packages?: readonly Tree[]
-  /** What the packages need. */
-  readonly needs?: readonly Tree[]
-  readonly platform?: Platform
-}
-
-/** Makes packages p0, p1, … and what they need, n0, n1, …, in a folder of their own. */
-function makeStore({ packages = [], needs = [] }: Image) {
-  const made = new Map<StorePath, Tree>()
-  const store = mkdtempSync(join(directory, 'store-'))
-  const [requested, needed] = [packages, needs].map((trees, kind) =>
-    trees.map((tree, index) => {
-      const path = join(store, `${kind === 0 ? 'p' : 'n'}${index}`) as StorePath
-      make(path, tree)
-      made.set(path, tree)
-      return path
-    }),
-  )
-  return { packages: requested ?? [], closure: [...(needed ?? []), ...(requested ?? [])], trees: made }
-}
-
-/** Path → what lies there: `-> target`, `755/` for a directory, `644 text` for a file. */
-async function rootfsOf(image: Image): Promise<Map<string, string>> {
-  const { packages, closure, trees } = makeStore(image)
-  const platform = image.platform ?? amd64
-  const { entries, conflicts } = await rootfs(localContents, packages, closure, platform)
-  // Nothing but the interface is read: other contents give the same.
-  assert.deepEqual(await rootfs(memoryListings(trees), packages, closure, platform), { entries, conflicts })
-  const short = (target: string) => target.replace(/.*\/store-[^/]*\//, '')
-  return new Map(
-    entries.map((entry) => {
-      if (entry.kind === 'symlink') return [entry.path, `-> ${short(entry.target)}`]
-      const mode = entry.mode.toString(8)
-      if (entry.kind === 'directory') return [entry.path, `${mode}/`]
-      return [entry.path, `${mode} ${Buffer.from(entry.content.bytes).toString()}`]
-    }),
-  )
-}
-
-/** As much of a program as is looked at: e_machine is at 18 (System V ABI, "ELF Header"). */
-function elf(machine: number): Tree {
-  const header = Buffer.alloc(64)
-  header.write('\x7fELF', 'latin1')
-  header.writeUInt16LE(machine, 18)
-  return file(header, 0o755)
-}
-const [x86, arm] = [elf(62), elf(183)]
-const bin = (programs: Readonly<Record<string, Tree>>): Tree => dir({ bin: dir(programs) })
-const script = file('#!/bin/sh\n', 0o755)
+import { arm, bin, makeStore, rootfsOf, script, x86, type Image } from './testing.ts'
 
 describe('rootfs', () => {
   it('of no packages looks like a system, and has the folder of the store', async () => {
@@ -224,19 +164,19 @@ describe('rootfs', () => {
     }
   })
 
-  it('is the same each time, with the same conflicts', async () => {
+  it('is the same each time, with the same warnings', async () => {
     const { packages, closure } = makeStore(example)
-    const first = await rootfs(localContents, packages, closure, amd64)
-    assert.deepEqual(
-      first.conflicts.map(({ path }) => path),
-      ['/bin/x'],
-    )
-    assert.deepEqual(await rootfs(localContents, packages, closure, amd64), first)
+    const first = await rootfs(localContents, { packages, closure, platform: amd64 })
+    const [p0, p1] = packages
+    assert.deepEqual(first.warnings, [
+      `/bin/x is in two packages: ${p0}/bin/x is taken, ${p1}/bin/x is left out`,
+    ])
+    assert.deepEqual(await rootfs(localContents, { packages, closure, platform: amd64 }), first)
   })
 
   it('is packed as it is said to be', async () => {
     const { packages, closure } = makeStore(example)
-    const { entries } = await rootfs(localContents, packages, closure, amd64)
+    const { entries } = await rootfs(localContents, { packages, closure, platform: amd64 })
     const members = readWithPython(Buffer.concat([...tarBlocks(entries), trailer]))
     const modes = new Map(members.map(({ path, mode }) => [path, mode]))
     assert.deepEqual(

@@ -1,60 +1,60 @@
+import { dirname } from 'node:path'
 import type { Listings } from '../contents/contents.ts'
 import type { PlainEntry } from '../contents/entry.ts'
 import { once } from '../contents/once.ts'
-import type { Platform } from '../image/platform.ts'
-import { byText, type StorePath } from '../image/store-path.ts'
 import { addEssentials } from './essentials.ts'
-import { linkForest, type Conflict, type Tree } from './forest.ts'
+import { linkForest } from './forest.ts'
+import { entriesOf } from './tree.ts'
+import { shown, type RootfsInput, type Work } from './work.ts'
 
-/** Raise it when the same packages begin to give another tree: it is part of the layer's key. */
-export const rootfsVersion = 3
+/** Raise it when the same packages begin to give another tree, variables or warnings: it is part of the layer's key. */
+export const rootfsVersion = 4
 
-/** Variables that a container of the image starts with. */
-export const environment: readonly string[] = [
-  'PATH=/bin:/sbin:/usr/bin:/usr/sbin',
-  'SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt',
-]
-
-/**
- * The last layer of an image: the tree of links that makes a heap of store paths look like a system.
- * A function of the packages, the closure and the platform, given what `contents` says of them.
- * @param packages the requested packages' outputs in order; the first wins a conflict
- * @param closure all paths of the image, in byte order
- */
-export async function rootfs(
-  contents: Listings,
-  packages: readonly StorePath[],
-  closure: readonly StorePath[],
-  platform: Platform,
-): Promise<{ entries: PlainEntry[]; conflicts: Conflict[] }> {
-  const listings = once(contents)
-  const { tree, conflicts } = await linkForest(listings, packages)
-  await addEssentials(listings, tree, [...packages, ...closure], platform)
-  // So that a runtime does not choose modes for the store's own folders.
-  tree.set('nix', {
-    kind: 'directory',
-    children: new Map([['store', { kind: 'directory', children: new Map() }]]),
-  })
-  return { entries: [...entriesOf(tree, '')], conflicts: conflicts.map(readable) }
+/** The last layer of an image, and what else depends on what the packages have. */
+export type Rootfs = {
+  readonly entries: PlainEntry[]
+  /** `NAME=value` each, sorted: variables that containers start with besides `environment`. */
+  readonly env: string[]
+  /** For the one who pulls: what was left out, and why. At most `mostWarnings`, and a line for the others. */
+  readonly warnings: string[]
 }
 
-function* entriesOf(tree: Tree, prefix: string): Generator<PlainEntry> {
-  for (const [name, node] of [...tree].sort(([a], [b]) => byText(a, b))) {
-    const path = prefix + name
-    if (node.kind === 'link') yield { kind: 'symlink', path, target: node.target }
-    else if (node.kind === 'file')
-      yield { kind: 'file', path, mode: node.mode, content: { bytes: Buffer.from(node.text) } }
-    else {
-      yield { kind: 'directory', path, mode: node.mode ?? 0o755 }
-      yield* entriesOf(node.children, `${path}/`)
-    }
+const mostWarnings = 50
+
+/** What is put in, in order. Each step keeps what is there, and adds to the tree, to the variables, to the warnings. */
+const steps: readonly ((work: Work) => Promise<void>)[] = [addEssentials, addStore]
+
+/**
+ * Makes a heap of store paths look like a system. A function of its input, given what `contents` says of the store
+ * paths: whatever else it should depend on must become part of the input and of the layer's key.
+ */
+export async function rootfs(contents: Listings, input: RootfsInput): Promise<Rootfs> {
+  const listings = once(contents)
+  const { tree, conflicts } = await linkForest(listings, input.packages)
+  const warnings = conflicts.map(
+    ({ path, taken, left }) =>
+      `${shown(path)} is in two packages: ${shown(taken)} is taken, ${shown(left)} is left out`,
+  )
+  const env = new Map<string, string>()
+  const store = dirname(input.packages[0] ?? input.closure[0]?.storePath ?? '/nix/store/none')
+  const warn = (message: string) => void warnings.push(message)
+  const work: Work = { ...input, listings, store, tree, env, warn }
+  for (const step of steps) await step(work)
+  return {
+    entries: [...entriesOf(tree)],
+    env: Array.from(env, ([name, value]) => `${name}=${value}`).sort(),
+    warnings: bounded(warnings),
   }
 }
 
-/** A conflict for people: names as text, with a sign in place of what is not UTF-8. */
-const readable = ({ path, taken, left }: Conflict): Conflict => ({
-  path: text(path),
-  taken: text(taken),
-  left: text(left),
-})
-const text = (bytes: string): string => Buffer.from(bytes, 'latin1').toString()
+/** So that a runtime does not choose modes for the store's own folders. */
+async function addStore({ tree }: Work): Promise<void> {
+  const store = { kind: 'directory', children: new Map() } as const
+  tree.set('nix', { kind: 'directory', children: new Map([['store', store]]) })
+}
+
+function bounded(warnings: readonly string[]): string[] {
+  const kept = warnings.slice(0, mostWarnings)
+  const others = warnings.length - kept.length
+  return others > 0 ? [...kept, `${others} more warnings like these`] : kept
+}

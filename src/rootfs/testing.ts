@@ -1,0 +1,82 @@
+/** Packages on disk, and what the last layer makes of them, for tests. */
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before } from 'node:test'
+import { localContents, memoryListings } from '../contents/testing.ts'
+import { amd64, type Platform } from '../image/platform.ts'
+import type { StorePath } from '../image/store-path.ts'
+import { dir, file, make, type Tree } from '../layers/testing.ts'
+import { rootfs, type Rootfs } from './rootfs.ts'
+
+let directory: string
+before(() => {
+  directory = mkdtempSync(join(tmpdir(), 'nixery-rootfs-'))
+})
+after(() => rmSync(directory, { recursive: true }))
+
+export type Image = {
+  readonly packages?: readonly Tree[]
+  /** What the packages need. */
+  readonly needs?: readonly Tree[]
+  readonly platform?: Platform
+}
+
+/** Makes packages p0, p1, … and what they need, n0, n1, …, in a folder of their own. */
+export function makeStore({ packages = [], needs = [] }: Image) {
+  const made = new Map<StorePath, Tree>()
+  const store = mkdtempSync(join(directory, 'store-'))
+  const [requested, needed] = [packages, needs].map((trees, kind) =>
+    trees.map((tree, index) => {
+      const path = join(store, `${kind === 0 ? 'p' : 'n'}${index}`) as StorePath
+      make(path, tree)
+      made.set(path, tree)
+      return path
+    }),
+  )
+  const closure = [...(needed ?? []), ...(requested ?? [])].map((storePath) => ({
+    storePath,
+    narHash: storePath,
+    narSize: 1,
+    references: [],
+  }))
+  return { packages: requested ?? [], closure, trees: made }
+}
+
+/** What the last layer is made of, for contents in the local store and for others, which must not differ. */
+async function madeOf(image: Image): Promise<Rootfs> {
+  const { packages, closure, trees } = makeStore(image)
+  const input = { packages, closure, platform: image.platform ?? amd64 }
+  const made = await rootfs(localContents, input)
+  // Nothing but the interface is read: other contents give the same.
+  assert.deepEqual(await rootfs(memoryListings(trees), input), made)
+  return made
+}
+
+/** A text without the folder that stands for the store. */
+const short = (text: string): string => text.replaceAll(/\/\S*\/store-[^/]*\//g, '')
+
+/** Path → what lies there: `-> target`, `755/` for a directory, `644 text` for a file. */
+export async function rootfsOf(image: Image): Promise<Map<string, string>> {
+  const { entries } = await madeOf(image)
+  return new Map(
+    entries.map((entry) => {
+      if (entry.kind === 'symlink') return [entry.path, `-> ${short(entry.target)}`]
+      const mode = entry.mode.toString(8)
+      if (entry.kind === 'directory') return [entry.path, `${mode}/`]
+      return [entry.path, `${mode} ${Buffer.from(entry.content.bytes).toString()}`]
+    }),
+  )
+}
+
+/** As much of a program as is looked at: e_machine is at 18 (System V ABI, "ELF Header"). */
+function elf(machine: number): Tree {
+  const header = Buffer.alloc(64)
+  header.write('\x7fELF', 'latin1')
+  header.writeUInt16LE(machine, 18)
+  return file(header, 0o755)
+}
+export const [x86, arm] = [elf(62), elf(183)]
+export const bin = (programs: Readonly<Record<string, Tree>>): Tree => dir({ bin: dir(programs) })
+export const script = file('#!/bin/sh\n', 0o755)
