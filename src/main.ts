@@ -1,6 +1,7 @@
 import packageFile from '../package.json' with { type: 'json' }
 import type { Config } from './config.ts'
 import { serverFolders } from './config/server-folders.ts'
+import { allowAll } from './access/may.ts'
 import { createWarmer } from './builds/warm.ts'
 import { createClientOf } from './http/address.ts'
 import { createApp } from './http/app.ts'
@@ -14,7 +15,7 @@ import { digestOf, type Digest } from './image/digest.ts'
 import { parseImageReference } from './image/name.ts'
 import { platforms } from './image/platform.ts'
 import { checkStore } from './store/check.ts'
-import { logAnswers, logBuilds, type Logger } from './telemetry/log.ts'
+import { logAccess, logBuilds, type Logger } from './telemetry/log.ts'
 import { createMetrics } from './telemetry/metrics.ts'
 import { createPublicTexts } from './text/public.ts'
 import { createRedactor } from './text/redact.ts'
@@ -111,7 +112,7 @@ export async function start(
     page: hasPages ? addressOfBuild : undefined,
     texts,
   })
-  const toAnswerLog = logAnswers(log, redactor)
+  const logEntry = logAccess(log, redactor)
   const app = createApp({
     ...(hasPages && { pages, pageOf: (...asked) => links.pageOf(...asked) }),
     secure: tls !== undefined,
@@ -122,13 +123,14 @@ export async function start(
     listNames: config.NIXERY_CATALOG === 'on',
     sendfile: config.NIXERY_SENDFILE,
     texts,
+    may: allowAll,
     ops,
     streams,
     clientOf: createClientOf(config.NIXERY_TRUSTED_PROXIES),
     waiting,
-    listener(answered) {
-      toAnswerLog(answered)
-      metrics.onAnswer(answered)
+    listener(entry) {
+      logEntry(entry)
+      metrics.onRequest(entry)
     },
   })
   const warmer = createWarmer({

@@ -13,6 +13,7 @@ import { cyclesIn, importsOf, type Modules, packageOf, reachedFrom } from './sup
 const rooms: ReadonlyMap<string, readonly string[]> = new Map(
   Object.entries({
     errors: '',
+    access: 'image errors',
     fs: 'errors',
     text: 'errors',
     image: 'errors',
@@ -29,8 +30,8 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     popcount: 'closure fs image errors',
     layers: 'contents queue closure store image errors',
     builds: 'catalog closure contents layers nix packages queue rootfs store image errors',
-    http: 'builds store text image errors',
-    web: 'builds text image errors',
+    http: 'access builds store text image errors',
+    web: 'access:types builds http text image errors',
     upkeep: 'builds catalog store image errors',
     telemetry: 'builds text http:types errors',
     config: 'image layers store errors',
@@ -40,7 +41,7 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     sources: 'evaluation config demo nix packages image errors',
     workshop:
       'builds catalog closure config contents evaluation layers nix packages popcount sources store stores upkeep image errors',
-    main: 'builds catalog closure config http layers nix packages store telemetry text upkeep web workshop package.json image errors',
+    main: 'access builds catalog closure config http layers nix packages store telemetry text upkeep web workshop package.json image errors',
     cli:
       'builds catalog closure config export fs layers main nix packages popcount push sources store stores upkeep ' +
       'telemetry text workshop demo image errors',
@@ -54,7 +55,7 @@ const reserved: readonly (readonly [what: RegExp, who: readonly string[]])[] = [
     /^(node:child_process|execa)$/,
     ['nix', 'src/packages/checkout.ts', 'src/popcount/xz.ts', 'src/push/credential-helper.ts'],
   ],
-  [/^(hono|@hono\/.*)$/, ['http', 'web']],
+  [/^(hono|@hono\/.*)$/, ['web']],
   [/^(better-sqlite3|kysely)$/, ['catalog']],
   [/^(pino|pino-pretty)$/, ['telemetry']],
   [/^prom-client$/, ['telemetry']],
@@ -65,6 +66,7 @@ const reserved: readonly (readonly [what: RegExp, who: readonly string[]])[] = [
 
 /** Rooms and modules that compute and do nothing else, with all they import: these modules of Node alone. */
 const pure = [
+  'access',
   'image',
   'closure',
   'text',

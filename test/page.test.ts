@@ -9,6 +9,7 @@ import type { ServerProcess } from '../scripts/server.ts'
 import type { BuildEvent } from '../src/builds/events.ts'
 import { NixeryError } from '../src/errors.ts'
 import { digestOf } from '../src/image/digest.ts'
+import { testRequest } from '../src/http/web-fetch-testing.ts'
 import { createHistory } from '../src/web/history.ts'
 import { createWeb } from '../src/web/web.ts'
 import { ask, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
@@ -210,7 +211,9 @@ describe('what strangers have chosen', () => {
     const described = { source: markup, revision: markup }
     const web = createWeb({ history, describe: () => described, version: markup, ...all })
     for (const path of ['/', `/builds/${id}`]) {
-      const text = await (await web.request(path)).text()
+      const reply = await web(path)?.reply(testRequest(path))
+      assert.ok(Buffer.isBuffer(reply?.body))
+      const text = reply.body.toString()
       assert.doesNotMatch(text, /<img src=x|>"'&/)
       assert.ok(text.includes('&lt;img src=x onerror=alert(1)&gt;&quot;&#39;&amp;'))
     }
@@ -224,6 +227,6 @@ describe('a bug in a page', () => {
       throw new TypeError('oh')
     }
     const web = createWeb({ history, describe: fails, version: '1', ...all })
-    await assert.rejects(async () => web.request('/'), /oh/)
+    await assert.rejects(async () => web('/')?.reply(testRequest('/')), /oh/)
   })
 })

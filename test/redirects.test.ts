@@ -1,4 +1,3 @@
-import { Hono } from 'hono'
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
@@ -7,7 +6,8 @@ import { execa } from 'execa'
 import { createBlobs } from '../src/builds/blobs.ts'
 import { buildsOf } from '../src/builds/builds-testing.ts'
 import { openSqliteCatalog } from '../src/catalog/sqlite.ts'
-import { createApp } from '../src/http/app.ts'
+import { allowAll } from '../src/access/may.ts'
+import { createWebFetch, type WebFetch } from '../src/http/web-fetch-testing.ts'
 import { digestOf, hexOf } from '../src/image/digest.ts'
 import { openGcsStore } from '../src/store/gcs.ts'
 import type { BlobStore } from '../src/store/store.ts'
@@ -23,13 +23,13 @@ before(async () => {
 after(() => buckets?.stop())
 
 /** The registry over a store, with a catalog that knows nothing yet. */
-async function appOver(store: BlobStore): Promise<ReturnType<typeof createApp>> {
+async function appOver(store: BlobStore): Promise<WebFetch> {
   const builds = buildsOf(() => Promise.reject(new Error('nothing is built here')))
   const catalog = await openSqliteCatalog(':memory:')
   const source = { tags: () => Promise.resolve(undefined) }
   const blobs = createBlobs({ store, catalog, hasher: createHasher(store) })
-  const nothing = { texts: plainTexts, pages: new Hono(), listener: () => {} }
-  return createApp({ builds, blobs, store, source, pulled: catalog, platforms: [], ...nothing })
+  const nothing = { texts: plainTexts, may: allowAll, listener: () => {} }
+  return createWebFetch({ builds, blobs, store, source, pulled: catalog, platforms: [], ...nothing })
 }
 
 const mediaType = 'application/octet-stream'
@@ -44,7 +44,7 @@ for (const kind of kinds) {
     const path = `/v2/some/image/blobs/${digest}`
     const service = () => buckets.services[kind]
     let store: BlobStore
-    let app: ReturnType<typeof createApp>
+    let app: WebFetch
     before(async () => {
       store = await service().open(await service().makeBucket())
       await store.putBytes(blob, bytes)
@@ -52,7 +52,7 @@ for (const kind of kinds) {
     })
 
     it('send a GET to the bucket, for less long than the address works', async () => {
-      const response = await app.request(path)
+      const response = await app(path)
       assert.equal(response.status, 307)
       assert.equal(response.headers.get('Cache-Control'), 'no-store')
       assert.equal(response.headers.get('Docker-Content-Digest'), digest)
@@ -67,7 +67,7 @@ for (const kind of kinds) {
     })
 
     it('give addresses that work for this blob only, and for five minutes', async () => {
-      const location = new URL((await app.request(path)).headers.get('Location') ?? '')
+      const location = new URL((await app(path)).headers.get('Location') ?? '')
       const query = Object.fromEntries(
         [...location.searchParams].map(([key, value]) => [key.replace(/^X-(Amz|Goog)-/, ''), value]),
       )
@@ -84,7 +84,7 @@ for (const kind of kinds) {
     })
 
     it('leave HEAD here', async () => {
-      const response = await app.request(path, { method: 'HEAD' })
+      const response = await app(path, { method: 'HEAD' })
       assert.equal(response.status, 200)
       assert.equal(response.headers.get('Content-Length'), String(bytes.length))
       assert.equal(response.headers.get('Docker-Content-Digest'), digest)
@@ -92,14 +92,14 @@ for (const kind of kinds) {
     })
 
     it('are not given for what is not there', async () => {
-      const response = await app.request(`/v2/x/blobs/${newBlob(1).digest}`)
+      const response = await app(`/v2/x/blobs/${newBlob(1).digest}`)
       assert.equal(response.status, 404)
     })
 
     it('are not given when they are switched off', async () => {
       const plain = Object.fromEntries(Object.entries(store).filter(([key]) => key !== 'redirectUrl'))
       const other = await appOver(plain as BlobStore)
-      const response = await other.request(path, { headers: { Range: 'bytes=1-' } })
+      const response = await other(path, { headers: { Range: 'bytes=1-' } })
       assert.equal(response.status, 206)
       assert.deepEqual(Buffer.from(await response.arrayBuffer()), bytes.subarray(1))
     })
@@ -110,8 +110,8 @@ for (const kind of kinds) {
       await service().writeObject(bucket, `layers/${hexOf(good.digest)}`, mediaType, good.bytes)
       await service().writeObject(bucket, `layers/${hexOf(bad.digest)}`, mediaType, good.bytes)
       const other = await appOver(await service().open(bucket))
-      assert.equal((await other.request(`/v2/x/blobs/${good.digest}`)).status, 307)
-      assert.equal((await other.request(`/v2/x/blobs/${bad.digest}`)).status, 404)
+      assert.equal((await other(`/v2/x/blobs/${good.digest}`)).status, 307)
+      assert.equal((await other(`/v2/x/blobs/${bad.digest}`)).status, 404)
     })
 
     it('turn into 503 when the bucket is gone', async () => {
@@ -119,7 +119,7 @@ for (const kind of kinds) {
       const other = await appOver(await service().open(bucket))
       await service().removeBucket(bucket)
       for (const method of ['GET', 'HEAD']) {
-        const response = await other.request(path, { method })
+        const response = await other(path, { method })
         assert.equal(response.status, 503)
         assert.ok(response.headers.has('Retry-After'))
       }

@@ -31,6 +31,7 @@ const codes: Readonly<Record<ErrorCode, (typeof meanings)[number][0]>> = {
   MANIFEST_UNKNOWN: 3,
   PACKAGE_INVALID: 4,
   PACKAGE_DENIED: 4,
+  ACCESS_DENIED: 4,
   SOURCE_INVALID: 4,
   SOURCE_UNREACHABLE: 4,
   BUILD_FAILED: 4,

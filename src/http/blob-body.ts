@@ -3,7 +3,7 @@ import type { Blobs } from '../builds/blobs.ts'
 import { NixeryError, systemErrorCode } from '../errors.ts'
 import type { Digest } from '../image/digest.ts'
 import { storeError, type ByteRange } from '../store/store.ts'
-import type { Opened, StreamBody } from './reply.ts'
+import type { OpenBody, StreamBody } from './reply.ts'
 
 /** What a body is made of, in order: bytes that are at hand, and ranges of the blob, of which there is one at least. */
 export type Piece = Uint8Array | ByteRange
@@ -46,7 +46,7 @@ const spare: Buffer[] = []
  * Reads into memory that is used again. A stream, whose buffers are new, takes 1.1 ms a megabyte: three times as long,
  * for making their pages.
  */
-function fromFile(file: FileHandle, pieces: readonly Piece[], doubt: () => Promise<void>): Opened {
+function fromFile(file: FileHandle, pieces: readonly Piece[], doubt: () => Promise<void>): OpenBody {
   const largest = Math.max(...pieces.map((piece) => (isRange(piece) ? piece.end - piece.start : 0)))
   const take = () =>
     largest < blockSize ? Buffer.allocUnsafe(largest) : (spare.pop() ?? Buffer.allocUnsafeSlow(blockSize))
@@ -105,7 +105,7 @@ async function fillBlock(
 }
 
 /** From a store that only streams. The first range is opened at once, so that its failure is told and not cut off. */
-async function fromStore(blobs: BlobSource, digest: Digest, pieces: readonly Piece[]): Promise<Opened> {
+async function fromStore(blobs: BlobSource, digest: Digest, pieces: readonly Piece[]): Promise<OpenBody> {
   const first = pieces.findIndex(isRange)
   const range = pieces[first]
   let current = await blobs.read(digest, range && isRange(range) ? range : undefined)

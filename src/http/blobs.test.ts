@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { hasCode } from '../errors.ts'
 import { digestOf, hexOf } from '../image/digest.ts'
 import { mediaTypes } from '../image/oci.ts'
-import { codeOf, lasting, openTestRegistry, type Answer, type TestRegistry } from './testing.ts'
+import { codeOf, lasting, openTestRegistry, type TestResponse, type TestRegistry } from './testing.ts'
 
 let registry: TestRegistry
 before(async () => (registry = await openTestRegistry()))
@@ -17,7 +17,7 @@ const etag = () => `"${registry.blob.digest}"`
 const size = 1_500_000
 
 /** The parts of a multipart body, each with its `Content-Range`. */
-function partsOf({ headers, body }: Answer): { range: string; bytes: Buffer }[] {
+function partsOf({ headers, body }: TestResponse): { range: string; bytes: Buffer }[] {
   const boundary = /^multipart\/byteranges; boundary=(?<boundary>\S+)$/.exec(headers['content-type'] ?? '')
   assert.ok(boundary?.groups)
   const text = body.toString('latin1')
@@ -34,10 +34,10 @@ function partsOf({ headers, body }: Answer): { range: string; bytes: Buffer }[] 
 
 describe('a blob', () => {
   it('is given whole, with HEAD alike, and never encoded otherwise', async () => {
-    for (const door of registry.doors) {
+    for (const client of registry.clients) {
       for (const encoding of ['identity', 'zstd;q=1.0, gzip;q=0.8, deflate;q=0.5', '*']) {
         const headers = { 'Accept-Encoding': encoding }
-        const answer = await door.ask(address(), { headers })
+        const answer = await client.fetch(address(), { headers })
         assert.equal(answer.status, 200)
         assert.equal(digestOf(answer.body), registry.blob.digest)
         const { 'docker-distribution-api-version': _, ...rest } = lasting(answer.headers)
@@ -49,7 +49,7 @@ describe('a blob', () => {
           'docker-content-digest': registry.blob.digest,
           etag: etag(),
         })
-        const head = await door.ask(address(), { method: 'HEAD', headers })
+        const head = await client.fetch(address(), { method: 'HEAD', headers })
         assert.deepEqual(lasting(head.headers), lasting(answer.headers))
         assert.deepEqual([head.status, head.body.length], [200, 0])
       }
@@ -69,8 +69,8 @@ describe('a blob', () => {
   ]
   for (const [range, start, end] of parts) {
     it(`is given in part: ${range}`, async () => {
-      for (const door of registry.doors) {
-        const answer = await door.ask(address(), { headers: { Range: range } })
+      for (const client of registry.clients) {
+        const answer = await client.fetch(address(), { headers: { Range: range } })
         assert.equal(answer.status, 206)
         assert.equal(answer.headers['content-range'], `bytes ${start}-${end - 1}/${size}`)
         assert.equal(answer.headers['content-length'], String(end - start))
@@ -87,8 +87,8 @@ describe('a blob', () => {
       [size - 5, size],
     ] as const
     const header = `bytes=${ranges.map(([start, end]) => `${start}-${end - 1}`).join(', ')}`
-    for (const door of registry.doors) {
-      const answer = await door.ask(address(), { headers: { Range: header } })
+    for (const client of registry.clients) {
+      const answer = await client.fetch(address(), { headers: { Range: header } })
       assert.equal(answer.status, 206)
       assert.equal(answer.headers['content-range'], undefined)
       assert.equal(answer.headers['content-length'], String(answer.body.length))
@@ -104,9 +104,9 @@ describe('a blob', () => {
   })
 
   it('says its size to who asks for what is behind its end', async () => {
-    for (const door of registry.doors) {
+    for (const client of registry.clients) {
       for (const range of [`bytes=${size}-`, `bytes=${size}-${size + 9}`, 'bytes=-0']) {
-        const answer = await door.ask(address(), { headers: { Range: range } })
+        const answer = await client.fetch(address(), { headers: { Range: range } })
         assert.equal(answer.status, 416)
         assert.equal(answer.headers['content-range'], `bytes */${size}`)
         assert.equal(codeOf(answer), 'SIZE_INVALID')
@@ -146,23 +146,23 @@ describe('a blob', () => {
   for (const [headersFor, status] of conditions) {
     it(`answers ${status} to ${JSON.stringify(headersFor('"TAG"'))}`, async () => {
       const headers = headersFor(etag())
-      for (const door of registry.doors) {
-        const answer = await door.ask(address(), { headers })
+      for (const client of registry.clients) {
+        const answer = await client.fetch(address(), { headers })
         assert.equal(answer.status, status)
         if (status === 412) assert.equal(codeOf(answer), 'DIGEST_INVALID')
         if (status !== 304) continue
         assert.equal(answer.body.length, 0)
         assert.equal(answer.headers['etag'], etag())
         assert.match(answer.headers['cache-control'] ?? '', /immutable/)
-        const head = await door.ask(address(), { headers, method: 'HEAD' })
+        const head = await client.fetch(address(), { headers, method: 'HEAD' })
         assert.deepEqual(lasting(head.headers), lasting(answer.headers))
       }
     })
   }
 
   it('is given whole to HEAD with a range, as ranges are for GET', async () => {
-    for (const door of registry.doors) {
-      const head = await door.ask(address(), { method: 'HEAD', headers: { Range: 'bytes=0-9' } })
+    for (const client of registry.clients) {
+      const head = await client.fetch(address(), { method: 'HEAD', headers: { Range: 'bytes=0-9' } })
       assert.deepEqual([head.status, head.headers['content-length']], [200, String(size)])
     }
   })
@@ -171,13 +171,13 @@ describe('a blob', () => {
     const bytes = Buffer.alloc(0)
     const digest = digestOf(bytes)
     await registry.blobs.publish({ digest, size: 0, mediaType: 'x/y' }, { bytes })
-    for (const door of registry.doors) {
+    for (const client of registry.clients) {
       for (const [range, status] of [
         ['', 200],
         ['bytes=-5', 200],
         ['bytes=0-', 416],
       ] as const) {
-        const answer = await door.ask(`/v2/x/blobs/${digest}`, { headers: { Range: range } })
+        const answer = await client.fetch(`/v2/x/blobs/${digest}`, { headers: { Range: range } })
         assert.equal(answer.status, status)
         if (status === 200) assert.deepEqual([answer.headers['content-length'], answer.body.length], ['0', 0])
       }
@@ -188,16 +188,16 @@ describe('a blob', () => {
 describe('a manifest', () => {
   it('is not sent again to who has it, by name or digest', async () => {
     const { digest } = registry.image.manifests.oci
-    for (const door of registry.doors) {
+    for (const client of registry.clients) {
       for (const reference of ['latest', digest]) {
         const headers = { Accept: mediaTypes.oci.manifest, 'If-None-Match': `W/"${digest}"` }
-        const answer = await door.ask(`/v2/hello/manifests/${reference}`, { headers })
+        const answer = await client.fetch(`/v2/hello/manifests/${reference}`, { headers })
         assert.deepEqual([answer.status, answer.body.length], [304, 0])
         assert.equal(answer.headers['etag'], `"${digest}"`)
         assert.equal(answer.headers['vary'], reference === 'latest' ? 'Accept' : undefined)
         // The other form is another thing.
         const other = { ...headers, Accept: mediaTypes.docker.manifest }
-        const again = await door.ask(`/v2/hello/manifests/${reference}`, { headers: other })
+        const again = await client.fetch(`/v2/hello/manifests/${reference}`, { headers: other })
         assert.equal(again.status, reference === 'latest' ? 200 : 304)
       }
     }
@@ -214,14 +214,14 @@ describe('files', () => {
   }
 
   it('are not opened for HEAD and 304, and are closed behind GET', async () => {
-    for (const door of registry.doors) {
-      await door.ask(address())
+    for (const client of registry.clients) {
+      await client.fetch(address())
       const opened = blobFiles()
       for (let count = 0; count < 20; count += 1) {
-        await door.ask(address(), { method: 'HEAD' })
-        await door.ask(address(), { headers: { 'If-None-Match': etag() } })
-        await door.ask(address())
-        await door.ask(address(), { headers: { Range: 'bytes=0-9,20-29' } })
+        await client.fetch(address(), { method: 'HEAD' })
+        await client.fetch(address(), { headers: { 'If-None-Match': etag() } })
+        await client.fetch(address())
+        await client.fetch(address(), { headers: { Range: 'bytes=0-9,20-29' } })
       }
       await until(opened)
     }
@@ -230,7 +230,7 @@ describe('files', () => {
   it('are closed when the client leaves in the middle', async () => {
     const opened = blobFiles()
     for (let count = 0; count < 20; count += 1) {
-      const response = await registry.app.request(address())
+      const response = await registry.fetch(address())
       const reader = response.body?.getReader()
       await reader?.read()
       await reader?.cancel()
@@ -265,11 +265,11 @@ describe('files', () => {
         },
       })
       truncateSync(file, 1_000_000)
-      for (const door of other.doors) await assert.rejects(door.ask(path))
+      for (const client of other.clients) await assert.rejects(client.fetch(path))
       assert.deepEqual(doubted, [digest, digest])
       await other.dispose()
-      assert.equal((await registry.doors[1].ask(path)).status, 404)
-      const told = other.answered.at(-1)
+      assert.equal((await registry.clients[1].fetch(path)).status, 404)
+      const told = other.accessLog.at(-1)
       assert.equal(told?.status, 200)
       assert.ok((told?.bytes ?? Infinity) <= 1_000_000)
       assert.ok(hasCode(told?.error, 'STORE_UNAVAILABLE'))
@@ -281,8 +281,8 @@ describe('files', () => {
     const digest = digestOf(bytes)
     await registry.blobs.publish({ digest, size: bytes.length, mediaType: 'x/y' }, { bytes })
     unlinkSync(registry.blobs.file(digest) ?? '')
-    for (const door of registry.doors) {
-      const answer = await door.ask(`/v2/x/blobs/${digest}`)
+    for (const client of registry.clients) {
+      const answer = await client.fetch(`/v2/x/blobs/${digest}`)
       assert.equal(answer.status, 404)
       assert.equal(codeOf(answer), 'BLOB_UNKNOWN')
     }

@@ -6,7 +6,8 @@ import type { BlobStore, ByteRange } from '../store/store.ts'
 import { blobBody, isRange, type Piece } from './blob-body.ts'
 import { isKnown, mayGivePart } from './conditional.ts'
 import { parseRanges } from './range.ts'
-import { immutable, registryHeaders, type Ask, type Reply } from './reply.ts'
+import { immutable, registryHeaders, type Reply } from './reply.ts'
+import type { HttpRequest } from './request.ts'
 
 export type BlobDeps = {
   readonly blobs: Blobs
@@ -23,7 +24,11 @@ export type BlobDeps = {
  * @param digest undefined for one that is well-formed, but of an algorithm that nothing here has
  * @throws BLOB_UNKNOWN, RANGE_INVALID, PRECONDITION_FAILED, and what the store throws
  */
-export async function blobReply(deps: BlobDeps, ask: Ask, digest: Digest | undefined): Promise<Reply> {
+export async function blobReply(
+  deps: BlobDeps,
+  request: HttpRequest,
+  digest: Digest | undefined,
+): Promise<Reply> {
   const size = digest && (await deps.blobs.find(digest))
   if (digest === undefined || size === undefined) {
     throw new NixeryError('BLOB_UNKNOWN', 'no blob has this digest')
@@ -35,18 +40,18 @@ export async function blobReply(deps: BlobDeps, ask: Ask, digest: Digest | undef
     ETag: etag,
     'Cache-Control': immutable,
   }
-  if (isKnown(ask, etag)) return { status: 304, headers: common, body: undefined }
+  if (isKnown(request, etag)) return { status: 304, headers: common, body: undefined }
   const whole = { ...common, ...octets, ...ranged, 'Content-Length': String(size) }
   // What HEAD asks is known here: no part of it is given (RFC 9110 §14.2), and an address that is signed for GET
   // would fail for it.
-  if (ask.method === 'HEAD') return { status: 200, headers: whole, body: undefined }
+  if (request.method === 'HEAD') return { status: 200, headers: whole, body: undefined }
   if (deps.sendfile !== undefined && deps.blobs.file(digest) !== undefined) {
     return handedOver(`${deps.sendfile}${hexOf(digest)}`, { ...common, ...octets })
   }
   const location = await deps.store.redirectUrl?.(digest)
   if (location !== undefined) return redirect(location, digest)
 
-  const ranges = mayGivePart(ask, etag) ? parseRanges(ask.header('range'), size) : undefined
+  const ranges = mayGivePart(request, etag) ? parseRanges(request.header('range'), size) : undefined
   const [range, ...more] = ranges ?? []
   if (!range) {
     const body = size === 0 ? '' : blobBody(deps.blobs, digest, [{ start: 0, end: size }])

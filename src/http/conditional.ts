@@ -1,5 +1,5 @@
 import { NixeryError } from '../errors.ts'
-import type { Ask } from './reply.ts'
+import type { HttpRequest } from './request.ts'
 
 /**
  * Judges the conditions of a request for something that is there (RFC 9110 §13.2.2). Nothing here has a date of
@@ -8,18 +8,18 @@ import type { Ask } from './reply.ts'
  * @returns whether the client has it already, and is to get a 304
  * @throws PRECONDITION_FAILED
  */
-export function isKnown(ask: Ask, etag: string): boolean {
-  const wanted = ask.header('if-match')
+export function isKnown(request: HttpRequest, etag: string): boolean {
+  const wanted = request.header('if-match')
   if (wanted !== undefined && !matches(wanted, etag, 'strong')) {
     throw new NixeryError('PRECONDITION_FAILED', 'what is here has another entity tag', { detail: { etag } })
   }
-  const had = ask.header('if-none-match')
+  const had = request.header('if-none-match')
   return had !== undefined && matches(had, etag, 'weak')
 }
 
 /** Whether the range that is asked for may be given: `If-Range` names the very same bytes, or is not there (§13.1.5). */
-export function mayGivePart(ask: Ask, etag: string): boolean {
-  const wanted = ask.header('if-range')
+export function mayGivePart(request: HttpRequest, etag: string): boolean {
+  const wanted = request.header('if-range')
   return wanted === undefined || wanted.trim() === etag
 }
 

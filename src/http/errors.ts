@@ -13,14 +13,14 @@ type OciCode =
   | 'SIZE_INVALID'
   | 'UNSUPPORTED'
   | 'TOOMANYREQUESTS'
-  /** Not the spec's, which has no words for the failures of a server: with a 5xx alone. */
+  /** Not in the spec, which has no codes for server failures. Used with 5xx only. */
   | 'UNKNOWN'
 
 /**
- * How each failure is told. What the one who pulls can mend, or must read, is a 4xx: Docker and containers/image
- * show the message of those and hide that of a 5xx, which they take for the server's own and passing. The spec's
- * codes are few, so some are the nearest that there is. What podman and buildah take for final is MANIFEST_UNKNOWN:
- * with another code they have a failing package built four times (test/clients).
+ * Status and OCI code of each failure. What the user can fix, or must read, is a 4xx: Docker and containers/image show
+ * the message of those and hide that of a 5xx, which they treat as temporary. The spec has few codes, so some are the
+ * nearest match. podman and buildah retry everything but MANIFEST_UNKNOWN: with another code, a failing package would
+ * be built four times (test/clients).
  */
 const table: Readonly<Record<ErrorCode, readonly [status: number, oci: OciCode]>> = {
   NAME_INVALID: [400, 'NAME_INVALID'],
@@ -33,6 +33,7 @@ const table: Readonly<Record<ErrorCode, readonly [status: number, oci: OciCode]>
   PACKAGE_UNKNOWN: [404, 'MANIFEST_UNKNOWN'],
   PACKAGE_INVALID: [422, 'MANIFEST_UNKNOWN'],
   PACKAGE_DENIED: [403, 'DENIED'],
+  ACCESS_DENIED: [403, 'DENIED'],
   MANIFEST_UNKNOWN: [404, 'MANIFEST_UNKNOWN'],
   BLOB_UNKNOWN: [404, 'BLOB_UNKNOWN'],
   ROUTE_UNKNOWN: [404, 'UNSUPPORTED'],
@@ -57,10 +58,10 @@ const table: Readonly<Record<ErrorCode, readonly [status: number, oci: OciCode]>
 }
 
 /**
- * The answer that tells of a failure, in the spec's form. A bug tells nothing of itself.
- * @param texts the only way by which what others said gets into an answer
+ * The reply to a failure, in the spec's form. Bugs reveal nothing about themselves.
+ * @param texts decides which text from outside may be shown
  * @param status instead of the usual one
- * @param page the address of a page that says more
+ * @param page the address of a page with details
  */
 export function errorReply(
   error: unknown,
@@ -74,8 +75,8 @@ export function errorReply(
   const [usual, oci]: readonly [number, OciCode] =
     error instanceof NixeryError ? table[error.code] : [500, 'UNKNOWN']
   const { message, hint, detail } = texts.failure(error)
-  const told = `${message}${hint === undefined ? '' : ` (${hint})`}${page === undefined ? '' : `\nlog: ${page}`}`
-  const body = JSON.stringify({ errors: [{ code: oci, message: told, detail }] })
+  const text = `${message}${hint === undefined ? '' : ` (${hint})`}${page === undefined ? '' : `\nlog: ${page}`}`
+  const body = JSON.stringify({ errors: [{ code: oci, message: text, detail }] })
   return {
     ...textReply(status ?? usual, 'application/json', body, { ...headersOf(error), ...headers }),
     error,

@@ -13,10 +13,10 @@ afterEach(async () => {
   for (const each of undo.splice(0).reverse()) await each()
 })
 
-type Answer = (incoming: IncomingMessage, outgoing: ServerResponse) => void
+type Handler = (incoming: IncomingMessage, outgoing: ServerResponse) => void
 
-async function serve(answer: Answer, limits: Partial<ServerLimits> = {}): Promise<Listening> {
-  const server = await listen({ answer, refuse }, { host: '127.0.0.1', port: 0, limits })
+async function serve(handle: Handler, limits: Partial<ServerLimits> = {}): Promise<Listening> {
+  const server = await listen({ handle, refuse }, { host: '127.0.0.1', port: 0, limits })
   undo.push(() => server.close(0))
   return server
 }

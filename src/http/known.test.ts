@@ -78,12 +78,12 @@ describe('the answer of an image that is known', () => {
         }
       }
     }
-    const passing = (one: (typeof waits.answered)[number]) => ({ ...one, id: '', ms: 0 })
+    const passing = (one: (typeof waits.accessLog)[number]) => ({ ...one, id: '', ms: 0 })
     const distinct = (registryAnswers: TestRegistry) => [
-      ...new Set(registryAnswers.answered.map((one) => JSON.stringify(passing(one)))),
+      ...new Set(registryAnswers.accessLog.map((one) => JSON.stringify(passing(one)))),
     ]
     assert.deepEqual(distinct(knows), distinct(waits))
-    assert.equal(knows.answered.length, 2 * waits.answered.length, 'each is told')
+    assert.equal(knows.accessLog.length, 2 * waits.accessLog.length, 'each is told')
     assert.equal(used[1].length, 2 * used[0].length, 'each is in use')
   })
 
@@ -102,7 +102,7 @@ describe('the answer of an image that is known', () => {
     open.push(other)
     for (const name of ['git', 'git', 'amd64/git', 'arm64/git']) {
       const accept = { accept: mediaTypes.oci.manifest }
-      const { status } = await other.doors[1].ask(`/v2/${name}/manifests/latest`, { headers: accept })
+      const { status } = await other.clients[1].fetch(`/v2/${name}/manifests/latest`, { headers: accept })
       assert.equal(status, 200)
     }
     assert.deepEqual(asked, ['arm64 latest git', 'arm64 latest git', 'amd64 latest git', 'arm64 latest git'])

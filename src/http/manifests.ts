@@ -11,7 +11,8 @@ import { mediaTypes } from '../image/oci.ts'
 import type { Platform } from '../image/platform.ts'
 import { isKnown } from './conditional.ts'
 import { imagesOf, onPlatforms } from './platforms.ts'
-import { immutable, registryHeaders, type Ask, type Reply } from './reply.ts'
+import { immutable, registryHeaders, type Reply } from './reply.ts'
+import type { HttpRequest } from './request.ts'
 
 export type ManifestDeps = {
   readonly builds: Pick<Builds, 'known' | 'submit' | 'result' | 'cancel'>
@@ -32,18 +33,18 @@ const largestManifest = 4_393_216
  */
 export function imageReply(
   deps: ManifestDeps,
-  ask: Ask,
-  request: ImageRequest,
+  request: HttpRequest,
+  imageRequest: ImageRequest,
   limit: () => number | undefined,
 ): Reply | Promise<Reply> {
   const { builds, blobs, platforms } = deps
-  const wanted = request.platformNamed ? request.platform : (platforms[0] ?? request.platform)
-  const { kind, form } = choiceOf(ask, request, platforms)
-  const image = kind === 'manifest' ? builds.known(onPlatform(request, wanted)) : undefined
-  if (!image) return builtReply(deps, ask, request, limit)
+  const wanted = imageRequest.platformNamed ? imageRequest.platform : (platforms[0] ?? imageRequest.platform)
+  const { kind, form } = choiceOf(request, imageRequest, platforms)
+  const image = kind === 'manifest' ? builds.known(onPlatform(imageRequest, wanted)) : undefined
+  if (!image) return builtReply(deps, request, imageRequest, limit)
   const named = { digest: image.manifests[form].digest, mediaType: mediaTypes[form].manifest }
   const bytes = blobs.smallInMemory(named.digest)
-  return bytes ? given(deps, ask, named, bytes) : builtReply(deps, ask, request, limit, named)
+  return bytes ? given(deps, request, named, bytes) : builtReply(deps, request, imageRequest, limit, named)
 }
 
 /** A manifest, and the type that it goes under. */
@@ -52,23 +53,28 @@ type Named = { readonly digest: Digest; readonly mediaType: string }
 /** The same where something has to be waited for. @param found what the name means, if that is known already */
 async function builtReply(
   deps: ManifestDeps,
-  ask: Ask,
-  request: ImageRequest,
+  request: HttpRequest,
+  imageRequest: ImageRequest,
   limit: () => number | undefined,
-  found?: Named,
+  known?: Named,
 ): Promise<Reply> {
-  let { digest, mediaType } = found ?? (await byName(deps, ask, request, limit))
+  let { digest, mediaType } = known ?? (await byName(deps, request, imageRequest, limit))
   let bytes = await deps.blobs.readSmall(digest, largestManifest)
   if (!bytes) {
     // Another process has cleaned up since this one last looked: now it knows.
-    ;({ digest, mediaType } = await byName(deps, ask, request, limit))
+    ;({ digest, mediaType } = await byName(deps, request, imageRequest, limit))
     bytes = await deps.blobs.readSmall(digest, largestManifest)
   }
   if (!bytes) throw unknown()
-  return given(deps, ask, { digest, mediaType }, bytes)
+  return given(deps, request, { digest, mediaType }, bytes)
 }
 
-function given(deps: ManifestDeps, ask: Ask, { digest, mediaType }: Named, bytes: Uint8Array): Reply {
+function given(
+  deps: ManifestDeps,
+  request: HttpRequest,
+  { digest, mediaType }: Named,
+  bytes: Uint8Array,
+): Reply {
   deps.onUse?.(digest)
   const etag = `"${digest}"`
   const replies = repliesOf(bytes, mediaType, () => ({
@@ -76,7 +82,7 @@ function given(deps: ManifestDeps, ask: Ask, { digest, mediaType }: Named, bytes
     'Cache-Control': 'no-cache',
     Vary: 'Accept',
   }))
-  return isKnown(ask, etag) ? replies.unchanged : replies.found
+  return isKnown(request, etag) ? replies.unchanged : replies.found
 }
 
 /**
@@ -86,7 +92,7 @@ function given(deps: ManifestDeps, ask: Ask, { digest, mediaType }: Named, bytes
  */
 export async function manifestReply(
   deps: ManifestDeps,
-  ask: Ask,
+  request: HttpRequest,
   digest: Digest | undefined,
 ): Promise<Reply> {
   const bytes = digest && (await deps.blobs.readSmall(digest, largestManifest))
@@ -95,7 +101,7 @@ export async function manifestReply(
   deps.onUse?.(digest)
   const etag = `"${digest}"`
   const common = { ...headersOf(digest, etag), 'Cache-Control': immutable }
-  if (isKnown(ask, etag)) return { status: 304, headers: common, body: undefined }
+  if (isKnown(request, etag)) return { status: 304, headers: common, body: undefined }
   return found(common, mediaType, bytes)
 }
 
@@ -138,18 +144,23 @@ const unknown = () => new NixeryError('MANIFEST_UNKNOWN', 'no manifest has this 
 
 async function byName(
   { builds, blobs, platforms }: ManifestDeps,
-  ask: Ask,
-  request: ImageRequest,
+  request: HttpRequest,
+  imageRequest: ImageRequest,
   limit: () => number | undefined,
 ): Promise<Named> {
-  const wanted = request.platformNamed || platforms.length === 0 ? [request.platform] : platforms
-  const { kind, form } = choiceOf(ask, request, platforms)
+  const wanted = imageRequest.platformNamed || platforms.length === 0 ? [imageRequest.platform] : platforms
+  const { kind, form } = choiceOf(request, imageRequest, platforms)
   const mediaType = mediaTypes[form][kind]
   const build = (platform: Platform, signal: AbortSignal, group?: BuildOptions['group']) =>
-    buildImage(builds, onPlatform(request, platform), { requestId: ask.id, limit: limit(), signal, group })
+    buildImage(builds, onPlatform(imageRequest, platform), {
+      requestId: request.id,
+      limit: limit(),
+      signal,
+      group,
+    })
   if (kind === 'index' && wanted.length > 1) {
     const leave = new AbortController()
-    const signal = AbortSignal.any([ask.signal(), leave.signal])
+    const signal = AbortSignal.any([request.signal(), leave.signal])
     const group = { id: randomUUID(), size: wanted.length }
     const built = imagesOf(wanted, (platform) => build(platform, signal, group))
     const images = await built.catch((error: unknown) => {
@@ -160,10 +171,10 @@ async function byName(
     const index = await publishIndex(blobs, form, images)
     return { digest: index.digest, mediaType }
   }
-  const platform = wanted[0] ?? request.platform
+  const platform = wanted[0] ?? imageRequest.platform
   // With one platform for all names, a message has no need to name it.
-  const isOneOfSeveral = request.platformNamed || wanted.length > 1
-  const image = await build(platform, ask.signal()).catch((error: unknown) => {
+  const isOneOfSeveral = imageRequest.platformNamed || wanted.length > 1
+  const image = await build(platform, request.signal()).catch((error: unknown) => {
     throw isOneOfSeveral ? onPlatforms([platform], error) : error
   })
   if (kind === 'manifest') return { digest: image.manifests[form].digest, mediaType }
@@ -176,8 +187,11 @@ const choices = new LRUCache<string, Choice>({ max: 1000 })
 const longestKept = 1024
 
 /** What this client gets for a name, which means one platform if it says so. */
-const choiceOf = (ask: Ask, { platformNamed }: ImageRequest, platforms: readonly Platform[]): Choice =>
-  chooseOnce(ask.header('accept'), !platformNamed && platforms.length > 1)
+const choiceOf = (
+  request: HttpRequest,
+  { platformNamed }: ImageRequest,
+  platforms: readonly Platform[],
+): Choice => chooseOnce(request.header('accept'), !platformNamed && platforms.length > 1)
 
 function chooseOnce(accept: string | undefined, several: boolean): Choice {
   if (accept === undefined || accept.length > longestKept) return chooseAnswer(accept, several)
@@ -192,13 +206,13 @@ function chooseOnce(accept: string | undefined, several: boolean): Choice {
 // The same object for the same request: what is computed from it is computed once.
 const requests = new WeakMap<ImageRequest, Map<Platform, ImageRequest>>()
 
-function onPlatform(request: ImageRequest, platform: Platform): ImageRequest {
-  if (request.platform === platform) return request
-  const ofRequest = requests.get(request) ?? new Map<Platform, ImageRequest>()
-  requests.set(request, ofRequest)
+function onPlatform(imageRequest: ImageRequest, platform: Platform): ImageRequest {
+  if (imageRequest.platform === platform) return imageRequest
+  const ofRequest = requests.get(imageRequest) ?? new Map<Platform, ImageRequest>()
+  requests.set(imageRequest, ofRequest)
   const last = ofRequest.get(platform)
   if (last) return last
-  const made = { ...request, platform }
+  const made = { ...imageRequest, platform }
   ofRequest.set(platform, made)
   return made
 }

@@ -3,16 +3,9 @@ import { beforeEach, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NixeryError } from '../errors.ts'
 import { createOps, type Checks, type OpsDeps } from './ops.ts'
-import type { Ask, Reply } from './reply.ts'
+import type { Reply } from './reply.ts'
+import { testRequest } from './web-fetch-testing.ts'
 
-const ask = (path: string, method = 'GET'): Ask => ({
-  id: 'test',
-  method,
-  path,
-  query: '',
-  header: () => undefined,
-  signal: () => new AbortController().signal,
-})
 const metrics = () => Promise.resolve({ contentType: 'text/plain; version=0.0.4', text: 'a 1\n' })
 
 let lines: string[]
@@ -22,7 +15,7 @@ beforeEach(() => {
 const opsOf = (checks: Checks, more: Partial<OpsDeps> = {}) =>
   createOps({ checks, metrics, isStopping: () => false, onChange: (line) => lines.push(line), ...more })
 const answerTo = async (ops: ReturnType<typeof opsOf>, path: string, method?: string): Promise<Reply> => {
-  const reply = await ops(ask(path, method))
+  const reply = await ops(path)?.reply(testRequest(path, { method }))
   assert.ok(reply)
   assert.equal(reply.headers['Cache-Control'], 'no-store')
   return reply
@@ -36,7 +29,7 @@ describe('createOps', () => {
   it('answers its own paths, for reading alone', async () => {
     const ops = opsOf({})
     for (const path of ['/', '/v2/', '/healthz/', '/metricsx', '/__proto__', '/constructor']) {
-      assert.equal(ops(ask(path)), undefined)
+      assert.equal(ops(path), undefined)
     }
     for (const path of ['/healthz', '/readyz', '/metrics']) {
       for (const method of ['GET', 'HEAD']) {

@@ -1,13 +1,15 @@
+import type { Action, Subject } from '../access/may.ts'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NixeryError } from '../errors.ts'
-import { textReply, type Ask, type Reply } from './reply.ts'
+import { textReply, type Reply } from './reply.ts'
+import type { RouteTable, TableRoute } from './route-table.ts'
 
-/** What must work for images to be made and served: each throws if it does not. */
+/** What must work for images to be built and served: each throws if it does not. */
 export type Checks = Readonly<Record<string, () => Promise<unknown>>>
 
 export type OpsDeps = {
   readonly checks: Checks
-  /** Whether the server was told to end. */
+  /** Whether the server is shutting down. */
   readonly isStopping: () => boolean
   /** All metrics in Prometheus' text format. */
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>
@@ -18,22 +20,19 @@ export type OpsDeps = {
 
 /** Milliseconds. */
 export type CheckTiming = {
-  /** For which a result is believed, so that whoever asks often starts nothing. */
+  /** How long a result is reused, so that frequent probes cost nothing. */
   readonly believed: number
-  /** Within which each check must come back. */
+  /** How long each check may take. */
   readonly timeout: number
 }
 
 const defaultTiming: CheckTiming = { believed: 5_000, timeout: 5_000 }
 
-/** Answers for those who run the server; undefined for what is not theirs. */
-export type Ops = (ask: Ask) => Promise<Reply> | Reply | undefined
-
 /**
- * `/healthz`: the process answers. `/readyz`: it can make and serve images, or what fails, with 503.
+ * `/healthz`: the process answers. `/readyz`: it can make and serve images, or 503 with what fails.
  * `/metrics`: for Prometheus.
  */
-export function createOps({ checks, isStopping, metrics, onChange, timing }: OpsDeps): Ops {
+export function createOps({ checks, isStopping, metrics, onChange, timing }: OpsDeps): RouteTable {
   const look = createLook(checks, { ...defaultTiming, ...timing }, onChange ?? (() => {}))
 
   const ready = async (): Promise<Reply> => {
@@ -42,20 +41,26 @@ export function createOps({ checks, isStopping, metrics, onChange, timing }: Ops
     const isReady = Object.values(results).every((result) => result === 'ok')
     return json(isReady ? 200 : 503, { ready: isReady, checks: results })
   }
-  const routes: Readonly<Record<string, () => Promise<Reply> | Reply>> = {
-    '/healthz': () => json(200, { alive: true }),
-    '/readyz': ready,
-    async '/metrics'() {
-      const { contentType, text } = await metrics()
-      return reply(200, contentType, text)
+  const route = (action: Action, subject: Subject, get: () => Promise<Reply> | Reply): TableRoute => ({
+    action,
+    subject,
+    reply({ method }) {
+      if (method === 'GET' || method === 'HEAD') return get()
+      return reply(405, 'text/plain; charset=utf-8', 'read-only\n', { Allow: 'GET, HEAD' })
     },
-  }
-  return ({ method, path }) => {
-    const route = Object.hasOwn(routes, path) ? routes[path] : undefined
-    if (!route) return undefined
-    if (method === 'GET' || method === 'HEAD') return route()
-    return reply(405, 'text/plain; charset=utf-8', 'this can only be read\n', { Allow: 'GET, HEAD' })
-  }
+  })
+  const routes = new Map<string, TableRoute>([
+    ['/healthz', route('pull', 'public', () => json(200, { alive: true }))],
+    ['/readyz', route('pull', 'public', ready)],
+    [
+      '/metrics',
+      route('admin', 'server', async () => {
+        const { contentType, text } = await metrics()
+        return reply(200, contentType, text)
+      }),
+    ],
+  ])
+  return (path) => routes.get(path)
 }
 
 const reply = (
@@ -76,17 +81,17 @@ const json = (status: number, value: unknown): Reply =>
     status === 503 ? { 'Retry-After': '5' } : {},
   )
 
-/** `ok`, or a word for what failed: the rest is for the log, as anybody may ask here. */
+/** `ok` or an error code. Details go to the log, because this endpoint is public. */
 type Results = Readonly<Record<string, string>>
 
-/** Runs all checks at once; who asks meanwhile, or soon after, gets the same results. */
+/** Runs all checks in parallel. Concurrent callers, and those soon after, share the results. */
 function createLook(
   checks: Checks,
   { believed, timeout }: CheckTiming,
   onChange: (line: string, failure?: unknown) => void,
 ): () => Promise<Results> {
   const failing = new Set<string>()
-  // One that hangs is not started again beside itself.
+  // A check that hangs is not started a second time.
   const running = new Map<string, Promise<unknown>>()
   let last: { readonly results: Promise<Results>; done: number } | undefined
 

@@ -2,7 +2,8 @@ import { NixeryError } from '../errors.ts'
 import { canonicalJson } from '../image/canonical.ts'
 import { digestOf, type Digest } from '../image/digest.ts'
 import { mediaTypes } from '../image/oci.ts'
-import { textReply, type Ask, type Reply } from './reply.ts'
+import { textReply, type Reply } from './reply.ts'
+import type { HttpRequest } from './request.ts'
 
 /** A manifest that says of another that it belongs to it, such as a signature (image spec, descriptor.md). */
 export type Referrer = {
@@ -25,12 +26,12 @@ export type Referrers = (subject: Digest) => Promise<readonly Referrer[]>
  */
 export async function referrersReply(
   referrers: Referrers,
-  ask: Ask,
+  request: HttpRequest,
   subject: Digest | undefined,
 ): Promise<Reply> {
   const all = subject === undefined ? [] : await referrers(subject)
   // A parameter without a value asks for no type.
-  const wanted = new URLSearchParams(ask.query).get('artifactType') ?? ''
+  const wanted = new URLSearchParams(request.query).get('artifactType') ?? ''
   const some = wanted === '' ? all : all.filter(({ artifactType }) => artifactType === wanted)
   return textReply(200, mediaTypes.oci.index, indexOf(some), {
     'Cache-Control': 'no-cache',

@@ -3,7 +3,7 @@ import { after, before, describe, it } from 'node:test'
 import { digestOf } from '../image/digest.ts'
 import { mediaTypes } from '../image/oci.ts'
 import { amd64, arm64 } from '../image/platform.ts'
-import { codeOf, lasting, openTestRegistry, type Door, type TestRegistry } from './testing.ts'
+import { codeOf, lasting, openTestRegistry, type TestClient, type TestRegistry } from './testing.ts'
 
 let registry: TestRegistry
 let several: TestRegistry
@@ -16,9 +16,9 @@ after(async () => {
   await registry.dispose()
 })
 
-const doors = ['without a server', 'over a server'] as const
-const door = (name: (typeof doors)[number], of = registry): Door => {
-  const found = of.doors.find((each) => each.name === name)
+const clients = ['without a server', 'over a server'] as const
+const client = (name: (typeof clients)[number], of = registry): TestClient => {
+  const found = of.clients.find((each) => each.name === name)
   assert.ok(found)
   return found
 }
@@ -28,7 +28,7 @@ const nothing = sha256('0')
 const oci = mediaTypes.oci.manifest
 const docker = mediaTypes.docker.manifest
 
-for (const name of doors) {
+for (const name of clients) {
   describe(`the registry, ${name}`, () => {
     const refused: [what: string, path: string, status: number, code: string][] = [
       ['an unknown package', 'nope/manifests/latest', 404, 'MANIFEST_UNKNOWN'],
@@ -84,12 +84,12 @@ for (const name of doors) {
     ]
     for (const [what, path, status, code] of refused) {
       it(`refuses ${what} with ${status} ${code}, and HEAD alike`, async () => {
-        const answer = await door(name).ask(`/v2/${path}`)
+        const answer = await client(name).fetch(`/v2/${path}`)
         assert.equal(answer.status, status)
         assert.equal(codeOf(answer), code)
         assert.equal(answer.headers['docker-distribution-api-version'], 'registry/2.0')
         assert.ok(!/<|[\r\n]/.test(answer.body.toString()))
-        const head = await door(name).ask(`/v2/${path}`, { method: 'HEAD' })
+        const head = await client(name).fetch(`/v2/${path}`, { method: 'HEAD' })
         assert.deepEqual([head.status, head.body.length], [status, 0])
         assert.deepEqual(lasting(head.headers), lasting(answer.headers))
       })
@@ -114,7 +114,7 @@ for (const name of doors) {
     ]
     for (const [method, path] of writing) {
       it(`does nothing but reading: ${method} ${path || '(base)'}`, async () => {
-        const answer = await door(name).ask(`/v2/${path}`, { method })
+        const answer = await client(name).fetch(`/v2/${path}`, { method })
         assert.equal(answer.status, 405)
         assert.equal(codeOf(answer), 'UNSUPPORTED')
         assert.equal(answer.headers['allow'], 'GET, HEAD')
@@ -124,7 +124,7 @@ for (const name of doors) {
     it('answers at its base, with and without the last slash', async () => {
       for (const path of ['/v2/', '/v2', '/v2/?ns=example.org']) {
         for (const method of ['GET', 'HEAD']) {
-          const { status, headers, body } = await door(name).ask(path, { method })
+          const { status, headers, body } = await client(name).fetch(path, { method })
           assert.equal(status, 200)
           assert.equal(headers['docker-distribution-api-version'], 'registry/2.0')
           assert.equal(headers['content-type'], 'application/json')
@@ -145,7 +145,7 @@ for (const name of doors) {
     for (const [accept, form] of forms) {
       it(`gives the ${form} form to a client that accepts ${accept ?? 'nothing in particular'}`, async () => {
         const headers: Record<string, string> = accept === undefined ? {} : { Accept: accept }
-        const answer = await door(name).ask('/v2/hello/manifests/latest?ns=example.org&x', { headers })
+        const answer = await client(name).fetch('/v2/hello/manifests/latest?ns=example.org&x', { headers })
         const { digest, size } = registry.image.manifests[form]
         assert.equal(digestOf(answer.body), digest)
         const { 'docker-distribution-api-version': _, ...rest } = lasting(answer.headers)
@@ -157,7 +157,7 @@ for (const name of doors) {
           'cache-control': 'no-cache',
           vary: 'Accept',
         })
-        const head = await door(name).ask('/v2/hello/manifests/latest', { method: 'HEAD', headers })
+        const head = await client(name).fetch('/v2/hello/manifests/latest', { method: 'HEAD', headers })
         assert.deepEqual(lasting(head.headers), lasting(answer.headers))
         assert.deepEqual([head.status, head.body.length], [200, 0])
       })
@@ -168,7 +168,7 @@ for (const name of doors) {
         const { digest } = registry.image.manifests[form]
         for (const accept of [docker, oci, mediaTypes.oci.index, 'text/html', '*/*']) {
           const path = `/v2/any/name/manifests/${digest}`
-          const answer = await door(name).ask(path, { headers: { Accept: accept } })
+          const answer = await client(name).fetch(path, { headers: { Accept: accept } })
           assert.equal(answer.status, 200)
           assert.equal(digestOf(answer.body), digest)
           assert.equal(answer.headers['content-type'], mediaTypes[form].manifest)
@@ -186,29 +186,29 @@ for (const name of doors) {
     ]
     for (const [what, platforms, accept, form] of indexes) {
       it(`gives ${form}’s index for ${what}, and its manifests by digest`, async () => {
-        const at = door(name, platforms === 2 ? several : registry)
-        const answer = await at.ask('/v2/hello/manifests/latest', { headers: { Accept: accept } })
+        const at = client(name, platforms === 2 ? several : registry)
+        const answer = await at.fetch('/v2/hello/manifests/latest', { headers: { Accept: accept } })
         assert.equal(answer.headers['content-type'], mediaTypes[form].index)
         assert.equal(answer.headers['docker-content-digest'], digestOf(answer.body))
         const { manifests } = JSON.parse(answer.body.toString()) as { manifests: { digest: string }[] }
         assert.equal(manifests.length, platforms)
         for (const { digest } of [...manifests, { digest: digestOf(answer.body) }]) {
-          assert.equal((await at.ask(`/v2/hello/manifests/${digest}`)).status, 200)
+          assert.equal((await at.fetch(`/v2/hello/manifests/${digest}`)).status, 200)
         }
       })
     }
 
     it('gives one platform’s manifest where the name says one, and to who takes no index', async () => {
-      const at = door(name, several)
+      const at = client(name, several)
       const ask = async (path: string, accept: string) =>
-        (await at.ask(path, { headers: { Accept: accept } })).headers['content-type']
+        (await at.fetch(path, { headers: { Accept: accept } })).headers['content-type']
       assert.equal(await ask('/v2/arm64/hello/manifests/latest', `${oci},${mediaTypes.oci.index}`), oci)
       assert.equal(await ask('/v2/hello/manifests/latest', oci), oci)
     })
 
     it('takes no other blob for a manifest', async () => {
       for (const digest of [registry.image.config.digest, registry.blob.digest]) {
-        const answer = await door(name).ask(`/v2/hello/manifests/${digest}`)
+        const answer = await client(name).fetch(`/v2/hello/manifests/${digest}`)
         assert.equal(answer.status, 404)
         assert.equal(codeOf(answer), 'MANIFEST_UNKNOWN')
       }
@@ -223,7 +223,7 @@ for (const name of doors) {
           ['?ns=x&other', undefined],
         ]
         for (const [query, filtered] of rows) {
-          const answer = await door(name).ask(`/v2/hello/referrers/${subject}${query}`)
+          const answer = await client(name).fetch(`/v2/hello/referrers/${subject}${query}`)
           assert.equal(answer.status, 200)
           assert.equal(answer.headers['content-type'], mediaTypes.oci.index)
           assert.equal(answer.headers['oci-filters-applied'], filtered)

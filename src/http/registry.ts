@@ -1,75 +1,95 @@
 import { hasCode, NixeryError, systemErrorCode } from '../errors.ts'
+import type { Action, May, Subject } from '../access/may.ts'
+import { authorize } from './authorize.ts'
 import { blobReply, type BlobDeps } from './blobs.ts'
 import { errorReply } from './errors.ts'
 import type { PublicTexts } from '../text/public.ts'
 import { imageReply, manifestReply, type ManifestDeps } from './manifests.ts'
 import { referrersReply, referrersTagReply, type Referrers } from './referrers.ts'
-import { textReply, type Ask, type Reply } from './reply.ts'
-import { createRoutes, type Route } from './route.ts'
+import { textReply, type Reply, type RoutedReply } from './reply.ts'
+import type { HttpRequest } from './request.ts'
+import { createRoutes, type RequestKind, type Route } from './route.ts'
 import { catalogReply, tagsReply, type TagDeps } from './tags.ts'
 
-/** How requests wait for builds: for how long, and what they are told when it was too long. */
+/** How long requests wait for builds, and what the reply is when that was too short. */
 export type Waiting = {
-  /** Milliseconds; for ever if undefined. */
-  limit(ask: Ask): number | undefined
-  /** The answer for a request whose build goes on without it (STILL_BUILDING). */
-  reply(error: NixeryError, ask: Ask): Reply
+  /** Milliseconds; undefined for no limit. */
+  limit(request: HttpRequest): number | undefined
+  /** The retry response for a request whose build continues without it (STILL_BUILDING). */
+  reply(error: NixeryError, request: HttpRequest): Reply
 }
 
 export type RegistryDeps = ManifestDeps &
   BlobDeps &
   TagDeps & {
+    /** Decides what each request may do. */
+    readonly may: May
     /** The page with the log of a build that failed, if there is one. */
     readonly pageOf?:
       | ((error: unknown, host: string | undefined, secure: boolean) => string | undefined)
       | undefined
     /** Whether clients speak TLS with this server itself. */
     readonly secure?: boolean | undefined
-    /** What may be told of failures. */
+    /** Which texts of failures may be shown. */
     readonly texts: PublicTexts
     readonly referrers?: Referrers | undefined
     readonly waiting?: Waiting | undefined
-    /** Whether `_catalog` tells the names of images that were pulled. */
+    /** Whether `_catalog` lists the names of pulled images. */
     readonly listNames?: boolean | undefined
   }
 
-/** What was asked for, as far as it could be read. */
-export type Kind = Route['kind'] | 'unreadable'
-
 const routeOf = createRoutes()
 
-/** An answer, and what was asked for. */
-export type Answer = { readonly kind: Kind; readonly reply: Reply }
+/** What a client must be allowed to do for each route. A name's tags are part of the name. */
+const actions: Readonly<Record<Route['kind'], Action>> = {
+  ping: 'pull',
+  image: 'pull',
+  manifest: 'pull',
+  blob: 'pull',
+  tags: 'pull',
+  referrers: 'pull',
+  referrersTag: 'pull',
+  attachedTag: 'pull',
+  catalog: 'list',
+}
+
+/** A route is its own subject, so that asking costs no allocation. */
+const subjectOf = (route: Route): Subject => ('imageRequest' in route || 'digest' in route ? route : 'server')
 
 /**
- * The answer to a request at or below `/v2`: at once where nothing has to be waited for, as for a known image. It does
- * not fail: failures are answers.
+ * The reply to a request at or below `/v2`: at once where nothing has to be waited for, as for a known image. Does not
+ * fail: failures are replies.
  */
-export function registryReply(deps: RegistryDeps, ask: Ask): Answer | Promise<Answer> {
-  let kind: Kind = 'unreadable'
-  const failed = (error: unknown): Answer => ({ kind, reply: failureReply(deps, ask, error) })
+export function registryReply(deps: RegistryDeps, request: HttpRequest): RoutedReply | Promise<RoutedReply> {
+  let kind: RequestKind = 'unreadable'
+  const failed = (error: unknown): RoutedReply => ({ kind, reply: failureReply(deps, request, error) })
   try {
-    const route = routeOf(ask.method, ask.path)
+    const route = routeOf(request.method, request.path)
     kind = route.kind
-    const reply = answer(deps, ask, route)
+    authorize(deps.may, request, actions[kind], subjectOf(route))
+    const reply = routeReply(deps, request, route)
     return reply instanceof Promise ? reply.then((one) => ({ kind, reply: one }), failed) : { kind, reply }
   } catch (error) {
     return failed(error)
   }
 }
 
-/** Every failure becomes an answer here, whether it comes before or when a body is opened. */
+/** The reply to a failure, whether it happens before the body is opened or while it is. */
 export function failureReply(
   { waiting, texts, pageOf, secure = false }: Pick<RegistryDeps, 'waiting' | 'texts' | 'pageOf' | 'secure'>,
-  ask: Ask,
+  request: HttpRequest,
   error: unknown,
 ): Reply {
-  if (waiting && hasCode(error, 'STILL_BUILDING')) return waiting.reply(error, ask)
-  const page = pageOf?.(error, ask.header('host'), secure || ask.header('x-forwarded-proto') === 'https')
+  if (waiting && hasCode(error, 'STILL_BUILDING')) return waiting.reply(error, request)
+  const page = pageOf?.(
+    error,
+    request.header('host'),
+    secure || request.header('x-forwarded-proto') === 'https',
+  )
   return errorReply(isExhaustion(error) ? exhausted(error) : error, texts, { page })
 }
 
-/** Whether there were no file descriptors left: it says nothing about what was asked for, whatever was made of it. */
+/** Whether file descriptors ran out: then the failure says nothing about what was requested, whatever its code. */
 function isExhaustion(error: unknown): boolean {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     const code = systemErrorCode(cause)
@@ -79,34 +99,34 @@ function isExhaustion(error: unknown): boolean {
 }
 
 const exhausted = (cause: unknown) =>
-  new NixeryError('STORE_UNAVAILABLE', 'the server cannot open more files for now', {
+  new NixeryError('STORE_UNAVAILABLE', 'the server has reached its limit of open files', {
     cause,
-    hint: 'try again in a few seconds; the operator can raise the limit of open files',
+    hint: 'try again in a few seconds, or raise the limit of open files',
   })
 
-function answer(deps: RegistryDeps, ask: Ask, route: Route): Promise<Reply> | Reply {
+function routeReply(deps: RegistryDeps, request: HttpRequest, route: Route): Promise<Reply> | Reply {
   const { referrers = none } = deps
   switch (route.kind) {
     case 'ping':
       return textReply(200, 'application/json', '{}')
     case 'image':
-      return imageReply(deps, ask, route.request, () => deps.waiting?.limit(ask))
+      return imageReply(deps, request, route.imageRequest, () => deps.waiting?.limit(request))
     case 'manifest':
-      return manifestReply(deps, ask, route.digest)
+      return manifestReply(deps, request, route.digest)
     case 'blob':
-      return blobReply(deps, ask, route.digest)
+      return blobReply(deps, request, route.digest)
     case 'tags':
-      return tagsReply(deps, ask, route.name, route.request)
+      return tagsReply(deps, request, route.name, route.imageRequest)
     case 'referrers':
-      return referrersReply(referrers, ask, route.digest)
+      return referrersReply(referrers, request, route.digest)
     case 'referrersTag':
       return referrersTagReply(referrers, route.digest)
     case 'attachedTag':
-      throw new NixeryError('MANIFEST_UNKNOWN', 'nothing is attached to this manifest')
+      throw new NixeryError('MANIFEST_UNKNOWN', 'this manifest has no attachments')
     case 'catalog':
       if (deps.listNames !== true)
         throw new NixeryError('ROUTE_UNKNOWN', 'this registry does not list its images')
-      return catalogReply(deps, ask)
+      return catalogReply(deps, request)
   }
 }
 

@@ -1,46 +1,34 @@
-/** A request as the registry's routes see it, whatever server it came through. */
-export type Ask = {
-  /** For the log, and `X-Request-Id`. */
-  readonly id: string
-  readonly method: string
-  /** As it stands in the request: percent-encoded, without the query. */
-  readonly path: string
-  /** What follows the question mark; empty if nothing does. */
-  readonly query: string
-  /** @param name in lower case */
-  header(name: string): string | undefined
-  /** The address at the other end of the connection, if there is one. */
-  peer?(): string | undefined
-  /** Fires when the client leaves before the answer was sent. */
-  signal(): AbortSignal
-}
+import type { RequestKind } from './route.ts'
 
-/** Bytes that are on their way to a client. `close` is called once, however far they came. */
-export type Opened = {
+/** A body that is being sent. `close` is called exactly once, also if the body was not read to its end. */
+export type OpenBody = {
   /** Each chunk is valid until the next is asked for: its memory is used again. */
   chunks(): AsyncIterable<Uint8Array>
   close(): Promise<void>
 }
 
-/** A body that is opened only when it is to be sent. Where opening fails, the failure can still be told. */
-export type StreamBody = { readonly open: () => Promise<Opened> }
+/** A body that is opened only when it is sent, so that a failure to open it can still be the response. */
+export type StreamBody = { readonly open: () => Promise<OpenBody> }
 
-/** An answer as a value. For a HEAD the body is that of the GET: whoever sends the answer leaves it out, unopened. */
+/** A response as a value. For HEAD it has the body of GET, which is neither opened nor sent. */
 export type Reply = {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | Uint8Array | StreamBody | undefined
-  /** The failure that this answer tells of. */
+  /** The failure that this reply describes, for the log. */
   readonly error?: unknown
 }
 
-/** The headers of every answer below `/v2/` (distribution spec, "Legacy Docker support HTTP headers"). */
+/** A reply, and the kind of route that made it. */
+export type RoutedReply = { readonly kind: RequestKind; readonly reply: Reply }
+
+/** The headers of every response below `/v2/` (distribution spec, "Legacy Docker support HTTP headers"). */
 export const registryHeaders = { 'Docker-Distribution-Api-Version': 'registry/2.0' } as const
 
 /** What is addressed by its digest never changes. */
 export const immutable = 'public, max-age=31536000, immutable'
 
-/** A text as an answer. */
+/** A reply with a text body. */
 export function textReply(
   status: number,
   contentType: string,

@@ -3,20 +3,25 @@ import { LRUCache } from 'lru-cache'
 import { parseDigest, type Digest } from '../image/digest.ts'
 import { isTag, parseImageName, tagRule, type ImageRequest } from '../image/name.ts'
 
-/** What a request asks of the registry: parsed once, trusted afterwards. A digest is undefined if it is well-formed,
- * but of an algorithm that nothing here has. */
+/**
+ * A route of the registry with its parameters: parsed once, trusted afterwards. A digest is undefined if it is
+ * well-formed, but of an algorithm that no content here has.
+ */
 export type Route =
   | { readonly kind: 'ping' }
-  | { readonly kind: 'image'; readonly request: ImageRequest }
+  | { readonly kind: 'image'; readonly imageRequest: ImageRequest }
   | { readonly kind: 'manifest'; readonly digest: Digest | undefined }
   | { readonly kind: 'blob'; readonly digest: Digest | undefined }
-  | { readonly kind: 'tags'; readonly name: string; readonly request: ImageRequest }
+  | { readonly kind: 'tags'; readonly name: string; readonly imageRequest: ImageRequest }
   | { readonly kind: 'referrers'; readonly digest: Digest | undefined }
-  /** The tag under which clients look for referrers of a manifest if they think that this registry cannot list them. */
+  /** The tag under which clients look for referrers of a manifest if they expect no referrers API. */
   | { readonly kind: 'referrersTag'; readonly digest: Digest }
-  /** A tag under which tools keep what they attach to a manifest. Nobody can have. */
+  /** A tag under which tools store what they attach to a manifest. Always answered with 404. */
   | { readonly kind: 'attachedTag' }
   | { readonly kind: 'catalog' }
+
+/** What a request is for, for the log and metrics; `unreadable` if its path is not a route. */
+export type RequestKind = Route['kind'] | 'ops' | 'page' | 'unreadable'
 
 const named = /^\/(?<name>.*)\/(?<kind>manifests|blobs|referrers|tags)\/(?<reference>[^/]*)$/s
 const upload = /\/blobs\/uploads(?:\/[^/]*)?$/
@@ -30,7 +35,7 @@ export function parseRoute(method: string, path: string): Route {
   if (method !== 'GET' && method !== 'HEAD') {
     throw new NixeryError(
       'UNSUPPORTED',
-      'images are made from their names here: nothing can be pushed or deleted',
+      'this registry is read-only: images are built from their names, and cannot be pushed or deleted',
     )
   }
   const below = decode(path).slice('/v2'.length)
@@ -38,11 +43,11 @@ export function parseRoute(method: string, path: string): Route {
   if (below === '/_catalog') return { kind: 'catalog' }
   const { name, kind, reference = '' } = named.exec(below)?.groups ?? {}
   if (name === undefined || upload.test(below) || (kind === 'tags' && reference !== 'list')) {
-    throw new NixeryError('ROUTE_UNKNOWN', 'this registry has no such address')
+    throw new NixeryError('ROUTE_UNKNOWN', 'not found')
   }
   if (kind === 'manifests' && !reference.includes(':')) return parseTagged(name, reference)
   const request = parseImageName(name)
-  if (kind === 'tags') return { kind: 'tags', name, request }
+  if (kind === 'tags') return { kind: 'tags', name, imageRequest: request }
   const digest = parseAnyDigest(reference)
   if (kind === 'manifests') return { kind: 'manifest', digest }
   return kind === 'blobs' ? { kind: 'blob', digest } : { kind: 'referrers', digest }
@@ -75,7 +80,7 @@ function parseTagged(name: string, tag: string): Route {
     throw new NixeryError('MANIFEST_UNKNOWN', `no manifest has this tag: ${tagRule}`)
   }
   const { hex, ending } = attached.exec(tag)?.groups ?? {}
-  if (hex === undefined) return { kind: 'image', request: parseImageName(name, tag) }
+  if (hex === undefined) return { kind: 'image', imageRequest: parseImageName(name, tag) }
   parseImageName(name)
   if (ending !== undefined || !tag.startsWith('sha256-')) return { kind: 'attachedTag' }
   return { kind: 'referrersTag', digest: parseDigest(`sha256:${hex}`) }

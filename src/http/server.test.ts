@@ -9,20 +9,20 @@ import { hasCode } from '../errors.ts'
 import { listen, type Listening, type ServerLimits } from './server.ts'
 import { refuseRequest as refuse } from './testing.ts'
 
-type Answer = (incoming: IncomingMessage, outgoing: ServerResponse) => void
+type Handler = (incoming: IncomingMessage, outgoing: ServerResponse) => void
 
 const undo: (() => unknown)[] = []
 afterEach(async () => {
   for (const each of undo.splice(0).reverse()) await each()
 })
 
-async function serve(answer: Answer, limits: Partial<ServerLimits> = {}): Promise<Listening> {
-  const server = await listen({ answer, refuse }, { host: '127.0.0.1', port: 0, limits })
+async function serve(handle: Handler, limits: Partial<ServerLimits> = {}): Promise<Listening> {
+  const server = await listen({ handle, refuse }, { host: '127.0.0.1', port: 0, limits })
   undo.push(() => server.close(0))
   return server
 }
 
-const hello: Answer = (_, response) => void response.end('hello')
+const hello: Handler = (_, response) => void response.end('hello')
 
 /** A connection, what came over it, and its end. */
 async function open({ port }: Listening) {
@@ -127,7 +127,7 @@ describe('a client that is slow', () => {
   })
 
   it('and waits for an answer that takes long is left alone', async () => {
-    const slowly: Answer = (_, response) => {
+    const slowly: Handler = (_, response) => {
       setTimeout(() => response.end('at last'), 1500)
     }
     const limits = { headersTimeout: 200, requestTimeout: 300, checkInterval: 50, idleTimeout: 200 }
@@ -177,7 +177,7 @@ describe('a server', () => {
 
   it('says so when its port is taken', async () => {
     const { port } = await serve(hello)
-    await assert.rejects(listen({ answer: hello, refuse }, { host: '127.0.0.1', port }), (error) =>
+    await assert.rejects(listen({ handle: hello, refuse }, { host: '127.0.0.1', port }), (error) =>
       hasCode(error, 'CONFIG_INVALID'),
     )
   })

@@ -83,7 +83,7 @@ export type Listening = {
  * @throws CONFIG_INVALID when the address cannot be listened on
  */
 export async function listen(
-  app: Pick<App, 'answer' | 'refuse'>,
+  app: Pick<App, 'handle' | 'refuse'>,
   { host, port, tls, limits: given }: ServerOptions,
 ): Promise<Listening> {
   const limits = { ...defaultLimits, ...given }
@@ -111,12 +111,12 @@ export async function listen(
     connections += 1
     socket.once('close', () => (connections -= 1))
   })
-  const answer = (request: IncomingMessage, response: ServerResponse) => {
+  const handle = (request: IncomingMessage, response: ServerResponse) => {
     const { 'content-length': length = '0', 'transfer-encoding': coding } = request.headers
     if (closing || coding !== undefined || Number(length) > limits.bodySize) response.shouldKeepAlive = false
-    void app.answer(request, response)
+    void app.handle(request, response)
   }
-  const inFlight = createInFlight(limits.headersTimeout, answer, () => {
+  const inFlight = createInFlight(limits.headersTimeout, handle, () => {
     if (inFlight.responses.size === 0) onIdle()
   })
   server.on('request', (request, response) => inFlight.add(request, response))

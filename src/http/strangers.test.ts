@@ -23,7 +23,7 @@ describe('a reader that takes less than the minimum rate', () => {
   async function serve(minRate: number) {
     const server = await listen(
       {
-        answer(_, response) {
+        handle(_, response) {
           response.writeHead(200, { 'Content-Length': '100000000' })
           response.write(Buffer.alloc(50_000_000))
         },
@@ -140,7 +140,7 @@ describe('files that may be open at once', () => {
     for (const error of [cause, new NixeryError('SOURCE_INVALID', 'there is no package set', { cause })]) {
       const registry = await openTestRegistry({ builds: buildsOf(() => Promise.reject(error)) })
       undo.push(() => registry.dispose())
-      const answer = await registry.doors[1].ask('/v2/hello/manifests/latest')
+      const answer = await registry.clients[1].fetch('/v2/hello/manifests/latest')
       assert.equal(answer.status, 503)
       assert.match(answer.headers['retry-after'] ?? '', /^\d+$/)
       assert.equal(codeOf(answer), 'UNKNOWN')

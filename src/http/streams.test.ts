@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { hasCode } from '../errors.ts'
-import { isStream, type Opened, type Reply } from './reply.ts'
+import { isStream, type OpenBody, type Reply } from './reply.ts'
 import { createStreams } from './streams.ts'
 
 async function* chunks() {
   yield Buffer.from('a')
 }
-const reply = (open: () => Promise<Opened>): Reply => ({ status: 200, headers: {}, body: { open } })
+const reply = (open: () => Promise<OpenBody>): Reply => ({ status: 200, headers: {}, body: { open } })
 const good = reply(() => Promise.resolve({ chunks, close: () => Promise.resolve() }))
-const open = ({ body }: Reply): Promise<Opened> => {
+const open = ({ body }: Reply): Promise<OpenBody> => {
   assert.ok(isStream(body))
   return body.open()
 }

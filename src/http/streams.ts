@@ -1,5 +1,5 @@
 import { NixeryError } from '../errors.ts'
-import { isStream, type Opened, type Reply } from './reply.ts'
+import { isStream, type OpenBody, type Reply } from './reply.ts'
 
 /** Bounds how many blobs are sent at once: each holds a file, some memory and a connection. */
 export type Streams = {
@@ -47,7 +47,7 @@ export function createStreams(limit: number, share = limit): Streams {
     if (left === 0) clients.delete(client)
     else clients.set(client, left)
   }
-  const openWith = async (open: () => Promise<Opened>, client: string | undefined): Promise<Opened> => {
+  const openWith = async (open: () => Promise<OpenBody>, client: string | undefined): Promise<OpenBody> => {
     take(client)
     try {
       const opened = await open()

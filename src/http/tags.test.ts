@@ -80,8 +80,8 @@ const rows: [address: string, items: string[], link: string | undefined][] = [
 describe('lists', () => {
   for (const [address, items, link] of rows) {
     it(`answers ${address}`, async () => {
-      for (const door of registry.doors) {
-        const { status, headers, body } = await door.ask(`/v2/${address}`)
+      for (const client of registry.clients) {
+        const { status, headers, body } = await client.fetch(`/v2/${address}`)
         assert.equal(status, 200)
         assert.equal(headers['content-type'], 'application/json')
         assert.equal(headers['link'], link)
@@ -99,7 +99,7 @@ describe('lists', () => {
       const found: string[] = []
       let next: string | undefined = `/v2/shell/git/tags/list?n=${size}`
       while (next !== undefined) {
-        const { headers, body } = await registry.doors[0].ask(next)
+        const { headers, body } = await registry.clients[0].fetch(next)
         found.push(...(JSON.parse(body.toString()) as { tags: string[] }).tags)
         next = /^<([^>]+)>; rel="next"$/.exec(headers['link'] ?? '')?.[1]
       }
@@ -134,7 +134,7 @@ describe('referrers', () => {
 
   it('are listed, all or those of a type', async () => {
     const of = async (query: string) => {
-      const { body } = await registry.doors[1].ask(`/v2/hello/referrers/${subject}${query}`)
+      const { body } = await registry.clients[1].fetch(`/v2/hello/referrers/${subject}${query}`)
       return (JSON.parse(body.toString()) as { manifests: Referrer[] }).manifests
     }
     assert.deepEqual(await of(''), referrers)
@@ -143,9 +143,9 @@ describe('referrers', () => {
   })
 
   it('are under the tag where old clients look, too', async () => {
-    for (const door of registry.doors) {
-      const listedThere = await door.ask(`/v2/hello/referrers/${subject}`)
-      const tagged = await door.ask(`/v2/hello/manifests/${tag}`)
+    for (const client of registry.clients) {
+      const listedThere = await client.fetch(`/v2/hello/referrers/${subject}`)
+      const tagged = await client.fetch(`/v2/hello/manifests/${tag}`)
       assert.equal(tagged.status, 200)
       assert.equal(tagged.headers['content-type'], mediaTypes.oci.index)
       assert.equal(tagged.headers['docker-content-digest'], digestOf(tagged.body))

@@ -1,6 +1,7 @@
 import { formatImageName, isTag, type ImageRequest } from '../image/name.ts'
 import { nextLink, pageOf, parsePage, type Page } from './paging.ts'
-import { textReply, type Ask, type Reply } from './reply.ts'
+import { textReply, type Reply } from './reply.ts'
+import type { HttpRequest } from './request.ts'
 
 /** What was pulled by name, in lists sorted by code units. */
 export type Pulled = {
@@ -23,14 +24,14 @@ export type TagDeps = {
  */
 export async function tagsReply(
   { source, pulled }: TagDeps,
-  ask: Ask,
+  request: HttpRequest,
   name: string,
-  request: ImageRequest,
+  imageRequest: ImageRequest,
 ): Promise<Reply> {
-  const page = parsePage(ask.query)
+  const page = parsePage(request.query)
   const [sources = ['latest'], used] = await Promise.all([
     source.tags(),
-    pulled.tags(formatImageName(request), { ...page, limit: page.limit + 1 }),
+    pulled.tags(formatImageName(imageRequest), { ...page, limit: page.limit + 1 }),
   ])
   // Of a channel or branch whose name is no tag, nobody can ask.
   const list = pageOf([sources.filter(isTag), used], page)
@@ -39,8 +40,11 @@ export async function tagsReply(
 }
 
 /** Lists the names that were pulled (the registry API's catalog, which the spec leaves to registries). */
-export async function catalogReply({ pulled }: Pick<TagDeps, 'pulled'>, ask: Ask): Promise<Reply> {
-  const page = parsePage(ask.query)
+export async function catalogReply(
+  { pulled }: Pick<TagDeps, 'pulled'>,
+  request: HttpRequest,
+): Promise<Reply> {
+  const page = parsePage(request.query)
   const list = pageOf([await pulled.repositories({ ...page, limit: page.limit + 1 })], page)
   const headers = { 'Cache-Control': 'no-cache', ...nextLink('/v2/_catalog', list, page) }
   return textReply(200, 'application/json', JSON.stringify({ repositories: list.items }), headers)

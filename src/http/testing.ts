@@ -6,6 +6,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
+import { allowAll } from '../access/may.ts'
 import { createBlobs, type Blobs } from '../builds/blobs.ts'
 import { buildsOf } from '../builds/builds-testing.ts'
 import { publishImage, type Image } from '../builds/image.ts'
@@ -15,35 +16,42 @@ import { digestOf, type Digest } from '../image/digest.ts'
 import { amd64, arm64, type Platform } from '../image/platform.ts'
 import { plainTexts } from '../text/public.ts'
 import { openFileStore } from '../store/fs.ts'
-import { createApp, type Answered, type App, type AppDeps } from './app.ts'
+import type { AccessLogEntry } from './access-log.ts'
+import { createApp, type App, type AppDeps } from './app.ts'
 import { errorReply } from './errors.ts'
+import { textReply } from './reply.ts'
+import type { TableRoute } from './route-table.ts'
 import { listen } from './server.ts'
+import { createWebFetch, type WebFetch } from './web-fetch-testing.ts'
 import { createHasher } from '../store/hasher.ts'
 
-/** An answer, read to its end. */
-export type Answer = {
+/** A response, read to its end. */
+export type TestResponse = {
   readonly status: number
   /** By names in lower case. */
   readonly headers: Readonly<Record<string, string>>
   readonly body: Buffer
 }
 
-export type Asking = { readonly method?: string; readonly headers?: Readonly<Record<string, string>> }
+export type TestRequest = { readonly method?: string; readonly headers?: Readonly<Record<string, string>> }
 
-/** One of the ways in: without a server, or over a real one, to which addresses go as they are. */
-export type Door = { readonly name: string; ask(path: string, asking?: Asking): Promise<Answer> }
+/** Sends requests to a registry: without a server, or over a real one, which gets addresses as they are. */
+export type TestClient = {
+  readonly name: string
+  fetch(path: string, request?: TestRequest): Promise<TestResponse>
+}
 
 /** A registry over real blobs whose images are there already. */
 export type TestRegistry = {
-  readonly app: App
+  /** Without a server. */
+  readonly fetch: WebFetch
   readonly port: number
-  readonly doors: readonly [Door, Door]
+  readonly clients: readonly [inProcess: TestClient, overServer: TestClient]
   readonly blobs: Blobs
   readonly image: Image
   /** A blob, with its bytes. */
   readonly blob: { readonly digest: Digest; readonly bytes: Buffer }
-  /** What was answered so far. */
-  readonly answered: readonly Answered[]
+  readonly accessLog: readonly AccessLogEntry[]
   /** Another registry over the same blobs. */
   with(deps: Partial<AppDeps>): Promise<TestRegistry>
   dispose(): Promise<void>
@@ -64,8 +72,9 @@ export async function openTestRegistry(deps: Partial<AppDeps> = {}): Promise<Tes
   const images = { amd64: await make(amd64), arm64: await make(arm64) }
 
   const open = async (given: Partial<AppDeps>, closed: () => Promise<void>): Promise<TestRegistry> => {
-    const answered: Answered[] = []
-    const app = createApp({
+    const accessLog: AccessLogEntry[] = []
+    const all: AppDeps = {
+      may: allowAll,
       builds: buildsOf(({ packages, platform, tag }) => {
         if (packages.includes('nope')) return refuse('PACKAGE_UNKNOWN', 'Could not find Nix packages: [nope]')
         if (tag !== 'latest') return refuse('MANIFEST_UNKNOWN', 'there is no such tag')
@@ -77,19 +86,20 @@ export async function openTestRegistry(deps: Partial<AppDeps> = {}): Promise<Tes
       platforms: [amd64],
       source: { tags: () => Promise.resolve(['latest']) },
       pulled: { tags: () => Promise.resolve([]), repositories: () => Promise.resolve([]) },
-      pages: { fetch: () => new Response('a page') },
-      listener: (one) => answered.push(one),
+      pages: () => somePage,
+      listener: (entry) => accessLog.push(entry),
       ...given,
-    })
-    const server = await listen(app, { host: '127.0.0.1', port: 0 })
+    }
+    const fetch = createWebFetch(all)
+    const server = await listen(createApp(all), { host: '127.0.0.1', port: 0 })
     return {
-      app,
+      fetch,
       port: server.port,
-      doors: [inProcess(app), overServer(server.port)],
+      clients: [inProcess(fetch), overServer(server.port)],
       blobs,
       image: images.amd64,
       blob,
-      answered,
+      accessLog,
       with: (more) => open({ ...given, ...more }, () => Promise.resolve()),
       async dispose() {
         await server.close(1)
@@ -106,10 +116,16 @@ export async function openTestRegistry(deps: Partial<AppDeps> = {}): Promise<Tes
 const refuse = (code: 'PACKAGE_UNKNOWN' | 'MANIFEST_UNKNOWN', message: string) =>
   Promise.reject(new NixeryError(code, message))
 
-const inProcess = (app: App): Door => ({
+const somePage: TableRoute = {
+  action: 'pull',
+  subject: 'public',
+  reply: () => textReply(200, 'text/plain', 'a page'),
+}
+
+const inProcess = (fetch: WebFetch): TestClient => ({
   name: 'without a server',
-  async ask(path, asking = {}) {
-    const response = await app.request(path, asking)
+  async fetch(path, request = {}) {
+    const response = await fetch(path, request)
     return {
       status: response.status,
       headers: Object.fromEntries(response.headers),
@@ -118,12 +134,12 @@ const inProcess = (app: App): Door => ({
   },
 })
 
-const overServer = (port: number): Door => ({
+const overServer = (port: number): TestClient => ({
   name: 'over a server',
-  async ask(path, { method = 'GET', headers = {} } = {}) {
-    const asked = httpRequest({ host: '127.0.0.1', port, path, method, headers, agent: false })
-    asked.end()
-    const [incoming] = (await once(asked, 'response')) as [IncomingMessage]
+  async fetch(path, { method = 'GET', headers = {} } = {}) {
+    const outgoing = httpRequest({ host: '127.0.0.1', port, path, method, headers, agent: false })
+    outgoing.end()
+    const [incoming] = (await once(outgoing, 'response')) as [IncomingMessage]
     const body = await buffer(incoming)
     return { status: incoming.statusCode ?? 0, headers: incoming.headers as Record<string, string>, body }
   },
@@ -137,7 +153,7 @@ MANIFEST_UNKNOWN NAME_INVALID NAME_UNKNOWN SIZE_INVALID UNAUTHORIZED DENIED UNSU
   )
 
 /** The code of a failure, after looking at whether it is told as the spec demands. */
-export function codeOf({ status, headers, body }: Answer): string {
+export function codeOf({ status, headers, body }: TestResponse): string {
   assert.equal(headers['content-type'], 'application/json')
   assert.equal(headers['content-length'], String(body.length))
   const { errors } = JSON.parse(body.toString()) as { errors: { code: string; message: string }[] }
@@ -151,9 +167,9 @@ export function codeOf({ status, headers, body }: Answer): string {
 const passing = new Set(['connection', 'keep-alive', 'date', 'x-request-id'])
 
 /** The headers that are the registry's own. */
-export const lasting = (headers: Answer['headers']): Record<string, string> =>
+export const lasting = (headers: TestResponse['headers']): Record<string, string> =>
   Object.fromEntries(Object.entries(headers).filter(([name]) => !passing.has(name)))
 
-/** What Node's server needs besides `answer`. */
+/** What the server needs besides `handle`. */
 export const refuseRequest: App['refuse'] = (_, failure, status) =>
   errorReply(failure, plainTexts, status === undefined ? {} : { status })

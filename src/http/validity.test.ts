@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { after, before, describe, it } from 'node:test'
-import { codeOf, openTestRegistry, type Answer, type TestRegistry } from './testing.ts'
+import { codeOf, openTestRegistry, type TestResponse, type TestRegistry } from './testing.ts'
 import { NixeryError } from '../errors.ts'
 
 let registry: TestRegistry
@@ -12,7 +12,7 @@ before(async () => {
 after(() => registry.dispose())
 
 /** What comes back for bytes that are sent as they are. */
-async function send(bytes: string): Promise<Answer> {
+async function send(bytes: string): Promise<TestResponse> {
   const socket = connect(registry.port, '127.0.0.1')
   socket.end(Buffer.from(bytes, 'latin1'))
   const [head = '', body = ''] = (await text(socket)).split('\r\n\r\n')
@@ -53,7 +53,7 @@ describe('a request that HTTP does not allow', () => {
   ]
   for (const [sent, status] of rows) {
     it(`is refused in the registry's form, with ${status}, and logged: ${JSON.stringify(sent.slice(0, 50))}`, async () => {
-      const earlier = registry.answered.length
+      const earlier = registry.accessLog.length
       const answer = await send(sent)
       assert.equal(answer.status, status)
       assert.equal(codeOf(answer), 'UNSUPPORTED')
@@ -61,7 +61,7 @@ describe('a request that HTTP does not allow', () => {
       assert.equal(headers['docker-distribution-api-version'], 'registry/2.0')
       assert.ok(headers['date'])
       if (status === 405) assert.equal(headers['allow'], 'GET, HEAD')
-      const [told, ...more] = registry.answered.slice(earlier)
+      const [told, ...more] = registry.accessLog.slice(earlier)
       assert.deepEqual(more, [])
       assert.equal(told?.status, status)
       assert.equal(told.id, headers['x-request-id'])
@@ -88,8 +88,8 @@ describe('a request that HTTP allows', () => {
 describe('a tag that the distribution spec does not allow', () => {
   for (const tag of ['.INVALID_MANIFEST_NAME', '-a', 'a'.repeat(129), '%20', '']) {
     it(`names no manifest: ${JSON.stringify(tag.slice(0, 30))}`, async () => {
-      for (const door of registry.doors) {
-        const answer = await door.ask(`/v2/hello/manifests/${tag}`)
+      for (const client of registry.clients) {
+        const answer = await client.fetch(`/v2/hello/manifests/${tag}`)
         assert.equal(answer.status, 404)
         assert.equal(codeOf(answer), 'MANIFEST_UNKNOWN')
       }
@@ -97,14 +97,14 @@ describe('a tag that the distribution spec does not allow', () => {
   }
 
   it('is not what is wrong where the name is', async () => {
-    const answer = await registry.doors[0].ask('/v2/he!lo/manifests/.x')
+    const answer = await registry.clients[0].fetch('/v2/he!lo/manifests/.x')
     assert.equal(codeOf(answer), 'NAME_INVALID')
   })
 })
 
 it('a range that ends before it begins is not satisfiable', async () => {
-  for (const door of registry.doors) {
-    const answer = await door.ask(`/v2/hello/blobs/${registry.blob.digest}`, {
+  for (const client of registry.clients) {
+    const answer = await client.fetch(`/v2/hello/blobs/${registry.blob.digest}`, {
       headers: { Range: 'bytes=500-0' },
     })
     assert.equal(answer.status, 416)

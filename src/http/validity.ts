@@ -22,8 +22,7 @@ export function checkRequest(
   if (host === undefined && httpVersion !== '1.0') throw invalid('a request has exactly one Host header')
   if (host !== undefined && !hostValue.test(host)) throw invalid('the Host header is not host or host:port')
   if (url.startsWith('/') || /^https?:\/\//i.test(url)) return
-  if (url === '*' && method === 'OPTIONS')
-    throw new NixeryError('UNSUPPORTED', 'this server can only be read')
+  if (url === '*' && method === 'OPTIONS') throw new NixeryError('UNSUPPORTED', 'this server is read-only')
   throw invalid('the request target is neither a path nor an http address')
 }
 

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { NixeryError } from '../errors.ts'
-import type { Ask, Reply } from './reply.ts'
+import type { Reply } from './reply.ts'
+import { testRequest } from './web-fetch-testing.ts'
 import { createWaiting, patienceOf } from './waiting.ts'
 import { plainTexts } from '../text/public.ts'
 
@@ -58,21 +59,14 @@ describe('how long a client waits for a build', () => {
   })
 })
 
-describe('the answer to who is to come back', () => {
+describe('the retry response', () => {
   const build = '0b3f7a52-7f0e-4c39-a0f3-3c2f7a1d9c11'
   const page = (id: string, host: string | undefined, secure: boolean) =>
     `${secure ? 'https' : 'http'}://${host === 'good:1' ? host : 'registry.example'}/builds/${id}`
   const answerTo = (detail: unknown, headers: Readonly<Record<string, string>> = {}, secure = false) => {
-    const ask: Ask = {
-      id: 'test',
-      method: 'GET',
-      path: '/v2/hello/manifests/latest',
-      query: '',
-      header: (name) => headers[name],
-      signal: () => new AbortController().signal,
-    }
+    const request = testRequest('/v2/hello/manifests/latest', { headers })
     const waiting = createWaiting({ texts: plainTexts, maxWait: undefined, page, secure })
-    const reply = waiting.reply(new NixeryError('STILL_BUILDING', 'still', { detail }), ask)
+    const reply = waiting.reply(new NixeryError('STILL_BUILDING', 'still', { detail }), request)
     const { errors } = JSON.parse(textOf(reply)) as {
       errors: { code: string; message: string; detail?: unknown }[]
     }

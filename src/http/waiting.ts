@@ -2,7 +2,7 @@ import { NixeryError } from '../errors.ts'
 import { errorReply } from './errors.ts'
 import type { PublicTexts } from '../text/public.ts'
 import type { Waiting } from './registry.ts'
-import type { Ask } from './reply.ts'
+import type { HttpRequest } from './request.ts'
 
 /** How a client is told that a build takes longer than it waits. Times are milliseconds unless said otherwise. */
 export type Patience = {
@@ -67,14 +67,14 @@ export type WaitingOptions = {
 
 /** How requests wait for builds. */
 export function createWaiting({ maxWait, page, secure, texts }: WaitingOptions): Waiting {
-  const patience = (ask: Ask) =>
-    patienceOf({ userAgent: ask.header('user-agent'), accept: ask.header('accept') }, maxWait)
+  const patience = (request: HttpRequest) =>
+    patienceOf({ userAgent: request.header('user-agent'), accept: request.header('accept') }, maxWait)
   return {
-    limit: (ask) => patience(ask).limit,
-    reply(error, ask) {
+    limit: (request) => patience(request).limit,
+    reply(error, request) {
       const build = page && buildOf(error)
       // A proxy that speaks TLS for this server says so, and whoever else says it changes its own answer alone.
-      const viaTls = secure || ask.header('x-forwarded-proto') === 'https'
+      const viaTls = secure || request.header('x-forwarded-proto') === 'https'
       const told = new NixeryError(
         'STILL_BUILDING',
         build === undefined
@@ -84,12 +84,12 @@ export function createWaiting({ maxWait, page, secure, texts }: WaitingOptions):
           cause: error,
           ...(page &&
             build !== undefined && {
-              hint: `watch it at ${page(build, ask.header('host'), viaTls)}`,
+              hint: `watch it at ${page(build, request.header('host'), viaTls)}`,
               detail: { build },
             }),
         },
       )
-      return errorReply(told, texts, { status: patience(ask).status, headers: headersOf(told, build) })
+      return errorReply(told, texts, { status: patience(request).status, headers: headersOf(told, build) })
     },
   }
 }

@@ -1,6 +1,6 @@
 import { NixeryError, type ErrorCode } from '../errors.ts'
 
-// Of these the fault is the client's: an operator need not look.
+// Client errors: nothing for the operator to do.
 const ordinary: ReadonlySet<ErrorCode> = new Set([
   'NAME_INVALID',
   'TAG_INVALID',
@@ -11,6 +11,7 @@ const ordinary: ReadonlySet<ErrorCode> = new Set([
   'PRECONDITION_FAILED',
   'PACKAGE_UNKNOWN',
   'PACKAGE_DENIED',
+  'ACCESS_DENIED',
   'MANIFEST_UNKNOWN',
   'BLOB_UNKNOWN',
   'ROUTE_UNKNOWN',
@@ -20,7 +21,7 @@ const ordinary: ReadonlySet<ErrorCode> = new Set([
   'OVERLOADED',
 ])
 
-/** Whether a failure is the client's mistake, or nobody's. */
+/** Whether a failure is the client's, or nobody's, mistake. */
 export const isOrdinary = (error: unknown): boolean =>
   error instanceof NixeryError && ordinary.has(error.code)
 

@@ -1,9 +1,9 @@
 import { pino, type Logger, type LoggerOptions } from 'pino'
 import pretty from 'pino-pretty'
 import type { BuildEvent, BuildListener } from '../builds/events.ts'
-import type { Answered } from '../http/app.ts'
+import type { AccessLogEntry } from '../http/access-log.ts'
 import type { Redactor } from '../text/redact.ts'
-import { createAnswerLines, rounded } from './answer-lines.ts'
+import { createAccessLines, rounded } from './access-lines.ts'
 import { createBuildLines } from './build-lines.ts'
 import { now } from './clock.ts'
 import { errorFacts, isOrdinary } from './error-facts.ts'
@@ -44,11 +44,11 @@ const printed = (text: string): string =>
   text.replace(/[\x7f-\x9f]/g, (one) => `\\x${one.charCodeAt(0).toString(16)}`)
 
 /** Writes a line for each answer. */
-export function logAnswers(log: Logger, redactor: Redactor): (answered: Answered) => void {
-  const writeQuickly = createAnswerLines(log, redactor)
-  return (answered) => {
-    if (answered.error === undefined && writeQuickly(answered)) return
-    const { id, error, ms, ...rest } = answered
+export function logAccess(log: Logger, redactor: Redactor): (entry: AccessLogEntry) => void {
+  const writeQuickly = createAccessLines(log, redactor)
+  return (entry) => {
+    if (entry.error === undefined && writeQuickly(entry)) return
+    const { id, error, ms, ...rest } = entry
     const sent = { path: printed(rest.path), userAgent: rest.userAgent && printed(rest.userAgent) }
     const line = {
       request: id,

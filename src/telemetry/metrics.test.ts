@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { beforeEach, describe, it } from 'node:test'
 import fc from 'fast-check'
 import { NixeryError } from '../errors.ts'
-import type { Answered } from '../http/app.ts'
+import type { AccessLogEntry } from '../http/access-log.ts'
 import { digestOf } from '../image/digest.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 
@@ -22,7 +22,7 @@ async function samples(): Promise<Record<string, number>> {
     }),
   )
 }
-const answered = (more: Partial<Answered>): Answered => ({
+const answered = (more: Partial<AccessLogEntry>): AccessLogEntry => ({
   id: 'a',
   kind: 'blob',
   method: 'GET',
@@ -45,8 +45,8 @@ describe('createMetrics', () => {
   })
 
   it('counts answers by kind, method and class of status, and their bytes', async () => {
-    for (const status of [200, 206, 404]) metrics.onAnswer(answered({ status, bytes: 100 }))
-    metrics.onAnswer(answered({ kind: 'ping', method: 'HEAD' }))
+    for (const status of [200, 206, 404]) metrics.onRequest(answered({ status, bytes: 100 }))
+    metrics.onRequest(answered({ kind: 'ping', method: 'HEAD' }))
     const found = await samples()
     assert.equal(found['nixery_requests_total{kind="blob",method="GET",status="2xx"}'], 2)
     assert.equal(found['nixery_requests_total{kind="blob",method="GET",status="4xx"}'], 1)
@@ -58,7 +58,7 @@ describe('createMetrics', () => {
   it('has no label that a stranger chooses', async () => {
     fc.assert(
       fc.property(fc.string(), fc.string(), fc.string(), (method, path, userAgent) => {
-        metrics.onAnswer(answered({ method, path, userAgent }))
+        metrics.onRequest(answered({ method, path, userAgent }))
       }),
     )
     const kinds = Object.keys(await samples()).filter((name) => name.startsWith('nixery_requests_total'))

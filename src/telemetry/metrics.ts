@@ -1,17 +1,17 @@
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { BuildListener } from '../builds/events.ts'
 import { NixeryError } from '../errors.ts'
-import type { Answered } from '../http/app.ts'
-import { addKept, type Kept } from './kept.ts'
+import type { AccessLogEntry } from '../http/access-log.ts'
+import { registerServerStats, type ServerStats } from './server-stats.ts'
 import { tallied } from './tally.ts'
 
 export type Metrics = {
   readonly onBuild: BuildListener
-  readonly onAnswer: (answered: Answered) => void
+  readonly onRequest: (entry: AccessLogEntry) => void
   /** Counts what was found and not made. */
   readonly hit: (kind: HitKind, count?: number) => void
   /** Says where the numbers are that others keep; to be called once. */
-  readonly watch: (kept: Kept) => void
+  readonly watch: (stats: ServerStats) => void
   readonly read: () => Promise<{ readonly contentType: string; readonly text: string }>
 }
 
@@ -100,13 +100,13 @@ export function createMetrics(version: string): Metrics {
         default: // what others may add
       }
     },
-    onAnswer({ kind, method, status, bytes: sent }) {
+    onRequest({ kind, method, status, bytes: sent }) {
       const known = methods.has(method) ? method : 'other'
       answers.add([kind, known, `${Math.floor(status / 100)}xx`], 1)
       bytes.add([kind], sent)
     },
     hit: (kind, count = 1) => hits.add([kind], count),
-    watch: (kept) => addKept(registry, kept),
+    watch: (stats) => registerServerStats(registry, stats),
     async read() {
       return { contentType: registry.contentType, text: await registry.metrics() }
     },

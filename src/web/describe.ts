@@ -1,7 +1,7 @@
 import type { PublicTexts } from '../text/public.ts'
 
 /** Where packages come from, as the page tells it. */
-export type Described = { readonly source: string; readonly revision?: string | undefined }
+export type SourceDescription = { readonly source: string; readonly revision?: string | undefined }
 
 /** As much of a package source as is needed to tell of it. */
 type Source = {
@@ -21,7 +21,7 @@ export function describeSource(
   source: Source,
   texts: PublicTexts,
   now: () => number = () => performance.now(),
-): () => Described {
+): () => SourceDescription {
   let revision: string | undefined
   let next = -Infinity
   const lookUp = async (): Promise<void> => {

@@ -2,7 +2,7 @@ import { html } from 'hono/html'
 import { impliedPackages } from '../image/name.ts'
 import { recipes } from '../image/recipes.ts'
 import { platforms, type Platform } from '../image/platform.ts'
-import type { Described } from './describe.ts'
+import type { SourceDescription } from './describe.ts'
 import type { BuildRecord } from './history.ts'
 import { isLoopback, unknownHost } from './host.ts'
 import type { Frame, Html, Page } from './layout.ts'
@@ -11,7 +11,7 @@ import { ago, durationText, imageText } from './words.ts'
 export type Home = {
   /** As `registryHost` has it. */
   readonly host: string
-  readonly described: Described
+  readonly described: SourceDescription
   /** What a name that says no platform means: one, or the client's own among these. */
   readonly defaults: readonly Platform[]
   /** Recent builds, newest first; undefined where they are not listed. */
@@ -96,7 +96,7 @@ const names = (defaults: readonly Platform[]): Html =>
     </p>
   </section>`
 
-const source = ({ source: text, revision }: Described): Html =>
+const source = ({ source: text, revision }: SourceDescription): Html =>
   html`<section>
     <h2>Where packages come from</h2>
     <dl>

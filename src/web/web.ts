@@ -1,9 +1,11 @@
-import { Hono } from 'hono'
 import { html } from 'hono/html'
+import type { HttpRequest } from '../http/request.ts'
+import type { RouteTable, TableRoute } from '../http/route-table.ts'
+import { immutable, type Reply } from '../http/reply.ts'
 import { defaultPlatform, type Platform } from '../image/platform.ts'
-import { readAssets } from './assets.ts'
+import { readAssets, type Asset } from './assets.ts'
 import { buildPage } from './build-page.ts'
-import type { Described } from './describe.ts'
+import type { SourceDescription } from './describe.ts'
 import type { History } from './history.ts'
 import { homePage } from './home.ts'
 import { registryHost } from './host.ts'
@@ -11,10 +13,10 @@ import { documentOf, homeLink, securityHeaders, type Page } from './layout.ts'
 
 export type WebDeps = {
   readonly history: Pick<History, 'recent' | 'find'>
-  /** Where packages come from; must not wait for anything. */
-  readonly describe: () => Described
+  /** Where packages come from. Returns at once. */
+  readonly describe: () => SourceDescription
   readonly version: string
-  /** Whether `/` lists recent builds and their errors, with links. Without it a build is found by its link alone. */
+  /** Whether `/` lists recent builds and their errors, with links. Without it, a build is reached by its link only. */
   readonly listBuilds: boolean
   /** Whether the page of a build says which image it makes. */
   readonly showNames: boolean
@@ -24,22 +26,25 @@ export type WebDeps = {
 }
 
 /**
- * The pages for people: `/`, `/builds/<id>`, and what they link to under `/static/`. To be mounted behind every
- * other route, as it answers all that is left with its own 404.
+ * The pages for people: `/`, `/builds/<id>`, and what they link to under `/static/`. Every other path has a page that
+ * says 404, so this table goes behind all others.
  */
-export function createWeb(deps: WebDeps): Hono {
+export function createWeb(deps: WebDeps): RouteTable {
   const { history, describe, version, platforms = [defaultPlatform], now = Date.now } = deps
   const { listBuilds, showNames } = deps
   const frame = { assets: readAssets(), version }
-  const show = (page: Page, status: number, headers: Readonly<Record<string, string>> = {}): Response => {
-    const text = documentOf(frame, page)
-    return answer(Buffer.from(text), status, {
+  const show = (page: Page, status: number, headers: Readonly<Record<string, string>> = {}): Reply =>
+    pageReply(Buffer.from(documentOf(frame, page)), status, {
       'Content-Type': 'text/html; charset=utf-8',
-      'Cache-Control': 'no-store', // it has the request's host in it, and is another in a second
+      'Cache-Control': 'no-store', // it depends on the request's host and on the time
       ...headers,
     })
-  }
-  const say = (status: number, title: string, text: string, headers?: Readonly<Record<string, string>>) => {
+  const message = (
+    status: number,
+    title: string,
+    text: string,
+    headers?: Readonly<Record<string, string>>,
+  ) => {
     const body = html`${homeLink(frame)}
       <main>
         <h1>${title}</h1>
@@ -47,63 +52,61 @@ export function createWeb(deps: WebDeps): Hono {
       </main>`
     return show({ title: `${title} · Nixery`, body }, status, headers)
   }
-  const notFound = () => say(404, 'Not found', 'This server has no such page.')
-  const reading = (method: string, page: () => Response): Response =>
-    method === 'GET' || method === 'HEAD'
-      ? page()
-      : say(405, 'Method not allowed', 'This page can only be read.', { Allow: 'GET, HEAD' })
+  const readOnly =
+    (page: (request: HttpRequest) => Reply) =>
+    (request: HttpRequest): Reply =>
+      request.method === 'GET' || request.method === 'HEAD'
+        ? page(request)
+        : message(405, 'Method not allowed', 'This page is read-only.', { Allow: 'GET, HEAD' })
 
-  const web = new Hono()
-  web.all('/', (c) =>
-    reading(c.req.method, () => {
-      const host = registryHost(c.req.header('Host'))
-      const home = {
-        host,
+  const notFound: TableRoute = {
+    action: 'pull',
+    subject: 'public',
+    reply: () => message(404, 'Not found', 'There is no page at this address.'),
+  }
+  const home: TableRoute = {
+    action: 'list',
+    subject: 'server',
+    reply: readOnly((request) => {
+      const content = {
+        host: registryHost(request.header('host')),
         described: describe(),
         defaults: platforms,
         builds: listBuilds ? history.recent() : undefined,
         now: now(),
       }
-      return show(homePage(frame, home), 200)
+      return show(homePage(frame, content), 200)
     }),
-  )
-  web.all('/builds/:id', (c) => {
-    const id = c.req.param('id')
-    if (!uuid.test(id)) return notFound()
-    return reading(c.req.method, () => {
-      const build = history.find(id)
-      if (build) return show(buildPage(frame, build, { showNames }), 200)
-      return say(
-        404,
-        'Build not found',
-        'The server keeps recent builds only, and forgets them when it restarts.',
-      )
-    })
+  }
+  const build = (id: string): TableRoute => ({
+    action: 'logs',
+    subject: { build: id },
+    reply: readOnly(() => {
+      const record = history.find(id)
+      if (record) return show(buildPage(frame, record, { showNames }), 200)
+      const text = 'The server keeps recent builds only, and forgets them when it restarts.'
+      return message(404, 'Build not found', text)
+    }),
   })
-  web.all('/static/:file', (c) => {
-    const asset = frame.assets.find(`/static/${c.req.param('file')}`)
-    if (!asset) return notFound()
-    return reading(c.req.method, () =>
-      answer(asset.bytes, 200, { 'Content-Type': asset.contentType, 'Cache-Control': immutable }),
-    )
+  const file = ({ bytes, contentType }: Asset): TableRoute => ({
+    action: 'pull',
+    subject: 'public',
+    reply: readOnly(() => pageReply(bytes, 200, { 'Content-Type': contentType, 'Cache-Control': immutable })),
   })
-  web.all('*', notFound)
-  web.onError((error) => {
-    throw error // a bug: for whoever mounts this to log and answer
-  })
-  return web
+
+  return (path) => {
+    if (path === '/') return home
+    const id = buildPath.exec(path)?.[1]
+    if (id !== undefined) return build(id)
+    const asset = frame.assets.find(path)
+    return asset ? file(asset) : notFound
+  }
 }
 
-const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
-const immutable = 'public, max-age=31536000, immutable'
+const buildPath = /^\/builds\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/
 
-/** Hono leaves out the body of what answers a HEAD. */
-const answer = (
-  bytes: Buffer<ArrayBuffer>,
-  status: number,
-  headers: Readonly<Record<string, string>>,
-): Response =>
-  new Response(bytes, {
-    status,
-    headers: { ...securityHeaders, 'Content-Length': String(bytes.length), ...headers },
-  })
+const pageReply = (body: Buffer, status: number, headers: Readonly<Record<string, string>>): Reply => ({
+  status,
+  headers: { ...securityHeaders, 'Content-Length': String(body.length), ...headers },
+  body,
+})

@@ -5,7 +5,9 @@ import { isKnown, mayGivePart } from '../../src/http/conditional.ts'
 import { nextLink, parsePage } from '../../src/http/paging.ts'
 import { maxRanges, parseRanges } from '../../src/http/range.ts'
 import { referrersReply } from '../../src/http/referrers.ts'
-import type { Ask, Reply } from '../../src/http/reply.ts'
+import type { Reply } from '../../src/http/reply.ts'
+import type { HttpRequest } from '../../src/http/request.ts'
+import { testRequest } from '../../src/http/web-fetch-testing.ts'
 import { parseRoute } from '../../src/http/route.ts'
 import { createWaiting } from '../../src/http/waiting.ts'
 import { chooseAnswer } from '../../src/image/accept.ts'
@@ -57,14 +59,8 @@ function allowing<T>(codes: readonly ErrorCode[], parse: () => T): T | undefined
   }
 }
 
-const ask = (headers: Readonly<Record<string, string>>, search = ''): Ask => ({
-  id: 'id',
-  method: 'GET',
-  path: '/v2/',
-  query: search,
-  header: (name) => headers[name],
-  signal: () => new AbortController().signal,
-})
+const requestWith = (headers: Readonly<Record<string, string>>, query = ''): HttpRequest =>
+  testRequest('/v2/', { headers, query })
 
 /** Nothing in the headers of an answer ends a line, or could not be sent. */
 function assertSendable({ headers, body }: Reply): void {
@@ -127,7 +123,7 @@ export const targets: readonly Target[] = [
       assert.ok(method === 'GET' || method === 'HEAD')
       if ('digest' in route && route.digest !== undefined) assert.match(route.digest, digestPattern)
       if ('name' in route) assert.match(route.name, safeName)
-      if ('request' in route) assertRequest(route.request)
+      if ('imageRequest' in route) assertRequest(route.imageRequest)
     },
   ),
   target('range', fc.tuple(fc.oneof(any.range, any.hostile), fc.nat(2_000_000)), ([header, size]) => {
@@ -155,17 +151,17 @@ export const targets: readonly Target[] = [
   }),
   target('query artifactType', fc.oneof(any.query, any.hostile), async (text) => {
     const none = () => Promise.resolve([])
-    assertSendable(await referrersReply(none, ask({}, text), undefined))
+    assertSendable(await referrersReply(none, requestWith({}, text), undefined))
   }),
   target(
     'if-none-match',
     fc.tuple(fc.oneof(any.entityTags, any.hostile), fc.boolean()),
     ([list, isThere]) => {
       const header = isThere ? `${etag}, ${list}` : list
-      const known = isKnown(ask({ 'if-none-match': header }), etag)
+      const known = isKnown(requestWith({ 'if-none-match': header }), etag)
       assert.equal(known, isThere || list.trim() === '*' || known)
       assert.equal(
-        isKnown(ask({ 'if-none-match': list.replaceAll('*', '').replaceAll('a', 'b') }), etag),
+        isKnown(requestWith({ 'if-none-match': list.replaceAll('*', '').replaceAll('a', 'b') }), etag),
         false,
       )
     },
@@ -173,10 +169,10 @@ export const targets: readonly Target[] = [
   target('if-match, if-range', fc.oneof(any.entityTags, any.hostile), (list) => {
     const codes = ['PRECONDITION_FAILED'] as const
     assert.notEqual(
-      allowing(codes, () => isKnown(ask({ 'if-match': list }), etag)),
+      allowing(codes, () => isKnown(requestWith({ 'if-match': list }), etag)),
       true,
     )
-    assert.equal(mayGivePart(ask({ 'if-range': list }), etag), list.trim() === etag)
+    assert.equal(mayGivePart(requestWith({ 'if-range': list }), etag), list.trim() === etag)
   }),
   target('host', fc.oneof(any.host, any.hostile), (text) => {
     assert.match(registryHost(text), /^(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/)
@@ -188,7 +184,12 @@ export const targets: readonly Target[] = [
       const page = (build: string, header: string | undefined) =>
         `http://${registryHost(header)}/builds/${build}`
       const waiting = createWaiting({ texts: plainTexts, maxWait: undefined, secure: false, page })
-      const who = ask({ 'user-agent': userAgent, accept, host: userAgent, 'x-forwarded-proto': proto })
+      const who = requestWith({
+        'user-agent': userAgent,
+        accept,
+        host: userAgent,
+        'x-forwarded-proto': proto,
+      })
       assert.ok((waiting.limit(who) ?? 0) > 0)
       const detail = { build: '123e4567-e89b-12d3-a456-426614174000' }
       const answer = waiting.reply(new NixeryError('STILL_BUILDING', 'still', { detail }), who)

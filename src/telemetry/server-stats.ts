@@ -1,7 +1,7 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
 
 /** Numbers that others keep, asked for when metrics are read. */
-export type Kept = {
+export type ServerStats = {
   /** Of the server: connections, requests at work, and what came and was no HTTP. */
   readonly traffic: () => {
     readonly connections: number
@@ -24,7 +24,7 @@ export type Kept = {
 }
 
 type Samples = readonly (readonly [labels: readonly string[], value: number])[]
-type Row = readonly [name: string, help: string, labelNames: string[], read: (kept: Kept) => Samples]
+type Row = readonly [name: string, help: string, labelNames: string[], read: (stats: ServerStats) => Samples]
 
 const one = (value: number): Samples => [[[], value]]
 
@@ -110,7 +110,7 @@ const gauges: readonly Row[] = [
 ]
 
 /** Puts these numbers among the metrics. */
-export function addKept(registry: Registry, kept: Kept): void {
+export function registerServerStats(registry: Registry, stats: ServerStats): void {
   for (const [name, help, labelNames, read] of counters) {
     void new Counter({
       name,
@@ -119,7 +119,7 @@ export function addKept(registry: Registry, kept: Kept): void {
       registers: [registry],
       collect() {
         this.reset()
-        for (const [labels, value] of read(kept)) this.labels(...labels).inc(value)
+        for (const [labels, value] of read(stats)) this.labels(...labels).inc(value)
       },
     })
   }
@@ -130,7 +130,7 @@ export function addKept(registry: Registry, kept: Kept): void {
       labelNames,
       registers: [registry],
       collect() {
-        for (const [labels, value] of read(kept)) this.labels(...labels).set(value)
+        for (const [labels, value] of read(stats)) this.labels(...labels).set(value)
       },
     })
   }

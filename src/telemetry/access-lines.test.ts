@@ -2,22 +2,22 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { pino } from 'pino'
-import type { Answered } from '../http/app.ts'
+import type { AccessLogEntry } from '../http/access-log.ts'
 import { createRedactor } from '../text/redact.ts'
-import { logAnswers, logOptions } from './log.ts'
+import { logAccess, logOptions } from './log.ts'
 
 /** The lines of answers, by the quick way where that is taken, or by pino alone. */
-function linesOf(answers: readonly Answered[], quick: boolean, level = 'info'): string[] {
+function linesOf(entries: readonly AccessLogEntry[], quick: boolean, level = 'info'): string[] {
   const lines: string[] = []
   const redactor = createRedactor(['hunter2'])
   const log = pino(logOptions(level, redactor), { write: (line: string) => void lines.push(line) })
   // A secret is suspected everywhere: nothing is written quickly.
-  const write = logAnswers(log, quick ? redactor : { ...redactor, suspects: () => true })
-  for (const answered of answers) write(answered)
+  const write = logAccess(log, quick ? redactor : { ...redactor, suspects: () => true })
+  for (const entry of entries) write(entry)
   return lines.map((line) => line.replace(/"time":"[^"]*"/, '"time"'))
 }
 
-const answered: fc.Arbitrary<Answered> = fc.record({
+const anyEntry: fc.Arbitrary<AccessLogEntry> = fc.record({
   id: fc.uuid(),
   kind: fc.constantFrom('image', 'blob', 'page'),
   method: fc.constantFrom('GET', 'HEAD', 'OD"D'),
@@ -31,7 +31,7 @@ const answered: fc.Arbitrary<Answered> = fc.record({
 describe('the line of an answer', () => {
   it('is the same by the quick way and by pino', () => {
     fc.assert(
-      fc.property(fc.array(answered, { maxLength: 5 }), (answers) => {
+      fc.property(fc.array(anyEntry, { maxLength: 5 }), (answers) => {
         const all = [...answers, ...answers]
         assert.deepEqual(linesOf(all, true), linesOf(all, false))
       }),
@@ -39,7 +39,7 @@ describe('the line of an answer', () => {
   })
 
   it('is left out where the level says so', () => {
-    const [one] = fc.sample(answered, 1)
+    const [one] = fc.sample(anyEntry, 1)
     assert.ok(one)
     assert.deepEqual(linesOf([one], true, 'warn'), [])
     assert.equal(linesOf([one], true).length, 1)

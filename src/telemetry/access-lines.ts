@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { symbols, type Logger } from 'pino'
-import type { Answered } from '../http/app.ts'
+import type { AccessLogEntry } from '../http/access-log.ts'
 import type { Redactor } from '../text/redact.ts'
 import { now } from './clock.ts'
 
@@ -15,24 +15,24 @@ const longest = 500
  * A quick way to write the line of an answer without an error: the same line as pino's, from parts that are kept.
  * @returns whether it was written
  */
-export function createAnswerLines(log: Logger, redactor: Redactor): (answered: Answered) => boolean {
+export function createAccessLines(log: Logger, redactor: Redactor): (entry: AccessLogEntry) => boolean {
   const fixed = new LRUCache<string, Fixed | 'by pino'>({ max: mostKept })
   const stream: unknown = Reflect.get(log, symbols.streamSym)
   if (!isSink(stream)) return () => false
 
-  const fixedOf = ({ kind, method, path, userAgent }: Answered): Fixed | 'by pino' => {
+  const fixedOf = ({ kind, method, path, userAgent }: AccessLogEntry): Fixed | 'by pino' => {
     const before = `,"kind":${JSON.stringify(kind)},"method":${JSON.stringify(method)},"path":${JSON.stringify(path)}`
     const after = userAgent === undefined ? '' : `,"userAgent":${JSON.stringify(userAgent)}`
     const isPlain = !redactor.suspects(`${before}${after}`)
     return isPlain ? { before, after } : 'by pino'
   }
-  return (answered) => {
-    const { id, kind, method, path, status, bytes, userAgent, ms } = answered
+  return (entry) => {
+    const { id, kind, method, path, status, bytes, userAgent, ms } = entry
     if (path.length + method.length + (userAgent?.length ?? 0) > longest) return false
     const key = `${kind} ${method} ${path}${userAgent === undefined ? '' : `\n${userAgent}`}`
     let parts = fixed.get(key)
     if (!parts) {
-      parts = fixedOf(answered)
+      parts = fixedOf(entry)
       fixed.set(key, parts)
     }
     if (parts === 'by pino') return false

@@ -1,0 +1,27 @@
+import type { Digest } from '../image/digest.ts'
+import type { ImageRequest } from '../image/name.ts'
+import type { Identity } from './identity.ts'
+
+/**
+ * What a request does. `pull` reads what exists; `build` evaluates, fetches and packs; `list` names what others
+ * pulled; `logs` reads the log of a build; `admin` reads the server's own state.
+ */
+export type Action = 'pull' | 'build' | 'list' | 'logs' | 'admin'
+
+/** What a request is about: what a name means and not how it is spelled, so that `a/b` and `b/a` are one. */
+export type Subject =
+  | { readonly imageRequest: ImageRequest }
+  /** Content by its digest; undefined for an algorithm that no content here has. */
+  | { readonly digest: Digest | undefined }
+  /** The page of a build, by its id. */
+  | { readonly build: string }
+  /** The server itself: its API version, its lists, its metrics. */
+  | 'server'
+  /** What says nothing about images or clients, such as a style sheet. Allowed to everyone. */
+  | 'public'
+
+/** Decides whether an identity may do something. Pure and synchronous: called once for every request. */
+export type May = (identity: Identity, action: Action, subject: Subject) => boolean
+
+/** Access control is off: everyone may do everything. */
+export const allowAll: May = () => true

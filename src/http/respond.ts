@@ -1,0 +1,66 @@
+import { NixeryError } from '../errors.ts'
+import type { ClientOf } from './address.ts'
+import { authorize } from './authorize.ts'
+import { failureReply, registryReply, type RegistryDeps } from './registry.ts'
+import { isStream, type OpenBody, type Reply, type RoutedReply } from './reply.ts'
+import type { HttpRequest } from './request.ts'
+import type { RouteTable, TableRoute } from './route-table.ts'
+import type { Streams } from './streams.ts'
+
+export type RespondDeps = RegistryDeps & {
+  /** For those who run the server, such as `/healthz`. */
+  readonly ops?: RouteTable | undefined
+  /** For people. */
+  readonly pages?: RouteTable | undefined
+  /** Bounds the bodies that are sent at once. */
+  readonly streams?: Pick<Streams, 'bound'> | undefined
+  /** Tells whose share of them a client takes. */
+  readonly clientOf?: ClientOf | undefined
+}
+
+/**
+ * The reply to a request: of the registry, the operator's routes, or the pages. At once where nothing has to be waited
+ * for. Does not fail: failures are replies.
+ */
+export function respond(deps: RespondDeps, request: HttpRequest): RoutedReply | Promise<RoutedReply> {
+  const { path } = request
+  if (path.startsWith('/v2/') || path === '/v2') return registryReply(deps, request)
+  const ops = deps.ops?.(path)
+  return ops ? tableReply(deps, request, 'ops', ops) : tableReply(deps, request, 'page', deps.pages?.(path))
+}
+
+// Node's parser lets these through, but no page has an answer for them.
+const unsupported: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK'])
+
+async function tableReply(
+  deps: RespondDeps,
+  request: HttpRequest,
+  kind: 'ops' | 'page',
+  route: TableRoute | undefined,
+): Promise<RoutedReply> {
+  try {
+    if (!route) throw new NixeryError('ROUTE_UNKNOWN', 'not found: this registry has no pages')
+    if (unsupported.has(request.method)) throw new NixeryError('UNSUPPORTED', 'this server is read-only')
+    authorize(deps.may, request, route.action, route.subject)
+    return { kind, reply: await route.reply(request) }
+  } catch (error) {
+    return { kind, reply: failureReply(deps, request, error) }
+  }
+}
+
+/** Opens a body that is to be sent. If it cannot be opened, the failure is the reply. */
+export async function openBody(
+  deps: RespondDeps,
+  request: HttpRequest,
+  reply: Reply,
+): Promise<{ reply: Reply; opened: OpenBody | undefined }> {
+  if (request.method === 'HEAD' || !isStream(reply.body)) return { reply, opened: undefined }
+  const client = deps.clientOf?.(request.peer(), request.header('x-forwarded-for'))
+  const { body } = deps.streams?.bound(reply, client) ?? reply
+  if (!isStream(body)) return { reply, opened: undefined }
+  try {
+    return { reply, opened: await body.open() }
+  } catch (error) {
+    return { reply: failureReply(deps, request, error), opened: undefined }
+  }
+}
