@@ -2,6 +2,7 @@ import { execa } from 'execa'
 import { posix } from 'node:path'
 import { Parser, type ReadEntry } from 'tar'
 import { readElf, type ElfFacts } from './elf.ts'
+import { findRepoint, type Repoint } from './repoint.ts'
 
 /** One file, symbolic link or directory in a .deb or an npm tarball. */
 export type ArchiveEntry = {
@@ -18,16 +19,21 @@ export type ArchiveEntry = {
   inode: string
   /** Where in the file the texts that were asked for begin. */
   found: Map<string, number[]>
+  /** How its code is made to read longer texts in the place of those that were asked for. */
+  repoints: Map<string, Repoint>
 }
+
+/** What to look for in files. */
+export type Searched = { search?: readonly string[]; repoint?: ReadonlyMap<string, readonly string[]> }
 
 /**
  * Reads what a .deb (or an npm tarball, `.tgz`) would unpack to, without unpacking it: files pass through memory
- * one at a time. `search` are texts whose places in the files are wanted, where they stand as C strings. Needs
- * Debian's dpkg-deb for .debs; throws what it throws.
+ * one at a time. `search` are texts whose places in the files are wanted, where they stand as C strings; `repoint`
+ * texts that give way to longer ones, by the names of the files where they do. Needs Debian's dpkg-deb for .debs; throws what it throws.
  */
 export async function readArchive(
   file: string,
-  options: { search?: readonly string[]; signal?: AbortSignal | undefined } = {},
+  options: Searched & { signal?: AbortSignal | undefined } = {},
 ): Promise<ArchiveEntry[]> {
   const [command, args] = file.endsWith('.tgz')
     ? ['gzip', ['-dc', file]]
@@ -40,7 +46,7 @@ export async function readArchive(
   const reading: Promise<ArchiveEntry>[] = []
   const parser = new Parser({
     strict: true,
-    onReadEntry: (entry) => reading.push(readEntry(entry, options.search ?? [])),
+    onReadEntry: (entry) => reading.push(readEntry(entry, options)),
   })
   const ended = new Promise<void>((resolve, reject) => {
     parser.on('end', resolve)
@@ -57,7 +63,7 @@ export async function readArchive(
   return withHardLinks(entries)
 }
 
-async function readEntry(entry: ReadEntry, search: readonly string[]): Promise<ArchiveEntry> {
+async function readEntry(entry: ReadEntry, { search = [], repoint }: Searched): Promise<ArchiveEntry> {
   const kind = kinds[entry.type] ?? 'file'
   const path = entry.path.replace(/^\.?\//, '').replace(/\/$/, '')
   const executable = ((entry.mode ?? 0) & 0o111) !== 0
@@ -65,16 +71,24 @@ async function readEntry(entry: ReadEntry, search: readonly string[]): Promise<A
   const isCode = kind === 'file' && (executable || posix.basename(path).includes('.so'))
   const content = isCode ? await entry.concat() : skip(entry)
   const hardLink = entry.type === 'Link' ? entry.linkpath?.replace(/^\.?\//, '') : undefined
+  const elf = readElf(content)
+  const longer = elf?.soname === undefined ? [] : (repoint?.get(elf.soname) ?? [])
   const found = search.map((text) => [text, findStrings(content, text)] as const)
   return {
     path,
     kind,
     target: entry.type === 'SymbolicLink' ? entry.linkpath : undefined,
     executable,
-    elf: readElf(content),
+    elf,
     shebang: executable ? readShebang(content) : undefined,
     inode: hardLink ?? path,
     found: new Map(found.filter(([, at]) => at.length > 0)),
+    repoints: new Map(
+      longer.flatMap((text) => {
+        const how = findRepoint(content, text)
+        return how === undefined ? [] : [[text, how] as const]
+      }),
+    ),
   }
 }
 
@@ -83,12 +97,13 @@ function skip(entry: ReadEntry): Buffer {
   return Buffer.alloc(0)
 }
 
-/** Where a text stands between zero bytes. */
+/** Where a text stands with a zero byte behind it, and no other text before it (but maybe the data of something else). */
 function findStrings(content: Buffer, text: string): number[] {
   const places: number[] = []
-  for (let at = content.indexOf(`\0${text}\0`, 0, 'latin1'); at >= 0;) {
-    places.push(at + 1)
-    at = content.indexOf(`\0${text}\0`, at + 1, 'latin1')
+  for (let at = content.indexOf(`${text}\0`, 0, 'latin1'); at >= 0;) {
+    const before = content[at - 1] ?? 0
+    if (before < 0x20 || before > 0x7e) places.push(at)
+    at = content.indexOf(`${text}\0`, at + 1, 'latin1')
   }
   return places
 }

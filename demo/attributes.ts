@@ -1,4 +1,4 @@
-/** Attribute names of the package set → the unit each stands for, or a nested set. */
+/** Attribute names of the package set → the unit each stands for (`unit^output` for one of its outputs), or a nested set. */
 export type Attributes = { [name: string]: string | Attributes }
 
 /** The package set, by nixpkgs' names. */
@@ -26,6 +26,7 @@ export const attributes: Attributes = {
   time: 'time',
   tree: 'tree',
   'util-linux': 'util-linux',
+  which: 'gnu-which',
 
   // Compression.
   _7zip: '7zip',
@@ -67,10 +68,13 @@ export const attributes: Attributes = {
   luaPackages: { lua: 'lua5.4' },
   perlPackages: {
     Error: 'liberror-perl',
+    // Pure, and needs TimeDate.
+    HTTPDate: 'libhttp-date-perl',
     IPCRun: 'libipc-run-perl',
     TimeDate: 'libtimedate-perl',
     TimeDuration: 'libtime-duration-perl',
   },
+  nodePackages: { semver: 'node-semver' },
   python3Packages: {
     certifi: 'python3-certifi',
     chardet: 'python3-chardet',
@@ -105,6 +109,8 @@ export const attributes: Attributes = {
   psmisc: 'psmisc',
   pv: 'pv',
   redis: 'redis-tools',
+  shadow: 'passwd',
+  sudo: 'sudo',
   ripgrep: 'ripgrep',
   sqlite: 'sqlite3',
   strace: 'strace',
@@ -114,28 +120,35 @@ export const attributes: Attributes = {
 
   // Libraries and data.
   expat: 'libexpat1',
-  getent: 'libc-bin',
+  getent: 'libc6^bin',
+  libgcc: 'libgcc-s1',
+  'linux-pam': 'libpam0g',
+  stdenv: { cc: { cc: { lib: 'libstdc++6' } } },
   glibc: 'libc6',
   libffi: 'libffi8',
-  ncurses: 'libtinfo6',
+  ncurses: 'ncurses-bin',
   readline: 'libreadline8',
   tzdata: 'tzdata',
   zlib: 'zlib1g',
   xorg: { libX11: 'libx11', xev: 'x11-utils', xeyes: 'x11-apps' },
 }
 
+const unitOf = (value: string): string => value.split('^', 1)[0] ?? value
+
 /** Every unit that an attribute stands for, sorted. */
 export const attributeUnits = (set: Attributes = attributes): string[] =>
   [
     ...new Set(
-      Object.values(set).flatMap((value) => (typeof value === 'string' ? value : attributeUnits(value))),
+      Object.values(set).flatMap((value) =>
+        typeof value === 'string' ? unitOf(value) : attributeUnits(value),
+      ),
     ),
   ].sort()
 
 /** The set without the attributes whose unit does not exist; nested sets that are empty then go too. */
 export function existingAttributes(set: Attributes, exists: (unit: string) => boolean): Attributes {
   const entries = Object.entries(set).flatMap(([name, value]): [string, string | Attributes][] => {
-    if (typeof value === 'string') return exists(value) ? [[name, value]] : []
+    if (typeof value === 'string') return exists(unitOf(value)) ? [[name, value]] : []
     const nested = existingAttributes(value, exists)
     return Object.keys(nested).length > 0 ? [[name, nested]] : []
   })

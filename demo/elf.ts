@@ -9,6 +9,7 @@ export type ElfFacts = {
 }
 
 const segment = { load: 1, dynamic: 2, interpreter: 3 }
+const executable = 1
 const tag = { end: 0, needed: 1, stringTable: 5, soname: 14 }
 
 /**
@@ -32,7 +33,11 @@ export function readElf(file: Buffer): ElfFacts | undefined {
   }
 }
 
-type Segment = { type: number; offset: number; address: number; size: number }
+export type Segment = { type: number; isCode: boolean; offset: number; address: number; size: number }
+
+/** What is loaded of a 64-bit little-endian ELF file, and where. Throws RangeError for damaged headers. */
+export const fileSegments = (file: Buffer): Segment[] =>
+  readSegments(file).filter(({ type }) => type === segment.load)
 
 function readSegments(file: Buffer): Segment[] {
   const table = Number(file.readBigUInt64LE(32))
@@ -41,6 +46,7 @@ function readSegments(file: Buffer): Segment[] {
     const entry = table + at * entrySize
     return {
       type: file.readUInt32LE(entry),
+      isCode: (file.readUInt32LE(entry + 4) & executable) !== 0,
       offset: Number(file.readBigUInt64LE(entry + 8)),
       address: Number(file.readBigUInt64LE(entry + 16)),
       size: Number(file.readBigUInt64LE(entry + 32)),

@@ -88,7 +88,11 @@ export async function generateArchitecture(making: Making, architecture: DebianA
   const read = (path: string, name: string, sha256: string): Promise<Source> =>
     limit(async () => {
       await copyFile(path, join(into, name))
-      return { file: name, sha256, entries: await readArchive(path, { search: searched, signal }) }
+      return {
+        file: name,
+        sha256,
+        entries: await readArchive(path, { search: searched, repoint: repointed, signal }),
+      }
     })
   const sources = await Promise.all(
     closure.packages.map(
@@ -120,6 +124,14 @@ export async function generateArchitecture(making: Making, architecture: DebianA
 
 const searched = Object.values(definitions).flatMap((each) => (each.overwrites ?? []).map(({ text }) => text))
 
+const repoints = Object.values(definitions).flatMap((each) => each.repoints ?? [])
+const repointed = new Map(
+  repoints.map(({ library }) => [
+    library,
+    repoints.filter((each) => each.library === library).map(({ text }) => text),
+  ]),
+)
+
 async function additionalFiles(): Promise<Map<string, string>> {
   const names = Object.values(definitions).flatMap((each) => Object.values(each.files ?? {}))
   return new Map(
@@ -132,17 +144,31 @@ async function additionalFiles(): Promise<Map<string, string>> {
 /** What default.nix reads about a unit. */
 function describeUnit(unit: Unit, wiring: Wiring): Record<string, unknown> {
   const { pname, version, definition, summary, homepage } = unit
+  const { priority, license, outputs = ['out'] } = definition
   const program = mainProgram(unit)
   return {
     name: definition.storeName ?? `${pname}-${version}`,
     pname,
     version,
-    outputs: definition.outputs ?? ['out'],
-    meta: { description: summary, ...(homepage && { homepage }), ...(program && { mainProgram: program }) },
+    outputs,
+    meta: {
+      description: summary,
+      ...(homepage && { homepage }),
+      ...(program && { mainProgram: program }),
+      ...(priority !== undefined && { priority }),
+      ...(license !== undefined && { license: { spdxId: license } }),
+      outputsToInstall: installed(outputs),
+    },
     sources: unit.sources.map(({ file, sha256 }) => ({ file, sha256 })),
     references: wiring.of(unit).all,
   }
 }
+
+/** As nixpkgs has it: the programs, and the manual. */
+const installed = (outputs: readonly string[]): string[] => [
+  outputs.includes('bin') ? 'bin' : 'out',
+  ...outputs.filter((output) => output === 'man'),
+]
 
 function found(index: DebianIndex, name: string): DebPackage {
   const deb = index.find(name)

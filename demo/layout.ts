@@ -61,12 +61,24 @@ export function destinationOf(path: string, triplet: string): string | undefined
   if (parts[0] === 'lib' && parts[1] === 'python3' && parts[2] === 'dist-packages') {
     parts.splice(1, 2, sitePackages.slice('lib/'.length))
   }
+  // Debian's Perl looks for modules in folders of its own; nixpkgs' packages, and so Node's, have one for all.
+  const moved = moduleFolders(triplet).find(({ from }) => isBelow(parts.join('/'), [from]))
+  if (moved !== undefined) parts.splice(0, moved.from.split('/').length, moved.to)
   const destination = parts.join('/')
   return isBelow(destination, unwanted) ? undefined : destination
 }
 
 /** Where Python modules lie. Python's own version is Debian 12's. */
 export const sitePackages = 'lib/python3.11/site-packages'
+
+/** Where Perl modules lie; Perl itself adds the version and what it calls the architecture. */
+export const sitePerl = 'lib/perl5/site_perl'
+
+const moduleFolders = (triplet: string) => [
+  { from: 'share/perl5', to: `${sitePerl}/5.36.0` },
+  { from: 'lib/perl5/5.36', to: `${sitePerl}/5.36.0/${triplet}-thread-multi` },
+  { from: 'share/nodejs', to: 'lib/node_modules' },
+]
 
 /** Whether a path is one of `folders` or inside one of them. */
 export const isBelow = (path: string, folders: readonly string[]): boolean =>

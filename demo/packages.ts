@@ -1,42 +1,33 @@
-/** How a store path is made of Debian packages, where it is not simply one of them. */
-export type UnitDefinition = {
-  /** The Debian packages, the one that gives version and description first. Default: the one of the unit's name. */
-  debs?: string[]
-  /** nixpkgs' name for it. Default: the unit's name. */
-  pname?: string
-  mainProgram?: string
-  /** The first is the default one. `man` and `doc` take share/man and share/doc. Default: all in `out`. */
-  outputs?: ('out' | 'man' | 'doc')[]
-  /** Debian's Depends are no references here, because nixpkgs' counterpart has none. */
-  ignoresDepends?: boolean
-  /** Beginnings of paths (in the store path's layout) that are left out. */
-  without?: string[]
-  /** Symbolic links to add: path → target as written. */
-  links?: Record<string, string>
-  /** Programs to start through a wrapper that sets these variables. `@unit@` and `@out@` stand for store paths. */
-  wrappers?: Record<string, Record<string, string>>
-  /** Texts inside its binaries (whole, as C strings) that are overwritten by others which are not longer. */
-  overwrites?: { text: string; by: string }[]
-  /** Files to add: path → name of a file in nix/. */
-  files?: Record<string, string>
-  /** Shell text for what no other field can say; runs in `$out` at the end. */
-  finish?: string
-  /** The name of the store path. Default: `<pname>-<version>`. */
-  storeName?: string
-  /** A folder that becomes the whole of the store path. */
-  onlyFolder?: string
-}
+import type { UnitDefinition } from './definition.ts'
+import { sitePerl } from './layout.ts'
+
+// nixpkgs' loader looks in no folder of the system and in no cache of it: only where a program says. Debian's would
+// hide what is missing from an image, so it looks in folders that are nowhere.
+const triplets = ['x86_64-linux-gnu', 'aarch64-linux-gnu']
+const loaderTexts = ['', ...triplets.map((triplet) => `${triplet}/`)]
+  .flatMap((folder) => [`/lib/${folder}`, `/usr/lib/${folder}`])
+  .concat('/etc/ld.so.cache')
+  .map((text) => ({ text, by: `/nix${text.slice(4)}`, inFilesNamed: 'ld-linux' }))
 
 const terminfo = '/etc/terminfo:/lib/terminfo:/usr/share/terminfo'
 
 /** Units that need more than their .deb. Names are Debian's, or the key of a group of .debs. */
 export const units: Record<string, UnitDefinition> = {
   '7zip': { pname: '7zz', links: { 'bin/7z': '7zz' }, mainProgram: '7zz' },
-  bash: { links: { 'bin/sh': 'bash' }, outputs: ['out', 'man', 'doc'] },
+  bash: { links: { 'bin/sh': 'bash' }, outputs: ['out', 'man', 'doc'], license: 'GPL-3.0-or-later' },
+  // Debian's programs of util-linux that are packages of their own there.
+  'util-linux': {
+    debs: ['util-linux', 'mount', 'bsdutils', 'bsdextrautils'],
+    without: ['etc'],
+    priority: 6,
+  },
+  coreutils: { priority: 10, license: 'GPL-3.0-or-later' },
   bat: { links: { 'bin/bat': 'batcat' }, mainProgram: 'bat' },
   'busybox-static': {
     pname: 'busybox',
     ignoresDepends: true,
+    priority: 15,
+    license: 'GPL-2.0-only',
     // The seed's busybox is of the same version, so it knows the same applets, and it runs here.
     finish: 'for applet in $(busybox --list); do [ -e bin/$applet ] || ln -s busybox bin/$applet; done',
   },
@@ -49,7 +40,7 @@ export const units: Record<string, UnitDefinition> = {
       'ln -s ca-bundle.crt etc/ssl/certs/ca-certificates.crt',
   },
   cowsay: { wrappers: { 'bin/cowsay': { COWPATH: '@out@/share/cowsay/cows${COWPATH:+:$COWPATH}' } } },
-  curl: { outputs: ['out', 'man', 'doc'] },
+  curl: { outputs: ['out', 'man', 'doc'], license: 'curl' },
   'fd-find': { pname: 'fd', links: { 'bin/fd': 'fdfind' }, mainProgram: 'fd' },
   file: {
     debs: ['file', 'libmagic1', 'libmagic-mgc'],
@@ -61,6 +52,7 @@ export const units: Record<string, UnitDefinition> = {
   },
   gawk: { links: { 'bin/awk': 'gawk' } },
   git: {
+    license: 'GPL-2.0-only',
     debs: ['git', 'git-man'],
     outputs: ['out', 'man', 'doc'],
     without: ['lib/git-core/git-p4'],
@@ -77,19 +69,41 @@ export const units: Record<string, UnitDefinition> = {
       'bin/git': {
         GIT_EXEC_PATH: '@out@/lib/git-core',
         GIT_TEMPLATE_DIR: '@out@/share/git-core/templates',
-        GITPERLLIB: '@out@/share/perl5:@liberror-perl@/share/perl5',
+        GITPERLLIB: `@out@/${sitePerl}:@liberror-perl@/${sitePerl}`,
         PATH: '${PATH:+$PATH:}@bash@/bin:@coreutils@/bin:@grep@/bin:@sed@/bin',
       },
     },
   },
+  'gnu-which': { pname: 'which', links: { 'bin/which': 'which.gnu' }, mainProgram: 'which' },
   grep: { pname: 'gnugrep', mainProgram: 'grep' },
   iproute2: { mainProgram: 'ip' },
   'iputils-ping': { pname: 'iputils', mainProgram: 'ping' },
   krb5: { debs: ['libgssapi-krb5-2', 'libkrb5-3', 'libk5crypto3', 'libkrb5support0'] },
-  'libc-bin': { pname: 'getent', mainProgram: 'getent', without: ['etc', 'bin/ldconfig'] },
-  libc6: { pname: 'glibc' },
+  hello: { license: 'GPL-3.0-or-later' },
+  jq: { license: 'MIT' },
+  // C.UTF-8 is part of it, as of nixpkgs'.
+  libc6: {
+    debs: ['libc6', 'libc-bin'],
+    pname: 'glibc',
+    outputs: ['out', 'bin'],
+    license: 'LGPL-2.1-or-later',
+    without: ['etc', 'bin/ldconfig', 'bin/ldd', 'bin/tzselect', 'bin/catchsegv', 'share/libc-bin'],
+    overwrites: loaderTexts,
+    repoints: [{ library: 'libc.so.6', text: '/usr/lib/locale', by: '@out@/lib/locale' }],
+  },
   libexpat1: { pname: 'expat' },
   libffi8: { pname: 'libffi' },
+  // The modules are beside the library that looks for them.
+  libpam0g: {
+    debs: ['libpam0g', 'libpam-modules'],
+    pname: 'linux-pam',
+    without: ['etc', 'share/pam', 'share/lintian'],
+    repoints: triplets.map((triplet) => ({
+      library: 'libpam.so.0',
+      text: `/lib/${triplet}/security/`,
+      by: '@out@/lib/security/',
+    })),
+  },
   libreadline8: { pname: 'readline' },
   // Programs find terminfo in Debian's folders only, which an image need not have. The list of folders is
   // compiled into the library; the store path of ncurses-base is named as short as to fit in its place.
@@ -97,9 +111,12 @@ export const units: Record<string, UnitDefinition> = {
     pname: 'ncurses',
     overwrites: [{ text: terminfo, by: '@ncurses-base@' }],
   },
+  // What programs of elsewhere need of GCC is in one package, as in nixpkgs' `stdenv.cc.cc.lib`.
+  'libstdc++6': { links: { 'lib/libgcc_s.so.1': '@libgcc-s1@/lib/libgcc_s.so.1' } },
   libx11: { debs: ['libx11-6', 'libx11-data'], pname: 'libX11' },
   'lua5.4': { pname: 'lua', links: { 'bin/lua': 'lua5.4', 'bin/luac': 'luac5.4' }, mainProgram: 'lua' },
   make: { pname: 'gnumake', mainProgram: 'make' },
+  'ncurses-bin': { pname: 'ncurses', links: { 'share/terminfo': '@ncurses-base@' }, mainProgram: 'tput' },
   'ncurses-base': { pname: 'terminfo', storeName: 'ti', onlyFolder: 'lib/terminfo', ignoresDepends: true },
   'netcat-openbsd': { links: { 'bin/nc': 'nc.openbsd' }, mainProgram: 'nc' },
   netbase: { pname: 'iana-etc', ignoresDepends: true },
@@ -122,10 +139,12 @@ export const units: Record<string, UnitDefinition> = {
     without: ['include', 'share/man', 'README', 'CHANGELOG', 'package.json'],
   },
   'openssh-client': { pname: 'openssh', mainProgram: 'ssh' },
+  passwd: { debs: ['passwd', 'login'], pname: 'shadow', without: ['etc'] },
   patch: { pname: 'gnupatch', mainProgram: 'patch' },
   perl: {
     debs: ['perl', 'perl-base', 'perl-modules-5.36', 'libperl5.36'],
     outputs: ['out', 'man'],
+    priority: 6,
     without: ['bin/perl5.36', 'bin/cpan5.36'],
     wrappers: {
       'bin/perl': {
@@ -133,7 +152,7 @@ export const units: Record<string, UnitDefinition> = {
       },
     },
   },
-  procps: { mainProgram: 'ps' },
+  procps: { mainProgram: 'ps', priority: 11 },
   python3: {
     debs: [
       'python3',
@@ -152,10 +171,13 @@ export const units: Record<string, UnitDefinition> = {
   'redis-tools': { pname: 'redis', mainProgram: 'redis-cli' },
   ripgrep: { mainProgram: 'rg' },
   sed: { pname: 'gnused', mainProgram: 'sed' },
+  // It looks for its plugins where its configuration says, and for the rules of PAM where the image has them.
+  sudo: {
+    without: ['etc/pam.d', 'include', 'share/apport'],
+    finish: "echo 'Path plugin_dir @out@/libexec/sudo/' >> etc/sudo.conf",
+  },
   sqlite3: { pname: 'sqlite', mainProgram: 'sqlite3' },
   tar: { pname: 'gnutar', mainProgram: 'tar' },
-  // It insists on a UTF-8 locale; C.UTF-8, which Debian has in libc-bin, is enough.
-  tmux: { wrappers: { 'bin/tmux': { LOCPATH: '${LOCPATH-@libc-bin@/lib/locale}' } } },
   tzdata: { ignoresDepends: true },
   vim: {
     debs: ['vim-tiny', 'vim-common'],
@@ -172,9 +194,10 @@ export const units: Record<string, UnitDefinition> = {
 export const debsOf = (unit: string): string[] => units[unit]?.debs ?? [unit]
 
 /** The units that a definition's texts name, and the shell if it has wrappers. */
-export function namedUnits({ wrappers = {}, overwrites = [] }: UnitDefinition): string[] {
+export function namedUnits({ wrappers = {}, overwrites = [], links = {} }: UnitDefinition): string[] {
   const values = Object.values(wrappers).flatMap((variables) => Object.values(variables))
-  const named = placeholders([...values, ...overwrites.map(({ by }) => by)].join('\n'))
+  const texts = [...values, ...overwrites.map(({ by }) => by), ...Object.values(links)]
+  const named = placeholders(texts.join('\n'))
   return (values.length > 0 ? ['bash', ...named] : named).filter((unit) => unit !== 'out')
 }
 
@@ -188,8 +211,8 @@ export const placeholders = (text: string): string[] =>
  */
 export const ignored: ReadonlySet<string> = new Set(
   `debconf debconf-2.0 dpkg adduser install-info init-system-helpers lsb-base sysvinit-utils ucf sensible-utils
-  passwd login base-files usrmerge usr-is-merged debianutils libpam-modules libpam-modules-bin libpam-runtime
+  passwd login nodejs base-files usrmerge usr-is-merged debianutils libpam-modules libpam-modules-bin libpam-runtime
   man-db groff-base bsdextrautils readline-common gcc-12-base libaudit-common libtirpc-common fontconfig-config
   x11-common default-dbus-session-bus dbus-session-bus python3-pkg-resources vim-runtime libgl1
-  libsemanage2 libdbd-sqlite3-perl libwww-curl-perl`.split(/\s+/),
+  libdbd-sqlite3-perl libwww-curl-perl`.split(/\s+/),
 )

@@ -19,6 +19,7 @@ const entry = (path: string, more: Partial<ArchiveEntry> = {}): ArchiveEntry => 
   shebang: undefined,
   inode: path,
   found: new Map(),
+  repoints: new Map(),
   ...more,
 })
 
@@ -73,6 +74,9 @@ test('paths follow nixpkgs', () => {
     [`usr/lib/${triplet}/liba.so.1`, 'lib/liba.so.1'],
     ['lib64/ld.so', 'lib/ld.so'],
     ['usr/lib/python3/dist-packages/six.py', 'lib/python3.11/site-packages/six.py'],
+    ['usr/share/perl5/HTTP/Date.pm', 'lib/perl5/site_perl/5.36.0/HTTP/Date.pm'],
+    [`usr/lib/${triplet}/perl5/5.36/X.pm`, `lib/perl5/site_perl/5.36.0/${triplet}-thread-multi/X.pm`],
+    ['usr/share/nodejs/semver/index.js', 'lib/node_modules/semver/index.js'],
     ['package/bin/node', 'bin/node'],
     ['var/lib/x', undefined],
     ['usr/share/lintian/overrides/x', undefined],
@@ -112,7 +116,10 @@ test('programs get the interpreter and the search path that they need', () => {
 })
 
 test('the C library is not patched, and a link to itself disappears', () => {
-  assert.equal(plans(makeUnits({ libc6: libc })).write('libc6'), `rename lib/${triplet} lib\n`)
+  assert.equal(
+    plans(makeUnits({ libc6: libc })).write('libc6'),
+    `rename lib/${triplet} lib\nsplit "$bin" bin\n`,
+  )
 })
 
 test('links and scripts name store paths; scripts whose modules are elsewhere are wrapped', () => {
@@ -142,7 +149,7 @@ test('links and scripts name store paths; scripts whose modules are elsewhere ar
     `interpreter bin/tool '#!@perl@/bin/perl -w'`,
     `interpreter lib/tool/run '#!@bash@/bin/sh -e'`,
     "wrap bin/tool @bash@/bin/bash <<'END OF FILE'",
-    'export PERL5LIB="@libmodule-perl@/share/perl5${PERL5LIB:+:$PERL5LIB}"',
+    'export PERL5LIB="@libmodule-perl@/lib/perl5/site_perl${PERL5LIB:+:$PERL5LIB}"',
     'END OF FILE',
     '',
   ])

@@ -1,6 +1,7 @@
 import { posix } from 'node:path'
 import { planMoves } from './moves.ts'
 import { placeholders } from './packages.ts'
+import { repointedLength } from './repoint.ts'
 import type { Wiring } from './references.ts'
 import type { Placed, Unit } from './units.ts'
 
@@ -17,8 +18,9 @@ export function writePlan(
   const lines = [
     ...moveLines(unit),
     ...overwriteLines(unit),
+    ...repointLines(unit),
     ...linkLines(unit, wiring),
-    ...(unit.key === 'libc6' ? [] : patchLines(unit, wiring, options.dynamicLinker)),
+    ...patchLines(unit, wiring, options.dynamicLinker),
     ...interpreterLines(unit, wiring),
     ...wrapperLines(unit, wiring),
     ...Object.entries(unit.definition.files ?? {}).map(([to, name]) =>
@@ -47,12 +49,28 @@ function moveLines(unit: Unit): string[] {
 }
 
 function overwriteLines(unit: Unit): string[] {
-  return (unit.definition.overwrites ?? []).flatMap(({ text, by }) =>
-    distinctFiles(unit).flatMap(({ to, found }) =>
-      (found.get(text) ?? []).map((at) => command('overwrite', to, String(at), String(text.length), by)),
-    ),
+  return (unit.definition.overwrites ?? []).flatMap(({ text, by, inFilesNamed = '' }) =>
+    distinctFiles(unit)
+      .filter(({ to }) => posix.basename(to).startsWith(inFilesNamed))
+      .flatMap(({ to, found }) =>
+        (found.get(text) ?? []).map((at) => command('overwrite', to, String(at), String(text.length), by)),
+      ),
   )
 }
+
+function repointLines(unit: Unit): string[] {
+  return (unit.definition.repoints ?? []).flatMap(({ text, by }) =>
+    distinctFiles(unit).flatMap(({ to, repoints }) => {
+      const how = repoints.get(text)
+      if (how === undefined) return []
+      const patches = how.patches.flatMap(({ at, bytes }) => [String(at), escaped(bytes)])
+      return command('repoint', to, String(how.room), String(repointedLength), by, ...patches)
+    }),
+  )
+}
+
+const escaped = (bytes: Uint8Array): string =>
+  [...bytes].map((byte) => `\\${byte.toString(8).padStart(3, '0')}`).join('')
 
 /** A unit's files, each once: hard links are one file under several names. */
 const distinctFiles = (unit: Unit): Placed[] => {
@@ -83,11 +101,14 @@ function rewrittenTarget(unit: Unit, link: Placed, wiring: Wiring): string | und
 function patchLines(unit: Unit, wiring: Wiring, dynamicLinker: string): string[] {
   const groups = new Map<string, { interpreter: string; searchPath: string; files: string[] }>()
   for (const { to, elf } of distinctFiles(unit)) {
+    // The C library and its loader are as they are.
+    if (unit.key === 'libc6' && !to.startsWith('bin/')) continue
     if (elf === undefined || (elf.needed.length === 0 && elf.interpreter === undefined)) continue
     const places = elf.needed.flatMap((name) => wiring.findLibrary(unit, name) ?? [])
     const folders = places.map((place) => `@${place.unit === unit.key ? 'out' : place.unit}@/${place.folder}`)
     const searchPath = [...new Set(folders)].join(':')
-    const interpreter = elf.interpreter === undefined ? '' : `@libc6@/lib/${dynamicLinker}`
+    const interpreter =
+      elf.interpreter === undefined ? '' : `@${unit.key === 'libc6' ? 'out' : 'libc6'}@/lib/${dynamicLinker}`
     const key = `${interpreter} ${searchPath}`
     const group = groups.get(key) ?? { interpreter, searchPath, files: [] }
     groups.set(key, { ...group, files: [...group.files, to] })
@@ -113,7 +134,7 @@ const wrapperLines = (unit: Unit, wiring: Wiring): string[] =>
   })
 
 function splitLines(unit: Unit): string[] {
-  const folders = { out: undefined, man: 'share/man', doc: 'share/doc' }
+  const folders = { out: undefined, bin: 'bin', man: 'share/man', doc: 'share/doc' }
   return (unit.definition.outputs ?? []).flatMap((output) => {
     const folder = folders[output]
     return folder === undefined ? [] : `split "$${output}" ${folder}`

@@ -1,5 +1,5 @@
 import { posix } from 'node:path'
-import { sitePackages } from './layout.ts'
+import { sitePackages, sitePerl } from './layout.ts'
 import { holdsFolder, type Placed, type Unit, type Units } from './units.ts'
 
 /** The interpreter that a script's first line names: `/usr/bin/env perl -w` → perl, -w. */
@@ -36,7 +36,7 @@ export function interpreterOf(
 // Where a language looks for modules: the variable, the folders, and whether the unit is the language itself,
 // which knows its own.
 const languages: Record<string, { variable: string; folders: string[] }> = {
-  perl: { variable: 'PERL5LIB', folders: ['share/perl5', 'lib/perl5/5.36'] },
+  perl: { variable: 'PERL5LIB', folders: [sitePerl] },
   python3: { variable: 'PYTHONPATH', folders: [sitePackages] },
 }
 

@@ -1,6 +1,6 @@
 import type { ArchiveEntry } from './archive.ts'
 import { destinationOf, isBelow, linkTarget } from './layout.ts'
-import type { UnitDefinition } from './packages.ts'
+import type { UnitDefinition } from './definition.ts'
 
 /** An archive as an input of a derivation. */
 export type Source = { file: string; sha256: string; entries: ArchiveEntry[] }

@@ -51,6 +51,24 @@ overwrite() {
   { printf %s "$4"; head -c $(($3 - ${#4})) /dev/zero; } | dd of="$out/$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
 }
 
+# repoint FILE OFFSET LENGTH FOLDER [OFFSET BYTES]...: a folder that a library is to look in, filled up with slashes
+# to a length, and what makes its code read it
+repoint() {
+  library=$out/$1 place=$2 folder=$4
+  [ ${#folder} -le "$3" ]
+  while [ ${#folder} -lt "$3" ]; do folder=$folder/; done
+  makeWritable "$library"
+  printf %s "$folder" | poke "$library" "$place"
+  shift 4
+  while [ $# -gt 0 ]; do
+    printf "$2" | poke "$library" "$1"
+    shift 2
+  done
+}
+
+# poke FILE OFFSET <bytes
+poke() { dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null; }
+
 # link PATH TARGET
 link() {
   makeFolderOf "$out/$1"

@@ -74,7 +74,8 @@ let
   resolve =
     value:
     if builtins.isString value then
-      units.${value}
+      let parts = builtins.match "(.*)\\^(.*)" value; in
+      if parts == null then units.${value} else units.${builtins.elemAt parts 0}.${builtins.elemAt parts 1}
     else
       builtins.mapAttrs (_: resolve) value // { recurseForDerivations = true; };
 in
