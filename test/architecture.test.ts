@@ -22,7 +22,7 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     export: 'fs image errors',
     queue: 'errors',
     nix: 'fs queue text image errors',
-    packages: 'image errors',
+    packages: 'text image errors',
     push: 'fs text image errors',
     contents: 'queue image errors',
     rootfs: 'contents text image errors',

@@ -45,8 +45,11 @@ export type Made = { readonly image: Image; readonly key: string }
  */
 export async function makeImage(context: Context, pinned: PinnedSet): Promise<Made> {
   const attempt = async (again: boolean) => {
-    const packages = await context.resolver.resolve(context.request, pinned, { ...context, again })
-    const resolved = { revision: pinned.revision, packages }
+    const { packages, recipes } = await context.resolver.resolve(context.request, pinned, {
+      ...context,
+      again,
+    })
+    const resolved = { revision: pinned.revision, packages, recipes }
     const made = await fromSpec(context, specOf(context.request, resolved, { env: environment }))
     const roots = packages.map(({ outputPath }) => outputPath)
     await context.catalog.rememberRoots(made.key, roots)

@@ -26,8 +26,10 @@ const packages = [hello, cacert].map((outputPath) => ({
   output: 'out',
   outputPath,
 }))
-const specFor = (name: string, revision = 'r1'): ImageSpec =>
-  specOf(parseImageReference(name), { revision, packages }, { env: environment })
+const specFor = (name: string, revision = 'r1'): ImageSpec => {
+  const request = parseImageReference(name)
+  return specOf(request, { revision, packages, recipes: request.recipes }, { env: environment })
+}
 const layering = { maxLayers: 120, popularity: { version: 'p1', counts: new Map<string, number>() } }
 const keyOfSpec = (spec: ImageSpec): string =>
   imageKey(spec, closure, { ...layering, strategy: 'stable' }, 'gzip')

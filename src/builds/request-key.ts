@@ -19,8 +19,9 @@ export function createRequestKeys(): RequestKeys {
   return (request, pinned, layering) => {
     const last = keys.get(request)
     if (last && isSame(last, pinned, layering)) return last.key
-    const { platform, recipes, packages } = request
-    const parts = [stateOf(pinned), platform.system, recipes, packages, layeringKey(layering)]
+    const { platform, recipes, words, packages } = request
+    // What words mean is the same for as long as the package set is.
+    const parts = [stateOf(pinned), platform.system, recipes, words, packages, layeringKey(layering)]
     const key = JSON.stringify(parts)
     keys.set(request, { state: pinned.state, revision: pinned.revision, layering, key })
     return key

@@ -47,7 +47,7 @@ async function resolverOver(catalog: Catalog, deny: string[] = []) {
     resolve: async (name: string): Promise<string> => {
       const options = { signal: new AbortController().signal, emit: () => {} }
       const found = await resolver.resolve(parseImageName(name), pinned, options).then(
-        (packages) => packages.map(({ attribute }) => attribute).join(' '),
+        ({ packages }) => packages.map(({ attribute }) => attribute).join(' '),
         (error: { code: ErrorCode }) => error.code,
       )
       await Promise.all(pending)

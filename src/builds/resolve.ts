@@ -1,14 +1,14 @@
 import type { Catalog } from '../catalog/catalog.ts'
-import { NixeryError } from '../errors.ts'
 import { keyOf } from '../image/canonical.ts'
 import type { ImageRequest } from '../image/name.ts'
 import type { Platform } from '../image/platform.ts'
+import type { RecipeName } from '../image/recipes.ts'
 import type { Looked, LookUp, SetPolicy } from '../nix/evaluate.ts'
 import type { Nix } from '../nix/nix.ts'
+import { choosePackages } from '../packages/choose.ts'
 import { refusalOf, type NameFilter } from '../packages/policy.ts'
+import { refuse } from '../packages/refusals.ts'
 import {
-  choosePackages,
-  namesOf,
   parseResolution,
   resolutionKey,
   type Resolution,
@@ -17,6 +17,7 @@ import {
 import { stateOf, type PinnedSet } from '../packages/source.ts'
 import type { PartialDemand } from '../queue/demand.ts'
 import { suggestions } from '../packages/suggestions.ts'
+import { decideWords, wantedBy, type Decided, type Wanted } from '../packages/wanted.ts'
 import { deniedDerivations } from './denied.ts'
 import type { Emit } from './events.ts'
 import { createPassingFailures, type PassingFailures } from './passing.ts'
@@ -37,14 +38,21 @@ export type ResolverDeps = {
 
 export type Resolver = {
   /**
-   * The packages that an image's names mean, in the image's order. Nix is asked only for names whose meaning in
+   * The packages that an image's names mean, in the image's order, and which of its leading words are recipes: all but
+   * those that the set has a package for. Nix is asked only for names whose meaning in
    * this revision is not known; what it answers is remembered if the package set has not changed meanwhile. So are
    * failures: those of the package for as long as the revision is served, others for some seconds.
    * @param options.again evaluates whatever is remembered: Nix has removed the derivations meanwhile
    * @throws PACKAGE_UNKNOWN, PACKAGE_INVALID, PACKAGE_DENIED, SOURCE_INVALID, EVALUATION_TIMEOUT, NIX_UNAVAILABLE,
    *   CANCELLED
    */
-  resolve(request: ImageRequest, pinned: PinnedSet, options: ResolveOptions): Promise<ResolvedPackage[]>
+  resolve(request: ImageRequest, pinned: PinnedSet, options: ResolveOptions): Promise<Resolved>
+}
+
+export type Resolved = {
+  readonly packages: readonly ResolvedPackage[]
+  /** Sorted. */
+  readonly recipes: readonly RecipeName[]
 }
 
 export type ResolveOptions = PartialDemand & {
@@ -67,15 +75,20 @@ export function createResolver({
 }: ResolverDeps): Resolver {
   const findDenied = deniedDerivations({ catalog, nix, policy, names: filter.deniedNames, warn, later })
 
-  /** What the names mean, those that are remembered and the others. */
-  async function resolutionsOf(
-    { required, implied }: ReturnType<typeof namesOf>,
+  /**
+   * Adds what names mean, those that are remembered and the others.
+   * @param limited those of them that are subject to the filter
+   * @returns how many Nix was asked for
+   */
+  async function lookUpAll(
+    all: readonly string[],
+    limited: ReadonlySet<string>,
     { platform }: ImageRequest,
     pinned: PinnedSet,
     { signal, urgency, emit, enter, again = false }: ResolveOptions,
-  ): Promise<{ resolutions: Map<string, Resolution>; evaluated: number }> {
-    const names = [...required, ...implied]
-    const limited = new Set(required)
+    resolutions: Map<string, Resolution>,
+  ): Promise<number> {
+    const names = all.filter((name) => !resolutions.has(name))
     const keyOfName = (name: string) => {
       const inputs = limited.has(name) ? filter.inputs : undefined
       return resolutionKey(pinned.revision, platform, name, { ...policy, filter: inputs })
@@ -83,7 +96,6 @@ export function createResolver({
     const state = stateOf(pinned)
     const keyInMemory = (name: string) => `${keyOfName(name)} ${state}`
     const remembered = again ? new Map<string, string>() : await catalog.resolutions(names.map(keyOfName))
-    const resolutions = new Map<string, Resolution>()
     for (const name of names) {
       const known =
         parseResolution(remembered.get(keyOfName(name)) ?? '') ??
@@ -91,7 +103,7 @@ export function createResolver({
       if (known) resolutions.set(name, known)
     }
     const unknown = names.filter((name) => !resolutions.has(name))
-    if (unknown.length === 0) return { resolutions, evaluated: 0 }
+    if (unknown.length === 0) return 0
 
     if (again) nix.forget(state)
     const lookUp: LookUp = {
@@ -131,45 +143,56 @@ export function createResolver({
       else nix.forget(stateOf(pinned))
     }
     later(remember())
-    return { resolutions, evaluated: unknown.length }
+    return unknown.length
   }
 
   return {
     async resolve(request, pinned, options) {
       const started = performance.now()
-      const names = namesOf(request)
-      refuseDenied(names.required, filter)
-      const [{ resolutions, evaluated }, isDenied] = await Promise.all([
-        resolutionsOf(names, request, pinned, options),
+      const resolutions = new Map<string, Resolution>()
+      refuseDenied({ request, recipes: request.recipes, packages: request.packages }, filter)
+      const { words } = request
+      let evaluated =
+        words.length === 0 ? 0 : await lookUpAll(words, new Set(words), request, pinned, options, resolutions)
+      const decided = decideWords(request, resolutions)
+      refuseDenied(decided, filter)
+      const wanted = wantedBy(decided)
+      const limited = new Set(wanted.flatMap(({ names, implied }) => (implied ? [] : names)))
+      // A denied word is looked up all the same: only the package set knows whether it is a package.
+      for (const name of limited) if (filter.denies(name)) resolutions.set(name, denied)
+      const names = wanted.flatMap((each) => each.names)
+      const [isDenied, more] = await Promise.all([
         findDenied(pinned, request.platform),
+        lookUpAll(names, limited, request, pinned, options, resolutions),
       ])
-      for (const name of names.required) {
+      evaluated += more
+      for (const name of limited) {
         const found = resolutions.get(name)
         if (found?.status === 'package' && isDenied(found)) resolutions.set(name, denied)
       }
-      for (const name of names.implied) {
-        if (resolutions.get(name)?.status === 'package') continue
-        options.emit({ type: 'warning', message: `the package set has no usable ${name}: left out` })
-      }
-      const packages = choosePackages(request, resolutions)
+      const { packages, warnings } = choosePackages(decided, resolutions)
+      for (const message of warnings) options.emit({ type: 'warning', message })
       options.emit({
         type: 'resolved',
         packages: packages.map(({ attribute, version }) => `${attribute} ${version}`),
-        names: names.required.length + names.implied.length,
+        names: resolutions.size,
         evaluated,
         ms: performance.now() - started,
       })
-      return packages
+      return { packages, recipes: decided.recipes }
     },
   }
 }
 
-/** Refuses names that are denied as they are written, before Nix is asked for anything. */
-function refuseDenied(names: readonly string[], filter: NameFilter): void {
-  const refused = names.filter((name) => filter.denies(name))
-  if (refused.length === 0) return
-  const message = refused.map((name) => `${name}: ${denied.reason}`).join('\n')
-  throw new NixeryError('PACKAGE_DENIED', message, { detail: { denied: refused } })
+/** Refuses an image for names that are denied as they are written, before Nix is asked for anything. */
+function refuseDenied(decided: Decided, filter: NameFilter): void {
+  const isDenied = ({ need, names, implied }: Wanted) =>
+    need === 'required' && !implied && names.every((name) => filter.denies(name))
+  const lacking = wantedBy(decided).filter(isDenied)
+  refuse(
+    decided,
+    lacking.map((wanted) => ({ ...wanted, found: denied })),
+  )
 }
 
 function limitsOf(names: readonly string[], filter: NameFilter): Record<string, readonly number[]> {
@@ -208,7 +231,7 @@ function resolutionOf(
       return { status: 'missing', nearest }
     }
     case 'other':
-      return { status: 'invalid', reason: `is ${kindOf(looked.type)}, not a package` }
+      return { status: 'invalid', kind: 'other', reason: `is ${kindOf(looked.type)}, not a package` }
     case 'denied':
       return denied
     case 'failed': {

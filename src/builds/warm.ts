@@ -49,6 +49,15 @@ const passing = [
 /** Images; what is forgotten is only tried once more. */
 const remembered = 2000
 
+/** What was pulled, unless by a version that took more names than this one. */
+function readAgain(reference: string): ImageRequest[] {
+  try {
+    return [parseImageReference(reference)]
+  } catch {
+    return []
+  }
+}
+
 export function createWarmer(deps: WarmerDeps): Warmer {
   const { builds, source, catalog, names, top, platforms, every, onUse, warn } = deps
   // The revision for which an image could not be made, which is not tried again before the next revision.
@@ -82,7 +91,7 @@ export function createWarmer(deps: WarmerDeps): Warmer {
   const warmer: Warmer = {
     async round() {
       const pulled = top > 0 ? await catalog.mostPulled(top) : []
-      const popular = pulled.map(({ repository, tag }) => parseImageReference(`${repository}:${tag}`))
+      const popular = pulled.flatMap(({ repository, tag }) => readAgain(`${repository}:${tag}`))
       for (const [requests, isNamed] of [
         [names, true],
         [popular, false],

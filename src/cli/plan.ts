@@ -84,9 +84,10 @@ async function resolvePackages(
   request: ImageRequest,
   progress: Progress,
   signal: AbortSignal,
-): Promise<ResolvedPackage[]> {
+): Promise<readonly ResolvedPackage[]> {
   const pinned = await workshop.source.pin(request.tag)
-  return workshop.resolver.resolve(request, pinned, { signal, emit: emitOf(progress) })
+  const { packages } = await workshop.resolver.resolve(request, pinned, { signal, emit: emitOf(progress) })
+  return packages
 }
 
 /** As the builder gets it: from what is known, else from Nix, which must realise what it is to tell sizes of. */

@@ -6,14 +6,26 @@ import { formatImageName, maxPackages, parseImageName } from './name.ts'
 import { amd64, arm64, type Platform } from './platform.ts'
 
 describe('parseImageName', () => {
-  const rows: [string, { packages: string[]; recipes?: string[]; platform?: Platform }][] = [
+  type Expected = { packages: string[]; recipes?: string[]; words?: string[]; platform?: Platform }
+  const rows: [string, Expected][] = [
     ['hello', { packages: ['hello'] }],
     ['hello/git/htop', { packages: ['git', 'hello', 'htop'] }],
     ['git/git', { packages: ['git'] }],
     ['shell', { packages: [], recipes: ['shell'] }],
     ['shell/htop', { packages: ['htop'], recipes: ['shell'] }],
     ['shell/arm64/hello', { packages: ['hello'], recipes: ['shell'], platform: arm64 }],
-    ['arm64/shell/shell/hello', { packages: ['hello'], recipes: ['shell'], platform: arm64 }],
+    ['arm64/shell/hello', { packages: ['hello'], recipes: ['shell'], platform: arm64 }],
+    ['ci', { packages: [], words: ['ci'] }],
+    ['ci/arm64/git', { packages: ['git'], words: ['ci'], platform: arm64 }],
+    [
+      'devcontainer/shell/arm64/ci',
+      { packages: [], recipes: ['shell'], words: ['ci', 'devcontainer'], platform: arm64 },
+    ],
+    ['recipe/ci/git', { packages: ['git'], recipes: ['ci'] }],
+    ['compat/recipe/shell/x', { packages: ['x'], recipes: ['shell'], words: ['compat'] }],
+    ['git/ci/recipe', { packages: ['ci', 'git', 'recipe'] }],
+    ['git/recipe/ci', { packages: ['ci', 'git', 'recipe'] }],
+    ['Ci/git', { packages: ['Ci', 'git'] }],
     ['amd64/hello', { packages: ['hello'], platform: amd64 }],
     ['arm64', { packages: [], platform: arm64 }],
     ['hello/shell', { packages: ['hello', 'shell'] }],
@@ -27,6 +39,7 @@ describe('parseImageName', () => {
       assert.deepEqual(parseImageName(name, 'v1'), {
         packages: expected.packages,
         recipes: expected.recipes ?? [],
+        words: expected.words ?? [],
         platform: expected.platform ?? amd64,
         platformNamed: expected.platform !== undefined,
         tag: 'v1',
@@ -52,6 +65,8 @@ describe('parseImageName', () => {
     'a|b',
   ]
   refused.push('a+b', 'a:b', 'a@b', 'ä', 'a\n', 'a\0', '$(x)', '"', 'arm64/amd64/a', 'a'.repeat(256))
+  refused.push('shell/shell/a', 'arm64/shell/arm64', 'ci/ci/git', 'ci/recipe/ci', 'recipe/shell/shell')
+  refused.push('recipe', 'recipe/git', 'recipe/arm64/ci', 'ci/recipe')
   refused.push(Array.from({ length: maxPackages + 1 }, (_, i) => `p${i}`).join('/'))
   for (const name of refused) {
     it(`refuses ${JSON.stringify(name.slice(0, 40))}`, () => {
@@ -61,6 +76,15 @@ describe('parseImageName', () => {
       )
     })
   }
+
+  it('says which word is there twice, and what may follow `recipe`', () => {
+    assert.throws(() => parseImageName('shell/arm64/shell/git'), {
+      message: '`shell` is twice at the beginning of this name: write it once',
+    })
+    assert.throws(() => parseImageName('recipe/git'), {
+      message: '`recipe/` is followed by one of shell, ci, compat, devcontainer',
+    })
+  })
 
   it('takes the longest name and the most packages', () => {
     assert.equal(parseImageName('a'.repeat(255)).packages.length, 1)
@@ -83,9 +107,24 @@ const part = fc
   .tuple(letter, fc.string({ unit: fc.constantFrom('a', 'b', 'Z', '9', '_', '-'), maxLength: 4 }))
   .map((t) => t.join(''))
 const attribute = fc.array(part, { minLength: 1, maxLength: 3 }).map((parts) => parts.join('.'))
-const segment = fc.oneof(attribute, fc.constantFrom('shell', 'arm64', 'git'))
+const word = fc.constantFrom(
+  'shell',
+  'arm64',
+  'ci',
+  'recipe/ci',
+  'compat',
+  'recipe/devcontainer',
+  'devcontainer',
+)
+const segment = fc.oneof(attribute, fc.constantFrom('git', 'shell', 'ci', 'recipe', 'amd64'))
+/** Leading words in any order, each once; then packages, of which the first is not called like a word. */
 const name = fc
-  .array(segment, { minLength: 1, maxLength: 10 })
+  .tuple(
+    fc.uniqueArray(word, { selector: (text) => text.replace('recipe/', ''), maxLength: 5 }),
+    attribute.filter((text) => !['shell', 'ci'].includes(text)),
+    fc.array(segment, { maxLength: 8 }),
+  )
+  .map(([words, first, segments]) => [...words, first, ...segments])
   .map((segments) => segments.join('/'))
   .filter((text) => text.length <= 255)
 
@@ -95,6 +134,19 @@ describe('image names', () => {
       fc.property(name, (text) => {
         const request = parseImageName(text)
         assert.deepEqual(parseImageName(formatImageName(request)), request)
+      }),
+    )
+  })
+
+  it('do not depend on the order of leading words', () => {
+    const words = fc.uniqueArray(word, { selector: (text) => text.replace('recipe/', '') })
+    fc.assert(
+      fc.property(words, (given) => {
+        const backwards = [...given].reverse()
+        assert.deepEqual(
+          parseImageName([...given, 'git'].join('/')),
+          parseImageName([...backwards, 'git'].join('/')),
+        )
       }),
     )
   })

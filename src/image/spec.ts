@@ -1,7 +1,7 @@
 import type { ImageRequest } from './name.ts'
 import type { ImageConfig } from './oci.ts'
 import type { Platform } from './platform.ts'
-import { combineRecipes } from './recipes.ts'
+import { configOf, type RecipeName } from './recipes.ts'
 import type { StorePath } from './store-path.ts'
 
 /**
@@ -35,15 +35,20 @@ export type SpecPackage = {
 
 /**
  * The spec of a request.
- * @param resolved the revision that the request's tag was pinned to, and the packages that its names mean there
+ * @param resolved the revision that the request's tag was pinned to, and the packages and recipes that its names mean
+ *   there
  * @param base the config that every image begins with; recipes add to it
  */
 export function specOf(
   request: ImageRequest,
-  resolved: { readonly revision: string; readonly packages: readonly SpecPackage[] },
+  resolved: {
+    readonly revision: string
+    readonly packages: readonly SpecPackage[]
+    readonly recipes: readonly RecipeName[]
+  },
   base: ImageConfig,
 ): ImageSpec {
-  const { revision, packages } = resolved
+  const { revision, packages, recipes } = resolved
   return {
     platform: request.platform,
     sets: [{ tag: request.tag, revision }],
@@ -54,7 +59,7 @@ export function specOf(
       output,
       outputPath,
     })),
-    config: { ...base, ...combineRecipes(request.recipes).config },
+    config: { ...base, ...configOf(recipes) },
     links: packages.map(({ outputPath }) => outputPath),
   }
 }

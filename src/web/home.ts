@@ -1,6 +1,6 @@
 import { html } from 'hono/html'
 import { impliedPackages } from '../image/name.ts'
-import { recipes } from '../image/recipes.ts'
+import { recipes, type Recipe, type RecipeName } from '../image/recipes.ts'
 import { platforms, type Platform } from '../image/platform.ts'
 import type { SourceDescription } from './describe.ts'
 import type { BuildRecord } from './history.ts'
@@ -66,7 +66,7 @@ podman run -ti ${host}/shell/git/htop bash</code></pre>
 const names = (defaults: readonly Platform[]): Html =>
   html`<section>
     <h2>Meta-packages</h2>
-    <p>Names that are no packages. They stand first in a path.</p>
+    <p>Names that are no packages. They stand first in a path, in any order.</p>
     <table class="rows">
       <thead>
         <tr>
@@ -75,10 +75,13 @@ const names = (defaults: readonly Platform[]): Html =>
         </tr>
       </thead>
       <tbody>
-        <tr>
-          <td><code>shell</code></td>
-          <td>${recipes.shell.packages.join(', ')}; bash is what starts</td>
-        </tr>
+        ${recipeRows.map(
+          ([name, meaning]) =>
+            html`<tr>
+              <td><code>${name}</code></td>
+              <td>${meaning}</td>
+            </tr>`,
+        )}
         ${Object.values(platforms).map(
           (platform) =>
             html`<tr>
@@ -89,12 +92,39 @@ const names = (defaults: readonly Platform[]): Html =>
       </tbody>
     </table>
     <p class="quiet small">
+      If the package set has a package called <code>ci</code>, <code>compat</code> or
+      <code>devcontainer</code>, that word means the package; <code>recipe/ci</code> always means the
+      meta-package.
+    </p>
+    <p class="quiet small">
       All other parts are packages. Dots reach into sets of them (<code>python3Packages.requests</code>), and
       capital letters can be left out. Every image has ${impliedPackages.join(' and ')} where they exist.
-      Without a platform in its name, it is for
-      ${defaults.map(({ architecture }) => architecture).join(' or ')}.
     </p>
+    <h2>Platforms</h2>
+    <p>${platformsText(defaults)}</p>
   </section>`
+
+const recipeRows: readonly (readonly [name: RecipeName, meaning: string])[] = [
+  ['shell', `${recipes.shell.packages.join(', ')}; bash is what starts`],
+  ['ci', `what CI jobs expect: shell, and ${namesBeyond(recipes.ci, recipes.shell)}`],
+  ['compat', 'for programs that were built elsewhere: libstdc++, libgcc and zlib'],
+  ['devcontainer', 'for the dev containers of editors: ci, compat and getent'],
+]
+
+/** The packages that one recipe has more than another. */
+function namesBeyond(recipe: Recipe, other: Recipe): string {
+  return recipe.packages.filter((choice) => !other.packages.includes(choice)).join(', ')
+}
+
+/** What a name without a platform means, and for whom that is the wrong one. */
+function platformsText(defaults: readonly Platform[]): Html {
+  const [only, ...others] = defaults.map(({ architecture }) => architecture)
+  const other = Object.keys(platforms).find((each) => each !== only) ?? ''
+  return others.length > 0
+    ? html`A name without a platform is for ${[only, ...others].join(' and ')}: each machine gets its own.`
+    : html`A name without a platform is for <strong>${only}</strong> alone, also when it is pulled on another
+        machine: there, write <code>${other}</code> first.`
+}
 
 const source = ({ source: text, revision }: SourceDescription): Html =>
   html`<section>

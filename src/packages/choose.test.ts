@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import fc from 'fast-check'
+import { NixeryError, type ErrorCode } from '../errors.ts'
+import { parseImageName, type ImageRequest } from '../image/name.ts'
+import { choosePackages } from './choose.ts'
+import { denied, found, invalid, missing } from './resolution-testing.ts'
+import type { Resolution, ResolvedPackage } from './resolution.ts'
+import type { Decided } from './wanted.ts'
+
+const implied = { cacert: found('cacert'), 'iana-etc': found('iana-etc') }
+const decided = (request: ImageRequest): Decided => ({ ...request, request })
+const choose = (name: string, resolutions: Record<string, Resolution>): string[] =>
+  choosePackages(decided(parseImageName(name)), new Map(Object.entries(resolutions))).packages.map(
+    ({ attribute }) => attribute,
+  )
+
+const refuses = (code: ErrorCode, message: string, detail: unknown) => (error: unknown) => {
+  assert.ok(error instanceof NixeryError)
+  assert.deepEqual(
+    { code: error.code, message: error.message, detail: error.detail },
+    { code, message, detail },
+  )
+  return true
+}
+
+describe('choosePackages', () => {
+  it('gives the packages and what every image gets', () => {
+    assert.deepEqual(choose('git/htop', { ...implied, git: found('git'), htop: found('htop') }), [
+      'cacert',
+      'git',
+      'htop',
+      'iana-etc',
+    ])
+  })
+
+  it('does without what every image gets where there is none', () => {
+    const git = { git: found('git') }
+    assert.deepEqual(choose('git', { ...git, cacert: missing('ca'), 'iana-etc': invalid('is broken') }), [
+      'git',
+    ])
+    assert.deepEqual(choose('git', git), ['git'])
+    assert.deepEqual(choose('arm64', {}), [])
+  })
+
+  it('but not if it was asked for by name', () => {
+    assert.throws(
+      () => choose('cacert', { ...implied, cacert: missing() }),
+      refuses('PACKAGE_UNKNOWN', 'Could not find Nix packages: [cacert].', {
+        missing: ['cacert'],
+        suggestions: [],
+      }),
+    )
+  })
+
+  it('gives each output once, by the first of its names', () => {
+    const node = { nodejs: found('nodejs', 'node'), nodejs_22: found('nodejs_22', 'node') }
+    assert.deepEqual(choose('nodejs_22/nodejs', node), ['nodejs'])
+  })
+
+  it('makes no difference between names for the same packages, nor of their order', () => {
+    const outputs = fc.constantFrom('bash', 'curl', 'git', 'glibc', 'node')
+    const alias = fc.record({ name: fc.stringMatching(/^[a-z][a-z0-9]{0,4}$/), output: outputs })
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(alias, { selector: ({ name }) => name, minLength: 1, maxLength: 12 }),
+        fc.func(fc.string()),
+        (aliases, order) => {
+          const packages = aliases
+            .filter(({ name }) => !['shell', 'arm64', 'amd64'].includes(name))
+            .map(({ name, output }): [string, ResolvedPackage] => [name, found(name, output)])
+          const request = (names: string[]) => ({ ...parseImageName('hello'), packages: names })
+          const chosen = (names: string[], among: [string, ResolvedPackage][]) =>
+            choosePackages(decided(request(names)), new Map(among)).packages.map(
+              ({ outputPath }) => outputPath,
+            )
+          const all = chosen(
+            packages.map(([name]) => name),
+            packages,
+          )
+          assert.equal(new Set(all).size, all.length)
+          const names = packages.map(([name]) => name)
+          const shuffled = names.toSorted((a, b) => (order(a) < order(b) ? -1 : 1))
+          assert.deepEqual(chosen(shuffled, packages.toReversed()), all)
+          // One name for each output is enough, whichever.
+          const one = new Map(packages.map(([name, { outputPath }]) => [outputPath, name]))
+          assert.deepEqual(chosen([...one.values()], packages), all)
+        },
+      ),
+    )
+  })
+
+  it('names all that is missing, and what was probably meant, beginning as the original does', () => {
+    const resolutions = {
+      ...implied,
+      gti: missing('git', 'gtk'),
+      helo: missing('hello'),
+      pythn: missing('python', 'python2', 'python3'),
+      zzz: missing(),
+      htop: found('htop'),
+      broken: invalid('does not evaluate'),
+    }
+    assert.throws(
+      () => choose('zzz/gti/helo/htop/broken/pythn', resolutions),
+      refuses(
+        'PACKAGE_UNKNOWN',
+        'Could not find Nix packages: [gti helo pythn zzz]. For gti, did you mean git or gtk?' +
+          ' For helo, did you mean hello? For pythn, did you mean python, python2 or python3?',
+        {
+          missing: ['gti', 'helo', 'pythn', 'zzz'],
+          suggestions: [
+            { name: 'gti', nearest: ['git', 'gtk'] },
+            { name: 'helo', nearest: ['hello'] },
+            { name: 'pythn', nearest: ['python', 'python2', 'python3'] },
+          ],
+        },
+      ),
+    )
+  })
+
+  it('says that a meta-package must come first', () => {
+    const rows: [name: string, missing: string, corrected: string][] = [
+      ['git/shell', 'shell', 'shell/git'],
+      ['htop/git/shell', 'shell', 'shell/git/htop'],
+      ['arm64/git/shell', 'shell', 'arm64/shell/git'],
+      ['git/arm64', 'arm64', 'arm64/git'],
+      ['shell/git/amd64', 'amd64', 'amd64/shell/git'],
+      ['git/ci', 'ci', 'ci/git'],
+    ]
+    for (const [name, meta, corrected] of rows) {
+      const shell = ['bashInteractive', 'coreutils', 'moreutils', 'nano']
+      const others = Object.fromEntries([...shell, 'git', 'htop'].map((one) => [one, found(one)]))
+      const message = `Could not find Nix packages: [${meta}]. \`${meta}\` must come first: ${corrected}`
+      const detail = { missing: [meta], suggestions: [{ name: meta, nearest: [corrected] }] }
+      assert.throws(
+        () => choose(name, { ...implied, ...others, [meta]: missing('shellx') }),
+        refuses('PACKAGE_UNKNOWN', message, detail),
+      )
+    }
+    // A package set may have packages with these names.
+    assert.deepEqual(choose('git/shell', { git: found('git'), shell: found('shell') }), ['git', 'shell'])
+  })
+
+  it('says why a package cannot be had', () => {
+    const resolutions = {
+      ...implied,
+      lib: invalid('is a set of packages, not a package'),
+      map: invalid('is a function, not a package'),
+      steam: denied('has an unfree licence'),
+    }
+    assert.throws(
+      () => choose('map/lib', resolutions),
+      refuses(
+        'PACKAGE_INVALID',
+        'lib: is a set of packages, not a package\nmap: is a function, not a package',
+        {
+          invalid: ['lib', 'map'],
+        },
+      ),
+    )
+    assert.throws(
+      () => choose('map/steam', resolutions),
+      refuses('PACKAGE_DENIED', 'steam: has an unfree licence', { denied: ['steam'] }),
+    )
+  })
+})

@@ -1,0 +1,113 @@
+import { NixeryError } from '../errors.ts'
+import { formatImageName, isLeading, type ImageRequest } from '../image/name.ts'
+import { platforms } from '../image/platform.ts'
+import { isRecipeName, recipePrefix, reservedRecipe, type RecipeName } from '../image/recipes.ts'
+import { byText } from '../image/store-path.ts'
+import { alternatives, listed } from '../text/words.ts'
+import type { Resolution } from './resolution.ts'
+import type { Decided, Wanted } from './wanted.ts'
+
+/** What an image cannot be without, and what became of it. */
+export type Lacking = Wanted & { readonly found: Resolution | undefined }
+
+/**
+ * Refuses an image that lacks something: what is missing before what is denied before what is no package, all of a kind
+ * at once.
+ * @throws PACKAGE_UNKNOWN, PACKAGE_DENIED, PACKAGE_INVALID
+ */
+export function refuse(decided: Decided, lacking: readonly Lacking[]): void {
+  refuseMissing(
+    decided,
+    lacking.filter(({ found }) => found === undefined || found.status === 'missing'),
+  )
+  refuseAll('denied', 'PACKAGE_DENIED', decided, lacking)
+  refuseAll('invalid', 'PACKAGE_INVALID', decided, lacking)
+}
+
+/** Recipes as they are shown: `` `ci` and `shell` ``. */
+export const wordsOf = (names: readonly RecipeName[]): string => listed(names.map((name) => `\`${name}\``))
+
+type Suggestion = { readonly name: string; readonly nearest: readonly string[]; readonly text: string }
+
+function refuseMissing({ request }: Decided, lacking: readonly Lacking[]): void {
+  if (lacking.length === 0) return
+  const missing = lacking.map(({ names }) => names[0])
+  const written = lacking.filter(({ by }) => by.length === 0)
+  const suggestions = written.flatMap(({ names: [name], found }) => suggestionFor(request, name, found) ?? [])
+  // The first sentence is the original's, for scripts that look for it.
+  const sentences = [
+    `Could not find Nix packages: [${missing.join(' ')}].`,
+    ...suggestions.map(({ text }) => text),
+    ...neededByRecipes(lacking),
+  ]
+  throw new NixeryError('PACKAGE_UNKNOWN', sentences.join(' '), {
+    detail: { missing, suggestions: suggestions.map(({ name, nearest }) => ({ name, nearest })) },
+  })
+}
+
+function suggestionFor(
+  request: ImageRequest,
+  name: string,
+  found: Resolution | undefined,
+): Suggestion | undefined {
+  const corrected = withMetaFirst(request, name)
+  if (corrected !== undefined) {
+    return { name, nearest: [corrected], text: `\`${name}\` must come first: ${corrected}` }
+  }
+  const nearest = found?.status === 'missing' ? found.nearest : []
+  if (nearest.length === 0) return undefined
+  return { name, nearest, text: `For ${name}, did you mean ${alternatives(nearest)}?` }
+}
+
+/** A sentence for each recipe that lacks something: nobody wrote those names. */
+function neededByRecipes(lacking: readonly Lacking[]): string[] {
+  const groups = Map.groupBy(
+    lacking.filter(({ by }) => by.length > 0),
+    ({ by }) => wordsOf(by),
+  )
+  return [...groups].map(([words, some]) => {
+    const names = some.map(({ names: [first, ...others] }) =>
+      others.length > 0 ? `${first} (nor ${alternatives(others)})` : first,
+    )
+    const need = (some[0]?.by.length ?? 0) > 1 ? 'need' : 'needs'
+    return `The package set has no ${alternatives(names)}, which ${words} ${need}.`
+  })
+}
+
+function refuseAll(
+  status: 'invalid' | 'denied',
+  code: 'PACKAGE_INVALID' | 'PACKAGE_DENIED',
+  { request }: Decided,
+  lacking: readonly Lacking[],
+): void {
+  const reasons = lacking.flatMap(({ names: [name], by, found }) =>
+    found?.status === status ? [{ name, by, reason: found.reason }] : [],
+  )
+  if (reasons.length === 0) return
+  const message = reasons
+    .map(({ name, by, reason }) => {
+      const isWord = request.words.some((word) => word === name)
+      const other = isWord ? `; \`${recipePrefix}/${name}\` is the meta-package` : ''
+      return by.length > 0 ? `${name} (for ${wordsOf(by)}): ${reason}` : `${name}: ${reason}${other}`
+    })
+    .join('\n')
+  throw new NixeryError(code, message, { detail: { [status]: reasons.map(({ name }) => name) } })
+}
+
+/** The image's name with a meta-package at its beginning, if this name is one that stands behind a package. */
+function withMetaFirst(request: ImageRequest, name: string): string | undefined {
+  if (!isLeading(name) || !request.packages.includes(name)) return undefined
+  const packages = request.packages.filter((other) => other !== name)
+  if (isRecipeName(name)) {
+    const { recipes, words } = request
+    if (recipes.includes(name) || words.includes(name)) return formatImageName({ ...request, packages })
+    const corrected =
+      name === reservedRecipe
+        ? { recipes: [...recipes, name].sort(byText) }
+        : { words: [...words, name].sort(byText) }
+    return formatImageName({ ...request, packages, ...corrected })
+  }
+  const platform = Object.entries(platforms).find(([architecture]) => architecture === name)?.[1]
+  if (!platform || request.platformNamed) return undefined
+  return formatImageName({ ...request, packages, platform, platformNamed: true })
+}

@@ -1,0 +1,23 @@
+import { hash } from 'node:crypto'
+import { parseStorePath } from '../image/store-path.ts'
+import type { Resolution, ResolvedPackage } from './resolution.ts'
+
+const storePathOf = (name: string) =>
+  parseStorePath(`/nix/store/${hash('sha256', name).replaceAll('e', 'g').slice(0, 32)}-${name}`)
+
+// What names may mean, for tests.
+
+export const found = (attribute: string, output = attribute): ResolvedPackage => ({
+  status: 'package',
+  attribute,
+  package: attribute,
+  drvPath: storePathOf(`${output}.drv`),
+  output: 'out',
+  outputPath: storePathOf(output),
+  pname: output,
+  version: '1',
+})
+
+export const missing = (...nearest: string[]): Resolution => ({ status: 'missing', nearest })
+export const invalid = (reason: string): Resolution => ({ status: 'invalid', reason })
+export const denied = (reason: string): Resolution => ({ status: 'denied', reason })

@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { NixeryError } from '../errors.ts'
+import { parseImageName } from '../image/name.ts'
+import { recipes } from '../image/recipes.ts'
+import { denied, found, invalid, missing } from './resolution-testing.ts'
+import { choosePackages } from './choose.ts'
+import type { Resolution } from './resolution.ts'
+import { decideWords, wantedBy } from './wanted.ts'
+
+const near = missing('near')
+const refused = denied('is not served')
+const fails = invalid('does not evaluate')
+const other: Resolution = { status: 'invalid', kind: 'other', reason: 'is a function' }
+
+/** What a name means in a set with these packages, and what else it has. */
+function decide(name: string, has: readonly string[], also: Readonly<Record<string, Resolution>> = {}) {
+  const request = parseImageName(name)
+  const at = (each: string) => also[each] ?? (has.includes(each) ? found(each) : near)
+  const decided = decideWords(request, new Map(request.words.map((word) => [word, at(word)])))
+  const names = wantedBy(decided).flatMap((each) => each.names)
+  const chosen = () => choosePackages(decided, new Map(names.map((each) => [each, at(each)])))
+  return { decided, chosen }
+}
+
+describe('decideWords', () => {
+  const rows: [name: string, word: Resolution, recipes: string[], packages: string[]][] = [
+    ['ci/git', near, ['ci'], ['git']],
+    ['ci/git', found('ci'), [], ['ci', 'git']],
+    // There is something of that name, but no package.
+    ['ci/git', other, ['ci'], ['git']],
+    // There is a package, which cannot be had: that is no reason to give another image.
+    ['ci/git', fails, [], ['ci', 'git']],
+    ['ci/git', refused, [], ['ci', 'git']],
+    ['recipe/ci/git', found('ci'), ['ci'], ['git']],
+    ['shell/ci', found('ci'), ['shell'], ['ci']],
+    ['shell/ci', near, ['ci', 'shell'], []],
+  ]
+  for (const [name, word, expected, packages] of rows) {
+    it(`of ${name} where ci is ${word.status}: [${expected.join()}] and [${packages.join()}]`, () => {
+      const { decided } = decide(name, ['shell', 'git'], { ci: word })
+      assert.deepEqual([decided.recipes, decided.packages], [expected, packages])
+    })
+  }
+})
+
+describe('wantedBy', () => {
+  const namesIn = (name: string) => wantedBy(decide(name, []).decided).map(({ names }) => names.join('|'))
+  it('adds what every image gets to what was written', () => {
+    assert.deepEqual(namesIn('git'), ['git', 'cacert', 'iana-etc'])
+    assert.deepEqual(
+      namesIn('shell/git/cacert/nano').join(),
+      'bashInteractive,cacert,coreutils,git,moreutils,nano,iana-etc',
+    )
+  })
+
+  it('has all of shell in ci, and all of ci and compat in devcontainer', () => {
+    const isIn = (some: string, all: string) => {
+      const names = new Set(namesIn(all))
+      assert.deepEqual(
+        namesIn(some).filter((name) => !names.has(name)),
+        [],
+      )
+    }
+    isIn('shell', 'ci')
+    isIn('ci', 'devcontainer')
+    isIn('compat', 'devcontainer')
+    assert.deepEqual(recipes.shell.packages, ['bashInteractive', 'coreutils', 'moreutils', 'nano'])
+  })
+
+  it('requires what one requires and another does not', () => {
+    const needs = new Map(
+      wantedBy(decide('compat/nix-ld', []).decided).map(({ names, need }) => [names[0], need]),
+    )
+    assert.equal(needs.get('nix-ld'), 'required')
+    assert.equal(needs.get('cacert'), 'optional')
+  })
+})
+
+describe('recipes whose packages a set does not have', () => {
+  const gcc = 'gcc-unwrapped.lib'
+  const attributes = (name: string, has: string[], also?: Record<string, Resolution>) =>
+    decide(name, has, also)
+      .chosen()
+      .packages.map((each) => each.attribute)
+
+  it('get the first of several names that the set has', () => {
+    assert.deepEqual(attributes('compat', ['zlib', gcc, 'gcc.cc.lib']), [gcc, 'zlib'])
+    assert.deepEqual(attributes('compat', ['zlib', gcc, 'stdenv.cc.cc.lib']), ['stdenv.cc.cc.lib', 'zlib'])
+    assert.deepEqual(attributes('compat', ['zlib', gcc], { 'stdenv.cc.cc.lib': refused }), [gcc, 'zlib'])
+  })
+
+  it('go without what is optional, with a warning', () => {
+    const { packages, warnings } = decide('compat', ['zlib', gcc]).chosen()
+    assert.equal(packages.length, 2)
+    assert.ok(
+      warnings.includes('the package set has no usable nix-ld for `compat`: left out'),
+      warnings.join(),
+    )
+    assert.deepEqual(attributes('compat', ['zlib', gcc], { 'nix-ld': fails }), [gcc, 'zlib'])
+    assert.deepEqual(attributes('compat', ['zlib', gcc, 'nix-ld']), [gcc, 'nix-ld', 'zlib'])
+  })
+
+  const cases: [name: string, has: string[], message: string][] = [
+    [
+      'shell/x',
+      ['x', 'coreutils', 'moreutils', 'nano'],
+      'Could not find Nix packages: [bashInteractive]. The package set has no bashInteractive, which `shell` needs.',
+    ],
+    [
+      'shell/y',
+      ['coreutils'],
+      'Could not find Nix packages: [bashInteractive moreutils nano y]. For y, did you mean near?' +
+        ' The package set has no bashInteractive, moreutils or nano, which `shell` needs.',
+    ],
+    [
+      'shell/nano',
+      ['bashInteractive', 'coreutils', 'moreutils'],
+      'Could not find Nix packages: [nano]. For nano, did you mean near?',
+    ],
+    [
+      'compat',
+      ['zlib'],
+      'Could not find Nix packages: [stdenv.cc.cc.lib]. The package set has no stdenv.cc.cc.lib' +
+        ' (nor gcc-unwrapped.lib or gcc.cc.lib), which `compat` needs.',
+    ],
+  ]
+  for (const [name, has, message] of cases) {
+    it(`refuse ${name} where there is only ${has.join()}`, () => {
+      assert.throws(decide(name, has).chosen, (error) => {
+        assert.ok(error instanceof NixeryError)
+        assert.deepEqual([error.code, error.message], ['PACKAGE_UNKNOWN', message])
+        return true
+      })
+    })
+  }
+
+  it('say for which recipe a package would be, and how to get the recipe instead of a package', () => {
+    const all = ['coreutils', 'moreutils', 'nano']
+    const messageOf = (run: () => unknown): string => {
+      try {
+        run()
+      } catch (error) {
+        return error instanceof Error ? error.message : ''
+      }
+      return 'none'
+    }
+    assert.equal(
+      messageOf(decide('shell', all, { bashInteractive: refused }).chosen),
+      'bashInteractive (for `shell`): is not served',
+    )
+    assert.equal(
+      messageOf(decide('ci/nano', all, { ci: refused }).chosen),
+      'ci: is not served; `recipe/ci` is the meta-package',
+    )
+  })
+})

@@ -1,0 +1,8 @@
+const joined = (words: readonly string[], last: string): string =>
+  words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} ${last} ${words.at(-1)}`
+
+/** `a, b or c` */
+export const alternatives = (words: readonly string[]): string => joined(words, 'or')
+
+/** `a, b and c` */
+export const listed = (words: readonly string[]): string => joined(words, 'and')

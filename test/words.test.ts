@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import type { ServerProcess } from '../scripts/server.ts'
+import { recipes } from '../src/image/recipes.ts'
+import { ask, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
+
+// What the words at the beginning of a name mean, over a set that has what recipes need and one that has other things
+// of their names.
+
+let workspace: Workspace
+let plain: ServerProcess
+let other: ServerProcess
+
+const ofCi = recipes.ci.packages.map((name) => `"${name}" = script "${name}" "echo ${name}";`).join('\n')
+
+before(async () => {
+  workspace = await openWorkspace()
+  const [set, otherSet] = await Promise.all([
+    workspace.packageSet(`
+      ${ofCi}
+      own = script "own" "echo own";
+      zlib = run "zlib" "mkdir -p $out/lib; echo z > $out/lib/libz.so.1";
+      getent = script "getent" "echo getent";
+      gcc-unwrapped.lib = run "gcc-lib" "mkdir -p $out/lib; echo c > $out/lib/libstdc++.so.6";
+      compat = _: 1;
+    `),
+    workspace.packageSet(`
+      coreutils = script "coreutils" "";
+      ci = script "own-ci" "echo of the set";
+      own = script "own" "echo own";
+    `),
+  ])
+  ;[plain, other] = await Promise.all([
+    workspace.serve({ NIXERY_PKGS_PATH: set }),
+    workspace.serve({ NIXERY_PKGS_PATH: otherSet, NIXERY_DENY: 'devcontainer' }),
+  ])
+})
+after(() => workspace.dispose())
+
+type Manifest = { config: { digest: string } }
+
+/** The digest of an image, and what it starts. */
+async function pull(server: ServerProcess, name: string) {
+  const { response, json, text } = await ask(server, `${name}/manifests/latest`)
+  assert.equal(response.status, 200, text)
+  const config = await ask(server, `${name}/blobs/${(json as Manifest).config.digest}`, {
+    redirect: 'follow',
+  })
+  const { Cmd } = (config.json as { config: { Cmd?: string[] } }).config
+  return { digest: response.headers.get('docker-content-digest'), cmd: Cmd }
+}
+
+const messageOf = async (server: ServerProcess, name: string) => (await failureOf(server, name)).message
+
+describe('a leading word', () => {
+  it('is a meta-package where the set has no package of that name', async () => {
+    const ci = await pull(plain, 'ci/own')
+    assert.deepEqual(ci.cmd, ['bash'])
+    assert.deepEqual(await pull(plain, 'recipe/ci/own'), ci)
+    assert.deepEqual(await pull(plain, 'ci/shell/own'), ci)
+    // The same packages, written out, are the same image but for what it starts.
+    const { cmd } = await pull(plain, `own/${recipes.ci.packages.join('/')}`)
+    assert.equal(cmd, undefined)
+    // A function of that name is no package.
+    const compat = await pull(plain, 'compat')
+    assert.deepEqual(await pull(plain, 'recipe/compat'), compat)
+    assert.deepEqual(await pull(plain, 'gcc-unwrapped.lib/zlib'), compat)
+    assert.deepEqual((await pull(plain, 'devcontainer')).cmd, ['bash'])
+  })
+
+  it('is a package where the set has one, and `recipe/` before it makes it a meta-package', async () => {
+    const own = await pull(other, 'ci/own')
+    assert.equal(own.cmd, undefined)
+    assert.deepEqual(await pull(other, 'own/ci'), own)
+    assert.match(
+      await messageOf(other, 'recipe/ci/own'),
+      /has no bashInteractive, .* or which, which `ci` needs\.$/,
+    )
+  })
+
+  it('is not refused for the name of a package that the set does not have', async () => {
+    assert.match(await messageOf(other, 'devcontainer'), /which `devcontainer` needs/)
+  })
+
+  it('stands there once, before all packages', async () => {
+    assert.match(await messageOf(plain, 'own/ci'), /`ci` must come first: ci\/own$/)
+    assert.match(await messageOf(plain, 'shell/shell/own'), /`shell` is twice/)
+  })
+
+  it('tells which of the packages that it needs are missing', async () => {
+    const names = '[bashInteractive moreutils nano]'
+    const message = `Could not find Nix packages: ${names}. The package set has no bashInteractive, moreutils or nano, which \`shell\` needs.`
+    assert.equal(await messageOf(other, 'shell/own'), message)
+  })
+})
