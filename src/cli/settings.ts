@@ -1,7 +1,7 @@
 import { access, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { parseEnv } from 'node:util'
 import { configWarnings, readConfig, type Config } from '../config.ts'
+import { parseEnvironmentFile } from '../config/environment-file.ts'
 import { NixeryError, systemErrorCode } from '../errors.ts'
 import type { Progress } from './progress.ts'
 
@@ -10,7 +10,7 @@ const fromFile = new Map<string, string>()
 /**
  * Adds the variables of a file of NAME=value lines to the environment, as `systemd` and `docker --env-file` do.
  * What the environment has already stays.
- * @throws CONFIG_INVALID when the file cannot be read
+ * @throws CONFIG_INVALID when the file cannot be read, or a line of it assigns nothing
  */
 export async function loadEnvironmentFile(file: string): Promise<void> {
   const text = await readFile(file, 'utf8').catch((error: unknown) => {
@@ -23,7 +23,7 @@ export async function loadEnvironmentFile(file: string): Promise<void> {
       },
     )
   })
-  for (const [name, value = ''] of Object.entries(parseEnv(text))) {
+  for (const [name, value] of parseEnvironmentFile(text, file)) {
     if (process.env[name] !== undefined) continue
     process.env[name] = value
     fromFile.set(name, file)
