@@ -12,7 +12,7 @@ import {
 import { join } from 'node:path'
 
 // node packaging/register.ts: makes the store paths that an image brings known to the Nix in it, and keeps them from
-// its garbage collector. An image has no database of Nix's; but its store is a whole closure, so what a path refers
+// its garbage collector, where the image has no database of Nix's: its store is a whole closure, so what a path refers
 // to is among the image's paths, and found as Nix itself finds it: by the hashes that stand in the path's files.
 // Done once for a container. Run before the program, so without any npm packages.
 

@@ -4,6 +4,7 @@ import type { PlainEntry } from '../contents/entry.ts'
 import { once } from '../contents/once.ts'
 import { addEssentials } from './essentials.ts'
 import { linkForest } from './forest.ts'
+import { addNix } from './nix/nix.ts'
 import { entriesOf } from './tree.ts'
 import { shown, type RootfsInput, type Work } from './work.ts'
 
@@ -22,7 +23,7 @@ export type Rootfs = {
 const mostWarnings = 50
 
 /** What is put in, in order. Each step keeps what is there, and adds to the tree, to the variables, to the warnings. */
-const steps: readonly ((work: Work) => Promise<void>)[] = [addEssentials, addStore]
+const steps: readonly ((work: Work) => Promise<void>)[] = [addEssentials, addStore, addNix]
 
 /**
  * Makes a heap of store paths look like a system. A function of its input, given what `contents` says of the store

@@ -23,12 +23,13 @@ export type Image = {
   readonly platform?: Platform
 }
 
-/** Makes packages p0, p1, … and what they need, n0, n1, …, in a folder of their own. */
+/** Makes packages p0, p1, … and what they need, n0, n1, …, in a folder of their own. In files `@n0@` is the path of n0. */
 export function makeStore({ packages = [], needs = [] }: Image) {
   const made = new Map<StorePath, Tree>()
   const store = mkdtempSync(join(directory, 'store-'))
   const [requested, needed] = [packages, needs].map((trees, kind) =>
-    trees.map((tree, index) => {
+    trees.map((given, index) => {
+      const tree = withPaths(given, store)
       const path = join(store, `${kind === 0 ? 'p' : 'n'}${index}`) as StorePath
       make(path, tree)
       made.set(path, tree)
@@ -44,6 +45,15 @@ export function makeStore({ packages = [], needs = [] }: Image) {
   return { packages: requested ?? [], closure, trees: made }
 }
 
+function withPaths(tree: Tree, store: string): Tree {
+  if ('children' in tree) {
+    return { children: tree.children.map(([name, child]) => [name, withPaths(child, store)] as const) }
+  }
+  if (!('bytes' in tree)) return tree
+  const text = Buffer.from(tree.bytes).toString('latin1')
+  return { ...tree, bytes: Buffer.from(text.replaceAll(/@([np]\d+)@/g, `${store}/$1`), 'latin1') }
+}
+
 /** What the last layer is made of, for contents in the local store and for others, which must not differ. */
 async function madeOf(image: Image): Promise<Rootfs> {
   const { packages, closure, trees } = makeStore(image)
@@ -55,7 +65,7 @@ async function madeOf(image: Image): Promise<Rootfs> {
 }
 
 /** A text without the folder that stands for the store. */
-const short = (text: string): string => text.replaceAll(/\/\S*\/store-[^/]*\//g, '')
+export const short = (text: string): string => text.replaceAll(/\/\S*\/store-[^/]*\//g, '')
 
 /** Path → what lies there: `-> target`, `755/` for a directory, `644 text` for a file. */
 export async function rootfsOf(image: Image): Promise<Map<string, string>> {

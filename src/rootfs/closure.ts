@@ -1,0 +1,10 @@
+import { byText, type PathFacts, type StorePath } from '../image/store-path.ts'
+
+/** All paths that a path of a closure reaches, itself among them. In byte order. */
+export function storePathsOf(closure: readonly PathFacts[], root: StorePath): StorePath[] {
+  const references = new Map(closure.map((facts) => [facts.storePath, facts.references]))
+  // A set's iteration also visits what is added meanwhile.
+  const reached = new Set([root])
+  for (const path of reached) for (const reference of references.get(path) ?? []) reached.add(reference)
+  return [...reached].sort(byText)
+}

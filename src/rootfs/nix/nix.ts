@@ -1,0 +1,68 @@
+import { follow } from '../../contents/follow.ts'
+import type { StorePath } from '../../image/store-path.ts'
+import { storePathsOf } from '../closure.ts'
+import { placeFor } from '../tree.ts'
+import type { Node, Work } from '../work.ts'
+import { nixConf } from './conf.ts'
+import { nixDatabase, nixSchemaVersion } from './database.ts'
+
+const state = '/nix/var/nix'
+
+/**
+ * Makes the Nix of an image work, where the closure has one: nobody else tells it which paths are valid, so it would
+ * build them again, and its garbage collector would delete the container's programs. Whether it is named or only
+ * needed by something else does not count: either way it finds this store.
+ */
+export async function addNix(work: Work): Promise<void> {
+  if (!(await hasNix(work))) return
+  await put(work, '/etc/nix/nix.conf', file(nixConf(await shellOf(work))))
+  await put(work, `${state}/db/db.sqlite`, file(nixDatabase(work.closure)))
+  // No line ends here: Nix reads the file as a number.
+  await put(work, `${state}/db/schema`, file(String(nixSchemaVersion)))
+  // Nix makes this link only together with the folder.
+  await put(work, `${state}/gcroots/profiles`, { kind: 'link', target: `${state}/profiles` })
+  await put(work, `${state}/profiles`, { kind: 'directory', children: new Map() })
+  for (const path of unreferenced(work)) {
+    await put(work, `${state}/gcroots/nixery/${path.slice(work.store.length + 1)}`, {
+      kind: 'link',
+      target: path,
+    })
+  }
+}
+
+/** By what is in it, and not by a name: `bin/nix-store` of Nix, of Lix, of whatever version. */
+async function hasNix({ closure, listings, store, platform }: Work): Promise<boolean> {
+  for (const { storePath } of closure) {
+    const found = (await follow(listings, `${storePath}/bin/nix-store`, store))?.found
+    if (found?.kind !== 'file') continue
+    if (found.program === 'script' || found.program === platform.architecture) return true
+  }
+  return false
+}
+
+/** What a package has in this place is kept. */
+async function put(work: Work, path: string, node: Node): Promise<void> {
+  const place = await placeFor(work, path)
+  if (place && !place.parent.has(place.name)) place.parent.set(place.name, node)
+}
+
+const file = (content: string | Buffer): Node => ({ kind: 'file', bytes: Buffer.from(content), mode: 0o644 })
+
+/** The paths that keep all others alive: those that no other one refers to. */
+function unreferenced({ closure }: Work): StorePath[] {
+  const needed = new Set(
+    closure.flatMap(({ storePath, references }) => references.filter((path) => path !== storePath)),
+  )
+  return closure.map(({ storePath }) => storePath).filter((path) => !needed.has(path))
+}
+
+/** What `/bin/sh` is, links followed, and the store paths that it needs; undefined where there is none. */
+async function shellOf(work: Work): Promise<{ program: string; needs: StorePath[] } | undefined> {
+  const place = await placeFor(work, '/bin/sh')
+  const node = place?.parent.get(place.name)
+  if (node?.kind !== 'link') return undefined
+  const program = (await follow(work.listings, node.target, work.store))?.path
+  if (program === undefined) return undefined
+  const own = work.closure.find(({ storePath }) => program.startsWith(`${storePath}/`))
+  return own && { program, needs: storePathsOf(work.closure, own.storePath) }
+}

@@ -1,0 +1,156 @@
+import { varint } from './sqlite-record.ts'
+
+/**
+ * B-trees of SQLite, written from sorted rows at once (https://www.sqlite.org/fileformat2.html#b_tree_pages). Rows
+ * are short, so there are no overflow pages; pages are filled one after another, and never changed.
+ */
+
+/** Bytes of a page, SQLite's default. */
+export const pageSize = 4096
+
+/** Appends a page and returns its number; the first page of a file is number 1. */
+export type AddPage = (page: Buffer) => number
+
+/** From this size on a payload would have to go to an overflow page: for pages of 4096 bytes, in an index. */
+const maxPayload = 1002
+
+const kinds = {
+  table: { leaf: 0x0d, interior: 0x05 },
+  index: { leaf: 0x0a, interior: 0x02 },
+} as const
+type Kind = keyof typeof kinds
+
+/** A page that was written, and what stands between it and the next one on the level above; nothing follows the last. */
+type Child = { readonly page: number; readonly divider: Buffer | undefined }
+
+/**
+ * Writes a table and returns the number of its root page.
+ * @param rows records in the order of their rowids, which are 1, 2, 3, …
+ */
+export function writeTable(rows: readonly Buffer[], add: AddPage): number {
+  const groups = filled(rows.map((row, index) => tableCell(row, index + 1)))
+  let rowid = 0
+  const leaves = groups.map((group, index): Child => {
+    rowid += group.length
+    const divider = index === groups.length - 1 ? undefined : varint(rowid)
+    return { page: add(leafOf('table', group)), divider }
+  })
+  return writeAbove('table', leaves, add)
+}
+
+/**
+ * Writes an index and returns the number of its root page.
+ * @param entries records of the indexed columns and the rowid, in the index's order
+ */
+export function writeIndex(entries: readonly Buffer[], add: AddPage): number {
+  const cells = entries.map((entry) => Buffer.concat([varint(checked(entry).length), entry]))
+  const leaves = divided(cells, leafRoom).map(({ inside, divider }): Child => {
+    return { page: add(leafOf('index', inside)), divider }
+  })
+  return writeAbove('index', leaves, add)
+}
+
+/** A cell of a table's leaf: a record under its rowid. */
+export const tableCell = (row: Buffer, rowid: number): Buffer =>
+  Buffer.concat([varint(checked(row).length), varint(rowid), row])
+
+/**
+ * A leaf page.
+ * @param offset where it begins on the page: behind the file's header on the first one
+ */
+export const leafOf = (kind: Kind, cells: readonly Buffer[], offset = 0): Buffer =>
+  pageOf(kinds[kind].leaf, cells, { offset })
+
+function writeAbove(kind: Kind, level: readonly Child[], add: AddPage): number {
+  const last = level.at(-1)
+  if (!last) throw new Error('a level of a tree has at least one page')
+  if (level.length === 1) return last.page
+  // A page's last child stands in its header; what divides that one from the next goes up.
+  const cells = level.flatMap(({ page, divider }) =>
+    divider ? [Buffer.concat([uint32(page), divider])] : [],
+  )
+  const above = divided(cells, interiorRoom).map(({ inside, divider }): Child => {
+    const rightmost = divider ? divider.readUInt32BE(0) : last.page
+    return {
+      page: add(pageOf(kinds[kind].interior, inside, { rightmost })),
+      divider: divider?.subarray(4),
+    }
+  })
+  return writeAbove(kind, above, add)
+}
+
+const pointerSize = 2
+const leafHeader = 8
+const interiorHeader = 12
+const leafRoom = pageSize - leafHeader
+const interiorRoom = pageSize - interiorHeader
+
+/** Cells in groups that fit on a leaf; at least one group. */
+function filled(cells: readonly Buffer[]): Buffer[][] {
+  const groups: Buffer[][] = [[]]
+  let used = 0
+  for (const cell of cells) {
+    const size = cell.length + pointerSize
+    if (used + size > leafRoom) {
+      groups.push([])
+      used = 0
+    }
+    groups.at(-1)?.push(cell)
+    used += size
+  }
+  return groups
+}
+
+/** Cells in groups that fit on a page, where the cell between two groups belongs to neither. None is empty but an only one. */
+function divided(cells: readonly Buffer[], room: number): { inside: Buffer[]; divider?: Buffer }[] {
+  const groups: { inside: Buffer[]; divider?: Buffer }[] = []
+  let inside: Buffer[] = []
+  let used = 0
+  for (const [index, cell] of cells.entries()) {
+    const size = cell.length + pointerSize
+    if (used + size <= room) {
+      inside.push(cell)
+      used += size
+      continue
+    }
+    // The last cell cannot divide, as nothing follows it.
+    const isLast = index === cells.length - 1
+    const divider = isLast ? inside.pop() : cell
+    groups.push(divider ? { inside, divider } : { inside })
+    inside = isLast ? [cell] : []
+    used = 0
+  }
+  return [...groups, { inside }]
+}
+
+function pageOf(
+  type: number,
+  cells: readonly Buffer[],
+  { offset = 0, rightmost }: { offset?: number; rightmost?: number },
+): Buffer {
+  const page = Buffer.alloc(pageSize)
+  const pointers = offset + (rightmost === undefined ? leafHeader : interiorHeader)
+  let end = pageSize
+  for (const [index, cell] of cells.entries()) {
+    end -= cell.length
+    if (end < pointers + pointerSize * cells.length) throw new Error('more cells than fit on a page')
+    cell.copy(page, end)
+    page.writeUInt16BE(end, pointers + pointerSize * index)
+  }
+  page.writeUInt8(type, offset)
+  page.writeUInt16BE(cells.length, offset + 3)
+  page.writeUInt16BE(end, offset + 5)
+  if (rightmost !== undefined) page.writeUInt32BE(rightmost, offset + 8)
+  return page
+}
+
+function checked(payload: Buffer): Buffer {
+  if (payload.length > maxPayload) throw new Error(`a row of ${payload.length} bytes is too long`)
+  return payload
+}
+
+function uint32(value: number): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32BE(value)
+  return bytes
+}
