@@ -10,6 +10,7 @@ import { hasCode } from '../src/errors.ts'
 import { digestOf } from '../src/image/digest.ts'
 import { facts, factsOf, fill, layer, openFile, pause } from './support/catalogs.ts'
 import { openWorkspace, type Workspace } from './support/workspace.ts'
+import { parseAny, testKey } from '../src/catalog/keys-testing.ts'
 
 let workspace: Workspace
 before(async () => {
@@ -58,26 +59,26 @@ describe('a catalog that another process has locked', () => {
       const used = what === 'altogether' ? await openFile(file) : { catalog, warnings }
       await used.catalog.forgetBlob(digestOf('0'))
       await used.catalog.rememberPathFacts([facts(1, 'sha256-rebuilt')])
-      await used.catalog.rememberLayer('new', layer('new'), [])
+      await used.catalog.rememberLayer(testKey('new'), layer('new'), [])
       assert.equal(used.warnings.length, 1)
       assert.match(used.warnings[0] ?? '', /fails and is not used for a while: SQLITE_BUSY/)
-      assert.equal(await used.catalog.layer('layer 0'), undefined)
+      assert.equal(await used.catalog.layer(testKey('layer 0')), undefined)
       assert.equal(await used.catalog.blobSize(digestOf('0')), undefined)
       // What it was told is in memory all the same.
-      assert.deepEqual(await used.catalog.layer('new'), layer('new'))
+      assert.deepEqual(await used.catalog.layer(testKey('new')), layer('new'))
       assert.equal(await factsOf(used.catalog, 1), 'sha256-rebuilt')
-      await assert.rejects(used.catalog.upkeep.images({ limit: 1 }), (error) =>
+      await assert.rejects(used.catalog.upkeep.images({ limit: 1 }, parseAny), (error) =>
         hasCode(error, 'STORE_UNAVAILABLE'),
       )
 
       await unlock()
       await delay(2 * pause)
-      assert.equal(await used.catalog.layer('layer 0'), undefined)
-      assert.deepEqual(await used.catalog.layer('layer 2'), layer('2'))
+      assert.equal(await used.catalog.layer(testKey('layer 0')), undefined)
+      assert.deepEqual(await used.catalog.layer(testKey('layer 2')), layer('2'))
       await used.catalog.close()
       // And what could not be forgotten then was forgotten since.
       const last = await openFile(file)
-      assert.equal(await last.catalog.layer('layer 0'), undefined)
+      assert.equal(await last.catalog.layer(testKey('layer 0')), undefined)
       assert.equal(await last.catalog.blobSize(digestOf('0')), undefined)
       assert.equal(await factsOf(last.catalog, 1), undefined)
       assert.equal(await factsOf(last.catalog, 2), 'sha256-a')
@@ -112,20 +113,20 @@ describe('a catalog on a disk', () => {
     }
     assert.match(warnings[0] ?? '', /not used for a while: SQLITE_(FULL|IOERR)/)
     await catalog.forgetBlob(digestOf('3'))
-    assert.equal(await catalog.layer('layer 3'), undefined)
-    assert.deepEqual(await catalog.layer('layer 4'), layer('4'))
+    assert.equal(await catalog.layer(testKey('layer 3')), undefined)
+    assert.deepEqual(await catalog.layer(testKey('layer 4')), layer('4'))
     // Without room it can be opened all the same: then nothing is known.
     const other = await openFile(file)
-    assert.equal(await other.catalog.image('x'), undefined)
+    assert.equal(await other.catalog.image(testKey('x'), parseAny), undefined)
     await other.catalog.close()
     await makeRoom()
     await delay(2 * pause)
-    await catalog.rememberLayer('later', layer('later'), [])
+    await catalog.rememberLayer(testKey('later'), layer('later'), [])
     await catalog.close()
     const again = await openFile(file)
-    assert.deepEqual(await again.catalog.layer('later'), layer('later'))
-    assert.equal(await again.catalog.layer('layer 3'), undefined)
-    assert.deepEqual(await again.catalog.layer('layer 4'), layer('4'))
+    assert.deepEqual(await again.catalog.layer(testKey('later')), layer('later'))
+    assert.equal(await again.catalog.layer(testKey('layer 3')), undefined)
+    assert.deepEqual(await again.catalog.layer(testKey('layer 4')), layer('4'))
     await again.catalog.close()
   })
 

@@ -9,6 +9,7 @@ import { digestOf } from '../src/image/digest.ts'
 import { openFile } from './support/catalogs.ts'
 import { startOpener } from './support/catalog-openers.ts'
 import { beforeStatements } from './support/statements.ts'
+import { parseAny, testKey } from '../src/catalog/keys-testing.ts'
 
 let directory: string
 before(async () => {
@@ -27,8 +28,10 @@ const contentOf = (file: string) =>
 /** A catalog that can be opened, and knows these images and remembers more. */
 async function assertUsable(file: string, images: readonly string[] = []): Promise<void> {
   const { catalog, warnings } = await openFile(file)
-  for (const image of images) assert.equal(await catalog.image(image), '{}', `${file} lost ${image}`)
-  await catalog.rememberImage('next', '[1]')
+  for (const image of images) {
+    assert.deepEqual(await catalog.image(testKey(image), parseAny), {}, `${file} lost ${image}`)
+  }
+  await catalog.rememberImage(testKey('next'), [1])
   assert.ok((await catalog.upkeep.born()) > 1.7e9)
   await catalog.close()
   assert.deepEqual(warnings, [])

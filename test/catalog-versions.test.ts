@@ -8,6 +8,7 @@ import Database from 'better-sqlite3'
 import type { Catalog } from '../src/catalog/catalog.ts'
 import { digestOf } from '../src/image/digest.ts'
 import { facts, factsOf, layer, openFile, setAsideOf } from './support/catalogs.ts'
+import { parseAny, testKey } from '../src/catalog/keys-testing.ts'
 
 let directory: string
 before(async () => {
@@ -51,22 +52,22 @@ async function use(file: string, work: (catalog: Catalog) => Promise<void>): Pro
   assert.deepEqual(await setAsideOf(file), [])
 }
 async function assertKnown(catalog: Catalog): Promise<void> {
-  assert.equal((await catalog.resolutions(['resolution'])).size, 1)
+  assert.equal((await catalog.resolutions([testKey('resolution')], parseAny)).size, 1)
   assert.equal(await factsOf(catalog, 1), 'sha256-a')
-  assert.deepEqual(await catalog.layer('layer 1'), layer('1'))
-  assert.equal((await catalog.members(['member'])).size, 1)
+  assert.deepEqual(await catalog.layer(testKey('layer 1')), layer('1'))
+  assert.equal((await catalog.members([testKey('member')])).size, 1)
   assert.equal(await catalog.blobSize(digestOf('1')), 7)
-  assert.equal(await catalog.image('image'), '{"manifests":{}}')
+  assert.deepEqual(await catalog.image(testKey('image'), parseAny), { manifests: {} })
   assert.deepEqual(await catalog.tags('shell/git', { limit: 9 }), ['latest'])
-  const [image] = await catalog.upkeep.images({ limit: 9 })
+  const [image] = await catalog.upkeep.images({ limit: 9 }, parseAny)
   assert.deepEqual([image?.madeAt, image?.pulledAt], [1_750_000_000, 1_760_000_000])
 }
 const remember = async (catalog: Catalog) => {
-  await catalog.rememberResolutions(new Map([['resolution', '{}']]))
+  await catalog.rememberResolutions(new Map([[testKey('resolution'), {}]]))
   await catalog.rememberPathFacts([facts(1)])
-  await catalog.rememberLayer('layer 1', layer('1'), [])
+  await catalog.rememberLayer(testKey('layer 1'), layer('1'), [])
   await catalog.rememberBlob(digestOf('1'), 7)
-  await catalog.rememberImage('image', '{"manifests":{}}', 1_750_000_000)
+  await catalog.rememberImage(testKey('image'), { manifests: {} }, 1_750_000_000)
 }
 
 // What a later version may have done to a database: it adds, and writes what this one does not know.
@@ -130,20 +131,23 @@ describe('a catalog of a later version', () => {
     await use(file, assertKnown)
     run(file, later)
     await use(file, async (catalog) => {
-      assert.equal(await catalog.layer('layer of later'), undefined)
-      assert.deepEqual([...(await catalog.layers(['layer 1', 'layer of later'])).keys()], ['layer 1'])
-      assert.equal(await catalog.image('a binary image'), undefined)
-      assert.equal(await catalog.image('image'), '{"manifests":{}}')
+      assert.equal(await catalog.layer(testKey('layer of later')), undefined)
+      assert.deepEqual(
+        [...(await catalog.layers([testKey('layer 1'), testKey('layer of later')])).keys()],
+        ['layer 1'],
+      )
+      assert.equal(await catalog.image(testKey('a binary image'), parseAny), undefined)
+      assert.deepEqual(await catalog.image(testKey('image'), parseAny), { manifests: {} })
       // Page by page of one, whatever cannot be read in between.
       assert.deepEqual(await catalog.upkeep.blobs({ limit: 1 }), [
         { digest: digestOf('1'), usedAt: undefined, withdrawn: false },
       ])
       assert.deepEqual(await catalog.upkeep.blobs({ after: digestOf('1'), limit: 1 }), [])
-      const keys = (await catalog.upkeep.images({ limit: 9 })).map(({ key }) => key)
-      assert.ok(keys.includes('image of later'))
+      const keys = (await catalog.upkeep.images({ limit: 9 }, parseAny)).map(({ key }) => key)
+      assert.ok(keys.includes(testKey('image of later')))
       await remember(catalog)
-      await catalog.rememberLayer('layer of later', layer('2'), [])
-      assert.deepEqual(await catalog.layer('layer of later'), layer('2'))
+      await catalog.rememberLayer(testKey('layer of later'), layer('2'), [])
+      assert.deepEqual(await catalog.layer(testKey('layer of later')), layer('2'))
     })
     assert.deepEqual(query(file, 'PRAGMA user_version'), [{ user_version: 1000 }])
     assert.deepEqual(query(file, 'SELECT * FROM grants'), [{ key: 'a', value: 'b' }])

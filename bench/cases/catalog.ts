@@ -28,20 +28,20 @@ async function fill(images: number, environment: Record<string, string>, context
     for (const [index, { digest, size }] of layers.entries()) {
       if (index % 5_000 === 0) context.say(`layers: ${index} of ${layers.length}`)
       const layer = { digest, diffId: digestOf(`diff ${index}`), size, compression: 'gzip' } as const
-      const member = { key: keyOf('bench member', 1, index), digest, offset: 0, length: size }
-      await workshop.catalog.rememberLayer(keyOf('bench layer', 1, index), layer, [member])
+      const member = { key: keyOf('member', 0, index), digest, offset: 0, length: size }
+      await workshop.catalog.rememberLayer(keyOf('layer', 0, index), layer, [member])
       await workshop.catalog.rememberBlob(digest, size)
     }
     for (let index = 0; index < images; index++) {
       if (index % 5_000 === 0) context.say(`images: ${index} of ${images}`)
       context.signal.throwIfAborted()
       const part = (kind: string) => ({ digest: digestOf(`${kind} ${index}`), size: 4_000 })
-      const text = JSON.stringify({
+      const made = {
         manifests: { docker: part('docker'), oci: part('oci') },
         config: part('config'),
         layers: Array.from({ length: 20 }, () => layers[below(layers.length)]),
-      })
-      await workshop.catalog.rememberImage(keyOf('bench image', 1, index), text)
+      }
+      await workshop.catalog.rememberImage(keyOf('image', 0, index), made)
     }
   } finally {
     await workshop.close()

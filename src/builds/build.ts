@@ -1,4 +1,4 @@
-import type { KnownLayer } from '../catalog/catalog.ts'
+import type { ImageKey, KnownLayer, LayerKey } from '../catalog/catalog.ts'
 import type { Closure } from '../closure/graph.ts'
 import { hasCode, NixeryError } from '../errors.ts'
 import type { ImageRequest } from '../image/name.ts'
@@ -36,7 +36,7 @@ export type Context = FlowDeps &
   }
 
 /** An image, and the key under which the catalog has it. */
-export type Made = { readonly image: Image; readonly key: string }
+export type Made = { readonly image: Image; readonly key: ImageKey }
 
 /**
  * The flow, from a request to a published image. Every step first asks what is known.
@@ -126,8 +126,7 @@ async function realisedClosure(
 /** The image if all its layers exist already, or can be made from members: without Nix and without the store paths. */
 async function fromKnown(context: Context, spec: ImageSpec, closure: Closure): Promise<Made | undefined> {
   const key = keyFor(context, spec, closure)
-  const remembered = await context.catalog.image(key)
-  const image = remembered === undefined ? undefined : parseImage(remembered)
+  const image = await context.catalog.image(key, parseImage)
   if (image && (await isWhole(context.blobs, image))) {
     warn(context, image)
     return { image, key }
@@ -150,9 +149,9 @@ const wantedOf = (context: Context, spec: ImageSpec, closure: Closure): WantedLa
 async function compose(
   context: Context,
   spec: ImageSpec,
-  key: string,
+  key: ImageKey,
   wanted: readonly WantedLayer[],
-  made: ReadonlyMap<string, KnownLayer>,
+  made: ReadonlyMap<LayerKey, KnownLayer>,
 ): Promise<Made> {
   const layers = wanted.map((each) => {
     const layer = made.get(each.key)
@@ -165,7 +164,7 @@ async function compose(
   warn(context, image)
   // Another process may clean up at any time. Before it deletes a layer it asks the catalog for new images; what it took
   // before this one was there is missing now.
-  await context.catalog.rememberImage(key, JSON.stringify(image))
+  await context.catalog.rememberImage(key, image)
   if (!(await isWhole(context.blobs, image))) {
     const message = 'a layer was removed from the store while its image was made'
     throw new NixeryError('STORE_UNAVAILABLE', message, { hint: 'try again', detail: layerLost })
@@ -178,5 +177,5 @@ function warn({ emit }: Context, { warnings = [] }: Image): void {
   for (const message of warnings) emit({ type: 'warning', message })
 }
 
-const keyFor = ({ layering, packer }: Context, spec: ImageSpec, closure: Closure): string =>
+const keyFor = ({ layering, packer }: Context, spec: ImageSpec, closure: Closure): ImageKey =>
   imageKey(spec, closure, layering, packer.compressorId)

@@ -53,7 +53,7 @@ function openFake({ jobs = 1, maxQueue = 10, retryLease = 600, revisions = ['1']
     forget() {},
   } as Partial<Nix> as Nix
   const catalog = {
-    resolutions: async () => new Map<string, string>(),
+    resolutions: async () => new Map(),
     rememberResolutions: async () => {},
     pathFacts: async () => new Map(),
   } as Partial<Catalog> as Catalog

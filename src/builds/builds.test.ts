@@ -41,7 +41,7 @@ function openFake() {
     forget() {},
   } as Partial<Nix> as Nix
   const catalog = {
-    resolutions: async () => new Map<string, string>(),
+    resolutions: async () => new Map(),
     rememberResolutions: async () => {},
     pathFacts: async () => new Map(),
   } as Partial<Catalog> as Catalog

@@ -1,6 +1,6 @@
 import type { Catalog } from '../catalog/catalog.ts'
 import { walkClosure, type Closure } from '../closure/graph.ts'
-import { keyOf } from '../image/canonical.ts'
+import { keyOf, type Key } from '../image/canonical.ts'
 import type { PathFacts, StorePath } from '../image/store-path.ts'
 
 /**
@@ -41,7 +41,7 @@ export function closureOf(roots: readonly StorePath[], facts: readonly PathFacts
  * What the bytes of a closure are: its paths with the hashes of their contents. Two builders may make different
  * bytes for one store path; what was made from one is never taken for the other.
  */
-export const closureKey = (closure: Closure): string =>
+export const closureKey = (closure: Closure): Key<'closure'> =>
   keyOf(
     'closure',
     1,

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
-import type { Catalog } from '../catalog/catalog.ts'
+import type { Catalog, ResolutionKey } from '../catalog/catalog.ts'
 import { hasCode } from '../errors.ts'
 import { keyOf } from '../image/canonical.ts'
 import type { Platform } from '../image/platform.ts'
@@ -48,8 +48,8 @@ export function deniedDerivations({
 }: DeniedDerivationsDeps): (pinned: PinnedSet, platform: Platform) => Promise<IsDenied> {
   const kept = new LRUCache<string, { readonly found: Promise<Denied> }>({ max: mostKept })
 
-  async function evaluate(key: string, pinned: PinnedSet, platform: Platform): Promise<Evaluated> {
-    const remembered = parse((await catalog.resolutions([key])).get(key))
+  async function evaluate(key: ResolutionKey, pinned: PinnedSet, platform: Platform): Promise<Evaluated> {
+    const remembered = (await catalog.resolutions([key], parseDenied)).get(key)
     if (remembered) return { found: remembered, isLasting: true }
     const lookUp = {
       set: pinned.set,
@@ -67,7 +67,7 @@ export function deniedDerivations({
     if (answers.some(mayBeOver)) return { found, isLasting: false }
     const remember = async () => {
       if (!(await pinned.unchanged())) return
-      await catalog.rememberResolutions(new Map([[key, JSON.stringify(found)]]), pinned.revision)
+      await catalog.rememberResolutions(new Map([[key, found]]), pinned.revision)
     }
     later(remember())
     return { found, isLasting: true }
@@ -129,7 +129,4 @@ const deniedBy = (answer: Looked): Denied => {
   return [path.length === packagePath.length ? { drvPath } : { drvPath, outputPath }]
 }
 
-function parse(text: string | undefined): Denied | undefined {
-  const read = text === undefined ? undefined : denied.safeParse(JSON.parse(text))
-  return read?.data
-}
+const parseDenied = (text: string): Denied | undefined => denied.safeParse(JSON.parse(text)).data

@@ -1,3 +1,4 @@
+import type { ImageKey } from '../catalog/catalog.ts'
 import type { Closure } from '../closure/graph.ts'
 import { keyOf } from '../image/canonical.ts'
 import type { ImageSpec } from '../image/spec.ts'
@@ -16,7 +17,7 @@ export const imageKey = (
   closure: Closure,
   layering: Omit<LayerOptions, 'compressorId'>,
   compressorId: string,
-): string =>
+): ImageKey =>
   keyOf('image', 2, {
     roots: closure.roots,
     links: spec.links,

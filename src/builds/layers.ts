@@ -1,3 +1,4 @@
+import type { LayerKey, MemberKey } from '../catalog/catalog.ts'
 import type { Closure } from '../closure/graph.ts'
 import type { Popularity } from '../closure/popularity.ts'
 import type { Listings } from '../contents/contents.ts'
@@ -11,13 +12,13 @@ import { closureKey } from './closure.ts'
 
 /** A layer that an image is to have: what it is keyed by, and what it is packed from. */
 export type WantedLayer = {
-  readonly key: string
+  readonly key: LayerKey
   /** A line for `docker history`. */
   readonly comment: string
   /** Bytes of the store paths in it; what takes longest is packed first. */
   readonly narSize: number
   /** Its store paths, in order, with the keys of their members. */
-  readonly members: readonly { readonly storePath: StorePath; readonly key: string }[]
+  readonly members: readonly { readonly storePath: StorePath; readonly key: MemberKey }[]
   /** For the tree of links, which is made from what lies where in the store paths. */
   readonly make?: (listings: Listings) => Promise<Rootfs>
 }

@@ -3,7 +3,7 @@ import { createWriteStream } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import type { Catalog, Member } from '../catalog/catalog.ts'
+import type { Catalog, Member, MemberKey } from '../catalog/catalog.ts'
 import { hasCode } from '../errors.ts'
 import { memberGone } from '../layers/pack.ts'
 import type { Blobs } from './blobs.ts'
@@ -14,7 +14,7 @@ export type LocalMember = { readonly file: string; readonly offset: number; read
 /** Members that were made for other layers, to be copied from. */
 export type OpenMembers = {
   /** By key; not there are those that are not known, or whose blob is not whole. */
-  readonly members: ReadonlyMap<string, LocalMember>
+  readonly members: ReadonlyMap<MemberKey, LocalMember>
   /** One of them is not what it should be: their blobs are hashed before they are believed again. */
   doubt(): Promise<void>
   /** Removes what was copied here. */
@@ -26,10 +26,10 @@ export type OpenMembers = {
 /** Finds members, and brings those of a remote store to this machine. */
 export async function openMembers(
   { catalog, blobs }: { readonly catalog: Pick<Catalog, 'members'>; readonly blobs: Blobs },
-  keys: readonly string[],
+  keys: readonly MemberKey[],
 ): Promise<OpenMembers> {
   const known = await catalog.members(keys)
-  const members = new Map<string, LocalMember>()
+  const members = new Map<MemberKey, LocalMember>()
   const copies: string[] = []
   await Promise.all(
     Array.from(known, async ([key, member]) => {

@@ -1,4 +1,4 @@
-import type { Catalog, KnownLayer } from '../catalog/catalog.ts'
+import type { Catalog, KnownLayer, LayerKey } from '../catalog/catalog.ts'
 import type { Contents, OpenPath } from '../contents/contents.ts'
 import { layerFormats } from '../layers/format.ts'
 import { isMemberGone, type Packer, type PackOptions, type Piece } from '../layers/pack.ts'
@@ -26,13 +26,13 @@ export type PackingDeps = Demand & {
 export async function knownLayers(
   { catalog, blobs }: Pick<PackingDeps, 'catalog' | 'blobs'>,
   wanted: readonly WantedLayer[],
-): Promise<Map<string, KnownLayer>> {
+): Promise<Map<LayerKey, KnownLayer>> {
   const known = await catalog.layers(wanted.map(({ key }) => key))
   const found = await Promise.all(
     Array.from(known, async ([key, layer]) => [key, layer, await blobs.find(layer.digest)] as const),
   )
   const withFacts = new Set(wanted.filter(({ make }) => make).map(({ key }) => key))
-  const isKnown = (key: string, { facts }: KnownLayer) =>
+  const isKnown = (key: LayerKey, { facts }: KnownLayer) =>
     !withFacts.has(key) || parseLinkFacts(facts) !== undefined
   return new Map(
     found.flatMap(([key, layer, size]) => (size === layer.size && isKnown(key, layer) ? [[key, layer]] : [])),
@@ -46,7 +46,7 @@ export async function knownLayers(
 export async function packLayers(
   deps: PackingDeps,
   wanted: readonly WantedLayer[],
-): Promise<Map<string, KnownLayer>> {
+): Promise<Map<LayerKey, KnownLayer>> {
   const pack = async (layer: WantedLayer) =>
     packShared(deps, layer, true).catch((error: unknown) => {
       // Another build had nothing but a member that turned out to be damaged.
@@ -63,7 +63,7 @@ export async function packLayers(
 export async function packFromMembers(
   deps: PackingDeps,
   wanted: readonly WantedLayer[],
-): Promise<Map<string, KnownLayer> | undefined> {
+): Promise<Map<LayerKey, KnownLayer> | undefined> {
   if (wanted.some(({ make }) => make)) return undefined
   const keys = wanted.flatMap(({ members }) => members.map(({ key }) => key))
   if ((await deps.catalog.members(keys)).size < keys.length) return undefined
@@ -89,7 +89,7 @@ const packShared = (deps: PackingDeps, layer: WantedLayer, inStore: boolean): Pr
 async function packAll(
   wanted: readonly WantedLayer[],
   pack: (layer: WantedLayer) => Promise<KnownLayer>,
-): Promise<Map<string, KnownLayer>> {
+): Promise<Map<LayerKey, KnownLayer>> {
   const layers = await together(wanted, pack)
   return new Map(wanted.flatMap(({ key }, index) => (layers[index] ? [[key, layers[index]]] : [])))
 }

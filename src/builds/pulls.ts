@@ -1,12 +1,12 @@
 import { LRUCache } from 'lru-cache'
-import type { Catalog, Pull } from '../catalog/catalog.ts'
+import type { Catalog, ImageKey, Pull } from '../catalog/catalog.ts'
 import type { Digest } from '../image/digest.ts'
 import { formatImageName, type ImageRequest } from '../image/name.ts'
 
 /** Counts which images are pulled, and tells the catalog from time to time. */
 export type Pulls = {
   /** @param image the image's key in the catalog */
-  note(request: ImageRequest, image: string): void
+  note(request: ImageRequest, image: ImageKey): void
   /** Tells what was not told yet. */
   flush(): Promise<void>
   close(): Promise<void>
@@ -35,10 +35,10 @@ export function createPulls(
   // What is not told is lost with the process, and of little worth.
   const tell = () => void flush().catch(() => {})
   const timer = setInterval(tell, every).unref()
-  const told = new LRUCache<string, true>({ max: 10_000, ttl: fresh, ttlResolution: 1000 })
+  const told = new LRUCache<ImageKey, true>({ max: 10_000, ttl: fresh, ttlResolution: 1000 })
   // Requests that come again are the same object: they are named once.
-  const names = new WeakMap<ImageRequest, { image: string; repository: string; key: string }>()
-  const nameOf = (request: ImageRequest, image: string) => {
+  const names = new WeakMap<ImageRequest, { image: ImageKey; repository: string; key: string }>()
+  const nameOf = (request: ImageRequest, image: ImageKey) => {
     const last = names.get(request)
     if (last?.image === image) return last
     const repository = formatImageName(request)

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { openTestRegistry } from '../http/testing.ts'
 import { createRecent } from './recent.ts'
+import type { ImageKey } from '../catalog/catalog.ts'
+import { testKey } from '../catalog/keys-testing.ts'
 
 describe('recent images', () => {
   it('take bounded memory, however many and large they are', async () => {
@@ -10,12 +12,12 @@ describe('recent images', () => {
     const recent = createRecent(blobs, 1_000_000)
     const size = JSON.stringify(image).length
     for (let index = 0; index < 5_000; index += 1)
-      recent.remember(`image-${index}`, { image, key: `${index}` })
+      recent.remember(`image-${index}`, { image, key: testKey(`${index}`) })
     let found = 0
     for (let index = 0; index < 5_000; index += 1) if (await recent.find(`image-${index}`)) found += 1
     assert.ok(found > 10 && found <= 1_000_000 / size, `${found}`)
     assert.ok(await recent.find('image-4999'), 'the newest is there')
-    recent.remember('x'.repeat(2_000_000), { image, key: 'too large' })
+    recent.remember('x'.repeat(2_000_000), { image, key: testKey('too large') })
     assert.ok(await recent.find('image-4999'), 'one that is too large pushes out nothing')
     await registry.dispose()
   })
@@ -25,7 +27,7 @@ describe('recent images', () => {
     const { blobs, image } = registry
     const recent = createRecent(blobs)
     assert.equal(recent.current('x'), undefined)
-    const made = { image, key: 'x' }
+    const made = { image, key: testKey<ImageKey>('x') }
     recent.remember('x', made)
     assert.equal(recent.current('x'), made)
     await blobs.doubt(image.config.digest)

@@ -1,4 +1,4 @@
-import type { Catalog } from '../catalog/catalog.ts'
+import type { Catalog, ResolutionKey } from '../catalog/catalog.ts'
 import { keyOf } from '../image/canonical.ts'
 import type { ImageRequest } from '../image/name.ts'
 import type { Platform } from '../image/platform.ts'
@@ -95,11 +95,12 @@ export function createResolver({
     }
     const state = stateOf(pinned)
     const keyInMemory = (name: string) => `${keyOfName(name)} ${state}`
-    const remembered = again ? new Map<string, string>() : await catalog.resolutions(names.map(keyOfName))
+    const remembered = again
+      ? new Map<ResolutionKey, Resolution>()
+      : await catalog.resolutions(names.map(keyOfName), parseResolution)
     for (const name of names) {
       const known =
-        parseResolution(remembered.get(keyOfName(name)) ?? '') ??
-        (again ? undefined : passing.resolution(keyInMemory(name)))
+        remembered.get(keyOfName(name)) ?? (again ? undefined : passing.resolution(keyInMemory(name)))
       if (known) resolutions.set(name, known)
     }
     const unknown = names.filter((name) => !resolutions.has(name))
@@ -128,13 +129,13 @@ export function createResolver({
         return nix.evaluate(lookUp, { signal, urgency, onLine })
       },
     )
-    const fresh = new Map<string, string>()
+    const fresh = new Map<ResolutionKey, Resolution>()
     for (const [index, name] of unknown.entries()) {
       const answer = looked[index]
       if (!answer) throw new Error(`Nix gave no answer for ${name}`)
       const resolution = resolutionOf(name, answer, platform, limited.has(name) ? filter : undefined)
       resolutions.set(name, resolution)
-      if (answer.status !== 'failed' || answer.lasting) fresh.set(keyOfName(name), JSON.stringify(resolution))
+      if (answer.status !== 'failed' || answer.lasting) fresh.set(keyOfName(name), resolution)
       // Lasting ones too: until they are remembered, which may take a while.
       if (answer.status === 'failed') passing.note(keyInMemory(name), resolution)
     }

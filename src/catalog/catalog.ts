@@ -1,12 +1,22 @@
+import type { Key } from '../image/canonical.ts'
 import type { Digest } from '../image/digest.ts'
 import type { Layer } from '../image/oci.ts'
 import type { PathFacts, StorePath } from '../image/store-path.ts'
 import type { Doubts } from './doubts.ts'
 import { ask, must, tell, type Policies } from './policy.ts'
 
+export type ResolutionKey = Key<'resolution' | 'denied-derivations'>
+export type LayerKey = Key<'layer' | 'rootfs'>
+export type MemberKey = Key<'member'>
+/** `found` are images that were in the store, but not in the catalog. */
+export type ImageKey = Key<'image' | 'found'>
+
+/** Reads a value from its JSON text; undefined for one that it cannot read, such as a later version's. */
+export type Parse<T> = (text: string) => T | undefined
+
 /** Where the compressed tar entries of one store path lie: bytes of a blob. */
 export type Member = {
-  readonly key: string
+  readonly key: MemberKey
   readonly digest: Digest
   readonly offset: number
   readonly length: number
@@ -22,7 +32,7 @@ export type Pull = {
   readonly tag: string
   readonly architecture: string
   /** The key that the image is remembered under. */
-  readonly image: string
+  readonly image: ImageKey
   /** When it was last given, in seconds since 1970. */
   readonly at: number
   /** How often it was given since that was last told. */
@@ -38,7 +48,7 @@ export type Page<T extends string = string> = { readonly after?: T; readonly lim
 /** Resolutions, by key, and facts of paths that were used on one day, a UTC day counted from 1970. */
 export type RowUses = {
   readonly day: number
-  readonly resolutions: readonly string[]
+  readonly resolutions: readonly ResolutionKey[]
   readonly paths: readonly StorePath[]
 }
 
@@ -47,27 +57,28 @@ export type RowUses = {
  * time and never changes a digest. So when the database fails, nothing here does: what cannot be looked up is not
  * known, and what cannot be written is not remembered. `upkeep` alone fails then. Nor does a row that cannot be read,
  * such as one of a later version: it counts as one that is not there.
- * Values are JSON text that the rooms which own them write and parse.
+ * Values that belong to other rooms are stored as JSON. They are parsed where they are read, by a function of the room
+ * that owns them; one that it cannot read is a miss.
  */
 export type Catalog = {
-  resolutions(keys: readonly string[]): Promise<Map<string, string>>
+  resolutions<T>(keys: readonly ResolutionKey[], parse: Parse<T>): Promise<Map<ResolutionKey, T>>
   /** @param revision of the package set that they belong to; they are forgotten together when it is no longer used */
-  rememberResolutions(resolutions: ReadonlyMap<string, string>, revision?: string): Promise<void>
+  rememberResolutions(resolutions: ReadonlyMap<ResolutionKey, object>, revision?: string): Promise<void>
   /** Facts of the paths that are known, and of no others. */
   pathFacts(paths: readonly StorePath[]): Promise<Map<StorePath, PathFacts>>
   /** Facts of a path that was built anew, with other bytes, replace the old. */
   rememberPathFacts(facts: readonly PathFacts[]): Promise<void>
-  layer(key: string): Promise<KnownLayer | undefined>
+  layer(key: LayerKey): Promise<KnownLayer | undefined>
   /** The layers that are known, by key. */
-  layers(keys: readonly string[]): Promise<Map<string, KnownLayer>>
+  layers(keys: readonly LayerKey[]): Promise<Map<LayerKey, KnownLayer>>
   /** The members that are known, by key. */
-  members(keys: readonly string[]): Promise<Map<string, Member>>
-  rememberLayer(key: string, layer: KnownLayer, members: readonly Member[]): Promise<void>
-  image(key: string): Promise<string | undefined>
+  members(keys: readonly MemberKey[]): Promise<Map<MemberKey, Member>>
+  rememberLayer(key: LayerKey, layer: KnownLayer, members: readonly Member[]): Promise<void>
+  image<T>(key: ImageKey, parse: Parse<T>): Promise<T | undefined>
   /** @param madeAt seconds since 1970; now, if not given */
-  rememberImage(key: string, image: string, madeAt?: number): Promise<void>
+  rememberImage(key: ImageKey, image: object, madeAt?: number): Promise<void>
   /** The store paths that an image was made from: facts of their closure are kept for as long as the image is. */
-  rememberRoots(key: string, roots: readonly StorePath[]): Promise<void>
+  rememberRoots(key: ImageKey, roots: readonly StorePath[]): Promise<void>
   /** Rows that were used, so that upkeep does not forget them. */
   rememberRowUses(uses: RowUses): Promise<void>
   /** The size of a blob whose bytes are known to have this digest. */
@@ -160,10 +171,10 @@ export const catalogPolicies: Policies<Omit<Catalog, 'close'>> = {
 }
 
 /** An image as upkeep sees it; times in seconds since 1970. */
-export type ImageRecord = {
-  readonly key: string
+export type ImageRecord<T> = {
+  readonly key: ImageKey
   /** Undefined if it cannot be read: a later version may have written it. */
-  readonly image: string | undefined
+  readonly image: T | undefined
   readonly madeAt: number
   /** When it was last given by name; undefined if it never was. */
   readonly pulledAt: number | undefined
@@ -194,15 +205,15 @@ export type CatalogUpkeep = {
   /** When this catalog began, in seconds since 1970: of pulls before, it knows nothing. */
   born(): Promise<number>
   /** All images, in the order of their keys. */
-  images(page: Page): Promise<ImageRecord[]>
+  images<T>(page: Page<ImageKey>, parse: Parse<T>): Promise<ImageRecord<T>[]>
   /** The images that were made or given at `since` (seconds since 1970) or later. */
-  imagesSince(since: number): Promise<ImageRecord[]>
+  imagesSince<T>(since: number, parse: Parse<T>): Promise<ImageRecord<T>[]>
   /** The names under which images were pulled, those of each image in one order always. */
-  names(keys: readonly string[]): Promise<Map<string, ImageName[]>>
+  names(keys: readonly ImageKey[]): Promise<Map<ImageKey, ImageName[]>>
   /** All blobs that were known, in the order of their digests. */
   blobs(page: Page<Digest>): Promise<BlobRecord[]>
   /** Forgets images and their pulls, without those that were made or given at `since` or later. */
-  forgetImages(keys: readonly string[], since: number): Promise<void>
+  forgetImages(keys: readonly ImageKey[], since: number): Promise<void>
   /**
    * Before blobs are deleted: they, and layers and members in them, are known no more. Should deleting be
    * interrupted, `blobs` still tells of them.
@@ -233,7 +244,9 @@ export type CatalogRows = {
   /** What any of these paths refers to, as far as it is known. */
   references(paths: readonly StorePath[]): Promise<StorePath[]>
   /** The store paths that images were made from, page by page in the order of the images' keys. */
-  imageRoots(page: Page): Promise<{ readonly key: string; readonly roots: readonly StorePath[] }[]>
+  imageRoots(
+    page: Page<ImageKey>,
+  ): Promise<{ readonly key: ImageKey; readonly roots: readonly StorePath[] }[]>
   /** Gives up to `pages` free pages of the database back to the file system. Returns whether more can be given back. */
   shrink(pages: number): Promise<boolean>
 }

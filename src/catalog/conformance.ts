@@ -3,7 +3,8 @@ import { describe, it } from 'node:test'
 import { digestOf } from '../image/digest.ts'
 import type { Layer } from '../image/oci.ts'
 import { parseStorePath, type PathFacts } from '../image/store-path.ts'
-import type { Catalog } from './catalog.ts'
+import type { Catalog, ImageKey, MemberKey } from './catalog.ts'
+import { parseAny, testKey } from './keys-testing.ts'
 
 /** What every catalog keeps; a new database runs this suite. `open` gives an empty one each time. */
 export function describeCatalog(name: string, open: () => Promise<Catalog>): void {
@@ -24,10 +25,10 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
   describe(`${name} as a catalog`, () => {
     it('knows nothing at first', async () => {
       const catalog = await open()
-      assert.deepEqual(await catalog.resolutions(['a']), new Map())
+      assert.deepEqual(await catalog.resolutions([testKey('a')], parseAny), new Map())
       assert.deepEqual(await catalog.pathFacts([path(1)]), new Map())
-      assert.equal(await catalog.layer('a'), undefined)
-      assert.equal(await catalog.image('a'), undefined)
+      assert.equal(await catalog.layer(testKey('a')), undefined)
+      assert.equal(await catalog.image(testKey('a'), parseAny), undefined)
       assert.equal(await catalog.blobSize(digestOf('a')), undefined)
       await catalog.close()
     })
@@ -36,21 +37,27 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
       const catalog = await open()
       await catalog.rememberResolutions(
         new Map([
-          ['a', '1'],
-          ['b', '2'],
+          [testKey('a'), [1]],
+          [testKey('b'), [2]],
         ]),
       )
-      await catalog.rememberResolutions(new Map([['b', '3']]))
+      await catalog.rememberResolutions(new Map([[testKey('b'), [3]]]))
       assert.deepEqual(
-        await catalog.resolutions(['a', 'b', 'c']),
+        await catalog.resolutions([testKey('a'), testKey('b'), testKey('c')], parseAny),
         new Map([
-          ['a', '1'],
-          ['b', '3'],
+          ['a', [1]],
+          ['b', [3]],
         ]),
       )
-      await catalog.rememberImage('a', '{"x":1}')
-      await catalog.rememberImage('a', '{"y":1}')
-      assert.equal(await catalog.image('a'), '{"y":1}')
+      await catalog.rememberImage(testKey('a'), { x: 1 })
+      await catalog.rememberImage(testKey('a'), { y: 1 })
+      assert.deepEqual(await catalog.image(testKey('a'), parseAny), { y: 1 })
+      const parseOne = (json: string) => {
+        if (json === '[1]') return 1
+        throw new Error('is not one')
+      }
+      assert.deepEqual(await catalog.resolutions([testKey('a'), testKey('b')], parseOne), new Map([['a', 1]]))
+      assert.equal(await catalog.image(testKey('a'), parseOne), undefined)
       await catalog.close()
     })
 
@@ -68,14 +75,17 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
 
     it('forgets the layers of a blob that is gone', async () => {
       const catalog = await open()
-      const members = [{ key: 'm', digest: digestOf('one'), offset: 2 ** 33, length: 10 }] as const
-      await catalog.rememberLayer('one', layer('one'), members)
+      const member = { key: testKey<MemberKey>('m'), digest: digestOf('one'), offset: 2 ** 33, length: 10 }
+      await catalog.rememberLayer(testKey('one'), layer('one'), [member])
       const two = { ...layer('two'), facts: '{"env":[]}' }
-      await catalog.rememberLayer('two', two, [{ ...members[0], key: 'n', digest: digestOf('two') }])
-      assert.deepEqual(await catalog.layers(['one', 'none']), new Map([['one', layer('one')]]))
-      assert.deepEqual(await catalog.members(['m', 'none']), new Map([['m', members[0]]]))
+      await catalog.rememberLayer(testKey('two'), two, [
+        { ...member, key: testKey('n'), digest: digestOf('two') },
+      ])
+      const known = await catalog.layers([testKey('one'), testKey('none')])
+      assert.deepEqual(known, new Map([['one', layer('one')]]))
+      assert.deepEqual(await catalog.members([testKey('m'), testKey('none')]), new Map([['m', member]]))
       await catalog.rememberBlob(digestOf('one'), 2 ** 33)
-      assert.deepEqual(await catalog.layer('one'), layer('one'))
+      assert.deepEqual(await catalog.layer(testKey('one')), layer('one'))
       assert.equal(await catalog.blobSize(digestOf('one')), 2 ** 33)
       await catalog.rememberBlobMark(digestOf('one'), '["a mark"]')
       await catalog.rememberBlobMark(digestOf('two'), '["of a blob that is not known"]')
@@ -83,11 +93,11 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
       assert.equal(await catalog.blobMark(digestOf('one')), '["a mark"]')
       assert.equal(await catalog.blobMark(digestOf('two')), undefined)
       await catalog.forgetBlob(digestOf('one'))
-      assert.equal(await catalog.layer('one'), undefined)
+      assert.equal(await catalog.layer(testKey('one')), undefined)
       assert.equal(await catalog.blobSize(digestOf('one')), undefined)
       assert.equal(await catalog.blobMark(digestOf('one')), undefined)
-      assert.deepEqual(await catalog.layer('two'), two)
-      assert.deepEqual([...(await catalog.members(['m', 'n'])).keys()], ['n'])
+      assert.deepEqual(await catalog.layer(testKey('two')), two)
+      assert.deepEqual([...(await catalog.members([testKey('m'), testKey('n')])).keys()], ['n'])
       await catalog.close()
     })
 
@@ -95,13 +105,13 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
       const catalog = await open()
       const [one, two] = [digestOf('one'), digestOf('two')]
       for (const text of ['one', 'two']) {
-        await catalog.rememberLayer(text, layer(text), [])
+        await catalog.rememberLayer(testKey(text), layer(text), [])
         await catalog.rememberBlob(digestOf(text), 5)
       }
       assert.equal(await catalog.blobSize(one), 5)
       await catalog.upkeep.withdrawBlobs([one, two])
       assert.equal(await catalog.blobSize(one), undefined)
-      assert.equal((await catalog.layers(['one', 'two'])).size, 0)
+      assert.equal((await catalog.layers([testKey('one'), testKey('two')])).size, 0)
       const told = async () => (await catalog.upkeep.blobs({ limit: 9 })).map(({ digest }) => digest)
       assert.deepEqual(await told(), [one, two].sort())
       await catalog.rememberBlob(one, 5)
@@ -114,7 +124,14 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
     it('tells what was pulled: tags, repositories, what most', async () => {
       const catalog = await open()
       const pull = (repository: string, tag: string, count: number, architecture = 'amd64') =>
-        ({ repository, tag, architecture, image: `${repository} ${tag}`, at: 100, count }) as const
+        ({
+          repository,
+          tag,
+          architecture,
+          image: testKey<ImageKey>(`${repository} ${tag}`),
+          at: 100,
+          count,
+        }) as const
       await catalog.rememberPulls([
         pull('shell/git', 'latest', 2),
         pull('shell/git', 'latest', 2, 'arm64'),
@@ -140,14 +157,14 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
     it('tells upkeep when images were made and used, and forgets those that were not since', async () => {
       const catalog = await open()
       assert.ok((await catalog.upkeep.born()) > 1.7e9)
-      for (const key of ['a', 'b', 'c', 'd']) await catalog.rememberImage(key, '{}', 50)
-      await catalog.rememberImage('d', '{}', 300)
+      for (const key of ['a', 'b', 'c', 'd']) await catalog.rememberImage(testKey(key), {}, 50)
+      await catalog.rememberImage(testKey('d'), {}, 300)
       await catalog.rememberBlob(digestOf('m'), 1)
       const pulled = { repository: 'r', tag: 't', count: 1 }
       await catalog.rememberPulls([
-        { ...pulled, architecture: 'amd64', image: 'b', at: 100 },
-        { ...pulled, architecture: 'arm64', image: 'c', at: 200 },
-        { ...pulled, architecture: 'arm64', image: 'c', at: 150 },
+        { ...pulled, architecture: 'amd64', image: testKey('b'), at: 100 },
+        { ...pulled, architecture: 'arm64', image: testKey('c'), at: 200 },
+        { ...pulled, architecture: 'arm64', image: testKey('c'), at: 150 },
       ])
       await catalog.rememberUses(new Map([[digestOf('m'), 70]]))
       await catalog.rememberUses(new Map([[digestOf('m'), 60]]))
@@ -156,31 +173,34 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
       ])
       const record = (key: string, madeAt: number, pulledAt: number | undefined) => ({
         key,
-        image: '{}',
+        image: {},
         madeAt,
         pulledAt,
       })
-      assert.deepEqual(await catalog.upkeep.images({ limit: 2 }), [
+      assert.deepEqual(await catalog.upkeep.images({ limit: 2 }, parseAny), [
         record('a', 50, undefined),
         record('b', 50, 100),
       ])
-      assert.deepEqual(await catalog.upkeep.images({ after: 'b', limit: 2 }), [
+      assert.deepEqual(await catalog.upkeep.images({ after: testKey('b'), limit: 2 }, parseAny), [
         record('c', 50, 200),
         record('d', 300, undefined),
       ])
-      assert.deepEqual((await catalog.upkeep.imagesSince(200)).map(({ key }) => key).sort(), ['c', 'd'])
+      assert.deepEqual((await catalog.upkeep.imagesSince(200, parseAny)).map(({ key }) => key).sort(), [
+        'c',
+        'd',
+      ])
       assert.deepEqual(
-        await catalog.upkeep.names(['a', 'c']),
+        await catalog.upkeep.names([testKey('a'), testKey('c')]),
         new Map([['c', [{ repository: 'r', tag: 't', architecture: 'arm64' }]]]),
       )
-      assert.equal(await catalog.image('a'), '{}')
-      await catalog.upkeep.forgetImages(['a', 'b', 'c', 'd'], 200)
-      assert.equal(await catalog.image('a'), undefined)
+      assert.deepEqual(await catalog.image(testKey('a'), parseAny), {})
+      await catalog.upkeep.forgetImages([testKey('a'), testKey('b'), testKey('c'), testKey('d')], 200)
+      assert.equal(await catalog.image(testKey('a'), parseAny), undefined)
       assert.deepEqual(
-        (await catalog.upkeep.images({ limit: 9 })).map(({ key }) => key),
+        (await catalog.upkeep.images({ limit: 9 }, parseAny)).map(({ key }) => key),
         ['c', 'd'],
       )
-      await catalog.upkeep.forgetImages(['c'], 201)
+      await catalog.upkeep.forgetImages([testKey('c')], 201)
       assert.deepEqual(await catalog.tags('r', { limit: 9 }), [])
       await catalog.close()
     })

@@ -8,6 +8,7 @@ import type { Catalog } from './catalog.ts'
 import { withFront } from './front.ts'
 import { openCatalog } from './sql.ts'
 import { sqliteOf } from './sqlite-database.ts'
+import { parseAny, testKey } from './keys-testing.ts'
 
 const layer: Layer = { digest: digestOf('a'), diffId: digestOf('b'), size: 7, compression: 'gzip' }
 const path = parseStorePath(`/nix/store/${'0'.repeat(32)}-p`)
@@ -29,21 +30,21 @@ beforeEach(async () => {
 })
 
 const tell = async (catalog: Catalog) => {
-  await catalog.rememberResolutions(new Map([['name', '{}']]))
+  await catalog.rememberResolutions(new Map([[testKey('name'), {}]]))
   await catalog.rememberPathFacts([facts('one')])
-  await catalog.rememberLayer('layer', layer, [])
-  await catalog.rememberImage('image', '{}')
+  await catalog.rememberLayer(testKey('layer'), layer, [])
+  await catalog.rememberImage(testKey('image'), {})
   await catalog.rememberBlob(layer.digest, 7)
 }
 const ask = async (catalog: Catalog) => [
-  await catalog.resolutions(['name']),
+  await catalog.resolutions([testKey('name')], parseAny),
   (await catalog.pathFacts([path])).get(path)?.narHash,
-  await catalog.layer('layer'),
-  await catalog.layers(['layer']),
-  await catalog.image('image'),
+  await catalog.layer(testKey('layer')),
+  await catalog.layers([testKey('layer')]),
+  await catalog.image(testKey('image'), parseAny),
   await catalog.blobSize(layer.digest),
 ]
-const known = [new Map([['name', '{}']]), 'one', layer, new Map([['layer', layer]]), '{}', 7]
+const known = [new Map([['name', {}]]), 'one', layer, new Map([['layer', layer]]), {}, 7]
 
 describe('the memory before a catalog', () => {
   it('answers what was told, and what was asked, without a statement', async () => {
@@ -83,14 +84,18 @@ describe('the memory before a catalog', () => {
       },
     })
     const asked = ask(catalog)
-    const read = [catalog.layers(['layer']), catalog.blobSize(layer.digest), catalog.pathFacts([path])]
+    const read = [
+      catalog.layers([testKey('layer')]),
+      catalog.blobSize(layer.digest),
+      catalog.pathFacts([path]),
+    ]
     // Those have begun, and have seen what was true before.
     await new Promise(setImmediate)
     await catalog.forgetBlob(layer.digest)
     await catalog.rememberPathFacts([facts('two')])
     slow.resolve()
     await Promise.all([asked, ...read])
-    assert.equal(await catalog.layer('layer'), undefined)
+    assert.equal(await catalog.layer(testKey('layer')), undefined)
     assert.equal(await catalog.blobSize(layer.digest), undefined)
     assert.equal((await catalog.pathFacts([path])).get(path)?.narHash, 'two')
   })
@@ -98,11 +103,14 @@ describe('the memory before a catalog', () => {
   it('forgets all layers of a blob, and no others', async () => {
     const catalog = withFront(below)
     const other = { ...layer, digest: digestOf('other') }
-    await catalog.rememberLayer('one', layer, [])
-    await catalog.rememberLayer('two', layer, [])
-    await catalog.rememberLayer('moved', layer, [])
-    await catalog.rememberLayer('moved', other, [])
+    await catalog.rememberLayer(testKey('one'), layer, [])
+    await catalog.rememberLayer(testKey('two'), layer, [])
+    await catalog.rememberLayer(testKey('moved'), layer, [])
+    await catalog.rememberLayer(testKey('moved'), other, [])
     await catalog.forgetBlob(layer.digest)
-    assert.deepEqual(await catalog.layers(['one', 'two', 'moved']), new Map([['moved', other]]))
+    assert.deepEqual(
+      await catalog.layers([testKey('one'), testKey('two'), testKey('moved')]),
+      new Map([['moved', other]]),
+    )
   })
 })

@@ -1,7 +1,8 @@
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../image/digest.ts'
 import type { PathFacts, StorePath } from '../image/store-path.ts'
-import type { Catalog, KnownLayer } from './catalog.ts'
+import type { Catalog, ImageKey, KnownLayer, LayerKey, Parse, ResolutionKey } from './catalog.ts'
+import { valueOf } from './rows.ts'
 
 /** Most bytes, roughly, of each kind of fact in memory. */
 const most = { resolutions: 16e6, paths: 64e6, layers: 24e6, images: 32e6, blobs: 16e6 }
@@ -9,18 +10,29 @@ const most = { resolutions: 16e6, paths: 64e6, layers: 24e6, images: 32e6, blobs
 // What an entry takes besides its text.
 const entryBytes = 160
 
+const asText: Parse<string> = (text) => text
+
+function parsed<K, T>(texts: ReadonlyMap<K, string>, parse: Parse<T>): Map<K, T> {
+  const values = new Map<K, T>()
+  for (const [key, text] of texts) {
+    const value = valueOf(text, parse)
+    if (value !== undefined) values.set(key, value)
+  }
+  return values
+}
+
 /**
- * Puts a memory of what was asked and told last before a catalog, so that what is known is looked up without it.
- * What was told is in memory whether or not the catalog could keep it.
+ * Puts an in-memory cache in front of a catalog. What was remembered is in the cache whether or not the catalog could
+ * store it.
  */
 export function withFront(catalog: Catalog): Catalog {
-  const text = (maxSize: number) =>
-    new LRUCache<string, string>({
+  const texts = <K extends string>(maxSize: number) =>
+    new LRUCache<K, string>({
       maxSize,
       sizeCalculation: (value, key) => value.length + key.length + entryBytes,
     })
-  const resolutions = text(most.resolutions)
-  const images = text(most.images)
+  const resolutions = texts<ResolutionKey>(most.resolutions)
+  const images = texts<ImageKey>(most.images)
   const paths = new LRUCache<StorePath, PathFacts>({
     maxSize: most.paths,
     sizeCalculation: ({ references }) => 2 * entryBytes + 100 * (1 + references.length),
@@ -29,8 +41,8 @@ export function withFront(catalog: Catalog): Catalog {
     maxSize: most.blobs,
     sizeCalculation: () => entryBytes,
   })
-  const layersIn = new Map<Digest, Set<string>>()
-  const layers = new LRUCache<string, KnownLayer>({
+  const layersIn = new Map<Digest, Set<LayerKey>>()
+  const layers = new LRUCache<LayerKey, KnownLayer>({
     maxSize: most.layers,
     sizeCalculation: ({ facts = '' }) => 4 * entryBytes + facts.length,
     dispose({ digest }, key) {
@@ -39,7 +51,7 @@ export function withFront(catalog: Catalog): Catalog {
       if (keys?.size === 0) layersIn.delete(digest)
     },
   })
-  const keepLayer = (key: string, layer: KnownLayer) => {
+  const keepLayer = (key: LayerKey, layer: KnownLayer) => {
     layers.set(key, layer)
     const keys = layersIn.get(layer.digest) ?? new Set()
     layersIn.set(layer.digest, keys.add(key))
@@ -92,15 +104,18 @@ export function withFront(catalog: Catalog): Catalog {
     for (const [key, value] of looked) found.set(key, value)
     return found
   }
-  const manyLayers = (keys: readonly string[]) =>
+  const manyLayers = (keys: readonly LayerKey[]) =>
     readAll(keys, layers, (missing) => catalog.layers(missing), keepLayer)
 
   return {
     ...catalog,
-    resolutions: (keys) => readAll(keys, resolutions, (missing) => catalog.resolutions(missing)),
+    async resolutions(keys, parse) {
+      const found = await readAll(keys, resolutions, (missing) => catalog.resolutions(missing, asText))
+      return parsed(found, parse)
+    },
     rememberResolutions: (fresh, revision) =>
       write(
-        () => fresh.forEach((value, key) => resolutions.set(key, value)),
+        () => fresh.forEach((value, key) => resolutions.set(key, JSON.stringify(value))),
         () => catalog.rememberResolutions(fresh, revision),
       ),
     pathFacts: (wanted) => readAll(wanted, paths, (missing) => catalog.pathFacts(missing)),
@@ -116,17 +131,18 @@ export function withFront(catalog: Catalog): Catalog {
         () => keepLayer(key, layer),
         () => catalog.rememberLayer(key, layer, members),
       ),
-    async image(key) {
-      const known = images.get(key)
-      if (known !== undefined) return known
-      return read(
-        () => catalog.image(key),
-        (found) => found !== undefined && images.set(key, found),
-      )
+    async image(key, parse) {
+      const text =
+        images.get(key) ??
+        (await read(
+          () => catalog.image(key, asText),
+          (found) => found !== undefined && images.set(key, found),
+        ))
+      return text === undefined ? undefined : valueOf(text, parse)
     },
     rememberImage: (key, image, madeAt) =>
       write(
-        () => images.set(key, image),
+        () => images.set(key, JSON.stringify(image)),
         () => catalog.rememberImage(key, image, madeAt),
       ),
     async blobSize(digest) {

@@ -1,7 +1,7 @@
 import { setImmediate as breathe } from 'node:timers/promises'
 import type { Kysely } from 'kysely'
 import { batchesOf } from './batches.ts'
-import type { Catalog, CatalogRows } from './catalog.ts'
+import type { Catalog, CatalogRows, ImageKey } from './catalog.ts'
 import { readRows, rootsOf, sizeOf, textOf } from './rows.ts'
 import type { StorePath } from '../image/store-path.ts'
 import type { Tables } from './schema.ts'
@@ -139,11 +139,11 @@ export function rowsIn(db: Kysely<Tables>, shrink: CatalogRows['shrink']): Catal
       return [...new Set(readRows(rows, ({ path_references: text }) => rootsOf(text)).flat())]
     },
 
-    async imageRoots({ after = '', limit }) {
+    async imageRoots({ after, limit }) {
       const rows = await db
         .selectFrom('images')
         .select(['key', 'roots'])
-        .where('key', '>', after)
+        .$if(after !== undefined, (query) => query.where('key', '>', after as ImageKey))
         .orderBy('key')
         .limit(limit)
         .execute()

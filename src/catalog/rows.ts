@@ -2,7 +2,7 @@ import type { Insertable, Selectable } from 'kysely'
 import { parseDigest, type Digest } from '../image/digest.ts'
 import { mediaTypes, type Compression } from '../image/oci.ts'
 import { parseStorePath, type PathFacts, type StorePath } from '../image/store-path.ts'
-import type { BlobRecord, ImageRecord, KnownLayer, Member } from './catalog.ts'
+import type { BlobRecord, ImageKey, ImageRecord, KnownLayer, Member, MemberKey, Parse } from './catalog.ts'
 import type { Tables } from './schema.ts'
 
 /**
@@ -28,10 +28,6 @@ const text = (value: unknown): string => {
   if (typeof value === 'string') return value
   throw new Error('is no text')
 }
-const json = (value: unknown): string => {
-  JSON.parse(text(value))
-  return value as string
-}
 const digest = (value: unknown): Digest => parseDigest(text(value))
 const maybe = <T>(read: (value: unknown) => T, value: unknown): T | undefined =>
   value === null ? undefined : read(value)
@@ -46,11 +42,11 @@ export const layerOf = readable((row: Selectable<Tables['layers']>): KnownLayer 
   diffId: digest(row.diff_id),
   size: count(row.size),
   compression: compression(row.compression),
-  ...(row.facts !== null && { facts: json(row.facts) }),
+  ...(row.facts !== null && { facts: text(row.facts) }),
 }))
 
 export const memberOf = readable((row: Selectable<Tables['members']>): Member => ({
-  key: text(row.key),
+  key: text(row.key) as MemberKey,
   digest: digest(row.digest),
   offset: count(row.offset),
   length: count(row.length),
@@ -75,16 +71,20 @@ export const rootsOf = readable((value: unknown): StorePath[] =>
   value === null ? [] : (JSON.parse(text(value)) as string[]).map(parseStorePath),
 )
 
-export const jsonOf = readable((value: unknown): string => json(value))
+/** A value of another room, from its JSON. */
+export const valueOf = <T>(value: unknown, parse: Parse<T>): T | undefined =>
+  readable((json: unknown) => parse(text(json)))(value)
+
 export const sizeOf = readable((value: unknown): number => count(value))
 export const textOf = readable((value: unknown): string => text(value))
 
-export const imageRecordOf = readable((row: Omit<Selectable<Tables['images']>, 'roots'>): ImageRecord => ({
-  key: text(row.key),
-  image: jsonOf(row.image),
-  madeAt: count(row.made_at),
-  pulledAt: maybe(count, row.pulled_at),
-}))
+export const imageRecordOf = <T>(parse: Parse<T>) =>
+  readable((row: Omit<Selectable<Tables['images']>, 'roots'>): ImageRecord<T> => ({
+    key: text(row.key) as ImageKey,
+    image: valueOf(row.image, parse),
+    madeAt: count(row.made_at),
+    pulledAt: maybe(count, row.pulled_at),
+  }))
 
 export const blobRecordOf = readable(
   (row: Pick<Selectable<Tables['blobs']>, 'digest' | 'used_at' | 'withdrawn'>): BlobRecord => ({

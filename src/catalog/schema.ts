@@ -1,10 +1,11 @@
 import type { CreateTableBuilder, Kysely } from 'kysely'
+import type { ImageKey, LayerKey, MemberKey, ResolutionKey } from './catalog.ts'
 
 /** The tables. Sizes and offsets are bytes, times seconds since 1970; JSON columns hold text. */
 export type Tables = {
   /** Packages looked up in a revision of a package set. */
   resolutions: {
-    key: string
+    key: ResolutionKey
     resolution: string
     /** The revision of the package set that it belongs to; null if an earlier version wrote the row. */
     revision: string | null
@@ -21,10 +22,10 @@ export type Tables = {
     used_on: number | null
   }
   /** Where the compressed tar entries of one store path lie. */
-  members: { key: string; digest: string; offset: number; length: number }
+  members: { key: MemberKey; digest: string; offset: number; length: number }
   /** `compression` is one that some version of this program knows, perhaps a later one. */
   layers: {
-    key: string
+    key: LayerKey
     digest: string
     diff_id: string
     size: number
@@ -33,7 +34,7 @@ export type Tables = {
     facts: string | null
   }
   images: {
-    key: string
+    key: ImageKey
     image: string
     made_at: number
     pulled_at: number | null
@@ -54,7 +55,7 @@ export type Tables = {
     repository: string
     tag: string
     architecture: string
-    image: string
+    image: ImageKey
     pulled_at: number
     count: number
   }

@@ -1,9 +1,10 @@
 import { Kysely, sql, type Insertable } from 'kysely'
+import type { Key } from '../image/canonical.ts'
 import type { StorePath, PathFacts } from '../image/store-path.ts'
 import type { Catalog } from './catalog.ts'
 import { migrate, type SqlDatabase } from './migrate.ts'
 import { pullsIn } from './pulls.ts'
-import { factsOf, jsonOf, layerOf, memberOf, readRows, rowOf, sizeOf } from './rows.ts'
+import { factsOf, layerOf, memberOf, readRows, rowOf, sizeOf, textOf, valueOf } from './rows.ts'
 import type { Tables } from './schema.ts'
 import { forgetBlobs, upkeepIn } from './upkeep.ts'
 import { dayOf, rowUsesIn } from './row-uses.ts'
@@ -28,18 +29,18 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
   }
 
   return {
-    async resolutions(keys) {
+    async resolutions(keys, parse) {
       const rows = await inBatches(keys, (batch) =>
         db.selectFrom('resolutions').selectAll().where('key', 'in', batch).execute(),
       )
-      return readMap(rows, ({ key, resolution }) => [key, jsonOf(resolution)])
+      return readMap(rows, ({ key, resolution }) => [key, valueOf(resolution, parse)])
     },
 
     rememberResolutions(resolutions, revision) {
       const used_on = dayOf()
       const rows = [...resolutions].map(([key, resolution]) => ({
         key,
-        resolution,
+        resolution: JSON.stringify(resolution),
         revision: revision ?? null,
         used_on,
       }))
@@ -90,13 +91,13 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
       })
     },
 
-    async image(key) {
+    async image(key, parse) {
       const row = await db.selectFrom('images').select('image').where('key', '=', key).executeTakeFirst()
-      return row && jsonOf(row.image)
+      return row && valueOf(row.image, parse)
     },
 
     rememberImage: (key, image, madeAt = Math.floor(Date.now() / 1000)) =>
-      remember(db, 'images', [{ key, image, made_at: madeAt }]),
+      remember(db, 'images', [{ key, image: JSON.stringify(image), made_at: madeAt }]),
 
     ...rowUsesIn(db),
 
@@ -114,7 +115,7 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
 
     async blobMark(digest) {
       const row = await db.selectFrom('blobs').select('mark').where('digest', '=', digest).executeTakeFirst()
-      return row?.mark == null ? undefined : jsonOf(row.mark)
+      return row?.mark == null ? undefined : textOf(row.mark)
     },
 
     async rememberBlobMark(digest, mark) {
@@ -129,11 +130,11 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
 }
 
 /** What could be read of some rows, by key. */
-function readMap<Row, T>(
+function readMap<Row, K extends Key, T>(
   rows: readonly Row[],
-  read: (row: Row) => readonly [key: string, value: T | undefined],
-): Map<string, T> {
-  const known = new Map<string, T>()
+  read: (row: Row) => readonly [key: K, value: T | undefined],
+): Map<K, T> {
+  const known = new Map<K, T>()
   for (const row of rows) {
     const [key, value] = read(row)
     if (value !== undefined) known.set(key, value)

@@ -11,6 +11,7 @@ import { openCatalog } from './sql.ts'
 import { openSqliteCatalog, sqliteDatabase } from './sqlite.ts'
 import { sqliteOf } from './sqlite-database.ts'
 import { openTolerantCatalog } from './tolerant.ts'
+import { parseAny, testKey } from './keys-testing.ts'
 
 let directory: string
 before(async () => {
@@ -34,10 +35,10 @@ describe('a SQLite file', () => {
   it('keeps what it was told', async () => {
     const file = join(directory, 'kept.db')
     const first = await openSqliteCatalog(file)
-    await first.rememberImage('a', '[1]')
+    await first.rememberImage(testKey('a'), [1])
     await first.close()
     const second = await openSqliteCatalog(file)
-    assert.equal(await second.image('a'), '[1]')
+    assert.deepEqual(await second.image(testKey('a'), parseAny), [1])
     await second.close()
   })
 

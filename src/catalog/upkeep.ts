@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely'
 import type { Digest } from '../image/digest.ts'
-import type { CatalogUpkeep, ImageName } from './catalog.ts'
+import type { CatalogUpkeep, ImageKey, ImageName } from './catalog.ts'
 import type { SqlDatabase } from './migrate.ts'
 import { rowsIn } from './row-uses.ts'
 import { blobRecordOf, imageRecordOf, readRows, sizeOf } from './rows.ts'
@@ -21,25 +21,25 @@ export function upkeepIn(db: Kysely<Tables>, database: Pick<SqlDatabase, 'lock' 
       return sizeOf(Number(row.value)) ?? Math.floor(Date.now() / 1000)
     },
 
-    images: ({ after = '', limit }) =>
+    images: ({ after, limit }, parse) =>
       untilReadable(after, (start) =>
         db
           .selectFrom('images')
           .selectAll()
-          .where('key', '>', start)
+          .$if(start !== undefined, (query) => query.where('key', '>', start as ImageKey))
           .orderBy('key')
           .limit(limit)
           .execute()
-          .then((rows) => ({ last: rows.at(-1)?.key, items: readRows(rows, imageRecordOf) })),
+          .then((rows) => ({ last: rows.at(-1)?.key, items: readRows(rows, imageRecordOf(parse)) })),
       ),
 
-    async imagesSince(since) {
+    async imagesSince(since, parse) {
       const rows = await db
         .selectFrom('images')
         .selectAll()
         .where((where) => where.or([where('made_at', '>=', since), where('pulled_at', '>=', since)]))
         .execute()
-      return readRows(rows, imageRecordOf)
+      return readRows(rows, imageRecordOf(parse))
     },
 
     async names(keys) {
@@ -57,11 +57,11 @@ export function upkeepIn(db: Kysely<Tables>, database: Pick<SqlDatabase, 'lock' 
     },
 
     blobs: ({ after, limit }) =>
-      untilReadable(after ?? '', (start) =>
+      untilReadable(after, (start) =>
         db
           .selectFrom('blobs')
           .select(['digest', 'used_at', 'withdrawn'])
-          .where('digest', '>', start)
+          .$if(start !== undefined, (query) => query.where('digest', '>', start ?? ''))
           .orderBy('digest')
           .limit(limit)
           .execute()
@@ -93,8 +93,8 @@ export function upkeepIn(db: Kysely<Tables>, database: Pick<SqlDatabase, 'lock' 
 
 /** The first part of a list in which something can be read; an empty one at its end. */
 async function untilReadable<T>(
-  after: string,
-  get: (after: string) => Promise<{ readonly last: string | undefined; readonly items: T[] }>,
+  after: string | undefined,
+  get: (after: string | undefined) => Promise<{ readonly last: string | undefined; readonly items: T[] }>,
 ): Promise<T[]> {
   for (let start = after; ;) {
     const { last, items } = await get(start)

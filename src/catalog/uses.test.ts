@@ -7,6 +7,7 @@ import { withFront } from './front.ts'
 import { openCatalog } from './sql.ts'
 import { sqliteOf } from './sqlite-database.ts'
 import { withUses } from './uses.ts'
+import { parseAny, testKey } from './keys-testing.ts'
 
 const path = parseStorePath(`/nix/store/${'0'.repeat(32)}-p`)
 
@@ -14,9 +15,9 @@ const path = parseStorePath(`/nix/store/${'0'.repeat(32)}-p`)
 async function open() {
   const database = new Database(':memory:')
   const below = await openCatalog(sqliteOf(database))
-  await below.rememberResolutions(new Map([['name', '{}']]), 'revision')
+  await below.rememberResolutions(new Map([[testKey('name'), {}]]), 'revision')
   await below.rememberPathFacts([{ storePath: path, narHash: 'a', narSize: 1, references: [] }])
-  await below.rememberImage('image', '{}')
+  await below.rememberImage(testKey('image'), {})
   database.exec('UPDATE resolutions SET used_on = 5; UPDATE paths SET used_on = 5')
   let day = 10
   const written: string[] = []
@@ -45,7 +46,7 @@ describe('the days on which rows are used', () => {
   it('are written behind answers, once a day, also for what memory answers', async () => {
     const { catalog, untilUsedOn, turn, written } = await open()
     const ask = async () => {
-      await catalog.resolutions(['name'])
+      await catalog.resolutions([testKey('name')], parseAny)
       await catalog.pathFacts([path])
     }
     for (const day of [10, 11]) {
@@ -63,8 +64,8 @@ describe('the days on which rows are used', () => {
 
   it('are written when the catalog is closed, and what images were made from', async () => {
     const { catalog, usedOn, database } = await open()
-    await catalog.resolutions(['name', 'unknown'])
-    await catalog.rememberRoots('image', [path])
+    await catalog.resolutions([testKey('name'), testKey('unknown')], parseAny)
+    await catalog.rememberRoots(testKey('image'), [path])
     const closed = catalog.close()
     const close = database.close.bind(database)
     const seen = Promise.withResolvers<unknown>()

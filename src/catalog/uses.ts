@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { StorePath } from '../image/store-path.ts'
-import type { Catalog } from './catalog.ts'
+import type { Catalog, ImageKey, ResolutionKey } from './catalog.ts'
 import { dayOf } from './row-uses.ts'
 
 export type UsesOptions = {
@@ -22,14 +22,14 @@ const mostTold = 200_000
 export function withUses(catalog: Catalog, options: UsesOptions = {}): Catalog {
   const { every = 10_000, today = dayOf } = options
   const notes = {
-    resolutions: new LRUCache<string, true>({ max: mostTold }),
+    resolutions: new LRUCache<ResolutionKey, true>({ max: mostTold }),
     paths: new LRUCache<StorePath, true>({ max: mostTold }),
-    roots: new LRUCache<string, true>({ max: mostTold }),
+    roots: new LRUCache<ImageKey, true>({ max: mostTold }),
   }
   const fresh = {
-    resolutions: new Set<string>(),
+    resolutions: new Set<ResolutionKey>(),
     paths: new Set<StorePath>(),
-    roots: new Map<string, readonly StorePath[]>(),
+    roots: new Map<ImageKey, readonly StorePath[]>(),
   }
   let day = today()
   let flushing: Promise<void> | undefined
@@ -67,8 +67,8 @@ export function withUses(catalog: Catalog, options: UsesOptions = {}): Catalog {
 
   return {
     ...catalog,
-    async resolutions(keys) {
-      const found = await catalog.resolutions(keys)
+    async resolutions(keys, parse) {
+      const found = await catalog.resolutions(keys, parse)
       turnDay()
       for (const key of found.keys()) if (!isNoted(notes.resolutions, key)) fresh.resolutions.add(key)
       return found

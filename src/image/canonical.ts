@@ -21,9 +21,12 @@ export function canonicalJson(value: Json): string {
   return `{${members.join(',')}}`
 }
 
+/** A key of one kind of thing: keys of different kinds are different types. */
+export type Key<Kind extends string = string> = string & { readonly __kind: Kind }
+
 /**
  * The key under which a derived thing is remembered: sha256 (hex) over the canonical JSON of its kind, its
  * format's version and its inputs. Raise the version when the same inputs begin to give another thing.
  */
-export const keyOf = (kind: string, version: number, inputs: Json): string =>
-  hash('sha256', canonicalJson({ kind, version, inputs }))
+export const keyOf = <const Kind extends string>(kind: Kind, version: number, inputs: Json): Key<Kind> =>
+  hash('sha256', canonicalJson({ kind, version, inputs })) as Key<Kind>

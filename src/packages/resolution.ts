@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { keyOf, type Json } from '../image/canonical.ts'
+import { keyOf, type Json, type Key } from '../image/canonical.ts'
 import type { Platform } from '../image/platform.ts'
 import { parseStorePath } from '../image/store-path.ts'
 
@@ -45,5 +45,9 @@ export function parseResolution(text: string): Resolution | undefined {
  * The key under which a name's meaning is remembered.
  * @param policy what the package set is called with, and which names it may be asked for
  */
-export const resolutionKey = (revision: string, platform: Platform, name: string, policy: Json): string =>
-  keyOf('resolution', 2, { revision, system: platform.system, name, policy })
+export const resolutionKey = (
+  revision: string,
+  platform: Platform,
+  name: string,
+  policy: Json,
+): Key<'resolution'> => keyOf('resolution', 2, { revision, system: platform.system, name, policy })

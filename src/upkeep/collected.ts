@@ -29,6 +29,10 @@ export type GoneImage = {
 
 const imagesAtOnce = 100
 
+/** A root if it is an image. */
+const imageAt = (root: Survey['roots'][number] | undefined) =>
+  root?.key === undefined ? [] : [{ ...root, key: root.key }]
+
 /** What goes and what stays. Only images have heads; what else goes shows in the count of blobs. */
 export async function describe(
   upkeep: Pick<CatalogUpkeep, 'names'>,
@@ -40,20 +44,19 @@ export async function describe(
     for (const place of places) size += blobs[place]?.size ?? 0
     return size
   }
-  const isImage = ({ name }: { name: string }) => !name.startsWith('sha256:')
-  const gone = going.roots.flatMap((place) => roots[place] ?? []).filter(isImage)
+  const gone = going.roots.flatMap((place) => imageAt(roots[place]))
   const images: GoneImage[] = []
   for (const batch of batchesOf(gone, imagesAtOnce)) {
-    const names = await upkeep.names(batch.map(({ name }) => name))
-    for (const { name, at, parts } of batch) {
-      images.push({ names: names.get(name) ?? [], lastUsed: Math.floor(at), size: sizeOf(parts) })
+    const names = await upkeep.names(batch.map(({ key }) => key))
+    for (const { key, at, parts } of batch) {
+      images.push({ names: names.get(key) ?? [], lastUsed: Math.floor(at), size: sizeOf(parts) })
     }
   }
   const size = sizeOf(going.blobs)
   const all = sizeOf(blobs.keys())
   return {
     images,
-    imagesKept: roots.filter(isImage).length - images.length,
+    imagesKept: roots.flatMap(imageAt).length - images.length,
     blobs: { count: going.blobs.length, size },
     blobsKept: { count: blobs.length - going.blobs.length, size: all - size },
   }

@@ -44,8 +44,7 @@ const situations: fc.Arbitrary<Situation> = fc
         modified: modified[index] ?? 0,
       })),
       // An index is no part of an image, and lists no index.
-      roots: roots.map(({ at, parts, heads }, index) => ({
-        name: String(index),
+      roots: roots.map(({ at, parts, heads }) => ({
         at,
         parts: Uint32Array.from(parts.filter((part) => !lists.has(part))),
         heads,
@@ -201,7 +200,6 @@ describe('what goes', () => {
       modified: 0,
     }))
     const roots = Array.from({ length: 100_000 }, (_, index) => ({
-      name: String(index),
       at: index % 1000,
       parts: Uint32Array.from({ length: 70 }, (_part, part) => (index * 3 + part) % blobs.length),
       heads: 2,

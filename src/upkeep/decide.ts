@@ -5,7 +5,6 @@ import type { StoredBlob } from '../store/store.ts'
  * `Situation.blobs`; what the store does not have is left out.
  */
 export type Root = {
-  readonly name: string
   /** When it was last given, or made, in seconds since 1970. */
   readonly at: number
   readonly parts: Uint32Array

@@ -6,7 +6,7 @@ import { systemErrorCode } from '../errors.ts'
 import type { Digest } from '../image/digest.ts'
 import { storeError, type BlobStore } from '../store/store.ts'
 import type { Decision } from './decide.ts'
-import { partsOf } from './records.ts'
+import { parseParts } from './records.ts'
 import type { Survey } from './survey.ts'
 import type { Uses } from './uses.ts'
 
@@ -102,19 +102,18 @@ function wantedSince(
   now: number,
 ): (place: number) => Promise<boolean> {
   const start = performance.now()
-  const known = new Set(roots.map(({ name }) => name))
+  const known = new Set(roots.map(({ key }) => key))
   const told = new Set<string>()
   const wanted = new Set<number>()
   const since = Math.floor(now)
   let from = since
   return async (place) => {
     const next = Math.floor(now + (performance.now() - start) / 1000) - toldWithin
-    for (const { key, image, pulledAt = 0 } of await upkeep.imagesSince(from)) {
+    for (const { key, image, pulledAt = 0 } of await upkeep.imagesSince(from, parseParts)) {
       if (told.has(key) || (known.has(key) && pulledAt < since)) continue
       told.add(key)
-      const parts = partsOf(image)
-      if (!parts || 'index' in parts) continue
-      for (const digest of [...parts.manifests, ...parts.others]) wanted.add(places.get(digest) ?? -1)
+      if (!image || 'index' in image) continue
+      for (const digest of [...image.manifests, ...image.others]) wanted.add(places.get(digest) ?? -1)
     }
     from = Math.max(since, next)
     return wanted.has(place)

@@ -10,6 +10,7 @@ import { openSqliteCatalog } from '../catalog/sqlite.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import { parseStorePath, type StorePath } from '../image/store-path.ts'
 import { forgetRows, revisionDays } from './forget.ts'
+import { testKey } from '../catalog/keys-testing.ts'
 
 let directory: string
 before(async () => {
@@ -122,11 +123,11 @@ describe('forgetting what the catalog has not used', () => {
         [4, 200, [3]],
       ],
     })
-    await opened.catalog.rememberImage('image', '{}', 1)
+    await opened.catalog.rememberImage(testKey('image'), {}, 1)
     opened.database.prepare('UPDATE images SET roots = ?').run(JSON.stringify([pathOf(1)]))
     assert.deepEqual(await forgetRows(opened.catalog, { days, now }), { resolutions: 0, paths: 1 })
     assert.deepEqual(pathsIn(opened), [pathOf(1), pathOf(2), pathOf(3)])
-    await opened.catalog.upkeep.forgetImages(['image'], today * 86_400)
+    await opened.catalog.upkeep.forgetImages([testKey('image')], today * 86_400)
     await forgetRows(opened.catalog, { days, now: now + 91 * 86_400 })
     assert.deepEqual(pathsIn(opened), [])
   })
@@ -155,7 +156,7 @@ describe('forgetting what the catalog has not used', () => {
       ${some} INSERT INTO resolutions SELECT 'name ' || i, '{}', 'revision ' || (i % 50), ${usedOn} FROM some;
       ${some} INSERT INTO paths SELECT ${path('i')}, 'sha256-a', 1, json_array(${path('i / 2')}), ${usedOn} FROM some;
     `)
-    await opened.catalog.rememberImage('image', '{}')
+    await opened.catalog.rememberImage(testKey('image'), {})
     opened.database.prepare('UPDATE images SET roots = ?').run(JSON.stringify([pathOf(1_000)]))
     opened.database.pragma('wal_checkpoint(TRUNCATE)')
     const { size } = await stat(opened.file)

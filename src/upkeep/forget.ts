@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { batchesOf } from '../catalog/batches.ts'
-import type { Catalog, CatalogRows } from '../catalog/catalog.ts'
+import type { Catalog, CatalogRows, ImageKey } from '../catalog/catalog.ts'
 import { dayOf } from '../catalog/row-uses.ts'
 import type { StorePath } from '../image/store-path.ts'
 
@@ -109,7 +109,7 @@ async function neededPaths(rows: CatalogRows, step: Step): Promise<Set<StorePath
       frontier.push(path)
     }
   }
-  for (let after: string | undefined; ;) {
+  for (let after: ImageKey | undefined; ;) {
     const page = { ...(after !== undefined && { after }), limit: rowsAtOnce }
     const images = await step(() => rows.imageRoots(page))
     for (const { roots } of images) add(roots)

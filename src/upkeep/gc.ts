@@ -136,7 +136,7 @@ async function forgetImages(
 ): Promise<void> {
   const blobs = new Set(going.blobs)
   const keys = new Set([
-    ...going.roots.flatMap((place) => roots[place]?.name ?? []),
+    ...going.roots.flatMap((place) => roots[place]?.key ?? []),
     ...indexes.filter(({ blob }) => blobs.has(blob)).map(({ key }) => key),
     ...lost,
   ])

@@ -8,6 +8,7 @@ import { digestOf, parseDigest } from '../image/digest.ts'
 import { openFileStore } from '../store/fs.ts'
 import { collect, type CollectDeps } from './gc.ts'
 import { ago, bornAgo, digestsOf, openWorld, worldOver, type World } from './upkeep-testing.ts'
+import { testKey } from '../catalog/keys-testing.ts'
 
 let directory: string
 before(async () => {
@@ -22,7 +23,7 @@ async function furnish(world: World): Promise<string[]> {
   const stays = await world.image('stays', ['shared', 'c'], 40)
   await world.pulled('stays', 1)
   await world.image('unknown', ['d', 'shared'], 40)
-  await world.catalog.upkeep.forgetImages(['unknown'], ago(0))
+  await world.catalog.upkeep.forgetImages([testKey('unknown')], ago(0))
   await world.index([gone, stays], 40)
   const index = await world.index([stays], 40)
   await world.layer('of a failed build', 40)

@@ -30,9 +30,9 @@ export function reasonsOf(
   const images = { recent: 0, inUse: 0, notDue: 0 }
   const ofImages = new Uint8Array(blobs.length)
   const goingRoots = new Set(going.roots)
-  for (const [place, { name, at, parts, heads }] of roots.entries()) {
-    // What is named by a digest is no image, but a blob of which nobody knows.
-    if (goingRoots.has(place) || name.startsWith('sha256:')) continue
+  for (const [place, { key, at, parts, heads }] of roots.entries()) {
+    // Without a key it is not an image, but an unknown blob.
+    if (goingRoots.has(place) || key === undefined) continue
     for (const part of parts) ofImages[part] = 1
     if (parts.subarray(0, heads).some(inUse)) images.inUse += 1
     else if (at + grace > now) images.recent += 1

@@ -1,5 +1,6 @@
 import { buffer } from 'node:stream/consumers'
 import { hasCode } from '../errors.ts'
+import type { ImageKey } from '../catalog/catalog.ts'
 import { keyOf } from '../image/canonical.ts'
 import { digestOf, parseDigest, type Digest } from '../image/digest.ts'
 import type { BlobStore, StoredBlob } from '../store/store.ts'
@@ -20,18 +21,22 @@ type Stored =
   | IndexParts
 
 /** Reads what the catalog keeps of an image; undefined for what this version cannot read. */
-export function partsOf(image: string | undefined): ImageParts | IndexParts | undefined {
-  return attempt(() => {
-    const stored = JSON.parse(image ?? '') as Stored
-    if ('index' in stored) return { index: parseDigest(stored.index), lists: stored.lists.map(parseDigest) }
-    const digests = (parts: readonly Part[]) => parts.map(({ digest }) => parseDigest(digest))
-    const { manifests, config, layers } = stored
-    return { manifests: digests(Object.values(manifests)), others: digests([config, ...layers]) }
-  })
+export const parseParts = (text: string): ImageParts | IndexParts | undefined =>
+  attempt(() => partsOf(JSON.parse(text) as Stored))
+
+function partsOf(stored: Stored): ImageParts | IndexParts {
+  if ('index' in stored) return { index: parseDigest(stored.index), lists: stored.lists.map(parseDigest) }
+  const digests = (parts: readonly Part[]) => parts.map(({ digest }) => parseDigest(digest))
+  const { manifests, config, layers } = stored
+  return { manifests: digests(Object.values(manifests)), others: digests([config, ...layers]) }
 }
 
 /** Something that was found in the store, as the catalog is to keep it. */
-export type Found = { readonly key: string; readonly image: string; readonly parts: ImageParts | IndexParts }
+export type Found = {
+  readonly key: ImageKey
+  readonly image: object
+  readonly parts: ImageParts | IndexParts
+}
 
 // containerd takes no larger manifest (core/remotes/docker/resolver.go); a blob that is larger is none.
 const largestManifest = 4_393_216
@@ -62,14 +67,14 @@ function readManifest(digest: Digest, text: string): Found | undefined {
   const lists = Array.isArray(manifests) ? manifests.map(partOf) : undefined
   if (lists?.every((part) => part !== undefined)) {
     const parts = { index: digest, lists: lists.map((part) => part.digest) }
-    return { key, image: JSON.stringify(parts), parts }
+    return { key, image: parts, parts }
   }
   const all = Array.isArray(layers) ? [config, ...(layers as unknown[])].map(partOf) : undefined
   if (!all?.every((part) => part !== undefined)) return undefined
   const [first, ...rest] = all
-  const image = JSON.stringify({ manifests: { found: { digest } }, config: first, layers: rest })
-  const parts = partsOf(image)
-  return parts && { key, image, parts }
+  if (!first) return undefined
+  const image = { manifests: { found: { digest } }, config: first, layers: rest }
+  return { key, image, parts: partsOf(image) }
 }
 
 /** The digest in a descriptor (image spec, descriptor.md). */

@@ -1,20 +1,20 @@
 import { setImmediate as breathe } from 'node:timers/promises'
 import pLimit from 'p-limit'
-import type { BlobRecord, Catalog, Page } from '../catalog/catalog.ts'
+import type { BlobRecord, Catalog, ImageKey, Page } from '../catalog/catalog.ts'
 import type { Digest } from '../image/digest.ts'
 import type { BlobStore, StoredBlob } from '../store/store.ts'
 import type { Index, Root } from './decide.ts'
-import { partsOf, recognise, type Found, type ImageParts, type IndexParts } from './records.ts'
+import { parseParts, recognise, type Found, type ImageParts, type IndexParts } from './records.ts'
 
 /** What there is, for `decide`. */
 export type Survey = {
   readonly blobs: readonly StoredBlob[]
-  /** The name of an image is its key in the catalog; of a blob that nobody knows, its digest. */
-  readonly roots: readonly Root[]
+  /** Images with their keys in the catalog, and blobs that nobody knows. */
+  readonly roots: readonly (Root & { readonly key: ImageKey | undefined })[]
   /** With their keys in the catalog. */
-  readonly indexes: readonly (Index & { readonly key: string })[]
+  readonly indexes: readonly (Index & { readonly key: ImageKey })[]
   /** Keys of indexes in the catalog that are not in the store any more. */
-  readonly lost: readonly string[]
+  readonly lost: readonly ImageKey[]
   /** Blobs that were deleted by who could not finish. */
   readonly deleted: readonly Digest[]
   /** Places of the blobs by digest. */
@@ -80,15 +80,15 @@ export async function survey(
   }
   for (const [place, { digest }] of blobs.entries()) if (isUsed(digest)) usedAt[place] = now
 
-  type Image = ImageParts & { readonly key: string; readonly at: number }
+  type Image = ImageParts & { readonly key: ImageKey; readonly at: number }
   type Seen = {
-    readonly key: string
+    readonly key: ImageKey
     readonly at: number
     readonly heads: number
     readonly parts: Uint32Array
   }
   const images: Seen[] = []
-  const lists: (IndexParts & { readonly key: string })[] = []
+  const lists: (IndexParts & { readonly key: ImageKey })[] = []
   const referred = new Uint8Array(blobs.length)
   // When the youngest was given of the images that cannot be read here, since a later version has written them.
   let unreadAt = 0
@@ -98,19 +98,19 @@ export async function survey(
     for (const part of parts) referred[part] = 1
     images.push({ key, at, heads: new Set(heads).size, parts })
   }
-  const add = (key: string, parts: ImageParts | IndexParts, at: number) => {
+  const add = (key: ImageKey, parts: ImageParts | IndexParts, at: number) => {
     if ('manifests' in parts) return addImage({ ...parts, key, at })
     lists.push({ ...parts, key })
     for (const place of placesOf([parts.index])) referred[place] = 1
   }
   for await (const record of pages(
     imagesAtOnce,
-    (page) => upkeep.images(page),
+    (page: Page<ImageKey>) => upkeep.images(page, parseParts),
     (one) => one.key,
   )) {
     signal?.throwIfAborted()
     const at = Math.max(record.madeAt, record.pulledAt ?? 0)
-    const parts = partsOf(record.image)
+    const parts = record.image
     add(record.key, parts ?? { manifests: [], others: [] }, at)
     if (!parts) unreadAt = Math.max(unreadAt, at)
   }
@@ -130,7 +130,7 @@ export async function survey(
   for (const { key, parts, at } of found) add(key, parts, at)
 
   // Who was given an index asks for what it lists next.
-  const lost: string[] = []
+  const lost: ImageKey[] = []
   const indexes = lists.flatMap(({ key, index, lists: digests }) => {
     const blob = places.get(index)
     if (blob === undefined) {
@@ -143,16 +143,16 @@ export async function survey(
     }
     return [{ key, blob, manifests }]
   })
-  const roots = images.map(({ key, at, heads, parts }): Root => {
+  const roots: Survey['roots'][number][] = images.map(({ key, at, heads, parts }) => {
     let last = at
     for (const head of parts.subarray(0, heads)) {
       last = Math.max(last, usedAt[head] ?? 0, blobs[head]?.modified ?? 0)
     }
-    return { name: key, at: last, parts, heads }
+    return { key, at: last, parts, heads }
   })
-  for (const [place, { digest, modified }] of blobs.entries()) {
+  for (const [place, { modified }] of blobs.entries()) {
     if (referred[place] === 1 || known[place] === 1) continue
-    roots.push({ name: digest, at: modified, parts: Uint32Array.of(place), heads: 0 })
+    roots.push({ key: undefined, at: modified, parts: Uint32Array.of(place), heads: 0 })
   }
   return { blobs, roots, indexes, lost, deleted, places, found }
 }

@@ -11,6 +11,9 @@ import { platforms } from '../image/platform.ts'
 import { openFileStore } from '../store/fs.ts'
 import type { BlobStore } from '../store/store.ts'
 import { createHasher } from '../store/hasher.ts'
+import { testKey } from '../catalog/keys-testing.ts'
+import { collect, type CollectOptions } from './gc.ts'
+import { createUses } from './uses.ts'
 
 /** A store and a catalog in a folder, with what a server would put there. */
 export type World = {
@@ -69,8 +72,8 @@ export function worldOver(folder: string, store: BlobStore, catalog: Catalog): W
     async layer(text, daysAgo = 0) {
       const { digest, size } = layerOf(text)
       await blobs.publish({ digest, size, mediaType }, { bytes: Buffer.from(text) })
-      await catalog.rememberLayer(`layer ${text}`, layerOf(text), [
-        { key: `member ${text}`, digest, offset: 0, length: size },
+      await catalog.rememberLayer(testKey(`layer ${text}`), layerOf(text), [
+        { key: testKey(`member ${text}`), digest, offset: 0, length: size },
       ])
       await age(digest, daysAgo)
       return digest
@@ -80,7 +83,7 @@ export function worldOver(folder: string, store: BlobStore, catalog: Catalog): W
       const parts = layers.map((text) => ({ layer: layerOf(text), comment: name }))
       const image = await publishImage(blobs, { platform: platforms.amd64, config: { env: [] } }, parts)
       for (const { digest } of [...Object.values(image.manifests), image.config]) await age(digest, daysAgo)
-      await catalog.rememberImage(name, JSON.stringify(image), ago(daysAgo))
+      await catalog.rememberImage(testKey(name), image, ago(daysAgo))
       return image
     },
     async index(images, daysAgo = 0) {
@@ -103,7 +106,7 @@ export function worldOver(folder: string, store: BlobStore, catalog: Catalog): W
     async pulled(name, daysAgo) {
       const [repository, tag, architecture] = [`of/${name}`, randomUUID(), 'amd64']
       const at = ago(daysAgo)
-      await catalog.rememberPulls([{ repository, tag, architecture, image: name, at, count: 1 }])
+      await catalog.rememberPulls([{ repository, tag, architecture, image: testKey(name), at, count: 1 }])
     },
     async stored() {
       return (await readdir(join(folder, 'store', 'layers'))).map((hex) => `sha256:${hex}`).sort()
@@ -121,3 +124,14 @@ export const digestsOf = (...images: readonly Image[]): string[] =>
       ),
     ),
   ].sort()
+
+/** Cleans up now. @param inUse manifests that were just given by digest */
+export function collectIn(
+  world: World,
+  options: Partial<CollectOptions> = {},
+  inUse: readonly Digest[] = [],
+): ReturnType<typeof collect> {
+  const uses = createUses()
+  for (const digest of inUse) uses.noteManifest(digest)
+  return collect({ ...world, uses }, { dryRun: false, now: Date.now() / 1000, ...options })
+}

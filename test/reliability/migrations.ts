@@ -6,6 +6,7 @@ import Database from 'better-sqlite3'
 import { startOpener } from '../support/catalog-openers.ts'
 import { openFile, setAsideOf } from '../support/catalogs.ts'
 import { createRandom } from './random.ts'
+import { parseAny, testKey } from '../../src/catalog/keys-testing.ts'
 
 export type MigrationOptions = {
   readonly seed: number
@@ -73,11 +74,11 @@ async function openAndKill(file: string, killAt: number, beside: boolean): Promi
 
 async function assertWorks(file: string, isOld: boolean): Promise<void> {
   const { catalog, warnings } = await openFile(file)
-  if (isOld) assert.equal(await catalog.image('image'), '{"manifests":{}}')
-  await catalog.rememberImage('next', '[1]')
+  if (isOld) assert.deepEqual(await catalog.image(testKey('image'), parseAny), { manifests: {} })
+  await catalog.rememberImage(testKey('next'), [1])
   await catalog.close()
   const again = await openFile(file)
-  assert.equal(await again.catalog.image('next'), '[1]')
+  assert.deepEqual(await again.catalog.image(testKey('next'), parseAny), [1])
   await again.catalog.close()
   assert.deepEqual([warnings, again.warnings, await setAsideOf(file)], [[], [], []])
 }

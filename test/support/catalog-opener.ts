@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline'
 import { openSqliteCatalog } from '../../src/catalog/sqlite.ts'
 import { beforeStatements } from './statements.ts'
+import { testKey } from '../../src/catalog/keys-testing.ts'
 
 /** What the program below reads, as a line of JSON: a catalog to open, and to remember an image in. */
 export type Order = {
@@ -30,7 +31,7 @@ if (process.argv[1] === import.meta.filename) {
     let failure: string | undefined
     try {
       const catalog = await openSqliteCatalog(order.file, { warn: (text) => warnings.push(text) })
-      await catalog.rememberImage(order.image, '{}', 100)
+      await catalog.rememberImage(testKey(order.image), {}, 100)
       await catalog.close()
     } catch (error) {
       failure = error instanceof Error ? `${error.message}: ${String(error.cause)}` : String(error)

@@ -5,6 +5,7 @@ import { openSqliteCatalog } from '../../src/catalog/sqlite.ts'
 import { digestOf } from '../../src/image/digest.ts'
 import type { Layer } from '../../src/image/oci.ts'
 import { parseStorePath, type PathFacts } from '../../src/image/store-path.ts'
+import { testKey } from '../../src/catalog/keys-testing.ts'
 
 /** Milliseconds for which a catalog leaves a database alone that failed. */
 export const pause = 50
@@ -40,7 +41,7 @@ export async function factsOf(catalog: Catalog, index: number): Promise<string |
 /** Remembers layers, blobs and facts: `layer N` is `layer('N')`. */
 export async function fill(catalog: Catalog, count = 300): Promise<void> {
   for (let index = 0; index < count; index += 1) {
-    await catalog.rememberLayer(`layer ${index}`, layer(`${index}`), [])
+    await catalog.rememberLayer(testKey(`layer ${index}`), layer(`${index}`), [])
     await catalog.rememberBlob(digestOf(`${index}`), 7)
   }
   await catalog.rememberPathFacts(Array.from({ length: count }, (_, index) => facts(index)))

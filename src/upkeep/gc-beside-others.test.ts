@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
+import { createBlobs } from '../builds/blobs.ts'
+import { openSqliteCatalog } from '../catalog/sqlite.ts'
+import { digestOf, type Digest } from '../image/digest.ts'
+import { createHasher } from '../store/hasher.ts'
+import type { BlobStore } from '../store/store.ts'
+import { collect, OtherGc, type CollectOptions } from './gc.ts'
+import { createUses } from './uses.ts'
+import { ago, collectIn, digestsOf, openWorld, type World } from './upkeep-testing.ts'
+import { testKey } from '../catalog/keys-testing.ts'
+
+let directory: string
+let world: World
+before(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'nixery-gc-'))
+})
+beforeEach(async () => {
+  // What happened so many days ago is the same second whenever it is asked for.
+  mock.timers.enable({ apis: ['Date'], now: Date.now() })
+  world = await openWorld(directory)
+})
+afterEach(() => mock.timers.reset())
+after(() => rm(directory, { recursive: true }))
+
+const gc = (options: Partial<CollectOptions> = {}, inUse: readonly Digest[] = []) =>
+  collectIn(world, options, inUse)
+
+describe('cleaning up beside pulls, builds and other processes', () => {
+  it('leaves what is taken into use right before it would be deleted, and lets who comes later find it gone', async () => {
+    const digests: Digest[] = []
+    for (let index = 0; index < 5; index += 1) digests.push(await world.layer(`unused ${index}`, 40))
+    const uses = createUses()
+    const blobs = createBlobs({ ...world, hasher: createHasher(world.store), take: uses.take.bind(uses) })
+    const started: Digest[] = []
+    const found = new Map<Digest, Promise<number | undefined>>()
+    // A slow store: while the first is being deleted, requests come for it and for all others.
+    const store: BlobStore = {
+      ...world.store,
+      async delete(digest) {
+        started.push(digest)
+        for (const one of digests) if (!found.has(one)) found.set(one, blobs.find(one))
+        await setTimeout(20)
+        await world.store.delete(digest)
+      },
+    }
+    const { blobs: gone } = await collect(
+      { ...world, store, uses },
+      { dryRun: false, now: Date.now() / 1000 },
+    )
+    const [first] = started
+    assert.deepEqual([gone.count, started.length], [1, 1])
+    const left = digests.filter((digest) => digest !== first).sort()
+    assert.deepEqual(await world.stored(), left)
+    for (const digest of digests) {
+      assert.equal(await found.get(digest), digest === first ? undefined : 'unused 0'.length)
+      assert.equal(await blobs.find(digest), digest === first ? undefined : 'unused 0'.length)
+    }
+  })
+
+  it('leaves a pull of another process that comes right before a blob would be deleted', async () => {
+    const image = await world.image('old', ['a', 'b'], 40)
+    const layers = [digestOf('a'), digestOf('b')]
+    const store: BlobStore = {
+      ...world.store,
+      async delete(digest) {
+        await world.catalog.rememberPulls([
+          { repository: 'r', tag: 't', architecture: 'amd64', image: testKey('late'), at: ago(0), count: 1 },
+        ])
+        await world.catalog.rememberImage(testKey('late'), image)
+        await world.store.delete(digest)
+      },
+    }
+    await collect({ ...world, store }, { keepDays: 30, dryRun: false, now: Date.now() / 1000 })
+    // All but the manifest with which it began.
+    assert.equal((await world.stored()).length, 4)
+    for (const layer of layers) assert.ok((await world.stored()).includes(layer))
+  })
+
+  it('is not done by two at once, and again when the first has ended', async () => {
+    await world.image('old', ['a'], 40)
+    const release = await world.catalog.upkeep.lock()
+    const other = await openSqliteCatalog(join(world.folder, 'catalog.db'))
+    await assert.rejects(gc({ keepDays: 30 }), OtherGc)
+    assert.equal(await other.upkeep.lock(), undefined)
+    release?.()
+    await gc({ keepDays: 30 })
+    assert.deepEqual(await world.stored(), [])
+    await other.close()
+  })
+
+  it('leaves what a pull or a build uses', async () => {
+    const pulled = await world.image('pulled', ['a', 'b'], 40)
+    const listed = await world.image('listed', ['c'], 40)
+    const index = await world.index([listed], 40)
+    await world.layer('of a build', 40)
+    await gc({ keepDays: 30, sizeLimit: 1 }, [
+      pulled.manifests.oci.digest,
+      index.digest,
+      digestOf('of a build'),
+    ])
+    assert.deepEqual(
+      await world.stored(),
+      [...digestsOf(pulled, listed), index.digest, digestOf('of a build')].sort(),
+    )
+  })
+
+  it('leaves what was pulled, or made, while it was at work', async () => {
+    await world.image('old', ['a'], 40)
+    for (let index = 0; index < 60; index += 1) await world.layer(`unused ${index}`, 40)
+    let last: Digest | undefined
+    const store: BlobStore = {
+      ...world.store,
+      async *list() {
+        for await (const blob of world.store.list()) {
+          if (blob.size > 1 && blob.size < 20) last = blob.digest
+          yield blob
+        }
+      },
+      async delete(digest) {
+        // Another process makes an image of a layer that it still knows.
+        assert.ok(last)
+        const late = { manifests: {}, config: { digest: last }, layers: [] }
+        await world.catalog.rememberImage(testKey('late'), late)
+        return world.store.delete(digest)
+      },
+    }
+    const now = Math.floor(Date.now() / 1000)
+    await collect({ ...world, store }, { keepDays: 30, dryRun: false, now })
+    assert.deepEqual(await world.stored(), [last])
+  })
+})
