@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { ServerProcess } from '../scripts/server.ts'
 import { recipes } from '../src/image/recipes.ts'
+import { runNixery } from './support/command.ts'
 import { ask, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
 
 // What the words at the beginning of a name mean, over a set that has what recipes need and one that has other things
@@ -10,18 +12,20 @@ import { ask, failureOf, openWorkspace, type Workspace } from './support/workspa
 let workspace: Workspace
 let plain: ServerProcess
 let other: ServerProcess
+let set: string
 
 const ofCi = recipes.ci.packages.map((name) => `"${name}" = script "${name}" "echo ${name}";`).join('\n')
 
 before(async () => {
   workspace = await openWorkspace()
-  const [set, otherSet] = await Promise.all([
+  const [first, otherSet] = await Promise.all([
     workspace.packageSet(`
       ${ofCi}
       own = script "own" "echo own";
       zlib = run "zlib" "mkdir -p $out/lib; echo z > $out/lib/libz.so.1";
       getent = script "getent" "echo getent";
       gcc-unwrapped.lib = run "gcc-lib" "mkdir -p $out/lib; echo c > $out/lib/libstdc++.so.6";
+      "gtk+3" = own;
       compat = _: 1;
     `),
     workspace.packageSet(`
@@ -30,6 +34,7 @@ before(async () => {
       own = script "own" "echo own";
     `),
   ])
+  set = first
   ;[plain, other] = await Promise.all([
     workspace.serve({ NIXERY_PKGS_PATH: set }),
     workspace.serve({ NIXERY_PKGS_PATH: otherSet, NIXERY_DENY: 'devcontainer' }),
@@ -49,6 +54,27 @@ async function pull(server: ServerProcess, name: string) {
   const { Cmd } = (config.json as { config: { Cmd?: string[] } }).config
   return { digest: response.headers.get('docker-content-digest'), cmd: Cmd }
 }
+
+describe('a name that no image reference can hold', () => {
+  it('is spelled, and suggested so', async () => {
+    await pull(plain, 'gtk__plus__3')
+    await pull(plain, 'own/GTK__plus__3.out')
+    assert.match(await messageOf(plain, 'gtk-plus-3'), /For gtk-plus-3, did you mean gtk__plus__3\?$/)
+    assert.match(await messageOf(plain, 'gtk+3'), /gtk__plus__3 is gtk\+3 /)
+  })
+
+  it('is written as it is on the command line', async () => {
+    const run = await runNixery(join(workspace.folder, 'data'), set, ['plan', 'gtk+3', '--json'])
+    const { image, packages } = JSON.parse(run.stdout) as PlanOutput
+    assert.equal(image, 'gtk__plus__3:latest')
+    assert.ok(
+      packages.some(({ attribute }) => attribute === 'gtk+3'),
+      run.stdout,
+    )
+  })
+})
+
+type PlanOutput = { image: string; packages: { attribute: string }[] }
 
 const messageOf = async (server: ServerProcess, name: string) => (await failureOf(server, name)).message
 

@@ -28,7 +28,8 @@ function openFake({ jobs = 1, maxQueue = 10, retryLease = 600, revisions = ['1']
     async evaluate({ attributes, revision }) {
       seen.push(revision ?? '')
       evaluated.push(String(attributes[0]))
-      return attributes.map(([name = '']) => {
+      return attributes.map(([first = '']) => {
+        const name = String(first)
         if (impliedPackages.some((implied) => implied === name))
           return { status: 'missing', path: [], siblings: [] }
         const found = {

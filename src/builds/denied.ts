@@ -4,6 +4,7 @@ import type { Catalog, ResolutionKey } from '../catalog/catalog.ts'
 import { hasCode } from '../errors.ts'
 import { keyOf } from '../image/canonical.ts'
 import type { Platform } from '../image/platform.ts'
+import { partsOfName } from '../image/spelling.ts'
 import type { Looked, SetPolicy } from '../nix/evaluate.ts'
 import type { Nix } from '../nix/nix.ts'
 import { stateOf, type PinnedSet } from '../packages/source.ts'
@@ -56,7 +57,7 @@ export function deniedDerivations({
       revision: stateOf(pinned),
       ...policy,
       system: platform.system,
-      attributes: names.map((name) => name.split('.')),
+      attributes: names.map(partsOfName),
       importFromDerivation: false,
     }
     const answers = await nix.evaluate(lookUp, {})

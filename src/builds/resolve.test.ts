@@ -20,12 +20,21 @@ before(async () => {
     passing = import (run "passing-1" "exit 1");
     secret = run "secret-1" "";
     alias = { inherit secret; };
+    "gtk+3" = good;
+    "python3.11" = good;
+    "foo'" = good;
+    node."@angular/cli" = good;
+    a__plus__b = good;
+    "a+b" = secret;
+    _7zz = good;
+    "7+zip" = good;
+    "_9+x" = good;
   `)
 })
 after(() => bench.close())
 
 /** A resolver that remembers passing failures for ever, and what it asks of Nix. */
-async function resolverOver(catalog: Catalog, deny: string[] = []) {
+async function resolverOver(catalog: Catalog, deny: string[] = [], allow: string[] = []) {
   const asked: LookUp[] = []
   const evaluate: Bench['nix']['evaluate'] = (lookUp, watch) => {
     asked.push(lookUp)
@@ -36,7 +45,7 @@ async function resolverOver(catalog: Catalog, deny: string[] = []) {
     catalog,
     nix: { ...bench.nix, evaluate },
     policy: { config: {}, overlays: [] },
-    filter: nameFilter([], deny),
+    filter: nameFilter(allow, deny),
     warn: () => {},
     later: (work) => pending.push(work),
     passing: createPassingFailures({ usual: 3600, costly: 3600 }),
@@ -75,6 +84,35 @@ describe('the resolver', () => {
     assert.deepEqual(second.asked, [])
     assert.equal(await second.resolve('passing'), 'PACKAGE_INVALID')
     assert.equal(second.asked.length, 1)
+    await catalog.close()
+  })
+
+  it('finds what is spelled if nothing is called as it is written', async () => {
+    const catalog = await openSqliteCatalog(':memory:')
+    const rows: [name: string, found: string][] = [
+      ['gtk__plus__3', 'gtk+3'],
+      ['GTK__PLUS__3', 'gtk+3'],
+      ['gtk__u002b__3', 'gtk+3'],
+      ['python3__dot__11', 'python3.11'],
+      ['foo__prime', "foo'"],
+      ['node.at__angular__slash__cli', 'node.@angular/cli'],
+      ['node.at__angular__slash__cli.out', 'node.@angular/cli.out'],
+      ['a__plus__b', 'a__plus__b'],
+      ['a__u002b__b', 'a+b'],
+      ['9__plus__x', '_9+x'],
+      ['gtk__plus__4', 'PACKAGE_UNKNOWN'],
+    ]
+    for (const [name, found] of rows) {
+      const open = await resolverOver(catalog)
+      assert.equal(await open.resolve(name), found, name)
+      assert.equal(open.asked.length, 1)
+    }
+    const denying = await resolverOver(catalog, ['gtk+3'])
+    assert.equal(await denying.resolve('gtk__plus__3'), 'PACKAGE_DENIED')
+    assert.deepEqual(denying.asked, [])
+    const allowing = await resolverOver(catalog, [], ['gtk+3'])
+    assert.equal(await allowing.resolve('gtk__plus__3'), 'gtk+3')
+    assert.equal(await allowing.resolve('a__u002b__b'), 'PACKAGE_DENIED')
     await catalog.close()
   })
 

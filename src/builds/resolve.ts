@@ -3,6 +3,7 @@ import { keyOf } from '../image/canonical.ts'
 import type { ImageRequest } from '../image/name.ts'
 import type { Platform } from '../image/platform.ts'
 import type { RecipeName } from '../image/recipes.ts'
+import { partsOfName } from '../image/spelling.ts'
 import type { Looked, LookUp, SetPolicy } from '../nix/evaluate.ts'
 import type { Nix } from '../nix/nix.ts'
 import { choosePackages } from '../packages/choose.ts'
@@ -112,7 +113,7 @@ export function createResolver({
       revision: stateOf(pinned),
       ...policy,
       system: platform.system,
-      attributes: unknown.map((name) => name.split('.')),
+      attributes: unknown.map(partsOfName),
       ...(filter.inputs !== undefined && {
         limits: limitsOf(
           unknown.filter((name) => limited.has(name)),

@@ -2,7 +2,8 @@ import { buildImage } from '../builds/builds.ts'
 import { checkDestination, formatDestination, parseDestination } from '../export/destination.ts'
 import { exportImage } from '../export/export.ts'
 import { defaultArchiveName, formatArchiveName, parseArchiveName } from '../export/name.ts'
-import { formatImageName, parseImageReference } from '../image/name.ts'
+import { parseWrittenReference } from '../image/command-line.ts'
+import { formatImageName } from '../image/name.ts'
 import { bytesText, counted } from '../text/amounts.ts'
 import { jsonLine } from '../text/json-line.ts'
 import { defineCommand, type CommandContext } from './command.ts'
@@ -30,7 +31,7 @@ export const addBuildCommand = defineCommand({
 async function build(context: CommandContext, options: Options, image: string): Promise<void> {
   const { progress, signal } = context
   const config = context.config()
-  const request = parseImageReference(image)
+  const request = parseWrittenReference(image)
   const destination = options.output === undefined ? undefined : parseDestination(options.output)
   const named = formatImageName(request)
   const name =

@@ -4,7 +4,8 @@ import type { Emit } from '../builds/events.ts'
 import { wantedLayers } from '../builds/layers.ts'
 import { knownLayers } from '../builds/packing.ts'
 import type { Closure } from '../closure/graph.ts'
-import { formatImageName, type ImageRequest, parseImageReference } from '../image/name.ts'
+import { parseWrittenReference } from '../image/command-line.ts'
+import { formatImageName, type ImageRequest } from '../image/name.ts'
 import { strategies, type StrategyName } from '../layers/plan.ts'
 import type { ResolvedPackage } from '../packages/resolution.ts'
 import { bytesText, counted } from '../text/amounts.ts'
@@ -36,7 +37,7 @@ export const addPlanCommand = defineCommand({
 async function plan(context: CommandContext, options: Options, image: string): Promise<void> {
   const { progress, signal } = context
   const config = context.config()
-  const request = parseImageReference(image)
+  const request = parseWrittenReference(image)
   const workshop = await openWorkshop(config, { listener: progress.build, note: progress.note, signal })
   try {
     const packages = await resolvePackages(workshop, request, progress, signal)

@@ -4,7 +4,8 @@ import { Option } from 'commander'
 import { buildImage } from '../builds/builds.ts'
 import type { Config } from '../config.ts'
 import { NixeryError } from '../errors.ts'
-import { formatImageName, parseTag, parseImageReference } from '../image/name.ts'
+import { parseWrittenReference } from '../image/command-line.ts'
+import { formatImageName, parseTag } from '../image/name.ts'
 import type { ManifestForm } from '../image/oci.ts'
 import { findCredentials } from '../push/auth-files.ts'
 import type { Credentials } from '../push/credentials.ts'
@@ -52,7 +53,7 @@ function collect(value: string, before: readonly string[]): string[] {
 async function push(context: CommandContext, options: Options, image: string, to: string): Promise<void> {
   const { progress, signal } = context
   const config = context.config()
-  const request = parseImageReference(image)
+  const request = parseWrittenReference(image)
   const target = parseReference(to)
   const { host, repository } = target
   const tags = [...new Set([target.tag, ...options.tag.map(parseTag)])]

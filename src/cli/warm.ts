@@ -1,5 +1,6 @@
 import { buildImage } from '../builds/builds.ts'
-import { formatImageName, parseImageReference } from '../image/name.ts'
+import { parseWrittenReference } from '../image/command-line.ts'
+import { formatImageName } from '../image/name.ts'
 import { platforms } from '../image/platform.ts'
 import { counted } from '../text/amounts.ts'
 import { defineCommand, type CommandContext } from './command.ts'
@@ -18,7 +19,7 @@ export const addWarmCommand = defineCommand({
 async function warm(context: CommandContext, _: unknown, images: readonly string[]): Promise<void> {
   const { progress, signal } = context
   const config = context.config()
-  const requests = images.map(parseImageReference)
+  const requests = images.map(parseWrittenReference)
   const defaults = config.NIXERY_PLATFORMS.map((name) => platforms[name])
   const workshop = await openWorkshop(config, { listener: progress.build, note: progress.note, signal })
   try {

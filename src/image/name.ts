@@ -124,7 +124,8 @@ function checkSegment(segment: string): void {
   if (segment === '') throw invalid('an image name is package names with single slashes between them')
   if (/[^A-Za-z0-9_.-]/.test(segment)) {
     throw invalid(
-      'a package name has only letters, digits, "_", "-", and "." between the parts of a nested name',
+      'a package name has only letters, digits, "_", "-", and "." between the parts of a nested name; ' +
+        'other characters are spelled: gtk__plus__3 is gtk+3',
     )
   }
   if (!attribute.test(segment)) {

@@ -1,4 +1,5 @@
 import { NixeryError } from '../errors.ts'
+import type { Part } from '../image/spelling.ts'
 import { failed, parseAnswer, type Answered, type Looked } from './evaluate-answer.ts'
 import { evaluateExpression } from './expressions.ts'
 import { isLasting } from './lasting.ts'
@@ -25,7 +26,7 @@ export type LookUp = Partial<SetPolicy> & {
   /** What the set is while this text is the same: a process that has it loaded may answer. Without, none may. */
   readonly revision?: string
   readonly system: string
-  readonly attributes: readonly (readonly string[])[]
+  readonly attributes: readonly (readonly Part[])[]
   /**
    * How far names (parts joined by dots) may be followed; see `limits` in packages/policy.ts. Given, it also says that
    * names are restricted: nothing is evaluated but what they lead to.

@@ -7,6 +7,7 @@
 #             "mode": "open", "restricted" or "pure" }
 # request:  { "attributes": [ [ "python3Packages", "requests" ] ], "guarded": true,
 #             "limits": { "denied": [ 0 ], "alias.pkgs.denied": [ 3, 3, 2 ] } }, limits only where names are restricted
+#             A part may be a list: the name as it is written, and the one that it spells (image/spelling.ts).
 # answer:   one record an attribute, in order; see evaluate-answer.ts for their types. If guarded, one that throws is
 #           { "status": "thrown" } and the others are answered; Nix tells its message only if it may fail.
 #           An attribute with limits is followed no further than they say (packages/policy.ts): the value that lies
@@ -72,6 +73,10 @@ let
     in
     if exact != [ ] then exact else map (name: getAttr name folded) alike;
 
+  # What is spelled counts if nothing is called as it is written.
+  spellings = part: if builtins.isList part then part else [ part ];
+  meaningOf = attributes: folded: part: builtins.concatLists (map (meaning attributes folded) (spellings part));
+
   # Whether a set in the package set is another instance of it (nixpkgs has `pkgs`, `buildPackages`, `pkgsStatic`): it
   # has nearly all of its names.
   isInstance = value: 10 * length (attrNames (intersectAttrs set value)) >= 9 * length topNames;
@@ -84,7 +89,7 @@ let
     else
       let
         isTop = at.path == [ ];
-        found = meaning at.value (if isTop then topFolded else foldedNames at.value) (head rest);
+        found = meaningOf at.value (if isTop then topFolded else foldedNames at.value) (head rest);
         name = head found;
         value = getAttr name at.value;
         path = at.path ++ [ name ];
@@ -145,7 +150,7 @@ request:
 let
   answer = attribute:
     let
-      limits = (request.limits or { }).${concatStringsSep "." attribute} or null;
+      limits = (request.limits or { }).${concatStringsSep "." (map (part: head (spellings part)) attribute)} or null;
       # With limits on any name, members may be what must not be evaluated; unguarded, one may fail the whole.
       mayLookInside = request.guarded && !(request ? limits);
       result = look limits { value = set; path = [ ]; start = 0; packagePath = [ ]; inherit mayLookInside; } attribute;

@@ -60,6 +60,17 @@ describe('nameFilter', () => {
     [['py.*'], [], 'py.request', undefined],
     [['*.request'], [], 'a.b.c', [2, 2, 2]],
     [['a.b', 'a.c'], ['a.b'], 'a.b', [1, 1]],
+    // A name that spells another.
+    [[], ['gtk+3'], 'gtk__plus__3', [0]],
+    [[], ['gtk+3'], 'gtk__u002b__3', [0]],
+    [[], ['gtk__plus__3'], 'gtk__u002B__3', [0]],
+    [[], ['*+*'], 'a.gtk__plus__3.out', [1, 1, 1]],
+    [[], ['gtk+3'], 'gtk__plus__4', undefined],
+    [[], ['gtk__plus__3'], 'gtk__plus__3', [0]],
+    [['gtk+3'], [], 'gtk__plus__3', undefined],
+    [['gtk__plus__3'], [], 'gtk__plus__3', undefined],
+    [['gtk+3'], [], 'gtk__plus__4', [0]],
+    [[], ['python3.11'], 'python3__dot__11', [0]],
   ]
   for (const [allow, deny, name, expected] of limits) {
     it(`limits ${name} with allow [${allow.join()}] and deny [${deny.join()}]`, () => {
@@ -77,7 +88,7 @@ describe('nameFilter', () => {
   })
 
   it('lets nothing of a refused name be evaluated, however it is spelled', () => {
-    const part = fc.stringMatching(/^[a-c][a-cA-C]{0,1}$|^_?7a?$/)
+    const part = fc.stringMatching(/^[a-c][a-cA-C]{0,1}$|^_?7a?$|^a__plus(__b)?$/)
     const name = fc.array(part, { minLength: 1, maxLength: 4 }).map((parts) => parts.join('.'))
     const pattern = fc.oneof(
       name,

@@ -1,8 +1,10 @@
 import type { Json } from '../image/canonical.ts'
+import { decodeSpelling } from '../image/spelling.ts'
 
 /**
  * Which packages may be in images, by their names: what NIXERY_ALLOW and NIXERY_DENY say. Names are compared as they
- * are looked up: without regard to case, and to a "_" before a leading digit.
+ * are looked up: without regard to case, and to a "_" before a leading digit. A name that spells another
+ * (image/spelling.ts) is denied with either, and allowed with either: which of them it means is found out later.
  */
 export type NameFilter = {
   /** What answers that depend on the filter are remembered under; undefined if it lets everything through. */
@@ -25,8 +27,8 @@ export type NameFilter = {
 
 /** @param allow and `deny`: patterns in which `*` stands for any text, dots included; without `allow`, all are allowed */
 export function nameFilter(allow: readonly string[], deny: readonly string[]): NameFilter {
-  const allowed = allow.map((glob) => patternOf(glob))
-  const denied = deny.map((glob) => patternOf(glob))
+  const allowed = allow.flatMap(patternsOf)
+  const denied = deny.flatMap(patternsOf)
   const matches = (patterns: readonly Pattern[], parts: readonly string[]) => {
     const text = parts.join('.')
     return patterns.some(({ expression }) => expression.test(text))
@@ -47,21 +49,21 @@ export function nameFilter(allow: readonly string[], deny: readonly string[]): N
     return at === -1 ? parts.length - 1 : at
   }
 
-  const denies = (name: string) => {
-    const parts = partsOf(name)
-    return depthOfDeny(parts) < parts.length
-  }
+  const denies = (name: string) => spellingsOf(name).some((parts) => depthOfDeny(parts) < parts.length)
   const given = allow.length + deny.length > 0
   return {
     inputs: given ? { allow: allow.toSorted(), deny: deny.toSorted() } : undefined,
     deniedNames: deny.filter((glob) => !glob.includes('*')),
     denies,
     allows: (attribute) => allowsParts(partsOf(attribute)),
-    permits: (name) => !denies(name) && prefixes(partsOf(name)).some(allowsParts),
+    permits: (name) => !denies(name) && spellingsOf(name).some((parts) => prefixes(parts).some(allowsParts)),
     limits(name) {
+      const spellings = spellingsOf(name)
       const parts = partsOf(name)
-      const whole = Math.min(depthOfAllow(parts), depthOfDeny(parts))
-      const limits = parts.map((_, index) => Math.min(whole, index + depthOfDeny(parts.slice(index))))
+      const untilDenied = (from: number) =>
+        from + Math.min(...spellings.map((each) => depthOfDeny(each.slice(from))))
+      const whole = Math.min(untilDenied(0), Math.max(...spellings.map(depthOfAllow)))
+      const limits = parts.map((_, index) => Math.min(whole, untilDenied(index)))
       return limits.every((limit) => limit === parts.length) ? undefined : limits
     },
   }
@@ -73,8 +75,9 @@ type Pattern = {
   mayBegin(prefix: string): boolean
 }
 
-function patternOf(glob: string): Pattern {
-  const comparable = partsOf(glob).join('.')
+const patternsOf = (glob: string): Pattern[] => spellingsOf(glob).map((parts) => patternOf(parts.join('.')))
+
+function patternOf(comparable: string): Pattern {
   const [head = '', ...rest] = comparable.split('*')
   const expression = new RegExp(`^${[head, ...rest].map((part) => RegExp.escape(part)).join('.*')}$`, 's')
   return {
@@ -87,11 +90,16 @@ function patternOf(glob: string): Pattern {
 }
 
 /** The parts of a name in the form in which lookup.nix takes different spellings for one. */
-const partsOf = (name: string): string[] =>
-  name
-    .toLowerCase()
-    .split('.')
-    .map((part) => part.replace(/^_(?=\d)/, ''))
+const partsOf = (name: string): string[] => name.split('.').map(comparablePart)
+
+const comparablePart = (part: string): string => part.toLowerCase().replace(/^_(?=\d)/, '')
+
+/** As many parts: as they are written and, if they spell others, those. */
+function spellingsOf(name: string): string[][] {
+  const written = partsOf(name)
+  const spelled = name.split('.').map((part) => comparablePart(decodeSpelling(part) ?? part))
+  return spelled.every((part, index) => part === written[index]) ? [written] : [written, spelled]
+}
 
 // What nixpkgs says of a package that its policy refuses (pkgs/stdenv/generic/check-meta.nix).
 const refusals: readonly [message: RegExp, refusal: string | ((platform: string) => string)][] = [

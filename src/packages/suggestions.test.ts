@@ -17,6 +17,7 @@ const top = [
   'tcacert',
 ]
 const requests = ['pip', 'requests', 'requests-cache']
+const odd = ['gtk+3', 'python3.11', "foo'", '_1password']
 const all = () => true
 
 describe('suggestions', () => {
@@ -33,6 +34,19 @@ describe('suggestions', () => {
     ['python3Packages.reqeusts', ['python3Packages'], requests, ['python3Packages.requests']],
     ['python3Packages.ca-certificates', ['python3Packages'], requests, []],
     ['pyton3Packages.requests', [], top, ['python3Packages']],
+    // What no image reference can hold, as it can be asked for.
+    ['gtk-plus-3', [], odd, ['gtk__plus__3']],
+    ['gtk3', [], odd, ['gtk__plus__3']],
+    ['gtk__plus__4', [], odd, ['gtk__plus__3']],
+    ['python311', [], odd, ['python3__dot__11']],
+    ['1pasword', [], odd, ['1password']],
+    [
+      'nodePackages.angular-cli',
+      ['nodePackages'],
+      ['@angular/cli'],
+      ['nodePackages.at__angular__slash__cli'],
+    ],
+    ['odd+set.gti', ['odd+set'], ['git'], ['odd__plus__set.git']],
   ]
   for (const [name, path, siblings, suggested] of rows) {
     it(`of [${suggested.join()}] for ${name} in [${siblings.join()}]`, () => {

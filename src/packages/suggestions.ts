@@ -1,3 +1,4 @@
+import { decodeSpelling, encodeSpelling } from '../image/spelling.ts'
 import { namesForDebian } from './debian-names.ts'
 import { nearestNames } from './nearest.ts'
 
@@ -25,6 +26,29 @@ export function suggestions(
     if (known.length > 0) return known.slice(0, 3)
   }
   const [wanted = '', ...rest] = name.split('.').slice(path.length)
-  const permitsSibling = (sibling: string) => permits([...path, sibling, ...rest].join('.'))
-  return nearestNames(wanted, siblings, permitsSibling).map((sibling) => [...path, sibling].join('.'))
+  const candidates = new Map(siblings.flatMap(candidatesFor))
+  const given = new Set<string>()
+  const permitsCandidate = (candidate: string) => {
+    const sibling = candidates.get(candidate) ?? candidate
+    if (given.has(sibling) || !permits([...path, sibling, ...rest].join('.'))) return false
+    given.add(sibling)
+    return true
+  }
+  return nearestNames(decodeSpelling(wanted) ?? wanted, [...candidates.keys()], permitsCandidate).map(
+    (found) => [...path, candidates.get(found) ?? found].map(written).join('.'),
+  )
 }
+
+/** What a sibling is compared as: itself and, if no image reference can hold it, what people may write in its place. */
+function candidatesFor(sibling: string): [candidate: string, sibling: string][] {
+  const spelled = sibling === '' ? sibling : encodeSpelling(sibling)
+  if (spelled === sibling) return [[sibling, sibling]]
+  return [
+    [spelled.replaceAll('__', '-'), sibling],
+    [sibling, sibling],
+  ]
+}
+
+/** As an image reference can hold it. The lookup itself puts a "_" before a leading digit. */
+const written = (attribute: string): string =>
+  encodeSpelling(/^_\d/.test(attribute) ? attribute.slice(1) : attribute)

@@ -2,6 +2,7 @@ import { html } from 'hono/html'
 import { impliedPackages } from '../image/name.ts'
 import { recipes, type Recipe, type RecipeName } from '../image/recipes.ts'
 import { platforms, type Platform } from '../image/platform.ts'
+import { encodeSpelling } from '../image/spelling.ts'
 import type { SourceDescription } from './describe.ts'
 import type { BuildRecord } from './history.ts'
 import { isLoopback, unknownHost } from './host.ts'
@@ -98,7 +99,9 @@ const names = (defaults: readonly Platform[]): Html =>
     </p>
     <p class="quiet small">
       All other parts are packages. Dots reach into sets of them (<code>python3Packages.requests</code>), and
-      capital letters can be left out. Every image has ${impliedPackages.join(' and ')} where they exist.
+      capital letters can be left out. A character that no image name can hold is spelled:
+      <code>${encodeSpelling('gtk+3')}</code> is <code>gtk+3</code>. Every image has
+      ${impliedPackages.join(' and ')} where they exist.
     </p>
     <h2>Platforms</h2>
     <p>${platformsText(defaults)}</p>
