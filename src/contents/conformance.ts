@@ -67,6 +67,15 @@ export function describeListings(
       )
     })
 
+    it('reads as much of a file as is wanted', async () => {
+      const text = `${path}/bin/text`
+      assert.equal(String(await listings.read(text, 4)), 'text')
+      assert.equal(String(await listings.read(text, 1000)), 'text of more than twenty bytes')
+      assert.equal(String(await listings.read(`${store}/file`, 1000)), '')
+      await assert.rejects(listings.read(`${path}/bin`, 4))
+      await assert.rejects(listings.read(`${path}/none`, 4))
+    })
+
     it('knows of nothing where nothing lies', async () => {
       const nowhere = ['/none', '/empty/x', '/names/a/x', `/${'x'.repeat(256)}`]
       for (const where of nowhere) assert.equal(await listings.look(path + where), undefined, where)

@@ -24,6 +24,8 @@ export type Listings = {
   look(path: string): Promise<Found | undefined>
   /** The names in a directory, in any order. `path` is as for `look`, and that of a directory. */
   list(path: string): Promise<string[]>
+  /** The first bytes of a file, at most `most`. `path` is as for `look`, and that of a file. */
+  read(path: string, most: number): Promise<Buffer>
 }
 
 export type Found =

@@ -11,6 +11,7 @@ export const localStore = (facts: Contents['facts']): Contents => ({
   facts,
   look,
   list: (path) => readdir(bytesOf(path), { encoding: 'latin1' }),
+  read: (path, most) => headOf(bytesOf(path), most),
   open: async (storePath) => ({ source: { storePath }, close: async () => {} }),
 })
 
@@ -35,10 +36,14 @@ async function look(path: string): Promise<Found | undefined> {
 }
 
 async function programAt(file: Buffer): Promise<Program | undefined> {
+  return programOf(await headOf(file, programHeadSize))
+}
+
+async function headOf(file: Buffer, most: number): Promise<Buffer> {
   const handle = await open(file)
   try {
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(programHeadSize), 0, programHeadSize, 0)
-    return programOf(buffer.subarray(0, bytesRead))
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(most), 0, most, 0)
+    return buffer.subarray(0, bytesRead)
   } finally {
     await handle.close()
   }

@@ -5,6 +5,7 @@ export function once(listings: Listings): Listings {
   const seen = new Map<string, Promise<Found | undefined>>()
   return {
     list: (path) => listings.list(path),
+    read: (path, most) => listings.read(path, most),
     look(path) {
       const known = seen.get(path)
       if (known) return known

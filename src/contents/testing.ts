@@ -38,5 +38,10 @@ export function memoryListings(trees: ReadonlyMap<string, Tree>): Listings {
       if (!tree || !('children' in tree)) throw new Error(`${path} is not a directory`)
       return tree.children.map(([name]) => name)
     },
+    async read(path, most) {
+      const tree = at(path)
+      if (!tree || !('bytes' in tree)) throw new Error(`${path} is not a file`)
+      return Buffer.from(tree.bytes.subarray(0, most))
+    },
   }
 }

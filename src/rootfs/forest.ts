@@ -2,7 +2,7 @@ import { basename, dirname, resolve } from 'node:path'
 import type { Listings } from '../contents/contents.ts'
 import { follow } from '../contents/follow.ts'
 import { byText, type StorePath } from '../image/store-path.ts'
-import type { Node, Tree } from './work.ts'
+import { shown, type Node, type Tree } from './work.ts'
 
 /** Two packages have something at the same place; the first one's is taken. */
 export type Conflict = { readonly path: string; readonly taken: string; readonly left: string }
@@ -24,6 +24,25 @@ export async function linkForest(
   const tree = await merge(await directories(packages, context), '', [], context)
   return { tree, conflicts: context.conflicts }
 }
+
+/**
+ * Lays folders over one another, as `linkForest` does with packages, in a place further down.
+ * @param folders in order: the first one wins a conflict
+ * @param path where they are laid, in the image: `/lib/ruby`
+ */
+export async function linkFolders(
+  { listings, store }: Pick<Context, 'listings' | 'store'>,
+  folders: readonly string[],
+  path: string,
+): Promise<{ tree: Tree; conflicts: Conflict[] }> {
+  const context: Context = { listings, store, conflicts: [] }
+  const tree = await merge(await directories(folders, context), path, [], context)
+  return { tree, conflicts: context.conflicts }
+}
+
+/** A conflict for the one who pulls. */
+export const conflictText = ({ path, taken, left }: Conflict): string =>
+  `${shown(path)} is in two packages: ${shown(taken)} is taken, ${shown(left)} is left out`
 
 type Context = { readonly listings: Listings; readonly store: string; readonly conflicts: Conflict[] }
 

@@ -3,10 +3,11 @@ import type { Listings } from '../contents/contents.ts'
 import type { PlainEntry } from '../contents/entry.ts'
 import { once } from '../contents/once.ts'
 import { addEssentials } from './essentials.ts'
-import { linkForest } from './forest.ts'
+import { conflictText, linkForest } from './forest.ts'
+import { addLanguages } from './languages/languages.ts'
 import { addNix } from './nix/nix.ts'
 import { entriesOf } from './tree.ts'
-import { shown, type RootfsInput, type Work } from './work.ts'
+import type { RootfsInput, Work } from './work.ts'
 
 /** Raise it when the same packages begin to give another tree, variables or warnings: it is part of the layer's key. */
 export const rootfsVersion = 4
@@ -23,7 +24,7 @@ export type Rootfs = {
 const mostWarnings = 50
 
 /** What is put in, in order. Each step keeps what is there, and adds to the tree, to the variables, to the warnings. */
-const steps: readonly ((work: Work) => Promise<void>)[] = [addEssentials, addStore, addNix]
+const steps: readonly ((work: Work) => Promise<void>)[] = [addEssentials, addLanguages, addStore, addNix]
 
 /**
  * Makes a heap of store paths look like a system. A function of its input, given what `contents` says of the store
@@ -32,10 +33,7 @@ const steps: readonly ((work: Work) => Promise<void>)[] = [addEssentials, addSto
 export async function rootfs(contents: Listings, input: RootfsInput): Promise<Rootfs> {
   const listings = once(contents)
   const { tree, conflicts } = await linkForest(listings, input.packages)
-  const warnings = conflicts.map(
-    ({ path, taken, left }) =>
-      `${shown(path)} is in two packages: ${shown(taken)} is taken, ${shown(left)} is left out`,
-  )
+  const warnings = conflicts.map(conflictText)
   const env = new Map<string, string>()
   const store = dirname(input.packages[0] ?? input.closure[0]?.storePath ?? '/nix/store/none')
   const warn = (message: string) => void warnings.push(message)

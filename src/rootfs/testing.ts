@@ -55,7 +55,7 @@ function withPaths(tree: Tree, store: string): Tree {
 }
 
 /** What the last layer is made of, for contents in the local store and for others, which must not differ. */
-async function madeOf(image: Image): Promise<Rootfs> {
+export async function madeOf(image: Image): Promise<Rootfs> {
   const { packages, closure, trees } = makeStore(image)
   const input = { packages, closure, platform: image.platform ?? amd64 }
   const made = await rootfs(localContents, input)

@@ -26,6 +26,16 @@ export async function placeFor(
   return { parent, name }
 }
 
+/** Puts something at a path, as `placeFor` has it. What is there is kept. */
+export async function put(
+  work: Pick<Work, 'tree' | 'listings' | 'store'>,
+  path: string,
+  node: Node,
+): Promise<void> {
+  const place = await placeFor(work, path)
+  if (place && !place.parent.has(place.name)) place.parent.set(place.name, node)
+}
+
 /** What is in a directory of the tree, or in the package's directory that a link leads to; undefined for others. */
 export async function childrenOf(
   { listings, store }: Pick<Work, 'listings' | 'store'>,

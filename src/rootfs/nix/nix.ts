@@ -1,7 +1,7 @@
 import { follow } from '../../contents/follow.ts'
 import type { StorePath } from '../../image/store-path.ts'
 import { storePathsOf } from '../closure.ts'
-import { placeFor } from '../tree.ts'
+import { placeFor, put } from '../tree.ts'
 import type { Node, Work } from '../work.ts'
 import { nixConf } from './conf.ts'
 import { nixDatabase, nixSchemaVersion } from './database.ts'
@@ -38,12 +38,6 @@ async function hasNix({ closure, listings, store, platform }: Work): Promise<boo
     if (found.program === 'script' || found.program === platform.architecture) return true
   }
   return false
-}
-
-/** What a package has in this place is kept. */
-async function put(work: Work, path: string, node: Node): Promise<void> {
-  const place = await placeFor(work, path)
-  if (place && !place.parent.has(place.name)) place.parent.set(place.name, node)
 }
 
 const file = (content: string | Buffer): Node => ({ kind: 'file', bytes: Buffer.from(content), mode: 0o644 })

@@ -4,7 +4,9 @@ import { after, before, describe, it } from 'node:test'
 import { openPodman, type Podman } from '../../scripts/podman.ts'
 import { demoPackages, openWorkspace, type Workspace } from '../support/workspace.ts'
 
-// Nix in a container of an image that has it, as root and as somebody else.
+// What needs more than links into the store: Nix, as root and as somebody else, and modules beside their interpreter.
+
+const modules = 'python3/python3packages.requests/perl/perlpackages.httpdate/nodejs/nodepackages.semver'
 
 let workspace: Workspace
 let podman: Podman
@@ -13,7 +15,7 @@ before(async () => {
   workspace = await openWorkspace()
   const server = await workspace.serve({ NIXERY_PKGS_PATH: await demoPackages(), NIX_TIMEOUT: '600' })
   podman = await openPodman(join(workspace.folder, 'podman'))
-  image = `${server.address}/shell/nix`
+  image = `${server.address}/shell/nix/${modules}`
   await podman.pull(image)
 })
 after(async () => {
@@ -75,5 +77,41 @@ describe('Nix inside an image', () => {
       nix-build --store $HOME/nix --no-out-link -E '${trivial}' >/dev/null
       cat $HOME/nix/nix/store/*-trivial`
     assert.deepEqual(await inside(script, [...allowed, ...somebody]), ['built'])
+  })
+})
+
+describe('modules that are named with their interpreter', () => {
+  it('are found by Python, with what they need, in whatever way it is started', async () => {
+    const script = `
+      [ -e /usr/bin/python3 ] || ln -s ../../bin/python3 /usr/bin/python3
+      for python in /bin/python3 /usr/bin/python3 python3 '/usr/bin/env python3'; do
+        $python -c 'import requests, urllib3; print(urllib3.__file__)'
+      done
+      python3 -c 'import subprocess, sys; subprocess.run([sys.executable, "-c", "import idna; print(idna.__name__)"])'`
+    const found = '/lib/python3.11/site-packages/urllib3/__init__.py'
+    const [root, usr, named, byEnv, child] = await inside(script)
+    assert.deepEqual([root, usr, child], [found, `/usr${found}`, 'idna'])
+    // Whichever comes first on PATH.
+    assert.ok(named === byEnv && [root, usr].includes(named), named)
+  })
+
+  it('are found by Perl and Node.js, with what they need', async () => {
+    const script = `
+      perl -MHTTP::Date -e 'print time2str(0), "\n"'
+      cd /tmp; node -p 'require("semver").inc("1.2.3", "minor")'`
+    assert.deepEqual(await inside(script, ['--user=1000:1000']), ['Thu, 01 Jan 1970 00:00:00 GMT', '1.3.0'])
+  })
+
+  it('are not seen by programs of the store, which have their own', async () => {
+    const script = `
+      $(readlink -f /bin/python3) -c 'import requests' 2>/dev/null || echo none
+      python3 -m venv --without-pip /tmp/own; /tmp/own/bin/python3 -c 'import requests' 2>/dev/null || echo none
+      env`
+    const [store, own, ...variables] = await inside(script)
+    assert.deepEqual([store, own], ['none', 'none'])
+    assert.deepEqual(
+      variables.filter((line) => line.startsWith('PYTHON')),
+      [],
+    )
   })
 })

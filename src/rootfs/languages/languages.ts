@@ -1,0 +1,88 @@
+import { basename } from 'node:path'
+import type { StorePath } from '../../image/store-path.ts'
+import { conflictText, linkFolders } from '../forest.ts'
+import { placeFor } from '../tree.ts'
+import { shown, type Work } from '../work.ts'
+import { interpretersIn, languages, ofVersion, versionsIn, type Language } from './language.ts'
+import { withPropagated } from './propagated.ts'
+import { addVirtualEnvironments } from './python.ts'
+
+/**
+ * Makes modules work that are named together with their interpreter: they, and all modules that they propagate, are
+ * laid over one another in the folders that nixpkgs has for them, and the interpreter is told to look there.
+ */
+export async function addLanguages(work: Work): Promise<void> {
+  let all: readonly StorePath[] | undefined
+  for (const language of languages) {
+    const interpreters = await interpretersIn(work, language)
+    if (interpreters.length === 0) continue
+    all ??= await withPropagated(work)
+    await addLanguage(work, language, interpreters, all)
+  }
+}
+
+async function addLanguage(
+  work: Work,
+  language: Language,
+  interpreters: readonly StorePath[],
+  all: readonly StorePath[],
+): Promise<void> {
+  const found = await interpreterVersions(work, language, interpreters)
+  const isFound = (version: string) => found === undefined || found.has(version)
+  const modules = new Map<string, StorePath[]>()
+  for (const path of all) {
+    const versions = await versionsIn(work, path, language.modules)
+    for (const version of versions) modules.set(version, [...(modules.get(version) ?? []), path])
+    const isNamed = work.packages.includes(path)
+    if (found && isNamed && versions.length > 0 && !versions.some(isFound)) {
+      work.warn(mismatch(language, path, versions, [...found]))
+    }
+  }
+  const used = [...modules].filter(
+    ([version, paths]) => isFound(version) && paths.some((path) => !interpreters.includes(path)),
+  )
+  if (used.length === 0) return
+  for (const [version, paths] of used) await layModules(work, ofVersion(language.modules, version), paths)
+  const versions = used.map(([version]) => version)
+  if (language.name === 'Python') await addVirtualEnvironments(work, versions)
+  const { variable } = language
+  if (variable) {
+    const folders = new Set(versions.map((version) => ofVersion(variable.value, version)))
+    work.env.set(variable.name, [...folders].join(':'))
+  }
+}
+
+/** The versions of the image's interpreters; undefined where modules are for all, or nothing tells. */
+async function interpreterVersions(
+  work: Work,
+  { own }: Language,
+  interpreters: readonly StorePath[],
+): Promise<ReadonlySet<string> | undefined> {
+  if (own === undefined) return undefined
+  const versions = new Set<string>()
+  for (const path of interpreters)
+    for (const version of await versionsIn(work, path, own)) versions.add(version)
+  return versions.size > 0 ? versions : undefined
+}
+
+async function layModules(work: Work, folder: string, paths: readonly StorePath[]): Promise<void> {
+  const place = await placeFor(work, `/${folder}`)
+  if (!place) return
+  const sources = paths.map((path) => `${path}/${folder}`)
+  const { tree, conflicts } = await linkFolders(work, sources, `/${folder}`)
+  place.parent.set(place.name, { kind: 'directory', children: tree })
+  // What is in two named packages was told of when those were laid over one another.
+  const isNamed = (path: string) => work.packages.some((one) => path.startsWith(`${one}/`))
+  for (const conflict of conflicts) {
+    if (!isNamed(conflict.taken) || !isNamed(conflict.left)) work.warn(conflictText(conflict))
+  }
+}
+
+const mismatch = (
+  { name }: Language,
+  path: StorePath,
+  versions: readonly string[],
+  found: readonly string[],
+): string =>
+  `${shown(basename(path))} has modules for ${name} ${versions.join(', ')}, which ${name} ${found.join(', ')} of ` +
+  'the image does not find: name an interpreter and modules of one version'

@@ -1,0 +1,30 @@
+import { dirname } from 'node:path'
+import { follow } from '../../contents/follow.ts'
+import { placeFor, put } from '../tree.ts'
+import type { Work } from '../work.ts'
+
+/**
+ * Makes `/bin/python3` and `/usr/bin/python3` find the modules in `/lib/python3.11/site-packages`: `/` and `/usr` are
+ * virtual environments (PEP 405), whose interpreters look there. A variable would reach Python programs of the store
+ * as well, which have modules of other versions; those start their interpreter in the store, and see none of this.
+ */
+export async function addVirtualEnvironments(work: Work, versions: readonly string[]): Promise<void> {
+  const home = await homeOf(work)
+  if (home === undefined) return
+  const text = `home = ${home}\ninclude-system-site-packages = true\n`
+  for (const prefix of ['', '/usr']) {
+    await put(work, `${prefix}/pyvenv.cfg`, { kind: 'file', bytes: Buffer.from(text, 'latin1'), mode: 0o644 })
+  }
+  for (const version of versions) {
+    await put(work, `/usr/lib/python${version}`, { kind: 'link', target: `/lib/python${version}` })
+  }
+}
+
+/** The folder in the store that the image's `python3` lies in: from there it finds its own library. */
+async function homeOf(work: Work): Promise<string | undefined> {
+  const place = await placeFor(work, '/bin/python3')
+  const node = place?.parent.get(place.name)
+  if (node?.kind !== 'link') return undefined
+  const program = await follow(work.listings, node.target, work.store)
+  return program && dirname(program.path)
+}
