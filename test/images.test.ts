@@ -6,6 +6,7 @@ import { execa } from 'execa'
 import { openPodman, type Podman } from '../scripts/podman.ts'
 import type { ServerProcess } from '../scripts/server.ts'
 import { mediaTypes } from '../src/image/oci.ts'
+import { linksOf } from './support/links.ts'
 import { ask, demoPackages, openWorkspace, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
@@ -64,6 +65,15 @@ describe('an image', () => {
     ])
     assert.ok(Number(lines[6]) > 0)
     assert.deepEqual(lines.slice(7), ['65534', '/', '5.'])
+  })
+
+  it('has GNU’s programs where busybox has the same, in whatever order they are named', async () => {
+    const links = await linksOf(server, 'shell/busybox/curl')
+    for (const program of ['ls', 'cat', 'env', 'date']) {
+      assert.match(links.get(`bin/${program}`) ?? '', /^coreutils-/, program)
+    }
+    assert.match(links.get('bin/sh') ?? '', /^bash-/)
+    assert.match(links.get('bin/vi') ?? '', /^busybox-/)
   })
 
   it('starts a shell by itself when it has one', async () => {

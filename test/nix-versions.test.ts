@@ -4,7 +4,7 @@ import { execa } from 'execa'
 import type { PathFacts } from '../src/image/store-path.ts'
 import { describeNix } from '../src/nix/conformance.ts'
 import type { Looked } from '../src/nix/evaluate.ts'
-import { openBench, system, type Bench } from '../src/nix/testing.ts'
+import { openBench, system, wantedOf, type Bench } from '../src/nix/testing.ts'
 import { secondNix } from './support/second-nix.ts'
 
 const others = await Promise.all((['trixie', 'sid'] as const).map((suite) => secondNix(suite)))
@@ -39,6 +39,13 @@ describe(
         outputs = [ "out" "dev" ];
         builder = "/bin/sh";
         args = [ "-c" "echo $dev > $out; echo > $dev; :" ];
+      } // {
+        meta = {
+          priority = 7;
+          outputsToInstall = [ "dev" null ];
+          license = [ { spdxId = "MIT"; } { licenseType = "compound"; operator = "OR"; licenses = [ "ISC" { } ]; } ];
+          description = throw "not asked for";
+        };
       };
       broken = throw "first line\\nsecond line";
       nested.tool = app;
@@ -51,7 +58,7 @@ describe(
         process.env['PATH'] = `${bin}${path}`
         const nix = bench.limited({})
         const looked = await nix.evaluate({ set: { folder: set }, system, attributes }, {})
-        const packages = looked.filter((found) => found.status === 'package')
+        const packages = looked.filter((found) => found.status === 'package').flatMap(wantedOf)
         const built: string[] = []
         const onLine = (line: string) => line.startsWith('building') && built.push(line)
         const facts = await nix.withRealised(packages, { onLine }, async () =>

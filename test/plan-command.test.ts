@@ -44,12 +44,16 @@ describe('nixery plan', () => {
       packed.layers.map(({ digest }) => digest),
       layers.map(({ digest }) => digest),
     )
-    const [table = [], compared = []] = (await plan()).split('\n\n').map((text) => text.split('\n'))
+    const [table = [], compared = [], packages = []] = (await plan())
+      .split('\n\n')
+      .map((text) => text.split('\n'))
     assert.equal(table.length, layers.length + 2)
     assert.match(table[0] ?? '', /^layer +unpacked +packed +paths +contents$/)
     assert.match(table.join('\n'), /^ +\d+ +[\d.]+ MB +[\d.]+ MB +\d+  .*glibc-/m)
     assert.match(table.at(-2) ?? '', / 0  links to /)
     assert.match(table.at(-1) ?? '', /^ +[\d.]+ MB +[\d.]+ MB +\d+$/)
+    assert.match(packages[0] ?? '', /^ *package +version +output +path$/)
+    assert.match(packages.join('\n'), /^ +hello +2\.\d+ +out +\/nix\/store\/\w+-hello-2\.\d+$/m)
     assert.equal(compared.length, 3)
     assert.match(compared[0] ?? '', /^strategy +layers +of one path +largest +median +to pack$/)
     assert.match(compared[1] ?? '', /^ +stable +\d+ +\d+ +[\d.]+ MB +[\d.]+ kB +0$/)

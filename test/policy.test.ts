@@ -18,13 +18,14 @@ before(async () => {
       name = "twin-1"; inherit system unique; builder = "/bin/sh"; outputs = [ "out" "dev" ];
       args = [ "-c" "/bin/mkdir $out $dev" ];
     };
+    twins = twin // { meta.outputsToInstall = [ "dev" ]; };
     # Import from derivation, which leaves a trace.
     denied = import (run "denied-1" "touch ${ran}; echo 'derivation { name = \\"denied-2\\"; system = \\"x86_64-linux\\"; builder = \\"/bin/sh\\"; }' > $out");
     _7zz = run "7zz-1" "mkdir $out";
     secret = run "secret-1" "mkdir $out";
     secrets = run "secrets-1" "mkdir $out";
     broken = throw "cannot be evaluated";
-    alias = { inherit secret hello; pkgs = { inherit hello hallo twin denied _7zz secret secrets broken alias; }; };
+    alias = { inherit secret hello; pkgs = { inherit hello hallo twin twins denied _7zz secret secrets broken alias; }; };
     nested = { secret = run "other-1" "mkdir $out"; };
   `)
 })
@@ -52,6 +53,9 @@ describe('NIXERY_DENY', () => {
     await refuses(server, '7zz', '_7zz.out', 'alias.pkgs.7zz')
     await refuses(server, 'secret', 'secret.out', 'alias.secret', 'alias.secret.out', 'alias.pkgs.secret')
     await refuses(server, 'twin.dev', 'alias.pkgs.twin.dev')
+    // One of its outputs is.
+    await refuses(server, 'twins', 'twins.dev')
+    assert.equal(await statusOf(server, 'twins.out'), 200)
     assert.equal(existsSync(ran), false)
     for (const name of ['hello', 'twin', 'secrets', 'nested.secret'])
       assert.equal(await statusOf(server, name), 200, name)

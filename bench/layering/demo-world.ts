@@ -38,9 +38,10 @@ export async function demoWorld(note: (line: string) => void): Promise<World> {
       const looked = await workshop.nix.evaluate({ set: { folder: set }, system, attributes: names }, {})
       // The set has no package for a name whose Debian package this architecture does not have.
       const found = looked.filter((one) => one.status === 'package')
-      const packages = new Map(found.map(({ path, outputPath }) => [path.join('.'), outputPath]))
+      const packages = new Map(found.map(({ path, outputs }) => [path.join('.'), outputs[0].outputPath]))
+      const wanted = found.map(({ drvPath, outputs }) => ({ drvPath, ...outputs[0] }))
       const watch = { onLine: note }
-      const facts = await workshop.nix.withRealised(found, watch, () =>
+      const facts = await workshop.nix.withRealised(wanted, watch, () =>
         workshop.contents.facts([...new Set(packages.values())], watch),
       )
       return { name: 'demo packages', packages, paths: new Map(facts.map((one) => [one.storePath, one])) }

@@ -36,11 +36,16 @@ function openFake({ jobs = 1, maxQueue = 10, retryLease = 600, revisions = ['1']
           status: 'package',
           path: [name],
           packagePath: [name],
-          output: 'out',
           pname: name,
           version: '1',
         } as const
-        return { ...found, drvPath: path(`${name}.drv`), outputPath: path(name) }
+        return {
+          ...found,
+          drvPath: path(`${name}.drv`),
+          outputs: [{ output: 'out', outputPath: path(name) }],
+          priority: 5,
+          license: null,
+        }
       })
     },
     withRealised: (wanted, watch) =>

@@ -26,8 +26,15 @@ function openFake() {
         const name = parts.join('.')
         if (impliedPackages.some((implied) => implied === name))
           return { status: 'missing', path: [], siblings: [] }
-        const common = { pname: name, version: '1', output: 'out', path: parts, packagePath: parts }
-        return { status: 'package', ...common, drvPath: path(`${name}.drv`), outputPath: path(name) }
+        const common = { pname: name, version: '1', path: parts, packagePath: parts }
+        return {
+          status: 'package',
+          ...common,
+          drvPath: path(`${name}.drv`),
+          outputs: [{ output: 'out', outputPath: path(name) }],
+          priority: 5,
+          license: null,
+        }
       }),
     async withRealised(_, watch) {
       began.resolve()

@@ -23,7 +23,7 @@ export type DeniedDerivationsDeps = {
 }
 
 /** Whether a package is one that is denied by another name. */
-export type IsDenied = (found: Pick<ResolvedPackage, 'drvPath' | 'outputPath'>) => boolean
+export type IsDenied = (found: Pick<ResolvedPackage, 'drvPath' | 'outputs'>) => boolean
 
 const denied = z.array(z.object({ drvPath: z.string(), outputPath: z.string().optional() }))
 type Denied = z.infer<typeof denied>
@@ -59,6 +59,7 @@ export function deniedDerivations({
       system: platform.system,
       attributes: names.map(partsOfName),
       importFromDerivation: false,
+      meta: false,
     }
     const answers = await nix.evaluate(lookUp, {})
     for (const [index, answer] of answers.entries()) {
@@ -115,7 +116,8 @@ export function deniedDerivations({
     const found = names.length === 0 ? [] : await find(pinned, platform)
     const derivations = new Set(found.flatMap((one) => (one.outputPath === undefined ? [one.drvPath] : [])))
     const outputs = new Set(found.map(({ outputPath }) => outputPath))
-    return ({ drvPath, outputPath }) => derivations.has(drvPath) || outputs.has(outputPath)
+    return (asked) =>
+      derivations.has(asked.drvPath) || asked.outputs.some(({ outputPath }) => outputs.has(outputPath))
   }
 }
 
@@ -126,8 +128,8 @@ const mayBeOver = (answer: Looked): boolean =>
 /** The derivation as a whole; for a name that ends in an output, that output alone. */
 const deniedBy = (answer: Looked): Denied => {
   if (answer.status !== 'package') return []
-  const { drvPath, outputPath, path, packagePath } = answer
-  return [path.length === packagePath.length ? { drvPath } : { drvPath, outputPath }]
+  const { drvPath, outputs, path, packagePath } = answer
+  return [path.length === packagePath.length ? { drvPath } : { drvPath, outputPath: outputs[0].outputPath }]
 }
 
 const parseDenied = (text: string): Denied | undefined => denied.safeParse(JSON.parse(text)).data

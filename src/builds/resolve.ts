@@ -7,13 +7,15 @@ import { partsOfName } from '../image/spelling.ts'
 import type { Looked, LookUp, SetPolicy } from '../nix/evaluate.ts'
 import type { Nix } from '../nix/nix.ts'
 import { choosePackages } from '../packages/choose.ts'
+import { spdxExpression } from '../packages/license.ts'
 import { refusalOf, type NameFilter } from '../packages/policy.ts'
 import { refuse } from '../packages/refusals.ts'
 import {
+  packageTexts,
   parseResolution,
   resolutionKey,
+  type ChosenOutput,
   type Resolution,
-  type ResolvedPackage,
 } from '../packages/resolution.ts'
 import { stateOf, type PinnedSet } from '../packages/source.ts'
 import type { PartialDemand } from '../queue/demand.ts'
@@ -39,7 +41,7 @@ export type ResolverDeps = {
 
 export type Resolver = {
   /**
-   * The packages that an image's names mean, in the image's order, and which of its leading words are recipes: all but
+   * The outputs of packages that an image's names mean, in the image's order, and which of its leading words are recipes: all but
    * those that the set has a package for. Nix is asked only for names whose meaning in
    * this revision is not known; what it answers is remembered if the package set has not changed meanwhile. So are
    * failures: those of the package for as long as the revision is served, others for some seconds.
@@ -51,7 +53,7 @@ export type Resolver = {
 }
 
 export type Resolved = {
-  readonly packages: readonly ResolvedPackage[]
+  readonly packages: readonly ChosenOutput[]
   /** Sorted. */
   readonly recipes: readonly RecipeName[]
 }
@@ -176,7 +178,7 @@ export function createResolver({
       for (const message of warnings) options.emit({ type: 'warning', message })
       options.emit({
         type: 'resolved',
-        packages: packages.map(({ attribute, version }) => `${attribute} ${version}`),
+        packages: packageTexts(packages),
         names: resolutions.size,
         evaluated,
         ms: performance.now() - started,
@@ -214,18 +216,22 @@ function resolutionOf(
 ): Resolution {
   switch (looked.status) {
     case 'package': {
-      const { drvPath, output, outputPath, pname, version } = looked
+      const { drvPath, outputs, pname, version, priority } = looked
       const found = looked.packagePath.join('.')
       if (filter && !filter.allows(found)) return denied
+      // An output that comes with the default one is no way around a pattern that denies it by name.
+      if (outputs.slice(1).some(({ output }) => filter?.denies(`${found}.${output}`))) return denied
+      const license = spdxExpression(looked.license)
       return {
         status: 'package',
         attribute: looked.path.join('.'),
         package: found,
         drvPath,
-        output,
-        outputPath,
+        outputs: [...outputs],
         pname,
         version,
+        priority,
+        ...(license !== undefined && { license }),
       }
     }
     case 'missing': {

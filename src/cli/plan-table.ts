@@ -67,6 +67,15 @@ export function layersTable(layers: readonly PlannedLayer[]): string {
   ])
 }
 
+/** Which outputs an image has, for people: where two have the same file, the one further up is taken. */
+export const packagesTable = (
+  packages: readonly { attribute: string; version: string; output: string; path: StorePath }[],
+): string =>
+  aligned([
+    ['package', 'version', 'output', 'path'],
+    ...packages.map(({ attribute, version, output, path }) => [attribute, version, output, path]),
+  ])
+
 /** Strategies side by side, for people. */
 export const strategiesTable = (facts: readonly StrategyFacts[]): string =>
   aligned([

@@ -7,11 +7,17 @@ import type { Closure } from '../closure/graph.ts'
 import { parseWrittenReference } from '../image/command-line.ts'
 import { formatImageName, type ImageRequest } from '../image/name.ts'
 import { strategies, type StrategyName } from '../layers/plan.ts'
-import type { ResolvedPackage } from '../packages/resolution.ts'
+import type { ChosenOutput } from '../packages/resolution.ts'
 import { bytesText, counted } from '../text/amounts.ts'
 import { defineCommand, type CommandContext } from './command.ts'
 import { openWorkshop, type Workshop } from './compose.ts'
-import { layersTable, strategiesTable, strategyFacts, type PlannedLayer } from './plan-table.ts'
+import {
+  layersTable,
+  packagesTable,
+  strategiesTable,
+  strategyFacts,
+  type PlannedLayer,
+} from './plan-table.ts'
 import { type Progress } from './progress.ts'
 
 const strategyNames = Object.keys(strategies) as StrategyName[]
@@ -56,9 +62,10 @@ async function plan(context: CommandContext, options: Options, image: string): P
     const found = {
       image: `${formatImageName(request)}:${request.tag}`,
       strategy,
-      packages: packages.map(({ attribute, version, outputPath }) => ({
+      packages: packages.map(({ attribute, version, output, outputPath }) => ({
         attribute,
         version,
+        output,
         path: outputPath,
       })),
       paths: closure.paths.size,
@@ -69,7 +76,10 @@ async function plan(context: CommandContext, options: Options, image: string): P
     progress.done(
       `${found.image}: ${counted(layers.length, 'layer')}, ${counted(found.paths, 'store path')}, ${bytesText(found.narSize)}`,
     )
-    context.print(found, `${layersTable(layers)}\n\n${strategiesTable(compared)}`)
+    context.print(
+      found,
+      [layersTable(layers), strategiesTable(compared), packagesTable(found.packages)].join('\n\n'),
+    )
   } finally {
     await workshop.close()
   }
@@ -85,7 +95,7 @@ async function resolvePackages(
   request: ImageRequest,
   progress: Progress,
   signal: AbortSignal,
-): Promise<readonly ResolvedPackage[]> {
+): Promise<readonly ChosenOutput[]> {
   const pinned = await workshop.source.pin(request.tag)
   const { packages } = await workshop.resolver.resolve(request, pinned, { signal, emit: emitOf(progress) })
   return packages
@@ -94,7 +104,7 @@ async function resolvePackages(
 /** As the builder gets it: from what is known, else from Nix, which must realise what it is to tell sizes of. */
 async function closureFor(
   { catalog, nix, contents }: Workshop,
-  packages: readonly ResolvedPackage[],
+  packages: readonly ChosenOutput[],
   progress: Progress,
 ): Promise<Closure> {
   const roots = packages.map(({ outputPath }) => outputPath)

@@ -1,5 +1,7 @@
 import { z } from 'zod'
+import type { License } from '../image/license.ts'
 import { parseStorePath, type StorePath } from '../image/store-path.ts'
+import { oneLine } from '../text/plain.ts'
 
 /** What a name turned out to be. `path` is the attribute's real name, as far as it was found. */
 export type Looked =
@@ -9,10 +11,13 @@ export type Looked =
       /** The path of the package, without an output at its end. */
       readonly packagePath: readonly string[]
       readonly drvPath: StorePath
-      readonly output: string
-      readonly outputPath: StorePath
+      /** The one that the name says; where it says none, the default one first, and those that belong to it. */
+      readonly outputs: readonly [Output, ...Output[]]
       readonly pname: string
       readonly version: string
+      /** Where two packages have the same file, the lower one wins. nixpkgs' default is 5. */
+      readonly priority: number
+      readonly license: License | null
     }
   /** `siblings` are the names that there are instead. */
   | { readonly status: 'missing'; readonly path: readonly string[]; readonly siblings: readonly string[] }
@@ -23,16 +28,32 @@ export type Looked =
   /** `lasting`: it fails in the same way whenever this revision is evaluated; see `lasting.ts`. */
   | { readonly status: 'failed'; readonly message: string; readonly lasting: boolean }
 
+/** One of a derivation's outputs. */
+export type Output = { readonly output: string; readonly outputPath: StorePath }
+
+// Strangers' text, on its way to pages, logs and labels. lookup.nix has shortened it.
+const shortText = z.string().transform((text) => oneLine(text, 200))
+
+const license: z.ZodType<License> = z.lazy(() =>
+  z.union([
+    z.object({ text: shortText }),
+    z.object({ spdxId: shortText.nullable(), name: shortText.nullable() }),
+    z.object({ operator: z.string(), licenses: z.array(license.nullable()) }),
+  ]),
+)
+
 const path = z.array(z.string())
+const output = z.object({ output: z.string(), outputPath: z.string() })
 const derivation = z.object({
   status: z.literal('package'),
   path,
   packagePath: path,
   drvPath: z.string(),
-  outputPath: z.string(),
-  output: z.string(),
-  pname: z.string(),
-  version: z.string(),
+  outputs: z.tuple([output], output),
+  pname: shortText,
+  version: shortText,
+  priority: z.int(),
+  license: license.nullable(),
 })
 const answer = z.object({
   results: z.array(
@@ -67,10 +88,16 @@ const outputName = /^[0-9A-Za-z+._?=-]+$/
 
 /** What says that it is a derivation may still be something that Nix cannot be asked to build. */
 function packageOf(found: z.infer<typeof derivation>): Looked {
-  if (!outputName.test(found.output)) return failed('its output has a name that Nix does not allow', true)
+  if (!found.outputs.every((each) => outputName.test(each.output)))
+    return failed('its output has a name that Nix does not allow', true)
   try {
     const drvPath = parseStorePath(found.drvPath)
-    return { ...found, drvPath, outputPath: parseStorePath(found.outputPath) }
+    const parse = (each: z.infer<typeof output>): Output => ({
+      output: each.output,
+      outputPath: parseStorePath(each.outputPath),
+    })
+    const [first, ...others] = found.outputs
+    return { ...found, drvPath, outputs: [parse(first), ...others.map(parse)] }
   } catch {
     return failed('its derivation or its output is no store path that is known before the build', true)
   }

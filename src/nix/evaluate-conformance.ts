@@ -71,8 +71,10 @@ export function describeEvaluation(evaluator: 'cold' | 'warm'): void {
       const [hello] = looked
       assert.ok(hello?.status === 'package')
       assert.equal(storePathName(hello.drvPath), 'hello-2.12.drv')
-      assert.equal(storePathName(hello.outputPath), 'hello-2.12')
-      assert.equal(hello.output, 'out')
+      assert.deepEqual(
+        hello.outputs.map(({ output, outputPath }) => [output, storePathName(outputPath)]),
+        [['out', 'hello-2.12']],
+      )
     })
 
     it('says what there is instead of what is missing', async () => {

@@ -32,6 +32,8 @@ export type LookUp = Partial<SetPolicy> & {
    * names are restricted: nothing is evaluated but what they lead to.
    */
   readonly limits?: Readonly<Record<string, readonly number[]>>
+  /** False: nothing that packages say of themselves is evaluated, and each has its default output alone. */
+  readonly meta?: boolean
   /** False: what must be built to be evaluated fails instead. Such a request is answered by a process of its own. */
   readonly importFromDerivation?: boolean
 }
@@ -42,15 +44,16 @@ export type Question = Pick<LookUp, 'attributes' | 'limits'>
 /**
  * Looks names up in a package set and instantiates the packages found. One answer a name, in order. All are looked
  * up at once; those that fail again one by one, since Nix tells only of the first failure, and some (a type error,
- * `abort`) end everything. `options.timeout` is for all of it, `options.memory` for each process.
+ * `abort`) end everything. A package whose meta ends everything is looked up without it. `options.timeout` is for all
+ * of it, `options.memory` for each process.
  * @param spent milliseconds of that time that are gone
  * @throws SOURCE_INVALID when the set itself does not evaluate, EVALUATION_TIMEOUT, BUILD_FAILED when it takes too
  *   much memory, NIX_UNAVAILABLE, CANCELLED
  */
 export async function evaluate(lookUp: LookUp, options: RunOptions, spent = 0): Promise<Looked[]> {
   const deadline = performance.now() + options.timeout - spent
-  const ask = (attributes: LookUp['attributes'], guarded: boolean) =>
-    askNix({ ...lookUp, attributes, guarded }, deadline, options)
+  const ask = (attributes: LookUp['attributes'], guarded: boolean, meta = lookUp.meta) =>
+    askNix({ ...lookUp, ...(meta !== undefined && { meta }), attributes, guarded }, deadline, options)
 
   const together = await ask(lookUp.attributes, true)
   if (!together.ok) {
@@ -64,8 +67,11 @@ export async function evaluate(lookUp: LookUp, options: RunOptions, spent = 0): 
       looked.push(found)
       continue
     }
+    const thrown = found?.status === 'thrown'
     const alone = await ask([attribute], false)
-    const [answered] = alone.ok ? alone.answers : [failureOf(alone, found?.status === 'thrown')]
+    // What meta throws has no effect; this failure may be of another kind, and of meta.
+    const bare = alone.ok || thrown || lookUp.meta === false ? alone : await ask([attribute], false, false)
+    const [answered] = alone.ok ? alone.answers : bare.ok ? bare.answers : [failureOf(alone, thrown)]
     if (!answered || answered.status === 'thrown') throw new Error('Nix gave no answer for a name')
     looked.push(answered)
   }
@@ -98,8 +104,8 @@ async function askNix(
   const builds =
     request.importFromDerivation === false ? ['--option', 'allow-import-from-derivation', 'false'] : []
   const flags = ['--eval', '--strict', '--json', '--read-write-mode', ...optionsOf(request), ...builds]
-  const { attributes, limits, guarded } = request
-  const asked = { ...identityFor(request), attributes, limits, guarded }
+  const { attributes, limits, guarded, meta } = request
+  const asked = { ...identityFor(request), attributes, limits, guarded, meta }
   const argument = ['--argstr', 'request', JSON.stringify(asked)]
   const timeout = Math.max(1, Math.ceil(deadline - performance.now()))
   const result = await run('nix-instantiate', [...flags, '--expr', evaluateExpression, ...argument], {

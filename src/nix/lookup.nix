@@ -6,7 +6,8 @@
 #             "configFile": null or "/absolute/config.nix",
 #             "mode": "open", "restricted" or "pure" }
 # request:  { "attributes": [ [ "python3Packages", "requests" ] ], "guarded": true,
-#             "limits": { "denied": [ 0 ], "alias.pkgs.denied": [ 3, 3, 2 ] } }, limits only where names are restricted
+#             "limits": { "denied": [ 0 ], "alias.pkgs.denied": [ 3, 3, 2 ] } }, limits only where names are restricted;
+#             with "meta": false, nothing of a package's meta is evaluated.
 #             A part may be a list: the name as it is written, and the one that it spells (image/spelling.ts).
 # answer:   one record an attribute, in order; see evaluate-answer.ts for their types. If guarded, one that throws is
 #           { "status": "thrown" } and the others are answered; Nix tells its message only if it may fail.
@@ -15,10 +16,9 @@
 identity:
 let
   inherit (builtins)
-    any attrNames concatStringsSep deepSeq elem elemAt filter functionArgs genList getAttr hasAttr head intersectAttrs
-    isAttrs isFunction toXML
-    isString length listToAttrs match parseDrvName removeAttrs replaceStrings seq tail toJSON tryEval typeOf
-    unsafeDiscardStringContext;
+    any attrNames concatStringsSep deepSeq elem elemAt filter fromJSON functionArgs genList getAttr hasAttr head
+    intersectAttrs isAttrs isFunction isInt isList isString length listToAttrs match parseDrvName removeAttrs
+    replaceStrings seq substring tail toJSON toXML tryEval typeOf unsafeDiscardStringContext;
 
   # A function that takes them, or takes anything, is always given both: without, a nixpkgs looks for a configuration
   # and overlays in the environment and the home folder. Only this form of a function tells of "...".
@@ -74,7 +74,7 @@ let
     if exact != [ ] then exact else map (name: getAttr name folded) alike;
 
   # What is spelled counts if nothing is called as it is written.
-  spellings = part: if builtins.isList part then part else [ part ];
+  spellings = part: if isList part then part else [ part ];
   meaningOf = attributes: folded: part: builtins.concatLists (map (meaning attributes folded) (spellings part));
 
   # Whether a set in the package set is another instance of it (nixpkgs has `pkgs`, `buildPackages`, `pkgsStatic`): it
@@ -101,30 +101,85 @@ let
       if found == [ ]
       then missingAt at.path (if isTop then topNames else if inDerivation then [ ] else attrNames at.value)
       else if limits != null && length path > elemAt limits start then { status = "denied"; inherit path; }
-      else look limits { inherit (at) mayLookInside; inherit value path start; packagePath = if isOutput then at.packagePath else path; } (tail rest);
+      else look limits { inherit (at) mayLookInside readsMeta; inherit value path start; packagePath = if isOutput then at.packagePath else path; } (tail rest);
 
   missingAt = path: siblings: { status = "missing"; inherit path siblings; place = toJSON path; };
 
   isDerivation = value: isAttrs value && (value.type or null) == "derivation";
 
-  describe = { value, path, packagePath, mayLookInside, ... }:
+  describe = { value, path, packagePath, mayLookInside, readsMeta, ... }:
     if isDerivation value then
       let
         parsed = parseDrvName value.name;
         # Some have null for a version, or a path.
-        textOr = other: text: if isString text then unsafeDiscardStringContext text else other;
+        textOr = other: text: if isString text then plain text else other;
+        meta = if readsMeta then metaOf value else { };
+        output = textOr "out" (value.outputName or null);
       in
       {
         status = "package";
         inherit path packagePath;
         drvPath = unsafeDiscardStringContext value.drvPath;
         # Not called outPath: a set with that attribute becomes a plain string in JSON.
-        outputPath = unsafeDiscardStringContext value.outPath;
-        output = textOr "out" (value.outputName or null);
+        outputs = [ { inherit output; outputPath = unsafeDiscardStringContext value.outPath; } ]
+          ++ (if path == packagePath then otherOutputs meta value output else [ ]);
         pname = textOr parsed.name (value.pname or null);
         version = textOr parsed.version (value.version or null);
+        priority = priorityOf meta;
+        license = licenseOf 0 (fieldOf meta "license");
       }
     else { status = "other"; inherit path; type = kindOf mayLookInside value; };
+
+  # What a package says of itself may be missing, fail, or be anything: that must not fail the package. No other field
+  # is evaluated than those that nixpkgs evaluates to check whether a package may be used.
+  orElse = other: value: let tried = tryEval value; in if tried.success then tried.value else other;
+  metaOf = value: orElse { } (let meta = value.meta or { }; in if isAttrs meta then meta else { });
+  fieldOf = meta: name: orElse null (meta.${name} or null);
+  plain = text: substring 0 200 (unsafeDiscardStringContext text);
+  firstOf = count: list: genList (elemAt list) (if length list < count then length list else count);
+
+  # As nix-env reads it, which takes text for a number, too (libexpr/get-drvs.cc).
+  priorityOf = meta:
+    let
+      said = fieldOf meta "priority";
+      number = if isString said && match "-?(0|[1-9][0-9]{0,8})" (plain said) != null then fromJSON (plain said) else said;
+    in
+    if !(isInt number) then 5 else if number > 999999999 then 999999999 else if number < -999999999 then -999999999 else number;
+
+  # The outputs that belong to a package besides its default one: what nix-env installs, without what is only for
+  # reading. A set may call one output of a package a package (`dig = bind.dnsutils`): that one is meant alone.
+  notForRunning = [ "man" "info" "doc" "devdoc" ];
+  otherOutputs = meta: value: default:
+    let
+      texts = list: filter (each: orElse false (isString each)) (if isList list then firstOf 50 list else [ ]);
+      all = texts (orElse [ ] (value.outputs or [ ]));
+      installed = texts (fieldOf meta "outputsToInstall");
+      isDefault = all != [ ] && head all == default && orElse true (value.outputSpecified or false) != true;
+      ofSame = name: orElse false (
+        hasAttr name value && isAttrs value.${name} && value.${name}.drvPath == value.drvPath && isString value.${name}.outPath
+      );
+      others = filter (name: name != default && elem name installed && !(elem name notForRunning) && ofSame name) all;
+    in
+    if isDefault then map (output: { inherit output; outputPath = unsafeDiscardStringContext value.${output}.outPath; }) others else [ ];
+
+  # nixpkgs' forms of a license, to a depth and length that no package may choose: text; a list; a set with spdxId,
+  # shortName, …; and, in later versions, several joined by an operator (lib/licenses/operators.nix).
+  licenseOf = depth: value:
+    let
+      text = name: let said = fieldOf value name; in if isString said then plain said else null;
+      most = if depth == 0 then 30 else 8;
+      several = list: if isList list && length list <= most then map (licenseOf (depth + 1)) list else [ null ];
+      form =
+        if isString value then { text = plain value; }
+        else if isList value then { operator = "AND"; licenses = several value; }
+        else if !(isAttrs value) || isDerivation value then null
+        else if text "operator" != null then {
+          operator = text "operator";
+          licenses = several (value.licenses or ([ (value.license or null) ] ++ (if value ? exception then [ value.exception ] else [ ])));
+        }
+        else { spdxId = text "spdxId"; name = if text "shortName" != null then text "shortName" else text "fullName"; };
+    in
+    if depth > 3 then null else orElse null (deepSeq form form);
 
   # nixpkgs marks its sets of packages, those that are not to be descended into as well (`lib.dontRecurseIntoAttrs`). Of
   # other sets some members are looked at, if that is allowed and none can fail the whole.
@@ -153,7 +208,8 @@ let
       limits = (request.limits or { }).${concatStringsSep "." (map (part: head (spellings part)) attribute)} or null;
       # With limits on any name, members may be what must not be evaluated; unguarded, one may fail the whole.
       mayLookInside = request.guarded && !(request ? limits);
-      result = look limits { value = set; path = [ ]; start = 0; packagePath = [ ]; inherit mayLookInside; } attribute;
+      readsMeta = request.meta or true;
+      result = look limits { value = set; path = [ ]; start = 0; packagePath = [ ]; inherit mayLookInside readsMeta; } attribute;
     in
     if request.guarded then guard result else result;
 

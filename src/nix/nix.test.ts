@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import { hasCode } from '../errors.ts'
 import { describeNix } from './conformance.ts'
-import { environmentOfNix, openBench, system, type Bench } from './testing.ts'
+import { environmentOfNix, openBench, system, wantedOf, type Bench } from './testing.ts'
 
 describeNix('the Nix of this machine')
 
@@ -24,8 +24,8 @@ describe('where Nix cannot work as usual', () => {
 
   it('says that the store cannot be used', async () => {
     const set = await bench.set('hello = run "hello-2.12" "echo > $out";')
-    const [hello] = await bench.lookUp(set, 'hello')
-    assert.ok(hello?.status === 'package')
+    const [hello] = (await bench.lookUp(set, 'hello')).flatMap(wantedOf)
+    assert.ok(hello)
     for (const [name, value] of [
       ['NIX_REMOTE', `unix://${bench.folder}/nobody-listens`],
       ['NIX_STATE_DIR', '/proc/nowhere'],
@@ -55,13 +55,11 @@ describe('where Nix cannot work as usual', () => {
   })
 
   it('says that roots cannot be made', async () => {
-    const set = await bench.set('hello = run "hello-2.12" "echo > $out";')
-    const [hello] = await bench.lookUp(set, 'hello')
-    assert.ok(hello?.status === 'package')
+    const wanted = await bench.packages('hello = run "hello-2.12" "echo > $out";', 'hello')
     await writeFile(join(bench.folder, 'file'), '')
     const nix = bench.limited({ rootsDirectory: join(bench.folder, 'file', 'roots') })
     await assert.rejects(
-      nix.withRealised([hello], {}, async () => 'used'),
+      nix.withRealised(wanted, {}, async () => 'used'),
       (error) => hasCode(error, 'STORE_UNAVAILABLE'),
     )
   })
@@ -83,7 +81,7 @@ describe('where Nix cannot work as usual', () => {
       const attributes = [['hello'], ['failing'], ['slow']]
       const looked = await nix.evaluate({ set: { folder: set }, system, attributes }, {})
       assert.equal(nix.evaluators().warm, 1)
-      const [hello, failing, slow] = looked.filter((found) => found.status === 'package')
+      const [hello, failing, slow] = looked.flatMap(wantedOf)
       assert.ok(hello && failing && slow)
       const text = await nix.withRealised([hello], {}, async () => {
         const facts = await nix.closureFacts([hello.outputPath], {})

@@ -29,7 +29,7 @@ export type Bench = {
   file(text: string): Promise<string>
   lookUp(set: string, ...names: string[]): Promise<Looked[]>
   /** Instantiates packages of a new set. */
-  packages(body: string, ...names: string[]): Promise<(Wanted & { outputPath: StorePath })[]>
+  packages(body: string, ...names: string[]): Promise<Wanted[]>
   close(): Promise<void>
 }
 
@@ -89,16 +89,21 @@ export async function openBench(evaluator: NixOptions['evaluator'] = 'cold'): Pr
     lookUp,
     async packages(body, ...names) {
       const looked = await lookUp(await set(body), ...names)
-      return looked.map((found) => {
-        if (found.status !== 'package') assert.fail(JSON.stringify(found))
-        return found
-      })
+      return looked.flatMap(wantedOf)
     },
     async close() {
       await Promise.all(made.map((one) => one.close()))
       await rm(folder, { recursive: true, force: true })
     },
   }
+}
+
+/** What a package is realised by; fails the test for what is none. */
+export function wantedOf(found: Looked): [Wanted, ...Wanted[]] {
+  if (found.status !== 'package') assert.fail(JSON.stringify(found))
+  const { drvPath, outputs } = found
+  const [first, ...others] = outputs
+  return [{ drvPath, ...first }, ...others.map((each) => ({ drvPath, ...each }))]
 }
 
 /** The environment in which Nix works on this machine, for tests that start it themselves. */

@@ -4,16 +4,16 @@ import fc from 'fast-check'
 import { NixeryError, type ErrorCode } from '../errors.ts'
 import { parseImageName, type ImageRequest } from '../image/name.ts'
 import { choosePackages } from './choose.ts'
-import { denied, found, invalid, missing } from './resolution-testing.ts'
-import type { Resolution, ResolvedPackage } from './resolution.ts'
+import { denied, found, invalid, missing, storePathOf } from './resolution-testing.ts'
+import { packageTexts, type ChosenOutput, type Resolution, type ResolvedPackage } from './resolution.ts'
 import type { Decided } from './wanted.ts'
 
 const implied = { cacert: found('cacert'), 'iana-etc': found('iana-etc') }
 const decided = (request: ImageRequest): Decided => ({ ...request, request })
+const outputsOf = (name: string, resolutions: Record<string, Resolution>): ChosenOutput[] =>
+  choosePackages(decided(parseImageName(name)), new Map(Object.entries(resolutions))).packages
 const choose = (name: string, resolutions: Record<string, Resolution>): string[] =>
-  choosePackages(decided(parseImageName(name)), new Map(Object.entries(resolutions))).packages.map(
-    ({ attribute }) => attribute,
-  )
+  outputsOf(name, resolutions).map(({ attribute }) => attribute)
 
 const refuses = (code: ErrorCode, message: string, detail: unknown) => (error: unknown) => {
   assert.ok(error instanceof NixeryError)
@@ -58,9 +58,63 @@ describe('choosePackages', () => {
     assert.deepEqual(choose('nodejs_22/nodejs', node), ['nodejs'])
   })
 
+  it('orders by priority, then by the name of the output; what every image gets has no place of its own', () => {
+    const resolutions = {
+      busybox: found('busybox', 'busybox', { priority: 15 }),
+      coreutils: found('coreutils', 'coreutils', { priority: 10 }),
+      zsh: found('zsh'),
+      cacert: found('cacert', 'cacert', { priority: 7 }),
+      'iana-etc': found('iana-etc'),
+      first: found('first', 'zz-first', { priority: -1 }),
+    }
+    const order = ['first', 'iana-etc', 'zsh', 'cacert', 'coreutils', 'busybox']
+    for (const name of ['busybox/coreutils/first/zsh', 'zsh/first/coreutils/busybox/cacert'])
+      assert.deepEqual(choose(name, resolutions), order)
+  })
+
+  it('takes the lower of two priorities that one output has by two names', () => {
+    const low = found('low', 'tool', { priority: 10 })
+    const high = found('high', 'tool', { priority: 1 })
+    const chosen = (name: string) => outputsOf(name, { low, high })
+    for (const name of ['low/high', 'high/low', 'high'])
+      assert.deepEqual(
+        chosen(name).map(({ priority }) => priority),
+        [1],
+      )
+  })
+
+  it('gives all outputs of a name, each once, in the order of all', () => {
+    const outputs = (...names: string[]) =>
+      names.map((output) => ({
+        output,
+        outputPath: storePathOf(`tool-${output}`),
+      })) as ResolvedPackage['outputs']
+    const resolutions = {
+      tool: found('tool', 'tool', { outputs: outputs('out', 'bin') }),
+      'tool.bin': found('tool.bin', 'tool', { package: 'tool', outputs: outputs('bin') }),
+      uncle: found('uncle', 'tool-c'),
+    }
+    const chosen = outputsOf('tool.bin/uncle/tool', resolutions)
+    assert.deepEqual(
+      chosen.map(({ attribute, output }) => [attribute, output]),
+      [
+        ['tool', 'bin'],
+        ['uncle', 'out'],
+        ['tool', 'out'],
+      ],
+    )
+    assert.deepEqual(packageTexts(chosen), ['tool 1 (bin, out)', 'uncle 1'])
+  })
+
   it('makes no difference between names for the same packages, nor of their order', () => {
     const outputs = fc.constantFrom('bash', 'curl', 'git', 'glibc', 'node')
-    const alias = fc.record({ name: fc.stringMatching(/^[a-z][a-z0-9]{0,4}$/), output: outputs })
+    const alias = outputs.chain((output) =>
+      fc.record({
+        name: fc.stringMatching(/^[a-z][a-z0-9]{0,4}$/),
+        output: fc.constant(output),
+        priority: fc.constant(output.length),
+      }),
+    )
     fc.assert(
       fc.property(
         fc.uniqueArray(alias, { selector: ({ name }) => name, minLength: 1, maxLength: 12 }),
@@ -68,7 +122,10 @@ describe('choosePackages', () => {
         (aliases, order) => {
           const packages = aliases
             .filter(({ name }) => !['shell', 'arm64', 'amd64'].includes(name))
-            .map(({ name, output }): [string, ResolvedPackage] => [name, found(name, output)])
+            .map(({ name, output, priority }): [string, ResolvedPackage] => [
+              name,
+              found(name, output, { priority }),
+            ])
           const request = (names: string[]) => ({ ...parseImageName('hello'), packages: names })
           const chosen = (names: string[], among: [string, ResolvedPackage][]) =>
             choosePackages(decided(request(names)), new Map(among)).packages.map(
@@ -83,7 +140,7 @@ describe('choosePackages', () => {
           const shuffled = names.toSorted((a, b) => (order(a) < order(b) ? -1 : 1))
           assert.deepEqual(chosen(shuffled, packages.toReversed()), all)
           // One name for each output is enough, whichever.
-          const one = new Map(packages.map(([name, { outputPath }]) => [outputPath, name]))
+          const one = new Map(packages.map(([name, { pname }]) => [pname, name]))
           assert.deepEqual(chosen([...one.values()], packages), all)
         },
       ),

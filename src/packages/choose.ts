@@ -1,27 +1,33 @@
 import { byText, storePathName, type StorePath } from '../image/store-path.ts'
 import { refuse, wordsOf, type Lacking } from './refusals.ts'
-import type { Resolution, ResolvedPackage } from './resolution.ts'
+import type { ChosenOutput, Resolution } from './resolution.ts'
 import { wantedBy, type Decided, type Wanted } from './wanted.ts'
 
 /** The packages of an image, and what the operator is to hear of them. */
-export type Chosen = { readonly packages: ResolvedPackage[]; readonly warnings: readonly string[] }
+export type Chosen = { readonly packages: ChosenOutput[]; readonly warnings: readonly string[] }
 
 /**
- * The packages of an image: each output once, sorted by what it is and not by what it was called. So the order of
- * names in a request, their case, and two names for one package make no difference.
+ * The outputs of an image's packages, each once, sorted by what they are and not by what they were called. So the order
+ * of names in a request, their case, and two names for one package make no difference. The first wins where two have
+ * the same file: the one with the lower `meta.priority`, as in nixpkgs' buildEnv, and then the first by name.
  * @throws PACKAGE_UNKNOWN naming all missing packages and what was probably meant, PACKAGE_DENIED,
  *   PACKAGE_INVALID
  */
 export function choosePackages(decided: Decided, resolutions: ReadonlyMap<string, Resolution>): Chosen {
-  const packages = new Map<StorePath, ResolvedPackage>()
+  const chosen = new Map<StorePath, ChosenOutput>()
   const warnings: string[] = []
   const lacking: Lacking[] = []
   for (const wanted of wantedBy(decided)) {
     const found = wanted.names.map((name) => resolutions.get(name))
     const first = found.find((each) => each?.status === 'package')
     if (first) {
-      const same = packages.get(first.outputPath)
-      if (!same || byText(first.attribute, same.attribute) < 0) packages.set(first.outputPath, first)
+      const { status: _, outputs, ...described } = first
+      for (const output of outputs) {
+        const same = chosen.get(output.outputPath)
+        const one = !same || byText(first.attribute, same.attribute) < 0 ? { ...described, ...output } : same
+        const priority = Math.min(first.priority, same?.priority ?? first.priority)
+        chosen.set(output.outputPath, { ...one, priority })
+      }
     } else if (wanted.need === 'optional') {
       warnings.push(
         `the package set has no usable ${wanted.names.join(' or ')}${forRecipes(wanted)}: left out`,
@@ -31,7 +37,7 @@ export function choosePackages(decided: Decided, resolutions: ReadonlyMap<string
     }
   }
   refuse(decided, lacking)
-  return { packages: [...packages.values()].sort(byOutput), warnings }
+  return { packages: [...chosen.values()].sort(byPriority), warnings }
 }
 
 /** Of several names that cannot be had, what is wrong with the first that there is. */
@@ -40,5 +46,7 @@ const reasonOf = (found: readonly (Resolution | undefined)[]): Resolution | unde
 
 const forRecipes = ({ by }: Wanted): string => (by.length > 0 ? ` for ${wordsOf(by)}` : '')
 
-const byOutput = (a: ResolvedPackage, b: ResolvedPackage): number =>
-  byText(storePathName(a.outputPath), storePathName(b.outputPath)) || byText(a.outputPath, b.outputPath)
+const byPriority = (a: ChosenOutput, b: ChosenOutput): number =>
+  a.priority - b.priority ||
+  byText(storePathName(a.outputPath), storePathName(b.outputPath)) ||
+  byText(a.outputPath, b.outputPath)

@@ -2,20 +2,25 @@ import { hash } from 'node:crypto'
 import { parseStorePath } from '../image/store-path.ts'
 import type { Resolution, ResolvedPackage } from './resolution.ts'
 
-const storePathOf = (name: string) =>
+export const storePathOf = (name: string) =>
   parseStorePath(`/nix/store/${hash('sha256', name).replaceAll('e', 'g').slice(0, 32)}-${name}`)
 
 // What names may mean, for tests.
 
-export const found = (attribute: string, output = attribute): ResolvedPackage => ({
+export const found = (
+  attribute: string,
+  name = attribute,
+  more: Partial<ResolvedPackage> = {},
+): ResolvedPackage => ({
   status: 'package',
   attribute,
   package: attribute,
-  drvPath: storePathOf(`${output}.drv`),
-  output: 'out',
-  outputPath: storePathOf(output),
-  pname: output,
+  drvPath: storePathOf(`${name}.drv`),
+  outputs: [{ output: 'out', outputPath: storePathOf(name) }],
+  pname: name,
   version: '1',
+  priority: 5,
+  ...more,
 })
 
 export const missing = (...nearest: string[]): Resolution => ({ status: 'missing', nearest })

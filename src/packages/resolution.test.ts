@@ -11,7 +11,8 @@ describe('parseResolution', () => {
       assert.deepEqual(parseResolution(JSON.stringify(each)), each)
     }
     for (const text of [
-      JSON.stringify({ ...found('git'), outputPath: '/etc/passwd' }),
+      JSON.stringify({ ...found('git'), outputs: [{ output: 'out', outputPath: '/etc/passwd' }] }),
+      JSON.stringify({ ...found('git'), outputs: [] }),
       '{"status":"of a newer version"}',
       '{"status":"missing"}',
       'null',
