@@ -3,7 +3,7 @@ import { digester } from '../image/digest.ts'
 import { systemErrorCode } from '../errors.ts'
 import type { Entry } from '../contents/entry.ts'
 import { entriesOf } from '../contents/source.ts'
-import { tarBlocks, trailer } from './archive.ts'
+import { ReservedName, tarBlocks, trailer } from './archive.ts'
 import type { Codec } from './engine.ts'
 import type { PackFormat } from './format.ts'
 import type { PackJob, PackResult, Piece, Span, Step } from './piece.ts'
@@ -106,6 +106,7 @@ export function packLayer(job: PackJob, { slots, codec, format }: LayerDeps): Pa
     }
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
+    if (error instanceof ReservedName) step = 'name'
     return { ok: false, step, code: systemErrorCode(error), message }
   }
 }

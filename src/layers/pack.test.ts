@@ -154,6 +154,24 @@ describe('a packer', () => {
     assert.deepEqual((JSON.parse(there) as string[]).toReversed(), here)
   })
 
+  it('refuses a name that runtimes take for a deletion, names the file, and leaves no file', async () => {
+    const names = ['.wh.keep', '.wh..wh..opq', '.wh.']
+    for (const name of names) {
+      const piece = stored(dir({ data: dir({ [name]: file(), keep: file() }) }))
+      await assert.rejects(
+        packer.pack([stored(dir()), piece]),
+        (error) =>
+          hasCode(error, 'PACKAGE_INVALID') &&
+          error.message.endsWith(`/package/data/${name}"`) &&
+          !!error.hint,
+      )
+    }
+    const link_ = { kind: 'symlink', path: 'etc/.wh.x', target: 'y' } as const
+    await assert.rejects(packer.pack([{ entries: [link_] }]), (error) => hasCode(error, 'PACKAGE_INVALID'))
+    await packed([stored(dir({ '.wh': file(), 'a.wh.b': file(), wh: dir({ '.whx': file() }) }))])
+    assert.deepEqual(readdirSync(spool), [])
+  })
+
   it('says that a store path is missing, and leaves no file', async () => {
     const missing = { storePath: join(directory, 'missing') as StorePath }
     for (const pieces of [[missing], [stored(file(randomBytes(4 * blockSize))), missing]]) {

@@ -100,6 +100,13 @@ function failure({ step, code, message }: Extract<PackResult, { ok: false }>): N
       hint: 'the operator can allow more time by NIXERY_PACK_TIMEOUT',
     })
   }
+  if (step === 'name') {
+    const path = JSON.stringify(Buffer.from(message, 'latin1').toString().slice(0, 500))
+    return new NixeryError('PACKAGE_INVALID', `an image cannot hold ${path}`, {
+      cause,
+      hint: 'container runtimes take a name that begins with .wh. for a deletion: the package must name it otherwise',
+    })
+  }
   if (step === 'writing') return storeError(cause, 'packing a layer')
   const why = {
     reading: 'a store path cannot be read',

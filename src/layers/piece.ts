@@ -24,8 +24,11 @@ export type PackOptions = PartialDemand & {
   readonly onBegin?: () => void
 }
 
-/** What a layer's making was at when it failed; `thread` is when the thread itself died, `late` when it took too long. */
-export type Step = 'reading' | 'compressing' | 'writing' | 'member' | 'thread' | 'late'
+/**
+ * What a layer's making was at when it failed; `name` is when there is a name that no layer can hold, `thread` when the
+ * thread itself died, `late` when it took too long.
+ */
+export type Step = 'reading' | 'name' | 'compressing' | 'writing' | 'member' | 'thread' | 'late'
 
 /** Errors cross threads as plain data: a cloned `Error` has lost its code. */
 export type PackResult =

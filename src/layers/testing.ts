@@ -77,12 +77,18 @@ json.dump(members, sys.stdout)
 /**
  * The members as Python's tarfile reads them, all of them root's and of second 1.
  * @param what the `first` member without its content, for archives that are cut off
+ * @param groups the groups of those that are not root's
  */
-export function readWithPython(tar: Uint8Array, what: 'whole' | 'first' = 'whole'): Member[] {
+export function readWithPython(
+  tar: Uint8Array,
+  what: 'whole' | 'first' = 'whole',
+  groups: Readonly<Record<string, number>> = {},
+): Member[] {
   const output = execFileSync('python3', ['-c', reader, what], { input: tar, maxBuffer: 2 ** 28 })
   const read = JSON.parse(output.toString()) as (Member & { owner: unknown; mtime: number })[]
   return read.map(({ owner, mtime, ...member }) => {
-    assert.deepEqual({ owner, mtime }, { owner: [0, 0, '', ''], mtime: 1 }, member.path)
+    const expected = { owner: [0, groups[member.path] ?? 0, '', ''], mtime: 1 }
+    assert.deepEqual({ owner, mtime }, expected, member.path)
     return member
   })
 }

@@ -1,67 +1,46 @@
-import { follow } from '../contents/follow.ts'
-import { childrenOf, placeFor } from './tree.ts'
+import { findFirst, isProgram } from './find.ts'
+import { aliases, certificateBundles, files, folders, shells } from './system.ts'
+import { directoryAt, nodeAt, placeFor, putAlias, putDirectory, put } from './tree.ts'
 import type { Work } from './work.ts'
 
-/** The files that programs expect of a system, where no package brings them. */
-const files: readonly [path: string, text: string][] = [
-  ['/etc/passwd', 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/var/empty:/bin/false\n'],
-  ['/etc/group', 'root:x:0:\nnobody:x:65534:\n'],
-  [
-    '/etc/nsswitch.conf',
-    'passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n',
-  ],
-]
+/** Folders with their modes, and the links between them. What packages have in them stays. */
+export async function addFolders(work: Work): Promise<void> {
+  for (const [path, mode, owner] of folders) await putDirectory(work, path, { mode, ...(owner && { owner }) })
+  for (const [path, at, target] of aliases) await putAlias(work, path, at, target)
+}
 
-const folders: readonly [path: string, mode: number][] = [
-  ['/root', 0o700],
-  ['/tmp', 0o1777],
-  ['/var/empty', 0o555],
-  ['/var/tmp', 0o1777],
-]
-
-/** Programs that scripts name by these very paths. */
-const programs: readonly [path: string, program: string][] = [
-  ['/bin/sh', 'bin/sh'],
-  ['/usr/bin/env', 'bin/env'],
-]
-
-/**
- * Adds to the tree what makes it look like a system: accounts, temporary folders, `/bin/sh` and `/usr/bin/env`.
- * What a package brings is kept, but for the modes of temporary folders.
- */
-export async function addEssentials(work: Work): Promise<void> {
-  for (const [path, text] of files) {
-    const place = await placeFor(work, path)
-    if (!place || place.parent.has(place.name)) continue
-    place.parent.set(place.name, { kind: 'file', bytes: Buffer.from(text), mode: 0o644 })
-  }
-  for (const [path, mode] of folders) {
-    const place = await placeFor(work, path)
-    const existing = place?.parent.get(place.name)
-    const children = existing && (await childrenOf(work, existing))
-    place?.parent.set(place.name, { kind: 'directory', mode, children: children ?? new Map() })
-  }
-  for (const [path, program] of programs) {
-    const place = await placeFor(work, path)
-    if (!place || place.parent.has(place.name)) continue
-    const target = await findProgram(work, program)
-    if (target) place.parent.set(place.name, { kind: 'link', target })
+/** Programs that scripts name by these very paths, where any store path of the image has them. */
+export async function addPrograms(work: Work): Promise<void> {
+  for (const program of ['sh', 'env']) {
+    const { parent, name, existing } = await placeFor(work, `/usr/bin/${program}`)
+    if (existing) continue
+    const found = await findFirst(work, [`bin/${program}`], isProgram(work))
+    if (found) parent.set(name, { kind: 'link', target: found.path })
   }
 }
 
-/**
- * The first path that has this program, for this platform: the requested packages first, then what they need. A script
- * runs wherever its interpreter does.
- */
-async function findProgram(
-  { packages, closure, listings, store, platform }: Work,
-  program: string,
-): Promise<string | undefined> {
-  for (const storePath of [...packages, ...closure.map((one) => one.storePath)]) {
-    const path = `${storePath}/${program}`
-    const found = (await follow(listings, path, store))?.found
-    if (found?.kind !== 'file') continue
-    if (found.program === 'script' || found.program === platform.architecture) return path
+/** The files of a system, where no package has its own. */
+export async function addFiles(work: Work): Promise<void> {
+  const programs = await directoryAt(work, '/usr/bin')
+  for (const { path, text, mode = 0o644, owner, with: program } of files) {
+    if (program !== undefined && !programs.has(program)) continue
+    await put(work, path, { kind: 'file', bytes: Buffer.from(text), mode, ...(owner && { owner }) })
   }
-  return undefined
+  const present = shells.filter((shell) => programs.has(shell))
+  const text = present.map((shell) => `/bin/${shell}\n/usr/bin/${shell}\n`).join('')
+  await put(work, '/etc/shells', { kind: 'file', bytes: Buffer.from(text), mode: 0o644 })
+}
+
+/**
+ * All names of the bundle of certificates where any is: of the linked packages first, then of what they need. So
+ * programs that know another distribution's name find it, and so does `SSL_CERT_FILE`.
+ */
+export async function addCertificates(work: Work): Promise<void> {
+  const linked = await Promise.all(certificateBundles.map((name) => nodeAt(work, name)))
+  const inside = certificateBundles.map((name) => name.slice(1))
+  const target =
+    linked.find((node) => node?.kind === 'link')?.target ??
+    (await findFirst(work, inside, ({ found }) => found.kind === 'file'))?.path
+  if (target === undefined) return
+  for (const name of certificateBundles) await put(work, name, { kind: 'link', target })
 }

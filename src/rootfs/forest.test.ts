@@ -1,56 +1,20 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
+import { describe, it } from 'node:test'
 import { localContents } from '../contents/testing.ts'
 import type { StorePath } from '../image/store-path.ts'
-import { dir, file, link, make, type Tree as Made } from '../layers/testing.ts'
+import { dir, file, link } from '../layers/testing.ts'
+import { bin, binOf, testRows, type Row } from './forest-testing.ts'
 import { linkForest } from './forest.ts'
-import type { Tree } from './work.ts'
-
-let directory: string
-before(() => {
-  directory = mkdtempSync(join(tmpdir(), 'nixery-forest-'))
-})
-after(() => rmSync(directory, { recursive: true }))
-
-/** A tree in short: links are `-> target`, directories are records. */
-type Short = string | { readonly [name: string]: Short }
-
-const shortOf = (tree: Tree, short: (target: string) => string): Short =>
-  Object.fromEntries(
-    Array.from(tree, ([name, node]) => {
-      if (node.kind === 'directory') return [name, shortOf(node.children, short)]
-      return [name, node.kind === 'link' ? `-> ${short(node.target)}` : assert.fail('a forest has no files')]
-    }),
-  )
-
-/** The forest over packages that are called p0, p1, …; conflicts as `path: taken, not left`. */
-async function forestOf(packages: readonly Made[]): Promise<{ tree: Short; conflicts: string[] }> {
-  const root = mkdtempSync(join(directory, 'p-'))
-  const paths = packages.map((_, index) => `${root}/p${index}` as StorePath)
-  for (const [index, made] of packages.entries()) make(`${root}/p${index}`, made)
-  const { tree, conflicts } = await linkForest(localContents, paths)
-  const short = (text: string) => text.replace(`${root}/`, '')
-  return {
-    tree: shortOf(tree, short),
-    conflicts: conflicts.map(({ path, taken, left }) => `${path}: ${short(taken)}, not ${short(left)}`),
-  }
-}
-
-const bin = (...names: string[]): Made =>
-  dir({ bin: dir(Object.fromEntries(names.map((n) => [n, file(n)]))) })
 
 describe('linkForest', () => {
-  const rows: [what: string, packages: Made[], tree: Short, conflicts?: string[]][] = [
+  const rows: readonly Row[] = [
     ['makes nothing of no packages', [], {}],
     ['leaves out a package that is a file, or a link to one', [file('x'), link('/etc/passwd')], {}],
     ['makes nothing of an empty package', [dir()], {}],
     [
       'links what one package has, below a real directory',
       [dir({ bin: dir({ a: file() }), lib: dir({ x: dir({ y: file() }) }) })],
-      { bin: { a: '-> p0/bin/a' }, lib: { x: '-> p0/lib/x' } },
+      { lib: { x: '-> p0/lib/x' }, ...binOf({ a: 0 }) },
     ],
     [
       'makes a real directory of what several have, and only of that',
@@ -77,7 +41,7 @@ describe('linkForest', () => {
       'takes the first package’s file, and tells of the others’',
       [bin('a'), bin('a', 'b'), bin('a')],
       binOf({ a: 0, b: 1 }),
-      ['/bin/a: p0/bin/a, not p1/bin/a', '/bin/a: p0/bin/a, not p2/bin/a'],
+      ['/usr/bin/a: p0/bin/a, not p1/bin/a', '/usr/bin/a: p0/bin/a, not p2/bin/a'],
     ],
     [
       'takes a file before a directory, if that comes first',
@@ -100,13 +64,13 @@ describe('linkForest', () => {
       'sees a conflict in two links to places out of the store',
       [dir({ bin: dir({ sh: link('/run/sh') }) }), dir({ bin: dir({ sh: link('/run/other') }) })],
       binOf({ sh: 0 }),
-      ['/bin/sh: p0/bin/sh, not p1/bin/sh'],
+      ['/usr/bin/sh: p0/bin/sh, not p1/bin/sh'],
     ],
     [
       'does not look where a link leads out of the store: this machine is not the container',
       [dir({ all: link('/'), etc: dir({ host: link('/etc') }) }), dir({ all: link('/'), etc: link('/etc') })],
       { all: '-> p0/all', etc: { host: '-> p0/etc/host' } },
-      ['/etc: p0/etc, not p1/etc'],
+      ['/etc: not p1/etc, dangling'],
     ],
     ['leaves out a package that leads out of the store', [link('/etc')], {}],
     [
@@ -126,7 +90,7 @@ describe('linkForest', () => {
         dir({ bin: dir({ vi: link('vim'), vim: file() }) }),
       ],
       binOf({ vi: 0, vim: 0 }),
-      ['/bin/vi: p0/bin/vi, not p1/bin/vi', '/bin/vim: p0/bin/vim, not p1/bin/vim'],
+      ['/usr/bin/vi: p0/bin/vi, not p1/bin/vi', '/usr/bin/vim: p0/bin/vim, not p1/bin/vim'],
     ],
     [
       'keeps a link that leads nowhere',
@@ -136,18 +100,43 @@ describe('linkForest', () => {
     ['keeps a link to itself', [dir({ x: link('x') })], { x: '-> p0/x' }],
     [
       'follows links to directories at the top',
-      [dir({ bin: dir({ a: file() }), sbin: link('bin') })],
-      { bin: { a: '-> p0/bin/a' }, sbin: { a: '-> p0/sbin/a' } },
+      [dir({ lib: dir({ a: file() }), lib64: link('lib') })],
+      { lib: { a: '-> p0/lib/a' }, lib64: { a: '-> p0/lib64/a' } },
     ],
     [
       'lays a linked directory over a real one',
-      [dir({ bin: dir({ a: file() }), sbin: link('bin') }), dir({ sbin: dir({ b: file() }) })],
-      { bin: { a: '-> p0/bin/a' }, sbin: { a: '-> p0/sbin/a', b: '-> p1/sbin/b' } },
+      [dir({ lib: dir({ a: file() }), lib64: link('lib') }), dir({ lib64: dir({ b: file() }) })],
+      { lib: { a: '-> p0/lib/a' }, lib64: { a: '-> p0/lib64/a', b: '-> p1/lib64/b' } },
+    ],
+    [
+      'lays all programs over one another: of one package those of bin, sbin, usr/bin and usr/sbin, in this order',
+      [
+        dir({ sbin: dir({ a: file(), b: file() }), bin: dir({ a: file() }) }),
+        dir({ usr: dir({ sbin: dir({ c: file('s'), d: file() }), bin: dir({ c: file('u') }), x: file() }) }),
+        dir({ sbin: link('bin'), bin: dir({ e: file(), a: file() }) }),
+      ],
+      {
+        usr: {
+          x: '-> p1/usr/x',
+          bin: {
+            a: '-> p0/bin/a',
+            b: '-> p0/sbin/b',
+            c: '-> p1/usr/bin/c',
+            d: '-> p1/usr/sbin/d',
+            e: '-> p2/bin/e',
+          },
+        },
+      },
+      [
+        '/usr/bin/a: p0/bin/a, not p0/sbin/a',
+        '/usr/bin/a: p0/bin/a, not p2/bin/a',
+        '/usr/bin/c: p1/usr/bin/c, not p1/usr/sbin/c',
+      ],
     ],
     [
       'ends at a link to its own directory',
       [dir({ bin: dir({ X11: link('.'), a: file() }) })],
-      { bin: { X11: '-> p0/bin/X11', a: '-> p0/bin/a' } },
+      binOf({ X11: 0, a: 0 }),
     ],
     [
       'ends at a link to all of the package',
@@ -158,8 +147,8 @@ describe('linkForest', () => {
     [
       'ends at links to their own directory in several packages',
       [dir({ bin: dir({ X11: link('.') }) }), dir({ bin: dir({ X11: link('.') }) })],
-      { bin: { X11: '-> p0/bin/X11' } },
-      ['/bin/X11: p0/bin/X11, not p1/bin/X11'],
+      binOf({ X11: 0 }),
+      ['/usr/bin/X11: p0/bin/X11, not p1/bin/X11'],
     ],
     [
       'ends at a link upwards in /etc',
@@ -167,19 +156,10 @@ describe('linkForest', () => {
       { etc: { up: { etc: '-> p0/etc/up/etc' }, x: '-> p0/etc/x' } },
     ],
   ]
-  for (const [what, packages, tree, conflicts = []] of rows) {
-    it(what, async () => {
-      assert.deepEqual(await forestOf(packages), { tree, conflicts })
-    })
-  }
+  testRows(rows)
 
   it('leaves out a package that is not there', async () => {
-    const missing = join(directory, 'missing') as StorePath
+    const missing = '/nowhere/missing' as StorePath
     assert.deepEqual(await linkForest(localContents, [missing]), { tree: new Map(), conflicts: [] })
   })
 })
-
-/** Links in /bin by the number of the package. */
-function binOf(links: Readonly<Record<string, number>>): Short {
-  return { bin: Object.fromEntries(Object.entries(links).map(([name, p]) => [name, `-> p${p}/bin/${name}`])) }
-}

@@ -8,45 +8,17 @@ import { rootfs } from './rootfs.ts'
 import { arm, bin, makeStore, rootfsOf, script, x86, type Image } from './testing.ts'
 
 describe('rootfs', () => {
-  it('of no packages looks like a system, and has the folder of the store', async () => {
-    const found = await rootfsOf({})
-    const passwd = found.get('etc/passwd') ?? ''
-    assert.match(passwd, /^644 root:x:0:0:root:\/root:\/bin\/sh\nnobody:x:65534:65534:/)
-    assert.match(found.get('etc/group') ?? '', /^644 root:x:0:\nnobody:x:65534:\n$/)
-    assert.match(found.get('etc/nsswitch.conf') ?? '', /^644 (.*\n)*hosts: files dns\n/)
-    for (const path of ['etc/passwd', 'etc/group', 'etc/nsswitch.conf']) found.set(path, 'as above')
-    assert.deepEqual(
-      [...found],
-      [
-        ['bin', '755/'],
-        ['etc', '755/'],
-        ['etc/group', 'as above'],
-        ['etc/nsswitch.conf', 'as above'],
-        ['etc/passwd', 'as above'],
-        ['nix', '755/'],
-        ['nix/store', '755/'],
-        ['root', '700/'],
-        ['tmp', '1777/'],
-        ['usr', '755/'],
-        ['usr/bin', '755/'],
-        ['var', '755/'],
-        ['var/empty', '555/'],
-        ['var/tmp', '1777/'],
-      ],
-    )
-  })
-
   // What lies at each path; undefined for nothing.
   const rows: [what: string, image: Image, found: Readonly<Record<string, string | undefined>>][] = [
     [
       'links what packages have',
       { packages: [bin({ a: x86 }), dir({ lib: dir({ b: file() }) })] },
-      { bin: '755/', 'bin/a': '-> p0/bin/a', 'lib/b': '-> p1/lib/b' },
+      { bin: '-> usr/bin', 'usr/bin/a': '-> p0/bin/a', 'lib/b': '-> p1/lib/b' },
     ],
     [
       'keeps the accounts and settings of a package',
       { packages: [dir({ etc: dir({ passwd: file('mine'), x: dir({ y: file() }) }) })] },
-      { 'etc/passwd': '-> p0/etc/passwd', 'etc/group': '644 root:x:0:\nnobody:x:65534:\n', 'etc/x': '755/' },
+      { 'etc/passwd': '-> p0/etc/passwd', 'etc/x': '755/', 'etc/x/y': '-> p0/etc/x/y' },
     ],
     [
       'gives temporary folders their modes, and keeps what a package has in them',
@@ -59,9 +31,9 @@ describe('rootfs', () => {
       { 'nix/store': '755/', 'nix/store/x': undefined, 'nix/var': undefined },
     ],
     [
-      'leaves a package’s own file alone where a folder would be needed',
-      { packages: [dir({ bin: file(), etc: file() })], needs: [bin({ sh: x86 })] },
-      { bin: '-> p0/bin', 'bin/sh': undefined, etc: '-> p0/etc', 'etc/passwd': undefined },
+      'leaves out a package’s own file where a system has a folder',
+      { packages: [dir({ bin: file(), etc: file(), tmp: link('/dev/shm') })], needs: [bin({ sh: x86 })] },
+      { bin: '-> usr/bin', 'usr/bin/sh': '-> n0/bin/sh', etc: '755/', tmp: '1777/' },
     ],
     [
       'keeps names that are not ASCII',
@@ -79,41 +51,41 @@ describe('rootfs', () => {
       { packages: [dir({ usr: dir({ bin: dir({ x: script }) }) }), bin({ env: x86 })] },
       { 'usr/bin/env': '-> p1/bin/env', 'usr/bin/x': '-> p0/usr/bin/x' },
     ],
-    ['has no shell where there is none', {}, { 'bin/sh': undefined, 'usr/bin/env': undefined }],
+    ['has no shell where there is none', {}, { 'usr/bin/sh': undefined, 'usr/bin/env': undefined }],
     [
       'takes /bin/sh and /usr/bin/env from what packages need',
       { packages: [bin({ a: x86 })], needs: [dir(), bin({ sh: x86 }), bin({ env: x86, sh: x86 })] },
-      { 'bin/sh': '-> n1/bin/sh', 'usr/bin/env': '-> n2/bin/env' },
+      { 'usr/bin/sh': '-> n1/bin/sh', 'usr/bin/env': '-> n2/bin/env' },
     ],
     [
       'takes them from a package first',
       { packages: [bin({ a: x86 }), bin({ sh: x86, env: x86 })], needs: [bin({ sh: x86, env: x86 })] },
-      { 'bin/sh': '-> p1/bin/sh', 'usr/bin/env': '-> p1/bin/env', 'bin/env': '-> p1/bin/env' },
+      { 'usr/bin/sh': '-> p1/bin/sh', 'usr/bin/env': '-> p1/bin/env' },
     ],
     [
       'keeps a package’s own /bin/sh, whatever it is',
       { packages: [bin({ sh: file('text') })], needs: [bin({ sh: x86 })] },
-      { 'bin/sh': '-> p0/bin/sh' },
+      { 'usr/bin/sh': '-> p0/bin/sh' },
     ],
     [
       'passes over programs of another architecture',
       { needs: [bin({ sh: arm, env: arm }), bin({ sh: x86 })] },
-      { 'bin/sh': '-> n1/bin/sh', 'usr/bin/env': undefined },
+      { 'usr/bin/sh': '-> n1/bin/sh', 'usr/bin/env': undefined },
     ],
     [
       'takes those of arm64 for arm64',
       { needs: [bin({ sh: x86, env: x86 }), bin({ sh: arm })], platform: arm64 },
-      { 'bin/sh': '-> n1/bin/sh', 'usr/bin/env': undefined },
+      { 'usr/bin/sh': '-> n1/bin/sh', 'usr/bin/env': undefined },
     ],
     [
       'takes scripts, which run anywhere',
       { needs: [bin({ sh: script, env: script })], platform: arm64 },
-      { 'bin/sh': '-> n0/bin/sh', 'usr/bin/env': '-> n0/bin/env' },
+      { 'usr/bin/sh': '-> n0/bin/sh', 'usr/bin/env': '-> n0/bin/env' },
     ],
     [
       'takes links to programs, under the link’s name',
       { needs: [bin({ sh: link('bash'), bash: x86 }), bin({ env: link('../../n0/bin/bash') })] },
-      { 'bin/sh': '-> n0/bin/sh', 'usr/bin/env': '-> n1/bin/env' },
+      { 'usr/bin/sh': '-> n0/bin/sh', 'usr/bin/env': '-> n1/bin/env' },
     ],
     [
       'passes over what only looks like a program',
@@ -127,12 +99,12 @@ describe('rootfs', () => {
           bin({ sh: x86, env: x86 }),
         ],
       },
-      { 'bin/sh': '-> n5/bin/sh', 'usr/bin/env': '-> n5/bin/env' },
+      { 'usr/bin/sh': '-> n5/bin/sh', 'usr/bin/env': '-> n5/bin/env' },
     ],
     [
       'passes over links to this machine’s own programs',
       { needs: [bin({ sh: link(process.execPath) }), bin({ sh: script })] },
-      { 'bin/sh': '-> n1/bin/sh' },
+      { 'usr/bin/sh': '-> n1/bin/sh' },
     ],
   ]
   for (const [what, image, expected] of rows) {
@@ -169,7 +141,7 @@ describe('rootfs', () => {
     const first = await rootfs(localContents, { packages, closure, platform: amd64 })
     const [p0, p1] = packages
     assert.deepEqual(first.warnings, [
-      `/bin/x is in two packages: ${p0}/bin/x is taken, ${p1}/bin/x is left out`,
+      `/usr/bin/x is in two packages: ${p0}/bin/x is taken, ${p1}/bin/x is left out`,
     ])
     assert.deepEqual(await rootfs(localContents, { packages, closure, platform: amd64 }), first)
   })
@@ -177,7 +149,9 @@ describe('rootfs', () => {
   it('is packed as it is said to be', async () => {
     const { packages, closure } = makeStore(example)
     const { entries } = await rootfs(localContents, { packages, closure, platform: amd64 })
-    const members = readWithPython(Buffer.concat([...tarBlocks(entries), trailer]))
+    const archive = Buffer.concat([...tarBlocks(entries), trailer])
+    const groups = { 'etc/shadow': 42, 'etc/gshadow': 42, 'var/mail': 8 }
+    const members = readWithPython(archive, 'whole', groups)
     const modes = new Map(members.map(({ path, mode }) => [path, mode]))
     assert.deepEqual(
       members.map(({ path }) => path),
@@ -185,5 +159,7 @@ describe('rootfs', () => {
     )
     assert.equal(modes.get('tmp'), 0o1777)
     assert.equal(modes.get('root'), 0o700)
+    assert.equal(modes.get('etc/shadow'), 0o640)
+    assert.equal(modes.get('var/mail'), 0o2775)
   })
 })

@@ -2,7 +2,8 @@ import { dirname } from 'node:path'
 import type { Listings } from '../contents/contents.ts'
 import type { PlainEntry } from '../contents/entry.ts'
 import { once } from '../contents/once.ts'
-import { addEssentials } from './essentials.ts'
+import { addLibc, addTerminals, addTimeZones } from './environment.ts'
+import { addCertificates, addFiles, addFolders, addPrograms } from './essentials.ts'
 import { conflictText, linkForest } from './forest.ts'
 import { addLanguages } from './languages/languages.ts'
 import { addNix } from './nix/nix.ts'
@@ -24,7 +25,18 @@ export type Rootfs = {
 const mostWarnings = 50
 
 /** What is put in, in order. Each step keeps what is there, and adds to the tree, to the variables, to the warnings. */
-const steps: readonly ((work: Work) => Promise<void>)[] = [addEssentials, addLanguages, addStore, addNix]
+const steps: readonly ((work: Work) => Promise<void>)[] = [
+  addFolders,
+  addPrograms,
+  addFiles,
+  addCertificates,
+  addTimeZones,
+  addTerminals,
+  addLibc,
+  addLanguages,
+  addStore,
+  addNix,
+]
 
 /**
  * Makes a heap of store paths look like a system. A function of its input, given what `contents` says of the store

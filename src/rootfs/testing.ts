@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { after, before } from 'node:test'
 import { localContents, memoryListings } from '../contents/testing.ts'
 import { amd64, type Platform } from '../image/platform.ts'
@@ -21,10 +21,12 @@ export type Image = {
   /** What the packages need. */
   readonly needs?: readonly Tree[]
   readonly platform?: Platform
+  /** What refers to what, by their names in the store: `{ p0: ['n1'] }`. */
+  readonly references?: Readonly<Record<string, readonly string[]>>
 }
 
 /** Makes packages p0, p1, … and what they need, n0, n1, …, in a folder of their own. In files `@n0@` is the path of n0. */
-export function makeStore({ packages = [], needs = [] }: Image) {
+export function makeStore({ packages = [], needs = [], references = {} }: Image) {
   const made = new Map<StorePath, Tree>()
   const store = mkdtempSync(join(directory, 'store-'))
   const [requested, needed] = [packages, needs].map((trees, kind) =>
@@ -40,7 +42,7 @@ export function makeStore({ packages = [], needs = [] }: Image) {
     storePath,
     narHash: storePath,
     narSize: 1,
-    references: [],
+    references: (references[basename(storePath)] ?? []).map((name) => join(store, name) as StorePath),
   }))
   return { packages: requested ?? [], closure, trees: made }
 }

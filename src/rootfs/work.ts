@@ -5,12 +5,13 @@ import type { PathFacts, StorePath } from '../image/store-path.ts'
 import { oneLine } from '../text/plain.ts'
 
 /**
- * What lies at `/` beside the store: names to links into it, directories, and files of our own. Names and targets are
- * byte strings (`latin1`), as in `Entry`.
+ * What lies at `/` beside the store: names to links into it, directories, files of our own, and links from one place in
+ * the image to another (`at`, absolute). Names and targets are byte strings (`latin1`), as in `Entry`.
  */
 export type Tree = Map<string, Node>
 export type Node =
   | { readonly kind: 'link'; readonly target: string }
+  | { readonly kind: 'alias'; readonly target: string; readonly at: string }
   | {
       readonly kind: 'directory'
       readonly children: Tree

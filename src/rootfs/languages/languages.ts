@@ -67,14 +67,14 @@ async function interpreterVersions(
 
 async function layModules(work: Work, folder: string, paths: readonly StorePath[]): Promise<void> {
   const place = await placeFor(work, `/${folder}`)
-  if (!place) return
   const sources = paths.map((path) => `${path}/${folder}`)
   const { tree, conflicts } = await linkFolders(work, sources, `/${folder}`)
   place.parent.set(place.name, { kind: 'directory', children: tree })
   // What is in two named packages was told of when those were laid over one another.
   const isNamed = (path: string) => work.packages.some((one) => path.startsWith(`${one}/`))
   for (const conflict of conflicts) {
-    if (!isNamed(conflict.taken) || !isNamed(conflict.left)) work.warn(conflictText(conflict))
+    const taken = conflict.because === 'later' ? conflict.taken : conflict.left
+    if (!isNamed(taken) || !isNamed(conflict.left)) work.warn(conflictText(conflict))
   }
 }
 

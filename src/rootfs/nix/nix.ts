@@ -52,8 +52,7 @@ function unreferenced({ closure }: Work): StorePath[] {
 
 /** What `/bin/sh` is, links followed, and the store paths that it needs; undefined where there is none. */
 async function shellOf(work: Work): Promise<{ program: string; needs: StorePath[] } | undefined> {
-  const place = await placeFor(work, '/bin/sh')
-  const node = place?.parent.get(place.name)
+  const { existing: node } = await placeFor(work, '/bin/sh')
   if (node?.kind !== 'link') return undefined
   const program = (await follow(work.listings, node.target, work.store))?.path
   if (program === undefined) return undefined

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, it } from 'node:test'
+import Database from 'better-sqlite3'
+import { buildImage } from '../src/builds/builds.ts'
+import type { BuildEvent } from '../src/builds/events.ts'
+import { readConfig } from '../src/config.ts'
+import { hexOf } from '../src/image/digest.ts'
+import { parseImageReference } from '../src/image/name.ts'
+import { openWorkshop } from '../src/workshop.ts'
+import { openNixLog, type NixLog } from './support/nix-log.ts'
+import { openWorkspace, type Workspace } from './support/workspace.ts'
+
+let workspace: Workspace
+let nixLog: NixLog
+let environment: Record<string, string>
+const path = process.env['PATH']
+before(async () => {
+  workspace = await openWorkspace()
+  nixLog = await openNixLog()
+  process.env['PATH'] = `${nixLog.folder}:${path}`
+  const data = join(workspace.folder, 'data')
+  const tool = 'mkdir -p $out/bin; echo > $out/bin/tool; chmod +x $out/bin/tool'
+  environment = {
+    NIXERY_DATA: data,
+    STORAGE_PATH: join(data, 'store'),
+    NIXERY_PKGS_PATH: await workspace.packageSet(`
+      one = run "a-one" "${tool}; ln -s /var/lib/app $out/var";
+      two = run "b-two" "${tool}; mkdir -p $out/var/lib/x";
+      zones = run "zones" "mkdir -p $out/share/zoneinfo; touch $out/share/zoneinfo/UTC";
+      hidden = run "hidden" "mkdir -p $out/data; touch $out/data/.wh.keep";
+    `),
+  }
+})
+after(async () => {
+  process.env['PATH'] = path
+  await nixLog.close()
+  await workspace.dispose()
+})
+
+/** Pulls with everything that a new process has, and says what came of it. */
+async function pulled(name: string) {
+  const config = readConfig(environment)
+  const warnings: string[] = []
+  const packed: BuildEvent[] = []
+  const listener = (_: string, event: BuildEvent) => {
+    if (event.type === 'warning') warnings.push(event.message)
+    if (event.type === 'packed') packed.push(event)
+  }
+  const workshop = await openWorkshop(config, { listener, note: () => {}, warn: () => {} })
+  try {
+    const image = await buildImage(workshop.builds, parseImageReference(name), { requestId: 'test' })
+    const text = await readFile(join(config.STORAGE_PATH, 'layers', hexOf(image.config.digest)), 'utf8')
+    const { config: run } = JSON.parse(text) as { config: { Env: string[] } }
+    return { image, env: run.Env, warnings, packed: packed.length }
+  } finally {
+    await workshop.close()
+  }
+}
+
+const inCatalog = (statement: string) => {
+  const database = new Database(join(environment['NIXERY_DATA'] ?? '', 'catalog.db'))
+  try {
+    assert.ok(database.prepare(statement).run().changes > 0)
+  } finally {
+    database.close()
+  }
+}
+
+it('what the tree of links adds to an image is the same whatever is known, and is known without a store path', async () => {
+  const first = await pulled('one/two/zones')
+  assert.ok(first.env.includes('TZDIR=/usr/share/zoneinfo'), first.env.join(' '))
+  const ours = first.warnings.filter((one) => !one.startsWith('the package set has no'))
+  assert.equal(ours.length, 2)
+  assert.match(
+    ours[0] ?? '',
+    /-a-one\/var is a link that leads nowhere, and is left out: \/var is a directory$/,
+  )
+  assert.match(
+    ours[1] ?? '',
+    /^\/usr\/bin\/tool is in two packages: \S+-a-one\/bin\/tool is taken, \S+-b-two/,
+  )
+  await nixLog.started()
+
+  const states: [what: string, forget: string | undefined, packed: number][] = [
+    ['the image', undefined, 0],
+    ['its layers', 'DELETE FROM images', 0],
+    ['its members', "UPDATE layers SET facts = '[]' WHERE facts IS NOT NULL", 1],
+  ]
+  for (const [what, forget, packed] of states) {
+    if (forget !== undefined) inCatalog('DELETE FROM images')
+    if (forget !== undefined && packed > 0) inCatalog(forget)
+    const again = await pulled('one/two/zones')
+    const changed = { ...first, packed, warnings: ours }
+    const theirs = again.warnings.filter((one) => !one.startsWith('the package set has no'))
+    assert.deepEqual({ ...again, warnings: theirs }, changed, what)
+    const started = (await nixLog.started()).filter((command) => !command.endsWith(' --version'))
+    if (packed === 0) assert.deepEqual(started, [], what)
+  }
+})
+
+it('a file that no layer can hold is refused, and named', async () => {
+  await assert.rejects(pulled('hidden'), /an image cannot hold "\/nix\/store\/\S+-hidden\/data\/\.wh\.keep"/)
+})
