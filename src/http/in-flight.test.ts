@@ -53,24 +53,42 @@ const get = ({ port }: Listening, path: string) =>
 
 describe('requests that a client sends without waiting for answers', () => {
   it('are answered sixteen at a time, all, and in order', async () => {
-    let running = 0
+    const running: (() => void)[] = []
     let most = 0
     const server = await serve((incoming, outgoing) => {
-      most = Math.max(most, (running += 1))
+      running.push(() => outgoing.end(incoming.url))
+      most = Math.max(most, running.length)
+      if (running.length < maxInFlight && incoming.url !== '/again') return
       setImmediate(() => {
-        running -= 1
-        outgoing.end(incoming.url)
+        for (const end of running.splice(0)) end()
       })
     })
-    const { heard, socket } = pipeline(server, 5000)
-    await until(() => heard.bodies.length >= 4999)
+    const { heard, socket } = pipeline(server, 100 * maxInFlight)
+    await until(() => heard.bodies.length >= 100 * maxInFlight - 1)
     assert.equal(most, maxInFlight)
     assert.deepEqual(
-      heard.bodies.slice(0, 4999),
-      Array.from({ length: 4999 }, (_, index) => `/${index}`),
+      heard.bodies.slice(0, 100 * maxInFlight - 1),
+      Array.from({ length: 100 * maxInFlight - 1 }, (_, index) => `/${index}`),
     )
     socket.write('GET /again HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(2))
     await until(() => heard.bodies.includes('/again'))
+  })
+
+  it('leave others their turn, also where each is answered at once', async () => {
+    const order: string[] = []
+    let other: Socket | undefined
+    const server = await serve((incoming, outgoing) => {
+      order.push(incoming.url ?? '')
+      // While the flood is being answered, another client sends a request, over a connection that is open.
+      if (order.length === 100) other?.write('GET /other HTTP/1.1\r\nHost: a\r\n\r\n')
+      outgoing.end('x'.repeat(5000))
+    })
+    other = pipeline(server, 1, () => '/first').socket
+    await until(() => order.length === 1)
+    pipeline(server, 20_000, () => '/flood')
+    await until(() => order.includes('/other'))
+    const between = order.slice(100, order.indexOf('/other'))
+    assert.ok(between.length <= 50, `${between.length} requests of the flood were answered first`)
   })
 
   it('are not read while sixteen wait for a build, and others are answered meanwhile', async () => {
@@ -115,7 +133,12 @@ describe('requests that a client sends without waiting for answers', () => {
     for (let sent = 0; sent <= 4 * maxHeldBack; sent += each / 40) {
       connections.push(pipeline(server, 2000, () => '/slow'))
     }
-    await until(() => waiting.length === maxInFlight * connections.length)
+    let before: number
+    do {
+      before = waiting.length
+      for (let turns = 0; turns < 20; turns += 1) await get(server, '/other')
+    } while (waiting.length > before)
+    assert.ok(waiting.length <= maxInFlight * connections.length)
     for (const response of waiting) response.end('done')
     await until(() => connections.some(({ socket }) => socket.closed))
     assert.equal(await get(server, '/other'), 'hello')

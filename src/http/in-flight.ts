@@ -1,45 +1,48 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
-/** Requests of one connection that are answered at the same time. Clients of registries send one. */
+/** Requests of one connection that are handled at the same time. Clients of registries send one. */
 export const maxInFlight = 16
-/**
- * Requests of all connections that were read but are not being answered yet. A connection that would add one more is
- * closed.
- */
+/** Requests of all connections that were read but not started. A connection that would add one more is closed. */
 export const maxHeldBack = 4096
 
-/** The requests that are being answered, connection by connection. */
+/** The requests that are being handled, by connection. */
 export type InFlight = {
-  /** Answers a request now, or once enough earlier ones of its connection are answered. */
+  /** Handles a request now, or in a later turn if earlier ones of its connection are unanswered. */
   add(request: IncomingMessage, response: ServerResponse): void
-  /** Whether an earlier request on this connection has no complete answer yet. */
+  /** Whether an earlier request on this connection has no complete response yet. */
   isBusy(socket: object): boolean
-  /** Those that are being answered. */
+  /** Whether no request is being handled or held. */
+  isIdle(): boolean
+  /** Those that are being handled. */
   readonly responses: ReadonlySet<ServerResponse>
 }
 
 type Connection = {
-  readonly begun: Set<ServerResponse>
+  readonly started: Set<ServerResponse>
   readonly held: [IncomingMessage, ServerResponse][]
   /** No further request of it is answered. */
   refusing: boolean
   /** Closes it while it is not read. */
   timer: NodeJS.Timeout | undefined
+  /** Whether it gets a turn in the next iteration of the event loop. */
+  scheduled: boolean
 }
 
 /**
  * Bounds pipelining (RFC 9112 §9.3.2). Node parses everything that arrives and starts every request at once: up to
- * 64 KiB of them in one read, and more with the next. Here a connection with more than `maxInFlight` requests is not
- * read until the surplus is being answered, so TCP slows its client down. Whether the client of such a connection is
- * still there cannot be seen, so it is closed when no answer is completed for a while.
- * @param stallTimeout milliseconds that a connection may stay unread without an answer being completed
- * @param begin answers a request
- * @param ended hears of each response that is complete or has lost its client
+ * 64 KiB of them in one read, and more with the next. Here a request that arrives behind an unanswered one is held, and
+ * its connection is not read, so TCP slows the client down. A connection starts one held request for each iteration of
+ * the event loop, so that a flood of requests that are answered at once delays other clients by one request, and at
+ * most `maxInFlight` at the same time. Whether the client of an unread connection is still there cannot be seen, so it
+ * is closed when no response is completed for a while.
+ * @param stallTimeout milliseconds that a connection may stay unread without a response being completed
+ * @param handle answers a request
+ * @param ended called for each response that is complete or has lost its client
  */
 export function createInFlight(
   stallTimeout: number,
-  begin: (request: IncomingMessage, response: ServerResponse) => void,
+  handle: (request: IncomingMessage, response: ServerResponse) => void,
   ended: () => void,
 ): InFlight {
   const connections = new WeakMap<object, Connection>()
@@ -49,9 +52,15 @@ export function createInFlight(
   const connectionOf = (socket: Socket): Connection => {
     const known = connections.get(socket)
     if (known) return known
-    const connection: Connection = { begun: new Set(), held: [], refusing: false, timer: undefined }
+    const connection: Connection = {
+      started: new Set(),
+      held: [],
+      refusing: false,
+      timer: undefined,
+      scheduled: false,
+    }
     connections.set(socket, connection)
-    // Node resumes a socket for reasons of its own, such as that an answer has been sent.
+    // Node resumes a socket for reasons of its own, such as that a response has been sent.
     socket.on('resume', () => {
       if (connection.timer) socket.pause()
     })
@@ -59,74 +68,88 @@ export function createInFlight(
       clearTimeout(connection.timer)
       heldBack -= connection.held.length
       connection.held.length = 0
-      for (const response of connection.begun) {
-        // Node tells only the response whose turn it is that its client has left.
+      for (const response of connection.started) {
+        // Node emits this only for the response whose turn it is.
         if (response.socket) continue
         response.destroy()
         response.emit('close')
       }
+      ended()
     })
     return connection
   }
 
   const start = (connection: Connection, request: IncomingMessage, response: ServerResponse) => {
-    connection.begun.add(response)
+    connection.started.add(response)
     responses.add(response)
-    response.once('close', () => {
-      connection.begun.delete(response)
+    response.on('close', () => {
+      connection.started.delete(response)
       responses.delete(response)
-      // Not at once: known images are answered without waiting for anything, so others would have no turn meanwhile.
-      if (connection.timer) setImmediate(proceed, connection, request.socket)
+      if (connection.timer) {
+        connection.timer.refresh()
+        schedule(connection, request.socket)
+      }
       ended()
     })
-    begin(request, response)
+    handle(request, response)
   }
 
   const pause = (connection: Connection, socket: Socket) => {
     socket.pause()
-    clearTimeout(connection.timer)
-    connection.timer = setTimeout(() => socket.destroy(), stallTimeout).unref()
+    connection.timer ??= setTimeout(() => socket.destroy(), stallTimeout).unref()
   }
 
-  const proceed = (connection: Connection, socket: Socket) => {
-    while (connection.begun.size < maxInFlight) {
-      const next = connection.held.shift()
-      if (!next) break
+  const schedule = (connection: Connection, socket: Socket) => {
+    if (connection.scheduled) return
+    connection.scheduled = true
+    setImmediate(takeTurn, connection, socket)
+  }
+
+  const takeTurn = (connection: Connection, socket: Socket) => {
+    connection.scheduled = false
+    const { held, started } = connection
+    const next = started.size < maxInFlight ? held.shift() : undefined
+    if (next) {
       heldBack -= 1
-      if (connection.refusing && connection.held.length === 0) next[1].shouldKeepAlive = false
+      if (connection.refusing && held.length === 0) next[1].shouldKeepAlive = false
       start(connection, ...next)
     }
     if (!connection.timer || socket.destroyed) return
-    if (connection.held.length > 0 || (connection.refusing && connection.begun.size > 0)) {
-      pause(connection, socket)
-    } else if (connection.refusing) {
-      socket.destroySoon()
-    } else {
+    if (held.length > 0) {
+      if (started.size < maxInFlight) schedule(connection, socket)
+    } else if (!connection.refusing) {
       clearTimeout(connection.timer)
       connection.timer = undefined
       socket.resume()
+    } else if (started.size === 0) {
+      socket.destroySoon()
     }
   }
 
   return {
     responses,
-    isBusy: (socket) => (connections.get(socket)?.begun.size ?? 0) > 0,
+    isIdle: () => responses.size === 0 && heldBack === 0,
+    isBusy(socket) {
+      const connection = connections.get(socket)
+      return connection !== undefined && connection.started.size + connection.held.length > 0
+    },
     add(request, response) {
       const { socket } = request
       const connection = connectionOf(socket)
       if (connection.refusing) return
-      if (connection.begun.size < maxInFlight && connection.held.length === 0) {
+      if (connection.started.size === 0 && connection.held.length === 0) {
         start(connection, request, response)
         return
       }
-      if (!connection.timer) pause(connection, socket)
+      pause(connection, socket)
       if (heldBack < maxHeldBack) {
         heldBack += 1
         connection.held.push([request, response])
+        if (connection.started.size < maxInFlight) schedule(connection, socket)
         return
       }
       connection.refusing = true
-      const last = connection.held.at(-1)?.[1] ?? [...connection.begun].at(-1)
+      const last = connection.held.at(-1)?.[1] ?? [...connection.started].at(-1)
       if (last && !last.headersSent) last.shouldKeepAlive = false
     },
   }

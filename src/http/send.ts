@@ -12,33 +12,54 @@ export type SendResult = {
 
 const nothing: SendResult = { bytes: 0 }
 
-// Of answers that are given again and again: names and values in turn, which is the form that Node writes down fastest.
-const flat = new WeakMap<Reply['headers'], readonly string[]>()
-
-function flatHeaders(headers: Reply['headers'], id: string): string[] {
-  const known = flat.get(headers) ?? Object.entries(headers).flat()
-  flat.set(headers, known)
-  return [...known, 'X-Request-Id', id]
+/** A reply in the form that Node writes fastest. */
+type Prepared = {
+  /** Names and values in turn. */
+  readonly headers: readonly string[]
+  /** A string has one byte for each character. */
+  readonly body: string | Uint8Array | undefined
 }
 
-/** Writes an answer whose body is at hand to Node's response. */
+// Replies to known images are the same objects for a while: they are prepared once.
+const prepared = new WeakMap<Reply, Prepared>()
+
+// Node writes headers and a string in one piece, and up to this size without allocating; a buffer costs a vectored
+// write, a tenth more processor time for each request. Headers take their part of 16 KiB.
+const largestText = 15 * 1024
+
+function prepare(reply: Reply): Prepared {
+  const known = prepared.get(reply)
+  if (known) return known
+  const { headers, body } = reply
+  const bytes = typeof body === 'string' ? Buffer.from(body) : isStream(body) ? undefined : body
+  const isSmall = bytes !== undefined && bytes.length <= largestText
+  const made = {
+    headers: Object.entries(headers).flat(),
+    body: isSmall ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1') : bytes,
+  }
+  prepared.set(reply, made)
+  return made
+}
+
+/** Sends a reply whose body is in memory. */
 export function sendWhole(
   outgoing: ServerResponse,
-  { status, headers, body }: Reply,
+  reply: Reply,
   { method, id }: { method: string; id: string },
 ): SendResult {
-  outgoing.writeHead(status, flatHeaders(headers, id))
-  if (method === 'HEAD' || body === undefined || isStream(body)) {
+  const { headers, body } = prepare(reply)
+  outgoing.writeHead(reply.status, [...headers, 'X-Request-Id', id])
+  if (method === 'HEAD' || body === undefined) {
     outgoing.end()
     return nothing
   }
-  outgoing.end(body)
+  outgoing.end(body, 'latin1')
   return { bytes: body.length }
 }
 
 /**
- * Writes an answer whose body may be a stream. Whoever reads slowly is waited for.
- * @param opened of the body, if it is one that has to be opened; closed here
+ * Sends a reply whose body may be a stream, as fast as the client reads it.
+ * @param opened the open body, if it is a stream; closed here
  */
 export async function send(
   outgoing: ServerResponse,
@@ -48,7 +69,7 @@ export async function send(
 ): Promise<SendResult> {
   const { status, headers, body } = reply
   if (request.method === 'HEAD' || !isStream(body)) return sendWhole(outgoing, reply, request)
-  outgoing.writeHead(status, flatHeaders(headers, request.id))
+  outgoing.writeHead(status, { ...headers, 'X-Request-Id': request.id })
   return opened ? sendStream(outgoing, opened, Number(headers['Content-Length'])) : nothing
 }
 

@@ -117,7 +117,7 @@ export async function listen(
     void app.handle(request, response)
   }
   const inFlight = createInFlight(limits.headersTimeout, handle, () => {
-    if (inFlight.responses.size === 0) onIdle()
+    if (inFlight.isIdle()) onIdle()
   })
   server.on('request', (request, response) => inFlight.add(request, response))
   // Without this, Node would ask for the body that nobody reads.
@@ -173,7 +173,7 @@ export async function listen(
         onIdle = resolve
       })
       for (const response of inFlight.responses) if (!response.headersSent) response.shouldKeepAlive = false
-      if (inFlight.responses.size > 0)
+      if (!inFlight.isIdle())
         await Promise.race([idle, sleep(graceSeconds * 1000, undefined, { ref: false })])
       const closed = new Promise<void>((resolve) => {
         server.close(() => resolve())

@@ -4,6 +4,9 @@ import { NixeryError } from '../errors.ts'
 // uri-host [ ":" port ] (RFC 9110 §7.2, RFC 3986 §3.2.2): a name, which may be empty, or an IP address in brackets.
 const hostValue = /^(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::\d*)?$/
 
+// Valid, and most likely the next one, too.
+let lastHost: string | undefined
+
 /**
  * Checks what Node's parser lets through: the Host header (RFC 9112 §3.2) and the form of the target.
  * @throws REQUEST_INVALID, UNSUPPORTED
@@ -20,7 +23,9 @@ export function checkRequest(
     host = rawHeaders[index + 1] ?? ''
   }
   if (host === undefined && httpVersion !== '1.0') throw invalid('a request has exactly one Host header')
-  if (host !== undefined && !hostValue.test(host)) throw invalid('the Host header is not host or host:port')
+  if (host !== undefined && host !== lastHost && !hostValue.test(host))
+    throw invalid('the Host header is not host or host:port')
+  lastHost = host
   if (url.startsWith('/') || /^https?:\/\//i.test(url)) return
   if (url === '*' && method === 'OPTIONS') throw new NixeryError('UNSUPPORTED', 'this server is read-only')
   throw invalid('the request target is neither a path nor an http address')

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { pino } from 'pino'
 import type { AccessLogEntry } from '../http/access-log.ts'
 import { createRedactor } from '../text/redact.ts'
-import { logAccess, logOptions } from './log.ts'
+import { logAccess, logOptions, longestShown } from './log.ts'
 
 /** The lines of answers, by the quick way where that is taken, or by pino alone. */
 function linesOf(entries: readonly AccessLogEntry[], quick: boolean, level = 'info'): string[] {
@@ -36,6 +36,15 @@ describe('the line of an answer', () => {
         assert.deepEqual(linesOf(all, true), linesOf(all, false))
       }),
     )
+  })
+
+  it('is bounded, whatever a client sends, and shows no half of a secret', () => {
+    const [one] = fc.sample(anyEntry, 1)
+    assert.ok(one)
+    const path = `/${'a'.repeat(longestShown - 8)}hunter2${'b'.repeat(30_000)}`
+    const [line = ''] = linesOf([{ ...one, path, userAgent: 'c'.repeat(30_000) }], true)
+    assert.ok(line.length < 3 * longestShown, `${line.length}`)
+    assert.doesNotMatch(line, /hunter/)
   })
 
   it('is left out where the level says so', () => {

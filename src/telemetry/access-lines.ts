@@ -4,42 +4,50 @@ import type { AccessLogEntry } from '../http/access-log.ts'
 import type { Redactor } from '../text/redact.ts'
 import { now } from './clock.ts'
 
-/** What is the same in all lines for one address and client, as JSON. */
-type Fixed = { readonly before: string; readonly after: string }
+/** The part of a line that one path has in common, as JSON; undefined if pino is to write it. */
+type PathPart = { readonly kind: string; readonly method: string; readonly text: string | undefined }
 
 // Longer ones, and whatever may hold a secret, are written by pino, as all other lines are.
 const mostKept = 2_000
 const longest = 500
 
 /**
- * A quick way to write the line of an answer without an error: the same line as pino's, from parts that are kept.
- * @returns whether it was written
+ * A quick way to write the line of a request without an error: the same line as pino's, from parts that are kept.
+ * @returns a function that tells whether it wrote the line
  */
 export function createAccessLines(log: Logger, redactor: Redactor): (entry: AccessLogEntry) => boolean {
-  const fixed = new LRUCache<string, Fixed | 'by pino'>({ max: mostKept })
+  const paths = new LRUCache<string, PathPart>({ max: mostKept })
+  const agents = new LRUCache<string, { readonly text: string | undefined }>({ max: mostKept })
   const stream: unknown = Reflect.get(log, symbols.streamSym)
   if (!isSink(stream)) return () => false
+  const plain = (text: string): string | undefined => (redactor.suspects(text) ? undefined : text)
 
-  const fixedOf = ({ kind, method, path, userAgent }: AccessLogEntry): Fixed | 'by pino' => {
-    const before = `,"kind":${JSON.stringify(kind)},"method":${JSON.stringify(method)},"path":${JSON.stringify(path)}`
-    const after = userAgent === undefined ? '' : `,"userAgent":${JSON.stringify(userAgent)}`
-    const isPlain = !redactor.suspects(`${before}${after}`)
-    return isPlain ? { before, after } : 'by pino'
+  const pathText = ({ kind, method, path }: AccessLogEntry): string | undefined => {
+    const key = method === 'GET' ? path : `${method} ${path}`
+    const known = paths.get(key)
+    if (known?.kind === kind && known.method === method) return known.text
+    const fields = [kind, method, path].map((field) => JSON.stringify(field))
+    const text = plain(`,"kind":${fields[0]},"method":${fields[1]},"path":${fields[2]}`)
+    paths.set(key, { kind, method, text })
+    return text
+  }
+  const agentText = (userAgent: string | undefined): string | undefined => {
+    if (userAgent === undefined) return ''
+    const known = agents.get(userAgent)
+    if (known) return known.text
+    const text = plain(`,"userAgent":${JSON.stringify(userAgent)}`)
+    agents.set(userAgent, { text })
+    return text
   }
   return (entry) => {
-    const { id, kind, method, path, status, bytes, userAgent, ms } = entry
+    const { id, method, path, status, bytes, userAgent, ms } = entry
     if (path.length + method.length + (userAgent?.length ?? 0) > longest) return false
-    const key = `${kind} ${method} ${path}${userAgent === undefined ? '' : `\n${userAgent}`}`
-    let parts = fixed.get(key)
-    if (!parts) {
-      parts = fixedOf(entry)
-      fixed.set(key, parts)
-    }
-    if (parts === 'by pino') return false
+    const before = pathText(entry)
+    const after = agentText(userAgent)
+    if (before === undefined || after === undefined) return false
     if (!log.isLevelEnabled('info')) return true
-    const numbers = `"status":${status},"bytes":${bytes}`
     stream.write(
-      `{"level":"info","time":"${now()}","request":"${id}"${parts.before},${numbers}${parts.after},"ms":${rounded(ms)},"msg":"answered"}\n`,
+      `{"level":"info","time":"${now()}","request":"${id}"${before},"status":${status},"bytes":${bytes}${after},"ms":${rounded(ms)},"msg":"answered"}\n`,
     )
     return true
   }

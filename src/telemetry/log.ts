@@ -43,13 +43,25 @@ export function createLog(level: string, redactor: Redactor): Logger {
 const printed = (text: string): string =>
   text.replace(/[\x7f-\x9f]/g, (one) => `\\x${one.charCodeAt(0).toString(16)}`)
 
-/** Writes a line for each answer. */
+// Characters of a path or User-Agent in the log: names are shorter, and strangers may send kilobytes with each request.
+export const longestShown = 1_000
+
+/** A text of a client for the log. Secrets are hidden before it is cut: the half of one would not look like one. */
+function bounded(text: string, redactor: Redactor): string {
+  if (text.length <= longestShown) return printed(text)
+  return `${printed(redactor.text(text).slice(0, longestShown))}…`
+}
+
+/** Writes a line for each request. */
 export function logAccess(log: Logger, redactor: Redactor): (entry: AccessLogEntry) => void {
   const writeQuickly = createAccessLines(log, redactor)
   return (entry) => {
     if (entry.error === undefined && writeQuickly(entry)) return
     const { id, error, ms, ...rest } = entry
-    const sent = { path: printed(rest.path), userAgent: rest.userAgent && printed(rest.userAgent) }
+    const sent = {
+      path: bounded(rest.path, redactor),
+      userAgent: rest.userAgent && bounded(rest.userAgent, redactor),
+    }
     const line = {
       request: id,
       ...rest,
