@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
-import type { PathFacts } from '../src/image/store-path.ts'
+import { byText, type PathFacts } from '../src/image/store-path.ts'
 import { describeNix } from '../src/nix/conformance.ts'
 import type { Looked } from '../src/nix/evaluate.ts'
 import { openBench, system, wantedOf, type Bench } from '../src/nix/testing.ts'
+import { nixDatabase, nixSchemaVersion } from '../src/rootfs/nix/database.ts'
 import { secondNix } from './support/second-nix.ts'
 
 const others = await Promise.all((['trixie', 'sid'] as const).map((suite) => secondNix(suite)))
@@ -74,6 +77,34 @@ describe(
       const [first, ...rest] = answers
       assert.equal(first?.facts.length, 4)
       for (const answer of rest) assert.deepEqual(answer, first)
+    })
+
+    it('go on with the database that an image has', async () => {
+      const set = await bench.set(
+        `app = run "app-2" "echo $out > $out"; user = run "user-1" "echo \${app} > $out";`,
+      )
+      const nix = bench.limited({})
+      const [found] = await nix.evaluate({ set: { folder: set }, system, attributes: [['user']] }, {})
+      assert.ok(found)
+      const [wanted] = wantedOf(found)
+      const { outputPath } = wanted
+      const facts = await nix.withRealised([wanted], {}, async () => nix.closureFacts([outputPath], {}))
+      facts.sort((a, b) => byText(a.storePath, b.storePath))
+      for (const bin of ['', ...there.map((one) => `${one.bin}:`)]) {
+        const state = await mkdtemp(join(bench.folder, 'state-'))
+        await mkdir(join(state, 'db'))
+        await writeFile(join(state, 'db', 'db.sqlite'), nixDatabase(facts))
+        await writeFile(join(state, 'db', 'schema'), String(nixSchemaVersion))
+        const config = 'build-users-group =\nsubstitute = false'
+        const env = { PATH: `${bin}${path}`, NIX_STATE_DIR: state, NIX_CONFIG: config }
+        const run = async (...args: string[]) => (await execa('nix-store', args, { env })).stdout.split('\n')
+        const all = facts.map(({ storePath }) => storePath)
+        assert.deepEqual((await run('--query', '--requisites', outputPath)).toSorted(), all)
+        await run('--verify', '--check-contents')
+        const [added = ''] = await run('--add', join(state, 'db', 'schema'))
+        assert.deepEqual(await run('--query', '--size', added, outputPath), ['120', '168'])
+        await run('--delete', added)
+      }
     })
   },
 )

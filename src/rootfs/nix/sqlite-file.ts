@@ -1,5 +1,5 @@
-import { recordOf, type Value } from './sqlite-record.ts'
-import { leafOf, pageSize, tableCell, writeIndex, writeTable, type AddPage } from './sqlite-tree.ts'
+import { tableCell, type Value } from './sqlite-record.ts'
+import { leafOf, pageSize, writeIndex, writeTable, type AddPage } from './sqlite-tree.ts'
 
 /**
  * Database files of SQLite, written by us: bytes depend on what is in them alone, and not on a version of the library,
@@ -30,7 +30,7 @@ export function sqliteFile(schema: readonly SchemaObject[]): Buffer {
   const add: AddPage = (page) => pages.push(page)
   const cells = schema.map((each, index) => {
     const table = each.type === 'table' ? each.name : each.table
-    return tableCell(recordOf([each.type, each.name, table, rootOf(each, add), each.sql]), index + 1)
+    return tableCell([each.type, each.name, table, rootOf(each, add), each.sql], index + 1)
   })
   pages[0] = leafOf('table', cells, headerSize)
   headerOf(pages.length).copy(pages[0])
@@ -38,8 +38,8 @@ export function sqliteFile(schema: readonly SchemaObject[]): Buffer {
 }
 
 function rootOf(object: SchemaObject, add: AddPage): number {
-  if (object.type === 'table') return writeTable(object.rows.map(recordOf), add)
-  return object.type === 'index' ? writeIndex(object.entries.map(recordOf), add) : 0
+  if (object.type === 'table') return writeTable(object.rows, add)
+  return object.type === 'index' ? writeIndex(object.entries, add) : 0
 }
 
 const headerSize = 100

@@ -1,4 +1,4 @@
-import { varint } from './sqlite-record.ts'
+import { indexCell, tableCell, varint, type Value } from './sqlite-record.ts'
 
 /**
  * B-trees of SQLite, written from sorted rows at once (https://www.sqlite.org/fileformat2.html#b_tree_pages). Rows
@@ -11,9 +11,6 @@ export const pageSize = 4096
 /** Appends a page and returns its number; the first page of a file is number 1. */
 export type AddPage = (page: Buffer) => number
 
-/** From this size on a payload would have to go to an overflow page: for pages of 4096 bytes, in an index. */
-const maxPayload = 1002
-
 const kinds = {
   table: { leaf: 0x0d, interior: 0x05 },
   index: { leaf: 0x0a, interior: 0x02 },
@@ -25,9 +22,9 @@ type Child = { readonly page: number; readonly divider: Buffer | undefined }
 
 /**
  * Writes a table and returns the number of its root page.
- * @param rows records in the order of their rowids, which are 1, 2, 3, …
+ * @param rows in the order of their rowids, which are 1, 2, 3, …
  */
-export function writeTable(rows: readonly Buffer[], add: AddPage): number {
+export function writeTable(rows: readonly (readonly Value[])[], add: AddPage): number {
   const groups = filled(rows.map((row, index) => tableCell(row, index + 1)))
   let rowid = 0
   const leaves = groups.map((group, index): Child => {
@@ -40,19 +37,14 @@ export function writeTable(rows: readonly Buffer[], add: AddPage): number {
 
 /**
  * Writes an index and returns the number of its root page.
- * @param entries records of the indexed columns and the rowid, in the index's order
+ * @param entries the indexed columns and the rowid of each row, in the index's order
  */
-export function writeIndex(entries: readonly Buffer[], add: AddPage): number {
-  const cells = entries.map((entry) => Buffer.concat([varint(checked(entry).length), entry]))
-  const leaves = divided(cells, leafRoom).map(({ inside, divider }): Child => {
+export function writeIndex(entries: readonly (readonly Value[])[], add: AddPage): number {
+  const leaves = divided(entries.map(indexCell), leafRoom).map(({ inside, divider }): Child => {
     return { page: add(leafOf('index', inside)), divider }
   })
   return writeAbove('index', leaves, add)
 }
-
-/** A cell of a table's leaf: a record under its rowid. */
-export const tableCell = (row: Buffer, rowid: number): Buffer =>
-  Buffer.concat([varint(checked(row).length), varint(rowid), row])
 
 /**
  * A leaf page.
@@ -142,11 +134,6 @@ function pageOf(
   page.writeUInt16BE(end, offset + 5)
   if (rightmost !== undefined) page.writeUInt32BE(rightmost, offset + 8)
   return page
-}
-
-function checked(payload: Buffer): Buffer {
-  if (payload.length > maxPayload) throw new Error(`a row of ${payload.length} bytes is too long`)
-  return payload
 }
 
 function uint32(value: number): Buffer {
