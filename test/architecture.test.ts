@@ -35,16 +35,19 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     upkeep: 'builds catalog store image errors',
     telemetry: 'builds text http:types errors',
     config: 'image layers store errors',
-    // The composition root, in four files: with the commands, the only ones that see everything.
+    // The composition root: `frontend` and `worker` over one `state`, which `main` puts into one process.
     stores: 'config store errors',
     evaluation: 'config nix:types',
     sources: 'evaluation config demo nix packages image errors',
-    workshop:
-      'builds catalog closure config contents evaluation layers nix packages popcount sources store stores upkeep image errors',
-    main: 'access builds catalog closure config http layers nix packages store telemetry text upkeep web workshop package.json image errors',
+    state: 'builds catalog config store stores upkeep',
+    worker: 'builds config contents evaluation image layers nix packages popcount sources state',
+    monitor: 'builds config telemetry text web',
+    frontend: 'access builds config http image monitor state store telemetry web',
+    cleanup: 'config image state telemetry upkeep',
+    main: 'builds cleanup config frontend image monitor package.json state telemetry worker',
     cli:
       'builds catalog closure config export fs layers main nix packages popcount push sources store stores upkeep ' +
-      'telemetry text workshop demo image errors',
+      'telemetry text state worker demo image errors',
   }).map(([room, others]) => [room, others.split(' ')]),
 )
 
@@ -165,6 +168,17 @@ describe('the architecture', () => {
       new Set([...modules.keys()].filter((path) => !isTest(path)).map(roomOf)),
       new Set(rooms.keys()),
     )
+  })
+
+  it('keeps Nix and the threads that pack layers out of the front end', () => {
+    const imports = [...modules].flatMap(([path, text]) => importsOf(path, text))
+    const reached = reachedFrom(
+      ['src/frontend.ts'],
+      imports.filter(({ typeOnly }) => !typeOnly),
+    )
+    const isOfWorkers = (path: string) =>
+      /^src\/(nix|packages|layers\/(threads|pack)|worker|demo)\b/.test(path)
+    assert.deepEqual([...reached].filter(isOfWorkers), [])
   })
 
   it('has no file above 250 lines', () => {

@@ -11,14 +11,14 @@ import { readConfig } from '../src/config.ts'
 import { hasCode, NixeryError } from '../src/errors.ts'
 import { digestOf, hexOf, type Digest } from '../src/image/digest.ts'
 import { parseImageReference } from '../src/image/name.ts'
-import { openWorkshop, type Workshop } from '../src/workshop.ts'
+import { openLocalWorker, type LocalWorker } from './support/worker.ts'
 import { openNixLog, type NixLog } from './support/nix-log.ts'
 import { openWorkspace, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
 let nixLog: NixLog
 const path = process.env['PATH']
-const open: Workshop[] = []
+const open: LocalWorker[] = []
 let count = 0
 
 before(async () => {
@@ -48,7 +48,7 @@ async function workshopOver(set: string, environment: Readonly<Record<string, st
   })
   const events: BuildEvent[] = []
   const listener = (_: string, event: BuildEvent) => void events.push(event)
-  const workshop = await openWorkshop(config, { listener, note: () => {}, warn: () => {} })
+  const workshop = await openLocalWorker(config, { listener, note: () => {}, warn: () => {} })
   open.push(workshop)
   const pull = (name: string, limit?: number): Promise<Image> =>
     buildImage(workshop.builds, parseImageReference(name), { requestId: 'test', limit })

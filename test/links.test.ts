@@ -8,7 +8,7 @@ import type { BuildEvent } from '../src/builds/events.ts'
 import { readConfig } from '../src/config.ts'
 import { hexOf } from '../src/image/digest.ts'
 import { parseImageReference } from '../src/image/name.ts'
-import { openWorkshop } from '../src/workshop.ts'
+import { openLocalWorker } from './support/worker.ts'
 import { openNixLog, type NixLog } from './support/nix-log.ts'
 import { openWorkspace, type Workspace } from './support/workspace.ts'
 
@@ -48,7 +48,7 @@ async function pulled(name: string) {
     if (event.type === 'warning') warnings.push(event.message)
     if (event.type === 'packed') packed.push(event)
   }
-  const workshop = await openWorkshop(config, { listener, note: () => {}, warn: () => {} })
+  const workshop = await openLocalWorker(config, { listener, note: () => {}, warn: () => {} })
   try {
     const image = await buildImage(workshop.builds, parseImageReference(name), { requestId: 'test' })
     const text = await readFile(join(config.STORAGE_PATH, 'layers', hexOf(image.config.digest)), 'utf8')

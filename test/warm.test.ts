@@ -12,11 +12,11 @@ import type { Digest } from '../src/image/digest.ts'
 import { parseImageReference } from '../src/image/name.ts'
 import { defaultPlatform } from '../src/image/platform.ts'
 import { collect } from '../src/upkeep/gc.ts'
-import { openWorkshop, type Workshop } from '../src/workshop.ts'
+import { openLocalWorker, type LocalWorker } from './support/worker.ts'
 import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
-const open: Workshop[] = []
+const open: LocalWorker[] = []
 before(async () => {
   workspace = await openWorkspace()
 })
@@ -40,7 +40,7 @@ describe('images that are to be ready', () => {
     })
     const events: BuildEvent[] = []
     const warnings: string[] = []
-    const workshop = await openWorkshop(config, {
+    const workshop = await openLocalWorker(config, {
       listener: (_, event) => void events.push(event),
       note: () => {},
       warn: () => {},
@@ -90,7 +90,7 @@ describe('images that are to be ready', () => {
     const set = await workspace.packageSet(packages)
     const data = join(workspace.folder, 'gone')
     const config = readConfig({ NIXERY_PKGS_PATH: set, NIXERY_DATA: data, STORAGE_PATH: join(data, 'store') })
-    const workshop = await openWorkshop(config, { listener: () => {}, note: () => {}, warn: assert.fail })
+    const workshop = await openLocalWorker(config, { listener: () => {}, note: () => {}, warn: assert.fail })
     open.push(workshop)
     const used = new Set<Digest>()
     const warmer = createWarmer({

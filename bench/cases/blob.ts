@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { readConfig } from '../../src/config.ts'
 import { parseDigest, type Digest } from '../../src/image/digest.ts'
 import { mediaTypes } from '../../src/image/oci.ts'
-import { openWorkshop } from '../../src/workshop.ts'
+import { openState } from '../../src/state.ts'
 import { atLeast, type Case, type Row } from '../case.ts'
 import { digestServed } from '../client.ts'
 import { overBlocks, receive, withChild } from '../floors.ts'
@@ -24,12 +24,11 @@ async function publish(file: string, size: number, environment: Record<string, s
   const hash = createHash('sha256')
   for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer)
   const digest = parseDigest(`sha256:${hash.digest('hex')}`)
-  const note = () => {}
-  const workshop = await openWorkshop(readConfig(environment), { listener: note, note, warn: note })
+  const state = await openState(readConfig(environment), { warn: () => {} })
   try {
-    await workshop.blobs.publish({ digest, size, mediaType: mediaTypes.oci.layer.gzip }, { file })
+    await state.blobs.publish({ digest, size, mediaType: mediaTypes.oci.layer.gzip }, { file })
   } finally {
-    await workshop.close()
+    await state.close()
   }
   return digest
 }

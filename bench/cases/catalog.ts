@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { readConfig } from '../../src/config.ts'
 import { keyOf } from '../../src/image/canonical.ts'
 import { parseDigest, type Digest } from '../../src/image/digest.ts'
-import { openWorkshop } from '../../src/workshop.ts'
+import { openState } from '../../src/state.ts'
 import { asFloor, type Case, type Row } from '../case.ts'
 import { pull } from '../client.ts'
 import { pairs, pullCombinations, serveKnown } from '../combinations.ts'
@@ -18,8 +18,7 @@ const digestOf = (text: string): Digest => parseDigest(`sha256:${hash('sha256', 
 /** Remembers so many images of 20 layers each, out of a quarter as many layers. */
 async function fill(images: number, environment: Record<string, string>, context: Context): Promise<void> {
   const below = seeded(3)
-  const note = () => {}
-  const workshop = await openWorkshop(readConfig(environment), { listener: note, note, warn: note })
+  const state = await openState(readConfig(environment), { warn: () => {} })
   try {
     const layers = Array.from({ length: Math.ceil(images / 4) }, (_, index) => ({
       digest: digestOf(`layer ${index}`),
@@ -29,8 +28,8 @@ async function fill(images: number, environment: Record<string, string>, context
       if (index % 5_000 === 0) context.say(`layers: ${index} of ${layers.length}`)
       const layer = { digest, diffId: digestOf(`diff ${index}`), size, compression: 'gzip' } as const
       const member = { key: keyOf('member', 0, index), digest, offset: 0, length: size }
-      await workshop.catalog.rememberLayer(keyOf('layer', 0, index), layer, [member])
-      await workshop.catalog.rememberBlob(digest, size)
+      await state.catalog.rememberLayer(keyOf('layer', 0, index), layer, [member])
+      await state.catalog.rememberBlob(digest, size)
     }
     for (let index = 0; index < images; index++) {
       if (index % 5_000 === 0) context.say(`images: ${index} of ${images}`)
@@ -41,10 +40,10 @@ async function fill(images: number, environment: Record<string, string>, context
         config: part('config'),
         layers: Array.from({ length: 20 }, () => layers[below(layers.length)]),
       }
-      await workshop.catalog.rememberImage(keyOf('image', 0, index), made)
+      await state.catalog.rememberImage(keyOf('image', 0, index), made)
     }
   } finally {
-    await workshop.close()
+    await state.close()
   }
 }
 

@@ -5,7 +5,8 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { readConfig } from '../../src/config.ts'
 import type { StorePath } from '../../src/image/store-path.ts'
-import { openWorkshop } from '../../src/workshop.ts'
+import { openState } from '../../src/state.ts'
+import { openWorker } from '../../src/worker.ts'
 import { memoryOf } from '../processes.ts'
 
 export type PackJob = {
@@ -26,17 +27,15 @@ export type PackResult = {
 
 const job = JSON.parse(process.argv[2] ?? '') as PackJob
 const fail = (line: string) => process.stderr.write(`${line}\n`)
-const workshop = await openWorkshop(readConfig(process.env), {
-  listener: () => {},
-  note: () => {},
-  warn: fail,
-})
+const config = readConfig(process.env)
+const state = await openState(config, { warn: fail })
+const worker = await openWorker(config, state, { listener: () => {}, note: () => {}, warn: fail })
 const layers = job.layers.toSorted((a, b) => b.size - a.size)
 
 async function round(): Promise<number> {
   const sizes = layers.map(async ({ paths, size }) => {
     const pieces = paths.map((path) => ({ storePath: path as StorePath }))
-    const { layer, file } = await workshop.packer.pack(pieces, { size })
+    const { layer, file } = await worker.packer.pack(pieces, { size })
     await rm(file)
     return layer.size
   })
@@ -57,5 +56,6 @@ try {
   const { peak } = await memoryOf(process.pid)
   process.stdout.write(JSON.stringify({ ms, compressed, idle, peak } satisfies PackResult))
 } finally {
-  await workshop.close()
+  await worker.close()
+  await state.close()
 }

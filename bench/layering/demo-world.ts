@@ -5,7 +5,8 @@ import { attributes as demoAttributes, type Attributes } from '../../demo/attrib
 import { ensureDemoPackageSet } from '../../demo/package-set.ts'
 import { readConfig } from '../../src/config.ts'
 import { platforms } from '../../src/image/platform.ts'
-import { openWorkshop } from '../../src/workshop.ts'
+import { openState } from '../../src/state.ts'
+import { openWorker } from '../../src/worker.ts'
 import type { World } from './world.ts'
 
 /**
@@ -31,22 +32,24 @@ export async function demoWorld(note: (line: string) => void): Promise<World> {
       NIXERY_DATA: folder,
       STORAGE_PATH: join(folder, 'store'),
     })
-    const workshop = await openWorkshop(config, { listener: () => {}, note, warn: note })
+    const state = await openState(config, { warn: note })
+    const worker = await openWorker(config, state, { listener: () => {}, note, warn: note })
     try {
       const { system } = platforms[architecture]
       const names = namesOf(demoAttributes)
-      const looked = await workshop.nix.evaluate({ set: { folder: set }, system, attributes: names }, {})
+      const looked = await worker.nix.evaluate({ set: { folder: set }, system, attributes: names }, {})
       // The set has no package for a name whose Debian package this architecture does not have.
       const found = looked.filter((one) => one.status === 'package')
       const packages = new Map(found.map(({ path, outputs }) => [path.join('.'), outputs[0].outputPath]))
       const wanted = found.map(({ drvPath, outputs }) => ({ drvPath, ...outputs[0] }))
       const watch = { onLine: note }
-      const facts = await workshop.nix.withRealised(wanted, watch, () =>
-        workshop.contents.facts([...new Set(packages.values())], watch),
+      const facts = await worker.nix.withRealised(wanted, watch, () =>
+        worker.contents.facts([...new Set(packages.values())], watch),
       )
       return { name: 'demo packages', packages, paths: new Map(facts.map((one) => [one.storePath, one])) }
     } finally {
-      await workshop.close()
+      await worker.close()
+      await state.close()
     }
   } finally {
     await rm(folder, { recursive: true, force: true })

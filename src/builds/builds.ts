@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../errors.ts'
 import type { ImageRequest } from '../image/name.ts'
+import type { EvaluatorsState } from '../nix/evaluators.ts'
 import type { BuildEvent } from './events.ts'
 import type { Image } from './image.ts'
 
@@ -59,6 +60,29 @@ export type Builds = {
   result(id: string): Promise<Image>
   /** The caller does not want the image any more. Does nothing for a request that has ended. */
   cancel(id: string): Promise<void>
+}
+
+/** What else a front end asks of the workers behind `Builds`. Plain data. */
+export type WorkerStatus = {
+  readonly nixVersion: string
+  /** Where packages come from; for the public in other words, if there are any. */
+  readonly packages: {
+    readonly description: string
+    readonly publicDescription?: string | undefined
+  }
+  /** Tags that the package source has; undefined if it cannot list them. */
+  tags(): Promise<readonly string[] | undefined>
+  /** The revision of the package set that `latest` means now. @throws what pinning it does */
+  revision(): Promise<string>
+  /** @throws if this part does not work, so that nothing can be built */
+  check(part: 'nix' | 'packages'): Promise<void>
+  load(): {
+    /** Builds at work, and those of them that wait for Nix or for packing. */
+    readonly running: number
+    readonly queued: number
+    /** Evaluators that are kept: their number, and what they take. */
+    readonly evaluators: EvaluatorsState
+  }
 }
 
 /** Waits for an image for a caller in this process: its request is cancelled when the signal fires. */

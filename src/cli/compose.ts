@@ -4,22 +4,29 @@ import type { Config } from '../config.ts'
 import { verifiedReader, type ReadBlob } from '../export/verified.ts'
 import type { BlobStore } from '../store/store.ts'
 import { openStore } from '../stores.ts'
-import { openWorkshop as openParts, type Workshop as Parts, type WorkshopOptions } from '../workshop.ts'
+import { openState, type State } from '../state.ts'
+import { openWorker, type Worker, type WorkerOptions } from '../worker.ts'
 import { requireCatalog } from './settings.ts'
 
 // Milliseconds to wait for a catalog that another process has locked: nobody else waits for a command.
 const lockPatience = 10_000
 
-/** All that builds images, with blobs checked as they are read. */
-export type Workshop = Parts & { readonly read: ReadBlob }
+/** A worker and its state, with blobs checked as they are read. */
+export type Workshop = Omit<State, 'close'> & Worker & { readonly read: ReadBlob }
 
 /** The same parts over the same folders as the server's, so that a command gives the server's digests. */
 export async function openWorkshop(
   config: Config,
-  { listener, note, signal }: Omit<WorkshopOptions, 'warn'>,
+  { listener, note, signal }: Omit<WorkerOptions, 'warn'>,
 ): Promise<Workshop> {
-  const parts = await openParts(config, { listener, note, warn: note, signal, lockPatience })
-  const { store, catalog } = parts
+  const state = await openState(config, { warn: note, lockPatience })
+  const worker = await openWorker(config, state, { listener, note, warn: note, signal }).catch(
+    async (error: unknown) => {
+      await state.close()
+      throw error
+    },
+  )
+  const { store, catalog } = state
   const read = verifiedReader(
     (digest) => store.read(digest),
     async (digest) => {
@@ -27,7 +34,15 @@ export async function openWorkshop(
       await store.delete(digest)
     },
   )
-  return { ...parts, read }
+  return {
+    ...state,
+    ...worker,
+    read,
+    async close() {
+      await worker.close()
+      await state.close()
+    },
+  }
 }
 
 /**

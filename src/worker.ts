@@ -1,13 +1,11 @@
 import { join } from 'node:path'
-import { createBlobs, type Blobs } from './builds/blobs.ts'
 import type { Layering } from './builds/build.ts'
+import type { WorkerStatus } from './builds/builds.ts'
 import type { BuildListener } from './builds/events.ts'
 import { createLater } from './builds/later.ts'
 import { createLocalBuilds, type LocalBuilds } from './builds/local-builds.ts'
 import { createPulls } from './builds/pulls.ts'
 import { createResolver, type Resolver } from './builds/resolve.ts'
-import { openSqliteCatalog } from './catalog/sqlite.ts'
-import type { Catalog } from './catalog/catalog.ts'
 import { settingNames, type Config } from './config.ts'
 import { policyOf, restrictionOf, withoutEffect } from './evaluation.ts'
 import type { Contents } from './contents/contents.ts'
@@ -21,36 +19,27 @@ import { nameFilter } from './packages/policy.ts'
 import type { PackageSource } from './packages/source.ts'
 import { createPopularity } from './popcount/source.ts'
 import { openSource, prepareSource } from './sources.ts'
-import type { BlobStore } from './store/store.ts'
-import { createHasher } from './store/hasher.ts'
-import { openStore } from './stores.ts'
-import { createUses, type Uses } from './upkeep/uses.ts'
+import type { State } from './state.ts'
 
-/** All that builds images, for a server or a command. */
-export type Workshop = {
-  readonly nix: Nix
-  readonly nixVersion: string
-  readonly resolver: Resolver
+/** Builds images: the part of a registry that has Nix and the threads that pack layers. */
+export type Worker = {
+  readonly builds: LocalBuilds
+  readonly status: WorkerStatus
   readonly source: PackageSource
-  readonly store: BlobStore
-  readonly catalog: Catalog
-  readonly blobs: Blobs
+  readonly nix: Nix
+  readonly resolver: Resolver
   readonly packer: Packer
   readonly contents: Contents
   readonly layering: () => Layering
-  readonly builds: LocalBuilds
-  readonly uses: Uses
   /** Ends what is still at work, and comes back when all of it has. */
   close(): Promise<void>
 }
 
-export type WorkshopOptions = {
+export type WorkerOptions = {
   readonly listener: BuildListener
   /** Gets a line for each thing that had to be set up, or changed. */
   readonly note: (line: string) => void
   readonly warn: (line: string) => void
-  /** Milliseconds to wait for a catalog that another process has locked; a server's is short. */
-  readonly lockPatience?: number
   /** Loads the package set for this platform ahead of demand, with what every image has. */
   readonly prepare?: Platform | undefined
   /** Hears of each image that was answered from memory. */
@@ -62,12 +51,10 @@ export type WorkshopOptions = {
 /** Milliseconds that ending waits for what was to be done after answers. */
 const longestRest = 5_000
 
-/**
- * Makes every part from the configuration.
- * @throws CONFIG_INVALID, NIX_UNAVAILABLE, STORE_UNAVAILABLE, STORE_FULL, SETUP_FAILED, CANCELLED
- */
-export async function openWorkshop(config: Config, options: WorkshopOptions): Promise<Workshop> {
-  const { listener, note, warn, signal, onRemembered, lockPatience, prepare } = options
+/** @throws CONFIG_INVALID, NIX_UNAVAILABLE, SETUP_FAILED, CANCELLED */
+export async function openWorker(config: Config, state: State, options: WorkerOptions): Promise<Worker> {
+  const { listener, note, warn, signal, onRemembered, prepare } = options
+  const { catalog, blobs } = state
   const stop = new AbortController()
   const nix = stoppable(
     createNix({
@@ -102,18 +89,14 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
     warn,
     copyFolder: config.NIXERY_CACHE,
   })
-  const store = await openStore(config)
-  const catalog = await openSqliteCatalog(join(config.NIXERY_DATA, 'catalog.db'), {
-    warn,
-    ...(lockPatience !== undefined && { busyTimeout: lockPatience }),
-  })
-  const packer = createPacker(store.spoolDirectory, await openCompressor(config.NIXERY_COMPRESSION, note), {
-    limit: config.NIXERY_PACK_TIMEOUT,
-  })
+  const packer = createPacker(
+    state.store.spoolDirectory,
+    await openCompressor(config.NIXERY_COMPRESSION, note),
+    {
+      limit: config.NIXERY_PACK_TIMEOUT,
+    },
+  )
   const contents = localStore((paths, watch) => nix.closureFacts(paths, watch))
-  const uses = createUses()
-  const hasher = createHasher(store)
-  const blobs = createBlobs({ store, catalog, hasher, take: (digest, look) => uses.take(digest, look) })
   const layering = (): Layering => ({
     strategy: config.NIXERY_STRATEGY,
     popularity: popularity.current(),
@@ -123,7 +106,7 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
   const rest = createLater()
   const later = (work: Promise<unknown>) => rest.add(work)
   const resolver = createResolver({ catalog, nix, policy, filter, warn, later })
-  const pulls = createPulls(catalog, uses, 2_000)
+  const pulls = createPulls(catalog, state.uses, 2_000)
   const builds = createLocalBuilds({
     source,
     nix,
@@ -140,18 +123,14 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
     ...(onRemembered && { onRemembered }),
   })
   return {
-    nix,
-    nixVersion,
-    resolver,
+    builds,
+    status: statusOf({ nix, nixVersion, source, builds }),
     source,
-    store,
-    catalog,
-    blobs,
+    nix,
+    resolver,
     packer,
     contents,
     layering,
-    builds,
-    uses,
     async close() {
       popularity.stop()
       stop.abort()
@@ -160,8 +139,22 @@ export async function openWorkshop(config: Config, options: WorkshopOptions): Pr
       await nix.settled()
       await nix.close()
       await pulls.close()
-      await hasher.close()
-      await catalog.close()
     },
   }
 }
+
+type StatusDeps = Pick<Worker, 'nix' | 'source' | 'builds'> & { readonly nixVersion: string }
+
+const statusOf = ({ nix, nixVersion, source, builds }: StatusDeps): WorkerStatus => ({
+  nixVersion,
+  packages: { description: source.description, publicDescription: source.publicDescription },
+  tags: () => source.tags(),
+  async revision() {
+    const { revision } = await source.pin('latest')
+    return revision
+  },
+  async check(part) {
+    await (part === 'nix' ? nix.version() : source.usable())
+  },
+  load: () => ({ running: builds.running, queued: builds.queued, evaluators: nix.evaluators() }),
+})

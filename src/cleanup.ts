@@ -1,0 +1,42 @@
+import type { Config } from './config.ts'
+import type { Digest } from './image/digest.ts'
+import type { State } from './state.ts'
+import type { Logger } from './telemetry/log.ts'
+import { collect, collectRows, OtherGc } from './upkeep/gc.ts'
+import { createUpkeep, type Upkeep } from './upkeep/schedule.ts'
+
+/**
+ * Cleaning up from time to time. Images and blobs go only if a setting says so; what the catalog has not used for long
+ * goes in any case, because it can be found out again.
+ */
+export function cleanupOf(config: Config, { catalog, store, uses, blobs }: State, log: Logger): Upkeep {
+  const { NIXERY_KEEP: keepDays, NIXERY_STORE_LIMIT: sizeLimit, NIXERY_CATALOG_KEEP: rowDays } = config
+  const interval = config.NIXERY_GC_INTERVAL
+  const failed = (error: unknown) =>
+    error instanceof OtherGc
+      ? log.info('another process is cleaning up')
+      : log.error({ err: error }, 'cleaning up failed')
+  if (keepDays === undefined && sizeLimit === undefined) {
+    return createUpkeep({
+      interval,
+      collect: ({ now, signal }) => collectRows(catalog, { days: rowDays, now, signal }),
+      done(forgotten, ms) {
+        if (forgotten.resolutions + forgotten.paths === 0) return
+        log.info({ forgotten, ms: Math.round(ms) }, 'forgot what was not used')
+      },
+      failed,
+    })
+  }
+  const deleting = (digest: Digest) => void blobs.doubt(digest)
+  return createUpkeep({
+    interval,
+    collect: (options) =>
+      collect({ catalog, store, uses, deleting }, { ...options, keepDays, sizeLimit, rowDays }),
+    done: ({ images, blobs: gone, forgotten }, ms) =>
+      log.info(
+        { images: images.length, blobs: gone.count, bytes: gone.size, forgotten, ms: Math.round(ms) },
+        'cleaned up',
+      ),
+    failed,
+  })
+}

@@ -1,0 +1,174 @@
+import { allowAll } from './access/may.ts'
+import type { Builds, WorkerStatus } from './builds/builds.ts'
+import type { Config } from './config.ts'
+import { createClientOf } from './http/address.ts'
+import { createApp } from './http/app.ts'
+import { boundConnections, openFilesOf } from './http/open-files.ts'
+import { createOps } from './http/ops.ts'
+import type { RouteTable } from './http/route-table.ts'
+import { listen, type Listening } from './http/server.ts'
+import { createStreams } from './http/streams.ts'
+import { readTls, watchTls, type TlsPair, type TlsWatch } from './http/tls.ts'
+import { createWaiting } from './http/waiting.ts'
+import { digestOf } from './image/digest.ts'
+import { platforms } from './image/platform.ts'
+import type { Monitor } from './monitor.ts'
+import type { State } from './state.ts'
+import { checkStore } from './store/check.ts'
+import { logAccess, type Logger } from './telemetry/log.ts'
+import { describeSource } from './web/describe.ts'
+import { addressOfBuild } from './web/links.ts'
+import { createWeb } from './web/web.ts'
+
+/** Serves the registry and the pages: the part that needs neither Nix nor threads that pack. */
+export type Frontend = {
+  readonly port: number
+  readonly tls: boolean
+  /** Looks whether there is another TLS certificate; for a server that has one. */
+  readonly reload: (() => Promise<void>) | undefined
+  /** Is not ready from now on, lets responses finish for NIXERY_GRACE seconds, then ends them. */
+  close(): Promise<void>
+}
+
+export type FrontendDeps = {
+  readonly state: State
+  /** Where images are built, in this process or in others. */
+  readonly builds: Pick<Builds, 'known' | 'submit' | 'result' | 'cancel'>
+  readonly worker: WorkerStatus
+  readonly monitor: Monitor
+  readonly log: Logger
+  readonly version: string
+}
+
+// Milliseconds from one look at the TLS certificate to the next.
+const certificateInterval = 5_000
+
+/** Starts to listen. @throws CONFIG_INVALID, SETUP_FAILED */
+export async function openFrontend(config: Config, deps: FrontendDeps): Promise<Frontend> {
+  const { state, builds, worker, monitor, log } = deps
+  const { metrics, texts } = monitor
+  const tls = await openTls(config)
+  const defaults = config.NIXERY_PLATFORMS.map((name) => platforms[name])
+  const streams = streamsOf(config)
+  let closing = false
+  const ops = createOps({
+    checks: {
+      store: () => checkStore(state.store),
+      catalog: () => state.catalog.blobSize(digestOf(new Uint8Array())),
+      nix: () => worker.check('nix'),
+      packages: () => worker.check('packages'),
+    },
+    isStopping: () => closing,
+    metrics: metrics.read,
+    onChange: (line, failure) => (failure === undefined ? log.info(line) : log.warn({ err: failure }, line)),
+  })
+  const hasPages = config.NIXERY_PAGES !== 'off'
+  const waiting = createWaiting({
+    maxWait: config.NIXERY_MAX_WAIT,
+    secure: tls !== undefined,
+    page: hasPages ? addressOfBuild : undefined,
+    texts,
+  })
+  const logEntry = logAccess(log, monitor.redactor)
+  const app = createApp({
+    ...(hasPages && {
+      pages: pagesOf(config, deps),
+      pageOf: (...failure) => monitor.links.pageOf(...failure),
+    }),
+    secure: tls !== undefined,
+    builds,
+    store: state.store,
+    blobs: state.blobs,
+    source: worker,
+    platforms: defaults,
+    pulled: state.catalog,
+    onUse: (digest) => state.uses.noteManifest(digest),
+    listNames: config.NIXERY_CATALOG === 'on',
+    sendfile: config.NIXERY_SENDFILE,
+    texts,
+    may: allowAll,
+    ops,
+    streams,
+    clientOf: createClientOf(config.NIXERY_TRUSTED_PROXIES),
+    waiting,
+    listener(entry) {
+      logEntry(entry)
+      metrics.onRequest(entry)
+    },
+  })
+  const limits = { minRate: config.NIXERY_MIN_RATE, maxConnections: connectionsFor(config, log) }
+  const address = { host: config.NIXERY_HOST, port: config.PORT, limits, ...(tls && { tls: tls.pair }) }
+  const server = await listen(app, address)
+  metrics.watch({
+    traffic: () => server.traffic(),
+    builds: {
+      get queued() {
+        return worker.load().queued
+      },
+    },
+    streams,
+    evaluators: () => worker.load().evaluators,
+  })
+  const watch = tls && followTls(tls, server, log)
+  return {
+    port: server.port,
+    tls: tls !== undefined,
+    reload: watch && (() => watch.look()),
+    async close() {
+      closing = true
+      await server.close(config.NIXERY_GRACE)
+      watch?.stop()
+    },
+  }
+}
+
+function pagesOf(config: Config, { worker, monitor, version }: FrontendDeps): RouteTable {
+  const source = {
+    ...worker.packages,
+    async pin() {
+      return { revision: await worker.revision() }
+    },
+  }
+  return createWeb({
+    listBuilds: config.NIXERY_PAGES === 'full',
+    showNames: config.NIXERY_PAGES === 'full' || config.NIXERY_CATALOG === 'on',
+    history: monitor.history,
+    describe: describeSource(source, monitor.texts),
+    version,
+    platforms: config.NIXERY_PLATFORMS.map((name) => platforms[name]),
+  })
+}
+
+function streamsOf({ NIXERY_MAX_STREAMS: most, NIXERY_STREAMS_PER_ADDRESS: share }: Config) {
+  return createStreams(most, share ?? Math.ceil(most / 4))
+}
+
+/** As many connections as are configured, unless the process may not open that many files. */
+function connectionsFor(
+  { NIXERY_MAX_CONNECTIONS: wanted, NIXERY_MAX_STREAMS: streams }: Config,
+  log: Logger,
+): number {
+  const files = openFilesOf()
+  const connections = files ? boundConnections(wanted, { ...files, streams }) : wanted
+  if (files && connections < wanted) {
+    log.warn(`${files.limit} files may be open at once, so at most ${connections} connections are accepted`)
+  }
+  return connections
+}
+
+type Tls = { readonly files: { readonly cert: string; readonly key: string }; readonly pair: TlsPair }
+
+async function openTls({ NIXERY_TLS_CERT: cert, NIXERY_TLS_KEY: key }: Config): Promise<Tls | undefined> {
+  if (cert === undefined || key === undefined) return undefined
+  const files = { cert, key }
+  return { files, pair: await readTls(files) }
+}
+
+const followTls = ({ files, pair }: Tls, server: Listening, log: Logger): TlsWatch =>
+  watchTls(files, {
+    pair,
+    every: certificateInterval,
+    use: (found) => server.setTls(found),
+    note: (line) => log.info(line),
+    warn: (line) => log.warn(line),
+  })

@@ -1,0 +1,49 @@
+import type { BuildListener } from './builds/events.ts'
+import type { Config } from './config.ts'
+import { serverFolders } from './config/server-folders.ts'
+import { logBuilds, type Logger } from './telemetry/log.ts'
+import { createMetrics, type Metrics } from './telemetry/metrics.ts'
+import { createPublicTexts, type PublicTexts } from './text/public.ts'
+import { createRedactor, type Redactor } from './text/redact.ts'
+import { createHistory, type History } from './web/history.ts'
+import { createBuildLinks, type BuildLinks } from './web/links.ts'
+
+/** What a server observes of its builds: for the log, the metrics and the pages. */
+export type Monitor = {
+  readonly redactor: Redactor
+  readonly texts: PublicTexts
+  readonly metrics: Metrics
+  readonly history: History
+  readonly links: BuildLinks
+  readonly onBuild: BuildListener
+}
+
+/** @param secrets values that must not be seen */
+export function createMonitor(
+  config: Config,
+  { log, secrets, version }: { log: Logger; secrets: readonly string[]; version: string },
+): Monitor {
+  const redactor = createRedactor(secrets)
+  const texts = createPublicTexts({
+    redactor,
+    folders: serverFolders(config),
+    showTraces: config.NIXERY_SHOW_TRACES === 'on',
+  })
+  const metrics = createMetrics(version)
+  const history = createHistory({ builds: 50, linesPerBuild: 500, texts })
+  const links = createBuildLinks()
+  const toLog = logBuilds(log, redactor)
+  return {
+    redactor,
+    texts,
+    metrics,
+    history,
+    links,
+    onBuild(build, event) {
+      toLog(build, event)
+      history.listener(build, event)
+      if (event.type === 'failed') links.note(build, event.error)
+      metrics.onBuild(build, event)
+    },
+  }
+}

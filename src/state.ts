@@ -1,0 +1,47 @@
+import { join } from 'node:path'
+import { createBlobs, type Blobs } from './builds/blobs.ts'
+import { openSqliteCatalog } from './catalog/sqlite.ts'
+import type { Catalog } from './catalog/catalog.ts'
+import type { Config } from './config.ts'
+import type { BlobStore } from './store/store.ts'
+import { createHasher } from './store/hasher.ts'
+import { openStore } from './stores.ts'
+import { createUses, type Uses } from './upkeep/uses.ts'
+
+/** What a registry keeps: blobs and the catalog. Front ends and workers share it, in one process or in several. */
+export type State = {
+  readonly store: BlobStore
+  readonly catalog: Catalog
+  readonly blobs: Blobs
+  /** Blobs that this process uses now, for cleaning up beside it. */
+  readonly uses: Uses
+  close(): Promise<void>
+}
+
+export type StateOptions = {
+  readonly warn: (line: string) => void
+  /** Milliseconds to wait for a catalog that another process has locked; a server's is short. */
+  readonly lockPatience?: number | undefined
+}
+
+/** @throws CONFIG_INVALID, STORE_UNAVAILABLE, STORE_FULL */
+export async function openState(config: Config, { warn, lockPatience }: StateOptions): Promise<State> {
+  const store = await openStore(config)
+  const catalog = await openSqliteCatalog(join(config.NIXERY_DATA, 'catalog.db'), {
+    warn,
+    ...(lockPatience !== undefined && { busyTimeout: lockPatience }),
+  })
+  const uses = createUses()
+  const hasher = createHasher(store)
+  const blobs = createBlobs({ store, catalog, hasher, take: (digest, look) => uses.take(digest, look) })
+  return {
+    store,
+    catalog,
+    blobs,
+    uses,
+    async close() {
+      await hasher.close()
+      await catalog.close()
+    },
+  }
+}
