@@ -10,45 +10,47 @@ export const serverSettings = {
   NIXERY_SENDFILE: matching(/^\/[A-Za-z0-9._/-]*\/$/, 'the path of a location, such as /blobs/')
     .optional()
     .describe(
-      'location of a front server that sends the files of the filesystem store itself (`X-Accel-Redirect`)',
+      'internal location of a front server that sends the blobs of the filesystem store (`X-Accel-Redirect`); see front-server.md',
     ),
   NIXERY_MAX_STREAMS: whole('a number of blobs', 1, 1_000_000)
     .default(512)
-    .describe('blobs that are sent at once; who asks for more is told to come back'),
+    .describe('maximum number of blobs sent at the same time; further requests get 429 with `Retry-After`'),
   NIXERY_CATALOG: oneOf('on', 'off')
     .default('off')
-    .describe('whether `/v2/_catalog` tells the names of images that were made'),
+    .describe('whether `/v2/_catalog` lists the names of images that were built'),
   NIXERY_PAGES: oneOf('full', 'own', 'off')
     .default('own')
     .describe(
-      'pages for people: `own` shows a build to whoever has its link, `full` also lists recent builds and their errors at `/`, `off` has no pages',
+      'web pages: `own` shows a build to anyone who has its link, `full` also lists recent builds and their errors at `/`, `off` serves no pages',
     ),
   NIXERY_SHOW_TRACES: oneOf('on', 'off')
     .default('off')
     .describe(
-      'whether those who pull see Nix’s traces and paths on the server; `off` leaves them to the log',
+      'whether error messages to clients contain Nix’s traces and paths on the server; with `off`, only the log does',
     ),
   NIXERY_STREAMS_PER_ADDRESS: whole('a number of blobs', 1, 1_000_000)
     .optional()
     .describe(
-      'blobs sent at once to one IPv4 address or IPv6 /64 network; a quarter of `NIXERY_MAX_STREAMS` if not set',
+      'maximum number of blobs sent at the same time to one IPv4 address or IPv6 /64 network; a quarter of `NIXERY_MAX_STREAMS` if not set',
     ),
   NIXERY_TRUSTED_PROXIES: trustedProxies
     .default(['private'])
     .describe(
-      'addresses and CIDR ranges of proxies whose `X-Forwarded-For` is believed; `private` stands for loopback and private addresses, `none` for none',
+      'addresses and CIDR ranges of proxies whose `X-Forwarded-For` is trusted; `private` stands for loopback and private addresses, `none` for none',
     ),
   NIXERY_MIN_RATE: whole('a number of bytes per second', 0, 1e12)
     .default(1000)
-    .describe('bytes per second, over a minute, that a client must read of an answer; 0 for no limit'),
+    .describe(
+      'minimum rate, in bytes per second over a minute, at which a client must read a response; 0 for no limit',
+    ),
   NIXERY_MAX_CONNECTIONS: whole('a number of connections', 1, 1_000_000)
     .default(8192)
-    .describe('open connections; fewer if the process may not open that many files'),
+    .describe('maximum number of open connections; less if the process may not open that many files'),
   NIXERY_TLS_CERT: folder
     .optional()
-    .describe('file with the certificate chain, in PEM, to serve HTTPS; read again when it changes'),
-  NIXERY_TLS_KEY: folder.optional().describe('file with its key'),
+    .describe('PEM file with the certificate chain, to serve HTTPS; reloaded when it changes'),
+  NIXERY_TLS_KEY: folder.optional().describe('PEM file with the private key of NIXERY_TLS_CERT'),
   NIXERY_GRACE: seconds
     .default(10)
-    .describe('seconds that running answers have to finish when the server is told to end'),
+    .describe('seconds that responses in progress may take to finish when the server stops'),
 }
