@@ -30,6 +30,9 @@ const checks: Readonly<Record<string, Check>> = {
   './bin/nixery serve': { serves: true },
   'NIXERY_PKGS_PATH=/path/to/nixpkgs ./bin/nixery serve': { serves: true },
   'NIXERY_PKGS_PATH=/path/to/my-packages ./bin/nixery serve': { serves: true },
+  'NIXERY_PLATFORMS=amd64,arm64 NIXERY_CHANNEL=nixos-25.11 ./bin/nixery serve': {
+    not: 'fetches nixpkgs from the internet; test/platforms.test.ts serves both platforms from a folder',
+  },
   'npm run demo': {
     not: 'makes images for half a minute, from what the tests have already tried one by one',
   },
@@ -70,7 +73,7 @@ const checks: Readonly<Record<string, Check>> = {
     'test/self-image.test.ts',
     "'load', '--quiet', '--input', archive",
   ),
-  'podman run --name nixery --publish 127.0.0.1:8080:8080 --volume nixery:/var/lib/nixery --env NIXERY_CHANNEL=nixos-unstable nixery:self nixery-entrypoint':
+  'podman run --name nixery --publish 127.0.0.1:8080:8080 --volume nixery:/var/lib/nixery --env NIXERY_CHANNEL=nixos-unstable --env NIXERY_PLATFORMS=amd64,arm64 nixery:self nixery-entrypoint':
     {
       not: 'fetches nixpkgs from the internet; test/self-image.test.ts runs the same with packages in a folder',
     },
@@ -88,6 +91,12 @@ const checks: Readonly<Record<string, Check>> = {
   'nixery scrub': { run: true },
   'nixery serve': { serves: true },
   'nixery popcount': elsewhere('test/popcount.test.ts', 'popcount'),
+  "nixery build 'gtk+3'": elsewhere('test/words.test.ts', "'plan', 'gtk+3'"),
+  'nixery plan \'git/nodePackages."@angular/cli"\'': elsewhere(
+    'src/image/command-line.test.ts',
+    'nodePackages."@angular/cli"',
+  ),
+  'LD_LIBRARY_PATH=/lib ./program': { not: 'is for inside of a container' },
   'nix-store --version': { run: true, prints: /\d/ },
   'nix build --impure': { not: 'needs nixpkgs' },
   'ln -s /opt/nixery/bin/nixery /usr/local/bin/nixery': systemd,

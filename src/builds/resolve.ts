@@ -246,7 +246,8 @@ function resolutionOf(
       // What may be over soon is no refusal, whatever it says: a platform is left out of an index for those.
       const refusal = looked.lasting ? refusalOf(looked.message, architecture) : undefined
       if (refusal !== undefined) return { status: 'denied', reason: refusal }
-      return { status: 'invalid', reason: `does not evaluate:\n${looked.message}` }
+      const reason = `does not evaluate:\n${looked.message}`
+      return { status: 'invalid', reason, ...(!looked.lasting && { kind: 'passing' }) }
     }
   }
 }

@@ -41,9 +41,9 @@ const ci = {
 } as const satisfies Recipe
 
 const compat = {
-  // The first has libstdc++ and libgcc; the others are the same in sets that have no stdenv.
+  // libstdc++, and in nixpkgs libgcc, too; the other names are for sets that have no stdenv.
   packages: [['stdenv.cc.cc.lib', 'gcc-unwrapped.lib', 'gcc.cc.lib'], 'zlib'],
-  optional: ['nix-ld'],
+  optional: ['libgcc', 'nix-ld'],
   config: {},
 } as const satisfies Recipe
 

@@ -19,8 +19,8 @@ export function choosePackages(decided: Decided, resolutions: ReadonlyMap<string
   const lacking: Lacking[] = []
   for (const wanted of wantedBy(decided)) {
     const found = wanted.names.map((name) => resolutions.get(name))
-    const first = found.find((each) => each?.status === 'package')
-    if (first) {
+    const first = found.find((each) => each?.status === 'package' || mayBeOver(wanted, each))
+    if (first?.status === 'package') {
       const { status: _, outputs, ...described } = first
       for (const output of outputs) {
         const same = chosen.get(output.outputPath)
@@ -28,17 +28,21 @@ export function choosePackages(decided: Decided, resolutions: ReadonlyMap<string
         const priority = Math.min(first.priority, same?.priority ?? first.priority)
         chosen.set(output.outputPath, { ...one, priority })
       }
-    } else if (wanted.need === 'optional') {
+    } else if (wanted.need === 'optional' && !first) {
       warnings.push(
         `the package set has no usable ${wanted.names.join(' or ')}${forRecipes(wanted)}: left out`,
       )
     } else {
-      lacking.push({ ...wanted, found: reasonOf(found) })
+      lacking.push({ ...wanted, found: first ?? reasonOf(found) })
     }
   }
   refuse(decided, lacking)
   return { packages: [...chosen.values()].sort(byPriority), warnings }
 }
+
+/** Whether a name of a recipe fails only now: another image in its place would be taken for this one later. */
+const mayBeOver = ({ by }: Wanted, found: Resolution | undefined): boolean =>
+  by.length > 0 && found?.status === 'invalid' && found.kind === 'passing'
 
 /** Of several names that cannot be had, what is wrong with the first that there is. */
 const reasonOf = (found: readonly (Resolution | undefined)[]): Resolution | undefined =>

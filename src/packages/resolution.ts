@@ -29,8 +29,8 @@ const resolution = z.discriminatedUnion('status', [
   z.object({
     status: z.literal('invalid'),
     reason: z.string(),
-    /** `other`: there is something of that name, but no package. */
-    kind: z.literal('other').optional(),
+    /** `other`: there is something of that name, but no package. `passing`: it may be over soon; never remembered. */
+    kind: z.enum(['other', 'passing']).optional(),
   }),
   z.object({ status: z.literal('denied'), reason: z.string() }),
 ])

@@ -101,6 +101,20 @@ describe('recipes whose packages a set does not have', () => {
     assert.deepEqual(attributes('compat', ['zlib', gcc, 'nix-ld']), [gcc, 'nix-ld', 'zlib'])
   })
 
+  it('are refused for what fails only now, rather than made of something else', () => {
+    const passing: Resolution = { status: 'invalid', kind: 'passing', reason: 'took too much memory' }
+    for (const name of ['stdenv.cc.cc.lib', 'nix-ld', 'zlib']) {
+      assert.throws(decide('compat', ['zlib', gcc, 'stdenv.cc.cc.lib'], { [name]: passing }).chosen, {
+        code: 'PACKAGE_INVALID',
+        message: `${name} (for \`compat\`): took too much memory`,
+      })
+    }
+    assert.deepEqual(attributes('compat', ['zlib', 'stdenv.cc.cc.lib'], { [gcc]: passing }), [
+      'stdenv.cc.cc.lib',
+      'zlib',
+    ])
+  })
+
   const cases: [name: string, has: string[], message: string][] = [
     [
       'shell/x',

@@ -26,7 +26,20 @@ export const pieces: readonly string[] = [
   ],
   ['<script>', `"><b>${mark}`, "'", '"', '`', '$(id)', '; id', '| id', '&', '{{7*7}}', '%s%n', '\\u0000'],
   [mark, 'a', 'A', '0', '-', '_', '--', '-rf', ':', '@', '+', '*', '?', '#', '=', ',', ';', ' ', '\t', '~'],
-  ['shell', 'amd64', 'arm64', 'hello', 'nested.hello', 'latest', 'constructor', '__proto__', 'toString'],
+  [
+    'shell',
+    'amd64',
+    'arm64',
+    'ci',
+    'recipe',
+    'compat',
+    'hello',
+    'nested.hello',
+    'latest',
+    'constructor',
+    '__proto__',
+    'toString',
+  ],
   ['manifests', 'blobs', 'uploads', 'tags', 'list', 'referrers', '_catalog', 'v2', 'v1', 'builds', 'static'],
   ['sha256:', `sha256:${hex(64)}`, `sha512:${hex(128)}`, `sha256-${hex(64)}`, `sha256:${hex(63)}`, hex(64)],
   ['bytes=', 'bytes=0-', 'bytes=-1', '0-0', '1-', '-0', '18446744073709551616', '-1', '1e9', '0x10', 'NaN'],
@@ -70,10 +83,16 @@ const word = fc.stringMatching(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,11}$/)
 
 export const imageName: fc.Arbitrary<string> = almost(
   fc
-    .array(fc.oneof(word, fc.constantFrom('shell', 'amd64', 'arm64', 'git', 'python3Packages.requests')), {
-      minLength: 1,
-      maxLength: 34,
-    })
+    .array(
+      fc.oneof(
+        word,
+        fc.constantFrom('shell', 'amd64', 'arm64', 'ci', 'recipe/ci', 'git', 'python3Packages.requests'),
+      ),
+      {
+        minLength: 1,
+        maxLength: 34,
+      },
+    )
     .map((segments) => segments.join('/')),
 )
 

@@ -1,0 +1,29 @@
+import assert from 'node:assert/strict'
+import { it } from 'node:test'
+import { parseImageName } from '../image/name.ts'
+import { createRequestKeys } from './request-key.ts'
+
+it('the key of a request tells words from packages and recipes, and not their order', () => {
+  const keyOf = createRequestKeys()
+  const set = { set: { folder: '/set' }, revision: 'r', unchanged: () => Promise.resolve(true) }
+  const layering = {
+    strategy: 'stable',
+    maxLayers: 10,
+    popularity: { version: '', counts: new Map() },
+  } as const
+  const key = (name: string) => keyOf(parseImageName(name), set, layering)
+  const different = [
+    'ci/git',
+    'git/ci',
+    'recipe/ci/git',
+    'shell/git',
+    'ci/shell/git',
+    'git',
+    'compat/git',
+    'arm64/ci/git',
+  ]
+  assert.equal(new Set(different.map(key)).size, different.length)
+  assert.equal(key('ci/compat/git'), key('compat/ci/git'))
+  assert.equal(key('recipe/shell/git'), key('shell/git'))
+  assert.equal(key('ci/amd64/git'), key('ci/git'))
+})

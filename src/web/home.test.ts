@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { amd64, arm64, type Platform } from '../image/platform.ts'
+import { readAssets } from './assets.ts'
+import { homePage } from './home.ts'
+import { documentOf } from './layout.ts'
+
+const assets = readAssets()
+
+/** The page's text, in one line. */
+function textFor(defaults: readonly Platform[]): string {
+  const described = { source: 'a folder', revision: undefined }
+  const home = { host: 'host', described, defaults, builds: undefined, now: 0 }
+  const frame = { assets, version: '1' }
+  return documentOf(frame, homePage(frame, home))
+    .replace(/<[^>]*>/g, '')
+    .replace(/\s+/g, ' ')
+}
+
+describe('the page', () => {
+  it('says which platforms a plain name has', () => {
+    assert.match(textFor([amd64]), /A name without a platform is for amd64 alone, .* write arm64 first\./)
+    assert.match(textFor([arm64]), /A name without a platform is for arm64 alone, .* write amd64 first\./)
+    assert.match(
+      textFor([amd64, arm64]),
+      /A name without a platform is for amd64 and arm64: each machine gets its own\./,
+    )
+  })
+
+  it('says what the words add', () => {
+    const text = textFor([amd64])
+    assert.match(text, /shell bashInteractive, coreutils, moreutils, nano; bash is what starts/)
+    assert.match(text, /ci what CI jobs expect: shell, and gnutar, .* openssh, curl, jq/)
+    assert.match(text, /gtk__plus__3 is gtk\+3/)
+  })
+})
