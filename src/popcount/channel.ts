@@ -1,4 +1,5 @@
 import { NixeryError } from '../errors.ts'
+import { maxRedirects } from '../net/redirect.ts'
 import { below, shown, type Get } from './get.ts'
 
 /** What a channel points to at this moment. */
@@ -11,7 +12,6 @@ export type Release = {
 
 const channelName = /^[0-9A-Za-z][0-9A-Za-z._-]{0,99}$/
 const commitPattern = /^[0-9a-f]{40}([0-9a-f]{24})?$/
-const mostRedirects = 5
 
 /**
  * Finds a channel's release. The redirect is followed here, and all files are then read from where it leads, since
@@ -39,7 +39,7 @@ export async function findRelease(
 
 async function releaseOf(get: Get, channel: URL, signal: AbortSignal | undefined): Promise<URL> {
   let url = channel
-  for (let redirects = 0; redirects <= mostRedirects; redirects += 1) {
+  for (let redirects = 0; redirects <= maxRedirects; redirects += 1) {
     const { status, location } = await get(url, { limit: 65_536, redirect: 'manual', signal })
     // Mirrors serve the release's files under the channel's own name.
     if (status === 200) return url
@@ -53,7 +53,7 @@ async function releaseOf(get: Get, channel: URL, signal: AbortSignal | undefined
     if (lastPart(target) !== lastPart(url)) return target
     url = target
   }
-  throw new NixeryError('SOURCE_INVALID', `${shown(channel)} redirects more than ${mostRedirects} times`)
+  throw new NixeryError('SOURCE_INVALID', `${shown(channel)} redirects more than ${maxRedirects} times`)
 }
 
 const lastPart = ({ pathname }: URL): string | undefined =>

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { hasCode, NixeryError } from '../errors.ts'
+import { createHttpClient } from '../net/http-client.ts'
 import { findRelease } from './channel.ts'
 import { below, createGet, parseAddress } from './get.ts'
 import { openServer, type Reply, type TestServer } from './testing.ts'
@@ -111,6 +112,31 @@ describe('get', () => {
     assert.equal(body.toString(), `Basic ${Buffer.from('me:p@ss').toString('base64')} "1"`)
     url.search = '?token=hidden'
     await assert.rejects(get(url, { limit: 1 }), (error: Error) => !/p@ss|p%40ss|hidden/.test(error.message))
+  })
+
+  it('goes through the proxy of the environment', async () => {
+    const proxy = await openServer((path) => ({ body: `by proxy: ${path}` }))
+    const client = createHttpClient({ environment: { HTTP_PROXY: proxy.url } })
+    const proxied = createGet({ retries: 0, firstDelay: 1 }, client)
+    const { body } = await proxied(new URL('http://cache.invalid/nix-cache-info'), { limit: 1000 })
+    assert.equal(body.toString(), 'by proxy: http://cache.invalid/nix-cache-info')
+    client.close()
+    await proxy.close()
+  })
+
+  it('follows redirects, but not in circles, and gives credentials to no other server', async () => {
+    const other = await openServer((_, __, { authorization }) => ({ body: `other: ${authorization}` }))
+    const first = await openServer((path) => ({
+      status: 302,
+      headers: { Location: path === '/away' ? `${other.url}/x` : path },
+    }))
+    const url = new URL(first.url.replace('//', '//me:secret@'))
+    const { body } = await get(new URL('/away', url), { limit: 1000 })
+    assert.equal(body.toString(), 'other: undefined')
+    await assert.rejects(get(new URL('/circle', url), { limit: 1000 }), /redirects more than 5 times/)
+    assert.equal(first.requests.filter((path) => path === '/circle').length, 6, 'and is not tried again')
+    await first.close()
+    await other.close()
   })
 
   it('ends at once when its signal fires, also between two attempts', async () => {

@@ -3,6 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import pRetry from 'p-retry'
 import { NixeryError, systemErrorCode } from '../errors.ts'
+import { createHttpClient, type HttpClient, type IncomingResponse } from '../net/http-client.ts'
+import { maxRedirects, redirectOf } from '../net/redirect.ts'
 
 /** What an address answered. A file answers too: 200, 304 or 404. */
 export type Answer = {
@@ -43,12 +45,15 @@ const longestDelay = 15_000
 const longestRetryAfter = 120_000
 
 /** Tries again what may pass: broken connections, timeouts, 408, 425, 429 and 5xx; of these, as `Retry-After` says. */
-export function createGet({ retries, firstDelay }: RetryPolicy = { retries: 4, firstDelay: 500 }): Get {
+export function createGet(
+  { retries, firstDelay }: RetryPolicy = { retries: 4, firstDelay: 500 },
+  client: HttpClient = createHttpClient(),
+): Get {
   return async (url, options) => {
     const { signal } = options
     try {
       if (url.protocol === 'file:') return await readAsAnswer(url, options)
-      return await pRetry(() => attempt(url, options), {
+      return await pRetry(() => attempt(client, url, options), {
         retries,
         minTimeout: firstDelay,
         maxTimeout: longestDelay,
@@ -81,74 +86,80 @@ class Passing extends Error {
 
 const isPassing = (status: number): boolean => [408, 425, 429].includes(status) || status >= 500
 
-async function attempt(url: URL, options: GetOptions): Promise<Answer> {
-  const { limit, timeout = 30_000, etag, redirect = 'follow', signal } = options
-  // Not AbortSignal.timeout: its timer would live on after the answer, and there are thousands a minute.
-  const timer = new AbortController()
-  const timeoutId = setTimeout(() => timer.abort(new Error(`no answer in ${timeout / 1000} s`)), timeout)
+async function attempt(client: HttpClient, first: URL, options: GetOptions): Promise<Answer> {
+  const { redirect = 'follow', signal } = options
   try {
-    const { address, headers } = request(url, etag)
-    const response = await fetch(address, {
-      headers,
-      redirect,
-      signal: signal ? AbortSignal.any([signal, timer.signal]) : timer.signal,
-    })
-    // Small bodies are read even where nobody wants them: a connection with one left over cannot be used again.
-    const body = await readBody(response, limit)
-    const { status } = response
-    if (isPassing(status)) {
-      throw new Passing(`it answers ${status}`, { retryAfter: retryAfter(response.headers) })
+    let url = first
+    for (let redirects = 0; redirects <= maxRedirects; redirects += 1) {
+      const answer = await once(client, url, first, options)
+      const next = redirect === 'follow' ? redirectOf('GET', answer, url) : undefined
+      if (!next) return resultOf(answer, options)
+      if (!next.isHttp) throw new Refused('it redirects to an address that is not http or https')
+      if (next.losesTls) throw new Refused('it redirects from https to http')
+      url = next.url
     }
-    if (!body && status === 200) throw new TooLarge(limit)
-    return {
-      status,
-      body: body ?? Buffer.alloc(0),
-      etag: response.headers.get('ETag') ?? undefined,
-      location: response.headers.get('Location') ?? undefined,
-    }
+    throw new Refused(`it redirects more than ${maxRedirects} times`)
   } catch (error) {
     signal?.throwIfAborted()
-    if (error instanceof Passing || error instanceof TooLarge) throw error
+    if (error instanceof Passing || error instanceof Refused) throw error
     throw new Passing(reasonOf(error), { cause: error })
-  } finally {
-    clearTimeout(timeoutId)
   }
 }
 
-class TooLarge extends Error {
+function once(
+  client: HttpClient,
+  url: URL,
+  first: URL,
+  { limit, timeout = 30_000, etag, signal }: GetOptions,
+): Promise<IncomingResponse> {
+  const { address, headers } = requestOf(url, first, etag)
+  return client.send({ method: 'GET', url: address, headers, limit, timeout, compressed: true, signal })
+}
+
+function resultOf({ status, headers, body }: IncomingResponse, { limit }: GetOptions): Answer {
+  if (isPassing(status)) {
+    throw new Passing(`it answers ${status}`, { retryAfter: retryAfter(headers['retry-after']) })
+  }
+  if (!body && status === 200) throw new TooLarge(limit)
+  return {
+    status,
+    body: body ?? Buffer.alloc(0),
+    etag: headers.etag,
+    location: headers.location,
+  }
+}
+
+/** A failure that another attempt would not change. */
+class Refused extends Error {}
+
+class TooLarge extends Refused {
   constructor(limit: number) {
     super(`it is larger than ${limit} bytes`)
   }
 }
 
-/** `fetch` refuses addresses that hold a user and a password. */
-function request(url: URL, etag: string | undefined): { address: URL; headers: Record<string, string> } {
+/** An address without its user and password, which become a header, and are for the first address's origin alone. */
+function requestOf(
+  url: URL,
+  first: URL,
+  etag: string | undefined,
+): { address: URL; headers: Record<string, string> } {
   const address = new URL(url)
-  const headers: Record<string, string> = { 'User-Agent': 'nixery' }
-  if (etag !== undefined) headers['If-None-Match'] = etag
-  if (url.username === '' && url.password === '') return { address, headers }
-  const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`
-  headers['Authorization'] = `Basic ${Buffer.from(credentials).toString('base64')}`
   address.username = ''
   address.password = ''
+  const headers: Record<string, string> = {}
+  if (etag !== undefined) headers['If-None-Match'] = etag
+  const { username, password } = url.origin === first.origin ? first : url
+  if (username !== '' || password !== '') {
+    const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
+    headers['Authorization'] = `Basic ${Buffer.from(credentials).toString('base64')}`
+  }
   return { address, headers }
 }
 
-/** Undefined if it is too large; the rest is then not read. */
-async function readBody({ body }: Response, limit: number): Promise<Buffer | undefined> {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of body ?? []) {
-    size += chunk.length
-    if (size > limit) return undefined
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
-}
-
 /** RFC 9110, section 10.2.3: seconds, or a date. */
-function retryAfter(headers: Headers): number {
-  const value = headers.get('Retry-After')?.trim() ?? ''
+function retryAfter(header: string | undefined): number {
+  const value = header?.trim() ?? ''
   const wait = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now()
   return Number.isNaN(wait) ? 0 : Math.min(Math.max(wait, 0), longestRetryAfter)
 }
@@ -173,10 +184,9 @@ async function readAsAnswer(url: URL, { limit, etag, signal }: GetOptions): Prom
   }
 }
 
-/** What went wrong, in words: `fetch` says but "fetch failed" and keeps the reason as the cause. */
+/** What went wrong, in words. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  if (error.cause instanceof Error && !(error instanceof Passing)) return reasonOf(error.cause)
   return error.message || systemErrorCode(error) || error.name
 }
 

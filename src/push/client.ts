@@ -1,8 +1,10 @@
+import { maxRedirects, redirectOf } from '../net/redirect.ts'
 import { parseChallenges, type Challenge } from './challenge.ts'
 import type { Credentials } from './credentials.ts'
 import { RegistryError } from './errors.ts'
 import { refused } from './refusal.ts'
-import { apiHost, isLoopback } from './reference.ts'
+import { apiHost } from './reference.ts'
+import { isLoopback } from '../net/loopback.ts'
 import { basic, requestToken, type Token } from './tokens.ts'
 import { isCertificateTrouble, type Answer, type Request, type Transport } from './transport.ts'
 
@@ -28,8 +30,6 @@ export type ConnectOptions = {
   readonly insecure: boolean
   readonly signal?: AbortSignal | undefined
 }
-
-const mostRedirects = 5
 
 /**
  * Finds a registry and what it demands (distribution spec, "Determining Support").
@@ -96,13 +96,13 @@ function createClient(
 
   const sendWith = async (request: Request, scopes: readonly string[]) => {
     let url = request.url
-    for (let redirects = 0; redirects <= mostRedirects; redirects += 1) {
+    for (let redirects = 0; redirects <= maxRedirects; redirects += 1) {
       if (base.protocol === 'https:' && url.protocol !== 'https:') throw unencrypted(host)
       // Whoever may write a Location may be anybody: credentials are the registry's alone.
       const secret = url.origin === base.origin ? await authorization(scopes, request.signal) : undefined
       const headers = { ...request.headers, ...(secret !== undefined && { Authorization: secret }) }
       const answer = await transport.send({ ...request, url, headers })
-      const next = redirectOf(host, request.method, answer, url)
+      const next = nextUrl(host, request.method, answer, url)
       if (!next) return { ...answer, url, secret }
       url = next
     }
@@ -133,24 +133,13 @@ function createClient(
   }
 }
 
-/**
- * 307 and 308 keep the method (RFC 9110 §15.4); of the others only a reader's is sure to be kept.
- * @throws REGISTRY_REFUSED for an address that is not one of HTTP
- */
-function redirectOf(
-  host: string,
-  method: Request['method'],
-  { status, headers }: Answer,
-  from: URL,
-): URL | undefined {
-  const keeps = status === 307 || status === 308
-  const reads = method === 'GET' || method === 'HEAD'
-  if (!keeps && !(reads && [301, 302, 303].includes(status))) return undefined
-  const next = URL.parse(headers.location ?? '', from.href)
-  if (next && !/^https?:$/.test(next.protocol)) {
+/** @throws REGISTRY_REFUSED for an address that is not one of HTTP */
+function nextUrl(host: string, method: Request['method'], answer: Answer, from: URL): URL | undefined {
+  const redirect = redirectOf(method, answer, from)
+  if (redirect && !redirect.isHttp) {
     throw new RegistryError('REGISTRY_REFUSED', `${host} redirects to an address that is not http or https`)
   }
-  return next ?? undefined
+  return redirect?.url
 }
 
 const unencrypted = (host: string) =>

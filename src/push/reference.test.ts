@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { hasCode } from '../errors.ts'
-import { apiHost, formatReference, isLoopback, parseReference } from './reference.ts'
+import { apiHost, formatReference, parseReference } from './reference.ts'
+import { isLoopback } from '../net/loopback.ts'
 
 describe('where to push to', () => {
   const good: [text: string, whole: string][] = [

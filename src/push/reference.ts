@@ -48,13 +48,5 @@ export const isHub = (host: string): boolean => host === 'docker.io' || host ===
 /** Where requests for a host go; Docker's hub listens elsewhere than its name says. */
 export const apiHost = (host: string): string => (isHub(host) ? 'registry-1.docker.io' : host)
 
-/** Whether a host is this machine: there, nobody can listen in. */
-export function isLoopback(host: string): boolean {
-  const name = host.replace(/:\d+$/, '').toLowerCase()
-  return (
-    name === 'localhost' || name.endsWith('.localhost') || name === '[::1]' || /^127(\.\d+){3}$/.test(name)
-  )
-}
-
 const invalid = (message: string) =>
   new NixeryError('NAME_INVALID', message, { hint: 'for example: registry.example/team/tools:v1' })

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { Challenge } from './challenge.ts'
 import type { Credentials } from './credentials.ts'
 import { reasonIn, RegistryError } from './errors.ts'
-import { isLoopback } from './reference.ts'
+import { isLoopback } from '../net/loopback.ts'
 import type { Answer, Request, Transport } from './transport.ts'
 
 /** A token, and when (ms, `performance.now()`) it is better not used any more. */

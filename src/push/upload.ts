@@ -2,7 +2,7 @@ import type { Digest } from '../image/digest.ts'
 import type { RegistryClient } from './client.ts'
 import { RegistryError } from './errors.ts'
 import { refused } from './refusal.ts'
-import type { Body } from './transport.ts'
+import type { Body } from '../net/http-client.ts'
 
 /** How a blob got to be where it is wanted. */
 export type Arrival = 'present' | 'mounted' | 'uploaded'

@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { after, describe, it } from 'node:test'
+import { brotliCompressSync, gzipSync } from 'node:zlib'
+import { createHttpClient } from './http-client.ts'
+import { redirectOf } from './redirect.ts'
+
+const undo: (() => unknown)[] = []
+after(async () => {
+  for (const each of undo.reverse()) await each()
+})
+
+/** Serves on a free port of 127.0.0.1. */
+async function serve(listener: RequestListener): Promise<URL> {
+  const server = createServer(listener)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  undo.push(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
+}
+
+function clientWith(environment: NodeJS.ProcessEnv) {
+  const client = createHttpClient({ environment })
+  undo.push(() => client.close())
+  return client
+}
+const client = clientWith({})
+const textOf = (body: Buffer | undefined) => body?.toString()
+
+describe('the HTTP client', () => {
+  it('goes through the proxy of the environment, unless NO_PROXY or this machine is meant', async () => {
+    const seen: (string | undefined)[] = []
+    const proxy = await serve(({ url }, response) => {
+      seen.push(url)
+      response.end('by proxy')
+    })
+    const direct = await serve((_, response) => void response.end('direct'))
+    const proxied = clientWith({ http_proxy: proxy.origin, no_proxy: 'b.invalid' })
+    const { body } = await proxied.send({ method: 'GET', url: new URL('http://a.invalid/x?y') })
+    assert.equal(textOf(body), 'by proxy')
+    assert.deepEqual(seen, ['http://a.invalid/x?y'])
+    assert.equal(textOf((await proxied.send({ method: 'GET', url: direct })).body), 'direct')
+    await assert.rejects(proxied.send({ method: 'GET', url: new URL('http://b.invalid/') }), /b\.invalid/)
+    assert.equal(seen.length, 1)
+  })
+
+  it('bounds a body, also what a compressed one expands to', async () => {
+    const large = 'x'.repeat(100_000)
+    const url = await serve((request, response) => {
+      const [body, coding] =
+        request.url === '/gzip'
+          ? [gzipSync(large), 'gzip']
+          : request.url === '/br'
+            ? [brotliCompressSync(large), 'br']
+            : [large, 'identity']
+      response.writeHead(200, { 'Content-Encoding': coding }).end(body)
+    })
+    for (const path of ['/', '/gzip', '/br']) {
+      const get = (limit: number) =>
+        client.send({ method: 'GET', url: new URL(path, url), limit, compressed: true })
+      assert.equal((await get(99_999)).body, undefined, path)
+      assert.equal(textOf((await get(100_000)).body), large, path)
+    }
+    const raw = await client.send({ method: 'GET', url: new URL('/gzip', url) })
+    assert.deepEqual(raw.body, gzipSync(large))
+  })
+
+  it('fails for a compressed body that is cut or damaged', async () => {
+    const url = await serve((request, response) => {
+      const bytes = gzipSync('x'.repeat(1000))
+      response.writeHead(200, { 'Content-Encoding': 'gzip' })
+      response.end(request.url === '/cut' ? bytes.subarray(0, -5) : 'no gzip')
+    })
+    for (const path of ['/cut', '/damaged']) {
+      await assert.rejects(client.send({ method: 'GET', url: new URL(path, url), compressed: true }))
+    }
+  })
+
+  it('limits the time of a whole exchange, and says so', async () => {
+    const url = await serve((request, response) => {
+      if (request.url === '/begins') response.write('begin')
+    })
+    for (const path of ['/silent', '/begins']) {
+      const get = client.send({ method: 'GET', url: new URL(path, url), timeout: 50 })
+      await assert.rejects(get, /no answer in 0\.05 s/)
+    }
+  })
+
+  it('sends a body with its length, and fails with what breaks it', async () => {
+    const url = await serve((request, response) => {
+      request.pipe(response.writeHead(200, { 'X-Length': request.headers['content-length'] }))
+    })
+    async function* hello() {
+      yield Buffer.from('hello')
+    }
+    async function* broken(): AsyncGenerator<Uint8Array> {
+      yield Buffer.from('he')
+      throw new Error('the disk is gone')
+    }
+    const { body, headers } = await client.send({ method: 'PUT', url, body: { size: 5, open: hello } })
+    assert.deepEqual([textOf(body), headers['x-length']], ['hello', '5'])
+    await assert.rejects(client.send({ method: 'PUT', url, body: { size: 5, open: broken } }), /disk is gone/)
+  })
+})
+
+describe('a redirect', () => {
+  const from = new URL('https://a.example/x/y')
+  const rows: [status: number, method: 'GET' | 'PUT', location: string | undefined, expected: unknown][] = [
+    [302, 'GET', '/z', ['https://a.example/z', true, false]],
+    [301, 'GET', '../z', ['https://a.example/z', true, false]],
+    [307, 'PUT', 'https://b.example/', ['https://b.example/', true, false]],
+    [308, 'GET', 'http://a.example/x', ['http://a.example/x', true, true]],
+    [302, 'GET', 'file:///etc/passwd', ['file:///etc/passwd', false, true]],
+    [302, 'PUT', '/z', undefined],
+    [304, 'GET', '/z', undefined],
+    [302, 'GET', 'http://[', undefined],
+  ]
+  for (const [status, method, location, expected] of rows) {
+    it(`is read from ${status} for ${method} to ${location}`, () => {
+      const found = redirectOf(method, { status, headers: { location } }, from)
+      assert.deepEqual(found && [found.url.href, found.isHttp, found.losesTls], expected)
+    })
+  }
+})
