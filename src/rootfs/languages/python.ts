@@ -1,6 +1,6 @@
 import { dirname } from 'node:path'
 import { follow } from '../../contents/follow.ts'
-import { placeFor, put } from '../tree.ts'
+import { nodeAt, put } from '../tree.ts'
 import type { Work } from '../work.ts'
 
 /**
@@ -22,8 +22,7 @@ export async function addVirtualEnvironments(work: Work, versions: readonly stri
 
 /** The folder in the store that the image's `python3` lies in: from there it finds its own library. */
 async function homeOf(work: Work): Promise<string | undefined> {
-  const place = await placeFor(work, '/bin/python3')
-  const node = place?.parent.get(place.name)
+  const node = await nodeAt(work, '/bin/python3')
   if (node?.kind !== 'link') return undefined
   const program = await follow(work.listings, node.target, work.store)
   return program && dirname(program.path)

@@ -1,7 +1,8 @@
 import { follow } from '../../contents/follow.ts'
 import type { StorePath } from '../../image/store-path.ts'
 import { storePathsOf } from '../closure.ts'
-import { placeFor, put } from '../tree.ts'
+import { findFirst, isProgram } from '../find.ts'
+import { nodeAt, put } from '../tree.ts'
 import type { Node, Work } from '../work.ts'
 import { nixConf } from './conf.ts'
 import { nixDatabase, nixSchemaVersion } from './database.ts'
@@ -14,7 +15,8 @@ const state = '/nix/var/nix'
  * needed by something else does not count: either way it finds this store.
  */
 export async function addNix(work: Work): Promise<void> {
-  if (!(await hasNix(work))) return
+  // By what is in it, and not by a name: Nix and Lix of whatever version have this.
+  if (!(await findFirst(work, ['bin/nix-store'], isProgram(work)))) return
   await put(work, '/etc/nix/nix.conf', file(nixConf(await shellOf(work))))
   await put(work, `${state}/db/db.sqlite`, file(nixDatabase(work.closure)))
   // No line ends here: Nix reads the file as a number.
@@ -30,16 +32,6 @@ export async function addNix(work: Work): Promise<void> {
   }
 }
 
-/** By what is in it, and not by a name: `bin/nix-store` of Nix, of Lix, of whatever version. */
-async function hasNix({ closure, listings, store, platform }: Work): Promise<boolean> {
-  for (const { storePath } of closure) {
-    const found = (await follow(listings, `${storePath}/bin/nix-store`, store))?.found
-    if (found?.kind !== 'file') continue
-    if (found.program === 'script' || found.program === platform.architecture) return true
-  }
-  return false
-}
-
 const file = (content: string | Buffer): Node => ({ kind: 'file', bytes: Buffer.from(content), mode: 0o644 })
 
 /** The paths that keep all others alive: those that no other one refers to. */
@@ -52,7 +44,7 @@ function unreferenced({ closure }: Work): StorePath[] {
 
 /** What `/bin/sh` is, links followed, and the store paths that it needs; undefined where there is none. */
 async function shellOf(work: Work): Promise<{ program: string; needs: StorePath[] } | undefined> {
-  const { existing: node } = await placeFor(work, '/bin/sh')
+  const node = await nodeAt(work, '/bin/sh')
   if (node?.kind !== 'link') return undefined
   const program = (await follow(work.listings, node.target, work.store))?.path
   if (program === undefined) return undefined
