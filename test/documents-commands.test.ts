@@ -21,6 +21,7 @@ type Check =
 
 const systemd = { not: 'needs systemd as the first process' }
 const elsewhere = (by: string, text: string) => ({ by, text })
+const inImages = (text: string) => elsewhere('test/images/nix-and-languages.test.ts', text)
 
 const checks: Readonly<Record<string, Check>> = {
   'podman pull --tls-verify=false 127.0.0.1:8080/shell/git/htop': elsewhere(
@@ -96,6 +97,16 @@ const checks: Readonly<Record<string, Check>> = {
     'src/image/command-line.test.ts',
     'nodePackages."@angular/cli"',
   ),
+  'podman run --rm -it registry.example.org/shell/nix': {
+    not: 'names a registry that is not there; test/images/nix-and-languages.test.ts starts such containers',
+  },
+  'nix-build -E \'derivation { name = "x"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo > $out" ]; }\'':
+    inImages('nix-build --no-out-link -E'),
+  'nix-store --verify --check-contents': inImages('nix-store --verify --check-contents'),
+  'nix-store --gc': inImages('nix-store --gc'),
+  'nix-build --store $HOME/nix …': inImages('nix-build --store $HOME/nix'),
+  'podman run --security-opt seccomp=unconfined --security-opt unmask=ALL --user 1000 --env HOME=/tmp …':
+    inImages('--security-opt=unmask=ALL'),
   'LD_LIBRARY_PATH=/lib ./program': { not: 'is for inside of a container' },
   'nix-store --version': { run: true, prints: /\d/ },
   'nix build --impure': { not: 'needs nixpkgs' },

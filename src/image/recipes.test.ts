@@ -1,0 +1,26 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { configOf, recipes, type Recipe } from './recipes.ts'
+
+const page = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'images.md'), 'utf8')
+
+describe('the recipes', () => {
+  for (const [name, recipe] of Object.entries<Recipe>(recipes)) {
+    it(`docs/images.md names all that ${name} adds`, () => {
+      const names = [...recipe.packages, ...(recipe.optional ?? [])].flat()
+      assert.deepEqual(
+        names.filter((each) => !page.includes(`\`${each}\``)),
+        [],
+      )
+      assert.ok(page.includes(`| \`${name}\` |`))
+    })
+  }
+
+  it('start bash where they have one', () => {
+    assert.deepEqual(configOf(['ci', 'compat', 'shell']), { cmd: ['bash'] })
+    assert.deepEqual(configOf(['devcontainer']), { cmd: ['bash'] })
+    assert.deepEqual(configOf(['compat']), {})
+  })
+})
