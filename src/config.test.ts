@@ -182,6 +182,28 @@ describe('readConfig', () => {
     assert.deepEqual(flake({ NIXERY_ALLOW_UNFREE: 'false', NIXERY_ALLOW_BROKEN: '0' }), [])
   })
 
+  it('refuses to tell commits of packages that are of none', () => {
+    const commit = 'a'.repeat(40)
+    const cases: [environment: Environment, isRefused: boolean][] = [
+      [{}, true],
+      [{ NIXERY_PKGS_PATH: '/set' }, true],
+      [{ NIXERY_CHANNEL: 'nixos-unstable' }, true],
+      [{ NIXERY_CHANNEL: commit, NIXERY_CHANNEL_TAGS: 'nixos-.*' }, true],
+      [{ NIXERY_FLAKE: 'path:/set' }, true],
+      [{ NIXERY_CHANNEL: commit }, false],
+      [{ NIXERY_PKGS_REPO: 'https://example.org/set' }, false],
+      [{ NIXERY_FLAKE: 'github:NixOS/nixpkgs' }, false],
+      [{ NIXERY_FLAKE: 'git+https://example.org/set' }, false],
+    ]
+    for (const [environment, isRefused] of cases) {
+      const problems = problemsOf({ NIXERY_CREATED: 'revision', ...environment })
+      assert.equal(problems.length, isRefused ? 1 : 0, JSON.stringify(environment))
+      if (isRefused)
+        assert.match(problems[0] ?? '', /^ *NIXERY_CREATED=revision: needs packages of a known commit/)
+    }
+    assert.deepEqual(problemsOf({ NIXERY_CREATED: 'epoch' }), [])
+  })
+
   it('tells all problems at once', () => {
     const environment = { PORT: 'x', NIX_TIMEOUT: '0', NIXERY_TAGS: 'all', NIXERY_HOST: 'ok' }
     const told = new Set(namesIn(problemsOf(environment)))

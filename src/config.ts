@@ -90,11 +90,24 @@ function contradictions(set: Readonly<Record<string, string | undefined>>): stri
       problems.push(`${without.join(', ')}: has no effect on NIXERY_FLAKE; the flake itself must apply it`)
     }
   }
+  if (set['NIXERY_CREATED'] === 'revision' && !isOfCommit(set)) {
+    problems.push(
+      'NIXERY_CREATED=revision: needs packages of a known commit: NIXERY_PKGS_REPO, a NIXERY_FLAKE in a git repository, or a full commit as NIXERY_CHANNEL without NIXERY_CHANNEL_TAGS',
+    )
+  }
   const passed = (set['NIXERY_NIX_ENV'] ?? '').split(/[\s,]+/).filter((name) => name in schema.shape)
   if (passed.length > 0) {
     problems.push(`NIXERY_NIX_ENV: cannot pass ${passed.join(', ')}, settings of this program`)
   }
   return problems
+}
+
+/** Whether all that tags may mean is a commit. */
+function isOfCommit(set: Readonly<Record<string, string | undefined>>): boolean {
+  const { NIXERY_CHANNEL: channel, NIXERY_PKGS_REPO: repository, NIXERY_FLAKE: flake } = set
+  if (channel !== undefined) return /^[0-9a-f]{40}$/.test(channel) && set['NIXERY_CHANNEL_TAGS'] === undefined
+  if (flake !== undefined) return /^(github|gitlab|sourcehut|git(\+(https?|ssh|file))?):/.test(flake)
+  return repository !== undefined
 }
 
 /** What documentation and `nixery config` tell of a variable. */

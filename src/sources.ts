@@ -85,6 +85,7 @@ function remoteOptions(config: Config, { nix, warn }: SourceOptions): RemoteOpti
     tidyMirror: (folder) => nix.tidyMirror(folder, {}),
     mirrorRefs: (folder) => nix.mirrorRefs(folder, {}),
     refsReaching: (folder, commit) => nix.refsReaching(folder, commit, {}),
+    commitTime: (folder, commit) => nix.commitTime(folder, commit, {}),
   }
   const fetched = createFetchedSources({
     directory: join(config.NIXERY_DATA, 'sources'),
@@ -104,6 +105,7 @@ function remoteOptions(config: Config, { nix, warn }: SourceOptions): RemoteOpti
     ttl: config.NIXERY_PIN_TTL * 1000,
     fetches: createQueue({ running, waiting: mostWaitingFetches, what: 'fetching packages' }),
     queries: createQueue({ running, waiting: mostWaitingQueries, what: 'looking for commits' }),
+    tellsCommits: config.NIXERY_CREATED === 'revision',
     note: warn,
   }
 }

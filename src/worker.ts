@@ -15,6 +15,7 @@ import type { Platform } from './image/platform.ts'
 import { createPacker, type Packer } from './layers/pack.ts'
 import { createNix, type Nix } from './nix/nix.ts'
 import { stoppable } from './nix/stoppable.ts'
+import { urlLabel } from './image/labels.ts'
 import { nameFilter } from './packages/policy.ts'
 import type { PackageSource } from './packages/source.ts'
 import { createPopularity } from './popcount/source.ts'
@@ -117,6 +118,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
     contents,
     layering,
     pulls,
+    labels: urlLabel(config.NIXERY_IMAGE_URL),
     listener,
     maxQueue: config.NIXERY_MAX_QUEUE,
     retryLease: config.NIXERY_RETRY_LEASE,

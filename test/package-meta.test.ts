@@ -3,9 +3,11 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { ServerProcess } from '../scripts/server.ts'
+import { mediaTypes } from '../src/image/oci.ts'
 import { runNixery } from './support/command.ts'
 import { linksOf } from './support/links.ts'
 import { openNixLog, type NixLog } from './support/nix-log.ts'
+import { openRepository } from './support/repository.ts'
 import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
 
 type Manifest = { config: { digest: string }; layers: { digest: string }[] }
@@ -44,12 +46,13 @@ const packages = `{ system, ... }: let
     args = [ "-c" "set -e; export PATH=/bin:/usr/bin\\n\${script}\\n:" ];
   } // extra);
   program = folder: name: says: "mkdir -p \${folder}/bin; printf '#!/bin/sh\\necho \${says}\\n' > \${folder}/bin/\${name}; chmod +x \${folder}/bin/\${name}";
-in {
+in rec {
   low = make "a-low-1" (program "$out" "tool" "low") { } // { meta.priority = 10; };
   high = make "z-high-1" (program "$out" "tool" "high") { } // { meta.priority = 5; };
   inbin = make "inbin-1" "mkdir -p $out/lib $man; echo > $out/lib/libinbin.so; \${program "$bin" "inbin" "inbin"}" {
     outputs = [ "out" "bin" "man" ];
-  } // { meta.outputsToInstall = [ "bin" "man" ]; };
+  } // { meta = { outputsToInstall = [ "bin" "man" ]; license = "MIT OR Apache-2.0"; }; };
+  same = { inherit inbin; };
   odd = make "odd-1" (program "$out" "odd" "odd") { } // { meta = abort "not a package's business"; };
 }
 `
@@ -66,6 +69,82 @@ describe('of two packages with the same file', () => {
       assert.equal((await linksOf(server, name)).get('bin/tool'), 'z-high-1/bin/tool', name)
     }
     assert.deepEqual(await manifestOf('low/high'), await manifestOf('high/low'))
+  })
+})
+
+const prefix = 'org.opencontainers.image.'
+type Told = {
+  created: string
+  config: { Labels: Record<string, string> }
+  annotations: unknown
+  digest: string
+}
+
+/** What an image says of itself, in its config and its manifest. */
+async function toldBy(from: ServerProcess, name: string, tag = 'latest'): Promise<Told> {
+  const headers = { Accept: mediaTypes.oci.manifest }
+  const { response, json, text } = await ask(from, `${name}/manifests/${tag}`, { headers })
+  assert.equal(response.status, 200, text)
+  const { config, annotations } = json as Manifest & { annotations: unknown }
+  const { json: told } = await ask(from, `${name}/blobs/${config.digest}`)
+  const digest = response.headers.get('Docker-Content-Digest') ?? ''
+  return { ...(told as Omit<Told, 'annotations' | 'digest'>), annotations, digest }
+}
+
+describe('labels', () => {
+  it('tell name, version and licenses, in the config and the manifest', async () => {
+    const inbin = await toldBy(server, 'inbin')
+    assert.deepEqual(inbin.config.Labels, {
+      [`${prefix}title`]: 'inbin',
+      [`${prefix}version`]: '1',
+      [`${prefix}licenses`]: 'MIT OR Apache-2.0',
+    })
+    assert.deepEqual(inbin.annotations, inbin.config.Labels)
+    assert.equal(inbin.created, '1970-01-01T00:00:01Z')
+    // One package has no license.
+    const both = await toldBy(server, 'inbin/low')
+    assert.deepEqual(both.config.Labels, { [`${prefix}title`]: 'a-low, inbin' })
+  })
+
+  it('do not depend on how an image is named', async () => {
+    const { digest } = await toldBy(server, 'inbin/low')
+    for (const name of ['LOW/inbin', 'same.inbin/low', 'low/inbin.out/inbin.bin']) {
+      assert.equal((await toldBy(server, name)).digest, digest, name)
+    }
+  })
+
+  it('tell the commit if the operator wants it, and are the same by each commit otherwise', async () => {
+    const repository = await openRepository(workspace.folder)
+    const commits: string[] = []
+    for (const word of ['first', 'second']) {
+      const id = await repository.commit(async (folder) => {
+        await writeFile(join(folder, 'default.nix'), packages)
+        await writeFile(join(folder, 'README'), word)
+      })
+      commits.push(id)
+    }
+    const [first = '', second = ''] = commits
+    const over = { NIXERY_PKGS_REPO: repository.url, NIXERY_IMAGE_URL: 'https://example.org/images' }
+    const plain = await workspace.serve(over)
+    const digests = await Promise.all(commits.map(async (id) => (await toldBy(plain, 'low', id)).digest))
+    assert.equal(digests[0], digests[1])
+
+    const telling = await workspace.serve({ ...over, NIXERY_CREATED: 'revision' })
+    const old = await toldBy(telling, 'low', first)
+    const created = new Date((await repository.git('show', '-s', '--format=%cI', first)).trim())
+      .toISOString()
+      .replace('.000Z', 'Z')
+    assert.equal(old.created, created)
+    assert.deepEqual(old.config.Labels, {
+      [`${prefix}title`]: 'a-low',
+      [`${prefix}version`]: '1',
+      [`${prefix}url`]: 'https://example.org/images',
+      [`${prefix}created`]: created,
+      [`${prefix}revision`]: first,
+    })
+    assert.deepEqual(old.annotations, old.config.Labels)
+    assert.notEqual((await toldBy(telling, 'low', second)).digest, old.digest)
+    assert.equal((await toldBy(telling, 'low', first)).digest, old.digest)
   })
 })
 

@@ -22,6 +22,8 @@ export type Layering = Omit<LayerOptions, 'compressorId'>
 export type FlowDeps = Pick<PackingDeps, 'catalog' | 'blobs' | 'packer' | 'contents'> & {
   readonly nix: Nix
   readonly resolver: Resolver
+  /** Labels that every image has, besides those that its packages give it. */
+  readonly labels: Readonly<Record<string, string>>
 }
 
 /** One build. */
@@ -49,8 +51,10 @@ export async function makeImage(context: Context, pinned: PinnedSet): Promise<Ma
       ...context,
       again,
     })
-    const resolved = { revision: pinned.revision, packages, recipes }
-    const made = await fromSpec(context, specOf(context.request, resolved, { env: environment }))
+    const { revision, commit } = pinned
+    const base = { env: environment, labels: context.labels }
+    const spec = specOf(context.request, { revision, commit, packages, recipes }, base)
+    const made = await fromSpec(context, spec)
     const roots = packages.map(({ outputPath }) => outputPath)
     await context.catalog.rememberRoots(made.key, roots)
     return made

@@ -91,6 +91,7 @@ function openFake({ jobs = 1, maxQueue = 10, retryLease = 600, revisions = ['1']
     packer: { compressorId: 'none', reconsider() {} } as Partial<Packer> as Packer,
     layering: () => ({ strategy: 'stable', popularity: undefined, maxLayers: 100 }) as never,
     pulls: { note() {}, flush: async () => {}, close: async () => {} },
+    labels: {},
     maxQueue,
     retryLease,
     listener(build, event) {

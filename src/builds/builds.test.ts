@@ -78,6 +78,7 @@ function openFake() {
     packer: { compressorId: 'none', reconsider() {} } as Partial<Packer> as Packer,
     layering: () => ({ strategy: 'stable', popularity: undefined, maxLayers: 100 }) as never,
     pulls: { note() {}, flush: async () => {}, close: async () => {} },
+    labels: {},
     maxQueue: 10,
     retryLease: 600,
     listener: (_, event) => void (event.type === 'started' && started.push(event.image)),

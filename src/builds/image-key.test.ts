@@ -25,6 +25,8 @@ const packages = [hello, cacert].map((outputPath) => ({
   drvPath: path('d', 'any.drv'),
   output: 'out',
   outputPath,
+  license: 'MIT',
+  implied: outputPath === cacert,
 }))
 const specFor = (name: string, revision = 'r1'): ImageSpec => {
   const request = parseImageReference(name)
@@ -40,30 +42,30 @@ describe('the key and digests of an image', () => {
     [
       'hello',
       { strategy: 'stable', maxLayers: 120 },
-      '1a4146a155dc6afa0e66128ba8ba2e2a064d3347d987b031ea0dc3ae0157243f',
-      '2178c5faa813d418b94e88ffa93d0a47d2d4fe47b18ccb72eb0195b39c4ea98a',
-      'a6b437f865be12da1bfe93a4dbe6e88a718991c010c3136ff9bb8c88b29e4f5f',
+      'aa249e9fbdfdf767a27ed8519e8264442ce2a2c1d1c2cee1d5441fc2973fa15b',
+      'afce954e48fa026fcc0b4864858cbf1800c1ac4602df3ab40089fd9a405f0155',
+      '0b7481c403167cf12c888ae3207ad695e3329163216083f9250844278fac98fb',
     ],
     [
       'shell/hello',
       { strategy: 'stable', maxLayers: 120 },
-      'da3b5068800a2e61839307871ba69546f92c531bad0a20c10df0229e1587014d',
-      'c41d63bfdff095d00ffd14bf33cb463a9f250ada8945cbc80b508f183771a058',
-      '132bffa7c1ac93afd19c20f7fb19b752020deeb0cb4fb5714c3b4e968fca608d',
+      '631146bcd2071191c2a506ac0af20eb9fef25db622eb1ab0fe5a60f5604f3b1c',
+      '3f8d724492062432a392ffd9da6cb0713a156eda91bd1504dd1538b025232278',
+      '73a6886de05e07c362320f26d6222c9a33d6ac6eef3e98ddea651134483fd190',
     ],
     [
       'arm64/hello',
       { strategy: 'stable', maxLayers: 120 },
-      '8df6f8cec89855d597030bef99296163b81f44505ce613db42a8a7f449a62d27',
-      'af4465d276ecd948e36d0302b7a8f3044ba7c985b47f613e08fec59ee31cd249',
-      'd1e638a219199acbc48d5356b318dbf4e20b8ebc90cbd33d0fda28945e3ee70d',
+      'ad11c008ac75d2085c6d594a94165dd1d199fa33ad63ca84e3c871757e1eac40',
+      'd10a9584a6b723d55557f8f52b9d3cf247965855c1407f4951c221aa27899406',
+      '1cdfa433d7589ce230d0f7d4669f63094e9fb88681e98bb8098516a9f0f8c9de',
     ],
     [
       'arm64/shell/hello',
       { strategy: 'nixery', maxLayers: 64 },
-      '8c653db6fea51b6c883594fc01d051b7583567643aee165dcb693ba5a5daf216',
-      'a6bdb6cc7f139539642d75336ba43a05de2f0de56dae1acb7f426ddbb596889a',
-      'f80103d2ce1e8f89c0a37f2f65567b1513dca6608d5f5ef30188a55b6af535de',
+      '393eb089a88282c865bef9e85f848757033538fbee51ee3dd874f5aeb6e7e8a1',
+      'ca91993148b3e37b74fb2fa26f3f55aa6ab26e1d4a877735a1f2419abf1a6ea4',
+      '15c56c5a54a8ffbe28070c33f3f9bb64a54841d3ce30ea4357ebcf906e1317ad',
     ],
   ] as const
   for (const [name, options, key, config, manifest] of rows) {
@@ -85,6 +87,35 @@ describe('the key and digests of an image', () => {
 
   it('do not depend on the revision of the package set', () => {
     assert.equal(keyOfSpec(specFor('hello', 'r1')), keyOfSpec(specFor('hello', 'r2')))
+  })
+
+  it('depend on the commit, if images are to tell of it', async () => {
+    const told = (id: string): ImageSpec => {
+      const request = parseImageReference('hello')
+      const commit = { id, created: '2026-01-31T12:00:00Z', source: 'https://example.org/packages' }
+      return specOf(request, { revision: 'r', commit, packages, recipes: [] }, { env: environment })
+    }
+    const keys = [specFor('hello'), told('a'.repeat(40)), told('b'.repeat(40))].map(keyOfSpec)
+    assert.equal(new Set(keys).size, 3)
+    const texts: string[] = []
+    const blobs = {
+      publish: async (_: unknown, content: object) =>
+        void ('bytes' in content && texts.push(String(content.bytes))),
+    } as Partial<Blobs> as Blobs
+    await publishImage(blobs, told('a'.repeat(40)), [])
+    const prefix = 'org.opencontainers.image.'
+    const labels = {
+      [`${prefix}title`]: 'hello',
+      [`${prefix}version`]: '2.12',
+      [`${prefix}licenses`]: 'MIT',
+      [`${prefix}created`]: '2026-01-31T12:00:00Z',
+      [`${prefix}revision`]: 'a'.repeat(40),
+      [`${prefix}source`]: 'https://example.org/packages',
+    }
+    const [config, docker, oci] = texts.map((text) => JSON.parse(text) as Record<string, unknown>)
+    assert.equal(config?.['created'], '2026-01-31T12:00:00Z')
+    assert.deepEqual(config?.['config'], { Env: environment, Labels: labels })
+    assert.deepEqual([docker?.['annotations'], oci?.['annotations']], [undefined, labels])
   })
 
   it('depend on every field of the config', () => {
@@ -109,5 +140,13 @@ it('a spec is plain data that says all that an image is made of', () => {
   assert.deepEqual(JSON.parse(JSON.stringify(spec)), spec)
   assert.deepEqual(spec.sets, [{ tag: 'v1', revision: 'r1' }])
   assert.deepEqual(spec.links, [hello, cacert])
-  assert.deepEqual(spec.config, { env: environment, cmd: ['bash'] })
+  assert.deepEqual(spec.config, {
+    env: environment,
+    labels: {
+      'org.opencontainers.image.title': 'hello',
+      'org.opencontainers.image.version': '2.12',
+      'org.opencontainers.image.licenses': 'MIT',
+    },
+    cmd: ['bash'],
+  })
 })

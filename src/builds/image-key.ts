@@ -9,7 +9,7 @@ import { layeringKey, type LayerOptions } from './layers.ts'
 
 /**
  * The key of an image: everything that its bytes depend on. Package sets, revisions and names are not part of it,
- * so an image that stays the same keeps its key when its package set moves on. What the tree of links adds to the
+ * so an image that stays the same keeps its key when its package set moves on, unless it is to tell its commit. What the tree of links adds to the
  * config depends on the closure, and the `rootfsVersion` stands for how.
  */
 export const imageKey = (
@@ -24,6 +24,7 @@ export const imageKey = (
     closure: closureKey(closure),
     architecture: spec.platform.architecture,
     config: spec.config,
+    commit: spec.commit,
     layering: layeringKey(layering),
     compressor: compressorId,
     formats: [archiveVersion, rootfsVersion],

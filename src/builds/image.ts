@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { digestOf, parseDigest, type Digest } from '../image/digest.ts'
+import { annotationsOf } from '../image/labels.ts'
 import {
   composeConfig,
   composeIndex,
@@ -52,7 +53,7 @@ const partOf = (text: string): Part => ({ digest: digestOf(text), size: Buffer.b
  */
 export async function publishImage(
   blobs: Blobs,
-  { platform, config: runConfig }: Pick<ImageSpec, 'platform' | 'config'>,
+  { platform, config: runConfig, commit }: Pick<ImageSpec, 'platform' | 'config' | 'commit'>,
   layers: readonly { readonly layer: Layer; readonly comment: string }[],
   { env, warnings }: LinkFacts = { env: [], warnings: [] },
 ): Promise<Image> {
@@ -61,11 +62,15 @@ export async function publishImage(
     await blobs.publish({ ...part, mediaType }, { bytes: Buffer.from(text) })
     return part
   }
-  const configText = composeConfig(platform, layers, withVariables(runConfig, env))
+  const configText = composeConfig(platform, layers, withVariables(runConfig, env), commit?.created)
   const plain = layers.map(({ layer }) => layer)
   const descriptors = (form: ManifestForm) => plain.map((layer) => layerDescriptor(form, layer))
+  const annotations = annotationsOf(runConfig.labels)
   const manifest = (form: ManifestForm) =>
-    publish(composeManifest(form, partOf(configText), descriptors(form)), mediaTypes[form].manifest)
+    publish(
+      composeManifest(form, partOf(configText), descriptors(form), annotations),
+      mediaTypes[form].manifest,
+    )
   const [config, docker, oci] = await Promise.all([
     publish(configText, mediaTypes.oci.config),
     manifest('docker'),

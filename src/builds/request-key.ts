@@ -9,6 +9,7 @@ export type RequestKeys = (request: ImageRequest, pinned: PinnedSet, layering: L
 type Last = {
   readonly state: string | undefined
   readonly revision: string
+  readonly commit: string | undefined
   readonly layering: Layering
   readonly key: string
 }
@@ -21,16 +22,18 @@ export function createRequestKeys(): RequestKeys {
     if (last && isSame(last, pinned, layering)) return last.key
     const { platform, recipes, words, packages } = request
     // What words mean is the same for as long as the package set is.
-    const parts = [stateOf(pinned), platform.system, recipes, words, packages, layeringKey(layering)]
+    const commit = pinned.commit?.id
+    const parts = [stateOf(pinned), commit, platform.system, recipes, words, packages, layeringKey(layering)]
     const key = JSON.stringify(parts)
-    keys.set(request, { state: pinned.state, revision: pinned.revision, layering, key })
+    keys.set(request, { state: pinned.state, revision: pinned.revision, commit, layering, key })
     return key
   }
 }
 
-const isSame = (last: Last, { state, revision }: PinnedSet, layering: Layering): boolean =>
+const isSame = (last: Last, { state, revision, commit }: PinnedSet, layering: Layering): boolean =>
   last.state === state &&
   last.revision === revision &&
+  last.commit === commit?.id &&
   last.layering.strategy === layering.strategy &&
   last.layering.maxLayers === layering.maxLayers &&
   last.layering.popularity === layering.popularity

@@ -1,4 +1,4 @@
-import { imageReferences, listOf, seconds, whole } from './values.ts'
+import { address, imageReferences, listOf, oneOf, seconds, whole } from './values.ts'
 
 /** What a name means, which images are made ready, and how long a request waits. */
 export const imageSettings = {
@@ -6,6 +6,16 @@ export const imageSettings = {
     .prefault('amd64')
     .describe(
       'platforms of a name without one: clients that accept an index get one of all these platforms, others the first',
+    ),
+  NIXERY_IMAGE_URL: address
+    .optional()
+    .describe(
+      'address of a page about the images, which every image tells in its label and annotation `org.opencontainers.image.url`',
+    ),
+  NIXERY_CREATED: oneOf('epoch', 'revision')
+    .default('epoch')
+    .describe(
+      'when images say that they were made: `epoch`, in 1970, so that an image that stays the same keeps its digest; or `revision`, when the commit of their packages was made, which they name, so that each commit makes other images. For git repositories, flakes in one, and a commit as a channel',
     ),
   NIXERY_WARM: imageReferences
     .default([])

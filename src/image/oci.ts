@@ -66,16 +66,17 @@ export function withVariables(config: ImageConfig, added: readonly string[]): Im
 }
 
 /**
- * The image config: one text for both forms. It says no time of creation but the store's own (1 s after the
- * epoch), so that equal contents are equal images.
+ * The image config: one text for both forms. If not told otherwise it says no time of creation but the store's own
+ * (1 s after the epoch), so that equal contents are equal images.
  * @param layers in manifest order, each with a line for `docker history`
+ * @param created in RFC 3339's form
  */
 export function composeConfig(
   platform: Platform,
   layers: readonly { readonly layer: Layer; readonly comment: string }[],
   config: ImageConfig,
+  created = '1970-01-01T00:00:01Z',
 ): string {
-  const created = '1970-01-01T00:00:01Z'
   return canonicalJson({
     architecture: platform.architecture,
     os: platform.os,

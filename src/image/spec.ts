@@ -1,3 +1,4 @@
+import { commitLabels, labelsOf, type CommitFacts } from './labels.ts'
 import type { ImageRequest } from './name.ts'
 import type { ImageConfig } from './oci.ts'
 import type { Platform } from './platform.ts'
@@ -16,6 +17,8 @@ export type ImageSpec = {
   /** Each output once, in the image's order: where two packages have the same file, the first one wins. */
   readonly packages: readonly SpecPackage[]
   readonly config: ImageConfig
+  /** The commit that the image tells of, if it does: then it is another image by each commit. */
+  readonly commit?: CommitFacts
   /** Outputs that the last layer links to from `/bin`, `/etc` and so on, in the same order. */
   readonly links: readonly StorePath[]
 }
@@ -31,35 +34,44 @@ export type SpecPackage = {
   readonly drvPath: StorePath
   readonly output: string
   readonly outputPath: StorePath
+  /** An SPDX expression, where the package says its license. */
+  readonly license?: string | undefined
+  /** Every image has it, whether or not the name asks for it. */
+  readonly implied: boolean
 }
 
 /**
  * The spec of a request.
- * @param resolved the revision that the request's tag was pinned to, and the packages and recipes that its names mean
- *   there
- * @param base the config that every image begins with; recipes add to it
+ * @param resolved the revision that the request's tag was pinned to, its commit if images are to tell of it, and the
+ *   packages and recipes that its names mean there
+ * @param base the config that every image begins with; packages and recipes add to it
  */
 export function specOf(
   request: ImageRequest,
   resolved: {
     readonly revision: string
+    readonly commit?: CommitFacts | undefined
     readonly packages: readonly SpecPackage[]
     readonly recipes: readonly RecipeName[]
   },
   base: ImageConfig,
 ): ImageSpec {
-  const { revision, packages, recipes } = resolved
+  const { revision, commit, packages, recipes } = resolved
+  const labels = { ...base.labels, ...labelsOf(packages), ...(commit && commitLabels(commit)) }
   return {
     platform: request.platform,
     sets: [{ tag: request.tag, revision }],
-    packages: packages.map(({ attribute, version, drvPath, output, outputPath }) => ({
+    packages: packages.map(({ attribute, version, drvPath, output, outputPath, license, implied }) => ({
       attribute,
       version,
       drvPath,
       output,
       outputPath,
+      ...(license !== undefined && { license }),
+      implied,
     })),
-    config: { ...base, ...configOf(recipes) },
+    config: { ...base, labels, ...configOf(recipes) },
+    ...(commit && { commit }),
     links: packages.map(({ outputPath }) => outputPath),
   }
 }

@@ -15,6 +15,8 @@ export type LockedFlake = {
   readonly paths: readonly StorePath[]
   /** Why inputs could not be fetched. Evaluation fails only if it needs them, and they are not public. */
   readonly warning?: string
+  /** The commit that it was locked to, and when that was made (seconds since 1970); none for what is of no commit. */
+  readonly commit?: { readonly id: string; readonly seconds: number }
 }
 
 export type LockOptions = RunOptions & {
@@ -58,7 +60,9 @@ export async function lockFlake(reference: string, options: LockOptions): Promis
   const { refused = false, ...inputs } = hasInputs ? await fetchInputs(url, options) : { paths: [] }
   const paths = [...new Set([source, ...inputs.paths])]
   for (const path of paths) await addRoot(path, options.rootOf(path), options)
-  return { ...inputs, url: refused ? metadata.url : url, revision, paths }
+  const { rev: id, lastModified: seconds } = locked
+  const commit = id === undefined || seconds === undefined ? {} : { commit: { id, seconds } }
+  return { ...inputs, ...commit, url: refused ? metadata.url : url, revision, paths }
 }
 
 /** The flake as a folder in the store, with all that its outputs can see of where it came from. */

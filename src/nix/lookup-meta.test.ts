@@ -77,10 +77,11 @@ for (const evaluator of ['cold', 'warm'] as const) {
       ]
       const body = rows.map(([value], index) => `x${index} = several // { meta.priority = ${value}; };`)
       const names = rows.map((_, index) => `x${index}`)
-      const found = await lookUp(several + body.join('\n'), ['several', ...names])
+      const found = await lookUp(several + body.join('\n'), ['several', ...names, 'x0.bin'])
       assert.deepEqual(
         found.map(({ priority }) => priority),
-        [5, ...rows.map(([, read]) => read)],
+        // The last is an output of the first.
+        [5, ...rows.map(([, read]) => read), 10],
       )
     })
 

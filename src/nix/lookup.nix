@@ -82,7 +82,7 @@ let
   isInstance = value: 10 * length (attrNames (intersectAttrs set value)) >= 9 * length topNames;
 
   # `at` is how far a name was followed. `start`: how many parts lead to the innermost instance of the package set;
-  # `packagePath`: the path without the outputs at its end.
+  # `packagePath`: the path without the outputs at its end, and `package` what is there.
   look = limits: at: rest:
     if rest == [ ] then describe at
     else if !(isAttrs at.value) then missingAt at.path [ ]
@@ -101,19 +101,20 @@ let
       if found == [ ]
       then missingAt at.path (if isTop then topNames else if inDerivation then [ ] else attrNames at.value)
       else if limits != null && length path > elemAt limits start then { status = "denied"; inherit path; }
-      else look limits { inherit (at) mayLookInside readsMeta; inherit value path start; packagePath = if isOutput then at.packagePath else path; } (tail rest);
+      else look limits { inherit (at) mayLookInside readsMeta; inherit value path start; packagePath = if isOutput then at.packagePath else path; package = if isOutput then at.package else value; } (tail rest);
 
   missingAt = path: siblings: { status = "missing"; inherit path siblings; place = toJSON path; };
 
   isDerivation = value: isAttrs value && (value.type or null) == "derivation";
 
-  describe = { value, path, packagePath, mayLookInside, readsMeta, ... }:
+  describe = { value, path, packagePath, package, mayLookInside, readsMeta, ... }:
     if isDerivation value then
       let
         parsed = parseDrvName value.name;
         # Some have null for a version, or a path.
         textOr = other: text: if isString text then plain text else other;
-        meta = if readsMeta then metaOf value else { };
+        # What is said of a package is said of its outputs, which need not repeat it.
+        meta = if readsMeta then metaOf package else { };
         output = textOr "out" (value.outputName or null);
       in
       {
@@ -209,7 +210,7 @@ let
       # With limits on any name, members may be what must not be evaluated; unguarded, one may fail the whole.
       mayLookInside = request.guarded && !(request ? limits);
       readsMeta = request.meta or true;
-      result = look limits { value = set; path = [ ]; start = 0; packagePath = [ ]; inherit mayLookInside readsMeta; } attribute;
+      result = look limits { value = set; path = [ ]; start = 0; packagePath = [ ]; package = set; inherit mayLookInside readsMeta; } attribute;
     in
     if request.guarded then guard result else result;
 

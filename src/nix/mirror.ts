@@ -128,6 +128,16 @@ export async function refsReaching(folder: string, commit: string, options: RunO
 }
 
 /**
+ * When a commit was made: seconds since 1970.
+ * @throws SOURCE_UNREACHABLE if the mirror does not have it, CANCELLED
+ */
+export async function commitTime(folder: string, commit: string, options: RunOptions): Promise<number> {
+  const told = await localGit([...at(folder), 'log', '--max-count=1', '--format=%ct', commit, '--'], options)
+  if (!told.ok) throw unreachable(told)
+  return Number(told.stdout)
+}
+
+/**
  * Writes the files of a commit into a folder of its own. Submodules are empty folders, as Nix has them.
  * @throws SOURCE_UNREACHABLE with git's reason, CANCELLED
  */

@@ -11,7 +11,7 @@ import { lockFlake, type LockedFlake } from './flake.ts'
 import { parsePathInfo } from './facts.ts'
 import { remoteRefs } from './git.ts'
 import { messageOf } from './message.ts'
-import { mirrorRefs, refsReaching, tidyMirror, updateMirror, type Mirror } from './mirror.ts'
+import { commitTime, mirrorRefs, refsReaching, tidyMirror, updateMirror, type Mirror } from './mirror.ts'
 import { run, type RunOptions } from './process.ts'
 import { realise, type Wanted } from './realise.ts'
 import { defaultAllowedUris } from './restriction.ts'
@@ -56,6 +56,7 @@ export type Nix = {
   tidyMirror(folder: string, watch: Watch): Promise<void>
   mirrorRefs(folder: string, watch: Watch): Promise<Map<string, string>>
   refsReaching(folder: string, commit: string, watch: Watch): Promise<string[]>
+  commitTime(folder: string, commit: string, watch: Watch): Promise<number>
   /** Finds out what must be set for Nix to work here: everything that is asked first waits for it. */
   settle(): Promise<void>
   /** Fails with NIX_UNAVAILABLE when there is no Nix; gives its version otherwise. */
@@ -209,6 +210,10 @@ export function createNix(options: NixOptions): Nix {
     },
     async refsReaching(folder, commit, watch) {
       return refsReaching(folder, commit, await runOptions('fetch', watch, queryTimeout))
+    },
+
+    async commitTime(folder, commit, watch) {
+      return commitTime(folder, commit, await runOptions('fetch', watch, queryTimeout))
     },
 
     async settle() {

@@ -26,6 +26,7 @@ export function stoppable(nix: Nix, stop: AbortSignal): Nix & { settled(): Promi
     tidyMirror: (folder, watch) => tracked(nix.tidyMirror(folder, both(watch))),
     mirrorRefs: (folder, watch) => tracked(nix.mirrorRefs(folder, both(watch))),
     refsReaching: (folder, commit, watch) => tracked(nix.refsReaching(folder, commit, both(watch))),
+    commitTime: (folder, commit, watch) => tracked(nix.commitTime(folder, commit, both(watch))),
     forget: (revision) => nix.forget(revision),
     evaluators: () => nix.evaluators(),
     settle: () => nix.settle(),

@@ -1,4 +1,5 @@
 import type { StorePath } from '../image/store-path.ts'
+import { commitTeller, withoutCommit } from './commit.ts'
 import { createMirror } from './mirror.ts'
 import { createPins } from './pins.ts'
 import { createRefList } from './ref-list.ts'
@@ -45,6 +46,7 @@ export function channelSource(channel: string, options: ChannelOptions): Package
     load: async (name) => ({ path: await orUnknown(fetches(() => moving(name))) }),
   })
   const mirror = createMirror(repository, true, options)
+  const tell = commitTeller(repository, mirror.folder, options)
   const refs = createRefList({
     ...options,
     load: async () => allowedRefs(await fetcher.remoteRefs(repository, isNarrow(allowed)), allowed),
@@ -75,7 +77,11 @@ export function channelSource(channel: string, options: ChannelOptions): Package
     async pin(tag) {
       const path = await pathOf(tag)
       fetched.use([path])
-      return inStore(path)
+      if (options.tellsCommits !== true) return inStore(path)
+      // No other tags mean anything then: the configuration sees to that.
+      const commit = isCommit(tag) && options.commits ? tag : channel
+      if (!(await mirror.reached(commit))) throw withoutCommit()
+      return { ...inStore(path), commit: await tell(commit) }
     },
   }
 }

@@ -1,3 +1,4 @@
+import { impliedPackages } from '../image/name.ts'
 import { byText, storePathName, type StorePath } from '../image/store-path.ts'
 import { refuse, wordsOf, type Lacking } from './refusals.ts'
 import type { ChosenOutput, Resolution } from './resolution.ts'
@@ -22,11 +23,13 @@ export function choosePackages(decided: Decided, resolutions: ReadonlyMap<string
     const first = found.find((each) => each?.status === 'package' || mayBeOver(wanted, each))
     if (first?.status === 'package') {
       const { status: _, outputs, ...described } = first
+      const isImplied = wanted.implied || wanted.names.some((name) => impliedNames.has(name))
       for (const output of outputs) {
         const same = chosen.get(output.outputPath)
         const one = !same || byText(first.attribute, same.attribute) < 0 ? { ...described, ...output } : same
+        const implied = isImplied || same?.implied === true
         const priority = Math.min(first.priority, same?.priority ?? first.priority)
-        chosen.set(output.outputPath, { ...one, priority })
+        chosen.set(output.outputPath, { ...one, priority, implied })
       }
     } else if (wanted.need === 'optional' && !first) {
       warnings.push(
@@ -43,6 +46,8 @@ export function choosePackages(decided: Decided, resolutions: ReadonlyMap<string
 /** Whether a name of a recipe fails only now: another image in its place would be taken for this one later. */
 const mayBeOver = ({ by }: Wanted, found: Resolution | undefined): boolean =>
   by.length > 0 && found?.status === 'invalid' && found.kind === 'passing'
+
+const impliedNames: ReadonlySet<string> = new Set(impliedPackages)
 
 /** Of several names that cannot be had, what is wrong with the first that there is. */
 const reasonOf = (found: readonly (Resolution | undefined)[]): Resolution | undefined =>

@@ -1,3 +1,4 @@
+import { commitFacts, withoutCommit } from './commit.ts'
 import { repositoryOf, type FlakeRepository } from './flake-reference.ts'
 import { createMirror } from './mirror.ts'
 import { createPins } from './pins.ts'
@@ -21,12 +22,18 @@ export function flakeSource(reference: string, options: RemoteOptions): PackageS
   }
   const holds = ({ paths }: FlakeInStore): boolean => fetched.use(paths)
   const latest = createPins({ ...options, load: () => lock(reference), holds })
+  const repository = repositoryOf(reference)
+  const pinned = (flake: FlakeInStore): PinnedSet => {
+    if (options.tellsCommits !== true) return pinnedSet(flake)
+    if (!flake.commit) throw withoutCommit()
+    const { id, seconds } = flake.commit
+    return { ...pinnedSet(flake), commit: commitFacts(id, seconds, repository?.url ?? '') }
+  }
   const pinLatest = async (): Promise<PinnedSet> => {
     const flake = await latest('latest')
     fetched.current(reference, flake.paths)
-    return pinnedSet(flake)
+    return pinned(flake)
   }
-  const repository = repositoryOf(reference)
   const others = repository && tagsOfRepository(repository, lock, holds, options)
   return {
     description: `flake ${withoutCredentials(reference)}`,
@@ -36,7 +43,7 @@ export function flakeSource(reference: string, options: RemoteOptions): PackageS
       if (tag === 'latest') return pinLatest()
       const flake = await others?.lock(tag)
       if (!flake) throw unknownTag()
-      return pinnedSet(flake)
+      return pinned(flake)
     },
   }
 }

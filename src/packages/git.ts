@@ -1,3 +1,4 @@
+import { commitTeller } from './commit.ts'
 import { createMirror } from './mirror.ts'
 import { isCommit, type Ref } from './refs.ts'
 import { inStore, unknownTag, withoutCredentials, type RemoteOptions } from './remote.ts'
@@ -11,6 +12,7 @@ import { usability } from './usable.ts'
 export function gitSource(url: string, options: RemoteOptions): PackageSource {
   const { fetcher, fetched, fetches } = options
   const mirror = createMirror(url, false, options)
+  const tell = commitTeller(url, mirror.folder, options)
   const meaning = (tag: string): Promise<Ref | undefined> => {
     if (tag === 'latest') return mirror.head()
     return isCommit(tag) ? mirror.reached(tag) : mirror.named(tag)
@@ -30,7 +32,7 @@ export function gitSource(url: string, options: RemoteOptions): PackageSource {
         throw error
       })
     if (tag === 'latest') fetched.current(url, [path])
-    return inStore(path)
+    return { ...inStore(path), commit: await tell(commit) }
   }
   return {
     description: `git repository ${withoutCredentials(url)}`,

@@ -21,6 +21,7 @@ export type FlakeInStore = {
   readonly revision: string
   readonly paths: readonly StorePath[]
   readonly warning?: string
+  readonly commit?: { readonly id: string; readonly seconds: number }
 }
 
 /** How sources get what they need from Nix and git. Each call may start a process; how many run is bounded. */
@@ -38,6 +39,8 @@ export type Fetcher = {
   mirrorRefs(folder: string): Promise<ReadonlyMap<string, string>>
   /** Refs from which a commit is reached, as of the last update. */
   refsReaching(folder: string, commit: string): Promise<readonly string[]>
+  /** When a commit of a mirror was made: seconds since 1970. */
+  commitTime(folder: string, commit: string): Promise<number>
 }
 
 export type RemoteOptions = {
@@ -53,6 +56,8 @@ export type RemoteOptions = {
   readonly fetches: Queue
   /** Bounds looks at a mirror. @throws OVERLOADED */
   readonly queries: Queue
+  /** Whether images tell of the commit that they are from (`NIXERY_CREATED=revision`). */
+  readonly tellsCommits?: boolean
   readonly note: (line: string) => void
 }
 

@@ -39,7 +39,11 @@ export type Resolution = z.infer<typeof resolution>
 export type ResolvedPackage = Extract<Resolution, { status: 'package' }>
 
 /** One output of a package that an image gets. */
-export type ChosenOutput = Omit<ResolvedPackage, 'status' | 'outputs'> & ResolvedPackage['outputs'][number]
+export type ChosenOutput = Omit<ResolvedPackage, 'status' | 'outputs'> &
+  ResolvedPackage['outputs'][number] & {
+    /** Every image has it, whether or not the name asks for it. */
+    readonly implied: boolean
+  }
 
 /** What was remembered; undefined for what this version cannot read, which is to be found out again. */
 export function parseResolution(text: string): Resolution | undefined {

@@ -1,3 +1,5 @@
+import type { CommitFacts } from '../image/labels.ts'
+
 /** A package set at one revision: what everything made from it is keyed by. */
 export type PinnedSet = {
   /** Its folder, or the flake that it is an output of. */
@@ -8,6 +10,8 @@ export type PinnedSet = {
    * with every change, and never comes again. What is kept in memory is keyed by `stateOf`.
    */
   readonly state?: string
+  /** The commit that images are to tell of (`NIXERY_CREATED=revision`). */
+  readonly commit?: CommitFacts | undefined
   /**
    * Whether the folder has been that revision until now: what was read from it since it was pinned may be remembered.
    * Takes as long as reading the whole folder; nobody who pulls should wait for it.
