@@ -14,10 +14,10 @@ const privateRanges = [
 ]
 
 /**
- * Tells clients apart by their addresses.
+ * Distinguishes clients by their addresses.
  * @param peer the other end of the connection
  * @param forwarded the `X-Forwarded-For` header
- * @returns an IPv4 address or the /64 prefix of an IPv6 address; undefined if the client cannot be told from others,
+ * @returns an IPv4 address or the /64 prefix of an IPv6 address; undefined if the client cannot be distinguished from others,
  *   because the connection comes from a trusted proxy that says nothing of use
  */
 export type ClientOf = (peer: string | undefined, forwarded: string | undefined) => string | undefined

@@ -5,15 +5,15 @@ import type { Digest } from '../image/digest.ts'
 import { storeError, type ByteRange } from '../store/store.ts'
 import type { OpenBody, StreamBody } from './reply.ts'
 
-/** What a body is made of, in order: bytes that are at hand, and ranges of the blob, of which there is one at least. */
+/** A part of a body, in order: bytes in memory, or a range of the blob. There is at least one range. */
 export type Piece = Uint8Array | ByteRange
 
 export const isRange = (piece: Piece): piece is ByteRange => 'start' in piece
 
-/** Where bytes come from, and what hears that they were not all there. */
+/** Where bytes come from, and where a truncated blob is reported. */
 export type BlobSource = Pick<Blobs, 'read' | 'file' | 'doubt'>
 
-/** The body that gives these pieces of a blob. Nothing is opened before it is asked to. */
+/** The body of these pieces of a blob. Nothing is opened before `open` is called. */
 export function blobBody(blobs: BlobSource, digest: Digest, pieces: readonly Piece[]): StreamBody {
   return {
     async open() {
@@ -59,7 +59,7 @@ function fromFile(file: FileHandle, pieces: readonly Piece[], doubt: () => Promi
       const block = blocks[turn % 2 === 0 ? 0 : 1]
       turn += 1
       const filled = fillBlock(file, block, at, Math.min(block.length, end - at), doubt)
-      reading = filled.catch(() => {}) // told by who waits for it, if anyone does
+      reading = filled.catch(() => {}) // handled by the reader, if there is one
       return filled
     }
     for (const piece of pieces) {
@@ -104,7 +104,7 @@ async function fillBlock(
   return block.length === length ? block : block.subarray(0, length)
 }
 
-/** From a store that only streams. The first range is opened at once, so that its failure is told and not cut off. */
+/** From a store that only streams. The first range is opened at once, so that its failure can be the response. */
 async function fromStore(blobs: BlobSource, digest: Digest, pieces: readonly Piece[]): Promise<OpenBody> {
   const first = pieces.findIndex(isRange)
   const range = pieces[first]
@@ -122,7 +122,7 @@ async function fromStore(blobs: BlobSource, digest: Digest, pieces: readonly Pie
         length += chunk.length
         yield chunk
       }
-      if (length !== piece.end - piece.start) await blobs.doubt(digest) // whoever sends it finds that, too
+      if (length !== piece.end - piece.start) await blobs.doubt(digest) // the sender detects it, too
     }
   }
   return {

@@ -42,8 +42,8 @@ export async function blobReply(
   }
   if (isKnown(request, etag)) return { status: 304, headers: common, body: undefined }
   const whole = { ...common, ...octets, ...ranged, 'Content-Length': String(size) }
-  // What HEAD asks is known here: no part of it is given (RFC 9110 §14.2), and an address that is signed for GET
-  // would fail for it.
+  // HEAD is answered here: ranges do not apply to it (RFC 9110 §14.2), and an address that is signed for GET
+  // would fail for HEAD.
   if (request.method === 'HEAD') return { status: 200, headers: whole, body: undefined }
   if (deps.sendfile !== undefined && deps.blobs.file(digest) !== undefined) {
     return handedOver(`${deps.sendfile}${hexOf(digest)}`, { ...common, ...octets })
@@ -99,7 +99,7 @@ function multipart(
   return { status: 206, headers, body: blobBody(deps.blobs, digest, pieces) }
 }
 
-/** Leaves the body, and the ranges of it, to nginx; what it keeps of these headers is in docs/front-server.md. */
+/** Leaves the body and its ranges to nginx. docs/front-server.md lists which of these headers it keeps. */
 const handedOver = (path: string, headers: Readonly<Record<string, string>>): Reply => ({
   status: 200,
   headers: { ...headers, 'Content-Length': '0', 'X-Accel-Redirect': path },

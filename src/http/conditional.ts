@@ -2,22 +2,22 @@ import { NixeryError } from '../errors.ts'
 import type { HttpRequest } from './request.ts'
 
 /**
- * Judges the conditions of a request for something that is there (RFC 9110 §13.2.2). Nothing here has a date of
+ * Evaluates the preconditions of a request for something that exists (RFC 9110 §13.2.2). Nothing here has a date of
  * modification, so conditions on one are ignored, as §13.1.3 and §13.1.4 demand.
  * @param etag the entity tag with its quotes; a strong one
- * @returns whether the client has it already, and is to get a 304
+ * @returns whether the client has it already and gets a 304
  * @throws PRECONDITION_FAILED
  */
 export function isKnown(request: HttpRequest, etag: string): boolean {
   const wanted = request.header('if-match')
   if (wanted !== undefined && !matches(wanted, etag, 'strong')) {
-    throw new NixeryError('PRECONDITION_FAILED', 'what is here has another entity tag', { detail: { etag } })
+    throw new NixeryError('PRECONDITION_FAILED', 'the entity tag does not match', { detail: { etag } })
   }
   const had = request.header('if-none-match')
   return had !== undefined && matches(had, etag, 'weak')
 }
 
-/** Whether the range that is asked for may be given: `If-Range` names the very same bytes, or is not there (§13.1.5). */
+/** Whether the requested range may be sent: `If-Range` is absent or names the same bytes (§13.1.5). */
 export function mayGivePart(request: HttpRequest, etag: string): boolean {
   const wanted = request.header('if-range')
   return wanted === undefined || wanted.trim() === etag

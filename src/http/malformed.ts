@@ -16,7 +16,7 @@ export function malformedError(error: Error): { failure: NixeryError; status: nu
   return { status, failure: new NixeryError('REQUEST_INVALID', message, { cause: error }) }
 }
 
-/** Writes an answer to a connection that Node has made no response for, and closes it. */
+/** Writes a reply to a connection for which Node has no response object, and closes it. */
 export function answerAndClose(socket: Duplex, { status, headers, body }: Reply): void {
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,

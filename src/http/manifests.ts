@@ -19,7 +19,7 @@ export type ManifestDeps = {
   readonly blobs: Blobs
   /** What a name without a platform means: the first, or an index of all for a client that takes one. */
   readonly platforms: readonly Platform[]
-  /** Hears of each manifest that is given: what it refers to is in use. */
+  /** Called for each manifest that is served: what it refers to is in use. */
   readonly onUse?: ((digest: Digest) => void) | undefined
 }
 
@@ -28,7 +28,7 @@ const largestManifest = 4_393_216
 
 /**
  * Answers with the manifest that a name means to this client.
- * @param limit milliseconds that the client can wait for a build, or undefined for no limit; asked for when it waits
+ * @param limit milliseconds that the client can wait for a build, or undefined for no limit; called only if it waits
  * @throws what building throws, PRECONDITION_FAILED
  */
 export function imageReply(
@@ -44,13 +44,15 @@ export function imageReply(
   if (!image) return builtReply(deps, request, imageRequest, limit)
   const named = { digest: image.manifests[form].digest, mediaType: mediaTypes[form].manifest }
   const bytes = blobs.smallInMemory(named.digest)
-  return bytes ? given(deps, request, named, bytes) : builtReply(deps, request, imageRequest, limit, named)
+  return bytes
+    ? namedReply(deps, request, named, bytes)
+    : builtReply(deps, request, imageRequest, limit, named)
 }
 
-/** A manifest, and the type that it goes under. */
+/** A manifest and its media type. */
 type Named = { readonly digest: Digest; readonly mediaType: string }
 
-/** The same where something has to be waited for. @param found what the name means, if that is known already */
+/** The same where something has to be awaited. @param known what the name means, if that is known already */
 async function builtReply(
   deps: ManifestDeps,
   request: HttpRequest,
@@ -61,15 +63,15 @@ async function builtReply(
   let { digest, mediaType } = known ?? (await byName(deps, request, imageRequest, limit))
   let bytes = await deps.blobs.readSmall(digest, largestManifest)
   if (!bytes) {
-    // Another process has cleaned up since this one last looked: now it knows.
+    // Another process has deleted it. The failed read has been noticed, so the image is built again.
     ;({ digest, mediaType } = await byName(deps, request, imageRequest, limit))
     bytes = await deps.blobs.readSmall(digest, largestManifest)
   }
   if (!bytes) throw unknown()
-  return given(deps, request, { digest, mediaType }, bytes)
+  return namedReply(deps, request, { digest, mediaType }, bytes)
 }
 
-function given(
+function namedReply(
   deps: ManifestDeps,
   request: HttpRequest,
   { digest, mediaType }: Named,
@@ -82,7 +84,7 @@ function given(
     'Cache-Control': 'no-cache',
     Vary: 'Accept',
   }))
-  return isKnown(request, etag) ? replies.unchanged : replies.found
+  return isKnown(request, etag) ? replies.notModified : replies.ok
 }
 
 /**
@@ -102,7 +104,7 @@ export async function manifestReply(
   const etag = `"${digest}"`
   const common = { ...headersOf(digest, etag), 'Cache-Control': immutable }
   if (isKnown(request, etag)) return { status: 304, headers: common, body: undefined }
-  return found(common, mediaType, bytes)
+  return okReply(common, mediaType, bytes)
 }
 
 const headersOf = (digest: Digest, etag: string) => ({
@@ -111,17 +113,17 @@ const headersOf = (digest: Digest, etag: string) => ({
   ETag: etag,
 })
 
-const found = (common: Readonly<Record<string, string>>, mediaType: string, bytes: Uint8Array): Reply => ({
+const okReply = (common: Readonly<Record<string, string>>, mediaType: string, bytes: Uint8Array): Reply => ({
   status: 200,
   headers: { ...common, 'Content-Type': mediaType, 'Content-Length': String(bytes.length) },
   body: bytes,
 })
 
-// Manifests in memory are the same objects for a while: their answers are put together once.
+// Cached manifests are the same objects for a while: their replies are built once.
 const replies = new WeakMap<Uint8Array, Map<string, Replies>>()
-type Replies = { readonly found: Reply; readonly unchanged: Reply }
+type Replies = { readonly ok: Reply; readonly notModified: Reply }
 
-/** The answers with a manifest that a name means, by the manifest's own bytes and the type that it goes under. */
+/** The replies with a manifest found by name, by its bytes and its media type. */
 function repliesOf(
   bytes: Uint8Array,
   mediaType: string,
@@ -133,8 +135,8 @@ function repliesOf(
   if (last) return last
   const common = headers()
   const made = {
-    found: found(common, mediaType, bytes),
-    unchanged: { status: 304, headers: common, body: undefined },
+    ok: okReply(common, mediaType, bytes),
+    notModified: { status: 304, headers: common, body: undefined },
   }
   ofBytes.set(mediaType, made)
   return made
@@ -164,7 +166,7 @@ async function byName(
     const group = { id: randomUUID(), size: wanted.length }
     const built = imagesOf(wanted, (platform) => build(platform, signal, group))
     const images = await built.catch((error: unknown) => {
-      // Nobody waits for the others any more. When the client is told to retry, each build learns of it by itself.
+      // The others have no client left. When the client gets a retry response, each build is told so by itself.
       if (!hasCode(error, 'STILL_BUILDING')) leave.abort()
       throw error
     })
@@ -217,7 +219,7 @@ function onPlatform(imageRequest: ImageRequest, platform: Platform): ImageReques
   return made
 }
 
-// What says that a blob is a manifest is one, or not, for ever.
+// Whether a blob is a manifest, and of which type, never changes.
 const types = new LRUCache<Digest, { readonly type: string | undefined }>({ max: 10_000 })
 const known: readonly string[] = Object.values(mediaTypes).flatMap(({ manifest, index }) => [manifest, index])
 

@@ -1,4 +1,4 @@
-/** Whose answers are watched: what was written to a connection, and what the system has not taken yet, in bytes. */
+/** What was written to a connection, and what the system has not taken yet, in bytes. */
 export type Sending = { readonly written: number; readonly waiting: number; readonly queued: number }
 
 /**
@@ -27,7 +27,7 @@ export function createPace(rate: number, window: number) {
   }
 }
 
-/** What a connection has to do with now. */
+/** What a connection is sending now. */
 export function sendingOf(socket: { bytesWritten: number; writableLength: number }): Sending {
   // libuv knows how much of a write the system has taken; Node itself tells a stalled connection by the same number.
   const handle: unknown = Reflect.get(socket, '_handle')

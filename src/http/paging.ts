@@ -1,7 +1,7 @@
 import { NixeryError } from '../errors.ts'
 import { byText } from '../image/store-path.ts'
 
-/** A part of a list that is asked for: at most `limit` items, those after `after` alone if that is given. */
+/** The requested part of a list: at most `limit` items, only those after `after` if it is set. */
 export type Page = { readonly after?: string; readonly limit: number }
 
 // So long may a list be in one answer; the rest is where its `Link` leads.
@@ -17,7 +17,7 @@ export function parsePage(query: string): Page {
   const parameters = new URLSearchParams(query)
   const count = parameters.get('n')
   if (count !== null && !/^\d{1,15}$/.test(count)) {
-    throw new NixeryError('QUERY_INVALID', '"n" is how many are asked for: a whole number, or zero')
+    throw new NixeryError('QUERY_INVALID', '"n" must be a whole number of items, or zero')
   }
   const after = parameters.get('last') ?? ''
   if (after.length > longestItem)

@@ -39,7 +39,7 @@ type LeftOut = { readonly platform: Platform; readonly error: NixeryError }
 const isFixed = (error: unknown): error is NixeryError => hasCode(error, 'PACKAGE_UNKNOWN', 'PACKAGE_DENIED')
 
 /**
- * A failure of what was asked for, with its message naming the platforms that it is of. Failures that have nothing to
+ * A failure of the requested image, whose message names the platforms concerned. Failures that have nothing to
  * do with the platform stay as they are.
  */
 export function onPlatforms(platforms: readonly Platform[], error: unknown): unknown {
@@ -62,7 +62,7 @@ const ofPlatform = [
   'BUILD_TIMEOUT',
 ] as const
 
-/** One error for all platforms: `PACKAGE_DENIED` if one of them is. A reason that several share is given once. */
+/** One error for all platforms: `PACKAGE_DENIED` if one of them is. A reason that several share appears once. */
 function noneOf(failed: readonly LeftOut[]): NixeryError {
   const byMessage = Map.groupBy(failed, ({ error }) => error.message)
   const messages = [...byMessage].map(

@@ -23,7 +23,7 @@ export function parseRanges(header: string | undefined, size: number): readonly 
   if (wanted.includes('backwards')) throw unsatisfiable(size)
   const ranges = wanted.filter((range) => typeof range === 'object')
   if (ranges.length > 0) return coalesce(ranges)
-  // A suffix of an empty blob can be given, but in no `Content-Range`.
+  // A suffix of an empty blob is satisfiable, but `Content-Range` cannot express it.
   if (wanted.includes('empty')) return undefined
   throw unsatisfiable(size)
 }

@@ -2,7 +2,7 @@ import type { RequestKind } from './route.ts'
 
 /** A body that is being sent. `close` is called exactly once, also if the body was not read to its end. */
 export type OpenBody = {
-  /** Each chunk is valid until the next is asked for: its memory is used again. */
+  /** Each chunk is valid until the next is requested: its memory is reused. */
   chunks(): AsyncIterable<Uint8Array>
   close(): Promise<void>
 }

@@ -6,7 +6,7 @@ import { isStream, type OpenBody, type Reply } from './reply.ts'
 export type SendResult = {
   /** Of the body, in bytes. */
   readonly bytes: number
-  /** Why the body is not whole. Not that the client left, which is its right. */
+  /** Why the body is incomplete. Clients that disconnect are no error. */
   readonly error?: unknown
 }
 
@@ -90,7 +90,7 @@ async function sendStream(outgoing: ServerResponse, opened: OpenBody, length: nu
     outgoing.end()
     return { bytes }
   } catch (error) {
-    // The status is sent: that the body is not whole can be told only by cutting it off.
+    // The status is sent: only closing the connection tells the client that the body is incomplete.
     outgoing.destroy()
     return { bytes, error }
   } finally {

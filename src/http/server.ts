@@ -8,24 +8,24 @@ import { answerAndClose, malformedError } from './malformed.ts'
 import { createPace, sendingOf } from './pace.ts'
 import type { TlsPair } from './tls.ts'
 
-/** What one client may take of the server. Times are milliseconds, sizes bytes. */
+/** Limits for each client. Times are milliseconds, sizes bytes. */
 export type ServerLimits = {
   /** From the beginning of a connection, or of a further request, to the end of its headers. */
   readonly headersTimeout: number
   /** To the end of its body. */
   readonly requestTimeout: number
-  /** How often these two are looked at. */
+  /** How often these two are checked. */
   readonly checkInterval: number
-  /** For which an answer that has begun may stand still, because its reader does. */
+  /** How long a response that has begun may make no progress because its reader makes none. */
   readonly idleTimeout: number
-  /** Bytes per second that the reader of an answer must take; 0 for no limit. */
+  /** Bytes per second that the reader of a response must read; 0 for no limit. */
   readonly minRate: number
   /** Milliseconds over which that is measured. */
   readonly rateWindow: number
   readonly maxConnections: number
   /** Of the address and all headers. */
   readonly headerSize: number
-  /** Of a body, which nobody reads: with more of it, the connection is closed after the answer. */
+  /** Of a request's body, which is ignored: with a larger one, the connection is closed after the response. */
   readonly bodySize: number
 }
 
@@ -52,15 +52,15 @@ export type ServerOptions = {
   readonly limits?: Partial<ServerLimits>
 }
 
-/** What a server has to do with now. */
+/** What a server is doing now. */
 export type Traffic = {
   /** Connections that are open. */
   readonly connections: number
-  /** Requests that are being answered. */
+  /** Requests that are being handled. */
   readonly requests: number
-  /** What came since the start and was no HTTP, or did not become a request in time. */
+  /** Since the start: input that was not HTTP, or not a complete request in time. */
   readonly malformed: number
-  /** Answers that were cut off since the start, because their readers were too slow. */
+  /** Since the start: responses that were cut off because their readers were too slow. */
   readonly slow: number
 }
 
@@ -68,19 +68,19 @@ export type Traffic = {
 export type Listening = {
   readonly port: number
   traffic(): Traffic
-  /** New connections get this certificate; for a server with TLS. */
+  /** Uses this certificate for new connections, if the server has TLS. */
   setTls(pair: TlsPair): void
   /**
-   * Waits until all running answers are sent, for some seconds at most, then closes everything. Who asks meanwhile is
-   * answered, too, so that load balancers see that this server is not ready; no connection is kept.
+   * Waits until all responses are sent, for some seconds at most, then closes everything. New requests are still
+   * answered, so that load balancers see that this server is not ready, and no connection is kept alive.
    */
   close(graceSeconds: number): Promise<void>
 }
 
 /**
  * Serves over HTTP/1.1.
- * @param app gets each request; must not fail
- * @throws CONFIG_INVALID when the address cannot be listened on
+ * @param app handles each request; must not fail
+ * @throws CONFIG_INVALID when it cannot listen on the address
  */
 export async function listen(
   app: Pick<App, 'handle' | 'refuse'>,
@@ -120,7 +120,7 @@ export async function listen(
     if (inFlight.isIdle()) onIdle()
   })
   server.on('request', (request, response) => inFlight.add(request, response))
-  // Without this, Node would ask for the body that nobody reads.
+  // Without this, Node would request the body, which is ignored.
   server.on('checkContinue', (request, response) => server.emit('request', request, response))
   // Nor is anything else expected of it: Node's own 417, which RFC 9110 §10.1.1 leaves to servers, would say nothing.
   server.on('checkExpectation', (request, response) => server.emit('request', request, response))
@@ -134,7 +134,7 @@ export async function listen(
     const { failure, status } = malformedError(error)
     answerAndClose(socket, app.refuse({ method: '', path: '' }, failure, status))
   })
-  // Without this, Node would close the connection without a word.
+  // Without this, Node would close the connection without a response.
   server.on('connect', ({ method = '', url = '' }, socket) => {
     if (inFlight.isBusy(socket)) socket.destroy()
     else {

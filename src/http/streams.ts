@@ -5,11 +5,11 @@ import { isStream, type OpenBody, type Reply } from './reply.ts'
 export type Streams = {
   /** Blobs that are being sent. */
   readonly active: number
-  /** Requests that found no room. */
+  /** Requests that were refused because of the limits. */
   readonly refused: number
   /**
    * The same answer. Its body, if it is one that has to be opened, fails to with OVERLOADED when there is no room.
-   * @param client whose share it takes; undefined for a client that cannot be told from others
+   * @param client whose share it takes; undefined for a client that cannot be distinguished from others
    */
   bound(reply: Reply, client?: string): Reply
 }

@@ -3,8 +3,8 @@ import { nextLink, pageOf, parsePage, type Page } from './paging.ts'
 import { textReply, type Reply } from './reply.ts'
 import type { HttpRequest } from './request.ts'
 
-/** What was pulled by name, in lists sorted by code units. */
-export type Pulled = {
+/** Names and tags of pulled images, sorted by code units. */
+export type PulledNames = {
   /** @param repository as `formatImageName` gives it */
   tags(repository: string, page: Page): Promise<readonly string[]>
   repositories(page: Page): Promise<readonly string[]>
@@ -13,13 +13,13 @@ export type Pulled = {
 export type TagDeps = {
   /** Where packages come from: its tags, or undefined where any that can be resolved will do. */
   readonly source: { tags(): Promise<readonly string[] | undefined> }
-  readonly pulled: Pulled
+  readonly pulled: PulledNames
 }
 
 /**
  * Lists the tags of a name (distribution spec, "Listing Tags"): those that its packages' source has, and those that
  * it was pulled under.
- * @param name as it was asked for, and parsed
+ * @param name as requested; it has been parsed
  * @throws QUERY_INVALID, and what the source throws
  */
 export async function tagsReply(
@@ -33,7 +33,7 @@ export async function tagsReply(
     source.tags(),
     pulled.tags(formatImageName(imageRequest), { ...page, limit: page.limit + 1 }),
   ])
-  // Of a channel or branch whose name is no tag, nobody can ask.
+  // A channel or branch whose name is not a valid tag cannot be pulled.
   const list = pageOf([sources.filter(isTag), used], page)
   const headers = { 'Cache-Control': 'no-cache', ...nextLink(`/v2/${name}/tags/list`, list, page) }
   return textReply(200, 'application/json', JSON.stringify({ name, tags: list.items }), headers)

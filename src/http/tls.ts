@@ -55,7 +55,7 @@ function parsed<T>(variable: string, file: string, what: string, parse: () => T)
 
 /** Looks for other files under the same names, and takes them. */
 export type TlsWatch = {
-  /** Looks now, and comes back when what was found is in use, or refused. */
+  /** Checks now. Resolves when a new certificate is in use, or refused. */
   look(): Promise<void>
   stop(): void
 }
@@ -85,10 +85,10 @@ export function watchTls(files: TlsFiles, options: TlsWatchOptions): TlsWatch {
     if (state === seen) return
     seen = state
     try {
-      const found = await readTls(files)
-      if (found.cert.equals(pair.cert) && found.key.equals(pair.key)) return
-      options.use(found)
-      pair = found
+      const current = await readTls(files)
+      if (current.cert.equals(pair.cert) && current.key.equals(pair.key)) return
+      options.use(current)
+      pair = current
       options.note('the TLS certificate has changed: new connections get the new one')
     } catch (error) {
       if (!(error instanceof NixeryError)) throw error

@@ -4,24 +4,24 @@ import type { PublicTexts } from '../text/public.ts'
 import type { Waiting } from './registry.ts'
 import type { HttpRequest } from './request.ts'
 
-/** How a client is told that a build takes longer than it waits. Times are milliseconds unless said otherwise. */
+/** How long a client waits, and its retry response. Times are milliseconds unless stated otherwise. */
 export type Patience = {
   /** How long one request may wait for a build. */
   readonly limit: number
-  /** What this client takes for "try again". */
+  /** The status on which this client retries. */
   readonly status: 429 | 503
 }
 
-/** What tells clients apart, as they send it: data only. */
+/** What identifies the kind of client, as sent: data only. */
 export type Client = { readonly userAgent: string | undefined; readonly accept: string | undefined }
 
-// Seconds. containerd does not look at it, and comes at once.
+// Seconds. containerd ignores it and retries at once.
 const retryAfter = 5
 
 // containerd gives up on a response's headers after 30 s (since 2.3), and repeats a 429 at once, five times.
 const likeContainerd: Patience = { limit: 25_000, status: 429 }
 
-// What each waits in all is in docs/waiting.md.
+// docs/waiting.md has the total that each waits.
 const kinds: readonly (readonly [agent: RegExp, Patience])[] = [
   // BuildKit and nerdctl resolve names with containerd's code.
   [/^(containerd|buildkit|nerdctl)\//, likeContainerd],
@@ -31,35 +31,35 @@ const kinds: readonly (readonly [agent: RegExp, Patience])[] = [
   [/go-containerregistry|^(crane|ko|kaniko)\//, { limit: 240_000, status: 503 }],
   // oras-go and regclient back off on a 429, five and three times.
   [/^(oras|oras-go|helm|regclient)\//i, { limit: 240_000, status: 429 }],
-  // Docker's own puller waits for ever, repeats nothing, and shows the message of a 429.
+  // Docker's own puller has no limit, retries nothing, and shows the message of a 429.
   [/^docker\//, { limit: 900_000, status: 429 }],
 ]
 
-// Proxies and programs that say nothing of themselves often give up after a minute.
+// Proxies and clients without a known User-Agent often give up after a minute.
 const unknown: Patience = { limit: 50_000, status: 429 }
 
 /**
- * How long this client can be made to wait, and which status makes it come back.
- * @param seconds what the operator wants for all clients, if anything
+ * How long this client waits, and on which status it retries.
+ * @param seconds the operator's setting for all clients, if any
  */
 export function patienceOf({ userAgent = '', accept = '' }: Client, seconds: number | undefined): Patience {
-  const found = kinds.find(([agent]) => agent.test(userAgent))?.[1] ?? unknown
+  const kind = kinds.find(([agent]) => agent.test(userAgent))?.[1] ?? unknown
   // With containerd's image store, which is Docker's default since 29, it is containerd's code that asks for names,
   // under Docker's name; only that one takes anything.
   const isContainerd = userAgent.startsWith('docker/') && /\*\/\*/.test(accept)
-  const patience = isContainerd ? likeContainerd : found
+  const patience = isContainerd ? likeContainerd : kind
   return seconds === undefined ? patience : { ...patience, limit: seconds * 1000 }
 }
 
 export type WaitingOptions = {
-  /** Seconds that all clients wait, if the operator says so. */
+  /** Seconds for all clients, if the operator sets it. */
   readonly maxWait: number | undefined
   /**
    * The full address of a build's page, for a client that came by this Host header, as it was sent. Without it there
    * are no pages, and answers have no links.
    */
   readonly page?: ((build: string, host: string | undefined, secure: boolean) => string) | undefined
-  /** What may be told of failures. */
+  /** Which texts of failures may be shown. */
   readonly texts: PublicTexts
   /** Whether clients speak TLS with this server itself. */
   readonly secure: boolean
@@ -73,9 +73,9 @@ export function createWaiting({ maxWait, page, secure, texts }: WaitingOptions):
     limit: (request) => patience(request).limit,
     reply(error, request) {
       const build = page && buildOf(error)
-      // A proxy that speaks TLS for this server says so, and whoever else says it changes its own answer alone.
+      // Set by a proxy that terminates TLS. Any other client that sets it only changes its own response.
       const viaTls = secure || request.header('x-forwarded-proto') === 'https'
-      const told = new NixeryError(
+      const failure = new NixeryError(
         'STILL_BUILDING',
         build === undefined
           ? 'the package set is still being fetched, and the image is built after that: pull again to get it'
@@ -89,7 +89,10 @@ export function createWaiting({ maxWait, page, secure, texts }: WaitingOptions):
             }),
         },
       )
-      return errorReply(told, texts, { status: patience(request).status, headers: headersOf(told, build) })
+      return errorReply(failure, texts, {
+        status: patience(request).status,
+        headers: headersOf(failure, build),
+      })
     },
   }
 }
@@ -105,7 +108,7 @@ function headersOf({ message, hint }: NixeryError, build: string | undefined): R
   }
 }
 
-/** Only this program's words get here; what would end the quoted string is left out all the same. */
+/** Only this program's own texts get here; what would end the quoted string is removed all the same. */
 const quotable = (text: string): string => text.replace(/[^\x20-\x7e]|["\\]/g, '').slice(0, 1000)
 
 function buildOf({ detail }: NixeryError): string | undefined {

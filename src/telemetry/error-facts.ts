@@ -29,8 +29,8 @@ export const isOrdinary = (error: unknown): boolean =>
 const longestCause = 2_000
 
 /**
- * An error as the log has it. A stack is for bugs: of what users can meet, the code and the message say all, and what
- * caused it is of use where an operator has to look.
+ * An error as logged. Stacks are for bugs: for failures that users can meet, the code and message suffice, and the cause
+ * is added where an operator has to act.
  */
 export function errorFacts(error: unknown): Record<string, unknown> {
   if (error instanceof NixeryError) {

@@ -4,17 +4,17 @@ import { systemErrorCode } from '../errors.ts'
 /** Where lines go. */
 export type Lines = {
   write(line: string): void
-  /** Writes what was not written yet, and waits for a slow reader, two seconds at most. For a process that ends. */
+  /** Writes what is left, and waits for a slow reader, two seconds at most. For a process that exits. */
   flush(): void
 }
 
-// Who reads so slowly that so many bytes gather loses lines; the server goes on.
+// Bytes. A reader that is slower loses lines; the server goes on.
 const most = 16 * 1024 * 1024
 // Milliseconds from one write of gathered lines to the next: each costs a thread a turn, however little it writes.
 const pause = 5
 // A pipe that is full, and does not make its writers wait, is tried again after so long (ms).
 const retryAfter = 50
-// How long the end of the process waits for whoever reads its lines (ms).
+// How long the exiting process waits for the reader of its lines (ms).
 const longestFlush = 2_000
 
 const sleeper = new Int32Array(new SharedArrayBuffer(4))
@@ -34,7 +34,7 @@ export function createLines(fd: number): Lines {
   let broken = false
 
   const failed = (error: unknown): void => {
-    if (systemErrorCode(error) !== 'EAGAIN') broken = true // nobody reads, and there is nobody to tell
+    if (systemErrorCode(error) !== 'EAGAIN') broken = true // no reader, and nowhere to report that
   }
   const gathered = (): Buffer => {
     const bytes = Buffer.concat([rest, Buffer.from(waiting.join(''))])

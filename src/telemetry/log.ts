@@ -24,7 +24,7 @@ export const logOptions = (level: string, redactor: Redactor): LoggerOptions => 
 
 /**
  * JSON lines on standard output, or lines for people if that is a terminal.
- * @param redactor takes the secrets out of each line, whoever wrote it
+ * @param redactor removes secrets from each line, whatever its source
  */
 export function createLog(level: string, redactor: Redactor): Logger {
   const options = logOptions(level, redactor)

@@ -8,14 +8,14 @@ import { tallied, type Cell } from './tally.ts'
 export type Metrics = {
   readonly onBuild: BuildListener
   readonly onRequest: (entry: AccessLogEntry) => void
-  /** Counts what was found and not made. */
+  /** Counts cache hits. */
   readonly hit: (kind: HitKind, count?: number) => void
-  /** Says where the numbers are that others keep; to be called once. */
+  /** Adds the numbers that other parts keep; to be called once. */
   readonly watch: (stats: ServerStats) => void
   readonly read: () => Promise<{ readonly contentType: string; readonly text: string }>
 }
 
-/** What can be found again. */
+/** What is cached. */
 export type HitKind = 'image' | 'resolution' | 'layer' | 'member'
 
 /** The values that requests of one kind and method count in. */
@@ -57,7 +57,7 @@ export function createMetrics(version: string): Metrics {
   )
   const bytes = counter('nixery_sent_bytes_total', 'Bytes of bodies sent to clients.', 'kind')
   const builds = counter('nixery_builds_total', 'Builds that have ended.', 'result', 'code')
-  const hits = counter('nixery_hits_total', 'What was found and not made.', 'kind')
+  const hits = counter('nixery_hits_total', 'What was reused instead of made.', 'kind')
   const misses = counter('nixery_misses_total', 'What had to be made.', 'kind')
   const running = new Gauge({ name: 'nixery_builds_running', help: 'Builds at work.', registers })
   const stages = new Histogram({
@@ -69,7 +69,7 @@ export function createMetrics(version: string): Metrics {
   })
 
   const took = (stage: string, ms: number) => stages.observe({ stage }, ms / 1000)
-  const found = (kind: HitKind, of: number, made: number) => {
+  const reused = (kind: HitKind, of: number, made: number) => {
     hits.add([kind], of - made)
     misses.add([kind], made)
   }
@@ -102,17 +102,17 @@ export function createMetrics(version: string): Metrics {
           running.inc()
           break
         case 'resolved':
-          found('resolution', event.names, event.evaluated)
+          reused('resolution', event.names, event.evaluated)
           if (event.evaluated > 0) took('evaluate', event.ms)
           break
         case 'realised':
           took('realise', event.ms)
           break
         case 'planned':
-          found('layer', event.layers, event.layers - event.known)
+          reused('layer', event.layers, event.layers - event.known)
           break
         case 'packed':
-          found('member', event.paths, event.paths - event.copied)
+          reused('member', event.paths, event.paths - event.copied)
           took('pack', event.ms)
           break
         case 'finished':

@@ -1,6 +1,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
 
-/** Numbers that others keep, asked for when metrics are read. */
+/** Numbers that other parts keep, read when metrics are read. */
 export type ServerStats = {
   /** Of the server: connections, requests at work, and what came and was no HTTP. */
   readonly traffic: () => {
@@ -11,7 +11,7 @@ export type ServerStats = {
   }
   /** Builds that wait for Nix or for packing. */
   readonly builds: { readonly queued: number }
-  /** Blobs that are being sent, and requests for more that found no room. */
+  /** Blobs that are being sent, and requests for more that were refused. */
   readonly streams: { readonly active: number; readonly refused: number }
   /** Of Nix: processes that have packages loaded, and evaluations that one of them answered, or none. */
   readonly evaluators: () => {
@@ -43,7 +43,7 @@ const counters: readonly Row[] = [
   ],
   [
     'nixery_streams_refused_total',
-    'Requests for blobs that found no room.',
+    'Requests for blobs that were refused because of the limits.',
     [],
     ({ streams }) => one(streams.refused),
   ],
@@ -109,7 +109,7 @@ const gauges: readonly Row[] = [
   ],
 ]
 
-/** Puts these numbers among the metrics. */
+/** Adds these numbers to the metrics. */
 export function registerServerStats(registry: Registry, stats: ServerStats): void {
   for (const [name, help, labelNames, read] of counters) {
     void new Counter({

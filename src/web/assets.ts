@@ -17,7 +17,7 @@ export type Assets = {
 }
 
 /**
- * Reads the files once. Their names have a hash of what is in them, so that a browser may keep one for ever and
+ * Reads the files once. Their names contain a hash of their contents, so that a browser may cache one forever and
  * still gets the new one after an update.
  */
 export function readAssets(): Assets {

@@ -5,7 +5,7 @@ import { homeLink, refreshSeconds, type Frame, type Html, type Page } from './la
 import { durationText, imageText, timeText } from './words.ts'
 
 /**
- * The page of one build, at `/builds/<id>`. It is loaded again and again while the build runs.
+ * The page of one build, at `/builds/<id>`. It reloads while the build runs.
  * @param options.showNames whether it says which image is built, and of which packages
  */
 export const buildPage = (frame: Frame, build: BuildRecord, { showNames }: { showNames: boolean }): Page => ({
@@ -26,24 +26,24 @@ export const buildPage = (frame: Frame, build: BuildRecord, { showNames }: { sho
         build.state === 'running' &&
         html`<p class="quiet small">This page reloads every ${refreshSeconds} seconds.</p>`
       }
-      ${failure(build)}
+      ${failureSection(build)}
       <section>
         <h2>Steps</h2>
         <ol class="steps">
           ${steps(build, showNames).map(stepItem)}
         </ol>
       </section>
-      ${warnings(build)} ${layers(build)} ${log(build)}
+      ${warningsSection(build)} ${layers(build)} ${log(build)}
     </main>`,
 })
 
-const failure = ({ failure: told }: BuildRecord): Html | false =>
-  told !== undefined &&
+const failureSection = ({ failure }: BuildRecord): Html | false =>
+  failure !== undefined &&
   html`<section>
     <h2>Error</h2>
-    <pre class="message">${told.message}</pre>
-    ${told.hint !== undefined && html`<p>${told.hint}</p>`}
-    ${told.code !== undefined && html`<p class="quiet small"><code>${told.code}</code></p>`}
+    <pre class="message">${failure.message}</pre>
+    ${failure.hint !== undefined && html`<p>${failure.hint}</p>`}
+    ${failure.code !== undefined && html`<p class="quiet small"><code>${failure.code}</code></p>`}
   </section>`
 
 type Step = {
@@ -53,7 +53,7 @@ type Step = {
 }
 type StepState = 'finished' | 'running' | 'failed' | 'waiting' | 'skipped'
 
-/** What a build does, in order, and how far it is. */
+/** The steps of a build, in order, with their state. */
 function steps(
   { resolved, realised, planned, layers: packed, digest, state }: BuildRecord,
   showNames: boolean,
@@ -75,7 +75,7 @@ function steps(
   return all.map((step, index): Step & { state: StepState } => {
     if (index > at) return { ...step, state: 'waiting' }
     if (index === at) return { ...step, state }
-    // What is known already is gone past.
+    // A step whose result was known is skipped.
     return { ...step, state: step.detail === undefined ? 'skipped' : 'finished' }
   })
 }
@@ -86,7 +86,7 @@ function layersText(
 ) {
   const bytes = packed.reduce((sum, { size }) => sum + size, 0)
   const fresh = packed.length === 0 ? 'none' : `${packed.length} (${bytesText(bytes)})`
-  return `${counted(all, 'layer')}, ${known} of them known before; packed ${fresh}`
+  return `${counted(all, 'layer')}, ${known} of them reused; packed ${fresh}`
 }
 
 const marks: Readonly<Record<StepState, string>> = {
@@ -107,12 +107,12 @@ const stepItem = ({ name, detail, ms, state }: Step & { state: StepState }): Htm
     ${detail !== undefined && html`<span class="detail">${detail}</span>`}
   </li>`
 
-const warnings = ({ warnings: told }: BuildRecord): Html | false =>
-  told.length > 0 &&
+const warningsSection = ({ warnings }: BuildRecord): Html | false =>
+  warnings.length > 0 &&
   html`<section>
     <h2>Warnings</h2>
     <ul class="warnings">
-      ${told.map((warning) => html`<li>${warning}</li>`)}
+      ${warnings.map((warning) => html`<li>${warning}</li>`)}
     </ul>
   </section>`
 
@@ -151,10 +151,10 @@ const layers = ({ layers: packed }: BuildRecord): Html | false =>
 const log = ({ lines, forgottenLines, state }: BuildRecord): Html =>
   html`<section>
     <h2 id="log">Log</h2>
-    ${forgottenLines > 0 && html`<p class="quiet small">Without its first ${counted(forgottenLines, 'line')}.</p>`}
+    ${forgottenLines > 0 && html`<p class="quiet small">The first ${counted(forgottenLines, 'line')} are not kept.</p>`}
     ${
       lines.length === 0
-        ? html`<p class="quiet">Nix has said nothing${state === 'running' && ' yet'}.</p>`
+        ? html`<p class="quiet">Nix has printed nothing${state === 'running' && ' yet'}.</p>`
         : html`<div class="log" tabindex="0" role="region" aria-labelledby="log">
             <pre>${lines.join('\n')}</pre>
           </div>`

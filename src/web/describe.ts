@@ -1,21 +1,21 @@
 import type { PublicTexts } from '../text/public.ts'
 
-/** Where packages come from, as the page tells it. */
+/** Where packages come from, as shown on the page. */
 export type SourceDescription = { readonly source: string; readonly revision?: string | undefined }
 
-/** As much of a package source as is needed to tell of it. */
+/** The part of a package source that is needed to describe it. */
 type Source = {
   readonly description: string
   readonly publicDescription?: string | undefined
   pin(tag: string): Promise<{ readonly revision: string }>
 }
 
-// A folder's revision is a hash of all that is in it: not for every visitor anew (ms).
+// Milliseconds. A folder's revision is a hash of its contents: not computed for every visitor.
 const pause = 60_000
 
 /**
- * Tells the source and its revision. To find the revision may take long and ask other servers, so a visitor gets the
- * one that was found last, and none waits.
+ * Describes the source and its revision. Finding the revision may take long and contact other servers, so visitors get
+ * the last known one at once.
  */
 export function describeSource(
   source: Source,
@@ -29,7 +29,7 @@ export function describeSource(
     try {
       revision = texts.strict((await source.pin('latest')).revision).replace('/nix/store/', '')
     } catch {
-      // The last one stays. Whoever pulls is told.
+      // The last one stays. Clients that pull get the error.
     }
     next = now() + pause
   }

@@ -4,16 +4,16 @@ import { plainTexts, type PublicFailure, type PublicTexts } from '../text/public
 
 type Event<Type extends BuildEvent['type']> = Omit<Extract<BuildEvent, { type: Type }>, 'type'>
 
-/** What is known of one build. Every text in it is free of control characters and of what looks like a secret. */
+/** One build. No text in it has control characters or anything that looks like a secret. */
 export type BuildRecord = {
   readonly id: string
   readonly image: string
   readonly state: 'running' | 'finished' | 'failed'
   /** Milliseconds since 1970. */
   readonly startedAt: number
-  /** How long it took; of a running build how long it takes already. */
+  /** How long it took, or has taken so far. */
   readonly ms: number
-  /** How many pulls wait, or waited, for it. */
+  /** Pulls that wait or waited for it. */
   readonly pulls: number
   readonly resolved?: Event<'resolved'>
   readonly realised?: Event<'realised'>
@@ -23,12 +23,12 @@ export type BuildRecord = {
   readonly digest?: string
   readonly failure?: PublicFailure
   readonly warnings: readonly string[]
-  /** The last lines of what Nix said, and how many before them were let go. */
+  /** The last lines that Nix printed, and how many earlier ones were dropped. */
   readonly lines: readonly string[]
   readonly forgottenLines: number
 }
 
-/** The builds of late, in memory: they end with the server. */
+/** Recent builds, in memory: lost when the server stops. */
 export type History = {
   readonly listener: BuildListener
   /** Newest first. */
@@ -41,7 +41,7 @@ export type HistoryOptions = {
   readonly builds: number
   /** Most lines of Nix that are kept of each. */
   readonly linesPerBuild: number
-  /** What may be shown: nothing else gets into the history. */
+  /** Which texts may be shown: no others get into the history. */
   readonly texts?: PublicTexts
   readonly now?: () => number
 }
@@ -51,7 +51,7 @@ const textPerBuild = 100_000
 const mostWarnings = 50
 const mostLayers = 200
 
-type Kept = { -readonly [Key in keyof BuildRecord]: BuildRecord[Key] } & {
+type MutableRecord = { -readonly [Key in keyof BuildRecord]: BuildRecord[Key] } & {
   layers: Event<'packed'>[]
   warnings: string[]
   lines: string[]
@@ -65,28 +65,34 @@ export function createHistory({
   texts = plainTexts,
   now = Date.now,
 }: HistoryOptions): History {
-  const kept = new Map<string, Kept>() // in the order in which they began
-  const told = ({ ...build }: Kept): BuildRecord =>
+  const records = new Map<string, MutableRecord>() // in the order in which they began
+  const snapshot = ({ ...build }: MutableRecord): BuildRecord =>
     build.state === 'running' ? { ...build, ms: now() - build.startedAt } : build
 
   return {
     listener(id, event) {
       if (event.type === 'started') {
-        kept.set(id, newRecord(id, event.image, now(), texts.lines()))
-        if (kept.size > builds) kept.delete(leastWorth([...kept.values()].filter((each) => each.id !== id)))
+        records.set(id, newRecord(id, event.image, now(), texts.lines()))
+        if (records.size > builds)
+          records.delete(leastWorth([...records.values()].filter((each) => each.id !== id)))
       }
-      const build = kept.get(id) // gone, if others have pushed it out
+      const build = records.get(id) // undefined if others have replaced it
       if (build) take(build, event, linesPerBuild, texts)
     },
-    recent: () => [...kept.values()].reverse().map(told),
+    recent: () => [...records.values()].reverse().map(snapshot),
     find(id) {
-      const build = kept.get(id)
-      return build && told(build)
+      const build = records.get(id)
+      return build && snapshot(build)
     },
   }
 }
 
-const newRecord = (id: string, image: string, startedAt: number, showLine: Kept['showLine']): Kept => ({
+const newRecord = (
+  id: string,
+  image: string,
+  startedAt: number,
+  showLine: MutableRecord['showLine'],
+): MutableRecord => ({
   id,
   image,
   startedAt,
@@ -101,7 +107,7 @@ const newRecord = (id: string, image: string, startedAt: number, showLine: Kept[
   showLine,
 })
 
-function take(build: Kept, event: BuildEvent, linesPerBuild: number, texts: PublicTexts): void {
+function take(build: MutableRecord, event: BuildEvent, linesPerBuild: number, texts: PublicTexts): void {
   switch (event.type) {
     case 'started':
       return
@@ -135,7 +141,7 @@ function take(build: Kept, event: BuildEvent, linesPerBuild: number, texts: Publ
   }
 }
 
-function addLine(build: Kept, line: string, linesPerBuild: number): void {
+function addLine(build: MutableRecord, line: string, linesPerBuild: number): void {
   build.lines.push(line)
   build.textLength += line.length
   while (build.lines.length > linesPerBuild || build.textLength > textPerBuild) {
@@ -147,11 +153,11 @@ function addLine(build: Kept, line: string, linesPerBuild: number): void {
 function failureOf(error: unknown, texts: PublicTexts): PublicFailure {
   const failure = texts.failure(error)
   return failure.code === undefined
-    ? { ...failure, message: 'internal error: the server’s log says more' }
+    ? { ...failure, message: 'internal error; see the server’s log' }
     : failure
 }
 
-// Failures that say nothing of the packages: a name misspelt, a pull given up.
+// Failures that say nothing about the packages, such as a misspelled name or a cancelled pull.
 const passing: ReadonlySet<ErrorCode | undefined> = new Set([
   'PACKAGE_UNKNOWN',
   'PACKAGE_DENIED',
@@ -163,7 +169,7 @@ const passing: ReadonlySet<ErrorCode | undefined> = new Set([
  * go first, so that they do not push out what one may want to read. Then the older ones of whichever there are more,
  * successes or failures; a running build only if there is nothing else.
  */
-function leastWorth(kept: readonly Kept[]): string {
+function leastWorth(kept: readonly MutableRecord[]): string {
   const dull = kept.find(({ failure, state, realised }) =>
     failure ? passing.has(failure.code) : state === 'finished' && !realised,
   )

@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net'
 
-/** What stands in commands when the request does not say under which name this registry is reached. */
+/** Used in commands when the request does not say by which name this registry is reached. */
 export const unknownHost = 'registry.example'
 
 // As a client of registries reads it: letters, digits and hyphens between dots, or an IPv6 address in brackets.
@@ -25,6 +25,6 @@ export function registryHost(header: string | undefined): string {
 
 const isPort = (port: number): boolean => port >= 1 && port <= 65_535
 
-/** Whether a registry is on this computer, where clients speak plain HTTP with it, or would if they were told to. */
+/** Whether a registry is on this computer, where clients use plain HTTP, by default or with an option. */
 export const isLoopback = (host: string): boolean =>
   /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])(?::\d+)?$/.test(host)

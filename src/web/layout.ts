@@ -1,7 +1,7 @@
 import { html } from 'hono/html'
 import type { Assets } from './assets.ts'
 
-/** Markup in which every text that was put in is escaped. */
+/** Markup in which every inserted text is escaped. */
 export type Html = ReturnType<typeof html>
 
 export type Frame = {
@@ -12,7 +12,7 @@ export type Frame = {
 export type Page = {
   readonly title: string
   readonly body: Html
-  /** Whether it is loaded anew every few seconds. */
+  /** Whether it reloads every few seconds. */
   readonly refresh?: boolean
 }
 

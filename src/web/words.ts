@@ -22,7 +22,7 @@ function agoText(ms: number): string {
 export const timeText = (at: number): string =>
   `${new Date(at).toISOString().slice(0, 19).replace('T', ' ')} UTC`
 
-/** How long ago, the time itself for whoever points at it. */
+/** How long ago, with the exact time as tooltip. */
 export const ago = (at: number, now: number): Html =>
   html`<time datetime="${new Date(at).toISOString()}" title="${timeText(at)}">${agoText(now - at)}</time>`
 
