@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { Layering } from './builds/build.ts'
 import type { WorkerStatus } from './builds/builds.ts'
 import type { BuildListener } from './builds/events.ts'
+import type { CacheOrigin } from './builds/from-caches.ts'
 import { createLater } from './builds/later.ts'
 import { createLocalBuilds, type LocalBuilds } from './builds/local-builds.ts'
 import { createPulls } from './builds/pulls.ts'
@@ -20,6 +21,7 @@ import { nameFilter } from './packages/policy.ts'
 import type { PackageSource } from './packages/source.ts'
 import { createPopularity } from './popcount/source.ts'
 import { openSource, prepareSource } from './sources.ts'
+import { openOrigin } from './origin.ts'
 import type { State } from './state.ts'
 
 /** Builds images: the part of a registry that has Nix and the threads that pack layers. */
@@ -31,6 +33,8 @@ export type Worker = {
   readonly resolver: Resolver
   readonly packer: Packer
   readonly contents: Contents
+  /** Binary caches, where images may be made from them. */
+  readonly origin: CacheOrigin | undefined
   readonly layering: () => Layering
   /** Ends what is still at work, and comes back when all of it has. */
   close(): Promise<void>
@@ -98,6 +102,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
     },
   )
   const contents = localStore((paths, watch) => nix.closureFacts(paths, watch))
+  const origin = await openOrigin(config, nix, state.store.spoolDirectory, warn)
   const layering = (): Layering => ({
     strategy: config.NIXERY_STRATEGY,
     popularity: popularity.current(),
@@ -116,6 +121,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
     blobs,
     packer,
     contents,
+    origin,
     layering,
     pulls,
     labels: urlLabel(config.NIXERY_IMAGE_URL),
@@ -132,6 +138,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
     resolver,
     packer,
     contents,
+    origin,
     layering,
     async close() {
       popularity.stop()

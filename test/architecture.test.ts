@@ -39,9 +39,10 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     // The composition root: `frontend` and `worker` over one `state`, which `main` puts into one process.
     stores: 'config store errors',
     evaluation: 'config nix:types',
+    origin: 'builds config contents nix:types',
     sources: 'evaluation config demo nix packages image errors',
     state: 'builds catalog config store stores upkeep',
-    worker: 'builds config contents evaluation image layers nix packages popcount sources state',
+    worker: 'builds config contents evaluation image layers nix packages origin popcount sources state',
     monitor: 'builds config telemetry text web',
     frontend: 'access builds config http image monitor state store telemetry web',
     cleanup: 'config image state telemetry upkeep',
@@ -57,14 +58,20 @@ const reserved: readonly (readonly [what: RegExp, who: readonly string[]])[] = [
   // Nix itself; besides it git for what a checkout is at, `xz`, and the helpers that keep a user's credentials.
   [
     /^(node:child_process|execa)$/,
-    ['nix', 'src/packages/checkout.ts', 'src/popcount/xz.ts', 'src/push/credential-helper.ts'],
+    [
+      'nix',
+      'src/packages/checkout.ts',
+      'src/popcount/xz.ts',
+      'src/contents/cache/xz-program.ts',
+      'src/push/credential-helper.ts',
+    ],
   ],
   [/^(hono|@hono\/.*)$/, ['web']],
   [/^(better-sqlite3|kysely)$/, ['catalog']],
   [/^(pino|pino-pretty)$/, ['telemetry']],
   [/^prom-client$/, ['telemetry']],
   [/^commander$/, ['cli']],
-  [/^koffi$/, ['src/layers/native.ts']],
+  [/^koffi$/, ['src/layers/native.ts', 'src/contents/cache/liblzma.ts']],
   [/^\?$/, []], // an import whose target is not in the text
 ]
 

@@ -10,6 +10,7 @@ import type { PinnedSet } from '../packages/source.ts'
 import { unwanted } from '../queue/demand.ts'
 import { environment } from '../rootfs/environment.ts'
 import { closureOf, knownClosure } from './closure.ts'
+import { fromCaches, type CacheOrigin } from './from-caches.ts'
 import { imageKey } from './image-key.ts'
 import { isWhole, parseImage, publishImage, type Image } from './image.ts'
 import { wantedLayers, type LayerOptions, type WantedLayer } from './layers.ts'
@@ -20,6 +21,8 @@ import type { Resolver } from './resolve.ts'
 export type Layering = Omit<LayerOptions, 'compressorId'>
 
 export type FlowDeps = Pick<PackingDeps, 'catalog' | 'blobs' | 'packer' | 'contents'> & {
+  /** Binary caches, where images may be made from them. */
+  readonly origin?: CacheOrigin | undefined
   readonly nix: Nix
   readonly resolver: Resolver
   /** Labels that every image has, besides those that its packages give it. */
@@ -78,6 +81,13 @@ async function fromSpec(context: Context, spec: ImageSpec): Promise<Made> {
   if (context.signal.aborted) throw unwanted()
 
   context.enter()
+  const { origin } = context
+  if (origin && (origin.mode === 'caches' || !(await isInStore(context, roots)))) {
+    const made = await fromCaches({ ...context, origin }, roots, (closure, contents) =>
+      fromContents({ ...context, contents }, spec, closure, 'links last'),
+    )
+    if (made) return made
+  }
   const started = performance.now()
   const watch = {
     signal: context.signal,
@@ -96,13 +106,46 @@ async function fromSpec(context: Context, spec: ImageSpec): Promise<Made> {
       narBytes,
       ms: performance.now() - started,
     })
-    const wanted = wantedOf(context, spec, closure)
-    const present = await knownLayers(context, wanted)
-    context.emit({ type: 'planned', layers: wanted.length, known: present.size })
-    const missing = wanted.filter(({ key }) => !present.has(key))
-    const packed = await packLayers(context, missing)
-    return compose(context, spec, keyFor(context, spec, closure), wanted, new Map([...present, ...packed]))
+    return fromContents(context, spec, closure, 'at once')
   })
+}
+
+/**
+ * Packs what is missing of an image, and makes it.
+ * @param order whether the tree of links waits for the other layers: until they are packed, what lies where is not
+ *   known of what comes from a cache
+ */
+async function fromContents(
+  context: Context,
+  spec: ImageSpec,
+  closure: Closure,
+  order: 'at once' | 'links last',
+): Promise<Made> {
+  const wanted = wantedOf(context, spec, closure)
+  const present = await knownLayers(context, wanted)
+  context.emit({ type: 'planned', layers: wanted.length, known: present.size })
+  const missing = wanted.filter(({ key }) => !present.has(key))
+  const first = order === 'at once' ? missing : missing.filter(({ make }) => !make)
+  const packed = new Map(await packLayers(context, first))
+  const rest = missing.filter(({ key }) => !packed.has(key))
+  for (const [key, layer] of await packLayers(context, rest)) packed.set(key, layer)
+  return compose(context, spec, keyFor(context, spec, closure), wanted, new Map([...present, ...packed]))
+}
+
+/** Whether these paths, and with them all that they reach, are valid in the store. */
+async function isInStore(context: Context, roots: readonly StorePath[]): Promise<boolean> {
+  const { contents } = context
+  // Nix takes longer to say that it does not know one.
+  const found = await Promise.all(roots.map((root) => contents.look(root)))
+  if (found.includes(undefined)) return false
+  return contents.facts(roots, context).then(
+    () => true,
+    (error: unknown) => {
+      if (context.signal.aborted) throw unwanted()
+      if (hasCode(error, 'BUILD_FAILED')) return false
+      throw error
+    },
+  )
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Digest } from '../image/digest.ts'
+import type { StorePath } from '../image/store-path.ts'
 
 /** What happens in a build, for whoever wants to show or count it. Times are milliseconds. */
 export type BuildEvent =
@@ -13,10 +14,32 @@ export type BuildEvent =
       readonly evaluated: number
       readonly ms: number
     }
-  | { readonly type: 'warning'; readonly message: string }
+  | {
+      readonly type: 'warning'
+      readonly message: string
+      /** The binary cache that has failed. */
+      readonly cache?: string
+    }
   /** A line of what Nix says while it works. */
   | { readonly type: 'nix'; readonly line: string }
-  | { readonly type: 'realised'; readonly paths: number; readonly narBytes: number; readonly ms: number }
+  /** The paths are there: Nix has made or fetched them, or binary caches were found to have them. */
+  | {
+      readonly type: 'realised'
+      readonly origin?: 'caches'
+      readonly paths: number
+      readonly narBytes: number
+      readonly ms: number
+    }
+  /** Bytes that have come from binary caches, all since the paths were found; not told of each. */
+  | { readonly type: 'downloading'; readonly bytes: number }
+  /** A path has come from a binary cache, in so many bytes. */
+  | {
+      readonly type: 'downloaded'
+      readonly cache: string
+      readonly path: StorePath
+      readonly bytes: number
+      readonly ms: number
+    }
   | { readonly type: 'planned'; readonly layers: number; readonly known: number }
   | {
       readonly type: 'packed'

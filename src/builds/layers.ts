@@ -4,7 +4,7 @@ import type { Popularity } from '../closure/popularity.ts'
 import type { Listings } from '../contents/contents.ts'
 import { keyOf } from '../image/canonical.ts'
 import type { ImageSpec } from '../image/spec.ts'
-import { storePathName, type StorePath } from '../image/store-path.ts'
+import { storePathName, type PathFacts, type StorePath } from '../image/store-path.ts'
 import { archiveVersion } from '../layers/archive.ts'
 import { strategies, strategyVersions } from '../layers/plan.ts'
 import { rootfs, rootfsVersion, type Rootfs } from '../rootfs/rootfs.ts'
@@ -18,7 +18,11 @@ export type WantedLayer = {
   /** Bytes of the store paths in it; what takes longest is packed first. */
   readonly narSize: number
   /** Its store paths, in order, with the keys of their members. */
-  readonly members: readonly { readonly storePath: StorePath; readonly key: MemberKey }[]
+  readonly members: readonly {
+    readonly storePath: StorePath
+    readonly facts: PathFacts
+    readonly key: MemberKey
+  }[]
   /** For the tree of links, which is made from what lies where in the store paths. */
   readonly make?: (listings: Listings) => Promise<Rootfs>
 }
@@ -50,8 +54,13 @@ export function wantedLayers(
     return facts
   }
   const memberOf = (storePath: StorePath) => {
-    const { narHash } = factsOf(storePath)
-    return { storePath, key: keyOf('member', archiveVersion, { path: storePath, narHash, compressorId }) }
+    const facts = factsOf(storePath)
+    const { narHash } = facts
+    return {
+      storePath,
+      facts,
+      key: keyOf('member', archiveVersion, { path: storePath, narHash, compressorId }),
+    }
   }
   const layers = strategies[strategy](closure, options).layers.map(({ paths }): WantedLayer => {
     const members = paths.map(memberOf)

@@ -1,5 +1,5 @@
 import type { Catalog, KnownLayer, LayerKey } from '../catalog/catalog.ts'
-import type { Contents, OpenPath } from '../contents/contents.ts'
+import type { Contents, OpenPaths } from '../contents/contents.ts'
 import { layerFormats } from '../layers/format.ts'
 import { isMemberGone, type Packer, type PackOptions, type Piece } from '../layers/pack.ts'
 import type { Demand } from '../queue/demand.ts'
@@ -111,7 +111,7 @@ async function packLayer(
 ): Promise<KnownLayer> {
   const started = performance.now()
   const { catalog, blobs } = deps
-  const { copied, layer: packed, file, spans, facts } = await packBytes(deps, wanted, inStore, when)
+  const { copied, layer: packed, file, spans, listings, facts } = await packBytes(deps, wanted, inStore, when)
   const layer: KnownLayer = { ...packed, ...(facts !== undefined && { facts }) }
   const mediaType = layerFormats[layer.compression].mediaTypes.oci
   await blobs.publish({ digest: layer.digest, size: layer.size, mediaType }, { file })
@@ -120,6 +120,12 @@ async function packLayer(
     return span ? [{ key, digest: layer.digest, ...span }] : []
   })
   await catalog.rememberLayer(wanted.key, layer, members)
+  await catalog.rememberListings(
+    wanted.members.flatMap(({ facts: path }, index) => {
+      const listing = listings[index]
+      return listing === undefined ? [] : [{ facts: path, listing }]
+    }),
+  )
   const ms = performance.now() - started
   const { digest, size } = layer
   deps.emit({ type: 'packed', digest, size, paths: wanted.members.length, copied, ms })
@@ -146,26 +152,31 @@ async function packBytes(
     deps,
     members.map(({ key }) => key),
   )
-  const paths: OpenPath[] = []
-  const sourceOf = async ({ storePath }: WantedLayer['members'][number]): Promise<Piece> => {
-    const path = await contents.open(storePath)
-    paths.push(path)
-    return path.source
-  }
-  const pieceOf = async (wanted: WantedLayer['members'][number]): Promise<Piece> => {
-    const member = opened.members.get(wanted.key)
-    return member ? { member } : sourceOf(wanted)
+  let paths: OpenPaths | undefined
+  /** Members where they are wanted and there are any, the contents of store paths for all others. */
+  const piecesOf = async (copy: boolean): Promise<Piece[]> => {
+    const isCopied = ({ key }: WantedLayer['members'][number]) => copy && opened.members.has(key)
+    const read = members.filter((one) => !isCopied(one)).map(({ storePath }) => storePath)
+    paths = await contents.open(read, when)
+    const { sources } = paths
+    return members.map((one) => {
+      const member = isCopied(one) && opened.members.get(one.key)
+      const source = member ? { member } : sources[read.indexOf(one.storePath)]
+      if (!source) throw new Error(`neither a member nor a source: ${one.storePath}`)
+      return source
+    })
   }
   try {
     if (!inStore && opened.members.size < members.length) throw opened.gone()
-    return { copied: opened.members.size, ...(await packer.pack(await together(members, pieceOf), options)) }
+    return { copied: opened.members.size, ...(await packer.pack(await piecesOf(true), options)) }
   } catch (error) {
     if (!isMemberGone(error)) throw error
     await opened.doubt()
     if (!inStore) throw error
-    return { copied: 0, ...(await packer.pack(await together(members, sourceOf), options)) }
+    await paths?.close()
+    return { copied: 0, ...(await packer.pack(await piecesOf(false), options)) }
   } finally {
-    await Promise.all(paths.map((path) => path.close()))
+    await paths?.close()
     await opened.release()
   }
 }

@@ -39,6 +39,12 @@ export type Pull = {
   readonly count: number
 }
 
+/** A store path with its contents. */
+export type PathId = Pick<PathFacts, 'storePath' | 'narHash'>
+
+/** What lies where in a store path, as text without a blank in it. */
+export type Listed = { readonly facts: PathFacts; readonly listing: string }
+
 /**
  * A part of a list: at most `limit` items, only those after `after` if that is given. The list ends with an empty part:
  * one that is not full may be followed by others.
@@ -68,6 +74,10 @@ export type Catalog = {
   pathFacts(paths: readonly StorePath[]): Promise<Map<StorePath, PathFacts>>
   /** Facts of a path that was built anew, with other bytes, replace the old. */
   rememberPathFacts(facts: readonly PathFacts[]): Promise<void>
+  /** What lies where in paths, of those that are known with these very contents. */
+  listings(paths: readonly PathId[]): Promise<Map<StorePath, string>>
+  /** Remembers the facts of paths with what lies where in them. */
+  rememberListings(listed: readonly Listed[]): Promise<void>
   layer(key: LayerKey): Promise<KnownLayer | undefined>
   /** The layers that are known, by key. */
   layers(keys: readonly LayerKey[]): Promise<Map<LayerKey, KnownLayer>>
@@ -128,6 +138,9 @@ export const catalogPolicies: Policies<Omit<Catalog, 'close'>> = {
     (facts, { paths }) => new Map([...facts].filter(([path]) => !paths.has(path))),
   ),
   rememberPathFacts: tell((facts) => ({ paths: facts.map(({ storePath }) => storePath) })),
+  // Of a path in doubt, too: a listing is told by the hash of the contents that it is of.
+  listings: ask(() => new Map()),
+  rememberListings: tell((listed) => ({ paths: listed.map(({ facts }) => facts.storePath) })),
   layer: ask(unknown, (layer, { blobs }) => (layer && blobs.has(layer.digest) ? undefined : layer)),
   layers: ask(() => new Map(), ofSoundBlobs),
   members: ask(() => new Map(), ofSoundBlobs),

@@ -73,6 +73,23 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
       await catalog.close()
     })
 
+    it('remembers what lies in a path for the contents that it was told of', async () => {
+      const catalog = await open()
+      await catalog.rememberPathFacts([facts(2)])
+      await catalog.rememberListings([1, 2].map((index) => ({ facts: facts(index), listing: `in${index}` })))
+      const ids = [1, 2, 3].map(facts)
+      const told = new Map([1, 2].map((index) => [path(index), `in${index}`]))
+      assert.deepEqual(await catalog.listings(ids), told)
+      assert.deepEqual(await catalog.pathFacts([path(1)]), new Map([[path(1), facts(1)]]))
+      // The facts of other contents leave nothing to be taken for theirs.
+      const rebuilt = { ...facts(1), narHash: 'sha256-rebuilt' }
+      await catalog.rememberPathFacts([rebuilt])
+      assert.deepEqual(await catalog.listings([rebuilt, facts(2)]), new Map([[path(2), 'in2']]))
+      await catalog.rememberListings([{ facts: rebuilt, listing: 'new' }])
+      assert.deepEqual(await catalog.listings([rebuilt]), new Map([[path(1), 'new']]))
+      await catalog.close()
+    })
+
     it('forgets the layers of a blob that is gone', async () => {
       const catalog = await open()
       const member = { key: testKey<MemberKey>('m'), digest: digestOf('one'), offset: 2 ** 33, length: 10 }

@@ -124,6 +124,11 @@ export function withFront(catalog: Catalog): Catalog {
         () => facts.forEach((one) => paths.set(one.storePath, one)),
         () => catalog.rememberPathFacts(facts),
       ),
+    rememberListings: (listed) =>
+      write(
+        () => listed.forEach(({ facts }) => paths.set(facts.storePath, facts)),
+        () => catalog.rememberListings(listed),
+      ),
     layer: async (key) => (await manyLayers([key])).get(key),
     layers: manyLayers,
     rememberLayer: (key, layer, members) =>

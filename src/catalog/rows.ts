@@ -52,12 +52,17 @@ export const memberOf = readable((row: Selectable<Tables['members']>): Member =>
   length: count(row.length),
 }))
 
-export const factsOf = readable((row: Omit<Selectable<Tables['paths']>, 'used_on'>): PathFacts => ({
-  storePath: parseStorePath(row.store_path),
-  narHash: text(row.nar_hash),
-  narSize: count(row.nar_size),
-  references: (JSON.parse(text(row.path_references)) as string[]).map(parseStorePath),
-}))
+export const factsOf = readable(
+  (row: Omit<Selectable<Tables['paths']>, 'used_on' | 'listing'>): PathFacts => ({
+    storePath: parseStorePath(row.store_path),
+    narHash: text(row.nar_hash),
+    narSize: count(row.nar_size),
+    references: (JSON.parse(text(row.path_references)) as string[]).map(parseStorePath),
+  }),
+)
+
+/** The columns that `factsOf` reads. */
+export const factsColumns = ['store_path', 'nar_hash', 'nar_size', 'path_references'] as const
 
 export const rowOf = (facts: PathFacts): Insertable<Tables['paths']> => ({
   store_path: facts.storePath,

@@ -20,6 +20,8 @@ export type Tables = {
     path_references: string
     /** As in `resolutions`. */
     used_on: number | null
+    /** What lies where in it, behind the hash of the contents that it is told of and a blank; null if not noted. */
+    listing: string | null
   }
   /** Where the compressed tar entries of one store path lie. */
   members: { key: MemberKey; digest: string; offset: number; length: number }
@@ -85,7 +87,7 @@ const optionalNumber: Column = { type: 'bigint' }
  * only ever adds: tables, indexes, columns that are nullable or have a default. Nothing is renamed, dropped or given
  * another meaning, because the program of the version before uses the same database after a rollback.
  */
-export const schemaVersion = 4
+export const schemaVersion = 5
 
 /** @param now seconds since 1970: when images were made that were there before that was noted */
 const schema = (now: number): { readonly [Name in keyof Tables]: Table<Tables[Name]> } => ({
@@ -102,6 +104,7 @@ const schema = (now: number): { readonly [Name in keyof Tables]: Table<Tables[Na
       nar_size: number,
       path_references: text,
       used_on: optionalNumber,
+      listing: optionalText,
     },
     indexes: ['used_on'],
   },

@@ -4,7 +4,7 @@ import type { StorePath, PathFacts } from '../image/store-path.ts'
 import type { Catalog } from './catalog.ts'
 import { migrate, type SqlDatabase } from './migrate.ts'
 import { pullsIn } from './pulls.ts'
-import { factsOf, layerOf, memberOf, readRows, rowOf, sizeOf, textOf, valueOf } from './rows.ts'
+import { factsColumns, factsOf, layerOf, memberOf, readRows, rowOf, sizeOf, textOf, valueOf } from './rows.ts'
 import type { Tables } from './schema.ts'
 import { forgetBlobs, upkeepIn } from './upkeep.ts'
 import { dayOf, rowUsesIn } from './row-uses.ts'
@@ -49,7 +49,7 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
 
     async pathFacts(paths) {
       const rows = await inBatches(paths, (batch) =>
-        db.selectFrom('paths').selectAll().where('store_path', 'in', batch).execute(),
+        db.selectFrom('paths').select(factsColumns).where('store_path', 'in', batch).execute(),
       )
       return new Map(readRows(rows, factsOf).map((facts): [StorePath, PathFacts] => [facts.storePath, facts]))
     },
@@ -57,6 +57,30 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
     rememberPathFacts(facts) {
       const used_on = dayOf()
       const rows = facts.map((one) => ({ ...rowOf(one), used_on }))
+      return remember(db, 'paths', rows)
+    },
+
+    async listings(paths) {
+      const hashes = new Map(paths.map(({ storePath, narHash }) => [storePath, narHash]))
+      const rows = await inBatches([...hashes.keys()], (batch) =>
+        db.selectFrom('paths').select(['store_path', 'listing']).where('store_path', 'in', batch).execute(),
+      )
+      // An earlier version may have replaced the facts and left the listing.
+      const told = rows.flatMap(({ store_path, listing }): [StorePath, string][] => {
+        const [hash, text] = listing?.split(' ') ?? []
+        const path = store_path as StorePath
+        return text !== undefined && hash === hashes.get(path) ? [[path, text]] : []
+      })
+      return new Map(told)
+    },
+
+    rememberListings(listed) {
+      const used_on = dayOf()
+      const rows = listed.map(({ facts, listing }) => ({
+        ...rowOf(facts),
+        used_on,
+        listing: `${facts.narHash} ${listing}`,
+      }))
       return remember(db, 'paths', rows)
     },
 

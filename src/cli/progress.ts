@@ -98,6 +98,10 @@ function lineOf(event: ProgressEvent, packing: Packing): string {
       return event.line.trim() === '' ? '' : `nix: ${event.line}`
     case 'realised':
       return `${counted(event.paths, 'store path')}, ${bytesText(event.narBytes)}`
+    case 'downloading':
+      return `${bytesText(event.bytes)} from binary caches`
+    case 'downloaded':
+      return `${event.path} from ${event.cache}, ${bytesText(event.bytes)}`
     case 'planned':
       return `${counted(event.layers, 'layer')}, ${event.known} of them packed before`
     case 'packed':

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { cacheSettings } from './caches.ts'
 import { imageSettings } from './images.ts'
 import { layerSettings } from './layers.ts'
 import { nixSettings } from './nix.ts'
@@ -14,6 +15,7 @@ export const schema = z.object({
   ...packageSettings,
   ...imageSettings,
   ...nixSettings,
+  ...cacheSettings,
   ...layerSettings,
   ...storageSettings,
   ...upkeepSettings,

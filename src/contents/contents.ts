@@ -11,8 +11,8 @@ import type { PartialDemand } from '../queue/demand.ts'
 export type Contents = Listings & {
   /** The facts of all paths that these reach. @throws BUILD_FAILED for a path that is not valid */
   facts(paths: readonly StorePath[], options: FactsOptions): Promise<PathFacts[]>
-  /** Makes a store path ready to be read from start to end, by one thread at a time. */
-  open(path: StorePath): Promise<OpenPath>
+  /** Makes store paths ready to be read from start to end, by one thread at a time. */
+  open(paths: readonly StorePath[], demand: PartialDemand): Promise<OpenPaths>
 }
 
 /** What lies where: enough for the tree of links, and small enough to be kept. */
@@ -40,13 +40,26 @@ export type FactsOptions = PartialDemand & { readonly onLine?: (line: string) =>
 
 /**
  * What a packing thread needs to read a store path: plain data, since that is all that can be sent to a thread.
- * Another kind of source is another member of this union, and a line in `entriesOf` (`source.ts`).
+ * Another kind of source is another member of this union, and a line in `source.ts`.
  */
-export type PathSource = { readonly storePath: StorePath }
+export type PathSource = { readonly storePath: StorePath } | { readonly nar: NarSource }
 
-/** A store path that can be read. */
-export type OpenPath = {
-  readonly source: PathSource
-  /** Nothing reads it any more. */
-  close(): Promise<void>
+/** A NAR in a file of this machine that is to be verified while it is read. */
+export type NarSource = {
+  readonly storePath: StorePath
+  readonly file: string
+  readonly compression: 'none' | 'xz'
+  /** `sha256-<base64>`, and bytes, of the NAR. */
+  readonly narHash: string
+  readonly narSize: number
+  /** The binary cache that gave it. */
+  readonly cache: string
+}
+
+/** Store paths that can be read. */
+export type OpenPaths = {
+  /** In the order of the paths. */
+  readonly sources: readonly PathSource[]
+  /** Nothing reads them any more. */
+  readonly close: () => Promise<void>
 }

@@ -12,7 +12,7 @@ export const localStore = (facts: Contents['facts']): Contents => ({
   look,
   list: (path) => readdir(bytesOf(path), { encoding: 'latin1' }),
   read: (path, most) => headOf(bytesOf(path), most),
-  open: async (storePath) => ({ source: { storePath }, close: async () => {} }),
+  open: async (paths) => ({ sources: paths.map((storePath) => ({ storePath })), close: async () => {} }),
 })
 
 const bytesOf = (text: string): Buffer => Buffer.from(text, 'latin1')

@@ -1,9 +1,36 @@
+import { fileEntries } from './cache/nar-reader.ts'
+import { openLiblzma, type OpenXz } from './cache/liblzma.ts'
 import type { PathSource } from './contents.ts'
 import type { Entry } from './entry.ts'
+import { recordListing } from './listing.ts'
 import { storePathEntries } from './local-entries.ts'
 
-/**
- * The entries of a store path, depth first, the names of each directory in byte order: that of NARs and of layers.
- * Each is read to its end before the next is asked for. Reads synchronously: for worker threads only.
- */
-export const entriesOf = (source: PathSource): Iterable<Entry> => storePathEntries(source.storePath)
+/** A store path while it is read. */
+export type Reading = {
+  /**
+   * Depth first, the names of each directory in byte order: that of NARs and of layers. Each is read to its end before
+   * the next is asked for.
+   */
+  readonly entries: Iterable<Entry>
+  /** What lies where, when all entries were read, as `parseListing` reads it; undefined if it is too large. */
+  readonly listing: () => string | undefined
+}
+
+/** Reads store paths, synchronously: for worker threads only. */
+export type ReadPath = (source: PathSource) => Reading
+
+/** Loads what is needed to read any source. */
+export async function openReading(): Promise<ReadPath> {
+  let openXz: OpenXz | undefined
+  try {
+    openXz = await openLiblzma()
+  } catch {
+    // Whoever opens a path knows, and gives none that is compressed.
+  }
+  return (source) => {
+    const { entries, text } = recordListing(
+      'nar' in source ? fileEntries(source.nar, openXz) : storePathEntries(source.storePath),
+    )
+    return { entries, listing: text }
+  }
+}

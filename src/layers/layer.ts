@@ -2,7 +2,7 @@ import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 import { digester } from '../image/digest.ts'
 import { systemErrorCode } from '../errors.ts'
 import type { Entry } from '../contents/entry.ts'
-import { entriesOf } from '../contents/source.ts'
+import type { ReadPath } from '../contents/source.ts'
 import { ReservedName, tarBlocks, trailer } from './archive.ts'
 import type { Codec } from './engine.ts'
 import type { PackFormat } from './format.ts'
@@ -10,14 +10,21 @@ import type { PackJob, PackResult, Piece, Span, Step } from './piece.ts'
 import type { Slots } from './slots.ts'
 
 /** What a thread packs with. */
-export type LayerDeps = { readonly slots: Slots; readonly codec: Codec; readonly format: PackFormat }
+export type LayerDeps = {
+  readonly slots: Slots
+  readonly codec: Codec
+  readonly format: PackFormat
+  readonly readPath: ReadPath
+}
 
 /**
  * Packs one layer in one pass: tar → diffId → compress → digest → file. Blocks that are compressed wait in slots, so
  * that other threads can do some; they are written in order.
  */
-export function packLayer(job: PackJob, { slots, codec, format }: LayerDeps): PackResult {
-  let step: Step = 'writing'
+export function packLayer(job: PackJob, { slots, codec, format, readPath }: LayerDeps): PackResult {
+  let step = 'writing' as Step
+  /** What is being read. */
+  let reading: Piece | undefined
   const pending: { readonly slot: number; readonly piece: number }[] = []
   try {
     const descriptor = openSync(job.file, 'wx')
@@ -26,6 +33,7 @@ export function packLayer(job: PackJob, { slots, codec, format }: LayerDeps): Pa
       // Bytes that are not compressed have one digest: hashing is most of what they cost.
       const digest = codec.expand ? digester() : undefined
       const spans: Span[] = job.pieces.map(() => ({ offset: 0, length: 0 }))
+      const listings: (string | undefined)[] = job.pieces.map(() => undefined)
       let size = 0
 
       const write = (bytes: Uint8Array, piece: number) => {
@@ -53,11 +61,11 @@ export function packLayer(job: PackJob, { slots, codec, format }: LayerDeps): Pa
           writeOldest()
           slot = slots.take()
         }
-        step = 'reading'
+        step = stepOf(reading)
         return slot
       }
       const packEntries = (entries: Iterable<Entry>, piece: number) => {
-        step = 'reading'
+        step = stepOf(reading)
         let slot: number | undefined
         const blocks = tarBlocks(entries, format.framing.block, () => slots.block((slot = take())))
         try {
@@ -83,9 +91,16 @@ export function packLayer(job: PackJob, { slots, codec, format }: LayerDeps): Pa
       }
 
       for (const [index, piece] of job.pieces.entries()) {
+        reading = piece
         if ('member' in piece) packMember(piece, index)
-        else packEntries('entries' in piece ? piece.entries : entriesOf(piece), index)
+        else if ('entries' in piece) packEntries(piece.entries, index)
+        else {
+          const { entries, listing } = readPath(piece)
+          packEntries(entries, index)
+          listings[index] = listing()
+        }
       }
+      reading = undefined
       const last = take()
       slots.block(last).set(trailer)
       diffId.update(trailer)
@@ -99,6 +114,7 @@ export function packLayer(job: PackJob, { slots, codec, format }: LayerDeps): Pa
         diffId: whole,
         size,
         spans: format.kept === 'span' ? spans : [],
+        listings,
       }
     } finally {
       for (const { slot } of pending) slots.release(slot)
@@ -107,9 +123,13 @@ export function packLayer(job: PackJob, { slots, codec, format }: LayerDeps): Pa
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
     if (error instanceof ReservedName) step = 'name'
-    return { ok: false, step, code: systemErrorCode(error), message }
+    const nar = step === 'nar' && reading && 'nar' in reading ? reading.nar : undefined
+    const told = nar && { nar: { storePath: nar.storePath, cache: nar.cache } }
+    return { ok: false, step, code: systemErrorCode(error), message, ...told }
   }
 }
+
+const stepOf = (piece: Piece | undefined): Step => (piece && 'nar' in piece ? 'nar' : 'reading')
 
 /**
  * The gzip members, or zstd frames, of a range, each with what it expands to; the bytes are valid until the next.

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import { BadPath } from '../contents/cache/trouble.ts'
 import { hasCode, NixeryError } from '../errors.ts'
 import type { Layer } from '../image/oci.ts'
 import { storeError } from '../store/store.ts'
@@ -17,6 +18,8 @@ export type PackedLayer = {
   readonly file: string
   /** Where each piece's member lies, in order. None of what is not compressed: it has no checksum to copy it by. */
   readonly spans: readonly Span[]
+  /** What lies where in each piece that is a store path, in order; undefined for others, and what is too large. */
+  readonly listings: readonly (string | undefined)[]
 }
 
 /** Packs layers in a bounded pool of threads. */
@@ -25,7 +28,7 @@ export type Packer = {
   readonly compressorId: string
   /**
    * Equal pieces give equal bytes, a path's member the same as the path. Fails with STORE_FULL, STORE_UNAVAILABLE or
-   * BUILD_FAILED (see `isMemberGone`), BUILD_TIMEOUT, and leaves no file; with CANCELLED when the signal fires before a
+   * BUILD_FAILED (see `isMemberGone`, `BadPath`), BUILD_TIMEOUT, and leaves no file; with CANCELLED when the signal fires before a
    * thread begins, and once the packer is closed.
    */
   pack(pieces: readonly Piece[], options?: PackOptions): Promise<PackedLayer>
@@ -68,9 +71,9 @@ export function createPacker(
         await rm(file, { force: true }).catch(() => {}) // the first error is the one to tell
         throw closed ? stopping() : failure(result)
       }
-      const { digest, diffId, size: packed, spans } = result
+      const { digest, diffId, size: packed, spans, listings } = result
       const layer = { digest, diffId, size: packed, compression: compressor.format.name }
-      return { layer, file, spans }
+      return { layer, file, spans, listings }
     },
     close() {
       closed = true
@@ -92,8 +95,9 @@ export const isMemberGone = (error: unknown): boolean =>
 export const memberGone = (): NixeryError =>
   failure({ ok: false, step: 'member', code: undefined, message: 'a member is not there' })
 
-function failure({ step, code, message }: Extract<PackResult, { ok: false }>): NixeryError {
+function failure({ step, code, message, nar }: Extract<PackResult, { ok: false }>): NixeryError {
   const cause = Object.assign(new Error(message), { code, step })
+  if (nar) return new BadPath(nar.storePath, nar.cache, message, cause)
   if (step === 'late') {
     return new NixeryError('BUILD_TIMEOUT', 'packing a layer took too long', {
       cause,
@@ -110,6 +114,7 @@ function failure({ step, code, message }: Extract<PackResult, { ok: false }>): N
   if (step === 'writing') return storeError(cause, 'packing a layer')
   const why = {
     reading: 'a store path cannot be read',
+    nar: 'what a binary cache gave cannot be read',
     compressing: 'a block cannot be compressed',
     member: 'what was packed of a store path before is gone or damaged',
     thread: 'the thread that packed it ended',

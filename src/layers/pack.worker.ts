@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
+import { openReading } from '../contents/source.ts'
 import { openCodec } from './codec.ts'
 import type { Engine } from './engine.ts'
 import type { PackFormat } from './format.ts'
@@ -20,12 +21,13 @@ export type ThreadTask = { readonly job: PackJob } | 'help'
 const { engine, format, memory, thread } = workerData as ThreadData
 const codec = await openCodec(engine)
 const slots = openSlots(memory, thread, codec)
+const readPath = await openReading()
 
 // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port's has none
 parentPort?.postMessage('loaded')
 parentPort?.on('message', (task: ThreadTask) => {
   if (task === 'help') slots.help()
-  const result = task === 'help' ? null : packLayer(task.job, { slots, codec, format })
+  const result = task === 'help' ? null : packLayer(task.job, { slots, codec, format, readPath })
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port's has none
   parentPort?.postMessage(result)
 })

@@ -3,6 +3,7 @@ import { NixeryError } from '../errors.ts'
 import type { PathFacts, StorePath } from '../image/store-path.ts'
 import { unwanted, type PartialDemand } from '../queue/demand.ts'
 import { createLimiter } from '../queue/limiter.ts'
+import type { NixCaches } from './cache-settings.ts'
 import { environmentFor, type Environment, type Purpose } from './environment.ts'
 import type { LookUp, Looked } from './evaluate.ts'
 import { createEvaluators, type EvaluatorsState } from './evaluators.ts'
@@ -59,6 +60,8 @@ export type Nix = {
   commitTime(folder: string, commit: string, watch: Watch): Promise<number>
   /** Finds out what must be set for Nix to work here: everything that is asked first waits for it. */
   settle(): Promise<void>
+  /** What its configuration says of binary caches. */
+  caches(): Promise<NixCaches>
   /** Fails with NIX_UNAVAILABLE when there is no Nix; gives its version otherwise. */
   version(): Promise<string>
   /** Lets go of what was kept for later use, and ends the processes that were. */
@@ -219,6 +222,7 @@ export function createNix(options: NixOptions): Nix {
     async settle() {
       await settings()
     },
+    caches: async () => (await settings()).caches,
     async version() {
       const result = await run('nix-store', ['--version'], { environment: plain(), timeout: 20_000 })
       if (result.ok) return result.stdout.trim().replace(/^.*\) /, '')

@@ -2,6 +2,7 @@ import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NixeryError } from '../errors.ts'
+import { cachesOf, type NixCaches } from './cache-settings.ts'
 import type { Environment } from './environment.ts'
 import { messageOf } from './message.ts'
 import { run } from './process.ts'
@@ -17,6 +18,7 @@ export type NixSettings = {
   readonly features: readonly string[]
   /** Addresses that restricted evaluation may fetch from; none unless the operator has set some. */
   readonly allowedUris: readonly string[]
+  readonly caches: NixCaches
 }
 
 const nixCommand = ['--extra-experimental-features', 'nix-command']
@@ -58,7 +60,8 @@ export function nixSettings(
       throw error
     })
     const store = storeOf(known)
-    const told = { features: featuresOf(known), allowedUris: allowedUrisOf(known) }
+    const caches = cachesOf((name) => setting(known, name))
+    const told = { features: featuresOf(known), allowedUris: allowedUrisOf(known), caches }
     if (store === 'elsewhere') return { ...told, lines: [] }
     const lines = store === 'direct' ? [...buildUsers(known, say), ...sandboxShell(known, say)] : []
     // While it is not known, Nix itself finds out.

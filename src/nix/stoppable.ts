@@ -30,6 +30,7 @@ export function stoppable(nix: Nix, stop: AbortSignal): Nix & { settled(): Promi
     forget: (revision) => nix.forget(revision),
     evaluators: () => nix.evaluators(),
     settle: () => nix.settle(),
+    caches: () => nix.caches(),
     version: () => nix.version(),
     close: () => nix.close(),
     settled: () => Promise.allSettled(running),

@@ -86,18 +86,22 @@ export function logBuilds(log: Logger, redactor: Redactor): BuildListener {
     else if (type === 'nix') {
       const shown = running.get(build)?.(event.line)
       if (shown !== undefined) log.info({ build }, `nix: ${shown}`)
-    } else if (type !== 'failed') log.info(line, words[type])
+    } else if (type === 'downloading') return // what has come is told of each path
+    else if (type !== 'failed') log.info(line, words[type])
     else if (isOrdinary(event.error))
       log.info({ build, ms: rounded(event.ms), err: event.error }, 'build failed')
     else log.error({ build, ms: rounded(event.ms), err: event.error }, 'build failed')
   }
 }
 
-const words: Readonly<Record<Exclude<BuildEvent['type'], 'warning' | 'nix' | 'failed'>, string>> = {
+const words: Readonly<
+  Record<Exclude<BuildEvent['type'], 'warning' | 'nix' | 'downloading' | 'failed'>, string>
+> = {
   started: 'build started',
   joined: 'request waits for build',
   resolved: 'packages resolved',
   realised: 'packages realised',
+  downloaded: 'path downloaded',
   planned: 'layers planned',
   packed: 'layer packed',
   finished: 'build finished',

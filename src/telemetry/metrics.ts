@@ -32,8 +32,8 @@ const seconds = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 90
 const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 
 /**
- * The metrics of a server, in Prometheus' form. Labels have few values, all of them this program's own words: none is
- * a stranger's. A request costs 0.1 µs; the rest is done when metrics are read.
+ * The metrics of a server, in Prometheus' form. Labels have few values, all of them this program's own words or the
+ * operator's: none is a stranger's. A request costs 0.1 µs; the rest is done when metrics are read.
  */
 export function createMetrics(version: string): Metrics {
   const registry = new Registry()
@@ -59,10 +59,15 @@ export function createMetrics(version: string): Metrics {
   const builds = counter('nixery_builds_total', 'Builds that have ended.', 'result', 'code')
   const hits = counter('nixery_hits_total', 'What was reused instead of made.', 'kind')
   const misses = counter('nixery_misses_total', 'What had to be made.', 'kind')
+  const ofCache = (name: string, help: string) => counter(`nixery_cache_${name}`, help, 'cache')
+  const cacheHits = ofCache('hits_total', 'Store paths that came from a binary cache.')
+  const cacheBytes = ofCache('received_bytes_total', 'Bytes of store paths that came from a binary cache.')
+  const cacheSeconds = ofCache('seconds_total', 'Seconds that store paths took to come from a binary cache.')
+  const cacheFailures = ofCache('failures_total', 'Failures of a binary cache.')
   const running = new Gauge({ name: 'nixery_builds_running', help: 'Builds at work.', registers })
   const stages = new Histogram({
     name: 'nixery_build_stage_seconds',
-    help: 'How long parts of builds took: evaluate, realise, pack (a layer), whole (a build).',
+    help: 'How long parts of builds took: evaluate, realise, find (paths in binary caches), pack (a layer), whole (a build).',
     labelNames: ['stage'],
     buckets: seconds,
     registers,
@@ -106,7 +111,7 @@ export function createMetrics(version: string): Metrics {
           if (event.evaluated > 0) took('evaluate', event.ms)
           break
         case 'realised':
-          took('realise', event.ms)
+          took(event.origin === 'caches' ? 'find' : 'realise', event.ms)
           break
         case 'planned':
           reused('layer', event.layers, event.layers - event.known)
@@ -123,8 +128,16 @@ export function createMetrics(version: string): Metrics {
           ended(code === 'CANCELLED' ? 'cancelled' : 'failed', code, event.ms)
           break
         }
-        case 'joined':
+        case 'downloaded':
+          cacheHits.add([event.cache], 1)
+          cacheBytes.add([event.cache], event.bytes)
+          cacheSeconds.add([event.cache], event.ms / 1000)
+          break
         case 'warning':
+          if (event.cache !== undefined) cacheFailures.add([event.cache], 1)
+          break
+        case 'joined':
+        case 'downloading':
         case 'nix':
           break // only to be shown
         default: // what others may add

@@ -1,0 +1,119 @@
+import { rm } from 'node:fs/promises'
+import type { Closure } from '../closure/graph.ts'
+import { cacheContents, factsOf, type CacheRoom } from '../contents/cache/cached.ts'
+import { avoided, type Caches, type InCache, type NotInCaches } from '../contents/cache/caches.ts'
+import { BadPath } from '../contents/cache/trouble.ts'
+import { walkCaches } from '../contents/cache/walk.ts'
+import type { Contents } from '../contents/contents.ts'
+import { NixeryError } from '../errors.ts'
+import type { StorePath } from '../image/store-path.ts'
+import { unwanted } from '../queue/demand.ts'
+import { closureOf } from './closure.ts'
+import type { PackingDeps } from './packing.ts'
+
+/** Binary caches that images are made from without a Nix store. */
+export type CacheOrigin = {
+  /** `auto` leaves to Nix what no cache gives; with `caches`, that is an error. */
+  readonly mode: 'auto' | 'caches'
+  readonly caches: Caches
+  readonly room: CacheRoom
+}
+
+export type CacheDeps = Omit<PackingDeps, 'contents'> & { readonly origin: CacheOrigin }
+
+/** Paths of one image that caches may fail to give, before it is left to Nix. */
+const mostFailures = 10
+
+/**
+ * Makes an image from binary caches, if they have its whole closure: never some paths from them and some from Nix, since
+ * two builders' bytes of one path may differ. When a cache does not give what it has promised, another is tried, from
+ * the start: what was packed meanwhile is known.
+ * @returns undefined when it is to be left to Nix
+ * @throws BUILD_FAILED where it cannot be, with the path and what each cache said; what `make` throws; CANCELLED
+ */
+export async function fromCaches<Made>(
+  deps: CacheDeps,
+  roots: readonly StorePath[],
+  make: (closure: Closure, contents: Contents) => Promise<Made>,
+): Promise<Made | undefined> {
+  const { origin, emit, signal, urgency } = deps
+  const avoid = new Set<string>()
+  const askedAnew = new Set<string>()
+  const onTrouble = (cache: string, reason: string) =>
+    emit({ type: 'warning', message: `the binary cache ${cache} fails: ${reason}`, cache })
+  let failure: BadPath | undefined
+  for (let failures = 0; failures < mostFailures; failures++) {
+    const began = performance.now()
+    const walked = await walkCaches(origin.caches, roots, { signal, urgency, avoid, onTrouble }).catch(
+      (error: unknown) => {
+        throw signal.aborted ? unwanted(signal.reason) : error
+      },
+    )
+    if (signal.aborted) throw unwanted(signal.reason)
+    if ('reasons' in walked) {
+      if (origin.mode === 'auto') return undefined
+      throw failure ?? lacking(walked)
+    }
+    const facts = [...walked.values()].map(factsOf)
+    const narBytes = facts.reduce((sum, { narSize }) => sum + narSize, 0)
+    const ms = performance.now() - began
+    emit({ type: 'realised', origin: 'caches', paths: facts.length, narBytes, ms })
+    try {
+      const made = await make(closureOf(roots, facts), contentsOf(deps, walked))
+      // Not before: what is remembered is believed, and only now all of it was there.
+      await deps.catalog.rememberPathFacts(facts)
+      return made
+    } catch (error) {
+      if (!(error instanceof BadPath)) throw error
+      failure = error
+      onTrouble(error.cache, error.message)
+      const { cache, storePath } = error
+      const one = avoided(cache, storePath)
+      const askedAt = walked.get(storePath)?.askedAt ?? began
+      // What it said long ago may not be so any more: it is asked once more.
+      if (askedAt < began && !askedAnew.has(one)) askedAnew.add(one)
+      else avoid.add(one)
+      origin.caches.forget(cache, storePath)
+    }
+  }
+  if (origin.mode === 'auto') return undefined
+  throw failure ?? new Error('the caches failed without a failure')
+}
+
+const lacking = ({ storePath, reasons }: NotInCaches): NixeryError =>
+  new NixeryError(
+    'BUILD_FAILED',
+    `${storePath} is in no binary cache:\n${reasons.map((reason) => `  ${reason}`).join('\n') || '  none is set'}`,
+    {
+      hint: 'images are made from binary caches alone here: the operator can put it into one, or set NIXERY_ORIGIN=auto',
+    },
+  )
+
+/** Milliseconds between two events about bytes that come. */
+const bytesInterval = 500
+
+function contentsOf(deps: CacheDeps, walked: ReadonlyMap<StorePath, InCache>): Contents {
+  const { packer, catalog, emit, signal, urgency, origin } = deps
+  let bytes = 0
+  let toldAt = performance.now()
+  return cacheContents(walked, origin.room, {
+    signal,
+    urgency,
+    listings: (facts) => catalog.listings(facts),
+    async readListing(source) {
+      const { file, listings } = await packer.pack([source], { signal, urgency })
+      await rm(file, { force: true })
+      const [listing] = listings
+      const found = 'nar' in source ? walked.get(source.nar.storePath) : undefined
+      if (found && listing !== undefined) await catalog.rememberListings([{ facts: factsOf(found), listing }])
+      return listing
+    },
+    onBytes(count) {
+      bytes += count
+      if (performance.now() - toldAt < bytesInterval) return
+      toldAt = performance.now()
+      emit({ type: 'downloading', bytes })
+    },
+    onDownloaded: (one) => emit({ type: 'downloaded', ...one }),
+  })
+}

@@ -1,0 +1,44 @@
+/** A binary cache as the operator names it. */
+export type CacheAddress = {
+  /** Ends in `/`; without a query, a user and a password. */
+  readonly url: URL
+  /** For messages, metrics and the log. */
+  readonly name: string
+  /** Lower goes first; that of the cache itself, if not given. */
+  readonly priority: number | undefined
+  /** Whether paths need no signature. */
+  readonly trusted: boolean
+  /** `Basic …`, of a user and a password in the address. */
+  readonly authorization: string | undefined
+}
+
+/** The text of an Authorization header (RFC 7617). */
+export const basic = (user: string, password: string): string =>
+  `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
+
+/**
+ * Reads an address in Nix's form: `https://cache.example.org?priority=30&trusted=1`, also http and file; S3 and GCS
+ * have HTTP addresses, too.
+ * @returns undefined for what this program cannot read from, such as `daemon` and `s3://…`
+ */
+export function parseCacheAddress(text: string): CacheAddress | undefined {
+  const url = URL.parse(text)
+  if (!url || !['http:', 'https:', 'file:'].includes(url.protocol)) return undefined
+  const [priority, trusted] = [url.searchParams.get('priority'), url.searchParams.get('trusted')]
+  const { username, password } = url
+  url.search = ''
+  url.hash = ''
+  url.username = ''
+  url.password = ''
+  if (!url.pathname.endsWith('/')) url.pathname += '/'
+  return {
+    url,
+    name: url.href.slice(0, -1),
+    priority: priority !== null && /^\d{1,9}$/.test(priority) ? Number(priority) : undefined,
+    trusted: trusted === '1' || trusted === 'true',
+    authorization:
+      username === '' && password === ''
+        ? undefined
+        : basic(decodeURIComponent(username), decodeURIComponent(password)),
+  }
+}

@@ -1,0 +1,49 @@
+import { unwanted } from '../../queue/demand.ts'
+
+/** A number of bytes that are shared. */
+export type Budget = {
+  /**
+   * Takes bytes, in the order in which they were asked for, and gives what gives them back. More than all there are
+   * wait until all are free.
+   * @throws CANCELLED when the signal fires before there are enough
+   */
+  take(bytes: number, signal?: AbortSignal): Promise<() => void>
+}
+
+export function createBudget(total: number): Budget {
+  let free = total
+  const waiting = new Set<{ readonly bytes: number; readonly begin: () => void }>()
+  const next = () => {
+    for (const one of waiting) {
+      if (one.bytes > free) return
+      waiting.delete(one)
+      free -= one.bytes
+      one.begin()
+    }
+  }
+  return {
+    take: (wanted, signal) =>
+      new Promise((resolve, reject) => {
+        if (signal?.aborted) return reject(unwanted(signal.reason))
+        const bytes = Math.min(wanted, total)
+        const leave = () => {
+          waiting.delete(one)
+          reject(unwanted(signal?.reason))
+          next()
+        }
+        const begin = () => {
+          signal?.removeEventListener('abort', leave)
+          let isTaken = true
+          resolve(() => {
+            if (isTaken) free += bytes
+            isTaken = false
+            next()
+          })
+        }
+        const one = { bytes, begin }
+        signal?.addEventListener('abort', leave, { once: true })
+        waiting.add(one)
+        next()
+      }),
+  }
+}

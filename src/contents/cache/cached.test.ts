@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import type { StorePath } from '../../image/store-path.ts'
+import { dir, file, type Tree } from '../../layers/testing.ts'
+import { createLimiter } from '../../queue/limiter.ts'
+import { tarBlocks } from '../../layers/archive.ts'
+import { describeListings } from '../conformance.ts'
+import type { PathSource } from '../contents.ts'
+import { parseListing, recordListing } from '../listing.ts'
+import { openReading, type ReadPath } from '../source.ts'
+import { createBudget } from './budget.ts'
+import { cacheContents, type CachedOptions } from './cached.ts'
+import type { InCache } from './caches.ts'
+import { entriesOf, narOf, pathOf, sri } from './testing.ts'
+import { CacheTrouble } from './trouble.ts'
+
+let spoolDirectory: string
+let readPath: ReadPath
+before(async () => {
+  spoolDirectory = mkdtempSync(join(tmpdir(), 'nixery-cached-'))
+  readPath = await openReading()
+})
+after(() => rmSync(spoolDirectory, { recursive: true }))
+
+/** A path whose NAR a cache gives; its names are those of the test, not of Nix. */
+function inCache(
+  storePath: string,
+  tree: Tree,
+  bytesOf = (nar: Buffer): Buffer => nar,
+): [StorePath, InCache] {
+  const nar = narOf(tree)
+  const narinfo = {
+    storePath: storePath as StorePath,
+    narHash: sri(nar),
+    narSize: nar.length,
+    references: [],
+    signatures: [],
+    url: 'x',
+    compression: 'none',
+    fileHash: undefined,
+    fileSize: undefined,
+    contentAddress: undefined,
+  } as const
+  const cache: InCache['cache'] = {
+    name: 'here',
+    trusted: true,
+    about: async () => ({ priority: 1 }),
+    narinfo: async () => narinfo,
+    reading: (_narinfo, _demand, task) =>
+      task(
+        (async function* () {
+          yield bytesOf(nar)
+        })(),
+      ),
+  }
+  return [storePath as StorePath, { cache, narinfo, compression: 'none', askedAt: 0 }]
+}
+
+/** Reads to the end, as packing does. */
+async function readListing(source: PathSource): Promise<string | undefined> {
+  const { entries, listing } = readPath(source)
+  for (const _block of tarBlocks(entries)) void _block
+  return listing()
+}
+
+function contentsOf(paths: readonly [StorePath, InCache][], options: Partial<CachedOptions> = {}) {
+  const room = {
+    get spoolDirectory() {
+      return spoolDirectory
+    },
+    budget: createBudget(1e6),
+    downloads: createLimiter(2),
+    threadsReadXz: true,
+  }
+  return cacheContents(new Map(paths), room, {
+    listings: async () => new Map(),
+    readListing,
+    onBytes() {},
+    onDownloaded() {},
+    ...options,
+  })
+}
+
+describeListings('contents from a binary cache', (trees) => {
+  const store = '/nix/store'
+  const paths = Array.from(trees, ([name, tree]) => inCache(`${store}/${name}`, tree))
+  return { listings: contentsOf(paths), store }
+})
+
+describe('contents from a binary cache', () => {
+  it('are read once for what lies where, and not at all where that is kept', async () => {
+    const [path, found] = inCache(pathOf('a'), dir({ bin: dir({ run: file('#!/bin/sh', 0o755) }) }))
+    const read: string[] = []
+    const kept = new Map<StorePath, string>()
+    const options: Partial<CachedOptions> = {
+      listings: async () => kept,
+      async readListing(source) {
+        const text = await readListing(source)
+        read.push(path)
+        if (text !== undefined) kept.set(path, text)
+        return text
+      },
+    }
+    for (const contents of [contentsOf([[path, found]], options), contentsOf([[path, found]], options)]) {
+      const looked = await Promise.all(
+        ['/bin/run', '/bin', '/none'].map((below) => contents.look(path + below)),
+      )
+      assert.deepEqual(looked, [{ kind: 'file', program: 'script' }, { kind: 'directory' }, undefined])
+    }
+    assert.deepEqual(read, [path])
+    assert.deepEqual(readdirSync(spoolDirectory), [])
+  })
+
+  it('say nothing of a path whose bytes are not those that were signed', async () => {
+    const lie = (nar: Buffer) => Buffer.from(nar.toString('latin1').replace('good', 'evil'), 'latin1')
+    const contents = contentsOf([inCache(pathOf('b'), dir({ x: file('good') }), lie)])
+    await assert.rejects(contents.look(`${pathOf('b')}/x`), /hash/)
+    assert.deepEqual(readdirSync(spoolDirectory), [])
+  })
+
+  it('leave no file behind when one of several cannot be had', async () => {
+    const broken = inCache(pathOf('d'), file('x'), () => {
+      throw new CacheTrouble('it is gone')
+    })
+    const contents = contentsOf([inCache(pathOf('c'), file('x')), broken])
+    await assert.rejects(contents.open([pathOf('c'), pathOf('d')], {}), /here does not give .*-d: it is gone/)
+    assert.deepEqual(readdirSync(spoolDirectory), [])
+    const { sources, close } = await contents.open([pathOf('c')], {})
+    assert.equal(sources.length, 1)
+    await close()
+    assert.deepEqual(readdirSync(spoolDirectory), [])
+  })
+})
+
+describe('a listing', () => {
+  it('has the texts that packages leave for others', () => {
+    const tree = dir({
+      'nix-support': dir({
+        'propagated-build-inputs': file(' /nix/store/x \xff', 0o644),
+        other: file('text'),
+      }),
+      'propagated-build-inputs': file('elsewhere'),
+    })
+    const { entries, text } = recordListing(entriesOf(narOf(tree), pathOf('a')))
+    for (const _block of tarBlocks(entries)) void _block
+    const listing = parseListing(text() ?? assert.fail())
+    assert.equal(
+      listing?.text('/nix-support/propagated-build-inputs'),
+      Buffer.from(' /nix/store/x \xff').toString('latin1'),
+    )
+    assert.equal(listing?.text('/nix-support/other'), undefined)
+    assert.equal(listing?.text('/propagated-build-inputs'), undefined)
+  })
+
+  it('that cannot be read is none', () => {
+    for (const text of ['', 'nonsense', Buffer.from('{}').toString('base64')])
+      assert.equal(parseListing(text), undefined)
+  })
+})

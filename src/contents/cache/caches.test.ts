@@ -1,0 +1,208 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, describe, it } from 'node:test'
+import { gzipSync } from 'node:zlib'
+import type { StorePath } from '../../image/store-path.ts'
+import { dir, file } from '../../layers/testing.ts'
+import { openServer, type Reply, type TestServer } from '../../popcount/testing.ts'
+import { parseCacheAddress } from './address.ts'
+import { openCache } from './cache.ts'
+import { avoided, createCaches, type CachesOptions, type InCache } from './caches.ts'
+import { download } from './download.ts'
+import { createSigner, narOf, pathOf, sri } from './testing.ts'
+import { BadPath } from './trouble.ts'
+import { walkCaches } from './walk.ts'
+
+const signer = createSigner('good-1')
+const nar = narOf(dir({ x: file('text') }))
+const [a, b, c] = [pathOf('a'), pathOf('b'), pathOf('c')]
+const fileOf = (path: StorePath) => `/${path.slice(11, 43)}.narinfo`
+const info = { '/nix-cache-info': { body: 'StoreDir: /nix/store\nPriority: 30\n' } }
+
+const servers: TestServer[] = []
+afterEach(async () => {
+  await Promise.all(servers.splice(0).map((server) => server.close()))
+})
+
+/** Caches over HTTP that answer from tables, and what went wrong with them. */
+async function open(
+  tables: readonly Readonly<Record<string, Reply>>[],
+  { query = [], ...options }: Partial<CachesOptions> & { query?: readonly string[] } = {},
+) {
+  const troubles: string[] = []
+  const opened = await Promise.all(
+    tables.map(async (table, index) => {
+      const server = await openServer((path) => table[path] ?? { status: 404 })
+      servers.push(server)
+      const address = parseCacheAddress(`${server.url}${query[index] ?? ''}`) ?? assert.fail()
+      const given = { connections: 3, stall: 5000, login: () => undefined, firstDelay: 1 }
+      return { server, cache: openCache(address, given) }
+    }),
+  )
+  const caches = createCaches(
+    opened.map(({ cache }) => cache),
+    { keys: signer.keys, requireSignatures: true, found: 60_000, missing: 60_000, ...options },
+  )
+  const avoid = new Set<string>()
+  const given = { avoid, onTrouble: (_cache: string, reason: string) => troubles.push(reason) }
+  return {
+    caches,
+    avoid,
+    troubles,
+    requests: (index: number) => opened[index]?.server.requests ?? assert.fail(),
+    nameOf: (index: number) => opened[index]?.cache.name ?? assert.fail(),
+    lookUp: (path: StorePath) => caches.lookUp(path, given),
+    walk: (roots: readonly StorePath[]) => walkCaches(caches, roots, given),
+  }
+}
+const whose = (answer: object): string =>
+  'cache' in answer ? (answer as InCache).cache.name : JSON.stringify(answer)
+const reasonsOf = (answer: object): string => ('reasons' in answer ? String(answer.reasons) : 'was found')
+
+describe('binary caches', () => {
+  const good = { body: signer.narinfo(a, nar) }
+
+  it('are asked in the order of their priorities', async () => {
+    const late = { '/nix-cache-info': { body: 'StoreDir: /nix/store\nPriority: 40\n' }, [fileOf(a)]: good }
+    const early = { ...info, [fileOf(a)]: good }
+    const first = await open([late, early])
+    assert.equal(whose(await first.lookUp(a)), first.nameOf(1))
+    const second = await open([late, early], { query: ['?priority=1'] })
+    assert.equal(whose(await second.lookUp(a)), second.nameOf(0))
+  })
+
+  it('count only with a narinfo that a trusted key has signed', async () => {
+    const forged = createSigner('good-1').narinfo(a, nar)
+    const bad: [what: RegExp, body: string][] = [
+      [/without a signature/, signer.narinfo(a, nar, { signed: false })],
+      [/not a trusted key/, createSigner('evil-1').narinfo(a, nar)],
+      [/not rightly/, forged],
+      [/content-addressed/, `${signer.narinfo(a, nar, { signed: false })}CA: fixed:r:sha256:x\n`],
+      [/compressed by bzip2/, signer.narinfo(a, nar, { compression: 'bzip2' })],
+      [/another path/, signer.narinfo(b, nar)],
+      [/no narinfo/, '<html>welcome to our network</html>\n'],
+    ]
+    for (const [reason, body] of bad) {
+      const alone = await open([{ ...info, [fileOf(a)]: { body } }])
+      assert.match(reasonsOf(await alone.lookUp(a)), reason)
+      const two = await open([
+        { ...info, [fileOf(a)]: { body } },
+        { ...info, [fileOf(a)]: good },
+      ])
+      assert.equal(whose(await two.lookUp(a)), two.nameOf(1))
+    }
+    const unsigned = { ...info, [fileOf(a)]: { body: signer.narinfo(a, nar, { signed: false }) } }
+    const trusted = await open([unsigned], { query: ['?trusted=1'] })
+    assert.equal(whose(await trusted.lookUp(a)), trusted.nameOf(0))
+    const lax = await open([unsigned], { requireSignatures: false })
+    assert.equal(whose(await lax.lookUp(a)), lax.nameOf(0))
+  })
+
+  it('of another store, or that are none, are left alone and told of', async () => {
+    const other = { '/nix-cache-info': { body: 'StoreDir: /gnu/store\n' }, [fileOf(a)]: good }
+    const all = await open([other, {}, { ...info, [fileOf(a)]: good }])
+    assert.equal(whose(await all.lookUp(a)), all.nameOf(2))
+    assert.equal(whose(await all.lookUp(a)), all.nameOf(2))
+    assert.deepEqual([all.requests(0), all.requests(1)], [['/nix-cache-info'], ['/nix-cache-info']])
+    assert.deepEqual(all.troubles.toSorted(), [
+      'it has no nix-cache-info',
+      'it is of another store than /nix/store',
+    ])
+  })
+
+  it('that fail are left alone for a while, and the next one is asked', async () => {
+    const failing = { ...info, [fileOf(a)]: { status: 502 }, [fileOf(b)]: { body: signer.narinfo(b, nar) } }
+    const both = await open([failing, { ...info, [fileOf(a)]: good }])
+    assert.equal(whose(await both.lookUp(a)), both.nameOf(1))
+    assert.match(reasonsOf(await both.lookUp(b)), /cannot be asked: it answers 502/)
+    assert.equal(both.requests(0).filter((path) => path === fileOf(b)).length, 0)
+    assert.deepEqual(both.troubles, ['it answers 502'])
+    const soon = await open([failing], { pause: 0 })
+    assert.match(reasonsOf(await soon.lookUp(a)), /502/)
+    assert.equal(whose(await soon.lookUp(b)), soon.nameOf(0))
+  })
+
+  it('are not asked for what they do not give, nor twice for what is known', async () => {
+    const all = await open([{ ...info, [fileOf(a)]: good }])
+    for (const path of [a, b, a, b]) await all.lookUp(path)
+    assert.deepEqual(all.requests(0), ['/nix-cache-info', fileOf(a), fileOf(b)])
+    all.caches.forget(all.nameOf(0), a)
+    await all.lookUp(a)
+    assert.equal(all.requests(0).length, 4)
+    all.avoid.add(avoided(all.nameOf(0), a))
+    assert.match(reasonsOf(await all.lookUp(a)), /something else/)
+  })
+
+  it('are walked along references: to themselves, in circles, over several caches', async () => {
+    const told = (path: StorePath, references: StorePath[]) => ({
+      body: signer.narinfo(path, nar, { references }),
+    })
+    const one = { ...info, [fileOf(a)]: told(a, [a, b]), [fileOf(c)]: told(c, [a]) }
+    const all = await open([one, { ...info, [fileOf(b)]: told(b, [c]) }])
+    const walked = await all.walk([a])
+    assert.ok(walked instanceof Map)
+    assert.deepEqual(new Set(walked.keys()), new Set([a, b, c]))
+    const part = await open([one])
+    const lacking = await part.walk([a])
+    assert.ok('reasons' in lacking)
+    assert.equal(lacking.storePath, b)
+  })
+})
+
+describe('a download', () => {
+  const spool = mkdtempSync(join(tmpdir(), 'nixery-download-'))
+  afterEach(() => assert.deepEqual(readdirSync(spool), []))
+
+  /** Downloads what a cache gives for a path. */
+  async function downloaded(reply: Reply, options: Parameters<typeof signer.narinfo>[2]): Promise<Buffer> {
+    const narinfo = { body: signer.narinfo(a, nar, options) }
+    const all = await open([{ ...info, [fileOf(a)]: narinfo, '/nar/x.nar': reply }])
+    const found = await all.lookUp(a)
+    assert.ok('cache' in found, JSON.stringify(found))
+    const target = join(spool, 'nar')
+    const source = await download(found, target, { threadsReadXz: true, onBytes() {} })
+    assert.deepEqual(source, {
+      storePath: a,
+      file: target,
+      compression: 'none',
+      narHash: sri(nar),
+      narSize: nar.length,
+      cache: all.nameOf(0),
+    })
+    const bytes = readFileSync(target)
+    rmSync(target)
+    return bytes
+  }
+
+  it('gives the NAR', async () => {
+    assert.ok((await downloaded({ body: nar }, {})).equals(nar))
+    assert.ok((await downloaded({ body: nar }, { fileFacts: false })).equals(nar))
+    const zipped = gzipSync(nar)
+    assert.ok((await downloaded({ body: zipped }, { compression: 'gzip', file: zipped })).equals(nar))
+  })
+
+  const zeros = gzipSync(Buffer.alloc(5_000_000))
+  const bad: [what: string, reply: Reply, options: Parameters<typeof signer.narinfo>[2]][] = [
+    ['is not there', { status: 404 }, {}],
+    ['is another file', { body: Buffer.from(nar).fill('z', 100, 110) }, {}],
+    ['is longer than told', { body: Buffer.concat([nar, nar]) }, {}],
+    ['is shorter than told', { body: nar.subarray(0, 90) }, {}],
+    ['is a page', { body: '<html></html>' }, {}],
+    ['is no gzip', { body: nar }, { compression: 'gzip' }],
+    ['expands to far more', { body: zeros }, { compression: 'gzip', file: zeros }],
+    ['expands to far more, of no told size', { body: zeros }, { compression: 'gzip', fileFacts: false }],
+    ['is far longer, of no told size', { body: Buffer.alloc(5_000_000) }, { fileFacts: false }],
+    ['is elsewhere, in a file', { body: nar }, { url: 'file:///etc/passwd' }],
+  ]
+  for (const [what, reply, options] of bad) {
+    it(`fails, and leaves nothing, when it ${what}`, async () => {
+      await assert.rejects(downloaded(reply, options), (error) => {
+        assert.ok(error instanceof BadPath)
+        assert.equal(error.storePath, a)
+        return true
+      })
+    })
+  }
+})

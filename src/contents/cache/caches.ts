@@ -1,0 +1,158 @@
+import { LRUCache } from 'lru-cache'
+import type { StorePath } from '../../image/store-path.ts'
+import type { PartialDemand } from '../../queue/demand.ts'
+import type { Cache } from './cache.ts'
+import { isNarCompression, type NarCompression } from './decoders.ts'
+import type { Narinfo } from './narinfo.ts'
+import { isSigned, type TrustedKeys } from './signature.ts'
+import { CacheTrouble, reasonOf } from './trouble.ts'
+
+/** A path that a cache has, with facts that can be trusted. */
+export type InCache = {
+  readonly cache: Cache
+  readonly narinfo: Narinfo
+  readonly compression: NarCompression
+  /** When it was asked for, by `performance.now()`. */
+  readonly askedAt: number
+}
+
+/** What each cache said of a path that none has, in words. */
+export type NotInCaches = { readonly storePath: StorePath; readonly reasons: readonly string[] }
+
+export type LookUpOptions = PartialDemand & {
+  /** Paths that a cache is not to be asked for, as `avoided` makes them. */
+  readonly avoid: ReadonlySet<string>
+  readonly onTrouble: (cache: string, reason: string) => void
+}
+
+/** Several caches, in the order of their priorities. */
+export type Caches = {
+  readonly names: readonly string[]
+  /** The first cache that has a path and says so trustworthily. Never throws but for the signal. */
+  lookUp(path: StorePath, options: LookUpOptions): Promise<InCache | NotInCaches>
+  /** What a cache said of a path is asked for anew next time. */
+  forget(cache: string, path: StorePath): void
+}
+
+export type CachesOptions = {
+  readonly keys: TrustedKeys
+  readonly requireSignatures: boolean
+  /** Milliseconds for which a narinfo counts, and that there is none. */
+  readonly found: number
+  readonly missing: number
+  /** Milliseconds for which a cache that has failed is left alone. */
+  readonly pause?: number
+}
+
+/** How a cache is told not to be asked for a path. */
+export const avoided = (cache: string, path: StorePath): string => `${cache} ${path}`
+
+/** Milliseconds for which nix-cache-info counts. */
+const aboutFor = 7 * 24 * 3600_000
+/** Bytes, roughly, of narinfos in memory. */
+const mostRemembered = 64e6
+
+export function createCaches(
+  caches: readonly Cache[],
+  { keys, requireSignatures, found, missing, pause = 60_000 }: CachesOptions,
+): Caches {
+  const known = new LRUCache<string, { readonly narinfo: Narinfo | undefined; readonly at: number }>({
+    maxSize: mostRemembered,
+    sizeCalculation: ({ narinfo }) => 1000 + 80 * (narinfo?.references.length ?? 0),
+  })
+  const states = caches.map((cache) => ({
+    cache,
+    pausedUntil: -Infinity,
+    trouble: '',
+    about: undefined as { readonly priority: number; readonly at: number } | undefined,
+    asking: undefined as Promise<void> | undefined,
+  }))
+  type State = (typeof states)[number]
+  const isPaused = ({ pausedUntil }: State) => performance.now() < pausedUntil
+
+  const fails = (state: State, error: unknown, { signal, onTrouble }: LookUpOptions) => {
+    signal?.throwIfAborted()
+    if (!(error instanceof CacheTrouble)) throw error
+    if (!isPaused(state)) onTrouble(state.cache.name, reasonOf(error))
+    state.trouble = reasonOf(error)
+    // A single answer that makes no sense says nothing of the others.
+    if (error.isPassing || !state.about) state.pausedUntil = performance.now() + pause
+  }
+
+  /** The caches that can be asked, the one with the lowest number first. */
+  const usable = async (options: LookUpOptions): Promise<State[]> => {
+    const asked = states.map(async (state) => {
+      if (isPaused(state)) return []
+      if (state.about && performance.now() - state.about.at < aboutFor) return [state]
+      try {
+        // Once for all who ask, none of whom may end it for the others.
+        state.asking ??= state.cache
+          .about({})
+          .then((about) => void (state.about = { ...about, at: performance.now() }))
+          .finally(() => (state.asking = undefined))
+        await state.asking
+        return [state]
+      } catch (error) {
+        fails(state, error, options)
+        return []
+      }
+    })
+    const ready = (await Promise.all(asked)).flat()
+    return ready.sort((a, b) => (a.about?.priority ?? 0) - (b.about?.priority ?? 0))
+  }
+
+  const narinfoOf = async ({ cache }: State, path: StorePath, options: LookUpOptions) => {
+    const key = avoided(cache.name, path)
+    const remembered = known.get(key)
+    if (remembered) return remembered
+    const at = performance.now()
+    const fresh = { narinfo: await cache.narinfo(path, options), at }
+    known.set(key, fresh, { ttl: ttlOf(fresh.narinfo) })
+    return fresh
+  }
+  const ttlOf = (narinfo: Narinfo | undefined): number => Math.max(1, narinfo ? found : missing)
+
+  /** Why a narinfo cannot be used; undefined if it can. */
+  const refusal = ({ trusted }: Cache, narinfo: Narinfo): string | undefined => {
+    if (requireSignatures && !trusted && !isSigned(narinfo, keys)) {
+      if (narinfo.contentAddress !== undefined && narinfo.signatures.length === 0)
+        return 'has it without a signature, as content-addressed'
+      if (narinfo.signatures.length === 0) return 'has it without a signature'
+      const names = [...new Set(narinfo.signatures.map(({ keyName }) => keyName))].join(', ').slice(0, 200)
+      return `has it signed by ${names}, which is not a trusted key, or not rightly`
+    }
+    if (!isNarCompression(narinfo.compression))
+      return `has it compressed by ${narinfo.compression.slice(0, 20)}`
+    return undefined
+  }
+
+  return {
+    names: caches.map(({ name }) => name),
+    async lookUp(path, options) {
+      const reasons: string[] = []
+      const ready = await usable(options)
+      for (const state of states) {
+        if (!ready.includes(state)) reasons.push(`${state.cache.name} cannot be asked: ${state.trouble}`)
+      }
+      for (const state of ready) {
+        const { cache } = state
+        if (options.avoid.has(avoided(cache.name, path))) {
+          reasons.push(`${cache.name} gave something else for it`)
+          continue
+        }
+        try {
+          const { narinfo, at } = await narinfoOf(state, path, options)
+          const reason = narinfo ? refusal(cache, narinfo) : 'does not have it'
+          if (reason !== undefined || !narinfo) reasons.push(`${cache.name} ${reason}`)
+          else if (isNarCompression(narinfo.compression))
+            return { cache, narinfo, compression: narinfo.compression, askedAt: at }
+        } catch (error) {
+          fails(state, error, options)
+          reasons.push(`${cache.name} cannot be asked: ${state.trouble}`)
+        }
+      }
+      return { storePath: path, reasons }
+    },
+    forget: (cache, path) => void known.delete(avoided(cache, path)),
+  }
+}

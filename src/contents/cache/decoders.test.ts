@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { before, describe, it } from 'node:test'
+import { brotliCompressSync, constants, gzipSync, zstdCompressSync } from 'node:zlib'
+import fc from 'fast-check'
+import { compressions, decodersOf, type NarCompression } from './decoders.ts'
+import { openLiblzma, type OpenXz } from './liblzma.ts'
+import { reader } from './testing.ts'
+
+const text = Buffer.concat([Buffer.alloc(70_000, 'words that repeat '), randomBytes(70_000), Buffer.alloc(3)])
+const xzOf = (bytes: Buffer): Buffer => execFileSync('xz', ['-1', '--stdout'], { input: bytes })
+const checked = { params: { [constants.ZSTD_c_checksumFlag]: 1 } }
+const compress: Readonly<Record<NarCompression, (bytes: Buffer) => Buffer>> = {
+  none: (bytes) => bytes,
+  xz: xzOf,
+  zstd: (bytes) => zstdCompressSync(bytes, checked),
+  gzip: (bytes) => gzipSync(bytes),
+  br: (bytes) => brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } }),
+}
+
+/** Expands what comes in pieces of a size. */
+async function expanded(compression: NarCompression, bytes: Buffer, size: number): Promise<Buffer> {
+  const parts: Buffer[] = []
+  const pieces = function* () {
+    for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size)
+  }
+  await pipeline([
+    Readable.from(pieces(), { objectMode: false }),
+    ...decodersOf(compression),
+    async (source: AsyncIterable<Buffer>) => {
+      for await (const part of source) parts.push(part)
+    },
+  ] as never)
+  return Buffer.concat(parts)
+}
+
+describe('a file of a cache', () => {
+  for (const compression of compressions) {
+    it(`compressed by ${compression} is expanded`, async () => {
+      const bytes = compress[compression](text)
+      assert.ok((await expanded(compression, bytes, 10_000)).equals(text))
+    })
+    if (compression === 'none') continue
+    it(`compressed by ${compression} is refused when it is damaged or cut`, async () => {
+      const bytes = compress[compression](text)
+      const damaged = Buffer.from(bytes)
+      damaged.fill(0xff, 20, 40)
+      await assert.rejects(expanded(compression, damaged, 10_000))
+      await assert.rejects(expanded(compression, bytes.subarray(0, 60_000), 10_000))
+    })
+  }
+
+  it('of many zstd frames is expanded, however they come', async () => {
+    const parts = fc.array(fc.nat(5000), { minLength: 1, maxLength: 6 })
+    await fc.assert(
+      fc.asyncProperty(
+        parts,
+        fc.integer({ min: 1, max: 9000 }),
+        fc.boolean(),
+        async (sizes, piece, marked) => {
+          const skippable = Buffer.from('502a4d1803000000aabbcc', 'hex')
+          const frames = sizes.map((size, index) =>
+            zstdCompressSync(text.subarray(0, size), index % 2 ? checked : {}),
+          )
+          const whole = Buffer.concat(marked ? frames.flatMap((frame) => [frame, skippable]) : frames)
+          const wanted = Buffer.concat(sizes.map((size) => text.subarray(0, size)))
+          assert.ok((await expanded('zstd', whole, piece)).equals(wanted))
+        },
+      ),
+      { numRuns: 60 },
+    )
+  })
+})
+
+describe('liblzma', () => {
+  let open: OpenXz
+  before(async () => {
+    open = await openLiblzma()
+  })
+  const read = (bytes: Uint8Array, room: number): Buffer => {
+    const file = open(reader(bytes, 7000))
+    try {
+      const parts: Buffer[] = []
+      for (;;) {
+        const into = Buffer.alloc(room)
+        const got = file.read(into)
+        if (got === 0) return Buffer.concat(parts)
+        parts.push(into.subarray(0, got))
+      }
+    } finally {
+      file.close()
+    }
+  }
+
+  it('expands files, and several behind one another', () => {
+    const bytes = xzOf(text)
+    for (const room of [1000, 1_000_000]) assert.ok(read(bytes, room).equals(text))
+    assert.ok(read(Buffer.concat([bytes, bytes]), 50_000).equals(Buffer.concat([text, text])))
+  })
+
+  it('refuses what is damaged or cut, at whatever place', () => {
+    const small = xzOf(Buffer.alloc(500, 'text'))
+    fc.assert(
+      fc.property(fc.nat(small.length - 1), (at) => {
+        const damaged = Buffer.from(small)
+        damaged[at] = (damaged[at] ?? 0) ^ 0x41
+        assert.throws(() => read(damaged, 1000))
+        assert.throws(() => read(small.subarray(0, at), 1000))
+      }),
+    )
+  })
+
+  it('can be closed at any time, and gives back its memory', () => {
+    const bytes = xzOf(text)
+    const usual = process.memoryUsage.rss()
+    for (let count = 0; count < 200; count++) {
+      const file = open(reader(bytes))
+      file.read(Buffer.alloc(10))
+      file.close()
+      file.close()
+      assert.throws(() => file.read(Buffer.alloc(10)))
+    }
+    assert.ok(process.memoryUsage.rss() - usual < 150e6)
+  })
+})

@@ -1,0 +1,27 @@
+import type { Duplex } from 'node:stream'
+import { createBrotliDecompress, createGunzip, createZstdDecompress } from 'node:zlib'
+import { expandWithProgram } from './xz-program.ts'
+import { cutZstdFrames } from './zstd-frames.ts'
+
+/** Compressions of NARs that can be read; all others are left to Nix. */
+export const compressions = ['none', 'xz', 'zstd', 'gzip', 'br'] as const
+export type NarCompression = (typeof compressions)[number]
+
+export const isNarCompression = (text: string): text is NarCompression =>
+  (compressions as readonly string[]).includes(text)
+
+/** Streams that expand what goes through them in this order; none for `none`. They run on threads of Node's own. */
+export function decodersOf(compression: NarCompression): Duplex[] {
+  switch (compression) {
+    case 'none':
+      return []
+    case 'xz':
+      return [expandWithProgram()]
+    case 'zstd':
+      return [cutZstdFrames(), createZstdDecompress()]
+    case 'gzip':
+      return [createGunzip()]
+    case 'br':
+      return [createBrotliDecompress()]
+  }
+}

@@ -1,0 +1,82 @@
+import { createHash } from 'node:crypto'
+import { createWriteStream } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { Readable, Transform } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type { NarSource } from '../contents.ts'
+import type { PartialDemand } from '../../queue/demand.ts'
+import { unwanted } from '../../queue/demand.ts'
+import type { InCache } from './caches.ts'
+import { decodersOf } from './decoders.ts'
+import { sriOf } from './nix32.ts'
+import { BadPath, CacheTrouble, reasonOf } from './trouble.ts'
+
+export type DownloadOptions = PartialDemand & {
+  /** Whether packing threads can expand xz; otherwise it is expanded on its way. */
+  readonly threadsReadXz: boolean
+  /** Hears of bytes that came over the network, as they come. */
+  readonly onBytes: (count: number) => void
+}
+
+/**
+ * Brings a path's NAR to this machine: expanded, or as xz for threads to expand. Size and hash of the file are those of
+ * the narinfo, where it tells them; those of the NAR are for who reads it.
+ * @param file is made, and removed when this fails
+ * @throws BadPath, CANCELLED, and the failed system call when the file cannot be written
+ */
+export async function download(
+  { cache, narinfo, compression }: InCache,
+  file: string,
+  { threadsReadXz, onBytes, ...demand }: DownloadOptions,
+): Promise<NarSource> {
+  const { storePath, narHash, narSize, fileSize, fileHash } = narinfo
+  const isXz = compression === 'xz' && threadsReadXz
+  const hash = createHash('sha256')
+  const most = fileSize ?? largestFile(narSize)
+  let size = 0
+  async function* measured(bytes: AsyncIterable<Uint8Array>) {
+    for await (const piece of bytes) {
+      size += piece.length
+      if (size > most) throw new CacheTrouble('the file is larger than its narinfo says')
+      if (fileHash !== undefined) hash.update(piece)
+      onBytes(piece.length)
+      yield Buffer.from(piece.buffer, piece.byteOffset, piece.length)
+    }
+    // Before the last of it is expanded, and so before a decoder says that it is cut off.
+    if (fileSize !== undefined && size < fileSize)
+      throw new CacheTrouble('the file is smaller than its narinfo says')
+    if (fileHash !== undefined && sriOf(hash.digest()) !== fileHash)
+      throw new CacheTrouble('the hash of the file is not that of its narinfo')
+  }
+  let total = 0
+  const bounded = new Transform({
+    transform(piece: Buffer, _encoding, done) {
+      total += piece.length
+      const isTooLarge = total > narSize && !isXz
+      done(isTooLarge ? new CacheTrouble('the NAR is larger than its narinfo says') : null, piece)
+    },
+  })
+  try {
+    await cache.reading(narinfo, demand, (bytes) =>
+      pipeline([
+        Readable.from(measured(bytes), { objectMode: false }),
+        ...(isXz ? [] : decodersOf(compression)),
+        bounded,
+        createWriteStream(file, { flags: 'wx' }),
+      ]),
+    )
+  } catch (error) {
+    await rm(file, { force: true }).catch(() => {}) // the first error is the one to tell
+    if (demand.signal?.aborted) throw unwanted(demand.signal.reason)
+    if (isOfDisk(error)) throw error
+    throw new BadPath(storePath, cache.name, reasonOf(error), error)
+  }
+  return { storePath, file, compression: isXz ? 'xz' : 'none', narHash, narSize, cache: cache.name }
+}
+
+/** Bytes that a file may have of which nothing is told: what cannot be compressed grows a little. */
+const largestFile = (narSize: number): number => narSize + Math.ceil(narSize / 8) + 1024 * 1024
+
+/** Failures of the file that is written. What fails in reading is trouble of the cache, and told as that. */
+const isOfDisk = (error: unknown): boolean =>
+  error instanceof Error && 'syscall' in error && ['open', 'write'].includes(String(error.syscall))

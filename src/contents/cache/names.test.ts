@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import fc from 'fast-check'
+import { hasCode } from '../../errors.ts'
+import { parseCacheAddress } from './address.ts'
+import { createBudget } from './budget.ts'
+import { parseNetrc } from './netrc.ts'
+
+describe('parseCacheAddress', () => {
+  it('reads addresses in Nix’s form', () => {
+    const told = (text: string) => {
+      const found = parseCacheAddress(text)
+      return found && { ...found, url: found.url.href }
+    }
+    const plain = { priority: undefined, trusted: false, authorization: undefined }
+    assert.deepEqual(told('https://cache.example.org'), {
+      ...plain,
+      url: 'https://cache.example.org/',
+      name: 'https://cache.example.org',
+    })
+    assert.deepEqual(
+      told('http://me:pass%40@127.0.0.1:8080/a/b/?priority=10&trusted=true&want-mass-query=1#x'),
+      {
+        url: 'http://127.0.0.1:8080/a/b/',
+        name: 'http://127.0.0.1:8080/a/b',
+        priority: 10,
+        trusted: true,
+        authorization: `Basic ${Buffer.from('me:pass@').toString('base64')}`,
+      },
+    )
+    assert.equal(told('file:///srv/cache?trusted=0')?.url, 'file:///srv/cache/')
+    assert.equal(told('file:///srv/cache?trusted=0')?.trusted, false)
+    for (const other of ['daemon', 'local', '/nix/store', 's3://bucket', 'ssh-ng://host', ''])
+      assert.equal(told(other), undefined, other)
+  })
+})
+
+describe('parseNetrc', () => {
+  const login = parseNetrc(`# of the operator
+machine a.example.org login me password "with \\" and blanks"
+machine b.example.org
+  login ""
+  password token
+machine a.example.org login other password other
+default login anyone password open
+`)
+  it('finds the login of a host, the first one', () => {
+    assert.deepEqual(login('a.example.org'), { user: 'me', password: 'with " and blanks' })
+    assert.deepEqual(login('B.example.org'), { user: '', password: 'token' })
+    assert.deepEqual(login('c.example.org'), { user: 'anyone', password: 'open' })
+    assert.equal(parseNetrc('machine x login y password z')('c'), undefined)
+  })
+  it('never throws', () => {
+    const word = fc.oneof(fc.string(), fc.constantFrom('machine', 'login', 'password', 'default', '\n', '"'))
+    fc.assert(fc.property(fc.array(word), (words) => void parseNetrc(words.join(' '))('x')))
+  })
+})
+
+describe('a budget', () => {
+  it('gives what there is, in order, and all of it to who wants more', async () => {
+    const budget = createBudget(100)
+    const taken: string[] = []
+    const take = async (name: string, bytes: number) => {
+      const giveBack = await budget.take(bytes)
+      taken.push(name)
+      return giveBack
+    }
+    const first = await take('first', 60)
+    const huge = take('huge', 1000)
+    const small = take('small', 10)
+    await Promise.resolve()
+    assert.deepEqual(taken, ['first'])
+    first()
+    first() // twice is once
+    const release = await huge
+    assert.deepEqual(taken, ['first', 'huge'])
+    release()
+    ;(await small)()
+    ;(await take('all', 100))()
+  })
+
+  it('lets others go on when one leaves that waits', async () => {
+    const budget = createBudget(100)
+    const first = await budget.take(60)
+    const leaving = new AbortController()
+    const large = budget.take(80, leaving.signal)
+    const small = budget.take(40)
+    leaving.abort()
+    await assert.rejects(large, (error) => hasCode(error, 'CANCELLED'))
+    await assert.rejects(budget.take(1, leaving.signal), (error) => hasCode(error, 'CANCELLED'))
+    ;(await small)()
+    first()
+    ;(await budget.take(100))()
+  })
+})

@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import fc from 'fast-check'
+import type { StorePath } from '../../image/store-path.ts'
+import { tarBlocks } from '../../layers/archive.ts'
+import { dir, file, link, make, type Tree } from '../../layers/testing.ts'
+import type { Entry } from '../entry.ts'
+import { storePathEntries } from '../local-entries.ts'
+import { narEntries } from './nar.ts'
+import { entriesOf, narOf, pathOf, reader, sri, strings } from './testing.ts'
+
+let directory: string
+before(() => {
+  directory = mkdtempSync(join(tmpdir(), 'nixery-nar-'))
+})
+after(() => rmSync(directory, { recursive: true }))
+
+const tarOf = (entries: Iterable<Entry>): Buffer => Buffer.concat([...tarBlocks(entries)])
+const path = pathOf('package')
+/** Reads a NAR whose hash and size are right, as packing does. */
+const read = (nar: Uint8Array): Buffer => tarOf(entriesOf(nar, path))
+
+const name = fc.oneof(
+  fc.constantFrom('a', 'A', 'a b', '-', '\xff\xfe', 'lib', 'bin', '__proto__', 'n'.repeat(255)),
+  fc.stringMatching(/^[\x01-.0-\xff]{1,20}$/).filter((one) => one !== '.' && one !== '..'),
+)
+const { tree } = fc.letrec<{ tree: Tree }>((tie) => ({
+  tree: fc.oneof(
+    { depthSize: 'small' },
+    fc.uint8Array({ maxLength: 600 }).map((bytes) => file(bytes)),
+    fc.uint8Array({ maxLength: 9 }).map((bytes) => file(bytes, 0o755)),
+    fc.stringMatching(/^[\x01-\xff]{1,200}$/).map(link),
+    fc.dictionary(name, tie('tree'), { maxKeys: 5 }).map((children) => dir(children)),
+  ),
+}))
+const nested = (depth: number): Tree => (depth === 0 ? file() : dir({ d: nested(depth - 1) }))
+const big = dir({ noise: file(Buffer.alloc(300_000, 'abc')), z: file(Buffer.alloc(70_000)) })
+
+describe('a NAR', () => {
+  it('gives the tar that its store path gives, in pieces of whatever size', () => {
+    let count = 0
+    const one = (any: Tree, most: number) => {
+      const onDisk = join(directory, `p${(count += 1)}`) as StorePath
+      make(onDisk, any, 'reverse')
+      const expected = tarOf(storePathEntries(onDisk))
+      assert.ok(tarOf(entriesOf(narOf(any), onDisk, most)).equals(expected))
+    }
+    fc.assert(fc.property(tree, fc.integer({ min: 1, max: 900 }), one), { numRuns: 150 })
+    for (const any of [big, nested(60), file('x'), link('x')]) one(any, 5000)
+  })
+
+  it('may be read without the bytes of its files', () => {
+    const kinds = Array.from(entriesOf(narOf(big), path), ({ kind }) => kind)
+    assert.deepEqual(kinds, ['directory', 'file', 'file'])
+  })
+
+  const start = strings('nix-archive-1')
+  const nar = (...parts: Buffer[]) => Buffer.concat([start, ...parts])
+  const folder = (...parts: Buffer[]) => nar(strings('(', 'type', 'directory'), ...parts, strings(')'))
+  const empty = strings('(', 'type', 'regular', 'contents', '', ')')
+  const entry = (of: string, node = empty) =>
+    Buffer.concat([strings('entry', '(', 'name', of, 'node'), node, strings(')')])
+  const long = (bytes: bigint) => {
+    const length = Buffer.alloc(8)
+    length.writeBigUInt64LE(bytes)
+    return length
+  }
+  const paddedWrong = narOf(file('x'))
+  paddedWrong[paddedWrong.lastIndexOf('x') + 1] = 1
+  const refused: [what: string, nar: Buffer][] = [
+    ['nothing at all', Buffer.alloc(0)],
+    ['another format', narOf(file()).fill('2', 20, 21)],
+    ['names out of order', folder(entry('b'), entry('a'))],
+    ['a name twice', folder(entry('a'), entry('a'))],
+    ['a name of nothing', folder(entry(''))],
+    ['the name .', folder(entry('.'))],
+    ['the name ..', folder(entry('..'))],
+    ['a name with a slash', folder(entry('a/b'))],
+    ['a name with a NUL', folder(entry('a\0'))],
+    ['a name that is too long', folder(entry('a'.repeat(256)))],
+    ['a link to nothing', nar(strings('(', 'type', 'symlink', 'target', '', ')'))],
+    ['a link with a NUL', nar(strings('(', 'type', 'symlink', 'target', 'a\0b', ')'))],
+    ['a link that is too long', nar(strings('(', 'type', 'symlink', 'target', 'a'.repeat(4096), ')'))],
+    ['a file without contents', nar(strings('(', 'type', 'regular', ')'))],
+    ['an unknown type', nar(strings('(', 'type', 'device', ')'))],
+    ['an unknown word', folder(strings('thing'))],
+    ['folders that are too deep', narOf(nested(64))],
+    ['padding that is not zero', paddedWrong],
+    ['bytes after its end', Buffer.concat([narOf(file('x')), Buffer.alloc(8)])],
+    ['a length beyond all', nar(strings('(', 'type', 'regular', 'contents'), long(2n ** 53n))],
+    ['a length that is negative', nar(strings('(', 'type', 'regular', 'contents'), long(2n ** 64n - 1n))],
+    ['a sparse file', nar(strings('(', 'type', 'regular', 'contents'), long(2n ** 50n))],
+    ['an executable that is marked with a text', nar(strings('(', 'type', 'regular', 'executable', 'x'))],
+  ]
+  for (const [what, bytes] of refused)
+    it(`with ${what} is refused`, () => assert.throws(() => read(bytes), /NAR/))
+
+  it('of another size or hash is refused', () => {
+    const bytes = narOf(big)
+    const facts = { storePath: path, narHash: sri(bytes), narSize: bytes.length }
+    for (const wrong of [
+      { narSize: bytes.length - 1 },
+      { narSize: bytes.length + 1 },
+      { narHash: sri(start) },
+    ]) {
+      assert.throws(() => tarOf(narEntries(reader(bytes), { ...facts, ...wrong })), /NAR/)
+    }
+  })
+
+  it('is refused whenever a byte of it is another, or it is cut', () => {
+    const whole = narOf(dir({ a: file('text', 0o755), b: link('a'), c: dir({ d: file('x') }) }))
+    const facts = { storePath: path, narHash: sri(whole), narSize: whole.length }
+    const position = fc.nat(whole.length - 1)
+    fc.assert(
+      fc.property(position, fc.integer({ min: 1, max: 255 }), (at, flip) => {
+        const damaged = Buffer.from(whole)
+        damaged[at] = (damaged[at] ?? 0) ^ flip
+        assert.throws(() => tarOf(narEntries(reader(damaged), facts)))
+        assert.throws(() => tarOf(narEntries(reader(whole.subarray(0, at)), facts)))
+      }),
+    )
+  })
+})

@@ -1,0 +1,125 @@
+import { byText, isStorePath, type StorePath } from '../../image/store-path.ts'
+import { parseSha256 } from './nix32.ts'
+
+/** What a binary cache says of a store path. Only what its signature covers can be trusted; see `signature.ts`. */
+export type Narinfo = {
+  readonly storePath: StorePath
+  /** `sha256-<base64>` of the NAR. */
+  readonly narHash: string
+  /** Bytes of the NAR. */
+  readonly narSize: number
+  /** Sorted, each once; may contain the path itself. */
+  readonly references: readonly StorePath[]
+  readonly signatures: readonly Signature[]
+  /** Where the file with the NAR lies: an address, or one relative to the cache's. Not signed, like all that follows. */
+  readonly url: string
+  /** `bzip2` where nothing is said, as Nix has it. */
+  readonly compression: string
+  /** `sha256-<base64>` of the compressed file. */
+  readonly fileHash: string | undefined
+  /** Bytes of the compressed file. */
+  readonly fileSize: number | undefined
+  /** Set where the path follows from its contents. */
+  readonly contentAddress: string | undefined
+}
+
+export type Signature = { readonly keyName: string; readonly bytes: Buffer }
+
+/** Bytes of a narinfo that are more than can be meant. */
+export const largestNarinfo = 1024 * 1024
+const mostReferences = 10_000
+const mostSignatures = 32
+const longestUrl = 4096
+
+const fields = new Set([
+  'StorePath',
+  'URL',
+  'Compression',
+  'FileHash',
+  'FileSize',
+  'NarHash',
+  'NarSize',
+  'References',
+  'CA',
+])
+
+/**
+ * Parses a narinfo (libstore/nar-info.cc): lines `Name: value`, each ended by a line feed. Stricter than Nix: a field
+ * that is there twice is refused, of whichever kind, except signatures. `References` may be missing (nix-serve leaves
+ * it out where there are none). Never throws.
+ * @returns what is wrong, in words, for what is not a narinfo
+ */
+export function parseNarinfo(text: string): Narinfo | { readonly invalid: string } {
+  if (!text.endsWith('\n')) return { invalid: 'its last line is not ended' }
+  if (text.length > largestNarinfo) return { invalid: 'it is too large' }
+  const values = new Map<string, string>()
+  const signatures: Signature[] = []
+  for (const line of text.slice(0, -1).split('\n')) {
+    const colon = line.indexOf(':')
+    if (colon < 1) return { invalid: 'a line has no name' }
+    const name = line.slice(0, colon)
+    const value = line.slice(colon + 1).trim()
+    if (name === 'Sig') {
+      const signature = parseSignature(value)
+      if (signature && signatures.length < mostSignatures) signatures.push(signature)
+    }
+    if (!fields.has(name)) continue
+    if (values.has(name)) return { invalid: `${name} is there twice` }
+    values.set(name, value)
+  }
+  return narinfoOf(values, signatures)
+}
+
+function narinfoOf(
+  values: ReadonlyMap<string, string>,
+  signatures: readonly Signature[],
+): Narinfo | { readonly invalid: string } {
+  const value = (name: string): string => values.get(name) ?? ''
+  const optional = (name: string): string | undefined => (value(name) === '' ? undefined : value(name))
+  const [storePath, url, fileHashText] = [value('StorePath'), value('URL'), optional('FileHash')]
+  if (!isStorePath(storePath)) return { invalid: 'StorePath is not a path of /nix/store' }
+  if (url === '' || url.length > longestUrl || /[\s\0]/.test(url)) return { invalid: 'URL is not an address' }
+  const narHash = parseSha256(value('NarHash'))
+  if (narHash === undefined) return { invalid: 'NarHash is not a sha256 hash' }
+  const narSize = parseSize(value('NarSize'))
+  if (narSize === undefined) return { invalid: 'NarSize is not a size' }
+  const fileHash = fileHashText === undefined ? undefined : parseSha256(fileHashText)
+  if (fileHashText !== undefined && fileHash === undefined)
+    return { invalid: 'FileHash is not a sha256 hash' }
+  const sizeText = optional('FileSize')
+  const fileSize = sizeText === undefined ? undefined : parseSize(sizeText)
+  if (sizeText !== undefined && fileSize === undefined) return { invalid: 'FileSize is not a size' }
+  const names = value('References')
+    .split(' ')
+    .filter((name) => name !== '')
+  if (names.length > mostReferences) return { invalid: 'it has too many references' }
+  const references = [...new Set(names.map((name) => `/nix/store/${name}`))].sort(byText)
+  if (!areStorePaths(references)) return { invalid: 'a reference is not the name of a store path' }
+  return {
+    storePath,
+    narHash,
+    narSize,
+    references,
+    signatures,
+    url,
+    compression: optional('Compression') ?? 'bzip2',
+    fileHash,
+    fileSize,
+    contentAddress: optional('CA'),
+  }
+}
+
+const areStorePaths = (paths: readonly string[]): paths is readonly StorePath[] => paths.every(isStorePath)
+
+/** A count of bytes above 0 that a number can hold exactly. */
+function parseSize(text: string): number | undefined {
+  const size = /^[1-9]\d{0,15}$/.test(text) ? Number(text) : NaN
+  return Number.isSafeInteger(size) ? size : undefined
+}
+
+/** `keyname:<base64 of 64 bytes>`; what is not one counts for nothing. */
+function parseSignature(text: string): Signature | undefined {
+  const colon = text.indexOf(':')
+  const bytes = Buffer.from(text.slice(colon + 1), 'base64')
+  return colon > 0 && bytes.length === 64 ? { keyName: text.slice(0, colon), bytes } : undefined
+}

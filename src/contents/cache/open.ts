@@ -1,0 +1,88 @@
+import { readFile } from 'node:fs/promises'
+import { createLimiter } from '../../queue/limiter.ts'
+import { parseCacheAddress } from './address.ts'
+import { createBudget } from './budget.ts'
+import { openCache } from './cache.ts'
+import type { CacheRoom } from './cached.ts'
+import { createCaches, type Caches } from './caches.ts'
+import { openLiblzma } from './liblzma.ts'
+import { largestNetrc, parseNetrc } from './netrc.ts'
+import { parseTrustedKeys } from './signature.ts'
+
+/** What binary caches are used, and how. Times are seconds. */
+export type CacheSettings = {
+  /** Addresses in Nix's form. */
+  readonly substituters: readonly string[]
+  readonly trustedKeys: readonly string[]
+  readonly requireSignatures: boolean
+  readonly netrcFile: string | undefined
+  /** Connections to one cache. */
+  readonly connections: number
+  /** Without a byte for so long, a request is broken off. */
+  readonly timeout: number
+  /** How long a narinfo counts, and that there is none. */
+  readonly found: number
+  readonly missing: number
+  readonly spoolDirectory: string
+  /** Bytes that NARs may take there. */
+  readonly spoolSize: number
+}
+
+export type OpenCaches = { readonly caches: Caches; readonly room: CacheRoom }
+
+/** Downloads at once, over all caches; narinfos are not counted. */
+const downloadsAtOnce = 8
+
+/**
+ * Opens the caches that can be read; the others are told in a line each, as are keys that are none. Nothing is asked
+ * of a cache yet.
+ * @param warn gets what is wrong with the settings
+ */
+export async function openCaches(settings: CacheSettings, warn: (line: string) => void): Promise<OpenCaches> {
+  const { keys, invalid } = parseTrustedKeys(settings.trustedKeys)
+  for (const text of invalid) warn(`not a public key for binary caches: ${text.slice(0, 100)}`)
+  const login = parseNetrc(await netrcOf(settings.netrcFile, warn))
+  const addresses = settings.substituters.flatMap((text) => {
+    const address = parseCacheAddress(text)
+    if (!address)
+      warn(
+        `${text.replace(/\/\/.*@/, '//…@').replace(/\?.*/, '')} is left to Nix: it is not an http, https or file address`,
+      )
+    return address ? [address] : []
+  })
+  if (addresses.length === 0) warn('there is no binary cache to take images from: set NIXERY_SUBSTITUTERS')
+  const caches = addresses.map((address) =>
+    openCache(address, { connections: settings.connections, stall: settings.timeout * 1000, login }),
+  )
+  return {
+    caches: createCaches(caches, {
+      keys,
+      requireSignatures: settings.requireSignatures,
+      found: settings.found * 1000,
+      missing: settings.missing * 1000,
+    }),
+    room: {
+      spoolDirectory: settings.spoolDirectory,
+      budget: createBudget(settings.spoolSize),
+      downloads: createLimiter(downloadsAtOnce),
+      threadsReadXz: await openLiblzma().then(
+        () => true,
+        () => false,
+      ),
+    },
+  }
+}
+
+async function netrcOf(file: string | undefined, warn: (line: string) => void): Promise<string> {
+  if (file === undefined || file === '') return ''
+  try {
+    const text = await readFile(file, 'utf8')
+    if (text.length <= largestNetrc) return text
+    warn(`the netrc file ${file} is too large to be one`)
+  } catch (error) {
+    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
+    // Nix names one whether or not it is there.
+    if (!isMissing) warn(`the netrc file ${file} cannot be read`)
+  }
+  return ''
+}

@@ -1,0 +1,117 @@
+import { CacheTrouble, reasonOf } from './trouble.ts'
+
+/** How a cache is asked. Times are milliseconds. */
+export type RequestOptions = {
+  /** Without a byte for so long, a request is broken off. */
+  readonly stall: number
+  readonly signal: AbortSignal | undefined
+  /** The Authorization header for an address, if there is one for its host. */
+  readonly authorization: (url: URL) => string | undefined
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** An answer whose body is still to be read. */
+export type Answer = {
+  readonly status: number
+  readonly headers: Headers
+  /** Pieces as they come; a stall and a broken connection are trouble that may pass. */
+  readonly body: AsyncIterable<Uint8Array>
+  /** Ends the request when the body is not wanted. */
+  discard(): void
+}
+
+const mostRedirects = 10
+
+/**
+ * Sends a GET request and follows redirects, to http and https alone and never from https to http. Credentials go only
+ * to the host that they are of.
+ * @throws CacheTrouble, and the signal's reason
+ */
+export async function request(address: URL, options: RequestOptions): Promise<Answer> {
+  let url = address
+  for (let redirects = 0; ; redirects++) {
+    const answer = await ask(url, options)
+    const location = answer.headers.get('Location')
+    if (answer.status < 300 || answer.status > 399 || location === null) return answer
+    answer.discard()
+    const next = URL.parse(location, url.href)
+    if (!next || !isAllowed(next, url))
+      throw new CacheTrouble('it redirects to an address that is not allowed')
+    if (redirects === mostRedirects) throw new CacheTrouble(`it redirects more than ${mostRedirects} times`)
+    url = next
+  }
+}
+
+const isAllowed = (next: URL, from: URL): boolean =>
+  next.protocol === 'https:' || (next.protocol === 'http:' && from.protocol === 'http:')
+
+async function ask(url: URL, { stall, signal, authorization, headers }: RequestOptions): Promise<Answer> {
+  signal?.throwIfAborted()
+  // Not AbortSignal.any and timeout: their timers and listeners would live on, and there are thousands.
+  const ending = new AbortController()
+  const end = () => ending.abort(signal?.reason)
+  signal?.addEventListener('abort', end, { once: true })
+  const late = () => ending.abort(new CacheTrouble(`nothing came for ${stall / 1000} s`, { isPassing: true }))
+  let timer = setTimeout(late, stall)
+  const over = () => {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', end)
+  }
+  const fail = (error: unknown): Error => {
+    over()
+    if (signal?.aborted) return signal.reason instanceof Error ? signal.reason : new Error('aborted')
+    if (error instanceof CacheTrouble) return error
+    return new CacheTrouble(reasonOf(error), { isPassing: true, cause: error })
+  }
+  const secret = authorization(url)
+  try {
+    const response = await fetch(url, {
+      headers: { 'User-Agent': 'nixery', ...headers, ...(secret !== undefined && { Authorization: secret }) },
+      redirect: 'manual',
+      signal: ending.signal,
+    })
+    const pieces = async function* (): AsyncGenerator<Uint8Array> {
+      try {
+        for await (const piece of response.body ?? []) {
+          clearTimeout(timer)
+          yield piece
+          timer = setTimeout(late, stall)
+        }
+      } catch (error) {
+        throw fail(error)
+      } finally {
+        over()
+      }
+    }
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: pieces(),
+      discard() {
+        over()
+        ending.abort()
+      },
+    }
+  } catch (error) {
+    throw fail(error)
+  }
+}
+
+/** How long a server wants to be left alone (RFC 9110, section 10.2.3), in milliseconds, within reason. */
+function retryAfter(headers: Headers): number {
+  const value = headers.get('Retry-After')?.trim() ?? ''
+  const wait = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now()
+  return Number.isNaN(wait) ? 0 : Math.min(Math.max(wait, 0), longestRetryAfter)
+}
+const longestRetryAfter = 10_000
+
+/**
+ * What a status other than 2xx means, as Nix has it (libstore/filetransfer.cc): what is not there, or trouble. S3 says
+ * 403 for what is not there to those that may not list.
+ */
+export function meaningOf({ status, headers }: Pick<Answer, 'status' | 'headers'>): 'missing' | CacheTrouble {
+  if ([403, 404, 410].includes(status)) return 'missing'
+  const isPassing = status === 408 || status === 429 || (status >= 500 && ![501, 505, 511].includes(status))
+  const hint = status === 401 || status === 407 ? ': it wants credentials, see netrc-file in nix.conf' : ''
+  return new CacheTrouble(`it answers ${status}${hint}`, { isPassing, retryAfter: retryAfter(headers) })
+}

@@ -1,0 +1,107 @@
+import { generateKeyPairSync, hash, sign } from 'node:crypto'
+import type { StorePath } from '../../image/store-path.ts'
+import { raw, type Tree } from '../../layers/testing.ts'
+import { narEntries } from './nar.ts'
+import { encodeNix32, sriOf } from './nix32.ts'
+import type { TrustedKeys } from './signature.ts'
+import { fingerprintOf } from './signature.ts'
+
+/** A store path whose 32 characters are made from its name. */
+export const pathOf = (name: string): StorePath =>
+  `/nix/store/${encodeNix32(hash('sha256', name, 'buffer').subarray(0, 20))}-${name}` as StorePath
+
+const padded = (bytes: Uint8Array): Buffer => {
+  const length = Buffer.alloc(8)
+  length.writeBigUInt64LE(BigInt(bytes.length))
+  return Buffer.concat([length, bytes, Buffer.alloc((8 - (bytes.length % 8)) % 8)])
+}
+/** Strings of a NAR one after another, byte strings in latin1. */
+export const strings = (...all: string[]): Buffer => Buffer.concat(all.map((one) => padded(raw(one))))
+
+const nodeOf = (tree: Tree): Buffer => {
+  if ('target' in tree) return strings('(', 'type', 'symlink', 'target', tree.target, ')')
+  if ('bytes' in tree) {
+    const mark = (tree.mode & 0o100) === 0 ? [] : ['executable', '']
+    return Buffer.concat([
+      strings('(', 'type', 'regular', ...mark, 'contents'),
+      padded(tree.bytes),
+      strings(')'),
+    ])
+  }
+  const sorted = tree.children.toSorted(([a], [b]) => Buffer.compare(raw(a), raw(b)))
+  const entries = sorted.flatMap(([name, child]) => [
+    strings('entry', '(', 'name', name, 'node'),
+    nodeOf(child),
+    strings(')'),
+  ])
+  return Buffer.concat([strings('(', 'type', 'directory'), ...entries, strings(')')])
+}
+
+/** The NAR of a tree, written without the code under test. */
+export const narOf = (tree: Tree): Buffer => Buffer.concat([strings('nix-archive-1'), nodeOf(tree)])
+
+/** Gives bytes in pieces of a size, as a file does. */
+export function reader(bytes: Uint8Array, most = Infinity): { read(into: Uint8Array): number } {
+  let at = 0
+  return {
+    read(into) {
+      const count = Math.min(into.length, bytes.length - at, most)
+      into.set(bytes.subarray(at, at + count))
+      at += count
+      return count
+    },
+  }
+}
+
+export const sri = (bytes: Uint8Array): string => sriOf(hash('sha256', bytes, 'buffer'))
+
+/** The entries of a NAR that is what its narinfo says. */
+export const entriesOf = (nar: Uint8Array, storePath: StorePath, most?: number) =>
+  narEntries(reader(nar, most), { storePath, narHash: sri(nar), narSize: nar.length })
+
+const colon = (bytes: Uint8Array): string => `sha256:${encodeNix32(hash('sha256', bytes, 'buffer'))}`
+
+/** A key, and what it signs. */
+export function createSigner(name: string) {
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519')
+  const keys: TrustedKeys = new Map([[name, publicKey]])
+  const text = `${name}:${publicKey.export({ format: 'der', type: 'spki' }).subarray(-32).toString('base64')}`
+  return {
+    keys,
+    text,
+    /** The narinfo of a path as Nix writes it, of this NAR in this file. */
+    narinfo(
+      storePath: StorePath,
+      nar: Uint8Array,
+      {
+        file = nar,
+        compression = 'none',
+        url = 'nar/x.nar',
+        references = [],
+        fileFacts = true,
+        signed = true,
+      }: {
+        file?: Uint8Array
+        compression?: string
+        url?: string
+        references?: readonly StorePath[]
+        fileFacts?: boolean
+        signed?: boolean
+      } = {},
+    ): string {
+      const facts = { storePath, narHash: sri(nar), narSize: nar.length, references: references.toSorted() }
+      const signature = sign(null, Buffer.from(fingerprintOf(facts)), privateKey).toString('base64')
+      return [
+        `StorePath: ${storePath}`,
+        `URL: ${url}`,
+        `Compression: ${compression}`,
+        ...(fileFacts ? [`FileHash: ${colon(file)}`, `FileSize: ${file.length}`] : []),
+        `NarHash: ${colon(nar)}`,
+        `NarSize: ${nar.length}`,
+        `References: ${facts.references.map((path) => path.slice('/nix/store/'.length)).join(' ')}`,
+        ...(signed ? [`Sig: ${name}:${signature}`] : []),
+        '',
+      ].join('\n')
+    },
+  }
+}

@@ -1,0 +1,186 @@
+import assert from 'node:assert/strict'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, afterEach, before, describe, it } from 'node:test'
+import { pathToFileURL } from 'node:url'
+import type { IncomingHttpHeaders } from 'node:http'
+import { openServer, type Reply, type TestServer } from '../../popcount/testing.ts'
+import { fileTransport, httpTransport, type HttpOptions, type Transport } from './transport.ts'
+import { CacheTrouble } from './trouble.ts'
+
+let server: TestServer | undefined
+const servers: TestServer[] = []
+afterEach(async () => {
+  await Promise.all(servers.splice(0).map((one) => one.close()))
+})
+
+async function serve(
+  answer: (path: string, nth: number, headers: IncomingHttpHeaders) => Reply | Promise<Reply>,
+  options: Partial<HttpOptions> = {},
+): Promise<Transport & { url(path?: string): URL }> {
+  const opened = await openServer(answer)
+  server = opened
+  servers.push(opened)
+  const transport = httpTransport({ stall: 5000, firstDelay: 1, authorization: () => undefined, ...options })
+  return { ...transport, url: (path = '/x') => new URL(path, opened.url) }
+}
+const textOf = async (bytes: AsyncIterable<Uint8Array>): Promise<string> => {
+  const parts: Uint8Array[] = []
+  for await (const part of bytes) parts.push(part)
+  return Buffer.concat(parts).toString()
+}
+const trouble = (pattern: RegExp) => (error: unknown) =>
+  error instanceof CacheTrouble && pattern.test(error.message)
+const body = '0123456789'.repeat(10_000)
+
+describe('a small file over HTTP', () => {
+  it('is missing for 404, 410, and 403, as S3 says', async () => {
+    for (const status of [404, 410, 403]) {
+      const http = await serve(() => ({ status }))
+      assert.equal(await http.small(http.url(), 100, undefined), undefined)
+    }
+  })
+
+  it('is asked for again while that may help, and not otherwise', async () => {
+    const passing = [500, 502, 503, 429, 408]
+    const http = await serve((path, nth) => {
+      const status = Number(path.slice(1))
+      return passing.includes(status) && nth === 3 ? { body: 'there' } : { status }
+    })
+    for (const status of passing)
+      assert.equal((await http.small(http.url(`/${status}`), 100, undefined))?.toString(), 'there')
+    for (const status of [400, 401, 501, 505]) {
+      await assert.rejects(
+        http.small(http.url(`/${status}`), 100, undefined),
+        trouble(new RegExp(String(status))),
+      )
+      assert.equal(server?.requests.filter((path) => path === `/${status}`).length, 1)
+    }
+    await assert.rejects(http.small(http.url('/504'), 100, undefined), trouble(/504/))
+    assert.equal(server?.requests.filter((path) => path === '/504').length, 5)
+  })
+
+  it('is refused when it is too large', async () => {
+    const http = await serve(() => ({ body }))
+    await assert.rejects(http.small(http.url(), 1000, undefined), trouble(/larger than 1000/))
+  })
+
+  it('is given up when nothing comes, and when nobody wants it any more', async () => {
+    const http = await serve(() => new Promise(() => {}), { stall: 20 })
+    await assert.rejects(http.small(http.url(), 100, undefined), trouble(/nothing came/))
+    const leaving = new AbortController()
+    const patient = httpTransport({ stall: 60_000, authorization: () => undefined })
+    const asking = patient.small(http.url('/y'), 100, leaving.signal)
+    leaving.abort(new Error('left'))
+    await assert.rejects(asking, /left/)
+  })
+})
+
+describe('a redirect', () => {
+  const secretFor = (host: string) => (url: URL) => (url.host === host ? 'Basic secret' : undefined)
+
+  it('is followed, and credentials stay with their host', async () => {
+    const seen: (string | undefined)[] = []
+    const elsewhere = await openServer((_path, _nth, { authorization }) => {
+      seen.push(authorization)
+      return { body: 'there' }
+    })
+    servers.push(elsewhere)
+    const http = await serve((_path, _nth, { authorization }) => {
+      seen.push(authorization)
+      return { status: 307, headers: { Location: `${elsewhere.url}/y` } }
+    })
+    const transport = httpTransport({ stall: 5000, authorization: secretFor(http.url().host) })
+    assert.equal((await transport.small(http.url(), 100, undefined))?.toString(), 'there')
+    assert.equal(await textOf(transport.bytes(http.url(), undefined)), 'there')
+    assert.deepEqual(seen, ['Basic secret', undefined, 'Basic secret', undefined])
+  })
+
+  for (const [what, location] of [
+    ['in a circle', '/x'],
+    ['to a file', 'file:///etc/passwd'],
+    ['to nowhere', 'http://'],
+  ] as const) {
+    it(`${what} is refused`, async () => {
+      const http = await serve(() => ({ status: 302, headers: { Location: location } }))
+      await assert.rejects(http.small(http.url(), 100, undefined), trouble(/redirects/))
+      assert.ok((server?.requests.length ?? 0) <= 11)
+    })
+  }
+})
+
+describe('a large file over HTTP', () => {
+  const part = (headers: IncomingHttpHeaders): Reply => {
+    const start = Number(/^bytes=(\d+)-$/.exec(headers.range ?? '')?.[1] ?? NaN)
+    const range = { 'Content-Range': `bytes ${start}-${body.length - 1}/${body.length}` }
+    return { status: 206, headers: range, body: body.slice(start) }
+  }
+
+  it('goes on where the connection broke', async () => {
+    const asked: (string | undefined)[] = []
+    const resumable = { 'Accept-Ranges': 'bytes', ETag: '"1"' }
+    const http = await serve((_path, nth, headers) => {
+      asked.push(headers.range)
+      if (nth === 1) return { body, headers: resumable, cut: true }
+      assert.equal(headers['if-range'], '"1"')
+      return { ...part(headers), cut: nth < 4 }
+    })
+    assert.equal(await textOf(http.bytes(http.url(), undefined)), body)
+    assert.equal(asked.length, 4)
+    assert.deepEqual(
+      asked.map((range) => range === undefined),
+      [true, false, false, false],
+    )
+  })
+
+  it('is sent again where parts are not to be had', async () => {
+    const http = await serve((_path, nth) => ({ body, cut: nth < 3 }))
+    assert.equal(await textOf(http.bytes(http.url(), undefined)), body)
+    const liar = await serve((_path, nth) => ({
+      body,
+      headers: { 'Accept-Ranges': 'bytes' },
+      cut: nth < 3, // and all of it again, though a part was asked for
+    }))
+    assert.equal(await textOf(liar.bytes(liar.url(), undefined)), body)
+  })
+
+  it('is given up in the end', async () => {
+    const http = await serve(() => ({ body, cut: true }))
+    await assert.rejects(textOf(http.bytes(http.url(), undefined)), CacheTrouble)
+    const gone = await serve(() => ({ status: 404 }))
+    await assert.rejects(textOf(gone.bytes(gone.url(), undefined)), trouble(/gone/))
+    assert.equal(server?.requests.length, 1)
+  })
+})
+
+describe('a cache in a folder', () => {
+  let folder: string
+  let transport: Transport
+  const at = (file: string) => new URL(file, pathToFileURL(`${folder}/cache/`))
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'nixery-folder-'))
+    mkdirSync(join(folder, 'cache'))
+    writeFileSync(join(folder, 'cache', 'x'), body)
+    writeFileSync(join(folder, 'secret'), body)
+    symlinkSync('nowhere', join(folder, 'cache', 'dangling'))
+    transport = fileTransport(pathToFileURL(`${folder}/cache/`))
+  })
+  after(() => rmSync(folder, { recursive: true }))
+
+  it('is read like any other', async () => {
+    assert.equal((await transport.small(at('x'), 200_000, undefined))?.toString(), body)
+    assert.equal(await transport.small(at('none'), 10, undefined), undefined)
+    assert.equal(await textOf(transport.bytes(at('x'), undefined)), body)
+    await assert.rejects(transport.small(at('x'), 10, undefined), trouble(/larger/))
+    await assert.rejects(textOf(transport.bytes(at('none'), undefined)), CacheTrouble)
+    await assert.rejects(transport.small(at('.'), 100_000, undefined), CacheTrouble)
+  })
+
+  it('is not left', async () => {
+    for (const name of ['../secret', '..%2fsecret', '%2e%2e/secret']) {
+      await assert.rejects(transport.small(at(name), 200_000, undefined), CacheTrouble, name)
+      await assert.rejects(textOf(transport.bytes(at(name), undefined)), CacheTrouble, name)
+    }
+  })
+})

@@ -1,0 +1,152 @@
+import { createReadStream } from 'node:fs'
+import { readFile, stat } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { systemErrorCode } from '../../errors.ts'
+import { meaningOf, request, type RequestOptions } from './request.ts'
+import { CacheTrouble } from './trouble.ts'
+
+/** How the files of a cache are read. All of it throws CacheTrouble, and the signal's reason. */
+export type Transport = {
+  /** A small file; undefined if there is none. Trouble that may pass is tried again. */
+  small(url: URL, limit: number, signal: AbortSignal | undefined): Promise<Buffer | undefined>
+  /** The bytes of a file, resumed where a connection breaks. */
+  bytes(url: URL, signal: AbortSignal | undefined): AsyncIterable<Uint8Array>
+}
+
+export type HttpOptions = Pick<RequestOptions, 'stall' | 'authorization'> & {
+  /** Milliseconds before the second attempt; doubled for each further one, and up to doubled again by chance. */
+  readonly firstDelay?: number
+}
+
+/** Attempts without a byte between them, and all attempts for one file. */
+const mostFailures = 5
+const mostAttempts = 50
+const longestDelay = 5_000
+
+export function httpTransport({ firstDelay = 100, ...options }: HttpOptions): Transport {
+  /** Waits before another attempt; throws what went wrong if there is none. */
+  const again = async (error: unknown, failures: number, signal: AbortSignal | undefined) => {
+    if (!(error instanceof CacheTrouble) || !error.isPassing || failures >= mostFailures) throw error
+    const delay = Math.min(longestDelay, firstDelay * 2 ** (failures - 1)) * (1 + Math.random())
+    await sleep(Math.max(delay, error.retryAfter), undefined, { ...(signal && { signal }) })
+  }
+
+  const attempt = async (url: URL, limit: number, signal: AbortSignal | undefined) => {
+    const answer = await request(url, { ...options, signal })
+    if (answer.status !== 200) {
+      answer.discard()
+      const meaning = meaningOf(answer)
+      if (meaning === 'missing') return undefined
+      throw meaning
+    }
+    const pieces: Uint8Array[] = []
+    let size = 0
+    for await (const piece of answer.body) {
+      size += piece.length
+      if (size > limit) throw new CacheTrouble(`a file is larger than ${limit} bytes`)
+      pieces.push(piece)
+    }
+    return Buffer.concat(pieces)
+  }
+
+  return {
+    async small(url, limit, signal) {
+      for (let failures = 0; ;) {
+        try {
+          return await attempt(url, limit, signal)
+        } catch (error) {
+          await again(error, (failures += 1), signal)
+        }
+      }
+    },
+
+    async *bytes(url, signal) {
+      let [done, failures, attempts] = [0, 0, 0]
+      let resume: Readonly<Record<string, string>> | undefined
+      for (;;) {
+        try {
+          attempts += 1
+          // A file must not be compressed once more on its way: what is resumed would not fit.
+          const headers = {
+            'Accept-Encoding': 'identity',
+            ...(done > 0 && resume && rangeFrom(done, resume)),
+          }
+          const answer = await request(url, { ...options, headers, signal })
+          let skip = done
+          if (answer.status === 206 && startOf(answer.headers) === done) skip = 0
+          else if (answer.status === 200) resume = resumable(answer.headers)
+          else {
+            answer.discard()
+            const meaning = meaningOf(answer)
+            throw meaning === 'missing'
+              ? new CacheTrouble('the file that its narinfo names is gone')
+              : meaning
+          }
+          for await (const piece of answer.body) {
+            const rest = piece.subarray(Math.min(skip, piece.length))
+            skip -= piece.length - rest.length
+            if (rest.length === 0) continue
+            done += rest.length
+            failures = 0
+            yield rest
+          }
+          return
+        } catch (error) {
+          if (attempts >= mostAttempts) throw error
+          await again(error, (failures += 1), signal)
+        }
+      }
+    },
+  }
+}
+
+const rangeFrom = (start: number, resume: Readonly<Record<string, string>>) => ({
+  ...resume,
+  Range: `bytes=${start}-`,
+})
+
+/** The headers of a request for the rest, apart from the range; undefined where all must be sent again. */
+function resumable(headers: Headers): Readonly<Record<string, string>> | undefined {
+  if (headers.get('Accept-Ranges') !== 'bytes' || headers.has('Content-Encoding')) return undefined
+  const tag = headers.get('ETag')
+  return tag !== null && tag.startsWith('"') ? { 'If-Range': tag } : {}
+}
+
+/** Where a part begins, from its Content-Range. */
+const startOf = (headers: Headers): number =>
+  Number(/^bytes (?<start>\d+)-/.exec(headers.get('Content-Range') ?? '')?.groups?.['start'] ?? NaN)
+
+/** A cache in a folder of this machine. Nothing outside of it is read, whatever a narinfo names. */
+export function fileTransport(folder: URL): Transport {
+  const fileOf = (url: URL): string => {
+    if (!url.href.startsWith(folder.href))
+      throw new CacheTrouble('a narinfo names a file outside of the cache')
+    return fileURLToPath(url)
+  }
+  const failure = (error: unknown): CacheTrouble =>
+    error instanceof CacheTrouble
+      ? error
+      : new CacheTrouble(error instanceof Error ? error.message : String(error), { cause: error })
+  return {
+    async small(url, limit, signal) {
+      try {
+        const file = fileOf(url)
+        if ((await stat(file)).size > limit) throw new CacheTrouble(`a file is larger than ${limit} bytes`)
+        return await readFile(file, { signal })
+      } catch (error) {
+        signal?.throwIfAborted()
+        if (systemErrorCode(error) === 'ENOENT') return undefined
+        throw failure(error)
+      }
+    },
+    async *bytes(url, signal) {
+      try {
+        yield* createReadStream(fileOf(url), { signal }) as AsyncIterable<Buffer>
+      } catch (error) {
+        signal?.throwIfAborted()
+        throw failure(error)
+      }
+    },
+  }
+}

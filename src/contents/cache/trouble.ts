@@ -1,0 +1,47 @@
+import { NixeryError } from '../../errors.ts'
+import type { StorePath } from '../../image/store-path.ts'
+
+/** A cache that does not do what it should. `isPassing` is what may be gone a moment later. */
+export class CacheTrouble extends Error {
+  readonly isPassing: boolean
+  /** Milliseconds that the server wants to be left alone. */
+  readonly retryAfter: number
+  constructor(
+    message: string,
+    {
+      isPassing = false,
+      retryAfter = 0,
+      cause,
+    }: { isPassing?: boolean; retryAfter?: number; cause?: unknown } = {},
+  ) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.name = 'CacheTrouble'
+    this.isPassing = isPassing
+    this.retryAfter = retryAfter
+  }
+}
+
+/**
+ * A path that a cache has promised and not given: what came is not what was signed, or it did not come. Its code is
+ * BUILD_FAILED, for those that nothing else can give the path.
+ */
+export class BadPath extends NixeryError {
+  readonly storePath: StorePath
+  readonly cache: string
+  constructor(storePath: StorePath, cache: string, reason: string, cause?: unknown) {
+    super('BUILD_FAILED', `the binary cache ${cache} does not give ${storePath}: ${reason}`, {
+      cause,
+      hint: 'the operator can look whether the cache is damaged, or name another one in NIXERY_SUBSTITUTERS',
+    })
+    this.storePath = storePath
+    this.cache = cache
+  }
+}
+
+/** What went wrong, in words: `fetch` says but "fetch failed" and keeps the reason as the cause. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  if (error.cause instanceof Error && !(error instanceof CacheTrouble)) return reasonOf(error.cause)
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined
+  return error.message || (code ?? error.name)
+}

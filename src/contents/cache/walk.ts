@@ -1,0 +1,47 @@
+import type { StorePath } from '../../image/store-path.ts'
+import type { Caches, InCache, LookUpOptions, NotInCaches } from './caches.ts'
+
+/** Paths of one closure that are more than can be meant. */
+const mostPaths = 50_000
+
+/**
+ * All paths that these reach, each with the cache that has it. References are followed as soon as they are known, many
+ * at once; those to a path itself and in circles are nothing special.
+ * @returns the first path that no cache has, if there is one
+ */
+export async function walkCaches(
+  { lookUp }: Pick<Caches, 'lookUp'>,
+  roots: readonly StorePath[],
+  options: LookUpOptions,
+): Promise<ReadonlyMap<StorePath, InCache> | NotInCaches> {
+  const found = new Map<StorePath, InCache>()
+  const seen = new Set<StorePath>()
+  // The first that is lacking ends the walk: requests that are out are of no use any more.
+  const ending = new AbortController()
+  const { signal: outer } = options
+  const signal = outer ? AbortSignal.any([outer, ending.signal]) : ending.signal
+  let lacking: NotInCaches | undefined
+
+  const visit = async (path: StorePath): Promise<void> => {
+    if (seen.has(path) || lacking) return
+    seen.add(path)
+    const answer =
+      seen.size > mostPaths
+        ? { storePath: path, reasons: [`the closure has more than ${mostPaths} paths`] }
+        : await lookUp(path, { ...options, signal })
+    if ('reasons' in answer) {
+      lacking ??= answer
+      ending.abort()
+      return
+    }
+    found.set(path, answer)
+    await Promise.all(answer.narinfo.references.map(visit))
+  }
+  try {
+    await Promise.all(roots.map(visit))
+  } catch (error) {
+    outer?.throwIfAborted()
+    if (!lacking) throw error
+  }
+  return lacking ?? found
+}

@@ -1,0 +1,177 @@
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import type { Found } from './contents.ts'
+import type { Entry, FileReader } from './entry.ts'
+import { programHeadSize, programOf } from './program.ts'
+
+/**
+ * What lies in a store path, as plain data: a folder is its names in order with what they lead to, a link its target, a
+ * file 0, or what of its bytes is of use. Texts are byte strings (`latin1`).
+ */
+type Node = Folder | string | 0 | Kept
+type Folder = (readonly [name: string, node: Node])[]
+type Kept = {
+  /** The first bytes, of a program or script. */
+  readonly head?: string
+  /** All of it, of a file that `nix-support` has for other packages. */
+  readonly text?: string
+}
+
+/** The listing of one store path. */
+export type Listing = {
+  /** What lies at a path below the store path, `''` for itself; no link is followed. */
+  look(path: string): Found | undefined
+  /** The names in a folder; undefined if it is none. */
+  list(path: string): string[] | undefined
+  /** The whole contents of a `nix-support/propagated-*` file, as a byte string; undefined for any other. */
+  text(path: string): string | undefined
+}
+
+/** Raise it when a listing is written in another way. */
+const version = 1
+/** Bytes of a listing's text, before it is compressed, that are more than is kept. */
+const largestListing = 32 * 1024 * 1024
+
+const propagated = /^nix-support\/propagated-[\w-]+$/
+const largestText = 1 << 17
+
+/** Notes what passes through: the listing of a path while its entries are read by somebody else. */
+export function recordListing(entries: Iterable<Entry>): {
+  readonly entries: Iterable<Entry>
+  /** As `parseListing` reads it, when all entries have been read; undefined if it is too large to be kept. */
+  readonly text: () => string | undefined
+} {
+  let root: Node | undefined
+  let rootPath = ''
+  const open: { readonly path: string; readonly folder: Folder }[] = []
+
+  const place = (path: string): ((node: Node) => void) => {
+    if (root === undefined) {
+      rootPath = path
+      return (node) => void (root = node)
+    }
+    while (open.length > 1 && !path.startsWith(`${open.at(-1)?.path ?? ''}/`)) open.pop()
+    const folder = open.at(-1)?.folder
+    if (!folder) throw new Error(`nothing can lie at ${path}`)
+    const index = folder.length
+    const name = path.slice(path.lastIndexOf('/') + 1)
+    folder.push([name, 0])
+    return (node) => void (folder[index] = [name, node])
+  }
+
+  function* noting(): Generator<Entry> {
+    for (const entry of entries) {
+      const put = place(entry.path)
+      if (entry.kind === 'directory') {
+        const folder: Folder = []
+        put(folder)
+        open.push({ path: entry.path, folder })
+        yield entry
+      } else if (entry.kind === 'symlink') {
+        put(entry.target)
+        yield entry
+      } else if ('bytes' in entry.content) throw new Error('a store path is read from somewhere')
+      else {
+        put(0)
+        const { size } = entry.content
+        const isText = propagated.test(entry.path.slice(rootPath.length + 1)) && size <= largestText
+        const capture = captured(
+          entry.content.open.bind(entry.content),
+          isText ? size : programHeadSize,
+          (bytes) => {
+            const kept = keptOf(bytes, isText)
+            if (kept) put(kept)
+          },
+        )
+        yield { ...entry, content: { size, open: capture } }
+      }
+    }
+  }
+  return {
+    entries: noting(),
+    text() {
+      const text = JSON.stringify([version, root ?? []])
+      return text.length > largestListing ? undefined : zstdCompressSync(text).toString('base64')
+    },
+  }
+}
+
+/** Reads on behalf of another, and tells of the first bytes when they are complete. */
+function captured(open: () => FileReader, wanted: number, tell: (bytes: Buffer) => void): () => FileReader {
+  return () => {
+    const reader = open()
+    const first = Buffer.alloc(wanted)
+    let have = 0
+    return {
+      read(into) {
+        const got = reader.read(into)
+        if (have < wanted && got > 0) {
+          const count = Math.min(got, wanted - have)
+          first.set(into.subarray(0, count), have)
+          have += count
+        }
+        return got
+      },
+      close() {
+        tell(first.subarray(0, have))
+        reader.close()
+      },
+    }
+  }
+}
+
+function keptOf(bytes: Buffer, isText: boolean): Kept | undefined {
+  if (isText) return { text: bytes.toString('latin1') }
+  const start = bytes.toString('latin1')
+  return start.startsWith('#!') || start.startsWith('\x7fELF') ? { head: start } : undefined
+}
+
+/** Reads a listing that was kept; undefined for what this version cannot read: it is made again. */
+export function parseListing(text: string): Listing | undefined {
+  try {
+    const bytes = zstdDecompressSync(Buffer.from(text, 'base64'), { maxOutputLength: 4 * largestListing })
+    const parsed: unknown = JSON.parse(bytes.toString())
+    if (!Array.isArray(parsed) || parsed[0] !== version) return undefined
+    return listingOf(parsed[1] as Node)
+  } catch {
+    return undefined
+  }
+}
+
+function listingOf(root: Node): Listing {
+  // Folders are looked into by name again and again.
+  const names = new Map<Folder, Map<string, Node>>()
+  const childrenOf = (folder: Folder): Map<string, Node> => {
+    const known = names.get(folder) ?? new Map(folder)
+    names.set(folder, known)
+    return known
+  }
+  const at = (path: string): Node | undefined => {
+    let here: Node | undefined = root
+    for (const name of path.split('/')) {
+      if (name === '') continue
+      here = Array.isArray(here) ? childrenOf(here).get(name) : undefined
+    }
+    return here
+  }
+  return {
+    look(path) {
+      const node = at(path)
+      if (node === undefined) return undefined
+      if (typeof node === 'string') return { kind: 'symlink', target: node }
+      if (Array.isArray(node)) return { kind: 'directory' }
+      const head = node === 0 ? undefined : node.head
+      return {
+        kind: 'file',
+        program: head === undefined ? undefined : programOf(Buffer.from(head, 'latin1')),
+      }
+    },
+    list(path) {
+      const node = at(path)
+      return Array.isArray(node) ? node.map(([name]) => name) : undefined
+    },
+    text(path) {
+      const node = at(path)
+      return typeof node === 'object' && !Array.isArray(node) ? node.text : undefined
+    },
+  }
+}
