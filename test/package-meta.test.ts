@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test'
 import type { ServerProcess } from '../scripts/server.ts'
 import { mediaTypes } from '../src/image/oci.ts'
 import { runNixery } from './support/command.ts'
-import { linksOf } from './support/links.ts'
+import { lastLayerOf, linksOf } from './support/links.ts'
 import { openNixLog, type NixLog } from './support/nix-log.ts'
 import { openRepository } from './support/repository.ts'
 import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
@@ -143,6 +143,10 @@ describe('labels', () => {
       [`${prefix}revision`]: first,
     })
     assert.deepEqual(old.annotations, old.config.Labels)
+    assert.match(
+      (await lastLayerOf(telling, 'low', first)).toString(),
+      new RegExp(`^BUILD_ID=${first}$`, 'm'),
+    )
     assert.notEqual((await toldBy(telling, 'low', second)).digest, old.digest)
     assert.equal((await toldBy(telling, 'low', first)).digest, old.digest)
   })

@@ -44,7 +44,7 @@ export const layeringKey = ({ strategy, maxLayers, popularity }: Omit<LayerOptio
 /** The layers of an image in manifest order: those of the plan, and the tree of links last. */
 export function wantedLayers(
   closure: Closure,
-  spec: Pick<ImageSpec, 'platform' | 'links'>,
+  spec: Pick<ImageSpec, 'platform' | 'links' | 'commit'>,
   options: LayerOptions,
 ): WantedLayer[] {
   const { strategy, compressorId } = options
@@ -80,13 +80,15 @@ export function wantedLayers(
 
 function linksLayer(
   closure: Closure,
-  { platform, links: packages }: Pick<ImageSpec, 'platform' | 'links'>,
+  { platform, links: packages, commit }: Pick<ImageSpec, 'platform' | 'links' | 'commit'>,
   compressorId: string,
 ): WantedLayer {
   const { architecture } = platform
+  const buildId = commit?.id
   return {
     key: keyOf('rootfs', rootfsVersion, {
       packages,
+      buildId,
       closure: closureKey(closure),
       architecture,
       archiveVersion,
@@ -95,7 +97,8 @@ function linksLayer(
     comment: `links to ${listed(packages)}`,
     narSize: 0,
     members: [],
-    make: (listings) => rootfs(listings, { packages, closure: [...closure.paths.values()], platform }),
+    make: (listings) =>
+      rootfs(listings, { packages, closure: [...closure.paths.values()], platform, buildId }),
   }
 }
 

@@ -8,6 +8,7 @@ import { parseWrittenReference } from '../image/command-line.ts'
 import { formatImageName, type ImageRequest } from '../image/name.ts'
 import { strategies, type StrategyName } from '../layers/plan.ts'
 import type { ChosenOutput } from '../packages/resolution.ts'
+import type { PinnedSet } from '../packages/source.ts'
 import { bytesText, counted } from '../text/amounts.ts'
 import { defineCommand, type CommandContext } from './command.ts'
 import { openWorkshop, type Workshop } from './compose.ts'
@@ -46,16 +47,17 @@ async function plan(context: CommandContext, options: Options, image: string): P
   const request = parseWrittenReference(image)
   const workshop = await openWorkshop(config, { listener: progress.build, note: progress.note, signal })
   try {
-    const packages = await resolvePackages(workshop, request, progress, signal)
+    const { packages, commit } = await resolvePackages(workshop, request, progress, signal)
+    const of = { platform: request.platform, commit }
     const closure = await closureFor(workshop, packages, progress)
     const strategy = options.strategy ?? config.NIXERY_STRATEGY
-    const layers = await plannedLayers(workshop, request, closure, strategy, emitOf(progress))
+    const layers = await plannedLayers(workshop, of, closure, strategy, emitOf(progress))
     const others = strategyNames.filter((name) => name !== strategy)
     const compared = [
       strategyFacts(strategy, layers),
       ...(await Promise.all(
         others.map(async (name) =>
-          strategyFacts(name, await plannedLayers(workshop, request, closure, name, () => {})),
+          strategyFacts(name, await plannedLayers(workshop, of, closure, name, () => {})),
         ),
       )),
     ]
@@ -95,10 +97,10 @@ async function resolvePackages(
   request: ImageRequest,
   progress: Progress,
   signal: AbortSignal,
-): Promise<readonly ChosenOutput[]> {
+): Promise<{ packages: readonly ChosenOutput[]; commit: PinnedSet['commit'] }> {
   const pinned = await workshop.source.pin(request.tag)
   const { packages } = await workshop.resolver.resolve(request, pinned, { signal, emit: emitOf(progress) })
-  return packages
+  return { packages, commit: pinned.commit }
 }
 
 /** As the builder gets it: from what is known, else from Nix, which must realise what it is to tell sizes of. */
@@ -124,14 +126,18 @@ async function closureFor(
 /** The layers by one strategy, and which of them there are. */
 async function plannedLayers(
   workshop: Workshop,
-  { platform }: ImageRequest,
+  { platform, commit }: Pick<ImageRequest, 'platform'> & Pick<PinnedSet, 'commit'>,
   closure: Closure,
   strategy: StrategyName,
   emit: Emit,
 ): Promise<PlannedLayer[]> {
   const { packer } = workshop
   const layerOptions = { ...workshop.layering(), strategy, compressorId: packer.compressorId }
-  const wanted = wantedLayers(closure, { platform, links: closure.roots }, layerOptions)
+  const wanted = wantedLayers(
+    closure,
+    { platform, links: closure.roots, ...(commit && { commit }) },
+    layerOptions,
+  )
   const known = await knownLayers(workshop, wanted)
   emit({ type: 'planned', layers: wanted.length, known: known.size })
   return wanted.map(({ key, narSize, members, comment }, index) => {

@@ -1,5 +1,5 @@
 import { findFirst, isProgram } from './find.ts'
-import { aliases, certificateBundles, files, folders, shells } from './system.ts'
+import { aliases, certificateBundles, files, folders, osRelease, shells } from './system.ts'
 import { directoryAt, nodeAt, placeFor, putAlias, putDirectory, put } from './tree.ts'
 import type { Work } from './work.ts'
 
@@ -24,7 +24,9 @@ export async function addFiles(work: Work): Promise<void> {
   const programs = await directoryAt(work, '/usr/bin')
   for (const { path, text, mode = 0o644, owner, with: program } of files) {
     if (program !== undefined && !programs.has(program)) continue
-    await put(work, path, { kind: 'file', bytes: Buffer.from(text), mode, ...(owner && { owner }) })
+    const whole =
+      path === osRelease && work.buildId !== undefined ? `${text}BUILD_ID=${work.buildId}\n` : text
+    await put(work, path, { kind: 'file', bytes: Buffer.from(whole), mode, ...(owner && { owner }) })
   }
   const present = shells.filter((shell) => programs.has(shell))
   const text = present.map((shell) => `/bin/${shell}\n/usr/bin/${shell}\n`).join('')

@@ -107,7 +107,9 @@ describe('an image of no packages', () => {
     const text = (await rootfsOf({})).get('etc/os-release') ?? ''
     assert.match(text, /^644 ID=nixery$/m)
     assert.match(text, /^PRETTY_NAME=/m)
-    assert.doesNotMatch(text, /ID_LIKE/)
+    assert.doesNotMatch(text, /ID_LIKE|BUILD_ID/)
+    const told = (await rootfsOf({ buildId: 'a1b2' })).get('etc/os-release')
+    assert.equal(told, `${text}BUILD_ID=a1b2\n`)
   })
 
   it('lets root become anyone, and nobody else without a password', async () => {

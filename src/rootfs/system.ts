@@ -51,6 +51,8 @@ export const aliases: readonly (readonly [path: string, at: string, target?: str
   ['/var/spool/mail', '/var/mail', '../mail'],
 ]
 
+export const osRelease = '/etc/os-release'
+
 export type SystemFile = {
   readonly path: string
   readonly text: string
@@ -85,7 +87,7 @@ export const files: readonly SystemFile[] = [
     ].join('\n'),
   },
   // os-release(5). Never another distribution's: programs would take its packages for what can be installed here.
-  { path: '/etc/os-release', text: 'ID=nixery\nNAME="Nixery"\nPRETTY_NAME="Nixery"\n' },
+  { path: osRelease, text: 'ID=nixery\nNAME="Nixery"\nPRETTY_NAME="Nixery"\n' },
   // login.defs(5): what `useradd`, `su` and others of the package `shadow` do without being told. Debian's values.
   {
     path: '/etc/login.defs',

@@ -21,6 +21,7 @@ export type Image = {
   /** What the packages need. */
   readonly needs?: readonly Tree[]
   readonly platform?: Platform
+  readonly buildId?: string
   /** What refers to what, by their names in the store: `{ p0: ['n1'] }`. */
   readonly references?: Readonly<Record<string, readonly string[]>>
 }
@@ -59,7 +60,7 @@ function withPaths(tree: Tree, store: string): Tree {
 /** What the last layer is made of, for contents in the local store and for others, which must not differ. */
 export async function madeOf(image: Image): Promise<Rootfs> {
   const { packages, closure, trees } = makeStore(image)
-  const input = { packages, closure, platform: image.platform ?? amd64 }
+  const input = { packages, closure, platform: image.platform ?? amd64, buildId: image.buildId }
   const made = await rootfs(localContents, input)
   // Nothing but the interface is read: other contents give the same.
   assert.deepEqual(await rootfs(memoryListings(trees), input), made)

@@ -28,6 +28,8 @@ export type RootfsInput = {
   /** All paths of the image, in byte order. */
   readonly closure: readonly PathFacts[]
   readonly platform: Platform
+  /** The commit that the image is told to be from, for os-release: lower-case letters and digits. */
+  readonly buildId?: string | undefined
 }
 
 /** What each step gets, and what it adds to. */
