@@ -70,10 +70,10 @@ describe('an image', () => {
   it('has GNU’s programs where busybox has the same, in whatever order they are named', async () => {
     const links = await linksOf(server, 'shell/busybox/curl')
     for (const program of ['ls', 'cat', 'env', 'date']) {
-      assert.match(links.get(`bin/${program}`) ?? '', /^coreutils-/, program)
+      assert.match(links.get(`usr/bin/${program}`) ?? '', /^coreutils-/, program)
     }
-    assert.match(links.get('bin/sh') ?? '', /^bash-/)
-    assert.match(links.get('bin/vi') ?? '', /^busybox-/)
+    assert.match(links.get('usr/bin/sh') ?? '', /^bash-/)
+    assert.match(links.get('usr/bin/vi') ?? '', /^busybox-/)
   })
 
   it('starts a shell by itself when it has one', async () => {

@@ -66,7 +66,7 @@ const manifestOf = async (name: string, from = server): Promise<Manifest> => {
 describe('of two packages with the same file', () => {
   it('the one with the lower priority wins, in whichever order they are named', async () => {
     for (const name of ['low/high', 'high/low']) {
-      assert.equal((await linksOf(server, name)).get('bin/tool'), 'z-high-1/bin/tool', name)
+      assert.equal((await linksOf(server, name)).get('usr/bin/tool'), 'z-high-1/bin/tool', name)
     }
     assert.deepEqual(await manifestOf('low/high'), await manifestOf('high/low'))
   })
@@ -155,10 +155,10 @@ describe('labels', () => {
 describe('a name without an output', () => {
   it('gives the default one and those to install, but no documentation', async () => {
     const links = await linksOf(server, 'inbin')
-    assert.match(links.get('bin/inbin') ?? links.get('bin') ?? '', /^inbin-1-bin\/bin/)
+    assert.match(links.get('usr/bin/inbin') ?? '', /^inbin-1-bin\/bin/)
     assert.match(links.get('lib') ?? links.get('lib/libinbin.so') ?? '', /^inbin-1\/lib/)
     const out = await linksOf(server, 'inbin.out')
-    assert.equal(out.has('bin') || out.has('bin/inbin'), false)
+    assert.equal(out.has('usr/bin/inbin'), false)
     // They are shown before anything is packed, too.
     const { stdout, stderr } = await runNixery(join(workspace.folder, 'plan'), set, [
       'plan',

@@ -23,7 +23,7 @@ const laidApart: ReadonlySet<string> = new Set(programFolders.map((folder) => `/
 const programsAt = '/usr/bin'
 
 /** At most so many directories are laid over one another: links to directories can make more than anyone has. */
-const mostMerged = 50_000
+const mostMerged = 20_000
 
 /**
  * Lays packages over one another. A name that one package has is a link to it, so that the tree stays small
