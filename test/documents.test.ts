@@ -1,10 +1,18 @@
 import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
 import { access, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { configurationFile, configurationPage } from '../scripts/configuration.ts'
 
 const root = join(import.meta.dirname, '..')
+
+/** What a text names of the project: files by their endings, wherever they stand, and folders between backticks. */
+function pathsIn(markdown: string): string[] {
+  const files = markdown.matchAll(/(?<![\w./*-])\w[\w./-]*\.(?:ts|nix|md|json)\b/g)
+  const folders = markdown.matchAll(/(?<=`)\w[\w./-]*\/(?=`)/g)
+  return [...files, ...folders].map(([path]) => path)
+}
 
 describe('the documents', () => {
   it('tell every variable as the schema has it', async () => {
@@ -28,6 +36,17 @@ describe('the documents', () => {
       const text = await readFile(join(root, 'docs', page), 'utf8')
       for (const [, file = ''] of text.matchAll(/`((?:src|test)\/[^`]+\.ts)`/g))
         await access(join(root, file))
+    }
+  })
+
+  it('name the files and folders that there are', async () => {
+    for (const page of ['ARCHITECTURE.md', 'CONTRIBUTING.md']) {
+      const named = pathsIn(await readFile(join(root, page), 'utf8'))
+      assert.ok(named.length > 10, page)
+      const missing = named.filter(
+        (path) => !existsSync(join(root, path)) && !existsSync(join(root, 'src', path)),
+      )
+      assert.deepEqual(missing, [], page)
     }
   })
 
