@@ -2,6 +2,7 @@ import { execa } from 'execa'
 import { posix } from 'node:path'
 import { Parser, type ReadEntry } from 'tar'
 import { readElf, type ElfFacts } from './elf.ts'
+import { findLoaderFolders } from './loader.ts'
 import { findRepoint, type Repoint } from './repoint.ts'
 
 /** One file, symbolic link or directory in a .deb or an npm tarball. */
@@ -72,6 +73,7 @@ async function readEntry(entry: ReadEntry, { search = [], repoint }: Searched): 
   const content = isCode ? await entry.concat() : skip(entry)
   const hardLink = entry.type === 'Link' ? entry.linkpath?.replace(/^\.?\//, '') : undefined
   const elf = readElf(content)
+  const isLoader = elf?.soname?.startsWith('ld-linux') === true
   const longer = elf?.soname === undefined ? [] : (repoint?.get(elf.soname) ?? [])
   const found = search.map((text) => [text, findStrings(content, text)] as const)
   return {
@@ -85,7 +87,7 @@ async function readEntry(entry: ReadEntry, { search = [], repoint }: Searched): 
     found: new Map(found.filter(([, at]) => at.length > 0)),
     repoints: new Map(
       longer.flatMap((text) => {
-        const how = findRepoint(content, text)
+        const how = (isLoader ? findLoaderFolders : findRepoint)(content, text)
         return how === undefined ? [] : [[text, how] as const]
       }),
     ),

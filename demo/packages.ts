@@ -1,9 +1,9 @@
 import type { UnitDefinition } from './definition.ts'
-import { sitePerl } from './layout.ts'
+import { architectures, sitePerl } from './layout.ts'
 
-// nixpkgs' loader looks in no folder of the system and in no cache of it: only where a program says. Debian's would
-// hide what is missing from an image, so it looks in folders that are nowhere.
-const triplets = ['x86_64-linux-gnu', 'aarch64-linux-gnu']
+// nixpkgs' loader looks beside itself, in no folder of the system and in no cache of it. Debian's would hide what is
+// missing from an image: what it looks in is overwritten with folders that are nowhere.
+const triplets = Object.values(architectures).map(({ triplet }) => triplet)
 const loaderTexts = ['', ...triplets.map((triplet) => `${triplet}/`)]
   .flatMap((folder) => [`/lib/${folder}`, `/usr/lib/${folder}`])
   .concat('/etc/ld.so.cache')
@@ -87,9 +87,17 @@ export const units: Record<string, UnitDefinition> = {
     pname: 'glibc',
     outputs: ['out', 'bin'],
     license: 'LGPL-2.1-or-later',
-    without: ['etc', 'bin/ldconfig', 'bin/ldd', 'bin/tzselect', 'bin/catchsegv', 'share/libc-bin'],
+    without: ['etc', 'bin/ldconfig', 'bin/tzselect', 'bin/catchsegv', 'share/libc-bin'],
+    finish: 'sed -i "s|^RTLDLIST=.*|RTLDLIST=$(echo @out@/lib/ld-linux-*)|" bin/ldd',
     overwrites: loaderTexts,
-    repoints: [{ library: 'libc.so.6', text: '/usr/lib/locale', by: '@out@/lib/locale' }],
+    repoints: [
+      { library: 'libc.so.6', text: '/usr/lib/locale', by: '@out@/lib/locale' },
+      ...Object.values(architectures).map(({ dynamicLinker, triplet }) => ({
+        library: dynamicLinker,
+        text: `/lib/${triplet}/`,
+        by: '@out@/lib/',
+      })),
+    ],
   },
   libexpat1: { pname: 'expat' },
   libffi8: { pname: 'libffi' },

@@ -1,7 +1,6 @@
 import { posix } from 'node:path'
 import { planMoves } from './moves.ts'
 import { placeholders } from './packages.ts'
-import { repointedLength } from './repoint.ts'
 import type { Wiring } from './references.ts'
 import type { Placed, Unit } from './units.ts'
 
@@ -64,7 +63,10 @@ function repointLines(unit: Unit): string[] {
       const how = repoints.get(text)
       if (how === undefined) return []
       const patches = how.patches.flatMap(({ at, bytes }) => [String(at), escaped(bytes)])
-      return command('repoint', to, String(how.room), String(repointedLength), by, ...patches)
+      const copies = (how.copies ?? []).map((at) =>
+        command('repoint', to, String(at), String(how.length), by),
+      )
+      return [command('repoint', to, String(how.room), String(how.length), by, ...patches), ...copies]
     }),
   )
 }

@@ -2,12 +2,16 @@ import { fileSegments, type Segment } from './elf.ts'
 
 /** How code is made to read a longer text: what to write where in the file. */
 export type Repoint = {
-  /** Where the new text goes: in a page that is loaded, behind all that is used of it. `repointedLength` bytes and a zero. */
+  /** Where the new text goes: in a page that is loaded, behind all that is used of it. */
   room: number
+  /** Other places for the same text. */
+  copies?: number[]
+  /** How many bytes long it is: a folder, which slashes at its end fill up. */
+  length: number
   patches: { at: number; bytes: Buffer }[]
 }
 
-/** The length of every new text. It is a folder: slashes at its end fill it up. */
+/** The length of every new text that code reads. */
 export const repointedLength = 111
 
 const pageSize = 0x1000
@@ -37,7 +41,7 @@ export function findRepoint(file: Buffer, text: string): Repoint | undefined {
     how(file, segment, { from: address(at), to: address(room), size: text.length + 1 }),
   )
   if (patches.length === 0) throw new Error(`nothing refers to ${text}`)
-  return { room, patches }
+  return { room, length: repointedLength, patches }
 }
 
 type Wanted = { from: number; to: number; size: number }
