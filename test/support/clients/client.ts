@@ -2,6 +2,7 @@ import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa, type ExecaError } from 'execa'
 import { fromSuite } from '../suite.ts'
+import type { Container, Kept } from './container.ts'
 
 /** How a program ended, and all it printed. */
 export type Ran = { readonly ok: boolean; readonly output: string }
@@ -15,6 +16,12 @@ export type Client = {
   digestOf(image: string): Promise<string>
   /** Runs a program in a new container of an image that was pulled, without a network. */
   run?(image: string, ...command: readonly string[]): Promise<Ran>
+  /** The same, in a container that is to be so. */
+  runAs?(image: string, container: Container, ...command: readonly string[]): Promise<Ran>
+  /** Starts a container in which programs can be run; `command` keeps it alive, in place of the image's own. */
+  keep?(image: string, container: Container, ...command: readonly [string, ...string[]]): Promise<Kept>
+  /** Builds an image from a folder with a `Dockerfile`, for which a base was pulled. */
+  build?(folder: string, tag: string): Promise<Ran>
   /** Ends and removes all it made. */
   dispose(): Promise<void>
 }
@@ -41,8 +48,16 @@ export async function run(
 
 /** The same, for programs whose failure is to be looked at. */
 export async function attempt(...args: Parameters<typeof run>): Promise<Ran> {
-  const [{ path }, program, words, env] = args
-  const options = { env: { ...env, PATH: path }, stdin: 'ignore', all: true, reject: false } as const
+  return attemptWith(undefined, ...args)
+}
+
+/** The same, for programs that read from standard input. */
+export async function attemptWith(
+  input: Uint8Array | string | undefined,
+  ...[{ path }, program, words, env]: Parameters<typeof run>
+): Promise<Ran> {
+  const given = input === undefined ? ({ stdin: 'ignore' } as const) : { input }
+  const options = { env: { ...env, PATH: path }, ...given, all: true, reject: false } as const
   const { failed, all, shortMessage } = (await execa(program, words, options)) as ExecaError<typeof options>
   return { ok: !failed, output: all === '' && failed ? shortMessage : all }
 }

@@ -1,7 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { canOverlay } from '../../../scripts/podman.ts'
-import { attempt, run, type Client, type Programs, type Ran } from './client.ts'
+import { attempt, attemptWith, run, type Client, type Programs, type Ran } from './client.ts'
+import { ctrOptions } from './container.ts'
 import { startDaemon } from './daemon.ts'
 import { withTag } from './layout.ts'
 
@@ -32,6 +33,8 @@ export async function openContainerd(programs: Programs, folder: string): Promis
   const pull = (...args: readonly string[]) =>
     attempt(programs, 'ctr', ctr('images', 'pull', '--snapshotter', snapshotter, ...args))
   let containers = 0
+  const nextId = () => `nixery-test-${process.pid}-${programs.suite}-${(containers += 1)}`
+  const places = ['--runc-root', at('runc'), '--fifo-dir', at('fifos'), '--snapshotter', snapshotter]
   return {
     version: /^\S+ \S+ ([\d.]+)/.exec(await run(programs, 'containerd', ['--version']))?.[1] ?? '',
     pull: (image) => pull('--plain-http', withTag(image)),
@@ -47,9 +50,37 @@ export async function openContainerd(programs: Programs, folder: string): Promis
       return /sha256:[0-9a-f]{64}/.exec(lines)?.[0] ?? lines
     },
     async run(image, ...command) {
-      const id = `nixery-test-${process.pid}-${programs.suite}-${(containers += 1)}`
-      const places = ['--runc-root', at('runc'), '--fifo-dir', at('fifos'), '--snapshotter', snapshotter]
-      return attempt(programs, 'ctr', ctr('run', '--rm', ...places, withTag(image), id, ...command))
+      return attempt(programs, 'ctr', ctr('run', '--rm', ...places, withTag(image), nextId(), ...command))
+    },
+    async runAs(image, container, ...command) {
+      const options = ['--rm', ...places, ...ctrOptions(container)]
+      return attempt(programs, 'ctr', ctr('run', ...options, withTag(image), nextId(), ...command))
+    },
+    async keep(image, container, ...command) {
+      const id = nextId()
+      const options = ['--detach', ...places, ...ctrOptions(container)]
+      await run(programs, 'ctr', ctr('run', ...options, withTag(image), id, ...command))
+      let runs = 0
+      return {
+        exec(words, { input, user, workdir, env = {} } = {}) {
+          const how = [
+            ...(user === undefined ? [] : ['--user', user]),
+            ...(workdir === undefined ? [] : ['--cwd', workdir]),
+            '--exec-id',
+            `exec-${(runs += 1)}`,
+            '--fifo-dir',
+            at('fifos'),
+          ]
+          // It has no option for variables.
+          const set = Object.entries(env).map(([name, value]) => `${name}=${value}`)
+          const program = set.length === 0 ? words : ['env', ...set, ...words]
+          return attemptWith(input, programs, 'ctr', ctr('tasks', 'exec', ...how, id, ...program))
+        },
+        async remove() {
+          await attempt(programs, 'ctr', ctr('tasks', 'delete', '--force', id))
+          await run(programs, 'ctr', ctr('containers', 'delete', id))
+        },
+      }
     },
     dispose: () => daemon.stop(),
   }

@@ -1,7 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { canOverlay } from '../../../scripts/podman.ts'
-import { attempt, isBefore, run, type Client, type Programs } from './client.ts'
+import { attempt, attemptWith, isBefore, run, type Client, type Programs } from './client.ts'
+import { dockerOptions, processOptions } from './container.ts'
 import { startDaemon } from './daemon.ts'
 
 /** A Docker daemon of its own, which brings its own containerd, with its client. */
@@ -44,6 +45,29 @@ async function open(programs: Programs, folder: string, settings: object): Promi
     },
     run: (image, ...command) =>
       attempt(programs, 'docker', ['run', '--rm', '--network=none', image, ...command], env),
+    runAs: (image, container, ...command) =>
+      attempt(programs, 'docker', ['run', '--rm', ...dockerOptions(container), image, ...command], env),
+    keep: async (image, container, entrypoint, ...args) => {
+      const options = [...dockerOptions(container), `--entrypoint=${entrypoint}`]
+      const id = await docker('run', '--detach', '--tty', ...options, image, ...args)
+      return {
+        exec: (command, { input, ...how } = {}) =>
+          attemptWith(
+            input,
+            programs,
+            'docker',
+            ['exec', '--interactive', ...processOptions(how), id, ...command],
+            env,
+          ),
+        remove: async () => void (await docker('rm', '--force', id)),
+      }
+    },
+    // The builder of its own is installed; BuildKit is a program beside it.
+    build: (context, tag) =>
+      attempt(programs, 'docker', ['build', '--network=none', '--tag', tag, context], {
+        ...env,
+        DOCKER_BUILDKIT: '0',
+      }),
     dispose: () => daemon.stop(),
   }
 }

@@ -1,7 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { canOverlay } from '../../../scripts/podman.ts'
-import { attempt, run, type Client, type Programs } from './client.ts'
+import { attempt, attemptWith, run, type Client, type Programs } from './client.ts'
+import { dockerOptions, processOptions } from './container.ts'
 
 /** Podman over a folder. It needs neither systemd nor the right to raise limits. */
 export async function openPodman(programs: Programs, folder: string): Promise<Client> {
@@ -13,6 +14,23 @@ export async function openPodman(programs: Programs, folder: string): Promise<Cl
     digestOf: (image) => podman('image', 'inspect', '--format', '{{.Digest}}', image),
     run: (image, ...command) =>
       attempt(programs, 'podman', ['run', '--rm', '--network=none', image, ...command], env),
+    runAs: (image, container, ...command) =>
+      attempt(programs, 'podman', ['run', '--rm', ...dockerOptions(container), image, ...command], env),
+    keep: async (image, container, entrypoint, ...args) => {
+      const options = [...dockerOptions(container), `--entrypoint=${entrypoint}`]
+      const id = await podman('run', '--detach', '--tty', ...options, image, ...args)
+      return {
+        exec: (command, { input, ...how } = {}) =>
+          attemptWith(
+            input,
+            programs,
+            'podman',
+            ['exec', '--interactive', ...processOptions(how), id, ...command],
+            env,
+          ),
+        remove: async () => void (await podman('rm', '--force', '--time=0', id)),
+      }
+    },
     async dispose() {
       await podman('system', 'reset', '--force')
     },
@@ -38,6 +56,8 @@ export async function openBuildah(programs: Programs, folder: string): Promise<C
       await buildah('rm', container)
       return ran
     },
+    build: (context, tag) =>
+      attempt(programs, 'buildah', ['bud', '--isolation=chroot', '--pull-never', '--tag', tag, context], env),
     async dispose() {
       await buildah('rm', '--all')
       await buildah('rmi', '--all', '--force')

@@ -1,0 +1,35 @@
+import { allPrograms, type Client } from '../support/clients/client.ts'
+import { openContainerd } from '../support/clients/containerd.ts'
+import { openDocker, openDockerOnContainerd } from '../support/clients/docker.ts'
+import { openBuildah, openPodman } from '../support/clients/podman.ts'
+
+export type Row = {
+  readonly name: string
+  readonly open: (folder: string) => Promise<Client>
+  readonly builds: boolean
+  readonly runs: boolean
+}
+
+/** The runtimes that are installed; `all`: those of the newest Debian as well. */
+export async function clientsOf(all: boolean): Promise<Row[]> {
+  const releases = await allPrograms()
+  return releases.flatMap((programs): Row[] => {
+    if (programs.suite !== 'system' && !all) return []
+    if ('missing' in programs) throw new Error(programs.missing)
+    const suite = programs.suite === 'system' ? '' : ` of ${programs.suite}`
+    const openers = {
+      podman: openPodman,
+      docker: openDocker,
+      buildah: openBuildah,
+      containerd: openContainerd,
+    }
+    const newer = programs.suite === 'system' ? {} : { 'docker on containerd': openDockerOnContainerd }
+    return Object.entries({ ...openers, ...newer }).map(([name, open]) => ({
+      name: `${name}${suite}`,
+      open: (folder) => open(programs, folder),
+      // Docker's newest release builds with a program beside it that is not here.
+      builds: name === 'buildah' || (name === 'docker' && programs.suite === 'system'),
+      runs: name !== 'buildah',
+    }))
+  })
+}

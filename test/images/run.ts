@@ -1,0 +1,38 @@
+import type { Client, Ran } from '../support/clients/client.ts'
+import type { Group } from './table.ts'
+
+// Runs each of its arguments with a shell of its own, so that none sees what another has set.
+const runEach = String.raw`for each in "$@"; do printf '\001\n'; sh -c "$each" 2>&1; done`
+
+/** What each case of a group prints, without the white space around. What fails prints why. */
+export async function runGroup(client: Client, image: string, group: Group, name: string): Promise<string[]> {
+  const { cases, container = {}, keep } = group
+  if (!client.runAs || !client.keep) throw new Error(`${name} has no containers`)
+  if (keep) {
+    const kept = await client.keep(image, container, ...keep)
+    const outputs: string[] = []
+    try {
+      for (const { run, input, except = {} } of cases) {
+        const isSkipped = Object.keys(except).some((each) => name.startsWith(each))
+        const command = typeof run === 'string' ? ['sh', '-c', run] : run
+        const { env } = container
+        const how = { ...(env && { env }), ...(input !== undefined && { input }) }
+        outputs.push(isSkipped ? '' : textOf(await kept.exec(command, how)))
+      }
+    } finally {
+      await kept.remove()
+    }
+    return outputs
+  }
+  const [first] = cases
+  if (first === undefined) return []
+  if (typeof first.run !== 'string') return [textOf(await client.runAs(image, container, ...first.run))]
+  const scripts = cases.map(({ run }) => String(run))
+  const { output } = await client.runAs(image, container, 'sh', '-c', runEach, 'sh', ...scripts)
+  const [before = '', ...outputs] = output.split('\u0001')
+  // Nothing of it ran.
+  if (outputs.length === 0) return cases.map(() => before.trim())
+  return outputs.map((each) => each.trim())
+}
+
+const textOf = ({ output }: Ran): string => output.replaceAll('\r', '').trim()
