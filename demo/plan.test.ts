@@ -116,10 +116,9 @@ test('programs get the interpreter and the search path that they need', () => {
 })
 
 test('the C library is not patched, and a link to itself disappears', () => {
-  assert.equal(
-    plans(makeUnits({ libc6: libc })).write('libc6'),
-    `rename lib/${triplet} lib\nsplit "$bin" bin\n`,
-  )
+  const plan = plans(makeUnits({ libc6: libc })).write('libc6')
+  assert.equal(plan.split('\n')[0], `rename lib/${triplet} lib`)
+  assert.doesNotMatch(plan, /^(?:patch|link) /m)
 })
 
 test('links and scripts name store paths; scripts whose modules are elsewhere are wrapped', () => {
