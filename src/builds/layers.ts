@@ -2,6 +2,7 @@ import type { LayerKey, MemberKey } from '../catalog/catalog.ts'
 import type { Closure } from '../closure/graph.ts'
 import type { Popularity } from '../closure/popularity.ts'
 import type { Listings } from '../contents/contents.ts'
+import { rememberListings } from '../contents/remembered.ts'
 import { keyOf } from '../image/canonical.ts'
 import type { ImageSpec } from '../image/spec.ts'
 import { storePathName, type PathFacts, type StorePath } from '../image/store-path.ts'
@@ -78,6 +79,8 @@ export function wantedLayers(
   return [...layers, linksLayer(closure, spec, compressorId)]
 }
 
+const remembered = rememberListings()
+
 function linksLayer(
   closure: Closure,
   { platform, links: packages, commit }: Pick<ImageSpec, 'platform' | 'links' | 'commit'>,
@@ -97,8 +100,10 @@ function linksLayer(
     comment: `links to ${listed(packages)}`,
     narSize: 0,
     members: [],
-    make: (listings) =>
-      rootfs(listings, { packages, closure: [...closure.paths.values()], platform, buildId }),
+    make: (listings) => {
+      const facts = [...closure.paths.values()]
+      return rootfs(remembered(listings, facts), { packages, closure: facts, platform, buildId })
+    },
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { localContents } from '../contents/testing.ts'
+import { localContents, memoryListings } from '../contents/testing.ts'
 import type { StorePath } from '../image/store-path.ts'
 import { dir, file, link } from '../layers/testing.ts'
 import { bin, binOf, testRows, type Row } from './forest-testing.ts'
@@ -161,5 +161,30 @@ describe('linkForest', () => {
   it('leaves out a package that is not there', async () => {
     const missing = '/nowhere/missing' as StorePath
     assert.deepEqual(await linkForest(localContents, [missing]), { tree: new Map(), conflicts: [] })
+  })
+
+  it('takes little time where many directories lead to each other', async () => {
+    const names = Array.from({ length: 8 }, (_, index) => `d${index}`)
+    const maze = dir(
+      Object.fromEntries(
+        names.map((name) => [
+          name,
+          dir(
+            Object.fromEntries(
+              names.filter((other) => other !== name).map((other) => [other, link(`../${other}`)]),
+            ),
+          ),
+        ]),
+      ),
+    )
+    const packages = ['/nix/store/p0', '/nix/store/p1'] as StorePath[]
+    const listings = memoryListings(new Map(packages.map((path) => [path as string, maze])))
+    let lists = 0
+    const list = (path: string) => {
+      lists += 1
+      return listings.list(path)
+    }
+    await linkForest({ ...listings, list }, packages)
+    assert.ok(lists > 16 && lists < 5_000, `${lists}`)
   })
 })

@@ -24,6 +24,11 @@ const programsAt = '/usr/bin'
 
 /** At most so many directories are laid over one another: links to directories can make more than anyone has. */
 const mostMerged = 20_000
+/**
+ * So many folders deeper than in its package a directory may lie: one more for each link to a directory on the way. Eight
+ * directories that link to each other lie at 8! places.
+ */
+const mostDetours = 2
 
 /**
  * Lays packages over one another. A name that one package has is a link to it, so that the tree stays small
@@ -147,7 +152,7 @@ async function node(
 
   const below = directoriesIn(found, places)
   const [top] = below
-  if (top?.path !== first || seen.includes(top.real) || context.merged >= mostMerged) {
+  if (top?.path !== first || seen.includes(top.real) || isFull(top, path, context)) {
     for (const other of others) {
       if (madeByAll.test(path) || (await sameTarget(first, other, context))) continue
       conflicts.push({ path, taken: first, left: other, because: 'later' })
@@ -161,6 +166,15 @@ async function node(
   }
   return { kind: 'directory', children: await merge(below, path, [...seen, top.real], context) }
 }
+
+/** Whether no further directory is laid over another here. */
+function isFull({ real }: Directory, path: string, { merged, store }: Context): boolean {
+  const depth = partsOf(path)
+  const ownDepth = partsOf(real) - partsOf(store) - 1
+  return merged >= mostMerged || depth > ownDepth + mostDetours
+}
+
+const partsOf = (path: string): number => path.split('/').length - 1
 
 const alwaysReal = (path: string): boolean => !path.slice(1).includes('/') || path.startsWith('/etc/')
 
