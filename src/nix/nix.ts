@@ -14,7 +14,7 @@ import { remoteRefs } from './git.ts'
 import { messageOf } from './message.ts'
 import { commitTime, mirrorRefs, refsReaching, tidyMirror, updateMirror, type Mirror } from './mirror.ts'
 import { run, type RunOptions } from './process.ts'
-import { realise, type Wanted } from './realise.ts'
+import { protect, realise, type Wanted } from './realise.ts'
 import { defaultAllowedUris } from './restriction.ts'
 import { createRoots } from './roots.ts'
 import { searchPathOf } from './search-path.ts'
@@ -110,6 +110,8 @@ const evaluationShare = 1024
 const evaluationsAtOnce = ({ concurrency, evalMemory }: NixOptions): number =>
   Math.max(2, Math.min(concurrency, Math.floor(evalMemory / evaluationShare)))
 
+// Seconds that it may take to protect what is valid: no build and no fetch is part of it.
+const protectTimeout = 60
 // Seconds that one look at a mirror may take.
 const queryTimeout = 60
 
@@ -129,6 +131,7 @@ export function createNix(options: NixOptions): Nix {
     home: join(dirname(options.rootsDirectory), 'evaluators'),
   })
   const realisations = createLimiter(options.concurrency)
+  const protections = createLimiter(options.concurrency)
   const runOptions = async (purpose: Purpose, watch: Watch, seconds: number): Promise<RunOptions> => ({
     ...watch,
     environment: environmentFor(purpose, process.env, environmentOptions, (await settings()).lines),
@@ -161,14 +164,25 @@ export function createNix(options: NixOptions): Nix {
     evaluators: () => evaluators.state(),
 
     async withRealised(wanted, watch, use) {
-      const { fresh, release } = await roots.protect(wanted, (lacking, root) =>
-        realisations.run(async () => {
-          const given = await runOptions('realise', watch, options.buildTimeout)
-          if (watch.signal?.aborted) throw unwanted(watch.signal.reason)
-          watch.onBegin?.()
-          return realise(lacking, root, options.builderTimeout, given)
-        }, watch),
-      )
+      const realiseAll = async (lacking: readonly Wanted[], root: string) => {
+        const given = await runOptions('realise', watch, options.buildTimeout)
+        if (watch.signal?.aborted) throw unwanted(watch.signal.reason)
+        watch.onBegin?.()
+        return realise(lacking, root, options.builderTimeout, given)
+      }
+      // What is there already does not wait for what others build.
+      const protectValid = (lacking: readonly Wanted[], root: string) =>
+        protections.run(async () => {
+          const { signal } = watch
+          const given = await runOptions('realise', { ...(signal && { signal }) }, protectTimeout)
+          const isProtected = await protect(lacking, root, given)
+          if (isProtected) watch.onBegin?.()
+          return isProtected
+        }, watch)
+      const { fresh, release } = await roots.protect(wanted, async (lacking, root) => {
+        if (realisations.running >= options.concurrency && (await protectValid(lacking, root))) return
+        await realisations.run(() => realiseAll(lacking, root), watch)
+      })
       try {
         return await use(fresh)
       } finally {

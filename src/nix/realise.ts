@@ -49,6 +49,22 @@ export async function realise(
 }
 
 /**
+ * Protects outputs that are valid already; builds and fetches nothing.
+ * @returns false if one of them is not valid
+ * @throws NIX_UNAVAILABLE, CANCELLED
+ */
+export async function protect(
+  wanted: readonly Wanted[],
+  root: string,
+  options: RunOptions,
+): Promise<boolean> {
+  const paths = wanted.map(({ outputPath }) => outputPath)
+  const flags = ['--add-root', root, '--indirect', '--option', 'substitute', 'false']
+  const { ok } = await run('nix-store', ['--realise', ...flags, ...paths], options)
+  return ok
+}
+
+/**
  * Whether a realisation failed because Nix does not have the derivation any more: its garbage collector has removed
  * it since it was evaluated. To evaluate once more makes it again.
  */

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict'
+import { access, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { execa } from 'execa'
+import { openBench, type Bench } from './testing.ts'
+
+describe('outputs that are valid already', () => {
+  let bench: Bench
+  const config = process.env['NIX_CONFIG']
+  before(async () => {
+    process.env['NIX_CONFIG'] = 'sandbox = false' // the builder waits for a file
+    bench = await openBench()
+  })
+  after(async () => {
+    if (config === undefined) delete process.env['NIX_CONFIG']
+    else process.env['NIX_CONFIG'] = config
+    await bench.close()
+  })
+
+  it('are protected while builds hold every slot, and outputs that are not wait for one', async () => {
+    const nix = bench.limited({ concurrency: 1 })
+    const [started, end] = [join(bench.folder, 'started'), join(bench.folder, 'end')]
+    const wanted = await bench.packages(
+      `one = run "one" "echo > $out"; two = run "two" "echo > $out"; new = run "new" "echo > $out";
+       slow = run "slow" "echo > ${started}; while ! [ -e ${end} ]; do /bin/sleep 0.1; done; echo > $out";`,
+      'one',
+      'two',
+      'slow',
+      'new',
+    )
+    const [one, two, slow, fresh] = wanted
+    assert.ok(one && two && slow && fresh)
+    await nix.withRealised([one, two], {}, async () => 'built')
+
+    const done: string[] = []
+    const building = nix.withRealised([slow], {}, async () => void done.push('slow'))
+    while (
+      !(await access(started).then(
+        () => true,
+        () => false,
+      ))
+    )
+      await sleep(20)
+    let begun = 0
+    const watch = { onBegin: () => void (begun += 1) }
+    await nix.withRealised([two, one], watch, async (lacking) => {
+      assert.deepEqual(lacking, [two, one])
+      const removal = await execa('nix-store', ['--delete', one.outputPath], { reject: false })
+      assert.match(removal.stderr, /still alive/)
+      done.push('valid')
+    })
+    assert.equal(begun, 1)
+    const waiting = nix.withRealised([one, fresh], {}, async () => void done.push('new'))
+    await writeFile(end, '')
+    await Promise.all([building, waiting])
+    assert.deepEqual(done, ['valid', 'slow', 'new'])
+  })
+})
