@@ -32,19 +32,48 @@ export type ErrorCode =
   | 'REGISTRY_REFUSED'
   | 'REGISTRY_UNAVAILABLE'
 
-/** A failure that a user can meet. Bugs stay plain `Error`s. */
-export class NixeryError extends Error {
-  readonly code: ErrorCode
+/**
+ * What the detail of an error says, by its code. It is JSON, for programs; errors of other codes have none. Which of
+ * them clients of the registry are told is in `text/public.ts`.
+ */
+export type ErrorDetails = {
+  /** Bytes. */
+  RANGE_INVALID: { readonly size: number }
+  PRECONDITION_FAILED: { readonly etag: string }
+  PACKAGE_UNKNOWN: {
+    readonly missing: readonly string[]
+    readonly suggestions: readonly { readonly name: string; readonly nearest: readonly string[] }[]
+  }
+  PACKAGE_INVALID: { readonly invalid: readonly string[] }
+  PACKAGE_DENIED: { readonly denied: readonly string[] }
+  /** The build's id, if it has begun. */
+  STILL_BUILDING: { readonly build: string | undefined }
+  /** Digests of blobs that were found damaged. */
+  STORE_UNAVAILABLE: readonly string[]
+  /** The other registry's status. */
+  REGISTRY_REFUSED: { readonly status: number }
+  REGISTRY_UNAVAILABLE: { readonly status: number } | { readonly reason: string }
+}
+
+/** The detail of an error that has one of these codes. */
+export type DetailOf<Code extends ErrorCode> = Code extends keyof ErrorDetails
+  ? ErrorDetails[Code]
+  : undefined
+
+export type ErrorOptions<Code extends ErrorCode> = {
+  readonly cause?: unknown
+  readonly hint?: string | undefined
+  readonly detail?: DetailOf<Code> | undefined
+}
+
+/** A failure that a user can meet. Bugs stay plain `Error`s; what only the program acts on is a subclass. */
+export class NixeryError<Code extends ErrorCode = ErrorCode> extends Error {
+  readonly code: Code
   /** What the user can do about it. */
   readonly hint: string | undefined
-  /** Facts for machines, such as the names of unknown packages; must be JSON. */
-  readonly detail: unknown
+  readonly detail: DetailOf<Code> | undefined
 
-  constructor(
-    code: ErrorCode,
-    message: string,
-    options: { cause?: unknown; hint?: string; detail?: unknown } = {},
-  ) {
+  constructor(code: Code, message: string, options: ErrorOptions<Code> = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'NixeryError'
     this.code = code
@@ -53,9 +82,17 @@ export class NixeryError extends Error {
   }
 }
 
-/** Whether a value is a failure of this code. */
-export const hasCode = (error: unknown, ...codes: ErrorCode[]): error is NixeryError =>
-  error instanceof NixeryError && codes.includes(error.code)
+/** A source was reached, and does not have what was asked for. */
+export class SourceLacks extends NixeryError<'SOURCE_UNREACHABLE'> {}
+
+/** `instanceof`, without losing the type of the detail. */
+export const isNixeryError = (error: unknown): error is NixeryError => error instanceof NixeryError
+
+/** Whether a value is a failure of one of these codes. */
+export const hasCode = <Code extends ErrorCode>(
+  error: unknown,
+  ...codes: readonly Code[]
+): error is NixeryError<Code> => error instanceof NixeryError && codes.some((code) => code === error.code)
 
 /** The code of a failed system call (`ENOENT`, `ENOSPC`, …), if the value is one. */
 export const systemErrorCode = (error: unknown): string | undefined =>

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { Config } from './config.ts'
-import { hasCode, NixeryError } from './errors.ts'
+import { hasCode, isNixeryError } from './errors.ts'
 import { impliedPackages } from './image/name.ts'
 import type { SetPolicy } from './nix/evaluate.ts'
 import { policyFiles } from './evaluation.ts'
@@ -139,7 +139,7 @@ export async function prepareSource(
     await nix.evaluate({ set: pinned.set, revision: stateOf(pinned), ...lookUp, attributes }, {})
   } catch (error) {
     if (hasCode(error, 'CANCELLED')) return
-    const reasons = error instanceof NixeryError ? [error, error.cause] : [error]
+    const reasons = isNixeryError(error) ? [error, error.cause] : [error]
     const reason = reasons.map((each) => (each instanceof Error ? each.message : '')).filter(Boolean)
     warn(`the package set cannot be used: ${[...new Set(reason)].join(': ')}`)
   } finally {

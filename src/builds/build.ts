@@ -5,7 +5,7 @@ import type { ImageRequest } from '../image/name.ts'
 import { specOf, type ImageSpec } from '../image/spec.ts'
 import type { StorePath } from '../image/store-path.ts'
 import type { Nix, Watch } from '../nix/nix.ts'
-import { isDerivationGone, type Wanted } from '../nix/realise.ts'
+import { DerivationGone, type Wanted } from '../nix/realise.ts'
 import type { PinnedSet } from '../packages/source.ts'
 import { unwanted } from '../queue/demand.ts'
 import { environment } from '../rootfs/environment.ts'
@@ -63,15 +63,14 @@ export async function makeImage(context: Context, pinned: PinnedSet): Promise<Ma
     return made
   }
   return attempt(false).catch((error: unknown) => {
-    if (isDerivationGone(error)) return attempt(true)
-    if (isLayerLost(error)) return attempt(false)
+    if (error instanceof DerivationGone) return attempt(true)
+    if (error instanceof LayerLost) return attempt(false)
     throw error
   })
 }
 
-const layerLost = 'layer lost'
-const isLayerLost = (error: unknown): boolean =>
-  hasCode(error, 'STORE_UNAVAILABLE') && error.detail === layerLost
+/** A layer of an image was removed while the image was made. */
+class LayerLost extends NixeryError<'STORE_UNAVAILABLE'> {}
 
 async function fromSpec(context: Context, spec: ImageSpec): Promise<Made> {
   const roots = spec.packages.map(({ outputPath }) => outputPath)
@@ -214,7 +213,7 @@ async function compose(
   await context.catalog.rememberImage(key, image)
   if (!(await isWhole(context.blobs, image))) {
     const message = 'a layer was removed from the store while its image was made'
-    throw new NixeryError('STORE_UNAVAILABLE', message, { hint: 'try again', detail: layerLost })
+    throw new LayerLost('STORE_UNAVAILABLE', message, { hint: 'try again' })
   }
   return { image, key }
 }

@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache'
 import type { KnownLayer } from '../catalog/catalog.ts'
 import { hasCode, NixeryError } from '../errors.ts'
 import { formatImageName, type ImageRequest } from '../image/name.ts'
-import { isDerivationGone } from '../nix/realise.ts'
+import { DerivationGone } from '../nix/realise.ts'
 import type { PackageSource, PinnedSet } from '../packages/source.ts'
 import { urgencies } from '../queue/demand.ts'
 import { makeImage, type FlowDeps, type Layering, type Made } from './build.ts'
@@ -77,7 +77,7 @@ const isRefusal = (error: unknown): boolean => hasCode(error, 'PACKAGE_UNKNOWN',
 
 /** Failures of the package, which it has again when nothing changes. */
 const isFinal = (error: unknown): boolean =>
-  hasCode(error, 'BUILD_FAILED', 'BUILD_TIMEOUT', 'EVALUATION_TIMEOUT') && !isDerivationGone(error)
+  hasCode(error, 'BUILD_FAILED', 'BUILD_TIMEOUT', 'EVALUATION_TIMEOUT') && !(error instanceof DerivationGone)
 
 /** Failures that say nothing of the package. */
 const isPassing = (error: unknown): boolean => hasCode(error, 'CANCELLED', 'OVERLOADED')

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import { NixeryError } from '../errors.ts'
+import { isNixeryError } from '../errors.ts'
 import type { BuildFailure, BuildUpdate } from './builds.ts'
 import type { BuildEvent } from './events.ts'
 
@@ -78,7 +78,7 @@ const updateOf = (event: BuildEvent): BuildUpdate =>
   event.type === 'failed' ? { type: 'failed', failure: failureOf(event.error), ms: event.ms } : event
 
 function failureOf(error: unknown): BuildFailure {
-  if (!(error instanceof NixeryError)) return { code: undefined, message: 'an internal error' }
+  if (!isNixeryError(error)) return { code: undefined, message: 'an internal error' }
   const { code, message, hint, detail } = error
   return { code, message, ...(hint !== undefined && { hint }), ...(detail !== undefined && { detail }) }
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { Catalog, Member, MemberKey } from '../catalog/catalog.ts'
 import { hasCode } from '../errors.ts'
-import { memberGone } from '../layers/pack.ts'
+import { MemberGone } from '../layers/pack.ts'
 import type { Blobs } from './blobs.ts'
 
 /** Bytes of a file on this machine. */
@@ -48,7 +48,7 @@ export async function openMembers(
   )
   return {
     members,
-    gone: memberGone,
+    gone: () => new MemberGone(),
     async doubt() {
       await Promise.all(
         [...new Set([...known.values()].map(({ digest }) => digest))].map((digest) => blobs.doubt(digest)),

@@ -1,7 +1,7 @@
 import type { Catalog, KnownLayer, LayerKey } from '../catalog/catalog.ts'
 import type { Contents, OpenPaths } from '../contents/contents.ts'
 import { layerFormats } from '../layers/format.ts'
-import { isMemberGone, type Packer, type PackOptions, type Piece } from '../layers/pack.ts'
+import { MemberGone, type Packer, type PackOptions, type Piece } from '../layers/pack.ts'
 import type { Demand } from '../queue/demand.ts'
 import type { Blobs } from './blobs.ts'
 import type { Emit } from './events.ts'
@@ -50,7 +50,7 @@ export async function packLayers(
   const pack = async (layer: WantedLayer) =>
     packShared(deps, layer, true).catch((error: unknown) => {
       // Another build had nothing but a member that turned out to be damaged.
-      if (isMemberGone(error)) return packShared(deps, layer, true)
+      if (error instanceof MemberGone) return packShared(deps, layer, true)
       throw error
     })
   return packAll(wanted, pack)
@@ -70,7 +70,7 @@ export async function packFromMembers(
   try {
     return await packAll(wanted, (layer) => packShared(deps, layer, false))
   } catch (error) {
-    if (isMemberGone(error)) return undefined
+    if (error instanceof MemberGone) return undefined
     throw error
   }
 }
@@ -170,7 +170,7 @@ async function packBytes(
     if (!inStore && opened.members.size < members.length) throw opened.gone()
     return { copied: opened.members.size, ...(await packer.pack(await piecesOf(true), options)) }
   } catch (error) {
-    if (!isMemberGone(error)) throw error
+    if (!(error instanceof MemberGone)) throw error
     await opened.doubt()
     if (!inStore) throw error
     await paths?.close()

@@ -1,4 +1,4 @@
-import { NixeryError, type ErrorCode } from '../errors.ts'
+import { NixeryError, type ErrorCode, isNixeryError } from '../errors.ts'
 import type { Progress } from './progress.ts'
 
 /** What a script can tell apart: one meaning for each code, in all commands. */
@@ -55,7 +55,7 @@ const codes: Readonly<Record<ErrorCode, (typeof meanings)[number][0]>> = {
 }
 
 /** The exit code of a failure. What no user can bring about is a bug. */
-export const exitCodeOf = (error: unknown): number => (error instanceof NixeryError ? codes[error.code] : 1)
+export const exitCodeOf = (error: unknown): number => (isNixeryError(error) ? codes[error.code] : 1)
 
 /**
  * Runs a command to its end, reports its failure, and sets the exit code. SIGINT and SIGTERM end it in order; a

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { configWarnings, readConfig } from '../config.ts'
 import { secretsOf } from '../config/secrets.ts'
-import { NixeryError } from '../errors.ts'
+import { isNixeryError } from '../errors.ts'
 import { createLog } from '../telemetry/log.ts'
 import { createRedactor, wholeLines } from '../text/redact.ts'
 import { addBuildCommand } from './build.ts'
@@ -55,7 +55,7 @@ try {
   await program.parseAsync()
 } catch (error) {
   // What a user can meet is told in a sentence; a bug with its stack.
-  if (!(error instanceof NixeryError)) throw error
+  if (!isNixeryError(error)) throw error
   const told = `nixery: ${error.message}\n${error.hint === undefined ? '' : `  ${error.hint}\n`}`
   process.stderr.write(createRedactor(secrets, wholeLines).text(told))
   process.exitCode = exitCodeOf(error)

@@ -1,5 +1,5 @@
 import type { BuildEvent, BuildListener } from '../builds/events.ts'
-import { NixeryError } from '../errors.ts'
+import { isNixeryError } from '../errors.ts'
 import { readingText, type ReadingProgress } from '../popcount/progress.ts'
 import type { PushEvent } from '../push/push.ts'
 import { secretsOf } from '../config/secrets.ts'
@@ -131,14 +131,14 @@ function lineOf(event: ProgressEvent, packing: Packing): string {
 const arrivals = { present: 'is there', mounted: 'was mounted', uploaded: 'was uploaded' } as const
 
 function failureText(error: unknown): string {
-  if (!(error instanceof NixeryError)) {
+  if (!isNixeryError(error)) {
     return `nixery: this is a bug:\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}`
   }
   return `nixery: ${error.message}${error.hint === undefined ? '' : `\n  ${error.hint}`}`
 }
 
 function failureFacts(error: unknown): Record<string, unknown> {
-  if (!(error instanceof NixeryError)) return { code: 'BUG', message: String(error) }
+  if (!isNixeryError(error)) return { code: 'BUG', message: String(error) }
   const { code, message, hint, detail } = error
   return { code, message, hint, detail }
 }

@@ -1,4 +1,4 @@
-import { NixeryError, systemErrorCode } from '../errors.ts'
+import { NixeryError, systemErrorCode, isNixeryError } from '../errors.ts'
 
 /**
  * Runs `work`, which writes; reports an interruption and a failed system call in this project's errors.
@@ -9,7 +9,7 @@ export async function reportingErrors<T>(what: string, work: () => Promise<T>): 
   try {
     return await work()
   } catch (error) {
-    if (error instanceof NixeryError) throw error
+    if (isNixeryError(error)) throw error
     if (error instanceof Error && error.name === 'AbortError') {
       throw new NixeryError('CANCELLED', 'interrupted', { cause: error })
     }

@@ -1,4 +1,4 @@
-import { hasCode, NixeryError, type ErrorCode } from '../errors.ts'
+import { hasCode, type ErrorCode, isNixeryError } from '../errors.ts'
 import type { PublicTexts } from '../text/public.ts'
 import { textReply, type Reply } from './reply.ts'
 
@@ -72,8 +72,7 @@ export function errorReply(
     page,
   }: { status?: number; headers?: Readonly<Record<string, string>>; page?: string | undefined } = {},
 ): Reply {
-  const [usual, oci]: readonly [number, OciCode] =
-    error instanceof NixeryError ? table[error.code] : [500, 'UNKNOWN']
+  const [usual, oci]: readonly [number, OciCode] = isNixeryError(error) ? table[error.code] : [500, 'UNKNOWN']
   const { message, hint, detail } = texts.failure(error)
   const text = `${message}${hint === undefined ? '' : ` (${hint})`}${page === undefined ? '' : `\nlog: ${page}`}`
   const body = JSON.stringify({ errors: [{ code: oci, message: text, detail }] })
@@ -86,7 +85,7 @@ export function errorReply(
 function headersOf(error: unknown): Record<string, string> {
   if (hasCode(error, 'UNSUPPORTED')) return { Allow: 'GET, HEAD' }
   if (hasCode(error, 'RANGE_INVALID')) {
-    return { 'Content-Range': `bytes */${(error.detail as { size: number }).size}`, 'Accept-Ranges': 'bytes' }
+    return { 'Content-Range': `bytes */${error.detail?.size ?? '*'}`, 'Accept-Ranges': 'bytes' }
   }
   if (
     hasCode(error, 'STORE_UNAVAILABLE', 'STORE_FULL', 'CANCELLED', 'SOURCE_UNREACHABLE', 'NIX_UNAVAILABLE')

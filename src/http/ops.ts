@@ -1,6 +1,6 @@
 import type { Action, Subject } from '../access/may.ts'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { NixeryError } from '../errors.ts'
+import { isNixeryError } from '../errors.ts'
 import { textReply, type Reply } from './reply.ts'
 import type { RouteTable, TableRoute } from './route-table.ts'
 
@@ -106,7 +106,7 @@ function createLook(
       if (!failing.has(name)) onChange(`${name} does not work: this server is not ready`, error)
       failing.add(name)
       if (error === late) return 'TIMEOUT'
-      return error instanceof NixeryError ? error.code : 'UNKNOWN'
+      return isNixeryError(error) ? error.code : 'UNKNOWN'
     }
   }
   const all = async (): Promise<Results> =>

@@ -21,7 +21,9 @@ const builds =
     const outcome = platform === amd64 ? amd : arm
     if (outcome === 'built') return Promise.resolve(imageOf(platform))
     const [code, message] = typeof outcome === 'string' ? [outcome, 'why'] : outcome
-    return Promise.reject(new NixeryError(code, message, { hint: 'what to do', detail: { of: message } }))
+    return Promise.reject(
+      new NixeryError(code, message, { hint: 'what to do', detail: { of: message } as never }),
+    )
   }
 
 describe('imagesOf', () => {
@@ -68,7 +70,7 @@ describe('imagesOf', () => {
 
 describe('onPlatforms', () => {
   it('keeps everything but the message, and bugs as they are', () => {
-    const error = new NixeryError('BUILD_FAILED', 'why', { hint: 'what', detail: { build: 1 } })
+    const error = new NixeryError('BUILD_FAILED', 'why', { hint: 'what', detail: { build: 1 } as never })
     const named = onPlatforms([arm64], error)
     assert.ok(named instanceof NixeryError)
     assert.deepEqual(

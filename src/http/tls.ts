@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { createSecureContext } from 'node:tls'
-import { NixeryError, systemErrorCode } from '../errors.ts'
+import { NixeryError, systemErrorCode, isNixeryError } from '../errors.ts'
 
 /** Files in PEM. */
 export type TlsFiles = { readonly cert: string; readonly key: string }
@@ -91,7 +91,7 @@ export function watchTls(files: TlsFiles, options: TlsWatchOptions): TlsWatch {
       pair = current
       options.note('the TLS certificate has changed: new connections get the new one')
     } catch (error) {
-      if (!(error instanceof NixeryError)) throw error
+      if (!isNixeryError(error)) throw error
       options.warn(`the TLS certificate has changed and is not good, so the old one stays: ${error.message}`)
     }
   }

@@ -66,7 +66,10 @@ describe('the retry response', () => {
   const answerTo = (detail: unknown, headers: Readonly<Record<string, string>> = {}, secure = false) => {
     const request = testRequest('/v2/hello/manifests/latest', { headers })
     const waiting = createWaiting({ texts: plainTexts, maxWait: undefined, page, secure })
-    const reply = waiting.reply(new NixeryError('STILL_BUILDING', 'still', { detail }), request)
+    const reply = waiting.reply(
+      new NixeryError('STILL_BUILDING', 'still', { detail: detail as never }),
+      request,
+    )
     const { errors } = JSON.parse(textOf(reply)) as {
       errors: { code: string; message: string; detail?: unknown }[]
     }

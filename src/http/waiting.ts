@@ -1,4 +1,4 @@
-import { NixeryError } from '../errors.ts'
+import { hasCode, NixeryError } from '../errors.ts'
 import { errorReply } from './errors.ts'
 import type { PublicTexts } from '../text/public.ts'
 import type { Waiting } from './registry.ts'
@@ -72,7 +72,7 @@ export function createWaiting({ maxWait, page, secure, texts }: WaitingOptions):
   return {
     limit: (request) => patience(request).limit,
     reply(error, request) {
-      const build = page && buildOf(error)
+      const build = page && hasCode(error, 'STILL_BUILDING') ? buildOf(error) : undefined
       // Set by a proxy that terminates TLS. Any other client that sets it only changes its own response.
       const viaTls = secure || request.header('x-forwarded-proto') === 'https'
       const failure = new NixeryError(
@@ -111,9 +111,9 @@ function headersOf({ message, hint }: NixeryError, build: string | undefined): R
 /** Only this program's own texts get here; what would end the quoted string is removed all the same. */
 const quotable = (text: string): string => text.replace(/[^\x20-\x7e]|["\\]/g, '').slice(0, 1000)
 
-function buildOf({ detail }: NixeryError): string | undefined {
-  const build = detail !== null && typeof detail === 'object' && 'build' in detail ? detail.build : undefined
-  return typeof build === 'string' && uuid.test(build) ? build : undefined
+function buildOf({ detail }: NixeryError<'STILL_BUILDING'>): string | undefined {
+  const build = detail?.build
+  return build !== undefined && uuid.test(build) ? build : undefined
 }
 
 const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/

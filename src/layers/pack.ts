@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { BadPath } from '../contents/cache/trouble.ts'
-import { hasCode, NixeryError } from '../errors.ts'
+import { NixeryError } from '../errors.ts'
 import type { Layer } from '../image/oci.ts'
 import { storeError } from '../store/store.ts'
 import type { Compressor } from './compressor.ts'
@@ -28,7 +28,7 @@ export type Packer = {
   readonly compressorId: string
   /**
    * Equal pieces give equal bytes, a path's member the same as the path. Fails with STORE_FULL, STORE_UNAVAILABLE or
-   * BUILD_FAILED (see `isMemberGone`, `BadPath`), BUILD_TIMEOUT, and leaves no file; with CANCELLED when the signal fires before a
+   * BUILD_FAILED (see `MemberGone`, `BadPath`), BUILD_TIMEOUT, and leaves no file; with CANCELLED when the signal fires before a
    * thread begins, and once the packer is closed.
    */
   pack(pieces: readonly Piece[], options?: PackOptions): Promise<PackedLayer>
@@ -84,16 +84,13 @@ export function createPacker(
 
 const stopping = () => new NixeryError('CANCELLED', 'the registry is stopping')
 
-/** Whether packing failed because a member's bytes are gone or damaged: its store path is to be packed instead. */
-export const isMemberGone = (error: unknown): boolean =>
-  hasCode(error, 'BUILD_FAILED') &&
-  error.cause instanceof Error &&
-  'step' in error.cause &&
-  error.cause.step === 'member'
-
-/** The failure that `isMemberGone` knows. */
-export const memberGone = (): NixeryError =>
-  failure({ ok: false, step: 'member', code: undefined, message: 'a member is not there' })
+/** A member's bytes are gone or damaged: its store path is to be packed instead. */
+export class MemberGone extends NixeryError<'BUILD_FAILED'> {
+  constructor(cause?: unknown) {
+    const message = 'a layer cannot be packed: what was packed of a store path before is gone or damaged'
+    super('BUILD_FAILED', message, { cause })
+  }
+}
 
 function failure({ step, code, message, nar }: Extract<PackResult, { ok: false }>): NixeryError {
   const cause = Object.assign(new Error(message), { code, step })
@@ -111,12 +108,12 @@ function failure({ step, code, message, nar }: Extract<PackResult, { ok: false }
       hint: 'container runtimes take a name that begins with .wh. for a deletion: the package must name it otherwise',
     })
   }
+  if (step === 'member') return new MemberGone(cause)
   if (step === 'writing') return storeError(cause, 'packing a layer')
   const why = {
     reading: 'a store path cannot be read',
     nar: 'what a binary cache gave cannot be read',
     compressing: 'a block cannot be compressed',
-    member: 'what was packed of a store path before is gone or damaged',
     thread: 'the thread that packed it ended',
   }[step]
   return new NixeryError('BUILD_FAILED', `a layer could not be packed: ${why}`, {

@@ -16,7 +16,7 @@ import { blockSize } from './archive.ts'
 import { openCompressor, type Compressor } from './compressor.ts'
 import { layerFormats } from './format.ts'
 import { describeEach } from './engines-testing.ts'
-import { createPacker, isMemberGone, type Packer, type PackOptions, type Piece } from './pack.ts'
+import { createPacker, MemberGone, type Packer, type PackOptions, type Piece } from './pack.ts'
 import { dir, file, make } from './testing.ts'
 
 let directory: string
@@ -196,7 +196,7 @@ describe('packing threads', () => {
     for (let round = 0; round < 3; round++) {
       const alive = digestOf(packer, [large])
       await assert.rejects(packer.pack([deadly]), (error) => {
-        assert.ok(hasCode(error, 'BUILD_FAILED') && !isMemberGone(error))
+        assert.ok(hasCode(error, 'BUILD_FAILED') && !(error instanceof MemberGone))
         assert.match(String(error.cause), /memory/)
         return true
       })

@@ -17,7 +17,7 @@ const expression = fileURLToPath(new URL('fetch.nix', import.meta.url))
  * Fetches sources into the store, protects them by a garbage collector root, and gives their store path. A tarball
  * that is in Nix's cache is asked for anew, which costs one request if it has not changed.
  * @param rootOf where the root of a store path is put
- * @throws SOURCE_UNREACHABLE with Nix's reason, and `{ missing: true }` as its detail if the server answered and has
+ * @throws SOURCE_UNREACHABLE with Nix's reason, as `SourceLacks` if the server answered and has
  *   no such thing; NIX_UNAVAILABLE, CANCELLED
  */
 export async function fetchSources(

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { execa } from 'execa'
 import { hasCode, NixeryError } from '../errors.ts'
-import { isDerivationGone, type Wanted } from './realise.ts'
+import { DerivationGone, type Wanted } from './realise.ts'
 import { failsWith, type Bench } from './testing.ts'
 
 /** What is built, for how long it is kept, and what is told of what cannot be built. */
@@ -193,7 +193,7 @@ export function describeRealisation(bench: () => Bench): void {
       assert.ok(hello)
       assert.equal((await remove(hello.drvPath)).exitCode, 0)
       await assert.rejects(realised([hello]), (error) => {
-        assert.ok(isDerivationGone(error))
+        assert.ok(error instanceof DerivationGone)
         return failsWith('BUILD_FAILED')(error)
       })
     })

@@ -14,7 +14,7 @@ export type Wanted = {
  * Has Nix build or fetch outputs, and protects them from its garbage collector by roots in a folder.
  * @param root the first root's path; further ones get a number appended by Nix
  * @param builderTimeout seconds that one builder may run (`NIX_TIMEOUT`); the whole has `options.timeout`
- * @throws BUILD_FAILED, BUILD_TIMEOUT, NIX_UNAVAILABLE, CANCELLED; see `isDerivationGone`
+ * @throws BUILD_FAILED, BUILD_TIMEOUT, NIX_UNAVAILABLE, CANCELLED; see `DerivationGone`
  */
 export async function realise(
   wanted: readonly Wanted[],
@@ -65,13 +65,11 @@ export async function protect(
 }
 
 /**
- * Whether a realisation failed because Nix does not have the derivation any more: its garbage collector has removed
- * it since it was evaluated. To evaluate once more makes it again.
+ * Nix does not have a derivation any more: its garbage collector has removed it since it was evaluated. Evaluating once
+ * more makes it again.
  */
-export const isDerivationGone = (error: unknown): boolean =>
-  error instanceof NixeryError && error.detail === derivationGone
+export class DerivationGone extends NixeryError<'BUILD_FAILED'> {}
 
-const derivationGone = 'derivation gone'
 const missingDerivation = /^\s*error: .*(cannot build missing derivation|failed to obtain derivation of) /
 
 /** nix-store's exit status tells one kind of failure for sure, 101: a builder ran too long (nix-store(1)). */
@@ -87,9 +85,8 @@ function failure({ exitCode, timedOut }: Failed, report: BuildReport, builderTim
   }
   // Not the last error where others were built beside it.
   if (report.hasError(missingDerivation)) {
-    return new NixeryError('BUILD_FAILED', `Nix has removed a package meanwhile:\n${report.text()}`, {
+    return new DerivationGone('BUILD_FAILED', `Nix has removed a package meanwhile:\n${report.text()}`, {
       hint: 'try again',
-      detail: derivationGone,
     })
   }
   const foreign = report.hasError(/is required to build .* but I am a|platform mismatch|system or feature/)

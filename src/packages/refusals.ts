@@ -91,7 +91,10 @@ function refuseAll(
       return by.length > 0 ? `${name} (for ${wordsOf(by)}): ${reason}` : `${name}: ${reason}${other}`
     })
     .join('\n')
-  throw new NixeryError(code, message, { detail: { [status]: reasons.map(({ name }) => name) } })
+  const names = reasons.map(({ name }) => name)
+  throw new NixeryError(code, message, {
+    detail: status === 'invalid' ? { invalid: names } : { denied: names },
+  })
 }
 
 /** The image's name with a meta-package at its beginning, if this name is one that stands behind a package. */

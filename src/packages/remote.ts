@@ -1,4 +1,4 @@
-import { hasCode, NixeryError } from '../errors.ts'
+import { NixeryError, SourceLacks } from '../errors.ts'
 import type { StorePath } from '../image/store-path.ts'
 import type { FetchedSources } from './fetched.ts'
 import type { Queue } from './queue.ts'
@@ -77,13 +77,9 @@ export async function orUnknown<T>(fetched: Promise<T>): Promise<T> {
   try {
     return await fetched
   } catch (error) {
-    throw isMissing(error) ? unknownTag(error) : error
+    throw error instanceof SourceLacks ? unknownTag(error) : error
   }
 }
-
-const isMissing = (error: unknown): boolean =>
-  hasCode(error, 'SOURCE_UNREACHABLE') &&
-  (error.detail as { missing?: boolean } | undefined)?.missing === true
 
 /** An address without a user's name and password. */
 export const withoutCredentials = (url: string): string => url.replace(/:\/\/[^/@\s]+@/, '://')

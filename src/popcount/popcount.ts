@@ -1,5 +1,5 @@
 import { formatPopularity } from '../closure/popularity.ts'
-import { NixeryError } from '../errors.ts'
+import { NixeryError, isNixeryError } from '../errors.ts'
 import { findRelease } from './channel.ts'
 import { countReferences, type Counted, type Reading, type Tally } from './count.ts'
 import { below, type Get } from './get.ts'
@@ -80,7 +80,7 @@ export async function popcount(options: PopcountOptions): Promise<Popcount> {
         await kept.write(path, body)
         return { kind: 'fetched', references: narinfo.references }
       } catch (error) {
-        if (ended.aborted || !(error instanceof NixeryError)) throw error
+        if (ended.aborted || !isNixeryError(error)) throw error
         return { kind: 'failed', reason: error.message }
       }
     },

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { noPopularity, parsePopularity, type Popularity } from '../closure/popularity.ts'
-import { NixeryError } from '../errors.ts'
+import { NixeryError, isNixeryError } from '../errors.ts'
 import { copyIn, type Copy } from './copy.ts'
 import { createGet, parseAddress, shown, type Get } from './get.ts'
 
@@ -118,7 +118,7 @@ async function loader(
   } catch (error) {
     throw new NixeryError('CONFIG_INVALID', `NIX_POPULARITY_URL: ${messageOf(error)}`, {
       cause: error,
-      ...(error instanceof NixeryError && error.hint !== undefined && { hint: error.hint }),
+      ...(isNixeryError(error) && error.hint !== undefined && { hint: error.hint }),
     })
   }
 }

@@ -1,8 +1,8 @@
-import { NixeryError } from '../errors.ts'
+import { type DetailOf, NixeryError } from '../errors.ts'
 import { oneLine } from '../text/plain.ts'
 
 /** A registry that could not be reached, or did not do what was asked. */
-export class RegistryError extends NixeryError {
+export class RegistryError extends NixeryError<'REGISTRY_REFUSED' | 'REGISTRY_UNAVAILABLE'> {
   /** Whether the same may succeed a little later. */
   readonly passing: boolean
   /** Whether it was an answer, and not the want of one. */
@@ -16,7 +16,7 @@ export class RegistryError extends NixeryError {
     options: {
       cause?: unknown
       hint?: string
-      detail?: unknown
+      detail?: DetailOf<'REGISTRY_REFUSED' | 'REGISTRY_UNAVAILABLE'>
       passing?: boolean
       answered?: boolean
       retryAfter?: number

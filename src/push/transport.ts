@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { NixeryError, systemErrorCode } from '../errors.ts'
+import { isNixeryError, NixeryError, systemErrorCode } from '../errors.ts'
 import { createHttpClient, type OutgoingRequest } from '../net/http-client.ts'
 import { RegistryError } from './errors.ts'
 
@@ -37,7 +37,7 @@ export const isCertificateTrouble = (error: unknown): boolean =>
 
 /** The host alone is told: an address may hold a signature. */
 function failure(url: URL, cause: unknown): Error {
-  if (cause instanceof NixeryError) return cause
+  if (isNixeryError(cause)) return cause
   if (cause instanceof Error && cause.name === 'AbortError') {
     return new NixeryError('CANCELLED', 'interrupted', { cause })
   }

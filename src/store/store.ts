@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { NixeryError, systemErrorCode } from '../errors.ts'
+import { NixeryError, systemErrorCode, isNixeryError } from '../errors.ts'
 import { hexOf, parseDigest, type Digest } from '../image/digest.ts'
 
 /** Bytes that are to become a blob: digest and size are known before they are stored. */
@@ -54,7 +54,7 @@ export function digestOfName(name: string): Digest | undefined {
 
 /** Says a failed system call in this project's words. */
 export function storeError(error: unknown, doing: string): NixeryError {
-  if (error instanceof NixeryError) return error
+  if (isNixeryError(error)) return error
   const code = systemErrorCode(error)
   if (code === 'ENOSPC' || code === 'EDQUOT') {
     return new NixeryError('STORE_FULL', `the registry's storage is full (${doing})`, {

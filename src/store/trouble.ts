@@ -1,4 +1,4 @@
-import { NixeryError, systemErrorCode } from '../errors.ts'
+import { NixeryError, systemErrorCode, isNixeryError } from '../errors.ts'
 
 /** What is wrong with a bucket, or on the way to it: a closed set over the SDKs' many kinds of error. */
 export type Trouble =
@@ -92,7 +92,7 @@ const inWords: Readonly<Record<Trouble, string>> = {
 
 /** Says a failure of a bucket while it is in use. The bucket's name is for the log only: pullers read the message. */
 export function runningError(error: unknown, doing: string): NixeryError {
-  if (error instanceof NixeryError) return error
+  if (isNixeryError(error)) return error
   const trouble = troubleOf(error)
   if (trouble === 'full') {
     return new NixeryError('STORE_FULL', `the registry's storage is full (${doing})`, {
@@ -123,7 +123,7 @@ export type Place = {
 
 /** Says why a bucket cannot be opened: CONFIG_INVALID if the operator must change something, else STORE_UNAVAILABLE. */
 export function openingError(error: unknown, place: Place, doing: string): NixeryError {
-  if (error instanceof NixeryError) return error
+  if (isNixeryError(error)) return error
   const { bucket, endpoint } = place
   const trouble = troubleOf(error)
   const cause = withoutSecrets(error)

@@ -1,4 +1,4 @@
-import { NixeryError, type ErrorCode } from '../errors.ts'
+import { type ErrorCode, isNixeryError } from '../errors.ts'
 
 // Client errors: nothing for the operator to do.
 const ordinary: ReadonlySet<ErrorCode> = new Set([
@@ -22,8 +22,7 @@ const ordinary: ReadonlySet<ErrorCode> = new Set([
 ])
 
 /** Whether a failure is the client's, or nobody's, mistake. */
-export const isOrdinary = (error: unknown): boolean =>
-  error instanceof NixeryError && ordinary.has(error.code)
+export const isOrdinary = (error: unknown): boolean => isNixeryError(error) && ordinary.has(error.code)
 
 // UTF-16 units of a cause's message, which may be all that a program printed.
 const longestCause = 2_000
@@ -33,7 +32,7 @@ const longestCause = 2_000
  * is added where an operator has to act.
  */
 export function errorFacts(error: unknown): Record<string, unknown> {
-  if (error instanceof NixeryError) {
+  if (isNixeryError(error)) {
     const { code, message, hint, detail, cause } = error
     return {
       code,

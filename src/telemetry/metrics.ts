@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { BuildListener } from '../builds/events.ts'
-import { NixeryError } from '../errors.ts'
+import { isNixeryError } from '../errors.ts'
 import type { AccessLogEntry } from '../http/access-log.ts'
 import { registerServerStats, type ServerStats } from './server-stats.ts'
 import { tallied, type Cell } from './tally.ts'
@@ -124,7 +124,7 @@ export function createMetrics(version: string): Metrics {
           ended('finished', '', event.ms)
           break
         case 'failed': {
-          const code = event.error instanceof NixeryError ? event.error.code : 'UNKNOWN'
+          const code = isNixeryError(event.error) ? event.error.code : 'UNKNOWN'
           ended(code === 'CANCELLED' ? 'cancelled' : 'failed', code, event.ms)
           break
         }

@@ -1,4 +1,4 @@
-import { NixeryError, type ErrorCode } from '../errors.ts'
+import { type ErrorCode, isNixeryError } from '../errors.ts'
 import { createRedactor, mapTexts, type Redactor } from './redact.ts'
 import { createPathHider, createTraceFilter } from './traces.ts'
 
@@ -33,6 +33,16 @@ export type PublicOptions = {
 
 // UTF-16 units of a message.
 const longestMessage = 20_000
+
+/** Failures whose details are for clients of the registry. Those of others are for the log and the command line. */
+const withDetail: ReadonlySet<ErrorCode> = new Set([
+  'RANGE_INVALID',
+  'PRECONDITION_FAILED',
+  'PACKAGE_UNKNOWN',
+  'PACKAGE_INVALID',
+  'PACKAGE_DENIED',
+  'STILL_BUILDING',
+])
 
 /** Failures that Nix, git, a store or the system tells of: their paths are the server's, not those of a builder. */
 const ofOperator: ReadonlySet<ErrorCode> = new Set([
@@ -78,13 +88,13 @@ export function createPublicTexts({ redactor, folders, showTraces }: PublicOptio
     strict: (text) => textOf(text, { all: true }),
     lines: () => filtered(showTraces, false),
     failure(error) {
-      if (!(error instanceof NixeryError)) {
+      if (!isNixeryError(error)) {
         return { code: undefined, message: 'internal error', hint: undefined, detail: undefined }
       }
       const { code, message, hint, detail } = error
       const all = ofOperator.has(code)
-      // A text is of this program alone, and a detail holds names: no text of Nix, whatever is shown.
-      const facts = typeof detail === 'object' && detail !== null ? detail : undefined
+      // A detail holds names: no text of Nix, whatever is shown.
+      const facts = withDetail.has(code) ? detail : undefined
       return {
         code,
         message: textOf(message, { all }),

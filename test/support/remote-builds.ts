@@ -27,7 +27,7 @@ export async function openRemoteBuilds(environment: Readonly<Record<string, stri
     open.delete(call)
     if (!failure) caller?.resolve(value)
     else if (failure.code === undefined) caller?.reject(new Error(failure.message))
-    else caller?.reject(new NixeryError(failure.code, failure.message, { detail: failure.detail }))
+    else caller?.reject(new NixeryError(failure.code, failure.message, { detail: failure.detail as never }))
   })
   const ask = <T>(method: string, ...args: readonly unknown[]): Promise<T> => {
     calls += 1
