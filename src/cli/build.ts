@@ -12,9 +12,7 @@ import { factsOf } from './image-facts.ts'
 
 type Options = { readonly output?: string; readonly name?: string }
 
-export const addBuildCommand = defineCommand({
-  name: 'build',
-  description: 'build an image without a server, and write it to a file or folder',
+export const setUp = defineCommand({
   usesFolders: true,
   declare: (command) =>
     command

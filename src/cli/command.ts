@@ -26,8 +26,6 @@ export type CommandContext = {
 }
 
 export type CommandDefinition<Args extends readonly unknown[], Options> = {
-  readonly name: string
-  readonly description: string
   /** Whether it works on the server's data folder and blobs. */
   readonly usesFolders: boolean
   /** What to do after an interruption, if not simply to start again. */
@@ -39,15 +37,14 @@ export type CommandDefinition<Args extends readonly unknown[], Options> = {
 }
 
 /**
- * Defines a command; the result adds it to a program. All commands have `--json`, a help text with the exit codes,
+ * Defines what a command of `commands.ts` does; the result sets it up. All commands have `--json`, a help text with the exit codes,
  * progress on standard error, and an orderly end on SIGINT and SIGTERM.
  */
 export function defineCommand<Options, Args extends readonly unknown[] = []>(
   definition: CommandDefinition<Args, Options>,
-): (program: Command) => void {
-  const { name, description, usesFolders, interruptedHint, declare, run } = definition
-  return (program) => {
-    const command = program.command(name).description(description)
+): (command: Command) => void {
+  const { usesFolders, interruptedHint, declare, run } = definition
+  return (command) => {
     declare?.(command)
     command
       .option('--json', 'the result as JSON on standard output, events as JSON lines on standard error')

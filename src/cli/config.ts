@@ -2,9 +2,7 @@ import { variables, type Config, type Variable } from '../config.ts'
 import { defineCommand } from './command.ts'
 import { fileOf } from './settings.ts'
 
-export const addConfigCommand = defineCommand({
-  name: 'config',
-  description: 'print the settings in force, and where each comes from',
+export const setUp = defineCommand({
   usesFolders: false,
   run(context) {
     const rows = settingsInForce(context.config(), process.env, variables())

@@ -8,9 +8,7 @@ import { openStorage } from './compose.ts'
 
 type Options = { readonly dryRun?: true; readonly keep?: string; readonly limit?: string }
 
-export const addGcCommand = defineCommand({
-  name: 'gc',
-  description: 'remove images that are not pulled any more, and what nothing refers to; a server may run',
+export const setUp = defineCommand({
   usesFolders: true,
   declare: (command) =>
     command

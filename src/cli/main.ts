@@ -1,19 +1,9 @@
 import { Command } from 'commander'
-import { configWarnings, readConfig } from '../config.ts'
 import { secretsOf } from '../config/secrets.ts'
 import { isNixeryError } from '../errors.ts'
-import { createLog } from '../telemetry/log.ts'
 import { createRedactor, wholeLines } from '../text/redact.ts'
-import { addBuildCommand } from './build.ts'
-import { addConfigCommand } from './config.ts'
+import { addCommands } from './commands.ts'
 import { exitCodeOf } from './exit.ts'
-import { addGcCommand } from './gc.ts'
-import { addPlanCommand } from './plan.ts'
-import { addPopcountCommand } from './popcount.ts'
-import { addPushCommand } from './push.ts'
-import { addWarmCommand } from './warm.ts'
-import { addScrubCommand } from './scrub.ts'
-import { serve } from './serve.ts'
 import { loadEnvironmentFile } from './settings.ts'
 
 const secrets = secretsOf(process.env)
@@ -29,27 +19,7 @@ const program = new Command('nixery')
   // Wrong usage is 2 in all commands (`exit.ts`); commander's own is 1.
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
 
-program
-  .command('serve')
-  .description('serve images over HTTP; configured by environment variables (docs/configuration.md)')
-  .action(async () => {
-    const config = readConfig(process.env)
-    const log = createLog(config.NIXERY_LOG_LEVEL, createRedactor(secrets, wholeLines))
-    for (const line of configWarnings(process.env)) log.warn(line)
-    await serve(config, log, secrets)
-  })
-
-const commands = [
-  addBuildCommand,
-  addPushCommand,
-  addPlanCommand,
-  addGcCommand,
-  addScrubCommand,
-  addWarmCommand,
-  addConfigCommand,
-  addPopcountCommand,
-]
-for (const add of commands) add(program)
+await addCommands(program, process.argv.slice(2))
 
 try {
   await program.parseAsync()

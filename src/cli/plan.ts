@@ -25,9 +25,7 @@ const strategyNames = Object.keys(strategies) as StrategyName[]
 
 type Options = { readonly strategy?: StrategyName }
 
-export const addPlanCommand = defineCommand({
-  name: 'plan',
-  description: 'show the layers that an image has, without packing them',
+export const setUp = defineCommand({
   usesFolders: true,
   declare: (command) =>
     command

@@ -22,9 +22,7 @@ type Options = {
 const defaultCache = 'https://cache.nixos.org'
 const defaultChannels = 'https://channels.nixos.org'
 
-export const addPopcountCommand = defineCommand({
-  name: 'popcount',
-  description: 'count how often packages refer to each other, as popularity data for NIX_POPULARITY_URL',
+export const setUp = defineCommand({
   usesFolders: false,
   interruptedHint: 'run the same command again to continue',
   declare: (command) =>

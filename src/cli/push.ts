@@ -26,9 +26,7 @@ type Options = {
   readonly passwordStdin?: true
 }
 
-export const addPushCommand = defineCommand({
-  name: 'push',
-  description: 'build an image without a server, and upload it to a registry',
+export const setUp = defineCommand({
   usesFolders: true,
   declare: (command) =>
     command

@@ -7,9 +7,7 @@ import { openStorage } from './compose.ts'
 
 type Options = { readonly dryRun?: true }
 
-export const addScrubCommand = defineCommand({
-  name: 'scrub',
-  description: 'hash everything that is stored, and remove what is damaged: the next pull makes it again',
+export const setUp = defineCommand({
   usesFolders: true,
   declare: (command) => command.option('--dry-run', 'report only'),
   run,

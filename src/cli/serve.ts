@@ -1,12 +1,25 @@
-import type { Config } from '../config.ts'
+import type { Command } from 'commander'
+import { configWarnings, readConfig, type Config } from '../config.ts'
+import { secretsOf } from '../config/secrets.ts'
 import { start } from '../main.ts'
-import type { Logger } from '../telemetry/log.ts'
+import { createLog, type Logger } from '../telemetry/log.ts'
+import { createRedactor, wholeLines } from '../text/redact.ts'
+
+export const setUp = (serving: Command): void => {
+  serving.action(async () => {
+    const secrets = secretsOf(process.env)
+    const config = readConfig(process.env)
+    const log = createLog(config.NIXERY_LOG_LEVEL, createRedactor(secrets, wholeLines))
+    for (const line of configWarnings(process.env)) log.warn(line)
+    await serve(config, log, secrets)
+  })
+}
 
 /**
  * Serves until SIGINT or SIGTERM; a second one ends it at once. SIGHUP, which would end a process by default, makes it
  * look for a new TLS certificate, and does nothing without TLS.
  */
-export async function serve(config: Config, log: Logger, secrets: readonly string[]): Promise<void> {
+async function serve(config: Config, log: Logger, secrets: readonly string[]): Promise<void> {
   // Listened for before the server is ready: whoever waits for that may end it at once.
   const stopping = new AbortController()
   const stopped = Promise.withResolvers<void>()

@@ -6,9 +6,7 @@ import { counted } from '../text/amounts.ts'
 import { defineCommand, type CommandContext } from './command.ts'
 import { openWorkshop } from './compose.ts'
 
-export const addWarmCommand = defineCommand({
-  name: 'warm',
-  description: 'make images ready ahead of demand, in the folders of the server',
+export const setUp = defineCommand({
   usesFolders: true,
   declare: (command) =>
     command.argument('<images...>', 'what will be pulled: shell/git, shell/python3:TAG …'),

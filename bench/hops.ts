@@ -1,0 +1,110 @@
+/**
+ * Counts the files and functions of the program that one cold pull runs through: those that V8 saw called on the main
+ * thread from the request for a manifest to its reply.
+ *
+ *     NIXERY_PKGS_PATH=SET node bench/hops.ts [CHECKOUT] [IMAGE]
+ *
+ * CHECKOUT is the folder of a checkout with its node_modules, this one by default; IMAGE is shell/git by default.
+ */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+import { pathToFileURL } from 'node:url'
+
+type Coverage = {
+  readonly result: readonly {
+    readonly url: string
+    readonly functions: readonly { readonly ranges: readonly { readonly count: number }[] }[]
+  }[]
+}
+
+const root = resolve(process.argv[2] ?? join(import.meta.dirname, '..'))
+const image = process.argv[3] ?? 'shell/git'
+
+/** Waits for a line of either output that this expression matches; gives its first group. */
+function lineOf(server: ChildProcess, pattern: RegExp): Promise<string> {
+  return new Promise((found, failed) => {
+    for (const output of [server.stdout, server.stderr]) {
+      if (!output) continue
+      createInterface({ input: output }).on('line', (line) => {
+        const group = pattern.exec(line)?.[1]
+        if (group !== undefined) found(group)
+      })
+    }
+    server.once('exit', (code) => failed(new Error(`the server ended with ${code}`)))
+  })
+}
+
+/** Calls methods of the inspector (https://chromedevtools.github.io/devtools-protocol/v8/Profiler/). */
+async function inspector(address: string) {
+  const socket = new WebSocket(address)
+  await once(socket, 'open')
+  let calls = 0
+  return {
+    async call(method: string, params: object = {}): Promise<unknown> {
+      calls += 1
+      const id = calls
+      socket.send(JSON.stringify({ id, method, params }))
+      for (;;) {
+        const [{ data }] = (await once(socket, 'message')) as [{ data: string }]
+        const answer = JSON.parse(data) as { id?: number; result?: unknown }
+        if (answer.id === id) return answer.result
+      }
+    },
+    close: () => socket.close(),
+  }
+}
+
+const data = await mkdtemp(join(tmpdir(), 'nixery-hops-'))
+const server = spawn(
+  process.execPath,
+  ['--inspect=127.0.0.1:0', '--', join(root, 'src', 'cli', 'main.ts'), 'serve'],
+  {
+    cwd: root,
+    env: {
+      ...process.env,
+      PORT: '0',
+      NIXERY_HOST: '127.0.0.1',
+      NIXERY_DATA: data,
+      STORAGE_PATH: join(data, 'store'),
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  },
+)
+try {
+  const [address, port] = await Promise.all([
+    lineOf(server, /(ws:\/\/\S+)/),
+    lineOf(server, /"port":(\d+).*"ready"/),
+  ])
+  const client = await inspector(address)
+  await client.call('Profiler.enable')
+  await client.call('Profiler.startPreciseCoverage', { callCount: true, detailed: false })
+  const response = await fetch(`http://127.0.0.1:${port}/v2/${image}/manifests/latest`)
+  if (!response.ok) throw new Error(await response.text())
+  await response.arrayBuffer()
+  const { result } = (await client.call('Profiler.takePreciseCoverage')) as Coverage
+  client.close()
+  const sources = pathToFileURL(join(root, 'src')).href
+  const called = result
+    .filter(({ url }) => url.startsWith(`${sources}/`))
+    .map(({ url, functions }) => ({
+      room: url.slice(sources.length + 1).split('/')[0] ?? '',
+      functions: functions.filter(({ ranges }) => (ranges[0]?.count ?? 0) > 0).length,
+    }))
+    .filter(({ functions }) => functions > 0)
+  const lineFor = (name: string, files: typeof called) => {
+    const functions = files.reduce((sum, file) => sum + file.functions, 0)
+    return `${name}: ${files.length} files, ${functions} functions\n`
+  }
+  const rooms = [...Map.groupBy(called, ({ room }) => room)].toSorted(([a], [b]) => (a < b ? -1 : 1))
+  process.stdout.write(lineFor(image, called))
+  for (const [room, files] of rooms) process.stdout.write(`  ${lineFor(room, files)}`)
+} finally {
+  const exited = server.exitCode === null ? once(server, 'exit') : undefined
+  server.kill()
+  await exited
+  await rm(data, { recursive: true, force: true })
+}
