@@ -149,7 +149,9 @@ async function moduleFiles(packages: readonly [string, LockEntry][]): Promise<En
   for (const [path, { optional }] of packages) {
     if (!(await exists(new URL(path, root)))) {
       if (optional === true) continue
-      throw new NixeryError('SETUP_FAILED', `${path} is missing`, { hint: 'run this first: npm ci' })
+      throw new NixeryError('SETUP_FAILED', `${path} is missing`, {
+        hint: 'run this first: npm ci --ignore-scripts',
+      })
     }
     files.push(...(await filesBelow(path, (each) => !each.endsWith('/node_modules') && !leftOut.test(each))))
   }
