@@ -55,7 +55,7 @@ describe('nixery plan', () => {
     assert.match(packages[0] ?? '', /^ *package +version +output +path$/)
     assert.match(packages.join('\n'), /^ +hello +2\.\d+ +out +\/nix\/store\/\w+-hello-2\.\d+$/m)
     assert.equal(compared.length, 3)
-    assert.match(compared[0] ?? '', /^strategy +layers +of one path +largest +median +to pack$/)
+    assert.match(compared[0] ?? '', /^strategy +layers +single path +largest +median +to pack$/)
     assert.match(compared[1] ?? '', /^ +stable +\d+ +\d+ +[\d.]+ MB +[\d.]+ kB +0$/)
     assert.match(compared[2] ?? '', /^ +nixery +\d+ +\d+ +[\d.]+ MB +[\d.]+ MB +[1-9]\d* +[\d.]+ MB$/)
   })

@@ -135,7 +135,7 @@ describe('nixery popcount', () => {
     server.requests.length = 0
     healed = true
     const second = await start('--cache', server.url, '--output', 'p.json')
-    assert.match(second.stderr, new RegExp(`${all} of ${all} narinfos read, 6 of them fetched now; `))
+    assert.match(second.stderr, new RegExp(`${all} of ${all} narinfos read, 6 of them fetched in this run; `))
     assert.deepEqual(narinfosAsked(server).sort(), bad.map((file) => `/${file}`).sort())
     assert.deepEqual(JSON.parse(await readFile(join(work, 'p.json'), 'utf8')), expected)
 

@@ -126,15 +126,15 @@ describe('nixery push', () => {
     const run = await nixery(['push', 'hello', `${registry.address}/said`])
     assert.match(run.stdout, new RegExp(`^${registry.address}/said@sha256:[0-9a-f]{64}$`))
     assert.match(run.stderr, /^pushing .* to 127\.0\.0\.1:\d+\/said:latest$/m)
-    assert.match(run.stderr, /of all blobs \d+ uploaded, \d+ mounted, \d+ there already/)
+    assert.match(run.stderr, /blobs: \d+ uploaded, \d+ mounted, \d+ already present/)
   })
 
   it('refuses what makes no sense, before it builds', async () => {
-    await refused(['hello', 'team/tools'], 2, /begins with the host/)
+    await refused(['hello', 'team/tools'], 2, /must begin with the host/)
     await refused(['hello', `${registry.address}/Tools`], 2, /lower-case/)
     await refused(['hello', `${registry.address}/tools`, '--tag', 'a b'], 2, /tag/)
     await refused(['hello', `${registry.address}/tools`, '--format', 'zip'], 2, /Allowed choices/)
-    await refused(['hello', `${registry.address}/tools`, '--username', 'x'], 2, /belong together/)
+    await refused(['hello', `${registry.address}/tools`, '--username', 'x'], 2, /must be given together/)
     await refused(['hello', '127.0.0.1:1/tools'], 7, /127\.0\.0\.1:1 cannot be reached: ECONNREFUSED/)
     await refused(['nope', `${registry.address}/tools`], 3, /\[nope\]/)
   })

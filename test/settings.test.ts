@@ -55,7 +55,7 @@ describe('commands that clean up', () => {
       const { exitCode, stderr } = await run(args, { NIXERY_DATA: data })
       assert.equal(exitCode, 2, stderr)
       assert.match(stderr, new RegExp(`data in ${data}, blobs in ${data}/store\n`))
-      assert.match(stderr, /there is no catalog in .*nobody-was-here\n.*--env-file FILE/)
+      assert.match(stderr, /no catalog found in .*nobody-was-here\n.*--env-file FILE/)
       await assert.rejects(access(data), 'it must make nothing there')
     }
   })

@@ -16,13 +16,13 @@ export const setUp = defineCommand({
   usesFolders: true,
   declare: (command) =>
     command
-      .argument('<image>', 'what would be pulled: shell/git, or shell/git:TAG')
+      .argument('<image>', 'image name as in a pull: shell/git, or shell/git:TAG')
       .option(
         '-o, --output <where>',
-        'docker-archive:FILE, oci-archive:FILE or oci:DIR; a FILE of - is standard output; ' +
-          'without it the image is only built, for the server to have it ready',
+        'docker-archive:FILE, oci-archive:FILE or oci:DIR; use - as FILE for standard output; ' +
+          'without this option, the image is built and kept for the server',
       )
-      .option('--name <name[:tag]>', 'its name in the output (default: nixery/<image>)'),
+      .option('--name <name[:tag]>', 'name of the image in the output (default: nixery/<image>)'),
   run: build,
 })
 
@@ -63,7 +63,7 @@ async function build(context: CommandContext, options: Options, image: string): 
     const where = destination ? `, in ${result.output}` : ''
     const what = `${counted(facts.layers.length, 'layer')}, ${bytesText(facts.size)}`
     progress.done(`${result.name}: ${what}, ${result.seconds} s${where}`)
-    // Standard output is the archive's if it goes there.
+    // An archive on standard output leaves no room for the digest.
     if (!destination || destination.path !== undefined) context.print(result, result.digest)
     else if (context.json) process.stderr.write(`${jsonLine({ type: 'result', ...result })}\n`)
   } finally {

@@ -6,7 +6,7 @@ import { exitCodesHelp, runCommand } from './exit.ts'
 import { createProgress, type Progress } from './progress.ts'
 import { placeOfBlobs, readSettings } from './settings.ts'
 
-/** What every command is given for its work. */
+/** What `run` of every command receives. */
 export type CommandContext = {
   /** Whether `--json` was given. */
   readonly json: boolean
@@ -14,7 +14,7 @@ export type CommandContext = {
   /** Aborted by SIGINT and SIGTERM. */
   readonly signal: AbortSignal
   /**
-   * The configuration. A command that works on the server's folders says which ones they are.
+   * Reads the configuration. A command that works on the server's folders also reports which folders it uses.
    * @param overrides variables that the command's own options set
    * @throws CONFIG_INVALID
    */
@@ -26,19 +26,19 @@ export type CommandContext = {
 }
 
 export type CommandDefinition<Args extends readonly unknown[], Options> = {
-  /** Whether it works on the server's data folder and blobs. */
+  /** Whether the command uses the server's data folder and blobs. */
   readonly usesFolders: boolean
-  /** What to do after an interruption, if not simply to start again. */
+  /** What to do after an interruption, unless the command is simply run again. */
   readonly interruptedHint?: string
-  /** Declares arguments and options besides `--json`. */
+  /** Declares arguments and options other than `--json`. */
   readonly declare?: (command: Command) => void
-  /** @throws NixeryError for whatever a user can cause; its code decides the exit code */
+  /** @throws NixeryError for every failure that a user can cause; its code decides the exit code */
   readonly run: (context: CommandContext, options: Options, ...args: Args) => Promise<void>
 }
 
 /**
- * Defines what a command of `commands.ts` does; the result sets it up. All commands have `--json`, a help text with the exit codes,
- * progress on standard error, and an orderly end on SIGINT and SIGTERM.
+ * Defines the behaviour of a command in `commands.ts` and returns a function that sets it up. All commands have `--json`,
+ * a help text with the exit codes, progress on standard error, and a graceful shutdown on SIGINT and SIGTERM.
  */
 export function defineCommand<Options, Args extends readonly unknown[] = []>(
   definition: CommandDefinition<Args, Options>,
@@ -47,7 +47,10 @@ export function defineCommand<Options, Args extends readonly unknown[] = []>(
   return (command) => {
     declare?.(command)
     command
-      .option('--json', 'the result as JSON on standard output, events as JSON lines on standard error')
+      .option(
+        '--json',
+        'print the result as JSON on standard output, and events as JSON lines on standard error',
+      )
       .addHelpText('after', exitCodesHelp)
       .action(async () => {
         const started = performance.now()
@@ -71,7 +74,7 @@ export function defineCommand<Options, Args extends readonly unknown[] = []>(
           },
           seconds: () => Math.round(performance.now() - started) / 1000,
         })
-        // Commander has checked them against what was declared.
+        // Commander has checked the arguments against their declaration.
         const args = command.processedArgs as unknown as Args
         await runCommand(
           progress,

@@ -3,9 +3,9 @@ import type { Command } from 'commander'
 type Entry = {
   readonly name: string
   readonly description: string
-  /** For the help text of the whole program. */
+  /** The arguments, for the help text of the program. */
   readonly args?: string
-  /** What the command does: its modules are loaded only if it may be the one that was called. */
+  /** Loads the command's modules; called only if it may be the command to run. */
   readonly load: () => Promise<(command: Command) => void>
 }
 
@@ -31,28 +31,30 @@ const commands: readonly Entry[] = [
   {
     name: 'plan',
     args: '<image>',
-    description: 'show the layers that an image has, without packing them',
+    description: 'show the layers of an image, without packing them',
     load: async () => (await import('./plan.ts')).setUp,
   },
   {
     name: 'gc',
-    description: 'remove images that are not pulled any more, and what nothing refers to; a server may run',
+    description:
+      'remove images that are no longer pulled, and unreferenced blobs; safe while a server is running',
     load: async () => (await import('./gc.ts')).setUp,
   },
   {
     name: 'scrub',
-    description: 'hash everything that is stored, and remove what is damaged: the next pull makes it again',
+    description:
+      'verify the digests of all stored blobs, and remove damaged ones, which the next pull rebuilds',
     load: async () => (await import('./scrub.ts')).setUp,
   },
   {
     name: 'warm',
     args: '<images...>',
-    description: 'make images ready ahead of demand, in the folders of the server',
+    description: 'build images ahead of time, in the folders of the server',
     load: async () => (await import('./warm.ts')).setUp,
   },
   {
     name: 'config',
-    description: 'print the settings in force, and where each comes from',
+    description: 'print the effective settings, and where each comes from',
     load: async () => (await import('./config.ts')).setUp,
   },
   {
@@ -63,7 +65,7 @@ const commands: readonly Entry[] = [
   },
 ]
 
-/** Adds the commands to a program; those that the arguments name are set up, of the others there is only the help. */
+/** Adds the commands to a program. Only commands that the arguments name are loaded; others have just their help text. */
 export async function addCommands(program: Command, args: readonly string[]): Promise<void> {
   for (const { name, description, args: shown, load } of commands) {
     const command = program.command(name).description(description)

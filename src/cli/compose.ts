@@ -8,13 +8,13 @@ import { openState, type State } from '../state.ts'
 import { openWorker, type Worker, type WorkerOptions } from '../worker.ts'
 import { requireCatalog } from './settings.ts'
 
-// Milliseconds to wait for a catalog that another process has locked: nobody else waits for a command.
+// Milliseconds to wait for a catalog that another process has locked. Longer than in the server: no client is waiting.
 const lockPatience = 10_000
 
-/** A worker and its state, with blobs checked as they are read. */
+/** A worker and its state. `read` verifies blobs while it reads them. */
 export type Workshop = Omit<State, 'close'> & Worker & { readonly read: ReadBlob }
 
-/** The same parts over the same folders as the server's, so that a command gives the server's digests. */
+/** Opens what the server opens, over the same folders, so that a command produces the same digests as the server. */
 export async function openWorkshop(
   config: Config,
   { listener, note, signal }: Omit<WorkerOptions, 'warn'>,
@@ -46,8 +46,8 @@ export async function openWorkshop(
 }
 
 /**
- * The store and catalog of a server, for a command that cleans up after it. The caller closes the catalog.
- * @throws CONFIG_INVALID where there is no catalog, STORE_UNAVAILABLE
+ * Opens a server's store and catalog, for commands that clean up. The caller closes the catalog.
+ * @throws CONFIG_INVALID if there is no catalog, STORE_UNAVAILABLE
  */
 export async function openStorage(
   config: Config,

@@ -5,21 +5,21 @@ import { fileOf } from './settings.ts'
 export const setUp = defineCommand({
   usesFolders: false,
   run(context) {
-    const rows = settingsInForce(context.config(), process.env, variables())
+    const rows = effectiveSettings(context.config(), process.env, variables())
     context.print(rows, table(rows))
     return Promise.resolve()
   },
 })
 
-/** One setting: its value as it would be written in the environment, and where it comes from. */
-export type SettingInForce = { readonly name: string; readonly value: string; readonly source: string }
+/** One effective setting: its value as it would be written in the environment, and where it comes from. */
+export type EffectiveSetting = { readonly name: string; readonly value: string; readonly source: string }
 
 /** Every setting that has a value. Secrets, and credentials inside addresses, are left out. */
-function settingsInForce(
+function effectiveSettings(
   config: Config,
   environment: Readonly<Record<string, string | undefined>>,
   all: readonly Variable[],
-): SettingInForce[] {
+): EffectiveSetting[] {
   return all.flatMap(({ name, default: usual, secret }) => {
     const written = environment[name]
     const isSet = written !== undefined && written !== ''
@@ -31,15 +31,15 @@ function settingsInForce(
   })
 }
 
-/** Of what has no default of its own: folders, and the address to listen on. */
+/** The text of values that are not strings in the configuration: folders, and the address to listen on. */
 const textOf = (value: unknown): string =>
   typeof value === 'string' || typeof value === 'number' ? String(value) : ''
 
-/** Of an address, the user and what stands behind `?` may be credentials. */
+/** Removes the user and the query from an address: both may hold credentials. */
 const withoutCredentials = (value: string): string =>
   value.replace(/:\/\/[^/@\s]+@/g, '://…@').replace(/(:\/\/[^\s?]*\?)\S+/g, '$1…')
 
-function table(rows: readonly SettingInForce[]): string {
+function table(rows: readonly EffectiveSetting[]): string {
   const width = (column: 'name' | 'value') => Math.max(...rows.map((row) => row[column].length))
   const [names, values] = [width('name'), Math.min(width('value'), 60)]
   return rows

@@ -1,17 +1,20 @@
 import { NixeryError, type ErrorCode, isNixeryError } from '../errors.ts'
 import type { Progress } from './progress.ts'
 
-/** What a script can tell apart: one meaning for each code, in all commands. */
+/** Exit codes for scripts. Each has the same meaning in all commands. */
 const meanings = [
   [0, 'done'],
-  [1, 'a bug of this program'],
-  [2, 'usage, configuration or set-up'],
-  [3, 'no such package, or no such tag'],
-  [4, 'a package, the package set or a binary cache: denied, unreachable, or does not evaluate or build'],
-  [5, 'out of time'],
-  [6, 'storage or output: full, damaged, or not to be written'],
-  [7, 'the registry that was pushed to refused, or cannot be reached'],
-  [130, 'interrupted (143 when ended by SIGTERM)'],
+  [1, 'internal error (a bug)'],
+  [2, 'invalid usage, configuration or setup'],
+  [3, 'package or tag not found'],
+  [
+    4,
+    'a package, the package set or a binary cache was denied, is unreachable, or failed to evaluate or build',
+  ],
+  [5, 'timed out'],
+  [6, 'storage or output is full, damaged or not writable'],
+  [7, 'the target registry refused the push or is unreachable'],
+  [130, 'interrupted (143 if terminated by SIGTERM)'],
 ] as const
 
 export const exitCodesHelp = `
@@ -45,7 +48,7 @@ const codes: Readonly<Record<ErrorCode, (typeof meanings)[number][0]>> = {
   REGISTRY_REFUSED: 7,
   REGISTRY_UNAVAILABLE: 7,
   CANCELLED: 130,
-  // Of a server, or of what Nix itself said: no command meets them.
+  // Raised only in the server, or turned into another code before a command sees it.
   RANGE_INVALID: 1,
   QUERY_INVALID: 1,
   REQUEST_INVALID: 1,
@@ -54,12 +57,12 @@ const codes: Readonly<Record<ErrorCode, (typeof meanings)[number][0]>> = {
   STORE_PATH_INVALID: 1,
 }
 
-/** The exit code of a failure. What no user can bring about is a bug. */
+/** The exit code of a failure. Any error that is not a NixeryError is a bug. */
 export const exitCodeOf = (error: unknown): number => (isNixeryError(error) ? codes[error.code] : 1)
 
 /**
- * Runs a command to its end, reports its failure, and sets the exit code. SIGINT and SIGTERM end it in order; a
- * second one at once.
+ * Runs a command, reports its failure, and sets the exit code. SIGINT and SIGTERM cancel it; a second signal ends the
+ * process immediately.
  * @param hint what to do after an interruption
  */
 export async function runCommand(
@@ -76,14 +79,15 @@ export async function runCommand(
     killed = signal === 'SIGTERM' ? 143 : 130
     abort.abort(interrupted())
   }
-  // Not `once`: when only its own listeners are left, signal-exit, which execa listens by, ends the process.
+  // Not `once`: execa uses signal-exit, which ends the process as soon as only its own listeners are left.
   process.on('SIGINT', stop).on('SIGTERM', stop)
-  // A reader that has seen enough, as `head`, is no failure; who writes an archive is told by its own means.
+  // A reader that closes the pipe early, such as `head`, is not a failure. Archives are written with a stream of their
+  // own, which reports errors.
   for (const out of [process.stdout, process.stderr]) out.on('error', () => {})
   try {
     await work(abort.signal)
   } catch (error) {
-    // Whatever broke in the end: it was ended from outside.
+    // A signal takes precedence over the error that it caused.
     process.exitCode = killed ?? exitCodeOf(error)
     progress.fail(killed === undefined ? error : interrupted(error), process.exitCode)
   } finally {

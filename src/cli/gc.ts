@@ -12,9 +12,9 @@ export const setUp = defineCommand({
   usesFolders: true,
   declare: (command) =>
     command
-      .option('--dry-run', 'tell what would go, and leave it')
-      .option('--keep <days>', 'for how long an image stays after its last pull (default: NIXERY_KEEP)')
-      .option('--limit <size>', 'what all may take, such as 200GB (default: NIXERY_STORE_LIMIT)'),
+      .option('--dry-run', 'show what would be removed, without removing it')
+      .option('--keep <days>', 'days to keep an image after its last pull (default: NIXERY_KEEP)')
+      .option('--limit <size>', 'maximum total size, such as 200GB (default: NIXERY_STORE_LIMIT)'),
   run,
 })
 
@@ -45,7 +45,7 @@ async function run(context: CommandContext, options: Options): Promise<void> {
   }
 }
 
-/** A line for each image: its names, when it was last used, what it consists of. */
+/** One line per image: its names, when it was last used, its size. */
 function table(images: readonly GoneImage[]): string {
   const rows = images.map(({ names, lastUsed, size }) => [
     names.map(({ repository, tag, architecture }) => `${repository}:${tag} ${architecture}`).join(', ') ||
@@ -66,19 +66,19 @@ function summary(
   { images, imagesKept, blobs, blobsKept, leftovers, forgotten }: Collected,
   dryRun: boolean,
 ): string[] {
-  const verb = dryRun ? 'would go' : images.length + blobs.count === 1 ? 'is gone' : 'are gone'
+  const verb = dryRun ? 'would be removed' : 'removed'
   const lines = [
     `${counted(images.length, 'image')} and ${counted(blobs.count, 'blob')} ${verb}, ${bytesText(blobs.size)}`,
-    `${counted(imagesKept, 'image')} and ${counted(blobsKept.count, 'blob')} stay, ${bytesText(blobsKept.size)}`,
+    `${counted(imagesKept, 'image')} and ${counted(blobsKept.count, 'blob')} kept, ${bytesText(blobsKept.size)}`,
   ]
-  if (leftovers > 0) lines.push(`${counted(leftovers, 'unfinished file')} removed`)
+  if (leftovers > 0) lines.push(`${counted(leftovers, 'incomplete file')} removed`)
   const rows = [counted(forgotten.resolutions, 'name'), counted(forgotten.paths, 'store path')]
   if (forgotten.resolutions + forgotten.paths > 0)
-    lines.push(`${rows.join(' and ')} forgotten by the catalog`)
+    lines.push(`${rows.join(' and ')} removed from the catalog`)
   return lines
 }
 
-/** Why the images and blobs stay that do. */
+/** Why the remaining images and blobs are kept. */
 function reasons(
   { NIXERY_KEEP, NIXERY_STORE_LIMIT }: Config,
   { blobsKept, reasons: { images, blobs } }: Collected,
@@ -90,25 +90,27 @@ function reasons(
       : `pulled within ${NIXERY_KEEP} days (NIXERY_KEEP, --keep)`
   const why = (what: string, counts: readonly (readonly [number, string])[]) => {
     const texts = counts.filter(([count]) => count > 0).map(([count, reason]) => `${count} ${reason}`)
-    return texts.length > 0 ? [`${what} that stay: ${texts.join(', ')}`] : []
+    return texts.length > 0 ? [`${what} kept: ${texts.join(', ')}`] : []
   }
   const lines = [
     ...why('images', [
       [images.inUse, 'in use'],
-      [images.recent, `made or pulled within the last ${hours}`],
+      [images.recent, `built or pulled within the last ${hours}`],
       [images.notDue, due],
     ]),
     ...why('blobs', [
-      [blobs.ofImages, 'of these images'],
+      [blobs.ofImages, 'used by these images'],
       [blobs.inUse, 'in use'],
       [blobs.recent, `stored within the last ${hours}`],
-      [blobs.others, 'that list these images, or that other programs have stored'],
+      [blobs.others, 'indexes of these images, or stored by other programs'],
     ]),
   ]
   if (NIXERY_KEEP === undefined && NIXERY_STORE_LIMIT === undefined) {
-    lines.push('images stay for ever: neither NIXERY_KEEP (--keep) nor NIXERY_STORE_LIMIT (--limit) is set')
+    lines.push(
+      'images are kept forever: neither NIXERY_KEEP (--keep) nor NIXERY_STORE_LIMIT (--limit) is set',
+    )
   } else if (NIXERY_STORE_LIMIT !== undefined && blobsKept.size > NIXERY_STORE_LIMIT) {
-    lines.push(`this is above the limit: what was stored or used within the last ${hours} always stays`)
+    lines.push(`this exceeds the limit: anything stored or used within the last ${hours} is always kept`)
   }
   return lines
 }

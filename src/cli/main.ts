@@ -9,14 +9,17 @@ import { loadEnvironmentFile } from './settings.ts'
 const secrets = secretsOf(process.env)
 
 const program = new Command('nixery')
-  .description('A container registry that builds the image while it is being pulled, from Nix packages.')
-  .option('--env-file <file>', 'read settings from a file of NAME=value lines; the environment wins')
+  .description('A container registry that builds images from Nix packages while they are pulled.')
+  .option(
+    '--env-file <file>',
+    'read settings from a file of NAME=value lines; environment variables take precedence',
+  )
   .hook('preAction', async (command) => {
     const { envFile } = command.opts<{ envFile?: string }>()
     if (envFile !== undefined) await loadEnvironmentFile(envFile)
   })
   .showHelpAfterError()
-  // Wrong usage is 2 in all commands (`exit.ts`); commander's own is 1.
+  // Invalid usage exits with 2 in all commands (`exit.ts`); commander's default is 1.
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
 
 await addCommands(program, process.argv.slice(2))
@@ -24,9 +27,9 @@ await addCommands(program, process.argv.slice(2))
 try {
   await program.parseAsync()
 } catch (error) {
-  // What a user can meet is told in a sentence; a bug with its stack.
+  // Failures that a user can cause are printed as a sentence; bugs with their stack.
   if (!isNixeryError(error)) throw error
-  const told = `nixery: ${error.message}\n${error.hint === undefined ? '' : `  ${error.hint}\n`}`
-  process.stderr.write(createRedactor(secrets, wholeLines).text(told))
+  const text = `nixery: ${error.message}\n${error.hint === undefined ? '' : `  ${error.hint}\n`}`
+  process.stderr.write(createRedactor(secrets, wholeLines).text(text))
   process.exitCode = exitCodeOf(error)
 }

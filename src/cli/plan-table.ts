@@ -3,32 +3,32 @@ import { storePathName, type StorePath } from '../image/store-path.ts'
 import type { StrategyName } from '../layers/plan.ts'
 import { bytesText } from '../text/amounts.ts'
 
-/** A layer that an image would have. */
+/** A planned layer of an image. */
 export type PlannedLayer = {
   readonly number: number
   /** Bytes of its store paths. */
   readonly narSize: number
-  /** Of a layer that was packed before. */
+  /** Undefined if the layer has not been packed yet. */
   readonly digest: Layer['digest'] | undefined
   readonly size: number | undefined
   readonly comment: string
   readonly paths: readonly StorePath[]
 }
 
-/** What tells one strategy's layers of an image from another's. Sizes are bytes of store paths. */
+/** Figures for comparing strategies. Sizes are bytes of store paths. */
 export type StrategyFacts = {
   readonly strategy: StrategyName
   readonly layers: number
-  /** Layers of one store path: any image that has the path can have the layer. */
+  /** Layers with a single store path, which any image with that path can share. */
   readonly onePath: number
   readonly largest: number
   readonly median: number
-  /** Layers that were not packed before, and their bytes. */
+  /** Layers that have not been packed yet, and their size. */
   readonly missing: number
   readonly missingSize: number
 }
 
-/** @param layers the layer of links among them, which is in `layers` and `missing` alone */
+/** @param layers including the rootfs layer, which counts towards `layers` and `missing` only */
 export function strategyFacts(strategy: StrategyName, layers: readonly PlannedLayer[]): StrategyFacts {
   const ofPaths = layers.filter(({ paths }) => paths.length > 0)
   const sizes = ofPaths.map(({ narSize }) => narSize).sort((a, b) => a - b)
@@ -44,7 +44,7 @@ export function strategyFacts(strategy: StrategyName, layers: readonly PlannedLa
   }
 }
 
-/** Layers for people, and what they come to. */
+/** Formats layers as a table, with totals. */
 export function layersTable(layers: readonly PlannedLayer[]): string {
   const packed = layers.flatMap(({ size }) => size ?? [])
   const total = packed.length === layers.length ? bytesText(sum(packed)) : '?'
@@ -67,7 +67,7 @@ export function layersTable(layers: readonly PlannedLayer[]): string {
   ])
 }
 
-/** Which outputs an image has, for people: where two have the same file, the one further up is taken. */
+/** Formats the outputs of an image as a table. If two have the same file, the upper one wins. */
 export const packagesTable = (
   packages: readonly { attribute: string; version: string; output: string; path: StorePath }[],
 ): string =>
@@ -76,10 +76,10 @@ export const packagesTable = (
     ...packages.map(({ attribute, version, output, path }) => [attribute, version, output, path]),
   ])
 
-/** Strategies side by side, for people. */
+/** Formats strategies as a table, for comparison. */
 export const strategiesTable = (facts: readonly StrategyFacts[]): string =>
   aligned([
-    ['strategy', 'layers', 'of one path', 'largest', 'median', 'to pack', ''],
+    ['strategy', 'layers', 'single path', 'largest', 'median', 'to pack', ''],
     ...facts.map(({ strategy, layers, onePath, largest, median, missing, missingSize }) => [
       strategy,
       String(layers),
@@ -91,7 +91,7 @@ export const strategiesTable = (facts: readonly StrategyFacts[]): string =>
     ]),
   ])
 
-/** Columns to the right, but for the last. */
+/** Aligns all columns but the last to the right. */
 function aligned(rows: readonly (readonly string[])[]): string {
   const columns = rows[0]?.length ?? 0
   const widths = Array.from({ length: columns - 1 }, (_, column) =>

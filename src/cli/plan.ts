@@ -29,7 +29,7 @@ export const setUp = defineCommand({
   usesFolders: true,
   declare: (command) =>
     command
-      .argument('<image>', 'what would be pulled: shell/git, or shell/git:TAG')
+      .argument('<image>', 'image name as in a pull: shell/git, or shell/git:TAG')
       .addOption(
         new Option(
           '--strategy <name>',
@@ -101,7 +101,7 @@ async function resolvePackages(
   return { packages, commit: pinned.commit }
 }
 
-/** As the builder gets it: from what is known, else from Nix, which must realise what it is to tell sizes of. */
+/** Finds the closure as a build does: in the catalog, or from Nix, which must realise paths to know their sizes. */
 async function closureFor(
   { catalog, nix, contents }: Workshop,
   packages: readonly ChosenOutput[],
@@ -121,7 +121,7 @@ async function closureFor(
   })
 }
 
-/** The layers by one strategy, and which of them there are. */
+/** Plans the layers with one strategy, and looks up which of them have been packed. */
 async function plannedLayers(
   workshop: Workshop,
   { platform, commit }: Pick<ImageRequest, 'platform'> & Pick<PinnedSet, 'commit'>,

@@ -34,18 +34,18 @@ export const setUp = defineCommand({
       .option('--cache <url>', `binary cache to read (default for a channel: ${defaultCache})`, address)
       .option(
         '--store-paths <file>',
-        'file or address of the list of store paths (default: store-paths.xz of the binary cache)',
+        'file or URL of the list of store paths (default: store-paths.xz of the binary cache)',
       )
       .option(
         '--output <file>',
         'file to write, or - for standard output (default: popularity-<channel>-<commit>.json)',
       )
-      .option('--concurrency <number>', 'narinfos that are read at once', concurrency, 40)
+      .option('--concurrency <number>', 'maximum number of concurrent narinfo requests', concurrency, 40)
       .option(
         '--cache-directory <folder>',
-        'folder where narinfos are kept, so that an interrupted run can continue',
+        'folder to cache narinfos in, so that an interrupted run can resume',
       )
-      .option('--channels-url <url>', 'address of the channels', address, new URL(defaultChannels)),
+      .option('--channels-url <url>', 'URL of the channels', address, new URL(defaultChannels)),
   run,
 })
 
@@ -56,7 +56,7 @@ async function run(context: CommandContext, options: Options, channel: string | 
   const toStdout = options.output === '-'
   if (context.json && toStdout) throw usage('--json and --output - both write to standard output')
   const given = options.output === undefined || toStdout ? undefined : resolve(options.output)
-  // Better now than after an hour.
+  // Fail now rather than after an hour.
   if (given !== undefined) await checkOutputFile(given)
   else if (!toStdout) await checkWritable(resolve('.'))
   const cacheDirectory = options.cacheDirectory ?? join(context.config().NIXERY_CACHE, 'popcount')
@@ -81,7 +81,7 @@ async function run(context: CommandContext, options: Options, channel: string | 
   )
   const { commit, paths, invalid, names, tally } = result
   const { kept, fetched } = tally
-  const read = `${kept + fetched} of ${paths} narinfos read, ${fetched} of them fetched now`
+  const read = `${kept + fetched} of ${paths} narinfos read, ${fetched} of them fetched in this run`
   progress.done(toStdout ? read : `${read}; ${output} written`)
   if (toStdout) return
   const seconds = context.seconds()
@@ -115,17 +115,17 @@ function address(text: string): URL {
 function concurrency(text: string): number {
   const number = /^\d{1,4}$/.test(text) ? Number(text) : 0
   if (number >= 1 && number <= 1000) return number
-  throw new InvalidArgumentError('it must be a number from 1 to 1000')
+  throw new InvalidArgumentError('must be a number from 1 to 1000')
 }
 
-/** As the original names it; without a channel, after the cache. */
+/** Names the file after the channel, as the original does, or after the binary cache. */
 function nameOf(channel: string | undefined, commit: string | undefined, cache: URL): string {
   if (channel !== undefined) return `popularity-${channel}-${commit}.json`
   const label = `${cache.host}${cache.pathname}`.replace(/[^0-9A-Za-z.-]+/g, '_').replace(/^_|_$/g, '')
   return `popularity-${label}.json`
 }
 
-/** What was not read, and why. */
+/** Lists what could not be read, and why. */
 function unreadLines({ tally, invalid, examples }: Popcount): string[] {
   const { missing, broken, failed } = tally
   const counts = [

@@ -10,8 +10,8 @@ import { createRedactor, mapTexts, wholeLines } from '../text/redact.ts'
 import { createSpinner, isTerminal } from './spinner.ts'
 
 /**
- * What a command is doing. Bytes in transit (`moved`) are shown on a terminal only; `reading` comes thousands of times,
- * and takes up to an hour, so elsewhere one in a while is shown.
+ * What a command is doing. Bytes in transit (`moved`) are shown on a terminal only. `reading` is sent thousands of times
+ * and may last an hour; without a terminal, it is shown every few seconds.
  */
 export type ProgressEvent =
   | Exclude<BuildEvent, { type: 'joined' | 'failed' }>
@@ -23,20 +23,20 @@ export type ProgressEvent =
   | { readonly type: 'pushing'; readonly to: string; readonly bytes: number }
   | Exclude<PushEvent, { type: 'sent' }>
 
-/** Shows what happens on standard error: a line that changes, plain lines, or JSON lines. */
+/** Shows progress on standard error: as a line that changes, as plain lines, or as JSON lines. */
 export type Progress = {
   readonly build: BuildListener
   readonly emit: (event: ProgressEvent) => void
   readonly note: (line: string) => void
-  /** Says how it went, for people. */
+  /** Prints a summary for people. */
   readonly done: (summary: string) => void
   readonly fail: (error: unknown, exitCode: number) => void
 }
 
-// Milliseconds between lines about reading, where there is no terminal.
+// Milliseconds between lines about reading, without a terminal.
 const readingInterval = 5_000
 
-/** @param json a JSON object a line, for machines */
+/** @param json print one JSON object per line */
 export function createProgress({ json }: { json: boolean }): Progress {
   const out = process.stderr
   const redactor = createRedactor(secretsOf(process.env), wholeLines)
@@ -53,7 +53,7 @@ export function createProgress({ json }: { json: boolean }): Progress {
       if (performance.now() - readingShown < readingInterval) return
       readingShown = performance.now()
     }
-    // A command may make one image after another.
+    // A command may build several images, one after another.
     if (event.type === 'planned')
       Object.assign(packing, { layers: 0, total: event.layers - event.known, bytes: 0 })
     if (event.type === 'packed') {
@@ -65,7 +65,7 @@ export function createProgress({ json }: { json: boolean }): Progress {
     if (!spinner) return line === '' || event.type === 'moved' ? undefined : write(line)
     if (['note', 'folders', 'warning', 'retry'].includes(event.type)) spinner.above(line)
     else if (event.type === 'moved' || event.type === 'reading') spinner.showSoon(line)
-    // Of many blobs at once, which of them is done tells less than how far all are.
+    // While many blobs are sent, the total progress says more than each finished blob.
     else if (event.type !== 'blob') spinner.show(line)
   }
   return {
@@ -103,7 +103,7 @@ function lineOf(event: ProgressEvent, packing: Packing): string {
     case 'downloaded':
       return `${event.path} from ${event.cache}, ${bytesText(event.bytes)}`
     case 'planned':
-      return `${counted(event.layers, 'layer')}, ${event.known} of them packed before`
+      return `${counted(event.layers, 'layer')}, ${event.known} of them already packed`
     case 'packed':
       return `packed layer ${packing.layers} of ${packing.total}, ${bytesText(packing.bytes)} in all`
     case 'finished':
@@ -115,7 +115,7 @@ function lineOf(event: ProgressEvent, packing: Packing): string {
     case 'blob':
       return `${event.digest} ${arrivals[event.arrival]}, ${bytesText(event.size)}`
     case 'retry':
-      return `${event.message}: trying again`
+      return `${event.message}: retrying`
     case 'reading':
       return readingText(event)
     case 'folders':
@@ -132,7 +132,7 @@ const arrivals = { present: 'is there', mounted: 'was mounted', uploaded: 'was u
 
 function failureText(error: unknown): string {
   if (!isNixeryError(error)) {
-    return `nixery: this is a bug:\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}`
+    return `nixery: internal error (please report this bug):\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}`
   }
   return `nixery: ${error.message}${error.hint === undefined ? '' : `\n  ${error.hint}`}`
 }

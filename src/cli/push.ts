@@ -30,17 +30,19 @@ export const setUp = defineCommand({
   usesFolders: true,
   declare: (command) =>
     command
-      .argument('<image>', 'what would be pulled: shell/git, or shell/git:TAG')
+      .argument('<image>', 'image name as in a pull: shell/git, or shell/git:TAG')
       .argument('<to>', 'where to: registry.example/team/tools, or registry.example/team/tools:v1')
-      .option('--tag <tag>', 'a further tag; may be repeated', collect, [])
-      .addOption(new Option('--format <form>', 'of the manifest').choices(['oci', 'docker']).default('oci'))
-      .option('--mount-from <repository>', 'a repository of the same registry that has most of the layers')
-      .option(
-        '--insecure',
-        'do without a trusted certificate, or without encryption; this machine always may',
+      .option('--tag <tag>', 'additional tag; may be repeated', collect, [])
+      .addOption(
+        new Option('--format <form>', 'format of the manifest').choices(['oci', 'docker']).default('oci'),
       )
-      .option('--username <name>', 'instead of what podman login or docker login have left')
-      .option('--password-stdin', 'its password is on standard input'),
+      .option('--mount-from <repository>', 'repository of the same registry to mount layers from')
+      .option('--insecure', 'allow untrusted certificates and plain HTTP; always allowed for this machine')
+      .option(
+        '--username <name>',
+        'user name to use instead of the credentials of podman login or docker login',
+      )
+      .option('--password-stdin', 'read the password from standard input'),
   run: push,
 })
 
@@ -71,7 +73,7 @@ async function push(context: CommandContext, options: Options, image: string, to
 
   const workshop = await openWorkshop(config, { listener: progress.build, note: progress.note, signal })
   try {
-    // Before what may be a long build: whether the registry is there, and lets us in.
+    // The build may take long: first check that the registry is reachable and accepts the credentials.
     const pushing = await openPush(target, {
       credentials,
       insecure: options.insecure === true,
@@ -87,7 +89,7 @@ async function push(context: CommandContext, options: Options, image: string, to
       progress.emit({ type: 'pushing', to: formatReference(target), bytes: total })
       const manifest = built.manifests[options.format]
       const bytes = await workshop.blobs.readSmall(manifest.digest, manifest.size)
-      if (!bytes) throw new NixeryError('BLOB_UNKNOWN', 'the image was removed while it was read')
+      if (!bytes) throw new NixeryError('BLOB_UNKNOWN', 'the image was removed while it was being read')
       const blobs = [built.config, ...built.layers]
       await pushing.push({ form: options.format, manifest: { ...manifest, bytes }, blobs }, repository, tags)
       await memory.remember(
@@ -103,8 +105,8 @@ async function push(context: CommandContext, options: Options, image: string, to
         seconds: context.seconds(),
       }
       progress.done(
-        `${result.references.join(', ')}: ${counted(facts.layers.length, 'layer')}, ${bytesText(total)}; of all blobs ` +
-          `${arrived.uploaded} uploaded, ${arrived.mounted} mounted, ${arrived.present} there already; ${result.seconds} s`,
+        `${result.references.join(', ')}: ${counted(facts.layers.length, 'layer')}, ${bytesText(total)}; blobs: ` +
+          `${arrived.uploaded} uploaded, ${arrived.mounted} mounted, ${arrived.present} already present; ${result.seconds} s`,
       )
       context.print(result, `${host}/${repository}@${manifest.digest}`)
     } finally {
@@ -117,16 +119,16 @@ async function push(context: CommandContext, options: Options, image: string, to
 
 const pushedFolder = ({ NIXERY_DATA }: Config): string => join(NIXERY_DATA, 'pushed')
 
-/** A password on the command line could be read by everybody on the machine. */
+/** The password is read from standard input: every user of the machine can see command lines. */
 async function credentialsFor(
   { host, repository }: Reference,
   { username, passwordStdin }: Options,
 ): Promise<Credentials | undefined> {
   if ((username === undefined) !== (passwordStdin === undefined)) {
-    throw new NixeryError('CONFIG_INVALID', '--username and --password-stdin belong together')
+    throw new NixeryError('CONFIG_INVALID', '--username and --password-stdin must be given together')
   }
   if (username === undefined) return findCredentials(host, repository, process.env)
   const password = (await text(process.stdin)).replace(/\r?\n$/, '')
-  if (password === '') throw new NixeryError('CONFIG_INVALID', 'there is no password on standard input')
+  if (password === '') throw new NixeryError('CONFIG_INVALID', 'no password on standard input')
   return { kind: 'password', username, password }
 }

@@ -35,12 +35,12 @@ async function run(context: CommandContext, options: Options): Promise<void> {
       const what = `${counted(damaged.length, 'blob')} of ${checked} damaged`
       throw new NixeryError('STORE_UNAVAILABLE', `${what}: ${dryRun ? 'nothing was removed' : 'removed'}`, {
         hint: dryRun
-          ? 'without --dry-run they are removed, and made again by the next pull'
-          : 'the next pull makes them again; look for what is wrong with the disk',
+          ? 'run again without --dry-run to remove them; the next pull rebuilds them'
+          : 'the next pull rebuilds them; check the disk for errors',
         detail: digests,
       })
     }
-    progress.done(`${counted(checked, 'blob')}, ${bytesText(size)}: all as they should be`)
+    progress.done(`${counted(checked, 'blob')}, ${bytesText(size)}: no damage found`)
   } finally {
     signal.removeEventListener('abort', stop)
     await hasher.close()

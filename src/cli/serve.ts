@@ -16,11 +16,11 @@ export const setUp = (serving: Command): void => {
 }
 
 /**
- * Serves until SIGINT or SIGTERM; a second one ends it at once. SIGHUP, which would end a process by default, makes it
- * look for a new TLS certificate, and does nothing without TLS.
+ * Serves until SIGINT or SIGTERM; a second signal ends the process immediately. SIGHUP reloads the TLS certificate and
+ * does nothing without TLS (by default it would end the process).
  */
 async function serve(config: Config, log: Logger, secrets: readonly string[]): Promise<void> {
-  // Listened for before the server is ready: whoever waits for that may end it at once.
+  // Installed before the server is ready: it may be stopped as soon as it reports that it is.
   const stopping = new AbortController()
   const stopped = Promise.withResolvers<void>()
   const onSignal = (signal: NodeJS.Signals) => {
@@ -29,7 +29,7 @@ async function serve(config: Config, log: Logger, secrets: readonly string[]): P
     stopping.abort()
     stopped.resolve()
   }
-  // Not `once`: a process that has no listener left is ended by those who clean up behind child processes.
+  // Not `once`: execa uses signal-exit, which ends a process that has no other listeners left.
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, onSignal)
   let reload: (() => Promise<void>) | undefined
   process.on('SIGHUP', () => void reload?.())

@@ -9,8 +9,8 @@ const fromFile = new Map<string, string>()
 
 /**
  * Adds the variables of a file of NAME=value lines to the environment, as `systemd` and `docker --env-file` do.
- * What the environment has already stays.
- * @throws CONFIG_INVALID when the file cannot be read, or a line of it assigns nothing
+ * Variables that are already set take precedence.
+ * @throws CONFIG_INVALID if the file cannot be read, or a line is not an assignment
  */
 export async function loadEnvironmentFile(file: string): Promise<void> {
   const text = await readFile(file, 'utf8').catch((error: unknown) => {
@@ -19,7 +19,7 @@ export async function loadEnvironmentFile(file: string): Promise<void> {
       `cannot read ${file}: ${systemErrorCode(error) ?? String(error)}`,
       {
         cause: error,
-        hint: '--env-file names a file of NAME=value lines',
+        hint: '--env-file expects a file of NAME=value lines',
       },
     )
   })
@@ -30,11 +30,11 @@ export async function loadEnvironmentFile(file: string): Promise<void> {
   }
 }
 
-/** The file that a variable of the environment was read from, if it was. */
+/** The file that an environment variable was read from; undefined if it was not read from a file. */
 export const fileOf = (name: string): string | undefined => fromFile.get(name)
 
 /**
- * Reads the configuration, and notes variables that look like settings but are not.
+ * Reads the configuration, and warns about variables that look like settings but are not.
  * @param overrides variables that the command's own options set
  * @throws CONFIG_INVALID
  */
@@ -45,7 +45,7 @@ export function readSettings(progress: Progress, overrides: Readonly<Record<stri
   return config
 }
 
-/** Where blobs are, for people. */
+/** Where blobs are stored, as text for people. */
 export function placeOfBlobs(config: Config): string {
   switch (config.NIXERY_STORAGE_BACKEND) {
     case 'filesystem':
@@ -57,19 +57,19 @@ export function placeOfBlobs(config: Config): string {
   }
 }
 
-/** The catalog's file, whether it exists or not. */
+/** The path of the catalog file, which may not exist. */
 const catalogFile = ({ NIXERY_DATA }: Config): string => join(NIXERY_DATA, 'catalog.db')
 
 /**
- * For commands that clean up after a server: in a folder that no server has used they would find nothing wrong.
- * @throws CONFIG_INVALID where there is no catalog
+ * Checks for a catalog. Without this check, clean-up commands would find nothing to do in a wrong folder, and succeed.
+ * @throws CONFIG_INVALID if there is no catalog
  */
 export async function requireCatalog(config: Config): Promise<string> {
   const file = catalogFile(config)
   await access(file).catch((error: unknown) => {
-    throw new NixeryError('CONFIG_INVALID', `there is no catalog in ${config.NIXERY_DATA}`, {
+    throw new NixeryError('CONFIG_INVALID', `no catalog found in ${config.NIXERY_DATA}`, {
       cause: error,
-      hint: 'set NIXERY_DATA to the data folder of the server, or name its settings with --env-file FILE',
+      hint: 'set NIXERY_DATA to the data folder of the server, or pass its settings with --env-file FILE',
     })
   })
   return file

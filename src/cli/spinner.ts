@@ -1,32 +1,32 @@
 import type { WriteStream } from 'node:tty'
 import ora from 'ora'
 
-/** A line at the foot of a terminal that changes. Texts must be free of control characters. */
+/** A status line at the bottom of a terminal. Texts must not contain control characters. */
 export type Spinner = {
   show(text: string): void
-  /** Shows a text, unless another was shown just now: for what changes all the time. */
+  /** Shows a text unless another was shown a moment ago: for values that change all the time. */
   showSoon(text: string): void
-  /** Prints a line that stays. */
+  /** Prints a permanent line above the status line. */
   above(line: string): void
-  /** Leaves nothing of itself. */
+  /** Removes the status line. */
   stop(): void
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * Whether somebody is watching. The output of a build server's jobs may look like a terminal, and is kept; and in
- * one that is no columns wide, ora would count lines for ever.
+ * Whether the output is an interactive terminal. CI jobs may have a terminal, but their output is logged. In a terminal
+ * of zero columns, ora would count lines forever.
  */
 export const isTerminal = (out: WriteStream, { TERM, CI }: Environment): boolean =>
   out.isTTY && out.columns > 0 && TERM !== 'dumb' && !CI
 
-// A blob moves in pieces of a megabyte: a thousand lines a second would be drawn.
+// Milliseconds between updates. Blobs are copied in pieces of a megabyte, which would be a thousand updates a second.
 const drawInterval = 80
 
-/** @param environment NO_COLOR (no-color.org) is kept to */
+/** @param environment NO_COLOR (no-color.org) is respected */
 export function createSpinner(out: WriteStream, { NO_COLOR }: Environment): Spinner {
-  // Reading standard input in its place would take Ctrl+C, and what is typed, from the shell.
+  // Discarding standard input would also discard Ctrl+C and what the user types for the shell.
   const spinner = ora({ stream: out, discardStdin: false, isEnabled: true, color: NO_COLOR ? false : 'cyan' })
   let shown = 0
   const show = (text: string) => {

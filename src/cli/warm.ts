@@ -9,11 +9,11 @@ import { openWorkshop } from './compose.ts'
 export const setUp = defineCommand({
   usesFolders: true,
   declare: (command) =>
-    command.argument('<images...>', 'what will be pulled: shell/git, shell/python3:TAG …'),
+    command.argument('<images...>', 'image names as in a pull: shell/git, shell/python3:TAG …'),
   run: warm,
 })
 
-/** All names are parsed before anything is built; the first image that cannot be built ends it. */
+/** Parses all names before building anything, and stops at the first image that cannot be built. */
 async function warm(context: CommandContext, _: unknown, images: readonly string[]): Promise<void> {
   const { progress, signal } = context
   const config = context.config()

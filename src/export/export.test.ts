@@ -17,10 +17,10 @@ import type { Chunks } from '../fs/replace-file.ts'
 import { layoutFiles, type ExportImage, type LayoutFile } from './layout.ts'
 import { parseArchiveName } from './name.ts'
 import { tarOf } from './tar.ts'
-import { verifiedReader, type Part } from './verified.ts'
+import { verifiedReader, type Descriptor } from './verified.ts'
 
 const blobs = new Map<string, Buffer>()
-const partOf = (bytes: Buffer): Part => {
+const partOf = (bytes: Buffer): Descriptor => {
   const digest = digestOf(bytes)
   blobs.set(digest, bytes)
   return { digest, size: bytes.length }

@@ -4,22 +4,22 @@ import { mediaTypes } from '../image/oci.ts'
 import type { Platform } from '../image/platform.ts'
 import { byText } from '../image/store-path.ts'
 import { formatArchiveName, fullName, type ArchiveName } from './name.ts'
-import type { Part } from './verified.ts'
+import type { Descriptor } from './verified.ts'
 
 /** A published image, as it is written: always by its OCI manifest. */
 export type ExportImage = {
   readonly name: ArchiveName
   readonly platform: Platform
-  readonly manifest: Part
-  readonly config: Part
+  readonly manifest: Descriptor
+  readonly config: Descriptor
   /** In manifest order. */
-  readonly layers: readonly Part[]
+  readonly layers: readonly Descriptor[]
 }
 
 /** A file of a layout or archive: small and made up here, or a blob. */
 export type LayoutFile = {
   readonly path: string
-  readonly content: { readonly bytes: Uint8Array } | { readonly blob: Part }
+  readonly content: { readonly bytes: Uint8Array } | { readonly blob: Descriptor }
 }
 
 /** What an image is found by in `index.json`. */
@@ -41,7 +41,7 @@ const layoutMarker: LayoutFile = {
 
 /** The blobs of an image, each once, sorted. */
 export function blobFiles({ manifest, config, layers }: ExportImage): LayoutFile[] {
-  const parts = new Map([manifest, config, ...layers].map((part) => [blobPath(part.digest), part]))
+  const parts = new Map([manifest, config, ...layers].map((blob) => [blobPath(blob.digest), blob]))
   return Array.from(parts, ([path, blob]) => ({ path, content: { blob } })).sort(byPath)
 }
 

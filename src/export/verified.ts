@@ -3,10 +3,10 @@ import { NixeryError } from '../errors.ts'
 import { digester, type Digest } from '../image/digest.ts'
 
 /** A blob that is known to be there. */
-export type Part = { readonly digest: Digest; readonly size: number }
+export type Descriptor = { readonly digest: Digest; readonly size: number }
 
 /** Gives the bytes of a blob; fails if they turn out to be others. */
-export type ReadBlob = (part: Part) => AsyncIterable<Uint8Array>
+export type ReadBlob = (blob: Descriptor) => AsyncIterable<Uint8Array>
 
 /**
  * Checks blobs while they are read. The last piece is held back until all was hashed, so that nobody ever gets

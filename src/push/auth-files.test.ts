@@ -25,11 +25,11 @@ describe('credentials', () => {
   const find = (host: string, repository: string, more = {}) =>
     findCredentials(host, repository, { ...environment, ...more })
 
-  it('are nowhere when nobody has logged in', async () => {
+  it('do not exist if nobody has logged in', async () => {
     assert.equal(await find('a.example', 'b'), undefined)
   })
 
-  it('are those of the longest prefix', async () => {
+  it('are those with the longest prefix', async () => {
     const file = await put('longest', {
       auths: {
         'a.example': auth('host'),
@@ -110,7 +110,7 @@ describe('credentials', () => {
     assert.equal(await find('empty.example', 'x', more), undefined)
   })
 
-  it('are not told of when their file is broken', async () => {
+  it('are not shown when their file is broken', async () => {
     for (const text of [
       '{"auths":{"a.example":{"auth":"hidden',
       '{"auths":{"a.example":{"auth":["hidden"]}}}',
@@ -125,7 +125,7 @@ describe('credentials', () => {
     }
   })
 
-  it('are asked of the program that keeps them', async () => {
+  it('come from credential helpers', async () => {
     const helper = async (name: string, script: string) => {
       const path = await put(`bin/docker-credential-${name}`, `#!/bin/sh\nread server\n${script}\n`)
       await chmod(path, 0o755)
@@ -155,9 +155,9 @@ describe('credentials', () => {
       assert.deepEqual(await find('token.example', 'x', more), { kind: 'identity', token: 't' })
       for (const [host, reason] of [
         ['bad.example', /failed: locked/],
-        ['odd.example', /gave no credentials/],
-        ['gone.example', /no such program/],
-        ['path.example', /a name that no program can have/],
+        ['odd.example', /returned no valid credentials/],
+        ['gone.example', /program not found/],
+        ['path.example', /an invalid name/],
       ] as const) {
         await assert.rejects(find(host, 'x', more), (error) => {
           assert.ok(hasCode(error, 'CONFIG_INVALID'))

@@ -23,11 +23,11 @@ const authFile = z.object({
 })
 
 /**
- * What `podman login` or `docker login` have left for a repository: the first of their files that knows it
- * (containers-auth.json(5)). In a file the longest prefix of `host/repository` wins; programs that keep secrets
- * are asked before the file's own are taken.
- * @returns undefined when nobody has logged in
- * @throws CONFIG_INVALID for a file that cannot be read or understood, or a program that fails
+ * Finds the credentials that `podman login` or `docker login` stored for a repository, in the first of their files that
+ * has an entry for it (containers-auth.json(5)). Within a file, the longest prefix of `host/repository` wins, and
+ * credential helpers take precedence over credentials in the file.
+ * @returns undefined if nobody has logged in
+ * @throws CONFIG_INVALID for a file that cannot be read or parsed, or a credential helper that fails
  */
 export async function findCredentials(
   host: string,
@@ -43,7 +43,7 @@ export async function findCredentials(
   return undefined
 }
 
-/** A file that is named alone counts alone. */
+/** The files to search, in order. If the environment names a file, no other is read. */
 function authFiles(environment: Environment): string[] {
   const named = environment['REGISTRY_AUTH_FILE']
   if (named) return [named]
@@ -71,7 +71,7 @@ function parseFile(path: string, text: string): z.infer<typeof authFile> {
     return authFile.parse(JSON.parse(text === '' ? '{}' : text))
   } catch {
     // Without the cause: what a parser quotes may be a secret.
-    throw new NixeryError('CONFIG_INVALID', `${path} is not a file of credentials`, {
+    throw new NixeryError('CONFIG_INVALID', `${path} is not a valid credentials file`, {
       hint: 'repair or remove it, then log in again with podman login or docker login',
     })
   }
@@ -105,7 +105,7 @@ function keysOf(host: string, repository: string): string[] {
 
 const hubKey = 'https://index.docker.io/v1/'
 
-/** Docker's older files have addresses for keys: `https://host/v1/`. */
+/** Older Docker files use URLs as keys: `https://host/v1/`. */
 function normalised(key: string): string {
   const name = /^https?:\/\/([^/]*)/.exec(key)?.[1] ?? key
   return isHub(name) ? 'docker.io' : name
@@ -117,7 +117,7 @@ function credentialsOf(found: z.infer<typeof entry> | undefined): Credentials | 
   if (found.registrytoken) return { kind: 'bearer', token: found.registrytoken }
   const decoded = Buffer.from(found.auth ?? '', 'base64').toString()
   const colon = decoded.indexOf(':')
-  // Docker has padded passwords with NUL.
+  // Docker used to pad passwords with NUL.
   const [username, password] =
     colon === -1
       ? [found.username, found.password]

@@ -41,11 +41,10 @@ describe('a WWW-Authenticate header', () => {
     ['Bearer Realm="a\\"b\\\\c"', [['bearer', { realm: 'a"b\\c' }]]],
   ]
   for (const [header, expected] of rows) {
-    it(`${JSON.stringify(header.slice(0, 50))} is understood`, () =>
-      assert.deepEqual(plain(header), expected))
+    it(`${JSON.stringify(header.slice(0, 50))} is parsed`, () => assert.deepEqual(plain(header), expected))
   }
 
-  it('is read past what is no challenge', () => {
+  it('may contain text that is not a challenge', () => {
     for (const odd of [
       'Negotiate YWJj==, Basic realm="x"',
       '"odd", Basic realm="x"',
@@ -65,7 +64,7 @@ describe('a WWW-Authenticate header', () => {
       noNullPrototype: true,
     },
   )
-  it('gives back what was written into it', () => {
+  it('round-trips', () => {
     const quote = (value: string) => `"${value.replace(/["\\]/g, '\\$&')}"`
     fc.assert(
       fc.property(fc.array(fc.tuple(token, parameters), { maxLength: 4 }), (challenges) => {
@@ -81,7 +80,7 @@ describe('a WWW-Authenticate header', () => {
     )
   })
 
-  it('never keeps the parser from ending', () => {
+  it('always terminates the parser', () => {
     fc.assert(fc.property(fc.string({ unit: 'binary' }), (header) => void parseChallenges(header)))
     const started = performance.now()
     parseChallenges(`Bearer ${'a="\\'.repeat(20_000)}`)

@@ -1,4 +1,4 @@
-/** How a registry wants to be convinced (RFC 9110 §11.3): a scheme in lower case, and parameters by name. */
+/** An authentication challenge (RFC 9110 §11.3): a scheme in lower case, and parameters by name. */
 export type Challenge = { readonly scheme: string; readonly parameters: ReadonlyMap<string, string> }
 
 const tokenChars = "[!#$%&'*+\\-.^_`|~0-9A-Za-z]+"
@@ -11,9 +11,9 @@ const scheme = new RegExp(tokenChars, 'y')
 const other = /[^,]+/y
 
 /**
- * Parses `WWW-Authenticate`, several joined by commas as HTTP allows. A comma stands between challenges and
- * between their parameters alike: what an `=` with a value follows is a parameter, another word a new scheme.
- * What is neither, such as the one value of `Negotiate`, is skipped.
+ * Parses `WWW-Authenticate`, including several headers joined by commas. Commas separate both challenges and their
+ * parameters: a word followed by `=` and a value is a parameter, any other word starts a new challenge. Anything else,
+ * such as the single value of `Negotiate`, is skipped.
  */
 export function parseChallenges(header: string): Challenge[] {
   const challenges: { scheme: string; parameters: Map<string, string> }[] = []

@@ -42,10 +42,10 @@ describe('credentials', () => {
     })
   })
 
-  it('never go to another host: not with an upload, nor with a redirect', async () => {
+  it('are never sent to another host, neither with an upload nor after a redirect', async () => {
     double.demand = { accepts: (given) => given === basic, challenge: 'Basic realm="x"' }
     const image = imageOf(10)
-    // Sessions are the first one's: the other takes what it gets, and says so.
+    // The first registry opens the session; the second accepts everything and records it.
     other.mischief = ({ method, headers }, response) => {
       ;(other.seen as unknown[]).push({ method, authorization: headers.authorization })
       return !!response.writeHead(201).end()
@@ -64,7 +64,7 @@ describe('credentials', () => {
     assert.ok(double.seen.some(({ authorization }) => authorization === basic))
   })
 
-  it('are not sent anywhere but over HTTP: a redirect to another kind of address is a refusal', async () => {
+  it('are not sent to URLs other than HTTP: such a redirect is refused', async () => {
     for (const location of ['file:///etc/passwd', 'ftp://a.example/', 'data:,x', 'javascript:1']) {
       double.mischief = ({ method }, response) =>
         method === 'PUT' && !!response.writeHead(307, { Location: location }).end()
@@ -74,20 +74,20 @@ describe('credentials', () => {
     }
   })
 
-  /** Has the other double hand out tokens, each for some uses. */
+  /** Makes the other double a token server whose tokens are valid for a number of requests. */
   const tokenServer = (uses: number) => {
-    const asked: { scopes: string[]; account: string | null; authorization: string | undefined }[] = []
+    const requested: { scopes: string[]; account: string | null; authorization: string | undefined }[] = []
     const left = new Map<string | undefined, number>()
     other.mischief = ({ url, headers, method }, response) => {
       const query = new URL(url ?? '', 'http://x').searchParams
       if (method !== 'GET') return undefined
-      asked.push({
+      requested.push({
         scopes: query.getAll('scope'),
         account: query.get('account'),
         authorization: headers.authorization,
       })
-      left.set(`Bearer t${asked.length}`, uses)
-      return !!response.end(JSON.stringify({ token: `t${asked.length}`, expires_in: 300 }))
+      left.set(`Bearer t${requested.length}`, uses)
+      return !!response.end(JSON.stringify({ token: `t${requested.length}`, expires_in: 300 }))
     }
     const accepts = (given: string | undefined) => {
       left.set(given, (left.get(given) ?? 0) - 1)
@@ -95,26 +95,26 @@ describe('credentials', () => {
     }
     const challenge = `Bearer realm="http://${other.host}/token",service="s",scope="repository:x:wide"`
     double.demand = { accepts, challenge }
-    return asked
+    return requested
   }
 
-  it('get a token where Bearer is demanded, and another when it has run out', async () => {
-    const asked = tokenServer(4)
+  it('are exchanged for a token for Bearer, and for a new one after it has expired', async () => {
+    const requested = tokenServer(4)
     await push(imageOf(10, 20, 30), 'o', { credentials: password })
-    assert.deepEqual(asked[0], {
+    assert.deepEqual(requested[0], {
       scopes: ['repository:o:pull,push'],
       account: 'user',
       authorization: basic,
     })
-    assert.ok(asked.length > 2, `${asked.length} tokens`)
-    assert.deepEqual(asked[1]?.scopes, ['repository:o:pull,push', 'repository:x:wide'])
+    assert.ok(requested.length > 2, `${requested.length} tokens`)
+    assert.deepEqual(requested[1]?.scopes, ['repository:o:pull,push', 'repository:x:wide'])
   })
 
-  it('ask for the repository that is mounted from, too', async () => {
-    const asked = tokenServer(1000)
+  it('request a scope for the repository to mount from', async () => {
+    const requested = tokenServer(1000)
     await push(imageOf(10), 'p', { mountFrom: 'o' })
-    assert.deepEqual(asked[0]?.authorization, undefined)
-    assert.ok(asked.some(({ scopes }) => scopes.includes('repository:o:pull')))
+    assert.deepEqual(requested[0]?.authorization, undefined)
+    assert.ok(requested.some(({ scopes }) => scopes.includes('repository:o:pull')))
   })
 
   it('may be an identity token, which is exchanged', async () => {
@@ -132,7 +132,7 @@ describe('credentials', () => {
     assert.match(form, /grant_type=refresh_token.*refresh_token=refresh\+me&service=s/)
   })
 
-  it('are refused with the token server’s words', async () => {
+  it('are refused with the token server’s message', async () => {
     other.mischief = (_, response) =>
       !!response.writeHead(401).end('{"errors":[{"code":"DENIED","message":"who are you"}]}')
     double.demand = {
@@ -141,11 +141,11 @@ describe('credentials', () => {
     }
     await assert.rejects(
       push(imageOf(10), 'r', { credentials: password }),
-      failsWith('REGISTRY_REFUSED', /the token server, answered 401: DENIED: who are you/),
+      failsWith('REGISTRY_REFUSED', /^the token server \S+ responded with 401: DENIED: who are you/),
     )
   })
 
-  it('are not sent unencrypted because a registry says so', async () => {
+  it('are not sent unencrypted, even if the registry asks for it', async () => {
     const sent: Request[] = []
     const transport = {
       send: (request: Request) => {
@@ -159,7 +159,10 @@ describe('credentials', () => {
       return requestToken(transport, new URL('https://r.example/v2/'), challenge, ['s'], password, undefined)
     }
     await assert.rejects(ask('http://auth.example/token'), failsWith('REGISTRY_REFUSED', /unencrypted/))
-    await assert.rejects(ask('ftp://auth.example/'), failsWith('REGISTRY_REFUSED', /no token server/))
+    await assert.rejects(
+      ask('ftp://auth.example/'),
+      failsWith('REGISTRY_REFUSED', /no valid URL of a token server/),
+    )
     assert.equal(sent.length, 0)
     assert.equal((await ask('https://auth.example/token')).token, 't')
   })

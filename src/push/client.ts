@@ -8,17 +8,17 @@ import { isLoopback } from '../net/loopback.ts'
 import { basic, requestToken, type Token } from './tokens.ts'
 import { isCertificateTrouble, type Answer, type Request, type Transport } from './transport.ts'
 
-/** A registry that has been found, and is spoken to with what it demands. */
+/** A client for one registry, which authenticates its requests as the registry demands. */
 export type RegistryClient = {
-  /** Its name, as the user wrote it. */
+  /** The host, as the user wrote it. */
   readonly host: string
-  /** Whether there are credentials for it. */
+  /** Whether there are credentials for the registry. */
   readonly loggedIn: boolean
-  /** The address below which everything lies: `https://host/v2/`. */
+  /** The base URL of the API: `https://host/v2/`. */
   readonly base: URL
   /**
-   * Sends a request, follows redirects, and answers demands for credentials, which no other host ever gets.
-   * @param scopes what a token must allow, such as `repository:team/tools:pull,push`
+   * Sends a request, follows redirects, and authenticates when asked. Credentials are never sent to another host.
+   * @param scopes the scopes that a token must have, such as `repository:team/tools:pull,push`
    */
   send(request: Request, scopes: readonly string[]): Promise<Answer & { readonly url: URL }>
 }
@@ -26,25 +26,26 @@ export type RegistryClient = {
 export type ConnectOptions = {
   readonly transport: Transport
   readonly credentials: Credentials | undefined
-  /** Plain HTTP will do, if nobody answers over TLS. For this machine it always does. */
+  /** Allows plain HTTP if the host does not answer over TLS. Always allowed for this machine. */
   readonly insecure: boolean
   readonly signal?: AbortSignal | undefined
 }
 
 /**
- * Finds a registry and what it demands (distribution spec, "Determining Support").
+ * Connects to a registry and finds out how it authenticates (distribution spec, "Determining Support").
  * @throws REGISTRY_UNAVAILABLE, REGISTRY_REFUSED, CANCELLED
  */
 export async function connect(host: string, options: ConnectOptions): Promise<RegistryClient> {
   const { base, answer } = await ping(host, options)
   if (answer.status >= 200 && answer.status < 300) return createClient(host, base, undefined, options)
-  if (answer.status !== 401) throw refused({ host, loggedIn: false }, 'to say that it is a registry', answer)
+  if (answer.status !== 401)
+    throw refused({ host, loggedIn: false }, 'the registry API version check', answer)
   const challenges = challengesIn(answer)
   const challenge =
     challenges.find(({ scheme }) => scheme === 'bearer') ??
     challenges.find(({ scheme }) => scheme === 'basic')
   if (challenge) return createClient(host, base, challenge, options)
-  throw new RegistryError('REGISTRY_REFUSED', `${host} wants credentials of a kind that is not known here`)
+  throw new RegistryError('REGISTRY_REFUSED', `${host} requires an unsupported authentication scheme`)
 }
 
 const challengesIn = ({ headers }: Answer): Challenge[] => parseChallenges(headers['www-authenticate'] ?? '')
@@ -59,7 +60,7 @@ async function ping(host: string, { transport, insecure, signal }: ConnectOption
     } catch (error) {
       if (!(error instanceof RegistryError)) throw error
       failure = error
-      // It is there: its certificate is told of, and not evaded by doing without.
+      // The host answered over TLS: report its untrusted certificate rather than fall back to plain HTTP.
       if (isCertificateTrouble(error)) break
     }
   }
@@ -74,7 +75,7 @@ function createClient(
 ): RegistryClient {
   let challenge = first
   const tokens = new Map<string, Promise<Token>>()
-  // Refused, however long they were said to be good for.
+  // Tokens that the registry has rejected, although they have not expired.
   const stale = new Set<string>()
 
   const authorization = async (scopes: readonly string[], signal: AbortSignal | undefined) => {
@@ -87,7 +88,7 @@ function createClient(
     if (known && known.until > performance.now() && !stale.has(`Bearer ${known.token}`)) {
       return `Bearer ${known.token}`
     }
-    // Of those who find out together, the first asks.
+    // Of concurrent requests that need a new token, the first requests it.
     if (tokens.get(key) === latest) {
       tokens.set(key, requestToken(transport, base, challenge, scopes, credentials, signal))
     }
@@ -98,7 +99,7 @@ function createClient(
     let url = request.url
     for (let redirects = 0; redirects <= maxRedirects; redirects += 1) {
       if (base.protocol === 'https:' && url.protocol !== 'https:') throw unencrypted(host)
-      // Whoever may write a Location may be anybody: credentials are the registry's alone.
+      // A redirect may lead to any host: send credentials to the registry only.
       const secret = url.origin === base.origin ? await authorization(scopes, request.signal) : undefined
       const headers = { ...request.headers, ...(secret !== undefined && { Authorization: secret }) }
       const answer = await transport.send({ ...request, url, headers })
@@ -106,10 +107,10 @@ function createClient(
       if (!next) return { ...answer, url, secret }
       url = next
     }
-    throw new RegistryError('REGISTRY_REFUSED', `${host} redirects in a circle`)
+    throw new RegistryError('REGISTRY_REFUSED', `${host} redirects too many times`)
   }
 
-  // Registries may name their scopes otherwise than the specification's examples do.
+  // Registries may name scopes differently from the examples in the specification.
   const widened = new Map<string, readonly string[]>()
 
   return {
@@ -121,7 +122,7 @@ function createClient(
       const asked = widened.get(key) ?? scopes
       const answer = await sendWith(request, asked)
       if (answer.status !== 401 || answer.url.origin !== base.origin) return answer
-      // A token that has run out, or a demand that the first answer did not make.
+      // The token has expired, or the registry challenges this request but did not challenge the first.
       const demand = challengesIn(answer).find(({ scheme }) => scheme === (challenge?.scheme ?? scheme))
       if (!demand || (demand.scheme === 'basic' && challenge)) return answer
       challenge = demand
@@ -133,16 +134,16 @@ function createClient(
   }
 }
 
-/** @throws REGISTRY_REFUSED for an address that is not one of HTTP */
+/** @throws REGISTRY_REFUSED for a redirect to a URL that is neither http nor https */
 function nextUrl(host: string, method: Request['method'], answer: Answer, from: URL): URL | undefined {
   const redirect = redirectOf(method, answer, from)
   if (redirect && !redirect.isHttp) {
-    throw new RegistryError('REGISTRY_REFUSED', `${host} redirects to an address that is not http or https`)
+    throw new RegistryError('REGISTRY_REFUSED', `${host} redirects to a URL that is not http or https`)
   }
   return redirect?.url
 }
 
 const unencrypted = (host: string) =>
-  new RegistryError('REGISTRY_REFUSED', `${host} sends on to an address that is not encrypted`, {
-    hint: 'behind a proxy the registry must know that it is reached over https (X-Forwarded-Proto, or its http.host)',
+  new RegistryError('REGISTRY_REFUSED', `${host} redirects to an unencrypted URL`, {
+    hint: 'if the registry is behind a proxy, configure it for https (X-Forwarded-Proto, or its setting http.host)',
   })

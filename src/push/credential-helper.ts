@@ -6,18 +6,18 @@ import { foreignText } from './errors.ts'
 
 const answer = z.object({ Username: z.string(), Secret: z.string() })
 
-// A helper may ask its user something.
+// Milliseconds. A helper may prompt the user.
 const patience = 60_000
 
 /**
- * Asks `docker-credential-<name>` for what it keeps (docker/docker-credential-helpers: the server on standard
- * input, JSON on standard output).
- * @returns undefined when it has nothing for this server
- * @throws CONFIG_INVALID when there is no such program, or it fails
+ * Gets credentials from `docker-credential-<name>` (docker/docker-credential-helpers: it reads the server from standard
+ * input and writes JSON to standard output).
+ * @returns undefined if it has no credentials for this server
+ * @throws CONFIG_INVALID if the program does not exist or fails
  */
 export async function askHelper(name: string, server: string): Promise<Credentials | undefined> {
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name)) {
-    throw new NixeryError('CONFIG_INVALID', 'a credential helper has a name that no program can have')
+    throw new NixeryError('CONFIG_INVALID', 'a credential helper has an invalid name')
   }
   const program = `docker-credential-${name}`
   const result = await execa(program, ['get'], {
@@ -27,15 +27,15 @@ export async function askHelper(name: string, server: string): Promise<Credentia
     maxBuffer: 1024 * 1024,
   })
   if (result.failed) {
-    // It tells this on standard output, where else a secret would be.
+    // Helpers print this message on standard output.
     if (/credentials not found/i.test(result.stdout)) return undefined
-    const reason = result.code === 'ENOENT' ? 'there is no such program' : foreignText(result.stderr)
-    throw new NixeryError('CONFIG_INVALID', `${program} failed: ${reason || 'it gave no reason'}`, {
-      hint: 'it is named in a file of credentials, by credHelpers or credsStore',
+    const reason = result.code === 'ENOENT' ? 'program not found' : foreignText(result.stderr)
+    throw new NixeryError('CONFIG_INVALID', `${program} failed: ${reason || 'no reason given'}`, {
+      hint: 'credHelpers or credsStore in a credentials file names this helper',
     })
   }
   const parsed = answer.safeParse(jsonOf(result.stdout))
-  if (!parsed.success) throw new NixeryError('CONFIG_INVALID', `${program} gave no credentials`)
+  if (!parsed.success) throw new NixeryError('CONFIG_INVALID', `${program} returned no valid credentials`)
   const { Username: username, Secret: secret } = parsed.data
   return username === '<token>'
     ? { kind: 'identity', token: secret }

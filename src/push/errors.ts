@@ -1,11 +1,11 @@
 import { type DetailOf, NixeryError } from '../errors.ts'
 import { oneLine } from '../text/plain.ts'
 
-/** A registry that could not be reached, or did not do what was asked. */
+/** A registry could not be reached, or refused a request. */
 export class RegistryError extends NixeryError<'REGISTRY_REFUSED' | 'REGISTRY_UNAVAILABLE'> {
-  /** Whether the same may succeed a little later. */
+  /** Whether the same request may succeed later. */
   readonly passing: boolean
-  /** Whether it was an answer, and not the want of one. */
+  /** Whether the registry responded at all. */
   readonly answered: boolean
   /** Seconds that the registry asks to wait. */
   readonly retryAfter: number | undefined
@@ -29,13 +29,13 @@ export class RegistryError extends NixeryError<'REGISTRY_REFUSED' | 'REGISTRY_UN
   }
 }
 
-// UTF-16 units of what a registry or a credential helper says.
+// UTF-16 units of a message of a registry or a credential helper.
 const longestReason = 500
 
-/** What another program says, on one line and not endless. */
+/** Shortens another program's message to one line. */
 export const foreignText = (text: string): string => oneLine(text, longestReason)
 
-/** The registry's own words for a failure, in the distribution spec's form; empty if it has none. */
+/** The messages of an error response in the format of the distribution spec; empty if there are none. */
 export function reasonIn(body: string): string {
   try {
     const { errors } = JSON.parse(body) as { errors?: { code?: unknown; message?: unknown }[] }
@@ -44,6 +44,6 @@ export function reasonIn(body: string): string {
     )
     return foreignText(reasons.filter((reason) => reason !== '').join('; '))
   } catch {
-    return '' // some proxy's page
+    return '' // not JSON, such as a proxy's error page
   }
 }

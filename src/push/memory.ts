@@ -4,11 +4,11 @@ import { z } from 'zod'
 import { replaceFile } from '../fs/replace-file.ts'
 import type { Digest } from '../image/digest.ts'
 
-/** Which repository of a registry was given which blob, so that another can have it without an upload. */
+/** Remembers which repositories of a registry have which blobs, so that others can mount them without an upload. */
 export type PushMemory = {
-  /** A repository that had the blob: a guess, since it may have been removed. */
+  /** A repository that is likely to have the blob, unless it has been removed. */
   repositoryWith(digest: Digest): string | undefined
-  /** Says that a repository has these blobs now. */
+  /** Records that a repository has these blobs. */
   remember(repository: string, digests: readonly Digest[]): Promise<void>
 }
 
@@ -17,14 +17,14 @@ const mostBlobs = 5_000
 
 const file = z.object({
   version: z.literal(1),
-  /** The latest last. */
+  /** Most recent last. */
   repositories: z.array(z.object({ name: z.string(), blobs: z.array(z.string()) })),
 })
 type Repositories = z.infer<typeof file>['repositories']
 
 /**
- * A file for each registry. What cannot be read is nothing known, and what cannot be written is not remembered:
- * it costs an upload, and no push should fail for it.
+ * Keeps one file per registry. Failures to read or write it are ignored: they cost an upload, and no push should fail
+ * because of them.
  */
 export async function openPushMemory(folder: string, host: string): Promise<PushMemory> {
   const path = join(folder, `${host.toLowerCase().replace(/[^a-z0-9.-]/g, '_')}.json`)
@@ -32,7 +32,7 @@ export async function openPushMemory(folder: string, host: string): Promise<Push
   return {
     repositoryWith: (digest) => known.findLast(({ blobs }) => blobs.includes(digest))?.name,
     async remember(repository, digests) {
-      // Read again: another push may have ended meanwhile.
+      // Read again: another push may have finished in the meantime.
       const latest = await read(path)
       const before = latest.find(({ name }) => name === repository)?.blobs ?? []
       const blobs = [...new Set([...before, ...digests])].slice(-mostBlobs)
@@ -53,6 +53,6 @@ async function read(path: string): Promise<Repositories> {
 
 async function write(path: string, text: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true })
-  // Lost memory costs an upload, and is not worth two syncs.
+  // Losing the file costs an upload, which does not justify two fsync calls.
   await replaceFile(path, text, { durable: false })
 }

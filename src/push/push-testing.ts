@@ -13,7 +13,7 @@ const partOf = (bytes: Buffer) => {
   return { digest, size: bytes.length }
 }
 
-/** An image of new blobs: a config, and layers of these sizes. */
+/** An image with new blobs: a config, and layers of the given sizes. */
 export function imageOf(...sizes: number[]): PushImage {
   const [config, ...layers] = [200, ...sizes].map((size) => partOf(randomBytes(size)))
   const text = JSON.stringify({ schemaVersion: 2, mediaType: mediaTypes.oci.manifest, config, layers })
@@ -22,7 +22,7 @@ export function imageOf(...sizes: number[]): PushImage {
   return { form: 'oci', manifest: { ...partOf(bytes), bytes }, blobs }
 }
 
-/** The bytes of a blob of such an image. */
+/** The content of a blob of such an image. */
 export async function* content({ digest }: { digest: Digest }): AsyncGenerator<Uint8Array> {
   const bytes = contents.get(digest) ?? Buffer.alloc(0)
   for (let from = 0; from < bytes.length; from += 65_536) yield bytes.subarray(from, from + 65_536)
@@ -35,11 +35,11 @@ export type More = {
   insecure?: boolean
   signal?: AbortSignal
   read?: (part: { digest: Digest }) => AsyncIterable<Uint8Array>
-  /** Gets the events, also of a push that fails. */
+  /** Receives the events, even if the push fails. */
   events?: PushEvent[]
 }
 
-/** Pushes to a registry over plain HTTP, and tells what happened. */
+/** Pushes to a registry over plain HTTP, and returns the events. */
 export async function pushTo(
   host: string,
   image: PushImage,
@@ -67,7 +67,7 @@ export async function pushTo(
   }
 }
 
-/** For `assert.rejects`: a failure that a user can meet. */
+/** For `assert.rejects`: matches a NixeryError. */
 export const failsWith = (code: string, message: RegExp) => (error: unknown) => {
   assert.ok(error instanceof NixeryError, String(error))
   assert.equal(error.code, code)

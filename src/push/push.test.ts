@@ -23,7 +23,7 @@ const arrivals = () =>
   events.flatMap((event) => (event.type === 'blob' ? event.arrival : [])).sort((a, b) => a.localeCompare(b))
 
 describe('a push', () => {
-  it('uploads what is lacking, once, and names it with all tags', async () => {
+  it('uploads missing blobs once, and the manifest under all tags', async () => {
     const image = imageOf(10, 2_000_000, 0, 10_000)
     await push(image, 'a/b', { tags: ['v1', 'v2'] })
     assert.deepEqual(arrivals(), Array(5).fill('uploaded'))
@@ -39,7 +39,7 @@ describe('a push', () => {
     assert.deepEqual(arrivals(), Array(5).fill('mounted'))
   })
 
-  it('uploads what cannot be mounted, in the session that it gets instead, or refused in a new one', async () => {
+  it('uploads a blob that cannot be mounted, in the session that the registry opens instead or in a new one', async () => {
     const image = imageOf(10)
     await push(image, 'd', { mountFrom: 'nowhere' })
     assert.equal(double.seen.filter(({ method }) => method === 'POST').length, 2)
@@ -48,13 +48,13 @@ describe('a push', () => {
     assert.deepEqual(arrivals(), Array(4).fill('uploaded'))
   })
 
-  it('uploads each blob once, however often an image has it', async () => {
+  it('uploads a blob once, even if the image has it several times', async () => {
     const image = imageOf(10)
     await push({ ...image, blobs: [...image.blobs, ...image.blobs] }, 'e')
     assert.equal(arrivals().length, 2)
   })
 
-  it('goes where an upload is to go: relative, absolute, and with its query as it was', async () => {
+  it('follows upload locations: relative, absolute, and with an unchanged query', async () => {
     for (const location of [
       (session: string) => session,
       (session: string) => `http://${double.host}${session}`,
@@ -66,7 +66,7 @@ describe('a push', () => {
     assert.deepEqual(new Set(arrivals()), new Set(['uploaded']))
   })
 
-  it('tries again what may pass, after the time that it is asked to wait', async () => {
+  it('retries transient failures, and respects Retry-After', async () => {
     const failures = [
       { status: 503 },
       { status: 429, headers: { 'Retry-After': '1' } },
@@ -88,11 +88,11 @@ describe('a push', () => {
     assert.equal(events.filter(({ type }) => type === 'retry').length, 8)
   })
 
-  it('gives up in the end, and at once where trying again is of no use', async () => {
+  it('gives up after several attempts, and immediately if a retry is pointless', async () => {
     double.mischief = ({ method }, response) => method === 'POST' && !!response.writeHead(503).end('busy')
     await assert.rejects(
       push(imageOf(), 'h'),
-      failsWith('REGISTRY_UNAVAILABLE', /failed to begin an upload to h \(503\)/),
+      failsWith('REGISTRY_UNAVAILABLE', /failed on an upload to h \(503\)/),
     )
     assert.equal(events.filter(({ type }) => type === 'retry').length, 3)
     events = []
@@ -101,19 +101,19 @@ describe('a push', () => {
       !!response
         .writeHead(413)
         .end(JSON.stringify({ errors: [{ code: 'TOO_\u001b[31mBIG', message: 'a\nb' }] }))
-    const refusal = failsWith('REGISTRY_REFUSED', /refused to take a blob \(413, TOO_BIG: a b\)$/)
+    const refusal = failsWith('REGISTRY_REFUSED', /refused a blob upload \(413, TOO_BIG: a b\)$/)
     await assert.rejects(push(imageOf(30_000_000), 'h'), refusal)
     assert.equal(events.filter(({ type }) => type === 'retry').length, 0)
   })
 
-  it('waits for a registry that is busy', async () => {
+  it('retries while the registry is busy', async () => {
     let left = 2
     double.mischief = ({ url }, response) => url === '/v2/' && left-- > 0 && !!response.writeHead(503).end()
     await push(imageOf(), 'busy')
     assert.equal(events.filter(({ type }) => type === 'retry').length, 2)
   })
 
-  it('goes by way of the proxy that the environment names, but not to this machine', async () => {
+  it('uses the proxy of the environment, except for this machine', async () => {
     const hosts: (string | undefined)[] = []
     // To a proxy, the whole address is sent as the path.
     double.mischief = (request) => {
@@ -134,7 +134,7 @@ describe('a push', () => {
     assert.deepEqual(new Set(hosts), new Set(['registry.invalid', double.host]))
   })
 
-  it('does not send the whole of a damaged blob, and leaves nothing running', async () => {
+  it('does not complete the upload of a damaged blob, and leaves nothing running', async () => {
     async function* damaged() {
       yield Buffer.alloc(100_000)
       throw new NixeryError('STORE_UNAVAILABLE', 'damaged')
@@ -145,7 +145,7 @@ describe('a push', () => {
     assert.equal(double.manifests.has('i:latest'), false)
   })
 
-  it('ends when it is interrupted', async () => {
+  it('ends when interrupted', async () => {
     const abort = new AbortController()
     async function* slow() {
       yield Buffer.alloc(100)
@@ -158,15 +158,15 @@ describe('a push', () => {
     )
   })
 
-  it('refuses to believe a registry that keeps another manifest', async () => {
+  it('fails if the registry stores a different manifest', async () => {
     double.mischief = ({ method, url }, response) =>
       method === 'PUT' &&
       url?.includes('/manifests/') &&
       !!response.writeHead(201, { 'Docker-Content-Digest': digestOf('x') }).end()
-    await assert.rejects(push(imageOf(), 'k'), failsWith('REGISTRY_REFUSED', /another manifest/))
+    await assert.rejects(push(imageOf(), 'k'), failsWith('REGISTRY_REFUSED', /a different manifest/))
   })
 
-  it('is told that a registry is none, or is not there', async () => {
+  it('reports a host that is not a registry, or is unreachable', async () => {
     double.mischief = (_, response) => !!response.writeHead(404).end('<html>')
     await assert.rejects(push(imageOf(), 'l'), failsWith('REGISTRY_REFUSED', /\(404\)$/))
     const options = { credentials: undefined, insecure: false, mountFrom: () => undefined, read: content }

@@ -11,52 +11,52 @@ import { once } from './tokens.ts'
 import { createTransport } from './transport.ts'
 import { ensureBlob, pushScope, type Arrival } from './upload.ts'
 
-type Part = { readonly digest: Digest; readonly size: number }
+type Descriptor = { readonly digest: Digest; readonly size: number }
 
-/** An image that is to be pushed: its blobs are read when they are wanted. */
+/** An image to push. Its blobs are read when they are uploaded. */
 export type PushImage = {
   readonly form: ManifestForm
-  readonly manifest: Part & { readonly bytes: Uint8Array }
+  readonly manifest: Descriptor & { readonly bytes: Uint8Array }
   /** Config and layers. */
-  readonly blobs: readonly Part[]
+  readonly blobs: readonly Descriptor[]
 }
 
-/** What happens on the way. */
+/** Progress of a push. */
 export type PushEvent =
   | { readonly type: 'blob'; readonly digest: Digest; readonly size: number; readonly arrival: Arrival }
-  /** Bytes that were sent, of a blob that may yet fail and be sent again. */
+  /** Bytes sent of a blob. The upload may still fail and start again. */
   | { readonly type: 'sent'; readonly bytes: number }
   | { readonly type: 'retry'; readonly message: string }
 
 export type PushOptions = {
   readonly credentials: Credentials | undefined
-  /** Does without a trusted certificate, or without encryption. */
+  /** Allows untrusted certificates and plain HTTP. */
   readonly insecure: boolean
   /** A repository of the same registry that may have a blob. */
   readonly mountFrom: (digest: Digest) => string | undefined
-  /** The bytes of a blob, which fails if they are others than they should be. */
-  readonly read: (part: Part) => AsyncIterable<Uint8Array>
+  /** Reads a blob; fails if its content does not match its digest. */
+  readonly read: (blob: Descriptor) => AsyncIterable<Uint8Array>
   readonly listener: (event: PushEvent) => void
   readonly signal: AbortSignal
-  /** Milliseconds before what failed is tried again. */
+  /** Milliseconds before the first retry. */
   readonly firstDelay?: number
 }
 
-/** A registry that was found and let us in. */
+/** A registry that is reachable and accepted the credentials. */
 export type Pushing = {
   /**
-   * Uploads what a repository lacks of an image, then names it with tags.
+   * Uploads the blobs that a repository lacks, then the manifest under each tag.
    * @throws REGISTRY_REFUSED, REGISTRY_UNAVAILABLE, CANCELLED, and what reading blobs throws
    */
   push(image: PushImage, repository: string, tags: readonly string[]): Promise<void>
   close(): void
 }
 
-// As Docker and containerd do.
+// Concurrent uploads, as in Docker and containerd.
 const atOnce = 3
 
 /**
- * Finds a registry, before anything is built for it.
+ * Connects to a registry; called before the image is built.
  * @throws REGISTRY_REFUSED, REGISTRY_UNAVAILABLE, CANCELLED
  */
 export async function openPush({ host }: Pick<Reference, 'host'>, options: PushOptions): Promise<Pushing> {
@@ -69,7 +69,7 @@ export async function openPush({ host }: Pick<Reference, 'host'>, options: PushO
   }
   let client: RegistryClient
   try {
-    // A registry that is busy is waited for; one that is not there was most likely mistyped.
+    // Retry if the registry is busy, but not if it is unreachable: its name was most likely mistyped.
     client = await retrying(() => connect(host, { ...options, transport }), {
       ...retry,
       worth: (error) => error.answered,
@@ -81,25 +81,25 @@ export async function openPush({ host }: Pick<Reference, 'host'>, options: PushO
 
   return {
     async push(image, repository, tags) {
-      // The first failure ends the others; none is left running behind the caller's back.
+      // The first failure cancels the other uploads; wait until all have ended.
       const abort = new AbortController()
       const either = AbortSignal.any([signal, abort.signal])
       const limit = pLimit(atOnce)
-      const pushBlob = async (part: Part) => {
+      const pushBlob = async (blob: Descriptor) => {
         try {
           either.throwIfAborted()
-          const arrival = await retrying(() => sendBlob(client, repository, part, options, either), {
+          const arrival = await retrying(() => sendBlob(client, repository, blob, options, either), {
             ...retry,
             signal: either,
           })
-          listener({ type: 'blob', ...part, arrival })
+          listener({ type: 'blob', ...blob, arrival })
         } catch (error) {
           abort.abort(error)
           throw error
         }
       }
-      const distinct = new Map(image.blobs.map((part) => [part.digest, part]))
-      const settled = await Promise.allSettled([...distinct.values()].map((part) => limit(pushBlob, part)))
+      const distinct = new Map(image.blobs.map((blob) => [blob.digest, blob]))
+      const settled = await Promise.allSettled([...distinct.values()].map((blob) => limit(pushBlob, blob)))
       if (settled.some(({ status }) => status === 'rejected')) {
         signal.throwIfAborted()
         throw abort.signal.reason
@@ -113,21 +113,21 @@ export async function openPush({ host }: Pick<Reference, 'host'>, options: PushO
 const sendBlob = (
   client: RegistryClient,
   repository: string,
-  part: Part,
+  blob: Descriptor,
   { read, mountFrom, listener }: PushOptions,
   signal: AbortSignal,
 ): Promise<Arrival> => {
-  const from = mountFrom(part.digest)
+  const from = mountFrom(blob.digest)
   async function* open() {
-    for await (const chunk of read(part)) {
+    for await (const chunk of read(blob)) {
       yield chunk
       listener({ type: 'sent', bytes: chunk.length })
     }
   }
   return ensureBlob(client, {
     repository,
-    digest: part.digest,
-    body: { size: part.size, open },
+    digest: blob.digest,
+    body: { size: blob.size, open },
     from: from === repository ? undefined : from,
     signal,
   })
@@ -145,8 +145,8 @@ async function putManifest(
   const body = { size: manifest.size, open: () => once(manifest.bytes) }
   const answer = await client.send({ method: 'PUT', url, headers, body, signal }, [pushScope(repository)])
   if (answer.status !== 201 && answer.status !== 200)
-    throw refused(client, `to take the manifest of ${repository}:${tag}`, answer)
+    throw refused(client, `the manifest of ${repository}:${tag}`, answer)
   const digest = answer.headers['docker-content-digest']
   if (digest === undefined || digest === manifest.digest) return
-  throw new RegistryError('REGISTRY_REFUSED', `${client.host} keeps another manifest than it was sent`)
+  throw new RegistryError('REGISTRY_REFUSED', `${client.host} stored a different manifest than was sent`)
 }

@@ -4,7 +4,7 @@ import { hasCode } from '../errors.ts'
 import { apiHost, formatReference, parseReference } from './reference.ts'
 import { isLoopback } from '../net/loopback.ts'
 
-describe('where to push to', () => {
+describe('a push target', () => {
   const good: [text: string, whole: string][] = [
     ['registry.example/team/tools', 'registry.example/team/tools:latest'],
     ['registry.example:5000/a:v1', 'registry.example:5000/a:v1'],
@@ -44,7 +44,7 @@ describe('where to push to', () => {
     })
   }
 
-  it('may be this machine', () => {
+  it('may be on this machine', () => {
     const here = [
       'localhost',
       'localhost:5000',
@@ -59,7 +59,7 @@ describe('where to push to', () => {
     assert.deepEqual(elsewhere.filter(isLoopback), [])
   })
 
-  it('may be Docker’s hub, which listens elsewhere', () => {
+  it('may be Docker Hub, whose API has another host', () => {
     assert.equal(apiHost('docker.io'), 'registry-1.docker.io')
     assert.equal(apiHost('registry.example:1'), 'registry.example:1')
   })

@@ -2,17 +2,17 @@ import { reasonIn, RegistryError } from './errors.ts'
 import type { Answer } from './transport.ts'
 
 /**
- * Says an answer that is none of those hoped for.
- * @param doing what it refused: `to take a blob`
+ * The error for an unexpected response.
+ * @param what the request that failed: `a blob upload`
  */
 export function refused(
   { host, loggedIn }: { readonly host: string; readonly loggedIn: boolean },
-  doing: string,
+  what: string,
   { status, headers, text }: Answer,
 ): RegistryError {
   const passing = status === 408 || status === 429 || status >= 500
   const reason = reasonIn(text)
-  const message = `${host} ${passing ? 'failed' : 'refused'} ${doing} (${status}${reason && `, ${reason}`})`
+  const message = `${host} ${passing ? 'failed on' : 'refused'} ${what} (${status}${reason && `, ${reason}`})`
   const hint = hints(status, loggedIn)
   return new RegistryError(passing ? 'REGISTRY_UNAVAILABLE' : 'REGISTRY_REFUSED', message, {
     passing,
@@ -25,10 +25,10 @@ export function refused(
 function hints(status: number, loggedIn: boolean): string | undefined {
   if (status === 401 || status === 403) {
     return loggedIn
-      ? 'the credentials that were found do not allow this'
-      : 'no credentials were found: log in with podman login or docker login, or give --username and --password-stdin'
+      ? 'the credentials do not allow this'
+      : 'no credentials found: log in with podman login or docker login, or use --username and --password-stdin'
   }
-  if (status === 404) return 'is this a registry, and may repositories be made there by pushing to them?'
+  if (status === 404) return 'check that this is a registry, and that it creates repositories on push'
   return undefined
 }
 

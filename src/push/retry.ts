@@ -4,18 +4,18 @@ import { RegistryError } from './errors.ts'
 
 export type RetryOptions = {
   readonly signal: AbortSignal
-  /** Is told of each failure that another try follows. */
+  /** Called with the message of each failure before a retry. */
   readonly onRetry: (message: string) => void
-  /** Milliseconds before the second try; doubled with each. */
+  /** Milliseconds before the first retry; doubled for each further one. */
   readonly firstDelay: number
-  /** Which of the failures that may pass are waited for; all unless it is given. */
+  /** Which transient failures to retry; all by default. */
   readonly worth?: (error: RegistryError) => boolean
 }
 
 const tries = 4
 const longestDelay = 30_000
 
-/** Tries again what may succeed a little later; waits as long as the registry asks, within reason. */
+/** Retries work that failed transiently. Waits as long as the registry asks, up to a limit. */
 export async function retrying<T>(work: () => Promise<T>, options: RetryOptions): Promise<T> {
   const { signal, onRetry, firstDelay, worth = () => true } = options
   const isWorth = (error: Error): error is RegistryError =>
@@ -30,8 +30,8 @@ export async function retrying<T>(work: () => Promise<T>, options: RetryOptions)
     async onFailedAttempt({ error, retriesLeft, retryDelay }) {
       if (!isWorth(error) || retriesLeft === 0) return
       onRetry(error.message)
-      const asked = Math.min((error.retryAfter ?? 0) * 1000, longestDelay)
-      if (asked > retryDelay) await sleep(asked - retryDelay, undefined, { signal })
+      const requested = Math.min((error.retryAfter ?? 0) * 1000, longestDelay)
+      if (requested > retryDelay) await sleep(requested - retryDelay, undefined, { signal })
     },
   })
 }

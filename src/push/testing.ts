@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { digestOf } from '../image/digest.ts'
 
-/** A request that a double got. */
-export type Seen = {
+/** A request that the double received. */
+export type ReceivedRequest = {
   readonly method: string
   readonly path: string
   readonly query: URLSearchParams
@@ -13,24 +13,24 @@ export type Seen = {
   readonly body: Buffer
 }
 
-/** What a double does instead of what it should: true if it answered. */
+/** Misbehaviour of the double; returns true if it has responded. */
 export type Mischief = (request: IncomingMessage, response: ServerResponse) => boolean | undefined
 
-/** A strict registry that is asked for what the distribution spec demands of a client, and no more. */
+/** A registry for tests that accepts exactly what the distribution spec demands of a client. */
 export type Double = {
   /** `127.0.0.1:<port>` */
   readonly host: string
-  readonly seen: readonly Seen[]
+  readonly seen: readonly ReceivedRequest[]
   /** Digests by repository. */
   readonly repositories: ReadonlyMap<string, ReadonlySet<string>>
   /** Manifests by `repository:tag`. */
   readonly manifests: ReadonlyMap<string, Buffer>
   mischief: Mischief | undefined
-  /** Which `Authorization` will do, and what is demanded else. */
+  /** Which `Authorization` is accepted, and the challenge for all others. */
   demand: { accepts(authorization: string | undefined): boolean; readonly challenge: string } | undefined
-  /** Where an upload is to go, if not to the relative address of its session. */
+  /** The upload location; by default the relative URL of the session. */
   location: ((session: string) => string) | undefined
-  /** Behaves again, and forgets what it has seen. */
+  /** Ends all misbehaviour, and forgets the received requests. */
   reset(): void
   close(): Promise<void>
 }
@@ -39,7 +39,7 @@ export async function openDouble(): Promise<Double> {
   const repositories = new Map<string, Set<string>>()
   const manifests = new Map<string, Buffer>()
   const sessions = new Map<string, string>()
-  const seen: Seen[] = []
+  const seen: ReceivedRequest[] = []
   const repository = (name: string) => {
     const blobs = repositories.get(name) ?? new Set<string>()
     repositories.set(name, blobs)
@@ -57,7 +57,11 @@ export async function openDouble(): Promise<Double> {
     return response.writeHead(202, { Location: double.location?.(session) ?? session }).end()
   }
 
-  const finish = ({ path, query, body }: Seen, request: IncomingMessage, response: ServerResponse) => {
+  const finish = (
+    { path, query, body }: ReceivedRequest,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ) => {
     const digest = query.get('digest') ?? ''
     const session = (request.url ?? '').replace(/&digest=[^&]*$/, '')
     const name = sessions.get(session)
@@ -72,7 +76,7 @@ export async function openDouble(): Promise<Double> {
     return response.writeHead(201, { Location: `/v2/${name}/blobs/${query.get('digest')}` }).end()
   }
 
-  const manifest = (name: string, tag: string, { body }: Seen, response: ServerResponse) => {
+  const manifest = (name: string, tag: string, { body }: ReceivedRequest, response: ServerResponse) => {
     const { config, layers } = JSON.parse(body.toString()) as {
       config: { digest: string }
       layers: { digest: string }[]
@@ -112,7 +116,7 @@ export async function openDouble(): Promise<Double> {
     return problem(response, 405, 'UNSUPPORTED')
   }
 
-  // A client that goes away in the middle is none of the double's business.
+  // Clients that disconnect are ignored.
   const server = createServer((request, response) => void answer(request, response).catch(() => {}))
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve)

@@ -5,7 +5,7 @@ import { reasonIn, RegistryError } from './errors.ts'
 import { isLoopback } from '../net/loopback.ts'
 import type { Answer, Request, Transport } from './transport.ts'
 
-/** A token, and when (ms, `performance.now()`) it is better not used any more. */
+/** A token, and the time (ms, `performance.now()`) after which it should no longer be used. */
 export type Token = { readonly token: string; readonly until: number }
 
 const granted = z
@@ -21,9 +21,9 @@ const granted = z
   .refine(({ token }) => token !== '' && /^[\x21-\x7e]+$/.test(token))
 
 /**
- * Asks the token server that a registry points to (distribution: "Token Authentication Specification", and its
- * OAuth2 form for identity tokens).
- * @param registry whose answer the challenge was
+ * Requests a token from a registry's token server (distribution: "Token Authentication Specification", and its OAuth2
+ * variant for identity tokens).
+ * @param registry the registry that sent the challenge
  * @param scopes such as `repository:team/tools:pull,push`
  */
 export async function requestToken(
@@ -36,7 +36,7 @@ export async function requestToken(
 ): Promise<Token> {
   const realm = checkedRealm(registry, parameters.get('realm'))
   const service = parameters.get('service')
-  const asked = performance.now()
+  const requested = performance.now()
   const answer = await transport.send({
     ...(credentials?.kind === 'identity'
       ? refresh(realm, service, scopes, credentials.token)
@@ -46,20 +46,20 @@ export async function requestToken(
   if (answer.status !== 200) throw refusal(realm, answer, credentials)
   const parsed = granted.safeParse(jsonOf(answer.text))
   if (!parsed.success) {
-    throw new RegistryError('REGISTRY_REFUSED', `${realm.host}, the token server, gave no token`)
+    throw new RegistryError('REGISTRY_REFUSED', `the token server ${realm.host} returned no token`)
   }
-  // The specification's least is 60 s; a tenth less, for the way.
-  return { token: parsed.data.token, until: asked + Math.max(parsed.data.expires, 10) * 900 }
+  // Use 90 % of the lifetime, to allow for latency.
+  return { token: parsed.data.token, until: requested + Math.max(parsed.data.expires, 10) * 900 }
 }
 
-/** Credentials go where the registry says: but not, for all to read, over plain HTTP if it was itself secure. */
+/** The URL of the token server. It must not use plain HTTP if the registry uses HTTPS: credentials are sent to it. */
 function checkedRealm(registry: URL, text: string | undefined): URL {
   const realm = URL.parse(text ?? '', registry.href)
   if (!realm || !/^https?:$/.test(realm.protocol)) {
-    throw new RegistryError('REGISTRY_REFUSED', `${registry.host} names no token server`)
+    throw new RegistryError('REGISTRY_REFUSED', `${registry.host} sent no valid URL of a token server`)
   }
   if (registry.protocol === 'https:' && realm.protocol === 'http:' && !isLoopback(realm.host)) {
-    throw new RegistryError('REGISTRY_REFUSED', `${registry.host} wants credentials sent unencrypted`)
+    throw new RegistryError('REGISTRY_REFUSED', `${registry.host} asks to send credentials unencrypted`)
   }
   return realm
 }
@@ -95,7 +95,7 @@ function refresh(realm: URL, service: string | undefined, scopes: readonly strin
   }
 }
 
-/** A body that is in memory. */
+/** A request body from memory. */
 export async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes
 }
@@ -109,10 +109,10 @@ function refusal(realm: URL, { status, text }: Answer, credentials: Credentials 
   const wasRefused = status === 400 || status === 401 || status === 403
   return new RegistryError(
     wasRefused ? 'REGISTRY_REFUSED' : 'REGISTRY_UNAVAILABLE',
-    `${realm.host}, the token server, answered ${status}${reason === '' ? '' : `: ${reason}`}`,
+    `the token server ${realm.host} responded with ${status}${reason === '' ? '' : `: ${reason}`}`,
     {
       passing: status === 429 || status >= 500,
-      ...(wasRefused && { hint: credentials ? 'log in again' : 'log in: podman login, or docker login' }),
+      ...(wasRefused && { hint: credentials ? 'log in again' : 'log in with podman login or docker login' }),
     },
   )
 }

@@ -7,12 +7,12 @@ export type Request = Pick<OutgoingRequest, 'method' | 'url' | 'headers' | 'body
 
 export type Answer = { readonly status: number; readonly headers: IncomingHttpHeaders; readonly text: string }
 
-/** Sends requests to registries and reads responses, which are small; follows nothing and adds no credentials. */
+/** Sends requests to registries and reads small responses. Neither follows redirects nor adds credentials. */
 export type Transport = { send(request: Request): Promise<Answer>; close(): void }
 
 /**
- * The HTTP client with the failures of a push.
- * @param verify whether certificates must be valid
+ * The HTTP client, with failures as RegistryError.
+ * @param verify whether certificates must be trusted
  */
 export function createTransport({ verify }: { verify: boolean }): Transport {
   const client = createHttpClient({ verify })
@@ -30,12 +30,12 @@ export function createTransport({ verify }: { verify: boolean }): Transport {
   }
 }
 
-/** Whether a registry was reached, but its certificate is not trusted. */
+/** Whether the registry was reached but its certificate is not trusted. */
 export const isCertificateTrouble = (error: unknown): boolean =>
   error instanceof RegistryError &&
   /CERT|SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)/.test(systemErrorCode(error.cause) ?? '')
 
-/** The host alone is told: an address may hold a signature. */
+/** Names only the host: the URL may hold a signature. */
 function failure(url: URL, cause: unknown): Error {
   if (isNixeryError(cause)) return cause
   if (cause instanceof Error && cause.name === 'AbortError') {
@@ -49,6 +49,6 @@ function failure(url: URL, cause: unknown): Error {
     detail: { reason: code },
     answered: false,
     passing: !isSecurity && code !== 'ENOTFOUND',
-    ...(isSecurity && { hint: 'to do without a trusted certificate, or without encryption: --insecure' }),
+    ...(isSecurity && { hint: 'use --insecure to allow untrusted certificates and plain HTTP' }),
   })
 }

@@ -4,7 +4,7 @@ import { RegistryError } from './errors.ts'
 import { refused } from './refusal.ts'
 import type { Body } from '../net/http-client.ts'
 
-/** How a blob got to be where it is wanted. */
+/** How the target repository got a blob. */
 export type Arrival = 'present' | 'mounted' | 'uploaded'
 
 export type Upload = {
@@ -17,8 +17,8 @@ export type Upload = {
 }
 
 /**
- * Sees to it that a repository has a blob (distribution spec, "Pushing blobs"): asks for it, else has it mounted
- * from another repository, else uploads it in one piece.
+ * Makes sure that a repository has a blob (distribution spec, "Pushing blobs"): if it does not, mounts the blob from
+ * another repository or uploads it in one piece.
  * @throws REGISTRY_REFUSED, REGISTRY_UNAVAILABLE, CANCELLED, and what the body throws
  */
 export async function ensureBlob(client: RegistryClient, upload: Upload): Promise<Arrival> {
@@ -36,12 +36,12 @@ async function hasBlob(client: RegistryClient, { repository, digest, signal }: U
   const url = new URL(`${repository}/blobs/${digest}`, client.base)
   const answer = await client.send({ method: 'HEAD', url, signal }, [pushScope(repository)])
   if (answer.status === 200) return true
-  // Behind a redirect any other answer is some storage's. To upload what is there already does no harm.
+  // After a redirect, an unexpected response comes from some storage. Uploading an existing blob does no harm.
   if (answer.status === 404 || answer.url.origin !== client.base.origin) return false
-  throw refused(client, `to look for a blob in ${repository}`, answer)
+  throw refused(client, `the check for a blob in ${repository}`, answer)
 }
 
-/** @returns where to upload to; undefined when the registry mounted the blob and nothing is left to do */
+/** @returns the upload URL; undefined if the registry mounted the blob */
 async function beginUpload(client: RegistryClient, upload: Upload): Promise<URL | undefined> {
   const { repository, digest, from, signal } = upload
   const url = new URL(`${repository}/blobs/uploads/`, client.base)
@@ -50,15 +50,16 @@ async function beginUpload(client: RegistryClient, upload: Upload): Promise<URL 
 
   let answer = from === undefined ? undefined : await mount(url, digest, from, post)
   if (answer?.status === 201) return undefined
-  // Some refuse to mount from where one may not pull, where the specification has them begin an upload.
+  // Some registries refuse to mount from a repository that may not be pulled; the specification lets them begin an
+  // upload instead.
   if (answer?.status !== 202) answer = await post(url, [])
-  if (answer.status !== 202) throw refused(client, `to begin an upload to ${repository}`, answer)
+  if (answer.status !== 202) throw refused(client, `an upload to ${repository}`, answer)
   const session = URL.parse(answer.headers.location ?? '', answer.url.href)
   if (session && /^https?:$/.test(session.protocol)) return session
-  throw new RegistryError('REGISTRY_REFUSED', `${client.host} gave no address to upload to`)
+  throw new RegistryError('REGISTRY_REFUSED', `${client.host} sent no valid upload URL`)
 }
 
-/** @returns undefined when the token server grants nothing for the other repository */
+/** @returns undefined if the token server grants no access to the other repository */
 async function mount<T>(
   uploads: URL,
   digest: Digest,
@@ -79,9 +80,9 @@ async function mount<T>(
 async function putBlob(client: RegistryClient, session: URL, upload: Upload): Promise<void> {
   const { repository, digest, body, signal } = upload
   const url = new URL(session)
-  // Set by hand: what the registry has put into its address must come back as it was.
+  // Appended as text: the query in the registry's URL must be sent back unchanged.
   url.search = `${url.search === '' ? '?' : `${url.search}&`}digest=${encodeURIComponent(digest)}`
   const headers = { 'Content-Type': 'application/octet-stream' }
   const answer = await client.send({ method: 'PUT', url, headers, body, signal }, [pushScope(repository)])
-  if (answer.status !== 201 && answer.status !== 204) throw refused(client, `to take a blob`, answer)
+  if (answer.status !== 201 && answer.status !== 204) throw refused(client, `a blob upload`, answer)
 }

@@ -24,7 +24,7 @@ it('gc leaves an image that was not pulled for long, and is pulled at that momen
   const server = await workspace.serve(env)
   assert.deepEqual(await pullImage(server.address, 'base0'), image)
   const cleaned = await runNixery(world.data, world.packages, ['gc', '--keep', '1'], { env })
-  assert.match(cleaned.stderr, /^1 image and \d+ blobs are gone/m)
+  assert.match(cleaned.stderr, /^1 image and \d+ blobs removed/m)
   for (const digest of image.parts) {
     const { status } = await fetch(`http://${server.address}/v2/base0/blobs/${digest}`, { method: 'HEAD' })
     assert.equal(status, 200)
