@@ -8,6 +8,7 @@ import { readConfig, variables } from '../src/config.ts'
 import { NixeryError } from '../src/errors.ts'
 import type { Case } from './case.ts'
 import { blob } from './cases/blob.ts'
+import { cache } from './cases/cache.ts'
 import { catalog } from './cases/catalog.ts'
 import { cold } from './cases/cold.ts'
 import { combination } from './cases/combination.ts'
@@ -27,6 +28,7 @@ import { readResults, writeResults, type CaseResult, type Results } from './resu
 
 const cases: readonly Case[] = [
   cold,
+  cache,
   combination,
   same,
   bare,

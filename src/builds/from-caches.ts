@@ -1,7 +1,13 @@
 import { rm } from 'node:fs/promises'
 import type { Closure } from '../closure/graph.ts'
 import { cacheContents, factsOf, type CacheRoom } from '../contents/cache/cached.ts'
-import { avoided, type Caches, type InCache, type NotInCaches } from '../contents/cache/caches.ts'
+import {
+  avoided,
+  type Caches,
+  type InCache,
+  type LookUpOptions,
+  type NotInCaches,
+} from '../contents/cache/caches.ts'
 import { BadPath } from '../contents/cache/trouble.ts'
 import { walkCaches } from '../contents/cache/walk.ts'
 import type { Contents } from '../contents/contents.ts'
@@ -23,6 +29,16 @@ export type CacheDeps = Omit<PackingDeps, 'contents'> & { readonly origin: Cache
 
 /** Paths of one image that caches may fail to give, before it is left to Nix. */
 const mostFailures = 10
+
+/** The closure of these paths as caches tell it; undefined if they do not have all of it. @throws CANCELLED */
+export async function closureInCaches(
+  { caches }: CacheOrigin,
+  roots: readonly StorePath[],
+  options: Omit<LookUpOptions, 'avoid'>,
+): Promise<Closure | undefined> {
+  const walked = await walkCaches(caches, roots, { ...options, avoid: new Set() })
+  return 'reasons' in walked ? undefined : closureOf(roots, [...walked.values()].map(factsOf))
+}
 
 /**
  * Makes an image from binary caches, if they have its whole closure: never some paths from them and some from Nix, since

@@ -1,8 +1,10 @@
 import type { Catalog, KnownLayer, LayerKey } from '../catalog/catalog.ts'
 import type { Contents, OpenPaths } from '../contents/contents.ts'
+import { systemErrorCode } from '../errors.ts'
 import { layerFormats } from '../layers/format.ts'
 import { MemberGone, type Packer, type PackOptions, type Piece } from '../layers/pack.ts'
 import type { Demand } from '../queue/demand.ts'
+import { storeError } from '../store/store.ts'
 import type { Blobs } from './blobs.ts'
 import type { Emit } from './events.ts'
 import type { WantedLayer } from './layers.ts'
@@ -157,7 +159,10 @@ async function packBytes(
   const piecesOf = async (copy: boolean): Promise<Piece[]> => {
     const isCopied = ({ key }: WantedLayer['members'][number]) => copy && opened.members.has(key)
     const read = members.filter((one) => !isCopied(one)).map(({ storePath }) => storePath)
-    paths = await contents.open(read, when)
+    paths = await contents.open(read, when).catch((error: unknown) => {
+      // A path that is downloaded needs room.
+      throw systemErrorCode(error) === undefined ? error : storeError(error, 'downloading a path')
+    })
     const { sources } = paths
     return members.map((one) => {
       const member = isCopied(one) && opened.members.get(one.key)

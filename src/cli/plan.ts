@@ -1,9 +1,11 @@
 import { Option } from 'commander'
+import { closureInCaches } from '../builds/from-caches.ts'
 import { closureOf, knownClosure } from '../builds/closure.ts'
 import type { Emit } from '../builds/events.ts'
 import { wantedLayers } from '../builds/layers.ts'
 import { knownLayers } from '../builds/packing.ts'
 import type { Closure } from '../closure/graph.ts'
+import { NixeryError } from '../errors.ts'
 import { parseWrittenReference } from '../image/command-line.ts'
 import { formatImageName, type ImageRequest } from '../image/name.ts'
 import { strategies, type StrategyName } from '../layers/plan.ts'
@@ -47,7 +49,7 @@ async function plan(context: CommandContext, options: Options, image: string): P
   try {
     const { packages, commit } = await resolvePackages(workshop, request, progress, signal)
     const of = { platform: request.platform, commit }
-    const closure = await closureFor(workshop, packages, progress)
+    const closure = await closureFor(workshop, packages, progress, signal)
     const strategy = options.strategy ?? config.NIXERY_STRATEGY
     const layers = await plannedLayers(workshop, of, closure, strategy, emitOf(progress))
     const others = strategyNames.filter((name) => name !== strategy)
@@ -101,15 +103,26 @@ async function resolvePackages(
   return { packages, commit: pinned.commit }
 }
 
-/** Finds the closure as a build does: in the catalog, or from Nix, which must realise paths to know their sizes. */
+/**
+ * Finds the closure as a build does: in the catalog, in binary caches if images come from them, or from Nix, which must
+ * realise paths to know their sizes.
+ */
 async function closureFor(
-  { catalog, nix, contents }: Workshop,
+  { catalog, nix, contents, origin }: Workshop,
   packages: readonly ChosenOutput[],
   progress: Progress,
+  signal: AbortSignal,
 ): Promise<Closure> {
   const roots = packages.map(({ outputPath }) => outputPath)
   const known = await knownClosure(catalog, roots)
   if (known) return known
+  const onTrouble = (cache: string, reason: string) =>
+    progress.note(`the binary cache ${cache} fails: ${reason}`)
+  const inCaches = origin && (await closureInCaches(origin, roots, { signal, onTrouble }))
+  if (inCaches) return inCaches
+  if (origin?.mode === 'caches') {
+    throw new NixeryError('BUILD_FAILED', 'no binary cache has all store paths of the image')
+  }
   const started = performance.now()
   const watch = { onLine: (line: string) => progress.emit({ type: 'nix', line }) }
   return nix.withRealised(packages, watch, async () => {

@@ -21,7 +21,7 @@ export const cacheSettings = {
       'connections to one binary cache at once; `http-connections` of Nix’s configuration if not set',
     ),
   NIXERY_CACHE_TIMEOUT: seconds
-    .default(60)
+    .default(20)
     .describe('seconds without a byte from a binary cache after which a request is tried again'),
   NIXERY_CACHE_SPOOL: size
     .prefault('2GB')

@@ -51,7 +51,7 @@ async function ask(url: URL, { stall, signal, authorization, headers }: RequestO
   const ending = new AbortController()
   const end = () => ending.abort(signal?.reason)
   signal?.addEventListener('abort', end, { once: true })
-  const late = () => ending.abort(new CacheTrouble(`nothing came for ${stall / 1000} s`, { isPassing: true }))
+  const late = () => ending.abort(new CacheTrouble(`nothing came for ${stall / 1000} s`, { isSlow: true }))
   let timer = setTimeout(late, stall)
   const over = () => {
     clearTimeout(timer)

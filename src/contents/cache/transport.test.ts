@@ -69,6 +69,7 @@ describe('a small file over HTTP', () => {
   it('is given up when nothing comes, and when nobody wants it any more', async () => {
     const http = await serve(() => new Promise(() => {}), { stall: 20 })
     await assert.rejects(http.small(http.url(), 100, undefined), trouble(/nothing came/))
+    assert.equal(server?.requests.length, 2)
     const leaving = new AbortController()
     const patient = httpTransport({ stall: 60_000, authorization: () => undefined })
     const asking = patient.small(http.url('/y'), 100, leaving.signal)

@@ -19,6 +19,8 @@ export type HttpOptions = Pick<RequestOptions, 'stall' | 'authorization'> & {
   readonly firstDelay?: number
 }
 
+/** Attempts that end because nothing comes: five of them could take minutes. */
+const mostStalls = 2
 /** Attempts without a byte between them, and all attempts for one file. */
 const mostFailures = 5
 const mostAttempts = 50
@@ -27,7 +29,8 @@ const longestDelay = 5_000
 export function httpTransport({ firstDelay = 100, ...options }: HttpOptions): Transport {
   /** Waits before another attempt; throws what went wrong if there is none. */
   const again = async (error: unknown, failures: number, signal: AbortSignal | undefined) => {
-    if (!(error instanceof CacheTrouble) || !error.isPassing || failures >= mostFailures) throw error
+    if (!(error instanceof CacheTrouble) || !error.isPassing) throw error
+    if (failures >= (error.isSlow ? mostStalls : mostFailures)) throw error
     const delay = Math.min(longestDelay, firstDelay * 2 ** (failures - 1)) * (1 + Math.random())
     await sleep(Math.max(delay, error.retryAfter), undefined, { ...(signal && { signal }) })
   }

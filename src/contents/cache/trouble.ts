@@ -1,22 +1,28 @@
 import { NixeryError } from '../../errors.ts'
 import type { StorePath } from '../../image/store-path.ts'
 
-/** A cache that does not do what it should. `isPassing` is what may be gone a moment later. */
+/**
+ * A cache that does not do what it should. `isPassing` is what may be gone a moment later; `isSlow` that nothing came for
+ * as long as is waited: whoever has another cache had better ask that.
+ */
 export class CacheTrouble extends Error {
   readonly isPassing: boolean
+  readonly isSlow: boolean
   /** Milliseconds that the server wants to be left alone. */
   readonly retryAfter: number
   constructor(
     message: string,
     {
       isPassing = false,
+      isSlow = false,
       retryAfter = 0,
       cause,
-    }: { isPassing?: boolean; retryAfter?: number; cause?: unknown } = {},
+    }: { isPassing?: boolean; isSlow?: boolean; retryAfter?: number; cause?: unknown } = {},
   ) {
     super(message, cause === undefined ? undefined : { cause })
     this.name = 'CacheTrouble'
-    this.isPassing = isPassing
+    this.isPassing = isPassing || isSlow
+    this.isSlow = isSlow
     this.retryAfter = retryAfter
   }
 }

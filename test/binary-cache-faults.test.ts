@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, afterEach, before, describe, it } from 'node:test'
+import { hasCode } from '../src/errors.ts'
+import type { Reply } from '../src/popcount/testing.ts'
+import { makeCache } from './support/binary-cache.ts'
+import {
+  auto,
+  built,
+  caches,
+  digestOf,
+  openCacheImages,
+  origins,
+  removed,
+  type CacheImages,
+  type Lie,
+} from './support/cache-images.ts'
+
+let images: CacheImages
+/** The digest of `apart`, as the store gives it. */
+let ofApart: string
+before(async () => {
+  images = await openCacheImages()
+  const paths = await built(images.set, ['odd', 'apart'])
+  for (const compression of ['zstd', 'none'] as const) {
+    const secret = images.key.secret
+    await makeCache(join(images.root, compression), paths, { compression, secret })
+  }
+  const { digests } = await images.made(['apart'], {})
+  ofApart = digests[0] ?? assert.fail()
+})
+afterEach(() => images.endLiars())
+after(() => images.dispose())
+
+describe('images from binary caches that fail', () => {
+  const flipped = (honest: Buffer): Reply => {
+    const bytes = Buffer.from(honest)
+    bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1
+    return { body: bytes }
+  }
+  const changed =
+    (from: RegExp, to: string) =>
+    (honest: Buffer): Reply => ({ body: honest.toString().replace(from, to) })
+  const narinfo = /narinfo$/
+  const lies: [what: string, pattern: RegExp, lie: Lie, told: RegExp][] = [
+    ['changes a byte of a NAR', /nar\//, flipped, /does not give \/nix\/store\//],
+    [
+      'cuts NARs',
+      /nar\//,
+      (honest) => ({ body: honest.subarray(0, honest.length / 2) }),
+      /smaller than its narinfo/,
+    ],
+    ['answers with a page', /nar\//, () => ({ body: '<html>Sign in</html>' }), /does not give/],
+    [
+      'has another key',
+      narinfo,
+      changed(/^Sig: test-1/m, 'Sig: other-1'),
+      /other-1, which is not a trusted key/,
+    ],
+    ['hangs', narinfo, () => new Promise(() => {}), /nothing came/],
+  ]
+  it('come from another cache when one lies or fails', async () => {
+    for (const [what, pattern, lie, told] of lies) {
+      const url = await images.liar(pattern, lie)
+      const { events, digests } = await images.made(['apart'], caches(`${url}?priority=1 ${images.url}/zstd`))
+      assert.deepEqual(digests, [ofApart], what)
+      const warnings = events.flatMap((event) => (event.type === 'warning' ? [event.message] : []))
+      // That a narinfo counts for nothing is ordinary; it is told where no cache has another.
+      if (!/Sig|sign|key/.test(told.source)) assert.match(warnings.join('\n'), told, what)
+    }
+  })
+
+  for (const [what, pattern, lie, told] of lies.slice(0, 2)) {
+    it(`are refused when the only cache ${what}, and nothing wrong is kept`, async () => {
+      const { worker, data } = await images.open(caches(await images.liar(pattern, lie)))
+      try {
+        await assert.rejects(digestOf(worker, 'apart'), (error) => {
+          assert.ok(hasCode(error, 'BUILD_FAILED'))
+          assert.match(error.message, told)
+          assert.match(error.message, /\/nix\/store\/\w{32}-(apart|lib|other)/)
+          return true
+        })
+      } finally {
+        await worker.close()
+      }
+      const later = await images.made(['apart'], caches(`${images.url}/zstd`), data)
+      assert.deepEqual(later.digests, [ofApart])
+    })
+  }
+
+  it('come although every connection breaks', async () => {
+    const url = await images.liar(/nar\//, (honest, nth, range) => {
+      const start = Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1] ?? 0)
+      const rest = honest.subarray(start)
+      const headers = {
+        'Accept-Ranges': 'bytes',
+        'Content-Range': `bytes ${start}-${honest.length - 1}/${honest.length}`,
+      }
+      return { status: start > 0 ? 206 : 200, headers, body: rest, cut: rest.length > 100 && nth < 20 }
+    })
+    const { digests } = await images.made(['apart'], caches(url))
+    assert.deepEqual(digests, [ofApart])
+  })
+
+  it('are left to Nix in auto when caches fail, and that is told', async () => {
+    await removed(await built(images.set, ['apart']))
+    const url = await images.liar(/nar\//, flipped)
+    const { events } = await images.made(['apart'], auto(url))
+    assert.equal(origins(events).at(-1), 'nix')
+    const warned = events.flatMap((event) =>
+      event.type === 'warning' && event.cache !== undefined ? [event.message] : [],
+    )
+    assert.match(warned.join('\n'), /the binary cache http.* fails: .*does not give/)
+  })
+
+  it(
+    'say that the disk is full when it is, and leave nothing on it',
+    { skip: process.getuid?.() !== 0 && 'mounting needs root' },
+    async () => {
+      const data = await images.workspace.mountSmallDisk(3)
+      const { worker } = await images.open(caches(`${images.url}/none`), data)
+      try {
+        await assert.rejects(digestOf(worker, 'odd'), (error) => hasCode(error, 'STORE_FULL'))
+        assert.deepEqual(await readdir(worker.store.spoolDirectory), [])
+      } finally {
+        await worker.close()
+      }
+    },
+  )
+
+  it('come after a server was killed while it downloaded', async () => {
+    let hold = true
+    const reached = Promise.withResolvers<void>()
+    const url = await images.liar(/nar\//, async (bytes) => {
+      if (hold) {
+        reached.resolve()
+        await new Promise(() => {})
+      }
+      return { body: bytes }
+    })
+    const data = join(images.workspace.folder, 'killed')
+    const environment = {
+      NIXERY_PKGS_PATH: images.set,
+      NIXERY_TRUSTED_KEYS: images.key.text,
+      NIXERY_DATA: data,
+      STORAGE_PATH: join(data, 'store'),
+      ...caches(url),
+    }
+    const server = await images.workspace.serve(environment)
+    const pull = fetch(`http://${server.address}/v2/apart/manifests/latest`).catch(() => undefined)
+    await reached.promise
+    await server.stop('SIGKILL')
+    await pull
+    hold = false
+    const { worker } = await images.open(caches(url), data)
+    try {
+      assert.equal(await digestOf(worker, 'apart'), ofApart)
+    } finally {
+      await worker.close()
+    }
+  })
+})
