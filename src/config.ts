@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { NixeryError } from './errors.ts'
 import { defaultFolders } from './config/folders.ts'
-import { schema } from './config/schema.ts'
+import { schema } from './config/all-settings.ts'
 import { unknownVariables } from './config/unknown.ts'
 import { flag } from './config/values.ts'
 

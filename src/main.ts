@@ -1,5 +1,5 @@
 import packageFile from '../package.json' with { type: 'json' }
-import { createWarmer } from './builds/warm.ts'
+import { createWarmer } from './builds/warmer.ts'
 import { cleanupOf } from './cleanup.ts'
 import type { Config } from './config.ts'
 import { openFrontend } from './frontend.ts'

@@ -1,7 +1,7 @@
 import { walkClosure } from '../../src/closure/graph.ts'
 import { largeFacts } from '../../src/closure/testing.ts'
 import { noPopularity } from '../../src/closure/popularity.ts'
-import { defaultMaxLayers, strategies } from '../../src/layers/plan.ts'
+import { defaultMaxLayers, strategies } from '../../src/layers/strategies.ts'
 import { atMost, type Case, type Row } from '../case.ts'
 
 const size = 10_000

@@ -1,6 +1,6 @@
 import { homedir } from 'node:os'
 import { readConfig } from '../../src/config.ts'
-import { defaultMaxLayers } from '../../src/layers/plan.ts'
+import { defaultMaxLayers } from '../../src/layers/strategies.ts'
 import { atMost, atMostTimes, type Case, type Row } from '../case.ts'
 import { demoWorld } from '../layering/demo-world.ts'
 import { debianWorld } from '../layering/large-worlds.ts'

@@ -1,5 +1,5 @@
 import { noPopularity } from '../../src/closure/popularity.ts'
-import { defaultMaxLayers, strategies } from '../../src/layers/plan.ts'
+import { defaultMaxLayers, strategies } from '../../src/layers/strategies.ts'
 import { onePathEach, popularAlone, sizeFirst } from './peers.ts'
 import type { Layering } from './simulation.ts'
 

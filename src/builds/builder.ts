@@ -13,7 +13,7 @@ import { createBuildQueue } from './queue.ts'
 import { createRecent } from './recent.ts'
 import { onItsOwn, type OneRevision } from './one-revision.ts'
 import { createRequestKeys } from './request-key.ts'
-import type { Pulls } from './pulls.ts'
+import type { Pulls } from './pull-counter.ts'
 import { createFlights, type Start } from './single-flight.ts'
 import { soon } from './soon.ts'
 

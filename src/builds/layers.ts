@@ -7,7 +7,7 @@ import { keyOf } from '../image/canonical.ts'
 import type { ImageSpec } from '../image/spec.ts'
 import { storePathName, type PathFacts, type StorePath } from '../image/store-path.ts'
 import { archiveVersion } from '../layers/archive.ts'
-import { strategies, strategyVersions } from '../layers/plan.ts'
+import { strategies, strategyVersions } from '../layers/strategies.ts'
 import { rootfs, rootfsVersion, type Rootfs } from '../rootfs/rootfs.ts'
 import { closureKey } from './closure.ts'
 

@@ -2,8 +2,6 @@ import type { Key } from '../image/canonical.ts'
 import type { Digest } from '../image/digest.ts'
 import type { Layer } from '../image/oci.ts'
 import type { PathFacts, StorePath } from '../image/store-path.ts'
-import type { Doubts } from './doubts.ts'
-import { ask, must, tell, type Policies } from './policy.ts'
 
 export type ResolutionKey = Key<'resolution' | 'denied-derivations'>
 export type LayerKey = Key<'layer' | 'rootfs'>
@@ -114,73 +112,6 @@ export type Catalog = {
   mostPulled(limit: number): Promise<{ repository: string; tag: string; pulls: number }[]>
   readonly upkeep: CatalogUpkeep
   close(): Promise<void>
-}
-
-const unknown = () => undefined
-
-/** Without rows about blobs that are in doubt. */
-const ofSoundBlobs = <K, T extends { readonly digest: Digest }>(
-  rows: Map<K, T>,
-  { blobs }: Doubts,
-): Map<K, T> => new Map([...rows].filter(([, { digest }]) => !blobs.has(digest)))
-const ofSoundBlob = <T>(
-  value: T | undefined,
-  { blobs }: Doubts,
-  [digest]: readonly [Digest],
-): T | undefined => (blobs.has(digest) ? undefined : value)
-
-/** What each method does when the database fails; see `policy.ts`. `CatalogUpkeep` says why its methods must not. */
-export const catalogPolicies: Policies<Omit<Catalog, 'close'>> = {
-  resolutions: ask(() => new Map()),
-  rememberResolutions: tell(),
-  pathFacts: ask(
-    () => new Map(),
-    (facts, { paths }) => new Map([...facts].filter(([path]) => !paths.has(path))),
-  ),
-  rememberPathFacts: tell((facts) => ({ paths: facts.map(({ storePath }) => storePath) })),
-  // Of a path in doubt, too: a listing is told by the hash of the contents that it is of.
-  listings: ask(() => new Map()),
-  rememberListings: tell((listed) => ({ paths: listed.map(({ facts }) => facts.storePath) })),
-  layer: ask(unknown, (layer, { blobs }) => (layer && blobs.has(layer.digest) ? undefined : layer)),
-  layers: ask(() => new Map(), ofSoundBlobs),
-  members: ask(() => new Map(), ofSoundBlobs),
-  rememberLayer: tell(),
-  image: ask(unknown),
-  rememberImage: tell(),
-  rememberRoots: tell(),
-  rememberRowUses: tell(),
-  blobSize: ask(unknown, ofSoundBlob),
-  rememberBlob: tell(),
-  blobMark: ask(unknown, ofSoundBlob),
-  rememberBlobMark: tell(),
-  forgetBlob: tell((digest) => ({ blobs: [digest] })),
-  rememberPulls: tell(),
-  rememberUses: tell(),
-  tags: ask(() => []),
-  repositories: ask(() => []),
-  mostPulled: ask(() => []),
-  upkeep: {
-    lock: must,
-    born: must,
-    images: must,
-    imagesSince: must,
-    names: must,
-    blobs: must,
-    forgetImages: must,
-    withdrawBlobs: must,
-    forgetBlobs: must,
-    rows: {
-      giveDay: must,
-      forgetResolutions: must,
-      nextRevision: must,
-      unusedPaths: must,
-      keepPaths: must,
-      forgetPaths: must,
-      references: must,
-      imageRoots: must,
-      shrink: must,
-    },
-  },
 }
 
 /** An image as upkeep sees it; times in seconds since 1970. */

@@ -1,4 +1,5 @@
-import { catalogPolicies, type Catalog } from './catalog.ts'
+import type { Catalog } from './catalog.ts'
+import { catalogPolicies } from './policies.ts'
 import { connect, type ConnectionOptions, type Database } from './connection.ts'
 import { withPolicies } from './policy.ts'
 

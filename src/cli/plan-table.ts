@@ -1,6 +1,6 @@
 import type { Layer } from '../image/oci.ts'
 import { storePathName, type StorePath } from '../image/store-path.ts'
-import type { StrategyName } from '../layers/plan.ts'
+import type { StrategyName } from '../layers/strategies.ts'
 import { bytesText } from '../text/amounts.ts'
 
 /** A planned layer of an image. */

@@ -1,5 +1,5 @@
 import { compressionChoices } from '../layers/compressor.ts'
-import { defaultMaxLayers } from '../layers/plan.ts'
+import { defaultMaxLayers } from '../layers/strategies.ts'
 import { z } from 'zod'
 import { oneOf, seconds, text, whole } from './values.ts'
 

@@ -1,7 +1,7 @@
 import { hasCode, NixeryError, systemErrorCode } from '../errors.ts'
 import type { Action, May, Subject } from '../access/may.ts'
 import { authorize } from './authorize.ts'
-import { blobReply, type BlobDeps } from './blobs.ts'
+import { blobReply, type BlobDeps } from './blob-responses.ts'
 import { errorReply } from './errors.ts'
 import type { PublicTexts } from '../text/public.ts'
 import { imageReply, manifestReply, type ManifestDeps } from './manifests.ts'

@@ -6,7 +6,7 @@ import { noPopularity, parsePopularity, type Popularity } from '../closure/popul
 import { closureOf, closures, closureSizes, largeFacts, shuffled, storePathOf } from '../closure/testing.ts'
 import { byText, storePathName, type StorePath } from '../image/store-path.ts'
 import { planNixery } from './nixery.ts'
-import { defaultMaxLayers } from './plan.ts'
+import { defaultMaxLayers } from './strategies.ts'
 import type { Plan, PlanOptions } from './strategy.ts'
 
 const plan = (closure: Closure, options: Partial<PlanOptions> = {}): Plan =>

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { type Closure, walkClosure } from '../closure/graph.ts'
 import { closureOf, closures, largeFacts, shuffled, storePathOf } from '../closure/testing.ts'
 import { byText, parseStorePath, type PathFacts, storePathName, type StorePath } from '../image/store-path.ts'
-import { defaultMaxLayers } from './plan.ts'
+import { defaultMaxLayers } from './strategies.ts'
 import { binCount, binOf, packageName, planStable, smallPath } from './stable.ts'
 
 const layersOf = (closure: Closure, maxLayers = defaultMaxLayers): (readonly StorePath[])[] =>

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { schema } from '../config/schema.ts'
+import { schema } from '../config/all-settings.ts'
 import { environmentFor, withoutSecrets, type EnvironmentOptions, type Purpose } from './environment.ts'
 
 const purposes: readonly Purpose[] = ['evaluate', 'fetch', 'realise']

@@ -5,7 +5,7 @@ import { identityFor, type LookUp, type Question, type SetPolicy } from './evalu
 import { parseAnswer, type Answered } from './evaluate-answer.ts'
 import { answerIn, endOf, lineOfSet, linesOfRequest } from './evaluator-text.ts'
 import { evaluatorExpression } from './expressions.ts'
-import { watchMemory } from './memory.ts'
+import { watchMemory } from './process-memory.ts'
 import { eachLine, printable } from '../text/lines.ts'
 import type { RunOptions } from './process.ts'
 import { optionsOf } from './restriction.ts'

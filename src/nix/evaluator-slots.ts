@@ -6,7 +6,7 @@ import { createLimiter, type Limiter } from '../queue/limiter.ts'
 import { canonicalJson } from '../image/canonical.ts'
 import type { LookUp } from './evaluate.ts'
 import { startEvaluator, type EvaluatorProcess, type Identity } from './evaluator-process.ts'
-import { memoryOf } from './memory.ts'
+import { memoryOf } from './process-memory.ts'
 import type { RunOptions } from './process.ts'
 
 export type SlotOptions = {

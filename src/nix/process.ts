@@ -5,7 +5,7 @@ import type { Environment } from './environment.ts'
 import { endGroup } from './group.ts'
 import { createKeptLines } from './kept-lines.ts'
 import { createEventReader, maxEventLength } from './log-events.ts'
-import { watchMemory } from './memory.ts'
+import { watchMemory } from './process-memory.ts'
 import { lastErrorOf, messageOf } from './message.ts'
 
 /** How one Nix process is run. */

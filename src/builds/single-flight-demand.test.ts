@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { NixeryError } from '../errors.ts'
+import { urgencies, type Demand } from '../queue/demand.ts'
+import { createFlights } from './single-flight.ts'
+import { cancelled, work } from './single-flight-testing.ts'
+
+describe('flights', () => {
+  it('go on once they are committed, for whoever asks later', async () => {
+    const flights = createFlights<string>()
+    const end = Promise.withResolvers<string>()
+    let begun = 0
+    const start = (_: Demand, commit: () => void) => {
+      begun += 1
+      commit()
+      return end.promise
+    }
+    const leaving = new AbortController()
+    const first = flights.run('key', start, leaving)
+    leaving.abort()
+    await cancelled(first)
+    const second = flights.run('key', start)
+    end.resolve('done')
+    assert.equal(await second, 'done')
+    assert.equal(begun, 1)
+    assert.equal(flights.size, 0)
+  })
+
+  it('are as urgent as the most urgent caller, now', async () => {
+    let changes = 0
+    const flights = createFlights<string>(() => (changes += 1))
+    const end = Promise.withResolvers<string>()
+    let demand: Demand | undefined
+    const start = (one: Demand) => {
+      demand = one
+      return end.promise
+    }
+    const urgency = () => urgencies.background
+    const all = [flights.run('key', start, { urgency })]
+    assert.equal(demand?.urgency(), urgencies.background)
+    const client = new AbortController()
+    const waiting = flights.run('key', start, client)
+    assert.deepEqual([demand?.urgency(), changes], [urgencies.waiting, 2])
+    flights.expect('key', 60_000)
+    client.abort()
+    await cancelled(waiting)
+    assert.deepEqual([demand?.urgency(), changes], [urgencies.expected, 3])
+    all.push(flights.run('key', start))
+    assert.equal(demand?.urgency(), urgencies.waiting)
+    end.resolve('done')
+    assert.deepEqual(await Promise.all(all), ['done', 'done'])
+  })
+
+  it('are wanted while a caller is expected, from each time that somebody asks', async (test) => {
+    test.mock.timers.enable({ apis: ['setTimeout'] })
+    const flights = createFlights<string>()
+    const { start, signals } = work()
+    const ask = () => {
+      const client = new AbortController()
+      const asked = flights.run('key', start, client)
+      return { client, asked }
+    }
+    const first = ask()
+    assert.ok(flights.expect('key', 1000))
+    first.client.abort()
+    await cancelled(first.asked)
+    test.mock.timers.tick(900)
+    const second = ask()
+    second.client.abort()
+    await cancelled(second.asked)
+    test.mock.timers.tick(900)
+    assert.deepEqual([signals.length, signals[0]?.aborted, flights.size], [1, false, 1])
+    test.mock.timers.tick(100)
+    assert.deepEqual([signals[0]?.aborted, flights.size], [true, 0])
+    assert.ok(!flights.expect('key', 1000))
+  })
+
+  it('go on after nobody is expected any more while a caller waits, or once committed', async (test) => {
+    test.mock.timers.enable({ apis: ['setTimeout'] })
+    const flights = createFlights<string>()
+    const end = Promise.withResolvers<string>()
+    let demand: Demand | undefined
+    let commit = () => {}
+    const start = (one: Demand, committing: () => void) => {
+      ;[demand, commit] = [one, committing]
+      return end.promise
+    }
+    const client = new AbortController()
+    const waiting = flights.run('key', start, client)
+    flights.expect('key', 10)
+    test.mock.timers.tick(10)
+    assert.deepEqual([demand?.signal.aborted, demand?.urgency()], [false, urgencies.waiting])
+    commit()
+    client.abort()
+    await cancelled(waiting)
+    assert.deepEqual([demand?.signal.aborted, demand?.urgency()], [false, urgencies.background])
+    end.resolve('done')
+  })
+
+  it('are cancelled at once, but waited for, by a caller that waits until they are over', async () => {
+    const flights = createFlights<string>()
+    const client = new AbortController()
+    let over = false
+    const end = Promise.withResolvers<void>()
+    const start = async ({ signal }: Demand) => {
+      await end.promise
+      over = true
+      if (signal.aborted) throw new NixeryError('CANCELLED', 'left')
+      return 'done'
+    }
+    const waiting = flights.run('key', start, { signal: client.signal, untilOver: true })
+    client.abort()
+    await Promise.resolve()
+    assert.equal(flights.size, 0)
+    end.resolve()
+    await cancelled(waiting)
+    assert.ok(over)
+  })
+})
