@@ -1,3 +1,5 @@
+import { accessSync, constants, existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import type { CacheOrigin } from './builds/from-caches.ts'
 import type { Config } from './config.ts'
 import { openCaches } from './contents/cache/open.ts'
@@ -30,4 +32,36 @@ export async function openOrigin(
     warn,
   )
   return { mode, ...opened }
+}
+
+/**
+ * A folder for what evaluation writes, where nothing else needs a Nix store and this user can use none: images come from
+ * binary caches alone, and packages from a folder, which Nix reads where it lies. What is fetched must lie in a store that
+ * this program can read from, so other sources need a real one.
+ * @returns undefined where Nix is to use the store that it is configured for
+ */
+export function evaluationStore(
+  config: Config,
+  environment: Readonly<Record<string, string | undefined>>,
+  note: (line: string) => void,
+): string | undefined {
+  if (config.NIXERY_ORIGIN !== 'caches' || config.NIXERY_PKGS_PATH === undefined) return undefined
+  const { NIX_REMOTE = '', NIX_CONFIG = '' } = environment
+  if (NIX_REMOTE !== '' || /^\s*store\s*=/m.test(NIX_CONFIG)) return undefined
+  if (existsSync('/nix/var/nix/daemon-socket/socket') || canMake('/nix/var/nix')) return undefined
+  const folder = join(config.NIXERY_DATA, 'eval-store')
+  note(`no Nix store can be used here: evaluation writes to ${folder}`)
+  return folder
+}
+
+/** Whether a folder can be written, or made. */
+function canMake(folder: string): boolean {
+  const existing = existsSync(folder)
+  if (!existing && folder !== '/') return canMake(dirname(folder))
+  try {
+    accessSync(folder, constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
 }

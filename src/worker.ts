@@ -21,7 +21,7 @@ import { nameFilter } from './packages/policy.ts'
 import type { PackageSource } from './packages/source.ts'
 import { createPopularity } from './popcount/source.ts'
 import { openSource, prepareSource } from './sources.ts'
-import { openOrigin } from './origin.ts'
+import { evaluationStore, openOrigin } from './origin.ts'
 import type { State } from './state.ts'
 
 /** Builds images: the part of a registry that has Nix and the threads that pack layers. */
@@ -75,6 +75,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
       restricted: restrictionOf(config),
       passEnvironment: config.NIXERY_NIX_ENV,
       withholdEnvironment: settingNames,
+      store: evaluationStore(config, process.env, note),
       note,
     }),
     signal ? AbortSignal.any([signal, stop.signal]) : stop.signal,

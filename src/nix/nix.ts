@@ -96,6 +96,8 @@ export type NixOptions = {
   readonly passEnvironment?: readonly string[]
   /** Names of variables that none gets. */
   readonly withholdEnvironment?: readonly string[]
+  /** A folder of this program's own that Nix uses as its store. Without, the one that Nix is configured for. */
+  readonly store?: string | undefined
   /** Gets a line for each thing that had to be set for Nix to work here. */
   readonly note: (line: string) => void
 }
@@ -121,7 +123,9 @@ export function createNix(options: NixOptions): Nix {
     pass: options.passEnvironment ?? [],
     withhold: options.withholdEnvironment ?? [],
   }
-  const plain = (): Environment => environmentFor('realise', process.env, environmentOptions)
+  const surroundings = (): NodeJS.ProcessEnv =>
+    options.store === undefined ? process.env : { ...process.env, NIX_REMOTE: options.store }
+  const plain = (): Environment => environmentFor('realise', surroundings(), environmentOptions)
   const settings = nixSettings(plain, options.note)
   const memory = options.evalMemory * 1e6
   const evaluators = createEvaluators({
@@ -134,7 +138,7 @@ export function createNix(options: NixOptions): Nix {
   const protections = createLimiter(options.concurrency)
   const runOptions = async (purpose: Purpose, watch: Watch, seconds: number): Promise<RunOptions> => ({
     ...watch,
-    environment: environmentFor(purpose, process.env, environmentOptions, (await settings()).lines),
+    environment: environmentFor(purpose, surroundings(), environmentOptions, (await settings()).lines),
     timeout: seconds * 1000,
     group: purpose === 'fetch',
   })
@@ -152,7 +156,7 @@ export function createNix(options: NixOptions): Nix {
         ...watch,
         environment: environmentFor(
           'evaluate',
-          { ...process.env, NIX_PATH: searchPathOf(process.env) },
+          { ...surroundings(), NIX_PATH: searchPathOf(process.env) },
           environmentOptions,
           [...lines, ...uris],
         ),
