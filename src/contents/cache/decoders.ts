@@ -10,6 +10,9 @@ export type NarCompression = (typeof compressions)[number]
 export const isNarCompression = (text: string): text is NarCompression =>
   (compressions as readonly string[]).includes(text)
 
+// Node's own 16 KiB cost more than the decoders: each piece passes through streams and is written by itself.
+const chunkSize = 256 * 1024
+
 /** Streams that expand what goes through them in this order; none for `none`. They run on threads of Node's own. */
 export function decodersOf(compression: NarCompression): Duplex[] {
   switch (compression) {
@@ -18,10 +21,10 @@ export function decodersOf(compression: NarCompression): Duplex[] {
     case 'xz':
       return [expandWithProgram()]
     case 'zstd':
-      return [cutZstdFrames(), createZstdDecompress()]
+      return [cutZstdFrames(), createZstdDecompress({ chunkSize })]
     case 'gzip':
-      return [createGunzip()]
+      return [createGunzip({ chunkSize })]
     case 'br':
-      return [createBrotliDecompress()]
+      return [createBrotliDecompress({ chunkSize })]
   }
 }
