@@ -148,7 +148,7 @@ export async function prepareSource(
 }
 
 async function demoPackages(config: Config, { note, signal }: SourceOptions): Promise<string> {
-  note('no packages are configured: taking the demo packages, made from Debian’s')
+  note('no package source is configured: using the demo packages, made from Debian’s')
   note('for all of nixpkgs, set NIXERY_CHANNEL=nixos-unstable, or NIXERY_PKGS_PATH to a checkout of it')
   const { ensureDemoPackageSet } = await import('../demo/package-set.ts')
   return ensureDemoPackageSet({

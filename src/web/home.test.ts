@@ -19,8 +19,8 @@ function textFor(defaults: readonly Platform[]): string {
 
 describe('the page', () => {
   it('says which platforms a plain name has', () => {
-    assert.match(textFor([amd64]), /A name without a platform is for amd64 alone, .* write arm64 first\./)
-    assert.match(textFor([arm64]), /A name without a platform is for arm64 alone, .* write amd64 first\./)
+    assert.match(textFor([amd64]), /A name without a platform is for amd64 only, .* write arm64 first\./)
+    assert.match(textFor([arm64]), /A name without a platform is for arm64 only, .* write amd64 first\./)
     assert.match(
       textFor([amd64, arm64]),
       /A name without a platform is for amd64 and arm64: each machine gets its own\./,
@@ -29,8 +29,8 @@ describe('the page', () => {
 
   it('says what the words add', () => {
     const text = textFor([amd64])
-    assert.match(text, /shell bashInteractive, coreutils, moreutils, nano; bash is what starts/)
-    assert.match(text, /ci what CI jobs expect: shell, and gnutar, .* openssh, curl, jq/)
+    assert.match(text, /shell bashInteractive, coreutils, moreutils, nano; bash is the default command/)
+    assert.match(text, /ci tools for CI jobs: shell, and gnutar, .* openssh, curl, jq/)
     assert.match(text, /gtk__plus__3 is gtk\+3/)
   })
 })

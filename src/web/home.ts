@@ -31,7 +31,7 @@ export const homePage = (frame: Frame, { host, described, defaults, builds, now 
       <img src="${frame.assets.logo.path}" width="56" height="56" alt="" />
       <div>
         <h1>Nixery</h1>
-        <p class="quiet">Container images of Nix packages, made while you pull them.</p>
+        <p class="quiet">Container images of Nix packages, built while you pull them.</p>
       </div>
     </header>
     <main>
@@ -44,9 +44,8 @@ const pulling = (host: string): Html =>
   html`<section>
     <h2>Pull an image</h2>
     <p>
-      The name of an image says what is in it: a path of packages. When someone pulls it, Nix builds or
-      fetches them, and this registry makes layers of them which other images share. There is no Dockerfile,
-      and nothing is pushed.
+      The name of an image lists the packages in it. When you pull it, Nix builds or fetches the packages, and
+      this registry packs them into layers that images share. There is no Dockerfile, and nothing is pushed.
     </p>
     <h3>Docker</h3>
     <pre><code>docker pull ${host}/shell/git/htop
@@ -54,12 +53,12 @@ docker run -ti ${host}/shell/git/htop bash</code></pre>
     <h3>Podman</h3>
     <pre><code>podman pull${isLoopback(host) && ' --tls-verify=false'} ${host}/shell/git/htop
 podman run -ti ${host}/shell/git/htop bash</code></pre>
-    ${host === unknownHost && html`<p class="small">Put this registry’s own address in place of <code>${host}</code>.</p>`}
+    ${host === unknownHost && html`<p class="small">Replace <code>${host}</code> with this registry’s address.</p>`}
     ${
       !isLoopback(host) &&
       html`<p class="quiet small">
-        Clients expect TLS of a registry. If this one is reached without, Podman wants
-        <code>--tls-verify=false</code>, and Docker the address in <code>insecure-registries</code>.
+        Clients expect TLS. If this registry does not use it, Podman needs
+        <code>--tls-verify=false</code>, and Docker needs the address in <code>insecure-registries</code>.
       </p>`
     }
   </section>`
@@ -67,7 +66,7 @@ podman run -ti ${host}/shell/git/htop bash</code></pre>
 const names = (defaults: readonly Platform[]): Html =>
   html`<section>
     <h2>Meta-packages</h2>
-    <p>Names that are no packages. They stand first in a path, in any order.</p>
+    <p>Words that are not packages. They come first in a name, in any order.</p>
     <table class="rows">
       <thead>
         <tr>
@@ -93,25 +92,25 @@ const names = (defaults: readonly Platform[]): Html =>
       </tbody>
     </table>
     <p class="quiet small">
-      If the package set has a package called <code>ci</code>, <code>compat</code> or
+      If the package set has a package named <code>ci</code>, <code>compat</code> or
       <code>devcontainer</code>, that word means the package; <code>recipe/ci</code> always means the
       meta-package.
     </p>
     <p class="quiet small">
-      All other parts are packages. Dots reach into sets of them (<code>python3Packages.requests</code>), and
-      capital letters can be left out. A character that no image name can hold is spelled:
-      <code>${encodeSpelling('gtk+3')}</code> is <code>gtk+3</code>. Every image has
-      ${impliedPackages.join(' and ')} where they exist.
+      All other parts are packages. Dots separate nested sets (<code>python3Packages.requests</code>), and
+      names are case-insensitive. Characters that image names cannot contain are spelled:
+      <code>${encodeSpelling('gtk+3')}</code> is <code>gtk+3</code>. Every image also has
+      ${impliedPackages.join(' and ')}, if the package set has them.
     </p>
     <h2>Platforms</h2>
     <p>${platformsText(defaults)}</p>
   </section>`
 
 const recipeRows: readonly (readonly [name: RecipeName, meaning: string])[] = [
-  ['shell', `${recipes.shell.packages.join(', ')}; bash is what starts`],
-  ['ci', `what CI jobs expect: shell, and ${namesBeyond(recipes.ci, recipes.shell)}`],
-  ['compat', 'for programs that were built elsewhere: libstdc++, libgcc and zlib'],
-  ['devcontainer', 'for the dev containers of editors: ci, compat and getent'],
+  ['shell', `${recipes.shell.packages.join(', ')}; bash is the default command`],
+  ['ci', `tools for CI jobs: shell, and ${namesBeyond(recipes.ci, recipes.shell)}`],
+  ['compat', 'for programs built elsewhere: libstdc++, libgcc and zlib'],
+  ['devcontainer', 'for dev containers: ci, compat and getent'],
 ]
 
 /** The packages that one recipe has more than another. */
@@ -125,8 +124,8 @@ function platformsText(defaults: readonly Platform[]): Html {
   const other = Object.keys(platforms).find((each) => each !== only) ?? ''
   return others.length > 0
     ? html`A name without a platform is for ${[only, ...others].join(' and ')}: each machine gets its own.`
-    : html`A name without a platform is for <strong>${only}</strong> alone, also when it is pulled on another
-        machine: there, write <code>${other}</code> first.`
+    : html`A name without a platform is for <strong>${only}</strong> only, even on machines of another
+        platform: there, write <code>${other}</code> first.`
 }
 
 const source = ({ source: text, revision }: SourceDescription): Html =>
@@ -145,8 +144,7 @@ const source = ({ source: text, revision }: SourceDescription): Html =>
 const ownBuilds = html`<section>
   <h2>Builds</h2>
   <p class="quiet">
-    While an image is being built, and when a build fails, the answer to the pull has the address of the
-    build's page.
+    If a build fails or takes long, the response to the pull has a link to the build's page.
   </p>
 </section>`
 
@@ -158,13 +156,13 @@ const recentBuilds = (builds: readonly BuildRecord[], now: number): Html =>
     <h2>Recent builds</h2>
     ${
       builds.length === 0
-        ? html`<p class="quiet">None since this server was started.</p>`
+        ? html`<p class="quiet">None since this server started.</p>`
         : html`<table class="rows">
             <thead>
               <tr>
                 <th>image</th>
                 <th>state</th>
-                <th>began</th>
+                <th>started</th>
                 <th>took</th>
               </tr>
             </thead>
