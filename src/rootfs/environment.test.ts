@@ -64,6 +64,11 @@ describe('what is in the store paths of an image makes', () => {
       { env: ['TERMINFO_DIRS=/usr/share/terminfo'], found: { 'usr/share/terminfo': '-> n0/lib/terminfo' } },
     ],
     [
+      'no descriptions of terminals of a folder that is not in the image',
+      { packages: [dir({ share: link('/host/share') })] },
+      { found: { 'usr/share/terminfo': undefined } },
+    ],
+    [
       'a loader and no language of a glibc without C.UTF-8',
       { packages: [dir()], needs: [glibc({ locale: dir({ 'de_DE.utf8': dir() }) })] },
       { found: { [amd64At]: '-> n0/lib/ld-linux-x86-64.so.2' } },

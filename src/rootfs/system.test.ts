@@ -228,6 +228,14 @@ describe('a system', () => {
       [{ packages: [pki] }, 'p0/etc/pki/tls/certs/ca-bundle.crt'],
       [{ packages: [dir()], needs: [certs('ca-bundle.crt')] }, 'n0/etc/ssl/certs/ca-bundle.crt'],
       [{ packages: [certs('other.crt')] }, undefined],
+      // A folder that is not in the image has no certificates.
+      [
+        {
+          packages: [dir({ etc: dir({ ssl: link('/host/ssl') }) })],
+          needs: [certs('ca-bundle.crt')],
+        },
+        'n0/etc/ssl/certs/ca-bundle.crt',
+      ],
     ]
     for (const [image, target] of images) {
       const found = await rootfsOf(image)

@@ -103,12 +103,22 @@ export async function nodeAt(work: Within, path: string): Promise<Node | undefin
   const parts = path.slice(1).split('/')
   for (const [index, part] of parts.entries()) {
     if (here.kind === 'alias') return nodeAt(work, [here.at, ...parts.slice(index)].join('/'))
-    if (here.kind === 'link') return { kind: 'link', target: [here.target, ...parts.slice(index)].join('/') }
+    if (here.kind === 'link') {
+      const target = [here.target, ...parts.slice(index)].join('/')
+      return (await lies(work, target)) ? { kind: 'link', target } : undefined
+    }
     const next: Node | undefined = here.kind === 'directory' ? here.children.get(part) : undefined
     if (!next) return undefined
     here = next
   }
   return here
+}
+
+/** Whether a package has something at a path, were it a link that leads out of the store. */
+async function lies({ listings, store }: Within, path: string): Promise<boolean> {
+  const parent = await follow(listings, posix.dirname(path), store)
+  if (parent?.found.kind !== 'directory') return false
+  return (await listings.look(`${parent.path}/${posix.basename(path)}`)) !== undefined
 }
 
 /** A tree as entries of an archive: each directory before what is in it, names in byte order. */

@@ -121,6 +121,13 @@ describe('contents from a binary cache', () => {
     assert.deepEqual(readdirSync(spoolDirectory), [])
   })
 
+  it('are never larger than their NAR can be, whatever size a narinfo tells of the file, unsigned', async () => {
+    const [path, found] = inCache(pathOf('e'), file('x'), () => Buffer.alloc(2_000_000))
+    const lying = { ...found, compression: 'xz', narinfo: { ...found.narinfo, fileSize: 1e15 } } as const
+    await assert.rejects(contentsOf([[path, lying]]).open([path], {}), /file is larger/)
+    assert.deepEqual(readdirSync(spoolDirectory), [])
+  })
+
   it('leave no file behind when one of several cannot be had', async () => {
     const broken = inCache(pathOf('d'), file('x'), () => {
       throw new CacheTrouble('it is gone')

@@ -8,7 +8,7 @@ import type { Contents, NarSource, OpenPaths, PathSource } from '../contents.ts'
 import { parseListing, type Listing } from '../listing.ts'
 import type { Budget } from './budget.ts'
 import type { InCache } from './caches.ts'
-import { download } from './download.ts'
+import { download, largestFile } from './download.ts'
 import { readHead } from './nar-reader.ts'
 
 /** What all contents of caches share. */
@@ -179,4 +179,6 @@ const storePathOf = (path: string): StorePath => (/^\/nix\/store\/[^/]+/.exec(pa
 
 /** Bytes that a NAR takes in the spool: expanded, or as the file is. */
 const spooledSize = ({ compression, narinfo }: InCache, { threadsReadXz }: CacheRoom): number =>
-  compression === 'xz' && threadsReadXz ? (narinfo.fileSize ?? narinfo.narSize) : narinfo.narSize
+  compression === 'xz' && threadsReadXz
+    ? Math.min(narinfo.fileSize ?? narinfo.narSize, largestFile(narinfo.narSize))
+    : narinfo.narSize

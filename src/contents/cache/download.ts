@@ -32,7 +32,7 @@ export async function download(
   const { storePath, narHash, narSize, fileSize, fileHash } = narinfo
   const isXz = compression === 'xz' && threadsReadXz
   const hash = createHash('sha256')
-  const most = fileSize ?? largestFile(narSize)
+  const most = Math.min(fileSize ?? Infinity, largestFile(narSize))
   let size = 0
   async function* measured(bytes: AsyncIterable<Uint8Array>) {
     for await (const piece of bytes) {
@@ -74,8 +74,8 @@ export async function download(
   return { storePath, file, compression: isXz ? 'xz' : 'none', narHash, narSize, cache: cache.name }
 }
 
-/** Bytes that a file may have of which nothing is told: what cannot be compressed grows a little. */
-const largestFile = (narSize: number): number => narSize + Math.ceil(narSize / 8) + 1024 * 1024
+/** Bytes that a file may have, whatever is told of it, which is not signed: what cannot be compressed grows a little. */
+export const largestFile = (narSize: number): number => narSize + Math.ceil(narSize / 8) + 1024 * 1024
 
 /** Failures of the file that is written. What fails in reading is trouble of the cache, and told as that. */
 const isOfDisk = (error: unknown): boolean =>

@@ -4,6 +4,8 @@ import { CacheTrouble, reasonOf } from './trouble.ts'
 export type RequestOptions = {
   /** Without a byte for so long, a request is broken off. */
   readonly stall: number
+  /** All of the answer must come in that time, so that one who sends a byte now and then holds up nobody. */
+  readonly whole?: boolean
   readonly signal: AbortSignal | undefined
   /** The Authorization header for an address, if there is one for its host. */
   readonly authorization: (url: URL) => string | undefined
@@ -45,13 +47,17 @@ export async function request(address: URL, options: RequestOptions): Promise<An
 const isAllowed = (next: URL, from: URL): boolean =>
   next.protocol === 'https:' || (next.protocol === 'http:' && from.protocol === 'http:')
 
-async function ask(url: URL, { stall, signal, authorization, headers }: RequestOptions): Promise<Answer> {
+async function ask(
+  url: URL,
+  { stall, whole = false, signal, authorization, headers }: RequestOptions,
+): Promise<Answer> {
   signal?.throwIfAborted()
   // Not AbortSignal.any and timeout: their timers and listeners would live on, and there are thousands.
   const ending = new AbortController()
   const end = () => ending.abort(signal?.reason)
   signal?.addEventListener('abort', end, { once: true })
-  const late = () => ending.abort(new CacheTrouble(`nothing came for ${stall / 1000} s`, { isSlow: true }))
+  let what = 'nothing came for'
+  const late = () => ending.abort(new CacheTrouble(`${what} ${stall / 1000} s`, { isSlow: true }))
   let timer = setTimeout(late, stall)
   const over = () => {
     clearTimeout(timer)
@@ -73,9 +79,10 @@ async function ask(url: URL, { stall, signal, authorization, headers }: RequestO
     const pieces = async function* (): AsyncGenerator<Uint8Array> {
       try {
         for await (const piece of response.body ?? []) {
-          clearTimeout(timer)
+          if (whole) what = 'a small file did not come in'
+          else clearTimeout(timer)
           yield piece
-          timer = setTimeout(late, stall)
+          if (!whole) timer = setTimeout(late, stall)
         }
       } catch (error) {
         throw fail(error)

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
 import { pathToFileURL } from 'node:url'
-import type { IncomingHttpHeaders } from 'node:http'
+import { createServer, type IncomingHttpHeaders } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { openServer, type Reply, type TestServer } from '../../popcount/testing.ts'
 import { fileTransport, httpTransport, type HttpOptions, type Transport } from './transport.ts'
 import { CacheTrouble } from './trouble.ts'
@@ -75,6 +77,23 @@ describe('a small file over HTTP', () => {
     const asking = patient.small(http.url('/y'), 100, leaving.signal)
     leaving.abort(new Error('left'))
     await assert.rejects(asking, /left/)
+  })
+
+  it('is given up when it does not end in time, though a byte comes now and then', async () => {
+    const slow = createServer((_request, response) => {
+      const timer = setInterval(() => response.write('x'), 5)
+      response.on('close', () => clearInterval(timer))
+    })
+    slow.listen(0, '127.0.0.1')
+    await once(slow, 'listening')
+    try {
+      const url = new URL(`http://127.0.0.1:${(slow.address() as AddressInfo).port}/x`)
+      const http = httpTransport({ stall: 50, firstDelay: 1, authorization: () => undefined })
+      await assert.rejects(http.small(url, 2000, undefined), trouble(/a small file did not come in 0.05 s/))
+    } finally {
+      slow.closeAllConnections()
+      slow.close()
+    }
   })
 })
 

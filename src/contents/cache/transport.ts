@@ -36,7 +36,7 @@ export function httpTransport({ firstDelay = 100, ...options }: HttpOptions): Tr
   }
 
   const attempt = async (url: URL, limit: number, signal: AbortSignal | undefined) => {
-    const answer = await request(url, { ...options, signal })
+    const answer = await request(url, { ...options, whole: true, signal })
     if (answer.status !== 200) {
       answer.discard()
       const meaning = meaningOf(answer)
