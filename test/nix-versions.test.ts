@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
 import { byText, type PathFacts } from '../src/image/store-path.ts'
 import { describeNix } from '../src/nix/conformance.ts'
-import type { Looked } from '../src/nix/evaluate.ts'
+import type { LookupResult } from '../src/nix/evaluate.ts'
 import { openBench, system, wantedOf, type Bench } from '../src/nix/testing.ts'
 import { nixDatabase, nixSchemaVersion } from '../src/rootfs/nix/database.ts'
 import { secondNix } from './support/second-nix.ts'
@@ -56,7 +56,7 @@ describe(
       const attributes = ['app', 'several', 'broken', 'NESTED.tool', 'ap', 'nested'].map((name) =>
         name.split('.'),
       )
-      const answers: { looked: Looked[]; facts: PathFacts[] }[] = []
+      const answers: { looked: LookupResult[]; facts: PathFacts[] }[] = []
       for (const bin of ['', ...there.map((nix) => `${nix.bin}:`)]) {
         process.env['PATH'] = `${bin}${path}`
         const nix = bench.limited({})

@@ -50,7 +50,7 @@ describe('an index over several platforms', () => {
   it('tells who asks for a missing platform why there is none', async () => {
     const rows: [name: string, status: number, message: RegExp][] = [
       ['only', 404, /^linux\/arm64: Could not find Nix packages: \[only\]/],
-      ['unsupported', 403, /^linux\/arm64: unsupported: is not made for arm64$/],
+      ['unsupported', 403, /^linux\/arm64: unsupported: does not support arm64$/],
       ['denied', 403, /^linux\/arm64: denied: has an unfree licence/],
     ]
     for (const [name, status, message] of rows) {

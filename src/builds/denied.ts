@@ -5,7 +5,7 @@ import { hasCode } from '../errors.ts'
 import { keyOf } from '../image/canonical.ts'
 import type { Platform } from '../image/platform.ts'
 import { partsOfName } from '../image/spelling.ts'
-import type { Looked, SetPolicy } from '../nix/evaluate.ts'
+import type { LookupResult, SetPolicy } from '../nix/evaluate.ts'
 import type { Nix } from '../nix/nix.ts'
 import { stateOf, type PinnedSet } from '../packages/source.ts'
 import type { ResolvedPackage } from '../packages/resolution.ts'
@@ -122,11 +122,11 @@ export function deniedDerivations({
 }
 
 /** Failing because something would have to be built is lasting, too: it never is. */
-const mayBeOver = (answer: Looked): boolean =>
+const mayBeOver = (answer: LookupResult): boolean =>
   answer.status === 'failed' && !answer.lasting && !answer.message.includes('allow-import-from-derivation')
 
 /** The derivation as a whole; for a name that ends in an output, that output alone. */
-const deniedBy = (answer: Looked): Denied => {
+const deniedBy = (answer: LookupResult): Denied => {
   if (answer.status !== 'package') return []
   const { drvPath, outputs, path, packagePath } = answer
   return [path.length === packagePath.length ? { drvPath } : { drvPath, outputPath: outputs[0].outputPath }]

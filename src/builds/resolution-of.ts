@@ -1,5 +1,5 @@
 import type { Platform } from '../image/platform.ts'
-import type { Looked } from '../nix/evaluate.ts'
+import type { LookupResult } from '../nix/evaluate.ts'
 import { spdxExpression } from '../packages/license.ts'
 import { refusalOf, type NameFilter } from '../packages/policy.ts'
 import type { Resolution } from '../packages/resolution.ts'
@@ -16,7 +16,7 @@ export const denied = {
  */
 export function resolutionOf(
   name: string,
-  looked: Looked,
+  looked: LookupResult,
   { architecture }: Platform,
   filter: NameFilter | undefined,
 ): Resolution {

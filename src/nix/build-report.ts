@@ -1,14 +1,14 @@
 import { beginsError, continuesError, nixErrorOf } from './nix-error.ts'
 
-/** Collects why builds fail from what Nix and its builders say, line by line, in bounded memory. */
+/** Collects why builds fail from the output of Nix and its builders, line by line, in bounded memory. */
 export type BuildReport = {
-  /** @param builder the derivation whose builder said it; undefined for Nix, or where that is not known */
+  /** @param builder the derivation whose builder printed the line; undefined for Nix, or if unknown */
   take(line: string, builder?: string): void
-  /** Why: each package that failed by itself, with its builder's last lines; else what Nix says. */
+  /** The reason: each package that itself failed, with its builder's last lines; otherwise Nix's errors. */
   text(): string
-  /** The last lines of the builder that spoke last, below its package's name; empty if nothing was built. */
+  /** The last lines of the builder that printed last, below the name of its package; empty if nothing was built. */
   lastLines(): string
-  /** Whether an error of Nix is one of these. */
+  /** Whether any error of Nix matches. */
   hasError(pattern: RegExp): boolean
 }
 
@@ -20,18 +20,18 @@ const mostBuilders = 128
 const mostErrors = 50
 const mostLinesOfError = 25
 
-// What Nix announces, and what this program has it do.
+// Progress messages of Nix, and messages about the garbage collector roots of this program.
 const noise =
   /^(?:warning:|error \(ignored\):|building '|copying path '|th(?:is|ese) .*will be (?:built|fetched)|\s+\/nix\/store\/|waiting for (?:locks? |exclusive )|\(use '--show-trace')/
 
-/** @param wanted derivations that were asked for: others are named as what one of these needs */
+/** @param wanted the requested derivations; a failure of another one is reported as a dependency of one of these */
 export function createBuildReport(wanted: readonly string[] = []): BuildReport {
-  const tails = new Map<string | undefined, string[]>() // the builder that spoke last stands last
+  const tails = new Map<string | undefined, string[]>() // the builder that printed last is last
   const failures: Failure[] = []
   const errors: (readonly string[])[] = []
   let failed = 0
-  let needing: string | undefined // what was asked for, and fails because another does
-  let error: string[] | undefined // the one whose lines are coming
+  let needing: string | undefined // a requested derivation that fails because a dependency does
+  let error: string[] | undefined // the error whose lines are being read
 
   const keep = (line: string, builder: string | undefined) => {
     const tail = tails.get(builder) ?? []
@@ -50,7 +50,7 @@ export function createBuildReport(wanted: readonly string[] = []): BuildReport {
       if (errors.length < mostErrors) errors.push(found.lines)
     } else if (found) {
       failed += 1
-      // Where lines do not say which builder they are from, they are all here.
+      // If lines do not name their builder, all lines are under undefined.
       const builder = tails.get(found.drv)?.length ? found.drv : undefined
       if (failures.length < mostFailures) failures.push({ ...found, lines: tails.get(builder) ?? [] })
       tails.delete(builder)
@@ -78,8 +78,8 @@ export function createBuildReport(wanted: readonly string[] = []): BuildReport {
       endError()
       if (failures.length > 0) {
         const others = failed - failures.length
-        const told = failures.flatMap((failure) => [headOf(failure), ...failure.lines])
-        return unindented(others > 0 ? [...told, `and ${others} more`] : told)
+        const reported = failures.flatMap((failure) => [headOf(failure), ...failure.lines])
+        return unindented(others > 0 ? [...reported, `and ${others} more`] : reported)
       }
       const said = errors.flat().slice(0, mostLinesOfError)
       const before = (tails.get(undefined) ?? []).slice(-mostLines + 1)
@@ -107,6 +107,6 @@ const nameOf = (drv: string): string => drv.replace(/^.*\/[0-9a-z]{32}-/, '').re
 
 const drvOf = (line: string): string | undefined => /'(?<drv>[^']+\.drv)/.exec(line)?.groups?.['drv']
 
-/** Without the indentation that Nix gives all lines but an error's first. */
+/** Removes the indentation that Nix adds to all lines of an error but the first. */
 const unindented = (lines: readonly string[]): string =>
   lines.map((line) => line.replace(/^ {7}/, '')).join('\n')

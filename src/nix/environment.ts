@@ -1,30 +1,30 @@
-/** What a Nix or git process is started for. Each has an environment of its own; see docs/security.md. */
+/** The purpose of a Nix or git process, which decides its environment; see docs/security.md. */
 export type Purpose = 'evaluate' | 'fetch' | 'realise'
 
-/** The whole environment of a process. */
+/** The complete environment of a process. */
 export type Environment = Readonly<Record<string, string>>
 
 export type EnvironmentOptions = {
-  /** A folder of this program's own, with nothing of the operator's in it: the HOME of evaluations. */
+  /** A folder of this program's own, without files of the operator: the HOME of evaluations. */
   readonly home: string
-  /** Names that the operator passes besides (`NIXERY_NIX_ENV`). */
+  /** Additional variables to pass (`NIXERY_NIX_ENV`). */
   readonly pass?: readonly string[]
-  /** Names that are never passed: this program's own settings. */
+  /** Variables that are never passed: this program's own settings. */
   readonly withhold?: readonly string[]
 }
 
-/** What any program needs: where programs, temporary files and certificates are, language and time zone. */
+/** Needed by every program: paths of programs and temporary files, language, time zone. */
 const basic = /^(PATH|TMPDIR|LANG|LANGUAGE|LC_[A-Z]+|LOCALE_ARCHIVE|TZ|TZDIR|USER|LOGNAME)$/
-/** Certificates and proxies: evaluating and building fetch, too. */
+/** Certificates and proxies: evaluations and builds also fetch. */
 const network =
   /^(NIX_SSL_CERT_FILE|SSL_CERT_FILE|SSL_CERT_DIR|CURL_CA_BUNDLE|(https?|ftp|all|no)_proxy|(HTTPS?|FTP|ALL|NO)_PROXY)$/
-/** Which Nix store is used, where its folders are, and what `<nixpkgs>` means. */
+/** The Nix store, its folders, and the search path for `<nixpkgs>`. */
 const store =
   /^(NIX_PATH|NIX_REMOTE|NIX_STORE|(NIX_STORE|NIX_DATA|NIX_LOG|NIX_LOCALSTATE|NIX_STATE|NIX_CONF|NIX_BIN|NIX_LIBEXEC)_DIR|NIX_DAEMON_SOCKET_PATH|NIX_IGNORE_SYMLINK_STORE|GC_[A-Z_]+)$/
-/** The operator's own files, and how ssh is used: for private sources, and for machines that build. */
+/** The operator's files and ssh settings: for private sources and remote builders. */
 const own =
   /^(HOME|XDG_(CONFIG|CACHE|DATA|STATE)_HOME|XDG_(CONFIG_DIRS|RUNTIME_DIR)|NIX_(CONFIG|CACHE|DATA|STATE)_HOME|NIX_USER_CONF_FILES|NIX_CONFIG|NIX_REMOTE_SYSTEMS|NIX_SSHOPTS|SSH_[A-Z_]+)$/
-/** Not those that point git to another repository (`GIT_DIR`, `GIT_WORK_TREE`, …). */
+/** Settings of git, except variables that select another repository (`GIT_DIR`, `GIT_WORK_TREE`, …). */
 const git =
   /^(GIT_(SSH|SSH_COMMAND|SSH_VARIANT|ASKPASS|CONFIG_[A-Z0-9_]+|PROXY_[A-Z_]+|SSL_[A-Z_]+|HTTP_[A-Z_]+|ALLOW_PROTOCOL|PROTOCOL|EXEC_PATH|TRACE[A-Z_0-9]*|CURL_VERBOSE)|GNUPGHOME|KRB5[A-Z_]+|EMAIL)$/
 const aws = /^AWS_[A-Z0-9_]+$/
@@ -36,9 +36,9 @@ const allowed: Readonly<Record<Purpose, readonly RegExp[]>> = {
 }
 
 /**
- * The environment in which a process is started: what is allowed for its purpose, and nothing else.
+ * The environment of a process: the variables that are allowed for its purpose, and no others.
  * @param from the environment of this program
- * @param settings lines of Nix configuration to put before the operator's own, which win
+ * @param settings lines of Nix configuration to put before the operator's own, which take precedence
  */
 export function environmentFor(
   purpose: Purpose,
@@ -56,14 +56,14 @@ export function environmentFor(
   if (settings.length > 0 || theirs !== '') environment['NIX_CONFIG'] = [...settings, theirs].join('\n')
   if (purpose === 'evaluate') Object.assign(environment, homeOfEvaluation(home))
   if (purpose === 'fetch') {
-    // There is nobody to ask for a password.
+    // No one is there to enter a password.
     environment['GIT_TERMINAL_PROMPT'] = '0'
     if (environment['GIT_SSH'] === undefined) environment['GIT_SSH_COMMAND'] ??= 'ssh -oBatchMode=yes'
   }
   return environment
 }
 
-/** HOME alone is not enough: Nix takes the home folder of the user database for one that it cannot read. */
+/** HOME alone is not enough: if it is not readable, Nix uses the home folder of the user database. */
 const homeOfEvaluation = (home: string) => ({
   HOME: home,
   XDG_CONFIG_HOME: `${home}/config`,
@@ -73,13 +73,13 @@ const homeOfEvaluation = (home: string) => ({
   XDG_CONFIG_DIRS: `${home}/config`,
 })
 
-/** Settings of Nix that hold secrets, name files that do, or include files that may. */
+/** Settings of Nix that hold secrets, name files with secrets, or include files that may have them. */
 const secretSetting = /^(extra-)?(access-tokens|netrc-file|secret-key-files)$|^!?include$/
 
-/** An address with a password or a token in it; a user's name alone is none where ssh is used. */
+/** A URL with a password or a token. For ssh, a user name alone is not a secret. */
 const secretAddress = /https?:\/\/[^/\s]*@|:\/\/[^/\s@]*:[^/\s]*@|[?&][a-z_-]*(token|secret|key|password)=/i
 
-/** Nix configuration without its secrets; of comments nothing is left, either. */
+/** Nix configuration without secrets and comments. */
 export const withoutSecrets = (configuration: string): string =>
   configuration
     .split('\n')

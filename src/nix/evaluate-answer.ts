@@ -3,35 +3,35 @@ import type { License } from '../image/license.ts'
 import { parseStorePath, type StorePath } from '../image/store-path.ts'
 import { oneLine } from '../text/plain.ts'
 
-/** What a name turned out to be. `path` is the attribute's real name, as far as it was found. */
-export type Looked =
+/** The result of looking up a name. `path` is the real attribute path, as far as it exists. */
+export type LookupResult =
   | {
       readonly status: 'package'
       readonly path: readonly string[]
-      /** The path of the package, without an output at its end. */
+      /** The attribute path of the package, without an output. */
       readonly packagePath: readonly string[]
       readonly drvPath: StorePath
-      /** The one that the name says; where it says none, the default one first, and those that belong to it. */
+      /** The output that the name selects; by default the default output first, then those that belong to it. */
       readonly outputs: readonly [Output, ...Output[]]
       readonly pname: string
       readonly version: string
-      /** Where two packages have the same file, the lower one wins. nixpkgs' default is 5. */
+      /** If two packages have the same file, the one with the lower number wins. nixpkgs' default is 5. */
       readonly priority: number
       readonly license: License | null
     }
-  /** `siblings` are the names that there are instead. */
+  /** `siblings` are the names that exist at that place. */
   | { readonly status: 'missing'; readonly path: readonly string[]; readonly siblings: readonly string[] }
-  /** Something, but no package: `lambda`, `packages` (a set of them), `set`, `string`, … */
+  /** The name exists but is not a package: `lambda`, `packages` (a set of packages), `set`, `string`, … */
   | { readonly status: 'other'; readonly path: readonly string[]; readonly type: string }
-  /** It lies beyond the limits that were set for it (`LookUp`). */
+  /** The name leads beyond its limits (`LookUp`). */
   | { readonly status: 'denied'; readonly path: readonly string[] }
-  /** `lasting`: it fails in the same way whenever this revision is evaluated; see `lasting.ts`. */
+  /** `lasting`: every evaluation of this revision fails in the same way; see `lasting.ts`. */
   | { readonly status: 'failed'; readonly message: string; readonly lasting: boolean }
 
-/** One of a derivation's outputs. */
+/** An output of a derivation. */
 export type Output = { readonly output: string; readonly outputPath: StorePath }
 
-// Strangers' text, on its way to pages, logs and labels. lookup.nix has shortened it.
+// Untrusted text that is shown on pages and in logs and labels. lookup.nix has shortened it.
 const shortText = z.string().transform((text) => oneLine(text, 200))
 
 const license: z.ZodType<License> = z.lazy(() =>
@@ -68,14 +68,14 @@ const answer = z.object({
   siblings: z.record(z.string(), z.array(z.string())),
 })
 
-/** `thrown`: why is told only when it is asked for alone. */
-export type Answered = Looked | { readonly status: 'thrown' }
+/** `thrown`: the reason is known only if the name is looked up alone. */
+export type RawLookupResult = LookupResult | { readonly status: 'thrown' }
 
 /**
- * What lookup.nix says, checked. One answer an attribute, in order.
- * @throws an Error when it is not of that form
+ * Parses the output of lookup.nix: one result per attribute, in order.
+ * @throws an Error if it does not have that form
  */
-export function parseAnswer(text: string): Answered[] {
+export function parseAnswer(text: string): RawLookupResult[] {
   const { results, siblings } = answer.parse(JSON.parse(text))
   return results.map((result) => {
     if (result.status === 'package') return packageOf(result)
@@ -86,10 +86,10 @@ export function parseAnswer(text: string): Answered[] {
 
 const outputName = /^[0-9A-Za-z+._?=-]+$/
 
-/** What says that it is a derivation may still be something that Nix cannot be asked to build. */
-function packageOf(found: z.infer<typeof derivation>): Looked {
+/** Checks a derivation: it may have values that Nix cannot build. */
+function packageOf(found: z.infer<typeof derivation>): LookupResult {
   if (!found.outputs.every((each) => outputName.test(each.output)))
-    return failed('its output has a name that Nix does not allow', true)
+    return failed('its output has an invalid name', true)
   try {
     const drvPath = parseStorePath(found.drvPath)
     const parse = (each: z.infer<typeof output>): Output => ({
@@ -99,9 +99,13 @@ function packageOf(found: z.infer<typeof derivation>): Looked {
     const [first, ...others] = found.outputs
     return { ...found, drvPath, outputs: [parse(first), ...others.map(parse)] }
   } catch {
-    return failed('its derivation or its output is no store path that is known before the build', true)
+    return failed('its derivation or its output has no store path that is known before the build', true)
   }
 }
 
-/** What is wrong with a name, as Nix says it. */
-export const failed = (message: string, lasting: boolean): Looked => ({ status: 'failed', message, lasting })
+/** The result for a name that fails to evaluate, with Nix's message. */
+export const failed = (message: string, lasting: boolean): LookupResult => ({
+  status: 'failed',
+  message,
+  lasting,
+})

@@ -153,9 +153,9 @@ export function describeEvaluation(evaluator: 'cold' | 'warm'): void {
         ['attribute', /^error: attribute 'foo' missing/],
         ['undefined', /^error: .*nothing\.nix/],
         ['escapes', /^error: red$/],
-        ['fake', /^its derivation or its output is no store path/],
-        ['placeholder', /^its derivation or its output is no store path/],
-        ['output', /^its output has a name/],
+        ['fake', /^its derivation or its output has no store path/],
+        ['placeholder', /^its derivation or its output has no store path/],
+        ['output', /^its output has an invalid name/],
       ]
       for (const broken of [table.slice(0, 6), table]) {
         const names = broken.map(([name]) => name)
@@ -265,7 +265,7 @@ export function describeEvaluation(evaluator: 'cold' | 'warm'): void {
       const lookUp = { set: { folder: set }, system, attributes: [['slow']] }
       await assert.rejects(
         bench().limited({ evalTimeout: 1 }).evaluate(lookUp, {}),
-        failsWith('EVALUATION_TIMEOUT', /^evaluating took more than 1 s$/),
+        failsWith('EVALUATION_TIMEOUT', /^evaluation took more than 1 s$/),
       )
       const abort = new AbortController()
       const onLine = (line: string) => line.startsWith('building') && setTimeout(() => abort.abort(), 200)

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { Socket } from 'node:net'
 import { identityFor, type LookUp, type Question, type SetPolicy } from './evaluate.ts'
-import { parseAnswer, type Answered } from './evaluate-answer.ts'
+import { parseAnswer, type RawLookupResult } from './evaluate-answer.ts'
 import { answerIn, endOf, lineOfSet, linesOfRequest } from './evaluator-text.ts'
 import { evaluatorExpression } from './expressions.ts'
 import { watchMemory } from './process-memory.ts'
@@ -10,59 +10,60 @@ import { eachLine, printable } from '../text/lines.ts'
 import type { RunOptions } from './process.ts'
 import { optionsOf } from './restriction.ts'
 
-/** What a process has loaded. */
+/** The package set that a process has loaded. */
 export type Identity = Partial<SetPolicy> & Pick<LookUp, 'set' | 'system' | 'restriction'>
 
 /**
- * How asking ended: `failed` says that the evaluation did and the process goes on. After all that stand below it is
- * over, and it has ended: `ended` (it died, was killed for its memory, or said what cannot be read), `late`, or nobody waits any more.
+ * The result of a question. After `failed`, the evaluation failed but the process continues. After the results below it,
+ * the process has ended: `ended` (it died, was killed because of its memory, or printed unreadable output), `late` (it
+ * timed out), or the question was cancelled.
  */
-export type Asked =
-  | { readonly status: 'answered'; readonly answers: readonly Answered[] }
+export type EvaluatorReply =
+  | { readonly status: 'answered'; readonly answers: readonly RawLookupResult[] }
   | { readonly status: 'failed' }
   | { readonly status: 'ended' }
   | { readonly status: 'late' }
   | { readonly status: 'left' }
 
-/** A process of Nix with a package set loaded. */
+/** A Nix process that has loaded a package set. */
 export type EvaluatorProcess = {
   readonly pid: number
   readonly alive: () => boolean
-  /** Looks names up and instantiates packages. One question at a time. `options.environment` is not used. */
-  ask(question: Question, options: RunOptions): Promise<Asked>
-  /** Comes back when it has ended. */
+  /** Looks names up and instantiates packages. One question at a time. `options.environment` is ignored. */
+  ask(question: Question, options: RunOptions): Promise<EvaluatorReply>
+  /** Ends the process, and resolves once it has ended. */
   end(): Promise<void>
 }
 
 const mostOutput = 512 * 1024 * 1024
-/** Milliseconds: an answer that nobody waits for any more is worth that much for the process to stay. */
+/** Milliseconds to wait for the end of a cancelled question before the process is ended. */
 const grace = 1_000
 const forceAfter = 2_000
 
 /**
- * Starts `nix repl`, which is fed through its standard input: when this program ends, however it does, so does the
- * input, and with it the process. The set is loaded by the first question.
- * @param home a folder in which there is `nix/repl-history`, from and to which nothing is read and written
- * @returns undefined when it cannot be started
+ * Starts `nix repl` with a pipe for its standard input: whenever this program ends, the pipe is closed and the process
+ * ends, too. The first question loads the package set.
+ * @param home a folder with an unreadable `nix/repl-history`, so that no history is kept
+ * @returns undefined if it cannot be started
  */
 export function startEvaluator(
   identity: Identity,
   home: string,
   environment: RunOptions['environment'],
 ): EvaluatorProcess | undefined {
-  // With this format it says on standard error what `nix-instantiate` says there.
+  // With this log format, standard error is the same as that of `nix-instantiate`.
   const args = ['repl', '--log-format', 'raw-with-logs', ...optionsOf(identity, ['nix-command'])]
   const child = spawn('nix', args, {
     env: {
       ...environment,
       XDG_DATA_HOME: home,
-      NIX_DATA_HOME: `${home}/nix`, // wins over the other since 2.24
-      INPUTRC: '/dev/null', // keys may mean anything there
+      NIX_DATA_HOME: `${home}/nix`, // takes precedence since 2.24
+      INPUTRC: '/dev/null', // the user's file may redefine keys
       TERM: 'dumb',
     },
     stdio: 'pipe',
   })
-  child.on('error', () => {}) // it could not be started, or ended: its exit, or the lack of a pid, tells
+  child.on('error', () => {}) // reported by the exit event, or by the missing pid
   const { pid } = child
   if (pid === undefined) return undefined
 
@@ -75,10 +76,10 @@ export function startEvaluator(
       resolve()
     })
   })
-  child.stdin.on('error', () => {}) // it has ended, which the exit tells
+  child.stdin.on('error', () => {}) // reported by the exit event
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => current?.output(chunk))
   eachLine(child.stderr, (line) => current?.line(printable(line))).catch(() => child.kill('SIGKILL'))
-  // It does not keep this program running: who waits for an answer has a timer.
+  // It does not keep this program running: a pending question has a timer.
   child.unref()
   for (const stream of [child.stdin, child.stdout, child.stderr]) if (stream instanceof Socket) stream.unref()
   child.stdin.write(lineOfSet(evaluatorExpression, identityFor(identity)))
@@ -86,7 +87,7 @@ export function startEvaluator(
   const end = async (): Promise<void> => {
     const force = setTimeout(() => child.kill('SIGKILL'), forceAfter)
     child.stdin.end()
-    if (current) child.kill('SIGTERM') // interrupts; with no more input it then ends
+    if (current) child.kill('SIGTERM') // interrupts the evaluation; then the process ends, as its input is closed
     if (!exited) await exit
     clearTimeout(force)
   }
@@ -126,12 +127,12 @@ export function startEvaluator(
             tail = (tail + chunk).slice(-chunk.length - mark.length - 20)
             if (length > mostOutput) return giveUp('ended')
             if (!tail.includes(endOf(mark))) return
-            const asked = read(chunks.join(''), mark, question.attributes.length)
-            if (asked.status === 'ended') giveUp('ended')
-            else settle(() => resolve(asked))
+            const reply = read(chunks.join(''), mark, question.attributes.length)
+            if (reply.status === 'ended') giveUp('ended')
+            else settle(() => resolve(reply))
           },
           line(line) {
-            // Its own trace and message are not told: a cold evaluation tells them as they should be.
+            // Its error message is not used: a cold evaluation reports it properly.
             failing ||= line.startsWith('error')
             if (failing || banner.test(line)) return
             try {
@@ -152,13 +153,13 @@ export function startEvaluator(
 
 const banner = /^(Welcome to )?Nix \d|^Type :\? for help|^$/
 
-function read(output: string, mark: string, expected: number): Asked {
+function read(output: string, mark: string, expected: number): EvaluatorReply {
   try {
     const text = answerIn(output, mark)
     if (text === undefined) return { status: 'failed' }
     const answers = parseAnswer(text)
     return answers.length === expected ? { status: 'answered', answers } : { status: 'ended' }
   } catch {
-    return { status: 'ended' } // what cannot be read is not believed; a cold evaluation answers
+    return { status: 'ended' } // unreadable output is discarded; a cold evaluation follows
   }
 }

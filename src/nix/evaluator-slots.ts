@@ -10,30 +10,30 @@ import { memoryOf } from './process-memory.ts'
 import type { RunOptions } from './process.ts'
 
 export type SlotOptions = {
-  /** A folder that is this program's own. It need not be there. */
+  /** A folder of this program's own, which is created if needed. */
   readonly home: string
   /** Bytes of memory that a process may keep from one request to the next. */
   readonly mostKept: number
   /** Requests after which a process is replaced. */
   readonly mostRequests?: number | undefined
-  /** Milliseconds after which one that nobody asks ends. */
+  /** Milliseconds after which an idle process is ended. */
   readonly mostIdle?: number | undefined
 }
 
-/** What there is to tell of a process. */
+/** Facts about a process, for metrics. */
 export type ProcessState = {
   readonly revision: string
   readonly system: string
   readonly pid: number
-  /** That it was asked. */
+  /** Requests it has received. */
   readonly requests: number
   /** Bytes. */
   readonly memory: number
-  /** Milliseconds since it was last asked; 0 while it is at work. */
+  /** Milliseconds since the last request; 0 while it is busy. */
   readonly idle: number
 }
 
-/** What asks one package set, system and policy: one at a time, and which process is of no matter. */
+/** Serialises the requests for one package set, system and policy; the process behind it may be replaced. */
 export type Slot = {
   readonly key: string
   /** Set, system, policy and environment: the key without the revision. */
@@ -45,23 +45,23 @@ export type Slot = {
   process: EvaluatorProcess | undefined
   starts: number
   requests: number
-  /** What the process has loaded is not to be used any more. */
+  /** The process must be replaced, because what it has loaded is out of date. */
   outdated: boolean
   lastUsed: number
-  /** When the turn began that is taken now, or the last one (milliseconds, `performance.now`). */
+  /** When the current or last turn began (milliseconds, `performance.now`). */
   turnBegan: number
-  /** Whether the process is being asked. */
-  asked: boolean
+  /** Whether the process is handling a request. */
+  busy: boolean
   timer: NodeJS.Timeout | undefined
 }
 
-/** Processes with package sets loaded: few, replaced when they have grown or are not right any more. */
+/** A few processes with loaded package sets, which are replaced when they have grown or are out of date. */
 export type Slots = {
-  /** Where a look-up may be answered, if there is room for one more. */
+  /** The slot for a lookup, or undefined if there is no room for another process. */
   slotFor(lookUp: LookUp, environment: RunOptions['environment']): Slot | undefined
   /**
-   * Calls `work` when it is this one's turn. It may ask for the process, which is started if it is not there, and
-   * is undefined if it cannot be.
+   * Calls `work` when it is this caller's turn. `work` may get the process, which is started if necessary, and is
+   * undefined if it cannot be started.
    */
   turn<T>(
     slot: Slot,
@@ -69,15 +69,15 @@ export type Slots = {
     work: (start: () => Promise<EvaluatorProcess | undefined>) => Promise<T>,
   ): Promise<T>
   /**
-   * Ends processes that are not being asked, the one not used for longest first, until the others take no more than
-   * `bytes` says; comes back when they have ended.
+   * Ends idle processes, the least recently used first, until the others use at most `bytes()` of memory. Resolves once
+   * they have ended.
    */
   shrink(bytes: () => number): Promise<void>
-  /** The process is replaced before anything else is asked. */
+  /** Replaces the process before the next request. */
   outdate(slot: Slot): void
   forget(revision: string): void
   processes(): ProcessState[]
-  /** Processes started, and those of them that took the place of another. */
+  /** Processes started, and how many of them replaced another. */
   readonly count: { readonly started: number; readonly restarted: number }
   close(): Promise<void>
 }
@@ -86,7 +86,7 @@ const mostSlots = 4
 
 export function createSlots(options: SlotOptions): Slots {
   const { home, mostKept, mostRequests = 1000, mostIdle = 10 * 60_000 } = options
-  const slots = new Map<string, Slot>() // the one last used is the last
+  const slots = new Map<string, Slot>() // the most recently used is last
   const processes = new Map<EvaluatorProcess, Slot>()
   const count = { started: 0, restarted: 0 }
   let closed = false
@@ -107,7 +107,7 @@ export function createSlots(options: SlotOptions): Slots {
   }
 
   async function processOf(slot: Slot): Promise<EvaluatorProcess | undefined> {
-    slot.asked = true
+    slot.busy = true
     if (slot.outdated || !slot.process?.alive()) endProcess(slot)
     if (slot.process) {
       slot.requests += 1
@@ -154,7 +154,7 @@ export function createSlots(options: SlotOptions): Slots {
       if (slot) {
         slots.delete(key)
       } else {
-        // Of a folder that has changed, nobody asks for what it was.
+        // Earlier revisions of a changed folder are not requested again.
         for (const old of slots.values()) if (old.place === place) drop(old)
         if (slots.size >= mostSlots) {
           const resting = slots.values().find((other) => !isBusy(other))
@@ -174,7 +174,7 @@ export function createSlots(options: SlotOptions): Slots {
           outdated: false,
           lastUsed: 0,
           turnBegan: 0,
-          asked: false,
+          busy: false,
           timer: undefined,
         }
       }
@@ -195,7 +195,7 @@ export function createSlots(options: SlotOptions): Slots {
 
     async shrink(bytes) {
       const resting = [...processes]
-        .filter(([process, slot]) => !(slot.asked && slot.process === process))
+        .filter(([process, slot]) => !(slot.busy && slot.process === process))
         .map(([process, slot]) => ({ process, slot, memory: memoryOf(process.pid) ?? 0 }))
         .sort((a, b) => a.slot.lastUsed - b.slot.lastUsed)
       let sum = resting.reduce((all, { memory }) => all + memory, 0)
@@ -234,7 +234,7 @@ export function createSlots(options: SlotOptions): Slots {
   }
 }
 
-/** Where `nix repl` keeps what was typed: nowhere. Without a folder that it can write, 2.8 does not start. */
+/** Creates a home folder in which `nix repl` can keep no history. Without a writable folder, Nix 2.8 does not start. */
 async function makeHome(home: string): Promise<boolean> {
   const history = join(home, 'nix', 'repl-history')
   try {

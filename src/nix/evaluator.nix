@@ -1,6 +1,6 @@
-# For a process that answers one request after another: evaluator-text.ts says how. The identity and the requests are
-# JSON text: data, never code. `mark` tells an answer from all else that the process prints. Whether a string is printed
-# with "$" as it is or escaped depends on Nix's version, so there is none in it.
+# For a process that answers requests one after another; evaluator-text.ts documents the protocol. The identity and the
+# requests are JSON text: data, never code. `mark` distinguishes an answer from the process's other output. Whether Nix
+# escapes "$" when it prints a string depends on its version, so answers contain none.
 identity:
 let look = import ./lookup.nix (builtins.fromJSON identity); in
 mark: request:

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import fc from 'fast-check'
 import type { StorePath } from '../image/store-path.ts'
-import type { LookUp, Looked } from './evaluate.ts'
+import type { LookUp, LookupResult } from './evaluate.ts'
 import { createEvaluators, type EvaluatorsOptions } from './evaluators.ts'
 import type { Nix } from './nix.ts'
 import { environmentOfNix, failsWith, openBench, system, type Bench } from './testing.ts'
@@ -167,7 +167,7 @@ export function describeEvaluators(): void {
         const small = bench.limited({ evaluator, evalMemory: 600 })
         await assert.rejects(
           small.evaluate(lookUp(set, 'big'), {}),
-          failsWith('BUILD_FAILED', /^evaluating took more than 300 MB of memory$/),
+          failsWith('BUILD_FAILED', /^evaluation used more than 300 MB of memory$/),
         )
         assert.equal((await small.evaluate(lookUp(set, 'good'), {}))[0]?.status, 'other')
       }
@@ -240,7 +240,7 @@ export function describeEvaluators(): void {
   })
 }
 
-function drvOf(found: Looked | undefined): StorePath {
+function drvOf(found: LookupResult | undefined): StorePath {
   return found?.status === 'package' ? found.drvPath : assert.fail(JSON.stringify(found))
 }
 

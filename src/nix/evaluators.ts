@@ -1,61 +1,61 @@
 import { NixeryError } from '../errors.ts'
 import type { PartialDemand } from '../queue/demand.ts'
 import { createLimiter } from '../queue/limiter.ts'
-import { evaluate, tookTooLong, type Looked, type LookUp } from './evaluate.ts'
-import type { Answered } from './evaluate-answer.ts'
-import type { Asked, EvaluatorProcess } from './evaluator-process.ts'
+import { evaluate, tookTooLong, type LookupResult, type LookUp } from './evaluate.ts'
+import type { RawLookupResult } from './evaluate-answer.ts'
+import type { EvaluatorReply, EvaluatorProcess } from './evaluator-process.ts'
 import { createSlots, type ProcessState, type Slot, type SlotOptions } from './evaluator-slots.ts'
 import { cancelled, type RunOptions } from './process.ts'
 
 export type EvaluatorsOptions = Omit<SlotOptions, 'mostKept'> & {
-  /** Bytes of memory that all processes together may take, those that are kept included. */
+  /** Bytes of memory that all processes together may use, including idle ones. */
   readonly memory: number
-  /** See `SlotOptions`; half of what one process may take if not said. */
+  /** See `SlotOptions`; by default half of what one process may use. */
   readonly mostKept?: number | undefined
-  /** `warm` keeps processes with package sets loaded; `cold` starts one for each evaluation. */
+  /** `warm` keeps processes with loaded package sets; `cold` starts a process for each evaluation. */
   readonly evaluator: 'warm' | 'cold'
   /** How many evaluations run at once. */
   readonly concurrency: number
 }
 
-/** What there is to count. */
+/** Counters for metrics. */
 export type EvaluatorsState = {
   readonly processes: readonly ProcessState[]
-  /** Requests answered by such a process, and those that had to be answered, if only in part, without. */
+  /** Requests answered by a kept process, and requests answered cold, at least in part. */
   readonly warm: number
   readonly cold: number
   readonly started: number
-  /** Started in place of one that died, was late, or had grown. */
+  /** Processes that replaced one that died, timed out or had grown. */
   readonly restarted: number
 }
 
-/** Answers what names mean: warm where it can, cold where it must. */
+/** Looks names up: in a kept process if possible, otherwise in a new one. */
 export type Evaluators = {
-  /** See `evaluate.ts`. @throws OVERLOADED besides, when too many wait already */
-  evaluate(lookUp: LookUp, options: EvaluationOptions): Promise<Looked[]>
-  /** What processes have loaded of a revision, or think that they have written, is not to be used any more. */
+  /** See `evaluate.ts`. @throws also OVERLOADED if too many evaluations are waiting */
+  evaluate(lookUp: LookUp, options: EvaluationOptions): Promise<LookupResult[]>
+  /** Discards what processes have loaded of a revision, or believe to have written to the store. */
   forget(revision: string): void
   state(): EvaluatorsState
-  /** Ends the processes. What is asked later is answered cold. */
+  /** Ends the processes. Later requests are answered cold. */
   close(): Promise<void>
 }
 
-/** How one evaluation is run, and how urgent it is while it waits for its turn. */
+/** How to run an evaluation, and how urgent it is while it waits for its turn. */
 export type EvaluationOptions = RunOptions & PartialDemand
 
 type Warm = {
-  /** One a name, in order, undefined where a cold evaluation must say it; or none at all. */
-  readonly answers: readonly (Looked | undefined)[] | undefined
+  /** One per name, in order; undefined entries, or an undefined list, need a cold evaluation. */
+  readonly answers: readonly (LookupResult | undefined)[] | undefined
   /** Milliseconds. */
   readonly spent: number
   readonly process: EvaluatorProcess | undefined
 }
 
-const mostAsked = 256
+const mostPending = 256
 
 const nothing: Warm = { answers: undefined, spent: 0, process: undefined }
 
-/** Milliseconds that a look-up waits behind an evaluation that is this slow before it is answered cold. */
+/** Milliseconds that a lookup waits behind another evaluation before it is answered cold. */
 const patience = 1_500
 
 export function createEvaluators(options: EvaluatorsOptions): Evaluators {
@@ -64,11 +64,11 @@ export function createEvaluators(options: EvaluatorsOptions): Evaluators {
   const evaluations = createLimiter(concurrency)
   const slots = createSlots({ ...options, mostKept: options.mostKept ?? limit / 2 })
   const count = { warm: 0, cold: 0 }
-  let asked = 0
+  let pending = 0
 
   /**
-   * Runs an evaluation when there is room. Each may take its share of the memory; processes that are kept for later
-   * use get what is left, and those not used for longest end where that is not enough.
+   * Runs an evaluation when there is capacity. Each gets its share of the memory. Idle processes get the rest; if that is
+   * not enough, the least recently used ones are ended.
    */
   const withMemory = <T>(given: EvaluationOptions, evaluation: () => Promise<T>): Promise<T> =>
     evaluations.run(async () => {
@@ -77,7 +77,7 @@ export function createEvaluators(options: EvaluatorsOptions): Evaluators {
       return evaluation()
     }, given)
 
-  /** Answers nothing if the evaluation that it is waiting behind is a slow one. */
+  /** Returns no answers if a slow evaluation is running before it. */
   async function askWarm(slot: Slot, lookUp: LookUp, given: EvaluationOptions): Promise<Warm> {
     const stuck = new AbortController()
     const queued = performance.now()
@@ -98,7 +98,7 @@ export function createEvaluators(options: EvaluatorsOptions): Evaluators {
             const answers = process && (await answersOf(process, lookUp, given))
             return { answers, spent: performance.now() - started, process }
           } finally {
-            slot.asked = false // before another evaluation takes this one's place
+            slot.busy = false // before another evaluation takes this one's place
           }
         })
       })
@@ -110,7 +110,7 @@ export function createEvaluators(options: EvaluatorsOptions): Evaluators {
     }
   }
 
-  async function look(lookUp: LookUp, given: EvaluationOptions): Promise<Looked[]> {
+  async function look(lookUp: LookUp, given: EvaluationOptions): Promise<LookupResult[]> {
     const isWarm = options.evaluator === 'warm' && lookUp.importFromDerivation !== false
     const slot = isWarm ? slots.slotFor(lookUp, given.environment) : undefined
     const warm = slot ? await askWarm(slot, lookUp, given) : nothing
@@ -123,7 +123,7 @@ export function createEvaluators(options: EvaluatorsOptions): Evaluators {
     }
     count.cold += 1
     const cold = await withMemory(given, () => evaluate({ ...lookUp, attributes }, given, spent))
-    // Where only the process failed, what it has loaded may have come from another state of things.
+    // If the evaluation failed only in the kept process, what it has loaded may be out of date.
     const differs = wasAsked && cold.some(({ status }) => status !== 'failed')
     if (slot && differs && slot.process === process) slots.outdate(slot)
     let next = 0
@@ -137,16 +137,16 @@ export function createEvaluators(options: EvaluatorsOptions): Evaluators {
   return {
     async evaluate(lookUp, asking) {
       const given = { ...asking, memory: limit }
-      if (asked >= mostAsked) {
-        throw new NixeryError('OVERLOADED', `${mostAsked} evaluations are at work or wait already`, {
+      if (pending >= mostPending) {
+        throw new NixeryError('OVERLOADED', `too many evaluations: ${mostPending} are running or waiting`, {
           hint: 'try again in a few seconds',
         })
       }
-      asked += 1
+      pending += 1
       try {
         return await look(lookUp, given)
       } finally {
-        asked -= 1
+        pending -= 1
       }
     },
     forget: (revision) => slots.forget(revision),
@@ -155,36 +155,37 @@ export function createEvaluators(options: EvaluatorsOptions): Evaluators {
   }
 }
 /**
- * What a process says: of all names at once, or one by one if that fails, since some failures end everything.
+ * Looks all names up in a process at once, or one by one if that fails, since some failures end the evaluation.
  * @throws EVALUATION_TIMEOUT, CANCELLED
  */
 async function answersOf(
   process: EvaluatorProcess,
   { attributes, limits }: LookUp,
   given: RunOptions,
-): Promise<(Looked | undefined)[] | undefined> {
+): Promise<(LookupResult | undefined)[] | undefined> {
   const deadline = performance.now() + given.timeout
-  const ask = async (asked: LookUp['attributes']): Promise<Asked> => {
+  const ask = async (names: LookUp['attributes']): Promise<EvaluatorReply> => {
     const timeout = Math.max(1, Math.ceil(deadline - performance.now()))
-    const result = await process.ask({ attributes: asked, ...(limits && { limits }) }, { ...given, timeout })
+    const result = await process.ask({ attributes: names, ...(limits && { limits }) }, { ...given, timeout })
     if (given.signal?.aborted) throw cancelled(given.signal.reason)
     if (result.status === 'late') throw tookTooLong(given.timeout)
     return result
   }
 
   const together = await ask(attributes)
-  if (together.status === 'answered') return together.answers.map(told)
+  if (together.status === 'answered') return together.answers.map(reported)
   if (together.status !== 'failed' || attributes.length < 2) return undefined
   const set = await ask([])
   if (set.status !== 'answered') return undefined
-  const answers: (Looked | undefined)[] = []
+  const answers: (LookupResult | undefined)[] = []
   for (const attribute of attributes) {
     const alone = await ask([attribute])
     if (alone.status === 'ended') break
-    answers.push(alone.status === 'answered' ? alone.answers.map(told)[0] : undefined)
+    answers.push(alone.status === 'answered' ? alone.answers.map(reported)[0] : undefined)
   }
   return answers
 }
 
-/** Why one fails is for a cold evaluation to say: in the words of `nix-instantiate`. */
-const told = (answered: Answered): Looked | undefined => (answered.status === 'thrown' ? undefined : answered)
+/** For a failure, a cold evaluation gives the reason, as `nix-instantiate` reports it. */
+const reported = (answered: RawLookupResult): LookupResult | undefined =>
+  answered.status === 'thrown' ? undefined : answered

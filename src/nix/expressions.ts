@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 
 /**
- * This program's Nix expressions as one text each, since a restricted evaluation can read no file of the program. The
- * files beside this one remain usable as they are.
+ * This program's Nix expressions, each as one text, since a restricted evaluation cannot read the program's files. The
+ * files in this folder can also be used directly.
  */
 const textOf = (name: string): string => readFileSync(new URL(name, import.meta.url), 'utf8')
 

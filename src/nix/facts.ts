@@ -17,16 +17,16 @@ const versioned = z.object({ info: keyed }).transform((whole) => whole.info)
 const anyForm = z.union([listed, versioned, keyed])
 
 /**
- * Parses what `nix path-info --json` prints. Its form has changed: up to 2.18 a list, then an object keyed by
- * path, and with `--json-format 2` one under `info` whose paths have no directory.
+ * Parses the output of `nix path-info --json`. Its format depends on the version: up to 2.18 a list, then an object
+ * keyed by path, and with `--json-format 2` an object under `info` whose paths have no directory.
  * @throws BUILD_FAILED for a path that Nix does not know
  */
 export function parsePathInfo(text: string): PathFacts[] {
   const parsed = anyForm.safeParse(JSON.parse(text))
   if (parsed.success) return parsed.data.map(factsOf)
-  throw new NixeryError('BUILD_FAILED', 'Nix does not know the store paths that it has just made', {
+  throw new NixeryError('BUILD_FAILED', 'Nix does not know store paths that it has just built', {
     cause: parsed.error,
-    hint: 'the operator can look for damage with: nix-store --verify --check-contents',
+    hint: 'the operator can check the store with: nix-store --verify --check-contents',
   })
 }
 

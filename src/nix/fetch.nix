@@ -1,3 +1,3 @@
-# Brings the files of a tarball into the store. `request` is JSON text: data, never code. The answer is their folder.
+# Fetches the files of a tarball into the store. `request` is JSON text: data, never code. Returns their folder.
 { request }:
 toString (fetchTarball { url = (builtins.fromJSON request).tarball; name = "source"; })

@@ -6,7 +6,7 @@ import { checkOut } from './mirror.ts'
 import { run, type RunOptions } from './process.ts'
 import { unreachable } from './unreachable.ts'
 
-/** Sources that can be brought into the store: a tarball, or a commit of a mirror (see `mirror.ts`). */
+/** Sources to fetch into the store: a tarball, or a commit of a mirror (see `mirror.ts`). */
 export type Sources =
   | { readonly tarball: string }
   | { readonly mirror: string; readonly commit: string; readonly scratch: string }
@@ -14,11 +14,11 @@ export type Sources =
 const expression = fileURLToPath(new URL('fetch.nix', import.meta.url))
 
 /**
- * Fetches sources into the store, protects them by a garbage collector root, and gives their store path. A tarball
+ * Fetches sources into the store, protects them with a garbage collector root, and returns their store path. A tarball
  * that is in Nix's cache is asked for anew, which costs one request if it has not changed.
  * @param rootOf where the root of a store path is put
- * @throws SOURCE_UNREACHABLE with Nix's reason, as `SourceLacks` if the server answered and has
- *   no such thing; NIX_UNAVAILABLE, CANCELLED
+ * @throws SOURCE_UNREACHABLE with Nix's reason, as `SourceLacks` if the server responded but does not
+ *   have it; NIX_UNAVAILABLE, CANCELLED
  */
 export async function fetchSources(
   sources: Sources,
@@ -31,8 +31,8 @@ export async function fetchSources(
 }
 
 /**
- * Keeps a path that is in the store from the garbage collector.
- * @throws SOURCE_UNREACHABLE if it is not there any more, CANCELLED
+ * Protects a store path from the garbage collector.
+ * @throws SOURCE_UNREACHABLE if it no longer exists, CANCELLED
  */
 export async function addRoot(path: StorePath, root: string, options: RunOptions): Promise<void> {
   await mkdir(dirname(root), { recursive: true })

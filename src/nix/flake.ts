@@ -5,7 +5,7 @@ import { messageOf } from './message.ts'
 import { run, type RunOptions } from './process.ts'
 import { unreachable } from './unreachable.ts'
 
-/** What a flake reference means now. */
+/** A locked flake reference. */
 export type LockedFlake = {
   /** A reference to the flake's source in the Nix store, which evaluation reads without credentials. */
   readonly url: string
@@ -15,12 +15,12 @@ export type LockedFlake = {
   readonly paths: readonly StorePath[]
   /** Why inputs could not be fetched. Evaluation fails only if it needs them, and they are not public. */
   readonly warning?: string
-  /** The commit that it was locked to, and when that was made (seconds since 1970); none for what is of no commit. */
+  /** The locked commit and its time (seconds since 1970); undefined for a flake without a commit. */
   readonly commit?: { readonly id: string; readonly seconds: number }
 }
 
 export type LockOptions = RunOptions & {
-  /** Where the root of a store path is put. */
+  /** The path of the garbage collector root for a store path. */
   readonly rootOf: (path: StorePath) => string
 }
 
@@ -43,9 +43,9 @@ type Metadata = {
 type Archived = { readonly path?: string; readonly inputs?: Readonly<Record<string, Archived>> }
 
 /**
- * Locks a flake reference, and brings the flake and its inputs into the store. Only this has the operator's ssh keys and
- * tokens: evaluation, which has none, is given the flake's store path.
- * @throws SOURCE_UNREACHABLE as `fetchSources` does, CONFIG_INVALID when this Nix knows no flakes, CANCELLED
+ * Locks a flake reference, and fetches the flake and its inputs into the store. Only this step has access to the
+ * operator's ssh keys and tokens; evaluation has none, and uses the flake's store path.
+ * @throws SOURCE_UNREACHABLE like `fetchSources`, CONFIG_INVALID if this Nix does not support flakes, CANCELLED
  */
 export async function lockFlake(reference: string, options: LockOptions): Promise<LockedFlake> {
   const result = await flakeCommand(['metadata', '--json', '--refresh', '--', reference], options)
@@ -55,7 +55,7 @@ export async function lockFlake(reference: string, options: LockOptions): Promis
   const revision = metadata.revision ?? locked.narHash
   const source = parseStorePath(metadata.path)
   const url = inStore(source, metadata.locked)
-  // One in a subfolder may be refused even without inputs.
+  // A flake in a subfolder may be refused even without inputs.
   const hasInputs = Object.keys(locks.nodes).length > 1 || locked.dir !== undefined
   const { refused = false, ...inputs } = hasInputs ? await fetchInputs(url, options) : { paths: [] }
   const paths = [...new Set([source, ...inputs.paths])]
@@ -65,7 +65,7 @@ export async function lockFlake(reference: string, options: LockOptions): Promis
   return { ...inputs, ...commit, url: refused ? metadata.url : url, revision, paths }
 }
 
-/** The flake as a folder in the store, with all that its outputs can see of where it came from. */
+/** A reference to the flake's folder in the store, with the source attributes that its outputs can read. */
 function inStore(path: StorePath, { dir, narHash, rev, revCount, lastModified }: Metadata['locked']): string {
   const parameters = Object.entries({ dir, narHash, rev, revCount, lastModified })
     .filter(([, value]) => value !== undefined)
@@ -73,14 +73,14 @@ function inStore(path: StorePath, { dir, narHash, rev, revCount, lastModified }:
   return `path:${path}?${parameters.join('&')}`
 }
 
-/** Whatever of them is in the store already is not fetched again. */
+/** Fetches the inputs that are not in the store yet. */
 async function fetchInputs(
   url: string,
   options: RunOptions,
 ): Promise<{ paths: readonly StorePath[]; refused?: boolean; warning?: string }> {
   const asLocked = ['--no-update-lock-file', '--no-write-lock-file', '--no-registries']
   const result = await flakeCommand(['archive', '--json', ...asLocked, '--', url], options)
-  // Nix 2.8 knows no subfolder of a path: such a flake is evaluated only if it is public.
+  // Nix 2.8 does not support subfolders of a path: such a flake can be evaluated only if it is public.
   if (!result.ok && result.lines.some((line) => line.includes("unsupported parameter 'dir'")))
     return { paths: [], refused: true }
   if (!result.ok) return { paths: [], warning: messageOf(result.lines) }
@@ -99,6 +99,6 @@ const isWithoutFlakes = (lines: readonly string[]): boolean =>
   lines.some((line) => /not a recognised|unknown experimental feature|unrecognised flag/.test(line))
 
 const withoutFlakes = () =>
-  new NixeryError('CONFIG_INVALID', 'this Nix knows no flakes', {
+  new NixeryError('CONFIG_INVALID', 'this version of Nix does not support flakes', {
     hint: 'NIXERY_FLAKE needs Nix 2.4 or later',
   })

@@ -2,8 +2,8 @@ import { run, type RunOptions, type RunResult } from './process.ts'
 import { unreachable } from './unreachable.ts'
 
 /**
- * Settings for every git process. Nothing that a repository holds may start a program, nobody is asked for a
- * password, and a server that sends nothing for two minutes is given up.
+ * Settings for every git process. A repository cannot start programs, there are no password prompts, and a transfer is
+ * given up after two minutes without data.
  */
 const settings = [
   'core.hooksPath=/dev/null',
@@ -23,13 +23,13 @@ const settings = [
 export const git = (args: readonly string[], options: RunOptions): Promise<RunResult> =>
   run('git', [...settings, ...args], {
     ...options,
-    // Messages are read by this program, so they must be in English.
+    // This program parses the messages, so they must be in English.
     environment: { ...options.environment, GIT_TERMINAL_PROMPT: '0', LC_ALL: 'C' },
   })
 
 /**
- * Runs git on what is here already. Without this, git would fetch an object that a partial clone lacks from the
- * remote: any commit that the server holds, reachable or not.
+ * Runs git on local objects only. Otherwise git would fetch objects that a partial clone lacks from the remote: any
+ * commit that the server has, reachable or not.
  */
 export const localGit = (args: readonly string[], options: RunOptions): Promise<RunResult> =>
   git(args, {
@@ -41,8 +41,8 @@ export const localGit = (args: readonly string[], options: RunOptions): Promise<
 const mostRefs = 200_000
 
 /**
- * Reads lines of an object name and a ref. An annotated tag is an object of its own; the line with `^{}` has the
- * commit that it names.
+ * Parses lines with an object name and a ref. An annotated tag is an object of its own; its line with `^{}` has the
+ * commit.
  * @returns object by ref, in the order of the lines
  */
 export function parseRefs(text: string): Map<string, string> {
@@ -57,8 +57,8 @@ export function parseRefs(text: string): Map<string, string> {
 
 /**
  * Branches, tags and other refs of a remote repository.
- * @param narrow whether branches and tags are enough, which saves the server from listing all pull requests
- * @returns commit by ref; empty if there is none
+ * @param narrow list only branches and tags, which spares the server from listing all pull requests
+ * @returns commits by ref; empty if there are none
  * @throws SOURCE_UNREACHABLE with git's reason, CANCELLED
  */
 export async function remoteRefs(

@@ -1,11 +1,11 @@
-// Milliseconds from SIGTERM to SIGKILL: git removes its locks and unfinished files meanwhile.
+// Milliseconds from SIGTERM to SIGKILL, in which git removes its locks and unfinished files.
 const patience = 2_000
 
 /**
- * Ends all of a process group when its time is over or the signal fires.
- * @param leader the process whose id the group has
+ * Ends a process group after a timeout, or when the signal fires.
+ * @param leader the leader of the group
  * @param timeout milliseconds
- * @returns ends the watching
+ * @returns a function that stops watching
  */
 export function endGroup(
   leader: number | undefined,

@@ -7,8 +7,8 @@ export type KeptLines = {
 }
 
 /**
- * Keeps the last lines, but for those that only say that what needs a failed package fails, too, or waits: of them
- * there are as many as a chain of packages is long, and they would displace the reason.
+ * Keeps the last lines, except those that only report that a dependent of a failed package fails as well, or that Nix is
+ * waiting for a lock: there may be many of them, and they would displace the reason.
  */
 export function createKeptLines(most: number): KeptLines {
   const lines: string[] = []
@@ -22,7 +22,7 @@ export function createKeptLines(most: number): KeptLines {
         inCascade = true
         return
       }
-      // What follows the reason: the paths that were to be made.
+      // The paths that were to be built follow the reason.
       if (inCascade && continuesError(line)) return
       inCascade = false
       lines.push(line)

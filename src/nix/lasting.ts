@@ -1,16 +1,15 @@
 /**
- * Whether an evaluation that failed with this message fails with it whenever the same revision is evaluated. Only what
- * is known to come from the code itself does: a file that could not be fetched, a build that failed, a process that was
- * killed or ran out of memory may succeed the next time.
- * @param thrown whether the failure is one that `builtins.tryEval` catches: `throw` or `assert`
+ * Whether every evaluation of the same revision fails with this message. This is only so for errors in the code itself: a
+ * failed fetch or build, or a process that was killed or ran out of memory, may succeed the next time.
+ * @param thrown whether `builtins.tryEval` catches the failure: `throw` or `assert`
  */
 export function isLasting(message: string, thrown: boolean): boolean {
   if (passing.test(message)) return false
   return thrown || (message.startsWith('error: ') && certain.test(message.split('\n', 1)[0] ?? ''))
 }
 
-// Found anywhere in the message, and a `throw` may quote it. A wrong hit costs an evaluation every few seconds, a miss
-// may keep a package away for as long as the revision is served.
+// Matched anywhere in the message, even if a `throw` quotes it. A false match costs an evaluation every few seconds; a
+// missed one may make a package unavailable for as long as the revision is served.
 const passing = new RegExp(
   [
     'unable to (download|connect)',

@@ -1,14 +1,14 @@
-/** Gets each line that Nix says; `builder` is the derivation whose builder printed it, undefined for Nix itself. */
+/** Receives each line of output; `builder` is the derivation whose builder printed it, undefined for Nix itself. */
 export type TakeLine = (line: string, builder: string | undefined) => void
 
-/** UTF-16 units of a line of Nix's log that are read: a builder's line, with room for what JSON escapes. */
+/** The maximum length of a line of Nix's log in UTF-16 units: a builder's line, with room for JSON escapes. */
 export const maxEventLength = 40_000
 
-// Of Nix's `logging.hh`.
+// From Nix's `logging.hh`.
 const build = 105
 const logLine = 101
 const postBuildLogLine = 107
-const mostVerbose = 3 // lvlInfo, what Nix prints unless it is told otherwise
+const mostVerbose = 3 // lvlInfo, Nix's default
 
 type Event = {
   readonly action?: unknown
@@ -21,8 +21,8 @@ type Event = {
 }
 
 /**
- * Reads what Nix prints with `--log-format internal-json`, and gives the lines that it would print without. Only in
- * this form it says which of several builders printed a line.
+ * Reads the output of Nix with `--log-format internal-json`, and passes on the lines that Nix would print without it.
+ * Only this format tells which of several builders printed a line.
  * @returns a function for the lines of standard error, in order
  */
 export function createEventReader(take: TakeLine): (raw: string) => void {
@@ -43,7 +43,7 @@ export function createEventReader(take: TakeLine): (raw: string) => void {
       if (shown) say(event.text)
     } else if (action === 'stop') builders.delete(id)
     else if (action === 'msg' && shown) say(event.msg)
-    // An empty line of a builder is one, too.
+    // Empty lines of a builder count, too.
     else if (action === 'result' && type === logLine)
       take(typeof first === 'string' ? first : '', builders.get(id))
     else if (action === 'result' && type === postBuildLogLine) say(first)
@@ -59,7 +59,7 @@ function parse(raw: string): Event | undefined {
   }
 }
 
-/** What can be read of an event that was cut: a builder printed an endless line. */
+/** The readable part of a truncated event: a builder printed a very long line. */
 function beginningOf(raw: string): string | undefined {
   const text = /^@nix \{"action":"result","fields":\["(?<text>[^"\\]*)/.exec(raw)?.groups?.['text']
   return text?.slice(0, 10_000)

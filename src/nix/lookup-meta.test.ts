@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { openBench, system, type Bench } from './testing.ts'
-import type { Looked } from './evaluate.ts'
+import type { LookupResult } from './evaluate.ts'
 
-type Package = Extract<Looked, { status: 'package' }>
+type Package = Extract<LookupResult, { status: 'package' }>
 
 for (const evaluator of ['cold', 'warm'] as const) {
   describe(`what packages say of themselves, ${evaluator}`, () => {

@@ -1,18 +1,18 @@
-# Looks names up in a package set. Nothing but the language's builtins is used, so any function from { system, … } to
-# an attribute set is a package set. It takes the package set, and then as many requests as one likes.
+# Looks names up in a package set. It uses only the language's builtins, so any function from { system, … } to an
+# attribute set is a package set. It takes the package set, and then any number of requests.
 #
 # identity: { "set": { "folder": "/absolute" } or { "flake": "<locked reference>" }, "system": "x86_64-linux",
 #             "config": { "allowUnfree": true }, "overlays": [ "/absolute/file.nix" ],
 #             "configFile": null or "/absolute/config.nix",
 #             "mode": "open", "restricted" or "pure" }
 # request:  { "attributes": [ [ "python3Packages", "requests" ] ], "guarded": true,
-#             "limits": { "denied": [ 0 ], "alias.pkgs.denied": [ 3, 3, 2 ] } }, limits only where names are restricted;
-#             with "meta": false, nothing of a package's meta is evaluated.
-#             A part may be a list: the name as it is written, and the one that it spells (image/spelling.ts).
-# answer:   one record an attribute, in order; see evaluate-answer.ts for their types. If guarded, one that throws is
-#           { "status": "thrown" } and the others are answered; Nix tells its message only if it may fail.
-#           An attribute with limits is followed no further than they say (packages/policy.ts): the value that lies
-#           beyond is not evaluated, and the answer is { "status": "denied" }.
+#             "limits": { "denied": [ 0 ], "alias.pkgs.denied": [ 3, 3, 2 ] } }, limits only if names are restricted;
+#             with "meta": false, the meta of packages is not evaluated.
+#             A part may be a list: the name as written, and the decoded name (image/spelling.ts).
+# answer:   one record per attribute, in order; see evaluate-answer.ts for their types. If guarded, an attribute that
+#           throws gives { "status": "thrown" } and the others are answered; Nix reports the message only if the failure
+#           is not caught. An attribute with limits is followed no further than these (packages/policy.ts): the value
+#           beyond them is not evaluated, and the answer is { "status": "denied" }.
 identity:
 let
   inherit (builtins)
@@ -20,13 +20,13 @@ let
     intersectAttrs isAttrs isFunction isInt isList isString length listToAttrs match parseDrvName removeAttrs
     replaceStrings seq substring tail toJSON toXML tryEval typeOf unsafeDiscardStringContext;
 
-  # A function that takes them, or takes anything, is always given both: without, a nixpkgs looks for a configuration
-  # and overlays in the environment and the home folder. Only this form of a function tells of "...".
+  # A function that accepts them, or any argument, always gets both: otherwise nixpkgs reads its configuration and
+  # overlays from the environment and the home folder. Only this form of a function reveals "...".
   form = toXML imported;
   takesAnything = match ".*<attrspat[^>]* ellipsis=.*" form != null || match ".*<attrspat.*" form == null;
   takes = name: takesAnything || hasAttr name (functionArgs imported);
 
-  # A file with a function, from { pkgs, ... } or whatever else the set gives it, stays one.
+  # If the file has a function, such as one from { pkgs, ... }, the result is a function, too.
   configured = if identity.configFile or null == null then { } else import identity.configFile;
   config = if isFunction configured then given: configured given // identity.config or { } else configured // identity.config or { };
 
@@ -42,13 +42,13 @@ let
     if identity.set ? flake then fromFlake
     else if isFunction imported then imported arguments
     else throw "its default.nix is a ${typeOf imported}, but must be a function from { system, ... } to an attribute set";
-  # What Nix was told to do is believed only if it is seen to be done: `nix repl` of 2.8 knows no pure evaluation.
+  # Checks that Nix really restricts evaluation as requested: `nix repl` of 2.8 ignores pure evaluation.
   isKept =
     if identity.mode == "pure" then !(builtins ? currentSystem)
     else identity.mode == "restricted" -> !(builtins.pathExists "/proc/self/environ");
 
   set =
-    if !isKept then throw "this version of Nix does not restrict evaluation as it was told to"
+    if !isKept then throw "this version of Nix does not support restricted evaluation"
     else if isAttrs packageSet then packageSet
     else throw "the function in its default.nix gives a ${typeOf packageSet}, but must give an attribute set";
 
@@ -56,15 +56,15 @@ let
   lower = [ "a" "b" "c" "d" "e" "f" "g" "h" "i" "j" "k" "l" "m" "n" "o" "p" "q" "r" "s" "t" "u" "v" "w" "x" "y" "z" ];
   toLower = replaceStrings upper lower;
 
-  # Names by what they are in lower case. Of those that differ in case alone, the first in byte order.
+  # Names by their lower-case form. If names differ only in case, the first in byte order wins.
   foldedNames = attributes: listToAttrs (map (name: { name = toLower name; value = name; }) (attrNames attributes));
 
-  # Of the whole set, which may have a hundred thousand names, once for all that is asked.
+  # Computed once for all requests: the package set may have a hundred thousand names.
   topNames = attrNames set;
   topFolded = foldedNames set;
 
-  # The attribute that a part of a name means, as a list of none or more of which the first counts: the name itself;
-  # with "_" before a leading digit; or one that differs in case alone. (Docker has only lower-case names.)
+  # The attributes that a part of a name may mean, in order of preference (the first is used): the name itself; the name
+  # with "_" before a leading digit; a name that differs only in case. (Docker allows only lower-case names.)
   meaning = attributes: folded: part:
     let
       candidates = [ part ] ++ (if match "[0-9].*" part == null then [ ] else [ "_${part}" ]);
@@ -73,16 +73,16 @@ let
     in
     if exact != [ ] then exact else map (name: getAttr name folded) alike;
 
-  # What is spelled counts if nothing is called as it is written.
+  # The decoded name is used only if there is no attribute with the name as written.
   spellings = part: if isList part then part else [ part ];
   meaningOf = attributes: folded: part: builtins.concatLists (map (meaning attributes folded) (spellings part));
 
-  # Whether a set in the package set is another instance of it (nixpkgs has `pkgs`, `buildPackages`, `pkgsStatic`): it
-  # has nearly all of its names.
+  # Whether a set in the package set is another instance of it (nixpkgs has `pkgs`, `buildPackages`, `pkgsStatic`): one
+  # that has nearly all of its names.
   isInstance = value: 10 * length (attrNames (intersectAttrs set value)) >= 9 * length topNames;
 
-  # `at` is how far a name was followed. `start`: how many parts lead to the innermost instance of the package set;
-  # `packagePath`: the path without the outputs at its end, and `package` what is there.
+  # `at` is the state after following part of a name. `start`: how many parts lead to the innermost instance of the
+  # package set; `packagePath`: the path without trailing outputs; `package`: the value there.
   look = limits: at: rest:
     if rest == [ ] then describe at
     else if !(isAttrs at.value) then missingAt at.path [ ]
@@ -93,7 +93,7 @@ let
         name = head found;
         value = getAttr name at.value;
         path = at.path ++ [ name ];
-        # The package set itself is none, even if it has an attribute called `type`.
+        # The package set itself is not a package, even if it has an attribute called `type`.
         inDerivation = !isTop && isDerivation at.value;
         start = if limits == null || isTop || inDerivation || !(isInstance at.value) then at.start else length at.path;
         isOutput = inDerivation && elem name (at.value.outputs or [ ]) && at.value.drvPath == value.drvPath or null;
@@ -111,9 +111,9 @@ let
     if isDerivation value then
       let
         parsed = parseDrvName value.name;
-        # Some have null for a version, or a path.
+        # The version of some packages is null or a path.
         textOr = other: text: if isString text then plain text else other;
-        # What is said of a package is said of its outputs, which need not repeat it.
+        # The meta of a package also applies to its outputs, which need not repeat it.
         meta = if readsMeta then metaOf package else { };
         output = textOr "out" (value.outputName or null);
       in
@@ -121,7 +121,7 @@ let
         status = "package";
         inherit path packagePath;
         drvPath = unsafeDiscardStringContext value.drvPath;
-        # Not called outPath: a set with that attribute becomes a plain string in JSON.
+        # The attribute must not be named outPath: builtins.toJSON turns a set with outPath into a string.
         outputs = [ { inherit output; outputPath = unsafeDiscardStringContext value.outPath; } ]
           ++ (if path == packagePath then otherOutputs meta value output else [ ]);
         pname = textOr parsed.name (value.pname or null);
@@ -131,15 +131,15 @@ let
       }
     else { status = "other"; inherit path; type = kindOf mayLookInside value; };
 
-  # What a package says of itself may be missing, fail, or be anything: that must not fail the package. No other field
-  # is evaluated than those that nixpkgs evaluates to check whether a package may be used.
+  # meta may be missing, fail, or have any value, which must not make the package fail. Only fields that nixpkgs itself
+  # evaluates, to check whether a package may be used, are evaluated.
   orElse = other: value: let tried = tryEval value; in if tried.success then tried.value else other;
   metaOf = value: orElse { } (let meta = value.meta or { }; in if isAttrs meta then meta else { });
   fieldOf = meta: name: orElse null (meta.${name} or null);
   plain = text: substring 0 200 (unsafeDiscardStringContext text);
   firstOf = count: list: genList (elemAt list) (if length list < count then length list else count);
 
-  # As nix-env reads it, which takes text for a number, too (libexpr/get-drvs.cc).
+  # Like nix-env, which also accepts a number as text (libexpr/get-drvs.cc).
   priorityOf = meta:
     let
       said = fieldOf meta "priority";
@@ -147,8 +147,8 @@ let
     in
     if !(isInt number) then 5 else if number > 999999999 then 999999999 else if number < -999999999 then -999999999 else number;
 
-  # The outputs that belong to a package besides its default one: what nix-env installs, without what is only for
-  # reading. A set may call one output of a package a package (`dig = bind.dnsutils`): that one is meant alone.
+  # The outputs of a package to add to its default one: those that nix-env installs, without documentation. A set may
+  # name a single output of a package as a package (`dig = bind.dnsutils`): then only that output is used.
   notForRunning = [ "man" "info" "doc" "devdoc" ];
   otherOutputs = meta: value: default:
     let
@@ -163,8 +163,8 @@ let
     in
     if isDefault then map (output: { inherit output; outputPath = unsafeDiscardStringContext value.${output}.outPath; }) others else [ ];
 
-  # nixpkgs' forms of a license, to a depth and length that no package may choose: text; a list; a set with spdxId,
-  # shortName, …; and, in later versions, several joined by an operator (lib/licenses/operators.nix).
+  # The forms of a license in nixpkgs, with limits on depth and length: text; a list; a set with spdxId, shortName, …;
+  # and, in later versions, several licenses joined by an operator (lib/licenses/operators.nix).
   licenseOf = depth: value:
     let
       text = name: let said = fieldOf value name; in if isString said then plain said else null;
@@ -182,8 +182,8 @@ let
     in
     if depth > 3 then null else orElse null (deepSeq form form);
 
-  # nixpkgs marks its sets of packages, those that are not to be descended into as well (`lib.dontRecurseIntoAttrs`). Of
-  # other sets some members are looked at, if that is allowed and none can fail the whole.
+  # nixpkgs marks its sets of packages, including those that tools should not descend into (`lib.dontRecurseIntoAttrs`).
+  # For other sets, some members are examined, if that is allowed and their failures are caught.
   kindOf = mayLookInside: value:
     if !(isAttrs value) then typeOf value
     else if value ? __functor then "lambda"
@@ -207,19 +207,19 @@ let
   answer = attribute:
     let
       limits = (request.limits or { }).${concatStringsSep "." (map (part: head (spellings part)) attribute)} or null;
-      # With limits on any name, members may be what must not be evaluated; unguarded, one may fail the whole.
+      # If any name has limits, members may be denied; if not guarded, a failing member would fail the request.
       mayLookInside = request.guarded && !(request ? limits);
       readsMeta = request.meta or true;
       result = look limits { value = set; path = [ ]; start = 0; packagePath = [ ]; package = set; inherit mayLookInside readsMeta; } attribute;
     in
     if request.guarded then guard result else result;
 
-  # A set that is broken as a whole is not a broken attribute.
+  # A package set that does not evaluate fails the request rather than each attribute.
   results = seq set (map answer request.attributes);
   missing = filter (result: result.status == "missing") results;
 in
 {
   results = map (result: removeAttrs result [ "siblings" ]) results;
-  # The names that there are instead, once for each place.
+  # The names that exist at each place, computed once per place.
   siblings = listToAttrs (map ({ place, siblings, ... }: { name = place; value = siblings; }) missing);
 }

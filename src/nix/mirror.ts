@@ -10,15 +10,15 @@ import { watchSize } from './watch-size.ts'
 export type Mirror = {
   readonly folder: string
   readonly url: string
-  /** Which refs are copied, with at most one `*` in each, such as `refs/heads/*`. HEAD always is. */
+  /** Patterns of refs to copy, with at most one `*` each, such as `refs/heads/*`. HEAD is always copied. */
   readonly refs: readonly string[]
-  /** Copies commits without their files (`--filter=tree:0`). A server that cannot do that sends everything. */
+  /** Copies commits without their files (`--filter=tree:0`). A server without support for it sends everything. */
   readonly commitsOnly: boolean
-  /** Bytes; a repository that is larger is given up. */
+  /** The maximum size of the repository in bytes. */
   readonly limit: number
 }
 
-/** Refs of the repository lie here in the mirror, so that none of them can collide with HEAD's copy. */
+/** Prefix of the repository's refs in the mirror, so that they cannot collide with the copy of HEAD. */
 const copies = 'refs/source/'
 const head = 'refs/head'
 
@@ -27,12 +27,12 @@ const copyOf = (ref: string): string => ref.replace(/^refs\//, copies)
 const originalOf = (copy: string): string => (copy === head ? 'HEAD' : copy.replace(copies, 'refs/'))
 
 /**
- * Creates the mirror if it does not exist, and brings it up to date. Refs that are gone from the repository go from
- * the mirror as well. A mirror that is damaged is created again.
+ * Creates the mirror if it does not exist, and updates it. Refs that the repository no longer has are removed. A damaged
+ * mirror is recreated.
  * @throws SOURCE_UNREACHABLE with git's reason, CANCELLED
  */
 export async function updateMirror(mirror: Mirror, options: RunOptions): Promise<void> {
-  // Other processes may be at work on younger ones. Of a folder that cannot be read, git says so.
+  // Other processes may be using younger files. If the folder cannot be read, git reports it.
   const unfinished = { olderThan: options.timeout, only: isUnfinished, recursive: true }
   await removeOld(mirror.folder, unfinished).catch(() => {})
   let result = await fetchOnce(mirror, options)
@@ -44,7 +44,8 @@ export async function updateMirror(mirror: Mirror, options: RunOptions): Promise
 }
 
 /**
- * Joins the packs of many updates, if there are many. To be done while nobody waits; a failure only costs disk space.
+ * Combines the packs of previous updates if there are many. Call it when no client is waiting. A failure only costs disk
+ * space.
  * @throws CANCELLED
  */
 export async function tidyMirror(folder: string, options: RunOptions): Promise<void> {
@@ -53,12 +54,12 @@ export async function tidyMirror(folder: string, options: RunOptions): Promise<v
 
 async function fetchOnce(mirror: Mirror, options: RunOptions) {
   await mkdir(mirror.folder, { recursive: true })
-  // Without templates, which may hold hooks of the machine's.
+  // Without templates, which may install hooks of this machine.
   const made = await localGit(['init', '--quiet', '--bare', '--template=', '--', mirror.folder], options)
   if (!made.ok) return made
   const first = await fetchRefs(mirror, [`+HEAD:${head}`], options)
   if (first.ok || !/couldn't find remote ref HEAD/.test(first.lines.join('\n'))) return first
-  // HEAD names a branch that does not exist; the others may.
+  // HEAD names a branch that does not exist; other refs may exist.
   await localGit([...at(mirror.folder), 'update-ref', '-d', head], options)
   return fetchRefs(mirror, [], options)
 }
@@ -67,7 +68,7 @@ async function fetchRefs(mirror: Mirror, more: readonly string[], options: RunOp
   const refspecs = [...more, ...mirror.refs.map((ref) => `+${ref}:${copyOf(ref)}`)]
   const size = watchSize(mirror.folder, mirror.limit)
   const signal = options.signal ? AbortSignal.any([options.signal, size.exceeded]) : size.exceeded
-  // The address may hold a password, so it is not written into the mirror.
+  // The URL may contain a password, so it is not written into the mirror.
   const settings = ['-c', `remote.origin.url=${mirror.url}`, '-c', 'fetch.writeCommitGraph=true']
   const flags = ['--quiet', '--force', '--prune', '--no-tags', '--no-recurse-submodules', '--update-shallow']
   if (mirror.commitsOnly && (await isSmart(mirror, options))) flags.push('--filter=tree:0')
@@ -80,7 +81,7 @@ async function fetchRefs(mirror: Mirror, more: readonly string[], options: RunOp
   } catch (error) {
     if (!size.exceeded.aborted || options.signal?.aborted) throw error
     await rm(mirror.folder, { recursive: true, force: true })
-    throw new NixeryError('SOURCE_UNREACHABLE', 'the repository is larger than NIXERY_MIRROR_LIMIT allows', {
+    throw new NixeryError('SOURCE_UNREACHABLE', 'the repository is larger than NIXERY_MIRROR_LIMIT', {
       cause: error,
     })
   } finally {
@@ -89,8 +90,8 @@ async function fetchRefs(mirror: Mirror, more: readonly string[], options: RunOp
 }
 
 /**
- * Whether the server speaks git's own protocol. From one that serves files over HTTP, a filtered fetch never ends: git
- * fetches each object that it lacks by a further process, which does the same.
+ * Whether the server supports git's smart protocol. With a server of plain files, a filtered fetch never ends: git starts
+ * another process for each missing object, which does the same.
  */
 async function isSmart({ url }: Mirror, options: RunOptions): Promise<boolean> {
   if (!/^https?:/i.test(url)) return true
@@ -114,7 +115,7 @@ export async function mirrorRefs(folder: string, options: RunOptions): Promise<M
 }
 
 /**
- * The refs from which a commit is reached, as of the last update. Nothing is fetched.
+ * The refs that reach a commit, as of the last update. Fetches nothing.
  * @param commit 40 hexadecimal digits
  * @throws SOURCE_UNREACHABLE if the mirror cannot be read, or not in time; CANCELLED
  */
@@ -128,17 +129,17 @@ export async function refsReaching(folder: string, commit: string, options: RunO
 }
 
 /**
- * When a commit was made: seconds since 1970.
+ * The time of a commit in seconds since 1970.
  * @throws SOURCE_UNREACHABLE if the mirror does not have it, CANCELLED
  */
 export async function commitTime(folder: string, commit: string, options: RunOptions): Promise<number> {
-  const told = await localGit([...at(folder), 'log', '--max-count=1', '--format=%ct', commit, '--'], options)
-  if (!told.ok) throw unreachable(told)
-  return Number(told.stdout)
+  const log = await localGit([...at(folder), 'log', '--max-count=1', '--format=%ct', commit, '--'], options)
+  if (!log.ok) throw unreachable(log)
+  return Number(log.stdout)
 }
 
 /**
- * Writes the files of a commit into a folder of its own. Submodules are empty folders, as Nix has them.
+ * Writes the files of a commit into a folder. Submodules become empty folders, as in Nix.
  * @throws SOURCE_UNREACHABLE with git's reason, CANCELLED
  */
 export async function checkOut(
@@ -162,7 +163,7 @@ export async function checkOut(
 
 const at = (folder: string): string[] => [`--git-dir=${folder}`]
 
-/** Whether git complains of the mirror itself: what the remote says begins with `remote:`. */
+/** Whether git reports damage of the mirror itself; messages of the remote begin with `remote:`. */
 const isDamaged = ({ lines, timedOut }: Failed): boolean =>
   !timedOut &&
   lines.some((line) =>
@@ -171,5 +172,5 @@ const isDamaged = ({ lines, timedOut }: Failed): boolean =>
     ),
   )
 
-/** Whether a file is a lock or an unfinished pack of git, which a killed process leaves. */
+/** Whether a file is a lock or an unfinished pack that a killed git process left behind. */
 const isUnfinished = (name: string): boolean => /^(.+\.lock|tmp_.+|\.tmp-.+)$/.test(name)

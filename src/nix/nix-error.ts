@@ -1,25 +1,25 @@
-/** An error of Nix: its first line, and the indented ones that belong to it. */
+/** An error of Nix: its first line, and the indented lines that belong to it. */
 export type NixError =
-  /** A builder failed by itself; `reason` is such as `failed with exit code 1`. */
+  /** A builder failed; `reason` is for example `failed with exit code 1`. */
   | { readonly kind: 'builder'; readonly drv: string; readonly reason: string }
-  /** A package fails because one that it needs does. */
+  /** A package failed because a dependency failed. */
   | { readonly kind: 'cascade'; readonly drv: string | undefined }
   | { readonly kind: 'other'; readonly lines: readonly string[] }
 
-/** Whether a line begins an error. */
+/** Whether a line is the first line of an error. */
 export const beginsError = (line: string): boolean => /^\s*error:\s*\S/.test(line)
 
-/** Whether a line belongs to the error before it. */
+/** Whether a line continues the error before it. */
 export const continuesError = (line: string): boolean => /^ {7}/.test(line)
 
-/** What older versions of Nix say of everything that needs what failed. */
+/** The message of older Nix versions for dependents of a failed package. */
 export const isCascadeLine = (line: string): boolean => cascadeLine.test(line)
 
-/** The reason that newer ones give for it, below an error's first line. */
+/** The reason of newer versions for it, below the first line of an error. */
 export const isCascadeReason = (line: string): boolean =>
   /^\s+Reason: \d+ dependenc(?:y|ies) failed\.?$/.test(line)
 
-/** The derivation that an error's first line of newer versions names. */
+/** The derivation in the first line of an error of newer versions. */
 export const unbuildable = (line: string): string | undefined => cannotBuild.exec(line)?.groups?.['drv']
 
 const cascadeLine =

@@ -5,7 +5,7 @@ import { unwanted, type PartialDemand } from '../queue/demand.ts'
 import { createLimiter } from '../queue/limiter.ts'
 import type { NixCaches } from './cache-settings.ts'
 import { environmentFor, type Environment, type Purpose } from './environment.ts'
-import type { LookUp, Looked } from './evaluate.ts'
+import type { LookUp, LookupResult } from './evaluate.ts'
 import { createEvaluators, type EvaluatorsState } from './evaluators.ts'
 import { fetchSources, type Sources } from './fetch.ts'
 import { lockFlake, type LockedFlake } from './flake.ts'
@@ -20,101 +20,101 @@ import { createRoots } from './roots.ts'
 import { searchPathOf } from './search-path.ts'
 import { nixSettings } from './settings.ts'
 
-/** Who wants one piece of Nix's work and listens to it. The signal ends it, also while it waits for its turn. */
+/** The demand for a task, and its listeners. The signal cancels the task, even while it waits for its turn. */
 export type Watch = PartialDemand & {
   readonly onLine?: (line: string) => void
-  /** Is called when Nix begins to realise. */
+  /** Called when Nix begins to realise. */
   readonly onBegin?: () => void
 }
 
-/** All that this program asks of Nix. */
+/** Everything that this program needs from Nix. */
 export type Nix = {
   /** Looks names up in a package set; see `evaluate.ts` and `evaluators.ts`. */
-  evaluate(lookUp: LookUp, watch: Watch): Promise<Looked[]>
-  /** What processes have loaded of a revision, or think that they have written, is not to be used any more. */
+  evaluate(lookUp: LookUp, watch: Watch): Promise<LookupResult[]>
+  /** Discards what evaluator processes have loaded of a revision, or believe to have written to the store. */
   forget(revision: string): void
   evaluators(): EvaluatorsState
   /**
-   * Builds or fetches outputs, keeps them from the garbage collector while `use` runs, and gives its result. For
-   * those that were protected already no process is started.
-   * @param use gets the outputs that were not: remembered facts of them may be of other bytes
+   * Builds or fetches outputs, protects them from the garbage collector while `use` runs, and returns its result. Starts
+   * no process if all outputs are protected already.
+   * @param use receives the outputs that were not protected before: cached facts about them may be out of date
    */
   withRealised<T>(
     wanted: readonly Wanted[],
     watch: Watch,
     use: (fresh: readonly Wanted[]) => Promise<T>,
   ): Promise<T>
-  /** What Nix knows of all paths that these reach. They must be valid. */
+  /** The facts of all paths in the closure of these, which must be valid. */
   closureFacts(paths: readonly StorePath[], watch: Watch): Promise<PathFacts[]>
-  /** Brings sources of packages into the store; see `fetch.ts`. */
+  /** Fetches sources of packages into the store; see `fetch.ts`. */
   fetchSources(sources: Sources, rootOf: (path: StorePath) => string, watch: Watch): Promise<StorePath>
-  /** Locks a flake and brings it into the store; see `flake.ts`. */
+  /** Locks a flake and fetches it into the store; see `flake.ts`. */
   lockFlake(reference: string, rootOf: (path: StorePath) => string, watch: Watch): Promise<LockedFlake>
-  /** Looks at a git repository; see `git.ts`. */
+  /** Lists the refs of a git repository; see `git.ts`. */
   remoteRefs(url: string, narrow: boolean, watch: Watch): Promise<Map<string, string>>
-  /** Keeps a copy of a git repository, and looks at it; see `mirror.ts`. */
+  /** Maintains and queries a copy of a git repository; see `mirror.ts`. */
   updateMirror(mirror: Mirror, watch: Watch): Promise<void>
   tidyMirror(folder: string, watch: Watch): Promise<void>
   mirrorRefs(folder: string, watch: Watch): Promise<Map<string, string>>
   refsReaching(folder: string, commit: string, watch: Watch): Promise<string[]>
   commitTime(folder: string, commit: string, watch: Watch): Promise<number>
-  /** Finds out what must be set for Nix to work here: everything that is asked first waits for it. */
+  /** Finds out which settings Nix needs on this machine. All other methods first wait for it. */
   settle(): Promise<void>
   /** What its configuration says of binary caches. */
   caches(): Promise<NixCaches>
-  /** Fails with NIX_UNAVAILABLE when there is no Nix; gives its version otherwise. */
+  /** The version of Nix. @throws NIX_UNAVAILABLE if Nix is not installed */
   version(): Promise<string>
-  /** Lets go of what was kept for later use, and ends the processes that were. */
+  /** Releases cached resources, and ends the evaluator processes. */
   close(): Promise<void>
 }
 
 export type NixOptions = {
-  /** Folder for garbage collector roots, which is this program's own. */
+  /** Folder for garbage collector roots, which only this program uses. */
   readonly rootsDirectory: string
   /** Seconds for which garbage collector roots outlive their use. */
   readonly keepRoots: number
   /** Seconds that one builder may run. */
   readonly builderTimeout: number
-  /** Seconds that all of one realisation may take. */
+  /** Seconds that one realisation may take in total. */
   readonly buildTimeout: number
   /** Seconds that one evaluation may take. */
   readonly evalTimeout: number
   /** Seconds that fetching sources of packages may take. */
   readonly fetchTimeout: number
-  /** Megabytes of memory that all processes that evaluate may take together. */
+  /** Megabytes of memory that all evaluator processes together may use. */
   readonly evalMemory: number
-  /** `warm` keeps processes that have package sets loaded. */
+  /** `warm` keeps processes with loaded package sets. */
   readonly evaluator: 'warm' | 'cold'
   /** How many realisations run at once; for evaluations see `evaluationsAtOnce`. */
   readonly concurrency: number
   /**
-   * Keeps evaluation from the files and the environment of this machine, but for these files and folders, the set's
-   * own folder, the store and what NIX_PATH leads to. Without, it may read whatever this program can.
+   * Denies evaluation access to the files and the environment of this machine, except for these files and folders, the
+   * package set's folder, the store and the targets of NIX_PATH. If undefined, it may read whatever this program can.
    */
   readonly restricted?: { readonly readable: readonly string[] } | undefined
-  /** Names of variables that every process of Nix gets besides what it needs. */
+  /** Additional variables to pass to every Nix process. */
   readonly passEnvironment?: readonly string[]
-  /** Names of variables that none gets. */
+  /** Variables that are never passed. */
   readonly withholdEnvironment?: readonly string[]
-  /** A folder of this program's own that Nix uses as its store. Without, the one that Nix is configured for. */
+  /** A folder of this program's own to use as the Nix store; by default, the configured store is used. */
   readonly store?: string | undefined
-  /** Gets a line for each thing that had to be set for Nix to work here. */
+  /** Called with a line for each setting that Nix needs on this machine. */
   readonly note: (line: string) => void
 }
 
-// Megabytes below which there is no point in another evaluation beside.
+// Megabytes. Another concurrent evaluation must get at least this much memory.
 const evaluationShare = 1024
 
 /**
- * How many evaluations run at once, each with an equal share of the memory: as many as realisations while each gets a
- * gigabyte, and two at least, so that a slow one does not hold up all others.
+ * The number of concurrent evaluations, which share the memory equally: as many as realisations if each gets a gigabyte,
+ * but at least two, so that a slow one does not block all others.
  */
 const evaluationsAtOnce = ({ concurrency, evalMemory }: NixOptions): number =>
   Math.max(2, Math.min(concurrency, Math.floor(evalMemory / evaluationShare)))
 
 // Seconds that it may take to protect what is valid: no build and no fetch is part of it.
 const protectTimeout = 60
-// Seconds that one look at a mirror may take.
+// Seconds that one query of a mirror may take.
 const queryTimeout = 60
 
 export function createNix(options: NixOptions): Nix {
@@ -149,7 +149,7 @@ export function createNix(options: NixOptions): Nix {
       const { lines, features, allowedUris } = await settings()
       const { restricted } = options
       const restriction = restricted && { features, paths: restricted.readable }
-      // Before the operator's own lines, which win.
+      // Placed before the operator's own lines, which take precedence.
       const uris =
         restricted && allowedUris.length === 0 ? [`allowed-uris = ${defaultAllowedUris.join(' ')}`] : []
       const given = {
@@ -200,13 +200,13 @@ export function createNix(options: NixOptions): Nix {
       const given = await runOptions('realise', watch, options.evalTimeout)
       const ask = (...flags: string[]) => run('nix', [...command, ...flags, '--recursive', ...paths], given)
       let result = await ask()
-      // Older versions do not know the flag, and newer ones are going to demand it.
+      // Older versions do not know the flag, and future ones will require it.
       if (!result.ok && result.lines.some((line) => line.includes('--json-format')))
         result = await ask('--json-format', '1')
       if (result.ok) return parsePathInfo(result.stdout)
       throw new NixeryError(
         'BUILD_FAILED',
-        `Nix does not know its own store paths:\n${messageOf(result.lines)}`,
+        `Nix cannot read its own store paths:\n${messageOf(result.lines)}`,
       )
     },
 

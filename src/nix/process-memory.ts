@@ -2,21 +2,21 @@ import { readFileSync } from 'node:fs'
 
 const interval = 200
 
-/** Bytes of memory that a process has in use (its resident set), or undefined where that cannot be known. */
+/** The resident set of a process in bytes; undefined if unknown. */
 export function memoryOf(pid: number): number | undefined {
   try {
-    // proc_pid_status(5). Of a process that has ended there is no such line.
+    // proc_pid_status(5). A process that has ended has no such line.
     const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
     return kilobytes === undefined ? undefined : Number(kilobytes) * 1024
   } catch {
-    return undefined // has ended, or a system without /proc
+    return undefined // the process has ended, or the system has no /proc
   }
 }
 
 /**
- * Calls `exceeded` once a process uses more than `limit` bytes. Address space would be simpler to limit, but Nix's
- * garbage collector reserves far more of it than it uses.
- * @returns ends the watching
+ * Calls `exceeded` once a process uses more than `limit` bytes. Limiting the address space would be simpler, but Nix's
+ * garbage collector reserves far more than it uses.
+ * @returns a function that stops watching
  */
 export function watchMemory(pid: number | undefined, limit: number, exceeded: () => void): () => void {
   if (pid === undefined) return () => {}

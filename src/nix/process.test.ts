@@ -98,7 +98,7 @@ describe('run', () => {
     await assert.rejects(missing, (error) => {
       assert.ok(error instanceof NixeryError)
       assert.equal(error.code, 'NIX_UNAVAILABLE')
-      assert.match(error.message, /there is no nix-nowhere/)
+      assert.match(error.message, /nix-nowhere is not installed/)
       assert.match(error.hint ?? '', /apt-get install nix-bin/)
       return true
     })

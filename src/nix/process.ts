@@ -8,34 +8,34 @@ import { createEventReader, maxEventLength } from './log-events.ts'
 import { watchMemory } from './process-memory.ts'
 import { lastErrorOf, messageOf } from './message.ts'
 
-/** How one Nix process is run. */
+/** How to run a Nix process. */
 export type RunOptions = {
-  /** All of its environment: nothing of this program's own is added (see `environment.ts`). */
+  /** The complete environment: this program's own is not inherited (see `environment.ts`). */
   readonly environment: Environment
-  /** Milliseconds after which it is ended. */
+  /** Milliseconds after which the process is ended. */
   readonly timeout: number
-  /** Bytes of memory above which it is ended. */
+  /** Bytes of memory above which the process is ended. */
   readonly memory?: number
   readonly signal?: AbortSignal | undefined
   /**
-   * Ends the processes that it has started along with it. git's connections are processes of their own, and one that
-   * hangs would keep `run` waiting for its standard error.
+   * Also ends its child processes. git's connections are processes of their own, and one that hangs would keep `run`
+   * waiting for its standard error.
    */
   readonly group?: boolean
-  /** Gets each line of standard error as it comes, without control characters. */
+  /** Called with each line of standard error as it arrives, without control characters. */
   readonly onLine?: ((line: string, builder?: string) => void) | undefined
-  /** Whether standard error is Nix's log as JSON, which says which builder a line is from: `onLine` gets it, too. */
+  /** Whether standard error is Nix's JSON log, which names the builder of each line; it is passed to `onLine`. */
   readonly jsonLog?: boolean
 }
 
-/** How it ended. `lines` are the last of standard error. */
+/** How the process ended. `lines` are the last lines of standard error. */
 export type RunResult = { readonly ok: true; readonly stdout: string } | Failed
 
 export type Failed = {
   readonly ok: false
   readonly exitCode: number | undefined
   readonly timedOut: boolean
-  /** It took more than `memory`. */
+  /** The process used more than `memory`. */
   readonly tooLarge?: true
   readonly lines: readonly string[]
 }
@@ -43,9 +43,9 @@ export type Failed = {
 const keptLines = 200
 
 /**
- * Runs one of Nix's programs, without a shell. Standard error is read as it comes, so that a long one can never
- * block the process (the original reads it after standard output and hangs past 64 KiB), and in bounded memory.
- * @throws CANCELLED when the signal fires, NIX_UNAVAILABLE when there is no such program or it cannot work here
+ * Runs one of Nix's programs without a shell. Standard error is read as it arrives, in bounded memory, so that much of it
+ * cannot block the process (the original reads it after standard output and hangs past 64 KiB).
+ * @throws CANCELLED when the signal fires, NIX_UNAVAILABLE if the program does not exist or cannot work here
  */
 export async function run(program: string, args: readonly string[], options: RunOptions): Promise<RunResult> {
   if (options.signal?.aborted) throw cancelled(options.signal.reason)
@@ -77,14 +77,14 @@ export async function run(program: string, args: readonly string[], options: Run
       options.onLine?.(line, builder)
     } catch (error) {
       bug ??= { error }
-      process.kill() // or it would wait for a reader
+      process.kill() // otherwise it would wait for a reader
     }
   }
   const stderr = process.iterable({ from: 'stderr', binary: true })
   const reading = options.jsonLog
     ? eachLine(stderr, createEventReader(take), maxEventLength)
     : eachLine(stderr, (raw) => take(raw))
-  // Its failure is the process's, which `result` tells.
+  // If reading fails, so does the process, which `result` reports.
   const [result] = await Promise.all([process, reading.catch(() => {})])
   unwatch()
   ungroup()
@@ -100,27 +100,27 @@ export async function run(program: string, args: readonly string[], options: Run
   return { ok: false, exitCode: result.exitCode, timedOut: result.timedOut, lines }
 }
 
-/** Nobody waits any more. */
+/** The failure of a process that was ended because nobody needs its result. */
 export const cancelled = (cause: unknown) =>
-  new NixeryError('CANCELLED', 'nobody waits for this build any more', { cause })
+  new NixeryError('CANCELLED', 'all clients have disconnected', { cause })
 
 const noProgram = (program: string, cause: unknown) =>
-  new NixeryError('NIX_UNAVAILABLE', `Nix cannot be used: there is no ${program}`, {
+  new NixeryError('NIX_UNAVAILABLE', `${program} is not installed`, {
     cause,
-    hint: `install it, on Debian with: apt-get install ${program === 'git' ? 'git' : 'nix-bin'}`,
+    hint: `on Debian, install it with: apt-get install ${program === 'git' ? 'git' : 'nix-bin'}`,
   })
 
-// Of fork(2), pipe(2) and the like: it says nothing about what Nix was to do.
+// Errors of fork(2), pipe(2) and similar calls, which are unrelated to the task.
 const exhaustion: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM'])
 
 const notStarted = (program: string, cause: { readonly code?: string | undefined }) =>
-  new NixeryError('NIX_UNAVAILABLE', `${program} cannot be started for now: ${cause.code}`, { cause })
+  new NixeryError('NIX_UNAVAILABLE', `${program} temporarily cannot be started: ${cause.code}`, { cause })
 
-// What Nix says of a store, database or daemon that it cannot use.
+// Messages of Nix about a store, database or daemon that it cannot use.
 const storeTrouble =
   /^ *error: (opening lock file|remounting .* writable|could not set permissions on|creating directory|cannot connect to socket|Nix daemon disconnected|unexpected end-of-file$|cannot open SQLite|executing SQLite)/
 
 const noStore = (lines: readonly string[]) =>
   new NixeryError('NIX_UNAVAILABLE', `Nix cannot work here:\n${messageOf(lines)}`, {
-    hint: 'the operator must let this program write to /nix, or reach a Nix daemon (NIX_REMOTE=daemon)',
+    hint: 'the operator must give this program write access to /nix, or access to a Nix daemon (NIX_REMOTE=daemon)',
   })

@@ -3,7 +3,7 @@ import type { StorePath } from '../image/store-path.ts'
 import { createBuildReport, type BuildReport } from './build-report.ts'
 import { run, type Failed, type RunOptions } from './process.ts'
 
-/** One output of a derivation. */
+/** An output of a derivation, to be realised. */
 export type Wanted = {
   readonly drvPath: StorePath
   readonly output: string
@@ -11,8 +11,8 @@ export type Wanted = {
 }
 
 /**
- * Has Nix build or fetch outputs, and protects them from its garbage collector by roots in a folder.
- * @param root the first root's path; further ones get a number appended by Nix
+ * Builds or fetches outputs, and protects them from the garbage collector with roots in a folder.
+ * @param root the path of the first root; Nix appends numbers for further ones
  * @param builderTimeout seconds that one builder may run (`NIX_TIMEOUT`); the whole has `options.timeout`
  * @throws BUILD_FAILED, BUILD_TIMEOUT, NIX_UNAVAILABLE, CANCELLED; see `DerivationGone`
  */
@@ -43,13 +43,13 @@ export async function realise(
     return { result, report }
   }
   let { result, report } = await once()
-  // Nix sometimes kills a builder that has done its work (17 of 2060 builds with 2.8): worth one more try.
+  // Nix sometimes kills a builder that has finished (17 of 2060 builds with 2.8): try once more.
   if (!result.ok && report.hasError(/failed due to signal 9/)) ({ result, report } = await once())
   if (!result.ok) throw failure(result, report, builderTimeout)
 }
 
 /**
- * Protects outputs that are valid already; builds and fetches nothing.
+ * Protects outputs that are already valid; builds and fetches nothing.
  * @returns false if one of them is not valid
  * @throws NIX_UNAVAILABLE, CANCELLED
  */
@@ -65,17 +65,17 @@ export async function protect(
 }
 
 /**
- * Nix does not have a derivation any more: its garbage collector has removed it since it was evaluated. Evaluating once
- * more makes it again.
+ * The derivation no longer exists: the garbage collector has removed it since the evaluation. Evaluating again recreates
+ * it.
  */
 export class DerivationGone extends NixeryError<'BUILD_FAILED'> {}
 
 const missingDerivation = /^\s*error: .*(cannot build missing derivation|failed to obtain derivation of) /
 
-/** nix-store's exit status tells one kind of failure for sure, 101: a builder ran too long (nix-store(1)). */
+/** The exit status of nix-store is reliable for one kind of failure only, 101: a builder ran too long (nix-store(1)). */
 function failure({ exitCode, timedOut }: Failed, report: BuildReport, builderTimeout: number): NixeryError {
   if (timedOut) {
-    return new NixeryError('BUILD_TIMEOUT', `building took too long as a whole:\n${report.lastLines()}`, {
+    return new NixeryError('BUILD_TIMEOUT', `the build took too long:\n${report.lastLines()}`, {
       hint: 'the operator can raise NIXERY_BUILD_TIMEOUT',
     })
   }
@@ -83,14 +83,18 @@ function failure({ exitCode, timedOut }: Failed, report: BuildReport, builderTim
     const message = `a package took more than ${builderTimeout} s to build:\n${report.lastLines()}`
     return new NixeryError('BUILD_TIMEOUT', message, { hint: 'the operator can raise NIX_TIMEOUT' })
   }
-  // Not the last error where others were built beside it.
+  // Any error, not only the last one, since other packages may have been built at the same time.
   if (report.hasError(missingDerivation)) {
-    return new DerivationGone('BUILD_FAILED', `Nix has removed a package meanwhile:\n${report.text()}`, {
-      hint: 'try again',
-    })
+    return new DerivationGone(
+      'BUILD_FAILED',
+      `the garbage collector removed a package during the build:\n${report.text()}`,
+      {
+        hint: 'try again',
+      },
+    )
   }
   const foreign = report.hasError(/is required to build .* but I am a|platform mismatch|system or feature/)
   return new NixeryError('BUILD_FAILED', `a package could not be built: ${report.text()}`, {
-    ...(foreign && { hint: 'the operator must give Nix a machine of that platform to build on' }),
+    ...(foreign && { hint: 'the operator must configure a Nix builder for that platform' }),
   })
 }

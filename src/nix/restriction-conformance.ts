@@ -3,7 +3,7 @@ import { cp, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
 import { execa } from 'execa'
-import type { Looked, LookUp } from './evaluate.ts'
+import type { LookupResult, LookUp } from './evaluate.ts'
 import { environmentOfNix, openBench, system, type Bench } from './testing.ts'
 
 /** What restricted evaluation can read and what it cannot, warm and cold. */
@@ -130,7 +130,7 @@ export function describeRestriction(): void {
         const overlays: string[] = []
         const given = { set: { folder: set }, attributes, overlays, revision: bench.unique }
         const { looked, warm } = await look(evaluator, given, [join(secrets, 'key')])
-        const told = (found: Looked) => (found.status === 'other' ? found.type : found.status)
+        const told = (found: LookupResult) => (found.status === 'other' ? found.type : found.status)
         assert.deepEqual(looked.map(told), ['package', 'string', 'package', 'int', 'packages', 'string'])
         assert.equal(warm, evaluator === 'warm' ? 1 : 0)
       })

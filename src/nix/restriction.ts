@@ -1,11 +1,11 @@
-/** A package set: a folder with a default.nix, or a flake by a reference that is locked. */
+/** A package set: a folder with a default.nix, or a locked flake reference. */
 export type SetReference = { readonly folder: string } | { readonly flake: string }
 
-/** How evaluation is kept from the files of this machine. */
+/** Denies evaluation access to the files of this machine. */
 export type Restriction = {
-  /** Experimental features of Nix that the operator has enabled. */
+  /** Experimental Nix features that the operator has enabled. */
   readonly features: readonly string[]
-  /** Files and folders that may be read besides the Nix store, the set's own folder and what NIX_PATH leads to. */
+  /** Files and folders that may be read besides the Nix store, the set's own folder and the targets of NIX_PATH. */
   readonly paths: readonly string[]
 }
 
@@ -13,19 +13,19 @@ export type Restriction = {
 type Evaluated = { readonly set: SetReference; readonly restriction?: Restriction | undefined }
 
 /**
- * How an expression is to be kept from the machine. Nix has two ways:
- * - `pure-eval`, for flakes: only what is locked is read.
- * - `restrict-eval`, for all else: a nixpkgs needs no change for it. Addresses are bounded by `allowed-uris`.
+ * How to restrict evaluation. Nix has two ways:
+ * - `pure-eval`, for flakes: only locked sources are read.
+ * - `restrict-eval`, for all other sets: nixpkgs works unchanged. `allowed-uris` limits the URLs.
  */
 export const modeOf = ({ set, restriction }: Evaluated): 'open' | 'pure' | 'restricted' =>
   restriction === undefined ? 'open' : 'flake' in set ? 'pure' : 'restricted'
 
-/** The store is for all to read anyway. */
+/** Every user can read the store. */
 const storeFolder = '/nix/store'
 
 /**
- * Options of `nix-instantiate` and `nix repl`. They win over every configuration of Nix.
- * @param needed experimental features that the program itself needs
+ * Options for `nix-instantiate` and `nix repl`, which take precedence over every configuration of Nix.
+ * @param needed experimental features that this program needs
  */
 export function optionsOf(evaluated: Evaluated, needed: readonly string[] = []): string[] {
   const { set, restriction } = evaluated
@@ -33,10 +33,10 @@ export function optionsOf(evaluated: Evaluated, needed: readonly string[] = []):
   const extra =
     features.length > 0 ? ['--extra-experimental-features', features.join(' ')] : ([] as readonly string[])
   if (!restriction) return [...extra]
-  // Not those of the system's nix.conf either: what is evaluated must not fetch what is only the operator's to read.
+  // Also clears the tokens of the system's nix.conf: evaluation must not fetch the operator's private sources.
   const withoutTokens = ['--option', 'access-tokens', '']
   if ('flake' in set) return [...extra, ...withoutTokens, '--option', 'pure-eval', 'true']
-  // `getFlake` copies any folder into the store, and so does `fetchTree` in older versions, restricted or not.
+  // Even restricted, `getFlake` copies any folder into the store, and so does `fetchTree` in older versions.
   const enabled = restriction.features.filter((name) => name !== 'flakes' && name !== 'fetch-tree')
   const paths = [storeFolder, set.folder, ...restriction.paths]
   return [
@@ -52,7 +52,7 @@ export function optionsOf(evaluated: Evaluated, needed: readonly string[] = []):
 }
 
 /**
- * Addresses from which restricted evaluation may fetch, where the operator has not set `allowed-uris`: what sets of
- * packages commonly use. Not plain HTTP, by which clouds tell a machine its secrets.
+ * URLs from which restricted evaluation may fetch if the operator has not set `allowed-uris`: those that package sets
+ * commonly use. Not plain HTTP, which cloud metadata services with secrets use.
  */
 export const defaultAllowedUris = ['https://', 'git+https://', 'github:', 'gitlab:', 'sourcehut:']

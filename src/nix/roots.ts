@@ -6,21 +6,21 @@ import { removeOld } from '../fs/remove-old.ts'
 import type { StorePath } from '../image/store-path.ts'
 
 /**
- * Garbage collector roots, in a folder of this program's own. Nix makes them when it realises; they are kept for a
- * while after their use, so that what is asked for again is protected without starting a process.
+ * Garbage collector roots, in a folder of this program's own. Nix creates them when it realises outputs. They are kept
+ * for a while after their use, so that outputs that are needed again are protected without starting a process.
  */
 export type Roots = {
   /**
    * Protects outputs until `release` is called.
-   * @param realise makes what no root protects yet, and its roots, the first under the given path. It is not called
-   *   when nothing is lacking
-   * @returns `fresh`: what was lacking, of which remembered facts may be older than the path itself
+   * @param realise realises the outputs that are not protected yet, and creates their roots, the first at the given path.
+   *   Not called if all are protected
+   * @returns `fresh`: the outputs that were not protected before; cached facts about them may be out of date
    */
   protect<T extends { readonly outputPath: StorePath }>(
     wanted: readonly T[],
     realise: (lacking: readonly T[], root: string) => Promise<void>,
   ): Promise<{ readonly fresh: readonly T[]; readonly release: () => Promise<void> }>
-  /** Removes all roots that are not in use; those in use go with their release. */
+  /** Removes all unused roots; roots in use are removed when they are released. */
   close(): Promise<void>
 }
 
@@ -33,18 +33,18 @@ type Folder = {
 }
 
 const mostKept = 5_000
-// Milliseconds. A process that was killed leaves its roots; two days later they protect nothing that is in use.
+// Milliseconds. Roots of a killed process are removed after two days, when nothing can be using them.
 const abandonedRoots = 48 * 3_600_000
 
 /**
- * @param options.keep seconds for which roots outlive their use
- * @param options.note gets a line when old roots cannot be removed
+ * @param options.keep seconds for which roots are kept after their use
+ * @param options.note called with a line if old roots cannot be removed
  */
 export function createRoots(
   directory: string,
   { keep, note }: { keep: number; note: (line: string) => void },
 ): Roots {
-  // The longest unused first.
+  // The least recently used first.
   const folders = new Set<Folder>()
   const byPath = new Map<StorePath, Folder>()
   let closed = false
@@ -109,7 +109,7 @@ export function createRoots(
         }
       }
       try {
-        // What somebody has removed by hand protects nothing any more.
+        // Roots that were removed by hand no longer protect anything.
         const gone = await Promise.all(
           [...used].map(async (folder) => [folder, await isWhole(folder)] as const),
         )
@@ -138,14 +138,14 @@ export function createRoots(
   }
 }
 
-/** Whether the roots and what they protect are there; marks them as used, for other processes that sweep. */
+/** Whether the roots and their targets exist; marks them as used, for other processes that remove old roots. */
 async function isWhole({ path, protects }: Folder): Promise<boolean> {
   const now = new Date()
   try {
     await Promise.all([utimes(path, now, now), ...protects.map((each) => lstat(each))])
     return true
   } catch {
-    return false // whatever is wrong with it: made anew, and told if that fails, too
+    return false // whatever the error is: they are recreated, and a failure of that is reported
   }
 }
 
@@ -154,9 +154,9 @@ async function makeFolder(directory: string): Promise<string> {
   try {
     await mkdir(folder, { recursive: true })
   } catch (error) {
-    throw new NixeryError('STORE_UNAVAILABLE', 'the folder of garbage collector roots cannot be written', {
+    throw new NixeryError('STORE_UNAVAILABLE', 'the folder of garbage collector roots is not writable', {
       cause: error,
-      hint: 'the operator must let this program write to the folder NIXERY_DATA',
+      hint: 'the operator must give this program write access to the folder NIXERY_DATA',
     })
   }
   return folder

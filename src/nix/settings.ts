@@ -7,16 +7,16 @@ import type { Environment } from './environment.ts'
 import { messageOf } from './message.ts'
 import { run } from './process.ts'
 
-/** The part of Nix's configuration that decides what must be set for builds to work here. */
+/** Nix's configuration. */
 type Configuration = Readonly<Record<string, { value?: unknown }>>
 
-/** What must be set, and what is. */
+/** Settings to add to Nix's configuration, and settings that it has. */
 export type NixSettings = {
   /** Lines of nix.conf to put before the operator's own. */
   readonly lines: readonly string[]
   /** Experimental features that are enabled. */
   readonly features: readonly string[]
-  /** Addresses that restricted evaluation may fetch from; none unless the operator has set some. */
+  /** URLs that restricted evaluation may fetch from; empty unless the operator has set them. */
   readonly allowedUris: readonly string[]
   readonly caches: NixCaches
 }
@@ -24,21 +24,21 @@ export type NixSettings = {
 const nixCommand = ['--extra-experimental-features', 'nix-command']
 const probeTimeout = 3_000
 const probeInterval = 5 * 60_000
-/** Milliseconds after the start of the first look in which it is waited for: mostly it is over by then. */
+/** Milliseconds to wait for the first network check, which is usually finished by then. */
 const firstPatience = 500
 
 /**
- * Nix configuration to put before the operator's own NIX_CONFIG so that builds work out of the box; whatever the
- * operator sets wins.
- * - As root without the group that `build-users-group` names, every build would fail.
- * - Without a reachable binary cache, every build would first wait for one.
- * - A Nix whose sandbox has no /bin/sh (Debian's) cannot run the simplest of builders.
+ * Nix configuration to put before the operator's own NIX_CONFIG, so that builds work out of the box. The operator's
+ * settings take precedence.
+ * - As root without the group in `build-users-group`, every build would fail.
+ * - Without a reachable binary cache, every build would first wait for a timeout.
+ * - A Nix whose sandbox has no /bin/sh (Debian's) cannot run even simple builders.
  *
- * A daemon has its own configuration: it is only told whether to look for a binary cache, which is the client's
- * to say. One on another machine has its own network, too.
- * @returns lines of configuration, and what the operator has configured that evaluation depends on
- * @param environment in which Nix is asked for its configuration, and whose proxies count
- * @param note gets a line for each thing that was set
+ * A daemon has its own configuration; clients only control whether it uses binary caches. A daemon on another machine
+ * also has its own network.
+ * @returns lines of configuration, and the operator's settings that evaluation depends on
+ * @param environment the environment in which to read the configuration, and the proxies to use
+ * @param note called with a line for each added setting
  */
 export function nixSettings(
   environment: () => Environment,
@@ -61,29 +61,29 @@ export function nixSettings(
     })
     const store = storeOf(known)
     const caches = cachesOf((name) => setting(known, name))
-    const told = { features: featuresOf(known), allowedUris: allowedUrisOf(known), caches }
-    if (store === 'elsewhere') return { ...told, lines: [] }
+    const existing = { features: featuresOf(known), allowedUris: allowedUrisOf(known), caches }
+    if (store === 'elsewhere') return { ...existing, lines: [] }
     const lines = store === 'direct' ? [...buildUsers(known, say), ...sandboxShell(known, say)] : []
-    // While it is not known, Nix itself finds out.
+    // As long as this is unknown, Nix itself tries the caches.
     if ((await probe(() => canReach(known, environment()))) === false) {
       say('no binary cache can be reached: substitute = false')
       lines.push('substitute = false')
     }
-    return { ...told, lines }
+    return { ...existing, lines }
   }
 }
 
 type SettingsOptions = {
   /** Whether any binary cache can be reached; for tests. */
   readonly canReach?: (configuration: Configuration, environment: Environment) => Promise<boolean>
-  /** Milliseconds from one look to the next. */
+  /** Milliseconds between two checks. */
   readonly interval?: number
 }
 
 /**
- * Shares the looks over the network, which may take seconds: the last result is given while the next look is at work,
- * and only the first one is waited for, in the first moments of the program.
- * @returns the last result, or undefined while there is none
+ * Shares network checks, which may take seconds. While a check runs, callers get the previous result. They wait only for
+ * the first check, and only for a short time.
+ * @returns the last result; undefined if there is none yet
  */
 function createProbe(interval: number): (look: () => Promise<boolean>) => Promise<boolean | undefined> {
   let result: boolean | undefined
@@ -95,7 +95,7 @@ function createProbe(interval: number): (look: () => Promise<boolean>) => Promis
       began = performance.now()
       looking = look()
         .then((reached) => void (result = reached))
-        .catch(() => {}) // as before
+        .catch(() => {}) // keep the previous result
         .finally(() => (looking = undefined))
       patience ??= Promise.race([looking, sleep(firstPatience, undefined, { ref: false })])
     }
@@ -115,14 +115,14 @@ async function readConfiguration(environment: Environment): Promise<Configuratio
   const complaint = complaints.find((text) => !text.includes('is not a recognised command'))
   throw new NixeryError(
     'NIX_UNAVAILABLE',
-    `Nix does not tell its configuration:\n${complaint ?? 'no reason'}`,
+    `the configuration of Nix cannot be read:\n${complaint ?? 'no reason given'}`,
     {
-      hint: 'the operator must repair nix.conf or NIX_CONFIG',
+      hint: 'the operator must fix nix.conf or NIX_CONFIG',
     },
   )
 }
 
-/** Until 2.9 the JSON form has numbers for experimental features, whose meaning changes; the other has their names. */
+/** Until 2.9, the JSON has unstable numbers for experimental features; the text form has their names. */
 async function withFeatures(
   configuration: Configuration,
   verb: readonly string[],
@@ -135,7 +135,7 @@ async function withFeatures(
   return { ...configuration, 'experimental-features': { value: (names ?? '').split(' ') } }
 }
 
-/** `nix-command` is enabled because it was asked for in order to ask. */
+/** Without `nix-command`, which this program itself enabled for the query. */
 const featuresOf = (configuration: Configuration): string[] =>
   textsOf(setting(configuration, 'experimental-features')).filter((name) => name !== 'nix-command')
 const allowedUrisOf = (configuration: Configuration): string[] =>
@@ -146,7 +146,7 @@ const textsOf = (value: unknown): string[] =>
 
 const setting = (configuration: Configuration, name: string) => configuration[name]?.value
 
-/** As Nix decides it: `auto` (which NIX_REMOTE replaces) is a daemon for who cannot write the store. */
+/** Follows Nix's rules: `auto` (which NIX_REMOTE overrides) uses a daemon if the store is not writable. */
 function storeOf(configuration: Configuration): 'direct' | 'daemon' | 'elsewhere' {
   const store = setting(configuration, 'store')
   if (store === 'daemon' || String(store).startsWith('unix:')) return 'daemon'
@@ -180,7 +180,7 @@ function groupExists(group: string): boolean {
 }
 
 function sandboxShell(configuration: Configuration, say: (line: string) => void): string[] {
-  // A list; since 2.34 an object.
+  // A list, or an object since 2.34.
   const paths = setting(configuration, 'sandbox-paths')
   const none = typeof paths === 'object' && paths !== null && Object.keys(paths).length === 0
   if (!none || setting(configuration, 'sandbox') === false) return []
@@ -189,7 +189,7 @@ function sandboxShell(configuration: Configuration, say: (line: string) => void)
   return [`sandbox-paths = ${host.join(' ')}`]
 }
 
-/** Whether any binary cache can be reached. What is not HTTP, or goes through a proxy, is taken to be there. */
+/** Whether any binary cache is reachable. Caches that do not use HTTP, or are behind a proxy, count as reachable. */
 async function anyReachable(configuration: Configuration, environment: Environment): Promise<boolean> {
   const substituters = setting(configuration, 'substituters')
   if (setting(configuration, 'substitute') === false) return true
@@ -203,7 +203,7 @@ async function anyReachable(configuration: Configuration, environment: Environme
   return (await Promise.all(answers)).some(Boolean)
 }
 
-/** Not a request: Nix may trust certificates that this program does not. */
+/** Only connects, without a request: Nix may trust certificates that this program does not. */
 function canConnect({ protocol, hostname, port }: URL): Promise<boolean> {
   return new Promise((resolve) => {
     const host = hostname.replace(/^\[|\]$/g, '')

@@ -1,8 +1,8 @@
 import type { Nix, Watch } from './nix.ts'
 
 /**
- * Nix that ends when the program is to end. A build goes on for whoever asks later once it has begun to realise; but
- * a program that ends leaves neither processes nor garbage collector roots.
+ * Stops all Nix work on shutdown. Normally a build that has begun to realise continues for later requests; on shutdown,
+ * neither processes nor garbage collector roots may be left behind.
  */
 export function stoppable(nix: Nix, stop: AbortSignal): Nix & { settled(): Promise<unknown> } {
   const running = new Set<Promise<unknown>>()

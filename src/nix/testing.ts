@@ -7,33 +7,33 @@ import { NixeryError, type ErrorCode } from '../errors.ts'
 import { platforms } from '../image/platform.ts'
 import type { StorePath } from '../image/store-path.ts'
 import { environmentFor, type Environment, type Purpose } from './environment.ts'
-import type { Looked } from './evaluate.ts'
+import type { LookupResult } from './evaluate.ts'
 import { createNix, type Nix, type NixOptions } from './nix.ts'
 import type { Wanted } from './realise.ts'
 import { nixSettings } from './settings.ts'
 
-/** A Nix, and a folder for package sets. */
+/** Nix, and a folder for package sets. */
 export type Bench = {
-  /** Evaluates cold if not told otherwise. */
+  /** Evaluates cold by default. */
   readonly nix: Nix
   readonly folder: string
-  /** A text of no other run. */
+  /** A text that is unique to this run. */
   readonly unique: string
-  /** Where the root of a store path is put. */
+  /** The path of the garbage collector root for a store path. */
   readonly rootOf: (path: StorePath) => string
-  /** Another view of Nix, with other limits. */
+  /** Nix with other limits. */
   limited(options: Partial<NixOptions>): Nix
-  /** Writes a package set: `body` is what follows `rec {`, with `run name script` and a `unique` text at hand. */
+  /** Writes a package set: `body` follows `rec {`, and may use `run name script` and the text `unique`. */
   set(body: string): Promise<string>
-  /** Writes a default.nix as it is. */
+  /** Writes a default.nix with this text. */
   file(text: string): Promise<string>
-  lookUp(set: string, ...names: string[]): Promise<Looked[]>
+  lookUp(set: string, ...names: string[]): Promise<LookupResult[]>
   /** Instantiates packages of a new set. */
   packages(body: string, ...names: string[]): Promise<Wanted[]>
   close(): Promise<void>
 }
 
-/** Of this machine. */
+/** The system of this machine. */
 export const { system } = platforms[process.arch === 'arm64' ? 'arm64' : 'amd64']
 export async function openBench(evaluator: NixOptions['evaluator'] = 'cold'): Promise<Bench> {
   const folder = await mkdtemp(join(tmpdir(), 'nixery-nix-'))
@@ -54,7 +54,7 @@ export async function openBench(evaluator: NixOptions['evaluator'] = 'cold'): Pr
       ...options,
     })
     made.push(limitedNix)
-    // No set here changes, so one revision will do for all.
+    // No package set changes, so all can have the same revision.
     const evaluate: Nix['evaluate'] = (lookUp, watch) =>
       limitedNix.evaluate({ revision: unique, ...lookUp }, watch)
     return { ...limitedNix, evaluate }
@@ -98,15 +98,15 @@ export async function openBench(evaluator: NixOptions['evaluator'] = 'cold'): Pr
   }
 }
 
-/** What a package is realised by; fails the test for what is none. */
-export function wantedOf(found: Looked): [Wanted, ...Wanted[]] {
+/** The outputs to realise for a package; fails the test if the result is not a package. */
+export function wantedOf(found: LookupResult): [Wanted, ...Wanted[]] {
   if (found.status !== 'package') assert.fail(JSON.stringify(found))
   const { drvPath, outputs } = found
   const [first, ...others] = outputs
   return [{ drvPath, ...first }, ...others.map((each) => ({ drvPath, ...each }))]
 }
 
-/** The environment in which Nix works on this machine, for tests that start it themselves. */
+/** The environment for tests that start Nix themselves. */
 export async function environmentOfNix(purpose: Purpose = 'realise'): Promise<Environment> {
   const options = { home: join(tmpdir(), 'nixery-nowhere') }
   const { lines } = await nixSettings(
@@ -116,7 +116,7 @@ export async function environmentOfNix(purpose: Purpose = 'realise'): Promise<En
   return environmentFor(purpose, process.env, options, lines)
 }
 
-/** For `assert.rejects`: this code, and these in the message. */
+/** For `assert.rejects`: checks the code and the message. */
 export const failsWith =
   (code: ErrorCode, ...messages: RegExp[]) =>
   (error: unknown): true => {

@@ -6,7 +6,7 @@ const interval = 1_000
 /**
  * Watches the size of a folder while something is written to it.
  * @param limit bytes
- * @returns a signal that fires once the folder is larger; `stop` must be called
+ * @returns a signal that fires when the folder exceeds the limit; call `stop` to end watching
  */
 export function watchSize(folder: string, limit: number): { exceeded: AbortSignal; stop: () => void } {
   const controller = new AbortController()
@@ -21,7 +21,7 @@ export function watchSize(folder: string, limit: number): { exceeded: AbortSigna
   return { exceeded: controller.signal, stop: () => clearInterval(timer) }
 }
 
-/** Bytes of the files in a folder; what vanishes meanwhile does not count. */
+/** The total size of the files in a folder in bytes; files that vanish are ignored. */
 async function sizeOf(folder: string): Promise<number> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])
   let size = 0

@@ -9,23 +9,23 @@ import type { PackageSource } from './source.ts'
 import { usability } from './usable.ts'
 
 export type ChannelOptions = RemoteOptions & {
-  /** The tarball's address; `{channel}` stands for a channel, branch, tag or commit. */
+  /** The URL of the tarball; `{channel}` stands for a channel, branch, tag or commit. */
   readonly template: string
-  /** Which tags name another channel. */
+  /** Matches tags that name another channel. */
   readonly otherChannels: RegExp | undefined
-  /** Whether tags that mean nothing are ignored. */
+  /** Whether unknown tags are ignored. */
   readonly anyTag: boolean
   /** Whether a tag may be a commit. */
   readonly commits: boolean
-  /** Address of the git repository that says which commits and refs there are. */
+  /** The URL of the git repository to look up commits and refs in. */
   readonly repository: string
 }
 
 /**
- * nixpkgs, or any set as tarballs (`NIXERY_CHANNEL`). What the operator names as the channel is always served. A forge
- * serves a tarball of any commit that it holds, those of forks and pull requests included; so of what a tag names, a
- * commit must be reached by the repository's allowed refs, and what could be taken for an abbreviated commit must be
- * the name of one.
+ * nixpkgs, or any other package set that is published as tarballs (`NIXERY_CHANNEL`). The configured channel is always
+ * served. A forge serves tarballs of every commit that it holds, including those of forks and pull requests. Therefore,
+ * if a tag is a commit, an allowed ref must reach it; if a tag could be an abbreviated commit, it must be the name of an
+ * allowed ref.
  */
 export function channelSource(channel: string, options: ChannelOptions): PackageSource {
   const { fetcher, fetched, fetches, template, allowed, repository } = options
@@ -78,7 +78,7 @@ export function channelSource(channel: string, options: ChannelOptions): Package
       const path = await pathOf(tag)
       fetched.use([path])
       if (options.tellsCommits !== true) return inStore(path)
-      // No other tags mean anything then: the configuration sees to that.
+      // The configuration does not allow `anyTag` together with other channels.
       const commit = isCommit(tag) && options.commits ? tag : channel
       if (!(await mirror.reached(commit))) throw withoutCommit()
       return { ...inStore(path), commit: await tell(commit) }

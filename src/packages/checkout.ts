@@ -3,18 +3,18 @@ import { join, resolve } from 'node:path'
 import { execa } from 'execa'
 import { systemErrorCode } from '../errors.ts'
 
-/** The commit that a checkout is at, and what `git ls-tree -r -t -z` says of it. */
+/** The commit that is checked out, and the output of `git ls-tree -r -t -z` for it. */
 export type Head = { readonly commit: string; readonly listing: Uint8Array }
 
-/** Bytes: of half a million files. A larger checkout is told from others by its fingerprint. */
+/** Bytes, enough for half a million files. A larger checkout is identified by its fingerprint. */
 const mostListed = 64 * 1024 * 1024
 const timeout = 60_000
 
 /**
- * What git has recorded of a checkout whose top this folder is, a linked worktree's included; undefined where it is
- * none, or git cannot say. Git reads objects and nothing else: it runs no hook, no filter and no monitor whatever
- * the checkout's configuration says, does not reach for a remote for objects that are not there, and writes nothing.
- * @throws when git cannot be run for lack of something, and may be later
+ * Reads the HEAD of a checkout, which may be a linked worktree. Returns undefined if the folder is not the top of a
+ * checkout, or git cannot read it. Git only reads objects: whatever the checkout's configuration says, it runs no hooks,
+ * filters or monitors, fetches no missing objects, and writes nothing.
+ * @throws if git cannot be run because a resource is exhausted, which may pass
  */
 export async function headOf(folder: string): Promise<Head | undefined> {
   const git = async (...args: string[]): Promise<Uint8Array | undefined> => {
@@ -43,7 +43,7 @@ export async function headOf(folder: string): Promise<Head | undefined> {
 
 const settings = ['--no-pager', '-c', 'core.fsmonitor=false', '-c', 'core.hooksPath=/dev/null']
 
-/** The folder's own repository and no other, whoever owns it; nothing of the user's or the system's configuration. */
+/** Uses only the folder's own repository, whoever owns it, and ignores the user's and the system's configuration. */
 const environment = (folder: string) => ({
   PATH: process.env['PATH'] ?? '/usr/bin:/bin',
   LC_ALL: 'C',
@@ -54,13 +54,13 @@ const environment = (folder: string) => ({
   GIT_OPTIONAL_LOCKS: '0',
   GIT_NO_REPLACE_OBJECTS: '1',
   GIT_NO_LAZY_FETCH: '1',
-  GIT_ALLOW_PROTOCOL: 'none', // before Git 2.44, what else keeps it from fetching objects
+  GIT_ALLOW_PROTOCOL: 'none', // prevents fetching objects with Git before 2.44
   GIT_TERMINAL_PROMPT: '0',
 })
 
 /**
- * Changes when a checkout moves to another commit; undefined where the folder is not the top of one.
- * @throws what the system says, if it is not that there is none
+ * A text that changes when a checkout moves to another commit; undefined if the folder is not the top of a checkout.
+ * @throws the failed system call, unless there is no checkout
  */
 export async function headStamp(folder: string): Promise<string | undefined> {
   try {
@@ -78,7 +78,7 @@ export async function headStamp(folder: string): Promise<string | undefined> {
 
 const missing: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR', 'EACCES'])
 
-/** A linked worktree has a file there that says where its repository is. */
+/** In a linked worktree, `.git` is a file that names the location of the repository. */
 async function repositoryOf(path: string): Promise<string> {
   if ((await lstat(path)).isDirectory()) return path
   const text = await readFile(path, 'utf8')

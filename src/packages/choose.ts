@@ -4,15 +4,14 @@ import { refuse, wordsOf, type Lacking } from './refusals.ts'
 import type { ChosenOutput, Resolution } from './resolution.ts'
 import { wantedBy, type Decided, type Wanted } from './wanted.ts'
 
-/** The packages of an image, and what the operator is to hear of them. */
+/** The packages of an image, and warnings for the operator. */
 export type Chosen = { readonly packages: ChosenOutput[]; readonly warnings: readonly string[] }
 
 /**
- * The outputs of an image's packages, each once, sorted by what they are and not by what they were called. So the order
- * of names in a request, their case, and two names for one package make no difference. The first wins where two have
- * the same file: the one with the lower `meta.priority`, as in nixpkgs' buildEnv, and then the first by name.
- * @throws PACKAGE_UNKNOWN naming all missing packages and what was probably meant, PACKAGE_DENIED,
- *   PACKAGE_INVALID
+ * Chooses the outputs of an image's packages, each once. They are sorted by store path rather than by requested name, so
+ * the order and case of names and different names for the same package make no difference. If two outputs have the same
+ * file, the first wins: the one with the lower `meta.priority`, as in nixpkgs' buildEnv, then the first by name.
+ * @throws PACKAGE_UNKNOWN with all missing packages and suggestions, PACKAGE_DENIED, PACKAGE_INVALID
  */
 export function choosePackages(decided: Decided, resolutions: ReadonlyMap<string, Resolution>): Chosen {
   const chosen = new Map<StorePath, ChosenOutput>()
@@ -43,13 +42,16 @@ export function choosePackages(decided: Decided, resolutions: ReadonlyMap<string
   return { packages: [...chosen.values()].sort(byPriority), warnings }
 }
 
-/** Whether a name of a recipe fails only now: another image in its place would be taken for this one later. */
+/**
+ * Whether a name of a recipe fails only for the moment. Falling back to another name would then give the same request
+ * different images at different times.
+ */
 const mayBeOver = ({ by }: Wanted, found: Resolution | undefined): boolean =>
   by.length > 0 && found?.status === 'invalid' && found.kind === 'passing'
 
 const impliedNames: ReadonlySet<string> = new Set(impliedPackages)
 
-/** Of several names that cannot be had, what is wrong with the first that there is. */
+/** The result to report for several unusable names: that of the first one that exists. */
 const reasonOf = (found: readonly (Resolution | undefined)[]): Resolution | undefined =>
   found.find((each) => each !== undefined && each.status !== 'missing') ?? found[0]
 

@@ -3,8 +3,8 @@ import { NixeryError } from '../errors.ts'
 import type { CommitFacts } from '../image/labels.ts'
 import type { RemoteOptions } from './remote.ts'
 
-/** Tells of commits in a mirror what images are to say of them; nothing if they are to say nothing. */
-export type TellCommit = (id: string) => Promise<CommitFacts | undefined>
+/** Looks up the facts that images state about a commit of a mirror; undefined if images do not name commits. */
+export type LookUpCommit = (id: string) => Promise<CommitFacts | undefined>
 
 /**
  * @param folder of a mirror that has the commits
@@ -14,13 +14,13 @@ export function commitTeller(
   url: string,
   folder: string,
   { fetcher, queries, tellsCommits = false }: Pick<RemoteOptions, 'fetcher' | 'queries' | 'tellsCommits'>,
-): TellCommit {
+): LookUpCommit {
   const known = new LRUCache<string, CommitFacts>({ max: 1000 })
   return async (id) => {
     if (!tellsCommits) return undefined
-    const told = known.get(id) ?? commitFacts(id, await queries(() => fetcher.commitTime(folder, id)), url)
-    known.set(id, told)
-    return told
+    const facts = known.get(id) ?? commitFacts(id, await queries(() => fetcher.commitTime(folder, id)), url)
+    known.set(id, facts)
+    return facts
   }
 }
 
@@ -34,13 +34,13 @@ export const commitFacts = (id: string, seconds: number, url: string): CommitFac
   }
 }
 
-/** Of a source whose commit is to be told, and that has none, such as a flake in a folder with changes. */
+/** The error for a source without a commit, such as a flake in a folder with changes, if images must name one. */
 export const withoutCommit = (): NixeryError =>
-  new NixeryError('SOURCE_INVALID', 'the packages are of no commit that images could tell of', {
-    hint: 'the operator must name a commit, or leave NIXERY_CREATED as it is',
+  new NixeryError('SOURCE_INVALID', 'the package set has no commit for NIXERY_CREATED=revision to use', {
+    hint: 'the operator must use a package set with a commit, or unset NIXERY_CREATED',
   })
 
-/** The address without what only the operator may know: credentials, parameters, folders of this machine. */
+/** The URL without confidential parts: credentials, parameters, folders of this machine. */
 export function publicAddress(url: string): string | undefined {
   const parsed = URL.parse(url)
   if (!parsed || !/^(https?|ssh|git):$/.test(parsed.protocol)) return undefined

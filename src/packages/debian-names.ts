@@ -1,6 +1,6 @@
 /**
- * What Debian calls otherwise than nixpkgs: the name there, and what has the same here, the most likely first. Only names
- * that mean nothing in nixpkgs, and that an image name can hold (no "+" or ".").
+ * Packages that have another name in Debian than in nixpkgs: the Debian name, then the nixpkgs names, the most likely
+ * first. Only names that do not exist in nixpkgs and that are valid in an image name (no "+" or ".").
  */
 const names = new Map(
   `
@@ -100,7 +100,7 @@ const names = new Map(
     }),
 )
 
-/** What nixpkgs probably calls a package with this name in Debian; none for most. */
+/** The likely nixpkgs names of a package with this name in Debian; usually none. */
 export function namesForDebian(name: string): readonly string[] {
   const debian = name.toLowerCase()
   const known = names.get(debian)

@@ -7,7 +7,7 @@ import { parseStorePath, type StorePath } from '../image/store-path.ts'
 import { createPausing } from './pause.ts'
 
 export type FetchedOptions = {
-  /** Folder of the garbage collector roots that keep what was fetched. */
+  /** Folder of the garbage collector roots of fetched sources. */
   readonly directory: string
   /** Milliseconds for which sources are kept after their last use. */
   readonly keep: number
@@ -19,31 +19,31 @@ export type FetchedOptions = {
 /** Puts a root for a store path into a folder. */
 export type Fetch = (rootOf: (path: StorePath) => string) => Promise<StorePath>
 
-/** Sources that were fetched into the store, each kept there by a garbage collector root until nobody uses it. */
+/** Sources that were fetched into the store. A garbage collector root protects each one until it is no longer used. */
 export type FetchedSources = {
-  /** Sources that never change: found again by their key, after a restart too. Failures are tried again after a pause. */
+  /** Fetches immutable sources, which are reused by key even after a restart. Failures are retried after a pause. */
   fixed(key: string, fetch: Fetch): Promise<StorePath>
-  /** Sources of a moving name, which are fetched whenever this is called. */
+  /** Fetches the sources of a moving name on every call. */
   moving(name: string, fetch: Fetch): Promise<StorePath>
-  /** Sources of several paths, which are fetched whenever this is called. */
+  /** Fetches sources of several paths on every call. */
   together<T extends { readonly paths: readonly StorePath[] }>(
     fetch: (rootOf: (path: StorePath) => string) => Promise<T>,
   ): Promise<T>
   /**
-   * Notes that paths are in use.
-   * @returns whether all of them are still kept
+   * Marks paths as used.
+   * @returns whether all of them are still protected
    */
   use(paths: readonly StorePath[]): boolean
-  /** Notes what a moving name means: these paths are kept, whether they are used or not. */
+  /** Records the paths of a moving name, which are protected whether they are used or not. */
   current(name: string, paths: readonly StorePath[]): void
-  /** Removes the roots of what has not been used for long. */
+  /** Removes the roots of sources that have not been used for long. */
   expire(): Promise<void>
 }
 
-// Milliseconds: uses closer together than this are noted once, on the disk.
+// Milliseconds. A use is written to disk at most once in this interval.
 const noted = 60_000
 
-/** Keeps fetched sources. Concurrent calls for equal keys share one fetch. */
+/** Concurrent calls with equal keys share one fetch. */
 export function createFetchedSources({
   directory,
   keep,
@@ -93,7 +93,7 @@ export function createFetchedSources({
     },
     moving: (name, fetch) =>
       shared(name, async () => {
-        // By its path, so that what the name meant before stays protected while it is used.
+        // The root is named after the path, so that the previous sources stay protected while they are in use.
         const path = await fetch(rootFor)
         return keepBy(path, rootFor(path))
       }),
@@ -136,7 +136,7 @@ async function targetOf(root: string): Promise<StorePath | undefined> {
   return target === undefined ? undefined : parseStorePath(target)
 }
 
-/** The store path that a root keeps, if both exist: a data folder may outlive its Nix store. */
+/** The store path that a root protects, if both exist: a data folder may outlive its Nix store. */
 async function pathOf(root: string): Promise<StorePath | undefined> {
   const path = await targetOf(root)
   const exists =

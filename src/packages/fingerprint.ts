@@ -5,19 +5,19 @@ import type { Survey, WalkAnswer, WalkJob } from './walk.worker.ts'
 
 export type { Survey } from './walk.worker.ts'
 
-/** Milliseconds that a walk may take: one over a network file system that does not answer never ends. */
+/** Milliseconds that a walk may take. A walk over an unresponsive network file system would never end. */
 const longest = 120_000
 
 /**
- * A short text that changes when anything below a folder does, or a file: see `walk.ts` for what counts.
- * @throws what the system says when it cannot be read, with its code; ETIMEDOUT
+ * A short text that changes when a file, or anything below a folder, changes; `walk.ts` says which changes count.
+ * @throws an error with the code of the failed system call; ETIMEDOUT
  */
 export const fingerprint = async (path: string): Promise<string> => (await survey(path)).fingerprint
 
 /**
- * What a tree is now. Walks are taken by a thread of their own, one after another, so that they hold up nothing and
- * several never compete for the disk. The thread is started by the first one, and does not keep the process.
- * @param listing of a commit, as `headOf` has it, to compare the tree with
+ * Examines a tree. Walks run one after another in a separate thread, so that they neither block the main thread nor
+ * compete for the disk. The first walk starts the thread, which does not keep the process alive.
+ * @param listing the listing of a commit, from `headOf`, to compare the tree with
  * @throws as `fingerprint` does
  */
 export const survey = (root: string, listing?: Uint8Array): Promise<Survey> =>
@@ -30,9 +30,9 @@ let count = 0
 function startThread(): Worker {
   const worker = new Worker(new URL(`walk.worker${extname(import.meta.filename)}`, import.meta.url), {
     name: 'walk',
-    execArgv: [], // what the process was started with may not be for threads
+    execArgv: [], // options of the process may not be valid for threads
   })
-  // A thread that is lost is started again by the next walk; whoever waits hears of it by listeners of its own.
+  // The next walk replaces a thread that has died. Pending walks have listeners of their own.
   const lost = () => {
     if (thread === worker) thread = undefined
   }
@@ -50,7 +50,7 @@ async function ask(root: string, listing: Uint8Array | undefined): Promise<Surve
     void worker.terminate()
   }, longest)
   worker.on('message', answered.resolve).on('error', answered.reject).on('exit', end)
-  // Only a walk that is waited for keeps the process.
+  // Only a pending walk keeps the process alive.
   worker.ref()
   try {
     const job: WalkJob = { id: (count += 1), root, listing }

@@ -1,8 +1,8 @@
-/** A flake in a git repository: where that is, and how its commits are named. */
+/** A flake in a git repository. */
 export type FlakeRepository = {
-  /** Address for git. */
+  /** The URL for git. */
   readonly url: string
-  /** The flake at one commit; `ref` leads to it, which some versions of Nix need. */
+  /** The flake reference for one commit. `ref` is a ref that reaches it, which some versions of Nix require. */
   at(commit: string, ref: string): string
 }
 
@@ -13,9 +13,9 @@ const forges: Readonly<Record<string, string>> = {
 }
 
 /**
- * The git repository of a flake reference (Nix manual, "nix flake", "Types"), without the branch, tag or commit that
- * it may name itself.
- * @returns undefined for a reference without one, such as a folder, a tarball or a name in a flake registry
+ * The git repository of a flake reference (Nix manual, "nix flake", "Types"), without the branch, tag or commit in the
+ * reference.
+ * @returns undefined for other references, such as a folder, a tarball or a name in a flake registry
  */
 export function repositoryOf(reference: string): FlakeRepository | undefined {
   const [address = '', query = ''] = reference.replace(/#.*$/, '').split(/\?(.*)/s)
@@ -43,7 +43,7 @@ export function repositoryOf(reference: string): FlakeRepository | undefined {
 const withQuery = (address: string, parameters: URLSearchParams): string =>
   parameters.size === 0 ? address : `${address}?${parameters.toString()}`
 
-/** GitLab's groups within groups are written with `%2F`. */
+/** GitLab subgroups are written with `%2F`. */
 function decoded(part: string): string {
   try {
     return decodeURIComponent(part)

@@ -9,8 +9,8 @@ import type { PackageSource, PinnedSet } from './source.ts'
 import { usability } from './usable.ts'
 
 /**
- * A flake (`NIXERY_FLAKE`). `latest` is what the reference says. Where it is in a git repository, other tags are an
- * allowed branch or tag of that, or a commit that those reach; a flake that is a folder or a tarball has only `latest`.
+ * A flake (`NIXERY_FLAKE`). `latest` is the flake that the reference names. If the flake is in a git repository, other
+ * tags are its allowed branches, tags and the commits that they reach; a folder or a tarball has only `latest`.
  */
 export function flakeSource(reference: string, options: RemoteOptions): PackageSource {
   const { fetcher, fetched, note } = options
@@ -54,7 +54,7 @@ const pinnedSet = ({ url, revision }: FlakeInStore): PinnedSet => ({
   unchanged: () => Promise.resolve(true),
 })
 
-// A commit does not change its meaning (ms).
+// Milliseconds. A commit never changes.
 const forEver = 365 * 24 * 3_600_000
 
 function tagsOfRepository(
@@ -64,7 +64,7 @@ function tagsOfRepository(
   options: RemoteOptions,
 ) {
   const { fetcher, fetches, allowed } = options
-  // To know the refs is cheap; to know what they reach takes all commits, and is left to who asks for one.
+  // Listing refs is cheap. Finding out which commits they reach needs all commits, so it waits until one is requested.
   const refs = createRefList({
     ...options,
     load: async () => allowedRefs(await fetcher.remoteRefs(repository.url, isNarrow(allowed)), allowed),

@@ -6,8 +6,8 @@ import type { PackageSource, PinnedSet } from './source.ts'
 import { usability } from './usable.ts'
 
 /**
- * A git repository (`NIXERY_PKGS_REPO`): `latest` is its HEAD, 40 hexadecimal digits are a commit, anything else is a
- * branch or tag. All of these must be reached by refs that the operator allows.
+ * A git repository (`NIXERY_PKGS_REPO`): `latest` is its HEAD, 40 hexadecimal digits are a commit, and any other tag is
+ * a branch or tag. Refs that the operator allows must reach all of these.
  */
 export function gitSource(url: string, options: RemoteOptions): PackageSource {
   const { fetcher, fetched, fetches } = options
@@ -42,5 +42,5 @@ export function gitSource(url: string, options: RemoteOptions): PackageSource {
   }
 }
 
-/** For the operator. */
+/** Logged for the operator. */
 const noHead = new Error('the repository is empty, or no ref that NIXERY_REFS allows reaches its HEAD')

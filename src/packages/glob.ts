@@ -1,6 +1,6 @@
 /**
- * Whether a text matches a pattern in which `*` stands for anything, `/` and nothing included. Takes time
- * proportional to the product of both lengths at most, whatever the pattern: refs are named by others.
+ * Whether a text matches a pattern in which `*` matches any text, including `/` and the empty text. The time is at most
+ * proportional to the product of both lengths, because others choose the names of refs.
  */
 export function matchesGlob(pattern: string, text: string): boolean {
   let [at, from] = [0, 0]

@@ -1,39 +1,39 @@
 import type { License } from '../image/license.ts'
 
-// Characters of one package's expression. What is longer is left out: half of it would say something else.
+// Characters of one package's expression. A longer one is omitted, since truncating it would change its meaning.
 const mostCharacters = 500
 
 /**
- * A license as an SPDX expression (annex D of the SPDX specification 2.3), as OCI's `licenses` annotation wants it.
- * What SPDX has no id for is a `LicenseRef-`, such as `LicenseRef-unfree`. A list is joined by `AND`, since nixpkgs
- * does not say whether one may choose.
- * @returns undefined where the package says nothing, or a part of it cannot be read
+ * A license as an SPDX expression (annex D of the SPDX specification 2.3), for OCI's `licenses` annotation. Licenses
+ * without an SPDX id become a `LicenseRef-`, such as `LicenseRef-unfree`. Lists are joined with `AND`, since nixpkgs does
+ * not say whether the user may choose.
+ * @returns undefined if the package has no license, or term of it is not valid
  */
 export function spdxExpression(license: License | null): string | undefined {
-  const expression = license === null ? undefined : partOf(license)?.text
+  const expression = license === null ? undefined : termOf(license)?.text
   return expression !== undefined && expression.length <= mostCharacters ? expression : undefined
 }
 
-/** `isWhole`: it needs no brackets inside of another. */
-type Part = { readonly text: string; readonly isWhole: boolean }
-const whole = (text: string): Part => ({ text, isWhole: true })
-const bracketed = ({ text, isWhole }: Part): string => (isWhole ? text : `(${text})`)
+/** Term of an expression. `isWhole`: it needs no parentheses inside another one. */
+type Term = { readonly text: string; readonly isWhole: boolean }
+const whole = (text: string): Term => ({ text, isWhole: true })
+const bracketed = ({ text, isWhole }: Term): string => (isWhole ? text : `(${text})`)
 
-/** Whether it is one of SPDX's own ids. */
-const isId = ({ text }: Part): boolean => /^(?!LicenseRef-)[0-9A-Za-z.-]+$/.test(text)
+/** Whether it is a plain SPDX id. */
+const isId = ({ text }: Term): boolean => /^(?!LicenseRef-)[0-9A-Za-z.-]+$/.test(text)
 
-function partOf(license: License): Part | undefined {
+function termOf(license: License): Term | undefined {
   if ('text' in license) return ofText(license.text.trim())
   if ('operator' in license) return combined(license.operator, license.licenses)
   if (license.spdxId !== null && /^[0-9A-Za-z.-]{1,80}\+?$/.test(license.spdxId)) return whole(license.spdxId)
   return license.name === null ? undefined : named(license.name)
 }
 
-function combined(operator: string, licenses: readonly (License | null)[]): Part | undefined {
-  const parts = licenses.map((license) => (license === null ? undefined : partOf(license)))
-  const known = parts.filter((part) => part !== undefined)
+function combined(operator: string, licenses: readonly (License | null)[]): Term | undefined {
+  const terms = licenses.map((license) => (license === null ? undefined : termOf(license)))
+  const known = terms.filter((term) => term !== undefined)
   const [first, second] = known
-  if (!first || known.length < parts.length) return undefined
+  if (!first || known.length < terms.length) return undefined
   if (operator === '+') return isId(first) ? whole(`${first.text}+`) : undefined
   if (operator === 'WITH') {
     const isUsual = isId(first) && second !== undefined && isId(second)
@@ -44,8 +44,8 @@ function combined(operator: string, licenses: readonly (License | null)[]): Part
   return texts.length === 1 ? first : { text: texts.join(` ${operator} `), isWhole: false }
 }
 
-/** A text is an expression if it joins ids that are known; whatever else people write, `GPLv3` say, is a name. */
-function ofText(text: string): Part | undefined {
+/** A text is an expression if it joins known ids; any other text, such as `GPLv3`, is a name. */
+function ofText(text: string): Term | undefined {
   const words = text.split(' ')
   const isExpression =
     words.length % 2 === 1 &&
@@ -55,7 +55,7 @@ function ofText(text: string): Part | undefined {
   return isExpression ? { text, isWhole: words.length === 1 } : named(text)
 }
 
-// Those that package sets other than nixpkgs, which has a table of all, write as text most.
+// Common ids in package sets that write licenses as text (nixpkgs has a table of all licenses).
 const usualIds = new Set(
   (
     '0BSD AFL-3.0 AGPL-3.0-only AGPL-3.0-or-later Apache-2.0 Artistic-2.0 BSD-1-Clause BSD-2-Clause BSD-3-Clause ' +
@@ -65,7 +65,7 @@ const usualIds = new Set(
   ).split(' '),
 )
 
-function named(name: string): Part | undefined {
+function named(name: string): Term | undefined {
   const id = name.replace(/[^0-9A-Za-z.-]+/g, '-').replace(/^-+|-+$/g, '')
   return id === '' ? undefined : whole(`LicenseRef-${id.slice(0, 80)}`)
 }

@@ -1,25 +1,25 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** A look at something that may change, and when it began (ms, as `performance.now()` has it). */
+/** The result of checking something that may change, and when the check began (ms, `performance.now()`). */
 export type Look<T> = { readonly value: T; readonly began: number }
 
-/** Looks that are shared by all who want one: never two at a time, and none when nobody asks. */
+/** Checks that are shared by concurrent callers: at most one runs at a time, and only on demand. */
 export type Looks<T> = {
-  /** The last one that succeeded since the last `forget`. */
+  /** The last check that succeeded since the last `forget`. */
   last(): Look<T> | undefined
-  /** The one at work, or a new one. */
+  /** Joins the running check, or starts one. */
   join(): Promise<T>
-  /** One that begins after this call: the same for all who ask before it does. */
+  /** Waits for a check that begins after this call. Calls before it begins share it. */
   next(): Promise<T>
   forget(): void
 }
 
-/** Milliseconds that the looks after one another pause at most. */
+/** The longest pause between two checks, in milliseconds. */
 const longestPause = 5_000
 
 /**
- * Shares looks. Those of `next` begin after a pause of twice as long as the last one took, so that many who ask at
- * different times share them, and looking takes a third of a thread at most.
+ * Shares checks between callers. A check of `next` begins after a pause of twice the duration of the previous one, so
+ * that many callers share it and checking takes at most a third of a thread.
  */
 export function createLooks<T>(look: () => Promise<T>): Looks<T> {
   let last: Look<T> | undefined
@@ -46,7 +46,7 @@ export function createLooks<T>(look: () => Promise<T>): Looks<T> {
     await running?.catch(() => {})
     const pause = Math.min(longestPause, ended + 2 * took - performance.now())
     if (pause > 1) await sleep(pause)
-    // One that began meanwhile may have begun before the last of those who wait here asked.
+    // A check that began during the pause may have begun before the latest call of `next`.
     for (let other = running; other; other = running) await other.catch(() => {})
     following = undefined
     return join()

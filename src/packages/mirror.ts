@@ -5,26 +5,26 @@ import { createRefList, type Snapshot } from './ref-list.ts'
 import { allowedRefs, fetchable, isAllowed, type Ref } from './refs.ts'
 import type { RemoteOptions } from './remote.ts'
 
-/** What a repository's allowed refs hold, answered from a local copy. */
+/** Answers questions about the allowed refs of a repository from a local copy. */
 export type Mirror = {
   readonly folder: string
-  /** What a name means: an allowed ref. */
+  /** The allowed ref with this name. */
   named(tag: string): Promise<Ref | undefined>
   /** The commit that HEAD names, if an allowed ref reaches it. */
   head(): Promise<Ref | undefined>
-  /** A full commit, with an allowed ref that reaches it; undefined if there is none. */
+  /** An allowed ref that reaches a full commit; undefined if there is none. */
   reached(commit: string): Promise<Ref | undefined>
-  /** The tags by which the allowed refs can be asked for. */
+  /** The image tags that stand for allowed refs. */
   tags(): Promise<readonly string[]>
-  /** Refreshes the mirror soon: it turned out to be damaged. */
+  /** Schedules a refresh of the mirror, which turned out to be damaged. */
   distrust(): void
 }
 
 /**
- * A mirror of a git repository. Nothing is fetched before it is first asked, and then at most once in `ttl`, or once
- * a minute for what is not there. Commits that were reached before and no longer are, such as those of a branch that
- * was deleted or force-pushed, are refused once the mirror was refreshed.
- * @param commitsOnly for a repository whose files come from elsewhere
+ * A mirror of a git repository. It is first fetched on demand, then at most once per `ttl`, or once a minute for unknown
+ * refs and commits. Commits that are no longer reached, such as those of a deleted or force-pushed branch, are refused
+ * after a refresh.
+ * @param commitsOnly set if the files come from elsewhere
  */
 export function createMirror(url: string, commitsOnly: boolean, options: RemoteOptions): Mirror {
   const { fetcher, allowed, mirrorsDirectory, queries } = options

@@ -1,29 +1,29 @@
 import { byText } from '../image/store-path.ts'
 import { stepsBetween, type Steps } from './steps.ts'
 
-// Suggestions.
+// The maximum number of suggestions.
 const mostGiven = 3
-/** A shorter name says too little to look further than one step, or for names that begin with it. */
+/** For shorter names, only names that are one step away are suggested, and no names that begin with it. */
 const leastLength = 4
-/** A name that the wanted one begins with has at least so many letters. */
+/** The minimum length of a suggestion that is a prefix of the requested name. */
 const leastBeginning = 3
 const mostSteps = 3
 
 type Near = {
   readonly name: string
-  /** What is more likely comes first. */
+  /** Lower is more likely. */
   readonly rank: number
-  /** Steps, or letters that one has more than the other. */
+  /** The number of steps, or the difference in length. */
   readonly distance: number
-  /** Whether they have the same length, so that a letter is another: less likely than one too few or too many. */
+  /** Whether both have the same length, so a letter was replaced: less likely than a missing or an additional letter. */
   readonly isReplaced: boolean
 }
 
 /**
- * The names that were probably meant. Best first: the same but for case; those that two letters were swapped in, or that
- * go on where the wanted name ends; those with few letters different; those that the wanted name goes on from. 27,000
- * names take some milliseconds.
- * @param permits tells which names may be given; called for near ones only
+ * Finds the names that the user probably meant. Best first: names that differ only in case; names with two letters
+ * swapped, or that continue the requested name; names with few different letters; prefixes of the requested name.
+ * 27,000 names take a few milliseconds.
+ * @param permits which names may be suggested; called for similar names only
  */
 export function nearestNames(
   wanted: string,
@@ -35,7 +35,7 @@ export function nearestNames(
   const isShort = asked.length < leastLength
   const tolerance = isShort ? 1 : Math.min(mostSteps, Math.floor(asked.length / 3))
   const characters = charactersOf(asked)
-  // Every character that one has and the other has not takes a step: that is found out faster than the steps.
+  // Every character that only one name has takes a step. Counting these is faster than counting steps.
   const stepsTo = (candidate: string) => {
     if (Math.abs(candidate.length - asked.length) > tolerance) return undefined
     const others = charactersOf(candidate)
@@ -62,18 +62,18 @@ export function nearestNames(
     .toArray()
 }
 
-/** In lower case. Image names may leave out `_` before a digit: so is it here, if what is wanted begins with a digit. */
+/** In lower case, and without a `_` before a digit if the requested name begins with a digit, as in image names. */
 const comparable = (name: string, fromDigit: boolean): string =>
   (fromDigit && name.startsWith('_') ? name.slice(1) : name).toLowerCase()
 
-/** The characters of a text as a set of 32 bits; some characters share one. */
+/** The characters of a text as a set of 32 bits; some characters share a bit. */
 function charactersOf(text: string): number {
   let set = 0
   for (let index = 0; index < text.length; index += 1) set |= 1 << (text.charCodeAt(index) & 31)
   return set
 }
 
-/** Whether a set has more than `most` elements that another has not. */
+/** Whether a set has more than `most` elements that the other one lacks. */
 function exceeds(set: number, other: number, most: number): boolean {
   let rest = set & ~other
   for (let count = 0; count <= most; count += 1) {
@@ -94,7 +94,7 @@ function nearness(
   if (asked === candidate) return { rank: 0, distance: 0, isReplaced: false }
   if (!isShort && candidate.startsWith(asked)) return { rank: 1, distance: longer, isReplaced }
   const steps = stepsTo(candidate)
-  // Of two letters, one is the same.
+  // At least one letter must be the same.
   if (steps && steps.count < Math.min(asked.length, candidate.length))
     return { rank: steps.isSwap ? 1 : 2, distance: steps.count, isReplaced }
   if (!isShort && candidate.length >= leastBeginning && asked.startsWith(candidate))

@@ -9,17 +9,17 @@ import { createLooks } from './looks.ts'
 import type { PackageSource, PinnedSet } from './source.ts'
 
 export type PathOptions = {
-  /** Milliseconds for which an answer is given again without looking. */
+  /** Milliseconds for which a result is reused without checking the folder. */
   readonly fresh: number
-  /** Milliseconds for which it is given to who is content with it while the next look is at work. */
+  /** Milliseconds for which callers that accept an old result get it while the next check runs. */
   readonly stale: number
-  /** `latest`: another tag is unknown, as it has no meaning here; `any`: tags are ignored, as the original does. */
+  /** `latest`: all other tags are unknown; `any`: tags are ignored, as in the original. */
   readonly tags: 'latest' | 'any'
-  /** Hears that the folder cannot be read for a while, and the last look serves on. */
+  /** Called when the folder temporarily cannot be read and the last revision stays in use. */
   readonly warn?: (line: string) => void
 }
 
-/** A folder as it was at one time. `state` changes with it and never comes again. */
+/** A folder at one point in time. `state` changes with it and is never reused. */
 type Seen = {
   readonly folder: string
   readonly revision: string
@@ -27,13 +27,13 @@ type Seen = {
   readonly settled: boolean
 }
 
-/** Milliseconds after which a folder is looked at again that could not be read for lack of something. */
+/** Milliseconds before the next check of a folder that could not be read because a resource was exhausted. */
 const retryAfter = 1_000
 
 /**
  * A package set in a folder (`NIXERY_PKGS_PATH`). Its revision is a fingerprint of the tree, or the commit of a
- * checkout that is clean; a folder in the Nix store cannot change and is its own revision. Nobody looks when nobody
- * asks, and all who ask at once share one look.
+ * clean checkout; a folder in the Nix store cannot change and is its own revision. The folder is checked on demand only,
+ * and concurrent callers share one check.
  */
 export function pathSource(directory: string, { fresh, stale, tags, warn }: PathOptions): PackageSource {
   const commits = new LRUCache<string, { readonly commit: string | undefined }>({ max: 16 })
@@ -41,7 +41,7 @@ export function pathSource(directory: string, { fresh, stale, tags, warn }: Path
   const look = async (): Promise<Seen> => {
     const folder = await exists(directory)
     if (isInStore(folder)) return { folder, revision: folder, state: folder, settled: true }
-    // Before the walk: if the checkout moves meanwhile, it is looked at again.
+    // Read before the walk, so that a change of the checkout during the walk is noticed.
     const stamp = await headStamp(folder)
     const seen = await survey(folder)
     if (stamp === undefined || !seen.settled) return seenBy(folder, seen)
@@ -57,7 +57,7 @@ export function pathSource(directory: string, { fresh, stale, tags, warn }: Path
 
   const looks = createLooks(look)
   let failed = -Infinity
-  /** Only what is fixed by the operator is a set that is not there; for all else the last answer serves on. */
+  /** Fails only for errors that the operator must fix; for temporary ones, the last revision stays in use. */
   const seenNow = async (): Promise<Seen> => {
     try {
       const seen = await looks.join()
@@ -66,11 +66,11 @@ export function pathSource(directory: string, { fresh, stale, tags, warn }: Path
     } catch (error) {
       const last = looks.last()
       if (isMissing(error)) {
-        looks.forget() // what is mended is seen at once
+        looks.forget() // so that a repair takes effect immediately
         throw noSet(error)
       }
       if (last && failed === -Infinity) {
-        warn?.(`the package set cannot be read, and what was read last serves on: ${String(error)}`)
+        warn?.(`the package set cannot be read; its last revision stays in use: ${String(error)}`)
       }
       failed = performance.now()
       if (last) return last.value
@@ -88,7 +88,7 @@ export function pathSource(directory: string, { fresh, stale, tags, warn }: Path
     set: { folder: seen.folder },
     revision: seen.revision,
     state: seen.state,
-    // A look that began after this call, if nothing could have escaped the one that this was pinned by.
+    // Compares with a check that begins after this call, if the pinned state is certain.
     unchanged: async () => {
       if (isInStore(seen.folder)) return true
       if (!seen.settled) return false
@@ -112,7 +112,7 @@ export function pathSource(directory: string, { fresh, stale, tags, warn }: Path
     },
     async pin(tag, { old = false } = {}) {
       if (tags === 'latest' && tag !== 'latest') {
-        const message = 'this package set has no tags: only "latest" exists'
+        const message = 'this package set has no tag but "latest"'
         throw new NixeryError('MANIFEST_UNKNOWN', message)
       }
       const last = looks.last()
@@ -120,9 +120,9 @@ export function pathSource(directory: string, { fresh, stale, tags, warn }: Path
       const now = performance.now()
       const age = now - last.began
       if (age <= fresh || now - failed < retryAfter) return pinned(last.value)
-      // A folder in the store is looked at in no time.
+      // Checking a folder in the store takes no time.
       if (!old || age > stale || isInStore(last.value.folder)) return pinned(await seenNow())
-      void seenNow().catch(() => {}) // who asks next is told
+      void seenNow().catch(() => {}) // the next call reports the error
       return pinned(last.value)
     },
   }
@@ -142,7 +142,7 @@ const seenBy = (
   { fingerprint, settled }: { fingerprint: string; settled: boolean },
   commit?: string,
 ): Seen => {
-  // Two folders that were written at the same time may have one fingerprint: times of change are coarse.
+  // Two folders written at the same time may have the same fingerprint, because file times are coarse.
   const state = `path-${hash('sha256', `${folder}\0${fingerprint}`)}`
   return { folder, revision: commit === undefined ? state : `git-${commit}`, state, settled }
 }
@@ -151,13 +151,13 @@ const missing: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR', '
 const isMissing = (error: unknown): boolean => missing.has(systemErrorCode(error))
 
 const noSet = (cause: unknown) =>
-  new NixeryError('SOURCE_INVALID', 'there is no package set: its folder or its default.nix cannot be read', {
+  new NixeryError('SOURCE_INVALID', 'there is no package set: the folder or its default.nix cannot be read', {
     cause,
-    hint: 'the operator must point NIXERY_PKGS_PATH to a folder with a default.nix',
+    hint: 'the operator must set NIXERY_PKGS_PATH to a folder with a default.nix',
   })
 
 const unreadable = (cause: unknown) =>
-  new NixeryError('SOURCE_UNREACHABLE', 'the folder of the package set cannot be read at the moment', {
+  new NixeryError('SOURCE_UNREACHABLE', 'the folder of the package set temporarily cannot be read', {
     cause,
     hint: 'try again in a moment; the operator finds the cause in the log',
   })

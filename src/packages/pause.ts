@@ -1,18 +1,18 @@
 import { LRUCache } from 'lru-cache'
 import { hasCode, type NixeryError } from '../errors.ts'
 
-/** Milliseconds for which a source that could not be reached is not tried again. */
+/** Milliseconds before an unreachable source is tried again. */
 const pause = 5_000
-/** Strangers may choose keys. */
+/** A bound, because clients may choose keys. */
 const mostKept = 10_000
 
-/** Does work that asks a source for something. @throws what the work throws, or threw a moment ago */
+/** Runs work that needs a source. @throws what the work throws, or threw a moment ago */
 export type Pausing = <T>(key: string, work: () => Promise<T>) => Promise<T>
 
 /**
- * Work that failed because its source cannot be reached fails again for some seconds without being tried. Otherwise,
- * every request would start a process and a connection that fail as well.
- * @param now for tests: a clock in milliseconds
+ * Remembers for some seconds that a source is unreachable, and fails work with the same key without running it.
+ * Otherwise every request would start a process and a connection that would fail as well.
+ * @param now a clock in milliseconds, for tests
  */
 export function createPausing(now: () => number = () => performance.now()): Pausing {
   const failures = new LRUCache<string, { until: number; error: NixeryError }>({ max: mostKept })

@@ -3,27 +3,27 @@ import { hasCode, type NixeryError } from '../errors.ts'
 import { createPausing } from './pause.ts'
 
 export type PinsOptions<T> = {
-  /** Milliseconds for which a pin is believed. */
+  /** Milliseconds for which a pin is valid. */
   readonly ttl: number
   readonly load: (key: string) => Promise<T>
-  /** Whether what was loaded can still be used; if not, it is loaded again. If not given, it can. */
+  /** Whether a loaded value is still usable; if not, it is loaded again. By default, it is. */
   readonly holds?: (value: T) => boolean
-  /** Hears that a source cannot be reached and an old pin serves on. */
+  /** Called when a source is unreachable and an old pin stays in use. */
   readonly note: (line: string) => void
   /** For tests: a clock in milliseconds. */
   readonly now?: () => number
 }
 
-// While a source cannot be reached it is asked again so often (ms).
+// Milliseconds between attempts while a source is unreachable.
 const retryAfter = 30_000
 const kept = 1000
-// For how long a name that means nothing is remembered at most (ms), and how many are: strangers choose them.
+// How long unknown names are remembered at most (ms), and how many: clients choose them.
 const missedFor = 60_000
 const mostMissed = 10_000
 
 /**
- * Remembers what moving names mean, each for a time, and which mean nothing. Concurrent callers share one request.
- * If a source cannot be reached, the last good pin serves on; if there is none, it is tried again after a pause.
+ * Caches what moving names stand for, and which names are unknown. Concurrent callers share one request. If a source is
+ * unreachable, the last good pin stays in use; without one, the source is tried again after a pause.
  */
 export function createPins<T extends object>({
   ttl,

@@ -127,9 +127,12 @@ describe('refusalOf', () => {
     ['error: Package ‘a-1’ in x:1 has an unfree license (‘unfree’), refusing to evaluate.', /unfree/],
     ['error: Package ‘a-1’ in x:1 is marked as broken, refusing to evaluate.', /broken/],
     ['error: Package ‘a-1’ in x:1 is marked as insecure, refusing to evaluate.', /insecure/],
-    ['error: Package ‘a-1’ in x:1 is not available on the requested hostPlatform:', /for arm64/],
-    ['error: Unsupported system: aarch64-linux', /^is not made for arm64$/],
-    ["error: attribute 'aarch64-linux' missing", /^is not made for arm64$/],
+    [
+      'error: Package ‘a-1’ in x:1 is not available on the requested hostPlatform:',
+      /^does not support arm64$/,
+    ],
+    ['error: Unsupported system: aarch64-linux', /^does not support arm64$/],
+    ["error: attribute 'aarch64-linux' missing", /^does not support arm64$/],
     ["error: attribute 'aarch64' missing", undefined],
     ['error: undefined variable', undefined],
   ]

@@ -2,14 +2,14 @@ import type { Json } from '../image/canonical.ts'
 import { decodeSpelling } from '../image/spelling.ts'
 
 /**
- * Which packages may be in images, by their names: what NIXERY_ALLOW and NIXERY_DENY say. Names are compared as they
- * are looked up: without regard to case, and to a "_" before a leading digit. A name that spells another
- * (image/spelling.ts) is denied with either, and allowed with either: which of them it means is found out later.
+ * Decides by name which packages images may have (NIXERY_ALLOW and NIXERY_DENY). Names are compared as they are looked
+ * up: ignoring case and a "_" before a leading digit. A name that is the encoded spelling of another one
+ * (image/spelling.ts) is denied or allowed if either spelling is: which one it means is only known later.
  */
 export type NameFilter = {
-  /** What answers that depend on the filter are remembered under; undefined if it lets everything through. */
+  /** The part of the cache keys of results that depend on the filter; undefined if it allows everything. */
   readonly inputs: Json | undefined
-  /** The patterns of NIXERY_DENY without `*`: other names of the packages that they name are denied as well. */
+  /** The patterns of NIXERY_DENY without `*`: packages with these names are denied under all their names. */
   readonly deniedNames: readonly string[]
   /** Whether a pattern of NIXERY_DENY matches the name or a prefix of it: `a.b` is one of `a.b.out`. */
   denies(name: string): boolean
@@ -18,14 +18,14 @@ export type NameFilter = {
   /** Whether a name may be suggested. */
   permits(name: string): boolean
   /**
-   * How far Nix may follow a name, so that nothing of a package that is refused is evaluated; undefined for a name
-   * without such limits. The entry at `i` is the greatest number of leading parts whose value may be evaluated, if
-   * the first `i` parts lead to the package set itself (`pkgs.pkgs.git` is `git`).
+   * How far Nix may follow a name, so that no part of a denied package is evaluated; undefined for a name without
+   * limits. The entry at `i` is the maximum number of leading parts whose value may be evaluated, if the first `i` parts
+   * lead to the package set itself (`pkgs.pkgs.git` is `git`).
    */
   limits(name: string): readonly number[] | undefined
 }
 
-/** @param allow and `deny`: patterns in which `*` stands for any text, dots included; without `allow`, all are allowed */
+/** @param allow like `deny`, patterns in which `*` matches any text including dots; if empty, all names are allowed */
 export function nameFilter(allow: readonly string[], deny: readonly string[]): NameFilter {
   const allowed = allow.flatMap(patternsOf)
   const denied = deny.flatMap(patternsOf)
@@ -36,12 +36,12 @@ export function nameFilter(allow: readonly string[], deny: readonly string[]): N
   const allowsParts = (parts: readonly string[]) => allowed.length === 0 || matches(allowed, parts)
   const prefixes = (parts: readonly string[]) => parts.map((_, index) => parts.slice(0, index + 1))
 
-  /** The number of leading parts before the first prefix that is denied. */
+  /** The number of leading parts before the first denied prefix. */
   const depthOfDeny = (parts: readonly string[]): number => {
     const at = prefixes(parts).findIndex((prefix) => matches(denied, prefix))
     return at === -1 ? parts.length : at
   }
-  /** All parts if a prefix is allowed: an output may follow. Otherwise those that lead to an allowed name. */
+  /** All parts if a prefix is allowed, since an output may follow. Otherwise the parts that lead to an allowed name. */
   const depthOfAllow = (parts: readonly string[]): number => {
     if (prefixes(parts).some(allowsParts)) return parts.length
     const leads = (prefix: readonly string[]) => allowed.some((pattern) => pattern.mayBegin(prefix.join('.')))
@@ -71,7 +71,7 @@ export function nameFilter(allow: readonly string[], deny: readonly string[]): N
 
 type Pattern = {
   readonly expression: RegExp
-  /** Whether the pattern may match a name that has more parts after these. */
+  /** Whether the pattern may match a name that continues after this prefix. */
   mayBegin(prefix: string): boolean
 }
 
@@ -89,34 +89,34 @@ function patternOf(comparable: string): Pattern {
   }
 }
 
-/** The parts of a name in the form in which lookup.nix takes different spellings for one. */
+/** The parts of a name, normalised as in lookup.nix. */
 const partsOf = (name: string): string[] => name.split('.').map(comparablePart)
 
 const comparablePart = (part: string): string => part.toLowerCase().replace(/^_(?=\d)/, '')
 
-/** As many parts: as they are written and, if they spell others, those. */
+/** The parts of a name as written and, if it is encoded, decoded. */
 function spellingsOf(name: string): string[][] {
   const written = partsOf(name)
   const spelled = name.split('.').map((part) => comparablePart(decodeSpelling(part) ?? part))
   return spelled.every((part, index) => part === written[index]) ? [written] : [written, spelled]
 }
 
-// What nixpkgs says of a package that its policy refuses (pkgs/stdenv/generic/check-meta.nix).
+// The messages of nixpkgs for packages that its policy refuses (pkgs/stdenv/generic/check-meta.nix).
 const refusals: readonly [message: RegExp, refusal: string | ((platform: string) => string)][] = [
   [/has an unfree license/, 'has an unfree licence, which this registry does not serve'],
   [/is marked as broken/, 'is marked as broken'],
   [/is marked as insecure|known vulnerabilities/, 'is marked as insecure'],
-  // The last two: what packages say themselves, and where they have a source for some systems only.
+  // The last two are messages of packages themselves, and of packages that have sources for some systems only.
   [
     /is not available on the requested hostPlatform|is not supported on|unsupported (host )?(system|platform)|attribute '(aarch64|x86_64)-linux' missing/i,
-    (platform) => `is not made for ${platform}`,
+    (platform) => `does not support ${platform}`,
   ],
   [/has a blocklisted license|non-source/, 'is refused by the policy of the package set'],
 ]
 
 /**
- * Why nixpkgs refuses a package, from the message of its evaluation; undefined for another failure.
- * @param platform what it was evaluated for, as it is to be named: `arm64`
+ * Why nixpkgs refuses a package, from the error message of its evaluation; undefined for other failures.
+ * @param platform the name of the platform for the message: `arm64`
  */
 export function refusalOf(message: string, platform: string): string | undefined {
   const refusal = refusals.find(([pattern]) => pattern.test(message))?.[1]

@@ -1,14 +1,14 @@
 import pLimit from 'p-limit'
 import { NixeryError } from '../errors.ts'
 
-/** Runs work when there is room for it. @throws OVERLOADED when too much waits already */
+/** Runs work when there is capacity. @throws OVERLOADED if the queue is full */
 export type Queue = <T>(work: () => Promise<T>) => Promise<T>
 
 /**
- * A queue with bounds.
- * @param running how much work runs at once
- * @param waiting how much more may wait
- * @param what for the message: what there is too much of
+ * A bounded queue.
+ * @param running the maximum number of concurrent tasks
+ * @param waiting the maximum number of waiting tasks
+ * @param what what the tasks do, for the error message: `fetching packages`
  */
 export function createQueue({
   running,
@@ -23,7 +23,7 @@ export function createQueue({
   return (work) => {
     if (limit.activeCount >= running && limit.pendingCount >= waiting) {
       const hint = 'try again in a moment'
-      return Promise.reject(new NixeryError('OVERLOADED', `this registry is busy ${what}`, { hint }))
+      return Promise.reject(new NixeryError('OVERLOADED', `this registry is too busy ${what}`, { hint }))
     }
     return limit(work)
   }

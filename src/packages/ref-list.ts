@@ -4,19 +4,19 @@ import { createPausing } from './pause.ts'
 import { refsByName, type Ref, type Refs } from './refs.ts'
 
 export type RefListOptions = {
-  /** Asks the repository for its HEAD and allowed refs. */
+  /** Fetches HEAD and the allowed refs from the repository. */
   readonly load: () => Promise<Refs>
-  /** What to serve on from if the first `load` cannot reach the repository, if there is anything. */
+  /** Earlier refs to use if the repository is unreachable at the first `load`. */
   readonly last?: () => Promise<Refs | undefined>
-  /** Milliseconds for which the refs are believed. */
+  /** Milliseconds for which the refs are valid. */
   readonly ttl: number
-  /** Hears that the repository cannot be reached and old refs are used. */
+  /** Called when the repository is unreachable and old refs stay in use. */
   readonly note: (line: string) => void
   /** For tests: a clock in milliseconds. */
   readonly now?: () => number
 }
 
-/** The refs of a repository at one time, and what was found out about commits since. */
+/** The refs of a repository at one point in time, and what is known about commits. */
 export type Snapshot = {
   /** HEAD, and the refs that are allowed. */
   readonly refs: Refs
@@ -25,22 +25,22 @@ export type Snapshot = {
   readonly proofs: LRUCache<string, { readonly ref: string | undefined }>
 }
 
-/** The refs of a repository, asked for again from time to time. */
+/** The refs of a repository, refreshed from time to time. */
 export type RefList = {
   /** @throws SOURCE_UNREACHABLE if the repository was never reached */
   current(): Promise<Snapshot>
   /**
-   * What `find` gives for the current refs. If that is nothing, the repository is asked again, but not more often than
-   * once a minute, whoever asks for whatever.
+   * The result of `find` for the current refs. If it finds nothing, the refs are refreshed, but at most once a minute
+   * regardless of what is looked up.
    */
   lookUp<T>(find: (snapshot: Snapshot) => Promise<T | undefined> | T | undefined): Promise<T | undefined>
-  /** Asks the repository again soon: what is known of it turned out to be damaged. */
+  /** Schedules a refresh: the local copy turned out to be damaged. */
   distrust(): void
 }
 
-/** Milliseconds between two looks for what was not there. */
+/** Milliseconds between two refreshes for unknown names. */
 const missedInterval = 60_000
-/** Milliseconds after which a repository that could not be reached is tried again. */
+/** Milliseconds before an unreachable repository is tried again. */
 const retryInterval = 30_000
 const mostProofs = 10_000
 
@@ -57,7 +57,7 @@ export function createRefList({
   const pausing = createPausing(now)
 
   const keep = (refs: Refs, time: number): Snapshot => {
-    // As long as no ref has moved, what was proven holds.
+    // If no ref has moved, what is known about commits is still valid.
     const same = known && sameRefs(known.snapshot.refs, refs) ? known.snapshot : undefined
     const snapshot = same ?? {
       refs,

@@ -1,7 +1,7 @@
 import { isTag } from '../image/name.ts'
 import { matchesGlob } from './glob.ts'
 
-/** Commits by ref, as a repository has them. */
+/** The refs of a repository, and the commits that they name. */
 export type Refs = ReadonlyMap<string, string>
 
 /** A ref, and the commit that it names. */
@@ -9,12 +9,12 @@ export type Ref = { readonly ref: string; readonly commit: string }
 
 const commit = /^[0-9a-f]{40}$/
 
-/** Whether a tag is a full commit. A ref cannot be asked for by such a name: git takes it for the commit, too. */
+/** Whether a tag is a full commit. A ref with such a name cannot be requested: git also reads it as a commit. */
 export const isCommit = (tag: string): boolean => commit.test(tag)
 
 /**
- * Whether a forge may take a name for an abbreviated commit, of any repository that shares its objects: hexadecimal
- * digits, or what `git describe` prints (gitrevisions(7)).
+ * Whether a forge may read a name as an abbreviated commit, possibly of another repository that shares objects:
+ * hexadecimal digits, or the output of `git describe` (gitrevisions(7)).
  */
 export const looksLikeCommit = (tag: string): boolean => /^(.*-g)?[0-9a-f]{4,64}$/i.test(tag)
 
@@ -27,8 +27,8 @@ export const isAllowed = (ref: string, patterns: readonly string[]): boolean =>
   patterns.some((pattern) => matchesGlob(pattern, ref))
 
 /**
- * Patterns that git can fetch by, which allows one `*`. They match at least what the given ones do; a ref without `*`
- * becomes a pattern as well, since git fails for a ref that does not exist.
+ * Patterns for `git fetch`, which allows one `*`. They match at least what the given patterns do. A ref without `*`
+ * becomes a pattern as well, since git fails if a ref does not exist.
  */
 export const fetchable = (patterns: readonly string[]): string[] => [
   ...new Set(
@@ -39,17 +39,17 @@ export const fetchable = (patterns: readonly string[]): string[] => [
   ),
 ]
 
-/** Whether branches and tags are all that the patterns can match. */
+/** Whether the patterns match only branches and tags. */
 export const isNarrow = (patterns: readonly string[]): boolean =>
   patterns.every((pattern) => /^refs\/(heads|tags)\//.test(pattern))
 
-/** The name by which a ref can be asked for: `main` for `refs/heads/main`, `x` for `refs/deploy/x`. */
+/** The image tag for a ref: `main` for `refs/heads/main`, `x` for `refs/deploy/x`. */
 const nameOf = (ref: string): string => ref.replace(/^refs\/[^/]*\//, '')
 
 const rank = (ref: string): number =>
   ref.startsWith('refs/heads/') ? 0 : ref.startsWith('refs/tags/') ? 1 : 2
 
-/** Refs by the name by which they can be asked for: of the same name, a branch wins, then a tag. HEAD has none. */
+/** Refs by image tag. If several have the same name, a branch wins, then a tag. HEAD has no name. */
 export function refsByName(refs: Refs): Map<string, Ref> {
   const named = new Map<string, Ref>()
   const sorted = [...refs].filter(([ref]) => ref !== 'HEAD').sort(([a], [b]) => rank(a) - rank(b))

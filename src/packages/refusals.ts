@@ -7,12 +7,12 @@ import { alternatives, listed } from '../text/words.ts'
 import type { Resolution } from './resolution.ts'
 import type { Decided, Wanted } from './wanted.ts'
 
-/** What an image cannot be without, and what became of it. */
+/** A required package that cannot be used, and the result of its lookup. */
 export type Lacking = Wanted & { readonly found: Resolution | undefined }
 
 /**
- * Refuses an image that lacks something: what is missing before what is denied before what is no package, all of a kind
- * at once.
+ * Refuses an image if required packages cannot be used. Reports missing packages first, then denied ones, then invalid
+ * ones, all of a kind at once.
  * @throws PACKAGE_UNKNOWN, PACKAGE_DENIED, PACKAGE_INVALID
  */
 export function refuse(decided: Decided, lacking: readonly Lacking[]): void {
@@ -24,7 +24,7 @@ export function refuse(decided: Decided, lacking: readonly Lacking[]): void {
   refuseAll('invalid', 'PACKAGE_INVALID', decided, lacking)
 }
 
-/** Recipes as they are shown: `` `ci` and `shell` ``. */
+/** Formats recipe names: `` `ci` and `shell` ``. */
 export const wordsOf = (names: readonly RecipeName[]): string => listed(names.map((name) => `\`${name}\``))
 
 type Suggestion = { readonly name: string; readonly nearest: readonly string[]; readonly text: string }
@@ -59,7 +59,7 @@ function suggestionFor(
   return { name, nearest, text: `For ${name}, did you mean ${alternatives(nearest)}?` }
 }
 
-/** A sentence for each recipe that lacks something: nobody wrote those names. */
+/** A sentence for each recipe with missing packages, since the user did not write their names. */
 function neededByRecipes(lacking: readonly Lacking[]): string[] {
   const groups = Map.groupBy(
     lacking.filter(({ by }) => by.length > 0),
@@ -97,7 +97,7 @@ function refuseAll(
   })
 }
 
-/** The image's name with a meta-package at its beginning, if this name is one that stands behind a package. */
+/** The image's name with a meta-package moved to its beginning, if this name is one that follows a package. */
 function withMetaFirst(request: ImageRequest, name: string): string | undefined {
   if (!isLeading(name) || !request.packages.includes(name)) return undefined
   const packages = request.packages.filter((other) => other !== name)

@@ -4,10 +4,10 @@ import type { FetchedSources } from './fetched.ts'
 import type { Queue } from './queue.ts'
 import type { PinnedSet } from './source.ts'
 
-/** What is brought into the store: a tarball, or a commit of a mirror. */
+/** Sources to fetch into the store: a tarball, or a commit of a mirror. */
 export type Sources = { readonly tarball: string } | { readonly mirror: string; readonly commit: string }
 
-/** A copy of a git repository; `src/nix/mirror.ts` has the meaning of each part. */
+/** A copy of a git repository; `src/nix/mirror.ts` documents the fields. */
 export type MirrorPlace = {
   readonly folder: string
   readonly url: string
@@ -15,7 +15,7 @@ export type MirrorPlace = {
   readonly commitsOnly: boolean
 }
 
-/** A flake in the store; `src/nix/flake.ts` has the meaning of each part. */
+/** A flake in the store; `src/nix/flake.ts` documents the fields. */
 export type FlakeInStore = {
   readonly url: string
   readonly revision: string
@@ -24,20 +24,20 @@ export type FlakeInStore = {
   readonly commit?: { readonly id: string; readonly seconds: number }
 }
 
-/** How sources get what they need from Nix and git. Each call may start a process; how many run is bounded. */
+/** What sources need from Nix and git. Each call may start a process; the number of processes is bounded. */
 export type Fetcher = {
-  /** Brings sources into the store and keeps them there by the root that belongs to their path. */
+  /** Fetches sources into the store, and protects them with the root for their path. */
   fetch(sources: Sources, rootOf: (path: StorePath) => string): Promise<StorePath>
-  /** Brings a flake and its inputs into the store and keeps them there, each by the root of its path. */
+  /** Fetches a flake and its inputs into the store, and protects each with the root for its path. */
   lockFlake(reference: string, rootOf: (path: StorePath) => string): Promise<FlakeInStore>
   /** Commits by ref. @param narrow whether branches and tags are enough */
   remoteRefs(url: string, narrow: boolean): Promise<ReadonlyMap<string, string>>
   updateMirror(mirror: MirrorPlace): Promise<void>
-  /** Joins the packs of a mirror; whoever calls it waits for nothing. */
+  /** Combines the packs of a mirror. Call it when no client is waiting. */
   tidyMirror(folder: string): Promise<void>
   /** Commits by ref, as of the last update. */
   mirrorRefs(folder: string): Promise<ReadonlyMap<string, string>>
-  /** Refs from which a commit is reached, as of the last update. */
+  /** Refs that reach a commit, as of the last update. */
   refsReaching(folder: string, commit: string): Promise<readonly string[]>
   /** When a commit of a mirror was made: seconds since 1970. */
   commitTime(folder: string, commit: string): Promise<number>
@@ -46,17 +46,17 @@ export type Fetcher = {
 export type RemoteOptions = {
   readonly fetcher: Fetcher
   readonly fetched: FetchedSources
-  /** Patterns of refs that count (`NIXERY_REFS`). */
+  /** Patterns of allowed refs (`NIXERY_REFS`). */
   readonly allowed: readonly string[]
   /** Folder of mirrors. */
   readonly mirrorsDirectory: string
-  /** Milliseconds for which a moving name keeps its meaning. */
+  /** Milliseconds for which a resolved moving name is valid. */
   readonly ttl: number
-  /** Bounds the fetches that strangers cause by naming tags. @throws OVERLOADED */
+  /** Bounds the fetches that clients cause with tags. @throws OVERLOADED */
   readonly fetches: Queue
-  /** Bounds looks at a mirror. @throws OVERLOADED */
+  /** Bounds queries of mirrors. @throws OVERLOADED */
   readonly queries: Queue
-  /** Whether images tell of the commit that they are from (`NIXERY_CREATED=revision`). */
+  /** Whether images name the commit that they are built from (`NIXERY_CREATED=revision`). */
   readonly tellsCommits?: boolean
   readonly note: (line: string) => void
 }
@@ -68,11 +68,11 @@ export const inStore = (folder: StorePath): PinnedSet => ({
   unchanged: () => Promise.resolve(true),
 })
 
-/** The same for every tag that means nothing, so that nobody learns which commits exist somewhere. */
+/** The same error for every unknown tag, so that it does not reveal which commits exist elsewhere. */
 export const unknownTag = (cause?: unknown): NixeryError =>
   new NixeryError('MANIFEST_UNKNOWN', 'this registry has no such channel, branch, tag or commit', { cause })
 
-/** Makes a source that can be reached, and lacks what a tag names, an unknown tag. */
+/** Turns the failure of a reachable source that lacks a tag into an unknown tag. */
 export async function orUnknown<T>(fetched: Promise<T>): Promise<T> {
   try {
     return await fetched
@@ -81,5 +81,5 @@ export async function orUnknown<T>(fetched: Promise<T>): Promise<T> {
   }
 }
 
-/** An address without a user's name and password. */
+/** A URL without user name and password. */
 export const withoutCredentials = (url: string): string => url.replace(/:\/\/[^/@\s]+@/, '://')

@@ -7,7 +7,7 @@ const storePath = z.string().transform((text) => parseStorePath(text))
 
 const oneOutput = z.object({ output: z.string(), outputPath: storePath })
 
-/** What a name means in one revision of a package set, as it is remembered. */
+/** What a name means in one revision of a package set, as it is stored in the catalog. */
 const resolution = z.discriminatedUnion('status', [
   z.object({
     status: z.literal('package'),
@@ -16,20 +16,20 @@ const resolution = z.discriminatedUnion('status', [
     /** The same without an output at its end: `git` of `git.doc`. */
     package: z.string(),
     drvPath: storePath,
-    /** The output that the name says; where it says none, the default one and those that belong to it. */
+    /** The output that the name selects; by default the default output and those that belong to it. */
     outputs: z.tuple([oneOutput], oneOutput),
     pname: z.string(),
     version: z.string(),
-    /** Where two packages have the same file, the one with the lower number wins. */
+    /** If two packages have the same file, the one with the lower number wins. */
     priority: z.int(),
-    /** An SPDX expression, where the package says its license. */
+    /** An SPDX expression, if the package has a license. */
     license: z.string().optional(),
   }),
   z.object({ status: z.literal('missing'), nearest: z.array(z.string()) }),
   z.object({
     status: z.literal('invalid'),
     reason: z.string(),
-    /** `other`: there is something of that name, but no package. `passing`: it may be over soon; never remembered. */
+    /** `other`: the name exists but is not a package. `passing`: a temporary failure, which is never stored. */
     kind: z.enum(['other', 'passing']).optional(),
   }),
   z.object({ status: z.literal('denied'), reason: z.string() }),
@@ -41,11 +41,11 @@ export type ResolvedPackage = Extract<Resolution, { status: 'package' }>
 /** One output of a package that an image gets. */
 export type ChosenOutput = Omit<ResolvedPackage, 'status' | 'outputs'> &
   ResolvedPackage['outputs'][number] & {
-    /** Every image has it, whether or not the name asks for it. */
+    /** Every image has it, whether or not it was requested. */
     readonly implied: boolean
   }
 
-/** What was remembered; undefined for what this version cannot read, which is to be found out again. */
+/** Parses a stored resolution; undefined if this version cannot read it, so that the name is resolved again. */
 export function parseResolution(text: string): Resolution | undefined {
   try {
     return resolution.parse(JSON.parse(text))
@@ -55,8 +55,8 @@ export function parseResolution(text: string): Resolution | undefined {
 }
 
 /**
- * The key under which a name's meaning is remembered.
- * @param policy what the package set is called with, and which names it may be asked for
+ * The key under which a name's resolution is stored.
+ * @param policy the arguments of the package set, and which names are allowed
  */
 export const resolutionKey = (
   revision: string,
@@ -65,7 +65,7 @@ export const resolutionKey = (
   policy: Json,
 ): Key<'resolution'> => keyOf('resolution', 3, { revision, system: platform.system, name, policy })
 
-/** The packages of an image as people read them: `git 2.39.5`, with the outputs if there are several. */
+/** Formats the packages of an image: `git 2.39.5`, with the outputs if there are several. */
 export function packageTexts(chosen: readonly ChosenOutput[]): string[] {
   const packages = Map.groupBy(chosen, ({ attribute, version }) => `${attribute} ${version}`)
   return [...packages].map(([text, outputs]) =>

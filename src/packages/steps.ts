@@ -1,13 +1,13 @@
-/** How one text becomes another: by inserting, deleting or replacing a letter, or swapping two neighbours. */
+/** The steps from one text to another: inserting, deleting or replacing a letter, or swapping two neighbours. */
 export type Steps = {
   readonly count: number
-  /** The one step is a swap, the commonest slip of fingers. */
+  /** The only step is a swap, the most common typing error. */
   readonly isSwap: boolean
 }
 
 /**
- * The least number of steps from one text to another, each letter touched by one step (the optimal string alignment
- * distance); undefined if it is more than `most`. Takes time in proportion to the length and `most`.
+ * The minimum number of steps from one text to another, with at most one step per letter (the optimal string alignment
+ * distance); undefined if it exceeds `most`. Takes time proportional to the length and `most`.
  */
 export function stepsBetween(from: string, to: string, most: number): Steps | undefined {
   const difference = to.length - from.length
@@ -26,7 +26,7 @@ export function stepsBetween(from: string, to: string, most: number): Steps | un
   return count <= most ? { count, isSwap: false } : undefined
 }
 
-/** The distance, or a number above `most`: only cells within `most` of the diagonal are looked at. */
+/** The distance, or a number above `most`: only cells within `most` of the diagonal are computed. */
 function alignment(a: string, b: string, most: number): number {
   const beyond = most + 1
   let before: number[] = []

@@ -2,18 +2,18 @@ import { decodeSpelling, encodeSpelling } from '../image/spelling.ts'
 import { namesForDebian } from './debian-names.ts'
 import { nearestNames } from './nearest.ts'
 
-/** A name that is missing, and what there is instead. */
+/** A name that does not exist, and the names that do. */
 export type MissingName = {
   readonly name: string
-  /** As far as the name was found. */
+  /** The leading parts of the name that exist. */
   readonly path: readonly string[]
-  /** The names that there are at that place. */
+  /** The names that exist at that place. */
   readonly siblings: readonly string[]
 }
 
 /**
- * The names that were probably meant, at most three, as they can be asked for: what Debian's name is called here, else
- * those that are spelled alike.
+ * Suggests at most three names, as they can be written in a request: the nixpkgs names for a Debian name, else names with
+ * a similar spelling.
  * @param permits whether a name may be suggested
  */
 export function suggestions(
@@ -39,7 +39,7 @@ export function suggestions(
   )
 }
 
-/** What a sibling is compared as: itself and, if no image reference can hold it, what people may write in its place. */
+/** The texts that a sibling is compared as: itself and, if it is not valid in an image reference, likely substitutes. */
 function candidatesFor(sibling: string): [candidate: string, sibling: string][] {
   const spelled = sibling === '' ? sibling : encodeSpelling(sibling)
   if (spelled === sibling) return [[sibling, sibling]]
@@ -49,6 +49,6 @@ function candidatesFor(sibling: string): [candidate: string, sibling: string][] 
   ]
 }
 
-/** As an image reference can hold it. The lookup itself puts a "_" before a leading digit. */
+/** The name in a form that is valid in an image reference. The lookup adds a "_" before a leading digit. */
 const written = (attribute: string): string =>
   encodeSpelling(/^_\d/.test(attribute) ? attribute.slice(1) : attribute)

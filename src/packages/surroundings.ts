@@ -8,22 +8,22 @@ import { createLooks } from './looks.ts'
 import { stateOf, type PackageSource, type PinnedSet } from './source.ts'
 
 export type Surroundings = {
-  /** Files and folders that evaluation reads besides the set: overlays, configuration, what NIX_PATH leads to. */
+  /** Files and folders that evaluation reads besides the package set: overlays, configuration, targets of NIX_PATH. */
   readonly paths: readonly string[]
-  /** Whether evaluation reads something besides these that cannot be watched, such as addresses in NIX_PATH. */
+  /** Whether evaluation reads anything else that cannot be watched, such as URLs in NIX_PATH. */
   readonly unwatched: boolean
-  /** Milliseconds for which they are believed not to have changed. */
+  /** Milliseconds for which a check is valid. */
   readonly fresh: number
-  /** Milliseconds for which an old answer will do for whoever is content with one. */
+  /** Milliseconds for which callers that accept an old result get it. */
   readonly stale: number
 }
 
-/** Revisions of this start of the program: what cannot be watched is evaluated again after each start. */
+/** Part of the revision if something cannot be watched, so that it is evaluated again after each start. */
 const thisStart = randomUUID()
 
 /**
- * A source whose revisions also say what evaluation reads besides the package set. They change when the contents do.
- * Looks are shared, at most one in `fresh` milliseconds, and none when nobody asks.
+ * A source whose revisions also cover what evaluation reads besides the package set, and change with it. Checks are
+ * shared, run at most once per `fresh` milliseconds, and only on demand.
  */
 export function withSurroundings(source: PackageSource, around: Surroundings): PackageSource {
   const looks = createLooks(async () => digestOf(around.paths))
@@ -33,11 +33,11 @@ export function withSurroundings(source: PackageSource, around: Surroundings): P
     const age = performance.now() - last.began
     if (age <= around.fresh) return last.value
     if (!old || age > around.stale) return looks.join()
-    void looks.join().catch(() => {}) // the next one who asks is told
+    void looks.join().catch(() => {}) // the next call reports the error
     return last.value
   }
   const leads = createLeads(around.fresh)
-  // Without anything to watch, revisions are those of the source.
+  // Without anything to watch, the revisions of the source are used unchanged.
   const watches = around.paths.length > 0
   const pins = new WeakMap<
     PinnedSet,
@@ -80,7 +80,7 @@ export function withSurroundings(source: PackageSource, around: Surroundings): P
   }
 }
 
-/** Files by their contents, folders by their fingerprints; what lies in the Nix store, by its path. */
+/** Identifies files by content, folders by fingerprint, and paths in the Nix store by name. */
 async function digestOf(paths: readonly string[]): Promise<string> {
   const sha256 = createHash('sha256')
   for (const path of paths) sha256.update(`${JSON.stringify([path, await stateOfPath(path)])}\n`)
@@ -92,7 +92,7 @@ async function stateOfPath(path: string): Promise<string> {
     const real = await realpath(path)
     if (real.startsWith('/nix/store/')) return real
     if ((await stat(real)).isFile()) return hash('sha256', await readFile(real))
-    // Two folders that were written at the same time may have one fingerprint: times of change are coarse.
+    // Two folders written at the same time may have the same fingerprint, because file times are coarse.
     return `${real} ${await fingerprint(real)}`
   } catch (error) {
     const code = systemErrorCode(error)
@@ -101,15 +101,15 @@ async function stateOfPath(path: string): Promise<string> {
   }
 }
 
-// Functions that read what cannot be watched, and imports from outside the folder.
+// Matches functions that read what cannot be watched, and imports from outside the folder.
 const elsewhere =
   /\b(fetchTarball|fetchGit|fetchTree|fetchurl|getFlake|getEnv|currentTime)\b|\b(import|callPackage|readFile|readDir|scopedImport)\s*\(?\s*(\.\.\/|\/[A-Za-z])/
 const mostFiles = 50
 const mostBytes = 256 * 1024
 
 /**
- * Remembers whether package sets lead elsewhere: a known image must not cost a look into a folder.
- * @param fresh milliseconds for which the folder is believed not to have changed, while its state is the same
+ * Caches whether package sets read anything outside their folder, so that a known image does not cost reading the folder.
+ * @param fresh milliseconds for which a result is valid while the state of the folder is the same
  */
 function createLeads(fresh: number) {
   type Look = { readonly began: number; readonly result: Promise<boolean>; leads: boolean | undefined }
@@ -119,7 +119,7 @@ function createLeads(fresh: number) {
     return look && performance.now() - look.began < fresh ? look : undefined
   }
   return {
-    /** What was found last, if that is fresh. */
+    /** The last result, if it is still valid. */
     last: (folder: string, state: string) => freshLook(folder, state)?.leads,
     look(folder: string, state: string): Promise<boolean> {
       const last = freshLook(folder, state)
@@ -134,8 +134,8 @@ function createLeads(fresh: number) {
 }
 
 /**
- * Whether a package set's own files, those that lie at the top of its folder, say that they read something from
- * elsewhere. A folder in the Nix store was pinned by what is in it.
+ * Whether the files at the top of a package set's folder read anything from outside it. A folder in the Nix store is
+ * pinned by its content.
  */
 async function leadsElsewhere(folder: string): Promise<boolean> {
   if (folder.startsWith('/nix/store/')) return false

@@ -1,47 +1,47 @@
 import { createHash } from 'node:crypto'
 import { closeSync, openSync, readSync } from 'node:fs'
-import { onDisk, walk, type Found, type Walked } from './walk.ts'
+import { onDisk, walk, type WalkedFile, type Walked } from './walk.ts'
 
-/** What files were when they were hashed, by path, so that only those that have changed are read again. */
+/** The state of files when they were hashed, by path, so that only changed files are read again. */
 export type Hashed = Map<string, { readonly facts: string; readonly id: string }>
 
-/** More is not read to find out whether a checkout is clean: it is told from others by its fingerprint then. */
+/** The maximum size of a checkout to compare with its commit. A larger one is identified by its fingerprint. */
 const mostBytes = 2n * 1024n ** 3n
 
 /**
- * Walks over a checkout and compares it with a commit, byte by byte: it is clean when it has what the commit has and
- * nothing else, whether git ignores it or not, down to empty folders. Git's index is not asked. So it does not
- * matter what the index was told to assume, how exact its times are, which files are excluded and where, and what
- * filters and line endings make of contents. A checkout with submodules is never clean: their contents are in no tree.
- * @param listing what `git ls-tree -r -t -z` says of the commit
- * @param hashed kept from one comparison to the next, and changed
- * @throws what `walk` does
+ * Walks over a checkout and compares it with a commit, byte by byte. It is clean if it has exactly the content of the
+ * commit, including ignored files and empty folders. Git's index is not used, so assumed-unchanged files, the resolution
+ * of file times, exclude rules, filters and line endings do not matter. A checkout with submodules is never clean, because
+ * no tree has their contents.
+ * @param listing the output of `git ls-tree -r -t -z` for the commit
+ * @param hashed reused and updated from one comparison to the next
+ * @throws what `walk` throws
  */
 export function compare(root: string, listing: Uint8Array, hashed: Hashed): Walked & { clean: boolean } {
   const tracked = parseListing(listing)
-  const contents: Found[] = []
+  const contents: WalkedFile[] = []
   let clean = tracked !== undefined
   let seen = 0
   let bytes = 0n
-  const walked = walk(root, (found) => {
+  const walked = walk(root, (file) => {
     if (!clean) return
     seen += 1
-    const entry = tracked?.get(found.path)
-    clean = entry !== undefined && entry.mode === modeOf(found)
-    if (!found.stat.isDirectory()) contents.push(found)
-    bytes += found.stat.isFile() ? found.stat.size : 0n
+    const entry = tracked?.get(file.path)
+    clean = entry !== undefined && entry.mode === modeOf(file)
+    if (!file.stat.isDirectory()) contents.push(file)
+    bytes += file.stat.isFile() ? file.stat.size : 0n
   })
   if (!clean || seen !== tracked?.size || bytes > mostBytes) return { ...walked, clean: false }
-  // What was changed last is most likely to differ.
+  // The files that were changed last are the most likely to differ.
   contents.sort((a, b) => Number(b.stat.ctimeNs - a.stat.ctimeNs))
-  const isSame = (found: Found) => {
-    const id = tracked.get(found.path)?.id
-    return id !== undefined && idOf(root, found, hashed, id.length) === id
+  const isSame = (file: WalkedFile) => {
+    const id = tracked.get(file.path)?.id
+    return id !== undefined && idOf(root, file, hashed, id.length) === id
   }
   return { ...walked, clean: contents.every(isSame) }
 }
 
-/** Mode and object of each path; undefined if something is neither file, link nor folder: a submodule. */
+/** Mode and object of each path; undefined if there is a submodule. */
 function parseListing(listing: Uint8Array): Map<string, { mode: string; id: string }> | undefined {
   const tracked = new Map<string, { mode: string; id: string }>()
   for (const line of Buffer.from(listing).toString('latin1').split('\0')) {
@@ -56,17 +56,17 @@ function parseListing(listing: Uint8Array): Map<string, { mode: string; id: stri
 
 const modes: ReadonlySet<string> = new Set(['040000', '100644', '100755', '120000'])
 
-function modeOf({ stat }: Found): string | undefined {
+function modeOf({ stat }: WalkedFile): string | undefined {
   if (stat.isDirectory()) return '040000'
   if (stat.isSymbolicLink()) return '120000'
   if (stat.isFile()) return stat.mode & 0o100n ? '100755' : '100644'
   return undefined
 }
 
-/** The id of a file's or a link's blob; undefined if it cannot be read, or changes meanwhile. */
+/** The id of a file's or a link's blob; undefined if it cannot be read, or changes during the read. */
 function idOf(
   root: string,
-  { path, stat, target }: Found,
+  { path, stat, target }: WalkedFile,
   hashed: Hashed,
   length: number,
 ): string | undefined {

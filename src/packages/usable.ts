@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NixeryError } from '../errors.ts'
 
-/** Milliseconds that a check waits for an answer of the source. */
+/** Milliseconds that a check waits for the source. */
 const patience = 500
 
 /**
- * Tells whether a source that must be fetched can be used. What was had once can be: while the source cannot be
- * reached, its last revision stays in use.
- * @param pin brings `latest` up to date if that is due
- * @returns a check that throws why the source cannot be used, SOURCE_UNREACHABLE as long as it is being fetched
+ * Creates a check whether a source that must be fetched can be used. Once it has been fetched it can: while the source is
+ * unreachable, its last revision stays in use.
+ * @param pin updates `latest` if that is due
+ * @returns a function that throws the reason if the source cannot be used, SOURCE_UNREACHABLE while it is being fetched
  */
 export function usability(pin: () => Promise<unknown>): () => Promise<void> {
   let pending: Promise<unknown> | undefined
@@ -16,7 +16,7 @@ export function usability(pin: () => Promise<unknown>): () => Promise<void> {
   return async () => {
     pending ??= pin().finally(() => (pending = undefined))
     const result = pending.then(() => 'good' as const)
-    result.catch(() => {}) // whoever asks next starts anew and hears of it
+    result.catch(() => {}) // the next check tries again and reports the error
     const over = new AbortController()
     const late = sleep(patience, 'late' as const, { signal: over.signal }).catch(() => 'late' as const)
     const settled = await Promise.race([result, late]).finally(() => over.abort())

@@ -3,31 +3,31 @@ import { lstatSync, readdirSync, readlinkSync, type BigIntStats } from 'node:fs'
 import { systemErrorCode } from '../errors.ts'
 
 /**
- * Something below a folder, by its relative path. Paths and targets of links are byte strings (`latin1`: one
- * character is one byte), because a file system allows any byte in them.
+ * A file, folder or link below a folder, with its relative path. Paths and targets of links are byte strings (`latin1`:
+ * one character is one byte), because a file system allows any byte in them.
  */
-export type Found = { readonly path: string; readonly stat: BigIntStats; readonly target: string }
+export type WalkedFile = { readonly path: string; readonly stat: BigIntStats; readonly target: string }
 
-/** What a walk over a tree gives. */
+/** The result of a walk over a tree. */
 export type Walked = {
   /** Changes when anything in the tree does. */
   readonly fingerprint: string
-  /** The latest time of change of anything but folders, in nanoseconds since 1970; 0 where there is nothing. */
+  /** The latest ctime of anything but folders, in nanoseconds since 1970; 0 if there is nothing. */
   readonly newest: bigint
 }
 
 /**
- * Walks over a tree: names, kinds, modes, sizes, times of change, and targets of links, which are not followed.
- * Contents are not read: a change of content cannot keep a file's ctime. `.git` is left out, since a commit changes no
- * package. What vanishes meanwhile counts as not there; a folder that may not be read, as one that is closed.
+ * Walks over a tree: names, kinds, modes, sizes, ctimes, and targets of links, which are not followed. Contents are not
+ * read, because a change of content always changes the ctime. `.git` is skipped, since a commit changes no package.
+ * Files that vanish during the walk are ignored; folders without read permission count as empty.
  *
  * Synchronous, for a thread of its own: promises take eight times as long.
  * @param root a folder, or a single file
- * @param visit hears of everything in the tree, in byte order
- * @throws what the system says, when the root cannot be read or when something other than a lack of permission
- *   stops the walk: no file descriptors, an I/O error
+ * @param visit called for everything in the tree, in byte order
+ * @throws the failed system call, if the root cannot be read, or if anything but a missing permission stops the walk, such
+ *   as a lack of file descriptors or an I/O error
  */
-export function walk(root: string, visit: (found: Found) => void = () => {}): Walked {
+export function walk(root: string, visit: (file: WalkedFile) => void = () => {}): Walked {
   const sha256 = createHash('sha256')
   let newest = 0n
   let text = ''
@@ -66,14 +66,14 @@ export function walk(root: string, visit: (found: Found) => void = () => {}): Wa
   return { fingerprint: sha256.digest('hex'), newest }
 }
 
-/** A path as Node takes it: only what is not ASCII must be given as bytes. */
+/** A path for Node: paths that are not ASCII must be passed as bytes. */
 export const onDisk = (path: string): string | Buffer =>
   /[\x80-\xff]/.test(path) ? Buffer.from(path, 'latin1') : path
 
 const namesIn = (folder: string): string[] => readdirSync(onDisk(folder), { encoding: 'latin1' }).sort()
 
 const closed = 'closed'
-// Not there, below what is no folder any more, or no link any more.
+// The path does not exist, is below a former folder, or is no longer a link.
 const gone: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR', 'EINVAL'])
 // Nix, which runs as the same user, cannot read it either.
 const forbidden: ReadonlySet<string | undefined> = new Set(['EACCES', 'EPERM', 'ENAMETOOLONG'])

@@ -3,32 +3,32 @@ import { systemErrorCode } from '../errors.ts'
 import { compare, type Hashed } from './tracked.ts'
 import { walk, type Walked } from './walk.ts'
 
-/** A tree to walk over; with `listing`, to compare with a commit as well. */
+/** A tree to walk over and, if `listing` is set, to compare with a commit. */
 export type WalkJob = {
   readonly id: number
   readonly root: string
   readonly listing?: Uint8Array | undefined
 }
 
-/** What a tree is. */
+/** The state of a tree. */
 export type Survey = {
   readonly fingerprint: string
   /**
-   * Whether any later change shows in the fingerprint. A change right after another has the same time of change, as
-   * file systems keep it; so nothing may have changed shortly before.
+   * Whether any later change will change the fingerprint. Two changes in quick succession may have the same ctime, so
+   * nothing may have changed just before the walk.
    */
   readonly settled: boolean
-  /** Whether it is what the listing says. */
+  /** Whether the tree matches the listing. */
   readonly clean: boolean
 }
 
-/** The answer to a job, or the code of the system call that failed. */
+/** The result of a job, or the code of the failed system call. */
 export type WalkAnswer = { readonly id: number } & (
   | { readonly survey: Survey }
   | { readonly code: string | undefined; readonly message: string }
 )
 
-/** Kept for the tree that was compared last. */
+/** Kept for the last compared tree only. */
 let hashed: { readonly root: string; readonly files: Hashed } | undefined
 
 function take({ root, listing }: WalkJob): Walked & { clean: boolean } {
@@ -37,10 +37,10 @@ function take({ root, listing }: WalkJob): Walked & { clean: boolean } {
   return compare(root, listing, hashed.files)
 }
 
-// Milliseconds that times of change are apart at least: the kernel's tick, or, of a file system that keeps whole seconds, one.
+// Milliseconds. The resolution of ctimes: the kernel's tick, or a second on file systems that store whole seconds.
 const tick = 25
 const second = 1050
-/** A time so far ahead comes from a clock that was wrong, and is no sign of a change now. */
+/** Milliseconds. A ctime further in the future comes from a clock that was wrong, not from a recent change. */
 const farAhead = 10_000
 
 function isSettled(newest: bigint, began: number): { settled: boolean; wait: number } {
@@ -50,7 +50,7 @@ function isSettled(newest: bigint, began: number): { settled: boolean; wait: num
   return { settled, wait: Math.min(second, Math.max(1, at + apart + 1 - Date.now())) }
 }
 
-/** Once more after a moment, if something has only just changed. */
+/** Walks again after a moment if something has just changed. */
 function survey(job: WalkJob): Survey {
   for (let attempt = 1; ; attempt += 1) {
     const began = Date.now()

@@ -3,30 +3,30 @@ import { recipes, type PackageChoice, type Recipe, type RecipeName } from '../im
 import { byText } from '../image/store-path.ts'
 import type { Resolution } from './resolution.ts'
 
-/** A request of which is known which of its words are recipes. */
+/** A request after deciding which of its words are recipes. */
 export type Decided = {
   readonly request: ImageRequest
   /** All recipes, sorted. */
   readonly recipes: readonly RecipeName[]
-  /** All packages that were written, sorted. */
+  /** All packages that the request names, sorted. */
   readonly packages: readonly string[]
 }
 
-/** One thing that an image has: the first of some names that the package set has. */
+/** One thing to put into an image: the first of its names that the package set has. */
 export type Wanted = {
   readonly names: readonly [string, ...string[]]
-  /** `optional`: left out with a warning where the package set has none of them. */
+  /** `optional`: left out with a warning if the package set has none of the names. */
   readonly need: 'required' | 'optional'
-  /** The recipes that it comes with; none for what was written, and for what every image gets. */
+  /** The recipes that add it; empty for requested packages and for those that every image has. */
   readonly by: readonly RecipeName[]
-  /** What every image gets is not subject to what the operator allows. */
+  /** Whether every image has it; the operator's filter does not apply to it. */
   readonly implied: boolean
 }
 
 /**
- * Decides what the leading words of a name mean: a word is a package if the package set has one of that name, also one
- * that cannot be had, and a recipe otherwise.
- * @param resolutions what the words mean as names of packages
+ * Decides what the leading words of a name mean: a word is a package if the package set has a package of that name, even
+ * an unusable one, and a recipe otherwise.
+ * @param resolutions the words, resolved as package names
  */
 export function decideWords(request: ImageRequest, resolutions: ReadonlyMap<string, Resolution>): Decided {
   const isPackage = (word: string) => {
@@ -43,7 +43,7 @@ export function decideWords(request: ImageRequest, resolutions: ReadonlyMap<stri
   }
 }
 
-/** All that an image has, and what every image gets where it exists. What is wanted twice is there once. */
+/** Lists the contents of an image without duplicates, including what every image has. */
 export function wantedBy({ packages, recipes: chosen }: Decided): Wanted[] {
   const wanted = new Map<string, Wanted>()
   const add = (choice: PackageChoice, given: Omit<Wanted, 'names'>) => {
@@ -53,7 +53,7 @@ export function wantedBy({ packages, recipes: chosen }: Decided): Wanted[] {
     wanted.set(key, {
       names,
       need: same?.need === 'required' ? 'required' : given.need,
-      // What was written is to be blamed on nobody else.
+      // A package that the request names is not attributed to a recipe.
       by: same?.by.length === 0 ? [] : [...(same?.by ?? []), ...given.by],
       implied: given.implied,
     })

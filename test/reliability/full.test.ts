@@ -121,7 +121,7 @@ describe('a disk of the catalog that is full', () => {
     // Where roots cannot be made, nothing may be built.
     const failure = await failureOf(server, 'other')
     assert.equal(failure.status, 503)
-    assert.match(failure.message, /folder of garbage collector roots cannot be written/)
+    assert.match(failure.message, /folder of garbage collector roots is not writable/)
     assert.deepEqual(await pullImage(server.address, 'hello'), hello)
 
     await makeRoom(disk)
