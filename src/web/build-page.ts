@@ -55,7 +55,7 @@ type StepState = 'finished' | 'running' | 'failed' | 'waiting' | 'skipped'
 
 /** The steps of a build, in order, with their state. */
 function steps(
-  { resolved, realised, planned, layers: packed, digest, state }: BuildRecord,
+  { resolved, realised, downloaded, planned, layers: packed, digest, state }: BuildRecord,
   showNames: boolean,
 ) {
   const packages = showNames
@@ -64,8 +64,8 @@ function steps(
   const all: Step[] = [
     { name: 'Look up packages', detail: packages, ms: resolved?.ms },
     {
-      name: 'Build or fetch with Nix',
-      detail: realised && `${counted(realised.paths, 'store path')}, ${bytesText(realised.narBytes)}`,
+      name: realised?.origin === 'caches' ? 'Find in binary caches' : 'Build or fetch with Nix',
+      detail: realised && realisedText(realised, downloaded),
       ms: realised?.ms,
     },
     { name: 'Pack layers', detail: planned && layersText(planned, packed) },
@@ -78,6 +78,14 @@ function steps(
     // A step whose result was known is skipped.
     return { ...step, state: step.detail === undefined ? 'skipped' : 'finished' }
   })
+}
+
+function realisedText(
+  { paths, narBytes }: { paths: number; narBytes: number },
+  downloaded: number | undefined,
+) {
+  const size = `${counted(paths, 'store path')}, ${bytesText(narBytes)}`
+  return downloaded === undefined ? size : `${size}; ${bytesText(downloaded)} downloaded`
 }
 
 function layersText(

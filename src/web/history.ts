@@ -17,6 +17,8 @@ export type BuildRecord = {
   readonly pulls: number
   readonly resolved?: Event<'resolved'>
   readonly realised?: Event<'realised'>
+  /** Bytes that have come from binary caches. */
+  readonly downloaded?: number
   readonly planned?: Event<'planned'>
   /** Those packed by this build. */
   readonly layers: readonly Event<'packed'>[]
@@ -119,6 +121,11 @@ function take(build: MutableRecord, event: BuildEvent, linesPerBuild: number, te
       return
     case 'realised':
       build.realised = event
+      return
+    case 'downloading':
+      build.downloaded = event.bytes
+      return
+    case 'downloaded':
       return
     case 'planned':
       build.planned = event
