@@ -3,8 +3,15 @@ import { aliases, certificateBundles, files, folders, osRelease, shells } from '
 import { directoryAt, nodeAt, placeFor, putAlias, putDirectory, put } from './tree.ts'
 import type { Work } from './work.ts'
 
+/** Runtimes mount these, and refuse to start a container in which they are links or files. */
+const mountedFolders = ['dev', 'proc', 'sys']
+
 /** Folders with their modes, and the links between them. What packages have in them stays. */
 export async function addFolders(work: Work): Promise<void> {
+  for (const name of mountedFolders) {
+    if (work.tree.delete(name))
+      work.warn(`/${name} of a package is left out: the container runtime mounts it`)
+  }
   for (const [path, mode, owner] of folders) await putDirectory(work, path, { mode, ...(owner && { owner }) })
   for (const [path, at, target] of aliases) await putAlias(work, path, at, target)
 }

@@ -36,6 +36,11 @@ describe('rootfs', () => {
       { bin: '-> usr/bin', 'usr/bin/sh': '-> n0/bin/sh', etc: '755/', tmp: '1777/' },
     ],
     [
+      'leaves out what the runtime mounts, and refuses to mount over links',
+      { packages: [dir({ proc: file(), dev: dir({ null: file() }), sys: link('/tmp') })] },
+      { proc: undefined, dev: undefined, 'dev/null': undefined, sys: undefined },
+    ],
+    [
       'keeps names that are not ASCII',
       { packages: [dir({ share: dir({ [utf8('ä🐋')]: file() }) })] },
       { [utf8('share/ä🐋')]: `-> p0/share/${utf8('ä🐋')}` },
