@@ -188,7 +188,7 @@ describe('nixery build', () => {
     assert.doesNotMatch((await inTerminal(command, { TERM: 'dumb' })).stdout, /\u001b/)
     const refused = await inTerminal(`${launcher} build hello -o oci-archive:-`)
     assert.equal(refused.exitCode, 2)
-    assert.match(refused.stdout, /an archive is not written to a terminal/)
+    assert.match(refused.stdout, /refusing to write an archive to a terminal/)
   })
 })
 

@@ -124,7 +124,7 @@ describe('nixery popcount', () => {
       /not read: 2 not in the cache, 3 broken, 1 could not be fetched; for example\n/,
     )
     assert.match(first.stderr, /many-1\.0-o1: not in the cache \(404\)\n/)
-    assert.match(first.stderr, /many-1\.0-o5: the cache answers 401\n/)
+    assert.match(first.stderr, /many-1\.0-o5: the cache responded with 401\n/)
     const counts = JSON.parse(await readFile(join(work, 'p.json'), 'utf8')) as typeof expected
     assert.equal(counts['libc-2.40'], expected['libc-2.40'] - 6)
     for (const name of ['o6', 'o7', 'o8']) {
@@ -163,7 +163,7 @@ describe('nixery popcount', () => {
     )
     const lists: [list: string, content: string, message: RegExp][] = [
       ['all', set.paths.join('\n'), new RegExp(`no narinfo could be read: ${all} are not in the cache`)],
-      ['none', '\n', /it has no store path in it/],
+      ['none', '\n', /it contains no store paths/],
       ['damaged', '\u00fd7zXZ\u0000damaged', /cannot be decompressed: xz: /],
     ]
     for (const [list, content, message] of lists) {
@@ -185,7 +185,7 @@ describe('nixery popcount', () => {
     [['c', '--store-paths', 'list'], /a channel has its own list/],
     [['c', '--output', '-', '--json'], /both write to standard output/],
     [['c', '--output', 'nowhere/p.json'], /nowhere cannot be written: ENOENT/],
-    [['../c', '--channels-url', 'http://127.0.0.1:1'], /not the name of a channel/],
+    [['../c', '--channels-url', 'http://127.0.0.1:1'], /not a valid channel name/],
   ]
   for (const [args, message] of wrong) {
     it(`refuses ${JSON.stringify(args)}`, async () => {

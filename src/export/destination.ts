@@ -2,7 +2,7 @@ import { access, constants, readdir, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { NixeryError, systemErrorCode } from '../errors.ts'
 
-/** Where an image is to be written, and how. An archive without a path goes to standard output. */
+/** The destination of an image. An archive without a path is written to standard output. */
 export type Destination =
   | { readonly form: 'docker-archive' | 'oci-archive'; readonly path: string | undefined }
   | { readonly form: 'oci'; readonly path: string }
@@ -22,32 +22,32 @@ export function parseDestination(text: string): Destination {
       hint: 'for example: --output docker-archive:git.tar',
     })
   }
-  // skopeo and podman take what follows a second colon for a name, so they could not read such a file.
+  // skopeo and podman read the text after a second colon as a name, so they could not open such a file.
   if (path.includes(':')) {
-    throw invalid('the path of an output cannot have a colon', {
-      hint: 'to give the image a name, use --name',
+    throw invalid('the path of an output must not contain a colon', {
+      hint: 'use --name to set the name of the image',
     })
   }
   if (path !== '-') return { form, path: resolve(path) }
   if (form !== 'oci') return { form, path: undefined }
-  throw invalid('an OCI layout is a folder, which standard output cannot be', {
-    hint: 'the same in one file: --output oci-archive:-',
+  throw invalid('an OCI layout is a folder and cannot be written to standard output', {
+    hint: 'for the same content in one file, use --output oci-archive:-',
   })
 }
 
-/** As the user would write it. */
+/** Formats a destination as the user writes it. */
 export const formatDestination = ({ form, path }: Destination): string => `${form}:${path ?? '-'}`
 
 /**
- * Finds out, before hours of building, that the image could not be written.
+ * Checks that the destination is writable, before a long build.
  * @throws CONFIG_INVALID
  */
 export async function checkDestination(destination: Destination, stdoutIsTerminal: boolean): Promise<void> {
   const { form, path } = destination
   if (path === undefined) {
     if (!stdoutIsTerminal) return
-    throw invalid('an archive is not written to a terminal', {
-      hint: `redirect standard output, or name a file: --output ${form}:FILE`,
+    throw invalid('refusing to write an archive to a terminal', {
+      hint: `redirect standard output, or use a file: --output ${form}:FILE`,
     })
   }
   if (form !== 'oci') return checkOutputFile(path)
@@ -57,13 +57,13 @@ export async function checkDestination(destination: Destination, stdoutIsTermina
 }
 
 /**
- * Checks that a file can be written, before the work whose result it is to hold.
- * @throws CONFIG_INVALID if it is a folder, or cannot be written
+ * Checks that a file can be written, before a long computation.
+ * @throws CONFIG_INVALID if it is a folder, or not writable
  */
 export async function checkOutputFile(path: string): Promise<void> {
   const found = await statIfThere(path)
   if (found?.isDirectory()) throw invalid(`${path} is a folder`)
-  // A regular file is replaced by a new one, which needs the right to change its folder.
+  // A regular file is replaced by a new one, which needs write access to its folder.
   await checkWritable(found && !found.isFile() ? path : dirname(path))
 }
 
@@ -73,17 +73,17 @@ const statIfThere = (path: string) =>
     throw unusable(path, error)
   })
 
-/** @throws CONFIG_INVALID if this file or folder cannot be written */
+/** @throws CONFIG_INVALID if this file or folder is not writable */
 export const checkWritable = (path: string): Promise<void> =>
   access(path, constants.W_OK).catch((error: unknown) => {
     throw unusable(path, error)
   })
 
-/** An image is added to a layout, and a layout made in an empty folder, but nothing else is touched. */
+/** Accepts an existing layout or an empty folder, and refuses anything else. */
 async function refuseOther(path: string, isDirectory: boolean): Promise<void> {
   const names = isDirectory ? await readdir(path) : ['no folder']
   if (names.length === 0 || names.includes('oci-layout')) return
-  throw invalid(`${path} is there already and is not an OCI layout`, { hint: 'choose another folder' })
+  throw invalid(`${path} exists and is not an OCI layout`, { hint: 'choose another folder' })
 }
 
 const unusable = (path: string, cause: unknown) =>

@@ -28,8 +28,8 @@ type Writing = {
 }
 
 /**
- * Writes an OCI layout, or adds the image to the one that is there in place of an image of the same name. A new
- * folder appears whole; in an old one `index.json` is replaced last, so no reader meets an image without blobs.
+ * Writes an OCI layout, or adds the image to an existing one, replacing an image of the same name. A new folder appears
+ * in one step; in an existing one `index.json` is replaced last, so readers never see an image without its blobs.
  * @throws CONFIG_INVALID, STORE_FULL, STORE_UNAVAILABLE, CANCELLED
  */
 export async function writeLayout(folder: string, image: ExportImage, writing: Writing): Promise<void> {
@@ -39,7 +39,7 @@ export async function writeLayout(folder: string, image: ExportImage, writing: W
   })
 }
 
-/** Whether the folder could be made: false if somebody else made it meanwhile. */
+/** Whether the folder was created: false if another process has just created it. */
 async function makeLayout(folder: string, image: ExportImage, writing: Writing): Promise<boolean> {
   const part = partOf(folder)
   try {
@@ -55,7 +55,7 @@ async function makeLayout(folder: string, image: ExportImage, writing: Writing):
   }
 }
 
-// Milliseconds. Others hold the lock only while they read and replace an index.
+// Milliseconds. The lock is held only while an index is read and replaced.
 const lockPatience = 40_000
 
 async function addToLayout(folder: string, image: ExportImage, writing: Writing): Promise<void> {
@@ -63,7 +63,7 @@ async function addToLayout(folder: string, image: ExportImage, writing: Writing)
   await removeOld(join(folder, 'blobs/sha256'), unfinished)
   for (const file of blobFiles(image)) await writeInto(folder, file, writing)
   const lock = join(folder, '.index.json.lock')
-  // So that of two commands that add to one layout at the same time, neither loses the other's image.
+  // Two commands may add to the same layout concurrently; neither must lose the other's image.
   await withLock(lock, { patience: lockPatience, signal: writing.signal }, async () => {
     const others = (await readIndex(folder)).filter(
       ({ annotations }) => annotations?.[refName] !== indexEntry(image).annotations[refName],
@@ -77,7 +77,7 @@ const index = z.looseObject({
   manifests: z.array(z.looseObject({ annotations: z.record(z.string(), z.string()).optional() })),
 })
 
-/** What the index of an existing layout lists, all its fields kept. */
+/** The entries in the index of an existing layout, with all their fields. */
 async function readIndex(folder: string): Promise<z.infer<typeof index>['manifests']> {
   const text = await readFile(join(folder, 'index.json'), 'utf8').catch((error: unknown) => {
     if (systemErrorCode(error) === 'ENOENT') return '{"schemaVersion":2,"manifests":[]}'
@@ -86,13 +86,13 @@ async function readIndex(folder: string): Promise<z.infer<typeof index>['manifes
   try {
     return index.parse(JSON.parse(text)).manifests
   } catch (cause) {
-    throw new NixeryError('CONFIG_INVALID', `${folder} is no OCI layout: its index.json cannot be read`, {
+    throw new NixeryError('CONFIG_INVALID', `${folder} is not an OCI layout: its index.json cannot be read`, {
       cause,
     })
   }
 }
 
-/** Copies, and does not link: who edits a layout's files in place must not damage the store. */
+/** Copies rather than links, since editing a layout's files in place must not damage the store. */
 async function writeInto(
   folder: string,
   file: LayoutFile,

@@ -1,9 +1,9 @@
 import { NixeryError, systemErrorCode, isNixeryError } from '../errors.ts'
 
 /**
- * Runs `work`, which writes; reports an interruption and a failed system call in this project's errors.
- * @param what is written, for the message
- * @throws STORE_FULL, STORE_UNAVAILABLE, CANCELLED, and what `work` throws besides
+ * Runs `work`, and turns cancellation and failed system calls into this project's errors.
+ * @param what the thing that is written, for the message
+ * @throws STORE_FULL, STORE_UNAVAILABLE, CANCELLED, and other errors of `work`
  */
 export async function reportingErrors<T>(what: string, work: () => Promise<T>): Promise<T> {
   try {

@@ -11,18 +11,18 @@ import { tarOf } from './tar.ts'
 import type { ReadBlob } from './verified.ts'
 
 export type ExportOptions = {
-  /** The blobs, checked as they are read. */
+  /** Reads and verifies blobs. */
   readonly read: ReadBlob
-  /** Takes an archive without a path. */
+  /** Writes an archive without a path. */
   readonly writeStdout?: (chunks: Chunks, signal?: AbortSignal) => Promise<void>
-  /** Gets the bytes done so far, of about how many. */
+  /** Called with the bytes written so far, and the approximate total. */
   readonly progress: (done: number, total: number) => void
   readonly signal?: AbortSignal | undefined
 }
 
 /**
- * Writes a published image. Equal images under equal names are equal bytes. Memory is bounded by a few pieces of
- * a blob; what fails or is interrupted leaves nothing under the destination's name.
+ * Writes a published image. The same image under the same name gives the same bytes. Memory is bounded by a few pieces of
+ * a blob. If it fails or is interrupted, the destination does not appear.
  * @throws CONFIG_INVALID, STORE_FULL, STORE_UNAVAILABLE, BLOB_UNKNOWN, CANCELLED
  */
 export async function exportImage(
@@ -38,7 +38,7 @@ export async function exportImage(
     progress(Math.min(done, total), total)
   }
   if (path !== undefined) {
-    // Where a folder cannot be listed, unfinished files stay; the image can be written all the same.
+    // If the folder cannot be listed, incomplete files of earlier runs stay; the image can still be written.
     const unfinished = { olderThan: abandonedAfter, only: (name: string) => isPart(name, path) }
     await removeOld(dirname(path), unfinished).catch(() => {})
   }

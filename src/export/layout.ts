@@ -6,7 +6,7 @@ import { byText } from '../image/store-path.ts'
 import { formatArchiveName, fullName, type ArchiveName } from './name.ts'
 import type { Descriptor } from './verified.ts'
 
-/** A published image, as it is written: always by its OCI manifest. */
+/** A published image, as it is exported: always with its OCI manifest. */
 export type ExportImage = {
   readonly name: ArchiveName
   readonly platform: Platform
@@ -16,13 +16,13 @@ export type ExportImage = {
   readonly layers: readonly Descriptor[]
 }
 
-/** A file of a layout or archive: small and made up here, or a blob. */
+/** A file of a layout or archive: a small generated one, or a blob. */
 export type LayoutFile = {
   readonly path: string
   readonly content: { readonly bytes: Uint8Array } | { readonly blob: Descriptor }
 }
 
-/** What an image is found by in `index.json`. */
+/** The entry of an image in `index.json`. */
 export type IndexEntry = {
   readonly mediaType: string
   readonly digest: Digest
@@ -39,15 +39,15 @@ const layoutMarker: LayoutFile = {
   content: { bytes: Buffer.from(canonicalJson({ imageLayoutVersion: '1.0.0' })) },
 }
 
-/** The blobs of an image, each once, sorted. */
+/** The blobs of an image, sorted, without duplicates. */
 export function blobFiles({ manifest, config, layers }: ExportImage): LayoutFile[] {
   const parts = new Map([manifest, config, ...layers].map((blob) => [blobPath(blob.digest), blob]))
   return Array.from(parts, ([path, blob]) => ({ path, content: { blob } })).sort(byPath)
 }
 
 /**
- * An image in an index of its own. The reference is the whole name and not the tag alone, so that images of
- * several names have room in one layout; containerd, and Docker over it, read the other annotation.
+ * The index entry of an image. The reference is the full name rather than the tag, so that one layout can hold images of
+ * several names. containerd, and Docker with it, read the other annotation.
  */
 export const indexEntry = ({ name, platform, manifest }: ExportImage): IndexEntry => ({
   mediaType: mediaTypes.oci.manifest,
@@ -72,9 +72,8 @@ export const layoutFiles = (image: ExportImage): LayoutFile[] =>
   [...blobFiles(image), indexFile([indexEntry(image)]), layoutMarker].sort(byPath)
 
 /**
- * All files of an archive for `docker load`. It is an OCI layout too, as what `docker save` has written since
- * version 25: `manifest.json`, which alone older readers know, points to the same blobs, compressed as they are.
- * So also this archive keeps every digest.
+ * All files of an archive for `docker load`. Like the output of `docker save` since version 25, it is also an OCI layout:
+ * `manifest.json`, for older readers, refers to the same compressed blobs. So this archive keeps every digest, too.
  */
 export function dockerFiles(image: ExportImage): LayoutFile[] {
   const listing = canonicalJson([
@@ -89,10 +88,10 @@ export function dockerFiles(image: ExportImage): LayoutFile[] {
   )
 }
 
-/** Where a layout has a blob. */
+/** The path of a blob in a layout. */
 const blobPath = (digest: Digest): string => `blobs/sha256/${hexOf(digest)}`
 
-/** Bytes of a file. */
+/** The size of a file in bytes. */
 export const sizeOf = ({ content }: LayoutFile): number =>
   'bytes' in content ? content.bytes.length : content.blob.size
 

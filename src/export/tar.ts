@@ -3,13 +3,13 @@ import { sizeOf, type LayoutFile } from './layout.ts'
 import type { ReadBlob } from './verified.ts'
 
 const mtime = new Date(1000)
-// As GNU tar does: whole records of 20 blocks. Some readers warn of anything else.
+// As in GNU tar, archives consist of records of 20 blocks. Some readers warn otherwise.
 const recordSize = 10_240
 
 /**
- * The files as one tar archive: folders first, no owner, mtime 1. The same files are the same bytes.
+ * The files as a tar archive: folders first, no owner, mtime 1. The same files give the same bytes.
  * @param files sorted by path
- * @param onBytes is told of the bytes of each piece that was handed on
+ * @param onBytes called with the size of each piece after it was consumed
  */
 export async function* tarOf(
   files: readonly LayoutFile[],
@@ -48,8 +48,8 @@ const foldersOf = (path: string): string[] =>
     .map((_, index, names) => names.slice(0, index + 1).join('/'))
 
 /**
- * Paths of a layout are short ASCII. A size above 8 GiB is written in base 256, which GNU tar, Go and libarchive
- * read; a PAX record is not needed beside it.
+ * Paths of a layout are short ASCII. Sizes above 8 GiB are written in base 256, which GNU tar, Go and libarchive can read
+ * without a PAX record.
  */
 function header(type: 'File' | 'Directory', path: string, mode: number, size: number): Uint8Array {
   const made = new Header({ type, path, mode, size, uid: 0, gid: 0, uname: '', gname: '', mtime })

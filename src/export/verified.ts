@@ -2,16 +2,16 @@ import type { Readable } from 'node:stream'
 import { NixeryError } from '../errors.ts'
 import { digester, type Digest } from '../image/digest.ts'
 
-/** A blob that is known to be there. */
+/** The digest and size of a blob. */
 export type Descriptor = { readonly digest: Digest; readonly size: number }
 
-/** Gives the bytes of a blob; fails if they turn out to be others. */
+/** Reads a blob; fails if its content does not match its digest. */
 export type ReadBlob = (blob: Descriptor) => AsyncIterable<Uint8Array>
 
 /**
- * Checks blobs while they are read. The last piece is held back until all was hashed, so that nobody ever gets
- * the whole of a damaged blob.
- * @param damaged is told of one whose bytes are not what they should be, and may remove it
+ * Verifies blobs while they are read. The last piece is held back until everything is hashed, so that no reader gets all
+ * of a damaged blob.
+ * @param damaged called for a blob whose content does not match its digest; may remove it
  * @throws STORE_UNAVAILABLE
  */
 export function verifiedReader(
@@ -31,7 +31,7 @@ export function verifiedReader(
     if (read !== size || hash.digest() !== digest) {
       await damaged(digest)
       throw new NixeryError('STORE_UNAVAILABLE', `a blob in the store is damaged: ${digest}`, {
-        hint: 'it was removed; the same command makes it again',
+        hint: 'it was removed; run the same command again to rebuild it',
       })
     }
     if (held) yield held

@@ -1,17 +1,18 @@
 import { mediaTypes, type ManifestForm } from './oci.ts'
 
-/** What a client is to get for a name: the manifest of one platform, or an index, each in one form. */
+/** The response for an image name: the manifest of one platform, or an index, in one of two forms. */
 export type Choice = { readonly kind: 'manifest' | 'index'; readonly form: ManifestForm }
 
 /**
- * What a client gets by its `Accept` header (RFC 9110 §12.5.1).
+ * Chooses the response by the `Accept` header (RFC 9110 §12.5.1).
  *
- * The form is OCI's if the client names that type, else Docker's, which is what the original always sends. A client
- * that names both gets OCI's whatever their order or weight, so that all of them see the same digest; `q=0` refuses a
- * type. An index is for those who name its type: where there are several platforms, or when they take nothing else.
- * Who accepts nothing that there is gets what there is, as the original does: a 406 would help nobody.
- * @param accept the header, several joined by commas
- * @param several whether the name means several platforms
+ * The form is OCI's if the client names that type, otherwise Docker's, which the original always sends. A client that
+ * names both gets OCI's regardless of order and weight, so that all such clients see the same digest; `q=0` refuses a
+ * type. An index is sent only to clients that name its type, and only if there are several platforms or the client accepts
+ * nothing else. A client that accepts none of the available types gets one anyway, as in the original: a 406 would not
+ * help.
+ * @param accept the header; several are joined by commas
+ * @param several whether the name stands for several platforms
  */
 export function chooseAnswer(accept: string | undefined, several: boolean): Choice {
   const weights = weightsOf(accept)
@@ -33,7 +34,7 @@ const wildcards = ['*/*', 'application/*'] as const
 const isRefused = (weights: ReadonlyMap<string, number>): boolean =>
   weights.get(mediaTypes.oci.manifest) === 0
 
-/** The weight of each media range, without its parameters. Of one that is named twice, the higher. */
+/** The weight of each media range, without its parameters. For duplicates, the higher weight. */
 function weightsOf(accept: string | undefined): Map<string, number> {
   const weights = new Map<string, number>()
   for (const range of (accept ?? '').split(',')) {

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { byText } from './store-path.ts'
 
-/** What JSON can say; `undefined` members are left out, as `JSON.stringify` does. */
+/** A JSON value. `undefined` members are omitted, as in `JSON.stringify`. */
 export type Json =
   | string
   | number
@@ -10,7 +10,7 @@ export type Json =
   | readonly Json[]
   | { readonly [key: string]: Json | undefined }
 
-/** JSON with sorted keys and no spaces: one text for one value. */
+/** JSON with sorted keys and no spaces: equal values give equal texts. */
 export function canonicalJson(value: Json): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
   if (value === null || typeof value !== 'object') return JSON.stringify(value)
@@ -21,12 +21,12 @@ export function canonicalJson(value: Json): string {
   return `{${members.join(',')}}`
 }
 
-/** A key of one kind of thing: keys of different kinds are different types. */
+/** The key of one kind of thing; keys of different kinds have different types. */
 export type Key<Kind extends string = string> = string & { readonly __kind: Kind }
 
 /**
- * The key under which a derived thing is remembered: sha256 (hex) over the canonical JSON of its kind, its
- * format's version and its inputs. Raise the version when the same inputs begin to give another thing.
+ * The key under which a derived thing is stored: sha256 (hex) of the canonical JSON of its kind, its format version and
+ * its inputs. Raise the version when the same inputs give a different result than before.
  */
 export const keyOf = <const Kind extends string>(kind: Kind, version: number, inputs: Json): Key<Kind> =>
   hash('sha256', canonicalJson({ kind, version, inputs })) as Key<Kind>

@@ -2,13 +2,13 @@ import { NixeryError } from '../errors.ts'
 import { parseImageReference, type ImageRequest } from './name.ts'
 import { encodeSpelling } from './spelling.ts'
 
-/** What follows up to the end of a part: text in quotes, as Nix writes it, or without. */
+/** The text up to the end of a part: quoted, as in Nix, or unquoted. */
 const part = /^(?:"((?:[^"\\]|\\.)*)"|([^"./:]*))/su
-/** Characters that may be written without quotes, though no image reference can hold them. */
+/** Parts that need no quotes although an image reference cannot contain them. */
 const unquoted = /^(?=.*[+'@])[a-z0-9_+'@-]+$/i
 
 /**
- * `shell/git:TAG` as on the command line, where attributes may be written as they are: `gtk+3`, `"python3.11"`,
+ * Parses `shell/git:TAG` from the command line, where attributes may be written as in Nix: `gtk+3`, `"python3.11"`,
  * `nodePackages."@angular/cli"`.
  * @throws NAME_INVALID, TAG_INVALID
  */
@@ -22,9 +22,9 @@ export function parseWrittenReference(text: string): ImageRequest {
     rest = rest.slice(all.length)
     const separator = rest.slice(0, 1)
     if (quoted === '' || (quoted !== undefined && !/^[./:]?$/.test(separator))) {
-      throw new NixeryError('NAME_INVALID', 'what stands in quotes is one whole part of a name')
+      throw new NixeryError('NAME_INVALID', 'quotes must enclose a whole part of a name')
     }
-    // A tag has none of this, and what is wrong is for the grammar of names to say.
+    // Tags have no quotes. The grammar of names reports errors.
     if (separator !== '/' && separator !== '.') return parseImageReference(reference + rest)
     reference += separator
     rest = rest.slice(1)

@@ -32,7 +32,7 @@ describe('parseDigest', () => {
     it(`refuses ${what}, and does not repeat it`, () => {
       assert.throws(() => parseDigest(text), {
         code: 'DIGEST_INVALID',
-        message: 'a digest is "sha256:" and 64 lower-case hexadecimal digits',
+        message: 'a digest is "sha256:" followed by 64 lower-case hexadecimal digits',
       })
     })
   }

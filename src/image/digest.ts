@@ -9,13 +9,16 @@ const pattern = /^sha256:[0-9a-f]{64}$/
 /** Throws DIGEST_INVALID for anything that is not a whole sha256 digest. */
 export function parseDigest(text: string): Digest {
   if (pattern.test(text)) return text as Digest
-  throw new NixeryError('DIGEST_INVALID', 'a digest is "sha256:" and 64 lower-case hexadecimal digits')
+  throw new NixeryError(
+    'DIGEST_INVALID',
+    'a digest is "sha256:" followed by 64 lower-case hexadecimal digits',
+  )
 }
 
-/** The digest of bytes that are in memory. */
+/** The digest of bytes in memory. */
 export const digestOf = (bytes: Uint8Array | string): Digest => `sha256:${hash('sha256', bytes)}` as Digest
 
-/** The digest of bytes as they pass: `update` with each piece, then `digest` once. */
+/** Computes a digest incrementally: call `update` with each piece, then `digest` once. */
 export function digester(): { update(bytes: Uint8Array): void; digest(): Digest } {
   const sha256 = createHash('sha256')
   return {

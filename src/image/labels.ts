@@ -1,14 +1,14 @@
 import type { Annotations } from './oci.ts'
 import { byText, storePathName, type StorePath } from './store-path.ts'
 
-/** What is read of an output for labels. */
+/** The facts of an output that labels use. */
 export type LabelledOutput = {
   readonly drvPath: StorePath
   readonly output: string
   readonly outputPath: StorePath
   /** An SPDX expression. */
   readonly license?: string | undefined
-  /** Every image has it. */
+  /** Whether every image has it. */
   readonly implied: boolean
 }
 
@@ -19,15 +19,14 @@ const mostLicenses = 2_000
 const prefix = 'org.opencontainers.image.'
 
 /**
- * The labels of an image that its packages give it (OCI image spec, annotations.md): `title`, `version` of a single
- * package, and `licenses` if each package says its own. They are functions of the outputs: what the packages were
- * called in the image's name, and the revision that they are from, have no part in them. What every image has is not
- * told of, unless there is nothing else.
+ * The labels of an image that follow from its packages (OCI image spec, annotations.md): `title`, `version` for a single
+ * package, and `licenses` if every package has one. They depend on the outputs only, not on the requested names or the
+ * revision of the package set. Packages that every image has are omitted, unless there are no others.
  */
 export function labelsOf(outputs: readonly LabelledOutput[]): Record<string, string> {
   const own = outputs.filter(({ implied }) => !implied)
-  const told = own.length > 0 ? own : outputs
-  const packages = [...new Map(told.map((one) => [one.drvPath, { ...one, ...nameOf(one) }])).values()]
+  const described = own.length > 0 ? own : outputs
+  const packages = [...new Map(described.map((one) => [one.drvPath, { ...one, ...nameOf(one) }])).values()]
   const title = titleOf([...new Set(packages.map(({ name }) => name))].sort(byText))
   const [only, ...others] = packages
   const licenses = joined(packages.map(({ license }) => license))
@@ -38,7 +37,7 @@ export function labelsOf(outputs: readonly LabelledOutput[]): Record<string, str
   }
 }
 
-/** Labels of an image that tell the commit it was made from, for those who want it to have other bytes by each. */
+/** Labels with the commit of the package set, for operators who want each commit to give a different image. */
 export const commitLabels = ({ id, created, source }: CommitFacts): Record<string, string> => ({
   [`${prefix}created`]: created,
   [`${prefix}revision`]: id,
@@ -49,9 +48,9 @@ export const commitLabels = ({ id, created, source }: CommitFacts): Record<strin
 export type CommitFacts = {
   /** 40 hexadecimal digits. */
   readonly id: string
-  /** When it was made: `2026-01-31T12:00:00Z`. */
+  /** The time of the commit: `2026-01-31T12:00:00Z`. */
   readonly created: string
-  /** The address of its repository. */
+  /** The URL of the repository. */
   readonly source?: string | undefined
 }
 
@@ -59,13 +58,13 @@ export type CommitFacts = {
 export const urlLabel = (url: string | undefined): Record<string, string> =>
   url === undefined ? {} : { [`${prefix}url`]: url }
 
-/** Of an image's labels, those that its manifest repeats, for who reads no config. */
+/** The labels of an image that its manifest repeats, for clients that do not read the config. */
 export const annotationsOf = (labels: Readonly<Record<string, string>> = {}): Annotations =>
   Object.fromEntries(Object.entries(labels).filter(([name]) => name.startsWith(prefix)))
 
 /**
- * Name and version as Nix takes them apart (`builtins.parseDrvName`): the version begins at the first dash that no
- * letter follows. The name of a derivation is in its outputs' paths, whatever the package set calls it.
+ * Splits name and version like Nix (`builtins.parseDrvName`): the version begins after the first dash that is not followed
+ * by a letter. The name of the derivation is part of its output paths, whatever its attribute is called.
  */
 function nameOf({ output, outputPath }: LabelledOutput): { name: string; version: string | undefined } {
   const full = storePathName(outputPath)
@@ -88,7 +87,7 @@ function titleOf(names: readonly string[]): string {
   return `${shown.join(', ')} and ${names.length - shown.length} more`
 }
 
-/** Sorted, each once. Half of an expression would say something else: nothing is said then. */
+/** Sorted, without duplicates. Omitted if one license is unknown, since an incomplete expression would be wrong. */
 function joined(licenses: readonly (string | undefined)[]): string | undefined {
   const known = [...new Set(licenses.filter((license) => license !== undefined))].sort(byText)
   if (known.length === 0 || licenses.includes(undefined)) return undefined

@@ -1,7 +1,7 @@
-/** What a package says of its license, in the forms that nixpkgs has (lib/licenses). Null is a part that cannot be read. */
+/** The license of a package, in the forms of nixpkgs (lib/licenses). Null stands for an unreadable part. */
 export type License =
-  /** As the package writes it. */
+  /** The text of the package. */
   | { readonly text: string }
   | { readonly spdxId: string | null; readonly name: string | null }
-  /** `AND`, `OR`; `WITH`, of a license and an exception; `+`, of one license. */
+  /** `AND`, `OR`; `WITH` for a license and an exception; `+` for one license. */
   | { readonly operator: string; readonly licenses: readonly (License | null)[] }

@@ -79,7 +79,7 @@ describe('parseImageName', () => {
 
   it('says which word is there twice, and what may follow `recipe`', () => {
     assert.throws(() => parseImageName('shell/arm64/shell/git'), {
-      message: '`shell` is twice at the beginning of this name: write it once',
+      message: '`shell` occurs twice at the beginning of this name: write it once',
     })
     assert.throws(() => parseImageName('recipe/git'), {
       message: '`recipe/` is followed by one of shell, ci, compat, devcontainer',

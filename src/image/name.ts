@@ -4,19 +4,19 @@ import { isRecipeName, recipePrefix, recipes, reservedRecipe, type RecipeName } 
 import { byText } from './store-path.ts'
 
 /**
- * What an image name asks for. The grammar is the original's (builder.go): segments between slashes are
- * packages, dots reach into nested sets, and leading segments may be meta-packages. New are the words of recipes other
- * than `shell`, of which only the package set tells whether they are packages.
+ * A parsed image name. The grammar is the original's (builder.go): segments between slashes are packages, dots select
+ * nested attributes, and leading segments may be meta-packages. Names of recipes other than `shell` are an addition;
+ * whether they mean recipes or packages depends on the package set.
  */
 export type ImageRequest = {
   readonly platform: Platform
-  /** Whether the name itself says the platform; else an index may be given, or another default. */
+  /** Whether the name includes the platform; otherwise the response may be an index or a default platform. */
   readonly platformNamed: boolean
-  /** The recipes that are meant whatever the package set has: `shell`, and those behind `recipe/`. Sorted. */
+  /** Recipes independent of the package set: `shell`, and those after `recipe/`. Sorted. */
   readonly recipes: readonly RecipeName[]
-  /** Words that the name begins with: a recipe each, unless the package set has a package of that name. Sorted. */
+  /** Leading words of the name: recipes, unless the package set has packages with these names. Sorted. */
   readonly words: readonly RecipeName[]
-  /** The packages that were written: sorted, each once. */
+  /** The requested packages: sorted, without duplicates. */
   readonly packages: readonly string[]
   readonly tag: string
 }
@@ -24,7 +24,7 @@ export type ImageRequest = {
 const maxNameLength = 255
 export const maxPackages = 30
 
-/** What every image gets, where the package set has it: certificates, and the names of ports and protocols. */
+/** Packages that every image has if they exist: certificates, and the names of ports and protocols. */
 export const impliedPackages = ['cacert', 'iana-etc'] as const
 
 const component = '[A-Za-z0-9_][A-Za-z0-9_-]*'
@@ -33,13 +33,13 @@ const tagPattern = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/
 
 const isPlatformName = (segment: string): segment is Platform['architecture'] =>
   Object.hasOwn(platforms, segment)
-/** Whether a segment is no package when a name begins with it, or may be none. */
+/** Whether a leading segment has, or may have, a meaning other than a package. */
 export const isLeading = (segment: string): boolean =>
   isRecipeName(segment) || isPlatformName(segment) || segment === recipePrefix
 
 /**
- * Parses the name and tag of an image, as they stand in a URL after decoding.
- * @throws NAME_INVALID, TAG_INVALID with a message that says what is wrong and never repeats raw input.
+ * Parses the name and tag of an image from a decoded URL.
+ * @throws NAME_INVALID, TAG_INVALID with a message that explains the error and never repeats raw input
  */
 export function parseImageName(name: string, tag = 'latest'): ImageRequest {
   if (name.length > maxNameLength) throw invalid(`an image name has at most ${maxNameLength} characters`)
@@ -61,7 +61,7 @@ export function parseImageName(name: string, tag = 'latest'): ImageRequest {
   })
 }
 
-/** What stands before the packages: in any order, each once. */
+/** Parses the segments before the packages: in any order, each at most once. */
 function leadingOf(segments: readonly string[]) {
   const recipeNames: RecipeName[] = []
   const words: RecipeName[] = []
@@ -81,40 +81,40 @@ function leadingOf(segments: readonly string[]) {
       if (platform && platform !== platforms[word]) throw invalid('an image name has at most one platform')
       platform = platforms[word]
     } else break
-    if (seen.has(word)) throw invalid(`\`${word}\` is twice at the beginning of this name: write it once`)
+    if (seen.has(word)) throw invalid(`\`${word}\` occurs twice at the beginning of this name: write it once`)
     seen.add(word)
     length += isPrefixed ? 2 : 1
   }
   return { platform, recipes: recipeNames, words, length }
 }
 
-/** `shell/git`, or `shell/git:TAG`: as people write a name. */
+/** Parses `shell/git` or `shell/git:TAG`. */
 export function parseImageReference(text: string): ImageRequest {
   const colon = text.lastIndexOf(':')
   return colon === -1 ? parseImageName(text) : parseImageName(text.slice(0, colon), text.slice(colon + 1))
 }
 
-/** The one name of a request: `parseImageName(formatImageName(r), r.tag)` equals `r`. */
+/** The canonical name of a request: `parseImageName(formatImageName(r), r.tag)` equals `r`. */
 export function formatImageName(request: ImageRequest): string {
   const platform = request.platformNamed ? [request.platform.architecture] : []
   const recipeNames = request.recipes.map((name) =>
     name === reservedRecipe ? name : `${recipePrefix}/${name}`,
   )
-  // A package called `shell` or `arm64` is a package only behind one that is not.
+  // A package named `shell` or `arm64` must come after an ordinary package.
   const ordinary = request.packages.filter((name) => !isLeading(name))
   const behind = request.packages.filter(isLeading)
   const segments = [...platform, ...recipeNames, ...request.words, ...ordinary, ...behind]
   return segments.length > 0 ? segments.join('/') : request.platform.architecture
 }
 
-/** What a tag may be, for people. */
+/** The rule for tags, for error messages. */
 export const tagRule =
   'a tag is 1 to 128 letters, digits, "_", "." and "-", and begins with a letter, a digit or "_"'
 
-/** Whether the distribution spec allows it as a tag. */
+/** Whether the distribution spec allows this text as a tag. */
 export const isTag = (text: string): boolean => tagPattern.test(text)
 
-/** Throws TAG_INVALID for what the distribution spec does not allow as a tag. */
+/** @throws TAG_INVALID if the distribution spec does not allow this tag */
 export function parseTag(text: string): string {
   if (isTag(text)) return text
   throw new NixeryError('TAG_INVALID', tagRule)

@@ -2,13 +2,13 @@ import { canonicalJson } from './canonical.ts'
 import type { Digest } from './digest.ts'
 import type { Platform } from './platform.ts'
 
-/** The two forms of the same image: Docker's schema 2 and OCI's. */
+/** The two forms of an image: Docker's schema 2 and OCI's. */
 export type ManifestForm = 'docker' | 'oci'
 
 /**
- * Media types by form (OCI image spec media-types.md; Docker's image manifest version 2, schema 2). Docker's form
- * has no type for zstd, and readers refuse types that they do not know; those that can read zstd see it by its first
- * bytes, and take it as this (skopeo 1.9 and containerd do).
+ * Media types by form (OCI image spec media-types.md; Docker's image manifest version 2, schema 2). Docker's form has no
+ * type for zstd, and clients refuse unknown types. Clients that support zstd detect it by its first bytes regardless of
+ * this type (skopeo 1.9 and containerd do).
  */
 export const mediaTypes = {
   docker: {
@@ -33,10 +33,10 @@ export const mediaTypes = {
   },
 } as const
 
-/** How a layer's bytes are compressed. */
+/** The compression of a layer. */
 export type Compression = keyof (typeof mediaTypes)['oci']['layer']
 
-/** A layer as bytes that exist: compressed under `digest`, uncompressed under `diffId`. */
+/** A packed layer: `digest` is that of the compressed bytes, `diffId` that of the uncompressed ones. */
 export type Layer = {
   readonly digest: Digest
   readonly diffId: Digest
@@ -45,9 +45,9 @@ export type Layer = {
   readonly compression: Compression
 }
 
-/** How a container of the image is started (OCI image spec, config.md). Fields that are not set are left out. */
+/** How containers of the image are started (OCI image spec, config.md). Unset fields are omitted. */
 export type ImageConfig = {
-  /** `NAME=value` each. */
+  /** Entries of the form `NAME=value`. */
   readonly env: readonly string[]
   readonly entrypoint?: readonly string[]
   readonly cmd?: readonly string[]
@@ -58,7 +58,7 @@ export type ImageConfig = {
   readonly labels?: Readonly<Record<string, string>>
 }
 
-/** A config with more variables; one that it has already stays as it is. */
+/** Adds variables to a config; existing ones are kept unchanged. */
 export function withVariables(config: ImageConfig, added: readonly string[]): ImageConfig {
   const nameOf = (variable: string) => variable.slice(0, variable.indexOf('='))
   const names = new Set(config.env.map(nameOf))
@@ -66,10 +66,10 @@ export function withVariables(config: ImageConfig, added: readonly string[]): Im
 }
 
 /**
- * The image config: one text for both forms. If not told otherwise it says no time of creation but the store's own
- * (1 s after the epoch), so that equal contents are equal images.
+ * The image config, which is the same for both forms. The default creation time is that of the Nix store (1 s after the
+ * epoch), so that equal contents give equal images.
  * @param layers in manifest order, each with a line for `docker history`
- * @param created in RFC 3339's form
+ * @param created an RFC 3339 time
  */
 export function composeConfig(
   platform: Platform,
@@ -94,10 +94,10 @@ export function composeConfig(
   })
 }
 
-/** What is said of a manifest, or of a layer in one, besides what it is (OCI image spec, annotations.md). */
+/** Annotations of a manifest, or of a layer in one (OCI image spec, annotations.md). */
 export type Annotations = Readonly<Record<string, string>>
 
-/** What a manifest says of a layer. */
+/** The entry of a layer in a manifest. */
 export type LayerDescriptor = {
   readonly mediaType: string
   readonly digest: Digest
@@ -107,8 +107,8 @@ export type LayerDescriptor = {
 }
 
 /**
- * The manifest over a config and layers, in manifest order.
- * @param annotations the manifest's own. Docker's form has no place for any, and leaves all of them out
+ * The manifest of a config and layers, in manifest order.
+ * @param annotations annotations of the manifest; Docker's form does not support any, and omits them
  */
 export function composeManifest(
   form: ManifestForm,
@@ -131,14 +131,14 @@ export function composeManifest(
   })
 }
 
-/** The field for annotations, where there are any and the form has it. */
+/** The field for annotations, if there are any and the form supports them. */
 function annotated(form: ManifestForm, annotations: Annotations = {}): { annotations?: Annotations } {
   return form === 'oci' && Object.keys(annotations).length > 0 ? { annotations } : {}
 }
 
 /**
- * The index over one manifest a platform: OCI's, or Docker's manifest list.
- * @param annotations the index's own, as for `composeManifest`
+ * The index of one manifest per platform: OCI's, or Docker's manifest list.
+ * @param annotations annotations of the index, as for `composeManifest`
  */
 export function composeIndex(
   form: ManifestForm,

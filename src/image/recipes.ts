@@ -1,13 +1,13 @@
 import type { ImageConfig } from './oci.ts'
 
-/** A name in the package set; or several, of which the first that the set has is taken. */
+/** A name in the package set, or several names, the first of which that exists is used. */
 export type PackageChoice = string | readonly [string, ...string[]]
 
-/** What a word at the beginning of an image name adds to the image. */
+/** What a leading word of an image name adds to the image. */
 export type Recipe = {
-  /** Without one of these there is no image. */
+  /** Required packages. */
   readonly packages: readonly PackageChoice[]
-  /** Those that the set does not have are left out, with a warning. */
+  /** Packages that are omitted with a warning if the set does not have them. */
   readonly optional?: readonly PackageChoice[]
   /** Fields of the image's config. */
   readonly config: Partial<ImageConfig>
@@ -41,23 +41,23 @@ const ci = {
 } as const satisfies Recipe
 
 const compat = {
-  // libstdc++, and in nixpkgs libgcc, too; the other names are for sets that have no stdenv.
+  // libstdc++ and, in nixpkgs, libgcc; the other names are for sets without stdenv.
   packages: [['stdenv.cc.cc.lib', 'gcc-unwrapped.lib', 'gcc.cc.lib'], 'zlib'],
   optional: ['libgcc', 'nix-ld'],
   config: {},
 } as const satisfies Recipe
 
 /**
- * The built-in recipes, by name. `shell` is the original's, with bash as the default command; it stays as it is, so that
- * images of `shell` have few reasons to change.
+ * The built-in recipes, by name. `shell` is the original's, with bash as the default command. It is kept unchanged, so that
+ * images with `shell` rarely change.
  */
 export const recipes = {
   shell,
-  /** What CI systems, `kubectl cp` and their scripts take for granted. */
+  /** What CI systems, `kubectl cp` and their scripts expect. */
   ci,
-  /** What programs that were built elsewhere need. */
+  /** What programs from other distributions need. */
   compat,
-  /** What the devcontainer CLI and the servers of editors ask for: getent for users, and ldd for the version of libc. */
+  /** What the devcontainer CLI and editor servers need: getent for users, and ldd for the version of libc. */
   devcontainer: {
     packages: [...ci.packages, ...compat.packages, ['getent', 'glibc.getent', 'glibc.bin']],
     optional: [...compat.optional, 'glibc.bin'],
@@ -69,12 +69,12 @@ export type RecipeName = keyof typeof recipes
 
 export const isRecipeName = (word: string): word is RecipeName => Object.hasOwn(recipes, word)
 
-/** Stands before the name of a recipe that is meant whatever the package set has. */
+/** Prefix for a recipe's name, so that it means the recipe even if the package set has a package of that name. */
 export const recipePrefix = 'recipe'
 
-/** The one recipe that is meant by its name alone, whatever the package set has: as in the original. */
+/** The only recipe whose name never means a package, as in the original. */
 export const reservedRecipe = 'shell' satisfies RecipeName
 
-/** What several recipes set in the config. Where two set the same field, the later one wins. */
+/** The config fields that several recipes set. If two set the same field, the later one wins. */
 export const configOf = (names: readonly RecipeName[]): Partial<ImageConfig> =>
   Object.assign({}, ...names.map((name) => recipes[name].config)) as Partial<ImageConfig>

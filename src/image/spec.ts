@@ -6,18 +6,18 @@ import { configOf, type RecipeName } from './recipes.ts'
 import type { StorePath } from './store-path.ts'
 
 /**
- * What an image is made of: an `ImageRequest` with its package set pinned, its names resolved and its recipes
- * applied. Plain data: everything that reaches the image's bytes is here, or is read from the packages' store paths.
- * A new kind of content is a field here and one stage that reads it.
+ * The specification of an image: an `ImageRequest` with its package set pinned, its names resolved and its recipes
+ * applied. It is plain data: everything in the image comes from here or from the packages' store paths. To add a new kind
+ * of content, add a field here and a stage that reads it.
  */
 export type ImageSpec = {
   readonly platform: Platform
-  /** The package sets that the packages come from. They say where an image is from, and are not part of its key. */
+  /** The package sets of the packages. They record the origin of an image, and are not part of its key. */
   readonly sets: readonly PinnedRevision[]
-  /** Each output once, in the image's order: where two packages have the same file, the first one wins. */
+  /** Outputs without duplicates, in order of precedence: if two have the same file, the first one wins. */
   readonly packages: readonly SpecPackage[]
   readonly config: ImageConfig
-  /** The commit that the image tells of, if it does: then it is another image by each commit. */
+  /** The commit that the image names, if any; then each commit gives a different image. */
   readonly commit?: CommitFacts
   /** Outputs that the last layer links to from `/bin`, `/etc` and so on, in the same order. */
   readonly links: readonly StorePath[]
@@ -34,17 +34,17 @@ export type SpecPackage = {
   readonly drvPath: StorePath
   readonly output: string
   readonly outputPath: StorePath
-  /** An SPDX expression, where the package says its license. */
+  /** An SPDX expression, if the package has a license. */
   readonly license?: string | undefined
-  /** Every image has it, whether or not the name asks for it. */
+  /** Whether every image has it, even if it is not requested. */
   readonly implied: boolean
 }
 
 /**
  * The spec of a request.
- * @param resolved the revision that the request's tag was pinned to, its commit if images are to tell of it, and the
- *   packages and recipes that its names mean there
- * @param base the config that every image begins with; packages and recipes add to it
+ * @param resolved the pinned revision of the request's tag, its commit if images name it, and the resolved packages and
+ *   recipes
+ * @param base the config of every image, to which packages and recipes add
  */
 export function specOf(
   request: ImageRequest,

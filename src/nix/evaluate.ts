@@ -1,5 +1,5 @@
 import { NixeryError } from '../errors.ts'
-import type { Part } from '../image/spelling.ts'
+import type { NamePart } from '../image/spelling.ts'
 import { failed, parseAnswer, type RawLookupResult, type LookupResult } from './evaluate-answer.ts'
 import { evaluateExpression } from './expressions.ts'
 import { isLasting } from './lasting.ts'
@@ -26,7 +26,7 @@ export type LookUp = Partial<SetPolicy> & {
   /** Identifies the state of the set: a process that has loaded the same revision may be reused. If undefined, none may. */
   readonly revision?: string
   readonly system: string
-  readonly attributes: readonly (readonly Part[])[]
+  readonly attributes: readonly (readonly NamePart[])[]
   /**
    * How far names (parts joined by dots) may be followed; see `limits` in packages/policy.ts. If set, names are
    * restricted: nothing is evaluated except what they lead to.

@@ -3,15 +3,15 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { replaceFile } from '../fs/replace-file.ts'
 
-/** The last good data of one address, for a start at which that cannot be reached. */
+/** A copy of the last good data of a URL, for when the URL is unreachable at startup. */
 export type Copy = {
-  /** Undefined if there is none that can be read. */
+  /** The copy; undefined if there is none, or it cannot be read. */
   read(): Promise<string | undefined>
-  /** @throws the failed system call when it cannot be written */
+  /** @throws the failed system call */
   write(text: string): Promise<void>
 }
 
-/** @param folder the cache folder; it is made when something is written */
+/** @param folder the cache folder, which is created on the first write */
 export function copyIn(folder: string, address: string): Copy {
   const file = join(folder, `popularity-${hash('sha256', address).slice(0, 16)}.json`)
   return {

@@ -1,39 +1,39 @@
 import { NixeryError } from '../errors.ts'
 import { storePathName, type StorePath } from '../image/store-path.ts'
 
-/** How reading one narinfo ended. */
+/** The result of reading one narinfo. */
 export type Reading =
   | { readonly kind: 'kept' | 'fetched'; readonly references: readonly StorePath[] }
   | { readonly kind: 'missing' | 'broken' | 'failed'; readonly reason: string }
 
-/** How many narinfos ended how: read from disk, fetched, not in the cache, unusable, out of reach. */
+/** The number of narinfos by result: read from disk, fetched, not in the cache, unusable, unreachable. */
 export type Tally = Record<Reading['kind'], number>
 
 export type Counted = {
-  /** References to store paths of a name, by that name. */
+  /** The number of references to store paths with a name, by name. */
   readonly counts: ReadonlyMap<string, number>
   readonly tally: Readonly<Tally>
-  /** The first few that were not read, with the reason. */
+  /** The first few failures, with their reasons. */
   readonly examples: readonly string[]
 }
 
 export type CountOptions = {
-  /** How many narinfos are read at once. */
+  /** The number of concurrent requests. */
   readonly concurrency: number
   readonly signal?: AbortSignal | undefined
-  /** Gets the tally after each narinfo; it is the same object every time. */
+  /** Called with the tally after each narinfo; it is always the same object. */
   readonly onRead?: (tally: Readonly<Tally>) => void
 }
 
 const mostExamples = 10
-// So many in a row are no longer a few unlucky ones: the cache, or the way to it, is gone.
+// After this many failures in a row, the cache or the network is considered unreachable.
 const failuresToGiveUp = 100
 
 /**
- * Counts, over all of these paths, how often a path of some name is referred to; that of a path to itself counts, as
- * with the original. Memory holds the counts and what is being read.
- * @param read must not throw for what is wrong with one narinfo
- * @throws SOURCE_INVALID when the cache has stopped answering, the signal's reason
+ * Counts how often these paths refer to paths of each name. Self-references count, as in the original. Memory holds the
+ * counts and the narinfos being read.
+ * @param read must not throw for a failure of a single narinfo
+ * @throws SOURCE_INVALID if the cache has stopped responding, the signal's reason
  */
 export async function countReferences(
   paths: readonly StorePath[],
@@ -58,14 +58,14 @@ export async function countReferences(
       const last = 'reason' in reading ? reading.reason : ''
       end.abort(
         new NixeryError('SOURCE_INVALID', `${message}, the last because: ${last}`, {
-          hint: 'what was read is kept: run the same command again to continue',
+          hint: 'run the same command again to continue; narinfos that were read are kept',
         }),
       )
     }
     options.onRead?.(tally)
   }
 
-  // One iterator for all workers: each takes the next path that none has taken.
+  // All workers share one iterator: each takes the next path.
   const queue = paths.values()
   const worker = async () => {
     for (const path of queue) {
@@ -73,7 +73,7 @@ export async function countReferences(
       try {
         take(path, await read(path, signal))
       } catch (error) {
-        end.abort(error) // the other workers are not to go on by themselves
+        end.abort(error) // stops the other workers
       }
     }
   }
@@ -84,7 +84,7 @@ export async function countReferences(
 
 function add(counts: Map<string, number>, name: string): void {
   const count = counts.get(name)
-  // V8 makes a slice by pointing into the string that it is cut from: as a key it would keep a whole narinfo alive.
+  // Copies the text: a V8 substring refers to its parent string, so a key would keep a whole narinfo in memory.
   if (count === undefined) counts.set(Buffer.from(name, 'latin1').toString('latin1'), 1)
   else counts.set(name, count + 1)
 }

@@ -197,14 +197,14 @@ describe('findRelease', () => {
   }
 
   const refused: [channel: string, code: string, message: RegExp][] = [
-    ['none', 'SOURCE_INVALID', /there is no channel at .*\/channels\/none: it answers 404/],
+    ['none', 'SOURCE_INVALID', /no channel found at .*\/channels\/none: the server responded with 404/],
     ['loop', 'SOURCE_INVALID', /redirects more than 5 times/],
-    ['lost', 'SOURCE_INVALID', /it answers 302/],
-    ['empty', 'SOURCE_INVALID', /git-revision: it answers 404/],
+    ['lost', 'SOURCE_INVALID', /the server responded with 302/],
+    ['empty', 'SOURCE_INVALID', /git-revision: the server responded with 404/],
     ['odd', 'SOURCE_INVALID', /it is not a commit/],
-    ['../one', 'CONFIG_INVALID', /not the name of a channel/],
-    ['', 'CONFIG_INVALID', /not the name of a channel/],
-    ['a b', 'CONFIG_INVALID', /not the name of a channel/],
+    ['../one', 'CONFIG_INVALID', /not a valid channel name/],
+    ['', 'CONFIG_INVALID', /not a valid channel name/],
+    ['a b', 'CONFIG_INVALID', /not a valid channel name/],
   ]
   for (const [channel, code, message] of refused) {
     it(`refuses ${JSON.stringify(channel)}`, () => assert.rejects(find(channel), { code, message }))

@@ -6,45 +6,45 @@ import { NixeryError, systemErrorCode } from '../errors.ts'
 import { createHttpClient, type HttpClient, type IncomingResponse } from '../net/http-client.ts'
 import { maxRedirects, redirectOf } from '../net/redirect.ts'
 
-/** What an address answered. A file answers too: 200, 304 or 404. */
+/** A response. Files have a status, too: 200, 304 or 404. */
 export type Answer = {
   readonly status: number
   readonly body: Buffer
-  /** Sent back as `etag` of a later request, it gets a 304 while nothing has changed. */
+  /** Pass it as `etag` to a later request to get a 304 if nothing has changed. */
   readonly etag: string | undefined
   readonly location: string | undefined
 }
 
 export type GetOptions = {
-  /** Bytes of a body, after decompression, that are more than can be meant. */
+  /** The maximum size of a body in bytes, after decompression. */
   readonly limit: number
-  /** Milliseconds that one attempt may take, its body included; 30 s if not given. */
+  /** Milliseconds that one attempt may take, including the body; 30 s by default. */
   readonly timeout?: number
   readonly etag?: string | undefined
-  /** What to do with a redirect; it is followed if nothing is said. */
+  /** Whether to follow redirects; by default they are followed. */
   readonly redirect?: 'follow' | 'manual'
   readonly signal?: AbortSignal | undefined
 }
 
 /**
- * Reads an http, https or file address.
- * @throws SOURCE_INVALID when it cannot be reached, breaks off, keeps saying "later" or is too large; the signal's
- * reason when it fires
+ * Reads an http, https or file URL.
+ * @throws SOURCE_INVALID if it is unreachable, ends early, keeps asking to retry later or is too large; the signal's
+ * reason
  */
 export type Get = (url: URL, options: GetOptions) => Promise<Answer>
 
 export type RetryPolicy = {
-  /** How often to try again after the first attempt. */
+  /** The number of retries after the first attempt. */
   readonly retries: number
-  /** Milliseconds before the second attempt; doubled for each further one, and up to doubled again by chance. */
+  /** Milliseconds before the first retry; doubled for each further one, and randomised by a factor of up to two. */
   readonly firstDelay: number
 }
 
 const longestDelay = 15_000
-// A server that asks for more than this is better asked again by a later run.
+// If a server asks to wait longer than this, give up: a later run can continue.
 const longestRetryAfter = 120_000
 
-/** Tries again what may pass: broken connections, timeouts, 408, 425, 429 and 5xx; of these, as `Retry-After` says. */
+/** Retries broken connections, timeouts, 408, 425, 429 and 5xx; respects `Retry-After`. */
 export function createGet(
   { retries, firstDelay }: RetryPolicy = { retries: 4, firstDelay: 500 },
   client: HttpClient = createHttpClient(),
@@ -74,9 +74,9 @@ export function createGet(
   }
 }
 
-/** A failure that may be gone a moment later. */
+/** A transient failure. */
 class Passing extends Error {
-  /** Milliseconds that the server wants to be left alone. */
+  /** Milliseconds that the server asks to wait. */
   readonly retryAfter: number
   constructor(message: string, options: { retryAfter?: number; cause?: unknown } = {}) {
     super(message, { cause: options.cause })
@@ -94,7 +94,7 @@ async function attempt(client: HttpClient, first: URL, options: GetOptions): Pro
       const answer = await once(client, url, first, options)
       const next = redirect === 'follow' ? redirectOf('GET', answer, url) : undefined
       if (!next) return resultOf(answer, options)
-      if (!next.isHttp) throw new Refused('it redirects to an address that is not http or https')
+      if (!next.isHttp) throw new Refused('it redirects to a URL that is not http or https')
       if (next.losesTls) throw new Refused('it redirects from https to http')
       url = next.url
     }
@@ -129,7 +129,7 @@ function resultOf({ status, headers, body }: IncomingResponse, { limit }: GetOpt
   }
 }
 
-/** A failure that another attempt would not change. */
+/** A permanent failure. */
 class Refused extends Error {}
 
 class TooLarge extends Refused {
@@ -138,7 +138,7 @@ class TooLarge extends Refused {
   }
 }
 
-/** An address without its user and password, which become a header, and are for the first address's origin alone. */
+/** Moves user and password from the URL to a header, which is sent only to the origin of the first URL. */
 function requestOf(
   url: URL,
   first: URL,
@@ -184,24 +184,24 @@ async function readAsAnswer(url: URL, { limit, etag, signal }: GetOptions): Prom
   }
 }
 
-/** What went wrong, in words. */
+/** The reason of a failure, for a message. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   return error.message || systemErrorCode(error) || error.name
 }
 
-/** An address as it may be told: without user, password and what may be a signature. */
+/** A URL for messages: without user, password and query, which may be a signature. */
 export const shown = (url: URL): string =>
   url.protocol === 'file:' ? url.href : `${url.origin}${url.pathname}`
 
-/** Reads an address given by the operator. @throws CONFIG_INVALID if it is not http, https or file */
+/** Parses a URL given by the operator. @throws CONFIG_INVALID if it is not http, https or file */
 export function parseAddress(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url && ['http:', 'https:', 'file:'].includes(url.protocol)) return url
-  throw new NixeryError('CONFIG_INVALID', 'not an address of the form http://…, https://… or file:///…')
+  throw new NixeryError('CONFIG_INVALID', 'not a URL of the form http://…, https://… or file:///…')
 }
 
-/** The address of a name below another. */
+/** The URL of a name below a base URL. */
 export function below(base: URL, name: string): URL {
   const url = new URL(base)
   url.pathname = `${url.pathname.replace(/\/+$/, '')}/${name}`

@@ -9,19 +9,19 @@ import type { StorePath } from '../image/store-path.ts'
 import { shown } from './get.ts'
 import { parseNarinfo, type Narinfo } from './narinfo.ts'
 
-/** Narinfos of one binary cache, kept on disk so that a run goes on where another was ended. */
+/** Narinfos of one binary cache on disk, so that an interrupted run can resume. */
 export type NarinfoCache = {
-  /** The narinfo of a path, if it is kept and whole. */
+  /** The narinfo of a path, if it is cached and complete. */
   read(path: StorePath): Promise<Narinfo | undefined>
-  /** Keeps a narinfo that was found good. A disk that cannot keep it is noted once and is no failure. */
+  /** Stores a valid narinfo. If it cannot be written, this is reported once and ignored. */
   write(path: StorePath, body: Buffer): Promise<void>
 }
 
 /**
- * Files `<directory>/<host>-<hash of the address>/<hash of the path>.narinfo`. They are written under another name
- * and renamed, so any number of processes can share a folder and be ended at any time. Nothing is synced: a file
- * that a power failure has emptied is not whole, and is fetched again.
- * @throws CONFIG_INVALID when the folder cannot be made
+ * Files `<directory>/<host>-<hash of the URL>/<hash of the path>.narinfo`. They are written under a temporary name and
+ * renamed, so any number of processes can share a folder and be killed at any time. There is no fsync: a file that a
+ * power failure has truncated is incomplete, and is fetched again.
+ * @throws CONFIG_INVALID if the folder cannot be created
  */
 export async function openNarinfoCache(
   directory: string,
@@ -36,16 +36,16 @@ export async function openNarinfoCache(
     await mkdir(spool, { recursive: true })
     await removeOld(spool, { olderThan: abandonedAfter })
   } catch (error) {
-    throw new NixeryError('CONFIG_INVALID', `cannot keep narinfos in ${folder}: ${systemErrorCode(error)}`, {
+    throw new NixeryError('CONFIG_INVALID', `cannot store narinfos in ${folder}: ${systemErrorCode(error)}`, {
       cause: error,
-      hint: 'name another folder with --cache-directory',
+      hint: 'choose another folder with --cache-directory',
     })
   }
   let failed = false
 
   return {
     async read(path) {
-      // What cannot be read, for whatever reason, can be fetched.
+      // Whatever the reason, a narinfo that cannot be read is fetched again.
       const body = await readFile(fileOf(path)).catch(() => undefined)
       return body && goodNarinfo(path, body)
     },
@@ -55,16 +55,16 @@ export async function openNarinfoCache(
       try {
         await replaceFile(fileOf(path), body, { staging: spool, durable: false })
       } catch (error) {
-        if (!failed) note(`narinfos cannot be kept (${systemErrorCode(error)}): going on without`)
+        if (!failed) note(`narinfos cannot be stored (${systemErrorCode(error)}): continuing without`)
         failed = true
       }
     },
   }
 }
 
-/** The narinfo in a body, if it is whole and that of this path. */
+/** Parses a body; undefined unless it is a complete narinfo of this path. */
 export function goodNarinfo(path: StorePath, body: Buffer): Narinfo | undefined {
-  // Narinfos are ASCII; of what is not, latin1 makes no more characters than there are bytes.
+  // Narinfos are ASCII. For any other body, latin1 gives at most one character per byte.
   const narinfo = parseNarinfo(body.toString('latin1'))
   return narinfo?.storePath === path ? narinfo : undefined
 }

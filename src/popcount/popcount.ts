@@ -6,10 +6,10 @@ import { below, type Get } from './get.ts'
 import { goodNarinfo, openNarinfoCache } from './narinfo-cache.ts'
 import { readStorePaths, storePathHash } from './store-paths.ts'
 
-/** Whose popularity: a channel's, as listed by its release, or that of any list of paths in a binary cache. */
+/** What to count: the paths of a channel's release, or any list of paths in a binary cache. */
 export type Subject =
   | { readonly channel: string; readonly site: URL }
-  /** The list is the cache's own `store-paths.xz` if none is given. */
+  /** By default, the list is the cache's own `store-paths.xz`. */
   | { readonly storePaths: URL | undefined }
 
 export type PopcountOptions = {
@@ -18,23 +18,23 @@ export type PopcountOptions = {
   readonly cache: URL
   /** Folder where narinfos are kept between runs. */
   readonly cacheDirectory: string
-  /** Narinfos that are read at once. */
+  /** The number of concurrent narinfo requests. */
   readonly concurrency: number
   readonly get: Get
   readonly signal?: AbortSignal | undefined
-  /** Gets a line for each step. */
+  /** Called with a line for each step. */
   readonly note: (line: string) => void
   readonly onProgress: (tally: Readonly<Tally>, total: number) => void
 }
 
 export type Popcount = {
-  /** What `NIX_POPULARITY_URL` is to lead to. */
+  /** The content to publish at `NIX_POPULARITY_URL`. */
   readonly text: string
-  /** How many names have a count of more than 1. */
+  /** The number of names with a count above 1. */
   readonly names: number
-  /** Of the channel's release. */
+  /** The commit of the channel's release. */
   readonly commit: string | undefined
-  /** How many paths were listed. */
+  /** The number of listed paths. */
   readonly paths: number
   /** Lines of the list that are not store paths. */
   readonly invalid: number
@@ -42,16 +42,16 @@ export type Popcount = {
   readonly examples: readonly string[]
 }
 
-// References are a line of at most some hundred kilobytes.
+// Bytes. References take at most a few hundred kilobytes.
 const largestNarinfo = 1024 * 1024
-// Without the right to list a bucket, S3 answers 403 for what is not in it; Nix takes both for "not there".
+// Without permission to list a bucket, S3 responds with 403 for a missing object; Nix treats both as missing.
 const notThere: ReadonlySet<number> = new Set([403, 404, 410])
 
 /**
- * Counts how often packages of a package set refer to each other, from what a binary cache says of them. Narinfos
- * that are not there or make no sense are counted and are no failure.
- * @throws SOURCE_INVALID when the channel, the list or every narinfo cannot be read, or the cache stops answering;
- * CONFIG_INVALID for a name or folder that cannot be used, SETUP_FAILED without xz, the signal's reason
+ * Counts how often the packages of a package set refer to each other, using the narinfos of a binary cache. Missing and
+ * invalid narinfos are counted and ignored.
+ * @throws SOURCE_INVALID if the channel, the list or all narinfos cannot be read, or the cache stops responding;
+ * CONFIG_INVALID for an unusable name or folder, SETUP_FAILED without xz, the signal's reason
  */
 export async function popcount(options: PopcountOptions): Promise<Popcount> {
   const { subject, cache, get, signal, note } = options
@@ -73,10 +73,10 @@ export async function popcount(options: PopcountOptions): Promise<Popcount> {
       try {
         const { status, body } = await get(address, { limit: largestNarinfo, signal: ended })
         if (notThere.has(status)) return { kind: 'missing', reason: `not in the cache (${status})` }
-        if (status !== 200) return { kind: 'failed', reason: `the cache answers ${status}` }
+        if (status !== 200) return { kind: 'failed', reason: `the cache responded with ${status}` }
         const narinfo = goodNarinfo(path, body)
         if (!narinfo)
-          return { kind: 'broken', reason: 'the narinfo is cut short, damaged or of another path' }
+          return { kind: 'broken', reason: 'the narinfo is truncated, damaged or belongs to another path' }
         await kept.write(path, body)
         return { kind: 'fetched', references: narinfo.references }
       } catch (error) {

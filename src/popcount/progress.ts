@@ -1,22 +1,22 @@
 import type { Tally } from './count.ts'
 
-/** How far a run of reading narinfos is. */
+/** The progress of reading narinfos. */
 export type ReadingProgress = {
   readonly done: number
   readonly total: number
-  /** How many of those done could not be read. */
+  /** How many of the processed narinfos could not be read. */
   readonly unread: number
   /** Narinfos per second, over the last seconds. */
   readonly rate: number
 }
 
-/** Milliseconds over which the rate is taken: what was on disk at the start says nothing about the network. */
+/** Milliseconds. The rate covers this period only: narinfos from disk at the start say nothing about the network. */
 const rateWindow = 15_000
 const sampleInterval = 200
 
 /**
- * Turns the tally of each narinfo into progress with a rate.
- * @param now milliseconds, from any start
+ * Computes progress and rate from the tally after each narinfo.
+ * @param now a monotonic time in milliseconds
  */
 export function createRateMeter(
   now: () => number = () => performance.now(),
@@ -25,7 +25,7 @@ export function createRateMeter(
   return (tally, total) => {
     const at = now()
     const done = Object.values(tally).reduce((sum, count) => sum + count, 0)
-    // Thousands of narinfos a second must not become thousands of samples.
+    // Limits the number of samples at thousands of narinfos per second.
     if (at - (samples.at(-1)?.at ?? 0) >= sampleInterval) samples.push({ at, done })
     while (samples.length > 2 && at - (samples[0]?.at ?? 0) > rateWindow) samples.shift()
     const { at: from, done: before } = samples[0] ?? { at, done }

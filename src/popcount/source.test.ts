@@ -142,8 +142,8 @@ describe('createPopularity', () => {
       [`${server.url}/missing`, /^NIX_POPULARITY_URL: .*\/missing: it answers 404/],
       [`${server.url}/bad`, /^NIX_POPULARITY_URL: .*not a JSON object/],
       ['file:///nowhere/p.json', /^NIX_POPULARITY_URL: .*404/],
-      ['p.json', /^NIX_POPULARITY_URL: not an address/],
-      ['ftp://host/p.json', /^NIX_POPULARITY_URL: not an address/],
+      ['p.json', /^NIX_POPULARITY_URL: not a URL/],
+      ['ftp://host/p.json', /^NIX_POPULARITY_URL: not a URL/],
     ]
     try {
       for (const [url, message] of rows) {

@@ -6,34 +6,34 @@ import { createGet, parseAddress, shown, type Get } from './get.ts'
 
 /** Popularity data that is kept up to date. */
 export type PopularitySource = {
-  /** The last good data. One build must ask once: the version of what it used is part of its image's key. */
+  /** The last good data. A build must call this once: the version of the data is part of the image's key. */
   current(): Popularity
-  /** Ends refreshing. */
+  /** Stops refreshing. */
   stop(): void
 }
 
 export type PopularityOptions = {
-  /** http, https or file address of what popcount wrote; nothing is known without one. */
+  /** http, https or file URL of the output of popcount; without one there is no popularity data. */
   readonly url: string | undefined
-  /** Seconds from one refresh to the next. */
+  /** Seconds between refreshes. */
   readonly refreshSeconds: number
-  /** Gets a line when data was loaded that differs from the last. */
+  /** Called with a line when new data was loaded. */
   readonly note: (line: string) => void
-  /** Gets a line when a refresh failed; the last good data stays. */
+  /** Called with a line when a refresh failed; the last good data stays in use. */
   readonly warn: (line: string) => void
   readonly get?: Get
-  /** Folder in which the last good data is kept, for a start at which the address cannot be reached. */
+  /** Folder for a copy of the last good data, which is used if the URL is unreachable at startup. */
   readonly copyFolder?: string
 }
 
-// All of nixpkgs has 5 MB.
+// Bytes. The data of all of nixpkgs is 5 MB.
 const largest = 128 * 1024 * 1024
 const timeout = 120_000
 
 /**
- * Loads the data, or the copy that was kept of it, and then refreshes it in the background, which never fails and keeps
- * no process running.
- * @throws CONFIG_INVALID when there is neither at start: without data every image would get other layers
+ * Loads the data, or its copy, and then refreshes it in the background. Refreshing never throws, and does not keep the
+ * process alive.
+ * @throws CONFIG_INVALID if both are unavailable at startup: without data, every image would get different layers
  */
 export async function createPopularity(options: PopularityOptions): Promise<PopularitySource> {
   if (options.url === undefined) return { current: () => noPopularity, stop: () => {} }
@@ -53,7 +53,7 @@ export async function createPopularity(options: PopularityOptions): Promise<Popu
       }
     } catch (error) {
       if (end.signal.aborted) return
-      options.warn(`popularity data was not refreshed, the last is kept: ${messageOf(error)}`)
+      options.warn(`popularity data was not refreshed; the last good data stays in use: ${messageOf(error)}`)
     }
     schedule()
   }
@@ -73,7 +73,7 @@ export async function createPopularity(options: PopularityOptions): Promise<Popu
 
 type Loader = {
   readonly first: Popularity
-  /** Undefined when nothing has changed. @throws SOURCE_INVALID, CONFIG_INVALID, the signal's reason */
+  /** New data; undefined if nothing has changed. @throws SOURCE_INVALID, CONFIG_INVALID, the signal's reason */
   next(signal: AbortSignal): Promise<Popularity | undefined>
 }
 
@@ -91,16 +91,16 @@ async function loader(
     if (answer.status !== 200) {
       throw new NixeryError('SOURCE_INVALID', `cannot read ${shown(url)}: it answers ${answer.status}`)
     }
-    // Parsing holds up all else for some tenths of a second; many servers of files give no ETag.
-    const found = hash('sha256', answer.body)
-    if (found === digest) return undefined
+    // Avoids parsing unchanged data, which blocks for some tenths of a second: many file servers send no ETag.
+    const newDigest = hash('sha256', answer.body)
+    if (newDigest === digest) return undefined
     const body = answer.body.toString()
     const popularity = parsePopularity(body)
-    // Only now: what could not be parsed must not count as known.
+    // Set only after parsing has succeeded: invalid data must not count as current.
     etag = answer.etag
-    digest = found
+    digest = newDigest
     await copy?.write(body).catch((error: unknown) => {
-      warn(`popularity data: no copy was kept: ${messageOf(error)}`)
+      warn(`popularity data: no copy was stored: ${messageOf(error)}`)
     })
     return popularity
   }

@@ -2,25 +2,25 @@ import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** What a server of a test answers. */
+/** A response of a test server. */
 export type Reply = {
   readonly status?: number
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string | Buffer
-  /** Promises all of the body, sends half of it and hangs up. */
+  /** Announces the whole body, sends half of it and disconnects. */
   readonly cut?: boolean
 }
 
 export type TestServer = {
   readonly url: string
-  /** The paths that were asked for, in order. */
+  /** The requested paths, in order. */
   readonly requests: string[]
   close(): Promise<void>
 }
 
 /**
  * Serves on a free port of 127.0.0.1.
- * @param answer gets the path, which request for this path it is, from 1, and its headers
+ * @param answer receives the path, the number of the request for this path (from 1), and its headers
  */
 export async function openServer(
   answer: (path: string, nth: number, headers: IncomingHttpHeaders) => Reply | Promise<Reply>,

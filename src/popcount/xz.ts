@@ -3,20 +3,20 @@ import { NixeryError } from '../errors.ts'
 
 const magic = Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00])
 
-/** Whether this begins as an xz file does. */
+/** Whether the bytes begin like an xz file. */
 export const isXz = (bytes: Buffer): boolean => bytes.subarray(0, magic.length).equals(magic)
 
-// The lists of whole channels have some ten million bytes. A file of a hundred kilobytes can expand to gigabytes.
+// The lists of whole channels have about ten million bytes. A file of a hundred kilobytes can expand to gigabytes.
 const mostBytes = 64 * 1024 * 1024
 
 /**
  * Decompresses text with the program `xz`, since Node has no decoder for it.
- * @throws SETUP_FAILED without the program, SOURCE_INVALID for what is damaged or far too large, the signal's reason
+ * @throws SETUP_FAILED without the program, SOURCE_INVALID for damaged or too large data, the signal's reason
  */
 export async function decompressXz(bytes: Buffer, signal: AbortSignal | undefined): Promise<string> {
   const running = execa('xz', ['--decompress', '--stdout', '--memlimit-decompress=128MiB'], {
     input: bytes,
-    buffer: { stdout: false }, // what it has kept of an output it puts into its error as well, escaped
+    buffer: { stdout: false }, // otherwise execa would copy the output, escaped, into its error
     timeout: 300_000,
     reject: false,
     forceKillAfterDelay: 2_000,
@@ -38,11 +38,11 @@ export async function decompressXz(bytes: Buffer, signal: AbortSignal | undefine
       'reading store-paths.xz needs the program xz, which is not installed',
       {
         cause: result,
-        hint: 'on Debian: apt-get install xz-utils; or give a list that is decompressed with --store-paths',
+        hint: 'on Debian, install it with: apt-get install xz-utils; or pass a decompressed list with --store-paths',
       },
     )
   }
-  const reason = length > mostBytes ? 'it is far too large' : result.stderr.trim() || result.shortMessage
+  const reason = length > mostBytes ? 'it is too large' : result.stderr.trim() || result.shortMessage
   throw new NixeryError('SOURCE_INVALID', `the list of store paths cannot be decompressed: ${reason}`, {
     cause: result,
   })
