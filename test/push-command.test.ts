@@ -217,7 +217,7 @@ describe('credentials', () => {
     const second = await push(['hello', `${registry.address}/a/c`, ...asUser], typed)
     assert.equal(second.blobs.mounted, first.blobs.uploaded)
     assert.ok(tokens.asked.some((scopes) => scopes.includes('repository:a/b:pull')))
-    await refused(['hello', `${registry.address}/a/b`, ...asUser], 7, /answered 401\n.*log in again/, {
+    await refused(['hello', `${registry.address}/a/b`, ...asUser], 7, /responded with 401\n.*log in again/, {
       input: 'wrong',
       stdin: undefined,
     })
