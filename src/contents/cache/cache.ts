@@ -3,7 +3,7 @@ import type { PartialDemand } from '../../queue/demand.ts'
 import type { StorePath } from '../../image/store-path.ts'
 import { basic, type CacheAddress } from './address.ts'
 import { largestNarinfo, parseNarinfo, type Narinfo } from './narinfo.ts'
-import type { Login } from './netrc.ts'
+import type { LoginOf } from './netrc.ts'
 import { fileTransport, httpTransport } from './transport.ts'
 import { CacheTrouble } from './trouble.ts'
 
@@ -27,7 +27,7 @@ export type CacheOptions = {
   /** Milliseconds without a byte after which a request is broken off. */
   readonly stall: number
   /** Logins from netrc, by host. */
-  readonly login: (host: string) => Login | undefined
+  readonly login: LoginOf
   /** Milliseconds before what failed is tried again, for tests. */
   readonly firstDelay?: number
 }
@@ -43,7 +43,7 @@ export function openCache(address: CacheAddress, options: CacheOptions): Cache {
   const places = createLimiter(options.connections)
   const authorization = (url: URL): string | undefined => {
     if (address.authorization !== undefined && url.origin === base.origin) return address.authorization
-    const login = options.login(url.hostname)
+    const login = options.login(url.hostname, url.hostname === base.hostname)
     return login && basic(login.user, login.password)
   }
   const transport =

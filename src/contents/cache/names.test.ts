@@ -48,6 +48,9 @@ default login anyone password open
     assert.deepEqual(login('a.example.org'), { user: 'me', password: 'with " and blanks' })
     assert.deepEqual(login('B.example.org'), { user: '', password: 'token' })
     assert.deepEqual(login('c.example.org'), { user: 'anyone', password: 'open' })
+    // A host that a cache leads to gets nothing but what is for it.
+    assert.equal(login('c.example.org', false), undefined)
+    assert.deepEqual(login('B.example.org', false), { user: '', password: 'token' })
     assert.equal(parseNetrc('machine x login y password z')('c'), undefined)
   })
   it('never throws', () => {

@@ -1,6 +1,12 @@
 /** A user and a password for a host. */
 export type Login = { readonly user: string; readonly password: string }
 
+/**
+ * The login for a host. That of `default` is only for hosts that the operator named: `isNamed` is false for those that
+ * a cache leads to.
+ */
+export type LoginOf = (host: string, isNamed?: boolean) => Login | undefined
+
 /** Characters of a netrc file that are more than can be meant. */
 export const largestNetrc = 1024 * 1024
 
@@ -9,7 +15,7 @@ export const largestNetrc = 1024 * 1024
  * that begin with `#`. Macros are not known. The first entry of a host counts.
  * @returns the login for a host, by name; that of `default` for all others, if there is one
  */
-export function parseNetrc(text: string): (host: string) => Login | undefined {
+export function parseNetrc(text: string): LoginOf {
   const words = wordsOf(text)
   const logins = new Map<string, Login>()
   let fallback: Login | undefined
@@ -29,7 +35,7 @@ export function parseNetrc(text: string): (host: string) => Login | undefined {
     else if (word === 'account') words.shift()
   }
   keep()
-  return (host) => logins.get(host.toLowerCase()) ?? fallback
+  return (host, isNamed = true) => logins.get(host.toLowerCase()) ?? (isNamed ? fallback : undefined)
 }
 
 function wordsOf(text: string): string[] {
