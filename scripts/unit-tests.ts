@@ -7,11 +7,14 @@ export const needMore: ReadonlySet<string> = new Set([
   'src/nix/evaluators-together.test.ts',
   'src/nix/evaluators.test.ts',
   'src/nix/lasting.test.ts',
+  'src/nix/lookup-meta.test.ts',
   'src/nix/lookup.test.ts',
   'src/nix/nix.test.ts',
   'src/nix/settings.test.ts',
+  'src/nix/valid-outputs.test.ts',
   'src/packages/fetched.test.ts',
   'src/packages/path-store.test.ts',
+  'src/rootfs/nix/database.test.ts',
   'src/store/disks.test.ts',
 ])
 

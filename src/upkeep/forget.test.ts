@@ -51,7 +51,9 @@ function fill(
 ): void {
   const dayAgo = (count: number | null) => (count === null ? null : today - count)
   const insert = database.prepare('INSERT INTO resolutions VALUES (?, ?, ?, ?)')
-  const insertPath = database.prepare('INSERT INTO paths VALUES (?, ?, 1, ?, ?)')
+  const insertPath = database.prepare(
+    'INSERT INTO paths (store_path, nar_hash, nar_size, path_references, used_on) VALUES (?, ?, 1, ?, ?)',
+  )
   database.transaction(() => {
     for (const [key, revision, daysAgo] of resolutions) {
       insert.run(key, JSON.stringify({ status: 'missing', nearest: [] }), revision, dayAgo(daysAgo))
@@ -154,7 +156,7 @@ describe('forgetting what the catalog has not used', () => {
     const path = (i: string) => `printf('/nix/store/%032d-p%d', ${i}, ${i})`
     opened.database.exec(`
       ${some} INSERT INTO resolutions SELECT 'name ' || i, '{}', 'revision ' || (i % 50), ${usedOn} FROM some;
-      ${some} INSERT INTO paths SELECT ${path('i')}, 'sha256-a', 1, json_array(${path('i / 2')}), ${usedOn} FROM some;
+      ${some} INSERT INTO paths (store_path, nar_hash, nar_size, path_references, used_on) SELECT ${path('i')}, 'sha256-a', 1, json_array(${path('i / 2')}), ${usedOn} FROM some;
     `)
     await opened.catalog.rememberImage(testKey('image'), {})
     opened.database.prepare('UPDATE images SET roots = ?').run(JSON.stringify([pathOf(1_000)]))

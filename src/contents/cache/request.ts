@@ -2,7 +2,7 @@ import { CacheTrouble, reasonOf } from './trouble.ts'
 
 /** How a cache is asked. Times are milliseconds. */
 export type RequestOptions = {
-  /** Without a byte for so long, a request is broken off. */
+  /** With less than `leastPerStall` bytes in so long, a request is broken off. */
   readonly stall: number
   /** All of the answer must come in that time, so that one who sends a byte now and then holds up nobody. */
   readonly whole?: boolean
@@ -23,6 +23,8 @@ export type Answer = {
 }
 
 const mostRedirects = 10
+/** So many bytes must come within `stall`: one who sends a byte now and then would hold an image for ever. */
+const leastPerStall = 64 * 1024
 
 /**
  * Sends a GET request and follows redirects, to http and https alone and never from https to http. Credentials go only
@@ -77,12 +79,18 @@ async function ask(
       signal: ending.signal,
     })
     const pieces = async function* (): AsyncGenerator<Uint8Array> {
+      // Time in which the reader is busy is not the sender's.
+      let [waited, size, from] = [0, 0, performance.now()]
+      what = whole ? 'a small file did not come in' : 'next to nothing came for'
       try {
         for await (const piece of response.body ?? []) {
-          if (whole) what = 'a small file did not come in'
-          else clearTimeout(timer)
+          if (!whole) clearTimeout(timer)
+          waited += performance.now() - from
+          size += piece.length
+          if (size >= leastPerStall) [waited, size] = [0, 0]
           yield piece
-          if (!whole) timer = setTimeout(late, stall)
+          from = performance.now()
+          if (!whole) timer = setTimeout(late, stall - waited)
         }
       } catch (error) {
         throw fail(error)

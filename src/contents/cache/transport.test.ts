@@ -90,6 +90,10 @@ describe('a small file over HTTP', () => {
       const url = new URL(`http://127.0.0.1:${(slow.address() as AddressInfo).port}/x`)
       const http = httpTransport({ stall: 50, firstDelay: 1, authorization: () => undefined })
       await assert.rejects(http.small(url, 2000, undefined), trouble(/a small file did not come in 0.05 s/))
+      const drain = async () => {
+        for await (const _ of http.bytes(url, undefined));
+      }
+      await assert.rejects(drain, trouble(/next to nothing came for 0.05 s/))
     } finally {
       slow.closeAllConnections()
       slow.close()

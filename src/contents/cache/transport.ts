@@ -21,8 +21,10 @@ export type HttpOptions = Pick<RequestOptions, 'stall' | 'authorization'> & {
 
 /** Attempts that end because nothing comes: five of them could take minutes. */
 const mostStalls = 2
-/** Attempts without a byte between them, and all attempts for one file. */
+/** Attempts without progress between them, and all attempts for one file. */
 const mostFailures = 5
+/** Bytes of one attempt that are progress. */
+const leastProgress = 4096
 const mostAttempts = 50
 const longestDelay = 5_000
 
@@ -65,11 +67,12 @@ export function httpTransport({ firstDelay = 100, ...options }: HttpOptions): Tr
     },
 
     async *bytes(url, signal) {
-      let [done, failures, attempts] = [0, 0, 0]
+      let [done, failures, attempts, progress] = [0, 0, 0, 0]
       let resume: Readonly<Record<string, string>> | undefined
       for (;;) {
         try {
           attempts += 1
+          progress = 0
           // A file must not be compressed once more on its way: what is resumed would not fit.
           const headers = {
             'Accept-Encoding': 'identity',
@@ -91,7 +94,8 @@ export function httpTransport({ firstDelay = 100, ...options }: HttpOptions): Tr
             skip -= piece.length - rest.length
             if (rest.length === 0) continue
             done += rest.length
-            failures = 0
+            progress += rest.length
+            if (progress >= leastProgress) failures = 0
             yield rest
           }
           return
