@@ -48,7 +48,7 @@ describe('the exit code', () => {
       ['a bad name for the output', ['fine', '--name', 'A'], 2, /name/],
       ['bad configuration', ['fine'], 2, /NIX_TIMEOUT/, { NIX_TIMEOUT: 'soon' }],
       ['an unknown package', ['fine/nope'], 3, /\[nope\]/],
-      ['an unknown tag', ['fine:v1'], 3, /no tags/],
+      ['an unknown tag', ['fine:v1'], 3, /no tag but "latest"/],
       ['what is no package', ['function'], 4, /is a function/],
       ['what does not build', ['broken'], 4, /so broken/],
       ['no package set', ['fine'], 4, /there is no package set/, { NIXERY_PKGS_PATH: '/none' }],

@@ -16,12 +16,12 @@ export async function lastLayerOf(
   return gunzipSync(Buffer.from(await blob.arrayBuffer()))
 }
 
-/** Where links of an image lead: `bin/ls` to `coreutils-9.1/bin/ls`, without the store and the hash; `/bin` is `/usr/bin`. */
+/** Where links of an image lead: `usr/bin/ls` to `coreutils-9.1/bin/ls`, without the store and the hash. */
 export async function linksOf(
   server: Pick<ServerProcess, 'address'>,
   name: string,
 ): Promise<Map<string, string>> {
   const { stdout } = await execa('tar', ['-tv'], { input: await lastLayerOf(server, name) })
   const links = stdout.matchAll(/ (\S+) -> \/nix\/store\/\w{32}-(\S+)$/gm)
-  return new Map([...links].map(([, from = '', to = '']) => [from.replace(/^usr\/bin\//, 'bin/'), to]))
+  return new Map([...links].map(([, from = '', to = '']) => [from, to]))
 }
