@@ -12,7 +12,10 @@ export type Reading = {
    * the next is asked for.
    */
   readonly entries: Iterable<Entry>
-  /** What lies where, when all entries were read, as `parseListing` reads it; undefined if it is too large. */
+  /**
+   * What lies where in a NAR, when all entries were read, as `parseListing` reads it; undefined if it is too large, and for
+   * a path in the store.
+   */
   readonly listing: () => string | undefined
 }
 
@@ -28,9 +31,9 @@ export async function openReading(): Promise<ReadPath> {
     // Whoever opens a path knows, and gives none that is compressed.
   }
   return (source) => {
-    const { entries, text } = recordListing(
-      'nar' in source ? fileEntries(source.nar, openXz) : storePathEntries(source.storePath),
-    )
+    // A path in the store can be listed at any time.
+    if (!('nar' in source)) return { entries: storePathEntries(source.storePath), listing: () => undefined }
+    const { entries, text } = recordListing(fileEntries(source.nar, openXz))
     return { entries, listing: text }
   }
 }
