@@ -69,7 +69,7 @@ describe('a small file over HTTP', () => {
   })
 
   it('is given up when nothing comes, and when nobody wants it any more', async () => {
-    const http = await serve(() => new Promise(() => {}), { stall: 20 })
+    const http = await serve(() => new Promise(() => {}), { stall: 500 })
     await assert.rejects(http.small(http.url(), 100, undefined), trouble(/nothing came/))
     assert.equal(server?.requests.length, 2)
     const leaving = new AbortController()
@@ -88,12 +88,12 @@ describe('a small file over HTTP', () => {
     await once(slow, 'listening')
     try {
       const url = new URL(`http://127.0.0.1:${(slow.address() as AddressInfo).port}/x`)
-      const http = httpTransport({ stall: 50, firstDelay: 1, authorization: () => undefined })
-      await assert.rejects(http.small(url, 2000, undefined), trouble(/a small file did not come in 0.05 s/))
+      const http = httpTransport({ stall: 400, firstDelay: 1, authorization: () => undefined })
+      await assert.rejects(http.small(url, 2000, undefined), trouble(/a small file did not come in 0.4 s/))
       const drain = async () => {
         for await (const _ of http.bytes(url, undefined));
       }
-      await assert.rejects(drain, trouble(/next to nothing came for 0.05 s/))
+      await assert.rejects(drain, trouble(/next to nothing came for 0.4 s/))
     } finally {
       slow.closeAllConnections()
       slow.close()
