@@ -42,8 +42,8 @@ export async function closureInCaches(
 
 /**
  * Makes an image from binary caches, if they have its whole closure: never some paths from them and some from Nix, since
- * two builders' bytes of one path may differ. When a cache does not give what it has promised, another is tried, from
- * the start: what was packed meanwhile is known.
+ * two builders' bytes of one path may differ. When a cache fails to deliver a path that it
+ * listed, the next one is tried from the start; layers that were packed by then are reused.
  * @returns undefined when it is to be left to Nix
  * @throws BUILD_FAILED where it cannot be, with the path and what each cache said; what `make` throws; CANCELLED
  */

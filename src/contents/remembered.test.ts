@@ -60,6 +60,18 @@ describe('remembered listings', () => {
     assert.equal((await remember(rebuilt, []).look('/nix/store/a/new'))?.kind, 'file')
   })
 
+  it('do not end for one image because they end for another', async () => {
+    const remember = rememberListings()
+    const facts = [factsOf('/nix/store/a', 'sha256:1')]
+    const left = Promise.withResolvers<undefined>()
+    const leaving = remember({ ...memoryListings(trees), look: () => left.promise }, facts)
+    const first = leaving.look('/nix/store/a/bin')
+    const second = remember(memoryListings(trees), facts).look('/nix/store/a/bin')
+    left.reject(new Error('the client has left'))
+    await assert.rejects(first, /has left/)
+    assert.equal((await second)?.kind, 'directory')
+  })
+
   it('forget a failure', async () => {
     const remember = rememberListings()
     const facts = [factsOf('/nix/store/a', 'sha256:1')]

@@ -198,7 +198,7 @@ describe('choosePackages', () => {
     assert.deepEqual(choose('git/shell', { git: found('git'), shell: found('shell') }), ['git', 'shell'])
   })
 
-  it('says why a package cannot be had', () => {
+  it('gives the reason why a package is unavailable', () => {
     const resolutions = {
       ...implied,
       lib: invalid('is a set of packages, not a package'),

@@ -29,7 +29,7 @@ describe('decideWords', () => {
     ['ci/git', found('ci'), [], ['ci', 'git']],
     // There is something of that name, but no package.
     ['ci/git', other, ['ci'], ['git']],
-    // There is a package, which cannot be had: that is no reason to give another image.
+    // The package exists but is unavailable: that must not give another image.
     ['ci/git', fails, [], ['ci', 'git']],
     ['ci/git', refused, [], ['ci', 'git']],
     ['recipe/ci/git', found('ci'), ['ci'], ['git']],

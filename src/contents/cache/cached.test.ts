@@ -128,7 +128,7 @@ describe('contents from a binary cache', () => {
     assert.deepEqual(readdirSync(spoolDirectory), [])
   })
 
-  it('leave no file behind when one of several cannot be had', async () => {
+  it('leave no file behind when one of several downloads fails', async () => {
     const broken = inCache(pathOf('d'), file('x'), () => {
       throw new CacheTrouble('it is gone')
     })

@@ -30,7 +30,7 @@ export type Caches = {
   readonly names: readonly string[]
   /** The first cache that has a path and says so trustworthily. Never throws but for the signal. */
   lookUp(path: StorePath, options: LookUpOptions): Promise<InCache | NotInCaches>
-  /** What a cache said of a path is asked for anew next time. */
+  /** Discards what a cache said about a path, so that it is asked again. */
   forget(cache: string, path: StorePath): void
 }
 

@@ -158,7 +158,7 @@ describe('a large file over HTTP', () => {
     )
   })
 
-  it('is sent again where parts are not to be had', async () => {
+  it('is downloaded from the start where ranges are not supported', async () => {
     const http = await serve((_path, nth) => ({ body, cut: nth < 3 }))
     assert.equal(await textOf(http.bytes(http.url(), undefined)), body)
     const liar = await serve((_path, nth) => ({
