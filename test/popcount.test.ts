@@ -175,7 +175,7 @@ describe('nixery popcount', () => {
     }
     const { exitCode, stderr } = await start('--cache', `${server.url}/none`)
     assert.equal(exitCode, 4)
-    assert.match(stderr, /there is none\n.*--store-paths/)
+    assert.match(stderr, /it does not exist\n.*--store-paths/)
     await server.close()
     assert.ok(!(await readdir(work)).includes('p.json'))
   })

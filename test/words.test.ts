@@ -110,7 +110,7 @@ describe('a leading word', () => {
 
   it('stands there once, before all packages', async () => {
     assert.match(await messageOf(plain, 'own/ci'), /`ci` must come first: ci\/own$/)
-    assert.match(await messageOf(plain, 'shell/shell/own'), /`shell` is twice/)
+    assert.match(await messageOf(plain, 'shell/shell/own'), /`shell` occurs twice/)
   })
 
   it('tells which of the packages that it needs are missing', async () => {
