@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { hash as bcryptHash } from 'bcryptjs'
+import { hasCode } from '../errors.ts'
+import { createVerifyPassword } from './passwords.ts'
+
+describe('passwords', async () => {
+  const hash = (await bcryptHash('open sesame', 4)).replace(/^\$2b/, '$2y') // as htpasswd -B writes it
+
+  it('tells right from wrong, and takes what is no hash for one that nothing matches', async () => {
+    const verify = createVerifyPassword()
+    assert.equal(await verify(hash, 'open sesame'), true)
+    assert.equal(await verify(hash, 'open sesame '), false)
+    assert.equal(await verify(hash, ''), false)
+    assert.equal(await verify('$apr1$x$y', 'open sesame'), false)
+    assert.equal(await verify(hash, 'x'.repeat(10_000)), false)
+  })
+
+  it('remembers a right password, under its hash alone', async () => {
+    const costly = await bcryptHash('open sesame', 10)
+    const verify = createVerifyPassword({ mostWaiting: 2 })
+    assert.equal(await verify(costly, 'open sesame'), true)
+    const blocker = verify(costly, 'wrong') // takes a place
+    const started = performance.now()
+    for (let n = 0; n < 1000; n++) assert.equal(await verify(costly, 'open sesame'), true)
+    assert.ok(performance.now() - started < 1000 * 20, 'a check takes 50 ms and more')
+    assert.equal(await verify(await bcryptHash('another', 4), 'open sesame'), false)
+    assert.equal(await blocker, false)
+  })
+
+  it('checks a few at once, lets some wait, and refuses the others, off the event loop', async () => {
+    const costly = await bcryptHash('open sesame', 10)
+    const verify = createVerifyPassword({ atOnce: 1, mostWaiting: 3 })
+    let turns = 0
+    const turning = setInterval(() => (turns += 1), 1)
+    const results = await Promise.allSettled(
+      Array.from({ length: 100 }, (_, n) => verify(costly, `wrong ${n}`)),
+    )
+    clearInterval(turning)
+    const refused = results.filter(
+      (result) => result.status === 'rejected' && hasCode(result.reason, 'OVERLOADED'),
+    )
+    assert.equal(refused.length, 96)
+    assert.equal(results.filter((result) => result.status === 'fulfilled' && !result.value).length, 4)
+    assert.ok(turns > 3, 'timers run while passwords are checked')
+  })
+
+  it('checks equal passwords that come together once', async () => {
+    const verify = createVerifyPassword({ atOnce: 1, mostWaiting: 1 })
+    const answers = await Promise.all(Array.from({ length: 50 }, () => verify(hash, 'open sesame')))
+    assert.ok(answers.every(Boolean))
+  })
+})
