@@ -66,7 +66,7 @@ export async function start(
     builds,
     source: worker.source,
     catalog: state.catalog,
-    names: config.NIXERY_WARM.map(parseImageReference),
+    names: config.NIXERY_WARM.map((name) => parseImageReference(name)),
     top: config.NIXERY_WARM_TOP,
     platforms: defaults,
     every: warmInterval,

@@ -17,7 +17,7 @@ export const setUp = defineCommand({
 async function warm(context: CommandContext, _: unknown, images: readonly string[]): Promise<void> {
   const { progress, signal } = context
   const config = context.config()
-  const requests = images.map(parseWrittenReference)
+  const requests = images.map((image) => parseWrittenReference(image))
   const defaults = config.NIXERY_PLATFORMS.map((name) => platforms[name])
   const workshop = await openWorkshop(config, { listener: progress.build, note: progress.note, signal })
   try {

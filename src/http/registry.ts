@@ -22,6 +22,8 @@ export type Waiting = {
 export type RegistryDeps = ManifestDeps &
   BlobDeps &
   TagDeps & {
+    /** Reads paths; by default, with no words of the operator's in names. */
+    readonly routeOf?: ReturnType<typeof createRoutes> | undefined
     /** Decides what each request may do. */
     readonly may: May
     /** The page with the log of a build that failed, if there is one. */
@@ -38,7 +40,7 @@ export type RegistryDeps = ManifestDeps &
     readonly listNames?: boolean | undefined
   }
 
-const routeOf = createRoutes()
+const plainRoutes = createRoutes()
 
 /** What a client must be allowed to do for each route. A name's tags are part of the name. */
 const actions: Readonly<Record<Route['kind'], Action>> = {
@@ -64,7 +66,7 @@ export function registryReply(deps: RegistryDeps, request: HttpRequest): RoutedR
   let kind: RequestKind = 'unreadable'
   const failed = (error: unknown): RoutedReply => ({ kind, reply: failureReply(deps, request, error) })
   try {
-    const route = routeOf(request.method, request.path)
+    const route = (deps.routeOf ?? plainRoutes)(request.method, request.path)
     kind = route.kind
     authorize(deps.may, request, actions[kind], subjectOf(route))
     const reply = routeReply(deps, request, route)

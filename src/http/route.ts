@@ -1,7 +1,7 @@
 import { NixeryError } from '../errors.ts'
 import { LRUCache } from 'lru-cache'
 import { parseDigest, type Digest } from '../image/digest.ts'
-import { isTag, parseImageName, tagRule, type ImageRequest } from '../image/name.ts'
+import { isTag, noWords, parseImageName, tagRule, type ImageRequest, type Vocabulary } from '../image/name.ts'
 
 /**
  * A route of the registry with its parameters: parsed once, trusted afterwards. A digest is undefined if it is
@@ -29,9 +29,10 @@ const upload = /\/blobs\/uploads(?:\/[^/]*)?$/
 /**
  * Reads the path of a request below `/v2/` (distribution spec, "Endpoints").
  * @param path as it stands in the request, still percent-encoded, without the query
+ * @param vocabulary the operator's words in names
  * @throws NAME_INVALID, MANIFEST_UNKNOWN, DIGEST_INVALID, UNSUPPORTED, ROUTE_UNKNOWN
  */
-export function parseRoute(method: string, path: string): Route {
+export function parseRoute(method: string, path: string, vocabulary = noWords): Route {
   if (method !== 'GET' && method !== 'HEAD') {
     throw new NixeryError(
       'UNSUPPORTED',
@@ -45,8 +46,8 @@ export function parseRoute(method: string, path: string): Route {
   if (name === undefined || upload.test(below) || (kind === 'tags' && reference !== 'list')) {
     throw new NixeryError('ROUTE_UNKNOWN', 'not found')
   }
-  if (kind === 'manifests' && !reference.includes(':')) return parseTagged(name, reference)
-  const request = parseImageName(name)
+  if (kind === 'manifests' && !reference.includes(':')) return parseTagged(name, reference, vocabulary)
+  const request = parseImageName(name, undefined, vocabulary)
   if (kind === 'tags') return { kind: 'tags', name, imageRequest: request }
   const digest = parseAnyDigest(reference)
   if (kind === 'manifests') return { kind: 'manifest', digest }
@@ -58,12 +59,12 @@ const mostKept = 5000
 const longestKept = 512
 
 /** `parseRoute`, which reads the paths of images once: the same path gives the same object. */
-export function createRoutes(): typeof parseRoute {
+export function createRoutes(vocabulary = noWords): (method: string, path: string) => Route {
   const routes = new LRUCache<string, Route>({ max: mostKept })
   return (method, path) => {
     const last = method === 'GET' || method === 'HEAD' ? routes.get(path) : undefined
     if (last) return last
-    const route = parseRoute(method, path)
+    const route = parseRoute(method, path, vocabulary)
     if (route.kind === 'image' && path.length <= longestKept) routes.set(path, route)
     return route
   }
@@ -73,14 +74,14 @@ export function createRoutes(): typeof parseRoute {
 // such a name, even where tags mean nothing: it would be taken for a signature.
 const attached = /^(?:sha256|sha512)-(?<hex>[0-9a-f]{64})(?<ending>\.[a-z]+)?$/
 
-function parseTagged(name: string, tag: string): Route {
+function parseTagged(name: string, tag: string, vocabulary: Vocabulary): Route {
   // The spec's conformance suite asks for one that is ill-formed: nothing has it (spec.md, "Pulling manifests").
   if (!isTag(tag)) {
     parseImageName(name)
     throw new NixeryError('MANIFEST_UNKNOWN', `no manifest has this tag: ${tagRule}`)
   }
   const { hex, ending } = attached.exec(tag)?.groups ?? {}
-  if (hex === undefined) return { kind: 'image', imageRequest: parseImageName(name, tag) }
+  if (hex === undefined) return { kind: 'image', imageRequest: parseImageName(name, tag, vocabulary) }
   parseImageName(name)
   if (ending !== undefined || !tag.startsWith('sha256-')) return { kind: 'attachedTag' }
   return { kind: 'referrersTag', digest: parseDigest(`sha256:${hex}`) }

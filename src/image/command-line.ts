@@ -1,5 +1,5 @@
 import { NixeryError } from '../errors.ts'
-import { parseImageReference, type ImageRequest } from './name.ts'
+import { noWords, parseImageReference, type ImageRequest } from './name.ts'
 import { encodeSpelling } from './spelling.ts'
 
 /** The text up to the end of a part: quoted, as in Nix, or unquoted. */
@@ -12,7 +12,7 @@ const unquoted = /^(?=.*[+'@])[a-z0-9_+'@-]+$/i
  * `nodePackages."@angular/cli"`.
  * @throws NAME_INVALID, TAG_INVALID
  */
-export function parseWrittenReference(text: string): ImageRequest {
+export function parseWrittenReference(text: string, vocabulary = noWords): ImageRequest {
   let rest = text
   let reference = ''
   for (;;) {
@@ -25,7 +25,7 @@ export function parseWrittenReference(text: string): ImageRequest {
       throw new NixeryError('NAME_INVALID', 'quotes must enclose a whole part of a name')
     }
     // Tags have no quotes. The grammar of names reports errors.
-    if (separator !== '/' && separator !== '.') return parseImageReference(reference + rest)
+    if (separator !== '/' && separator !== '.') return parseImageReference(reference + rest, vocabulary)
     reference += separator
     rest = rest.slice(1)
   }

@@ -128,6 +128,60 @@ const name = fc
   .map((segments) => segments.join('/'))
   .filter((text) => text.length <= 255)
 
+describe('image names with package sets', () => {
+  const vocabulary = { sets: new Set(['stable', 'unstable', 'tools']) }
+  const parse = (text: string) => parseImageName(text, 'v1', vocabulary)
+
+  for (const [text, set, packages, rest] of [
+    ['unstable/git', 'unstable', ['git'], {}],
+    ['unstable', 'unstable', [], {}],
+    ['shell/unstable/arm64/git', 'unstable', ['git'], { recipes: ['shell'], platform: arm64 }],
+    ['arm64/tools/ci/git', 'tools', ['git'], { words: ['ci'], platform: arm64 }],
+    ['git/unstable', undefined, ['git', 'unstable'], { behind: ['unstable'] }],
+    ['tools/zip/stable', 'tools', ['stable', 'zip'], { behind: ['stable'] }],
+  ] as const) {
+    it(`reads ${text}`, () => {
+      const request = parse(text)
+      const { recipes, words, platformNamed, tag, ...others } = request
+      const { recipes: expectedRecipes = [], words: expectedWords = [] } = rest as Partial<typeof request>
+      assert.deepEqual([recipes, words, tag], [expectedRecipes, expectedWords, 'v1'])
+      assert.equal(platformNamed, 'platform' in rest)
+      assert.deepEqual(others, {
+        platform: amd64,
+        packages,
+        ...(set !== undefined && { set }),
+        ...('platform' in rest && { platform: rest.platform }),
+        ...('behind' in rest && { behind: rest.behind }),
+      })
+      assert.deepEqual(parse(formatImageName(request)), request)
+    })
+  }
+
+  it('take one set for the whole name, once', () => {
+    assert.throws(() => parse('unstable/stable/git'), {
+      message: /come from one package set, .*: this name has unstable and stable/,
+    })
+    assert.throws(() => parse('tools/shell/tools/git'), { message: /`tools` occurs twice/ })
+  })
+
+  it('are unchanged where there is no other set', () => {
+    assert.deepEqual(parseImageName('unstable/git').packages, ['git', 'unstable'])
+  })
+
+  it('round-trip, in whatever order the words come', () => {
+    const words = fc.uniqueArray(fc.constantFrom('shell', 'arm64', 'ci', 'tools'))
+    const others = fc.array(fc.oneof(attribute, fc.constantFrom('stable', 'tools')), { maxLength: 5 })
+    fc.assert(
+      fc.property(words, others, (leading, packages) => {
+        const texts = [leading, [...leading].reverse()].map((each) => [...each, 'git', ...packages].join('/'))
+        const [request, again] = texts.map(parse)
+        assert.deepEqual(request, again)
+        if (request) assert.deepEqual(parse(formatImageName(request)), request)
+      }),
+    )
+  })
+})
+
 describe('image names', () => {
   it('round-trip through their one form', () => {
     fc.assert(

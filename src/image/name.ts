@@ -16,10 +16,25 @@ export type ImageRequest = {
   readonly recipes: readonly RecipeName[]
   /** Leading words of the name: recipes, unless the package set has packages with these names. Sorted. */
   readonly words: readonly RecipeName[]
+  /** The leading word that names a package set, unless the default set has a package of that name. */
+  readonly set?: string
   /** The requested packages: sorted, without duplicates. */
   readonly packages: readonly string[]
+  /** Those of the packages that would name a package set at the beginning of a name; not there without any. */
+  readonly behind?: readonly string[]
   readonly tag: string
 }
+
+/** The words that the operator adds to the grammar. */
+export type Vocabulary = {
+  /** The names of the package sets, if there are several. */
+  readonly sets: ReadonlySet<string>
+}
+
+/** The rule for package sets, for error messages. */
+export const ofOneSet = 'all packages of an image come from one package set, which is named first'
+
+export const noWords: Vocabulary = { sets: new Set() }
 
 const maxNameLength = 255
 export const maxPackages = 30
@@ -39,34 +54,39 @@ export const isLeading = (segment: string): boolean =>
 
 /**
  * Parses the name and tag of an image from a decoded URL.
+ * @param vocabulary words besides those of the program
  * @throws NAME_INVALID, TAG_INVALID with a message that explains the error and never repeats raw input
  */
-export function parseImageName(name: string, tag = 'latest'): ImageRequest {
+export function parseImageName(name: string, tag = 'latest', vocabulary = noWords): ImageRequest {
   if (name.length > maxNameLength) throw invalid(`an image name has at most ${maxNameLength} characters`)
   const segments = name.split('/')
   for (const segment of segments) checkSegment(segment)
 
-  const leading = leadingOf(segments)
+  const leading = leadingOf(segments, vocabulary)
   const packages = [...new Set(segments.slice(leading.length))].sort(byText)
   if (packages.length > maxPackages) {
     throw invalid(`an image has at most ${maxPackages} packages; this name has ${packages.length}`)
   }
+  const behind = packages.filter((each) => vocabulary.sets.has(each))
   return Object.freeze({
     platform: leading.platform ?? defaultPlatform,
     platformNamed: leading.platform !== undefined,
     recipes: Object.freeze(leading.recipes.sort(byText)),
     words: Object.freeze(leading.words.sort(byText)),
+    ...(leading.set !== undefined && { set: leading.set }),
     packages: Object.freeze(packages),
+    ...(behind.length > 0 && { behind: Object.freeze(behind) }),
     tag: parseTag(tag),
   })
 }
 
 /** Parses the segments before the packages: in any order, each at most once. */
-function leadingOf(segments: readonly string[]) {
+function leadingOf(segments: readonly string[], { sets }: Vocabulary) {
   const recipeNames: RecipeName[] = []
   const words: RecipeName[] = []
   const seen = new Set<string>()
   let platform: Platform | undefined
+  let set: string | undefined
   let length = 0
   while (length < segments.length) {
     let word = segments[length] ?? ''
@@ -80,30 +100,36 @@ function leadingOf(segments: readonly string[]) {
     } else if (isPlatformName(word)) {
       if (platform && platform !== platforms[word]) throw invalid('an image name has at most one platform')
       platform = platforms[word]
+    } else if (sets.has(word)) {
+      if (set !== undefined && set !== word) throw invalid(`${ofOneSet}: this name has ${set} and ${word}`)
+      set = word
     } else break
     if (seen.has(word)) throw invalid(`\`${word}\` occurs twice at the beginning of this name: write it once`)
     seen.add(word)
     length += isPrefixed ? 2 : 1
   }
-  return { platform, recipes: recipeNames, words, length }
+  return { platform, set, recipes: recipeNames, words, length }
 }
 
 /** Parses `shell/git` or `shell/git:TAG`. */
-export function parseImageReference(text: string): ImageRequest {
+export function parseImageReference(text: string, vocabulary = noWords): ImageRequest {
   const colon = text.lastIndexOf(':')
-  return colon === -1 ? parseImageName(text) : parseImageName(text.slice(0, colon), text.slice(colon + 1))
+  if (colon === -1) return parseImageName(text, undefined, vocabulary)
+  return parseImageName(text.slice(0, colon), text.slice(colon + 1), vocabulary)
 }
 
-/** The canonical name of a request: `parseImageName(formatImageName(r), r.tag)` equals `r`. */
+/** The canonical name of a request: `parseImageName(formatImageName(r), r.tag, vocabulary)` equals `r`. */
 export function formatImageName(request: ImageRequest): string {
   const platform = request.platformNamed ? [request.platform.architecture] : []
   const recipeNames = request.recipes.map((name) =>
     name === reservedRecipe ? name : `${recipePrefix}/${name}`,
   )
-  // A package named `shell` or `arm64` must come after an ordinary package.
-  const ordinary = request.packages.filter((name) => !isLeading(name))
-  const behind = request.packages.filter(isLeading)
-  const segments = [...platform, ...recipeNames, ...request.words, ...ordinary, ...behind]
+  const set = request.set === undefined ? [] : [request.set]
+  // A package named `shell` or `arm64`, or like a package set, must come after an ordinary package.
+  const isBehind = (name: string) => isLeading(name) || request.behind?.includes(name) === true
+  const ordinary = request.packages.filter((name) => !isBehind(name))
+  const behind = request.packages.filter(isBehind)
+  const segments = [...platform, ...set, ...recipeNames, ...request.words, ...ordinary, ...behind]
   return segments.length > 0 ? segments.join('/') : request.platform.architecture
 }
 

@@ -1,5 +1,5 @@
 import { NixeryError } from '../errors.ts'
-import { formatImageName, isLeading, type ImageRequest } from '../image/name.ts'
+import { formatImageName, isLeading, ofOneSet, type ImageRequest } from '../image/name.ts'
 import { platforms } from '../image/platform.ts'
 import { isRecipeName, recipePrefix, reservedRecipe, type RecipeName } from '../image/recipes.ts'
 import { byText } from '../image/store-path.ts'
@@ -54,6 +54,9 @@ function suggestionFor(
   if (corrected !== undefined) {
     return { name, nearest: [corrected], text: `\`${name}\` must come first: ${corrected}` }
   }
+  if (request.behind?.includes(name)) {
+    return { name, nearest: [], text: `\`${name}\` names a package set: ${ofOneSet}.` }
+  }
   const nearest = found?.status === 'missing' ? found.nearest : []
   if (nearest.length === 0) return undefined
   return { name, nearest, text: `For ${name}, did you mean ${alternatives(nearest)}?` }
@@ -97,10 +100,12 @@ function refuseAll(
   })
 }
 
-/** The image's name with a meta-package moved to its beginning, if this name is one that follows a package. */
+/** The image's name with a meta-package or package set moved to its beginning, if this name is one that follows a package. */
 function withMetaFirst(request: ImageRequest, name: string): string | undefined {
-  if (!isLeading(name) || !request.packages.includes(name)) return undefined
   const packages = request.packages.filter((other) => other !== name)
+  if (request.behind?.includes(name) && request.set === undefined)
+    return formatImageName({ ...request, packages, set: name })
+  if (!isLeading(name) || !request.packages.includes(name)) return undefined
   if (isRecipeName(name)) {
     const { recipes, words } = request
     if (recipes.includes(name) || words.includes(name)) return formatImageName({ ...request, packages })
