@@ -148,6 +148,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
       await rest.settled(longestRest)
       await nix.settled()
       await nix.close()
+      origin?.close()
       await pulls.close()
     },
   }

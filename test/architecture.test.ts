@@ -26,7 +26,7 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     packages: 'text image errors',
     net: '',
     push: 'fs net text image errors',
-    contents: 'queue image errors',
+    contents: 'net queue image errors',
     rootfs: 'contents text image errors',
     store: 'fs image errors',
     popcount: 'closure fs net image errors',

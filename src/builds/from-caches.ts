@@ -23,6 +23,8 @@ export type CacheOrigin = {
   readonly mode: 'auto' | 'caches'
   readonly caches: Caches
   readonly room: CacheRoom
+  /** Closes connections. */
+  close(): void
 }
 
 export type CacheDeps = Omit<PackingDeps, 'contents'> & { readonly origin: CacheOrigin }

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { pipeline, type Duplex } from 'node:stream'
-import { createBrotliDecompress, createGunzip } from 'node:zlib'
+import { createBrotliDecompress, createGunzip, createZstdDecompress } from 'node:zlib'
 
 /**
  * Reads a body into memory. Small bodies are read even where nobody wants them, because a connection with a rest in it
@@ -13,10 +13,7 @@ export async function readBody(
   limit: number,
   decode: boolean,
 ): Promise<Buffer | undefined> {
-  const decoder = decode ? decoderOf(incoming.headers['content-encoding']) : undefined
-  // Destroys both when one fails or is no longer read; the failure reaches the loop below.
-  if (decoder) pipeline(incoming, decoder, () => {})
-  const bytes = (decoder ?? incoming) as AsyncIterable<Buffer>
+  const bytes: AsyncIterable<Buffer> = decode ? decoded(incoming) : incoming
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of bytes) {
@@ -30,7 +27,17 @@ export async function readBody(
   return Buffer.concat(chunks)
 }
 
+/** The bytes of a body without the compression that the server applied, if it is a known one. */
+export function decoded(incoming: IncomingMessage): AsyncIterable<Buffer> {
+  const decoder = decoderOf(incoming.headers['content-encoding'])
+  if (!decoder) return incoming
+  // Destroys both when one fails or is no longer read; the failure reaches whoever reads.
+  pipeline(incoming, decoder, () => {})
+  return decoder
+}
+
 function decoderOf(coding: string | undefined): Duplex | undefined {
   if (coding === 'gzip' || coding === 'x-gzip') return createGunzip()
+  if (coding === 'zstd') return createZstdDecompress()
   return coding === 'br' ? createBrotliDecompress() : undefined
 }

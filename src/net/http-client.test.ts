@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { after, describe, it } from 'node:test'
-import { brotliCompressSync, gzipSync } from 'node:zlib'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { brotliCompressSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import { createHttpClient } from './http-client.ts'
 import { redirectOf } from './redirect.ts'
 
@@ -105,6 +106,66 @@ describe('the HTTP client', () => {
     const { body, headers } = await client.send({ method: 'PUT', url, body: { size: 5, open: hello } })
     assert.deepEqual([textOf(body), headers['x-length']], ['hello', '5'])
     await assert.rejects(client.send({ method: 'PUT', url, body: { size: 5, open: broken } }), /disk is gone/)
+  })
+})
+
+describe('an open response of the HTTP client', () => {
+  it('is read as fast as its reader reads it, and no faster', async () => {
+    let sent = 0
+    const url = await serve((_, response) => {
+      const write = () => {
+        while (sent < 256e6 && response.write(Buffer.alloc(1e6))) sent += 1e6
+        if (sent < 256e6) response.once('drain', write)
+        else response.end()
+      }
+      write()
+    })
+    const { status, body } = await client.open({ url })
+    assert.equal(status, 200)
+    let count = 0
+    for await (const piece of body) {
+      count += piece.length
+      if (count > 1e6) break // and the connection is closed
+      await sleep(1)
+    }
+    assert.ok(sent < 64e6, `${sent} bytes were taken for a reader of ${count}`)
+  })
+
+  it('is decoded, fails where it is cut off, and ends with the signal', async () => {
+    const url = await serve((request, response) => {
+      if (request.url === '/zstd') {
+        response.writeHead(200, { 'Content-Encoding': 'zstd' }).end(zstdCompressSync('text'))
+      } else {
+        response.writeHead(200, { 'Content-Length': 100 }).write('begin')
+        if (request.url === '/cut') setImmediate(() => response.destroy())
+      }
+    })
+    const read = async (path: string, signal?: AbortSignal) => {
+      const pieces: Buffer[] = []
+      const { body } = await client.open({ url: new URL(path, url), signal })
+      for await (const piece of body) pieces.push(piece)
+      return Buffer.concat(pieces).toString()
+    }
+    assert.equal(await read('/zstd'), 'text')
+    await assert.rejects(read('/cut'), { code: 'ECONNRESET' })
+    const ending = new AbortController()
+    setTimeout(() => ending.abort(), 20)
+    await assert.rejects(read('/silent', ending.signal))
+  })
+
+  it('comes over a new connection when the kept one was closed', async () => {
+    let requests = 0
+    const url = await serve((request, response) => {
+      requests += 1
+      if (requests === 2) request.socket.destroy()
+      else response.end('text')
+    })
+    for (let count = 0; count < 2; count++) {
+      const response = await client.open({ url })
+      await response.discard()
+      assert.equal(response.status, 200)
+    }
+    assert.equal(requests, 3)
   })
 })
 

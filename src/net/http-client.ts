@@ -8,7 +8,7 @@ import { request as secureRequest } from 'node:https'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createAgents } from './agents.ts'
-import { readBody } from './body.ts'
+import { decoded, readBody } from './body.ts'
 
 /** Bytes that can be sent more than once: after a redirect, or with a renewed token. */
 export type Body = { readonly size: number; open(): AsyncIterable<Uint8Array> }
@@ -36,12 +36,29 @@ export type IncomingResponse = {
   readonly body: Buffer | undefined
 }
 
+/** A response whose body is still to be read: all of it, or `discard` is to be called. */
+export type OpenResponse = Pick<IncomingResponse, 'status' | 'headers'> & {
+  /**
+   * The bytes as they arrive, decoded if the server compressed them (gzip, br, zstd). A slow reader slows the sender
+   * down; leaving the loop early closes the connection.
+   */
+  readonly body: AsyncIterable<Buffer>
+  /** Reads the rest of a small body, so that the connection can be used again; closes the connection of a large one. */
+  discard(): Promise<void>
+}
+
 /**
- * Sends requests and reads responses into memory. Follows no redirects (see `redirect.ts`), adds no credentials, and
- * fails with the error of the system, of Node, or of the body that was to be sent.
+ * Sends requests. Follows no redirects (see `redirect.ts`), adds no credentials, and fails with the error of the system,
+ * of Node, or of the body that was to be sent. Connections are kept for later requests.
  */
 export type HttpClient = {
+  /** Reads the response into memory. */
   send(request: OutgoingRequest): Promise<IncomingResponse>
+  /**
+   * Sends a GET request and returns when the response begins. Time is the caller's to limit, by the signal, until
+   * the body has been read; only connecting and complete silence are limited here.
+   */
+  open(request: Pick<OutgoingRequest, 'url' | 'headers' | 'signal'>): Promise<OpenResponse>
   close(): void
 }
 
@@ -56,6 +73,8 @@ export type HttpClientOptions = {
 const idleTimeout = 300_000
 const connectTimeout = 30_000
 const defaultLimit = 4 * 1024 * 1024
+/** Bytes of a body that nobody wants which are read so that the connection can be used again. */
+const largestRest = 64 * 1024
 
 /**
  * The one HTTP client of the program. Over Node's own client and not `fetch`, which cannot trust one server's certificate
@@ -66,22 +85,58 @@ export function createHttpClient({
   environment = process.env,
 }: HttpClientOptions = {}): HttpClient {
   const agents = createAgents(verify, environment)
+  const begin = (
+    method: Method,
+    { url, headers, signal }: Pick<OutgoingRequest, 'url' | 'headers' | 'signal'>,
+  ): ClientRequest =>
+    (url.protocol === 'https:' ? secureRequest : plainRequest)(url, {
+      method,
+      headers: { 'User-Agent': 'nixery', ...headers },
+      agent: agents.for(url),
+      timeout: idleTimeout,
+      ...(signal && { signal }),
+    })
+
+  const open = async (
+    request: Parameters<HttpClient['open']>[0],
+    isRepeated = false,
+  ): Promise<OpenResponse> => {
+    const outgoing = begin('GET', request)
+    const stopTimers = limitTime(outgoing, undefined, (error) => outgoing.destroy(error))
+    try {
+      const incoming = await new Promise<IncomingMessage>((resolve, reject) => {
+        outgoing.once('response', resolve).on('error', reject).end()
+      })
+      const { statusCode: status = 0, headers } = incoming
+      return {
+        status,
+        headers,
+        body: decoded(incoming),
+        discard: async () => void (await readBody(incoming, largestRest, false).catch(() => {})),
+      }
+    } catch (error) {
+      // The server closed a kept connection at the moment in which it was used again.
+      const isStale =
+        outgoing.reusedSocket && error instanceof Error && 'code' in error && error.code === 'ECONNRESET'
+      if (!isStale || isRepeated) throw error
+      return await open(request, true)
+    } finally {
+      stopTimers()
+    }
+  }
 
   return {
+    open: (request) => open(request),
     async send(request) {
       const { method, url, body, limit = defaultLimit, compressed = false, timeout, signal } = request
-      const start = url.protocol === 'https:' ? secureRequest : plainRequest
-      const outgoing = start(url, {
-        method,
+      const outgoing = begin(method, {
+        url,
         headers: {
-          'User-Agent': 'nixery',
           ...(compressed && { 'Accept-Encoding': 'gzip, br' }),
           ...request.headers,
           ...(method !== 'GET' && method !== 'HEAD' && { 'Content-Length': String(body?.size ?? 0) }),
         },
-        agent: agents.for(url),
-        timeout: idleTimeout,
-        ...(signal && { signal }),
+        signal,
       })
       // The first failure is the cause; what follows it is a broken connection.
       let cause: unknown

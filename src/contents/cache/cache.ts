@@ -1,3 +1,4 @@
+import type { HttpClient } from '../../net/http-client.ts'
 import { createLimiter } from '../../queue/limiter.ts'
 import type { PartialDemand } from '../../queue/demand.ts'
 import type { StorePath } from '../../image/store-path.ts'
@@ -22,6 +23,7 @@ export type Cache = Pick<CacheAddress, 'name' | 'trusted'> & {
 }
 
 export type CacheOptions = {
+  readonly client: Pick<HttpClient, 'open'>
   /** How many connections to it may be open at once. */
   readonly connections: number
   /** Milliseconds without a byte after which a request is broken off. */

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, describe, it } from 'node:test'
+import { after, afterEach, describe, it } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import type { StorePath } from '../../image/store-path.ts'
 import { dir, file } from '../../layers/testing.ts'
+import { createHttpClient } from '../../net/http-client.ts'
 import { openServer, type Reply, type TestServer } from '../../popcount/testing.ts'
 import { parseCacheAddress } from './address.ts'
 import { openCache } from './cache.ts'
@@ -21,6 +22,8 @@ const [a, b, c] = [pathOf('a'), pathOf('b'), pathOf('c')]
 const fileOf = (path: StorePath) => `/${path.slice(11, 43)}.narinfo`
 const info = { '/nix-cache-info': { body: 'StoreDir: /nix/store\nPriority: 30\n' } }
 
+const client = createHttpClient()
+after(() => client.close())
 const servers: TestServer[] = []
 afterEach(async () => {
   await Promise.all(servers.splice(0).map((server) => server.close()))
@@ -37,7 +40,7 @@ async function open(
       const server = await openServer((path) => table[path] ?? { status: 404 })
       servers.push(server)
       const address = parseCacheAddress(`${server.url}${query[index] ?? ''}`) ?? assert.fail()
-      const given = { connections: 3, stall: 5000, login: () => undefined, firstDelay: 1 }
+      const given = { client, connections: 3, stall: 5000, login: () => undefined, firstDelay: 1 }
       return { server, cache: openCache(address, given) }
     }),
   )

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { createHttpClient } from '../../net/http-client.ts'
 import { createLimiter } from '../../queue/limiter.ts'
 import { parseCacheAddress } from './address.ts'
 import { createBudget } from './budget.ts'
@@ -28,7 +29,7 @@ export type CacheSettings = {
   readonly spoolSize: number
 }
 
-export type OpenCaches = { readonly caches: Caches; readonly room: CacheRoom }
+export type OpenCaches = { readonly caches: Caches; readonly room: CacheRoom; close(): void }
 
 /** Downloads at once, over all caches; narinfos are not counted. */
 const downloadsAtOnce = 8
@@ -51,8 +52,9 @@ export async function openCaches(settings: CacheSettings, warn: (line: string) =
     return address ? [address] : []
   })
   if (addresses.length === 0) warn('there is no binary cache to take images from: set NIXERY_SUBSTITUTERS')
+  const client = createHttpClient()
   const caches = addresses.map((address) =>
-    openCache(address, { connections: settings.connections, stall: settings.timeout * 1000, login }),
+    openCache(address, { client, connections: settings.connections, stall: settings.timeout * 1000, login }),
   )
   return {
     caches: createCaches(caches, {
@@ -70,6 +72,7 @@ export async function openCaches(settings: CacheSettings, warn: (line: string) =
         () => false,
       ),
     },
+    close: () => client.close(),
   }
 }
 

@@ -1,7 +1,10 @@
+import type { HttpClient, OpenResponse } from '../../net/http-client.ts'
+import { redirectOf } from '../../net/redirect.ts'
 import { CacheTrouble, reasonOf } from './trouble.ts'
 
 /** How a cache is asked. Times are milliseconds. */
 export type RequestOptions = {
+  readonly client: Pick<HttpClient, 'open'>
   /** With less than `leastPerStall` bytes in so long, a request is broken off. */
   readonly stall: number
   /** All of the answer must come in that time, so that one who sends a byte now and then holds up nobody. */
@@ -13,14 +16,7 @@ export type RequestOptions = {
 }
 
 /** An answer whose body is still to be read. */
-export type Answer = {
-  readonly status: number
-  readonly headers: Headers
-  /** Pieces as they come; a stall and a broken connection are trouble that may pass. */
-  readonly body: AsyncIterable<Uint8Array>
-  /** Ends the request when the body is not wanted. */
-  discard(): void
-}
+export type Answer = OpenResponse
 
 const mostRedirects = 10
 /** So many bytes must come within `stall`: one who sends a byte now and then would hold an image for ever. */
@@ -35,23 +31,19 @@ export async function request(address: URL, options: RequestOptions): Promise<An
   let url = address
   for (let redirects = 0; ; redirects++) {
     const answer = await ask(url, options)
-    const location = answer.headers.get('Location')
-    if (answer.status < 300 || answer.status > 399 || location === null) return answer
-    answer.discard()
-    const next = URL.parse(location, url.href)
-    if (!next || !isAllowed(next, url))
+    const next = redirectOf('GET', answer, url)
+    if (!next && (answer.status < 300 || answer.status > 399)) return answer
+    await answer.discard()
+    if (!next?.isHttp || next.losesTls)
       throw new CacheTrouble('it redirects to an address that is not allowed')
     if (redirects === mostRedirects) throw new CacheTrouble(`it redirects more than ${mostRedirects} times`)
-    url = next
+    url = next.url
   }
 }
 
-const isAllowed = (next: URL, from: URL): boolean =>
-  next.protocol === 'https:' || (next.protocol === 'http:' && from.protocol === 'http:')
-
 async function ask(
   url: URL,
-  { stall, whole = false, signal, authorization, headers }: RequestOptions,
+  { client, stall, whole = false, signal, authorization, headers }: RequestOptions,
 ): Promise<Answer> {
   signal?.throwIfAborted()
   // Not AbortSignal.any and timeout: their timers and listeners would live on, and there are thousands.
@@ -67,23 +59,25 @@ async function ask(
   }
   const fail = (error: unknown): Error => {
     over()
-    if (signal?.aborted) return signal.reason instanceof Error ? signal.reason : new Error('aborted')
-    if (error instanceof CacheTrouble) return error
-    return new CacheTrouble(reasonOf(error), { isPassing: true, cause: error })
+    // What ended the request is the reason, and what follows from it a broken connection.
+    const reason: unknown = ending.signal.aborted ? ending.signal.reason : error
+    if (signal?.aborted) return reason instanceof Error ? reason : new Error('aborted')
+    if (reason instanceof CacheTrouble) return reason
+    return new CacheTrouble(reasonOf(reason), { isPassing: true, cause: reason })
   }
   const secret = authorization(url)
   try {
-    const response = await fetch(url, {
-      headers: { 'User-Agent': 'nixery', ...headers, ...(secret !== undefined && { Authorization: secret }) },
-      redirect: 'manual',
+    const response = await client.open({
+      url,
+      headers: { ...headers, ...(secret !== undefined && { Authorization: secret }) },
       signal: ending.signal,
     })
-    const pieces = async function* (): AsyncGenerator<Uint8Array> {
+    const pieces = async function* (): AsyncGenerator<Buffer> {
       // Time in which the reader is busy is not the sender's.
       let [waited, size, from] = [0, 0, performance.now()]
       what = whole ? 'a small file did not come in' : 'next to nothing came for'
       try {
-        for await (const piece of response.body ?? []) {
+        for await (const piece of response.body) {
           if (!whole) clearTimeout(timer)
           waited += performance.now() - from
           size += piece.length
@@ -99,13 +93,9 @@ async function ask(
       }
     }
     return {
-      status: response.status,
-      headers: response.headers,
+      ...response,
       body: pieces(),
-      discard() {
-        over()
-        ending.abort()
-      },
+      discard: () => response.discard().finally(over),
     }
   } catch (error) {
     throw fail(error)
@@ -113,8 +103,8 @@ async function ask(
 }
 
 /** How long a server wants to be left alone (RFC 9110, section 10.2.3), in milliseconds, within reason. */
-function retryAfter(headers: Headers): number {
-  const value = headers.get('Retry-After')?.trim() ?? ''
+function retryAfter(headers: Answer['headers']): number {
+  const value = headers['retry-after']?.trim() ?? ''
   const wait = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now()
   return Number.isNaN(wait) ? 0 : Math.min(Math.max(wait, 0), longestRetryAfter)
 }

@@ -7,9 +7,13 @@ import { after, afterEach, before, describe, it } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { createServer, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { createHttpClient } from '../../net/http-client.ts'
 import { openServer, type Reply, type TestServer } from '../../popcount/testing.ts'
 import { fileTransport, httpTransport, type HttpOptions, type Transport } from './transport.ts'
 import { CacheTrouble } from './trouble.ts'
+
+const client = createHttpClient()
+after(() => client.close())
 
 let server: TestServer | undefined
 const servers: TestServer[] = []
@@ -24,7 +28,13 @@ async function serve(
   const opened = await openServer(answer)
   server = opened
   servers.push(opened)
-  const transport = httpTransport({ stall: 5000, firstDelay: 1, authorization: () => undefined, ...options })
+  const transport = httpTransport({
+    client,
+    stall: 5000,
+    firstDelay: 1,
+    authorization: () => undefined,
+    ...options,
+  })
   return { ...transport, url: (path = '/x') => new URL(path, opened.url) }
 }
 const textOf = async (bytes: AsyncIterable<Uint8Array>): Promise<string> => {
@@ -73,7 +83,7 @@ describe('a small file over HTTP', () => {
     await assert.rejects(http.small(http.url(), 100, undefined), trouble(/nothing came/))
     assert.equal(server?.requests.length, 2)
     const leaving = new AbortController()
-    const patient = httpTransport({ stall: 60_000, authorization: () => undefined })
+    const patient = httpTransport({ client, stall: 60_000, authorization: () => undefined })
     const asking = patient.small(http.url('/y'), 100, leaving.signal)
     leaving.abort(new Error('left'))
     await assert.rejects(asking, /left/)
@@ -88,7 +98,7 @@ describe('a small file over HTTP', () => {
     await once(slow, 'listening')
     try {
       const url = new URL(`http://127.0.0.1:${(slow.address() as AddressInfo).port}/x`)
-      const http = httpTransport({ stall: 400, firstDelay: 1, authorization: () => undefined })
+      const http = httpTransport({ client, stall: 400, firstDelay: 1, authorization: () => undefined })
       await assert.rejects(http.small(url, 2000, undefined), trouble(/a small file did not come in 0.4 s/))
       const drain = async () => {
         for await (const _ of http.bytes(url, undefined));
@@ -115,7 +125,7 @@ describe('a redirect', () => {
       seen.push(authorization)
       return { status: 307, headers: { Location: `${elsewhere.url}/y` } }
     })
-    const transport = httpTransport({ stall: 5000, authorization: secretFor(http.url().host) })
+    const transport = httpTransport({ client, stall: 5000, authorization: secretFor(http.url().host) })
     assert.equal((await transport.small(http.url(), 100, undefined))?.toString(), 'there')
     assert.equal(await textOf(transport.bytes(http.url(), undefined)), 'there')
     assert.deepEqual(seen, ['Basic secret', undefined, 'Basic secret', undefined])

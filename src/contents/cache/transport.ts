@@ -3,7 +3,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { systemErrorCode } from '../../errors.ts'
-import { meaningOf, request, type RequestOptions } from './request.ts'
+import { meaningOf, request, type Answer, type RequestOptions } from './request.ts'
 import { CacheTrouble } from './trouble.ts'
 
 /** How the files of a cache are read. All of it throws CacheTrouble, and the signal's reason. */
@@ -14,7 +14,7 @@ export type Transport = {
   bytes(url: URL, signal: AbortSignal | undefined): AsyncIterable<Uint8Array>
 }
 
-export type HttpOptions = Pick<RequestOptions, 'stall' | 'authorization'> & {
+export type HttpOptions = Pick<RequestOptions, 'client' | 'stall' | 'authorization'> & {
   /** Milliseconds before the second attempt; doubled for each further one, and up to doubled again by chance. */
   readonly firstDelay?: number
 }
@@ -40,7 +40,7 @@ export function httpTransport({ firstDelay = 100, ...options }: HttpOptions): Tr
   const attempt = async (url: URL, limit: number, signal: AbortSignal | undefined) => {
     const answer = await request(url, { ...options, whole: true, signal })
     if (answer.status !== 200) {
-      answer.discard()
+      await answer.discard()
       const meaning = meaningOf(answer)
       if (meaning === 'missing') return undefined
       throw meaning
@@ -83,7 +83,7 @@ export function httpTransport({ firstDelay = 100, ...options }: HttpOptions): Tr
           if (answer.status === 206 && startOf(answer.headers) === done) skip = 0
           else if (answer.status === 200) resume = resumable(answer.headers)
           else {
-            answer.discard()
+            await answer.discard()
             const meaning = meaningOf(answer)
             throw meaning === 'missing'
               ? new CacheTrouble('the file that its narinfo names is gone')
@@ -114,15 +114,15 @@ const rangeFrom = (start: number, resume: Readonly<Record<string, string>>) => (
 })
 
 /** The headers of a request for the rest, apart from the range; undefined where all must be sent again. */
-function resumable(headers: Headers): Readonly<Record<string, string>> | undefined {
-  if (headers.get('Accept-Ranges') !== 'bytes' || headers.has('Content-Encoding')) return undefined
-  const tag = headers.get('ETag')
-  return tag !== null && tag.startsWith('"') ? { 'If-Range': tag } : {}
+function resumable(headers: Answer['headers']): Readonly<Record<string, string>> | undefined {
+  if (headers['accept-ranges'] !== 'bytes' || headers['content-encoding'] !== undefined) return undefined
+  const { etag } = headers
+  return etag?.startsWith('"') ? { 'If-Range': etag } : {}
 }
 
 /** Where a part begins, from its Content-Range. */
-const startOf = (headers: Headers): number =>
-  Number(/^bytes (?<start>\d+)-/.exec(headers.get('Content-Range') ?? '')?.groups?.['start'] ?? NaN)
+const startOf = (headers: Answer['headers']): number =>
+  Number(/^bytes (?<start>\d+)-/.exec(headers['content-range'] ?? '')?.groups?.['start'] ?? NaN)
 
 /** A cache in a folder of this machine. Nothing outside of it is read, whatever a narinfo names. */
 export function fileTransport(folder: URL): Transport {
