@@ -28,7 +28,7 @@ before(() => {
 })
 after(() => remove(directory))
 
-/** Where a package can be made; nothing is there yet. */
+/** A path for a new package; nothing exists there yet. */
 const freshPath = () => join(mkdtempSync(join(directory, 'in-')), 'package') as StorePath
 const tarOf = (entries: Iterable<Entry>): Buffer => Buffer.concat([...tarBlocks(entries), trailer])
 
@@ -43,20 +43,20 @@ const modes = [0o400, 0o444, 0o500, 0o555, 0o611, 0o644, 0o700, 0o755, 0o777]
 
 describe('an archived store path', () => {
   const rows: [what: string, tree: Tree][] = [
-    ['a file alone', file('alone')],
-    ['a symbolic link alone', link('/elsewhere')],
+    ['a single file', file('alone')],
+    ['a single symbolic link', link('/elsewhere')],
     ['empty directories', dir({ a: dir(), b: dir({ c: dir() }) })],
     [
-      'files of sizes around records and blocks',
+      'files with sizes around those of records and blocks',
       { children: sizes.map((size) => [`f${size}`, file(Buffer.alloc(size, `${size}`))]) },
     ],
-    ['files that are executable, and not', { children: modes.map((mode) => [`m${mode}`, file('x', mode)]) }],
+    ['executable and other files', { children: modes.map((mode) => [`m${mode}`, file('x', mode)]) }],
     [
-      'links, whether they lead anywhere or not',
+      'links with and without existing targets',
       dir({ here: file(), up: link('../up'), root: link('/'), loop: link('loop'), ok: link('here') }),
     ],
     [
-      'link targets of up to 100 bytes and more',
+      'short and long link targets',
       { children: targets.map((length) => [`t${length}`, link('t'.repeat(length))]) },
     ],
     ['long names of files', named(...lengths.map((length) => 'f'.repeat(length)))],
@@ -71,15 +71,15 @@ describe('an archived store path', () => {
     ['link targets in Unicode', dir({ a: link(utf8('ä/漢字')), b: link(utf8('🐋'.repeat(60))) })],
     ['names that are not UTF-8', named('\xff', 'a\xe4b', '\xc3', '\xed\xa0\x80', '\xfe'.repeat(200))],
     ['link targets that are not UTF-8', dir({ a: link('\xff/\xe4'), b: link('\x80'.repeat(150)) })],
-    ['names with spaces and line ends', named(' ', 'a b', ' a', 'a ', 'a\nb', '\n', '\r', '\t')],
-    ['names with signs', named('-x', '--help', '*', '\\n', '"', "'", 'a=b', '12 path=x', '\x01', '\x7f')],
+    ['names with spaces and line breaks', named(' ', 'a b', ' a', 'a ', 'a\nb', '\n', '\r', '\t')],
     [
-      'names whose order is that of their bytes',
-      dir({ b: file(), B: file(), 'a.': file(), a: named('z', 'y'), 'a-': file() }),
+      'names with special characters',
+      named('-x', '--help', '*', '\\n', '"', "'", 'a=b', '12 path=x', '\x01', '\x7f'),
     ],
+    ['names in byte order', dir({ b: file(), B: file(), 'a.': file(), a: named('z', 'y'), 'a-': file() })],
   ]
   for (const [what, tree] of rows) {
-    it(`is read back whole by tarfile and GNU tar: ${what}`, () => {
+    it(`is read by tarfile and GNU tar: ${what}`, () => {
       const path = freshPath()
       make(path, tree)
       const tar = tarOf(storePathEntries(path))
@@ -92,7 +92,7 @@ describe('an archived store path', () => {
     })
   }
 
-  it('looks like this in a listing', () => {
+  it('has plain owners, modes and times in a listing', () => {
     const path = freshPath()
     make(path, dir({ bin: dir({ x: file('run', 0o755), y: link('x') }), 'read me': file('text') }))
     const args = ['--utc', '--full-time', '-tvf', '-']
@@ -110,7 +110,7 @@ describe('an archived store path', () => {
     )
   })
 
-  it('has full copies of hard links', () => {
+  it('contains hard links as full copies', () => {
     const path = freshPath()
     make(path, dir({ a: file('shared') }))
     linkSync(join(path, 'a'), join(path, 'b'))
@@ -119,7 +119,7 @@ describe('an archived store path', () => {
     assert.deepEqual(readWithPython(tarOf(storePathEntries(path))), expected)
   })
 
-  it('does not tell when it was written', () => {
+  it('does not contain the time of the files', () => {
     const path = freshPath()
     make(path, dir({ a: file('x'), b: link('a') }))
     const first = tarOf(storePathEntries(path))
@@ -127,7 +127,7 @@ describe('an archived store path', () => {
     assert.deepEqual(tarOf(storePathEntries(path)), first)
   })
 
-  it('is refused when it has what is neither file, directory nor link', () => {
+  it('is refused when it contains something other than files, directories and links', () => {
     const path = freshPath()
     make(path, dir())
     execFileSync('mkfifo', [join(path, 'pipe')])
@@ -154,7 +154,7 @@ describe('an archived store path', () => {
     ),
   }))
 
-  it('is the same entries whatever it has, and the same bytes in whatever order it was made', () => {
+  it('has the same entries, and the same bytes in whatever order its files were created', () => {
     const path = freshPath()
     fc.assert(
       fc.property(tree, (any) => {

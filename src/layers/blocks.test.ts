@@ -16,7 +16,7 @@ before(() => {
 })
 after(() => rmSync(directory, { recursive: true }))
 
-/** A file on disk that is said to have so many bytes. */
+/** A file on disk, with a declared size. */
 const onDisk = (disk: string, size: number): Content => ({
   size,
   open() {
@@ -30,14 +30,14 @@ const onDisk = (disk: string, size: number): Content => ({
 
 const tarOf = (entries: Iterable<Entry>): Buffer => Buffer.concat([...tarBlocks(entries), trailer])
 
-const madeUp = (path: string, bytes: Uint8Array): Entry => ({
+const inMemoryFile = (path: string, bytes: Uint8Array): Entry => ({
   kind: 'file',
   path,
   mode: 0o644,
   content: { bytes },
 })
 
-/** What a reader must find of an entry whose content is in memory. */
+/** The member that a reader must find for an entry with its content in memory. */
 function memberOf(entry: Entry): Member {
   const member = { path: entry.path, size: 0, target: '', sha256: '' }
   if (entry.kind === 'directory') return { ...member, type: '5', mode: entry.mode }
@@ -48,32 +48,32 @@ function memberOf(entry: Entry): Member {
 
 describe('tar blocks', () => {
   for (const size of [0, 1, blockSize - 1024, blockSize - 512, blockSize, 2 * blockSize - 512, 3_000_000]) {
-    it(`are full but for the last: a file of ${size} bytes`, () => {
+    it(`are full except the last: a file of ${size} bytes`, () => {
       const disk = join(directory, 'file')
       writeFileSync(disk, Buffer.alloc(size, 'x'))
       const contents = [{ bytes: Buffer.alloc(size, 'x') }, onDisk(disk, size)]
-      const [here, read] = contents.map((content) => [
+      const [fromMemory, fromDisk] = contents.map((content) => [
         ...tarBlocks([{ kind: 'file', path: 'f', mode: 0o444, content }]),
       ])
-      assert.ok(here && read)
+      assert.ok(fromMemory && fromDisk)
       const total = 512 + Math.ceil(size / 512) * 512
       const full = Math.floor(total / blockSize)
       const rest = total % blockSize
       const expected = [...Array.from({ length: full }, () => blockSize), ...(rest > 0 ? [rest] : [])]
       assert.deepEqual(
-        here.map((block) => block.length),
+        fromMemory.map((block) => block.length),
         expected,
       )
-      assert.deepEqual(read, here)
+      assert.deepEqual(fromDisk, fromMemory)
     })
   }
 
-  it('are none for no entries', () => {
+  it('are empty without entries', () => {
     assert.deepEqual([...tarBlocks([])], [])
   })
 
   it('keep names and targets of every length', () => {
-    // Below a folder as all of the store is, in parts, and so long that no header block takes the last part.
+    // Below a folder like the store, in parts, and so long that the last part does not fit in a header block.
     const shapes: ((length: number) => string)[] = [
       (length) => `nix/store/${'n'.repeat(length)}`,
       (length) => 'd/'.repeat(length) + 'n',
@@ -84,14 +84,14 @@ describe('tar blocks', () => {
       Array.from({ length: 300 }, (_, index) => shape(index + 1)).flatMap((path): Entry[] => [
         { kind: 'directory', path, mode: 0o755 },
         { kind: 'symlink', path, target: path },
-        madeUp(path, raw(path)),
+        inMemoryFile(path, raw(path)),
       ]),
     )
     assert.deepEqual(readWithPython(tarOf(entries)), entries.map(memberOf))
   })
 
   for (const size of [2 ** 33 - 1, 2 ** 33, 2 ** 33 + 1, 2 ** 35]) {
-    it(`say how large a file of ${size} bytes is`, () => {
+    it(`encode the size of a file of ${size} bytes`, () => {
       const disk = join(directory, 'sparse')
       writeFileSync(disk, '')
       truncateSync(disk, size)
@@ -101,23 +101,23 @@ describe('tar blocks', () => {
       blocks.return(undefined)
       const head = Buffer.from(value as Uint8Array).subarray(0, 2048)
       assert.equal(readWithPython(head, 'first')[0]?.size, size)
-      // Larger ones twice: in base 256, which not all readers know, and as PAX has it.
+      // Large sizes are encoded twice: in base 256, which not all readers support, and as a PAX record.
       assert.equal(head.includes(` size=${size}\n`), size >= 2 ** 33)
     })
   }
 
-  it('are refused when a file became shorter', () => {
+  it('fail when a file shrinks while it is read', () => {
     const disk = join(directory, 'short')
     writeFileSync(disk, 'four')
     const content = onDisk(disk, 5)
-    assert.throws(() => tarOf([{ kind: 'file', path: 'f', mode: 0o444, content }]), /became shorter/)
+    assert.throws(() => tarOf([{ kind: 'file', path: 'f', mode: 0o444, content }]), /shrank/)
   })
 
-  it('are refused when a file became longer', () => {
+  it('fail when a file grows while it is read', () => {
     const disk = join(directory, 'long')
     writeFileSync(disk, 'longer')
     const content = onDisk(disk, 4)
-    assert.throws(() => tarOf([{ kind: 'file', path: 'f', mode: 0o444, content }]), /became longer/)
+    assert.throws(() => tarOf([{ kind: 'file', path: 'f', mode: 0o444, content }]), /grew/)
   })
 
   const part = fc
@@ -133,10 +133,10 @@ describe('tar blocks', () => {
   const entry: fc.Arbitrary<Entry> = fc.oneof(
     fc.record({ kind: fc.constant('directory'), path, mode }),
     fc.record({ kind: fc.constant('symlink'), path, target: path }),
-    fc.tuple(path, fc.uint8Array({ maxLength: 2000 })).map((all) => madeUp(...all)),
+    fc.tuple(path, fc.uint8Array({ maxLength: 2000 })).map((all) => inMemoryFile(...all)),
   )
 
-  it('hold the entries that were put in, whatever they are', () => {
+  it('contain the entries that were encoded', () => {
     fc.assert(
       fc.property(fc.array(entry, { maxLength: 40 }), (entries) => {
         const tar = tarOf(entries)
@@ -147,7 +147,7 @@ describe('tar blocks', () => {
     )
   })
 
-  it('of one run of entries follow those of another', () => {
+  it('of two lists of entries can be concatenated', () => {
     fc.assert(
       fc.property(fc.array(fc.array(entry, { maxLength: 5 }), { maxLength: 5 }), (runs) => {
         const together = tarOf(runs.flat())

@@ -7,12 +7,12 @@ import fc from 'fast-check'
 import { blockSize } from './archive.ts'
 import { expandWithZlib, openCodec } from './codec.ts'
 import { openCompressor } from './compressor.ts'
-import { decompressed, describeEach } from './engines-testing.ts'
+import { decompress, describeEach } from './engines-testing.ts'
 import type { Codec, Expand } from './engine.ts'
 
-const room = new Uint8Array(blockSize)
+const buffer = new Uint8Array(blockSize)
 
-/** Compresses in shared memory, as packing does, at some offset. */
+/** Compresses in shared memory, like the packing threads, at an offset. */
 function compress(codec: Codec, block: Uint8Array, offset = 0): Buffer {
   const input = new Uint8Array(new SharedArrayBuffer(offset + block.length), offset)
   const output = new Uint8Array(new SharedArrayBuffer(2 * blockSize))
@@ -28,20 +28,20 @@ const block: fc.Arbitrary<Uint8Array> = fc.oneof(
   fc.constantFrom(0, 1, 65_535, 65_536, blockSize - 1, blockSize).map((length) => randomBytes(length)),
 )
 
-describeEach('a block compressed', (present) => {
-  const { codec, compressor } = present
+describeEach('a compressed block', (opened) => {
+  const { codec, compressor } = opened
 
-  it('is the block again, for every reader, in whatever row it stands', () => {
+  it('decompresses to the block, alone or after others', () => {
     fc.assert(
       fc.property(fc.array(block, { minLength: 1, maxLength: 4 }), (blocks) => {
-        const row = Buffer.concat(blocks.map((bytes) => compress(codec, bytes)))
-        assert.ok(decompressed(present, row).equals(Buffer.concat(blocks)))
+        const compressed = Buffer.concat(blocks.map((bytes) => compress(codec, bytes)))
+        assert.ok(decompress(opened, compressed).equals(Buffer.concat(blocks)))
       }),
       { numRuns: 30 },
     )
   })
 
-  it('is the same bytes wherever it lay, whatever was compressed before', async () => {
+  it('does not depend on its address or on earlier blocks', async () => {
     const fresh = await openCodec(compressor.engine)
     fc.assert(
       fc.property(block, fc.nat(5000), (bytes, offset) => {
@@ -52,75 +52,75 @@ describeEach('a block compressed', (present) => {
     )
   })
 
-  it('grows by less than a slot has room for when it cannot be compressed', () => {
+  it('fits in a slot when its contents are incompressible', () => {
     assert.ok(compress(codec, randomBytes(blockSize)).length < blockSize + 1024)
   })
 
-  it('fails when there is no room for it', () => {
+  it('is refused when it does not fit in the buffer', () => {
     assert.throws(() => codec.compress(randomBytes(5000), new Uint8Array(1000)))
   })
 
-  const ways: [what: string, expand: Expand | undefined][] = [
+  const implementations: [suffix: string, expand: Expand | undefined][] = [
     ['', codec.expand],
-    [' by zlib', compressor.format.name === 'gzip' ? expandWithZlib : undefined],
+    [', with zlib', compressor.format.name === 'gzip' ? expandWithZlib : undefined],
   ]
-  for (const [by, expand] of ways) {
+  for (const [suffix, expand] of implementations) {
     if (!expand) continue
-    it(`tells where it ends${by}`, () => {
+    it(`expands without what follows it${suffix}`, () => {
       fc.assert(
-        fc.property(block, fc.uint8Array({ maxLength: 100 }), (bytes, behind) => {
-          const made = compress(codec, bytes)
-          const { read, expanded } = expand(Buffer.concat([made, behind]), room)
-          assert.equal(read, made.length)
+        fc.property(block, fc.uint8Array({ maxLength: 100 }), (bytes, following) => {
+          const compressed = compress(codec, bytes)
+          const { read, expanded } = expand(Buffer.concat([compressed, following]), buffer)
+          assert.equal(read, compressed.length)
           assert.ok(Buffer.from(expanded).equals(bytes))
         }),
         { numRuns: 40 },
       )
     })
 
-    it(`is not taken when it is cut off, or another byte stands in it${by}`, () => {
-      const whole = Buffer.from('what stands in a block, '.repeat(3000))
-      const made = compress(codec, whole)
-      for (const end of [0, 1, 9, 12, made.length - 9, made.length - 1]) {
-        assert.throws(() => expand(made.subarray(0, end), room), `cut off at ${end}`)
+    it(`is refused when it is truncated or one of its bytes has changed${suffix}`, () => {
+      const original = Buffer.from('the contents of a block, '.repeat(3000))
+      const compressed = compress(codec, original)
+      for (const end of [0, 1, 9, 12, compressed.length - 9, compressed.length - 1]) {
+        assert.throws(() => expand(compressed.subarray(0, end), buffer), `truncated at ${end}`)
       }
-      for (let at = 0; at < made.length; at++) {
-        const damaged = Buffer.from(made)
+      for (let at = 0; at < compressed.length; at++) {
+        const damaged = Buffer.from(compressed)
         damaged[at] = damaged.readUInt8(at) ^ 0x10
-        // What says when and where it was compressed has no checksum, and means nothing.
+        // The time and operating system in the header have no checksum and no effect.
         let bytes: Buffer
         try {
-          bytes = Buffer.from(expand(damaged, room).expanded)
+          bytes = Buffer.from(expand(damaged, buffer).expanded)
         } catch {
           continue
         }
-        assert.ok(bytes.equals(whole), `byte ${at}`)
+        assert.ok(bytes.equals(original), `byte ${at}`)
       }
     })
 
-    it(`is not taken when it holds more than a block${by}`, () => {
+    it(`is refused when it is larger than a block${suffix}`, () => {
       const bytes = Buffer.alloc(blockSize + 1)
       const large = compressor.format.name === 'gzip' ? gzipSync(bytes) : zstdCompressSync(bytes)
-      assert.throws(() => expand(large, room))
+      assert.throws(() => expand(large, buffer))
     })
   }
 })
 
 describe('a compressor', () => {
-  it('has an id of its own for everything that its bytes depend on', async () => {
+  it('has an id with everything that its output depends on', async () => {
     const { id } = await openCompressor('gzip', assert.fail)
-    const [format, program, level, size, probe, ...rest] = id.split('/')
-    assert.deepEqual([format, level, size, rest], ['gzip', '4', String(blockSize), []])
+    const [format, program, level, size, probe, ...others] = id.split('/')
+    assert.deepEqual([format, level, size, others], ['gzip', '4', String(blockSize), []])
     assert.equal(program, `gzip-${process.versions.zlib}`)
     assert.match(probe ?? '', /^[0-9a-f]{16}$/)
     assert.equal((await openCompressor('gzip', assert.fail)).id, id)
-    const others = await Promise.all(
+    const compressors = await Promise.all(
       (['zstd', 'none'] as const).map((one) => openCompressor(one, assert.fail)),
     )
-    assert.equal(new Set([id, ...others.map((other) => other.id)]).size, 3)
+    assert.equal(new Set([id, ...compressors.map((one) => one.id)]).size, 3)
   })
 
-  /** What a process says in which libraries are not found. */
+  /** The output of a process in which the native libraries cannot be loaded. */
   const withoutLibraries = (choice: string): string => {
     const script = `
       import { openCompressor } from ${JSON.stringify(new URL('compressor.ts', import.meta.url).href)}
@@ -135,17 +135,21 @@ describe('a compressor', () => {
     return execFileSync(process.execPath, ['--input-type=module', '-e', script, choice]).toString()
   }
 
-  it('is zlib, with a note, where auto finds no library', () => {
+  it('falls back to zlib, with a note, when auto cannot load libdeflate', () => {
     const { engine, notes } = JSON.parse(withoutLibraries('auto')) as { engine: string; notes: string[] }
     assert.equal(engine, 'gzip')
     assert.equal(notes.length, 1)
-    assert.match(notes[0] ?? '', /libdeflate is not there.*apt-get install libdeflate0/)
+    assert.match(notes[0] ?? '', /cannot load libdeflate; using zlib.*apt-get install libdeflate0/)
   })
 
-  it('is refused where it is named and not there', () => {
-    const said = JSON.parse(withoutLibraries('libdeflate')) as { code: string; hint: string; notes: string[] }
-    assert.equal(said.code, 'CONFIG_INVALID')
-    assert.match(said.hint, /apt-get install libdeflate0$/)
-    assert.deepEqual(said.notes, [])
+  it('is refused when it is named and cannot be loaded', () => {
+    const output = JSON.parse(withoutLibraries('libdeflate')) as {
+      code: string
+      hint: string
+      notes: string[]
+    }
+    assert.equal(output.code, 'CONFIG_INVALID')
+    assert.match(output.hint, /apt-get install libdeflate0$/)
+    assert.deepEqual(output.notes, [])
   })
 })

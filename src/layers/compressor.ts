@@ -5,17 +5,18 @@ import { openCodec } from './codec.ts'
 import { engines, levels, type Codec, type Engine } from './engine.ts'
 import { layerFormats, type LayerFormat } from './format.ts'
 
-/**
- * What compresses layers: an engine, and the format that it makes.
- */
+/** A compressor for layers: an engine and the format that it produces. */
 export type Compressor = {
   readonly engine: Engine
   readonly format: LayerFormat
-  /** What the bytes depend on besides the block: engine, version, level, format and its blocks. Part of every key. */
+  /** Everything besides the block that the bytes depend on: engine, version, level, format, block size. Part of every key. */
   readonly id: string
 }
 
-/** What can be asked for; `auto` is the fastest that makes the same bytes on every CPU and is at most 12 % above `gzip -6`. */
+/**
+ * The values of the setting. `auto` is the fastest engine whose output is the same on every CPU and at most 12 % larger
+ * than that of `gzip -6`.
+ */
 export const compressionChoices = ['auto', ...engines] as const
 export type CompressionChoice = (typeof compressionChoices)[number]
 
@@ -30,9 +31,9 @@ const formats: Readonly<Record<Engine, Compression>> = {
 const packages: Partial<Readonly<Record<Engine, string>>> = { libdeflate: 'libdeflate0' }
 
 /**
- * The compressor that is asked for.
- * @param note gets a line when `auto` has to do with zlib
- * @throws CONFIG_INVALID when the library of the one that is named is not there
+ * Opens a compressor.
+ * @param note receives a line when `auto` falls back to zlib
+ * @throws CONFIG_INVALID when the library of a named compressor cannot be loaded
  */
 export async function openCompressor(
   choice: CompressionChoice,
@@ -44,10 +45,10 @@ export async function openCompressor(
   } catch (cause) {
     const hint = `install koffi (npm) and ${packages[engine] ?? engine}; on Debian: apt-get install ${packages[engine] ?? engine}`
     if (choice === 'auto') {
-      note(`libdeflate is not there, so zlib compresses layers, which takes more than twice as long; ${hint}`)
+      note(`cannot load libdeflate; using zlib, which takes more than twice as long; ${hint}`)
       return compressorOf('gzip', await openCodec('gzip'))
     }
-    throw new NixeryError('CONFIG_INVALID', `NIXERY_COMPRESSION: ${choice} is not there`, { cause, hint })
+    throw new NixeryError('CONFIG_INVALID', `NIXERY_COMPRESSION: cannot load ${choice}`, { cause, hint })
   }
 }
 
@@ -57,8 +58,7 @@ const versions: Partial<Readonly<Record<Engine, string | undefined>>> = {
 }
 
 /**
- * Libraries do not tell their versions, so the id has a digest of what the codec makes of a block that is always the
- * same.
+ * Libraries do not report their versions, so the id contains a digest of the codec's output for a fixed block.
  */
 function compressorOf(engine: Engine, codec: Codec): Compressor {
   const into = new Uint8Array(4 * sampleSize)
@@ -69,10 +69,10 @@ function compressorOf(engine: Engine, codec: Codec): Compressor {
   return { engine, format, id: `${name}/${program}/${levels[engine]}/${framing.block}/${probe}` }
 }
 
-/** Other bytes here are another id, and so other keys for every layer. */
+/** A different sample changes the id, and so the keys of all layers. */
 const sampleSize = 512 * 1024
 
-/** A block of words that repeat more and less, of numbers and of noise, as programs have them. */
+/** A fixed block with repeated words, numbers and noise, as programs contain them. */
 function sample(): Uint8Array {
   const bytes = Buffer.alloc(sampleSize)
   let state = 1

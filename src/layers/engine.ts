@@ -1,23 +1,23 @@
-/** A program or library that compresses, at the level that is used. */
+/** The libraries that can compress layers. */
 export const engines = ['libdeflate', 'gzip', 'zstd', 'none'] as const
 export type Engine = (typeof engines)[number]
 
-/** Compresses and expands blocks, on the thread that calls. */
+/** Compresses and expands blocks on the calling thread. */
 export type Codec = {
-  /** Puts one member (gzip) or frame (zstd) into `into` and returns its length in bytes. Throws if it has no room. */
+  /** Writes one member (gzip) or frame (zstd) to `into` and returns its length in bytes. Throws if it does not fit. */
   compress(block: Uint8Array, into: Uint8Array): number
   /**
-   * Expands the member or frame that `compressed` begins with. Throws when it is damaged or cut off, or holds more
-   * than `into` has room for; checksums are checked. Not of `none`, which has none.
+   * Expands the first member or frame of `compressed` and verifies its checksum. Throws if it is damaged or truncated, or
+   * if it does not fit in `into`. Undefined for `none`, which has no checksums.
    */
   readonly expand: Expand | undefined
 }
 
-/** How many bytes were read, and what they expand to: a view of `into` or bytes of its own. */
+/** Returns the number of bytes read and their expansion: a view of `into`, or a new buffer. */
 export type Expand = (
   compressed: Uint8Array,
   into: Uint8Array,
 ) => { readonly read: number; readonly expanded: Uint8Array }
 
-// docs/compression.md has the measurements that these were chosen by.
+// Chosen by the measurements in docs/compression.md.
 export const levels: Readonly<Record<Engine, number>> = { libdeflate: 1, gzip: 4, zstd: 3, none: 0 }

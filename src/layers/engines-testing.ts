@@ -1,4 +1,4 @@
-/** The compressors that this machine has, for tests that hold for all of them. */
+/** Runs tests with every compressor that this machine has. */
 import { describe, it } from 'node:test'
 import { gunzipSync, zstdDecompressSync } from 'node:zlib'
 import { blockSize } from './archive.ts'
@@ -6,32 +6,32 @@ import { openCodec } from './codec.ts'
 import { openCompressor, type Compressor } from './compressor.ts'
 import { engines, type Codec } from './engine.ts'
 
-export type Present = { readonly compressor: Compressor; readonly codec: Codec }
+export type Opened = { readonly compressor: Compressor; readonly codec: Codec }
 
 const all = await Promise.all(
   engines.map(async (engine) => {
     try {
       const codec = await openCodec(engine)
       const compressor = await openCompressor(engine, () => {})
-      return { engine, present: { codec, compressor } }
+      return { engine, opened: { codec, compressor } }
     } catch (error) {
       return { engine, missing: String(error) }
     }
   }),
 )
 
-/** Describes what holds for every compressor; one whose library is not here is said to be skipped. */
-export function describeEach(what: string, suite: (present: Present) => void): void {
-  for (const { engine, present, missing } of all) {
+/** Runs a suite for every compressor, and skips those whose library is not installed. */
+export function describeEach(what: string, suite: (opened: Opened) => void): void {
+  for (const { engine, opened, missing } of all) {
     describe(`${what}: ${engine}`, () => {
-      if (present) suite(present)
-      else it('is not here', { skip: missing })
+      if (opened) suite(opened)
+      else it('is not installed', { skip: missing })
     })
   }
 }
 
-/** Decompresses all that stands one behind another: gzip as any reader does, zstd frame by frame, for Node takes one. */
-export function decompressed({ compressor, codec }: Present, bytes: Uint8Array): Buffer {
+/** Decompresses all members of a layer: gzip at once, zstd frame by frame because Node reads only one. */
+export function decompress({ compressor, codec }: Opened, bytes: Uint8Array): Buffer {
   if (compressor.format.name === 'none') return Buffer.from(bytes)
   if (compressor.format.name === 'gzip') return gunzipSync(bytes)
   const frames: Buffer[] = []

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { digestOf } from '../image/digest.ts'
 import { mediaTypes, type Layer } from '../image/oci.ts'
-import { describeEach, decompressed } from './engines-testing.ts'
+import { describeEach, decompress } from './engines-testing.ts'
 import { layerDescriptor, layerFormats } from './format.ts'
 import { createPacker, type Packer, type Piece } from './pack.ts'
 
@@ -16,7 +16,7 @@ describe('a layer format', () => {
     return { digest, diffId, size: 5, compression }
   })
   for (const form of ['docker', 'oci'] as const) {
-    it(`says what its layers are in ${form} form, and nothing besides`, () => {
+    it(`describes its layers in the ${form} form, without annotations`, () => {
       assert.deepEqual(
         layers.map((layer) => layerDescriptor(form, layer)),
         layers.map(({ compression }) => {
@@ -26,40 +26,40 @@ describe('a layer format', () => {
     })
   }
 
-  it('has the name that it is remembered by', () => {
+  it('has the name under which the catalog stores it', () => {
     for (const [name, format] of Object.entries(layerFormats)) assert.equal(format.name, name)
   })
 })
 
-// Blocks of 1 MiB are the choice of the formats that there are: packing works with whatever a format says.
-describeEach('a format with other blocks', (present) => {
+// All current formats have blocks of 1 MiB, but packing must work with any block size.
+describeEach('a format with smaller blocks', (opened) => {
   const block = 64 * 1024
   const framing = { block, room: block + 16 * 1024 }
-  const format = { ...present.compressor.format, framing }
+  const format = { ...opened.compressor.format, framing }
   let spool: string
   let packer: Packer
   before(() => {
     spool = mkdtempSync(join(tmpdir(), 'nixery-format-'))
-    packer = createPacker(spool, { ...present.compressor, format }, { threads: 2 })
+    packer = createPacker(spool, { ...opened.compressor, format }, { threads: 2 })
   })
   after(async () => {
     await packer.close()
     rmSync(spool, { recursive: true })
   })
 
-  it('is packed, and copied from, in frames of its own size', async () => {
+  it('is packed and copied in frames of its own size', async () => {
     const content = Buffer.concat([Buffer.alloc(5 * block, 'words'), randomBytes(3 * block + 7)])
     const entry = { kind: 'file', path: 'nix/store/x', mode: 0o444, content: { bytes: content } } as const
     const first = await packer.pack([{ entries: [entry] }])
     const bytes = readFileSync(first.file)
-    const tar = decompressed(present, bytes)
+    const tar = decompress(opened, bytes)
     assert.equal(first.layer.diffId, digestOf(tar))
     assert.equal(first.layer.digest, digestOf(bytes))
     assert.ok(tar.subarray(512, 512 + content.length).equals(content))
     assert.deepEqual(first.spans.length, format.kept === 'span' ? 1 : 0)
 
     const [span] = first.spans
-    const { expand } = present.codec
+    const { expand } = opened.codec
     if (!span || !expand) return
     const sizes: number[] = []
     for (let at = 0; at < span.length;) {

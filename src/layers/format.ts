@@ -7,43 +7,43 @@ import {
 } from '../image/oci.ts'
 
 /**
- * A format of layers: what a client is told of one, and how its bytes are made. What compresses is an engine; several
- * may make the same format. A format's name is remembered with every layer, so it must not change.
+ * A layer format: how manifests describe a layer, and how its bytes are framed. Several engines can produce the same
+ * format. The catalog stores a format's name with every layer, so it must not change.
  */
 export type LayerFormat = PackFormat & {
   readonly name: Compression
   readonly mediaTypes: Readonly<Record<ManifestForm, string>>
   /**
-   * What a layer's descriptor says of it besides, in OCI's form; Docker's has no place for it. It depends on the layer
-   * alone, as a manifest is composed anew from layers that were packed long ago.
+   * The annotations of a layer's OCI descriptor; Docker's descriptors have none. They depend only on the layer, because
+   * manifests are composed again from layers that were packed long ago.
    */
   readonly annotations: (layer: Layer) => Annotations
 }
 
-/** What of a format packing threads go by: plain data. */
+/** The part of a format that packing threads need, as plain data. */
 export type PackFormat = {
   readonly framing: Framing
   /**
-   * What is kept for each member, the part of a layer that one store path makes: its `span`, from which it is copied
-   * into other layers; or `nothing`, where no checksum would tell that what is copied is whole.
+   * What is stored about each member, the part of a layer made from one store path: its `span`, so that it can be copied
+   * into other layers, or `nothing` for formats without checksums, where damage to a copy would go unnoticed.
    */
   readonly kept: 'span' | 'nothing'
 }
 
 /**
- * How members are framed. The tar of a store path is cut into blocks; each becomes a frame by itself, a gzip member or
- * a zstd frame, so that blocks can be compressed in parallel and members can be put one behind another.
+ * How members are framed. The tar of a store path is cut into blocks, and each block becomes a gzip member or a zstd
+ * frame of its own. So blocks can be compressed in parallel, and members can be concatenated.
  */
 export type Framing = {
-  /** Bytes of tar in a frame; the last one of a member has fewer. */
+  /** Bytes of tar in a frame; the last frame of a member has fewer. */
   readonly block: number
-  /** Bytes that a frame may take: of data that cannot be compressed, more than `block`. */
+  /** The largest size of a frame in bytes: incompressible data takes more than `block`. */
   readonly room: number
 }
 
-// The cost in size is 0.1 % of gzip's. It is part of every compressor's id, and so of every key.
+// Framing adds 0.1 % to the size of gzip. The block size is part of every compressor's id, and so of every key.
 const megabyte = 1024 * 1024
-/** A header and 5 bytes in 16 KiB are the most that zlib's stored blocks add; zstd's add less. */
+/** zlib's stored blocks add at most a header and 5 bytes in 16 KiB; zstd's add less. */
 const framing: Framing = { block: megabyte, room: megabyte + 64 * 1024 }
 const noAnnotations = () => ({})
 
@@ -52,14 +52,14 @@ const typesOf = (name: Compression) => ({
   oci: mediaTypes.oci.layer[name],
 })
 
-/** All formats, by the name that the catalog remembers them by. */
+/** All formats, by the name under which the catalog stores them. */
 export const layerFormats: Readonly<Record<Compression, LayerFormat>> = {
   gzip: { name: 'gzip', mediaTypes: typesOf('gzip'), framing, kept: 'span', annotations: noAnnotations },
   zstd: { name: 'zstd', mediaTypes: typesOf('zstd'), framing, kept: 'span', annotations: noAnnotations },
   none: { name: 'none', mediaTypes: typesOf('none'), framing, kept: 'nothing', annotations: noAnnotations },
 }
 
-/** What a manifest of this form says of a layer. */
+/** The descriptor of a layer in a manifest of this form. */
 export function layerDescriptor(form: ManifestForm, layer: Layer) {
   const { mediaTypes: types, annotations } = layerFormats[layer.compression]
   const { digest, size } = layer

@@ -8,7 +8,7 @@ import { Header } from 'tar/header'
 import type { StorePath } from '../image/store-path.ts'
 import { storePathEntries } from '../contents/local-entries.ts'
 import { tarBlocks } from './archive.ts'
-import { encoded } from './header.ts'
+import { encodeHeader } from './header.ts'
 import { dir, file, make, remove, type Tree } from './testing.ts'
 
 const common = {
@@ -22,16 +22,16 @@ const common = {
   linkpath: '',
 }
 
-function byLibrary(fields: object): [Buffer | undefined, boolean] {
+function libraryHeader(fields: object): [Buffer | undefined, boolean] {
   const header = Object.assign(new Header(), common, fields)
   const needsPax = header.encode()
   return [header.block, !needsPax]
 }
-function isSame(path: string) {
+function assertSame(path: string) {
   for (const type of ['Directory', 'File'] as const) {
     assert.deepEqual(
-      encoded({ type, mode: 0o555, size: 0, path, linkpath: '' }),
-      byLibrary({ type, path }),
+      encodeHeader({ type, mode: 0o555, size: 0, path, linkpath: '' }),
+      libraryHeader({ type, path }),
       path,
     )
   }
@@ -51,21 +51,21 @@ describe('a header block', () => {
     )
     .map(([parts, before, after]) => before + parts.join('/') + after)
 
-  it('is the same as the library makes it, whatever the path is', () => {
-    fc.assert(fc.property(paths, isSame), { numRuns: 3000 })
+  it('equals that of the library for any path', () => {
+    fc.assert(fc.property(paths, assertSame), { numRuns: 3000 })
   })
 
-  it('is the same around the sizes of its fields', () => {
+  it('equals that of the library around the sizes of the fields', () => {
     for (let first = 90; first <= 165; first += 1) {
       for (const second of [0, 1, 50, 98, 99, 100, 101, 155]) {
-        isSame(`${'a'.repeat(first)}/${'b'.repeat(second)}`)
-        isSame(`${'c'.repeat(Math.max(1, second))}/${'a'.repeat(first)}/`)
-        isSame(`x/${'c'.repeat(Math.max(1, second))}/${'a'.repeat(first)}/y`)
+        assertSame(`${'a'.repeat(first)}/${'b'.repeat(second)}`)
+        assertSame(`${'c'.repeat(Math.max(1, second))}/${'a'.repeat(first)}/`)
+        assertSame(`x/${'c'.repeat(Math.max(1, second))}/${'a'.repeat(first)}/y`)
       }
     }
   })
 
-  it('of a nested folder takes time that its length explains, and not the cube of its depth', () => {
+  it('of a nested folder does not take time cubic in the depth', () => {
     const directory = mkdtempSync(join(tmpdir(), 'nixery-header-'))
     const path = join(directory, 'package') as StorePath
     let tree: Tree = file('x')
@@ -76,7 +76,7 @@ describe('a header block', () => {
     for (const block of tarBlocks(storePathEntries(path))) size += block.length
     const { user } = process.cpuUsage(before)
     assert.ok(size > 1500 * 1024)
-    // Microseconds that this process computed, however busy the machine is: a tenth of what is allowed will do.
+    // CPU time in microseconds, so that a busy machine does not matter. A tenth of the limit is enough.
     assert.ok(user < 3e6, `${user / 1e6} s`)
     remove(directory)
   })

@@ -9,7 +9,7 @@ import type { PackFormat } from './format.ts'
 import type { PackJob, PackResult, Piece, Span, Step } from './piece.ts'
 import type { Slots } from './slots.ts'
 
-/** What a thread packs with. */
+/** What a thread needs to pack layers. */
 export type LayerDeps = {
   readonly slots: Slots
   readonly codec: Codec
@@ -18,19 +18,19 @@ export type LayerDeps = {
 }
 
 /**
- * Packs one layer in one pass: tar → diffId → compress → digest → file. Blocks that are compressed wait in slots, so
- * that other threads can do some; they are written in order.
+ * Packs one layer in one pass: tar → diffId → compress → digest → file. Blocks wait in slots to be compressed, so other
+ * threads can help. They are written in order.
  */
 export function packLayer(job: PackJob, { slots, codec, format, readPath }: LayerDeps): PackResult {
   let step = 'writing' as Step
-  /** What is being read. */
+  /** The piece that is being read. */
   let reading: Piece | undefined
   const pending: { readonly slot: number; readonly piece: number }[] = []
   try {
     const descriptor = openSync(job.file, 'wx')
     try {
       const diffId = digester()
-      // Bytes that are not compressed have one digest: hashing is most of what they cost.
+      // Without compression both digests are equal. Hashing takes most of the time, so it is done once.
       const digest = codec.expand ? digester() : undefined
       const spans: Span[] = job.pieces.map(() => ({ offset: 0, length: 0 }))
       const listings: (string | undefined)[] = job.pieces.map(() => undefined)
@@ -107,11 +107,11 @@ export function packLayer(job: PackJob, { slots, codec, format, readPath }: Laye
       slots.offer(last, trailer.length)
       pending.push({ slot: last, piece: job.pieces.length })
       while (pending.length > 0) writeOldest()
-      const whole = diffId.digest()
+      const tarDigest = diffId.digest()
       return {
         ok: true,
-        digest: digest?.digest() ?? whole,
-        diffId: whole,
+        digest: digest?.digest() ?? tarDigest,
+        diffId: tarDigest,
         size,
         spans: format.kept === 'span' ? spans : [],
         listings,
@@ -124,39 +124,41 @@ export function packLayer(job: PackJob, { slots, codec, format, readPath }: Laye
     const message = error instanceof Error ? error.message : String(error)
     if (error instanceof ReservedName) step = 'name'
     const nar = step === 'nar' && reading && 'nar' in reading ? reading.nar : undefined
-    const told = nar && { nar: { storePath: nar.storePath, cache: nar.cache } }
-    return { ok: false, step, code: systemErrorCode(error), message, ...told }
+    const failedNar = nar && { nar: { storePath: nar.storePath, cache: nar.cache } }
+    return { ok: false, step, code: systemErrorCode(error), message, ...failedNar }
   }
 }
 
 const stepOf = (piece: Piece | undefined): Step => (piece && 'nar' in piece ? 'nar' : 'reading')
 
 /**
- * The gzip members, or zstd frames, of a range, each with what it expands to; the bytes are valid until the next.
- * @throws when it is not a whole number of them, or one is damaged
+ * Yields the gzip members or zstd frames of a range, each with its expansion. The bytes are valid until the next step.
+ * @throws an Error if a member or frame is truncated or damaged
  */
 function* framesIn(
   { file, offset, length }: Extract<Piece, { readonly member: unknown }>['member'],
   { expand }: Codec,
   { framing, kept }: PackFormat,
 ): Generator<{ compressed: Uint8Array; expanded: Uint8Array }> {
-  if (!expand || kept !== 'span') throw new Error('what was not compressed has no checksums')
+  if (!expand || kept !== 'span')
+    throw new Error('an uncompressed layer has no checksums, so its members cannot be copied')
   const window = Buffer.allocUnsafe(framing.room)
-  const room = Buffer.allocUnsafe(framing.block)
+  const block = Buffer.allocUnsafe(framing.block)
   const descriptor = openSync(file, 'r')
   try {
-    let held = 0 // bytes at the start of the window
+    let filled = 0 // bytes at the start of the window
     for (let done = 0; done < length;) {
-      while (held < Math.min(framing.room, length - done)) {
-        const count = Math.min(framing.room - held, length - done - held)
-        const got = readSync(descriptor, window, held, count, offset + done + held)
-        if (got === 0) throw new Error(`a blob ends before the member that it should hold: ${file}`)
-        held += got
+      while (filled < Math.min(framing.room, length - done)) {
+        const count = Math.min(framing.room - filled, length - done - filled)
+        const got = readSync(descriptor, window, filled, count, offset + done + filled)
+        if (got === 0)
+          throw new Error(`${file} ends before byte ${offset + length}, where the member should end`)
+        filled += got
       }
-      const { read, expanded } = expand(window.subarray(0, held), room)
+      const { read, expanded } = expand(window.subarray(0, filled), block)
       yield { compressed: window.subarray(0, read), expanded }
-      window.copyWithin(0, read, held)
-      held -= read
+      window.copyWithin(0, read, filled)
+      filled -= read
       done += read
     }
   } finally {

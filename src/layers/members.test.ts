@@ -9,7 +9,7 @@ import { hasCode } from '../errors.ts'
 import { digestOf } from '../image/digest.ts'
 import type { StorePath } from '../image/store-path.ts'
 import { blockSize } from './archive.ts'
-import { decompressed, describeEach } from './engines-testing.ts'
+import { decompress, describeEach } from './engines-testing.ts'
 import { createPacker, MemberGone, type PackedLayer, type Packer, type Piece } from './pack.ts'
 import { dir, file, link, make, type Tree } from './testing.ts'
 
@@ -18,11 +18,11 @@ const trees: readonly Tree[] = [
   dir({ bin: dir({ run: file('#!', 0o755) }), lib: link('bin') }),
   file('x'),
   dir({ text: file(Buffer.alloc(3 * blockSize, 'words that repeat ')), noise: file(randomBytes(blockSize)) }),
-  file(Buffer.alloc(blockSize - 512)), // one block to the byte
+  file(Buffer.alloc(blockSize - 512)), // exactly one block
   dir({ noise: file(randomBytes(2 * blockSize + 5)) }),
 ]
 
-describeEach('a member', (present) => {
+describeEach('the member of a store path', (opened) => {
   let directory: string
   let spool: string
   let packer: Packer
@@ -31,7 +31,7 @@ describeEach('a member', (present) => {
   before(async () => {
     directory = mkdtempSync(join(tmpdir(), 'nixery-members-'))
     spool = mkdtempSync(join(directory, 'spool-'))
-    packer = createPacker(spool, present.compressor)
+    packer = createPacker(spool, opened.compressor)
     paths = trees.map((tree, index) => {
       const storePath = join(directory, `path-${index}`) as StorePath
       make(storePath, tree)
@@ -44,19 +44,19 @@ describeEach('a member', (present) => {
     rmSync(directory, { recursive: true })
   })
 
-  /** Packs, and takes the file away. */
-  async function packed(pieces: readonly Piece[]) {
-    const made = await packer.pack(pieces)
-    const bytes = readFileSync(made.file)
-    rmSync(made.file)
-    return { ...made, bytes }
+  /** Packs a layer, and removes its file. */
+  async function pack(pieces: readonly Piece[]) {
+    const packed = await packer.pack(pieces)
+    const bytes = readFileSync(packed.file)
+    rmSync(packed.file)
+    return { ...packed, bytes }
   }
   const memberAt = (index: number): MemberPiece => ({
     member: { file: first.file, ...(first.spans[index] ?? assert.fail()) },
   })
 
-  if (!present.codec.expand) {
-    it('is not said to be one where nothing could tell that it is whole', async () => {
+  if (!opened.codec.expand) {
+    it('is not reported, and cannot be copied, without checksums', async () => {
       assert.deepEqual(first.spans, [])
       assert.equal(first.layer.digest, first.layer.diffId)
       const piece = { member: { file: first.file, offset: 0, length: 1024 } }
@@ -65,25 +65,25 @@ describeEach('a member', (present) => {
     return
   }
 
-  it('copied makes the bytes that its store path makes, in whatever grouping', async () => {
+  it('gives the same bytes as the store path, in any grouping', async () => {
     const picks = fc.array(fc.tuple(fc.nat(trees.length - 1), fc.boolean()), { maxLength: 7 })
     await fc.assert(
       fc.asyncProperty(picks, async (picked) => {
-        const whole = picked.map(([index]) => paths[index] ?? assert.fail())
+        const fromPaths = picked.map(([index]) => paths[index] ?? assert.fail())
         const mixed = picked.map(([index, copied]) =>
           copied ? memberAt(index) : (paths[index] ?? assert.fail()),
         )
-        const [one, other] = [await packed(whole), await packed(mixed)]
+        const [one, other] = [await pack(fromPaths), await pack(mixed)]
         assert.deepEqual({ ...other.layer, spans: other.spans }, { ...one.layer, spans: one.spans })
         assert.ok(other.bytes.equals(one.bytes))
         assert.equal(other.layer.digest, digestOf(other.bytes))
-        assert.equal(other.layer.diffId, digestOf(decompressed(present, other.bytes)))
+        assert.equal(other.layer.diffId, digestOf(decompress(opened, other.bytes)))
       }),
       { numRuns: 12 },
     )
   })
 
-  it('copied from a copy is the same again, when the store path is gone', async () => {
+  it('can be copied from a copy when the store path no longer exists', async () => {
     const storePath = join(directory, 'collected') as StorePath
     make(storePath, trees[0] ?? assert.fail())
     const once = await packer.pack([{ storePath }])
@@ -91,17 +91,17 @@ describeEach('a member', (present) => {
     const again = await packer.pack([{ member: { file: once.file, ...(once.spans[0] ?? assert.fail()) } }])
     assert.deepEqual(again.layer, once.layer)
     assert.ok(readFileSync(again.file).equals(readFileSync(once.file)))
-    for (const made of [once, again]) rmSync(made.file)
+    for (const packed of [once, again]) rmSync(packed.file)
   })
 
-  /** The member of the third path, of several blocks, in a blob of its own that something was done to. */
+  /** The member of the third path, which has several blocks, in a blob that was changed. */
   function damaged(change: (bytes: Buffer) => Buffer): MemberPiece {
     const { member } = memberAt(2)
     const blob = join(mkdtempSync(join(directory, 'blob-')), 'blob')
     writeFileSync(blob, change(readFileSync(member.file)))
     return { member: { ...member, file: blob } }
   }
-  const moved = (start: number, end: number): MemberPiece => {
+  const shifted = (start: number, end: number): MemberPiece => {
     const { member } = memberAt(2)
     return {
       member: { ...member, offset: member.offset + start, length: member.length - start + end },
@@ -111,16 +111,16 @@ describeEach('a member', (present) => {
     ['is gone', () => ({ member: { ...memberAt(2).member, file: join(directory, 'none') } })],
     ['is a folder', () => ({ member: { ...memberAt(2).member, file: directory } })],
     ['is empty', () => damaged(() => Buffer.alloc(0))],
-    ['ends before it', () => damaged((bytes) => bytes.subarray(0, memberAt(2).member.offset))],
+    ['ends before the member', () => damaged((bytes) => bytes.subarray(0, memberAt(2).member.offset))],
     [
-      'ends within it',
+      'ends within the member',
       () =>
         damaged((bytes) =>
           bytes.subarray(0, memberAt(2).member.offset + Math.floor(memberAt(2).member.length / 2)),
         ),
     ],
     [
-      'has another byte in it',
+      'has a changed byte',
       () =>
         damaged((bytes) => {
           const at = memberAt(2).member.offset + memberAt(2).member.length - 600_000
@@ -128,36 +128,36 @@ describeEach('a member', (present) => {
           return bytes
         }),
     ],
-    ['has it a byte further on', () => moved(1, 1)],
-    ['has it a byte before', () => moved(-1, 0)],
-    ['has a byte of it less', () => moved(0, -1)],
-    ['has a byte more behind it', () => moved(0, 1)],
-    ['has nothing at all in it', () => damaged((bytes) => bytes.fill(0))],
+    ['has it one byte later', () => shifted(1, 1)],
+    ['has it one byte earlier', () => shifted(-1, 0)],
+    ['lacks its last byte', () => shifted(0, -1)],
+    ['has one byte more', () => shifted(0, 1)],
+    ['has only zeros', () => damaged((bytes) => bytes.fill(0))],
   ]
   for (const [what, piece] of rows) {
-    it(`is said to be gone, and no file is left, when its blob ${what}`, async () => {
-      const there = readdirSync(spool)
+    it(`is reported as gone, leaving no file, when its blob ${what}`, async () => {
+      const earlier = readdirSync(spool)
       for (const pieces of [[piece()], [...paths, piece()], [piece(), ...paths]]) {
         await assert.rejects(packer.pack(pieces), (error) => {
           assert.ok(hasCode(error, 'BUILD_FAILED') && error instanceof MemberGone)
           return true
         })
       }
-      assert.deepEqual(readdirSync(spool), there)
+      assert.deepEqual(readdirSync(spool), earlier)
     })
   }
 
-  it('is not what failed when a store path is missing, or the spool is', async () => {
+  it('is not blamed for a missing store path or spool folder', async () => {
     const missing = { storePath: join(directory, 'missing') as StorePath }
     await assert.rejects(packer.pack([memberAt(0), missing]), (error) => !(error instanceof MemberGone))
-    const other = createPacker(join(directory, 'none'), present.compressor, { threads: 1 })
+    const other = createPacker(join(directory, 'none'), opened.compressor, { threads: 1 })
     await assert.rejects(other.pack([memberAt(0)]), (error) => !(error instanceof MemberGone))
     await other.close()
   })
 
-  it('of a blob that becomes shorter is not believed', async () => {
+  it('is reported as gone when its blob is truncated later', async () => {
     const piece = damaged((bytes) => bytes)
-    await packed([piece])
+    await pack([piece])
     truncateSync(piece.member.file, piece.member.offset + 10)
     await assert.rejects(packer.pack([piece]), MemberGone)
   })

@@ -1,8 +1,8 @@
 import type { Codec, Expand } from './engine.ts'
 
-/** The library has other names on other systems. */
+/** Loads libdeflate under its name on Linux or macOS. */
 async function load() {
-  // Optional, as the library is.
+  // koffi is an optional dependency.
   const { default: koffi } = await import('koffi')
   try {
     return koffi.load('libdeflate.so.0')
@@ -12,9 +12,9 @@ async function load() {
 }
 
 /**
- * libdeflate at this level, called through koffi by its documented functions (the ABI of libdeflate.so.0). Its bytes
- * depend on nothing but its version and the block.
- * @throws the reason as a plain `Error` when the library or koffi is not installed
+ * Opens libdeflate at this level. koffi calls its documented functions (the ABI of libdeflate.so.0). The output depends
+ * only on its version and the block.
+ * @throws a plain `Error` with the reason when the library or koffi is not installed
  */
 export async function openLibdeflate(level: number): Promise<Codec & { readonly expand: Expand }> {
   const library = await load()
@@ -26,7 +26,7 @@ export async function openLibdeflate(level: number): Promise<Codec & { readonly 
   const decompress = library.func(
     'int libdeflate_gzip_decompress_ex(void *state, const void *in, size_t length, void *out, size_t room, void *read, void *written)',
   )
-  // Never freed: a thread makes one of each, and lives as long as the process.
+  // Never freed: a thread allocates one of each, and lives as long as the process.
   const compressor: unknown = allocate(level)
   const decompressor: unknown = allocateDecompressor()
   const counts = new BigUint64Array(2)
@@ -34,13 +34,13 @@ export async function openLibdeflate(level: number): Promise<Codec & { readonly 
   return {
     compress(block, into) {
       const length = Number(compress(compressor, block, block.length, into, into.length))
-      if (length === 0) throw new Error('libdeflate: the block does not fit')
+      if (length === 0) throw new Error('libdeflate: the compressed block does not fit in the buffer')
       return length
     },
     expand(compressed, into) {
       const args = [compressed, compressed.length, into, into.length, read, written]
       const result: unknown = decompress(decompressor, ...args)
-      if (result !== 0) throw new Error(`libdeflate: a gzip member is damaged (${String(result)})`)
+      if (result !== 0) throw new Error(`libdeflate: the gzip member is damaged (code ${String(result)})`)
       return { read: Number(counts[0]), expanded: into.subarray(0, Number(counts[1])) }
     },
   }

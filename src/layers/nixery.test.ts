@@ -12,12 +12,12 @@ import type { Plan, PlanOptions } from './strategy.ts'
 const plan = (closure: Closure, options: Partial<PlanOptions> = {}): Plan =>
   planNixery(closure, { popularity: noPopularity, maxLayers: defaultMaxLayers, ...options })
 
-/** A plan in short: each layer's names. */
+/** The names in each layer of a plan. */
 const named = (closure: Closure, options: Partial<PlanOptions> = {}): string[] =>
   plan(closure, options).layers.map(({ paths }) => paths.map(storePathName).sort(byText).join(' '))
 
 describe('planNixery, by example', () => {
-  describe('of the graph drawn in nixery.ts', () => {
+  describe('for the graph in nixery.ts', () => {
     const closure = closureOf(['A', 'B', 'C', 'D'], {
       A: [1_000_000, ['E']],
       B: [1_100_000, ['E']],
@@ -43,12 +43,12 @@ describe('planNixery, by example', () => {
     }
   })
 
-  it('gives a path its own layer at a popularity of 100, not of 99', () => {
+  it('gives a path its own layer from a popularity of 100', () => {
     const closure = closureOf(['a'], { a: [1, ['b', 'c']], b: [10, []], c: [20, []] })
     assert.deepEqual(named(closure, { popularity: parsePopularity('{"b":100,"c":99}') }), ['b', 'a c'])
   })
 
-  it('gives a path its own layer above 100,000,000 bytes of closure, not at them', () => {
+  it('gives a path its own layer if its closure is larger than 100,000,000 bytes', () => {
     for (const [size, expected] of [
       [100_000_000, ['a b c']],
       [100_000_001, ['b c', 'a']],
@@ -68,13 +68,13 @@ describe('planNixery, by example', () => {
     assert.deepEqual(named(closure), ['nss-cacert-3.98', 'iana-etc-2023', 'app env'])
   })
 
-  it('puts the merged layer where its summed rating belongs', () => {
+  it('places the merged layer by the sum of its ratings', () => {
     const closure = closureOf(['a', 'b', 'c', 'd'], { a: [4, []], b: [5, []], c: [6, []], d: [20, []] })
     assert.deepEqual(named(closure, { maxLayers: 3 }), ['d', 'a b', 'c'])
     assert.deepEqual(named(closure, { maxLayers: 2 }), ['d', 'a b c'])
   })
 
-  it('merges all that is over the budget into one layer', () => {
+  it('merges the paths over the budget into one layer', () => {
     const names = Array.from({ length: 120 }, (_, index) => `n${index}`)
     const closure = closureOf(names, Object.fromEntries(names.map((name, index) => [name, [index + 1, []]])))
     const { layers } = plan(closure)
@@ -85,7 +85,7 @@ describe('planNixery, by example', () => {
     assert.deepEqual(new Set(layers[0]?.paths), new Set(names.slice(0, 27).map(storePathOf)))
   })
 
-  it('breaks ties by the first store path, in merging and in the manifest', () => {
+  it('breaks ties by the first store path, when merging and in the manifest', () => {
     const names = ['u', 'v', 'w', 'x', 'y', 'z']
     const closure = closureOf(names, Object.fromEntries(names.map((name) => [name, [1, []]])))
     const paths = names.map(storePathOf).sort(byText)
@@ -99,7 +99,7 @@ describe('planNixery, by example', () => {
     )
   })
 
-  it('breaks a tie with the merged layer in the same way', () => {
+  it('breaks ties with the merged layer in the same way', () => {
     const [a, b, c] = ['u', 'v', 'w'].sort((x, y) => byText(storePathOf(x), storePathOf(y))) as [
       string,
       string,
@@ -112,7 +112,7 @@ describe('planNixery, by example', () => {
     assert.deepEqual(named(after, options), [[a, b].sort(byText).join(' '), c])
   })
 
-  it('tells ratings apart that are equal as floating-point numbers', () => {
+  it('distinguishes ratings that are equal as floating-point numbers', () => {
     const n = 200_000_000
     assert.equal(n * n, (n - 1) * (n + 1))
     for (const [higher, lower] of [
@@ -125,7 +125,7 @@ describe('planNixery, by example', () => {
     }
   })
 
-  it('plans no layers for nothing, and refuses a budget of none', () => {
+  it('plans no layers for an empty closure, and refuses an invalid budget', () => {
     assert.deepEqual(plan(closureOf([], {})), { strategy: 'nixery-1', layers: [] })
     for (const maxLayers of [0, -1, 1.5, NaN]) {
       assert.throws(() => plan(closureOf([], {}), { maxLayers }), RangeError)
@@ -159,7 +159,7 @@ describe('planNixery, for any closure', () => {
     )
   })
 
-  it('does not depend on any order', () => {
+  it('does not depend on the order of its input', () => {
     fc.assert(
       fc.property(
         closures,
@@ -175,7 +175,7 @@ describe('planNixery, for any closure', () => {
     )
   })
 
-  it('follows the rules, taken literally', () => {
+  it('equals a literal implementation of the rules', () => {
     fc.assert(
       fc.property(closures, popularities, budgets, (closure, popularity, maxLayers) => {
         assert.deepEqual(
@@ -187,7 +187,7 @@ describe('planNixery, for any closure', () => {
     )
   })
 
-  it('takes 10,000 paths in one chain and more', () => {
+  it('handles a chain of 10,000 paths', () => {
     const { root, facts } = largeFacts(10_000, 5)
     const walked = walkClosure([root], (path) => facts.get(path))
     assert.ok('closure' in walked)
@@ -197,7 +197,7 @@ describe('planNixery, for any closure', () => {
   })
 })
 
-/** The same rules with none of the algorithms: who dominates whom is found by taking paths out. */
+/** The same rules without the algorithms: finds dominators by removing paths. */
 function planLiterally(closure: Closure, { counts }: Popularity, maxLayers: number): StorePath[][] {
   const sizes = closureSizes(closure)
   const countOf = (path: StorePath): number => counts.get(storePathName(path)) ?? 1

@@ -1,32 +1,31 @@
 /**
- * The strategy `nixery`: the original's (layers/layers.go), so that a deployment that is moved here can keep its
- * layers. Take an image of A, B, C and D, where D needs F and the huge G, C needs D, and everybody's
- * favourite E is needed by A, B and C:
+ * The strategy `nixery`: the original's (layers/layers.go), so that a migrated deployment can keep its layers. For
+ * example, an image of A, B, C and D, where D needs F and the huge G, C needs D, and A, B and C need the popular E:
  *
  *     image ─┬─▶ A ──▶ E           1. Edges from the image to its roots, and from each path to its
  *            ├─▶ B ──▶ E              references.
- *            ├─▶ C ──▶ E, D        2. One more from the image to every path that deserves a layer: E for
- *            ├─▶ D ──▶ F, G           popularity (100 or more), G for the size of its closure (over 100 MB).
+ *            ├─▶ C ──▶ E, D        2. Another one from the image to every path that deserves a layer: E because of
+ *            ├─▶ D ──▶ F, G           its popularity (100 or more), G because of its closure's size (over 100 MB).
  *            ├┄▶ E
  *            └┄▶ G
  *
- *     image ─┬─ A                  3. The dominator tree: what can be reached in one way only hangs below
- *            ├─ B                     what leads there. F serves D alone; D, though C needs it too, is a
- *            ├─ C                     root of its own.
+ *     image ─┬─ A                  3. The dominator tree: a path is below the one that all ways from the image to it
+ *            ├─ B                     lead through. Only D leads to F. C also leads to D, but D is a root itself.
+ *            ├─ C
  *            ├─ D ── F
  *            ├─ E                  4. Each child of the image, with everything below it, is a layer:
  *            └─ G                     A  B  C  DF  E  G
  *
- *     5. A layer's rating is the popularity of its topmost path × the sum of its paths' closure sizes. (Closure
- *        sizes contain each other, so what is deep is counted often; the original does so.)
- *     6. More layers than allowed: those with the lowest ratings become one. Say A < B < C < DF < E < G; then
- *        5 layers are AB C DF E G, 4 are ABC DF E G, and 1 is all of them. The merged layer's rating is the sum.
- *     7. In the manifest the highest rating comes first: a client can reuse an unpacked layer only on top of
- *        the same layers (moby/moby#38446), so what images share has to be at the bottom.
+ *     5. A layer's rating is the popularity of its topmost path × the sum of its paths' closure sizes. (Closures
+ *        overlap, so deep paths are counted more than once, as in the original.)
+ *     6. If there are more layers than allowed, those with the lowest ratings are merged. If A < B < C < DF < E < G,
+ *        5 layers are AB C DF E G, 4 are ABC DF E G, and 1 has all paths. The merged layer's rating is the sum.
+ *     7. The manifest lists the highest rating first: a client can reuse an unpacked layer only on top of the same
+ *        layers (moby/moby#38446), so the layers that images share must be at the bottom.
  *
- * Ties: of two layers with equal ratings, the one whose first store path is first in byte order is first, both
- * in merging (6) and in the manifest (7). The original leaves this to chance; two layers never share a path, so
- * here nothing is left to it.
+ * Ties: of two layers with equal ratings, the one with the lower first store path in byte order comes first, both when
+ * merging (6) and in the manifest (7). In the original the order is random. Two layers never share a path, so here it
+ * is always determined.
  */
 import { immediateDominators, topDominators } from '../closure/dominators.ts'
 import { sizeOf, withRoot } from '../closure/digraph.ts'
@@ -36,14 +35,14 @@ import { reachedWeights } from '../closure/reach.ts'
 import type { StorePath } from '../image/store-path.ts'
 import { checkBudget, type Plan, type PlanOptions } from './strategy.ts'
 
-/** The version rises when plans change. */
+/** Increment this when plans change. */
 export const nixeryVersion = 'nixery-1'
 
 // Both from the original, whose author calls them guesses.
 const bigClosure = 100 * 1000 * 1000 // bytes
 const popular = 100
 
-/** The original's grouping, as drawn at the top of this file. */
+/** Groups paths as the original does; see the top of this file. */
 export function planNixery(closure: Closure, { popularity, maxLayers }: PlanOptions): Plan {
   checkBudget(maxLayers)
   const indexed = indexClosure(closure)
@@ -55,7 +54,7 @@ export function planNixery(closure: Closure, { popularity, maxLayers }: PlanOpti
   }
 }
 
-/** `nodes` ascend, which is the byte order of their paths; `first` is the first of them. */
+/** `nodes` are in ascending order, which is the byte order of their paths; `first` is the first of them. */
 type RatedLayer = { readonly nodes: readonly number[]; readonly first: number; readonly rating: bigint }
 
 /** Steps 1 to 5. */
@@ -69,13 +68,13 @@ function rateLayers({ paths, narSizes, roots, graph }: IndexedClosure, popularit
   const tops = topDominators(immediateDominators(withRoot(graph, [...roots, ...deserving]), image), image)
   const grouped = Map.groupBy(paths.keys(), (node) => tops[node] as number)
   return Array.from(grouped, ([top, nodes]) => {
-    // 500,000 × 20 GB is more than a number holds exactly.
+    // 500,000 × 20 GB is not a safe integer.
     const size = nodes.reduce((sum, node) => sum + BigInt(sizes[node] as number), 0n)
     return { nodes, first: nodes[0] as number, rating: BigInt(popularities[top] as number) * size }
   })
 }
 
-/** Step 6. As in the original the merged layer is not rated anew between merges, so it takes in all that follow. */
+/** Step 6. As in the original, the merged layer is not rated again between merges, so it takes all that follow. */
 function mergeLowest(layers: readonly RatedLayer[], maxLayers: number): RatedLayer[] {
   if (layers.length <= maxLayers) return [...layers]
   const ascending = layers.toSorted((a, b) => compare(a.rating, b.rating) || a.first - b.first)

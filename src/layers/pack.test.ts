@@ -38,7 +38,7 @@ const stored = (tree: Tree): Piece => {
   make(storePath, tree)
   return { storePath }
 }
-const madeUp = (path: string, bytes: Uint8Array): Piece => ({
+const generated = (path: string, bytes: Uint8Array): Piece => ({
   entries: [{ kind: 'file', path, mode: 0o644, content: { bytes } }],
 })
 const entriesOf = (piece: Piece): Iterable<Entry> =>
@@ -49,20 +49,20 @@ const entriesOf = (piece: Piece): Iterable<Entry> =>
       : assert.fail('a member has no entries')
 const tarOf = (piece: Piece): Buffer => Buffer.concat([...tarBlocks(entriesOf(piece))])
 
-/** Packs, checks that all that is said of the layer is so, and takes the file away. */
-async function packed(pieces: readonly Piece[]): Promise<string> {
+/** Packs a layer, verifies everything that is reported about it, and removes the file. */
+async function packAndVerify(pieces: readonly Piece[]): Promise<string> {
   const { layer, file: spooled, spans } = await packer.pack(pieces)
   const bytes = readFileSync(spooled)
   rmSync(spooled)
-  const whole = gunzipSync(bytes)
+  const tar = gunzipSync(bytes)
   assert.deepEqual(layer, {
     digest: digestOf(bytes),
-    diffId: digestOf(whole),
+    diffId: digestOf(tar),
     size: bytes.length,
     compression: 'gzip',
   })
   const tars = pieces.map(tarOf)
-  assert.ok(whole.equals(Buffer.concat([...tars, trailer])))
+  assert.ok(tar.equals(Buffer.concat([...tars, trailer])))
 
   assert.equal(spans.length, pieces.length)
   let end = 0
@@ -82,31 +82,37 @@ describe('a packed layer', () => {
   const small = () => stored(dir({ bin: dir({ run: file('#!', 0o755) }), lib: link('bin') }))
   const rows: [what: string, pieces: () => readonly Piece[]][] = [
     ['of one path', () => [small()]],
-    ['of paths that are a file, and a link', () => [stored(file('x')), stored(link('/x'))]],
+    ['of a path that is a file and one that is a link', () => [stored(file('x')), stored(link('/x'))]],
     ['of many paths', () => Array.from({ length: 40 }, (_, i) => stored(dir({ f: file(`${i}`) })))],
-    ['of entries that were made up', () => [madeUp('etc/passwd', Buffer.from('root'))]],
-    ['of paths and made-up entries', () => [small(), madeUp('x', randomBytes(10)), small()]],
-    ['of nothing', () => []],
-    ['of pieces without entries', () => [{ entries: [] }, small(), { entries: [] }]],
+    ['of generated entries', () => [generated('etc/passwd', Buffer.from('root'))]],
+    ['of paths and generated entries', () => [small(), generated('x', randomBytes(10)), small()]],
+    ['without pieces', () => []],
+    ['of empty pieces', () => [{ entries: [] }, small(), { entries: [] }]],
     [
       'of several blocks',
       () => [small(), stored(dir({ zero: file(Buffer.alloc(5 * blockSize)), text: file('x') })), small()],
     ],
     [
-      'that cannot be compressed',
+      'of incompressible files',
       () => [stored(file(randomBytes(6 * blockSize + 7))), stored(file(randomBytes(blockSize)))],
     ],
-    ['whose pieces end with a block', () => [1, 2, 3].map(() => stored(file(Buffer.alloc(blockSize - 512))))],
+    [
+      'whose pieces end with full blocks',
+      () => [1, 2, 3].map(() => stored(file(Buffer.alloc(blockSize - 512)))),
+    ],
   ]
   for (const [what, pieces] of rows) {
-    it(`has the digests, size and spans that it is said to have: ${what}`, async () => {
-      await packed(pieces())
+    it(`has the reported digests, size and spans: ${what}`, async () => {
+      await packAndVerify(pieces())
       assert.deepEqual(readdirSync(spool), [])
     })
   }
 
-  it('is read by tarfile as one archive', async () => {
-    const { file: spooled } = await packer.pack([madeUp('a', randomBytes(3e6)), madeUp('b', randomBytes(3))])
+  it('is one archive for tarfile', async () => {
+    const { file: spooled } = await packer.pack([
+      generated('a', randomBytes(3e6)),
+      generated('b', randomBytes(3)),
+    ])
     const tar = gunzipSync(readFileSync(spooled))
     rmSync(spooled)
     assert.deepEqual(
@@ -118,9 +124,9 @@ describe('a packed layer', () => {
     )
   })
 
-  it('is another when its pieces are in another order', async () => {
-    const pieces = [madeUp('a', Buffer.from('1')), madeUp('b', Buffer.from('2'))]
-    assert.notEqual(await packed(pieces), await packed(pieces.toReversed()))
+  it('depends on the order of its pieces', async () => {
+    const pieces = [generated('a', Buffer.from('1')), generated('b', Buffer.from('2'))]
+    assert.notEqual(await packAndVerify(pieces), await packAndVerify(pieces.toReversed()))
   })
 })
 
@@ -131,16 +137,16 @@ describe('a packer', () => {
       stored(dir({ noise: file(randomBytes(300_000 * i)) })),
     ])
 
-  it('packs eight layers at once as it does one by one', async () => {
+  it('gives the same bytes for eight layers at once as one by one', async () => {
     const all = layers()
-    const atOnce = await Promise.all(all.map(packed))
+    const atOnce = await Promise.all(all.map(packAndVerify))
     assert.equal(new Set(atOnce).size, 8)
-    for (const [index, pieces] of all.entries()) assert.equal(await packed(pieces), atOnce[index])
+    for (const [index, pieces] of all.entries()) assert.equal(await packAndVerify(pieces), atOnce[index])
   })
 
-  it('makes equal bytes of equal pieces in every process, whatever it packed before', async () => {
+  it('gives the same bytes in every process', async () => {
     const all = layers()
-    const here = await Promise.all(all.map(packed))
+    const inThisProcess = await Promise.all(all.map(packAndVerify))
     const script = `
       import { openCompressor } from ${JSON.stringify(new URL('compressor.ts', import.meta.url).href)}
       import { createPacker } from ${JSON.stringify(new URL('pack.ts', import.meta.url).href)}
@@ -150,11 +156,11 @@ describe('a packer', () => {
       console.log(JSON.stringify(digests))
       await packer.close()`
     const args = ['--input-type=module', '-e', script, freshFolder(), JSON.stringify(all.toReversed())]
-    const there = execFileSync(process.execPath, args).toString()
-    assert.deepEqual((JSON.parse(there) as string[]).toReversed(), here)
+    const output = execFileSync(process.execPath, args).toString()
+    assert.deepEqual((JSON.parse(output) as string[]).toReversed(), inThisProcess)
   })
 
-  it('refuses a name that runtimes take for a deletion, names the file, and leaves no file', async () => {
+  it('refuses names that runtimes treat as deletions, with the path, and leaves no file', async () => {
     const names = ['.wh.keep', '.wh..wh..opq', '.wh.']
     for (const name of names) {
       const piece = stored(dir({ data: dir({ [name]: file(), keep: file() }) }))
@@ -168,17 +174,17 @@ describe('a packer', () => {
     }
     const link_ = { kind: 'symlink', path: 'etc/.wh.x', target: 'y' } as const
     await assert.rejects(packer.pack([{ entries: [link_] }]), (error) => hasCode(error, 'PACKAGE_INVALID'))
-    await packed([stored(dir({ '.wh': file(), 'a.wh.b': file(), wh: dir({ '.whx': file() }) }))])
+    await packAndVerify([stored(dir({ '.wh': file(), 'a.wh.b': file(), wh: dir({ '.whx': file() }) }))])
     assert.deepEqual(readdirSync(spool), [])
   })
 
-  it('says that a store path is missing, and leaves no file', async () => {
+  it('fails for a missing store path, and leaves no file', async () => {
     const missing = { storePath: join(directory, 'missing') as StorePath }
     for (const pieces of [[missing], [stored(file(randomBytes(4 * blockSize))), missing]]) {
       await assert.rejects(packer.pack(pieces), (error) => hasCode(error, 'BUILD_FAILED'))
       assert.deepEqual(readdirSync(spool), [])
     }
-    await packed([stored(file('the pool works on'))])
+    await packAndVerify([stored(file('the pool continues'))])
   })
 
   for (const [what, folder] of [
@@ -191,7 +197,7 @@ describe('a packer', () => {
       },
     ],
   ] as const) {
-    it(`says that its folder is ${what}`, async () => {
+    it(`fails when its folder is ${what}`, async () => {
       const other = createPacker(folder(), compressor)
       try {
         const packing = other.pack([stored(file('x'))])
@@ -202,20 +208,20 @@ describe('a packer', () => {
     })
   }
 
-  it('says that the disk is full, and leaves no file', async (t) => {
+  it('fails with STORE_FULL on a full disk, and leaves no file', async (t) => {
     if (process.getuid?.() !== 0) return t.skip('only root can mount a small disk')
     const disk = freshFolder()
     try {
       execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', disk], { stdio: 'pipe' })
     } catch (error) {
-      return t.skip(`no small disk can be mounted here: ${String(error)}`)
+      return t.skip(`cannot mount a small disk: ${String(error)}`)
     }
     const other = createPacker(disk, compressor)
     try {
       const packing = other.pack([stored(file(randomBytes(4 * blockSize)))])
       await assert.rejects(packing, (error) => hasCode(error, 'STORE_FULL'))
       assert.deepEqual(readdirSync(disk), [])
-      const { layer } = await other.pack([stored(file('there is room again'))])
+      const { layer } = await other.pack([stored(file('there is space again'))])
       assert.ok(layer.size > 0)
     } finally {
       await other.close()
@@ -223,7 +229,7 @@ describe('a packer', () => {
     }
   })
 
-  it('packs no more when it is closed, and leaves no file', async () => {
+  it('cancels its layers when it is closed, and leaves no file', async () => {
     const folder = freshFolder()
     const other = createPacker(folder, compressor)
     await other.pack([stored(file('x'))]).then(({ file: spooled }) => rmSync(spooled))

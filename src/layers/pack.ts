@@ -12,41 +12,42 @@ import { createThreads } from './threads.ts'
 
 export type { PackOptions, Piece } from './piece.ts'
 
-/** A layer's bytes in a file of the spool folder, which is the caller's to store or remove. */
+/** A packed layer. Its bytes are in a file of the spool folder, which the caller must store or remove. */
 export type PackedLayer = {
   readonly layer: Layer
   readonly file: string
-  /** Where each piece's member lies, in order. None of what is not compressed: it has no checksum to copy it by. */
+  /** The position of each piece's member, in order. Empty for uncompressed layers, whose members have no checksums. */
   readonly spans: readonly Span[]
-  /** What lies where in each piece that is a store path, in order; undefined for others, and what is too large. */
+  /** The listing of each piece, in order. Undefined for pieces that are not store paths, or too large to list. */
   readonly listings: readonly (string | undefined)[]
 }
 
 /** Packs layers in a bounded pool of threads. */
 export type Packer = {
-  /** What the bytes depend on besides the contents; part of every key. */
+  /** Everything besides the contents that the bytes depend on. Part of every key. */
   readonly compressorId: string
   /**
-   * Equal pieces give equal bytes, a path's member the same as the path. Fails with STORE_FULL, STORE_UNAVAILABLE or
-   * BUILD_FAILED (see `MemberGone`, `BadPath`), BUILD_TIMEOUT, and leaves no file; with CANCELLED when the signal fires before a
-   * thread begins, and once the packer is closed.
+   * Packs a layer. Equal pieces give equal bytes, and a path's member gives the same bytes as the path. Leaves no file
+   * when it fails.
+   * @throws STORE_FULL, STORE_UNAVAILABLE, BUILD_FAILED (see `MemberGone` and `BadPath`), PACKAGE_INVALID, BUILD_TIMEOUT;
+   *   CANCELLED when the signal fires before a thread begins, or when the packer is closed
    */
   pack(pieces: readonly Piece[], options?: PackOptions): Promise<PackedLayer>
-  /** Reads the urgency of all layers again, of those that are being packed, too. */
+  /** Reads the urgency of all layers again, including those that are being packed. */
   reconsider(): void
   close(): Promise<void>
 }
 
 export type PackerOptions = {
-  /** All cores if not said. */
+  /** The number of threads; one per core by default. */
   readonly threads?: number
-  /** Megabytes that a thread's JavaScript may take; Node's own bound if not said. */
+  /** The heap limit of a thread in megabytes; Node's limit by default. */
   readonly heap?: number
-  /** Seconds that packing one layer may take once it is begun; no bound if not said. */
+  /** The time limit for packing one layer, in seconds, once a thread has begun; none by default. */
   readonly limit?: number
 }
 
-/** @param spoolDirectory where the files are written */
+/** @param spoolDirectory the folder for the packed files */
 export function createPacker(
   spoolDirectory: string,
   compressor: Compressor,
@@ -68,7 +69,7 @@ export function createPacker(
       const file = join(spoolDirectory, randomUUID())
       const result = await threads.run({ pieces, file }, options)
       if (!result.ok) {
-        await rm(file, { force: true }).catch(() => {}) // the first error is the one to tell
+        await rm(file, { force: true }).catch(() => {}) // report the first error
         throw closed ? stopping() : failure(result)
       }
       const { digest, diffId, size: packed, spans, listings } = result
@@ -84,10 +85,10 @@ export function createPacker(
 
 const stopping = () => new NixeryError('CANCELLED', 'the registry is stopping')
 
-/** A member's bytes are gone or damaged: its store path is to be packed instead. */
+/** The bytes of a member are missing or damaged. Pack the store path instead. */
 export class MemberGone extends NixeryError<'BUILD_FAILED'> {
   constructor(cause?: unknown) {
-    const message = 'a layer cannot be packed: what was packed of a store path before is gone or damaged'
+    const message = 'cannot pack a layer: the stored bytes of one of its store paths are missing or damaged'
     super('BUILD_FAILED', message, { cause })
   }
 }
@@ -98,26 +99,26 @@ function failure({ step, code, message, nar }: Extract<PackResult, { ok: false }
   if (step === 'late') {
     return new NixeryError('BUILD_TIMEOUT', 'packing a layer took too long', {
       cause,
-      hint: 'the operator can allow more time by NIXERY_PACK_TIMEOUT',
+      hint: 'the operator can raise NIXERY_PACK_TIMEOUT',
     })
   }
   if (step === 'name') {
     const path = JSON.stringify(Buffer.from(message, 'latin1').toString().slice(0, 500))
-    return new NixeryError('PACKAGE_INVALID', `an image cannot hold ${path}`, {
+    return new NixeryError('PACKAGE_INVALID', `an image cannot contain ${path}`, {
       cause,
-      hint: 'container runtimes take a name that begins with .wh. for a deletion: the package must name it otherwise',
+      hint: 'container runtimes treat names that begin with .wh. as deletions; rename the file in the package',
     })
   }
   if (step === 'member') return new MemberGone(cause)
   if (step === 'writing') return storeError(cause, 'packing a layer')
-  const why = {
-    reading: 'a store path cannot be read',
-    nar: 'what a binary cache gave cannot be read',
-    compressing: 'a block cannot be compressed',
-    thread: 'the thread that packed it ended',
+  const reason = {
+    reading: 'cannot read a store path',
+    nar: 'cannot read a NAR from a binary cache',
+    compressing: 'cannot compress a block',
+    thread: 'the packing thread ended',
   }[step]
-  return new NixeryError('BUILD_FAILED', `a layer could not be packed: ${why}`, {
+  return new NixeryError('BUILD_FAILED', `cannot pack a layer: ${reason}`, {
     cause,
-    hint: 'the operator finds the cause in the log',
+    hint: 'the server log has the cause',
   })
 }

@@ -7,7 +7,7 @@ import { packLayer } from './layer.ts'
 import type { PackJob } from './piece.ts'
 import { openSlots, type SlotMemory } from './slots.ts'
 
-/** What a packing thread is started with; `thread` is its number. */
+/** The data that a packing thread starts with; `thread` is its number. */
 export type ThreadData = {
   readonly engine: Engine
   readonly format: PackFormat
@@ -15,7 +15,7 @@ export type ThreadData = {
   readonly thread: number
 }
 
-/** What it is told, one at a time: pack a layer, or help those that do. Each is answered by its result, or null. */
+/** A message to a thread: pack a layer, or help other threads. The reply is the result, or null after helping. */
 export type ThreadTask = { readonly job: PackJob } | 'help'
 
 const { engine, format, memory, thread } = workerData as ThreadData
@@ -23,11 +23,11 @@ const codec = await openCodec(engine)
 const slots = openSlots(memory, thread, codec)
 const readPath = await openReading()
 
-// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port's has none
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a MessagePort has no origin
 parentPort?.postMessage('loaded')
 parentPort?.on('message', (task: ThreadTask) => {
   if (task === 'help') slots.help()
   const result = task === 'help' ? null : packLayer(task.job, { slots, codec, format, readPath })
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port's has none
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a MessagePort has no origin
   parentPort?.postMessage(result)
 })

@@ -4,44 +4,43 @@ import type { PathSource } from '../contents/contents.ts'
 import type { StorePath } from '../image/store-path.ts'
 import type { PartialDemand } from '../queue/demand.ts'
 
-/** A piece of a layer, as plain data: the tar entries of a store path, or entries that were made up. */
+/** A piece of a layer, as plain data: a store path, generated entries, or the member of a stored layer. */
 export type Piece =
   | PathSource
   | { readonly entries: readonly PlainEntry[] }
-  /** A store path's member as it was compressed before, by the same compressor: bytes of a file on this machine. */
+  /** A store path that the same compressor has packed before: a range of a local file. */
   | { readonly member: { readonly file: string; readonly offset: number; readonly length: number } }
 
-/** The bytes of a layer are to be written to a new file. */
+/** Pack these pieces into a new file. */
 export type PackJob = {
   readonly pieces: readonly Piece[]
   readonly file: string
 }
 
-/** How a layer is packed. */
+/** Options for packing a layer. */
 export type PackOptions = PartialDemand & {
-  /** Bytes to read; of all layers that are equally urgent, the largest is packed first. */
+  /** The size of the pieces in bytes; of equally urgent layers, the largest is packed first. */
   readonly size?: number
-  /** Is called when a thread begins with the layer. From then on the signal has no effect. */
+  /** Called when a thread begins to pack the layer. From then on the signal has no effect. */
   readonly onBegin?: () => void
 }
 
 /**
-/**
- * What a layer's making was at when it failed: `name` is when there is a name that no layer can hold, `nar` reading what a
- * binary cache gave, `thread` when the thread itself died, `late` when it took too long.
+ * The step that failed. `name`: an entry has a name that no layer can contain; `nar`: a NAR from a binary cache cannot be
+ * read; `thread`: the thread itself died; `late`: packing took too long.
  */
 export type Step = 'reading' | 'name' | 'nar' | 'compressing' | 'writing' | 'member' | 'thread' | 'late'
 
-/** Errors cross threads as plain data: a cloned `Error` has lost its code. */
+/** The result of a thread. Errors cross threads as plain data, because a cloned `Error` loses its code. */
 export type PackResult =
   | {
       readonly ok: true
       readonly digest: Digest
       readonly diffId: Digest
       readonly size: number
-      /** Where each piece lies in the compressed bytes, in order. */
+      /** The position of each piece in the compressed bytes, in order. */
       readonly spans: readonly Span[]
-      /** What lies where in each piece that was read from a store path, in order; see `contents/listing.ts`. */
+      /** The listing of each piece that was read from a store path, in order; see `contents/listing.ts`. */
       readonly listings: readonly (string | undefined)[]
     }
   | {
@@ -49,7 +48,7 @@ export type PackResult =
       readonly step: Step
       readonly code: string | undefined
       readonly message: string
-      /** The NAR that was read, where the step is `nar`. */
+      /** The NAR, if the step is `nar`. */
       readonly nar?: { readonly storePath: StorePath; readonly cache: string }
     }
 

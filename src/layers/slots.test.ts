@@ -5,7 +5,7 @@ import type { Codec } from './engine.ts'
 import { layerFormats } from './format.ts'
 import { createSlotMemory, openSlots, slotControl } from './slots.ts'
 
-/** Compresses a block to its first byte, and calls back meanwhile. */
+/** A codec that compresses a block to its first byte, and calls `meanwhile` before. */
 const codec = (meanwhile: () => void = () => {}): Codec => ({
   compress(block, into) {
     meanwhile()
@@ -26,7 +26,7 @@ const opened = (
   slots: openSlots(memory, thread, codec()),
 })
 
-/** Takes all slots that a thread gets. */
+/** Takes all slots that a thread can get. */
 function takeAll(slots: ReturnType<typeof openSlots>): number[] {
   const taken: number[] = []
   for (let slot = slots.take(); slot !== undefined; slot = slots.take()) taken.push(slot)
@@ -39,20 +39,20 @@ function offer(slots: ReturnType<typeof openSlots>, slot: number, byte: number) 
 }
 
 describe('slots', () => {
-  it('leave every thread two, whatever the others took', () => {
+  it('leave two for every thread', () => {
     const { memory, slots } = opened(3, 0)
     assert.equal(takeAll(slots).length, 2 + 3 + 2)
     for (const thread of [1, 2]) assert.equal(takeAll(openSlots(memory, thread, codec())).length, 2)
   })
 
-  it('give what was offered, each block its own, in whatever order it is asked for', () => {
+  it('return the compressed form of each block, in any order', () => {
     fc.assert(
       fc.property(fc.infiniteStream(fc.nat(254)), fc.nat(6), (bytes, rotate) => {
         const { slots } = opened(3, 1)
         const blocks = takeAll(slots).map((slot) => ({ slot, byte: bytes.next().value }))
         for (const { slot, byte } of blocks) offer(slots, slot, byte)
-        const asked = [...blocks.slice(rotate), ...blocks.slice(0, rotate)]
-        for (const { slot, byte } of asked) {
+        const rotated = [...blocks.slice(rotate), ...blocks.slice(0, rotate)]
+        for (const { slot, byte } of rotated) {
           assert.deepEqual([...slots.settle([slot])], [byte])
           slots.release(slot)
         }
@@ -61,24 +61,24 @@ describe('slots', () => {
     )
   })
 
-  it('fail for a block that cannot be compressed, and can be used again', () => {
+  it('fail for a block that cannot be compressed, and can be reused', () => {
     const { slots } = opened(1, 0)
     const [slot = 0] = takeAll(slots)
     offer(slots, slot, 255)
-    assert.throws(() => slots.settle([slot]), /could not be compressed/)
+    assert.throws(() => slots.settle([slot]), /cannot compress/)
     slots.release(slot)
     assert.equal(slots.take(), slot)
   })
 
-  it('are helped with in the order of offers, until it is called back; those of a background layer last', () => {
+  it('are compressed by helpers in the order of offers, background layers last', () => {
     const { memory, control, slots } = opened(3, 0)
-    const behind = openSlots(memory, 2, codec())
-    const [a = 0, d = 0] = [behind.take(), behind.take()]
+    const background = openSlots(memory, 2, codec())
+    const [a = 0, d = 0] = [background.take(), background.take()]
     const [b = 0, c = 0] = takeAll(slots)
-    offer(behind, a, 1)
+    offer(background, a, 1)
     offer(slots, b, 2)
     offer(slots, c, 3)
-    offer(behind, d, 4)
+    offer(background, d, 4)
     control.setBackground(2, true)
     const seen: number[] = []
     let left = 4
@@ -87,17 +87,17 @@ describe('slots', () => {
         seen.push(block[0] ?? 0)
         into[0] = block[0] ?? 0
         if (--left === 0) control.letHelp(false)
-        // Somebody waits for it now, also for what was offered before.
+        // A client waits for the layer now, so its earlier offers are urgent, too.
         if (left === 3) control.setBackground(2, false)
         return 1
       },
       expand: undefined,
     })
-    helper.help() // not asked for: comes back
+    helper.help() // returns at once, since no help is wanted
     control.letHelp(true)
     helper.help()
     assert.deepEqual(seen, [2, 1, 3, 4])
-    assert.deepEqual([...behind.settle([a])], [1])
+    assert.deepEqual([...background.settle([a])], [1])
     for (const [slot, byte] of [
       [b, 2],
       [c, 3],
@@ -105,7 +105,7 @@ describe('slots', () => {
       assert.deepEqual([...slots.settle([slot])], [byte])
   })
 
-  it('of a thread that died are free again, at once or when another is done with them', () => {
+  it('of a thread that died become free, at once or when the compressing thread is done', () => {
     const { memory, control, slots } = opened(2, 0)
     const all = takeAll(slots)
     for (const slot of all.slice(0, 3)) offer(slots, slot, 7)
@@ -116,7 +116,7 @@ describe('slots', () => {
       codec(() => {
         if (!died) control.recover(0)
         died = true
-        // The one that is compressed is not: its memory is still in use.
+        // The slot that is being compressed is not free: its memory is in use.
         assert.equal(takeAll(openSlots(memory, 0, codec())).length, all.length - 1)
         control.letHelp(false)
       }),
@@ -124,18 +124,18 @@ describe('slots', () => {
     control.letHelp(true)
     helper.help()
     assert.ok(died)
-    const anew = openSlots(memory, 0, codec())
-    assert.equal(takeAll(anew).length, 1)
+    const restarted = openSlots(memory, 0, codec())
+    assert.equal(takeAll(restarted).length, 1)
   })
 
-  it('that a thread died over are offered again to their owner', () => {
+  it('are compressed by their owner when the helper dies', () => {
     const { memory, control, slots } = opened(2, 0)
     const [slot = 0] = takeAll(slots)
     offer(slots, slot, 9)
     const dying = openSlots(memory, 1, {
       compress() {
         control.letHelp(false)
-        control.recover(1) // as the main thread does when this one is gone
+        control.recover(1) // as the main thread does when this thread has exited
         assert.deepEqual([...slots.settle([slot])], [9])
         throw new Error('gone')
       },
@@ -146,7 +146,7 @@ describe('slots', () => {
     assert.deepEqual([...slots.settle([slot])], [9])
   })
 
-  it('that both their owner and their helper died over are free', () => {
+  it('become free when both owner and helper die', () => {
     const { memory, control, slots } = opened(2, 0)
     const all = takeAll(slots)
     offer(slots, all[0] ?? 0, 1)

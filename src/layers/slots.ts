@@ -2,9 +2,9 @@ import type { Codec } from './engine.ts'
 import type { Framing } from './format.ts'
 
 /**
- * Memory that the packing threads share: slots, each with room for a block and for what it is compressed to. The
- * thread that packs a layer fills slots; it compresses them, or another thread that has nothing to pack does. So one
- * layer uses all cores, nothing is copied from thread to thread, and memory is bounded by the number of slots.
+ * Memory shared by the packing threads. It consists of slots, each with space for a block and its compressed form. The
+ * thread that packs a layer fills slots, and it or an idle thread compresses them. So one layer can use all cores, no
+ * data is copied between threads, and the number of slots bounds the memory.
  */
 export type SlotMemory = {
   readonly threads: number
@@ -15,12 +15,12 @@ export type SlotMemory = {
 
 const slotSize = ({ block, room }: Framing): number => block + room
 
-/** Each thread has two slots of its own, so that none waits for another; the rest is for whoever has helpers. */
+/** Each thread owns two slots, so that no thread waits for another. Threads with helpers share the rest. */
 const ownSlots = 2
 const countOf = (threads: number): number => (ownSlots + 1) * threads + 2
 
-// The control words: whether there is something to help with, a count of offers to wait on, then four for each slot,
-// then one for each thread: whether its layer is in the background.
+// The control words: whether idle threads should help, a counter of offers to wait on, then four words for each slot,
+// then one for each thread: whether its layer is a background layer.
 const helping = 0
 const offers = 1
 const firstSlot = 4
@@ -28,16 +28,16 @@ const words = 4
 const [stateWord, lengthWord, orderWord, ownerWord] = [0, 1, 2, 3]
 
 /**
- * What is done with a slot's block: nothing yet, or one of these. To `claimed` the number of the thread is added that
- * compresses it, and to `abandoned` as well: the thread died that owned the slot, which is free once it is compressed.
+ * The states of a slot. The number of the compressing thread is added to `claimed` and `abandoned`. `abandoned` means
+ * that the owner died: the slot becomes free when the compressing thread is done.
  */
 const states = { idle: 0, offered: 1, done: 2, failed: 3, claimed: 16, abandoned: 2 ** 20 }
-/** Whose a slot is: a thread's number and 1. It is taken by this word alone, and last of all given back by it. */
+/** The owner of a slot: a thread's number plus 1. A slot is taken by setting this word, and freed by clearing it last. */
 const nobody = 0
 const abandoned = -1
 
-/** Where the blocks of a layer in the background stand in the order of offers. */
-const behindAll = 2 ** 30
+/** Added to the order of offers for blocks of background layers. */
+const backgroundOffset = 2 ** 30
 const backgroundWord = (thread: number, threads: number): number =>
   firstSlot + words * countOf(threads) + thread
 
@@ -51,13 +51,13 @@ export function createSlotMemory(threads: number, framing: Framing): SlotMemory 
   }
 }
 
-/** What the main thread does with the slots. */
+/** The slots as seen by the main thread. */
 export type SlotControl = {
-  /** Lets threads without a layer help, or calls them back. */
+  /** Tells idle threads to help, or to stop helping. */
   letHelp(yes: boolean): void
-  /** Whether other layers' blocks go before those of the layer that this thread packs; also those offered already. */
+  /** Marks the layer of a thread as a background layer: helpers compress its blocks last, including those already offered. */
   setBackground(thread: number, yes: boolean): void
-  /** Gives back what a thread held that has died. */
+  /** Frees the slots of a thread that has died. */
   recover(thread: number): void
 }
 
@@ -85,7 +85,7 @@ function recoverSlot(word: Int32Array, at: number, thread: number) {
   if (was === states.abandoned + thread || (owned && was === states.claimed + thread)) free(word, at)
   else if (was === states.claimed + thread) Atomics.store(word, state, states.offered)
   else if (owned) {
-    // First: whoever compresses it now may free it at any moment.
+    // Set the owner first: the compressing thread may free the slot at any moment.
     Atomics.store(word, owner, abandoned)
     for (let now; ; was = now) {
       const isClaimed = was >= states.claimed
@@ -104,21 +104,21 @@ function free(word: Int32Array, at: number) {
   Atomics.store(word, at + ownerWord, nobody)
 }
 
-/** What a packing thread does with the slots. All of it blocks: for worker threads only. */
+/** The slots as seen by a packing thread. All methods block, so use them only in worker threads. */
 export type Slots = {
-  /** A slot to fill, if there is one. */
+  /** Takes a free slot, if there is one. */
   take(): number | undefined
-  /** Where the slot's block is to be put. */
+  /** The buffer for the slot's block. */
   block(slot: number): Uint8Array
-  /** Lets the first `length` bytes of the slot's block be compressed, by whoever comes first. */
+  /** Offers the first `length` bytes of the slot's block to be compressed by any thread. */
   offer(slot: number, length: number): void
   /**
-   * What the first of these slots was compressed to, valid until it is released. Compresses the others while another
-   * thread is at the first.
+   * Returns the compressed form of the first slot's block, valid until the slot is released. Compresses the other blocks
+   * while another thread compresses the first.
    */
   settle(slots: readonly number[]): Uint8Array
   release(slot: number): void
-  /** Compresses what is offered until the main thread calls back. */
+  /** Compresses offered blocks until the main thread calls `letHelp(false)`. */
   help(): void
 }
 
@@ -135,7 +135,7 @@ export function openSlots(memory: SlotMemory, thread: number, codec: Codec): Slo
   const shared = Array.from({ length: count - threads * ownSlots }, (_, index) => threads * ownSlots + index)
   const mine = states.claimed + thread
 
-  /** Compresses an offered slot, if no other thread has begun. */
+  /** Compresses an offered block, unless another thread has claimed it. */
   function compress(slot: number): boolean {
     const state = at(slot, stateWord)
     if (Atomics.compareExchange(word, state, states.offered, mine) !== states.offered) return false
@@ -145,7 +145,7 @@ export function openSlots(memory: SlotMemory, thread: number, codec: Codec): Slo
       Atomics.store(word, at(slot, lengthWord), codec.compress(input(slot).subarray(0, length), output(slot)))
       end = states.done
     } catch {
-      // `settle` fails, on the thread whose layer it is.
+      // `settle` throws on the thread that packs the layer.
     }
     const now = Atomics.compareExchange(word, state, mine, end)
     if (now === states.abandoned + thread) free(word, firstSlot + slot * words)
@@ -153,21 +153,21 @@ export function openSlots(memory: SlotMemory, thread: number, codec: Codec): Slo
     return true
   }
 
-  /** The offered slot that is to be compressed first. */
+  /** The offered slot to compress next. */
   function nextOffer(): number | undefined {
     let best: number | undefined
     let first = Infinity
     for (let slot = 0; slot < count; slot++) {
       if (Atomics.load(word, at(slot, stateWord)) !== states.offered) continue
       const owner = Atomics.load(word, at(slot, ownerWord)) - 1
-      const behind = owner < 0 || Atomics.load(word, backgroundWord(owner, threads)) === 1
-      const order = Atomics.load(word, at(slot, orderWord)) + (behind ? behindAll : 0)
+      const isBackground = owner < 0 || Atomics.load(word, backgroundWord(owner, threads)) === 1
+      const order = Atomics.load(word, at(slot, orderWord)) + (isBackground ? backgroundOffset : 0)
       if (order < first) [best, first] = [slot, order]
     }
     return best
   }
 
-  let made = 0
+  let offerCount = 0
   return {
     block: input,
     take: () =>
@@ -175,9 +175,9 @@ export function openSlots(memory: SlotMemory, thread: number, codec: Codec): Slo
         (slot) => Atomics.compareExchange(word, at(slot, ownerWord), nobody, thread + 1) === nobody,
       ),
     offer(slot, length) {
-      made = (made + 1) % behindAll
+      offerCount = (offerCount + 1) % backgroundOffset
       Atomics.store(word, at(slot, lengthWord), length)
-      Atomics.store(word, at(slot, orderWord), made)
+      Atomics.store(word, at(slot, orderWord), offerCount)
       Atomics.store(word, at(slot, stateWord), states.offered)
       if (Atomics.load(word, helping) === 0) return
       Atomics.add(word, offers, 1)
@@ -189,7 +189,7 @@ export function openSlots(memory: SlotMemory, thread: number, codec: Codec): Slo
       for (;;) {
         const now = Atomics.load(word, state)
         if (now === states.done) return output(first).subarray(0, Atomics.load(word, at(first, lengthWord)))
-        if (now === states.failed) throw new Error('a block could not be compressed')
+        if (now === states.failed) throw new Error('cannot compress a block')
         if (!slots.some(compress)) Atomics.wait(word, state, now, 1000)
       }
     },
@@ -197,7 +197,7 @@ export function openSlots(memory: SlotMemory, thread: number, codec: Codec): Slo
       const state = at(slot, stateWord)
       for (;;) {
         const now = Atomics.load(word, state)
-        // Whoever compresses it is done in a few milliseconds.
+        // The compressing thread is done within a few milliseconds.
         if (now >= states.claimed) Atomics.wait(word, state, now, 1000)
         else if (Atomics.compareExchange(word, state, now, states.idle) === now) break
       }

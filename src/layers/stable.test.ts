@@ -10,7 +10,7 @@ import { binCount, binOf, packageName, planStable, smallPath } from './stable.ts
 const layersOf = (closure: Closure, maxLayers = defaultMaxLayers): (readonly StorePath[])[] =>
   planStable(closure, { maxLayers }).layers.map(({ paths }) => paths)
 
-/** A plan in short: each layer's names. */
+/** The names in each layer of a plan. */
 const named = (closure: Closure, maxLayers?: number): string[] =>
   layersOf(closure, maxLayers).map((paths) => paths.map(storePathName).sort(byText).join(' '))
 
@@ -19,12 +19,12 @@ const flat = (table: Table): Closure => closureOf(Object.keys(table), table)
 const large = 1_000_000
 
 describe('planStable, by example', () => {
-  it('gives each path a layer of its own, largest first', () => {
+  it('gives each path its own layer, largest first', () => {
     const closure = flat({ a: [large, []], b: [3 * large, ['c']], c: [2 * large, []] })
     assert.deepEqual(named(closure), ['b', 'c', 'a'])
   })
 
-  it('puts what is too small into bins, last', () => {
+  it('puts small paths into bins, last', () => {
     const closure = flat({
       'a-1': [10, []],
       'e-1': [20, []],
@@ -39,13 +39,13 @@ describe('planStable, by example', () => {
     assert.deepEqual(named(closure), ['b-1', 'f-1', 'a-1 i-1', 'e-1'])
   })
 
-  it('takes what is below 100,000 bytes for too small, and no more', () => {
+  it('treats paths below 100,000 bytes as small', () => {
     assert.equal(smallPath, 100_000)
     assert.deepEqual(named(flat({ a: [99_999, []], i: [99_999, []] })), ['a i'])
     assert.deepEqual(named(flat({ a: [99_999, []], i: [100_000, []] })), ['i', 'a'])
   })
 
-  it('puts the smallest into bins when there are too many', () => {
+  it('puts the smallest paths into bins when there are too many', () => {
     const names = 'abcdefghijklmno'.split('')
     const closure = flat(Object.fromEntries(names.map((name, index) => [name, [large - index, []]])))
     assert.equal(binCount(12), 2)
@@ -56,7 +56,7 @@ describe('planStable, by example', () => {
     assert.deepEqual(named(closure, 1), [names.join(' ')])
   })
 
-  it('breaks a tie of sizes by store path', () => {
+  it('breaks ties of sizes by store path', () => {
     const names = ['u', 'v', 'w', 'x']
     const closure = flat(Object.fromEntries(names.map((name) => [name, [large, []]])))
     const paths = names.map(storePathOf).sort(byText)
@@ -64,7 +64,7 @@ describe('planStable, by example', () => {
     assert.deepEqual(layersOf(closure, 3), [[paths[0]], [paths[1]], paths.slice(2)])
   })
 
-  it('begins with what every image has, then with a shell’s, each after what it alone needs', () => {
+  it('begins with the paths of every image, then those of a shell, each with its closure', () => {
     const closure = closureOf(['app', 'nss-cacert-3.98', 'bash-interactive-5.2', 'coreutils-9.5', 'nano-8'], {
       app: [900 * large, ['glibc-2.40', 'gmp-6', 'zlib-1.3']],
       'nss-cacert-3.98': [large, []],
@@ -91,17 +91,17 @@ describe('planStable, by example', () => {
     ])
   })
 
-  it('tells its version', () => {
+  it('reports its version', () => {
     assert.deepEqual(planStable(flat({}), { maxLayers: 1 }), { strategy: 'stable-1', layers: [] })
   })
 
-  it('refuses a budget of none', () => {
+  it('refuses an invalid budget', () => {
     for (const maxLayers of [0, -1, 1.5, NaN]) assert.throws(() => layersOf(flat({}), maxLayers), RangeError)
   })
 })
 
 describe('the bin of a path', () => {
-  it('is of the name that Nix takes for the package’s', () => {
+  it('depends on the package name as Nix parses it', () => {
     const rows: [name: string, expected: string][] = [
       ['glibc-2.40-66', 'glibc'],
       ['glibc-2.40-66-bin', 'glibc'],
@@ -117,12 +117,12 @@ describe('the bin of a path', () => {
     for (const [name, expected] of rows) assert.equal(packageName(name), expected)
   })
 
-  it('stays what it is: other bins would be other layers', () => {
+  it('never changes, since other bins would be other layers', () => {
     const of = (name: string, count: number) => binOf(storePathOf(name), count)
     assert.deepEqual([of('glibc-2.40', 8), of('perl5.38-URI-5', 8), of('xz-5', 5)], [5, 7, 2])
   })
 
-  it('depends neither on hash nor version', () => {
+  it('does not depend on hash and version', () => {
     const version = fc.stringMatching(/^[0-9][0-9A-Za-z.+]{0,8}$/)
     const hash = fc.stringMatching(/^[0-9abcdfghijklmnpqrsvwxyz]{32}$/)
     const name = fc.stringMatching(/^[a-z][a-z0-9]{0,9}$/)
@@ -134,7 +134,7 @@ describe('the bin of a path', () => {
     )
   })
 
-  it('is one of few, and never more than the budget', () => {
+  it('is one of at most 8, and never exceeds the budget', () => {
     for (let maxLayers = 1; maxLayers <= 1000; maxLayers++) {
       const count = binCount(maxLayers)
       assert.ok(count >= 1 && count <= Math.min(8, maxLayers))
@@ -160,7 +160,7 @@ describe('planStable, for any closure', () => {
     )
   })
 
-  it('does not depend on any order', () => {
+  it('does not depend on the order of its input', () => {
     fc.assert(
       fc.property(closures, budgets, fc.func(fc.string()), (closure, maxLayers, order) => {
         assert.deepEqual(layersOf(shuffled(closure, order), maxLayers), layersOf(closure, maxLayers))
@@ -168,7 +168,7 @@ describe('planStable, for any closure', () => {
     )
   })
 
-  it('has as many of the largest paths alone as the budget allows', () => {
+  it('gives as many of the largest paths their own layer as the budget allows', () => {
     fc.assert(
       fc.property(closures, budgets, (closure, maxLayers) => {
         assert.deepEqual(new Set(layersOf(closure, maxLayers).map(text)), planLiterally(closure, maxLayers))
@@ -177,7 +177,7 @@ describe('planStable, for any closure', () => {
     )
   })
 
-  /** A closure, and what some of its paths reach. */
+  /** A closure, and the closure of some of its paths. */
   const grown = fc.tuple(closures, fc.array(fc.nat({ max: 23 }))).map(([all, picks]) => {
     const paths = [...all.paths.keys()]
     const walked = walkClosure(
@@ -188,7 +188,7 @@ describe('planStable, for any closure', () => {
     return { some: walked.closure, all }
   })
 
-  it('has the same layers, in the same order, when packages are added within the budget', () => {
+  it('keeps layers and their order when packages are added within the budget', () => {
     fc.assert(
       fc.property(grown, ({ some, all }) => {
         const before = layersOf(some)
@@ -200,7 +200,7 @@ describe('planStable, for any closure', () => {
     )
   })
 
-  it('has no layer of paths of two bins', () => {
+  it('never mixes two bins in a layer', () => {
     fc.assert(
       fc.property(closures, budgets, (closure, maxLayers) => {
         for (const paths of layersOf(closure, maxLayers)) {
@@ -210,7 +210,7 @@ describe('planStable, for any closure', () => {
     )
   })
 
-  it('takes 10,000 paths in one chain and more', (context) => {
+  it('handles a chain of 10,000 paths', (context) => {
     const { root, facts } = largeFacts(10_000, 5)
     const started = performance.now()
     const walked = walkClosure([root], (path) => facts.get(path))
@@ -224,7 +224,7 @@ describe('planStable, for any closure', () => {
 
 const text = (paths: readonly StorePath[]): string => paths.join(' ')
 
-/** The same rules, by trying every number of paths alone. */
+/** The same rules, by trying every number of single paths. */
 function planLiterally(closure: Closure, maxLayers: number): Set<string> {
   const sizeOf = (path: StorePath): number => (closure.paths.get(path) as PathFacts).narSize
   const largestFirst = [...closure.paths.keys()].sort((a, b) => sizeOf(b) - sizeOf(a) || byText(a, b))

@@ -1,42 +1,42 @@
 /**
- * The strategy `stable`: layers that do not depend on what else an image holds, so that nearly every layer of a new
- * image exists already. Take this closure, and a budget with room for four paths beside the bins:
+ * The strategy `stable`: layers do not depend on the rest of the image, so nearly all layers of a new image exist
+ * already. For example, this closure, with a budget for four paths besides the bins:
  *
  *     perl        55 MB ─┐
- *     git         34 MB  ├─▶  1. The largest have a layer each, as many as the budget allows:
+ *     git         34 MB  ├─▶  1. The largest paths get a layer each, as many as the budget allows:
  *     glibc       13 MB  │       perl │ git │ glibc │ openssl
  *     openssl      6 MB ─┘
  *     zlib       160 kB ─┐
- *     hello       60 kB  ├─▶  2. What is over the budget, and what is below 100 kB anyway, goes into 8 bins:
+ *     hello       60 kB  ├─▶  2. Paths over the budget, and all paths below 100 kB, go into 8 bins:
  *     attr        50 kB  │       zlib │ hello │ attr, iana-etc
  *     iana-etc    25 kB ─┘       The bin is a hash of the name without hash and version. So hello-2.13 and
- *                                hello-2.12-doc have the bin of hello-2.12, in every image.
+ *                                hello-2.12-doc are in the same bin as hello-2.12, in every image.
  *
- *     3. In the manifest comes first what most images have, since a client can reuse an unpacked layer only on top
- *        of the same layers (moby/moby#38446): what every image has, with all it needs, then what a shell has; then
- *        what else is alone, largest first; then the bins, by number. The rootfs is the last layer.
+ *     3. The manifest begins with the layers that most images have, because a client can reuse an unpacked layer only
+ *        on top of the same layers (moby/moby#38446): the paths of every image with their closures, then those of a
+ *        shell, then the other single paths, largest first, then the bins, by number. The rootfs is the last layer.
  *
  *        glibc │ perl │ git │ openssl │ zlib │ hello │ attr, iana-etc │ rootfs
  *
- * So the layer of a path that is alone is the same in all images. Only bins differ: with every path below the limit
- * that an image has, and in images over the budget with those that are over. Ties are broken by store path.
+ * So the layer of a single path is the same in all images. Only bins differ, with the small paths of an image and, over
+ * the budget, with the paths that do not fit. Ties are broken by store path.
  *
- * On closures of up to 150 paths a client that keeps its layers fetches 1.01 to 1.24 times the bytes that it would with
- * one layer per path, which nothing can beat; with the original's layers it is 2.7 to 8.2 times. bench/layering/README.md
- * has the figures, and the other numbers of bins, limits and orders that were measured.
+ * With closures of up to 150 paths, a client that keeps its layers fetches 1.01 to 1.24 times the bytes of one layer per
+ * path, which is the optimum; with the original's layers it fetches 2.7 to 8.2 times as much. bench/layering/README.md has
+ * the figures, and the other numbers of bins, limits and orders that were measured.
  */
 import { hash } from 'node:crypto'
 import type { Closure } from '../closure/graph.ts'
 import { byText, type PathFacts, storePathName, type StorePath } from '../image/store-path.ts'
 import { checkBudget, type Plan, type PlanOptions } from './strategy.ts'
 
-/** The version rises when plans change. */
+/** Increment this when plans change. */
 export const stableVersion = 'stable-1'
 
-/** Bytes of NAR below which a path is not worth a request of its own. */
+/** Paths with smaller NARs, in bytes, are not worth a request of their own. */
 export const smallPath = 100_000
 
-/** By name, in order: what every image has, and what `shell` stands for. Perl is moreutils', and git's too. */
+/** Package names, in order: those of every image, then those of `shell`. moreutils and git need perl. */
 const base = [
   ['iana-etc', 'nss-cacert'],
   ['glibc'],
@@ -47,7 +47,7 @@ const base = [
   ['nano'],
 ]
 
-/** As drawn at the top of this file; popularity data has no part in it. */
+/** Plans layers as described at the top of this file. Popularity has no influence. */
 export function planStable(closure: Closure, { maxLayers }: Pick<PlanOptions, 'maxLayers'>): Plan {
   checkBudget(maxLayers)
   const largestFirst = [...closure.paths.values()].sort(bySize)
@@ -67,7 +67,7 @@ export function planStable(closure: Closure, { maxLayers }: Pick<PlanOptions, 'm
   const ranks = baseRanks(closure)
   const rankOf = (path: StorePath): number => ranks.get(path) ?? base.length
   const singles = largestFirst.slice(0, alone).map(({ storePath }) => storePath)
-  singles.sort((a, b) => rankOf(a) - rankOf(b)) // the sort is stable: within a rank the largest comes first
+  singles.sort((a, b) => rankOf(a) - rankOf(b)) // a stable sort: within a rank, the largest comes first
   const filled = [...bins].sort(([a], [b]) => a - b)
   return {
     strategy: stableVersion,
@@ -81,17 +81,17 @@ export function planStable(closure: Closure, { maxLayers }: Pick<PlanOptions, 'm
 const bySize = (a: PathFacts, b: PathFacts): number =>
   b.narSize - a.narSize || byText(a.storePath, b.storePath)
 
-/** How many bins a budget has: a twelfth of 94, and never more than a few. */
+/** The number of bins for a budget: at most 8, and a tenth of a small budget. */
 export const binCount = (maxLayers: number): number => Math.min(8, Math.ceil(maxLayers / 10))
 
-/** The bin of a path: a number below `count` that only the name without hash and version decides. */
+/** The bin of a path, from 0 to `count - 1`. It depends only on the name without hash and version. */
 export const binOf = (path: StorePath, count: number): number =>
   hash('sha256', packageName(storePathName(path)), 'buffer').readUInt32BE() % count
 
-/** `glibc` of `glibc-2.40-66-bin`: up to the first dash that no letter follows, as in Nix's parseDrvName. */
+/** The name up to the first dash that no letter follows, as in Nix's parseDrvName: `glibc` for `glibc-2.40-66-bin`. */
 export const packageName = (name: string): string => name.replace(/-[^A-Za-z].*$/, '')
 
-/** For each path that something of the base reaches, the first group that does. */
+/** Maps each path in the closure of a base package to the index of the first group that reaches it. */
 function baseRanks({ paths }: Closure): Map<StorePath, number> {
   const byName = Map.groupBy(paths.keys(), (path) => packageName(storePathName(path)))
   const ranks = new Map<StorePath, number>()

@@ -5,7 +5,7 @@ import { hash } from 'node:crypto'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
 
-/** What is put on disk. Names and targets are byte strings (`latin1`), as in archives. */
+/** A tree of files. Names and targets are byte strings (`latin1`), as in archives. */
 export type Tree =
   | { readonly bytes: Uint8Array; readonly mode: number }
   | { readonly target: string }
@@ -20,11 +20,11 @@ export const dir = (children: Readonly<Record<string, Tree>> = {}): Tree => ({
   children: Object.entries(children),
 })
 
-/** A byte string as bytes, and text as a byte string. */
+/** Converts a byte string to bytes, and text to a byte string. */
 export const raw = (text: string): Buffer => Buffer.from(text, 'latin1')
 export const utf8 = (text: string): string => Buffer.from(text).toString('latin1')
 
-/** Makes a tree; `order` is the order in which the names of a directory are made. */
+/** Creates a tree on disk, with the names of each directory in this order. */
 export function make(path: string, tree: Tree, order: 'given' | 'reverse' = 'given'): void {
   if ('bytes' in tree) {
     fs.writeFileSync(raw(path), tree.bytes)
@@ -48,7 +48,7 @@ export type Member = {
 }
 const blank = { size: 0, target: '', sha256: '' }
 
-/** What an archive of a tree must have, said without the code under test. */
+/** The members that an archive of a tree must have, computed without the code under test. */
 export function membersOf(path: string, tree: Tree): Member[] {
   if ('target' in tree) return [{ ...blank, path, type: '2', mode: 0o777, target: tree.target }]
   if ('bytes' in tree) {
@@ -75,9 +75,9 @@ json.dump(members, sys.stdout)
 `
 
 /**
- * The members as Python's tarfile reads them, all of them root's and of second 1.
- * @param what the `first` member without its content, for archives that are cut off
- * @param groups the groups of those that are not root's
+ * Reads the members with Python's tarfile, and asserts that all belong to root and have mtime 1.
+ * @param what `first` reads only the first member, without its content, for truncated archives
+ * @param groups the groups of members that do not belong to group 0
  */
 export function readWithPython(
   tar: Uint8Array,
@@ -94,7 +94,7 @@ export function readWithPython(
 }
 
 /**
- * The members below `path` as they lie on disk after GNU tar has unpacked them, all of them of second 1.
+ * Unpacks an archive with GNU tar and reads the members below `path` from disk; asserts that all have mtime 1.
  * @param into an empty folder
  */
 export function unpackWithTar(tar: Uint8Array, path: string, into: string, locale: string): Member[] {
@@ -106,22 +106,22 @@ export function unpackWithTar(tar: Uint8Array, path: string, into: string, local
 }
 
 function membersOnDisk(onDisk: string, path: string): Member[] {
-  const found = raw(onDisk)
-  const stat = fs.lstatSync(found)
+  const entry = raw(onDisk)
+  const stat = fs.lstatSync(entry)
   assert.equal(stat.mtimeMs, 1000, path)
   const member = { ...blank, path, mode: stat.mode & 0o7777 }
   if (stat.isSymbolicLink()) {
-    return [{ ...member, type: '2', target: fs.readlinkSync(found, { encoding: 'latin1' }) }]
+    return [{ ...member, type: '2', target: fs.readlinkSync(entry, { encoding: 'latin1' }) }]
   }
   if (stat.isFile()) {
-    return [{ ...member, type: '0', size: stat.size, sha256: hash('sha256', fs.readFileSync(found)) }]
+    return [{ ...member, type: '0', size: stat.size, sha256: hash('sha256', fs.readFileSync(entry)) }]
   }
-  const names = fs.readdirSync(found, { encoding: 'latin1' }).sort()
+  const names = fs.readdirSync(entry, { encoding: 'latin1' }).sort()
   const below = names.flatMap((name) => membersOnDisk(`${onDisk}/${name}`, `${path}/${name}`))
   return [{ ...member, type: '5' }, ...below]
 }
 
-/** Removes a folder, also one with folders that cannot be written, as unpacked store paths are. */
+/** Removes a folder, including read-only folders such as unpacked store paths. */
 export function remove(directory: string): void {
   execFileSync('chmod', ['-R', 'u+w', directory])
   fs.rmSync(directory, { recursive: true })

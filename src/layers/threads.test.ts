@@ -24,23 +24,23 @@ let large: Piece
 let many: Piece[]
 before(() => {
   directory = mkdtempSync(join(tmpdir(), 'nixery-threads-'))
-  const made = (name: string, tree: Parameters<typeof make>[1]): Piece => {
+  const create = (name: string, tree: Parameters<typeof make>[1]): Piece => {
     const storePath = join(directory, name) as StorePath
     make(storePath, tree)
     return { storePath }
   }
   const text = Buffer.alloc(9 * blockSize, Array.from({ length: 5000 }, (_, i) => `line ${i * i}\n`).join(''))
-  large = made('large', dir({ text: file(text), noise: file(randomBytes(5 * blockSize)) }))
-  many = Array.from({ length: 30 }, (_, i) => made(`small-${i}`, file(randomBytes(i * 4000))))
+  large = create('large', dir({ text: file(text), noise: file(randomBytes(5 * blockSize)) }))
+  many = Array.from({ length: 30 }, (_, i) => create(`small-${i}`, file(randomBytes(i * 4000))))
 })
 after(() => rmSync(directory, { recursive: true }))
 
-const behind = () => urgencies.background
+const background = () => urgencies.background
 const spool = () => mkdtempSync(join(directory, 'spool-'))
 const noise = (name: string, blocks: number): Piece => ({
   entries: [{ kind: 'file', path: name, mode: 0o444, content: { bytes: randomBytes(blocks * blockSize) } }],
 })
-/** Packs and takes the file away. */
+/** Packs a layer and removes its file. */
 async function digestOf(packer: Packer, pieces: readonly Piece[], options?: PackOptions): Promise<string> {
   const { layer, file: spooled } = await packer.pack(pieces, options)
   rmSync(spooled)
@@ -48,9 +48,9 @@ async function digestOf(packer: Packer, pieces: readonly Piece[], options?: Pack
 }
 
 describeEach('layers', ({ compressor }) => {
-  it('are the same bytes however many threads pack them, and whatever these do besides', async () => {
+  it('have the same bytes with any number of threads, alone or beside others', async () => {
     const layers = [[large], many, [many[3], large, many[9]] as Piece[], [], [large, ...many]]
-    const said = await Promise.all(
+    const results = await Promise.all(
       [1, 2, 3, 7].map(async (threads) => {
         const packer = createPacker(spool(), compressor, { threads })
         const atOnce = await Promise.all(layers.map((pieces) => digestOf(packer, pieces)))
@@ -61,7 +61,7 @@ describeEach('layers', ({ compressor }) => {
         return atOnce
       }),
     )
-    for (const digests of said) assert.deepEqual(digests, said[0])
+    for (const digests of results) assert.deepEqual(digests, results[0])
   })
 })
 
@@ -71,82 +71,82 @@ describe('packing threads', () => {
     compressor = await openCompressor('zstd', assert.fail)
   })
 
-  /** The order in which layers are packed, all of them asked for at once. */
+  /** The order in which layers are packed that are submitted at once. */
   async function order(
     threads: number,
     layers: readonly (readonly [name: string, blocks: number, options: PackOptions])[],
   ): Promise<string[]> {
     const packer = createPacker(spool(), compressor, { threads })
-    const done: string[] = []
+    const finished: string[] = []
     await Promise.all(
       layers.map(async ([name, blocks, options]) => {
         await digestOf(packer, [noise(name, blocks)], options)
-        done.push(name)
+        finished.push(name)
       }),
     )
     await packer.close()
-    return done
+    return finished
   }
 
-  it('pack first what is largest of all that wait, what is in the background last', async () => {
+  it('pack the largest waiting layer first, and background layers last', async () => {
     assert.deepEqual(
       await order(1, [
-        ['runs already', 1, { size: 1 }],
-        ['behind, small', 1, { size: 7, urgency: behind }],
+        ['running', 1, { size: 1 }],
+        ['background, small', 1, { size: 7, urgency: background }],
         ['small', 1, { size: 2 }],
-        ['behind, large', 1, { size: 9, urgency: behind }],
+        ['background, large', 1, { size: 9, urgency: background }],
         ['large', 1, { size: 3 }],
         ['of unknown size', 1, {}],
         ['small too', 1, { size: 2 }],
       ]),
-      ['runs already', 'of unknown size', 'large', 'small', 'small too', 'behind, large', 'behind, small'],
+      ['running', 'of unknown size', 'large', 'small', 'small too', 'background, large', 'background, small'],
     )
   })
 
-  it('are never all taken by the background', async () => {
+  it('are never all used for background layers', async () => {
     const others = Array.from(
       { length: 4 },
-      (_, i) => [`behind ${i}`, 40, { size: 40e6, urgency: behind }] as const,
+      (_, i) => [`background ${i}`, 40, { size: 40e6, urgency: background }] as const,
     )
-    const done = await order(2, [...others, ['wanted now', 1, { size: 1e6 }]])
-    // Begun with the first of them; a busy machine may let that one end before.
-    assert.ok(done.indexOf('wanted now') <= 1, done.join(', '))
+    const finished = await order(2, [...others, ['urgent', 1, { size: 1e6 }]])
+    // It begins together with the first of them, which may finish earlier on a busy machine.
+    assert.ok(finished.indexOf('urgent') <= 1, finished.join(', '))
   })
 
-  it('give up a layer that takes too long, leave no file, and go on', async () => {
+  it('give up a layer that takes too long, leave no file, and continue', async () => {
     const folder = spool()
     const packer = createPacker(folder, compressor, { threads: 2, limit: 0.001 })
     for (let round = 0; round < 2; round++) {
-      const packed = packer.pack([noise('endless', 60)])
+      const packed = packer.pack([noise('slow', 60)])
       await assert.rejects(packed, (error) => hasCode(error, 'BUILD_TIMEOUT'))
     }
     assert.deepEqual(readdirSync(folder), [])
     await packer.close()
   })
 
-  it('pack first what has become urgent meanwhile', async () => {
+  it('pack a layer first that has become urgent', async () => {
     const packer = createPacker(spool(), compressor, { threads: 2 })
-    const done: string[] = []
+    const finished: string[] = []
     let urgency: Urgency = urgencies.background
     const pack = async (name: string, blocks: number, options: PackOptions) => {
       await digestOf(packer, [noise(name, blocks)], options)
-      done.push(name)
+      finished.push(name)
     }
-    // Of two threads one stays free of background layers.
+    // One of the two threads takes no background layers.
     const begun = Promise.withResolvers<void>()
-    const all = [pack('first', 60, { urgency: behind, onBegin: begun.resolve })]
-    all.push(pack('large', 2, { urgency: behind, size: 9 }))
-    all.push(pack('wanted', 1, { urgency: () => urgency, size: 1 }))
+    const all = [pack('first', 60, { urgency: background, onBegin: begun.resolve })]
+    all.push(pack('large', 2, { urgency: background, size: 9 }))
+    all.push(pack('urgent', 1, { urgency: () => urgency, size: 1 }))
     await begun.promise
     urgency = urgencies.waiting
     packer.reconsider()
     await Promise.all(all)
-    // A busy machine may let the first end before.
-    assert.ok(done.indexOf('wanted') < done.indexOf('large'), done.join(', '))
+    // The first may finish earlier on a busy machine.
+    assert.ok(finished.indexOf('urgent') < finished.indexOf('large'), finished.join(', '))
     await packer.close()
   })
 
-  it('leave out what nobody wants any more, unless they have begun', async () => {
+  it('skip cancelled layers unless they have begun', async () => {
     const folder = spool()
     const packer = createPacker(folder, compressor, { threads: 1 })
     const [first, second] = [new AbortController(), new AbortController()]
@@ -161,12 +161,12 @@ describe('packing threads', () => {
     await packer.close()
   })
 
-  it('pack any number of layers of any size, in any order', async () => {
+  it('pack any number of layers of any size', async () => {
     const packer = createPacker(spool(), compressor, { threads: 3 })
     const sizes = fc.array(
       fc.record({
         blocks: fc.nat(4),
-        urgency: fc.constantFrom(() => urgencies.waiting, behind),
+        urgency: fc.constantFrom(() => urgencies.waiting, background),
         size: fc.nat(5e6),
         later: fc.boolean(),
       }),
@@ -174,22 +174,22 @@ describe('packing threads', () => {
     )
     await fc.assert(
       fc.asyncProperty(sizes, async (layers) => {
-        const asked: Promise<string>[] = []
+        const submitted: Promise<string>[] = []
         for (const { blocks, later, ...options } of layers) {
           if (later) await setImmediate()
-          asked.push(digestOf(packer, [noise('any', blocks)], options))
+          submitted.push(digestOf(packer, [noise('any', blocks)], options))
         }
-        await Promise.all(asked)
+        await Promise.all(submitted)
       }),
       { numRuns: 20 },
     )
     await packer.close()
   })
 
-  it('that die fail their layer alone, leave no file, and others take their place', async () => {
+  it('that die fail only their layer, leave no file, and are replaced', async () => {
     const folder = spool()
     const packer = createPacker(folder, compressor, { threads: 2, heap: 12 })
-    // More than its heap has room for: the thread ends as one that throws does.
+    // More than the heap limit: the thread exits.
     const entry: Entry = { kind: 'symlink', path: 'x'.repeat(200), target: 'y'.repeat(200) }
     const deadly: Piece = { entries: Array.from({ length: 200_000 }, () => ({ ...entry })) }
     const fine = await digestOf(packer, [large])
@@ -206,7 +206,7 @@ describe('packing threads', () => {
     await packer.close()
   })
 
-  it('do not keep a process that has nothing to pack, and do keep one that has', () => {
+  it('keep the process alive only while they pack a layer', () => {
     const script = `
       import { openCompressor } from ${JSON.stringify(new URL('compressor.ts', import.meta.url).href)}
       import { createPacker } from ${JSON.stringify(new URL('pack.ts', import.meta.url).href)}
@@ -216,15 +216,15 @@ describe('packing threads', () => {
       packer.pack(pieces).then(({ layer }) => console.log(layer.digest))`
     const folder = spool()
     const args = ['--input-type=module', '-e', script, folder, JSON.stringify([large])]
-    const said = execFileSync(process.execPath, args, { timeout: 60_000 }).toString()
-    assert.match(said, /^sha256:[0-9a-f]{64}\n$/)
+    const output = execFileSync(process.execPath, args, { timeout: 60_000 }).toString()
+    assert.match(output, /^sha256:[0-9a-f]{64}\n$/)
     const [one, other] = readdirSync(folder).map((name) => readFileSync(join(folder, name)))
     assert.ok(one && other?.equals(one))
   })
 })
 
 describe('closing', () => {
-  // In processes of their own that have nothing else to do: one whose threads do not keep it ends in the middle.
+  // In processes without other work: if the threads did not keep them alive, they would exit early.
   const pool = `
     import { mkdtempSync, rmSync } from 'node:fs'
     import { createThreads } from ${JSON.stringify(join(import.meta.dirname, 'threads.ts'))}
@@ -239,7 +239,7 @@ describe('closing', () => {
       await threads.close()
     }
     console.log('closed')`
-  it('waits for every thread, whatever it does', async () => {
+  it('waits for every thread', async () => {
     const ends = Array.from({ length: 2 }, async () => {
       const args = ['--input-type=module', '--eval', pool, spool()]
       const { stdout, stderr, exitCode } = await execa(process.execPath, args, { reject: false })

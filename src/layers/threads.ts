@@ -10,24 +10,24 @@ import { createSlotMemory, slotControl } from './slots.ts'
 export type ThreadOptions = {
   readonly engine: Engine
   readonly format: PackFormat
-  /** How many, at least 1. */
+  /** The number of threads, at least 1. */
   readonly count: number
-  /** Megabytes that a thread's JavaScript may take; it dies when it wants more. */
+  /** The heap limit of a thread in megabytes; a thread that exceeds it dies. */
   readonly heap?: number | undefined
-  /** Milliseconds that packing one layer may take; its thread is ended then. No bound if not said. */
+  /** The time limit for packing one layer, in milliseconds; then its thread is terminated. None by default. */
   readonly limit?: number | undefined
 }
 
 /** A bounded pool of packing threads. */
 export type Threads = {
   /**
-   * Packs a layer: the most urgent first, then the largest. The result says when its thread died.
+   * Packs a layer. Waiting layers start with the most urgent, then the largest. A dead thread is reported in the result.
    * @throws CANCELLED when the signal fires before a thread begins
    */
   run(job: PackJob, options?: PackOptions): Promise<PackResult>
   /** Reads the urgency of all layers again. */
   reconsider(): void
-  /** Ends all threads; what was not packed has failed. */
+  /** Terminates all threads. Layers that are not finished fail. */
   close(): Promise<void>
 }
 
@@ -40,51 +40,51 @@ type Waiting = {
 }
 type Thread = {
   readonly worker: Worker
-  /** Settled when its codec is loaded, or it is gone. */
+  /** Settles when the codec is loaded, or the thread has exited. */
   readonly loaded: Promise<void>
   readonly index: number
-  doing: 'nothing' | 'helping' | 'gone' | Waiting
-  /** Ends it when its layer takes too long. */
+  state: 'nothing' | 'helping' | 'exited' | Waiting
+  /** Terminates the thread when its layer takes too long. */
   timer?: NodeJS.Timeout
   late?: true
 }
 
-// For headers and names, which are many and soon forgotten: with Node's own 16 MB a thread collects more often.
+// Headers and names are many short-lived objects: with Node's default of 16 MB, threads collect garbage more often.
 const youngMegabytes = 64
-/** What is not larger is done before anyone could help. */
+/** Layers up to this size are packed before another thread could help. */
 const worthHelp = ({ framing }: PackFormat): number => 2 * framing.block
 
-/** Starts the threads: a first layer then waits for no start, which takes a tenth of a second. */
+/** Starts the threads at once, so that the first layer does not wait the tenth of a second that this takes. */
 export function createThreads({ engine, format, count, heap, limit }: ThreadOptions): Threads {
   const memory = createSlotMemory(count, format.framing)
   const control = slotControl(memory)
-  const waiting = new Set<Waiting>() // in the order in which they came
+  const waiting = new Set<Waiting>() // in order of arrival
   const threads: Thread[] = []
   let closed = false
 
   function start(index: number): Thread {
     const worker = new Worker(new URL(`pack.worker${extname(import.meta.filename)}`, import.meta.url), {
       name: `pack ${index}`,
-      execArgv: [], // what the process was started with may not be for threads
+      execArgv: [], // options of the process may be invalid for threads
       workerData: { engine, format, memory, thread: index } satisfies ThreadData,
       resourceLimits: {
         maxYoungGenerationSizeMb: youngMegabytes,
         ...(heap !== undefined && { maxOldGenerationSizeMb: heap }),
       },
     })
-    // Only a layer keeps the process: a thread that helps may wait for long.
+    // Only a layer keeps the process alive, since a helping thread can wait for a long time.
     worker.unref()
     const loading = Promise.withResolvers<void>()
-    const thread: Thread = { worker, loaded: loading.promise, index, doing: 'nothing' }
-    let reason = 'it ended'
+    const thread: Thread = { worker, loaded: loading.promise, index, state: 'nothing' }
+    let reason = 'the thread exited'
     worker.on('message', (result: PackResult | 'loaded' | null) => {
       if (result === 'loaded') return loading.resolve()
-      const { doing } = thread
+      const { state } = thread
       clearTimeout(thread.timer)
-      thread.doing = 'nothing'
-      // While the pool is closed, every thread keeps the process until it has ended: who closes it waits for that.
+      thread.state = 'nothing'
+      // While the pool closes, threads keep the process alive until they have exited, because `close` waits for them.
       if (!closed) worker.unref()
-      if (result && typeof doing === 'object') doing.resolve(result)
+      if (result && typeof state === 'object') state.resolve(result)
       dispatch()
     })
     worker.on('error', (error: unknown) => {
@@ -92,13 +92,13 @@ export function createThreads({ engine, format, count, heap, limit }: ThreadOpti
     })
     worker.on('exit', () => {
       loading.resolve()
-      const { doing, late } = thread
+      const { state, late } = thread
       clearTimeout(thread.timer)
-      thread.doing = 'gone'
+      thread.state = 'exited'
       control.recover(index)
-      if (typeof doing === 'object') {
+      if (typeof state === 'object') {
         const step = late ? 'late' : 'thread'
-        doing.resolve({ ok: false, step, code: undefined, message: reason })
+        state.resolve({ ok: false, step, code: undefined, message: reason })
       }
       dispatch()
     })
@@ -106,24 +106,24 @@ export function createThreads({ engine, format, count, heap, limit }: ThreadOpti
   }
 
   function begin(thread: Thread, layer: Waiting) {
-    // Started again only for a layer: one that cannot start fails this, and is not tried for ever.
-    const alive = thread.doing === 'gone' ? start(thread.index) : thread
+    // A thread is restarted only for a layer. If it cannot start, that layer fails, instead of an endless loop.
+    const alive = thread.state === 'exited' ? start(thread.index) : thread
     threads[thread.index] = alive
-    alive.doing = layer
+    alive.state = layer
     alive.worker.ref()
     layer.begin()
     control.setBackground(thread.index, isBackground(layer))
     if (limit !== undefined) {
       alive.timer = setTimeout(() => {
         alive.late = true
-        void end(alive)
+        void terminate(alive)
       }, limit)
     }
-    say(alive, { job: layer.job })
+    post(alive, { job: layer.job })
   }
 
-  const running = (): Waiting[] => threads.flatMap(({ doing }) => (typeof doing === 'object' ? [doing] : []))
-  /** The layer to begin with. For those that a client waits for, one thread stays free of all others, and helps. */
+  const running = (): Waiting[] => threads.flatMap(({ state }) => (typeof state === 'object' ? [state] : []))
+  /** The next layer to pack. One thread is reserved for layers that clients wait for; it helps meanwhile. */
   function next(): Waiting | undefined {
     const first = [...waiting].reduce<Waiting | undefined>(
       (best, one) => (best && !goesBefore(one, best) ? best : one),
@@ -135,19 +135,19 @@ export function createThreads({ engine, format, count, heap, limit }: ThreadOpti
 
   function dispatch() {
     if (closed) return
-    for (const thread of threads.filter(({ doing }) => doing === 'nothing' || doing === 'gone')) {
+    for (const thread of threads.filter(({ state }) => state === 'nothing' || state === 'exited')) {
       const layer = next()
       if (!layer) break
       waiting.delete(layer)
       begin(thread, layer)
     }
-    // All that help are called back for a layer that could begin; those that it does not take come again.
+    // When a layer can begin, all helpers are called back, and those not needed help again.
     const help = !next() && running().some(({ size }) => size > worthHelp(format))
     control.letHelp(help)
     for (const thread of threads) {
-      if (!help || thread.doing !== 'nothing') continue
-      thread.doing = 'helping'
-      say(thread, 'help')
+      if (!help || thread.state !== 'nothing') continue
+      thread.state = 'helping'
+      post(thread, 'help')
     }
   }
 
@@ -169,15 +169,15 @@ export function createThreads({ engine, format, count, heap, limit }: ThreadOpti
         dispatch()
       }),
     reconsider() {
-      for (const { doing, index } of threads) {
-        if (typeof doing === 'object') control.setBackground(index, isBackground(doing))
+      for (const { state, index } of threads) {
+        if (typeof state === 'object') control.setBackground(index, isBackground(state))
       }
       if (waiting.size > 0) dispatch()
     },
     async close() {
       closed = true
       control.letHelp(false)
-      await Promise.all(threads.map(end))
+      await Promise.all(threads.map(terminate))
       for (const { resolve } of waiting) {
         resolve({ ok: false, step: 'thread', code: undefined, message: 'the pool was closed' })
       }
@@ -185,8 +185,8 @@ export function createThreads({ engine, format, count, heap, limit }: ThreadOpti
   }
 }
 
-/** A thread that is ended while it loads a native library takes the whole process with it (koffi 3.3.4, Node 24.21). */
-async function end({ worker, loaded }: Thread) {
+/** Terminates a thread after it has loaded: doing so while it loads koffi crashes the process (koffi 3.3.4, Node 24.21). */
+async function terminate({ worker, loaded }: Thread) {
   worker.ref()
   await loaded
   await worker.terminate()
@@ -197,7 +197,7 @@ const goesBefore = (one: Waiting, other: Waiting): boolean =>
 
 const isBackground = ({ urgency }: Waiting): boolean => urgency() < urgencies.waiting
 
-function say({ worker }: Thread, task: ThreadTask) {
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that of a thread has none
+function post({ worker }: Thread, task: ThreadTask) {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a Worker has no origin
   worker.postMessage(task)
 }
