@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { NixeryError } from './errors.ts'
 import { defaultFolders } from './config/folders.ts'
 import { schema } from './config/all-settings.ts'
+import { setSettings, variablesOf } from './config/sets.ts'
 import { unknownVariables } from './config/unknown.ts'
 import { flag } from './config/values.ts'
 
@@ -14,7 +15,13 @@ export type Config = z.infer<typeof schema> & {
   readonly NIXERY_CACHE: string
 }
 
-const sources = ['NIXERY_CHANNEL', 'NIXERY_PKGS_REPO', 'NIXERY_PKGS_PATH', 'NIXERY_FLAKE'] as const
+const sources = [
+  'NIXERY_SETS',
+  'NIXERY_CHANNEL',
+  'NIXERY_PKGS_REPO',
+  'NIXERY_PKGS_PATH',
+  'NIXERY_FLAKE',
+] as const
 
 /** The names of all settings. */
 export const settingNames: readonly string[] = Object.keys(schema.shape)
@@ -92,7 +99,7 @@ function contradictions(set: Readonly<Record<string, string | undefined>>): stri
   }
   if (set['NIXERY_CREATED'] === 'revision' && !isOfCommit(set)) {
     problems.push(
-      'NIXERY_CREATED=revision: needs packages of a known commit: NIXERY_PKGS_REPO, a NIXERY_FLAKE in a git repository, or a full commit as NIXERY_CHANNEL without NIXERY_CHANNEL_TAGS',
+      'NIXERY_CREATED=revision: needs packages of a known commit: NIXERY_PKGS_REPO, a NIXERY_FLAKE in a git repository, or a full commit as NIXERY_CHANNEL without NIXERY_CHANNEL_TAGS; of several package sets, each has to be of one of these kinds',
     )
   }
   const passed = (set['NIXERY_NIX_ENV'] ?? '').split(/[\s,]+/).filter((name) => name in schema.shape)
@@ -104,6 +111,8 @@ function contradictions(set: Readonly<Record<string, string | undefined>>): stri
 
 /** Whether all that tags may mean is a commit. */
 function isOfCommit(set: Readonly<Record<string, string | undefined>>): boolean {
+  const sets = setSettings.NIXERY_SETS.safeParse(set['NIXERY_SETS']).data
+  if (sets) return sets.every(({ source }) => isOfCommit(variablesOf(source)))
   const { NIXERY_CHANNEL: channel, NIXERY_PKGS_REPO: repository, NIXERY_FLAKE: flake } = set
   if (channel !== undefined) return /^[0-9a-f]{40}$/.test(channel) && set['NIXERY_CHANNEL_TAGS'] === undefined
   if (flake !== undefined) return /^(github|gitlab|sourcehut|git(\+(https?|ssh|file))?):/.test(flake)

@@ -1,11 +1,13 @@
 import { allowAll } from './access/may.ts'
 import type { Builds, WorkerStatus } from './builds/builds.ts'
 import type { Config } from './config.ts'
+import { vocabularyOf } from './config/set-config.ts'
 import { createClientOf } from './http/address.ts'
 import { createApp } from './http/app.ts'
 import { boundConnections, openFilesOf } from './http/open-files.ts'
 import { createOps } from './http/ops.ts'
 import type { RouteTable } from './http/route-table.ts'
+import { createRoutes } from './http/route.ts'
 import { listen, type Listening } from './http/server.ts'
 import { createStreams } from './http/streams.ts'
 import { readTls, watchTls, type TlsPair, type TlsWatch } from './http/tls.ts'
@@ -51,13 +53,19 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
   const defaults = config.NIXERY_PLATFORMS.map((name) => platforms[name])
   const streams = streamsOf(config)
   let closing = false
+  const setChecks = worker.packages.map(
+    ({ set }) =>
+      [set === undefined ? 'packages' : `packages ${set}`, () => worker.check('packages', set)] as const,
+  )
   const ops = createOps({
     checks: {
       store: () => checkStore(state.store),
       catalog: () => state.catalog.blobSize(digestOf(new Uint8Array())),
       nix: () => worker.check('nix'),
-      packages: () => worker.check('packages'),
+      ...Object.fromEntries(setChecks),
     },
+    // A package set that is broken does not stop the others.
+    ...(setChecks.length > 1 && { alternatives: new Set(setChecks.map(([name]) => name)) }),
     isStopping: () => closing,
     metrics: metrics.read,
     onChange: (line, failure) => (failure === undefined ? log.info(line) : log.warn({ err: failure }, line)),
@@ -77,6 +85,7 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
     }),
     secure: tls !== undefined,
     builds,
+    routeOf: createRoutes(vocabularyOf(config)),
     store: state.store,
     blobs: state.blobs,
     source: worker,
@@ -123,17 +132,18 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
 }
 
 function pagesOf(config: Config, { worker, monitor, version }: FrontendDeps): RouteTable {
-  const source = {
-    ...worker.packages,
-    async pin() {
-      return { revision: await worker.revision() }
-    },
-  }
+  const described = worker.packages.map(({ set, ...packages }) => ({
+    set,
+    describe: describeSource(
+      { ...packages, pin: async () => ({ revision: await worker.revision(set) }) },
+      monitor.texts,
+    ),
+  }))
   return createWeb({
     listBuilds: config.NIXERY_PAGES === 'full',
     showNames: config.NIXERY_PAGES === 'full' || config.NIXERY_CATALOG === 'on',
     history: monitor.history,
-    describe: describeSource(source, monitor.texts),
+    describe: () => described.map(({ set, describe }) => ({ set, ...describe() })),
     version,
     platforms: config.NIXERY_PLATFORMS.map((name) => platforms[name]),
   })

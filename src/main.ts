@@ -1,7 +1,9 @@
 import packageFile from '../package.json' with { type: 'json' }
+import type { SetStatus } from './builds/builds.ts'
 import { createWarmer } from './builds/warmer.ts'
 import { cleanupOf } from './cleanup.ts'
 import type { Config } from './config.ts'
+import { vocabularyOf } from './config/set-config.ts'
 import { openFrontend } from './frontend.ts'
 import { parseImageReference } from './image/name.ts'
 import { platforms } from './image/platform.ts'
@@ -22,6 +24,9 @@ export type Running = {
 const { version } = packageFile
 // Seconds from one look at the package set to the next, for images that are to be ready.
 const warmInterval = 300
+
+const describe = ({ set, description }: SetStatus): string =>
+  set === undefined ? description : `${set}: ${description}`
 
 /**
  * Starts a whole registry in this process: a front end and a worker over one state.
@@ -62,11 +67,13 @@ export async function start(
       throw error
     },
   )
+  const vocabulary = vocabularyOf(config)
   const warmer = createWarmer({
     builds,
-    source: worker.source,
+    sets: worker.sets,
+    vocabulary,
     catalog: state.catalog,
-    names: config.NIXERY_WARM.map((name) => parseImageReference(name)),
+    names: config.NIXERY_WARM.map((name) => parseImageReference(name, vocabulary)),
     top: config.NIXERY_WARM_TOP,
     platforms: defaults,
     every: warmInterval,
@@ -83,7 +90,7 @@ export async function start(
       port: frontend.port,
       ...(frontend.tls && { tls: true }),
       nix: status.nixVersion,
-      packages: status.packages.description,
+      packages: status.packages.map(describe).join('; '),
       store: config.NIXERY_STORAGE_BACKEND,
     },
     'ready',

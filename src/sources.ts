@@ -26,9 +26,16 @@ export type SourceOptions = {
 /** Milliseconds for which a folder is believed not to have changed: it is walked over at most once in so long. */
 const freshFor = 5_000
 
-/** Where the configuration says that packages come from: with nothing configured, the demo packages. */
-export async function openSource(config: Config, options: SourceOptions): Promise<PackageSource> {
-  const source = await openPackages(config, options)
+/**
+ * Where the configuration says that packages come from: with nothing configured, the demo packages.
+ * @param remote what is shared by all sources of a server
+ */
+export async function openSource(
+  config: Config,
+  options: SourceOptions,
+  remote: RemoteOptions = openRemote(config, options),
+): Promise<PackageSource> {
+  const source = await openPackages(config, options, { ...remote, allowed: config.NIXERY_REFS })
   // A flake is evaluated purely: nothing else is read.
   if (config.NIXERY_FLAKE !== undefined) return source
   const stale = config.NIXERY_PATH_STALE * 1000
@@ -41,10 +48,13 @@ export async function openSource(config: Config, options: SourceOptions): Promis
   })
 }
 
-async function openPackages(config: Config, options: SourceOptions): Promise<PackageSource> {
+async function openPackages(
+  config: Config,
+  options: SourceOptions,
+  remote: RemoteOptions,
+): Promise<PackageSource> {
   const { NIXERY_CHANNEL, NIXERY_PKGS_REPO, NIXERY_PKGS_PATH, NIXERY_FLAKE } = config
   const anyTag = config.NIXERY_TAGS === 'any'
-  const remote = remoteOptions(config, options)
   if (NIXERY_CHANNEL !== undefined) {
     return channelSource(NIXERY_CHANNEL, {
       ...remote,
@@ -74,7 +84,8 @@ const mostWaitingQueries = 256
 const firstExpiry = 600_000
 const expiryInterval = 3_600_000
 
-function remoteOptions(config: Config, { nix, warn }: SourceOptions): RemoteOptions {
+/** What fetches sources, within the bounds of the configuration. */
+export function openRemote(config: Config, { nix, warn }: SourceOptions): RemoteOptions {
   const scratch = join(config.NIXERY_DATA, 'mirrors')
   const fetcher: Fetcher = {
     fetch: (sources, rootOf) =>

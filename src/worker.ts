@@ -6,9 +6,9 @@ import type { CacheOrigin } from './builds/from-caches.ts'
 import { createLater } from './builds/later.ts'
 import { createLocalBuilds, type LocalBuilds } from './builds/local-builds.ts'
 import { createPulls } from './builds/pull-counter.ts'
-import { createResolver, type Resolver } from './builds/resolve.ts'
+import type { Resolver } from './builds/resolve.ts'
 import { settingNames, type Config } from './config.ts'
-import { policyOf, restrictionOf, withoutEffect } from './evaluation.ts'
+import { restrictionOf, withoutEffect } from './evaluation.ts'
 import type { Contents } from './contents/contents.ts'
 import { localStore } from './contents/local.ts'
 import { openCompressor } from './layers/compressor.ts'
@@ -17,10 +17,9 @@ import { createPacker, type Packer } from './layers/pack.ts'
 import { createNix, type Nix } from './nix/nix.ts'
 import { stoppable } from './nix/stoppable.ts'
 import { urlLabel } from './image/labels.ts'
-import { nameFilter } from './packages/policy.ts'
-import type { PackageSource } from './packages/source.ts'
+import type { PackageSets } from './packages/sets.ts'
 import { createPopularity } from './popcount/source.ts'
-import { openSource, prepareSource } from './sources.ts'
+import { openSets } from './sets.ts'
 import { evaluationStore, openOrigin } from './origin.ts'
 import type { State } from './state.ts'
 
@@ -28,7 +27,7 @@ import type { State } from './state.ts'
 export type Worker = {
   readonly builds: LocalBuilds
   readonly status: WorkerStatus
-  readonly source: PackageSource
+  readonly sets: PackageSets
   readonly nix: Nix
   readonly resolver: Resolver
   readonly packer: Packer
@@ -83,10 +82,12 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
   // A server that answers soon has begun with it while the rest is opened.
   if (prepare) void nix.settle().catch(() => {})
   const nixVersion = await nix.version()
-  const source = await openSource(config, { nix, note, warn, signal })
-  const policy = policyOf(config)
+  const rest = createLater()
+  const later = (work: Promise<unknown>) => rest.add(work)
+  const opened = await openSets(config, { nix, catalog, later, note, warn, signal })
+  const { sets, resolver } = opened
   for (const line of withoutEffect(process.env, config)) warn(line)
-  if (prepare) void prepareSource(source, nix, { ...policy, system: prepare.system }, { note, warn })
+  if (prepare) opened.prepare(prepare.system)
   const refreshSeconds = config.NIXERY_POPULARITY_REFRESH
   const popularity = await createPopularity({
     url: config.NIX_POPULARITY_URL,
@@ -109,13 +110,9 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
     popularity: popularity.current(),
     maxLayers: config.NIXERY_MAX_LAYERS,
   })
-  const filter = nameFilter(config.NIXERY_ALLOW, config.NIXERY_DENY)
-  const rest = createLater()
-  const later = (work: Promise<unknown>) => rest.add(work)
-  const resolver = createResolver({ catalog, nix, policy, filter, warn, later })
   const pulls = createPulls(catalog, state.uses, 2_000)
   const builds = createLocalBuilds({
-    source,
+    sets,
     nix,
     resolver,
     catalog,
@@ -133,8 +130,8 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
   })
   return {
     builds,
-    status: statusOf({ nix, nixVersion, source, builds }),
-    source,
+    status: statusOf({ nix, nixVersion, sets, builds }),
+    sets,
     nix,
     resolver,
     packer,
@@ -154,18 +151,28 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
   }
 }
 
-type StatusDeps = Pick<Worker, 'nix' | 'source' | 'builds'> & { readonly nixVersion: string }
+type StatusDeps = Pick<Worker, 'nix' | 'sets' | 'builds'> & { readonly nixVersion: string }
 
-const statusOf = ({ nix, nixVersion, source, builds }: StatusDeps): WorkerStatus => ({
+const statusOf = ({ nix, nixVersion, sets, builds }: StatusDeps): WorkerStatus => ({
   nixVersion,
-  packages: { description: source.description, publicDescription: source.publicDescription },
-  tags: () => source.tags(),
-  async revision() {
-    const { revision } = await source.pin('latest')
+  packages: [...sets.sources].map(([set, { description, publicDescription }]) => ({
+    set,
+    description,
+    publicDescription,
+  })),
+  tags: async (request) => (await sets.sourceOf(request)).tags(),
+  async revision(set) {
+    const { revision } = await sourceNamed(sets, set).pin('latest')
     return revision
   },
-  async check(part) {
-    await (part === 'nix' ? nix.version() : source.usable())
+  async check(part, set) {
+    await (part === 'nix' ? nix.version() : sourceNamed(sets, set).usable())
   },
   load: () => ({ running: builds.running, queued: builds.queued, evaluators: nix.evaluators() }),
 })
+
+function sourceNamed({ sources }: PackageSets, name: string | undefined) {
+  const source = sources.get(name)
+  if (!source) throw new Error(`there is no package set ${name}`)
+  return source
+}

@@ -14,7 +14,7 @@ import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
 
 const worker: WorkerStatus = {
   nixVersion: '2.8',
-  packages: { description: 'packages of a test' },
+  packages: [{ set: undefined, description: 'packages of a test' }],
   tags: () => Promise.resolve(undefined),
   revision: () => Promise.resolve('r1'),
   check: () => Promise.resolve(),

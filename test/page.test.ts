@@ -208,7 +208,7 @@ describe('what strangers have chosen', () => {
     ]
     const id = randomUUID()
     for (const event of events as BuildEvent[]) history.listener(id, event)
-    const described = { source: markup, revision: markup }
+    const described = [{ set: markup, source: markup, revision: markup }]
     const web = createWeb({ history, describe: () => described, version: markup, ...all })
     for (const path of ['/', `/builds/${id}`]) {
       const reply = await web(path)?.reply(testRequest(path))

@@ -9,6 +9,7 @@ import { localContents } from '../contents/testing.ts'
 import type { Packer } from '../layers/pack.ts'
 import type { Nix } from '../nix/nix.ts'
 import { nameFilter } from '../packages/policy.ts'
+import { oneSet } from '../packages/sets.ts'
 import { createLimiter } from '../queue/limiter.ts'
 import type { Blobs } from './blobs.ts'
 import { createBuilder, type Asked } from './builder.ts'
@@ -66,7 +67,7 @@ function openFake({ jobs = 1, maxQueue = 10, retryLease = 600, revisions = ['1']
   const ended: string[] = []
   const names = new Map<string, string>()
   const builder = createBuilder({
-    source: {
+    sets: oneSet({
       description: 'fake',
       // Each pin is of the next revision, until the last one.
       pin: async () => {
@@ -75,7 +76,7 @@ function openFake({ jobs = 1, maxQueue = 10, retryLease = 600, revisions = ['1']
       },
       tags: async () => [],
       usable: async () => {},
-    },
+    }),
     nix,
     resolver: createResolver({
       catalog,

@@ -4,7 +4,8 @@ import type { KnownLayer } from '../catalog/catalog.ts'
 import { hasCode, NixeryError } from '../errors.ts'
 import { formatImageName, type ImageRequest } from '../image/name.ts'
 import { DerivationGone } from '../nix/realise.ts'
-import type { PackageSource, PinnedSet } from '../packages/source.ts'
+import type { PackageSets } from '../packages/sets.ts'
+import type { PinnedSet } from '../packages/source.ts'
 import { urgencies } from '../queue/demand.ts'
 import { makeImage, type FlowDeps, type Layering, type Made } from './build.ts'
 import type { BuildListener, Emit } from './events.ts'
@@ -18,7 +19,7 @@ import { createFlights, type Start } from './single-flight.ts'
 import { soon } from './soon.ts'
 
 export type BuilderDeps = FlowDeps & {
-  readonly source: PackageSource
+  readonly sets: Pick<PackageSets, 'pin' | 'current'>
   /** How layers are planned. Asked once for each build: popularity data may change while one is at work. */
   readonly layering: () => Layering
   readonly pulls: Pulls
@@ -143,16 +144,16 @@ export function createBuilder(deps: BuilderDeps): Builder {
     joined: (key: string) => void,
   ): Promise<Image> => {
     const layering = deps.layering()
-    let pinned = await together.pin(deps.source, request.tag, { old: true })
-    let key = keyOf(request, pinned, layering)
+    let meant = await together.pin(deps.sets, request, { old: true })
+    let key = keyOf(meant.request, meant.pinned, layering)
     let known = await recent.find(key).catch((error: unknown) => {
       void together.agree(false) // the others must not wait for this one
       throw error
     })
     if (!(await together.agree(known !== undefined))) {
       // Only what is known is answered for a set that may have changed meanwhile.
-      pinned = await together.pin(deps.source, request.tag, { old: false })
-      key = keyOf(request, pinned, layering)
+      meant = await together.pin(deps.sets, request, { old: false })
+      key = keyOf(meant.request, meant.pinned, layering)
       known = await recent.find(key)
     }
     if (known) deps.onRemembered?.()
@@ -160,7 +161,10 @@ export function createBuilder(deps: BuilderDeps): Builder {
     if (failure) throw failure.error
     const flight = () => {
       const urgency = () => (background ? urgencies.background : urgencies.waiting)
-      const made = builds.run(key, start(key, request, pinned, layering), { signal: signal(), urgency })
+      const made = builds.run(key, start(key, meant.request, meant.pinned, layering), {
+        signal: signal(),
+        urgency,
+      })
       const build = ids.get(key)
       if (build) {
         deps.listener(build, { type: 'joined', request: id })
@@ -183,8 +187,8 @@ export function createBuilder(deps: BuilderDeps): Builder {
     },
 
     known(request) {
-      const pinned = draining ? undefined : deps.source.current?.(request.tag)
-      const made = pinned && recent.current(keyOf(request, pinned, deps.layering()))
+      const meant = draining ? undefined : deps.sets.current(request)
+      const made = meant && recent.current(keyOf(meant.request, meant.pinned, deps.layering()))
       if (!made) return undefined
       deps.onRemembered?.()
       deps.pulls.note(request, made.key)

@@ -8,6 +8,7 @@ import type { StorePath } from '../image/store-path.ts'
 import type { Packer } from '../layers/pack.ts'
 import type { Nix } from '../nix/nix.ts'
 import { nameFilter } from '../packages/policy.ts'
+import { oneSet } from '../packages/sets.ts'
 import type { Blobs } from './blobs.ts'
 import { buildImage, type Builds, type BuildUpdate } from './builds.ts'
 import { createLocalBuilds } from './local-builds.ts'
@@ -54,7 +55,7 @@ function openFake() {
   } as Partial<Catalog> as Catalog
   const started: string[] = []
   const builds = createLocalBuilds({
-    source: {
+    sets: oneSet({
       description: 'fake',
       async pin(tag) {
         pins.push(tag)
@@ -62,7 +63,7 @@ function openFake() {
       },
       tags: async () => [],
       usable: async () => {},
-    },
+    }),
     nix,
     resolver: createResolver({
       catalog,

@@ -62,20 +62,25 @@ export type Builds = {
   cancel(id: string): Promise<void>
 }
 
+/** A package set, as it is described. */
+export type SetStatus = {
+  /** Its name, if there are several. */
+  readonly set: string | undefined
+  readonly description: string
+  readonly publicDescription?: string | undefined
+}
+
 /** What else a front end asks of the workers behind `Builds`. Plain data. */
 export type WorkerStatus = {
   readonly nixVersion: string
-  /** Where packages come from; for the public in other words, if there are any. */
-  readonly packages: {
-    readonly description: string
-    readonly publicDescription?: string | undefined
-  }
-  /** Tags that the package source has; undefined if it cannot list them. */
-  tags(): Promise<readonly string[] | undefined>
-  /** The revision of the package set that `latest` means now. @throws what pinning it does */
-  revision(): Promise<string>
-  /** @throws if this part does not work, so that nothing can be built */
-  check(part: 'nix' | 'packages'): Promise<void>
+  /** Where packages come from; for the public in other words, if there are any. The default set comes first. */
+  readonly packages: readonly SetStatus[]
+  /** Tags that the source of a request's packages has; undefined if it cannot list them. */
+  tags(request: ImageRequest): Promise<readonly string[] | undefined>
+  /** The revision of a package set that `latest` means now. @throws what pinning it does */
+  revision(set: string | undefined): Promise<string>
+  /** @throws if this part does not work, so that nothing can be built of it */
+  check(part: 'nix' | 'packages', set?: string): Promise<void>
   load(): {
     /** Builds at work, and those of them that wait for Nix or for packing. */
     readonly running: number

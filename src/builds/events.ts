@@ -8,6 +8,8 @@ export type BuildEvent =
   | { readonly type: 'joined'; readonly request: string }
   | {
       readonly type: 'resolved'
+      /** The package set, if there are several. */
+      readonly set?: string
       readonly packages: readonly string[]
       /** Names that were looked up, and those of them that Nix was asked for. */
       readonly names: number

@@ -10,6 +10,7 @@ type Last = {
   readonly state: string | undefined
   readonly revision: string
   readonly commit: string | undefined
+  readonly name: string | undefined
   readonly layering: Layering
   readonly key: string
 }
@@ -23,17 +24,28 @@ export function createRequestKeys(): RequestKeys {
     const { platform, recipes, words, packages } = request
     // What words mean is the same for as long as the package set is.
     const commit = pinned.commit?.id
-    const parts = [stateOf(pinned), commit, platform.system, recipes, words, packages, layeringKey(layering)]
+    const { name } = pinned
+    const parts = [
+      name,
+      stateOf(pinned),
+      commit,
+      platform.system,
+      recipes,
+      words,
+      packages,
+      layeringKey(layering),
+    ]
     const key = JSON.stringify(parts)
-    keys.set(request, { state: pinned.state, revision: pinned.revision, commit, layering, key })
+    keys.set(request, { state: pinned.state, revision: pinned.revision, commit, name, layering, key })
     return key
   }
 }
 
-const isSame = (last: Last, { state, revision, commit }: PinnedSet, layering: Layering): boolean =>
+const isSame = (last: Last, { state, revision, commit, name }: PinnedSet, layering: Layering): boolean =>
   last.state === state &&
   last.revision === revision &&
   last.commit === commit?.id &&
+  last.name === name &&
   last.layering.strategy === layering.strategy &&
   last.layering.maxLayers === layering.maxLayers &&
   last.layering.popularity === layering.popularity

@@ -1,6 +1,8 @@
 import type { Catalog, ResolutionKey } from '../catalog/catalog.ts'
+import { NixeryError } from '../errors.ts'
 import { keyOf } from '../image/canonical.ts'
 import type { ImageRequest } from '../image/name.ts'
+import type { Platform } from '../image/platform.ts'
 import type { RecipeName } from '../image/recipes.ts'
 import { partsOfName } from '../image/spelling.ts'
 import type { LookUp, SetPolicy } from '../nix/evaluate.ts'
@@ -17,7 +19,7 @@ import {
 } from '../packages/resolution.ts'
 import { stateOf, type PinnedSet } from '../packages/source.ts'
 import type { PartialDemand } from '../queue/demand.ts'
-import { decideWords, wantedBy, type Decided, type Wanted } from '../packages/wanted.ts'
+import { decideWords, isPackage, wantedBy, type Decided, type Wanted } from '../packages/wanted.ts'
 import { deniedDerivations } from './denied.ts'
 import type { Emit } from './events.ts'
 import { denied, resolutionOf } from './resolution-of.ts'
@@ -48,6 +50,8 @@ export type Resolver = {
    *   CANCELLED
    */
   resolve(request: ImageRequest, pinned: PinnedSet, options: ResolveOptions): Promise<Resolved>
+  /** Whether the set has a package of this name, usable or not. @throws what `resolve` does */
+  hasPackage(name: string, platform: Platform, pinned: PinnedSet): Promise<boolean>
 }
 
 export type Resolved = {
@@ -82,7 +86,7 @@ export function createResolver({
   async function lookUpAll(
     all: readonly string[],
     limited: ReadonlySet<string>,
-    { platform }: ImageRequest,
+    { platform }: Pick<ImageRequest, 'platform'>,
     pinned: PinnedSet,
     { signal, urgency, emit, enter, again = false }: ResolveOptions,
     resolutions: Map<string, Resolution>,
@@ -147,6 +151,16 @@ export function createResolver({
   }
 
   return {
+    async hasPackage(name, platform, pinned) {
+      const resolutions = new Map<string, Resolution>()
+      const options = { signal: undefined, emit: () => {} }
+      await lookUpAll([name], new Set([name]), { platform }, pinned, options, resolutions)
+      const found = resolutions.get(name)
+      if (found?.status === 'invalid' && found.kind === 'passing')
+        throw new NixeryError('PACKAGE_INVALID', `${name}: ${found.reason}`)
+      return isPackage(found)
+    },
+
     async resolve(request, pinned, options) {
       const started = performance.now()
       const resolutions = new Map<string, Resolution>()
@@ -174,6 +188,7 @@ export function createResolver({
       for (const message of warnings) options.emit({ type: 'warning', message })
       options.emit({
         type: 'resolved',
+        ...(pinned.name !== undefined && { set: pinned.name }),
         packages: packageTexts(packages),
         names: resolutions.size,
         evaluated,

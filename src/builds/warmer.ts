@@ -2,14 +2,16 @@ import { LRUCache } from 'lru-cache'
 import type { Catalog } from '../catalog/catalog.ts'
 import { hasCode } from '../errors.ts'
 import type { Digest } from '../image/digest.ts'
-import { formatImageName, parseImageReference, type ImageRequest } from '../image/name.ts'
+import { formatImageName, parseImageReference, type ImageRequest, type Vocabulary } from '../image/name.ts'
 import type { Platform } from '../image/platform.ts'
-import type { PackageSource } from '../packages/source.ts'
+import type { PackageSets } from '../packages/sets.ts'
 import { buildImage, type Builds } from './builds.ts'
 
 export type WarmerDeps = {
   readonly builds: Pick<Builds, 'submit' | 'result' | 'cancel'>
-  readonly source: PackageSource
+  readonly sets: Pick<PackageSets, 'pin'>
+  /** The operator's words in names. */
+  readonly vocabulary?: Vocabulary
   readonly catalog: Pick<Catalog, 'mostPulled'>
   /** Images that are always to be ready. */
   readonly names: readonly ImageRequest[]
@@ -50,16 +52,16 @@ const passing = [
 const remembered = 2000
 
 /** What was pulled, unless by a version that took more names than this one. */
-function readAgain(reference: string): ImageRequest[] {
+function readAgain(reference: string, vocabulary: Vocabulary | undefined): ImageRequest[] {
   try {
-    return [parseImageReference(reference)]
+    return [parseImageReference(reference, vocabulary)]
   } catch {
     return []
   }
 }
 
 export function createWarmer(deps: WarmerDeps): Warmer {
-  const { builds, source, catalog, names, top, platforms, every, onUse, warn } = deps
+  const { builds, sets, catalog, vocabulary, names, top, platforms, every, onUse, warn } = deps
   // The revision for which an image could not be made, which is not tried again before the next revision.
   const failed = new LRUCache<string, string>({ max: remembered })
   // The revision for which one of those pulled most was made.
@@ -70,7 +72,7 @@ export function createWarmer(deps: WarmerDeps): Warmer {
   const makeReady = async (request: ImageRequest, isNamed: boolean): Promise<void> => {
     const name = `${formatImageName(request)}:${request.tag} on ${request.platform.architecture}`
     try {
-      const { revision } = await source.pin(request.tag)
+      const { revision } = (await sets.pin(request)).pinned
       if (failed.get(name) === revision) return
       if (!isNamed && made.get(name) === revision) return
       // An image that is there is found without any work.
@@ -83,15 +85,15 @@ export function createWarmer(deps: WarmerDeps): Warmer {
       const reason = error instanceof Error ? error.message : String(error)
       warn(`cannot make ${name} ready: ${reason}`)
       if (hasCode(error, ...passing)) return
-      const pinned = await source.pin(request.tag).catch(() => undefined)
-      if (pinned) failed.set(name, pinned.revision)
+      const meant = await sets.pin(request).catch(() => undefined)
+      if (meant) failed.set(name, meant.pinned.revision)
     }
   }
 
   const warmer: Warmer = {
     async round() {
       const pulled = top > 0 ? await catalog.mostPulled(top) : []
-      const popular = pulled.flatMap(({ repository, tag }) => readAgain(`${repository}:${tag}`))
+      const popular = pulled.flatMap(({ repository, tag }) => readAgain(`${repository}:${tag}`, vocabulary))
       for (const [requests, isNamed] of [
         [names, true],
         [popular, false],

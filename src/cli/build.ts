@@ -2,6 +2,7 @@ import { buildImage } from '../builds/builds.ts'
 import { checkDestination, formatDestination, parseDestination } from '../export/destination.ts'
 import { exportImage } from '../export/export.ts'
 import { defaultArchiveName, formatArchiveName, parseArchiveName } from '../export/name.ts'
+import { vocabularyOf } from '../config/set-config.ts'
 import { parseWrittenReference } from '../image/command-line.ts'
 import { formatImageName } from '../image/name.ts'
 import { bytesText, counted } from '../text/amounts.ts'
@@ -29,7 +30,7 @@ export const setUp = defineCommand({
 async function build(context: CommandContext, options: Options, image: string): Promise<void> {
   const { progress, signal } = context
   const config = context.config()
-  const request = parseWrittenReference(image)
+  const request = parseWrittenReference(image, vocabularyOf(config))
   const destination = options.output === undefined ? undefined : parseDestination(options.output)
   const named = formatImageName(request)
   const name =

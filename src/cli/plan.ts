@@ -6,6 +6,7 @@ import { wantedLayers } from '../builds/layers.ts'
 import { knownLayers } from '../builds/packing.ts'
 import type { Closure } from '../closure/graph.ts'
 import { NixeryError } from '../errors.ts'
+import { vocabularyOf } from '../config/set-config.ts'
 import { parseWrittenReference } from '../image/command-line.ts'
 import { formatImageName, type ImageRequest } from '../image/name.ts'
 import { strategies, type StrategyName } from '../layers/strategies.ts'
@@ -44,7 +45,7 @@ export const setUp = defineCommand({
 async function plan(context: CommandContext, options: Options, image: string): Promise<void> {
   const { progress, signal } = context
   const config = context.config()
-  const request = parseWrittenReference(image)
+  const request = parseWrittenReference(image, vocabularyOf(config))
   const workshop = await openWorkshop(config, { listener: progress.build, note: progress.note, signal })
   try {
     const { packages, commit } = await resolvePackages(workshop, request, progress, signal)
@@ -98,8 +99,8 @@ async function resolvePackages(
   progress: Progress,
   signal: AbortSignal,
 ): Promise<{ packages: readonly ChosenOutput[]; commit: PinnedSet['commit'] }> {
-  const pinned = await workshop.source.pin(request.tag)
-  const { packages } = await workshop.resolver.resolve(request, pinned, { signal, emit: emitOf(progress) })
+  const { request: meant, pinned } = await workshop.sets.pin(request)
+  const { packages } = await workshop.resolver.resolve(meant, pinned, { signal, emit: emitOf(progress) })
   return { packages, commit: pinned.commit }
 }
 

@@ -4,6 +4,7 @@ import { Option } from 'commander'
 import { buildImage } from '../builds/builds.ts'
 import type { Config } from '../config.ts'
 import { NixeryError } from '../errors.ts'
+import { vocabularyOf } from '../config/set-config.ts'
 import { parseWrittenReference } from '../image/command-line.ts'
 import { formatImageName, parseTag } from '../image/name.ts'
 import type { ManifestForm } from '../image/oci.ts'
@@ -53,7 +54,7 @@ function collect(value: string, before: readonly string[]): string[] {
 async function push(context: CommandContext, options: Options, image: string, to: string): Promise<void> {
   const { progress, signal } = context
   const config = context.config()
-  const request = parseWrittenReference(image)
+  const request = parseWrittenReference(image, vocabularyOf(config))
   const target = parseReference(to)
   const { host, repository } = target
   const tags = [...new Set([target.tag, ...options.tag.map(parseTag)])]

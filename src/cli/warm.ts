@@ -1,4 +1,5 @@
 import { buildImage } from '../builds/builds.ts'
+import { vocabularyOf } from '../config/set-config.ts'
 import { parseWrittenReference } from '../image/command-line.ts'
 import { formatImageName } from '../image/name.ts'
 import { platforms } from '../image/platform.ts'
@@ -17,7 +18,7 @@ export const setUp = defineCommand({
 async function warm(context: CommandContext, _: unknown, images: readonly string[]): Promise<void> {
   const { progress, signal } = context
   const config = context.config()
-  const requests = images.map((image) => parseWrittenReference(image))
+  const requests = images.map((image) => parseWrittenReference(image, vocabularyOf(config)))
   const defaults = config.NIXERY_PLATFORMS.map((name) => platforms[name])
   const workshop = await openWorkshop(config, { listener: progress.build, note: progress.note, signal })
   try {

@@ -5,6 +5,7 @@ import { layerSettings } from './layers.ts'
 import { nixSettings } from './nix.ts'
 import { packageSettings } from './packages.ts'
 import { programSettings } from './program.ts'
+import { setSettings } from './sets.ts'
 import { serverSettings } from './server.ts'
 import { storageSettings } from './storage.ts'
 import { upkeepSettings } from './upkeep.ts'
@@ -13,6 +14,7 @@ import { upkeepSettings } from './upkeep.ts'
 export const schema = z.object({
   ...serverSettings,
   ...packageSettings,
+  ...setSettings,
   ...imageSettings,
   ...nixSettings,
   ...cacheSettings,

@@ -44,9 +44,10 @@ export function secretsOf(environment: Environment, readFile: (path: string) => 
   for (const [name, value = ''] of Object.entries(environment)) {
     if (secretName.test(name) && !value.startsWith('/') && !isSwitch.test(value)) add(value)
   }
-  for (const name of addresses) {
-    for (const value of secretsOfAddresses(environment[name] ?? '')) add(value)
-    for (const value of userNamesOf(environment[name] ?? '')) add(value, shortestName)
+  const texts = addresses.map((name) => environment[name] ?? '')
+  for (const text of [...texts, ...(environment['NIXERY_SETS'] ?? '').split(',')]) {
+    for (const value of secretsOfAddresses(text)) add(value)
+    for (const value of userNamesOf(text)) add(value, shortestName)
   }
   for (const value of accessTokensOf(environment['NIX_CONFIG'] ?? '')) add(value)
   const key = environment['GOOGLE_APPLICATION_CREDENTIALS']

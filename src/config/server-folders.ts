@@ -1,5 +1,6 @@
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
+import type { NamedSet } from './sets.ts'
 
 /** The settings that name files and folders. */
 type Places = {
@@ -7,6 +8,7 @@ type Places = {
   readonly NIXERY_CACHE: string
   readonly STORAGE_PATH: string
   readonly NIXERY_PKGS_PATH?: string | undefined
+  readonly NIXERY_SETS?: readonly NamedSet[] | undefined
   readonly NIXERY_OVERLAYS: readonly string[]
   readonly NIXERY_TLS_CERT?: string | undefined
   readonly NIXERY_TLS_KEY?: string | undefined
@@ -21,6 +23,7 @@ export function serverFolders(places: Places): string[] {
     places.NIXERY_CACHE,
     places.STORAGE_PATH,
     places.NIXERY_PKGS_PATH,
+    ...(places.NIXERY_SETS ?? []).map(({ source }) => (source.kind === 'path' ? source.place : undefined)),
     ...[...places.NIXERY_OVERLAYS, ...files].map((file) => file && dirname(file)),
     homedir(),
     join(import.meta.dirname, '..', '..'),

@@ -16,7 +16,7 @@ before(async () => {
     listNames: true,
     pages: createWeb({
       history: createHistory({ builds: 1, linesPerBuild: 1 }),
-      describe: () => ({ source: 'a folder' }),
+      describe: () => [{ source: 'a folder' }],
       version: '1',
       listBuilds: true,
       showNames: true,

@@ -9,6 +9,8 @@ export type Checks = Readonly<Record<string, () => Promise<unknown>>>
 
 export type OpsDeps = {
   readonly checks: Checks
+  /** Checks of which one that works is enough; the others must all work. */
+  readonly alternatives?: ReadonlySet<string>
   /** Whether the server is shutting down. */
   readonly isStopping: () => boolean
   /** All metrics in Prometheus' text format. */
@@ -32,13 +34,24 @@ const defaultTiming: CheckTiming = { believed: 5_000, timeout: 5_000 }
  * `/healthz`: the process answers. `/readyz`: it can make and serve images, or 503 with what fails.
  * `/metrics`: for Prometheus.
  */
-export function createOps({ checks, isStopping, metrics, onChange, timing }: OpsDeps): RouteTable {
+export function createOps({
+  checks,
+  alternatives = new Set(),
+  isStopping,
+  metrics,
+  onChange,
+  timing,
+}: OpsDeps): RouteTable {
   const look = createLook(checks, { ...defaultTiming, ...timing }, onChange ?? (() => {}))
 
   const ready = async (): Promise<Reply> => {
     if (isStopping()) return json(503, { ready: false, stopping: true })
     const results = await look()
-    const isReady = Object.values(results).every((result) => result === 'ok')
+    const works = (name: string) => results[name] === 'ok'
+    const names = Object.keys(results)
+    const isReady =
+      names.every((name) => alternatives.has(name) || works(name)) &&
+      (alternatives.size === 0 || names.some((name) => alternatives.has(name) && works(name)))
     return json(isReady ? 200 : 503, { ready: isReady, checks: results })
   }
   const route = (action: Action, subject: Subject, get: () => Promise<Reply> | Reply): TableRoute => ({

@@ -12,7 +12,7 @@ export type PulledNames = {
 
 export type TagDeps = {
   /** Where packages come from: its tags, or undefined where any that can be resolved will do. */
-  readonly source: { tags(): Promise<readonly string[] | undefined> }
+  readonly source: { tags(request: ImageRequest): Promise<readonly string[] | undefined> }
   readonly pulled: PulledNames
 }
 
@@ -30,7 +30,7 @@ export async function tagsReply(
 ): Promise<Reply> {
   const page = parsePage(request.query)
   const [sources = ['latest'], used] = await Promise.all([
-    source.tags(),
+    source.tags(imageRequest),
     pulled.tags(formatImageName(imageRequest), { ...page, limit: page.limit + 1 }),
   ])
   // A channel or branch whose name is not a valid tag cannot be pulled.

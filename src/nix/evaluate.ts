@@ -23,6 +23,11 @@ export type LookUp = Partial<SetPolicy> & {
   readonly set: SetReference
   /** If undefined, evaluation may read whatever this program can. */
   readonly restriction?: Restriction | undefined
+  /**
+   * What this set's evaluation may read, if that is not the same for all sets: these files and folders, or whatever this
+   * program can. `createNix` makes `restriction` of it.
+   */
+  readonly readable?: readonly string[] | 'everything'
   /** Identifies the state of the set: a process that has loaded the same revision may be reused. If undefined, none may. */
   readonly revision?: string
   readonly system: string

@@ -147,7 +147,9 @@ export function createNix(options: NixOptions): Nix {
   return {
     async evaluate(lookUp, watch) {
       const { lines, features, allowedUris } = await settings()
-      const { restricted } = options
+      const { readable } = lookUp
+      const own = readable === 'everything' ? undefined : readable && { readable }
+      const restricted = readable === undefined ? options.restricted : own
       const restriction = restricted && { features, paths: restricted.readable }
       // Placed before the operator's own lines, which take precedence.
       const uris =

@@ -5,6 +5,8 @@ export type PinnedSet = {
   /** Its folder, or the flake that provides it. */
   readonly set: { readonly folder: string } | { readonly flake: string }
   readonly revision: string
+  /** The name of the package set, if there are several. */
+  readonly name?: string
   /**
    * The current state of the set, if a revision may reappear (a checkout that is edited and reverted). Changes with every
    * change and is never reused. `stateOf` is the key for in-memory caches.

@@ -29,18 +29,19 @@ export type Wanted = {
  * @param resolutions the words, resolved as package names
  */
 export function decideWords(request: ImageRequest, resolutions: ReadonlyMap<string, Resolution>): Decided {
-  const isPackage = (word: string) => {
-    const found = resolutions.get(word)
-    if (found === undefined) throw new Error('a word was not looked up')
-    return found.status !== 'missing' && !(found.status === 'invalid' && found.kind === 'other')
-  }
-  const packages = request.words.filter(isPackage)
+  const packages = request.words.filter((word) => isPackage(resolutions.get(word)))
   const others = request.words.filter((word) => !packages.includes(word))
   return {
     request,
     recipes: [...new Set([...request.recipes, ...others])].sort(byText),
     packages: [...new Set([...request.packages, ...packages])].sort(byText),
   }
+}
+
+/** Whether the package set has a package of a name that was looked up, even an unusable one. */
+export function isPackage(found: Resolution | undefined): boolean {
+  if (found === undefined) throw new Error('a word was not looked up')
+  return found.status !== 'missing' && !(found.status === 'invalid' && found.kind === 'other')
 }
 
 /** Lists the contents of an image without duplicates, including what every image has. */

@@ -57,6 +57,7 @@ export function createMetrics(version: string): Metrics {
   )
   const bytes = counter('nixery_sent_bytes_total', 'Bytes of bodies sent to clients.', 'kind')
   const builds = counter('nixery_builds_total', 'Builds that have ended.', 'result', 'code')
+  const ofSets = counter('nixery_set_builds_total', 'Builds by package set, if there are several.', 'set')
   const hits = counter('nixery_hits_total', 'What was reused instead of made.', 'kind')
   const misses = counter('nixery_misses_total', 'What had to be made.', 'kind')
   const ofCache = (name: string, help: string) => counter(`nixery_cache_${name}`, help, 'cache')
@@ -109,6 +110,7 @@ export function createMetrics(version: string): Metrics {
         case 'resolved':
           reused('resolution', event.names, event.evaluated)
           if (event.evaluated > 0) took('evaluate', event.ms)
+          if (event.set !== undefined) ofSets.add([event.set], 1)
           break
         case 'realised':
           took(event.origin === 'caches' ? 'find' : 'realise', event.ms)

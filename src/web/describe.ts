@@ -1,7 +1,12 @@
 import type { PublicTexts } from '../text/public.ts'
 
 /** Where packages come from, as shown on the page. */
-export type SourceDescription = { readonly source: string; readonly revision?: string | undefined }
+export type SourceDescription = {
+  /** The name of the package set, if there are several. */
+  readonly set?: string | undefined
+  readonly source: string
+  readonly revision?: string | undefined
+}
 
 /** The part of a package source that is needed to describe it. */
 type Source = {

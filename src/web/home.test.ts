@@ -9,7 +9,7 @@ const assets = readAssets()
 
 /** The page's text, in one line. */
 function textFor(defaults: readonly Platform[]): string {
-  const described = { source: 'a folder', revision: undefined }
+  const described = [{ source: 'a folder', revision: undefined }]
   const home = { host: 'host', described, defaults, builds: undefined, now: 0 }
   const frame = { assets, version: '1' }
   return documentOf(frame, homePage(frame, home))

@@ -12,7 +12,7 @@ import { ago, durationText, imageText } from './words.ts'
 export type Home = {
   /** As `registryHost` has it. */
   readonly host: string
-  readonly described: SourceDescription
+  readonly described: readonly SourceDescription[]
   /** What a name that says no platform means: one, or the client's own among these. */
   readonly defaults: readonly Platform[]
   /** Recent builds, newest first; undefined where they are not listed. */
@@ -128,18 +128,33 @@ function platformsText(defaults: readonly Platform[]): Html {
         platform: there, write <code>${other}</code> first.`
 }
 
-const source = ({ source: text, revision }: SourceDescription): Html =>
+const source = (described: readonly SourceDescription[]): Html =>
   html`<section>
     <h2>Where packages come from</h2>
-    <dl>
-      <dt>source</dt>
-      <dd>${text}</dd>
-      <dt>revision</dt>
-      <dd>
-        ${revision === undefined ? html`<span class="quiet">not known yet</span>` : html`<code>${revision}</code>`}
-      </dd>
-    </dl>
+    ${
+      described.length > 1 &&
+      html`<p>
+        There are ${described.length} package sets. Names mean packages of the first, unless they begin with
+        another: <code>${described[1]?.set}/git</code>. All packages of an image come from one set.
+      </p>`
+    }
+    ${described.map(oneSource)}
   </section>`
+
+const oneSource = ({ set, source: text, revision }: SourceDescription): Html =>
+  html`<dl>
+    ${
+      set !== undefined &&
+      html`<dt>package set</dt>
+        <dd><code>${set}</code></dd>`
+    }
+    <dt>source</dt>
+    <dd>${text}</dd>
+    <dt>revision</dt>
+    <dd>
+      ${revision === undefined ? html`<span class="quiet">not known yet</span>` : html`<code>${revision}</code>`}
+    </dd>
+  </dl>`
 
 const ownBuilds = html`<section>
   <h2>Builds</h2>

@@ -14,7 +14,7 @@ import { documentOf, homeLink, securityHeaders, type Page } from './layout.ts'
 export type WebDeps = {
   readonly history: Pick<History, 'recent' | 'find'>
   /** Where packages come from. Returns at once. */
-  readonly describe: () => SourceDescription
+  readonly describe: () => readonly SourceDescription[]
   readonly version: string
   /** Whether `/` lists recent builds and their errors, with links. Without it, a build is reached by its link only. */
   readonly listBuilds: boolean

@@ -1,0 +1,74 @@
+import { resolve } from 'node:path'
+import { isLeading } from '../image/name.ts'
+import { valueOf } from './values.ts'
+
+/** Where a package set comes from: what `channel:nixos-25.11` says. */
+export type SetSource = {
+  readonly kind: SetKind
+  /** The name of a channel, the address of a repository, a folder, or a flake reference. */
+  readonly place: string
+}
+
+/** One of several package sets. */
+export type NamedSet = { readonly name: string; readonly source: SetSource }
+
+const kinds = ['channel', 'git', 'path', 'flake'] as const
+export type SetKind = (typeof kinds)[number]
+
+/** How many package sets one server may have: each is fetched and evaluated by itself. */
+export const mostSets = 16
+
+const setName = /^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$/
+const mostLetters = 40
+
+/** What a package set may be called, for messages. */
+export const setNameRule =
+  'lower-case letters and digits with single dashes between them, and no word that names have already (shell, ci, amd64, …)'
+
+/** Whether a package set may have this name: it is the first part of image names. */
+export const isSetName = (name: string): boolean =>
+  setName.test(name) && name.length <= mostLetters && !isLeading(name)
+
+/** Parses `git:https://…`; undefined if it is none of these kinds, or says no place. */
+export function parseSetSource(text: string): SetSource | undefined {
+  const [, word = '', place = ''] = /^([a-z]+):(.+)$/s.exec(text) ?? []
+  const kind = kinds.find((each) => each === word)
+  if (kind === undefined) return undefined
+  if (kind === 'channel' && !/^[A-Za-z0-9][A-Za-z0-9._/-]*$/.test(place)) return undefined
+  return { kind, place: kind === 'path' ? resolve(place) : place }
+}
+
+function parseSets(text: string): NamedSet[] | undefined {
+  const sets: NamedSet[] = []
+  for (const item of text.split(/[\s,]+/).filter(Boolean)) {
+    const [, name = '', rest = ''] = /^([^=]*)=(.*)$/s.exec(item) ?? []
+    const source = parseSetSource(rest)
+    if (!source || !isSetName(name) || sets.some((other) => other.name === name)) return undefined
+    sets.push({ name, source })
+  }
+  return sets.length > 0 && sets.length <= mostSets ? sets : undefined
+}
+
+export const setSettings = {
+  NIXERY_SETS: valueOf(
+    `a list of at most ${mostSets} package sets, such as stable=channel:nixos-25.11,tools=git:https://…; ` +
+      `each is of the kind ${kinds.join(', ')}, and its own name has ${setNameRule}`,
+    parseSets,
+  )
+    .optional()
+    .describe(
+      'several package sets, as `NAME=KIND:PLACE` separated by commas, where KIND is `channel`, `git`, `path` or `flake`: the first is the default, `NAME/git` is a package of another ([package sets](sets.md))',
+    ),
+}
+
+/** A source as the settings of a package set that is the only one. */
+export const variablesOf = ({ kind, place }: SetSource): Readonly<Record<string, string>> => ({
+  [variables[kind]]: place,
+})
+
+const variables = {
+  channel: 'NIXERY_CHANNEL',
+  git: 'NIXERY_PKGS_REPO',
+  path: 'NIXERY_PKGS_PATH',
+  flake: 'NIXERY_FLAKE',
+} as const satisfies Readonly<Record<SetKind, string>>

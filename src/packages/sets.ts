@@ -1,0 +1,101 @@
+import type { ImageRequest } from '../image/name.ts'
+import { byText } from '../image/store-path.ts'
+import { inSet } from './in-set.ts'
+import type { PackageSource, PinnedSet } from './source.ts'
+
+/** What names the package set of an image. */
+export type Asked = Pick<ImageRequest, 'set' | 'tag' | 'packages' | 'platform' | 'behind'>
+
+/** A request whose words have their meaning, and the package set that it is of, at the revision of its tag. */
+export type Meant<Request extends Asked> = { readonly request: Request; readonly pinned: PinnedSet }
+
+/** The package sets of a server: one, or several by name. */
+export type PackageSets = {
+  /** Their sources by name, the default one first; one alone has no name. */
+  readonly sources: ReadonlyMap<string | undefined, PackageSource>
+  /** Pins the package set that a request is of. @throws what `PackageSource.pin` does, with the name of the set */
+  pin<Request extends Asked>(request: Request, options?: { readonly old?: boolean }): Promise<Meant<Request>>
+  /** The result of `pin` with `old` if it is known without any check. */
+  current<Request extends Asked>(request: Request): Meant<Request> | undefined
+  /** The source that a request's packages come from. */
+  sourceOf(request: Asked): Promise<PackageSource>
+}
+
+/** A single package set, whose name no image has. */
+export const oneSet = (source: PackageSource): PackageSets => ({
+  sources: new Map([[undefined, source]]),
+  pin: async (request, options) => ({ request, pinned: await source.pin(request.tag, options) }),
+  current(request) {
+    const pinned = source.current?.(request.tag)
+    return pinned && { request, pinned }
+  },
+  sourceOf: () => Promise.resolve(source),
+})
+
+/** Tells whether the default set has a package that is called like another set. */
+export type WordMeaning = {
+  isPackage(word: string, platform: Asked['platform']): Promise<boolean>
+  /** The same if it is known without any check. */
+  known(word: string, platform: Asked['platform']): boolean | undefined
+}
+
+/**
+ * Several package sets by name, of which the first is the default. A request's `set` means the package set unless the
+ * default set has a package of that name.
+ */
+export function severalSets(sources: ReadonlyMap<string, PackageSource>, meaning: WordMeaning): PackageSets {
+  const [first = ''] = sources.keys()
+  const names = new WeakMap<PinnedSet, PinnedSet>()
+  const named = (pinned: PinnedSet, name: string): PinnedSet => {
+    const known = names.get(pinned) ?? { ...pinned, name }
+    names.set(pinned, known)
+    return known
+  }
+  const sourceNamed = (name: string): PackageSource => {
+    const source = sources.get(name)
+    if (!source) throw new Error(`there is no package set ${name}`)
+    return source
+  }
+  const requests = new WeakMap<Asked, Asked>()
+  /** The request with its word as a package; the same object for the same request. */
+  const withPackage = <Request extends Asked>(request: Request, word: string): Request => {
+    const known = requests.get(request) ?? packageInPlace(request, word)
+    requests.set(request, known)
+    return known as Request
+  }
+  const decided = <Request extends Asked>(request: Request, isPackage: boolean) => {
+    const { set } = request
+    if (set === undefined || !isPackage) return { request, name: set ?? first }
+    return { request: withPackage(request, set), name: first }
+  }
+  const decide = async <Request extends Asked>(request: Request) => {
+    const { set, platform } = request
+    return decided(request, set !== undefined && (await meaning.isPackage(set, platform)))
+  }
+
+  return {
+    sources,
+    async pin(request, options) {
+      const meant = await decide(request)
+      try {
+        const pinned = await sourceNamed(meant.name).pin(meant.request.tag, options)
+        return { request: meant.request, pinned: named(pinned, meant.name) }
+      } catch (error) {
+        throw inSet(meant.name, error)
+      }
+    },
+    current(request) {
+      const isPackage = request.set === undefined ? false : meaning.known(request.set, request.platform)
+      if (isPackage === undefined) return undefined
+      const meant = decided(request, isPackage)
+      const pinned = sourceNamed(meant.name).current?.(meant.request.tag)
+      return pinned && { request: meant.request, pinned: named(pinned, meant.name) }
+    },
+    sourceOf: async (request) => sourceNamed((await decide(request)).name),
+  }
+}
+
+function packageInPlace<Request extends Asked>({ set: _, ...request }: Request, word: string): Asked {
+  const packages = [...new Set([...request.packages, word])].sort(byText)
+  return { ...request, packages, behind: [...new Set([...(request.behind ?? []), word])].sort(byText) }
+}

@@ -1,0 +1,81 @@
+import { createResolver, type Resolver, type ResolverDeps } from './builds/resolve.ts'
+import { resolverOfSets } from './builds/set-resolvers.ts'
+import type { Config } from './config.ts'
+import { configOfSet, namedSets } from './config/set-config.ts'
+import { policyOf, restrictionOf } from './evaluation.ts'
+import type { Nix } from './nix/nix.ts'
+import { nameFilter } from './packages/policy.ts'
+import { createSetWords } from './packages/set-words.ts'
+import { oneSet, severalSets, type PackageSets } from './packages/sets.ts'
+import type { PackageSource } from './packages/source.ts'
+import { openRemote, openSource, prepareSource, type SourceOptions } from './sources.ts'
+
+/** The package sets of a server, and what their names mean. */
+export type OpenSets = {
+  readonly sets: PackageSets
+  readonly resolver: Resolver
+  /** Fetches and loads each set with what every image has, ahead of demand. */
+  prepare(system: string): void
+}
+
+export type SetsOptions = SourceOptions & Pick<ResolverDeps, 'catalog' | 'later'>
+
+/** One package set, with its own policy. */
+type OpenSet = { readonly source: PackageSource; readonly resolver: Resolver; prepare(system: string): void }
+
+/** Opens the package sets that are configured. @throws CONFIG_INVALID, SETUP_FAILED, CANCELLED */
+export async function openSets(config: Config, options: SetsOptions): Promise<OpenSets> {
+  const named = namedSets(config)
+  const remote = openRemote(config, options)
+  if (!named) {
+    const { source, resolver, prepare } = await openSet(config, options, remote)
+    return { sets: oneSet(source), resolver, prepare }
+  }
+  const opened = new Map<string, OpenSet>()
+  for (const set of named) {
+    const own = configOfSet(config, set)
+    // What may be read is decided for each set: only what others write is restricted.
+    const readable = restrictionOf(own)?.readable ?? 'everything'
+    const nix: Nix = {
+      ...options.nix,
+      evaluate: (lookUp, watch) => options.nix.evaluate({ ...lookUp, readable }, watch),
+    }
+    const prefixed = (write: (line: string) => void) => (line: string) =>
+      write(`package set ${set.name}: ${line}`)
+    const note = prefixed(options.note)
+    const warn = prefixed(options.warn)
+    opened.set(set.name, await openSet(own, { ...options, nix, note, warn }, remote))
+  }
+  const sources = new Map([...opened].map(([name, { source }]) => [name, source]))
+  const resolver = resolverOfSets(new Map([...opened].map(([name, set]) => [name, set.resolver])))
+  const [first] = opened.values()
+  if (!first) throw new Error('there is no package set')
+  const words = createSetWords({
+    source: first.source,
+    hasPackage: (word, platform, pinned) => first.resolver.hasPackage(word, platform, pinned),
+    warn: options.warn,
+  })
+  return {
+    sets: severalSets(sources, words),
+    resolver,
+    prepare: (system) => {
+      for (const set of opened.values()) set.prepare(system)
+    },
+  }
+}
+
+async function openSet(
+  config: Config,
+  options: SetsOptions,
+  remote: ReturnType<typeof openRemote>,
+): Promise<OpenSet> {
+  const { nix, catalog, later, note, warn } = options
+  const source = await openSource(config, options, remote)
+  const policy = policyOf(config)
+  const filter = nameFilter(config.NIXERY_ALLOW, config.NIXERY_DENY)
+  return {
+    source,
+    resolver: createResolver({ catalog, nix, policy, filter, warn, later }),
+    prepare: (system) => void prepareSource(source, nix, { ...policy, system }, { note, warn }),
+  }
+}
