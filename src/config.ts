@@ -3,7 +3,8 @@ import { z } from 'zod'
 import { NixeryError } from './errors.ts'
 import { defaultFolders } from './config/folders.ts'
 import { schema } from './config/all-settings.ts'
-import { setSettings, variablesOf } from './config/sets.ts'
+import { readSets } from './config/sets-file.ts'
+import { variablesOf, type NamedSet } from './config/sets.ts'
 import { unknownVariables } from './config/unknown.ts'
 import { flag } from './config/values.ts'
 
@@ -13,10 +14,13 @@ export type Config = z.infer<typeof schema> & {
   readonly STORAGE_PATH: string
   readonly NIXERY_DATA: string
   readonly NIXERY_CACHE: string
+  /** The package sets, if they are named. */
+  readonly sets?: readonly NamedSet[] | undefined
 }
 
 const sources = [
   'NIXERY_SETS',
+  'NIXERY_SETS_FILE',
   'NIXERY_CHANNEL',
   'NIXERY_PKGS_REPO',
   'NIXERY_PKGS_PATH',
@@ -39,7 +43,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     ? []
     : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
   const { refused, warnings } = unknownVariables(set, settingNames)
-  problems.push(...contradictions(set), ...refused)
+  const sets = parsed.success ? readSets(parsed.data, problems) : undefined
+  problems.push(...contradictions(set, sets), ...refused)
   if (!parsed.success || problems.length > 0) {
     // A start that fails names everything at once.
     problems.push(...warnings)
@@ -51,6 +56,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   const configured = sources.some((name) => config[name] !== undefined)
   return Object.freeze({
     ...config,
+    ...(sets && { sets }),
     NIXERY_HOST: config.NIXERY_HOST ?? (configured ? '0.0.0.0' : '127.0.0.1'),
     NIXERY_DATA: data,
     NIXERY_CACHE: config.NIXERY_CACHE ?? folders.cache,
@@ -66,7 +72,10 @@ export const configWarnings = (
 const flags: ReadonlySet<string> = new Set(['NIXERY_ALLOW_UNFREE', 'NIXERY_ALLOW_BROKEN'])
 
 /** What no variable says by itself. */
-function contradictions(set: Readonly<Record<string, string | undefined>>): string[] {
+function contradictions(
+  set: Readonly<Record<string, string | undefined>>,
+  sets: readonly NamedSet[] | undefined,
+): string[] {
   const problems: string[] = []
   const named = sources.filter((name) => set[name] !== undefined)
   if (named.length > 1) problems.push(`${named.join(', ')}: packages can come from one of these only`)
@@ -97,7 +106,10 @@ function contradictions(set: Readonly<Record<string, string | undefined>>): stri
       problems.push(`${without.join(', ')}: has no effect on NIXERY_FLAKE; the flake itself must apply it`)
     }
   }
-  if (set['NIXERY_CREATED'] === 'revision' && !isOfCommit(set)) {
+  if (
+    set['NIXERY_CREATED'] === 'revision' &&
+    ![...(sets?.map(({ source }) => variablesOf(source)) ?? [set])].every(isOfCommit)
+  ) {
     problems.push(
       'NIXERY_CREATED=revision: needs packages of a known commit: NIXERY_PKGS_REPO, a NIXERY_FLAKE in a git repository, or a full commit as NIXERY_CHANNEL without NIXERY_CHANNEL_TAGS; of several package sets, each has to be of one of these kinds',
     )
@@ -111,8 +123,6 @@ function contradictions(set: Readonly<Record<string, string | undefined>>): stri
 
 /** Whether all that tags may mean is a commit. */
 function isOfCommit(set: Readonly<Record<string, string | undefined>>): boolean {
-  const sets = setSettings.NIXERY_SETS.safeParse(set['NIXERY_SETS']).data
-  if (sets) return sets.every(({ source }) => isOfCommit(variablesOf(source)))
   const { NIXERY_CHANNEL: channel, NIXERY_PKGS_REPO: repository, NIXERY_FLAKE: flake } = set
   if (channel !== undefined) return /^[0-9a-f]{40}$/.test(channel) && set['NIXERY_CHANNEL_TAGS'] === undefined
   if (flake !== undefined) return /^(github|gitlab|sourcehut|git(\+(https?|ssh|file))?):/.test(flake)

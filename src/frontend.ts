@@ -1,7 +1,7 @@
 import { allowAll } from './access/may.ts'
 import type { Builds, WorkerStatus } from './builds/builds.ts'
 import type { Config } from './config.ts'
-import { vocabularyOf } from './config/set-config.ts'
+import { platformsBySet, vocabularyOf } from './config/set-config.ts'
 import { createClientOf } from './http/address.ts'
 import { createApp } from './http/app.ts'
 import { boundConnections, openFilesOf } from './http/open-files.ts'
@@ -90,6 +90,7 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
     blobs: state.blobs,
     source: worker,
     platforms: defaults,
+    platformsOf: platformsBySet(config),
     pulled: state.catalog,
     onUse: (digest) => state.uses.noteManifest(digest),
     listNames: config.NIXERY_CATALOG === 'on',

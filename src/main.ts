@@ -3,7 +3,7 @@ import type { SetStatus } from './builds/builds.ts'
 import { createWarmer } from './builds/warmer.ts'
 import { cleanupOf } from './cleanup.ts'
 import type { Config } from './config.ts'
-import { vocabularyOf } from './config/set-config.ts'
+import { platformsBySet, vocabularyOf } from './config/set-config.ts'
 import { openFrontend } from './frontend.ts'
 import { parseImageReference } from './image/name.ts'
 import { platforms } from './image/platform.ts'
@@ -75,7 +75,7 @@ export async function start(
     catalog: state.catalog,
     names: config.NIXERY_WARM.map((name) => parseImageReference(name, vocabulary)),
     top: config.NIXERY_WARM_TOP,
-    platforms: defaults,
+    platformsOf: platformsBySet(config),
     every: warmInterval,
     onUse: (digest) => state.uses.noteManifest(digest),
     warn,

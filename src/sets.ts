@@ -28,8 +28,8 @@ export async function openSets(config: Config, options: SetsOptions): Promise<Op
   const named = namedSets(config)
   const remote = openRemote(config, options)
   if (!named) {
-    const { source, resolver, prepare } = await openSet(config, options, remote)
-    return { sets: oneSet(source), resolver, prepare }
+    const only = await openSet(config, options, remote)
+    return { sets: oneSet(only.source), resolver: only.resolver, prepare: (system) => only.prepare(system) }
   }
   const opened = new Map<string, OpenSet>()
   for (const set of named) {

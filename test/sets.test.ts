@@ -22,15 +22,28 @@ before(async () => {
   const broken = join(workspace.folder, 'broken')
   await mkdir(broken)
   await writeFile(join(broken, 'default.nix'), '{ system, ... }: throw "this set is broken"')
-  server = await workspace.serve({
-    NIXERY_SETS: [
-      `stable=path:${stable}`,
-      `unstable=git:file://${unstable}`,
-      `clash=path:${broken}`,
-      `broken=path:${broken}`,
-      `gone=git:file://${workspace.folder}/nowhere`,
-    ].join(),
-  })
+  const file = join(workspace.folder, 'sets.toml')
+  await writeFile(
+    file,
+    `[set.stable]
+source = "path:${stable}"
+[set.unstable]
+source = "git:file://${unstable}"
+[set.arm]
+source = "path:${stable}"
+platforms = ["arm64"]
+[set.closed]
+source = "path:${stable}"
+allow = ["hello"]
+[set.clash]
+source = "path:broken"
+[set.broken]
+source = "path:broken"
+[set.gone]
+source = "git:file://${workspace.folder}/nowhere"
+`,
+  )
+  server = await workspace.serve({ NIXERY_SETS_FILE: file })
 })
 after(() => workspace.dispose())
 
@@ -63,6 +76,15 @@ describe('several package sets on one server', () => {
       ((await ask(server, `${name}/tags/list`)).json as { tags: string[] }).tags
     assert.ok((await tagsOf('unstable/hello')).includes('trunk'))
     assert.ok(!(await tagsOf('hello')).includes('trunk'))
+  })
+
+  it('have their own policies and platforms', async () => {
+    assert.equal(await digestOf(server, 'closed/hello'), await digestOf(server, 'hello'))
+    const denied = await failureOf(server, 'closed/hello/clash')
+    assert.match(denied.message, /^package set closed: clash: is not served/)
+    await digestOf(server, 'hello/clash')
+    assert.match((await failureOf(server, 'arm/hello')).message, /aarch64-linux/)
+    assert.equal(await digestOf(server, 'amd64/arm/hello'), await digestOf(server, 'hello'))
   })
 
   it('give way to a package of the default set, which the log says', async () => {

@@ -19,8 +19,8 @@ export type WarmerDeps = {
   readonly top: number
   /** Is told of the manifests of each image that is ready, in every round: they are in use. */
   readonly onUse: (digest: Digest) => void
-  /** What a name that says no platform means. */
-  readonly platforms: readonly Platform[]
+  /** What a name that says no platform means, of a package set. */
+  readonly platformsOf: (set: string | undefined) => readonly Platform[]
   /** Seconds from one look at the package set to the next. */
   readonly every: number
   /** Hears of what cannot be made. */
@@ -61,7 +61,7 @@ function readAgain(reference: string, vocabulary: Vocabulary | undefined): Image
 }
 
 export function createWarmer(deps: WarmerDeps): Warmer {
-  const { builds, sets, catalog, vocabulary, names, top, platforms, every, onUse, warn } = deps
+  const { builds, sets, catalog, vocabulary, names, top, platformsOf, every, onUse, warn } = deps
   // The revision for which an image could not be made, which is not tried again before the next revision.
   const failed = new LRUCache<string, string>({ max: remembered })
   // The revision for which one of those pulled most was made.
@@ -99,7 +99,7 @@ export function createWarmer(deps: WarmerDeps): Warmer {
         [popular, false],
       ] as const) {
         for (const request of requests) {
-          const wanted = request.platformNamed ? [request.platform] : platforms
+          const wanted = request.platformNamed ? [request.platform] : platformsOf(request.set)
           for (const platform of wanted) {
             if (ending.signal.aborted) return
             await makeReady({ ...request, platform }, isNamed)

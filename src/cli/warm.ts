@@ -1,8 +1,7 @@
 import { buildImage } from '../builds/builds.ts'
-import { vocabularyOf } from '../config/set-config.ts'
+import { platformsBySet, vocabularyOf } from '../config/set-config.ts'
 import { parseWrittenReference } from '../image/command-line.ts'
 import { formatImageName } from '../image/name.ts'
-import { platforms } from '../image/platform.ts'
 import { counted } from '../text/amounts.ts'
 import { defineCommand, type CommandContext } from './command.ts'
 import { openWorkshop } from './compose.ts'
@@ -19,12 +18,12 @@ async function warm(context: CommandContext, _: unknown, images: readonly string
   const { progress, signal } = context
   const config = context.config()
   const requests = images.map((image) => parseWrittenReference(image, vocabularyOf(config)))
-  const defaults = config.NIXERY_PLATFORMS.map((name) => platforms[name])
+  const defaults = platformsBySet(config)
   const workshop = await openWorkshop(config, { listener: progress.build, note: progress.note, signal })
   try {
     const ready = []
     for (const request of requests) {
-      for (const platform of request.platformNamed ? [request.platform] : defaults) {
+      for (const platform of request.platformNamed ? [request.platform] : defaults(request.set)) {
         const options = { requestId: 'command line', signal, background: true }
         const { manifests } = await buildImage(workshop.builds, { ...request, platform }, options)
         const image = `${formatImageName(request)}:${request.tag}`

@@ -45,7 +45,9 @@ export function secretsOf(environment: Environment, readFile: (path: string) => 
     if (secretName.test(name) && !value.startsWith('/') && !isSwitch.test(value)) add(value)
   }
   const texts = addresses.map((name) => environment[name] ?? '')
-  for (const text of [...texts, ...(environment['NIXERY_SETS'] ?? '').split(',')]) {
+  const file = environment['NIXERY_SETS_FILE'] ?? ''
+  const sets = [environment['NIXERY_SETS'] ?? '', file === '' ? '' : readFile(file)].join('\n')
+  for (const text of [...texts, ...sets.split(/[\s,"']+/)]) {
     for (const value of secretsOfAddresses(text)) add(value)
     for (const value of userNamesOf(text)) add(value, shortestName)
   }

@@ -8,7 +8,8 @@ type Places = {
   readonly NIXERY_CACHE: string
   readonly STORAGE_PATH: string
   readonly NIXERY_PKGS_PATH?: string | undefined
-  readonly NIXERY_SETS?: readonly NamedSet[] | undefined
+  readonly NIXERY_SETS_FILE?: string | undefined
+  readonly sets?: readonly NamedSet[] | undefined
   readonly NIXERY_OVERLAYS: readonly string[]
   readonly NIXERY_TLS_CERT?: string | undefined
   readonly NIXERY_TLS_KEY?: string | undefined
@@ -17,13 +18,21 @@ type Places = {
 
 /** The folders of this server, whose paths are nobody else's business: its own, the operator's, the program's. */
 export function serverFolders(places: Places): string[] {
-  const files = [places.NIXERY_TLS_CERT, places.NIXERY_TLS_KEY, places.GOOGLE_APPLICATION_CREDENTIALS]
+  const { sets = [] } = places
+  const ofSets = sets.flatMap(({ own }) => [own?.NIXERY_NIXPKGS_CONFIG, ...(own?.NIXERY_OVERLAYS ?? [])])
+  const files = [
+    places.NIXERY_SETS_FILE,
+    places.NIXERY_TLS_CERT,
+    places.NIXERY_TLS_KEY,
+    places.GOOGLE_APPLICATION_CREDENTIALS,
+    ...ofSets,
+  ]
   return [
     places.NIXERY_DATA,
     places.NIXERY_CACHE,
     places.STORAGE_PATH,
     places.NIXERY_PKGS_PATH,
-    ...(places.NIXERY_SETS ?? []).map(({ source }) => (source.kind === 'path' ? source.place : undefined)),
+    ...sets.map(({ source }) => (source.kind === 'path' ? source.place : undefined)),
     ...[...places.NIXERY_OVERLAYS, ...files].map((file) => file && dirname(file)),
     homedir(),
     join(import.meta.dirname, '..', '..'),

@@ -1,9 +1,10 @@
 import type { Config } from '../config.ts'
 import type { Vocabulary } from '../image/name.ts'
+import { platforms, type Platform } from '../image/platform.ts'
 import { variablesOf, type NamedSet } from './sets.ts'
 
 /** The package sets that are configured by name; undefined if there is but one, which has none. */
-export const namedSets = (config: Config): readonly NamedSet[] | undefined => config.NIXERY_SETS
+export const namedSets = (config: Config): readonly NamedSet[] | undefined => config.sets
 
 /** The words that the configuration adds to names. */
 export const vocabularyOf = (config: Config): Vocabulary => ({
@@ -11,15 +12,26 @@ export const vocabularyOf = (config: Config): Vocabulary => ({
 })
 
 /** The configuration of a package set on its own: as it would be if it were the only one. */
-export function configOfSet(config: Config, { source }: NamedSet): Config {
-  const { NIXERY_SETS: _, ...common } = config
-  return { ...(source.kind === 'flake' ? withoutNixpkgs(common) : common), ...variablesOf(source) }
+export function configOfSet(config: Config, { source, own }: NamedSet): Config {
+  const { NIXERY_SETS: _, NIXERY_SETS_FILE: __, sets: ___, ...common } = config
+  return { ...(source.kind === 'flake' ? withoutNixpkgs(common) : common), ...own, ...variablesOf(source) }
+}
+
+/** The platforms of a name without one, for each package set; `undefined` is the default set. */
+export function platformsBySet(config: Config): (set: string | undefined) => readonly Platform[] {
+  const of = ({ NIXERY_PLATFORMS }: Pick<Config, 'NIXERY_PLATFORMS'>) =>
+    NIXERY_PLATFORMS.map((name) => platforms[name])
+  const sets = namedSets(config) ?? []
+  const bySet = new Map(sets.map((set) => [set.name, of(configOfSet(config, set))]))
+  const usual = bySet.get(sets[0]?.name ?? '') ?? of(config)
+  return (set) => (set === undefined ? usual : (bySet.get(set) ?? usual))
 }
 
 /** A flake is not called with arguments: these settings have no effect on it. */
-const withoutNixpkgs = ({ NIXERY_NIXPKGS_CONFIG: _, ...config }: Config): Config => ({
+const withoutNixpkgs = (config: Config): Config => ({
   ...config,
   NIXERY_ALLOW_UNFREE: false,
   NIXERY_ALLOW_BROKEN: false,
+  NIXERY_NIXPKGS_CONFIG: undefined,
   NIXERY_OVERLAYS: [],
 })

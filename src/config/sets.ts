@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { isLeading } from '../image/name.ts'
-import { valueOf } from './values.ts'
+import type { Platform } from '../image/platform.ts'
+import { folder, valueOf } from './values.ts'
 
 /** Where a package set comes from: what `channel:nixos-25.11` says. */
 export type SetSource = {
@@ -10,9 +11,24 @@ export type SetSource = {
 }
 
 /** One of several package sets. */
-export type NamedSet = { readonly name: string; readonly source: SetSource }
+export type NamedSet = {
+  readonly name: string
+  readonly source: SetSource
+  /** Settings for this set alone; those that are not there are the server's. */
+  readonly own?: Partial<OwnSettings>
+}
 
-const kinds = ['channel', 'git', 'path', 'flake'] as const
+/** What can be set for a package set alone. */
+export type OwnSettings = {
+  readonly NIXERY_ALLOW: string[]
+  readonly NIXERY_DENY: string[]
+  readonly NIXERY_PLATFORMS: Platform['architecture'][]
+  readonly NIXERY_REFS: string[]
+  readonly NIXERY_NIXPKGS_CONFIG: string
+  readonly NIXERY_OVERLAYS: string[]
+}
+
+export const kinds = ['channel', 'git', 'path', 'flake'] as const
 export type SetKind = (typeof kinds)[number]
 
 /** How many package sets one server may have: each is fetched and evaluated by itself. */
@@ -22,20 +38,23 @@ const setName = /^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$/
 const mostLetters = 40
 
 /** What a package set may be called, for messages. */
-export const setNameRule =
-  'lower-case letters and digits with single dashes between them, and no word that names have already (shell, ci, amd64, …)'
+export const setNameRule = 'a-z, 0-9, single dashes; no word like shell'
 
 /** Whether a package set may have this name: it is the first part of image names. */
 export const isSetName = (name: string): boolean =>
   setName.test(name) && name.length <= mostLetters && !isLeading(name)
 
-/** Parses `git:https://…`; undefined if it is none of these kinds, or says no place. */
-export function parseSetSource(text: string): SetSource | undefined {
+/**
+ * Parses `git:https://…`.
+ * @param base where relative folders are; by default, the working directory
+ * @returns undefined if it is none of these kinds, or says no place
+ */
+export function parseSetSource(text: string, base = ''): SetSource | undefined {
   const [, word = '', place = ''] = /^([a-z]+):(.+)$/s.exec(text) ?? []
   const kind = kinds.find((each) => each === word)
   if (kind === undefined) return undefined
   if (kind === 'channel' && !/^[A-Za-z0-9][A-Za-z0-9._/-]*$/.test(place)) return undefined
-  return { kind, place: kind === 'path' ? resolve(place) : place }
+  return { kind, place: kind === 'path' ? resolve(base, place) : place }
 }
 
 function parseSets(text: string): NamedSet[] | undefined {
@@ -51,13 +70,17 @@ function parseSets(text: string): NamedSet[] | undefined {
 
 export const setSettings = {
   NIXERY_SETS: valueOf(
-    `a list of at most ${mostSets} package sets, such as stable=channel:nixos-25.11,tools=git:https://…; ` +
-      `each is of the kind ${kinds.join(', ')}, and its own name has ${setNameRule}`,
+    `a list of package sets, such as stable=channel:nixos-25.11,tools=git:https://… (at most ${mostSets}; kinds: ${kinds.join(', ')}; names: ${setNameRule})`,
     parseSets,
   )
     .optional()
     .describe(
       'several package sets, as `NAME=KIND:PLACE` separated by commas, where KIND is `channel`, `git`, `path` or `flake`: the first is the default, `NAME/git` is a package of another ([package sets](sets.md))',
+    ),
+  NIXERY_SETS_FILE: folder
+    .optional()
+    .describe(
+      'several package sets, as a TOML file with a table `[set.NAME]` for each, which may have settings of its own ([package sets](sets.md#a-file))',
     ),
 }
 

@@ -52,7 +52,8 @@ export function unknownVariables(
   return { refused, warnings }
 }
 
-function nearest(name: string, candidates: readonly string[], most: number): string | undefined {
+/** The candidate that differs from a name in the fewest letters, `most` at most. */
+export function nearest(name: string, candidates: readonly string[], most: number): string | undefined {
   const ranked = candidates
     .map((candidate) => ({ candidate, distance: distance(name, candidate) }))
     .sort((a, b) => a.distance - b.distance)

@@ -19,6 +19,8 @@ export type ManifestDeps = {
   readonly blobs: Blobs
   /** What a name without a platform means: the first, or an index of all for a client that takes one. */
   readonly platforms: readonly Platform[]
+  /** The same for a package set, if it has its own; `undefined` is the default set. */
+  readonly platformsOf?: ((set: string | undefined) => readonly Platform[]) | undefined
   /** Called for each manifest that is served: what it refers to is in use. */
   readonly onUse?: ((digest: Digest) => void) | undefined
 }
@@ -37,7 +39,8 @@ export function imageReply(
   imageRequest: ImageRequest,
   limit: () => number | undefined,
 ): Reply | Promise<Reply> {
-  const { builds, blobs, platforms } = deps
+  const { builds, blobs } = deps
+  const platforms = platformsFor(deps, imageRequest)
   const wanted = imageRequest.platformNamed ? imageRequest.platform : (platforms[0] ?? imageRequest.platform)
   const { kind, form } = choiceOf(request, imageRequest, platforms)
   const image = kind === 'manifest' ? builds.known(onPlatform(imageRequest, wanted)) : undefined
@@ -48,6 +51,9 @@ export function imageReply(
     ? namedReply(deps, request, named, bytes)
     : builtReply(deps, request, imageRequest, limit, named)
 }
+
+const platformsFor = ({ platforms, platformsOf }: ManifestDeps, { set }: ImageRequest) =>
+  platformsOf?.(set) ?? platforms
 
 /** A manifest and its media type. */
 type Named = { readonly digest: Digest; readonly mediaType: string }
@@ -145,11 +151,13 @@ function repliesOf(
 const unknown = () => new NixeryError('MANIFEST_UNKNOWN', 'no manifest has this digest')
 
 async function byName(
-  { builds, blobs, platforms }: ManifestDeps,
+  deps: ManifestDeps,
   request: HttpRequest,
   imageRequest: ImageRequest,
   limit: () => number | undefined,
 ): Promise<Named> {
+  const { builds, blobs } = deps
+  const platforms = platformsFor(deps, imageRequest)
   const wanted = imageRequest.platformNamed || platforms.length === 0 ? [imageRequest.platform] : platforms
   const { kind, form } = choiceOf(request, imageRequest, platforms)
   const mediaType = mediaTypes[form][kind]

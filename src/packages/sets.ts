@@ -95,7 +95,8 @@ export function severalSets(sources: ReadonlyMap<string, PackageSource>, meaning
   }
 }
 
-function packageInPlace<Request extends Asked>({ set: _, ...request }: Request, word: string): Asked {
+function packageInPlace(asked: Asked, word: string): Asked {
+  const { set: _, ...request } = asked
   const packages = [...new Set([...request.packages, word])].sort(byText)
   return { ...request, packages, behind: [...new Set([...(request.behind ?? []), word])].sort(byText) }
 }
