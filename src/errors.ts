@@ -10,6 +10,7 @@ export type ErrorCode =
   | 'PACKAGE_UNKNOWN'
   | 'PACKAGE_INVALID'
   | 'PACKAGE_DENIED'
+  | 'UNAUTHENTICATED'
   | 'ACCESS_DENIED'
   | 'MANIFEST_UNKNOWN'
   | 'BLOB_UNKNOWN'
@@ -46,6 +47,8 @@ export type ErrorDetails = {
   }
   PACKAGE_INVALID: { readonly invalid: readonly string[] }
   PACKAGE_DENIED: { readonly denied: readonly string[] }
+  /** RFC 6750 §3.1; undefined for a request without credentials. */
+  UNAUTHENTICATED: 'invalid_token' | 'insufficient_scope' | undefined
   /** The build's id, if it has begun. */
   STILL_BUILDING: { readonly build: string | undefined }
   /** Digests of blobs that were found damaged. */

@@ -1,4 +1,4 @@
-/** Who sends a request. Made once where the request is read, and never changed. */
+/** Who sends a request. Made once where its credentials are verified, and never changed. */
 export type Identity = {
   /** As shown in logs and matched by rules; empty for anonymous clients. */
   readonly name: string
@@ -6,7 +6,14 @@ export type Identity = {
   /** What a token says of its holder, such as the repository of a CI job. */
   readonly claims: Readonly<Record<string, unknown>>
   /** How the client proved it. */
-  readonly how: 'anonymous'
+  readonly how: 'anonymous' | 'password' | 'key' | 'oidc' | 'certificate'
+  /** The name of the `[[issuer]]` of the policy that vouches for a token's holder. */
+  readonly issuer?: string
+  /**
+   * The only repositories that the client's token is for, as `formatImageName` spells them. Without it, the token, or
+   * whatever else the client sent, is for everything that its holder may do.
+   */
+  readonly repositories?: ReadonlySet<string>
 }
 
 /** Clients without credentials: one object for all of them, so that they cost no allocation. */

@@ -54,6 +54,7 @@ const codes: Readonly<Record<ErrorCode, (typeof meanings)[number][0]>> = {
   REQUEST_INVALID: 1,
   PRECONDITION_FAILED: 1,
   ROUTE_UNKNOWN: 1,
+  UNAUTHENTICATED: 1,
   STORE_PATH_INVALID: 1,
 }
 

@@ -13,6 +13,7 @@ type OciCode =
   | 'SIZE_INVALID'
   | 'UNSUPPORTED'
   | 'TOOMANYREQUESTS'
+  | 'UNAUTHORIZED'
   /** Not in the spec, which has no codes for server failures. Used with 5xx only. */
   | 'UNKNOWN'
 
@@ -33,6 +34,7 @@ const table: Readonly<Record<ErrorCode, readonly [status: number, oci: OciCode]>
   PACKAGE_UNKNOWN: [404, 'MANIFEST_UNKNOWN'],
   PACKAGE_INVALID: [422, 'MANIFEST_UNKNOWN'],
   PACKAGE_DENIED: [403, 'DENIED'],
+  UNAUTHENTICATED: [401, 'UNAUTHORIZED'],
   ACCESS_DENIED: [403, 'DENIED'],
   MANIFEST_UNKNOWN: [404, 'MANIFEST_UNKNOWN'],
   BLOB_UNKNOWN: [404, 'BLOB_UNKNOWN'],

@@ -1,6 +1,6 @@
 import { hasCode, NixeryError, systemErrorCode } from '../errors.ts'
-import type { Action, May, Subject } from '../access/may.ts'
-import { authorize } from './authorize.ts'
+import type { Action, Subject } from '../access/may.ts'
+import { authorize, type AuthorizeDeps } from './authorize.ts'
 import { blobReply, type BlobDeps } from './blob-responses.ts'
 import { errorReply } from './errors.ts'
 import type { PublicTexts } from '../text/public.ts'
@@ -21,11 +21,10 @@ export type Waiting = {
 
 export type RegistryDeps = ManifestDeps &
   BlobDeps &
-  TagDeps & {
+  TagDeps &
+  AuthorizeDeps & {
     /** Reads paths; by default, with no words of the operator's in names. */
     readonly routeOf?: ReturnType<typeof createRoutes> | undefined
-    /** Decides what each request may do. */
-    readonly may: May
     /** The page with the log of a build that failed, if there is one. */
     readonly pageOf?:
       | ((error: unknown, host: string | undefined, secure: boolean) => string | undefined)
@@ -68,8 +67,10 @@ export function registryReply(deps: RegistryDeps, request: HttpRequest): RoutedR
   try {
     const route = (deps.routeOf ?? plainRoutes)(request.method, request.path)
     kind = route.kind
-    authorize(deps.may, request, actions[kind], subjectOf(route))
-    const reply = routeReply(deps, request, route)
+    const allowed = authorize(deps, request, actions[kind], subjectOf(route))
+    const reply = allowed
+      ? allowed.then(() => routeReply(deps, request, route))
+      : routeReply(deps, request, route)
     return reply instanceof Promise ? reply.then((one) => ({ kind, reply: one }), failed) : { kind, reply }
   } catch (error) {
     return failed(error)
@@ -78,11 +79,15 @@ export function registryReply(deps: RegistryDeps, request: HttpRequest): RoutedR
 
 /** The reply to a failure, whether it happens before the body is opened or while it is. */
 export function failureReply(
-  { waiting, texts, pageOf, secure = false }: Pick<RegistryDeps, 'waiting' | 'texts' | 'pageOf' | 'secure'>,
+  deps: Pick<RegistryDeps, 'waiting' | 'texts' | 'pageOf' | 'secure' | 'guard'>,
   request: HttpRequest,
   error: unknown,
 ): Reply {
+  const { waiting, texts, pageOf, secure = false, guard } = deps
   if (waiting && hasCode(error, 'STILL_BUILDING')) return waiting.reply(error, request)
+  if (guard && hasCode(error, 'UNAUTHENTICATED')) {
+    return errorReply(error, texts, { headers: { 'WWW-Authenticate': guard.challenge(request, error) } })
+  }
   const page = pageOf?.(
     error,
     request.header('host'),

@@ -6,7 +6,8 @@ import { anonymous, type Identity } from '../access/identity.ts'
 export type HttpRequest = {
   /** For the log, and `X-Request-Id`. */
   readonly id: string
-  readonly identity: Identity
+  /** Anonymous until `authorize` has found out who sends it. */
+  identity: Identity
   readonly method: string
   /** As it stands in the request: percent-encoded, without the query. */
   readonly path: string
@@ -23,7 +24,7 @@ export type HttpRequest = {
 /** Reads a request of Node's server. A class, because its methods cost nothing until one is called. */
 export class IncomingRequest implements HttpRequest {
   readonly id = randomUUID()
-  readonly identity = anonymous
+  identity: Identity = anonymous
   readonly method: string
   readonly path: string
   readonly query: string

@@ -41,7 +41,7 @@ async function tableReply(
   try {
     if (!route) throw new NixeryError('ROUTE_UNKNOWN', 'not found: this registry has no pages')
     if (unsupported.has(request.method)) throw new NixeryError('UNSUPPORTED', 'this server is read-only')
-    authorize(deps.may, request, route.action, route.subject)
+    await authorize(deps, request, route.action, route.subject)
     return { kind, reply: await route.reply(request) }
   } catch (error) {
     return { kind, reply: failureReply(deps, request, error) }

@@ -41,6 +41,7 @@ describe('a request that HTTP does not allow', () => {
     ['GET / HTTP/1.1\r\nHost: user@a\r\n\r\n', 400],
     ['GET / HTTP/1.1\r\nHost: a:b\r\n\r\n', 400],
     ['GET / HTTP/1.1\r\nHost: \xe9\r\n\r\n', 400],
+    ['GET /v2/ HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YTpi\r\nauthorization: Basic YTpi\r\n\r\n', 400],
     ['OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n', 405],
     ['GET * HTTP/1.1\r\nHost: a\r\n\r\n', 400],
     ['CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n', 405],

@@ -8,7 +8,8 @@ const hostValue = /^(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::\d*)?
 let lastHost: string | undefined
 
 /**
- * Checks what Node's parser lets through: the Host header (RFC 9112 §3.2) and the form of the target.
+ * Checks what Node's parser lets through: the Host header (RFC 9112 §3.2), several Authorization headers, and the form
+ * of the target.
  * @throws REQUEST_INVALID, UNSUPPORTED
  */
 export function checkRequest(
@@ -16,8 +17,13 @@ export function checkRequest(
 ): void {
   const { method, url = '', httpVersion, rawHeaders } = request
   let host: string | undefined
+  let authorizations = 0
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index]
+    // Node keeps the first of several and says nothing of the others.
+    if (name?.length === 13 && name.toLowerCase() === 'authorization' && (authorizations += 1) > 1) {
+      throw invalid('a request has at most one Authorization header')
+    }
     if (name?.length !== 4 || name.toLowerCase() !== 'host') continue
     if (host !== undefined) throw invalid('a request has exactly one Host header')
     host = rawHeaders[index + 1] ?? ''

@@ -11,6 +11,7 @@ const ordinary: ReadonlySet<ErrorCode> = new Set([
   'PRECONDITION_FAILED',
   'PACKAGE_UNKNOWN',
   'PACKAGE_DENIED',
+  'UNAUTHENTICATED',
   'ACCESS_DENIED',
   'MANIFEST_UNKNOWN',
   'BLOB_UNKNOWN',

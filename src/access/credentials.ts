@@ -1,0 +1,77 @@
+import type { Identity } from './identity.ts'
+
+/** What a request brings to prove who sends it. Not verified yet. */
+export type Credentials =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'basic'; readonly name: string; readonly password: string }
+  | { readonly kind: 'bearer'; readonly token: string }
+
+/** Credentials that prove nothing. The reason is for the operator; the client is not told it. */
+export type Refusal = { readonly refused: string }
+
+/** Whom credentials belong to. */
+export type Outcome = Identity | Refusal
+
+/**
+ * Verifies credentials: an identity, a refusal, or undefined for credentials of a kind that another authenticator
+ * verifies. At once where nothing has to be awaited, so that credentials that are remembered cost a request little.
+ * Rejects only with failures that are not the client's, such as OVERLOADED.
+ */
+export type Authenticator = (credentials: Credentials) => Outcome | undefined | Promise<Outcome | undefined>
+
+export const isRefusal = (outcome: Outcome): outcome is Refusal => 'refused' in outcome
+
+/** A request without credentials. */
+export const noCredentials: Credentials = Object.freeze({ kind: 'none' })
+
+// RFC 9110 §11.4 and RFC 6750 §2.1: a scheme, and one token68.
+const authorization = /^(?<scheme>[A-Za-z]+) +(?<value>[A-Za-z0-9._~+/-]+=*) *$/
+
+/**
+ * Reads an `Authorization` header; undefined for one that is neither Basic (RFC 7617) nor Bearer (RFC 6750), or
+ * malformed.
+ */
+export function parseAuthorization(header: string | undefined): Credentials | undefined {
+  if (header === undefined) return noCredentials
+  const { scheme = '', value = '' } = authorization.exec(header)?.groups ?? {}
+  switch (scheme.toLowerCase()) {
+    case 'basic':
+      return parseBasic(value)
+    case 'bearer':
+      return { kind: 'bearer', token: value }
+    default:
+      return undefined
+  }
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+function parseBasic(value: string): Credentials | undefined {
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(value)) return undefined
+  try {
+    const text = utf8.decode(Buffer.from(value, 'base64'))
+    const colon = text.indexOf(':')
+    // eslint-disable-next-line no-control-regex
+    if (colon === -1 || /[\u0000-\u001f\u007f]/.test(text)) return undefined
+    const [name, password] = [text.slice(0, colon), text.slice(colon + 1)]
+    // What clients send that were configured with an empty name.
+    return name === '' && password === '' ? noCredentials : { kind: 'basic', name, password }
+  } catch {
+    return undefined // not UTF-8
+  }
+}
+
+/** Asks authenticators in order; the first that knows the kind of credentials decides. Nobody: a refusal. */
+export function firstOf(
+  authenticators: readonly Authenticator[],
+): (credentials: Credentials) => Outcome | Promise<Outcome> {
+  const ask = (credentials: Credentials, from: number): Outcome | Promise<Outcome> => {
+    for (let index = from; index < authenticators.length; index += 1) {
+      const outcome = authenticators[index]?.(credentials)
+      if (outcome instanceof Promise) return outcome.then((one) => one ?? ask(credentials, index + 1))
+      if (outcome) return outcome
+    }
+    return { refused: 'nobody accepts credentials of this kind' }
+  }
+  return (credentials) => ask(credentials, 0)
+}

@@ -1,0 +1,46 @@
+import {
+  isRefusal,
+  noCredentials,
+  parseAuthorization,
+  type Credentials,
+  type Outcome,
+} from '../access/credentials.ts'
+import { anonymous, type Identity } from '../access/identity.ts'
+import { NixeryError } from '../errors.ts'
+import type { HttpRequest } from './request.ts'
+
+/** Finds out who sends requests, where authentication is on. */
+export type Guard = {
+  /** Verifies credentials; it is not asked about requests without any, which are anonymous. */
+  readonly authenticate: (credentials: Credentials) => Outcome | Promise<Outcome>
+  /** `WWW-Authenticate` of a 401: exactly one challenge, because docker follows the last of several. */
+  readonly challenge: (request: HttpRequest, failure: NixeryError<'UNAUTHENTICATED'>) => string
+}
+
+/**
+ * Who sends a request: at once without credentials, and for those that are remembered.
+ * @throws UNAUTHENTICATED for credentials that prove nothing, whatever the reason: the answer is the same
+ */
+export function identify(guard: Guard, request: HttpRequest): Identity | Promise<Identity> {
+  const credentials = parseAuthorization(request.header('authorization'))
+  if (credentials === noCredentials) return anonymous
+  if (!credentials) throw refused()
+  const outcome = guard.authenticate(credentials)
+  return outcome instanceof Promise ? outcome.then(identityOf) : identityOf(outcome)
+}
+
+function identityOf(outcome: Outcome): Identity {
+  if (isRefusal(outcome)) throw refused(outcome.refused)
+  return outcome
+}
+
+/** @param reason for the log */
+const refused = (reason?: string) =>
+  new NixeryError('UNAUTHENTICATED', 'these credentials are not valid', {
+    detail: 'invalid_token',
+    ...(reason !== undefined && { cause: new Error(reason) }),
+  })
+
+/** What an anonymous client is told that may not do what it asks for. */
+export const loginNeeded = () =>
+  new NixeryError('UNAUTHENTICATED', 'authentication is required', { detail: undefined })
