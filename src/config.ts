@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { NixeryError } from './errors.ts'
 import { defaultFolders } from './config/folders.ts'
+import { accessProblems } from './config/access.ts'
 import { schema } from './config/all-settings.ts'
 import { readSets } from './config/sets-file.ts'
 import { variablesOf, type NamedSet } from './config/sets.ts'
@@ -44,7 +45,9 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
   const { refused, warnings } = unknownVariables(set, settingNames)
   const sets = parsed.success ? readSets(parsed.data, problems) : undefined
-  problems.push(...contradictions(set, sets), ...refused)
+  const configured = sources.some((name) => set[name] !== undefined)
+  const host = set['NIXERY_HOST'] ?? (configured ? '0.0.0.0' : '127.0.0.1')
+  problems.push(...contradictions(set, sets), ...accessProblems(set, host), ...refused)
   if (!parsed.success || problems.length > 0) {
     // A start that fails names everything at once.
     problems.push(...warnings)
@@ -53,11 +56,10 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   const config = parsed.data
   const folders = defaultFolders(set)
   const data = config.NIXERY_DATA ?? folders.data
-  const configured = sources.some((name) => config[name] !== undefined)
   return Object.freeze({
     ...config,
     ...(sets && { sets }),
-    NIXERY_HOST: config.NIXERY_HOST ?? (configured ? '0.0.0.0' : '127.0.0.1'),
+    NIXERY_HOST: host,
     NIXERY_DATA: data,
     NIXERY_CACHE: config.NIXERY_CACHE ?? folders.cache,
     STORAGE_PATH: config.STORAGE_PATH ?? join(data, 'store'),

@@ -1,7 +1,7 @@
-import { allowAll } from './access/may.ts'
 import type { Builds, WorkerStatus } from './builds/builds.ts'
 import type { Config } from './config.ts'
 import { platformsBySet, vocabularyOf } from './config/set-config.ts'
+import { openGate } from './gate.ts'
 import { createClientOf } from './http/address.ts'
 import { createApp } from './http/app.ts'
 import { boundConnections, openFilesOf } from './http/open-files.ts'
@@ -26,8 +26,8 @@ import { createWeb } from './web/web.ts'
 export type Frontend = {
   readonly port: number
   readonly tls: boolean
-  /** Looks whether there is another TLS certificate; for a server that has one. */
-  readonly reload: (() => Promise<void>) | undefined
+  /** Looks whether the TLS certificate, or a file that says who may do what, has changed. */
+  reload(): Promise<void>
   /** Is not ready from now on, lets responses finish for NIXERY_GRACE seconds, then ends them. */
   close(): Promise<void>
 }
@@ -50,6 +50,7 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
   const { state, builds, worker, monitor, log } = deps
   const { metrics, texts } = monitor
   const tls = await openTls(config)
+  const gate = await openGate(config, log)
   const defaults = config.NIXERY_PLATFORMS.map((name) => platforms[name])
   const streams = streamsOf(config)
   let closing = false
@@ -96,7 +97,8 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
     listNames: config.NIXERY_CATALOG === 'on',
     sendfile: config.NIXERY_SENDFILE,
     texts,
-    may: allowAll,
+    may: gate.may,
+    guard: gate.guard,
     ops,
     streams,
     clientOf: createClientOf(config.NIXERY_TRUSTED_PROXIES),
@@ -123,11 +125,14 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
   return {
     port: server.port,
     tls: tls !== undefined,
-    reload: watch && (() => watch.look()),
+    async reload() {
+      await Promise.all([watch?.look(), gate.look()])
+    },
     async close() {
       closing = true
       await server.close(config.NIXERY_GRACE)
       watch?.stop()
+      gate.close()
     },
   }
 }

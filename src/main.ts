@@ -15,8 +15,8 @@ import { openWorker } from './worker.ts'
 /** A registry that serves. */
 export type Running = {
   readonly port: number
-  /** Looks whether there is another TLS certificate; for a server that has one. */
-  readonly reload: (() => Promise<void>) | undefined
+  /** Looks whether the TLS certificate, or a file that says who may do what, has changed. */
+  reload(): Promise<void>
   /** Begins no more builds, lets running answers finish for some seconds, then ends. */
   stop(): Promise<void>
 }
@@ -97,7 +97,7 @@ export async function start(
   )
   return {
     port: frontend.port,
-    reload: frontend.reload,
+    reload: () => frontend.reload(),
     async stop() {
       warmer.stop()
       builds.drain()

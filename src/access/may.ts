@@ -1,6 +1,6 @@
 import type { Digest } from '../image/digest.ts'
 import type { ImageRequest } from '../image/name.ts'
-import type { Identity } from './identity.ts'
+import { anonymous, type Identity } from './identity.ts'
 
 /**
  * What a request does. `pull` reads what exists; `build` evaluates, fetches and packs; `list` names what others
@@ -25,3 +25,7 @@ export type May = (identity: Identity, action: Action, subject: Subject) => bool
 
 /** Access control is off: everyone may do everything. */
 export const allowAll: May = () => true
+
+/** Without a policy: whoever is known may pull, build, list and read logs. Nobody may read the server's own state. */
+export const allowKnown: May = (identity, action, subject) =>
+  subject === 'public' || (identity !== anonymous && action !== 'admin')

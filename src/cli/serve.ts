@@ -16,8 +16,8 @@ export const setUp = (serving: Command): void => {
 }
 
 /**
- * Serves until SIGINT or SIGTERM; a second signal ends the process immediately. SIGHUP reloads the TLS certificate and
- * does nothing without TLS (by default it would end the process).
+ * Serves until SIGINT or SIGTERM; a second signal ends the process immediately. SIGHUP looks at once
+ * whether the TLS certificate, or a file that says who may do what, has changed.
  */
 async function serve(config: Config, log: Logger, secrets: readonly string[]): Promise<void> {
   // Installed before the server is ready: it may be stopped as soon as it reports that it is.
@@ -34,7 +34,7 @@ async function serve(config: Config, log: Logger, secrets: readonly string[]): P
   let reload: (() => Promise<void>) | undefined
   process.on('SIGHUP', () => void reload?.())
   const running = await start(config, log, { secrets, signal: stopping.signal })
-  reload = running.reload
+  reload = () => running.reload()
   await stopped.promise
   await running.stop()
   process.exitCode = 0

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { accessSettings } from './access.ts'
 import { cacheSettings } from './caches.ts'
 import { imageSettings } from './images.ts'
 import { layerSettings } from './layers.ts'
@@ -13,6 +14,7 @@ import { upkeepSettings } from './upkeep.ts'
 /** Every variable with its type, default and meaning; docs/configuration.md is generated from it. */
 export const schema = z.object({
   ...serverSettings,
+  ...accessSettings,
   ...packageSettings,
   ...setSettings,
   ...imageSettings,

@@ -13,6 +13,7 @@ type Places = {
   readonly NIXERY_OVERLAYS: readonly string[]
   readonly NIXERY_TLS_CERT?: string | undefined
   readonly NIXERY_TLS_KEY?: string | undefined
+  readonly NIXERY_HTPASSWD?: string | undefined
   readonly GOOGLE_APPLICATION_CREDENTIALS?: string | undefined
 }
 
@@ -24,6 +25,7 @@ export function serverFolders(places: Places): string[] {
     places.NIXERY_SETS_FILE,
     places.NIXERY_TLS_CERT,
     places.NIXERY_TLS_KEY,
+    places.NIXERY_HTPASSWD,
     places.GOOGLE_APPLICATION_CREDENTIALS,
     ...ofSets,
   ]

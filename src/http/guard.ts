@@ -17,6 +17,9 @@ export type Guard = {
   readonly challenge: (request: HttpRequest, failure: NixeryError<'UNAUTHENTICATED'>) => string
 }
 
+/** Asks for a name and a password in UTF-8 (RFC 7617). */
+export const basicChallenge = 'Basic realm="Nixery", charset="UTF-8"'
+
 /**
  * Who sends a request: at once without credentials, and for those that are remembered.
  * @throws UNAUTHENTICATED for credentials that prove nothing, whatever the reason: the answer is the same

@@ -4,6 +4,7 @@ import { authorize, type AuthorizeDeps } from './authorize.ts'
 import { blobReply, type BlobDeps } from './blob-responses.ts'
 import { errorReply } from './errors.ts'
 import type { PublicTexts } from '../text/public.ts'
+import { privately } from './private.ts'
 import { imageReply, manifestReply, type ManifestDeps } from './manifests.ts'
 import { referrersReply, referrersTagReply, type Referrers } from './referrers.ts'
 import { textReply, type Reply, type RoutedReply } from './reply.ts'
@@ -63,7 +64,8 @@ const subjectOf = (route: Route): Subject => ('imageRequest' in route || 'digest
  */
 export function registryReply(deps: RegistryDeps, request: HttpRequest): RoutedReply | Promise<RoutedReply> {
   let kind: RequestKind = 'unreadable'
-  const failed = (error: unknown): RoutedReply => ({ kind, reply: failureReply(deps, request, error) })
+  const routed = (reply: Reply): RoutedReply => ({ kind, reply: deps.guard ? privately(reply) : reply })
+  const failed = (error: unknown): RoutedReply => routed(failureReply(deps, request, error))
   try {
     const route = (deps.routeOf ?? plainRoutes)(request.method, request.path)
     kind = route.kind
@@ -71,7 +73,7 @@ export function registryReply(deps: RegistryDeps, request: HttpRequest): RoutedR
     const reply = allowed
       ? allowed.then(() => routeReply(deps, request, route))
       : routeReply(deps, request, route)
-    return reply instanceof Promise ? reply.then((one) => ({ kind, reply: one }), failed) : { kind, reply }
+    return reply instanceof Promise ? reply.then(routed, failed) : routed(reply)
   } catch (error) {
     return failed(error)
   }

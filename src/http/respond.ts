@@ -3,6 +3,7 @@ import type { ClientOf } from './address.ts'
 import { authorize } from './authorize.ts'
 import { failureReply, registryReply, type RegistryDeps } from './registry.ts'
 import { isStream, type OpenBody, type Reply, type RoutedReply } from './reply.ts'
+import { privately } from './private.ts'
 import type { HttpRequest } from './request.ts'
 import type { RouteTable, TableRoute } from './route-table.ts'
 import type { Streams } from './streams.ts'
@@ -38,13 +39,17 @@ async function tableReply(
   kind: 'ops' | 'page',
   route: TableRoute | undefined,
 ): Promise<RoutedReply> {
+  const routed = (reply: Reply): RoutedReply => ({
+    kind,
+    reply: deps.guard && route?.subject !== 'public' ? privately(reply) : reply,
+  })
   try {
     if (!route) throw new NixeryError('ROUTE_UNKNOWN', 'not found: this registry has no pages')
     if (unsupported.has(request.method)) throw new NixeryError('UNSUPPORTED', 'this server is read-only')
     await authorize(deps, request, route.action, route.subject)
-    return { kind, reply: await route.reply(request) }
+    return routed(await route.reply(request))
   } catch (error) {
-    return { kind, reply: failureReply(deps, request, error) }
+    return routed(failureReply(deps, request, error))
   }
 }
 

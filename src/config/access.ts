@@ -1,0 +1,50 @@
+import { folder, oneOf } from './values.ts'
+
+/** Who may use the registry. */
+export const accessSettings = {
+  NIXERY_AUTH: oneOf('none', 'basic')
+    .default('none')
+    .describe(
+      'how clients prove who they are: `none` lets everyone do everything, `basic` asks everyone for a name and a password; see access.md',
+    ),
+  NIXERY_HTPASSWD: folder
+    .optional()
+    .describe(
+      'file of users and their bcrypt hashes (`htpasswd -B`), for `NIXERY_AUTH=basic`; read again when it changes',
+    ),
+  NIXERY_INSECURE_AUTH: oneOf('on', 'off')
+    .default('off')
+    .describe(
+      'whether passwords may be sent without encryption over a network: allows `NIXERY_AUTH` without TLS beyond the loopback, even if no `NIXERY_TRUSTED_PROXIES` are set',
+    ),
+}
+
+// Not `NIXERY_HTPASSWD: …` and `NIXERY_AUTH=…`: behind such words, texts may have passwords, which are hidden.
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/**
+ * What no setting about access says by itself.
+ * @param host the address to listen on
+ */
+export function accessProblems(set: Environment, host: string): string[] {
+  const { NIXERY_AUTH: mode = 'none', NIXERY_HTPASSWD: htpasswd } = set
+  const problems: string[] = []
+  if (mode === 'none' && htpasswd !== undefined)
+    problems.push('NIXERY_HTPASSWD is for NIXERY_AUTH set to basic')
+  if (mode === 'basic' && htpasswd === undefined)
+    problems.push('NIXERY_HTPASSWD is needed for NIXERY_AUTH set to basic')
+  if (mode !== 'none' && sendsInTheClear(set, host)) {
+    problems.push(
+      `with NIXERY_AUTH, passwords would cross the network to ${host} without encryption: set NIXERY_TLS_CERT and NIXERY_TLS_KEY, or NIXERY_TRUSTED_PROXIES to the proxy that terminates TLS, or NIXERY_HOST=127.0.0.1; NIXERY_INSECURE_AUTH=on allows it all the same`,
+    )
+  }
+  return problems
+}
+
+/** Trusted proxies count only if the operator has named them: the default trusts all private addresses. */
+const sendsInTheClear = (set: Environment, host: string): boolean =>
+  set['NIXERY_INSECURE_AUTH'] !== 'on' &&
+  set['NIXERY_TLS_CERT'] === undefined &&
+  (set['NIXERY_TRUSTED_PROXIES'] ?? 'none') === 'none' &&
+  !/^(?:localhost|127(?:\.\d+){3}|\[?::1\]?)$/i.test(host)

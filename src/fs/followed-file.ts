@@ -1,0 +1,85 @@
+import { readFile, stat } from 'node:fs/promises'
+import { systemErrorCode } from '../errors.ts'
+
+/** A file that is read again when it changes. */
+export type FollowedFile<T> = {
+  /** What the file said when it was last good. */
+  readonly value: T
+  /** Checks now. Resolves when a change is in use, or refused. */
+  look(): Promise<void>
+  stop(): void
+}
+
+export type FollowOptions<T> = {
+  /** Reads the file's text. @throws an Error whose message says what is wrong with it */
+  readonly parse: (text: string) => T
+  /** Milliseconds from one look to the next. */
+  readonly every?: number
+  /** Hears of each change that is in use. */
+  readonly onChange: (value: T) => void
+  /** Hears, once for each state of the file, why the last good one stays in use. */
+  readonly onTrouble: (reason: string) => void
+}
+
+// A look is one `stat`.
+const usually = 1_000
+// Bytes. No list of users or rules is larger, and a larger file is probably another.
+const largest = 10_000_000
+
+/**
+ * Follows a file by its name, so that it sees links that are moved, as Kubernetes does, and files that are replaced, as
+ * editors do; the kernel's notifications follow neither. A file that is broken or has vanished leaves what it said last
+ * in use.
+ * @throws the failed system call, or what `parse` throws, if the file is not good at the beginning
+ */
+export async function followFile<T>(path: string, options: FollowOptions<T>): Promise<FollowedFile<T>> {
+  const { parse, every = usually, onChange, onTrouble } = options
+  let seen = await stateOf(path) // before reading, so that what changes meanwhile is seen by the next look
+  let text = await readText(path)
+  let value = parse(text)
+  let looking: Promise<void> | undefined
+
+  const look = async () => {
+    const state = await stateOf(path)
+    if (state === seen) return
+    seen = state
+    try {
+      const current = await readText(path)
+      if (current === text) return
+      value = parse(current)
+      text = current
+    } catch (error) {
+      onTrouble(reasonOf(error))
+      return
+    }
+    onChange(value)
+  }
+  const followed: FollowedFile<T> = {
+    get value() {
+      return value
+    },
+    look: () => (looking ??= look().finally(() => (looking = undefined))),
+    stop: () => clearInterval(timer),
+  }
+  const timer = setInterval(() => void followed.look(), every).unref()
+  return followed
+}
+
+/** Differs when what is behind the name does; a file that is missing is a state, too. */
+async function stateOf(path: string): Promise<string> {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true })
+    return [dev, ino, size, mtimeNs, ctimeNs].join(':')
+  } catch (error) {
+    return reasonOf(error)
+  }
+}
+
+async function readText(path: string): Promise<string> {
+  const { size } = await stat(path)
+  if (size > largest) throw new Error(`it is larger than ${largest / 1e6} MB`)
+  return readFile(path, 'utf8')
+}
+
+const reasonOf = (error: unknown): string =>
+  systemErrorCode(error) ?? (error instanceof Error ? error.message : String(error))
