@@ -21,6 +21,7 @@ type Check =
 
 const systemd = { not: 'needs systemd as the first process' }
 const elsewhere = (by: string, text: string) => ({ by, text })
+const cluster = { not: 'needs a cluster; test/helm.test.ts checks what the chart makes' }
 const inImages = (text: string) => elsewhere('test/images/nix-and-languages.test.ts', text)
 
 const checks: Readonly<Record<string, Check>> = {
@@ -111,6 +112,30 @@ const checks: Readonly<Record<string, Check>> = {
   'nix-build --store $HOME/nix …': inImages('nix-build --store $HOME/nix'),
   'podman run --security-opt seccomp=unconfined --security-opt unmask=ALL --user 1000 --env HOME=/tmp …':
     inImages('--security-opt=unmask=ALL'),
+  'nixery build shell/git/htop --output docker-archive:image.tar': elsewhere(
+    'test/build-command.test.ts',
+    "['build', 'shell/hello', '-o', `docker-archive:",
+  ),
+  'nixery push shell/git/htop registry.example.org/tools:latest': elsewhere(
+    'test/push-command.test.ts',
+    "['push', ...args",
+  ),
+  './bin/nixery push shell/nixery/nix/git registry.example.org/nixery:0.1.0': elsewhere(
+    'test/push-command.test.ts',
+    "['push', ...args",
+  ),
+  'git ls-remote https://github.com/NixOS/nixpkgs nixos-25.11': { not: 'asks a forge' },
+  "skopeo inspect --format '{{.Digest}}' docker://nixery.example.org/ci/nodejs": elsewhere(
+    'test/support/clients/skopeo.ts',
+    "'inspect'",
+  ),
+  'helm install nixery deploy/helm --namespace nixery --create-namespace --values values.yaml': elsewhere(
+    'test/helm.test.ts',
+    "helm.run('install'",
+  ),
+  'kubectl --namespace nixery create secret generic bucket --from-literal=S3_ACCESS_KEY=… --from-literal=S3_SECRET_KEY=…':
+    cluster,
+  'kubectl debug --image=nixery.example.org/shell/strace POD': cluster,
   'LD_LIBRARY_PATH=/lib ./program': { not: 'is for inside of a container' },
   'nix-store --version': { run: true, prints: /\d/ },
   'nix build --impure': { not: 'needs nixpkgs' },

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import { openPodman, type Podman } from '../scripts/podman.ts'
 import { mediaTypes } from '../src/image/oci.ts'
+import { capabilities } from './support/container-rights.ts'
 import { demoPackages, openWorkspace, type Workspace } from './support/workspace.ts'
 
 // The program makes an image of itself; a container of that serves images, with a Nix of its own in it.
@@ -14,6 +15,12 @@ const launcher = join(import.meta.dirname, '..', 'bin', 'nixery')
 const name = 'shell/nixery/nix/git'
 const image = `docker.io/nixery/${name}:latest`
 const limits = ['--ulimit=nofile=1024:1024', '--ulimit=nproc=1024:1024']
+/** The rights that the Helm chart gives to the server. */
+const rights = [
+  '--cap-drop=ALL',
+  ...capabilities.map((capability) => `--cap-add=${capability}`),
+  '--security-opt=no-new-privileges',
+]
 // The demo package of the program is for amd64 alone.
 const skip = process.arch !== 'x64'
 
@@ -41,7 +48,7 @@ async function startContainer(container: string, options: readonly string[] = []
   const variables = ['NIXERY_HOST=127.0.0.1', 'PORT=0', 'NIXERY_PKGS_PATH=/packages', 'NIX_TIMEOUT=600']
   const settings = variables.flatMap((variable) => ['--env', variable])
   const mounts = ['--volume', `${packages}:/packages:ro`]
-  const given = ['--network=host', ...limits, ...settings, ...mounts, ...options]
+  const given = ['--network=host', ...limits, ...rights, ...settings, ...mounts, ...options]
   await podman.run('run', '--detach', '--name', container, ...given, image, 'nixery-entrypoint')
 }
 
