@@ -2,6 +2,7 @@ import { accessSync, constants, existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { CacheOrigin } from './builds/from-caches.ts'
 import type { Config } from './config.ts'
+import type { CacheFiles } from './contents/cache/kept.ts'
 import { openCaches } from './contents/cache/open.ts'
 import type { Nix } from './nix/nix.ts'
 
@@ -12,7 +13,7 @@ import type { Nix } from './nix/nix.ts'
  */
 export async function openOrigin(
   config: Config,
-  nix: Pick<Nix, 'caches'>,
+  { nix, catalog }: { readonly nix: Pick<Nix, 'caches'>; readonly catalog: CacheFiles },
   spoolDirectory: string,
   warn: (line: string) => void,
 ): Promise<CacheOrigin | undefined> {
@@ -29,6 +30,7 @@ export async function openOrigin(
       spoolDirectory,
       spoolSize: config.NIXERY_CACHE_SPOOL,
     },
+    catalog,
     warn,
   )
   return { mode, ...opened }

@@ -104,7 +104,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
     },
   )
   const contents = localStore((paths, watch) => nix.closureFacts(paths, watch))
-  const origin = await openOrigin(config, nix, state.store.spoolDirectory, warn)
+  const origin = await openOrigin(config, { nix, catalog }, state.store.spoolDirectory, warn)
   const layering = (): Layering => ({
     strategy: config.NIXERY_STRATEGY,
     popularity: popularity.current(),
@@ -145,7 +145,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
       await rest.settled(longestRest)
       await nix.settled()
       await nix.close()
-      origin?.close()
+      await origin?.close()
       await pulls.close()
     },
   }

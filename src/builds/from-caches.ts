@@ -23,8 +23,8 @@ export type CacheOrigin = {
   readonly mode: 'auto' | 'caches'
   readonly caches: Caches
   readonly room: CacheRoom
-  /** Closes connections. */
-  close(): void
+  /** Closes connections, and writes what is to be kept. */
+  close(): Promise<void>
 }
 
 export type CacheDeps = Omit<PackingDeps, 'contents'> & { readonly origin: CacheOrigin }

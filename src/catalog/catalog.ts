@@ -43,6 +43,15 @@ export type PathId = Pick<PathFacts, 'storePath' | 'narHash'>
 /** What lies where in a store path, as text without a blank in it. */
 export type Listed = { readonly facts: PathFacts; readonly listing: string }
 
+/** A small file of a binary cache, such as a narinfo, as it came. */
+export type CacheFile = {
+  readonly address: string
+  /** Undefined if the cache did not have it. */
+  readonly text: string | undefined
+  /** When the cache was asked, in seconds since 1970. */
+  readonly askedAt: number
+}
+
 /**
  * A part of a list: at most `limit` items, only those after `after` if that is given. The list ends with an empty part:
  * one that is not full may be followed by others.
@@ -76,6 +85,9 @@ export type Catalog = {
   listings(paths: readonly PathId[]): Promise<Map<StorePath, string>>
   /** Remembers the facts of paths with what lies where in them. */
   rememberListings(listed: readonly Listed[]): Promise<void>
+  /** What binary caches said; whether that still counts is for the caller to decide. */
+  cacheFiles(addresses: readonly string[]): Promise<CacheFile[]>
+  rememberCacheFiles(files: readonly CacheFile[]): Promise<void>
   layer(key: LayerKey): Promise<KnownLayer | undefined>
   /** The layers that are known, by key. */
   layers(keys: readonly LayerKey[]): Promise<Map<LayerKey, KnownLayer>>
@@ -185,6 +197,11 @@ export type CatalogRows = {
   keepPaths(paths: readonly StorePath[], day: number): Promise<void>
   /** Deletes the facts of paths that were last used before a day. Returns how many. */
   forgetPaths(paths: readonly StorePath[], before: number): Promise<number>
+  /**
+   * Deletes files of binary caches that were asked for before a time, and those that were missing before another, in
+   * seconds since 1970. Returns how many.
+   */
+  forgetCacheFiles(before: number, missingBefore: number, limit: number): Promise<number>
   /** What any of these paths refers to, as far as it is known. */
   references(paths: readonly StorePath[]): Promise<StorePath[]>
   /** The store paths that images were made from, page by page in the order of the images' keys. */

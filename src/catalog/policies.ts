@@ -28,6 +28,8 @@ export const catalogPolicies: Policies<Omit<Catalog, 'close'>> = {
   // Of a path in doubt, too: a listing is told by the hash of the contents that it is of.
   listings: ask(() => new Map()),
   rememberListings: tell((listed) => ({ paths: listed.map(({ facts }) => facts.storePath) })),
+  cacheFiles: ask(() => []),
+  rememberCacheFiles: tell(),
   layer: ask(unknown, (layer, { blobs }) => (layer && blobs.has(layer.digest) ? undefined : layer)),
   layers: ask(() => new Map(), ofSoundBlobs),
   members: ask(() => new Map(), ofSoundBlobs),
@@ -63,6 +65,7 @@ export const catalogPolicies: Policies<Omit<Catalog, 'close'>> = {
       unusedPaths: must,
       keepPaths: must,
       forgetPaths: must,
+      forgetCacheFiles: must,
       references: must,
       imageRoots: must,
       shrink: must,

@@ -69,7 +69,7 @@ describe('policies of failures', () => {
       const found = (of: object) =>
         name.split('.').reduce<unknown>((inside, part) => (inside as Record<string, unknown>)[part], of)
       const { policy } = found(catalogPolicies) as { policy: string }
-      const isList = name === 'rememberPathFacts' || name === 'rememberListings'
+      const isList = ['rememberPathFacts', 'rememberListings', 'rememberCacheFiles'].includes(name)
       const args = isList ? [[]] : [digestOf('a'), 1]
       const answer = (found(catalog) as Method)(...args)
       if (policy === 'must')

@@ -130,6 +130,20 @@ export function rowsIn(db: Kysely<Tables>, shrink: CatalogRows['shrink']): Catal
       return Number(numDeletedRows)
     },
 
+    async forgetCacheFiles(before, missingBefore, limit) {
+      const old = db
+        .selectFrom('cache_files')
+        .select('address')
+        .where('asked_at', '<', Math.max(before, missingBefore))
+        .where((where) => where.or([where('text', 'is', null), where('asked_at', '<', before)]))
+        .limit(limit)
+      const { numDeletedRows } = await db
+        .deleteFrom('cache_files')
+        .where('address', 'in', old)
+        .executeTakeFirst()
+      return Number(numDeletedRows)
+    },
+
     async references(paths) {
       const rows = await db
         .selectFrom('paths')

@@ -2,7 +2,16 @@ import type { Insertable, Selectable } from 'kysely'
 import { parseDigest, type Digest } from '../image/digest.ts'
 import { mediaTypes, type Compression } from '../image/oci.ts'
 import { parseStorePath, type PathFacts, type StorePath } from '../image/store-path.ts'
-import type { BlobRecord, ImageKey, ImageRecord, KnownLayer, Member, MemberKey, Parse } from './catalog.ts'
+import type {
+  BlobRecord,
+  CacheFile,
+  ImageKey,
+  ImageRecord,
+  KnownLayer,
+  Member,
+  MemberKey,
+  Parse,
+} from './catalog.ts'
 import type { Tables } from './schema.ts'
 
 /**
@@ -70,6 +79,12 @@ export const rowOf = (facts: PathFacts): Insertable<Tables['paths']> => ({
   nar_size: facts.narSize,
   path_references: JSON.stringify(facts.references),
 })
+
+export const cacheFileOf = readable((row: Selectable<Tables['cache_files']>): CacheFile => ({
+  address: text(row.address),
+  text: maybe(text, row.text),
+  askedAt: count(row.asked_at),
+}))
 
 /** Store paths in JSON; none, if none were noted. */
 export const rootsOf = readable((value: unknown): StorePath[] =>

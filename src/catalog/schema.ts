@@ -23,6 +23,8 @@ export type Tables = {
     /** What lies where in it, behind the hash of the contents that it is told of and a blank; null if not noted. */
     listing: string | null
   }
+  /** Small files of binary caches; `text` is null if a cache did not have one. */
+  cache_files: { address: string; text: string | null; asked_at: number }
   /** Where the compressed tar entries of one store path lie. */
   members: { key: MemberKey; digest: string; offset: number; length: number }
   /** `compression` is one that some version of this program knows, perhaps a later one. */
@@ -87,7 +89,7 @@ const optionalNumber: Column = { type: 'bigint' }
  * only ever adds: tables, indexes, columns that are nullable or have a default. Nothing is renamed, dropped or given
  * another meaning, because the program of the version before uses the same database after a rollback.
  */
-export const schemaVersion = 5
+export const schemaVersion = 6
 
 /** @param now seconds since 1970: when images were made that were there before that was noted */
 const schema = (now: number): { readonly [Name in keyof Tables]: Table<Tables[Name]> } => ({
@@ -107,6 +109,11 @@ const schema = (now: number): { readonly [Name in keyof Tables]: Table<Tables[Na
       listing: optionalText,
     },
     indexes: ['used_on'],
+  },
+  cache_files: {
+    key: ['address'],
+    columns: { address: text, text: optionalText, asked_at: number },
+    indexes: ['asked_at'],
   },
   members: {
     key: ['key'],

@@ -4,7 +4,18 @@ import type { StorePath, PathFacts } from '../image/store-path.ts'
 import type { Catalog } from './catalog.ts'
 import { migrate, type SqlDatabase } from './migrate.ts'
 import { pullsIn } from './pull-rows.ts'
-import { factsColumns, factsOf, layerOf, memberOf, readRows, rowOf, sizeOf, textOf, valueOf } from './rows.ts'
+import {
+  cacheFileOf,
+  factsColumns,
+  factsOf,
+  layerOf,
+  memberOf,
+  readRows,
+  rowOf,
+  sizeOf,
+  textOf,
+  valueOf,
+} from './rows.ts'
 import type { Tables } from './schema.ts'
 import { forgetBlobs, upkeepIn } from './upkeep.ts'
 import { dayOf, rowUsesIn } from './row-uses.ts'
@@ -82,6 +93,18 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
         listing: `${facts.narHash} ${listing}`,
       }))
       return remember(db, 'paths', rows)
+    },
+
+    async cacheFiles(addresses) {
+      const rows = await inBatches(addresses, (batch) =>
+        db.selectFrom('cache_files').selectAll().where('address', 'in', batch).execute(),
+      )
+      return readRows(rows, cacheFileOf)
+    },
+
+    rememberCacheFiles(files) {
+      const rows = files.map(({ address, text = null, askedAt }) => ({ address, text, asked_at: askedAt }))
+      return remember(db, 'cache_files', rows)
     },
 
     async forgetPathFacts(paths) {
@@ -170,6 +193,7 @@ function readMap<Row, K extends Key, T>(
 const keys = {
   resolutions: 'key',
   paths: 'store_path',
+  cache_files: 'address',
   members: 'key',
   layers: 'key',
   images: 'key',

@@ -134,6 +134,20 @@ describe('forgetting what the catalog has not used', () => {
     assert.deepEqual(pathsIn(opened), [])
   })
 
+  it('forgets what binary caches said by its age, and after a day that they have nothing', async (t) => {
+    const { catalog } = await open(t)
+    const file = (address: string, daysAgo: number, text?: string) => ({
+      address,
+      text,
+      askedAt: Math.floor(now - daysAgo * 86_400),
+    })
+    const all = [file('a', days + 1, 'x'), file('b', days - 1, 'x'), file('c', 2), file('d', 0)]
+    await catalog.rememberCacheFiles(all)
+    await forgetRows(catalog, { days, now })
+    const left = await catalog.cacheFiles(all.map(({ address }) => address))
+    assert.deepEqual(left.map(({ address }) => address).sort(), ['b', 'd'])
+  })
+
   it('counts the rows of earlier versions from the first time that it meets them', async (t) => {
     const opened = await open(t)
     fill(opened, { resolutions: [['a', null, null]], paths: [[1, null]] })

@@ -23,12 +23,13 @@ export const revisionDays = 14
 // Each statement takes a few milliseconds, for which a server that has the same catalog cannot write to it.
 const rowsAtOnce = 500
 const pagesAtOnce = 200
+const daySeconds = 86_400
 
 /**
  * Forgets resolutions and facts of store paths that were not used for a number of days, and resolutions of revisions
  * that were superseded and not used for 14 days. All of it can be found out again. Facts of paths that an image needs
  * are kept for as long as the image is: Nix may have built such a path anew with other bytes, and the image would
- * get another digest. A row without a day, from an earlier version, gets the day of the first run that meets it.
+ * get another digest. What binary caches said is forgotten by its age; that they do not have a path, after a day. A row without a day, from an earlier version, gets the day of the first run that meets it.
  *
  * @throws STORE_UNAVAILABLE when the catalog fails, and the signal's reason
  */
@@ -67,6 +68,8 @@ export async function forgetRows(catalog: ForgetDeps, options: ForgetOptions): P
     forgotten.paths += gone
     if (gone + kept.length === 0) break
   }
+  const oldest = now - days * daySeconds
+  while ((await step(() => rows.forgetCacheFiles(oldest, now - daySeconds, rowsAtOnce))) > 0);
   while (await step(() => rows.shrink(pagesAtOnce)));
   return forgotten
 }

@@ -3,6 +3,7 @@ import { createLimiter } from '../../queue/limiter.ts'
 import type { PartialDemand } from '../../queue/demand.ts'
 import type { StorePath } from '../../image/store-path.ts'
 import { basic, type CacheAddress } from './address.ts'
+import type { Kept, Lifetimes } from './kept.ts'
 import { largestNarinfo, parseNarinfo, type Narinfo } from './narinfo.ts'
 import type { LoginOf } from './netrc.ts'
 import { fileTransport, httpTransport } from './transport.ts'
@@ -12,8 +13,11 @@ import { CacheTrouble } from './trouble.ts'
 export type Cache = Pick<CacheAddress, 'name' | 'trusted'> & {
   /** What it says of itself. */
   about(demand: PartialDemand): Promise<{ readonly priority: number }>
-  /** Its narinfo of a path, as it came: signatures are still to be looked at. Undefined if it has none. */
-  narinfo(path: StorePath, demand: PartialDemand): Promise<Narinfo | undefined>
+  /**
+   * Its narinfo of a path, as it came: signatures are still to be looked at.
+   * @param anew asks the cache, whatever is kept of an earlier answer
+   */
+  narinfo(path: StorePath, demand: PartialDemand, anew?: boolean): Promise<NarinfoAnswer>
   /** Runs a task that reads the file of a narinfo; it takes one of the connections. */
   reading<T>(
     narinfo: Narinfo,
@@ -22,12 +26,24 @@ export type Cache = Pick<CacheAddress, 'name' | 'trusted'> & {
   ): Promise<T>
 }
 
+/** What a cache says of a path. */
+export type NarinfoAnswer = {
+  /** Undefined if it does not have the path. */
+  readonly narinfo: Narinfo | undefined
+  /** When it was asked, by `performance.now()`; below 0 for an answer that an earlier process got. */
+  readonly at: number
+}
+
 export type CacheOptions = {
   readonly client: Pick<HttpClient, 'open'>
   /** How many connections to it may be open at once. */
   readonly connections: number
   /** Milliseconds without a byte after which a request is broken off. */
   readonly stall: number
+  /** Its earlier answers. A folder of this machine is read each time. */
+  readonly kept?: Kept
+  /** For how long an earlier narinfo counts, and that there is none. */
+  readonly lifetimes: Lifetimes
   /** Logins from netrc, by host. */
   readonly login: LoginOf
   /** Milliseconds before what failed is tried again, for tests. */
@@ -39,9 +55,13 @@ const largestInfo = 64 * 1024
 const defaultPriority = 50
 const baseNameAt = '/nix/store/'.length
 const hashLength = 32
+/** For how long a cache's `nix-cache-info` counts. */
+const aboutLifetimes = { found: 7 * 24 * 3600_000, missing: 0 }
 
 export function openCache(address: CacheAddress, options: CacheOptions): Cache {
   const { url: base, name, trusted } = address
+  const { lifetimes } = options
+  const kept = base.protocol === 'file:' ? undefined : options.kept
   const places = createLimiter(options.connections)
   const authorization = (url: URL): string | undefined => {
     if (address.authorization !== undefined && url.origin === base.origin) return address.authorization
@@ -56,12 +76,15 @@ export function openCache(address: CacheAddress, options: CacheOptions): Cache {
     // ASCII; of what is not, latin1 makes no more characters than there are bytes.
     return bytes?.toString('latin1')
   }
+  const addressOf = (file: string): string => `${name}/${file}`
 
   return {
     name,
     trusted,
     async about(demand) {
-      const text = await read('nix-cache-info', largestInfo, demand)
+      const file = addressOf('nix-cache-info')
+      const before = await kept?.read(file, aboutLifetimes)
+      const text = before?.text ?? (await read('nix-cache-info', largestInfo, demand))
       if (text === undefined) throw new CacheTrouble('it has no nix-cache-info')
       const value = (field: string) => new RegExp(`^${field}: *(.*?)\\s*$`, 'm').exec(text)?.[1]
       const storeDir = value('StoreDir')
@@ -70,21 +93,28 @@ export function openCache(address: CacheAddress, options: CacheOptions): Cache {
           storeDir === undefined ? 'it does not tell its StoreDir' : 'it is of another store than /nix/store'
         throw new CacheTrouble(told)
       }
+      if (!before) kept?.write(file, text)
       const priority = value('Priority') ?? ''
       return {
         priority: address.priority ?? (/^\d{1,9}$/.test(priority) ? Number(priority) : defaultPriority),
       }
     },
 
-    async narinfo(path, demand) {
+    async narinfo(path, demand, anew = false) {
       const file = `${path.slice(baseNameAt, baseNameAt + hashLength)}.narinfo`
+      const before = anew ? undefined : await kept?.read(addressOf(file), lifetimes)
+      if (before) {
+        const narinfo = before.text === undefined ? undefined : narinfoIn(before.text, path)
+        const at = performance.now() - before.age
+        // What cannot be read any more is asked for again.
+        if (narinfo === undefined || !('invalid' in narinfo)) return { narinfo, at }
+      }
+      const at = performance.now()
       const text = await read(file, largestNarinfo, demand)
-      if (text === undefined) return undefined
-      const narinfo = parseNarinfo(text)
-      if ('invalid' in narinfo) throw new CacheTrouble(`it gives no narinfo of ${path}: ${narinfo.invalid}`)
-      if (narinfo.storePath !== path)
-        throw new CacheTrouble(`it gives the narinfo of another path for ${path}`)
-      return narinfo
+      const narinfo = text === undefined ? undefined : narinfoIn(text, path)
+      if (narinfo && 'invalid' in narinfo) throw new CacheTrouble(narinfo.invalid)
+      kept?.write(addressOf(file), text)
+      return { narinfo, at }
     },
 
     async reading(narinfo, demand, task) {
@@ -94,6 +124,15 @@ export function openCache(address: CacheAddress, options: CacheOptions): Cache {
       return places.run(() => task(transport.bytes(url, demand.signal)), demand)
     },
   }
+}
+
+/** The narinfo of a path from its text, or what is wrong with it. */
+function narinfoIn(text: string, path: StorePath): Narinfo | { readonly invalid: string } {
+  const narinfo = parseNarinfo(text)
+  if ('invalid' in narinfo) return { invalid: `it gives no narinfo of ${path}: ${narinfo.invalid}` }
+  return narinfo.storePath === path
+    ? narinfo
+    : { invalid: `it gives the narinfo of another path for ${path}` }
 }
 
 /** Files of a cache in a folder lie in that folder; those of others at http or https, and not less safe. */

@@ -48,7 +48,7 @@ function inCache(
     name: 'here',
     trusted: true,
     about: async () => ({ priority: 1 }),
-    narinfo: async () => narinfo,
+    narinfo: async () => ({ narinfo, at: 0 }),
     reading: (_narinfo, _demand, task) =>
       task(
         (async function* () {

@@ -29,6 +29,8 @@ afterEach(async () => {
   await Promise.all(servers.splice(0).map((server) => server.close()))
 })
 
+const lifetimes = { found: 60_000, missing: 60_000 }
+
 /** Caches over HTTP that answer from tables, and what went wrong with them. */
 async function open(
   tables: readonly Readonly<Record<string, Reply>>[],
@@ -40,13 +42,20 @@ async function open(
       const server = await openServer((path) => table[path] ?? { status: 404 })
       servers.push(server)
       const address = parseCacheAddress(`${server.url}${query[index] ?? ''}`) ?? assert.fail()
-      const given = { client, connections: 3, stall: 5000, login: () => undefined, firstDelay: 1 }
+      const given = {
+        client,
+        lifetimes,
+        connections: 3,
+        stall: 5000,
+        login: () => undefined,
+        firstDelay: 1,
+      }
       return { server, cache: openCache(address, given) }
     }),
   )
   const caches = createCaches(
     opened.map(({ cache }) => cache),
-    { keys: signer.keys, requireSignatures: true, found: 60_000, missing: 60_000, ...options },
+    { keys: signer.keys, requireSignatures: true, lifetimes, ...options },
   )
   const avoid = new Set<string>()
   const given = { avoid, onTrouble: (_cache: string, reason: string) => troubles.push(reason) }

@@ -1,8 +1,9 @@
 import { LRUCache } from 'lru-cache'
 import type { StorePath } from '../../image/store-path.ts'
 import type { PartialDemand } from '../../queue/demand.ts'
-import type { Cache } from './cache.ts'
+import type { Cache, NarinfoAnswer } from './cache.ts'
 import { isNarCompression, type NarCompression } from './decoders.ts'
+import type { Lifetimes } from './kept.ts'
 import type { Narinfo } from './narinfo.ts'
 import { isSigned, type TrustedKeys } from './signature.ts'
 import { CacheTrouble, reasonOf } from './trouble.ts'
@@ -37,9 +38,8 @@ export type Caches = {
 export type CachesOptions = {
   readonly keys: TrustedKeys
   readonly requireSignatures: boolean
-  /** Milliseconds for which a narinfo counts, and that there is none. */
-  readonly found: number
-  readonly missing: number
+  /** For how long a narinfo counts, and that there is none. */
+  readonly lifetimes: Lifetimes
   /** Milliseconds for which a cache that has failed is left alone. */
   readonly pause?: number
 }
@@ -51,15 +51,18 @@ export const avoided = (cache: string, path: StorePath): string => `${cache} ${p
 const aboutFor = 7 * 24 * 3600_000
 /** Bytes, roughly, of narinfos in memory. */
 const mostRemembered = 64e6
+const mostDoubted = 10_000
 
 export function createCaches(
   caches: readonly Cache[],
-  { keys, requireSignatures, found, missing, pause = 60_000 }: CachesOptions,
+  { keys, requireSignatures, lifetimes, pause = 60_000 }: CachesOptions,
 ): Caches {
-  const known = new LRUCache<string, { readonly narinfo: Narinfo | undefined; readonly at: number }>({
+  const known = new LRUCache<string, NarinfoAnswer>({
     maxSize: mostRemembered,
     sizeCalculation: ({ narinfo }) => 1000 + 80 * (narinfo?.references.length ?? 0),
   })
+  /** What is not to be taken from an earlier answer. */
+  const doubted = new Set<string>()
   const states = caches.map((cache) => ({
     cache,
     pausedUntil: -Infinity,
@@ -105,12 +108,12 @@ export function createCaches(
     const key = avoided(cache.name, path)
     const remembered = known.get(key)
     if (remembered) return remembered
-    const at = performance.now()
-    const fresh = { narinfo: await cache.narinfo(path, options), at }
-    known.set(key, fresh, { ttl: ttlOf(fresh.narinfo) })
-    return fresh
+    const answer = await cache.narinfo(path, options, doubted.has(key))
+    doubted.delete(key)
+    const lifetime = answer.narinfo ? lifetimes.found : lifetimes.missing
+    known.set(key, answer, { ttl: Math.max(1, answer.at + lifetime - performance.now()) })
+    return answer
   }
-  const ttlOf = (narinfo: Narinfo | undefined): number => Math.max(1, narinfo ? found : missing)
 
   /** Why a narinfo cannot be used; undefined if it can. */
   const refusal = ({ trusted }: Cache, narinfo: Narinfo): string | undefined => {
@@ -153,6 +156,9 @@ export function createCaches(
       }
       return { storePath: path, reasons }
     },
-    forget: (cache, path) => void known.delete(avoided(cache, path)),
+    forget(cache, path) {
+      known.delete(avoided(cache, path))
+      if (doubted.size < mostDoubted) doubted.add(avoided(cache, path))
+    },
   }
 }

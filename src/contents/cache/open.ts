@@ -6,6 +6,7 @@ import { createBudget } from './budget.ts'
 import { openCache } from './cache.ts'
 import type { CacheRoom } from './cached.ts'
 import { createCaches, type Caches } from './caches.ts'
+import { createKept, type CacheFiles } from './kept.ts'
 import { openLiblzma } from './liblzma.ts'
 import { largestNetrc, parseNetrc } from './netrc.ts'
 import { parseTrustedKeys } from './signature.ts'
@@ -29,7 +30,7 @@ export type CacheSettings = {
   readonly spoolSize: number
 }
 
-export type OpenCaches = { readonly caches: Caches; readonly room: CacheRoom; close(): void }
+export type OpenCaches = { readonly caches: Caches; readonly room: CacheRoom; close(): Promise<void> }
 
 /** Downloads at once, over all caches; narinfos are not counted. */
 const downloadsAtOnce = 8
@@ -37,9 +38,14 @@ const downloadsAtOnce = 8
 /**
  * Opens the caches that can be read; the others are told in a line each, as are keys that are none. Nothing is asked
  * of a cache yet.
+ * @param files where what caches said is kept over restarts
  * @param warn gets what is wrong with the settings
  */
-export async function openCaches(settings: CacheSettings, warn: (line: string) => void): Promise<OpenCaches> {
+export async function openCaches(
+  settings: CacheSettings,
+  files: CacheFiles,
+  warn: (line: string) => void,
+): Promise<OpenCaches> {
   const { keys, invalid } = parseTrustedKeys(settings.trustedKeys)
   for (const text of invalid) warn(`not a public key for binary caches: ${text.slice(0, 100)}`)
   const login = parseNetrc(await netrcOf(settings.netrcFile, warn))
@@ -53,15 +59,23 @@ export async function openCaches(settings: CacheSettings, warn: (line: string) =
   })
   if (addresses.length === 0) warn('there is no binary cache to take images from: set NIXERY_SUBSTITUTERS')
   const client = createHttpClient()
+  const kept = createKept(files)
+  const lifetimes = { found: settings.found * 1000, missing: settings.missing * 1000 }
   const caches = addresses.map((address) =>
-    openCache(address, { client, connections: settings.connections, stall: settings.timeout * 1000, login }),
+    openCache(address, {
+      client,
+      kept,
+      lifetimes,
+      connections: settings.connections,
+      stall: settings.timeout * 1000,
+      login,
+    }),
   )
   return {
     caches: createCaches(caches, {
       keys,
       requireSignatures: settings.requireSignatures,
-      found: settings.found * 1000,
-      missing: settings.missing * 1000,
+      lifetimes,
     }),
     room: {
       spoolDirectory: settings.spoolDirectory,
@@ -72,7 +86,10 @@ export async function openCaches(settings: CacheSettings, warn: (line: string) =
         () => false,
       ),
     },
-    close: () => client.close(),
+    async close() {
+      client.close()
+      await kept.flush()
+    },
   }
 }
 

@@ -1,0 +1,89 @@
+/** A small file of a binary cache, as it came. */
+export type CacheFile = {
+  readonly address: string
+  /** Undefined if the cache did not have it. */
+  readonly text: string | undefined
+  /** Seconds since 1970. */
+  readonly askedAt: number
+}
+
+/** Where such files are kept over restarts; the catalog is one. */
+export type CacheFiles = {
+  cacheFiles(addresses: readonly string[]): Promise<CacheFile[]>
+  rememberCacheFiles(files: readonly CacheFile[]): Promise<void>
+}
+
+/** Milliseconds for which a file counts, and that there is none. */
+export type Lifetimes = { readonly found: number; readonly missing: number }
+
+/** Files of binary caches that were asked for before, in this process or an earlier one. */
+export type Kept = {
+  /** A file whose lifetime is not over, with its age in milliseconds. */
+  read(
+    address: string,
+    lifetimes: Lifetimes,
+  ): Promise<{ readonly text: string | undefined; readonly age: number } | undefined>
+  /** Keeps a file that has just come; undefined if the cache does not have it. */
+  write(address: string, text: string | undefined): void
+  /** Writes what was not written yet. */
+  flush(): Promise<void>
+}
+
+/** Characters of a file that are worth keeping: the narinfo of a path with hundreds of references. */
+const largestKept = 64 * 1024
+/** Milliseconds, and files, after which they are written together. */
+const writeEvery = 100
+const mostUnwritten = 500
+
+/** Reads and writes many files at once: a closure is hundreds of them. */
+export function createKept(files: CacheFiles): Kept {
+  let asked = new Map<string, PromiseWithResolvers<CacheFile | undefined>>()
+  const unwritten = new Map<string, CacheFile>()
+  let timer: NodeJS.Timeout | undefined
+
+  const look = async () => {
+    const batch = asked
+    asked = new Map()
+    const found = new Map((await files.cacheFiles([...batch.keys()])).map((file) => [file.address, file]))
+    for (const [address, { resolve }] of batch) resolve(found.get(address))
+  }
+  const fileAt = (address: string): Promise<CacheFile | undefined> => {
+    const fresh = unwritten.get(address)
+    if (fresh) return Promise.resolve(fresh)
+    // What the same walk asks for meanwhile comes in the same statement.
+    if (asked.size === 0) {
+      const batch = asked
+      setImmediate(() => {
+        look().catch((error: unknown) => batch.forEach(({ reject }) => reject(error)))
+      })
+    }
+    const waiting = asked.get(address) ?? Promise.withResolvers<CacheFile | undefined>()
+    asked.set(address, waiting)
+    return waiting.promise
+  }
+  const flush = async (): Promise<void> => {
+    clearTimeout(timer)
+    timer = undefined
+    const all = [...unwritten.values()]
+    if (all.length > 0) await files.rememberCacheFiles(all)
+    for (const file of all) if (unwritten.get(file.address) === file) unwritten.delete(file.address)
+  }
+
+  return {
+    flush,
+    async read(address, { found, missing }) {
+      const file = await fileAt(address)
+      if (!file) return undefined
+      const age = Date.now() - file.askedAt * 1000
+      // A clock that went back says nothing of ages.
+      const isFresh = age >= -1000 && age < (file.text === undefined ? missing : found)
+      return isFresh ? { text: file.text, age } : undefined
+    },
+    write(address, text) {
+      if ((text?.length ?? 0) > largestKept) return
+      unwritten.set(address, { address, text, askedAt: Math.floor(Date.now() / 1000) })
+      if (unwritten.size >= mostUnwritten) void flush().catch(() => {})
+      else timer ??= setTimeout(() => void flush().catch(() => {}), writeEvery).unref()
+    },
+  }
+}
