@@ -33,7 +33,7 @@ export async function openOrigin(
     catalog,
     warn,
   )
-  return { mode, ...opened }
+  return { mode, timeLimit: config.NIXERY_BUILD_TIMEOUT, ...opened }
 }
 
 /**

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { hasCode } from '../src/errors.ts'
+import { parseImageReference } from '../src/image/name.ts'
 import type { Reply } from '../src/popcount/testing.ts'
 import { makeCache } from './support/binary-cache.ts'
 import {
@@ -128,6 +130,33 @@ describe('images from binary caches that fail', () => {
       }
     },
   )
+
+  it('are given up after the time for a build, and when nobody waits any more', async () => {
+    let reached = Promise.withResolvers<void>()
+    const url = await images.liar(/nar\//, () => {
+      reached.resolve()
+      return new Promise(() => {})
+    })
+    const slow = { ...caches(url), NIXERY_CACHE_TIMEOUT: '60' }
+    await assert.rejects(images.made(['apart'], { ...slow, NIXERY_BUILD_TIMEOUT: '1' }), (error) => {
+      assert.ok(hasCode(error, 'BUILD_TIMEOUT'))
+      assert.match(error.message, /took more than 1 s to come from binary caches/)
+      return true
+    })
+    reached = Promise.withResolvers<void>()
+    const { worker } = await images.open(slow)
+    try {
+      const { id } = await worker.builds.submit(parseImageReference('apart'), { requestId: 'test' })
+      const result = assert.rejects(worker.builds.result(id), (error) => hasCode(error, 'CANCELLED'))
+      await reached.promise
+      await worker.builds.cancel(id)
+      await result
+      // The build ends a moment after the one who asked for it has left.
+      while ((await readdir(worker.store.spoolDirectory)).length > 0) await sleep(10)
+    } finally {
+      await worker.close()
+    }
+  })
 
   it('come after a server was killed while it downloaded', async () => {
     let hold = true

@@ -23,6 +23,8 @@ export type CacheOrigin = {
   readonly mode: 'auto' | 'caches'
   readonly caches: Caches
   readonly room: CacheRoom
+  /** Seconds for one image, from the first narinfo to the last layer. */
+  readonly timeLimit: number
   /** Closes connections, and writes what is to be kept. */
   close(): Promise<void>
 }
@@ -47,12 +49,38 @@ export async function closureInCaches(
  * two builders' bytes of one path may differ. When a cache fails to deliver a path that it
  * listed, the next one is tried from the start; layers that were packed by then are reused.
  * @returns undefined when it is to be left to Nix
- * @throws BUILD_FAILED where it cannot be, with the path and what each cache said; what `make` throws; CANCELLED
+ * @throws BUILD_FAILED where it cannot be, with the path and what each cache said; BUILD_TIMEOUT; what `make` throws;
+ *   CANCELLED
  */
 export async function fromCaches<Made>(
   deps: CacheDeps,
   roots: readonly StorePath[],
-  make: (closure: Closure, contents: Contents) => Promise<Made>,
+  make: Make<Made>,
+): Promise<Made | undefined> {
+  const { timeLimit } = deps.origin
+  const late = new AbortController()
+  const timer = setTimeout(() => late.abort(), timeLimit * 1000)
+  try {
+    return await attempts({ ...deps, signal: AbortSignal.any([deps.signal, late.signal]) }, roots, make)
+  } catch (error) {
+    if (deps.signal.aborted || !late.signal.aborted) throw error
+    throw new NixeryError(
+      'BUILD_TIMEOUT',
+      `the image took more than ${timeLimit} s to come from binary caches`,
+      { cause: error, hint: 'the operator can raise NIXERY_BUILD_TIMEOUT' },
+    )
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Makes an image from its closure. @param signal ends it */
+type Make<Made> = (closure: Closure, contents: Contents, signal: AbortSignal) => Promise<Made>
+
+async function attempts<Made>(
+  deps: CacheDeps,
+  roots: readonly StorePath[],
+  make: Make<Made>,
 ): Promise<Made | undefined> {
   const { origin, emit, signal, urgency } = deps
   const avoid = new Set<string>()
@@ -77,7 +105,7 @@ export async function fromCaches<Made>(
     const ms = performance.now() - began
     emit({ type: 'realised', origin: 'caches', paths: facts.length, narBytes, ms })
     try {
-      const made = await make(closureOf(roots, facts), contentsOf(deps, walked))
+      const made = await make(closureOf(roots, facts), contentsOf(deps, walked), signal)
       // Not before: what is remembered is believed, and only now all of it was there.
       await deps.catalog.rememberPathFacts(facts)
       return made
