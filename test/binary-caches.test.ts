@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { chmod, chown, mkdir } from 'node:fs/promises'
+import { chmod, chown, mkdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
 import { execa } from 'execa'
@@ -68,6 +68,37 @@ describe('images straight from binary caches', () => {
     assert.deepEqual(origins(first.events), ['caches', 'nix'])
     const second = await images.made(['lonely'], auto(`${images.url}/xz`))
     assert.deepEqual(origins(second.events), ['nix'])
+  })
+
+  it('of packages that are known read nothing of them, from the store either', async () => {
+    const settings = {
+      NIXERY_PKGS_PATH: images.set,
+      NIXERY_DATA: join(images.workspace.folder, 'of-the-store'),
+      STORAGE_PATH: join(images.workspace.folder, 'of-the-store', 'store'),
+    }
+    const pulled = async (...names: string[]) => {
+      // A process of its own: what was looked at is remembered in memory, too.
+      const server = await images.workspace.serve(settings)
+      const digests: (string | null)[] = []
+      for (const name of names) {
+        const answer = await fetch(`http://${server.address}/v2/${name}/manifests/latest`, {
+          headers: { Accept: mediaTypes.oci.manifest },
+        })
+        digests.push(answer.headers.get('docker-content-digest'))
+      }
+      await server.stop()
+      return digests
+    }
+    await pulled('plain', 'lonely')
+    const paths = await built(images.set, ['plain', 'lonely'])
+    for (const path of paths) await rename(path, `${path}.away`)
+    try {
+      const both = await pulled('plain/lonely')
+      for (const path of paths) await rename(`${path}.away`, path)
+      assert.deepEqual(both, (await images.made(['plain/lonely'], {})).digests)
+    } finally {
+      for (const path of paths) await rename(`${path}.away`, path).catch(() => {})
+    }
   })
 
   it('are refused in words where no cache has them', async () => {

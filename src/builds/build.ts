@@ -1,6 +1,7 @@
 import type { ImageKey, KnownLayer, LayerKey } from '../catalog/catalog.ts'
 import type { Closure } from '../closure/graph.ts'
 import { hasCode, NixeryError } from '../errors.ts'
+import { withListings } from '../contents/listed.ts'
 import type { ImageRequest } from '../image/name.ts'
 import { specOf, type ImageSpec } from '../image/spec.ts'
 import type { StorePath } from '../image/store-path.ts'
@@ -82,8 +83,8 @@ async function fromSpec(context: Context, spec: ImageSpec): Promise<Made> {
   context.enter()
   const { origin } = context
   if (origin && (origin.mode === 'caches' || !(await isInStore(context, roots)))) {
-    const made = await fromCaches({ ...context, origin }, roots, (closure, contents) =>
-      fromContents({ ...context, contents }, spec, closure, 'links last'),
+    const made = await fromCaches({ ...context, origin }, roots, (closure, contents, signal) =>
+      fromContents({ ...context, contents, signal }, spec, closure, 'links last'),
     )
     if (made) return made
   }
@@ -105,7 +106,8 @@ async function fromSpec(context: Context, spec: ImageSpec): Promise<Made> {
       narBytes,
       ms: performance.now() - started,
     })
-    return fromContents(context, spec, closure, 'at once')
+    const contents = withListings(context.contents, facts, (paths) => context.catalog.listings(paths))
+    return fromContents({ ...context, contents }, spec, closure, 'at once')
   })
 }
 

@@ -13,8 +13,7 @@ export type Reading = {
    */
   readonly entries: Iterable<Entry>
   /**
-   * What lies where in a NAR, when all entries were read, as `parseListing` reads it; undefined if it is too large, and for
-   * a path in the store.
+   * What lies where, when all entries were read, as `parseListing` reads it; undefined if it is too large.
    */
   readonly listing: () => string | undefined
 }
@@ -31,9 +30,9 @@ export async function openReading(): Promise<ReadPath> {
     // Whoever opens a path knows, and gives none that is compressed.
   }
   return (source) => {
-    // A path in the store can be listed at any time.
-    if (!('nar' in source)) return { entries: storePathEntries(source.storePath), listing: () => undefined }
-    const { entries, text } = recordListing(fileEntries(source.nar, openXz))
+    const { entries, text } = recordListing(
+      'nar' in source ? fileEntries(source.nar, openXz) : storePathEntries(source.storePath),
+    )
     return { entries, listing: text }
   }
 }

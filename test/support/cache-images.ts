@@ -25,6 +25,7 @@ const body = `
   other = run "other" "echo > $out";
   apart = run "apart" "echo \${lib} > $out";
   lonely = run "lonely" "echo > $out";
+  plain = run "plain" "mkdir -p $out/bin; echo '#!/bin/sh' > $out/bin/plain; chmod +x $out/bin/plain";
 `
 
 /** Variables that have a program take images from these caches alone, or from the store and Nix, too. */

@@ -1,0 +1,45 @@
+import type { PathFacts, StorePath } from '../image/store-path.ts'
+import type { Contents } from './contents.ts'
+import { parseListing, type Listing } from './listing.ts'
+
+/**
+ * Contents whose known listings are used before anything is read: what lies in a path depends on the hash of its contents
+ * alone, so a path that was listed once need not be looked at again.
+ * @param facts of a closure; other paths are looked at
+ * @param kept gives the listings of these paths that are known
+ */
+export function withListings(
+  contents: Contents,
+  facts: readonly PathFacts[],
+  kept: (facts: readonly PathFacts[]) => Promise<ReadonlyMap<StorePath, string>>,
+): Contents {
+  const [first] = facts
+  const depth = first?.storePath.split('/').length ?? 0
+  let texts: Promise<ReadonlyMap<StorePath, string>> | undefined
+  const parsed = new Map<StorePath, Listing | undefined>()
+
+  const at = async (path: string): Promise<{ listing: Listing; below: string } | undefined> => {
+    const storePath = path.split('/').slice(0, depth).join('/') as StorePath
+    // Asked for once, when the first look comes: an image whose links are known needs none.
+    const text = (await (texts ??= kept(facts))).get(storePath)
+    if (!parsed.has(storePath)) parsed.set(storePath, text === undefined ? undefined : parseListing(text))
+    const listing = parsed.get(storePath)
+    return listing && { listing, below: path.slice(storePath.length) }
+  }
+  return {
+    ...contents,
+    async look(path) {
+      const place = await at(path)
+      return place ? place.listing.look(place.below) : contents.look(path)
+    },
+    async list(path) {
+      const place = await at(path)
+      return place?.listing.list(place.below) ?? contents.list(path)
+    },
+    async read(path, most) {
+      const place = await at(path)
+      const text = place?.listing.text(place.below)
+      return text === undefined ? contents.read(path, most) : Buffer.from(text, 'latin1').subarray(0, most)
+    },
+  }
+}
