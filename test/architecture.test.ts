@@ -74,7 +74,7 @@ const reserved: readonly (readonly [what: RegExp, who: readonly string[]])[] = [
   [/^(pino|pino-pretty)$/, ['telemetry']],
   [/^prom-client$/, ['telemetry']],
   [/^commander$/, ['cli']],
-  [/^koffi$/, ['src/layers/native.ts', 'src/contents/cache/liblzma.ts']],
+  [/^koffi$/, ['src/layers/native.ts', 'src/contents/cache/liblzma.ts', 'src/contents/cache/libzstd.ts']],
   [/^\?$/, []], // an import whose target is not in the text
 ]
 

@@ -92,8 +92,10 @@ async function packAll(
   wanted: readonly WantedLayer[],
   pack: (layer: WantedLayer) => Promise<KnownLayer>,
 ): Promise<Map<LayerKey, KnownLayer>> {
-  const layers = await together(wanted, pack)
-  return new Map(wanted.flatMap(({ key }, index) => (layers[index] ? [[key, layers[index]]] : [])))
+  // The largest first: what has to be downloaded comes in that order, and no large one is left for one thread at the end.
+  const ordered = wanted.toSorted((one, other) => other.narSize - one.narSize)
+  const layers = await together(ordered, pack)
+  return new Map(ordered.flatMap(({ key }, index) => (layers[index] ? [[key, layers[index]]] : [])))
 }
 
 /** As `Promise.all`, but comes back when all of it is over, also when some of it fails. */

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test'
 import { digestOf } from '../image/digest.ts'
 import type { Layer } from '../image/oci.ts'
 import { parseStorePath, type PathFacts } from '../image/store-path.ts'
+import { describeCacheFiles } from './cache-files-conformance.ts'
 import type { Catalog, ImageKey, MemberKey } from './catalog.ts'
 import { parseAny, testKey } from './keys-testing.ts'
 
@@ -22,6 +23,7 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
     compression: 'gzip',
   })
 
+  describeCacheFiles(name, open)
   describe(`${name} as a catalog`, () => {
     it('knows nothing at first', async () => {
       const catalog = await open()
@@ -87,32 +89,6 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
       assert.deepEqual(await catalog.listings([rebuilt, facts(2)]), new Map([[path(2), 'in2']]))
       await catalog.rememberListings([{ facts: rebuilt, listing: 'new' }])
       assert.deepEqual(await catalog.listings([rebuilt]), new Map([[path(1), 'new']]))
-      await catalog.close()
-    })
-
-    it('remembers what binary caches said, the newest word of each, and forgets it by age', async () => {
-      const catalog = await open()
-      const file = (hash: string, text: string | undefined, askedAt: number) => ({
-        address: `https://cache.example/${hash}.narinfo`,
-        text,
-        askedAt,
-      })
-      const all = [
-        file('old', 'x', 10),
-        file('gone', undefined, 20),
-        file('late', 'y', 30),
-        file('no', undefined, 40),
-      ]
-      await catalog.rememberCacheFiles([file('late', undefined, 5), file('other', 'z', 1)])
-      await catalog.rememberCacheFiles(all)
-      const addresses = [...all, file('none', 'x', 1)].map(({ address }) => address)
-      const told = async () =>
-        (await catalog.cacheFiles(addresses)).toSorted((one, other) => one.askedAt - other.askedAt)
-      assert.deepEqual(await told(), all)
-      const { rows } = catalog.upkeep
-      assert.equal(await rows.forgetCacheFiles(20, 40, 1), 1)
-      assert.equal(await rows.forgetCacheFiles(20, 40, 9), 2)
-      assert.deepEqual(await told(), all.slice(2))
       await catalog.close()
     })
 

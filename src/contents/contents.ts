@@ -48,7 +48,7 @@ export type PathSource = { readonly storePath: StorePath } | { readonly nar: Nar
 export type NarSource = {
   readonly storePath: StorePath
   readonly file: string
-  readonly compression: 'none' | 'xz'
+  readonly compression: 'none' | 'xz' | 'zstd'
   /** `sha256-<base64>`, and bytes, of the NAR. */
   readonly narHash: string
   readonly narSize: number

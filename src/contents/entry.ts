@@ -32,3 +32,6 @@ export type FileReader = {
   /** Is called once, however reading ended. */
   close(): void
 }
+
+/** Expands a compressed file while it is read. Closing the compressed one stays with the caller. */
+export type OpenStream = (compressed: Pick<FileReader, 'read'>) => FileReader

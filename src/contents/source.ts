@@ -1,5 +1,5 @@
 import { fileEntries } from './cache/nar-reader.ts'
-import { openLiblzma, type OpenXz } from './cache/liblzma.ts'
+import { openThreadDecoders } from './cache/thread-decoders.ts'
 import type { PathSource } from './contents.ts'
 import type { Entry } from './entry.ts'
 import { recordListing } from './listing.ts'
@@ -23,15 +23,10 @@ export type ReadPath = (source: PathSource) => Reading
 
 /** Loads what is needed to read any source. */
 export async function openReading(): Promise<ReadPath> {
-  let openXz: OpenXz | undefined
-  try {
-    openXz = await openLiblzma()
-  } catch {
-    // Whoever opens a path knows, and gives none that is compressed.
-  }
+  const decoders = await openThreadDecoders()
   return (source) => {
     const { entries, text } = recordListing(
-      'nar' in source ? fileEntries(source.nar, openXz) : storePathEntries(source.storePath),
+      'nar' in source ? fileEntries(source.nar, decoders) : storePathEntries(source.storePath),
     )
     return { entries, listing: text }
   }

@@ -73,7 +73,7 @@ function contentsOf(paths: readonly [StorePath, InCache][], options: Partial<Cac
     },
     budget: createBudget(1e6),
     downloads: createLimiter(2),
-    threadsReadXz: true,
+    inThreads: new Set(['xz'] as const),
   }
   return cacheContents(new Map(paths), room, {
     listings: async () => new Map(),

@@ -8,7 +8,7 @@ import type { Contents, NarSource, OpenPaths, PathSource } from '../contents.ts'
 import { parseListing, type Listing } from '../listing.ts'
 import type { Budget } from './budget.ts'
 import type { InCache } from './caches.ts'
-import { download, largestFile } from './download.ts'
+import { download, isAmong, largestFile, type DownloadOptions } from './download.ts'
 import { readHead } from './nar-reader.ts'
 
 /** What all contents of caches share. */
@@ -19,8 +19,8 @@ export type CacheRoom = {
   readonly budget: Budget
   /** Downloads at once, over all caches. */
   readonly downloads: Limiter
-  /** Whether packing threads can expand xz. */
-  readonly threadsReadXz: boolean
+  /** Compressions that packing threads expand; files in others are expanded on their way. */
+  readonly inThreads: DownloadOptions['inThreads']
 }
 
 /** A NAR that has come. */
@@ -69,18 +69,14 @@ export function cacheContents(
     return found
   }
 
-  const fetch = async (
-    path: StorePath,
-    demand: PartialDemand,
-    { threadsReadXz } = room,
-  ): Promise<NarSource> => {
+  const fetch = async (path: StorePath, demand: PartialDemand, { inThreads } = room): Promise<NarSource> => {
     const found = inCache(path)
     return room.downloads.run(async () => {
       const started = performance.now()
       let bytes = 0
       const source = await download(found, join(room.spoolDirectory, randomUUID()), {
         ...demand,
-        threadsReadXz,
+        inThreads,
         onBytes(count) {
           bytes += count
           options.onBytes(count)
@@ -143,7 +139,7 @@ export function cacheContents(
   /** Of a file that listings do not have: so rarely that its NAR is downloaded once more, and read by this thread. */
   const headOf = async (path: string, most: number): Promise<Buffer> => {
     const storePath = storePathOf(path)
-    const whole = { ...room, threadsReadXz: false }
+    const whole = { ...room, inThreads: new Set<never>() }
     const source = await fetch(storePath, options, whole)
     try {
       return readHead(source, path.slice(1), most)
@@ -178,7 +174,7 @@ export function cacheContents(
 const storePathOf = (path: string): StorePath => (/^\/nix\/store\/[^/]+/.exec(path)?.[0] ?? '') as StorePath
 
 /** Bytes that a NAR takes in the spool: expanded, or as the file is. */
-const spooledSize = ({ compression, narinfo }: InCache, { threadsReadXz }: CacheRoom): number =>
-  compression === 'xz' && threadsReadXz
+const spooledSize = ({ compression, narinfo }: InCache, { inThreads }: CacheRoom): number =>
+  isAmong(inThreads, compression)
     ? Math.min(narinfo.fileSize ?? narinfo.narSize, largestFile(narinfo.narSize))
     : narinfo.narSize

@@ -174,7 +174,7 @@ describe('a download', () => {
     const found = await all.lookUp(a)
     assert.ok('cache' in found, JSON.stringify(found))
     const target = join(spool, 'nar')
-    const source = await download(found, target, { threadsReadXz: true, onBytes() {} })
+    const source = await download(found, target, { inThreads: new Set(['xz']), onBytes() {} })
     assert.deepEqual(source, {
       storePath: a,
       file: target,

@@ -7,7 +7,9 @@ import { before, describe, it } from 'node:test'
 import { brotliCompressSync, constants, gzipSync, zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
 import { compressions, decodersOf, type NarCompression } from './decoders.ts'
-import { openLiblzma, type OpenXz } from './liblzma.ts'
+import { openLiblzma } from './liblzma.ts'
+import { openLibzstd } from './libzstd.ts'
+import type { OpenStream } from '../entry.ts'
 import { reader } from './testing.ts'
 
 const text = Buffer.concat([Buffer.alloc(70_000, 'words that repeat '), randomBytes(70_000), Buffer.alloc(3)])
@@ -75,54 +77,58 @@ describe('a file of a cache', () => {
   })
 })
 
-describe('liblzma', () => {
-  let open: OpenXz
-  before(async () => {
-    open = await openLiblzma()
-  })
-  const read = (bytes: Uint8Array, room: number): Buffer => {
-    const file = open(reader(bytes, 7000))
-    try {
-      const parts: Buffer[] = []
-      for (;;) {
-        const into = Buffer.alloc(room)
-        const got = file.read(into)
-        if (got === 0) return Buffer.concat(parts)
-        parts.push(into.subarray(0, got))
+for (const [name, openLibrary, compressed] of [
+  ['liblzma', openLiblzma, xzOf],
+  ['libzstd', openLibzstd, compress.zstd],
+] as const)
+  describe(name, () => {
+    let open: OpenStream
+    before(async () => {
+      open = await openLibrary()
+    })
+    const read = (bytes: Uint8Array, room: number): Buffer => {
+      const file = open(reader(bytes, 7000))
+      try {
+        const parts: Buffer[] = []
+        for (;;) {
+          const into = Buffer.alloc(room)
+          const got = file.read(into)
+          if (got === 0) return Buffer.concat(parts)
+          parts.push(into.subarray(0, got))
+        }
+      } finally {
+        file.close()
       }
-    } finally {
-      file.close()
     }
-  }
 
-  it('expands files, and several behind one another', () => {
-    const bytes = xzOf(text)
-    for (const room of [1000, 1_000_000]) assert.ok(read(bytes, room).equals(text))
-    assert.ok(read(Buffer.concat([bytes, bytes]), 50_000).equals(Buffer.concat([text, text])))
-  })
+    it('expands files, and several behind one another', () => {
+      const bytes = compressed(text)
+      for (const room of [1000, 1_000_000]) assert.ok(read(bytes, room).equals(text))
+      assert.ok(read(Buffer.concat([bytes, bytes]), 50_000).equals(Buffer.concat([text, text])))
+    })
 
-  it('refuses what is damaged or cut, at whatever place', () => {
-    const small = xzOf(Buffer.alloc(500, 'text'))
-    fc.assert(
-      fc.property(fc.nat(small.length - 1), (at) => {
-        const damaged = Buffer.from(small)
-        damaged[at] = (damaged[at] ?? 0) ^ 0x41
-        assert.throws(() => read(damaged, 1000))
-        assert.throws(() => read(small.subarray(0, at), 1000))
-      }),
-    )
-  })
+    it('refuses what is damaged or cut, at whatever place', () => {
+      const small = compressed(Buffer.alloc(500, 'text'))
+      fc.assert(
+        fc.property(fc.nat(small.length - 1), (at) => {
+          const damaged = Buffer.from(small)
+          damaged[at] = (damaged[at] ?? 0) ^ 0x41
+          assert.throws(() => read(damaged, 1000))
+          assert.throws(() => read(small.subarray(0, at), 1000))
+        }),
+      )
+    })
 
-  it('can be closed at any time, and gives back its memory', () => {
-    const bytes = xzOf(text)
-    const usual = process.memoryUsage.rss()
-    for (let count = 0; count < 200; count++) {
-      const file = open(reader(bytes))
-      file.read(Buffer.alloc(10))
-      file.close()
-      file.close()
-      assert.throws(() => file.read(Buffer.alloc(10)))
-    }
-    assert.ok(process.memoryUsage.rss() - usual < 150e6)
+    it('can be closed at any time, and gives back its memory', () => {
+      const bytes = compressed(text)
+      const usual = process.memoryUsage.rss()
+      for (let count = 0; count < 200; count++) {
+        const file = open(reader(bytes))
+        file.read(Buffer.alloc(10))
+        file.close()
+        file.close()
+        assert.throws(() => file.read(Buffer.alloc(10)))
+      }
+      assert.ok(process.memoryUsage.rss() - usual < 150e6)
+    })
   })
-})

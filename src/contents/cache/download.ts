@@ -11,15 +11,21 @@ import { decodersOf } from './decoders.ts'
 import { sriOf } from './nix32.ts'
 import { BadPath, CacheTrouble, reasonOf } from './trouble.ts'
 
+type InThreads = Exclude<NarSource['compression'], 'none'>
+
+/** Whether threads expand a compression. */
+export const isAmong = (inThreads: ReadonlySet<InThreads>, compression: string): compression is InThreads =>
+  (inThreads as ReadonlySet<string>).has(compression)
+
 export type DownloadOptions = PartialDemand & {
-  /** Whether packing threads can expand xz; otherwise it is expanded on its way. */
-  readonly threadsReadXz: boolean
+  /** Compressions that packing threads expand; files in others are expanded on their way. */
+  readonly inThreads: ReadonlySet<InThreads>
   /** Hears of bytes that came over the network, as they come. */
   readonly onBytes: (count: number) => void
 }
 
 /**
- * Brings a path's NAR to this machine: expanded, or as xz for threads to expand. Size and hash of the file are those of
+ * Brings a path's NAR to this machine: expanded, or as it came for threads to expand. Size and hash of the file are those of
  * the narinfo, where it tells them; those of the NAR are for who reads it.
  * @param file is made, and removed when this fails
  * @throws BadPath, CANCELLED, and the failed system call when the file cannot be written
@@ -27,10 +33,10 @@ export type DownloadOptions = PartialDemand & {
 export async function download(
   { cache, narinfo, compression }: InCache,
   file: string,
-  { threadsReadXz, onBytes, ...demand }: DownloadOptions,
+  { inThreads, onBytes, ...demand }: DownloadOptions,
 ): Promise<NarSource> {
   const { storePath, narHash, narSize, fileSize, fileHash } = narinfo
-  const isXz = compression === 'xz' && threadsReadXz
+  const kept = isAmong(inThreads, compression) ? compression : 'none'
   const hash = createHash('sha256')
   const most = Math.min(fileSize ?? Infinity, largestFile(narSize))
   let size = 0
@@ -52,7 +58,7 @@ export async function download(
   const bounded = new Transform({
     transform(piece: Buffer, _encoding, done) {
       total += piece.length
-      const isTooLarge = total > narSize && !isXz
+      const isTooLarge = total > narSize && kept === 'none'
       done(isTooLarge ? new CacheTrouble('the NAR is larger than its narinfo says') : null, piece)
     },
   })
@@ -60,7 +66,7 @@ export async function download(
     await cache.reading(narinfo, demand, (bytes) =>
       pipeline([
         Readable.from(measured(bytes), { objectMode: false }),
-        ...(isXz ? [] : decodersOf(compression)),
+        ...(kept === 'none' ? decodersOf(compression) : []),
         bounded,
         createWriteStream(file, { flags: 'wx' }),
       ]),
@@ -71,7 +77,7 @@ export async function download(
     if (isOfDisk(error)) throw error
     throw new BadPath(storePath, cache.name, reasonOf(error), error)
   }
-  return { storePath, file, compression: isXz ? 'xz' : 'none', narHash, narSize, cache: cache.name }
+  return { storePath, file, compression: kept, narHash, narSize, cache: cache.name }
 }
 
 /** Bytes that a file may have, whatever is told of it, which is not signed: what cannot be compressed grows a little. */

@@ -1,7 +1,4 @@
-import type { FileReader } from '../entry.ts'
-
-/** Expands an xz file while it is read. */
-export type OpenXz = (compressed: Pick<FileReader, 'read'>) => FileReader
+import type { OpenStream } from '../entry.ts'
 
 // lzma/base.h and lzma/container.h: values and layout of liblzma's ABI 5 on machines of 64 bits.
 const streamSize = 136
@@ -17,7 +14,7 @@ const [inSize, outSize] = [64 * 1024, 256 * 1024]
  * liblzma, called through koffi by its documented functions.
  * @throws the reason as a plain `Error` when the library or koffi is not there
  */
-export async function openLiblzma(): Promise<OpenXz> {
+export async function openLiblzma(): Promise<OpenStream> {
   // Optional, as the library is.
   const { default: koffi } = await import('koffi')
   const library = (() => {

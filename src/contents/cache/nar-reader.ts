@@ -1,25 +1,25 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import type { NarSource } from '../contents.ts'
 import type { Entry, FileReader } from '../entry.ts'
-import type { OpenXz } from './liblzma.ts'
 import { narEntries } from './nar.ts'
+import type { ThreadDecoders } from './thread-decoders.ts'
 
 /** The entries of a NAR on this machine; see `narEntries`, which tells when they can be trusted. */
-export function* fileEntries(source: NarSource, openXz: OpenXz | undefined): Generator<Entry> {
+export function* fileEntries(source: NarSource, decoders: ThreadDecoders): Generator<Entry> {
   const descriptor = openSync(source.file, 'r')
   const file: FileReader = {
     read: (into) => readSync(descriptor, into, 0, into.length, null),
     close: () => closeSync(descriptor),
   }
-  let xz: FileReader | undefined
+  let expanded: FileReader | undefined
   try {
-    if (source.compression === 'xz') {
-      if (!openXz) throw new Error('liblzma is not there')
-      xz = openXz(file)
+    if (source.compression !== 'none') {
+      expanded = decoders.get(source.compression)?.(file)
+      if (!expanded) throw new Error(`the library for ${source.compression} is not there`)
     }
-    yield* narEntries(xz ?? file, source)
+    yield* narEntries(expanded ?? file, source)
   } finally {
-    xz?.close()
+    expanded?.close()
     file.close()
   }
 }
@@ -27,7 +27,7 @@ export function* fileEntries(source: NarSource, openXz: OpenXz | undefined): Gen
 /** The first bytes of a file in a NAR, which is verified; `path` is as entries have it. */
 export function readHead(source: NarSource, path: string, most: number): Buffer {
   let head = Buffer.alloc(0)
-  for (const entry of fileEntries(source, undefined)) {
+  for (const entry of fileEntries(source, new Map())) {
     if (entry.path !== path || entry.kind !== 'file' || 'bytes' in entry.content) continue
     head = Buffer.alloc(Math.min(most, entry.content.size))
     const reader = entry.content.open()

@@ -7,9 +7,9 @@ import { openCache } from './cache.ts'
 import type { CacheRoom } from './cached.ts'
 import { createCaches, type Caches } from './caches.ts'
 import { createKept, type CacheFiles } from './kept.ts'
-import { openLiblzma } from './liblzma.ts'
 import { largestNetrc, parseNetrc } from './netrc.ts'
 import { parseTrustedKeys } from './signature.ts'
+import { openThreadDecoders } from './thread-decoders.ts'
 
 /** What binary caches are used, and how. Times are seconds. */
 export type CacheSettings = {
@@ -81,10 +81,7 @@ export async function openCaches(
       spoolDirectory: settings.spoolDirectory,
       budget: createBudget(settings.spoolSize),
       downloads: createLimiter(downloadsAtOnce),
-      threadsReadXz: await openLiblzma().then(
-        () => true,
-        () => false,
-      ),
+      inThreads: new Set((await openThreadDecoders()).keys()),
     },
     async close() {
       client.close()
