@@ -1,5 +1,6 @@
 import { createHash, hash } from 'node:crypto'
 import { Agent, request } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Server } from './serve.ts'
 
 export type Answer = {
@@ -50,6 +51,19 @@ export const ping = async (server: Pick<Server, 'origin'>): Promise<void> => {
 /** The manifest of an image by its tag. Fails unless the bytes are those that its digest says. */
 export async function pull(server: Pick<Server, 'origin'>, name: string): Promise<Answer> {
   return verified(await get(server, `/v2/${name}/manifests/latest`), name)
+}
+
+/** The same from a server that may still be fetching its package set, and asks its clients to try again meanwhile. */
+export async function pullOnceFetched(
+  server: Pick<Server, 'origin'>,
+  name: string,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<Answer> {
+  for (;;) {
+    const answer = await get(server, `/v2/${name}/manifests/latest`)
+    if (answer.status !== 429) return verified(answer, name)
+    await sleep(1_000, undefined, { signal })
+  }
 }
 
 /** All of an image by one client that has nothing: milliseconds, and bytes of its blobs. */

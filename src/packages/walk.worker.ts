@@ -1,7 +1,8 @@
 import { parentPort } from 'node:worker_threads'
 import { systemErrorCode } from '../errors.ts'
 import { compare, type Hashed } from './tracked.ts'
-import { walk, type Walked } from './walk.ts'
+import { createWalkTogether } from './walk-together.ts'
+import type { Walked } from './walk.ts'
 
 /** A tree to walk over and, if `listing` is set, to compare with a commit. */
 export type WalkJob = {
@@ -31,8 +32,10 @@ export type WalkAnswer = { readonly id: number } & (
 /** Kept for the last compared tree only. */
 let hashed: { readonly root: string; readonly files: Hashed } | undefined
 
+const walkTogether = createWalkTogether()
+
 function take({ root, listing }: WalkJob): Walked & { clean: boolean } {
-  if (!listing) return { ...walk(root), clean: false }
+  if (!listing) return { ...walkTogether(root), clean: false }
   if (hashed?.root !== root) hashed = { root, files: new Map() }
   return compare(root, listing, hashed.files)
 }
