@@ -6,7 +6,11 @@ export const nixSettings = {
   NIXERY_BUILD_TIMEOUT: seconds
     .default(3600)
     .describe('timeout for realising all packages of an image, in seconds'),
-  NIXERY_EVAL_TIMEOUT: seconds.default(120).describe('timeout for one evaluation, in seconds'),
+  NIXERY_EVAL_TIMEOUT: seconds
+    .default(120)
+    .describe(
+      'timeout for one evaluation, in seconds; twice as long if `meta` of a package takes too much, since the package is then looked up without it',
+    ),
   NIXERY_NIX_JOBS: whole('a number of processes', 1, 64)
     .default(2)
     .describe(

@@ -49,21 +49,35 @@ export type Question = Pick<LookUp, 'attributes' | 'limits'>
 /**
  * Looks names up in a package set and instantiates the packages found. Returns one result per name, in order. All are
  * looked up at once; names that fail are looked up again one by one, since Nix reports only the first failure, and some
- * failures (a type error, `abort`) end the evaluation. A package whose meta ends the evaluation is looked up without it.
- * `options.timeout` applies to the whole lookup, `options.memory` to each process.
+ * failures (a type error, `abort`) end the evaluation. A package whose meta ends the evaluation, or takes too much time or
+ * memory, is looked up without it. `options.timeout` applies to the whole lookup, and once more to finding out whose meta
+ * takes too much; `options.memory` to each process.
  * @param spent milliseconds of the timeout that have already passed
  * @throws SOURCE_INVALID if the set itself does not evaluate, EVALUATION_TIMEOUT, BUILD_FAILED if it needs too much
  *   memory, NIX_UNAVAILABLE, CANCELLED
  */
 export async function evaluate(lookUp: LookUp, options: RunOptions, spent = 0): Promise<LookupResult[]> {
-  const deadline = performance.now() + options.timeout - spent
-  const ask = (attributes: LookUp['attributes'], guarded: boolean, meta = lookUp.meta) =>
-    askNix({ ...lookUp, ...(meta !== undefined && { meta }), attributes, guarded }, deadline, options)
+  let deadline = performance.now() + options.timeout - spent
+  let patience = options.timeout
+  const ask = (attributes: LookUp['attributes'], guarded: boolean, meta = lookUp.meta, most = patience) => {
+    const remaining = Math.min(most, deadline - performance.now())
+    const request = { ...lookUp, ...(meta !== undefined && { meta }), attributes, guarded }
+    return askNix(request, Math.max(1, Math.ceil(remaining)), options)
+  }
 
-  const together = await ask(lookUp.attributes, true)
-  if (!together.ok) {
+  const together = spent < options.timeout ? await ask(lookUp.attributes, true) : tooSlow
+  if (!together.ok && takesTooMuch(together)) {
+    if (lookUp.meta === false) throw tookTooMuch(together, options)
+    const began = performance.now()
+    deadline = began + options.timeout
+    const bare = await ask(lookUp.attributes, true, false, options.timeout * bareShare)
+    if (!bare.ok) throw tookTooMuch(together, options)
+    const [only] = bare.answers
+    if (bare.answers.length === 1 && only && only.status !== 'thrown') return [only]
+    patience = Math.max((performance.now() - began) * 4, options.timeout * bareShare)
+  } else if (!together.ok) {
     const nothing = await ask([], false)
-    if (!nothing.ok) throw brokenSet(nothing)
+    if (!nothing.ok) throw takesTooMuch(nothing) ? tookTooMuch(nothing, options) : brokenSet(nothing)
   }
   const looked: LookupResult[] = []
   for (const [index, attribute] of lookUp.attributes.entries()) {
@@ -76,12 +90,23 @@ export async function evaluate(lookUp: LookUp, options: RunOptions, spent = 0): 
     const alone = await ask([attribute], false)
     // A `throw` in meta is caught, but meta may also fail in other ways: try without it.
     const bare = alone.ok || thrown || lookUp.meta === false ? alone : await ask([attribute], false, false)
-    const [answered] = alone.ok ? alone.answers : bare.ok ? bare.answers : [failureOf(alone, thrown)]
+    if (!bare.ok && takesTooMuch(bare)) throw tookTooMuch(bare, options)
+    const failing = alone.ok || takesTooMuch(alone) ? bare : alone
+    const [answered] = bare.ok ? bare.answers : failing.ok ? [] : [failureOf(failing, thrown)]
     if (!answered || answered.status === 'thrown') throw new Error('Nix gave no answer for a name')
     looked.push(answered)
   }
   return looked
 }
+
+/**
+ * Without meta, a lookup must take at most this share of the time that was too short with it: on a busy machine, a package
+ * must not lose what its meta says just because time was short.
+ */
+const bareShare = 1 / 4
+
+const tooSlow: Failed = { ok: false, exitCode: undefined, timedOut: true, lines: [] }
+const takesTooMuch = ({ timedOut, tooLarge }: Failed): boolean => timedOut || tooLarge === true
 
 function failureOf(result: Failed, thrown: boolean): LookupResult {
   const message = messageOf(result.lines)
@@ -103,7 +128,7 @@ type Request = LookUp & { readonly guarded: boolean }
 
 async function askNix(
   request: Request,
-  deadline: number,
+  timeout: number,
   options: RunOptions,
 ): Promise<{ ok: true; answers: RawLookupResult[] } | Failed> {
   const builds =
@@ -112,15 +137,11 @@ async function askNix(
   const { attributes, limits, guarded, meta } = request
   const lookup = { ...identityFor(request), attributes, limits, guarded, meta }
   const argument = ['--argstr', 'request', JSON.stringify(lookup)]
-  const timeout = Math.max(1, Math.ceil(deadline - performance.now()))
   const result = await run('nix-instantiate', [...flags, '--expr', evaluateExpression, ...argument], {
     ...options,
     timeout,
   })
-  if (result.ok) return { ok: true, answers: parseAnswer(result.stdout) }
-  if (result.timedOut) throw tookTooLong(options.timeout)
-  if (result.tooLarge) throw tookTooMuch(options.memory ?? 0)
-  return result
+  return result.ok ? { ok: true, answers: parseAnswer(result.stdout) } : result
 }
 
 const brokenSet = (result: Failed) =>
@@ -128,12 +149,17 @@ const brokenSet = (result: Failed) =>
     hint: 'the operator must fix the package set',
   })
 
-export const tookTooLong = (milliseconds: number): NixeryError =>
-  new NixeryError('EVALUATION_TIMEOUT', `evaluation took more than ${milliseconds / 1000} s`, {
-    hint: 'the operator can raise NIXERY_EVAL_TIMEOUT',
-  })
-
-const tookTooMuch = (bytes: number) =>
-  new NixeryError('BUILD_FAILED', `evaluation used more than ${Math.round(bytes / 1e6)} MB of memory`, {
-    hint: 'the operator can raise NIXERY_EVAL_MEMORY',
-  })
+function tookTooMuch({ timedOut }: Failed, { timeout, memory = 0 }: RunOptions): NixeryError {
+  if (timedOut) {
+    return new NixeryError('EVALUATION_TIMEOUT', `evaluation took more than ${timeout / 1000} s`, {
+      hint: 'the operator can raise NIXERY_EVAL_TIMEOUT',
+    })
+  }
+  return new NixeryError(
+    'BUILD_FAILED',
+    `evaluation used more than ${Math.round(memory / 1e6)} MB of memory`,
+    {
+      hint: 'the operator can raise NIXERY_EVAL_MEMORY',
+    },
+  )
+}

@@ -1,7 +1,7 @@
 import { NixeryError } from '../errors.ts'
 import type { PartialDemand } from '../queue/demand.ts'
 import { createLimiter } from '../queue/limiter.ts'
-import { evaluate, tookTooLong, type LookupResult, type LookUp } from './evaluate.ts'
+import { evaluate, type LookupResult, type LookUp } from './evaluate.ts'
 import type { RawLookupResult } from './evaluate-answer.ts'
 import type { EvaluatorReply, EvaluatorProcess } from './evaluator-process.ts'
 import { createSlots, type ProcessState, type Slot, type SlotOptions } from './evaluator-slots.ts'
@@ -156,7 +156,8 @@ export function createEvaluators(options: EvaluatorsOptions): Evaluators {
 }
 /**
  * Looks all names up in a process at once, or one by one if that fails, since some failures end the evaluation.
- * @throws EVALUATION_TIMEOUT, CANCELLED
+ * @returns undefined if none could be looked up, or the time was too short
+ * @throws CANCELLED
  */
 async function answersOf(
   process: EvaluatorProcess,
@@ -168,7 +169,6 @@ async function answersOf(
     const timeout = Math.max(1, Math.ceil(deadline - performance.now()))
     const result = await process.ask({ attributes: names, ...(limits && { limits }) }, { ...given, timeout })
     if (given.signal?.aborted) throw cancelled(given.signal.reason)
-    if (result.status === 'late') throw tookTooLong(given.timeout)
     return result
   }
 
@@ -180,6 +180,7 @@ async function answersOf(
   const answers: (LookupResult | undefined)[] = []
   for (const attribute of attributes) {
     const alone = await ask([attribute])
+    if (alone.status === 'late') return undefined
     if (alone.status === 'ended') break
     answers.push(alone.status === 'answered' ? alone.answers.map(reported)[0] : undefined)
   }

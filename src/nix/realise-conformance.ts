@@ -160,6 +160,23 @@ export function describeRealisation(bench: () => Bench): void {
       assert.ok(lines.every((line) => line.length <= 2000))
     })
 
+    it('says what is wrong with a package whose outPath is not its own', async () => {
+      const wanted = await bench().packages(
+        `honest = run "honest-1" "echo > $out"; other = run "other-2" "echo > $out";
+         false = run "false-1" "echo > $out" // { outPath = builtins.unsafeDiscardStringContext other.outPath; };`,
+        'honest',
+        'false',
+      )
+      await assert.rejects(
+        realised(wanted),
+        failsWith(
+          'PACKAGE_INVALID',
+          /^the package false-1 is wrong: its outPath, \S+-other-2, is not the output out of/,
+        ),
+      )
+      assert.deepEqual(await readdir(join(bench().folder, 'roots')), [])
+    })
+
     it('ends a builder that takes too long', async () => {
       const wanted = await bench().packages('slow = run "slow-1" "/bin/sleep 60";', 'slow')
       const use = async () => 'used'

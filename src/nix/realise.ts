@@ -1,3 +1,5 @@
+import { readdir, readlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { NixeryError } from '../errors.ts'
 import type { StorePath } from '../image/store-path.ts'
 import { createBuildReport, type BuildReport } from './build-report.ts'
@@ -12,9 +14,9 @@ export type Wanted = {
 
 /**
  * Builds or fetches outputs, and protects them from the garbage collector with roots in a folder.
- * @param root the path of the first root; Nix appends numbers for further ones
+ * @param root the path of the first root, in a folder with nothing else; Nix appends numbers for further ones
  * @param builderTimeout seconds that one builder may run (`NIX_TIMEOUT`); the whole has `options.timeout`
- * @throws BUILD_FAILED, BUILD_TIMEOUT, NIX_UNAVAILABLE, CANCELLED; see `DerivationGone`
+ * @throws BUILD_FAILED, BUILD_TIMEOUT, PACKAGE_INVALID, NIX_UNAVAILABLE, CANCELLED; see `DerivationGone`
  */
 export async function realise(
   wanted: readonly Wanted[],
@@ -46,7 +48,29 @@ export async function realise(
   // Nix sometimes kills a builder that has finished (17 of 2060 builds with 2.8): try once more.
   if (!result.ok && report.hasError(/failed due to signal 9/)) ({ result, report } = await once())
   if (!result.ok) throw failure(result, report, builderTimeout)
+  await checkOutputs(wanted, dirname(root))
 }
+
+/**
+ * Checks that the outputs are what Nix has realised: a package set may give a package an `outPath` that is not the path
+ * of its derivation's output.
+ */
+async function checkOutputs(wanted: readonly Wanted[], roots: string): Promise<void> {
+  const links = await readdir(roots)
+  const realised = new Set<string>(await Promise.all(links.map((link) => readlink(join(roots, link)))))
+  const wrong = wanted.find(({ outputPath }) => !realised.has(outputPath))
+  if (!wrong) return
+  const { drvPath, output, outputPath } = wrong
+  const name = nameOfPath(drvPath).replace(/\.drv$/, '')
+  throw new NixeryError(
+    'PACKAGE_INVALID',
+    `the package ${name} is wrong: its outPath, ${outputPath}, is not the output ${output} of its derivation`,
+    { hint: 'the operator must fix the package set: outPath must come from the derivation itself' },
+  )
+}
+
+/** The name in a store path, without the hash. */
+const nameOfPath = (path: StorePath): string => path.slice(path.lastIndexOf('/') + 34)
 
 /**
  * Protects outputs that are already valid; builds and fetches nothing.
