@@ -24,13 +24,16 @@ export function resolutionOf(
     case 'package': {
       const { drvPath, outputs, pname, version, priority } = looked
       const found = looked.packagePath.join('.')
-      if (filter && !filter.allows(found)) return denied
+      const attribute = looked.path.join('.')
+      const isAllowed =
+        !filter || filter.allows(found) || (attribute !== found && filter.allowsOutput(attribute))
+      if (!isAllowed) return denied
       // An output that comes with the default one is no way around a pattern that denies it by name.
       if (outputs.slice(1).some(({ output }) => filter?.denies(`${found}.${output}`))) return denied
       const license = spdxExpression(looked.license)
       return {
         status: 'package',
-        attribute: looked.path.join('.'),
+        attribute,
         package: found,
         drvPath,
         outputs: [...outputs],

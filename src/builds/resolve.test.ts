@@ -20,6 +20,9 @@ before(async () => {
     passing = import (run "passing-1" "exit 1");
     secret = run "secret-1" "";
     alias = { inherit secret; };
+    several = derivation {
+      name = "several-1"; inherit system unique; builder = "/bin/sh"; args = [ ]; outputs = [ "out" "doc" "dev" ];
+    } // { inner = good; };
     "gtk+3" = good;
     "python3.11" = good;
     "foo'" = good;
@@ -113,6 +116,24 @@ describe('the resolver', () => {
     const allowing = await resolverOver(catalog, [], ['gtk+3'])
     assert.equal(await allowing.resolve('gtk__plus__3'), 'gtk+3')
     assert.equal(await allowing.resolve('a__u002b__b'), 'PACKAGE_DENIED')
+    await catalog.close()
+  })
+
+  it('allows an output that a pattern names, and no other', async () => {
+    const catalog = await openSqliteCatalog(':memory:')
+    const rows: [allow: string, name: string, found: string][] = [
+      ['several.doc', 'several.doc', 'several.doc'],
+      ['several.doc', 'several', 'PACKAGE_DENIED'],
+      ['several.doc', 'several.dev', 'PACKAGE_DENIED'],
+      ['several.doc', 'several.doc.dev', 'PACKAGE_DENIED'],
+      ['several', 'several.dev', 'several.dev'],
+      ['several.*', 'several.inner', 'several.inner'],
+      ['several.*', 'several.doc', 'PACKAGE_DENIED'],
+    ]
+    for (const [allow, name, found] of rows) {
+      const resolver = await resolverOver(catalog, [], [allow])
+      assert.equal(await resolver.resolve(name), found, `${allow}: ${name}`)
+    }
     await catalog.close()
   })
 

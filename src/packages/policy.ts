@@ -15,6 +15,8 @@ export type NameFilter = {
   denies(name: string): boolean
   /** Whether a pattern of NIXERY_ALLOW matches the attribute path of a package. Prefixes do not count. */
   allows(attribute: string): boolean
+  /** Whether a pattern of NIXERY_ALLOW without `*` names this very output of a package: `git.doc`. */
+  allowsOutput(attribute: string): boolean
   /** Whether a name may be suggested. */
   permits(name: string): boolean
   /**
@@ -50,12 +52,15 @@ export function nameFilter(allow: readonly string[], deny: readonly string[]): N
   }
 
   const denies = (name: string) => spellingsOf(name).some((parts) => depthOfDeny(parts) < parts.length)
+  const exactlyAllowed = allow.filter((glob) => !glob.includes('*')).flatMap(patternsOf)
   const given = allow.length + deny.length > 0
   return {
     inputs: given ? { allow: allow.toSorted(), deny: deny.toSorted() } : undefined,
     deniedNames: deny.filter((glob) => !glob.includes('*')),
     denies,
     allows: (attribute) => allowsParts(partsOf(attribute)),
+    // `git.*` means the members of a set: if `git` is a package, it must not allow the package as one of its outputs.
+    allowsOutput: (attribute) => matches(exactlyAllowed, partsOf(attribute)),
     permits: (name) => !denies(name) && spellingsOf(name).some((parts) => prefixes(parts).some(allowsParts)),
     limits(name) {
       const spellings = spellingsOf(name)

@@ -1,18 +1,24 @@
 import { findFirst, isProgram } from './find.ts'
 import { aliases, certificateBundles, files, folders, osRelease, shells } from './system.ts'
 import { directoryAt, nodeAt, placeFor, putAlias, putDirectory, put } from './tree.ts'
-import type { Work } from './work.ts'
+import type { Tree, Work } from './work.ts'
 
 /** Runtimes mount these, and refuse to start a container in which they are links or files. */
 const mountedFolders = ['dev', 'proc', 'sys']
+/** Runtimes mount these, too. A link in their place would make them mount over a file in the store. */
+const mountedFiles = ['hosts', 'hostname', 'resolv.conf']
 
 /** Folders with their modes, and the links between them. What packages have in them stays. */
 export async function addFolders(work: Work): Promise<void> {
-  for (const name of mountedFolders) {
-    if (work.tree.delete(name))
-      work.warn(`/${name} of a package is left out: the container runtime mounts it`)
+  const leaveOut = (tree: Tree, names: readonly string[], above: string) => {
+    for (const name of names) {
+      if (tree.delete(name))
+        work.warn(`${above}/${name} of a package is left out: the container runtime mounts it`)
+    }
   }
+  leaveOut(work.tree, mountedFolders, '')
   for (const [path, mode, owner] of folders) await putDirectory(work, path, { mode, ...(owner && { owner }) })
+  leaveOut(await directoryAt(work, '/etc'), mountedFiles, '/etc')
   for (const [path, at, target] of aliases) await putAlias(work, path, at, target)
 }
 

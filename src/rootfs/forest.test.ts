@@ -4,7 +4,14 @@ import { localContents, memoryListings } from '../contents/testing.ts'
 import type { StorePath } from '../image/store-path.ts'
 import { dir, file, link } from '../layers/testing.ts'
 import { bin, binOf, testRows, type Row } from './forest-testing.ts'
-import { linkForest } from './forest.ts'
+import { linkForest, mostMerged } from './forest.ts'
+import type { Tree } from './work.ts'
+
+const directoriesIn = (tree: Tree): number =>
+  [...tree.values()].reduce(
+    (count, node) => (node.kind === 'directory' ? count + 1 + directoriesIn(node.children) : count),
+    0,
+  )
 
 describe('linkForest', () => {
   const rows: readonly Row[] = [
@@ -161,6 +168,30 @@ describe('linkForest', () => {
   it('leaves out a package that is not there', async () => {
     const missing = '/nowhere/missing' as StorePath
     assert.deepEqual(await linkForest(localContents, [missing]), { tree: new Map(), conflicts: [] })
+  })
+
+  it('merges a bounded number of directories, and links to the rest', async () => {
+    // 20,101 directories that both packages have: share, and those in it.
+    const names = [['share'], Array.from({ length: 20_100 }, (_, index) => `d${10_000 + index}`), ['file']]
+    const depthOf = (path: string) => path.split('/').length - 4
+    const listings = {
+      look: async (path: string) => {
+        if (path.endsWith('bin')) return undefined
+        if (path.endsWith('file')) return { kind: 'file', program: undefined } as const
+        return { kind: 'directory' } as const
+      },
+      list: async (path: string) => names[depthOf(path)] ?? [],
+      read: async () => Buffer.alloc(0),
+    }
+    const packages = ['/nix/store/p0', '/nix/store/p1'] as StorePath[]
+    const { tree, conflicts } = await linkForest(listings, packages)
+    assert.equal(directoriesIn(tree), mostMerged)
+    const share = tree.get('share')
+    assert.deepEqual(share?.kind === 'directory' && share.children.get('d30099'), {
+      kind: 'link',
+      target: '/nix/store/p0/share/d30099',
+    })
+    assert.ok(conflicts.some(({ path, because }) => path === '/share/d30099' && because === 'later'))
   })
 
   it('takes little time where many directories lead to each other', async () => {

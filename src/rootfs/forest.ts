@@ -23,7 +23,7 @@ const laidApart: ReadonlySet<string> = new Set(programFolders.map((folder) => `/
 const programsAt = '/usr/bin'
 
 /** At most so many directories are laid over one another: links to directories can make more than anyone has. */
-const mostMerged = 20_000
+export const mostMerged = 20_000
 /**
  * So many folders deeper than in its package a directory may lie: one more for each link to a directory on the way. Eight
  * directories that link to each other lie at 8! places.

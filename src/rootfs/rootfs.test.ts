@@ -41,6 +41,20 @@ describe('rootfs', () => {
       { proc: undefined, dev: undefined, 'dev/null': undefined, sys: undefined },
     ],
     [
+      'leaves out files that the runtime mounts',
+      {
+        packages: [
+          dir({ etc: dir({ hosts: file(), hostname: link('/proc/x'), 'resolv.conf': dir(), motd: file() }) }),
+        ],
+      },
+      {
+        'etc/hosts': undefined,
+        'etc/hostname': undefined,
+        'etc/resolv.conf': undefined,
+        'etc/motd': '-> p0/etc/motd',
+      },
+    ],
+    [
       'keeps names that are not ASCII',
       { packages: [dir({ share: dir({ [utf8('ä🐋')]: file() }) })] },
       { [utf8('share/ä🐋')]: `-> p0/share/${utf8('ä🐋')}` },
