@@ -1,5 +1,7 @@
 import { createResolver, type Resolver, type ResolverDeps } from './builds/resolve.ts'
 import { resolverOfSets } from './builds/set-resolvers.ts'
+import type { OtherVersions } from './builds/resolve-versions.ts'
+import type { VersionIndex } from './catalog/versions.ts'
 import type { Config } from './config.ts'
 import { configOfSet, namedSets } from './config/set-config.ts'
 import { policyOf, restrictionOf } from './evaluation.ts'
@@ -7,7 +9,7 @@ import type { Nix } from './nix/nix.ts'
 import { nameFilter } from './packages/policy.ts'
 import { createSetWords } from './packages/set-words.ts'
 import { oneSet, severalSets, type PackageSets } from './packages/sets.ts'
-import type { PackageSource } from './packages/source.ts'
+import type { PackageSource, PinnedSet } from './packages/source.ts'
 import { openRemote, openSource, prepareSource, type SourceOptions } from './sources.ts'
 
 /** The package sets of a server, and what their names mean. */
@@ -16,12 +18,22 @@ export type OpenSets = {
   readonly resolver: Resolver
   /** Fetches and loads each set with what every image has, ahead of demand. */
   prepare(system: string): void
+  /** What is needed to list all versions of a package set. */
+  listing(name: string | undefined): SetListing | undefined
 }
 
-export type SetsOptions = SourceOptions & Pick<ResolverDeps, 'catalog' | 'later'>
+/** A package set whose versions can be listed. */
+export type SetListing = {
+  readonly source: PackageSource
+  /** @throws what `listVersions` of nix/list.ts does */
+  list(pinned: PinnedSet, system: string): ReturnType<Nix['listVersions']>
+}
+
+export type SetsOptions = SourceOptions &
+  Pick<ResolverDeps, 'catalog' | 'later'> & { readonly versions: VersionIndex }
 
 /** One package set, with its own policy. */
-type OpenSet = { readonly source: PackageSource; readonly resolver: Resolver; prepare(system: string): void }
+type OpenSet = SetListing & { readonly resolver: Resolver; prepare(system: string): void }
 
 /** Opens the package sets that are configured. @throws CONFIG_INVALID, SETUP_FAILED, CANCELLED */
 export async function openSets(config: Config, options: SetsOptions): Promise<OpenSets> {
@@ -29,7 +41,12 @@ export async function openSets(config: Config, options: SetsOptions): Promise<Op
   const remote = openRemote(config, options)
   if (!named) {
     const only = await openSet(config, options, remote)
-    return { sets: oneSet(only.source), resolver: only.resolver, prepare: (system) => only.prepare(system) }
+    return {
+      sets: oneSet(only.source),
+      resolver: only.resolver,
+      prepare: (system) => only.prepare(system),
+      listing: (name) => (name === undefined ? only : undefined),
+    }
   }
   const opened = new Map<string, OpenSet>()
   for (const set of named) {
@@ -38,6 +55,7 @@ export async function openSets(config: Config, options: SetsOptions): Promise<Op
     const readable = restrictionOf(own)?.readable ?? 'everything'
     const nix: Nix = {
       ...options.nix,
+      listVersions: (listed, watch) => options.nix.listVersions({ ...listed, readable }, watch),
       evaluate: (lookUp, watch) => options.nix.evaluate({ ...lookUp, readable }, watch),
     }
     const prefixed = (write: (line: string) => void) => (line: string) =>
@@ -61,6 +79,7 @@ export async function openSets(config: Config, options: SetsOptions): Promise<Op
     prepare: (system) => {
       for (const set of opened.values()) set.prepare(system)
     },
+    listing: (name) => (name === undefined ? first : opened.get(name)),
   }
 }
 
@@ -69,13 +88,26 @@ async function openSet(
   options: SetsOptions,
   remote: ReturnType<typeof openRemote>,
 ): Promise<OpenSet> {
-  const { nix, catalog, later, note, warn } = options
+  const { nix, catalog, later, note, warn, versions } = options
   const source = await openSource(config, options, remote)
   const policy = policyOf(config)
   const filter = nameFilter(config.NIXERY_ALLOW, config.NIXERY_DENY)
   return {
     source,
-    resolver: createResolver({ catalog, nix, policy, filter, warn, later }),
+    resolver: createResolver({
+      catalog,
+      nix,
+      policy,
+      filter,
+      warn,
+      later,
+      versions: otherVersions(source, versions),
+    }),
+    list: (pinned, system) => nix.listVersions({ set: pinned.set, ...policy, system }, {}),
     prepare: (system) => void prepareSource(source, nix, { ...policy, system }, { note, warn }),
   }
 }
+
+/** The versions of a package set that is a repository, in all its commits. */
+const otherVersions = (source: PackageSource, index: VersionIndex): OtherVersions | undefined =>
+  source.history && { index, source: source.history.id, pin: (commit) => source.pin(commit) }

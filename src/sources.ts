@@ -97,6 +97,7 @@ export function openRemote(config: Config, { nix, warn }: SourceOptions): Remote
     mirrorRefs: (folder) => nix.mirrorRefs(folder, {}),
     refsReaching: (folder, commit) => nix.refsReaching(folder, commit, {}),
     commitTime: (folder, commit) => nix.commitTime(folder, commit, {}),
+    commitLog: (folder, range) => nix.commitLog(folder, range, {}),
   }
   const fetched = createFetchedSources({
     directory: join(config.NIXERY_DATA, 'sources'),

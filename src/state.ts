@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { createBlobs, type Blobs } from './builds/blobs.ts'
 import { openSqliteCatalog } from './catalog/sqlite.ts'
+import { openVersionIndex, type VersionIndex } from './catalog/versions.ts'
 import type { Catalog } from './catalog/catalog.ts'
 import type { Config } from './config.ts'
 import type { BlobStore } from './store/store.ts'
@@ -13,6 +14,8 @@ export type State = {
   readonly store: BlobStore
   readonly catalog: Catalog
   readonly blobs: Blobs
+  /** Which commits of package sets have which versions of packages. */
+  readonly versions: VersionIndex
   /** Blobs that this process uses now, for cleaning up beside it. */
   readonly uses: Uses
   close(): Promise<void>
@@ -31,6 +34,7 @@ export async function openState(config: Config, { warn, lockPatience }: StateOpt
     warn,
     ...(lockPatience !== undefined && { busyTimeout: lockPatience }),
   })
+  const versions = openVersionIndex(join(config.NIXERY_DATA, 'versions.db'), warn)
   const uses = createUses()
   const hasher = createHasher(store)
   const blobs = createBlobs({ store, catalog, hasher, take: (digest, look) => uses.take(digest, look) })
@@ -39,8 +43,10 @@ export async function openState(config: Config, { warn, lockPatience }: StateOpt
     catalog,
     blobs,
     uses,
+    versions,
     async close() {
       await hasher.close()
+      versions.close()
       await catalog.close()
     },
   }

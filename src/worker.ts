@@ -19,7 +19,7 @@ import { stoppable } from './nix/stoppable.ts'
 import { urlLabel } from './image/labels.ts'
 import type { PackageSets } from './packages/sets.ts'
 import { createPopularity } from './popcount/source.ts'
-import { openSets } from './sets.ts'
+import { openSets, type OpenSets } from './sets.ts'
 import { evaluationStore, openOrigin } from './origin.ts'
 import type { State } from './state.ts'
 
@@ -28,6 +28,7 @@ export type Worker = {
   readonly builds: LocalBuilds
   readonly status: WorkerStatus
   readonly sets: PackageSets
+  readonly listing: OpenSets['listing']
   readonly nix: Nix
   readonly resolver: Resolver
   readonly packer: Packer
@@ -58,7 +59,7 @@ const longestRest = 5_000
 /** @throws CONFIG_INVALID, NIX_UNAVAILABLE, SETUP_FAILED, CANCELLED */
 export async function openWorker(config: Config, state: State, options: WorkerOptions): Promise<Worker> {
   const { listener, note, warn, signal, onRemembered, prepare } = options
-  const { catalog, blobs } = state
+  const { catalog, blobs, versions } = state
   const stop = new AbortController()
   const nix = stoppable(
     createNix({
@@ -84,7 +85,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
   const nixVersion = await nix.version()
   const rest = createLater()
   const later = (work: Promise<unknown>) => rest.add(work)
-  const opened = await openSets(config, { nix, catalog, later, note, warn, signal })
+  const opened = await openSets(config, { nix, catalog, versions, later, note, warn, signal })
   const { sets, resolver } = opened
   for (const line of withoutEffect(process.env, config)) warn(line)
   if (prepare) opened.prepare(prepare.system)
@@ -121,6 +122,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
     contents,
     origin,
     layering,
+    versions,
     pulls,
     labels: urlLabel(config.NIXERY_IMAGE_URL),
     listener,
@@ -132,6 +134,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
     builds,
     status: statusOf({ nix, nixVersion, sets, builds }),
     sets,
+    listing: (name) => opened.listing(name),
     nix,
     resolver,
     packer,

@@ -42,7 +42,7 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     evaluation: 'config nix:types',
     origin: 'builds config contents nix:types',
     sources: 'evaluation config demo nix packages image errors',
-    sets: 'builds config evaluation nix packages sources',
+    sets: 'builds catalog:types config evaluation nix packages sources',
     state: 'builds catalog config store stores upkeep',
     worker: 'builds config contents evaluation image layers nix packages origin popcount sets state',
     monitor: 'builds config telemetry text web',

@@ -96,6 +96,11 @@ const checks: Readonly<Record<string, Check>> = {
   'nixery gc --dry-run': { run: true },
   'nixery scrub': { run: true },
   'nixery serve': { serves: true },
+  'nixery index': elsewhere('test/versions.test.ts', "'index', ...args"),
+  'nixery index --from COMMIT --every 7d': elsewhere('test/versions.test.ts', "'--from', first, '--every'"),
+  'nixery index --import FILE': elsewhere('test/versions.test.ts', "'--import', file"),
+  'nixery plan': elsewhere('test/versions.test.ts', "'plan', 'tool--1.10/tool'"),
+  'nixery plan python3--3.11/nodejs': elsewhere('test/versions.test.ts', "'plan', 'tool--1.10/tool'"),
   'nixery popcount': elsewhere('test/popcount.test.ts', 'popcount'),
   "nixery build 'gtk+3'": elsewhere('test/words.test.ts', "'plan', 'gtk+3'"),
   'nixery plan \'git/nodePackages."@angular/cli"\'': elsewhere(

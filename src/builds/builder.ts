@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { KnownLayer } from '../catalog/catalog.ts'
+import type { VersionIndex } from '../catalog/versions.ts'
 import { hasCode, NixeryError } from '../errors.ts'
 import { formatImageName, type ImageRequest } from '../image/name.ts'
 import { DerivationGone } from '../nix/realise.ts'
@@ -20,6 +21,8 @@ import { soon } from './soon.ts'
 
 export type BuilderDeps = FlowDeps & {
   readonly sets: Pick<PackageSets, 'pin' | 'current'>
+  /** The index that says which versions there are. */
+  readonly versions?: Pick<VersionIndex, 'generation'>
   /** How layers are planned. Asked once for each build: popularity data may change while one is at work. */
   readonly layering: () => Layering
   readonly pulls: Pulls
@@ -92,6 +95,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
   const left = new Set<string>() // builds that somebody was told to come back for
   const failures = new LRUCache<string, { readonly error: unknown }>({ max: 1000 })
   const keyOf = createRequestKeys()
+  const generation = () => deps.versions?.generation() ?? 0
   const waiting = new Set<(reason: Error) => void>()
   let draining = false
 
@@ -145,7 +149,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
   ): Promise<Image> => {
     const layering = deps.layering()
     let meant = await together.pin(deps.sets, request, { old: true })
-    let key = keyOf(meant.request, meant.pinned, layering)
+    let key = keyOf(meant.request, meant.pinned, layering, generation())
     let known = await recent.find(key).catch((error: unknown) => {
       void together.agree(false) // the others must not wait for this one
       throw error
@@ -153,7 +157,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
     if (!(await together.agree(known !== undefined))) {
       // Only what is known is answered for a set that may have changed meanwhile.
       meant = await together.pin(deps.sets, request, { old: false })
-      key = keyOf(meant.request, meant.pinned, layering)
+      key = keyOf(meant.request, meant.pinned, layering, generation())
       known = await recent.find(key)
     }
     if (known) deps.onRemembered?.()
@@ -188,7 +192,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
 
     known(request) {
       const meant = draining ? undefined : deps.sets.current(request)
-      const made = meant && recent.current(keyOf(meant.request, meant.pinned, deps.layering()))
+      const made = meant && recent.current(keyOf(meant.request, meant.pinned, deps.layering(), generation()))
       if (!made) return undefined
       deps.onRemembered?.()
       deps.pulls.note(request, made.key)

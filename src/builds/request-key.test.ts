@@ -27,3 +27,35 @@ it('the key of a request tells words from packages and recipes, and not their or
   assert.equal(key('recipe/shell/git'), key('shell/git'))
   assert.equal(key('ci/amd64/git'), key('ci/git'))
 })
+
+it('the key of a request with versions depends on the index of versions, and no other does', () => {
+  const keyOf = createRequestKeys()
+  const set = { set: { folder: '/set' }, revision: 'r', unchanged: () => Promise.resolve(true) }
+  const layering = {
+    strategy: 'stable',
+    maxLayers: 10,
+    popularity: { version: '', counts: new Map() },
+  } as const
+  for (const [name, isSame] of [
+    ['git', true],
+    ['git--2/htop', false],
+  ] as const) {
+    const request = parseImageName(name)
+    const keys = [1, 2, 2].map((generation) => keyOf(request, set, layering, generation))
+    assert.equal(keys[0] === keys[1], isSame, name)
+    assert.equal(keys[1], keys[2])
+  }
+})
+
+it('the key of a request tells package sets apart that are of the same revision', () => {
+  const keyOf = createRequestKeys()
+  const set = { set: { folder: '/set' }, revision: 'r', unchanged: () => Promise.resolve(true) }
+  const layering = {
+    strategy: 'stable',
+    maxLayers: 10,
+    popularity: { version: '', counts: new Map() },
+  } as const
+  const request = parseImageName('git')
+  const [one, other] = ['one', 'other'].map((name) => keyOf(request, { ...set, name }, layering))
+  assert.notEqual(one, other)
+})

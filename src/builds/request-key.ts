@@ -1,10 +1,17 @@
 import type { ImageRequest } from '../image/name.ts'
+import { splitVersion } from '../image/version.ts'
 import { stateOf, type PinnedSet } from '../packages/source.ts'
 import type { Layering } from './build.ts'
 import { layeringKey } from './layers.ts'
 
 /** Keys requests: equal for requests that give equal images. In memory only. */
-export type RequestKeys = (request: ImageRequest, pinned: PinnedSet, layering: Layering) => string
+export type RequestKeys = (
+  request: ImageRequest,
+  pinned: PinnedSet,
+  layering: Layering,
+  /** That of the index of versions, on which the meaning of versions depends. */
+  generation?: number,
+) => string
 
 type Last = {
   readonly state: string | undefined
@@ -12,20 +19,24 @@ type Last = {
   readonly commit: string | undefined
   readonly name: string | undefined
   readonly layering: Layering
+  /** Undefined for a request without versions. */
+  readonly generation: number | undefined
   readonly key: string
 }
 
 /** The key that a request had last is computed once, for as long as the package set and the layering are the same. */
 export function createRequestKeys(): RequestKeys {
   const keys = new WeakMap<ImageRequest, Last>()
-  return (request, pinned, layering) => {
+  return (request, pinned, layering, newest = 0) => {
     const last = keys.get(request)
-    if (last && isSame(last, pinned, layering)) return last.key
+    if (last && isSame(last, pinned, layering) && (last.generation ?? newest) === newest) return last.key
     const { platform, recipes, words, packages } = request
     // What words mean is the same for as long as the package set is.
     const commit = pinned.commit?.id
     const { name } = pinned
+    const generation = packages.some((each) => splitVersion(each)) ? newest : undefined
     const parts = [
+      generation,
       name,
       stateOf(pinned),
       commit,
@@ -36,7 +47,15 @@ export function createRequestKeys(): RequestKeys {
       layeringKey(layering),
     ]
     const key = JSON.stringify(parts)
-    keys.set(request, { state: pinned.state, revision: pinned.revision, commit, name, layering, key })
+    keys.set(request, {
+      state: pinned.state,
+      revision: pinned.revision,
+      commit,
+      name,
+      layering,
+      generation,
+      key,
+    })
     return key
   }
 }

@@ -23,6 +23,7 @@ import { decideWords, isPackage, wantedBy, type Decided, type Wanted } from '../
 import { deniedDerivations } from './denied.ts'
 import type { Emit } from './events.ts'
 import { denied, resolutionOf } from './resolution-of.ts'
+import { noteVersions, resolveVersions, versionsIn, type OtherVersions } from './resolve-versions.ts'
 import { createPassingFailures, type PassingFailures } from './passing.ts'
 
 export type ResolverDeps = {
@@ -35,6 +36,8 @@ export type ResolverDeps = {
   readonly warn: (line: string) => void
   /** Takes what is still to be done when the answer is there: until the process ends, which waits for it. */
   readonly later: (work: Promise<unknown>) => void
+  /** Other versions than those of the pinned revision, if there is an index of them. */
+  readonly versions?: OtherVersions | undefined
   /** What is remembered for a short time; if not given, for the usual one. */
   readonly passing?: PassingFailures
 }
@@ -74,6 +77,7 @@ export function createResolver({
   filter,
   warn,
   later,
+  versions,
   passing = createPassingFailures(),
 }: ResolverDeps): Resolver {
   const findDenied = deniedDerivations({ catalog, nix, policy, names: filter.deniedNames, warn, later })
@@ -143,8 +147,9 @@ export function createResolver({
       if (answer.status === 'failed') passing.note(keyInMemory(name), resolution)
     }
     const remember = async () => {
-      if (await pinned.unchanged()) await catalog.rememberResolutions(fresh, pinned.revision)
-      else nix.forget(stateOf(pinned))
+      if (!(await pinned.unchanged())) return nix.forget(stateOf(pinned))
+      await catalog.rememberResolutions(fresh, pinned.revision)
+      if (versions) await noteVersions(versions, pinned, fresh.values())
     }
     later(remember())
     return unknown.length
@@ -171,10 +176,13 @@ export function createResolver({
       const decided = decideWords(request, resolutions)
       refuseDenied(decided, filter)
       const wanted = wantedBy(decided)
-      const limited = new Set(wanted.flatMap(({ names, implied }) => (implied ? [] : names)))
+      const named = wanted.flatMap(({ names, implied }) => (implied ? [] : names))
+      const versioned = versionsIn(named)
+      const withoutVersions = versioned.map(({ name }) => name)
+      const limited = new Set([...named, ...withoutVersions])
       // A denied word is looked up all the same: only the package set knows whether it is a package.
       for (const name of limited) if (filter.denies(name)) resolutions.set(name, denied)
-      const names = wanted.flatMap((each) => each.names)
+      const names = [...new Set([...wanted.flatMap((each) => each.names), ...withoutVersions])]
       const [isDenied, more] = await Promise.all([
         findDenied(pinned, request.platform),
         lookUpAll(names, limited, request, pinned, options, resolutions),
@@ -184,7 +192,17 @@ export function createResolver({
         const found = resolutions.get(name)
         if (found?.status === 'package' && isDenied(found)) resolutions.set(name, denied)
       }
-      const { packages, warnings } = choosePackages(decided, resolutions)
+      const commits = await resolveVersions(versioned, resolutions, versions, async (name, other) => {
+        const there = new Map<string, Resolution>()
+        const [isDeniedThere, asked] = await Promise.all([
+          findDenied(other, request.platform),
+          lookUpAll([name], new Set([name]), request, other, options, there),
+        ])
+        evaluated += asked
+        const found = there.get(name)
+        return found?.status === 'package' && isDeniedThere(found) ? denied : found
+      })
+      const { packages, warnings } = choosePackages(decided, resolutions, commits)
       for (const message of warnings) options.emit({ type: 'warning', message })
       options.emit({
         type: 'resolved',

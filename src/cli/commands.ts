@@ -53,6 +53,11 @@ const commands: readonly Entry[] = [
     load: async () => (await import('./warm.ts')).setUp,
   },
   {
+    name: 'index',
+    description: 'find out which versions of packages the commits of a package set have',
+    load: async () => (await import('./index-versions.ts')).setUp,
+  },
+  {
     name: 'config',
     description: 'print the effective settings, and where each comes from',
     load: async () => (await import('./config.ts')).setUp,

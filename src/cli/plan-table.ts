@@ -1,3 +1,4 @@
+import type { Duplicate } from '../closure/duplicates.ts'
 import type { Layer } from '../image/oci.ts'
 import { storePathName, type StorePath } from '../image/store-path.ts'
 import type { StrategyName } from '../layers/strategies.ts'
@@ -75,6 +76,22 @@ export const packagesTable = (
     ['package', 'version', 'output', 'path'],
     ...packages.map(({ attribute, version, output, path }) => [attribute, version, output, path]),
   ])
+
+const mostDuplicates = 10
+
+/** Formats packages that are there in several versions, and what that costs, as a table. */
+export function duplicatesTable(duplicates: readonly Duplicate[]): string {
+  const rest = duplicates.slice(mostDuplicates)
+  const total = sum(duplicates.map(({ extra }) => extra))
+  return aligned([
+    ['more than once', 'costs', 'versions'],
+    ...duplicates
+      .slice(0, mostDuplicates)
+      .map(({ name, versions, extra }) => [name, bytesText(extra), versions.join(', ')]),
+    ...(rest.length > 0 ? [[`${rest.length} more`, bytesText(sum(rest.map(({ extra }) => extra))), '']] : []),
+    ['', bytesText(total), ''],
+  ])
+}
 
 /** Formats strategies as a table, for comparison. */
 export const strategiesTable = (facts: readonly StrategyFacts[]): string =>

@@ -4,6 +4,7 @@ import { closureOf, knownClosure } from '../builds/closure.ts'
 import type { Emit } from '../builds/events.ts'
 import { wantedLayers } from '../builds/layers.ts'
 import { knownLayers } from '../builds/packing.ts'
+import { duplicatesOf } from '../closure/duplicates.ts'
 import type { Closure } from '../closure/graph.ts'
 import { NixeryError } from '../errors.ts'
 import { vocabularyOf } from '../config/set-config.ts'
@@ -16,6 +17,7 @@ import { bytesText, counted } from '../text/amounts.ts'
 import { defineCommand, type CommandContext } from './command.ts'
 import { openWorkshop, type Workshop } from './compose.ts'
 import {
+  duplicatesTable,
   layersTable,
   packagesTable,
   strategiesTable,
@@ -65,14 +67,16 @@ async function plan(context: CommandContext, options: Options, image: string): P
     const found = {
       image: `${formatImageName(request)}:${request.tag}`,
       strategy,
-      packages: packages.map(({ attribute, version, output, outputPath }) => ({
+      packages: packages.map(({ attribute, version, output, outputPath, commit: other }) => ({
         attribute,
         version,
         output,
+        ...(other !== undefined && { commit: other }),
         path: outputPath,
       })),
       paths: closure.paths.size,
       narSize: layers.reduce((sum, { narSize }) => sum + narSize, 0),
+      duplicates: duplicatesOf(new Map([...closure.paths].map(([path, { narSize }]) => [path, narSize]))),
       layers,
       strategies: compared,
     }
@@ -81,7 +85,12 @@ async function plan(context: CommandContext, options: Options, image: string): P
     )
     context.print(
       found,
-      [layersTable(layers), strategiesTable(compared), packagesTable(found.packages)].join('\n\n'),
+      [
+        layersTable(layers),
+        strategiesTable(compared),
+        packagesTable(found.packages),
+        ...(found.duplicates.length > 0 ? [duplicatesTable(found.duplicates)] : []),
+      ].join('\n\n'),
     )
   } finally {
     await workshop.close()

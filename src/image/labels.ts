@@ -44,6 +44,16 @@ export const commitLabels = ({ id, created, source }: CommitFacts): Record<strin
   ...(source !== undefined && { [`${prefix}source`]: source }),
 })
 
+/** Labels with the commits of packages that are not of the package set's commit, for the same operators. */
+export const commitsOf = (
+  packages: readonly { readonly attribute: string; readonly commit?: string | undefined }[],
+): Record<string, string> =>
+  Object.fromEntries(
+    packages.flatMap(({ attribute, commit }) =>
+      commit === undefined ? [] : [[`dev.nixery.revision.${attribute}`, commit]],
+    ),
+  )
+
 /** A commit of a package set. */
 export type CommitFacts = {
   /** 40 hexadecimal digits. */

@@ -38,6 +38,8 @@ export const noWords: Vocabulary = { sets: new Set() }
 
 const maxNameLength = 255
 export const maxPackages = 30
+/** Packages with versions, each of which may be of another revision of the package set. */
+const maxVersions = 8
 
 /** Packages that every image has if they exist: certificates, and the names of ports and protocols. */
 export const impliedPackages = ['cacert', 'iana-etc'] as const
@@ -66,6 +68,9 @@ export function parseImageName(name: string, tag = 'latest', vocabulary = noWord
   const packages = [...new Set(segments.slice(leading.length))].sort(byText)
   if (packages.length > maxPackages) {
     throw invalid(`an image has at most ${maxPackages} packages; this name has ${packages.length}`)
+  }
+  if (packages.filter((each) => each.includes('--')).length > maxVersions) {
+    throw invalid(`an image has at most ${maxVersions} packages with versions`)
   }
   const behind = packages.filter((each) => vocabulary.sets.has(each))
   return Object.freeze({

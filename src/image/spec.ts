@@ -1,4 +1,4 @@
-import { commitLabels, labelsOf, type CommitFacts } from './labels.ts'
+import { commitLabels, commitsOf, labelsOf, type CommitFacts } from './labels.ts'
 import type { ImageRequest } from './name.ts'
 import type { ImageConfig } from './oci.ts'
 import type { Platform } from './platform.ts'
@@ -34,6 +34,8 @@ export type SpecPackage = {
   readonly drvPath: StorePath
   readonly output: string
   readonly outputPath: StorePath
+  /** The commit of the package set that it is of, if that is not the pinned revision. */
+  readonly commit?: string | undefined
   /** An SPDX expression, if the package has a license. */
   readonly license?: string | undefined
   /** Whether every image has it, even if it is not requested. */
@@ -57,19 +59,26 @@ export function specOf(
   base: ImageConfig,
 ): ImageSpec {
   const { revision, commit, packages, recipes } = resolved
-  const labels = { ...base.labels, ...labelsOf(packages), ...(commit && commitLabels(commit)) }
+  const labels = {
+    ...base.labels,
+    ...labelsOf(packages),
+    ...(commit && { ...commitLabels(commit), ...commitsOf(packages) }),
+  }
   return {
     platform: request.platform,
     sets: [{ tag: request.tag, revision }],
-    packages: packages.map(({ attribute, version, drvPath, output, outputPath, license, implied }) => ({
-      attribute,
-      version,
-      drvPath,
-      output,
-      outputPath,
-      ...(license !== undefined && { license }),
-      implied,
-    })),
+    packages: packages.map(
+      ({ attribute, version, drvPath, output, outputPath, commit: other, license, implied }) => ({
+        attribute,
+        version,
+        drvPath,
+        output,
+        outputPath,
+        ...(other !== undefined && { commit: other }),
+        ...(license !== undefined && { license }),
+        implied,
+      }),
+    ),
     config: { ...base, labels, ...configOf(recipes) },
     ...(commit && { commit }),
     links: packages.map(({ outputPath }) => outputPath),

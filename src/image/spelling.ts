@@ -15,10 +15,13 @@ const wordOf: ReadonlyMap<string, string> = new Map(
   [...characters].map(([word, character]) => [character, word]),
 )
 
-/** A component of a repository name in the distribution spec, without dots, which separate attributes here. */
-const component = /^[a-z0-9]+(?:(?:_|__|-+)[a-z0-9]+)*$/i
+/**
+ * A component of a repository name in the distribution spec, without dots, which separate attributes here, and without
+ * several dashes, which begin a version.
+ */
+const component = /^[a-z0-9]+(?:(?:_|__|-)[a-z0-9]+)*$/i
 /** The tokens of an attribute: plain text and single characters. */
-const tokens = /[a-z0-9]+(?:(?:_|-+)[a-z0-9]+)*|./gisu
+const tokens = /[a-z0-9]+(?:(?:_|-)[a-z0-9]+)*|./gisu
 const plain = /^[a-z0-9]/i
 const numbered = /^u([0-9a-f]{4,6})$/
 

@@ -217,7 +217,24 @@ let
   # A package set that does not evaluate fails the request rather than each attribute.
   results = seq set (map answer request.attributes);
   missing = filter (result: result.status == "missing") results;
+
+  # The versions of all packages, or of those under some names: of the package set, and of sets in it that say that they
+  # are to be searched (recurseForDerivations). What fails is left out, as far as Nix catches it.
+  versionOf = path: value:
+    let
+      own = value.version or null;
+      version = if isString own then own else (parseDrvName value.name).version;
+      found = if isDerivation value && isString version && version != "" then [ { inherit path; version = plain version; } ] else [ ];
+    in
+    orElse [ ] (deepSeq found found);
+  membersOf = depth: path: value:
+    let names = orElse [ ] (if isAttrs value && !(isDerivation value) && value.recurseForDerivations or false == true then attrNames value else [ ]); in
+    if depth == 0 then [ ] else builtins.concatLists (map (name: versionsAt depth (path ++ [ name ]) (getAttr name value)) names);
+  versionsAt = depth: path: value: versionOf path value ++ membersOf (depth - 1) path value;
+  listed = names: builtins.concatLists (map (name: if hasAttr name set then versionsAt 3 [ name ] (getAttr name set) else [ ]) names);
 in
+if request ? list then seq set (if request.list == null then topNames else listed request.list)
+else
 {
   results = map (result: removeAttrs result [ "siblings" ]) results;
   # The names that exist at each place, computed once per place.

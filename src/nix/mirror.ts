@@ -138,6 +138,45 @@ export async function commitTime(folder: string, commit: string, options: RunOpt
   return Number(log.stdout)
 }
 
+/** A commit, and when it was made: seconds since 1970. */
+export type LoggedCommit = { readonly commit: string; readonly at: number }
+
+/** Commits beyond this number are not read. */
+const mostLogged = 500_000
+
+/**
+ * The commits of a mirror from one back along first parents, the newest first.
+ * @param range.back where to end: a commit, which is the last one if it is on the way; or seconds since 1970
+ * @throws SOURCE_UNREACHABLE if the mirror does not have them, CANCELLED
+ */
+export async function commitLog(
+  folder: string,
+  { newest, back }: { readonly newest: string; readonly back: string | number },
+  options: RunOptions,
+): Promise<LoggedCommit[]> {
+  const end = typeof back === 'number' ? [`--since=${back}`] : [`^${back}`]
+  const log = await localGit(
+    [
+      ...at(folder),
+      'log',
+      '--first-parent',
+      `--max-count=${mostLogged}`,
+      '--format=%H %ct',
+      newest,
+      ...end,
+      '--',
+    ],
+    options,
+  )
+  if (!log.ok) throw unreachable(log)
+  const commits = [...log.stdout.matchAll(/^([0-9a-f]{40}) (\d+)$/gm)].map(([, commit = '', seconds]) => ({
+    commit,
+    at: Number(seconds),
+  }))
+  if (typeof back === 'number') return commits
+  return [...commits, { commit: back, at: await commitTime(folder, back, options) }]
+}
+
 /**
  * Writes the files of a commit into a folder. Submodules become empty folders, as in Nix.
  * @throws SOURCE_UNREACHABLE with git's reason, CANCELLED

@@ -10,9 +10,19 @@ import { createEvaluators, type EvaluatorsState } from './evaluators.ts'
 import { fetchSources, type Sources } from './fetch.ts'
 import { lockFlake, type LockedFlake } from './flake.ts'
 import { parsePathInfo } from './facts.ts'
+import { listVersions, type Listed } from './list.ts'
 import { remoteRefs } from './git.ts'
 import { messageOf } from './message.ts'
-import { commitTime, mirrorRefs, refsReaching, tidyMirror, updateMirror, type Mirror } from './mirror.ts'
+import {
+  commitLog,
+  commitTime,
+  mirrorRefs,
+  refsReaching,
+  tidyMirror,
+  updateMirror,
+  type LoggedCommit,
+  type Mirror,
+} from './mirror.ts'
 import { run, type RunOptions } from './process.ts'
 import { protect, realise, type Wanted } from './realise.ts'
 import { defaultAllowedUris } from './restriction.ts'
@@ -31,6 +41,8 @@ export type Watch = PartialDemand & {
 export type Nix = {
   /** Looks names up in a package set; see `evaluate.ts` and `evaluators.ts`. */
   evaluate(lookUp: LookUp, watch: Watch): Promise<LookupResult[]>
+  /** Lists the versions of all packages of a package set; see `list.ts`. Urgency does not count: it waits for its turn. */
+  listVersions(set: Omit<LookUp, 'attributes'>, watch: Watch): Promise<Listed>
   /** Discards what evaluator processes have loaded of a revision, or believe to have written to the store. */
   forget(revision: string): void
   evaluators(): EvaluatorsState
@@ -58,6 +70,11 @@ export type Nix = {
   mirrorRefs(folder: string, watch: Watch): Promise<Map<string, string>>
   refsReaching(folder: string, commit: string, watch: Watch): Promise<string[]>
   commitTime(folder: string, commit: string, watch: Watch): Promise<number>
+  commitLog(
+    folder: string,
+    range: { readonly newest: string; readonly back: string | number },
+    watch: Watch,
+  ): Promise<LoggedCommit[]>
   /** Finds out which settings Nix needs on this machine. All other methods first wait for it. */
   settle(): Promise<void>
   /** What its configuration says of binary caches. */
@@ -144,27 +161,37 @@ export function createNix(options: NixOptions): Nix {
   })
   const roots = createRoots(options.rootsDirectory, { keep: options.keepRoots, note: options.note })
 
+  /** What an evaluation is given, and how it is restricted. */
+  const evaluationOf = async (lookUp: Omit<LookUp, 'attributes'>, watch: Watch) => {
+    const { lines, features, allowedUris } = await settings()
+    const { readable } = lookUp
+    const own = readable === 'everything' ? undefined : readable && { readable }
+    const restricted = readable === undefined ? options.restricted : own
+    const restriction = restricted && { features, paths: restricted.readable }
+    // Placed before the operator's own lines, which take precedence.
+    const uris =
+      restricted && allowedUris.length === 0 ? [`allowed-uris = ${defaultAllowedUris.join(' ')}`] : []
+    const given = {
+      ...watch,
+      environment: environmentFor(
+        'evaluate',
+        { ...surroundings(), NIX_PATH: searchPathOf(process.env) },
+        environmentOptions,
+        [...lines, ...uris],
+      ),
+      timeout: options.evalTimeout * 1000,
+    }
+    return { given, restriction: restriction && { restriction } }
+  }
+
   return {
     async evaluate(lookUp, watch) {
-      const { lines, features, allowedUris } = await settings()
-      const { readable } = lookUp
-      const own = readable === 'everything' ? undefined : readable && { readable }
-      const restricted = readable === undefined ? options.restricted : own
-      const restriction = restricted && { features, paths: restricted.readable }
-      // Placed before the operator's own lines, which take precedence.
-      const uris =
-        restricted && allowedUris.length === 0 ? [`allowed-uris = ${defaultAllowedUris.join(' ')}`] : []
-      const given = {
-        ...watch,
-        environment: environmentFor(
-          'evaluate',
-          { ...surroundings(), NIX_PATH: searchPathOf(process.env) },
-          environmentOptions,
-          [...lines, ...uris],
-        ),
-        timeout: options.evalTimeout * 1000,
-      }
-      return evaluators.evaluate({ ...lookUp, ...(restriction && { restriction }) }, given)
+      const { given, restriction } = await evaluationOf(lookUp, watch)
+      return evaluators.evaluate({ ...lookUp, ...restriction }, given)
+    },
+    async listVersions(set, watch) {
+      const { given, restriction } = await evaluationOf(set, watch)
+      return listVersions({ ...set, ...restriction }, { ...given, memory })
     },
     forget: (revision) => evaluators.forget(revision),
     evaluators: () => evaluators.state(),
@@ -237,6 +264,9 @@ export function createNix(options: NixOptions): Nix {
 
     async commitTime(folder, commit, watch) {
       return commitTime(folder, commit, await runOptions('fetch', watch, queryTimeout))
+    },
+    async commitLog(folder, range, watch) {
+      return commitLog(folder, range, await runOptions('fetch', watch, queryTimeout))
     },
 
     async settle() {

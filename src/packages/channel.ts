@@ -73,11 +73,16 @@ export function channelSource(channel: string, options: ChannelOptions): Package
   return {
     description: `channel ${channel}`,
     usable: usability(() => pathOf('latest')),
+    ...(options.commits && { history: mirror.history }),
     tags: () => Promise.resolve(options.anyTag ? undefined : ['latest', channel]),
     async pin(tag) {
       const path = await pathOf(tag)
       fetched.use([path])
-      if (options.tellsCommits !== true) return inStore(path)
+      if (options.tellsCommits !== true) {
+        const known = isCommit(tag) ? tag : isCommit(channel) ? channel : undefined
+        const origin = options.commits && known !== undefined ? { origin: mirror.origin(known) } : {}
+        return { ...inStore(path), ...origin }
+      }
       // The configuration does not allow `anyTag` together with other channels.
       const commit = isCommit(tag) && options.commits ? tag : channel
       if (!(await mirror.reached(commit))) throw withoutCommit()

@@ -11,9 +11,14 @@ export type Chosen = { readonly packages: ChosenOutput[]; readonly warnings: rea
  * Chooses the outputs of an image's packages, each once. They are sorted by store path rather than by requested name, so
  * the order and case of names and different names for the same package make no difference. If two outputs have the same
  * file, the first wins: the one with the lower `meta.priority`, as in nixpkgs' buildEnv, then the first by name.
+ * @param commits of derivations that are not of the pinned revision
  * @throws PACKAGE_UNKNOWN with all missing packages and suggestions, PACKAGE_DENIED, PACKAGE_INVALID
  */
-export function choosePackages(decided: Decided, resolutions: ReadonlyMap<string, Resolution>): Chosen {
+export function choosePackages(
+  decided: Decided,
+  resolutions: ReadonlyMap<string, Resolution>,
+  commits: ReadonlyMap<StorePath, string> = new Map(),
+): Chosen {
   const chosen = new Map<StorePath, ChosenOutput>()
   const warnings: string[] = []
   const lacking: Lacking[] = []
@@ -21,7 +26,9 @@ export function choosePackages(decided: Decided, resolutions: ReadonlyMap<string
     const found = wanted.names.map((name) => resolutions.get(name))
     const first = found.find((each) => each?.status === 'package' || mayBeOver(wanted, each))
     if (first?.status === 'package') {
-      const { status: _, outputs, ...described } = first
+      const { status: _, outputs, ...rest } = first
+      const commit = commits.get(first.drvPath)
+      const described = { ...rest, ...(commit !== undefined && { commit }) }
       const isImplied = wanted.implied || wanted.names.some((name) => impliedNames.has(name))
       for (const output of outputs) {
         const same = chosen.get(output.outputPath)

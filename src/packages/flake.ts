@@ -24,10 +24,11 @@ export function flakeSource(reference: string, options: RemoteOptions): PackageS
   const latest = createPins({ ...options, load: () => lock(reference), holds })
   const repository = repositoryOf(reference)
   const pinned = (flake: FlakeInStore): PinnedSet => {
-    if (options.tellsCommits !== true) return pinnedSet(flake)
+    const origin = others && flake.commit ? { origin: originOf(flake.commit) } : {}
+    if (options.tellsCommits !== true) return { ...pinnedSet(flake), ...origin }
     if (!flake.commit) throw withoutCommit()
     const { id, seconds } = flake.commit
-    return { ...pinnedSet(flake), commit: commitFacts(id, seconds, repository?.url ?? '') }
+    return { ...pinnedSet(flake), ...origin, commit: commitFacts(id, seconds, repository?.url ?? '') }
   }
   const pinLatest = async (): Promise<PinnedSet> => {
     const flake = await latest('latest')
@@ -38,6 +39,7 @@ export function flakeSource(reference: string, options: RemoteOptions): PackageS
   return {
     description: `flake ${withoutCredentials(reference)}`,
     usable: usability(pinLatest),
+    history: others?.history,
     tags: async () => ['latest', ...((await others?.tags()) ?? [])],
     async pin(tag) {
       if (tag === 'latest') return pinLatest()
@@ -52,6 +54,11 @@ const pinnedSet = ({ url, revision }: FlakeInStore): PinnedSet => ({
   set: { flake: url },
   revision: `flake-${url}-${revision}`,
   unchanged: () => Promise.resolve(true),
+})
+
+const originOf = ({ id, seconds }: NonNullable<FlakeInStore['commit']>) => ({
+  commit: id,
+  time: () => Promise.resolve(seconds),
 })
 
 // Milliseconds. A commit never changes.
@@ -79,6 +86,7 @@ function tagsOfRepository(
   const meaning = (tag: string): Promise<Ref | undefined> =>
     isCommit(tag) ? mirror.reached(tag) : refs.lookUp(({ named }) => named.get(tag))
   return {
+    history: mirror.history,
     tags: async () => [...(await refs.current()).named.keys()],
     async lock(tag: string) {
       const found = await meaning(tag)

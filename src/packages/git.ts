@@ -32,11 +32,12 @@ export function gitSource(url: string, options: RemoteOptions): PackageSource {
         throw error
       })
     if (tag === 'latest') fetched.current(url, [path])
-    return { ...inStore(path), commit: await tell(commit) }
+    return { ...inStore(path), origin: mirror.origin(commit), commit: await tell(commit) }
   }
   return {
     description: `git repository ${withoutCredentials(url)}`,
     usable: usability(() => pin('latest')),
+    history: mirror.history,
     tags: async () => ['latest', ...(await mirror.tags())],
     pin,
   }

@@ -2,8 +2,9 @@ import { hash } from 'node:crypto'
 import { join } from 'node:path'
 import { hasCode } from '../errors.ts'
 import { createRefList, type Snapshot } from './ref-list.ts'
-import { allowedRefs, fetchable, isAllowed, type Ref } from './refs.ts'
-import type { RemoteOptions } from './remote.ts'
+import { allowedRefs, fetchable, isAllowed, isCommit, type Ref } from './refs.ts'
+import { unknownTag, withoutCredentials, type RemoteOptions } from './remote.ts'
+import type { History, PinnedSet } from './source.ts'
 
 /** Answers questions about the allowed refs of a repository from a local copy. */
 export type Mirror = {
@@ -16,6 +17,10 @@ export type Mirror = {
   reached(commit: string): Promise<Ref | undefined>
   /** The image tags that stand for allowed refs. */
   tags(): Promise<readonly string[]>
+  /** Its commits; see `History`. */
+  readonly history: History
+  /** The origin of a package set that is a commit. */
+  origin(commit: string): NonNullable<PinnedSet['origin']>
   /** Schedules a refresh of the mirror, which turned out to be damaged. */
   distrust(): void
 }
@@ -58,15 +63,31 @@ export function createMirror(url: string, commitsOnly: boolean, options: RemoteO
     return proof.ref === undefined ? undefined : { ref: proof.ref, commit }
   }
 
+  const named = (tag: string) => list.lookUp((snapshot) => snapshot.named.get(tag))
+  const reached = (commit: string) => list.lookUp((snapshot) => reachedIn(snapshot, commit))
+  const head = () =>
+    list.lookUp((snapshot) => {
+      const commit = snapshot.refs.get('HEAD')
+      return commit === undefined ? undefined : reachedIn(snapshot, commit)
+    })
+  const history: History = {
+    id: withoutCredentials(url),
+    async commits(back) {
+      const newest = await head()
+      const end =
+        typeof back === 'number' ? back : (await (isCommit(back) ? reached(back) : named(back)))?.commit
+      if (!newest || end === undefined) throw unknownTag()
+      return queries(() => fetcher.commitLog(folder, { newest: newest.commit, back: end }))
+    },
+  }
+
   return {
     folder,
-    named: (tag) => list.lookUp(({ named }) => named.get(tag)),
-    head: () =>
-      list.lookUp((snapshot) => {
-        const commit = snapshot.refs.get('HEAD')
-        return commit === undefined ? undefined : reachedIn(snapshot, commit)
-      }),
-    reached: (commit) => list.lookUp((snapshot) => reachedIn(snapshot, commit)),
+    history,
+    origin: (commit) => ({ commit, time: () => queries(() => fetcher.commitTime(folder, commit)) }),
+    named,
+    head,
+    reached,
     tags: async () => [...(await list.current()).named.keys()],
     distrust: () => list.distrust(),
   }

@@ -2,7 +2,7 @@ import { NixeryError, SourceLacks } from '../errors.ts'
 import type { StorePath } from '../image/store-path.ts'
 import type { FetchedSources } from './fetched.ts'
 import type { Queue } from './queue.ts'
-import type { PinnedSet } from './source.ts'
+import type { CommitOfHistory, PinnedSet } from './source.ts'
 
 /** Sources to fetch into the store: a tarball, or a commit of a mirror. */
 export type Sources = { readonly tarball: string } | { readonly mirror: string; readonly commit: string }
@@ -41,6 +41,11 @@ export type Fetcher = {
   refsReaching(folder: string, commit: string): Promise<readonly string[]>
   /** When a commit of a mirror was made: seconds since 1970. */
   commitTime(folder: string, commit: string): Promise<number>
+  /** Commits of a mirror from one back along first parents; `src/nix/mirror.ts` documents the range. */
+  commitLog(
+    folder: string,
+    range: { readonly newest: string; readonly back: string | number },
+  ): Promise<readonly CommitOfHistory[]>
 }
 
 export type RemoteOptions = {

@@ -43,6 +43,8 @@ export type ChosenOutput = Omit<ResolvedPackage, 'status' | 'outputs'> &
   ResolvedPackage['outputs'][number] & {
     /** Every image has it, whether or not it was requested. */
     readonly implied: boolean
+    /** The commit of the package set that it is of, if that is not the pinned revision. */
+    readonly commit?: string
   }
 
 /** Parses a stored resolution; undefined if this version cannot read it, so that the name is resolved again. */
@@ -67,7 +69,11 @@ export const resolutionKey = (
 
 /** Formats the packages of an image: `git 2.39.5`, with the outputs if there are several. */
 export function packageTexts(chosen: readonly ChosenOutput[]): string[] {
-  const packages = Map.groupBy(chosen, ({ attribute, version }) => `${attribute} ${version}`)
+  const packages = Map.groupBy(chosen, ({ attribute, version, commit }) =>
+    commit === undefined
+      ? `${attribute} ${version}`
+      : `${attribute} ${version} of commit ${commit.slice(0, 12)}`,
+  )
   return [...packages].map(([text, outputs]) =>
     outputs.length === 1 ? text : `${text} (${outputs.map(({ output }) => output).join(', ')})`,
   )

@@ -1,6 +1,7 @@
 import { impliedPackages, type ImageRequest } from '../image/name.ts'
 import { recipes, type PackageChoice, type Recipe, type RecipeName } from '../image/recipes.ts'
 import { byText } from '../image/store-path.ts'
+import { splitVersion } from '../image/version.ts'
 import type { Resolution } from './resolution.ts'
 
 /** A request after deciding which of its words are recipes. */
@@ -65,7 +66,9 @@ export function wantedBy({ packages, recipes: chosen }: Decided): Wanted[] {
     for (const choice of recipe.packages) add(choice, { need: 'required', by: [name], implied: false })
     for (const choice of recipe.optional ?? []) add(choice, { need: 'optional', by: [name], implied: false })
   }
-  const asked = new Set([...wanted.values()].flatMap(({ names }) => names))
+  const asked = new Set(
+    [...wanted.values()].flatMap(({ names }) => names.map((name) => splitVersion(name)?.name ?? name)),
+  )
   for (const name of impliedPackages) {
     if (!asked.has(name)) add(name, { need: 'optional', by: [], implied: true })
   }

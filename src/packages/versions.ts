@@ -1,0 +1,48 @@
+import {
+  compareVersions,
+  foldVersion,
+  formatVersioned,
+  matchesVersion,
+  type Versioned,
+} from '../image/version.ts'
+
+/** A version that can be had. */
+export type AvailableVersion = {
+  readonly version: string
+  /** The commit to find it in; undefined for the pinned revision. */
+  readonly commit?: string | undefined
+  /** When that commit was made: seconds since 1970. */
+  readonly at?: number | undefined
+}
+
+/**
+ * The versions that match, best first: the wanted one itself, then the newest. Of one version, the pinned revision has
+ * it before others have, and a newer commit before an older one.
+ */
+export const matchingVersions = <T extends AvailableVersion>(wanted: string, available: readonly T[]): T[] =>
+  available
+    .filter(({ version }) => matchesVersion(wanted, foldVersion(version)))
+    .sort((a, b) => {
+      const [one, other] = [foldVersion(a.version), foldVersion(b.version)]
+      return (
+        Number(other === wanted) - Number(one === wanted) ||
+        compareVersions(other, one) ||
+        Number(a.commit !== undefined) - Number(b.commit !== undefined) ||
+        (b.at ?? 0) - (a.at ?? 0)
+      )
+    })
+
+/**
+ * Names of at most three versions that there are instead of one that there is not: those next to it, before and after,
+ * and the newest.
+ */
+export function nearestVersions(
+  { name, version }: Versioned,
+  available: readonly AvailableVersion[],
+): string[] {
+  const all = [...new Set(available.map((each) => foldVersion(each.version)))].sort(compareVersions)
+  const before = all.findLast((each) => compareVersions(each, version) < 0)
+  const after = all.find((each) => compareVersions(each, version) > 0)
+  const found = [before, after, all.at(-1)].filter((each) => each !== undefined)
+  return [...new Set(found)].map((each) => formatVersioned({ name, version: each }))
+}
