@@ -56,7 +56,10 @@ export async function startServer(
       return
     }
     log.push(entry)
-    if (entry.msg === 'ready') ready.resolve(Number(entry['port']))
+    // Without a package set it says so, and serves.
+    if (entry.msg === 'ready' || entry.msg?.startsWith('started, but not ready')) {
+      ready.resolve(Number(entry['port']))
+    }
   })
   const ended = server.then((result) => {
     ready.reject(

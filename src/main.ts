@@ -84,7 +84,8 @@ export async function start(
   warmer.start()
   cleanup.start()
   signal?.removeEventListener('abort', abandon)
-  log.info(
+  const isReady = await worker.usable()
+  log[isReady ? 'info' : 'warn'](
     {
       host: config.NIXERY_HOST,
       port: frontend.port,
@@ -93,7 +94,7 @@ export async function start(
       packages: status.packages.map(describe).join('; '),
       store: config.NIXERY_STORAGE_BACKEND,
     },
-    'ready',
+    isReady ? 'ready' : 'started, but not ready: the package set cannot be used',
   )
   return {
     port: frontend.port,

@@ -18,6 +18,7 @@ import { createNix, type Nix } from './nix/nix.ts'
 import { stoppable } from './nix/stoppable.ts'
 import { urlLabel } from './image/labels.ts'
 import type { PackageSets } from './packages/sets.ts'
+import { anyUsable } from './packages/usable.ts'
 import { createPopularity } from './popcount/source.ts'
 import { openSets, type OpenSets } from './sets.ts'
 import { evaluationStore, openOrigin } from './origin.ts'
@@ -36,6 +37,8 @@ export type Worker = {
   /** Binary caches, where images may be made from them. */
   readonly origin: CacheOrigin | undefined
   readonly layering: () => Layering
+  /** Whether any package set can be used; see `anyUsable`. */
+  readonly usable: () => Promise<boolean>
   /** Ends what is still at work, and comes back when all of it has. */
   close(): Promise<void>
 }
@@ -45,6 +48,8 @@ export type WorkerOptions = {
   /** Gets a line for each thing that had to be set up, or changed. */
   readonly note: (line: string) => void
   readonly warn: (line: string) => void
+  /** Gets a line for each setting that Nix needs on this machine; `note` if not given. */
+  readonly noteSetting?: (line: string) => void
   /** Loads the package set for this platform ahead of demand, with what every image has. */
   readonly prepare?: Platform | undefined
   /** Hears of each image that was answered from memory. */
@@ -76,7 +81,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
       passEnvironment: config.NIXERY_NIX_ENV,
       withholdEnvironment: settingNames,
       store: evaluationStore(config, process.env, note),
-      note,
+      note: options.noteSetting ?? note,
     }),
     signal ? AbortSignal.any([signal, stop.signal]) : stop.signal,
   )
@@ -141,6 +146,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
     contents,
     origin,
     layering,
+    usable: () => anyUsable(sets.sources.values()),
     async close() {
       popularity.stop()
       stop.abort()

@@ -107,6 +107,7 @@ describe('a package set that cannot be used', () => {
     const server = await workspace.serve({ NIXERY_PKGS_PATH: folder })
     assert.equal(await readiness(server), '503 SOURCE_INVALID')
     await untilSays(server, /the package set cannot be used: there is no package set/)
+    assert.ok(!server.log.some(({ msg }) => msg === 'ready'))
     const set = await workspace.packageSet('hello = script "hello" "echo hi";')
     await mkdir(folder)
     await cp(join(set, 'default.nix'), join(folder, 'default.nix'))

@@ -80,6 +80,17 @@ describe('images that are to be ready', () => {
     assert.notDeepEqual(await pull('other'), old)
     assert.deepEqual(started(), [])
 
+    // The set of today does not have what was pulled yesterday: that is one line, and no error for each image.
+    warnings.length = 0
+    await writeFile(file, (await readFile(file, 'utf8')).replace('other =', 'another ='))
+    await warmer.round()
+    await warmer.round()
+    assert.deepEqual(
+      warnings.filter((line) => !line.includes('missing')),
+      ['1 of the images that were pulled most are not in the package set any more'],
+    )
+    started()
+
     warmer.stop()
     await appendFile(file, '\n')
     await warmer.round()

@@ -48,6 +48,15 @@ const passing = [
   'STORE_UNAVAILABLE',
 ] as const
 
+/** Failures of images that were pulled when the package set was another, or an older one. */
+const outdated = [
+  'NAME_INVALID',
+  'MANIFEST_UNKNOWN',
+  'PACKAGE_UNKNOWN',
+  'PACKAGE_DENIED',
+  'PACKAGE_INVALID',
+] as const
+
 /** Images; what is forgotten is only tried once more. */
 const remembered = 2000
 
@@ -69,24 +78,28 @@ export function createWarmer(deps: WarmerDeps): Warmer {
   const ending = new AbortController()
   let timer: NodeJS.Timeout | undefined
 
-  const makeReady = async (request: ImageRequest, isNamed: boolean): Promise<void> => {
+  /** @returns whether the package set does not have the image any more */
+  const makeReady = async (request: ImageRequest, isNamed: boolean): Promise<boolean> => {
     const name = `${formatImageName(request)}:${request.tag} on ${request.platform.architecture}`
     try {
       const { revision } = (await sets.pin(request)).pinned
-      if (failed.get(name) === revision) return
-      if (!isNamed && made.get(name) === revision) return
+      if (failed.get(name) === revision) return false
+      if (!isNamed && made.get(name) === revision) return false
       // An image that is there is found without any work.
       const options = { requestId: 'warm', background: true, signal: ending.signal }
       const { manifests } = await buildImage(builds, request, options)
       if (isNamed) for (const { digest } of Object.values(manifests)) onUse(digest)
       else made.set(name, revision)
+      return false
     } catch (error) {
-      if (ending.signal.aborted) return
+      if (ending.signal.aborted) return false
+      const isOutdated = !isNamed && hasCode(error, ...outdated)
       const reason = error instanceof Error ? error.message : String(error)
-      warn(`cannot make ${name} ready: ${reason}`)
-      if (hasCode(error, ...passing)) return
+      if (!isOutdated) warn(`cannot make ${name} ready: ${reason}`)
+      if (hasCode(error, ...passing)) return false
       const meant = await sets.pin(request).catch(() => undefined)
       if (meant) failed.set(name, meant.pinned.revision)
+      return isOutdated
     }
   }
 
@@ -94,6 +107,7 @@ export function createWarmer(deps: WarmerDeps): Warmer {
     async round() {
       const pulled = top > 0 ? await catalog.mostPulled(top) : []
       const popular = pulled.flatMap(({ repository, tag }) => readAgain(`${repository}:${tag}`, vocabulary))
+      let outdatedCount = 0
       for (const [requests, isNamed] of [
         [names, true],
         [popular, false],
@@ -102,9 +116,12 @@ export function createWarmer(deps: WarmerDeps): Warmer {
           const wanted = request.platformNamed ? [request.platform] : platformsOf(request.set)
           for (const platform of wanted) {
             if (ending.signal.aborted) return
-            await makeReady({ ...request, platform }, isNamed)
+            if (await makeReady({ ...request, platform }, isNamed)) outdatedCount += 1
           }
         }
+      }
+      if (outdatedCount > 0) {
+        warn(`${outdatedCount} of the images that were pulled most are not in the package set any more`)
       }
     },
     start() {

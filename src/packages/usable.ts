@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { NixeryError } from '../errors.ts'
+import { hasCode, NixeryError } from '../errors.ts'
+import type { PackageSource } from './source.ts'
 
 /** Milliseconds that a check waits for the source. */
 const patience = 500
@@ -23,4 +24,23 @@ export function usability(pin: () => Promise<unknown>): () => Promise<void> {
     if (settled === 'good') good = true
     if (!good) throw new NixeryError('SOURCE_UNREACHABLE', 'the package set is still being fetched')
   }
+}
+
+/** Milliseconds that a start waits for what is known of its package sets. */
+const startPatience = 200
+
+/**
+ * Whether images can be built from any of these, as far as that is known soon. A source that is being fetched, or cannot be
+ * reached now, counts as usable.
+ */
+export async function anyUsable(sources: Iterable<Pick<PackageSource, 'usable'>>): Promise<boolean> {
+  const late = sleep(startPatience, true, { ref: false })
+  const checks = Array.from(sources, (source) => {
+    const usable = source.usable().then(
+      () => true,
+      (error: unknown) => hasCode(error, 'SOURCE_UNREACHABLE'),
+    )
+    return Promise.race([usable, late])
+  })
+  return (await Promise.all(checks)).includes(true)
 }
