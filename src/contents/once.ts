@@ -1,15 +1,52 @@
+import { dirname } from 'node:path'
 import type { Found, Listings } from './contents.ts'
 
-/** Listings that look at each place once: following links looks at the same folders again and again. */
+/** So many names are looked up in a directory before it is listed: listing a large one takes longer than one look. */
+const fewestLooks = 2
+
+/**
+ * Listings that look at each place once, since following links looks at the same directories again and again. Of a
+ * directory in which several names are looked up, the names are listed, so that names that are not there cost nothing:
+ * most are not.
+ */
 export function once(listings: Listings): Listings {
   const seen = new Map<string, Promise<Found | undefined>>()
+  const listed = new Map<string, Promise<string[]>>()
+  const looks = new Map<string, number>()
+  const namesIn = new Map<string, Promise<ReadonlySet<string>>>()
+
+  const list = (path: string): Promise<string[]> => {
+    const known = listed.get(path)
+    if (known) return known
+    const listing = listings.list(path)
+    listed.set(path, listing)
+    return listing
+  }
+  const namesOf = (directory: string): Promise<ReadonlySet<string>> => {
+    const known = namesIn.get(directory)
+    if (known) return known
+    const names = list(directory).then((all) => new Set(all))
+    namesIn.set(directory, names)
+    return names
+  }
+  const find = async (path: string): Promise<Found | undefined> => {
+    const directory = dirname(path)
+    const above = await seen.get(directory)
+    if (above?.kind !== 'directory') return listings.look(path)
+    const count = (looks.get(directory) ?? 0) + 1
+    looks.set(directory, count)
+    if (count < fewestLooks && !listed.has(directory)) return listings.look(path)
+    const names = await namesOf(directory)
+    return names.has(path.slice(directory.length + 1)) ? listings.look(path) : undefined
+  }
   return {
-    list: (path) => listings.list(path),
+    // Each caller gets a list of its own, which it may sort.
+    list: async (path) => [...(await list(path))],
     read: (path, most) => listings.read(path, most),
     look(path) {
       const known = seen.get(path)
       if (known) return known
-      const looking = listings.look(path)
+      const looking = find(path)
       seen.set(path, looking)
       return looking
     },
