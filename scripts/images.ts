@@ -18,5 +18,5 @@ await ensureDemoPackageSet({
   progress: say,
 })
 process.env['NIXERY_IMAGES'] = 'all'
-const passed = await runTests({ patterns: ['test/images/*.test.ts'], concurrency: 1 })
+const passed = await runTests({ patterns: ['test/{images,recipes}/*.test.ts'], concurrency: 1 })
 if (!passed) process.exitCode = 1

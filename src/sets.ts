@@ -10,12 +10,16 @@ import { nameFilter } from './packages/policy.ts'
 import { createSetWords } from './packages/set-words.ts'
 import { oneSet, severalSets, type PackageSets } from './packages/sets.ts'
 import type { PackageSource, PinnedSet } from './packages/source.ts'
+import type { RecipeBook } from './recipes/book.ts'
+import { openFolder } from './recipes/folder.ts'
+import { createOperatorBook } from './recipes/operator-book.ts'
 import { openRemote, openSource, prepareSource, type SourceOptions } from './sources.ts'
 
 /** The package sets of a server, and what their names mean. */
 export type OpenSets = {
   readonly sets: PackageSets
   readonly resolver: Resolver
+  readonly recipes: Pick<RecipeBook, 'current' | 'state'>
   /** Fetches and loads each set with what every image has, ahead of demand. */
   prepare(system: string): void
   /** What is needed to list all versions of a package set. */
@@ -33,7 +37,11 @@ export type SetsOptions = SourceOptions &
   Pick<ResolverDeps, 'catalog' | 'later'> & { readonly versions: VersionIndex }
 
 /** One package set, with its own policy. */
-type OpenSet = SetListing & { readonly resolver: Resolver; prepare(system: string): void }
+type OpenSet = SetListing & {
+  readonly resolver: Resolver
+  readonly recipes: RecipeBook
+  prepare(system: string): void
+}
 
 /** Opens the package sets that are configured. @throws CONFIG_INVALID, SETUP_FAILED, CANCELLED */
 export async function openSets(config: Config, options: SetsOptions): Promise<OpenSets> {
@@ -44,6 +52,7 @@ export async function openSets(config: Config, options: SetsOptions): Promise<Op
     return {
       sets: oneSet(only.source),
       resolver: only.resolver,
+      recipes: only.recipes,
       prepare: (system) => only.prepare(system),
       listing: (name) => (name === undefined ? only : undefined),
     }
@@ -76,12 +85,22 @@ export async function openSets(config: Config, options: SetsOptions): Promise<Op
   return {
     sets: severalSets(sources, words),
     resolver,
+    recipes: statesOf([...opened.values()].map((set) => set.recipes)),
     prepare: (system) => {
       for (const set of opened.values()) set.prepare(system)
     },
     listing: (name) => (name === undefined ? first : opened.get(name)),
   }
 }
+
+/** The states of all books as one: an image depends on that of its own set, and a change of another does no harm. */
+const statesOf = (books: readonly RecipeBook[]): OpenSets['recipes'] => ({
+  current(request) {
+    const states = books.map((book) => book.current(request))
+    return states.includes(undefined) ? undefined : states.join(' ')
+  },
+  state: async (request) => (await Promise.all(books.map((book) => book.state(request)))).join(' '),
+})
 
 async function openSet(
   config: Config,
@@ -92,11 +111,18 @@ async function openSet(
   const source = await openSource(config, options, remote)
   const policy = policyOf(config)
   const filter = nameFilter(config.NIXERY_ALLOW, config.NIXERY_DENY)
+  const recipes = createOperatorBook({
+    folder: config.NIXERY_RECIPES === undefined ? undefined : openFolder(config.NIXERY_RECIPES),
+    set: undefined,
+    bare: config.NIXERY_RECIPE_NAMES === 'bare',
+  })
   return {
     source,
+    recipes,
     resolver: createResolver({
       catalog,
       nix,
+      recipes,
       policy,
       filter,
       warn,

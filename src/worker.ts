@@ -91,7 +91,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
   const rest = createLater()
   const later = (work: Promise<unknown>) => rest.add(work)
   const opened = await openSets(config, { nix, catalog, versions, later, note, warn, signal })
-  const { sets, resolver } = opened
+  const { sets, resolver, recipes } = opened
   for (const line of withoutEffect(process.env, config)) warn(line)
   if (prepare) opened.prepare(prepare.system)
   const refreshSeconds = config.NIXERY_POPULARITY_REFRESH
@@ -119,6 +119,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
   const pulls = createPulls(catalog, state.uses, 2_000)
   const builds = createLocalBuilds({
     sets,
+    recipes,
     nix,
     resolver,
     catalog,

@@ -51,15 +51,19 @@ export type Made = { readonly image: Image; readonly key: ImageKey }
  */
 export async function makeImage(context: Context, pinned: PinnedSet): Promise<Made> {
   const attempt = async (again: boolean) => {
-    const { packages, recipes } = await context.resolver.resolve(context.request, pinned, {
+    const {
+      packages,
+      recipe,
+      roots: further,
+    } = await context.resolver.resolve(context.request, pinned, {
       ...context,
       again,
     })
     const { revision, commit } = pinned
     const base = { env: environment, labels: context.labels }
-    const spec = specOf(context.request, { revision, commit, packages, recipes }, base)
+    const spec = specOf(context.request, { revision, commit, packages, recipe, roots: further }, base)
     const made = await fromSpec(context, spec)
-    const roots = packages.map(({ outputPath }) => outputPath)
+    const roots = rootsOf(spec)
     await context.catalog.rememberRoots(made.key, roots)
     return made
   }
@@ -73,8 +77,13 @@ export async function makeImage(context: Context, pinned: PinnedSet): Promise<Ma
 /** A layer of an image was removed while the image was made. */
 class LayerLost extends NixeryError<'STORE_UNAVAILABLE'> {}
 
+/** All store paths that an image is made for. */
+const rootsOf = ({ packages, roots = [] }: ImageSpec): StorePath[] => [
+  ...new Set([...packages, ...roots].map(({ outputPath }) => outputPath)),
+]
+
 async function fromSpec(context: Context, spec: ImageSpec): Promise<Made> {
-  const roots = spec.packages.map(({ outputPath }) => outputPath)
+  const roots = rootsOf(spec)
   const remembered = await knownClosure(context.catalog, roots)
   const known = remembered && (await fromKnown(context, spec, remembered))
   if (known) return known
@@ -95,7 +104,7 @@ async function fromSpec(context: Context, spec: ImageSpec): Promise<Made> {
     onBegin: context.begin,
     onLine: (line: string) => context.emit({ type: 'nix', line }),
   }
-  return context.nix.withRealised(spec.packages, watch, async (fresh) => {
+  return context.nix.withRealised(wantedOfSpec(spec), watch, async (fresh) => {
     context.enter()
     const closure = await realisedClosure(context, roots, fresh, watch)
     const facts = [...closure.paths.values()]
@@ -149,6 +158,12 @@ async function isInStore(context: Context, roots: readonly StorePath[]): Promise
   )
 }
 
+/** What Nix has to realise for an image. */
+const wantedOfSpec = ({ packages, roots = [] }: ImageSpec): Wanted[] => [
+  ...packages,
+  ...roots.map(({ outputPath, of }) => ({ ...of, outputPath })),
+]
+
 /**
  * The closure of outputs that are protected now. Nix is asked of what was not protected before: such a path may have
  * been removed since its facts were remembered, and built again with other bytes.
@@ -190,7 +205,8 @@ async function fromKnown(context: Context, spec: ImageSpec, closure: Closure): P
 }
 
 const wantedOf = (context: Context, spec: ImageSpec, closure: Closure): WantedLayer[] => {
-  const options = { ...context.layering, compressorId: context.packer.compressorId }
+  const maxLayers = spec.maxLayers ?? context.layering.maxLayers
+  const options = { ...context.layering, maxLayers, compressorId: context.packer.compressorId }
   return wantedLayers(closure, spec, options)
 }
 

@@ -8,6 +8,7 @@ import type { StorePath } from '../image/store-path.ts'
 import { localContents } from '../contents/testing.ts'
 import type { Packer } from '../layers/pack.ts'
 import type { Nix } from '../nix/nix.ts'
+import { builtInBook } from '../recipes/testing.ts'
 import { nameFilter } from '../packages/policy.ts'
 import { oneSet } from '../packages/sets.ts'
 import { createLimiter } from '../queue/limiter.ts'
@@ -79,6 +80,7 @@ function openFake({ jobs = 1, maxQueue = 10, retryLease = 600, revisions = ['1']
     }),
     nix,
     resolver: createResolver({
+      recipes: builtInBook,
       catalog,
       nix,
       policy: { config: {}, overlays: [] },
@@ -86,6 +88,7 @@ function openFake({ jobs = 1, maxQueue = 10, retryLease = 600, revisions = ['1']
       warn: assert.fail,
       later: (work) => void work,
     }),
+    recipes: builtInBook,
     catalog,
     blobs: { losses: 0 } as Partial<Blobs> as Blobs,
     contents: localContents,

@@ -8,6 +8,7 @@ import { DerivationGone } from '../nix/realise.ts'
 import type { PackageSets } from '../packages/sets.ts'
 import type { PinnedSet } from '../packages/source.ts'
 import { urgencies } from '../queue/demand.ts'
+import type { RecipeBook } from '../recipes/book.ts'
 import { makeImage, type FlowDeps, type Layering, type Made } from './build.ts'
 import type { BuildListener, Emit } from './events.ts'
 import type { Image } from './image.ts'
@@ -23,6 +24,7 @@ export type BuilderDeps = FlowDeps & {
   readonly sets: Pick<PackageSets, 'pin' | 'current'>
   /** The index that says which versions there are. */
   readonly versions?: Pick<VersionIndex, 'generation'>
+  readonly recipes: Pick<RecipeBook, 'current' | 'state'>
   /** How layers are planned. Asked once for each build: popularity data may change while one is at work. */
   readonly layering: () => Layering
   readonly pulls: Pulls
@@ -149,7 +151,13 @@ export function createBuilder(deps: BuilderDeps): Builder {
   ): Promise<Image> => {
     const layering = deps.layering()
     let meant = await together.pin(deps.sets, request, { old: true })
-    let key = keyOf(meant.request, meant.pinned, layering, generation())
+    let key = keyOf(
+      meant.request,
+      meant.pinned,
+      layering,
+      await deps.recipes.state(meant.request),
+      generation(),
+    )
     let known = await recent.find(key).catch((error: unknown) => {
       void together.agree(false) // the others must not wait for this one
       throw error
@@ -157,7 +165,13 @@ export function createBuilder(deps: BuilderDeps): Builder {
     if (!(await together.agree(known !== undefined))) {
       // Only what is known is answered for a set that may have changed meanwhile.
       meant = await together.pin(deps.sets, request, { old: false })
-      key = keyOf(meant.request, meant.pinned, layering, generation())
+      key = keyOf(
+        meant.request,
+        meant.pinned,
+        layering,
+        await deps.recipes.state(meant.request),
+        generation(),
+      )
       known = await recent.find(key)
     }
     if (known) deps.onRemembered?.()
@@ -192,7 +206,9 @@ export function createBuilder(deps: BuilderDeps): Builder {
 
     known(request) {
       const meant = draining ? undefined : deps.sets.current(request)
-      const made = meant && recent.current(keyOf(meant.request, meant.pinned, deps.layering(), generation()))
+      const state = meant && deps.recipes.current(meant.request)
+      if (!meant || state === undefined) return undefined
+      const made = recent.current(keyOf(meant.request, meant.pinned, deps.layering(), state, generation()))
       if (!made) return undefined
       deps.onRemembered?.()
       deps.pulls.note(request, made.key)

@@ -7,6 +7,7 @@ import { impliedPackages, parseImageReference } from '../image/name.ts'
 import type { StorePath } from '../image/store-path.ts'
 import type { Packer } from '../layers/pack.ts'
 import type { Nix } from '../nix/nix.ts'
+import { builtInBook } from '../recipes/testing.ts'
 import { nameFilter } from '../packages/policy.ts'
 import { oneSet } from '../packages/sets.ts'
 import type { Blobs } from './blobs.ts'
@@ -66,6 +67,7 @@ function openFake() {
     }),
     nix,
     resolver: createResolver({
+      recipes: builtInBook,
       catalog,
       nix,
       policy: { config: {}, overlays: [] },
@@ -73,6 +75,7 @@ function openFake() {
       warn: assert.fail,
       later: (work) => void work,
     }),
+    recipes: builtInBook,
     catalog,
     contents: localContents,
     blobs: { losses: 0 } as Partial<Blobs> as Blobs,

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { digestOf } from '../image/digest.ts'
 import { parseImageReference } from '../image/name.ts'
+import { builtIn } from '../image/recipes.ts'
+import { compose } from '../recipes/compose.ts'
 import { specOf, type ImageSpec } from '../image/spec.ts'
 import { parseStorePath } from '../image/store-path.ts'
 import { environment } from '../rootfs/environment.ts'
@@ -30,7 +32,10 @@ const packages = [hello, cacert].map((outputPath) => ({
 }))
 const specFor = (name: string, revision = 'r1'): ImageSpec => {
   const request = parseImageReference(name)
-  return specOf(request, { revision, packages, recipes: request.recipes }, { env: environment })
+  const recipe = compose(
+    request.recipes.map((each) => ({ name: each, recipe: builtIn(each) ?? { packages: [] } })),
+  )
+  return specOf(request, { revision, packages, recipe }, { env: environment })
 }
 const layering = { maxLayers: 120, popularity: { version: 'p1', counts: new Map<string, number>() } }
 const keyOfSpec = (spec: ImageSpec): string =>
@@ -93,7 +98,11 @@ describe('the key and digests of an image', () => {
     const told = (id: string): ImageSpec => {
       const request = parseImageReference('hello')
       const commit = { id, created: '2026-01-31T12:00:00Z', source: 'https://example.org/packages' }
-      return specOf(request, { revision: 'r', commit, packages, recipes: [] }, { env: environment })
+      return specOf(
+        request,
+        { revision: 'r', commit, packages, recipe: { packages: [] } },
+        { env: environment },
+      )
     }
     const keys = [specFor('hello'), told('a'.repeat(40)), told('b'.repeat(40))].map(keyOfSpec)
     assert.equal(new Set(keys).size, 3)

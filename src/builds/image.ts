@@ -53,7 +53,12 @@ const partOf = (text: string): Part => ({ digest: digestOf(text), size: Buffer.b
  */
 export async function publishImage(
   blobs: Blobs,
-  { platform, config: runConfig, commit }: Pick<ImageSpec, 'platform' | 'config' | 'commit'>,
+  {
+    platform,
+    config: runConfig,
+    commit,
+    annotations: own,
+  }: Pick<ImageSpec, 'platform' | 'config' | 'commit' | 'annotations'>,
   layers: readonly { readonly layer: Layer; readonly comment: string }[],
   { env, warnings }: LinkFacts = { env: [], warnings: [] },
 ): Promise<Image> {
@@ -65,7 +70,7 @@ export async function publishImage(
   const configText = composeConfig(platform, layers, withVariables(runConfig, env), commit?.created)
   const plain = layers.map(({ layer }) => layer)
   const descriptors = (form: ManifestForm) => plain.map((layer) => layerDescriptor(form, layer))
-  const annotations = annotationsOf(runConfig.labels)
+  const annotations = { ...annotationsOf(runConfig.labels), ...own }
   const manifest = (form: ManifestForm) =>
     publish(
       composeManifest(form, partOf(configText), descriptors(form), annotations),

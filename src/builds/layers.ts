@@ -9,6 +9,7 @@ import { storePathName, type PathFacts, type StorePath } from '../image/store-pa
 import { archiveVersion } from '../layers/archive.ts'
 import { strategies, strategyVersions } from '../layers/strategies.ts'
 import { rootfs, rootfsVersion, type Rootfs } from '../rootfs/rootfs.ts'
+import type { RootfsExtra } from '../rootfs/work.ts'
 import { closureKey } from './closure.ts'
 
 /** A layer that an image is to have: what it is keyed by, and what it is packed from. */
@@ -43,11 +44,7 @@ export const layeringKey = ({ strategy, maxLayers, popularity }: Omit<LayerOptio
 })
 
 /** The layers of an image in manifest order: those of the plan, and the tree of links last. */
-export function wantedLayers(
-  closure: Closure,
-  spec: Pick<ImageSpec, 'platform' | 'links' | 'commit'>,
-  options: LayerOptions,
-): WantedLayer[] {
+export function wantedLayers(closure: Closure, spec: LinkSpec, options: LayerOptions): WantedLayer[] {
   const { strategy, compressorId } = options
   const factsOf = (path: StorePath) => {
     const facts = closure.paths.get(path)
@@ -79,13 +76,22 @@ export function wantedLayers(
   return [...layers, linksLayer(closure, spec, compressorId)]
 }
 
+/** What the last layer is made of, besides the closure. */
+export type LinkSpec = Pick<ImageSpec, 'platform' | 'links' | 'commit'> &
+  Partial<Pick<ImageSpec, 'config' | 'accounts' | 'files' | 'nixDatabase'>>
+
+/** What recipes add to the last layer; undefined where that is nothing. */
+function extraOf({ accounts, files, nixDatabase, config }: LinkSpec): RootfsExtra | undefined {
+  const { workdir, user } = config ?? {}
+  const extra = { accounts, files, nixDatabase, workdir, user: workdir === undefined ? undefined : user }
+  return Object.values(extra).some((value) => value !== undefined) ? extra : undefined
+}
+
 const remembered = rememberListings()
 
-function linksLayer(
-  closure: Closure,
-  { platform, links: packages, commit }: Pick<ImageSpec, 'platform' | 'links' | 'commit'>,
-  compressorId: string,
-): WantedLayer {
+function linksLayer(closure: Closure, spec: LinkSpec, compressorId: string): WantedLayer {
+  const { platform, links: packages, commit } = spec
+  const extra = extraOf(spec)
   const { architecture } = platform
   const buildId = commit?.id
   return {
@@ -94,6 +100,7 @@ function linksLayer(
       buildId,
       closure: closureKey(closure),
       architecture,
+      ...(extra && { extra }),
       archiveVersion,
       compressorId,
     }),
@@ -102,7 +109,7 @@ function linksLayer(
     members: [],
     make: (listings) => {
       const facts = [...closure.paths.values()]
-      return rootfs(remembered(listings, facts), { packages, closure: facts, platform, buildId })
+      return rootfs(remembered(listings, facts), { packages, closure: facts, platform, buildId, extra })
     },
   }
 }

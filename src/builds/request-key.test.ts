@@ -11,7 +11,7 @@ it('the key of a request tells words from packages and recipes, and not their or
     maxLayers: 10,
     popularity: { version: '', counts: new Map() },
   } as const
-  const key = (name: string) => keyOf(parseImageName(name), set, layering)
+  const key = (name: string) => keyOf(parseImageName(name), set, layering, '')
   const different = [
     'ci/git',
     'git/ci',
@@ -41,7 +41,7 @@ it('the key of a request with versions depends on the index of versions, and no 
     ['git--2/htop', false],
   ] as const) {
     const request = parseImageName(name)
-    const keys = [1, 2, 2].map((generation) => keyOf(request, set, layering, generation))
+    const keys = [1, 2, 2].map((generation) => keyOf(request, set, layering, '', generation))
     assert.equal(keys[0] === keys[1], isSame, name)
     assert.equal(keys[1], keys[2])
   }
@@ -56,6 +56,6 @@ it('the key of a request tells package sets apart that are of the same revision'
     popularity: { version: '', counts: new Map() },
   } as const
   const request = parseImageName('git')
-  const [one, other] = ['one', 'other'].map((name) => keyOf(request, { ...set, name }, layering))
+  const [one, other] = ['one', 'other'].map((name) => keyOf(request, { ...set, name }, layering, ''))
   assert.notEqual(one, other)
 })

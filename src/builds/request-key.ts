@@ -9,6 +9,8 @@ export type RequestKeys = (
   request: ImageRequest,
   pinned: PinnedSet,
   layering: Layering,
+  /** What state the recipes are in (`RecipeBook`). */
+  recipeState: string,
   /** That of the index of versions, on which the meaning of versions depends. */
   generation?: number,
 ) => string
@@ -19,6 +21,7 @@ type Last = {
   readonly commit: string | undefined
   readonly name: string | undefined
   readonly layering: Layering
+  readonly recipeState: string
   /** Undefined for a request without versions. */
   readonly generation: number | undefined
   readonly key: string
@@ -27,35 +30,20 @@ type Last = {
 /** The key that a request had last is computed once, for as long as the package set and the layering are the same. */
 export function createRequestKeys(): RequestKeys {
   const keys = new WeakMap<ImageRequest, Last>()
-  return (request, pinned, layering, newest = 0) => {
+  return (request, pinned, layering, recipeState, newest = 0) => {
     const last = keys.get(request)
-    if (last && isSame(last, pinned, layering) && (last.generation ?? newest) === newest) return last.key
+    const isCurrent = (last?.generation ?? newest) === newest && last?.recipeState === recipeState
+    if (last && isCurrent && isSame(last, pinned, layering)) return last.key
     const { platform, recipes, words, packages } = request
     // What words mean is the same for as long as the package set is.
     const commit = pinned.commit?.id
-    const { name } = pinned
-    const generation = packages.some((each) => splitVersion(each)) ? newest : undefined
-    const parts = [
-      generation,
-      name,
-      stateOf(pinned),
-      commit,
-      platform.system,
-      recipes,
-      words,
-      packages,
-      layeringKey(layering),
-    ]
-    const key = JSON.stringify(parts)
-    keys.set(request, {
-      state: pinned.state,
-      revision: pinned.revision,
-      commit,
-      name,
-      layering,
-      generation,
-      key,
-    })
+    const { name, revision, state } = pinned
+    // Packages of recipes may have versions, too.
+    const mayHaveVersions = recipeState !== '' || packages.some((each) => splitVersion(each))
+    const generation = mayHaveVersions ? newest : undefined
+    const asked = [platform.system, recipes, words, packages, recipeState]
+    const key = JSON.stringify([generation, name, stateOf(pinned), commit, ...asked, layeringKey(layering)])
+    keys.set(request, { state, revision, commit, name, layering, recipeState, generation, key })
     return key
   }
 }

@@ -7,6 +7,7 @@ import { parseImageName } from '../image/name.ts'
 import type { LookUp } from '../nix/evaluate.ts'
 import { openBench, type Bench } from '../nix/testing.ts'
 import { nameFilter } from '../packages/policy.ts'
+import { builtInBook } from '../recipes/testing.ts'
 import { createPassingFailures } from './passing.ts'
 import { createResolver } from './resolve.ts'
 
@@ -46,6 +47,7 @@ async function resolverOver(catalog: Catalog, deny: string[] = [], allow: string
   let pending: Promise<unknown>[] = []
   const resolver = createResolver({
     catalog,
+    recipes: builtInBook,
     nix: { ...bench.nix, evaluate },
     policy: { config: {}, overlays: [] },
     filter: nameFilter(allow, deny),

@@ -3,7 +3,8 @@ import { NixeryError } from '../errors.ts'
 import { keyOf } from '../image/canonical.ts'
 import type { ImageRequest } from '../image/name.ts'
 import type { Platform } from '../image/platform.ts'
-import type { RecipeName } from '../image/recipes.ts'
+import { builtIn, type Recipe } from '../image/recipes.ts'
+import type { SpecRoot } from '../image/spec.ts'
 import { partsOfName } from '../image/spelling.ts'
 import type { LookUp, SetPolicy } from '../nix/evaluate.ts'
 import type { Nix } from '../nix/nix.ts'
@@ -20,8 +21,11 @@ import {
 import { stateOf, type PinnedSet } from '../packages/source.ts'
 import type { PartialDemand } from '../queue/demand.ts'
 import { decideWords, isPackage, wantedBy, type Decided, type Wanted } from '../packages/wanted.ts'
+import type { RecipeBook } from '../recipes/book.ts'
+import { compose, inOrder } from '../recipes/compose.ts'
 import { deniedDerivations } from './denied.ts'
 import type { Emit } from './events.ts'
+import { findRecipes, recipeIn, refuseClash } from './find-recipes.ts'
 import { denied, resolutionOf } from './resolution-of.ts'
 import { noteVersions, resolveVersions, versionsIn, type OtherVersions } from './resolve-versions.ts'
 import { createPassingFailures, type PassingFailures } from './passing.ts'
@@ -29,6 +33,7 @@ import { createPassingFailures, type PassingFailures } from './passing.ts'
 export type ResolverDeps = {
   readonly catalog: Catalog
   readonly nix: Nix
+  readonly recipes: Pick<RecipeBook, 'find' | 'bareNames'>
   readonly policy: SetPolicy
   /** Which packages may be asked for. What every image has is not subject to it. */
   readonly filter: NameFilter
@@ -59,8 +64,10 @@ export type Resolver = {
 
 export type Resolved = {
   readonly packages: readonly ChosenOutput[]
-  /** Sorted. */
-  readonly recipes: readonly RecipeName[]
+  /** All recipes as one. */
+  readonly recipe: Recipe
+  /** Store paths that recipes refer to. */
+  readonly roots: readonly SpecRoot[]
 }
 
 export type ResolveOptions = PartialDemand & {
@@ -73,6 +80,7 @@ export type ResolveOptions = PartialDemand & {
 export function createResolver({
   catalog,
   nix,
+  recipes,
   policy,
   filter,
   warn,
@@ -166,14 +174,22 @@ export function createResolver({
       return isPackage(found)
     },
 
-    async resolve(request, pinned, options) {
+    async resolve(asked, pinned, options) {
       const started = performance.now()
       const resolutions = new Map<string, Resolution>()
-      refuseDenied({ request, recipes: request.recipes, packages: request.packages }, filter)
+      const { request, found: foundRecipes, loaded } = await findRecipes(recipes, asked, pinned, options)
+      refuseDenied({ request, recipes: foundRecipes, packages: request.packages }, filter)
+      await refuseClash(
+        foundRecipes.filter(({ name }) => asked.packages.includes(name)),
+        async (names) => {
+          await lookUpAll(names, new Set(names), request, pinned, options, resolutions)
+          return resolutions
+        },
+      )
       const { words } = request
       let evaluated =
         words.length === 0 ? 0 : await lookUpAll(words, new Set(words), request, pinned, options, resolutions)
-      const decided = decideWords(request, resolutions)
+      const decided = decideWords(request, resolutions, (name) => builtIn(name) ?? recipeIn(loaded, name))
       refuseDenied(decided, filter)
       const wanted = wantedBy(decided)
       const named = wanted.flatMap(({ names, implied }) => (implied ? [] : names))
@@ -194,11 +210,11 @@ export function createResolver({
       }
       const commits = await resolveVersions(versioned, resolutions, versions, async (name, other) => {
         const there = new Map<string, Resolution>()
-        const [isDeniedThere, asked] = await Promise.all([
+        const [isDeniedThere, count] = await Promise.all([
           findDenied(other, request.platform),
           lookUpAll([name], new Set([name]), request, other, options, there),
         ])
-        evaluated += asked
+        evaluated += count
         const found = there.get(name)
         return found?.status === 'package' && isDeniedThere(found) ? denied : found
       })
@@ -212,7 +228,8 @@ export function createResolver({
         evaluated,
         ms: performance.now() - started,
       })
-      return { packages, recipes: decided.recipes }
+      const roots = decided.recipes.flatMap(({ name }) => loaded.get(name)?.roots ?? [])
+      return { packages, recipe: compose(inOrder(decided.recipes)), roots }
     },
   }
 }

@@ -1,4 +1,4 @@
-import { address, imageReferences, listOf, oneOf, seconds, whole } from './values.ts'
+import { address, folder, imageReferences, listOf, oneOf, seconds, whole } from './values.ts'
 
 /** What a name means, which images are made ready, and how long a request waits. */
 export const imageSettings = {
@@ -6,6 +6,16 @@ export const imageSettings = {
     .prefault('amd64')
     .describe(
       'platforms of a name without one: clients that accept an index get one of all these platforms, others the first',
+    ),
+  NIXERY_RECIPES: folder
+    .optional()
+    .describe(
+      'folder with recipes, `NAME.toml` or `NAME.json` each; read again when they change ([recipes](recipes.md))',
+    ),
+  NIXERY_RECIPE_NAMES: oneOf('prefixed', 'bare')
+    .default('prefixed')
+    .describe(
+      'whether recipes need `recipe/` before their names; with `bare`, `web` means the recipe of that name, and a package of that name makes it an error',
     ),
   NIXERY_IMAGE_URL: address
     .optional()

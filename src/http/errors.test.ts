@@ -41,6 +41,8 @@ const codes: Readonly<Record<ErrorCode, true>> = {
   PACKAGE_INVALID: true,
   PACKAGE_DENIED: true,
   UNAUTHENTICATED: true,
+  RECIPE_UNKNOWN: true,
+  RECIPE_INVALID: true,
   ACCESS_DENIED: true,
   MANIFEST_UNKNOWN: true,
   BLOB_UNKNOWN: true,

@@ -30,3 +30,15 @@ export function parseWrittenReference(text: string, vocabulary = noWords): Image
     rest = rest.slice(1)
   }
 }
+
+/**
+ * The name of one package, written as for `parseWrittenReference`, as image names have it.
+ * @throws NAME_INVALID
+ */
+export function encodeAttribute(text: string): string {
+  const before = '_'
+  const { packages, tag } = parseWrittenReference(`${before}/${text}`)
+  const [name, ...more] = packages.filter((each) => each !== before)
+  if (name !== undefined && more.length === 0 && tag === 'latest' && !text.endsWith(':latest')) return name
+  throw new NixeryError('NAME_INVALID', 'is not the name of one package')
+}

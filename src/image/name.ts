@@ -1,6 +1,13 @@
 import { NixeryError } from '../errors.ts'
 import { defaultPlatform, platforms, type Platform } from './platform.ts'
-import { isRecipeName, recipePrefix, recipes, reservedRecipe, type RecipeName } from './recipes.ts'
+import {
+  isBuiltIn,
+  isRecipeName,
+  recipeNameRule,
+  recipePrefix,
+  reservedRecipe,
+  type BuiltInRecipe,
+} from './recipes.ts'
 import { byText } from './store-path.ts'
 
 /**
@@ -12,10 +19,10 @@ export type ImageRequest = {
   readonly platform: Platform
   /** Whether the name includes the platform; otherwise the response may be an index or a default platform. */
   readonly platformNamed: boolean
-  /** Recipes independent of the package set: `shell`, and those after `recipe/`. Sorted. */
-  readonly recipes: readonly RecipeName[]
+  /** Recipes, whatever packages there are: `shell`, and those after `recipe/`. Sorted. */
+  readonly recipes: readonly string[]
   /** Leading words of the name: recipes, unless the package set has packages with these names. Sorted. */
-  readonly words: readonly RecipeName[]
+  readonly words: readonly BuiltInRecipe[]
   /** The leading word that names a package set, unless the default set has a package of that name. */
   readonly set?: string
   /** The requested packages: sorted, without duplicates. */
@@ -52,7 +59,7 @@ const isPlatformName = (segment: string): segment is Platform['architecture'] =>
   Object.hasOwn(platforms, segment)
 /** Whether a leading segment has, or may have, a meaning other than a package. */
 export const isLeading = (segment: string): boolean =>
-  isRecipeName(segment) || isPlatformName(segment) || segment === recipePrefix
+  isBuiltIn(segment) || isPlatformName(segment) || segment === recipePrefix
 
 /**
  * Parses the name and tag of an image from a decoded URL.
@@ -85,10 +92,14 @@ export function parseImageName(name: string, tag = 'latest', vocabulary = noWord
   })
 }
 
+/** Whether operators may define a recipe of this name, or it is a built-in one. */
+const mayBeRecipe = (word: string): boolean =>
+  isRecipeName(word) && !isPlatformName(word) && word !== recipePrefix
+
 /** Parses the segments before the packages: in any order, each at most once. */
 function leadingOf(segments: readonly string[], { sets }: Vocabulary) {
-  const recipeNames: RecipeName[] = []
-  const words: RecipeName[] = []
+  const recipeNames: string[] = []
+  const words: BuiltInRecipe[] = []
   const seen = new Set<string>()
   let platform: Platform | undefined
   let set: string | undefined
@@ -97,11 +108,12 @@ function leadingOf(segments: readonly string[], { sets }: Vocabulary) {
     let word = segments[length] ?? ''
     const isPrefixed = word === recipePrefix
     if (isPrefixed) word = segments[length + 1] ?? ''
-    if (isRecipeName(word)) {
-      if (isPrefixed || word === reservedRecipe) recipeNames.push(word)
+    if (isPrefixed) {
+      if (!mayBeRecipe(word)) throw invalid(`\`${recipePrefix}/\` is followed by a recipe; ${recipeNameRule}`)
+      recipeNames.push(word)
+    } else if (isBuiltIn(word)) {
+      if (word === reservedRecipe) recipeNames.push(word)
       else words.push(word)
-    } else if (isPrefixed) {
-      throw invalid(`\`${recipePrefix}/\` is followed by one of ${Object.keys(recipes).join(', ')}`)
     } else if (isPlatformName(word)) {
       if (platform && platform !== platforms[word]) throw invalid('an image name has at most one platform')
       platform = platforms[word]

@@ -1,4 +1,5 @@
 import { canonicalJson } from './canonical.ts'
+import type { Healthcheck } from './contents.ts'
 import type { Digest } from './digest.ts'
 import type { Platform } from './platform.ts'
 
@@ -56,6 +57,13 @@ export type ImageConfig = {
   /** An absolute path. */
   readonly workdir?: string
   readonly labels?: Readonly<Record<string, string>>
+  /** `8080/tcp`. */
+  readonly ports?: readonly string[]
+  /** Absolute paths. */
+  readonly volumes?: readonly string[]
+  /** `SIGTERM`, or a number. */
+  readonly stopSignal?: string
+  readonly healthcheck?: Healthcheck
 }
 
 /** Adds variables to a config; existing ones are kept unchanged. */
@@ -88,11 +96,30 @@ export function composeConfig(
       User: config.user,
       WorkingDir: config.workdir,
       Labels: config.labels,
+      ExposedPorts: emptyObjects(config.ports),
+      Volumes: emptyObjects(config.volumes),
+      StopSignal: config.stopSignal,
+      Healthcheck: config.healthcheck && dockerHealthcheck(config.healthcheck),
     },
     rootfs: { type: 'layers', diff_ids: layers.map(({ layer }) => layer.diffId) },
     history: layers.map(({ comment }) => ({ created, created_by: 'nixery', comment })),
   })
 }
+
+/** A set of names, as the config has it: an object with empty objects. */
+const emptyObjects = (names: readonly string[] | undefined) =>
+  names && Object.fromEntries(names.map((name) => [name, {}]))
+
+/** Docker's form: times in nanoseconds (moby, api/types/container/config.go). OCI reserves the name of the field. */
+const dockerHealthcheck = ({ command, interval, timeout, startPeriod, retries }: Healthcheck) => ({
+  Test: typeof command === 'string' ? ['CMD-SHELL', command] : ['CMD', ...command],
+  Interval: nanoseconds(interval),
+  Timeout: nanoseconds(timeout),
+  StartPeriod: nanoseconds(startPeriod),
+  Retries: retries,
+})
+
+const nanoseconds = (seconds: number | undefined) => seconds && Math.round(seconds * 1e9)
 
 /** Annotations of a manifest, or of a layer in one (OCI image spec, annotations.md). */
 export type Annotations = Readonly<Record<string, string>>

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { configOf, recipes, type Recipe } from './recipes.ts'
+import { recipes, type Recipe } from './recipes.ts'
 
 const page = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'images.md'), 'utf8')
 
@@ -17,10 +17,4 @@ describe('the recipes', () => {
       assert.ok(page.includes(`| \`${name}\` |`))
     })
   }
-
-  it('start bash where they have one', () => {
-    assert.deepEqual(configOf(['ci', 'compat', 'shell']), { cmd: ['bash'] })
-    assert.deepEqual(configOf(['devcontainer']), { cmd: ['bash'] })
-    assert.deepEqual(configOf(['compat']), {})
-  })
 })

@@ -1,21 +1,38 @@
+import type { Account, ImageFile } from './contents.ts'
 import type { ImageConfig } from './oci.ts'
 
 /** A name in the package set, or several names, the first of which that exists is used. */
 export type PackageChoice = string | readonly [string, ...string[]]
 
-/** What a leading word of an image name adds to the image. */
-export type Recipe = {
+/**
+ * A recipe in its normal form: what a word of an image name adds to the image, as plain data. Includes are merged, lists
+ * whose order has no meaning are sorted, and fields that are not set are omitted.
+ */
+export type Recipe = Omit<ImageConfig, 'env'> & {
   /** Required packages. */
   readonly packages: readonly PackageChoice[]
   /** Packages that are omitted with a warning if the set does not have them. */
   readonly optional?: readonly PackageChoice[]
-  /** Fields of the image's config. */
-  readonly config: Partial<ImageConfig>
+  readonly env?: Readonly<Record<string, string>>
+  /** Annotations of the manifest. */
+  readonly annotations?: Readonly<Record<string, string>>
+  readonly accounts?: readonly Account[]
+  readonly files?: readonly ImageFile[]
+  /** The image below: `registry/name@sha256:…`. */
+  readonly base?: string
+  /** The platforms that the recipe is for, by their names in OCI; all if not set. */
+  readonly platforms?: readonly string[]
+  readonly maxLayers?: number
+  /** Whether the image has the database of Nix; if not set, only if a Nix is in the image. */
+  readonly nixDatabase?: boolean
 }
+
+/** A recipe with its name, for messages. */
+export type NamedRecipe = { readonly name: string; readonly recipe: Recipe }
 
 const shell = {
   packages: ['bashInteractive', 'coreutils', 'moreutils', 'nano'],
-  config: { cmd: ['bash'] },
+  cmd: ['bash'],
 } as const satisfies Recipe
 
 const ci = {
@@ -37,14 +54,13 @@ const ci = {
     'curl',
     'jq',
   ],
-  config: shell.config,
+  cmd: shell.cmd,
 } as const satisfies Recipe
 
 const compat = {
   // libstdc++ and, in nixpkgs, libgcc; the other names are for sets without stdenv.
   packages: [['stdenv.cc.cc.lib', 'gcc-unwrapped.lib', 'gcc.cc.lib'], 'zlib'],
   optional: ['libgcc', 'nix-ld'],
-  config: {},
 } as const satisfies Recipe
 
 /**
@@ -61,20 +77,28 @@ export const recipes = {
   devcontainer: {
     packages: [...ci.packages, ...compat.packages, ['getent', 'glibc.getent', 'glibc.bin']],
     optional: [...compat.optional, 'glibc.bin'],
-    config: ci.config,
+    cmd: ci.cmd,
   },
 } as const satisfies Readonly<Record<string, Recipe>>
 
-export type RecipeName = keyof typeof recipes
+export type BuiltInRecipe = keyof typeof recipes
 
-export const isRecipeName = (word: string): word is RecipeName => Object.hasOwn(recipes, word)
+export const isBuiltIn = (word: string): word is BuiltInRecipe => Object.hasOwn(recipes, word)
+
+/** A built-in recipe; undefined for any other name. */
+export const builtIn = (name: string): Recipe | undefined => (isBuiltIn(name) ? recipes[name] : undefined)
 
 /** Prefix for a recipe's name, so that it means the recipe even if the package set has a package of that name. */
 export const recipePrefix = 'recipe'
 
 /** The only recipe whose name never means a package, as in the original. */
-export const reservedRecipe = 'shell' satisfies RecipeName
+export const reservedRecipe = 'shell' satisfies BuiltInRecipe
 
-/** The config fields that several recipes set. If two set the same field, the later one wins. */
-export const configOf = (names: readonly RecipeName[]): Partial<ImageConfig> =>
-  Object.assign({}, ...names.map((name) => recipes[name].config)) as Partial<ImageConfig>
+const recipeName = /^[a-z0-9]+(?:[_-]+[a-z0-9]+)*$/
+const longestName = 64
+
+/** Whether a text can be the name of a recipe. */
+export const isRecipeName = (text: string): boolean => text.length <= longestName && recipeName.test(text)
+
+/** The rule for names of recipes, for error messages. */
+export const recipeNameRule = `the name of a recipe has lower-case letters and digits, with "-" or "_" between them, and at most ${longestName} characters`

@@ -1,9 +1,10 @@
+import type { Account, ImageFile } from './contents.ts'
 import { commitLabels, commitsOf, labelsOf, type CommitFacts } from './labels.ts'
 import type { ImageRequest } from './name.ts'
 import type { ImageConfig } from './oci.ts'
 import type { Platform } from './platform.ts'
-import { configOf, type RecipeName } from './recipes.ts'
-import type { StorePath } from './store-path.ts'
+import type { Recipe } from './recipes.ts'
+import { byText, type StorePath } from './store-path.ts'
 
 /**
  * The specification of an image: an `ImageRequest` with its package set pinned, its names resolved and its recipes
@@ -21,6 +22,22 @@ export type ImageSpec = {
   readonly commit?: CommitFacts
   /** Outputs that the last layer links to from `/bin`, `/etc` and so on, in the same order. */
   readonly links: readonly StorePath[]
+  /** What recipes refer to by store path: in the image, and not linked to. */
+  readonly roots?: readonly SpecRoot[]
+  /** What recipes add to the last layer. */
+  readonly accounts?: readonly Account[]
+  readonly files?: readonly ImageFile[]
+  readonly nixDatabase?: boolean
+  /** The image below: `registry/name@sha256:…`. With one, `config.env` has only what recipes set. */
+  readonly base?: string
+  readonly annotations?: Readonly<Record<string, string>>
+  readonly maxLayers?: number
+}
+
+/** A store path that a recipe refers to: an output, or a file that evaluation has put into the store. */
+export type SpecRoot = {
+  readonly outputPath: StorePath
+  readonly of?: { readonly drvPath: StorePath; readonly output: string }
 }
 
 /** A package set at one revision. */
@@ -54,15 +71,18 @@ export function specOf(
     readonly revision: string
     readonly commit?: CommitFacts | undefined
     readonly packages: readonly SpecPackage[]
-    readonly recipes: readonly RecipeName[]
+    /** All recipes of the request as one. */
+    readonly recipe: Recipe
+    readonly roots?: readonly SpecRoot[]
   },
   base: ImageConfig,
 ): ImageSpec {
-  const { revision, commit, packages, recipes } = resolved
+  const { revision, commit, packages, recipe, roots = [] } = resolved
   const labels = {
     ...base.labels,
     ...labelsOf(packages),
     ...(commit && { ...commitLabels(commit), ...commitsOf(packages) }),
+    ...recipe.labels,
   }
   return {
     platform: request.platform,
@@ -79,8 +99,42 @@ export function specOf(
         implied,
       }),
     ),
-    config: { ...base, labels, ...configOf(recipes) },
+    config: { ...base, ...configOf(recipe), labels, env: envOf(recipe, base.env) },
     ...(commit && { commit }),
     links: packages.map(({ outputPath }) => outputPath),
+    ...(roots.length > 0 && { roots }),
+    ...contentsOf(recipe),
   }
+}
+
+/** Fields of a recipe that are part of the config as they are. */
+const configOf = (recipe: Recipe) => picked(recipe, configFields)
+const configFields = [
+  'entrypoint',
+  'cmd',
+  'user',
+  'workdir',
+  'ports',
+  'volumes',
+  'stopSignal',
+  'healthcheck',
+] as const
+
+const contentsOf = (recipe: Recipe) => picked(recipe, contentsFields)
+const contentsFields = ['accounts', 'files', 'nixDatabase', 'base', 'annotations', 'maxLayers'] as const
+
+const picked = <Field extends keyof Recipe>(recipe: Recipe, fields: readonly Field[]) =>
+  Object.fromEntries(
+    fields.flatMap((field) => (recipe[field] === undefined ? [] : [[field, recipe[field]]])),
+  ) as Partial<Pick<Recipe, Field>>
+
+/** Variables in their order: those of every image, unless there is an image below, then those of recipes by name. */
+function envOf({ env = {}, base }: Recipe, standing: readonly string[]): string[] {
+  const variables = new Map(
+    (base === undefined ? standing : []).map((text) => [text.slice(0, text.indexOf('=')), text]),
+  )
+  for (const [name, value] of Object.entries(env).sort(([a], [b]) => byText(a, b))) {
+    variables.set(name, `${name}=${value}`)
+  }
+  return [...variables.values()]
 }

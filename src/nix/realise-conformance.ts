@@ -208,7 +208,7 @@ export function describeRealisation(bench: () => Bench): void {
     it('tells that a derivation was removed by the garbage collector', async () => {
       const [hello] = await bench().packages('hello = run "hello-2.12" "echo > $out";', 'hello')
       assert.ok(hello)
-      assert.equal((await remove(hello.drvPath)).exitCode, 0)
+      assert.equal((await remove(hello.drvPath ?? '')).exitCode, 0)
       await assert.rejects(realised([hello]), (error) => {
         assert.ok(error instanceof DerivationGone)
         return failsWith('BUILD_FAILED')(error)

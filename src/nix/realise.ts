@@ -5,10 +5,10 @@ import type { StorePath } from '../image/store-path.ts'
 import { createBuildReport, type BuildReport } from './build-report.ts'
 import { run, type Failed, type RunOptions } from './process.ts'
 
-/** An output of a derivation, to be realised. */
+/** An output of a derivation, to be realised; or, without one, a path that evaluation has put into the store. */
 export type Wanted = {
-  readonly drvPath: StorePath
-  readonly output: string
+  readonly drvPath?: StorePath
+  readonly output?: string
   readonly outputPath: StorePath
 }
 
@@ -24,11 +24,13 @@ export async function realise(
   builderTimeout: number,
   options: RunOptions,
 ): Promise<void> {
-  const outputs = wanted.map(({ drvPath, output }) => `${drvPath}!${output}`)
+  const outputs = wanted.map(({ drvPath, output, outputPath }) =>
+    drvPath === undefined ? outputPath : `${drvPath}!${output}`,
+  )
   const flags = ['--timeout', String(builderTimeout), '--log-format', 'internal-json']
   const deadline = performance.now() + options.timeout
   const once = async () => {
-    const report = createBuildReport(wanted.map(({ drvPath }) => drvPath))
+    const report = createBuildReport(wanted.flatMap(({ drvPath }) => drvPath ?? []))
     const result = await run(
       'nix-store',
       ['--realise', '--add-root', root, '--indirect', ...flags, ...outputs],
@@ -61,7 +63,7 @@ async function checkOutputs(wanted: readonly Wanted[], roots: string): Promise<v
   const wrong = wanted.find(({ outputPath }) => !realised.has(outputPath))
   if (!wrong) return
   const { drvPath, output, outputPath } = wrong
-  const name = nameOfPath(drvPath).replace(/\.drv$/, '')
+  const name = nameOfPath(drvPath ?? outputPath).replace(/\.drv$/, '')
   throw new NixeryError(
     'PACKAGE_INVALID',
     `the package ${name} is wrong: its outPath, ${outputPath}, is not the output ${output} of its derivation`,

@@ -3,13 +3,18 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { NixeryError, type ErrorCode } from '../errors.ts'
 import { parseImageName, type ImageRequest } from '../image/name.ts'
+import { builtIn } from '../image/recipes.ts'
 import { choosePackages } from './choose.ts'
 import { denied, found, invalid, missing, storePathOf } from './resolution-testing.ts'
 import { packageTexts, type ChosenOutput, type Resolution, type ResolvedPackage } from './resolution.ts'
 import type { Decided } from './wanted.ts'
 
 const implied = { cacert: found('cacert'), 'iana-etc': found('iana-etc') }
-const decided = (request: ImageRequest): Decided => ({ ...request, request })
+const decided = (request: ImageRequest): Decided => ({
+  ...request,
+  recipes: request.recipes.map((name) => ({ name, recipe: builtIn(name) ?? { packages: [] } })),
+  request,
+})
 const outputsOf = (name: string, resolutions: Record<string, Resolution>): ChosenOutput[] =>
   choosePackages(decided(parseImageName(name)), new Map(Object.entries(resolutions))).packages
 const choose = (name: string, resolutions: Record<string, Resolution>): string[] =>

@@ -1,7 +1,7 @@
 import { NixeryError } from '../errors.ts'
 import { formatImageName, isLeading, ofOneSet, type ImageRequest } from '../image/name.ts'
 import { platforms } from '../image/platform.ts'
-import { isRecipeName, recipePrefix, reservedRecipe, type RecipeName } from '../image/recipes.ts'
+import { isBuiltIn, recipePrefix, reservedRecipe } from '../image/recipes.ts'
 import { byText } from '../image/store-path.ts'
 import { alternatives, listed } from '../text/words.ts'
 import type { Resolution } from './resolution.ts'
@@ -25,7 +25,7 @@ export function refuse(decided: Decided, lacking: readonly Lacking[]): void {
 }
 
 /** Formats recipe names: `` `ci` and `shell` ``. */
-export const wordsOf = (names: readonly RecipeName[]): string => listed(names.map((name) => `\`${name}\``))
+export const wordsOf = (names: readonly string[]): string => listed(names.map((name) => `\`${name}\``))
 
 type Suggestion = { readonly name: string; readonly nearest: readonly string[]; readonly text: string }
 
@@ -106,7 +106,7 @@ function withMetaFirst(request: ImageRequest, name: string): string | undefined 
   if (request.behind?.includes(name) && request.set === undefined)
     return formatImageName({ ...request, packages, set: name })
   if (!isLeading(name) || !request.packages.includes(name)) return undefined
-  if (isRecipeName(name)) {
+  if (isBuiltIn(name)) {
     const { recipes, words } = request
     if (recipes.includes(name) || words.includes(name)) return formatImageName({ ...request, packages })
     const corrected =

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { NixeryError } from '../errors.ts'
 import { parseImageName } from '../image/name.ts'
-import { recipes } from '../image/recipes.ts'
+import { builtIn, recipes } from '../image/recipes.ts'
 import { denied, found, invalid, missing } from './resolution-testing.ts'
 import { choosePackages } from './choose.ts'
 import type { Resolution } from './resolution.ts'
@@ -13,11 +13,13 @@ const refused = denied('is not served')
 const fails = invalid('does not evaluate')
 const other: Resolution = { status: 'invalid', kind: 'other', reason: 'is a function' }
 
+const recipeOf = (name: string) => builtIn(name) ?? { packages: [] }
+
 /** What a name means in a set with these packages, and what else it has. */
 function decide(name: string, has: readonly string[], also: Readonly<Record<string, Resolution>> = {}) {
   const request = parseImageName(name)
   const at = (each: string) => also[each] ?? (has.includes(each) ? found(each) : near)
-  const decided = decideWords(request, new Map(request.words.map((word) => [word, at(word)])))
+  const decided = decideWords(request, new Map(request.words.map((word) => [word, at(word)])), recipeOf)
   const names = wantedBy(decided).flatMap((each) => each.names)
   const chosen = () => choosePackages(decided, new Map(names.map((each) => [each, at(each)])))
   return { decided, chosen }
@@ -39,7 +41,7 @@ describe('decideWords', () => {
   for (const [name, word, expected, packages] of rows) {
     it(`of ${name} where ci is ${word.status}: [${expected.join()}] and [${packages.join()}]`, () => {
       const { decided } = decide(name, ['shell', 'git'], { ci: word })
-      assert.deepEqual([decided.recipes, decided.packages], [expected, packages])
+      assert.deepEqual([decided.recipes.map((each) => each.name), decided.packages], [expected, packages])
     })
   }
 })

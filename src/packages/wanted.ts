@@ -1,5 +1,5 @@
 import { impliedPackages, type ImageRequest } from '../image/name.ts'
-import { recipes, type PackageChoice, type Recipe, type RecipeName } from '../image/recipes.ts'
+import type { NamedRecipe, PackageChoice } from '../image/recipes.ts'
 import { byText } from '../image/store-path.ts'
 import { splitVersion } from '../image/version.ts'
 import type { Resolution } from './resolution.ts'
@@ -7,8 +7,8 @@ import type { Resolution } from './resolution.ts'
 /** A request after deciding which of its words are recipes. */
 export type Decided = {
   readonly request: ImageRequest
-  /** All recipes, sorted. */
-  readonly recipes: readonly RecipeName[]
+  /** All recipes, sorted by name. */
+  readonly recipes: readonly NamedRecipe[]
   /** All packages that the request names, sorted. */
   readonly packages: readonly string[]
 }
@@ -19,7 +19,7 @@ export type Wanted = {
   /** `optional`: left out with a warning if the package set has none of the names. */
   readonly need: 'required' | 'optional'
   /** The recipes that add it; empty for requested packages and for those that every image has. */
-  readonly by: readonly RecipeName[]
+  readonly by: readonly string[]
   /** Whether every image has it; the operator's filter does not apply to it. */
   readonly implied: boolean
 }
@@ -28,13 +28,20 @@ export type Wanted = {
  * Decides what the leading words of a name mean: a word is a package if the package set has a package of that name, even
  * an unusable one, and a recipe otherwise.
  * @param resolutions the words, resolved as package names
+ * @param recipeOf the recipe of a name
  */
-export function decideWords(request: ImageRequest, resolutions: ReadonlyMap<string, Resolution>): Decided {
+export function decideWords(
+  request: ImageRequest,
+  resolutions: ReadonlyMap<string, Resolution>,
+  recipeOf: (name: string) => NamedRecipe['recipe'],
+): Decided {
   const packages = request.words.filter((word) => isPackage(resolutions.get(word)))
   const others = request.words.filter((word) => !packages.includes(word))
   return {
     request,
-    recipes: [...new Set([...request.recipes, ...others])].sort(byText),
+    recipes: [...new Set<string>([...request.recipes, ...others])]
+      .sort(byText)
+      .map((name) => ({ name, recipe: recipeOf(name) })),
     packages: [...new Set([...request.packages, ...packages])].sort(byText),
   }
 }
@@ -61,8 +68,7 @@ export function wantedBy({ packages, recipes: chosen }: Decided): Wanted[] {
     })
   }
   for (const name of packages) add(name, { need: 'required', by: [], implied: false })
-  for (const name of chosen) {
-    const recipe: Recipe = recipes[name]
+  for (const { name, recipe } of chosen) {
     for (const choice of recipe.packages) add(choice, { need: 'required', by: [name], implied: false })
     for (const choice of recipe.optional ?? []) add(choice, { need: 'optional', by: [name], implied: false })
   }

@@ -64,6 +64,10 @@ const groups: readonly (readonly [name: string, gid: number])[] = [
   ['nogroup', 65534],
 ]
 
+/** Names that every image has. */
+export const standingUsers: ReadonlySet<string> = new Set(users.map(([name]) => name))
+export const standingGroups: ReadonlySet<string> = new Set(groups.map(([name]) => name))
+
 const lines = (all: readonly string[]): string => all.map((line) => `${line}\n`).join('')
 
 /** passwd(5). */

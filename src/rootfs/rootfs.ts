@@ -7,6 +7,7 @@ import { addCertificates, addFiles, addFolders, addPrograms } from './essentials
 import { conflictText, linkForest } from './forest.ts'
 import { addLanguages } from './languages/languages.ts'
 import { addNix } from './nix/nix.ts'
+import { addRecipe } from './recipe.ts'
 import { entriesOf } from './tree.ts'
 import type { RootfsInput, Work } from './work.ts'
 
@@ -36,6 +37,7 @@ const steps: readonly ((work: Work) => Promise<void>)[] = [
   addLanguages,
   addStore,
   addNix,
+  addRecipe,
 ]
 
 /**

@@ -9,6 +9,7 @@ import { amd64, type Platform } from '../image/platform.ts'
 import type { StorePath } from '../image/store-path.ts'
 import { dir, file, make, type Tree } from '../layers/testing.ts'
 import { rootfs, type Rootfs } from './rootfs.ts'
+import type { RootfsExtra } from './work.ts'
 
 let directory: string
 before(() => {
@@ -22,6 +23,7 @@ export type Image = {
   readonly needs?: readonly Tree[]
   readonly platform?: Platform
   readonly buildId?: string
+  readonly extra?: RootfsExtra
   /** What refers to what, by their names in the store: `{ p0: ['n1'] }`. */
   readonly references?: Readonly<Record<string, readonly string[]>>
 }
@@ -60,7 +62,13 @@ function withPaths(tree: Tree, store: string): Tree {
 /** What the last layer is made of, for contents in the local store and for others, which must not differ. */
 export async function madeOf(image: Image): Promise<Rootfs> {
   const { packages, closure, trees } = makeStore(image)
-  const input = { packages, closure, platform: image.platform ?? amd64, buildId: image.buildId }
+  const input = {
+    packages,
+    closure,
+    platform: image.platform ?? amd64,
+    buildId: image.buildId,
+    extra: image.extra,
+  }
   const made = await rootfs(localContents, input)
   // Nothing but the interface is read: other contents give the same.
   assert.deepEqual(await rootfs(memoryListings(trees), input), made)

@@ -1,5 +1,6 @@
 import type { Listings } from '../contents/contents.ts'
 import type { Owner } from '../contents/entry.ts'
+import type { Account, ImageFile } from '../image/contents.ts'
 import type { Platform } from '../image/platform.ts'
 import type { PathFacts, StorePath } from '../image/store-path.ts'
 import { oneLine } from '../text/plain.ts'
@@ -30,6 +31,18 @@ export type RootfsInput = {
   readonly platform: Platform
   /** The commit that the image is told to be from, for os-release: lower-case letters and digits. */
   readonly buildId?: string | undefined
+  /** What recipes add. */
+  readonly extra?: RootfsExtra | undefined
+}
+
+/** What recipes add to the last layer. */
+export type RootfsExtra = {
+  readonly accounts?: readonly Account[] | undefined
+  readonly files?: readonly ImageFile[] | undefined
+  readonly nixDatabase?: boolean | undefined
+  /** Is made where it does not exist, for the user. */
+  readonly workdir?: string | undefined
+  readonly user?: string | undefined
 }
 
 /** What each step gets, and what it adds to. */

@@ -50,6 +50,7 @@ const ofOperator: ReadonlySet<ErrorCode> = new Set([
   'SOURCE_UNREACHABLE',
   'PACKAGE_INVALID',
   'PACKAGE_DENIED',
+  'RECIPE_INVALID',
   'EVALUATION_TIMEOUT',
   'NIX_UNAVAILABLE',
   'STORE_FULL',

@@ -1,6 +1,6 @@
 import { html } from 'hono/html'
 import { impliedPackages } from '../image/name.ts'
-import { recipes, type Recipe, type RecipeName } from '../image/recipes.ts'
+import { recipes, type BuiltInRecipe, type Recipe } from '../image/recipes.ts'
 import { platforms, type Platform } from '../image/platform.ts'
 import { encodeSpelling } from '../image/spelling.ts'
 import type { SourceDescription } from './describe.ts'
@@ -106,7 +106,7 @@ const names = (defaults: readonly Platform[]): Html =>
     <p>${platformsText(defaults)}</p>
   </section>`
 
-const recipeRows: readonly (readonly [name: RecipeName, meaning: string])[] = [
+const recipeRows: readonly (readonly [name: BuiltInRecipe, meaning: string])[] = [
   ['shell', `${recipes.shell.packages.join(', ')}; bash is the default command`],
   ['ci', `tools for CI jobs: shell, and ${namesBeyond(recipes.ci, recipes.shell)}`],
   ['compat', 'for programs built elsewhere: libstdc++, libgcc and zlib'],

@@ -12,12 +12,15 @@ const state = '/nix/var/nix'
 /**
  * Makes the Nix of an image work, where the closure has one: nobody else tells it which paths are valid, so it would
  * build them again, and its garbage collector would delete the container's programs. Whether it is named or only
- * needed by something else does not count: either way it finds this store.
+ * needed by something else does not count: either way it finds this store. A recipe may say otherwise.
  */
 export async function addNix(work: Work): Promise<void> {
   // By what is in it, and not by a name: Nix and Lix of whatever version have this.
-  if (!(await findFirst(work, ['bin/nix-store'], isProgram(work)))) return
-  await put(work, '/etc/nix/nix.conf', file(nixConf(await shellOf(work))))
+  const isWanted = work.extra?.nixDatabase
+  if (isWanted === false) return
+  const hasNix = (await findFirst(work, ['bin/nix-store'], isProgram(work))) !== undefined
+  if (!hasNix && isWanted !== true) return
+  if (hasNix) await put(work, '/etc/nix/nix.conf', file(nixConf(await shellOf(work))))
   await put(work, `${state}/db/db.sqlite`, file(nixDatabase(work.closure)))
   // No line ends here: Nix reads the file as a number.
   await put(work, `${state}/db/schema`, file(String(nixSchemaVersion)))

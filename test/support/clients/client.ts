@@ -14,6 +14,8 @@ export type Client = {
   pull(image: string): Promise<Ran>
   /** The digest by which the client knows an image that it has pulled: of the manifest, or of an index over it. */
   digestOf(image: string): Promise<string>
+  /** The config of an image that was pulled, as the client has it. */
+  inspect?(image: string): Promise<Readonly<Record<string, unknown>>>
   /** Runs a program in a new container of an image that was pulled, without a network. */
   run?(image: string, ...command: readonly string[]): Promise<Ran>
   /** The same, in a container that is to be so. */

@@ -39,6 +39,11 @@ async function open(programs: Programs, folder: string, settings: object): Promi
   return {
     version,
     pull: (image) => attempt(programs, 'docker', ['pull', image], env),
+    inspect: async (image) =>
+      JSON.parse(await docker('image', 'inspect', '--format', '{{json .Config}}', image)) as Record<
+        string,
+        unknown
+      >,
     async digestOf(image) {
       const digests = await docker('image', 'inspect', '--format', '{{join .RepoDigests " "}}', image)
       return /sha256:[0-9a-f]{64}/.exec(digests)?.[0] ?? digests

@@ -11,6 +11,11 @@ export async function openPodman(programs: Programs, folder: string): Promise<Cl
   return {
     version: (await podman('--version')).replace(/^.* /, ''),
     pull: (image) => attempt(programs, 'podman', ['pull', '--quiet', '--tls-verify=false', image], env),
+    inspect: async (image) =>
+      JSON.parse(await podman('image', 'inspect', '--format', '{{json .Config}}', image)) as Record<
+        string,
+        unknown
+      >,
     digestOf: (image) => podman('image', 'inspect', '--format', '{{.Digest}}', image),
     run: (image, ...command) =>
       attempt(programs, 'podman', ['run', '--rm', '--network=none', image, ...command], env),

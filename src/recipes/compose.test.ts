@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { builtIn, type NamedRecipe, type Recipe } from '../image/recipes.ts'
+import { compose, inOrder } from './compose.ts'
+
+const named = (name: string, recipe: Partial<Recipe>): NamedRecipe => ({
+  name,
+  recipe: { packages: [], ...recipe },
+})
+const owner = { uid: 0, gid: 0 }
+const account = { name: 'app', uid: 1000, gid: 1000, home: '/srv', shell: '/bin/sh', groups: [] }
+
+describe('compose', () => {
+  it('adds packages up, merges by key and replaces the rest', () => {
+    const composed = compose([
+      named('a', {
+        packages: ['b', 'a'],
+        optional: ['c'],
+        env: { X: '1', Y: '1' },
+        labels: { l: '1' },
+        ports: ['80/tcp'],
+        volumes: ['/data'],
+        workdir: '/a',
+      }),
+      named('b', {
+        packages: ['a', 'c'],
+        env: { Y: '2' },
+        ports: ['443/tcp', '80/tcp'],
+        volumes: ['/cache'],
+        workdir: '/b',
+      }),
+    ])
+    assert.deepEqual(composed, {
+      packages: ['a', 'b', 'c'],
+      env: { X: '1', Y: '2' },
+      labels: { l: '1' },
+      ports: ['443/tcp', '80/tcp'],
+      volumes: ['/cache', '/data'],
+      workdir: '/b',
+    })
+  })
+
+  it('drops the command that came before an entry point, and keeps one that comes with it or after it', () => {
+    const [shell, entry] = [named('shell', { cmd: ['bash'] }), named('web', { entrypoint: ['nginx'] })]
+    assert.equal(compose([shell, entry]).cmd, undefined)
+    assert.deepEqual(compose([entry, shell]).cmd, ['bash'])
+    assert.deepEqual(compose([shell, named('web', { entrypoint: ['nginx'], cmd: ['-v'] })]).cmd, ['-v'])
+  })
+
+  it('puts built-in recipes first: shell replaces no command', () => {
+    const web = named('alpha', { cmd: ['nginx'] })
+    const shell = { name: 'shell', recipe: builtIn('shell') ?? { packages: [] } }
+    assert.deepEqual(compose(inOrder([web, shell])).cmd, ['nginx'])
+  })
+
+  it('refuses two different files at one path, and names both recipes', () => {
+    const at = (name: string, text: string) => named(name, { files: [{ path: '/etc/x', text, ...owner }] })
+    assert.equal(compose([at('a', 'same'), at('b', 'same')]).files?.length, 1)
+    assert.throws(() => compose([at('a', 'one'), at('b', 'other')]), {
+      code: 'RECIPE_INVALID',
+      message: 'recipe b: files: /etc/x is in the recipe a as well, with other contents: keep one of them',
+    })
+  })
+
+  it('replaces an account by one of its name, and refuses two with one number', () => {
+    const later = { ...account, home: '/app' }
+    assert.deepEqual(
+      compose([named('a', { accounts: [account] }), named('b', { accounts: [later] })]).accounts,
+      [later],
+    )
+    const other = { ...account, name: 'other' }
+    assert.throws(
+      () => compose([named('a', { accounts: [account] }), named('b', { accounts: [other] })]),
+      /recipe \w: accounts: \w+ and \w+ both have the uid 1000/,
+    )
+  })
+})

@@ -1,0 +1,19 @@
+import { NixeryError } from '../errors.ts'
+
+/** What is wrong with a recipe: its name, the field, what it is, and what to do. */
+export class RecipeError extends NixeryError<'RECIPE_INVALID'> {
+  readonly recipe: string
+  readonly field: string | undefined
+  /** The message without the recipe and the field. */
+  readonly reason: string
+
+  constructor(recipe: string, field: string | undefined, reason: string) {
+    super('RECIPE_INVALID', `recipe ${recipe}: ${field === undefined ? '' : `${field}: `}${reason}`)
+    this.recipe = recipe
+    this.field = field
+    this.reason = reason
+  }
+}
+
+export const recipeError = (recipe: string, field: string | undefined, reason: string): RecipeError =>
+  new RecipeError(recipe, field, reason)

@@ -1,0 +1,73 @@
+import type { ImageFile } from '../image/contents.ts'
+import type { Recipe } from '../image/recipes.ts'
+import { standingGroups, standingUsers } from '../rootfs/accounts.ts'
+import { recipeError } from './errors.ts'
+
+/** Files that accounts are written to. */
+const accountFiles: ReadonlySet<string> = new Set([
+  '/etc/passwd',
+  '/etc/group',
+  '/etc/shadow',
+  '/etc/gshadow',
+])
+
+/**
+ * Checks what fields of a recipe say of each other.
+ * @throws RECIPE_INVALID
+ */
+export function checkWhole(name: string, recipe: Recipe): void {
+  const { accounts = [], files = [], base } = recipe
+  // What users an image below has is known when it is there.
+  if (base === undefined) {
+    checkUser(name, recipe)
+    const groups = new Set([...standingGroups, ...accounts.map((account) => account.name)])
+    for (const account of accounts) {
+      const missing = account.groups.find((group) => !groups.has(group))
+      if (missing === undefined) continue
+      throw recipeError(
+        name,
+        'accounts',
+        `${account.name} is in the group ${missing}, which does not exist: add an account of that name, or take it out`,
+      )
+    }
+  }
+  const written = files.find(({ path }) => accountFiles.has(path))
+  if (accounts.length > 0 && written) {
+    throw recipeError(name, 'files', `${written.path} is made from accounts: use one of the two`)
+  }
+  checkPlaces(name, files)
+}
+
+function checkUser(name: string, { user, accounts = [] }: Recipe): void {
+  if (user === undefined) return
+  const [person = '', group] = user.split(':')
+  const names = new Set(accounts.map((account) => account.name))
+  const isKnown = (part: string, standing: ReadonlySet<string>) =>
+    /^\d+$/.test(part) || standing.has(part) || names.has(part)
+  if (!isKnown(person, standingUsers)) {
+    throw recipeError(name, 'user', `there is no account ${person}: add it to accounts, or write a number`)
+  }
+  if (group !== undefined && !isKnown(group, standingGroups)) {
+    throw recipeError(
+      name,
+      'user',
+      `there is no group ${group}: add an account of that name, or write a number`,
+    )
+  }
+}
+
+/** Nothing can lie below a file or a link. */
+function checkPlaces(name: string, files: readonly ImageFile[]): void {
+  const others = new Set(files.filter((file) => !('directory' in file)).map(({ path }) => path))
+  for (const { path } of files) {
+    for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1)) {
+      const above = path.slice(0, end)
+      if (!others.has(above)) continue
+      throw recipeError(
+        name,
+        'files',
+        `${path} is below ${above}, which is not a directory: move one of them`,
+      )
+    }
+  }
+}

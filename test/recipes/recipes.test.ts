@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict'
+import { cp, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import type { ServerProcess } from '../../scripts/server.ts'
+import { clientsOf } from '../images/clients.ts'
+import { runNixery } from '../support/command.ts'
+import { ask, demoPackages, failureOf, openWorkspace, type Workspace } from '../support/workspace.ts'
+
+// Images of recipes, in the containers of real runtimes. `npm run images` tries all runtimes of two releases of Debian.
+
+let workspace: Workspace
+let server: ServerProcess
+let recipes: string
+before(async () => {
+  workspace = await openWorkspace()
+  recipes = join(workspace.folder, 'recipes')
+  await cp(new URL('folder', import.meta.url), recipes, { recursive: true })
+  server = await workspace.serve({
+    NIXERY_PKGS_PATH: await demoPackages(),
+    NIXERY_RECIPES: recipes,
+    NIXERY_RECIPE_NAMES: 'bare',
+  })
+})
+after(() => workspace.dispose())
+
+/** What a container of `recipe/app` prints for a command, in every runtime. */
+const rows: readonly (readonly [script: string, expected: string])[] = [
+  ['id -u; id -g; id -un; pwd; echo $GREETING', '1234\n2345\napp\n/srv/app\nhello world'],
+  ['id -G', '2345 100 3000'],
+  [
+    'stat -c "%a %u %g %n" /srv/app /home/app /srv /etc/app.conf',
+    '755 1234 2345 /srv/app\n755 1234 2345 /home/app\n755 0 0 /srv\n640 1234 100 /etc/app.conf',
+  ],
+  ['cat /etc/app.conf /opt/link; /opt/site/run', 'from text\nhi\nran'],
+  [
+    'stat -c "%a %u %F" /opt/site /opt/site/run /opt/site/page.txt',
+    '755 1234 directory\n755 1234 regular file\n644 1234 regular file',
+  ],
+  ['echo x >> /srv/app/new && echo x > /data/new && stat -c %g /data/new', '2345'],
+  ['tail -n 2 /etc/passwd', 'app:x:1234:2345::/home/app:/bin/sh\nextra:x:3000:3000::/home/extra:/bin/sh'],
+]
+
+const all = process.env['NIXERY_IMAGES'] === 'all'
+for (const { name, open, runs } of await clientsOf(all)) {
+  if (!runs || (!all && !['podman', 'docker'].includes(name))) continue
+  describe(name, () => {
+    let client: Awaited<ReturnType<typeof open>>
+    before(async () => {
+      client = await open(join(workspace.folder, name.replaceAll(' ', '-')))
+      const pulled = await client.pull(`${server.address}/recipe/app`)
+      assert.ok(pulled.ok, pulled.output)
+    })
+    after(() => client.dispose())
+
+    it('starts as the user, in the working directory, with the groups, variables and files of the recipe', async () => {
+      // One container: it is what takes time. containerd takes a command in place of the entry point.
+      const scripts = rows.map(([script]) => `(${script}) 2>&1; printf '\\001\\n'`).join('; ')
+      const command = name.startsWith('containerd') ? ['/bin/sh', '-c', scripts] : [scripts]
+      const ran = await client.run?.(`${server.address}/recipe/app`, ...command)
+      const outputs = (ran?.output ?? '')
+        .replaceAll('\r', '')
+        .split('\u0001')
+        .map((each) => each.trim())
+      assert.deepEqual(
+        outputs.slice(0, rows.length),
+        rows.map(([, expected]) => expected),
+      )
+    })
+
+    it('knows the stop signal, ports, volumes, labels and, as Docker, the health check', async () => {
+      if (!client.inspect) return
+      const config = await client.inspect(`${server.address}/recipe/app`)
+      assert.equal(config['StopSignal'], 'SIGUSR1')
+      assert.deepEqual(config['ExposedPorts'], { '8080/tcp': {} })
+      assert.deepEqual(config['Volumes'], { '/data': {} })
+      assert.equal((config['Labels'] as Record<string, string>)['org.example.team'], 'web')
+      if (!name.startsWith('docker')) return
+      const times = { Interval: 1.5e9, Timeout: 2e9, StartPeriod: 3e9 }
+      assert.deepEqual(config['Healthcheck'], {
+        Test: ['CMD', '/bin/sh', '-c', 'exit 0'],
+        ...times,
+        Retries: 4,
+      })
+    })
+  })
+}
+
+const digestOf = async (name: string) => {
+  const { response, text } = await ask(server, `${name}/manifests/latest`)
+  assert.equal(response.status, 200, text)
+  return response.headers.get('docker-content-digest')
+}
+
+describe('the name of a recipe', () => {
+  it('needs no recipe/ where the operator says so, and is one with further packages', async () => {
+    const digest = await digestOf('recipe/app')
+    assert.equal(await digestOf('app'), digest)
+    assert.equal(await digestOf('amd64/recipe/app'), digest)
+    assert.notEqual(await digestOf('recipe/app/hello'), digest)
+    assert.equal(await digestOf('app/hello'), await digestOf('recipe/app/hello'))
+  })
+
+  it('is an error that names the recipe, the field and the place, and the others go on', async () => {
+    assert.deepEqual(await failureOf(server, 'recipe/broken'), {
+      status: 422,
+      code: 'MANIFEST_UNKNOWN',
+      message: 'broken.toml:2:1: recipe broken: workdri: unknown field: did you mean workdir?',
+    })
+    const unknown = await failureOf(server, 'recipe/nothing')
+    assert.equal(unknown.status, 404)
+    assert.match(unknown.message, /there is no recipe nothing \(recipes are .*app.*labelled/)
+    assert.match((await failureOf(server, 'recipe/arm')).message, /the recipe arm is for arm64 only/)
+    assert.ok(await digestOf('arm64/recipe/arm'))
+  })
+
+  it('clashes with that of a package', async () => {
+    await writeFile(join(recipes, 'hello.toml'), 'packages = ["bash"]\n')
+    for (;;) {
+      const { response, json } = await ask(server, 'hello/manifests/latest')
+      if (response.status !== 200) {
+        const [error] = (json as { errors: { message: string }[] }).errors
+        assert.match(
+          error?.message ?? '',
+          /^recipe hello: the package set has a package of this name: rename the recipe, or pull recipe\/hello/,
+        )
+        break
+      }
+    }
+    assert.ok(await digestOf('recipe/hello'))
+  })
+
+  it('gives another image when the recipe changes', async () => {
+    const first = await digestOf('recipe/labelled')
+    await writeFile(
+      join(recipes, 'labelled.json'),
+      '{ "cmd": ["sh"], "annotations": { "org.example.note": "from a recipe" } }',
+    )
+    while ((await digestOf('recipe/labelled')) === first);
+  })
+})
+
+it('the annotations of a recipe are those of its manifest', async () => {
+  const headers = { Accept: 'application/vnd.oci.image.manifest.v1+json' }
+  const { json } = await ask(server, 'recipe/app/manifests/latest', { headers })
+  assert.equal(
+    (json as { annotations: Record<string, string> }).annotations['org.example.note'],
+    'from a recipe',
+  )
+})
+
+it('the command line builds a recipe, with the digest that the server gives', async () => {
+  const data = join(workspace.folder, 'cli')
+  const ran = await runNixery(data, await demoPackages(), ['build', 'recipe/app'], {
+    env: { NIXERY_RECIPES: recipes },
+  })
+  assert.equal(ran.exitCode, 0, ran.stderr)
+  const headers = { Accept: 'application/vnd.oci.image.manifest.v1+json' }
+  const { response } = await ask(server, 'recipe/app/manifests/latest', { headers })
+  assert.equal(ran.stdout.trim(), response.headers.get('docker-content-digest'))
+})
