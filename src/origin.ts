@@ -25,6 +25,7 @@ export async function openOrigin(
       ...others,
       substituters: config.NIXERY_SUBSTITUTERS ?? substituters,
       trustedKeys: [...trustedKeys, ...config.NIXERY_TRUSTED_KEYS],
+      tokens: config.NIXERY_CACHE_TOKENS,
       connections: config.NIXERY_CACHE_CONNECTIONS ?? connections,
       timeout: config.NIXERY_CACHE_TIMEOUT,
       spoolDirectory,

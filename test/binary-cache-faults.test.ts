@@ -60,6 +60,24 @@ describe('images from binary caches that fail', () => {
       changed(/^Sig: test-1/m, 'Sig: other-1'),
       /other-1, which is not a trusted key/,
     ],
+    [
+      'answers narinfos with a page',
+      narinfo,
+      () => ({ body: '<html>Sign in</html>' }),
+      /it gives no narinfo/,
+    ],
+    [
+      'is of another store',
+      /nix-cache-info/,
+      changed(/^StoreDir: .*$/m, 'StoreDir: /x'),
+      /is of another store/,
+    ],
+    [
+      'signs something else',
+      narinfo,
+      changed(/^NarSize: /m, 'NarSize: 9'),
+      /not a trusted key, or not rightly/,
+    ],
     ['hangs', narinfo, () => new Promise(() => {}), /nothing came/],
   ]
   it('come from another cache when one lies or fails', async () => {
@@ -90,6 +108,18 @@ describe('images from binary caches that fail', () => {
       assert.deepEqual(later.digests, [ofApart])
     })
   }
+
+  it('tell of a failure once, also when a cache is asked again for what it said long ago', async () => {
+    const folder = join(images.workspace.folder, 'told-once')
+    const url = await images.liar(/nar\//, flipped)
+    await assert.rejects(images.made(['apart'], caches(url), folder), /does not give/)
+    const settings = caches(`${url}?priority=1 ${images.url}/zstd`)
+    const { events, digests } = await images.made(['apart'], settings, folder)
+    assert.deepEqual(digests, [ofApart])
+    const failures = events.flatMap((event) => (event.type === 'warning' ? [event.message] : []))
+    assert.ok(failures.length > 0)
+    assert.deepEqual([...new Set(failures)], failures)
+  })
 
   it('come although every connection breaks', async () => {
     const url = await images.liar(/nar\//, (honest, nth, range) => {

@@ -6,7 +6,7 @@ import { after, afterEach, before, describe, it } from 'node:test'
 import { execa } from 'execa'
 import { hasCode } from '../src/errors.ts'
 import { mediaTypes } from '../src/image/oci.ts'
-import { makeCache, nix } from './support/binary-cache.ts'
+import { makeCache, nix, serveByNginx } from './support/binary-cache.ts'
 import {
   auto,
   built,
@@ -145,6 +145,33 @@ describe('images straight from binary caches', () => {
     assert.ok(server.log.some(({ msg }) => msg.includes('evaluation writes to')))
   })
 
+  it('come from a cache that wants a bearer token, and a redirect leads to another host without it', async () => {
+    const { workspace, root, url } = images
+    const token = 'Bearer secret-of-the-cache'
+    const guarded = await serveByNginx(
+      join(workspace.folder, 'guarded'),
+      root,
+      `if ($http_authorization != "${token}") { return 401; }
+       location /zstd/nar/ { return 307 ${url}$request_uri; }`,
+    )
+    try {
+      const { host } = new URL(guarded.url)
+      const refused = images.made(['apart'], caches(`${guarded.url}/zstd`))
+      await assert.rejects(
+        refused,
+        /answers 401: it wants credentials, see netrc-file .* and NIXERY_CACHE_TOKENS/,
+      )
+      const settings = {
+        ...caches(`${guarded.url}/zstd`),
+        NIXERY_CACHE_TOKENS: `${host}=secret-of-the-cache`,
+      }
+      const { digests } = await images.made(['apart'], settings)
+      assert.deepEqual(digests, (await images.made(['apart'], caches(`${url}/zstd`))).digests)
+    } finally {
+      await guarded.stop()
+    }
+  })
+
   it('are planned without the store', async () => {
     const env = { NIXERY_TRUSTED_KEYS: images.key.text, ...caches(`${images.url}/zstd`) }
     const { stdout } = await runNixery(
@@ -169,6 +196,7 @@ describe('images straight from binary caches', () => {
     const metrics = await fetch(`http://${server.address}/metrics`).then((answer) => answer.text())
     assert.match(metrics, new RegExp(`nixery_cache_hits_total\\{cache="${images.url}/xz"\\} 3`))
     assert.match(metrics, /nixery_cache_received_bytes_total\{cache="[^"]*"\} \d{6}/)
+    assert.match(metrics, /nixery_cache_seconds_total\{cache="[^"]*"\} 0?\.?\d/)
     const refused = await pull('lonely')
     assert.equal(refused.ok, false)
     assert.match(await refused.text(), /\/nix\/store\/\w{32}-lonely is in no binary cache/)

@@ -85,8 +85,13 @@ async function attempts<Made>(
   const { origin, emit, signal, urgency } = deps
   const avoid = new Set<string>()
   const askedAnew = new Set<string>()
-  const onTrouble = (cache: string, reason: string) =>
-    emit({ type: 'warning', message: `the binary cache ${cache} fails: ${reason}`, cache })
+  const told = new Set<string>()
+  const onTrouble = (cache: string, reason: string) => {
+    const message = `the binary cache ${cache} fails: ${reason}`
+    // Many paths are asked for at once, and fail for one reason.
+    if (!told.has(message)) emit({ type: 'warning', message, cache })
+    told.add(message)
+  }
   let failure: BadPath | undefined
   for (let failures = 0; failures < mostFailures; failures++) {
     const began = performance.now()

@@ -1,5 +1,11 @@
 import { list, oneOf, seconds, size, whole } from './values.ts'
 
+const listOfTokens = list
+  .refine((items) => items.every((item) => /^[^=/@]+=[\x21-\x7e]+$/.test(item)), {
+    error: 'must be a list of host=token',
+  })
+  .default([])
+
 /** Binary caches that images are made from without a Nix store. */
 export const cacheSettings = {
   NIXERY_ORIGIN: oneOf('store', 'auto', 'caches')
@@ -15,6 +21,9 @@ export const cacheSettings = {
   NIXERY_TRUSTED_KEYS: list
     .default([])
     .describe('public keys, `name:base64`, that sign paths in them, besides those of Nix’s configuration'),
+  NIXERY_CACHE_TOKENS: listOfTokens.describe(
+    'bearer tokens for binary caches, `host=token` each; the host may have a port. Sent to that host only, in place of a login from `netrc-file` of Nix’s configuration',
+  ),
   NIXERY_CACHE_CONNECTIONS: whole('a number of connections', 1, 200)
     .optional()
     .describe(

@@ -28,6 +28,11 @@ describe('secretsOf', () => {
     ],
     ['no user that git has everywhere', { NIXERY_PKGS_REPO: 'ssh://git@a.b/c' }, []],
     [
+      'tokens of binary caches',
+      { NIXERY_CACHE_TOKENS: 'a.b=hunter2, c.d:80=hunter3' },
+      ['hunter2', 'hunter3'],
+    ],
+    [
       'tokens of Nix',
       { NIX_CONFIG: 'cores = 2\naccess-tokens = a.b=hunter2 c.d=PAT:hunter3\nsandbox = false' },
       ['hunter2', 'PAT:hunter3', 'hunter3'],

@@ -52,6 +52,10 @@ export function secretsOf(environment: Environment, readFile: (path: string) => 
     for (const value of userNamesOf(text)) add(value, shortestName)
   }
   for (const value of accessTokensOf(environment['NIX_CONFIG'] ?? '')) add(value)
+  for (const value of accessTokensOf(
+    `access-tokens=${(environment['NIXERY_CACHE_TOKENS'] ?? '').replaceAll(',', ' ')}`,
+  ))
+    add(value)
   const key = environment['GOOGLE_APPLICATION_CREDENTIALS']
   if (key !== undefined && key !== '') for (const value of secretsOfKey(readFile(key))) add(value)
   return [...found]

@@ -46,6 +46,8 @@ export async function makeCache(
 export async function serveByNginx(
   folder: string,
   root: string,
+  /** What else the server is configured with. */
+  more = '',
 ): Promise<{ url: string; stop(): Promise<unknown> }> {
   const port = await freePort()
   await mkdir(folder)
@@ -56,7 +58,7 @@ export async function serveByNginx(
     http {
       access_log off;
       ${kinds.map((kind) => `${kind}_temp_path ${folder}/${kind};`).join('\n')}
-      server { listen 127.0.0.1:${port}; root ${root}; }
+      server { listen 127.0.0.1:${port}; root ${root}; ${more} }
     }`,
   )
   const nginx = execa('nginx', ['-e', `${folder}/error`, '-c', join(folder, 'conf')], {

@@ -46,6 +46,8 @@ export type CacheOptions = {
   readonly lifetimes: Lifetimes
   /** Logins from netrc, by host. */
   readonly login: LoginOf
+  /** Bearer tokens, by host with or without its port; they go before logins. */
+  readonly token?: (host: string) => string | undefined
   /** Milliseconds before what failed is tried again, for tests. */
   readonly firstDelay?: number
 }
@@ -65,6 +67,8 @@ export function openCache(address: CacheAddress, options: CacheOptions): Cache {
   const places = createLimiter(options.connections)
   const authorization = (url: URL): string | undefined => {
     if (address.authorization !== undefined && url.origin === base.origin) return address.authorization
+    const token = options.token?.(url.host) ?? options.token?.(url.hostname)
+    if (token !== undefined) return `Bearer ${token}`
     const login = options.login(url.hostname, url.hostname === base.hostname)
     return login && basic(login.user, login.password)
   }

@@ -18,6 +18,8 @@ export type CacheSettings = {
   readonly trustedKeys: readonly string[]
   readonly requireSignatures: boolean
   readonly netrcFile: string | undefined
+  /** Bearer tokens, `host=token`. */
+  readonly tokens: readonly string[]
   /** Connections to one cache. */
   readonly connections: number
   /** Without a byte for so long, a request is broken off. */
@@ -58,6 +60,12 @@ export async function openCaches(
     return address ? [address] : []
   })
   if (addresses.length === 0) warn('there is no binary cache to take images from: set NIXERY_SUBSTITUTERS')
+  const tokens = new Map(
+    settings.tokens.map((text): [string, string] => {
+      const at = text.indexOf('=')
+      return [text.slice(0, at).toLowerCase(), text.slice(at + 1)]
+    }),
+  )
   const client = createHttpClient()
   const kept = createKept(files)
   const lifetimes = { found: settings.found * 1000, missing: settings.missing * 1000 }
@@ -69,6 +77,7 @@ export async function openCaches(
       connections: settings.connections,
       stall: settings.timeout * 1000,
       login,
+      token: (host) => tokens.get(host),
     }),
   )
   return {

@@ -117,6 +117,9 @@ const longestRetryAfter = 10_000
 export function meaningOf({ status, headers }: Pick<Answer, 'status' | 'headers'>): 'missing' | CacheTrouble {
   if ([403, 404, 410].includes(status)) return 'missing'
   const isPassing = status === 408 || status === 429 || (status >= 500 && ![501, 505, 511].includes(status))
-  const hint = status === 401 || status === 407 ? ': it wants credentials, see netrc-file in nix.conf' : ''
+  const hint =
+    status === 401 || status === 407
+      ? ': it wants credentials, see netrc-file in nix.conf and NIXERY_CACHE_TOKENS'
+      : ''
   return new CacheTrouble(`it answers ${status}${hint}`, { isPassing, retryAfter: retryAfter(headers) })
 }
