@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { ensureDemoPackageSet } from '../demo/package-set.ts'
 import { readConfig } from '../src/config.ts'
+import { runDownloadKills } from '../test/reliability/download-kills.ts'
 import { runKills } from '../test/reliability/kills.ts'
 import { runMigrations } from '../test/reliability/migrations.ts'
 import { runSlowGc } from '../test/reliability/slow-gc.ts'
@@ -12,6 +13,7 @@ const usage = `usage: npm run faults -- [options]
   --kills N  how many servers are killed (200)
   --migrations N  how many processes are killed while they change a catalog's schema (100)
   --collections N  how many garbage collections run over a slow store (50)
+  --downloads N  how many servers are killed while they download from a binary cache (20)
   --seed N   what chooses the moments; the same seed chooses the same`
 
 const { values: options } = parseArgs({
@@ -19,6 +21,7 @@ const { values: options } = parseArgs({
     kills: { type: 'string', default: '200' },
     migrations: { type: 'string', default: '100' },
     collections: { type: 'string', default: '50' },
+    downloads: { type: 'string', default: '20' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000_000) },
     help: { type: 'boolean', default: false },
   },
@@ -45,6 +48,7 @@ async function main(): Promise<void> {
   const figures = {
     ...(await runMigrations({ seed, kills: Number(options.migrations), say })),
     ...(await runSlowGc({ seed, rounds: Number(options.collections), say })),
+    ...(await runDownloadKills({ seed, kills: Number(options.downloads), say })),
     ...(await runKills({ seed, kills: Number(options.kills), perWorld: 20, demo, say })),
   }
   for (const [name, value] of Object.entries(figures)) say(`${name}: ${Math.round(value)}`)

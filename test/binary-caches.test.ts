@@ -152,7 +152,8 @@ describe('images straight from binary caches', () => {
       join(workspace.folder, 'guarded'),
       root,
       `if ($http_authorization != "${token}") { return 401; }
-       location /zstd/nar/ { return 307 ${url}$request_uri; }`,
+       location /zstd/nar/ { return 307 ${url}$request_uri; }
+       limit_rate 1m;`,
     )
     try {
       const { host } = new URL(guarded.url)
@@ -167,6 +168,17 @@ describe('images straight from binary caches', () => {
       }
       const { digests } = await images.made(['apart'], settings)
       assert.deepEqual(digests, (await images.made(['apart'], caches(`${url}/zstd`))).digests)
+      // And what comes slowly is told while it comes.
+      const slow = { ...settings, ...caches(`${guarded.url}/xz`) }
+      const { events } = await images.made(['odd'], slow)
+      const told = events.flatMap((event) => (event.type === 'downloading' ? [event.bytes] : []))
+      const all = events.flatMap((event) => (event.type === 'downloaded' ? [event.bytes] : []))
+      assert.ok(told.length >= 2, String(told))
+      assert.deepEqual(
+        told,
+        told.toSorted((one, other) => one - other),
+      )
+      assert.ok(Math.max(...told) <= all.reduce((sum, bytes) => sum + bytes, 0))
     } finally {
       await guarded.stop()
     }

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { NixeryError } from '../errors.ts'
 import type { AccessLogEntry } from '../http/access-log.ts'
 import { digestOf } from '../image/digest.ts'
+import { parseStorePath } from '../image/store-path.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 
 let metrics: Metrics
@@ -100,6 +101,22 @@ describe('createMetrics', () => {
       'nixery_build_stage_seconds_bucket{le="1",stage="whole"}': 3,
     }
     for (const [name, value] of Object.entries(expected)) assert.equal(found[name], value, name)
+  })
+
+  it('counts what comes from each binary cache: paths, bytes, seconds, and its failures', async () => {
+    const [one, other] = ['https://one.example', 'https://other.example']
+    const path = parseStorePath(`/nix/store/${'0'.repeat(32)}-a`)
+    for (const bytes of [100, 11])
+      metrics.onBuild('x', { type: 'downloaded', cache: one, path, bytes, ms: 500 })
+    metrics.onBuild('x', { type: 'downloading', bytes: 111 })
+    metrics.onBuild('x', { type: 'warning', message: 'it fails', cache: other })
+    metrics.onBuild('x', { type: 'warning', message: 'of no cache' })
+    const found = await samples()
+    assert.equal(found[`nixery_cache_hits_total{cache="${one}"}`], 2)
+    assert.equal(found[`nixery_cache_received_bytes_total{cache="${one}"}`], 111)
+    assert.equal(found[`nixery_cache_seconds_total{cache="${one}"}`], 1)
+    assert.equal(found[`nixery_cache_failures_total{cache="${one}"}`] ?? 0, 0)
+    assert.equal(found[`nixery_cache_failures_total{cache="${other}"}`], 1)
   })
 
   it('asks others for the numbers that they keep, each time it is read', async () => {
