@@ -150,7 +150,7 @@ async function moduleFiles(packages: readonly [string, LockEntry][]): Promise<En
     if (!(await exists(new URL(path, root)))) {
       if (optional === true) continue
       throw new NixeryError('SETUP_FAILED', `${path} is missing`, {
-        hint: 'run this first: npm ci --ignore-scripts',
+        hint: 'run this first: npm ci',
       })
     }
     files.push(...(await filesBelow(path, (each) => !each.endsWith('/node_modules') && !leftOut.test(each))))

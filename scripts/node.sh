@@ -11,7 +11,7 @@ if [ ! -x "$node" ]; then
   node=$(command -v node || :)
   version=$("${node:-false}" --version 2>/dev/null || :)
   if ! echo "${version#v}" | awk -F. '{ exit !($1 > 24 || ($1 == 24 && $2 >= 12)) }'; then
-    echo "nixery: needs Node 24.12 or later, and found ${version:-none}; run this first: npm ci --ignore-scripts" >&2
+    echo "nixery: needs Node 24.12 or later, and found ${version:-none}; run this first: npm ci" >&2
     exit 1
   fi
 fi

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { ensureDemoPackageSet } from '../demo/package-set.ts'
 import { readConfig } from '../src/config.ts'
 import { NixeryError } from '../src/errors.ts'
-import { checkFormat, checkLint, checkTypes, reportFailure, step } from './checks.ts'
+import { checkSources, reportFailure, step } from './checks.ts'
 import { ensurePrograms, type Program } from './install.ts'
 import { runTests } from './tests.ts'
 
@@ -23,9 +23,7 @@ const patterns = files.length > 0 ? files : ['{src,demo,scripts,test,bench}/**/*
 try {
   await step('programs', () => ensurePrograms(needed, say))
   if (files.length === 0) {
-    await step('format', checkFormat)
-    await step('lint', checkLint)
-    await step('types', checkTypes)
+    await step('format, lint, types', checkSources)
   }
   await step('demo package set', async () => {
     const { NIXERY_DATA, NIXERY_CACHE } = readConfig({ HOME: homedir() })
@@ -37,7 +35,8 @@ try {
       progress: say,
     })
   })
-  const passed = await step('tests', () => runTests({ patterns, concurrency: 2 }))
+  // More files than cores: the tests of clients and daemons wait for a third of their time.
+  const passed = await step('tests', () => runTests({ patterns, concurrency: 3 }))
   if (!passed) process.exit(1)
 } catch (error) {
   if (error instanceof NixeryError) process.stderr.write(`test: ${error.message}\n${error.hint ?? ''}\n`)

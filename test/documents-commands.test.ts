@@ -39,10 +39,10 @@ const checks: Readonly<Record<string, Check>> = {
     not: 'makes images for half a minute, from what the tests have already tried one by one',
   },
   'npm run demo -- --keep': { not: 'leaves a server running' },
-  'npm ci --ignore-scripts': {
+  'npm ci': {
     not: 'replaces the packages that this test runs on; scripts/setup.sh has run it',
   },
-  'npm ci --omit=dev --ignore-scripts': { not: 'replaces the packages that this test runs on' },
+  'npm ci --omit=dev': { not: 'replaces the packages that this test runs on' },
   'npm test': { not: 'is what runs this test' },
   'npm test test/clients/podman.test.ts': { not: 'is what runs this test, for one file' },
   'npm test test/images.test.ts': { not: 'is what runs this test, for one file' },
@@ -50,7 +50,8 @@ const checks: Readonly<Record<string, Check>> = {
   'npm run unit': { not: 'runs unit tests that this run has' },
   'npm run lint': { not: 'runs the checks that this run has begun with' },
   'npm run format': { not: 'changes files' },
-  'npm pack': elsewhere('test/package.test.ts', "'pack'"),
+  'npm run pack': elsewhere('test/package.test.ts', "'pack'"),
+  'npm run clients': { not: 'runs what test/clients has, with more releases, which it downloads' },
   'npm run images': { not: 'runs what test/images has, with more runtimes, which it downloads' },
   'docker image prune --all --filter until=24h': { not: 'removes images of this machine' },
   'npm run bench': { not: 'takes ten minutes' },

@@ -7,6 +7,7 @@ import { execa } from 'execa'
 import { digestOf } from '../src/image/digest.ts'
 import type { ServerProcess } from '../scripts/server.ts'
 import { ask, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
+import { until } from './support/until.ts'
 
 let workspace: Workspace
 before(async () => {
@@ -131,14 +132,15 @@ describe('requests for one image', () => {
 
   it('do not lose their build when one of them leaves', async () => {
     const set = await workspace.packageSet(
-      'slow = run "slow" "sleep 3; mkdir -p $out/bin; echo x > $out/bin/slow";',
+      'slow = run "slow" "sleep 5; mkdir -p $out/bin; echo x > $out/bin/slow";',
     )
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set })
     const leaving = new AbortController()
     const first = ask(server, 'slow/manifests/latest', { signal: leaving.signal })
-    await sleep(500)
+    const waits = () => count(server, 'request waits for build')
+    await until(() => waits() === 1, 'the first request waits')
     const second = ask(server, 'slow/manifests/latest')
-    await sleep(500)
+    await until(() => waits() === 2, 'the second request waits')
     leaving.abort()
     await assert.rejects(first)
     assert.equal((await second).response.status, 200)

@@ -4,10 +4,10 @@ import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import type { ServerProcess } from '../scripts/server.ts'
 import { ask, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
+import { until } from './support/until.ts'
 
 let workspace: Workspace
 before(async () => {
@@ -47,14 +47,6 @@ const readiness = async (server: ServerProcess) => {
   const response = await fetch(`http://${server.address}/readyz`)
   const { checks } = (await response.json()) as { checks: Record<string, string> }
   return `${response.status} ${checks['packages']}`
-}
-/** Looks until it is so, for a minute. */
-async function until(isSo: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const end = performance.now() + 60_000
-  while (!(await isSo())) {
-    assert.ok(performance.now() < end, what)
-    await sleep(50)
-  }
 }
 const untilReady = (server: ServerProcess) =>
   until(async () => (await readiness(server)) === '200 ok', 'it does not become ready')

@@ -14,6 +14,7 @@ import { parseImageReference } from '../src/image/name.ts'
 import { openLocalWorker, type LocalWorker } from './support/worker.ts'
 import { openNixLog, type NixLog } from './support/nix-log.ts'
 import { openWorkspace, type Workspace } from './support/workspace.ts'
+import { until } from './support/until.ts'
 
 let workspace: Workspace
 let nixLog: NixLog
@@ -226,15 +227,15 @@ describe('who waits for a build', () => {
     const { pull, events } = await workshopOver(await workspace.packageSet(slow))
     await assert.rejects(pull('failing', 1000), isBuilding)
     const failed = (error: unknown) => hasCode(error, 'BUILD_FAILED') && error.message.includes('last words')
-    while (!events.some(({ type }) => type === 'failed')) await new Promise((wait) => setTimeout(wait, 50))
+    await until(() => events.some(({ type }) => type === 'failed'), 'the build fails')
     await assert.rejects(pull('failing'), failed)
     assert.equal(events.filter(({ type }) => type === 'started').length, 1)
   })
 
   it('is sent away when the registry stops', async () => {
-    const { pull, workshop } = await workshopOver(await workspace.packageSet(slow))
+    const { pull, workshop, events } = await workshopOver(await workspace.packageSet(slow))
     const waiting = assert.rejects(pull('slow'), (error) => hasCode(error, 'CANCELLED'))
-    await new Promise((wait) => setTimeout(wait, 300))
+    await until(() => events.some(({ type }) => type === 'started'), 'the build has started')
     workshop.builds.drain()
     await waiting
     await assert.rejects(pull('slow'), (error) => hasCode(error, 'CANCELLED'))

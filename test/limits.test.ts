@@ -101,7 +101,7 @@ describe('sixty thousand requests at once on one connection', () => {
     for (let times = 0; times < 10; times += 1) {
       const begun = performance.now()
       assert.equal((await ask(server, 'hello/manifests/latest')).response.status, 200)
-      assert.ok(performance.now() - begun < 5000) // it was a minute
+      assert.ok(performance.now() - begun < 20_000) // it was a minute
     }
   }
 

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { mkdir, rename, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { ServerProcess } from '../scripts/server.ts'
 import { ask, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
+import { until } from './support/until.ts'
 
 let workspace: Workspace
 before(async () => {
@@ -16,14 +16,6 @@ const digestOf = async (server: ServerProcess, name: string) => {
   const { response, text } = await ask(server, `${name}/manifests/latest`)
   assert.equal(response.status, 200, text)
   return response.headers.get('Docker-Content-Digest')
-}
-/** Looks until it is so, for a minute. */
-async function until(isSo: () => Promise<boolean>, what: string): Promise<void> {
-  const end = performance.now() + 60_000
-  while (!(await isSo())) {
-    assert.ok(performance.now() < end, what)
-    await sleep(100)
-  }
 }
 const changed = (server: ServerProcess, name: string, from: string | null) =>
   until(async () => (await digestOf(server, name)) !== from, `${name} does not change`)

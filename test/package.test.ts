@@ -6,7 +6,7 @@ import { execa } from 'execa'
 import { startServer } from '../scripts/server.ts'
 import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
 
-// What `npm pack` makes, installed in an empty folder by the system's own Node and npm.
+// What `npm run pack` makes, installed in an empty folder by the system's own Node and npm.
 
 const root = join(import.meta.dirname, '..')
 
@@ -22,9 +22,8 @@ describe('the npm package', { timeout: 300_000 }, () => {
 
   it('holds JavaScript, and no tests', async () => {
     await rm(join(root, 'dist'), { recursive: true, force: true })
-    const packed = await execa('npm', ['pack', '--json', '--pack-destination', workspace.folder], {
-      cwd: root,
-    })
+    const args = ['run', '--silent', 'pack', '--', '--json', '--pack-destination', workspace.folder]
+    const packed = await execa('npm', args, { cwd: root })
     const [made] = JSON.parse(packed.stdout) as { files: { path: string }[] }[]
     const paths = made?.files.map(({ path }) => path) ?? []
     for (const path of ['bin/nixery', 'dist/src/cli/main.js', 'dist/src/nix/lookup.nix', 'README.md']) {

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { ServerProcess } from '../scripts/server.ts'
 import { createGate, type Gate } from './support/gate.ts'
 import { ask, openWorkspace, type Failure, type Workspace } from './support/workspace.ts'
+import { until } from './support/until.ts'
 
 let workspace: Workspace
 let gate: Gate
@@ -20,9 +20,6 @@ after(async () => {
 const count = (server: ServerProcess, message: string | RegExp) =>
   server.log.filter(({ msg }) => (typeof message === 'string' ? msg === message : message.test(msg))).length
 const building = /^nix: building '.*-slow-/
-const until = async (holds: () => boolean | Promise<boolean>) => {
-  while (!(await holds())) await sleep(20)
-}
 const queued = async ({ address }: ServerProcess) => {
   const text = await (await fetch(`http://${address}/metrics`)).text()
   return Number(/^nixery_builds_queued (\d+)$/m.exec(text)?.[1])

@@ -5,11 +5,11 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import type { ServerProcess } from '../scripts/server.ts'
 import { openRepository, type Repository } from './support/repository.ts'
 import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+import { until } from './support/until.ts'
 
 let workspace: Workspace
 let forged: Awaited<ReturnType<typeof openForge>>
@@ -74,15 +74,6 @@ async function assertRefused(server: ServerProcess, tags: readonly string[]): Pr
   const unknown = await pull(server, 'no-such-tag')
   assert.match(unknown, /^\[404,.*MANIFEST_UNKNOWN/)
   for (const tag of tags) assert.equal(await pull(server, tag), unknown, tag)
-}
-
-/** Asks until it is so, for a minute. */
-async function until(isSo: () => Promise<boolean>, what: string): Promise<void> {
-  const end = performance.now() + 60_000
-  while (!(await isSo())) {
-    assert.ok(performance.now() < end, what)
-    await sleep(50)
-  }
 }
 
 describe('a git repository', () => {

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { readdir, readFile, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { setTimeout } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import type { ServerProcess } from '../scripts/server.ts'
 import { isError } from './support/log.ts'
 import { runNixery } from './support/command.ts'
 import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+import { until } from './support/until.ts'
 
 let workspace: Workspace
 let packages: string
@@ -30,9 +30,6 @@ const serve = (data: string, env: Record<string, string> = {}) =>
     STORAGE_PATH: join(data, 'store'),
     ...env,
   })
-const until = async (holds: () => boolean) => {
-  while (!holds()) await setTimeout(20)
-}
 const run = (data: string, ...args: string[]) =>
   runNixery(data, packages, args, { env: { STORAGE_PATH: join(data, 'store') } })
 

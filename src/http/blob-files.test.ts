@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { readdirSync, truncateSync, unlinkSync } from 'node:fs'
 import { request } from 'node:http'
 import { after, before, describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { hasCode } from '../errors.ts'
 import { digestOf, hexOf } from '../image/digest.ts'
+import { until } from '../../test/support/until.ts'
 import { codeOf, openTestRegistry, type TestRegistry } from './testing.ts'
 
 let registry: TestRegistry
@@ -15,30 +15,26 @@ const address = () => `/v2/some/name/blobs/${registry.blob.digest}`
 const etag = () => `"${registry.blob.digest}"`
 
 describe('files of blobs', () => {
-  const blobFiles = () => readdirSync('/proc/self/fd').length
-
-  /** Looks until as many files are open as before; those that were leaked never are. */
-  const until = async (count: number) => {
-    for (let tries = 0; tries < 100 && blobFiles() > count; tries += 1) await sleep(20)
-    assert.ok(blobFiles() <= count, `${blobFiles()} files are open, and ${count} were`)
-  }
+  const openFiles = () => readdirSync('/proc/self/fd').length
+  /** Waits until no more files are open than before. */
+  const untilClosed = (count: number) => until(() => openFiles() <= count, `only ${count} files are open`)
 
   it('are not opened for HEAD and 304, and are closed behind GET', async () => {
     for (const client of registry.clients) {
       await client.fetch(address())
-      const opened = blobFiles()
+      const opened = openFiles()
       for (let count = 0; count < 20; count += 1) {
         await client.fetch(address(), { method: 'HEAD' })
         await client.fetch(address(), { headers: { 'If-None-Match': etag() } })
         await client.fetch(address())
         await client.fetch(address(), { headers: { Range: 'bytes=0-9,20-29' } })
       }
-      await until(opened)
+      await untilClosed(opened)
     }
   })
 
   it('are closed when the client leaves in the middle', async () => {
-    const opened = blobFiles()
+    const opened = openFiles()
     for (let count = 0; count < 20; count += 1) {
       const response = await registry.fetch(address())
       const reader = response.body?.getReader()
@@ -52,7 +48,7 @@ describe('files of blobs', () => {
         asked.on('error', reject).end()
       })
     }
-    await until(opened)
+    await untilClosed(opened)
   })
 
   // As files of this machine, and as a bucket's objects, of which there are only streams.

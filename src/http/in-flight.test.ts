@@ -3,10 +3,10 @@ import { request, type IncomingMessage, type ServerResponse } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { afterEach, describe, it } from 'node:test'
 import { text } from 'node:stream/consumers'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { maxHeldBack, maxInFlight } from './in-flight.ts'
 import { listen, type Listening, type ServerLimits } from './server.ts'
 import { refuseRequest as refuse } from './testing.ts'
+import { until } from '../../test/support/until.ts'
 
 const undo: (() => unknown)[] = []
 afterEach(async () => {
@@ -39,10 +39,6 @@ function pipeline({ port }: Listening, count: number, path = (index: number) => 
   )
   socket.write(requests.join(''))
   return { socket, heard }
-}
-
-const until = async (holds: () => boolean) => {
-  while (!holds()) await sleep(5)
 }
 
 const get = ({ port }: Listening, path: string) =>

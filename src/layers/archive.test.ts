@@ -169,7 +169,7 @@ describe('an archived store path', () => {
         assert.ok(reversed.equals(once))
         assert.deepEqual(readWithPython(once), membersOf(path.slice(1), any))
       }),
-      { numRuns: 40 },
+      { numRuns: 20 }, // each starts Python,
     )
   })
 })

@@ -84,7 +84,7 @@ export function readWithPython(
   what: 'whole' | 'first' = 'whole',
   groups: Readonly<Record<string, number>> = {},
 ): Member[] {
-  const output = execFileSync('python3', ['-c', reader, what], { input: tar, maxBuffer: 2 ** 28 })
+  const output = execFileSync('python3', ['-I', '-S', '-c', reader, what], { input: tar, maxBuffer: 2 ** 28 })
   const read = JSON.parse(output.toString()) as (Member & { owner: unknown; mtime: number })[]
   return read.map(({ owner, mtime, ...member }) => {
     const expected = { owner: [0, groups[member.path] ?? 0, '', ''], mtime: 1 }

@@ -29,9 +29,9 @@ before(() => {
     make(storePath, tree)
     return { storePath }
   }
-  const text = Buffer.alloc(9 * blockSize, Array.from({ length: 5000 }, (_, i) => `line ${i * i}\n`).join(''))
-  large = create('large', dir({ text: file(text), noise: file(randomBytes(5 * blockSize)) }))
-  many = Array.from({ length: 30 }, (_, i) => create(`small-${i}`, file(randomBytes(i * 4000))))
+  const text = Buffer.alloc(3 * blockSize, Array.from({ length: 5000 }, (_, i) => `line ${i * i}\n`).join(''))
+  large = create('large', dir({ text: file(text), noise: file(randomBytes(2 * blockSize)) }))
+  many = Array.from({ length: 20 }, (_, i) => create(`small-${i}`, file(randomBytes(i * 4000))))
 })
 after(() => rmSync(directory, { recursive: true }))
 
@@ -51,13 +51,12 @@ describeEach('layers', ({ compressor }) => {
   it('have the same bytes with any number of threads, alone or beside others', async () => {
     const layers = [[large], many, [many[3], large, many[9]] as Piece[], [], [large, ...many]]
     const results = await Promise.all(
-      [1, 2, 3, 7].map(async (threads) => {
+      [1, 3].map(async (threads) => {
         const packer = createPacker(spool(), compressor, { threads })
         const atOnce = await Promise.all(layers.map((pieces) => digestOf(packer, pieces)))
-        const alone = []
-        for (const pieces of layers) alone.push(await digestOf(packer, pieces))
+        if (threads === 3)
+          for (const [i, pieces] of layers.entries()) assert.equal(await digestOf(packer, pieces), atOnce[i])
         await packer.close()
-        assert.deepEqual(alone, atOnce)
         return atOnce
       }),
     )
@@ -106,7 +105,7 @@ describe('packing threads', () => {
   it('are never all used for background layers', async () => {
     const others = Array.from(
       { length: 4 },
-      (_, i) => [`background ${i}`, 40, { size: 40e6, urgency: background }] as const,
+      (_, i) => [`background ${i}`, 15, { size: 15e6, urgency: background }] as const,
     )
     const finished = await order(2, [...others, ['urgent', 1, { size: 1e6 }]])
     // It begins together with the first of them, which may finish earlier on a busy machine.
@@ -231,7 +230,7 @@ describe('closing', () => {
     const content = { bytes: new Uint8Array(${4 * blockSize}) }
     const pieces = [{ entries: [{ kind: 'file', path: 'x', mode: 0o444, content }] }]
     const folder = process.argv[1]
-    for (let round = 0; round < 8; round++) {
+    for (let round = 0; round < 4; round++) {
       const threads = createThreads({ engine: 'zstd', format: ${JSON.stringify(layerFormats.zstd)}, count: 3 })
       const file = folder + '/' + process.pid + '-' + round
       const packed = threads.run({ pieces, file, background: false }, content.bytes.length)

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict'
-import { access, mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { existsSync } from 'node:fs'
 import { after, afterEach, before, describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import { hasCode } from '../errors.ts'
 import { describeNix } from './conformance.ts'
 import { environmentOfNix, openBench, system, wantedOf, type Bench } from './testing.ts'
+import { until } from '../../test/support/until.ts'
 
 describeNix('the Nix of this machine')
 
@@ -69,7 +70,7 @@ describe('where Nix cannot work as usual', () => {
     const env = { ...(await environmentOfNix()), NIX_DAEMON_SOCKET_PATH: socket }
     const daemon = execa('nix-daemon', { env, reject: false, stdio: 'ignore' })
     try {
-      for (let tries = 0; tries < 100 && !(await there(socket)); tries += 1) await sleep(50)
+      await until(() => existsSync(socket), 'the daemon listens')
       process.env['NIX_REMOTE'] = `unix://${socket}`
       const notes: string[] = []
       const nix = bench.limited({ evaluator: 'warm', note: (line) => notes.push(line) })
@@ -139,9 +140,3 @@ describe('where Nix cannot work as usual', () => {
     assert.deepEqual(await readdir(roots), ['young'])
   })
 })
-
-const there = async (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  )

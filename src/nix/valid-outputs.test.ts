@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { access, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
+import { until } from '../../test/support/until.ts'
 import { openBench, type Bench } from './testing.ts'
 
 describe('outputs that are valid already', () => {
@@ -36,13 +37,7 @@ describe('outputs that are valid already', () => {
 
     const done: string[] = []
     const building = nix.withRealised([slow], {}, async () => void done.push('slow'))
-    while (
-      !(await access(started).then(
-        () => true,
-        () => false,
-      ))
-    )
-      await sleep(20)
+    await until(() => existsSync(started), 'the builder has started')
     let begun = 0
     const watch = { onBegin: () => void (begun += 1) }
     await nix.withRealised([two, one], watch, async (lacking) => {

@@ -9,6 +9,7 @@ import { noPopularity } from '../closure/popularity.ts'
 import { createGet } from './get.ts'
 import { createPopularity } from './source.ts'
 import { openServer, type Reply } from './testing.ts'
+import { until } from '../../test/support/until.ts'
 
 const get = createGet({ retries: 1, firstDelay: 1 })
 
@@ -28,13 +29,6 @@ async function open(url: string | undefined, refreshSeconds = 3600, copyFolder?:
       get,
       ...(copyFolder !== undefined && { copyFolder }),
     })),
-  }
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  for (let waited = 0; !holds(); waited += 10) {
-    assert.ok(waited < 5_000, 'it did not happen in 5 s')
-    await sleep(10)
   }
 }
 

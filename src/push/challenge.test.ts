@@ -85,6 +85,6 @@ describe('a WWW-Authenticate header', () => {
     const started = performance.now()
     parseChallenges(`Bearer ${'a="\\'.repeat(20_000)}`)
     parseChallenges(`Bearer ${'a '.repeat(20_000)}=`)
-    assert.ok(performance.now() - started < 2_000)
+    assert.ok(performance.now() - started < 10_000) // minutes, if the time were not linear
   })
 })

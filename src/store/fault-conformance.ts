@@ -105,7 +105,7 @@ export function describeOverBadLine(name: string, get: () => RemoteService): voi
         store.delete(digestOf(bytes)),
       ]
       await Promise.all(works.map((work) => failsWith('STORE_UNAVAILABLE', work)))
-      assert.ok(performance.now() - started < 2 * timeout * 1000)
+      assert.ok(performance.now() - started < 5 * timeout * 1000) // four one after another, each tried again, would take longer
     })
   })
 }

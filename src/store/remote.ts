@@ -23,7 +23,8 @@ export async function importOptional<T>(load: () => Promise<T>, packages: string
     if (systemErrorCode(cause) !== 'ERR_MODULE_NOT_FOUND') throw cause
     throw new NixeryError('CONFIG_INVALID', `${use} needs the npm packages ${packages}`, {
       cause,
-      hint: 'install them: npm ci --include=optional',
+      // On an older Node, npm leaves out optional packages that need a newer one, and says nothing.
+      hint: 'install them with npm of Node 24.12 or later: npm ci --include=optional',
     })
   }
 }

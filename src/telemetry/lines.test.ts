@@ -6,9 +6,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text as readAll } from 'node:stream/consumers'
 import { after, describe, it } from 'node:test'
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { execa } from 'execa'
 import { createLines } from './lines.ts'
+import { until } from '../../test/support/until.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'nixery-lines-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -31,7 +32,7 @@ describe('lines', () => {
         if (count === 1) assert.equal(read(), expected)
       }
       await nextTurn()
-      for (let tries = 0; tries < 200 && read() !== expected; tries += 1) await sleep(5)
+      await until(() => read().length >= expected.length, 'all lines are written')
       assert.equal(read(), expected)
       await nextTurn()
     }

@@ -4,7 +4,7 @@ import { after, before, describe, it } from 'node:test'
 import type { ServerProcess } from '../../scripts/server.ts'
 import { mediaTypes } from '../../src/image/oci.ts'
 import { compressionChoices, openCompressor, type CompressionChoice } from '../../src/layers/compressor.ts'
-import { allPrograms, type Client, type Programs } from '../support/clients/client.ts'
+import { allPrograms, releasesToTest, type Client, type Programs } from '../support/clients/client.ts'
 import { openContainerd } from '../support/clients/containerd.ts'
 import { openCrane, openOras } from '../support/clients/crane.ts'
 import { openDocker } from '../support/clients/docker.ts'
@@ -78,7 +78,7 @@ describe('layers of several members', () => {
   }
 
   for (const [name, { open, installed, withoutZstd }] of Object.entries(clients)) {
-    for (const programs of releases.filter(({ suite }) => installed || suite !== 'system')) {
+    for (const programs of releasesToTest(releases, installed)) {
       const title = programs.suite === 'system' ? 'this system' : programs.suite
       const skip = 'missing' in programs && programs.missing
       it(`are unpacked by ${name} of ${title}, whatever compressed them`, { skip }, async () => {

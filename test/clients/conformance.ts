@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { ServerProcess } from '../../scripts/server.ts'
-import type { Client, Found, Programs } from '../support/clients/client.ts'
+import { releasesToTest, type Client, type Found, type Programs } from '../support/clients/client.ts'
 import { startProxy } from '../support/proxy.ts'
 import { demoPackages, openWorkspace, type Workspace } from '../support/workspace.ts'
 import { blobsSent, digestsOf, layersOf, manifestStatuses, pulled } from './seen.ts'
@@ -68,7 +68,7 @@ export function describeClient(traits: Traits, releases: readonly Found[]): void
     })
     after(() => workspace.dispose())
 
-    for (const programs of releases.filter(({ suite }) => traits.installed || suite !== 'system')) {
+    for (const programs of releasesToTest(releases, traits.installed)) {
       const title = programs.suite === 'system' ? 'of this system' : `of ${programs.suite}`
       if ('missing' in programs) describe(title, { skip: programs.missing }, () => {})
       else

@@ -2,7 +2,13 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { ServerProcess } from '../../scripts/server.ts'
-import { allPrograms, isBefore, type Client, type Programs } from '../support/clients/client.ts'
+import {
+  allPrograms,
+  releasesToTest,
+  isBefore,
+  type Client,
+  type Programs,
+} from '../support/clients/client.ts'
 import { openContainerd } from '../support/clients/containerd.ts'
 import { openCrane, openOras } from '../support/clients/crane.ts'
 import { openDocker } from '../support/clients/docker.ts'
@@ -58,7 +64,7 @@ describe('a client that is told once to come back', () => {
   after(() => workspace.dispose())
 
   for (const [name, { open, installed, comesBackAfter }] of Object.entries(clients)) {
-    for (const programs of releases.filter(({ suite }) => installed || suite !== 'system')) {
+    for (const programs of releasesToTest(releases, installed)) {
       const title = programs.suite === 'system' ? 'this system' : programs.suite
       const skip = 'missing' in programs && programs.missing
       it(`does so, or fails: ${name} of ${title}`, { skip }, async () => {

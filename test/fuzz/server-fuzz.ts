@@ -13,7 +13,8 @@ import type { Workspace } from '../support/workspace.ts'
 import { corpus } from './corpus.ts'
 import { judge } from './judge.ts'
 import { requests } from './requests.ts'
-import { answersIn, converse, until } from './wire.ts'
+import { answersIn, converse } from './wire.ts'
+import { until } from '../support/until.ts'
 
 export type FuzzFigures = {
   requests: number
@@ -106,7 +107,7 @@ export async function fuzzServer(
         say(`${figures.requests} requests sent; ${Math.round(memory / megabyte)} MB, ${files} open files`)
       }
     }
-    await until('open files are left', async () => (await openFiles(server.pid)) <= filesBefore + 5)
+    await until(async () => (await openFiles(server.pid)) <= filesBefore + 5, 'its files are closed')
     const [filesAfter, memoryAfter] = [await openFiles(server.pid), await memoryOf(server.pid)]
     assert.ok(
       memoryAfter < memoryHalfway + mayGrow,

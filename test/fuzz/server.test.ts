@@ -14,7 +14,8 @@ import { openWorkspace, type Workspace } from '../support/workspace.ts'
 import { corpus } from './corpus.ts'
 import { requests } from './requests.ts'
 import { fuzzServer } from './server-fuzz.ts'
-import { converse, until } from './wire.ts'
+import { converse } from './wire.ts'
+import { until } from '../support/until.ts'
 
 const seed = Number(process.env['NIXERY_TEST_SEED'] ?? Date.now() % 1e9)
 
@@ -66,7 +67,7 @@ it('whatever is sent to a server that speaks TLS, without any, it goes on', asyn
     const random = fc.sample(requests({ digests: ['sha256:'] }), { seed, numRuns: 200 })
     await pLimit(16).map([...sent, ...random], (bytes) => converse(port, bytes))
     await isAlive()
-    await until('open files are left', async () => (await openFiles(server.pid)) <= atFirst + 5)
+    await until(async () => (await openFiles(server.pid)) <= atFirst + 5, 'its files are closed')
     assert.equal(await server.stop(), 0)
     assert.deepEqual(server.stray, [])
   } finally {

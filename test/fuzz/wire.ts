@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { connect } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 
 /** An answer as it came over the wire. */
 export type RawAnswer = {
@@ -79,13 +78,4 @@ function bodyLength(rest: Buffer, headers: Readonly<Record<string, string>>): nu
   if (rest.subarray(0, 5).toString('latin1') === '0\r\n\r\n') return 5
   const end = rest.indexOf('\r\n0\r\n\r\n')
   return end === -1 ? rest.length : end + 7
-}
-
-/** Waits until it holds, and fails after so many seconds. */
-export async function until(what: string, holds: () => Promise<boolean>, seconds = 30): Promise<void> {
-  const deadline = performance.now() + seconds * 1000
-  while (!(await holds())) {
-    assert.ok(performance.now() < deadline, what)
-    await sleep(100)
-  }
 }

@@ -7,7 +7,7 @@ import { execa } from 'execa'
 import { systemErrorCode } from '../../src/errors.ts'
 import { digestOf } from '../../src/image/digest.ts'
 import { failureOf, openWorkspace, type Workspace } from '../support/workspace.ts'
-import { until } from '../fuzz/wire.ts'
+import { until } from '../support/until.ts'
 import { isRefused, pullImage, pullManifest, type Pulled } from './puller.ts'
 
 let workspace: Workspace
@@ -63,8 +63,8 @@ describe('a disk of blobs that is full', () => {
       }
       // Other layers of the same image may still be at work, and clean up behind themselves.
       await until(
-        'unfinished files are left',
         async () => (await readdir(join(store, 'staging'))).length === 0,
+        'no unfinished files are left',
       )
       for (const blob of await readdir(join(store, 'layers'))) {
         assert.equal(digestOf(await readFile(join(store, 'layers', blob))), `sha256:${blob}`)

@@ -78,6 +78,18 @@ export async function allPrograms(): Promise<readonly Found[]> {
   return [installed, await newestPrograms()]
 }
 
+/**
+ * The releases that a client is tested with: the one that is installed, or the newest if Debian has no other; with
+ * NIXERY_CLIENTS=all (`npm run clients`) both.
+ * @param ofSystem whether the client is one of the installed programs
+ */
+export const releasesToTest = (releases: readonly Found[], ofSystem: boolean): readonly Found[] =>
+  releases.filter(({ suite }) =>
+    process.env['NIXERY_CLIENTS'] === 'all'
+      ? ofSystem || suite !== 'system'
+      : ofSystem === (suite === 'system'),
+  )
+
 /** Programs of sid, with the package that brings each. */
 const newest: Readonly<Record<string, string>> = {
   'usr/bin/skopeo': 'skopeo',
