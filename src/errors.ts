@@ -14,6 +14,10 @@ export type ErrorCode =
   | 'RECIPE_UNKNOWN'
   | 'RECIPE_INVALID'
   | 'ACCESS_DENIED'
+  /** Too much for now: the same request may be sent again in a moment. */
+  | 'RATE_LIMITED'
+  /** Too much for longer than clients retry. */
+  | 'QUOTA_EXCEEDED'
   | 'MANIFEST_UNKNOWN'
   | 'BLOB_UNKNOWN'
   | 'ROUTE_UNKNOWN'
@@ -51,6 +55,8 @@ export type ErrorDetails = {
   PACKAGE_DENIED: { readonly denied: readonly string[] }
   /** RFC 6750 §3.1; undefined for a request without credentials. */
   UNAUTHENTICATED: 'invalid_token' | 'insufficient_scope' | undefined
+  /** Seconds. */
+  RATE_LIMITED: { readonly retryAfter: number }
   /** The build's id, if it has begun. */
   STILL_BUILDING: { readonly build: string | undefined }
   /** Digests of blobs that were found damaged. */

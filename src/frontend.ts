@@ -1,8 +1,9 @@
+import { openAccounting } from './accounting.ts'
 import type { Builds, WorkerStatus } from './builds/builds.ts'
 import type { Config } from './config.ts'
 import { platformsBySet, vocabularyOf } from './config/set-config.ts'
 import { openGate } from './gate.ts'
-import { createClientOf } from './http/address.ts'
+import { createAddressOf, createClientOf } from './http/address.ts'
 import { createApp } from './http/app.ts'
 import { boundConnections, openFilesOf } from './http/open-files.ts'
 import { createOps } from './http/ops.ts'
@@ -10,7 +11,7 @@ import type { RouteTable } from './http/route-table.ts'
 import { createRoutes } from './http/route.ts'
 import { listen, type Listening } from './http/server.ts'
 import { createStreams } from './http/streams.ts'
-import { readTls, watchTls, type TlsPair, type TlsWatch } from './http/tls.ts'
+import { readTls, watchTls, type TlsFiles, type TlsPair, type TlsWatch } from './http/tls.ts'
 import { createWaiting } from './http/waiting.ts'
 import { digestOf } from './image/digest.ts'
 import { platforms } from './image/platform.ts'
@@ -35,7 +36,7 @@ export type Frontend = {
 export type FrontendDeps = {
   readonly state: State
   /** Where images are built, in this process or in others. */
-  readonly builds: Pick<Builds, 'known' | 'submit' | 'result' | 'cancel'>
+  readonly builds: Pick<Builds, 'known' | 'submit' | 'result' | 'cancel' | 'events'>
   readonly worker: WorkerStatus
   readonly monitor: Monitor
   readonly log: Logger
@@ -50,9 +51,15 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
   const { state, builds, worker, monitor, log } = deps
   const { metrics, texts } = monitor
   const tls = await openTls(config)
-  const gate = await openGate(config, log)
+  const gate = await openGate(config, { log, apiKeys: state.catalog.apiKeys })
   const defaults = config.NIXERY_PLATFORMS.map((name) => platforms[name])
   const streams = streamsOf(config)
+  const clientOf = createClientOf(config.NIXERY_TRUSTED_PROXIES)
+  const accounting = await openAccounting(config, {
+    addressOf: createAddressOf(clientOf),
+    redactor: monitor.redactor,
+    warn: (line) => log.warn(line),
+  })
   let closing = false
   const setChecks = worker.packages.map(
     ({ set }) =>
@@ -101,7 +108,9 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
     guard: gate.guard,
     ops,
     streams,
-    clientOf: createClientOf(config.NIXERY_TRUSTED_PROXIES),
+    clientOf,
+    quotas: accounting.quotas,
+    audit: accounting.audit,
     waiting,
     listener(entry) {
       logEntry(entry)
@@ -133,6 +142,7 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
       await server.close(config.NIXERY_GRACE)
       watch?.stop()
       gate.close()
+      await accounting.close()
     },
   }
 }
@@ -172,11 +182,12 @@ function connectionsFor(
   return connections
 }
 
-type Tls = { readonly files: { readonly cert: string; readonly key: string }; readonly pair: TlsPair }
+type Tls = { readonly files: TlsFiles; readonly pair: TlsPair }
 
-async function openTls({ NIXERY_TLS_CERT: cert, NIXERY_TLS_KEY: key }: Config): Promise<Tls | undefined> {
+async function openTls(config: Config): Promise<Tls | undefined> {
+  const { NIXERY_TLS_CERT: cert, NIXERY_TLS_KEY: key, NIXERY_TLS_CLIENT_CA: clientCa } = config
   if (cert === undefined || key === undefined) return undefined
-  const files = { cert, key }
+  const files = { cert, key, clientCa }
   return { files, pair: await readTls(files) }
 }
 

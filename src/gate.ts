@@ -1,12 +1,18 @@
-import { firstOf } from './access/credentials.ts'
+import { firstOf, type Authenticator } from './access/credentials.ts'
 import { allowAll, allowKnown, type May } from './access/may.ts'
+import type { ApiKeys } from './catalog/catalog.ts'
 import type { Config } from './config.ts'
+import { apiKeyAuthenticator } from './credentials/api-key.ts'
 import { htpasswdAuthenticator, parseHtpasswd } from './credentials/htpasswd.ts'
+import { parseIssuers } from './credentials/issuers-file.ts'
 import { verifyPassword } from './credentials/passwords.ts'
 import { NixeryError, systemErrorCode } from './errors.ts'
 import { followFile, type FollowedFile } from './fs/followed-file.ts'
 import { basicChallenge, type Guard } from './http/guard.ts'
+import { createHttpClient } from './net/http-client.ts'
 import type { Logger } from './telemetry/log.ts'
+
+type Log = Pick<Logger, 'info' | 'warn'>
 
 /** Who may do what, as it is configured. */
 export type Gate = {
@@ -21,17 +27,53 @@ export type Gate = {
 /** Access control is off. */
 const open: Gate = { may: allowAll, guard: undefined, look: () => Promise.resolve(), close() {} }
 
-/** @throws CONFIG_INVALID if a file is not good */
-export async function openGate(config: Config, log: Pick<Logger, 'info' | 'warn'>): Promise<Gate> {
+/**
+ * @param apiKeys the keys of clients
+ * @throws CONFIG_INVALID if a file is not good
+ */
+export async function openGate(
+  config: Config,
+  { log, apiKeys }: { readonly log: Log; readonly apiKeys: Pick<ApiKeys, 'find'> },
+): Promise<Gate> {
   const { NIXERY_AUTH: mode, NIXERY_HTPASSWD: htpasswd } = config
   if (mode === 'none' || htpasswd === undefined) return open
   const users = await follow('NIXERY_HTPASSWD', htpasswd, parseHtpasswd, log)
-  const authenticate = firstOf([htpasswdAuthenticator(() => users.value, verifyPassword)])
+  const tokens = await tokensOf(config, log)
+  const authenticate = firstOf([
+    apiKeyAuthenticator(apiKeys),
+    ...(tokens ? [tokens.authenticator] : []),
+    htpasswdAuthenticator(() => users.value, verifyPassword),
+  ])
   return {
     may: allowKnown,
     guard: { authenticate, challenge: () => basicChallenge },
-    look: () => users.look(),
-    close: () => users.stop(),
+    async look() {
+      await Promise.all([users.look(), tokens?.look()])
+    },
+    close() {
+      users.stop()
+      tokens?.close()
+    },
+  }
+}
+
+/** Tokens of the issuers that are configured. Without any, the library for tokens is not loaded. */
+async function tokensOf(
+  { NIXERY_ISSUERS: path }: Config,
+  log: Log,
+): Promise<(Pick<Gate, 'look' | 'close'> & { readonly authenticator: Authenticator }) | undefined> {
+  if (path === undefined) return undefined
+  const issuers = await follow('NIXERY_ISSUERS', path, parseIssuers, log)
+  const client = createHttpClient()
+  const { jwtAuthenticator } = await import('./credentials/jwt.ts')
+  const warn = (line: string) => log.warn(line)
+  return {
+    authenticator: jwtAuthenticator({ issuers: () => issuers.value, client, warn }),
+    look: () => issuers.look(),
+    close() {
+      issuers.stop()
+      client.close()
+    },
   }
 }
 
@@ -40,7 +82,7 @@ async function follow<T>(
   setting: string,
   path: string,
   parse: (text: string) => T,
-  log: Pick<Logger, 'info' | 'warn'>,
+  log: Log,
 ): Promise<FollowedFile<T>> {
   try {
     return await followFile(path, {

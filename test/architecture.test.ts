@@ -21,7 +21,7 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     closure: 'image errors',
     export: 'fs image errors',
     queue: 'errors',
-    credentials: 'access queue errors',
+    credentials: 'access catalog:types net queue errors',
     nix: 'fs queue text image errors',
     packages: 'text image errors',
     net: '',
@@ -33,10 +33,11 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     popcount: 'closure fs net image errors',
     layers: 'contents queue closure store image errors',
     builds: 'catalog closure contents layers nix packages queue recipes rootfs store text image errors',
-    http: 'access builds store text image errors',
+    quotas: 'access errors',
+    http: 'access builds quotas store text image errors',
     web: 'access:types builds http text image errors',
     upkeep: 'builds catalog store image errors',
-    telemetry: 'builds text http:types errors',
+    telemetry: 'access:types builds text http:types errors',
     config: 'image layers store errors',
     // The composition root: `frontend` and `worker` over one `state`, which `main` puts into one process.
     stores: 'config store errors',
@@ -47,12 +48,13 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     state: 'builds catalog config store stores upkeep',
     worker: 'builds config contents evaluation image layers nix packages origin popcount sets state',
     monitor: 'builds config telemetry text web',
-    gate: 'access config credentials fs http telemetry errors',
-    frontend: 'builds config gate http image monitor state store telemetry web',
+    gate: 'access catalog:types config credentials fs http net telemetry errors',
+    accounting: 'access config http quotas telemetry text',
+    frontend: 'access accounting builds config gate http image monitor state store telemetry web',
     cleanup: 'config image state telemetry upkeep',
     main: 'builds cleanup config frontend image monitor package.json state telemetry worker',
     cli:
-      'builds catalog closure config export fs layers main nix packages popcount push sources store stores upkeep ' +
+      'builds catalog closure config credentials export fs layers main nix packages popcount push sources store stores upkeep ' +
       'telemetry text state worker demo image errors',
   }).map(([room, others]) => [room, others.split(' ')]),
 )

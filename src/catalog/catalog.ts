@@ -122,8 +122,37 @@ export type Catalog = {
   repositories(page: Page): Promise<string[]>
   /** What was pulled most, over all architectures; the most first. */
   mostPulled(limit: number): Promise<{ repository: string; tag: string; pulls: number }[]>
+  readonly apiKeys: ApiKeys
   readonly upkeep: CatalogUpkeep
   close(): Promise<void>
+}
+
+/** A key that a client sends as its password. Times are seconds since 1970. */
+export type ApiKey = {
+  /** Part of the key, and no secret. */
+  readonly id: string
+  /** The name of the identity that the key proves. */
+  readonly name: string
+  /** Of the secret part. */
+  readonly hash: string
+  readonly groups: readonly string[]
+  readonly createdAt: number
+  /** Undefined for a key that does not expire. */
+  readonly expiresAt?: number
+  readonly revokedAt?: number
+}
+
+/**
+ * Keys are no facts that can be made again: all of this fails with STORE_UNAVAILABLE when the database does, and
+ * nothing is kept in memory, so that a key that another process revokes is of no use from that moment.
+ */
+export type ApiKeys = {
+  add(key: Omit<ApiKey, 'revokedAt'>): Promise<void>
+  find(id: string): Promise<ApiKey | undefined>
+  /** All keys, the oldest first. */
+  list(): Promise<ApiKey[]>
+  /** Does nothing to a key that was revoked before. */
+  revoke(id: string, at: number): Promise<void>
 }
 
 /** An image as upkeep sees it; times in seconds since 1970. */

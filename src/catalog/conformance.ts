@@ -63,6 +63,24 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
       await catalog.close()
     })
 
+    it('keeps keys of clients, until they are revoked and after', async () => {
+      const catalog = await open()
+      const { apiKeys } = catalog
+      const key = { id: 'k1', name: 'ci', hash: 'h', groups: ['dev'], createdAt: 7 }
+      await apiKeys.add(key)
+      await apiKeys.add({ ...key, id: 'k2', createdAt: 6, expiresAt: 8 })
+      assert.deepEqual(await apiKeys.find('k1'), key)
+      assert.equal(await apiKeys.find('k3'), undefined)
+      await apiKeys.revoke('k1', 9)
+      await apiKeys.revoke('k1', 10)
+      await apiKeys.revoke('k3', 9)
+      assert.deepEqual(await apiKeys.list(), [
+        { ...key, id: 'k2', createdAt: 6, expiresAt: 8 },
+        { ...key, revokedAt: 9 },
+      ])
+      await catalog.close()
+    })
+
     it('remembers the facts of more paths than one statement takes', async () => {
       const catalog = await open()
       const all = Array.from({ length: 12_000 }, (_, index) => facts(index))

@@ -48,6 +48,7 @@ export const catalogPolicies: Policies<Omit<Catalog, 'close'>> = {
   tags: ask(() => []),
   repositories: ask(() => []),
   mostPulled: ask(() => []),
+  apiKeys: { add: must, find: must, list: must, revoke: must },
   upkeep: {
     lock: must,
     born: must,

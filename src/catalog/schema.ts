@@ -63,6 +63,16 @@ export type Tables = {
     pulled_at: number
     count: number
   }
+  /** What clients send as a password; `hash` is of its secret part, `member_of` JSON. */
+  api_keys: {
+    id: string
+    name: string
+    hash: string
+    member_of: string
+    created_at: number
+    expires_at: number | null
+    revoked_at: number | null
+  }
   /** Facts about the catalog itself. */
   about: { key: string; value: string }
 }
@@ -164,6 +174,18 @@ const schema = (now: number): { readonly [Name in keyof Tables]: Table<Tables[Na
       count: number,
     },
     indexes: ['image'],
+  },
+  api_keys: {
+    key: ['id'],
+    columns: {
+      id: text,
+      name: text,
+      hash: text,
+      member_of: text,
+      created_at: number,
+      expires_at: optionalNumber,
+      revoked_at: optionalNumber,
+    },
   },
   about: { key: ['key'], columns: { key: text, value: text } },
 })

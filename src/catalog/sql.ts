@@ -2,6 +2,7 @@ import { Kysely, sql, type Insertable } from 'kysely'
 import type { Key } from '../image/canonical.ts'
 import type { StorePath, PathFacts } from '../image/store-path.ts'
 import type { Catalog } from './catalog.ts'
+import { apiKeysIn } from './api-keys.ts'
 import { migrate, type SqlDatabase } from './migrate.ts'
 import { pullsIn } from './pull-rows.ts'
 import {
@@ -171,6 +172,7 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
 
     forgetBlob: (digest) => forgetBlobs(db, [digest], 'forget'),
     ...pullsIn(db),
+    apiKeys: apiKeysIn(db),
     upkeep: upkeepIn(db, database),
     close: () => db.destroy(),
   }

@@ -63,6 +63,12 @@ const commands: readonly Entry[] = [
     load: async () => (await import('./config.ts')).setUp,
   },
   {
+    name: 'key',
+    args: '<create|list|revoke>',
+    description: 'make, list and revoke the API keys of clients',
+    load: async () => (await import('./key.ts')).setUp,
+  },
+  {
     name: 'popcount',
     args: '[channel]',
     description: 'count how often packages refer to each other, as popularity data for NIX_POPULARITY_URL',

@@ -57,6 +57,8 @@ const codes: Readonly<Record<ErrorCode, (typeof meanings)[number][0]>> = {
   PRECONDITION_FAILED: 1,
   ROUTE_UNKNOWN: 1,
   UNAUTHENTICATED: 1,
+  RATE_LIMITED: 1,
+  QUOTA_EXCEEDED: 1,
   STORE_PATH_INVALID: 1,
 }
 

@@ -58,7 +58,7 @@ export function placeOfBlobs(config: Config): string {
 }
 
 /** The path of the catalog file, which may not exist. */
-const catalogFile = ({ NIXERY_DATA }: Config): string => join(NIXERY_DATA, 'catalog.db')
+export const catalogFile = ({ NIXERY_DATA }: Config): string => join(NIXERY_DATA, 'catalog.db')
 
 /**
  * Checks for a catalog. Without this check, clean-up commands would find nothing to do in a wrong folder, and succeed.

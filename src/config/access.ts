@@ -12,6 +12,11 @@ export const accessSettings = {
     .describe(
       'file of users and their bcrypt hashes (`htpasswd -B`), for `NIXERY_AUTH=basic`; read again when it changes',
     ),
+  NIXERY_ISSUERS: folder
+    .optional()
+    .describe(
+      'TOML file of the issuers whose JWTs are accepted as passwords and bearer tokens, such as CI services and Kubernetes clusters; read again when it changes; see access.md',
+    ),
   NIXERY_INSECURE_AUTH: oneOf('on', 'off')
     .default('off')
     .describe(
@@ -32,6 +37,10 @@ export function accessProblems(set: Environment, host: string): string[] {
   const problems: string[] = []
   if (mode === 'none' && htpasswd !== undefined)
     problems.push('NIXERY_HTPASSWD is for NIXERY_AUTH set to basic')
+  for (const name of ['NIXERY_ISSUERS', 'NIXERY_TLS_CLIENT_CA'])
+    if (mode === 'none' && set[name] !== undefined) problems.push(`${name} has no effect without NIXERY_AUTH`)
+  if (set['NIXERY_TLS_CLIENT_CA'] !== undefined && set['NIXERY_TLS_CERT'] === undefined)
+    problems.push('NIXERY_TLS_CLIENT_CA needs NIXERY_TLS_CERT and NIXERY_TLS_KEY')
   if (mode === 'basic' && htpasswd === undefined)
     problems.push('NIXERY_HTPASSWD is needed for NIXERY_AUTH set to basic')
   if (mode !== 'none' && sendsInTheClear(set, host)) {

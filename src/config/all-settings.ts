@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { accessSettings } from './access.ts'
+import { accountingSettings } from './accounting.ts'
 import { cacheSettings } from './caches.ts'
 import { imageSettings } from './images.ts'
 import { layerSettings } from './layers.ts'
@@ -15,6 +16,7 @@ import { upkeepSettings } from './upkeep.ts'
 export const schema = z.object({
   ...serverSettings,
   ...accessSettings,
+  ...accountingSettings,
   ...packageSettings,
   ...setSettings,
   ...imageSettings,

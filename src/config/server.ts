@@ -50,6 +50,11 @@ export const serverSettings = {
     .optional()
     .describe('PEM file with the certificate chain, to serve HTTPS; reloaded when it changes'),
   NIXERY_TLS_KEY: folder.optional().describe('PEM file with the private key of NIXERY_TLS_CERT'),
+  NIXERY_TLS_CLIENT_CA: folder
+    .optional()
+    .describe(
+      'PEM file with the authorities of client certificates, which prove who a client is: the common name is the user, the organizations are the groups; reloaded when it changes. Needs NIXERY_TLS_CERT and `NIXERY_AUTH`',
+    ),
   NIXERY_GRACE: seconds
     .default(10)
     .describe('seconds that responses in progress may take to finish when the server stops'),

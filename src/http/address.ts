@@ -47,6 +47,20 @@ export function createClientOf(trusted: readonly string[]): ClientOf {
   }
 }
 
+/** Whom usage is counted for: the client, or else the nearest address that says something of it. */
+export type AddressOf = (peer: string | undefined, forwarded: string | undefined) => string | undefined
+
+/**
+ * Like `ClientOf`, but clients that cannot be distinguished by it, such as those of a private network that is trusted,
+ * go by the address that the nearest proxy saw, or without one by their own.
+ */
+export function createAddressOf(clientOf: ClientOf): AddressOf {
+  return (peer, forwarded) => {
+    const nearest = addressIn(forwarded?.slice(forwarded.lastIndexOf(',') + 1) ?? '')
+    return clientOf(peer, forwarded) ?? nearest ?? peer
+  }
+}
+
 /** The address in `192.0.2.1`, `192.0.2.1:5000`, `2001:db8::1` and `[2001:db8::1]:5000`. */
 function addressIn(hop: string): string | undefined {
   const { v6, v4 } =

@@ -66,6 +66,7 @@ export function createApp(deps: AppDeps): App {
     const { reply, opened } = await openBody(deps, request, first)
     try {
       const { bytes, error } = await send(outgoing, reply, request, opened)
+      if (kind === 'blob') void deps.quotas?.addBytes(request, bytes)
       log(request, kind, started, reply.status, bytes, error ?? reply.error)
     } catch (error) {
       outgoing.destroy() // a bug, and perhaps half a response

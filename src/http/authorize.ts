@@ -1,7 +1,9 @@
 import { anonymous } from '../access/identity.ts'
 import type { Action, May, Subject } from '../access/may.ts'
-import { NixeryError } from '../errors.ts'
+import { hasCode, NixeryError } from '../errors.ts'
+import type { AuditListener } from './audit.ts'
 import { identify, loginNeeded, type Guard } from './guard.ts'
+import type { RequestQuotas } from './quotas.ts'
 import type { HttpRequest } from './request.ts'
 
 export type AuthorizeDeps = {
@@ -9,13 +11,17 @@ export type AuthorizeDeps = {
   readonly may: May
   /** Finds out who sends a request; without it, everyone is anonymous. */
   readonly guard?: Guard | undefined
+  /** Counts requests; without it, they are not limited. */
+  readonly quotas?: RequestQuotas | undefined
+  /** Hears of logins, refusals and builds. */
+  readonly audit?: AuditListener | undefined
 }
 
 /**
  * The one place where a request is allowed. Called exactly once for each request, after its route was found and before
  * it is answered, for the registry's routes, the pages and the operator's routes alike. Sets the request's identity.
  * @returns undefined if that is decided at once
- * @throws UNAUTHENTICATED, ACCESS_DENIED
+ * @throws UNAUTHENTICATED, ACCESS_DENIED, RATE_LIMITED
  */
 export function authorize(
   deps: AuthorizeDeps,
@@ -24,7 +30,9 @@ export function authorize(
   subject: Subject,
 ): Promise<void> | undefined {
   // Nobody needs credentials for what is public, and wrong ones do no harm there.
-  if (!deps.guard || subject === 'public') return decide(deps, request, action, subject)
+  if (subject === 'public') return decide(deps, request, action, subject)
+  if (deps.quotas) return counted(deps, deps.quotas, request, action, subject)
+  if (!deps.guard) return decide(deps, request, action, subject)
   const identity = identify(deps.guard, request)
   if (!(identity instanceof Promise)) {
     request.identity = identity
@@ -36,12 +44,32 @@ export function authorize(
   })
 }
 
+/** The same with quotas. Credentials that prove nothing count for the address that they come from. */
+async function counted(
+  deps: AuthorizeDeps,
+  quotas: RequestQuotas,
+  request: HttpRequest,
+  action: Action,
+  subject: Subject,
+): Promise<void> {
+  try {
+    if (deps.guard) request.identity = await identify(deps.guard, request)
+  } catch (error) {
+    if (hasCode(error, 'UNAUTHENTICATED')) await quotas.request(request)
+    throw error
+  }
+  await quotas.request(request)
+  decide(deps, request, action, subject)
+}
+
 function decide(
-  { may, guard }: AuthorizeDeps,
-  { identity }: HttpRequest,
+  { may, guard, audit }: AuthorizeDeps,
+  request: HttpRequest,
   action: Action,
   subject: Subject,
 ): undefined {
+  const { identity } = request
+  if (audit && identity !== anonymous) audit({ event: 'login', request })
   if (may(identity, action, subject)) return
   if (guard && identity === anonymous) throw loginNeeded()
   throw new NixeryError('ACCESS_DENIED', 'access denied')

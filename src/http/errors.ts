@@ -38,6 +38,9 @@ const table: Readonly<Record<ErrorCode, readonly [status: number, oci: OciCode]>
   RECIPE_UNKNOWN: [404, 'MANIFEST_UNKNOWN'],
   RECIPE_INVALID: [422, 'MANIFEST_UNKNOWN'],
   ACCESS_DENIED: [403, 'DENIED'],
+  RATE_LIMITED: [429, 'TOOMANYREQUESTS'],
+  // No client repeats it: podman would repeat a 429 twenty times.
+  QUOTA_EXCEEDED: [403, 'DENIED'],
   MANIFEST_UNKNOWN: [404, 'MANIFEST_UNKNOWN'],
   BLOB_UNKNOWN: [404, 'BLOB_UNKNOWN'],
   ROUTE_UNKNOWN: [404, 'UNSUPPORTED'],
@@ -96,5 +99,6 @@ function headersOf(error: unknown): Record<string, string> {
   ) {
     return { 'Retry-After': '10' }
   }
+  if (hasCode(error, 'RATE_LIMITED')) return { 'Retry-After': String(error.detail?.retryAfter ?? 5) }
   return hasCode(error, 'OVERLOADED') ? { 'Retry-After': '5' } : {}
 }

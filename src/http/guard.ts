@@ -26,7 +26,11 @@ export const basicChallenge = 'Basic realm="Nixery", charset="UTF-8"'
  */
 export function identify(guard: Guard, request: HttpRequest): Identity | Promise<Identity> {
   const credentials = parseAuthorization(request.header('authorization'))
-  if (credentials === noCredentials) return anonymous
+  // Credentials that are sent for a request go before those of the connection.
+  if (credentials === noCredentials) {
+    const outcome = request.certificate()
+    return outcome ? identityOf(outcome) : anonymous
+  }
   if (!credentials) throw refused()
   const outcome = guard.authenticate(credentials)
   return outcome instanceof Promise ? outcome.then(identityOf) : identityOf(outcome)

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Blobs } from '../builds/blobs.ts'
-import { buildImage, type Builds, type BuildOptions } from '../builds/builds.ts'
+import { buildImage, type BuildOptions } from '../builds/builds.ts'
 import { publishIndex } from '../builds/image.ts'
 import { hasCode, NixeryError } from '../errors.ts'
 import { chooseAnswer, type Choice } from '../image/accept.ts'
@@ -9,13 +9,13 @@ import type { Digest } from '../image/digest.ts'
 import type { ImageRequest } from '../image/name.ts'
 import { mediaTypes } from '../image/oci.ts'
 import type { Platform } from '../image/platform.ts'
+import { buildsFor, type CausedDeps } from './caused-builds.ts'
 import { isKnown } from './conditional.ts'
 import { imagesOf, onPlatforms } from './platforms.ts'
 import { immutable, registryHeaders, type Reply } from './reply.ts'
 import type { HttpRequest } from './request.ts'
 
-export type ManifestDeps = {
-  readonly builds: Pick<Builds, 'known' | 'submit' | 'result' | 'cancel'>
+export type ManifestDeps = CausedDeps & {
   readonly blobs: Blobs
   /** What a name without a platform means: the first, or an index of all for a client that takes one. */
   readonly platforms: readonly Platform[]
@@ -156,7 +156,8 @@ async function byName(
   imageRequest: ImageRequest,
   limit: () => number | undefined,
 ): Promise<Named> {
-  const { builds, blobs } = deps
+  const { blobs } = deps
+  const builds = buildsFor(deps, request)
   const platforms = platformsFor(deps, imageRequest)
   const wanted = imageRequest.platformNamed || platforms.length === 0 ? [imageRequest.platform] : platforms
   const { kind, form } = choiceOf(request, imageRequest, platforms)

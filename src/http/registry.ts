@@ -1,11 +1,13 @@
 import { hasCode, NixeryError, systemErrorCode } from '../errors.ts'
 import type { Action, Subject } from '../access/may.ts'
+import type { Digest } from '../image/digest.ts'
 import { authorize, type AuthorizeDeps } from './authorize.ts'
 import { blobReply, type BlobDeps } from './blob-responses.ts'
 import { errorReply } from './errors.ts'
 import type { PublicTexts } from '../text/public.ts'
 import { privately } from './private.ts'
 import { imageReply, manifestReply, type ManifestDeps } from './manifests.ts'
+import type { RequestQuotas } from './quotas.ts'
 import { referrersReply, referrersTagReply, type Referrers } from './referrers.ts'
 import { textReply, type Reply, type RoutedReply } from './reply.ts'
 import type { HttpRequest } from './request.ts'
@@ -73,19 +75,49 @@ export function registryReply(deps: RegistryDeps, request: HttpRequest): RoutedR
     const reply = allowed
       ? allowed.then(() => routeReply(deps, request, route))
       : routeReply(deps, request, route)
+    const { quotas } = deps
+    if (quotas && (kind === 'image' || kind === 'manifest')) {
+      return withQuota(quotas, request, Promise.resolve(reply).then(routed, failed))
+    }
     return reply instanceof Promise ? reply.then(routed, failed) : routed(reply)
   } catch (error) {
     return failed(error)
   }
 }
 
+/** Adds what is left of the client's quota to a reply about a manifest, as Docker Hub does. */
+async function withQuota(
+  quotas: RequestQuotas,
+  request: HttpRequest,
+  pending: Promise<RoutedReply>,
+): Promise<RoutedReply> {
+  const { kind, reply } = await pending
+  const headers = { ...reply.headers, ...(await quotas.headers(request)) }
+  return { kind, reply: { ...reply, headers } }
+}
+
+/** A blob, whose bytes count. Those that others send, such as a bucket, count when the client is sent there. */
+async function countedBlob(
+  deps: RegistryDeps,
+  quotas: RequestQuotas,
+  request: HttpRequest,
+  digest: Digest | undefined,
+): Promise<Reply> {
+  if (request.method === 'GET') await quotas.checkBytes(request)
+  const reply = await blobReply(deps, request, digest)
+  const isElsewhere = reply.status === 307 || 'X-Accel-Redirect' in reply.headers
+  if (isElsewhere && digest) await quotas.addBytes(request, (await deps.blobs.find(digest)) ?? 0)
+  return reply
+}
+
 /** The reply to a failure, whether it happens before the body is opened or while it is. */
 export function failureReply(
-  deps: Pick<RegistryDeps, 'waiting' | 'texts' | 'pageOf' | 'secure' | 'guard'>,
+  deps: Pick<RegistryDeps, 'waiting' | 'texts' | 'pageOf' | 'secure' | 'guard' | 'audit'>,
   request: HttpRequest,
   error: unknown,
 ): Reply {
-  const { waiting, texts, pageOf, secure = false, guard } = deps
+  const { waiting, texts, pageOf, secure = false, guard, audit } = deps
+  if (audit && isRefused(error)) audit({ event: 'refused', request, error })
   if (waiting && hasCode(error, 'STILL_BUILDING')) return waiting.reply(error, request)
   if (guard && hasCode(error, 'UNAUTHENTICATED')) {
     return errorReply(error, texts, { headers: { 'WWW-Authenticate': guard.challenge(request, error) } })
@@ -97,6 +129,12 @@ export function failureReply(
   )
   return errorReply(isExhaustion(error) ? exhausted(error) : error, texts, { page })
 }
+
+/** Whether who asked was refused. Being asked for credentials is how every login begins, and no refusal. */
+const isRefused = (error: unknown): boolean =>
+  hasCode(error, 'UNAUTHENTICATED')
+    ? error.detail !== undefined
+    : hasCode(error, 'ACCESS_DENIED', 'RATE_LIMITED', 'QUOTA_EXCEEDED')
 
 /** Whether file descriptors ran out: then the failure says nothing about what was requested, whatever its code. */
 function isExhaustion(error: unknown): boolean {
@@ -123,7 +161,9 @@ function routeReply(deps: RegistryDeps, request: HttpRequest, route: Route): Pro
     case 'manifest':
       return manifestReply(deps, request, route.digest)
     case 'blob':
-      return blobReply(deps, request, route.digest)
+      return deps.quotas
+        ? countedBlob(deps, deps.quotas, request, route.digest)
+        : blobReply(deps, request, route.digest)
     case 'tags':
       return tagsReply(deps, request, route.name, route.imageRequest)
     case 'referrers':

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Outcome } from '../access/credentials.ts'
 import { anonymous, type Identity } from '../access/identity.ts'
+import { certified } from './certificate.ts'
 
 /** A request as routes see it. */
 export type HttpRequest = {
@@ -17,6 +19,8 @@ export type HttpRequest = {
   header(name: string): string | undefined
   /** The address at the other end of the connection, if there is one. */
   peer(): string | undefined
+  /** Who the client certificate of the connection belongs to, if it has one. */
+  certificate(): Outcome | undefined
   /** Aborted when the client disconnects before the response was sent. */
   signal(): AbortSignal
 }
@@ -49,6 +53,10 @@ export class IncomingRequest implements HttpRequest {
 
   peer(): string | undefined {
     return this.#incoming.socket.remoteAddress
+  }
+
+  certificate(): Outcome | undefined {
+    return certified(this.#incoming.socket)
   }
 
   signal(): AbortSignal {

@@ -98,7 +98,10 @@ export async function listen(
     keepAlive: true,
     keepAliveInitialDelay: 30_000,
   }
-  const secure = tls && createTlsServer({ ...settings, ...tls, handshakeTimeout: limits.headersTimeout })
+  // Whether a certificate of a client is good is told with each request, so that those without one are served, too.
+  const clients = tls?.ca && { requestCert: true, rejectUnauthorized: false }
+  const secure =
+    tls && createTlsServer({ ...settings, ...tls, ...clients, handshakeTimeout: limits.headersTimeout })
   const server: Server = secure ?? createServer(settings)
   server.maxConnections = limits.maxConnections
 

@@ -3,22 +3,37 @@ import { readFile, stat } from 'node:fs/promises'
 import { createSecureContext } from 'node:tls'
 import { NixeryError, systemErrorCode, isNixeryError } from '../errors.ts'
 
-/** Files in PEM. */
-export type TlsFiles = { readonly cert: string; readonly key: string }
+/** Files in PEM. `clientCa` are authorities whose certificates prove who a client is. */
+export type TlsFiles = {
+  readonly cert: string
+  readonly key: string
+  readonly clientCa?: string | undefined
+}
 
 /** A certificate with its chain, and its key: for `https.createServer` and `setSecureContext`. */
-export type TlsPair = { readonly cert: Buffer; readonly key: Buffer; readonly minVersion: 'TLSv1.2' }
+export type TlsPair = {
+  readonly cert: Buffer
+  readonly key: Buffer
+  readonly minVersion: 'TLSv1.2'
+  /** Clients are asked for a certificate that these authorities have signed, and may have none. */
+  readonly ca?: Buffer
+}
 
 /**
  * Reads a certificate and its key.
  * @throws CONFIG_INVALID when one cannot be read or parsed, or they do not belong together
  */
-export async function readTls({ cert, key }: TlsFiles): Promise<TlsPair> {
+export async function readTls({ cert, key, clientCa }: TlsFiles): Promise<TlsPair> {
   const pair = {
     cert: await readPem('NIXERY_TLS_CERT', cert),
     key: await readPem('NIXERY_TLS_KEY', key),
     minVersion: 'TLSv1.2',
+    ...(clientCa !== undefined && { ca: await readPem('NIXERY_TLS_CLIENT_CA', clientCa) }),
   } as const
+  const { ca } = pair
+  if (ca && clientCa !== undefined) {
+    parsed('NIXERY_TLS_CLIENT_CA', clientCa, 'certificate', () => new X509Certificate(ca))
+  }
   const certificate = parsed('NIXERY_TLS_CERT', cert, 'certificate', () => new X509Certificate(pair.cert))
   const privateKey = parsed('NIXERY_TLS_KEY', key, 'private key without a passphrase', () =>
     createPrivateKey(pair.key),
@@ -86,7 +101,7 @@ export function watchTls(files: TlsFiles, options: TlsWatchOptions): TlsWatch {
     seen = state
     try {
       const current = await readTls(files)
-      if (current.cert.equals(pair.cert) && current.key.equals(pair.key)) return
+      if (isEqual(current, pair)) return
       options.use(current)
       pair = current
       options.note('the TLS certificate has changed: new connections get the new one')
@@ -103,9 +118,14 @@ export function watchTls(files: TlsFiles, options: TlsWatchOptions): TlsWatch {
   return watch
 }
 
+const isEqual = (one: TlsPair, other: TlsPair): boolean =>
+  one.cert.equals(other.cert) &&
+  one.key.equals(other.key) &&
+  (one.ca && other.ca ? one.ca.equals(other.ca) : one.ca === other.ca)
+
 /** Differs when what is behind the names does; a file that is missing is a state, too. */
-async function stateOf({ cert, key }: TlsFiles): Promise<string> {
-  const states = [cert, key].map(async (file) => {
+async function stateOf({ cert, key, clientCa }: TlsFiles): Promise<string> {
+  const states = [cert, key, ...(clientCa === undefined ? [] : [clientCa])].map(async (file) => {
     try {
       const { dev, ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true })
       return [dev, ino, size, mtimeNs, ctimeNs].join(':')

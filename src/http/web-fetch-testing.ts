@@ -21,6 +21,7 @@ export function createWebFetch(deps: AppDeps): WebFetch {
       ...splitTarget(`${pathname}${search}`),
       header: (name: string) => web.headers.get(name) ?? undefined,
       peer: () => undefined,
+      certificate: () => undefined,
       signal: () => web.signal,
     }
     const { kind, reply: first } = await respond(deps, request)
@@ -93,5 +94,6 @@ export const testRequest = (
   query,
   header: (name) => headers[name],
   peer: () => undefined,
+  certificate: () => undefined,
   signal: () => new AbortController().signal,
 })

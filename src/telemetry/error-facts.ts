@@ -13,6 +13,8 @@ const ordinary: ReadonlySet<ErrorCode> = new Set([
   'PACKAGE_DENIED',
   'UNAUTHENTICATED',
   'ACCESS_DENIED',
+  'RATE_LIMITED',
+  'QUOTA_EXCEEDED',
   'MANIFEST_UNKNOWN',
   'BLOB_UNKNOWN',
   'ROUTE_UNKNOWN',

@@ -77,6 +77,7 @@ const hiddenForms: readonly (readonly [line: string, shown: string])[] = [
     'GOCSPX-',
   ].map((prefix) => [`is ${prefix}${'hunter2'.repeat(5)}.`, 'is ….'] as const),
   ['AKIAHUNTERHUNTER2222', '…'],
+  ['nxk_0123456789abcdef_hunter2hunter2hunter2', '…'],
   ['eyJhunter2hunter2.eyJhunter2hunter2.hunter2', '…'],
 ]
 const keys: readonly (readonly [text: string, shown: string])[] = [

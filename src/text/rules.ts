@@ -174,6 +174,8 @@ const rules: readonly Rule[] = [
   { hint: /A[KS]IA|A[BC]IA|ACCA/, pattern: /\b(?:A[KS]IA|A[BC]IA|ACCA)[0-9A-Z]{16}\b/g },
   { hint: /eyJ/, pattern: /(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*){0,3}/g },
   { hint: /npm_|hf_/, pattern: /(?<![A-Za-z0-9])(?:npm|hf)_[A-Za-z0-9]{20,}/g },
+  // Of this program: API keys of clients.
+  { hint: /nxk_/, pattern: /(?<![A-Za-z0-9])nxk_[0-9a-f]{16}_[\w-]{10,}/g },
   { hint: /dckr_/, pattern: /(?<![A-Za-z0-9])dckr_[a-z]{3}_[\w-]{10,}/g },
   { hint: /[sr]k_(?:live|test)_/, pattern: /(?<![A-Za-z0-9])[sr]k_(?:live|test)_[A-Za-z0-9]{10,}/g },
   { hint: /sk-/, pattern: /(?<![\w-])sk-(?:ant-[\w-]{20,}|proj-[\w-]{20,}|[A-Za-z0-9]{32,})/g },

@@ -16,3 +16,37 @@ export async function makeCertificate(directory: string, name: string): Promise<
   await chmod(key, 0o600)
   return { folder, cert, key }
 }
+
+/** An authority that signs certificates of clients. */
+export type Authority = {
+  readonly cert: string
+  /** @param subject such as `/O=dev/CN=alice` */
+  sign(name: string, subject: string): Promise<{ readonly cert: string; readonly key: string }>
+}
+
+export async function makeAuthority(directory: string, name: string): Promise<Authority> {
+  const ca = await makeCertificate(directory, name)
+  return {
+    cert: ca.cert,
+    async sign(file, subject) {
+      const [cert, key, request] = ['crt', 'key', 'csr'].map((end) => join(ca.folder, `${file}.${end}`))
+      if (cert === undefined || key === undefined || request === undefined) throw new Error('no names')
+      const made = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', subject]
+      await execa('openssl', ['req', ...made, '-keyout', key, '-out', request])
+      const signed = [
+        '-req',
+        '-in',
+        request,
+        '-CA',
+        ca.cert,
+        '-CAkey',
+        ca.key,
+        '-CAcreateserial',
+        '-out',
+        cert,
+      ]
+      await execa('openssl', ['x509', ...signed, '-days', '2'])
+      return { cert, key }
+    },
+  }
+}

@@ -7,7 +7,7 @@ import type { Answer } from './worker-process.ts'
 
 /** Builds by a worker in another process, with nothing but JSON between the two. */
 export async function openRemoteBuilds(environment: Readonly<Record<string, string>>): Promise<{
-  readonly builds: Pick<Builds, 'known' | 'submit' | 'result' | 'cancel'>
+  readonly builds: Pick<Builds, 'known' | 'submit' | 'result' | 'cancel' | 'events'>
   readonly pid: number | undefined
   close(): Promise<void>
 }> {
@@ -42,6 +42,7 @@ export async function openRemoteBuilds(environment: Readonly<Record<string, stri
       submit: (request, options) => ask('submit', request, options),
       result: (id) => ask('result', id),
       cancel: (id) => ask('cancel', id),
+      async *events() {}, // nobody counts builds
     },
     pid: child.pid,
     async close() {

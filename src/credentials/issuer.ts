@@ -1,0 +1,72 @@
+import type { Identity } from '../access/identity.ts'
+
+/** Algorithms of signatures that are accepted. All have a public key: with a shared secret, who verifies could sign. */
+export const signatureAlgorithms = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+  'Ed25519',
+] as const
+
+/** Whose tokens are accepted: an OpenID provider, a CI service, or a Kubernetes cluster. */
+export type Issuer = {
+  /** In rules, logs and the names of identities. */
+  readonly name: string
+  /** The claim `iss`. */
+  readonly url: string
+  /** An address or a file of its public keys; by default the address that its discovery document has. */
+  readonly jwks?: string | undefined
+  /** What the claim `aud` must have. Never without: a token for another service would be one for this. */
+  readonly audience: readonly string[]
+  readonly algorithms: readonly (typeof signatureAlgorithms)[number][]
+  /** The claim with the holder's groups: its name, or names separated by dots; none by default. */
+  readonly groups?: string | undefined
+}
+
+/** The claims of a token that was verified. */
+export type Claims = Readonly<Record<string, unknown>>
+
+// A provider may list every group of a company.
+const mostGroups = 200
+const longestName = 256
+
+/**
+ * Who a token belongs to. The name begins with the issuer's, so that no issuer can name a user of another or of the
+ * password file. Undefined if the token does not say whose it is.
+ */
+export function identityOf({ name, groups }: Issuer, claims: Claims): Identity | undefined {
+  const { sub } = claims
+  if (typeof sub !== 'string' || sub === '' || sub.length > longestName) return undefined
+  return {
+    name: `${name}:${sub}`,
+    groups: groups === undefined ? [] : groupsIn(claimAt(claims, groups)),
+    claims,
+    how: 'oidc',
+    issuer: name,
+  }
+}
+
+/** A claim by its name, or in others by names that are separated by dots, such as `realm_access.roles`. */
+function claimAt(claims: Claims, path: string): unknown {
+  if (Object.hasOwn(claims, path)) return claims[path]
+  let value: unknown = claims
+  for (const name of path.split('.')) {
+    if (value === null || typeof value !== 'object' || !Object.hasOwn(value, name)) return undefined
+    value = (value as Claims)[name]
+  }
+  return value
+}
+
+function groupsIn(value: unknown): readonly string[] {
+  const all: readonly unknown[] = Array.isArray(value) ? value : [value]
+  return all
+    .filter((one): one is string => typeof one === 'string' && one !== '' && one.length <= longestName)
+    .slice(0, mostGroups)
+}

@@ -1,0 +1,13 @@
+import type { HttpRequest } from './request.ts'
+
+/** What clients did that an operator may have to answer for. The request says who it was; its credentials are not told. */
+export type AuditEvent =
+  /** Credentials were verified that were not remembered: once for each login, not for each request. */
+  | { readonly event: 'login'; readonly request: HttpRequest }
+  /** A request was refused: credentials that prove nothing, an action that is not allowed, or a quota that is used up. */
+  | { readonly event: 'refused'; readonly request: HttpRequest; readonly error: unknown }
+  /** A request caused work: evaluating, fetching, building or packing. */
+  | { readonly event: 'build'; readonly request: HttpRequest; readonly image: string }
+
+/** Must not throw. */
+export type AuditListener = (event: AuditEvent) => void

@@ -1,0 +1,68 @@
+import type { Builds, BuildUpdate } from '../builds/builds.ts'
+import type { BuildPlace } from '../quotas/quotas.ts'
+import type { AuditListener } from './audit.ts'
+import type { RequestQuotas } from './quotas.ts'
+import type { HttpRequest } from './request.ts'
+
+export type CausedDeps = {
+  readonly builds: Pick<Builds, 'known' | 'submit' | 'result' | 'cancel' | 'events'>
+  readonly quotas?: RequestQuotas | undefined
+  readonly audit?: AuditListener | undefined
+}
+
+/** The builds that a request may cause: each takes one of the client's quota, and is told to the audit log. */
+export function buildsFor(
+  { builds, quotas, audit }: CausedDeps,
+  request: HttpRequest,
+): Pick<Builds, 'submit' | 'result' | 'cancel'> {
+  if (!quotas && !audit) return builds
+  return {
+    async submit(imageRequest, options) {
+      const place = await quotas?.build(request)
+      try {
+        const submission = await builds.submit(imageRequest, options)
+        void follow(builds.events(submission.id), request, place, audit)
+        return submission
+      } catch (error) {
+        place?.giveBack()
+        place?.end()
+        throw error
+      }
+    },
+    result: (id) => builds.result(id),
+    cancel: (id) => builds.cancel(id),
+  }
+}
+
+/** Reads what happens in a build to its end. Only its first request caused it, and only if there was work to do. */
+async function follow(
+  events: AsyncIterable<BuildUpdate>,
+  request: HttpRequest,
+  place: BuildPlace | undefined,
+  audit: AuditListener | undefined,
+): Promise<void> {
+  let image = ''
+  let isFirst: boolean | undefined
+  let hasWorked = false
+  try {
+    for await (const event of events) {
+      if (event.type === 'started') image = event.image
+      if (event.type === 'joined') isFirst ??= event.request === request.id
+      if (isFirst === false) break
+      if (hasWorked || !isWork(event)) continue
+      hasWorked = true
+      audit?.({ event: 'build', request, image })
+    }
+  } finally {
+    if (!hasWorked) place?.giveBack()
+    place?.end()
+  }
+}
+
+/** Whether this costs more than looking up what is known. */
+const isWork = (event: BuildUpdate): boolean =>
+  (event.type === 'resolved' && event.evaluated > 0) ||
+  event.type === 'nix' ||
+  event.type === 'realised' ||
+  event.type === 'downloaded' ||
+  event.type === 'packed'

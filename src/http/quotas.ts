@@ -1,0 +1,43 @@
+import type { BuildPlace, Usage } from '../quotas/quotas.ts'
+import type { Holder } from '../quotas/quota.ts'
+import type { Quotas } from '../quotas/quotas-by-holder.ts'
+import type { AddressOf } from './address.ts'
+import type { HttpRequest } from './request.ts'
+
+/** Quotas as requests meet them. See `Usage` for what each throws. */
+export type RequestQuotas = {
+  /** Counts a request whose identity is known. */
+  request(request: HttpRequest): Promise<void> | undefined
+  /** undefined where builds are not limited */
+  build(request: HttpRequest): Promise<BuildPlace | undefined>
+  checkBytes(request: HttpRequest): Promise<void>
+  addBytes(request: HttpRequest, bytes: number): Promise<void>
+  headers(request: HttpRequest): Promise<Readonly<Record<string, string>>>
+}
+
+export function createRequestQuotas(quotas: Quotas, addressOf: AddressOf): RequestQuotas {
+  const of = (request: HttpRequest): { usage: Usage; holder: Holder } | undefined =>
+    quotas(request.identity, addressOf(request.peer(), request.header('x-forwarded-for')))
+  return {
+    request(request) {
+      const found = of(request)
+      return found?.usage.request(found.holder)
+    },
+    async build(request) {
+      const found = of(request)
+      return found?.usage.build(found.holder)
+    },
+    async checkBytes(request) {
+      const found = of(request)
+      await found?.usage.checkBytes(found.holder)
+    },
+    async addBytes(request, bytes) {
+      const found = of(request)
+      await found?.usage.addBytes(found.holder, bytes)
+    },
+    async headers(request) {
+      const found = of(request)
+      return found ? found.usage.headers(found.holder) : {}
+    },
+  }
+}

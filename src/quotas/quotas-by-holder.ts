@@ -1,0 +1,40 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import { anonymous, type Identity } from '../access/identity.ts'
+import type { Holder, Quota } from './quota.ts'
+import { createUsage, type Usage } from './quotas.ts'
+
+/** Finds what is counted for a client; undefined for one without limits. */
+export type Quotas = (
+  identity: Identity,
+  address: string | undefined,
+) => { readonly usage: Usage; readonly holder: Holder } | undefined
+
+// Addresses are strangers' to choose: they share so many counters, 200 bytes each.
+const mostAddresses = 2 ** 18
+// Quotas that a policy file has, or had before it changed.
+const mostQuotas = 1000
+
+/** @param quotaOf the quota of an identity; asked for each request, so that a change takes effect at once */
+export function createQuotas(quotaOf: (identity: Identity) => Quota | undefined): Quotas {
+  const usages = new LRUCache<string, Usage>({ max: mostQuotas })
+  const seed = randomBytes(16)
+  // Random for others, so that nobody can use up the counter that some address shares.
+  const placeOf = (address: string) =>
+    createHash('sha256').update(seed).update(address).digest().readUInt32LE() % mostAddresses
+
+  return (identity, address) => {
+    const quota = quotaOf(identity)
+    if (!quota) return undefined
+    const text = JSON.stringify([quota.requests, quota.builds, quota.buildsAtOnce, quota.bytes])
+    // A quota that stays the same when the policy changes keeps its counters.
+    const usage = usages.get(text) ?? createUsage(quota)
+    usages.set(text, usage)
+    const { name, issuer = '' } = identity
+    const holder =
+      identity === anonymous || name === ''
+        ? { key: `address ${placeOf(address ?? '')}`, shown: address ?? 'this address' }
+        : { key: `user ${issuer}/${name}`, shown: name }
+    return { usage, holder }
+  }
+}

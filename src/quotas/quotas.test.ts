@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict'
+import { describe, it, mock } from 'node:test'
+import { hasCode, type ErrorCode } from '../errors.ts'
+import { createUsage } from './quotas.ts'
+
+const alice = { key: 'alice', shown: 'alice' }
+const bob = { key: 'bob', shown: '192.0.2.7' }
+const failsWith = (code: ErrorCode, text: RegExp) => (error: unknown) => {
+  assert.ok(hasCode(error, code), String(error))
+  assert.match(`${error.message} (${error.hint})`, text)
+  return true
+}
+
+describe('usage', () => {
+  it('limits requests a second for each holder alone', async () => {
+    const usage = createUsage({ requests: 2 })
+    await usage.request(alice)
+    await usage.request(alice)
+    await assert.rejects(usage.request(alice), failsWith('RATE_LIMITED', /2 a second .* alice .*in 1 s/))
+    await usage.request(bob)
+  })
+
+  it('limits builds an hour, tells who must wait for long so, and forgets after the hour', async () => {
+    mock.timers.enable({ apis: ['Date', 'setTimeout'] })
+    try {
+      const usage = createUsage({ builds: 2 })
+      await usage.build(alice)
+      mock.timers.tick(3_000_000)
+      const { giveBack } = await usage.build(alice)
+      await assert.rejects(usage.build(alice), failsWith('QUOTA_EXCEEDED', /2 builds an hour .*10 minutes/))
+      giveBack()
+      giveBack()
+      await usage.build(alice)
+      mock.timers.tick(550_000)
+      await assert.rejects(usage.build(alice), failsWith('RATE_LIMITED', /try again in 50 s/))
+      assert.deepEqual(await usage.headers(alice), {
+        'ratelimit-limit': '2;w=3600',
+        'ratelimit-remaining': '0;w=3600',
+        'docker-ratelimit-source': 'alice',
+      })
+      assert.equal((await usage.headers(bob))['ratelimit-remaining'], '2;w=3600')
+      mock.timers.tick(50_001)
+      await usage.build(alice)
+    } finally {
+      mock.timers.reset()
+    }
+  })
+
+  it('limits builds at once', async () => {
+    const usage = createUsage({ buildsAtOnce: 1, builds: 10 })
+    const first = await usage.build(alice)
+    await assert.rejects(usage.build(alice), failsWith('RATE_LIMITED', /1 builds .* at once/))
+    await usage.build(bob)
+    first.end()
+    first.end()
+    const second = await usage.build(alice)
+    await assert.rejects(usage.build(alice), failsWith('RATE_LIMITED', /at once/))
+    second.end()
+    assert.equal((await usage.headers(alice))['ratelimit-remaining'], '8;w=3600')
+  })
+
+  it('limits bytes a day, and lets what was begun go on', async () => {
+    const usage = createUsage({ bytes: 1000 })
+    await usage.addBytes(alice, 999)
+    await usage.checkBytes(alice)
+    await usage.addBytes(alice, 5000)
+    await assert.rejects(usage.checkBytes(alice), failsWith('QUOTA_EXCEEDED', /1000 bytes a day/))
+    await usage.checkBytes(bob)
+  })
+
+  it('limits nothing that has no limit', async () => {
+    const usage = createUsage({})
+    for (let n = 0; n < 1000; n++) await usage.request(alice)
+    await usage.build(alice)
+    await usage.checkBytes(alice)
+    assert.deepEqual(await usage.headers(alice), {})
+  })
+})

@@ -1,0 +1,115 @@
+import { NixeryError } from '../errors.ts'
+import { createCounter, type Counter } from './counter.ts'
+import type { Holder, Quota } from './quota.ts'
+
+/** Usage that is counted against one quota. Waits and windows are milliseconds and seconds as each says. */
+export type Usage = {
+  /** Counts a request. @throws RATE_LIMITED */
+  request(holder: Holder): Promise<void>
+  /**
+   * Takes one of the builds, before it begins.
+   * @throws RATE_LIMITED, or QUOTA_EXCEEDED when the wait is longer than clients retry
+   */
+  build(holder: Holder): Promise<BuildPlace>
+  /** Before a blob is sent: one that is begun is sent to its end. @throws RATE_LIMITED, QUOTA_EXCEEDED */
+  checkBytes(holder: Holder): Promise<void>
+  addBytes(holder: Holder, bytes: number): Promise<void>
+  /** `ratelimit-limit` and the like, as Docker Hub sends them. */
+  headers(holder: Holder): Promise<Readonly<Record<string, string>>>
+}
+
+/** A build that was taken from a quota. */
+export type BuildPlace = {
+  /** It turned out that there was nothing to build: it does not count. */
+  readonly giveBack: () => void
+  /** It has ended. */
+  readonly end: () => void
+}
+
+// Seconds. podman repeats a 429 up to 20 times and obeys Retry-After; who has to wait for longer is told so at once.
+const longestRetry = 60
+
+/** Counts the usage of all holders of one quota, in memory. */
+export function createUsage(quota: Quota): Usage {
+  const counter = (limit: number | undefined, seconds: number) =>
+    limit === undefined ? undefined : createCounter(limit, seconds)
+  const requests = counter(quota.requests, 1)
+  const builds = counter(quota.builds, 3600)
+  const bytes = counter(quota.bytes, 24 * 3600)
+  const atOnce = new Map<string, number>()
+
+  const enter = ({ key, shown }: Holder): (() => void) => {
+    const limit = quota.buildsAtOnce
+    const running = atOnce.get(key) ?? 0
+    if (limit !== undefined && running >= limit) {
+      throw refusal(`${limit} builds for ${shown} are at work, as many as are allowed at once`, 5_000)
+    }
+    if (limit === undefined) return () => {}
+    atOnce.set(key, running + 1)
+    return once(() => {
+      const left = (atOnce.get(key) ?? 1) - 1
+      if (left > 0) atOnce.set(key, left)
+      else atOnce.delete(key)
+    })
+  }
+
+  return {
+    async request({ key, shown }) {
+      const wait = await requests?.take(key)
+      if (wait !== undefined)
+        throw refusal(`too many requests: ${quota.requests} a second are allowed for ${shown}`, wait)
+    },
+    async build(holder) {
+      const end = enter(holder)
+      const wait = await builds?.take(holder.key)
+      if (wait !== undefined) {
+        end()
+        throw refusal(`the quota of ${quota.builds} builds an hour is used up for ${holder.shown}`, wait)
+      }
+      return { end, giveBack: once(() => void builds?.giveBack(holder.key, 1)) }
+    },
+    async checkBytes({ key, shown }) {
+      const wait = await bytes?.spent(key)
+      if (wait !== undefined)
+        throw refusal(`the quota of ${quota.bytes} bytes a day is used up for ${shown}`, wait)
+    },
+    async addBytes({ key }, size) {
+      if (size > 0) await bytes?.add(key, size)
+    },
+    async headers({ key, shown }) {
+      const shownCounter = builds ?? bytes ?? requests
+      return shownCounter ? headersOf(shownCounter, await shownCounter.left(key), shown) : {}
+    },
+  }
+}
+
+function headersOf({ limit, seconds }: Counter, left: number, shown: string): Record<string, string> {
+  return {
+    'ratelimit-limit': `${limit};w=${seconds}`,
+    'ratelimit-remaining': `${left};w=${seconds}`,
+    'docker-ratelimit-source': shown.replace(/[^\x21-\x7e]/g, '_'),
+  }
+}
+
+/** @param wait milliseconds */
+function refusal(message: string, wait: number): NixeryError {
+  const seconds = Math.max(1, Math.ceil(wait / 1000))
+  if (seconds <= longestRetry) {
+    return new NixeryError('RATE_LIMITED', message, {
+      hint: `try again in ${seconds} s`,
+      detail: { retryAfter: seconds },
+    })
+  }
+  return new NixeryError('QUOTA_EXCEEDED', message, {
+    hint: `more is available in ${Math.ceil(seconds / 60)} minutes; what is built can still be pulled`,
+  })
+}
+
+function once(work: () => void): () => void {
+  let isDone = false
+  return () => {
+    if (isDone) return
+    isDone = true
+    work()
+  }
+}

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict'
+import { readFile, rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ServerProcess } from '../scripts/server.ts'
+import { openWorkspace, type Workspace } from './support/workspace.ts'
+
+type Line = { readonly event: string } & Readonly<Record<string, unknown>>
+
+describe('quotas and the audit log', () => {
+  let workspace: Workspace
+  let server: ServerProcess
+  let log: string
+
+  before(async () => {
+    workspace = await openWorkspace()
+    log = join(workspace.folder, 'audit.log')
+    server = await workspace.serve({
+      NIXERY_PKGS_PATH: await workspace.packageSet(
+        ['a', 'b', 'c', 'd'].map((name) => `${name} = script "${name}" "echo ${name}";`).join('\n'),
+      ),
+      NIXERY_QUOTA_BUILDS: '2',
+      NIXERY_QUOTA_REQUESTS: '50',
+      NIXERY_QUOTA_BYTES: '1',
+      NIXERY_AUDIT_LOG: log,
+    })
+  })
+  after(() => workspace.dispose())
+
+  /** Asks as a client behind a proxy, by its address. */
+  const askAs = (address: string, path: string, headers: Record<string, string> = {}) =>
+    fetch(`http://${server.address}${path}`, { headers: { 'x-forwarded-for': address, ...headers } })
+  const lines = async (file = log): Promise<Line[]> =>
+    (await readFile(file, 'utf8').catch(() => ''))
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as Line)
+  /** Waits for a line of the log. */
+  const lineWith = async (matches: (line: Line) => boolean): Promise<Line> => {
+    for (;;) {
+      const found = (await lines()).find(matches)
+      if (found) return found
+      await sleep(20)
+    }
+  }
+
+  it('count what each address builds, and tell it as Docker Hub does', async () => {
+    const first = await askAs('192.0.2.1', '/v2/a/manifests/latest')
+    assert.equal(first.status, 200)
+    assert.equal(first.headers.get('ratelimit-limit'), '2;w=3600')
+    assert.equal(first.headers.get('ratelimit-remaining'), '1;w=3600')
+    assert.equal(first.headers.get('docker-ratelimit-source'), '192.0.2.1')
+    assert.equal((await askAs('192.0.2.1', '/v2/b/manifests/latest')).status, 200)
+
+    const refused = await askAs('192.0.2.1', '/v2/c/manifests/latest')
+    const text = await refused.text()
+    assert.equal(refused.status, 403, text)
+    assert.match(text, /"DENIED".*quota of 2 builds an hour is used up for 192\.0\.2\.1/)
+    assert.equal(refused.headers.get('ratelimit-remaining'), '0;w=3600')
+    assert.equal(refused.headers.get('retry-after'), null)
+    // What is there is no build.
+    assert.equal((await askAs('192.0.2.1', '/v2/b/manifests/latest')).status, 200)
+    assert.equal(
+      (await askAs('192.0.2.2', '/v2/b/manifests/latest')).headers.get('ratelimit-remaining'),
+      '2;w=3600',
+    )
+  })
+
+  it('limit the bytes of a day', async () => {
+    const manifest = (await (await askAs('192.0.2.3', '/v2/b/manifests/latest')).json()) as {
+      layers: { digest: string }[]
+    }
+    const [first, second] = manifest.layers
+    const blob = (digest: string | undefined) => askAs('192.0.2.3', `/v2/b/blobs/${digest}`)
+    const sent = await blob(first?.digest)
+    assert.equal(sent.status, 200)
+    await sent.arrayBuffer()
+    const refused = await blob((second ?? first)?.digest)
+    assert.match(await refused.text(), /quota of 1 bytes a day/)
+    assert.equal(refused.status, 403)
+  })
+
+  it('limit the requests of a second, with a wait that clients obey', async () => {
+    const answers = await Promise.all(Array.from({ length: 120 }, () => askAs('192.0.2.4', '/v2/')))
+    const refused = answers.filter(({ status }) => status === 429)
+    assert.ok(refused.length > 0, 'more than 50 in one second')
+    assert.equal(refused[0]?.headers.get('retry-after'), '1')
+    assert.match((await refused[0]?.text()) ?? '', /TOOMANYREQUESTS.*50 a second/)
+    assert.equal((await askAs('192.0.2.4', '/healthz')).status, 200)
+    assert.equal((await askAs('192.0.2.5', '/v2/')).status, 200)
+  })
+
+  it('write a line for each build and refusal, without credentials, also after the file was moved', async () => {
+    const build = await lineWith((line) => line.event === 'build' && line['image'] === 'b')
+    assert.equal(build['address'], '192.0.2.1')
+    assert.equal(build['how'], 'anonymous')
+    const refused = await lineWith((line) => line.event === 'refused' && line['code'] === 'QUOTA_EXCEEDED')
+    assert.equal(refused['path'], '/v2/c/manifests/latest')
+    assert.match(String(refused['reason']), /builds an hour/)
+    assert.equal((await lines()).filter((line) => line.event === 'build').length, 2)
+
+    await rename(log, `${log}.1`)
+    const secret = 'hunter2-hunter2'
+    await askAs('192.0.2.6', '/v2/d/manifests/latest?token=hunter2-hunter2', {
+      authorization: `Bearer ${secret}`,
+      cookie: secret,
+    })
+    await lineWith((line) => line.event === 'build' && line['image'] === 'd')
+    for (const file of [log, `${log}.1`]) assert.doesNotMatch(await readFile(file, 'utf8'), /hunter2/)
+  })
+})
