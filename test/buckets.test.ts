@@ -29,13 +29,13 @@ describe('a bucket that cannot be used', () => {
         return openS3Store(buckets.s3Options(await buckets.services.S3.makeBucket(), { credentials }))
       },
       'CONFIG_INVALID',
-      /refuses access/,
+      /was denied/,
     ],
     [
       'in S3 with an address that is none',
       () => openS3Store(buckets.s3Options('x', { endpoint: 'storage:9000' })),
       'CONFIG_INVALID',
-      /is not one: storage:9000/,
+      /S3_ENDPOINT is not a valid URL: storage:9000/,
     ],
     [
       'in S3 with addresses that would work for too long',
@@ -47,7 +47,7 @@ describe('a bucket that cannot be used', () => {
       'in S3 that cannot be reached',
       () => openS3Store(buckets.s3Options('x', { endpoint: 'http://127.0.0.1:9' })),
       'STORE_UNAVAILABLE',
-      /cannot be opened .* it cannot be reached, ECONNREFUSED/,
+      /cannot open .* the service is unreachable, ECONNREFUSED/,
     ],
     [
       'at Google that is missing',
@@ -72,7 +72,7 @@ describe('a bucket that cannot be used', () => {
         return openGcsStore(buckets.gcsOptions('closed'))
       },
       'CONFIG_INVALID',
-      /refuses access/,
+      /was denied/,
     ],
     [
       'at Google with a key that is none',
@@ -94,13 +94,13 @@ describe('a bucket that cannot be used', () => {
         return openGcsStore(buckets.gcsOptions('x', { keyFile }))
       },
       'CONFIG_INVALID',
-      /user\.json cannot sign addresses/,
+      /user\.json cannot sign URLs/,
     ],
     [
       'at Google that cannot be reached',
       () => openGcsStore(buckets.gcsOptions('x', { endpoint: 'http://127.0.0.1:9' })),
       'STORE_UNAVAILABLE',
-      /cannot be opened .* it cannot be reached, ECONNREFUSED/,
+      /cannot open .* the service is unreachable, ECONNREFUSED/,
     ],
   ]
   for (const [what, open, code, message] of rows) {

@@ -1,5 +1,5 @@
 import type { Config } from '../config.ts'
-import type { Collected, GoneImage } from '../upkeep/collected.ts'
+import type { Collected, RemovedImage } from '../upkeep/collected.ts'
 import { collect } from '../upkeep/gc.ts'
 import { grace } from '../upkeep/uses.ts'
 import { bytesText, counted } from '../text/amounts.ts'
@@ -46,7 +46,7 @@ async function run(context: CommandContext, options: Options): Promise<void> {
 }
 
 /** One line per image: its names, when it was last used, its size. */
-function table(images: readonly GoneImage[]): string {
+function table(images: readonly RemovedImage[]): string {
   const rows = images.map(({ names, lastUsed, size }) => [
     names.map(({ repository, tag, architecture }) => `${repository}:${tag} ${architecture}`).join(', ') ||
       'never pulled by name',

@@ -1,23 +1,22 @@
 /**
- * A directed graph over the nodes 0 … n-1 in two flat arrays: the successors of node v are
- * `targets[offsets[v]]` up to, not including, `targets[offsets[v + 1]]`. An object per node would cost more to
- * allocate than everything that is done with the graph.
+ * A directed graph with nodes 0 … n-1 in two flat arrays: the successors of node v are `targets[offsets[v]]` to
+ * `targets[offsets[v + 1]]`, exclusive. Allocating an object for each node would take longer than all work on the graph.
  */
 export type Digraph = { readonly offsets: Uint32Array; readonly targets: Uint32Array }
 
 /** The number of nodes. */
 export const sizeOf = (graph: Digraph): number => graph.offsets.length - 1
 
-/** The graph in which node v points to the nodes `successors[v]`. */
+/** Builds the graph in which node v points to the nodes `successors[v]`. */
 export function digraph(successors: readonly (readonly number[])[]): Digraph {
   const offsets = new Uint32Array(successors.length + 1)
-  for (const [node, own] of successors.entries()) offsets[node + 1] = (offsets[node] as number) + own.length
+  for (const [node, list] of successors.entries()) offsets[node + 1] = (offsets[node] as number) + list.length
   const targets = new Uint32Array(offsets[successors.length] as number)
-  for (const [node, own] of successors.entries()) targets.set(own, offsets[node])
+  for (const [node, list] of successors.entries()) targets.set(list, offsets[node])
   return { offsets, targets }
 }
 
-/** The graph with one more node, numbered last, that points to `targets`. */
+/** Adds a last node that points to `targets`. */
 export function withRoot(graph: Digraph, targets: readonly number[]): Digraph {
   const edges = graph.targets.length
   const rooted = {
@@ -31,7 +30,7 @@ export function withRoot(graph: Digraph, targets: readonly number[]): Digraph {
   return rooted
 }
 
-/** Every edge turned round; the predecessors of a node come in ascending order. */
+/** Reverses all edges. The predecessors of a node are in ascending order. */
 export function reversed({ offsets, targets }: Digraph): Digraph {
   const backOffsets = new Uint32Array(offsets.length)
   for (const target of targets) backOffsets[target + 1] = (backOffsets[target + 1] as number) + 1
@@ -52,8 +51,8 @@ export function reversed({ offsets, targets }: Digraph): Digraph {
 }
 
 /**
- * What `starts` reach, in the order in which a depth-first search leaves the nodes: without cycles, each node
- * comes after all that it reaches. The stack is an array, so a chain may be as long as memory allows.
+ * Lists the nodes reachable from `starts` in postorder: without cycles, each node comes after all nodes that it reaches.
+ * The stack is an array, so only memory limits the length of a chain.
  */
 export function postorder({ offsets, targets }: Digraph, starts: Iterable<number>): Uint32Array {
   const size = offsets.length - 1
@@ -61,7 +60,7 @@ export function postorder({ offsets, targets }: Digraph, starts: Iterable<number
   const stack = new Uint32Array(size)
   const nextEdge = offsets.slice()
   const seen = new Uint8Array(size)
-  let left = 0
+  let count = 0
   for (const start of starts) {
     if (seen[start] === 1) continue
     seen[start] = 1
@@ -70,7 +69,7 @@ export function postorder({ offsets, targets }: Digraph, starts: Iterable<number
       const node = stack[depth] as number
       const edge = nextEdge[node] as number
       if (edge === offsets[node + 1]) {
-        order[left++] = node
+        order[count++] = node
         depth--
         continue
       }
@@ -81,12 +80,12 @@ export function postorder({ offsets, targets }: Digraph, starts: Iterable<number
       stack[++depth] = target
     }
   }
-  return order.subarray(0, left)
+  return order.subarray(0, count)
 }
 
 /**
- * The part of the graph that `order` names, with `order[i]` renumbered to i. Edges must not lead out of that
- * part, as they cannot from a `postorder`.
+ * The subgraph of the nodes in `order`, with `order[i]` renumbered to i. No edge may leave the subgraph; for a
+ * `postorder`, none does.
  */
 export function renumbered({ offsets, targets }: Digraph, order: Uint32Array): Digraph {
   const numbers = new Uint32Array(offsets.length - 1)

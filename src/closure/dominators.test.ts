@@ -13,7 +13,7 @@ const topsOf = (dominators: number[], root = 0): number[] => [
 ]
 
 describe('immediateDominators', () => {
-  it('finds the fork above a join', () => {
+  it('finds the node where paths to a join split', () => {
     assert.deepEqual(dominatorsOf([[1], [2, 3], [4], [4], [5], []]), [0, 0, 1, 1, 1, 4])
   })
 
@@ -22,11 +22,11 @@ describe('immediateDominators', () => {
     assert.deepEqual(dominatorsOf([[], [2], [1, 3], [2], [2, 3], [1], [5, 4]], 6), [-1, 6, 6, 6, 6, 6, 6])
   })
 
-  it('leaves out what the root does not reach, even where that points at what it does', () => {
+  it('is -1 for unreachable nodes, including those with edges to reachable ones', () => {
     assert.deepEqual(dominatorsOf([[1], [], [1, 3], []]), [0, 0, -1, -1])
   })
 
-  it('agrees with taking each node out in turn', () => {
+  it('agrees with removing each node in turn', () => {
     fc.assert(
       fc.property(successorLists(), fc.nat(), (successors, pick) => {
         const root = pick % successors.length
@@ -36,7 +36,7 @@ describe('immediateDominators', () => {
     )
   })
 
-  it('walks a chain of 100,000 nodes, and one whose every node points at one end', () => {
+  it('handles a chain of 100,000 nodes, and one in which all nodes point to one', () => {
     const size = 100_000
     const chain = Array.from({ length: size }, (_, node) => (node + 1 < size ? [node + 1] : []))
     const dominators = dominatorsOf(chain)
@@ -49,7 +49,7 @@ describe('immediateDominators', () => {
 })
 
 describe('topDominators', () => {
-  it('names the child of the root above each node', () => {
+  it('finds the child of the root above each node', () => {
     assert.deepEqual(topsOf([0, 0, 1, 2, 0, 4, -1]), [-1, 1, 1, 1, 4, 4, -1])
   })
 
@@ -70,7 +70,7 @@ describe('topDominators', () => {
   })
 })
 
-/** d dominates n if n is out of reach without d; the immediate one is dominated by all other dominators of n. */
+/** d dominates n if n is unreachable without d; all other dominators of n dominate the immediate one. */
 function dominatorsByRemoval(successors: number[][], root: number): number[] {
   const all = reachable(successors, root)
   const without = successors.map((_, removed) => reachable(successors, root, removed))

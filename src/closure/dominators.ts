@@ -1,25 +1,25 @@
 import { type Digraph, postorder, renumbered, reversed, sizeOf } from './digraph.ts'
 
 /**
- * The immediate dominator of each node: the nearest other node through which every way from the root to it
- * leads. The root's is the root itself; a node that the root does not reach has -1.
+ * Computes the immediate dominator of each node: the nearest other node that is on every path from the root to it. The
+ * root's dominator is the root itself; unreachable nodes have -1.
  *
- * Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm" (2001), on integer arrays: with nodes
- * numbered in postorder, each node's dominator is where the dominator chains of its predecessors meet; repeated
- * until nothing changes, which for a graph without cycles is one pass and one to see it.
+ * The algorithm is that of Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm" (2001), on integer arrays.
+ * With nodes numbered in postorder, a node's dominator is where the dominator chains of its predecessors meet. This is
+ * repeated until nothing changes: two passes for a graph without cycles.
  */
 export function immediateDominators(graph: Digraph, root: number): Int32Array {
   const order = postorder(graph, [root])
   const { offsets, targets } = reversed(renumbered(graph, order))
   const last = order.length - 1
-  // In postorder numbers, where a dominator's number is higher than those that it dominates.
+  // Postorder numbers: a dominator has a higher number than the nodes that it dominates.
   const dominators = new Int32Array(order.length).fill(-1)
   dominators[last] = last
   for (let changed = true; changed;) {
     changed = false
     for (let node = last - 1; node >= 0; node--) {
       let dominator = -1
-      // Ascending, so from the far end of a long chain upwards: each meeting is then a short step on.
+      // In ascending order, from the far end of a long chain, so that each `meet` takes few steps.
       for (let edge = offsets[node] as number; edge < (offsets[node + 1] as number); edge++) {
         const predecessor = targets[edge] as number
         if (dominators[predecessor] === -1) continue
@@ -50,10 +50,10 @@ function meet(dominators: Int32Array, a: number, b: number): number {
 }
 
 /**
- * For each node, the child of the root in whose subtree of the dominator tree it lies (for such a child, the
- * child itself); -1 for the root and for what it does not reach.
+ * For each node, finds the child of the root whose subtree of the dominator tree contains it. For such a child, this is
+ * the child itself; for the root and for unreachable nodes, it is -1.
  *
- * @param dominators what `immediateDominators` returned for this root
+ * @param dominators the result of `immediateDominators` for this root
  */
 export function topDominators(dominators: Int32Array, root: number): Int32Array {
   const tops = new Int32Array(dominators.length).fill(-1)
@@ -62,7 +62,7 @@ export function topDominators(dominators: Int32Array, root: number): Int32Array 
     let end = node
     while (tops[end] === -1 && dominators[end] !== root) end = dominators[end] as number
     const top = tops[end] === -1 ? end : (tops[end] as number)
-    // Written to the whole way just walked, so that no stretch of a long chain is walked twice.
+    // Store it for all nodes on the way, so that no part of a long chain is walked twice.
     for (let on = node; tops[on] === -1 && on !== root; on = dominators[on] as number) tops[on] = top
   }
   return tops

@@ -15,7 +15,7 @@ const facts = factsOf({
 const lookup = (path: StorePath) => facts.get(path)
 
 describe('walkClosure', () => {
-  it('finds what the roots reach, and no more', () => {
+  it('finds exactly the paths that the roots reach', () => {
     const walked = walkClosure([storePathOf('app')], lookup)
     assert.ok('closure' in walked)
     assert.deepEqual(
@@ -25,14 +25,14 @@ describe('walkClosure', () => {
     assert.equal(walked.closure.paths.get(storePathOf('data')), facts.get(storePathOf('data')))
   })
 
-  it('keeps the order of the roots and drops repeated ones', () => {
+  it('keeps the order of the roots, without duplicates', () => {
     const roots = ['other', 'app', 'other', 'libc'].map(storePathOf)
     const walked = walkClosure(roots, lookup)
     assert.ok('closure' in walked)
     assert.deepEqual(walked.closure.roots, ['other', 'app', 'libc'].map(storePathOf))
   })
 
-  it('names every path that it meets and does not know', () => {
+  it('lists all unknown paths', () => {
     const known = new Map(facts)
     known.delete(storePathOf('libc'))
     known.delete(storePathOf('data'))
@@ -45,16 +45,16 @@ describe('walkClosure', () => {
     )
   })
 
-  it('asks for each path once', () => {
-    const asked: StorePath[] = []
+  it('looks up each path once', () => {
+    const lookups: StorePath[] = []
     walkClosure(['app', 'other', 'app'].map(storePathOf), (path) => {
-      asked.push(path)
+      lookups.push(path)
       return facts.get(path)
     })
-    assert.deepEqual(asked.sort(byText), [...facts.keys()].sort(byText))
+    assert.deepEqual(lookups.sort(byText), [...facts.keys()].sort(byText))
   })
 
-  it('makes an empty closure of no roots', () => {
+  it('returns an empty closure without roots', () => {
     assert.deepEqual(walkClosure([], lookup), { closure: { roots: [], paths: new Map() } })
   })
 
@@ -73,7 +73,7 @@ describe('walkClosure', () => {
 })
 
 describe('closureSizes', () => {
-  it('counts what is shared once', () => {
+  it('counts shared paths once', () => {
     const sizes = closureSizes(
       closureOf(['top'], {
         top: [1, ['l', 'r']],
@@ -107,7 +107,7 @@ describe('closureSizes', () => {
     )
   })
 
-  it('agrees with it over several blocks of bits, with and without a cycle through all of them', () => {
+  it('agrees with a search over several blocks of bits, with and without a cycle through all of them', () => {
     const { root, facts: table } = largeFacts(1_300, 3)
     for (const cycle of [false, true]) {
       if (cycle) table.get(storePathOf('p0'))?.references.push(root)
@@ -129,13 +129,13 @@ describe('indexClosure', () => {
     )
   })
 
-  it('refuses a closure that lacks a path', () => {
+  it('refuses an incomplete closure', () => {
     const closure = closureOf(['a'], { a: [1, ['b']], b: [1, []] })
     const torn: Closure = {
       ...closure,
       paths: new Map([...closure.paths].filter(([path]) => path !== storePathOf('b'))),
     }
-    assert.throws(() => indexClosure(torn), /no facts of \/nix\/store\/\w+-b$/)
+    assert.throws(() => indexClosure(torn), /no facts for \/nix\/store\/\w+-b$/)
   })
 })
 

@@ -2,41 +2,41 @@ import { byText, type PathFacts, type StorePath } from '../image/store-path.ts'
 import { type Digraph, digraph } from './digraph.ts'
 
 /**
- * The closure of some roots: every path that they reach, and what Nix knows of each. Complete: roots and
- * references of paths are themselves among the paths.
+ * The closure of some roots: all paths that they reach, with their facts. It is complete: it contains all roots and all
+ * references of its paths.
  */
 export type Closure = {
-  /** Each once, in the order given. */
+  /** In the given order, without duplicates. */
   readonly roots: readonly StorePath[]
-  /** From `walkClosure` in byte order of the store path. */
+  /** In byte order of the store path, if `walkClosure` made it. */
   readonly paths: ReadonlyMap<StorePath, PathFacts>
 }
 
-/** A closure as numbers: node i is `paths[i]`. */
+/** A closure with numbered paths: node i is `paths[i]`. */
 export type IndexedClosure = {
-  /** In byte order, so that comparing two numbers compares their paths. */
+  /** In byte order, so that numbers compare like their paths. */
   readonly paths: readonly StorePath[]
-  /** Bytes of each path's NAR. */
+  /** The size of each path's NAR in bytes. */
   readonly narSizes: Float64Array
   readonly roots: readonly number[]
-  /** An edge for each reference, self-references included. */
+  /** An edge for each reference, including self-references. */
   readonly graph: Digraph
 }
 
 /**
- * Walks from the roots through `lookup` to all they reach.
+ * Walks from the roots to all paths that they reach.
  *
- * @returns the closure; or, where `lookup` knew nothing of some paths, those paths in byte order. What only
- * they reach is not among them, because nothing tells of it.
+ * @returns the closure, or, if `lookup` returned undefined for some paths, these paths in byte order. The references of
+ * unknown paths are unknown, so the paths that only they reach are not in the list.
  */
 export function walkClosure(
   roots: Iterable<StorePath>,
   lookup: (path: StorePath) => PathFacts | undefined,
 ): { closure: Closure } | { unknown: StorePath[] } {
   const distinctRoots = [...new Set(roots)]
-  const found = new Map<StorePath, PathFacts>()
+  const factsByPath = new Map<StorePath, PathFacts>()
   const unknown: StorePath[] = []
-  // A set's iteration also visits what is added meanwhile: it is the queue and the mark in one.
+  // Iterating over a set also visits elements added during the iteration, so it is queue and visited set in one.
   const reached = new Set(distinctRoots)
   for (const path of reached) {
     const facts = lookup(path)
@@ -44,17 +44,17 @@ export function walkClosure(
       unknown.push(path)
       continue
     }
-    found.set(path, facts)
+    factsByPath.set(path, facts)
     for (const reference of facts.references) reached.add(reference)
   }
   if (unknown.length > 0) return { unknown: unknown.sort(byText) }
-  const paths = [...found.keys()].sort(byText).map((path) => [path, found.get(path) as PathFacts] as const)
+  const paths = [...factsByPath].sort(([a], [b]) => byText(a, b))
   return { closure: { roots: distinctRoots, paths: new Map(paths) } }
 }
 
 /**
- * Numbers the paths of a closure. The numbers depend on the store paths alone, not on the order of the map.
- * An incomplete closure is a bug of whoever made it, and throws a plain Error.
+ * Numbers the paths of a closure. The numbers do not depend on the order of the map.
+ * @throws an Error if the closure is incomplete, which is a bug in the caller
  */
 export function indexClosure(closure: Closure): IndexedClosure {
   const paths = [...closure.paths.keys()].sort(byText)
@@ -62,7 +62,7 @@ export function indexClosure(closure: Closure): IndexedClosure {
   const numbers = new Map(paths.map((path, node) => [path, node]))
   const numberOf = (path: StorePath): number => {
     const number = numbers.get(path)
-    if (number === undefined) throw new Error(`closure is not complete: no facts of ${path}`)
+    if (number === undefined) throw new Error(`incomplete closure: no facts for ${path}`)
     return number
   }
   return {

@@ -24,13 +24,13 @@ describe('popularityOf', () => {
       assert.equal(popularityOf(popularity, storePathOf(name)), expected))
   }
 
-  it('is 1 where nothing is known', () => {
+  it('is 1 without popularity data', () => {
     assert.equal(popularityOf(noPopularity, storePathOf('glibc-2.40-36')), 1)
   })
 })
 
 describe('parsePopularity', () => {
-  it('gives equal counts equal versions', () => {
+  it('gives equal versions for equal counts', () => {
     assert.equal(version('{"a":1,"b":2}'), version(' { "b": 2.0, "a": 1 }\n'))
     assert.notEqual(version('{"a":1,"b":2}'), version('{"a":1,"b":3}'))
     assert.notEqual(version('{"a":1,"b":2}'), version('{"a":1}'))

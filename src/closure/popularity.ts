@@ -2,23 +2,23 @@ import { NixeryError } from '../errors.ts'
 import { canonicalJson, keyOf } from '../image/canonical.ts'
 import { type StorePath, storePathName } from '../image/store-path.ts'
 
-/** How many packages of a package set refer to a store path of some name. */
+/** How many packages of a package set refer to store paths, by name. */
 export type Popularity = {
   /** Identifies the counts, for cache keys. */
   readonly version: string
-  /** By the name of a store path without its hash, such as `glibc-2.40-36`. */
+  /** By the name of the store path without its hash, such as `glibc-2.40-36`. */
   readonly counts: ReadonlyMap<string, number>
 }
 
-/** Nothing known: every path counts as used once. */
+/** No data: all paths have popularity 1. */
 export const noPopularity: Popularity = { version: 'none', counts: new Map() }
 
 /**
- * The popularity of a store path: the count of exactly its name, else 1. Names include versions, so the counts
- * must come from the revision that the path comes from.
+ * The popularity of a store path: the count of its exact name, or 1. Names include versions, so the counts must come from
+ * the same revision as the path.
  *
- * What is in every image, `nss-cacert…` and `iana-etc…`, has few references in a package set but must never be
- * merged away: it has 500,000, more than glibc's. All three rules are the original's (layers.go, buildGraph).
+ * `nss-cacert…` and `iana-etc…` are in every image, but few packages refer to them. Their popularity is 500,000, more
+ * than glibc's, so that they always have a layer of their own. All these rules are the original's (layers.go, buildGraph).
  */
 export function popularityOf({ counts }: Popularity, path: StorePath): number {
   const name = storePathName(path)
@@ -27,9 +27,9 @@ export function popularityOf({ counts }: Popularity, path: StorePath): number {
 }
 
 /**
- * Reads counts as the original's popcount writes them: `{"glibc-2.40-36":1234}`. Equal counts have equal
- * versions, however they are written. Throws CONFIG_INVALID, naming the key whose count is not a positive
- * integer.
+ * Parses counts in the format of the original's popcount: `{"glibc-2.40-36":1234}`. Equal counts have equal versions,
+ * however they are formatted.
+ * @throws CONFIG_INVALID if it is not a JSON object of positive integers; the message names the first bad key
  */
 export function parsePopularity(text: string): Popularity {
   const counts = parseObject(text)
@@ -44,8 +44,8 @@ export function parsePopularity(text: string): Popularity {
 }
 
 /**
- * Writes counts as the original's popcount does, to the byte: sorted, without spaces, and without the counts of 1,
- * which say no more than a name that is not there.
+ * Formats counts exactly like the original's popcount: sorted, without spaces, and without counts of 1, which are the
+ * default.
  */
 export const formatPopularity = (counts: ReadonlyMap<string, number>): string =>
   canonicalJson(Object.fromEntries([...counts].filter(([, count]) => count > 1)))
@@ -64,5 +64,5 @@ function parseObject(text: string): object {
 const invalid = (reason: string, cause?: unknown): NixeryError =>
   new NixeryError('CONFIG_INVALID', `cannot use the popularity data: ${reason}`, {
     cause,
-    hint: 'popularity data is a JSON object that gives each package name its count: {"glibc-2.40-36": 1234}',
+    hint: 'popularity data is a JSON object with a count for each name: {"glibc-2.40-36": 1234}',
   })

@@ -1,16 +1,16 @@
 import { type Digraph, postorder, renumbered, sizeOf } from './digraph.ts'
 
-// Nodes of which one pass keeps track, as bits. 512 keep the rows of 10,000 nodes (640 kB) in a core's cache,
-// and memory linear in the number of nodes: all bits at once would be 1.2 GB for 100,000.
+// The number of nodes that one pass tracks, as bits. With 512, the rows of 10,000 nodes (640 kB) fit in a core's cache,
+// and memory is linear in the number of nodes; all bits at once would take 1.2 GB for 100,000 nodes.
 const blockWords = 16
 const blockNodes = blockWords * 32
 
 /**
- * For each node, the sum of the weights of all nodes that it reaches, itself included, each counted once.
+ * For each node, sums the weights of all nodes that it reaches, including itself. Each node counts once.
  *
- * Every node has a row of bits, one bit for each node that it reaches. Rows are filled in postorder, each from
- * those of its successors; where a cycle makes that incomplete, again until nothing changes. Columns are taken
- * in blocks, so the whole matrix never exists. Sums are exact while they stay below 2^53.
+ * Every node has a row with one bit for each node that it reaches. Rows are computed in postorder from those of the
+ * successors; with cycles, this is repeated until nothing changes. The columns are processed in blocks, so the whole
+ * matrix never exists. Sums are exact below 2^53.
  */
 export function reachedWeights(graph: Digraph, weights: ArrayLike<number>): Float64Array {
   const size = sizeOf(graph)
@@ -21,7 +21,7 @@ export function reachedWeights(graph: Digraph, weights: ArrayLike<number>): Floa
   const orderedWeights = Float64Array.from(order, (node) => weights[node] as number)
   const sums = new Float64Array(size)
   for (let first = 0; first < size; first += blockNodes) {
-    // Without cycles a node reaches only nodes before it in postorder, so nothing of this block is in earlier rows.
+    // Without cycles, a node reaches only nodes before it in postorder, so rows before this block have no bits in it.
     const start = acyclic ? first : 0
     rows.fill(0, start * blockWords)
     for (let node = first; node < Math.min(first + blockNodes, size); node++) {
@@ -36,7 +36,7 @@ export function reachedWeights(graph: Digraph, weights: ArrayLike<number>): Floa
   return result
 }
 
-/** Whether each edge leads to a lower number or to its own node: true of a postorder if there is no cycle. */
+/** Whether each edge leads to a lower number or to its own node. For a postorder, this means that there is no cycle. */
 function isDescending({ offsets, targets }: Digraph): boolean {
   for (let node = 0; node < offsets.length - 1; node++) {
     for (let edge = offsets[node] as number; edge < (offsets[node + 1] as number); edge++) {
@@ -46,7 +46,7 @@ function isDescending({ offsets, targets }: Digraph): boolean {
   return true
 }
 
-/** Ors the rows of its successors into each row from `start` on; tells whether a bit was new. */
+/** Ors the rows of the successors into each row from `start` on. Returns whether a bit was added. */
 function spread({ offsets, targets }: Digraph, rows: Uint32Array, start: number): boolean {
   let added = 0
   for (let node = start; node < offsets.length - 1; node++) {
@@ -67,7 +67,7 @@ function spread({ offsets, targets }: Digraph, rows: Uint32Array, start: number)
   return added !== 0
 }
 
-/** For each eight columns of the block, the sum of the weights for each of the 256 ways to set their bits. */
+/** For each group of eight columns of the block, the sums of the weights for all 256 combinations of bits. */
 function sumsOfBytes(weights: Float64Array, first: number): Float64Array {
   const table = new Float64Array(blockWords * 4 * 256)
   for (let byte = 0; byte < blockWords * 4; byte++) {
@@ -80,7 +80,7 @@ function sumsOfBytes(weights: Float64Array, first: number): Float64Array {
   return table
 }
 
-/** Adds to each sum the weights of the bits in its row. */
+/** Adds the weights of the bits in each row to its sum. */
 function addSums(rows: Uint32Array, start: number, table: Float64Array, sums: Float64Array): void {
   for (let node = start; node < sums.length; node++) {
     let sum = 0

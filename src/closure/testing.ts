@@ -1,15 +1,15 @@
-/** Closures for tests: written by hand, made at random, or made large. */
+/** Closures for tests: from tables, random, or large. */
 import { hash } from 'node:crypto'
 import fc from 'fast-check'
 import { type PathFacts, parseStorePath, type StorePath } from '../image/store-path.ts'
 import { type Closure, indexClosure, walkClosure } from './graph.ts'
 import { reachedWeights } from './reach.ts'
 
-/** A store path of this name. Its hash is that of the name, so byte order is not the order of names. */
+/** A store path with this name. Its hash is that of the name, so byte order differs from the order of names. */
 export const storePathOf = (name: string): StorePath =>
   parseStorePath(`/nix/store/${hash('sha256', name).slice(0, 32).replaceAll('e', 'z')}-${name}`)
 
-/** Facts from a table: name → [narSize, names referred to]. */
+/** Facts from a table: name → [narSize, references]. */
 export function factsOf(
   table: Record<string, readonly [number, readonly string[]]>,
 ): Map<StorePath, PathFacts> {
@@ -22,18 +22,18 @@ export function factsOf(
   return new Map(facts.map((one) => [one.storePath, one]))
 }
 
-/** The closure of these roots in that table. */
+/** The closure of the roots in the table. */
 export function closureOf(
   roots: readonly string[],
   table: Record<string, readonly [number, readonly string[]]>,
 ): Closure {
   const facts = factsOf(table)
   const walked = walkClosure(roots.map(storePathOf), (path) => facts.get(path))
-  if ('unknown' in walked) throw new Error(`not in the table: ${walked.unknown.join(' ')}`)
+  if ('unknown' in walked) throw new Error(`missing in the table: ${walked.unknown.join(' ')}`)
   return walked.closure
 }
 
-/** The same closure with its map, its references and its roots in another order. */
+/** The same closure with roots, map and references in another order. */
 export function shuffled(closure: Closure, order: (text: string) => string): Closure {
   const by = <T>(items: Iterable<T>, key: (item: T) => string): T[] =>
     [...items].sort((a, b) => (order(key(a)) < order(key(b)) ? -1 : 1))
@@ -48,7 +48,7 @@ export function shuffled(closure: Closure, order: (text: string) => string): Clo
   }
 }
 
-/** Successor lists of up to `maxLength` nodes, with or without cycles; edges to oneself and twice occur. */
+/** Successor lists of up to `maxLength` nodes, with or without cycles. Loops and multiple edges occur. */
 export const successorLists = (maxLength = 24): fc.Arbitrary<number[][]> =>
   fc
     .tuple(
@@ -59,7 +59,7 @@ export const successorLists = (maxLength = 24): fc.Arbitrary<number[][]> =>
       lists.map((list, node) => list.map((target) => target % (cycles ? lists.length : node + 1))),
     )
 
-/** Closures as above. Sizes are on either side of what makes a closure big, and often equal. */
+/** Closures of such graphs. Sizes are around the limit for big closures, and often equal. */
 export const closures: fc.Arbitrary<Closure> = successorLists().chain((lists) =>
   fc
     .tuple(
@@ -83,14 +83,14 @@ export const closures: fc.Arbitrary<Closure> = successorLists().chain((lists) =>
 )
 
 /**
- * `size` paths, each with about `degree` references to earlier ones, half of them to near ones; the last is
- * the root and reaches all, over one chain.
+ * Facts of `size` paths, each with about `degree` references to earlier ones, half of them to near ones. The last path is
+ * the root and reaches all, through a chain.
  */
 export function largeFacts(
   size: number,
   degree: number,
 ): { root: StorePath; facts: Map<StorePath, PathFacts> } {
-  // A fixed generator (Lehmer's, modulus 2^31 - 1), so that every run measures the same graph.
+  // A fixed random generator (Lehmer's, modulus 2^31 - 1), so that every run has the same graph.
   let state = 1
   const below = (limit: number): number => {
     state = (state * 48_271) % 2_147_483_647
@@ -99,8 +99,8 @@ export function largeFacts(
   const table: Record<string, readonly [number, readonly string[]]> = {}
   for (let node = 0; node < size; node++) {
     const references = new Set(node === 0 ? [] : [node - 1])
-    const wanted = Math.min(degree, node)
-    for (let edge = 1; edge < wanted; edge++) {
+    const edges = Math.min(degree, node)
+    for (let edge = 1; edge < edges; edge++) {
       references.add(edge % 2 === 0 ? below(node) : node - 1 - below(Math.min(node, 50)))
     }
     table[`p${node}`] = [1 + below(1_000_000), Array.from(references, (target) => `p${target}`)]
@@ -108,7 +108,7 @@ export function largeFacts(
   return { root: storePathOf(`p${size - 1}`), facts: factsOf(table) }
 }
 
-/** Bytes (sum of `narSize`) of everything that each path reaches, itself included. Cycles may occur. */
+/** For each path, the sum of `narSize` of all paths that it reaches, including itself. Cycles may occur. */
 export function closureSizes(closure: Closure): Map<StorePath, number> {
   const { paths, narSizes, graph } = indexClosure(closure)
   const sizes = reachedWeights(graph, narSizes)

@@ -1,42 +1,42 @@
 import { readFile, readlink } from 'node:fs/promises'
 import { systemErrorCode } from '../errors.ts'
 
-/** A process, so that neither another machine nor a container nor a later process with the same id passes for it. */
+/** Identifies a process across machines and containers, and among later processes with the same id. */
 export type LockOwner = {
   readonly pid: number
-  /** When the process started, in ticks since the machine did; `-` where there is no /proc. */
+  /** The start time of the process in ticks since boot; `-` without /proc. */
   readonly started: string
-  /** The machine since its last start, and the name space of its process ids; `-` where there is no /proc. */
+  /** The boot id of the machine and the PID namespace; `-` without /proc. */
   readonly machine: string
 }
 
 const unknown = '-'
 
-/** This process. */
-export async function ownOwner(): Promise<LockOwner> {
-  const { started } = (await lookUp(process.pid)) ?? { started: unknown }
-  return { pid: process.pid, started, machine: await ownMachine() }
+/** The owner for this process. */
+export async function currentOwner(): Promise<LockOwner> {
+  const { started } = (await processStat(process.pid)) ?? { started: unknown }
+  return { pid: process.pid, started, machine: await currentMachine() }
 }
 
 export const formatOwner = ({ pid, started, machine }: LockOwner): string => `${pid} ${started} ${machine}`
 
-/** @returns undefined for what `formatOwner` did not write */
+/** @returns undefined if `formatOwner` did not write the text */
 export function parseOwner(text: string): LockOwner | undefined {
   const [, pid, started, machine] = /^(\d{1,10}) (\d+|-) (\S+)(?: |$)/.exec(text) ?? []
   if (pid === undefined || started === undefined || machine === undefined) return undefined
   return { pid: Number(pid), started, machine }
 }
 
-/** Whether a process has ended; undefined if that cannot be known here. */
+/** Whether a process has ended; undefined if it runs on another machine or in another PID namespace. */
 export async function isGone({ pid, started, machine }: LockOwner): Promise<boolean | undefined> {
-  if (machine === unknown || machine !== (await ownMachine())) return undefined
+  if (machine === unknown || machine !== (await currentMachine())) return undefined
   if (!exists(pid)) return true
-  // What runs may be hidden in /proc.
-  const found = await lookUp(pid)
-  return found !== undefined && (found.isZombie || found.started !== started)
+  // A running process may be hidden in /proc.
+  const current = await processStat(pid)
+  return current !== undefined && (current.isZombie || current.started !== started)
 }
 
-async function ownMachine(): Promise<string> {
+async function currentMachine(): Promise<string> {
   try {
     const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8')
     return `${boot.trim()}/${await readlink('/proc/self/ns/pid')}`
@@ -45,10 +45,10 @@ async function ownMachine(): Promise<string> {
   }
 }
 
-/** From proc_pid_stat(5): the state, which is field 3, and the start, field 22. */
-async function lookUp(pid: number): Promise<{ started: string; isZombie: boolean } | undefined> {
+/** Reads field 3 (state) and field 22 (start time) of proc_pid_stat(5). */
+async function processStat(pid: number): Promise<{ started: string; isZombie: boolean } | undefined> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
-  // The name in field 2 may have spaces and parentheses.
+  // The name in field 2 can contain spaces and parentheses.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
   const [state, started] = [fields[0], fields[19]]
   return state === undefined || started === undefined

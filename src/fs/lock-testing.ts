@@ -1,4 +1,4 @@
-/** Holds a lock until it is killed; for the tests of locks. */
+/** A program for tests that holds a lock until it is killed. */
 import { withLock } from './lock.ts'
 
 await withLock(process.argv[2] ?? '', {}, async () => {

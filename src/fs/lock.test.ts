@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it, mock } from 'node:test'
 import { hasCode } from '../errors.ts'
-import { formatOwner, ownOwner } from './lock-owner.ts'
+import { formatOwner, currentOwner } from './lock-owner.ts'
 import { withLock } from './lock.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'lock-'))
@@ -15,18 +15,18 @@ let count = 0
 const fresh = () => join(folder, `${count++}`, 'lock')
 const turn = () => new Promise(setImmediate)
 
-/** A lock as if another process had it. */
+/** Creates a lock with this owner. */
 async function lockedBy(owner: string): Promise<string> {
   const file = fresh()
-  await withLock(file, {}, async () => {}) // makes the folder
+  await withLock(file, {}, async () => {}) // creates the folder
   await writeFile(file, owner)
   return file
 }
-const own = await ownOwner()
+const own = await currentOwner()
 const impatient = { patience: 30 }
 
 describe('withLock', () => {
-  it('lets one in after another, whatever the one before did', async () => {
+  it('runs one at a time, also after failures', async () => {
     const file = fresh()
     let [inside, waited] = [0, 0]
     const work = async (fails: boolean) => {
@@ -39,13 +39,13 @@ describe('withLock', () => {
     const all = Array.from({ length: 10 }, (_, index) =>
       withLock(file, { waiting: () => (waited += 1) }, () => work(index % 3 === 0)),
     )
-    const ended = await Promise.allSettled(all)
-    assert.equal(ended.filter(({ status }) => status === 'rejected').length, 4)
+    const settled = await Promise.allSettled(all)
+    assert.equal(settled.filter(({ status }) => status === 'rejected').length, 4)
     assert.equal(waited, 9)
     assert.deepEqual(await readdir(join(file, '..')), [])
   })
 
-  it('takes over from a process that was killed, one at a time', async () => {
+  it('takes over the lock of a killed process, one at a time', async () => {
     const file = fresh()
     const holder = fork(new URL('lock-testing.ts', import.meta.url), [file])
     await once(holder, 'message')
@@ -66,12 +66,12 @@ describe('withLock', () => {
     assert.deepEqual(await readdir(join(file, '..')), [])
   })
 
-  it('does not take a later process with the same id for the owner', async () => {
+  it('recognizes a later process with the same id', async () => {
     const file = await lockedBy(formatOwner({ ...own, started: '1' }))
     assert.equal(await withLock(file, {}, async () => 'in'), 'in')
   })
 
-  it('leaves the lock of a running process alone, however old', async () => {
+  it('respects the lock of a running process, however old', async () => {
     const file = await lockedBy(formatOwner(own))
     await utimes(file, 1, 1)
     await assert.rejects(withLock(file, impatient, async () => {}))
@@ -81,7 +81,7 @@ describe('withLock', () => {
     ['of another machine', formatOwner({ ...own, machine: 'elsewhere' })],
     ['of an unknown owner', ''],
   ] as const) {
-    it(`takes over a lock ${whose} only when it is not in use any more`, async () => {
+    it(`takes over a lock ${whose} only when it is no longer marked as in use`, async () => {
       const file = await lockedBy(owner)
       await assert.rejects(withLock(file, impatient, async () => {}))
       await utimes(file, 1, 1)
@@ -103,13 +103,13 @@ describe('withLock', () => {
     }
   })
 
-  it('does not remove a lock that was taken over from it', async () => {
+  it('does not remove its lock after another process has taken it over', async () => {
     const file = fresh()
     await withLock(file, {}, () => writeFile(file, 'another'))
     assert.equal(await readFile(file, 'utf8'), 'another')
   })
 
-  it('stops waiting when it is interrupted', async () => {
+  it('stops waiting when the signal fires', async () => {
     const file = await lockedBy(formatOwner(own))
     const abort = new AbortController()
     const waiting = withLock(file, { waiting: () => abort.abort(), signal: abort.signal }, async () => {})

@@ -3,50 +3,50 @@ import { mkdir, open, readFile, rm, stat, utimes } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NixeryError, systemErrorCode } from '../errors.ts'
-import { formatOwner, isGone, ownOwner, parseOwner } from './lock-owner.ts'
+import { formatOwner, isGone, currentOwner, parseOwner } from './lock-owner.ts'
 
 export type LockOptions = {
-  /** Called once if another process has the lock. */
+  /** Called once if another process holds the lock. */
   readonly waiting?: () => void
-  /** Milliseconds after which waiting fails; without, it does not. */
+  /** The longest wait in milliseconds; unlimited by default. */
   readonly patience?: number
   readonly signal?: AbortSignal | undefined
 }
 
-// Owners mark their lock as in use at this interval, for machines that cannot see whether the owner still runs.
+// Owners touch their lock at this interval (ms), for other machines, which cannot see whether the owner still runs.
 const markInterval = 5_000
-/** Milliseconds after which an unmarked lock of another machine, or of an unknown owner, is taken over. */
+/** The age in milliseconds at which an untouched lock of another machine or of an unknown owner is taken over. */
 const staleAfter = 20_000
 const [shortestPoll, longestPoll] = [20, 100]
 
 /**
- * Runs `work` while no other process does so under the same lock file; the folder of the file is created. The lock of a
- * process that died is taken over: at once on the same machine, else after 20 seconds.
- * @throws STORE_UNAVAILABLE when patience ends; an AbortError; the failed system call; what the work throws
+ * Runs `work` while holding a lock file, so that only one process does so at a time. Creates the folder of the file. The
+ * lock of a process that died is taken over: at once on the same machine, otherwise after 20 seconds.
+ * @throws STORE_UNAVAILABLE when `patience` is over; an AbortError; the failed system call; the errors of the work
  */
 export async function withLock<T>(file: string, options: LockOptions, work: () => Promise<T>): Promise<T> {
   const { waiting, patience = Infinity, signal } = options
-  const owner = `${formatOwner(await ownOwner())} ${randomUUID()}`
+  const owner = `${formatOwner(await currentOwner())} ${randomUUID()}`
   await mkdir(dirname(file), { recursive: true })
   const until = performance.now() + patience
   for (let poll = shortestPoll; !(await acquire(file, owner)); poll = Math.min(poll * 1.5, longestPoll)) {
     if (poll === shortestPoll) waiting?.()
     if (performance.now() > until) {
-      throw new NixeryError('STORE_UNAVAILABLE', `another program keeps ${file} locked`, {
-        hint: 'try again when it has ended',
+      throw new NixeryError('STORE_UNAVAILABLE', `${file} is locked by another process`, {
+        hint: 'try again when that process has ended',
       })
     }
     await sleep(poll, undefined, signal && { signal })
   }
   const marking = setInterval(() => {
     const now = new Date()
-    utimes(file, now, now).catch(() => {}) // the next mark may succeed
+    utimes(file, now, now).catch(() => {}) // the next attempt may succeed
   }, markInterval).unref()
   try {
     return await work()
   } finally {
     clearInterval(marking)
-    // A machine that slept may find that its lock was taken over.
+    // The lock may have been taken over while this machine was suspended.
     if ((await contentOf(file)) === owner) await rm(file, { force: true })
   }
 }
@@ -58,7 +58,7 @@ async function acquire(file: string, owner: string): Promise<boolean> {
   return create(file, owner)
 }
 
-/** Whether the file could be created: false if it exists. */
+/** Creates a file. Returns false if it exists. */
 async function create(file: string, content: string): Promise<boolean> {
   try {
     const handle = await open(file, 'wx')
@@ -78,8 +78,8 @@ async function create(file: string, content: string): Promise<boolean> {
 }
 
 /**
- * Removes a lock that is abandoned. Of several processes that find it so, one removes it and looks again before it
- * does: otherwise the second would remove what the first has locked anew.
+ * Removes an abandoned lock. If several processes do so at once, only one removes it, and it checks again first:
+ * otherwise the second would remove the new lock of the first.
  */
 async function removeAbandoned(file: string): Promise<void> {
   const guard = `${file}.takeover`
@@ -97,7 +97,7 @@ async function removeAbandoned(file: string): Promise<void> {
 async function isAbandoned(file: string): Promise<boolean> {
   const owner = parseOwner((await contentOf(file)) ?? '')
   const gone = owner && (await isGone(owner))
-  // An empty file is one that its owner is about to fill.
+  // An empty file has just been created, and its owner is about to write it.
   return gone ?? (await isOld(file))
 }
 
@@ -108,6 +108,6 @@ const contentOf = (file: string): Promise<string | undefined> =>
   })
 
 async function isOld(file: string): Promise<boolean> {
-  const found = await stat(file).catch(() => undefined) // released meanwhile
-  return found !== undefined && found.mtimeMs < Date.now() - staleAfter
+  const stats = await stat(file).catch(() => undefined) // it may have been released
+  return stats !== undefined && stats.mtimeMs < Date.now() - staleAfter
 }

@@ -6,14 +6,14 @@ import { systemErrorCode } from '../errors.ts'
 import { flow, replaceFile, type Chunks } from './replace-file.ts'
 
 /**
- * Writes a file that a user has named. A regular file is replaced in one step; a pipe or a device is written to, since
- * renaming a file over `/dev/null` would replace the device.
- * @throws the failed system call, an AbortError, or what the chunks throw
+ * Writes to a path that the user has chosen. A regular file is replaced atomically. Pipes and devices are written
+ * directly, because renaming a file to `/dev/null` would replace the device.
+ * @throws the failed system call, an AbortError, or the error of the chunks
  */
 export async function writeOutput(path: string, chunks: Chunks, signal?: AbortSignal): Promise<void> {
-  const found = await stat(path).catch(() => undefined)
-  if (found?.isFIFO()) return writePipe(path, chunks, signal)
-  if (found && !found.isFile()) {
+  const stats = await stat(path).catch(() => undefined)
+  if (stats?.isFIFO()) return writePipe(path, chunks, signal)
+  if (stats && !stats.isFile()) {
     const handle = await open(path, constants.O_WRONLY)
     return flow(chunks, handle.createWriteStream(), { signal })
   }
@@ -23,17 +23,17 @@ export async function writeOutput(path: string, chunks: Chunks, signal?: AbortSi
 const ownStdout = '/proc/self/fd/1'
 
 /**
- * Writes to standard output. Node blocks on a pipe there while nobody reads, and could not even be interrupted. So the
- * pipe is opened again, which leaves alone the settings that it shares with other programs.
- * @throws the failed system call, an AbortError, or what the chunks throw
+ * Writes to standard output. Node blocks while a pipe there is not read, and cannot be interrupted. So a pipe is opened
+ * again in non-blocking mode, which does not affect other programs that share the descriptor.
+ * @throws the failed system call, an AbortError, or the error of the chunks
  */
 export async function writeStdout(chunks: Chunks, signal?: AbortSignal): Promise<void> {
-  const found = await stat(ownStdout).catch(() => undefined)
-  if (found?.isFIFO()) return writePipe(ownStdout, chunks, signal)
+  const stats = await stat(ownStdout).catch(() => undefined)
+  if (stats?.isFIFO()) return writePipe(ownStdout, chunks, signal)
   return flow(chunks, process.stdout, { end: false, signal })
 }
 
-/** Waits for a reader, and for a slow one, without a thread that could not be interrupted. */
+/** Writes to a pipe without blocking a thread, waiting for a reader if there is none. */
 async function writePipe(path: string, chunks: Chunks, signal?: AbortSignal): Promise<void> {
   for (;;) {
     const fd = openPipe(path)
@@ -42,7 +42,7 @@ async function writePipe(path: string, chunks: Chunks, signal?: AbortSignal): Pr
   }
 }
 
-/** @returns undefined while nobody has opened the pipe for reading */
+/** @returns undefined while no process has opened the pipe for reading */
 function openPipe(path: string): number | undefined {
   try {
     return openSync(path, constants.O_WRONLY | constants.O_NONBLOCK)

@@ -10,7 +10,7 @@ const folder = await mkdtemp(join(tmpdir(), 'remove-old-'))
 after(() => rm(folder, { recursive: true }))
 const hour = 3_600_000
 
-/** A folder in which everything but `new` was last changed long ago. */
+/** Creates a folder in which everything except `new` is old. */
 async function filled(name: string): Promise<string> {
   const at = join(folder, name)
   await mkdir(join(at, 'tree'), { recursive: true })
@@ -24,26 +24,26 @@ async function filled(name: string): Promise<string> {
 }
 const left = async (at: string) => (await readdir(at, { recursive: true })).sort()
 
-it('removes what has not changed for long: files, folders and links that lead nowhere', async () => {
+it('removes old files, folders and dangling links', async () => {
   const at = await filled('all')
   assert.equal(await removeOld(at, { olderThan: hour }), 3)
   assert.deepEqual(await left(at), ['new'])
 })
 
-it('removes only the names that are wanted, and files alone from folders below', async () => {
+it('removes only matching names, and only files when recursive', async () => {
   const at = await filled('some')
   assert.equal(await removeOld(at, { olderThan: hour, only: (name) => name === 'old' }), 1)
   assert.equal(await removeOld(at, { olderThan: hour, recursive: true }), 2)
   assert.deepEqual(await left(at), ['new', 'tree'])
 })
 
-it('has nothing to do where there is no folder, and fails where it cannot list', async () => {
+it('ignores a missing folder, and fails if it cannot list one', async () => {
   assert.equal(await removeOld(join(folder, 'none'), { olderThan: 0 }), 0)
   await writeFile(join(folder, 'file'), '')
   await assert.rejects(removeOld(join(folder, 'file'), { olderThan: 0 }), { code: 'ENOTDIR' })
 })
 
-it('knows unfinished files by their names, those of one file too', () => {
+it('recognizes names of unfinished files', () => {
   const name = (path: string) => partOf(path).slice('/data/'.length)
   assert.ok(isPart(name('/data/image.tar')) && isPart(name('/data/image.tar'), '/other/image.tar'))
   assert.ok(!isPart(name('/data/image.tar'), '/data/image') || name('/data/image.tar').startsWith('.image.'))

@@ -2,21 +2,21 @@ import { lstat, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemErrorCode } from '../errors.ts'
 
-/** Milliseconds without a change after which the writer of an unfinished file is taken for dead. */
+/** After this time in milliseconds without a change, the writer of an unfinished file is considered dead. */
 export const abandonedAfter = 3_600_000
 
 export type OldEntries = {
-  /** Milliseconds since the last change; of a folder, since an entry came or went. */
+  /** The minimum age in milliseconds, since the last change of a file or of the list of a folder's entries. */
   readonly olderThan: number
-  /** Which names; all, if not given. */
+  /** Selects names; all by default. */
   readonly only?: (name: string) => boolean
-  /** Whether files in folders below count too, and folders do not. */
+  /** Whether to remove files in all folders below, but no folders. */
   readonly recursive?: boolean
 }
 
 /**
- * Removes what killed processes have left in a folder. Other processes may be using the folder, and may do the same at
- * the same time. A folder that does not exist has nothing to remove.
+ * Removes files that killed processes have left in a folder. Other processes can use the folder, and remove files from
+ * it, at the same time. A missing folder is not an error.
  * @returns the number of entries removed
  * @throws the failed system call
  */
@@ -33,8 +33,8 @@ export async function removeOld(
   for (const entry of entries) {
     if (!only(entry.name) || (recursive && entry.isDirectory())) continue
     const path = join(entry.parentPath, entry.name)
-    const found = await lstat(path).catch(() => undefined) // another process may just have moved it
-    if (!found || found.mtimeMs >= limit) continue
+    const stats = await lstat(path).catch(() => undefined) // another process may have just moved it
+    if (!stats || stats.mtimeMs >= limit) continue
     await rm(path, { recursive: true, force: true })
     removed += 1
   }

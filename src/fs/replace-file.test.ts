@@ -19,7 +19,7 @@ async function* endless(): AsyncGenerator<Uint8Array> {
 }
 
 describe('replaceFile', () => {
-  it('takes text, bytes and chunks', async () => {
+  it('writes text, bytes and chunks', async () => {
     const contents = ['täxt', Buffer.from('täxt'), [Buffer.from('tä'), Buffer.from('xt')]]
     for (const [index, content] of contents.entries()) {
       for (const durable of [true, false]) {
@@ -31,7 +31,7 @@ describe('replaceFile', () => {
     assert.deepEqual(await parts(), [])
   })
 
-  it('leaves the old contents when it is interrupted, or the new ones fail', async () => {
+  it('keeps the old contents when it is aborted or fails', async () => {
     const file = join(folder, 'kept')
     await writeFile(file, 'before')
     const abort = new AbortController()
@@ -49,7 +49,7 @@ describe('replaceFile', () => {
     assert.deepEqual(await parts(), [])
   })
 
-  it('writes the unfinished file into the staging folder', async () => {
+  it('writes the unfinished file to the staging folder', async () => {
     const staging = join(folder, 'staging')
     await mkdir(staging)
     const abort = new AbortController()
@@ -61,7 +61,7 @@ describe('replaceFile', () => {
     assert.deepEqual(await readdir(staging), [])
   })
 
-  it('follows a link', async () => {
+  it('follows a symbolic link', async () => {
     await writeFile(join(folder, 'target'), 'before')
     await symlink('target', join(folder, 'link'))
     await replaceFile(join(folder, 'link'), 'after')
@@ -70,7 +70,7 @@ describe('replaceFile', () => {
 })
 
 describe('writeOutput', () => {
-  it('does not put a file in place of a device', async () => {
+  it('does not replace a device', async () => {
     await writeOutput('/dev/null', [Buffer.from('nothing')])
     assert.ok((await stat('/dev/null')).isCharacterDevice())
   })

@@ -6,11 +6,11 @@ import { systemErrorCode } from '../errors.ts'
 import { partOf } from './part.ts'
 import { syncDirectory } from './sync.ts'
 
-/** The bytes of a file, in pieces. */
+/** The bytes of a file, in chunks. */
 export type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
 
 export type ReplaceOptions = {
-  /** Whether the file survives a power failure, which costs two syncs; by default it does. */
+  /** Whether to sync file and folder, so that the file survives a power failure; true by default. */
   readonly durable?: boolean
   /** The folder for the unfinished file, on the same file system; by default the file's own. */
   readonly staging?: string
@@ -18,10 +18,10 @@ export type ReplaceOptions = {
 }
 
 /**
- * Creates or replaces a file in one step: readers, and whoever comes after a crash, see the old contents or all of the
- * new ones. Through a symbolic link, the file that it leads to. A failure leaves the old contents and no unfinished
- * file; a kill leaves one with a name of `part.ts`.
- * @throws the failed system call, an AbortError, or what the chunks throw
+ * Creates or replaces a file atomically: readers see either the old contents or all of the new ones, also after a crash.
+ * Follows symbolic links. When it fails, it leaves the old contents and no unfinished file; if the process is killed, it
+ * leaves an unfinished file (see `part.ts`).
+ * @throws the failed system call, an AbortError, or the error of the chunks
  */
 export async function replaceFile(
   path: string,
@@ -45,13 +45,13 @@ export async function replaceFile(
     )
     await rename(part, target)
   } catch (error) {
-    await rm(part, { force: true }).catch(() => {}) // the first error is the one to report
+    await rm(part, { force: true }).catch(() => {}) // report the first error
     throw error
   }
   if (durable) await syncDirectory(dirname(target))
 }
 
-/** Sends chunks into a stream, at the stream's pace, and closes it unless `end` is false. */
+/** Writes chunks to a stream at its pace, and ends it unless `end` is false. */
 export const flow = (
   chunks: Chunks,
   out: Writable,
@@ -62,5 +62,5 @@ export const flow = (
     ...(signal && { signal }),
   })
 
-// Without this, chunks would be counted and not bytes, and sixteen of a megabyte be read ahead.
+// By default the stream counts chunks, not bytes, and would read ahead sixteen chunks of a megabyte.
 const bytewise = { objectMode: false, highWaterMark: 1024 * 1024 }

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises'
 
-/** Makes renames and removals in a folder durable: a rename survives a power failure only when its folder was synced. */
+/** Syncs a folder. Without this, renames and removals in it may not survive a power failure. */
 export async function syncDirectory(folder: string): Promise<void> {
   const handle = await open(folder, 'r')
   try {

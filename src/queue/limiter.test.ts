@@ -9,7 +9,7 @@ import { createLimiter } from './limiter.ts'
 const cancelled = (task: Promise<unknown>) => assert.rejects(task, (error) => hasCode(error, 'CANCELLED'))
 
 describe('a limiter', () => {
-  it('starts the most urgent first, and of equals the first that came', async () => {
+  it('starts the most urgent task first, and equally urgent tasks in order of arrival', async () => {
     const urgency = fc.constantFrom(...Object.values(urgencies))
     await fc.assert(
       fc.asyncProperty(fc.array(urgency, { maxLength: 20 }), async (all) => {
@@ -21,13 +21,13 @@ describe('a limiter', () => {
           tasks.push(limiter.run(async () => void started.push(index), { urgency: () => one }))
         gate.resolve()
         await Promise.all(tasks)
-        const right = [...all.keys()].toSorted((a, b) => (all[b] ?? 0) - (all[a] ?? 0) || a - b)
-        assert.deepEqual(started, right)
+        const expected = [...all.keys()].toSorted((a, b) => (all[b] ?? 0) - (all[a] ?? 0) || a - b)
+        assert.deepEqual(started, expected)
       }),
     )
   })
 
-  it('reads urgency when a place is free', async () => {
+  it('reads the urgency when a task ends', async () => {
     const limiter = createLimiter(1)
     const started: string[] = []
     const gate = Promise.withResolvers<void>()
@@ -43,7 +43,7 @@ describe('a limiter', () => {
     assert.deepEqual(started, ['raised', 'expected'])
   })
 
-  it('never runs more than its number, also when tasks fail', async () => {
+  it('never exceeds its limit, even when tasks fail', async () => {
     const limiter = createLimiter(3)
     let most = 0
     const tasks = Array.from({ length: 20 }, (_, index) =>
@@ -59,7 +59,7 @@ describe('a limiter', () => {
     assert.deepEqual([most, limiter.running, limiter.waiting], [3, 0, 0])
   })
 
-  it('drops at once what is cancelled while it waits, and leaves what has started alone', async () => {
+  it('drops cancelled tasks at once, unless they have started', async () => {
     const limiter = createLimiter(1)
     const gate = Promise.withResolvers<string>()
     const [running, waiting] = [new AbortController(), new AbortController()]

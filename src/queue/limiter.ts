@@ -3,25 +3,25 @@ import { unwanted, urgencies, type Demand, type PartialDemand } from './demand.t
 /** Runs a limited number of tasks at once. */
 export type Limiter = {
   /**
-   * Runs a task when there is room: the most urgent first, and of equally urgent ones the one that came first.
-   * Urgency is read whenever a place is free, so a task moves up as soon as somebody waits for it.
-   * @throws CANCELLED when the signal fires before the task starts; what the task throws
+   * Runs a task when fewer than the limit are running: the most urgent first, then in order of arrival. The urgency is
+   * read whenever a task ends, so a task moves up as soon as a client waits for it.
+   * @throws CANCELLED when the signal fires before the task starts; the errors of the task
    */
   run<T>(task: () => Promise<T>, demand?: PartialDemand): Promise<T>
   readonly running: number
-  /** Tasks that have not started. */
+  /** The number of tasks that have not started. */
   readonly waiting: number
 }
 
 type Entry = { readonly start: () => Promise<void>; readonly urgency: Demand['urgency'] }
 
-/** @param most how many tasks run at once */
-export function createLimiter(most: number): Limiter {
-  const queue = new Set<Entry>() // in the order in which they came
+/** @param limit the number of tasks that run at once */
+export function createLimiter(limit: number): Limiter {
+  const queue = new Set<Entry>() // in order of arrival
   let running = 0
 
   const next = () => {
-    while (running < most && queue.size > 0) {
+    while (running < limit && queue.size > 0) {
       const entry = mostUrgent(queue)
       queue.delete(entry)
       running += 1
@@ -64,7 +64,7 @@ export function createLimiter(most: number): Limiter {
   }
 }
 
-/** The first of the most urgent entries of a queue that is not empty. */
+/** The first of the most urgent entries of a non-empty queue. */
 function mostUrgent(queue: ReadonlySet<Entry>): Entry {
   let [best] = queue
   if (!best) throw new Error('the queue is empty')

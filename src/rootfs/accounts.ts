@@ -1,9 +1,9 @@
-/** The users and groups of Debian's base system, with Debian's numbers (base-passwd 3.6, Debian policy 9.2). */
+/** The users and groups of Debian's base system, with Debian's ids (base-passwd 3.6, Debian policy 9.2). */
 
 type User = readonly [name: string, uid: number, gid: number, comment: string, home: string, shell?: string]
 
 const users: readonly User[] = [
-  ['root', 0, 0, 'root', '/root', '/bin/sh'], // Debian's has bash, which not every image has
+  ['root', 0, 0, 'root', '/root', '/bin/sh'], // bash in Debian, but not every image has it
   ['daemon', 1, 1, 'daemon', '/usr/sbin'],
   ['bin', 2, 2, 'bin', '/bin'],
   ['sys', 3, 3, 'sys', '/dev'],
@@ -80,7 +80,7 @@ export const passwd = lines(
 /** group(5). */
 export const group = lines(groups.map(([name, gid]) => `${name}:x:${gid}:`))
 
-/** shadow(5): no password is right. No day of the last change, as an image has no date; so none is too old. */
+/** shadow(5): no password is valid. There is no date of the last change, so none expires. */
 export const shadow = lines(users.map(([name]) => `${name}:*::0:99999:7:::`))
 
 /** gshadow(5). */

@@ -7,7 +7,7 @@ import { after, before, it } from 'node:test'
 import fc from 'fast-check'
 import { tarBlocks, trailer } from '../layers/archive.ts'
 import { dir, file, raw, type Tree } from '../layers/testing.ts'
-import { bin, madeOf, makeStore, script } from './testing.ts'
+import { bin, buildRootfs, makeStore, script } from './testing.ts'
 import { rootfs } from './rootfs.ts'
 import { localContents } from '../contents/testing.ts'
 import { amd64 } from '../image/platform.ts'
@@ -18,7 +18,7 @@ before(() => {
 })
 after(() => rmSync(directory, { recursive: true }))
 
-/** The last layer of packages, unpacked by GNU tar. */
+/** Unpacks the last layer of the packages with GNU tar. */
 async function unpacked(packages: readonly Tree[]): Promise<{ root: string; paths: readonly string[] }> {
   const store = makeStore({ packages })
   const { entries } = await rootfs(localContents, { ...store, platform: amd64 })
@@ -28,32 +28,32 @@ async function unpacked(packages: readonly Tree[]): Promise<{ root: string; path
   return { root, paths: store.packages }
 }
 
-/** All files below a folder, with links followed: path → content. */
+/** Maps the paths of all files below a folder to their contents, following links. */
 function filesBelow(folder: string, prefix = ''): Map<string, string> {
-  const found = new Map<string, string>()
+  const files = new Map<string, string>()
   for (const name of readdirSync(raw(folder), { encoding: 'latin1' })) {
     const path = realpathSync.native(raw(`${folder}/${name}`), { encoding: 'latin1' })
     if (lstatSync(raw(path)).isDirectory()) {
-      for (const [below, content] of filesBelow(path, `${prefix}${name}/`)) found.set(below, content)
-    } else found.set(prefix + name, readFileSync(raw(path), 'latin1'))
+      for (const [below, content] of filesBelow(path, `${prefix}${name}/`)) files.set(below, content)
+    } else files.set(prefix + name, readFileSync(raw(path), 'latin1'))
   }
-  return found
+  return files
 }
 
-it('a program whose name is not UTF-8 is found by its bytes', async () => {
+it('links a program whose name is not UTF-8', async () => {
   const { root } = await unpacked([bin({ 'run\xe9': script })])
-  const found = execFileSync('ls', ['-1', join(root, 'bin')], { env: { LC_ALL: 'C' } })
-  assert.deepEqual(found, raw('run\xe9\n'))
+  const output = execFileSync('ls', ['-1', join(root, 'bin')], { env: { LC_ALL: 'C' } })
+  assert.deepEqual(output, raw('run\xe9\n'))
   assert.equal(readFileSync(raw(`${root}/usr/bin/run\xe9`), 'latin1'), '#!/bin/sh\n')
 })
 
-it('whatever the bytes of names are, each file of a package is there, that of the first one that has it', async () => {
+it('links every file of the packages, with names of any bytes; the first package wins', async () => {
   const name = fc
     .uint8Array({ minLength: 1, maxLength: 3 })
     .map((bytes) => Buffer.from(bytes).toString('latin1').replaceAll(/[/\0]/g, 'x'))
     .filter((text) => !/^\.\.?$/.test(text) && !text.startsWith('.wh.'))
   const content = fc.constantFrom('1', '2', '3').map((text) => file(text))
-  // Names that are a directory in one package and a file in another are for `linkForest`'s own tests.
+  // Conflicts of files and directories are in the tests of `linkForest`.
   const packageOf = fc
     .tuple(fc.dictionary(name, content, { maxKeys: 3 }), fc.dictionary(name, content, { maxKeys: 3 }))
     .map(([a, b]) => dir({ lib: dir({ ...prefixed('f', a), d: dir({ e: dir(b) }) }) }))
@@ -72,32 +72,32 @@ it('whatever the bytes of names are, each file of a package is there, that of th
   )
 })
 
-it('packages that share no name may be in any order', async () => {
+it('does not depend on the order of packages without common names', async () => {
   const packages = [
     bin({ a: script }),
     bin({ b: script }),
     dir({ share: dir({ c: file() }), etc: dir({ d: file() }) }),
   ]
   const store = makeStore({ packages })
-  const made = (order: readonly number[]) =>
+  const build = (order: readonly number[]) =>
     rootfs(localContents, {
       ...store,
       packages: order.map((index) => store.packages[index] ?? assert.fail()),
       platform: amd64,
     })
-  assert.deepEqual(await made([2, 0, 1]), await made([0, 1, 2]))
+  assert.deepEqual(await build([2, 0, 1]), await build([0, 1, 2]))
 })
 
-it('a warning shows what is not UTF-8 by a sign, and nothing that a terminal would obey', async () => {
+it('has no control characters in warnings, and a replacement character for invalid UTF-8', async () => {
   const odd = bin({ 'x\xe9\x1b[2J\n': script })
-  const { warnings } = await madeOf({ packages: [odd, odd] })
+  const { warnings } = await buildRootfs({ packages: [odd, odd] })
   assert.equal(warnings.length, 1)
   assert.match(warnings[0] ?? '', /^\/usr\/bin\/x\ufffd is in two packages/)
 })
 
-it('many warnings are so many, and a line for the others', async () => {
+it('limits the number of warnings, and reports how many are left out', async () => {
   const many = bin(Object.fromEntries(Array.from({ length: 80 }, (_, index) => [`p${index}`, script])))
-  const { warnings } = await madeOf({ packages: [many, many] })
+  const { warnings } = await buildRootfs({ packages: [many, many] })
   assert.equal(warnings.length, 51)
   assert.equal(warnings.at(-1), '30 more warnings like these')
 })

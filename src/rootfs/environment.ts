@@ -4,17 +4,17 @@ import { nodeAt, put } from './tree.ts'
 import type { Work } from './work.ts'
 
 /**
- * Variables that a container of every image starts with. `PATH` is Docker's own, so that what is copied to
- * `/usr/local/bin` is found, and found first. `HOME` is for the runtime to set: it knows the user.
+ * The environment variables of every image. `PATH` is Docker's, so that programs in `/usr/local/bin` come first. The
+ * runtime sets `HOME`, because it knows the user.
  */
 export const environment: readonly string[] = [
   'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
   'SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt',
-  // Programs of nixpkgs look here first.
+  // Programs of nixpkgs read this one first.
   'NIX_SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt',
 ]
 
-/** Time zones, where any store path has them: what has `UTC` in it is one of tzdata, and not another's idea of it. */
+/** Adds time zones if any store path has them. A folder with `UTC` is that of tzdata. */
 export async function addTimeZones(work: Work): Promise<void> {
   const { listings } = work
   const found = await findFirst(work, ['share/zoneinfo'], async ({ path, found: { kind } }) => {
@@ -28,8 +28,8 @@ export async function addTimeZones(work: Work): Promise<void> {
 }
 
 /**
- * Descriptions of terminals beside those that ncurses finds by itself, its own: those of all linked packages, laid over
- * one another, or else those of the first store path that has any.
+ * Adds terminal descriptions, besides those that ncurses has itself: those of all linked packages, or those of the first
+ * store path that has any.
  */
 export async function addTerminals(work: Work): Promise<void> {
   const linked = await nodeAt(work, '/share/terminfo')
@@ -47,18 +47,18 @@ export async function addTerminals(work: Work): Promise<void> {
   work.env.set('TERMINFO_DIRS', '/usr/share/terminfo')
 }
 
-/** Loader and language: both are the libc's. */
+/** Adds the loader of the libc, and `LANG`. */
 export async function addLibc(work: Work): Promise<void> {
   const [libc] = await addLoader(work)
   if (libc && (await hasUtf8(work, libc))) work.env.set('LANG', 'C.UTF-8')
 }
 
-/** Where glibc has `C.UTF-8`, if it has: a folder of its own since 2.35, or the archive of nixpkgs'. */
+/** Where glibc has `C.UTF-8`: in a folder of its own since 2.35, or in the archive of nixpkgs. */
 const locales = ['lib/locale/C.utf8', 'lib/locale/C.UTF-8', 'lib/locale/locale-archive']
 
-/** Whether programs of a libc know `C.UTF-8`. musl knows nothing else. */
+/** Whether a libc supports `C.UTF-8`. musl supports nothing else. */
 async function hasUtf8({ listings }: Work, { kind, storePath }: Libc): Promise<boolean> {
   if (kind === 'musl') return true
-  const found = await Promise.all(locales.map((path) => listings.look(`${storePath}/${path}`)))
-  return found.some((one) => one !== undefined)
+  const entries = await Promise.all(locales.map((path) => listings.look(`${storePath}/${path}`)))
+  return entries.some((one) => one !== undefined)
 }

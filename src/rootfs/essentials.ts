@@ -3,26 +3,26 @@ import { aliases, certificateBundles, files, folders, osRelease, shells } from '
 import { directoryAt, nodeAt, placeFor, putAlias, putDirectory, put } from './tree.ts'
 import type { Tree, Work } from './work.ts'
 
-/** Runtimes mount these, and refuse to start a container in which they are links or files. */
+/** Runtimes mount file systems at these folders, and refuse to start a container in which they are links or files. */
 const mountedFolders = ['dev', 'proc', 'sys']
-/** Runtimes mount these, too. A link in their place would make them mount over a file in the store. */
+/** Runtimes also mount these files. If they were links, the runtime would mount over a file in the store. */
 const mountedFiles = ['hosts', 'hostname', 'resolv.conf']
 
-/** Folders with their modes, and the links between them. What packages have in them stays. */
+/** Adds folders with their modes, and links between them. Keeps the contents of packages in these folders. */
 export async function addFolders(work: Work): Promise<void> {
-  const leaveOut = (tree: Tree, names: readonly string[], above: string) => {
+  const ignore = (tree: Tree, names: readonly string[], folder: string) => {
     for (const name of names) {
       if (tree.delete(name))
-        work.warn(`${above}/${name} of a package is left out: the container runtime mounts it`)
+        work.warn(`${folder}/${name} of a package is ignored: the container runtime mounts its own`)
     }
   }
-  leaveOut(work.tree, mountedFolders, '')
+  ignore(work.tree, mountedFolders, '')
   for (const [path, mode, owner] of folders) await putDirectory(work, path, { mode, ...(owner && { owner }) })
-  leaveOut(await directoryAt(work, '/etc'), mountedFiles, '/etc')
+  ignore(await directoryAt(work, '/etc'), mountedFiles, '/etc')
   for (const [path, at, target] of aliases) await putAlias(work, path, at, target)
 }
 
-/** Programs that scripts name by these very paths, where any store path of the image has them. */
+/** Adds `/bin/sh` and `/usr/bin/env`, which scripts use by their paths, if any store path of the image has them. */
 export async function addPrograms(work: Work): Promise<void> {
   for (const program of ['sh', 'env']) {
     const { parent, name, existing } = await placeFor(work, `/usr/bin/${program}`)
@@ -32,14 +32,14 @@ export async function addPrograms(work: Work): Promise<void> {
   }
 }
 
-/** The files of a system, where no package has its own. */
+/** Adds the files of a base system, unless a package has its own. */
 export async function addFiles(work: Work): Promise<void> {
   const programs = await directoryAt(work, '/usr/bin')
   for (const { path, text, mode = 0o644, owner, with: program } of files) {
     if (program !== undefined && !programs.has(program)) continue
-    const whole =
+    const content =
       path === osRelease && work.buildId !== undefined ? `${text}BUILD_ID=${work.buildId}\n` : text
-    await put(work, path, { kind: 'file', bytes: Buffer.from(whole), mode, ...(owner && { owner }) })
+    await put(work, path, { kind: 'file', bytes: Buffer.from(content), mode, ...(owner && { owner }) })
   }
   const present = shells.filter((shell) => programs.has(shell))
   const text = present.map((shell) => `/bin/${shell}\n/usr/bin/${shell}\n`).join('')
@@ -47,8 +47,8 @@ export async function addFiles(work: Work): Promise<void> {
 }
 
 /**
- * All names of the bundle of certificates where any is: of the linked packages first, then of what they need. So
- * programs that know another distribution's name find it, and so does `SSL_CERT_FILE`.
+ * Links all usual names of the certificate bundle to the first one found: in the linked packages, then in their closure.
+ * So `SSL_CERT_FILE` and programs that use the path of another distribution find it.
  */
 export async function addCertificates(work: Work): Promise<void> {
   const linked = await Promise.all(certificateBundles.map((name) => nodeAt(work, name)))

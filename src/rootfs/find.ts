@@ -2,25 +2,24 @@ import { follow, type Place } from '../contents/follow.ts'
 import type { StorePath } from '../image/store-path.ts'
 import type { Work } from './work.ts'
 
-/** Something in a store path of the image: its path as it was asked for, and where that leads. */
-export type Found = { readonly storePath: StorePath; readonly path: string; readonly place: Place }
+/** A match in a store path: the requested path, and the place that it links to. */
+export type Match = { readonly storePath: StorePath; readonly path: string; readonly place: Place }
 
-// Looking at many store paths at once takes a fraction of the time, and at all of them at once too many open files.
-const atOnce = 32
+// Checking store paths concurrently is much faster, but all of them at once would open too many files.
+const concurrency = 32
 
 /**
- * Looks for something in the store paths of the image, the linked packages first, in their order, then all others in
- * byte order.
- * @param inside paths below a store path: `share/zoneinfo`. In each store path the first one is taken that is there
- * @param accept whether it is what was looked for
+ * Searches the store paths of the image: first the linked packages in their order, then all others in byte order.
+ * @param inside relative paths, such as `share/zoneinfo`; in each store path, the first match is used
+ * @param accept whether a path matches
  */
 export async function* find(
   { packages, closure, listings, store }: Work,
   inside: readonly string[],
   accept: (place: Place, path: string) => boolean | Promise<boolean>,
-): AsyncGenerator<Found> {
+): AsyncGenerator<Match> {
   const all = [...new Set([...packages, ...closure.map(({ storePath }) => storePath)])]
-  const findIn = async (storePath: StorePath): Promise<Found | undefined> => {
+  const findIn = async (storePath: StorePath): Promise<Match | undefined> => {
     for (const one of inside) {
       const path = `${storePath}/${one}`
       const place = await follow(listings, path, store)
@@ -28,19 +27,19 @@ export async function* find(
     }
     return undefined
   }
-  for (let start = 0; start < all.length; start += atOnce) {
-    const found = await Promise.all(all.slice(start, start + atOnce).map(findIn))
-    for (const one of found) if (one) yield one
+  for (let start = 0; start < all.length; start += concurrency) {
+    const matches = await Promise.all(all.slice(start, start + concurrency).map(findIn))
+    for (const match of matches) if (match) yield match
   }
 }
 
-/** The first that `find` gives. */
-export async function findFirst(...args: Parameters<typeof find>): Promise<Found | undefined> {
-  for await (const one of find(...args)) return one
+/** The first match of `find`. */
+export async function findFirst(...args: Parameters<typeof find>): Promise<Match | undefined> {
+  for await (const match of find(...args)) return match
   return undefined
 }
 
-/** Accepts programs for the image's platform; a script runs wherever its interpreter does. */
+/** Accepts programs for the image's platform, and scripts. */
 export const isProgram =
   ({ platform }: Pick<Work, 'platform'>) =>
   ({ found }: Place): boolean =>

@@ -2,34 +2,34 @@ import { describe } from 'node:test'
 import { dir, file, link } from '../layers/testing.ts'
 import { bin, binOf, testRows } from './forest-testing.ts'
 
-describe('linkForest leaves out', () => {
+describe('conflicts in linkForest', () => {
   testRows([
     [
-      'what is no directory where programs are, and no others',
+      'ignore files and links in place of program directories',
       [dir({ bin: file() }), dir({ sbin: link('/gone') }), dir({ usr: dir({ bin: dir({ a: file() }) }) })],
       { usr: { bin: { a: '-> p2/usr/bin/a' } } },
       ['/bin: not p0/bin, file', '/sbin: not p1/sbin, dangling'],
     ],
     [
-      'a file or a link that leads nowhere for a folder with programs',
+      'ignore a file or a dangling link in place of a directory with programs',
       [dir({ usr: file() }), dir({ usr: link('/usr') }), bin('a')],
       binOf({ a: 2 }),
       ['/usr: not p1/usr, loop', '/usr: not p0/usr, file'],
     ],
     [
-      'a link that leads nowhere where a later package has a directory',
+      'ignore a dangling link if a later package has a directory',
       [dir({ var: link('/var/lib/app') }), dir({ var: dir({ lib: dir({ b: file() }) }) })],
       { var: { lib: '-> p1/var/lib' } },
       ['/var: not p0/var, dangling'],
     ],
     [
-      'and where an earlier one has it',
+      'ignore a dangling link if an earlier package has a directory',
       [dir({ var: dir({ lib: dir({ b: file() }) }) }), dir({ var: link('/var/lib/app') })],
       { var: { lib: '-> p0/var/lib' } },
       ['/var: not p1/var, dangling'],
     ],
     [
-      'and below the top, whatever makes it lead nowhere',
+      'ignore dangling links in subdirectories',
       [
         dir({ lib: dir({ a: link('gone'), b: link('b'), c: link('/nix') }) }),
         dir({ lib: dir({ a: dir(), b: dir({ x: file() }), c: dir({ y: file() }) }) }),
@@ -39,7 +39,7 @@ describe('linkForest leaves out', () => {
       ['/lib/a: not p0/lib/a, dangling', '/lib/b: not p0/lib/b, dangling', '/lib/c: not p0/lib/c, dangling'],
     ],
     [
-      'links to the very places where they would lie',
+      'ignore links to their own places',
       [
         dir({
           data: link('/data'),
@@ -52,7 +52,7 @@ describe('linkForest leaves out', () => {
       ['/data: not p0/data, loop', '/etc/ssl: not p0/etc/ssl, loop', '/log: not p0/log, loop'],
     ],
     [
-      'tells nothing of what every package makes for itself',
+      'are not reported for files that every package generates',
       [
         dir({
           share: dir({ info: dir({ dir: file('1') }), mime: dir({ cache: file('1'), packages: file('1') }) }),

@@ -4,39 +4,39 @@ import { follow, type Place } from '../contents/follow.ts'
 import { byText, type StorePath } from '../image/store-path.ts'
 import { shown, type Node, type Tree } from './work.ts'
 
-/** Something of a package that is left out, and why. */
+/** A path of a package that is ignored, and the reason. */
 export type Conflict = {
   readonly path: string
-  readonly left: string
+  readonly ignored: string
 } & (
-  | { readonly because: 'later'; readonly taken: string }
-  /** A link that leads nowhere, where there is a directory; a link to the very place; a file for a directory. */
-  | { readonly because: 'dangling' | 'loop' | 'file' }
+  | { readonly reason: 'later'; readonly used: string }
+  /** A dangling link in place of a directory; a link to its own place; a file in place of a directory. */
+  | { readonly reason: 'dangling' | 'loop' | 'file' }
 )
 
 /**
- * Where packages have programs, those of one package in this order. All of them are laid over one another in
- * `/usr/bin`, to which the others lead, as in Fedora and, but for `sbin`, Debian.
+ * Where packages have programs, in order of precedence. All are merged in `/usr/bin`, and the other folders are links to
+ * it, as in Fedora and, except for `sbin`, Debian.
  */
 const programFolders = ['bin', 'sbin', 'usr/bin', 'usr/sbin'] as const
-const laidApart: ReadonlySet<string> = new Set(programFolders.map((folder) => `/${folder}`))
-const programsAt = '/usr/bin'
+const mergedSeparately: ReadonlySet<string> = new Set(programFolders.map((folder) => `/${folder}`))
+const programsPath = '/usr/bin'
 
-/** At most so many directories are laid over one another: links to directories can make more than anyone has. */
-export const mostMerged = 20_000
+/** The maximum number of merged directories, because links between directories can multiply them. */
+export const maxMerged = 20_000
 /**
- * So many folders deeper than in its package a directory may lie: one more for each link to a directory on the way. Eight
- * directories that link to each other lie at 8! places.
+ * The maximum number of links to directories on the way to a merged directory. Eight directories that link to each other
+ * are at 8! places.
  */
-const mostDetours = 2
+const maxDetours = 2
 
 /**
- * Lays packages over one another. A name that one package has is a link to it, so that the tree stays small
- * however many files a package has; a directory that several have is a real one with the names of all. `/etc`
- * and the directories at the top are always real, because containers write there. A link that leads out of the
- * store is kept and never followed: it means a place in the container, not on this machine. It gives way to a
- * directory. Otherwise the rules are those of nixpkgs' `buildEnv`, but nothing fails.
- * @param packages in order: the first one wins a conflict
+ * Merges packages into a tree of links. A name that only one package has is a link to it, so the tree stays small for
+ * packages with many files. A directory that several packages have is a real directory with the names of all. `/etc` and
+ * the directories at the top are always real, because containers write there. A link out of the store is kept and never
+ * followed, because it means a path in the container, not on this machine; a directory replaces it. Otherwise the rules
+ * are those of nixpkgs' `buildEnv`, but nothing fails.
+ * @param packages in order of precedence
  */
 export async function linkForest(
   listings: Listings,
@@ -50,13 +50,13 @@ export async function linkForest(
   const programs = await directoriesOfPrograms(roots, context)
   const [top] = programs
   if (top) {
-    const children = await merge(programs, programsAt, [top.real], context)
+    const children = await merge(programs, programsPath, [top.real], context)
     const usr = tree.get('usr')
     const beside: Tree = usr?.kind === 'directory' ? usr.children : new Map()
     beside.set('bin', { kind: 'directory', children })
     if (usr?.kind !== 'directory') {
       if (usr?.kind === 'link') {
-        context.conflicts.push({ path: '/usr', left: usr.target, because: 'file' })
+        context.conflicts.push({ path: '/usr', ignored: usr.target, reason: 'file' })
       }
       tree.set('usr', { kind: 'directory', children: beside })
     }
@@ -65,9 +65,9 @@ export async function linkForest(
 }
 
 /**
- * Lays folders over one another, as `linkForest` does with packages, in a place further down.
- * @param folders in order: the first one wins a conflict
- * @param path where they are laid, in the image: `/lib/ruby`
+ * Merges folders, as `linkForest` does with packages, at a path below the root.
+ * @param folders in order of precedence
+ * @param path the path in the image, such as `/lib/ruby`
  */
 export async function linkFolders(
   { listings, store }: Pick<Context, 'listings' | 'store'>,
@@ -79,19 +79,19 @@ export async function linkFolders(
   return { tree, conflicts: context.conflicts }
 }
 
-/** A conflict for the one who pulls. */
+/** The warning about a conflict. */
 export function conflictText(conflict: Conflict): string {
   const path = shown(conflict.path)
-  const left = shown(conflict.left)
-  switch (conflict.because) {
+  const ignored = shown(conflict.ignored)
+  switch (conflict.reason) {
     case 'later':
-      return `${path} is in two packages: ${shown(conflict.taken)} is taken, ${left} is left out`
+      return `${path} is in two packages: ${shown(conflict.used)} is used, ${ignored} is ignored`
     case 'dangling':
-      return `${left} is a link that leads nowhere, and is left out: ${path} is a directory`
+      return `${ignored} is ignored: it is a dangling link, and ${path} is a directory`
     case 'loop':
-      return `${left} is a link to ${path}, where it would lie itself, and is left out`
+      return `${ignored} is ignored: it links to ${path}, its own place`
     case 'file':
-      return `${left} is left out: ${path} is a directory`
+      return `${ignored} is ignored: ${path} is a directory`
   }
 }
 
@@ -99,11 +99,11 @@ type Context = {
   readonly listings: Listings
   readonly store: string
   readonly conflicts: Conflict[]
-  /** How many directories were laid over one another. */
+  /** The number of merged directories. */
   merged: number
 }
 
-/** A directory that packages have: its path, links not followed, and where it really lies. */
+/** A directory of a package: its path, and its real path with links followed. */
 type Directory = { readonly path: string; readonly real: string }
 
 async function merge(
@@ -121,101 +121,102 @@ async function merge(
     }
   }
   const tree: Tree = new Map()
-  for (const [name, found] of [...places].sort(([a], [b]) => byText(a, b))) {
-    // What nixpkgs leaves for its own builds is of no use in an image.
+  for (const [name, candidates] of [...places].sort(([a], [b]) => byText(a, b))) {
+    // nix-support is only for builds in nixpkgs.
     if (path === '' && name === 'nix-support') continue
-    if (laidApart.has(`${path}/${name}`)) continue
-    const made = await node(found, `${path}/${name}`, seen, context)
-    if (made) tree.set(name, made)
+    if (mergedSeparately.has(`${path}/${name}`)) continue
+    const merged = await mergeNode(candidates, `${path}/${name}`, seen, context)
+    if (merged) tree.set(name, merged)
   }
   return tree
 }
 
-async function node(
-  found: readonly string[],
+/** Merges the candidates of several packages for one path. */
+async function mergeNode(
+  candidates: readonly string[],
   path: string,
   seen: readonly string[],
   context: Context,
 ): Promise<Node | undefined> {
   const { conflicts } = context
-  const [only = ''] = found
-  if (found.length === 1 && !alwaysReal(path)) return { kind: 'link', target: only }
+  const [only = ''] = candidates
+  if (candidates.length === 1 && !alwaysReal(path)) return { kind: 'link', target: only }
 
-  const places = await placesOf(found, context)
-  const left = await leftOut(found, places, path, context)
-  conflicts.push(...left)
-  const gone = new Set(left.map((one) => one.left))
-  const [first, ...others] = found.filter((one) => !gone.has(one))
+  const places = await placesOf(candidates, context)
+  const links = await ignoredLinks(candidates, places, path, context)
+  conflicts.push(...links)
+  const ignoredPaths = new Set(links.map((one) => one.ignored))
+  const [first, ...others] = candidates.filter((one) => !ignoredPaths.has(one))
   if (first === undefined) return undefined
   const link: Node = { kind: 'link', target: first }
   if (others.length === 0 && !alwaysReal(path)) return link
 
-  const below = directoriesIn(found, places)
+  const below = directoriesIn(candidates, places)
   const [top] = below
   if (top?.path !== first || seen.includes(top.real) || isFull(top, path, context)) {
     for (const other of others) {
-      if (madeByAll.test(path) || (await sameTarget(first, other, context))) continue
-      conflicts.push({ path, taken: first, left: other, because: 'later' })
+      if (generatedByAll.test(path) || (await sameTarget(first, other, context))) continue
+      conflicts.push({ path, used: first, ignored: other, reason: 'later' })
     }
     return link
   }
   context.merged += 1
   const merged = new Set(below.map((directory) => directory.path))
   for (const other of others) {
-    if (!merged.has(other)) conflicts.push({ path, taken: first, left: other, because: 'later' })
+    if (!merged.has(other)) conflicts.push({ path, used: first, ignored: other, reason: 'later' })
   }
   return { kind: 'directory', children: await merge(below, path, [...seen, top.real], context) }
 }
 
-/** Whether no further directory is laid over another here. */
+/** Whether the limits on merged directories are reached. */
 function isFull({ real }: Directory, path: string, { merged, store }: Context): boolean {
   const depth = partsOf(path)
   const ownDepth = partsOf(real) - partsOf(store) - 1
-  return merged >= mostMerged || depth > ownDepth + mostDetours
+  return merged >= maxMerged || depth > ownDepth + maxDetours
 }
 
 const partsOf = (path: string): number => path.split('/').length - 1
 
 const alwaysReal = (path: string): boolean => !path.slice(1).includes('/') || path.startsWith('/etc/')
 
-/** What every package of a kind makes for itself; `buildEnv` leaves it out, and it is no news that there are several. */
-const madeByAll = /\/info\/dir$|^\/share\/mime\/(?!packages(?:\/|$))|\/perllocal\.pod$/
+/** Files that every package of a kind generates. `buildEnv` ignores them, and conflicts are not reported. */
+const generatedByAll = /\/info\/dir$|^\/share\/mime\/(?!packages(?:\/|$))|\/perllocal\.pod$/
 
-/** Links that lead nowhere where others have a directory, and links to the very place where they would lie. */
-async function leftOut(
-  found: readonly string[],
+/** Dangling links in place of other packages' directories, and links to their own places. */
+async function ignoredLinks(
+  candidates: readonly string[],
   places: readonly (Place | undefined)[],
   path: string,
   context: Context,
 ): Promise<Conflict[]> {
-  const dangling = found.filter((_, index) => places[index] === undefined)
-  if (directoriesIn(found, places).length > 0) {
-    return dangling.map((left) => ({ path, left, because: 'dangling' }))
+  const dangling = candidates.filter((_, index) => places[index] === undefined)
+  if (directoriesIn(candidates, places).length > 0) {
+    return dangling.map((ignored) => ({ path, ignored, reason: 'dangling' }))
   }
   const targets = await Promise.all(dangling.map((one) => targetOf(one, context)))
-  return dangling.flatMap((left, index) => {
+  return dangling.flatMap((ignored, index) => {
     const target = targets[index]
-    return target === path || target?.startsWith(`${path}/`) ? [{ path, left, because: 'loop' }] : []
+    return target === path || target?.startsWith(`${path}/`) ? [{ path, ignored, reason: 'loop' }] : []
   })
 }
 
 async function directoriesOfPrograms(roots: readonly Directory[], context: Context): Promise<Directory[]> {
   const all = roots.flatMap(({ path }) => programFolders.map((folder) => `${path}/${folder}`))
-  const found = new Map<string, Directory>()
+  const byRealPath = new Map<string, Directory>()
   const places = await placesOf(all, context)
-  for (const one of directoriesIn(all, places)) if (!found.has(one.real)) found.set(one.real, one)
-  for (const [index, left] of all.entries()) {
-    if (places[index]?.found.kind === 'directory' || !(await lies(left, context))) continue
+  for (const one of directoriesIn(all, places)) if (!byRealPath.has(one.real)) byRealPath.set(one.real, one)
+  for (const [index, ignored] of all.entries()) {
+    if (places[index]?.found.kind === 'directory' || !(await entryAt(ignored, context))) continue
     const path = `/${programFolders[index % programFolders.length]}`
-    context.conflicts.push({ path, left, because: places[index] ? 'file' : 'dangling' })
+    context.conflicts.push({ path, ignored, reason: places[index] ? 'file' : 'dangling' })
   }
-  return [...found.values()]
+  return [...byRealPath.values()]
 }
 
 const placesOf = (paths: readonly string[], { listings, store }: Context) =>
   Promise.all(paths.map((path) => follow(listings, path, store)))
 
-/** Those of the paths that are directories, or links to one in the store. */
+/** The paths that are directories, or links to directories in the store. */
 const directories = async (paths: readonly string[], context: Context): Promise<Directory[]> =>
   directoriesIn(paths, await placesOf(paths, context))
 
@@ -226,7 +227,7 @@ function directoriesIn(paths: readonly string[], places: readonly (Place | undef
   })
 }
 
-/** Two links to one place are no conflict: wrappers and `propagated` packages often bring the same file. */
+/** Whether two links have the same target, which is no conflict: wrappers and propagated packages often have the same file. */
 async function sameTarget(a: string, b: string, context: Context): Promise<boolean> {
   const { listings, store } = context
   const placeOf = async (path: string) =>
@@ -234,14 +235,14 @@ async function sameTarget(a: string, b: string, context: Context): Promise<boole
   return (await placeOf(a)) === (await placeOf(b))
 }
 
-/** Where a link leads that leads out of the store or nowhere; undefined for what is no link. */
+/** The target of a link out of the store or a dangling one; undefined for anything else. */
 async function targetOf(path: string, context: Context): Promise<string | undefined> {
-  const found = await lies(path, context)
-  return found?.kind === 'symlink' ? resolve(dirname(path), found.target) : undefined
+  const entry = await entryAt(path, context)
+  return entry?.kind === 'symlink' ? resolve(dirname(path), entry.target) : undefined
 }
 
-/** What lies at a path, links on the way followed, but not itself. */
-async function lies(path: string, { listings, store }: Context) {
+/** The entry at a path, following links in its parents, but not itself. */
+async function entryAt(path: string, { listings, store }: Context) {
   const parent = await follow(listings, dirname(path), store)
   return parent && (await listings.look(`${parent.path}/${basename(path)}`))
 }

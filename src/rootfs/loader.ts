@@ -1,12 +1,12 @@
 import type { Platform } from '../image/platform.ts'
 import type { StorePath } from '../image/store-path.ts'
-import { find, isProgram, type Found } from './find.ts'
+import { find, isProgram, type Match } from './find.ts'
 import { put } from './tree.ts'
 import { shown, type Work } from './work.ts'
 
 /**
- * Where programs that were not built for Nix look for their dynamic loader (System V ABI supplements for AMD64 and
- * AArch64; musl's names).
+ * The standard paths of dynamic loaders, which programs not built by Nix use (System V ABI supplements for AMD64 and
+ * AArch64; musl).
  */
 const places: Readonly<Record<Platform['architecture'], readonly Loader[]>> = {
   amd64: [
@@ -19,21 +19,20 @@ const places: Readonly<Record<Platform['architecture'], readonly Loader[]>> = {
   ],
 }
 
-/** A libc in an image: the store path that has its loader, and the loader. */
+/** A libc in an image: the store path of its loader, and the loader. */
 export type Libc = { readonly kind: Loader['libc']; readonly storePath: StorePath; readonly loader: string }
 type Loader = { readonly at: string; readonly libc: 'glibc' | 'musl' }
 
 /**
- * Puts the libc's loader where the ABI has it, so that programs which were not built for Nix start. With `nix-ld` among
- * the linked packages that is there, and finds the loader and libraries by its variables, which Nix's own programs do
- * not read.
+ * Links the libc's loader at its standard path, so that programs not built by Nix start. If `nix-ld` is a linked package,
+ * the path links to it, and its variables point to the loader and the libraries; programs built by Nix do not read them.
  * @returns the libcs of the image, glibc first
  */
 export async function addLoader(work: Work): Promise<Libc[]> {
   const libcs: Libc[] = []
   for (const { at, libc } of places[work.platform.architecture]) {
     const name = at.slice(at.lastIndexOf('/') + 1)
-    const all: Found[] = []
+    const all: Match[] = []
     for await (const one of find(work, [`lib/${name}`], isProgram(work))) all.push(one)
     const chosen = nearest(work, all)
     if (!chosen) continue
@@ -41,7 +40,9 @@ export async function addLoader(work: Work): Promise<Libc[]> {
     const distinct = new Set(all.map(({ place }) => place.path))
     if (distinct.size > 1) {
       const others = all.filter((one) => one !== chosen).map(({ path }) => shown(path))
-      work.warn(`${at} leads to ${shown(chosen.path)}, which comes first, and not to ${others.join(' or ')}`)
+      work.warn(
+        `${at} links to ${shown(chosen.path)}, the first one; ${others.join(' and ')} ${others.length > 1 ? 'are' : 'is'} ignored`,
+      )
     }
     const nixLd = libc === 'glibc' ? await linkedNixLd(work) : undefined
     await put(work, at, { kind: 'link', target: nixLd ?? chosen.path })
@@ -52,19 +53,19 @@ export async function addLoader(work: Work): Promise<Libc[]> {
   return libcs
 }
 
-/** The store path that the loader really lies in. */
-const storePathOf = ({ store }: Work, { place }: Found): StorePath =>
+/** The store path of the loader, with links followed. */
+const storePathOf = ({ store }: Work, { place }: Match): StorePath =>
   place.path.split('/', store.split('/').length + 1).join('/') as StorePath
 
-/** That which the first package needs that needs any: a walk through references, in order, nearest first. */
-function nearest({ packages, closure }: Work, all: readonly Found[]): Found | undefined {
+/** The loader of the first package that needs one: searches the references in order, nearest first. */
+function nearest({ packages, closure }: Work, all: readonly Match[]): Match | undefined {
   const byPath = new Map(all.map((one) => [one.storePath, one]))
   const references = new Map(closure.map((facts) => [facts.storePath, facts.references]))
   for (const root of packages) {
     const reached = new Set([root])
     for (const path of reached) {
-      const found = byPath.get(path)
-      if (found) return found
+      const match = byPath.get(path)
+      if (match) return match
       for (const reference of references.get(path) ?? []) reached.add(reference)
     }
   }

@@ -6,7 +6,7 @@ import { amd64 } from '../image/platform.ts'
 import { dir, file } from '../layers/testing.ts'
 import { addAccounts, ownerOf, standingAccounts } from './recipe-accounts.ts'
 import { rootfs } from './rootfs.ts'
-import { bin, madeOf, makeStore, rootfsOf, script, type Image } from './testing.ts'
+import { bin, buildRootfs, makeStore, rootfsOf, script, type Image } from './testing.ts'
 
 const account: Account = {
   name: 'app',
@@ -20,7 +20,7 @@ const root = { uid: 0, gid: 0 }
 
 /** What lies at a path, whose it is, and its mode. */
 async function entryAt(image: Image, path: string) {
-  const { entries } = await madeOf(image)
+  const { entries } = await buildRootfs(image)
   const entry = entries.find((each) => each.path === path)
   if (!entry || entry.kind === 'symlink') return entry?.target
   return [entry.mode.toString(8), entry.owner?.uid ?? 0, entry.owner?.gid ?? 0].join(' ')
@@ -89,7 +89,10 @@ describe('what recipes add to the last layer', () => {
 
   it('is refused in the place of a directory', async () => {
     const extra = { files: [{ path: '/etc', text: '', mode: '0644', ...root }] }
-    await assert.rejects(madeOf({ packages: [bin({})], extra }), /files: \/etc is a directory of the image/)
+    await assert.rejects(
+      buildRootfs({ packages: [bin({})], extra }),
+      /files: \/etc is a directory of the image/,
+    )
   })
 
   it('is the database of Nix where it is wanted, and not where it is not', async () => {

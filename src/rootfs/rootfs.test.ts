@@ -8,10 +8,10 @@ import { rootfs } from './rootfs.ts'
 import { arm, bin, makeStore, rootfsOf, script, x86, type Image } from './testing.ts'
 
 describe('rootfs', () => {
-  // What lies at each path; undefined for nothing.
+  // The expected entry at each path; undefined if there is none.
   const rows: [what: string, image: Image, found: Readonly<Record<string, string | undefined>>][] = [
     [
-      'links what packages have',
+      'links the contents of packages',
       { packages: [bin({ a: x86 }), dir({ lib: dir({ b: file() }) })] },
       { bin: '-> usr/bin', 'usr/bin/a': '-> p0/bin/a', 'lib/b': '-> p1/lib/b' },
     ],
@@ -21,22 +21,22 @@ describe('rootfs', () => {
       { 'etc/passwd': '-> p0/etc/passwd', 'etc/x': '755/', 'etc/x/y': '-> p0/etc/x/y' },
     ],
     [
-      'gives temporary folders their modes, and keeps what a package has in them',
+      'sets the modes of temporary folders, and keeps the contents of packages in them',
       { packages: [dir({ tmp: dir({ a: file() }), root: dir({ '.profile': file() }) })] },
       { tmp: '1777/', 'tmp/a': '-> p0/tmp/a', root: '700/', 'root/.profile': '-> p0/root/.profile' },
     ],
     [
-      'keeps the folder of the store, whatever a package has there',
+      'has its own store folder in place of those of packages',
       { packages: [dir({ nix: dir({ store: dir({ x: file() }), var: file() }) })] },
       { 'nix/store': '755/', 'nix/store/x': undefined, 'nix/var': undefined },
     ],
     [
-      'leaves out a package’s own file where a system has a folder',
+      'ignores files of packages in place of standard folders',
       { packages: [dir({ bin: file(), etc: file(), tmp: link('/dev/shm') })], needs: [bin({ sh: x86 })] },
       { bin: '-> usr/bin', 'usr/bin/sh': '-> n0/bin/sh', etc: '755/', tmp: '1777/' },
     ],
     [
-      'leaves out what the runtime mounts, and refuses to mount over links',
+      'ignores /proc, /dev and /sys of packages',
       { packages: [dir({ proc: file(), dev: dir({ null: file() }), sys: link('/tmp') })] },
       { proc: undefined, dev: undefined, 'dev/null': undefined, sys: undefined },
     ],
@@ -60,54 +60,54 @@ describe('rootfs', () => {
       { [utf8('share/ä🐋')]: `-> p0/share/${utf8('ä🐋')}` },
     ],
     [
-      'keeps names that are not UTF-8, each its own',
+      'keeps names that are not UTF-8',
       { packages: [dir({ lib: dir({ '\xff': dir({ a: file() }), '\xfe': file() }) })] },
       { 'lib/\xff': '-> p0/lib/\xff', 'lib/\xfe': '-> p0/lib/\xfe' },
     ],
 
     [
-      'puts /usr/bin/env beside what a single package has in /usr/bin',
+      'adds /usr/bin/env beside the programs of a single package in /usr/bin',
       { packages: [dir({ usr: dir({ bin: dir({ x: script }) }) }), bin({ env: x86 })] },
       { 'usr/bin/env': '-> p1/bin/env', 'usr/bin/x': '-> p0/usr/bin/x' },
     ],
-    ['has no shell where there is none', {}, { 'usr/bin/sh': undefined, 'usr/bin/env': undefined }],
+    ['has no shell if no store path has one', {}, { 'usr/bin/sh': undefined, 'usr/bin/env': undefined }],
     [
-      'takes /bin/sh and /usr/bin/env from what packages need',
+      'takes /bin/sh and /usr/bin/env from dependencies',
       { packages: [bin({ a: x86 })], needs: [dir(), bin({ sh: x86 }), bin({ env: x86, sh: x86 })] },
       { 'usr/bin/sh': '-> n1/bin/sh', 'usr/bin/env': '-> n2/bin/env' },
     ],
     [
-      'takes them from a package first',
+      'prefers those of packages',
       { packages: [bin({ a: x86 }), bin({ sh: x86, env: x86 })], needs: [bin({ sh: x86, env: x86 })] },
       { 'usr/bin/sh': '-> p1/bin/sh', 'usr/bin/env': '-> p1/bin/env' },
     ],
     [
-      'keeps a package’s own /bin/sh, whatever it is',
+      'keeps the /bin/sh of a package, whatever it is',
       { packages: [bin({ sh: file('text') })], needs: [bin({ sh: x86 })] },
       { 'usr/bin/sh': '-> p0/bin/sh' },
     ],
     [
-      'passes over programs of another architecture',
+      'ignores programs for another architecture',
       { needs: [bin({ sh: arm, env: arm }), bin({ sh: x86 })] },
       { 'usr/bin/sh': '-> n1/bin/sh', 'usr/bin/env': undefined },
     ],
     [
-      'takes those of arm64 for arm64',
+      'uses programs for arm64 on arm64',
       { needs: [bin({ sh: x86, env: x86 }), bin({ sh: arm })], platform: arm64 },
       { 'usr/bin/sh': '-> n1/bin/sh', 'usr/bin/env': undefined },
     ],
     [
-      'takes scripts, which run anywhere',
+      'uses scripts, which run everywhere',
       { needs: [bin({ sh: script, env: script })], platform: arm64 },
       { 'usr/bin/sh': '-> n0/bin/sh', 'usr/bin/env': '-> n0/bin/env' },
     ],
     [
-      'takes links to programs, under the link’s name',
+      'uses links to programs, under the name of the link',
       { needs: [bin({ sh: link('bash'), bash: x86 }), bin({ env: link('../../n0/bin/bash') })] },
       { 'usr/bin/sh': '-> n0/bin/sh', 'usr/bin/env': '-> n1/bin/env' },
     ],
     [
-      'passes over what only looks like a program',
+      'ignores files that only look like programs',
       {
         needs: [
           bin({ sh: file(''), env: file('\x7fELF') }),
@@ -121,7 +121,7 @@ describe('rootfs', () => {
       { 'usr/bin/sh': '-> n5/bin/sh', 'usr/bin/env': '-> n5/bin/env' },
     ],
     [
-      'passes over links to this machine’s own programs',
+      'ignores links to programs of this machine',
       { needs: [bin({ sh: link(process.execPath) }), bin({ sh: script })] },
       { 'usr/bin/sh': '-> n1/bin/sh' },
     ],
@@ -141,12 +141,12 @@ describe('rootfs', () => {
     ],
   }
 
-  it('has each directory before what is in it, and names in byte order', async () => {
+  it('lists directories before their contents, and names in byte order', async () => {
     const paths = [...(await rootfsOf(example)).keys()]
     const top = paths.filter((path) => !path.includes('/'))
     assert.deepEqual(top, [...top].sort())
     assert.deepEqual(top.slice(0, 5), ['B', 'a', 'a-b', 'a.b', 'bin'])
-    // Each path with its parents' names apart from each other: byte order of those is the order of the tree.
+    // With \0 between names, byte order is the order of the tree.
     const keys = paths.map((path) => path.replaceAll('/', '\0'))
     assert.deepEqual(keys, [...keys].sort())
     const known = new Set(paths)
@@ -155,17 +155,17 @@ describe('rootfs', () => {
     }
   })
 
-  it('is the same each time, with the same warnings', async () => {
+  it('is deterministic, including its warnings', async () => {
     const { packages, closure } = makeStore(example)
     const first = await rootfs(localContents, { packages, closure, platform: amd64 })
     const [p0, p1] = packages
     assert.deepEqual(first.warnings, [
-      `/usr/bin/x is in two packages: ${p0}/bin/x is taken, ${p1}/bin/x is left out`,
+      `/usr/bin/x is in two packages: ${p0}/bin/x is used, ${p1}/bin/x is ignored`,
     ])
     assert.deepEqual(await rootfs(localContents, { packages, closure, platform: amd64 }), first)
   })
 
-  it('is packed as it is said to be', async () => {
+  it('is packed with its paths, modes and groups', async () => {
     const { packages, closure } = makeStore(example)
     const { entries } = await rootfs(localContents, { packages, closure, platform: amd64 })
     const archive = Buffer.concat([...tarBlocks(entries), trailer])

@@ -11,21 +11,24 @@ import { addRecipe } from './recipe.ts'
 import { entriesOf } from './tree.ts'
 import type { RootfsInput, Work } from './work.ts'
 
-/** Raise it when the same packages begin to give another tree, variables or warnings: it is part of the layer's key. */
+/**
+ * Part of the layer's key. Increment this when the same packages produce another tree, other variables or warnings about
+ * other things; the wording of warnings does not matter.
+ */
 export const rootfsVersion = 4
 
-/** The last layer of an image, and what else depends on what the packages have. */
+/** The last layer of an image, and the variables and warnings that depend on the contents of the packages. */
 export type Rootfs = {
   readonly entries: PlainEntry[]
-  /** `NAME=value` each, sorted: variables that containers start with besides `environment`. */
+  /** Environment variables besides `environment`, as `NAME=value`, sorted. */
   readonly env: string[]
-  /** For the one who pulls: what was left out, and why. At most `mostWarnings`, and a line for the others. */
+  /** What was ignored, and why. At most `maxWarnings`, and a line with the number of others. */
   readonly warnings: string[]
 }
 
-const mostWarnings = 50
+const maxWarnings = 50
 
-/** What is put in, in order. Each step keeps what is there, and adds to the tree, to the variables, to the warnings. */
+/** The steps, in order. Each one adds to the tree, the variables and the warnings, and keeps existing entries. */
 const steps: readonly ((work: Work) => Promise<void>)[] = [
   addFolders,
   addPrograms,
@@ -41,8 +44,8 @@ const steps: readonly ((work: Work) => Promise<void>)[] = [
 ]
 
 /**
- * Makes a heap of store paths look like a system. A function of its input, given what `contents` says of the store
- * paths: whatever else it should depend on must become part of the input and of the layer's key.
+ * Builds the layer that makes store paths look like a system. The result depends only on the input and the contents of the
+ * store paths; any other dependency must become part of the input and of the layer's key.
  */
 export async function rootfs(contents: Listings, input: RootfsInput): Promise<Rootfs> {
   const listings = once(contents)
@@ -56,18 +59,18 @@ export async function rootfs(contents: Listings, input: RootfsInput): Promise<Ro
   return {
     entries: [...entriesOf(tree)],
     env: Array.from(env, ([name, value]) => `${name}=${value}`).sort(),
-    warnings: bounded(warnings),
+    warnings: limitWarnings(warnings),
   }
 }
 
-/** So that a runtime does not choose modes for the store's own folders. */
+/** Adds the folders of the store, so that the runtime does not choose their modes. */
 async function addStore({ tree }: Work): Promise<void> {
   const store = { kind: 'directory', children: new Map() } as const
   tree.set('nix', { kind: 'directory', children: new Map([['store', store]]) })
 }
 
-function bounded(warnings: readonly string[]): string[] {
-  const kept = warnings.slice(0, mostWarnings)
+function limitWarnings(warnings: readonly string[]): string[] {
+  const kept = warnings.slice(0, maxWarnings)
   const others = warnings.length - kept.length
   return others > 0 ? [...kept, `${others} more warnings like these`] : kept
 }

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { tarBlocks, trailer } from '../layers/archive.ts'
 import { dir, file, link } from '../layers/testing.ts'
-import { bin, madeOf, rootfsOf, script, short, type Image } from './testing.ts'
+import { bin, buildRootfs, rootfsOf, script, short, type Image } from './testing.ts'
 
 const folders = {
   bin: '-> usr/bin',
@@ -47,8 +47,8 @@ const folders = {
   'var/tmp': '1777/',
 }
 
-describe('an image of no packages', () => {
-  it('has the folders of a Debian system, and files for its settings', async () => {
+describe('an image without packages', () => {
+  it('has the folders and configuration files of a Debian system', async () => {
     const found = await rootfsOf({})
     const files = [...found].filter(([path]) => !(path in folders)).map(([path]) => path)
     assert.deepEqual(files, [
@@ -66,7 +66,7 @@ describe('an image of no packages', () => {
     assert.deepEqual(Object.fromEntries(found), folders)
   })
 
-  it('has users and groups with the numbers of Debian, and no password that is right', async () => {
+  it('has the users and groups of Debian, without valid passwords', async () => {
     const found = await rootfsOf({})
     const rows = (path: string) =>
       (found.get(path) ?? '')
@@ -88,7 +88,7 @@ describe('an image of no packages', () => {
       ['root', 'shadow', 'users', 'nogroup', 'staff'].map((name) => groups.get(name)),
       ['0', '42', '100', '65534', '50'],
     )
-    // Each user's group is one, and each has a line in the other two files.
+    // Each user's group exists, and each user and group has a line in the shadow files.
     const gids = new Set(groups.values())
     assert.ok(users.every(([, , , gid]) => gids.has(gid)))
     const shadow = rows('etc/shadow')
@@ -103,31 +103,31 @@ describe('an image of no packages', () => {
     assert.match(found.get('etc/shadow') ?? '', /^640 /)
   })
 
-  it('claims to be no other distribution', async () => {
+  it('does not identify as another distribution', async () => {
     const text = (await rootfsOf({})).get('etc/os-release') ?? ''
     assert.match(text, /^644 ID=nixery$/m)
     assert.match(text, /^PRETTY_NAME=/m)
     assert.doesNotMatch(text, /ID_LIKE|BUILD_ID/)
-    const told = (await rootfsOf({ buildId: 'a1b2' })).get('etc/os-release')
-    assert.equal(told, `${text}BUILD_ID=a1b2\n`)
+    const withBuildId = (await rootfsOf({ buildId: 'a1b2' })).get('etc/os-release')
+    assert.equal(withBuildId, `${text}BUILD_ID=a1b2\n`)
   })
 
-  it('lets root become anyone, and nobody else without a password', async () => {
+  it('lets only root switch users without a password', async () => {
     const text = (await rootfsOf({})).get('etc/pam.d/other') ?? ''
     assert.match(text, /^644 auth sufficient pam_rootok\.so\nauth required pam_unix\.so\n/)
     assert.doesNotMatch(text, /pam_permit/)
   })
 
   it('adds less than 40 kB to the last layer', async () => {
-    const { entries, env, warnings } = await madeOf({})
+    const { entries, env, warnings } = await buildRootfs({})
     const archive = Buffer.concat([...tarBlocks(entries), trailer])
     assert.ok(gzipSync(archive, { level: 1 }).length < 5_000)
     assert.ok(archive.length < 60_000)
     assert.deepEqual([env, warnings], [[], []])
   })
 
-  it('is one that GNU tar unpacks as it is', async () => {
-    const { entries } = await madeOf({})
+  it('is read by GNU tar with its owners and modes', async () => {
+    const { entries } = await buildRootfs({})
     const archive = Buffer.concat([...tarBlocks(entries), trailer])
     const listed = execFileSync('tar', ['-tvf', '-', '--numeric-owner'], { input: archive }).toString()
     assert.match(listed, /^-rw-r----- 0\/42 +\d+ .* etc\/shadow$/m)
@@ -143,7 +143,7 @@ describe('a system', () => {
     warnings?: string[],
   ][] = [
     [
-      'keeps what packages have in its folders, those of Debian’s modes',
+      'keeps the contents of packages in its folders, with the modes of Debian',
       { packages: [dir({ var: dir({ log: dir({ a: file() }), own: file() }), opt: dir({ b: file() }) })] },
       {
         'var/log': '755/',
@@ -153,7 +153,7 @@ describe('a system', () => {
       },
     ],
     [
-      'has what packages have in /var/run in /run, whichever has it first',
+      'has the contents of /var/run of packages in /run',
       {
         packages: [
           dir({ var: dir({ run: dir({ a: file(), b: dir({ c: file() }) }) }) }),
@@ -169,29 +169,29 @@ describe('a system', () => {
       },
     ],
     [
-      'has its folders where a package has something else, and tells of it',
+      'replaces files of packages by its folders, with a warning',
       { packages: [dir({ var: link('/data'), home: file(), usr: dir({ local: link('/opt') }) })] },
       { 'var/tmp': '1777/', home: '755/', 'usr/local/bin': '755/' },
       [
-        'p0/home is left out: /home is a directory',
-        'p0/usr/local is left out: /usr/local is a directory',
-        'p0/var is left out: /var is a directory',
+        'p0/home is ignored: /home is a directory',
+        'p0/usr/local is ignored: /usr/local is a directory',
+        'p0/var is ignored: /var is a directory',
       ],
     ],
     [
-      'keeps the settings of a package, links that lead nowhere among them',
+      'keeps the configuration files of a package, including dangling links',
       { packages: [dir({ etc: dir({ shadow: link('/run/shadow'), 'os-release': file() }) })] },
       { 'etc/shadow': '-> p0/etc/shadow', 'etc/os-release': '-> p0/etc/os-release' },
     ],
     [
-      'finds programs of usr/local beside those of everything else',
+      'has programs of usr/local in /usr/local/bin',
       {
         packages: [dir({ usr: dir({ local: dir({ bin: dir({ a: script }) }) }), sbin: dir({ b: script }) })],
       },
       { 'usr/local/bin/a': '-> p0/usr/local/bin/a', 'usr/bin/b': '-> p0/sbin/b', 'usr/local/sbin': '755/' },
     ],
     [
-      'names the shells that it has',
+      'lists its shells in /etc/shells',
       { packages: [bin({ zsh: script, bash: script, cat: script, sh: link('bash') })] },
       { 'etc/shells': '644 /bin/sh\n/usr/bin/sh\n/bin/bash\n/usr/bin/bash\n/bin/zsh\n/usr/bin/zsh\n' },
     ],
@@ -209,12 +209,12 @@ describe('a system', () => {
         Object.fromEntries(Object.keys(expected).map((path) => [path, found.get(path)])),
         expected,
       )
-      const made = await madeOf(image)
+      const made = await buildRootfs(image)
       assert.deepEqual(made.warnings.map(short), warnings)
     })
   }
 
-  it('has certificates under all of their names, whichever a package has', async () => {
+  it('has certificates under all usual names', async () => {
     const names = [
       'etc/ssl/certs/ca-bundle.crt',
       'etc/ssl/certs/ca-certificates.crt',
@@ -228,7 +228,7 @@ describe('a system', () => {
       [{ packages: [pki] }, 'p0/etc/pki/tls/certs/ca-bundle.crt'],
       [{ packages: [dir()], needs: [certs('ca-bundle.crt')] }, 'n0/etc/ssl/certs/ca-bundle.crt'],
       [{ packages: [certs('other.crt')] }, undefined],
-      // A folder that is not in the image has no certificates.
+      // A link to a folder outside the image has no certificates.
       [
         {
           packages: [dir({ etc: dir({ ssl: link('/host/ssl') }) })],

@@ -1,11 +1,11 @@
 /**
- * What every image has besides what packages bring, as `debian:stable-slim` has it. A package's own file comes before
- * one of these; the folders are there whatever a package has in their place.
+ * The folders and files of every image, like those of `debian:stable-slim`. Files of packages take precedence over these
+ * files; these folders take precedence over anything else.
  */
 import type { Owner } from '../contents/entry.ts'
 import { group, gshadow, passwd, shadow } from './accounts.ts'
 
-/** Modes and owners are Debian's. What the runtime mounts or makes, as `/proc` and `/dev`, is left to it. */
+/** Modes and owners are Debian's. The runtime creates `/proc`, `/sys` and `/dev`. */
 export const folders: readonly (readonly [path: string, mode: number, owner?: Owner])[] = [
   ['/etc', 0o755],
   ['/home', 0o755],
@@ -29,7 +29,7 @@ export const folders: readonly (readonly [path: string, mode: number, owner?: Ow
   ['/usr/local/src', 0o755],
   ['/var', 0o755],
   ['/var/cache', 0o755],
-  ['/var/empty', 0o555], // sshd and build users of Nix expect it
+  ['/var/empty', 0o555], // sshd and Nix's build users need it
   ['/var/lib', 0o755],
   ['/var/log', 0o755],
   ['/var/mail', 0o2775, { uid: 0, gid: 8 }],
@@ -39,8 +39,8 @@ export const folders: readonly (readonly [path: string, mode: number, owner?: Ow
 ]
 
 /**
- * Links from one place to another. Programs lie in `/usr/bin`, which is a real directory as in Debian: so a layer that
- * has a file for it may be laid over this one, and a Debian image may lie below.
+ * Links between folders. Programs are in `/usr/bin`, which is a real directory as in Debian. So layers above can add files
+ * to it, and the layer can be on top of a Debian image.
  */
 export const aliases: readonly (readonly [path: string, at: string, target?: string])[] = [
   ['/bin', '/usr/bin', 'usr/bin'],
@@ -56,10 +56,10 @@ export const osRelease = '/etc/os-release'
 export type SystemFile = {
   readonly path: string
   readonly text: string
-  /** 0o644 if not given. */
+  /** 0o644 by default. */
   readonly mode?: number
   readonly owner?: Owner
-  /** It is there only with a program of this name. */
+  /** The program that must exist for the file to be added. */
   readonly with?: string
 }
 
@@ -86,9 +86,9 @@ export const files: readonly SystemFile[] = [
       '',
     ].join('\n'),
   },
-  // os-release(5). Never another distribution's: programs would take its packages for what can be installed here.
+  // os-release(5). Not that of a distribution, because programs would try to install its packages.
   { path: osRelease, text: 'ID=nixery\nNAME="Nixery"\nPRETTY_NAME="Nixery"\n' },
-  // login.defs(5): what `useradd`, `su` and others of the package `shadow` do without being told. Debian's values.
+  // login.defs(5): the defaults of `useradd`, `su` and other programs of the package `shadow`. The values are Debian's.
   {
     path: '/etc/login.defs',
     text: [
@@ -115,7 +115,7 @@ export const files: readonly SystemFile[] = [
       '',
     ].join('\n'),
   },
-  // pam.conf(5). Root may become anyone; everyone else needs a password, and none is right from the start.
+  // pam.conf(5). root can switch to any user; other users need a password, and none is valid at first.
   {
     path: '/etc/pam.d/other',
     text: [
@@ -128,7 +128,7 @@ export const files: readonly SystemFile[] = [
       '',
     ].join('\n'),
   },
-  // sudoers(5). Without a file sudo does nothing, not even for root.
+  // sudoers(5). Without this file sudo refuses all commands, even for root.
   {
     path: '/etc/sudoers',
     text: 'root ALL=(ALL:ALL) ALL\n%sudo ALL=(ALL:ALL) ALL\n@includedir /etc/sudoers.d\n',
@@ -137,12 +137,12 @@ export const files: readonly SystemFile[] = [
   },
 ]
 
-/** Shells that `/etc/shells` names, where they are in the image (shells(5)). */
+/** The shells for `/etc/shells` (shells(5)), if they are in the image. */
 export const shells: readonly string[] = [
   'sh', 'bash', 'rbash', 'dash', 'ash', 'zsh', 'ksh', 'mksh', 'fish', 'tcsh', 'csh', 'nu', 'elvish', 'xonsh',
 ] // prettier-ignore
 
-/** Names of the bundle of certificates of authorities: nixpkgs', Debian's, and Fedora's. */
+/** Paths of the CA certificate bundle in nixpkgs, Debian and Fedora. */
 export const certificateBundles: readonly string[] = [
   '/etc/ssl/certs/ca-bundle.crt',
   '/etc/ssl/certs/ca-certificates.crt',

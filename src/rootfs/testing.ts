@@ -1,4 +1,4 @@
-/** Packages on disk, and what the last layer makes of them, for tests. */
+/** Packages on disk, and their last layer, for tests. */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -19,25 +19,25 @@ after(() => rmSync(directory, { recursive: true }))
 
 export type Image = {
   readonly packages?: readonly Tree[]
-  /** What the packages need. */
+  /** Dependencies of the packages. */
   readonly needs?: readonly Tree[]
   readonly platform?: Platform
   readonly buildId?: string
   readonly extra?: RootfsExtra
-  /** What refers to what, by their names in the store: `{ p0: ['n1'] }`. */
+  /** References by the names in the store: `{ p0: ['n1'] }`. */
   readonly references?: Readonly<Record<string, readonly string[]>>
 }
 
-/** Makes packages p0, p1, … and what they need, n0, n1, …, in a folder of their own. In files `@n0@` is the path of n0. */
+/** Creates packages p0, p1, … and dependencies n0, n1, … in a new folder. In files, `@n0@` is replaced by the path of n0. */
 export function makeStore({ packages = [], needs = [], references = {} }: Image) {
-  const made = new Map<StorePath, Tree>()
+  const treeOf = new Map<StorePath, Tree>()
   const store = mkdtempSync(join(directory, 'store-'))
   const [requested, needed] = [packages, needs].map((trees, kind) =>
     trees.map((given, index) => {
       const tree = withPaths(given, store)
       const path = join(store, `${kind === 0 ? 'p' : 'n'}${index}`) as StorePath
       make(path, tree)
-      made.set(path, tree)
+      treeOf.set(path, tree)
       return path
     }),
   )
@@ -47,7 +47,7 @@ export function makeStore({ packages = [], needs = [], references = {} }: Image)
     narSize: 1,
     references: (references[basename(storePath)] ?? []).map((name) => join(store, name) as StorePath),
   }))
-  return { packages: requested ?? [], closure, trees: made }
+  return { packages: requested ?? [], closure, trees: treeOf }
 }
 
 function withPaths(tree: Tree, store: string): Tree {
@@ -59,8 +59,8 @@ function withPaths(tree: Tree, store: string): Tree {
   return { ...tree, bytes: Buffer.from(text.replaceAll(/@([np]\d+)@/g, `${store}/$1`), 'latin1') }
 }
 
-/** What the last layer is made of, for contents in the local store and for others, which must not differ. */
-export async function madeOf(image: Image): Promise<Rootfs> {
+/** Builds the rootfs from the local store and from memory, and asserts that both are equal. */
+export async function buildRootfs(image: Image): Promise<Rootfs> {
   const { packages, closure, trees } = makeStore(image)
   const input = {
     packages,
@@ -69,18 +69,17 @@ export async function madeOf(image: Image): Promise<Rootfs> {
     buildId: image.buildId,
     extra: image.extra,
   }
-  const made = await rootfs(localContents, input)
-  // Nothing but the interface is read: other contents give the same.
-  assert.deepEqual(await rootfs(memoryListings(trees), input), made)
-  return made
+  const result = await rootfs(localContents, input)
+  assert.deepEqual(await rootfs(memoryListings(trees), input), result)
+  return result
 }
 
-/** A text without the folder that stands for the store. */
+/** Removes the temporary store folder from a text. */
 export const short = (text: string): string => text.replaceAll(/\/\S*\/store-[^/]*\//g, '')
 
-/** Path → what lies there: `-> target`, `755/` for a directory, `644 text` for a file. */
+/** Maps paths to `-> target` for links, `755/` for directories, and `644 text` for files. */
 export async function rootfsOf(image: Image): Promise<Map<string, string>> {
-  const { entries } = await madeOf(image)
+  const { entries } = await buildRootfs(image)
   return new Map(
     entries.map((entry) => {
       if (entry.kind === 'symlink') return [entry.path, `-> ${short(entry.target)}`]
@@ -91,7 +90,7 @@ export async function rootfsOf(image: Image): Promise<Map<string, string>> {
   )
 }
 
-/** As much of a program as is looked at: e_machine is at 18 (System V ABI, "ELF Header"). */
+/** The header of a program, with e_machine at 18 (System V ABI, "ELF Header"). */
 function elf(machine: number): Tree {
   const header = Buffer.alloc(64)
   header.write('\x7fELF', 'latin1')

@@ -4,33 +4,32 @@ import { follow } from '../contents/follow.ts'
 import { byText } from '../image/store-path.ts'
 import { shown, type Node, type Tree, type Work } from './work.ts'
 
-type Within = Pick<Work, 'tree' | 'listings' | 'store' | 'warn'>
+type TreeContext = Pick<Work, 'tree' | 'listings' | 'store' | 'warn'>
 
-/** A place in the tree, and what is there. */
+/** A place in the tree, and the node there. */
 export type Place = { readonly parent: Tree; readonly name: string; readonly existing: Node | undefined }
 
 /**
- * Where something can be put at a path: the directory above it, made where there is none, and its name there. A link
- * to a package's directory on the way becomes a directory of links, so that something can be put beside what the
- * package has. Anything else in the way is left out, and told of: a system needs its directories.
- * @param path absolute in the image: `/etc/passwd`
+ * Finds the place for a node at a path, and creates its parent directories. A link to a package's directory on the way
+ * becomes a directory of links, so that nodes can be added to it. Anything else on the way is replaced, with a warning.
+ * @param path an absolute path in the image, such as `/etc/passwd`
  */
-export async function placeFor(work: Within, path: string): Promise<Place> {
+export async function placeFor(work: TreeContext, path: string): Promise<Place> {
   const name = posix.basename(path)
   const parent = await directoryAt(work, posix.dirname(path))
   return { parent, name, existing: parent.get(name) }
 }
 
-/** What is in the directory at a path, which is made as by `placeFor`. */
-export async function directoryAt(work: Within, path: string): Promise<Tree> {
+/** The children of the directory at a path, which is created like the parents in `placeFor`. */
+export async function directoryAt(work: TreeContext, path: string): Promise<Tree> {
   let children = work.tree
   let done = ''
-  const ahead = path.split('/').filter((part) => part !== '')
-  for (let part = ahead.shift(); part !== undefined; part = ahead.shift()) {
+  const remaining = path.split('/').filter((part) => part !== '')
+  for (let part = remaining.shift(); part !== undefined; part = remaining.shift()) {
     done += `/${part}`
     const existing = children.get(part)
     if (existing?.kind === 'alias') {
-      ahead.unshift(...existing.at.slice(1).split('/'))
+      remaining.unshift(...existing.at.slice(1).split('/'))
       children = work.tree
       done = ''
       continue
@@ -40,22 +39,22 @@ export async function directoryAt(work: Within, path: string): Promise<Tree> {
   return children
 }
 
-/** Makes what a name of a directory stands for a real directory, whatever it was. */
-async function asDirectory(work: Within, parent: Tree, name: string, path: string): Promise<Tree> {
+/** Replaces a child of a directory by a real directory. */
+async function asDirectory(work: TreeContext, parent: Tree, name: string, path: string): Promise<Tree> {
   const existing = parent.get(name)
   if (existing?.kind === 'directory') return existing.children
   const children = existing && (await childrenOf(work, existing))
   if (existing && !children) {
     const what = existing.kind === 'link' ? existing.target : path
-    work.warn(`${shown(what)} is left out: ${shown(path)} is a directory`)
+    work.warn(`${shown(what)} is ignored: ${shown(path)} is a directory`)
   }
-  const made: Tree = children ?? new Map()
-  parent.set(name, { kind: 'directory', children: made })
-  return made
+  const directory: Tree = children ?? new Map()
+  parent.set(name, { kind: 'directory', children: directory })
+  return directory
 }
 
-/** What is in the package's directory that a link leads to; undefined for anything else. */
-async function childrenOf({ listings, store }: Within, node: Node): Promise<Tree | undefined> {
+/** Links to the contents of the package's directory that a link points to; undefined for anything else. */
+async function childrenOf({ listings, store }: TreeContext, node: Node): Promise<Tree | undefined> {
   if (node.kind !== 'link') return undefined
   const place = await follow(listings, node.target, store)
   if (place?.found.kind !== 'directory') return undefined
@@ -63,15 +62,15 @@ async function childrenOf({ listings, store }: Within, node: Node): Promise<Tree
   return new Map(names.map((name) => [name, { kind: 'link', target: `${node.target}/${name}` }]))
 }
 
-/** Puts something at a path unless something is there. */
-export async function put(work: Within, path: string, node: Node): Promise<void> {
+/** Adds a node at a path, unless there is one. */
+export async function put(work: TreeContext, path: string, node: Node): Promise<void> {
   const { parent, name, existing } = await placeFor(work, path)
   if (!existing) parent.set(name, node)
 }
 
-/** Puts a directory at a path, with what is there already and the mode and owner given. */
+/** Adds a directory with this mode and owner at a path, and keeps its existing contents. */
 export async function putDirectory(
-  work: Within,
+  work: TreeContext,
   path: string,
   how: Pick<Extract<Node, { kind: 'directory' }>, 'mode' | 'owner'>,
 ): Promise<void> {
@@ -81,11 +80,11 @@ export async function putDirectory(
 }
 
 /**
- * Puts a link from one place in the image to another, and what is in a directory there into the other.
- * @param at where it leads, absolute
- * @param target what the link says
+ * Adds a link between two places in the image, and moves the contents of an existing directory to the target.
+ * @param at the absolute path of the target
+ * @param target the text of the link
  */
-export async function putAlias(work: Within, path: string, at: string, target = at): Promise<void> {
+export async function putAlias(work: TreeContext, path: string, at: string, target = at): Promise<void> {
   const { parent, name, existing } = await placeFor(work, path)
   if (existing?.kind === 'alias') return
   if (existing) {
@@ -97,31 +96,31 @@ export async function putAlias(work: Within, path: string, at: string, target = 
   parent.set(name, { kind: 'alias', at, target })
 }
 
-/** What is at a path of the tree as it is: links to packages are looked through, nothing is made. */
-export async function nodeAt(work: Within, path: string): Promise<Node | undefined> {
-  let here: Node = { kind: 'directory', children: work.tree }
+/** The node at a path, following links to packages. Creates nothing. */
+export async function nodeAt(work: TreeContext, path: string): Promise<Node | undefined> {
+  let current: Node = { kind: 'directory', children: work.tree }
   const parts = path.slice(1).split('/')
   for (const [index, part] of parts.entries()) {
-    if (here.kind === 'alias') return nodeAt(work, [here.at, ...parts.slice(index)].join('/'))
-    if (here.kind === 'link') {
-      const target = [here.target, ...parts.slice(index)].join('/')
-      return (await lies(work, target)) ? { kind: 'link', target } : undefined
+    if (current.kind === 'alias') return nodeAt(work, [current.at, ...parts.slice(index)].join('/'))
+    if (current.kind === 'link') {
+      const target = [current.target, ...parts.slice(index)].join('/')
+      return (await entryExists(work, target)) ? { kind: 'link', target } : undefined
     }
-    const next: Node | undefined = here.kind === 'directory' ? here.children.get(part) : undefined
+    const next: Node | undefined = current.kind === 'directory' ? current.children.get(part) : undefined
     if (!next) return undefined
-    here = next
+    current = next
   }
-  return here
+  return current
 }
 
-/** Whether a package has something at a path, were it a link that leads out of the store. */
-async function lies({ listings, store }: Within, path: string): Promise<boolean> {
+/** Whether a package has an entry at a path, including links out of the store. */
+async function entryExists({ listings, store }: TreeContext, path: string): Promise<boolean> {
   const parent = await follow(listings, posix.dirname(path), store)
   if (parent?.found.kind !== 'directory') return false
   return (await listings.look(`${parent.path}/${posix.basename(path)}`)) !== undefined
 }
 
-/** A tree as entries of an archive: each directory before what is in it, names in byte order. */
+/** Yields the entries of a tree: directories before their contents, names in byte order. */
 export function* entriesOf(tree: Tree, prefix = ''): Generator<PlainEntry> {
   for (const [name, node] of [...tree].sort(([a], [b]) => byText(a, b))) {
     const path = prefix + name

@@ -6,8 +6,8 @@ import type { PathFacts, StorePath } from '../image/store-path.ts'
 import { oneLine } from '../text/plain.ts'
 
 /**
- * What lies at `/` beside the store: names to links into it, directories, files of our own, and links from one place in
- * the image to another (`at`, absolute). Names and targets are byte strings (`latin1`), as in `Entry`.
+ * The root directory without the store: links into the store, directories, files, and aliases, which link to another place
+ * in the image (`at`, absolute). Names and targets are byte strings (`latin1`), as in `Entry`.
  */
 export type Tree = Map<string, Node>
 export type Node =
@@ -16,20 +16,20 @@ export type Node =
   | {
       readonly kind: 'directory'
       readonly children: Tree
-      /** 0o755 if not given. */
+      /** 0o755 by default. */
       readonly mode?: number
       readonly owner?: Owner
     }
   | { readonly kind: 'file'; readonly bytes: Uint8Array; readonly mode: number; readonly owner?: Owner }
 
-/** What the last layer is made of. */
+/** The input of the last layer. */
 export type RootfsInput = {
-  /** The outputs that are linked from `/bin`, `/etc` and so on, in winning order: the first one wins a conflict. */
+  /** The outputs that are linked into `/bin`, `/etc` and so on, in order of precedence. */
   readonly packages: readonly StorePath[]
   /** All paths of the image, in byte order. */
   readonly closure: readonly PathFacts[]
   readonly platform: Platform
-  /** The commit that the image is told to be from, for os-release: lower-case letters and digits. */
+  /** The commit for os-release: lower-case letters and digits. */
   readonly buildId?: string | undefined
   /** What recipes add. */
   readonly extra?: RootfsExtra | undefined
@@ -45,20 +45,20 @@ export type RootfsExtra = {
   readonly user?: string | undefined
 }
 
-/** What each step gets, and what it adds to. */
+/** The state that the steps share. */
 export type Work = RootfsInput & {
   readonly listings: Listings
-  /** The store's folder: `/nix/store`. */
+  /** The store folder, `/nix/store`. */
   readonly store: string
   readonly tree: Tree
-  /** Variables that a container starts with, because of what is in the closure. The image's own config wins. */
+  /** Environment variables that depend on the closure. The image's own config takes precedence. */
   readonly env: Map<string, string>
-  /** Tells the one who pulls. What comes from names in the tree must be `shown`. */
+  /** Adds a warning for users. Names from the tree must be passed through `shown`. */
   readonly warn: (message: string) => void
 }
 
-// UTF-16 units of a path in a warning.
-const mostShown = 300
+// The longest path in a warning, in UTF-16 units.
+const maxShown = 300
 
-/** A byte string of the tree for people: as text on one line, with a sign in place of what is not UTF-8. */
-export const shown = (bytes: string): string => oneLine(Buffer.from(bytes, 'latin1').toString(), mostShown)
+/** Converts a byte string to text on one line, with replacement characters for invalid UTF-8. */
+export const shown = (bytes: string): string => oneLine(Buffer.from(bytes, 'latin1').toString(), maxShown)

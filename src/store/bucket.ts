@@ -1,45 +1,45 @@
 import { rm } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import type { Digest } from '../image/digest.ts'
-import { bucketCheck, createPut, readObject, type Coming } from './remote.ts'
+import { bucketCheck, createPut, readObject, type ObjectStream } from './remote.ts'
 import { openSpool, readSpooled } from './spool.ts'
 import { digestOfName, objectName, storeError, type Blob, type BlobStore } from './store.ts'
 import { runningError, troubleOf } from './trouble.ts'
 
-/** An object of a bucket; `modified` in seconds since 1970. */
+/** An object in a listing; `modified` is in seconds since 1970. */
 export type ListedObject = { readonly name: string; readonly size: number; readonly modified: number }
 
 /**
- * What a service for buckets does, with the errors of its SDK (`trouble.ts` reads them). Every operation ends within
- * the time that the service has, its retries included.
+ * The operations of a bucket service. They throw the errors of its SDK, which `trouble.ts` classifies. Each one ends
+ * within the timeout of the store, including its retries.
  */
 export type BucketOperations = {
-  /** The size of an object in bytes; fails if there is none. */
+  /** Returns the size of an object in bytes; fails if it does not exist. */
   size(name: string): Promise<number | undefined>
-  /** The bytes of an object from `start`, up to and without `end` if it is given. */
-  open(name: string, start: number, end: number | undefined, signal: AbortSignal): Promise<Coming>
-  /** Creates an object, whole or not at all. `content` gives the bytes, each time from the first. */
+  /** Opens the bytes of an object from `start` to `end` (exclusive; by default the end of the object). */
+  open(name: string, start: number, end: number | undefined, signal: AbortSignal): Promise<ObjectStream>
+  /** Creates an object atomically. Each call of `content` returns a stream of all bytes. */
   upload(name: string, blob: Blob, content: () => Readable): Promise<void>
-  /** Removes an object; nothing happens if there is none. */
+  /** Removes an object, if it exists. */
   remove(name: string): Promise<void>
-  /** A page of objects whose names begin with `objectPrefix`, and where the next one begins. */
+  /** Lists a page of objects whose names begin with `objectPrefix`, and returns the token of the next page. */
   list(page: string | undefined): Promise<{ objects: readonly ListedObject[]; next: string | undefined }>
   /** Fails if the bucket does not exist. */
   checkBucket(): Promise<unknown>
-  /** An address where a client can GET the object; without, clients are not sent to the bucket. */
+  /** Returns a URL where clients can GET the object. Without it, clients are not redirected to the bucket. */
   readonly address?: (name: string) => Promise<string>
 }
 
 export type BucketOptions = {
-  /** Folder on a local disk for files that are to become blobs. */
+  /** A local folder for files that will become blobs. */
   readonly spoolDirectory: string
-  /** Seconds within which the service must answer, all attempts together. */
+  /** Seconds within which the service must answer, including all attempts. */
   readonly timeout: number
 }
 
 /**
- * Blobs as objects `layers/<sha256>` in a bucket.
- * @throws STORE_UNAVAILABLE, STORE_FULL when the folder cannot be created
+ * Creates a store that keeps blobs as objects `layers/<sha256>` in a bucket.
+ * @throws STORE_UNAVAILABLE or STORE_FULL when the spool folder cannot be created
  */
 export async function bucketStore(
   operations: BucketOperations,
@@ -48,7 +48,7 @@ export async function bucketStore(
   await openSpool(spoolDirectory).catch((error: unknown) => {
     throw storeError(error, `opening the folder ${spoolDirectory}`)
   })
-  const bucketIsThere = bucketCheck(() => operations.checkBucket())
+  const requireBucket = bucketCheck(() => operations.checkBucket())
   const { address } = operations
 
   const store: BlobStore = {
@@ -58,7 +58,7 @@ export async function bucketStore(
       try {
         return await operations.size(objectName(digest)).catch(async (error: unknown) => {
           if (troubleOf(error) !== 'absent') throw error
-          await bucketIsThere()
+          await requireBucket()
           return undefined
         })
       } catch (error) {
@@ -98,7 +98,7 @@ export async function bucketStore(
     },
 
     ...(address && {
-      redirectUrl: (digest: Digest) => reporting('signing an address', () => address(objectName(digest))),
+      redirectUrl: (digest: Digest) => reporting('signing a URL', () => address(objectName(digest))),
     }),
   }
   const put = createPut(store, (blob, content) => operations.upload(objectName(blob.digest), blob, content))

@@ -4,21 +4,21 @@ import { join } from 'node:path'
 import { digestOf } from '../image/digest.ts'
 import { storeError, type BlobStore } from './store.ts'
 
-const nothing = digestOf(new Uint8Array())
+const emptyBlob = digestOf(new Uint8Array())
 
 /**
- * Whether a store works: a file can be spooled, which lies on the disk of a store of files, and the store answers.
- * Nothing of it stays.
+ * Checks that a store works: a file can be written to the spool folder, which is on the same disk as a file store's
+ * blobs, and the store answers. Leaves nothing behind.
  * @throws STORE_FULL, STORE_UNAVAILABLE
  */
 export async function checkStore(store: Pick<BlobStore, 'spoolDirectory' | 'stat'>): Promise<void> {
   const file = join(store.spoolDirectory, `check-${randomUUID()}`)
   try {
-    await writeFile(file, 'written to see whether it can be', { flag: 'wx' })
+    await writeFile(file, 'test of the store', { flag: 'wx' })
   } catch (error) {
     throw storeError(error, 'spooling a file')
   } finally {
-    await rm(file, { force: true }).catch(() => {}) // the first error is the one to tell
+    await rm(file, { force: true }).catch(() => {}) // report the first error
   }
-  await store.stat(nothing)
+  await store.stat(emptyBlob)
 }

@@ -9,7 +9,7 @@ import { digestOf } from '../image/digest.ts'
 import { byText } from '../image/store-path.ts'
 import type { Blob, BlobStore } from './store.ts'
 
-/** What every `BlobStore` keeps; a new store runs this suite. `open` gives an empty one each time. */
+/** The tests that every `BlobStore` must pass. `open` returns a new empty store. */
 export function describeBlobStore(name: string, open: () => Promise<BlobStore>): void {
   const blobOf = (bytes: Uint8Array): Blob => ({
     digest: digestOf(bytes),
@@ -23,7 +23,7 @@ export function describeBlobStore(name: string, open: () => Promise<BlobStore>):
   }
 
   describe(`${name} as a blob store`, () => {
-    it('gives back what was put, as bytes and as a file', async () => {
+    it('returns blobs that were stored as bytes and as files', async () => {
       const store = await open()
       for (const size of [0, 1, 70_000, 3_000_000]) {
         const bytes = randomBytes(size)
@@ -37,7 +37,7 @@ export function describeBlobStore(name: string, open: () => Promise<BlobStore>):
       }
     })
 
-    it('gives ranges, their end not included', async () => {
+    it('reads ranges with an exclusive end', async () => {
       const store = await open()
       const bytes = randomBytes(2_500_000)
       await store.putBytes(blobOf(bytes), bytes)
@@ -52,7 +52,7 @@ export function describeBlobStore(name: string, open: () => Promise<BlobStore>):
       }
     })
 
-    it('says that a blob is not there', async () => {
+    it('reports a missing blob', async () => {
       const store = await open()
       const digest = digestOf('nothing')
       assert.equal(await store.stat(digest), undefined)
@@ -62,14 +62,14 @@ export function describeBlobStore(name: string, open: () => Promise<BlobStore>):
       )
     })
 
-    it('takes the same blob twice, also at once', async () => {
+    it('stores the same blob several times at once', async () => {
       const store = await open()
       const bytes = randomBytes(100_000)
       await Promise.all([1, 2, 3].map(async () => store.putFile(blobOf(bytes), await spool(store, bytes))))
       assert.deepEqual(await buffer(await store.read(digestOf(bytes))), bytes)
     })
 
-    it('heals a blob that is put again', async () => {
+    it('stores a blob again after it was removed', async () => {
       const store = await open()
       const bytes = randomBytes(1000)
       await store.putBytes(blobOf(bytes), bytes)
@@ -80,33 +80,33 @@ export function describeBlobStore(name: string, open: () => Promise<BlobStore>):
       assert.equal(await store.stat(digestOf(bytes)), 1000)
     })
 
-    it('lists its blobs, with when they were stored', async () => {
+    it('lists its blobs with their times', async () => {
       const store = await open()
       const list = async () => {
-        const found = []
-        for await (const blob of store.list()) found.push(blob)
-        return found.sort((a, b) => byText(a.digest, b.digest))
+        const blobs = []
+        for await (const blob of store.list()) blobs.push(blob)
+        return blobs.sort((a, b) => byText(a.digest, b.digest))
       }
       assert.deepEqual(await list(), [])
-      const began = Date.now() / 1000
+      const start = Date.now() / 1000
       const sizes = new Map(
         [0, 10, 70_000].map((size) => randomBytes(size)).map((bytes) => [digestOf(bytes), bytes]),
       )
       for (const bytes of sizes.values()) await store.putBytes(blobOf(bytes), bytes)
-      const found = await list()
+      const listed = await list()
       assert.deepEqual(
-        found.map(({ digest, size }) => [digest, size]),
+        listed.map(({ digest, size }) => [digest, size]),
         [...sizes].map(([digest, { length }]) => [digest, length] as const).sort(([a], [b]) => byText(a, b)),
       )
       // Services round to seconds.
-      for (const { modified } of found) assert.ok(modified > began - 5 && modified < Date.now() / 1000 + 5)
-      const [first] = found
+      for (const { modified } of listed) assert.ok(modified > start - 5 && modified < Date.now() / 1000 + 5)
+      const [first] = listed
       assert.ok(first)
       await store.delete(first.digest)
-      assert.deepEqual(await list(), found.slice(1))
+      assert.deepEqual(await list(), listed.slice(1))
     })
 
-    it('refuses a file that is not whole, and leaves nothing of it', async () => {
+    it('refuses an incomplete file, and leaves nothing behind', async () => {
       const store = await open()
       const bytes = randomBytes(1000)
       const file = await spool(store, bytes.subarray(0, 999))

@@ -23,7 +23,7 @@ after(async () => {
   await rm(directory, { recursive: true })
 })
 
-/** Makes and mounts an ext4 file system of its own, of so many megabytes, for so many files. */
+/** Creates and mounts an ext4 file system of this size, for this number of files. */
 async function mountDisk(name: string, megabytes: number, files: number): Promise<string> {
   const image = join(directory, `${name}.img`)
   const path = join(directory, name)
@@ -54,20 +54,20 @@ describe('the file store on a disk of its own', () => {
 })
 
 describe('the file store on a full disk', () => {
-  it('says that it is full, keeps what it has, and goes on when there is room', async () => {
+  it('fails with STORE_FULL, keeps its blobs, and accepts blobs that fit', async () => {
     const store = await openFileStore(await mountDisk('full', 8, 100))
-    const [kept, large, later] = [1_000_000, 9_000_000, 4_000_000].map((size) => randomBytes(size))
-    assert.ok(kept && large && later)
-    await put(store, kept)
+    const [earlier, large, later] = [1_000_000, 9_000_000, 4_000_000].map((size) => randomBytes(size))
+    assert.ok(earlier && large && later)
+    await put(store, earlier)
     await assert.rejects(put(store, large), (error) => hasCode(error, 'STORE_FULL'))
     assert.deepEqual(await readdir(store.spoolDirectory), [])
     assert.equal(await store.stat(digestOf(large)), undefined)
-    assert.deepEqual(await buffer(await store.read(digestOf(kept))), kept)
+    assert.deepEqual(await buffer(await store.read(digestOf(earlier))), earlier)
     await put(store, later)
     assert.deepEqual(await buffer(await store.read(digestOf(later))), later)
   })
 
-  it('says so too when there is room but no file can be made', async () => {
+  it('fails with STORE_FULL when the disk has no free inodes', async () => {
     const path = await mountDisk('files', 8, 16)
     const store = await openFileStore(path)
     for (let number = 0; ; number += 1) {
@@ -82,7 +82,7 @@ describe('the file store on a full disk', () => {
 })
 
 describe('the file store on a disk that became read-only', () => {
-  it('gives what it has, takes nothing, and cannot be opened again', async () => {
+  it('serves its blobs, refuses changes, and cannot be opened again', async () => {
     const path = await mountDisk('fixed', 8, 100)
     const store = await openFileStore(path)
     const bytes = randomBytes(1000)

@@ -19,9 +19,9 @@ const small = 3_000
 const large = 20_000_000
 const megabyte = 1_000_000
 
-/** What a store in a bucket does when the line to it, or the service, fails. */
-export function describeOverBadLine(name: string, get: () => RemoteService): void {
-  describe(`${name}, over a bad line`, () => {
+/** Tests a bucket store while the network or the service fails. */
+export function describeOverUnreliableNetwork(name: string, get: () => RemoteService): void {
+  describe(`${name}, over an unreliable network`, () => {
     let service: RemoteService
     let proxy: FaultyProxy
     let bucket: string
@@ -38,14 +38,14 @@ export function describeOverBadLine(name: string, get: () => RemoteService): voi
 
     const put = async (bytes: Uint8Array) => store.putFile(blobOf(bytes), await spooled(store, bytes))
 
-    const passing: [what: string, fault: Fault, sizes: number[]][] = [
-      ['that refuses twice', { kind: 'status', status: 503, times: 2 }, [small, large]],
-      ['that wants fewer requests', { kind: 'status', status: 429, times: 2 }, [small]],
-      ['that breaks in an upload', { kind: 'cut upload', after: megabyte, times: 1 }, [5_000_000, large]],
+    const transient: [what: string, fault: Fault, sizes: number[]][] = [
+      ['that answers 503 twice', { kind: 'status', status: 503, times: 2 }, [small, large]],
+      ['that answers 429 twice', { kind: 'status', status: 429, times: 2 }, [small]],
+      ['that breaks during an upload', { kind: 'cut upload', after: megabyte, times: 1 }, [5_000_000, large]],
     ]
-    for (const [what, fault, sizes] of passing) {
+    for (const [what, fault, sizes] of transient) {
       for (const size of sizes) {
-        it(`stores ${size} bytes over one ${what}`, async () => {
+        it(`stores ${size} bytes over a connection ${what}`, async () => {
           const bytes = randomBytes(size)
           proxy.fail(fault)
           await put(bytes)
@@ -60,12 +60,12 @@ export function describeOverBadLine(name: string, get: () => RemoteService): voi
       { kind: 'stall download', after: megabyte, times: 1 },
     ]
     for (const fault of resumed) {
-      it(`reads on after ${fault.kind}`, async () => {
+      it(`resumes a read after the fault: ${fault.kind}`, async () => {
         const bytes = randomBytes(5_000_000)
         await put(bytes)
         proxy.fail(fault)
         assert.deepEqual(await buffer(await store.read(digestOf(bytes))), bytes)
-        if (fault.kind === 'stall download') return // takes its time
+        if (fault.kind === 'stall download') return // slow
         proxy.fail(fault)
         const part = await store.read(digestOf(bytes), { start: 7, end: 4_999_990 })
         assert.deepEqual(await buffer(part), bytes.subarray(7, 4_999_990))
@@ -73,7 +73,7 @@ export function describeOverBadLine(name: string, get: () => RemoteService): voi
     }
 
     for (const size of [5_000_000, large]) {
-      it(`makes no blob of ${size} bytes that never arrive whole`, async () => {
+      it(`stores no incomplete blob of ${size} bytes`, async () => {
         const bytes = randomBytes(size)
         proxy.fail({ kind: 'cut upload', after: megabyte, times: Infinity })
         await failsWith('STORE_UNAVAILABLE', put(bytes))
@@ -86,7 +86,7 @@ export function describeOverBadLine(name: string, get: () => RemoteService): voi
       })
     }
 
-    it('does not send again what is there', async () => {
+    it('does not upload an existing blob again', async () => {
       const bytes = randomBytes(megabyte)
       await put(bytes)
       const uploaded = proxy.uploaded
@@ -94,7 +94,7 @@ export function describeOverBadLine(name: string, get: () => RemoteService): voi
       assert.ok(proxy.uploaded - uploaded < 10_000)
     })
 
-    it('gives up a service that does not answer', async () => {
+    it('gives up when the service does not answer', async () => {
       const bytes = randomBytes(small)
       proxy.fail({ kind: 'silence', times: Infinity })
       const started = performance.now()

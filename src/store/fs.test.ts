@@ -16,18 +16,18 @@ after(() => rm(directory, { recursive: true }))
 describeBlobStore('the file store', async () => openFileStore(await mkdtemp(join(directory, 'store-'))))
 
 describe('the file store', () => {
-  it('removes what an earlier process left unfinished', async () => {
-    const here = join(directory, 'left')
-    await mkdir(join(here, 'staging'), { recursive: true })
-    await writeFile(join(here, 'staging', 'old'), 'x')
-    await writeFile(join(here, 'staging', 'in use'), 'x')
+  it('removes unfinished files of earlier processes', async () => {
+    const folder = join(directory, 'left')
+    await mkdir(join(folder, 'staging'), { recursive: true })
+    await writeFile(join(folder, 'staging', 'old'), 'x')
+    await writeFile(join(folder, 'staging', 'in use'), 'x')
     const longAgo = new Date(Date.now() - 2 * 3_600_000)
-    await utimes(join(here, 'staging', 'old'), longAgo, longAgo)
-    await openFileStore(here)
-    assert.deepEqual(await readdir(join(here, 'staging')), ['in use'])
+    await utimes(join(folder, 'staging', 'old'), longAgo, longAgo)
+    await openFileStore(folder)
+    assert.deepEqual(await readdir(join(folder, 'staging')), ['in use'])
   })
 
-  it('says so when its folder cannot be made', async () => {
+  it('fails with STORE_UNAVAILABLE when its folder cannot be created', async () => {
     await writeFile(join(directory, 'file'), '')
     await assert.rejects(openFileStore(join(directory, 'file', 'store')), (error) =>
       hasCode(error, 'STORE_UNAVAILABLE'),

@@ -4,16 +4,16 @@ import { join } from 'node:path'
 import { NixeryError, systemErrorCode } from '../errors.ts'
 import { syncDirectory } from '../fs/sync.ts'
 import { hexOf } from '../image/digest.ts'
-import { notWhole, openSpool } from './spool.ts'
+import { incompleteFile, openSpool } from './spool.ts'
 import { digestOfName, storeError, type BlobStore } from './store.ts'
 
-// Node has no sendfile; 1 MiB reads serve a blob 1.7 times as fast as the default 64 KiB.
+// Node has no sendfile. Reads of 1 MiB serve a blob 1.7 times as fast as the default of 64 KiB.
 const readSize = 1024 * 1024
 
 /**
- * Blobs as files `<directory>/layers/<sha256>`, which is where the original keeps them. Spooled files lie in
+ * Opens a store that keeps blobs as files `<directory>/layers/<sha256>`, like the original. Spooled files are in
  * `<directory>/staging`, on the same file system, and become blobs by fsync and rename.
- * @throws STORE_UNAVAILABLE, STORE_FULL when the folders cannot be made or written
+ * @throws STORE_UNAVAILABLE or STORE_FULL when the folders cannot be created or written
  */
 export async function openFileStore(directory: string): Promise<BlobStore> {
   const blobs = join(directory, 'layers')
@@ -21,20 +21,20 @@ export async function openFileStore(directory: string): Promise<BlobStore> {
   try {
     await mkdir(blobs, { recursive: true })
     await openSpool(spoolDirectory)
-    // A disk that is mounted read-only is found now and not by the first pull.
+    // Detect a read-only disk now, and not at the first pull.
     for (const folder of [blobs, spoolDirectory]) await access(folder, constants.W_OK)
   } catch (error) {
     throw storeError(error, `opening the folder ${directory}`)
   }
 
-  const syncBlobs = joined(() => syncDirectory(blobs))
+  const syncBlobs = coalesce(() => syncDirectory(blobs))
   const store: BlobStore = {
     spoolDirectory,
 
     async stat(digest) {
       try {
-        const found = await stat(join(blobs, hexOf(digest)))
-        return found.isFile() ? found.size : undefined
+        const stats = await stat(join(blobs, hexOf(digest)))
+        return stats.isFile() ? stats.size : undefined
       } catch (error) {
         if (systemErrorCode(error) === 'ENOENT') return undefined
         throw storeError(error, 'looking for a blob')
@@ -61,7 +61,7 @@ export async function openFileStore(directory: string): Promise<BlobStore> {
         await rename(file, join(blobs, hexOf(blob.digest)))
         await syncBlobs()
       } catch (error) {
-        await rm(file, { force: true }).catch(() => {}) // the first error is the one to tell
+        await rm(file, { force: true }).catch(() => {}) // report the first error
         throw storeError(error, 'storing a blob')
       }
     },
@@ -97,10 +97,10 @@ export async function openFileStore(directory: string): Promise<BlobStore> {
         for await (const { name } of await opendir(blobs)) {
           const digest = digestOfName(`layers/${name}`)
           if (digest === undefined) continue
-          const found = await stat(join(blobs, name)).catch((error: unknown) => {
-            if (systemErrorCode(error) !== 'ENOENT') throw error // else it went meanwhile
+          const stats = await stat(join(blobs, name)).catch((error: unknown) => {
+            if (systemErrorCode(error) !== 'ENOENT') throw error // ENOENT: it has been removed
           })
-          if (found?.isFile()) yield { digest, size: found.size, modified: found.mtimeMs / 1000 }
+          if (stats?.isFile()) yield { digest, size: stats.size, modified: stats.mtimeMs / 1000 }
         }
       } catch (error) {
         throw storeError(error, 'listing blobs')
@@ -110,20 +110,20 @@ export async function openFileStore(directory: string): Promise<BlobStore> {
   return store
 }
 
-/** Makes a spooled file durable before it gets its final name, and refuses one that is not whole. */
+/** Syncs a spooled file before it gets its final name, and refuses an incomplete one. */
 async function syncFile(file: string, size: number): Promise<void> {
   const handle = await open(file, 'r+')
   try {
-    const found = await handle.stat()
-    if (found.size !== size) throw notWhole(found.size, size)
+    const stats = await handle.stat()
+    if (stats.size !== size) throw incompleteFile(stats.size, size)
     await handle.sync()
   } finally {
     await handle.close()
   }
 }
 
-/** Who asks while the work is running waits for the next run, together with all others who do. */
-function joined(work: () => Promise<void>): () => Promise<void> {
+/** Shares one run among concurrent callers. Calls during a run wait together for the next one. */
+function coalesce(work: () => Promise<void>): () => Promise<void> {
   let running: Promise<void> | undefined
   let next: Promise<void> | undefined
   const run = () => {
@@ -132,7 +132,7 @@ function joined(work: () => Promise<void>): () => Promise<void> {
   }
   const afterwards = (before: Promise<void>) =>
     before
-      .catch(() => {}) // told to those who waited for that run
+      .catch(() => {}) // reported to the callers of that run
       .then(() => {
         next = undefined
         return run()

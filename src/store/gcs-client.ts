@@ -5,23 +5,23 @@ import type * as sdkModule from '@google-cloud/storage'
 import pRetry from 'p-retry'
 import { NixeryError } from '../errors.ts'
 import type { BucketOptions } from './bucket.ts'
-import { within, type Coming } from './remote.ts'
+import { within, type ObjectStream } from './remote.ts'
 import { isPassing, openingError, troubleOf, type Place } from './trouble.ts'
 
 type Sdk = typeof sdkModule
 
 export type GcsOptions = BucketOptions & {
   readonly bucket: string
-  /** Base address of a service that speaks the protocol, other than Google's; it gets no credentials. */
+  /** Base URL of another service with the same protocol. It receives no credentials. */
   readonly endpoint: string | undefined
   /**
-   * The file in GOOGLE_APPLICATION_CREDENTIALS, if that is set: Google's SDK takes credentials from there by itself,
-   * and their key signs addresses. Without, the other application default credentials.
+   * The value of GOOGLE_APPLICATION_CREDENTIALS. Google's SDK reads the credentials from this file, and their key signs
+   * URLs. If undefined, the SDK looks for other application default credentials.
    */
   readonly keyFile: string | undefined
-  /** Whether clients are sent to the bucket: to a signed address with a key, else to the public one. */
+  /** Whether clients are redirected to the bucket: to a signed URL if there is a key, otherwise to the public one. */
   readonly redirect: boolean
-  /** Most seconds between two attempts; at least 1. */
+  /** The longest delay between two attempts, in seconds; at least 1. */
   readonly longestDelay: number
 }
 
@@ -30,12 +30,12 @@ const neededPermissions: readonly string[] = ['create', 'delete', 'get', 'list']
   (verb) => `storage.objects.${verb}`,
 )
 
-// Attempts at one request.
+// Attempts for each request.
 const attempts = 4
-// How long a signed address works, in ms: the original's.
+// How long a signed URL is valid, in milliseconds. The value is the original's.
 const linkExpiration = 5 * 60_000
 
-/** Does something again, after ever longer waits, if it may well succeed then. */
+/** Retries with increasing delays after temporary errors. */
 export const withRetries = <T>(
   work: () => Promise<T>,
   { longestDelay }: GcsOptions,
@@ -49,34 +49,30 @@ export const withRetries = <T>(
     signal,
   })
 
-/** The address of the service, without a slash at its end. */
+/** The base URL of the service, without a slash at its end. */
 const endpointOf = ({ endpoint }: GcsOptions): string => (endpoint ?? googleEndpoint).replace(/\/+$/, '')
 
-/** Whether the service is Google's: others get no tokens of Google's. */
+/** Whether the service is Google's. Other services must not receive Google's tokens. */
 const isGoogle = (options: GcsOptions): boolean =>
   new URL(endpointOf(options)).hostname.endsWith('.googleapis.com')
 
 /**
- * A client of the service.
- * @param repeats whether it repeats failed requests by itself, as it must to go on with an upload in chunks
+ * Creates a client of the service.
+ * @param retries whether it retries failed requests itself, which resumable uploads need
  */
-export function createGcsClient(sdk: Sdk, options: GcsOptions, repeats: boolean): Storage {
+export function createGcsClient(sdk: Sdk, options: GcsOptions, retries: boolean): Storage {
   const apiEndpoint = endpointOf(options)
   if (!URL.canParse(apiEndpoint) || !/^https?:\/\//.test(apiEndpoint)) {
-    throw new NixeryError(
-      'CONFIG_INVALID',
-      `the address of Google Cloud Storage is not one: ${apiEndpoint}`,
-      {
-        hint: 'GCS_ENDPOINT begins with http:// or https://',
-      },
-    )
+    throw new NixeryError('CONFIG_INVALID', `GCS_ENDPOINT is not a valid URL: ${apiEndpoint}`, {
+      hint: 'use a URL that begins with http:// or https://',
+    })
   }
   return new sdk.Storage({
     apiEndpoint,
     useAuthWithCustomEndpoint: isGoogle(options),
     retryOptions: {
-      autoRetry: repeats,
-      // A name stands for its bytes here, so that every request may be repeated.
+      autoRetry: retries,
+      // Names are digests of the contents, so every request can be repeated.
       idempotencyStrategy: sdk.IdempotencyStrategy.RetryAlways,
       maxRetries: attempts - 1,
       maxRetryDelay: options.longestDelay,
@@ -86,17 +82,22 @@ export function createGcsClient(sdk: Sdk, options: GcsOptions, repeats: boolean)
 }
 
 /**
- * Downloads objects. Not with the SDK, of which a server's many readers ask too much: when one of them leaves, it
- * breaks the connections of all (File.createReadStream destroys the shared agent); what it repeats may throw where
- * nobody can catch it (teeny-request 11.1 pipes into a destroyed stream); and it knows no time limits.
+ * Returns a function that downloads objects. It does not use the SDK, which has three problems: when one reader
+ * disconnects, it breaks all connections (File.createReadStream destroys the shared agent); its retries can throw outside
+ * of any promise (teeny-request 11.1 pipes into a destroyed stream); and it has no timeouts.
  */
 export function downloads(storage: Storage, options: GcsOptions) {
-  return async (file: File, start: number, end: number | undefined, signal: AbortSignal): Promise<Coming> => {
+  return async (
+    file: File,
+    start: number,
+    end: number | undefined,
+    signal: AbortSignal,
+  ): Promise<ObjectStream> => {
     const { bucket, name } = file
     const path = `/storage/v1/b/${encodeURIComponent(bucket.name)}/o/${encodeURIComponent(name)}?alt=media`
     const url = `${endpointOf(options)}${path}`
     const headers = isGoogle(options) ? await storage.authClient.getRequestHeaders(url) : new Headers()
-    headers.set('Accept-Encoding', 'identity') // the bytes as they are stored
+    headers.set('Accept-Encoding', 'identity') // the bytes as stored
     if (start > 0 || end !== undefined)
       headers.set('Range', `bytes=${start}-${end === undefined ? '' : end - 1}`)
     const response = await fetch(url, { headers, signal })
@@ -110,7 +111,7 @@ export function downloads(storage: Storage, options: GcsOptions) {
 }
 
 /**
- * Makes sure that the bucket is there and that objects in it can be read and written, without touching any.
+ * Checks that the bucket exists and that its objects can be read and written, without touching any.
  * @throws CONFIG_INVALID, STORE_UNAVAILABLE
  */
 export async function checkGcsBucket(bucket: Bucket, options: GcsOptions): Promise<void> {
@@ -118,17 +119,17 @@ export async function checkGcsBucket(bucket: Bucket, options: GcsOptions): Promi
     bucket: options.bucket,
     endpoint: endpointOf(options),
     bucketVariable: 'GCS_BUCKET',
-    credentials: 'GOOGLE_APPLICATION_CREDENTIALS, or what Google’s application default credentials take',
-    permissions: 'what the role Storage Object User does (roles/storage.objectUser)',
+    credentials: 'GOOGLE_APPLICATION_CREDENTIALS, or Google’s application default credentials',
+    permissions: 'the permissions of the role Storage Object User (roles/storage.objectUser)',
   }
   const ask = <T>(send: () => Promise<T>) =>
     within(options.timeout, (signal) => withRetries(send, options, signal))
   const granted: readonly string[] = await ask(() => bucket.iam.testPermissions([...neededPermissions])).then(
     ([permissions]) => neededPermissions.filter((permission) => permissions[permission]),
     (error: unknown) => {
-      // Not every service that speaks the protocol has this.
+      // Other services with this protocol may not support the request.
       if (['absent', 'refused', 'other'].includes(troubleOf(error))) return []
-      throw openingError(error, place, 'asking for permissions')
+      throw openingError(error, place, 'testing permissions')
     },
   )
   if (granted.length === neededPermissions.length) return
@@ -141,13 +142,13 @@ export async function checkGcsBucket(bucket: Bucket, options: GcsOptions): Promi
   try {
     await ask(() => bucket.getMetadata())
   } catch (error) {
-    throw openingError(error, place, 'looking for it')
+    throw openingError(error, place, 'reading its metadata')
   }
 }
 
 /**
- * What gives the addresses of objects for clients: signed ones with a key, else those of a bucket that is open to
- * all. Undefined when clients are not to be sent there.
+ * Returns a function that makes URLs for clients: signed ones if there is a key, otherwise those of a public bucket.
+ * Returns undefined if clients are not redirected.
  * @throws CONFIG_INVALID when the key cannot be read or cannot sign
  */
 export async function addresses(
@@ -168,9 +169,9 @@ export async function addresses(
   try {
     await within(timeout, () => signed(bucket.file('layers/.check')))
   } catch (cause) {
-    throw new NixeryError('CONFIG_INVALID', `the key in ${keyFile} cannot sign addresses`, {
+    throw new NixeryError('CONFIG_INVALID', `the key in ${keyFile} cannot sign URLs`, {
       cause,
-      hint: 'give the key of a service account in GOOGLE_APPLICATION_CREDENTIALS, or set NIXERY_REDIRECT=off',
+      hint: 'set GOOGLE_APPLICATION_CREDENTIALS to the key file of a service account, or set NIXERY_REDIRECT=off',
     })
   }
   return signed
@@ -180,9 +181,9 @@ async function checkKey(file: string): Promise<void> {
   try {
     JSON.parse(await readFile(file, 'utf8'))
   } catch {
-    // Without the cause: the message of a JSON error quotes the text, which may be a secret.
+    // No cause: the message of a JSON error quotes the text, which can be a secret.
     throw new NixeryError('CONFIG_INVALID', `${file} is not a readable key file`, {
-      hint: 'GOOGLE_APPLICATION_CREDENTIALS names a JSON file with credentials of Google’s',
+      hint: 'GOOGLE_APPLICATION_CREDENTIALS must name a JSON file with Google credentials',
     })
   }
 }

@@ -14,11 +14,11 @@ import { importOptional, uploadLimit, within } from './remote.ts'
 import { objectPrefix, type BlobStore } from './store.ts'
 import { troubleOf } from './trouble.ts'
 
-// Larger blobs are uploaded chunk by chunk, and each chunk can be sent again. Google takes multiples of 256 KiB.
+// Larger blobs are uploaded in chunks, which can be retried. Google requires a multiple of 256 KiB.
 const chunkSize = 8 * 1024 * 1024
 
 /**
- * Blobs in a bucket of Google Cloud Storage.
+ * Opens a store in a bucket of Google Cloud Storage.
  * @throws CONFIG_INVALID when the bucket is missing or refuses access, STORE_UNAVAILABLE when it cannot be reached
  */
 export async function openGcsStore(options: GcsOptions): Promise<BlobStore> {
@@ -32,7 +32,7 @@ export async function openGcsStore(options: GcsOptions): Promise<BlobStore> {
   const address = await addresses(bucket, options)
   await checkGcsBucket(bucket, options)
 
-  /** A small request: `timeout` bounds all attempts together. */
+  /** Sends a small request; `timeout` bounds all attempts together. */
   const ask = <T>(send: () => Promise<T>) => within(timeout, (signal) => withRetries(send, options, signal))
 
   const operations: BucketOperations = {
@@ -44,7 +44,7 @@ export async function openGcsStore(options: GcsOptions): Promise<BlobStore> {
     open: (name, start, end, signal) =>
       withRetries(() => download(bucket.file(name), start, end, signal), options, signal),
 
-    // An object comes into being when its last byte has arrived and its checksum is right.
+    // The object is created when its last byte has arrived and its checksum is correct.
     async upload(name, { size, mediaType }, content) {
       const inChunks = size > chunkSize
       const target = (inChunks ? bucketForChunks : bucket).file(name)
@@ -56,7 +56,7 @@ export async function openGcsStore(options: GcsOptions): Promise<BlobStore> {
         metadata: inChunks ? { contentLength: size } : {},
       } as const
       const send = async (signal: AbortSignal) => {
-        // What the SDK sends in one request it leaves open when the source fails. So that comes from memory.
+        // When the source of a single request fails, the SDK leaves it open. So it is read into memory first.
         const source = inChunks ? content() : Readable.from([await buffer(content())], { objectMode: false })
         await pipeline(source, target.createWriteStream(settings), { signal })
       }
@@ -84,7 +84,7 @@ export async function openGcsStore(options: GcsOptions): Promise<BlobStore> {
 
     checkBucket: () =>
       ask(() => bucket.getMetadata()).catch((error: unknown) => {
-        // To see a bucket's metadata is a right of its own. Google says in words when there is no bucket.
+        // Metadata needs a permission of its own. Google reports a missing bucket in the message.
         if (troubleOf(error) !== 'forbidden') throw error
       }),
 

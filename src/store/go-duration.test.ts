@@ -26,12 +26,12 @@ describe('a Go duration', () => {
     ['--5m', undefined],
   ]
   for (const [text, seconds] of rows) {
-    it(`${JSON.stringify(text)} is ${seconds === undefined ? 'none' : `${seconds} s`}`, () => {
+    it(`${JSON.stringify(text)} is ${seconds === undefined ? 'invalid' : `${seconds} s`}`, () => {
       assert.equal(parseGoDuration(text), seconds)
     })
   }
 
-  it('adds its parts', () => {
+  it('is the sum of its parts', () => {
     const count = fc.nat({ max: 10_000 })
     fc.assert(
       fc.property(count, count, count, (hours, minutes, seconds) => {

@@ -3,16 +3,16 @@ import { parentPort } from 'node:worker_threads'
 import { systemErrorCode } from '../errors.ts'
 import { digester, type Digest } from '../image/digest.ts'
 
-/** A file to hash, and the answer: what it holds, or the code of the system call that failed. */
+/** A file to hash, and the result: its digest and size, or the code of the failed system call. */
 export type HashJob = { readonly id: number; readonly file: string }
-export type HashAnswer = { readonly id: number } & (
+export type HashResult = { readonly id: number } & (
   | { readonly digest: Digest; readonly size: number }
   | { readonly code: string }
 )
 
 const block = Buffer.allocUnsafeSlow(1024 * 1024)
 
-/** Synchronous reads, one after the other: nothing else happens on this thread. */
+/** Hashes a file with synchronous reads; this thread does nothing else. */
 function hashFile(file: string): { digest: Digest; size: number } {
   const hash = digester()
   const handle = openSync(file, 'r')
@@ -30,12 +30,12 @@ function hashFile(file: string): { digest: Digest; size: number } {
 }
 
 parentPort?.on('message', ({ id, file }: HashJob) => {
-  let answer: HashAnswer
+  let result: HashResult
   try {
-    answer = { id, ...hashFile(file) }
+    result = { id, ...hashFile(file) }
   } catch (error) {
-    answer = { id, code: systemErrorCode(error) ?? String(error) }
+    result = { id, code: systemErrorCode(error) ?? String(error) }
   }
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port's has none
-  parentPort?.postMessage(answer)
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a MessagePort has no origin
+  parentPort?.postMessage(result)
 })

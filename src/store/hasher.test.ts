@@ -19,17 +19,17 @@ before(async () => {
 after(() => rm(directory, { recursive: true }))
 const fileOf = (text: string) => store.file?.(digestOf(text)) ?? ''
 
-describe('hashing what is stored', () => {
-  it('tells what is there, of many at once, whether by a thread or by a stream', async () => {
+describe('the hasher', () => {
+  it('hashes several blobs at once, from files and from streams', async () => {
     const stream: BlobStore = { ...store }
     delete stream.file
     const contents = new Map([0, 1, 1_048_576, 2_500_000].map((size) => [`${size}`, randomBytes(size)]))
     for (const [text, bytes] of contents) await writeFile(fileOf(text), bytes)
     for (const each of [store, stream]) {
       const hasher = createHasher(each)
-      const found = await Promise.all([...contents.keys()].map((text) => hasher.hash(digestOf(text))))
+      const results = await Promise.all([...contents.keys()].map((text) => hasher.hash(digestOf(text))))
       assert.deepEqual(
-        found,
+        results,
         [...contents.values()].map((bytes) => ({ digest: digestOf(bytes), size: bytes.length })),
       )
       assert.equal(await hasher.hash(digestOf('none')), undefined)
@@ -37,7 +37,7 @@ describe('hashing what is stored', () => {
     }
   })
 
-  it('says what cannot be read, and goes on', async () => {
+  it('reports a blob that cannot be read, and continues', async () => {
     await mkdir(fileOf('folder'))
     await writeFile(fileOf('file'), 'x')
     const hasher = createHasher(store, 1)
@@ -46,13 +46,13 @@ describe('hashing what is stored', () => {
     await hasher.close()
   })
 
-  it('ends at once when it is closed', async () => {
+  it('cancels its work when it is closed', async () => {
     await writeFile(fileOf('large'), Buffer.alloc(50_000_000))
     const hasher = createHasher(store)
     const running = [1, 2, 3].map(() => hasher.hash(digestOf('large')))
-    const ended = Promise.allSettled(running)
+    const settled = Promise.allSettled(running)
     await hasher.close()
-    for (const outcome of await ended) {
+    for (const outcome of await settled) {
       assert.ok(outcome.status === 'rejected' && hasCode(outcome.reason, 'CANCELLED'))
     }
     await assert.rejects(hasher.hash(digestOf('large')), (error) => hasCode(error, 'CANCELLED'))

@@ -2,53 +2,53 @@ import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { NixeryError, hasCode } from '../errors.ts'
 import { digester, type Digest } from '../image/digest.ts'
-import type { HashAnswer, HashJob } from './hash.worker.ts'
+import type { HashResult, HashJob } from './hash.worker.ts'
 import { storeError, type BlobStore } from './store.ts'
 
-/** Hashes what is stored. */
+/** Hashes stored blobs. */
 export type Hasher = {
   /**
-   * What the blob's bytes are now; undefined if it is not there. Files are read and hashed by threads of their own,
-   * 1.2 GB a second each; what comes from a bucket is hashed as it comes.
-   * @throws STORE_UNAVAILABLE; CANCELLED once it is closed
+   * Hashes the current bytes of a blob; returns undefined if it does not exist. Files are hashed in threads, 1.2 GB a
+   * second each; objects of a bucket are hashed while they are downloaded.
+   * @throws STORE_UNAVAILABLE; CANCELLED when the hasher is closed
    */
   hash(digest: Digest): Promise<Content | undefined>
   close(): Promise<void>
 }
 
-/** Bytes, by what they are: `size` is how many. */
+/** The digest and size of a blob's bytes. */
 export type Content = { readonly digest: Digest; readonly size: number }
 
-type Thread = { readonly worker: Worker; readonly jobs: Map<number, PromiseWithResolvers<HashAnswer>> }
+type Thread = { readonly worker: Worker; readonly jobs: Map<number, PromiseWithResolvers<HashResult>> }
 
-/** @param threads how many files are hashed at once; threads are started when they are needed */
+/** @param threads the number of files hashed at once; threads start when they are needed */
 export function createHasher(store: Pick<BlobStore, 'file' | 'read'>, threads = 2): Hasher {
   const running: Thread[] = []
   let count = 0
   let closed = false
-  const cancelled = () => new NixeryError('CANCELLED', 'hashing was ended')
+  const cancelled = () => new NixeryError('CANCELLED', 'hashing was cancelled')
 
   const startThread = (): Thread => {
     const worker = new Worker(new URL(`hash.worker${extname(import.meta.filename)}`, import.meta.url), {
       name: 'hash',
-      execArgv: [], // what the process was started with may not be for threads
+      execArgv: [], // options of the process may be invalid for threads
     })
     const jobs: Thread['jobs'] = new Map()
     const thread = { worker, jobs }
-    const lose = (error: unknown) => {
+    const fail = (error: unknown) => {
       running.splice(running.indexOf(thread), 1)
       for (const job of jobs.values()) job.reject(error)
       jobs.clear()
     }
-    worker.on('message', (answer: HashAnswer) => {
-      const job = jobs.get(answer.id)
-      jobs.delete(answer.id)
+    worker.on('message', (result: HashResult) => {
+      const job = jobs.get(result.id)
+      jobs.delete(result.id)
       // Only work keeps the process alive.
       if (jobs.size === 0 && !closed) worker.unref()
-      job?.resolve(answer)
+      job?.resolve(result)
     })
-    worker.on('error', lose)
-    worker.on('exit', () => running.includes(thread) && lose(cancelled()))
+    worker.on('error', fail)
+    worker.on('exit', () => running.includes(thread) && fail(cancelled()))
     running.push(thread)
     return thread
   }
@@ -58,15 +58,15 @@ export function createHasher(store: Pick<BlobStore, 'file' | 'read'>, threads = 
     const least = running.toSorted((a, b) => a.jobs.size - b.jobs.size)[0]
     const thread = idle ?? (running.length < threads || !least ? startThread() : least)
     const job: HashJob = { id: (count += 1), file }
-    const answered = Promise.withResolvers<HashAnswer>()
-    thread.jobs.set(job.id, answered)
+    const response = Promise.withResolvers<HashResult>()
+    thread.jobs.set(job.id, response)
     thread.worker.ref()
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that of a thread has none
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a Worker has no origin
     thread.worker.postMessage(job)
-    const answer = await answered.promise
-    if ('digest' in answer) return { digest: answer.digest, size: answer.size }
-    if (answer.code === 'ENOENT') return undefined
-    throw storeError(Object.assign(new Error(answer.code), { code: answer.code }), 'hashing a blob')
+    const result = await response.promise
+    if ('digest' in result) return { digest: result.digest, size: result.size }
+    if (result.code === 'ENOENT') return undefined
+    throw storeError(Object.assign(new Error(result.code), { code: result.code }), 'hashing a blob')
   }
   const hashStream = async (digest: Digest): Promise<Content | undefined> => {
     const hash = digester()
@@ -93,7 +93,7 @@ export function createHasher(store: Pick<BlobStore, 'file' | 'read'>, threads = 
       closed = true
       const all = running.splice(0)
       for (const { jobs } of all) for (const job of jobs.values()) job.reject(cancelled())
-      // `terminate` lets the thread keep the process until it has ended.
+      // `terminate` keeps the process alive until the thread has exited.
       await Promise.all(all.map(({ worker }) => worker.terminate()))
     },
   }

@@ -9,17 +9,17 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { digester, digestOf, hexOf } from '../image/digest.ts'
 import { describeBlobStore } from './conformance.ts'
-import { describeOverBadLine } from './fault-conformance.ts'
+import { describeOverUnreliableNetwork } from './fault-conformance.ts'
 import { blobOf, failsWith, spooled, type RemoteService } from './testing.ts'
 
 const small = 3_000
 const large = 20_000_000
 
-/** What every store in a bucket keeps, on good days and bad ones, besides what every store does. */
+/** The tests that every bucket store must pass, besides those of all stores. */
 export function describeRemoteStore(name: string, get: () => RemoteService): void {
   describeBlobStore(name, async () => get().open(await get().makeBucket()))
 
-  describe(`${name}, over a service`, () => {
+  describe(`${name}, with its service`, () => {
     let service: RemoteService
     let bucket: string
     before(() => {
@@ -29,7 +29,7 @@ export function describeRemoteStore(name: string, get: () => RemoteService): voi
       bucket = await service.makeBucket()
     })
 
-    it('names objects as the original does, and says what they are', async () => {
+    it('names objects like the original, and sets their content types', async () => {
       const store = await service.open(bucket)
       for (const size of [0, small, large]) {
         const bytes = randomBytes(size)
@@ -45,7 +45,7 @@ export function describeRemoteStore(name: string, get: () => RemoteService): voi
       }
     })
 
-    it('serves what the original wrote', async () => {
+    it('serves objects that the original wrote', async () => {
       const store = await service.open(bucket)
       const bytes = randomBytes(small)
       await service.writeObject(bucket, `layers/${hexOf(digestOf(bytes))}`, 'text/plain', bytes)
@@ -53,13 +53,13 @@ export function describeRemoteStore(name: string, get: () => RemoteService): voi
       assert.deepEqual(await buffer(await store.read(digestOf(bytes))), bytes)
     })
 
-    it('leaves nothing in the bucket when it is opened', async () => {
+    it('leaves the bucket empty when it is opened', async () => {
       await service.open(bucket)
       assert.deepEqual(await service.objects(bucket), [])
       assert.equal(await service.unfinished(bucket), 0)
     })
 
-    it('passes a large blob on in little memory', async () => {
+    it('transfers a large blob with little memory', async () => {
       const store = await service.open(bucket)
       const file = join(store.spoolDirectory, randomUUID())
       const size = 96 * 1024 * 1024
@@ -81,7 +81,7 @@ export function describeRemoteStore(name: string, get: () => RemoteService): voi
       assert.equal(read.digest(), digest)
     })
 
-    it('tells what is wrong with a bucket at once', async () => {
+    it('refuses to open a bucket that is missing or unreachable', async () => {
       await failsWith('CONFIG_INVALID', service.open('nixery-no-such-bucket'))
       await failsWith(
         'STORE_UNAVAILABLE',
@@ -89,7 +89,7 @@ export function describeRemoteStore(name: string, get: () => RemoteService): voi
       )
     })
 
-    it('is unavailable when its bucket is removed', async () => {
+    it('fails with STORE_UNAVAILABLE when its bucket is removed', async () => {
       const store = await service.open(bucket)
       const bytes = randomBytes(small)
       await store.putBytes(blobOf(bytes), bytes)
@@ -99,10 +99,10 @@ export function describeRemoteStore(name: string, get: () => RemoteService): voi
     })
   })
 
-  describeOverBadLine(name, get)
+  describeOverUnreliableNetwork(name, get)
 }
 
-/** Watches, from now until it is called, the most bytes that buffers in use take more than they do now. */
+/** Measures by how many bytes the memory of buffers grows at most, until the returned function is called. */
 function peakMemory(): () => number {
   setFlagsFromString('--expose-gc')
   const collectGarbage = runInNewContext('gc') as () => void
@@ -113,7 +113,7 @@ function peakMemory(): () => number {
   const watch = async () => {
     while (!stop.signal.aborted) {
       collectGarbage()
-      await delay(20) // what is garbage is given back by another thread
+      await delay(20) // another thread frees the memory
       most = Math.max(most, process.memoryUsage().arrayBuffers - first)
       await delay(100)
     }

@@ -12,7 +12,7 @@ import { until } from '../../test/support/until.ts'
 describe('reading an object', () => {
   const object = randomBytes(2_000)
 
-  /** A service that gives at most so many bytes at each request, and then breaks or ends the stream. */
+  /** A service that sends at most this many bytes for each request, and then breaks or ends the stream. */
   const broken = (lengths: readonly number[], ending: 'break' | 'end') => {
     const streams: Readable[] = []
     const open: OpenRange = async (start, end = object.length) => {
@@ -29,7 +29,7 @@ describe('reading an object', () => {
     if (breaks) throw new Error('broken on purpose')
   }
 
-  it('gives every byte once, wherever the connection breaks', async () => {
+  it('returns every byte once, wherever the connection breaks', async () => {
     const lengths = fc.array(fc.integer({ min: 1, max: 1_500 }), { maxLength: 2 })
     const range = fc
       .tuple(fc.nat({ max: 999 }), fc.integer({ min: 1_000, max: 2_000 }))
@@ -49,44 +49,44 @@ describe('reading an object', () => {
     )
   })
 
-  it('reads on elsewhere when the connection breaks before anyone reads', async () => {
+  it('resumes when the connection breaks before the first read', async () => {
     const { open, streams } = broken([], 'break')
     const stream = await readObject(open, undefined, 1)
     streams[0]?.destroy(new Error('broken on purpose'))
-    await setImmediate() // in which it would end the process
+    await setImmediate() // an unhandled error would end the process here
     assert.deepEqual(await buffer(stream), object)
   })
 
-  it('does nothing when it breaks and nobody ever reads, or when it comes too late', async () => {
+  it('ignores errors of streams that are never read or arrive too late', async () => {
     const { open, streams } = broken([], 'break')
     const unread = await readObject(open, undefined, 1)
     streams[0]?.destroy(new Error('broken on purpose'))
     unread.destroy()
     const late = new Readable({ read() {} })
-    const answered = Promise.withResolvers<{ stream: Readable; size: number }>()
-    const reading = readObject(() => answered.promise, undefined, 0.001)
+    const response = Promise.withResolvers<{ stream: Readable; size: number }>()
+    const reading = readObject(() => response.promise, undefined, 0.001)
     await assert.rejects(reading, (error) => hasCode(error, 'STORE_UNAVAILABLE'))
-    answered.resolve({ stream: late, size: 1 })
+    response.resolve({ stream: late, size: 1 })
     await setImmediate()
     assert.equal(late.destroyed, true)
     late.emit('error', new Error('broken on purpose'))
   })
 
-  it('gives up when nothing comes any more', async () => {
+  it('gives up when no more bytes arrive', async () => {
     const { open, streams } = broken([500, 0, 0, 0, 0, 0], 'break')
     const stream = await readObject(open, undefined, 1)
     await assert.rejects(buffer(stream), (error) => hasCode(error, 'STORE_UNAVAILABLE'))
     assert.ok(streams.every(({ destroyed }) => destroyed))
   })
 
-  it('refuses more bytes than there should be', async () => {
+  it('refuses an object that is longer than its size', async () => {
     const open: OpenRange = async () => ({ stream: Readable.from([object]), size: 1_999 })
     await assert.rejects(buffer(await readObject(open, undefined, 1)), (error) =>
       hasCode(error, 'STORE_UNAVAILABLE'),
     )
   })
 
-  it('lets go of the connection when its reader leaves, early or late', async () => {
+  it('closes the connection when the reader disconnects, before or after the first byte', async () => {
     for (const reads of [0, 1]) {
       const { open, streams } = broken([], 'end')
       const stream = await readObject(open, undefined, 1)
@@ -96,7 +96,7 @@ describe('reading an object', () => {
     }
   })
 
-  it('does not count the time that its reader takes', async () => {
+  it('does not count the time of the reader', async () => {
     const { open, streams } = broken([], 'end')
     const stream = await readObject(open, undefined, 0.3)
     await delay(500)
@@ -105,20 +105,20 @@ describe('reading an object', () => {
   })
 })
 
-describe('a limit in time', () => {
-  it('fails what takes longer, and tells it', async () => {
-    let told = false
+describe('a time limit', () => {
+  it('rejects and aborts work that takes longer', async () => {
+    let aborted = false
     const work = within(0.02, (signal) => {
-      signal.addEventListener('abort', () => (told = true))
+      signal.addEventListener('abort', () => (aborted = true))
       return delay(10_000, undefined, { ref: false })
     })
     await assert.rejects(work, { name: 'TimeoutError' })
-    assert.ok(told)
+    assert.ok(aborted)
   })
 })
 
-describe('a check for a bucket', () => {
-  it('is made once for all who ask at once, and anew for who asks later', async () => {
+describe('the check of a bucket', () => {
+  it('is shared by concurrent callers, and repeated for later ones', async () => {
     let checks = 0
     const check = bucketCheck(() => Promise.resolve((checks += 1)))
     await Promise.all([check(), check(), check()])
@@ -129,7 +129,7 @@ describe('a check for a bucket', () => {
 })
 
 describe('a package that is not installed', () => {
-  it('is named, with what needs it', async () => {
+  it('is named in the error', async () => {
     const name = 'no-such-package'
     await assert.rejects(
       importOptional(() => import(name) as Promise<unknown>, name, 'this test'),

@@ -5,17 +5,17 @@ import { NixeryError, systemErrorCode } from '../errors.ts'
 import type { Blob, BlobStore, ByteRange } from './store.ts'
 import { runningError, troubleOf } from './trouble.ts'
 
-// What a bucket must take at least, in bytes a second, for an upload not to be given up.
+// Uploads slower than this, in bytes a second, are given up.
 const slowestUpload = 256 * 1024
-// Parts of blobs lie in memory while they are sent: of so many blobs.
+// Parts of blobs are in memory while they are uploaded, so the number of uploads is bounded.
 const uploadsAtOnce = 4
-// A read that breaks off so often without a byte in between is given up.
-const mostResumptions = 4
+// A read is given up after this many interruptions without a byte in between.
+const maxInterruptions = 4
 
-/** Seconds that an upload of so many bytes may take, where every answer may take `timeout` seconds. */
+/** The time limit in seconds for an upload of this size, if a request may take `timeout` seconds. */
 export const uploadLimit = (bytes: number, timeout: number): number => timeout + bytes / slowestUpload
 
-/** Imports a package that is installed only where it is used. */
+/** Imports an optional package. */
 export async function importOptional<T>(load: () => Promise<T>, packages: string, use: string): Promise<T> {
   try {
     return await load()
@@ -29,7 +29,7 @@ export async function importOptional<T>(load: () => Promise<T>, packages: string
   }
 }
 
-/** Fails with a TimeoutError when the work has not ended after so many seconds, and tells it so. */
+/** Rejects with a TimeoutError when the work takes longer than this, and aborts its signal. */
 export async function within<T>(seconds: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const abort = new AbortController()
   const late = Promise.withResolvers<never>()
@@ -46,17 +46,17 @@ export async function within<T>(seconds: number, work: (signal: AbortSignal) => 
 }
 
 /**
- * After a service has said that an object is absent, this says whether that was for want of its bucket, and fails
- * then. Who asks while another does waits for the same answer.
+ * Returns a function to call after a service has reported a missing object. It fails if the whole bucket is missing.
+ * Concurrent callers share one check.
  */
-export function bucketCheck(look: () => Promise<unknown>): () => Promise<void> {
+export function bucketCheck(checkBucket: () => Promise<unknown>): () => Promise<void> {
   let running: Promise<void> | undefined
   const check = async () => {
     try {
-      await look()
+      await checkBucket()
     } catch (cause) {
       if (troubleOf(cause) !== 'absent') throw cause
-      throw Object.assign(new Error('the bucket is gone', { cause }), { code: 'NoSuchBucket' })
+      throw Object.assign(new Error('the bucket does not exist', { cause }), { code: 'NoSuchBucket' })
     } finally {
       running = undefined
     }
@@ -65,51 +65,51 @@ export function bucketCheck(look: () => Promise<unknown>): () => Promise<void> {
 }
 
 /**
- * Makes the function that stores a blob: what is there with its size is not sent again, and what was sent must
- * have arrived.
- * @param upload sends an object, whole or not at all
+ * Returns the function that stores a blob. It does not upload an object that exists with the right size, and verifies
+ * the size after an upload.
+ * @param upload creates an object atomically
  */
 export function createPut(
   store: Pick<BlobStore, 'stat' | 'delete'>,
   upload: (blob: Blob, content: () => Readable) => Promise<void>,
 ): (blob: Blob, content: () => Readable) => Promise<void> {
   const uploads = pLimit(uploadsAtOnce)
-  /** Makes sure that there is the whole object or none. */
-  const settle = async ({ digest, size }: Blob) => {
+  /** Removes an incomplete object. Fails unless the complete one exists. */
+  const verifyOrRemove = async ({ digest, size }: Blob) => {
     const stored = await store.stat(digest)
     if (stored !== undefined && stored !== size) await store.delete(digest)
-    if (stored !== size) throw new Error(`of ${size} bytes, the service has stored ${stored ?? 'none'}`)
+    if (stored !== size) throw new Error(`the service has stored ${stored ?? 0} of ${size} bytes`)
   }
   return async (blob, content) => {
     try {
       if ((await store.stat(blob.digest)) === blob.size) return
       await uploads(() => upload(blob, content)).catch(async (error: unknown) => {
-        await settle(blob).catch(() => {}) // services less strict than the big ones keep parts
+        await verifyOrRemove(blob).catch(() => {}) // some services keep incomplete objects
         throw error
       })
-      await settle(blob)
+      await verifyOrRemove(blob)
     } catch (error) {
       throw runningError(error, 'storing a blob')
     }
   }
 }
 
-/** The error of a failed read, in its final form. */
+/** Converts the error of a failed read. */
 function readingError(error: unknown): NixeryError {
   if (troubleOf(error) === 'absent') return new NixeryError('BLOB_UNKNOWN', 'no such blob', { cause: error })
   return runningError(error, 'reading a blob')
 }
 
-/** Bytes that come, and how many will, if the service says it. */
-export type Coming = { readonly stream: Readable; readonly size: number | undefined }
+/** A stream of an object's bytes, and their number if the service reports it. */
+export type ObjectStream = { readonly stream: Readable; readonly size: number | undefined }
 
-/** Asks for the bytes from `start`, up to and without `end` if it is given. Retries what it can by itself. */
-export type OpenRange = (start: number, end: number | undefined, signal: AbortSignal) => Promise<Coming>
+/** Opens the bytes from `start` to `end` (exclusive; by default the end of the object), with retries. */
+export type OpenRange = (start: number, end: number | undefined, signal: AbortSignal) => Promise<ObjectStream>
 
 /**
- * Reads an object so that a connection that breaks or stalls is taken up again where it stopped. The stream ends
- * only after the last byte.
- * @param timeout seconds to wait for the next bytes; time that the reader takes does not count
+ * Reads an object, and resumes after the last byte when the connection breaks or stalls. The stream ends only after the
+ * last byte of the range.
+ * @param timeout seconds to wait for more bytes; the time of the reader does not count
  */
 export async function readObject(
   open: OpenRange,
@@ -117,53 +117,53 @@ export async function readObject(
   timeout: number,
 ): Promise<Readable> {
   const start = range?.start ?? 0
-  const ask = async (from: number, to: number | undefined) => {
+  const openAt = async (from: number, to: number | undefined) => {
     try {
       return await within(timeout, async (signal) => {
-        const coming = await open(from, to, signal)
-        // It may break before it is read, and after; who reads hears of it. An answer that is late is read by nobody.
-        coming.stream.on('error', () => {})
-        if (signal.aborted) coming.stream.destroy()
-        return coming
+        const object = await open(from, to, signal)
+        // Errors before the first read would be unhandled; readers get them from the iterator. Close a late stream.
+        object.stream.on('error', () => {})
+        if (signal.aborted) object.stream.destroy()
+        return object
       })
     } catch (error) {
       throw readingError(error)
     }
   }
-  const first = await ask(start, range?.end)
+  const first = await openAt(start, range?.end)
   const end = range?.end ?? first.size
-  const whole = Readable.from(resumed(), { objectMode: false, highWaterMark: 1024 * 1024 })
-  // One that is never read does not get as far as its own end.
-  return whole.once('close', () => first.stream.destroy())
+  const stream = Readable.from(chunks(), { objectMode: false, highWaterMark: 1024 * 1024 })
+  // The generator of a stream that is never read does not reach its `finally`.
+  return stream.once('close', () => first.stream.destroy())
 
-  async function* resumed(): AsyncGenerator<Buffer> {
+  async function* chunks(): AsyncGenerator<Buffer> {
     let at = start
-    let { stream } = first
-    let bytes = chunksOf(stream)
-    let broken = 0
+    let source = first.stream
+    let bytes = chunksOf(source)
+    let interruptions = 0
     try {
       while (true) {
         const next = await within(timeout, () => bytes.next()).catch((error: unknown) => ({ error }))
         if ('value' in next && !next.done) {
           at += next.value.length
           if (end !== undefined && at > end)
-            throw readingError(new Error('the object is longer than it should be'))
-          broken = 0
+            throw readingError(new Error(`the object is longer than ${end} bytes`))
+          interruptions = 0
           yield next.value
           continue
         }
         if (at === end) return
         const error = 'error' in next ? next.error : new Error(`the object ended after ${at} bytes`)
         if (end === undefined && !('error' in next)) return
-        stream.destroy()
-        broken += 1
-        if (end === undefined || broken > mostResumptions) throw readingError(error)
-        await delay(100 * 2 ** broken)
-        stream = (await ask(at, end)).stream
-        bytes = chunksOf(stream)
+        source.destroy()
+        interruptions += 1
+        if (end === undefined || interruptions > maxInterruptions) throw readingError(error)
+        await delay(100 * 2 ** interruptions)
+        source = (await openAt(at, end)).stream
+        bytes = chunksOf(source)
       }
     } finally {
-      stream.destroy()
+      source.destroy()
     }
   }
 }

@@ -9,28 +9,28 @@ type Sdk = typeof sdkModule
 
 export type S3Options = BucketOptions & {
   readonly bucket: string
-  /** Base address of a service other than AWS's. */
+  /** Base URL of another service with the same protocol. */
   readonly endpoint: string | undefined
   readonly region: string
-  /** Without, AWS's own chain: environment, profile, role of the machine. */
+  /** If undefined, AWS's default chain: environment, profile, role of the machine. */
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string } | undefined
-  /** Whether the bucket stands in the path of an address and not in its host name. */
+  /** Whether URLs have the bucket in the path, and not in the host name. */
   readonly pathStyle: boolean
-  /** Seconds that a redirect's address works; without, there are no redirects. */
+  /** How long redirect URLs are valid, in seconds. If undefined, clients are not redirected. */
   readonly linkExpiration: number | undefined
 }
 
-/** Blobs larger than this are uploaded in parts of this many bytes; S3 takes parts from 5 MiB. */
+/** Blobs larger than this are uploaded in parts of this many bytes. S3 requires at least 5 MiB. */
 export const partSize = 8 * 1024 * 1024
-// Attempts at one request; the SDK waits between them, longer each time.
+// Attempts for each request. The SDK waits between them, with increasing delays.
 const attempts = 5
 
-/** A client whose every request ends: a connection is made, and a part is taken, in time or the attempt fails. */
+/** Creates a client with timeouts for connecting and for uploading a part. */
 export function createS3Client({ S3Client: Client }: Sdk, options: S3Options): S3Client {
   const { endpoint, region, credentials, pathStyle, timeout } = options
   if (endpoint !== undefined && !/^https?:\/\//.test(endpoint)) {
-    throw new NixeryError('CONFIG_INVALID', `the address of the S3 service is not one: ${endpoint}`, {
-      hint: 'S3_ENDPOINT begins with http:// or https://',
+    throw new NixeryError('CONFIG_INVALID', `S3_ENDPOINT is not a valid URL: ${endpoint}`, {
+      hint: 'use a URL that begins with http:// or https://',
     })
   }
   return new Client({
@@ -39,22 +39,22 @@ export function createS3Client({ S3Client: Client }: Sdk, options: S3Options): S
     ...(credentials && { credentials }),
     forcePathStyle: pathStyle,
     maxAttempts: attempts,
-    // Services other than AWS's do not know the checksums that the SDK would add. Each body's sha256 is part of
-    // its signature all the same, and the service compares.
+    // Other services do not support the checksums that the SDK would add. The signature of each request already covers
+    // the sha256 of its body, and services verify it.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: {
       connectionTimeout: (timeout * 1000) / 4,
       requestTimeout: uploadLimit(partSize, timeout) * 1000,
       throwOnRequestTimeout: true,
-      // The SDK would write to the console that requests queue; here they do so on purpose.
+      // The SDK would warn on the console about queued requests, which are intended here.
       socketAcquisitionWarningTimeout: 3_600_000,
     },
   })
 }
 
 /**
- * Makes sure that the bucket is there and that objects in it can be read and written, and leaves nothing in it.
+ * Checks that the bucket exists and that its objects can be read and written, and leaves nothing in it.
  * @throws CONFIG_INVALID, STORE_UNAVAILABLE
  */
 export async function checkS3Bucket(sdk: Sdk, client: S3Client, options: S3Options): Promise<void> {
@@ -63,7 +63,7 @@ export async function checkS3Bucket(sdk: Sdk, client: S3Client, options: S3Optio
     bucket: Bucket,
     endpoint: options.endpoint ?? `Amazon S3 in ${region}`,
     bucketVariable: 'S3_BUCKET',
-    credentials: 'S3_ACCESS_KEY and S3_SECRET_KEY, or what AWS’s tools take',
+    credentials: 'S3_ACCESS_KEY and S3_SECRET_KEY, or AWS’s default credentials',
     permissions: 's3:ListBucket, s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload',
   }
   const attempt = async (doing: string, work: (abortSignal: AbortSignal) => Promise<unknown>) => {
@@ -80,7 +80,7 @@ export async function checkS3Bucket(sdk: Sdk, client: S3Client, options: S3Optio
     }
   }
 
-  await attempt('looking for it', (abortSignal) =>
+  await attempt('reading its metadata', (abortSignal) =>
     client.send(new sdk.HeadBucketCommand({ Bucket }), { abortSignal }),
   )
   await attempt('reading', async (abortSignal) => {
@@ -90,7 +90,7 @@ export async function checkS3Bucket(sdk: Sdk, client: S3Client, options: S3Optio
       if (troubleOf(error) !== 'absent') throw error
     }
   })
-  // An upload in parts that is begun and given up needs the same rights as a whole one.
+  // A multipart upload that is aborted needs the same permissions as a complete one.
   await attempt('writing', async (abortSignal) => {
     const target = { Bucket, Key: 'layers/.check' }
     const { UploadId } = await client.send(new sdk.CreateMultipartUploadCommand(target), { abortSignal })
@@ -98,7 +98,7 @@ export async function checkS3Bucket(sdk: Sdk, client: S3Client, options: S3Optio
   })
 }
 
-/** The region that a bucket is in, if that is what the service says. */
+/** The region of the bucket, if the service reports it. */
 function regionOf(error: unknown): string | undefined {
   const { $response } = error as { $response?: { headers?: Record<string, string> } }
   return $response?.headers?.['x-amz-bucket-region']

@@ -6,13 +6,13 @@ import { checkS3Bucket, createS3Client, partSize, type S3Options } from './s3-cl
 import { objectPrefix, type BlobStore } from './store.ts'
 
 const mostParts = 10_000
-// Seconds that a signature of S3's may last.
+// The longest validity of a signed URL in S3, in seconds.
 const longestLink = 7 * 24 * 3600
-// Parts of a blob that are sent, and lie in memory, at once.
+// Parts of a blob that are uploaded, and in memory, at once.
 const partsAtOnce = 2
 
 /**
- * Blobs in a bucket of S3, or of a service that speaks its protocol.
+ * Opens a store in a bucket of S3, or of another service with its protocol.
  * @throws CONFIG_INVALID when the bucket is missing or refuses access, STORE_UNAVAILABLE when it cannot be reached
  */
 export async function openS3Store(options: S3Options): Promise<BlobStore> {
@@ -22,14 +22,14 @@ export async function openS3Store(options: S3Options): Promise<BlobStore> {
   const client = createS3Client(s3, options)
   await checkS3Bucket(s3, client, options)
 
-  /** A small request: `timeout` bounds all attempts together, and no single one takes it all. */
+  /** Sends a small request; `timeout` bounds all attempts together, and a single attempt gets a third of it. */
   const ask = <T>(send: (options: { abortSignal: AbortSignal; requestTimeout: number }) => Promise<T>) =>
     within(timeout, (abortSignal) => send({ abortSignal, requestTimeout: (timeout * 1000) / 3 }))
 
   const operations: BucketOperations = {
     async size(Key) {
-      const found = await ask((http) => client.send(new s3.HeadObjectCommand({ Bucket, Key }), http))
-      return found.ContentLength
+      const head = await ask((http) => client.send(new s3.HeadObjectCommand({ Bucket, Key }), http))
+      return head.ContentLength
     },
 
     async open(Key, start, end, abortSignal) {
@@ -40,7 +40,7 @@ export async function openS3Store(options: S3Options): Promise<BlobStore> {
       return { stream: Body as Readable, size: ContentLength }
     },
 
-    // In one request, or in parts that become an object only when all are there and are dropped when one fails.
+    // One request, or a multipart upload, which creates the object when all parts are there and is aborted when one fails.
     async upload(Key, { size, mediaType }, content) {
       const Body = content()
       const upload = new Upload({
@@ -88,9 +88,13 @@ export async function openS3Store(options: S3Options): Promise<BlobStore> {
 
 function refuseLongLinks(seconds = 0): void {
   if (seconds <= longestLink) return
-  throw new NixeryError('CONFIG_INVALID', 'addresses in S3 can be signed for seven days at most', {
-    hint: 'set S3_LINK_EXPIRATION to 168h or less',
-  })
+  throw new NixeryError(
+    'CONFIG_INVALID',
+    `S3_LINK_EXPIRATION is ${seconds} s, but S3 signs URLs for at most seven days`,
+    {
+      hint: 'set it to 168h or less',
+    },
+  )
 }
 
 const importSdk = () =>

@@ -4,9 +4,9 @@ import { Readable } from 'node:stream'
 import { abandonedAfter, removeOld } from '../fs/remove-old.ts'
 
 /**
- * Makes a folder for files that are to become blobs. What an earlier process left in it is removed, if nothing
- * has written to it for an hour: another process may be using the same folder.
- * @returns how much was removed
+ * Creates a folder for files that will become blobs, and removes files in it that have not changed for an hour. Newer
+ * files can belong to another process.
+ * @returns the number of removed files
  * @throws the failed system call
  */
 export async function openSpool(directory: string): Promise<number> {
@@ -14,7 +14,7 @@ export async function openSpool(directory: string): Promise<number> {
   return removeOld(directory, { olderThan: abandonedAfter })
 }
 
-/** A spooled file's bytes. The stream fails at its end if they are not `size`, so that nobody takes it for whole. */
+/** Reads a spooled file. The stream fails at its end if the file does not have `size` bytes. */
 export function readSpooled(file: string, size: number): Readable {
   const source = createReadStream(file, { highWaterMark: 1024 * 1024 })
   return Readable.from(exactly(source, size), { objectMode: false })
@@ -27,8 +27,8 @@ async function* exactly(source: AsyncIterable<Buffer>, size: number): AsyncGener
     if (length > size) break
     yield chunk
   }
-  if (length !== size) throw notWhole(length, size)
+  if (length !== size) throw incompleteFile(length, size)
 }
 
-export const notWhole = (found: number, size: number): Error =>
-  new Error(`a spooled file has ${found} bytes instead of ${size}`)
+export const incompleteFile = (actual: number, size: number): Error =>
+  new Error(`a spooled file has ${actual} bytes instead of ${size}`)

@@ -2,57 +2,57 @@ import type { Readable } from 'node:stream'
 import { NixeryError, systemErrorCode, isNixeryError } from '../errors.ts'
 import { hexOf, parseDigest, type Digest } from '../image/digest.ts'
 
-/** Bytes that are to become a blob: digest and size are known before they are stored. */
+/** The description of a blob, which is known before its bytes are stored. */
 export type Blob = { readonly digest: Digest; readonly size: number; readonly mediaType: string }
 
-/** Bytes from `start` up to, and without, `end`. */
+/** The bytes from `start` to `end`, exclusive. */
 export type ByteRange = { readonly start: number; readonly end: number }
 
-/** A blob as a list tells of it; `modified` in seconds since 1970, when it was stored last. */
+/** A blob in a listing. `modified` is when it was last stored, in seconds since 1970. */
 export type StoredBlob = { readonly digest: Digest; readonly size: number; readonly modified: number }
 
 /**
- * Content-addressed blobs. A blob is there whole or not at all; `conformance.ts` says what every store keeps.
- * Failures are STORE_FULL and STORE_UNAVAILABLE.
+ * A store of content-addressed blobs. Blobs are stored atomically. All stores pass `conformance.ts`, and fail with
+ * STORE_FULL or STORE_UNAVAILABLE.
  */
 export type BlobStore = {
-  /** Where callers spool files for `putFile`. */
+  /** The folder where callers write files for `putFile`. */
   readonly spoolDirectory: string
-  /** The blob's size in bytes, or undefined when it is not there. */
+  /** Returns the blob's size in bytes, or undefined if it does not exist. */
   stat(digest: Digest): Promise<number | undefined>
-  /** The blob's bytes, or a range of them. Fails with BLOB_UNKNOWN when it is not there. */
+  /** Reads a blob or a range of it. Fails with BLOB_UNKNOWN if it does not exist. */
   read(digest: Digest, range?: ByteRange): Promise<Readable>
-  /** Stores a spooled file under its digest and takes the file. */
+  /** Stores a spooled file under its digest, and moves or removes the file. */
   putFile(blob: Blob, file: string): Promise<void>
-  /** Stores bytes that are in memory. */
+  /** Stores bytes from memory. */
   putBytes(blob: Blob, bytes: Uint8Array): Promise<void>
-  /** Where a blob lies as a file of this machine; only of stores that keep them so. It need not be there. */
+  /** Returns the path of a blob, which need not exist. Only stores that keep blobs as local files have this method. */
   file?(digest: Digest): string
-  /** Removes a blob; nothing happens when it is not there. */
+  /** Removes a blob, if it exists. */
   delete(digest: Digest): Promise<void>
   /**
-   * All blobs, in no order; what is no blob by its name is left out. Of those that come or go meanwhile some may be
-   * told.
+   * Lists all blobs in any order, without files or objects that are not blobs by their names. Blobs that are stored or
+   * removed during the listing may be missing or included.
    */
   list(): AsyncIterable<StoredBlob>
   /**
-   * Where a client may GET the blob itself, for a few minutes at least. Not every store has such addresses. Whoever
-   * asks has made sure that the blob is there.
+   * Returns a URL where clients can GET the blob for at least a few minutes. Not every store has such URLs. The caller
+   * must check that the blob exists.
    */
   redirectUrl?(digest: Digest): Promise<string>
 }
 
-/** The name of a blob in a bucket: the original's, so that what it wrote is served. */
+/** The object name of a blob. It is the same as the original's, whose objects can be served. */
 export const objectName = (digest: Digest): string => `${objectPrefix}${hexOf(digest)}`
 export const objectPrefix = 'layers/'
 
-/** The blob of such a name; undefined for what is none. */
+/** Parses an object name. Returns undefined if it is not the name of a blob. */
 export function digestOfName(name: string): Digest | undefined {
   const hex = /^layers\/([0-9a-f]{64})$/.exec(name)?.[1]
   return hex === undefined ? undefined : parseDigest(`sha256:${hex}`)
 }
 
-/** Says a failed system call in this project's words. */
+/** Converts a failed system call to a NixeryError. */
 export function storeError(error: unknown, doing: string): NixeryError {
   if (isNixeryError(error)) return error
   const code = systemErrorCode(error)
@@ -67,7 +67,7 @@ export function storeError(error: unknown, doing: string): NixeryError {
     `the registry's storage failed (${doing}: ${code ?? 'unknown'})`,
     {
       cause: error,
-      hint: 'the operator finds the cause in the log',
+      hint: 'the server log has the cause',
     },
   )
 }

@@ -8,27 +8,27 @@ import { hasCode, type ErrorCode } from '../errors.ts'
 import { digestOf } from '../image/digest.ts'
 import type { Blob, BlobStore } from './store.ts'
 
-/** A service with buckets, as the suite sees it, and the store over it. */
+/** A bucket service for tests, and the store that uses it. */
 export type RemoteService = {
   readonly endpoint: string
   makeBucket(): Promise<string>
-  /** Removes a bucket with all that is in it. */
+  /** Removes a bucket and its objects. */
   removeBucket(bucket: string): Promise<void>
   objects(bucket: string): Promise<readonly { name: string; size: number; contentType: string }[]>
   writeObject(bucket: string, name: string, contentType: string, bytes: Uint8Array): Promise<void>
-  /** Uploads in parts that were begun and are neither finished nor given up. */
+  /** Counts multipart uploads that are neither completed nor aborted. */
   unfinished(bucket: string): Promise<number>
-  /** Opens the store in a spool folder of its own, which must answer within `timeout` seconds. */
+  /** Opens the store with a new spool folder. The service must answer within `timeout` seconds. */
   open(bucket: string, options?: { endpoint?: string; timeout?: number }): Promise<BlobStore>
 }
 
-/** A layer of these bytes. */
+/** Describes these bytes as a layer. */
 export const blobOf = (bytes: Uint8Array): Blob => ({
   digest: digestOf(bytes),
   size: bytes.length,
   mediaType: 'application/vnd.oci.image.layer.v1.tar+gzip',
 })
-/** Asserts that work fails with this code. */
+/** Asserts that the work fails with this code. */
 export const failsWith = (code: ErrorCode, work: Promise<unknown>): Promise<void> =>
   assert.rejects(work, (error) => hasCode(error, code))
 
@@ -39,33 +39,33 @@ export async function spooled(store: BlobStore, bytes: Uint8Array): Promise<stri
   return file
 }
 
-/** What goes wrong on connections that are made from now on. */
+/** A fault of new connections. */
 export type Fault = {
-  /** How many connections it happens to; those after them are passed on. */
+  /** The number of affected connections; later ones work. */
   readonly times: number
 } & (
   | { readonly kind: 'status'; readonly status: number }
-  /** Nothing is ever answered. */
+  /** Never answers. */
   | { readonly kind: 'silence' }
-  /** Breaks the connection after so many bytes of the client's, or of the service's. */
+  /** Breaks the connection after this many bytes from the client, or from the service. */
   | { readonly kind: 'cut upload' | 'cut download'; readonly after: number }
-  /** Passes so many bytes of the service's, and no more. */
+  /** Stops after this many bytes from the service. */
   | { readonly kind: 'stall download'; readonly after: number }
 )
 
-/** A TCP proxy on 127.0.0.1 that can fail as networks and services do. */
+/** A TCP proxy on 127.0.0.1 that simulates failures of networks and services. */
 export type FaultyProxy = {
   readonly endpoint: string
-  /** Bytes of clients that were passed on so far. */
+  /** Bytes that clients have sent so far. */
   readonly uploaded: number
-  /** Breaks all connections, and treats new ones so from now on. */
+  /** Breaks all connections, and applies the fault to new ones. */
   fail(fault: Fault): void
-  /** Passes everything on again. */
+  /** Ends the fault. */
   heal(): void
   stop(): Promise<void>
 }
 
-/** @param target the service's address, with a port */
+/** @param target the URL of the service, with a port */
 export async function startFaultyProxy(target: string): Promise<FaultyProxy> {
   const { hostname, port } = new URL(target)
   const sockets = new Set<Socket>()
@@ -80,32 +80,32 @@ export async function startFaultyProxy(target: string): Promise<FaultyProxy> {
   }
   const server = createServer((client) => {
     track(client)
-    const acute = left > 0 ? fault : undefined
-    if (acute?.kind === 'silence') {
+    const active = left > 0 ? fault : undefined
+    if (active?.kind === 'silence') {
       left -= 1
       client.resume()
       return
     }
-    if (acute?.kind === 'status') {
+    if (active?.kind === 'status') {
       client.once('data', () => {
         left -= 1
-        client.end(`HTTP/1.1 ${acute.status} Fault\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`)
+        client.end(`HTTP/1.1 ${active.status} Fault\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`)
         client.resume()
       })
       return
     }
     const service = track(connect(Number(port), hostname))
-    const up = passing((length, total) => {
+    const up = passWhile((length, total) => {
       uploaded += length
-      if (acute?.kind !== 'cut upload' || total <= acute.after) return 'pass'
+      if (active?.kind !== 'cut upload' || total <= active.after) return 'pass'
       left -= 1
       return 'break'
     })
-    const down = passing((_, total) => {
-      if (acute?.kind !== 'cut download' && acute?.kind !== 'stall download') return 'pass'
-      if (total <= acute.after) return 'pass'
+    const down = passWhile((_, total) => {
+      if (active?.kind !== 'cut download' && active?.kind !== 'stall download') return 'pass'
+      if (total <= active.after) return 'pass'
       left -= 1
-      return acute.kind === 'cut download' ? 'break' : 'stall'
+      return active.kind === 'cut download' ? 'break' : 'stall'
     })
     pipeline(client, up, service, () => client.destroy())
     pipeline(service, down, client, () => service.destroy())
@@ -140,8 +140,8 @@ export async function startFaultyProxy(target: string): Promise<FaultyProxy> {
   }
 }
 
-/** Passes bytes on for as long as `judge`, which is told the length of each piece and of all so far, says so. */
-function passing(judge: (length: number, total: number) => 'pass' | 'break' | 'stall'): Transform {
+/** Passes bytes on while `judge` allows it; it gets the length of the chunk and the total so far. */
+function passWhile(judge: (length: number, total: number) => 'pass' | 'break' | 'stall'): Transform {
   let total = 0
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {

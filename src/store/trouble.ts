@@ -1,6 +1,6 @@
 import { NixeryError, systemErrorCode, isNixeryError } from '../errors.ts'
 
-/** What is wrong with a bucket, or on the way to it: a closed set over the SDKs' many kinds of error. */
+/** Kinds of failures of a bucket or of the network: a closed set for the many errors of the SDKs. */
 export type Trouble =
   | 'absent' // the object, or the bucket: see `bucketCheck`
   | 'no bucket'
@@ -42,7 +42,7 @@ const byStatus: Readonly<Record<number, Trouble>> = {
 const network =
   /^(?:ECONN|ENOTFOUND|EAI_|EPIPE|EHOST|ENET|EADDRNOTAVAIL|CERT_|ERR_TLS|ERR_SSL|DEPTH_|SELF_SIGNED|UNABLE_TO|HOSTNAME_|ERR_STREAM_PREMATURE|UND_ERR_)/
 
-/** Which trouble an error of an SDK, of the network or of ours stands for. */
+/** Classifies an error of an SDK, of the network or of this project. */
 export function troubleOf(error: unknown): Trouble {
   if (!(error instanceof Error)) return 'other'
   const code = codeOf(error)
@@ -52,20 +52,20 @@ export function troubleOf(error: unknown): Trouble {
   if (/invalid_grant|invalid_client/.test(error.message)) return 'forbidden' // Google's tokens, as a 400
   if (code !== undefined && network.test(code)) return 'unreachable'
   const status = statusOf(error)
-  // Google says both absences with one code.
+  // Google uses one code for a missing object and a missing bucket.
   if (status === 404 && /bucket does not exist/i.test(error.message)) return 'no bucket'
   if (status !== undefined) return byStatus[status] ?? (status >= 500 ? 'busy' : 'other')
   return 'other'
 }
 
-/** The code of an error, or of what fetch wraps in one of its own. */
+/** The code of an error, or of the error that fetch wrapped. */
 const codeOf = (error: unknown): string | undefined =>
   systemErrorCode(error) ?? (error instanceof Error ? systemErrorCode(error.cause) : undefined)
 
-/** Whether the same request may well succeed a moment later. */
+/** Whether a retry may succeed. */
 export const isPassing = (error: unknown): boolean => ['busy', 'unreachable'].includes(troubleOf(error))
 
-/** The HTTP status in an error: AWS's SDK, Google's, and Google's authentication each have their own place for it. */
+/** The HTTP status in an error. AWS's SDK, Google's, and Google's authentication each store it elsewhere. */
 function statusOf(error: Error): number | undefined {
   const { $metadata, code, status } = error as Error & {
     readonly $metadata?: { readonly httpStatusCode?: number }
@@ -73,24 +73,24 @@ function statusOf(error: Error): number | undefined {
     readonly status?: unknown
   }
   const places = [$metadata?.httpStatusCode, code, status]
-  const found = places.find((value) => /^\d{3}$/.test(String(value)))
-  return found === undefined ? undefined : Number(found)
+  const text = places.find((value) => /^\d{3}$/.test(String(value)))
+  return text === undefined ? undefined : Number(text)
 }
 
-const inWords: Readonly<Record<Trouble, string>> = {
-  absent: 'it has no such object',
-  'no bucket': 'its bucket is gone',
-  forbidden: 'it refuses access',
-  'no credentials': 'there are no credentials for it',
-  full: 'it is full',
-  busy: 'it is overloaded',
-  slow: 'it does not answer in time',
-  unreachable: 'it cannot be reached',
-  refused: 'it refuses the request',
-  other: 'unexpected answer',
+const descriptions: Readonly<Record<Trouble, string>> = {
+  absent: 'object not found',
+  'no bucket': 'bucket not found',
+  forbidden: 'access denied',
+  'no credentials': 'no credentials',
+  full: 'the service is full',
+  busy: 'the service is overloaded',
+  slow: 'timeout',
+  unreachable: 'the service is unreachable',
+  refused: 'the service refused the request',
+  other: 'unexpected response',
 }
 
-/** Says a failure of a bucket while it is in use. The bucket's name is for the log only: pullers read the message. */
+/** Converts a failure during operation. The message does not name the bucket, because clients see it. */
 export function runningError(error: unknown, doing: string): NixeryError {
   if (isNixeryError(error)) return error
   const trouble = troubleOf(error)
@@ -102,26 +102,27 @@ export function runningError(error: unknown, doing: string): NixeryError {
   }
   return new NixeryError(
     'STORE_UNAVAILABLE',
-    `the registry's storage failed (${doing}: ${inWords[trouble]})`,
+    `the registry's storage failed (${doing}: ${descriptions[trouble]})`,
     {
       cause: withoutSecrets(error),
-      hint: 'try again; if it stays, the operator finds the cause in the log',
+      hint: 'try again; if it persists, the server log has the cause',
     },
   )
 }
 
-/** A bucket as the operator knows it, for what is said when it cannot be opened. */
+/** How the operator knows a bucket, for messages when it cannot be opened. */
 export type Place = {
   readonly bucket: string
   readonly endpoint: string
-  /** The variables that name the bucket and give credentials. */
+  /** The variable with the bucket's name. */
   readonly bucketVariable: string
+  /** Where the credentials come from. */
   readonly credentials: string
-  /** What the credentials must allow. */
+  /** The permissions that the credentials need. */
   readonly permissions: string
 }
 
-/** Says why a bucket cannot be opened: CONFIG_INVALID if the operator must change something, else STORE_UNAVAILABLE. */
+/** Converts a failure to open a bucket: CONFIG_INVALID if a setting must be changed, otherwise STORE_UNAVAILABLE. */
 export function openingError(error: unknown, place: Place, doing: string): NixeryError {
   if (isNixeryError(error)) return error
   const { bucket, endpoint } = place
@@ -134,17 +135,17 @@ export function openingError(error: unknown, place: Place, doing: string): Nixer
     case 'no bucket':
       return invalid(
         `there is no bucket "${bucket}" at ${endpoint}`,
-        `create it, or name another with ${place.bucketVariable}`,
+        `create it, or set ${place.bucketVariable} to another one`,
       )
     case 'forbidden':
       return invalid(
-        `the bucket "${bucket}" at ${endpoint} refuses access (${doing})`,
-        `the credentials (${place.credentials}) must be right and allow ${place.permissions}`,
+        `access to the bucket "${bucket}" at ${endpoint} was denied (${doing})`,
+        `check the credentials (${place.credentials}); they need ${place.permissions}`,
       )
     case 'refused':
       return invalid(
         `the service at ${endpoint} refuses the bucket "${bucket}" (${doing})`,
-        `check the name in ${place.bucketVariable}, the region and the address`,
+        `check the name in ${place.bucketVariable}, the region and the URL`,
       )
     case 'no credentials':
       return invalid(`there are no credentials for the bucket "${bucket}"`, `set ${place.credentials}`)
@@ -153,18 +154,18 @@ export function openingError(error: unknown, place: Place, doing: string): Nixer
     case 'slow':
     case 'unreachable':
     case 'other': {
-      const why = trouble === 'other' ? cause.message : inWords[trouble]
+      const reason = trouble === 'other' ? cause.message : descriptions[trouble]
       const code = codeOf(error)
       return new NixeryError(
         'STORE_UNAVAILABLE',
-        `the bucket "${bucket}" at ${endpoint} cannot be opened (${doing}): ${why}${code === undefined ? '' : `, ${code}`}`,
-        { cause, hint: 'check the address, the network and the service' },
+        `cannot open the bucket "${bucket}" at ${endpoint} (${doing}): ${reason}${code === undefined ? '' : `, ${code}`}`,
+        { cause, hint: 'check the URL, the network and the service' },
       )
     }
   }
 }
 
-/** The SDKs' errors hold whole requests, with bearer tokens; of these, what is worth a log. */
+/** Copies what the log needs from an error of an SDK, which contains whole requests with bearer tokens. */
 function withoutSecrets(error: unknown): Error {
   if (!(error instanceof Error)) return new Error(String(error))
   const plain = new Error(error.message || error.name)

@@ -5,59 +5,59 @@ import type { Forgotten } from './forget.ts'
 import type { Reasons } from './reasons.ts'
 import type { Survey } from './survey.ts'
 
-/** What went, or would go. Sizes in bytes, times in seconds since 1970. */
+/** What was removed, or would be. Sizes are in bytes, times in seconds since 1970. */
 export type Collected = {
-  /** The images that go, those first that were not used for longest. */
-  readonly images: readonly GoneImage[]
+  /** The removed images, least recently used first. */
+  readonly images: readonly RemovedImage[]
   readonly imagesKept: number
   readonly blobs: { readonly count: number; readonly size: number }
   readonly blobsKept: { readonly count: number; readonly size: number }
-  /** Why the images and blobs stay that do. */
+  /** Why the other images and blobs were kept. */
   readonly reasons: Reasons
-  /** Files of builds that were interrupted. */
+  /** The number of files of interrupted builds. */
   readonly leftovers: number
-  /** Rows of the catalog that were not used for a long time. */
+  /** Unused rows of the catalog. */
   readonly forgotten: Forgotten
 }
-export type GoneImage = {
-  /** Under which it was pulled; none if it never was. */
+export type RemovedImage = {
+  /** The names under which it was pulled, if it ever was. */
   readonly names: readonly ImageName[]
   readonly lastUsed: number
-  /** Bytes of all that it consists of, also of what other images need. */
+  /** The size of all its blobs, including those that other images share. */
   readonly size: number
 }
 
 const imagesAtOnce = 100
 
-/** A root if it is an image. */
+/** The root, if it is an image. */
 const imageAt = (root: Survey['roots'][number] | undefined) =>
   root?.key === undefined ? [] : [{ ...root, key: root.key }]
 
-/** What goes and what stays. Only images have heads; what else goes shows in the count of blobs. */
+/** Describes what is removed and what is kept. Other roots than images are only in the counts of blobs. */
 export async function describe(
   upkeep: Pick<CatalogUpkeep, 'names'>,
   { blobs, roots }: Survey,
-  going: Decision,
+  decision: Decision,
 ): Promise<Omit<Collected, 'leftovers' | 'reasons' | 'forgotten'>> {
   const sizeOf = (places: Iterable<number>) => {
     let size = 0
     for (const place of places) size += blobs[place]?.size ?? 0
     return size
   }
-  const gone = going.roots.flatMap((place) => imageAt(roots[place]))
-  const images: GoneImage[] = []
-  for (const batch of batchesOf(gone, imagesAtOnce)) {
+  const removed = decision.roots.flatMap((place) => imageAt(roots[place]))
+  const images: RemovedImage[] = []
+  for (const batch of batchesOf(removed, imagesAtOnce)) {
     const names = await upkeep.names(batch.map(({ key }) => key))
     for (const { key, at, parts } of batch) {
       images.push({ names: names.get(key) ?? [], lastUsed: Math.floor(at), size: sizeOf(parts) })
     }
   }
-  const size = sizeOf(going.blobs)
+  const size = sizeOf(decision.blobs)
   const all = sizeOf(blobs.keys())
   return {
     images,
     imagesKept: roots.flatMap(imageAt).length - images.length,
-    blobs: { count: going.blobs.length, size },
-    blobsKept: { count: blobs.length - going.blobs.length, size: all - size },
+    blobs: { count: decision.blobs.length, size },
+    blobsKept: { count: blobs.length - decision.blobs.length, size: all - size },
   }
 }

@@ -8,7 +8,7 @@ const now = 1_000_000
 const grace = 3_600
 const blobCount = 12
 const times = fc.constantFrom(now, now - grace + 1, now - grace, now - 86_400, now - 90_000, now - 200_000, 0)
-// So that sums meet limits exactly now and then.
+// Multiples of 10, so that sums sometimes equal limits.
 const tens = (max: number) => fc.integer({ min: 0, max }).map((number) => number * 10)
 const places = fc.integer({ min: 0, max: blobCount - 1 })
 
@@ -43,7 +43,7 @@ const situations: fc.Arbitrary<Situation> = fc
         size,
         modified: modified[index] ?? 0,
       })),
-      // An index is no part of an image, and lists no index.
+      // An index is not part of an image, and lists no other index.
       roots: roots.map(({ at, parts, heads }) => ({
         at,
         parts: Uint32Array.from(parts.filter((part) => !lists.has(part))),
@@ -61,7 +61,7 @@ const situations: fc.Arbitrary<Situation> = fc
     }
   })
 
-/** Asserts something of each situation and of what was decided. */
+/** Asserts a property of all situations and decisions. */
 const always = (
   claim: (situation: Situation, decision: Decision, kept: Situation['roots'], bytes: number) => void,
 ) =>
@@ -82,8 +82,8 @@ const always = (
 const isSafe = ({ inUse }: Situation, { at, parts, heads }: Situation['roots'][number]) =>
   at + grace > now || parts.subarray(0, heads).some(inUse)
 
-describe('what goes', () => {
-  it('is no blob that is in use, young, or part of an image that stays', () => {
+describe('the decision what to remove', () => {
+  it('keeps blobs that are in use, young, or part of a kept image', () => {
     always((situation, { blobs }, kept) => {
       for (const blob of blobs) {
         assert.ok(!situation.inUse(blob))
@@ -93,7 +93,7 @@ describe('what goes', () => {
     })
   })
 
-  it('is every other blob, but for indexes', () => {
+  it('removes all other blobs except indexes', () => {
     always((situation, { blobs }, kept) => {
       for (const [blob, { modified }] of situation.blobs.entries()) {
         const stays =
@@ -106,7 +106,7 @@ describe('what goes', () => {
     })
   })
 
-  it('is no index of which all stays, and every other', () => {
+  it('keeps indexes exactly as long as all their manifests', () => {
     always((situation, { blobs }) => {
       for (const { blob, manifests } of situation.indexes) {
         const whole = manifests.every((manifest) => manifest !== undefined && !blobs.includes(manifest))
@@ -117,7 +117,7 @@ describe('what goes', () => {
     })
   })
 
-  it('is every image whose time is over, unless it is in use or young', () => {
+  it('removes expired images, unless they are in use or young', () => {
     always((situation, { roots }) => {
       for (const [place, root] of situation.roots.entries()) {
         if (isSafe(situation, root)) assert.ok(!roots.includes(place))
@@ -128,7 +128,7 @@ describe('what goes', () => {
     })
   })
 
-  it('is no image whose time is not over, unless all takes more than the limit', () => {
+  it('keeps images that have not expired if there is no limit', () => {
     always((situation, { roots }) => {
       const { keep, limit } = situation
       if (limit !== undefined) return
@@ -138,7 +138,7 @@ describe('what goes', () => {
     })
   })
 
-  it('is enough for the limit, as far as there is what may go', () => {
+  it('removes enough for the limit, as far as images can be removed', () => {
     always((situation, _, kept, bytes) => {
       if (situation.limit !== undefined && bytes > situation.limit) {
         assert.ok(kept.every((root) => isSafe(situation, root)))
@@ -146,7 +146,7 @@ describe('what goes', () => {
     })
   })
 
-  it('is, for the limit, what was not used for longest, and not one image more than it takes', () => {
+  it('removes the least recently used images for the limit, and no more than necessary', () => {
     always((situation, { roots }, kept, bytes) => {
       const { keep, limit } = situation
       const evicted = roots
@@ -159,7 +159,7 @@ describe('what goes', () => {
       const last = evicted.at(-1)
       if (last === undefined || limit === undefined) return
       assert.ok(bytes >= 0)
-      // With the last one kept as well, it would have been too much.
+      // If the last one were kept, the limit would be exceeded.
       const young = { ...situation, keep, limit: undefined }
       const others = situation.roots.filter((root) => kept.includes(root) || root === last)
       const { blobs } = decide({ ...young, roots: others, keep: undefined })
@@ -168,7 +168,7 @@ describe('what goes', () => {
     })
   })
 
-  it('is all that goes: a second time there is nothing more', () => {
+  it('removes nothing when it is repeated', () => {
     always((situation, { blobs }, kept) => {
       const renumbered = new Map<number, number>()
       for (const blob of situation.blobs.keys()) {
@@ -179,7 +179,7 @@ describe('what goes', () => {
         blobs: situation.blobs.filter((_, blob) => !blobs.includes(blob)),
         roots: kept.map((root) => ({
           ...root,
-          parts: root.parts.map((part) => renumbered.get(part) ?? assert.fail('a part of what stays')),
+          parts: root.parts.map((part) => renumbered.get(part) ?? assert.fail('a part of a kept image')),
         })),
         indexes: situation.indexes.flatMap(({ blob, manifests }) => {
           const place = renumbered.get(blob)
@@ -193,7 +193,7 @@ describe('what goes', () => {
     })
   })
 
-  it('is decided soon for 100,000 images of 70 parts', () => {
+  it('handles 100,000 images of 70 parts', () => {
     const blobs = Array.from({ length: 300_000 }, (_, index) => ({
       digest: digestOf(String(index % 100)),
       size: 10,

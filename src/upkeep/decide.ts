@@ -1,21 +1,21 @@
 import type { StoredBlob } from '../store/store.ts'
 
 /**
- * What keeps blobs: an image, or a blob that nobody knows what it is for. Blobs are named by their places in
- * `Situation.blobs`; what the store does not have is left out.
+ * A root keeps blobs: an image, or an unknown blob. Blobs are referred to by their index in `Situation.blobs`; blobs that
+ * are missing in the store are left out.
  */
 export type Root = {
-  /** When it was last given, or made, in seconds since 1970. */
+  /** When it was last pulled or built, in seconds since 1970. */
   readonly at: number
   readonly parts: Uint32Array
-  /** So many of the parts, the first ones, are manifests: while one of them is in use, the image is. */
+  /** The number of manifests, which come first in `parts`. While one of them is in use, the image is in use. */
   readonly heads: number
 }
 
-/** A manifest list. It stays for as long as all that it lists does, and keeps nothing itself. */
+/** A manifest list. It is kept as long as all its manifests are kept, and keeps no blobs itself. */
 export type Index = { readonly blob: number; readonly manifests: readonly (number | undefined)[] }
 
-/** All that the decision depends on. Times in seconds, sizes in bytes. */
+/** The input of the decision. Times are in seconds, sizes in bytes. */
 export type Situation = {
   readonly blobs: readonly StoredBlob[]
   readonly roots: readonly Root[]
@@ -23,21 +23,21 @@ export type Situation = {
   /** Whether a build or a pull uses the blob. */
   readonly inUse: (blob: number) => boolean
   readonly now: number
-  /** What was stored or used within this time stays. */
+  /** Blobs and roots that were stored or used within this time are kept. */
   readonly grace: number
-  /** Roots go that were not used for so long; none do if it is not given. */
+  /** Roots that were not used for this time are removed; none if undefined. */
   readonly keep: number | undefined
-  /** The roots that were not used for longest go until all blobs take no more than this. */
+  /** The least recently used roots are removed until the total size of the blobs is at most this. */
   readonly limit: number | undefined
 }
 
-/** Places in `roots` and `blobs`. */
+/** The roots and blobs to remove, as indexes in `roots` and `blobs`. */
 export type Decision = { readonly roots: readonly number[]; readonly blobs: readonly number[] }
 
 /**
- * What goes. A root goes when its time is over, or for the limit, the one that was not used for longest first; never
- * one that is in use or was within the grace. A blob goes when no root that stays refers to it, unless it is in use
- * or was stored within the grace.
+ * Decides what to remove. A root is removed when it has expired, or, to stay within the limit, in order of last use. It is
+ * kept if it is in use or was used within the grace period. A blob is removed when no kept root refers to it, unless it is
+ * in use or was stored within the grace period.
  */
 export function decide(situation: Situation): Decision {
   const steps = decideInSteps(situation)
@@ -47,61 +47,61 @@ export function decide(situation: Situation): Decision {
   }
 }
 
-// With 70 parts to an image, a few milliseconds.
+// A few milliseconds for images of 70 parts.
 const rootsAtOnce = 2_000
 
-/** The same, a little at a time, for a thread that has other things to do: 100,000 images take a second. */
+/** The same in steps, so that the thread can do other work: 100,000 images take a second. */
 export function* decideInSteps(situation: Situation): Generator<void, Decision> {
   const { blobs, roots, indexes, inUse, now, grace, keep, limit } = situation
   const references = new Uint32Array(blobs.length)
-  const mayGo = new Uint8Array(blobs.length)
+  const removable = new Uint8Array(blobs.length)
   for (const [blob, { modified }] of blobs.entries()) {
-    if (modified + grace <= now && !inUse(blob)) mayGo[blob] = 1
+    if (modified + grace <= now && !inUse(blob)) removable[blob] = 1
   }
-  const goes = (blob: number) => references[blob] === 0 && mayGo[blob] === 1
-  const refer = (blob: number, more: number) => {
-    references[blob] = (references[blob] ?? 0) + more
+  const isUnneeded = (blob: number) => references[blob] === 0 && removable[blob] === 1
+  const addReferences = (blob: number, count: number) => {
+    references[blob] = (references[blob] ?? 0) + count
   }
 
   for (const [place, { parts }] of roots.entries()) {
-    for (const part of parts) refer(part, 1)
+    for (const part of parts) addReferences(part, 1)
     if (place % rootsAtOnce === 0) yield
   }
-  // An index that is whole refers to itself.
-  const whole = new Set<number>()
-  const listed = new Map<number, number[]>()
+  // A complete index refers to itself.
+  const complete = new Set<number>()
+  const indexesOf = new Map<number, number[]>()
   for (const { blob, manifests } of indexes) {
-    if (manifests.some((manifest) => manifest === undefined || goes(manifest))) continue
-    refer(blob, 1)
-    whole.add(blob)
+    if (manifests.some((manifest) => manifest === undefined || isUnneeded(manifest))) continue
+    addReferences(blob, 1)
+    complete.add(blob)
     for (const manifest of manifests as readonly number[]) {
-      listed.set(manifest, [...(listed.get(manifest) ?? []), blob])
+      indexesOf.set(manifest, [...(indexesOf.get(manifest) ?? []), blob])
     }
   }
 
   let bytes = 0
-  for (const [blob, { size }] of blobs.entries()) if (!goes(blob)) bytes += size
+  for (const [blob, { size }] of blobs.entries()) if (!isUnneeded(blob)) bytes += size
   yield
   const release = (blob: number) => {
-    refer(blob, -1)
-    if (!goes(blob)) return
+    addReferences(blob, -1)
+    if (!isUnneeded(blob)) return
     bytes -= blobs[blob]?.size ?? 0
-    for (const index of listed.get(blob) ?? []) {
-      if (whole.delete(index)) release(index)
+    for (const index of indexesOf.get(blob) ?? []) {
+      if (complete.delete(index)) release(index)
     }
   }
 
-  const going: number[] = []
+  const removedRoots: number[] = []
   const oldestFirst = [...roots.entries()]
     .filter(([, { at, parts, heads }]) => at + grace <= now && !parts.subarray(0, heads).some(inUse))
     .sort(([a, one], [b, other]) => one.at - other.at || a - b)
   yield
   for (const [place, { at, parts }] of oldestFirst) {
-    const isOver = keep !== undefined && at + keep <= now
-    if (!isOver && (limit === undefined || bytes <= limit)) break // those after it are younger
-    going.push(place)
+    const hasExpired = keep !== undefined && at + keep <= now
+    if (!hasExpired && (limit === undefined || bytes <= limit)) break // the following roots are younger
+    removedRoots.push(place)
     for (const part of parts) release(part)
-    if (going.length % rootsAtOnce === 0) yield
+    if (removedRoots.length % rootsAtOnce === 0) yield
   }
-  return { roots: going, blobs: [...blobs.keys()].filter(goes) }
+  return { roots: removedRoots, blobs: [...blobs.keys()].filter(isUnneeded) }
 }

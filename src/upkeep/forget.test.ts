@@ -26,7 +26,7 @@ const pathOf = (index: number): StorePath =>
 
 let files = 0
 type Opened = { readonly catalog: Catalog; readonly database: Database.Database; readonly file: string }
-/** A catalog, and its file as another process has it open. */
+/** Opens a catalog, and its file a second time, like another process. */
 async function open(t: { after(work: () => Promise<void>): void }): Promise<Opened> {
   const file = join(directory, `catalog-${(files += 1)}.db`)
   const catalog = await openSqliteCatalog(file)
@@ -38,7 +38,7 @@ async function open(t: { after(work: () => Promise<void>): void }): Promise<Open
   return { catalog, database, file }
 }
 
-/** Writes rows as they were last used so many days ago; null as an earlier version writes them. */
+/** Inserts rows that were last used this many days ago; null is for rows of earlier versions. */
 function fill(
   { database }: Opened,
   {
@@ -73,18 +73,18 @@ const keysIn = ({ database }: Opened) =>
 const pathsIn = ({ database }: Opened) =>
   database.prepare('SELECT store_path FROM paths ORDER BY store_path').pluck().all()
 
-describe('forgetting what the catalog has not used', () => {
-  it('forgets by age, and revisions that another one superseded earlier', async (t) => {
+describe('the removal of unused rows', () => {
+  it('removes old rows, and superseded revisions earlier', async (t) => {
     const opened = await open(t)
     fill(opened, {
       resolutions: [
         ['old', 'a', 91],
         ['not yet', 'a', 90],
-        ['of no revision, old', null, 91],
-        ['of no revision', null, 89],
+        ['without revision, old', null, 91],
+        ['without revision', null, 89],
         ['superseded', 'b', revisionDays + 1],
         ['superseded, too', 'b', revisionDays + 2],
-        ['in use lately', 'c', revisionDays],
+        ['recently used', 'c', revisionDays],
         ['of a revision in use', 'c', 80],
         ['of the current one', 'd', 0],
       ],
@@ -95,15 +95,15 @@ describe('forgetting what the catalog has not used', () => {
     })
     assert.deepEqual(await forgetRows(opened.catalog, { days, now }), { resolutions: 5, paths: 1 })
     assert.deepEqual(keysIn(opened), [
-      'in use lately',
       'of a revision in use',
-      'of no revision',
       'of the current one',
+      'recently used',
+      'without revision',
     ])
     assert.deepEqual(pathsIn(opened), [pathOf(2)])
   })
 
-  it('keeps the revision that was used last while nothing is pulled', async (t) => {
+  it('keeps the last used revision if nothing is pulled', async (t) => {
     const opened = await open(t)
     fill(opened, {
       resolutions: [
@@ -115,7 +115,7 @@ describe('forgetting what the catalog has not used', () => {
     assert.deepEqual(keysIn(opened), ['last'])
   })
 
-  it('keeps the paths of images that stay, and forgets them with the image', async (t) => {
+  it('keeps the paths of an image as long as the image', async (t) => {
     const opened = await open(t)
     fill(opened, {
       paths: [
@@ -134,7 +134,7 @@ describe('forgetting what the catalog has not used', () => {
     assert.deepEqual(pathsIn(opened), [])
   })
 
-  it('forgets what binary caches said by its age, and after a day that they have nothing', async (t) => {
+  it('removes old responses of binary caches, and those about missing files after a day', async (t) => {
     const { catalog } = await open(t)
     const file = (address: string, daysAgo: number, text?: string) => ({
       address,
@@ -148,7 +148,7 @@ describe('forgetting what the catalog has not used', () => {
     assert.deepEqual(left.map(({ address }) => address).sort(), ['b', 'd'])
   })
 
-  it('counts the rows of earlier versions from the first time that it meets them', async (t) => {
+  it('counts the age of rows of earlier versions from its first run', async (t) => {
     const opened = await open(t)
     fill(opened, { resolutions: [['a', null, null]], paths: [[1, null]] })
     for (const [later, left] of [
@@ -161,10 +161,10 @@ describe('forgetting what the catalog has not used', () => {
     }
   })
 
-  it('of 200,000 rows leaves the right ones, gives space back, and lets others write all the while', async (t) => {
+  it('handles 200,000 rows, frees space, and lets other processes write meanwhile', async (t) => {
     const opened = await open(t)
     const count = 100_000
-    // As `fill` would: of four rows one was used three days ago and three a hundred, and each path refers to another.
+    // Like `fill`: of four rows, one was used three days ago and three a hundred; each path refers to another.
     const some = `WITH RECURSIVE some(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM some WHERE i < ${count - 1})`
     const usedOn = `${today} - iif(i % 4, 100, 3)`
     const path = (i: string) => `printf('/nix/store/%032d-p%d', ${i}, ${i})`
@@ -180,7 +180,7 @@ describe('forgetting what the catalog has not used', () => {
     const ended = new AbortController()
     let writes = 0
     const forgetting = forgetRows(opened.catalog, { days, now }).finally(() => ended.abort())
-    // Another process, which does not wait for a lock.
+    // Another process that does not wait for locks.
     opened.database.pragma('busy_timeout = 0')
     while (!ended.signal.aborted) {
       opened.database.prepare("INSERT OR REPLACE INTO about VALUES ('other', ?)").run(String((writes += 1)))

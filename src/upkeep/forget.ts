@@ -7,29 +7,30 @@ import type { StorePath } from '../image/store-path.ts'
 export type ForgetDeps = Pick<Catalog, 'upkeep'>
 
 export type ForgetOptions = {
-  /** Days for which a row is kept after the day of its last use. */
+  /** For how many days a row is kept after the day of its last use. */
   readonly days: number
   /** Seconds since 1970. */
   readonly now: number
   readonly signal?: AbortSignal | undefined
 }
 
-/** How many rows were forgotten. */
+/** The numbers of removed rows. */
 export type Forgotten = { readonly resolutions: number; readonly paths: number }
 
-/** Days after its last use for which the resolutions of a revision are kept, while another one is in use. */
+/** For how many days the resolutions of a superseded revision are kept after their last use. */
 export const revisionDays = 14
 
-// Each statement takes a few milliseconds, for which a server that has the same catalog cannot write to it.
+// Each statement takes a few milliseconds, during which a server with the same catalog cannot write.
 const rowsAtOnce = 500
 const pagesAtOnce = 200
 const daySeconds = 86_400
 
 /**
- * Forgets resolutions and facts of store paths that were not used for a number of days, and resolutions of revisions
- * that were superseded and not used for 14 days. All of it can be found out again. Facts of paths that an image needs
- * are kept for as long as the image is: Nix may have built such a path anew with other bytes, and the image would
- * get another digest. What binary caches said is forgotten by its age; that they do not have a path, after a day. A row without a day, from an earlier version, gets the day of the first run that meets it.
+ * Removes resolutions and facts of store paths that were not used for a number of days, and resolutions of superseded
+ * revisions that were not used for 14 days. All of them can be computed again. Facts of paths that an image needs are kept
+ * as long as the image: if Nix builds such a path again with different bytes, the image would get another digest. Rows of
+ * earlier versions have no day of last use; they get the day of the first run. Responses of
+ * binary caches are removed by their age, and those about missing paths after a day.
  *
  * @throws STORE_UNAVAILABLE when the catalog fails, and the signal's reason
  */
@@ -53,20 +54,20 @@ export async function forgetRows(catalog: ForgetDeps, options: ForgetOptions): P
     await forgetResolutions(today - revisionDays, revision)
   }
 
-  let needed: ReadonlySet<StorePath> | undefined
+  let ofImages: ReadonlySet<StorePath> | undefined
   for (;;) {
     const unused = await step(() => rows.unusedPaths(before, rowsAtOnce))
     if (unused.length === 0) break
-    const known = (needed ??= await neededPaths(rows, step))
-    const kept = unused.filter((path) => known.has(path))
-    const going = unused.filter((path) => !known.has(path))
-    const gone = going.length === 0 ? 0 : await step(() => rows.forgetPaths(going, before))
-    // They count as used today, so that the next runs need not ask whether an image needs them.
-    if (kept.length > 0) {
-      await step(() => rows.keepPaths(kept, today))
+    const closure = (ofImages ??= await neededPaths(rows, step))
+    const needed = unused.filter((path) => closure.has(path))
+    const unneeded = unused.filter((path) => !closure.has(path))
+    const removed = unneeded.length === 0 ? 0 : await step(() => rows.forgetPaths(unneeded, before))
+    // They count as used today, so that the next runs need not check them again.
+    if (needed.length > 0) {
+      await step(() => rows.keepPaths(needed, today))
     }
-    forgotten.paths += gone
-    if (gone + kept.length === 0) break
+    forgotten.paths += removed
+    if (removed + needed.length === 0) break
   }
   const oldest = now - days * daySeconds
   while ((await step(() => rows.forgetCacheFiles(oldest, now - daySeconds, rowsAtOnce))) > 0);
@@ -77,7 +78,7 @@ export async function forgetRows(catalog: ForgetDeps, options: ForgetOptions): P
 /** Runs one step of the work. */
 type Step = <T>(work: () => Promise<T>) => Promise<T>
 
-/** Leaves the database to others after each step for as long as the step took. */
+/** After each step, leaves the database to other processes for as long as the step took. */
 function stepper(signal: AbortSignal | undefined): Step {
   return async (work) => {
     signal?.throwIfAborted()
@@ -88,7 +89,7 @@ function stepper(signal: AbortSignal | undefined): Step {
   }
 }
 
-/** The revisions last used before a day, without the one that was used last of all: that may be the current one. */
+/** The revisions that were last used before this day, except the most recently used one, which may be the current one. */
 async function supersededRevisions(rows: CatalogRows, before: number, step: Step): Promise<string[]> {
   const revisions: { readonly revision: string; readonly usedOn: number }[] = []
   for (let after = ''; ;) {
@@ -101,7 +102,7 @@ async function supersededRevisions(rows: CatalogRows, before: number, step: Step
   return revisions.filter(({ usedOn }) => usedOn < before && usedOn < newest).map(({ revision }) => revision)
 }
 
-/** The closure of all that images were made from, as far as its facts are known. */
+/** The closures of all images, as far as their facts are known. */
 async function neededPaths(rows: CatalogRows, step: Step): Promise<Set<StorePath>> {
   const needed = new Set<StorePath>()
   let frontier: StorePath[] = []

@@ -20,7 +20,7 @@ before(async () => {
   directory = await mkdtemp(join(tmpdir(), 'nixery-gc-'))
 })
 beforeEach(async () => {
-  // What happened so many days ago is the same second whenever it is asked for.
+  // Stop the clock, so that `ago` always returns the same second.
   mock.timers.enable({ apis: ['Date'], now: Date.now() })
   world = await openWorld(directory)
 })
@@ -30,15 +30,15 @@ after(() => rm(directory, { recursive: true }))
 const gc = (options: Partial<CollectOptions> = {}, inUse: readonly Digest[] = []) =>
   collectIn(world, options, inUse)
 
-describe('cleaning up beside pulls, builds and other processes', () => {
-  it('leaves what is taken into use right before it would be deleted, and lets who comes later find it gone', async () => {
+describe('garbage collection beside pulls, builds and other processes', () => {
+  it('keeps a blob that comes into use just before its deletion, and reports it missing afterwards', async () => {
     const digests: Digest[] = []
     for (let index = 0; index < 5; index += 1) digests.push(await world.layer(`unused ${index}`, 40))
     const uses = createUses()
     const blobs = createBlobs({ ...world, hasher: createHasher(world.store), take: uses.take.bind(uses) })
     const started: Digest[] = []
     const found = new Map<Digest, Promise<number | undefined>>()
-    // A slow store: while the first is being deleted, requests come for it and for all others.
+    // A slow store: while it deletes the first blob, requests for all blobs arrive.
     const store: BlobStore = {
       ...world.store,
       async delete(digest) {
@@ -62,7 +62,7 @@ describe('cleaning up beside pulls, builds and other processes', () => {
     }
   })
 
-  it('leaves a pull of another process that comes right before a blob would be deleted', async () => {
+  it('keeps the image of a pull by another process just before the deletion', async () => {
     const image = await world.image('old', ['a', 'b'], 40)
     const layers = [digestOf('a'), digestOf('b')]
     const store: BlobStore = {
@@ -76,12 +76,12 @@ describe('cleaning up beside pulls, builds and other processes', () => {
       },
     }
     await collect({ ...world, store }, { keepDays: 30, dryRun: false, now: Date.now() / 1000 })
-    // All but the manifest with which it began.
+    // All except the manifest that was deleted first.
     assert.equal((await world.stored()).length, 4)
     for (const layer of layers) assert.ok((await world.stored()).includes(layer))
   })
 
-  it('is not done by two at once, and again when the first has ended', async () => {
+  it('is not run by two processes at once', async () => {
     await world.image('old', ['a'], 40)
     const release = await world.catalog.upkeep.lock()
     const other = await openSqliteCatalog(join(world.folder, 'catalog.db'))
@@ -93,7 +93,7 @@ describe('cleaning up beside pulls, builds and other processes', () => {
     await other.close()
   })
 
-  it('leaves what a pull or a build uses', async () => {
+  it('keeps blobs that a pull or a build uses', async () => {
     const pulled = await world.image('pulled', ['a', 'b'], 40)
     const listed = await world.image('listed', ['c'], 40)
     const index = await world.index([listed], 40)
@@ -109,7 +109,7 @@ describe('cleaning up beside pulls, builds and other processes', () => {
     )
   })
 
-  it('leaves what was pulled, or made, while it was at work', async () => {
+  it('keeps blobs of images that were pulled or built meanwhile', async () => {
     await world.image('old', ['a'], 40)
     for (let index = 0; index < 60; index += 1) await world.layer(`unused ${index}`, 40)
     let last: Digest | undefined
@@ -122,7 +122,7 @@ describe('cleaning up beside pulls, builds and other processes', () => {
         }
       },
       async delete(digest) {
-        // Another process makes an image of a layer that it still knows.
+        // Another process builds an image with a layer that it still knows.
         assert.ok(last)
         const late = { manifests: {}, config: { digest: last }, layers: [] }
         await world.catalog.rememberImage(testKey('late'), late)

@@ -16,7 +16,7 @@ before(async () => {
   directory = await mkdtemp(join(tmpdir(), 'nixery-gc-'))
 })
 beforeEach(async () => {
-  // What happened so many days ago is the same second whenever it is asked for.
+  // Stop the clock, so that `ago` always returns the same second.
   mock.timers.enable({ apis: ['Date'], now: Date.now() })
   world = await openWorld(directory)
 })
@@ -28,8 +28,8 @@ const gc = (options: Partial<CollectOptions> = {}, inUse: readonly Digest[] = []
 const imageKeys = async () =>
   (await world.catalog.upkeep.images({ limit: 100 }, parseAny)).map(({ key }) => key)
 
-describe('cleaning up', () => {
-  it('removes images that were not pulled for long, but not what others need of them', async () => {
+describe('garbage collection', () => {
+  it('removes images that were not pulled for the time, but not the layers that others share', async () => {
     await world.image('old', ['glibc', 'git'], 40)
     const other = await world.image('other', ['glibc', 'htop'], 40)
     await world.pulled('old', 31)
@@ -47,26 +47,26 @@ describe('cleaning up', () => {
     assert.deepEqual([collected.blobs.count, collected.blobsKept.count], [4, 5])
   })
 
-  it('goes by when an image was made, if nobody pulled it', async () => {
+  it('uses the build time of images that were never pulled', async () => {
     const young = await world.image('young', ['a'], 5)
     await world.image('old', ['b'], 11)
     await gc({ keepDays: 10 })
     assert.deepEqual(await world.stored(), digestsOf(young))
   })
 
-  it('leaves images for ever if it is not told for how long, and what is nobody’s by no age', async () => {
+  it('keeps images for ever by default, and unknown blobs of any age', async () => {
     const old = await world.image('old', ['a'], 4_000)
     const strange = await world.stranger('of the original', 4_000)
     await world.layer('of a failed build', 1)
-    await world.layer('of a build that is at work')
+    await world.layer('of a running build')
     await gc()
     assert.deepEqual(
       await world.stored(),
-      [...digestsOf(old), strange, digestOf('of a build that is at work')].sort(),
+      [...digestsOf(old), strange, digestOf('of a running build')].sort(),
     )
   })
 
-  it('leaves what was pulled by digest, of an image or an index', async () => {
+  it('keeps images and indexes that were pulled by digest', async () => {
     const byDigest = await world.image('by digest', ['a'], 40)
     const listed = await world.image('listed', ['b'], 40)
     await world.image('neither', ['c'], 40)
@@ -83,7 +83,7 @@ describe('cleaning up', () => {
     assert.deepEqual(await world.stored(), [])
   })
 
-  it('removes an index with the first of its images', async () => {
+  it('removes an index when one of its images is removed', async () => {
     const gone = await world.image('gone', ['a'], 40)
     const stays = await world.image('stays', ['b'], 20)
     await world.index([gone, stays], 40)
@@ -94,7 +94,7 @@ describe('cleaning up', () => {
     }
   })
 
-  it('removes for a limit what was not pulled for longest', async () => {
+  it('removes the least recently pulled images to stay within the limit', async () => {
     const big = 'x'.repeat(100_000)
     const images = []
     for (const [index, days] of [4, 1, 3, 2].entries()) {
@@ -109,13 +109,13 @@ describe('cleaning up', () => {
       ['of/0', 'of/2'],
     )
     assert.deepEqual(await world.stored(), digestsOf(second, fourth))
-    // What was made just now stays even so.
+    // A new image is kept nevertheless.
     const fresh = await world.image('fresh', [`fresh ${big}`])
     await gc({ sizeLimit: 1 })
     assert.deepEqual(await world.stored(), digestsOf(fresh))
   })
 
-  it('finds what the catalog has lost by the manifests, and counts from when it began', async () => {
+  it('recovers images from their manifests when the catalog is lost, with the age of the new catalog', async () => {
     const image = await world.image('image', ['a', 'b'], 400)
     const index = await world.index([image], 400)
     await world.stranger('nobody’s', 400)
@@ -128,7 +128,7 @@ describe('cleaning up', () => {
       await gc({ keepDays: 30 })
       assert.deepEqual(await world.stored(), kept)
     }
-    // Two forms of one manifest, and the index: from now on the catalog knows them.
+    // Two forms of one manifest, and the index: the catalog knows them again.
     assert.equal((await imageKeys()).length, 3)
     await gc({ keepDays: 30, now: ago(-29) })
     assert.deepEqual(await world.stored(), kept)
@@ -137,7 +137,7 @@ describe('cleaning up', () => {
     assert.deepEqual(await imageKeys(), [])
   })
 
-  it('keeps the blobs of an image that a later version has written, for as long as that was pulled', async () => {
+  it('keeps the blobs of an image that a later version has written as long as it is pulled', async () => {
     const image = await world.image('of later', ['a'], 40)
     await world.catalog.rememberImage(testKey('of later'), { form: 3 }, ago(40))
     await world.pulled('of later', 20)
@@ -147,7 +147,7 @@ describe('cleaning up', () => {
     assert.deepEqual(await world.stored(), [])
   })
 
-  it('says why what stays does', async () => {
+  it('reports why images and blobs are kept', async () => {
     const used = await world.image('used', ['a'], 40)
     await world.image('recent', ['b'])
     await world.image('not due', ['c'], 20)
@@ -159,18 +159,18 @@ describe('cleaning up', () => {
     })
   })
 
-  it('changes nothing when it only tells', async () => {
+  it('changes nothing in a dry run, with the same report', async () => {
     await world.image('old', ['a'], 40)
     await world.stranger('{"layers":[],"config":{"digest":"sha256:x"}}', 40)
-    const whole = [await world.stored(), await imageKeys()]
-    const told = await gc({ keepDays: 30, dryRun: true })
-    assert.deepEqual([await world.stored(), await imageKeys()], whole)
+    const initial = [await world.stored(), await imageKeys()]
+    const planned = await gc({ keepDays: 30, dryRun: true })
+    assert.deepEqual([await world.stored(), await imageKeys()], initial)
     const done = await gc({ keepDays: 30 })
-    assert.deepEqual(told, done)
+    assert.deepEqual(planned, done)
     assert.deepEqual(await world.stored(), [])
   })
 
-  it('removes what interrupted builds have left, and not what they write', async () => {
+  it('removes files of interrupted builds, but not those of running ones', async () => {
     const spool = world.store.spoolDirectory
     await writeFile(join(spool, 'old'), 'x')
     await utimes(join(spool, 'old'), ago(1), ago(1))
@@ -179,7 +179,7 @@ describe('cleaning up', () => {
     assert.deepEqual(await readdir(spool), ['new'])
   })
 
-  it('removes nothing when the catalog cannot tell', async () => {
+  it('removes nothing when the catalog fails', async () => {
     await world.image('image', ['a'], 40)
     const all = await world.stored()
     await world.catalog.close()

@@ -18,20 +18,20 @@ export type CollectDeps = DeletionDeps & {
 }
 
 export type CollectOptions = {
-  /** Days for which an image is kept after its last pull; for ever, if not given. */
+  /** For how many days an image is kept after its last pull; for ever by default. */
   readonly keepDays?: number | undefined
-  /** Bytes of all blobs above which images go that were not pulled for longest. */
+  /** The limit for the total size of all blobs in bytes. Above it, the least recently pulled images are removed. */
   readonly sizeLimit?: number | undefined
-  /** Days for which resolutions and facts of paths are kept after their last use; not forgotten, if not given. */
+  /** For how many days resolutions and facts of paths are kept after their last use; for ever by default. */
   readonly rowDays?: number | undefined
-  /** Nothing is changed. */
+  /** Report only, and change nothing. */
   readonly dryRun: boolean
   /** Seconds since 1970. */
   readonly now: number
   readonly signal?: AbortSignal | undefined
 }
 
-/** Another process, or this one, cleans up the same catalog at this moment. */
+/** Another garbage collection is running on the same catalog. */
 export class OtherGc extends NixeryError {
   constructor() {
     super('STORE_UNAVAILABLE', 'another garbage collection is running on this catalog', {
@@ -44,24 +44,24 @@ const daySeconds = 86_400
 const imagesAtOnce = 100
 
 /**
- * Removes images that are not pulled any more, blobs that nothing refers to, and what interrupted builds have left.
- * Everything is forgotten before it is deleted, manifests before what they refer to. So it may be interrupted
- * anywhere, and other processes may pull and build meanwhile: what they find gone they make again.
+ * Removes images that are no longer pulled, unreferenced blobs, and files of interrupted builds. Blobs are removed from the
+ * catalog before they are deleted, and manifests before the blobs that they refer to. So it can be interrupted at any time,
+ * and other processes can pull and build meanwhile: they build missing blobs again.
  * @throws STORE_UNAVAILABLE when the store or the catalog fails, OtherGc, and the signal's reason
  */
 export async function collect(deps: CollectDeps, options: CollectOptions): Promise<Collected> {
-  return alone(deps, () => collectAlone(deps, options))
+  return exclusively(deps, () => collectAll(deps, options))
 }
 
 /**
- * Forgets what the catalog has not used for long, and leaves images and blobs alone.
+ * Removes unused rows of the catalog, but no images and blobs.
  * @throws STORE_UNAVAILABLE when the catalog fails, OtherGc, and the signal's reason
  */
 export async function collectRows(deps: ForgetDeps, options: ForgetOptions): Promise<Forgotten> {
-  return alone({ catalog: deps }, () => forgetRows(deps, options))
+  return exclusively({ catalog: deps }, () => forgetRows(deps, options))
 }
 
-async function alone<T>(
+async function exclusively<T>(
   { catalog }: { readonly catalog: Pick<Catalog, 'upkeep'> },
   work: () => Promise<T>,
 ): Promise<T> {
@@ -74,18 +74,18 @@ async function alone<T>(
   }
 }
 
-async function collectAlone(deps: CollectDeps, options: CollectOptions): Promise<Collected> {
+async function collectAll(deps: CollectDeps, options: CollectOptions): Promise<Collected> {
   const { catalog, store, uses } = deps
   const { keepDays, sizeLimit, rowDays, dryRun, now, signal } = options
   const isUsed = (digest: Digest) => uses?.isUsed(digest) ?? false
-  const found = await survey({ catalog, store, signal }, isUsed, now)
+  const surveyed = await survey({ catalog, store, signal }, isUsed, now)
   const inUse = (place: number) => {
-    const blob = found.blobs[place]
+    const blob = surveyed.blobs[place]
     return blob !== undefined && isUsed(blob.digest)
   }
-  const decision = await unhurried(
+  const decision = await runYielding(
     decideInSteps({
-      ...found,
+      ...surveyed,
       inUse,
       now,
       grace,
@@ -93,22 +93,22 @@ async function collectAlone(deps: CollectDeps, options: CollectOptions): Promise
       limit: sizeLimit,
     }),
   )
-  const reasons = reasonsOf(found, decision, { inUse, now, grace })
-  const told = { ...(await describe(catalog.upkeep, found, decision)), reasons }
-  if (dryRun) return { ...told, leftovers: 0, forgotten: { resolutions: 0, paths: 0 } }
+  const reasons = reasonsOf(surveyed, decision, { inUse, now, grace })
+  const report = { ...(await describe(catalog.upkeep, surveyed, decision)), reasons }
+  if (dryRun) return { ...report, leftovers: 0, forgotten: { resolutions: 0, paths: 0 } }
 
-  await forgetImages(deps, found, decision, options)
-  const { deleted, size } = await deleteBlobs(deps, found, decision, options)
+  await forgetImages(deps, surveyed, decision, options)
+  const { deleted, size } = await deleteBlobs(deps, surveyed, decision, options)
   const leftovers = await openSpool(store.spoolDirectory).catch((error: unknown) => {
-    throw storeError(error, 'cleaning the folder of unfinished files')
+    throw storeError(error, 'removing unfinished files')
   })
   const forgotten =
     rowDays === undefined
       ? { resolutions: 0, paths: 0 }
       : await forgetRows(catalog, { days: rowDays, now, signal })
-  const { blobs, blobsKept } = told
+  const { blobs, blobsKept } = report
   return {
-    ...told,
+    ...report,
     blobs: { count: deleted, size },
     blobsKept: {
       count: blobsKept.count + blobs.count - deleted,
@@ -119,8 +119,8 @@ async function collectAlone(deps: CollectDeps, options: CollectOptions): Promise
   }
 }
 
-/** Runs the steps with time between them for others. */
-async function unhurried<T>(steps: Generator<void, T>): Promise<T> {
+/** Runs the steps, and lets other work run between them. */
+async function runYielding<T>(steps: Generator<void, T>): Promise<T> {
   for (;;) {
     const step = steps.next()
     if (step.done) return step.value
@@ -131,12 +131,12 @@ async function unhurried<T>(steps: Generator<void, T>): Promise<T> {
 async function forgetImages(
   { catalog }: CollectDeps,
   { roots, indexes, lost, found }: Survey,
-  going: Decision,
+  decision: Decision,
   { now, signal }: CollectOptions,
 ): Promise<void> {
-  const blobs = new Set(going.blobs)
+  const blobs = new Set(decision.blobs)
   const keys = new Set([
-    ...going.roots.flatMap((place) => roots[place]?.key ?? []),
+    ...decision.roots.flatMap((place) => roots[place]?.key ?? []),
     ...indexes.filter(({ blob }) => blobs.has(blob)).map(({ key }) => key),
     ...lost,
   ])

@@ -16,8 +16,8 @@ before(async () => {
 })
 after(() => rm(directory, { recursive: true }))
 
-/** Images of which some go, some share layers with those, and blobs of nobody; with what is to stay. */
-async function furnish(world: World): Promise<string[]> {
+/** Creates images to remove, images that share layers with them, and unknown blobs; returns what must be kept. */
+async function populate(world: World): Promise<string[]> {
   bornAgo(world.folder, 100)
   const gone = await world.image('gone', ['shared', 'a', 'b'], 40)
   const stays = await world.image('stays', ['shared', 'c'], 40)
@@ -32,7 +32,7 @@ async function furnish(world: World): Promise<string[]> {
 }
 
 type Change = 'rememberImage' | 'forgetImages' | 'withdrawBlobs' | 'delete' | 'forgetBlobs'
-/** Before its first changes of each kind, and between those of one batch: wherever what is left is of another kind. */
+/** When to interrupt: before the first change of each kind, and within a batch. */
 const moments: readonly (readonly [change: Change, nth: number])[] = [
   ['rememberImage', 1],
   ['forgetImages', 1],
@@ -42,7 +42,7 @@ const moments: readonly (readonly [change: Change, nth: number])[] = [
   ['forgetBlobs', 1],
 ]
 
-/** Ends the work before the nth change of a kind. */
+/** Throws before the nth change of a kind. */
 function interrupted({ store, catalog }: World, [kind, nth]: (typeof moments)[number]): CollectDeps {
   let count = 0
   const change =
@@ -66,8 +66,8 @@ function interrupted({ store, catalog }: World, [kind, nth]: (typeof moments)[nu
   }
 }
 
-/** Every manifest and index that is there has all that it refers to, and nothing is believed that is not so. */
-async function assertSound(world: World): Promise<void> {
+/** Asserts that all stored manifests and indexes are complete, and that the catalog is correct. */
+async function assertConsistent(world: World): Promise<void> {
   const stored = await world.stored()
   for (const name of stored) {
     const bytes = await readFile(world.store.file?.(parseDigest(name)) ?? '')
@@ -92,31 +92,31 @@ async function assertSound(world: World): Promise<void> {
   }
 }
 
-describe('cleaning up that is interrupted', () => {
-  let furnished: World
+describe('an interrupted garbage collection', () => {
+  let original: World
   let kept: string[]
   before(async () => {
-    furnished = await openWorld(directory)
-    kept = await furnish(furnished)
-    await furnished.catalog.close()
+    original = await openWorld(directory)
+    kept = await populate(original)
+    await original.catalog.close()
   })
-  /** Opens a copy of it, as a process does that remembers nothing. */
+  /** Opens a copy of it in a new state. */
   const openCopy = async (folder: string) => {
     const store = await openFileStore(join(folder, 'store'))
     return worldOver(folder, store, await openSqliteCatalog(join(folder, 'catalog.db')))
   }
 
   for (const moment of moments) {
-    it(`before ${moment.join(' no. ')} leaves nothing that is wrong, and is finished by the next`, async () => {
+    it(`before ${moment.join(' no. ')} leaves a consistent state, and the next one finishes it`, async () => {
       const folder = join(directory, moment.join('-'))
-      await cp(furnished.folder, folder, { recursive: true, preserveTimestamps: true })
+      await cp(original.folder, folder, { recursive: true, preserveTimestamps: true })
       const world = await openCopy(folder)
       const options = { keepDays: 30, dryRun: false, now: Date.now() / 1000 }
       await assert.rejects(collect(interrupted(world, moment), options), /interrupted/)
       await world.catalog.close()
 
       const next = await openCopy(folder)
-      await assertSound(next)
+      await assertConsistent(next)
       await collect(next, options)
       assert.deepEqual(await next.stored(), kept)
       assert.equal((await next.catalog.upkeep.blobs({ limit: 99 })).length, kept.length)
@@ -124,9 +124,9 @@ describe('cleaning up that is interrupted', () => {
     })
   }
 
-  it('by another at the same time excludes the other, and does what one would', async () => {
+  it('is prevented by a lock when two start at once', async () => {
     const folder = join(directory, 'two')
-    await cp(furnished.folder, folder, { recursive: true, preserveTimestamps: true })
+    await cp(original.folder, folder, { recursive: true, preserveTimestamps: true })
     const world = await openCopy(folder)
     const other = await openSqliteCatalog(join(world.folder, 'catalog.db'))
     const options = { keepDays: 30, dryRun: false, now: Date.now() / 1000 }

@@ -5,13 +5,13 @@ import { keyOf } from '../image/canonical.ts'
 import { digestOf, parseDigest, type Digest } from '../image/digest.ts'
 import type { BlobStore, StoredBlob } from '../store/store.ts'
 
-/** What an image, or a manifest that was found in the store, refers to: itself first. */
+/** The blobs of an image, or of a manifest in the store, including the manifests themselves. */
 export type ImageParts = { readonly manifests: readonly Digest[]; readonly others: readonly Digest[] }
-/** A manifest list with what it lists. */
+/** A manifest list, and the manifests in it. */
 export type IndexParts = { readonly index: Digest; readonly lists: readonly Digest[] }
 
 type Part = { readonly digest: Digest }
-/** What the catalog keeps: images as `build` writes them, and what was found in the store, as this room does. */
+/** The catalog's values: images from `builds`, and images that this module found in the store. */
 type Stored =
   | {
       readonly manifests: Readonly<Record<string, Part>>
@@ -20,7 +20,7 @@ type Stored =
     }
   | IndexParts
 
-/** Reads what the catalog keeps of an image; undefined for what this version cannot read. */
+/** Parses the catalog's value of an image; returns undefined if this version cannot read it. */
 export const parseParts = (text: string): ImageParts | IndexParts | undefined =>
   attempt(() => partsOf(JSON.parse(text) as Stored))
 
@@ -31,35 +31,38 @@ function partsOf(stored: Stored): ImageParts | IndexParts {
   return { manifests: digests(Object.values(manifests)), others: digests([config, ...layers]) }
 }
 
-/** Something that was found in the store, as the catalog is to keep it. */
-export type Found = {
+/** A manifest or index found in the store, with the value for the catalog. */
+export type FoundImage = {
   readonly key: ImageKey
   readonly image: object
   readonly parts: ImageParts | IndexParts
 }
 
-// containerd takes no larger manifest (core/remotes/docker/resolver.go); a blob that is larger is none.
-const largestManifest = 4_393_216
+// containerd's limit for manifests (core/remotes/docker/resolver.go); larger blobs are not manifests.
+const maxManifestSize = 4_393_216
 
 /**
- * What a blob in the store is, if it is a manifest or an index: of the original's, or one that the catalog has lost.
- * Undefined for anything else, and for one whose bytes are not what its digest says.
+ * Recognizes a blob that is a manifest or an index: of the original, or one that the catalog has lost. Returns undefined
+ * for other blobs, and for damaged ones.
  */
-export async function recognise(store: BlobStore, { digest, size }: StoredBlob): Promise<Found | undefined> {
-  if (size < 2 || size > largestManifest) return undefined
+export async function recognise(
+  store: BlobStore,
+  { digest, size }: StoredBlob,
+): Promise<FoundImage | undefined> {
+  if (size < 2 || size > maxManifestSize) return undefined
   try {
     const [first] = await buffer(await store.read(digest, { start: 0, end: 1 }))
     if (first !== '{'.codePointAt(0)) return undefined
     const bytes = await buffer(await store.read(digest))
     return digestOf(bytes) === digest ? readManifest(digest, bytes.toString()) : undefined
   } catch (error) {
-    if (hasCode(error, 'BLOB_UNKNOWN')) return undefined // removed meanwhile
+    if (hasCode(error, 'BLOB_UNKNOWN')) return undefined // it has been removed
     throw error
   }
 }
 
-/** By its structure: OCI's form need not name its media type (image spec, manifest.md). */
-function readManifest(digest: Digest, text: string): Found | undefined {
+/** Parses a manifest by its structure, because the media type is optional in OCI manifests (image spec, manifest.md). */
+function readManifest(digest: Digest, text: string): FoundImage | undefined {
   const json = attempt(() => JSON.parse(text) as unknown)
   if (json === null || typeof json !== 'object') return undefined
   const key = keyOf('found', 1, digest)
@@ -85,6 +88,6 @@ function attempt<T>(read: () => T): T | undefined {
   try {
     return read()
   } catch {
-    return undefined // not what is looked for
+    return undefined // not in the expected format
   }
 }

@@ -18,10 +18,10 @@ const nothing: Collected = {
   forgotten: { resolutions: 0, paths: 0 },
 }
 
-describe('cleaning up from time to time', () => {
-  it('goes on after a failure, one at a time, until it is stopped', async () => {
+describe('periodic garbage collection', () => {
+  it('runs one at a time until it is stopped, also after a failure', async () => {
     const enough = Promise.withResolvers<void>()
-    const told: string[] = []
+    const calls: string[] = []
     let running = 0
     const upkeep = createUpkeep({
       interval: 0.001,
@@ -30,31 +30,31 @@ describe('cleaning up from time to time', () => {
         assert.equal(running, 1)
         await new Promise(setImmediate)
         running -= 1
-        if (told.length === 0) throw new Error('failed')
-        if (told.length === 3) enough.resolve()
+        if (calls.length === 0) throw new Error('failed')
+        if (calls.length === 3) enough.resolve()
         return nothing
       },
-      done: () => told.push('done'),
-      failed: (error) => told.push(String(error)),
+      done: () => calls.push('done'),
+      failed: (error) => calls.push(String(error)),
     })
     upkeep.start()
     await enough.promise
     await upkeep.stop()
-    assert.deepEqual(told.slice(0, 3), ['Error: failed', 'done', 'done'])
-    const { length } = told
+    assert.deepEqual(calls.slice(0, 3), ['Error: failed', 'done', 'done'])
+    const { length } = calls
     await new Promise((resolve) => {
       setTimeout(resolve, 20)
     })
-    assert.equal(told.length, length)
+    assert.equal(calls.length, length)
   })
 
-  it('is ended while it is at work', async () => {
+  it('is aborted when it is stopped', async () => {
     const begun = Promise.withResolvers<void>()
     const upkeep = createUpkeep({
       interval: 0.001,
       collect: ({ signal }) =>
         new Promise((_, reject) => {
-          signal?.addEventListener('abort', () => reject(new Error('ended')))
+          signal?.addEventListener('abort', () => reject(new Error('aborted')))
           begun.resolve()
         }),
       done: assert.fail,
@@ -66,8 +66,8 @@ describe('cleaning up from time to time', () => {
   })
 })
 
-describe('what this process uses', () => {
-  it('is what was found or stored, and each given manifest; manifests are told once', async () => {
+describe('the blobs in use', () => {
+  it('are those that were found or stored, and served manifests, which are returned once', async () => {
     const uses = createUses()
     await uses.take(digestOf('a'), () => Promise.resolve(7))
     await uses.take(digestOf('not there'), () => Promise.resolve(undefined))
@@ -79,24 +79,24 @@ describe('what this process uses', () => {
     assert.ok(uses.isUsed(digestOf('m')))
   })
 
-  it('is not removed while somebody looks for it, and is looked for when it has been removed', async () => {
+  it('are not removed while they are looked up, and are looked up after a removal', async () => {
     const uses = createUses()
     const digest = digestOf('a')
-    const told: string[] = []
-    const looked = Promise.withResolvers<undefined>()
-    const taken = uses.take(digest, () => looked.promise)
+    const events: string[] = []
+    const lookup = Promise.withResolvers<undefined>()
+    const taken = uses.take(digest, () => lookup.promise)
     assert.equal(await uses.remove(digest, assert.fail), false)
-    looked.resolve(undefined)
+    lookup.resolve(undefined)
     await taken
     const removed = Promise.withResolvers<undefined>()
     const removing = uses.remove(digest, async () => {
       await removed.promise
-      told.push('removed')
+      events.push('removed')
     })
-    const later = uses.take(digest, () => Promise.resolve(void told.push('looked for')))
+    const later = uses.take(digest, () => Promise.resolve(void events.push('looked up')))
     removed.resolve(undefined)
     assert.equal(await removing, true)
     await later
-    assert.deepEqual(told, ['removed', 'looked for'])
+    assert.deepEqual(events, ['removed', 'looked up'])
   })
 })

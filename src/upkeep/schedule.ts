@@ -1,15 +1,15 @@
 import type { CollectOptions } from './gc.ts'
 
-/** Cleans up from time to time, for a server. */
+/** Runs garbage collection periodically, for a server. */
 export type Upkeep = {
   start(): void
-  /** Ends it, and comes back when nothing of it runs any more. */
+  /** Aborts a running collection, and waits until it has ended. */
   stop(): Promise<void>
 }
 
 export type UpkeepOptions<T> = {
   readonly collect: (options: Pick<CollectOptions, 'dryRun' | 'now' | 'signal'>) => Promise<T>
-  /** Seconds from the end of one cleaning to the begin of the next. */
+  /** Seconds between the end of one run and the start of the next. */
   readonly interval: number
   readonly done: (collected: T, ms: number) => void
   readonly failed: (error: unknown) => void

@@ -30,7 +30,7 @@ const damage = async (digest: Digest, change: (bytes: Buffer) => Buffer) => {
 const run = (dryRun = false) => scrub({ ...world, hasher }, { dryRun })
 
 describe('scrubbing', () => {
-  it('finds nothing wrong with what is whole', async () => {
+  it('reports no intact blobs', async () => {
     await world.image('image', ['a', 'b'])
     await world.layer('')
     const { checked, damaged } = await run()
@@ -38,30 +38,30 @@ describe('scrubbing', () => {
     await hasher.close()
   })
 
-  it('reports damaged blobs, removes them, and forgets what was in them', async () => {
-    const [flipped, cut, whole] = [
+  it('reports damaged blobs, and removes them from store and catalog', async () => {
+    const [flipped, truncated, intact] = [
       await world.layer('flipped'),
-      await world.layer('cut'),
-      await world.layer('whole'),
+      await world.layer('truncated'),
+      await world.layer('intact'),
     ]
     await damage(flipped, (bytes) => {
       bytes[3] = (bytes[3] ?? 0) ^ 1
       return bytes
     })
-    await damage(cut, (bytes) => bytes.subarray(1))
-    const told = await run(true)
-    assert.deepEqual(told.damaged.map(({ digest }) => digest).sort(), [flipped, cut].sort())
+    await damage(truncated, (bytes) => bytes.subarray(1))
+    const report = await run(true)
+    assert.deepEqual(report.damaged.map(({ digest }) => digest).sort(), [flipped, truncated].sort())
     assert.equal((await world.stored()).length, 3)
     assert.deepEqual((await run()).damaged.length, 2)
-    assert.deepEqual(await world.stored(), [whole])
+    assert.deepEqual(await world.stored(), [intact])
     assert.equal(await world.catalog.layer(testKey('layer flipped')), undefined)
-    assert.equal(await world.catalog.blobSize(cut), undefined)
-    assert.notEqual(await world.catalog.layer(testKey('layer whole')), undefined)
+    assert.equal(await world.catalog.blobSize(truncated), undefined)
+    assert.notEqual(await world.catalog.layer(testKey('layer intact')), undefined)
     assert.deepEqual((await run()).damaged, [])
     await hasher.close()
   })
 
-  it('tells how far it is, and can be ended', async () => {
+  it('reports its progress, and can be aborted', async () => {
     for (const text of ['one', 'three', 'fifteen']) await world.layer(text)
     const seen: number[] = []
     await scrub({ ...world, hasher }, { dryRun: true, progress: (done, total) => seen.push(done / total) })
@@ -73,7 +73,7 @@ describe('scrubbing', () => {
     await assert.rejects(run(), (error) => hasCode(error, 'CANCELLED'))
   })
 
-  it('works where blobs are no files', async () => {
+  it('works with stores whose blobs are not files', async () => {
     const flipped = await world.layer('flipped')
     await world.layer('whole')
     await damage(flipped, (bytes) => bytes.reverse())

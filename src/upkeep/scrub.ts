@@ -11,14 +11,14 @@ export type ScrubDeps = {
 }
 
 export type ScrubOptions = {
-  /** Damaged blobs are reported, and stay. */
+  /** Report damaged blobs, but keep them. */
   readonly dryRun: boolean
   readonly signal?: AbortSignal | undefined
-  /** Bytes that were read so far, of all. */
+  /** Called with the number of bytes read so far, and in total. */
   readonly progress?: ((done: number, total: number) => void) | undefined
 }
 
-/** A blob whose bytes are not what its digest says; sizes in bytes. */
+/** A blob with another digest than its name; sizes are in bytes. */
 export type DamagedBlob = { readonly digest: Digest; readonly size: number; readonly found: Content }
 
 export type Scrubbed = {
@@ -30,7 +30,7 @@ export type Scrubbed = {
 const blobsAtOnce = 4
 
 /**
- * Reads and hashes every blob. Damaged ones are forgotten and removed, so that the next pull makes them again.
+ * Reads and hashes all blobs. Damaged ones are removed from store and catalog, so that the next pull builds them again.
  * @throws STORE_UNAVAILABLE, and the signal's reason
  */
 export async function scrub(
@@ -52,17 +52,17 @@ export async function scrub(
     const first = await hasher.hash(digest)
     done += size
     progress?.(done, total)
-    if (!first) return undefined // removed meanwhile
+    if (!first) return undefined // it has been removed
     checked += 1
     if (first.digest === digest) return undefined
-    // Once more: it may just have been stored anew.
-    const found = await hasher.hash(digest)
-    if (!found || found.digest === digest) return undefined
+    // Hash it again, because it may have just been replaced.
+    const actual = await hasher.hash(digest)
+    if (!actual || actual.digest === digest) return undefined
     if (!dryRun) {
       await catalog.forgetBlob(digest)
       await store.delete(digest)
     }
-    return { digest, size, found }
+    return { digest, size, found: actual }
   })
   return { checked, size: done, damaged: damaged.filter((one) => one !== undefined) }
 }

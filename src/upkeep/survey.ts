@@ -4,23 +4,23 @@ import type { BlobRecord, Catalog, ImageKey, Page } from '../catalog/catalog.ts'
 import type { Digest } from '../image/digest.ts'
 import type { BlobStore, StoredBlob } from '../store/store.ts'
 import type { Index, Root } from './decide.ts'
-import { parseParts, recognise, type Found, type ImageParts, type IndexParts } from './records.ts'
+import { parseParts, recognise, type FoundImage, type ImageParts, type IndexParts } from './records.ts'
 
-/** What there is, for `decide`. */
+/** The blobs and images in store and catalog, as input for `decide`. */
 export type Survey = {
   readonly blobs: readonly StoredBlob[]
-  /** Images with their keys in the catalog, and blobs that nobody knows. */
+  /** Images with their keys in the catalog, and unknown blobs. */
   readonly roots: readonly (Root & { readonly key: ImageKey | undefined })[]
-  /** With their keys in the catalog. */
+  /** Indexes with their keys in the catalog. */
   readonly indexes: readonly (Index & { readonly key: ImageKey })[]
-  /** Keys of indexes in the catalog that are not in the store any more. */
+  /** Keys of indexes in the catalog that are missing in the store. */
   readonly lost: readonly ImageKey[]
-  /** Blobs that were deleted by who could not finish. */
+  /** Blobs that an interrupted collection has deleted from the store, but not from the catalog. */
   readonly deleted: readonly Digest[]
-  /** Places of the blobs by digest. */
+  /** The indexes of blobs in `blobs`, by digest. */
   readonly places: ReadonlyMap<Digest, number>
-  /** Manifests and indexes in the store of which the catalog did not know. */
-  readonly found: readonly (Found & { readonly at: number })[]
+  /** Manifests and indexes in the store that the catalog does not know. */
+  readonly found: readonly (FoundImage & { readonly at: number })[]
 }
 
 export type SurveyDeps = {
@@ -29,16 +29,16 @@ export type SurveyDeps = {
   readonly signal?: AbortSignal | undefined
 }
 
-// An image is some kilobytes of JSON: a page of them is parsed in a few milliseconds.
+// An image is a few kilobytes of JSON, so a page is parsed in a few milliseconds.
 const imagesAtOnce = 25
 const blobsAtOnce = 1_000
 const readsAtOnce = 4
 
 /**
- * Looks at everything in the store and the catalog, a little at a time, so that a server goes on answering.
- * @param isUsed whether a blob is in use now
+ * Lists everything in the store and the catalog, in small steps, so that a server stays responsive.
+ * @param isUsed whether a blob is in use
  * @param now seconds since 1970
- * @throws STORE_UNAVAILABLE also when the catalog cannot be asked: who does not know must not conclude
+ * @throws STORE_UNAVAILABLE, also when the catalog fails: without its data nothing may be removed
  */
 export async function survey(
   { catalog, store, signal }: SurveyDeps,
@@ -55,12 +55,12 @@ export async function survey(
     blobs.push(blob)
   }
   const placesOf = (digests: readonly Digest[]) => {
-    const found: number[] = []
+    const stored: number[] = []
     for (const digest of digests) {
       const place = places.get(digest)
-      if (place !== undefined) found.push(place)
+      if (place !== undefined) stored.push(place)
     }
-    return found
+    return stored
   }
 
   const deleted: Digest[] = []
@@ -81,16 +81,16 @@ export async function survey(
   for (const [place, { digest }] of blobs.entries()) if (isUsed(digest)) usedAt[place] = now
 
   type Image = ImageParts & { readonly key: ImageKey; readonly at: number }
-  type Seen = {
+  type IndexedImage = {
     readonly key: ImageKey
     readonly at: number
     readonly heads: number
     readonly parts: Uint32Array
   }
-  const images: Seen[] = []
+  const images: IndexedImage[] = []
   const lists: (IndexParts & { readonly key: ImageKey })[] = []
   const referred = new Uint8Array(blobs.length)
-  // When the youngest was given of the images that cannot be read here, since a later version has written them.
+  // The last use of the images that this version cannot read.
   let unreadAt = 0
   const addImage = ({ key, at, manifests, others }: Image) => {
     const heads = placesOf(manifests)
@@ -115,21 +115,21 @@ export async function survey(
     if (!parts) unreadAt = Math.max(unreadAt, at)
   }
 
-  // What no image refers to may itself be one.
+  // Unreferenced blobs can be manifests.
   const limit = pLimit(readsAtOnce)
   const recognised = await limit.map(
     blobs.filter((_, place) => referred[place] === 0),
     async (blob) => {
       signal?.throwIfAborted()
-      const found = await recognise(store, blob)
-      // Before its birth, the catalog does not know what was pulled. And it may be any of the images that are unread.
-      return found && { ...found, at: Math.floor(Math.max(blob.modified, born, unreadAt)) }
+      const image = await recognise(store, blob)
+      // The catalog does not know pulls before its creation. And this can be any of the images that it cannot read.
+      return image && { ...image, at: Math.floor(Math.max(blob.modified, born, unreadAt)) }
     },
   )
   const found = recognised.filter((one) => one !== undefined)
   for (const { key, parts, at } of found) add(key, parts, at)
 
-  // Who was given an index asks for what it lists next.
+  // A client that pulled an index requests its manifests next.
   const lost: ImageKey[] = []
   const indexes = lists.flatMap(({ key, index, lists: digests }) => {
     const blob = places.get(index)
@@ -157,7 +157,7 @@ export async function survey(
   return { blobs, roots, indexes, lost, deleted, places, found }
 }
 
-/** All items of a list that is given in pages, with time between pages for others. */
+/** Yields all items of a paginated list, and lets other work run between pages. */
 async function* pages<T, K extends string>(
   limit: number,
   get: (page: Page<K>) => Promise<readonly T[]>,

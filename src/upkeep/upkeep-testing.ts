@@ -15,33 +15,33 @@ import { testKey } from '../catalog/keys-testing.ts'
 import { collect, type CollectOptions } from './gc.ts'
 import { createUses } from './uses.ts'
 
-/** A store and a catalog in a folder, with what a server would put there. */
+/** A store and a catalog in a folder, filled as a server would. */
 export type World = {
   readonly folder: string
   readonly store: BlobStore
   readonly catalog: Catalog
   readonly blobs: Blobs
-  /** Stores a layer of this text. */
+  /** Stores a layer with this text. */
   layer(text: string, daysAgo?: number): Promise<Digest>
-  /** Makes an image of such layers, under `name` as its key. */
+  /** Creates an image of such layers, with `name` as its key. */
   image(name: string, layers: readonly string[], daysAgo?: number): Promise<Image>
   index(images: readonly Image[], daysAgo?: number): Promise<Part>
-  /** Stores bytes of which the catalog does not know, as the original or another replica would. */
+  /** Stores a blob that the catalog does not know, like one of the original or of another replica. */
   stranger(text: string, daysAgo?: number): Promise<Digest>
   age(digest: Digest, daysAgo: number): Promise<void>
   pulled(name: string, daysAgo: number): Promise<void>
-  /** The digests of all that is stored, sorted. */
+  /** The digests of all stored blobs, sorted. */
   stored(): Promise<string[]>
 }
 
-/** Makes a catalog's file say that it began so long ago. */
+/** Sets the creation time of the catalog. */
 export function bornAgo(folder: string, days: number): void {
   const database = new Database(join(folder, 'catalog.db'))
   database.prepare("UPDATE about SET value = ? WHERE key = 'born'").run(String(ago(days)))
   database.close()
 }
 
-/** Seconds since 1970. */
+/** The time this many days ago, in seconds since 1970. */
 export const ago = (days: number): number => Math.floor(Date.now() / 1000 - days * 86_400)
 
 export async function openWorld(directory: string): Promise<World> {
@@ -115,7 +115,7 @@ export function worldOver(folder: string, store: BlobStore, catalog: Catalog): W
   return world
 }
 
-/** All digests that an image consists of, sorted. */
+/** The digests of all blobs of the images, sorted. */
 export const digestsOf = (...images: readonly Image[]): string[] =>
   [
     ...new Set(
@@ -125,7 +125,7 @@ export const digestsOf = (...images: readonly Image[]): string[] =>
     ),
   ].sort()
 
-/** Cleans up now. @param inUse manifests that were just given by digest */
+/** Runs garbage collection. @param inUse manifests that were just pulled by digest */
 export function collectIn(
   world: World,
   options: Partial<CollectOptions> = {},

@@ -1,56 +1,56 @@
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../image/digest.ts'
 
-/** Seconds for which nothing goes that was stored or used. Longer than what runs may take to become an image. */
+/** The grace period in seconds: blobs stored or used within it are kept. It is longer than any build. */
 export const grace = 2 * 3_600
 
-/** Which blobs this process uses: upkeep leaves them alone. */
+/** The blobs that this process uses; garbage collection keeps them. */
 export type Uses = {
-  /** Whether a blob was taken into use within the grace, or somebody is about to. */
+  /** Whether a blob has been used within the grace period, or is being looked up. */
   isUsed(digest: Digest): boolean
   /**
-   * Runs what looks for a blob or stores it. If it gives anything, the blob is in use from then on; until it has ended,
-   * the blob is not removed. While it is being removed, this waits first.
+   * Runs a function that looks up or stores a blob. If the result is not undefined, the blob is in use from then on. The
+   * blob is not removed while the function runs, and the function waits while the blob is being removed.
    */
-  take<T>(digest: Digest, look: () => Promise<T | undefined>): Promise<T | undefined>
-  /** Runs what removes a blob, unless it is in use; says whether it ran. */
+  take<T>(digest: Digest, lookup: () => Promise<T | undefined>): Promise<T | undefined>
+  /** Runs a function that removes a blob, unless the blob is in use. Returns whether it ran. */
   remove(digest: Digest, work: () => Promise<void>): Promise<boolean>
-  /** Manifests that were given by digest since this was last asked for, with the time (seconds since 1970). */
+  /** Returns the manifests that were pulled by digest since the last call, with times in seconds since 1970. */
   takeManifests(): Map<Digest, number>
   noteManifest(digest: Digest): void
 }
 
-// 100 bytes each. Who pulls more at once has too small a store for it anyway.
-const most = 500_000
+// 100 bytes each.
+const maxUses = 500_000
 
 export function createUses(): Uses {
-  const used = new LRUCache<Digest, true>({ max: most, ttl: grace * 1000, ttlResolution: 1000 })
-  const looking = new Map<Digest, number>()
+  const used = new LRUCache<Digest, true>({ max: maxUses, ttl: grace * 1000, ttlResolution: 1000 })
+  const lookups = new Map<Digest, number>()
   const removals = new Map<Digest, Promise<void>>()
   let manifests = new Map<Digest, number>()
 
   const uses: Uses = {
-    isUsed: (digest) => used.has(digest) || looking.has(digest),
+    isUsed: (digest) => used.has(digest) || lookups.has(digest),
 
-    async take(digest, look) {
+    async take(digest, lookup) {
       for (let removal = removals.get(digest); removal; removal = removals.get(digest)) await removal
-      looking.set(digest, (looking.get(digest) ?? 0) + 1)
+      lookups.set(digest, (lookups.get(digest) ?? 0) + 1)
       try {
-        const found = await look()
-        if (found !== undefined) used.set(digest, true)
-        return found
+        const result = await lookup()
+        if (result !== undefined) used.set(digest, true)
+        return result
       } finally {
-        const others = (looking.get(digest) ?? 1) - 1
-        if (others > 0) looking.set(digest, others)
-        else looking.delete(digest)
+        const others = (lookups.get(digest) ?? 1) - 1
+        if (others > 0) lookups.set(digest, others)
+        else lookups.delete(digest)
       }
     },
 
     async remove(digest, work) {
       if (uses.isUsed(digest) || removals.has(digest)) return false
       const running = work()
-      const ended = running.catch(() => {}) // reported by whoever removes it
-      removals.set(digest, ended)
+      const settled = running.catch(() => {}) // reported to the caller of `remove`
+      removals.set(digest, settled)
       try {
         await running
         return true

@@ -3,30 +3,30 @@ import type { StorePath } from '../../image/store-path.ts'
 import type { Work } from '../work.ts'
 
 /**
- * A language whose modules are store paths of their own. Folders are those of nixpkgs, relative to a store path; `*`
- * stands for a version, as in `lib/python*` for `lib/python3.11`.
+ * A language whose modules are separate store paths. Folders are those of nixpkgs, relative to a store path; `*` stands
+ * for a version: `lib/python*` is `lib/python3.11`.
  */
 export type Language = {
   readonly name: string
   /** The interpreter, in `bin`. */
   readonly program: string
-  /** A folder that the interpreter has, named after its version; not given where modules are for all versions. */
+  /** A folder of the interpreter with its version in the name; undefined if modules work with all versions. */
   readonly own?: string
-  /** Where modules lie. */
+  /** The folder of modules. */
   readonly modules: string
-  /** What tells the interpreter where modules are. Each version has its own folder, so only those see them that can. */
+  /** The variable with the search path for modules. Each version has its own folder, so others do not see them. */
   readonly variable?: { readonly name: string; readonly value: string }
 }
 
 export const languages: readonly Language[] = [
-  // Told by files: a variable would reach programs of the store that have modules of their own.
+  // Configured by files: a variable would also affect programs of the store with modules of their own.
   { name: 'Python', program: 'python3', own: 'lib/python*', modules: 'lib/python*/site-packages' },
   {
     name: 'Perl',
     program: 'perl',
     own: 'lib/perl5/*',
     modules: 'lib/perl5/site_perl/*',
-    // Perl itself looks in the folder of its version there (perlrun, "PERL5LIB").
+    // Perl adds the folder of its version itself (perlrun, "PERL5LIB").
     variable: { name: 'PERL5LIB', value: '/lib/perl5/site_perl' },
   },
   {
@@ -50,10 +50,10 @@ export const languages: readonly Language[] = [
   },
 ]
 
-/** A folder or variable of a version. */
+/** Replaces `*` in a pattern by a version. */
 export const ofVersion = (pattern: string, version: string): string => pattern.replace('*', version)
 
-/** The versions for which a store path has a folder; that without a version is the empty one. */
+/** The versions for which a store path has the folder; '' for a pattern without a version. */
 export async function versionsIn(
   { listings, store }: Pick<Work, 'listings' | 'store'>,
   storePath: StorePath,
@@ -76,15 +76,15 @@ export async function versionsIn(
   return versions
 }
 
-/** Those of the named packages that are the language's interpreter. */
+/** The requested packages that contain the language's interpreter. */
 export async function interpretersIn(
   { packages, listings, store }: Pick<Work, 'packages' | 'listings' | 'store'>,
   { program }: Language,
 ): Promise<StorePath[]> {
-  const found: StorePath[] = []
+  const interpreters: StorePath[] = []
   for (const path of packages) {
     const place = await follow(listings, `${path}/bin/${program}`, store)
-    if (place?.found.kind === 'file' && place.found.program !== undefined) found.push(path)
+    if (place?.found.kind === 'file' && place.found.program !== undefined) interpreters.push(path)
   }
-  return found
+  return interpreters
 }

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { dir, file, type Tree } from '../../layers/testing.ts'
-import { bin, madeOf, rootfsOf, script, short, x86, type Image } from '../testing.ts'
+import { bin, buildRootfs, rootfsOf, script, short, x86, type Image } from '../testing.ts'
 
-/** A tree with a file or another tree at each path; folders are made. */
+/** A tree with a file or another tree at each path, and their parent folders. */
 function tree(paths: Readonly<Record<string, Tree>>): Tree {
   const groups = Map.groupBy(Object.entries(paths), ([path]) => path.split('/')[0] ?? '')
   return dir(
@@ -18,7 +18,7 @@ function tree(paths: Readonly<Record<string, Tree>>): Tree {
   )
 }
 
-/** A package with these files, all empty, that propagates others: `n0`. */
+/** A package with these empty files that propagates others, such as `n0`. */
 const needing = (needs: string, ...paths: string[]): Tree =>
   tree({
     ...Object.fromEntries(paths.map((path) => [path, file()])),
@@ -31,13 +31,13 @@ const python = (version: string): Tree =>
   tree({ [`bin/python${version}`]: x86, 'bin/python3': x86, [`lib/python${version}/os.py`]: file() })
 const site = 'lib/python3.11/site-packages'
 
-const envOf = async (image: Image): Promise<string[]> => (await madeOf(image)).env
-const warningsOf = async (image: Image): Promise<string[]> => (await madeOf(image)).warnings.map(short)
+const envOf = async (image: Image): Promise<string[]> => (await buildRootfs(image)).env
+const warningsOf = async (image: Image): Promise<string[]> => (await buildRootfs(image)).warnings.map(short)
 
-describe('modules that are named with their interpreter', () => {
+describe('modules requested together with their interpreter', () => {
   const rows: [what: string, image: Image, env: string[], found: Record<string, string | undefined>][] = [
     [
-      'are found with all that they propagate, and no more',
+      'are linked with their propagated modules, and no others',
       {
         packages: [python('3.11'), needing('n1 n2', `${site}/a/x.py`)],
         needs: [
@@ -62,7 +62,7 @@ describe('modules that are named with their interpreter', () => {
       },
     ],
     [
-      'are found by users of profiles, too',
+      'are linked with modules propagated to profiles',
       {
         packages: [
           python('3.11'),
@@ -83,7 +83,7 @@ describe('modules that are named with their interpreter', () => {
       { 'pyvenv.cfg': undefined, [`${site}/b.py`]: undefined },
     ],
     [
-      'change nothing where there are none',
+      'are not added if the interpreter comes alone',
       {
         packages: [
           python('3.11'),
@@ -187,32 +187,32 @@ describe('modules that are named with their interpreter', () => {
 })
 
 describe('modules that cannot work', () => {
-  it('are told of where they are for another version', async () => {
+  it('are reported if they are for another version', async () => {
     const image = {
       packages: [python('3.11'), needing('', 'lib/python3.12/site-packages/a.py')],
       needs: [needing('', 'lib/python3.10/site-packages/b.py')],
     }
     assert.deepEqual(await warningsOf(image), [
-      'p1 has modules for Python 3.12, which Python 3.11 of the image does not find: name an interpreter and modules ' +
-        'of one version',
+      'p1 has modules for Python 3.12, but the image has Python 3.11: request an interpreter and modules of the same ' +
+        'version',
     ])
     assert.deepEqual(await envOf(image), [])
     assert.equal((await rootfsOf(image)).has('pyvenv.cfg'), false)
   })
 
-  it('are not told of where nothing says for which version the interpreter is', async () => {
+  it('are not reported if the version of the interpreter is unknown', async () => {
     const image = { packages: [bin({ perl: script }), needing('', 'lib/perl5/site_perl/5.36.0/A.pm')] }
     assert.deepEqual(await warningsOf(image), [])
     assert.deepEqual(await envOf(image), ['PERL5LIB=/lib/perl5/site_perl'])
   })
 
-  it('are told of once where two have the same file', async () => {
+  it('are reported once if two have the same file', async () => {
     const image = {
       packages: [python('3.11'), needing('n0', `${site}/a.py`, `${site}/b.py`), needing('', `${site}/b.py`)],
       needs: [needing('', `${site}/a.py`)],
     }
-    const told = (name: string, taken: string, left: string) =>
-      `/${site}/${name} is in two packages: ${taken}/${site}/${name} is taken, ${left}/${site}/${name} is left out`
-    assert.deepEqual(await warningsOf(image), [told('b.py', 'p1', 'p2'), told('a.py', 'p1', 'n0')])
+    const warning = (name: string, used: string, ignored: string) =>
+      `/${site}/${name} is in two packages: ${used}/${site}/${name} is used, ${ignored}/${site}/${name} is ignored`
+    assert.deepEqual(await warningsOf(image), [warning('b.py', 'p1', 'p2'), warning('a.py', 'p1', 'n0')])
   })
 })

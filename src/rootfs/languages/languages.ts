@@ -8,8 +8,8 @@ import { withPropagated } from './propagated.ts'
 import { addVirtualEnvironments } from './python.ts'
 
 /**
- * Makes modules work that are named together with their interpreter: they, and all modules that they propagate, are
- * laid over one another in the folders that nixpkgs has for them, and the interpreter is told to look there.
+ * Makes modules work that are requested together with their interpreter. They and their propagated modules are merged in
+ * the folders that nixpkgs uses for them, and the interpreter is configured to search there.
  */
 export async function addLanguages(work: Work): Promise<void> {
   let all: readonly StorePath[] | undefined
@@ -27,22 +27,22 @@ async function addLanguage(
   interpreters: readonly StorePath[],
   all: readonly StorePath[],
 ): Promise<void> {
-  const found = await interpreterVersions(work, language, interpreters)
-  const isFound = (version: string) => found === undefined || found.has(version)
+  const available = await interpreterVersions(work, language, interpreters)
+  const isUsable = (version: string) => available === undefined || available.has(version)
   const modules = new Map<string, StorePath[]>()
   for (const path of all) {
     const versions = await versionsIn(work, path, language.modules)
     for (const version of versions) modules.set(version, [...(modules.get(version) ?? []), path])
-    const isNamed = work.packages.includes(path)
-    if (found && isNamed && versions.length > 0 && !versions.some(isFound)) {
-      work.warn(mismatch(language, path, versions, [...found]))
+    const isRequested = work.packages.includes(path)
+    if (available && isRequested && versions.length > 0 && !versions.some(isUsable)) {
+      work.warn(mismatch(language, path, versions, [...available]))
     }
   }
   const used = [...modules].filter(
-    ([version, paths]) => isFound(version) && paths.some((path) => !interpreters.includes(path)),
+    ([version, paths]) => isUsable(version) && paths.some((path) => !interpreters.includes(path)),
   )
   if (used.length === 0) return
-  for (const [version, paths] of used) await layModules(work, ofVersion(language.modules, version), paths)
+  for (const [version, paths] of used) await mergeModules(work, ofVersion(language.modules, version), paths)
   const versions = used.map(([version]) => version)
   if (language.name === 'Python') await addVirtualEnvironments(work, versions)
   const { variable } = language
@@ -52,7 +52,7 @@ async function addLanguage(
   }
 }
 
-/** The versions of the image's interpreters; undefined where modules are for all, or nothing tells. */
+/** The versions of the image's interpreters; undefined if they do not matter or are unknown. */
 async function interpreterVersions(
   work: Work,
   { own }: Language,
@@ -65,16 +65,16 @@ async function interpreterVersions(
   return versions.size > 0 ? versions : undefined
 }
 
-async function layModules(work: Work, folder: string, paths: readonly StorePath[]): Promise<void> {
+async function mergeModules(work: Work, folder: string, paths: readonly StorePath[]): Promise<void> {
   const place = await placeFor(work, `/${folder}`)
   const sources = paths.map((path) => `${path}/${folder}`)
   const { tree, conflicts } = await linkFolders(work, sources, `/${folder}`)
   place.parent.set(place.name, { kind: 'directory', children: tree })
-  // What is in two named packages was told of when those were laid over one another.
-  const isNamed = (path: string) => work.packages.some((one) => path.startsWith(`${one}/`))
+  // Conflicts between requested packages have already been reported by `linkForest`.
+  const isRequested = (path: string) => work.packages.some((one) => path.startsWith(`${one}/`))
   for (const conflict of conflicts) {
-    const taken = conflict.because === 'later' ? conflict.taken : conflict.left
-    if (!isNamed(taken) || !isNamed(conflict.left)) work.warn(conflictText(conflict))
+    const used = conflict.reason === 'later' ? conflict.used : conflict.ignored
+    if (!isRequested(used) || !isRequested(conflict.ignored)) work.warn(conflictText(conflict))
   }
 }
 
@@ -82,7 +82,7 @@ const mismatch = (
   { name }: Language,
   path: StorePath,
   versions: readonly string[],
-  found: readonly string[],
+  available: readonly string[],
 ): string =>
-  `${shown(basename(path))} has modules for ${name} ${versions.join(', ')}, which ${name} ${found.join(', ')} of ` +
-  'the image does not find: name an interpreter and modules of one version'
+  `${shown(basename(path))} has modules for ${name} ${versions.join(', ')}, but the image has ${name} ` +
+  `${available.join(', ')}: request an interpreter and modules of the same version`

@@ -4,9 +4,9 @@ import { nodeAt, put } from '../tree.ts'
 import type { Work } from '../work.ts'
 
 /**
- * Makes `/bin/python3` and `/usr/bin/python3` find the modules in `/lib/python3.11/site-packages`: `/` and `/usr` are
- * virtual environments (PEP 405), whose interpreters look there. A variable would reach Python programs of the store
- * as well, which have modules of other versions; those start their interpreter in the store, and see none of this.
+ * Makes `/bin/python3` and `/usr/bin/python3` find the modules in `/lib/python3.11/site-packages`: `/` and `/usr` become
+ * virtual environments (PEP 405). A variable would also affect Python programs of the store, which can have modules of
+ * other versions; they start their interpreter in the store, so virtual environments do not affect them.
  */
 export async function addVirtualEnvironments(work: Work, versions: readonly string[]): Promise<void> {
   const home = await homeOf(work)
@@ -20,7 +20,7 @@ export async function addVirtualEnvironments(work: Work, versions: readonly stri
   }
 }
 
-/** The folder in the store that the image's `python3` lies in: from there it finds its own library. */
+/** The store folder of the image's `python3`, from which it finds its library. */
 async function homeOf(work: Work): Promise<string | undefined> {
   const node = await nodeAt(work, '/bin/python3')
   if (node?.kind !== 'link') return undefined

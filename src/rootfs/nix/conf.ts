@@ -1,10 +1,10 @@
-/** The first line of a file that was written with the image. `packaging/entrypoint` replaces a file that has it. */
+/** The first line of a nix.conf that is part of the image. `packaging/entrypoint` replaces a file with this line. */
 export const nixConfMark =
   '# Written with the image. Remove this line to keep what you write here when nixery-entrypoint starts.'
 
 /**
  * `/etc/nix/nix.conf` of an image with Nix.
- * @param shell what `/bin/sh` is in the store, and all store paths that it needs
+ * @param shell the store path of `/bin/sh`, and its closure
  */
 export function nixConf(
   shell: { readonly program: string; readonly needs: readonly string[] } | undefined,
@@ -16,7 +16,7 @@ export function nixConf(
     'sandbox = false',
     'experimental-features = nix-command flakes',
   ]
-  // What comes after an `=` is read as another path.
+  // Nix reads the text after an `=` as another path.
   if (shell && ![shell.program, ...shell.needs].some((path) => path.includes('='))) {
     lines.push(
       '# A store elsewhere (--store DIR) is always built for in a sandbox: the shell that builders expect there.',

@@ -16,7 +16,7 @@ before(() => {
 })
 after(() => rmSync(directory, { recursive: true }))
 
-/** A closure of so many paths, each referring to itself and to some of those before it; names are of all lengths. */
+/** A closure of this size, in which each path refers to itself and some earlier ones. Names have all lengths. */
 function closureOfSize(count: number): PathFacts[] {
   const name = (index: number) => `n${index}-${'x'.repeat((index * 37) % 200)}`
   const table = Object.fromEntries(
@@ -28,7 +28,7 @@ function closureOfSize(count: number): PathFacts[] {
   return [...closureOf(Object.keys(table), table).paths.values()]
 }
 
-/** The database as SQLite reads it, after it has checked all of it. */
+/** Opens the database with SQLite, and checks its integrity. */
 function open(bytes: Buffer): Database.Database {
   const file = join(directory, `${hash('sha256', bytes)}.sqlite`)
   writeFileSync(file, bytes)
@@ -38,7 +38,7 @@ function open(bytes: Buffer): Database.Database {
   return database
 }
 
-/** What it says, in the form of facts. */
+/** Reads the facts in the database. */
 function read(database: Database.Database): PathFacts[] {
   const refs = database.prepare<[], { a: PathFacts['storePath']; b: PathFacts['storePath'] }>(
     `select f.path as a, t.path as b from Refs join ValidPaths f on f.id = referrer join ValidPaths t on t.id = reference
@@ -61,9 +61,9 @@ const sorted = (facts: readonly PathFacts[]): PathFacts[] =>
   facts.map((one) => ({ ...one, references: one.references.toSorted() }))
 
 describe('nixDatabase', () => {
-  // With 6000 references the indexes have three levels.
+  // With 6,000 references the indexes have three levels.
   for (const count of [0, 1, 2, 8, 1200]) {
-    it(`has ${count} paths, as SQLite reads it`, () => {
+    it(`is read by SQLite with ${count} paths`, () => {
       const facts = closureOfSize(count)
       const database = open(nixDatabase(facts))
       assert.deepEqual(read(database), sorted(facts))
@@ -73,7 +73,7 @@ describe('nixDatabase', () => {
     })
   }
 
-  it('is whole at every size around those at which pages fill', () => {
+  it('is valid at all sizes around those of full pages', () => {
     const facts = closureOfSize(60)
     for (let count = 2; count < 60; count += 1) {
       const paths = facts.slice(0, count)
@@ -94,7 +94,7 @@ describe('nixDatabase', () => {
     assert.equal(digest, '0ad91e4f294afaa24de668b88b7a61f01331cc37ca352655b6ce42e5b4ebe071')
   })
 
-  it('has the schema that Nix makes', async () => {
+  it('has the schema of Nix', async () => {
     const state = join(directory, 'state')
     const env = {
       NIX_STATE_DIR: state,
@@ -108,7 +108,7 @@ describe('nixDatabase', () => {
           `select type, name, tbl_name, sql from sqlite_schema where name not like '%SchemaMigrations%'`,
         )
         .all()
-    const made = new Database(join(state, 'db', 'db.sqlite'), { readonly: true })
-    assert.deepEqual(schemaOf(open(nixDatabase([]))), schemaOf(made))
+    const original = new Database(join(state, 'db', 'db.sqlite'), { readonly: true })
+    assert.deepEqual(schemaOf(open(nixDatabase([]))), schemaOf(original))
   })
 })

@@ -1,19 +1,19 @@
 import type { PathFacts } from '../../image/store-path.ts'
 import { sqliteFile, type Row, type SchemaObject } from './sqlite-file.ts'
 
-/** The version of the schema below: that of every Nix since 2.0 (2018), and of Lix. Later ones change it by themselves. */
+/** The version of the schema below, which all versions of Nix since 2.0 (2018) and Lix use. Later versions migrate it. */
 export const nixSchemaVersion = 10
 
 /**
- * Nix's database of valid paths (`/nix/var/nix/db/db.sqlite`) for a store that holds these paths and nothing else.
- * A function of what is given: its bytes are the same on every machine, with every version of SQLite.
- * @param paths a whole closure, in byte order
+ * Builds Nix's database of valid paths (`/nix/var/nix/db/db.sqlite`) for a store with exactly these paths. The bytes do not
+ * depend on the machine or the version of SQLite.
+ * @param paths a complete closure, in byte order
  */
 export function nixDatabase(paths: readonly PathFacts[]): Buffer {
   const ids = new Map(paths.map(({ storePath }, index) => [storePath, index + 1]))
   const idOf = (path: PathFacts['storePath']): number => {
     const id = ids.get(path)
-    if (id === undefined) throw new Error(`closure is not complete: ${path}`)
+    if (id === undefined) throw new Error(`incomplete closure: no facts for ${path}`)
     return id
   }
   const refs = paths.flatMap(({ storePath, references }) =>
@@ -26,7 +26,7 @@ export function nixDatabase(paths: readonly PathFacts[]): Buffer {
 type Refs = readonly (readonly [referrer: number, reference: number])[]
 type RefsWithRowids = readonly (readonly [referrer: number, reference: number, rowid: number])[]
 
-/** As Nix's own time of registration, this is one that no build has. */
+/** A registration time that no real path has. */
 const registrationTime = 1
 
 const rowOf = ({ storePath, narHash, narSize }: PathFacts): Row => [
@@ -34,7 +34,7 @@ const rowOf = ({ storePath, narHash, narSize }: PathFacts): Row => [
   storePath,
   `sha256:${Buffer.from(narHash.slice('sha256-'.length), 'base64').toString('hex')}`,
   registrationTime,
-  null, // deriver: the derivation is not in the image
+  null, // deriver: not in the image
   narSize,
   null, // ultimate: not built here
   null,
@@ -44,7 +44,7 @@ const rowOf = ({ storePath, narHash, narSize }: PathFacts): Row => [
 const byNumbers = (a: readonly number[], b: readonly number[]): number =>
   (a[0] ?? 0) - (b[0] ?? 0) || (a[1] ?? 0) - (b[1] ?? 0)
 
-/** As Nix makes it (libstore/schema.sql), in the order in which SQLite notes it. */
+/** Nix's schema (libstore/schema.sql), in the order of SQLite's schema table. */
 const schemaWith = (rows: {
   readonly paths: readonly PathFacts[]
   readonly refs: Refs

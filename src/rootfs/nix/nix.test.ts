@@ -12,7 +12,7 @@ import { nixConfMark } from './conf.ts'
 const nix = bin({ nix: x86, 'nix-store': x86 })
 
 describe('an image with Nix', () => {
-  it('has a database, a root for each path that nothing refers to, and a nix.conf', async () => {
+  it('has a database, a root for each unreferenced path, and a nix.conf', async () => {
     const { packages, closure, trees } = makeStore({
       packages: [nix, bin({ sh: script })],
       needs: [dir(), nix],
@@ -62,7 +62,7 @@ describe('an image with Nix', () => {
     assert.match(conf, /^extra-sandbox-paths = \/bin\/sh=p1\/bin\/sh n1 p1$/m)
   })
 
-  it('is one whose closure has a nix-store that runs there', async () => {
+  it('is recognized by a nix-store for its platform in the closure', async () => {
     const has = async (image: Parameters<typeof rootfsOf>[0]) =>
       (await rootfsOf(image)).has('nix/var/nix/db/db.sqlite')
     assert.equal(await has({ packages: [nix] }), true)
@@ -80,11 +80,11 @@ describe('an image with Nix', () => {
     assert.ok(found.has('nix/var/nix/db/db.sqlite'))
   })
 
-  it('has no shell for sandboxes where it has none', async () => {
+  it('configures no shell for sandboxes if it has none', async () => {
     assert.doesNotMatch((await rootfsOf({ packages: [nix] })).get('etc/nix/nix.conf') ?? '', /sandbox-paths/)
   })
 
-  it('marks its nix.conf as one that the entry point replaces', () => {
+  it('marks its nix.conf, so that the entry point replaces it', () => {
     const entrypoint = readFileSync(
       join(import.meta.dirname, '..', '..', '..', 'packaging', 'entrypoint'),
       'utf8',

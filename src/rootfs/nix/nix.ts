@@ -10,21 +10,21 @@ import { nixDatabase, nixSchemaVersion } from './database.ts'
 const state = '/nix/var/nix'
 
 /**
- * Makes the Nix of an image work, where the closure has one: nobody else tells it which paths are valid, so it would
- * build them again, and its garbage collector would delete the container's programs. Whether it is named or only
- * needed by something else does not count: either way it finds this store. A recipe may say otherwise.
+ * Makes Nix work in the image, if the closure contains it, whether requested or as a dependency, or if a recipe says so.
+ * Without the database Nix would not know the valid paths: it would build them again, and its garbage collector would
+ * delete the container's programs.
  */
 export async function addNix(work: Work): Promise<void> {
-  // By what is in it, and not by a name: Nix and Lix of whatever version have this.
+  // All versions of Nix and Lix have the program nix-store.
   const isWanted = work.extra?.nixDatabase
   if (isWanted === false) return
   const hasNix = (await findFirst(work, ['bin/nix-store'], isProgram(work))) !== undefined
   if (!hasNix && isWanted !== true) return
   if (hasNix) await put(work, '/etc/nix/nix.conf', file(nixConf(await shellOf(work))))
   await put(work, `${state}/db/db.sqlite`, file(nixDatabase(work.closure)))
-  // No line ends here: Nix reads the file as a number.
+  // Without a line end, because Nix reads the file as a number.
   await put(work, `${state}/db/schema`, file(String(nixSchemaVersion)))
-  // Nix makes this link only together with the folder.
+  // Nix creates this link only together with the folder.
   await put(work, `${state}/gcroots/profiles`, { kind: 'link', target: `${state}/profiles` })
   await put(work, `${state}/profiles`, { kind: 'directory', children: new Map() })
   for (const path of unreferenced(work)) {
@@ -37,7 +37,7 @@ export async function addNix(work: Work): Promise<void> {
 
 const file = (content: string | Buffer): Node => ({ kind: 'file', bytes: Buffer.from(content), mode: 0o644 })
 
-/** The paths that keep all others alive: those that no other one refers to. */
+/** The paths that no other path refers to, which keep all others alive. */
 function unreferenced({ closure }: Work): StorePath[] {
   const needed = new Set(
     closure.flatMap(({ storePath, references }) => references.filter((path) => path !== storePath)),
@@ -45,7 +45,7 @@ function unreferenced({ closure }: Work): StorePath[] {
   return closure.map(({ storePath }) => storePath).filter((path) => !needed.has(path))
 }
 
-/** What `/bin/sh` is, links followed, and the store paths that it needs; undefined where there is none. */
+/** The real path of `/bin/sh`, and its closure; undefined if there is none. */
 async function shellOf(work: Work): Promise<{ program: string; needs: StorePath[] } | undefined> {
   const node = await nodeAt(work, '/bin/sh')
   if (node?.kind !== 'link') return undefined

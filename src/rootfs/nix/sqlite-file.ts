@@ -2,30 +2,30 @@ import { tableCell, type Value } from './sqlite-record.ts'
 import { leafOf, pageSize, writeIndex, writeTable, type AddPage } from './sqlite-tree.ts'
 
 /**
- * Database files of SQLite, written by us: bytes depend on what is in them alone, and not on a version of the library,
- * which notes its number in every file that it writes and is free to lay out pages as it likes.
+ * Writes database files of SQLite without the library, so that the bytes depend only on the contents. The library writes
+ * its version into every file, and can choose any page layout.
  */
 
-/** Something of a schema: a row of `sqlite_schema`, with what its B-tree holds. */
+/** A row of `sqlite_schema`, with the contents of its B-tree. */
 export type SchemaObject =
   | { readonly type: 'table'; readonly name: string; readonly sql: string; readonly rows: readonly Row[] }
   | {
       readonly type: 'index'
       readonly name: string
       readonly table: string
-      /** Null for an index that SQLite makes of a constraint of its table, which comes before it. */
+      /** Null for an index that implements a constraint of its table. The table must come first. */
       readonly sql: string | null
-      /** Its columns and the rowid, in the index's order. */
+      /** The indexed columns and the rowid, in the order of the index. */
       readonly entries: readonly Row[]
     }
   | { readonly type: 'trigger'; readonly name: string; readonly table: string; readonly sql: string }
 
-/** The values of a table's row, null for a column that is the rowid; the rowids are 1, 2, 3, … */
+/** The values of a row; null for the column of the rowid. Rowids are 1, 2, 3, … */
 export type Row = readonly Value[]
 
-/** The file of a database with this schema, which must fit on one page. */
+/** Builds a database file with this schema, which must fit in one page. */
 export function sqliteFile(schema: readonly SchemaObject[]): Buffer {
-  // The first page has the schema, which says where everything else begins.
+  // The first page has the schema with the root pages of all objects.
   const pages: Buffer[] = [Buffer.alloc(pageSize)]
   const add: AddPage = (page) => pages.push(page)
   const cells = schema.map((each, index) => {
@@ -44,20 +44,20 @@ function rootOf(object: SchemaObject, add: AddPage): number {
 
 const headerSize = 100
 
-/** What counts the file's changes, and is the same beside the file's size where that can be believed. */
+/** The change counter, which is also stored as the "version valid for" number, so that the file size is valid. */
 const changes = 1
 
-/** SQLite 3.7.0: the first version that writes files of this form, and none that anybody runs. */
+/** SQLite 3.7.0, the first version with this format. */
 const writtenBy = 3_007_000
 
-/** The header of a file (https://www.sqlite.org/fileformat2.html#the_database_header). What is left out is 0. */
+/** The file header (https://www.sqlite.org/fileformat2.html#the_database_header). Other fields are 0. */
 function headerOf(pages: number): Buffer {
   const header = Buffer.alloc(headerSize)
   header.write('SQLite format 3\0', 'latin1')
   header.writeUInt16BE(pageSize, 16)
-  // Read and written without a write-ahead log, until a program asks for one.
+  // Read and write versions without a write-ahead log.
   header.set([1, 1], 18)
-  // Shares of a page that payloads may take: fixed.
+  // Payload fractions, which are fixed.
   header.set([64, 32, 32], 21)
   header.writeUInt32BE(changes, 24)
   header.writeUInt32BE(pages, 28)

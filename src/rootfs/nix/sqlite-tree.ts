@@ -1,14 +1,14 @@
 import { indexCell, tableCell, varint, type Value } from './sqlite-record.ts'
 
 /**
- * B-trees of SQLite, written from sorted rows at once (https://www.sqlite.org/fileformat2.html#b_tree_pages). Rows
- * are short, so there are no overflow pages; pages are filled one after another, and never changed.
+ * Writes B-trees of SQLite from sorted rows (https://www.sqlite.org/fileformat2.html#b_tree_pages). Rows are short, so
+ * there are no overflow pages. Pages are filled in order and never changed.
  */
 
-/** Bytes of a page, SQLite's default. */
+/** The page size in bytes, SQLite's default. */
 export const pageSize = 4096
 
-/** Appends a page and returns its number; the first page of a file is number 1. */
+/** Appends a page and returns its number. The first page of a file is number 1. */
 export type AddPage = (page: Buffer) => number
 
 const kinds = {
@@ -17,7 +17,7 @@ const kinds = {
 } as const
 type Kind = keyof typeof kinds
 
-/** A page that was written, and what stands between it and the next one on the level above; nothing follows the last. */
+/** A page, and the divider between it and the next page on the level above; the last page has none. */
 type Child = { readonly page: number; readonly divider: Buffer | undefined }
 
 /**
@@ -48,16 +48,16 @@ export function writeIndex(entries: readonly (readonly Value[])[], add: AddPage)
 
 /**
  * A leaf page.
- * @param offset where it begins on the page: behind the file's header on the first one
+ * @param offset the start of the page header: after the file header on the first page
  */
 export const leafOf = (kind: Kind, cells: readonly Buffer[], offset = 0): Buffer =>
   pageOf(kinds[kind].leaf, cells, { offset })
 
 function writeAbove(kind: Kind, level: readonly Child[], add: AddPage): number {
   const last = level.at(-1)
-  if (!last) throw new Error('a level of a tree has at least one page')
+  if (!last) throw new Error('a level of a tree must have a page')
   if (level.length === 1) return last.page
-  // A page's last child stands in its header; what divides that one from the next goes up.
+  // A page's last child is in its header; its divider moves to the level above.
   const cells = level.flatMap(({ page, divider }) =>
     divider ? [Buffer.concat([uint32(page), divider])] : [],
   )
@@ -77,7 +77,7 @@ const interiorHeader = 12
 const leafRoom = pageSize - leafHeader
 const interiorRoom = pageSize - interiorHeader
 
-/** Cells in groups that fit on a leaf; at least one group. */
+/** Splits cells into groups that fit in a leaf page; at least one group. */
 function filled(cells: readonly Buffer[]): Buffer[][] {
   const groups: Buffer[][] = [[]]
   let used = 0
@@ -93,7 +93,7 @@ function filled(cells: readonly Buffer[]): Buffer[][] {
   return groups
 }
 
-/** Cells in groups that fit on a page, where the cell between two groups belongs to neither. None is empty but an only one. */
+/** Splits cells into groups that fit in a page; the cell between two groups divides them. Only a single group can be empty. */
 function divided(cells: readonly Buffer[], room: number): { inside: Buffer[]; divider?: Buffer }[] {
   const groups: { inside: Buffer[]; divider?: Buffer }[] = []
   let inside: Buffer[] = []
@@ -105,7 +105,7 @@ function divided(cells: readonly Buffer[], room: number): { inside: Buffer[]; di
       used += size
       continue
     }
-    // The last cell cannot divide, as nothing follows it.
+    // The last cell cannot be a divider, since no group would follow.
     const isLast = index === cells.length - 1
     const divider = isLast ? inside.pop() : cell
     groups.push(divider ? { inside, divider } : { inside })
@@ -125,7 +125,7 @@ function pageOf(
   let end = pageSize
   for (const [index, cell] of cells.entries()) {
     end -= cell.length
-    if (end < pointers + pointerSize * cells.length) throw new Error('more cells than fit on a page')
+    if (end < pointers + pointerSize * cells.length) throw new Error('the cells do not fit in a page')
     cell.copy(page, end)
     page.writeUInt16BE(end, pointers + pointerSize * index)
   }

@@ -15,7 +15,7 @@ export const odd: readonly Case[] = [
     prints: 'inbin\n/lib/libinbin.so',
   },
   {
-    name: 'a link that leads nowhere gives way to a folder',
+    name: 'a folder replaces a dangling link',
     image: 'shell/dangling/filled',
     run: 'ls -d /var/lib/x; ls -d /var/log',
     prints: '/var/lib/x\n/var/log',
