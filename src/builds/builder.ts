@@ -192,7 +192,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
       return made
     }
     const made = known ?? (await flight())
-    if (!background) deps.pulls.note(request, made.key)
+    if (!background) deps.pulls.note(request, made)
     return made.image
   }
 
@@ -211,7 +211,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
       const made = recent.current(keyOf(meant.request, meant.pinned, deps.layering(), state, generation()))
       if (!made) return undefined
       deps.onRemembered?.()
-      deps.pulls.note(request, made.key)
+      deps.pulls.note(request, made)
       return made.image
     },
 

@@ -1,12 +1,12 @@
 import { LRUCache } from 'lru-cache'
 import type { Catalog, ImageKey, Pull } from '../catalog/catalog.ts'
+import type { Made } from './build.ts'
 import type { Digest } from '../image/digest.ts'
 import { formatImageName, type ImageRequest } from '../image/name.ts'
 
 /** Counts which images are pulled, and tells the catalog from time to time. */
 export type Pulls = {
-  /** @param image the image's key in the catalog */
-  note(request: ImageRequest, image: ImageKey): void
+  note(request: ImageRequest, made: Made): void
   /** Tells what was not told yet. */
   flush(): Promise<void>
   close(): Promise<void>
@@ -49,10 +49,12 @@ export function createPulls(
   }
 
   return {
-    note(request, image) {
+    note(request, { key: image, image: record }) {
       const { tag, platform } = request
       const { repository, key } = nameOf(request, image)
-      const count = (counts.get(key)?.count ?? 0) + 1
+      const last = counts.get(key)
+      const count = (last?.count ?? 0) + 1
+      const isTold = told.has(image)
       counts.set(key, {
         repository,
         tag,
@@ -60,8 +62,10 @@ export function createPulls(
         image,
         at: Math.floor(Date.now() / 1000),
         count,
+        // It may have been forgotten since it was remembered: another process removes images that are old.
+        ...(isTold ? last?.record && { record: last.record } : { record }),
       })
-      if (told.has(image)) return
+      if (isTold) return
       told.set(image, true)
       setImmediate(tell)
     },

@@ -35,6 +35,8 @@ export type Pull = {
   readonly at: number
   /** How often it was given since that was last told. */
   readonly count: number
+  /** The image, to be remembered again if it was forgotten: a cleanup may just be removing it. */
+  readonly record?: object | undefined
 }
 
 /** A store path with its contents. */

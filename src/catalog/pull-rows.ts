@@ -10,7 +10,14 @@ export function pullsIn(
   return {
     async rememberPulls(pulls) {
       await db.transaction().execute(async (transaction) => {
-        for (const { repository, tag, architecture, image, at, count } of pulls) {
+        for (const { repository, tag, architecture, image, at, count, record } of pulls) {
+          if (record) {
+            await transaction
+              .insertInto('images')
+              .values({ key: image, image: JSON.stringify(record), made_at: at })
+              .onConflict((conflict) => conflict.column('key').doNothing())
+              .execute()
+          }
           await transaction
             .insertInto('pulls')
             .values({ repository, tag, architecture, image, pulled_at: at, count })
