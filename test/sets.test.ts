@@ -13,8 +13,10 @@ let commit: string
 before(async () => {
   workspace = await openWorkspace()
   stable = await workspace.packageSet(`
-    hello = script "hello" "echo stable"; clash = script "clash" "echo clash";`)
-  const unstable = await workspace.packageSet('hello = script "hello" "echo unstable";')
+    hello = script "hello" "echo stable"; clash = script "clash" "echo clash";
+    leak = script "leak" (builtins.readFile "/etc/passwd");`)
+  const unstable = await workspace.packageSet(`
+    hello = script "hello" "echo unstable"; leak = script "leak" (builtins.readFile "/etc/passwd");`)
   await git(unstable, 'init', '--initial-branch=trunk')
   await git(unstable, 'add', '-A')
   await git(unstable, 'commit', '-m', 'one')
@@ -85,6 +87,14 @@ describe('several package sets on one server', () => {
     await digestOf(server, 'hello/clash')
     assert.match((await failureOf(server, 'arm/hello')).message, /aarch64-linux/)
     assert.equal(await digestOf(server, 'amd64/arm/hello'), await digestOf(server, 'hello'))
+  })
+
+  it('are restricted each by itself: what others write must not read the server', async () => {
+    const refused = await failureOf(server, 'unstable/leak')
+    assert.match(refused.message, /^package set unstable: leak: does not evaluate:.*restricted/s)
+    const { message } = await failureOf(server, 'closed/leak')
+    assert.match(message, /^package set closed: leak: is not served/)
+    await digestOf(server, 'leak')
   })
 
   it('give way to a package of the default set, which the log says', async () => {

@@ -41,6 +41,7 @@ const forLong = process.env['NIXERY_TEST_LONG_WAIT'] === '1' ? false : 'only wit
 const largeBytes = 8_000_000
 const slowOf = (suite: string) => `slow-${suite}`
 const packages = `
+  tool = run "tool-1.4" "mkdir -p $out/bin; echo x > $out/bin/tool";
   failing = run "failing" "echo last words; exit 3";
   large = run "large" "mkdir -p $out/bin; head -c ${largeBytes + 1_000_000} /dev/urandom > $out/bin/large";
   ${slowOf('system')} = run "slow-1" "sleep ${buildSeconds}; mkdir -p $out/bin; echo x > $out/bin/slow";
@@ -129,6 +130,11 @@ function describeRelease(title: string, traits: Traits, programs: Programs, serv
 
     it('pulls an image of another platform by its name', async () => {
       await pulled(client, `${server().address}/arm64/hello`)
+    })
+
+    it('pulls a version of a package', async () => {
+      await pulled(client, `${small().address}/tool--1`)
+      await pulled(client, `${small().address}/amd64/tool--1.4`)
     })
 
     it('tells of a package that is not there', async () => {
