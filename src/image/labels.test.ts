@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { annotationsOf, labelsOf, urlLabel, type LabelledOutput } from './labels.ts'
+import { annotationsOf, commitsOf, labelsOf, urlLabel, type LabelledOutput } from './labels.ts'
 import { parseStorePath } from './store-path.ts'
 
 const output = (name: string, more: Partial<LabelledOutput> = {}): LabelledOutput => {
@@ -83,4 +83,10 @@ it('annotations are OCI’s labels, and no others', () => {
   })
   assert.deepEqual(annotationsOf(), {})
   assert.deepEqual(urlLabel(undefined), {})
+})
+
+it('labels name the commits of packages that are of another revision than the image', () => {
+  const packages = [{ attribute: 'git' }, { attribute: 'python3', commit: 'c'.repeat(40) }]
+  assert.deepEqual(commitsOf(packages), { 'dev.nixery.revision.python3': 'c'.repeat(40) })
+  assert.deepEqual(commitsOf([{ attribute: 'git' }]), {})
 })

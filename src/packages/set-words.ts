@@ -18,6 +18,8 @@ export type SetWordsOptions = {
 
 // Milliseconds. A default set that is broken must not stop the others: without an answer, a name means what it meant last.
 const usualPatience = 10_000
+// Where the last answer is known, a pull does not wait for the default set to be refreshed.
+const shortPatience = 200
 const retryAfter = 30_000
 // Answers in memory: sets times platforms, for some revisions.
 const mostKept = 200
@@ -86,17 +88,19 @@ export function createSetWords({
     },
     async isPackage(word, platform) {
       const place = `${word} ${platform.system}`
-      const before = last.get(place) ?? false
+      const known = last.get(place)
+      const before = known ?? false
       if ((failing.get(place) ?? 0) > performance.now()) return before
       const asked = ask(word, platform)
       const over = new AbortController()
-      const late = sleep(patience, undefined, { signal: over.signal }).catch(() => undefined)
+      const wait = known === undefined ? patience : Math.min(patience, shortPatience)
+      const late = sleep(wait, undefined, { signal: over.signal }).catch(() => undefined)
       try {
         const answer = await Promise.race([asked, late])
         failing.delete(place)
         if (answer !== undefined) last.set(place, answer)
         else {
-          failing.set(place, performance.now() + retryAfter)
+          if (known === undefined) failing.set(place, performance.now() + retryAfter)
           asked.then(
             (found) => (last.set(place, found), failing.delete(place)),
             () => {},
