@@ -99,7 +99,11 @@ const statesOf = (books: readonly RecipeBook[]): OpenSets['recipes'] => ({
     const states = books.map((book) => book.current(request))
     return states.includes(undefined) ? undefined : states.join(' ')
   },
-  state: async (request) => (await Promise.all(books.map((book) => book.state(request)))).join(' '),
+  // Recipes that cannot be read fail for names of their own set, when they are looked up.
+  async state(request) {
+    const states = books.map((book) => book.state(request).catch(() => 'unreadable'))
+    return (await Promise.all(states)).join(' ')
+  },
 })
 
 async function openSet(

@@ -10,6 +10,7 @@ type Places = {
   readonly NIXERY_PKGS_PATH?: string | undefined
   readonly NIXERY_SETS_FILE?: string | undefined
   readonly sets?: readonly NamedSet[] | undefined
+  readonly NIXERY_RECIPES?: string | undefined
   readonly NIXERY_OVERLAYS: readonly string[]
   readonly NIXERY_TLS_CERT?: string | undefined
   readonly NIXERY_TLS_KEY?: string | undefined
@@ -34,6 +35,8 @@ export function serverFolders(places: Places): string[] {
     places.NIXERY_CACHE,
     places.STORAGE_PATH,
     places.NIXERY_PKGS_PATH,
+    places.NIXERY_RECIPES,
+    ...sets.map(({ own }) => own?.NIXERY_RECIPES),
     ...sets.map(({ source }) => (source.kind === 'path' ? source.place : undefined)),
     ...[...places.NIXERY_OVERLAYS, ...files].map((file) => file && dirname(file)),
     homedir(),

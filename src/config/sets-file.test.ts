@@ -25,6 +25,7 @@ allow = ["git", "python3Packages.*"]
 deny = ["git.doc"]
 refs = ["refs/heads/release-*"]
 config = "config.nix"
+recipes = "recipes"
 overlays = ["overlays/one.nix", "/two.nix"]
 [set.here]
 source = "path:packages"
@@ -54,6 +55,7 @@ describe('NIXERY_SETS_FILE', () => {
     assert.deepEqual(tools?.NIXERY_REFS, ['refs/heads/release-*'])
     assert.equal(tools?.NIXERY_NIXPKGS_CONFIG, join(folder, 'config.nix'))
     assert.deepEqual(tools?.NIXERY_OVERLAYS, [join(folder, 'overlays/one.nix'), '/two.nix'])
+    assert.deepEqual([tools?.NIXERY_RECIPES, here?.NIXERY_RECIPES], [join(folder, 'recipes'), undefined])
     assert.equal(here?.NIXERY_PKGS_PATH, join(folder, 'packages'))
 
     const platformsOf = (set?: string) => platformsBySet(config)(set).map(({ architecture }) => architecture)

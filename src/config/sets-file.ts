@@ -19,6 +19,7 @@ const setForm = z.strictObject({
   refs: z
     .array(z.string().regex(/^refs\/[\w./*+@-]+$/, 'is not the full name of a ref, such as refs/heads/*'))
     .optional(),
+  recipes: z.string().min(1).optional(),
   config: z.string().min(1).optional(),
   overlays: texts.optional(),
 })
@@ -93,7 +94,7 @@ function setOf(
     }
     return undefined
   }
-  const { source: text, allow, deny, platforms, refs, config, overlays } = parsed.data
+  const { source: text, allow, deny, platforms, refs, recipes, config, overlays } = parsed.data
   const source = parseSetSource(text, base)
   if (!source) {
     refuse(`source: must be a kind and a place, such as git:https://…; the kinds are ${kinds.join(', ')}`)
@@ -108,6 +109,7 @@ function setOf(
     ...(deny && { NIXERY_DENY: deny }),
     ...(platforms && { NIXERY_PLATFORMS: platforms }),
     ...(refs && { NIXERY_REFS: refs }),
+    ...(recipes !== undefined && { NIXERY_RECIPES: here(recipes) }),
     ...(config !== undefined && { NIXERY_NIXPKGS_CONFIG: here(config) }),
     ...(overlays && { NIXERY_OVERLAYS: overlays.map(here) }),
   }

@@ -24,6 +24,7 @@ export type OwnSettings = {
   readonly NIXERY_DENY: string[]
   readonly NIXERY_PLATFORMS: Platform['architecture'][]
   readonly NIXERY_REFS: string[]
+  readonly NIXERY_RECIPES: string
   readonly NIXERY_NIXPKGS_CONFIG: string
   readonly NIXERY_OVERLAYS: string[]
 }
