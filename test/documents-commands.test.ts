@@ -59,6 +59,7 @@ const checks: Readonly<Record<string, Check>> = {
   'npm run bench -- --only cold --only blob --runs 9': { not: 'takes minutes' },
   'npm run bench -- --compare bench/results/….json': { not: 'takes minutes' },
   'npm run bench -- --set NIXERY_COMPRESSION=zstd': { not: 'takes minutes' },
+  'npm run caches': elsewhere('test/binary-caches.test.ts', 'are those that the store gives'),
   'npm run faults': elsewhere('test/reliability/kills.test.ts', 'runKills'),
   'npm run faults -- --seed 20261121': elsewhere('test/reliability/kills.test.ts', 'runKills'),
   'npm run fuzz': elsewhere('test/fuzz/server.test.ts', 'fuzzServer'),
