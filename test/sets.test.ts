@@ -37,13 +37,20 @@ platforms = ["arm64"]
 [set.closed]
 source = "path:${stable}"
 allow = ["hello"]
+recipes = "recipes"
 [set.clash]
 source = "path:broken"
 [set.broken]
 source = "path:broken"
+recipes = "nowhere"
 [set.gone]
 source = "git:file://${workspace.folder}/nowhere"
 `,
+  )
+  await mkdir(join(workspace.folder, 'recipes'))
+  await writeFile(
+    join(workspace.folder, 'recipes', 'greeting.toml'),
+    'packages = ["hello"]\ncmd = ["hello"]\n',
   )
   server = await workspace.serve({ NIXERY_SETS_FILE: file })
 })
@@ -85,6 +92,8 @@ describe('several package sets on one server', () => {
     const denied = await failureOf(server, 'closed/hello/clash')
     assert.match(denied.message, /^package set closed: clash: is not served/)
     await digestOf(server, 'hello/clash')
+    assert.notEqual(await digestOf(server, 'closed/recipe/greeting'), await digestOf(server, 'closed/hello'))
+    assert.equal((await ask(server, 'recipe/greeting/manifests/latest')).response.status, 404)
     assert.match((await failureOf(server, 'arm/hello')).message, /aarch64-linux/)
     assert.equal(await digestOf(server, 'amd64/arm/hello'), await digestOf(server, 'hello'))
   })
