@@ -150,9 +150,7 @@ const filesIn = (folder: string): string[] =>
     .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))
 const textOf = (path: string): string => readFileSync(join(root, path), 'utf8')
 
-/** Folders that still have files of up to 300 lines, which are to be split. */
-const longer: ReadonlySet<string> = new Set(['builds', 'nix', 'test'])
-const mostLines = (path: string): number => (longer.has(roomOf(path)) ? 300 : 250)
+const maxLines = 250
 
 describe('the architecture', () => {
   const all: Modules = new Map(
@@ -187,9 +185,9 @@ describe('the architecture', () => {
   })
 
   it('has no file above 250 lines', () => {
-    const isLong = (path: string, text: string) => text.trimEnd().split('\n').length > mostLines(path)
+    const isLong = (text: string) => text.trimEnd().split('\n').length > maxLines
     assert.deepEqual(
-      [...all].filter(([path, text]) => isLong(path, text)).map(([path]) => path),
+      [...all].filter(([, text]) => isLong(text)).map(([path]) => path),
       [],
     )
   })

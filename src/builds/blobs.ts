@@ -9,24 +9,24 @@ import type { Blob, BlobStore, ByteRange } from '../store/store.ts'
 import { createFlights } from './single-flight.ts'
 import { createTrust } from './trust.ts'
 
-/** The store's blobs as far as they can be believed: what the catalog knows was hashed, at its full size. */
+/** The verified blobs of the store: those whose hash was checked, according to the catalog, and whose size matches. */
 export type Blobs = {
-  /** The size in bytes of a blob that is whole; undefined if there is none. */
+  /** The size in bytes of a verified blob; undefined if there is none. */
   find(digest: Digest): Promise<number | undefined>
-  /** Stores a spooled file or bytes, and takes the file. */
+  /** Stores a spooled file, which is moved or removed, or bytes. */
   publish(blob: Blob, content: { file: string } | { bytes: Uint8Array }): Promise<void>
-  /** A small blob, such as a manifest, with its hash checked. Undefined if there is none. */
+  /** Reads a small blob, such as a manifest, and verifies its hash. Undefined if there is none. */
   readSmall(digest: Digest, limit: number): Promise<Buffer | undefined>
-  /** The same, if it is in memory: without a look. */
+  /** The same, if it is in memory, without a check. */
   smallInMemory(digest: Digest): Buffer | undefined
-  /** The blob's bytes, or a range of them, as the store has them. Fails with BLOB_UNKNOWN when it is not there. */
+  /** Reads a blob or a range of it from the store. Fails with BLOB_UNKNOWN if it does not exist. */
   read(digest: Digest, range?: ByteRange): Promise<Readable>
-  /** The blob as a file of this machine, if the store has such. */
+  /** The local file of the blob, if the store has local files. */
   file(digest: Digest): string | undefined
   readonly spoolDirectory: string
-  /** What was read from it was wrong: it is hashed before it is believed again. */
+  /** Called when a blob turned out to be damaged: it is hashed before it is used again. */
   doubt(digest: Digest): Promise<void>
-  /** Rises whenever a blob turns out to be missing or damaged: what was concluded before is to be looked at again. */
+  /** Incremented when a blob is found missing or damaged, so that earlier checks must be repeated. */
   readonly losses: number
 }
 
@@ -34,35 +34,35 @@ export type BlobsDeps = {
   readonly store: BlobStore
   readonly catalog: Catalog
   readonly hasher: Hasher
-  /** Runs each look for a blob, and each storing of one: what is found or stored is in use, and not to be removed. */
+  /** Wraps each lookup and storing of a blob, and marks it as in use, so that it is not removed. */
   readonly take?:
     | (<T>(digest: Digest, look: () => Promise<T | undefined>) => Promise<T | undefined>)
     | undefined
 }
 
-// Seconds for which a file that was hashed is believed, if it has not changed.
+// How long the hash of an unchanged file is trusted, in seconds.
 const trusted = 24 * 3_600
-// A bucket is asked again after so long (ms) whether it has a blob; a file is looked at each time.
-const believed = 60_000
-// Manifests that are held in memory (bytes), and for how long (ms): another process may clean up.
-const smallBelieved = 10_000
+// How long a blob in a bucket is assumed to exist (ms); files are checked each time.
+const seenTtl = 60_000
+// The memory for small blobs in bytes, and how long they are kept (ms), because another process can remove them.
+const smallTtl = 10_000
 const smallBytes = 64 * 1024 * 1024
 
 /**
- * A blob that the catalog does not know (an emptied catalog, a blob of the original's), or whose file has changed since
- * it was hashed, is hashed before it is believed: read once, however many ask meanwhile, and never held in memory. One
- * that is damaged is removed, so that the next pull makes it again.
+ * Hashes a blob before it is used if the catalog does not know it (because the catalog was emptied, or the original stored
+ * the blob) or if its file has changed. Concurrent callers share one read, and the blob is never in memory as a whole. A
+ * damaged blob is removed, so that the next pull builds it again.
  */
 export function createBlobs({ store, catalog, hasher, take = (_digest, look) => look() }: BlobsDeps): Blobs {
   const trust = createTrust({ store, hasher, catalog }, trusted)
   const checks = createFlights<number | undefined>()
   const small = new LRUCache<Digest, Buffer>({
     maxSize: smallBytes,
-    ttl: smallBelieved,
+    ttl: smallTtl,
     ttlResolution: 100,
     sizeCalculation: (bytes) => bytes.length,
   })
-  const seen = new LRUCache<Digest, number>({ max: 100_000, ttl: believed })
+  const seen = new LRUCache<Digest, number>({ max: 100_000, ttl: seenTtl })
   let losses = 0
 
   const forget = async (digest: Digest) => {
@@ -82,10 +82,10 @@ export function createBlobs({ store, catalog, hasher, take = (_digest, look) => 
   }
   const check = async (digest: Digest, size: number) => {
     const content = await hasher.hash(digest)
-    if (!content) return undefined // removed meanwhile
-    // A blob that was not read whole says nothing of its bytes, and is not to be removed for it.
+    if (!content) return undefined // it has been removed
+    // An incomplete read says nothing about the blob, so the blob is not removed.
     if (content.size !== size)
-      throw new NixeryError('STORE_UNAVAILABLE', `a blob of ${size} bytes gave ${content.size}`)
+      throw new NixeryError('STORE_UNAVAILABLE', `read ${content.size} bytes of a blob of ${size} bytes`)
     if (content.digest !== digest) return discard(digest)
     await remember(digest, size)
     return size

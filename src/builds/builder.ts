@@ -2,19 +2,20 @@ import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { KnownLayer } from '../catalog/catalog.ts'
 import type { VersionIndex } from '../catalog/versions.ts'
-import { hasCode, NixeryError } from '../errors.ts'
+import { NixeryError } from '../errors.ts'
 import { formatImageName, type ImageRequest } from '../image/name.ts'
-import { DerivationGone } from '../nix/realise.ts'
 import type { PackageSets } from '../packages/sets.ts'
 import type { PinnedSet } from '../packages/source.ts'
 import { urgencies } from '../queue/demand.ts'
 import type { RecipeBook } from '../recipes/book.ts'
-import { makeImage, type FlowDeps, type Layering, type Made } from './build.ts'
+import { build as buildFlow, type FlowDeps, type Layering, type BuiltImage } from './build.ts'
+import type { Caller } from './caller.ts'
 import type { BuildListener, Emit } from './events.ts'
+import { memoryOf } from './failure-memory.ts'
 import type { Image } from './image.ts'
 import { createBuildQueue } from './queue.ts'
 import { createRecent } from './recent.ts'
-import { onItsOwn, type OneRevision } from './one-revision.ts'
+import { onItsOwn } from './one-revision.ts'
 import { createRequestKeys } from './request-key.ts'
 import type { Pulls } from './pull-counter.ts'
 import { createFlights, type Start } from './single-flight.ts'
@@ -22,79 +23,48 @@ import { soon } from './soon.ts'
 
 export type BuilderDeps = FlowDeps & {
   readonly sets: Pick<PackageSets, 'pin' | 'current'>
-  /** The index that says which versions there are. */
+  /** The index of known versions. */
   readonly versions?: Pick<VersionIndex, 'generation'>
   readonly recipes: Pick<RecipeBook, 'current' | 'state'>
-  /** How layers are planned. Asked once for each build: popularity data may change while one is at work. */
+  /** How layers are planned. Called once for each build, because popularity data can change during a build. */
   readonly layering: () => Layering
   readonly pulls: Pulls
   readonly listener: BuildListener
-  /** How many builds may wait for Nix or for packing. */
+  /** How many builds may wait for Nix or packing. */
   readonly maxQueue: number
-  /** Seconds for which a client that was told to retry counts as waiting. */
+  /** For how many seconds a client that was told to retry counts as waiting. */
   readonly retryLease: number
-  /** Hears of each image that was answered from memory. */
+  /** Called for each image that is served from memory. */
   readonly onRemembered?: () => void
 }
 
-/** Who asks for an image, and how. */
-export type Asked = {
-  /** For the log. */
-  readonly id: string
-  /** Fires when the one who asks has left. Read only for a request that waits, as is the limit: both may be getters. */
-  readonly signal?: AbortSignal
-  /** Milliseconds to wait; the build goes on without the one who asked (STILL_BUILDING), who is expected back. */
-  readonly limit?: number | undefined
-  /** Made ahead of demand: after everything else, and not counted as pulled. */
-  readonly background?: boolean
-  /** Is called with the id of the build that serves the request, if one has to. */
-  readonly onJoin?: (build: string) => void
-  /** What this image shares with others that must be of the same revision. */
-  readonly together?: OneRevision
-}
-
-/** From a request to a published image. */
+/** Builds images: joins equal requests, and remembers failures. */
 export type Builder = {
   /**
-   * Equal requests share one build. It is cancelled when nobody waits for it and nobody is expected back, unless Nix
-   * has begun to realise; whoever joins it gives it their urgency.
-   * @throws STILL_BUILDING past the limit, with `{ build }` in its detail: the next request finds the same build, its
-   *   image or its failure. OVERLOADED when too many builds wait already; known images and builds in progress are
-   *   never refused. CANCELLED when the registry stops. What a build throws is in `build.ts`
+   * Equal requests share one build, which has the urgency of the most urgent caller. It is cancelled when no caller waits
+   * and none is expected back, unless Nix has begun to realise.
+   * @throws STILL_BUILDING after the limit, with `{ build }` in its detail: the next request gets the same build, its
+   *   image or its failure. OVERLOADED when too many builds are waiting; requests for known images and builds in progress
+   *   are never refused. CANCELLED when the registry stops. For the errors of builds, see `build.ts`
    */
-  build(image: ImageRequest, asked: Asked): Promise<Image>
-  /** The image, counted as pulled, if `build` would find it in memory without waiting for anything. */
+  build(image: ImageRequest, caller: Caller): Promise<Image>
+  /** Returns the image, and counts a pull, if it is in memory and nothing has to be checked. */
   known(image: ImageRequest): Image | undefined
-  /** Takes no more requests, and sends those away that wait. */
+  /** Refuses new requests, and fails those that wait. */
   drain(): void
-  /** Builds in progress. */
+  /** The number of builds in progress. */
   readonly running: number
-  /** Those of them that wait for Nix or for packing. */
+  /** The number of builds that wait for Nix or packing. */
   readonly queued: number
 }
 
-// Milliseconds for which a failure is remembered: for those who were told to come back longer than any client pauses; for
-// all as long as one pull may take, in which Docker asks twice and podman up to four times.
-const keptForComers = 120_000
-const keptForAll = 10_000
-
-/** Refusals, which are the same for as long as the revision is. */
-const isRefusal = (error: unknown): boolean => hasCode(error, 'PACKAGE_UNKNOWN', 'PACKAGE_DENIED')
-
-/** Failures of the package, which it has again when nothing changes. */
-const isFinal = (error: unknown): boolean =>
-  hasCode(error, 'BUILD_FAILED', 'BUILD_TIMEOUT', 'EVALUATION_TIMEOUT') && !(error instanceof DerivationGone)
-
-/** Failures that say nothing of the package. */
-const isPassing = (error: unknown): boolean => hasCode(error, 'CANCELLED', 'OVERLOADED')
-
 export function createBuilder(deps: BuilderDeps): Builder {
   const queue = createBuildQueue(deps.maxQueue)
-  const builds = createFlights<Made>(() => deps.packer.reconsider())
+  const builds = createFlights<BuiltImage>(() => deps.packer.reconsider())
   const packing = createFlights<KnownLayer>(() => deps.packer.reconsider())
   const recent = createRecent(deps.blobs)
   const ids = new Map<string, string>()
-  const left = new Set<string>() // builds that somebody was told to come back for
+  const expected = new Set<string>() // keys of builds for which a client was told to retry
   const failures = new LRUCache<string, { readonly error: unknown }>({ max: 1000 })
   const keyOf = createRequestKeys()
   const generation = () => deps.versions?.generation() ?? 0
@@ -102,7 +72,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
   let draining = false
 
   const start =
-    (key: string, request: ImageRequest, pinned: PinnedSet, layering: Layering): Start<Made> =>
+    (key: string, request: ImageRequest, pinned: PinnedSet, layering: Layering): Start<BuiltImage> =>
     async (demand, commit) => {
       const place = queue.place(demand)
       demand.signal.addEventListener('abort', place.leave)
@@ -117,35 +87,29 @@ export function createBuilder(deps: BuilderDeps): Builder {
           commit()
         }
         const context = { ...deps, ...demand, enter: place.enter, begin, layering, request, emit, packing }
-        const made = await makeImage(context, pinned)
-        emit({ type: 'finished', digest: made.image.manifests.oci.digest, ms: performance.now() - started })
-        recent.remember(key, made)
-        return made
+        const built = await buildFlow(context, pinned)
+        emit({ type: 'finished', digest: built.image.manifests.oci.digest, ms: performance.now() - started })
+        recent.remember(key, built)
+        return built
       } catch (error) {
         emit({ type: 'failed', error, ms: performance.now() - started })
-        const isExpected = ids.get(key) === build && left.has(key)
-        const kept = isPassing(error)
-          ? 0
-          : isExpected || isRefusal(error)
-            ? keptForComers
-            : isFinal(error)
-              ? keptForAll
-              : 0
-        if (kept > 0) failures.set(key, { error }, { ttl: kept })
+        const isExpected = ids.get(key) === build && expected.has(key)
+        const memory = memoryOf(error, isExpected)
+        if (memory > 0) failures.set(key, { error }, { ttl: memory })
         throw error
       } finally {
         place.leave()
-        // A cancelled build may end after another has begun in its place.
+        // A cancelled build may end after another one with the same key has begun.
         if (ids.get(key) === build) {
           ids.delete(key)
-          left.delete(key)
+          expected.delete(key)
         }
       }
     }
 
   const find = async (
     request: ImageRequest,
-    { id, background = false, onJoin, together = onItsOwn() }: Asked,
+    { id, background = false, onJoin, together = onItsOwn() }: Caller,
     signal: () => AbortSignal,
     joined: (key: string) => void,
   ): Promise<Image> => {
@@ -159,11 +123,11 @@ export function createBuilder(deps: BuilderDeps): Builder {
       generation(),
     )
     let known = await recent.find(key).catch((error: unknown) => {
-      void together.agree(false) // the others must not wait for this one
+      void together.agree(false) // so that the others do not wait
       throw error
     })
     if (!(await together.agree(known !== undefined))) {
-      // Only what is known is answered for a set that may have changed meanwhile.
+      // Without a check, only known images are served for a package set that may have changed.
       meant = await together.pin(deps.sets, request, { old: false })
       key = keyOf(
         meant.request,
@@ -179,7 +143,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
     if (failure) throw failure.error
     const flight = () => {
       const urgency = () => (background ? urgencies.background : urgencies.waiting)
-      const made = builds.run(key, start(key, meant.request, meant.pinned, layering), {
+      const built = builds.run(key, start(key, meant.request, meant.pinned, layering), {
         signal: signal(),
         urgency,
       })
@@ -189,11 +153,11 @@ export function createBuilder(deps: BuilderDeps): Builder {
         onJoin?.(build)
       }
       joined(key)
-      return made
+      return built
     }
-    const made = known ?? (await flight())
-    if (!background) deps.pulls.note(request, made)
-    return made.image
+    const built = known ?? (await flight())
+    if (!background) deps.pulls.note(request, built)
+    return built.image
   }
 
   return {
@@ -208,53 +172,53 @@ export function createBuilder(deps: BuilderDeps): Builder {
       const meant = draining ? undefined : deps.sets.current(request)
       const state = meant && deps.recipes.current(meant.request)
       if (!meant || state === undefined) return undefined
-      const made = recent.current(keyOf(meant.request, meant.pinned, deps.layering(), state, generation()))
-      if (!made) return undefined
+      const built = recent.current(keyOf(meant.request, meant.pinned, deps.layering(), state, generation()))
+      if (!built) return undefined
       deps.onRemembered?.()
-      deps.pulls.note(request, made)
-      return made.image
+      deps.pulls.note(request, built)
+      return built.image
     },
 
-    async build(request, asked) {
+    async build(request, caller) {
       if (draining) throw stopping()
       let leave: AbortController | undefined
       const leaving = () => (leave ??= new AbortController())
       let key: string | undefined
-      let told = false
+      let retrySent = false
       const expectBack = () => {
-        if (key !== undefined && builds.expect(key, deps.retryLease * 1000)) left.add(key)
+        if (key !== undefined && builds.expect(key, deps.retryLease * 1000)) expected.add(key)
         if (key !== undefined) leaving().abort()
       }
-      const gone = () => leaving().abort()
+      const disconnect = () => leaving().abort()
       const listen = () => {
-        asked.signal?.addEventListener('abort', gone)
-        if (asked.signal?.aborted) gone()
+        caller.signal?.addEventListener('abort', disconnect)
+        if (caller.signal?.aborted) disconnect()
         return leaving().signal
       }
-      const found = find(request, asked, listen, (joined) => {
+      const result = find(request, caller, listen, (joined) => {
         key = joined
-        if (told) expectBack()
+        if (retrySent) expectBack()
       })
-      // Most images are in memory: only a request that waits needs a timer.
-      const known = await soon(found)
+      // Most images are in memory, so only requests that wait get a timer.
+      const known = await soon(result)
       if (known) return known.value
       if (draining) throw stopping()
       const end = Promise.withResolvers<never>()
-      const tellToComeBack = () => {
-        told = true
-        // The answer that says so may close the connection: that is not leaving.
-        asked.signal?.removeEventListener('abort', gone)
+      const sendRetry = () => {
+        retrySent = true
+        // The retry response can close the connection, which must not count as disconnecting.
+        caller.signal?.removeEventListener('abort', disconnect)
         end.reject(stillBuilding(key === undefined ? undefined : ids.get(key)))
         expectBack()
       }
-      const timer = asked.limit === undefined ? undefined : setTimeout(tellToComeBack, asked.limit)
+      const timer = caller.limit === undefined ? undefined : setTimeout(sendRetry, caller.limit)
       waiting.add(end.reject)
       try {
-        return await Promise.race([found, end.promise])
+        return await Promise.race([result, end.promise])
       } finally {
         clearTimeout(timer)
         waiting.delete(end.reject)
-        asked.signal?.removeEventListener('abort', gone)
+        caller.signal?.removeEventListener('abort', disconnect)
       }
     },
 
@@ -269,6 +233,6 @@ const stopping = () => new NixeryError('CANCELLED', 'the registry is stopping')
 
 const stillBuilding = (build: string | undefined) =>
   new NixeryError('STILL_BUILDING', 'the image is still being built', {
-    hint: 'pull again in a moment: the build goes on meanwhile',
+    hint: 'pull again in a moment; the build continues',
     detail: { build },
   })

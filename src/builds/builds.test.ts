@@ -140,8 +140,8 @@ describe('builds', () => {
 
   it('know their ids', async () => {
     const { builds } = openFake()
-    await assert.rejects(builds.result('nope'), /no request was submitted as nope/)
-    await assert.rejects(updatesOf(builds, 'nope'), /no request was submitted as nope/)
+    await assert.rejects(builds.result('nope'), /unknown request id nope/)
+    await assert.rejects(updatesOf(builds, 'nope'), /unknown request id nope/)
     await builds.cancel('nope')
   })
 

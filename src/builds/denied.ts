@@ -7,7 +7,11 @@ import type { Platform } from '../image/platform.ts'
 import { partsOfName } from '../image/spelling.ts'
 import type { LookupResult, SetPolicy } from '../nix/evaluate.ts'
 import type { Nix } from '../nix/nix.ts'
+import type { NameFilter } from '../packages/policy.ts'
+import { refuse } from '../packages/refusals.ts'
 import { stateOf, type PinnedSet } from '../packages/source.ts'
+import { wantedBy, type Decided, type Wanted } from '../packages/wanted.ts'
+import { denied as deniedResolution } from './resolution-of.ts'
 import type { ResolvedPackage } from '../packages/resolution.ts'
 
 export type DeniedDerivationsDeps = {
@@ -16,28 +20,27 @@ export type DeniedDerivationsDeps = {
   readonly policy: SetPolicy
   /** Names of packages that are denied: the patterns of NIXERY_DENY without `*`. */
   readonly names: readonly string[]
-  /** Gets a line for the operator for each name whose derivation cannot be told. */
+  /** Receives a line for each name whose derivation cannot be determined. */
   readonly warn: (line: string) => void
-  /** Takes what is still to be done when the answer is there. */
+  /** Adds work to do after the response. */
   readonly later: (work: Promise<unknown>) => void
 }
 
-/** Whether a package is one that is denied by another name. */
+/** Whether a package is denied under another name. */
 export type IsDenied = (found: Pick<ResolvedPackage, 'drvPath' | 'outputs'>) => boolean
 
 const denied = z.array(z.object({ drvPath: z.string(), outputPath: z.string().optional() }))
 type Denied = z.infer<typeof denied>
 type Evaluated = { readonly found: Denied; readonly isLasting: boolean }
 
-// Revisions and platforms that are kept in memory, and milliseconds until a failure that may be over is tried again.
-const mostKept = 100
+// How many revisions and platforms are kept in memory, and when a temporary failure is retried (ms).
+const maxKept = 100
 const retryAfter = 10 * 60_000
 
 /**
- * Finds the derivations that denied names stand for, once per revision and platform. They are evaluated without
- * building anything, so that import-from-derivation of a denied package never runs. A name that does not evaluate is
- * logged and denies nothing else.
- * @returns a function that throws what evaluating throws, but not for lack of time or memory
+ * Finds the derivations of denied names, once for each revision and platform. Nothing is built during evaluation, so
+ * import-from-derivation of a denied package never runs. A name that cannot be evaluated is logged, and denies no others.
+ * @returns a function that throws the errors of evaluation, except those about time and memory
  */
 export function deniedDerivations({
   catalog,
@@ -47,7 +50,7 @@ export function deniedDerivations({
   warn,
   later,
 }: DeniedDerivationsDeps): (pinned: PinnedSet, platform: Platform) => Promise<IsDenied> {
-  const kept = new LRUCache<string, { readonly found: Promise<Denied> }>({ max: mostKept })
+  const kept = new LRUCache<string, { readonly found: Promise<Denied> }>({ max: maxKept })
 
   async function evaluate(key: ResolutionKey, pinned: PinnedSet, platform: Platform): Promise<Evaluated> {
     const remembered = (await catalog.resolutions([key], parseDenied)).get(key)
@@ -63,10 +66,10 @@ export function deniedDerivations({
     }
     const answers = await nix.evaluate(lookUp, {})
     for (const [index, answer] of answers.entries()) {
-      if (answer.status === 'failed') notTold(names[index] ?? '', platform, answer.message)
+      if (answer.status === 'failed') warnUnknown(names[index] ?? '', platform, answer.message)
     }
     const found = answers.flatMap(deniedBy)
-    if (answers.some(mayBeOver)) return { found, isLasting: false }
+    if (answers.some(isTemporary)) return { found, isLasting: false }
     const remember = async () => {
       if (!(await pinned.unchanged())) return
       await catalog.rememberResolutions(new Map([[key, found]]), pinned.revision)
@@ -75,10 +78,10 @@ export function deniedDerivations({
     return { found, isLasting: true }
   }
 
-  const notTold = (name: string, platform: Platform, reason: string) =>
+  const warnUnknown = (name: string, platform: Platform, reason: string) =>
     warn(
-      `NIXERY_DENY: cannot tell which derivation ${name} is on ${platform.architecture}, ` +
-        `so other names of it are not denied:\n${reason}`,
+      `NIXERY_DENY: cannot determine the derivation of ${name} on ${platform.architecture}, ` +
+        `so its other names are not denied:\n${reason}`,
     )
 
   const find = (pinned: PinnedSet, platform: Platform): Promise<Denied> => {
@@ -94,7 +97,7 @@ export function deniedDerivations({
     const found = evaluate(key, pinned, platform)
       .catch((error: unknown) => {
         if (!hasCode(error, 'EVALUATION_TIMEOUT', 'BUILD_FAILED')) throw error
-        notTold(names.join(', '), platform, error.message)
+        warnUnknown(names.join(', '), platform, error.message)
         return { found: [], isLasting: false }
       })
       .then(
@@ -121,11 +124,11 @@ export function deniedDerivations({
   }
 }
 
-/** Failing because something would have to be built is lasting, too: it never is. */
-const mayBeOver = (answer: LookupResult): boolean =>
+/** A failure because something would have to be built is lasting, because nothing is built here. */
+const isTemporary = (answer: LookupResult): boolean =>
   answer.status === 'failed' && !answer.lasting && !answer.message.includes('allow-import-from-derivation')
 
-/** The derivation as a whole; for a name that ends in an output, that output alone. */
+/** The whole derivation, or, for a name that ends in an output, only that output. */
 const deniedBy = (answer: LookupResult): Denied => {
   if (answer.status !== 'package') return []
   const { drvPath, outputs, path, packagePath } = answer
@@ -133,3 +136,14 @@ const deniedBy = (answer: LookupResult): Denied => {
 }
 
 const parseDenied = (text: string): Denied | undefined => denied.safeParse(JSON.parse(text)).data
+
+/** Refuses names that are denied as they are written, before anything is evaluated. @throws PACKAGE_DENIED */
+export function refuseDenied(decided: Decided, filter: NameFilter): void {
+  const isDenied = ({ need, names, implied }: Wanted) =>
+    need === 'required' && !implied && names.every((name) => filter.denies(name))
+  const lacking = wantedBy(decided).filter(isDenied)
+  refuse(
+    decided,
+    lacking.map((wanted) => ({ ...wanted, found: deniedResolution })),
+  )
+}

@@ -1,17 +1,17 @@
 import type { Digest } from '../image/digest.ts'
 import type { StorePath } from '../image/store-path.ts'
 
-/** What happens in a build, for whoever wants to show or count it. Times are milliseconds. */
+/** An event of a build. Times are in milliseconds. */
 export type BuildEvent =
   | { readonly type: 'started'; readonly image: string }
-  /** A request waits for the build, the one that began it included. */
+  /** A request waits for the build, including the one that started it. */
   | { readonly type: 'joined'; readonly request: string }
   | {
       readonly type: 'resolved'
       /** The package set, if there are several. */
       readonly set?: string
       readonly packages: readonly string[]
-      /** Names that were looked up, and those of them that Nix was asked for. */
+      /** The numbers of names that were looked up, and of those that were evaluated. */
       readonly names: number
       readonly evaluated: number
       readonly ms: number
@@ -19,12 +19,12 @@ export type BuildEvent =
   | {
       readonly type: 'warning'
       readonly message: string
-      /** The binary cache that has failed. */
+      /** The binary cache that failed. */
       readonly cache?: string
     }
-  /** A line of what Nix says while it works. */
+  /** A line of Nix's output. */
   | { readonly type: 'nix'; readonly line: string }
-  /** The paths are there: Nix has made or fetched them, or binary caches were found to have them. */
+  /** The paths are available: Nix has built or fetched them, or binary caches have them. */
   | {
       readonly type: 'realised'
       readonly origin?: 'caches'
@@ -32,9 +32,9 @@ export type BuildEvent =
       readonly narBytes: number
       readonly ms: number
     }
-  /** Bytes that have come from binary caches, all since the paths were found; not told of each. */
+  /** The total number of bytes downloaded from binary caches so far. */
   | { readonly type: 'downloading'; readonly bytes: number }
-  /** A path has come from a binary cache, in so many bytes. */
+  /** A path was downloaded from a binary cache. */
   | {
       readonly type: 'downloaded'
       readonly cache: string
@@ -48,14 +48,14 @@ export type BuildEvent =
       readonly digest: Digest
       readonly size: number
       readonly paths: number
-      /** Paths that were compressed before, for another layer. */
+      /** The number of paths that were copied from other layers. */
       readonly copied: number
       readonly ms: number
     }
   | { readonly type: 'finished'; readonly digest: Digest; readonly ms: number }
   | { readonly type: 'failed'; readonly error: unknown; readonly ms: number }
 
-/** Gets the events of all builds; `build` tells them apart. Must not throw. */
+/** Receives the events of all builds, with the build's id. Must not throw. */
 export type BuildListener = (build: string, event: BuildEvent) => void
 
 /** The events of one build. */

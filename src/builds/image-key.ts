@@ -19,9 +19,9 @@ const contentsOf = ({ accounts, files, nixDatabase, annotations, maxLayers, base
 })
 
 /**
- * The key of an image: everything that its bytes depend on. Package sets, revisions and names are not part of it,
- * so an image that stays the same keeps its key when its package set moves on, unless it is to tell its commit. What the tree of links adds to the
- * config depends on the closure, and the `rootfsVersion` stands for how.
+ * The key of an image: everything that its bytes depend on. Package sets, revisions and names are not part of it, so an
+ * unchanged image keeps its key when its package set changes, unless the image contains the commit. What the tree of links
+ * adds to the config depends only on the closure and the `rootfsVersion`.
  */
 export const imageKey = (
   spec: ImageSpec,

@@ -16,15 +16,15 @@ import { layerDescriptor } from '../layers/format.ts'
 import type { Blobs } from './blobs.ts'
 import type { LinkFacts } from './link-facts.ts'
 
-/** A blob that an image is made of. */
+/** A blob of an image. */
 export type Part = { readonly digest: Digest; readonly size: number }
 
-/** A published image: everything that a client will ask for, by digest. */
+/** A published image: the digests of everything that clients request. */
 export type Image = {
   readonly manifests: Readonly<Record<ManifestForm, Part>>
   readonly config: Part
   readonly layers: readonly Part[]
-  /** For those who pull it: what was left out of it, and why. */
+  /** Warnings for users: what was ignored, and why. */
   readonly warnings?: readonly string[]
 }
 
@@ -36,7 +36,7 @@ const imageForm = z.object({
   warnings: z.array(z.string()).exactOptional(),
 })
 
-/** Reads an image as the catalog has it; undefined for what this version cannot read: it is made again. */
+/** Parses an image in the catalog. Returns undefined if this version cannot read it; then it is built again. */
 export function parseImage(text: string): Image | undefined {
   try {
     return imageForm.parse(JSON.parse(text))
@@ -48,8 +48,8 @@ export function parseImage(text: string): Image | undefined {
 const partOf = (text: string): Part => ({ digest: digestOf(text), size: Buffer.byteLength(text) })
 
 /**
- * Composes config and manifests over layers that are in the store, and stores them too.
- * @param facts what the tree of links adds to the config, and what was left out of it
+ * Composes and stores config and manifests for layers that are in the store.
+ * @param facts the environment variables and warnings of the tree of links
  */
 export async function publishImage(
   blobs: Blobs,
@@ -89,7 +89,7 @@ export async function publishImage(
   }
 }
 
-/** Composes an index over images of several platforms, and stores it. */
+/** Composes and stores an index of images for several platforms. */
 export async function publishIndex(
   blobs: Blobs,
   form: ManifestForm,
@@ -104,8 +104,8 @@ export async function publishIndex(
   return part
 }
 
-/** Whether every part of an image is in the store, whole. */
-export async function isWhole(blobs: Blobs, image: Image): Promise<boolean> {
+/** Whether all blobs of an image are complete in the store. */
+export async function isComplete(blobs: Blobs, image: Image): Promise<boolean> {
   const parts = [...Object.values(image.manifests), image.config, ...image.layers]
   const sizes = await Promise.all(parts.map(({ digest }) => blobs.find(digest)))
   return parts.every(({ size }, index) => size === sizes[index])

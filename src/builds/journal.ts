@@ -3,32 +3,33 @@ import { isNixeryError } from '../errors.ts'
 import type { BuildFailure, BuildUpdate } from './builds.ts'
 import type { BuildEvent } from './events.ts'
 
-/** The events of each build, for readers that may come late. */
+/** Records the events of builds, for readers that start later. */
 export type Journal = {
   add(build: string, event: BuildEvent): void
-  /** Events from the beginning, as far as they are kept, then as they come. Ends with the build. */
+  /** Yields recorded events, then new ones, until the build ends. */
   read(build: string): AsyncIterable<BuildUpdate>
 }
 
-// Of each build, so many events and so many UTF-16 units of text are kept; and builds that have ended, for so long (ms).
-const mostEvents = 1000
-const mostText = 100_000
-const mostEnded = 50
-const keptFor = 120_000
+// Limits for each build: the number of events, and the size of their text in UTF-16 units.
+const maxEvents = 1000
+const maxText = 100_000
+// How many builds that have ended are kept, and for how long (ms).
+const maxEnded = 50
+const endedTtl = 120_000
 
 type Entry = {
   readonly events: BuildUpdate[]
-  /** How many events before these were dropped. */
+  /** The number of dropped events. */
   dropped: number
   text: number
   over: boolean
-  /** Resolved, and replaced, with each event. */
+  /** Resolved and replaced with each event. */
   changed: PromiseWithResolvers<void>
 }
 
 export function createJournal(): Journal {
   const running = new Map<string, Entry>()
-  const ended = new LRUCache<string, Entry>({ max: mostEnded, ttl: keptFor })
+  const ended = new LRUCache<string, Entry>({ max: maxEnded, ttl: endedTtl })
 
   return {
     add(build, event) {
@@ -40,7 +41,7 @@ export function createJournal(): Journal {
       }
       entry.events.push(updateOf(event))
       entry.text += textOf(event)
-      while (entry.events.length > 1 && (entry.events.length > mostEvents || entry.text > mostText)) {
+      while (entry.events.length > 1 && (entry.events.length > maxEvents || entry.text > maxText)) {
         const dropped = entry.events.shift()
         entry.dropped += 1
         if (dropped) entry.text -= textOf(dropped)

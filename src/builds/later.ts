@@ -1,8 +1,8 @@
-/** What is still to be done when an answer is there, and what ends only when it is done. */
+/** Work that continues after a response was sent. */
 export type Later = {
-  /** A failure is nobody's: what could not be done is done again when it is needed. */
+  /** Adds work. Its failures are ignored, since it is repeated when it is needed. */
   add(work: Promise<unknown>): void
-  /** Waits for all that was added, `longest` milliseconds at most. */
+  /** Waits for all work, at most `longest` milliseconds. */
   settled(longest: number): Promise<void>
 }
 

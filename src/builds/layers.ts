@@ -12,12 +12,12 @@ import { rootfs, rootfsVersion, type Rootfs } from '../rootfs/rootfs.ts'
 import type { RootfsExtra } from '../rootfs/work.ts'
 import { closureKey } from './closure.ts'
 
-/** A layer that an image is to have: what it is keyed by, and what it is packed from. */
-export type WantedLayer = {
+/** A layer of an image: its key, and what it is packed from. */
+export type LayerSpec = {
   readonly key: LayerKey
   /** A line for `docker history`. */
   readonly comment: string
-  /** Bytes of the store paths in it; what takes longest is packed first. */
+  /** The size of its store paths in bytes. Large layers are packed first. */
   readonly narSize: number
   /** Its store paths, in order, with the keys of their members. */
   readonly members: readonly {
@@ -25,7 +25,7 @@ export type WantedLayer = {
     readonly facts: PathFacts
     readonly key: MemberKey
   }[]
-  /** For the tree of links, which is made from what lies where in the store paths. */
+  /** Builds the tree of links from the contents of store paths; undefined for other layers. */
   readonly make?: (listings: Listings) => Promise<Rootfs>
 }
 
@@ -36,19 +36,19 @@ export type LayerOptions = {
   readonly compressorId: string
 }
 
-/** What a plan depends on besides the closure, for keys. Popularity data has a part in the original's grouping alone. */
+/** What a plan depends on besides the closure, for keys. Only the original's strategy uses popularity. */
 export const layeringKey = ({ strategy, maxLayers, popularity }: Omit<LayerOptions, 'compressorId'>) => ({
   strategy: strategyVersions[strategy],
   maxLayers,
   popularity: strategy === 'nixery' ? popularity.version : undefined,
 })
 
-/** The layers of an image in manifest order: those of the plan, and the tree of links last. */
-export function wantedLayers(closure: Closure, spec: LinkSpec, options: LayerOptions): WantedLayer[] {
+/** The layers of an image in manifest order: the planned layers, then the tree of links. */
+export function layerSpecs(closure: Closure, spec: LinkSpec, options: LayerOptions): LayerSpec[] {
   const { strategy, compressorId } = options
   const factsOf = (path: StorePath) => {
     const facts = closure.paths.get(path)
-    if (!facts) throw new Error(`not in the closure: ${path}`)
+    if (!facts) throw new Error(`${path} is not in the closure`)
     return facts
   }
   const memberOf = (storePath: StorePath) => {
@@ -60,7 +60,7 @@ export function wantedLayers(closure: Closure, spec: LinkSpec, options: LayerOpt
       key: keyOf('member', archiveVersion, { path: storePath, narHash, compressorId }),
     }
   }
-  const layers = strategies[strategy](closure, options).layers.map(({ paths }): WantedLayer => {
+  const layers = strategies[strategy](closure, options).layers.map(({ paths }): LayerSpec => {
     const members = paths.map(memberOf)
     return {
       key: keyOf(
@@ -89,7 +89,7 @@ function extraOf({ accounts, files, nixDatabase, config }: LinkSpec): RootfsExtr
 
 const remembered = rememberListings()
 
-function linksLayer(closure: Closure, spec: LinkSpec, compressorId: string): WantedLayer {
+function linksLayer(closure: Closure, spec: LinkSpec, compressorId: string): LayerSpec {
   const { platform, links: packages, commit } = spec
   const extra = extraOf(spec)
   const { architecture } = platform

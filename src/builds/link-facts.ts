@@ -2,17 +2,17 @@ import { z } from 'zod'
 import type { Rootfs } from '../rootfs/rootfs.ts'
 
 /**
- * What an image has besides its layers because of what its packages have. Remembered with the tree of links, so that an
- * image of known layers has the same config and warnings without anyone reading a store path.
+ * The environment variables and warnings that depend on the contents of packages. They are stored with the layer of links,
+ * so that an image of known layers can be composed without reading store paths.
  */
 export type LinkFacts = Pick<Rootfs, 'env' | 'warnings'>
 
 const form = z.object({ env: z.array(z.string()), warnings: z.array(z.string()) })
 
-/** The facts as the catalog keeps them, with a layer. */
+/** Formats facts for the catalog. */
 export const linkFactsText = ({ env, warnings }: LinkFacts): string => JSON.stringify({ env, warnings })
 
-/** Reads facts that the catalog has; undefined for none, and for what this version cannot read: they are made again. */
+/** Parses facts in the catalog. Returns undefined if there are none, or this version cannot read them. */
 export function parseLinkFacts(text: string | undefined): LinkFacts | undefined {
   try {
     return text === undefined ? undefined : form.parse(JSON.parse(text))

@@ -8,17 +8,17 @@ import { createOneRevision, type OneRevision } from './one-revision.ts'
 /** Builds in this process. */
 export type LocalBuilds = Builds & Pick<Builder, 'drain' | 'running' | 'queued'>
 
-/** A request that was submitted. */
+/** A submitted request. */
 type Submission = {
-  /** The build that serves it; undefined if none was needed. Settles with the result at the latest. */
+  /** The build that serves it; undefined if none was needed. Settles no later than the result. */
   readonly build: Promise<string | undefined>
   readonly result: Promise<Image>
   readonly leave: AbortController
 }
 
-// Submissions that have ended, for callers that ask for the result later; and for how long (ms).
-const mostEnded = 1000
-const keptFor = 120_000
+// How many ended submissions are kept for callers that request the result later, and for how long (ms).
+const maxEnded = 1000
+const endedTtl = 120_000
 
 export function createLocalBuilds(deps: BuilderDeps): LocalBuilds {
   const journal = createJournal()
@@ -30,17 +30,17 @@ export function createLocalBuilds(deps: BuilderDeps): LocalBuilds {
     },
   })
   const open = new Map<string, Submission>()
-  const ended = new LRUCache<string, Submission>({ max: mostEnded, ttl: keptFor })
+  const ended = new LRUCache<string, Submission>({ max: maxEnded, ttl: endedTtl })
   const groups = new Map<string, { readonly together: OneRevision; missing: number }>()
   let submitted = 0
 
   const find = (id: string): Submission => {
     const submission = open.get(id) ?? ended.get(id)
-    if (!submission) throw new Error(`no request was submitted as ${id}, or it ended long ago`)
+    if (!submission) throw new Error(`unknown request id ${id}: never submitted, or ended too long ago`)
     return submission
   }
 
-  /** What the members of a group share. The last of them to be submitted takes it out of the table. */
+  /** The state that a group shares. It is removed from the map when the last request of the group is submitted. */
   const groupOf = ({ id, size }: { readonly id: string; readonly size: number }): OneRevision => {
     const group = groups.get(id) ?? { together: createOneRevision(size), missing: size }
     group.missing -= 1

@@ -8,22 +8,22 @@ import { hasCode } from '../errors.ts'
 import { MemberGone } from '../layers/pack.ts'
 import type { Blobs } from './blobs.ts'
 
-/** Bytes of a file on this machine. */
+/** A range of a local file. */
 export type LocalMember = { readonly file: string; readonly offset: number; readonly length: number }
 
-/** Members that were made for other layers, to be copied from. */
+/** Members of other layers, as local files. */
 export type OpenMembers = {
-  /** By key; not there are those that are not known, or whose blob is not whole. */
+  /** By key, without unknown members and those of incomplete blobs. */
   readonly members: ReadonlyMap<MemberKey, LocalMember>
-  /** One of them is not what it should be: their blobs are hashed before they are believed again. */
+  /** Called when a member is damaged: all blobs are hashed before they are used again. */
   doubt(): Promise<void>
-  /** Removes what was copied here. */
+  /** Removes downloaded files. */
   release(): Promise<void>
-  /** The failure that says that some are not there. */
+  /** The error for missing members. */
   gone(): Error
 }
 
-/** Finds members, and brings those of a remote store to this machine. */
+/** Looks up members, and downloads those of a remote store. */
 export async function openMembers(
   { catalog, blobs }: { readonly catalog: Pick<Catalog, 'members'>; readonly blobs: Blobs },
   keys: readonly MemberKey[],
@@ -42,7 +42,7 @@ export async function openMembers(
       }
       const copy = join(blobs.spoolDirectory, randomUUID())
       copies.push(copy)
-      if (await fetched(blobs, member, copy))
+      if (await download(blobs, member, copy))
         members.set(key, { file: copy, offset: 0, length: member.length })
     }),
   )
@@ -60,13 +60,13 @@ export async function openMembers(
   }
 }
 
-async function fetched(blobs: Blobs, { digest, offset, length }: Member, file: string): Promise<boolean> {
+async function download(blobs: Blobs, { digest, offset, length }: Member, file: string): Promise<boolean> {
   try {
     const bytes = await blobs.read(digest, { start: offset, end: offset + length })
     await pipeline(bytes, createWriteStream(file, { flags: 'wx' }))
     return true
   } catch (error) {
-    if (hasCode(error, 'BLOB_UNKNOWN')) return false // removed meanwhile
+    if (hasCode(error, 'BLOB_UNKNOWN')) return false // it has been removed
     throw error
   }
 }

@@ -2,21 +2,21 @@ import type { ImageRequest } from '../image/name.ts'
 import type { Meant, PackageSets } from '../packages/sets.ts'
 
 /**
- * Several images that must be of one revision of the package set, such as those of an index. Each of them must call
- * `pin`, and then `agree` unless that failed.
+ * The revision shared by several images, such as those of an index. Each image must call `pin`, and then `agree` unless
+ * `pin` failed.
  */
 export type OneRevision = {
-  /** Pins once for all, which differ in their platforms only. */
+  /** Pins the package set once for all images, which differ only in their platforms. */
   pin(
     sets: Pick<PackageSets, 'pin'>,
     request: ImageRequest,
     options: { readonly old: boolean },
   ): Promise<Meant<ImageRequest>>
-  /** Whether all are known at this revision. Waits until each has said so for itself. */
+  /** Waits until all images have called it, and returns whether all are known at this revision. */
   agree(known: boolean): Promise<boolean>
 }
 
-/** @param count how many images there are */
+/** @param count the number of images */
 export function createOneRevision(count: number): OneRevision {
   const pins = new Map<boolean, { readonly of: ImageRequest; readonly meant: Promise<Meant<ImageRequest>> }>()
   const agreed = Promise.withResolvers<boolean>()
@@ -40,5 +40,5 @@ export function createOneRevision(count: number): OneRevision {
   }
 }
 
-/** For one image alone. */
+/** For a single image. */
 export const onItsOwn = (): OneRevision => createOneRevision(1)

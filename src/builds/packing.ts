@@ -7,27 +7,27 @@ import type { Demand } from '../queue/demand.ts'
 import { storeError } from '../store/store.ts'
 import type { Blobs } from './blobs.ts'
 import type { Emit } from './events.ts'
-import type { WantedLayer } from './layers.ts'
+import type { LayerSpec } from './layers.ts'
 import { linkFactsText, parseLinkFacts } from './link-facts.ts'
 import { openMembers } from './members.ts'
 import type { Flights, Start } from './single-flight.ts'
 
-/** What layers are found in and made with. */
+/** What is needed to find and pack layers. */
 export type PackingDeps = Demand & {
   readonly catalog: Catalog
   readonly blobs: Blobs
   readonly packer: Packer
-  /** Where store paths are read from. */
+  /** The contents of store paths. */
   readonly contents: Contents
-  /** Layers that are being packed, by key, over all builds. */
+  /** The layers that are being packed by all builds. */
   readonly packing: Flights<KnownLayer>
   readonly emit: Emit
 }
 
-/** The layers that exist, by key: remembered with all that has to be known of them, and their blobs are whole. */
+/** The layers that exist: recorded in the catalog with all facts, and complete in the store. */
 export async function knownLayers(
   { catalog, blobs }: Pick<PackingDeps, 'catalog' | 'blobs'>,
-  wanted: readonly WantedLayer[],
+  wanted: readonly LayerSpec[],
 ): Promise<Map<LayerKey, KnownLayer>> {
   const known = await catalog.layers(wanted.map(({ key }) => key))
   const found = await Promise.all(
@@ -42,16 +42,16 @@ export async function knownLayers(
 }
 
 /**
- * Packs and publishes layers; one that another build is packing is waited for. Their store paths must stay valid
- * meanwhile. Comes back when nothing reads them any more, also when it fails.
+ * Packs and publishes layers, or waits for other builds that are packing them. The store paths must stay valid until this
+ * returns or throws.
  */
 export async function packLayers(
   deps: PackingDeps,
-  wanted: readonly WantedLayer[],
+  wanted: readonly LayerSpec[],
 ): Promise<Map<LayerKey, KnownLayer>> {
-  const pack = async (layer: WantedLayer) =>
+  const pack = async (layer: LayerSpec) =>
     packShared(deps, layer, true).catch((error: unknown) => {
-      // Another build had nothing but a member that turned out to be damaged.
+      // Another build tried to use a member that is damaged.
       if (error instanceof MemberGone) return packShared(deps, layer, true)
       throw error
     })
@@ -59,12 +59,12 @@ export async function packLayers(
 }
 
 /**
- * As `packLayers`, without the store paths; undefined where not all of them were compressed before, as of the tree of
- * links, which is made from what is in the store.
+ * Like `packLayers`, but only copies members. Returns undefined if a store path has no member, or if the tree of links is
+ * missing, which is built from store paths.
  */
 export async function packFromMembers(
   deps: PackingDeps,
-  wanted: readonly WantedLayer[],
+  wanted: readonly LayerSpec[],
 ): Promise<Map<LayerKey, KnownLayer> | undefined> {
   if (wanted.some(({ make }) => make)) return undefined
   const keys = wanted.flatMap(({ members }) => members.map(({ key }) => key))
@@ -78,10 +78,10 @@ export async function packFromMembers(
 }
 
 /**
- * Packs a layer once for all builds that want it. It is cancelled when the last of them is, if no thread has begun
- * with it; a build that is cancelled earlier still waits, since its store paths are read.
+ * Packs a layer once for all builds that need it. It is cancelled when all of them are, unless a thread has begun. A build
+ * that is cancelled earlier still waits, because its store paths are being read.
  */
-const packShared = (deps: PackingDeps, layer: WantedLayer, inStore: boolean): Promise<KnownLayer> => {
+const packShared = (deps: PackingDeps, layer: LayerSpec, inStore: boolean): Promise<KnownLayer> => {
   const { signal, urgency } = deps
   const start: Start<KnownLayer> = (demand, commit) =>
     packLayer(deps, layer, inStore, { ...demand, onBegin: commit })
@@ -89,17 +89,17 @@ const packShared = (deps: PackingDeps, layer: WantedLayer, inStore: boolean): Pr
 }
 
 async function packAll(
-  wanted: readonly WantedLayer[],
-  pack: (layer: WantedLayer) => Promise<KnownLayer>,
+  wanted: readonly LayerSpec[],
+  pack: (layer: LayerSpec) => Promise<KnownLayer>,
 ): Promise<Map<LayerKey, KnownLayer>> {
-  // The largest first: what has to be downloaded comes in that order, and no large one is left for one thread at the end.
+  // The largest first: paths are downloaded in this order, and no large layer is left for one thread at the end.
   const ordered = wanted.toSorted((one, other) => other.narSize - one.narSize)
-  const layers = await together(ordered, pack)
+  const layers = await allSettledOrThrow(ordered, pack)
   return new Map(ordered.flatMap(({ key }, index) => (layers[index] ? [[key, layers[index]]] : [])))
 }
 
-/** As `Promise.all`, but comes back when all of it is over, also when some of it fails. */
-async function together<T, R>(all: readonly T[], each: (one: T) => Promise<R>): Promise<R[]> {
+/** Like `Promise.all`, but waits for all work even if some fails. */
+async function allSettledOrThrow<T, R>(all: readonly T[], each: (one: T) => Promise<R>): Promise<R[]> {
   const settled = await Promise.allSettled(all.map(each))
   return settled.map((outcome) => {
     if (outcome.status === 'rejected') throw outcome.reason
@@ -109,7 +109,7 @@ async function together<T, R>(all: readonly T[], each: (one: T) => Promise<R>): 
 
 async function packLayer(
   deps: PackingDeps,
-  wanted: WantedLayer,
+  wanted: LayerSpec,
   inStore: boolean,
   when: PackOptions,
 ): Promise<KnownLayer> {
@@ -136,13 +136,13 @@ async function packLayer(
   return layer
 }
 
-/** @param facts JSON text for the catalog, of the tree of links */
+/** `facts` is the JSON text for the catalog, for the tree of links. */
 type PackedBytes = Awaited<ReturnType<Packer['pack']>> & { readonly copied: number; readonly facts?: string }
 
-/** From members where there are any, else, and where one is damaged, from the contents of store paths. */
+/** Packs a layer from members; from store paths if there are none, or if one is damaged. */
 async function packBytes(
   deps: PackingDeps,
-  { members, narSize, make }: WantedLayer,
+  { members, narSize, make }: LayerSpec,
   inStore: boolean,
   when: PackOptions,
 ): Promise<PackedBytes> {
@@ -157,19 +157,19 @@ async function packBytes(
     members.map(({ key }) => key),
   )
   let paths: OpenPaths | undefined
-  /** Members where they are wanted and there are any, the contents of store paths for all others. */
+  /** Members if `copy` is set and they exist, and store paths for all others. */
   const piecesOf = async (copy: boolean): Promise<Piece[]> => {
-    const isCopied = ({ key }: WantedLayer['members'][number]) => copy && opened.members.has(key)
+    const isCopied = ({ key }: LayerSpec['members'][number]) => copy && opened.members.has(key)
     const read = members.filter((one) => !isCopied(one)).map(({ storePath }) => storePath)
     paths = await contents.open(read, when).catch((error: unknown) => {
-      // A path that is downloaded needs room.
+      // Downloading a path needs disk space.
       throw systemErrorCode(error) === undefined ? error : storeError(error, 'downloading a path')
     })
     const { sources } = paths
     return members.map((one) => {
       const member = isCopied(one) && opened.members.get(one.key)
       const source = member ? { member } : sources[read.indexOf(one.storePath)]
-      if (!source) throw new Error(`neither a member nor a source: ${one.storePath}`)
+      if (!source) throw new Error(`${one.storePath} has neither a member nor a source`)
       return source
     })
   }

@@ -2,31 +2,31 @@ import { LRUCache } from 'lru-cache'
 import { hasCode } from '../errors.ts'
 import type { Resolution } from '../packages/resolution.ts'
 
-/** Failures that may be over soon, such as of the network. They are remembered in memory and for a short time. */
+/** Remembers temporary failures, such as those of the network, in memory for a short time. */
 export type PassingFailures = {
-  /** What a name was found to be, by the key under which names are remembered. */
+  /** The resolution of a name, by its key. */
   resolution(key: string): Resolution | undefined
   note(key: string, resolution: Resolution): void
   /**
-   * Runs an evaluation, or fails at once as the last one for the same reason did.
-   * @param set identifies the package set as a whole
-   * @param names identifies what is evaluated in it
+   * Runs an evaluation, or fails at once with the error of the last one.
+   * @param set identifies the package set
+   * @param names identifies the evaluated names
    */
   run<T>(set: string, names: string, evaluate: () => Promise<T>): Promise<T>
 }
 
-/** Bytes, roughly, of messages; and failed evaluations. */
-const mostBytes = 8e6
-const mostErrors = 1000
+/** Limits for the messages in bytes (roughly), and for the number of failed evaluations. */
+const maxBytes = 8e6
+const maxErrors = 1000
 
-/** @param seconds for which a failure is remembered; `costly` is for those that took all the time or memory there is */
+/** @param seconds how long failures are remembered; `costly` is for evaluations that exceeded their time or memory */
 export function createPassingFailures(seconds = { usual: 10, costly: 60 }): PassingFailures {
   const resolutions = new LRUCache<string, Resolution>({
-    maxSize: mostBytes,
+    maxSize: maxBytes,
     sizeCalculation: (resolution, key) => JSON.stringify(resolution).length + key.length,
     ttl: seconds.usual * 1000,
   })
-  const errors = new LRUCache<string, { readonly error: unknown }>({ max: mostErrors })
+  const errors = new LRUCache<string, { readonly error: unknown }>({ max: maxErrors })
   return {
     resolution: (key) => resolutions.get(key),
     note: (key, resolution) => void resolutions.set(key, resolution),

@@ -1,23 +1,23 @@
 import { LRUCache } from 'lru-cache'
 import type { Catalog, ImageKey, Pull } from '../catalog/catalog.ts'
-import type { Made } from './build.ts'
+import type { BuiltImage } from './build.ts'
 import type { Digest } from '../image/digest.ts'
 import { formatImageName, type ImageRequest } from '../image/name.ts'
 
-/** Counts which images are pulled, and tells the catalog from time to time. */
+/** Counts pulls, and writes the counts to the catalog periodically. */
 export type Pulls = {
-  note(request: ImageRequest, made: Made): void
-  /** Tells what was not told yet. */
+  note(request: ImageRequest, image: BuiltImage): void
+  /** Writes the counts. */
   flush(): Promise<void>
   close(): Promise<void>
 }
 
-// An image that nobody has pulled for this long (ms) may be about to go, in another process: its pull is told at once.
+// The pull of an image that was not pulled for this long (ms) is written at once: another process may be about to remove it.
 const fresh = 600_000
 
 /**
- * @param uses manifests that were given since this was last asked for, which are told, too
- * @param every milliseconds from one telling to the next
+ * @param uses the manifests that were pulled by digest, which are written too
+ * @param every the interval in milliseconds
  */
 export function createPulls(
   catalog: Pick<Catalog, 'rememberPulls' | 'rememberUses'>,
@@ -32,11 +32,11 @@ export function createPulls(
     if (pulls.length > 0) await catalog.rememberPulls(pulls)
     if (used.size > 0) await catalog.rememberUses(used)
   }
-  // What is not told is lost with the process, and of little worth.
-  const tell = () => void flush().catch(() => {})
-  const timer = setInterval(tell, every).unref()
-  const told = new LRUCache<ImageKey, true>({ max: 10_000, ttl: fresh, ttlResolution: 1000 })
-  // Requests that come again are the same object: they are named once.
+  // Counts that cannot be written are lost, which matters little.
+  const flushQuietly = () => void flush().catch(() => {})
+  const timer = setInterval(flushQuietly, every).unref()
+  const written = new LRUCache<ImageKey, true>({ max: 10_000, ttl: fresh, ttlResolution: 1000 })
+  // Repeated requests are the same object, so their names are formatted once.
   const names = new WeakMap<ImageRequest, { image: ImageKey; repository: string; key: string }>()
   const nameOf = (request: ImageRequest, image: ImageKey) => {
     const last = names.get(request)
@@ -54,7 +54,7 @@ export function createPulls(
       const { repository, key } = nameOf(request, image)
       const last = counts.get(key)
       const count = (last?.count ?? 0) + 1
-      const isTold = told.has(image)
+      const isWritten = written.has(image)
       counts.set(key, {
         repository,
         tag,
@@ -62,12 +62,12 @@ export function createPulls(
         image,
         at: Math.floor(Date.now() / 1000),
         count,
-        // It may have been forgotten since it was remembered: another process removes images that are old.
-        ...(isTold ? last?.record && { record: last.record } : { record }),
+        // Another process may have removed the image from the catalog since it was recorded.
+        ...(isWritten ? last?.record && { record: last.record } : { record }),
       })
-      if (isTold) return
-      told.set(image, true)
-      setImmediate(tell)
+      if (isWritten) return
+      written.set(image, true)
+      setImmediate(flushQuietly)
     },
     flush,
     async close() {

@@ -2,27 +2,27 @@ import { NixeryError } from '../errors.ts'
 import { urgencies, type Demand } from '../queue/demand.ts'
 
 /**
- * The builds that wait for Nix or for packing. Builds for which Nix is realising packages are not counted, as their
- * number has a limit of its own; so all builds together never exceed `most` plus that limit.
+ * The builds that wait for Nix or packing. Builds for which Nix is realising packages are not counted, because they have a
+ * limit of their own; so the number of all builds never exceeds `limit` plus that limit.
  */
 export type BuildQueue = {
-  /** A build's place in the queue. The build takes it when it first needs one: what is known needs none. */
+  /** A build's place in the queue. A build takes it only when it has to wait; known images never need one. */
   place(demand: Demand): Place
-  /** Builds that wait. */
+  /** The number of waiting builds. */
   readonly size: number
 }
 
 export type Place = {
-  /** Takes the place. @throws OVERLOADED when the queue is full, unless the build is in the background */
+  /** Takes the place. @throws OVERLOADED when the queue is full, unless it is a background build */
   readonly enter: () => void
   /** Nix has begun to realise. */
   readonly begin: () => void
-  /** The build is over, or was cancelled. */
+  /** The build has ended or was cancelled. */
   readonly leave: () => void
 }
 
-/** @param most builds that may wait */
-export function createBuildQueue(most: number): BuildQueue {
+/** @param limit the number of builds that may wait */
+export function createBuildQueue(limit: number): BuildQueue {
   let size = 0
   return {
     get size() {
@@ -33,9 +33,9 @@ export function createBuildQueue(most: number): BuildQueue {
       return {
         enter() {
           if (state === 'waiting' || state === 'left') return
-          // Background builds come one at a time, so that they need no limit.
-          if (state === 'outside' && size >= most && demand.urgency() > urgencies.background)
-            throw queueFull(most)
+          // Background builds come one at a time, so they need no limit.
+          if (state === 'outside' && size >= limit && demand.urgency() > urgencies.background)
+            throw queueFull(limit)
           state = 'waiting'
           size += 1
         },
@@ -53,7 +53,7 @@ export function createBuildQueue(most: number): BuildQueue {
   }
 }
 
-const queueFull = (most: number) =>
-  new NixeryError('OVERLOADED', `the registry is busy: ${most} images are waiting to be built`, {
+const queueFull = (limit: number) =>
+  new NixeryError('OVERLOADED', `the registry is busy: ${limit} images are waiting to be built`, {
     hint: 'try again in a few seconds',
   })

@@ -1,66 +1,67 @@
 import { LRUCache } from 'lru-cache'
 import type { Blobs } from './blobs.ts'
-import type { Made } from './build.ts'
-import { isWhole } from './image.ts'
+import type { BuiltImage } from './build.ts'
+import { isComplete } from './image.ts'
 import { createFlights } from './single-flight.ts'
 
-/** Images of late, by what was asked for: to answer without asking anything. */
+/** Recent images by request, so that they can be served from memory. */
 export type Recent = {
-  /** The image if all its blobs are there: looked at every few seconds, and whenever one turns out to be lost. */
-  find(key: string): Promise<Made | undefined>
-  /** The same without a look: undefined when it is time for one. */
-  current(key: string): Made | undefined
-  remember(key: string, made: Made): void
+  /** Returns the image if its blobs exist, which is checked every few seconds and whenever a blob is found missing. */
+  find(key: string): Promise<BuiltImage | undefined>
+  /** The same without a check; returns undefined if a check is due. */
+  current(key: string): BuiltImage | undefined
+  remember(key: string, built: BuiltImage): void
 }
 
-// Bytes of memory that remembered images may take, roughly: an image of 120 layers is 30 kB.
-const mostBytes = 64e6
-// Another process may remove blobs; for so long (ms) this one does not know.
-const believed = 10_000
-// After so long (ms) an image is looked up in the catalog again, which notes so that what it knows of it is in use.
+// The approximate memory limit in bytes. An image of 120 layers takes 30 kB.
+const maxBytes = 64e6
+// How long a check is valid (ms), because another process can remove blobs.
+const checkInterval = 10_000
+// After a day (ms), an image is looked up in the catalog again, which records that its rows are in use.
 const day = 86_400_000
 
-/** Objects take about twice the memory of their JSON (UTF-16 units), and an entry of the cache has its own. */
-const sizeCalculation = ({ made }: Entry, key: string): number =>
-  500 + 2 * (key.length + JSON.stringify(made).length)
+/** Objects take about twice the memory of their JSON in UTF-16 units, plus 500 bytes for the cache entry. */
+const sizeCalculation = ({ built }: Entry, key: string): number =>
+  500 + 2 * (key.length + JSON.stringify(built).length)
 
-type Entry = { readonly made: Made; until: number; losses: number }
+type Entry = { readonly built: BuiltImage; until: number; losses: number }
 
-/** @param most bytes of memory, roughly */
-export function createRecent(blobs: Blobs, most = mostBytes): Recent {
+/** @param limit the memory limit in bytes, approximately */
+export function createRecent(blobs: Blobs, limit = maxBytes): Recent {
   const entries = new LRUCache<string, Entry>({
-    maxSize: most,
+    maxSize: limit,
     sizeCalculation,
     ttl: day,
     ttlResolution: 1000,
   })
   const checks = createFlights<boolean>()
 
-  const isSure = (entry: Entry): boolean => entry.until > performance.now() && entry.losses === blobs.losses
+  const isChecked = (entry: Entry): boolean =>
+    entry.until > performance.now() && entry.losses === blobs.losses
 
   return {
     current(key) {
       const entry = entries.get(key)
-      return entry && isSure(entry) ? entry.made : undefined
+      return entry && isChecked(entry) ? entry.built : undefined
     },
 
     async find(key) {
       const entry = entries.get(key)
       if (!entry) return undefined
-      if (isSure(entry)) return entry.made
+      if (isChecked(entry)) return entry.built
       const now = performance.now()
       const { losses } = blobs
-      if (await checks.run(key, () => isWhole(blobs, entry.made.image))) {
-        entry.until = now + believed
+      if (await checks.run(key, () => isComplete(blobs, entry.built.image))) {
+        entry.until = now + checkInterval
         entry.losses = losses
-        return entry.made
+        return entry.built
       }
       if (entries.get(key) === entry) entries.delete(key)
       return undefined
     },
 
-    remember(key, made) {
-      entries.set(key, { made, until: performance.now() + believed, losses: blobs.losses })
+    remember(key, built) {
+      entries.set(key, { built, until: performance.now() + checkInterval, losses: blobs.losses })
     },
   }
 }

@@ -4,14 +4,14 @@ import { stateOf, type PinnedSet } from '../packages/source.ts'
 import type { Layering } from './build.ts'
 import { layeringKey } from './layers.ts'
 
-/** Keys requests: equal for requests that give equal images. In memory only. */
+/** Computes the key of a request. Requests with equal images have equal keys, which are used in memory only. */
 export type RequestKeys = (
   request: ImageRequest,
   pinned: PinnedSet,
   layering: Layering,
-  /** What state the recipes are in (`RecipeBook`). */
+  /** The state of the recipes (`RecipeBook`). */
   recipeState: string,
-  /** That of the index of versions, on which the meaning of versions depends. */
+  /** The generation of the index of versions, on which the meaning of versions depends. */
   generation?: number,
 ) => string
 
@@ -27,7 +27,7 @@ type Last = {
   readonly key: string
 }
 
-/** The key that a request had last is computed once, for as long as the package set and the layering are the same. */
+/** Caches the key of each request, as long as the package set and the layering stay the same. */
 export function createRequestKeys(): RequestKeys {
   const keys = new WeakMap<ImageRequest, Last>()
   return (request, pinned, layering, recipeState, newest = 0) => {
@@ -35,7 +35,7 @@ export function createRequestKeys(): RequestKeys {
     const isCurrent = (last?.generation ?? newest) === newest && last?.recipeState === recipeState
     if (last && isCurrent && isSame(last, pinned, layering)) return last.key
     const { platform, recipes, words, packages } = request
-    // What words mean is the same for as long as the package set is.
+    // The meaning of words depends on the package set.
     const commit = pinned.commit?.id
     const { name, revision, state } = pinned
     // Packages of recipes may have versions, too.

@@ -10,7 +10,6 @@ import type { LookUp, SetPolicy } from '../nix/evaluate.ts'
 import type { Nix } from '../nix/nix.ts'
 import { choosePackages } from '../packages/choose.ts'
 import type { NameFilter } from '../packages/policy.ts'
-import { refuse } from '../packages/refusals.ts'
 import {
   packageTexts,
   parseResolution,
@@ -20,10 +19,10 @@ import {
 } from '../packages/resolution.ts'
 import { stateOf, type PinnedSet } from '../packages/source.ts'
 import type { PartialDemand } from '../queue/demand.ts'
-import { decideWords, isPackage, wantedBy, type Decided, type Wanted } from '../packages/wanted.ts'
+import { decideWords, isPackage, wantedBy } from '../packages/wanted.ts'
 import type { RecipeBook } from '../recipes/book.ts'
 import { compose, inOrder } from '../recipes/compose.ts'
-import { deniedDerivations } from './denied.ts'
+import { deniedDerivations, refuseDenied } from './denied.ts'
 import type { Emit } from './events.ts'
 import { findRecipes, recipeIn, refuseClash } from './find-recipes.ts'
 import { denied, resolutionOf } from './resolution-of.ts'
@@ -232,17 +231,6 @@ export function createResolver({
       return { packages, recipe: compose(inOrder(decided.recipes)), roots }
     },
   }
-}
-
-/** Refuses an image for names that are denied as they are written, before Nix is asked for anything. */
-function refuseDenied(decided: Decided, filter: NameFilter): void {
-  const isDenied = ({ need, names, implied }: Wanted) =>
-    need === 'required' && !implied && names.every((name) => filter.denies(name))
-  const lacking = wantedBy(decided).filter(isDenied)
-  refuse(
-    decided,
-    lacking.map((wanted) => ({ ...wanted, found: denied })),
-  )
 }
 
 function limitsOf(names: readonly string[], filter: NameFilter): Record<string, readonly number[]> {

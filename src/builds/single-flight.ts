@@ -1,29 +1,29 @@
 import { unwanted, urgencies, type Demand, type PartialDemand, type Urgency } from '../queue/demand.ts'
 
-/** Work that is in progress, by key: concurrent callers that ask for the same share it. */
+/** Work in progress, by key. Concurrent callers with the same key share it. */
 export type Flights<T> = {
   /**
-   * Waits for the work under `key`, and starts it if nobody has. When the caller's signal fires, only this caller
-   * stops waiting. Work that nobody waits for and nobody is expected for is cancelled (its own signal fires) unless
-   * it is committed; whoever asks later starts it again.
-   * @throws CANCELLED when the caller's signal fires; what the work throws
+   * Joins the work with this key, or starts it. When the caller's signal fires, only this caller stops waiting. Work is
+   * cancelled (its own signal fires) when no caller waits and none is expected back, unless it is committed; a later caller
+   * starts it again.
+   * @throws CANCELLED when the caller's signal fires; the errors of the work
    */
   run(key: string, start: Start<T>, waiter?: Waiter): Promise<T>
   /**
-   * Expects a caller back: the work under `key` is wanted for `ms` milliseconds from now, and from each time that
-   * somebody asks for it meanwhile.
+   * Keeps the work with this key alive for a caller that will come back: for `ms` milliseconds from now, and from each
+   * later call of `run`.
    * @returns whether there is such work
    */
   expect(key: string, ms: number): boolean
   readonly size: number
 }
 
-/** Begins the work. Once it calls `commit`, the work goes on when all callers have left, and later ones join it. */
+/** Starts the work. After it has called `commit`, it continues when all callers have left, and later ones join it. */
 export type Start<T> = (demand: Demand, commit: () => void) => Promise<T>
 
 /** A caller. */
 export type Waiter = PartialDemand & {
-  /** Waits until the work is over even when the signal fires: for work that uses what the caller holds. */
+  /** Waits until the work has ended even if the signal fires, for work that uses resources of the caller. */
   readonly untilOver?: boolean
 }
 
@@ -32,11 +32,11 @@ type Flight<T> = {
   readonly abort: AbortController
   readonly waiters: Set<Waiter>
   committed: boolean
-  /** Runs while a caller is expected back. */
+  /** Set while a caller is expected back. */
   lease: { readonly timer: NodeJS.Timeout; readonly ms: number } | undefined
 }
 
-/** @param changed is called when the urgency of some work may have changed */
+/** @param changed called when the urgency of some work may have changed */
 export function createFlights<T>(changed: () => void = () => {}): Flights<T> {
   const flights = new Map<string, Flight<T>>()
 
@@ -51,7 +51,7 @@ export function createFlights<T>(changed: () => void = () => {}): Flights<T> {
       clearTimeout(flight.lease?.timer)
       if (flights.get(key) === flight) flights.delete(key)
     }
-    pending.promise.catch(() => {}) // each waiter is told; with none left, nobody needs to be
+    pending.promise.catch(() => {}) // each waiter gets the error; without waiters it is ignored
     const commit = () => {
       flight.committed = true
     }
@@ -84,7 +84,7 @@ export function createFlights<T>(changed: () => void = () => {}): Flights<T> {
     async run(key, start, waiter = {}) {
       const { signal, untilOver = false } = waiter
       if (signal?.aborted) throw unwanted(signal.reason)
-      const me = { ...waiter } // a caller may wait for the same work twice
+      const me = { ...waiter } // a new object, since a caller may wait twice
       let flight = flights.get(key)
       if (flight) flight.waiters.add(me)
       else flight = begin(key, start, me)
@@ -92,14 +92,14 @@ export function createFlights<T>(changed: () => void = () => {}): Flights<T> {
       changed()
       const joined = flight
       const left = Promise.withResolvers<never>()
-      left.promise.catch(() => {}) // nobody races with it where the caller waits until the work is over
+      left.promise.catch(() => {}) // it has no handler if `untilOver` is set
       const stopWaiting = () => {
         if (!joined.waiters.delete(me)) return
         cancelUnwanted(key, joined)
         changed()
       }
       const leave = () => {
-        queueMicrotask(stopWaiting) // whoever comes in its place at once joins
+        queueMicrotask(stopWaiting) // so that another caller can join in the same turn
         left.reject(unwanted(signal?.reason))
       }
       signal?.addEventListener('abort', leave)
@@ -119,7 +119,7 @@ export function createFlights<T>(changed: () => void = () => {}): Flights<T> {
   }
 }
 
-/** As urgent as the most urgent caller finds it. */
+/** The urgency of the most urgent caller. */
 function urgencyOf({ waiters, lease }: Flight<unknown>): Urgency {
   let highest: Urgency = lease ? urgencies.expected : urgencies.background
   for (const { urgency = () => urgencies.waiting } of waiters) {

@@ -1,4 +1,4 @@
-/** What a promise gives in this turn of the event loop; undefined if it takes longer. Rejects when the promise does. */
+/** The value of a promise that settles in this turn of the event loop; undefined if it takes longer. */
 export function soon<T>(work: Promise<T>): Promise<{ readonly value: T } | undefined> {
   return new Promise((resolve, reject) => {
     const late = setImmediate(resolve, undefined)

@@ -8,48 +8,48 @@ import { storeError, type BlobStore } from '../store/store.ts'
 import { createFlights } from './single-flight.ts'
 
 /**
- * Which of the files that blobs lie in can be served as they are. A file was hashed, and has not changed since: it is
- * the same file, of the same size, last written and last renamed at the same time. So a change is seen by one look at
- * the file, without reading it. What rots on a disk without being written is found when the trust ends.
+ * Decides which blob files can be served without hashing them. A file is trusted if it was hashed and has not changed
+ * since: inode, size, and the times of the last write and rename are the same. So one `stat` detects changes. Damage without
+ * a write is detected when the trust expires.
  */
 export type Trust = {
   /**
-   * Whether the blob's bytes have its digest; false also if it is not there. One that is not trusted yet is hashed
-   * first, once however many ask. Blobs in a bucket are always trusted: nobody changes them but by storing them anew.
+   * Whether the blob's bytes have its digest; false if it does not exist. An untrusted blob is hashed first, once for
+   * concurrent callers. Blobs in a bucket are always trusted, because objects cannot change in place.
    * @throws STORE_UNAVAILABLE
    */
   trust(digest: Digest): Promise<boolean>
-  /** Trusts a blob that was just stored, and remembered in the catalog, by who has hashed its bytes. */
+  /** Trusts a blob that the caller has hashed, stored, and recorded in the catalog. */
   vouch(digest: Digest): Promise<void>
 }
 
 export type TrustDeps = {
   readonly store: Pick<BlobStore, 'file'>
   readonly hasher: Hasher
-  /** Where marks are kept for the next process: without, each hashes for itself. */
+  /** Where marks are stored for later processes; without it, each process hashes all blobs itself. */
   readonly catalog?: Pick<Catalog, 'blobMark' | 'rememberBlobMark'>
 }
 
 // 200 bytes each.
-const most = 200_000
+const maxMarks = 200_000
 
-/** @param seconds for how long one hashing is trusted, also by processes that come later */
+/** @param seconds how long a hash is trusted, also by later processes */
 export function createTrust({ store, hasher, catalog }: TrustDeps, seconds: number): Trust {
-  const marks = new LRUCache<Digest, string>({ max: most, ttl: seconds * 1000, ttlResolution: 1000 })
+  const marks = new LRUCache<Digest, string>({ max: maxMarks, ttl: seconds * 1000, ttlResolution: 1000 })
   const checks = createFlights<boolean>()
 
   const remember = async (digest: Digest, mark: string) => {
     marks.set(digest, mark)
     await catalog?.rememberBlobMark(digest, JSON.stringify([Math.floor(Date.now() / 1000), mark]))
   }
-  /** Whether an earlier process has hashed the file, not too long ago. */
+  /** Whether an earlier process has hashed the file recently. */
   const isKept = async (digest: Digest, mark: string): Promise<boolean> => {
     const kept = await catalog?.blobMark(digest)
     if (kept === undefined) return false
     const value: unknown = JSON.parse(kept)
     const [at, text] = Array.isArray(value) ? (value as unknown[]) : []
     const left = seconds - (Date.now() / 1000 - Number(at))
-    // As of one that a later version wrote otherwise.
+    // Also false for a mark in the format of a later version.
     if (text !== mark || !(left > 0)) return false
     marks.set(digest, mark, { ttl: left * 1000 })
     return true
@@ -61,7 +61,7 @@ export function createTrust({ store, hasher, catalog }: TrustDeps, seconds: numb
       if (await isKept(digest, mark)) return true
       const content = await hasher.hash(digest)
       if (!content) return false
-      // Another may have been stored in its place meanwhile.
+      // The file may have been replaced during hashing.
       if ((await markOf(file)) !== mark) continue
       if (content.digest !== digest) return false
       await remember(digest, mark)
@@ -85,7 +85,7 @@ export function createTrust({ store, hasher, catalog }: TrustDeps, seconds: numb
   }
 }
 
-/** What changes when anything is written to a file, or another is put in its place. */
+/** A text that changes whenever the file is written or replaced. */
 async function markOf(file: string): Promise<string | undefined> {
   try {
     const { ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true })

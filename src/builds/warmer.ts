@@ -13,32 +13,32 @@ export type WarmerDeps = {
   /** The operator's words in names. */
   readonly vocabulary?: Vocabulary
   readonly catalog: Pick<Catalog, 'mostPulled'>
-  /** Images that are always to be ready. */
+  /** Images to keep ready. */
   readonly names: readonly ImageRequest[]
-  /** How many of those pulled most are to be ready, too. */
+  /** How many of the most pulled images to keep ready. */
   readonly top: number
-  /** Is told of the manifests of each image that is ready, in every round: they are in use. */
+  /** Called with the manifests of each ready image in every round, because they are in use. */
   readonly onUse: (digest: Digest) => void
-  /** What a name that says no platform means, of a package set. */
+  /** The platforms of a name without a platform, for a package set. */
   readonly platformsOf: (set: string | undefined) => readonly Platform[]
-  /** Seconds from one look at the package set to the next. */
+  /** Seconds between two rounds. */
   readonly every: number
-  /** Hears of what cannot be made. */
+  /** Receives a line for each image that cannot be built. */
   readonly warn: (line: string) => void
 }
 
 /**
- * Makes images ready ahead of demand: those that are named whenever they are not there, which count as in use while it
- * runs; those pulled most once for each revision of the package set, which are cleaned up like all others.
+ * Builds images ahead of demand. Named images are built whenever they are missing, and count as in use. The most pulled
+ * images are built once for each revision of the package set, and are removed like all others.
  */
 export type Warmer = {
-  /** Looks once, and makes what is not ready; one image after another, behind all that is asked for. */
+  /** Builds missing images, one after another, with lower priority than all requests. */
   round(): Promise<void>
   start(): void
   stop(): void
 }
 
-/** Failures that have nothing to do with the image: it is tried again in the next round. */
+/** Failures that are not caused by the image; it is tried again in the next round. */
 const passing = [
   'CANCELLED',
   'OVERLOADED',
@@ -48,7 +48,7 @@ const passing = [
   'STORE_UNAVAILABLE',
 ] as const
 
-/** Failures of images that were pulled when the package set was another, or an older one. */
+/** Failures of images that were pulled from another or an older package set. */
 const outdated = [
   'NAME_INVALID',
   'MANIFEST_UNKNOWN',
@@ -57,10 +57,10 @@ const outdated = [
   'PACKAGE_INVALID',
 ] as const
 
-/** Images; what is forgotten is only tried once more. */
+/** The number of remembered images; a forgotten one is only tried once more. */
 const remembered = 2000
 
-/** What was pulled, unless by a version that took more names than this one. */
+/** Parses the name of a pulled image; empty if this version does not accept it. */
 function readAgain(reference: string, vocabulary: Vocabulary | undefined): ImageRequest[] {
   try {
     return [parseImageReference(reference, vocabulary)]
@@ -71,9 +71,9 @@ function readAgain(reference: string, vocabulary: Vocabulary | undefined): Image
 
 export function createWarmer(deps: WarmerDeps): Warmer {
   const { builds, sets, catalog, vocabulary, names, top, platformsOf, every, onUse, warn } = deps
-  // The revision for which an image could not be made, which is not tried again before the next revision.
+  // The revision for which an image could not be built; it is not tried again for this revision.
   const failed = new LRUCache<string, string>({ max: remembered })
-  // The revision for which one of those pulled most was made.
+  // The revision for which one of the most pulled images was built.
   const made = new LRUCache<string, string>({ max: remembered })
   const ending = new AbortController()
   let timer: NodeJS.Timeout | undefined
@@ -85,7 +85,7 @@ export function createWarmer(deps: WarmerDeps): Warmer {
       const { revision } = (await sets.pin(request)).pinned
       if (failed.get(name) === revision) return false
       if (!isNamed && made.get(name) === revision) return false
-      // An image that is there is found without any work.
+      // A known image takes no work.
       const options = { requestId: 'warm', background: true, signal: ending.signal }
       const { manifests } = await buildImage(builds, request, options)
       if (isNamed) for (const { digest } of Object.values(manifests)) onUse(digest)

@@ -2,7 +2,7 @@ import { Option } from 'commander'
 import { closureInCaches } from '../builds/from-caches.ts'
 import { closureOf, knownClosure } from '../builds/closure.ts'
 import type { Emit } from '../builds/events.ts'
-import { wantedLayers } from '../builds/layers.ts'
+import { layerSpecs } from '../builds/layers.ts'
 import { knownLayers } from '../builds/packing.ts'
 import { duplicatesOf } from '../closure/duplicates.ts'
 import type { Closure } from '../closure/graph.ts'
@@ -154,7 +154,7 @@ async function plannedLayers(
 ): Promise<PlannedLayer[]> {
   const { packer } = workshop
   const layerOptions = { ...workshop.layering(), strategy, compressorId: packer.compressorId }
-  const wanted = wantedLayers(
+  const wanted = layerSpecs(
     closure,
     { platform, links: closure.roots, ...(commit && { commit }) },
     layerOptions,

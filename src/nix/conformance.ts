@@ -4,6 +4,7 @@ import { execa } from 'execa'
 import type { PathFacts, StorePath } from '../image/store-path.ts'
 import { describeEvaluation } from './evaluate-conformance.ts'
 import { describeEvaluators } from './evaluators-conformance.ts'
+import { describePackageSets } from './set-conformance.ts'
 import { describeFlakes } from './flake-conformance.ts'
 import { describeRealisation } from './realise-conformance.ts'
 import { describeRestriction } from './restriction-conformance.ts'
@@ -27,7 +28,10 @@ export function describeNix(name: string, { bin, skip }: { bin?: string; skip?: 
       process.env['PATH'] = path
       await bench.close()
     })
-    for (const evaluator of ['cold', 'warm'] as const) describeEvaluation(evaluator)
+    for (const evaluator of ['cold', 'warm'] as const) {
+      describeEvaluation(evaluator)
+      describePackageSets(evaluator)
+    }
     describeEvaluators()
     describeRestriction()
     describeRealisation(() => bench)

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { access, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import fc from 'fast-check'
 import type { StorePath } from '../image/store-path.ts'
 import type { LookUp, LookupResult } from './evaluate.ts'
 import { createEvaluators, type EvaluatorsOptions } from './evaluators.ts'
 import type { Nix } from './nix.ts'
+import { ended } from './process-testing.ts'
 import { environmentOfNix, failsWith, openBench, system, type Bench } from './testing.ts'
 
 /** What processes that are kept must do besides answering, which `describeEvaluation` says. */
@@ -242,17 +242,4 @@ export function describeEvaluators(): void {
 
 function drvOf(found: LookupResult | undefined): StorePath {
   return found?.status === 'package' ? found.drvPath : assert.fail(JSON.stringify(found))
-}
-
-/** Comes back when there is no such process any more. */
-export async function ended(pid: number): Promise<void> {
-  while (isAlive(pid)) await sleep(20)
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
-  }
 }

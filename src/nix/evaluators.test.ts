@@ -5,7 +5,7 @@ import { after, afterEach, before, describe, it } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { execa } from 'execa'
 import { hasCode } from '../errors.ts'
-import { ended } from './evaluators-conformance.ts'
+import { ended } from './process-testing.ts'
 import { openBench, system, type Bench } from './testing.ts'
 
 const path = process.env['PATH'] ?? ''

@@ -23,8 +23,9 @@ import {
   type LoggedCommit,
   type Mirror,
 } from './mirror.ts'
+import { evaluationsAtOnce, type NixOptions } from './options.ts'
 import { run, type RunOptions } from './process.ts'
-import { protect, realise, type Wanted } from './realise.ts'
+import { protect, realise, type WantedOutput } from './realise.ts'
 import { defaultAllowedUris } from './restriction.ts'
 import { createRoots } from './roots.ts'
 import { searchPathOf } from './search-path.ts'
@@ -52,9 +53,9 @@ export type Nix = {
    * @param use receives the outputs that were not protected before: cached facts about them may be out of date
    */
   withRealised<T>(
-    wanted: readonly Wanted[],
+    wanted: readonly WantedOutput[],
     watch: Watch,
-    use: (fresh: readonly Wanted[]) => Promise<T>,
+    use: (fresh: readonly WantedOutput[]) => Promise<T>,
   ): Promise<T>
   /** The facts of all paths in the closure of these, which must be valid. */
   closureFacts(paths: readonly StorePath[], watch: Watch): Promise<PathFacts[]>
@@ -84,50 +85,6 @@ export type Nix = {
   /** Releases cached resources, and ends the evaluator processes. */
   close(): Promise<void>
 }
-
-export type NixOptions = {
-  /** Folder for garbage collector roots, which only this program uses. */
-  readonly rootsDirectory: string
-  /** Seconds for which garbage collector roots outlive their use. */
-  readonly keepRoots: number
-  /** Seconds that one builder may run. */
-  readonly builderTimeout: number
-  /** Seconds that one realisation may take in total. */
-  readonly buildTimeout: number
-  /** Seconds that one evaluation may take. */
-  readonly evalTimeout: number
-  /** Seconds that fetching sources of packages may take. */
-  readonly fetchTimeout: number
-  /** Megabytes of memory that all evaluator processes together may use. */
-  readonly evalMemory: number
-  /** `warm` keeps processes with loaded package sets. */
-  readonly evaluator: 'warm' | 'cold'
-  /** How many realisations run at once; for evaluations see `evaluationsAtOnce`. */
-  readonly concurrency: number
-  /**
-   * Denies evaluation access to the files and the environment of this machine, except for these files and folders, the
-   * package set's folder, the store and the targets of NIX_PATH. If undefined, it may read whatever this program can.
-   */
-  readonly restricted?: { readonly readable: readonly string[] } | undefined
-  /** Additional variables to pass to every Nix process. */
-  readonly passEnvironment?: readonly string[]
-  /** Variables that are never passed. */
-  readonly withholdEnvironment?: readonly string[]
-  /** A folder of this program's own to use as the Nix store; by default, the configured store is used. */
-  readonly store?: string | undefined
-  /** Called with a line for each setting that Nix needs on this machine. */
-  readonly note: (line: string) => void
-}
-
-// Megabytes. Another concurrent evaluation must get at least this much memory.
-const evaluationShare = 1024
-
-/**
- * The number of concurrent evaluations, which share the memory equally: as many as realisations if each gets a gigabyte,
- * but at least two, so that a slow one does not block all others.
- */
-const evaluationsAtOnce = ({ concurrency, evalMemory }: NixOptions): number =>
-  Math.max(2, Math.min(concurrency, Math.floor(evalMemory / evaluationShare)))
 
 // Seconds that it may take to protect what is valid: no build and no fetch is part of it.
 const protectTimeout = 60
@@ -197,14 +154,14 @@ export function createNix(options: NixOptions): Nix {
     evaluators: () => evaluators.state(),
 
     async withRealised(wanted, watch, use) {
-      const realiseAll = async (lacking: readonly Wanted[], root: string) => {
+      const realiseAll = async (lacking: readonly WantedOutput[], root: string) => {
         const given = await runOptions('realise', watch, options.buildTimeout)
         if (watch.signal?.aborted) throw unwanted(watch.signal.reason)
         watch.onBegin?.()
         return realise(lacking, root, options.builderTimeout, given)
       }
       // What is there already does not wait for what others build.
-      const protectValid = (lacking: readonly Wanted[], root: string) =>
+      const protectValid = (lacking: readonly WantedOutput[], root: string) =>
         protections.run(async () => {
           const { signal } = watch
           const given = await runOptions('realise', { ...(signal && { signal }) }, protectTimeout)

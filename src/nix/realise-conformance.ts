@@ -4,12 +4,12 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { execa } from 'execa'
 import { hasCode, NixeryError } from '../errors.ts'
-import { DerivationGone, type Wanted } from './realise.ts'
+import { DerivationGone, type WantedOutput } from './realise.ts'
 import { failsWith, type Bench } from './testing.ts'
 
 /** What is built, for how long it is kept, and what is told of what cannot be built. */
 export function describeRealisation(bench: () => Bench): void {
-  const realised = (wanted: readonly Wanted[], lines: string[] = []) =>
+  const realised = (wanted: readonly WantedOutput[], lines: string[] = []) =>
     bench().nix.withRealised(wanted, { onLine: (line) => lines.push(line) }, async () => 'used')
   const remove = (path: string) => execa('nix-store', ['--delete', path], { reject: false })
 
@@ -46,7 +46,8 @@ export function describeRealisation(bench: () => Bench): void {
         'other',
       )
       assert.ok(hello && other)
-      const freshOf = (wanted: readonly Wanted[]) => keeping.withRealised(wanted, {}, async (fresh) => fresh)
+      const freshOf = (wanted: readonly WantedOutput[]) =>
+        keeping.withRealised(wanted, {}, async (fresh) => fresh)
       assert.deepEqual(await freshOf([hello]), [hello])
       assert.match((await remove(hello.outputPath)).stderr, /still alive/)
       assert.deepEqual(await freshOf([hello]), [])

@@ -6,7 +6,7 @@ import { createBuildReport, type BuildReport } from './build-report.ts'
 import { run, type Failed, type RunOptions } from './process.ts'
 
 /** An output of a derivation, to be realised; or, without one, a path that evaluation has put into the store. */
-export type Wanted = {
+export type WantedOutput = {
   readonly drvPath?: StorePath
   readonly output?: string
   readonly outputPath: StorePath
@@ -19,7 +19,7 @@ export type Wanted = {
  * @throws BUILD_FAILED, BUILD_TIMEOUT, PACKAGE_INVALID, NIX_UNAVAILABLE, CANCELLED; see `DerivationGone`
  */
 export async function realise(
-  wanted: readonly Wanted[],
+  wanted: readonly WantedOutput[],
   root: string,
   builderTimeout: number,
   options: RunOptions,
@@ -57,7 +57,7 @@ export async function realise(
  * Checks that the outputs are what Nix has realised: a package set may give a package an `outPath` that is not the path
  * of its derivation's output.
  */
-async function checkOutputs(wanted: readonly Wanted[], roots: string): Promise<void> {
+async function checkOutputs(wanted: readonly WantedOutput[], roots: string): Promise<void> {
   const links = await readdir(roots)
   const realised = new Set<string>(await Promise.all(links.map((link) => readlink(join(roots, link)))))
   const wrong = wanted.find(({ outputPath }) => !realised.has(outputPath))
@@ -80,7 +80,7 @@ const nameOfPath = (path: StorePath): string => path.slice(path.lastIndexOf('/')
  * @throws NIX_UNAVAILABLE, CANCELLED
  */
 export async function protect(
-  wanted: readonly Wanted[],
+  wanted: readonly WantedOutput[],
   root: string,
   options: RunOptions,
 ): Promise<boolean> {

@@ -8,8 +8,9 @@ import { platforms } from '../image/platform.ts'
 import type { StorePath } from '../image/store-path.ts'
 import { environmentFor, type Environment, type Purpose } from './environment.ts'
 import type { LookupResult } from './evaluate.ts'
-import { createNix, type Nix, type NixOptions } from './nix.ts'
-import type { Wanted } from './realise.ts'
+import { createNix, type Nix } from './nix.ts'
+import type { NixOptions } from './options.ts'
+import type { WantedOutput } from './realise.ts'
 import { nixSettings } from './settings.ts'
 
 /** Nix, and a folder for package sets. */
@@ -29,7 +30,7 @@ export type Bench = {
   file(text: string): Promise<string>
   lookUp(set: string, ...names: string[]): Promise<LookupResult[]>
   /** Instantiates packages of a new set. */
-  packages(body: string, ...names: string[]): Promise<Wanted[]>
+  packages(body: string, ...names: string[]): Promise<WantedOutput[]>
   close(): Promise<void>
 }
 
@@ -99,7 +100,7 @@ export async function openBench(evaluator: NixOptions['evaluator'] = 'cold'): Pr
 }
 
 /** The outputs to realise for a package; fails the test if the result is not a package. */
-export function wantedOf(found: LookupResult): [Wanted, ...Wanted[]] {
+export function wantedOf(found: LookupResult): [WantedOutput, ...WantedOutput[]] {
   if (found.status !== 'package') assert.fail(JSON.stringify(found))
   const { drvPath, outputs } = found
   const [first, ...others] = outputs

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createBlobs } from '../../src/builds/blobs.ts'
-import { isWhole, type Image } from '../../src/builds/image.ts'
+import { isComplete, type Image } from '../../src/builds/image.ts'
 import { createHasher } from '../../src/store/hasher.ts'
 import type { BlobStore } from '../../src/store/store.ts'
 import { collect } from '../../src/upkeep/gc.ts'
@@ -71,7 +71,7 @@ async function oneRound(world: World, random: Random, figures: Figures): Promise
   const pulled: Image[] = []
   const pull = async (image: Image) => {
     await delay(random.below(8 * slowest))
-    if (await isWhole(blobs, image)) {
+    if (await isComplete(blobs, image)) {
       for (const { digest } of Object.values(image.manifests)) uses.noteManifest(digest)
       pulled.push(image)
     } else figures.foundGone += 1

@@ -1,0 +1,17 @@
+import type { OneRevision } from './one-revision.ts'
+
+/** The caller of `build`. */
+export type Caller = {
+  /** The id of its request, for the log. */
+  readonly id: string
+  /** Fires when the caller disconnects. Read only if the request waits, like the limit, so both can be getters. */
+  readonly signal?: AbortSignal
+  /** How long the caller waits, in milliseconds. Then it gets STILL_BUILDING, while the build continues. */
+  readonly limit?: number | undefined
+  /** Whether this is built ahead of demand: after everything else, and not counted as a pull. */
+  readonly background?: boolean
+  /** Called with the id of the build that serves the request, if one is needed. */
+  readonly onJoin?: (build: string) => void
+  /** Shared with the other images that must be built from the same revision. */
+  readonly together?: OneRevision
+}

@@ -1,0 +1,27 @@
+import { hasCode } from '../errors.ts'
+import { DerivationGone } from '../nix/realise.ts'
+
+// Milliseconds. After a client was told to retry: longer than the pause of any client. Otherwise: during one pull, in which
+// Docker requests the manifest twice and podman up to four times.
+const retryMemory = 120_000
+const pullMemory = 10_000
+
+/** Refusals, which do not change for a revision. */
+const isRefusal = (error: unknown): boolean => hasCode(error, 'PACKAGE_UNKNOWN', 'PACKAGE_DENIED')
+
+/** Failures of the package, which would occur again. */
+const isFinal = (error: unknown): boolean =>
+  hasCode(error, 'BUILD_FAILED', 'BUILD_TIMEOUT', 'EVALUATION_TIMEOUT') && !(error instanceof DerivationGone)
+
+/** Failures that are not caused by the package. */
+const isUnrelated = (error: unknown): boolean => hasCode(error, 'CANCELLED', 'OVERLOADED')
+
+/**
+ * How long the failure of a build is remembered, in milliseconds; 0 if it is not.
+ * @param isExpected whether a client was told to retry
+ */
+export function memoryOf(error: unknown, isExpected: boolean): number {
+  if (isUnrelated(error)) return 0
+  if (isExpected || isRefusal(error)) return retryMemory
+  return isFinal(error) ? pullMemory : 0
+}

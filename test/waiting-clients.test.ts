@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { hasCode, NixeryError } from '../src/errors.ts'
+import { until } from './support/until.ts'
+import { openWorker, packageSet } from './worker-testing.ts'
+
+describe('a client that waits for a build', () => {
+  const slow = `
+    slow = run "slow" "sleep 2; mkdir -p $out/bin; echo > $out/bin/slow";
+    failing = run "failing" "sleep 2; echo last words; exit 3";
+  `
+  const isBuilding = (error: unknown): true => {
+    assert.ok(error instanceof NixeryError && error.code === 'STILL_BUILDING', String(error))
+    assert.match((error.detail as { build: string }).build, /^[0-9a-f-]{36}$/)
+    return true
+  }
+
+  it('is told to retry after the limit, and joins the same build', async () => {
+    const { pull, events } = await openWorker(await packageSet(slow))
+    await assert.rejects(pull('slow', 1000), isBuilding)
+    await assert.rejects(pull('slow', 100), isBuilding)
+    assert.equal((await pull('slow', 60_000)).layers.length > 0, true)
+    assert.equal(events.filter(({ type }) => type === 'started').length, 1)
+  })
+
+  it('gets its failure when it comes back', async () => {
+    const { pull, events } = await openWorker(await packageSet(slow))
+    await assert.rejects(pull('failing', 1000), isBuilding)
+    const failed = (error: unknown) => hasCode(error, 'BUILD_FAILED') && error.message.includes('last words')
+    await until(() => events.some(({ type }) => type === 'failed'), 'the build fails')
+    await assert.rejects(pull('failing'), failed)
+    assert.equal(events.filter(({ type }) => type === 'started').length, 1)
+  })
+
+  it('fails when the registry stops', async () => {
+    const { pull, worker, events } = await openWorker(await packageSet(slow))
+    const waiting = assert.rejects(pull('slow'), (error) => hasCode(error, 'CANCELLED'))
+    await until(() => events.some(({ type }) => type === 'started'), 'the build has started')
+    worker.builds.drain()
+    await waiting
+    await assert.rejects(pull('slow'), (error) => hasCode(error, 'CANCELLED'))
+  })
+})
