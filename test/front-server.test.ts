@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { execa } from 'execa'
 import type { ServerProcess } from '../scripts/server.ts'
 import { digestOf, hexOf, parseDigest } from '../src/image/digest.ts'
 import { mediaTypes } from '../src/image/oci.ts'
+import { startNginx, type Nginx } from './support/nginx.ts'
 import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
 
 /** The configuration that the documentation gives, for these addresses. */
@@ -25,23 +23,11 @@ async function documented(port: number, server: ServerProcess, layers: string): 
   }, block)
 }
 
-async function freePort(): Promise<number> {
-  const probe = createServer()
-  await new Promise<void>((resolve) => {
-    probe.listen(0, '127.0.0.1', resolve)
-  })
-  const { port } = probe.address() as AddressInfo
-  await new Promise((resolve) => {
-    probe.close(resolve)
-  })
-  return port
-}
-
 describe('nginx in front', () => {
   let workspace: Workspace
   let server: ServerProcess
   let address: string
-  let stop = () => Promise.resolve()
+  let nginx: Nginx | undefined
   let blob: { digest: string; size: number }
   let whole: Buffer
   before(async () => {
@@ -55,38 +41,10 @@ describe('nginx in front', () => {
       STORAGE_PATH: store,
       NIXERY_SENDFILE: '/blobs/',
     })
-    const folder = join(workspace.folder, 'nginx')
-    await mkdir(folder)
-    const port = await freePort()
-    const kinds = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
-    const config = `
-      daemon off;
-      user root;
-      pid ${folder}/pid;
-      events {}
-      http {
-        access_log off;
-        ${kinds.map((kind) => `${kind}_temp_path ${folder}/${kind};`).join('\n')}
-        ${await documented(port, server, join(store, 'layers'))}
-      }`
-    await writeFile(join(folder, 'nginx.conf'), config)
-    const environment = { PATH: `${process.env['PATH']}:/usr/sbin` }
-    const nginx = execa('nginx', ['-p', folder, '-c', join(folder, 'nginx.conf'), '-e', 'stderr'], {
-      env: environment,
-      reject: false,
-      stdin: 'ignore',
-    })
-    stop = async () => {
-      nginx.kill()
-      await nginx
-    }
-    address = `127.0.0.1:${port}`
-    const ready = async () => {
-      while (!(await fetch(`http://${address}/v2/`).catch(() => undefined))?.ok) await sleep(50)
-    }
-    const ended = nginx.then(({ stderr }) => assert.fail(`nginx ended: ${stderr}`))
-    await Promise.race([ready(), ended])
-    ended.catch(() => {}) // at its end it is told to
+    nginx = await startNginx(join(workspace.folder, 'nginx'), (port) =>
+      documented(port, server, join(store, 'layers')),
+    )
+    address = nginx.address
 
     const { json } = await ask({ ...server, address }, 'big/manifests/latest', {
       headers: { Accept: mediaTypes.oci.manifest },
@@ -96,7 +54,7 @@ describe('nginx in front', () => {
     whole = await readFile(join(store, 'layers', hexOf(parseDigest(blob.digest))))
   })
   after(async () => {
-    await stop()
+    await nginx?.stop()
     await workspace.dispose()
   })
   const get = (init?: RequestInit) => fetch(`http://${address}/v2/big/blobs/${blob.digest}`, init)

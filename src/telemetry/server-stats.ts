@@ -1,4 +1,5 @@
-import { Counter, Gauge, type Registry } from 'prom-client'
+import { Gauge, type Registry } from 'prom-client'
+import { countWhenRead, type Samples } from './tally.ts'
 
 /** Numbers that other parts keep, read when metrics are read. */
 export type ServerStats = {
@@ -23,7 +24,6 @@ export type ServerStats = {
   }
 }
 
-type Samples = readonly (readonly [labels: readonly string[], value: number])[]
 type Row = readonly [name: string, help: string, labelNames: string[], read: (stats: ServerStats) => Samples]
 
 const one = (value: number): Samples => [[[], value]]
@@ -111,18 +111,8 @@ const gauges: readonly Row[] = [
 
 /** Adds these numbers to the metrics. */
 export function registerServerStats(registry: Registry, stats: ServerStats): void {
-  for (const [name, help, labelNames, read] of counters) {
-    void new Counter({
-      name,
-      help,
-      labelNames,
-      registers: [registry],
-      collect() {
-        this.reset()
-        for (const [labels, value] of read(stats)) this.labels(...labels).inc(value)
-      },
-    })
-  }
+  for (const [name, help, labelNames, read] of counters)
+    countWhenRead(registry, name, help, labelNames, () => read(stats))
   for (const [name, help, labelNames, read] of gauges) {
     void new Gauge({
       name,

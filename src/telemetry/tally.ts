@@ -10,9 +10,17 @@ export type Tally = {
   cell(labels: readonly string[]): Cell
 }
 
-/** A counter that is filled from a tally when it is read. No label may have a space in it. */
-export function tallied(registry: Registry, name: string, help: string, labelNames: string[]): Tally {
-  const cells = new Map<string, Cell>()
+/** Values of a metric, each with its labels. */
+export type Samples = readonly (readonly [labels: readonly string[], value: number])[]
+
+/** A counter whose values are kept elsewhere, and are read when metrics are read. */
+export function countWhenRead(
+  registry: Registry,
+  name: string,
+  help: string,
+  labelNames: string[],
+  read: () => Samples,
+): void {
   void new Counter({
     name,
     help,
@@ -20,9 +28,17 @@ export function tallied(registry: Registry, name: string, help: string, labelNam
     registers: [registry],
     collect() {
       this.reset()
-      for (const [key, { count }] of cells) this.labels(...key.split(' ')).inc(count)
+      for (const [labels, value] of read()) this.labels(...labels).inc(value)
     },
   })
+}
+
+/** A counter that is filled from a tally when it is read. No label may have a space in it. */
+export function tallied(registry: Registry, name: string, help: string, labelNames: string[]): Tally {
+  const cells = new Map<string, Cell>()
+  countWhenRead(registry, name, help, labelNames, () =>
+    [...cells].map(([key, { count }]) => [key.split(' '), count]),
+  )
   const cell = (labels: readonly string[]): Cell => {
     const key = labels.join(' ')
     const known = cells.get(key)

@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:test'
+import { describe, it } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { createBlobs } from '../builds/blobs.ts'
 import { openSqliteCatalog } from '../catalog/sqlite.ts'
@@ -11,21 +9,11 @@ import { createHasher } from '../store/hasher.ts'
 import type { BlobStore } from '../store/store.ts'
 import { collect, OtherGc, type CollectOptions } from './gc.ts'
 import { createUses } from './uses.ts'
-import { ago, collectIn, digestsOf, openWorld, type World } from './upkeep-testing.ts'
+import { ago, collectIn, digestsOf, openWorldForEach, type World } from './upkeep-testing.ts'
 import { testKey } from '../catalog/keys-testing.ts'
 
-let directory: string
 let world: World
-before(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'nixery-gc-'))
-})
-beforeEach(async () => {
-  // Stop the clock, so that `ago` always returns the same second.
-  mock.timers.enable({ apis: ['Date'], now: Date.now() })
-  world = await openWorld(directory)
-})
-afterEach(() => mock.timers.reset())
-after(() => rm(directory, { recursive: true }))
+openWorldForEach((opened) => (world = opened))
 
 const gc = (options: Partial<CollectOptions> = {}, inUse: readonly Digest[] = []) =>
   collectIn(world, options, inUse)

@@ -1,27 +1,16 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:test'
+import { describe, it } from 'node:test'
 import { openSqliteCatalog } from '../catalog/sqlite.ts'
 import { hasCode } from '../errors.ts'
 import { digestOf, type Digest } from '../image/digest.ts'
 import type { CollectOptions } from './gc.ts'
-import { ago, collectIn, digestsOf, openWorld, type World } from './upkeep-testing.ts'
+import { ago, collectIn, digestsOf, openWorldForEach, type World } from './upkeep-testing.ts'
 import { parseAny, testKey } from '../catalog/keys-testing.ts'
 
-let directory: string
 let world: World
-before(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'nixery-gc-'))
-})
-beforeEach(async () => {
-  // Stop the clock, so that `ago` always returns the same second.
-  mock.timers.enable({ apis: ['Date'], now: Date.now() })
-  world = await openWorld(directory)
-})
-afterEach(() => mock.timers.reset())
-after(() => rm(directory, { recursive: true }))
+openWorldForEach((opened) => (world = opened))
 
 const gc = (options: Partial<CollectOptions> = {}, inUse: readonly Digest[] = []) =>
   collectIn(world, options, inUse)

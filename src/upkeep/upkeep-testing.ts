@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, readdir, utimes } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, utimes } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { after, afterEach, before, beforeEach, mock } from 'node:test'
 import Database from 'better-sqlite3'
 import { createBlobs, type Blobs } from '../builds/blobs.ts'
 import { publishImage, publishIndex, type Image, type Part } from '../builds/image.ts'
@@ -43,6 +45,21 @@ export function bornAgo(folder: string, days: number): void {
 
 /** The time this many days ago, in seconds since 1970. */
 export const ago = (days: number): number => Math.floor(Date.now() / 1000 - days * 86_400)
+
+/** Gives each test of a file a store and a catalog of its own, and removes them after the last one. */
+export function openWorldForEach(use: (world: World) => void): void {
+  let directory: string
+  before(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'nixery-gc-'))
+  })
+  beforeEach(async () => {
+    // Stop the clock, so that `ago` always returns the same second.
+    mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    use(await openWorld(directory))
+  })
+  afterEach(() => mock.timers.reset())
+  after(() => rm(directory, { recursive: true }))
+}
 
 export async function openWorld(directory: string): Promise<World> {
   const folder = await mkdtemp(join(directory, 'world-'))

@@ -1,8 +1,7 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
+import { startNginx } from './nginx.ts'
 
 const commands = ['--extra-experimental-features', 'nix-command']
 
@@ -42,53 +41,19 @@ export async function makeCache(
   ])
 }
 
-/** Serves a folder by nginx on a free port of 127.0.0.1. */
+/**
+ * Serves a folder by nginx on a free port of 127.0.0.1.
+ * @param folder for the files of nginx
+ * @param more further directives of the server
+ */
 export async function serveByNginx(
   folder: string,
   root: string,
-  /** What else the server is configured with. */
   more = '',
-): Promise<{ url: string; stop(): Promise<unknown> }> {
-  const port = await freePort()
-  await mkdir(folder)
-  const kinds = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
-  await writeFile(
-    join(folder, 'conf'),
-    `daemon off; user root; pid ${folder}/pid; events {}
-    http {
-      access_log off;
-      ${kinds.map((kind) => `${kind}_temp_path ${folder}/${kind};`).join('\n')}
-      server { listen 127.0.0.1:${port}; root ${root}; ${more} }
-    }`,
+): Promise<{ url: string; stop: () => Promise<void> }> {
+  const { address, stop } = await startNginx(
+    folder,
+    (port) => `server { listen 127.0.0.1:${port}; root ${root}; ${more} }`,
   )
-  const nginx = execa('nginx', ['-e', `${folder}/error`, '-c', join(folder, 'conf')], {
-    reject: false,
-    forceKillAfterDelay: 5000,
-  })
-  const url = `http://127.0.0.1:${port}`
-  while (
-    !(await fetch(url)
-      .then((answer) => answer.text())
-      .catch(() => undefined))
-  )
-    await sleep(20)
-  return {
-    url,
-    stop: () => {
-      nginx.kill()
-      return nginx
-    },
-  }
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer()
-  await new Promise<void>((resolve) => {
-    probe.listen(0, '127.0.0.1', resolve)
-  })
-  const { port } = probe.address() as AddressInfo
-  await new Promise((resolve) => {
-    probe.close(resolve)
-  })
-  return port
+  return { url: `http://${address}`, stop }
 }
