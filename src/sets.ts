@@ -12,6 +12,7 @@ import { oneSet, severalSets, type PackageSets } from './packages/sets.ts'
 import type { PackageSource, PinnedSet } from './packages/source.ts'
 import type { RecipeBook } from './recipes/book.ts'
 import { openFolder } from './recipes/folder.ts'
+import { createSetRecipes } from './recipes/from-set.ts'
 import { createOperatorBook } from './recipes/operator-book.ts'
 import { openRemote, openSource, prepareSource, type SourceOptions } from './sources.ts'
 
@@ -66,6 +67,7 @@ export async function openSets(config: Config, options: SetsOptions): Promise<Op
       ...options.nix,
       listVersions: (listed, watch) => options.nix.listVersions({ ...listed, readable }, watch),
       evaluate: (lookUp, watch) => options.nix.evaluate({ ...lookUp, readable }, watch),
+      evaluateImage: (lookUp, watch) => options.nix.evaluateImage({ ...lookUp, readable }, watch),
     }
     const prefixed = (write: (line: string) => void) => (line: string) =>
       write(`package set ${set.name}: ${line}`)
@@ -117,7 +119,7 @@ async function openSet(
   const filter = nameFilter(config.NIXERY_ALLOW, config.NIXERY_DENY)
   const recipes = createOperatorBook({
     folder: config.NIXERY_RECIPES === undefined ? undefined : openFolder(config.NIXERY_RECIPES),
-    set: undefined,
+    set: createSetRecipes({ nix, policy }),
     bare: config.NIXERY_RECIPE_NAMES === 'bare',
   })
   return {

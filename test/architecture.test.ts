@@ -54,7 +54,8 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     cleanup: 'config image state telemetry upkeep',
     main: 'builds cleanup config frontend image monitor package.json state telemetry worker',
     cli:
-      'builds catalog closure config credentials export fs layers main nix packages popcount push sources store stores upkeep ' +
+      'builds catalog closure config credentials export fs layers main nix packages popcount push recipes ' +
+      'sources store stores upkeep ' +
       'telemetry text state worker demo image errors',
   }).map(([room, others]) => [room, others.split(' ')]),
 )

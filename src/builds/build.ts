@@ -3,13 +3,12 @@ import type { Closure } from '../closure/graph.ts'
 import { hasCode, NixeryError } from '../errors.ts'
 import { withListings } from '../contents/listed.ts'
 import type { ImageRequest } from '../image/name.ts'
-import { specOf, type ImageSpec } from '../image/spec.ts'
+import type { ImageSpec } from '../image/spec.ts'
 import type { StorePath } from '../image/store-path.ts'
 import type { Nix, Watch } from '../nix/nix.ts'
 import { DerivationGone, type WantedOutput } from '../nix/realise.ts'
 import type { PinnedSet } from '../packages/source.ts'
 import { unwanted } from '../queue/demand.ts'
-import { environment } from '../rootfs/environment.ts'
 import { closureOf, knownClosure } from './closure.ts'
 import { fromCaches, type CacheOrigin } from './from-caches.ts'
 import { imageKey } from './image-key.ts'
@@ -18,6 +17,7 @@ import { layerSpecs, type LayerOptions, type LayerSpec } from './layers.ts'
 import { parseLinkFacts } from './link-facts.ts'
 import { knownLayers, packFromMembers, packLayers, type PackingDeps } from './packing.ts'
 import type { Resolver } from './resolve.ts'
+import { resolvedSpec, rootsOf, outputsToRealise } from './spec-of.ts'
 
 export type Layering = Omit<LayerOptions, 'compressorId'>
 
@@ -50,21 +50,11 @@ export type BuiltImage = { readonly image: Image; readonly key: ImageKey }
  *   BUILD_FAILED, BUILD_TIMEOUT, NIX_UNAVAILABLE, STORE_FULL, STORE_UNAVAILABLE, OVERLOADED, CANCELLED
  */
 export async function build(context: Context, pinned: PinnedSet): Promise<BuiltImage> {
-  const attempt = async (evaluateAgain: boolean) => {
-    const {
-      packages,
-      recipe,
-      roots: further,
-    } = await context.resolver.resolve(context.request, pinned, {
-      ...context,
-      again: evaluateAgain,
-    })
-    const { revision, commit } = pinned
-    const base = { env: environment, labels: context.labels }
-    const spec = specOf(context.request, { revision, commit, packages, recipe, roots: further }, base)
+  const attempt = async (again: boolean) => {
+    const resolved = await context.resolver.resolve(context.request, pinned, { ...context, again })
+    const spec = resolvedSpec(context.request, pinned, resolved, context.labels)
     const built = await fromSpec(context, spec)
-    const roots = rootsOf(spec)
-    await context.catalog.rememberRoots(built.key, roots)
+    await context.catalog.rememberRoots(built.key, rootsOf(spec))
     return built
   }
   return attempt(false).catch((error: unknown) => {
@@ -76,11 +66,6 @@ export async function build(context: Context, pinned: PinnedSet): Promise<BuiltI
 
 /** A layer was removed while its image was being built. */
 class LayerRemoved extends NixeryError<'STORE_UNAVAILABLE'> {}
-
-/** All store paths that an image is built for. */
-const rootsOf = ({ packages, roots = [] }: ImageSpec): StorePath[] => [
-  ...new Set([...packages, ...roots].map(({ outputPath }) => outputPath)),
-]
 
 async function fromSpec(context: Context, spec: ImageSpec): Promise<BuiltImage> {
   const roots = rootsOf(spec)
@@ -157,12 +142,6 @@ async function isInStore(context: Context, roots: readonly StorePath[]): Promise
     },
   )
 }
-
-/** The outputs that Nix must realise for an image. */
-const outputsToRealise = ({ packages, roots = [] }: ImageSpec): WantedOutput[] => [
-  ...packages,
-  ...roots.map(({ outputPath, of }) => ({ ...of, outputPath })),
-]
 
 /**
  * The closure of protected outputs. The facts of `fresh` outputs, which were not protected before, are read from Nix again:

@@ -3,19 +3,17 @@ import type { Closure } from '../closure/graph.ts'
 import { keyOf } from '../image/canonical.ts'
 import type { ImageSpec } from '../image/spec.ts'
 import { archiveVersion } from '../layers/archive.ts'
-import { environment } from '../rootfs/environment.ts'
 import { rootfsVersion } from '../rootfs/rootfs.ts'
 import { closureKey } from './closure.ts'
 import { layeringKey, type LayerOptions } from './layers.ts'
 
 /** What recipes add, where they do: an image without any has the key that it always had. */
-const contentsOf = ({ accounts, files, nixDatabase, annotations, maxLayers, base }: ImageSpec): object => ({
+const contentsOf = ({ accounts, files, nixDatabase, annotations, maxLayers }: ImageSpec): object => ({
   accounts,
   files,
   nixDatabase,
   annotations,
   maxLayers,
-  ...(base !== undefined && { base: base.slice(base.indexOf('@') + 1), environment }),
 })
 
 /**

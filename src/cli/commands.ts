@@ -58,6 +58,12 @@ const commands: readonly Entry[] = [
     load: async () => (await import('./index-versions.ts')).setUp,
   },
   {
+    name: 'recipe',
+    args: 'check [folder]',
+    description: 'say what is wrong with the recipes of a folder, with line and column',
+    load: async () => (await import('./recipe.ts')).setUp,
+  },
+  {
     name: 'config',
     description: 'print the effective settings, and where each comes from',
     load: async () => (await import('./config.ts')).setUp,

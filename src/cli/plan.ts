@@ -4,18 +4,20 @@ import { closureOf, knownClosure } from '../builds/closure.ts'
 import type { Emit } from '../builds/events.ts'
 import { layerSpecs } from '../builds/layers.ts'
 import { knownLayers } from '../builds/packing.ts'
+import { resolvedSpec, rootsOf, outputsToRealise } from '../builds/spec-of.ts'
 import { duplicatesOf } from '../closure/duplicates.ts'
 import type { Closure } from '../closure/graph.ts'
 import { NixeryError } from '../errors.ts'
 import { vocabularyOf } from '../config/set-config.ts'
 import { parseWrittenReference } from '../image/command-line.ts'
 import { formatImageName, type ImageRequest } from '../image/name.ts'
+import { urlLabel } from '../image/labels.ts'
+import type { ImageSpec } from '../image/spec.ts'
 import { strategies, type StrategyName } from '../layers/strategies.ts'
-import type { ChosenOutput } from '../packages/resolution.ts'
-import type { PinnedSet } from '../packages/source.ts'
 import { bytesText, counted } from '../text/amounts.ts'
 import { defineCommand, type CommandContext } from './command.ts'
 import { openWorkshop, type Workshop } from './compose.ts'
+import { configTable, describeFile, filesTable } from './plan-contents.ts'
 import {
   duplicatesTable,
   layersTable,
@@ -50,9 +52,8 @@ async function plan(context: CommandContext, options: Options, image: string): P
   const request = parseWrittenReference(image, vocabularyOf(config))
   const workshop = await openWorkshop(config, { listener: progress.build, note: progress.note, signal })
   try {
-    const { packages, commit } = await resolvePackages(workshop, request, progress, signal)
-    const of = { platform: request.platform, commit }
-    const closure = await closureFor(workshop, packages, progress, signal)
+    const of = await resolveSpec(workshop, request, urlLabel(config.NIXERY_IMAGE_URL), progress, signal)
+    const closure = await closureFor(workshop, of, progress, signal)
     const strategy = options.strategy ?? config.NIXERY_STRATEGY
     const layers = await plannedLayers(workshop, of, closure, strategy, emitOf(progress))
     const others = strategyNames.filter((name) => name !== strategy)
@@ -67,13 +68,16 @@ async function plan(context: CommandContext, options: Options, image: string): P
     const found = {
       image: `${formatImageName(request)}:${request.tag}`,
       strategy,
-      packages: packages.map(({ attribute, version, output, outputPath, commit: other }) => ({
+      packages: of.packages.map(({ attribute, version, output, outputPath, commit: other }) => ({
         attribute,
         version,
         output,
         ...(other !== undefined && { commit: other }),
         path: outputPath,
       })),
+      config: of.config,
+      accounts: of.accounts ?? [],
+      files: (of.files ?? []).map(describeFile),
       paths: closure.paths.size,
       narSize: layers.reduce((sum, { narSize }) => sum + narSize, 0),
       duplicates: duplicatesOf(new Map([...closure.paths].map(([path, { narSize }]) => [path, narSize]))),
@@ -89,6 +93,8 @@ async function plan(context: CommandContext, options: Options, image: string): P
         layersTable(layers),
         strategiesTable(compared),
         packagesTable(found.packages),
+        configTable(found.config),
+        ...(found.files.length > 0 ? [filesTable(found.files)] : []),
         ...(found.duplicates.length > 0 ? [duplicatesTable(found.duplicates)] : []),
       ].join('\n\n'),
     )
@@ -102,15 +108,16 @@ const emitOf =
   (event) =>
     progress.build('plan', event)
 
-async function resolvePackages(
+async function resolveSpec(
   workshop: Workshop,
   request: ImageRequest,
+  labels: Readonly<Record<string, string>>,
   progress: Progress,
   signal: AbortSignal,
-): Promise<{ packages: readonly ChosenOutput[]; commit: PinnedSet['commit'] }> {
+): Promise<ImageSpec> {
   const { request: meant, pinned } = await workshop.sets.pin(request)
-  const { packages } = await workshop.resolver.resolve(meant, pinned, { signal, emit: emitOf(progress) })
-  return { packages, commit: pinned.commit }
+  const resolved = await workshop.resolver.resolve(meant, pinned, { signal, emit: emitOf(progress) })
+  return resolvedSpec(meant, pinned, resolved, labels)
 }
 
 /**
@@ -119,11 +126,11 @@ async function resolvePackages(
  */
 async function closureFor(
   { catalog, nix, contents, origin }: Workshop,
-  packages: readonly ChosenOutput[],
+  spec: ImageSpec,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<Closure> {
-  const roots = packages.map(({ outputPath }) => outputPath)
+  const roots = rootsOf(spec)
   const known = await knownClosure(catalog, roots)
   if (known) return known
   const onTrouble = (cache: string, reason: string) =>
@@ -135,7 +142,7 @@ async function closureFor(
   }
   const started = performance.now()
   const watch = { onLine: (line: string) => progress.emit({ type: 'nix', line }) }
-  return nix.withRealised(packages, watch, async () => {
+  return nix.withRealised(outputsToRealise(spec), watch, async () => {
     const facts = await contents.facts(roots, watch)
     const narBytes = facts.reduce((sum, { narSize }) => sum + narSize, 0)
     progress.emit({ type: 'realised', paths: facts.length, narBytes, ms: performance.now() - started })
@@ -147,18 +154,19 @@ async function closureFor(
 /** Plans the layers with one strategy, and looks up which of them have been packed. */
 async function plannedLayers(
   workshop: Workshop,
-  { platform, commit }: Pick<ImageRequest, 'platform'> & Pick<PinnedSet, 'commit'>,
+  spec: ImageSpec,
   closure: Closure,
   strategy: StrategyName,
   emit: Emit,
 ): Promise<PlannedLayer[]> {
   const { packer } = workshop
-  const layerOptions = { ...workshop.layering(), strategy, compressorId: packer.compressorId }
-  const wanted = layerSpecs(
-    closure,
-    { platform, links: closure.roots, ...(commit && { commit }) },
-    layerOptions,
-  )
+  const layerOptions = {
+    ...workshop.layering(),
+    ...(spec.maxLayers !== undefined && { maxLayers: spec.maxLayers }),
+    strategy,
+    compressorId: packer.compressorId,
+  }
+  const wanted = layerSpecs(closure, spec, layerOptions)
   const known = await knownLayers(workshop, wanted)
   emit({ type: 'planned', layers: wanted.length, known: known.size })
   return wanted.map(({ key, narSize, members, comment }, index) => {

@@ -18,8 +18,6 @@ export type Recipe = Omit<ImageConfig, 'env'> & {
   readonly annotations?: Readonly<Record<string, string>>
   readonly accounts?: readonly Account[]
   readonly files?: readonly ImageFile[]
-  /** The image below: `registry/name@sha256:…`. */
-  readonly base?: string
   /** The platforms that the recipe is for, by their names in OCI; all if not set. */
   readonly platforms?: readonly string[]
   readonly maxLayers?: number

@@ -28,8 +28,6 @@ export type ImageSpec = {
   readonly accounts?: readonly Account[]
   readonly files?: readonly ImageFile[]
   readonly nixDatabase?: boolean
-  /** The image below: `registry/name@sha256:…`. With one, `config.env` has only what recipes set. */
-  readonly base?: string
   readonly annotations?: Readonly<Record<string, string>>
   readonly maxLayers?: number
 }
@@ -121,18 +119,16 @@ const configFields = [
 ] as const
 
 const contentsOf = (recipe: Recipe) => picked(recipe, contentsFields)
-const contentsFields = ['accounts', 'files', 'nixDatabase', 'base', 'annotations', 'maxLayers'] as const
+const contentsFields = ['accounts', 'files', 'nixDatabase', 'annotations', 'maxLayers'] as const
 
 const picked = <Field extends keyof Recipe>(recipe: Recipe, fields: readonly Field[]) =>
   Object.fromEntries(
     fields.flatMap((field) => (recipe[field] === undefined ? [] : [[field, recipe[field]]])),
   ) as Partial<Pick<Recipe, Field>>
 
-/** Variables in their order: those of every image, unless there is an image below, then those of recipes by name. */
-function envOf({ env = {}, base }: Recipe, standing: readonly string[]): string[] {
-  const variables = new Map(
-    (base === undefined ? standing : []).map((text) => [text.slice(0, text.indexOf('=')), text]),
-  )
+/** Variables in their order: those of every image, then those of recipes by name. */
+function envOf({ env = {} }: Recipe, standing: readonly string[]): string[] {
+  const variables = new Map(standing.map((text) => [text.slice(0, text.indexOf('=')), text]))
   for (const [name, value] of Object.entries(env).sort(([a], [b]) => byText(a, b))) {
     variables.set(name, `${name}=${value}`)
   }

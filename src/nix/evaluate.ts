@@ -106,7 +106,7 @@ export async function evaluate(lookUp: LookUp, options: RunOptions, spent = 0): 
 const bareShare = 1 / 4
 
 const tooSlow: Failed = { ok: false, exitCode: undefined, timedOut: true, lines: [] }
-const takesTooMuch = ({ timedOut, tooLarge }: Failed): boolean => timedOut || tooLarge === true
+export const takesTooMuch = ({ timedOut, tooLarge }: Failed): boolean => timedOut || tooLarge === true
 
 function failureOf(result: Failed, thrown: boolean): LookupResult {
   const message = messageOf(result.lines)
@@ -149,7 +149,8 @@ const brokenSet = (result: Failed) =>
     hint: 'the operator must fix the package set',
   })
 
-function tookTooMuch({ timedOut }: Failed, { timeout, memory = 0 }: RunOptions): NixeryError {
+/** The failure of an evaluation that took too much time or memory. */
+export function tookTooMuch({ timedOut }: Failed, { timeout, memory = 0 }: RunOptions): NixeryError {
   if (timedOut) {
     return new NixeryError('EVALUATION_TIMEOUT', `evaluation took more than ${timeout / 1000} s`, {
       hint: 'the operator can raise NIXERY_EVAL_TIMEOUT',

@@ -33,6 +33,8 @@ export type EvaluatorsState = {
 export type Evaluators = {
   /** See `evaluate.ts`. @throws also OVERLOADED if too many evaluations are waiting */
   evaluate(lookUp: LookUp, options: EvaluationOptions): Promise<LookupResult[]>
+  /** Runs another evaluation, in a process of its own, with its share of the memory. */
+  run<T>(options: EvaluationOptions, evaluation: (options: RunOptions) => Promise<T>): Promise<T>
   /** Discards what processes have loaded of a revision, or believe to have written to the store. */
   forget(revision: string): void
   state(): EvaluatorsState
@@ -134,20 +136,26 @@ export function createEvaluators(options: EvaluatorsOptions): Evaluators {
     })
   }
 
+  /** Runs an evaluation unless too many are waiting. */
+  async function bounded<T>(evaluation: () => Promise<T>): Promise<T> {
+    if (pending >= mostPending) {
+      throw new NixeryError('OVERLOADED', `too many evaluations: ${mostPending} are running or waiting`, {
+        hint: 'try again in a few seconds',
+      })
+    }
+    pending += 1
+    try {
+      return await evaluation()
+    } finally {
+      pending -= 1
+    }
+  }
+
   return {
-    async evaluate(lookUp, asking) {
+    evaluate: (lookUp, asking) => bounded(() => look(lookUp, { ...asking, memory: limit })),
+    run(asking, evaluation) {
       const given = { ...asking, memory: limit }
-      if (pending >= mostPending) {
-        throw new NixeryError('OVERLOADED', `too many evaluations: ${mostPending} are running or waiting`, {
-          hint: 'try again in a few seconds',
-        })
-      }
-      pending += 1
-      try {
-        return await look(lookUp, given)
-      } finally {
-        pending -= 1
-      }
+      return bounded(() => withMemory(given, () => evaluation(given)))
     },
     forget: (revision) => slots.forget(revision),
     state: () => ({ processes: slots.processes(), ...count, ...slots.count }),

@@ -13,12 +13,14 @@
 #           throws gives { "status": "thrown" } and the others are answered; Nix reports the message only if the failure
 #           is not caught. An attribute with limits is followed no further than these (packages/policy.ts): the value
 #           beyond them is not evaluated, and the answer is { "status": "denied" }.
+#           A request with "image" is for a recipe of the package set, `images.NAME`, or with null for all their names;
+#           see image-recipes.ts for its answer.
 identity:
 let
   inherit (builtins)
     any attrNames concatStringsSep deepSeq elem elemAt filter fromJSON functionArgs genList getAttr hasAttr head
     intersectAttrs isAttrs isFunction isInt isList isString length listToAttrs match parseDrvName removeAttrs
-    replaceStrings seq substring tail toJSON toXML tryEval typeOf unsafeDiscardStringContext;
+    getContext mapAttrs attrValues isPath concatMap replaceStrings seq substring tail toJSON toXML tryEval typeOf unsafeDiscardStringContext;
 
   # A function that accepts them, or any argument, always gets both: otherwise nixpkgs reads its configuration and
   # overlays from the environment and the home folder. Only this form of a function reveals "...".
@@ -201,6 +203,28 @@ let
     let tried = tryEval (seq (result.siblings or null) (deepSeq (removeAttrs result [ "siblings" ]) result)); in
     if tried.success then tried.value else { status = "thrown"; };
 
+  images = let value = set.images or { }; in if isAttrs value && !(isDerivation value) then value else { };
+
+  # A recipe as JSON has it: strings without their context; for paths and derivations, where they are in the store.
+  isText = value: isString value || isPath value || isAttrs value && value ? outPath;
+  textOf = value: if isString value then value else "${value}";
+  plainValue = value:
+    if isText value then unsafeDiscardStringContext (textOf value)
+    else if isList value then map plainValue value
+    else if isAttrs value then mapAttrs (_: plainValue) value
+    else value;
+  # What its strings refer to: derivations with the outputs, and paths that evaluation has put into the store.
+  contextsOf = value:
+    if isText value then [ (getContext (textOf value)) ]
+    else if isList value then concatMap contextsOf value
+    else if isAttrs value then concatMap contextsOf (attrValues value)
+    else [ ];
+
+  imageAnswer = name:
+    if name == null then { names = attrNames images; }
+    else if !(hasAttr name images) then { }
+    else { recipe = plainValue images.${name}; contexts = contextsOf images.${name}; };
+
 in
 request:
 let
@@ -234,6 +258,7 @@ let
   listed = names: builtins.concatLists (map (name: if hasAttr name set then versionsAt 3 [ name ] (getAttr name set) else [ ]) names);
 in
 if request ? list then seq set (if request.list == null then topNames else listed request.list)
+else if request ? image then imageAnswer request.image
 else
 {
   results = map (result: removeAttrs result [ "siblings" ]) results;

@@ -6,6 +6,7 @@ import { createLimiter } from '../queue/limiter.ts'
 import type { NixCaches } from './cache-settings.ts'
 import { environmentFor, type Environment, type Purpose } from './environment.ts'
 import type { LookUp, LookupResult } from './evaluate.ts'
+import { evaluateImage, type ImageAnswer, type ImageLookUp } from './image-recipes.ts'
 import { createEvaluators, type EvaluatorsState } from './evaluators.ts'
 import { fetchSources, type Sources } from './fetch.ts'
 import { lockFlake, type LockedFlake } from './flake.ts'
@@ -44,6 +45,8 @@ export type Nix = {
   evaluate(lookUp: LookUp, watch: Watch): Promise<LookupResult[]>
   /** Lists the versions of all packages of a package set; see `list.ts`. Urgency does not count: it waits for its turn. */
   listVersions(set: Omit<LookUp, 'attributes'>, watch: Watch): Promise<Listed>
+  /** Evaluates a recipe of a package set; see `image-recipes.ts`. */
+  evaluateImage(lookUp: ImageLookUp, watch: Watch): Promise<ImageAnswer>
   /** Discards what evaluator processes have loaded of a revision, or believe to have written to the store. */
   forget(revision: string): void
   evaluators(): EvaluatorsState
@@ -119,7 +122,7 @@ export function createNix(options: NixOptions): Nix {
   const roots = createRoots(options.rootsDirectory, { keep: options.keepRoots, note: options.note })
 
   /** What an evaluation is given, and how it is restricted. */
-  const evaluationOf = async (lookUp: Omit<LookUp, 'attributes'>, watch: Watch) => {
+  const evaluationOf = async (lookUp: Pick<LookUp, 'readable'>, watch: Watch) => {
     const { lines, features, allowedUris } = await settings()
     const { readable } = lookUp
     const own = readable === 'everything' ? undefined : readable && { readable }
@@ -149,6 +152,11 @@ export function createNix(options: NixOptions): Nix {
     async listVersions(set, watch) {
       const { given, restriction } = await evaluationOf(set, watch)
       return listVersions({ ...set, ...restriction }, { ...given, memory })
+    },
+    async evaluateImage(lookUp, watch) {
+      const { restriction, given } = await evaluationOf(lookUp, watch)
+      const evaluation = (how: RunOptions) => evaluateImage({ ...lookUp, ...restriction }, how)
+      return evaluators.run(given, evaluation)
     },
     forget: (revision) => evaluators.forget(revision),
     evaluators: () => evaluators.state(),

@@ -19,6 +19,7 @@ export function stoppable(nix: Nix, stop: AbortSignal): Nix & { settled(): Promi
     evaluate: (lookUp, watch) => tracked(nix.evaluate(lookUp, both(watch))),
     listVersions: (set, watch) => tracked(nix.listVersions(set, both(watch))),
     commitLog: (folder, range, watch) => tracked(nix.commitLog(folder, range, both(watch))),
+    evaluateImage: (lookUp, watch) => tracked(nix.evaluateImage(lookUp, both(watch))),
     withRealised: (wanted, watch, use) => tracked(nix.withRealised(wanted, both(watch), use)),
     closureFacts: (paths, watch) => tracked(nix.closureFacts(paths, both(watch))),
     fetchSources: (sources, rootOf, watch) => tracked(nix.fetchSources(sources, rootOf, both(watch))),

@@ -2,8 +2,6 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hash } from 'node:crypto'
 import { isNixeryError, NixeryError, systemErrorCode } from '../errors.ts'
-import { platforms } from '../image/platform.ts'
-import { isBuiltIn, isRecipeName, recipeNameRule, recipePrefix } from '../image/recipes.ts'
 import { byText } from '../image/store-path.ts'
 import { RecipeError } from './errors.ts'
 import { limits } from './fields.ts'
@@ -12,6 +10,7 @@ import { normalise, type Copied } from './normal.ts'
 import { formatProblem, parseRecipe, positionOfField, type Format, type Problem } from './parse.ts'
 import type { WrittenRecipe } from './schema.ts'
 import { markOf, readSource, SourceProblem } from './sources.ts'
+import { includesOf, nameProblem } from './written.ts'
 
 /** A recipe of a file, or what is wrong with it. */
 export type FolderEntry =
@@ -165,21 +164,6 @@ async function readEntry(folder: string, file: string, name: string, paths: stri
     }
     return broken([{ message: `cannot be read: ${systemErrorCode(error) ?? String(error)}` }])
   }
-}
-
-/** What a recipe includes, `shell` first if it is set. */
-const includesOf = ({ shell, include = [] }: WrittenRecipe): string[] => [
-  ...(shell ? ['shell'] : []),
-  ...include,
-]
-
-/** Why a recipe of the operator cannot have a name. */
-function nameProblem(name: string): string | undefined {
-  if (!isRecipeName(name)) return recipeNameRule
-  if (isBuiltIn(name)) return `${name} is a built-in recipe: choose another name, and include ${name}`
-  return name === recipePrefix || Object.hasOwn(platforms, name)
-    ? `${name} is a word of its own: choose another name`
-    : undefined
 }
 
 async function copiesOf(folder: string, { files = [] }: WrittenRecipe, paths: string[]) {

@@ -1,8 +1,8 @@
 import type { ImageRequest } from '../image/name.ts'
 import { builtIn, isBuiltIn } from '../image/recipes.ts'
 import { unknownRecipe, type RecipeBook, type RecipePlace } from './book.ts'
-import { RecipeError } from './errors.ts'
-import { locate, recipeOf, type FolderEntry, type FolderRecipes, type RecipeFolder } from './folder.ts'
+import { locatedError, notIncluded, ownIn } from './check.ts'
+import type { FolderRecipes, RecipeFolder } from './folder.ts'
 import { withIncludes, type OwnRecipe } from './include.ts'
 
 /** Recipes that a package set has, as its attribute `images`. */
@@ -30,18 +30,16 @@ export function createOperatorBook({ folder, set, bare }: OperatorBookOptions): 
 
   const lookInFolder = async () => (folder ? folder.look() : nothing)
 
-  const ownOf =
-    (entries: FolderRecipes['entries'], place: RecipePlace) =>
-    async (name: string, by: string | undefined): Promise<OwnRecipe> => {
-      const recipe = builtIn(name)
-      if (recipe) return { recipe, roots: [], include: [] }
-      const entry = entries.get(name)
-      const own = entry ? recipeOf(entry) : await set?.own(name, place)
-      if (own) return own
-      if (by !== undefined)
-        throw new RecipeError(by, 'include', `there is no recipe ${name}: write it, or take it out`)
-      throw unknownRecipe(name, [...entries.keys(), ...((await set?.names(place)) ?? [])])
-    }
+  /** A recipe of the package set, which includes others of the set and built-in ones. */
+  const ownInSet = async (name: string, by: string | undefined, place: RecipePlace): Promise<OwnRecipe> => {
+    const recipe = builtIn(name)
+    if (recipe) return { recipe, roots: [], include: [] }
+    const own = await set?.own(name, place)
+    if (own) return own
+    if (by !== undefined) throw notIncluded(name, by)
+    const { entries } = await lookInFolder()
+    throw unknownRecipe(name, [...entries.keys(), ...((await set?.names(place)) ?? [])])
+  }
 
   return {
     current: (request) => (dependsOn(request) ? folder?.current()?.state : ''),
@@ -54,17 +52,13 @@ export function createOperatorBook({ folder, set, bare }: OperatorBookOptions): 
     },
     async find(name, place) {
       const { entries } = await lookInFolder()
+      // The folder is the operator's, and counts before the package set.
+      if (!entries.has(name)) return withIncludes(name, (each, by) => ownInSet(each, by, place))
       try {
-        return await withIncludes(name, ownOf(entries, place))
+        return await withIncludes(name, (each, by) => ownIn(entries, each, by))
       } catch (error) {
-        throw error instanceof RecipeError ? located(error, entries) : error
+        throw error instanceof Error ? locatedError(error, entries) : error
       }
     },
   }
-}
-
-/** The same failure with the place where it stands, for a recipe of the folder. */
-function located(error: RecipeError, entries: ReadonlyMap<string, FolderEntry>): Error {
-  const entry = entries.get(error.recipe)
-  return (entry && locate(error, entry)) ?? error
 }

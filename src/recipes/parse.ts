@@ -85,7 +85,7 @@ type Checked =
   | { readonly ok: false; readonly problems: readonly FieldProblem[] }
 
 /** Checks a recipe that was read already. */
-function checkRecipe(recipe: string, value: unknown): Checked {
+export function checkRecipe(recipe: string, value: unknown): Checked {
   const parsed = recipeSchema.safeParse(value)
   if (parsed.success) return { ok: true, written: parsed.data }
   const problems = parsed.error.issues.flatMap((issue) => problemsOf(issue)).slice(0, mostProblems)

@@ -16,20 +16,14 @@ const accountFiles: ReadonlySet<string> = new Set([
  * @throws RECIPE_INVALID
  */
 export function checkWhole(name: string, recipe: Recipe): void {
-  const { accounts = [], files = [], base } = recipe
-  // What users an image below has is known when it is there.
-  if (base === undefined) {
-    checkUser(name, recipe)
-    const groups = new Set([...standingGroups, ...accounts.map((account) => account.name)])
-    for (const account of accounts) {
-      const missing = account.groups.find((group) => !groups.has(group))
-      if (missing === undefined) continue
-      throw recipeError(
-        name,
-        'accounts',
-        `${account.name} is in the group ${missing}, which does not exist: add an account of that name, or take it out`,
-      )
-    }
+  const { accounts = [], files = [] } = recipe
+  checkUser(name, recipe)
+  const groups = new Set([...standingGroups, ...accounts.map((account) => account.name)])
+  for (const account of accounts) {
+    const missing = account.groups.find((group) => !groups.has(group))
+    if (missing === undefined) continue
+    const reason = `${account.name} is in the group ${missing}, which does not exist: add an account of that name, or take it out`
+    throw recipeError(name, 'accounts', reason)
   }
   const written = files.find(({ path }) => accountFiles.has(path))
   if (accounts.length > 0 && written) {

@@ -1,0 +1,121 @@
+import { LRUCache } from 'lru-cache'
+import { z } from 'zod'
+import { NixeryError } from '../errors.ts'
+import type { Recipe } from '../image/recipes.ts'
+import { isStorePath } from '../image/store-path.ts'
+import type { SetPolicy } from '../nix/evaluate.ts'
+import type { ImageAnswer } from '../nix/image-recipes.ts'
+import type { Nix } from '../nix/nix.ts'
+import { stateOf } from '../packages/source.ts'
+import type { RecipePlace } from './book.ts'
+import { RecipeError } from './errors.ts'
+import { includesOf, nameProblem } from './written.ts'
+import type { OwnRecipe } from './include.ts'
+import { normalise } from './normal.ts'
+import { checkRecipe, formatProblem } from './parse.ts'
+import type { SetRecipes } from './operator-book.ts'
+
+export type SetRecipesOptions = {
+  readonly nix: Pick<Nix, 'evaluateImage'>
+  readonly policy: SetPolicy
+}
+
+// Answers that are kept, of all revisions, and for how long (ms) a failure is.
+const mostKept = 500
+const failureKept = 10_000
+
+/**
+ * The recipes of a package set: its attribute `images`, a set of recipes by name. Each is evaluated alone, so that one
+ * that fails does not affect the others, and once for each revision and platform.
+ */
+export function createSetRecipes({ nix, policy }: SetRecipesOptions): SetRecipes {
+  const kept = new LRUCache<string, Promise<ImageAnswer>>({ max: mostKept })
+
+  function evaluate(image: string | undefined, place: RecipePlace): Promise<ImageAnswer> {
+    const { pinned, platform, ...demand } = place
+    const key = JSON.stringify([stateOf(pinned), platform.system, image ?? null])
+    const known = kept.get(key)
+    if (known) return known
+    const { set } = pinned
+    // Whoever asks first may leave, and others wait for the same.
+    const { signal: _signal, ...watch } = demand
+    const found = nix.evaluateImage({ set, ...policy, system: platform.system, image }, watch)
+    kept.set(key, found)
+    const forget = () => {
+      if (kept.peek(key) === found) kept.delete(key)
+    }
+    const forgetFailure = async () => {
+      const answer = await found.catch(() => undefined)
+      if (answer === undefined) forget()
+      else if ('failed' in answer) setTimeout(forget, failureKept).unref()
+    }
+    void forgetFailure()
+    return found
+  }
+
+  return {
+    async names(place) {
+      const answer = await evaluate(undefined, place)
+      if ('failed' in answer)
+        throw new NixeryError('SOURCE_INVALID', `the package set does not evaluate:\n${answer.failed}`)
+      return 'names' in answer ? answer.names.filter((name) => nameProblem(name) === undefined) : []
+    },
+    async own(name, place) {
+      const answer = await evaluate(name, place)
+      if ('missing' in answer || 'names' in answer) return undefined
+      if ('failed' in answer) throw new RecipeError(name, undefined, `does not evaluate:\n${answer.failed}`)
+      return ownOf(name, answer.recipe, answer.roots)
+    },
+  }
+}
+
+function ownOf(
+  name: string,
+  value: unknown,
+  roots: Extract<ImageAnswer, { recipe: unknown }>['roots'],
+): OwnRecipe {
+  const refused = nameProblem(name)
+  if (refused !== undefined) throw new RecipeError(name, undefined, refused)
+  const checked = checkRecipe(name, withStore(value))
+  if (!checked.ok) {
+    throw new NixeryError(
+      'RECIPE_INVALID',
+      checked.problems.map((problem) => formatProblem(problem)).join('\n'),
+    )
+  }
+  const { written } = checked
+  const lost = written.files?.find(({ source }) => source !== undefined)
+  if (lost) {
+    throw new RecipeError(
+      name,
+      'files',
+      `the source of ${lost.path} is not in the store: write a path of Nix, such as ./file`,
+    )
+  }
+  const recipe: Recipe = normalise(name, written)
+  return {
+    recipe,
+    roots: roots.map(({ outputPath, drvPath, output }) => ({
+      outputPath,
+      ...(drvPath !== undefined && output !== undefined && { of: { drvPath, output } }),
+    })),
+    include: includesOf(written),
+  }
+}
+
+const withFiles = z.looseObject({ files: z.array(z.looseObject({ source: z.string() }).or(z.unknown())) })
+
+/** In Nix, the source of a file is a path or a derivation, which are in the store. */
+function withStore(value: unknown): unknown {
+  const parsed = withFiles.safeParse(value)
+  if (!parsed.success) return value
+  const files = parsed.data.files.map((file) => {
+    if (typeof file !== 'object' || file === null || !('source' in file)) return file
+    const { source, ...rest } = file
+    return typeof source === 'string' && isStorePath(rootOf(source)) ? { ...rest, store: source } : file
+  })
+  return { ...parsed.data, files }
+}
+
+/** The store path that a path lies in. */
+const rootOf = (path: string): string => path.split('/').slice(0, 4).join('/')
