@@ -18,6 +18,7 @@ export type ErrorCode =
   | 'RATE_LIMITED'
   /** Too much for longer than clients retry. */
   | 'QUOTA_EXCEEDED'
+  | 'NOT_READY'
   | 'MANIFEST_UNKNOWN'
   | 'BLOB_UNKNOWN'
   | 'ROUTE_UNKNOWN'

@@ -1,8 +1,9 @@
 import { openAccounting } from './accounting.ts'
+import { createHoldings } from './builds/holdings.ts'
 import type { Builds, WorkerStatus } from './builds/builds.ts'
 import type { Config } from './config.ts'
 import { platformsBySet, vocabularyOf } from './config/set-config.ts'
-import { openGate } from './gate.ts'
+import { openGate, type Gate } from './gate.ts'
 import { createAddressOf, createClientOf } from './http/address.ts'
 import { createApp } from './http/app.ts'
 import { boundConnections, openFilesOf } from './http/open-files.ts'
@@ -88,7 +89,7 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
   const logEntry = logAccess(log, monitor.redactor)
   const app = createApp({
     ...(hasPages && {
-      pages: pagesOf(config, deps),
+      pages: pagesOf(config, deps, gate),
       pageOf: (...failure) => monitor.links.pageOf(...failure),
     }),
     secure: tls !== undefined,
@@ -106,6 +107,10 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
     texts,
     may: gate.may,
     guard: gate.guard,
+    ...(gate.guard && {
+      holdings: createHoldings(state.catalog),
+      mayBuild: ({ identity }, imageRequest) => gate.may(identity, 'build', { imageRequest }),
+    }),
     ops,
     streams,
     clientOf,
@@ -147,7 +152,7 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
   }
 }
 
-function pagesOf(config: Config, { worker, monitor, version }: FrontendDeps): RouteTable {
+function pagesOf(config: Config, { worker, monitor, version }: FrontendDeps, gate: Gate): RouteTable {
   const described = worker.packages.map(({ set, ...packages }) => ({
     set,
     describe: describeSource(
@@ -159,6 +164,10 @@ function pagesOf(config: Config, { worker, monitor, version }: FrontendDeps): Ro
     listBuilds: config.NIXERY_PAGES === 'full',
     showNames: config.NIXERY_PAGES === 'full' || config.NIXERY_CATALOG === 'on',
     history: monitor.history,
+    vocabulary: vocabularyOf(config),
+    ...(gate.guard && {
+      maySee: ({ identity }, imageRequest) => gate.may(identity, 'pull', { build: '', imageRequest }),
+    }),
     describe: () => described.map(({ set, describe }) => ({ set, ...describe() })),
     version,
     platforms: config.NIXERY_PLATFORMS.map((name) => platforms[name]),

@@ -1,6 +1,7 @@
 import { firstOf, type Authenticator } from './access/credentials.ts'
 import { allowAll, allowKnown, type May } from './access/may.ts'
 import type { ApiKeys } from './catalog/catalog.ts'
+import { createMay, type Policy } from './access/policy.ts'
 import type { Config } from './config.ts'
 import { apiKeyAuthenticator } from './credentials/api-key.ts'
 import { htpasswdAuthenticator, parseHtpasswd } from './credentials/htpasswd.ts'
@@ -10,6 +11,7 @@ import { NixeryError, systemErrorCode } from './errors.ts'
 import { followFile, type FollowedFile } from './fs/followed-file.ts'
 import { basicChallenge, type Guard } from './http/guard.ts'
 import { createHttpClient } from './net/http-client.ts'
+import { parsePolicy } from './policy/policy-file.ts'
 import type { Logger } from './telemetry/log.ts'
 
 type Log = Pick<Logger, 'info' | 'warn'>
@@ -35,9 +37,13 @@ export async function openGate(
   config: Config,
   { log, apiKeys }: { readonly log: Log; readonly apiKeys: Pick<ApiKeys, 'find'> },
 ): Promise<Gate> {
-  const { NIXERY_AUTH: mode, NIXERY_HTPASSWD: htpasswd } = config
+  const { NIXERY_AUTH: mode, NIXERY_HTPASSWD: htpasswd, NIXERY_POLICY: policyFile } = config
   if (mode === 'none' || htpasswd === undefined) return open
   const users = await follow('NIXERY_HTPASSWD', htpasswd, parseHtpasswd, log)
+  const policy =
+    policyFile === undefined ? undefined : await follow('NIXERY_POLICY', policyFile, parsePolicy, log)
+  const files = [users, ...(policy ? [policy] : [])]
+  const may = policy ? followedMay(policy) : allowKnown
   const tokens = await tokensOf(config, log)
   const authenticate = firstOf([
     apiKeyAuthenticator(apiKeys),
@@ -45,13 +51,13 @@ export async function openGate(
     htpasswdAuthenticator(() => users.value, verifyPassword),
   ])
   return {
-    may: allowKnown,
+    may,
     guard: { authenticate, challenge: () => basicChallenge },
     async look() {
-      await Promise.all([users.look(), tokens?.look()])
+      await Promise.all([...files.map((file) => file.look()), tokens?.look()])
     },
     close() {
-      users.stop()
+      for (const file of files) file.stop()
       tokens?.close()
     },
   }
@@ -74,6 +80,19 @@ async function tokensOf(
       issuers.stop()
       client.close()
     },
+  }
+}
+
+/** Decides by what the file says at the time of each request. */
+function followedMay(file: FollowedFile<Policy>): May {
+  let policy = file.value
+  let may = createMay(policy)
+  return (...asked) => {
+    if (file.value !== policy) {
+      policy = file.value
+      may = createMay(policy)
+    }
+    return may(...asked)
   }
 }
 

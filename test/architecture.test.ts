@@ -22,6 +22,7 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     export: 'fs image errors',
     queue: 'errors',
     credentials: 'access catalog:types net queue errors',
+    policy: 'access errors',
     nix: 'fs queue text image errors',
     packages: 'text image errors',
     net: '',
@@ -48,13 +49,13 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     state: 'builds catalog config store stores upkeep',
     worker: 'builds config contents evaluation image layers nix packages origin popcount sets state',
     monitor: 'builds config telemetry text web',
-    gate: 'access catalog:types config credentials fs http net telemetry errors',
+    gate: 'access catalog:types config credentials fs http net policy telemetry errors',
     accounting: 'access config http quotas telemetry text',
-    frontend: 'access accounting builds config gate http image monitor state store telemetry web',
+    frontend: 'accounting builds config gate http image monitor state store telemetry web',
     cleanup: 'config image state telemetry upkeep',
     main: 'builds cleanup config frontend image monitor package.json state telemetry worker',
     cli:
-      'builds catalog closure config credentials export fs layers main nix packages popcount push recipes ' +
+      'access builds catalog closure config credentials export fs layers main nix packages policy popcount push recipes ' +
       'sources store stores upkeep ' +
       'telemetry text state worker demo image errors',
   }).map(([room, others]) => [room, others.split(' ')]),

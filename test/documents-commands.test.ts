@@ -103,6 +103,7 @@ const checks: Readonly<Record<string, Check>> = {
   'nixery index --import FILE': elsewhere('test/versions.test.ts', "'--import', file"),
   'nixery plan': elsewhere('test/versions.test.ts', "'plan', 'tool--1.10/tool'"),
   'nixery plan python3--3.11/nodejs': elsewhere('test/versions.test.ts', "'plan', 'tool--1.10/tool'"),
+  'nixery access explain': elsewhere('test/access-policy.test.ts', "'access', 'explain'"),
   'nixery popcount': elsewhere('test/popcount.test.ts', 'popcount'),
   "nixery build 'gtk+3'": elsewhere('test/words.test.ts', "'plan', 'gtk+3'"),
   'nixery plan \'git/nodePackages."@angular/cli"\'': elsewhere(

@@ -11,10 +11,10 @@ export type Action = 'pull' | 'build' | 'list' | 'logs' | 'admin'
 /** What a request is about: what a name means and not how it is spelled, so that `a/b` and `b/a` are one. */
 export type Subject =
   | { readonly imageRequest: ImageRequest }
-  /** Content by its digest; undefined for an algorithm that no content here has. */
-  | { readonly digest: Digest | undefined }
-  /** The page of a build, by its id. */
-  | { readonly build: string }
+  /** Content by its digest (undefined for an algorithm that no content here has) under the name of an image. */
+  | { readonly digest: Digest | undefined; readonly imageRequest: ImageRequest }
+  /** The page of a build, by its id; the image is not known of a build that is forgotten. */
+  | { readonly build: string; readonly imageRequest?: ImageRequest | undefined }
   /** The server itself: its API version, its lists, its metrics. */
   | 'server'
   /** What says nothing about images or clients, such as a style sheet. Allowed to everyone. */

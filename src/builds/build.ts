@@ -35,6 +35,8 @@ export type Context = FlowDeps &
   PackingDeps & {
     readonly layering: Layering
     readonly request: ImageRequest
+    /** Nix must not be asked what names mean, and `enter` refuses: for callers that may not build. */
+    readonly readyOnly?: true
     /** Takes a place in the queue, before work that may wait. @throws OVERLOADED */
     readonly enter: () => void
     /** Called when Nix begins to realise. From then on the build cannot be cancelled, since later requests can use it. */
@@ -47,7 +49,7 @@ export type BuiltImage = { readonly image: Image; readonly key: ImageKey }
 /**
  * The whole flow, from a request to a published image. Each step first asks the catalog.
  * @throws the errors of its steps: PACKAGE_UNKNOWN, PACKAGE_INVALID, PACKAGE_DENIED, SOURCE_INVALID, EVALUATION_TIMEOUT,
- *   BUILD_FAILED, BUILD_TIMEOUT, NIX_UNAVAILABLE, STORE_FULL, STORE_UNAVAILABLE, OVERLOADED, CANCELLED
+ *   BUILD_FAILED, BUILD_TIMEOUT, NIX_UNAVAILABLE, STORE_FULL, STORE_UNAVAILABLE, OVERLOADED, CANCELLED, NOT_READY
  */
 export async function build(context: Context, pinned: PinnedSet): Promise<BuiltImage> {
   const attempt = async (again: boolean) => {

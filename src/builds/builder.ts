@@ -4,7 +4,7 @@ import type { KnownLayer } from '../catalog/catalog.ts'
 import type { VersionIndex } from '../catalog/versions.ts'
 import { NixeryError } from '../errors.ts'
 import { formatImageName, type ImageRequest } from '../image/name.ts'
-import type { PackageSets } from '../packages/sets.ts'
+import type { Meant, PackageSets } from '../packages/sets.ts'
 import type { PinnedSet } from '../packages/source.ts'
 import { urgencies } from '../queue/demand.ts'
 import type { RecipeBook } from '../recipes/book.ts'
@@ -14,6 +14,7 @@ import type { BuildListener, Emit } from './events.ts'
 import { memoryOf } from './failure-memory.ts'
 import type { Image } from './image.ts'
 import { createBuildQueue } from './queue.ts'
+import { createReady } from './ready.ts'
 import { createRecent } from './recent.ts'
 import { onItsOwn } from './one-revision.ts'
 import { createRequestKeys } from './request-key.ts'
@@ -68,6 +69,9 @@ export function createBuilder(deps: BuilderDeps): Builder {
   const failures = new LRUCache<string, { readonly error: unknown }>({ max: 1000 })
   const keyOf = createRequestKeys()
   const generation = () => deps.versions?.generation() ?? 0
+  const keyFor = async ({ request, pinned }: Meant<ImageRequest>, layering: Layering): Promise<string> =>
+    keyOf(request, pinned, layering, await deps.recipes.state(request), generation())
+  const ready = createReady({ ...deps, recent, keyFor, packing })
   const waiting = new Set<(reason: Error) => void>()
   let draining = false
 
@@ -109,19 +113,19 @@ export function createBuilder(deps: BuilderDeps): Builder {
 
   const find = async (
     request: ImageRequest,
-    { id, background = false, onJoin, together = onItsOwn() }: Caller,
+    { id, background = false, readyOnly = false, onJoin, together = onItsOwn() }: Caller,
     signal: () => AbortSignal,
     joined: (key: string) => void,
   ): Promise<Image> => {
+    if (readyOnly) {
+      const made = await ready(request, together)
+      deps.onRemembered?.()
+      deps.pulls.note(request, made)
+      return made.image
+    }
     const layering = deps.layering()
     let meant = await together.pin(deps.sets, request, { old: true })
-    let key = keyOf(
-      meant.request,
-      meant.pinned,
-      layering,
-      await deps.recipes.state(meant.request),
-      generation(),
-    )
+    let key = await keyFor(meant, layering)
     let known = await recent.find(key).catch((error: unknown) => {
       void together.agree(false) // so that the others do not wait
       throw error
@@ -129,13 +133,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
     if (!(await together.agree(known !== undefined))) {
       // Without a check, only known images are served for a package set that may have changed.
       meant = await together.pin(deps.sets, request, { old: false })
-      key = keyOf(
-        meant.request,
-        meant.pinned,
-        layering,
-        await deps.recipes.state(meant.request),
-        generation(),
-      )
+      key = await keyFor(meant, layering)
       known = await recent.find(key)
     }
     if (known) deps.onRemembered?.()

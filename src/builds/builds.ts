@@ -15,6 +15,8 @@ export type BuildOptions = {
   readonly limit?: number | undefined
   /** Whether this is built ahead of demand: after everything that clients wait for, and not counted as a pull. */
   readonly background?: boolean
+  /** Only an image that is there already: nothing is evaluated, fetched, realised or packed for the caller. */
+  readonly readyOnly?: boolean
   /** The group of requests that must be built from the same revision; all `size` requests must be submitted. */
   readonly group?: { readonly id: string; readonly size: number } | undefined
 }

@@ -10,6 +10,8 @@ export type Caller = {
   readonly limit?: number | undefined
   /** Whether this is built ahead of demand: after everything else, and not counted as a pull. */
   readonly background?: boolean
+  /** Only an image that is there already; what is not is NOT_READY, whether it can be built or not. */
+  readonly readyOnly?: boolean
   /** Called with the id of the build that serves the request, if one is needed. */
   readonly onJoin?: (build: string) => void
   /** Shared with the other images that must be built from the same revision. */

@@ -52,7 +52,7 @@ export function createLocalBuilds(deps: BuilderDeps): LocalBuilds {
   return {
     known: (request) => builder.known(request),
 
-    submit(request, { requestId, limit, background = false, group }) {
+    submit(request, { requestId, limit, background = false, readyOnly = false, group }) {
       submitted += 1
       const id = String(submitted)
       const leave = new AbortController()
@@ -61,6 +61,7 @@ export function createLocalBuilds(deps: BuilderDeps): LocalBuilds {
         id: requestId,
         limit,
         background,
+        readyOnly,
         signal: leave.signal,
         onJoin: joined.resolve,
         ...(group && { together: groupOf(group) }),

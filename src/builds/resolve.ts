@@ -25,6 +25,7 @@ import { compose, inOrder } from '../recipes/compose.ts'
 import { deniedDerivations, refuseDenied } from './denied.ts'
 import type { Emit } from './events.ts'
 import { findRecipes, recipeIn, refuseClash } from './find-recipes.ts'
+import { notReady } from './not-ready.ts'
 import { denied, resolutionOf } from './resolution-of.ts'
 import { noteVersions, resolveVersions, versionsIn, type OtherVersions } from './resolve-versions.ts'
 import { createPassingFailures, type PassingFailures } from './passing.ts'
@@ -74,6 +75,8 @@ export type ResolveOptions = PartialDemand & {
   /** Is called before Nix is asked, and may refuse. */
   readonly enter?: () => void
   readonly again?: boolean
+  /** Names whose meaning is not known are NOT_READY: Nix is not asked. */
+  readonly readyOnly?: true
 }
 
 export function createResolver({
@@ -99,7 +102,7 @@ export function createResolver({
     limited: ReadonlySet<string>,
     { platform }: Pick<ImageRequest, 'platform'>,
     pinned: PinnedSet,
-    { signal, urgency, emit, enter, again = false }: ResolveOptions,
+    { signal, urgency, emit, enter, again = false, readyOnly }: ResolveOptions,
     resolutions: Map<string, Resolution>,
   ): Promise<number> {
     const names = all.filter((name) => !resolutions.has(name))
@@ -119,6 +122,7 @@ export function createResolver({
     }
     const unknown = names.filter((name) => !resolutions.has(name))
     if (unknown.length === 0) return 0
+    if (readyOnly) throw notReady()
 
     if (again) nix.forget(state)
     const lookUp: LookUp = {
@@ -198,15 +202,18 @@ export function createResolver({
       // A denied word is looked up all the same: only the package set knows whether it is a package.
       for (const name of limited) if (filter.denies(name)) resolutions.set(name, denied)
       const names = [...new Set([...wanted.flatMap((each) => each.names), ...withoutVersions])]
-      const [isDenied, more] = await Promise.all([
-        findDenied(pinned, request.platform),
-        lookUpAll(names, limited, request, pinned, options, resolutions),
-      ])
+      const lookedUp = lookUpAll(names, limited, request, pinned, options, resolutions)
+      // Which derivations are denied is known, too, where the meaning of all names is.
+      if (options.readyOnly) await lookedUp
+      const [isDenied, more] = await Promise.all([findDenied(pinned, request.platform), lookedUp])
       evaluated += more
       for (const name of limited) {
         const found = resolutions.get(name)
         if (found?.status === 'package' && isDenied(found)) resolutions.set(name, denied)
       }
+      // A version that is not here is looked for in other revisions, which may have to be fetched.
+      const isElsewhere = ({ written }: { written: string }) => resolutions.get(written)?.status === 'missing'
+      if (options.readyOnly && versioned.some(isElsewhere)) throw notReady()
       const commits = await resolveVersions(versioned, resolutions, versions, async (name, other) => {
         const there = new Map<string, Resolution>()
         const [isDeniedThere, count] = await Promise.all([

@@ -118,6 +118,8 @@ export type Catalog = {
    * nothing else tells that it is in use.
    */
   rememberUses(uses: ReadonlyMap<Digest, number>): Promise<void>
+  /** Whether an image that was ever given under this name refers to this digest. */
+  holds(repository: string, digest: Digest): Promise<boolean>
   /** The tags under which a repository was pulled, sorted by bytes. */
   tags(repository: string, page: Page): Promise<string[]>
   /** The repositories that were pulled, sorted by bytes. */

@@ -45,6 +45,7 @@ export const catalogPolicies: Policies<Omit<Catalog, 'close'>> = {
   forgetBlob: tell((digest) => ({ blobs: [digest] })),
   rememberPulls: tell(),
   rememberUses: tell(),
+  holds: ask(() => false),
   tags: ask(() => []),
   repositories: ask(() => []),
   mostPulled: ask(() => []),

@@ -6,7 +6,7 @@ import type { Tables } from './schema.ts'
 /** What was pulled, and when. */
 export function pullsIn(
   db: Kysely<Tables>,
-): Pick<Catalog, 'rememberPulls' | 'rememberUses' | 'tags' | 'repositories' | 'mostPulled'> {
+): Pick<Catalog, 'rememberPulls' | 'rememberUses' | 'holds' | 'tags' | 'repositories' | 'mostPulled'> {
   return {
     async rememberPulls(pulls) {
       await db.transaction().execute(async (transaction) => {
@@ -30,6 +30,11 @@ export function pullsIn(
             )
             .execute()
           await transaction
+            .insertInto('given')
+            .values({ repository, image })
+            .onConflict((conflict) => conflict.columns(['repository', 'image']).doNothing())
+            .execute()
+          await transaction
             .updateTable('images')
             .set({ pulled_at: at })
             .where('key', '=', image)
@@ -50,6 +55,23 @@ export function pullsIn(
             .execute()
         }
       })
+    },
+
+    async holds(repository, digest) {
+      // What was given before that was noted is in `pulls`, as far as nothing else was given since.
+      const keys = db
+        .selectFrom('given')
+        .select('image')
+        .where('repository', '=', repository)
+        .union(db.selectFrom('pulls').select('image').where('repository', '=', repository))
+      const row = await db
+        .selectFrom('images')
+        .select('key')
+        .where('key', 'in', keys)
+        .where('image', 'like', `%"${digest}"%`)
+        .limit(1)
+        .executeTakeFirst()
+      return row !== undefined
     },
 
     async tags(repository, { after = '', limit }) {

@@ -73,6 +73,8 @@ export type Tables = {
     expires_at: number | null
     revoked_at: number | null
   }
+  /** Which images were ever given under which names. */
+  given: { repository: string; image: ImageKey }
   /** Facts about the catalog itself. */
   about: { key: string; value: string }
 }
@@ -99,7 +101,7 @@ const optionalNumber: Column = { type: 'bigint' }
  * only ever adds: tables, indexes, columns that are nullable or have a default. Nothing is renamed, dropped or given
  * another meaning, because the program of the version before uses the same database after a rollback.
  */
-export const schemaVersion = 6
+export const schemaVersion = 7
 
 /** @param now seconds since 1970: when images were made that were there before that was noted */
 const schema = (now: number): { readonly [Name in keyof Tables]: Table<Tables[Name]> } => ({
@@ -187,6 +189,7 @@ const schema = (now: number): { readonly [Name in keyof Tables]: Table<Tables[Na
       revoked_at: optionalNumber,
     },
   },
+  given: { key: ['repository', 'image'], columns: { repository: text, image: text }, indexes: ['image'] },
   about: { key: ['key'], columns: { key: text, value: text } },
 })
 

@@ -77,11 +77,13 @@ export function upkeepIn(db: Kysely<Tables>, database: Pick<SqlDatabase, 'lock' 
           .where((where) => where.or([where('pulled_at', 'is', null), where('pulled_at', '<', since)]))
           .execute()
         const left = transaction.selectFrom('images').select('key').where('key', 'in', keys)
-        await transaction
-          .deleteFrom('pulls')
-          .where('image', 'in', keys)
-          .where('image', 'not in', left)
-          .execute()
+        for (const table of ['pulls', 'given'] as const) {
+          await transaction
+            .deleteFrom(table)
+            .where('image', 'in', keys)
+            .where('image', 'not in', left)
+            .execute()
+        }
       })
     },
 

@@ -75,6 +75,11 @@ const commands: readonly Entry[] = [
     load: async () => (await import('./key.ts')).setUp,
   },
   {
+    name: 'access',
+    description: 'explain what the rules of NIXERY_POLICY allow',
+    load: async () => (await import('./access.ts')).setUp,
+  },
+  {
     name: 'popcount',
     args: '[channel]',
     description: 'count how often packages refer to each other, as popularity data for NIX_POPULARITY_URL',

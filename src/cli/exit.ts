@@ -59,6 +59,7 @@ const codes: Readonly<Record<ErrorCode, (typeof meanings)[number][0]>> = {
   UNAUTHENTICATED: 1,
   RATE_LIMITED: 1,
   QUOTA_EXCEEDED: 1,
+  NOT_READY: 1,
   STORE_PATH_INVALID: 1,
 }
 

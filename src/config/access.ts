@@ -17,6 +17,11 @@ export const accessSettings = {
     .describe(
       'TOML file of the issuers whose JWTs are accepted as passwords and bearer tokens, such as CI services and Kubernetes clusters; read again when it changes; see access.md',
     ),
+  NIXERY_POLICY: folder
+    .optional()
+    .describe(
+      'TOML file of rules that say who may do what; without it, whoever has logged in may pull, build and list; read again when it changes',
+    ),
   NIXERY_INSECURE_AUTH: oneOf('on', 'off')
     .default('off')
     .describe(
@@ -41,6 +46,9 @@ export function accessProblems(set: Environment, host: string): string[] {
     if (mode === 'none' && set[name] !== undefined) problems.push(`${name} has no effect without NIXERY_AUTH`)
   if (set['NIXERY_TLS_CLIENT_CA'] !== undefined && set['NIXERY_TLS_CERT'] === undefined)
     problems.push('NIXERY_TLS_CLIENT_CA needs NIXERY_TLS_CERT and NIXERY_TLS_KEY')
+  if (mode === 'none' && set['NIXERY_POLICY'] !== undefined) {
+    problems.push('NIXERY_POLICY: has no effect while everyone is anonymous; set NIXERY_AUTH')
+  }
   if (mode === 'basic' && htpasswd === undefined)
     problems.push('NIXERY_HTPASSWD is needed for NIXERY_AUTH set to basic')
   if (mode !== 'none' && sendsInTheClear(set, host)) {

@@ -15,6 +15,7 @@ type Places = {
   readonly NIXERY_TLS_CERT?: string | undefined
   readonly NIXERY_TLS_KEY?: string | undefined
   readonly NIXERY_HTPASSWD?: string | undefined
+  readonly NIXERY_POLICY?: string | undefined
   readonly GOOGLE_APPLICATION_CREDENTIALS?: string | undefined
 }
 
@@ -27,6 +28,7 @@ export function serverFolders(places: Places): string[] {
     places.NIXERY_TLS_CERT,
     places.NIXERY_TLS_KEY,
     places.NIXERY_HTPASSWD,
+    places.NIXERY_POLICY,
     places.GOOGLE_APPLICATION_CREDENTIALS,
     ...ofSets,
   ]

@@ -43,7 +43,7 @@ const id = randomUUID()
 const kindOf = (subject: Subject | undefined): string | undefined =>
   typeof subject === 'string'
     ? subject
-    : Object.keys(subject ?? {}).find((key) => /imageRequest|digest|build/.test(key))
+    : Object.keys(subject ?? {}).find((key) => /^(imageRequest|digest|build)$/.test(key))
 
 const rows: [path: string, action: string, subject: string][] = [
   ['/v2/', 'pull', 'server'],
@@ -53,7 +53,7 @@ const rows: [path: string, action: string, subject: string][] = [
   [`/v2/git/blobs/${digest}`, 'pull', 'digest'],
   ['/v2/git/tags/list', 'pull', 'imageRequest'],
   [`/v2/git/referrers/${digest}`, 'pull', 'digest'],
-  [`/v2/git/manifests/sha256-${'0'.repeat(64)}.sig`, 'pull', 'server'],
+  [`/v2/git/manifests/sha256-${'0'.repeat(64)}.sig`, 'pull', 'imageRequest'],
   ['/v2/_catalog', 'list', 'server'],
   ['/', 'list', 'server'],
   [`/builds/${id}`, 'logs', 'build'],

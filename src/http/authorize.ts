@@ -1,8 +1,8 @@
-import { anonymous } from '../access/identity.ts'
+import { isInScope } from '../access/policy.ts'
 import type { Action, May, Subject } from '../access/may.ts'
 import { hasCode, NixeryError } from '../errors.ts'
 import type { AuditListener } from './audit.ts'
-import { identify, loginNeeded, type Guard } from './guard.ts'
+import { identify, loginNeeded, scopeNeeded, type Guard } from './guard.ts'
 import type { RequestQuotas } from './quotas.ts'
 import type { HttpRequest } from './request.ts'
 
@@ -69,8 +69,9 @@ function decide(
   subject: Subject,
 ): undefined {
   const { identity } = request
-  if (audit && identity !== anonymous) audit({ event: 'login', request })
+  if (audit && identity.how !== 'anonymous') audit({ event: 'login', request })
+  if (!isInScope(identity, subject)) throw scopeNeeded()
   if (may(identity, action, subject)) return
-  if (guard && identity === anonymous) throw loginNeeded()
+  if (guard && identity.how === 'anonymous') throw loginNeeded()
   throw new NixeryError('ACCESS_DENIED', 'access denied')
 }

@@ -47,6 +47,7 @@ const codes: Readonly<Record<ErrorCode, true>> = {
   ACCESS_DENIED: true,
   RATE_LIMITED: true,
   QUOTA_EXCEEDED: true,
+  NOT_READY: true,
   MANIFEST_UNKNOWN: true,
   BLOB_UNKNOWN: true,
   ROUTE_UNKNOWN: true,

@@ -41,6 +41,7 @@ const table: Readonly<Record<ErrorCode, readonly [status: number, oci: OciCode]>
   RATE_LIMITED: [429, 'TOOMANYREQUESTS'],
   // No client repeats it: podman would repeat a 429 twenty times.
   QUOTA_EXCEEDED: [403, 'DENIED'],
+  NOT_READY: [403, 'DENIED'],
   MANIFEST_UNKNOWN: [404, 'MANIFEST_UNKNOWN'],
   BLOB_UNKNOWN: [404, 'BLOB_UNKNOWN'],
   ROUTE_UNKNOWN: [404, 'UNSUPPORTED'],

@@ -51,3 +51,7 @@ const refused = (reason?: string) =>
 /** What an anonymous client is told that may not do what it asks for. */
 export const loginNeeded = () =>
   new NixeryError('UNAUTHENTICATED', 'authentication is required', { detail: undefined })
+
+/** What the holder of a token is told that is for other repositories. */
+export const scopeNeeded = () =>
+  new NixeryError('UNAUTHENTICATED', 'this token is for other repositories', { detail: 'insufficient_scope' })

@@ -1,32 +1,35 @@
 import { randomUUID } from 'node:crypto'
-import { LRUCache } from 'lru-cache'
 import type { Blobs } from '../builds/blobs.ts'
 import { buildImage, type BuildOptions } from '../builds/builds.ts'
-import { publishIndex } from '../builds/image.ts'
-import { hasCode, NixeryError } from '../errors.ts'
-import { chooseAnswer, type Choice } from '../image/accept.ts'
+import type { Holdings } from '../builds/holdings.ts'
+import { publishIndex, type Image } from '../builds/image.ts'
+import { notReady } from '../builds/not-ready.ts'
+import { hasCode, isNixeryError, NixeryError } from '../errors.ts'
 import type { Digest } from '../image/digest.ts'
 import type { ImageRequest } from '../image/name.ts'
 import { mediaTypes } from '../image/oci.ts'
 import type { Platform } from '../image/platform.ts'
 import { buildsFor, type CausedDeps } from './caused-builds.ts'
 import { isKnown } from './conditional.ts'
+import { choiceOf } from './choice.ts'
+import { largestManifest, typeOf } from './manifest-type.ts'
 import { imagesOf, onPlatforms } from './platforms.ts'
 import { immutable, registryHeaders, type Reply } from './reply.ts'
 import type { HttpRequest } from './request.ts'
 
 export type ManifestDeps = CausedDeps & {
   readonly blobs: Blobs
+  /** Is told which images were given under which names. */
+  readonly holdings?: Pick<Holdings, 'note'> | undefined
   /** What a name without a platform means: the first, or an index of all for a client that takes one. */
   readonly platforms: readonly Platform[]
   /** The same for a package set, if it has its own; `undefined` is the default set. */
   readonly platformsOf?: ((set: string | undefined) => readonly Platform[]) | undefined
+  /** Whether a client may cause the build of an image; everyone may, if not given. */
+  readonly mayBuild?: ((request: HttpRequest, imageRequest: ImageRequest) => boolean) | undefined
   /** Called for each manifest that is served: what it refers to is in use. */
   readonly onUse?: ((digest: Digest) => void) | undefined
 }
-
-// containerd takes no manifest above 4·1048·1048 bytes (core/remotes/docker/resolver.go).
-const largestManifest = 4_393_216
 
 /**
  * Answers with the manifest that a name means to this client.
@@ -45,6 +48,7 @@ export function imageReply(
   const { kind, form } = choiceOf(request, imageRequest, platforms)
   const image = kind === 'manifest' ? builds.known(onPlatform(imageRequest, wanted)) : undefined
   if (!image) return builtReply(deps, request, imageRequest, limit)
+  deps.holdings?.note(imageRequest, image)
   const named = { digest: image.manifests[form].digest, mediaType: mediaTypes[form].manifest }
   const bytes = blobs.smallInMemory(named.digest)
   return bytes
@@ -150,25 +154,56 @@ function repliesOf(
 
 const unknown = () => new NixeryError('MANIFEST_UNKNOWN', 'no manifest has this digest')
 
+/**
+ * What a name means to this client, built if that is necessary and the client may cause it. Whoever may not is told nothing
+ * of what is not ready: not whether such packages exist, nor whether they can be built.
+ * @throws NOT_READY
+ */
 async function byName(
   deps: ManifestDeps,
   request: HttpRequest,
   imageRequest: ImageRequest,
   limit: () => number | undefined,
 ): Promise<Named> {
-  const { blobs } = deps
+  if (deps.mayBuild?.(request, imageRequest) !== false) {
+    return builtByName(deps, request, imageRequest, { limit: limit() })
+  }
+  return builtByName(deps, request, imageRequest, { readyOnly: true }).catch((cause: unknown) => {
+    throw isNixeryError(cause) && !hasCode(cause, ...ofServer) ? notReady() : cause
+  })
+}
+
+/** Failures that have nothing to do with the image. */
+const ofServer = [
+  'STORE_UNAVAILABLE',
+  'STORE_FULL',
+  'OVERLOADED',
+  'CANCELLED',
+  'PRECONDITION_FAILED',
+] as const
+
+async function builtByName(
+  deps: ManifestDeps,
+  request: HttpRequest,
+  imageRequest: ImageRequest,
+  how: Pick<BuildOptions, 'limit' | 'readyOnly'>,
+): Promise<Named> {
+  const { blobs, holdings } = deps
   const builds = buildsFor(deps, request)
   const platforms = platformsFor(deps, imageRequest)
   const wanted = imageRequest.platformNamed || platforms.length === 0 ? [imageRequest.platform] : platforms
   const { kind, form } = choiceOf(request, imageRequest, platforms)
   const mediaType = mediaTypes[form][kind]
-  const build = (platform: Platform, signal: AbortSignal, group?: BuildOptions['group']) =>
-    buildImage(builds, onPlatform(imageRequest, platform), {
-      requestId: request.id,
-      limit: limit(),
-      signal,
-      group,
-    })
+  const build = async (
+    platform: Platform,
+    signal: AbortSignal,
+    group?: BuildOptions['group'],
+  ): Promise<Image> => {
+    const options = { requestId: request.id, ...how, signal, group }
+    const image = await buildImage(builds, onPlatform(imageRequest, platform), options)
+    holdings?.note(imageRequest, image)
+    return image
+  }
   if (kind === 'index' && wanted.length > 1) {
     const leave = new AbortController()
     const signal = AbortSignal.any([request.signal(), leave.signal])
@@ -193,27 +228,6 @@ async function byName(
   return { digest: index.digest, mediaType }
 }
 
-// Few clients send few headers, so each is read once; what is long, or comes after these, is read each time.
-const choices = new LRUCache<string, Choice>({ max: 1000 })
-const longestKept = 1024
-
-/** What this client gets for a name, which means one platform if it says so. */
-const choiceOf = (
-  request: HttpRequest,
-  { platformNamed }: ImageRequest,
-  platforms: readonly Platform[],
-): Choice => chooseOnce(request.header('accept'), !platformNamed && platforms.length > 1)
-
-function chooseOnce(accept: string | undefined, several: boolean): Choice {
-  if (accept === undefined || accept.length > longestKept) return chooseAnswer(accept, several)
-  const key = `${several ? 'several' : 'one'} ${accept}`
-  const last = choices.get(key)
-  if (last) return last
-  const choice = chooseAnswer(accept, several)
-  choices.set(key, choice)
-  return choice
-}
-
 // The same object for the same request: what is computed from it is computed once.
 const requests = new WeakMap<ImageRequest, Map<Platform, ImageRequest>>()
 
@@ -226,25 +240,4 @@ function onPlatform(imageRequest: ImageRequest, platform: Platform): ImageReques
   const made = { ...imageRequest, platform }
   ofRequest.set(platform, made)
   return made
-}
-
-// Whether a blob is a manifest, and of which type, never changes.
-const types = new LRUCache<Digest, { readonly type: string | undefined }>({ max: 10_000 })
-const known: readonly string[] = Object.values(mediaTypes).flatMap(({ manifest, index }) => [manifest, index])
-
-/** Manifests and other blobs lie side by side in the store; what says that it is a manifest is one. */
-function typeOf(digest: Digest, bytes: Buffer): string | undefined {
-  const remembered = types.get(digest) ?? { type: readType(bytes) }
-  types.set(digest, remembered)
-  return remembered.type
-}
-
-function readType(bytes: Buffer): string | undefined {
-  try {
-    const json: unknown = JSON.parse(bytes.toString())
-    const type = json !== null && typeof json === 'object' && 'mediaType' in json ? json.mediaType : undefined
-    return known.find((each) => each === type)
-  } catch {
-    return undefined // not JSON, so no manifest
-  }
 }

@@ -4,6 +4,7 @@ import type { Digest } from '../image/digest.ts'
 import { authorize, type AuthorizeDeps } from './authorize.ts'
 import { blobReply, type BlobDeps } from './blob-responses.ts'
 import { errorReply } from './errors.ts'
+import { isHeld, isHeldManifest, type HeldDeps } from './held.ts'
 import type { PublicTexts } from '../text/public.ts'
 import { privately } from './private.ts'
 import { imageReply, manifestReply, type ManifestDeps } from './manifests.ts'
@@ -25,7 +26,8 @@ export type Waiting = {
 export type RegistryDeps = ManifestDeps &
   BlobDeps &
   TagDeps &
-  AuthorizeDeps & {
+  AuthorizeDeps &
+  HeldDeps & {
     /** Reads paths; by default, with no words of the operator's in names. */
     readonly routeOf?: ReturnType<typeof createRoutes> | undefined
     /** The page with the log of a build that failed, if there is one. */
@@ -58,7 +60,7 @@ const actions: Readonly<Record<Route['kind'], Action>> = {
 }
 
 /** A route is its own subject, so that asking costs no allocation. */
-const subjectOf = (route: Route): Subject => ('imageRequest' in route || 'digest' in route ? route : 'server')
+const subjectOf = (route: Route): Subject => ('imageRequest' in route ? route : 'server')
 
 /**
  * The reply to a request at or below `/v2`: at once where nothing has to be waited for, as for a known image. Does not
@@ -152,31 +154,63 @@ const exhausted = (cause: unknown) =>
   })
 
 function routeReply(deps: RegistryDeps, request: HttpRequest, route: Route): Promise<Reply> | Reply {
-  const { referrers = none } = deps
   switch (route.kind) {
     case 'ping':
       return textReply(200, 'application/json', '{}')
     case 'image':
       return imageReply(deps, request, route.imageRequest, () => deps.waiting?.limit(request))
     case 'manifest':
-      return manifestReply(deps, request, route.digest)
-    case 'blob':
-      return deps.quotas
-        ? countedBlob(deps, deps.quotas, request, route.digest)
-        : blobReply(deps, request, route.digest)
+      return deps.holdings
+        ? isHeldManifest(deps, route).then((held) => manifestReply(deps, request, heldDigest(route, held)))
+        : manifestReply(deps, request, route.digest)
+    case 'blob': {
+      const held = isHeld(deps, route)
+      return held instanceof Promise
+        ? held.then((one) => blobOf(deps, request, heldDigest(route, one)))
+        : blobOf(deps, request, heldDigest(route, held))
+    }
     case 'tags':
       return tagsReply(deps, request, route.name, route.imageRequest)
     case 'referrers':
-      return referrersReply(referrers, request, route.digest)
+      return referrersReply(ofHeld(deps, route), request, route.digest)
     case 'referrersTag':
-      return referrersTagReply(referrers, route.digest)
+      return referrersTagReply(ofHeld(deps, route), route.digest)
     case 'attachedTag':
       throw new NixeryError('MANIFEST_UNKNOWN', 'this manifest has no attachments')
     case 'catalog':
       if (deps.listNames !== true)
         throw new NixeryError('ROUTE_UNKNOWN', 'this registry does not list its images')
-      return catalogReply(deps, request)
+      return catalogReply(deps, request, deps.guard && visibleTo(deps, request))
   }
 }
+
+/** A blob, of which the quotas of the client hear if there are any. */
+const blobOf = (
+  deps: RegistryDeps,
+  request: HttpRequest,
+  digest: Digest | undefined,
+): Promise<Reply> | Reply =>
+  deps.quotas ? countedBlob(deps, deps.quotas, request, digest) : blobReply(deps, request, digest)
+
+/** Which names of images a client sees: those that it may pull. */
+const visibleTo =
+  ({ may, routeOf = plainRoutes }: RegistryDeps, { identity }: HttpRequest) =>
+  (name: string): boolean => {
+    try {
+      return may(identity, 'pull', subjectOf(routeOf('GET', `/v2/${name}/tags/list`)))
+    } catch {
+      return false // of a version that took more names than this one
+    }
+  }
+
+/** What is not part of an image of this name is answered as what does not exist. */
+const heldDigest = ({ digest }: { digest: Digest | undefined }, held: boolean): Digest | undefined =>
+  held ? digest : undefined
+
+/** What refers to a manifest that is part of an image of this name. */
+const ofHeld =
+  (deps: RegistryDeps, route: Parameters<typeof isHeldManifest>[1]): Referrers =>
+  async (subject) =>
+    (await isHeldManifest(deps, route)) ? (deps.referrers ?? none)(subject) : []
 
 const none: Referrers = () => Promise.resolve([])

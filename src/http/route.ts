@@ -10,14 +10,14 @@ import { isTag, noWords, parseImageName, tagRule, type ImageRequest, type Vocabu
 export type Route =
   | { readonly kind: 'ping' }
   | { readonly kind: 'image'; readonly imageRequest: ImageRequest }
-  | { readonly kind: 'manifest'; readonly digest: Digest | undefined }
-  | { readonly kind: 'blob'; readonly digest: Digest | undefined }
+  | { readonly kind: 'manifest'; readonly digest: Digest | undefined; readonly imageRequest: ImageRequest }
+  | { readonly kind: 'blob'; readonly digest: Digest | undefined; readonly imageRequest: ImageRequest }
   | { readonly kind: 'tags'; readonly name: string; readonly imageRequest: ImageRequest }
-  | { readonly kind: 'referrers'; readonly digest: Digest | undefined }
+  | { readonly kind: 'referrers'; readonly digest: Digest | undefined; readonly imageRequest: ImageRequest }
   /** The tag under which clients look for referrers of a manifest if they expect no referrers API. */
-  | { readonly kind: 'referrersTag'; readonly digest: Digest }
+  | { readonly kind: 'referrersTag'; readonly digest: Digest; readonly imageRequest: ImageRequest }
   /** A tag under which tools store what they attach to a manifest. Always answered with 404. */
-  | { readonly kind: 'attachedTag' }
+  | { readonly kind: 'attachedTag'; readonly imageRequest: ImageRequest }
   | { readonly kind: 'catalog' }
 
 /** What a request is for, for the log and metrics; `unreadable` if its path is not a route. */
@@ -50,8 +50,8 @@ export function parseRoute(method: string, path: string, vocabulary = noWords): 
   const request = parseImageName(name, undefined, vocabulary)
   if (kind === 'tags') return { kind: 'tags', name, imageRequest: request }
   const digest = parseAnyDigest(reference)
-  if (kind === 'manifests') return { kind: 'manifest', digest }
-  return kind === 'blobs' ? { kind: 'blob', digest } : { kind: 'referrers', digest }
+  if (kind === 'manifests') return { kind: 'manifest', digest, imageRequest: request }
+  return { kind: kind === 'blobs' ? 'blob' : 'referrers', digest, imageRequest: request }
 }
 
 // About 2 kB each, with the name in its parts. A longer path than a name can have without escapes is not kept.
@@ -82,9 +82,9 @@ function parseTagged(name: string, tag: string, vocabulary: Vocabulary): Route {
   }
   const { hex, ending } = attached.exec(tag)?.groups ?? {}
   if (hex === undefined) return { kind: 'image', imageRequest: parseImageName(name, tag, vocabulary) }
-  parseImageName(name)
-  if (ending !== undefined || !tag.startsWith('sha256-')) return { kind: 'attachedTag' }
-  return { kind: 'referrersTag', digest: parseDigest(`sha256:${hex}`) }
+  const imageRequest = parseImageName(name, undefined, vocabulary)
+  if (ending !== undefined || !tag.startsWith('sha256-')) return { kind: 'attachedTag', imageRequest }
+  return { kind: 'referrersTag', digest: parseDigest(`sha256:${hex}`), imageRequest }
 }
 
 // OCI image spec, descriptor.md, "Digests".

@@ -39,13 +39,39 @@ export async function tagsReply(
   return textReply(200, 'application/json', JSON.stringify({ name, tags: list.items }), headers)
 }
 
-/** Lists the names that were pulled (the registry API's catalog, which the spec leaves to registries). */
+// Names that are looked at for one page, at most, and at once: of those that a client may see, a page may be the last.
+const [mostLookedAt, atOnce] = [100_000, 1_000]
+
+/**
+ * Lists the names that were pulled (the registry API's catalog, which the spec leaves to registries).
+ * @param isVisible whether a client may see a name; it sees them all, if not given
+ */
 export async function catalogReply(
   { pulled }: Pick<TagDeps, 'pulled'>,
   request: HttpRequest,
+  isVisible?: (name: string) => boolean,
 ): Promise<Reply> {
   const page = parsePage(request.query)
-  const list = pageOf([await pulled.repositories({ ...page, limit: page.limit + 1 })], page)
+  const names = isVisible
+    ? await visibleNames(pulled, page, isVisible)
+    : await pulled.repositories({ ...page, limit: page.limit + 1 })
+  const list = pageOf([names], page)
   const headers = { 'Cache-Control': 'no-cache', ...nextLink('/v2/_catalog', list, page) }
   return textReply(200, 'application/json', JSON.stringify({ repositories: list.items }), headers)
+}
+
+async function visibleNames(
+  pulled: PulledNames,
+  { after: begin, limit }: Page,
+  isVisible: (name: string) => boolean,
+): Promise<string[]> {
+  const found: string[] = []
+  let after = begin
+  for (let seen = 0; seen < mostLookedAt && found.length <= limit; seen += atOnce) {
+    const names = await pulled.repositories({ limit: atOnce, ...(after !== undefined && { after }) })
+    after = names.at(-1)
+    if (after === undefined) break
+    found.push(...names.filter(isVisible))
+  }
+  return found
 }

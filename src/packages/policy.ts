@@ -1,5 +1,10 @@
 import type { Json } from '../image/canonical.ts'
-import { decodeSpelling } from '../image/spelling.ts'
+import {
+  comparableParts as partsOf,
+  patternsOf,
+  spellingsOf,
+  type NamePattern,
+} from '../image/name-patterns.ts'
 
 /**
  * Decides by name which packages images may have (NIXERY_ALLOW and NIXERY_DENY). Names are compared as they are looked
@@ -31,7 +36,7 @@ export type NameFilter = {
 export function nameFilter(allow: readonly string[], deny: readonly string[]): NameFilter {
   const allowed = allow.flatMap(patternsOf)
   const denied = deny.flatMap(patternsOf)
-  const matches = (patterns: readonly Pattern[], parts: readonly string[]) => {
+  const matches = (patterns: readonly NamePattern[], parts: readonly string[]) => {
     const text = parts.join('.')
     return patterns.some(({ expression }) => expression.test(text))
   }
@@ -72,38 +77,6 @@ export function nameFilter(allow: readonly string[], deny: readonly string[]): N
       return limits.every((limit) => limit === parts.length) ? undefined : limits
     },
   }
-}
-
-type Pattern = {
-  readonly expression: RegExp
-  /** Whether the pattern may match a name that continues after this prefix. */
-  mayBegin(prefix: string): boolean
-}
-
-const patternsOf = (glob: string): Pattern[] => spellingsOf(glob).map((parts) => patternOf(parts.join('.')))
-
-function patternOf(comparable: string): Pattern {
-  const [head = '', ...rest] = comparable.split('*')
-  const expression = new RegExp(`^${[head, ...rest].map((part) => RegExp.escape(part)).join('.*')}$`, 's')
-  return {
-    expression,
-    mayBegin(prefix) {
-      const begin = `${prefix}.`
-      return head.startsWith(begin) || (rest.length > 0 && begin.startsWith(head))
-    },
-  }
-}
-
-/** The parts of a name, normalised as in lookup.nix. */
-const partsOf = (name: string): string[] => name.split('.').map(comparablePart)
-
-const comparablePart = (part: string): string => part.toLowerCase().replace(/^_(?=\d)/, '')
-
-/** The parts of a name as written and, if it is encoded, decoded. */
-function spellingsOf(name: string): string[][] {
-  const written = partsOf(name)
-  const spelled = name.split('.').map((part) => comparablePart(decodeSpelling(part) ?? part))
-  return spelled.every((part, index) => part === written[index]) ? [written] : [written, spelled]
 }
 
 // The messages of nixpkgs for packages that its policy refuses (pkgs/stdenv/generic/check-meta.nix).

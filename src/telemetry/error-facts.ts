@@ -15,6 +15,7 @@ const ordinary: ReadonlySet<ErrorCode> = new Set([
   'ACCESS_DENIED',
   'RATE_LIMITED',
   'QUOTA_EXCEEDED',
+  'NOT_READY',
   'MANIFEST_UNKNOWN',
   'BLOB_UNKNOWN',
   'ROUTE_UNKNOWN',

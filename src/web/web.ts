@@ -2,11 +2,12 @@ import { html } from 'hono/html'
 import type { HttpRequest } from '../http/request.ts'
 import type { RouteTable, TableRoute } from '../http/route-table.ts'
 import { immutable, type Reply } from '../http/reply.ts'
+import { parseImageName, type ImageRequest, type Vocabulary } from '../image/name.ts'
 import { defaultPlatform, type Platform } from '../image/platform.ts'
 import { readAssets, type Asset } from './assets.ts'
 import { buildPage } from './build-page.ts'
 import type { SourceDescription } from './describe.ts'
-import type { History } from './history.ts'
+import type { BuildRecord, History } from './history.ts'
 import { homePage } from './home.ts'
 import { registryHost } from './host.ts'
 import { documentOf, homeLink, securityHeaders, type Page } from './layout.ts'
@@ -23,6 +24,10 @@ export type WebDeps = {
   /** What a name that says no platform means. */
   readonly platforms?: readonly Platform[]
   readonly now?: () => number
+  /** Whether a client may see that an image was built; everyone may, if not given. */
+  readonly maySee?: ((request: HttpRequest, image: ImageRequest | undefined) => boolean) | undefined
+  /** The words of names that the operator adds. */
+  readonly vocabulary?: Vocabulary | undefined
 }
 
 /**
@@ -31,7 +36,14 @@ export type WebDeps = {
  */
 export function createWeb(deps: WebDeps): RouteTable {
   const { history, describe, version, platforms = [defaultPlatform], now = Date.now } = deps
-  const { listBuilds, showNames } = deps
+  const { listBuilds, showNames, vocabulary, maySee = () => true } = deps
+  const imageOf = (record: BuildRecord | undefined): ImageRequest | undefined => {
+    try {
+      return record && parseImageName(record.image, undefined, vocabulary)
+    } catch {
+      return undefined // a name that was built is one, but a page must not fail for it
+    }
+  }
   const frame = { assets: readAssets(), version }
   const show = (page: Page, status: number, headers: Readonly<Record<string, string>> = {}): Reply =>
     pageReply(Buffer.from(documentOf(frame, page)), status, {
@@ -72,7 +84,7 @@ export function createWeb(deps: WebDeps): RouteTable {
         host: registryHost(request.header('host')),
         described: describe(),
         defaults: platforms,
-        builds: listBuilds ? history.recent() : undefined,
+        builds: listBuilds ? history.recent().filter((one) => maySee(request, imageOf(one))) : undefined,
         now: now(),
       }
       return show(homePage(frame, content), 200)
@@ -80,7 +92,7 @@ export function createWeb(deps: WebDeps): RouteTable {
   }
   const build = (id: string): TableRoute => ({
     action: 'logs',
-    subject: { build: id },
+    subject: { build: id, imageRequest: imageOf(history.find(id)) },
     reply: readOnly(() => {
       const record = history.find(id)
       if (record) return show(buildPage(frame, record, { showNames }), 200)

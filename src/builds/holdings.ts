@@ -1,0 +1,65 @@
+import { LRUCache } from 'lru-cache'
+import type { Catalog } from '../catalog/catalog.ts'
+import type { Digest } from '../image/digest.ts'
+import { formatImageName, type ImageRequest } from '../image/name.ts'
+import type { Image } from './image.ts'
+
+/** Which manifests and blobs belong to the images of a name: whoever may not pull an image gets no part of it. */
+export type Holdings = {
+  /** An image was given under this name. */
+  note(request: ImageRequest, image: Image): void
+  /** Whether a digest is one of an image that was given under this name, in this process or in another, ever. */
+  holds(request: ImageRequest, digest: Digest): boolean | Promise<boolean>
+}
+
+// Names that are remembered, and images of each: for those that were given just now and are not in the catalog yet. An
+// image of 120 layers takes 30 kB, most of which its being recent takes anyway.
+const mostNames = 1_000
+const mostImages = 8
+// Answers of the catalog: 300 bytes each.
+const mostAnswers = 50_000
+
+export function createHoldings(catalog: Pick<Catalog, 'holds'>): Holdings {
+  const given = new LRUCache<string, Set<Image>>({ max: mostNames })
+  const answers = new LRUCache<string, true>({ max: mostAnswers })
+
+  const ask = async (repository: string, digest: Digest): Promise<boolean> => {
+    const held = await catalog.holds(repository, digest)
+    if (held) answers.set(`${repository} ${digest}`, true)
+    return held
+  }
+
+  return {
+    note(request, image) {
+      const repository = nameOf(request)
+      const images = given.get(repository) ?? new Set()
+      if (images.has(image)) return
+      images.add(image)
+      const [oldest] = images
+      if (images.size > mostImages && oldest) images.delete(oldest)
+      given.set(repository, images)
+    },
+    holds(request, digest) {
+      const repository = nameOf(request)
+      for (const image of given.get(repository) ?? []) if (digestsOf(image).has(digest)) return true
+      return answers.has(`${repository} ${digest}`) || ask(repository, digest)
+    },
+  }
+}
+
+const names = new WeakMap<ImageRequest, string>()
+function nameOf(request: ImageRequest): string {
+  const name = names.get(request) ?? formatImageName(request)
+  names.set(request, name)
+  return name
+}
+
+const digests = new WeakMap<Image, ReadonlySet<Digest>>()
+function digestsOf(image: Image): ReadonlySet<Digest> {
+  const known = digests.get(image)
+  if (known) return known
+  const parts = [...Object.values(image.manifests), image.config, ...image.layers]
+  const found = new Set(parts.map(({ digest }) => digest))
+  digests.set(image, found)
+  return found
+}

@@ -1,0 +1,99 @@
+import type { Command } from 'commander'
+import { readFile } from 'node:fs/promises'
+import { anonymous, type Identity } from '../access/identity.ts'
+import type { Action } from '../access/may.ts'
+import { createDecide, type Decision, type Policy } from '../access/policy.ts'
+import { parseWho } from '../access/who.ts'
+import { vocabularyOf } from '../config/set-config.ts'
+import { NixeryError } from '../errors.ts'
+import { formatImageName, parseImageReference } from '../image/name.ts'
+import { actions, parsePolicy } from '../policy/policy-file.ts'
+import { defineCommand } from './command.ts'
+
+export const setUp = (command: Command): void => {
+  explain(
+    command
+      .command('explain')
+      .description(
+        'tell which rule of NIXERY_POLICY lets somebody do something with an image, or refuses it',
+      ),
+  )
+}
+
+const explain = defineCommand<{ as: string[] }, [action: string, image: string]>({
+  usesFolders: false,
+  declare(command) {
+    command
+      .argument('<action>', `one of ${actions.join(', ')}`)
+      .argument('<image>', 'the image, such as shell/git')
+      .requiredOption(
+        '--as <who...>',
+        'anonymous, user:NAME, or issuer:NAME CLAIM=VALUE; with group:NAME for each group',
+      )
+  },
+  async run(context, { as }, action, image) {
+    const config = context.config()
+    const { NIXERY_POLICY: file } = config
+    if (file === undefined) {
+      throw new NixeryError('CONFIG_INVALID', 'there is no policy to explain', {
+        hint: 'set NIXERY_POLICY, or pass the settings of the server with --env-file FILE',
+      })
+    }
+    const wanted = actions.find((each) => each === action)
+    if (!wanted) throw invalid(`${JSON.stringify(action)} is not an action: ${actions.join(', ')}`)
+    const policy = await readPolicy(file)
+    const imageRequest = parseImageReference(image, vocabularyOf(config))
+    const decision = createDecide(policy)(identityOf(as), wanted, { imageRequest })
+    const lines = decision.rules.map((index) => policy.rules[index]?.line ?? 0)
+    const { allowed, about, reason } = decision
+    context.print(
+      { allowed, reason, about, lines },
+      `${formatImageName(imageRequest)}: ${sentence(decision, wanted, lines)}`,
+    )
+  },
+})
+
+async function readPolicy(file: string): Promise<Policy> {
+  try {
+    return parsePolicy(await readFile(file, 'utf8'))
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new NixeryError('CONFIG_INVALID', `${file}: ${reason}`, { cause })
+  }
+}
+
+function sentence({ allowed, about, reason }: Decision, action: Action, lines: readonly number[]): string {
+  const place = `line${lines.length > 1 ? 's' : ''} ${lines.join(', ')}`
+  if (allowed) return `may ${action}, by the rule${lines.length > 1 ? 's' : ''} in ${place}`
+  if (reason === 'denied') return `may not ${action}: ${about} is denied by the rule in ${place}`
+  return `may not ${action}: no rule allows ${about === undefined ? 'that' : about}`
+}
+
+/** Somebody who is all of these. @throws NAME_INVALID */
+function identityOf(texts: readonly string[]): Identity {
+  let identity: Identity = anonymous
+  for (const text of texts) {
+    const who = parseWho(/[:]|^anonymous$/.test(text) ? text : `user:${text}`)
+    switch (who?.kind) {
+      case 'anonymous':
+        break
+      case 'user':
+        identity = { ...identity, name: who.name, how: 'password' }
+        break
+      case 'group':
+        identity = { ...identity, groups: [...identity.groups, who.name], how: 'password' }
+        break
+      case 'issuer':
+        identity = { ...identity, issuer: who.name, claims: Object.fromEntries(who.claims), how: 'oidc' }
+        break
+      case 'everyone':
+      case undefined:
+        throw invalid(
+          `${JSON.stringify(text)} is not anonymous, user:NAME, group:NAME or issuer:NAME CLAIM=VALUE`,
+        )
+    }
+  }
+  return identity
+}
+
+const invalid = (message: string) => new NixeryError('NAME_INVALID', message)

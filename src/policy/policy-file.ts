@@ -1,0 +1,90 @@
+import { parse, TomlError } from 'smol-toml'
+import { z } from 'zod'
+import type { Policy } from '../access/policy.ts'
+import { parseWho } from '../access/who.ts'
+
+/** What rules are about. */
+export const actions = ['pull', 'build', 'list', 'logs', 'admin'] as const
+
+const globs = z.array(z.string().min(1))
+const who = z.string().transform((text, context) => {
+  const read = parseWho(text)
+  if (read) return read
+  context.addIssue(
+    `${JSON.stringify(text)} is not everyone, anonymous, user:NAME, group:NAME or issuer:NAME CLAIM=VALUE`,
+  )
+  return z.NEVER
+})
+
+const rule = z
+  .strictObject({
+    who: z.array(who).min(1),
+    may: z.array(z.enum(actions)).default([]),
+    packages: globs.default(['*']),
+    recipes: globs.optional(),
+    sets: globs.default(['*']),
+    deny: globs.default([]),
+  })
+  .transform((one) => ({
+    ...one,
+    // Whoever may have every package may have them by any name.
+    recipes: one.recipes ?? (one.packages.includes('*') ? ['*'] : []),
+  }))
+
+const form = z.strictObject({ rule: z.array(rule).default([]) })
+
+/**
+ * Reads the text of a policy, in TOML.
+ * @throws an Error that names line and field of every problem
+ */
+export function parsePolicy(text: string): Policy {
+  const { rule: rules } = checked(text, parsedToml(text))
+  return { rules: rules.map((one, index) => ({ ...one, line: lineOf(text, ['rule', index]) })) }
+}
+
+function parsedToml(text: string): unknown {
+  try {
+    return parse(text)
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error
+    const [reason = ''] = error.message.replace(/^Invalid TOML document: /, '').split('\n')
+    throw new Error(`line ${error.line}, column ${error.column}: ${reason}`, { cause: error })
+  }
+}
+
+function checked(text: string, value: unknown): z.infer<typeof form> {
+  const read = form.safeParse(value)
+  if (read.success) return read.data
+  const problems = read.error.issues.map((issue) => {
+    const path = issue.code === 'unrecognized_keys' ? [...issue.path, issue.keys[0] ?? ''] : issue.path
+    return `line ${lineOf(text, path)}, ${nameOf(path)}: ${issue.message}`
+  })
+  throw new Error(problems.join('; '))
+}
+
+/** `rule 2, may 1` for the path `['rule', 1, 'may', 0]`. */
+const nameOf = (path: readonly PropertyKey[]): string =>
+  path
+    .map((part) => (typeof part === 'number' ? ` ${part + 1}` : `, ${String(part)}`))
+    .join('')
+    .replace(/^, /, '')
+
+/**
+ * The line where a field stands, in a file of tables `[[table]]` with fields below them; of a field that is not there, the
+ * line of its table. (The parser tells positions of errors of its own only.)
+ */
+function lineOf(text: string, [table, index, field]: readonly PropertyKey[]): number {
+  const lines = text.split('\n')
+  const header = (line: string): boolean =>
+    new RegExp(`^\\s*\\[\\[?\\s*${RegExp.escape(String(table))}\\s*\\]`).test(line)
+  const begins = lines.flatMap((line, at) => (header(line) ? [at] : []))
+  const begin = begins[typeof index === 'number' ? index : 0]
+  if (begin === undefined)
+    return Math.max(1, lines.findIndex((line) => line.trim().startsWith(String(table))) + 1)
+  const named = (line: string): boolean =>
+    new RegExp(`^\\s*"?${RegExp.escape(String(field))}"?\\s*=`).test(line)
+  const length = lines.slice(begin + 1).findIndex((line) => /^\s*\[\[?[^\]]+\]/.test(line))
+  const end = length === -1 ? lines.length : begin + 1 + length
+  const at = field === undefined ? -1 : lines.slice(begin, end).findIndex(named)
+  return begin + 1 + Math.max(at, 0)
+}

@@ -1,0 +1,204 @@
+import assert from 'node:assert/strict'
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { hashSync } from 'bcryptjs'
+import { execa } from 'execa'
+import type { ServerProcess } from '../scripts/server.ts'
+import { startNginx } from './support/nginx.ts'
+import { openWorkspace, type Workspace } from './support/workspace.ts'
+
+const as = (name: string) => ({ authorization: `Basic ${Buffer.from(`${name}:right`).toString('base64')}` })
+const [alice, bob] = [as('alice'), as('bob')]
+
+/** Alice builds what she likes but for one package; everybody pulls what is ready of some. */
+const policy = `
+[[rule]]
+who = ["user:alice"]
+may = ["pull", "build", "list"]
+deny = ["forbidden"]
+
+[[rule]]
+who = ["everyone"]
+may = ["pull", "list"]
+packages = ["public*", "nothing"]
+`
+
+describe('NIXERY_POLICY', () => {
+  let workspace: Workspace
+  let server: ServerProcess
+  let file: string
+  let environment: Record<string, string>
+  const get = (path: string, headers: Record<string, string> = {}, port = server.port) =>
+    fetch(`http://127.0.0.1:${port}${path}`, { headers })
+  const pull = (name: string, headers: Record<string, string>) => get(`/v2/${name}/manifests/latest`, headers)
+  const told = async (response: Response) => {
+    const { errors } = (await response.json()) as { errors: [{ code: string; message: string }] }
+    return [response.status, errors[0].code, errors[0].message]
+  }
+  const partsOf = async (name: string, headers: Record<string, string>) => {
+    const response = await pull(name, headers)
+    assert.equal(response.status, 200)
+    const { config, layers } = (await response.json()) as Record<'config', { digest: string }> & {
+      layers: { digest: string }[]
+    }
+    return {
+      manifest: response.headers.get('docker-content-digest') ?? '',
+      blobs: [config, ...layers].map(({ digest }) => digest),
+    }
+  }
+  before(async () => {
+    workspace = await openWorkspace()
+    const users = join(workspace.folder, 'users')
+    file = join(workspace.folder, 'policy.toml')
+    await writeFile(users, ['alice', 'bob'].map((name) => `${name}:${hashSync('right', 4)}\n`).join(''))
+    await writeFile(file, policy)
+    environment = {
+      NIXERY_DATA: join(workspace.folder, 'data'),
+      STORAGE_PATH: join(workspace.folder, 'store'),
+      NIXERY_PKGS_PATH: await workspace.packageSet(`
+        public = script "public" "echo public";
+        public-late = script "public-late" "echo late";
+        private = script "private" "echo private";
+        forbidden = script "forbidden" "echo forbidden";
+      `),
+      NIXERY_AUTH: 'basic',
+      NIXERY_HTPASSWD: users,
+      NIXERY_POLICY: file,
+      NIXERY_CATALOG: 'on',
+    }
+    server = await workspace.serve(environment)
+  })
+  after(() => workspace.dispose())
+
+  it('lets those who may not build pull what is ready, and says of all else the same', async () => {
+    const expected = [403, 'DENIED', 'not ready here, and you may not build']
+    assert.deepEqual(await told(await pull('public', bob)), expected)
+    assert.equal((await pull('public', alice)).status, 200)
+    assert.equal((await pull('public', bob)).status, 200)
+    assert.deepEqual(await told(await pull('public-late', bob)), expected)
+    assert.deepEqual(await told(await pull('public-missing', bob)), expected)
+    assert.deepEqual(await told(await get('/v2/public/manifests/v9', bob)), expected)
+    assert.deepEqual(await told(await pull('nothing', bob)), expected)
+    const builds = server.log.filter(({ msg }) => /build/.test(msg)).map((line) => JSON.stringify(line))
+    assert.ok(!builds.some((line) => line.includes('public-late')))
+  })
+
+  it('denies what rules deny, whoever else may', async () => {
+    assert.deepEqual(await told(await pull('forbidden', alice)), [403, 'DENIED', 'access denied'])
+    assert.deepEqual(await told(await pull('private', bob)), [403, 'DENIED', 'access denied'])
+    assert.equal((await pull('private', {})).status, 401)
+    assert.equal((await pull('public', {})).status, 200)
+    assert.equal((await get('/v2/')).status, 401)
+  })
+
+  it('gives parts of an image only under names that may be pulled, and that it was given under', async () => {
+    const secret = await partsOf('private', alice)
+    const open = await partsOf('public', alice)
+    const own = secret.blobs.filter((digest) => !open.blobs.includes(digest))
+    assert.ok(own.length > 0)
+    for (const digest of own) {
+      assert.equal((await get(`/v2/private/blobs/${digest}`, alice)).status, 200)
+      assert.equal((await get(`/v2/public/blobs/${digest}`, bob)).status, 404)
+      assert.equal((await get(`/v2/private/blobs/${digest}`, bob)).status, 403)
+      assert.equal((await get(`/v2/public/blobs/${digest}`)).status, 404)
+    }
+    assert.equal((await get(`/v2/private/manifests/${secret.manifest}`, alice)).status, 200)
+    assert.deepEqual(await told(await get(`/v2/public/manifests/${secret.manifest}`, bob)), [
+      404,
+      'MANIFEST_UNKNOWN',
+      'no manifest has this digest',
+    ])
+    for (const digest of open.blobs) assert.equal((await get(`/v2/public/blobs/${digest}`, bob)).status, 200)
+    assert.equal((await get(`/v2/public/manifests/${open.manifest}`, bob)).status, 200)
+    assert.equal((await get(`/v2/public/blobs/sha256:${'0'.repeat(64)}`, bob)).status, 404)
+  })
+
+  it('knows all of that after a restart, too', async () => {
+    const { manifest, blobs } = await partsOf('public', alice)
+    const secret = await partsOf('private', alice)
+    await server.stop()
+    server = await workspace.serve(environment)
+    for (const digest of blobs) assert.equal((await get(`/v2/public/blobs/${digest}`, bob)).status, 200)
+    assert.equal((await get(`/v2/public/manifests/${manifest}`, bob)).status, 200)
+    assert.equal((await get(`/v2/public/manifests/${secret.manifest}`, bob)).status, 404)
+    assert.equal((await pull('public', bob)).status, 200)
+    assert.equal((await pull('public-late', bob)).status, 403)
+  })
+
+  it('lists what may be pulled', async () => {
+    const names = async (headers: Record<string, string>) =>
+      ((await (await get('/v2/_catalog', headers)).json()) as { repositories: string[] }).repositories
+    while (!(await names(alice)).includes('private')) await sleep(50)
+    assert.deepEqual(await names(alice), ['private', 'public'])
+    assert.deepEqual(await names(bob), ['public'])
+    assert.equal((await get('/v2/private/tags/list', bob)).status, 403)
+    assert.equal((await get('/v2/public/tags/list', bob)).status, 200)
+  })
+
+  it('keeps answers out of a cache in front', async () => {
+    const folder = join(workspace.folder, 'nginx')
+    const nginx = await startNginx(
+      folder,
+      (port) => `proxy_cache_path ${folder}/cache keys_zone=all:1m;
+        server {
+          listen 127.0.0.1:${port};
+          location / { proxy_pass http://${server.address}; proxy_cache all; add_header X-Cache $upstream_cache_status; }
+        }`,
+    )
+    const port = Number(nginx.address.split(':')[1])
+    try {
+      const { manifest, blobs } = await partsOf('private', alice)
+      for (const path of [`blobs/${blobs[0]}`, `manifests/${manifest}`, 'manifests/latest']) {
+        for (let times = 0; times < 2; times++) {
+          const given = await get(`/v2/private/${path}`, alice, port)
+          assert.equal(given.status, 200)
+          assert.equal(given.headers.get('x-cache'), 'MISS')
+        }
+        assert.equal((await get(`/v2/private/${path}`, bob, port)).status, 403)
+        assert.equal((await get(`/v2/private/${path}`, {}, port)).status, 401)
+      }
+    } finally {
+      await nginx.stop()
+    }
+  })
+
+  it('takes effect at once when the file changes, and stays when it is broken or gone', async () => {
+    await writeFile(file, policy.replace('"public*"', '"public*", "private"'))
+    while ((await pull('private', bob)).status !== 200) await sleep(50)
+    await writeFile(file, '[[rule]]\nwho = ["everybody"]\n')
+    while (!JSON.stringify(server.log).includes('line 2, rule 1, who 1: ')) await sleep(50)
+    assert.equal((await pull('private', bob)).status, 200)
+    await rm(file)
+    while (!JSON.stringify(server.log).includes('stays in use: ENOENT')) await sleep(50)
+    assert.equal((await pull('private', bob)).status, 200)
+    await writeFile(file, policy)
+    while ((await pull('private', bob)).status !== 403) await sleep(50)
+  })
+
+  it('is explained', async () => {
+    const explain = async (...args: readonly string[]) => {
+      const env = {
+        NIXERY_AUTH: 'basic',
+        NIXERY_HTPASSWD: file,
+        NIXERY_POLICY: file,
+        NIXERY_HOST: '127.0.0.1',
+      }
+      const program = join(import.meta.dirname, '..', 'bin', 'nixery')
+      return (await execa(program, ['access', 'explain', ...args], { env })).stdout
+    }
+    assert.equal(
+      await explain('--as=alice', 'build', 'public/private'),
+      'private/public: may build, by the rule in line 2',
+    )
+    assert.equal(
+      await explain('--as=anonymous', 'pull', 'private'),
+      'private: may not pull: no rule allows private',
+    )
+    assert.equal(
+      await explain('--as=alice', 'pull', 'forbidden'),
+      'forbidden: may not pull: forbidden is denied by the rule in line 2',
+    )
+  })
+})
