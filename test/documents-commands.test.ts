@@ -101,6 +101,8 @@ const checks: Readonly<Record<string, Check>> = {
   'nixery index': elsewhere('test/versions.test.ts', "'index', ...args"),
   'nixery index --from COMMIT --every 7d': elsewhere('test/versions.test.ts', "'--from', first, '--every'"),
   'nixery index --import FILE': elsewhere('test/versions.test.ts', "'--import', file"),
+  'nixery plan recipe/web': elsewhere('test/recipes/set.test.ts', "'plan', 'recipe/web'"),
+  'nixery recipe check [folder]': elsewhere('test/recipes/set.test.ts', "'recipe', 'check'"),
   'nixery plan': elsewhere('test/versions.test.ts', "'plan', 'tool--1.10/tool'"),
   'nixery plan python3--3.11/nodejs': elsewhere('test/versions.test.ts', "'plan', 'tool--1.10/tool'"),
   'nixery access explain': elsewhere('test/access-policy.test.ts', "'access', 'explain'"),
