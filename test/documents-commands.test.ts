@@ -136,8 +136,8 @@ const checks: Readonly<Record<string, Check>> = {
   ),
   'git ls-remote https://github.com/NixOS/nixpkgs nixos-25.11': { not: 'asks a forge' },
   "skopeo inspect --format '{{.Digest}}' docker://nixery.example.org/ci/nodejs": elsewhere(
-    'test/support/clients/skopeo.ts',
-    "'inspect'",
+    'test/access-basic.test.ts',
+    "execa('skopeo', ['inspect'",
   ),
   'helm install nixery deploy/helm --namespace nixery --create-namespace --values values.yaml': elsewhere(
     'test/helm.test.ts',
