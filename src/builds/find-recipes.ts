@@ -7,7 +7,7 @@ import type { Resolution } from '../packages/resolution.ts'
 import type { PinnedSet } from '../packages/source.ts'
 import { isPackage } from '../packages/wanted.ts'
 import type { PartialDemand } from '../queue/demand.ts'
-import type { LoadedRecipe, RecipeBook } from '../recipes/book.ts'
+import type { LoadedRecipe, RecipeBook, RecipePlace } from '../recipes/book.ts'
 import { recipeError } from '../recipes/errors.ts'
 import { listed } from '../text/words.ts'
 
@@ -16,10 +16,10 @@ export async function findRecipes(
   recipes: Pick<RecipeBook, 'find' | 'bareNames'>,
   asked: ImageRequest,
   pinned: PinnedSet,
-  { signal, urgency }: PartialDemand,
+  { signal, urgency, enter }: PartialDemand & Pick<RecipePlace, 'enter'>,
 ) {
   const { platform } = asked
-  const place = { pinned, platform, ...(signal && { signal }), ...(urgency && { urgency }) }
+  const place = { pinned, platform, enter, ...(signal && { signal }), ...(urgency && { urgency }) }
   const bare = await recipes.bareNames(asked, place)
   const request = {
     ...asked,

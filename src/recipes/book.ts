@@ -11,7 +11,12 @@ import { alternatives } from '../text/words.ts'
 export type LoadedRecipe = { readonly recipe: Recipe; readonly roots: readonly SpecRoot[] }
 
 /** For which package set and platform a recipe is wanted. */
-export type RecipePlace = PartialDemand & { readonly pinned: PinnedSet; readonly platform: Platform }
+export type RecipePlace = PartialDemand & {
+  readonly pinned: PinnedSet
+  readonly platform: Platform
+  /** Is called before Nix is asked, and may refuse. */
+  readonly enter?: (() => void) | undefined
+}
 
 /** Where recipes come from. */
 export type RecipeBook = {

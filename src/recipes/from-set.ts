@@ -32,10 +32,11 @@ export function createSetRecipes({ nix, policy }: SetRecipesOptions): SetRecipes
   const kept = new LRUCache<string, Promise<ImageAnswer>>({ max: mostKept })
 
   function evaluate(image: string | undefined, place: RecipePlace): Promise<ImageAnswer> {
-    const { pinned, platform, ...demand } = place
+    const { pinned, platform, enter, ...demand } = place
     const key = JSON.stringify([stateOf(pinned), platform.system, image ?? null])
     const known = kept.get(key)
     if (known) return known
+    enter?.()
     const { set } = pinned
     // Whoever asks first may leave, and others wait for the same.
     const { signal: _signal, ...watch } = demand
