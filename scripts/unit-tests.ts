@@ -6,6 +6,7 @@ export const needMore: ReadonlySet<string> = new Set([
   'src/builds/resolve.test.ts',
   'src/nix/evaluators-together.test.ts',
   'src/nix/evaluators.test.ts',
+  'src/nix/greedy-meta.test.ts',
   'src/nix/lasting.test.ts',
   'src/nix/lookup-meta.test.ts',
   'src/nix/lookup.test.ts',
