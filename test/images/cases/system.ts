@@ -98,9 +98,9 @@ export const system: readonly Case[] = [
     prints: 'passwd: files\nethers: files',
   },
   {
-    name: '/etc/hosts, /etc/resolv.conf',
+    name: '/etc/hosts, /etc/hostname, /etc/resolv.conf',
     image,
-    run: '[ -e /nix/store ] && for each in hosts resolv.conf; do [ -L /etc/$each ] && echo link; done; echo',
+    run: '[ -e /nix/store ] && for each in hosts hostname resolv.conf; do [ -L /etc/$each ] && echo link; done; echo',
     prints: '',
   },
   {
