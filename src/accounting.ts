@@ -1,4 +1,3 @@
-import { anonymous } from './access/identity.ts'
 import type { Config } from './config.ts'
 import type { AddressOf } from './http/address.ts'
 import type { AuditListener } from './http/audit.ts'
@@ -46,6 +45,6 @@ function quotasOf(config: Config, addressOf: AddressOf): RequestQuotas | undefin
     bytes: config.NIXERY_QUOTA_BYTES,
   }
   if (Object.values(quota).every((limit) => limit === undefined)) return undefined
-  const quotas = createQuotas((identity) => (identity === anonymous ? quota : undefined))
+  const quotas = createQuotas((identity) => (identity.how === 'anonymous' ? quota : undefined))
   return createRequestQuotas(quotas, addressOf)
 }

@@ -12,6 +12,7 @@ import type { RouteTable } from './http/route-table.ts'
 import { createRoutes } from './http/route.ts'
 import { listen, type Listening } from './http/server.ts'
 import { createStreams } from './http/streams.ts'
+import { createTokenRoute } from './http/token.ts'
 import { readTls, watchTls, type TlsFiles, type TlsPair, type TlsWatch } from './http/tls.ts'
 import { createWaiting } from './http/waiting.ts'
 import { digestOf } from './image/digest.ts'
@@ -87,6 +88,8 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
     texts,
   })
   const logEntry = logAccess(log, monitor.redactor)
+  const routeOf = createRoutes(vocabularyOf(config))
+  const { may, issuer } = gate
   const app = createApp({
     ...(hasPages && {
       pages: pagesOf(config, deps, gate),
@@ -94,7 +97,7 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
     }),
     secure: tls !== undefined,
     builds,
-    routeOf: createRoutes(vocabularyOf(config)),
+    routeOf,
     store: state.store,
     blobs: state.blobs,
     source: worker,
@@ -105,11 +108,12 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
     listNames: config.NIXERY_CATALOG === 'on',
     sendfile: config.NIXERY_SENDFILE,
     texts,
-    may: gate.may,
+    may,
+    tokens: issuer && createTokenRoute({ ...issuer, may, routeOf, ...accounting }),
     guard: gate.guard,
     ...(gate.guard && {
       holdings: createHoldings(state.catalog),
-      mayBuild: ({ identity }, imageRequest) => gate.may(identity, 'build', { imageRequest }),
+      mayBuild: ({ identity }, imageRequest) => may(identity, 'build', { imageRequest }),
     }),
     ops,
     streams,

@@ -1,6 +1,6 @@
 import type { Digest } from '../image/digest.ts'
 import type { ImageRequest } from '../image/name.ts'
-import { anonymous, type Identity } from './identity.ts'
+import type { Identity } from './identity.ts'
 
 /**
  * What a request does. `pull` reads what exists; `build` evaluates, fetches and packs; `list` names what others
@@ -28,4 +28,4 @@ export const allowAll: May = () => true
 
 /** Without a policy: whoever is known may pull, build, list and read logs. Nobody may read the server's own state. */
 export const allowKnown: May = (identity, action, subject) =>
-  subject === 'public' || (identity !== anonymous && action !== 'admin')
+  subject === 'public' || (identity.how !== 'anonymous' && action !== 'admin')

@@ -1,16 +1,16 @@
-import { folder, oneOf } from './values.ts'
+import { address, folder, oneOf } from './values.ts'
 
 /** Who may use the registry. */
 export const accessSettings = {
-  NIXERY_AUTH: oneOf('none', 'basic')
+  NIXERY_AUTH: oneOf('none', 'basic', 'token')
     .default('none')
     .describe(
-      'how clients prove who they are: `none` lets everyone do everything, `basic` asks everyone for a name and a password; see access.md',
+      'how clients prove who they are: `none` lets everyone do everything, `basic` asks everyone for a name and a password, `token` gives out tokens, also to those who have neither; see access.md',
     ),
   NIXERY_HTPASSWD: folder
     .optional()
     .describe(
-      'file of users and their bcrypt hashes (`htpasswd -B`), for `NIXERY_AUTH=basic`; read again when it changes',
+      'file of users and their bcrypt hashes (`htpasswd -B`), for `NIXERY_AUTH=basic` and `token`; read again when it changes',
     ),
   NIXERY_ISSUERS: folder
     .optional()
@@ -21,6 +21,16 @@ export const accessSettings = {
     .optional()
     .describe(
       'TOML file of rules that say who may do what; without it, whoever has logged in may pull, build and list; read again when it changes',
+    ),
+  NIXERY_PUBLIC_URL: address
+    .optional()
+    .describe(
+      'address under which clients reach the server, such as `https://nixery.example.org`: with `NIXERY_AUTH=token` they are sent there for tokens; from the Host header of their request if not set',
+    ),
+  NIXERY_TOKEN_KEY: folder
+    .optional()
+    .describe(
+      'file with the secret that signs tokens, at least 32 bytes; servers that share it accept each other’s tokens. If not set, one is made and kept in NIXERY_DATA',
     ),
   NIXERY_INSECURE_AUTH: oneOf('on', 'off')
     .default('off')
@@ -41,7 +51,10 @@ export function accessProblems(set: Environment, host: string): string[] {
   const { NIXERY_AUTH: mode = 'none', NIXERY_HTPASSWD: htpasswd } = set
   const problems: string[] = []
   if (mode === 'none' && htpasswd !== undefined)
-    problems.push('NIXERY_HTPASSWD is for NIXERY_AUTH set to basic')
+    problems.push('NIXERY_HTPASSWD is for NIXERY_AUTH set to basic or token')
+  for (const name of ['NIXERY_TOKEN_KEY', 'NIXERY_PUBLIC_URL'])
+    if (mode !== 'token' && set[name] !== undefined)
+      problems.push(`${name} has no effect without NIXERY_AUTH set to token`)
   for (const name of ['NIXERY_ISSUERS', 'NIXERY_TLS_CLIENT_CA'])
     if (mode === 'none' && set[name] !== undefined) problems.push(`${name} has no effect without NIXERY_AUTH`)
   if (set['NIXERY_TLS_CLIENT_CA'] !== undefined && set['NIXERY_TLS_CERT'] === undefined)

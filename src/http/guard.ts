@@ -15,10 +15,9 @@ export type Guard = {
   readonly authenticate: (credentials: Credentials) => Outcome | Promise<Outcome>
   /** `WWW-Authenticate` of a 401: exactly one challenge, because docker follows the last of several. */
   readonly challenge: (request: HttpRequest, failure: NixeryError<'UNAUTHENTICATED'>) => string
+  /** Requests that need credentials even where anonymous clients may: those get a token of the anonymous. */
+  readonly needsToken?: (request: HttpRequest) => boolean
 }
-
-/** Asks for a name and a password in UTF-8 (RFC 7617). */
-export const basicChallenge = 'Basic realm="Nixery", charset="UTF-8"'
 
 /**
  * Who sends a request: at once without credentials, and for those that are remembered.
@@ -29,7 +28,9 @@ export function identify(guard: Guard, request: HttpRequest): Identity | Promise
   // Credentials that are sent for a request go before those of the connection.
   if (credentials === noCredentials) {
     const outcome = request.certificate()
-    return outcome ? identityOf(outcome) : anonymous
+    if (outcome) return identityOf(outcome)
+    if (guard.needsToken?.(request) === true) throw loginNeeded()
+    return anonymous
   }
   if (!credentials) throw refused()
   const outcome = guard.authenticate(credentials)
@@ -42,7 +43,7 @@ function identityOf(outcome: Outcome): Identity {
 }
 
 /** @param reason for the log */
-const refused = (reason?: string) =>
+export const refused = (reason?: string) =>
   new NixeryError('UNAUTHENTICATED', 'these credentials are not valid', {
     detail: 'invalid_token',
     ...(reason !== undefined && { cause: new Error(reason) }),

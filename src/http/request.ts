@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Outcome } from '../access/credentials.ts'
 import { anonymous, type Identity } from '../access/identity.ts'
+import { NixeryError } from '../errors.ts'
 import { certified } from './certificate.ts'
 
 /** A request as routes see it. */
@@ -23,6 +24,12 @@ export type HttpRequest = {
   certificate(): Outcome | undefined
   /** Aborted when the client disconnects before the response was sent. */
   signal(): AbortSignal
+  /**
+   * The body as text. Once only.
+   * @param limit bytes
+   * @throws REQUEST_INVALID if it is larger, or the connection ends before it does
+   */
+  body(limit: number): Promise<string>
 }
 
 /** Reads a request of Node's server. A class, because its methods cost nothing until one is called. */
@@ -57,6 +64,25 @@ export class IncomingRequest implements HttpRequest {
 
   certificate(): Outcome | undefined {
     return certified(this.#incoming.socket)
+  }
+
+  async body(limit: number): Promise<string> {
+    const chunks: Buffer[] = []
+    let size = 0
+    try {
+      // What is left of it does not end the connection, over which the response has to go.
+      for await (const chunk of this.#incoming.iterator({
+        destroyOnReturn: false,
+      }) as AsyncIterable<Buffer>) {
+        size += chunk.length
+        if (size > limit) break
+        chunks.push(chunk)
+      }
+    } catch (cause) {
+      throw new NixeryError('REQUEST_INVALID', 'the body of the request ended early', { cause })
+    }
+    if (size > limit) throw new NixeryError('REQUEST_INVALID', `a body has at most ${limit} bytes`)
+    return Buffer.concat(chunks).toString()
   }
 
   signal(): AbortSignal {

@@ -6,9 +6,12 @@ import { isStream, type OpenBody, type Reply, type RoutedReply } from './reply.t
 import { privately } from './private.ts'
 import type { HttpRequest } from './request.ts'
 import type { RouteTable, TableRoute } from './route-table.ts'
+import { tokenPath } from './token.ts'
 import type { Streams } from './streams.ts'
 
 export type RespondDeps = RegistryDeps & {
+  /** Where clients get tokens, at `/token`. */
+  readonly tokens?: TableRoute | undefined
   /** For those who run the server, such as `/healthz`. */
   readonly ops?: RouteTable | undefined
   /** For people. */
@@ -26,6 +29,7 @@ export type RespondDeps = RegistryDeps & {
 export function respond(deps: RespondDeps, request: HttpRequest): RoutedReply | Promise<RoutedReply> {
   const { path } = request
   if (path.startsWith('/v2/') || path === '/v2') return registryReply(deps, request)
+  if (deps.tokens && path === tokenPath) return tableReply(deps, request, 'token', deps.tokens)
   const ops = deps.ops?.(path)
   return ops ? tableReply(deps, request, 'ops', ops) : tableReply(deps, request, 'page', deps.pages?.(path))
 }
@@ -36,7 +40,7 @@ const unsupported: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK'])
 async function tableReply(
   deps: RespondDeps,
   request: HttpRequest,
-  kind: 'ops' | 'page',
+  kind: 'token' | 'ops' | 'page',
   route: TableRoute | undefined,
 ): Promise<RoutedReply> {
   const routed = (reply: Reply): RoutedReply => ({

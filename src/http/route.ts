@@ -21,7 +21,7 @@ export type Route =
   | { readonly kind: 'catalog' }
 
 /** What a request is for, for the log and metrics; `unreadable` if its path is not a route. */
-export type RequestKind = Route['kind'] | 'ops' | 'page' | 'unreadable'
+export type RequestKind = Route['kind'] | 'token' | 'ops' | 'page' | 'unreadable'
 
 const named = /^\/(?<name>.*)\/(?<kind>manifests|blobs|referrers|tags)\/(?<reference>[^/]*)$/s
 const upload = /\/blobs\/uploads(?:\/[^/]*)?$/

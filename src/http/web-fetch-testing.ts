@@ -23,6 +23,7 @@ export function createWebFetch(deps: AppDeps): WebFetch {
       peer: () => undefined,
       certificate: () => undefined,
       signal: () => web.signal,
+      body: () => web.text(),
     }
     const { kind, reply: first } = await respond(deps, request)
     const { reply, opened } = await openBody(deps, request, first)
@@ -96,4 +97,5 @@ export const testRequest = (
   peer: () => undefined,
   certificate: () => undefined,
   signal: () => new AbortController().signal,
+  body: () => Promise.resolve(''),
 })

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import { anonymous, type Identity } from '../access/identity.ts'
+import type { Identity } from '../access/identity.ts'
 import type { Holder, Quota } from './quota.ts'
 import { createUsage, type Usage } from './quotas.ts'
 
@@ -32,7 +32,7 @@ export function createQuotas(quotaOf: (identity: Identity) => Quota | undefined)
     usages.set(text, usage)
     const { name, issuer = '' } = identity
     const holder =
-      identity === anonymous || name === ''
+      identity.how === 'anonymous' || name === ''
         ? { key: `address ${placeOf(address ?? '')}`, shown: address ?? 'this address' }
         : { key: `user ${issuer}/${name}`, shown: name }
     return { usage, holder }

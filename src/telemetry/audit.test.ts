@@ -21,6 +21,7 @@ const requestOf = (identity: Identity, headers: Record<string, string> = {}): Ht
   peer: () => '192.0.2.1',
   certificate: () => undefined,
   signal: () => new AbortController().signal,
+  body: () => Promise.resolve(''),
 })
 
 function open() {

@@ -103,77 +103,100 @@ const clients: Readonly<Record<string, Pull>> = {
 const always: ReadonlySet<string> = new Set(['nothing', 'the right password', 'a revoked key'])
 const all = process.env['NIXERY_CLIENTS'] === 'all'
 
-describe('with NIXERY_AUTH=basic,', async () => {
-  const found = await allPrograms()
-  const [system, sid] = found
-  let workspace: Workspace
-  let server: ServerProcess
-  const logins: Record<string, { readonly login: string | undefined; readonly ok: boolean }> = {}
+// Everyone may pull `bb`; `aa` is for those who have proved who they are.
+const policy = `
+[[rule]]
+who = ["user:*", "issuer:ci"]
+may = ["pull", "build"]
 
-  before(async () => {
-    workspace = await openWorkspace()
-    const inFolder = (name: string) => join(workspace.folder, name)
-    const pair = await generateKeyPair('RS256')
-    await writeFile(inFolder('keys.json'), JSON.stringify({ keys: [await exportJWK(pair.publicKey)] }))
-    await writeFile(
-      inFolder('issuers.toml'),
-      `[[issuer]]\nname = "ci"\nurl = "https://ci.example"\njwks = "${inFolder('keys.json')}"\naudience = "nixery"\n`,
-    )
-    await writeFile(inFolder('users'), `alice:${hashSync('right', 4)}\n`)
-    const now = Math.floor(Date.now() / 1000)
-    const catalog = await openSqliteCatalog(join(inFolder('data'), 'catalog.db'))
-    const keyOf = async (expiresAt: number, isRevoked = false) => {
-      const { key, id, hash } = makeApiKey()
-      await catalog.apiKeys.add({ id, name: 'ci', hash, groups: [], createdAt: now, expiresAt })
-      if (isRevoked) await catalog.apiKeys.revoke(id, now)
-      return `key:${key}`
-    }
-    const tokenOf = async (seconds: number) => {
-      const token = new SignJWT({ iss: 'https://ci.example', aud: 'nixery', sub: 's', exp: now + seconds })
-      return `token:${await token.setProtectedHeader({ alg: 'RS256' }).sign(pair.privateKey)}`
-    }
-    Object.assign(logins, {
-      nothing: { login: undefined, ok: false },
-      'the right password': { login: 'alice:right', ok: true },
-      'a wrong password': { login: 'alice:wrong', ok: false },
-      'an unknown user': { login: 'mallory:right', ok: false },
-      'a key': { login: await keyOf(now + 900), ok: true },
-      'an expired key': { login: await keyOf(now - 1), ok: false },
-      'a revoked key': { login: await keyOf(now + 900, true), ok: false },
-      'a token': { login: await tokenOf(900), ok: true },
-      'an expired token': { login: await tokenOf(-900), ok: false },
-    })
-    await catalog.close()
-    server = await workspace.serve({
-      NIXERY_PKGS_PATH: await workspace.packageSet('aa = script "aa" "echo a";'),
-      NIXERY_DATA: inFolder('data'),
-      NIXERY_AUTH: 'basic',
-      NIXERY_HTPASSWD: inFolder('users'),
-      NIXERY_ISSUERS: inFolder('issuers.toml'),
-    })
-  })
-  after(() => workspace.dispose())
+[[rule]]
+who = ["everyone"]
+may = ["pull", "build"]
+packages = ["bb"]
+`
 
-  describe('', { concurrency: true }, () => {
-    for (const [name, pull] of Object.entries(clients)) {
-      const programs = name === 'crane' || name === 'oras' ? sid : system
-      const skip = programs === undefined || 'missing' in programs ? 'not to be had here' : false
-      it(`${name} pulls with credentials that are good, and with no others`, { skip }, async () => {
-        if (programs === undefined || 'missing' in programs) return
-        for (const [index, [what, { login, ok }]] of Object.entries(logins).entries()) {
-          if (!all && !always.has(what)) continue
-          const folder = join(workspace.folder, `${name}-${index}`)
-          await mkdir(folder)
-          const ran = await pull(programs, `${server.address}/aa`, login, folder)
-          assert.equal(ran.ok, ok, `${what}: ${ran.output}`)
-          if (!ok)
-            assert.match(
-              ran.output,
-              /unauthori[sz]ed|authentication required|credential not found|not valid|401/i,
-              what,
-            )
-        }
+for (const mode of ['basic', 'token'] as const) describeMode(mode)
+
+function describeMode(mode: 'basic' | 'token'): void {
+  describe(`with NIXERY_AUTH=${mode},`, async () => {
+    const found = await allPrograms()
+    const [system, sid] = found
+    let workspace: Workspace
+    let server: ServerProcess
+    const logins: Record<string, { readonly login: string | undefined; readonly ok: boolean }> = {}
+
+    before(async () => {
+      workspace = await openWorkspace()
+      const inFolder = (name: string) => join(workspace.folder, name)
+      const pair = await generateKeyPair('RS256')
+      await writeFile(inFolder('keys.json'), JSON.stringify({ keys: [await exportJWK(pair.publicKey)] }))
+      await writeFile(
+        inFolder('issuers.toml'),
+        `[[issuer]]\nname = "ci"\nurl = "https://ci.example"\njwks = "${inFolder('keys.json')}"\naudience = "nixery"\n`,
+      )
+      await writeFile(inFolder('policy.toml'), policy)
+      await writeFile(inFolder('users'), `alice:${hashSync('right', 4)}\n`)
+      const now = Math.floor(Date.now() / 1000)
+      const catalog = await openSqliteCatalog(join(inFolder('data'), 'catalog.db'))
+      const keyOf = async (expiresAt: number, isRevoked = false) => {
+        const { key, id, hash } = makeApiKey()
+        await catalog.apiKeys.add({ id, name: 'ci', hash, groups: [], createdAt: now, expiresAt })
+        if (isRevoked) await catalog.apiKeys.revoke(id, now)
+        return `key:${key}`
+      }
+      const tokenOf = async (seconds: number) => {
+        const token = new SignJWT({ iss: 'https://ci.example', aud: 'nixery', sub: 's', exp: now + seconds })
+        return `token:${await token.setProtectedHeader({ alg: 'RS256' }).sign(pair.privateKey)}`
+      }
+      Object.assign(logins, {
+        nothing: { login: undefined, ok: false },
+        'the right password': { login: 'alice:right', ok: true },
+        'a wrong password': { login: 'alice:wrong', ok: false },
+        'an unknown user': { login: 'mallory:right', ok: false },
+        'a key': { login: await keyOf(now + 900), ok: true },
+        'an expired key': { login: await keyOf(now - 1), ok: false },
+        'a revoked key': { login: await keyOf(now + 900, true), ok: false },
+        'a token': { login: await tokenOf(900), ok: true },
+        'an expired token': { login: await tokenOf(-900), ok: false },
       })
-    }
+      await catalog.close()
+      server = await workspace.serve({
+        NIXERY_PKGS_PATH: await workspace.packageSet('aa = script "aa" "echo a"; bb = script "bb" "echo b";'),
+        NIXERY_DATA: inFolder('data'),
+        NIXERY_AUTH: mode,
+        NIXERY_HTPASSWD: inFolder('users'),
+        NIXERY_ISSUERS: inFolder('issuers.toml'),
+        NIXERY_POLICY: inFolder('policy.toml'),
+      })
+    })
+    after(() => workspace.dispose())
+
+    describe('', { concurrency: true }, () => {
+      for (const [name, pull] of Object.entries(clients)) {
+        const programs = name === 'crane' || name === 'oras' ? sid : system
+        const skip = programs === undefined || 'missing' in programs ? 'not to be had here' : false
+        it(`${name} pulls with credentials that are good, and with no others`, { skip }, async () => {
+          if (programs === undefined || 'missing' in programs) return
+          for (const [index, [what, { login, ok }]] of Object.entries(logins).entries()) {
+            if (!all && !always.has(what)) continue
+            const folder = join(workspace.folder, `${name}-${index}`)
+            await mkdir(folder)
+            const ran = await pull(programs, `${server.address}/aa`, login, folder)
+            assert.equal(ran.ok, ok, `${what}: ${ran.output}`)
+            if (login === undefined && mode === 'token') {
+              await mkdir(`${folder}-public`)
+              const open = await pull(programs, `${server.address}/bb`, login, `${folder}-public`)
+              assert.equal(open.ok, true, `${what}, of what everyone may pull: ${open.output}`)
+            }
+            if (!ok)
+              assert.match(
+                ran.output,
+                /unauthori[sz]ed|authentication required|credential not found|not valid|401/i,
+                what,
+              )
+          }
+        })
+      }
+    })
   })
-})
+}

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { keepTokenKey, readTokenKey } from './token-key.ts'
+
+describe('the key of tokens', () => {
+  let folder: string
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'nixery-key-'))
+  })
+  after(() => rm(folder, { recursive: true, force: true }))
+
+  it('is made once, also by processes that start at once, and can be read by its owner only', async () => {
+    const file = join(folder, 'data', 'token.key')
+    const keys = await Promise.all(Array.from({ length: 5 }, () => keepTokenKey(file)))
+    assert.equal(new Set(keys.map((key) => Buffer.from(key).toString('hex'))).size, 1)
+    assert.ok((keys[0]?.length ?? 0) >= 32)
+    assert.equal((await stat(file)).mode & 0o777, 0o600)
+    assert.deepEqual(await keepTokenKey(file), keys[0])
+  })
+
+  it('is refused when it is missing or could be guessed', async () => {
+    const short = join(folder, 'short')
+    await writeFile(short, 'secret')
+    await assert.rejects(readTokenKey(short), { code: 'CONFIG_INVALID', message: /has 6 bytes/ })
+    await assert.rejects(readTokenKey(join(folder, 'none')), { message: /cannot be read: ENOENT/ })
+    await writeFile(short, 'x'.repeat(32))
+    assert.equal((await readTokenKey(short)).length, 32)
+  })
+})

@@ -1,0 +1,60 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { NixeryError, systemErrorCode } from '../errors.ts'
+
+// Bytes, as HS256 wants (RFC 7518 §3.2).
+const least = 32
+
+/**
+ * The key that tokens are signed with, from the operator's file.
+ * @throws CONFIG_INVALID if it cannot be read or is too short to be a secret
+ */
+export async function readTokenKey(file: string): Promise<Uint8Array> {
+  const key = await readFile(file).catch((cause: unknown) => {
+    const reason = systemErrorCode(cause) ?? 'unknown'
+    throw new NixeryError(
+      'CONFIG_INVALID',
+      `the file of NIXERY_TOKEN_KEY, ${file}, cannot be read: ${reason}`,
+      {
+        cause,
+      },
+    )
+  })
+  if (key.length >= least) return key
+  throw new NixeryError(
+    'CONFIG_INVALID',
+    `the file of NIXERY_TOKEN_KEY, ${file}, has ${key.length} bytes, and a key has at least ${least}`,
+    { hint: 'make one with: openssl rand -base64 48' },
+  )
+}
+
+/**
+ * The key in a file that is made when it is missing, for its owner only. Of several processes that start at once, one
+ * makes it.
+ */
+export async function keepTokenKey(file: string): Promise<Uint8Array> {
+  await mkdir(dirname(file), { recursive: true })
+  try {
+    await writeFile(file, randomBytes(48).toString('base64'), { flag: 'wx', mode: 0o600, flush: true })
+  } catch (error) {
+    if (systemErrorCode(error) !== 'EEXIST') throw error
+  }
+  for (let tries = 0; ; tries += 1) {
+    const key = await readFile(file)
+    // Another process has created it, and writes it now.
+    if (key.length >= least || tries > 50) return checked(key, file)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+}
+
+function checked(key: Uint8Array, file: string): Uint8Array {
+  if (key.length >= least) return key
+  throw new NixeryError(
+    'CONFIG_INVALID',
+    `${file} has ${key.length} bytes, and a key has at least ${least}`,
+    {
+      hint: 'remove it: the server makes a new one, and clients log in again',
+    },
+  )
+}

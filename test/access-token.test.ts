@@ -1,0 +1,217 @@
+import assert from 'node:assert/strict'
+import { mkdir, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { hashSync } from 'bcryptjs'
+import type { ServerProcess } from '../scripts/server.ts'
+import { openSqliteCatalog } from '../src/catalog/sqlite.ts'
+import { makeApiKey } from '../src/credentials/api-key.ts'
+import { allPrograms, run } from './support/clients/client.ts'
+import { openDocker } from './support/clients/docker.ts'
+import { until } from './support/until.ts'
+import { openWorkspace, type Workspace } from './support/workspace.ts'
+
+const user = (name: string, password: string) => `${name}:${hashSync(password, 4)}\n`
+const basic = (name: string, password: string) => ({ authorization: `Basic ${btoa(`${name}:${password}`)}` })
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
+
+const policy = (open: string) => `
+[[rule]]
+who = ["user:*"]
+may = ["pull", "build", "list"]
+
+[[rule]]
+who = ["everyone"]
+may = ["pull", "build"]
+packages = ["${open}"]
+`
+
+type Answer = {
+  token: string
+  access_token: string
+  expires_in: number
+  issued_at: string
+  scope: string
+  refresh_token?: string
+}
+
+describe('NIXERY_AUTH=token', () => {
+  let workspace: Workspace
+  let server: ServerProcess
+  let environment: Record<string, string>
+  const inFolder = (name: string) => join(workspace.folder, name)
+  const get = (path: string, headers: Record<string, string> = {}) =>
+    fetch(`http://${server.address}${path}`, { headers })
+  const pull = (name: string, token: string) => get(`/v2/${name}/manifests/latest`, bearer(token))
+  const post = (fields: Record<string, string>) =>
+    fetch(`http://${server.address}/token`, { method: 'POST', body: new URLSearchParams(fields) })
+  const scopeOf = (name: string) => `repository:${name}:pull`
+  async function answerOf(response: Response): Promise<Answer> {
+    assert.equal(response.status, 200, await response.clone().text())
+    return (await response.json()) as Answer
+  }
+  const tokenFor = async (name: string, headers: Record<string, string> = {}) =>
+    (await answerOf(await get(`/token?service=nixery&scope=${scopeOf(name)}`, headers))).token
+  const errorOf = async (response: Response) => {
+    const { errors } = (await response.json()) as { errors: [{ code: string; message: string }] }
+    return [response.status, errors[0].code, errors[0].message]
+  }
+
+  before(async () => {
+    workspace = await openWorkspace()
+    await writeFile(inFolder('users'), user('alice', 'right') + user('bob', 'his'))
+    await writeFile(inFolder('policy.toml'), policy('public'))
+    environment = {
+      NIXERY_DATA: inFolder('data'),
+      NIXERY_PKGS_PATH: await workspace.packageSet(`
+        public = script "public" "echo public";
+        private = script "private" "echo private";
+        other = script "other" "echo other";
+      `),
+      NIXERY_AUTH: 'token',
+      NIXERY_HTPASSWD: inFolder('users'),
+      NIXERY_POLICY: inFolder('policy.toml'),
+    }
+    server = await workspace.serve(environment)
+  })
+  after(() => workspace.dispose())
+
+  it('asks for a token everywhere in the registry, what is public included, by one challenge', async () => {
+    const realm = `Bearer realm="http://${server.address}/token",service="nixery"`
+    for (const [path, scope] of [
+      ['/v2/', ''],
+      ['/v2/public/manifests/latest', ',scope="repository:public:pull"'],
+      ['/v2/private/tags/list', ',scope="repository:private:pull"'],
+    ] as const) {
+      const response = await get(path)
+      assert.deepEqual(await errorOf(response), [401, 'UNAUTHORIZED', 'authentication is required'])
+      assert.equal(response.headers.get('www-authenticate'), `${realm}${scope}`)
+    }
+    const wrong = await get('/v2/', bearer('x.y.z'))
+    assert.equal(wrong.headers.get('www-authenticate'), `${realm},error="invalid_token"`)
+    assert.equal((await get('/healthz')).status, 200)
+  })
+
+  it('gives the anonymous a token, with which they pull what everyone may', async () => {
+    const response = await get(`/token?service=nixery&scope=${scopeOf('public')}&scope=${scopeOf('private')}`)
+    assert.equal(response.headers.get('cache-control'), 'no-store')
+    const answer = await answerOf(response)
+    assert.equal(answer.token, answer.access_token)
+    assert.equal(answer.expires_in, 300)
+    assert.ok(Math.abs(Date.parse(answer.issued_at) - Date.now()) < 60_000)
+    assert.equal(answer.scope, scopeOf('public'))
+    assert.equal((await pull('public', answer.token)).status, 200)
+    assert.deepEqual(await errorOf(await pull('private', answer.token)), [
+      401,
+      'UNAUTHORIZED',
+      'authentication is required',
+    ])
+  })
+
+  it('gives users tokens for the repositories that they ask for, whatever the spelling', async () => {
+    const token = await tokenFor('private/other', basic('alice', 'right'))
+    for (const name of ['private/other', 'other/private']) assert.equal((await pull(name, token)).status, 200)
+    const weak = await pull('private', token)
+    assert.equal(weak.status, 401)
+    assert.match(
+      weak.headers.get('www-authenticate') ?? '',
+      /,scope="repository:private:pull",error="insufficient_scope"$/,
+    )
+    // For a login, which asks for nothing.
+    const { token: login } = await answerOf(await get('/token?service=nixery', basic('alice', 'right')))
+    assert.equal((await get('/v2/', bearer(login))).status, 200)
+    // Whoever sends a password with the request itself, such as curl, needs no token.
+    assert.equal((await get('/v2/private/manifests/latest', basic('alice', 'right'))).status, 200)
+  })
+
+  it('gives tokens for a form, and refresh tokens until the password changes', async () => {
+    const form = { grant_type: 'password', username: 'bob', password: 'his', service: 'nixery' }
+    const asked = { ...form, scope: `${scopeOf('private')} ${scopeOf('other')}`, access_type: 'offline' }
+    const { access_token: token, refresh_token: refresh = '', scope } = await answerOf(await post(asked))
+    assert.equal(scope, asked.scope)
+    for (const name of ['private', 'other']) assert.equal((await pull(name, token)).status, 200)
+    assert.equal((await answerOf(await post(form))).refresh_token, undefined)
+
+    const again = { grant_type: 'refresh_token', refresh_token: refresh, scope: scopeOf('private') }
+    assert.equal((await pull('private', (await answerOf(await post(again))).token)).status, 200)
+    await writeFile(inFolder('users'), user('alice', 'right') + user('bob', 'changed'))
+    await until(async () => (await post(again)).status === 401, 'the old refresh token is refused')
+    assert.equal((await post({ ...form, password: 'changed' })).status, 200)
+    await writeFile(inFolder('users'), user('alice', 'right'))
+    await until(
+      async () => (await pull('private', token)).status === 401,
+      'the token of a user who is gone is refused',
+    )
+  })
+
+  it('refuses wrong credentials, and forms that make no sense', async () => {
+    for (const response of [
+      await get('/token', basic('alice', 'wrong')),
+      await get('/token', basic('mallory', 'right')),
+      await get('/token', { authorization: 'Digest x' }),
+      await post({ grant_type: 'password', username: 'alice', password: 'wrong' }),
+      await post({ grant_type: 'refresh_token', refresh_token: 'x' }),
+    ]) {
+      assert.equal(response.headers.get('www-authenticate'), 'Basic realm="Nixery", charset="UTF-8"')
+      assert.deepEqual(await errorOf(response), [401, 'UNAUTHORIZED', 'these credentials are not valid'])
+    }
+    assert.equal((await post({ grant_type: 'magic' })).status, 400)
+    assert.equal((await post({ grant_type: 'password', scope: 'x'.repeat(100_000) })).status, 400)
+    const put = await fetch(`http://${server.address}/token`, { method: 'PUT', body: 'x' })
+    assert.deepEqual([put.status, put.headers.get('allow')], [405, 'GET, POST'])
+    // Scopes that are none change nothing.
+    for (const scope of ['repository::pull', 'repository:a b:pull', 'x', 'registry:catalog:*', '%00'])
+      assert.equal((await get(`/token?scope=${scope}`)).status, 200)
+    assert.ok(!JSON.stringify(server.log).includes('alice:wrong'))
+  })
+
+  it('decides at each request: a change of the rules, or a revoked key, counts for tokens that are out', async () => {
+    const catalog = await openSqliteCatalog(join(inFolder('data'), 'catalog.db'))
+    const { key, id, hash } = makeApiKey()
+    const now = Math.floor(Date.now() / 1000)
+    await catalog.apiKeys.add({ id, name: 'ci', hash, groups: [], createdAt: now, expiresAt: now + 900 })
+    const ofKey = await tokenFor('private', basic('x', key))
+    const ofNobody = await tokenFor('other')
+    assert.equal((await pull('private', ofKey)).status, 200)
+    await catalog.apiKeys.revoke(id, now)
+    await catalog.close()
+    assert.equal((await pull('private', ofKey)).status, 401)
+
+    assert.equal((await pull('other', ofNobody)).status, 401)
+    await writeFile(inFolder('policy.toml'), policy('other'))
+    await until(async () => (await pull('other', ofNobody)).status === 200, 'the new rules hold')
+    await writeFile(inFolder('policy.toml'), policy('public'))
+    await until(async () => (await pull('other', ofNobody)).status === 401, 'the old rules hold')
+  })
+
+  it('keeps its key over a restart', async () => {
+    const token = await tokenFor('private', basic('alice', 'right'))
+    assert.equal((await stat(join(inFolder('data'), 'token.key'))).mode & 0o777, 0o600)
+    assert.equal(await server.stop(), 0)
+    server = await workspace.serve(environment)
+    assert.equal((await pull('private', token)).status, 200)
+  })
+
+  it('is what docker expects: without a login, and after one, which it keeps as a refresh token', async (test) => {
+    const [programs] = await allPrograms()
+    if (programs === undefined || 'missing' in programs) return test.skip('docker is not here')
+    const folder = inFolder('docker')
+    const docker = await openDocker(programs, folder)
+    test.after(() => docker.dispose())
+    const image = (name: string) => `${server.address}/${name}`
+    const open = await docker.pull(image('public'))
+    assert.equal(open.ok, true, open.output)
+    const refused = await docker.pull(image('private'))
+    assert.equal(refused.ok, false)
+    assert.match(refused.output, /authentication is required|unauthorized|denied/)
+
+    await mkdir(join(folder, 'client'), { recursive: true })
+    const env = { DOCKER_HOST: `unix://${join(folder, 'socket')}`, DOCKER_CONFIG: join(folder, 'client') }
+    const login = (password: string) =>
+      run(programs, 'docker', ['login', '--username=alice', `--password=${password}`, server.address], env)
+    await assert.rejects(login('wrong'), /not valid|unauthorized/)
+    await login('right')
+    const pulled = await docker.pull(image('private'))
+    assert.equal(pulled.ok, true, pulled.output)
+  })
+})
