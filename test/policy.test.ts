@@ -61,7 +61,7 @@ describe('NIXERY_DENY', () => {
       assert.equal(await statusOf(server, name), 200, name)
 
     const told = server.log.filter(({ msg }) => msg.startsWith('NIXERY_DENY: '))
-    const names = told.map(({ msg }) => /derivation (\S+) is on amd64/.exec(msg)?.[1])
+    const names = told.map(({ msg }) => /derivation of (\S+) on amd64/.exec(msg)?.[1])
     assert.deepEqual(names, ['denied', 'broken'])
     // A denied name is not suggested, though it is nearer.
     const { message } = await failureOf(server, 'secre')
