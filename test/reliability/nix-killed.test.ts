@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { access, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ServerProcess } from '../../scripts/server.ts'
 import { environmentOfNix } from '../../src/nix/testing.ts'
+import { until } from '../support/until.ts'
 import { ask, failureOf, openWorkspace, type Workspace } from '../support/workspace.ts'
 import { processesWith, untilGone, type Seen } from './processes.ts'
 import { pullImage } from './puller.ts'
@@ -33,6 +35,19 @@ async function builderMark(set: string): Promise<string> {
   return `unique=${/unique = "(?<text>[^"]+)"/.exec(text)?.groups?.['text'] ?? ''}`
 }
 
+/** Whether somebody listens at a socket. */
+async function accepts(socket: string): Promise<boolean> {
+  const connection = connect(socket)
+  try {
+    await once(connection, 'connect')
+    return true
+  } catch {
+    return false
+  } finally {
+    connection.destroy()
+  }
+}
+
 const killAll = (processes: readonly Seen[]) => {
   for (const { pid } of processes) process.kill(pid, 'SIGKILL')
 }
@@ -43,15 +58,8 @@ describe('the daemon of Nix', () => {
     const env = { ...(await environmentOfNix()), NIX_DAEMON_SOCKET_PATH: socket }
     const daemon = spawn('nix-daemon', { env, stdio: 'ignore' })
     const ended = once(daemon, 'exit')
-    for (let tries = 0; ; tries += 1) {
-      const isThere = await access(socket).then(
-        () => true,
-        () => false,
-      )
-      if (isThere) break
-      assert.ok(tries < 200, 'the daemon does not listen')
-      await sleep(50)
-    }
+    // One that was killed leaves its socket behind, at which nobody listens.
+    await until(() => accepts(socket), 'the daemon listens')
     return async () => {
       killAll(await processesWith([`NIX_DAEMON_SOCKET_PATH=${socket}`]))
       await ended
