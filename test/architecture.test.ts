@@ -55,7 +55,7 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     cleanup: 'config image state telemetry upkeep',
     main: 'builds cleanup config frontend image monitor package.json state telemetry worker',
     cli:
-      'access builds catalog closure config credentials export fs layers main nix packages policy popcount push recipes ' +
+      'access builds catalog closure config credentials export fs layers main nix package.json packages policy popcount push recipes ' +
       'sources store stores upkeep ' +
       'telemetry text state worker demo image errors',
   }).map(([room, others]) => [room, others.split(' ')]),

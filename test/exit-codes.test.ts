@@ -128,8 +128,26 @@ describe('the exit code', () => {
     await reader
   })
 
+  it('is 0 for the version', async () => {
+    const { stdout, exitCode } = await nixery(['--version'])
+    assert.deepEqual([exitCode, /^\d+\.\d+\.\d+$/.test(stdout)], [0, true], stdout)
+  })
+
   it('is told of in the help', async () => {
-    for (const command of ['build', 'push', 'plan', 'gc', 'scrub', 'warm', 'config', 'popcount']) {
+    for (const command of [
+      'build',
+      'push',
+      'plan',
+      'gc',
+      'scrub',
+      'warm',
+      'config',
+      'popcount',
+      'index',
+      'recipe',
+      'key',
+      'access',
+    ]) {
       const { stdout, exitCode } = await nixery([command, '--help'])
       assert.equal(exitCode, 0)
       for (const code of ['0', '1', '2', '3', '4', '5', '6', '7', '130']) {

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import packageFile from '../../package.json' with { type: 'json' }
 import { secretsOf } from '../config/secrets.ts'
 import { isNixeryError } from '../errors.ts'
 import { createRedactor, wholeLines } from '../text/redact.ts'
@@ -10,6 +11,7 @@ const secrets = secretsOf(process.env)
 
 const program = new Command('nixery')
   .description('A container registry that builds images from Nix packages while they are pulled.')
+  .version(packageFile.version, '--version', 'print the version')
   .option(
     '--env-file <file>',
     'read settings from a file of NAME=value lines; environment variables take precedence',
