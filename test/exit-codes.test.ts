@@ -145,10 +145,10 @@ describe('the exit code', () => {
       'popcount',
       'index',
       'recipe',
-      'key',
-      'access',
+      'key create',
+      'access explain',
     ]) {
-      const { stdout, exitCode } = await nixery([command, '--help'])
+      const { stdout, exitCode } = await nixery([...command.split(' '), '--help'])
       assert.equal(exitCode, 0)
       for (const code of ['0', '1', '2', '3', '4', '5', '6', '7', '130']) {
         assert.match(stdout, new RegExp(`^ +${code}  \\w`, 'm'))
