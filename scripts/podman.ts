@@ -42,7 +42,8 @@ export async function openPodman(folder: string): Promise<Podman> {
         ...command,
       ),
     async destroy() {
-      await run('system', 'reset', '--force')
+      // Without pipes: what a container has left behind may keep them open when podman has ended.
+      await execa('podman', [...settings, 'system', 'reset', '--force'], { stdio: 'ignore', env })
     },
   }
 }
