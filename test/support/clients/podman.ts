@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { execa } from 'execa'
 import { canOverlay } from '../../../scripts/podman.ts'
 import { attempt, attemptWith, run, type Client, type Programs } from './client.ts'
 import { dockerOptions, processOptions } from './container.ts'
@@ -37,7 +38,11 @@ export async function openPodman(programs: Programs, folder: string): Promise<Cl
       }
     },
     async dispose() {
-      await podman('system', 'reset', '--force')
+      // Without pipes: what a container has left behind may keep them open when podman has ended.
+      await execa('podman', ['system', 'reset', '--force'], {
+        env: { ...env, PATH: programs.path },
+        stdio: 'ignore',
+      })
     },
   }
 }
