@@ -70,7 +70,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
   const keyOf = createRequestKeys()
   const generation = () => deps.versions?.generation() ?? 0
   const keyFor = async ({ request, pinned }: Meant<ImageRequest>, layering: Layering): Promise<string> =>
-    keyOf(request, pinned, layering, await deps.recipes.state(request), generation())
+    keyOf(request, pinned, layering, await deps.recipes.state(request), generation)
   const ready = createReady({ ...deps, recent, keyFor, packing })
   const waiting = new Set<(reason: Error) => void>()
   let draining = false
@@ -170,7 +170,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
       const meant = draining ? undefined : deps.sets.current(request)
       const state = meant && deps.recipes.current(meant.request)
       if (!meant || state === undefined) return undefined
-      const built = recent.current(keyOf(meant.request, meant.pinned, deps.layering(), state, generation()))
+      const built = recent.current(keyOf(meant.request, meant.pinned, deps.layering(), state, generation))
       if (!built) return undefined
       deps.onRemembered?.()
       deps.pulls.note(request, built)

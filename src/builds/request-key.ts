@@ -11,8 +11,8 @@ export type RequestKeys = (
   layering: Layering,
   /** The state of the recipes (`RecipeBook`). */
   recipeState: string,
-  /** The generation of the index of versions, on which the meaning of versions depends. */
-  generation?: number,
+  /** The generation of the index of versions, on which the meaning of versions depends. Costs a query. */
+  generation?: () => number,
 ) => string
 
 type Last = {
@@ -30,17 +30,17 @@ type Last = {
 /** Caches the key of each request, as long as the package set and the layering stay the same. */
 export function createRequestKeys(): RequestKeys {
   const keys = new WeakMap<ImageRequest, Last>()
-  return (request, pinned, layering, recipeState, newest = 0) => {
+  return (request, pinned, layering, recipeState, newest = () => 0) => {
     const last = keys.get(request)
-    const isCurrent = (last?.generation ?? newest) === newest && last?.recipeState === recipeState
-    if (last && isCurrent && isSame(last, pinned, layering)) return last.key
+    const isCurrent = last?.recipeState === recipeState && isSame(last, pinned, layering)
+    if (last && isCurrent && (last.generation === undefined || last.generation === newest())) return last.key
     const { platform, recipes, words, packages } = request
     // The meaning of words depends on the package set.
     const commit = pinned.commit?.id
     const { name, revision, state } = pinned
     // Packages of recipes may have versions, too.
     const mayHaveVersions = recipeState !== '' || packages.some((each) => splitVersion(each))
-    const generation = mayHaveVersions ? newest : undefined
+    const generation = mayHaveVersions ? newest() : undefined
     const asked = [platform.system, recipes, words, packages, recipeState]
     const key = JSON.stringify([generation, name, stateOf(pinned), commit, ...asked, layeringKey(layering)])
     keys.set(request, { state, revision, commit, name, layering, recipeState, generation, key })
