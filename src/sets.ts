@@ -99,14 +99,18 @@ export async function openSets(config: Config, options: SetsOptions): Promise<Op
 const statesOf = (books: readonly RecipeBook[]): OpenSets['recipes'] => ({
   current(request) {
     const states = books.map((book) => book.current(request))
-    return states.includes(undefined) ? undefined : states.join(' ')
+    return states.includes(undefined) ? undefined : joined(states)
   },
   // Recipes that cannot be read fail for names of their own set, when they are looked up.
   async state(request) {
     const states = books.map((book) => book.state(request).catch(() => 'unreadable'))
-    return (await Promise.all(states)).join(' ')
+    return joined(await Promise.all(states))
   },
 })
+
+/** Empty if all are: such a request depends on no recipes. */
+const joined = (states: readonly (string | undefined)[]): string =>
+  states.every((state) => state === '') ? '' : states.join(' ')
 
 async function openSet(
   config: Config,

@@ -58,3 +58,11 @@ describe('the documents', () => {
     }
   })
 })
+
+describe('the lock files', () => {
+  it('name no registry, so that packages come from the one that npm is configured for', async () => {
+    for (const file of ['package-lock.json', 'test/support/helm-tools/package-lock.json']) {
+      assert.doesNotMatch(await readFile(join(root, file), 'utf8'), /"resolved": "http/, file)
+    }
+  })
+})

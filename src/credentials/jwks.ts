@@ -25,7 +25,7 @@ export type KeysTiming = {
   readonly fresh: number
   /** From one attempt to the next, whatever came of it. */
   readonly pause: number
-  /** How long one attempt may take; nobody waits for longer. */
+  /** Timeout of one attempt, and so the longest time that a request waits for keys. */
   readonly timeout: number
 }
 
@@ -33,7 +33,10 @@ const defaultTiming: KeysTiming = { fresh: 600_000, pause: 10_000, timeout: 5_00
 const largest = 256 * 1024
 const mostKeys = 100
 
-/** Keys that go on for as long as no newer ones can be had. @throws SOURCE_UNREACHABLE while there are none */
+/**
+ * The keys of an issuer. The last ones stay in use while newer ones cannot be fetched.
+ * @throws SOURCE_UNREACHABLE while there are none
+ */
 export function createKeys(issuer: Issuer, { client, warn, timing }: KeysOptions): Keys {
   const { fresh, pause, timeout } = { ...defaultTiming, ...timing }
   let keys: JWTVerifyGetKey | undefined
@@ -67,7 +70,7 @@ export function createKeys(issuer: Issuer, { client, warn, timing }: KeysOptions
         if (!keys || isFile(issuer)) await attempted
       } else if (!keys) await loading
       if (keys) return keys
-      throw new NixeryError('SOURCE_UNREACHABLE', `the keys of the issuer ${issuer.name} cannot be had now`, {
+      throw new NixeryError('SOURCE_UNREACHABLE', `the keys of the issuer ${issuer.name} cannot be fetched`, {
         cause: failure,
         hint: 'try again in a few seconds',
       })

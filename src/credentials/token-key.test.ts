@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -19,6 +19,7 @@ describe('the key of tokens', () => {
     assert.ok((keys[0]?.length ?? 0) >= 32)
     assert.equal((await stat(file)).mode & 0o777, 0o600)
     assert.deepEqual(await keepTokenKey(file), keys[0])
+    assert.deepEqual(await readdir(join(folder, 'data')), ['token.key'])
   })
 
   it('is refused when it is missing or could be guessed', async () => {

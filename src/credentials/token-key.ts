@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { randomBytes, randomUUID } from 'node:crypto'
+import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { NixeryError, systemErrorCode } from '../errors.ts'
 
@@ -35,17 +35,17 @@ export async function readTokenKey(file: string): Promise<Uint8Array> {
  */
 export async function keepTokenKey(file: string): Promise<Uint8Array> {
   await mkdir(dirname(file), { recursive: true })
+  // Linked when it is whole: a process that is killed meanwhile leaves no half of a key under this name.
+  const whole = `${file}.${randomUUID()}`
   try {
-    await writeFile(file, randomBytes(48).toString('base64'), { flag: 'wx', mode: 0o600, flush: true })
+    await writeFile(whole, randomBytes(48).toString('base64'), { flag: 'wx', mode: 0o600, flush: true })
+    await link(whole, file)
   } catch (error) {
     if (systemErrorCode(error) !== 'EEXIST') throw error
+  } finally {
+    await rm(whole, { force: true })
   }
-  for (let tries = 0; ; tries += 1) {
-    const key = await readFile(file)
-    // Another process has created it, and writes it now.
-    if (key.length >= least || tries > 50) return checked(key, file)
-    await new Promise((resolve) => setTimeout(resolve, 100))
-  }
+  return checked(await readFile(file), file)
 }
 
 function checked(key: Uint8Array, file: string): Uint8Array {
