@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { hashSync } from 'bcryptjs'
 import { execa } from 'execa'
 import type { ServerProcess } from '../scripts/server.ts'
+import { until } from './support/until.ts'
 import { openWorkspace, type Workspace } from './support/workspace.ts'
 
 const line = (name: string, password: string) => `${name}:${hashSync(password, 4).replace(/^\$2b/, '$2y')}\n`
@@ -15,10 +15,7 @@ const basic = (name: string, password: string) => ({
 
 /** Asks until the answer has this status: a change of a file is in use within a second or two. */
 async function untilStatus(ask: () => Promise<Response>, status: number): Promise<void> {
-  for (;;) {
-    if ((await ask()).status === status) return
-    await sleep(100)
-  }
+  await until(async () => (await ask()).status === status)
 }
 
 describe('NIXERY_AUTH=basic', () => {
@@ -96,9 +93,9 @@ describe('NIXERY_AUTH=basic', () => {
     assert.equal((await get('/v2/', basic('alice', 'right'))).status, 401)
     assert.equal((await get('/v2/', basic('alice', 'new'))).status, 200)
     await writeFile(users, 'bob:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n')
-    while (!/line 1: bob has a SHA-1 password/.test(printed())) await sleep(50)
+    await until(() => /line 1: bob has a SHA-1 password/.test(printed()))
     await rm(users)
-    while (!/stays in use: ENOENT/.test(printed())) await sleep(50)
+    await until(() => /stays in use: ENOENT/.test(printed()))
     assert.equal((await get('/v2/', basic('bob', 'his'))).status, 200)
     assert.ok(!printed().includes('W6ph5Mm5'))
     await writeFile(users, line('alice', 'right'))

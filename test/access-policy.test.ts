@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { hashSync } from 'bcryptjs'
 import { execa } from 'execa'
 import type { ServerProcess } from '../scripts/server.ts'
 import { startNginx } from './support/nginx.ts'
+import { until } from './support/until.ts'
 import { openWorkspace, type Workspace } from './support/workspace.ts'
 
 const as = (name: string) => ({ authorization: `Basic ${Buffer.from(`${name}:right`).toString('base64')}` })
@@ -130,7 +130,7 @@ describe('NIXERY_POLICY', () => {
   it('lists what may be pulled', async () => {
     const names = async (headers: Record<string, string>) =>
       ((await (await get('/v2/_catalog', headers)).json()) as { repositories: string[] }).repositories
-    while (!(await names(alice)).includes('private')) await sleep(50)
+    await until(async () => (await names(alice)).includes('private'))
     assert.deepEqual(await names(alice), ['private', 'public'])
     assert.deepEqual(await names(bob), ['public'])
     assert.equal((await get('/v2/private/tags/list', bob)).status, 403)
@@ -166,15 +166,15 @@ describe('NIXERY_POLICY', () => {
 
   it('takes effect at once when the file changes, and stays when it is broken or gone', async () => {
     await writeFile(file, policy.replace('"public*"', '"public*", "private"'))
-    while ((await pull('private', bob)).status !== 200) await sleep(50)
+    await until(async () => (await pull('private', bob)).status === 200)
     await writeFile(file, '[[rule]]\nwho = ["everybody"]\n')
-    while (!JSON.stringify(server.log).includes('line 2, rule 1, who 1: ')) await sleep(50)
+    await until(() => JSON.stringify(server.log).includes('line 2, rule 1, who 1: '))
     assert.equal((await pull('private', bob)).status, 200)
     await rm(file)
-    while (!JSON.stringify(server.log).includes('stays in use: ENOENT')) await sleep(50)
+    await until(() => JSON.stringify(server.log).includes('stays in use: ENOENT'))
     assert.equal((await pull('private', bob)).status, 200)
     await writeFile(file, policy)
-    while ((await pull('private', bob)).status !== 403) await sleep(50)
+    await until(async () => (await pull('private', bob)).status === 403)
   })
 
   it('is explained', async () => {

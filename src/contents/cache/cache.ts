@@ -15,9 +15,9 @@ export type Cache = Pick<CacheAddress, 'name' | 'trusted'> & {
   about(demand: PartialDemand): Promise<{ readonly priority: number }>
   /**
    * Its narinfo of a path, as it came: signatures are still to be looked at.
-   * @param anew asks the cache, whatever is kept of an earlier answer
+   * @param refresh asks the cache even if an earlier answer is kept
    */
-  narinfo(path: StorePath, demand: PartialDemand, anew?: boolean): Promise<NarinfoAnswer>
+  narinfo(path: StorePath, demand: PartialDemand, refresh?: boolean): Promise<NarinfoAnswer>
   /** Runs a task that reads the file of a narinfo; it takes one of the connections. */
   reading<T>(
     narinfo: Narinfo,
@@ -104,9 +104,9 @@ export function openCache(address: CacheAddress, options: CacheOptions): Cache {
       }
     },
 
-    async narinfo(path, demand, anew = false) {
+    async narinfo(path, demand, refresh = false) {
       const file = `${path.slice(baseNameAt, baseNameAt + hashLength)}.narinfo`
-      const before = anew ? undefined : await kept?.read(addressOf(file), lifetimes)
+      const before = refresh ? undefined : await kept?.read(addressOf(file), lifetimes)
       if (before) {
         const narinfo = before.text === undefined ? undefined : narinfoIn(before.text, path)
         const at = performance.now() - before.age
