@@ -2,14 +2,16 @@ import type { Config } from './config.ts'
 import type { AddressOf } from './http/address.ts'
 import type { AuditListener } from './http/audit.ts'
 import { createRequestQuotas, type RequestQuotas } from './http/quotas.ts'
+import type { Identity } from './access/identity.ts'
+import type { Quota } from './quotas/quota.ts'
 import { createQuotas } from './quotas/quotas-by-holder.ts'
 import { openAuditLines } from './telemetry/audit-lines.ts'
 import { createAudit } from './telemetry/audit.ts'
 import type { Redactor } from './text/redact.ts'
 
-/** Who uses how much, and who did what. Each part is undefined where it is off, and costs nothing then. */
+/** Who did what. */
 export type Accounting = {
-  readonly quotas: RequestQuotas | undefined
+  /** Undefined where it is off. */
   readonly audit: AuditListener | undefined
   close(): Promise<void>
 }
@@ -28,7 +30,6 @@ export async function openAccounting(config: Config, deps: AccountingDeps): Prom
   const flush = () => lines?.flush()
   process.on('exit', flush)
   return {
-    quotas: quotasOf(config, addressOf),
     audit: lines && createAudit({ lines, redactor, addressOf }),
     async close() {
       process.off('exit', flush)
@@ -37,14 +38,25 @@ export async function openAccounting(config: Config, deps: AccountingDeps): Prom
   }
 }
 
-function quotasOf(config: Config, addressOf: AddressOf): RequestQuotas | undefined {
-  const quota = {
+/**
+ * How much clients may use; undefined where nobody has a quota. Those of the settings are for anonymous clients for
+ * whom the policy has none.
+ * @param ofPolicy the quota of an identity in the policy of now, if there is a policy
+ */
+export function quotasOf(
+  config: Config,
+  addressOf: AddressOf,
+  ofPolicy: ((identity: Identity) => Quota | undefined) | undefined,
+): RequestQuotas | undefined {
+  const quota: Quota = {
     requests: config.NIXERY_QUOTA_REQUESTS,
     builds: config.NIXERY_QUOTA_BUILDS,
     buildsAtOnce: config.NIXERY_QUOTA_BUILDS_AT_ONCE,
     bytes: config.NIXERY_QUOTA_BYTES,
   }
-  if (Object.values(quota).every((limit) => limit === undefined)) return undefined
-  const quotas = createQuotas((identity) => (identity.how === 'anonymous' ? quota : undefined))
+  const hasQuota = Object.values(quota).some((limit) => limit !== undefined)
+  if (!hasQuota && !ofPolicy) return undefined
+  const ofSettings = (identity: Identity) => (hasQuota && identity.how === 'anonymous' ? quota : undefined)
+  const quotas = createQuotas((identity) => ofPolicy?.(identity) ?? ofSettings(identity))
   return createRequestQuotas(quotas, addressOf)
 }

@@ -1,4 +1,4 @@
-import { openAccounting } from './accounting.ts'
+import { openAccounting, quotasOf } from './accounting.ts'
 import { createHoldings } from './builds/holdings.ts'
 import type { Builds, WorkerStatus } from './builds/builds.ts'
 import type { Config } from './config.ts'
@@ -53,15 +53,19 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
   const { state, builds, worker, monitor, log } = deps
   const { metrics, texts } = monitor
   const tls = await openTls(config)
-  const gate = await openGate(config, { log, apiKeys: state.catalog.apiKeys })
   const defaults = config.NIXERY_PLATFORMS.map((name) => platforms[name])
   const streams = streamsOf(config)
   const clientOf = createClientOf(config.NIXERY_TRUSTED_PROXIES)
-  const accounting = await openAccounting(config, {
-    addressOf: createAddressOf(clientOf),
-    redactor: monitor.redactor,
-    warn: (line) => log.warn(line),
+  const addressOf = createAddressOf(clientOf)
+  const { redactor } = monitor
+  const accounting = await openAccounting(config, { addressOf, redactor, warn: (line) => log.warn(line) })
+  const { audit } = accounting
+  const gate = await openGate(config, {
+    log,
+    apiKeys: state.catalog.apiKeys,
+    onChange: (change) => audit?.({ event: 'policy', ...change }),
   })
+  const quotas = quotasOf(config, addressOf, gate.quotaOf)
   let closing = false
   const setChecks = worker.packages.map(
     ({ set }) =>
@@ -75,7 +79,8 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
       ...Object.fromEntries(setChecks),
     },
     // A package set that is broken does not stop the others.
-    ...(setChecks.length > 1 && { alternatives: new Set(setChecks.map(([name]) => name)) }),
+    showAlternatives: gate.guard === undefined,
+    alternatives: new Set(setChecks.map(([name]) => name)),
     isStopping: () => closing,
     metrics: metrics.read,
     onChange: (line, failure) => (failure === undefined ? log.info(line) : log.warn({ err: failure }, line)),
@@ -109,7 +114,7 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
     sendfile: config.NIXERY_SENDFILE,
     texts,
     may,
-    tokens: issuer && createTokenRoute({ ...issuer, may, routeOf, ...accounting }),
+    tokens: issuer && createTokenRoute({ ...issuer, may, routeOf, quotas, audit }),
     guard: gate.guard,
     ...(gate.guard && {
       holdings: createHoldings(state.catalog),
@@ -118,8 +123,8 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
     ops,
     streams,
     clientOf,
-    quotas: accounting.quotas,
-    audit: accounting.audit,
+    quotas,
+    audit,
     waiting,
     listener(entry) {
       logEntry(entry)

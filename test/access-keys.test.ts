@@ -29,8 +29,8 @@ describe('API keys and tokens of issuers', () => {
     pair = await generateKeyPair('RS256')
     await writeFile(inFolder('keys.json'), JSON.stringify({ keys: [await exportJWK(pair.publicKey)] }))
     await writeFile(
-      inFolder('issuers.toml'),
-      `[[issuer]]\nname = "ci"\nurl = "https://ci.example"\njwks = "${inFolder('keys.json')}"\naudience = "nixery"\n`,
+      inFolder('policy.toml'),
+      `[[rule]]\nwho = ["user:*", "issuer:ci"]\nmay = ["pull", "build"]\n[[issuer]]\nname = "ci"\nurl = "https://ci.example"\njwks = "${inFolder('keys.json')}"\naudience = "nixery"\n`,
     )
     await writeFile(inFolder('users'), `alice:${hashSync('right', 4)}\n`)
     environment = {
@@ -39,7 +39,7 @@ describe('API keys and tokens of issuers', () => {
       NIXERY_HOST: '127.0.0.1',
       NIXERY_AUTH: 'basic',
       NIXERY_HTPASSWD: inFolder('users'),
-      NIXERY_ISSUERS: inFolder('issuers.toml'),
+      NIXERY_POLICY: inFolder('policy.toml'),
       NIXERY_AUDIT_LOG: audit,
     }
     server = await workspace.serve(environment)

@@ -12,15 +12,10 @@ export const accessSettings = {
     .describe(
       'file of users and their bcrypt hashes (`htpasswd -B`), for `NIXERY_AUTH=basic` and `token`; read again when it changes',
     ),
-  NIXERY_ISSUERS: folder
-    .optional()
-    .describe(
-      'TOML file of the issuers whose JWTs are accepted as passwords and bearer tokens, such as CI services and Kubernetes clusters; read again when it changes; see access.md',
-    ),
   NIXERY_POLICY: folder
     .optional()
     .describe(
-      'TOML file of rules that say who may do what; without it, whoever has logged in may pull, build and list; read again when it changes',
+      'TOML file that says who may do what and how much, and whose JWTs are accepted; without it, whoever has logged in may pull, build and list; read again when it changes; see access.md',
     ),
   NIXERY_PUBLIC_URL: address
     .optional()
@@ -39,7 +34,7 @@ export const accessSettings = {
     ),
 }
 
-// Not `NIXERY_HTPASSWD: …` and `NIXERY_AUTH=…`: behind such words, texts may have passwords, which are hidden.
+// Not `NIXERY_HTPASSWD: …`: behind such a word, texts may have a password, which is hidden.
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -55,8 +50,8 @@ export function accessProblems(set: Environment, host: string): string[] {
   for (const name of ['NIXERY_TOKEN_KEY', 'NIXERY_PUBLIC_URL'])
     if (mode !== 'token' && set[name] !== undefined)
       problems.push(`${name} has no effect without NIXERY_AUTH set to token`)
-  for (const name of ['NIXERY_ISSUERS', 'NIXERY_TLS_CLIENT_CA'])
-    if (mode === 'none' && set[name] !== undefined) problems.push(`${name} has no effect without NIXERY_AUTH`)
+  if (mode === 'none' && set['NIXERY_TLS_CLIENT_CA'] !== undefined)
+    problems.push('NIXERY_TLS_CLIENT_CA has no effect without NIXERY_AUTH')
   if (set['NIXERY_TLS_CLIENT_CA'] !== undefined && set['NIXERY_TLS_CERT'] === undefined)
     problems.push('NIXERY_TLS_CLIENT_CA needs NIXERY_TLS_CERT and NIXERY_TLS_KEY')
   if (mode === 'none' && set['NIXERY_POLICY'] !== undefined) {

@@ -8,6 +8,15 @@ export type AuditEvent =
   | { readonly event: 'refused'; readonly request: HttpRequest; readonly error: unknown }
   /** A request caused work: evaluating, fetching, building or packing. */
   | { readonly event: 'build'; readonly request: HttpRequest; readonly image: string }
+  /** A file that says who may do what was opened, has changed, or was refused; nobody's request caused that. */
+  | {
+      readonly event: 'policy'
+      readonly setting: string
+      readonly what: 'opened' | 'changed' | 'refused'
+      /** Of the contents in use. */
+      readonly sha256: string
+      readonly reason?: string
+    }
 
 /** Must not throw. */
 export type AuditListener = (event: AuditEvent) => void

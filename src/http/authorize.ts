@@ -1,3 +1,4 @@
+import type { Identity } from '../access/identity.ts'
 import { isInScope } from '../access/policy.ts'
 import type { Action, May, Subject } from '../access/may.ts'
 import { hasCode, NixeryError } from '../errors.ts'
@@ -45,21 +46,31 @@ export function authorize(
 }
 
 /** The same with quotas. Credentials that prove nothing count for the address that they come from. */
-async function counted(
+function counted(
   deps: AuthorizeDeps,
   quotas: RequestQuotas,
   request: HttpRequest,
   action: Action,
   subject: Subject,
-): Promise<void> {
-  try {
-    if (deps.guard) request.identity = await identify(deps.guard, request)
-  } catch (error) {
+): Promise<void> | undefined {
+  const refused = async (error: unknown) => {
     if (hasCode(error, 'UNAUTHENTICATED')) await quotas.request(request)
     throw error
   }
-  await quotas.request(request)
-  decide(deps, request, action, subject)
+  const known = (identity: Identity) => {
+    request.identity = identity
+    const taken = quotas.request(request)
+    return taken
+      ? taken.then(() => decide(deps, request, action, subject))
+      : decide(deps, request, action, subject)
+  }
+  let identity: Identity | Promise<Identity>
+  try {
+    identity = deps.guard ? identify(deps.guard, request) : request.identity
+  } catch (error) {
+    return refused(error)
+  }
+  return identity instanceof Promise ? identity.catch(refused).then(known) : known(identity)
 }
 
 function decide(

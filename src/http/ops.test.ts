@@ -43,6 +43,25 @@ describe('createOps', () => {
     assert.equal((await answerTo(ops, '/metrics')).headers['Content-Type'], 'text/plain; version=0.0.4')
   })
 
+  it('keeps the names of package sets to itself where authentication is on', async () => {
+    const broken = () => Promise.reject(new NixeryError('SOURCE_INVALID', 'broken'))
+    const ok = () => Promise.resolve()
+    const sets = (secret: () => Promise<unknown>, other: () => Promise<unknown>) =>
+      opsOf(
+        { nix: ok, 'packages secret': secret, 'packages other': other },
+        { alternatives: new Set(['packages secret', 'packages other']), showAlternatives: false },
+      )
+    assert.deepEqual(await readiness(sets(broken, ok)), [
+      200,
+      { ready: true, checks: { nix: 'ok', packages: 'ok' } },
+    ])
+    assert.deepEqual(await readiness(sets(broken, broken)), [
+      503,
+      { ready: false, checks: { nix: 'ok', packages: 'SOURCE_INVALID' } },
+    ])
+    assert.ok(lines.some((line) => line.includes('packages secret')))
+  })
+
   it('is ready when all checks pass, and says which do not', async () => {
     let broken: Error | undefined
     const checks = {

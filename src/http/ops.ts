@@ -11,6 +11,8 @@ export type OpsDeps = {
   readonly checks: Checks
   /** Checks of which one that works is enough; the others must all work. */
   readonly alternatives?: ReadonlySet<string>
+  /** Whether the names of alternatives, those of package sets, are for everyone; by default they are. */
+  readonly showAlternatives?: boolean
   /** Whether the server is shutting down. */
   readonly isStopping: () => boolean
   /** All metrics in Prometheus' text format. */
@@ -37,6 +39,7 @@ const defaultTiming: CheckTiming = { believed: 5_000, timeout: 5_000 }
 export function createOps({
   checks,
   alternatives = new Set(),
+  showAlternatives = true,
   isStopping,
   metrics,
   onChange,
@@ -52,7 +55,8 @@ export function createOps({
     const isReady =
       names.every((name) => alternatives.has(name) || works(name)) &&
       (alternatives.size === 0 || names.some((name) => alternatives.has(name) && works(name)))
-    return json(isReady ? 200 : 503, { ready: isReady, checks: results })
+    const shown = showAlternatives ? results : withoutNames(results, alternatives)
+    return json(isReady ? 200 : 503, { ready: isReady, checks: shown })
   }
   const route = (action: Action, subject: Subject, get: () => Promise<Reply> | Reply): TableRoute => ({
     action,
@@ -96,6 +100,15 @@ const json = (status: number, value: unknown): Reply =>
 
 /** `ok` or an error code. Details go to the log, because this endpoint is public. */
 type Results = Readonly<Record<string, string>>
+
+/** The same without the names of alternatives: that one of them works, or why the first does not. */
+function withoutNames(results: Results, alternatives: ReadonlySet<string>): Results {
+  const [of = [], others = []] = [true, false].map((is) =>
+    Object.entries(results).filter(([name]) => alternatives.has(name) === is),
+  )
+  const packages = of.find(([, result]) => result === 'ok') ?? of[0]
+  return { ...Object.fromEntries(others), ...(packages && { packages: packages[1] }) }
+}
 
 /** Runs all checks in parallel. Concurrent callers, and those soon after, share the results. */
 function createLook(

@@ -1,24 +1,27 @@
 import { parse, TomlError } from 'smol-toml'
 import { z } from 'zod'
 import type { Policy } from '../access/policy.ts'
-import { parseWho } from '../access/who.ts'
+import type { Who } from '../access/who.ts'
+import type { Issuer } from '../credentials/issuer.ts'
+import type { QuotaRule } from '../quotas/quota-rules.ts'
+import { issuerForm } from './issuer-form.ts'
+import { quotaForm } from './quota-form.ts'
+import { whoForm } from './who-form.ts'
+
+/** What a policy file says. */
+export type PolicyFile = Policy & {
+  readonly issuers: readonly Issuer[]
+  /** The first that is for a client decides. */
+  readonly quotas: readonly QuotaRule[]
+}
 
 /** What rules are about. */
 export const actions = ['pull', 'build', 'list', 'logs', 'admin'] as const
 
 const globs = z.array(z.string().min(1))
-const who = z.string().transform((text, context) => {
-  const read = parseWho(text)
-  if (read) return read
-  context.addIssue(
-    `${JSON.stringify(text)} is not everyone, anonymous, user:NAME, group:NAME or issuer:NAME CLAIM=VALUE`,
-  )
-  return z.NEVER
-})
-
 const rule = z
   .strictObject({
-    who: z.array(who).min(1),
+    who: whoForm,
     may: z.array(z.enum(actions)).default([]),
     packages: globs.default(['*']),
     recipes: globs.optional(),
@@ -31,15 +34,46 @@ const rule = z
     recipes: one.recipes ?? (one.packages.includes('*') ? ['*'] : []),
   }))
 
-const form = z.strictObject({ rule: z.array(rule).default([]) })
+// Bounds what one request may cost: each rule and quota is compared with each identity.
+const mostTables = 1000
+
+const form = z
+  .strictObject({
+    rule: z.array(rule).max(mostTables).default([]),
+    issuer: z.array(issuerForm).max(100).default([]),
+    quota: z.array(quotaForm).max(mostTables).default([]),
+  })
+  .superRefine(({ rule: rules, issuer: issuers, quota: quotas }, context) => {
+    const names = issuers.map(({ name }) => name)
+    for (const [index, name] of names.entries()) {
+      if (names.indexOf(name) === index) continue
+      context.addIssue({ code: 'custom', path: ['issuer', index, 'name'], message: `${name} is there twice` })
+    }
+    // A rule that can never match would deny nothing, silently.
+    const check = (table: string, all: readonly { readonly who: readonly Who[] }[]) => {
+      for (const [index, { who }] of all.entries()) {
+        for (const [place, one] of who.entries()) {
+          if (one.kind !== 'issuer' || names.includes(one.name)) continue
+          const message = `there is no [[issuer]] with the name ${one.name}`
+          context.addIssue({ code: 'custom', path: [table, index, 'who', place], message })
+        }
+      }
+    }
+    check('rule', rules)
+    check('quota', quotas)
+  })
 
 /**
  * Reads the text of a policy, in TOML.
  * @throws an Error that names line and field of every problem
  */
-export function parsePolicy(text: string): Policy {
-  const { rule: rules } = checked(text, parsedToml(text))
-  return { rules: rules.map((one, index) => ({ ...one, line: lineOf(text, ['rule', index]) })) }
+export function parsePolicy(text: string): PolicyFile {
+  const { rule: rules, issuer: issuers, quota: quotas } = checked(text, parsedToml(text))
+  return {
+    rules: rules.map((one, index) => ({ ...one, line: lineOf(text, ['rule', index]) })),
+    issuers,
+    quotas,
+  }
 }
 
 function parsedToml(text: string): unknown {

@@ -18,6 +18,15 @@ const mostQuotas = 1000
 /** @param quotaOf the quota of an identity; asked for each request, so that a change takes effect at once */
 export function createQuotas(quotaOf: (identity: Identity) => Quota | undefined): Quotas {
   const usages = new LRUCache<string, Usage>({ max: mostQuotas })
+  const known = new WeakMap<Quota, Usage>()
+  // A quota that stays the same when the policy changes keeps its counters.
+  const usageOf = (quota: Quota): Usage => {
+    const text = JSON.stringify([quota.requests, quota.builds, quota.buildsAtOnce, quota.bytes])
+    const usage = usages.get(text) ?? createUsage(quota)
+    usages.set(text, usage)
+    known.set(quota, usage)
+    return usage
+  }
   const seed = randomBytes(16)
   // Random for others, so that nobody can use up the counter that some address shares.
   const placeOf = (address: string) =>
@@ -26,10 +35,7 @@ export function createQuotas(quotaOf: (identity: Identity) => Quota | undefined)
   return (identity, address) => {
     const quota = quotaOf(identity)
     if (!quota) return undefined
-    const text = JSON.stringify([quota.requests, quota.builds, quota.buildsAtOnce, quota.bytes])
-    // A quota that stays the same when the policy changes keeps its counters.
-    const usage = usages.get(text) ?? createUsage(quota)
-    usages.set(text, usage)
+    const usage = known.get(quota) ?? usageOf(quota)
     const { name, issuer = '' } = identity
     const holder =
       identity.how === 'anonymous' || name === ''

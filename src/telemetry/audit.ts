@@ -62,6 +62,11 @@ export function createAudit({ lines, redactor, addressOf, now = Date.now }: Audi
     return true
   }
   return (event) => {
+    if (event.event === 'policy') {
+      const { event: kind, ...facts } = event
+      put(kind, facts)
+      return
+    }
     const { request } = event
     const address = addressOf(request.peer(), request.header('x-forwarded-for'))
     if (event.event === 'login' && !isNew(logins, request.identity, address)) return
@@ -91,7 +96,7 @@ function factsOf(request: HttpRequest, address: string | undefined): Readonly<Re
   }
 }
 
-function factsOfEvent(event: AuditEvent): Readonly<Record<string, unknown>> {
+function factsOfEvent(event: Exclude<AuditEvent, { event: 'policy' }>): Readonly<Record<string, unknown>> {
   switch (event.event) {
     case 'login':
       return {}

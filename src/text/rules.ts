@@ -139,10 +139,13 @@ const rules: readonly Rule[] = [
     pattern: new RegExp(`(?<before>\\bpwd${afterName}[:=]\\s{0,9})(?!/)${value}`, 'gi'),
     keep: named(isSwitch),
   },
-  // Credentials of npm and Docker.
+  // Credentials of npm and Docker, but not the settings NIXERY_AUTH and NIXERY_INSECURE_AUTH.
   {
     hint: /auth/i,
-    pattern: new RegExp(`(?<before>(?<name>\\b|_)auth${afterName}[:=]\\s{0,9})${value}`, 'gi'),
+    pattern: new RegExp(
+      `(?<before>(?<!\\bnixery(?:_insecure)?)(?<name>\\b|_)auth${afterName}[:=]\\s{0,9})${value}`,
+      'gi',
+    ),
     keep: named((text, name) => isSwitch(text) || (name !== '_' && isProse(text))),
   },
   // `--token …`, `sshpass -p …`, `curl -u user:password`

@@ -104,7 +104,12 @@ const always: ReadonlySet<string> = new Set(['nothing', 'the right password', 'a
 const all = process.env['NIXERY_CLIENTS'] === 'all'
 
 // Everyone may pull `bb`; `aa` is for those who have proved who they are.
-const policy = `
+const policy = (keys: string) => `
+[[issuer]]
+name = "ci"
+url = "https://ci.example"
+jwks = "${keys}"
+audience = "nixery"
 [[rule]]
 who = ["user:*", "issuer:ci"]
 may = ["pull", "build"]
@@ -130,11 +135,7 @@ function describeMode(mode: 'basic' | 'token'): void {
       const inFolder = (name: string) => join(workspace.folder, name)
       const pair = await generateKeyPair('RS256')
       await writeFile(inFolder('keys.json'), JSON.stringify({ keys: [await exportJWK(pair.publicKey)] }))
-      await writeFile(
-        inFolder('issuers.toml'),
-        `[[issuer]]\nname = "ci"\nurl = "https://ci.example"\njwks = "${inFolder('keys.json')}"\naudience = "nixery"\n`,
-      )
-      await writeFile(inFolder('policy.toml'), policy)
+      await writeFile(inFolder('policy.toml'), policy(inFolder('keys.json')))
       await writeFile(inFolder('users'), `alice:${hashSync('right', 4)}\n`)
       const now = Math.floor(Date.now() / 1000)
       const catalog = await openSqliteCatalog(join(inFolder('data'), 'catalog.db'))
@@ -165,7 +166,6 @@ function describeMode(mode: 'basic' | 'token'): void {
         NIXERY_DATA: inFolder('data'),
         NIXERY_AUTH: mode,
         NIXERY_HTPASSWD: inFolder('users'),
-        NIXERY_ISSUERS: inFolder('issuers.toml'),
         NIXERY_POLICY: inFolder('policy.toml'),
       })
     })

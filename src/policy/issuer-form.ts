@@ -1,7 +1,6 @@
 import { isAbsolute } from 'node:path'
-import { parse } from 'smol-toml'
 import { z } from 'zod'
-import { signatureAlgorithms, type Issuer } from './issuer.ts'
+import { signatureAlgorithms } from '../credentials/issuer.ts'
 
 const words = z.union([
   z
@@ -12,7 +11,8 @@ const words = z.union([
 ])
 const isAddress = (text: string): boolean => /^https?:$/.test(URL.parse(text)?.protocol ?? '')
 
-const issuer = z.strictObject({
+/** The fields of `[[issuer]]`, whose tokens are accepted. */
+export const issuerForm = z.strictObject({
   name: z
     .string()
     .regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'is not a name of lower-case letters, digits and dashes'),
@@ -25,18 +25,3 @@ const issuer = z.strictObject({
   algorithms: z.array(z.enum(signatureAlgorithms)).min(1).default(['RS256', 'ES256', 'PS256', 'EdDSA']),
   groups: z.string().min(1).optional(),
 })
-
-const file = z.strictObject({ issuer: z.array(issuer).max(100).default([]) })
-
-/**
- * Reads the tables `[[issuer]]` of a TOML file.
- * @throws an Error that says what is wrong with it
- */
-export function parseIssuers(text: string): readonly Issuer[] {
-  const parsed = file.safeParse(parse(text))
-  if (!parsed.success) {
-    const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
-    throw new Error(problems.join('; '))
-  }
-  return parsed.data.issuer
-}

@@ -1,0 +1,70 @@
+import { join } from 'node:path'
+import type { Authenticator } from '../access/credentials.ts'
+import type { ApiKeys } from '../catalog/catalog.ts'
+import type { Config } from '../config.ts'
+import { reasonAgainst } from '../credentials/api-key.ts'
+import type { Users } from '../credentials/htpasswd.ts'
+import type { Issuer } from '../credentials/issuer.ts'
+import type { OwnTokens } from '../credentials/own-tokens.ts'
+import { keepTokenKey, readTokenKey } from '../credentials/token-key.ts'
+import { createHttpClient } from '../net/http-client.ts'
+
+/**
+ * Verifies tokens of the issuers of the policy. The library for tokens is loaded with the first issuer.
+ * @param current the issuers of now
+ */
+export function foreignTokens(
+  current: () => readonly Issuer[],
+  warn: (line: string) => void,
+): { readonly authenticator: Authenticator; close(): void } {
+  const client = createHttpClient()
+  let asked: readonly Issuer[] = []
+  let issuers: readonly Issuer[] = []
+  // Keys are kept for each of these objects: an issuer that stays the same when the file changes keeps its keys.
+  const lasting = (): readonly Issuer[] => {
+    const now = current()
+    if (now === asked) return issuers
+    asked = now
+    const known = new Map(issuers.map((issuer) => [JSON.stringify(issuer), issuer]))
+    return (issuers = now.map((issuer) => known.get(JSON.stringify(issuer)) ?? issuer))
+  }
+  const load = async () => {
+    const { jwtAuthenticator } = await import('../credentials/jwt.ts')
+    return (loaded ??= jwtAuthenticator({ issuers: lasting, client, warn }))
+  }
+  let loaded: Authenticator | undefined
+  return {
+    authenticator(credentials) {
+      if (loaded) return loaded(credentials)
+      return current().length === 0 ? undefined : load().then((authenticate) => authenticate(credentials))
+    },
+    close: () => client.close(),
+  }
+}
+
+/** Tokens that this server issues. The library for tokens is loaded only then. */
+export async function ownTokens(
+  { NIXERY_TOKEN_KEY: keyFile, NIXERY_DATA: data }: Config,
+  users: () => Users | undefined,
+  apiKeys: Pick<ApiKeys, 'find'>,
+): Promise<OwnTokens> {
+  const key =
+    keyFile === undefined ? await keepTokenKey(join(data, 'token.key')) : await readTokenKey(keyFile)
+  const { createOwnTokens } = await import('../credentials/own-tokens.ts')
+  return createOwnTokens({
+    key,
+    secretOf: (name) => users()?.get(name)?.hash,
+    userOf: (name) => users()?.get(name)?.identity,
+    isCurrent({ how, name, claims }) {
+      if (how === 'password') return users()?.has(name) === true
+      if (how !== 'key') return true
+      const { apiKey } = claims
+      return isUsable(apiKeys, typeof apiKey === 'string' ? apiKey : '')
+    },
+  })
+}
+
+async function isUsable(apiKeys: Pick<ApiKeys, 'find'>, id: string): Promise<boolean> {
+  const key = await apiKeys.find(id)
+  return key !== undefined && reasonAgainst(key, Date.now() / 1000) === undefined
+}
