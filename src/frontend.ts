@@ -8,6 +8,7 @@ import { createAddressOf, createClientOf } from './http/address.ts'
 import { createApp } from './http/app.ts'
 import { boundConnections, openFilesOf } from './http/open-files.ts'
 import { createOps } from './http/ops.ts'
+import { createRecipeContents } from './http/recipe-contents.ts'
 import type { RouteTable } from './http/route-table.ts'
 import { createRoutes } from './http/route.ts'
 import { listen, type Listening } from './http/server.ts'
@@ -63,6 +64,10 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
   const gate = await openGate(config, {
     log,
     apiKeys: state.catalog.apiKeys,
+    contents: createRecipeContents({
+      find: (request, mayEvaluate) => worker.recipePackages(request, mayEvaluate),
+      bare: config.NIXERY_RECIPE_NAMES === 'bare',
+    }),
     onChange: (change) => audit?.({ event: 'policy', ...change }),
   })
   const quotas = quotasOf(config, addressOf, gate.quotaOf)
@@ -116,6 +121,7 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
     may,
     tokens: issuer && createTokenRoute({ ...issuer, may, routeOf, quotas, audit }),
     guard: gate.guard,
+    prepare: gate.prepare,
     ...(gate.guard && {
       holdings: createHoldings(state.catalog),
       mayBuild: ({ identity }, imageRequest) => may(identity, 'build', { imageRequest }),

@@ -1,7 +1,7 @@
 import { firstOf, type Credentials, type Outcome } from './access/credentials.ts'
 import type { Identity } from './access/identity.ts'
 import { allowAll, allowKnown, type May } from './access/may.ts'
-import { createMay } from './access/policy.ts'
+import { createMay, deniesAnything } from './access/policy.ts'
 import type { ApiKeys } from './catalog/catalog.ts'
 import type { Config } from './config.ts'
 import { apiKeyAuthenticator } from './credentials/api-key.ts'
@@ -11,8 +11,10 @@ import { verifyPassword } from './credentials/passwords.ts'
 import type { FollowedFile } from './fs/followed-file.ts'
 import { follow, type FollowDeps } from './gate/follow.ts'
 import { foreignTokens, ownTokens } from './gate/tokens.ts'
+import type { AuthorizeDeps } from './http/authorize.ts'
 import { basicChallenge, tokenChallenge } from './http/challenge.ts'
 import type { Guard } from './http/guard.ts'
+import type { RecipeContents } from './http/recipe-contents.ts'
 import { parsePolicy } from './policy/policy-file.ts'
 import type { Quota } from './quotas/quota.ts'
 import { quotasOfRules } from './quotas/quota-rules.ts'
@@ -20,6 +22,8 @@ import { quotasOfRules } from './quotas/quota-rules.ts'
 /** Who may do what, as it is configured. */
 export type Gate = {
   readonly may: May
+  /** See `AuthorizeDeps`. */
+  readonly prepare: AuthorizeDeps['prepare']
   /** Undefined if everyone may do everything. */
   readonly guard: Guard | undefined
   /** How much an identity may use by the policy of now; undefined without a policy. */
@@ -36,6 +40,7 @@ export type Gate = {
 /** Access control is off. */
 const open: Gate = {
   may: allowAll,
+  prepare: undefined,
   guard: undefined,
   quotaOf: undefined,
   issuer: undefined,
@@ -43,11 +48,14 @@ const open: Gate = {
   close() {},
 }
 
+export type GateDeps = FollowDeps & {
+  readonly apiKeys: Pick<ApiKeys, 'find'>
+  /** What the operator's recipes consist of. */
+  readonly contents: RecipeContents
+}
+
 /** @throws CONFIG_INVALID if a file is not good */
-export async function openGate(
-  config: Config,
-  { apiKeys, ...deps }: FollowDeps & { readonly apiKeys: Pick<ApiKeys, 'find'> },
-): Promise<Gate> {
+export async function openGate(config: Config, { apiKeys, contents, ...deps }: GateDeps): Promise<Gate> {
   const { NIXERY_AUTH: mode, NIXERY_HTPASSWD: htpasswd, NIXERY_POLICY: policyFile } = config
   if (mode === 'none') return open
   const users =
@@ -69,10 +77,17 @@ export async function openGate(
   const authenticate = firstOf(authenticators)
   const tokens = mode === 'token' ? await ownTokens(config, () => users?.value, apiKeys) : undefined
   const secure = config.NIXERY_TLS_CERT !== undefined
-  const mayByPolicy = policy && ofNow(policy, createMay)
+  const mayByPolicy = policy && ofNow(policy, (value) => createMay(value, (request) => contents.of(request)))
+  const lookBy = policy && ofNow(policy, (value) => (deniesAnything(value) ? createMay(value) : undefined))
   const quotas = policy && ofNow(policy, (value) => quotasOfRules(value.quotas))
   return {
     may: mayByPolicy ? (...asked) => mayByPolicy()(...asked) : allowKnown,
+    prepare(identity, subject) {
+      const mayBuild = typeof subject === 'object' ? lookBy?.() : undefined
+      if (!mayBuild || typeof subject !== 'object' || !subject.imageRequest) return undefined
+      const { imageRequest } = subject
+      return contents.look(imageRequest, mayBuild(identity, 'build', { imageRequest }))
+    },
     quotaOf: quotas && ((identity) => quotas()(identity)),
     guard: tokens
       ? {

@@ -21,6 +21,8 @@ export type OpenSets = {
   readonly sets: PackageSets
   readonly resolver: Resolver
   readonly recipes: Pick<RecipeBook, 'current' | 'state'>
+  /** The recipes of the package set that was pinned. */
+  bookOf(pinned: PinnedSet): RecipeBook
   /** Fetches and loads each set with what every image has, ahead of demand. */
   prepare(system: string): void
   /** What is needed to list all versions of a package set. */
@@ -54,6 +56,7 @@ export async function openSets(config: Config, options: SetsOptions): Promise<Op
       sets: oneSet(only.source),
       resolver: only.resolver,
       recipes: only.recipes,
+      bookOf: () => only.recipes,
       prepare: (system) => only.prepare(system),
       listing: (name) => (name === undefined ? only : undefined),
     }
@@ -88,6 +91,11 @@ export async function openSets(config: Config, options: SetsOptions): Promise<Op
     sets: severalSets(sources, words),
     resolver,
     recipes: statesOf([...opened.values()].map((set) => set.recipes)),
+    bookOf({ name = '' }) {
+      const set = opened.get(name)
+      if (!set) throw new Error(`there is no package set ${name}`)
+      return set.recipes
+    },
     prepare: (system) => {
       for (const set of opened.values()) set.prepare(system)
     },

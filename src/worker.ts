@@ -3,8 +3,10 @@ import type { Layering } from './builds/build.ts'
 import type { WorkerStatus } from './builds/builds.ts'
 import type { BuildListener } from './builds/events.ts'
 import type { CacheOrigin } from './builds/from-caches.ts'
+import { packagesOfRecipes } from './builds/find-recipes.ts'
 import { createLater } from './builds/later.ts'
 import { createLocalBuilds, type LocalBuilds } from './builds/local-builds.ts'
+import { notReady } from './builds/not-ready.ts'
 import { createPulls } from './builds/pull-counter.ts'
 import type { Resolver } from './builds/resolve.ts'
 import { settingNames, type Config } from './config.ts'
@@ -138,7 +140,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
   })
   return {
     builds,
-    status: statusOf({ nix, nixVersion, sets, builds }),
+    status: statusOf({ nix, nixVersion, sets, builds, bookOf: (pinned) => opened.bookOf(pinned) }),
     sets,
     listing: (name) => opened.listing(name),
     nix,
@@ -161,9 +163,10 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
   }
 }
 
-type StatusDeps = Pick<Worker, 'nix' | 'sets' | 'builds'> & { readonly nixVersion: string }
+type StatusDeps = Pick<Worker, 'nix' | 'sets' | 'builds'> &
+  Pick<OpenSets, 'bookOf'> & { readonly nixVersion: string }
 
-const statusOf = ({ nix, nixVersion, sets, builds }: StatusDeps): WorkerStatus => ({
+const statusOf = ({ nix, nixVersion, sets, builds, bookOf }: StatusDeps): WorkerStatus => ({
   nixVersion,
   packages: [...sets.sources].map(([set, { description, publicDescription }]) => ({
     set,
@@ -174,6 +177,13 @@ const statusOf = ({ nix, nixVersion, sets, builds }: StatusDeps): WorkerStatus =
   async revision(set) {
     const { revision } = await sourceNamed(sets, set).pin('latest')
     return revision
+  },
+  async recipePackages(asked, mayEvaluate) {
+    const { request, pinned } = await sets.pin(asked, { old: true })
+    const enter = () => {
+      if (!mayEvaluate) throw notReady()
+    }
+    return packagesOfRecipes(bookOf(pinned), request, pinned, { enter })
   },
   async check(part, set) {
     await (part === 'nix' ? nix.version() : sourceNamed(sets, set).usable())

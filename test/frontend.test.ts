@@ -17,6 +17,7 @@ const worker: WorkerStatus = {
   packages: [{ set: undefined, description: 'packages of a test' }],
   tags: () => Promise.resolve(undefined),
   revision: () => Promise.resolve('r1'),
+  recipePackages: () => Promise.resolve(new Map()),
   check: () => Promise.resolve(),
   load: () => ({
     running: 0,

@@ -200,3 +200,18 @@ describe('a token for some repositories', () => {
     assert.equal(isInScope(alice, image('git')), true)
   })
 })
+
+describe('a rule that denies a package', () => {
+  const decide = (contents: ReadonlyMap<string, readonly string[]> | undefined, deny: readonly string[]) =>
+    createMay({ rules: [rule('everyone', ['pull'], { deny })] }, () => contents)(
+      alice,
+      'pull',
+      image('recipe/web/git'),
+    )
+  it('denies the recipes of the operator that have it, and those of which nothing is known', () => {
+    assert.equal(decide(new Map([['web', ['nginx', 'secret--2']]]), ['secret']), false)
+    assert.equal(decide(new Map([['web', ['nginx']]]), ['secret']), true)
+    assert.equal(decide(undefined, ['secret']), false)
+    assert.equal(decide(undefined, []), true)
+  })
+})

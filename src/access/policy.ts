@@ -22,6 +22,15 @@ export type Rule = {
 
 export type Policy = { readonly rules: readonly Rule[] }
 
+/**
+ * The packages of the operator's recipes in a request, by the recipe's name; undefined if they are not known, in which
+ * case a rule that denies anything denies these recipes.
+ */
+export type ContentsOf = (request: ImageRequest) => ReadonlyMap<string, readonly string[]> | undefined
+
+const none: ReadonlyMap<string, readonly string[]> = new Map()
+const noContents: ContentsOf = () => none
+
 /** Why something is allowed or refused. */
 export type Decision = {
   readonly allowed: boolean
@@ -46,6 +55,7 @@ type Part = {
  */
 export function createDecide(
   policy: Policy,
+  contentsOf: ContentsOf = noContents,
 ): (identity: Identity, action: Action, subject: Subject) => Decision {
   const rules = policy.rules.map((rule, index) => ({
     index,
@@ -56,6 +66,8 @@ export function createDecide(
     sets: matchesName(rule.sets),
     denies: deniesName(rule.deny),
   }))
+
+  const hasDeny = deniesAnything(policy)
 
   return (identity, action, subject) => {
     if (subject === 'public') return { allowed: true, rules: [], reason: 'public' }
@@ -71,10 +83,15 @@ export function createDecide(
     }
     const request =
       typeof subject === 'object' && 'imageRequest' in subject ? subject.imageRequest : undefined
-    const parts = request ? partsOf(request) : []
+    const contents = request && hasDeny ? contentsOf(request) : none
+    const parts = request ? partsOf(request, contents ?? none) : []
     for (const { name, names } of parts) {
       const denying = mine.find(({ denies }) => names.some(denies))
       if (denying) return { allowed: false, rules: [denying.index], about: name, reason: 'denied' }
+    }
+    if (contents === undefined) {
+      const denying = mine.find(({ rule }) => rule.deny.length > 0)
+      if (denying) return { allowed: false, rules: [denying.index], about: 'the recipe', reason: 'denied' }
     }
     // Of an image of nothing but what every image has, and of what is no image, any rule tells.
     if (able.length === 0) return { allowed: false, rules: [], reason: 'no rule' }
@@ -91,14 +108,21 @@ export function createDecide(
   }
 }
 
-/** The same as a yes or no, which is computed once for each identity and image as long as these objects live. */
-export function createMay(policy: Policy): May {
-  const decide = createDecide(policy)
+/** Whether the policy denies anything, so that the contents of recipes matter. */
+export const deniesAnything = ({ rules }: Policy): boolean => rules.some(({ deny }) => deny.length > 0)
+
+/**
+ * The same as a yes or no, which is computed once for each identity and image as long as these objects live; for images
+ * with recipes of the operator, each time.
+ */
+export function createMay(policy: Policy, contentsOf: ContentsOf = noContents): May {
+  const decide = createDecide(policy, contentsOf)
   const known = new WeakMap<Identity, WeakMap<object, Map<Action, boolean>>>()
   return (identity, action, subject) => {
     if (typeof subject !== 'object' || !('imageRequest' in subject) || !subject.imageRequest) {
       return decide(identity, action, subject).allowed
     }
+    if (contentsOf(subject.imageRequest)?.size !== 0) return decide(identity, action, subject).allowed
     const ofIdentity = known.get(identity) ?? new WeakMap<object, Map<Action, boolean>>()
     known.set(identity, ofIdentity)
     const ofImage = ofIdentity.get(subject.imageRequest) ?? new Map<Action, boolean>()
@@ -124,14 +148,23 @@ export function isInScope({ repositories }: Identity, subject: Subject): boolean
  * The parts of an image that its name names. Whether a leading word such as `ci` is a recipe or a package depends on the
  * package set; here it is the recipe, unless the package is denied.
  */
-function partsOf({ recipes: chosen, words, packages, set }: ImageRequest): Part[] {
+function partsOf(
+  { recipes: chosen, words, packages, set }: ImageRequest,
+  contents: ReadonlyMap<string, readonly string[]>,
+): Part[] {
+  const inside = (name: string) =>
+    (contents.get(name) ?? []).flatMap((each) => [each, ...withoutVersion(each)])
   const recipeParts = [...chosen, ...words].map((name): Part => {
     const { packages: required = [], optional = [] } = builtIn(name) ?? {}
-    return { kind: 'recipes', name, names: [name, ...[...required, ...optional].flat()] }
+    return { kind: 'recipes', name, names: [name, ...[...required, ...optional].flat(), ...inside(name)] }
   })
   const packageParts = packages
     .filter((name) => !implied.has(comparableParts(name).join('.')))
-    .map((name): Part => ({ kind: 'packages', name, names: [name, ...withoutVersion(name)] }))
+    .map((name): Part => ({
+      kind: 'packages',
+      name,
+      names: [name, ...withoutVersion(name), ...inside(name)],
+    }))
   const setParts = set === undefined ? [] : [{ kind: 'sets', name: set, names: [set] } as const]
   return [...setParts, ...recipeParts, ...packageParts]
 }

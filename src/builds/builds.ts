@@ -81,6 +81,12 @@ export type WorkerStatus = {
   tags(request: ImageRequest): Promise<readonly string[] | undefined>
   /** The current revision of `latest` in a package set. @throws the errors of pinning it */
   revision(set: string | undefined): Promise<string>
+  /**
+   * The packages of the operator's recipes in a request, by the recipe's name.
+   * @param mayEvaluate whether the package set may be evaluated for that
+   * @throws RECIPE_UNKNOWN, NOT_READY if it may not be evaluated, and what finding recipes throws
+   */
+  recipePackages(request: ImageRequest, mayEvaluate: boolean): Promise<ReadonlyMap<string, readonly string[]>>
   /** Checks a part that builds need. @throws if it does not work */
   check(part: 'nix' | 'packages', set?: string): Promise<void>
   load(): {

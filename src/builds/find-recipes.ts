@@ -35,6 +35,29 @@ export async function findRecipes(
 }
 
 /**
+ * All packages that each recipe of a request may bring, by the recipe's name, without evaluating any of them.
+ * @throws what finding the recipes does
+ */
+export async function packagesOfRecipes(
+  recipes: Pick<RecipeBook, 'find' | 'bareNames'>,
+  asked: ImageRequest,
+  pinned: PinnedSet,
+  place: Pick<RecipePlace, 'enter'>,
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const { platform } = asked
+  const bare = await recipes.bareNames(asked, { pinned, platform, ...place })
+  const names = [...new Set([...asked.recipes, ...bare])]
+  return new Map(
+    await Promise.all(
+      names.map(async (name) => {
+        const { recipe } = await recipes.find(name, { pinned, platform, ...place })
+        return [name, [...recipe.packages, ...(recipe.optional ?? [])].flat()] as const
+      }),
+    ),
+  )
+}
+
+/**
  * Refuses recipes that are named without `recipe/` and like packages: neither may take the other's place unseen.
  * @throws RECIPE_INVALID
  */

@@ -4,11 +4,16 @@ import { anonymous, type Identity } from '../access/identity.ts'
 import type { Action } from '../access/may.ts'
 import { createDecide, type Decision, type Policy } from '../access/policy.ts'
 import { parseWho } from '../access/who.ts'
-import { vocabularyOf } from '../config/set-config.ts'
+import type { Config } from '../config.ts'
+import { configOfSet, namedSets, vocabularyOf } from '../config/set-config.ts'
 import { NixeryError } from '../errors.ts'
-import { formatImageName, parseImageReference } from '../image/name.ts'
+import { formatImageName, parseImageReference, type ImageRequest } from '../image/name.ts'
+import { isBuiltIn } from '../image/recipes.ts'
 import { actions, parsePolicy } from '../policy/policy-file.ts'
-import { defineCommand } from './command.ts'
+import { ownIn } from '../recipes/check.ts'
+import { openFolder, type FolderEntry } from '../recipes/folder.ts'
+import { withIncludes } from '../recipes/include.ts'
+import { defineCommand, type CommandContext } from './command.ts'
 
 export const setUp = (command: Command): void => {
   explain(
@@ -43,7 +48,8 @@ const explain = defineCommand<{ as: string[] }, [action: string, image: string]>
     if (!wanted) throw invalid(`${JSON.stringify(action)} is not an action: ${actions.join(', ')}`)
     const policy = await readPolicy(file)
     const imageRequest = parseImageReference(image, vocabularyOf(config))
-    const decision = createDecide(policy)(identityOf(as), wanted, { imageRequest })
+    const contents = await contentsOf(context, config, imageRequest)
+    const decision = createDecide(policy, () => contents)(identityOf(as), wanted, { imageRequest })
     const lines = decision.rules.map((index) => policy.rules[index]?.line ?? 0)
     const { allowed, about, reason } = decision
     context.print(
@@ -52,6 +58,29 @@ const explain = defineCommand<{ as: string[] }, [action: string, image: string]>
     )
   },
 })
+
+/** The packages of the recipes that an image names, as far as they are in a folder. */
+async function contentsOf(
+  { progress }: CommandContext,
+  config: Config,
+  { recipes, packages, set }: ImageRequest,
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const named = namedSets(config)
+  const own = named?.find(({ name }) => name === set) ?? named?.[0]
+  const { NIXERY_RECIPES: folder, NIXERY_RECIPE_NAMES: names } = own ? configOfSet(config, own) : config
+  const { entries } =
+    folder === undefined ? { entries: new Map<string, FolderEntry>() } : await openFolder(folder).look()
+  const found = new Map<string, readonly string[]>()
+  for (const name of [...recipes, ...(names === 'bare' ? packages : [])]) {
+    if (entries.has(name)) {
+      const { recipe } = await withIncludes(name, (each, by) => ownIn(entries, each, by))
+      found.set(name, [...recipe.packages, ...(recipe.optional ?? [])].flat())
+    } else if (recipes.includes(name) && !isBuiltIn(name)) {
+      progress.note(`the packages of ${name}, a recipe of the package set, are not looked at`)
+    }
+  }
+  return found
+}
 
 async function readPolicy(file: string): Promise<Policy> {
   try {

@@ -10,6 +10,8 @@ import type { HttpRequest } from './request.ts'
 export type AuthorizeDeps = {
   /** Decides what each request may do. */
   readonly may: May
+  /** Finds out what `may` has to know of a subject, if that is not known. */
+  readonly prepare?: ((identity: Identity, subject: Subject) => Promise<void> | undefined) | undefined
   /** Finds out who sends a request; without it, everyone is anonymous. */
   readonly guard?: Guard | undefined
   /** Counts requests; without it, they are not limited. */
@@ -74,6 +76,17 @@ function counted(
 }
 
 function decide(
+  deps: AuthorizeDeps,
+  request: HttpRequest,
+  action: Action,
+  subject: Subject,
+): Promise<void> | undefined {
+  const preparing = deps.prepare?.(request.identity, subject)
+  if (!preparing) return decideNow(deps, request, action, subject)
+  return preparing.then(() => decideNow(deps, request, action, subject))
+}
+
+function decideNow(
   { may, guard, audit }: AuthorizeDeps,
   request: HttpRequest,
   action: Action,
