@@ -1,4 +1,4 @@
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, globSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { execa } from 'execa'
 import { NixeryError } from '../src/errors.ts'
@@ -26,6 +26,7 @@ const debianPackages = {
   ceph: 'ceph-common',
   'mkfs.ext4': 'e2fsprogs',
   wrk: 'wrk',
+  initdb: 'postgresql',
   'apt-get': 'apt',
   'libdeflate.so.0': 'libdeflate0',
 } as const
@@ -84,7 +85,9 @@ async function knownLibraries(): Promise<string> {
 }
 
 function onPath(program: string): boolean {
-  return [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'].some((folder) => {
+  // Debian keeps the programs of each version of PostgreSQL in a folder of its own.
+  const others = ['/usr/sbin', '/sbin', ...globSync('/usr/lib/postgresql/*/bin')]
+  return [...(process.env['PATH'] ?? '').split(delimiter), ...others].some((folder) => {
     try {
       accessSync(join(folder, program), constants.X_OK)
       return true

@@ -156,7 +156,7 @@ describe('readConfig', () => {
           // Tokens are secret, so their value is not shown.
           assert.match(
             line,
-            /^ {2}[A-Z0-9_]+: (".*" is not |is needed|misleads|is for|has no effect|must be a list of host=token)/,
+            /^ {2}[A-Z0-9_]+: (".*" is not |is needed|misleads|is for|has no effect|must be (a list of host=token|the address of a database))/,
           )
           assert.ok(line.length < 300, line)
         }

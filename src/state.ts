@@ -1,9 +1,10 @@
 import { join } from 'node:path'
 import { createBlobs, type Blobs } from './builds/blobs.ts'
-import { openSqliteCatalog } from './catalog/sqlite.ts'
 import { openVersionIndex, type VersionIndex } from './catalog/versions.ts'
 import type { Catalog } from './catalog/catalog.ts'
+import { openConfiguredCatalog } from './catalogs.ts'
 import type { Config } from './config.ts'
+import type { Postgres } from './postgres/pool.ts'
 import type { BlobStore } from './store/store.ts'
 import { createHasher } from './store/hasher.ts'
 import { openStore } from './stores.ts'
@@ -13,6 +14,8 @@ import { createUses, type Uses } from './upkeep/uses.ts'
 export type State = {
   readonly store: BlobStore
   readonly catalog: Catalog
+  /** The database that the catalog is in; undefined if that is a SQLite file. */
+  readonly postgres: Postgres | undefined
   readonly blobs: Blobs
   /** Which commits of package sets have which versions of packages. */
   readonly versions: VersionIndex
@@ -30,10 +33,7 @@ export type StateOptions = {
 /** @throws CONFIG_INVALID, STORE_UNAVAILABLE, STORE_FULL */
 export async function openState(config: Config, { warn, lockPatience }: StateOptions): Promise<State> {
   const store = await openStore(config)
-  const catalog = await openSqliteCatalog(join(config.NIXERY_DATA, 'catalog.db'), {
-    warn,
-    ...(lockPatience !== undefined && { busyTimeout: lockPatience }),
-  })
+  const { catalog, postgres } = await openConfiguredCatalog(config, { warn, lockPatience })
   const versions = openVersionIndex(join(config.NIXERY_DATA, 'versions.db'), warn)
   const uses = createUses()
   const hasher = createHasher(store)
@@ -41,6 +41,7 @@ export async function openState(config: Config, { warn, lockPatience }: StateOpt
   return {
     store,
     catalog,
+    postgres,
     blobs,
     uses,
     versions,

@@ -17,7 +17,8 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     fs: 'errors',
     text: 'errors',
     image: 'errors',
-    catalog: 'image errors',
+    postgres: 'errors',
+    catalog: 'postgres image errors',
     closure: 'image errors',
     export: 'fs image errors',
     queue: 'errors',
@@ -46,7 +47,8 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     origin: 'builds config contents nix:types',
     sources: 'evaluation config demo nix packages image errors',
     sets: 'builds catalog:types config evaluation nix packages recipes sources',
-    state: 'builds catalog config store stores upkeep',
+    catalogs: 'catalog config postgres',
+    state: 'builds catalog catalogs config postgres:types store stores upkeep',
     worker: 'builds config contents evaluation image layers nix packages origin popcount sets state',
     monitor: 'builds config telemetry text web',
     gate: 'access catalog:types config credentials fs http net policy quotas telemetry errors',
@@ -55,7 +57,7 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     cleanup: 'config image state telemetry upkeep',
     main: 'builds cleanup config frontend image monitor package.json state telemetry worker',
     cli:
-      'access builds catalog closure config credentials export fs layers main nix package.json packages policy popcount push recipes ' +
+      'access builds catalog catalogs closure config credentials export fs layers main nix package.json packages policy popcount push recipes ' +
       'sources store stores upkeep ' +
       'telemetry text state worker demo image errors',
   }).map(([room, others]) => [room, others.split(' ')]),
@@ -75,7 +77,9 @@ const reserved: readonly (readonly [what: RegExp, who: readonly string[]])[] = [
     ],
   ],
   [/^(hono|@hono\/.*)$/, ['web']],
-  [/^(better-sqlite3|kysely)$/, ['catalog']],
+  [/^better-sqlite3$/, ['catalog']],
+  [/^kysely$/, ['catalog', 'postgres']],
+  [/^pg$/, ['postgres']],
   [/^(pino|pino-pretty)$/, ['telemetry']],
   [/^prom-client$/, ['telemetry']],
   [/^commander$/, ['cli']],
@@ -197,7 +201,10 @@ describe('the architecture', () => {
   it('has no dead exports', () => {
     const isForTests = (path: string) => isTest(path) || isHelper(path) || path.startsWith('test/')
     // For its tests; the program decides in steps.
-    assert.deepEqual(deadExports(all, isForTests), ['src/upkeep/decide.ts: decide'])
+    const forTests = ['src/upkeep/decide.ts: decide']
+    // For the events of builds, and what replicas tell each other.
+    const tobeUsed = ['src/postgres/listener.ts: openListener']
+    assert.deepEqual(deadExports(all, isForTests), [...tobeUsed, ...forTests])
   })
 })
 

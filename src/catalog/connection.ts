@@ -10,6 +10,10 @@ export type Database = {
   isDamaged(error: unknown): boolean
   /** Whether an error may pass by itself, as a lock does. */
   isPassing(error: unknown): boolean
+  /** Whether an error is about what was asked, and the database may be used for all else. */
+  isOfStatement?(error: unknown): boolean
+  /** Does work, and repeats it if it fails in a way that is gone with the next attempt. */
+  readonly repeat?: <T>(work: () => Promise<T>) => Promise<T>
   /** Moves a damaged database away so that a new one can take its place; returns the new path of the old one. */
   setAside(): Promise<string>
 }
@@ -37,6 +41,7 @@ const warnInterval = 30_000
 /** @throws what opening the database does, if that is not damage and will not pass by itself */
 export async function connect(database: Database, options: ConnectionOptions): Promise<Connection> {
   const { pause } = options
+  const repeat = database.repeat ?? ((work) => work())
   const warn = sparing(options.warn)
   const doubts = noDoubts()
   let current: SqlCatalog | undefined
@@ -58,6 +63,10 @@ export async function connect(database: Database, options: ConnectionOptions): P
   }
   const failed = async (on: SqlCatalog | undefined, error: unknown) => {
     if (on !== current) return // it failed because it was closed
+    if (database.isOfStatement?.(error)) {
+      warn(`the catalog cannot store or find something: ${reasonOf(error)}`)
+      return
+    }
     if (!database.isDamaged(error)) {
       leaveAlone(pause)
       warn(`the catalog fails and is not used for a while: ${reasonOf(error)}`)
@@ -105,8 +114,9 @@ export async function connect(database: Database, options: ConnectionOptions): P
     }
     let on = current
     try {
-      on = await ready()
-      return await work(on)
+      const used = await ready()
+      on = used
+      return await repeat(() => work(used))
     } catch (error) {
       await failed(on ?? current, error)
       // A new one takes what the damaged one could not.

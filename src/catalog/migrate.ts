@@ -1,9 +1,12 @@
-import { sql, type Dialect, type Kysely } from 'kysely'
-import { addMissing, schemaVersion, type Tables } from './schema.ts'
+import { sql, type Dialect, type Kysely, type RawBuilder } from 'kysely'
+import { addMissing } from './add-missing.ts'
+import { schemaVersion, type Tables } from './schema.ts'
 
 /** A database that Kysely speaks, and how the version of its schema is kept in it. */
 export type SqlDatabase = {
   readonly dialect: Dialect
+  /** The type of columns that hold text, compared byte by byte; `text` if it is not given. */
+  readonly text?: RawBuilder<unknown>
   /** Statements that begin a transaction, in which one process at a time changes the schema. */
   readonly beginAlone: readonly string[]
   /** The version of the schema that the database has; 0 if none was written. */
@@ -29,7 +32,7 @@ export async function migrate(database: SqlDatabase, db: Kysely<Tables>): Promis
     try {
       // Another process may have done it in the meantime.
       if ((await database.readVersion(connection)) < schemaVersion) {
-        await addMissing(connection)
+        await addMissing(connection, database.text)
         await database.writeVersion(connection, schemaVersion)
       }
       await sql`commit`.execute(connection)

@@ -1,4 +1,3 @@
-import type { CreateTableBuilder, Kysely } from 'kysely'
 import type { ImageKey, LayerKey, MemberKey, ResolutionKey } from './catalog.ts'
 
 /** The tables. Sizes and offsets are bytes, times seconds since 1970; JSON columns hold text. */
@@ -75,17 +74,19 @@ export type Tables = {
   }
   /** Which images were ever given under which names. */
   given: { repository: string; image: ImageKey }
+  /** Who does what one replica does at a time, until when: milliseconds since 1970 by the clock of the database. */
+  leaders: { name: string; owner: string; held_until: number }
   /** Facts about the catalog itself. */
   about: { key: string; value: string }
 }
 
-type Column = {
+export type Column = {
   readonly type: 'text' | 'bigint'
   readonly notNull?: true
   /** What the rows get that are there when the column is added. */
   readonly default?: number
 }
-type Table<Columns> = {
+export type Table<Columns> = {
   readonly key: readonly (keyof Columns & string)[]
   readonly columns: Readonly<Record<keyof Columns & string, Column>>
   readonly indexes?: readonly ((keyof Columns & string) | readonly (keyof Columns & string)[])[]
@@ -101,10 +102,10 @@ const optionalNumber: Column = { type: 'bigint' }
  * only ever adds: tables, indexes, columns that are nullable or have a default. Nothing is renamed, dropped or given
  * another meaning, because the program of the version before uses the same database after a rollback.
  */
-export const schemaVersion = 7
+export const schemaVersion = 8
 
 /** @param now seconds since 1970: when images were made that were there before that was noted */
-const schema = (now: number): { readonly [Name in keyof Tables]: Table<Tables[Name]> } => ({
+export const schema = (now: number): { readonly [Name in keyof Tables]: Table<Tables[Name]> } => ({
   resolutions: {
     key: ['key'],
     columns: { key: text, resolution: text, revision: optionalText, used_on: optionalNumber },
@@ -190,56 +191,6 @@ const schema = (now: number): { readonly [Name in keyof Tables]: Table<Tables[Na
     },
   },
   given: { key: ['repository', 'image'], columns: { repository: text, image: text }, indexes: ['image'] },
+  leaders: { key: ['name'], columns: { name: text, owner: text, held_until: number } },
   about: { key: ['key'], columns: { key: text, value: text } },
 })
-
-/**
- * Adds what a database lacks: to a new one everything, to one of an earlier version, or one that an earlier version
- * was killed over while it made its tables, the rest. Run it in a transaction.
- */
-export async function addMissing(db: Kysely<Tables>): Promise<void> {
-  const now = Math.floor(Date.now() / 1000)
-  const found = new Map(
-    (await db.introspection.getTables()).map(({ name, columns }) => [
-      name,
-      new Set(columns.map((column) => column.name)),
-    ]),
-  )
-  for (const [name, table] of Object.entries<Table<Record<string, unknown>>>(schema(now))) {
-    const columns = Object.entries(table.columns)
-    const existing = found.get(name)
-    if (existing) {
-      for (const [column, { type, ...options }] of columns) {
-        if (existing.has(column)) continue
-        await db.schema
-          .alterTable(name)
-          .addColumn(column, type, (built) => constrained(built, options))
-          .execute()
-      }
-    } else {
-      let create: CreateTableBuilder<string, string> = db.schema.createTable(name)
-      for (const [column, { type, ...options }] of columns) {
-        create = create.addColumn(column, type, (built) => constrained(built, options))
-      }
-      await create.addPrimaryKeyConstraint(`${name}_key`, [...table.key]).execute()
-    }
-    for (const index of table.indexes ?? []) {
-      const indexed = typeof index === 'string' ? [index] : [...index]
-      const indexName = [name, ...indexed].join('_')
-      await db.schema.createIndex(indexName).ifNotExists().on(name).columns(indexed).execute()
-    }
-  }
-  await db
-    .insertInto('about')
-    .values({ key: 'born', value: String(now) })
-    .onConflict((conflict) => conflict.column('key').doNothing())
-    .execute()
-}
-
-function constrained<Built extends { notNull(): Built; defaultTo(value: number): Built }>(
-  column: Built,
-  { notNull, default: value }: Omit<Column, 'type'>,
-): Built {
-  const required = notNull ? column.notNull() : column
-  return value === undefined ? required : required.defaultTo(value)
-}

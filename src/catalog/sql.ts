@@ -212,7 +212,7 @@ async function remember<T extends keyof typeof keys>(
   if (!first) return
   const key: string = keys[table]
   const others = Object.keys(first).filter((column) => column !== key)
-  await inBatches(rows, async (batch) => {
+  await inBatches(inOrder(rows, key as keyof Insertable<Tables[T]>), async (batch) => {
     await db
       .insertInto(table)
       .values(batch)
@@ -226,6 +226,16 @@ async function remember<T extends keyof typeof keys>(
       .execute()
     return []
   })
+}
+
+/**
+ * Rows in the order of their keys, the last one of each. PostgreSQL refuses a statement with a key twice, and two
+ * replicas that write the same rows in different orders wait for each other.
+ */
+function inOrder<Row>(rows: readonly Row[], key: keyof Row): readonly Row[] {
+  if (rows.length < 2) return rows
+  const newest = new Map(rows.map((row) => [row[key], row]))
+  return [...newest].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, row]) => row)
 }
 
 async function inBatches<T, R>(

@@ -1,5 +1,5 @@
 import type { Catalog } from '../catalog/catalog.ts'
-import { openSqliteCatalog } from '../catalog/sqlite.ts'
+import { openConfiguredCatalog } from '../catalogs.ts'
 import type { Config } from '../config.ts'
 import { verifiedReader, type ReadBlob } from '../export/verified.ts'
 import type { BlobStore } from '../store/store.ts'
@@ -55,7 +55,8 @@ export async function openStorage(
   config: Config,
   warn: (line: string) => void,
 ): Promise<{ readonly store: BlobStore; readonly catalog: Catalog }> {
-  const file = await requireCatalog(config)
+  await requireCatalog(config)
   const store = await openStore(config)
-  return { store, catalog: await openSqliteCatalog(file, { warn, busyTimeout: lockPatience }) }
+  const { catalog } = await openConfiguredCatalog(config, { warn, lockPatience })
+  return { store, catalog }
 }

@@ -1,7 +1,7 @@
 import { userInfo } from 'node:os'
 import type { Command } from 'commander'
 import type { ApiKey, Catalog } from '../catalog/catalog.ts'
-import { openSqliteCatalog } from '../catalog/sqlite.ts'
+import { openConfiguredCatalog } from '../catalogs.ts'
 import type { Config } from '../config.ts'
 import { makeApiKey, reasonAgainst } from '../credentials/api-key.ts'
 import { NixeryError } from '../errors.ts'
@@ -9,7 +9,7 @@ import { openAuditLines } from '../telemetry/audit-lines.ts'
 import { counted } from '../text/amounts.ts'
 import { auditLine } from '../telemetry/audit.ts'
 import { defineCommand, type CommandContext } from './command.ts'
-import { catalogFile, requireCatalog } from './settings.ts'
+import { requireCatalog } from './settings.ts'
 
 // Milliseconds to wait for a catalog that another process has locked.
 const lockPatience = 10_000
@@ -35,7 +35,7 @@ const create = defineCommand({
     checkName(name)
     const seconds = expiryOf(expires)
     const config = context.config()
-    await withKeys(context, config, catalogFile(config), async ({ apiKeys }, now, audit) => {
+    await withKeys(context, config, async ({ apiKeys }, now, audit) => {
       const { key, id, hash } = makeApiKey()
       const made = {
         id,
@@ -58,7 +58,8 @@ const list = defineCommand({
   usesFolders: true,
   async run(context) {
     const config = context.config()
-    await withKeys(context, config, await requireCatalog(config), async ({ apiKeys }, now) => {
+    await requireCatalog(config)
+    await withKeys(context, config, async ({ apiKeys }, now) => {
       const keys = await apiKeys.list()
       const rows = keys.map((key) => [
         key.id,
@@ -81,7 +82,8 @@ const revoke = defineCommand({
   usesFolders: true,
   async run(context, _options: unknown, id: string) {
     const config = context.config()
-    await withKeys(context, config, await requireCatalog(config), async ({ apiKeys }, now, audit) => {
+    await requireCatalog(config)
+    await withKeys(context, config, async ({ apiKeys }, now, audit) => {
       const key = await apiKeys.find(id)
       if (!key) {
         throw new NixeryError('CONFIG_INVALID', `there is no key ${id}`, {
@@ -102,12 +104,11 @@ type Audit = (what: 'created' | 'revoked', key: Omit<ApiKey, 'hash'>) => Promise
 async function withKeys(
   { progress }: CommandContext,
   config: Config,
-  file: string,
   work: (catalog: Catalog, now: number, audit: Audit) => Promise<void>,
 ): Promise<void> {
   const target = config.NIXERY_AUDIT_LOG
   const lines = target === undefined ? undefined : await openAuditLines(target, progress.note)
-  const catalog = await openSqliteCatalog(file, { warn: progress.note, busyTimeout: lockPatience })
+  const { catalog } = await openConfiguredCatalog(config, { warn: progress.note, lockPatience })
   try {
     await work(catalog, Math.floor(Date.now() / 1000), async (what, { id, name, groups, expiresAt }) => {
       const expires = expiresAt === undefined ? undefined : dateOf(expiresAt)

@@ -1,5 +1,5 @@
 import { access, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { catalogFile } from '../catalogs.ts'
 import { configWarnings, readConfig, type Config } from '../config.ts'
 import { parseEnvironmentFile } from '../config/environment-file.ts'
 import { NixeryError, systemErrorCode } from '../errors.ts'
@@ -57,20 +57,17 @@ export function placeOfBlobs(config: Config): string {
   }
 }
 
-/** The path of the catalog file, which may not exist. */
-export const catalogFile = ({ NIXERY_DATA }: Config): string => join(NIXERY_DATA, 'catalog.db')
-
 /**
  * Checks for a catalog. Without this check, clean-up commands would find nothing to do in a wrong folder, and succeed.
  * @throws CONFIG_INVALID if there is no catalog
  */
-export async function requireCatalog(config: Config): Promise<string> {
-  const file = catalogFile(config)
-  await access(file).catch((error: unknown) => {
+export async function requireCatalog(config: Config): Promise<void> {
+  // A database is made by its operator, with tables or without.
+  if (config.NIXERY_DATABASE_URL !== undefined) return
+  await access(catalogFile(config)).catch((error: unknown) => {
     throw new NixeryError('CONFIG_INVALID', `no catalog found in ${config.NIXERY_DATA}`, {
       cause: error,
       hint: 'set NIXERY_DATA to the data folder of the server, or pass its settings with --env-file FILE',
     })
   })
-  return file
 }

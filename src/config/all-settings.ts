@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { accessSettings } from './access.ts'
 import { accountingSettings } from './accounting.ts'
 import { cacheSettings } from './caches.ts'
+import { databaseSettings } from './database.ts'
 import { imageSettings } from './images.ts'
 import { layerSettings } from './layers.ts'
 import { nixSettings } from './nix.ts'
@@ -24,6 +25,7 @@ export const schema = z.object({
   ...cacheSettings,
   ...layerSettings,
   ...storageSettings,
+  ...databaseSettings,
   ...upkeepSettings,
   ...programSettings,
 })

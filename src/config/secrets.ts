@@ -17,6 +17,8 @@ const addresses = [
   'NIXERY_FLAKE',
   'NIXERY_SUBSTITUTERS',
   'NIX_POPULARITY_URL',
+  'NIXERY_DATABASE_URL',
+  'NIXERY_DATABASE_DIRECT_URL',
   'S3_ENDPOINT',
   'GCS_ENDPOINT',
   'NIX_CONFIG',
@@ -27,9 +29,9 @@ const addresses = [
   'ALL_PROXY',
   'all_proxy',
 ]
-// Parameters of flakes and archives that everybody may see.
+// Parameters of flakes, archives and databases that everybody may see.
 const openParameters =
-  /^(?:ref|rev|dir|branch|host|narhash|submodules|shallow|allrefs|lastmodified|revcount|name|channel|path|format|archive|sha|region|endpoint|scheme|profile|compression|priority|trusted|want-mass-query)$/i
+  /^(?:ref|rev|dir|branch|host|narhash|submodules|shallow|allrefs|lastmodified|revcount|name|channel|path|format|archive|sha|region|endpoint|scheme|profile|compression|priority|trusted|want-mass-query|sslmode|ssl(?:root)?cert|sslkey|application_name|connect_timeout)$/i
 
 /**
  * The values in the environment that must not be seen: secret settings, credentials in addresses, the access tokens

@@ -1,0 +1,29 @@
+import { z } from 'zod'
+import { whole } from './values.ts'
+
+/** The address of a PostgreSQL database. One that is refused is not shown: it may hold a password. */
+const databaseUrl = z.string().transform((text, context) => {
+  const { protocol = '', pathname = '' } = URL.parse(text) ?? {}
+  if (/^postgres(?:ql)?:$/.test(protocol) && pathname.length > 1) return text
+  context.addIssue('must be the address of a database, such as postgresql://user:password@host:5432/nixery')
+  return z.NEVER
+})
+
+/** Where the catalog is kept. */
+export const databaseSettings = {
+  NIXERY_DATABASE_URL: databaseUrl
+    .optional()
+    .describe(
+      'PostgreSQL database for the catalog, such as `postgresql://user:password@host:5432/nixery`; a SQLite file in NIXERY_DATA if not set',
+    )
+    .meta({ secret: true }),
+  NIXERY_DATABASE_DIRECT_URL: databaseUrl
+    .optional()
+    .describe(
+      'address of the same database without a connection pooler, for notifications and for changing tables; `NIXERY_DATABASE_URL` if not set',
+    )
+    .meta({ secret: true }),
+  NIXERY_DATABASE_CONNECTIONS: whole('a number of connections', 2, 1_000)
+    .default(10)
+    .describe('maximum number of connections to the database; notifications take one more'),
+}

@@ -1,0 +1,77 @@
+import { PostgresDialect, type Dialect, type PostgresPool, type PostgresPoolClient } from 'kysely'
+import type { PoolClient } from 'pg'
+import { connectionOptions, loadPg } from './connection-options.ts'
+import { isDisconnected } from './errors.ts'
+
+export type PoolOptions = {
+  /** `postgresql://…` */
+  readonly url: string
+  /** Connections at most; they are made when they are needed. */
+  readonly most?: number
+  /** Milliseconds after which a statement counts as lost. */
+  readonly queryTimeout?: number
+}
+
+/** Connections to a PostgreSQL database, for all who use it in this process. */
+export type Postgres = {
+  /** For Kysely. Destroying a Kysely instance leaves the connections open for the others. */
+  readonly dialect: Dialect
+  close(): Promise<void>
+}
+
+/**
+ * Connects when the first statement is sent, so it does not fail when the server cannot be reached. Lost connections
+ * are replaced.
+ * @throws SETUP_FAILED when the npm package is missing
+ */
+export async function openPool(options: PoolOptions): Promise<Postgres> {
+  const { url, most = 10, queryTimeout = 15_000 } = options
+  const pg = await loadPg()
+  const pool = new pg.Pool({
+    ...connectionOptions(pg, url, queryTimeout),
+    max: most,
+    idleTimeoutMillis: 60_000,
+    // After a failover, connections move to the new server in time.
+    maxLifetimeSeconds: 3600,
+  })
+  // Connections that drop say so by an event, and such an event without a listener ends the process. The pool has
+  // removed an idle one by then; one in use fails with its next statement.
+  pool.on('error', () => {})
+  pool.on('connect', (client) => client.on('error', () => {}))
+
+  const known = new WeakMap<PoolClient, PostgresPoolClient>()
+  const shared: PostgresPool = {
+    options: {},
+    async connect() {
+      const client = await pool.connect()
+      const before = known.get(client)
+      if (before) return before
+      const discarding = discardingWhenLost(client)
+      known.set(client, discarding)
+      return discarding
+    },
+    end: () => Promise.resolve(),
+  }
+  return { dialect: new PostgresDialect({ pool: shared }), close: () => pool.end() }
+}
+
+/**
+ * A connection that is closed when it is given back after it was lost. The pool would give a connection whose
+ * statement has timed out to the next caller, who would wait behind that statement.
+ */
+function discardingWhenLost(client: PoolClient): PostgresPoolClient {
+  let isLost = false
+  const query = async (text: string, values: readonly unknown[] = []) => {
+    try {
+      return await client.query(text, [...values])
+    } catch (error) {
+      isLost ||= isDisconnected(error)
+      throw error
+    }
+  }
+  return {
+    // Its other form is for cursors, which nothing here uses.
+    query: query as unknown as PostgresPoolClient['query'],
+    release: (discard) => client.release(isLost || discard === true),
+  }
+}
