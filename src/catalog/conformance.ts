@@ -6,6 +6,7 @@ import { parseStorePath, type PathFacts } from '../image/store-path.ts'
 import { describeCacheFiles } from './cache-files-conformance.ts'
 import type { Catalog, ImageKey, MemberKey } from './catalog.ts'
 import { parseAny, testKey } from './keys-testing.ts'
+import { describeLists } from './lists-conformance.ts'
 
 /** What every catalog keeps; a new database runs this suite. `open` gives an empty one each time. */
 export function describeCatalog(name: string, open: () => Promise<Catalog>): void {
@@ -24,6 +25,7 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
   })
 
   describeCacheFiles(name, open)
+  describeLists(name, open)
   describe(`${name} as a catalog`, () => {
     it('knows nothing at first', async () => {
       const catalog = await open()

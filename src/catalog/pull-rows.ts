@@ -1,7 +1,11 @@
 import { sql, type Kysely } from 'kysely'
-import type { Catalog } from './catalog.ts'
+import { batchesOf } from './batches.ts'
+import type { Catalog, Pull } from './catalog.ts'
 import { readRows, sizeOf, textOf } from './rows.ts'
 import type { Tables } from './schema.ts'
+
+// Rows in one statement.
+const rowsAtOnce = 500
 
 /** What was pulled, and when. */
 export function pullsIn(
@@ -9,18 +13,29 @@ export function pullsIn(
 ): Pick<Catalog, 'rememberPulls' | 'rememberUses' | 'holds' | 'tags' | 'repositories' | 'mostPulled'> {
   return {
     async rememberPulls(pulls) {
+      const records = newestOf(
+        pulls.filter(({ record }) => record !== undefined),
+        ({ image }) => image,
+      )
+      const given = newestOf(pulls, ({ repository, image }) => `${repository} ${image}`)
       await db.transaction().execute(async (transaction) => {
-        for (const { repository, tag, architecture, image, at, count, record } of pulls) {
-          if (record) {
-            await transaction
-              .insertInto('images')
-              .values({ key: image, image: JSON.stringify(record), made_at: at })
-              .onConflict((conflict) => conflict.column('key').doNothing())
-              .execute()
-          }
+        for (const batch of batchesOf(records, rowsAtOnce)) {
+          await transaction
+            .insertInto('images')
+            .values(
+              batch.map(({ image: key, record, at }) => ({
+                key,
+                image: JSON.stringify(record),
+                made_at: at,
+              })),
+            )
+            .onConflict((conflict) => conflict.column('key').doNothing())
+            .execute()
+        }
+        for (const batch of batchesOf(sumsOf(pulls), rowsAtOnce)) {
           await transaction
             .insertInto('pulls')
-            .values({ repository, tag, architecture, image, pulled_at: at, count })
+            .values([...batch])
             .onConflict((conflict) =>
               conflict.columns(['repository', 'tag', 'architecture']).doUpdateSet({
                 image: sql`excluded.image`,
@@ -29,30 +44,38 @@ export function pullsIn(
               }),
             )
             .execute()
+        }
+        for (const batch of batchesOf(given, rowsAtOnce)) {
           await transaction
             .insertInto('given')
-            .values({ repository, image })
+            .values(batch.map(({ repository, image }) => ({ repository, image })))
             .onConflict((conflict) => conflict.columns(['repository', 'image']).doNothing())
             .execute()
-          await transaction
-            .updateTable('images')
-            .set({ pulled_at: at })
-            .where('key', '=', image)
-            .where((where) => where.or([where('pulled_at', 'is', null), where('pulled_at', '<', at)]))
-            .execute()
+        }
+        for (const [pulledAt, keys] of byTime(pulls.map(({ image, at }) => [image, at]))) {
+          for (const batch of batchesOf(keys, rowsAtOnce)) {
+            await transaction
+              .updateTable('images')
+              .set({ pulled_at: pulledAt })
+              .where('key', 'in', batch)
+              .where((where) => where.or([where('pulled_at', 'is', null), where('pulled_at', '<', pulledAt)]))
+              .execute()
+          }
         }
       })
     },
 
     async rememberUses(uses) {
       await db.transaction().execute(async (transaction) => {
-        for (const [digest, at] of uses) {
-          await transaction
-            .updateTable('blobs')
-            .set({ used_at: at })
-            .where('digest', '=', digest)
-            .where((where) => where.or([where('used_at', 'is', null), where('used_at', '<', at)]))
-            .execute()
+        for (const [at, digests] of byTime(uses)) {
+          for (const batch of batchesOf(digests, rowsAtOnce)) {
+            await transaction
+              .updateTable('blobs')
+              .set({ used_at: at })
+              .where('digest', 'in', batch)
+              .where((where) => where.or([where('used_at', 'is', null), where('used_at', '<', at)]))
+              .execute()
+          }
         }
       })
     },
@@ -118,4 +141,32 @@ export function pullsIn(
       })
     },
   }
+}
+
+/** The last item of each key, in the order of the keys. */
+function newestOf<T>(items: readonly T[], keyOf: (item: T) => string): T[] {
+  const newest = new Map(items.map((item) => [keyOf(item), item]))
+  return [...newest].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, item]) => item)
+}
+
+/** Rows of `pulls`, one for each name: what was last given under it, and how often it was given. */
+function sumsOf(pulls: readonly Pull[]): Tables['pulls'][] {
+  const keyOf = ({ repository, tag, architecture }: Pull) => `${repository} ${tag} ${architecture}`
+  const counts = new Map<string, number>()
+  for (const pull of pulls) counts.set(keyOf(pull), (counts.get(keyOf(pull)) ?? 0) + pull.count)
+  return newestOf(pulls, keyOf).map((pull) => {
+    const { repository, tag, architecture, image, at } = pull
+    return { repository, tag, architecture, image, pulled_at: at, count: counts.get(keyOf(pull)) ?? 0 }
+  })
+}
+
+/** Keys by the last time of each: within seconds, many have the same. */
+function byTime<K extends string>(times: Iterable<readonly [K, number]>): Map<number, K[]> {
+  const last = new Map<K, number>()
+  for (const [key, at] of times) last.set(key, Math.max(at, last.get(key) ?? 0))
+  const keys = new Map<number, K[]>()
+  for (const [key, at] of [...last].sort(([one], [other]) => (one < other ? -1 : 1))) {
+    keys.set(at, [...(keys.get(at) ?? []), key])
+  }
+  return keys
 }

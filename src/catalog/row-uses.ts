@@ -118,10 +118,12 @@ export function rowsIn(db: Kysely<Tables>, shrink: CatalogRows['shrink']): Catal
     },
 
     async keepPaths(paths, day) {
+      if (paths.length === 0) return
       await db.updateTable('paths').set({ used_on: day }).where('store_path', 'in', paths).execute()
     },
 
     async forgetPaths(paths, before) {
+      if (paths.length === 0) return 0
       const { numDeletedRows } = await db
         .deleteFrom('paths')
         .where('store_path', 'in', paths)
@@ -145,6 +147,7 @@ export function rowsIn(db: Kysely<Tables>, shrink: CatalogRows['shrink']): Catal
     },
 
     async references(paths) {
+      if (paths.length === 0) return []
       const rows = await db
         .selectFrom('paths')
         .select('path_references')

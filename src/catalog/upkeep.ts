@@ -43,6 +43,7 @@ export function upkeepIn(db: Kysely<Tables>, database: Pick<SqlDatabase, 'lock' 
     },
 
     async names(keys) {
+      if (keys.length === 0) return new Map()
       const rows = await db
         .selectFrom('pulls')
         .select(['image', 'repository', 'tag', 'architecture'])
@@ -69,6 +70,7 @@ export function upkeepIn(db: Kysely<Tables>, database: Pick<SqlDatabase, 'lock' 
       ),
 
     async forgetImages(keys, since) {
+      if (keys.length === 0) return
       await db.transaction().execute(async (transaction) => {
         await transaction
           .deleteFrom('images')
@@ -111,6 +113,7 @@ export async function forgetBlobs(
   digests: readonly Digest[],
   how: 'withdraw' | 'forget',
 ): Promise<void> {
+  if (digests.length === 0) return
   await db.transaction().execute(async (transaction) => {
     for (const table of ['layers', 'members'] as const) {
       await transaction.deleteFrom(table).where('digest', 'in', digests).execute()
