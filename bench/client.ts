@@ -3,24 +3,24 @@ import { Agent, request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Server } from './serve.ts'
 
-export type Answer = {
+export type Reply = {
   readonly status: number
   readonly digest: string | undefined
   readonly body: Buffer
-  /** Milliseconds from sending the request to the last byte of the answer. */
+  /** Milliseconds from sending the request to the last byte of the response. */
   readonly ms: number
 }
 
 type Descriptor = { readonly digest: string; readonly size: number }
 export type Manifest = { readonly config: Descriptor; readonly layers: readonly Descriptor[] }
 
-// What podman and containerd send, shortened: the OCI form is answered.
+// The media types that podman and containerd send, shortened: they get the OCI manifest.
 const accept = 'application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json'
 const agent = new Agent({ keepAlive: true, maxSockets: Infinity })
 
-/** One request over a connection that is kept. Node's own client: one of `fetch` takes a millisecond more. */
-function get({ origin }: Pick<Server, 'origin'>, path: string): Promise<Answer> {
-  const { promise, resolve, reject } = Promise.withResolvers<Answer>()
+/** One request over a kept-alive connection. By `node:http`, because `fetch` takes a millisecond longer. */
+function get({ origin }: Pick<Server, 'origin'>, path: string): Promise<Reply> {
+  const { promise, resolve, reject } = Promise.withResolvers<Reply>()
   const started = performance.now()
   request(`${origin}${path}`, { agent, headers: { Accept: accept } }, (response) => {
     const chunks: Buffer[] = []
@@ -42,23 +42,23 @@ function get({ origin }: Pick<Server, 'origin'>, path: string): Promise<Answer> 
   return promise
 }
 
-/** What every client asks first. Opens the connection, too. */
+/** The first request of every client; it opens the connection. */
 export const ping = async (server: Pick<Server, 'origin'>): Promise<void> => {
   const { status } = await get(server, '/v2/')
-  if (status !== 200) throw new Error(`/v2/ was answered with ${status}`)
+  if (status !== 200) throw new Error(`/v2/ returned ${status}`)
 }
 
-/** The manifest of an image by its tag. Fails unless the bytes are those that its digest says. */
-export async function pull(server: Pick<Server, 'origin'>, name: string): Promise<Answer> {
+/** Fetches the manifest of an image by tag. Fails if the bytes do not match the digest in the response. */
+export async function pull(server: Pick<Server, 'origin'>, name: string): Promise<Reply> {
   return verified(await get(server, `/v2/${name}/manifests/latest`), name)
 }
 
-/** The same from a server that may still be fetching its package set, and asks its clients to try again meanwhile. */
+/** The same, from a server that may still be fetching its package set and sends retry responses until it has it. */
 export async function pullOnceFetched(
   server: Pick<Server, 'origin'>,
   name: string,
   { signal }: { readonly signal: AbortSignal },
-): Promise<Answer> {
+): Promise<Reply> {
   for (;;) {
     const answer = await get(server, `/v2/${name}/manifests/latest`)
     if (answer.status !== 429) return verified(answer, name)
@@ -66,7 +66,7 @@ export async function pullOnceFetched(
   }
 }
 
-/** All of an image by one client that has nothing: milliseconds, and bytes of its blobs. */
+/** Pulls a whole image with an empty client: milliseconds, and bytes of its blobs. */
 export async function pullAll(
   server: Pick<Server, 'origin'>,
   name: string,
@@ -74,12 +74,12 @@ export async function pullAll(
   const started = performance.now()
   const { body } = await pull(server, name)
   const { config, layers } = JSON.parse(body.toString()) as Manifest
-  const waiting = [config, ...layers]
-  const blobs = waiting.length
+  const remaining = [config, ...layers]
+  const blobs = remaining.length
   let bytes = 0
-  // As many at once as containerd and podman fetch.
+  // Three at a time, like containerd and podman.
   const fetchOnwards = async () => {
-    for (let next = waiting.shift(); next; next = waiting.shift()) {
+    for (let next = remaining.shift(); next; next = remaining.shift()) {
       const answer = await get(server, `/v2/${name}/blobs/${next.digest}`)
       verified({ ...answer, digest: next.digest }, next.digest)
       bytes += answer.body.length
@@ -89,16 +89,16 @@ export async function pullAll(
   return { ms: performance.now() - started, bytes, blobs }
 }
 
-function verified(answer: Answer, what: string): Answer {
+function verified(answer: Reply, what: string): Reply {
   if (answer.status !== 200)
     throw new Error(`${what}: ${answer.status} ${answer.body.toString().slice(0, 500)}`)
   const digest = `sha256:${hash('sha256', answer.body)}`
   if (digest !== answer.digest)
-    throw new Error(`${what}: the answer has digest ${digest}, not ${answer.digest}`)
+    throw new Error(`${what}: the body has digest ${digest}, not ${answer.digest}`)
   return answer
 }
 
-/** The digest of what a server answers, however large it is. */
+/** The digest of a response body of any size. */
 export async function digestServed({ origin }: Pick<Server, 'origin'>, path: string): Promise<string> {
   const response = await fetch(`${origin}${path}`)
   const digest = createHash('sha256')

@@ -5,7 +5,7 @@ import { childrenOf, logStarts, noneStarted } from './processes.ts'
 import { sample, seeded } from './seed.ts'
 import type { Server } from './serve.ts'
 
-/** Packages of the demo set; each is pulled alone first, so that all is known of it. */
+/** Packages of the demo set. Each is pulled alone first, so that the server knows everything about it. */
 const known = [
   'git',
   'jq',
@@ -21,28 +21,28 @@ const known = [
   'strace',
 ]
 
-/** What pulls of new combinations of these packages took. */
+/** Measurements of pulls of new combinations of these packages. */
 export type Combinations = {
-  /** Milliseconds to the manifest, of combinations whose layers are made by the pull. */
+  /** Milliseconds to the manifest, for combinations whose new layers are packed during the pull. */
   readonly layersNew: readonly number[]
-  /** … whose layers exist already: the same packages, named one by one instead of by `shell`. */
+  /** The same for combinations whose layers exist: the same packages, listed one by one instead of by `shell`. */
   readonly layersKnown: readonly number[]
-  /** Layers that were packed for each of the first kind, and all it has. */
+  /** Packed layers, and all layers, of each image of the first kind. */
   readonly packed: readonly number[]
   readonly layers: readonly number[]
-  /** Starts of Nix's programs meanwhile, by their log. */
+  /** Nix programs started during the pulls, by their log. */
   readonly nixStarts: number
-  /** Whether the kernel, too, knows of no process that the server started. */
+  /** Whether the kernel confirms that the server started no process. */
   readonly noProcess: boolean
 }
 
-/** The pairs that are pulled: the same in every run. */
+/** The pairs to pull: the same in every run. */
 export function pairs(count: number): [string, string][] {
   const all = known.flatMap((a, index) => known.slice(index + 1).map((b): [string, string] => [a, b]))
   return sample(all, count, seeded(11))
 }
 
-/** Starts a server whose starts of Nix's programs are noted, and pulls each package alone. */
+/** Starts a server, logs the Nix programs that it starts, and pulls each package alone. */
 export async function serveKnown(context: Context, environment: Record<string, string>) {
   const starts = await logStarts(await context.folder('programs'))
   const server = await context.serve({ ...environment, ...starts.environment })
@@ -79,7 +79,7 @@ export async function pullCombinations(
   }
 }
 
-/** What the server says of the layers of each image since that line of its log. */
+/** The number of layers of each image, from the server's log since the given line. */
 async function plannedSince(server: Server, line: number): Promise<{ layers: number; known: number }[]> {
   const log = (await server.log()).slice(line)
   return log

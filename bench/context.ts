@@ -3,31 +3,31 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { serve, type Server } from './serve.ts'
 
-/** What a case has at hand. */
+/** What a case can use. */
 export type Context = {
-  /** How often each thing is measured. */
+  /** How often to repeat each measurement. */
   readonly runs: number
-  /** Whether small inputs and few runs do, to see that the benchmark works. */
+  /** Small inputs and few runs, to check that the benchmark works. */
   readonly quick: boolean
   /** The folder of the demo package set. */
   readonly packages: string
-  /** A new folder, removed with all in it after the case. */
+  /** Creates a folder, which is removed after the case. */
   folder(name: string): Promise<string>
-  /** Variables that every server gets, to measure another configuration than the default. */
+  /** Settings for every server, to measure a configuration other than the default. */
   readonly settings: Readonly<Record<string, string>>
-  /** The environment of a server over the demo packages with all it keeps in one folder. */
+  /** The environment of a server that uses the demo packages and keeps its data in one folder. */
   environment(data: string): Record<string, string>
-  /** Starts a server, which is ended after the case if it still runs. */
+  /** Starts a server, which is stopped after the case if it still runs. */
   serve(environment: Readonly<Record<string, string>>): Promise<Server>
-  /** Tells what is going on, for whoever waits. */
+  /** Shows a line of progress. */
   readonly say: (line: string) => void
-  /** Fires when the benchmark is to end. */
+  /** Aborts the benchmark. */
   readonly signal: AbortSignal
 }
 
 export type ContextOptions = Pick<Context, 'runs' | 'quick' | 'packages' | 'settings' | 'say' | 'signal'>
 
-/** Gives a context to a case, and cleans up behind it. */
+/** Runs a case with a context, and cleans up afterwards. */
 export async function withContext<T>(
   options: ContextOptions,
   use: (context: Context) => Promise<T>,
@@ -65,7 +65,7 @@ export async function withContext<T>(
   }
 }
 
-/** Does something so many times, one after another, and gives what each gave. */
+/** Repeats a measurement one after another, and returns all results. */
 export async function repeat<T>(
   times: number,
   { say, signal }: Pick<Context, 'say' | 'signal'>,

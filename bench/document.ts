@@ -7,11 +7,11 @@ const document = join(import.meta.dirname, '..', 'docs', 'performance.md')
 const begin = '<!-- results: written by `node bench/run.ts --write-docs FILE` -->'
 const end = '<!-- end of results -->'
 
-/** Puts a run's results into the documentation, in place of those that are there. */
+/** Writes the results of a run into the documentation, replacing the previous ones. */
 export async function writeDocument(results: Results): Promise<string> {
   const text = await readFile(document, 'utf8')
   const [from, to] = [text.indexOf(begin), text.indexOf(end)]
-  if (from === -1 || to < from) throw new Error(`${document} has no place for results`)
+  if (from === -1 || to < from) throw new Error(`${document} has no section for results`)
   const block = [begin, '', ...blockLines(results), '', end].join('\n')
   await writeFile(document, `${text.slice(0, from)}${block}${text.slice(to + end.length)}`)
   return document
@@ -33,7 +33,7 @@ function caseBlock({ name, what, rows, failed }: CaseResult): string[] {
   if (failed !== undefined) return [...head, 'This case failed.']
   return [
     ...head,
-    '| | median | min … max | floor, and how many times it | to reach |',
+    '| | median | min … max | floor, and ratio to it | target |',
     '| --- | ---: | --- | --- | --- |',
     ...rows.map((row) => {
       const [middle, range] = figures(row.values, row.unit)
@@ -42,9 +42,9 @@ function caseBlock({ name, what, rows, failed }: CaseResult): string[] {
         return `${floor.name} ${value}: ${timesText(timesFloor(row, floor))}`
       })
       const verdict = verdictOf(row)
-      const told = verdict ? `${verdict.text}: ${verdict.reached ? 'reached' : '**not reached**'}` : ''
+      const target = verdict ? `${verdict.text}: ${verdict.reached ? 'reached' : '**not reached**'}` : ''
       const title = row.note === undefined ? row.name.trim() : `${row.name.trim()} (${row.note})`
-      return `| ${[title, middle, range, floors.join('<br>'), told].map(cell).join(' | ')} |`
+      return `| ${[title, middle, range, floors.join('<br>'), target].map(cell).join(' | ')} |`
     }),
   ]
 }

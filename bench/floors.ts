@@ -7,7 +7,7 @@ import type { Context } from './context.ts'
 import type { PackJob, PackResult } from './child/pack.ts'
 import type { ReceiveJob } from './child/receive.ts'
 
-/** What the machine does without the program, each in a process of its own so that none warms up another. */
+/** References: what the machine reaches without this program. Each runs in its own process, so none warms up another. */
 
 export const cores = availableParallelism()
 
@@ -28,25 +28,25 @@ async function ask<T>(
   return JSON.parse(stdout) as T
 }
 
-/** Does one thing to the tar blocks of these store paths; see `child/blocks.ts`. */
+/** Processes the tar blocks of these store paths; see `child/blocks.ts`. */
 export const overBlocks = (
   job: Pick<BlocksJob, 'what' | 'paths' | 'rounds'> & Partial<BlocksJob>,
   { settings, signal }: Pick<Context, 'settings' | 'signal'>,
 ): Promise<BlocksResult> =>
   ask('blocks', { threads: cores, limit: Number.MAX_SAFE_INTEGER, ...job }, signal, settings)
 
-/** Packs layers as a server with this environment does; see `child/pack.ts`. */
+/** Packs layers like a server with this environment; see `child/pack.ts`. */
 export const packAlone = (
   job: PackJob,
   environment: Record<string, string>,
   signal: AbortSignal,
 ): Promise<PackResult> => ask('pack', job, signal, environment)
 
-/** Milliseconds of each round in which a client that does nothing with them receives these bytes. */
+/** Milliseconds per round to receive these bytes and discard them. */
 export const receive = (job: ReceiveJob, signal: AbortSignal): Promise<number[]> =>
   ask('receive', job, signal)
 
-/** A server of `child/`, while `use` runs. */
+/** Runs a server of `child/` while `use` runs. */
 export async function withChild<T>(
   name: 'empty' | 'cat' | 'same-bytes',
   args: readonly string[],

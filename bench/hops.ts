@@ -1,10 +1,8 @@
 /**
- * Counts the files and functions of the program that one cold pull runs through: those that V8 saw called on the main
- * thread from the request for a manifest to its reply.
+ * Counts the files and functions that a cold pull executes on the main thread, from the request for a manifest to its
+ * reply, by V8's precise coverage.
  *
- *     NIXERY_PKGS_PATH=SET node bench/hops.ts [CHECKOUT] [IMAGE]
- *
- * CHECKOUT is the folder of a checkout with its node_modules, this one by default; IMAGE is shell/git by default.
+ * docs/performance.md has the results.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -13,18 +11,35 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { pathToFileURL } from 'node:url'
+import { parseArgs } from 'node:util'
 
 type Coverage = {
   readonly result: readonly {
     readonly url: string
-    readonly functions: readonly { readonly ranges: readonly { readonly count: number }[] }[]
+    readonly functions: readonly {
+      readonly functionName: string
+      readonly ranges: readonly { readonly count: number }[]
+    }[]
   }[]
 }
 
-const root = resolve(process.argv[2] ?? join(import.meta.dirname, '..'))
-const image = process.argv[3] ?? 'shell/git'
+const usage = `usage: NIXERY_PKGS_PATH=SET node bench/hops.ts [--files] [CHECKOUT] [IMAGE]
+  CHECKOUT   a checkout with its node_modules; default: this one
+  IMAGE      default: shell/git
+  --files    also list each file with the functions that were called
+`
+const { values: options, positionals } = parseArgs({
+  options: { help: { type: 'boolean' }, files: { type: 'boolean' } },
+  allowPositionals: true,
+})
+if (options.help === true) {
+  process.stdout.write(usage)
+  process.exit()
+}
+const root = resolve(positionals[0] ?? join(import.meta.dirname, '..'))
+const image = positionals[1] ?? 'shell/git'
 
-/** Waits for a line of either output that this expression matches; gives its first group. */
+/** Waits for an output line that matches the expression; returns its first group. */
 function lineOf(server: ChildProcess, pattern: RegExp): Promise<string> {
   return new Promise((found, failed) => {
     for (const output of [server.stdout, server.stderr]) {
@@ -34,7 +49,8 @@ function lineOf(server: ChildProcess, pattern: RegExp): Promise<string> {
         if (group !== undefined) found(group)
       })
     }
-    server.once('exit', (code) => failed(new Error(`the server ended with ${code}`)))
+    server.once('error', failed)
+    server.once('exit', (code) => failed(new Error(`the server exited with ${code}`)))
   })
 }
 
@@ -91,17 +107,24 @@ try {
   const called = result
     .filter(({ url }) => url.startsWith(`${sources}/`))
     .map(({ url, functions }) => ({
+      file: url.slice(sources.length + 1),
       room: url.slice(sources.length + 1).split('/')[0] ?? '',
-      functions: functions.filter(({ ranges }) => (ranges[0]?.count ?? 0) > 0).length,
+      functions: functions
+        .filter(({ ranges }) => (ranges[0]?.count ?? 0) > 0)
+        .map(({ functionName }) => functionName || '(anonymous)'),
     }))
-    .filter(({ functions }) => functions > 0)
+    .filter(({ functions }) => functions.length > 0)
   const lineFor = (name: string, files: typeof called) => {
-    const functions = files.reduce((sum, file) => sum + file.functions, 0)
+    const functions = files.reduce((sum, file) => sum + file.functions.length, 0)
     return `${name}: ${files.length} files, ${functions} functions\n`
   }
   const rooms = [...Map.groupBy(called, ({ room }) => room)].toSorted(([a], [b]) => (a < b ? -1 : 1))
   process.stdout.write(lineFor(image, called))
-  for (const [room, files] of rooms) process.stdout.write(`  ${lineFor(room, files)}`)
+  for (const [room, files] of rooms) {
+    process.stdout.write(`  ${lineFor(room, files)}`)
+    if (options.files !== true) continue
+    for (const { file, functions } of files) process.stdout.write(`    ${file}: ${functions.join(' ')}\n`)
+  }
 } finally {
   const exited = server.exitCode === null ? once(server, 'exit') : undefined
   server.kill()

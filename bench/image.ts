@@ -5,10 +5,10 @@ import { packAlone } from './floors.ts'
 
 const launcher = join(import.meta.dirname, '..', 'bin', 'nixery')
 
-/** The layers of an image, links not among them: their store paths, and the bytes of those. */
+/** The layers of an image without the layer of links: their store paths, and the bytes of those. */
 export type ImageLayers = readonly { readonly paths: readonly string[]; readonly size: number }[]
 
-/** Plans an image as a server with this environment does, and realises it: from then on its store paths are there. */
+/** Plans an image like a server with this environment, and realises it, so that its store paths exist. */
 export async function planImage(
   name: string,
   environment: Record<string, string>,
@@ -26,7 +26,7 @@ export async function planImage(
     .map(({ paths, narSize }) => ({ paths, size: narSize }))
 }
 
-/** What packing the layers of an image takes: milliseconds of each round, and the bytes that came out. */
+/** The cost of packing the layers of an image: milliseconds per round, and bytes of output. */
 export const packLayers = (
   layers: ImageLayers,
   rounds: number,

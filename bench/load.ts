@@ -2,11 +2,11 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { mediaTypes } from '../src/image/oci.ts'
 
-/** What a number of clients got that ask again as soon as they are answered. */
+/** Measurements of clients that send the next request as soon as they have a response. */
 export type Load = {
-  /** Answers a second. */
+  /** Responses per second. */
   readonly rate: number
-  /** Milliseconds within which half, and 99 of 100, were answered. */
+  /** Milliseconds: the median and the 99th percentile. */
   readonly p50: number
   readonly p99: number
 }
@@ -14,9 +14,9 @@ export type Load = {
 const script = join(import.meta.dirname, 'wrk.lua')
 
 /**
- * Asks for one address over so many connections for some seconds, from one thread of `wrk`.
- * @param core the one on which `wrk` runs, instead of any
- * @throws Error when any answer was not 2xx or 3xx, or did not come
+ * Requests one URL over several connections for some seconds, from one thread of `wrk`.
+ * @param core the core on which `wrk` runs; any if undefined
+ * @throws Error if a response was not 2xx or 3xx, or did not arrive
  */
 export async function load(
   address: string,

@@ -3,10 +3,10 @@ import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 
-/** Where and with what was measured. */
+/** The machine and the software of a measurement. */
 export type Machine = {
   readonly processor: string
-  /** That may be used, which in a container can be fewer than there are. */
+  /** Cores that this process may use: in a container, possibly fewer than the machine has. */
   readonly cores: number
   /** Bytes. */
   readonly memory: number
@@ -14,13 +14,13 @@ export type Machine = {
   readonly system: string
   readonly node: string
   readonly nix: string
-  /** Of this program; with `+` if files differ from it. */
+  /** The commit of this program; with `+` if files differ from it. */
   readonly commit: string
   /** Mean number of running processes in the minute before the start. */
   readonly load: number
 }
 
-/** Describes this machine. What cannot be found out is `unknown`. */
+/** Describes this machine; `unknown` for what cannot be determined. */
 export async function describeMachine(): Promise<Machine> {
   const root = join(import.meta.dirname, '..')
   const [nix, commit, changed] = await Promise.all([
@@ -41,10 +41,10 @@ export async function describeMachine(): Promise<Machine> {
   }
 }
 
-/** What to warn of before measuring; undefined if the machine is idle enough. */
+/** A warning about other load; undefined if the machine is idle enough. */
 export function tooBusy({ load, cores }: Machine): string | undefined {
   if (load <= 0.25 * cores) return undefined
-  return `the load average is ${load.toFixed(2)} on ${cores} cores: others are at work here, and figures will be worse`
+  return `the load average is ${load.toFixed(2)} on ${cores} cores: other processes are running, and the results will be worse`
 }
 
 async function firstLine(program: string, ...args: string[]): Promise<string | undefined> {

@@ -8,7 +8,7 @@ import { describe, it } from 'node:test'
 import { execa } from 'execa'
 import { childrenOf, logStarts, noneStarted } from './processes.ts'
 
-// Starts what it is told to, and tells when that runs, or has ended.
+// Starts the given program, and reports when it runs and when it has exited.
 const starter = `
   import { spawn } from 'node:child_process'
   process.on('message', ([what, ...command]) => {
@@ -19,7 +19,7 @@ const starter = `
 `
 
 describe('the children of a process', () => {
-  it('are known while they run, and when they have ended', async () => {
+  it('are listed while they run, and counted when they have exited', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'nixery-bench-test-'))
     const file = join(folder, 'starter.mjs')
     await writeFile(file, starter)
@@ -52,7 +52,7 @@ describe('the children of a process', () => {
 })
 
 describe('starts of programs', () => {
-  it('are noted, and the programs run', async () => {
+  it('are logged, and the programs run', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'nixery-bench-test-'))
     try {
       const log = await logStarts(folder)

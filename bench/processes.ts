@@ -2,20 +2,20 @@ import { accessSync, constants } from 'node:fs'
 import { chmod, readdir, readFile, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 
-/** The programs of Nix, and what it fetches with. */
+/** The programs of Nix, and those that it uses for downloads. */
 const programs = ['nix', 'nix-store', 'nix-instantiate', 'nix-build', 'nix-env', 'nix-shell', 'git'] as const
 
-/** Tells which programs a server has started. */
+/** Records which programs a server starts. */
 export type StartLog = {
-  /** For the server's environment: these come first in its PATH, write a line and become the program. */
+  /** For the server's environment: puts wrappers first in its PATH that write a line and then run the program. */
   readonly environment: { readonly PATH: string }
-  /** A line for each start so far. */
+  /** One line per start so far. */
   starts(): Promise<string[]>
 }
 
 /**
- * Makes a folder of small programs with the names of Nix's, each of which notes its start.
- * @param folder an empty one
+ * Fills a folder with wrappers of Nix's programs that log each start.
+ * @param folder an empty folder
  */
 export async function logStarts(folder: string): Promise<StartLog> {
   const log = join(folder, 'starts.log')
@@ -43,18 +43,18 @@ function find(program: string, path: string): string | undefined {
         accessSync(file, constants.X_OK)
         return true
       } catch {
-        return false // not here
+        return false // not in this folder
       }
     })
 }
 
-/** What the kernel knows of a process's children. */
+/** What the kernel reports about the children of a process. */
 export type Children = {
-  /** Those that run, by process id. */
+  /** Running children, by process id. */
   readonly running: ReadonlySet<number>
   /**
-   * Page faults of those that have ended (`cminflt`, proc(5)). No process can run without a fault, so this
-   * number stays the same only as long as none has ended: whatever it was, and however it was started.
+   * Page faults of children that have exited (`cminflt`, proc(5)). Every process causes at least one fault, so this
+   * number is unchanged only if no child has exited.
    */
   readonly faultsOfEnded: number
 }
@@ -67,18 +67,18 @@ export async function childrenOf(pid: number): Promise<Children> {
   return { running, faultsOfEnded: (await statusOf(pid))?.faultsOfEnded ?? NaN }
 }
 
-/** Whether no process was started between the two looks at the children. */
+/** Whether no process was started between two snapshots of the children. */
 export const noneStarted = (before: Children, after: Children): boolean =>
   before.faultsOfEnded === after.faultsOfEnded && [...after.running].every((pid) => before.running.has(pid))
 
 async function statusOf(pid: number): Promise<{ parent: number; faultsOfEnded: number } | undefined> {
-  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined) // ended meanwhile
-  // The name in brackets may hold anything; behind it come state, ppid, …; cminflt is field 11.
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined) // it has exited
+  // The name in brackets may contain anything; after it come state, ppid, …; cminflt is field 11.
   const fields = text?.slice(text.lastIndexOf(')') + 2).split(' ')
   return fields && { parent: Number(fields[1]), faultsOfEnded: Number(fields[8]) }
 }
 
-/** Bytes of memory of a process: resident now (VmRSS) and at its peak (VmHWM). */
+/** Resident memory of a process in bytes: now (VmRSS) and at its peak (VmHWM). */
 export async function memoryOf(pid: number): Promise<{ now: number; peak: number }> {
   const text = await readFile(`/proc/${pid}/status`, 'utf8')
   const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1]) * 1024

@@ -1,4 +1,4 @@
-/** Lines that stay, on standard output, and one that says what is going on, on a terminal. */
+/** Prints results to standard output, and a line of progress if standard error is a terminal. */
 export type Progress = {
   print(lines: readonly string[]): void
   show(line: string): void

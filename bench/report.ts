@@ -5,11 +5,11 @@ import { timesFloor, verdictOf, type CaseResult, type Results } from './results.
 import { compare, summarise } from './statistics.ts'
 import { format } from './units.ts'
 
-/** The report for a terminal of 100 columns. */
+/** The report, for a terminal of 100 columns. */
 
 const widths = { name: 46, median: 11, range: 23 }
 
-/** What a person must know of the machine to read the figures. */
+/** What readers must know about the machine. */
 export function machineLines({ processor, cores, memory, kernel, system, node, nix, commit, load }: Machine) {
   return [
     `${processor}, ${cores} cores, ${(memory / 2 ** 30).toFixed(0)} GiB of memory`,
@@ -17,14 +17,13 @@ export function machineLines({ processor, cores, memory, kernel, system, node, n
   ]
 }
 
-export const headLine = (): string =>
-  styleText('dim', lineOf('', 'median', 'min … max', 'floor × / to reach'))
+export const headLine = (): string => styleText('dim', lineOf('', 'median', 'min … max', 'floor × / target'))
 
-/** One case, with its change since a former run if there is one. */
-export function caseLines(result: CaseResult, former?: Results): string[] {
+/** The lines of one case, with the changes since an earlier run if given. */
+export function caseLines(result: CaseResult, earlier?: Results): string[] {
   const title = styleText('bold', `${result.name}  ${result.took.toFixed(1)} s`)
   if (result.failed !== undefined) return [title, styleText('red', `  failed: ${result.failed}`)]
-  const old = former?.cases.find(({ name }) => name === result.name)
+  const old = earlier?.cases.find(({ name }) => name === result.name)
   return [
     title,
     ...wrapped(result.what).map((line) => styleText('dim', `  ${line}`)),
@@ -40,10 +39,10 @@ export function caseLines(result: CaseResult, former?: Results): string[] {
 
 function rowLines(row: Row): string[] {
   const verdict = verdictOf(row)
-  const told =
+  const target =
     verdict && `${verdict.text} ${styleText(verdict.reached ? 'green' : 'red', verdict.reached ? '✓' : '✗')}`
   return [
-    lineOf(`  ${row.name}`, ...figures(row.values, row.unit), told ?? ''),
+    lineOf(`  ${row.name}`, ...figures(row.values, row.unit), target ?? ''),
     ...(row.floors ?? []).map((floor) => styleText('dim', floorLine(row, floor))),
     ...(row.note === undefined ? [] : [styleText('dim', `      ${row.note}`)]),
   ]
@@ -71,19 +70,19 @@ function changeLines(row: Row, old: Row | undefined): string[] {
   })
   const [floor] = floors
   const beside = floor === undefined ? '' : `, its floor ${percent(floor)}`
-  const text = `      ${percent(part)} since then (${format(summarise(old.values).median, row.unit)})${beside}`
+  const text = `      ${percent(part)} since then (was ${format(summarise(old.values).median, row.unit)})${beside}`
   return [outsideNoise ? styleText('yellow', `${text}: outside noise`) : styleText('dim', text)]
 }
 
 const percent = (part: number): string =>
-  Number.isFinite(part) ? `${part < 0 ? '−' : '+'}${Math.abs(part * 100).toFixed(1)} %` : 'from nothing'
+  Number.isFinite(part) ? `${part < 0 ? '−' : '+'}${Math.abs(part * 100).toFixed(1)} %` : 'from zero'
 
 function lineOf(name: string, median: string, range: string, last: string): string {
   const columns = [name.padEnd(widths.name), median.padStart(widths.median), range.padStart(widths.range)]
   return `${columns.join(' ')}  ${last}`.trimEnd()
 }
 
-/** A text in lines of at most 96 characters. */
+/** Wraps a text at 96 characters. */
 function wrapped(text: string): string[] {
   const lines: string[] = []
   for (const word of text.split(' ')) {
@@ -94,7 +93,7 @@ function wrapped(text: string): string[] {
   return lines
 }
 
-/** What was reached of all that was to be. */
+/** How many targets were reached. */
 export function summaryLine({ cases }: Results): string {
   const verdicts = cases.flatMap(({ rows }) => rows.flatMap((row) => verdictOf(row) ?? []))
   const reached = verdicts.filter((verdict) => verdict.reached).length

@@ -6,7 +6,7 @@ import { timesFloor, verdictOf } from './results.ts'
 const row = (values: number[], more: Partial<Row> = {}): Row => ({ name: 'x', unit: 'ms', values, ...more })
 const floors = (...values: number[]) => [{ name: 'floor', values }]
 
-describe('what a row is to reach', () => {
+describe('the target of a row', () => {
   const rows: [reached: boolean | undefined, text: string | undefined, row: Row][] = [
     [undefined, undefined, row([1])],
     [true, '≤ 20.0 ms', row([19, 20, 90], { target: atMost(20) })],
@@ -25,13 +25,13 @@ describe('what a row is to reach', () => {
     ],
   ]
   for (const [reached, text, one] of rows) {
-    it(`is told of ${one.values.join(', ')} ${one.unit} ${text ?? ''}`, () => {
+    it(`is ${text ?? 'none'} for ${one.values.join(', ')} ${one.unit}`, () => {
       const verdict = verdictOf(one)
       assert.deepEqual([verdict?.reached, verdict?.text], [reached, text])
     })
   }
 
-  it('counts in the first floor', () => {
+  it('is relative to the first floor', () => {
     assert.equal(timesFloor(row([30], { floors: [...floors(10, 20), ...floors(1)] })), 2)
     assert.equal(timesFloor(row([30])), undefined)
   })

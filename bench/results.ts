@@ -5,16 +5,16 @@ import type { Machine } from './machine.ts'
 import { compare, summarise } from './statistics.ts'
 import { format, moreIsBetter } from './units.ts'
 
-/** A run of the benchmark, as it is written to a file. */
+/** A run of the benchmark, as written to a file. */
 export type Results = {
-  /** Rises when the form of the file changes. */
+  /** Incremented when the file format changes. */
   readonly version: 1
-  /** When it began, in ISO's form. */
+  /** The start, in ISO 8601. */
   readonly time: string
   readonly machine: Machine
   readonly runs: number
   readonly quick: boolean
-  /** Variables that were set for every server. */
+  /** Settings of every server. */
   readonly settings: Readonly<Record<string, string>>
   /** Seconds. */
   readonly took: number
@@ -27,7 +27,7 @@ export type CaseResult = {
   /** Seconds. */
   readonly took: number
   readonly rows: readonly Row[]
-  /** Why there are no rows. */
+  /** The error message, if the case failed. */
   readonly failed?: string
 }
 
@@ -36,7 +36,7 @@ export async function writeResults(file: string, results: Results): Promise<void
   await writeFile(file, `${JSON.stringify(results, null, 1)}\n`)
 }
 
-/** Throws an Error that says so, if the file is none of results. */
+/** Reads results. Throws an Error if the file has none. */
 export async function readResults(file: string): Promise<Results> {
   const results = JSON.parse(await readFile(file, 'utf8')) as Partial<Results>
   if (results.version !== 1 || !Array.isArray(results.cases))
@@ -44,12 +44,12 @@ export async function readResults(file: string): Promise<Results> {
   return results as Results
 }
 
-/** How many times the first floor's median a row's is; undefined without a floor. */
+/** The median of a row divided by that of its first floor; undefined without a floor. */
 export function timesFloor(row: Row, floor = row.floors?.[0]): number | undefined {
   return floor && summarise(row.values).median / summarise(floor.values).median
 }
 
-/** What a row is to reach, and whether it has; undefined if it is only told. */
+/** The target of a row and whether it was reached; undefined if the row has no target. */
 export function verdictOf(row: Row): { text: string; reached: boolean } | undefined {
   const { target } = row
   if (!target) return undefined

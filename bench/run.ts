@@ -44,12 +44,12 @@ const cases: readonly Case[] = [
 
 const usage = `usage: npm run bench -- [options]
   --only CASE        one of: ${cases.map(({ name }) => name).join(' ')}; may be repeated
-  --runs N           how often each thing is measured (5; with --quick 2)
-  --quick            small inputs and few runs, to see that the benchmark works
-  --set NAME=VALUE   a variable of the configuration, for every server; may be repeated
-  --json FILE        where the results go, besides bench/results/
-  --compare FILE     results of a former run to compare with
-  --write-docs FILE  measures nothing: puts these results into docs/performance.md`
+  --runs N           how often to repeat each measurement (5; with --quick 2)
+  --quick            small inputs and few runs, to check that the benchmark works
+  --set NAME=VALUE   a setting for every server; may be repeated
+  --json FILE        also write the results to this file; they are always in bench/results/
+  --compare FILE     compare with the results of an earlier run
+  --write-docs FILE  measure nothing, and write these results into docs/performance.md`
 
 const { values: options } = parseArgs({
   options: {
@@ -89,11 +89,11 @@ async function measure(one: Case, given: ContextOptions): Promise<CaseResult> {
 function chosenCases(): readonly Case[] {
   const { only = [] } = options
   const unknown = only.find((name) => cases.every((one) => one.name !== name))
-  if (unknown !== undefined) throw new Error(`there is no case ${unknown}\n${usage}`)
+  if (unknown !== undefined) throw new Error(`unknown case: ${unknown}\n${usage}`)
   return only.length > 0 ? cases.filter(({ name }) => only.includes(name)) : cases
 }
 
-/** What is set here, and nothing that the user has set: the figures of a default are to be the same everywhere. */
+/** The settings of `--set`. Those of the user's environment are removed, so that the defaults are the same everywhere. */
 function readSettings(): Record<string, string> {
   const settings = Object.fromEntries(
     options.set.map((text) => {
@@ -103,17 +103,17 @@ function readSettings(): Record<string, string> {
   )
   const known = variables().map(({ name }) => name)
   const unknown = Object.keys(settings).find((name) => !known.includes(name))
-  if (unknown !== undefined) throw new Error(`--set: there is no variable ${unknown}`)
+  if (unknown !== undefined) throw new Error(`--set: unknown setting ${unknown}`)
   for (const name of known) delete process.env[name]
   return settings
 }
 
 async function bench(): Promise<boolean> {
   const runs = Number(options.runs ?? (options.quick ? 2 : 5))
-  if (!Number.isSafeInteger(runs) || runs < 1) throw new Error('--runs is a number, 1 or more')
+  if (!Number.isSafeInteger(runs) || runs < 1) throw new Error('--runs must be an integer, at least 1')
   const chosen = chosenCases()
   const settings = readSettings()
-  const former = options.compare === undefined ? undefined : await readResults(options.compare)
+  const earlier = options.compare === undefined ? undefined : await readResults(options.compare)
   await ensurePrograms(['nix-store', 'git', 'wrk', 'libdeflate.so.0'], (line) => say(line))
   const { NIXERY_DATA, NIXERY_CACHE } = readConfig({ HOME: homedir() })
   const packages = await ensureDemoPackageSet({
@@ -128,7 +128,7 @@ async function bench(): Promise<boolean> {
   const busy = tooBusy(machine)
   say(...machineLines(machine), ...options.set.map((text) => `with ${text}`))
   if (busy !== undefined) say(styleText('yellow', `warning: ${busy}`))
-  if (former) say(`compared with the run of ${former.time}, commit ${former.machine.commit}`)
+  if (earlier) say(`comparing with the run of ${earlier.time}, commit ${earlier.machine.commit}`)
   say(headLine())
   const time = new Date().toISOString()
   const started = performance.now()
@@ -137,7 +137,7 @@ async function bench(): Promise<boolean> {
     const given = { runs, quick: options.quick, packages, settings, say, signal: stop.signal }
     const result = await measure(one, given)
     found.push(result)
-    say(...caseLines(result, former))
+    say(...caseLines(result, earlier))
   }
   const took = (performance.now() - started) / 1000
   const results: Results = {
@@ -162,13 +162,13 @@ async function bench(): Promise<boolean> {
 try {
   if (options.help) say(usage)
   else if (options['write-docs'] !== undefined)
-    say(`written: ${await writeDocument(await readResults(options['write-docs']))}`)
+    say(`wrote ${await writeDocument(await readResults(options['write-docs']))}`)
   else if (!(await bench())) process.exitCode = 1
 } catch (error) {
   const hint = error instanceof NixeryError && error.hint !== undefined ? `\n  ${error.hint}` : ''
   const message = error instanceof Error ? error.message : String(error)
-  const told = stop.signal.aborted ? 'ended before it was through: no results are written' : message + hint
-  process.stderr.write(`bench: ${told}\n`)
+  const reason = stop.signal.aborted ? 'interrupted: no results were written' : message + hint
+  process.stderr.write(`bench: ${reason}\n`)
   process.exitCode = 1
 } finally {
   progress.clear()

@@ -1,7 +1,7 @@
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** Numbers below a limit: the same for every run (Lehmer's generator, modulus 2^31 - 1). */
+/** Pseudorandom integers below a limit, the same in every run (Lehmer's generator, modulus 2^31 - 1). */
 export type Numbers = (limit: number) => number
 
 export function seeded(seed: number): Numbers {
@@ -12,7 +12,7 @@ export function seeded(seed: number): Numbers {
   }
 }
 
-/** A choice of `count` of the items, in an order of its own. */
+/** Picks `count` of the items, in random order. */
 export function sample<T>(items: readonly T[], count: number, below: Numbers): T[] {
   const left = [...items]
   const chosen: T[] = []
@@ -23,7 +23,7 @@ export function sample<T>(items: readonly T[], count: number, below: Numbers): T
 const poolSize = 64 * 1024 * 1024
 
 /**
- * Bytes that compress about as programs do (`gzip -6` to 0.4 of them): copies of what stands up to 16 KiB before,
+ * Bytes that compress about as well as programs (`gzip -6`: to 0.4 of their size): copies of bytes up to 16 KiB back,
  * words, and noise.
  */
 export function makeBytes(below: Numbers, size = poolSize): Buffer {
@@ -43,9 +43,9 @@ export function makeBytes(below: Numbers, size = poolSize): Buffer {
 }
 
 /**
- * Folders that stand for store paths, with files as they have: many small ones and a few that hold most bytes.
- * @param bytes of all files together, about
- * @returns the folders' paths, each with the bytes in it
+ * Folders that imitate store paths: many small files, and a few that hold most of the bytes.
+ * @param bytes the approximate size of all files together
+ * @returns the path and size of each folder
  */
 export function makeTrees(
   folder: string,
@@ -53,7 +53,7 @@ export function makeTrees(
   below: Numbers,
 ): { path: string; size: number }[] {
   const pool = makeBytes(below, Math.min(poolSize, bytes))
-  // Sizes fall as 1/rank, which is about how those of a large closure do.
+  // Sizes fall as 1/rank, roughly like those of a large closure.
   const weights = Array.from({ length: count }, (_, rank) => 1 / (rank + 1))
   const total = weights.reduce((sum, weight) => sum + weight, 0)
   return weights.map((weight, index) => {
@@ -71,7 +71,7 @@ export function makeTrees(
   })
 }
 
-/** Bytes of the pool from a place of its own, so that no two files are the same. */
+/** Writes bytes of the pool from random offsets, so that no two files are equal. */
 function writeSlices(file: string, pool: Buffer, length: number, below: Numbers): void {
   const descriptor = openSync(file, 'wx')
   try {

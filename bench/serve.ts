@@ -11,9 +11,9 @@ export type Server = {
   readonly port: number
   /** `http://127.0.0.1:<port>` */
   readonly origin: string
-  /** Milliseconds from starting the process to its log's line `ready`. */
+  /** Milliseconds from starting the process to the line `ready` in its log. */
   readonly startMs: number
-  /** All lines of its log so far that are JSON. */
+  /** All JSON lines of its log so far. */
   log(): Promise<LogLine[]>
   stop(): Promise<void>
 }
@@ -24,9 +24,9 @@ const startTimeout = 60_000
 const endTimeout = 15_000
 
 /**
- * Starts `nixery serve` on a free port of 127.0.0.1. Its log, at the level users have, goes to a file: who reads
- * thousands of lines a second from a pipe takes a core from what is measured.
- * @throws Error with the end of its log, if it does not get ready
+ * Starts `nixery serve` on a free port of 127.0.0.1. Its log, at the default level, goes to a file: reading thousands of
+ * lines per second from a pipe would take a core away from the measurement.
+ * @throws Error with the end of its log, if it does not become ready
  */
 export async function serve(
   environment: Readonly<Record<string, string>>,
@@ -49,13 +49,13 @@ export async function serve(
   })
   const stop = async () => {
     server.kill()
-    const patience = setTimeout(() => server.kill('SIGKILL'), endTimeout)
+    const deadline = setTimeout(() => server.kill('SIGKILL'), endTimeout)
     await end
-    clearTimeout(patience)
+    clearTimeout(deadline)
     process.off('exit', kill)
     signal.removeEventListener('abort', kill)
   }
-  // Whatever ends this process ends the server.
+  // The server ends with this process, for whatever reason.
   const kill = () => void server.kill()
   process.on('exit', kill)
   signal.addEventListener('abort', kill)
@@ -77,7 +77,7 @@ export async function serve(
     }
     if (ended || Date.now() - started > startTimeout) {
       await stop()
-      throw new Error(`the server does not get ready:\n${(await text()).slice(-2_000)}`)
+      throw new Error(`the server did not become ready:\n${(await text()).slice(-2_000)}`)
     }
     await sleep(10)
   }

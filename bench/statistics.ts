@@ -1,14 +1,14 @@
-/** What is said of several runs of the same thing. Pure. */
+/** Summary statistics of several runs. */
 export type Summary = {
   readonly runs: number
   readonly median: number
   readonly min: number
   readonly max: number
-  /** Median of the distances from the median: what one slow run does not move. */
+  /** Median absolute deviation: one slow run does not change it. */
   readonly mad: number
 }
 
-/** The value in the middle, of an even number the mean of the two in the middle. A RangeError if there is none. */
+/** The median; for an even number of values, the mean of the middle two. Throws a RangeError if there are none. */
 export function median(values: readonly number[]): number {
   if (values.length === 0) throw new RangeError('no values')
   const sorted = values.toSorted((a, b) => a - b)
@@ -17,7 +17,7 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[half - 1] as number) + upper) / 2
 }
 
-/** A RangeError if there are no values. */
+/** Summarises values. Throws a RangeError if there are none. */
 export function summarise(values: readonly number[]): Summary {
   const middle = median(values)
   return {
@@ -29,23 +29,23 @@ export function summarise(values: readonly number[]): Summary {
   }
 }
 
-/** How two rounds of the same measurement differ. */
+/** The difference between two rounds of a measurement. */
 export type Change = {
-  /** Of the median: 0.1 is a tenth more. */
+  /** The relative change of the median: 0.1 is 10 % more. */
   readonly part: number
   readonly outsideNoise: boolean
 }
 
-/** How far a median lies from that of endless runs: for a normal distribution, the standard error of the median. */
+/** The standard error of the median, for a normal distribution. */
 const errorOf = ({ mad, runs }: Summary): number => (1.2533 * 1.4826 * mad) / Math.sqrt(runs)
-// Less than this is the machine's: two rounds of the same program on an idle one differ by so much.
+// Two rounds of the same program on an idle machine differ by up to this.
 const leastChange = 0.05
-// One run tells nothing of its own noise.
+// A single run does not show its noise.
 const leastChangeOfOne = 0.15
 
 /**
- * A change is outside noise when the medians are further apart than three standard errors of both together.
- * @param exact what is counted and not timed: any difference is a change
+ * A change is outside noise if the medians differ by more than three standard errors of both together.
+ * @param exact for counted values: any difference is a change
  */
 export function compare(before: Summary, after: Summary, exact = false): Change {
   const distance = after.median - before.median

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { it } from 'node:test'
 import { nameOf, writeTree } from './tree.ts'
 
-it('a generated tree has as many entries and names as it should', async () => {
+it('a generated tree has the requested number of entries and names', async () => {
   const parent = await mkdtemp(join(tmpdir(), 'nixery-tree-'))
   const tree = join(parent, 'tree')
   await writeTree(tree, { names: 50, entries: 300 })

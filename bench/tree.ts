@@ -4,23 +4,23 @@ import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { systemErrorCode } from '../src/errors.ts'
 
-/** How large a tree is to be. */
+/** The size of a tree. */
 export type TreeSize = {
   /** Package names. */
   readonly names: number
-  /** Files, directories and links, all together: at least two for each name. */
+  /** Files, directories and links together: at least two per name. */
   readonly entries: number
 }
 
-/** As large as nixpkgs was in 2026. */
+/** The size of nixpkgs in 2026. */
 export const nixpkgsSize: TreeSize = { names: 27_000, entries: 90_000 }
 
-/** Raise it when the same size begins to give another tree. */
+/** Incremented when the tree of the same size changes. */
 const version = 1
 
 /**
- * A package set of nixpkgs' size and shape, written once and kept in the user's cache folder. The same size always
- * gives the same tree. Packages need nothing but `/bin/sh`; each is named as `nameOf` has it.
+ * A package set with the size and shape of nixpkgs, written once and kept in the user's cache folder. The same size always
+ * gives the same tree. Packages need only `/bin/sh`; `nameOf` gives their names.
  * @returns its folder
  */
 export async function ensureTree(
@@ -38,7 +38,7 @@ export async function ensureTree(
   await rm(unfinished, { recursive: true, force: true })
   await writeTree(unfinished, size)
   await rename(unfinished, folder).catch(async (error: unknown) => {
-    // Another process was quicker, and its tree is the same.
+    // Another process was faster, and its tree is equal.
     if (systemErrorCode(error) !== 'ENOTEMPTY' && systemErrorCode(error) !== 'EEXIST') throw error
     await rm(unfinished, { recursive: true })
   })
@@ -51,7 +51,7 @@ export function nameOf(index: number): string {
   return `${letter(index)}${letter(Math.floor(index / 26))}-${index}`
 }
 
-/** Writes the tree into a folder, which it makes. */
+/** Creates a folder and writes the tree into it. */
 export async function writeTree(folder: string, { names, entries }: TreeSize): Promise<void> {
   let count = 0
   const made = new Set<string>()
@@ -82,7 +82,7 @@ export async function writeTree(folder: string, { names, entries }: TreeSize): P
   }
 }
 
-// As nixpkgs does it: all shards are read when the set is evaluated, a package only when it is asked for.
+// Like nixpkgs: evaluating the set reads all shards, but a package only when it is needed.
 const defaultNix = `{ system, config ? { }, overlays ? [ ], ... }:
 let
   inherit (builtins) attrNames concatMap listToAttrs readDir;

@@ -1,7 +1,7 @@
 import type { Unit } from './case.ts'
 
 const scaled = (value: number, steps: readonly (readonly [number, string])[]): string => {
-  // The smallest step also stands for what is smaller.
+  // Smaller values use the smallest step.
   const [factor, name] = steps.find(([least]) => Math.abs(value) >= least) ?? steps.at(-1) ?? [1, '']
   return `${significant(value / factor)} ${name}`
 }
@@ -41,5 +41,5 @@ const sizes = [
   [1, 'B'],
 ] as const
 
-/** Whether more of it is better. */
+/** Whether higher values are better. */
 export const moreIsBetter = (unit: Unit): boolean => unit === 'requests/s' || unit === 'bytes/s'

@@ -1,4 +1,4 @@
--- What wrk found, as JSON. Latencies come in microseconds.
+-- Prints the results of wrk as JSON. Latencies are in microseconds.
 done = function(summary, latency, requests)
   local errors = summary.errors
   io.write(string.format(

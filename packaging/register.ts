@@ -11,10 +11,10 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 
-// node packaging/register.ts: makes the store paths that an image brings known to the Nix in it, and keeps them from
-// its garbage collector, where the image has no database of Nix's: its store is a whole closure, so what a path refers
-// to is among the image's paths, and found as Nix itself finds it: by the hashes that stand in the path's files.
-// Done once for a container. Run before the program, so without any npm packages.
+// node packaging/register.ts: registers the store paths of an image with the Nix in it, and protects them from its garbage
+// collector, if the image has no Nix database. The store of an image is a closure, so the references of a path are among
+// the image's paths, and are found like Nix finds them: by their hashes in the path's files. Runs once per container,
+// before the program, and so without npm packages.
 
 const store = '/nix/store'
 const roots = '/nix/var/nix/gcroots/image'
@@ -41,10 +41,12 @@ if (unknown.length > 0) {
   // Nix computes the hashes.
   nixStore(['--register-validity'], `${lines.join('\n')}\n`)
   const seconds = ((performance.now() - begun) / 1000).toFixed(1)
-  process.stderr.write(`nixery-entrypoint: made ${unknown.length} store paths known to Nix in ${seconds} s\n`)
+  process.stderr.write(
+    `nixery-entrypoint: registered ${unknown.length} store paths with Nix in ${seconds} s\n`,
+  )
 }
 
-/** Those that Nix does not know. */
+/** The paths that Nix does not know. */
 function unknownTo(names: readonly string[]): string[] {
   const { stdout } = nixStore([
     '--check-validity',
@@ -68,7 +70,7 @@ function nixStore(args: readonly string[], input = '') {
   return process.exit(1)
 }
 
-/** The names of the store paths that a path's files and links name. Sorted. */
+/** The names of the store paths that the files and links of a path refer to, sorted. */
 function referencesOf(path: string, byHash: ReadonlyMap<string, string>): string[] {
   const found = new Set<string>()
   const walk = (at: string): void => {
@@ -90,7 +92,7 @@ function scanFile(path: string, byHash: ReadonlyMap<string, string>, found: Set<
       if (count === 0) return
       const end = kept + count
       scan(block.subarray(0, end), byHash, found)
-      // A hash may lie across the border.
+      // A hash may cross the border of two chunks.
       kept = Math.min(end, hashLength - 1)
       block.copyWithin(0, end - kept, end)
     }
@@ -99,7 +101,7 @@ function scanFile(path: string, byHash: ReadonlyMap<string, string>, found: Set<
   }
 }
 
-/** Looks at every 32nd byte, and only closer where a run of a hash's letters might be. */
+/** Checks every 32nd byte, and looks closer only where a run of hash characters is possible. */
 function scan(bytes: Buffer, byHash: ReadonlyMap<string, string>, found: Set<string>): void {
   for (let at = 0; at + hashLength <= bytes.length;) {
     let last = at + hashLength - 1
@@ -114,7 +116,7 @@ function scan(bytes: Buffer, byHash: ReadonlyMap<string, string>, found: Set<str
   }
 }
 
-/** Another start may have been ended in the middle. */
+/** An earlier start may have been interrupted. */
 function link(target: string, path: string): void {
   try {
     symlinkSync(target, path)

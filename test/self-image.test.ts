@@ -170,7 +170,7 @@ describe('the image of this program, made by itself', { skip, timeout: 240_000 }
 
   it('says what is wrong and ends', async () => {
     const failing: [variable: string, message: RegExp][] = [
-      ['NIXERY_SANDBOX=perhaps', /NIXERY_SANDBOX is true, false or relaxed, not perhaps/],
+      ['NIXERY_SANDBOX=perhaps', /NIXERY_SANDBOX must be true, false or relaxed, not perhaps/],
       ['NIXERY_PRELAUNCH=false', /NIXERY_PRELAUNCH \(false\) ended with status 1/],
     ]
     for (const [variable, message] of failing) {

@@ -19,7 +19,7 @@ function writeBlob(file: string, size: number): void {
   closeSync(descriptor)
 }
 
-/** Puts a file into the store that a server with this environment has, and gives its digest. */
+/** Adds a file to the store of a server with this environment, and returns its digest. */
 async function publish(file: string, size: number, environment: Record<string, string>): Promise<Digest> {
   const hash = createHash('sha256')
   for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer)
@@ -37,8 +37,8 @@ export const blob: Case = {
   name: 'blob',
   what:
     'One blob from one server process to one client that only counts bytes, over a new connection each time, from ' +
-    'the page cache. The floors: `cat` of a file of the same size that writes into the socket of the same client, ' +
-    'and sha256 of the same bytes on one core, which every client has to do.',
+    'the page cache. The floors: `cat` of a file of the same size into the socket of the same client, and sha256 of ' +
+    'the same bytes on one core, which every client has to compute.',
   async run(context): Promise<Row[]> {
     const { signal, runs } = context
     const size = (context.quick ? 128 : 1024) * 1024 * 1024

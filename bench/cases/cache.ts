@@ -12,13 +12,13 @@ import { repeat, type Context } from '../context.ts'
 import { planImage } from '../image.ts'
 
 const image = 'shell/git'
-/** Milliseconds from a request to its answer, as over the internet. */
+/** Milliseconds from a request to its response, like over the internet. */
 const latency = 20
-/** What straight is to be at most of what Nix and packing take together. */
+/** Targets: the time of a pull straight from a cache, relative to substitution by Nix and packing together. */
 const targets = { zstd: 0.38, xz: 0.45 } as const
 type Compression = keyof typeof targets
 
-/** Serves a folder over HTTP, each answer a while later. */
+/** Serves a folder over HTTP, with latency. */
 async function serveFolder(folder: string): Promise<{ url: string; close(): void }> {
   const server = createServer((request, response) => {
     void sleep(latency).then(() => {
@@ -40,7 +40,7 @@ async function serveFolder(folder: string): Promise<{ url: string; close(): void
   }
 }
 
-/** A pull by a server that was just started with an empty registry. */
+/** The time of a pull from a new server with an empty registry. */
 async function pulled(context: Context, settings: Record<string, string>): Promise<number> {
   const server = await context.serve({ ...context.environment(await context.folder('data')), ...settings })
   await ping(server)
@@ -63,7 +63,7 @@ async function measured(context: Context, paths: readonly string[], compression:
   const served = await serveFolder(files)
   try {
     const straightBy = { NIXERY_ORIGIN: 'caches', NIXERY_SUBSTITUTERS: served.url, NIXERY_TRUSTED_KEYS: key }
-    // In turns, so that what else the machine does hits both.
+    // In turns, so that other load on the machine affects both.
     const turns = await repeat(
       context.runs,
       context,
@@ -107,8 +107,8 @@ async function measured(context: Context, paths: readonly string[], compression:
 export const cache: Case = {
   name: 'cache',
   what:
-    `The first pull of ${image} from a server with an empty registry that takes everything from a binary cache, which ` +
-    `answers ${latency} ms late, beside what is needed without: Nix’s substitution of the same paths from the same cache ` +
+    `The first pull of ${image} from a server with an empty registry that reads everything from a binary cache with a ` +
+    `latency of ${latency} ms. The floor is the way without it: Nix’s substitution of the same paths from the same cache ` +
     'into an empty store, and a first pull from the store.',
   async run(context): Promise<Row[]> {
     const layers = await planImage(image, context.environment(await context.folder('data')), context.signal)

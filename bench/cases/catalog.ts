@@ -15,7 +15,7 @@ const image = 'shell/git'
 
 const digestOf = (text: string): Digest => parseDigest(`sha256:${hash('sha256', text)}`)
 
-/** Remembers so many images of 20 layers each, out of a quarter as many layers. */
+/** Fills a catalog with images of 20 layers each, out of a quarter as many layers. */
 async function fill(images: number, environment: Record<string, string>, context: Context): Promise<void> {
   const below = seeded(3)
   const state = await openState(readConfig(environment), { warn: () => {} })
@@ -63,7 +63,7 @@ async function prepare(environment: Record<string, string>, context: Context): P
 
 const addressOf = ({ origin }: Server): string => `${origin}/v2/${image}/manifests/latest`
 
-/** Asks both servers in turns, so that what else the machine does hits both. */
+/** Measures both servers in turns, so that other load on the machine affects both. */
 async function measureBoth(both: readonly Warm[], context: Context): Promise<void> {
   const { signal } = context
   context.say('new combinations')
@@ -75,7 +75,7 @@ async function measureBoth(both: readonly Warm[], context: Context): Promise<voi
     }
   }
   const seconds = context.quick ? 1 : 2
-  // The first second of a server is one of compiling.
+  // In its first second, a server compiles.
   for (const { known } of both) await load(addressOf(known.server), { clients: 8, seconds: 1 }, signal)
   await repeat(context.runs, context, 'both under load', async () => {
     for (const { known, one, many } of both) {
@@ -88,8 +88,8 @@ async function measureBoth(both: readonly Warm[], context: Context): Promise<voi
 export const catalog: Case = {
   name: 'catalog',
   what:
-    'The figures of `combination` and `same` from a server whose catalog knows 100,000 other images of 20 layers ' +
-    'out of 25,000 (5,000 images with --quick), beside those of a server whose catalog was empty.',
+    'The measurements of `combination` and `same` with a catalog of 100,000 other images of 20 layers out of 25,000 ' +
+    '(5,000 images with --quick), compared with an empty catalog.',
   async run(context): Promise<Row[]> {
     const images = context.quick ? 5_000 : 100_000
     const full = context.environment(await context.folder('data'))
@@ -108,9 +108,9 @@ export const catalog: Case = {
     return [
       row('new combination, its new layers packed', 'ms', ({ layersNew }) => layersNew),
       row('new combination, layers known', 'ms', ({ layersKnown }) => layersKnown),
-      row('1 client: answers a second', 'requests/s', ({ one }) => one.map(({ rate }) => rate)),
-      row('64 clients: answers a second', 'requests/s', ({ many }) => many.map(({ rate }) => rate)),
-      row('64 clients: 99 of 100 answered within', 'ms', ({ many }) => many.map(({ p99 }) => p99)),
+      row('1 client: responses per second', 'requests/s', ({ one }) => one.map(({ rate }) => rate)),
+      row('64 clients: responses per second', 'requests/s', ({ many }) => many.map(({ rate }) => rate)),
+      row('64 clients: 99th percentile', 'ms', ({ many }) => many.map(({ p99 }) => p99)),
     ]
   },
 }

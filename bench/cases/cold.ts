@@ -9,7 +9,7 @@ const image = 'shell/git'
 
 type Pull = { start: number; manifest: number; resolve: number; realise: number; rest: number }
 
-/** What one pull took, as its client sees it, and the parts of it that the server's log tells. */
+/** The times of one pull: by the client's clock, and its stages by the server's log. */
 async function coldPull(context: Context): Promise<Pull> {
   const server = await context.serve(context.environment(await context.folder('data')))
   await ping(server)
@@ -28,9 +28,9 @@ async function timesOf(server: Server): Promise<[number, number, number]> {
 export const cold: Case = {
   name: 'cold',
   what:
-    `The first pull of ${image} from a server that was just started with an empty registry and an empty catalog; ` +
-    'all store paths exist, their files are in the page cache. From sending the request for the manifest to its ' +
-    'last byte: evaluating, asking Nix to realise and for the closure, planning, packing and storing every layer.',
+    `The first pull of ${image} from a new server with an empty registry and an empty catalog. All store paths exist, ` +
+    'and their files are in the page cache. Measured from sending the request for the manifest to its last byte: ' +
+    'evaluating, realising, reading the closure, planning, and packing and storing every layer.',
   async run(context): Promise<Row[]> {
     const { signal } = context
     const environment = context.environment(await context.folder('data'))
@@ -39,7 +39,7 @@ export const cold: Case = {
     const pulls = await repeat(context.runs, context, `pull of ${image}`, () => coldPull(context))
     const of = (part: keyof Pull) => pulls.map((each) => each[part])
 
-    // In turns, so that what else the machine does hits both.
+    // In turns, so that other load on the machine affects both.
     const turns = await repeat(context.runs, context, 'packing and its floor', async () => ({
       alone: await overBlocks({ what: 'compressor', paths, rounds: 1 }, context),
       packed: await packLayers(layers, 1, environment, signal),
@@ -63,12 +63,12 @@ export const cold: Case = {
           { name: `sha256 of the same bytes, ${cores} cores`, values: sha256.ms },
         ],
       },
-      { name: '  of this: evaluating', unit: 'ms', values: of('resolve') },
-      { name: '  of this: realising, facts of the closure', unit: 'ms', values: of('realise') },
-      { name: '  of this: packing and storing', unit: 'ms', values: of('rest') },
+      { name: '  of which: evaluating', unit: 'ms', values: of('resolve') },
+      { name: '  of which: realising, reading the closure', unit: 'ms', values: of('realise') },
+      { name: '  of which: packing and storing', unit: 'ms', values: of('rest') },
       { name: 'before: from starting the server to ready', unit: 'ms', values: of('start') },
       {
-        name: 'packing the same layers, nothing else',
+        name: 'only packing the same layers',
         unit: 'bytes/s',
         values: rate(packed),
         floors: [{ name: compressor, values: rate(alone) }],

@@ -6,9 +6,9 @@ import { median } from '../statistics.ts'
 export const combination: Case = {
   name: 'combination',
   what:
-    'A server that has served each of twelve packages alone is asked for pairs of them, each for the first time. ' +
-    'Then for the same packages named one by one instead of by `shell`, which is another image of the same ' +
-    'layers. Then, started again with room for 8 layers only, for the pairs again: other groupings of known paths.',
+    'First pulls of pairs of twelve packages from a server that has served each of them alone. Then pulls of the same ' +
+    'packages listed one by one instead of by `shell`: other images with the same layers. Then, after a restart with a ' +
+    'limit of 8 layers, the pairs again: other groupings of known paths.',
   async run(context): Promise<Row[]> {
     const count = context.quick ? 6 : 24
     const environment = context.environment(await context.folder('data'))
@@ -34,21 +34,21 @@ export const combination: Case = {
       },
       { name: 'new combination, layers known', unit: 'ms', values: found.layersKnown, target: atMost(20) },
       {
-        name: 'Nix programs started meanwhile',
+        name: 'Nix programs started',
         unit: 'count',
         values: [found.nixStarts],
         exact: true,
         target: atMost(0),
       },
       {
-        name: 'processes of any kind started meanwhile',
+        name: 'processes of any kind started',
         unit: 'count',
         values: [found.noProcess ? 0 : Math.max(1, found.nixStarts)],
         exact: true,
         target: atMost(0),
-        note: 'as the kernel counts: 1 stands for one or more',
+        note: 'by the kernel’s count: 1 means one or more',
       },
-      { name: 'other grouping of known paths (budget 8)', unit: 'ms', values: again },
+      { name: 'other grouping of known paths (at most 8 layers)', unit: 'ms', values: again },
     ]
   },
 }

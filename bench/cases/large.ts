@@ -7,16 +7,16 @@ import { makeTrees, seeded } from '../seed.ts'
 export const large: Case = {
   name: 'large',
   what:
-    'A closure of 2 GB (200 folders of seeded files, the largest a sixth of all, in 94 layers) through pack in a ' +
-    'process of its own. Its peak of resident memory, as the kernel keeps it (VmHWM), is compared with what the ' +
-    'same process had before. The floor is measured over the first 256 MB and scaled.',
+    'Packing a closure of 2 GB (200 folders of pseudorandom files in 94 layers, the largest a sixth of all bytes) in a ' +
+    'separate process. Its peak of resident memory (VmHWM) is compared with that before packing. The floor is measured ' +
+    'over the first 256 MB and scaled.',
   async run(context): Promise<Row[]> {
     const { signal, quick } = context
     const folder = await context.folder('trees')
     context.say('writing 2 GB')
     const trees = makeTrees(folder, { count: 200, bytes: quick ? 200e6 : 2e9 }, seeded(8))
     const total = trees.reduce((sum, { size }) => sum + size, 0)
-    // One layer each for the largest, one for all the others: what a budget of 94 leads to.
+    // One layer for each of the largest, and one for all others: the result of a limit of 94 layers.
     const single = trees.slice(0, 93).map(({ path, size }) => ({ paths: [path], size }))
     const rest = trees.slice(93)
     const last = {

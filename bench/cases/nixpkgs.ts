@@ -7,7 +7,7 @@ import type { Context } from '../context.ts'
 import type { Server } from '../serve.ts'
 import { ensureTree, nameOf, nixpkgsSize } from '../tree.ts'
 
-/** Milliseconds between two pulls of a client that comes back: longer than a folder is believed not to have changed. */
+/** Milliseconds between two pulls of a client: longer than the server assumes that a folder has not changed. */
 const pause = 6_000
 const together = 20
 
@@ -17,10 +17,10 @@ type Measured = { again: number[]; rested: number; alone: number[]; together: nu
 export const nixpkgs: Case = {
   name: 'nixpkgs',
   what:
-    `A package set of nixpkgs' size (${nixpkgsSize.entries} entries, ${nixpkgsSize.names} names; packages that need ` +
-    `nothing but a shell), as a folder and as a git repository. A cached image every ${pause / 1000} s; the first pull ` +
-    'after a rest, when what was seen of the folder is too old; new names one by one, and ' +
-    `${together} at once, each to its manifest, built and packed. The server has just been started and has answered one pull.`,
+    `A package set with the size of nixpkgs (${nixpkgsSize.entries} entries, ${nixpkgsSize.names} names; packages that ` +
+    `need only a shell), as a folder and as a git repository. A cached image every ${pause / 1000} s; the first pull ` +
+    'after a pause, when the server’s check of the folder is out of date; new names one by one, and ' +
+    `${together} at once, each until its manifest, built and packed. The server is new and has served one pull.`,
   async run(context): Promise<Row[]> {
     const size = context.quick ? { names: 300, entries: 1_000 } : nixpkgsSize
     context.say('writing the tree')
@@ -45,7 +45,7 @@ export const nixpkgs: Case = {
         note: `of ${folder.again.length} pulls`,
       },
       {
-        name: 'folder: the first pull after a rest',
+        name: 'folder: the first pull after a pause',
         unit: 'ms',
         values: [folder.rested],
         target: atMost(800),
@@ -69,7 +69,7 @@ async function measure(context: Context, names: number, source: Source): Promise
   const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== ''))
   const server = await context.serve(set)
   await ping(server)
-  // Other names for each source: what one has built is not to help the other.
+  // Different names for each source, so that one does not profit from the other's builds.
   const offset = source.name === 'git' ? 1 : 0
   let used = 0
   const next = () => nameOf(((used += 1) * 2 + offset) % names)
@@ -88,7 +88,7 @@ async function measure(context: Context, names: number, source: Source): Promise
     await rest(pause, context)
     again.push(await timed(server, known))
   }
-  context.say(`${source.name}: after a rest`)
+  context.say(`${source.name}: after a pause`)
   await rest((stale + 1) * 1000, context)
   const rested = await timed(server, known)
   context.say(`${source.name}: ${together} new names at once`)
@@ -99,13 +99,13 @@ async function measure(context: Context, names: number, source: Source): Promise
   return { again, rested, alone, together: ms }
 }
 
-/** Seconds: NIXERY_PATH_STALE of these servers. After it, a rest is as good as one of an hour. */
+/** NIXERY_PATH_STALE of these servers, in seconds. A longer pause makes no difference. */
 const stale = 10
 
 const rest = (ms: number, { signal }: Context) => sleep(ms, undefined, { signal })
 const timed = async (server: Server, name: string): Promise<number> => (await pull(server, name)).ms
 
-/** The same files as a repository of one commit. */
+/** Makes a repository with one commit of the same files. */
 async function repositoryOf(tree: string, folder: string): Promise<string> {
   const git = (...args: string[]) =>
     execa('git', ['--git-dir', join(folder, '.git'), '--work-tree', tree, ...args])

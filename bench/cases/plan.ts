@@ -10,9 +10,9 @@ const degree = 8
 export const plan: Case = {
   name: 'plan',
   what:
-    `A synthetic closure of ${size} store paths with about ${degree} references each: from its facts in memory ` +
-    'through the graph to the planned layers, by every strategy. The first time is the first in this process, ' +
-    'when nothing is compiled yet. The floor sorts the store paths, which a plan cannot do without.',
+    `Planning a synthetic closure of ${size} store paths with about ${degree} references each: from its facts in memory ` +
+    'through the graph to the planned layers, by every strategy. The first time is the first in this process, before ' +
+    'code is compiled. The floor is sorting the store paths, which every plan needs.',
   async run(context): Promise<Row[]> {
     const { root, facts } = largeFacts(size, degree)
     const options = { popularity: noPopularity, maxLayers: defaultMaxLayers }
@@ -29,7 +29,7 @@ export const plan: Case = {
       context.say(`strategy ${name}`)
       const work = () => {
         const walked = walkClosure([root], (path) => facts.get(path))
-        if ('unknown' in walked) throw new Error('the closure is not whole')
+        if ('unknown' in walked) throw new Error('the closure is incomplete')
         return strategy(walked.closure, options)
       }
       const first = timed(work)

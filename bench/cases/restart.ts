@@ -7,7 +7,7 @@ const image = 'shell/git'
 export const restart: Case = {
   name: 'restart',
   what:
-    `A server that is started again over the same folders and asked for ${image}, which it had made before: the ` +
+    `The first pulls of ${image} after a restart of the server that made it: the ` +
     'manifest, and in other runs the whole image by a client that has nothing of it, three blobs at a time, every ' +
     'one hashed.',
   async run(context): Promise<Row[]> {

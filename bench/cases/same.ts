@@ -9,7 +9,7 @@ import { load, type Load } from '../load.ts'
 
 const image = 'shell/git'
 
-/** So many clients ask one address again and again, several times over. */
+/** Repeats a measurement of clients that request one URL. */
 const loads = (context: Context, what: string, address: string, clients: number): Promise<Load[]> =>
   repeat(context.runs, context, `${what}, clients: ${clients}, run`, () =>
     load(address, { clients, seconds: context.quick ? 1 : 2 }, context.signal),
@@ -18,8 +18,8 @@ const loads = (context: Context, what: string, address: string, clients: number)
 export const same: Case = {
   name: 'same',
   what:
-    `The manifest of ${image} by its tag, from a server that has made it, over connections that are kept. wrk asks ` +
-    'from one thread on the same machine, so it takes part of a core from the server; the floor is an empty ' +
+    `The manifest of ${image} by its tag, from a server that has made it, over kept-alive connections. wrk runs ` +
+    'from one thread on the same machine, and so takes part of a core from the server. The floor is an empty ' +
     '`node:http` handler under the same wrk. The log is on, as in production.',
   async run(context): Promise<Row[]> {
     const server = await context.serve(context.environment(await context.folder('data')))
@@ -29,7 +29,7 @@ export const same: Case = {
     const rows: Row[] = []
     await withChild('empty', [], context.signal, async (port) => {
       const nothing = `http://127.0.0.1:${port}/`
-      // The first second of a process is one of compiling.
+      // In its first second, a process compiles.
       for (const each of [address, nothing]) await load(each, { clients: 8, seconds: 1 }, context.signal)
       for (const clients of [1, 8, 64]) {
         const found = await loads(context, image, address, clients)
@@ -44,8 +44,8 @@ export const same: Case = {
 }
 
 /**
- * The share of what a bare `node:http` handler reaches with the same bytes. Both servers run on the first core and wrk
- * on the last, and they take turns, so that whatever else the machine does slows down both.
+ * The throughput relative to a bare `node:http` handler that sends the same bytes. Both servers run on the first core and
+ * wrk on the last, in turns, so that other load on the machine affects both.
  */
 export const bare: Case = {
   name: 'bare',
@@ -68,7 +68,7 @@ export const bare: Case = {
       }))
       return [
         {
-          name: '64 clients: answers a second',
+          name: '64 clients: responses per second',
           unit: 'requests/s',
           values: pairs.map(({ ours }) => ours.rate),
           floors: [{ name: 'bare handler', values: pairs.map(({ bare: one }) => one.rate) }],
@@ -79,7 +79,7 @@ export const bare: Case = {
   },
 }
 
-/** An answer, for a server that is to give the same; what Node adds itself is left out. */
+/** A response to replay, without the headers that Node adds itself. */
 async function sameBytes(address: string): Promise<SameBytes> {
   const response = await fetch(address, { headers: { Accept: mediaTypes.oci.manifest } })
   const added = new Set(['connection', 'date', 'keep-alive'])
@@ -90,7 +90,7 @@ async function sameBytes(address: string): Promise<SameBytes> {
   }
 }
 
-/** Keeps all threads of a process on one core. */
+/** Pins all threads of a process to one core. */
 const pinTo = (pid: number, core: number) =>
   execa('taskset', ['--all-tasks', '--cpu-list', '--pid', String(core), String(pid)], { stdin: 'ignore' })
 
@@ -102,11 +102,11 @@ function rowsOf(clients: number, found: readonly Load[], empty: readonly Load[])
     values: found.map((each) => each[part]),
     floors: [{ name: 'empty handler', values: empty.map((each) => each[part]) }],
   })
-  const rate = row('answers a second', 'rate')
-  const slow = row('99 of 100 answered within', 'p99')
+  const rate = row('responses per second', 'rate')
+  const slow = row('99th percentile', 'p99')
   return [
     clients === 64 ? { ...rate, target: atLeast(15_000) } : rate,
-    row('half answered within', 'p50'),
+    row('median', 'p50'),
     clients === 64 ? { ...slow, target: atMost(10) } : slow,
   ]
 }

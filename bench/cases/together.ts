@@ -12,8 +12,8 @@ type Together = { ms: number; evaluations: number; realisations: number; packedT
 export const together: Case = {
   name: 'together',
   what:
-    `${clients} clients ask at once for ${image} of a server that was just started with an empty registry and an ` +
-    'empty catalog; all store paths exist. To the last answer. What was done is counted from the server’s log.',
+    `${clients} concurrent pulls of ${image} from a new server with an empty registry and an empty catalog; all store ` +
+    'paths exist. Measured until the last response. The work done is counted in the server’s log.',
   async run(context): Promise<Row[]> {
     await planImage(image, context.environment(await context.folder('data')), context.signal)
     const alone = await repeat(context.runs, context, 'one client', () => pullBy(context, 1))
@@ -28,7 +28,7 @@ export const together: Case = {
     })
     return [
       {
-        name: `${clients} clients, first request to last answer`,
+        name: `${clients} clients, first request to last response`,
         unit: 'ms',
         values: of('ms'),
         floors: [{ name: 'one client alone', values: alone.map(({ ms }) => ms) }],
@@ -37,7 +37,7 @@ export const together: Case = {
       count('realisations', 'realisations', 1),
       count('layers packed more than once', 'packedTwice', 0),
       {
-        name: 'clients with the same, right manifest',
+        name: 'clients with the same, correct manifest',
         unit: 'count',
         values: of('served'),
         exact: true,

@@ -10,7 +10,7 @@ import type { World } from '../layering/world.ts'
 
 type Name = keyof typeof layerings
 const floor: Name = 'one layer per path'
-/** The strategy that is to reach what was wanted; the others are there to compare. */
+/** The strategy with the targets; the others are for comparison. */
 const wanted: Name = 'stable'
 const names = (Object.keys(layerings) as Name[]).filter((name) => name !== floor)
 
@@ -18,8 +18,8 @@ export const trace: Case = {
   name: 'trace',
   what:
     'One client that keeps its layers pulls 60 random images of 1 to 6 packages; then 5 % of the store paths change, ' +
-    `and it pulls all again. At most ${defaultMaxLayers} layers an image, bytes before compression, no popularity ` +
-    'data; three traces with seeds of their own, simulated over the closures of the demo packages and over larger ' +
+    `and it pulls all of them again. At most ${defaultMaxLayers} layers per image, bytes before compression, no ` +
+    'popularity data; three traces with different seeds, simulated over the closures of the demo packages and over larger ' +
     'ones from Debian’s index. `size first` is how nixpkgs’ dockerTools groups paths today, `popular alone` how it ' +
     'did before.',
   async run(context): Promise<Row[]> {
@@ -37,7 +37,7 @@ export const trace: Case = {
       ...layerRows(name, demo),
     ])
     const larger = await debianWorld(readConfig({ HOME: homedir() }).NIXERY_CACHE, 150, [20, 150])
-    if (!larger) return rows // no list of packages is in the cache
+    if (!larger) return rows // the cache has no list of packages
     const others = tracesOf(larger)
     return [...rows, ...names.flatMap((name) => fetchedRows(name, others, false, 'Debian, '))]
   },
@@ -45,7 +45,7 @@ export const trace: Case = {
 
 type Traces = readonly Record<Name, Trace>[]
 
-/** Bytes that were fetched, beside one layer per path. */
+/** Bytes fetched, compared with one layer per path. */
 function fetchedRows(name: Name, traces: Traces, isWanted: boolean, prefix = ''): Row[] {
   const half = (title: string, which: keyof Trace): Row => ({
     name: `${prefix}${name}: fetched, ${title}`,
@@ -58,7 +58,7 @@ function fetchedRows(name: Name, traces: Traces, isWanted: boolean, prefix = '')
   return [half('all images', 'first'), half('after update', 'again')]
 }
 
-/** How many layers images have, and how many from the first on are those of the image before. */
+/** The number of layers of the images, and of leading layers shared with the previous image. */
 function layerRows(name: Name, traces: Traces): Row[] {
   const count = (title: string, of: (each: Half) => number): Row => ({
     name: `${name}: ${title}`,
@@ -66,11 +66,11 @@ function layerRows(name: Name, traces: Traces): Row[] {
     values: traces.map((each) => of(each[name].first)),
     exact: true,
   })
-  // The layer of links is one more.
+  // Plus the layer of links.
   const most = count('layers of the largest image', ({ mostLayers }) => mostLayers + 1)
   return [
     name === wanted ? { ...most, target: atMost(100) } : most,
     count('layers of an image, mean', ({ layers, images }) => layers / images + 1),
-    count('of these as in the image before', ({ prefixLayers, images }) => prefixLayers / images),
+    count('of which as in the previous image', ({ prefixLayers, images }) => prefixLayers / images),
   ]
 }

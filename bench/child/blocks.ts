@@ -1,7 +1,7 @@
 /**
- * A process of its own that does one thing to the tar blocks of store paths, on so many threads, with all of them
- * in memory before the clock starts: what packing could reach if reading, tar and writing cost nothing.
- * Its argument is `BlocksJob` as JSON, its environment a server's; it prints `BlocksResult`.
+ * Processes the tar blocks of store paths on several threads, with all blocks in memory before the clock starts: the
+ * speed of packing if reading, tar and writing were free. A separate process; its argument is a `BlocksJob` as JSON, its
+ * environment that of a server; it prints a `BlocksResult`.
  */
 import { createHash } from 'node:crypto'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
@@ -17,21 +17,21 @@ export type BlocksJob = {
   readonly what: 'compressor' | 'gzip -6' | 'sha256'
   readonly paths: readonly string[]
   readonly threads: number
-  /** Measured rounds; one more goes before and is not measured. */
+  /** Measured rounds, after one that is not measured. */
   readonly rounds: number
-  /** Bytes after which no more is read. */
+  /** Read at most this many bytes. */
   readonly limit: number
 }
 export type BlocksResult = {
   readonly bytes: number
   readonly ms: readonly number[]
-  /** Bytes that came out; of sha256 none. */
+  /** Bytes of output; 0 for sha256. */
   readonly compressed: number
 }
 
 type Counted = { readonly bytes: number; readonly compressed: number }
 
-/** The blocks that are one thread's: every so many-th, so that all have as much to do. */
+/** The blocks of one thread: every nth, so that all threads have the same amount of work. */
 function blocksOf({ paths, threads, limit }: BlocksJob, thread: number): Uint8Array[] {
   const own: Uint8Array[] = []
   let [index, bytes] = [0, 0]
@@ -46,7 +46,7 @@ function blocksOf({ paths, threads, limit }: BlocksJob, thread: number): Uint8Ar
   return own
 }
 
-/** What is done to a thread's blocks, ready to be done: how many bytes come out. */
+/** Prepares the work on a thread's blocks; the work returns the bytes of output. */
 async function workOf(what: BlocksJob['what']): Promise<(blocks: readonly Uint8Array[]) => number> {
   if (what === 'sha256') {
     return (blocks) => {

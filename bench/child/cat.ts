@@ -1,4 +1,4 @@
-/** Sends a file to whoever connects, by `cat` writing into the socket itself. Prints its port. */
+/** Sends a file to each client with `cat`, which writes into the socket directly. Prints its port. */
 import { spawn } from 'node:child_process'
 import { createServer, type AddressInfo } from 'node:net'
 

@@ -1,4 +1,4 @@
-/** A server that answers everything with nothing: what Node's HTTP alone costs. Prints its port. */
+/** A server with empty responses: the cost of Node's HTTP alone. Prints its port. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 

@@ -1,6 +1,6 @@
 /**
- * A process of its own that packs layers as a build does: all handed to the pool, largest first. Its argument is
- * `PackJob` as JSON, its environment a server's; it prints `PackResult`.
+ * Packs layers like a build: gives all of them to the pool, largest first. A separate process; its argument is a
+ * `PackJob` as JSON, its environment that of a server; it prints a `PackResult`.
  */
 import { rm, writeFile } from 'node:fs/promises'
 import { readConfig } from '../../src/config.ts'
@@ -13,14 +13,14 @@ export type PackJob = {
   /** The store paths of each layer, with their bytes. */
   readonly layers: readonly { readonly paths: readonly string[]; readonly size: number }[]
   readonly rounds: number
-  /** Whether one round goes before that is not measured. */
+  /** Whether to run one more round first, unmeasured. */
   readonly warm: boolean
 }
 export type PackResult = {
   readonly ms: readonly number[]
   /** Bytes of all packed layers. */
   readonly compressed: number
-  /** Resident bytes before the first round, and at the peak since. */
+  /** Resident bytes before the first round, and their peak since. */
   readonly idle: number
   readonly peak: number
 }
@@ -45,7 +45,7 @@ async function round(): Promise<number> {
 try {
   if (job.warm) await round()
   const idle = (await memoryOf(process.pid)).now
-  await writeFile('/proc/self/clear_refs', '5') // the peak begins anew (proc(5))
+  await writeFile('/proc/self/clear_refs', '5') // resets the peak (proc(5))
   const ms: number[] = []
   let compressed = 0
   for (let count = 0; count < job.rounds; count++) {

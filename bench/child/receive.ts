@@ -1,14 +1,14 @@
 /**
- * A client that does as little as one can: it reads into one buffer and looks at nothing but the header. Its
- * argument is `ReceiveJob` as JSON; it prints the milliseconds of each round, from connecting to the last byte.
+ * A client with minimal work: it reads into one buffer and parses only the end of the header. Its argument is a
+ * `ReceiveJob` as JSON; it prints the milliseconds of each round, from connecting to the last byte.
  */
 import { connect } from 'node:net'
 
 export type ReceiveJob = {
   readonly port: number
-  /** What is sent first; nothing to a server that is none of HTTP. */
+  /** The request to send; empty if the server does not speak HTTP. */
   readonly request: string
-  /** Bytes that must come behind the header. */
+  /** The bytes expected after the header. */
   readonly size: number
   readonly rounds: number
 }
@@ -42,7 +42,7 @@ function receive(): Promise<number> {
     },
   })
   socket.on('error', reject)
-  socket.on('close', () => reject(new Error(`${received} bytes came, not ${expected}`)))
+  socket.on('close', () => reject(new Error(`${received} bytes received, expected ${expected}`)))
   if (job.request !== '') socket.write(job.request)
   return promise
 }

@@ -1,6 +1,6 @@
 /**
- * A bare `node:http` server that answers everything with the given status, headers and body: what Node's HTTP costs for
- * the same bytes. Takes them as JSON, the body as base64. Prints its port.
+ * A bare `node:http` server that always sends the given status, headers and body: the cost of Node's HTTP for the same
+ * bytes. Its argument is JSON with the body as base64. Prints its port.
  */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'

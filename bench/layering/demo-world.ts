@@ -10,9 +10,9 @@ import { openWorker } from '../../src/worker.ts'
 import type { World } from './world.ts'
 
 /**
- * Makes the demo package set if need be, realises every package of it (tens of seconds the first time) and asks
- * Nix for the closures.
- * @param note gets lines for people
+ * Makes the demo package set if necessary, realises all its packages (tens of seconds the first time) and reads their
+ * closures.
+ * @param note receives lines of progress
  * @throws SETUP_FAILED, NIX_UNAVAILABLE, BUILD_FAILED
  */
 export async function demoWorld(note: (line: string) => void): Promise<World> {
@@ -38,7 +38,7 @@ export async function demoWorld(note: (line: string) => void): Promise<World> {
       const { system } = platforms[architecture]
       const names = namesOf(demoAttributes)
       const looked = await worker.nix.evaluate({ set: { folder: set }, system, attributes: names }, {})
-      // The set has no package for a name whose Debian package this architecture does not have.
+      // The set has no package if Debian has none for this architecture.
       const found = looked.filter((one) => one.status === 'package')
       const packages = new Map(found.map(({ path, outputs }) => [path.join('.'), outputs[0].outputPath]))
       const wanted = found.map(({ drvPath, outputs }) => ({ drvPath, ...outputs[0] }))

@@ -1,4 +1,4 @@
-/** Worlds whose images are larger than the budget: made at random, and cut from Debian's index. */
+/** Worlds whose images exceed the layer limit: random ones, and ones from Debian's index. */
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseIndex } from '../../demo/debian-index.ts'
@@ -10,11 +10,11 @@ import { factsOf, randomNumbers, storePathOf, type World } from './world.ts'
 const seed = 1
 
 /**
- * A world at random: 40 paths that nearly everything refers to, libraries above them that refer to each other, and
- * packages that refer to libraries near each other. Sizes are log-normal with a median of 300 kB and a mean of
- * 2.2 MB, as in the demo packages.
- * @param size how many paths
- * @param width of how many neighbouring libraries a package takes its own: more of them make larger images
+ * A random world: 40 paths that nearly all others refer to, libraries above them that refer to each other, and packages
+ * that refer to neighbouring libraries. Sizes are log-normal with a median of 300 kB and a mean of 2.2 MB, like those of
+ * the demo packages.
+ * @param size the number of paths
+ * @param width the number of neighbouring libraries from which a package picks: more give larger images
  */
 export function syntheticWorld(size: number, width: number): World {
   const random = randomNumbers(seed)
@@ -54,7 +54,7 @@ export function syntheticWorld(size: number, width: number): World {
   }
 }
 
-/** What stands in Debian for what every image has, and for a shell. */
+/** Debian's packages for those that every image has, and for a shell. */
 const counterparts: Readonly<Record<string, string>> = {
   cacert: 'ca-certificates',
   'iana-etc': 'netbase',
@@ -65,8 +65,8 @@ const counterparts: Readonly<Record<string, string>> = {
 }
 
 /**
- * Debian's own dependencies as a world: programs with closures of so many packages, chosen at random. Undefined if
- * there is no index of this architecture in the cache, where making the demo packages leaves one.
+ * A world of Debian's dependencies: random programs with closures of a given size. Undefined if the cache has no index
+ * for this architecture; making the demo packages leaves one there.
  * @param cacheDirectory NIXERY_CACHE
  */
 export async function debianWorld(
@@ -114,7 +114,7 @@ export async function debianWorld(
     )
   const order = [...all].sort(byText)
   const facts = order.map((name) =>
-    // A .deb is about a third of what it unpacks to.
+    // A .deb has about a third of its unpacked size.
     factsOf(pathOf(name), 3 * (index.find(name)?.size ?? 0), directly(name).map(pathOf)),
   )
   return {
@@ -129,7 +129,7 @@ export async function debianWorld(
   }
 }
 
-/** For each clause its first alternative that there is, or that provides it. */
+/** For each clause, the first alternative that exists, or a package that provides it. */
 function neededBy(index: ReturnType<typeof parseIndex>, name: string): string[] {
   const found = (index.find(name)?.dependencies ?? []).flatMap((alternatives) => {
     for (const each of alternatives) {

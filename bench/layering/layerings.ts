@@ -5,7 +5,7 @@ import type { Layering } from './simulation.ts'
 
 const options = { popularity: noPopularity, maxLayers: defaultMaxLayers }
 
-/** All that are compared, with the default budget. The first is the floor. */
+/** The layerings to compare, with the default limit. The first is the floor. */
 export const layerings = {
   'one layer per path': onePathEach,
   stable: (closure) => strategies.stable(closure, options).layers,

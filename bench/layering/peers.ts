@@ -1,15 +1,15 @@
-/** How others would layer the same closures, to compare with. */
+/** How other programs layer closures, for comparison. */
 import type { Closure } from '../../src/closure/graph.ts'
 import { byText, type PathFacts, type StorePath } from '../../src/image/store-path.ts'
 import type { PlannedLayer } from '../../src/layers/strategy.ts'
 
-/** What cannot be beaten as long as a layer has whole store paths: as many layers as there are paths. */
+/** The optimum if layers consist of whole store paths: one layer per path. */
 export const onePathEach = ({ paths }: Closure): PlannedLayer[] =>
   [...paths.keys()].map((path) => ({ paths: [path] }))
 
 /**
- * The most popular paths alone, all others together: what nixpkgs' dockerTools did first, and nix2container does.
- * A path is as popular as there are ways through the closure that end in it.
+ * A layer for each of the most popular paths, and one for all others: the first strategy of nixpkgs' dockerTools, and
+ * that of nix2container. The popularity of a path is the number of ways through the closure that end in it.
  */
 export function popularAlone({ paths }: Closure, maxLayers: number): PlannedLayer[] {
   const usersFirst = leavesFirst(paths).reverse()
@@ -32,9 +32,9 @@ export function popularAlone({ paths }: Closure, maxLayers: number): PlannedLaye
 }
 
 /**
- * Size first, as nixpkgs' dockerTools has it today. The largest paths, one after the other, become cuts: a cut has a
- * layer of its own, and all that it needs is set apart from what is needed without it. Paths that are needed by the
- * same cuts share a layer. It ends before the cut that would make too many layers.
+ * Size first, like nixpkgs' dockerTools today. The largest paths, one after another, become cuts: a cut has its own layer,
+ * and its dependencies are separated from what is needed without it. Paths needed by the same cuts share a layer. It stops
+ * before the cut that would make too many layers.
  */
 export function sizeFirst(closure: Closure, maxLayers: number): PlannedLayer[] {
   const { paths } = closure
@@ -47,7 +47,7 @@ export function sizeFirst(closure: Closure, maxLayers: number): PlannedLayer[] {
     const next = new Map(labels).set(cut, new Set([cut]))
     const below = needs.get(cut) ?? new Set<StorePath>()
     for (const path of below) {
-      // The nearest cuts count: not those that need this one, nor this one where a nearer one is.
+      // The nearest cuts count: not those that need this one, nor this one if there is a nearer one.
       const label = new Set([...(labels.get(path) ?? [])].filter((other) => !needs.get(other)?.has(cut)))
       if (![...label].some((other) => below.has(other))) label.add(cut)
       next.set(path, label)
@@ -65,7 +65,7 @@ export function sizeFirst(closure: Closure, maxLayers: number): PlannedLayer[] {
 const grouped = (labels: ReadonlyMap<StorePath, ReadonlySet<StorePath>>): Map<string, StorePath[]> =>
   Map.groupBy(labels.keys(), (path) => [...(labels.get(path) ?? [])].sort(byText).join(' '))
 
-/** For each path all that it needs, itself not. */
+/** For each path its dependencies, without itself. */
 function needsOf({ paths }: Closure): Map<StorePath, Set<StorePath>> {
   const needs = new Map<StorePath, Set<StorePath>>()
   for (const path of leavesFirst(paths)) {
@@ -77,7 +77,7 @@ function needsOf({ paths }: Closure): Map<StorePath, Set<StorePath>> {
   return needs
 }
 
-/** All paths, each after what it refers to. */
+/** All paths, each after its references. */
 function leavesFirst(paths: ReadonlyMap<StorePath, PathFacts>): StorePath[] {
   const left = new Set<StorePath>()
   const entered = new Set<StorePath>()

@@ -1,7 +1,7 @@
 /**
- * `node bench/layering/run.ts [--seeds 5] [--json]`: what layerings cost a client that pulls many images and keeps their
- * layers, beside one layer per store path, which nothing can beat. Prints a table for each set of packages, or all
- * costs as JSON. The first run makes and realises the demo packages.
+ * `node bench/layering/run.ts [--seeds 5] [--json]`: the cost of layerings for a client that pulls many images and keeps
+ * their layers, compared with the optimum, one layer per store path. Prints a table for each set of packages, or all costs
+ * as JSON. The first run makes and realises the demo packages.
  */
 import { homedir } from 'node:os'
 import { parseArgs } from 'node:util'

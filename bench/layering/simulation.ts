@@ -1,44 +1,44 @@
 /**
- * What pulling costs a client that keeps its layers: it gets a layer only if it lacks exactly that one, the same
- * store paths with the same contents. It pulls all images; then packages change, and it pulls all of them again.
+ * The cost of pulls for a client that keeps its layers: it fetches a layer unless it has one with the same store paths and
+ * contents. It pulls all images; then packages change, and it pulls all of them again.
  */
 import type { Closure } from '../../src/closure/graph.ts'
 import type { PathFacts } from '../../src/image/store-path.ts'
 import type { PlannedLayer } from '../../src/layers/strategy.ts'
 import { closureIn, randomImages, updated, type World } from './world.ts'
 
-/** Layers in manifest order; the rootfs is not among them. */
+/** Layers in manifest order, without the rootfs. */
 export type Layering = (closure: Closure) => readonly PlannedLayer[]
 
 /** Sums over all images of one half of a trace. */
 export type Half = {
   readonly images: number
-  /** Of NARs, fetched. */
+  /** Bytes of NARs fetched. */
   readonly bytes: number
-  /** Layers fetched, each image's rootfs among them. */
+  /** Layers fetched, including the rootfs of each image. */
   readonly requests: number
-  /** Layers of all images, and of the image that has most, without the rootfs. */
+  /** Layers of all images, and of the image with the most, without the rootfs. */
   readonly layers: number
   readonly mostLayers: number
-  /** Layers, and bytes of NARs, that an image has in common with the one before it from the first layer on. */
+  /** Leading layers, and bytes of NARs, that an image shares with the previous one. */
   readonly prefixLayers: number
   readonly prefixBytes: number
   /** Bytes of NARs of all images. */
   readonly imageBytes: number
 }
 
-/** `first` is all images pulled one after the other; `again` is the same after the update. */
+/** `first`: all images pulled one after another; `again`: the same after the update. */
 export type Trace = { readonly first: Half; readonly again: Half }
 
 export type TraceOptions = {
-  /** How many images are pulled. */
+  /** The number of images to pull. */
   readonly images: number
-  /** How many of the paths change by themselves in between: 0.05 */
+  /** The share of paths that change themselves in between: 0.05. */
   readonly changes: number
   readonly seed: number
 }
 
-/** Pulls by one client for each of the layerings. */
+/** Simulates the pulls of one client for each layering. */
 export function simulate<Name extends string>(
   world: World,
   layerings: Readonly<Record<Name, Layering>>,

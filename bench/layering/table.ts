@@ -1,30 +1,30 @@
 import type { Half, Trace } from './simulation.ts'
 
-/** What one layering cost over some traces, both halves beside the floor's. */
+/** The cost of one layering over several traces, both halves relative to the floor. */
 export type Cost = {
   readonly layering: string
   readonly first: HalfCost
   readonly again: HalfCost
-  /** Layers of an image with its rootfs: on average, and at most. */
+  /** Layers of an image including its rootfs: mean and maximum. */
   readonly layers: number
   readonly mostLayers: number
 }
 
 export type HalfCost = {
-  /** Bytes fetched, as a multiple of the floor's: over all traces, and in the worst of them. */
+  /** Bytes fetched, as a multiple of the floor: over all traces, and in the worst one. */
   readonly timesFloor: number
   readonly worst: number
-  /** Bytes fetched in a trace, on average. */
+  /** Bytes fetched per trace, on average. */
   readonly bytes: number
-  /** Layers fetched in a trace, on average. */
+  /** Layers fetched per trace, on average. */
   readonly requests: number
-  /** What an image has in common with the one before, from the first layer on: parts of its layers and bytes. */
+  /** The leading layers that an image shares with the previous one: as a share of its layers and of its bytes. */
   readonly prefixLayers: number
   readonly prefixBytes: number
 }
 
 /**
- * Sums traces of several seeds up.
+ * Sums up the traces of several seeds.
  * @param floor the name of the layering that the others are compared with
  */
 export function costsOf<Name extends string>(traces: readonly Record<Name, Trace>[], floor: Name): Cost[] {
@@ -58,7 +58,7 @@ const halfCost = (own: readonly Half[], floor: readonly Half[]): HalfCost => ({
 const sumOf = (halves: readonly Half[], what: keyof Half): number =>
   halves.reduce((sum, half) => sum + half[what], 0)
 
-/** Costs for people. */
+/** Formats costs as a table. */
 export function traceTable(costs: readonly Cost[]): string {
   const head = ['', 'MB', '× floor', 'worst', 'requests', 'prefix']
   const cells = ({ timesFloor, worst, bytes, requests, prefixBytes }: HalfCost): string[] => [

@@ -1,4 +1,4 @@
-/** What a trace of pulls is over: a set of packages with their closures, images of them, and what an update makes. */
+/** The world of a simulation: packages with their closures, random images of them, and updates. */
 import { hash } from 'node:crypto'
 import { type Closure, walkClosure } from '../../src/closure/graph.ts'
 import { impliedPackages } from '../../src/image/name.ts'
@@ -15,11 +15,11 @@ export type World = {
   readonly name: string
   /** Output path by attribute. */
   readonly packages: ReadonlyMap<string, StorePath>
-  /** Facts of all that they reach. */
+  /** The facts of all paths in their closures. */
   readonly paths: ReadonlyMap<StorePath, PathFacts>
 }
 
-/** Numbers from 0 up to, not including, 1: equal ones for equal seeds (mulberry32). */
+/** Pseudorandom numbers from 0 to 1 (exclusive), equal for equal seeds (mulberry32). */
 export function randomNumbers(seed: number): () => number {
   let state = seed >>> 0
   return () => {
@@ -31,8 +31,8 @@ export function randomNumbers(seed: number): () => number {
 }
 
 /**
- * Images of 1 to 6 packages each, as attributes. One in three is a shell too, and all have what every image has.
- * @param count how many
+ * Random images of 1 to 6 packages, as attributes. One in three has a shell, and all have the packages of every image.
+ * @param count the number of images
  */
 export function randomImages({ packages }: World, count: number, seed: number): string[][] {
   const random = randomNumbers(seed)
@@ -51,13 +51,13 @@ export function closureIn({ packages, paths }: World, attributes: readonly strin
   const roots = attributes.flatMap((name) => packages.get(name) ?? [])
   const walked = walkClosure(roots, (path) => paths.get(path))
   if ('closure' in walked) return walked.closure
-  throw new Error(`no facts of ${walked.unknown.slice(0, 3).join(' ')}`)
+  throw new Error(`no facts for ${walked.unknown.slice(0, 3).join(' ')}`)
 }
 
 /**
- * The world after some of its packages have changed. Those get a new version and a size that differs by up to 2 %;
- * whatever refers to them, over however many others, gets a new hash, as Nix has it.
- * @param share how many of the paths change by themselves: 0.05
+ * The world after an update of some packages. They get a new version and a size that differs by up to 2 %; all paths that
+ * refer to them, directly or not, get a new hash, as in Nix.
+ * @param share the share of paths that change themselves: 0.05
  */
 export function updated(world: World, share: number, seed: number): World {
   const random = randomNumbers(seed)
@@ -95,7 +95,7 @@ export function updated(world: World, share: number, seed: number): World {
 
 const base32 = '0123456789abcdfghijklmnpqrsvwxyz'
 
-/** A store path of this name; another for other inputs. */
+/** A store path with this name; different for different inputs. */
 export function storePathOf(name: string, inputs: string): StorePath {
   const digest = [...hash('sha256', `${name} ${inputs}`, 'buffer')].map((byte) => base32[byte % 32])
   return parseStorePath(`/nix/store/${digest.join('')}-${name}`)
