@@ -2,8 +2,8 @@ import { sql, type CreateTableBuilder, type Kysely, type RawBuilder } from 'kyse
 import { schema, type Column, type Table, type Tables } from './schema.ts'
 
 /**
- * Adds what a database lacks: to a new one everything, to one of an earlier version, or one that an earlier version
- * was killed over while it made its tables, the rest. Run it in a transaction.
+ * Adds what a database lacks: everything to a new one, and the rest to one of an earlier version, even if that version was
+ * killed while it created its tables. Run it in a transaction.
  * @param textType of columns that hold text
  */
 export async function addMissing(db: Kysely<Tables>, textType?: RawBuilder<unknown>): Promise<void> {

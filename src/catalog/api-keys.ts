@@ -2,7 +2,7 @@ import type { Kysely } from 'kysely'
 import type { ApiKey, ApiKeys } from './catalog.ts'
 import type { Tables } from './schema.ts'
 
-/** The keys of clients. A row that cannot be read is a key that is not there, and grants nothing. */
+/** The API keys of clients. A row that cannot be read counts as missing, and grants nothing. */
 export function apiKeysIn(db: Kysely<Tables>): ApiKeys {
   return {
     async add({ id, name, hash, groups, createdAt, expiresAt }) {

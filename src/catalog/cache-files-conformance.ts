@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Catalog } from './catalog.ts'
 
-/** What every catalog keeps of binary caches; a part of `conformance.ts`. */
+/** Tests of every catalog for files of binary caches; a part of `conformance.ts`. */
 export function describeCacheFiles(name: string, open: () => Promise<Catalog>): void {
   describe(`${name}, for binary caches`, () => {
-    it('remembers what binary caches said, the newest word of each, and forgets it by age', async () => {
+    it('stores the latest response of each binary cache, and removes it by age', async () => {
       const catalog = await open()
       const file = (hash: string, text: string | undefined, askedAt: number) => ({
         address: `https://cache.example/${hash}.narinfo`,

@@ -8,7 +8,7 @@ import type { Catalog, ImageKey, MemberKey } from './catalog.ts'
 import { parseAny, testKey } from './keys-testing.ts'
 import { describeLists } from './lists-conformance.ts'
 
-/** What every catalog keeps; a new database runs this suite. `open` gives an empty one each time. */
+/** Tests of every catalog; new databases run them. `open` returns an empty one each time. */
 export function describeCatalog(name: string, open: () => Promise<Catalog>): void {
   const path = (index: number) => parseStorePath(`/nix/store/${String(index).padStart(32, '0')}-p${index}`)
   const facts = (index: number): PathFacts => ({
@@ -27,7 +27,7 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
   describeCacheFiles(name, open)
   describeLists(name, open)
   describe(`${name} as a catalog`, () => {
-    it('knows nothing at first', async () => {
+    it('is empty at first', async () => {
       const catalog = await open()
       assert.deepEqual(await catalog.resolutions([testKey('a')], parseAny), new Map())
       assert.deepEqual(await catalog.pathFacts([path(1)]), new Map())
@@ -37,7 +37,7 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
       await catalog.close()
     })
 
-    it('remembers resolutions and images, the newest word of each', async () => {
+    it('stores the latest resolutions and images', async () => {
       const catalog = await open()
       await catalog.rememberResolutions(
         new Map([
@@ -65,7 +65,7 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
       await catalog.close()
     })
 
-    it('keeps keys of clients, until they are revoked and after', async () => {
+    it('stores API keys, also after they are revoked', async () => {
       const catalog = await open()
       const { apiKeys } = catalog
       const key = { id: 'k1', name: 'ci', hash: 'h', groups: ['dev'], createdAt: 7 }
@@ -83,7 +83,7 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
       await catalog.close()
     })
 
-    it('remembers the facts of more paths than one statement takes', async () => {
+    it('stores the facts of more paths than fit into one statement', async () => {
       const catalog = await open()
       const all = Array.from({ length: 12_000 }, (_, index) => facts(index))
       await catalog.rememberPathFacts(all)
@@ -95,7 +95,7 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
       await catalog.close()
     })
 
-    it('remembers what lies in a path for the contents that it was told of', async () => {
+    it('stores listings of paths for their contents', async () => {
       const catalog = await open()
       await catalog.rememberPathFacts([facts(2)])
       await catalog.rememberListings([1, 2].map((index) => ({ facts: facts(index), listing: `in${index}` })))
@@ -103,7 +103,7 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
       const told = new Map([1, 2].map((index) => [path(index), `in${index}`]))
       assert.deepEqual(await catalog.listings(ids), told)
       assert.deepEqual(await catalog.pathFacts([path(1)]), new Map([[path(1), facts(1)]]))
-      // The facts of other contents leave nothing to be taken for theirs.
+      // The facts of other contents must not leave the old listing.
       const rebuilt = { ...facts(1), narHash: 'sha256-rebuilt' }
       await catalog.rememberPathFacts([rebuilt])
       assert.deepEqual(await catalog.listings([rebuilt, facts(2)]), new Map([[path(2), 'in2']]))
@@ -112,7 +112,7 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
       await catalog.close()
     })
 
-    it('forgets the layers of a blob that is gone', async () => {
+    it('removes the layers of a missing blob', async () => {
       const catalog = await open()
       const member = { key: testKey<MemberKey>('m'), digest: digestOf('one'), offset: 2 ** 33, length: 10 }
       await catalog.rememberLayer(testKey('one'), layer('one'), [member])
@@ -140,7 +140,7 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
       await catalog.close()
     })
 
-    it('knows no withdrawn blob, but still tells of it, until it is forgotten or put again', async () => {
+    it('does not know a withdrawn blob, but lists it until it is removed or stored again', async () => {
       const catalog = await open()
       const [one, two] = [digestOf('one'), digestOf('two')]
       for (const text of ['one', 'two']) {
@@ -160,7 +160,7 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
       await catalog.close()
     })
 
-    it('tells what was pulled: tags, repositories, what most', async () => {
+    it('lists pulled tags, repositories, and the most pulled images', async () => {
       const catalog = await open()
       const pull = (repository: string, tag: string, count: number, architecture = 'amd64') =>
         ({
@@ -180,7 +180,7 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
         pull('shell', 'latest', 3),
       ])
       await catalog.rememberPulls([pull('shell', 'latest', 4)])
-      // By bytes: upper case first, and v10 before v9.
+      // In byte order: upper case first, and v10 before v9.
       assert.deepEqual(await catalog.tags('shell/git', { limit: 9 }), ['V1', 'latest', 'v10', 'v9'])
       assert.deepEqual(await catalog.tags('shell/git', { after: 'V1', limit: 2 }), ['latest', 'v10'])
       assert.deepEqual(await catalog.tags('none', { limit: 9 }), [])
@@ -193,7 +193,7 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
       await catalog.close()
     })
 
-    it('tells upkeep when images were made and used, and forgets those that were not since', async () => {
+    it('lists when images were made and used, and removes those that were not used since', async () => {
       const catalog = await open()
       assert.ok((await catalog.upkeep.born()) > 1.7e9)
       for (const key of ['a', 'b', 'c', 'd']) await catalog.rememberImage(testKey(key), {}, 50)

@@ -6,27 +6,27 @@ import type { SqlCatalog } from './sql.ts'
 /** The database under a catalog. */
 export type Database = {
   open(): Promise<SqlCatalog>
-  /** Whether an error says that what is stored is not what was written. */
+  /** Whether an error means that the stored data is damaged. */
   isDamaged(error: unknown): boolean
-  /** Whether an error may pass by itself, as a lock does. */
+  /** Whether an error may be temporary, such as a lock. */
   isPassing(error: unknown): boolean
-  /** Whether an error is about what was asked, and the database may be used for all else. */
+  /** Whether an error concerns one statement only, so that the database remains usable. */
   isOfStatement?(error: unknown): boolean
-  /** Does work, and repeats it if it fails in a way that is gone with the next attempt. */
+  /** Does work, and repeats it after failures that the next attempt can avoid. */
   readonly repeat?: <T>(work: () => Promise<T>) => Promise<T>
-  /** Moves a damaged database away so that a new one can take its place; returns the new path of the old one. */
+  /** Moves a damaged database away, to make room for a new one; returns the new path of the old one. */
   setAside(): Promise<string>
 }
 
 export type ConnectionOptions = {
   readonly warn: (line: string) => void
-  /** Milliseconds for which a database that failed is left alone. */
+  /** Milliseconds without any access after the database failed. */
   readonly pause: number
 }
 
-/** A database that is opened when it is needed, left alone for a while when it fails, and replaced when it is damaged. */
+/** A database that is opened when needed, not used for a while after a failure, and replaced when it is damaged. */
 export type Connection = {
-  /** Failures are logged. @throws STORE_UNAVAILABLE when the database fails or is being left alone */
+  /** Failures are logged. @throws STORE_UNAVAILABLE if the database fails, or has just failed */
   run<T>(work: (catalog: SqlCatalog) => Promise<T>): Promise<T>
   readonly doubts: Doubts
   close(): Promise<void>
@@ -34,11 +34,11 @@ export type Connection = {
 
 const mostDoubts = 200_000
 const atOnce = 500
-// Milliseconds. A disk that goes on damaging a database is not given a new one every few seconds.
+// Milliseconds. On a disk that keeps damaging the database, do not create a new one every few seconds.
 const pauseAfterDamage = 60_000
 const warnInterval = 30_000
 
-/** @throws what opening the database does, if that is not damage and will not pass by itself */
+/** @throws the error of opening the database, unless it is damage or temporary */
 export async function connect(database: Database, options: ConnectionOptions): Promise<Connection> {
   const { pause } = options
   const repeat = database.repeat ?? ((work) => work())
@@ -55,7 +55,7 @@ export async function connect(database: Database, options: ConnectionOptions): P
   }
   const mend = async (broken: SqlCatalog | undefined, error: unknown) => {
     current = undefined
-    await broken?.close().catch(() => {}) // it is damaged, and known to be
+    await broken?.close().catch(() => {}) // it is damaged anyway
     const to = await database.setAside()
     warn(`the catalog was damaged (${reasonOf(error)}) and is recreated; the old one is kept as ${to}`)
     doubts.blobs.clear()
@@ -71,7 +71,7 @@ export async function connect(database: Database, options: ConnectionOptions): P
       leaveAlone(pause)
       warn(`the catalog fails and is not used for a while: ${reasonOf(error)}`)
       if (database.isPassing(error)) return
-      // After an error of the disk, or when its file was moved, a connection may be of no more use.
+      // After a disk error, or after its file was moved, a connection may be unusable.
       current = undefined
       await on?.close().catch(() => {})
       return
@@ -85,7 +85,7 @@ export async function connect(database: Database, options: ConnectionOptions): P
       })
     await mending
   }
-  /** Opens the database if need be, and makes up for what could not be forgotten in it. */
+  /** Opens the database if necessary, and makes up for removals that failed. */
   const open = async () => {
     const opened = current ?? (await database.open())
     current = opened
@@ -119,7 +119,7 @@ export async function connect(database: Database, options: ConnectionOptions): P
       return await repeat(() => work(used))
     } catch (error) {
       await failed(on ?? current, error)
-      // A new one takes what the damaged one could not.
+      // A new database has nothing to remove.
       if (database.isDamaged(error) && !again) return run(work, true)
       throw unavailable(error)
     }
@@ -145,12 +145,12 @@ export async function connect(database: Database, options: ConnectionOptions): P
 }
 
 const unavailable = (cause?: unknown) =>
-  new NixeryError('STORE_UNAVAILABLE', 'the catalog cannot be used now', {
+  new NixeryError('STORE_UNAVAILABLE', 'the catalog is unavailable', {
     cause,
-    hint: 'try again in a minute; the operator finds the cause in the log',
+    hint: 'try again in a minute; the server log has the cause',
   })
 
-/** Passes a line on unless the same was passed on just now. */
+/** Passes lines on, except repetitions of a recent line. */
 function sparing(warn: (line: string) => void): (line: string) => void {
   const lastAt = new Map<string, number>()
   return (line) => {

@@ -2,12 +2,11 @@ import type { Digest } from '../image/digest.ts'
 import type { StorePath } from '../image/store-path.ts'
 
 /**
- * What the database could not be told to forget or to replace. Its rows about these are not believed until it has been
- * told.
+ * Rows that could not be removed or replaced because the database failed. They are ignored until that has been done.
  */
 export type Doubts = { readonly blobs: Set<Digest>; readonly paths: Set<StorePath> }
 
-/** Some of the things that can be in doubt. */
+/** What can be in doubt. */
 export type Doubtful = { readonly blobs?: readonly Digest[]; readonly paths?: readonly StorePath[] }
 
 export const noDoubts = (): Doubts => ({ blobs: new Set(), paths: new Set() })

@@ -4,10 +4,10 @@ import type { PathFacts, StorePath } from '../image/store-path.ts'
 import type { Catalog, ImageKey, KnownLayer, LayerKey, Parse, ResolutionKey } from './catalog.ts'
 import { valueOf } from './rows.ts'
 
-/** Most bytes, roughly, of each kind of fact in memory. */
+/** The approximate maximum size in memory of each kind of fact, in bytes. */
 const most = { resolutions: 16e6, paths: 64e6, layers: 24e6, images: 32e6, blobs: 16e6 }
 
-// What an entry takes besides its text.
+// The overhead of an entry.
 const entryBytes = 160
 
 const asText: Parse<string> = (text) => text
@@ -22,8 +22,7 @@ function parsed<K, T>(texts: ReadonlyMap<K, string>, parse: Parse<T>): Map<K, T>
 }
 
 /**
- * Puts an in-memory cache in front of a catalog. What was remembered is in the cache whether or not the catalog could
- * store it.
+ * Puts an in-memory cache in front of a catalog. Written facts are in the cache even if the catalog could not store them.
  */
 export function withFront(catalog: Catalog): Catalog {
   const texts = <K extends string>(maxSize: number) =>
@@ -63,7 +62,7 @@ export function withFront(catalog: Catalog): Catalog {
     }
   }
 
-  // What was read while something else was told, or forgotten, may be what was true before.
+  // A row that was read while it was written or removed may be out of date.
   let writing = 0
   let writes = 0
   const write = async (change: () => void, work: () => Promise<void>) => {
@@ -82,7 +81,7 @@ export function withFront(catalog: Catalog): Catalog {
     if (writing === 0 && writes === before) keep(found)
     return found
   }
-  /** What memory has of these, and the rest by looking. */
+  /** Reads from memory, and the rest from the catalog. */
   const readAll = async <K extends string, V extends object | string>(
     keys: readonly K[],
     cache: LRUCache<K, V>,

@@ -2,28 +2,28 @@ import { sql, type Dialect, type Kysely, type RawBuilder } from 'kysely'
 import { addMissing } from './add-missing.ts'
 import { schemaVersion, type Tables } from './schema.ts'
 
-/** A database that Kysely speaks, and how the version of its schema is kept in it. */
+/** A database that Kysely supports, with the version of its schema. */
 export type SqlDatabase = {
   readonly dialect: Dialect
-  /** The type of columns that hold text, compared byte by byte; `text` if it is not given. */
+  /** The type of text columns, which are compared byte by byte; default: `text`. */
   readonly text?: RawBuilder<unknown>
-  /** Statements that begin a transaction, in which one process at a time changes the schema. */
+  /** Statements that begin a transaction in which one process at a time changes the schema. */
   readonly beginAlone: readonly string[]
-  /** The version of the schema that the database has; 0 if none was written. */
+  /** The version of the database's schema; 0 if there is none. */
   readVersion(db: Kysely<Tables>): Promise<number>
   /** See `CatalogUpkeep`. */
   lock(): (() => void) | undefined | Promise<(() => void) | undefined>
   /** See `CatalogRows`. */
   shrink(pages: number): boolean | Promise<boolean>
-  /** Writes it, as part of the transaction. */
+  /** Writes the version, as part of the transaction. */
   writeVersion(db: Kysely<Tables>, version: number): Promise<void>
 }
 
 /**
- * Brings the tables up to date in one transaction: a process that is killed leaves either the old schema or the new
- * one, and of several that open a new database at once the first makes the tables while the others wait. A database
- * that is up to date, or that a later version has changed, is only read.
- * @throws what the database does, such as a lock that another process holds for too long
+ * Brings the tables up to date in one transaction: a killed process leaves either the old schema or the new one, and if
+ * several processes open a new database, the first creates the tables while the others wait. A database that is up to
+ * date, or newer, is only read.
+ * @throws the error of the database, for example if another process holds a lock for too long
  */
 export async function migrate(database: SqlDatabase, db: Kysely<Tables>): Promise<void> {
   if ((await database.readVersion(db)) >= schemaVersion) return

@@ -5,7 +5,7 @@ import { ask, must, tell, type Policies } from './policy.ts'
 
 const unknown = () => undefined
 
-/** Without rows about blobs that are in doubt. */
+/** Removes rows about blobs in doubt. */
 const ofSoundBlobs = <K, T extends { readonly digest: Digest }>(
   rows: Map<K, T>,
   { blobs }: Doubts,
@@ -16,7 +16,7 @@ const ofSoundBlob = <T>(
   [digest]: readonly [Digest],
 ): T | undefined => (blobs.has(digest) ? undefined : value)
 
-/** What each method does when the database fails; see `policy.ts`. `CatalogUpkeep` says why its methods must not. */
+/** What each method does when the database fails; see `policy.ts`, and `CatalogUpkeep` for why its methods fail. */
 export const catalogPolicies: Policies<Omit<Catalog, 'close'>> = {
   resolutions: ask(() => new Map()),
   rememberResolutions: tell(),
@@ -25,7 +25,7 @@ export const catalogPolicies: Policies<Omit<Catalog, 'close'>> = {
     (facts, { paths }) => new Map([...facts].filter(([path]) => !paths.has(path))),
   ),
   rememberPathFacts: tell((facts) => ({ paths: facts.map(({ storePath }) => storePath) })),
-  // Of a path in doubt, too: a listing is told by the hash of the contents that it is of.
+  // Also for paths in doubt: a listing belongs to a hash of contents.
   listings: ask(() => new Map()),
   rememberListings: tell((listed) => ({ paths: listed.map(({ facts }) => facts.storePath) })),
   cacheFiles: ask(() => []),

@@ -1,24 +1,24 @@
 import { addDoubts, removeDoubts, type Doubtful, type Doubts } from './doubts.ts'
 
-/** A failure is a miss: the caller gets what it would get from a catalog that does not have the row. */
+/** A failure is a miss: the caller gets the result of a catalog without the row. */
 type Ask<Args extends readonly unknown[], Value> = {
   readonly policy: 'ask'
   readonly miss: () => Value
-  /** What to believe of an answer while something is in doubt. */
+  /** Filters results while something is in doubt. */
   readonly believe: (value: Value, doubts: Doubts, args: Args) => Value
 }
 
-/** A failure is logged and forgotten. */
+/** A failure is logged and ignored. */
 type Tell<Args extends readonly unknown[]> = {
   readonly policy: 'tell'
-  /** What the database must not go on saying: in doubt after a failure, certain again after a success. */
+  /** The rows that become invalid: in doubt after a failure, and no longer after a success. */
   readonly replaces: (...args: Args) => Doubtful
 }
 
-/** A failure is the caller's to handle. */
+/** A failure is thrown. */
 type Must = { readonly policy: 'must' }
 
-/** What a method does when the database fails. A method that returns something cannot be a `tell`. */
+/** What a method does when the database fails. A method with a result cannot be a `tell`. */
 export type Policy<Args extends readonly unknown[], Value> =
   | Must
   | ([Value] extends [void] ? Tell<Args> : Ask<Args, Value>)
@@ -41,10 +41,10 @@ export const tell = <Args extends readonly unknown[]>(
 
 export const must: Must = { policy: 'must' }
 
-/** Runs work on the methods of a database that may fail. @throws STORE_UNAVAILABLE when it does */
+/** Runs work on the methods of a database that may fail. @throws STORE_UNAVAILABLE if it fails */
 export type Run<Methods> = <T>(work: (methods: Methods) => Promise<T>) => Promise<T>
 
-/** The same methods, each of which fails as its policy says. `run` logs the failures. */
+/** The same methods with the failure behaviour of their policies. `run` logs failures. */
 export function withPolicies<Methods extends object>(
   policies: Policies<Methods>,
   run: Run<Methods>,

@@ -4,10 +4,10 @@ import type { Catalog, Pull } from './catalog.ts'
 import { readRows, sizeOf, textOf } from './rows.ts'
 import type { Tables } from './schema.ts'
 
-// Rows in one statement.
+// Rows per statement.
 const rowsAtOnce = 500
 
-/** What was pulled, and when. */
+/** Pulls and their times. */
 export function pullsIn(
   db: Kysely<Tables>,
 ): Pick<Catalog, 'rememberPulls' | 'rememberUses' | 'holds' | 'tags' | 'repositories' | 'mostPulled'> {
@@ -81,7 +81,7 @@ export function pullsIn(
     },
 
     async holds(repository, digest) {
-      // What was given before that was noted is in `pulls`, as far as nothing else was given since.
+      // Images served before this table existed are in `pulls`, unless their tag was served with another image since.
       const keys = db
         .selectFrom('given')
         .select('image')

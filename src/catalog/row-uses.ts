@@ -7,13 +7,13 @@ import type { StorePath } from '../image/store-path.ts'
 import type { Tables } from './schema.ts'
 
 const daySeconds = 86_400
-// Rows in one statement: a few milliseconds, for which other processes cannot write.
+// Rows per statement: it takes a few milliseconds, in which other processes cannot write.
 const rowsAtOnce = 500
 
-/** The UTC day of a time, counted from 1970. @param seconds since 1970; now, if not given */
+/** The UTC day of a time, counted from 1970. @param seconds since 1970; default: now */
 export const dayOf = (seconds = Date.now() / 1000): number => Math.floor(seconds / daySeconds)
 
-/** When rows were last used. */
+/** Records when rows were last used. */
 export function rowUsesIn(db: Kysely<Tables>): Pick<Catalog, 'rememberRoots' | 'rememberRowUses'> {
   return {
     async rememberRoots(key, roots) {
@@ -49,7 +49,7 @@ export function rowUsesIn(db: Kysely<Tables>): Pick<Catalog, 'rememberRoots' | '
   }
 }
 
-/** Forgetting rows by age; every statement finds its rows by an index. */
+/** Removes rows by age; every statement uses an index. */
 export function rowsIn(db: Kysely<Tables>, shrink: CatalogRows['shrink']): CatalogRows {
   return {
     shrink,
@@ -102,7 +102,7 @@ export function rowsIn(db: Kysely<Tables>, shrink: CatalogRows['shrink']): Catal
         .orderBy('used_on', 'desc')
         .limit(1)
         .executeTakeFirst()
-      // One without a day gets it from the next collection.
+      // The next collection sets the day of rows without one.
       return { revision, usedOn: (last && sizeOf(last.used_on)) ?? dayOf() }
     },
 
@@ -113,7 +113,7 @@ export function rowsIn(db: Kysely<Tables>, shrink: CatalogRows['shrink']): Catal
         .where('used_on', '<', before)
         .limit(limit)
         .execute()
-      // As it is: what is no store path is to go, too.
+      // Not parsed: invalid store paths must be removed, too.
       return readRows(rows, ({ store_path: path }) => textOf(path)) as StorePath[]
     },
 

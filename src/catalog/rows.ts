@@ -15,9 +15,8 @@ import type {
 import type { Tables } from './schema.ts'
 
 /**
- * Reads a row or a value of the database; undefined if it says what cannot be. A later version of this program may
- * have written it, or damage: a page that was overwritten may still be a valid one. To the catalog it is as if the
- * row were not there, and the next write replaces it.
+ * Reads a row or a value of the database; undefined if it is invalid: a later version of this program may have written
+ * it, or it may be damaged without SQLite noticing. The catalog treats it as missing, and the next write replaces it.
  */
 const readable = <Row, T>(read: (row: Row) => T): ((row: Row) => T | undefined) => {
   return (row) => {
@@ -31,11 +30,11 @@ const readable = <Row, T>(read: (row: Row) => T): ((row: Row) => T | undefined) 
 
 const count = (value: unknown): number => {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value
-  throw new Error('is no count')
+  throw new Error('is not a count')
 }
 const text = (value: unknown): string => {
   if (typeof value === 'string') return value
-  throw new Error('is no text')
+  throw new Error('is not a text')
 }
 const digest = (value: unknown): Digest => parseDigest(text(value))
 const maybe = <T>(read: (value: unknown) => T, value: unknown): T | undefined =>
@@ -43,7 +42,7 @@ const maybe = <T>(read: (value: unknown) => T, value: unknown): T | undefined =>
 
 const compression = (value: unknown): Compression => {
   if (Object.hasOwn(mediaTypes.oci.layer, text(value))) return value as Compression
-  throw new Error('is no compression')
+  throw new Error('is not a compression')
 }
 
 export const layerOf = readable((row: Selectable<Tables['layers']>): KnownLayer => ({
@@ -86,12 +85,12 @@ export const cacheFileOf = readable((row: Selectable<Tables['cache_files']>): Ca
   askedAt: count(row.asked_at),
 }))
 
-/** Store paths in JSON; none, if none were noted. */
+/** Store paths in JSON; empty if there are none. */
 export const rootsOf = readable((value: unknown): StorePath[] =>
   value === null ? [] : (JSON.parse(text(value)) as string[]).map(parseStorePath),
 )
 
-/** A value of another room, from its JSON. */
+/** Parses the JSON of a value of another room. */
 export const valueOf = <T>(value: unknown, parse: Parse<T>): T | undefined =>
   readable((json: unknown) => parse(text(json)))(value)
 
@@ -114,7 +113,7 @@ export const blobRecordOf = readable(
   }),
 )
 
-/** What could be read of some rows. */
+/** The valid rows among these. */
 export function readRows<Row, T>(rows: readonly Row[], read: (row: Row) => T | undefined): T[] {
   return rows.flatMap((row) => {
     const value = read(row)

@@ -6,12 +6,12 @@ export type Tables = {
   resolutions: {
     key: ResolutionKey
     resolution: string
-    /** The revision of the package set that it belongs to; null if an earlier version wrote the row. */
+    /** The revision of the package set; null if an earlier version wrote the row. */
     revision: string | null
-    /** The day (UTC, counted from 1970) on which it was last used; null if no version has noted one. */
+    /** The day of the last use (UTC, counted from 1970); null if none was recorded. */
     used_on: number | null
   }
-  /** What Nix knows of store paths. */
+  /** Nix's facts about store paths. */
   paths: {
     store_path: string
     nar_hash: string
@@ -19,21 +19,21 @@ export type Tables = {
     path_references: string
     /** As in `resolutions`. */
     used_on: number | null
-    /** What lies where in it, behind the hash of the contents that it is told of and a blank; null if not noted. */
+    /** The hash of the contents, a blank, and the listing of the path; null if unknown. */
     listing: string | null
   }
   /** Small files of binary caches; `text` is null if a cache did not have one. */
   cache_files: { address: string; text: string | null; asked_at: number }
-  /** Where the compressed tar entries of one store path lie. */
+  /** The compressed tar entries of one store path. */
   members: { key: MemberKey; digest: string; offset: number; length: number }
-  /** `compression` is one that some version of this program knows, perhaps a later one. */
+  /** `compression` may be one that only a later version knows. */
   layers: {
     key: LayerKey
     digest: string
     diff_id: string
     size: number
     compression: string
-    /** JSON: what else its maker wants to know of it; null if there is nothing. */
+    /** JSON with additional facts; null if there are none. */
     facts: string | null
   }
   images: {
@@ -41,19 +41,19 @@ export type Tables = {
     image: string
     made_at: number
     pulled_at: number | null
-    /** JSON: the store paths that it was made from, without those that they refer to; null if that was not noted. */
+    /** JSON: the store paths that it was made from, without their references; null if unknown. */
     roots: string | null
   }
-  /** Blobs whose bytes were hashed when they were stored, or since; those that are `withdrawn` are to be deleted. */
+  /** Blobs whose bytes were hashed when or after they were stored; `withdrawn` ones are being deleted. */
   blobs: {
     digest: string
     size: number
     used_at: number | null
     withdrawn: number | null
-    /** What the blob's file was like when it was last hashed. */
+    /** The state of the blob's file when it was last hashed. */
     mark: string | null
   }
-  /** Images that were asked for by name and given; `count` says how often. */
+  /** Pulls by name; `count` is their number. */
   pulls: {
     repository: string
     tag: string
@@ -62,7 +62,7 @@ export type Tables = {
     pulled_at: number
     count: number
   }
-  /** What clients send as a password; `hash` is of its secret part, `member_of` JSON. */
+  /** API keys of clients; `hash` is that of the secret part, `member_of` is JSON. */
   api_keys: {
     id: string
     name: string
@@ -72,9 +72,9 @@ export type Tables = {
     expires_at: number | null
     revoked_at: number | null
   }
-  /** Which images were ever given under which names. */
+  /** Which images were ever served under which names. */
   given: { repository: string; image: ImageKey }
-  /** Who does what one replica does at a time, until when: milliseconds since 1970 by the clock of the database. */
+  /** Leaders among the replicas, by task; milliseconds since 1970 by the clock of the database. */
   leaders: { name: string; owner: string; held_until: number }
   /** Facts about the catalog itself. */
   about: { key: string; value: string }
@@ -83,7 +83,7 @@ export type Tables = {
 export type Column = {
   readonly type: 'text' | 'bigint'
   readonly notNull?: true
-  /** What the rows get that are there when the column is added. */
+  /** The value for existing rows when the column is added. */
   readonly default?: number
 }
 export type Table<Columns> = {
@@ -98,13 +98,13 @@ const number: Column = { type: 'bigint', notNull: true }
 const optionalNumber: Column = { type: 'bigint' }
 
 /**
- * The number of the schema below: raise it with every change, so that open databases get what they lack. A change
- * only ever adds: tables, indexes, columns that are nullable or have a default. Nothing is renamed, dropped or given
- * another meaning, because the program of the version before uses the same database after a rollback.
+ * The version of the schema below: increment it with every change, so that existing databases are migrated. Changes only
+ * add: tables, indexes, and columns that are nullable or have a default. Nothing is renamed, dropped or given another
+ * meaning, because the previous version of the program must work with the database after a rollback.
  */
 export const schemaVersion = 8
 
-/** @param now seconds since 1970: when images were made that were there before that was noted */
+/** @param now seconds since 1970: the creation time of images of a database that did not record it */
 export const schema = (now: number): { readonly [Name in keyof Tables]: Table<Tables[Name]> } => ({
   resolutions: {
     key: ['key'],

@@ -21,15 +21,15 @@ import type { Tables } from './schema.ts'
 import { forgetBlobs, upkeepIn } from './upkeep.ts'
 import { dayOf, rowUsesIn } from './row-uses.ts'
 
-// SQLite takes at most 32,766 bound values in a statement.
+// SQLite accepts at most 32,766 bound values per statement.
 const batchSize = 5_000
 
-/** A catalog that fails as its database does. */
+/** A catalog that fails when its database fails. */
 export type SqlCatalog = Catalog & { forgetPathFacts(paths: readonly StorePath[]): Promise<void> }
 
 /**
- * Opens a catalog over any SQL database that Kysely speaks, and brings its tables up to date. It fails as the
- * database does: `tolerant.ts` makes the catalog of it that others may count on.
+ * Opens a catalog in any SQL database that Kysely supports, and brings its tables up to date. It fails when the database
+ * fails; `tolerant.ts` handles that.
  */
 export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
   const db = new Kysely<Tables>({ dialect: database.dialect })
@@ -77,7 +77,7 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
       const rows = await inBatches([...hashes.keys()], (batch) =>
         db.selectFrom('paths').select(['store_path', 'listing']).where('store_path', 'in', batch).execute(),
       )
-      // An earlier version may have replaced the facts and left the listing.
+      // An earlier version may have replaced the facts, but not the listing.
       const told = rows.flatMap(({ store_path, listing }): [StorePath, string][] => {
         const [hash, text] = listing?.split(' ') ?? []
         const path = store_path as StorePath
@@ -178,7 +178,7 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
   }
 }
 
-/** What could be read of some rows, by key. */
+/** The valid rows among these, by key. */
 function readMap<Row, K extends Key, T>(
   rows: readonly Row[],
   read: (row: Row) => readonly [key: K, value: T | undefined],
@@ -191,7 +191,7 @@ function readMap<Row, K extends Key, T>(
   return known
 }
 
-/** The first column of each table is its key. */
+/** The first column of a table is its key. */
 const keys = {
   resolutions: 'key',
   paths: 'store_path',
@@ -202,7 +202,7 @@ const keys = {
   blobs: 'digest',
 } as const
 
-/** Inserts rows; of a row whose key is known, the new values replace the old. */
+/** Inserts rows, or replaces their values if the key exists. */
 async function remember<T extends keyof typeof keys>(
   db: Kysely<Tables>,
   table: T,

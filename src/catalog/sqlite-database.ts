@@ -4,7 +4,7 @@ import { systemErrorCode } from '../errors.ts'
 import type { SqlDatabase } from './migrate.ts'
 import type { Tables } from './schema.ts'
 
-// What `pragma auto_vacuum` answers (https://sqlite.org/pragma.html#pragma_auto_vacuum).
+// The values of `pragma auto_vacuum` (https://sqlite.org/pragma.html#pragma_auto_vacuum).
 const incremental = 2
 
 /** An open SQLite database; the version of its schema is SQLite's `user_version`. */
@@ -20,7 +20,7 @@ export const sqliteOf = (database: Database.Database): SqlDatabase => ({
     await sql.raw(`pragma user_version = ${version}`).execute(db)
   },
   shrink(pages) {
-    // Frees pages while its rows are read, so all of them are. In a file without auto_vacuum it frees none.
+    // It frees pages as its rows are read, so read all of them. Without auto_vacuum it frees none.
     database.pragma(`incremental_vacuum(${pages})`)
     const free = Number(database.pragma('freelist_count', { simple: true }))
     return free > 0 && database.pragma('auto_vacuum', { simple: true }) === incremental
@@ -28,9 +28,9 @@ export const sqliteOf = (database: Database.Database): SqlDatabase => ({
   lock: () => lockOf(database.memory ? undefined : `${database.name}.lock`),
 })
 
-/** A lock on an empty SQLite file of its own: the system releases it when the process ends. */
+/** A lock on a separate, empty SQLite file: the system releases it when the process ends. */
 function lockOf(file: string | undefined): (() => void) | undefined {
-  if (file === undefined) return () => {} // nobody else has that database
+  if (file === undefined) return () => {} // an in-memory database has no other users
   const holder = new Database(file, { timeout: 0 })
   try {
     holder.exec('BEGIN EXCLUSIVE')
@@ -43,8 +43,8 @@ function lockOf(file: string | undefined): (() => void) | undefined {
 }
 
 /**
- * The tables in which the first version of this program, through Kysely, noted the migrations that it had made. It
- * opens a database in which it finds both of them, and nothing else there. Nobody else reads them.
+ * The tables in which the first version of this program, through Kysely, recorded its migrations. It opens a database only
+ * if both exist. Nothing else reads them.
  */
 async function writeKyselyMigrations(db: Kysely<Tables>): Promise<void> {
   const statements = [

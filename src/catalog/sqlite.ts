@@ -12,28 +12,28 @@ import { openTolerantCatalog } from './tolerant.ts'
 import type { Database as CatalogDatabase } from './connection.ts'
 
 export type SqliteOptions = {
-  /** Gets a line when the database fails, or is recreated. */
+  /** Receives a line when the database fails or is recreated. */
   readonly warn?: (line: string) => void
   /**
-   * Milliseconds to wait for a lock that another process holds. SQLite waits on the thread that answers: a server's
-   * is short, and a command, which nobody else waits for, may have a longer one.
+   * Milliseconds to wait for a lock of another process. SQLite blocks the main thread, so a server waits briefly; a command
+   * can wait longer.
    */
   readonly busyTimeout?: number
-  /** Milliseconds for which a database that failed is left alone. */
+  /** Milliseconds without any access after the database failed. */
   readonly pause?: number
 }
 
-// Milliseconds to wait at most, when it is first opened, for another process that has the database locked; and from
-// one look to the next.
+// Milliseconds: the longest wait for a lock of another process when the database is first opened, and the interval of the
+// checks.
 const mostPatience = 10_000
 const lockPause = 20
-// Of databases that were moved away, so many are kept.
+// The number of damaged databases to keep.
 const mostSetAside = 2
 
 /**
- * The catalog as a file of its own, or `:memory:`, with a memory before it. One that is damaged is moved away and
- * recreated; one that fails in use is done without (`tolerant.ts`).
- * @throws STORE_UNAVAILABLE when its folder cannot be made or written, or the file not opened
+ * Opens the catalog in a file, or `:memory:`, with an in-memory cache in front. A damaged catalog is moved away and recreated;
+ * when it fails in use, the server works without it (`tolerant.ts`).
+ * @throws STORE_UNAVAILABLE if the folder cannot be created or written, or the file cannot be opened
  */
 export async function openSqliteCatalog(file: string, options: SqliteOptions = {}): Promise<Catalog> {
   const { warn = (line) => process.emitWarning(line), busyTimeout = 250, pause = 5_000 } = options
@@ -46,12 +46,12 @@ export async function openSqliteCatalog(file: string, options: SqliteOptions = {
   } catch (error) {
     throw new NixeryError('STORE_UNAVAILABLE', `the catalog cannot be opened: ${file}`, {
       cause: error,
-      hint: 'check that its folder can be written; removing the file loses nothing but time',
+      hint: 'check that its folder can be written; it is safe to remove the file: its contents are derived again',
     })
   }
 }
 
-/** A SQLite database as a catalog that fails when it does; `:memory:`, or a file whose folder is there. */
+/** A SQLite database as a catalog that fails when it fails; `:memory:`, or a file in an existing folder. */
 export function sqliteDatabase(file: string, busyTimeout: number): CatalogDatabase {
   let opened: number | undefined
   let isFirst = true
@@ -60,12 +60,12 @@ export function sqliteDatabase(file: string, busyTimeout: number): CatalogDataba
     const database = new Database(file, { timeout: busyTimeout })
     opened = inodeOf(file)
     try {
-      // Takes effect in a new file only: what is deleted can then be given back to the file system.
+      // Has an effect in new files only: freed pages can be returned to the file system.
       database.pragma('auto_vacuum = INCREMENTAL')
       database.pragma('journal_mode = WAL')
-      // With WAL this loses at most the last facts when the machine stops, never the file's consistency.
+      // With WAL, a power failure can lose the last facts, but cannot damage the file.
       database.pragma('synchronous = NORMAL')
-      opened ??= inodeOf(file) // a new file is made by the first write
+      opened ??= inodeOf(file) // the first write creates a new file
       const problem = isSmall(file) ? database.pragma('quick_check(1)', { simple: true }) : 'ok'
       if (problem !== 'ok') throw Object.assign(new Error(String(problem)), { code: 'SQLITE_CORRUPT' })
       return await openCatalog(sqliteOf(database))
@@ -77,8 +77,8 @@ export function sqliteDatabase(file: string, busyTimeout: number): CatalogDataba
 
   return {
     async open(): Promise<SqlCatalog> {
-      // Another process may be making the same tables, or switching the new file to WAL, for which SQLite does not
-      // wait by itself. Later on, callers would have to wait meanwhile, and rather do without the database.
+      // Another process may be creating the same tables, or switching the new file to WAL, for which SQLite does not
+      // wait. Only at the start: later, callers go without the database rather than wait.
       const patience = isFirst ? Math.min(8 * busyTimeout, mostPatience) : 0
       isFirst = false
       const deadline = performance.now() + patience
@@ -97,7 +97,7 @@ export function sqliteDatabase(file: string, busyTimeout: number): CatalogDataba
 
     setAside() {
       const to = `${file}.damaged-${new Date().toISOString().replaceAll(':', '')}`
-      // Another process that has the same file open may have found out first, and begun a new one.
+      // Another process with the same file may have noticed first, and created a new one.
       const found = inodeOf(file)
       if (found !== undefined && (opened === undefined || opened === found)) {
         for (const end of ['-wal', '-shm', '']) moveIfThere(`${file}${end}`, `${to}${end}`)
@@ -111,7 +111,7 @@ export function sqliteDatabase(file: string, busyTimeout: number): CatalogDataba
 const isLocked = (error: unknown): boolean =>
   /^SQLITE_(?:BUSY|LOCKED|PROTOCOL)/.test(systemErrorCode(error) ?? '')
 
-/** Whether all of it can be read at each start: 2 s a GB, if it is in memory. Of a larger one, damage shows in use. */
+/** Whether the file can be checked at each start: 2 s per GB if it is in memory. In larger ones, damage shows in use. */
 const isSmall = (file: string): boolean =>
   (statSync(file, { throwIfNoEntry: false })?.size ?? 0) <= 256 * 1024 * 1024
 

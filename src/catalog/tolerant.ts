@@ -4,11 +4,11 @@ import { connect, type ConnectionOptions, type Database } from './connection.ts'
 import { withPolicies } from './policy.ts'
 
 /**
- * A catalog over a database that may fail: locked by another process, out of space, read-only, or damaged. Each method
- * does then what its policy says; the database is left alone for a while, since one that is locked would hold up every
- * answer for as long as it waits for the lock. What could not be forgotten or replaced is not believed from then on,
- * and is forgotten when the database is back.
- * @throws what opening the database does, if that is not damage and will not pass by itself
+ * Opens a catalog in a database that may fail: locked by another process, out of space, read-only, or damaged. Then each
+ * method follows its policy, and the database is not used for a while, because a locked one would delay every response
+ * while waiting for the lock. Rows that could not be removed or replaced are ignored from then on, and are removed when
+ * the database is back.
+ * @throws the error of opening the database, unless it is damage or temporary
  */
 export async function openTolerantCatalog(database: Database, options: ConnectionOptions): Promise<Catalog> {
   const connection = await connect(database, options)

@@ -6,7 +6,7 @@ import { rowsIn } from './row-uses.ts'
 import { blobRecordOf, imageRecordOf, readRows, sizeOf } from './rows.ts'
 import type { Tables } from './schema.ts'
 
-/** What upkeep asks of the database; statements are small, since SQLite runs them on the thread that answers. */
+/** The queries of upkeep. Statements are small, because SQLite runs them on the main thread. */
 export function upkeepIn(db: Kysely<Tables>, database: Pick<SqlDatabase, 'lock' | 'shrink'>): CatalogUpkeep {
   return {
     lock: () => Promise.resolve(database.lock()),
@@ -17,7 +17,7 @@ export function upkeepIn(db: Kysely<Tables>, database: Pick<SqlDatabase, 'lock' 
         .select('value')
         .where('key', '=', 'born')
         .executeTakeFirstOrThrow()
-      // Unreadable, it is as young as can be: nothing is removed for what it does not know.
+      // If unreadable, the catalog counts as new, so that nothing is removed for lack of a record.
       return sizeOf(Number(row.value)) ?? Math.floor(Date.now() / 1000)
     },
 
@@ -95,7 +95,7 @@ export function upkeepIn(db: Kysely<Tables>, database: Pick<SqlDatabase, 'lock' 
   }
 }
 
-/** The first part of a list in which something can be read; an empty one at its end. */
+/** The first page of a list with a valid row; an empty one at the end. */
 async function untilReadable<T>(
   after: string | undefined,
   get: (after: string | undefined) => Promise<{ readonly last: string | undefined; readonly items: T[] }>,
@@ -107,7 +107,7 @@ async function untilReadable<T>(
   }
 }
 
-/** Blobs, and what is in them, are known no more. */
+/** Removes blobs with the layers and members in them. */
 export async function forgetBlobs(
   db: Kysely<Tables>,
   digests: readonly Digest[],

@@ -4,20 +4,19 @@ import type { Catalog, ImageKey, ResolutionKey } from './catalog.ts'
 import { dayOf } from './row-uses.ts'
 
 export type UsesOptions = {
-  /** Milliseconds from one write to the next. */
+  /** Milliseconds between two writes. */
   readonly every?: number
   /** The current day, a UTC day counted from 1970. */
   readonly today?: () => number
 }
 
-// Of so many rows of each kind it is kept in mind that their day is written, 100 bytes each. Beyond it, a row's day may
-// be written more than once.
+// The number of rows of each kind whose day is known to be written, 100 bytes each. Beyond it, the day of a row may be
+// written more than once.
 const mostTold = 200_000
 
 /**
- * Puts a wrapper around a catalog that notes which resolutions, facts of paths and images' roots are used, and writes
- * it to the catalog in batches, for each row once a day at most. What a process that is killed has not written yet is
- * lost, and made up for by the next use.
+ * Wraps a catalog to record which resolutions, facts of paths and roots of images are used. It writes the records in batches,
+ * at most once a day per row. A killed process loses those that it has not written; the next use writes them.
  */
 export function withUses(catalog: Catalog, options: UsesOptions = {}): Catalog {
   const { every = 10_000, today = dayOf } = options
@@ -39,7 +38,7 @@ export function withUses(catalog: Catalog, options: UsesOptions = {}): Catalog {
     noted.set(key, true)
     return false
   }
-  /** Begins a new day when there is one: then everything is to be noted again. */
+  /** Starts a new day if there is one: then all rows are recorded again. */
   const turnDay = () => {
     const now = today()
     if (now === day) return
@@ -63,7 +62,7 @@ export function withUses(catalog: Catalog, options: UsesOptions = {}): Catalog {
     })
     await flushing
   }
-  const timer = setInterval(() => void flush().catch(() => {}), every).unref() // the catalog has warned of it
+  const timer = setInterval(() => void flush().catch(() => {}), every).unref() // the catalog has logged it
 
   return {
     ...catalog,

@@ -3,31 +3,31 @@ import { foldVersion } from '../image/version.ts'
 
 /** A version of a package, and the newest commit known to have it. */
 export type PackageVersion = {
-  /** The attribute path, its parts joined by dots. */
+  /** The attribute path, joined with dots. */
   readonly attribute: string
   readonly version: string
-  /** Of the package set's repository: 40 hexadecimal digits. */
+  /** A commit of the package set's repository: 40 hexadecimal digits. */
   readonly commit: string
-  /** When the commit was made: seconds since 1970. */
+  /** The time of the commit, in seconds since 1970. */
   readonly at: number
 }
 
 /**
- * Which commits of package sets have which versions of packages, in an SQLite file of its own. It holds hints: whether a
- * commit may be used is decided when it is. Like the catalog, it fails as an empty one.
+ * An index of the commits that have given versions of packages, in a separate SQLite file. Its entries are hints: whether a
+ * commit is allowed is checked when it is used. Like the catalog, it counts as empty when it fails.
  */
 export type VersionIndex = {
-  /** Changes with every change of the index, by whichever process. */
+  /** Changes with every change of the index, by any process. */
   generation(): number
   /**
    * The versions of a package, in no particular order.
    * @param source the repository (`History.id`)
-   * @param attribute its case does not matter, nor does a "_" before a leading digit
+   * @param attribute case-insensitive, and without regard to a "_" before a leading digit
    */
   find(source: string, attribute: string): PackageVersion[]
-  /** Adds versions. Of two commits with a version, the newer one stays. @returns how many rows are new or newer */
+  /** Adds versions. If two commits have a version, the newer one is kept. @returns the number of new or newer rows */
   add(source: string, versions: Iterable<PackageVersion>): number
-  /** Notes that all packages of a commit were added, and tells whether they were. */
+  /** Records that all packages of a commit were added; returns whether they were. */
   noteWhole(source: string, commit: string): void
   isWhole(source: string, commit: string): boolean
   /** All versions of a source, by attribute and version. */
@@ -43,7 +43,7 @@ const schema = `
   ) without rowid;
   create table if not exists whole (source text not null, commit_id text not null, primary key (source, commit_id)) without rowid;`
 
-/** A name as it is compared: see packages/policy.ts. */
+/** A name in the form for comparisons: see packages/policy.ts. */
 const comparable = (attribute: string): string =>
   attribute
     .toLowerCase()
@@ -59,12 +59,12 @@ const ofRow = ({ attribute, version, commit_id: commit, at }: Row): PackageVersi
   at,
 })
 
-// Rows of one transaction, so that a server beside an import is not locked out for long.
+// Rows per transaction, so that an import does not lock out the server for long.
 const perTransaction = 2_000
 
 /**
  * @param file `:memory:` for tests
- * @param warn gets a line when the index begins to fail
+ * @param warn receives a line when the index begins to fail
  */
 export function openVersionIndex(file: string, warn: (line: string) => void): VersionIndex {
   let failed = false
@@ -100,7 +100,7 @@ export function openVersionIndex(file: string, warn: (line: string) => void): Ve
   )
   const insertWhole = database.prepare('insert or ignore into whole (source, commit_id) values (?, ?)')
   const findWhole = database.prepare('select 1 from whole where source = ? and commit_id = ?')
-  // SQLite's own counter tells of other connections only.
+  // SQLite's own counter covers other connections only.
   let own = 0
 
   return {
@@ -138,7 +138,7 @@ export function openVersionIndex(file: string, warn: (line: string) => void): Ve
   }
 }
 
-/** What there is where the file cannot be opened. */
+/** The index if the file cannot be opened. */
 const noIndex: VersionIndex = {
   generation: () => 0,
   find: () => [],
