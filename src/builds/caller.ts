@@ -10,7 +10,7 @@ export type Caller = {
   readonly limit?: number | undefined
   /** Whether this is built ahead of demand: after everything else, and not counted as a pull. */
   readonly background?: boolean
-  /** Only an image that is there already; what is not is NOT_READY, whether it can be built or not. */
+  /** Only return existing images; others fail with NOT_READY, whether they can be built or not. */
   readonly readyOnly?: boolean
   /** Called with the id of the build that serves the request, if one is needed. */
   readonly onJoin?: (build: string) => void

@@ -11,42 +11,42 @@ import type { LoadedRecipe, RecipeBook, RecipePlace } from '../recipes/book.ts'
 import { recipeError } from '../recipes/errors.ts'
 import { listed } from '../text/words.ts'
 
-/** The recipes that a request names, and the request with those that it names without `recipe/`. */
+/** Finds the recipes of a request, including those named without `recipe/`, which become recipes of the request. */
 export async function findRecipes(
   recipes: Pick<RecipeBook, 'find' | 'bareNames'>,
-  asked: ImageRequest,
+  named: ImageRequest,
   pinned: PinnedSet,
   { signal, urgency, enter }: PartialDemand & Pick<RecipePlace, 'enter'>,
 ) {
-  const { platform } = asked
+  const { platform } = named
   const place = { pinned, platform, enter, ...(signal && { signal }), ...(urgency && { urgency }) }
-  const bare = await recipes.bareNames(asked, place)
+  const bare = await recipes.bareNames(named, place)
   const request = {
-    ...asked,
-    recipes: [...new Set([...asked.recipes, ...bare])].sort(byText),
-    packages: asked.packages.filter((name) => !bare.includes(name)),
+    ...named,
+    recipes: [...new Set([...named.recipes, ...bare])].sort(byText),
+    packages: named.packages.filter((name) => !bare.includes(name)),
   }
   const found = await Promise.all(
     request.recipes.map(async (name) => [name, await recipes.find(name, place)] as const),
   )
   for (const [name, { recipe }] of found) refusePlatform(name, recipe, platform)
-  const named: NamedRecipe[] = found.map(([name, { recipe }]) => ({ name, recipe }))
-  return { request, found: named, loaded: new Map(found) }
+  const inRequest: NamedRecipe[] = found.map(([name, { recipe }]) => ({ name, recipe }))
+  return { request, found: inRequest, loaded: new Map(found) }
 }
 
 /**
- * All packages that each recipe of a request may bring, by the recipe's name, without evaluating any of them.
- * @throws what finding the recipes does
+ * The packages that each recipe of a request may add, by the name of the recipe, without evaluating them.
+ * @throws like `find` of the recipe book
  */
 export async function packagesOfRecipes(
   recipes: Pick<RecipeBook, 'find' | 'bareNames'>,
-  asked: ImageRequest,
+  named: ImageRequest,
   pinned: PinnedSet,
   place: Pick<RecipePlace, 'enter'>,
 ): Promise<ReadonlyMap<string, readonly string[]>> {
-  const { platform } = asked
-  const bare = await recipes.bareNames(asked, { pinned, platform, ...place })
-  const names = [...new Set([...asked.recipes, ...bare])]
+  const { platform } = named
+  const bare = await recipes.bareNames(named, { pinned, platform, ...place })
+  const names = [...new Set([...named.recipes, ...bare])]
   return new Map(
     await Promise.all(
       names.map(async (name) => {
@@ -58,7 +58,7 @@ export async function packagesOfRecipes(
 }
 
 /**
- * Refuses recipes that are named without `recipe/` and like packages: neither may take the other's place unseen.
+ * Refuses recipes named without `recipe/` that have the name of a package: neither may hide the other.
  * @throws RECIPE_INVALID
  */
 export async function refuseClash(
@@ -80,7 +80,7 @@ function refusePlatform(name: string, { platforms }: Recipe, { architecture }: P
   throw new NixeryError('PACKAGE_DENIED', `the recipe ${name} is for ${listed(platforms)} only`)
 }
 
-/** A recipe that was found. */
+/** A recipe of the request. */
 export function recipeIn(loaded: ReadonlyMap<string, LoadedRecipe>, name: string): Recipe {
   const found = loaded.get(name)
   if (!found) throw new Error(`the recipe ${name} was not looked up`)

@@ -17,24 +17,24 @@ import { unwanted } from '../queue/demand.ts'
 import { closureOf } from './closure.ts'
 import type { PackingDeps } from './packing.ts'
 
-/** Binary caches that images are made from without a Nix store. */
+/** Binary caches from which images are made without a Nix store. */
 export type CacheOrigin = {
-  /** `auto` leaves to Nix what no cache gives; with `caches`, that is an error. */
+  /** With `auto`, Nix realises images that the caches do not have; with `caches`, they are errors. */
   readonly mode: 'auto' | 'caches'
   readonly caches: Caches
   readonly room: CacheRoom
-  /** Seconds for one image, from the first narinfo to the last layer. */
+  /** Seconds per image, from the first narinfo to the last layer. */
   readonly timeLimit: number
-  /** Closes connections, and writes what is to be kept. */
+  /** Closes connections, and writes pending records. */
   close(): Promise<void>
 }
 
 export type CacheDeps = Omit<PackingDeps, 'contents'> & { readonly origin: CacheOrigin }
 
-/** Paths of one image that caches may fail to give, before it is left to Nix. */
+/** The number of paths of an image that caches may fail to deliver before Nix realises it. */
 const mostFailures = 10
 
-/** The closure of these paths as caches tell it; undefined if they do not have all of it. @throws CANCELLED */
+/** The closure of these paths according to the caches; undefined if they do not have all of it. @throws CANCELLED */
 export async function closureInCaches(
   { caches }: CacheOrigin,
   roots: readonly StorePath[],
@@ -45,12 +45,11 @@ export async function closureInCaches(
 }
 
 /**
- * Makes an image from binary caches, if they have its whole closure: never some paths from them and some from Nix, since
- * two builders' bytes of one path may differ. When a cache fails to deliver a path that it
- * listed, the next one is tried from the start; layers that were packed by then are reused.
- * @returns undefined when it is to be left to Nix
- * @throws BUILD_FAILED where it cannot be, with the path and what each cache said; BUILD_TIMEOUT; what `make` throws;
- *   CANCELLED
+ * Makes an image from binary caches if they have its whole closure. Paths from caches and from Nix are never mixed, because
+ * two builds of a path may have different bytes. If a cache fails to deliver a path that it listed, it starts again with
+ * the next cache, and reuses the packed layers.
+ * @returns undefined if Nix must realise the image
+ * @throws BUILD_FAILED with the path and the response of each cache; BUILD_TIMEOUT; CANCELLED; the errors of `make`
  */
 export async function fromCaches<Made>(
   deps: CacheDeps,
@@ -74,7 +73,7 @@ export async function fromCaches<Made>(
   }
 }
 
-/** Makes an image from its closure. @param signal ends it */
+/** Makes an image from its closure. @param signal cancels it */
 type Make<Made> = (closure: Closure, contents: Contents, signal: AbortSignal) => Promise<Made>
 
 async function attempts<Made>(
@@ -84,13 +83,13 @@ async function attempts<Made>(
 ): Promise<Made | undefined> {
   const { origin, emit, signal, urgency } = deps
   const avoid = new Set<string>()
-  const askedAnew = new Set<string>()
-  const told = new Set<string>()
+  const requestedAgain = new Set<string>()
+  const reported = new Set<string>()
   const onTrouble = (cache: string, reason: string) => {
     const message = `the binary cache ${cache} fails: ${reason}`
-    // Many paths are asked for at once, and fail for one reason.
-    if (!told.has(message)) emit({ type: 'warning', message, cache })
-    told.add(message)
+    // Many paths are requested at once, and fail for one reason.
+    if (!reported.has(message)) emit({ type: 'warning', message, cache })
+    reported.add(message)
   }
   let failure: BadPath | undefined
   for (let failures = 0; failures < mostFailures; failures++) {
@@ -111,7 +110,7 @@ async function attempts<Made>(
     emit({ type: 'realised', origin: 'caches', paths: facts.length, narBytes, ms })
     try {
       const made = await make(closureOf(roots, facts), contentsOf(deps, walked), signal)
-      // Not before: what is remembered is believed, and only now all of it was there.
+      // Not earlier: stored facts are trusted, and only now all paths have been read.
       await deps.catalog.rememberPathFacts(facts)
       return made
     } catch (error) {
@@ -121,14 +120,14 @@ async function attempts<Made>(
       const { cache, storePath } = error
       const one = avoided(cache, storePath)
       const askedAt = walked.get(storePath)?.askedAt ?? began
-      // What it said long ago may not be so any more: it is asked once more.
-      if (askedAt < began && !askedAnew.has(one)) askedAnew.add(one)
+      // An old response may be out of date: request it once more.
+      if (askedAt < began && !requestedAgain.has(one)) requestedAgain.add(one)
       else avoid.add(one)
       origin.caches.forget(cache, storePath)
     }
   }
   if (origin.mode === 'auto') return undefined
-  throw failure ?? new Error('the caches failed without a failure')
+  throw failure ?? new Error('the caches failed without an error')
 }
 
 const lacking = ({ storePath, reasons }: NotInCaches): NixeryError =>
@@ -140,13 +139,13 @@ const lacking = ({ storePath, reasons }: NotInCaches): NixeryError =>
     },
   )
 
-/** Milliseconds between two events about bytes that come. */
+/** Milliseconds between two events about downloaded bytes. */
 const bytesInterval = 500
 
 function contentsOf(deps: CacheDeps, walked: ReadonlyMap<StorePath, InCache>): Contents {
   const { packer, catalog, emit, signal, urgency, origin } = deps
   let bytes = 0
-  let toldAt = performance.now()
+  let lastEvent = performance.now()
   return cacheContents(walked, origin.room, {
     signal,
     urgency,
@@ -161,8 +160,8 @@ function contentsOf(deps: CacheDeps, walked: ReadonlyMap<StorePath, InCache>): C
     },
     onBytes(count) {
       bytes += count
-      if (performance.now() - toldAt < bytesInterval) return
-      toldAt = performance.now()
+      if (performance.now() - lastEvent < bytesInterval) return
+      lastEvent = performance.now()
       emit({ type: 'downloading', bytes })
     },
     onDownloaded: (one) => emit({ type: 'downloaded', ...one }),

@@ -4,7 +4,7 @@ import type { Digest } from '../image/digest.ts'
 import { formatImageName, type ImageRequest } from '../image/name.ts'
 import type { Image } from './image.ts'
 
-/** Which manifests and blobs belong to the images of a name: whoever may not pull an image gets no part of it. */
+/** Which manifests and blobs belong to the images of a name: clients that may not pull an image get no part of it. */
 export type Holdings = {
   /** An image was given under this name. */
   note(request: ImageRequest, image: Image): void

@@ -7,7 +7,7 @@ import { rootfsVersion } from '../rootfs/rootfs.ts'
 import { closureKey } from './closure.ts'
 import { layeringKey, type LayerOptions } from './layers.ts'
 
-/** What recipes add, where they do: an image without any has the key that it always had. */
+/** The contributions of recipes, if any: images without recipes keep their keys of earlier versions. */
 const contentsOf = ({ accounts, files, nixDatabase, annotations, maxLayers }: ImageSpec): object => ({
   accounts,
   files,

@@ -17,7 +17,7 @@ export type ReadyDeps = FlowDeps & {
 }
 
 /**
- * Finds images that exist, for those who may not build: nothing is evaluated, fetched, realised or packed. An image that
+ * Finds existing images for clients that may not build: nothing is evaluated, fetched, realised or packed. An image that
  * is remembered by the catalog alone is found with a few queries, whatever its name.
  * @throws NOT_READY; what pinning `latest` does; what the packages' remembered resolutions say
  */

@@ -11,8 +11,8 @@ export const denied = {
 } as const satisfies Resolution
 
 /**
- * What a name means, from what Nix said of it.
- * @param filter undefined for a name that is not subject to it
+ * The resolution of a name, from its evaluation.
+ * @param filter undefined if it does not apply to the name
  */
 export function resolutionOf(
   name: string,
@@ -28,7 +28,7 @@ export function resolutionOf(
       const isAllowed =
         !filter || filter.allows(found) || (attribute !== found && filter.allowsOutput(attribute))
       if (!isAllowed) return denied
-      // An output that comes with the default one is no way around a pattern that denies it by name.
+      // Patterns that deny an output by name also apply if it comes with the default output.
       if (outputs.slice(1).some(({ output }) => filter?.denies(`${found}.${output}`))) return denied
       const license = spdxExpression(looked.license)
       return {
@@ -52,7 +52,7 @@ export function resolutionOf(
     case 'denied':
       return denied
     case 'failed': {
-      // What may be over soon is no refusal, whatever it says: a platform is left out of an index for those.
+      // A temporary failure is never a refusal: an index leaves out platforms that are refused.
       const refusal = looked.lasting ? refusalOf(looked.message, architecture) : undefined
       if (refusal !== undefined) return { status: 'denied', reason: refusal }
       const reason = `does not evaluate:\n${looked.message}`
@@ -61,7 +61,7 @@ export function resolutionOf(
   }
 }
 
-/** In words, what has one of lookup.nix's types. */
+/** A type of lookup.nix in words. */
 const kindOf = (type: string): string => kinds.get(type) ?? `a ${type}`
 const kinds = new Map([
   ['packages', 'a set of packages'],

@@ -35,36 +35,36 @@ export type ResolverDeps = {
   readonly nix: Nix
   readonly recipes: Pick<RecipeBook, 'find' | 'bareNames'>
   readonly policy: SetPolicy
-  /** Which packages may be asked for. What every image has is not subject to it. */
+  /** Which packages may be requested. It does not apply to the packages that every image has. */
   readonly filter: NameFilter
-  /** Gets a line for the operator for each denied name that cannot be told by its derivation. */
+  /** Receives a line for the operator for each denied name whose derivation cannot be determined. */
   readonly warn: (line: string) => void
-  /** Takes what is still to be done when the answer is there: until the process ends, which waits for it. */
+  /** Receives work that continues after the result is returned; the process waits for it before it ends. */
   readonly later: (work: Promise<unknown>) => void
   /** Other versions than those of the pinned revision, if there is an index of them. */
   readonly versions?: OtherVersions | undefined
-  /** What is remembered for a short time; if not given, for the usual one. */
+  /** Failures remembered for a short time; by default for the usual one. */
   readonly passing?: PassingFailures
 }
 
 export type Resolver = {
   /**
-   * The outputs of packages that an image's names mean, in the image's order, and which of its leading words are recipes: all but
-   * those that the set has a package for. Nix is asked only for names whose meaning in
-   * this revision is not known; what it answers is remembered if the package set has not changed meanwhile. So are
-   * failures: those of the package for as long as the revision is served, others for some seconds.
-   * @param options.again evaluates whatever is remembered: Nix has removed the derivations meanwhile
+   * Resolves the names of an image to outputs of packages, in the image's order, and decides which of its leading words are
+   * recipes: those without a package of that name in the set. Only names that are unknown in this revision are evaluated;
+   * the results are stored unless the package set has changed in the meantime. So are failures: those of the package for as
+   * long as the revision is served, others for some seconds.
+   * @param options.again evaluates all names, because Nix has removed their derivations
    * @throws PACKAGE_UNKNOWN, PACKAGE_INVALID, PACKAGE_DENIED, SOURCE_INVALID, EVALUATION_TIMEOUT, NIX_UNAVAILABLE,
    *   CANCELLED
    */
   resolve(request: ImageRequest, pinned: PinnedSet, options: ResolveOptions): Promise<Resolved>
-  /** Whether the set has a package of this name, usable or not. @throws what `resolve` does */
+  /** Whether the set has a package of this name, usable or not. @throws like `resolve` */
   hasPackage(name: string, platform: Platform, pinned: PinnedSet): Promise<boolean>
 }
 
 export type Resolved = {
   readonly packages: readonly ChosenOutput[]
-  /** All recipes as one. */
+  /** All recipes, merged. */
   readonly recipe: Recipe
   /** Store paths that recipes refer to. */
   readonly roots: readonly SpecRoot[]
@@ -72,10 +72,10 @@ export type Resolved = {
 
 export type ResolveOptions = PartialDemand & {
   readonly emit: Emit
-  /** Is called before Nix is asked, and may refuse. */
+  /** Called before an evaluation; may refuse it by throwing. */
   readonly enter?: () => void
   readonly again?: boolean
-  /** Names whose meaning is not known are NOT_READY: Nix is not asked. */
+  /** Do not evaluate: unknown names fail with NOT_READY. */
   readonly readyOnly?: true
 }
 
@@ -93,9 +93,9 @@ export function createResolver({
   const findDenied = deniedDerivations({ catalog, nix, policy, names: filter.deniedNames, warn, later })
 
   /**
-   * Adds what names mean, those that are remembered and the others.
-   * @param limited those of them that are subject to the filter
-   * @returns how many Nix was asked for
+   * Adds the resolutions of names, stored or evaluated.
+   * @param limited the names to which the filter applies
+   * @returns the number of evaluated names
    */
   async function lookUpAll(
     all: readonly string[],
@@ -199,11 +199,11 @@ export function createResolver({
       const versioned = versionsIn(named)
       const withoutVersions = versioned.map(({ name }) => name)
       const limited = new Set([...named, ...withoutVersions])
-      // A denied word is looked up all the same: only the package set knows whether it is a package.
+      // Look up denied words, too: only the package set knows whether they are packages.
       for (const name of limited) if (filter.denies(name)) resolutions.set(name, denied)
       const names = [...new Set([...wanted.flatMap((each) => each.names), ...withoutVersions])]
       const lookedUp = lookUpAll(names, limited, request, pinned, options, resolutions)
-      // Which derivations are denied is known, too, where the meaning of all names is.
+      // If all names are known, the denied derivations are known, too.
       if (options.readyOnly) await lookedUp
       const [isDenied, more] = await Promise.all([findDenied(pinned, request.platform), lookedUp])
       evaluated += more
@@ -211,7 +211,7 @@ export function createResolver({
         const found = resolutions.get(name)
         if (found?.status === 'package' && isDenied(found)) resolutions.set(name, denied)
       }
-      // A version that is not here is looked for in other revisions, which may have to be fetched.
+      // Look for missing versions in other revisions, which may have to be fetched.
       const isElsewhere = ({ written }: { written: string }) => resolutions.get(written)?.status === 'missing'
       if (options.readyOnly && versioned.some(isElsewhere)) throw notReady()
       const commits = await resolveVersions(versioned, resolutions, versions, async (name, other) => {

@@ -1,11 +1,11 @@
 import { inSet } from '../packages/in-set.ts'
 import type { Resolver } from './resolve.ts'
 
-/** A resolver for each of several package sets, by name. What it throws names the set. */
+/** A resolver for several package sets, by name. Its errors name the set. */
 export function resolverOfSets(resolvers: ReadonlyMap<string, Resolver>): Resolver {
   const of = (name: string | undefined): [string, Resolver] => {
     const resolver = name === undefined ? undefined : resolvers.get(name)
-    if (name === undefined || !resolver) throw new Error(`there is no package set ${name}`)
+    if (name === undefined || !resolver) throw new Error(`unknown package set: ${name}`)
     return [name, resolver]
   }
   return {

@@ -6,7 +6,7 @@ import type { PinnedSet } from '../packages/source.ts'
 import { environment } from '../rootfs/environment.ts'
 import type { Resolved } from './resolve.ts'
 
-/** The spec of a resolved request, as every image is made from it. */
+/** The spec of a resolved request. */
 export const resolvedSpec = (
   request: ImageRequest,
   { revision, commit }: PinnedSet,

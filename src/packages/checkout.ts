@@ -43,7 +43,7 @@ export async function headOf(folder: string): Promise<Head | undefined> {
 
 const settings = ['--no-pager', '-c', 'core.fsmonitor=false', '-c', 'core.hooksPath=/dev/null']
 
-/** Uses only the folder's own repository, whoever owns it, and ignores the user's and the system's configuration. */
+/** Uses only the folder's own repository, regardless of its owner, and ignores the user's and the system's configuration. */
 const environment = (folder: string) => ({
   PATH: process.env['PATH'] ?? '/usr/bin:/bin',
   LC_ALL: 'C',

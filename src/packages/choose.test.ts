@@ -113,10 +113,10 @@ describe('choosePackages', () => {
 
   it('makes no difference between names for the same packages, nor of their order', () => {
     const outputs = fc.constantFrom('bash', 'curl', 'git', 'glibc', 'node')
-    const name = fc.stringMatching(/^[a-z][a-z0-9]{0,4}$/) // once: creating it takes milliseconds
+    const aliasName = fc.stringMatching(/^[a-z][a-z0-9]{0,4}$/) // once: creating it takes milliseconds
     const alias = outputs.chain((output) =>
       fc.record({
-        name,
+        name: aliasName,
         output: fc.constant(output),
         priority: fc.constant(output.length),
       }),

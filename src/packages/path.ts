@@ -159,5 +159,5 @@ const noSet = (cause: unknown) =>
 const unreadable = (cause: unknown) =>
   new NixeryError('SOURCE_UNREACHABLE', 'the folder of the package set temporarily cannot be read', {
     cause,
-    hint: 'try again in a moment; the operator finds the cause in the log',
+    hint: 'try again in a moment; the server log has the cause',
   })

@@ -6,7 +6,7 @@ import {
   type Versioned,
 } from '../image/version.ts'
 
-/** A version that can be had. */
+/** An available version. */
 export type AvailableVersion = {
   readonly version: string
   /** The commit to find it in; undefined for the pinned revision. */

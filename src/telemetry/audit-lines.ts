@@ -12,7 +12,7 @@ export type AuditLines = Lines & {
 const most = 16 * 1024 * 1024
 
 /**
- * Opens a target of audit lines: `stderr`, `fd:N`, or a file. A file is opened anew for each write, so it can be
+ * Opens a target of audit lines: `stderr`, `fd:N`, or a file. A file is opened again for each write, so it can be
  * moved away at any time, as logrotate does.
  * @throws CONFIG_INVALID when nothing can be written there
  */
@@ -50,7 +50,7 @@ function fileLines(file: string, warn: (line: string) => void): AuditLines {
     isFailing = true
   }
   const write = async () => {
-    // Those that come meanwhile go together with the next write.
+    // Lines that arrive in the meantime go into the next write.
     while (waiting.length > 0) {
       const lines = waiting
       waiting = []

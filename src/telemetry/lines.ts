@@ -20,7 +20,7 @@ const longestFlush = 2_000
 const sleeper = new Int32Array(new SharedArrayBuffer(4))
 
 /**
- * Writes lines to a file descriptor. The first of each turn of the event loop is written at once: whoever does
+ * Writes lines to a file descriptor. The first of each turn of the event loop is written at once: a process that does
  * something and then looks, finds it. The others gather, and go together behind the back of what made them, so that
  * thousands of answers a second do not make as many system calls, and a reader that stops does not stop the server.
  */

@@ -59,7 +59,7 @@ export function createMetrics(version: string): Metrics {
   const builds = counter('nixery_builds_total', 'Builds that have ended.', 'result', 'code')
   const ofSets = counter('nixery_set_builds_total', 'Builds by package set, if there are several.', 'set')
   const hits = counter('nixery_hits_total', 'What was reused instead of made.', 'kind')
-  const misses = counter('nixery_misses_total', 'What had to be made.', 'kind')
+  const misses = counter('nixery_misses_total', 'Cache misses.', 'kind')
   const ofCache = (name: string, help: string) => counter(`nixery_cache_${name}`, help, 'cache')
   const cacheHits = ofCache('hits_total', 'Store paths that came from a binary cache.')
   const cacheBytes = ofCache('received_bytes_total', 'Bytes of store paths that came from a binary cache.')

@@ -67,7 +67,7 @@ const counters: readonly Row[] = [
   ],
   [
     'nixery_evaluators_restarted_total',
-    'Evaluators that were started in place of one that died, was late, or had grown.',
+    'Evaluators that replaced one that died, timed out, or grew too large.',
     [],
     ({ evaluators }) => one(evaluators().restarted),
   ],
