@@ -4,14 +4,17 @@ import type { Builds, WorkerStatus } from './builds/builds.ts'
 import type { Config } from './config.ts'
 import { platformsBySet, vocabularyOf } from './config/set-config.ts'
 import { openGate, type Gate } from './gate.ts'
+import { loginLifetime, sessionLifetime } from './http/cookies.ts'
 import { createAddressOf, createClientOf } from './http/address.ts'
 import { createApp } from './http/app.ts'
 import { boundConnections, openFilesOf } from './http/open-files.ts'
+import { originOf } from './http/challenge.ts'
 import { createOps } from './http/ops.ts'
 import { createRecipeContents } from './http/recipe-contents.ts'
 import type { RouteTable } from './http/route-table.ts'
 import { createRoutes } from './http/route.ts'
 import { listen, type Listening } from './http/server.ts'
+import { withoutHidden } from './http/suggestions.ts'
 import { createStreams } from './http/streams.ts'
 import { createTokenRoute } from './http/token.ts'
 import { readTls, watchTls, type TlsFiles, type TlsPair, type TlsWatch } from './http/tls.ts'
@@ -24,6 +27,7 @@ import { checkStore } from './store/check.ts'
 import { logAccess, type Logger } from './telemetry/log.ts'
 import { describeSource } from './web/describe.ts'
 import { addressOfBuild } from './web/links.ts'
+import { loginFor, type LoginDeps } from './web/login.ts'
 import { createWeb } from './web/web.ts'
 
 /** Serves the registry and the pages: the part that needs neither Nix nor threads that pack. */
@@ -102,7 +106,8 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
   const { may, issuer } = gate
   const app = createApp({
     ...(hasPages && {
-      pages: pagesOf(config, deps, gate),
+      pages: pagesOf(config, deps, { gate, quotas, audit }),
+      loginFor: gate.login && loginFor,
       pageOf: (...failure) => monitor.links.pageOf(...failure),
     }),
     secure: tls !== undefined,
@@ -124,6 +129,8 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
     prepare: gate.prepare,
     ...(gate.guard && {
       holdings: createHoldings(state.catalog),
+      shown: ({ identity }, error) =>
+        withoutHidden(error, (imageRequest) => may(identity, 'pull', { imageRequest }), vocabularyOf(config)),
       mayBuild: ({ identity }, imageRequest) => may(identity, 'build', { imageRequest }),
     }),
     ops,
@@ -167,7 +174,11 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
   }
 }
 
-function pagesOf(config: Config, { worker, monitor, version }: FrontendDeps, gate: Gate): RouteTable {
+function pagesOf(
+  config: Config,
+  { worker, monitor, version }: FrontendDeps,
+  { gate, ...counted }: { readonly gate: Gate } & Pick<LoginDeps, 'quotas' | 'audit'>,
+): RouteTable {
   const described = worker.packages.map(({ set, ...packages }) => ({
     set,
     describe: describeSource(
@@ -183,6 +194,14 @@ function pagesOf(config: Config, { worker, monitor, version }: FrontendDeps, gat
     ...(gate.guard && {
       maySee: ({ identity }, imageRequest) => gate.may(identity, 'pull', { build: '', imageRequest }),
     }),
+    login: gate.login && {
+      ...gate.login,
+      ...counted,
+      originOf: (request) =>
+        originOf(request, config.NIXERY_PUBLIC_URL, config.NIXERY_TLS_CERT !== undefined),
+      sessionLifetime,
+      loginLifetime,
+    },
     describe: () => described.map(({ set, describe }) => ({ set, ...describe() })),
     version,
     platforms: config.NIXERY_PLATFORMS.map((name) => platforms[name]),

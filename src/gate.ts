@@ -10,7 +10,8 @@ import type { OwnTokens } from './credentials/own-tokens.ts'
 import { verifyPassword } from './credentials/passwords.ts'
 import type { FollowedFile } from './fs/followed-file.ts'
 import { follow, type FollowDeps } from './gate/follow.ts'
-import { foreignTokens, ownTokens } from './gate/tokens.ts'
+import { gateLogin, sessionOf, type GateLogin } from './gate/login.ts'
+import { foreignTokens, openSigned, type Signed } from './gate/tokens.ts'
 import type { AuthorizeDeps } from './http/authorize.ts'
 import { basicChallenge, tokenChallenge } from './http/challenge.ts'
 import type { Guard } from './http/guard.ts'
@@ -32,6 +33,10 @@ export type Gate = {
   readonly issuer:
     | { readonly tokens: OwnTokens; authenticate(credentials: Credentials): Outcome | Promise<Outcome> }
     | undefined
+  /** How people log in to the pages; undefined if everyone may do everything. */
+  readonly login:
+    | (GateLogin & { authenticate(credentials: Credentials): Outcome | Promise<Outcome> })
+    | undefined
   /** Looks whether files of users and rules have changed. */
   look(): Promise<void>
   close(): void
@@ -44,6 +49,7 @@ const open: Gate = {
   guard: undefined,
   quotaOf: undefined,
   issuer: undefined,
+  login: undefined,
   look: () => Promise.resolve(),
   close() {},
 }
@@ -75,7 +81,11 @@ export async function openGate(config: Config, { apiKeys, contents, ...deps }: G
     ...(users ? [htpasswdAuthenticator(() => users.value, verifyPassword)] : []),
   ]
   const authenticate = firstOf(authenticators)
-  const tokens = mode === 'token' ? await ownTokens(config, () => users?.value, apiKeys) : undefined
+  let opened: Promise<Signed> | undefined
+  const signed = () => (opened ??= openSigned(config, () => users?.value, apiKeys))
+  const sessions = async () => (await signed()).sessions
+  const tokens = mode === 'token' ? (await signed()).tokens : undefined
+  const session = sessionOf(sessions)
   const secure = config.NIXERY_TLS_CERT !== undefined
   const mayByPolicy = policy && ofNow(policy, (value) => createMay(value, (request) => contents.of(request)))
   const lookBy = policy && ofNow(policy, (value) => (deniesAnything(value) ? createMay(value) : undefined))
@@ -92,12 +102,14 @@ export async function openGate(config: Config, { apiKeys, contents, ...deps }: G
     guard: tokens
       ? {
           authenticate: firstOf([tokens.authenticator, ...authenticators]),
-          challenge: tokenChallenge({ publicUrl: config.NIXERY_PUBLIC_URL?.replace(/\/+$/, ''), secure }),
+          session,
+          challenge: tokenChallenge({ publicUrl: config.NIXERY_PUBLIC_URL, secure }),
           // docker, skopeo and podman send credentials only where `/v2/` has asked for them.
           needsToken: ({ path }) => path === '/v2' || path.startsWith('/v2/'),
         }
-      : { authenticate, challenge: () => basicChallenge },
+      : { authenticate, session, challenge: () => basicChallenge },
     issuer: tokens && { tokens, authenticate },
+    login: { ...gateLogin(() => policy?.value.issuers ?? [], sessions), authenticate },
     async look() {
       await Promise.all(files.map((file) => file.look()))
     },

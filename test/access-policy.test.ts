@@ -85,6 +85,14 @@ describe('NIXERY_POLICY', () => {
     assert.ok(!builds.some((line) => line.includes('public-late')))
   })
 
+  it('suggests no names that a client may not pull', async () => {
+    const [, , message] = await told(await pull('publik', alice))
+    assert.match(String(message), /For publik, did you mean public\?/)
+    const [status, , denied] = await told(await pull('forbiden', alice))
+    assert.equal(status, 404)
+    assert.equal(denied, 'Could not find Nix packages: [forbiden].')
+  })
+
   it('denies what rules deny, whoever else may', async () => {
     assert.deepEqual(await told(await pull('forbidden', alice)), [403, 'DENIED', 'access denied'])
     assert.deepEqual(await told(await pull('private', bob)), [403, 'DENIED', 'access denied'])

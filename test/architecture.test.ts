@@ -37,7 +37,7 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     builds: 'catalog closure contents layers nix packages queue recipes rootfs store text image errors',
     quotas: 'access errors',
     http: 'access builds quotas store text image errors',
-    web: 'access:types builds http text image errors',
+    web: 'access builds http text image errors',
     upkeep: 'builds catalog store image errors',
     telemetry: 'access:types builds text http:types errors',
     config: 'image layers store errors',

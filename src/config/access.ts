@@ -20,12 +20,12 @@ export const accessSettings = {
   NIXERY_PUBLIC_URL: address
     .optional()
     .describe(
-      'address under which clients reach the server, such as `https://nixery.example.org`: with `NIXERY_AUTH=token` they are sent there for tokens; from the Host header of their request if not set',
+      'address under which clients reach the server, such as `https://nixery.example.org`: they are sent there for tokens, and back there from the login of an OpenID provider; from the Host header of their request if not set',
     ),
   NIXERY_TOKEN_KEY: folder
     .optional()
     .describe(
-      'file with the secret that signs tokens, at least 32 bytes; servers that share it accept each other’s tokens. If not set, one is made and kept in NIXERY_DATA',
+      'file with the secret that signs tokens and sessions of pages, at least 32 bytes; servers that share it accept each other’s. If not set, one is made and kept in NIXERY_DATA',
     ),
   NIXERY_INSECURE_AUTH: oneOf('on', 'off')
     .default('off')
@@ -48,8 +48,7 @@ export function accessProblems(set: Environment, host: string): string[] {
   if (mode === 'none' && htpasswd !== undefined)
     problems.push('NIXERY_HTPASSWD is for NIXERY_AUTH set to basic or token')
   for (const name of ['NIXERY_TOKEN_KEY', 'NIXERY_PUBLIC_URL'])
-    if (mode !== 'token' && set[name] !== undefined)
-      problems.push(`${name} has no effect without NIXERY_AUTH set to token`)
+    if (mode === 'none' && set[name] !== undefined) problems.push(`${name} has no effect without NIXERY_AUTH`)
   if (mode === 'none' && set['NIXERY_TLS_CLIENT_CA'] !== undefined)
     problems.push('NIXERY_TLS_CLIENT_CA has no effect without NIXERY_AUTH')
   if (set['NIXERY_TLS_CLIENT_CA'] !== undefined && set['NIXERY_TLS_CERT'] === undefined)

@@ -28,6 +28,16 @@ export type Issuer = {
   readonly algorithms: readonly (typeof signatureAlgorithms)[number][]
   /** The claim with the holder's groups: its name, or names separated by dots; none by default. */
   readonly groups?: string | undefined
+  /** How people log in to the pages by this issuer. */
+  readonly login?: Login | undefined
+}
+
+/** This server as a client of an OpenID provider. */
+export type Login = {
+  readonly client: string
+  /** The file of the client's secret; without it, the client is a public one. */
+  readonly secret?: string | undefined
+  readonly scope?: string | undefined
 }
 
 /** The claims of a token that was verified. */

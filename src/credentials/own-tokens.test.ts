@@ -4,6 +4,7 @@ import { SignJWT, UnsecuredJWT } from 'jose'
 import { isRefusal, type Outcome } from '../access/credentials.ts'
 import { anonymous, type Identity } from '../access/identity.ts'
 import { createOwnTokens, type OwnTokensOptions } from './own-tokens.ts'
+import { createSigner } from './signed.ts'
 
 const key = Buffer.alloc(32, 1)
 const alice: Identity = { ...anonymous, name: 'alice', how: 'password' }
@@ -16,10 +17,13 @@ const job: Identity = {
 }
 
 /** Tokens of a server at a time that tests move. */
-function openTokens(options: Partial<OwnTokensOptions> = {}) {
+function openTokens({
+  key: own = key,
+  ...options
+}: Partial<Omit<OwnTokensOptions, 'signer'>> & { readonly key?: Uint8Array } = {}) {
   const state = { now: 1_000_000_000_000, users: new Map([['alice', 'hash']]) }
   const tokens = createOwnTokens({
-    key,
+    signer: createSigner(own, options.now ?? (() => state.now)),
     isCurrent: ({ how, name }) => how !== 'password' || state.users.has(name),
     secretOf: (name) => state.users.get(name),
     userOf: (name) => (state.users.has(name) ? alice : undefined),

@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto'
-import { decodeProtectedHeader, errors, jwtVerify, SignJWT } from 'jose'
+import { decodeProtectedHeader } from 'jose'
 import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
 import type { Authenticator, Outcome } from '../access/credentials.ts'
 import type { Identity } from '../access/identity.ts'
 import { NixeryError } from '../errors.ts'
+import { holderForm, holderOf, identityOfHolder } from './holder.ts'
+import { longestSigned, types, type Signer } from './signed.ts'
 
 /** A token and when it was issued; times are seconds since 1970. */
 export type IssuedToken = { readonly token: string; readonly issuedAt: number; readonly expiresIn: number }
@@ -25,8 +27,8 @@ export type OwnTokens = {
 }
 
 export type OwnTokensOptions = {
-  /** At least 32 bytes. Servers that share it accept each other's tokens. */
-  readonly key: Uint8Array
+  /** Servers that share its key accept each other's tokens. */
+  readonly signer: Signer
   /** Whether the holder of a token that is out is still who the token says, such as after a key was revoked. */
   readonly isCurrent: (identity: Identity) => boolean | Promise<boolean>
   /** What a user's refresh token is bound to, such as a hash of the password; undefined for who is no user. */
@@ -39,26 +41,14 @@ export type OwnTokensOptions = {
 // Seconds. Clients ask for a new token when one has expired; docker and skopeo take less than 60 for 60.
 const lifetime = 300
 const refreshLifetime = 90 * 24 * 3600
-// Characters of a token, which clients send in a header: servers and proxies take 8 to 32 kB of those.
-const longest = 16 * 1024
 // Tokens that were verified, up to 20 kB each.
 const mostRemembered = 2_000
 
-const issuer = 'nixery'
-const types = { access: 'nixery-access+jwt', refresh: 'nixery-refresh+jwt' } as const
-
-const holder = z.object({
-  name: z.string(),
-  groups: z.array(z.string()),
-  claims: z.record(z.string(), z.unknown()),
-  how: z.enum(['anonymous', 'password', 'key', 'oidc', 'certificate']),
-  issuer: z.string().optional(),
-})
-const access = z.object({ exp: z.number(), holder, repositories: z.array(z.string()) })
+const access = z.object({ exp: z.number(), holder: holderForm, repositories: z.array(z.string()) })
 const refresh = z.object({ sub: z.string(), bound: z.string() })
 
 export function createOwnTokens({
-  key,
+  signer,
   isCurrent,
   secretOf,
   userOf,
@@ -68,45 +58,14 @@ export function createOwnTokens({
     max: mostRemembered,
   })
 
-  const sign = (type: keyof typeof types, claims: Record<string, unknown>, seconds: number) => {
-    const issuedAt = Math.floor(now() / 1000)
-    const jwt = new SignJWT(claims)
-      .setProtectedHeader({ alg: 'HS256', typ: types[type] })
-      .setIssuer(issuer)
-      .setIssuedAt(issuedAt)
-      .setExpirationTime(issuedAt + seconds)
-    return { issuedAt, signing: jwt.sign(key) }
-  }
-
-  /** The claims of a token; otherwise what is wrong with it. */
-  const verify = async (token: string, type: keyof typeof types): Promise<object | string> => {
-    if (token.length > longest) return `it has more than ${longest} characters`
-    try {
-      const { payload } = await jwtVerify(token, key, {
-        algorithms: ['HS256'],
-        issuer,
-        typ: types[type],
-        requiredClaims: ['exp'],
-        currentDate: new Date(now()),
-      })
-      return payload
-    } catch (error) {
-      if (error instanceof errors.JWTExpired) return 'it has expired'
-      if (error instanceof errors.JOSEError) return error.message
-      throw error
-    }
-  }
-
   const verifyAccess = async (token: string): Promise<Outcome> => {
-    const claims = await verify(token, 'access')
+    const claims = await signer.verify(token, 'access')
     if (typeof claims === 'string') return { refused: `a token of this server: ${claims}` }
     const parsed = access.safeParse(claims)
     if (!parsed.success) return { refused: 'a token of another version of this server' }
     const { exp, repositories } = parsed.data
-    const { issuer: vouching, ...rest } = parsed.data.holder
     const identity: Identity = Object.freeze({
-      ...rest,
-      ...(vouching !== undefined && { issuer: vouching }),
+      ...identityOfHolder(parsed.data.holder),
       repositories: new Set(repositories),
     })
     verified.set(token, { identity, exp })
@@ -122,14 +81,11 @@ export function createOwnTokens({
   }
 
   return {
-    async issue({ name, groups, claims, how, issuer: vouching }, repositories) {
-      const { issuedAt, signing } = sign(
-        'access',
-        { holder: { name, groups, claims, how, issuer: vouching }, repositories: [...repositories] },
-        lifetime,
-      )
+    async issue(identity, repositories) {
+      const claims = { holder: holderOf(identity), repositories: [...repositories] }
+      const { issuedAt, signing } = signer.sign('access', claims, lifetime)
       const token = await signing
-      if (token.length > longest) {
+      if (token.length > longestSigned) {
         throw new NixeryError('REQUEST_INVALID', 'the claims of these credentials are too large for a token')
       }
       return { token, issuedAt, expiresIn: lifetime }
@@ -137,10 +93,10 @@ export function createOwnTokens({
     async issueRefresh({ name, how }) {
       const secret = how === 'password' ? secretOf(name) : undefined
       if (secret === undefined) return undefined
-      return sign('refresh', { sub: name, bound: boundTo(secret) }, refreshLifetime).signing
+      return signer.sign('refresh', { sub: name, bound: boundTo(secret) }, refreshLifetime).signing
     },
     async redeem(token) {
-      const claims = await verify(token, 'refresh')
+      const claims = await signer.verify(token, 'refresh')
       if (typeof claims === 'string') return { refused: `a refresh token: ${claims}` }
       const parsed = refresh.safeParse(claims)
       const name = parsed.data?.sub ?? ''

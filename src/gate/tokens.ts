@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { Identity } from '../access/identity.ts'
 import type { Authenticator } from '../access/credentials.ts'
 import type { ApiKeys } from '../catalog/catalog.ts'
 import type { Config } from '../config.ts'
@@ -6,7 +7,9 @@ import { reasonAgainst } from '../credentials/api-key.ts'
 import type { Users } from '../credentials/htpasswd.ts'
 import type { Issuer } from '../credentials/issuer.ts'
 import type { OwnTokens } from '../credentials/own-tokens.ts'
+import type { Sessions } from '../credentials/sessions.ts'
 import { keepTokenKey, readTokenKey } from '../credentials/token-key.ts'
+import { loginLifetime, sessionLifetime } from '../http/cookies.ts'
 import { createHttpClient } from '../net/http-client.ts'
 
 /**
@@ -42,26 +45,34 @@ export function foreignTokens(
   }
 }
 
-/** Tokens that this server issues. The library for tokens is loaded only then. */
-export async function ownTokens(
+/** What this server signs. */
+export type Signed = { readonly tokens: OwnTokens; readonly sessions: Sessions }
+
+/** Tokens that this server issues, and sessions of its pages. The library for tokens is loaded only then. */
+export async function openSigned(
   { NIXERY_TOKEN_KEY: keyFile, NIXERY_DATA: data }: Config,
   users: () => Users | undefined,
   apiKeys: Pick<ApiKeys, 'find'>,
-): Promise<OwnTokens> {
+): Promise<Signed> {
   const key =
     keyFile === undefined ? await keepTokenKey(join(data, 'token.key')) : await readTokenKey(keyFile)
   const { createOwnTokens } = await import('../credentials/own-tokens.ts')
-  return createOwnTokens({
-    key,
+  const { createSigner } = await import('../credentials/signed.ts')
+  const { createSessions } = await import('../credentials/sessions.ts')
+  const signer = createSigner(key, Date.now)
+  const isCurrent = ({ how, name, claims }: Identity): boolean | Promise<boolean> => {
+    if (how === 'password') return users()?.has(name) === true
+    if (how !== 'key') return true
+    const { apiKey } = claims
+    return isUsable(apiKeys, typeof apiKey === 'string' ? apiKey : '')
+  }
+  const tokens = createOwnTokens({
+    signer,
+    isCurrent,
     secretOf: (name) => users()?.get(name)?.hash,
     userOf: (name) => users()?.get(name)?.identity,
-    isCurrent({ how, name, claims }) {
-      if (how === 'password') return users()?.has(name) === true
-      if (how !== 'key') return true
-      const { apiKey } = claims
-      return isUsable(apiKeys, typeof apiKey === 'string' ? apiKey : '')
-    },
   })
+  return { tokens, sessions: createSessions({ signer, isCurrent, sessionLifetime, loginLifetime }) }
 }
 
 async function isUsable(apiKeys: Pick<ApiKeys, 'find'>, id: string): Promise<boolean> {

@@ -7,7 +7,7 @@ import { tokenPath } from './token.ts'
 export const basicChallenge = 'Basic realm="Nixery", charset="UTF-8"'
 
 export type ChallengeOptions = {
-  /** The address that clients use, without a slash at its end; from the request if not set. */
+  /** The address that clients use; from the request if not set. */
   readonly publicUrl: string | undefined
   /** Whether clients speak TLS with this server itself. */
   readonly secure: boolean
@@ -25,7 +25,7 @@ export function tokenChallenge(options: ChallengeOptions): Guard['challenge'] {
     if (request.path === tokenPath) return basicChallenge
     const scope = scopeOf(request.path)
     const fields = {
-      realm: `${options.publicUrl ?? originOf(request, options.secure)}${tokenPath}`,
+      realm: `${originOf(request, options.publicUrl, options.secure)}${tokenPath}`,
       service,
       ...(scope !== undefined && { scope }),
       ...(error !== undefined && { error }),
@@ -35,8 +35,12 @@ export function tokenChallenge(options: ChallengeOptions): Guard['challenge'] {
   }
 }
 
-/** The server's address as the client has written it. The Host header is one that has been checked. */
-function originOf(request: HttpRequest, secure: boolean): string {
+/**
+ * The server's address, without a slash at its end: the one that is configured, or the one that the client has written.
+ * The Host header is one that has been checked.
+ */
+export function originOf(request: HttpRequest, publicUrl: string | undefined, secure: boolean): string {
+  if (publicUrl !== undefined) return publicUrl.replace(/\/+$/, '')
   const isSecure = secure || request.header('x-forwarded-proto') === 'https'
   return `${isSecure ? 'https' : 'http'}://${request.header('host') ?? 'localhost'}`
 }

@@ -15,6 +15,8 @@ export type Guard = {
   readonly authenticate: (credentials: Credentials) => Outcome | Promise<Outcome>
   /** `WWW-Authenticate` of a 401: exactly one challenge, because docker follows the last of several. */
   readonly challenge: (request: HttpRequest, failure: NixeryError<'UNAUTHENTICATED'>) => string
+  /** Whom the session of a request for a page belongs to; undefined without one that is valid. */
+  readonly session?: (request: HttpRequest) => Promise<Identity | undefined> | undefined
   /** Requests that need credentials even where anonymous clients may: those get a token of the anonymous. */
   readonly needsToken?: (request: HttpRequest) => boolean
 }
@@ -30,7 +32,7 @@ export function identify(guard: Guard, request: HttpRequest): Identity | Promise
     const outcome = request.certificate()
     if (outcome) return identityOf(outcome)
     if (guard.needsToken?.(request) === true) throw loginNeeded()
-    return anonymous
+    return guard.session?.(request)?.then((found) => found ?? anonymous) ?? anonymous
   }
   if (!credentials) throw refused()
   const outcome = guard.authenticate(credentials)

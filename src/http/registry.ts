@@ -38,6 +38,8 @@ export type RegistryDeps = ManifestDeps &
     readonly secure?: boolean | undefined
     /** Which texts of failures may be shown. */
     readonly texts: PublicTexts
+    /** A failure as this client may see it: without names of packages that it may not know of. */
+    readonly shown?: ((request: HttpRequest, error: unknown) => unknown) | undefined
     readonly referrers?: Referrers | undefined
     readonly waiting?: Waiting | undefined
     /** Whether `_catalog` lists the names of pulled images. */
@@ -114,10 +116,11 @@ async function countedBlob(
 
 /** The reply to a failure, whether it happens before the body is opened or while it is. */
 export function failureReply(
-  deps: Pick<RegistryDeps, 'waiting' | 'texts' | 'pageOf' | 'secure' | 'guard' | 'audit'>,
+  deps: Pick<RegistryDeps, 'waiting' | 'texts' | 'pageOf' | 'secure' | 'guard' | 'audit' | 'shown'>,
   request: HttpRequest,
-  error: unknown,
+  failure: unknown,
 ): Reply {
+  const error = deps.shown ? deps.shown(request, failure) : failure
   const { waiting, texts, pageOf, secure = false, guard, audit } = deps
   if (audit && isRefused(error)) audit({ event: 'refused', request, error })
   if (waiting && hasCode(error, 'STILL_BUILDING')) return waiting.reply(error, request)
@@ -125,7 +128,7 @@ export function failureReply(
     return errorReply(error, texts, { headers: { 'WWW-Authenticate': guard.challenge(request, error) } })
   }
   const page = pageOf?.(
-    error,
+    failure,
     request.header('host'),
     secure || request.header('x-forwarded-proto') === 'https',
   )

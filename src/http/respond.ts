@@ -16,6 +16,8 @@ export type RespondDeps = RegistryDeps & {
   readonly ops?: RouteTable | undefined
   /** For people. */
   readonly pages?: RouteTable | undefined
+  /** Sends a browser that needs a login to the page for it; undefined for other clients and failures. */
+  readonly loginFor?: ((request: HttpRequest, error: unknown) => Reply | undefined) | undefined
   /** Bounds the bodies that are sent at once. */
   readonly streams?: Pick<Streams, 'bound'> | undefined
   /** Tells whose share of them a client takes. */
@@ -53,7 +55,8 @@ async function tableReply(
     await authorize(deps, request, route.action, route.subject)
     return routed(await route.reply(request))
   } catch (error) {
-    return routed(failureReply(deps, request, error))
+    const login = kind === 'page' ? deps.loginFor?.(request, error) : undefined
+    return routed(login ?? failureReply(deps, request, error))
   }
 }
 

@@ -3,7 +3,7 @@ import { formatImageName, isLeading, ofOneSet, type ImageRequest } from '../imag
 import { platforms } from '../image/platform.ts'
 import { isBuiltIn, recipePrefix, reservedRecipe } from '../image/recipes.ts'
 import { byText } from '../image/store-path.ts'
-import { alternatives, listed } from '../text/words.ts'
+import { alternatives, listed, suggestionText } from '../text/words.ts'
 import type { Resolution } from './resolution.ts'
 import type { Decided, Wanted } from './wanted.ts'
 
@@ -59,7 +59,7 @@ function suggestionFor(
   }
   const nearest = found?.status === 'missing' ? found.nearest : []
   if (nearest.length === 0) return undefined
-  return { name, nearest, text: `For ${name}, did you mean ${alternatives(nearest)}?` }
+  return { name, nearest, text: suggestionText(name, nearest) }
 }
 
 /** A sentence for each recipe with missing packages, since the user did not write their names. */

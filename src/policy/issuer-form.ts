@@ -24,4 +24,17 @@ export const issuerForm = z.strictObject({
   audience: words,
   algorithms: z.array(z.enum(signatureAlgorithms)).min(1).default(['RS256', 'ES256', 'PS256', 'EdDSA']),
   groups: z.string().min(1).optional(),
+  login: z
+    .strictObject({
+      client: z.string().min(1),
+      secret: z
+        .string()
+        .refine((text) => isAbsolute(text), 'is not the absolute path of a file')
+        .optional(),
+      scope: z
+        .string()
+        .refine((text) => text.split(' ').includes('openid'), 'does not have openid in it')
+        .optional(),
+    })
+    .optional(),
 })

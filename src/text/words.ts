@@ -6,3 +6,7 @@ export const alternatives = (words: readonly string[]): string => joined(words, 
 
 /** `a, b and c` */
 export const listed = (words: readonly string[]): string => joined(words, 'and')
+
+/** The sentence that suggests names in place of one that does not exist. */
+export const suggestionText = (name: string, nearest: readonly string[]): string =>
+  `For ${name}, did you mean ${alternatives(nearest)}?`

@@ -14,12 +14,21 @@ export type Page = {
   readonly body: Html
   /** Whether it reloads every few seconds. */
   readonly refresh?: boolean
+  /** Whether it has a form, which goes to this server. */
+  readonly hasForm?: boolean
 }
+
+/** Who looks at a page: a user by name, or nobody known. */
+export type Viewer = { readonly name: string | undefined }
 
 export const refreshSeconds = 3
 
 /** A whole document. It needs no JavaScript, and its policy would not let any run. */
-export function documentOf({ assets, version }: Frame, { title, body, refresh = false }: Page): string {
+export function documentOf(
+  { assets, version }: Frame,
+  { title, body, refresh = false }: Page,
+  viewer?: Viewer,
+): string {
   const markup = html`<!doctype html>
     <html lang="en">
       <head>
@@ -33,7 +42,7 @@ export function documentOf({ assets, version }: Frame, { title, body, refresh = 
         <link rel="icon" type="image/svg+xml" href="${assets.logo.path}" />
       </head>
       <body>
-        ${body}
+        ${viewer && viewerText(viewer)} ${body}
         <footer>Nixery ${version}, in TypeScript</footer>
       </body>
     </html> `
@@ -41,6 +50,11 @@ export function documentOf({ assets, version }: Frame, { title, body, refresh = 
   if (markup instanceof Promise) throw new TypeError('a page waits for something')
   return markup.valueOf()
 }
+
+const viewerText = ({ name }: Viewer): Html =>
+  name === undefined
+    ? html`<p class="quiet small"><a href="/login">Log in</a></p>`
+    : html`<p class="quiet small">${name} · <a href="/logout">Log out</a></p>`
 
 /** The link to `/` on top of the other pages. */
 export const homeLink = ({ assets }: Frame): Html =>
@@ -52,4 +66,13 @@ export const securityHeaders: Readonly<Record<string, string>> = {
     "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
   'X-Content-Type-Options': 'nosniff',
   'Referrer-Policy': 'no-referrer',
+}
+
+/** The same for a page with a form, which goes to this server alone. */
+export const formHeaders: Readonly<Record<string, string>> = {
+  ...securityHeaders,
+  'Content-Security-Policy': (securityHeaders['Content-Security-Policy'] ?? '').replace(
+    "form-action 'none'",
+    "form-action 'self'",
+  ),
 }

@@ -10,7 +10,8 @@ import type { SourceDescription } from './describe.ts'
 import type { BuildRecord, History } from './history.ts'
 import { homePage } from './home.ts'
 import { registryHost } from './host.ts'
-import { documentOf, homeLink, securityHeaders, type Page } from './layout.ts'
+import { documentOf, formHeaders, homeLink, securityHeaders, type Page, type Viewer } from './layout.ts'
+import { createLogin, type LoginDeps } from './login.ts'
 
 export type WebDeps = {
   readonly history: Pick<History, 'recent' | 'find'>
@@ -26,6 +27,8 @@ export type WebDeps = {
   readonly now?: () => number
   /** Whether a client may see that an image was built; everyone may, if not given. */
   readonly maySee?: ((request: HttpRequest, image: ImageRequest | undefined) => boolean) | undefined
+  /** How people log in; undefined where nobody has to. */
+  readonly login?: LoginDeps | undefined
   /** The words of names that the operator adds. */
   readonly vocabulary?: Vocabulary | undefined
 }
@@ -45,12 +48,24 @@ export function createWeb(deps: WebDeps): RouteTable {
     }
   }
   const frame = { assets: readAssets(), version }
-  const show = (page: Page, status: number, headers: Readonly<Record<string, string>> = {}): Reply =>
-    pageReply(Buffer.from(documentOf(frame, page)), status, {
+  const show = (
+    page: Page,
+    status: number,
+    headers: Readonly<Record<string, string>> = {},
+    request?: HttpRequest,
+  ): Reply =>
+    pageReply(Buffer.from(documentOf(frame, page, viewerOf(request))), status, {
+      ...(page.hasForm === true && formHeaders),
       'Content-Type': 'text/html; charset=utf-8',
       'Cache-Control': 'no-store', // it depends on the request's host and on the time
       ...headers,
     })
+  const viewerOf = (request: HttpRequest | undefined): Viewer | undefined => {
+    if (!deps.login || !request) return undefined
+    const { how, name } = request.identity
+    return { name: how === 'anonymous' ? undefined : name }
+  }
+  const login = deps.login && createLogin(deps.login, show)
   const message = (
     status: number,
     title: string,
@@ -87,15 +102,15 @@ export function createWeb(deps: WebDeps): RouteTable {
         builds: listBuilds ? history.recent().filter((one) => maySee(request, imageOf(one))) : undefined,
         now: now(),
       }
-      return show(homePage(frame, content), 200)
+      return show(homePage(frame, content), 200, {}, request)
     }),
   }
   const build = (id: string): TableRoute => ({
     action: 'logs',
     subject: { build: id, imageRequest: imageOf(history.find(id)) },
-    reply: readOnly(() => {
+    reply: readOnly((request) => {
       const record = history.find(id)
-      if (record) return show(buildPage(frame, record, { showNames }), 200)
+      if (record) return show(buildPage(frame, record, { showNames }), 200, {}, request)
       const text = 'The server keeps recent builds only, and forgets them when it restarts.'
       return message(404, 'Build not found', text)
     }),
@@ -108,6 +123,8 @@ export function createWeb(deps: WebDeps): RouteTable {
 
   return (path) => {
     if (path === '/') return home
+    const entry = login?.(path)
+    if (entry) return entry
     const id = buildPath.exec(path)?.[1]
     if (id !== undefined) return build(id)
     const asset = frame.assets.find(path)

@@ -1,0 +1,165 @@
+import { randomBytes } from 'node:crypto'
+import { isRefusal, type Credentials, type Outcome } from '../access/credentials.ts'
+import type { Identity } from '../access/identity.ts'
+import { hasCode, NixeryError } from '../errors.ts'
+import { cookieIn, cookies, setCookie } from '../http/cookies.ts'
+import type { AuditListener } from '../http/audit.ts'
+import { refused } from '../http/guard.ts'
+import type { RequestQuotas } from '../http/quotas.ts'
+import type { Reply } from '../http/reply.ts'
+import type { HttpRequest } from '../http/request.ts'
+import type { TableRoute } from '../http/route-table.ts'
+import { loginPage, logoutPage } from './login-page.ts'
+import type { Page } from './layout.ts'
+
+/** How people log in to the pages. */
+export type LoginDeps = {
+  /** Verifies a name with a password, or with an API key as the password. */
+  readonly authenticate: (credentials: Credentials) => Outcome | Promise<Outcome>
+  readonly sessions: () => Promise<{
+    begin(identity: Identity): Promise<string>
+    find(cookie: string): Promise<{ readonly csrf: string } | undefined>
+    end(cookie: string): Promise<void>
+    seal(state: Readonly<Record<string, string>>): Promise<string>
+    open(sealed: string): Promise<Readonly<Record<string, string>> | undefined>
+  }>
+  /** Names of the OpenID providers at which people can log in, now. */
+  readonly providers: () => readonly string[]
+  readonly begin: (
+    provider: string,
+    redirectUri: string,
+  ) => Promise<{ readonly address: string; readonly state: Readonly<Record<string, string>> }>
+  readonly finish: (
+    provider: string,
+    current: URL,
+    state: Readonly<Record<string, string>>,
+  ) => Promise<Outcome>
+  /** The address of this server as clients write it, without a slash at its end. */
+  readonly originOf: (request: HttpRequest) => string
+  /** Seconds. */
+  readonly sessionLifetime: number
+  readonly loginLifetime: number
+  readonly quotas?: RequestQuotas | undefined
+  readonly audit?: AuditListener | undefined
+}
+
+const loginPaths = { login: '/login', logout: '/logout', callback: '/login/callback' } as const
+
+// Bytes of a form.
+const largestForm = 8 * 1024
+
+export type Show = (page: Page, status: number, headers?: Readonly<Record<string, string>>) => Reply
+
+/** The routes of login and logout, which change nothing but a cookie of the one who asks. */
+export function createLogin(deps: LoginDeps, show: Show): (path: string) => TableRoute | undefined {
+  /** The form, with a new token that its cookie has, too. */
+  const form = (back: string, status = 200, problem?: string): Reply => {
+    const csrf = randomBytes(24).toString('base64url')
+    const page = loginPage({ csrf, back, providers: deps.providers(), problem })
+    return show(page, status, setCookie(cookies.form, csrf, deps.loginLifetime))
+  }
+
+  /** Ends a login. What is known of who tried it is for the audit log alone. */
+  const end = async (request: HttpRequest, outcome: Outcome, back: string): Promise<Reply> => {
+    if (isRefusal(outcome)) {
+      deps.audit?.({ event: 'refused', request, error: refused(outcome.refused) })
+      return form(back, 401, 'These credentials are not valid.')
+    }
+    request.identity = outcome
+    deps.audit?.({ event: 'login', request })
+    const cookie = await (await deps.sessions()).begin(outcome)
+    return redirect(back, setCookie(cookies.session, cookie, deps.sessionLifetime))
+  }
+
+  const login = async (request: HttpRequest): Promise<Reply> => {
+    await deps.quotas?.request(request)
+    const query = new URLSearchParams(request.query)
+    if (request.method === 'GET' || request.method === 'HEAD') {
+      const provider = query.get('provider')
+      return provider === null ? form(backIn(query)) : begin(request, provider, backIn(query))
+    }
+    const fields = await fieldsOf(request)
+    checkToken(fields, cookieIn(request, cookies.form))
+    const [name = '', password = ''] = ['name', 'password'].map((field) => fields.get(field) ?? '')
+    return end(request, await deps.authenticate({ kind: 'basic', name, password }), backIn(fields))
+  }
+
+  const begin = async (request: HttpRequest, provider: string, back: string): Promise<Reply> => {
+    if (!deps.providers().includes(provider)) return form(back, 404, 'There is no such login.')
+    const redirectUri = `${deps.originOf(request)}${loginPaths.callback}`
+    const { address, state } = await deps.begin(provider, redirectUri)
+    const sealed = await (await deps.sessions()).seal({ ...state, provider, back, redirectUri })
+    return redirect(address, setCookie(cookies.login, sealed, deps.loginLifetime))
+  }
+
+  const callback = async (request: HttpRequest): Promise<Reply> => {
+    await deps.quotas?.request(request)
+    const sealed = cookieIn(request, cookies.login)
+    const state = sealed === undefined ? undefined : await (await deps.sessions()).open(sealed)
+    const { provider = '', back = '/', redirectUri = '' } = state ?? {}
+    if (!state || !deps.providers().includes(provider)) {
+      return form('/', 400, 'This login took too long, or was begun in another browser. Try again.')
+    }
+    const current = new URL(`${redirectUri}?${request.query}`)
+    return end(request, await deps.finish(provider, current, state), back)
+  }
+
+  const logout = async (request: HttpRequest): Promise<Reply> => {
+    const cookie = cookieIn(request, cookies.session)
+    const sessions = await deps.sessions()
+    const session = cookie === undefined ? undefined : await sessions.find(cookie)
+    if (cookie === undefined || !session) return redirect('/login', setCookie(cookies.session, '', 0))
+    if (request.method !== 'POST') return show(logoutPage(session.csrf), 200)
+    checkToken(await fieldsOf(request), session.csrf)
+    await sessions.end(cookie)
+    return redirect('/login', setCookie(cookies.session, '', 0))
+  }
+
+  const route = (
+    methods: readonly string[],
+    reply: (request: HttpRequest) => Promise<Reply>,
+  ): TableRoute => ({
+    action: 'pull',
+    subject: 'public',
+    reply(request) {
+      if (methods.includes(request.method)) return reply(request)
+      throw new NixeryError('UNSUPPORTED', `ask with ${methods.join(' or ')}`)
+    },
+  })
+  const routes = new Map([
+    [loginPaths.login, route(['GET', 'HEAD', 'POST'], login)],
+    [loginPaths.callback, route(['GET'], callback)],
+    [loginPaths.logout, route(['GET', 'HEAD', 'POST'], logout)],
+  ] as [string, TableRoute][])
+  return (path) => routes.get(path)
+}
+
+/** Sends a browser that needs a login to the page for it; undefined for other clients and failures. */
+export function loginFor(request: HttpRequest, error: unknown): Reply | undefined {
+  if (!hasCode(error, 'UNAUTHENTICATED') || error.detail !== undefined) return undefined
+  if (request.method !== 'GET' || request.header('accept')?.includes('text/html') !== true) return undefined
+  return redirect(`${loginPaths.login}?back=${encodeURIComponent(request.path)}`)
+}
+
+const redirect = (to: string, headers: Readonly<Record<string, string>> = {}): Reply => ({
+  status: 303,
+  headers: { Location: to, 'Cache-Control': 'no-store', 'Content-Length': '0', ...headers },
+  body: undefined,
+})
+
+const fieldsOf = async (request: HttpRequest): Promise<URLSearchParams> =>
+  new URLSearchParams(await request.body(largestForm))
+
+/** Refuses a form that another site has sent. @throws REQUEST_INVALID */
+function checkToken(fields: URLSearchParams, expected: string | undefined): void {
+  if (expected !== undefined && expected !== '' && fields.get('csrf') === expected) return
+  throw new NixeryError('REQUEST_INVALID', 'this form is too old, or from another site', {
+    hint: 'go back, reload the page, and try again',
+  })
+}
+
+/** Where to go after a login: to one of the pages, never to another site. */
+const backIn = (fields: URLSearchParams): string => {
+  const back = fields.get('back') ?? '/'
+  return /^\/(?:builds\/[0-9a-f-]{36})?$/.test(back) ? back : '/'
+}

@@ -1,0 +1,83 @@
+import { createServer, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+/** An OpenID provider: npm's `oidc-provider`, which has passed the conformance tests of the OpenID Foundation. */
+export type OidcProvider = {
+  /** The claim `iss` of its tokens. */
+  readonly url: string
+  /** Registers where a client is sent back to; before that, the provider refuses it. */
+  start(redirectUri: string): Promise<void>
+  /** A token of a program, by client credentials (RFC 6749 §4.4): a JWT for the audience `nixery`. */
+  tokenOfRobot(): Promise<string>
+  stop(): void
+}
+
+export const robot = { id: 'robot', secret: 'robots-secret' }
+export const pages = { id: 'nixery', secret: 'secret-of-pages' }
+
+/** What is used of the package, which has no types. */
+type Package = {
+  readonly default: new (url: string, configuration: object) => { callback(): RequestListener }
+}
+
+/** Listens at once; everybody may log in there, with any password, and is in the group `dev`. */
+export async function openOidcProvider(): Promise<OidcProvider> {
+  let answer: RequestListener = (_, response) => void response.writeHead(503).end()
+  const server = createServer((request, response) => answer(request, response))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return {
+    url,
+    async start(redirectUri) {
+      const name = 'oidc-provider'
+      const { default: Provider } = (await import(name)) as Package
+      answer = new Provider(url, configurationFor(redirectUri)).callback()
+    },
+    async tokenOfRobot() {
+      const response = await fetch(`${url}/token`, {
+        method: 'POST',
+        headers: { authorization: `Basic ${btoa(`${robot.id}:${robot.secret}`)}` },
+        body: new URLSearchParams({ grant_type: 'client_credentials', resource: 'urn:nixery' }),
+      })
+      const answered = (await response.json()) as { readonly access_token?: string }
+      if (answered.access_token === undefined) throw new Error(JSON.stringify(answered))
+      return answered.access_token
+    },
+    stop() {
+      server.close()
+      server.closeAllConnections()
+    },
+  }
+}
+
+const configurationFor = (redirectUri: string) => ({
+  clients: [
+    {
+      client_id: pages.id,
+      client_secret: pages.secret,
+      token_endpoint_auth_method: 'client_secret_post',
+      redirect_uris: [redirectUri],
+    },
+    {
+      client_id: robot.id,
+      client_secret: robot.secret,
+      grant_types: ['client_credentials'],
+      redirect_uris: [],
+      response_types: [],
+    },
+  ],
+  claims: { openid: ['sub'], groups: ['groups'] },
+  // Claims of a scope stand in the ID token, as other providers have them.
+  conformIdTokenClaims: false,
+  findAccount: (_: unknown, id: string) => ({
+    accountId: id,
+    claims: () => ({ sub: id, groups: ['dev'] }),
+  }),
+  features: {
+    clientCredentials: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      getResourceServerInfo: () => ({ scope: '', audience: 'nixery', accessTokenFormat: 'jwt' }),
+    },
+  },
+})
