@@ -116,6 +116,10 @@ function contradictions(
       'NIXERY_CREATED=revision: needs packages of a known commit: NIXERY_PKGS_REPO, a NIXERY_FLAKE in a git repository, or a full commit as NIXERY_CHANNEL without NIXERY_CHANNEL_TAGS; of several package sets, each has to be of one of these kinds',
     )
   }
+  const role = set['NIXERY_ROLE'] ?? 'all'
+  if (role !== 'all' && set['NIXERY_DATABASE_URL'] === undefined) {
+    problems.push(`NIXERY_ROLE=${role}: needs NIXERY_DATABASE_URL`)
+  }
   if (set['NIXERY_DATABASE_DIRECT_URL'] !== undefined && set['NIXERY_DATABASE_URL'] === undefined) {
     problems.push('NIXERY_DATABASE_DIRECT_URL: has no effect without NIXERY_DATABASE_URL')
   }

@@ -76,15 +76,16 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
   })
   const quotas = quotasOf(config, addressOf, gate.quotaOf)
   let closing = false
-  const setChecks = worker.packages.map(
+  const { check } = worker
+  const setChecks = (check ? worker.packages : []).map(
     ({ set }) =>
-      [set === undefined ? 'packages' : `packages ${set}`, () => worker.check('packages', set)] as const,
+      [set === undefined ? 'packages' : `packages ${set}`, async () => check?.('packages', set)] as const,
   )
   const ops = createOps({
     checks: {
       store: () => checkStore(state.store),
       catalog: () => state.catalog.blobSize(digestOf(new Uint8Array())),
-      nix: () => worker.check('nix'),
+      ...(check && { nix: () => check('nix') }),
       ...Object.fromEntries(setChecks),
     },
     // A package set that is broken does not stop the others.
@@ -94,7 +95,8 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
     metrics: metrics.read,
     onChange: (line, failure) => (failure === undefined ? log.info(line) : log.warn({ err: failure }, line)),
   })
-  const hasPages = config.NIXERY_PAGES !== 'off'
+  const isWorker = config.NIXERY_ROLE === 'worker'
+  const hasPages = config.NIXERY_PAGES !== 'off' && !isWorker
   const waiting = createWaiting({
     maxWait: config.NIXERY_MAX_WAIT,
     secure: tls !== undefined,
@@ -111,6 +113,7 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
       pageOf: (...failure) => monitor.links.pageOf(...failure),
     }),
     secure: tls !== undefined,
+    opsAlone: isWorker,
     builds,
     routeOf,
     store: state.store,
@@ -179,12 +182,9 @@ function pagesOf(
   { worker, monitor, version }: FrontendDeps,
   { gate, ...counted }: { readonly gate: Gate } & Pick<LoginDeps, 'quotas' | 'audit'>,
 ): RouteTable {
-  const described = worker.packages.map(({ set, ...packages }) => ({
-    set,
-    describe: describeSource(
-      { ...packages, pin: async () => ({ revision: await worker.revision(set) }) },
-      monitor.texts,
-    ),
+  const described = worker.packages.map((packages) => ({
+    set: packages.set,
+    describe: describeSource(packages, () => worker.revision(packages.set), monitor.texts),
   }))
   return createWeb({
     listBuilds: config.NIXERY_PAGES === 'full',

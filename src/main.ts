@@ -4,13 +4,14 @@ import { createWarmer } from './builds/warmer.ts'
 import { cleanupOf } from './cleanup.ts'
 import type { Config } from './config.ts'
 import { platformsBySet, vocabularyOf } from './config/set-config.ts'
+import { openFleet, type Fleet } from './fleet.ts'
 import { openFrontend } from './frontend.ts'
 import { parseImageReference } from './image/name.ts'
 import { platforms } from './image/platform.ts'
-import { createMonitor } from './monitor.ts'
-import { openState } from './state.ts'
+import { createMonitor, type Monitor } from './monitor.ts'
+import { openState, type State } from './state.ts'
 import type { Logger } from './telemetry/log.ts'
-import { openWorker } from './worker.ts'
+import type { Worker } from './worker.ts'
 
 /** A registry that serves. */
 export type Running = {
@@ -29,7 +30,7 @@ const describe = ({ set, description }: SetStatus): string =>
   set === undefined ? description : `${set}: ${description}`
 
 /**
- * Starts a whole registry in this process: a front end and a worker over one state.
+ * Starts what this process is to be: a front end, a worker, or both over one state.
  * @param options.secrets values that must not be seen
  * @param options.signal ends starting, such as making the demo packages
  * @throws CONFIG_INVALID, NIX_UNAVAILABLE, STORE_UNAVAILABLE, STORE_FULL, SETUP_FAILED, CANCELLED
@@ -39,34 +40,121 @@ export async function start(
   log: Logger,
   { secrets, signal }: { secrets: readonly string[]; signal?: AbortSignal },
 ): Promise<Running> {
-  const note = (line: string) => log.info(line)
   const warn = (line: string) => log.warn(line)
+  const role = config.NIXERY_ROLE
   // Once it serves, what runs is to finish: `stop` bounds it.
   const starting = new AbortController()
   const abandon = () => starting.abort()
   signal?.addEventListener('abort', abandon)
   const monitor = createMonitor(config, { log, secrets, version })
-  const defaults = config.NIXERY_PLATFORMS.map((name) => platforms[name])
   const state = await openState(config, { warn })
-  const worker = await openWorker(config, state, {
-    listener: monitor.onBuild,
-    prepare: defaults[0],
-    onRemembered: () => monitor.metrics.hit('image'),
-    note,
-    warn,
-    signal: starting.signal,
-  })
+  const fleet = await openFleetOf(config, state, monitor, warn)
+  const worker =
+    role === 'front' ? undefined : await openOwnWorker(config, { state, monitor, fleet, log, starting })
+  const builds = fleet?.builds ?? worker?.builds
+  const status = worker?.status ?? fleet?.status()
+  if (!builds || !status) throw new Error('a front end needs a database')
+  const loop = worker && fleet?.work(worker)
   const close = async () => {
-    await worker.close()
+    await loop?.close()
+    worker?.builds.drain()
+    await worker?.close()
+    await fleet?.close()
     await state.close()
   }
-  const { builds, status } = worker
   const frontend = await openFrontend(config, { state, builds, worker: status, monitor, log, version }).catch(
     async (error: unknown) => {
       await close()
       throw error
     },
   )
+  const upkeep = worker && startUpkeep(config, { state, worker, builds, log })
+  signal?.removeEventListener('abort', abandon)
+  const isReady = worker ? await worker.usable() : true
+  log[isReady ? 'info' : 'warn'](
+    {
+      ...(role !== 'all' && { role }),
+      host: config.NIXERY_HOST,
+      port: frontend.port,
+      ...(frontend.tls && { tls: true }),
+      ...(worker && { nix: status.nixVersion, packages: status.packages.map(describe).join('; ') }),
+      store: config.NIXERY_STORAGE_BACKEND,
+    },
+    isReady ? 'ready' : 'started, but not ready: the package set cannot be used',
+  )
+  return {
+    port: frontend.port,
+    reload: () => frontend.reload(),
+    async stop() {
+      upkeep?.stopWarming()
+      await loop?.close()
+      builds.drain()
+      worker?.builds.drain()
+      starting.abort() // nobody waits for Nix any more
+      await frontend.close()
+      await upkeep?.stop()
+      await close()
+    },
+  }
+}
+
+/** What this process shares with others through a database, if there is one. */
+async function openFleetOf(
+  config: Config,
+  { postgres, catalog, blobs, uses }: State,
+  monitor: Monitor,
+  warn: (line: string) => void,
+): Promise<Fleet | undefined> {
+  if (!postgres) return undefined
+  return openFleet(config, {
+    postgres,
+    catalog,
+    blobs,
+    uses,
+    version,
+    redactor: monitor.redactor,
+    onBuild: config.NIXERY_ROLE === 'worker' ? undefined : monitor.history.listener,
+    onRemembered: () => monitor.metrics.hit('image'),
+    onFailure: (build, error) => monitor.links.note(build, error),
+    warn,
+  })
+}
+
+type OwnWorkerDeps = {
+  readonly state: State
+  readonly monitor: Monitor
+  readonly fleet: Fleet | undefined
+  readonly log: Logger
+  readonly starting: AbortController
+}
+
+/** Loads Nix and the threads that pack only where they are needed. */
+async function openOwnWorker(
+  config: Config,
+  { state, monitor, fleet, log, starting }: OwnWorkerDeps,
+): Promise<Worker> {
+  const { openWorker } = await import('./worker.ts')
+  const [first] = config.NIXERY_PLATFORMS
+  return openWorker(config, state, {
+    listener: fleet ? monitor.onWork : monitor.onBuild,
+    prepare: first && platforms[first],
+    onRemembered: () => monitor.metrics.hit('image'),
+    note: (line) => log.info(line),
+    warn: (line) => log.warn(line),
+    signal: starting.signal,
+    ...(fleet && { forOthers: { fence: fleet.fence } }),
+  })
+}
+
+type UpkeepDeps = {
+  readonly state: State
+  readonly worker: Worker
+  readonly builds: Parameters<typeof createWarmer>[0]['builds']
+  readonly log: Logger
+}
+
+/** Builds ahead of demand, and cleans up, from time to time. */
+function startUpkeep(config: Config, { state, worker, builds, log }: UpkeepDeps) {
   const vocabulary = vocabularyOf(config)
   const warmer = createWarmer({
     builds,
@@ -78,34 +166,10 @@ export async function start(
     platformsOf: platformsBySet(config),
     every: warmInterval,
     onUse: (digest) => state.uses.noteManifest(digest),
-    warn,
+    warn: (line) => log.warn(line),
   })
   const cleanup = cleanupOf(config, state, log)
   warmer.start()
   cleanup.start()
-  signal?.removeEventListener('abort', abandon)
-  const isReady = await worker.usable()
-  log[isReady ? 'info' : 'warn'](
-    {
-      host: config.NIXERY_HOST,
-      port: frontend.port,
-      ...(frontend.tls && { tls: true }),
-      nix: status.nixVersion,
-      packages: status.packages.map(describe).join('; '),
-      store: config.NIXERY_STORAGE_BACKEND,
-    },
-    isReady ? 'ready' : 'started, but not ready: the package set cannot be used',
-  )
-  return {
-    port: frontend.port,
-    reload: () => frontend.reload(),
-    async stop() {
-      warmer.stop()
-      builds.drain()
-      starting.abort() // nobody waits for Nix any more
-      await frontend.close()
-      await cleanup.stop()
-      await close()
-    },
-  }
+  return { stopWarming: () => warmer.stop(), stop: () => cleanup.stop() }
 }

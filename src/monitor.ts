@@ -15,7 +15,10 @@ export type Monitor = {
   readonly metrics: Metrics
   readonly history: History
   readonly links: BuildLinks
+  /** All of it, for builds of this process. */
   readonly onBuild: BuildListener
+  /** The log and the metrics alone, for builds whose history comes from a database. */
+  readonly onWork: BuildListener
 }
 
 /** @param secrets values that must not be seen */
@@ -33,6 +36,10 @@ export function createMonitor(
   const history = createHistory({ builds: 50, linesPerBuild: 500, texts })
   const links = createBuildLinks()
   const toLog = logBuilds(log, redactor)
+  const onWork: BuildListener = (build, event) => {
+    toLog(build, event)
+    metrics.onBuild(build, event)
+  }
   return {
     redactor,
     texts,
@@ -40,10 +47,10 @@ export function createMonitor(
     history,
     links,
     onBuild(build, event) {
-      toLog(build, event)
+      onWork(build, event)
       history.listener(build, event)
       if (event.type === 'failed') links.note(build, event.error)
-      metrics.onBuild(build, event)
     },
+    onWork,
   }
 }

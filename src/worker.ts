@@ -7,7 +7,7 @@ import { packagesOfRecipes } from './builds/find-recipes.ts'
 import { createLater } from './builds/later.ts'
 import { createLocalBuilds, type LocalBuilds } from './builds/local-builds.ts'
 import { notReady } from './builds/not-ready.ts'
-import { createPulls } from './builds/pull-counter.ts'
+import { createPulls, type Pulls } from './builds/pull-counter.ts'
 import type { Resolver } from './builds/resolve.ts'
 import { settingNames, type Config } from './config.ts'
 import { restrictionOf, withoutEffect } from './evaluation.ts'
@@ -56,6 +56,8 @@ export type WorkerOptions = {
   readonly prepare?: Platform | undefined
   /** Hears of each image that was answered from memory. */
   readonly onRemembered?: () => void
+  /** For builds of others, who count pulls and bound the queue; `fence` as in `BuilderDeps`. */
+  readonly forOthers?: { readonly fence: (build: string) => Promise<void> } | undefined
   /** Ends making the demo packages, and Nix. */
   readonly signal?: AbortSignal | undefined
 }
@@ -131,10 +133,11 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
     origin,
     layering,
     versions,
-    pulls,
+    pulls: options.forOthers ? uncounted : pulls,
     labels: urlLabel(config.NIXERY_IMAGE_URL),
     listener,
-    maxQueue: config.NIXERY_MAX_QUEUE,
+    maxQueue: options.forOthers ? Infinity : config.NIXERY_MAX_QUEUE,
+    ...(options.forOthers && { fence: options.forOthers.fence }),
     retryLease: config.NIXERY_RETRY_LEASE,
     ...(onRemembered && { onRemembered }),
   })
@@ -162,6 +165,8 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
     },
   }
 }
+
+const uncounted: Pulls = { note() {}, flush: () => Promise.resolve(), close: () => Promise.resolve() }
 
 type StatusDeps = Pick<Worker, 'nix' | 'sets' | 'builds'> &
   Pick<OpenSets, 'bookOf'> & { readonly nixVersion: string }

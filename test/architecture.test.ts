@@ -49,13 +49,14 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     sets: 'builds catalog:types config evaluation nix packages recipes sources',
     catalogs: 'catalog config postgres',
     state: 'builds catalog catalogs config postgres:types store stores upkeep',
+    fleet: 'builds catalog:types config image postgres queue text errors',
     worker: 'builds config contents evaluation image layers nix packages origin popcount sets state',
     monitor: 'builds config telemetry text web',
     gate: 'access catalog:types config credentials fs http net policy quotas telemetry errors',
     accounting: 'access config http quotas telemetry text',
     frontend: 'accounting builds config gate http image monitor state store telemetry web',
     cleanup: 'config image state telemetry upkeep',
-    main: 'builds cleanup config frontend image monitor package.json state telemetry worker',
+    main: 'builds cleanup config fleet frontend image monitor package.json state telemetry worker',
     cli:
       'access builds catalog catalogs closure config credentials export fs layers main nix package.json packages policy popcount push recipes ' +
       'sources store stores upkeep ' +
@@ -78,7 +79,7 @@ const reserved: readonly (readonly [what: RegExp, who: readonly string[]])[] = [
   ],
   [/^(hono|@hono\/.*)$/, ['web']],
   [/^better-sqlite3$/, ['catalog']],
-  [/^kysely$/, ['catalog', 'postgres']],
+  [/^kysely$/, ['catalog', 'fleet', 'postgres']],
   [/^pg$/, ['postgres']],
   [/^(pino|pino-pretty)$/, ['telemetry']],
   [/^prom-client$/, ['telemetry']],
@@ -202,9 +203,7 @@ describe('the architecture', () => {
     const isForTests = (path: string) => isTest(path) || isHelper(path) || path.startsWith('test/')
     // For its tests; the program decides in steps.
     const forTests = ['src/upkeep/decide.ts: decide']
-    // For the events of builds, and what replicas tell each other.
-    const tobeUsed = ['src/postgres/listener.ts: openListener']
-    assert.deepEqual(deadExports(all, isForTests), [...tobeUsed, ...forTests])
+    assert.deepEqual(deadExports(all, isForTests), forTests)
   })
 })
 

@@ -41,6 +41,8 @@ export type Context = FlowDeps &
     readonly enter: () => void
     /** Called when Nix begins to realise. From then on the build cannot be cancelled, since later requests can use it. */
     readonly begin: () => void
+    /** Called before the image is recorded. @throws if this build may not record it any more */
+    readonly mayRecord?: () => Promise<void>
   }
 
 /** An image, and its key in the catalog. */
@@ -211,6 +213,7 @@ async function compose(
   if (!facts) throw new Error('the last layer has no facts about the config')
   const image = await publishImage(context.blobs, spec, layers, facts)
   warn(context, image)
+  await context.mayRecord?.()
   // Another process may be collecting garbage. Before it deletes a layer, it checks the catalog for new images, but it may
   // have deleted one before this image was recorded.
   await context.catalog.rememberImage(key, image)

@@ -2,13 +2,11 @@ import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { KnownLayer } from '../catalog/catalog.ts'
 import type { VersionIndex } from '../catalog/versions.ts'
-import { NixeryError } from '../errors.ts'
 import { formatImageName, type ImageRequest } from '../image/name.ts'
 import type { Meant, PackageSets } from '../packages/sets.ts'
-import type { PinnedSet } from '../packages/source.ts'
 import { urgencies } from '../queue/demand.ts'
 import type { RecipeBook } from '../recipes/book.ts'
-import { build as buildFlow, type FlowDeps, type Layering, type BuiltImage } from './build.ts'
+import { build as buildFlow, type BuiltImage, type FlowDeps, type Layering } from './build.ts'
 import type { Caller } from './caller.ts'
 import type { BuildListener, Emit } from './events.ts'
 import { memoryOf } from './failure-memory.ts'
@@ -21,6 +19,7 @@ import { createRequestKeys } from './request-key.ts'
 import type { Pulls } from './pull-counter.ts'
 import { createFlights, type Start } from './single-flight.ts'
 import { soon } from './soon.ts'
+import { stillBuilding, stopping } from './still-building.ts'
 
 export type BuilderDeps = FlowDeps & {
   readonly sets: Pick<PackageSets, 'pin' | 'current'>
@@ -37,6 +36,8 @@ export type BuilderDeps = FlowDeps & {
   readonly retryLease: number
   /** Called for each image that is served from memory. */
   readonly onRemembered?: () => void
+  /** Called before the image of a build is recorded. @throws if the build may not record it any more */
+  readonly fence?: (build: string) => Promise<void>
 }
 
 /** Builds images: joins equal requests, and remembers failures. */
@@ -48,9 +49,11 @@ export type Builder = {
    *   image or its failure. OVERLOADED when too many builds are waiting; requests for known images and builds in progress
    *   are never refused. CANCELLED when the registry stops. For the errors of builds, see `build.ts`
    */
-  build(image: ImageRequest, caller: Caller): Promise<Image>
+  build(image: ImageRequest, caller: Caller): Promise<BuiltImage>
   /** Returns the image, and counts a pull, if it is in memory and nothing has to be checked. */
   known(image: ImageRequest): Image | undefined
+  /** Whether Nix has begun to realise for a build in progress, which is not cancelled any more. */
+  isCommitted(build: string): boolean
   /** Refuses new requests, and fails those that wait. */
   drain(): void
   /** The number of builds in progress. */
@@ -65,6 +68,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
   const packing = createFlights<KnownLayer>(() => deps.packer.reconsider())
   const recent = createRecent(deps.blobs)
   const ids = new Map<string, string>()
+  const committed = new Set<string>()
   const expected = new Set<string>() // keys of builds for which a client was told to retry
   const failures = new LRUCache<string, { readonly error: unknown }>({ max: 1000 })
   const keyOf = createRequestKeys()
@@ -76,11 +80,15 @@ export function createBuilder(deps: BuilderDeps): Builder {
   let draining = false
 
   const start =
-    (key: string, request: ImageRequest, pinned: PinnedSet, layering: Layering): Start<BuiltImage> =>
+    (
+      key: string,
+      { request, pinned }: Meant<ImageRequest>,
+      layering: Layering,
+      build: string,
+    ): Start<BuiltImage> =>
     async (demand, commit) => {
       const place = queue.place(demand)
       demand.signal.addEventListener('abort', place.leave)
-      const build = randomUUID()
       ids.set(key, build)
       const emit: Emit = (event) => deps.listener(build, event)
       const started = performance.now()
@@ -89,8 +97,10 @@ export function createBuilder(deps: BuilderDeps): Builder {
         const begin = () => {
           place.begin()
           commit()
+          committed.add(build)
         }
-        const context = { ...deps, ...demand, enter: place.enter, begin, layering, request, emit, packing }
+        const steps = { ...demand, enter: place.enter, begin, mayRecord: async () => deps.fence?.(build) }
+        const context = { ...deps, ...steps, layering, request, emit, packing }
         const built = await buildFlow(context, pinned)
         emit({ type: 'finished', digest: built.image.manifests.oci.digest, ms: performance.now() - started })
         recent.remember(key, built)
@@ -103,6 +113,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
         throw error
       } finally {
         place.leave()
+        committed.delete(build)
         // A cancelled build may end after another one with the same key has begun.
         if (ids.get(key) === build) {
           ids.delete(key)
@@ -113,15 +124,16 @@ export function createBuilder(deps: BuilderDeps): Builder {
 
   const find = async (
     request: ImageRequest,
-    { id, background = false, readyOnly = false, onJoin, together = onItsOwn() }: Caller,
+    { id, build: newId = randomUUID, background = false, readyOnly = false, onJoin, ...caller }: Caller,
     signal: () => AbortSignal,
     joined: (key: string) => void,
-  ): Promise<Image> => {
+  ): Promise<BuiltImage> => {
+    const { together = onItsOwn() } = caller
     if (readyOnly) {
       const made = await ready(request, together)
       deps.onRemembered?.()
       deps.pulls.note(request, made)
-      return made.image
+      return made
     }
     const layering = deps.layering()
     let meant = await together.pin(deps.sets, request, { old: true })
@@ -141,7 +153,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
     if (failure) throw failure.error
     const flight = () => {
       const urgency = () => (background ? urgencies.background : urgencies.waiting)
-      const built = builds.run(key, start(key, meant.request, meant.pinned, layering), {
+      const built = builds.run(key, start(key, meant, layering, newId()), {
         signal: signal(),
         urgency,
       })
@@ -155,7 +167,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
     }
     const built = known ?? (await flight())
     if (!background) deps.pulls.note(request, built)
-    return built.image
+    return built
   }
 
   return {
@@ -176,6 +188,8 @@ export function createBuilder(deps: BuilderDeps): Builder {
       deps.pulls.note(request, built)
       return built.image
     },
+
+    isCommitted: (build) => committed.has(build),
 
     async build(request, caller) {
       if (draining) throw stopping()
@@ -226,11 +240,3 @@ export function createBuilder(deps: BuilderDeps): Builder {
     },
   }
 }
-
-const stopping = () => new NixeryError('CANCELLED', 'the registry is stopping')
-
-const stillBuilding = (build: string | undefined) =>
-  new NixeryError('STILL_BUILDING', 'the image is still being built', {
-    hint: 'pull again in a moment; the build continues',
-    detail: { build },
-  })

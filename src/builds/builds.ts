@@ -17,6 +17,8 @@ export type BuildOptions = {
   readonly background?: boolean
   /** Only an image that is there already: nothing is evaluated, fetched, realised or packed for the caller. */
   readonly readyOnly?: boolean
+  /** The id of the build if this request starts it; a random one if not given. */
+  readonly build?: string
   /** The group of requests that must be built from the same revision; all `size` requests must be submitted. */
   readonly group?: { readonly id: string; readonly size: number } | undefined
 }
@@ -87,8 +89,8 @@ export type WorkerStatus = {
    * @throws RECIPE_UNKNOWN, NOT_READY if it may not be evaluated, and what finding recipes throws
    */
   recipePackages(request: ImageRequest, mayEvaluate: boolean): Promise<ReadonlyMap<string, readonly string[]>>
-  /** Checks a part that builds need. @throws if it does not work */
-  check(part: 'nix' | 'packages', set?: string): Promise<void>
+  /** Checks a part that builds need; undefined if they are made by other processes. @throws if it does not work */
+  readonly check?: (part: 'nix' | 'packages', set?: string) => Promise<void>
   load(): {
     /** The number of builds, and of those that wait for Nix or packing. */
     readonly running: number

@@ -14,6 +14,8 @@ export type Caller = {
   readonly readyOnly?: boolean
   /** Called with the id of the build that serves the request, if one is needed. */
   readonly onJoin?: (build: string) => void
+  /** Gives the id of the build if this request starts it; a random one by default. */
+  readonly build?: () => string
   /** Shared with the other images that must be built from the same revision. */
   readonly together?: OneRevision
 }

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
-import { isNixeryError } from '../errors.ts'
-import type { BuildFailure, BuildUpdate } from './builds.ts'
+import type { BuildUpdate } from './builds.ts'
 import type { BuildEvent } from './events.ts'
+import { failureOf } from './failure.ts'
 
 /** Records the events of builds, for readers that start later. */
 export type Journal = {
@@ -77,9 +77,3 @@ const textOf = (event: BuildEvent | BuildUpdate): number =>
 
 const updateOf = (event: BuildEvent): BuildUpdate =>
   event.type === 'failed' ? { type: 'failed', failure: failureOf(event.error), ms: event.ms } : event
-
-function failureOf(error: unknown): BuildFailure {
-  if (!isNixeryError(error)) return { code: undefined, message: 'an internal error' }
-  const { code, message, hint, detail } = error
-  return { code, message, ...(hint !== undefined && { hint }), ...(detail !== undefined && { detail }) }
-}

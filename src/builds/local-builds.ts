@@ -1,24 +1,26 @@
-import { LRUCache } from 'lru-cache'
+import type { ImageRequest } from '../image/name.ts'
+import type { Meant } from '../packages/sets.ts'
 import { createBuilder, type Builder, type BuilderDeps } from './builder.ts'
-import type { Builds } from './builds.ts'
-import type { Image } from './image.ts'
+import type { BuildOptions, Builds } from './builds.ts'
+import type { BuiltImage } from './build.ts'
 import { createJournal } from './journal.ts'
-import { createOneRevision, type OneRevision } from './one-revision.ts'
+import { createPin, type Pin } from './pinned.ts'
+import { createSubmissions } from './submissions.ts'
+import { alreadyPinned, createOneRevision, type OneRevision } from './one-revision.ts'
 
 /** Builds in this process. */
-export type LocalBuilds = Builds & Pick<Builder, 'drain' | 'running' | 'queued'>
-
-/** A submitted request. */
-type Submission = {
-  /** The build that serves it; undefined if none was needed. Settles no later than the result. */
-  readonly build: Promise<string | undefined>
-  readonly result: Promise<Image>
-  readonly leave: AbortController
-}
-
-// How many ended submissions are kept for callers that request the result later, and for how long (ms).
-const maxEnded = 1000
-const endedTtl = 120_000
+export type LocalBuilds = Omit<Builds, 'submit'> &
+  Pick<Builder, 'drain' | 'running' | 'queued' | 'isCommitted'> & {
+    readonly pin: Pin
+    /** @param meant the pinned request, if it is pinned already */
+    submit(
+      request: ImageRequest,
+      options: BuildOptions,
+      meant?: Meant<ImageRequest>,
+    ): Promise<{ readonly id: string }>
+    /** The same as `result`, with the image's key in the catalog. */
+    built(id: string): Promise<BuiltImage>
+  }
 
 export function createLocalBuilds(deps: BuilderDeps): LocalBuilds {
   const journal = createJournal()
@@ -29,16 +31,8 @@ export function createLocalBuilds(deps: BuilderDeps): LocalBuilds {
       deps.listener(build, event)
     },
   })
-  const open = new Map<string, Submission>()
-  const ended = new LRUCache<string, Submission>({ max: maxEnded, ttl: endedTtl })
+  const submissions = createSubmissions()
   const groups = new Map<string, { readonly together: OneRevision; missing: number }>()
-  let submitted = 0
-
-  const find = (id: string): Submission => {
-    const submission = open.get(id) ?? ended.get(id)
-    if (!submission) throw new Error(`unknown request id ${id}: never submitted, or ended too long ago`)
-    return submission
-  }
 
   /** The state that a group shares. It is removed from the map when the last request of the group is submitted. */
   const groupOf = ({ id, size }: { readonly id: string; readonly size: number }): OneRevision => {
@@ -52,42 +46,37 @@ export function createLocalBuilds(deps: BuilderDeps): LocalBuilds {
   return {
     known: (request) => builder.known(request),
 
-    submit(request, { requestId, limit, background = false, readyOnly = false, group }) {
-      submitted += 1
-      const id = String(submitted)
-      const leave = new AbortController()
-      const joined = Promise.withResolvers<string | undefined>()
-      const result = builder.build(request, {
-        id: requestId,
-        limit,
-        background,
-        readyOnly,
-        signal: leave.signal,
-        onJoin: joined.resolve,
-        ...(group && { together: groupOf(group) }),
-      })
-      const submission = { build: joined.promise, result, leave }
-      const end = () => {
-        joined.resolve(undefined)
-        open.delete(id)
-        ended.set(id, submission)
-      }
-      open.set(id, submission)
-      result.then(end, end)
+    submit(request, { requestId, limit, background = false, readyOnly = false, group, build }, meant) {
+      const id = submissions.add((leave, joined) =>
+        builder.build(request, {
+          id: requestId,
+          limit,
+          background,
+          readyOnly,
+          signal: leave.signal,
+          onJoin: joined,
+          ...(build !== undefined && { build: () => build }),
+          ...(group && { together: groupOf(group) }),
+          ...(meant && { together: alreadyPinned(meant) }),
+        }),
+      )
       return Promise.resolve({ id })
     },
 
     async *events(id) {
-      const build = await find(id).build
+      const build = await submissions.find(id).build
       if (build !== undefined) yield* journal.read(build)
     },
 
-    result: async (id) => find(id).result,
+    result: async (id) => (await submissions.find(id).result).image,
+    built: async (id) => submissions.find(id).result,
 
     async cancel(id) {
-      open.get(id)?.leave.abort()
+      submissions.cancel(id)
     },
 
+    pin: createPin(deps),
+    isCommitted: (build) => builder.isCommitted(build),
     drain: () => builder.drain(),
     get running() {
       return builder.running

@@ -42,3 +42,9 @@ export function createOneRevision(count: number): OneRevision {
 
 /** For a single image. */
 export const onItsOwn = (): OneRevision => createOneRevision(1)
+
+/** For a single image whose package set is pinned already. */
+export const alreadyPinned = (meant: Meant<ImageRequest>): OneRevision => ({
+  pin: () => Promise.resolve(meant),
+  agree: () => Promise.resolve(true),
+})

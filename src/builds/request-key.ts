@@ -1,3 +1,4 @@
+import { keyOf } from '../image/canonical.ts'
 import type { ImageRequest } from '../image/name.ts'
 import { splitVersion } from '../image/version.ts'
 import { stateOf, type PinnedSet } from '../packages/source.ts'
@@ -47,6 +48,25 @@ export function createRequestKeys(): RequestKeys {
     return key
   }
 }
+
+/**
+ * What an image depends on besides its request and the index of versions: the package set, its recipes and how layers are
+ * made. Equal on all workers with equal settings.
+ */
+export const worldOf = (
+  { name, revision, commit }: PinnedSet,
+  layering: Layering,
+  recipeState: string,
+  compressorId: string,
+): string =>
+  keyOf('world', 1, {
+    name,
+    revision,
+    commit: commit?.id,
+    recipeState,
+    compressorId,
+    ...layeringKey(layering),
+  })
 
 const isSame = (last: Last, { state, revision, commit, name }: PinnedSet, layering: Layering): boolean =>
   last.state === state &&

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { accessSettings } from './access.ts'
 import { accountingSettings } from './accounting.ts'
 import { cacheSettings } from './caches.ts'
+import { fleetSettings } from './fleet.ts'
 import { databaseSettings } from './database.ts'
 import { imageSettings } from './images.ts'
 import { layerSettings } from './layers.ts'
@@ -26,6 +27,7 @@ export const schema = z.object({
   ...layerSettings,
   ...storageSettings,
   ...databaseSettings,
+  ...fleetSettings,
   ...upkeepSettings,
   ...programSettings,
 })

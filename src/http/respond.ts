@@ -14,6 +14,8 @@ export type RespondDeps = RegistryDeps & {
   readonly tokens?: TableRoute | undefined
   /** For those who run the server, such as `/healthz`. */
   readonly ops?: RouteTable | undefined
+  /** Whether nothing else is served, no images either. */
+  readonly opsAlone?: boolean | undefined
   /** For people. */
   readonly pages?: RouteTable | undefined
   /** Sends a browser that needs a login to the page for it; undefined for other clients and failures. */
@@ -30,6 +32,7 @@ export type RespondDeps = RegistryDeps & {
  */
 export function respond(deps: RespondDeps, request: HttpRequest): RoutedReply | Promise<RoutedReply> {
   const { path } = request
+  if (deps.opsAlone === true) return tableReply(deps, request, 'ops', deps.ops?.(path))
   if (path.startsWith('/v2/') || path === '/v2') return registryReply(deps, request)
   if (deps.tokens && path === tokenPath) return tableReply(deps, request, 'token', deps.tokens)
   const ops = deps.ops?.(path)
@@ -50,7 +53,13 @@ async function tableReply(
     reply: deps.guard && route?.subject !== 'public' ? privately(reply) : reply,
   })
   try {
-    if (!route) throw new NixeryError('ROUTE_UNKNOWN', 'not found: this registry has no pages')
+    if (!route)
+      throw new NixeryError(
+        'ROUTE_UNKNOWN',
+        deps.opsAlone === true
+          ? 'not found: this is a worker, which serves no images'
+          : 'not found: this registry has no pages',
+      )
     if (unsupported.has(request.method)) throw new NixeryError('UNSUPPORTED', 'this server is read-only')
     await authorize(deps, request, route.action, route.subject)
     return routed(await route.reply(request))

@@ -7,9 +7,14 @@ import { describeSource } from './describe.ts'
 
 describe('the source', () => {
   it('is told at once, and asked for its revision once in a minute', async () => {
-    let [time, asked, revision] = [0, 0, Promise.resolve({ revision: 'one' })]
-    const source = { description: 'git repository https://a:hunter2@b', pin: () => ((asked += 1), revision) }
-    const tell = describeSource(source, plainTexts, () => time)
+    let [time, asked, revision] = [0, 0, Promise.resolve('one')]
+    const source = { description: 'git repository https://a:hunter2@b' }
+    const tell = describeSource(
+      source,
+      () => ((asked += 1), revision),
+      plainTexts,
+      () => time,
+    )
     assert.deepEqual(tell(), { source: 'git repository https://…@b', revision: undefined })
     tell()
     await sleep(1)

@@ -8,11 +8,10 @@ export type SourceDescription = {
   readonly revision?: string | undefined
 }
 
-/** The part of a package source that is needed to describe it. */
+/** The part of a package source that is needed to describe it. It may change. */
 type Source = {
   readonly description: string
   readonly publicDescription?: string | undefined
-  pin(tag: string): Promise<{ readonly revision: string }>
 }
 
 // Milliseconds. A folder's revision is a hash of its contents: not computed for every visitor.
@@ -24,6 +23,7 @@ const pause = 60_000
  */
 export function describeSource(
   source: Source,
+  revisionNow: () => Promise<string>,
   texts: PublicTexts,
   now: () => number = () => performance.now(),
 ): () => SourceDescription {
@@ -32,7 +32,7 @@ export function describeSource(
   const lookUp = async (): Promise<void> => {
     next = Infinity // one at a time
     try {
-      revision = texts.strict((await source.pin('latest')).revision).replace('/nix/store/', '')
+      revision = texts.strict(await revisionNow()).replace('/nix/store/', '')
     } catch {
       // The last one stays. Clients that pull get the error.
     }

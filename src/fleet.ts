@@ -1,0 +1,140 @@
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import { Kysely } from 'kysely'
+import type { Blobs } from './builds/blobs.ts'
+import type { WorkerStatus } from './builds/builds.ts'
+import type { BuildListener } from './builds/events.ts'
+import { errorOf } from './builds/failure.ts'
+import type { LocalBuilds } from './builds/local-builds.ts'
+import { createPulls } from './builds/pull-counter.ts'
+import { createRecent } from './builds/recent.ts'
+import type { Catalog } from './catalog/catalog.ts'
+import type { Config } from './config.ts'
+import { namedSets } from './config/set-config.ts'
+import { createAsk } from './fleet/ask.ts'
+import { openEventLog } from './fleet/event-log.ts'
+import { createJobTable, inDatabase } from './fleet/job-table.ts'
+import { createLeases } from './fleet/leases.ts'
+import { persist } from './fleet/persist.ts'
+import { createPins } from './fleet/pins.ts'
+import { createTables } from './fleet/schema.ts'
+import { createSharedBuilds, type SharedBuilds } from './fleet/shared-builds.ts'
+import { openFleetStatus } from './fleet/status.ts'
+import { sweep } from './fleet/sweep.ts'
+import { createWaiters } from './fleet/waiters.ts'
+import { createFence, startLoop, type HeldLeases, type WorkerLoop } from './fleet/worker-loop.ts'
+import { createWorkers } from './fleet/workers.ts'
+import { platforms } from './image/platform.ts'
+import { openListener } from './postgres/listener.ts'
+import type { Postgres } from './postgres/pool.ts'
+import type { Redactor } from './text/redact.ts'
+
+/** Processes that share builds through a database, from the view of one of them. */
+export type Fleet = {
+  /** Builds by the workers of the fleet. */
+  readonly builds: SharedBuilds
+  /** The state of the workers, for a process that is none. */
+  status(): WorkerStatus
+  /** Called before the image of a build is recorded. @throws CANCELLED if another worker has taken over the build */
+  readonly fence: (build: string) => Promise<void>
+  /** Takes jobs from now on. */
+  work(worker: { readonly builds: LocalBuilds; readonly status: WorkerStatus }): WorkerLoop
+  close(): Promise<void>
+}
+
+export type FleetDeps = {
+  readonly postgres: Postgres
+  readonly catalog: Catalog
+  readonly blobs: Blobs
+  readonly uses: Parameters<typeof createPulls>[1]
+  readonly version: string
+  /** Hears of all builds of the fleet, those of the last hours included. */
+  readonly onBuild?: BuildListener | undefined
+  readonly redactor: Redactor
+  readonly onRemembered?: (() => void) | undefined
+  readonly onFailure?: ((build: string, error: unknown) => void) | undefined
+  readonly warn: (line: string) => void
+}
+
+// Milliseconds between two writings of the numbers of pulls.
+const pullInterval = 2_000
+
+/** @throws SETUP_FAILED when the npm package of PostgreSQL is missing */
+export async function openFleet(config: Config, deps: FleetDeps): Promise<Fleet> {
+  const { postgres, catalog, blobs, uses, warn } = deps
+  const lease = config.NIXERY_LEASE * 1000
+  const db = new Kysely<unknown>({ dialect: postgres.dialect })
+  const url = config.NIXERY_DATABASE_DIRECT_URL ?? config.NIXERY_DATABASE_URL ?? ''
+  const closing = new AbortController()
+  const creating = inDatabase(() => createTables(db)).catch((error: unknown) => {
+    warn(`builds cannot be shared yet: ${String(error)}`)
+    void persist(() => inDatabase(() => createTables(db)), closing.signal).catch(() => {})
+  })
+  await creating
+  const listener = await openListener({ url, warn })
+  const me = randomUUID()
+  const table = createJobTable(db, config.NIXERY_MAX_QUEUE)
+  const leases = createLeases(db, me, lease)
+  const workers = createWorkers(db, lease)
+  const waiters = createWaiters(table, listener)
+  const ask = createAsk(table, waiters)
+  const log = openEventLog(db, listener)
+  const { onBuild } = deps
+  if (onBuild) {
+    log.follow((build, update) =>
+      onBuild(build, update.type === 'failed' ? { ...update, error: errorOf(update.failure) } : update),
+    )
+  }
+  const pulls = createPulls(catalog, uses, pullInterval)
+  const builds = createSharedBuilds({
+    table,
+    ask,
+    pins: createPins(ask, table),
+    waiters,
+    log,
+    blobs,
+    recent: createRecent(blobs),
+    pulls,
+    retryLease: config.NIXERY_RETRY_LEASE,
+    onRemembered: deps.onRemembered,
+    onFailure: deps.onFailure,
+  })
+  const held: HeldLeases = new Map()
+  let status: ReturnType<typeof openFleetStatus> | undefined
+
+  return {
+    builds,
+    status: () =>
+      (status ??= openFleetStatus(
+        { ask, table, workers },
+        namedSets(config)?.map(({ name }) => name) ?? [undefined],
+      )),
+    fence: createFence(held, leases),
+    work(worker) {
+      const { nixVersion, packages } = worker.status
+      const facts = { host: hostname(), version: deps.version, nixVersion, packages }
+      const systems = config.NIXERY_WORKER_PLATFORMS.map((name) => platforms[name].system)
+      return startLoop({
+        ...worker,
+        redactor: deps.redactor,
+        leases,
+        held,
+        listener,
+        lease,
+        systems,
+        most: config.NIXERY_WORKER_BUILDS,
+        presence: { here: () => workers.beHere(me, systems, facts), gone: () => workers.leave(me) },
+        sweep: () => sweep(db),
+        warn,
+      })
+    },
+    async close() {
+      closing.abort()
+      await status?.close()
+      await pulls.close()
+      await log.close()
+      await waiters.close()
+      await listener.close()
+    },
+  }
+}

@@ -1,0 +1,77 @@
+import { LRUCache } from 'lru-cache'
+import type { BuildUpdate } from '../builds/builds.ts'
+import type { BuildNews } from './event-rows.ts'
+
+/** Collects the events of builds, and writes them in batches. */
+export type EventBuffer = {
+  add(build: string, event: BuildUpdate): void
+  /** Writes what was collected. Does not fail: what cannot be written is kept for the next time. */
+  flush(): Promise<void>
+  close(): Promise<void>
+}
+
+// Milliseconds from the first event to the writing of a batch, and UTF-16 units after which it is written at once.
+const longestWait = 250
+const largestBatch = 64_000
+// Events that are kept while the database does not respond; the oldest are dropped.
+const mostKept = 5_000
+// Lines of Nix of one build that are kept in the database; up to twice as many for a while.
+const mostLines = 2_000
+
+export type EventBufferDeps = {
+  /** Writes a batch; may fail. */
+  readonly append: (news: readonly BuildNews[]) => Promise<void>
+  /** Removes all but the last lines of Nix of a build. */
+  readonly forgetLines: (build: string, keep: number) => Promise<void>
+}
+
+export function createEventBuffer({ append, forgetLines }: EventBufferDeps): EventBuffer {
+  let batch: BuildNews[] = []
+  let size = 0
+  let timer: NodeJS.Timeout | undefined
+  let writing: Promise<void> = Promise.resolve()
+
+  const lines = new LRUCache<string, number>({ max: 1_000 })
+  const forget = async (news: readonly BuildNews[]) => {
+    const ofNix = news.filter(([, { type }]) => type === 'nix').map(([build]) => build)
+    for (const build of new Set(ofNix)) {
+      const count = (lines.get(build) ?? 0) + ofNix.filter((each) => each === build).length
+      lines.set(build, count % mostLines)
+      // It does no harm if this fails: it is done again after as many lines.
+      if (count >= mostLines) await forgetLines(build, mostLines).catch(() => {})
+    }
+  }
+  const writeBatch = async () => {
+    clearTimeout(timer)
+    timer = undefined
+    const news = batch
+    batch = []
+    size = 0
+    if (news.length === 0) return
+    try {
+      await append(news)
+      await forget(news)
+    } catch {
+      batch = [...news, ...batch].slice(-mostKept)
+      timer ??= setTimeout(() => void flush(), 4 * longestWait)
+    }
+  }
+  const flush = () => {
+    writing = writing.then(writeBatch)
+    return writing
+  }
+
+  return {
+    add(build, event) {
+      batch.push([build, event])
+      size += event.type === 'nix' ? event.line.length : 200
+      if (size > largestBatch) void flush()
+      else timer ??= setTimeout(() => void flush(), longestWait)
+    },
+    flush,
+    async close() {
+      await flush()
+      clearTimeout(timer)
+    },
+  }
+}

@@ -1,0 +1,196 @@
+import { randomUUID } from 'node:crypto'
+import { sql, type Kysely, type RawBuilder } from 'kysely'
+import { LRUCache } from 'lru-cache'
+import type { BuildEvent } from '../builds/events.ts'
+import { NixeryError } from '../errors.ts'
+import { formatImageName } from '../image/name.ts'
+import { retrying } from '../postgres/retry.ts'
+import { appendEvents } from './event-rows.ts'
+import { keyOfJob, needsOf, parseOutcome, type Job, type Outcome } from './jobs.ts'
+import { periods } from './times.ts'
+
+/** A job as those see it who wait for it. */
+export type JobState = {
+  readonly id: string
+  /** Undefined while it has not ended. */
+  readonly outcome: Outcome | undefined
+}
+
+/** A job that is looked at while someone waits for it. */
+export type WaitedJob = JobState & {
+  /** Whether it has waited for at least so many milliseconds without a worker that could take it. */
+  readonly unservedFor: number
+}
+
+/** How a job is wanted: by a client that waits, or ahead of demand. */
+export type Want = 'waiting' | 'background'
+
+export type JobTable = {
+  /**
+   * Joins an open job, or finds the kept answer to an equal one, or adds the job.
+   * @param requestId is told to have joined
+   * @throws OVERLOADED when too many builds are queued, unless it is wanted in the background; STORE_UNAVAILABLE
+   */
+  submit(job: Job, want: Want, options: { requestId: string; window?: number | undefined }): Promise<JobState>
+  /** Looks at jobs, and says that those are still wanted whose want is given. Jobs that do not exist are missing. */
+  look(wanted: ReadonlyMap<string, ReadonlySet<Want>>, renew: boolean): Promise<Map<string, WaitedJob>>
+  /** A client that waited for a job will come back within so many milliseconds. */
+  expect(id: string, ms: number): Promise<void>
+  /** An answer is of no more use: the job is done again for the next who asks. */
+  discard(id: string): Promise<void>
+  /** The last answer to a job that was not a failure, however old. */
+  lastAnswer(job: Job): Promise<Outcome | undefined>
+  /** The numbers of builds that are running and that are queued. */
+  counts(): Promise<{ readonly running: number; readonly queued: number }>
+}
+
+// Requests of one process that are told to have joined one build.
+const mostJoins = 200
+
+type Row = { id: string; outcome: string | null }
+
+/** An interval of so many milliseconds. */
+export const interval = (ms: number): RawBuilder<unknown> => sql`${ms}::float8 * interval '1 millisecond'`
+
+/** Runs a statement or a transaction. @throws STORE_UNAVAILABLE */
+export async function inDatabase<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await retrying(work)
+  } catch (cause) {
+    if (cause instanceof NixeryError) throw cause
+    throw new NixeryError('STORE_UNAVAILABLE', 'the database does not respond', {
+      cause,
+      hint: 'try again in a few seconds',
+    })
+  }
+}
+
+/** @param maxQueue how many builds may be queued */
+export function createJobTable(db: Kysely<unknown>, maxQueue: number): JobTable {
+  const stateOf = ({ id, outcome }: Row): JobState => ({
+    id,
+    outcome: outcome === null ? undefined : (parseOutcome(outcome) ?? { abandoned: true }),
+  })
+  const joins = new LRUCache<string, number>({ max: 10_000 })
+  const find = async (on: Kysely<unknown>, key: string): Promise<JobState | undefined> => {
+    const { rows } = await sql<Row>`
+      select id, outcome from jobs
+      where key = ${key} and (state <> 'ended' or keep_until > now())
+      order by asked_at desc limit 1`.execute(on)
+    return rows[0] && stateOf(rows[0])
+  }
+  const want = async (on: Kysely<unknown>, id: string, how: Want) => {
+    const until = sql.ref(`${how}_until`)
+    await sql`
+      update jobs set ${until} = greatest(${until}, now() + ${interval(periods.waiting)})
+      where id = ${id} and state <> 'ended'`.execute(on)
+  }
+  /** Adds a job. @returns undefined if an equal one is open, or if too many builds are queued */
+  const add = (job: Job, key: string, how: Want, requestId: string): Promise<string | undefined> =>
+    db.transaction().execute(async (transaction) => {
+      const id = randomUUID()
+      const isBounded = job.kind === 'image' && how === 'waiting'
+      const queued = sql`select count(*) from jobs where state = 'queued' and kind = 'image'`
+      const { rows } = await sql`
+        insert into jobs (id, key, kind, needs, job, state, ${sql.ref(`${how}_until`)})
+        select ${id}, ${key}, ${job.kind}, ${needsOf(job)}, ${JSON.stringify(job)}, 'queued',
+          now() + ${interval(periods.waiting)}
+        where ${!isBounded}::boolean or (${queued}) < ${maxQueue}::bigint
+        on conflict (key) where state <> 'ended' do nothing returning id`.execute(transaction)
+      if (rows.length === 0) return undefined
+      if (job.kind === 'image') {
+        await appendEvents(transaction, [
+          [id, { type: 'started', image: formatImageName(job.request) }],
+          [id, { type: 'joined', request: requestId }],
+        ])
+      }
+      await sql`select pg_notify('nixery_jobs', '')`.execute(transaction)
+      return id
+    })
+
+  const join = async (job: Job, key: string, how: Want, requestId: string): Promise<JobState | undefined> => {
+    const found = await find(db, key)
+    if (!found || found.outcome) return found
+    const joined: BuildEvent = { type: 'joined', request: requestId }
+    const count = joins.get(found.id) ?? 0
+    joins.set(found.id, count + 1)
+    await db.transaction().execute(async (transaction) => {
+      await want(transaction, found.id, how)
+      if (job.kind === 'image' && count < mostJoins) await appendEvents(transaction, [[found.id, joined]])
+    })
+    return found
+  }
+
+  return {
+    submit: (job, how, { requestId, window }) =>
+      inDatabase(async () => {
+        const key = keyOfJob(job, window)
+        // The open job may end between the two statements, again and again only if someone means it.
+        for (let attempt = 0; attempt < 5; attempt += 1) {
+          const found = await join(job, key, how, requestId)
+          if (found) return found
+          const id = await add(job, key, how, requestId)
+          if (id !== undefined) return { id, outcome: undefined }
+        }
+        const message = `the registry is busy: ${maxQueue} images are waiting to be built`
+        throw new NixeryError('OVERLOADED', message, { hint: 'try again in a few seconds' })
+      }),
+
+    look: (wanted, renew) =>
+      inDatabase(async () => {
+        const ids = [...wanted.keys()]
+        const wantedBy = (how: Want) => ids.filter((id) => wanted.get(id)?.has(how))
+        if (renew) {
+          // In the order of their ids, so that two processes do not wait for each other.
+          const until = interval(periods.waiting)
+          await sql`
+            with mine as (
+              select id from jobs where id = any(${ids}::text[]) and state <> 'ended' order by id for update
+            )
+            update jobs set
+              waiting_until = case when id = any(${wantedBy('waiting')}::text[])
+                then greatest(waiting_until, now() + ${until}) else waiting_until end,
+              background_until = case when id = any(${wantedBy('background')}::text[])
+                then greatest(background_until, now() + ${until}) else background_until end
+            where id in (select id from mine)`.execute(db)
+        }
+        const { rows } = await sql<Row & { unserved: number }>`
+          select id, outcome,
+            case when state <> 'queued' or exists (
+              select from workers where seen_until > now() and (needs = '' or needs = any(systems))
+            ) then 0 else 1000 * extract(epoch from now() - asked_at)::float8 end as unserved
+          from jobs where id = any(${ids}::text[])`.execute(db)
+        return new Map(rows.map((row) => [row.id, { ...stateOf(row), unservedFor: row.unserved }]))
+      }),
+
+    expect: (id, ms) =>
+      inDatabase(async () => {
+        await sql`
+          update jobs set expected_until = greatest(expected_until, now() + ${interval(ms)})
+          where id = ${id} and state <> 'ended'`.execute(db)
+      }),
+
+    discard: (id) =>
+      inDatabase(async () => {
+        await sql`update jobs set keep_until = now() where id = ${id} and state = 'ended'`.execute(db)
+      }),
+
+    lastAnswer: (job) =>
+      inDatabase(async () => {
+        const { rows } = await sql<{ outcome: string }>`
+          select outcome from jobs
+          where key = ${keyOfJob(job)} and state = 'ended' and is_answer
+          order by asked_at desc limit 1`.execute(db)
+        return rows[0] && parseOutcome(rows[0].outcome)
+      }),
+
+    counts: () =>
+      inDatabase(async () => {
+        const { rows } = await sql<{ running: number; queued: number }>`
+          select count(*) filter (where state = 'running') as running,
+            count(*) filter (where state = 'queued') as queued
+          from jobs where state <> 'ended' and kind = 'image'`.execute(db)
+        return rows[0] ?? { running: 0, queued: 0 }
+      }),
+  }
+}

@@ -1,0 +1,143 @@
+import { z } from 'zod'
+import type { BuildFailure } from '../builds/builds.ts'
+import type { BuiltImage } from '../builds/build.ts'
+import { parseImage } from '../builds/image.ts'
+import type { ImageKey } from '../catalog/catalog.ts'
+import type { ErrorCode } from '../errors.ts'
+import { keyOf, type Json } from '../image/canonical.ts'
+import type { ImageRequest } from '../image/name.ts'
+import { isBuiltIn } from '../image/recipes.ts'
+
+/** What workers are asked for. All of it is JSON. */
+export type Job =
+  /** An image at the revision that `world` stands for (`worldOf`). */
+  | { readonly kind: 'image'; readonly request: ImageRequest; readonly world: string }
+  /** An image only if it exists, for clients that may not cause builds. */
+  | { readonly kind: 'ready'; readonly request: ImageRequest }
+  /** What the tag of a request stands for now. */
+  | { readonly kind: 'pin'; readonly request: ImageRequest }
+  /** The tags of the source of a request's packages. */
+  | { readonly kind: 'tags'; readonly request: ImageRequest }
+  /** The packages of the operator's recipes in a request. */
+  | { readonly kind: 'recipes'; readonly request: ImageRequest; readonly mayEvaluate: boolean }
+  /** The current revision of `latest` in a package set. */
+  | { readonly kind: 'revision'; readonly set: string | undefined }
+
+export type JobKind = Job['kind']
+
+/** How a job ended. All of it is JSON. */
+export type Outcome =
+  | { readonly built: BuiltImage }
+  /** The tag stands for another revision than that of the job. */
+  | { readonly moved: string }
+  /** What a request's tag stands for, and when that was found out: seconds since 1970 by the worker's clock. */
+  | { readonly world: string; readonly at: number }
+  /** Null if the source cannot list its tags. */
+  | { readonly tags: readonly string[] | null }
+  | { readonly revision: string }
+  /** Packages by recipe. */
+  | { readonly recipes: Readonly<Record<string, readonly string[]>> }
+  /** Nobody waited for it any more. */
+  | { readonly abandoned: true }
+  | { readonly failure: BuildFailure }
+
+/** The parts of a request on which the meaning of its name depends. */
+const askedFor = ({ platform, recipes, words, set, packages, behind }: ImageRequest): Json => ({
+  system: platform.system,
+  recipes,
+  words,
+  set,
+  packages,
+  behind,
+})
+
+/**
+ * Identifies a job: equal jobs are done once for all who wait.
+ * @param window for a meaning that may change from one of these to the next, though the packages stay the same
+ */
+export function keyOfJob(job: Job, window?: number): string {
+  switch (job.kind) {
+    case 'image':
+      return keyOf('build-job', 1, { world: job.world, window, asked: askedFor(job.request) })
+    case 'ready':
+      return keyOf('ready-job', 1, { tag: job.request.tag, asked: askedFor(job.request) })
+    case 'recipes':
+      return keyOf('recipes-job', 1, {
+        tag: job.request.tag,
+        mayEvaluate: job.mayEvaluate,
+        asked: askedFor(job.request),
+      })
+    case 'tags':
+      return keyOf('tags-job', 1, { asked: askedFor(job.request) })
+    case 'pin':
+      return keyOf('pin-job', 1, { tag: job.request.tag, asked: pinnedBy(job.request) })
+    case 'revision':
+      return keyOf('revision-job', 1, { set: job.set })
+  }
+}
+
+/**
+ * The parts of a request on which the meaning of its tag depends: few, so that most images share a pin. A word that
+ * names a package set may be a package, and recipes, or packages that are recipes, may be read from a folder.
+ */
+const pinnedBy = (request: ImageRequest): Json =>
+  request.set === undefined
+    ? { recipes: hasOwnRecipes(request), packages: request.packages.length > 0 }
+    : askedFor(request)
+
+/** Whether a request names recipes of the operator's. */
+export const hasOwnRecipes = ({ recipes }: ImageRequest): boolean => recipes.some((name) => !isBuiltIn(name))
+
+/** The system that a worker must build for to take a job; empty if any worker can. */
+export const needsOf = (job: Job): string => (job.kind === 'image' ? job.request.platform.system : '')
+
+const failureForm = z.object({
+  code: z
+    .string()
+    .transform((code) => code as ErrorCode)
+    .optional(),
+  message: z.string(),
+  hint: z.string().optional(),
+  detail: z.unknown().optional(),
+})
+const outcomeForm = z.union([
+  z.object({ built: z.object({ image: z.unknown(), key: z.string() }) }),
+  z.object({ moved: z.string() }),
+  z.object({ world: z.string(), at: z.number() }),
+  z.object({ tags: z.array(z.string()).nullable() }),
+  z.object({ revision: z.string() }),
+  z.object({ recipes: z.record(z.string(), z.array(z.string())) }),
+  z.object({ abandoned: z.literal(true) }),
+  z.object({ failure: failureForm }),
+])
+
+/** Reads an outcome; undefined for one that this version cannot read. */
+export function parseOutcome(text: string): Outcome | undefined {
+  try {
+    const outcome = outcomeForm.parse(JSON.parse(text))
+    if (!('built' in outcome)) return 'failure' in outcome ? { failure: failureIn(outcome.failure) } : outcome
+    const image = parseImage(JSON.stringify(outcome.built.image))
+    return image && { built: { image, key: outcome.built.key as ImageKey } }
+  } catch {
+    return undefined
+  }
+}
+
+const failureIn = ({ code, message, hint, detail }: z.infer<typeof failureForm>): BuildFailure => ({
+  code,
+  message,
+  ...(hint !== undefined && { hint }),
+  ...(detail !== undefined && { detail }),
+})
+
+const jobForm = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('image'), request: z.looseObject({}), world: z.string() }),
+  ...(['ready', 'pin', 'tags'] as const).map((kind) =>
+    z.object({ kind: z.literal(kind), request: z.looseObject({}) }),
+  ),
+  z.object({ kind: z.literal('recipes'), request: z.looseObject({}), mayEvaluate: z.boolean() }),
+  z.object({ kind: z.literal('revision'), set: z.string().optional() }),
+])
+
+/** Reads a job, which a front end of this version or another has written. @throws for one that cannot be read */
+export const parseJob = (text: string): Job => jobForm.parse(JSON.parse(text)) as Job

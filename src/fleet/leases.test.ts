@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { sql } from 'kysely'
+import { failsWith, updatesOf } from '../builds/builds-conformance.ts'
+import type { BuildUpdate } from '../builds/builds.ts'
+import { hasCode } from '../errors.ts'
+import { parseImageReference } from '../image/name.ts'
+import { noPostgres, startPostgres, type TestPostgres } from '../postgres/testing.ts'
+import type { Outcome } from './jobs.ts'
+import { createLeases, type Leases } from './leases.ts'
+import { sweep } from './sweep.ts'
+import { openTestFleet, type TestFleetOptions } from './testing.ts'
+
+const hour = 3_600_000
+const options = { requestId: 'test' }
+const hello = parseImageReference('hello')
+const image = (name: string, world = 'w') =>
+  ({ kind: 'image', request: parseImageReference(name), world }) as const
+const failure: Outcome = { failure: { code: 'BUILD_FAILED', message: 'it is over' } }
+const keep = { usual: hour, expected: hour }
+const claim = (leases: Leases, systems = ['x86_64-linux']) => leases.claim(['image'], systems)
+
+describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
+  let server: TestPostgres
+  before(async () => {
+    server = await startPostgres()
+  })
+  after(() => server.dispose())
+
+  const open = async (more: Partial<TestFleetOptions> = {}) => {
+    const url = await server.database()
+    const fleet = await openTestFleet(url, { warn: assert.fail, ...more })
+    const [one, two] = ['one', 'two'].map((owner) => createLeases(fleet.db, owner, hour)) as [Leases, Leases]
+    const expire = (column: string): Promise<unknown> =>
+      sql`update jobs set ${sql.ref(column)} = now() - interval '1 hour' where ${sql.ref(column)} is not null`.execute(
+        fleet.db,
+      )
+    return { ...fleet, url, one, two, expire }
+  }
+
+  it('give each job to one worker', async () => {
+    const { table, one, two, ...fleet } = await open()
+    const names = ['a', 'b', 'c']
+    for (const name of names) await table.submit(image(name), 'waiting', options)
+    assert.deepEqual(await table.counts(), { running: 0, queued: 3 })
+    const claimed = await Promise.all([one, two, one, two, one, two].map((leases) => claim(leases)))
+    const ids = claimed.flatMap((lease) => lease?.id ?? [])
+    assert.equal(new Set(ids).size, ids.length)
+    for (let more = await claim(one); more; more = await claim(one)) ids.push(more.id)
+    assert.equal(new Set(ids).size, names.length)
+    assert.deepEqual(await table.counts(), { running: 3, queued: 0 })
+    await fleet.close()
+  })
+
+  it('come in the order of urgency, and are refused beyond the limit of the queue', async () => {
+    const { table, one, expire, ...fleet } = await open()
+    const background = await table.submit(image('a'), 'background', options)
+    const expected = await table.submit(image('b'), 'waiting', options)
+    await expire('waiting_until')
+    await table.expect(expected.id, hour)
+    const waiting = await table.submit(image('c'), 'waiting', options)
+    await failsWith('OVERLOADED', table.submit(image('d'), 'waiting', options))
+    const joined = await table.submit(image('c'), 'waiting', options)
+    assert.equal(joined.id, waiting.id)
+    const claimed = [await claim(one), await claim(one), await claim(one), await claim(one)]
+    const order = claimed.map((lease) => lease?.id)
+    assert.deepEqual(order, [waiting.id, expected.id, background.id, undefined])
+    await fleet.close()
+  })
+
+  it('are for the platforms of a worker', async () => {
+    const { table, one, ...fleet } = await open()
+    const { id } = await table.submit(image('arm64/a'), 'waiting', options)
+    assert.equal(await claim(one), undefined)
+    assert.equal((await claim(one, ['aarch64-linux']))?.id, id)
+    await fleet.close()
+  })
+
+  it('are taken from a worker that does not renew, which can record nothing any more', async () => {
+    const { table, one, two, expire, ...fleet } = await open()
+    const { id } = await table.submit(image('a'), 'waiting', options)
+    const first = await claim(one)
+    assert.equal(await claim(two), undefined)
+    await expire('lease_until')
+    const second = await claim(two)
+    assert.ok(first && second)
+    assert.deepEqual([first.id, second.id, second.attempt], [id, id, 2])
+    assert.deepEqual([await one.holds(first), await two.holds(second)], [false, true])
+    assert.equal(await one.end(first, failure, keep), false)
+    assert.equal((await table.look(new Map([[id, new Set()]]), false)).get(id)?.outcome, undefined)
+    // The same worker may get the job again: then it holds the new lease, and not the old one.
+    await expire('lease_until')
+    const third = await claim(one)
+    assert.ok(third)
+    assert.deepEqual([await one.holds(first), await one.holds(third)], [false, true])
+    assert.equal(await one.end(third, failure, keep), true)
+    assert.deepEqual((await table.submit(image('a'), 'waiting', options)).outcome, failure)
+    await fleet.close()
+  })
+
+  it('are given back at once, and such a job has lost nothing', async () => {
+    const { table, one, two, ...fleet } = await open()
+    await table.submit(image('a'), 'waiting', options)
+    const lease = await claim(one)
+    assert.ok(lease)
+    await one.giveBack([lease])
+    assert.equal((await claim(two))?.attempt, 1)
+    await fleet.close()
+  })
+
+  it('end when nobody waits, queued or running', async () => {
+    const fleet = await open()
+    const { builds, held, fake } = await fleet
+      .worker()
+      .then(async (worker) => ({ ...worker, builds: await fleet.front() }))
+    const { id } = await builds.submit(hello, options)
+    await fake.began
+    const other = await fleet.table.submit(image('arm64/a'), 'waiting', options)
+    await fleet.expire('waiting_until')
+    await builds.cancel(id)
+    await failsWith('CANCELLED', builds.result(id))
+    await sweep(fleet.db)
+    const looked = await fleet.table.look(new Map([[other.id, new Set()]]), false)
+    assert.deepEqual(looked.get(other.id)?.outcome, { abandoned: true })
+    while (held.size > 0) await fleet.expire('waiting_until')
+    await fleet.close()
+  })
+
+  it('go on without a notification, and after a restart of the database', async () => {
+    const fleet = await open({ deaf: true, warn: () => {} })
+    const { fake } = await fleet.worker()
+    const builds = await fleet.front()
+    const { id } = await builds.submit(hello, options)
+    await fake.began
+    await server.stop('SIGKILL')
+    const refused = await builds.submit(parseImageReference('other'), options)
+    await failsWith('STORE_UNAVAILABLE', builds.result(refused.id))
+    await server.start()
+    fake.end()
+    await failsWith('BUILD_FAILED', builds.result(id))
+    assert.deepEqual(fake.started, ['hello'])
+    await fleet.close()
+  })
+
+  it('leave no secret of a worker in the database', async () => {
+    const fleet = await open()
+    const { fake } = await fleet.worker()
+    const builds = await fleet.front()
+    const { id } = await builds.submit(parseImageReference('hello'), options)
+    await fake.began
+    fake.end()
+    const updates: BuildUpdate[] = await updatesOf(builds, id)
+    assert.ok(!JSON.stringify(updates).includes('a secret'))
+    const { rows } = await sql<{ found: number }>`
+      select (select count(*) from jobs where outcome like '%a secret%')
+        + (select count(*) from build_events where event like '%a secret%') as found`.execute(fleet.db)
+    assert.equal(rows[0]?.found, 0)
+    await fleet.close()
+  })
+
+  it('fail without a worker that could take the job', async () => {
+    const fleet = await open()
+    const builds = await fleet.front()
+    const { id } = await builds.submit(hello, options)
+    const failed = await builds.result(id).catch((error: unknown) => error)
+    assert.ok(hasCode(failed, 'NIX_UNAVAILABLE'))
+    await fleet.close()
+  })
+})

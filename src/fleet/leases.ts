@@ -1,0 +1,130 @@
+import { sql, type Kysely } from 'kysely'
+import type { BuildUpdate } from '../builds/builds.ts'
+import { appendEvents, forgetOldLines, type BuildNews } from './event-rows.ts'
+import { parseJob, type Job, type JobKind, type Outcome } from './jobs.ts'
+import { inDatabase, interval } from './job-table.ts'
+import { periods } from './times.ts'
+
+/** A job that this worker does, for as long as it holds the lease. */
+export type Lease = {
+  readonly id: string
+  readonly job: Job
+  /** How often a worker has begun with it, this one included. */
+  readonly attempt: number
+  /** Whether no client waits for it. */
+  readonly background: boolean
+}
+
+/** What is known of a lease that was renewed. */
+export type Renewed = { readonly wanted: boolean; readonly waiting: boolean }
+
+/** How long an outcome is kept as an answer to equal jobs, in milliseconds: usually, and if a client was told to retry. */
+export type Keep = { readonly usual: number; readonly expected: number }
+
+/** A worker's part of the table of jobs. All of it throws STORE_UNAVAILABLE when the database does not respond. */
+export type Leases = {
+  /** Takes the most urgent job of these kinds that is queued, or whose worker has stopped renewing. */
+  claim(kinds: readonly JobKind[], systems: readonly string[]): Promise<Lease | undefined>
+  /** Renews leases. Those that are missing in the result are lost: another worker has the job, or it was removed. */
+  renew(leases: readonly Lease[]): Promise<Map<string, Renewed>>
+  /** Whether this worker still holds a lease. Renews it. */
+  holds(lease: Lease): Promise<boolean>
+  /**
+   * Ends a job, unless the lease is lost.
+   * @param last the last event of a build
+   * @returns whether it was not
+   */
+  end(lease: Lease, outcome: Outcome, keep: Keep, last?: BuildUpdate): Promise<boolean>
+  /** Gives leases back, so that other workers take the jobs at once. */
+  giveBack(leases: readonly Lease[]): Promise<void>
+  append(news: readonly BuildNews[]): Promise<void>
+  /** Removes all but the last lines of Nix of a build. */
+  forgetLines(build: string, keep: number): Promise<void>
+}
+
+type Row = { id: string; job: string; attempts: number; background: boolean }
+
+/**
+ * @param owner identifies this process, and no other one ever
+ * @param length milliseconds after which a lease that is not renewed can be taken
+ */
+export function createLeases(db: Kysely<unknown>, owner: string, length: number): Leases {
+  const ofMine = (leases: readonly Lease[]) => {
+    const ids = leases.map(({ id }) => id)
+    const attempts = leases.map(({ attempt }) => attempt)
+    return sql`owner = ${owner} and state = 'running' and (id, attempts) in (
+      select * from unnest(${ids}::text[], ${attempts}::bigint[])
+    )`
+  }
+  const renew = (leases: readonly Lease[]) =>
+    inDatabase(async () => {
+      const { rows } = await sql<{ id: string } & Renewed>`
+        update jobs set lease_until = now() + ${interval(length)} where ${ofMine(leases)}
+        returning id,
+          coalesce(greatest(waiting_until, expected_until, background_until) > now(), false) as wanted,
+          coalesce(waiting_until > now(), false) as waiting`.execute(db)
+      return new Map(rows.map(({ id, wanted, waiting }) => [id, { wanted, waiting }]))
+    })
+
+  return {
+    claim: (kinds, systems) =>
+      inDatabase(async () => {
+        const { rows } = await sql<Row>`
+          update jobs set state = 'running', owner = ${owner}, attempts = attempts + 1,
+            lease_until = now() + ${interval(length)}
+          where id = (
+            select id from jobs
+            where (state = 'queued' or (state = 'running' and lease_until < now()))
+              and kind = any(${kinds}::text[]) and (needs = '' or needs = any(${systems}::text[]))
+              and greatest(waiting_until, expected_until, background_until) > now()
+            order by coalesce(waiting_until > now(), false) desc, coalesce(expected_until > now(), false) desc,
+              asked_at
+            limit 1 for update skip locked
+          )
+          returning id, job, attempts, not coalesce(waiting_until > now(), false) as background`.execute(db)
+        const row = rows[0]
+        return (
+          row && { id: row.id, job: parseJob(row.job), attempt: row.attempts, background: row.background }
+        )
+      }),
+
+    renew,
+    holds: async (lease) => (await renew([lease])).has(lease.id),
+
+    end: (lease, outcome, { usual, expected }, last) =>
+      inDatabase(() =>
+        db.transaction().execute(async (transaction) => {
+          const isAnswer = !('failure' in outcome) && !('abandoned' in outcome)
+          const { rows } = await sql<{ key: string }>`
+            update jobs set state = 'ended', outcome = ${JSON.stringify(outcome)}, is_answer = ${isAnswer},
+              ended_at = now(), keep_until = now() + case when expected_until > now()
+                then ${interval(expected)} else ${interval(usual)} end
+            where ${ofMine([lease])} returning key`.execute(transaction)
+          const [ended] = rows
+          if (!ended) return false
+          if (lease.job.kind !== 'image' && isAnswer) {
+            // The last answer is kept for as long as no worker can give another one, and it alone.
+            await sql`
+              delete from jobs where key = ${ended.key} and state = 'ended' and id <> ${lease.id}
+                and ended_at < now() - ${interval(periods.linger)}`.execute(transaction)
+          }
+          if (last) await appendEvents(transaction, [[lease.id, last]])
+          await sql`select pg_notify('nixery_ended', ${lease.id})`.execute(transaction)
+          return true
+        }),
+      ),
+
+    giveBack: (leases) =>
+      inDatabase(async () => {
+        await sql`
+          update jobs set state = 'queued', owner = null, lease_until = null, attempts = attempts - 1
+          where ${ofMine(leases)}`.execute(db)
+        await sql`select pg_notify('nixery_jobs', '')`.execute(db)
+      }),
+
+    forgetLines: (build, keep) => inDatabase(() => forgetOldLines(db, build, keep)),
+
+    append: (news) =>
+      inDatabase(() => db.transaction().execute((transaction) => appendEvents(transaction, news))),
+  }
+}

@@ -1,0 +1,90 @@
+import { LRUCache } from 'lru-cache'
+import { errorOf } from '../builds/failure.ts'
+import { createFlights } from '../builds/single-flight.ts'
+import { hasCode } from '../errors.ts'
+import type { ImageRequest } from '../image/name.ts'
+import type { Ask } from './ask.ts'
+import { keyOfJob, type Job } from './jobs.ts'
+import type { JobTable } from './job-table.ts'
+
+/** What a tag stands for, and when a worker found that out: seconds since 1970. */
+export type Pin = { readonly world: string; readonly at: number }
+
+/** What tags stand for, as workers say. */
+export type Pins = {
+  /** What a tag stood for a few seconds ago, if that is known without asking. */
+  current(request: ImageRequest): Pin | undefined
+  /**
+   * What a tag stands for, or stood for a few seconds ago. While no worker and no database answers, the last known answer is used.
+   * @param options.old accepts an answer that is half a minute old, and has it renewed
+   * @throws what pinning does on a worker; STORE_UNAVAILABLE, NIX_UNAVAILABLE, CANCELLED
+   */
+  pin(request: ImageRequest, options: { readonly old: boolean; readonly signal?: AbortSignal }): Promise<Pin>
+  /** A worker says that the tag stands for another revision. */
+  moved(request: ImageRequest, world: string): void
+}
+
+// Milliseconds for which an answer is used, for which it is while a new one is asked for, and for which it is if there is
+// none to be had.
+const fresh = 5_000
+const stale = 30_000
+const lasting = 24 * 3_600_000
+
+type Known = Pin & { readonly since: number }
+
+export function createPins(ask: Ask, table: Pick<JobTable, 'lastAnswer'>): Pins {
+  const known = new LRUCache<string, Known>({ max: 10_000, ttl: lasting, ttlResolution: 1000 })
+  const flights = createFlights<Pin>()
+  const keys = new WeakMap<ImageRequest, string>()
+  const keyOf = (request: ImageRequest): string => {
+    const key = keys.get(request) ?? keyOfJob({ kind: 'pin', request })
+    keys.set(request, key)
+    return key
+  }
+  const note = (key: string, pin: Pin): Pin => {
+    known.set(key, { ...pin, since: performance.now() })
+    return pin
+  }
+  const last = async (job: Job): Promise<Pin | undefined> => {
+    const outcome = await table.lastAnswer(job).catch(() => undefined)
+    return outcome && 'world' in outcome ? outcome : undefined
+  }
+  const askAgain = (key: string, request: ImageRequest, signal?: AbortSignal): Promise<Pin> =>
+    flights.run(
+      key,
+      async (demand) => {
+        const job = { kind: 'pin', request } as const
+        try {
+          const outcome = await ask(job, demand.signal)
+          if ('failure' in outcome) throw errorOf(outcome.failure)
+          if ('world' in outcome) return note(key, outcome)
+        } catch (error) {
+          if (!hasCode(error, 'STORE_UNAVAILABLE', 'NIX_UNAVAILABLE')) throw error
+          const before = known.get(key) ?? (await last(job))
+          if (!before) throw error
+          return note(key, before)
+        }
+        throw new Error('a pin has an outcome of another kind')
+      },
+      { signal },
+    )
+
+  return {
+    current(request) {
+      const pin = known.get(keyOf(request))
+      return pin && performance.now() - pin.since <= fresh ? pin : undefined
+    },
+    async pin(request, { old, signal }) {
+      const key = keyOf(request)
+      const pin = known.get(key)
+      const age = pin ? performance.now() - pin.since : Infinity
+      if (pin && age <= fresh) return pin
+      if (!pin || !old || age > stale) return askAgain(key, request, signal)
+      askAgain(key, request).catch(() => {}) // the next one asks again
+      return pin
+    },
+    moved(request, world) {
+      note(keyOf(request), { world, at: Math.floor(Date.now() / 1000) })
+    },
+  }
+}

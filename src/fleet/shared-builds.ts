@@ -1,0 +1,218 @@
+import type { Blobs } from '../builds/blobs.ts'
+import type { BuiltImage } from '../builds/build.ts'
+import type { BuildOptions, Builds } from '../builds/builds.ts'
+import { errorOf } from '../builds/failure.ts'
+import { isComplete } from '../builds/image.ts'
+import type { Pulls } from '../builds/pull-counter.ts'
+import type { Recent } from '../builds/recent.ts'
+import { createSubmissions } from '../builds/submissions.ts'
+import { stillBuilding, stopping } from '../builds/still-building.ts'
+import { NixeryError } from '../errors.ts'
+import type { ImageRequest } from '../image/name.ts'
+import { unwanted } from '../queue/demand.ts'
+import { abandonedTooOften, outcomeOf, type Ask } from './ask.ts'
+import type { EventLog } from './event-log.ts'
+import { keyOfImage as keyOf, windowOf } from './image-keys.ts'
+import type { Outcome } from './jobs.ts'
+import type { JobTable } from './job-table.ts'
+import type { Pin, Pins } from './pins.ts'
+import { createTogether, type Together } from './together.ts'
+import type { Waiters } from './waiters.ts'
+
+export type SharedBuildsDeps = {
+  readonly table: JobTable
+  readonly ask: Ask
+  readonly pins: Pins
+  readonly waiters: Pick<Waiters, 'wait'>
+  readonly log: Pick<EventLog, 'read'>
+  readonly blobs: Blobs
+  readonly recent: Recent
+  readonly pulls: Pick<Pulls, 'note'>
+  /** For how many seconds a client that was told to retry counts as waiting. */
+  readonly retryLease: number
+  /** Called for each image that is served from memory. */
+  readonly onRemembered?: (() => void) | undefined
+  /** Is told which build a failure is of. */
+  readonly onFailure?: ((build: string, error: unknown) => void) | undefined
+}
+
+/** Builds by workers, which share a database with this process. */
+export type SharedBuilds = Builds & {
+  /** Refuses new requests, and fails those that wait. */
+  drain(): void
+}
+
+type Caller = BuildOptions & {
+  readonly signal: AbortSignal
+  readonly together: Together
+  readonly joined: (build: string) => void
+}
+
+/** How often the package set may change while one image is asked for, and how often its worker may stop. */
+const mostRounds = 5
+// Milliseconds after which a build that no worker could take fails: longer than a worker takes to restart.
+const unservedLimit = 20_000
+
+export function createSharedBuilds(deps: SharedBuildsDeps): SharedBuilds {
+  const { table, ask, pins, waiters, log, blobs, recent, pulls } = deps
+  const submissions = createSubmissions()
+  const groups = new Map<string, { readonly together: Together; missing: number }>()
+  const draining = new AbortController()
+
+  const failed = (outcome: Outcome, build?: string): Error => {
+    if (!('failure' in outcome)) return new Error('a job has an outcome of another kind')
+    const error = errorOf(outcome.failure)
+    if (build !== undefined) deps.onFailure?.(build, error)
+    return error
+  }
+  /** One round: the image at a revision, or the revision that the tag stands for instead. */
+  const atRevision = async (
+    request: ImageRequest,
+    pin: Pin,
+    caller: Caller,
+  ): Promise<BuiltImage | string> => {
+    const window = windowOf(request, pin)
+    const job = { kind: 'image', request, world: pin.world } as const
+    const want = caller.background ? 'background' : 'waiting'
+    for (let attempt = 0; attempt < mostRounds; attempt += 1) {
+      const found = await recent.find(keyOf(request, pin))
+      if (found) {
+        deps.onRemembered?.()
+        return found
+      }
+      if (caller.signal.aborted) throw unwanted()
+      const { id, outcome: kept } = await table.submit(job, want, { requestId: caller.requestId, window })
+      if (!kept) caller.joined(id)
+      const outcome = kept ?? (await outcomeOf(waiters.wait(id, want, unservedLimit), caller.signal))
+      if ('moved' in outcome) return outcome.moved
+      if ('built' in outcome) {
+        if (!kept || (await isComplete(blobs, outcome.built.image))) {
+          recent.remember(keyOf(request, pin), outcome.built)
+          return outcome.built
+        }
+        await table.discard(id)
+      } else if (!('abandoned' in outcome)) throw failed(outcome, id)
+    }
+    throw abandonedTooOften()
+  }
+  const find = async (request: ImageRequest, caller: Caller): Promise<BuiltImage> => {
+    const { together, signal } = caller
+    try {
+      const isKnown = (pin: Pin) => recent.current(keyOf(request, pin)) !== undefined
+      let pin = await together.pin((old) => pins.pin(request, { old, signal }), isKnown)
+      for (let round = 0; round < mostRounds; round += 1) {
+        const result = await atRevision(request, pin, caller)
+        if (typeof result === 'string') pins.moved(request, result)
+        const moved = await together.settle(typeof result === 'string' ? result : undefined)
+        if (moved === undefined && typeof result !== 'string') return result
+        pin = { world: moved ?? pin.world, at: pin.at }
+      }
+    } catch (error) {
+      together.leave()
+      throw error
+    }
+    throw new NixeryError('SOURCE_INVALID', 'the package set changes all the time', {
+      hint: 'all workers must have the same package set and the same settings of images',
+    })
+  }
+  const ready = async (request: ImageRequest, signal: AbortSignal): Promise<BuiltImage> => {
+    const pin = pins.current(request)
+    const known = pin && (await recent.find(keyOf(request, pin)))
+    if (known) return known
+    const outcome = await ask({ kind: 'ready', request }, signal)
+    if ('built' in outcome) return outcome.built
+    throw failed(outcome)
+  }
+
+  /** Waits for an image for as long as its caller does. */
+  const answer = async (
+    request: ImageRequest,
+    options: BuildOptions,
+    {
+      joined,
+      leave,
+      together,
+    }: { joined: (build: string) => void; leave: AbortController; together: Together },
+  ): Promise<BuiltImage> => {
+    const finding = new AbortController()
+    const left = Promise.withResolvers<never>()
+    left.promise.catch(() => {})
+    let build: string | undefined
+    let retrySent = false
+    const expectBack = () => {
+      if (build === undefined) return
+      const expected = table.expect(build, deps.retryLease * 1000).catch(() => {}) // then it is built again
+      void expected.then(() => finding.abort())
+    }
+    const end = (error: Error) => {
+      left.reject(error)
+      finding.abort()
+    }
+    const onLeave = () => end(unwanted())
+    const onDrain = () => end(stopping())
+    const sendRetry = () => {
+      retrySent = true
+      left.reject(stillBuilding(build))
+      expectBack()
+    }
+    leave.signal.addEventListener('abort', onLeave)
+    draining.signal.addEventListener('abort', onDrain)
+    if (draining.signal.aborted) onDrain()
+    const { signal } = finding
+    const onJoin = (id: string) => {
+      build = id
+      joined(id)
+      if (retrySent) expectBack()
+    }
+    const found = options.readyOnly
+      ? ready(request, signal)
+      : find(request, { ...options, signal, together, joined: onJoin })
+    const timer = options.limit === undefined ? undefined : setTimeout(sendRetry, options.limit)
+    try {
+      const built = await Promise.race([found, left.promise])
+      if (!options.background) pulls.note(request, built)
+      return built
+    } finally {
+      clearTimeout(timer)
+      found.catch(() => {}) // it may go on for a client that was told to retry
+      leave.signal.removeEventListener('abort', onLeave)
+      draining.signal.removeEventListener('abort', onDrain)
+    }
+  }
+
+  const togetherOf = (group: BuildOptions['group']): Together => {
+    if (!group) return createTogether(1)
+    const { together, missing } = groups.get(group.id) ?? {
+      together: createTogether(group.size),
+      missing: group.size,
+    }
+    if (missing > 1) groups.set(group.id, { together, missing: missing - 1 })
+    else groups.delete(group.id)
+    return together
+  }
+
+  return {
+    known(request) {
+      const pin = draining.signal.aborted ? undefined : pins.current(request)
+      const built = pin && recent.current(keyOf(request, pin))
+      if (!built) return undefined
+      deps.onRemembered?.()
+      pulls.note(request, built)
+      return built.image
+    },
+    submit(request, options) {
+      const together = togetherOf(options.group)
+      const id = submissions.add((leave, joined) => answer(request, options, { joined, leave, together }))
+      return Promise.resolve({ id })
+    },
+    async *events(id) {
+      const build = await submissions.find(id).build
+      if (build !== undefined) yield* log.read(build)
+    },
+    result: async (id) => (await submissions.find(id).result).image,
+    async cancel(id) {
+      submissions.cancel(id)
+    },
+    drain: () => draining.abort(),
+  }
+}

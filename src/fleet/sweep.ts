@@ -1,0 +1,58 @@
+import { sql, type Kysely } from 'kysely'
+import type { BuildUpdate } from '../builds/builds.ts'
+import { appendEvents } from './event-rows.ts'
+import type { Outcome } from './jobs.ts'
+import { inDatabase, interval } from './job-table.ts'
+import { periods } from './times.ts'
+
+// Rows that are removed at once. What is left is removed the next time.
+const most = 5_000
+// Answers besides images that are kept for the time when no worker can give another one.
+const mostAnswers = 10_000
+
+/**
+ * Ends jobs that nobody waits for and no worker does, and removes what is old. Any number of workers may do so at the
+ * same time. @throws STORE_UNAVAILABLE
+ */
+export const sweep = (db: Kysely<unknown>): Promise<void> =>
+  inDatabase(async () => {
+    const abandoned: Outcome = { abandoned: true }
+    const last: BuildUpdate = {
+      type: 'failed',
+      failure: { code: 'CANCELLED', message: 'all clients have disconnected' },
+      ms: 0,
+    }
+    await db.transaction().execute(async (transaction) => {
+      const { rows } = await sql<{ id: string; kind: string }>`
+        update jobs set state = 'ended', outcome = ${JSON.stringify(abandoned)}, ended_at = now(), keep_until = now()
+        where id in (
+          select id from jobs
+          where (state = 'queued' or (state = 'running' and lease_until < now()))
+            and greatest(waiting_until, expected_until, background_until) < now() - ${interval(periods.waiting)}
+          limit ${most}::bigint for update skip locked
+        )
+        returning id, kind`.execute(transaction)
+      await appendEvents(
+        transaction,
+        rows.filter(({ kind }) => kind === 'image').map(({ id }) => [id, last] as const),
+      )
+    })
+    await sql`
+      delete from jobs where id in (
+        select id from jobs
+        where state = 'ended' and keep_until < now() - ${interval(periods.linger)}
+          and (kind = 'image' or not is_answer or ended_at < now() - ${interval(periods.keep)})
+        limit ${most}::bigint for update skip locked
+      )`.execute(db)
+    await sql`
+      delete from jobs where id in (
+        select id from jobs where state = 'ended' and kind <> 'image'
+        order by ended_at desc offset ${mostAnswers}::bigint limit ${most}::bigint for update skip locked
+      )`.execute(db)
+    await sql`
+      delete from build_events where seq in (
+        select seq from build_events where at < now() - ${interval(periods.keep)}
+        order by seq limit ${most}::bigint for update skip locked
+      )`.execute(db)
+    await sql`delete from workers where seen_until < now() - ${interval(periods.keep)}`.execute(db)
+  })

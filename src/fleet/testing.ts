@@ -1,0 +1,107 @@
+import { randomUUID } from 'node:crypto'
+import { Kysely } from 'kysely'
+import type { Blobs } from '../builds/blobs.ts'
+import { openFakeBuilds } from '../builds/fake-builds-testing.ts'
+import { createRecent } from '../builds/recent.ts'
+import { openListener, type Listener } from '../postgres/listener.ts'
+import { openPool } from '../postgres/pool.ts'
+import { createRedactor } from '../text/redact.ts'
+import { createAsk } from './ask.ts'
+import { openEventLog } from './event-log.ts'
+import { createJobTable } from './job-table.ts'
+import { createLeases, type Leases } from './leases.ts'
+import { createPins } from './pins.ts'
+import { createTables } from './schema.ts'
+import { createSharedBuilds, type SharedBuilds } from './shared-builds.ts'
+import { sweep } from './sweep.ts'
+import { createWaiters } from './waiters.ts'
+import { createFence, startLoop, type HeldLeases, type WorkerLoop } from './worker-loop.ts'
+import { createWorkers } from './workers.ts'
+
+type TestWorker = {
+  readonly fake: ReturnType<typeof openFakeBuilds>
+  readonly leases: Leases
+  readonly held: HeldLeases
+  readonly loop: WorkerLoop
+}
+
+export type TestFleetOptions = {
+  readonly warn: (line: string) => void
+  /** Milliseconds. */
+  readonly lease?: number
+  /** Whether no notification arrives. */
+  readonly deaf?: boolean
+}
+
+/** Front ends and workers over a database, all in this process; the workers' builds are fakes. */
+export async function openTestFleet(url: string, { warn, lease = 3_000, deaf = false }: TestFleetOptions) {
+  const pool = await openPool({ url })
+  const db = new Kysely<unknown>({ dialect: pool.dialect })
+  await createTables(db)
+  const real = await openListener({ url, warn })
+  const listener: Pick<Listener, 'listen'> = deaf ? { listen: () => () => {} } : real
+  const table = createJobTable(db, 3)
+  const ends: (() => Promise<void>)[] = []
+  const blobs = { losses: 0 } as Partial<Blobs> as Blobs
+
+  return {
+    db,
+    table,
+    async front(): Promise<SharedBuilds> {
+      const waiters = createWaiters(table, listener)
+      const log = openEventLog(db, listener)
+      const ask = createAsk(table, waiters)
+      ends.push(
+        () => waiters.close(),
+        () => log.close(),
+      )
+      return createSharedBuilds({
+        table,
+        ask,
+        waiters,
+        log,
+        blobs,
+        pins: createPins(ask, table),
+        recent: createRecent(blobs),
+        pulls: { note() {} },
+        retryLease: 600,
+      })
+    },
+    async worker(systems: readonly string[] = ['x86_64-linux']): Promise<TestWorker> {
+      const id = randomUUID()
+      const leases = createLeases(db, id, lease)
+      const held: HeldLeases = new Map()
+      const fake = openFakeBuilds({ fence: createFence(held, leases) })
+      const workers = createWorkers(db, lease)
+      const facts = { host: 'test', version: '0', nixVersion: '2.8', packages: [] }
+      const loop = startLoop({
+        builds: fake.builds,
+        status: {
+          tags: () => Promise.resolve(['latest']),
+          revision: () => Promise.resolve('r'),
+          recipePackages: () => Promise.resolve(new Map()),
+        },
+        redactor: createRedactor(['a secret']),
+        leases,
+        held,
+        listener,
+        systems,
+        lease,
+        most: 2,
+        presence: { here: () => workers.beHere(id, systems, facts), gone: () => workers.leave(id) },
+        sweep: () => sweep(db),
+        warn,
+      })
+      ends.push(async () => {
+        fake.end()
+        await loop.close()
+      })
+      return { fake, leases, held, loop }
+    },
+    async close() {
+      for (const end of ends.reverse()) await end()
+      await real.close()
+      await pool.close()
+    },
+  }
+}

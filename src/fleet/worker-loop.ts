@@ -1,0 +1,196 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { hasCode, NixeryError } from '../errors.ts'
+import type { Listener } from '../postgres/listener.ts'
+import { createEventBuffer } from './event-buffer.ts'
+import type { JobKind } from './jobs.ts'
+import type { Lease, Leases } from './leases.ts'
+import { persist } from './persist.ts'
+import { runJob, type Ended, type RunDeps, type Told } from './run-job.ts'
+import { periods } from './times.ts'
+import type { LocalBuilds } from '../builds/local-builds.ts'
+
+export type LoopDeps = Omit<RunDeps, 'events' | 'builds'> & {
+  readonly builds: RunDeps['builds'] & Pick<LocalBuilds, 'isCommitted'>
+  readonly leases: Leases
+  readonly held: HeldLeases
+  readonly listener: Pick<Listener, 'listen'>
+  /** Systems that this worker builds for. */
+  readonly systems: readonly string[]
+  /** How long a lease lasts, in milliseconds; it is renewed every third of that. */
+  readonly lease: number
+  /** How many images are built at the same time. */
+  readonly most: number
+  /** Says that this worker is there, and that it is not any more. */
+  readonly presence: { here(): Promise<void>; gone(): Promise<void> }
+  /** Removes old rows; called from time to time. */
+  readonly sweep: () => Promise<void>
+  readonly warn: (line: string) => void
+}
+
+/** A worker's taking of jobs. */
+export type WorkerLoop = {
+  /** Takes no more jobs, and gives back those in progress. */
+  close(): Promise<void>
+}
+
+type Held = { readonly lease: Lease; readonly stop: AbortController; readonly told: Told; unwanted: number }
+/** The jobs that this process does, by their ids. */
+export type HeldLeases = Map<string, Held>
+
+/** How many workers may stop over one build, one after another, before it is given up. */
+const mostAttempts = 3
+/** Jobs besides images, which are short, that are done at the same time. */
+const mostShort = 16
+// Milliseconds that closing waits for the database.
+const longestClosing = 3_000
+
+const short: readonly JobKind[] = ['pin', 'ready', 'tags', 'recipes', 'revision']
+
+/**
+ * Makes sure that a build is still this worker's before its image is recorded.
+ * @throws CANCELLED if another worker has taken it over
+ */
+export const createFence =
+  (held: HeldLeases, leases: Leases) =>
+  async (build: string): Promise<void> => {
+    const mine = held.get(build)
+    const isMine = mine && (await persist(() => leases.holds(mine.lease), mine.stop.signal))
+    if (isMine) return
+    mine?.stop.abort()
+    throw new NixeryError('CANCELLED', 'another worker has taken over this build')
+  }
+
+export function startLoop(deps: LoopDeps): WorkerLoop {
+  const { leases, held, builds, warn, listener } = deps
+  const events = createEventBuffer(leases)
+  const closing = new AbortController()
+  const running = new Set<Promise<void>>()
+  let wake = Promise.withResolvers<void>()
+  const wakeUp = () => wake.resolve()
+
+  const work = async (mine: Held): Promise<void> => {
+    const { lease, stop, told } = mine
+    try {
+      const { outcome, keep, last } =
+        lease.attempt > mostAttempts ? givenUp(lease) : await runJob({ ...deps, events }, lease, told)
+      await events.flush()
+      // A job whose lease is lost or was given back is another worker's.
+      if (held.get(lease.id) === mine) {
+        await persist(() => leases.end(lease, outcome, keep, last), closing.signal)
+      }
+    } catch (error) {
+      warn(`the end of job ${lease.id} could not be recorded: ${String(error)}`)
+    } finally {
+      stop.abort()
+      if (held.get(lease.id) === mine) held.delete(lease.id)
+      wakeUp()
+    }
+  }
+  const begin = (lease: Lease) => {
+    const stop = new AbortController()
+    const mine: Held = { lease, stop, told: { signal: stop.signal }, unwanted: 0 }
+    held.set(lease.id, mine)
+    const done = work(mine).finally(() => running.delete(done))
+    running.add(done)
+  }
+  const freeKinds = (): JobKind[] => {
+    const images = [...held.values()].filter(({ lease }) => lease.job.kind === 'image').length
+    return [
+      ...(images < deps.most ? (['image'] as const) : []),
+      ...(held.size - images < mostShort ? short : []),
+    ]
+  }
+
+  const takeAll = async () => {
+    for (;;) {
+      const kinds = freeKinds()
+      if (closing.signal.aborted || kinds.length === 0) return
+      const lease = await leases.claim(kinds, deps.systems)
+      if (!lease) return
+      // It was taken while this worker stopped.
+      if (closing.signal.aborted) return leases.giveBack([lease])
+      begin(lease)
+    }
+  }
+  let isFailing = false
+  const guarded = async (what: () => Promise<void>) => {
+    try {
+      await what()
+      isFailing = false
+    } catch (error) {
+      if (!isFailing) warn(`this worker cannot reach the database: ${String(error)}`)
+      isFailing = hasCode(error, 'STORE_UNAVAILABLE')
+    }
+  }
+  const take = async () => {
+    while (!closing.signal.aborted) {
+      wake = Promise.withResolvers()
+      await guarded(takeAll)
+      const poll = delay(periods.poll, undefined, { signal: closing.signal }).catch(() => {})
+      await Promise.race([wake.promise, poll])
+    }
+  }
+  const renew = async () => {
+    const mine = [...held.values()]
+    const renewed = mine.length > 0 ? await leases.renew(mine.map(({ lease }) => lease)) : new Map()
+    for (const each of mine) {
+      const state = renewed.get(each.lease.id)
+      if (!state) {
+        if (held.get(each.lease.id) === each) held.delete(each.lease.id)
+        each.stop.abort()
+      } else if (state.wanted) {
+        each.unwanted = 0
+        if (state.waiting && each.lease.background) each.told.onUrgent?.()
+      } else {
+        // Twice, since after a restart of the database everybody renews anew.
+        each.unwanted += 1
+        if (each.unwanted >= 2 && !builds.isCommitted(each.lease.id)) each.stop.abort()
+      }
+    }
+    await deps.presence.here()
+  }
+  const repeat = async (every: number, what: () => Promise<void>) => {
+    while (!closing.signal.aborted) {
+      await delay(every, undefined, { signal: closing.signal }).catch(() => {})
+      if (!closing.signal.aborted) await guarded(what)
+    }
+  }
+  const endListening = listener.listen('nixery_jobs', { notified: wakeUp, missed: wakeUp })
+  const loops = [
+    guarded(() => deps.presence.here()).then(take),
+    repeat(deps.lease / 3, renew),
+    repeat(periods.sweep, deps.sweep),
+  ]
+
+  const close = async () => {
+    closing.abort()
+    endListening()
+    const mine = [...held.values()]
+    held.clear()
+    const giveBack = async () => {
+      await leases.giveBack(mine.map(({ lease }) => lease))
+      await deps.presence.gone()
+    }
+    const late = new AbortController()
+    await Promise.race([
+      giveBack().catch((error: unknown) => warn(`leases were not given back: ${String(error)}`)),
+      delay(longestClosing, undefined, { signal: late.signal }).catch(() => {}),
+    ])
+    late.abort()
+    for (const { stop } of mine) stop.abort()
+    await Promise.all([...loops, ...running])
+    await events.close()
+  }
+  let closed: Promise<void> | undefined
+  return { close: () => (closed ??= close()) }
+}
+
+const givenUp = ({ attempt, job }: Lease): Ended => {
+  const failure = {
+    code: 'BUILD_FAILED',
+    message: `the build was given up: ${attempt - 1} workers have stopped while they worked on it`,
+    hint: 'it may need more memory than they have',
+  } as const
+  const last = job.kind === 'image' ? { last: { type: 'failed', failure, ms: 0 } as const } : {}
+  return { outcome: { failure }, keep: { usual: 60_000, expected: 120_000 }, ...last }
+}
