@@ -79,6 +79,32 @@ describe('createLooks', () => {
     assert.equal(looks.last(), undefined)
   })
 
+  it('refreshes once, after the callers have done what they do now', async () => {
+    const { looks, ends } = controlled()
+    const refresh = () => looks.refresh(() => void looks.join())
+    refresh()
+    refresh()
+    await turn()
+    assert.equal(ends.length, 0, 'it has not begun')
+    await until(() => ends.length > 0)
+    refresh()
+    ends[0]?.resolve('a')
+    await until(() => looks.last()?.value === 'a')
+    assert.equal(ends.length, 1)
+  })
+
+  it('does not refresh what has been checked meanwhile', async () => {
+    const { looks, ends } = controlled()
+    let refreshed = 0
+    looks.refresh(() => (refreshed += 1))
+    const waiting = looks.join()
+    ends[0]?.resolve('a')
+    await waiting
+    looks.refresh(() => (refreshed += 1))
+    await until(() => refreshed > 0)
+    assert.equal(refreshed, 1)
+  })
+
   it('looks when somebody asks, and never by itself', async () => {
     const { looks, ends } = controlled()
     const first = looks.join()

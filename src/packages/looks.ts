@@ -11,8 +11,16 @@ export type Looks<T> = {
   join(): Promise<T>
   /** Waits for a check that begins after this call. Calls before it begins share it. */
   next(): Promise<T>
+  /**
+   * Calls `check` in a moment, unless a check has begun by then. For callers that do not wait: a check that uses all cores
+   * would delay what they do next.
+   */
+  refresh(check: () => void): void
   forget(): void
 }
+
+/** Milliseconds before a check that nobody waits for. An answer from memory takes a few. */
+const refreshDelay = 100
 
 /** The longest pause between two checks, in milliseconds. */
 const longestPause = 5_000
@@ -27,9 +35,12 @@ export function createLooks<T>(look: () => Promise<T>): Looks<T> {
   let following: Promise<T> | undefined
   let ended = -Infinity
   let took = 0
+  let refreshing: NodeJS.Timeout | undefined
 
   const take = async (): Promise<T> => {
     const began = performance.now()
+    clearTimeout(refreshing)
+    refreshing = undefined
     try {
       const value = await look()
       last = { value, began }
@@ -56,6 +67,13 @@ export function createLooks<T>(look: () => Promise<T>): Looks<T> {
     last: () => last,
     join,
     next: () => (following ??= follow()),
+    refresh(check) {
+      if (running || refreshing) return
+      refreshing = setTimeout(() => {
+        refreshing = undefined
+        check()
+      }, refreshDelay).unref()
+    },
     forget() {
       last = undefined
     },

@@ -122,7 +122,7 @@ export function pathSource(directory: string, { fresh, stale, tags, warn }: Path
       if (age <= fresh || now - failed < retryAfter) return pinned(last.value)
       // Checking a folder in the store takes no time.
       if (!old || age > stale || isInStore(last.value.folder)) return pinned(await seenNow())
-      void seenNow().catch(() => {}) // the next call reports the error
+      looks.refresh(() => void seenNow().catch(() => {})) // the next call reports the error
       return pinned(last.value)
     },
   }

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import type { PackageSource } from './source.ts'
 import { withSurroundings, type Surroundings } from './surroundings.ts'
 
@@ -84,6 +85,16 @@ describe('withSurroundings', () => {
     await writeFile(at('overlay.nix'), 'final: prev: { a = 1; }')
     assert.equal((await source.pin('latest', { old: true })).revision, before)
     assert.notEqual(await revisionOf(source), before)
+  })
+
+  it('reads the set again after an old answer, and not before it', async () => {
+    const source = around({ stale: 3_600_000 })
+    assert.equal(await revisionOf(source), 'plain')
+    await writeFile(at('set/default.nix'), 'import ../elsewhere')
+    const old = async () => (await source.pin('latest', { old: true })).revision
+    assert.equal(await old(), 'plain')
+    while ((await old()) === 'plain') await setImmediate()
+    assert.notEqual(await revisionOf(source), 'plain')
   })
 
   it('tells without a look what it pins, unless it is time for one', async () => {

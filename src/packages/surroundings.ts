@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { LRUCache } from 'lru-cache'
 import { systemErrorCode } from '../errors.ts'
 import { fingerprint } from './fingerprint.ts'
-import { createLooks } from './looks.ts'
+import { createLooks, type Looks } from './looks.ts'
 import { stateOf, type PackageSource, type PinnedSet } from './source.ts'
 
 export type Surroundings = {
@@ -27,16 +27,14 @@ const thisStart = randomUUID()
  */
 export function withSurroundings(source: PackageSource, around: Surroundings): PackageSource {
   const looks = createLooks(async () => digestOf(around.paths))
-  const seen = async (old: boolean): Promise<string> => {
-    const last = looks.last()
-    if (!last) return looks.join()
-    const age = performance.now() - last.began
-    if (age <= around.fresh) return last.value
-    if (!old || age > around.stale) return looks.join()
-    void looks.join().catch(() => {}) // the next call reports the error
-    return last.value
+  const folders = new LRUCache<string, Looks<boolean>>({ max: 100 })
+  /** The checks whether a package set in this state reads anything outside its folder. */
+  const leadsOf = ({ folder }: { readonly folder: string }, pinned: PinnedSet): Looks<boolean> => {
+    const key = `${folder}\0${stateOf(pinned)}`
+    const leads = folders.get(key) ?? createLooks(() => leadsElsewhere(folder))
+    folders.set(key, leads)
+    return leads
   }
-  const leads = createLeads(around.fresh)
   // Without anything to watch, the revisions of the source are used unchanged.
   const watches = around.paths.length > 0
   const pins = new WeakMap<
@@ -62,22 +60,40 @@ export function withSurroundings(source: PackageSource, around: Surroundings): P
     ...source,
     current(tag) {
       const pinned = source.current?.(tag)
-      const last = watches ? looks.last() : { value: '', began: Infinity }
-      if (!pinned || !last || performance.now() - last.began > around.fresh) return undefined
+      const state = watches ? current(looks, around) : ''
+      if (!pinned || state === undefined) return undefined
       const away =
-        around.unwatched || ('folder' in pinned.set && leads.last(pinned.set.folder, stateOf(pinned)))
-      return away === undefined ? undefined : pinnedAround(pinned, last.value, away)
+        around.unwatched || ('folder' in pinned.set && current(leadsOf(pinned.set, pinned), around))
+      return away === undefined ? undefined : pinnedAround(pinned, state, away)
     },
     async pin(tag, options = {}) {
+      const limits = options.old === true ? around : { ...around, stale: around.fresh }
       const [pinned, state] = await Promise.all([
         source.pin(tag, options),
-        watches ? seen(options.old ?? false) : '',
+        watches ? within(looks, limits) : '',
       ])
       const away =
-        around.unwatched || ('folder' in pinned.set && (await leads.look(pinned.set.folder, stateOf(pinned))))
+        around.unwatched || ('folder' in pinned.set && (await within(leadsOf(pinned.set, pinned), limits)))
       return pinnedAround(pinned, state, away)
     },
   }
+}
+
+type Limits = Pick<Surroundings, 'fresh' | 'stale'>
+
+/** The last result, if no new check is due. */
+function current<T>(looks: Looks<T>, { fresh }: Limits): T | undefined {
+  const last = looks.last()
+  return last && performance.now() - last.began <= fresh ? last.value : undefined
+}
+
+/** The last result, which a check refreshes afterwards if one is due; without one, or one that is too old, a new result. */
+async function within<T>(looks: Looks<T>, { fresh, stale }: Limits): Promise<T> {
+  const last = looks.last()
+  const age = last ? performance.now() - last.began : Infinity
+  if (!last || age > Math.max(fresh, stale)) return looks.join()
+  if (age > fresh) looks.refresh(() => void looks.join().catch(() => {})) // the next call reports the error
+  return last.value
 }
 
 /** Identifies files by content, folders by fingerprint, and paths in the Nix store by name. */
@@ -106,32 +122,6 @@ const elsewhere =
   /\b(fetchTarball|fetchGit|fetchTree|fetchurl|getFlake|getEnv|currentTime)\b|\b(import|callPackage|readFile|readDir|scopedImport)\s*\(?\s*(\.\.\/|\/[A-Za-z])/
 const mostFiles = 50
 const mostBytes = 256 * 1024
-
-/**
- * Caches whether package sets read anything outside their folder, so that a known image does not cost reading the folder.
- * @param fresh milliseconds for which a result is valid while the state of the folder is the same
- */
-function createLeads(fresh: number) {
-  type Look = { readonly began: number; readonly result: Promise<boolean>; leads: boolean | undefined }
-  const looks = new LRUCache<string, Look>({ max: 100 })
-  const freshLook = (folder: string, state: string): Look | undefined => {
-    const look = looks.get(`${folder}\0${state}`)
-    return look && performance.now() - look.began < fresh ? look : undefined
-  }
-  return {
-    /** The last result, if it is still valid. */
-    last: (folder: string, state: string) => freshLook(folder, state)?.leads,
-    look(folder: string, state: string): Promise<boolean> {
-      const last = freshLook(folder, state)
-      if (last) return last.result
-      const result = leadsElsewhere(folder)
-      const look: Look = { began: performance.now(), result, leads: undefined }
-      looks.set(`${folder}\0${state}`, look)
-      void result.then((leads) => (look.leads = leads))
-      return result
-    },
-  }
-}
 
 /**
  * Whether the files at the top of a package set's folder read anything from outside it. A folder in the Nix store is
