@@ -2,6 +2,7 @@ import type { Config } from './config.ts'
 import type { Digest } from './image/digest.ts'
 import type { State } from './state.ts'
 import type { Logger } from './telemetry/log.ts'
+import { deletionDelay } from './catalogs.ts'
 import { collect, collectRows, OtherGc } from './upkeep/gc.ts'
 import { createUpkeep, type Upkeep } from './upkeep/schedule.ts'
 
@@ -12,6 +13,7 @@ import { createUpkeep, type Upkeep } from './upkeep/schedule.ts'
 export function cleanupOf(config: Config, { catalog, store, uses, blobs }: State, log: Logger): Upkeep {
   const { NIXERY_KEEP: keepDays, NIXERY_STORE_LIMIT: sizeLimit, NIXERY_CATALOG_KEEP: rowDays } = config
   const interval = config.NIXERY_GC_INTERVAL
+  const delay = deletionDelay(config)
   const failed = (error: unknown) =>
     error instanceof OtherGc
       ? log.info('another process is cleaning up')
@@ -31,10 +33,17 @@ export function cleanupOf(config: Config, { catalog, store, uses, blobs }: State
   return createUpkeep({
     interval,
     collect: (options) =>
-      collect({ catalog, store, uses, deleting }, { ...options, keepDays, sizeLimit, rowDays }),
-    done: ({ images, blobs: gone, forgotten }, ms) =>
+      collect({ catalog, store, uses, deleting }, { ...options, keepDays, sizeLimit, rowDays, delay }),
+    done: ({ images, blobs: gone, marked, forgotten }, ms) =>
       log.info(
-        { images: images.length, blobs: gone.count, bytes: gone.size, forgotten, ms: Math.round(ms) },
+        {
+          images: images.length,
+          blobs: gone.count,
+          bytes: gone.size,
+          ...(marked > 0 && { marked }),
+          forgotten,
+          ms: Math.round(ms),
+        },
         'cleaned up',
       ),
     failed,

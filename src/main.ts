@@ -4,6 +4,7 @@ import { createWarmer } from './builds/warmer.ts'
 import { cleanupOf } from './cleanup.ts'
 import type { Config } from './config.ts'
 import { platformsBySet, vocabularyOf } from './config/set-config.ts'
+import { leadDuties, whileLeading } from './duties.ts'
 import { openFleet, type Fleet } from './fleet.ts'
 import { openFrontend } from './frontend.ts'
 import { parseImageReference } from './image/name.ts'
@@ -86,13 +87,13 @@ export async function start(
     port: frontend.port,
     reload: () => frontend.reload(),
     async stop() {
-      upkeep?.stopWarming()
+      const upkeepEnded = upkeep?.stop()
       await loop?.close()
       builds.drain()
       worker?.builds.drain()
       starting.abort() // nobody waits for Nix any more
       await frontend.close()
-      await upkeep?.stop()
+      await upkeepEnded
       await close()
     },
   }
@@ -156,20 +157,30 @@ type UpkeepDeps = {
 /** Builds ahead of demand, and cleans up, from time to time. */
 function startUpkeep(config: Config, { state, worker, builds, log }: UpkeepDeps) {
   const vocabulary = vocabularyOf(config)
-  const warmer = createWarmer({
-    builds,
-    sets: worker.sets,
-    vocabulary,
-    catalog: state.catalog,
-    names: config.NIXERY_WARM.map((name) => parseImageReference(name, vocabulary)),
-    top: config.NIXERY_WARM_TOP,
-    platformsOf: platformsBySet(config),
-    every: warmInterval,
-    onUse: (digest) => state.uses.noteManifest(digest),
-    warn: (line) => log.warn(line),
-  })
-  const cleanup = cleanupOf(config, state, log)
-  warmer.start()
-  cleanup.start()
-  return { stopWarming: () => warmer.stop(), stop: () => cleanup.stop() }
+  return whileLeading(
+    () => leadDuties(state),
+    () => {
+      const warmer = createWarmer({
+        builds,
+        sets: worker.sets,
+        vocabulary,
+        catalog: state.catalog,
+        names: config.NIXERY_WARM.map((name) => parseImageReference(name, vocabulary)),
+        top: config.NIXERY_WARM_TOP,
+        platformsOf: platformsBySet(config),
+        every: warmInterval,
+        onUse: (digest) => state.uses.noteManifest(digest),
+        warn: (line) => log.warn(line),
+      })
+      const cleanup = cleanupOf(config, state, log)
+      warmer.start()
+      cleanup.start()
+      return {
+        stop() {
+          warmer.stop()
+          return cleanup.stop()
+        },
+      }
+    },
+  )
 }

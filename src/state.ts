@@ -4,6 +4,7 @@ import { openVersionIndex, type VersionIndex } from './catalog/versions.ts'
 import type { Catalog } from './catalog/catalog.ts'
 import { openConfiguredCatalog } from './catalogs.ts'
 import type { Config } from './config.ts'
+import type { Listener } from './postgres/listener.ts'
 import type { Postgres } from './postgres/pool.ts'
 import type { BlobStore } from './store/store.ts'
 import { createHasher } from './store/hasher.ts'
@@ -16,6 +17,8 @@ export type State = {
   readonly catalog: Catalog
   /** The database that the catalog is in; undefined if that is a SQLite file. */
   readonly postgres: Postgres | undefined
+  /** Notifications of that database. */
+  readonly listener: Listener | undefined
   readonly blobs: Blobs
   /** Which commits of package sets have which versions of packages. */
   readonly versions: VersionIndex
@@ -33,7 +36,11 @@ export type StateOptions = {
 /** @throws CONFIG_INVALID, STORE_UNAVAILABLE, STORE_FULL */
 export async function openState(config: Config, { warn, lockPatience }: StateOptions): Promise<State> {
   const store = await openStore(config)
-  const { catalog, postgres } = await openConfiguredCatalog(config, { warn, lockPatience })
+  const { catalog, postgres, listener } = await openConfiguredCatalog(config, {
+    warn,
+    lockPatience,
+    listens: true,
+  })
   const versions = openVersionIndex(join(config.NIXERY_DATA, 'versions.db'), warn)
   const uses = createUses()
   const hasher = createHasher(store)
@@ -42,6 +49,7 @@ export async function openState(config: Config, { warn, lockPatience }: StateOpt
     store,
     catalog,
     postgres,
+    listener,
     blobs,
     uses,
     versions,

@@ -51,12 +51,13 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     state: 'builds catalog catalogs config postgres:types store stores upkeep',
     fleet: 'builds catalog:types config image postgres queue text errors',
     worker: 'builds config contents evaluation image layers nix packages origin popcount sets state',
+    duties: 'catalog:types state:types',
     monitor: 'builds config telemetry text web',
     gate: 'access catalog:types config credentials fs http net policy quotas telemetry errors',
     accounting: 'access config http quotas telemetry text',
     frontend: 'accounting builds config gate http image monitor state store telemetry web',
-    cleanup: 'config image state telemetry upkeep',
-    main: 'builds cleanup config fleet frontend image monitor package.json state telemetry worker',
+    cleanup: 'catalogs config image state telemetry upkeep',
+    main: 'builds cleanup config duties fleet frontend image monitor package.json state telemetry worker',
     cli:
       'access builds catalog catalogs closure config credentials export fs layers main nix package.json packages policy popcount push recipes ' +
       'sources store stores upkeep ' +

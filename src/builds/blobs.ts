@@ -107,6 +107,8 @@ export function createBlobs({ store, catalog, hasher, take = (_digest, look) => 
 
     async publish(blob, content) {
       await take(blob.digest, async () => {
+        // A cleanup of another machine that is just deleting it ends first, or leaves it alone.
+        await catalog.blobSize(blob.digest)
         await ('file' in content ? store.putFile(blob, content.file) : store.putBytes(blob, content.bytes))
         await remember(blob.digest, blob.size)
         return true

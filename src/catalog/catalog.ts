@@ -2,6 +2,8 @@ import type { Key } from '../image/canonical.ts'
 import type { Digest } from '../image/digest.ts'
 import type { Layer } from '../image/oci.ts'
 import type { PathFacts, StorePath } from '../image/store-path.ts'
+import type { BlobMarks } from './blob-marks.ts'
+import type { Lead, LeadName } from './lead.ts'
 
 export type ResolutionKey = Key<'resolution' | 'denied-derivations'>
 export type LayerKey = Key<'layer' | 'rootfs'>
@@ -178,6 +180,8 @@ export type BlobRecord = {
   readonly usedAt: number | undefined
   /** Whether its deletion has begun. */
   readonly withdrawn: boolean
+  /** When it was marked, to be deleted later. */
+  readonly markedAt?: number
 }
 
 /**
@@ -186,10 +190,10 @@ export type BlobRecord = {
  */
 export type CatalogUpkeep = {
   /**
-   * Acquires the lock of upkeep for this catalog, across processes. Returns a function that releases it, or undefined if
-   * it is held. The lock is released when the process ends, for whatever reason.
+   * Takes the lead in something for this catalog, across processes; undefined if another process has it. It ends when the
+   * process ends, for whatever reason.
    */
-  lock(): Promise<(() => void) | undefined>
+  lock(name: LeadName): Promise<Lead | undefined>
   /** When this catalog was created, in seconds since 1970: it does not know earlier pulls. */
   born(): Promise<number>
   /** All images, ordered by key. */
@@ -209,6 +213,7 @@ export type CatalogUpkeep = {
   withdrawBlobs(digests: readonly Digest[]): Promise<void>
   /** Called after blobs were deleted. */
   forgetBlobs(digests: readonly Digest[]): Promise<void>
+  readonly marks: BlobMarks
   readonly rows: CatalogRows
 }
 

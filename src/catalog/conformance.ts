@@ -7,6 +7,7 @@ import { describeCacheFiles } from './cache-files-conformance.ts'
 import type { Catalog, ImageKey, MemberKey } from './catalog.ts'
 import { parseAny, testKey } from './keys-testing.ts'
 import { describeLists } from './lists-conformance.ts'
+import { describeMarks } from './marks-conformance.ts'
 
 /** Tests of every catalog; new databases run them. `open` returns an empty one each time. */
 export function describeCatalog(name: string, open: () => Promise<Catalog>): void {
@@ -26,6 +27,7 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
 
   describeCacheFiles(name, open)
   describeLists(name, open)
+  describeMarks(name, open)
   describe(`${name} as a catalog`, () => {
     it('is empty at first', async () => {
       const catalog = await open()

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../image/digest.ts'
 import type { PathFacts, StorePath } from '../image/store-path.ts'
+import type { SubscribeToChanges } from './changes.ts'
 import type { Catalog, ImageKey, KnownLayer, LayerKey, Parse, ResolutionKey } from './catalog.ts'
 import { valueOf } from './rows.ts'
 
@@ -23,8 +24,9 @@ function parsed<K, T>(texts: ReadonlyMap<K, string>, parse: Parse<T>): Map<K, T>
 
 /**
  * Puts an in-memory cache in front of a catalog. Written facts are in the cache even if the catalog could not store them.
+ * @param subscribe reports changes by other processes, if there are others
  */
-export function withFront(catalog: Catalog): Catalog {
+export function withFront(catalog: Catalog, subscribe?: SubscribeToChanges): Catalog {
   const texts = <K extends string>(maxSize: number) =>
     new LRUCache<K, string>({
       maxSize,
@@ -75,6 +77,17 @@ export function withFront(catalog: Catalog): Catalog {
       writing -= 1
     }
   }
+  subscribe?.({
+    blobs(digests) {
+      writes += 1
+      forget(digests)
+    },
+    missed() {
+      writes += 1
+      blobs.clear()
+      layers.clear()
+    },
+  })
   const read = async <T>(look: () => Promise<T>, keep: (found: T) => void): Promise<T> => {
     const before = writes
     const found = await look()
@@ -184,6 +197,19 @@ export function withFront(catalog: Catalog): Catalog {
           () => forget(digests),
           () => catalog.upkeep.forgetBlobs(digests),
         ),
+      marks: {
+        ...catalog.upkeep.marks,
+        add: (all) =>
+          write(
+            () => forget(all.map(({ digest }) => digest)),
+            () => catalog.upkeep.marks.add(all),
+          ),
+        delete: (digests, seconds, remove) =>
+          write(
+            () => forget(digests),
+            () => catalog.upkeep.marks.delete(digests, seconds, remove),
+          ),
+      },
     },
   }
 }

@@ -1,5 +1,7 @@
 import { sql, type Dialect, type Kysely, type RawBuilder } from 'kysely'
+import type { Digest } from '../image/digest.ts'
 import { addMissing } from './add-missing.ts'
+import type { Lead, LeadName } from './lead.ts'
 import { schemaVersion, type Tables } from './schema.ts'
 
 /** A database that Kysely supports, with the version of its schema. */
@@ -12,7 +14,13 @@ export type SqlDatabase = {
   /** The version of the database's schema; 0 if there is none. */
   readVersion(db: Kysely<Tables>): Promise<number>
   /** See `CatalogUpkeep`. */
-  lock(): (() => void) | undefined | Promise<(() => void) | undefined>
+  lock(name: LeadName): Lead | undefined | Promise<Lead | undefined>
+  /** Seconds since 1970, by the database's clock. */
+  readonly seconds: RawBuilder<number>
+  /** Whether rows can be locked for a transaction, while others use the rest of the database. */
+  readonly locksRows?: boolean
+  /** Tells all processes, when the transaction ends, that these blobs are not to be taken for known. */
+  readonly tellOfBlobs?: (db: Kysely<Tables>, digests: readonly Digest[]) => Promise<void>
   /** See `CatalogRows`. */
   shrink(pages: number): boolean | Promise<boolean>
   /** Writes the version, as part of the transaction. */

@@ -60,6 +60,7 @@ export const catalogPolicies: Policies<Omit<Catalog, 'close'>> = {
     forgetImages: must,
     withdrawBlobs: must,
     forgetBlobs: must,
+    marks: { add: must, remove: must, delete: must },
     rows: {
       giveDay: must,
       forgetResolutions: must,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { Kysely, sql, type Dialect } from 'kysely'
-import { holdLead } from './leaders.ts'
+import { batchesOf } from './batches.ts'
+import { takeLead } from './leaders.ts'
 import type { SqlDatabase } from './migrate.ts'
 import type { Tables } from './schema.ts'
 
@@ -11,6 +12,11 @@ const schemaLock = 7_263_544_119
 const me = randomUUID()
 
 /** A PostgreSQL database; the version of its schema is a row of `about`. */
+/** On it, processes tell each other of blobs that are not to be taken for known, separated by blanks. */
+export const blobsChannel = 'nixery_blobs'
+
+let leads = 0
+
 export function postgresOf(dialect: Dialect): SqlDatabase {
   const leading = new Kysely<Tables>({ dialect })
   return {
@@ -40,7 +46,15 @@ export function postgresOf(dialect: Dialect): SqlDatabase {
         .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
         .execute()
     },
-    lock: () => holdLead(leading, 'upkeep', me),
+    lock: (name) => takeLead(leading, name, { owner: `${me} ${(leads += 1)}` }),
+    seconds: sql`extract(epoch from clock_timestamp())::bigint`,
+    locksRows: true,
+    async tellOfBlobs(db, digests) {
+      // A notification has less than 8,000 bytes, and a digest 71.
+      for (const batch of batchesOf(digests, 100)) {
+        await sql`select pg_notify(${blobsChannel}, ${batch.join(' ')})`.execute(db)
+      }
+    },
     // PostgreSQL's own vacuum does that.
     shrink: () => false,
   }

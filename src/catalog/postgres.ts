@@ -3,11 +3,14 @@ import { NixeryError } from '../errors.ts'
 import { isOfStatement, isPassing } from '../postgres/errors.ts'
 import { openPool, type Postgres } from '../postgres/pool.ts'
 import { retrying } from '../postgres/retry.ts'
+import type { Digest } from '../image/digest.ts'
+import type { Listener } from '../postgres/listener.ts'
 import type { Catalog } from './catalog.ts'
+import type { SubscribeToChanges } from './changes.ts'
 import type { Database } from './connection.ts'
 import { withFront } from './front.ts'
 import { migrate } from './migrate.ts'
-import { postgresOf } from './postgres-database.ts'
+import { blobsChannel, postgresOf } from './postgres-database.ts'
 import { schemaVersion, type Tables } from './schema.ts'
 import { openCatalog } from './sql.ts'
 import { openTolerantCatalog } from './tolerant.ts'
@@ -18,6 +21,8 @@ export type PostgresCatalogOptions = {
   readonly postgres: Postgres
   /** The address at which tables are made and changed: of the server itself, where the other is a pooler's. */
   readonly directUrl: string
+  /** Tells of what other processes change; without it, this one must not live long. */
+  readonly listener?: Listener | undefined
   /** Gets a line when the database fails. */
   readonly warn: (line: string) => void
   /** Milliseconds for which a database that failed is left alone. */
@@ -33,9 +38,10 @@ const longestChange = 3_600_000
  * @throws STORE_UNAVAILABLE when the database can be reached, but not used
  */
 export async function openPostgresCatalog(options: PostgresCatalogOptions): Promise<Catalog> {
-  const { warn, pause = 1_000 } = options
+  const { warn, pause = 1_000, listener } = options
   try {
-    return withUses(withFront(await openTolerantCatalog(postgresDatabase(options), { warn, pause })))
+    const catalog = await openTolerantCatalog(postgresDatabase(options), { warn, pause })
+    return withUses(withFront(catalog, listener && changesFrom(listener)))
   } catch (error) {
     const { host, pathname } = new URL(options.directUrl)
     throw new NixeryError(
@@ -65,6 +71,11 @@ export function postgresDatabase(options: Pick<PostgresCatalogOptions, 'postgres
     setAside: () => Promise.reject(new Error('a database of PostgreSQL is never moved away')),
   }
 }
+
+const changesFrom =
+  (listener: Listener): SubscribeToChanges =>
+  ({ blobs, missed }) =>
+    void listener.listen(blobsChannel, { notified: (text) => blobs(text.split(' ') as Digest[]), missed })
 
 async function migrateDirectly(url: string): Promise<void> {
   const pool = await openPool({ url, most: 1, queryTimeout: longestChange })

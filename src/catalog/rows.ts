@@ -12,6 +12,7 @@ import type {
   MemberKey,
   Parse,
 } from './catalog.ts'
+import { isBeingDeleted } from './mark-rows.ts'
 import type { Tables } from './schema.ts'
 
 /**
@@ -110,6 +111,7 @@ export const blobRecordOf = readable(
     digest: digest(row.digest),
     usedAt: maybe(count, row.used_at),
     withdrawn: row.withdrawn !== null,
+    ...((row.withdrawn ?? 0) > isBeingDeleted && { markedAt: count(row.withdrawn) }),
   }),
 )
 

@@ -2,6 +2,7 @@ import { Kysely, sql, type Insertable } from 'kysely'
 import type { Key } from '../image/canonical.ts'
 import type { StorePath, PathFacts } from '../image/store-path.ts'
 import type { Catalog } from './catalog.ts'
+import { findBlobSize } from './mark-rows.ts'
 import { apiKeysIn } from './api-keys.ts'
 import { migrate, type SqlDatabase } from './migrate.ts'
 import { pullsIn } from './pull-rows.ts'
@@ -150,13 +151,7 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
     ...rowUsesIn(db),
 
     async blobSize(digest) {
-      const row = await db
-        .selectFrom('blobs')
-        .select('size')
-        .where('digest', '=', digest)
-        .where('withdrawn', 'is', null)
-        .executeTakeFirst()
-      return row && sizeOf(row.size)
+      return sizeOf(await findBlobSize(db, digest))
     },
 
     rememberBlob: (digest, size) => remember(db, 'blobs', [{ digest, size, withdrawn: null }]),
@@ -170,7 +165,7 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
       await db.updateTable('blobs').set({ mark }).where('digest', '=', digest).execute()
     },
 
-    forgetBlob: (digest) => forgetBlobs(db, [digest], 'forget'),
+    forgetBlob: (digest) => forgetBlobs(db, database, [digest], 'forget'),
     ...pullsIn(db),
     apiKeys: apiKeysIn(db),
     upkeep: upkeepIn(db, database),

@@ -1,6 +1,7 @@
 import Database from 'better-sqlite3'
 import { sql, SqliteDialect, type Kysely } from 'kysely'
 import { systemErrorCode } from '../errors.ts'
+import type { Lead } from './lead.ts'
 import type { SqlDatabase } from './migrate.ts'
 import type { Tables } from './schema.ts'
 
@@ -25,16 +26,19 @@ export const sqliteOf = (database: Database.Database): SqlDatabase => ({
     const free = Number(database.pragma('freelist_count', { simple: true }))
     return free > 0 && database.pragma('auto_vacuum', { simple: true }) === incremental
   },
-  lock: () => lockOf(database.memory ? undefined : `${database.name}.lock`),
+  lock: (name) =>
+    lockOf(database.memory ? undefined : `${database.name}${name === 'upkeep' ? '' : `.${name}`}.lock`),
+  seconds: sql`unixepoch()`,
 })
 
 /** A lock on a separate, empty SQLite file: the system releases it when the process ends. */
-function lockOf(file: string | undefined): (() => void) | undefined {
-  if (file === undefined) return () => {} // an in-memory database has no other users
+function lockOf(file: string | undefined): Lead | undefined {
+  const lost = new AbortController().signal // never
+  if (file === undefined) return { release: () => Promise.resolve(), lost } // an in-memory database has no other users
   const holder = new Database(file, { timeout: 0 })
   try {
     holder.exec('BEGIN EXCLUSIVE')
-    return () => void holder.close()
+    return { release: () => Promise.resolve(void holder.close()), lost }
   } catch (error) {
     holder.close()
     if (systemErrorCode(error) === 'SQLITE_BUSY') return undefined

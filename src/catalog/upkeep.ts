@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 import type { Digest } from '../image/digest.ts'
+import { blobMarksIn, isBeingDeleted } from './mark-rows.ts'
 import type { CatalogUpkeep, ImageKey, ImageName } from './catalog.ts'
 import type { SqlDatabase } from './migrate.ts'
 import { rowsIn } from './row-uses.ts'
@@ -7,9 +8,9 @@ import { blobRecordOf, imageRecordOf, readRows, sizeOf } from './rows.ts'
 import type { Tables } from './schema.ts'
 
 /** The queries of upkeep. Statements are small, because SQLite runs them on the main thread. */
-export function upkeepIn(db: Kysely<Tables>, database: Pick<SqlDatabase, 'lock' | 'shrink'>): CatalogUpkeep {
+export function upkeepIn(db: Kysely<Tables>, database: SqlDatabase): CatalogUpkeep {
   return {
-    lock: () => Promise.resolve(database.lock()),
+    lock: (name) => Promise.resolve(database.lock(name)),
 
     async born() {
       const row = await db
@@ -89,8 +90,9 @@ export function upkeepIn(db: Kysely<Tables>, database: Pick<SqlDatabase, 'lock' 
       })
     },
 
-    withdrawBlobs: (digests) => forgetBlobs(db, digests, 'withdraw'),
-    forgetBlobs: (digests) => forgetBlobs(db, digests, 'forget'),
+    withdrawBlobs: (digests) => forgetBlobs(db, database, digests, 'withdraw'),
+    forgetBlobs: (digests) => forgetBlobs(db, database, digests, 'forget'),
+    marks: blobMarksIn(db, database),
     rows: rowsIn(db, (pages) => Promise.resolve(database.shrink(pages))),
   }
 }
@@ -110,6 +112,7 @@ async function untilReadable<T>(
 /** Removes blobs with the layers and members in them. */
 export async function forgetBlobs(
   db: Kysely<Tables>,
+  { tellOfBlobs }: Pick<SqlDatabase, 'tellOfBlobs'>,
   digests: readonly Digest[],
   how: 'withdraw' | 'forget',
 ): Promise<void> {
@@ -119,7 +122,12 @@ export async function forgetBlobs(
       await transaction.deleteFrom(table).where('digest', 'in', digests).execute()
     }
     await (how === 'withdraw'
-      ? transaction.updateTable('blobs').set({ withdrawn: 1 }).where('digest', 'in', digests).execute()
+      ? transaction
+          .updateTable('blobs')
+          .set({ withdrawn: isBeingDeleted })
+          .where('digest', 'in', digests)
+          .execute()
       : transaction.deleteFrom('blobs').where('digest', 'in', digests).execute())
+    await tellOfBlobs?.(transaction, digests)
   })
 }

@@ -1,3 +1,4 @@
+import { deletionDelay } from '../catalogs.ts'
 import type { Config } from '../config.ts'
 import type { Collected, RemovedImage } from '../upkeep/collected.ts'
 import { collect } from '../upkeep/gc.ts'
@@ -32,6 +33,7 @@ async function run(context: CommandContext, options: Options): Promise<void> {
         keepDays: config.NIXERY_KEEP,
         sizeLimit: config.NIXERY_STORE_LIMIT,
         rowDays: config.NIXERY_CATALOG_KEEP,
+        delay: deletionDelay(config),
         dryRun,
         now: Date.now() / 1000,
         signal: context.signal,
@@ -63,7 +65,7 @@ function table(images: readonly RemovedImage[]): string {
 }
 
 function summary(
-  { images, imagesKept, blobs, blobsKept, leftovers, forgotten }: Collected,
+  { images, imagesKept, blobs, marked, blobsKept, leftovers, forgotten }: Collected,
   dryRun: boolean,
 ): string[] {
   const verb = dryRun ? 'would be removed' : 'removed'
@@ -71,6 +73,11 @@ function summary(
     `${counted(images.length, 'image')} and ${counted(blobs.count, 'blob')} ${verb}, ${bytesText(blobs.size)}`,
     `${counted(imagesKept, 'image')} and ${counted(blobsKept.count, 'blob')} kept, ${bytesText(blobsKept.size)}`,
   ]
+  if (marked > 0) {
+    lines.push(
+      `${counted(marked, 'blob')} not needed: removed an hour later, if other servers do not use them`,
+    )
+  }
   if (leftovers > 0) lines.push(`${counted(leftovers, 'incomplete file')} removed`)
   const rows = [counted(forgotten.resolutions, 'name'), counted(forgotten.paths, 'store path')]
   if (forgotten.resolutions + forgotten.paths > 0)

@@ -11,6 +11,8 @@ export type Collected = {
   readonly images: readonly RemovedImage[]
   readonly imagesKept: number
   readonly blobs: { readonly count: number; readonly size: number }
+  /** Blobs that are not needed, and will be deleted by a later collection (`CollectOptions.delay`). */
+  readonly marked: number
   readonly blobsKept: { readonly count: number; readonly size: number }
   /** Why the other images and blobs were kept. */
   readonly reasons: Reasons
@@ -38,7 +40,7 @@ export async function describe(
   upkeep: Pick<CatalogUpkeep, 'names'>,
   { blobs, roots }: Survey,
   decision: Decision,
-): Promise<Omit<Collected, 'leftovers' | 'reasons' | 'forgotten'>> {
+): Promise<Omit<Collected, 'leftovers' | 'reasons' | 'forgotten' | 'marked'>> {
   const sizeOf = (places: Iterable<number>) => {
     let size = 0
     for (const place of places) size += blobs[place]?.size ?? 0

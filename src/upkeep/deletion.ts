@@ -32,19 +32,9 @@ export async function deleteBlobs(
   decision: Decision,
   { now, signal }: { readonly now: number; readonly signal?: AbortSignal | undefined },
 ): Promise<{ deleted: number; size: number }> {
-  const { blobs, roots, indexes } = survey
-  const rank = new Uint8Array(blobs.length).fill(2)
-  for (const { parts, heads } of roots) for (const head of parts.subarray(0, heads)) rank[head] = 1
-  for (const { blob } of indexes) rank[blob] = 0
-  const inOrder = decision.blobs.toSorted((a, b) => (rank[a] ?? 0) - (rank[b] ?? 0))
-  const manifestsOf = manifestsByPart(survey, decision)
-  const isUsedElsewhere = usedSince(catalog, survey, now)
-  /** Called right before a blob is deleted, because it or its image may have just been pulled. */
-  const isNeeded = async (place: number, digest: Digest) => {
-    if (uses?.isUsed(digest) || manifestsOf.get(place)?.some((one) => uses?.isUsed(one))) return true
-    return isUsedElsewhere(place)
-  }
-
+  const { blobs } = survey
+  const inOrder = inOrderOfDeletion(survey, decision)
+  const isNeeded = neededNow({ catalog, uses }, survey, decision, now)
   for (const batch of batchesOf(survey.deleted, blobsAtOnce)) await catalog.upkeep.forgetBlobs(batch)
   let deleted = 0
   let size = 0
@@ -76,6 +66,29 @@ export async function deleteBlobs(
     await breathe()
   }
   return { deleted, size }
+}
+
+/** The blobs to delete: indexes, then manifests, then what they refer to. */
+export function inOrderOfDeletion({ blobs, roots, indexes }: Survey, decision: Decision): number[] {
+  const rank = new Uint8Array(blobs.length).fill(2)
+  for (const { parts, heads } of roots) for (const head of parts.subarray(0, heads)) rank[head] = 1
+  for (const { blob } of indexes) rank[blob] = 0
+  return decision.blobs.toSorted((a, b) => (rank[a] ?? 0) - (rank[b] ?? 0))
+}
+
+/** Returns what is asked right before a blob is deleted, because it or its image may have just been pulled. */
+export function neededNow(
+  { catalog, uses }: Pick<DeletionDeps, 'catalog' | 'uses'>,
+  survey: Survey,
+  decision: Decision,
+  now: number,
+): (place: number, digest: Digest) => Promise<boolean> {
+  const manifestsOf = manifestsByPart(survey, decision)
+  const isUsedElsewhere = usedSince(catalog, survey, now)
+  return async (place, digest) => {
+    if (uses?.isUsed(digest) || manifestsOf.get(place)?.some((one) => uses?.isUsed(one))) return true
+    return isUsedElsewhere(place)
+  }
 }
 
 /** The manifests of the removed images, by the indexes of their parts. */

@@ -71,11 +71,11 @@ describe('garbage collection beside pulls, builds and other processes', () => {
 
   it('is not run by two processes at once', async () => {
     await world.image('old', ['a'], 40)
-    const release = await world.catalog.upkeep.lock()
+    const lead = await world.catalog.upkeep.lock('upkeep')
     const other = await openSqliteCatalog(join(world.folder, 'catalog.db'))
     await assert.rejects(gc({ keepDays: 30 }), OtherGc)
-    assert.equal(await other.upkeep.lock(), undefined)
-    release?.()
+    assert.equal(await other.upkeep.lock('upkeep'), undefined)
+    await lead?.release()
     await gc({ keepDays: 30 })
     assert.deepEqual(await world.stored(), [])
     await other.close()

@@ -7,6 +7,7 @@ import { openSpool } from '../store/spool.ts'
 import { storeError } from '../store/store.ts'
 import { describe, type Collected } from './collected.ts'
 import { decideInSteps, type Decision } from './decide.ts'
+import { deleteMarked } from './delayed-deletion.ts'
 import { deleteBlobs, type DeletionDeps } from './deletion.ts'
 import { forgetRows, type ForgetDeps, type ForgetOptions, type Forgotten } from './forget.ts'
 import { reasonsOf } from './reasons.ts'
@@ -24,6 +25,11 @@ export type CollectOptions = {
   readonly sizeLimit?: number | undefined
   /** For how many days resolutions and facts of paths are kept after their last use; for ever by default. */
   readonly rowDays?: number | undefined
+  /**
+   * Seconds between the collection that finds that a blob is not needed and one that deletes it, for a catalog that
+   * several machines use: each of them may have it in memory. Without it, blobs are deleted at once.
+   */
+  readonly delay?: number | undefined
   /** Report only, and change nothing. */
   readonly dryRun: boolean
   /** Seconds since 1970. */
@@ -50,7 +56,7 @@ const imagesAtOnce = 100
  * @throws STORE_UNAVAILABLE when the store or the catalog fails, OtherGc, and the signal's reason
  */
 export async function collect(deps: CollectDeps, options: CollectOptions): Promise<Collected> {
-  return exclusively(deps, () => collectAll(deps, options))
+  return exclusively(deps, options.signal, (signal) => collectAll(deps, { ...options, signal }))
 }
 
 /**
@@ -58,25 +64,26 @@ export async function collect(deps: CollectDeps, options: CollectOptions): Promi
  * @throws STORE_UNAVAILABLE when the catalog fails, OtherGc, and the signal's reason
  */
 export async function collectRows(deps: ForgetDeps, options: ForgetOptions): Promise<Forgotten> {
-  return exclusively({ catalog: deps }, () => forgetRows(deps, options))
+  return exclusively({ catalog: deps }, options.signal, (signal) => forgetRows(deps, { ...options, signal }))
 }
 
 async function exclusively<T>(
   { catalog }: { readonly catalog: Pick<Catalog, 'upkeep'> },
-  work: () => Promise<T>,
+  signal: AbortSignal | undefined,
+  work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const release = await catalog.upkeep.lock()
-  if (!release) throw new OtherGc()
+  const lead = await catalog.upkeep.lock('upkeep')
+  if (!lead) throw new OtherGc()
   try {
-    return await work()
+    return await work(signal ? AbortSignal.any([signal, lead.lost]) : lead.lost)
   } finally {
-    release()
+    await lead.release()
   }
 }
 
 async function collectAll(deps: CollectDeps, options: CollectOptions): Promise<Collected> {
   const { catalog, store, uses } = deps
-  const { keepDays, sizeLimit, rowDays, dryRun, now, signal } = options
+  const { keepDays, sizeLimit, rowDays, delay, dryRun, now, signal } = options
   const isUsed = (digest: Digest) => uses?.isUsed(digest) ?? false
   const surveyed = await survey({ catalog, store, signal }, isUsed, now)
   const inUse = (place: number) => {
@@ -95,10 +102,13 @@ async function collectAll(deps: CollectDeps, options: CollectOptions): Promise<C
   )
   const reasons = reasonsOf(surveyed, decision, { inUse, now, grace })
   const report = { ...(await describe(catalog.upkeep, surveyed, decision)), reasons }
-  if (dryRun) return { ...report, leftovers: 0, forgotten: { resolutions: 0, paths: 0 } }
+  if (dryRun) return { ...report, marked: 0, leftovers: 0, forgotten: { resolutions: 0, paths: 0 } }
 
   await forgetImages(deps, surveyed, decision, options)
-  const { deleted, size } = await deleteBlobs(deps, surveyed, decision, options)
+  const { deleted, size } =
+    delay === undefined
+      ? await deleteBlobs(deps, surveyed, decision, options)
+      : await deleteMarked(deps, surveyed, decision, { now, delay, signal })
   const leftovers = await openSpool(store.spoolDirectory).catch((error: unknown) => {
     throw storeError(error, 'removing unfinished files')
   })
@@ -110,6 +120,7 @@ async function collectAll(deps: CollectDeps, options: CollectOptions): Promise<C
   return {
     ...report,
     blobs: { count: deleted, size },
+    marked: delay === undefined ? 0 : blobs.count - deleted,
     blobsKept: {
       count: blobsKept.count + blobs.count - deleted,
       size: blobsKept.size + blobs.size - size,

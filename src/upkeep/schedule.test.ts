@@ -14,6 +14,7 @@ const nothing: Collected = {
     images: { recent: 0, inUse: 0, notDue: 0 },
     blobs: { ofImages: 0, inUse: 0, recent: 0, others: 0 },
   },
+  marked: 0,
   leftovers: 0,
   forgotten: { resolutions: 0, paths: 0 },
 }

@@ -15,6 +15,8 @@ export type Survey = {
   readonly indexes: readonly (Index & { readonly key: ImageKey })[]
   /** Keys of indexes in the catalog that are missing in the store. */
   readonly lost: readonly ImageKey[]
+  /** The indexes of blobs in `blobs` that are marked: see `BlobMarks`. */
+  readonly marked: ReadonlySet<number>
   /** Blobs that an interrupted collection has deleted from the store, but not from the catalog. */
   readonly deleted: readonly Digest[]
   /** The indexes of blobs in `blobs`, by digest. */
@@ -64,6 +66,8 @@ export async function survey(
   }
 
   const deleted: Digest[] = []
+  const marked = new Set<number>()
+  const unneeded = new Set<number>()
   const known = new Uint8Array(blobs.length)
   const usedAt = new Float64Array(blobs.length)
   for await (const blob of pages<BlobRecord, Digest>(
@@ -75,6 +79,11 @@ export async function survey(
     const place = places.get(blob.digest)
     if (place === undefined && blob.withdrawn) deleted.push(blob.digest)
     if (place === undefined) continue
+    if (blob.markedAt !== undefined) {
+      marked.add(place)
+      // Of an image that is forgotten already, unless it was given since.
+      if ((blob.usedAt ?? 0) < blob.markedAt) unneeded.add(place)
+    }
     known[place] = 1
     usedAt[place] = blob.usedAt ?? 0
   }
@@ -118,7 +127,7 @@ export async function survey(
   // Unreferenced blobs can be manifests.
   const limit = pLimit(readsAtOnce)
   const recognised = await limit.map(
-    blobs.filter((_, place) => referred[place] === 0),
+    blobs.filter((_, place) => referred[place] === 0 && !unneeded.has(place)),
     async (blob) => {
       signal?.throwIfAborted()
       const image = await recognise(store, blob)
@@ -154,7 +163,7 @@ export async function survey(
     if (referred[place] === 1 || known[place] === 1) continue
     roots.push({ key: undefined, at: modified, parts: Uint32Array.of(place), heads: 0 })
   }
-  return { blobs, roots, indexes, lost, deleted, places, found }
+  return { blobs, roots, indexes, lost, deleted, marked, places, found }
 }
 
 /** Yields all items of a paginated list, and lets other work run between pages. */

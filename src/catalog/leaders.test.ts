@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Kysely } from 'kysely'
+import { openPool } from '../postgres/pool.ts'
+import { noPostgres, startPostgres, type TestPostgres } from '../postgres/testing.ts'
+import { takeLead } from './leaders.ts'
+import { postgresDatabase } from './postgres.ts'
+import type { Tables } from './schema.ts'
+
+describe('the lead in something that one process does', { skip: noPostgres, timeout: 120_000 }, () => {
+  let server: TestPostgres
+  let url: string
+  const pools: { close(): Promise<void> }[] = []
+  before(async () => {
+    server = await startPostgres()
+    url = await server.database()
+    const postgres = await openPool({ url })
+    await postgresDatabase({ postgres, directUrl: url }).open()
+    await postgres.close()
+  })
+  after(async () => {
+    for (const pool of pools) await pool.close()
+    await server.dispose()
+  })
+  const process = async () => {
+    const pool = await openPool({ url, most: 2 })
+    pools.push(pool)
+    return new Kysely<Tables>({ dialect: pool.dialect })
+  }
+
+  it('is one’s at a time, and the next one’s when it was given back', async () => {
+    const [one, two] = [await process(), await process()]
+    const lead = await takeLead(one, 'a', { owner: 'one', term: 600 })
+    assert.ok(lead)
+    assert.equal(await takeLead(two, 'a', { owner: 'two' }), undefined)
+    assert.ok(await takeLead(two, 'b', { owner: 'two' }))
+    await lead.release()
+    assert.ok(await takeLead(two, 'a', { owner: 'two' }))
+    assert.equal(lead.lost.aborted, false)
+  })
+
+  it('passes to another when its holder is not seen for its term, and the holder knows', async () => {
+    const [one, two] = [await process(), await process()]
+    const lead = await takeLead(one, 'c', { owner: 'one', term: 1 })
+    assert.ok(lead)
+    const lost = once(lead.lost, 'abort')
+    await sleep(1_500)
+    assert.equal(lead.lost.aborted, false) // it is renewed
+    await server.run(url, `update leaders set held_until = 0, owner = 'somebody' where name = 'c'`)
+    await lost
+    const next = await takeLead(two, 'c', { owner: 'two', term: 1 })
+    assert.ok(next)
+    const cutOff = once(next.lost, 'abort')
+    await server.stop('SIGKILL')
+    await cutOff
+    await server.start()
+    await next.release()
+  })
+})

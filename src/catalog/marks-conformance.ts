@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { digestOf } from '../image/digest.ts'
+import type { Catalog } from './catalog.ts'
+import { testKey } from './keys-testing.ts'
+
+/** Marks of blobs that are to be deleted later; a part of `conformance.ts`. */
+export function describeMarks(name: string, open: () => Promise<Catalog>): void {
+  describe(`${name}, for blobs that are to be deleted`, () => {
+    const [one, two, three] = ['one', 'two', 'three'].map((text) => digestOf(text)).sort() as [
+      ReturnType<typeof digestOf>,
+      ReturnType<typeof digestOf>,
+      ReturnType<typeof digestOf>,
+    ]
+    const blobs = [one, two, three].map((digest) => ({ digest, size: 5 }))
+    const states = async (catalog: Catalog) =>
+      (await catalog.upkeep.blobs({ limit: 9 })).map(({ markedAt }) => markedAt !== undefined)
+
+    it('takes a mark off a blob that somebody looks up, puts again or needs', async () => {
+      const catalog = await open()
+      const { marks } = catalog.upkeep
+      await catalog.rememberBlob(one, 5)
+      await marks.add(blobs)
+      assert.deepEqual(await states(catalog), [true, true, true])
+      assert.equal(await catalog.blobSize(one), 5)
+      await catalog.rememberBlob(two, 5)
+      await marks.remove([three])
+      assert.deepEqual(await states(catalog), [false, false, false])
+      await catalog.close()
+    })
+
+    it('deletes what was marked for long enough, with what is in it', async () => {
+      const catalog = await open()
+      const { marks } = catalog.upkeep
+      const layer = { digest: one, diffId: two, size: 5, compression: 'gzip' } as const
+      await catalog.rememberLayer(testKey('l'), layer, [])
+      await marks.add(blobs)
+      assert.deepEqual(await catalog.layer(testKey('l')), layer)
+      await marks.delete([one, two, three], 3600, () => assert.fail('it is too early'))
+      await marks.remove([two])
+      const removed: string[] = []
+      await marks.delete([one, two, three], 0, (digest) => {
+        removed.push(digest)
+        return Promise.resolve(digest !== three)
+      })
+      assert.deepEqual(removed, [one, three])
+      assert.deepEqual(
+        (await catalog.upkeep.blobs({ limit: 9 })).map(({ digest }) => digest),
+        [two, three],
+      )
+      assert.equal(await catalog.layer(testKey('l')), undefined)
+      assert.equal(await catalog.blobSize(one), undefined)
+      await catalog.close()
+    })
+  })
+}

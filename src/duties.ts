@@ -1,0 +1,59 @@
+import type { Lead } from './catalog/lead.ts'
+import type { State } from './state.ts'
+
+/** What one of all processes does again and again. */
+export type Duties = { stop(): void | Promise<void> }
+
+/**
+ * Does something while this process has the lead in it, and tries to get the lead as long as another has it.
+ * @param take takes the lead; a failure counts as another's lead
+ * @param begin begins to do it, anew each time that the lead was taken
+ * @param every milliseconds from one attempt to the next
+ */
+export function whileLeading(
+  take: () => Promise<Lead | undefined>,
+  begin: () => Duties,
+  every = 5_000,
+): { stop(): Promise<void> } {
+  let stopped = false
+  let timer: NodeJS.Timeout | undefined
+  let current: { readonly lead: Lead; readonly duties: Duties } | undefined
+
+  const attempt = async () => {
+    const lead = await take().catch(() => undefined)
+    if (lead && stopped) return lead.release()
+    if (!lead) {
+      timer = setTimeout(() => {
+        attempting = attempt()
+      }, every).unref()
+      return
+    }
+    const duties = begin()
+    current = { lead, duties }
+    lead.lost.addEventListener('abort', () => {
+      if (stopped) return
+      current = undefined
+      attempting = Promise.resolve(duties.stop()).then(attempt)
+    })
+  }
+  let attempting = attempt()
+
+  return {
+    async stop() {
+      stopped = true
+      clearTimeout(timer)
+      const { lead, duties } = current ?? {}
+      await Promise.all([duties?.stop(), attempting])
+      await lead?.release()
+    },
+  }
+}
+
+/** The lead among those that share a database; a catalog in a file has no others. */
+export async function leadDuties({
+  postgres,
+  catalog,
+}: Pick<State, 'postgres' | 'catalog'>): Promise<Lead | undefined> {
+  if (postgres) return catalog.upkeep.lock('duties')
+  return { lost: new AbortController().signal, release: () => Promise.resolve() }
+}
