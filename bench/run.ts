@@ -17,6 +17,7 @@ import { nixpkgs } from './cases/nixpkgs.ts'
 import { plan } from './cases/plan.ts'
 import { restart } from './cases/restart.ts'
 import { bare, same } from './cases/same.ts'
+import { search } from './cases/search.ts'
 import { together } from './cases/together.ts'
 import { trace } from './cases/trace.ts'
 import { withContext, type ContextOptions } from './context.ts'
@@ -38,6 +39,7 @@ const cases: readonly Case[] = [
   plan,
   large,
   catalog,
+  search,
   nixpkgs,
   trace,
 ]

@@ -26,6 +26,7 @@ const debianPackages = {
   ceph: 'ceph-common',
   'mkfs.ext4': 'e2fsprogs',
   wrk: 'wrk',
+  chromium: 'chromium',
   initdb: 'postgresql',
   'apt-get': 'apt',
   'libdeflate.so.0': 'libdeflate0',

@@ -3,15 +3,12 @@ import { createHoldings } from './builds/holdings.ts'
 import type { Builds, WorkerStatus } from './builds/builds.ts'
 import type { Config } from './config.ts'
 import { platformsBySet, vocabularyOf } from './config/set-config.ts'
-import { openGate, type Gate } from './gate.ts'
-import { loginLifetime, sessionLifetime } from './http/cookies.ts'
+import { openGate } from './gate.ts'
 import { createAddressOf, createClientOf } from './http/address.ts'
 import { createApp } from './http/app.ts'
 import { boundConnections, openFilesOf } from './http/open-files.ts'
-import { originOf } from './http/challenge.ts'
 import { createOps } from './http/ops.ts'
 import { createRecipeContents } from './http/recipe-contents.ts'
-import type { RouteTable } from './http/route-table.ts'
 import { createRoutes } from './http/route.ts'
 import { listen, type Listening } from './http/server.ts'
 import { withoutHidden } from './http/suggestions.ts'
@@ -22,13 +19,12 @@ import { createWaiting } from './http/waiting.ts'
 import { digestOf } from './image/digest.ts'
 import { platforms } from './image/platform.ts'
 import type { Monitor } from './monitor.ts'
+import { openPages, type FinderParts } from './pages.ts'
 import type { State } from './state.ts'
 import { checkStore } from './store/check.ts'
 import { logAccess, type Logger } from './telemetry/log.ts'
-import { describeSource } from './web/describe.ts'
 import { addressOfBuild } from './web/links.ts'
-import { loginFor, type LoginDeps } from './web/login.ts'
-import { createWeb } from './web/web.ts'
+import { loginFor } from './web/login.ts'
 
 /** Serves the registry and the pages: the part that needs neither Nix nor threads that pack. */
 export type Frontend = {
@@ -45,6 +41,8 @@ export type FrontendDeps = {
   /** Where images are built, in this process or in others. */
   readonly builds: Pick<Builds, 'known' | 'submit' | 'result' | 'cancel' | 'events'>
   readonly worker: WorkerStatus
+  /** What finds packages and tells of images that do not exist yet; there may be none where workers are elsewhere. */
+  readonly finder?: FinderParts | undefined
   readonly monitor: Monitor
   readonly log: Logger
   readonly version: string
@@ -107,8 +105,8 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
   const routeOf = createRoutes(vocabularyOf(config))
   const { may, issuer } = gate
   const app = createApp({
+    pages: openPages(config, deps, gate, { quotas, audit }),
     ...(hasPages && {
-      pages: pagesOf(config, deps, { gate, quotas, audit }),
       loginFor: gate.login && loginFor,
       pageOf: (...failure) => monitor.links.pageOf(...failure),
     }),
@@ -175,37 +173,6 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
       await accounting.close()
     },
   }
-}
-
-function pagesOf(
-  config: Config,
-  { worker, monitor, version }: FrontendDeps,
-  { gate, ...counted }: { readonly gate: Gate } & Pick<LoginDeps, 'quotas' | 'audit'>,
-): RouteTable {
-  const described = worker.packages.map((packages) => ({
-    set: packages.set,
-    describe: describeSource(packages, () => worker.revision(packages.set), monitor.texts),
-  }))
-  return createWeb({
-    listBuilds: config.NIXERY_PAGES === 'full',
-    showNames: config.NIXERY_PAGES === 'full' || config.NIXERY_CATALOG === 'on',
-    history: monitor.history,
-    vocabulary: vocabularyOf(config),
-    ...(gate.guard && {
-      maySee: ({ identity }, imageRequest) => gate.may(identity, 'pull', { build: '', imageRequest }),
-    }),
-    login: gate.login && {
-      ...gate.login,
-      ...counted,
-      originOf: (request) =>
-        originOf(request, config.NIXERY_PUBLIC_URL, config.NIXERY_TLS_CERT !== undefined),
-      sessionLifetime,
-      loginLifetime,
-    },
-    describe: () => described.map(({ set, describe }) => ({ set, ...describe() })),
-    version,
-    platforms: config.NIXERY_PLATFORMS.map((name) => platforms[name]),
-  })
 }
 
 function streamsOf({ NIXERY_MAX_STREAMS: most, NIXERY_STREAMS_PER_ADDRESS: share }: Config) {

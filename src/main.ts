@@ -63,12 +63,11 @@ export async function start(
     await fleet?.close()
     await state.close()
   }
-  const frontend = await openFrontend(config, { state, builds, worker: status, monitor, log, version }).catch(
-    async (error: unknown) => {
-      await close()
-      throw error
-    },
-  )
+  const common = { state, builds, worker: status, finder: worker, monitor, log, version }
+  const frontend = await openFrontend(config, common).catch(async (error: unknown) => {
+    await close()
+    throw error
+  })
   const upkeep = worker && startUpkeep(config, { state, worker, builds, log })
   signal?.removeEventListener('abort', abandon)
   const isReady = worker ? await worker.usable() : true

@@ -6,7 +6,9 @@ import type { Config } from './config.ts'
 import { configOfSet, namedSets } from './config/set-config.ts'
 import { policyOf, restrictionOf } from './evaluation.ts'
 import type { Nix } from './nix/nix.ts'
-import { nameFilter } from './packages/policy.ts'
+import type { Details } from './nix/list.ts'
+import type { SetPolicy } from './nix/evaluate.ts'
+import { nameFilter, type NameFilter } from './packages/policy.ts'
 import { createSetWords } from './packages/set-words.ts'
 import { oneSet, severalSets, type PackageSets } from './packages/sets.ts'
 import type { PackageSource, PinnedSet } from './packages/source.ts'
@@ -32,12 +34,19 @@ export type OpenSets = {
 /** A package set whose versions can be listed. */
 export type SetListing = {
   readonly source: PackageSource
+  readonly policy: SetPolicy
+  /** Which packages may be in images. */
+  readonly filter: NameFilter
   /** @throws what `listVersions` of nix/list.ts does */
-  list(pinned: PinnedSet, system: string): ReturnType<Nix['listVersions']>
+  list(pinned: PinnedSet, system: string, details?: Details): ReturnType<Nix['listVersions']>
 }
 
 export type SetsOptions = SourceOptions &
-  Pick<ResolverDeps, 'catalog' | 'later'> & { readonly versions: VersionIndex }
+  Pick<ResolverDeps, 'catalog' | 'later'> & {
+    readonly versions: VersionIndex
+    /** Names that may be meant by one that a package set does not have. */
+    readonly hints: (set: string | undefined, name: string) => readonly string[]
+  }
 
 /** One package set, with its own policy. */
 type OpenSet = SetListing & {
@@ -51,7 +60,7 @@ export async function openSets(config: Config, options: SetsOptions): Promise<Op
   const named = namedSets(config)
   const remote = openRemote(config, options)
   if (!named) {
-    const only = await openSet(config, options, remote)
+    const only = await openSet(config, options, undefined, remote)
     return {
       sets: oneSet(only.source),
       resolver: only.resolver,
@@ -68,7 +77,8 @@ export async function openSets(config: Config, options: SetsOptions): Promise<Op
     const readable = restrictionOf(own)?.readable ?? 'everything'
     const nix: Nix = {
       ...options.nix,
-      listVersions: (listed, watch) => options.nix.listVersions({ ...listed, readable }, watch),
+      listVersions: (listed, watch, details) =>
+        options.nix.listVersions({ ...listed, readable }, watch, details),
       evaluate: (lookUp, watch) => options.nix.evaluate({ ...lookUp, readable }, watch),
       evaluateImage: (lookUp, watch) => options.nix.evaluateImage({ ...lookUp, readable }, watch),
     }
@@ -76,7 +86,7 @@ export async function openSets(config: Config, options: SetsOptions): Promise<Op
       write(`package set ${set.name}: ${line}`)
     const note = prefixed(options.note)
     const warn = prefixed(options.warn)
-    opened.set(set.name, await openSet(own, { ...options, nix, note, warn }, remote))
+    opened.set(set.name, await openSet(own, { ...options, nix, note, warn }, set.name, remote))
   }
   const sources = new Map([...opened].map(([name, { source }]) => [name, source]))
   const resolver = resolverOfSets(new Map([...opened].map(([name, set]) => [name, set.resolver])))
@@ -123,6 +133,7 @@ const joined = (states: readonly (string | undefined)[]): string =>
 async function openSet(
   config: Config,
   options: SetsOptions,
+  name: string | undefined,
   remote: ReturnType<typeof openRemote>,
 ): Promise<OpenSet> {
   const { nix, catalog, later, note, warn, versions } = options
@@ -137,6 +148,8 @@ async function openSet(
   return {
     source,
     recipes,
+    policy,
+    filter,
     resolver: createResolver({
       catalog,
       nix,
@@ -146,8 +159,9 @@ async function openSet(
       warn,
       later,
       versions: otherVersions(source, versions),
+      hints: (missing) => options.hints(name, missing),
     }),
-    list: (pinned, system) => nix.listVersions({ set: pinned.set, ...policy, system }, {}),
+    list: (pinned, system, details) => nix.listVersions({ set: pinned.set, ...policy, system }, {}, details),
     prepare: (system) => void prepareSource(source, nix, { ...policy, system }, { note, warn }),
   }
 }

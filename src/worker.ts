@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { Layering } from './builds/build.ts'
 import type { WorkerStatus } from './builds/builds.ts'
+import { createEstimates, type Estimates } from './builds/estimates.ts'
 import type { BuildListener } from './builds/events.ts'
 import type { CacheOrigin } from './builds/from-caches.ts'
 import { packagesOfRecipes } from './builds/find-recipes.ts'
@@ -19,9 +20,13 @@ import { createPacker, type Packer } from './layers/pack.ts'
 import { createNix, type Nix } from './nix/nix.ts'
 import { stoppable } from './nix/stoppable.ts'
 import { urlLabel } from './image/labels.ts'
+import { parseImageName } from './image/name.ts'
+import { vocabularyOf } from './config/set-config.ts'
 import type { PackageSets } from './packages/sets.ts'
 import { anyUsable } from './packages/usable.ts'
 import { createPopularity } from './popcount/source.ts'
+import type { Search } from './search/found.ts'
+import { openSearch, versionsIn } from './searching.ts'
 import { openSets, type OpenSets } from './sets.ts'
 import { evaluationStore, openOrigin } from './origin.ts'
 import type { State } from './state.ts'
@@ -32,6 +37,11 @@ export type Worker = {
   readonly status: WorkerStatus
   readonly sets: PackageSets
   readonly listing: OpenSets['listing']
+  /** Undefined with NIXERY_SEARCH=off. */
+  readonly search: Search | undefined
+  readonly estimates: Estimates
+  /** The versions that the index has of a package, the newest first. */
+  versionsOf(set: string | undefined, attribute: string): readonly string[]
   readonly nix: Nix
   readonly resolver: Resolver
   readonly packer: Packer
@@ -94,10 +104,13 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
   const nixVersion = await nix.version()
   const rest = createLater()
   const later = (work: Promise<unknown>) => rest.add(work)
-  const opened = await openSets(config, { nix, catalog, versions, later, note, warn, signal })
+  let search: Search | undefined
+  const hints = (set: string | undefined, name: string) => search?.hints(set, name) ?? []
+  const opened = await openSets(config, { nix, catalog, versions, hints, later, note, warn, signal })
   const { sets, resolver, recipes } = opened
   for (const line of withoutEffect(process.env, config)) warn(line)
   if (prepare) opened.prepare(prepare.system)
+  search = openSearch(config, opened, { note, warn, background: prepare !== undefined })
   const refreshSeconds = config.NIXERY_POPULARITY_REFRESH
   const popularity = await createPopularity({
     url: config.NIX_POPULARITY_URL,
@@ -120,6 +133,17 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
     popularity: popularity.current(),
     maxLayers: config.NIXERY_MAX_LAYERS,
   })
+  const labels = urlLabel(config.NIXERY_IMAGE_URL)
+  const estimates = createEstimates({
+    sets,
+    resolver,
+    catalog,
+    blobs,
+    compressorId: packer.compressorId,
+    layering,
+    labels,
+    parse: (name) => parseImageName(name, undefined, vocabularyOf(config)),
+  })
   const pulls = createPulls(catalog, state.uses, 2_000)
   const builds = createLocalBuilds({
     sets,
@@ -134,7 +158,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
     layering,
     versions,
     pulls: options.forOthers ? uncounted : pulls,
-    labels: urlLabel(config.NIXERY_IMAGE_URL),
+    labels,
     listener,
     maxQueue: options.forOthers ? Infinity : config.NIXERY_MAX_QUEUE,
     ...(options.forOthers && { fence: options.forOthers.fence }),
@@ -146,6 +170,9 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
     status: statusOf({ nix, nixVersion, sets, builds, bookOf: (pinned) => opened.bookOf(pinned) }),
     sets,
     listing: (name) => opened.listing(name),
+    search,
+    estimates,
+    versionsOf: (set, attribute) => versionsIn(versions, opened.listing(set)?.source, attribute),
     nix,
     resolver,
     packer,
@@ -156,6 +183,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
     async close() {
       popularity.stop()
       stop.abort()
+      await search?.close()
       await packer.close()
       await rest.settled(longestRest)
       await nix.settled()

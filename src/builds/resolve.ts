@@ -9,7 +9,8 @@ import { partsOfName } from '../image/spelling.ts'
 import type { LookUp, SetPolicy } from '../nix/evaluate.ts'
 import type { Nix } from '../nix/nix.ts'
 import { choosePackages } from '../packages/choose.ts'
-import type { NameFilter } from '../packages/policy.ts'
+import { withHints } from '../packages/hints.ts'
+import { limitsOf, type NameFilter } from '../packages/policy.ts'
 import {
   packageTexts,
   parseResolution,
@@ -43,6 +44,8 @@ export type ResolverDeps = {
   readonly later: (work: Promise<unknown>) => void
   /** Other versions than those of the pinned revision, if there is an index of them. */
   readonly versions?: OtherVersions | undefined
+  /** Names in images that may be meant by one that does not exist, the likeliest first; none by default. */
+  readonly hints?: ((name: string) => readonly string[]) | undefined
   /** Failures remembered for a short time; by default for the usual one. */
   readonly passing?: PassingFailures
 }
@@ -88,6 +91,7 @@ export function createResolver({
   warn,
   later,
   versions,
+  hints = () => [],
   passing = createPassingFailures(),
 }: ResolverDeps): Resolver {
   const findDenied = deniedDerivations({ catalog, nix, policy, names: filter.deniedNames, warn, later })
@@ -224,7 +228,7 @@ export function createResolver({
         const found = there.get(name)
         return found?.status === 'package' && isDeniedThere(found) ? denied : found
       })
-      const { packages, warnings } = choosePackages(decided, resolutions, commits)
+      const { packages, warnings } = choosePackages(decided, withHints(named, resolutions, hints), commits)
       for (const message of warnings) options.emit({ type: 'warning', message })
       options.emit({
         type: 'resolved',
@@ -238,13 +242,4 @@ export function createResolver({
       return { packages, recipe: compose(inOrder(decided.recipes)), roots }
     },
   }
-}
-
-function limitsOf(names: readonly string[], filter: NameFilter): Record<string, readonly number[]> {
-  const limits: Record<string, readonly number[]> = {}
-  for (const name of names) {
-    const found = filter.limits(name)
-    if (found) limits[name] = found
-  }
-  return limits
 }

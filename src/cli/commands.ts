@@ -29,6 +29,12 @@ const commands: readonly Entry[] = [
     load: async () => (await import('./push.ts')).setUp,
   },
   {
+    name: 'search',
+    args: '<words...>',
+    description: 'find packages by name, program or description',
+    load: async () => (await import('./search.ts')).setUp,
+  },
+  {
     name: 'plan',
     args: '<image>',
     description: 'show the layers of an image, without packing them',

@@ -23,6 +23,16 @@ export const serverSettings = {
     .describe(
       'web pages: `own` shows a build to anyone who has its link, `full` also lists recent builds and their errors at `/`, `off` serves no pages',
     ),
+  NIXERY_SEARCH: oneOf('on', 'demand', 'off')
+    .default('demand')
+    .describe(
+      'search over the packages of a set, on the pages and at `/api/v1/search`: `on` makes the index when the server starts, `demand` when somebody searches for the first time, `off` has no search',
+    ),
+  NIXERY_SEARCH_MEMORY: whole('a whole number of megabytes', 64, 1_000_000)
+    .default(1500)
+    .describe(
+      'megabytes of memory that each evaluation for the search index may use; one runs at a time, with low priority, in addition to NIXERY_EVAL_MEMORY',
+    ),
   NIXERY_SHOW_TRACES: oneOf('on', 'off')
     .default('off')
     .describe(

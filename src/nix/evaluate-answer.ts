@@ -41,6 +41,8 @@ const license: z.ZodType<License> = z.lazy(() =>
     z.object({ operator: z.string(), licenses: z.array(license.nullable()) }),
   ]),
 )
+/** The license of a package; null for none, and for one that cannot be read. */
+export const licenseForm = license.nullable()
 
 const path = z.array(z.string())
 const output = z.object({ output: z.string(), outputPath: z.string() })
@@ -53,7 +55,7 @@ const derivation = z.object({
   pname: shortText,
   version: shortText,
   priority: z.int(),
-  license: license.nullable(),
+  license: licenseForm,
 })
 const answer = z.object({
   results: z.array(

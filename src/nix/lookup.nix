@@ -13,6 +13,7 @@
 #           throws gives { "status": "thrown" } and the others are answered; Nix reports the message only if the failure
 #           is not caught. An attribute with limits is followed no further than these (packages/policy.ts): the value
 #           beyond them is not evaluated, and the answer is { "status": "denied" }.
+#           A request with "list" lists packages: see list.ts.
 #           A request with "image" is for a recipe of the package set, `images.NAME`, or with null for all their names;
 #           see image-recipes.ts for its answer.
 identity:
@@ -243,14 +244,33 @@ let
   missing = filter (result: result.status == "missing") results;
 
   # The versions of all packages, or of those under some names: of the package set, and of sets in it that say that they
-  # are to be searched (recurseForDerivations). What fails is left out, as far as Nix catches it.
+  # are to be searched (recurseForDerivations). What fails is left out, as far as Nix catches it. With "details", also what
+  # a search shows of each, and packages without a version.
+  withDetails = request.details or false;
   versionOf = path: value:
     let
       own = value.version or null;
       version = if isString own then own else (parseDrvName value.name).version;
-      found = if isDerivation value && isString version && version != "" then [ { inherit path; version = plain version; } ] else [ ];
+      isListed = isDerivation value && isString version && (version != "" || withDetails);
+      entry = { inherit path; version = plain version; };
+      found = if isListed then [ (if withDetails then entry // detailsOf value else entry) ] else [ ];
     in
     orElse [ ] (deepSeq found found);
+  detailsOf = value:
+    let
+      meta = metaOf value;
+      text = name: let said = fieldOf meta name; in if isString said then plain said else null;
+      homepage = fieldOf meta "homepage";
+      pname = orElse null (value.pname or null);
+    in
+    {
+      pname = if isString pname then plain pname else plain (parseDrvName value.name).name;
+      description = text "description";
+      program = text "mainProgram";
+      homepage = if isString homepage then plain homepage else if isList homepage && homepage != [ ] && orElse false (isString (head homepage)) then plain (head homepage) else null;
+      license = licenseOf 0 (fieldOf meta "license");
+      available = fieldOf meta "available" != false;
+    };
   membersOf = depth: path: value:
     let names = orElse [ ] (if isAttrs value && !(isDerivation value) && value.recurseForDerivations or false == true then attrNames value else [ ]); in
     if depth == 0 then [ ] else builtins.concatLists (map (name: versionsAt depth (path ++ [ name ]) (getAttr name value)) names);

@@ -11,7 +11,7 @@ import { createEvaluators, type EvaluatorsState } from './evaluators.ts'
 import { fetchSources, type Sources } from './fetch.ts'
 import { lockFlake, type LockedFlake } from './flake.ts'
 import { parsePathInfo } from './facts.ts'
-import { listVersions, type Listed } from './list.ts'
+import { listVersions, type Details, type Listed } from './list.ts'
 import { remoteRefs } from './git.ts'
 import { messageOf } from './message.ts'
 import {
@@ -44,7 +44,7 @@ export type Nix = {
   /** Looks names up in a package set; see `evaluate.ts` and `evaluators.ts`. */
   evaluate(lookUp: LookUp, watch: Watch): Promise<LookupResult[]>
   /** Lists the versions of all packages of a package set; see `list.ts`. Urgency does not count: it waits for its turn. */
-  listVersions(set: Omit<LookUp, 'attributes'>, watch: Watch): Promise<Listed>
+  listVersions(set: Omit<LookUp, 'attributes'>, watch: Watch, details?: Details): Promise<Listed>
   /** Evaluates a recipe of a package set; see `image-recipes.ts`. */
   evaluateImage(lookUp: ImageLookUp, watch: Watch): Promise<ImageAnswer>
   /** Discards what evaluator processes have loaded of a revision, or believe to have written to the store. */
@@ -149,9 +149,9 @@ export function createNix(options: NixOptions): Nix {
       const { given, restriction } = await evaluationOf(lookUp, watch)
       return evaluators.evaluate({ ...lookUp, ...restriction }, given)
     },
-    async listVersions(set, watch) {
+    async listVersions(set, watch, details) {
       const { given, restriction } = await evaluationOf(set, watch)
-      return listVersions({ ...set, ...restriction }, { ...given, memory })
+      return listVersions({ ...set, ...restriction }, { ...given, memory }, details)
     },
     async evaluateImage(lookUp, watch) {
       const { restriction, given } = await evaluationOf(lookUp, watch)

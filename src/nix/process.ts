@@ -1,3 +1,4 @@
+import { constants, setPriority } from 'node:os'
 import { execa, type Options } from 'execa'
 import { NixeryError } from '../errors.ts'
 import { eachLine, printable } from '../text/lines.ts'
@@ -22,6 +23,8 @@ export type RunOptions = {
    * waiting for its standard error.
    */
   readonly group?: boolean
+  /** Gives way to every other process that wants the processor. */
+  readonly lowPriority?: boolean
   /** Called with each line of standard error as it arrives, without control characters. */
   readonly onLine?: ((line: string, builder?: string) => void) | undefined
   /** Whether standard error is Nix's JSON log, which names the builder of each line; it is passed to `onLine`. */
@@ -41,6 +44,14 @@ export type Failed = {
 }
 
 const keptLines = 200
+
+function giveWay(pid: number): void {
+  try {
+    setPriority(pid, constants.priority.PRIORITY_LOW)
+  } catch {
+    // it has ended
+  }
+}
 
 /**
  * Runs one of Nix's programs without a shell. Standard error is read as it arrives, in bounded memory, so that much of it
@@ -64,6 +75,7 @@ export async function run(program: string, args: readonly string[], options: Run
     ...(options.signal && { cancelSignal: options.signal }),
   } as const satisfies Options
   const process = execa(program, args, settings)
+  if (options.lowPriority && process.pid !== undefined) giveWay(process.pid)
   const ungroup = options.group ? endGroup(process.pid, options) : () => {}
   let tooLarge = false
   const unwatch = watchMemory(process.pid, options.memory ?? Infinity, () => {

@@ -17,7 +17,7 @@ export function stoppable(nix: Nix, stop: AbortSignal): Nix & { settled(): Promi
   })
   return {
     evaluate: (lookUp, watch) => tracked(nix.evaluate(lookUp, both(watch))),
-    listVersions: (set, watch) => tracked(nix.listVersions(set, both(watch))),
+    listVersions: (set, watch, details) => tracked(nix.listVersions(set, both(watch), details)),
     commitLog: (folder, range, watch) => tracked(nix.commitLog(folder, range, both(watch))),
     evaluateImage: (lookUp, watch) => tracked(nix.evaluateImage(lookUp, both(watch))),
     withRealised: (wanted, watch, use) => tracked(nix.withRealised(wanted, both(watch), use)),

@@ -79,6 +79,19 @@ export function nameFilter(allow: readonly string[], deny: readonly string[]): N
   }
 }
 
+/** The limits of those names that have any, by name. */
+export function limitsOf(
+  names: readonly string[],
+  filter: NameFilter,
+): Readonly<Record<string, readonly number[]>> {
+  const limits: Record<string, readonly number[]> = {}
+  for (const name of names) {
+    const found = filter.limits(name)
+    if (found) limits[name] = found
+  }
+  return limits
+}
+
 // The messages of nixpkgs for packages that its policy refuses (pkgs/stdenv/generic/check-meta.nix).
 const refusals: readonly [message: RegExp, refusal: string | ((platform: string) => string)][] = [
   [/has an unfree license/, 'has an unfree licence, which this registry does not serve'],

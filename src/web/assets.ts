@@ -13,6 +13,8 @@ export type Asset = {
 export type Assets = {
   readonly style: Asset
   readonly logo: Asset
+  /** For pages with `data-live` links. */
+  readonly script: Asset
   find(path: string): Asset | undefined
 }
 
@@ -21,13 +23,17 @@ export type Assets = {
  * still gets the new one after an update.
  */
 export function readAssets(): Assets {
-  const style = read('page.css', 'text/css; charset=utf-8')
-  const logo = read('logo.svg', 'image/svg+xml')
-  return { style, logo, find: (path) => [style, logo].find((asset) => asset.path === path) }
+  const style = read(['page.css', 'compose.css'], 'text/css; charset=utf-8')
+  const logo = read(['logo.svg'], 'image/svg+xml')
+  const script = read(['live.js'], 'text/javascript; charset=utf-8')
+  const all = [style, logo, script]
+  return { style, logo, script, find: (path) => all.find((asset) => asset.path === path) }
 }
 
-function read(file: string, contentType: string): Asset {
-  const bytes = readFileSync(join(import.meta.dirname, 'static', file))
+/** Files as one, with the name of the first. */
+function read(files: readonly [string, ...string[]], contentType: string): Asset {
+  const bytes = Buffer.concat(files.map((file) => readFileSync(join(import.meta.dirname, 'static', file))))
+  const [file] = files
   const extension = extname(file)
   const name = `${file.slice(0, -extension.length)}-${hash('sha256', bytes).slice(0, 16)}${extension}`
   return { path: `/static/${name}`, contentType, bytes }

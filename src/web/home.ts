@@ -27,6 +27,7 @@ const mostLinesOfError = 8
 /** The page at `/`. */
 export const homePage = (frame: Frame, { host, described, defaults, builds, now }: Home): Page => ({
   title: 'Nixery',
+  hasForm: frame.composes,
   body: html`<header class="head">
       <img src="${frame.assets.logo.path}" width="56" height="56" alt="" />
       <div>
@@ -35,10 +36,29 @@ export const homePage = (frame: Frame, { host, described, defaults, builds, now 
       </div>
     </header>
     <main>
-      ${pulling(host)} ${names(defaults)} ${source(described)}
+      ${frame.composes && finding} ${pulling(host)} ${names(defaults)} ${source(described)}
       ${builds ? html`${recentBuilds(builds, now)} ${recentErrors(builds, now)}` : ownBuilds}
     </main>`,
 })
+
+const finding = html`<section class="finding">
+  <form class="search" action="/compose" method="get" role="search">
+    <label for="query">Find packages, compose an image</label>
+    <div class="field">
+      <input
+        id="query"
+        type="search"
+        name="q"
+        placeholder="a name, a program, or what it does"
+        maxlength="200"
+        autocomplete="off"
+        autocapitalize="none"
+        spellcheck="false"
+      />
+      <button type="submit">Search</button>
+    </div>
+  </form>
+</section>`
 
 const pulling = (host: string): Html =>
   html`<section>
@@ -48,10 +68,14 @@ const pulling = (host: string): Html =>
       this registry packs them into layers that images share. There is no Dockerfile, and nothing is pushed.
     </p>
     <h3>Docker</h3>
-    <pre><code>docker pull ${host}/shell/git/htop
+    <pre tabindex="0" role="region" aria-label="Commands for Docker"><code>docker pull ${host}/shell/git/htop
 docker run -ti ${host}/shell/git/htop bash</code></pre>
     <h3>Podman</h3>
-    <pre><code>podman pull${isLoopback(host) && ' --tls-verify=false'} ${host}/shell/git/htop
+    <pre
+      tabindex="0"
+      role="region"
+      aria-label="Commands for Podman"
+    ><code>podman pull${isLoopback(host) && ' --tls-verify=false'} ${host}/shell/git/htop
 podman run -ti ${host}/shell/git/htop bash</code></pre>
     ${host === unknownHost && html`<p class="small">Replace <code>${host}</code> with this registry’s address.</p>`}
     ${

@@ -1,5 +1,5 @@
 import { html } from 'hono/html'
-import type { Assets } from './assets.ts'
+import type { Asset, Assets } from './assets.ts'
 
 /** Markup in which every inserted text is escaped. */
 export type Html = ReturnType<typeof html>
@@ -7,6 +7,8 @@ export type Html = ReturnType<typeof html>
 export type Frame = {
   readonly assets: Assets
   readonly version: string
+  /** Whether images can be composed, at `/compose`. */
+  readonly composes: boolean
 }
 
 export type Page = {
@@ -16,6 +18,10 @@ export type Page = {
   readonly refresh?: boolean
   /** Whether it has a form, which goes to this server. */
   readonly hasForm?: boolean
+  /** Modules that make it more comfortable; it works without them. */
+  readonly scripts?: readonly Asset[]
+  /** Whether it uses the width of large screens. */
+  readonly wide?: boolean
 }
 
 /** Who looks at a page: a user by name, or nobody known. */
@@ -23,10 +29,10 @@ export type Viewer = { readonly name: string | undefined }
 
 export const refreshSeconds = 3
 
-/** A whole document. It needs no JavaScript, and its policy would not let any run. */
+/** A whole document. */
 export function documentOf(
   { assets, version }: Frame,
-  { title, body, refresh = false }: Page,
+  { title, body, refresh = false, scripts = [], wide = false }: Page,
   viewer?: Viewer,
 ): string {
   const markup = html`<!doctype html>
@@ -39,9 +45,10 @@ export function documentOf(
         <meta name="robots" content="noindex" />
         <title>${title}</title>
         <link rel="stylesheet" href="${assets.style.path}" />
+        ${scripts.map(({ path }) => html`<script type="module" src="${path}"></script>`)}
         <link rel="icon" type="image/svg+xml" href="${assets.logo.path}" />
       </head>
-      <body>
+      <body ${wide && html`class="wide"`}>
         ${viewer && viewerText(viewer)} ${body}
         <footer>Nixery ${version}, in TypeScript</footer>
       </body>
@@ -56,23 +63,37 @@ const viewerText = ({ name }: Viewer): Html =>
     ? html`<p class="quiet small"><a href="/login">Log in</a></p>`
     : html`<p class="quiet small">${name} · <a href="/logout">Log out</a></p>`
 
-/** The link to `/` on top of the other pages. */
-export const homeLink = ({ assets }: Frame): Html =>
-  html`<a class="home" href="/"><img src="${assets.logo.path}" width="24" height="24" alt="" /> Nixery</a>`
+/** The links on top of the other pages. */
+export const homeLink = ({ assets, composes }: Frame): Html =>
+  html`<nav class="top" aria-label="Nixery">
+    <a class="home" href="/"><img src="${assets.logo.path}" width="24" height="24" alt="" /> Nixery</a>
+    ${composes && html`<a href="/compose">Compose an image</a>`}
+  </nav>`
 
-/** What a browser may do with a page: show it, with the style and the picture from here. */
-export const securityHeaders: Readonly<Record<string, string>> = {
-  'Content-Security-Policy':
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+const policy = {
+  'default-src': "'none'",
+  'style-src': "'self'",
+  'img-src': "'self' data:",
+  'base-uri': "'none'",
+  'form-action': "'none'",
+  'frame-ancestors': "'none'",
+}
+
+const withPolicy = (directives: Readonly<Record<string, string>>): Readonly<Record<string, string>> => ({
+  'Content-Security-Policy': Object.entries(directives)
+    .map(([name, value]) => `${name} ${value}`)
+    .join('; '),
   'X-Content-Type-Options': 'nosniff',
   'Referrer-Policy': 'no-referrer',
-}
+})
 
-/** The same for a page with a form, which goes to this server alone. */
-export const formHeaders: Readonly<Record<string, string>> = {
-  ...securityHeaders,
-  'Content-Security-Policy': (securityHeaders['Content-Security-Policy'] ?? '').replace(
-    "form-action 'none'",
-    "form-action 'self'",
-  ),
-}
+/** What a browser may do with most pages: show it, with the style and the picture from here. */
+export const securityHeaders = withPolicy(policy)
+
+/** What it may do with this page: send its form to this server, and run its scripts, which may ask this server. */
+export const headersFor = ({ hasForm = false, scripts = [] }: Page): Readonly<Record<string, string>> =>
+  withPolicy({
+    ...policy,
+    ...(hasForm && { 'form-action': "'self'" }),
+    ...(scripts.length > 0 && { 'script-src': "'self'", 'connect-src': "'self'" }),
+  })

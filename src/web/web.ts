@@ -5,12 +5,15 @@ import { immutable, type Reply } from '../http/reply.ts'
 import { parseImageName, type ImageRequest, type Vocabulary } from '../image/name.ts'
 import { defaultPlatform, type Platform } from '../image/platform.ts'
 import { readAssets, type Asset } from './assets.ts'
+import { anyImage } from './api.ts'
 import { buildPage } from './build-page.ts'
+import { compose, type Finder } from './compose.ts'
+import { composePage } from './compose-page.ts'
 import type { SourceDescription } from './describe.ts'
 import type { BuildRecord, History } from './history.ts'
 import { homePage } from './home.ts'
 import { registryHost } from './host.ts'
-import { documentOf, formHeaders, homeLink, securityHeaders, type Page, type Viewer } from './layout.ts'
+import { documentOf, headersFor, homeLink, securityHeaders, type Page, type Viewer } from './layout.ts'
 import { createLogin, type LoginDeps } from './login.ts'
 
 export type WebDeps = {
@@ -29,6 +32,8 @@ export type WebDeps = {
   readonly maySee?: ((request: HttpRequest, image: ImageRequest | undefined) => boolean) | undefined
   /** How people log in; undefined where nobody has to. */
   readonly login?: LoginDeps | undefined
+  /** For composing images; without it, there is no page for that. */
+  readonly finder?: Finder | undefined
   /** The words of names that the operator adds. */
   readonly vocabulary?: Vocabulary | undefined
 }
@@ -39,7 +44,7 @@ export type WebDeps = {
  */
 export function createWeb(deps: WebDeps): RouteTable {
   const { history, describe, version, platforms = [defaultPlatform], now = Date.now } = deps
-  const { listBuilds, showNames, vocabulary, maySee = () => true } = deps
+  const { listBuilds, showNames, vocabulary, finder, maySee = () => true } = deps
   const imageOf = (record: BuildRecord | undefined): ImageRequest | undefined => {
     try {
       return record && parseImageName(record.image, undefined, vocabulary)
@@ -47,7 +52,7 @@ export function createWeb(deps: WebDeps): RouteTable {
       return undefined // a name that was built is one, but a page must not fail for it
     }
   }
-  const frame = { assets: readAssets(), version }
+  const frame = { assets: readAssets(), version, composes: finder !== undefined }
   const show = (
     page: Page,
     status: number,
@@ -55,7 +60,7 @@ export function createWeb(deps: WebDeps): RouteTable {
     request?: HttpRequest,
   ): Reply =>
     pageReply(Buffer.from(documentOf(frame, page, viewerOf(request))), status, {
-      ...(page.hasForm === true && formHeaders),
+      ...headersFor(page),
       'Content-Type': 'text/html; charset=utf-8',
       'Cache-Control': 'no-store', // it depends on the request's host and on the time
       ...headers,
@@ -80,8 +85,8 @@ export function createWeb(deps: WebDeps): RouteTable {
     return show({ title: `${title} · Nixery`, body }, status, headers)
   }
   const readOnly =
-    (page: (request: HttpRequest) => Reply) =>
-    (request: HttpRequest): Reply =>
+    (page: (request: HttpRequest) => Reply | Promise<Reply>) =>
+    (request: HttpRequest): Reply | Promise<Reply> =>
       request.method === 'GET' || request.method === 'HEAD'
         ? page(request)
         : message(405, 'Method not allowed', 'This page is read-only.', { Allow: 'GET, HEAD' })
@@ -115,6 +120,14 @@ export function createWeb(deps: WebDeps): RouteTable {
       return message(404, 'Build not found', text)
     }),
   })
+  const composer: TableRoute | undefined = finder && {
+    action: 'pull',
+    subject: anyImage,
+    reply: readOnly(async (request) => {
+      const host = registryHost(request.header('host'))
+      return show(composePage(frame, await compose(finder, request), host), 200, {}, request)
+    }),
+  }
   const file = ({ bytes, contentType }: Asset): TableRoute => ({
     action: 'pull',
     subject: 'public',
@@ -123,6 +136,7 @@ export function createWeb(deps: WebDeps): RouteTable {
 
   return (path) => {
     if (path === '/') return home
+    if (path === '/compose') return composer ?? notFound
     const entry = login?.(path)
     if (entry) return entry
     const id = buildPath.exec(path)?.[1]

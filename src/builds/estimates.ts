@@ -1,0 +1,193 @@
+import { LRUCache } from 'lru-cache'
+import type { Catalog } from '../catalog/catalog.ts'
+import type { Closure } from '../closure/graph.ts'
+import { hasCode, isNixeryError, type NixeryError } from '../errors.ts'
+import type { Digest } from '../image/digest.ts'
+import { formatImageName, type ImageRequest } from '../image/name.ts'
+import type { ImageSpec } from '../image/spec.ts'
+import type { StorePath } from '../image/store-path.ts'
+import type { PackageSets } from '../packages/sets.ts'
+import { stateOf, type PinnedSet } from '../packages/source.ts'
+import type { ChosenOutput } from '../packages/resolution.ts'
+import type { Blobs } from './blobs.ts'
+import type { Layering } from './build.ts'
+import { knownClosure } from './closure.ts'
+import { layerSpecs } from './layers.ts'
+import { knownLayers } from './packing.ts'
+import type { Resolver } from './resolve.ts'
+import { resolvedSpec, rootsOf } from './spec-of.ts'
+
+/** A layer that an image has, or would have. Sizes are bytes. */
+export type EstimatedLayer = {
+  /** Of its store paths; 0 for the links to them. */
+  readonly narSize: number
+  readonly comment: string
+  readonly paths: readonly StorePath[]
+  /** What clients download; undefined for a layer that is not packed yet. */
+  readonly packed: { readonly digest: Digest; readonly size: number } | undefined
+}
+
+/** What is known of an image without making it. */
+export type Estimate = {
+  readonly packages: readonly Pick<ChosenOutput, 'attribute' | 'version' | 'output' | 'license' | 'implied'>[]
+  /** Packages and recipes of which nothing is known yet, since nobody has pulled an image with them. */
+  readonly unknown: readonly string[]
+  /** Store paths that are known, and their size in bytes. */
+  readonly paths: number
+  readonly narSize: number
+  /** Undefined unless all of the image is known. */
+  readonly layers: readonly EstimatedLayer[] | undefined
+  /** Why there can be no such image. */
+  readonly failure: NixeryError | undefined
+}
+
+/** Estimates images from the facts in the catalog. Nothing is evaluated, fetched, realised or packed. */
+export type Estimates = {
+  of(request: ImageRequest): Promise<Estimate>
+  /** The images that are pulled most, with the digests of their layers. */
+  popular(): Promise<readonly PopularImage[]>
+}
+
+export type PopularImage = { readonly request: ImageRequest; readonly layers: ReadonlySet<Digest> }
+
+export type EstimateDeps = {
+  readonly sets: Pick<PackageSets, 'pin' | 'current'>
+  readonly resolver: Pick<Resolver, 'resolve'>
+  readonly catalog: Catalog
+  readonly blobs: Blobs
+  readonly compressorId: string
+  readonly layering: () => Layering
+  readonly labels: Readonly<Record<string, string>>
+  /** Reads a name as it was pulled. @throws NAME_INVALID */
+  readonly parse: (name: string) => ImageRequest
+}
+
+// Estimates that are kept in memory, and for how long (ms): what is not known may be known soon.
+const mostKept = 200
+const keptFor = 5_000
+const popularFor = 60_000
+const mostPopular = 12
+
+export function createEstimates(deps: EstimateDeps): Estimates {
+  const kept = new LRUCache<string, Promise<Estimate>>({ max: mostKept, ttl: keptFor })
+  let popular: { readonly images: Promise<readonly PopularImage[]>; readonly until: number } | undefined
+
+  const of = async (asked: ImageRequest): Promise<Estimate> => {
+    const { request, pinned } = deps.sets.current(asked) ?? (await deps.sets.pin(asked, { old: true }))
+    const key = `${formatImageName(request)} ${request.platform.system} ${stateOf(pinned)}`
+    const known = kept.get(key)
+    if (known) return known
+    const estimate = estimateOf(deps, request, pinned)
+    kept.set(key, estimate)
+    estimate.catch(() => kept.delete(key))
+    return estimate
+  }
+
+  const findPopular = async (): Promise<readonly PopularImage[]> => {
+    const found: PopularImage[] = []
+    for (const { repository, tag } of await deps.catalog.mostPulled(mostPopular)) {
+      if (tag !== 'latest') continue
+      try {
+        const request = deps.parse(repository)
+        const { layers = [] } = await of(request)
+        found.push({ request, layers: new Set(layers.flatMap(({ packed }) => packed?.digest ?? [])) })
+      } catch {
+        continue // it was pulled once, and cannot be any more
+      }
+    }
+    return found
+  }
+
+  return {
+    of,
+    popular() {
+      if (!popular || popular.until < performance.now()) {
+        popular = { images: findPopular(), until: performance.now() + popularFor }
+      }
+      return popular.images
+    },
+  }
+}
+
+type Part = Pick<Estimate, 'packages'> & { readonly spec: ImageSpec; readonly closure: Closure | undefined }
+
+/** What is known of a request; undefined if its packages are not. @throws what resolving does */
+async function partOf(
+  { resolver, catalog, labels }: EstimateDeps,
+  request: ImageRequest,
+  pinned: PinnedSet,
+): Promise<Part | undefined> {
+  try {
+    const resolved = await resolver.resolve(request, pinned, {
+      signal: undefined,
+      readyOnly: true,
+      emit() {},
+    })
+    const spec = resolvedSpec(request, pinned, resolved, labels)
+    return { packages: resolved.packages, spec, closure: await knownClosure(catalog, rootsOf(spec)) }
+  } catch (error) {
+    if (hasCode(error, 'NOT_READY')) return undefined
+    throw error
+  }
+}
+
+async function estimateOf(deps: EstimateDeps, request: ImageRequest, pinned: PinnedSet): Promise<Estimate> {
+  try {
+    const whole = await partOf(deps, request, pinned)
+    if (whole?.closure) return await wholeEstimate(deps, whole.spec, whole.closure, whole.packages)
+    return await partialEstimate(deps, request, pinned)
+  } catch (failure) {
+    if (!isNixeryError(failure)) throw failure
+    return { packages: [], unknown: [], paths: 0, narSize: 0, layers: undefined, failure }
+  }
+}
+
+async function wholeEstimate(
+  { layering, compressorId, catalog, blobs }: EstimateDeps,
+  spec: ImageSpec,
+  closure: Closure,
+  packages: Estimate['packages'],
+): Promise<Estimate> {
+  const options = { ...layering(), ...(spec.maxLayers !== undefined && { maxLayers: spec.maxLayers }) }
+  const wanted = layerSpecs(closure, spec, { ...options, compressorId })
+  const known = await knownLayers({ catalog, blobs }, wanted)
+  const layers = wanted.map(({ key, narSize, comment, members }): EstimatedLayer => {
+    const layer = known.get(key)
+    const paths = members.map(({ storePath }) => storePath)
+    return { narSize, comment, paths, packed: layer && { digest: layer.digest, size: layer.size } }
+  })
+  const narSize = layers.reduce((sum, layer) => sum + layer.narSize, 0)
+  return { packages, unknown: [], paths: closure.paths.size, narSize, layers, failure: undefined }
+}
+
+/** What is known of the packages one by one. */
+async function partialEstimate(
+  deps: EstimateDeps,
+  request: ImageRequest,
+  pinned: PinnedSet,
+): Promise<Estimate> {
+  const bare: ImageRequest = { ...request, packages: [], recipes: [], words: [] }
+  const parts = [
+    ...request.recipes.map((name) => ({ name, request: { ...bare, recipes: [name] } })),
+    ...request.words.map((name) => ({ name, request: { ...bare, words: [name] } })),
+    ...request.packages.map((name) => ({ name, request: { ...bare, packages: [name] } })),
+  ]
+  const unknown: string[] = []
+  const packages = new Map<string, Estimate['packages'][number]>()
+  const sizes = new Map<StorePath, number>()
+  for (const part of parts) {
+    const found = await partOf(deps, part.request, pinned)
+    if (!found?.closure) unknown.push(part.name)
+    for (const one of found?.packages ?? []) packages.set(`${one.attribute} ${one.output}`, one)
+    for (const [path, { narSize }] of found?.closure?.paths ?? []) sizes.set(path, narSize)
+  }
+  const narSize = [...sizes.values()].reduce((sum, size) => sum + size, 0)
+  return {
+    packages: [...packages.values()],
+    unknown,
+    paths: sizes.size,
+    narSize,
+    layers: undefined,
+    failure: undefined,
+  }
+}

@@ -1,0 +1,74 @@
+import type { WorkerStatus } from './builds/builds.ts'
+import type { Config } from './config.ts'
+import { platformsBySet, vocabularyOf } from './config/set-config.ts'
+import type { Gate } from './gate.ts'
+import { originOf } from './http/challenge.ts'
+import { loginLifetime, sessionLifetime } from './http/cookies.ts'
+import type { RouteTable } from './http/route-table.ts'
+import { platforms } from './image/platform.ts'
+import type { Monitor } from './monitor.ts'
+import { createApi } from './web/api.ts'
+import type { Finder } from './web/compose.ts'
+import { describeSource } from './web/describe.ts'
+import type { LoginDeps } from './web/login.ts'
+import { createWeb } from './web/web.ts'
+
+/** The parts of a worker that find packages, and tell of images that do not exist yet. */
+export type FinderParts = Pick<Finder, 'search' | 'estimates' | 'versionsOf'>
+
+export type PagesDeps = {
+  readonly worker: WorkerStatus
+  readonly finder?: FinderParts | undefined
+  readonly monitor: Monitor
+  readonly version: string
+}
+
+/** The pages for people, as far as they are configured, and the search for programs. */
+export function openPages(
+  config: Config,
+  deps: PagesDeps,
+  { guard, may, login }: Gate,
+  counted: Pick<LoginDeps, 'quotas' | 'audit'>,
+): RouteTable | undefined {
+  const { worker, monitor, version } = deps
+  const vocabulary = vocabularyOf(config)
+  const showNames = config.NIXERY_PAGES === 'full' || config.NIXERY_CATALOG === 'on'
+  const finder: Finder | undefined = deps.finder && {
+    ...deps.finder,
+    sets: worker.packages.map(({ set }) => set),
+    platforms: platformsBySet(config)(undefined),
+    vocabulary,
+    showNames,
+    ...(guard && {
+      mayPull: ({ identity }, imageRequest) => may(identity, 'pull', { imageRequest }),
+    }),
+  }
+  const api = finder && createApi(finder)
+  if (config.NIXERY_PAGES === 'off') return api
+  const described = worker.packages.map((packages) => ({
+    set: packages.set,
+    describe: describeSource(packages, () => worker.revision(packages.set), monitor.texts),
+  }))
+  const pages = createWeb({
+    listBuilds: config.NIXERY_PAGES === 'full',
+    showNames,
+    history: monitor.history,
+    vocabulary,
+    finder,
+    ...(guard && {
+      maySee: ({ identity }, imageRequest) => may(identity, 'pull', { build: '', imageRequest }),
+    }),
+    login: login && {
+      ...login,
+      ...counted,
+      originOf: (request) =>
+        originOf(request, config.NIXERY_PUBLIC_URL, config.NIXERY_TLS_CERT !== undefined),
+      sessionLifetime,
+      loginLifetime,
+    },
+    describe: () => described.map(({ set, describe }) => ({ set, ...describe() })),
+    version,
+    platforms: config.NIXERY_PLATFORMS.map((name) => platforms[name]),
+  })
+  return (path) => api?.(path) ?? pages(path)
+}

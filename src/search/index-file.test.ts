@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, describe, it } from 'node:test'
+import { inOrder, webAddress, writtenName, type PackageEntry } from './entry.ts'
+import { openIndex, writeIndex } from './index-file.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'nixery-search-'))
+after(() => rmSync(folder, { recursive: true }))
+
+const entry = (attribute: string, description = '', programs: readonly string[] = []): PackageEntry => ({
+  name: writtenName(attribute.split('.')) ?? '',
+  attribute,
+  pname: attribute.split('.').at(-1) ?? '',
+  version: '1.0',
+  description,
+  homepage: undefined,
+  license: 'MIT',
+  programs,
+})
+
+function indexOf(name: string, entries: readonly PackageEntry[]) {
+  const file = join(folder, `${name}.db`)
+  writeIndex(file, { revision: 'one', madeAt: 1 }, entries)
+  return openIndex(file)
+}
+
+describe('the search index', () => {
+  const index = indexOf('all', [
+    entry('gitFull', 'distributed version control system'),
+    entry('git', 'distributed version control system', ['git']),
+    entry('legit', 'friendlier commands'),
+    entry('tig', 'browses a git repository', ['tig']),
+    entry('ripgrep', 'searches with the usability of The Silver Searcher', ['rg']),
+    entry('python3Packages.requests', 'HTTP library'),
+    entry('bashInteractive', 'GNU shell', ['bash']),
+    entry('gtk+3', 'toolkit'),
+    entry('cafe', 'Café with "quotes" AND NEAR(brackets)'),
+  ])
+  const found = (text: string, most = 20) => [...index.matches(text, most)].map(({ name }) => name)
+
+  const rows: [query: string, ...names: string[]][] = [
+    ['git', 'git', 'gitfull', 'tig'],
+    ['gi', 'git', 'gitfull', 'tig'],
+    ['GIT', 'git', 'gitfull', 'tig'],
+    ['rg', 'ripgrep'],
+    ['requests', 'python3packages.requests'],
+    ['python3packages.requests', 'python3packages.requests'],
+    ['interactive', 'bashinteractive'],
+    ['version control', 'git', 'gitfull'],
+    ['control version', 'git', 'gitfull'],
+    ['gtk+3', 'gtk__plus__3'],
+    ['gtk__plus__3', 'gtk__plus__3'],
+    ['cafe quotes', 'cafe'],
+    ['nothing'],
+    [''],
+    ['   '],
+  ]
+  for (const [query, ...names] of rows) {
+    it(`finds ${names.join(', ') || 'nothing'} for ${JSON.stringify(query)}`, () => {
+      assert.deepEqual(found(query), names)
+    })
+  }
+
+  it('takes what is syntax elsewhere as text', () => {
+    for (const query of [
+      '"',
+      "'",
+      'git"',
+      'name:git',
+      'a AND',
+      'NOT',
+      'NEAR(a b)',
+      '^',
+      '*',
+      'git*',
+      '(',
+      '{name}:',
+      '-x',
+      '\0',
+    ]) {
+      assert.doesNotThrow(() => found(query), query)
+    }
+    assert.deepEqual(found('git" OR "tig'), [])
+  })
+
+  it('gives no more than is asked for, the best first', () => {
+    assert.deepEqual(found('git', 1), ['git'])
+    assert.deepEqual(found('git', 2), ['git', 'gitfull'])
+  })
+
+  it('knows packages by their programs, and by their names in nested sets', () => {
+    assert.deepEqual(index.called('rg'), ['ripgrep'])
+    assert.deepEqual(index.called('requests'), ['python3packages.requests'])
+    assert.deepEqual(index.called('gi'), [])
+    assert.equal(index.get('gtk__plus__3')?.attribute, 'gtk+3')
+  })
+
+  it('tells what it is of', () => {
+    assert.deepEqual([index.revision, index.madeAt, index.packages], ['one', 1, 9])
+  })
+})
+
+describe('an entry', () => {
+  it('is the attribute that a name leads to', () => {
+    const named = (...attributes: string[]) =>
+      inOrder(attributes.map((each) => entry(each))).map((one) => one.attribute)
+    assert.deepEqual(named('fooBar', 'foobar', 'FooBar'), ['foobar'])
+    assert.deepEqual(named('fooBar', 'FooBar'), ['FooBar'])
+    assert.deepEqual(named('long-name', 'a.b', 'b', 'a'), ['a', 'b', 'long-name', 'a.b'])
+  })
+
+  it('has the name that an image reference may have', () => {
+    assert.equal(writtenName(['_0x0']), '0x0')
+    assert.equal(writtenName(['nodePackages', '@angular/cli']), 'nodepackages.at__angular__slash__cli')
+    assert.equal(writtenName(['']), undefined)
+  })
+
+  it('links to the web alone', () => {
+    assert.equal(webAddress('https://git-scm.com/'), 'https://git-scm.com/')
+    for (const text of [
+      'javascript:alert(1)',
+      'https://a b',
+      'https://"',
+      'data:text/html,x',
+      'file:///etc',
+      '',
+    ]) {
+      assert.equal(webAddress(text), undefined, text)
+    }
+  })
+})

@@ -1,0 +1,190 @@
+import { rmSync } from 'node:fs'
+import Database from 'better-sqlite3'
+import { inOrder, wordsOf, wordsOfName, type PackageEntry } from './entry.ts'
+
+// One file for each package set, revision and policy, which is written once and never changed.
+// `packages` are numbered in the order in which results are shown. The virtual table has the same numbers and no texts of its
+// own: SQLite gives its rows in their order and stops at the limit, so that nothing has to be ranked.
+const schema = `
+  create table about (key text primary key, value text not null) without rowid;
+  create table packages (
+    id integer primary key, name text not null, attribute text not null, pname text not null, version text not null,
+    description text, homepage text, license text, programs text not null
+  );
+  create unique index packages_by_name on packages (name);
+  create table programs (program text not null, id integer not null, primary key (program, id)) without rowid;
+  create virtual table words using fts5(
+    name, programs, description, content = '', columnsize = 0, prefix = '1 2 3 4 5 6', tokenize = 'unicode61 remove_diacritics 2'
+  );`
+
+/** What an index is of. */
+export type IndexFacts = {
+  readonly revision: string
+  /** Milliseconds since 1970. */
+  readonly madeAt: number
+  readonly packages: number
+}
+
+/**
+ * Writes an index to a new file. It takes seconds for a hundred thousand packages, so it runs in a thread.
+ * @throws what SQLite does; then the file is removed
+ */
+export function writeIndex(
+  file: string,
+  { revision, madeAt }: Omit<IndexFacts, 'packages'>,
+  entries: Iterable<PackageEntry>,
+): void {
+  const database = new Database(file)
+  try {
+    database.pragma('journal_mode = off')
+    database.pragma('synchronous = off')
+    database.exec(schema)
+    const insert = database.prepare('insert into packages values (?, ?, ?, ?, ?, ?, ?, ?, ?)')
+    const insertWords = database.prepare(
+      'insert into words (rowid, name, programs, description) values (?, ?, ?, ?)',
+    )
+    const insertProgram = database.prepare('insert or ignore into programs values (?, ?)')
+    const insertFact = database.prepare('insert into about values (?, ?)')
+    database.transaction(() => {
+      let id = 0
+      for (const entry of inOrder(entries)) {
+        id += 1
+        const { name, attribute, pname, version, description, homepage, license, programs } = entry
+        const texts = [name, attribute, pname, version, description, homepage, license]
+        insert.run(id, ...texts, programs.join('\n'))
+        insertWords.run(
+          id,
+          wordsOfName(entry),
+          programs.flatMap(wordsOf).join(' '),
+          wordsOf(description ?? '').join(' '),
+        )
+        for (const program of programs) insertProgram.run(program.toLowerCase(), id)
+      }
+      insertFact.run('revision', revision)
+      insertFact.run('madeAt', String(madeAt))
+      insertFact.run('packages', String(id))
+      database.exec("insert into words (words) values ('optimize')")
+    })()
+    database.close()
+  } catch (error) {
+    if (database.open) database.close()
+    rmSync(file, { force: true })
+    throw error
+  }
+}
+
+/** An index that is open. Its methods throw what SQLite does. */
+export type IndexFile = IndexFacts & {
+  readonly file: string
+  /** The entries of a name. */
+  get(name: string): PackageEntry | undefined
+  /** The best entries for some words, at most so many and each once: in parts, the best first. */
+  matches(text: string, most: number): Iterable<PackageEntry>
+  /** Names of the packages that have a program, or a name in a nested set, that is called exactly so. */
+  called(word: string): string[]
+  close(): void
+}
+
+type Row = { [Column in keyof PackageEntry]: PackageEntry[Column] | null } & { programs: string }
+
+const ofRow = (row: Row): PackageEntry => ({
+  name: row.name ?? '',
+  attribute: row.attribute ?? '',
+  pname: row.pname ?? '',
+  version: row.version ?? '',
+  description: row.description ?? undefined,
+  homepage: row.homepage ?? undefined,
+  license: row.license ?? undefined,
+  programs: row.programs === '' ? [] : row.programs.split('\n'),
+})
+
+// Of a query, so many words are looked for.
+const mostWords = 8
+// Names of packages that `called` looks at.
+const mostCalled = 200
+
+/** @throws what SQLite does, for a file that is no index of this version, too */
+export function openIndex(file: string): IndexFile {
+  const database = new Database(file, { readonly: true, fileMustExist: true })
+  try {
+    database.pragma('mmap_size = 268435456')
+    const fact = database.prepare<[string], string>('select value from about where key = ?').pluck()
+    const facts = {
+      revision: fact.get('revision') ?? '',
+      madeAt: Number(fact.get('madeAt')),
+      packages: Number(fact.get('packages')),
+    }
+    const byId = database.prepare<[number], Row>('select * from packages where id = ?')
+    const byName = database.prepare<[string], Row & { id: number }>('select * from packages where name = ?')
+    const byProgram = database
+      .prepare<[string, number], number>('select id from programs where program = ? order by id limit ?')
+      .pluck()
+    const byWords = database
+      .prepare<[string, number], number>('select rowid from words where words match ? order by rowid limit ?')
+      .pluck()
+
+    /** The numbers of the best entries, some more than once; `most` is asked for each part of the answer. */
+    const idsOf = function* (text: string, most: () => number): Generator<number> {
+      const whole = text.trim().toLowerCase()
+      const exact = byName.get(whole)
+      if (exact) yield exact.id
+      yield* byProgram.all(whole, most())
+      for (const query of queriesFor(text)) yield* byWords.all(query, most())
+    }
+
+    return {
+      ...facts,
+      file,
+      get(name) {
+        const row = byName.get(name)
+        return row && ofRow(row)
+      },
+      *matches(text, most) {
+        const seen = new Set<number>()
+        // What has been seen may come again, in any number.
+        for (const id of idsOf(text, () => most + seen.size)) {
+          if (seen.has(id)) continue
+          seen.add(id)
+          const row = byId.get(id)
+          if (row) yield ofRow(row)
+          if (seen.size >= most) return
+        }
+      },
+      called(word) {
+        const tail = `.${word.toLowerCase()}`
+        const [first] = wordsOf(word)
+        const nested = first === undefined ? [] : byWords.all(`name : "${first}"`, mostCalled)
+        const named = (id: number) => byId.get(id)?.name ?? ''
+        return [
+          ...byProgram.all(word.toLowerCase(), mostCalled).map(named),
+          ...nested.map(named).filter((name) => name.endsWith(tail)),
+        ]
+      },
+      close: () => void database.close(),
+    }
+  } catch (error) {
+    database.close()
+    throw error
+  }
+}
+
+/**
+ * What to look for, the best first, in FTS5's query language: words that were typed to their end before beginnings of words,
+ * and names before programs before descriptions. Words have letters and digits only, so quotes are enough.
+ */
+function queriesFor(text: string): string[] {
+  const words = wordsOf(text).slice(0, mostWords)
+  const last = words.pop()
+  if (last === undefined) return []
+  const before = words.map((word) => `"${word}"`)
+  // SQLite has lists of beginnings up to 6 characters; of longer ones it makes a list first.
+  const forms = [
+    [...before, `"${last}"`],
+    [...before, `"${last}"*`],
+  ]
+  const inColumns = (columns: string) => forms.map((form) => `${columns}(${form.join(' AND ')})`)
+  const first = forms.map(([begin, ...rest]) =>
+    [`name : ^ ${begin}`, ...rest.map((word) => `name : ${word}`)].join(' AND '),
+  )
+  return [...first, ...inColumns('{name programs} : '), ...inColumns('')]
+}

@@ -1,0 +1,156 @@
+import type { Estimate, Estimates } from '../builds/estimates.ts'
+import { isNixeryError } from '../errors.ts'
+import type { HttpRequest } from '../http/request.ts'
+import type { Digest } from '../image/digest.ts'
+import { formatImageName, parseImageName, type ImageRequest, type Vocabulary } from '../image/name.ts'
+import type { Platform } from '../image/platform.ts'
+import { splitVersion } from '../image/version.ts'
+import type { PackageEntry } from '../search/entry.ts'
+import type { Found, Search } from '../search/found.ts'
+import { imageOf, parseComposition, type Composition } from './composition.ts'
+import type { LayerKind, ShownLayer } from './layers-view.ts'
+
+/** What finds packages and tells of images that do not exist yet. */
+export type Finder = {
+  /** Undefined where there is no search. */
+  readonly search: Pick<Search, 'find' | 'get'> | undefined
+  readonly estimates: Estimates
+  /** The versions of a package that can be had, the newest first. */
+  readonly versionsOf: (set: string | undefined, attribute: string) => readonly string[]
+  /** The package sets, the first first; one alone has no name. */
+  readonly sets: readonly (string | undefined)[]
+  readonly platforms: readonly Platform[]
+  readonly vocabulary: Vocabulary
+  /** Whether names of images that others have pulled may be told. */
+  readonly showNames: boolean
+  /** Whether a client may pull an image; everyone may, if not given. */
+  readonly mayPull?: ((request: HttpRequest, image: ImageRequest) => boolean) | undefined
+}
+
+/** A package that was chosen. */
+export type Choice = {
+  /** As it is in the name, with its version if it has one. */
+  readonly written: string
+  readonly name: string
+  readonly version: string | undefined
+  readonly entry: PackageEntry | undefined
+  /** Versions that can be had. */
+  readonly versions: readonly string[]
+}
+
+/** What the composer shows. */
+export type Composed = {
+  readonly composition: Composition
+  readonly sets: readonly (string | undefined)[]
+  readonly platforms: readonly Platform[]
+  /** Undefined without a query, and without a search. */
+  readonly found: Found | undefined
+  readonly hasSearch: boolean
+  readonly choices: readonly Choice[]
+  /** The name of the image; undefined while nothing is chosen. */
+  readonly name: string | undefined
+  /** Why there is no such image, or none for this client. */
+  readonly problem: string | undefined
+  readonly estimate: Estimate | undefined
+  readonly layers: readonly ShownLayer[] | undefined
+}
+
+export const pageSize = 15
+
+/** Whether a client may see packages by their names in a set. The same packages are asked about again and again. */
+export function permitsFor(
+  { mayPull, vocabulary }: Pick<Finder, 'mayPull' | 'vocabulary'>,
+  request: HttpRequest,
+  set: string | undefined,
+): ((entry: Pick<PackageEntry, 'name'>) => boolean) | undefined {
+  if (!mayPull) return undefined
+  return ({ name }) => {
+    try {
+      const image = parseImageName(set === undefined ? name : `${set}/${name}`, undefined, vocabulary)
+      return mayPull(request, image)
+    } catch {
+      return false // no name leads to it
+    }
+  }
+}
+
+/** Gathers what the composer shows at an address. Nothing is evaluated or built for it. */
+export async function compose(finder: Finder, request: HttpRequest): Promise<Composed> {
+  const { search, sets, platforms, vocabulary, versionsOf, mayPull = () => true } = finder
+  const composition = parseComposition(request.query, sets)
+  const { set, query, offset } = composition
+  const permits = permitsFor(finder, request, set)
+  const isPermitted = permits ?? (() => true)
+  const found =
+    query.trim() === '' ? undefined : search?.find({ set, text: query, offset, limit: pageSize, permits })
+  const choices = composition.packages.map((written): Choice => {
+    const { name, version } = splitVersion(written) ?? { name: written, version: undefined }
+    const isShown = isPermitted({ name })
+    const entry = isShown ? search?.get(set, name.toLowerCase()) : undefined
+    return {
+      written,
+      name,
+      version,
+      entry,
+      versions: isShown ? versionsOf(set, entry?.attribute ?? name) : [],
+    }
+  })
+  const common = { composition, sets, platforms, found, hasSearch: search !== undefined, choices }
+  const nothing = { ...common, name: undefined, estimate: undefined, layers: undefined, problem: undefined }
+  try {
+    const image = imageOf(composition, vocabulary)
+    if (!image) return nothing
+    if (!mayPull(request, image)) return { ...nothing, problem: 'You may not pull this image.' }
+    const estimate = await finder.estimates.of(withPlatform(image, platforms))
+    const problem = estimate.failure?.message
+    const layers =
+      estimate.layers && (await shownLayers(finder, request, composition, estimate, formatImageName(image)))
+    return { ...common, name: formatImageName(image), problem, estimate, layers }
+  } catch (error) {
+    if (!isNixeryError(error)) throw error
+    return { ...nothing, problem: error.message }
+  }
+}
+
+/** An image for the first platform of the server, if its name has none. */
+const withPlatform = (image: ImageRequest, [first]: readonly Platform[]): ImageRequest =>
+  image.platformNamed || first === undefined ? image : { ...image, platform: first }
+
+async function shownLayers(
+  finder: Finder,
+  request: HttpRequest,
+  { have }: Composition,
+  { layers = [] }: Estimate,
+  itself: string,
+): Promise<ShownLayer[]> {
+  const { estimates, vocabulary, platforms, showNames, mayPull = () => true } = finder
+  const had = new Set<Digest>()
+  for (const name of have) {
+    try {
+      const image = parseImageName(name, undefined, vocabulary)
+      if (!mayPull(request, image)) continue
+      const known = await estimates.of(withPlatform(image, platforms))
+      for (const { packed } of known.layers ?? []) if (packed) had.add(packed.digest)
+    } catch (error) {
+      if (!isNixeryError(error)) throw error // a name that somebody made up
+    }
+  }
+  const others = (await estimates.popular()).filter(
+    ({ request: image }) => formatImageName(image) !== itself && mayPull(request, image),
+  )
+  return layers.map((layer): ShownLayer => {
+    const { packed, narSize, comment } = layer
+    // The image itself may be popular: that is not sharing.
+    const sharing = packed ? others.filter(({ layers: known }) => known.has(packed.digest)) : []
+    const kind: LayerKind =
+      packed === undefined ? 'new' : had.has(packed.digest) ? 'had' : sharing.length > 0 ? 'shared' : 'own'
+    return {
+      title: comment,
+      size: narSize > 0 ? narSize : (packed?.size ?? 0),
+      packed: packed?.size,
+      digest: packed?.digest,
+      kind,
+      sharedWith: showNames ? sharing.map(({ request: image }) => formatImageName(image)) : [],
+    }
+  })
+}

@@ -1,0 +1,138 @@
+import { html } from 'hono/html'
+import { bytesText, counted } from '../text/amounts.ts'
+import type { Html } from './layout.ts'
+import { treemap } from './treemap.ts'
+
+/** A layer as it is drawn. */
+export type ShownLayer = {
+  /** What is in it. */
+  readonly title: string
+  /** Bytes, by which it is drawn. */
+  readonly size: number
+  /** Bytes that clients download; undefined if it is not packed yet. */
+  readonly packed: number | undefined
+  readonly digest: string | undefined
+  readonly kind: LayerKind
+  /** Names of popular images that have the layer too. */
+  readonly sharedWith: readonly string[]
+}
+
+export type LayerKind = 'had' | 'shared' | 'own' | 'new'
+
+/** What the kinds mean, in the order of the legend. */
+const kinds: Readonly<Record<LayerKind, string>> = {
+  had: 'in an image that you have',
+  shared: 'shared with popular images',
+  own: 'only in this image, as far as is known',
+  new: 'not packed yet',
+}
+
+const [width, height] = [720, 300]
+
+/** A treemap of the layers, what its colours and patterns mean, and the same as a table. */
+export function layersView(layers: readonly ShownLayer[]): Html {
+  const present = (Object.keys(kinds) as LayerKind[]).filter((kind) =>
+    layers.some((layer) => layer.kind === kind),
+  )
+  return html`<figure class="layers">
+    ${drawing(layers)}
+    <figcaption>
+      <ul class="legend">
+        ${present.map((kind) => {
+          const some = layers.filter((layer) => layer.kind === kind)
+          return html`<li>
+            <svg class="key" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
+              <rect class="tile ${kind}" width="16" height="16" rx="3" />
+            </svg>
+            ${counted(some.length, 'layer')} ${kinds[kind]}
+          </li>`
+        })}
+      </ul>
+    </figcaption>
+    <details>
+      <summary>Layers as a table</summary>
+      ${table(layers)}
+    </details>
+  </figure>`
+}
+
+function drawing(layers: readonly ShownLayer[]): Html {
+  const tiles = treemap(layers, ({ size }) => size, { x: 0, y: 0, width, height })
+  return html`<svg
+    class="treemap"
+    viewBox="0 0 ${width} ${height}"
+    role="img"
+    aria-label="Layers of the image by size; the table below has the same in text"
+  >
+    <defs>
+      <pattern id="hatched" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
+        <rect class="hatch-ground" width="7" height="7" />
+        <rect class="hatch" width="2" height="7" />
+      </pattern>
+      <pattern id="dotted" width="8" height="8" patternUnits="userSpaceOnUse">
+        <rect class="dot-ground" width="8" height="8" />
+        <circle class="dot" cx="4" cy="4" r="1.3" />
+      </pattern>
+    </defs>
+    ${tiles.map(({ item, x, y, ...tile }) => {
+      const [w, h] = [Math.max(0, tile.width - 3), Math.max(0, tile.height - 3)]
+      const label = labelFor(item.title, w, h)
+      return html`<g>
+        <title>${item.title} – ${sizeText(item)}, ${kinds[item.kind]}</title>
+        <rect
+          class="tile ${item.kind}"
+          x="${fixed(x + 1.5)}"
+          y="${fixed(y + 1.5)}"
+          width="${fixed(w)}"
+          height="${fixed(h)}"
+          rx="4"
+        />
+        ${
+          label &&
+          html`<text x="${fixed(x + 10)}" y="${fixed(y + 23)}">${label}</text>
+            ${h > 46 && html`<text class="amount" x="${fixed(x + 10)}" y="${fixed(y + 41)}">${bytesText(item.packed ?? item.size)}</text>`}`
+        }
+      </g>`
+    })}
+  </svg>`
+}
+
+const fixed = (value: number): string => value.toFixed(1)
+
+/** As much of a title as fits a tile; undefined if nothing does. */
+function labelFor(title: string, w: number, h: number): string | undefined {
+  const most = Math.floor((w - 16) / 8)
+  if (h < 30 || most < 4) return undefined
+  const [first = ''] = title.split(', ')
+  return first.length <= most ? first : `${first.slice(0, most - 1)}…`
+}
+
+const sizeText = ({ packed, size }: ShownLayer): string =>
+  packed === undefined ? `${bytesText(size)} unpacked` : `${bytesText(packed)} to download`
+
+const table = (layers: readonly ShownLayer[]): Html =>
+  html`<div class="scroll" tabindex="0" role="region" aria-label="Layers">
+    <table>
+      <thead>
+        <tr>
+          <th scope="col">contents</th>
+          <th scope="col">download</th>
+          <th scope="col">unpacked</th>
+          <th scope="col">kind</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${layers.map(
+          ({ title, size, packed, digest, kind, sharedWith }) =>
+            html`<tr>
+              <td>
+                ${title}${digest !== undefined && html`<br /><code class="quiet small">${digest.slice(0, 19)}…</code>`}
+              </td>
+              <td class="fixed">${packed === undefined ? 'not packed yet' : bytesText(packed)}</td>
+              <td class="fixed">${size === 0 ? '–' : bytesText(size)}</td>
+              <td>${kinds[kind]}${sharedWith.length > 0 && html`: ${sharedWith.join(', ')}`}</td>
+            </tr>`,
+        )}
+      </tbody>
+    </table>
+  </div>`

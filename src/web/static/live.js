@@ -1,0 +1,160 @@
+// @ts-check
+// Follows the links and forms of a page without leaving it: fetches the page that they lead to, and replaces what is in the
+// elements with `data-part`. The server makes all of it, so that the page is the same without this script.
+
+/** @type {AbortController | undefined} */
+let running
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let timer
+const key = 'nixery-images'
+
+/** @param {string} name */
+const partOf = (name, root = /** @type {Document} */ (document)) =>
+  root.querySelector(`[data-part="${name}"]`)
+
+/**
+ * Shows what is at an address.
+ * @param {string | URL} address
+ * @param {'push' | 'replace' | 'none'} history
+ */
+async function show(address, history) {
+  running?.abort()
+  const own = new AbortController()
+  running = own
+  document.body.setAttribute('aria-busy', 'true')
+  try {
+    const response = await fetch(address, { signal: own.signal, headers: { Accept: 'text/html' } })
+    if (!response.ok) throw new Error(String(response.status))
+    const page = new DOMParser().parseFromString(await response.text(), 'text/html')
+    const focused = document.activeElement?.id
+    for (const part of document.querySelectorAll('[data-part]')) {
+      const next = partOf(part.getAttribute('data-part') ?? '', page)
+      if (next) part.replaceChildren(...next.childNodes)
+    }
+    document.title = page.title
+    if (history === 'push') window.history.pushState(null, '', address)
+    if (history === 'replace') window.history.replaceState(null, '', address)
+    if (focused && document.activeElement?.id !== focused) focusAgain(focused)
+    if (history === 'push') remember()
+    prepare()
+  } catch (error) {
+    // The browser can do it by itself, and shows why it cannot.
+    if (!own.signal.aborted) window.location.assign(address)
+  } finally {
+    if (running === own) document.body.removeAttribute('aria-busy')
+  }
+}
+
+/** @param {string} id of what had the focus before it was replaced */
+function focusAgain(id) {
+  const element = document.getElementById(id) ?? document.getElementById('query')
+  element?.focus({ preventScroll: true })
+}
+
+/** The address that a form leads to. @param {HTMLFormElement} form */
+function addressOf(form) {
+  const address = new URL(form.action)
+  for (const [name, value] of new FormData(form)) {
+    if (typeof value === 'string' && value !== '') address.searchParams.append(name, value)
+  }
+  return address
+}
+
+/** After each change: what needs a script appears, and what is awaited is asked for. */
+function prepare() {
+  for (const button of document.querySelectorAll('button.copy')) button.removeAttribute('hidden')
+  clearTimeout(timer)
+  if (document.querySelector('[data-poll]')) {
+    timer = setTimeout(() => void show(window.location.href, 'none'), 2000)
+  }
+}
+
+/** Which images the reader says to have, for the next time. */
+function remember() {
+  const images = document.querySelector('[data-have]')?.getAttribute('data-have')
+  if (images == null) return
+  try {
+    if (images === '') localStorage.removeItem(key)
+    else localStorage.setItem(key, images)
+  } catch {
+    // the browser keeps nothing
+  }
+}
+
+/** Adds the images that the reader had last time to an address that has none. */
+function recall() {
+  const address = new URL(window.location.href)
+  if (address.searchParams.has('have') || !document.querySelector('.composer')) return
+  try {
+    const images = localStorage.getItem(key)?.split(' ') ?? []
+    for (const image of images) address.searchParams.append('have', image)
+    if (images.length > 0) void show(address, 'replace')
+  } catch {
+    // the browser keeps nothing
+  }
+}
+
+/** @param {HTMLElement} button */
+async function copy(button) {
+  const text = document.getElementById(button.dataset['copy'] ?? '')?.textContent?.trim() ?? ''
+  const label = button.firstChild
+  try {
+    await navigator.clipboard.writeText(text)
+  } catch {
+    // Without HTTPS, browsers have only the old way.
+    const field = document.createElement('textarea')
+    field.value = text
+    document.body.append(field)
+    field.select()
+    document.execCommand('copy')
+    field.remove()
+    button.focus()
+  }
+  if (!label) return
+  label.textContent = 'Copied'
+  setTimeout(() => (label.textContent = 'Copy'), 1500)
+  const status = partOf('status')
+  if (status) status.textContent = 'Copied.'
+}
+
+document.addEventListener('click', (event) => {
+  if (!(event.target instanceof Element)) return
+  const button = event.target.closest('button.copy')
+  if (button instanceof HTMLElement) return void copy(button)
+  const link = event.target.closest('a[data-live]')
+  if (!(link instanceof HTMLAnchorElement) || event.defaultPrevented || event.button !== 0) return
+  if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return
+  event.preventDefault()
+  void show(link.href, 'push')
+})
+
+document.addEventListener('submit', (event) => {
+  if (!(event.target instanceof HTMLFormElement) || !event.target.matches('form[data-live]')) return
+  event.preventDefault()
+  clearTimeout(timer)
+  void show(addressOf(event.target), 'push')
+})
+
+document.addEventListener('input', (event) => {
+  if (!(event.target instanceof HTMLInputElement) || event.target.name !== 'q') return
+  const { form } = event.target
+  clearTimeout(timer)
+  if (form?.matches('form[data-live]')) timer = setTimeout(() => void show(addressOf(form), 'replace'), 150)
+})
+
+document.addEventListener('change', (event) => {
+  if (!(event.target instanceof HTMLSelectElement)) return
+  const { form } = event.target
+  if (form?.matches('form[data-live]')) void show(addressOf(form), 'replace')
+})
+
+window.addEventListener('popstate', () => {
+  const field = document.getElementById('query')
+  if (field instanceof HTMLInputElement && field.name === 'q') {
+    field.value = new URL(window.location.href).searchParams.get('q') ?? ''
+  }
+  void show(window.location.href, 'none')
+})
+
+prepare()
+recall()

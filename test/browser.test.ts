@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import type { Browser, Page } from 'playwright-core'
+import type { ServerProcess } from '../scripts/server.ts'
+import { barriersOf, noBrowser, openBrowser, openView, views } from './support/chromium.ts'
+import { until } from './support/until.ts'
+import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+
+const body = String.raw`
+  described = name: meta: (script name "echo ${'$'}{name}") // { inherit meta; pname = name; version = "1.2.3"; };
+  htop = described "htop" { description = "interactive viewer of processes"; mainProgram = "htop"; license = { spdxId = "GPL-2.0-only"; }; homepage = "https://example.org/"; };
+  hello = described "hello" { description = "greets"; mainProgram = "hello"; };
+  later = described "later" { description = "greets later"; };
+  bad = run "bad" "echo it is broken; exit 1";
+`
+
+describe('the pages in a browser', { skip: noBrowser ?? false }, () => {
+  let workspace: Workspace
+  let server: ServerProcess
+  let browser: Browser
+  const at = (path: string) => `http://${server.address}${path}`
+  const text = async (page: Page, selector: string) =>
+    (await page.locator(selector).first().innerText()).trim()
+
+  before(async () => {
+    workspace = await openWorkspace()
+    const set = await workspace.packageSet(body)
+    server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_PAGES: 'full' })
+    browser = await openBrowser()
+    assert.equal((await ask(server, 'hello/htop/manifests/latest')).response.status, 200)
+    assert.equal((await ask(server, 'hello/manifests/latest')).response.status, 200)
+    await ask(server, 'bad/manifests/latest')
+    const isReady = async () => {
+      const answer = await fetch(at('/api/v1/search?q=hello'))
+      return ((await answer.json()) as { state: string }).state === 'ready'
+    }
+    await until(isReady)
+  })
+  after(async () => {
+    await browser?.close()
+    await workspace?.dispose()
+  })
+
+  it('find a package, compose an image, and copy its command, with a script', async () => {
+    const { context, page, complaints } = await openView(browser, {
+      width: 1280,
+      colorScheme: 'light',
+      scripts: 'on',
+    })
+    await context.grantPermissions(['clipboard-read', 'clipboard-write'])
+    await page.goto(at('/'))
+    await page.getByRole('searchbox').fill('viewer of proc')
+    await page.keyboard.press('Enter')
+    const add = page.getByRole('link', { name: 'Add htop' })
+    await add.waitFor()
+    // From here on, the page is not loaded again.
+    await page.evaluate('window.isSame = true')
+    await add.focus()
+    await page.keyboard.press('Enter')
+    await page.getByRole('link', { name: 'Remove htop' }).first().waitFor()
+    assert.equal(await page.evaluate('document.activeElement.id'), 'toggle-htop', 'the focus stays')
+    await page.getByRole('searchbox').fill('hello')
+    await page.getByRole('link', { name: 'Add hello' }).click()
+    await page.locator('#name', { hasText: 'hello/htop' }).waitFor()
+    assert.equal(new URL(page.url()).search, '?q=hello&p=htop&p=hello')
+    await page.locator('svg.treemap').waitFor()
+    await page.getByRole('link', { name: 'Podman' }).click()
+    await page.locator('#snippet', { hasText: 'podman' }).waitFor()
+    await page.getByRole('button', { name: 'Copy this text' }).click()
+    await page.getByRole('button', { name: /^Copied/ }).waitFor()
+    const copied = await page.evaluate('navigator.clipboard.readText()')
+    assert.equal(copied, `podman run --rm -ti --tls-verify=false ${server.address}/hello/htop htop`)
+    // What was pulled before counts as downloaded, also the next time.
+    await page.getByRole('link', { name: 'I have this image' }).click()
+    await page.getByRole('link', { name: 'I do not have this image' }).waitFor()
+    assert.equal(await page.evaluate('window.isSame'), true)
+    await page.goto(at('/compose?p=hello'))
+    await page.getByText('Layers of hello/htop count as downloaded').waitFor()
+    await page.goBack()
+    await page.locator('#name', { hasText: 'hello/htop' }).waitFor()
+    assert.deepEqual(complaints, [])
+    await context.close()
+  })
+
+  it('do the same without a script', async () => {
+    const { context, page } = await openView(browser, {
+      width: 360,
+      colorScheme: 'dark',
+      scripts: 'off',
+    })
+    await page.goto(at('/compose'))
+    await page.getByRole('searchbox').fill('greets')
+    await page.getByRole('button', { name: 'Search' }).click()
+    await page.getByRole('link', { name: 'Add hello' }).click()
+    await page.getByRole('link', { name: 'Add later' }).click()
+    assert.match(await text(page, '#name'), /hello\/later$/)
+    assert.match(await text(page, '.size'), /At least .* Nobody has pulled later/s)
+    await page.getByRole('link', { name: 'Remove later' }).first().click()
+    await page.getByRole('link', { name: 'amd64', exact: true }).click()
+    await page.getByRole('link', { name: 'Dockerfile' }).click()
+    assert.match(await text(page, '#snippet'), /COPY --from=\S+\/amd64\/hello \/nix\/store/)
+    assert.equal(await page.getByRole('button', { name: /Copy/ }).count(), 0)
+    await context.close()
+  })
+
+  for (const view of views) {
+    const { width, colorScheme, scripts } = view
+    const name = `${width} pixels, ${colorScheme}, ${scripts === 'on' ? 'with' : 'without'} a script`
+    it(`are accessible, and keep to their policy: ${name}`, async () => {
+      const { context, page, complaints } = await openView(browser, view)
+      await page.goto(at('/'))
+      const build = await page.locator('a[href^="/builds/"]').first().getAttribute('href')
+      const paths = ['/', '/compose?q=hello&p=hello&p=htop', build ?? '']
+      for (const path of paths) {
+        await page.goto(at(path))
+        assert.deepEqual(await barriersOf(page), [], path)
+      }
+      assert.deepEqual(complaints, [])
+      await context.close()
+    })
+  }
+})

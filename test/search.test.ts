@@ -1,0 +1,193 @@
+import assert from 'node:assert/strict'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { hashSync } from 'bcryptjs'
+import type { ServerProcess } from '../scripts/server.ts'
+import { runNixery } from './support/command.ts'
+import { until } from './support/until.ts'
+import { openWorkspace, type Workspace } from './support/workspace.ts'
+
+const body = String.raw`
+  described = name: meta: (script name "echo ${'$'}{name}") // { inherit meta; pname = name; version = "1.2.3"; };
+  hello = described "hello" { description = "greets & <b>more</b>"; mainProgram = "hi"; homepage = "javascript:alert(1)"; license = { spdxId = "MIT"; }; };
+  helloPlus = described "hello-plus" { description = "greets twice"; homepage = "https://example.org/"; };
+  hello-hidden = described "hello-hidden" { description = "greets nobody"; };
+  hello-denied = throw "a denied package was evaluated";
+  unavailable = described "hello-unavailable" { available = false; };
+  broken = throw "does not evaluate";
+  aborts = abort "ends the evaluation";
+  plainly = script "hello-plain-1" "echo";
+  things = { recurseForDerivations = true; "hello@3" = described "hello-3" { description = "nested"; }; deep = described "deep" { }; };
+  unlisted = { hello = described "unlisted" { }; };
+`
+
+type Answer = {
+  state: string
+  revision: string
+  packages: {
+    name: string
+    attribute: string
+    version: string
+    homepage: string | null
+    programs: string[]
+  }[]
+  next: string | null
+}
+
+describe('the search', () => {
+  let workspace: Workspace
+  let server: ServerProcess
+  let set: string
+  let data: string
+  let environment: Record<string, string>
+  const as = (name: string) => ({ authorization: `Basic ${Buffer.from(`${name}:right`).toString('base64')}` })
+  const [alice, bob, carol] = [as('alice'), as('bob'), as('carol')]
+  const get = (path: string, headers: Record<string, string> = alice) =>
+    fetch(`http://${server.address}${path}`, { headers })
+  const search = async (query: string, headers = alice) => {
+    const response = await get(`/api/v1/search?${query}`, headers)
+    assert.equal(response.status, 200, query)
+    return (await response.json()) as Answer
+  }
+  const names = async (query: string, headers = alice) =>
+    (await search(query, headers)).packages.map(({ name }) => name)
+  const indexes = async () => (await readdir(join(data, 'search'))).sort()
+
+  before(async () => {
+    workspace = await openWorkspace()
+    set = await workspace.packageSet(body)
+    data = join(workspace.folder, 'data')
+    const [users, policy] = ['users', 'policy.toml'].map((name) => join(workspace.folder, name)) as [
+      string,
+      string,
+    ]
+    await writeFile(
+      users,
+      ['alice', 'bob', 'carol'].map((name) => `${name}:${hashSync('right', 4)}\n`).join(''),
+    )
+    await writeFile(
+      policy,
+      `[[rule]]
+who = ["user:alice"]
+may = ["pull", "build"]
+[[rule]]
+who = ["user:bob"]
+may = ["pull"]
+packages = ["hello", "things.*"]
+[[rule]]
+who = ["user:carol"]
+may = ["list"]
+`,
+    )
+    environment = {
+      NIXERY_DATA: data,
+      STORAGE_PATH: join(data, 'store'),
+      NIXERY_PKGS_PATH: set,
+      NIXERY_DENY: 'hello-denied hello-hidden',
+      NIXERY_AUTH: 'basic',
+      NIXERY_HOST: '127.0.0.1',
+      NIXERY_HTPASSWD: users,
+      NIXERY_POLICY: policy,
+    }
+    server = await workspace.serve(environment)
+    const ready = async () => (await search('q=hello')).state === 'ready'
+    await until(ready)
+  })
+  after(() => workspace.dispose())
+
+  it('finds names, programs, descriptions and nested packages, without those that are denied or not available', async () => {
+    assert.deepEqual(await names('q=hello'), ['hello', 'helloplus', 'plainly', 'things.hello__at__3'])
+    assert.deepEqual(await names('q=hi'), ['hello'])
+    assert.deepEqual(await names('q=greets'), ['hello', 'helloplus'])
+    assert.deepEqual(await names('q=deep'), ['things.deep'])
+    const [hello, plus] = (await search('q=greets')).packages
+    assert.deepEqual(hello?.programs, ['hi'])
+    assert.equal(hello?.version, '1.2.3')
+    assert.deepEqual([hello?.homepage, plus?.homepage], [null, 'https://example.org/'])
+  })
+
+  it('pages, and refuses what is no question', async () => {
+    const first = await search('q=hello&limit=2')
+    assert.deepEqual(
+      first.packages.map(({ name }) => name),
+      ['hello', 'helloplus'],
+    )
+    assert.ok(first.next)
+    const second = (await (await get(first.next)).json()) as Answer
+    assert.deepEqual(
+      second.packages.map(({ name }) => name),
+      ['plainly', 'things.hello__at__3'],
+    )
+    assert.equal(second.next, null)
+    for (const query of [
+      '',
+      'q=',
+      `q=${'a'.repeat(201)}`,
+      'q=a&limit=0',
+      'q=a&limit=101',
+      'q=a&offset=-1',
+      'q=a&set=none',
+    ]) {
+      const response = await get(`/api/v1/search?${query}`)
+      assert.equal(response.status, 400, query)
+      assert.match(await response.text(), /"message"/)
+    }
+  })
+
+  it('shows everyone only what they may pull', async () => {
+    assert.deepEqual(await names('q=hello', bob), ['hello', 'things.hello__at__3'])
+    assert.deepEqual(await search('q=greets', bob), {
+      ...(await search('q=greets&limit=20', bob)),
+      query: 'greets',
+    })
+    // What bob may not see is answered as what is not there.
+    const hidden = await search('q=helloplus', bob)
+    const nothing = await search('q=hellominus', bob)
+    assert.deepEqual({ ...hidden, query: '' }, { ...nothing, query: '' })
+    assert.equal((await get('/api/v1/search?q=hello', carol)).status, 403)
+    assert.equal((await get('/api/v1/search?q=hello', {})).status, 401)
+    const page = await (await get('/compose?q=hello&p=helloplus', bob)).text()
+    assert.match(page, /You may not pull this image/)
+    assert.doesNotMatch(page, /greets twice/)
+  })
+
+  it('is on the page, escaped and without a script', async () => {
+    const page = await (await get('/compose?q=hello')).text()
+    assert.match(page, /greets &amp; &lt;b&gt;more&lt;\/b&gt;/)
+    assert.match(page, /<a[^>]*href="\/compose\?q=hello&amp;p=helloplus"[^>]*aria-label="Add helloplus"/s)
+    assert.doesNotMatch(page, /javascript:|<b>/)
+  })
+
+  it('tells who asks for a name that does not exist of what may be meant', async () => {
+    const failure = async (name: string) => await (await get(`/v2/${name}/manifests/latest`)).text()
+    assert.match(await failure('hi'), /For hi, did you mean hello/)
+    assert.match(await failure('deep'), /For deep, did you mean things\.deep/)
+  })
+
+  it('is found by the command line in the index of the server', async () => {
+    const { stdout, exitCode } = await runNixery(data, set, ['search', 'greets', '--json'], {
+      env: environment,
+    })
+    assert.equal(exitCode, 0)
+    const { packages } = JSON.parse(stdout) as Answer
+    assert.deepEqual(
+      packages.map(({ name }) => name),
+      ['hello', 'helloplus'],
+    )
+    assert.equal((await indexes()).length, 1)
+  })
+
+  it('is made again when the package set changes, and when it is damaged', async () => {
+    const old = await indexes()
+    await writeFile(join(data, 'search', old[0] ?? ''), 'no database')
+    const file = join(set, 'default.nix')
+    await writeFile(file, (await readFile(file, 'utf8')).replace('greets twice', 'waves'))
+    const { stdout, stderr } = await runNixery(data, set, ['search', 'waves'], { env: environment })
+    assert.match(stderr, /cannot be read, and is made again/)
+    assert.match(stdout, /^helloplus 1\.2\.3 – waves$/m)
+    const made = await indexes()
+    assert.equal(made.length, 1)
+    assert.notDeepEqual(made, old)
+  })
+})
