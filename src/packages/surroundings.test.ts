@@ -142,4 +142,29 @@ describe('withSurroundings', () => {
       assert.equal((await revisionOf(around())) !== 'plain', unwatched, text)
     }
   })
+
+  it('gives overlays that read other files revisions of their own in each start', async () => {
+    // Another start of the server has another random value.
+    const module = './surroundings.ts?another-start'
+    const { withSurroundings: another } = (await import(module)) as {
+      withSurroundings: typeof withSurroundings
+    }
+    const options = { paths: [at('overlay.nix'), at('overlay')], unwatched: false, fresh: 0, stale: 0 }
+    const table: [path: string, text: string, isStable: boolean][] = [
+      ['overlay.nix', 'final: prev: { a = prev.a.override { b = 1; }; c = 4 / 2; } // { }', true],
+      ['overlay.nix', '# import ./versions.nix\nfinal: prev: { }', true],
+      ['overlay.nix', 'final: prev: { version = import ./versions.nix; }', false],
+      ['overlay.nix', 'final: prev: { patches = [../fix.patch]; }', false],
+      ['overlay.nix', 'import /srv/overlay.nix', false],
+      ['overlay.nix', 'final: prev: { version = builtins.getEnv "VERSION"; }', false],
+      ['overlay/default.nix', 'import ./more.nix', true],
+      ['overlay/default.nix', 'import ../more.nix', false],
+    ]
+    for (const [path, text, isStable] of table) {
+      await writeFile(at('overlay.nix'), 'final: prev: { }')
+      await writeFile(at(path), text)
+      const revision = await revisionOf(withSurroundings(plain(), options))
+      assert.equal((await revisionOf(another(plain(), options))) === revision, isStable, text)
+    }
+  })
 })

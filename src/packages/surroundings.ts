@@ -107,9 +107,13 @@ async function stateOfPath(path: string): Promise<string> {
   try {
     const real = await realpath(path)
     if (real.startsWith('/nix/store/')) return real
-    if ((await stat(real)).isFile()) return hash('sha256', await readFile(real))
+    if ((await stat(real)).isFile()) {
+      const text = await readFile(real, 'utf8')
+      return `${hash('sha256', text)}${matches(otherFile, text) ? ` ${thisStart}` : ''}`
+    }
     // Two folders written at the same time may have the same fingerprint, because file times are coarse.
-    return `${real} ${await fingerprint(real)}`
+    const state = `${real} ${await fingerprint(real)}`
+    return (await leadsElsewhere(real)) ? `${state} ${thisStart}` : state
   } catch (error) {
     const code = systemErrorCode(error)
     if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'EACCES') return code
@@ -117,11 +121,16 @@ async function stateOfPath(path: string): Promise<string> {
   }
 }
 
+const unwatchable = /\b(fetchTarball|fetchGit|fetchTree|fetchurl|getFlake|getEnv|currentTime)\b/
+const outsideFolder = /\b(import|callPackage|readFile|readDir|scopedImport)\s*\(?\s*(\.\.\/|\/[A-Za-z])/
 // Matches functions that read what cannot be watched, and imports from outside the folder.
-const elsewhere =
-  /\b(fetchTarball|fetchGit|fetchTree|fetchurl|getFlake|getEnv|currentTime)\b|\b(import|callPackage|readFile|readDir|scopedImport)\s*\(?\s*(\.\.\/|\/[A-Za-z])/
+const elsewhere = new RegExp(`${unwatchable.source}|${outsideFolder.source}`)
+// The same for a file by itself: any path may lead to another file.
+const otherFile = new RegExp(`${unwatchable.source}|(^|[\\s(\\[{=;:])(\\.{1,2}|~)?\\/[\\w.]`)
 const mostFiles = 50
 const mostBytes = 256 * 1024
+
+const matches = (what: RegExp, text: string): boolean => what.test(text.replaceAll(/^\s*#.*$/gm, ''))
 
 /**
  * Whether the files at the top of a package set's folder read anything from outside it. A folder in the Nix store is
@@ -135,7 +144,7 @@ async function leadsElsewhere(folder: string): Promise<boolean> {
     const about = await stat(path).catch(() => undefined)
     if (!about?.isFile() || about.size > mostBytes) return false
     const text = await readFile(path, 'utf8').catch(() => '')
-    return elsewhere.test(text.replaceAll(/^\s*#.*$/gm, ''))
+    return matches(elsewhere, text)
   })
   return (await Promise.all(found)).some(Boolean)
 }
