@@ -7,7 +7,7 @@ import { makeCache, nix } from '../test/support/binary-cache.ts'
 import { built, caches, openCacheImages, type CacheImages } from '../test/support/cache-images.ts'
 import { ensurePrograms } from './install.ts'
 
-// Compares the images of all packages of the demo set, made from the store and straight from a binary cache.
+// Compares the images of all demo packages: made from the store, and straight from a binary cache.
 
 const usage = `usage: npm run caches -- [options]
   --compression NAME  of the cache: zstd, xz or none (zstd)
@@ -22,7 +22,7 @@ const { values: options } = parseArgs({
 })
 const compression = (['zstd', 'xz', 'none'] as const).find((name) => name === options.compression)
 const say = (line: string) => process.stdout.write(`${line}\n`)
-/** The server's own package is built from this checkout, and takes minutes. */
+/** The package of the server itself is built from this checkout, which takes minutes. */
 const left = new Set(['nixery'])
 
 const namesOf = async (set: string, system: string): Promise<string[]> => {
@@ -34,7 +34,7 @@ const namesOf = async (set: string, system: string): Promise<string[]> => {
   )
 }
 
-/** @returns how many images differ */
+/** @returns the number of images that differ */
 async function compare(images: CacheImages, set: string, system: string, prefix: string): Promise<number> {
   const names = await namesOf(set, system)
   say(`${system}: building ${names.length} packages, and making a cache of them`)

@@ -5,7 +5,7 @@ const root = join(import.meta.dirname, '..')
 const tools = join(root, 'node_modules', '.bin')
 const folders = ['src', 'demo', 'scripts', 'test', 'packaging', 'bench']
 
-/** Runs a tool of this checkout on the Node that runs this script, and prints its output in one piece when it ends. */
+/** Runs a tool of this checkout with the same Node, and prints its output at once when it ends. */
 async function tool(name: string, ...args: string[]): Promise<void> {
   const run = await execa(process.execPath, [join(tools, name), ...args], {
     cwd: root,
@@ -18,16 +18,16 @@ async function tool(name: string, ...args: string[]): Promise<void> {
 
 export const checkFormat = () => tool('oxfmt', '--check', ...folders)
 export const checkLint = () => tool('oxlint', '--type-aware', '--deny-warnings', ...folders)
-// With one checker: four, the default, check the types of libraries four times, which takes twice the CPU time.
+// With one checker: with four, the default, each checks the types of libraries again, which doubles the CPU time.
 const checkTypes = () => tool('tsc', '--project', '.', '--checkers', '1')
 
-/** Checks format, lint and types, side by side, and fails when all have ended if one of them fails. */
+/** Checks format, lint and types concurrently. Fails after all have ended if one of them failed. */
 export async function checkSources(): Promise<void> {
   const outcomes = await Promise.allSettled([checkFormat(), checkLint(), checkTypes()])
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
 }
 
-/** Prints a title, does the work, and prints how long it took. */
+/** Prints a title, does the work, and prints the time it took. */
 export async function step<T>(title: string, work: () => Promise<T>): Promise<T> {
   const started = performance.now()
   process.stdout.write(`── ${title}\n`)
@@ -36,7 +36,7 @@ export async function step<T>(title: string, work: () => Promise<T>): Promise<T>
   return result
 }
 
-/** Tells why a script failed, in a line: what a tool found, it has printed itself. */
+/** Prints why a script failed, in one line: tools print their findings themselves. */
 export function reportFailure(script: string, error: unknown): void {
   process.stderr.write(
     `${script}: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}\n`,

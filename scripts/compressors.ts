@@ -1,6 +1,6 @@
 /**
- * What each compressor makes of the closures of packages of the demo set: CPU time of one thread, and size against
- * that of `gzip -6`. The figures of docs/compression.md are its output.
+ * Measures each compressor on the closures of demo packages: CPU time of one thread, and size relative to `gzip -6`.
+ * docs/compression.md has its output.
  *
  *   ./scripts/run scripts/compressors.ts [ATTRIBUTE …]
  */
@@ -38,7 +38,7 @@ for (const engine of engines) {
   try {
     codecs.set(engine, await openCodec(engine))
   } catch (error) {
-    say(`${engine} is not here: ${String(error)}`)
+    say(`${engine} is not available: ${String(error)}`)
   }
 }
 
@@ -66,7 +66,7 @@ for (const path of await closure()) {
     const size = blocks.reduce((sum, block) => sum + codec.compress(block, into), 0)
     all.seconds += cpuSeconds() - started
     all.size += size
-    // Of smaller ones the headers of the format are a part that says nothing.
+    // In smaller ones, the headers of the format distort the ratio.
     if (length > 100_000) all.worst = Math.max(all.worst, size / gzip.stdout.length)
     measured.set(engine, all)
   }

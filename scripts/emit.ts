@@ -13,7 +13,7 @@ await execa(
   [join(root, 'node_modules/.bin/tsc'), '--project', join(root, 'tsconfig.package.json')],
   { stdout: 'inherit', stderr: 'inherit' },
 )
-// What the program reads beside its modules. The lock file pins the Node of the demo packages.
+// Files that the program reads next to its modules. The lock file pins the Node of the demo packages.
 const assets = globSync('{src,demo}/**/*', { cwd: root, withFileTypes: true })
   .filter((entry) => entry.isFile() && !entry.name.endsWith('.ts'))
   .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))

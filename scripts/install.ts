@@ -3,7 +3,7 @@ import { delimiter, join } from 'node:path'
 import { execa } from 'execa'
 import { NixeryError } from '../src/errors.ts'
 
-/** Programs and libraries that scripts and tests need, with the Debian package that brings each. */
+/** Programs and libraries that scripts and tests need, with the Debian package of each. */
 const debianPackages = {
   'nix-store': 'nix-bin',
   skopeo: 'skopeo',
@@ -35,8 +35,8 @@ const debianPackages = {
 export type Program = keyof typeof debianPackages
 
 /**
- * Installs what is missing of these programs from Debian's packages. As root; safe to repeat.
- * @throws SETUP_FAILED with the command that a person can run instead
+ * Installs missing programs from Debian's packages. Needs root; safe to repeat.
+ * @throws SETUP_FAILED with the command to run by hand
  */
 export async function ensurePrograms(
   programs: readonly Program[],
@@ -50,23 +50,23 @@ export async function ensurePrograms(
   if (!onPath('apt-get')) {
     throw new NixeryError(
       'SETUP_FAILED',
-      `${missing.join(', ')} must be installed, and this system has no apt-get`,
+      `${missing.join(', ')} must be installed, but this system has no apt-get`,
       {
-        hint: `install them your system's way; on Debian it is: ${byHand}`,
+        hint: `install them with your system's package manager; on Debian: ${byHand}`,
       },
     )
   }
   progress(`installing ${packages.join(', ')}`)
   const first = await aptInstall(packages)
   if (!first.failed) return
-  // Lists that are missing or old are the usual reason.
+  // The usual reasons are missing or old package lists.
   await apt(['update'])
   const second = await aptInstall(packages)
   if (second.failed) {
     const reason = second.stderr.split('\n').findLast((line) => line.startsWith('E:')) ?? second.shortMessage
     throw new NixeryError('SETUP_FAILED', `installing ${packages.join(', ')} failed: ${reason}`, {
       cause: second,
-      hint: `try it by hand: ${byHand}`,
+      hint: `try this by hand: ${byHand}`,
     })
   }
 }
@@ -79,7 +79,7 @@ const aptInstall = (packages: readonly string[]) =>
 
 const isLibrary = (name: string): boolean => name.includes('.so.')
 
-/** What the system's loader knows, as text; nothing where there is no such loader. */
+/** The libraries that the system's loader knows, as text; empty if there is no such loader. */
 async function knownLibraries(): Promise<string> {
   const { stdout } = await execa('/sbin/ldconfig', ['-p'], { reject: false })
   return stdout ?? ''
@@ -93,7 +93,7 @@ function onPath(program: string): boolean {
       accessSync(join(folder, program), constants.X_OK)
       return true
     } catch {
-      return false // not here
+      return false // not in this folder
     }
   })
 }

@@ -14,7 +14,7 @@ export type Matrix = {
   readonly programs: readonly Program[]
 }
 
-/** Runs all of what `npm test` runs a part of, one file after another. Sets the exit code. */
+/** Runs a whole test matrix, of which `npm test` runs a part, one file after another. Sets the exit code. */
 export async function runMatrix({ variable, patterns, programs }: Matrix): Promise<void> {
   const say = (line: string) => process.stdout.write(`${line}\n`)
   await ensurePrograms([...programs], say)

@@ -5,7 +5,7 @@ case $(uname -m) in
   *) package=none ;;
 esac
 node=$root/node_modules/$package/bin/node
-# Where this program is itself a package in a node_modules, npm puts Node's beside it.
+# If this program is a package in a node_modules folder, npm puts Node's package next to it.
 [ -x "$node" ] || node=$root/../$package/bin/node
 if [ ! -x "$node" ]; then
   node=$(command -v node || :)

@@ -2,27 +2,27 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
 
-/** Podman with images and containers in a folder of its own. */
+/** Podman with its images and containers in a separate folder. */
 export type Podman = {
-  /** Runs a command of podman and gives what it printed; fails with its message. */
+  /** Runs a podman command and returns its output; fails with its message. */
   run(...args: readonly string[]): Promise<string>
   pull(image: string): Promise<string>
-  /** Runs a program in a new container of the image, without a network, and gives what it printed. */
+  /** Runs a program in a new container of the image, without a network, and returns its output. */
   runIn(image: string, ...command: readonly string[]): Promise<string>
-  /** Unmounts and removes all it made. */
+  /** Unmounts and removes everything it created. */
   destroy(): Promise<void>
 }
 
-/** Opens podman over a folder. It needs neither systemd nor the right to raise limits. */
+/** Opens podman with its state in a folder. Needs neither systemd nor the right to raise limits. */
 export async function openPodman(folder: string): Promise<Podman> {
-  // Locks and the like are apart too: what one instance resets, others still use.
+  // Locks and temporary files are separate, too: others must survive the reset of one instance.
   const configuration = join(folder, 'containers.conf')
   await mkdir(folder, { recursive: true })
   await writeFile(configuration, `[engine]\nlock_type = "file"\ntmp_dir = "${join(folder, 'tmp')}"\n`)
   const env = { CONTAINERS_CONF: configuration }
   const within = (place: string) => ['--root', join(place, 'storage'), '--runroot', join(place, 'run')]
   const common = ['--runtime', 'runc', '--cgroup-manager', 'cgroupfs', '--events-backend', 'file']
-  // vfs copies each layer, and works everywhere.
+  // vfs copies each layer, but works everywhere.
   const driver = (await canOverlay(join(folder, 'probe'))) ? 'overlay' : 'vfs'
   const settings = [...within(folder), ...common, '--storage-driver', driver]
 
@@ -42,13 +42,13 @@ export async function openPodman(folder: string): Promise<Podman> {
         ...command,
       ),
     async destroy() {
-      // Without pipes: what a container has left behind may keep them open when podman has ended.
+      // Without pipes: processes left behind by containers may keep them open after podman has exited.
       await execa('podman', [...settings, 'system', 'reset', '--force'], { stdio: 'ignore', env })
     },
   }
 }
 
-/** Whether overlay file systems can be mounted here: not in every container. */
+/** Whether overlay file systems can be mounted: in some containers they cannot. */
 export async function canOverlay(folder: string): Promise<boolean> {
   const [lower, upper, work, merged] = ['lower', 'upper', 'work', 'merged'].map((name) => join(folder, name))
   for (const each of [lower, upper, work, merged]) await mkdir(each ?? folder, { recursive: true })

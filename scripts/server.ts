@@ -7,7 +7,7 @@ import { execa } from 'execa'
 /** A line of the server's log, parsed. */
 export type LogLine = { readonly msg: string; readonly [key: string]: unknown }
 
-/** A server in a process of its own, as users run it. */
+/** A server in its own process, as users run it. */
 export type ServerProcess = {
   readonly pid: number
   readonly port: number
@@ -15,7 +15,7 @@ export type ServerProcess = {
   readonly address: string
   /** All log lines so far. */
   readonly log: readonly LogLine[]
-  /** Ends it, by SIGTERM unless told otherwise, and gives its exit code. */
+  /** Stops it, by default with SIGTERM, and returns its exit code. */
   stop(signal?: NodeJS.Signals): Promise<number | undefined>
 }
 
@@ -24,10 +24,10 @@ const launcher = join(import.meta.dirname, '..', 'bin', 'nixery')
 
 /**
  * Starts `nixery serve` on a free port of 127.0.0.1 and waits until it listens.
- * @param environment its configuration, added to this process's environment
- * @param program what is started; that of this checkout if it is not given
+ * @param environment its settings, added to this process's environment
+ * @param program the program to start; by default that of this checkout
  * @param under a command that starts it, such as `prlimit --nofile=256`
- * @throws Error with what it printed, if it ends before it listens
+ * @throws Error with its output, if it exits before it listens
  */
 export async function startServer(
   environment: Readonly<Record<string, string>>,
@@ -44,7 +44,7 @@ export async function startServer(
   })
   const log: LogLine[] = []
   const printed: string[] = []
-  let torn: string | undefined
+  let incomplete: string | undefined
   const ready = Promise.withResolvers<number>()
   createInterface({ input: server.stderr }).on('line', (line) => printed.push(line))
   createInterface({ input: server.stdout }).on('line', (line) => {
@@ -52,20 +52,21 @@ export async function startServer(
     if (!line.startsWith('{')) return
     const entry = parseLine(line)
     if (!entry) {
-      torn = line
+      incomplete = line
       return
     }
     log.push(entry)
-    // Without a package set it says so, and serves.
+    // Without a package set it logs a warning, and serves.
     if (entry.msg === 'ready' || entry.msg?.startsWith('started, but not ready')) {
       ready.resolve(Number(entry['port']))
     }
   })
   const ended = server.then((result) => {
     ready.reject(
-      new Error(`the server ended with ${result.exitCode ?? result.signal}:\n${printed.join('\n')}`),
+      new Error(`the server exited with ${result.exitCode ?? result.signal}:\n${printed.join('\n')}`),
     )
-    if (result.exitCode === 0 && torn !== undefined) throw new Error(`this line of the log is torn: ${torn}`)
+    if (result.exitCode === 0 && incomplete !== undefined)
+      throw new Error(`this line of the log is incomplete: ${incomplete}`)
     return result.exitCode
   })
   ended.catch(() => {}) // unless `stop` is called
@@ -82,7 +83,7 @@ export async function startServer(
   }
 }
 
-/** Undefined for a line that was cut off, as the last one of a process that was killed may be. */
+/** Undefined for an incomplete line: the last one of a killed process may be one. */
 function parseLine(line: string): LogLine | undefined {
   try {
     return JSON.parse(line) as LogLine
@@ -91,7 +92,7 @@ function parseLine(line: string): LogLine | undefined {
   }
 }
 
-/** Starts a server that outlives this process, its log in a file, and gives its process id. */
+/** Starts a server that outlives this process and logs to a file; returns its process id. */
 export function startDetachedServer(environment: Readonly<Record<string, string>>, logFile: string): number {
   const output = openSync(logFile, 'a')
   const server = spawn(launcher, ['serve'], {

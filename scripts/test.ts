@@ -6,6 +6,7 @@ import { NixeryError } from '../src/errors.ts'
 import { checkSources, reportFailure, step } from './checks.ts'
 import { ensurePrograms, type Program } from './install.ts'
 import { runTests } from './tests.ts'
+import { unitTests } from './unit-tests.ts'
 
 /** Clients and servers that the tests run for real. */
 const needed: Program[] = [
@@ -18,7 +19,8 @@ const needed: Program[] = [
 const say = (line: string) => process.stdout.write(`${line}\n`)
 
 const files = process.argv.slice(2)
-const patterns = files.length > 0 ? files : ['{src,demo,scripts,test,bench}/**/*.test.ts']
+const all = { patterns: ['{src,demo,scripts,test,bench}/**/*.test.ts'], shared: unitTests() }
+const chosen = files.length > 0 ? { patterns: files } : all
 
 try {
   await step('programs', () => ensurePrograms(needed, say))
@@ -35,8 +37,8 @@ try {
       progress: say,
     })
   })
-  // More files than cores: the tests of clients and daemons wait for a third of their time.
-  const passed = await step('tests', () => runTests({ patterns, concurrency: 3 }))
+  // More files than cores: the tests of clients and daemons are idle for a third of their time.
+  const passed = await step('tests', () => runTests({ ...chosen, concurrency: 3 }))
   if (!passed) process.exit(1)
 } catch (error) {
   if (error instanceof NixeryError) process.stderr.write(`test: ${error.message}\n${error.hint ?? ''}\n`)

@@ -3,38 +3,45 @@ import { globSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
+import { shareProcesses } from './shared-processes.ts'
 
 export type TestsOptions = {
-  /** Files of tests, as globs from the working directory. */
+  /** Test files, as globs from the working directory. */
   readonly patterns: readonly string[]
+  /** Test files that may run in one process with others; by default none. */
+  readonly shared?: readonly string[]
   /** How many files run at once. */
   readonly concurrency: number
 }
 
+const cache = join(import.meta.dirname, '..', 'node_modules', '.cache')
 /**
- * Compiled code of the program and its libraries, for all processes that tests start: a second process is ready in
- * half the time. Made first: Node 24 tries for ever to make a folder where none can be.
+ * Compiled code of the program and its libraries, for all processes that tests start: the next process starts in half the
+ * time. Created first, because Node 24 retries for ever if it cannot create the folder.
  */
-const compileCache = join(import.meta.dirname, '..', 'node_modules', '.cache', 'compiled')
+const compileCache = join(cache, 'compiled')
 
 const timeLimit = join(import.meta.dirname, 'time-limit.ts')
 
-/** Files that take minutes come first, so that none of them runs on alone at the end. */
+/** Files that take minutes come first, so that none of them runs alone at the end. */
 const rankOf = (file: string): number =>
   /^test\/(images|clients)\//.test(file) ? 0 : file.startsWith('test/') ? 1 : 2
 
 /**
- * Runs tests, each file in a process of its own, and prints what happens. At the end come the tests that were skipped,
- * each with its reason: what a machine lacks is easily overlooked in a thousand lines.
+ * Runs tests and prints their results. At the end it lists the skipped tests with their reasons, which are easily
+ * overlooked in a thousand lines.
  * @returns whether some passed and none failed
  */
-export async function runTests({ patterns, concurrency }: TestsOptions): Promise<boolean> {
+export async function runTests({ patterns, shared = [], concurrency }: TestsOptions): Promise<boolean> {
   mkdirSync(compileCache, { recursive: true })
   process.env['NODE_COMPILE_CACHE'] = compileCache
   const skipped: string[] = []
   let failed = false
   let passed = 0
-  const files = globSync(patterns).sort((a, b) => rankOf(a) - rankOf(b) || (a < b ? -1 : 1))
+  const files = globSync(patterns)
+    .filter((file) => !shared.includes(file))
+    .sort((a, b) => rankOf(a) - rankOf(b) || (a < b ? -1 : 1))
+  if (shared.length > 0) files.push(...shareProcesses(shared, join(cache, 'tests')))
   const events = run({ files, concurrency, execArgv: ['--import', timeLimit] })
   events.on('test:fail', ({ todo }) => {
     if (todo === undefined) failed = true
@@ -52,6 +59,6 @@ export async function runTests({ patterns, concurrency }: TestsOptions): Promise
   await once(output, 'end')
   if (skipped.length > 0) process.stdout.write(`\nskipped (${skipped.length}):\n`)
   for (const line of skipped) process.stdout.write(`  ${line}\n`)
-  // Patterns that match nothing prove nothing.
+  // Success needs at least one test: a pattern may match nothing.
   return !failed && passed > 0
 }

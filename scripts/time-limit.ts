@@ -1,10 +1,10 @@
 import { isMainThread } from 'node:worker_threads'
 
-/** Seconds for one file of tests. The slowest takes two minutes beside a process that keeps both cores busy. */
+/** Seconds per test file. The slowest takes two minutes on a machine whose two cores are busy. */
 const limit = 400
 
-// Loaded into each file's process. The runner's own time limit sends SIGTERM, after which the process waits for the
-// hooks of its tests, and so for ever when one of them hangs. This way its exit handlers end the programs it started.
+// Loaded into the process of each file. The time limit of Node's runner sends SIGTERM, and then waits for the hooks of
+// the tests, so for ever if one of them hangs. This way, exit handlers end the programs that the tests started.
 if (isMainThread) {
   setTimeout(() => {
     process.stderr.write(`${process.argv[1] ?? ''} did not end within ${limit} s\n`)

@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs'
 import { it } from 'node:test'
 import { needMore, testsBeside } from './unit-tests.ts'
 
-// What a test that starts Nix, or mounts a file system without looking whether it may, has in it.
-const signs = /\b(openBench|environmentOfNix)\b|execa\('(nix|nix-[a-z]+|mkfs\.ext4)'/
+// Signs of a test that starts Nix or PostgreSQL, or mounts a file system without checking whether it may.
+const signs = /\b(openBench|environmentOfNix|noPostgres)\b|execa\('(nix|nix-[a-z]+|mkfs\.ext4)'/
 
-it('tests that need Nix or root are listed, and are there', () => {
+it('tests that need Nix, PostgreSQL or root are listed', () => {
   const files = testsBeside().filter((file) => file !== 'scripts/unit-tests.test.ts')
   assert.deepEqual(
     files.filter((file) => signs.test(readFileSync(file, 'utf8')) && !needMore.has(file)),

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { NixeryError } from '../errors.ts'
 import { parseRoute } from './route.ts'
 import { codeOf, openTestRegistry, type TestRegistry } from './testing.ts'
+import { anyString } from '../text/testing.ts'
 
 const digest = `sha256:${'a'.repeat(64)}`
 
@@ -47,7 +48,7 @@ describe('parseRoute', () => {
       '%2F',
     )
     const path = fc.oneof(
-      fc.string({ unit: 'binary' }),
+      anyString(),
       fc.array(part).map((parts) => parts.join('/')),
     )
     fc.assert(

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { answerIn, jsonText, linesOfRequest } from './evaluator-text.ts'
+import { anyString } from '../text/testing.ts'
 
 describe('what a process is told', () => {
   it('is one string of printable ASCII without interpolation, whatever is in it', () => {
     fc.assert(
-      fc.property(fc.array(fc.string({ unit: 'binary' })), (names) => {
+      fc.property(fc.array(anyString()), (names) => {
         const text = jsonText(names)
         assert.match(text, /^"([ !#-[\]-~]|\\["\\])*"$/)
         assert.doesNotMatch(text, /\$/)
@@ -18,7 +19,7 @@ describe('what a process is told', () => {
 
   it('is three lines', () => {
     fc.assert(
-      fc.property(fc.string({ unit: 'binary' }), (name) => {
+      fc.property(anyString(), (name) => {
         const lines = linesOfRequest('0-mark', { attributes: [[name]] }).split('\n')
         assert.deepEqual(
           lines.map((line) => line.slice(0, 8)),
@@ -33,7 +34,7 @@ describe('what a process answers', () => {
   const printed = (text: string) => JSON.stringify(text).slice(1, -1)
 
   it('is found among all else', () => {
-    const around = fc.string({ unit: 'binary' }).filter((text) => !text.includes('mark'))
+    const around = anyString().filter((text) => !text.includes('mark'))
     const answers = fc.json().filter((text) => !/mark|\$/.test(text))
     fc.assert(
       fc.property(around, answers, around, (before, answer, after) => {

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import type { License } from '../image/license.ts'
 import { spdxExpression } from './license.ts'
+import { anyString } from '../text/testing.ts'
 
 const id = (spdxId: string): License => ({ spdxId, name: null })
 const named = (name: string): License => ({ spdxId: null, name })
@@ -50,7 +51,7 @@ describe('spdxExpression', () => {
         { maxDepth: 3 },
         fc.constantFrom(id('MIT'), id('ISC')),
         fc.string().map((name) => named(name)),
-        fc.string({ unit: 'binary' }).map((text) => ({ text })),
+        anyString().map((text) => ({ text })),
         fc.record({
           operator: fc.constantFrom('AND', 'OR', '+', 'NOT'),
           licenses: fc.array(tie('license'), { maxLength: 4 }),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { parseChallenges } from './challenge.ts'
+import { anyString } from '../text/testing.ts'
 
 const plain = (header: string) =>
   parseChallenges(header).map(({ scheme, parameters }) => [scheme, Object.fromEntries(parameters)])
@@ -81,7 +82,7 @@ describe('a WWW-Authenticate header', () => {
   })
 
   it('always terminates the parser', () => {
-    fc.assert(fc.property(fc.string({ unit: 'binary' }), (header) => void parseChallenges(header)))
+    fc.assert(fc.property(anyString(), (header) => void parseChallenges(header)))
     const started = performance.now()
     parseChallenges(`Bearer ${'a="\\'.repeat(20_000)}`)
     parseChallenges(`Bearer ${'a '.repeat(20_000)}=`)
