@@ -28,7 +28,7 @@ describe('the program as a package', () => {
       assert.ok(own.includes(path), path)
     }
     assert.deepEqual(
-      own.filter((path) => /\.test\.ts$|^(test|node_modules|docs|\.git)\//.test(path)),
+      own.filter((path) => /\.test\.ts$|^(test|node_modules|\.git)\//.test(path)),
       [],
     )
     const modules = await archived('nixery-modules')

@@ -110,7 +110,7 @@ const modulesPlan = [
 
 const programReferences = ['bash', 'coreutils', 'nixery-modules', 'nodejs']
 const programPlan = [
-  'move lib/nixery demo packaging src package.json package-lock.json',
+  'move lib/nixery demo docs packaging src CHANGELOG.md package.json package-lock.json',
   'link lib/nixery/node_modules @nixery-modules@/node_modules',
   'mkdir "$out/bin"',
   'add bin/nixery <<END',
@@ -158,7 +158,7 @@ async function moduleFiles(packages: readonly [string, LockEntry][]): Promise<En
   return files.sort((a, b) => byText(a.path, b.path))
 }
 
-/** The program's own files; of the lock file and package.json what is not for development. */
+/** The program's own files and documents; without the parts of the lock file and package.json for development. */
 async function programFiles(
   lock: z.infer<typeof lockFile>,
   about: Readonly<Record<string, unknown>>,
@@ -166,9 +166,12 @@ async function programFiles(
   const entries = Object.entries(lock.packages).filter(([, entry]) => entry.dev !== true)
   const packages = Object.fromEntries(entries.map(([path, entry]) => [path, withoutDevelopment(entry)]))
   const wanted = (path: string): boolean => !/\.test\.ts$|\/testing\.ts$|onformance\.ts$/.test(path)
-  const below = await Promise.all(['demo', 'packaging', 'src'].map((folder) => filesBelow(folder, wanted)))
+  const below = await Promise.all(
+    ['demo', 'docs', 'packaging', 'src'].map((folder) => filesBelow(folder, wanted)),
+  )
   return [
     ...below.flat(),
+    file('CHANGELOG.md', await readFile(new URL('CHANGELOG.md', root))),
     file('package.json', json(withoutDevelopment(about))),
     file('package-lock.json', json({ ...lock, packages })),
   ].sort((a, b) => byText(a.path, b.path))

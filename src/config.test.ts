@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { describe, it } from 'node:test'
-import { type Config, configWarnings, readConfig, variables } from './config.ts'
+import { type Config, configWarnings, readConfig, settingNames, variables } from './config.ts'
 import { hasCode } from './errors.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -220,11 +220,13 @@ describe('readConfig', () => {
 })
 
 describe('variables', () => {
-  it('have a name, a meaning, and the default that is had without them', () => {
+  it('have a name, a form, a meaning, and their actual default', () => {
     const all = variables()
     assert.equal(all.find(({ name }) => name === 'PORT')?.default, '8080')
-    for (const { name, meaning, default: value } of all) {
+    assert.deepEqual(all.map(({ name }) => name).toSorted(), settingNames.toSorted())
+    for (const { name, form, meaning, default: value } of all) {
       assert.match(name, /^[A-Z0-9_]+$/)
+      assert.notEqual(form, '', name)
       assert.notEqual(meaning, '', name)
       assert.deepEqual(readConfig({ [name]: value }), readConfig({}), name)
     }

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { NixeryError } from './errors.ts'
 import { defaultFolders } from './config/folders.ts'
 import { accessProblems } from './config/access.ts'
-import { schema } from './config/all-settings.ts'
+import { schema, settingGroups } from './config/all-settings.ts'
 import { readSets } from './config/sets-file.ts'
 import { variablesOf, type NamedSet } from './config/sets.ts'
 import { unknownVariables } from './config/unknown.ts'
@@ -138,25 +138,42 @@ function isOfCommit(set: Readonly<Record<string, string | undefined>>): boolean 
   return repository !== undefined
 }
 
-/** What documentation and `nixery config` tell of a variable. */
+/** A setting, for the documentation and `nixery config`. */
 export type Variable = {
   readonly name: string
-  /** As it would be written in the environment; empty if there is none, or it depends on others. */
+  /** The heading under which it is documented. */
+  readonly group: string
+  /** The form of its value: `a port (0 to 65535)`. */
+  readonly form: string
+  /** As written in the environment; empty if there is none, or if it depends on other settings. */
   readonly default: string
   readonly meaning: string
-  /** Its value is never shown. */
+  /** Whether its value is never shown. */
   readonly secret: boolean
 }
 
 export const variables = (): Variable[] =>
-  Object.entries(schema.shape).map(([name, type]) => ({
-    name,
-    default: defaultOf(type),
-    meaning: type.description ?? '',
-    secret: type.meta()?.['secret'] === true,
-  }))
+  Object.entries(settingGroups).flatMap(([group, settings]) =>
+    Object.entries<z.ZodType>(settings).map(([name, type]) => ({
+      name,
+      group,
+      form: formOf(type),
+      default: defaultOf(type),
+      meaning: type.description ?? '',
+      secret: type.meta()?.['secret'] === true,
+    })),
+  )
 
-/** A default as it would be written in the environment. */
+/** The form that the type states itself, or its inner type if it is optional or has a default. */
+function formOf(type: z.ZodType): string {
+  const form = type.meta()?.['form']
+  if (typeof form === 'string') return form
+  const isWrapper =
+    type instanceof z.ZodOptional || type instanceof z.ZodDefault || type instanceof z.ZodPrefault
+  return isWrapper ? formOf(type.unwrap() as z.ZodType) : ''
+}
+
+/** A default as written in the environment. */
 function defaultOf(type: z.ZodType): string {
   const value: unknown =
     type instanceof z.ZodPrefault || type instanceof z.ZodDefault ? type.def.defaultValue : undefined

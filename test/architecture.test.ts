@@ -85,6 +85,7 @@ const reserved: readonly (readonly [what: RegExp, who: readonly string[]])[] = [
   [/^(hono|@hono\/.*)$/, ['web']],
   [/^better-sqlite3$/, ['catalog', 'search']],
   [/^kysely$/, ['catalog', 'fleet', 'postgres']],
+  [/^marked$/, ['src/web/markdown.ts']],
   [/^pg$/, ['postgres']],
   [/^(pino|pino-pretty)$/, ['telemetry']],
   [/^prom-client$/, ['telemetry']],

@@ -64,10 +64,7 @@ const checks: Readonly<Record<string, Check>> = {
   'npm run fuzz': elsewhere('test/fuzz/server.test.ts', 'fuzzServer'),
   'npm run fuzz -- --seed 20261121': elsewhere('test/fuzz/server.test.ts', 'fuzzServer'),
   './scripts/run scripts/compressors.ts': { not: 'takes minutes, to measure' },
-  './scripts/node scripts/configuration.ts --write': elsewhere(
-    'test/documents.test.ts',
-    'configurationPage()',
-  ),
+  './scripts/node scripts/configuration.ts --write': elsewhere('test/documents.test.ts', 'generatedPages()'),
   './scripts/node demo/make.ts --directory packages --arch amd64,arm64': elsewhere(
     'scripts/test.ts',
     'ensureDemoPackageSet',

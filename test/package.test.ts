@@ -51,6 +51,8 @@ describe('the npm package', { timeout: 300_000 }, () => {
     try {
       const { response, text } = await ask(server, 'hello/manifests/latest')
       assert.equal(response.status, 200, text)
+      const docs = await fetch(`http://${server.address}/docs/configuration`)
+      assert.match(await docs.text(), /<h1 id="settings">Settings<\/h1>/)
     } finally {
       assert.equal(await server.stop(), 0)
     }

@@ -13,7 +13,7 @@ type Entry = {
 const commands: readonly Entry[] = [
   {
     name: 'serve',
-    description: 'serve images over HTTP; configured by environment variables (docs/configuration.md)',
+    description: 'serve images over HTTP; configured by environment variables (nixery config prints them)',
     load: async () => (await import('./serve.ts')).setUp,
   },
   {

@@ -14,7 +14,25 @@ import { serverSettings } from './server.ts'
 import { storageSettings } from './storage.ts'
 import { upkeepSettings } from './upkeep.ts'
 
-/** Every variable with its type, default and meaning; docs/configuration.md is generated from it. */
+/** All settings, grouped as in docs/configuration.md. */
+export const settingGroups = {
+  Server: serverSettings,
+  Access: accessSettings,
+  'Quotas and the audit log': accountingSettings,
+  Packages: packageSettings,
+  'Several package sets': setSettings,
+  Images: imageSettings,
+  'Builds and Nix': nixSettings,
+  'Binary caches': cacheSettings,
+  Layers: layerSettings,
+  Storage: storageSettings,
+  Database: databaseSettings,
+  'Front ends and workers': fleetSettings,
+  Cleanup: upkeepSettings,
+  Program: programSettings,
+}
+
+/** Every setting with its type, default and meaning; docs/configuration.md is generated from it. */
 export const schema = z.object({
   ...serverSettings,
   ...accessSettings,

@@ -3,14 +3,16 @@ import { defaultMaxLayers } from '../layers/strategies.ts'
 import { z } from 'zod'
 import { oneOf, seconds, text, whole } from './values.ts'
 
-/** Refuses the value of earlier versions with a hint at what to use. */
+const compressions = oneOf(...compressionChoices)
+/** Refuses a value of earlier versions with a hint at what to use. */
 const compression = z
   .string()
   .refine((value) => value !== 'igzip', {
     error: '"igzip" is not supported any more: use libdeflate; blobs that igzip packed are still served',
     abort: true,
   })
-  .pipe(oneOf(...compressionChoices))
+  .pipe(compressions)
+  .meta({ ...compressions.meta() })
 
 /** How layers are made. */
 export const layerSettings = {

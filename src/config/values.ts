@@ -3,17 +3,22 @@ import { z } from 'zod'
 import { parseImageReference } from '../image/name.ts'
 import { parseGoDuration } from '../store/go-duration.ts'
 
-// The types of settings. What is refused is told with its value and with what it should be:
-// `"60s" is not a whole number of seconds (1 to 604800)`.
+// The types of settings. Errors name the value and the expected form: `"60s" is not a whole number of seconds (1 to 604800)`.
 
-/** A value that `parse` reads from a setting's text; what it gives `undefined` for is refused as not being `what`. */
+/**
+ * A value that `parse` reads from a setting's text. If it returns `undefined`, the text is refused as not being `what`,
+ * which is also the form of the value in the documentation.
+ */
 export const valueOf = <T>(what: string, parse: (text: string) => T | undefined) =>
-  z.string().transform((text, context) => {
-    const value = parse(text)
-    if (value !== undefined) return value
-    context.addIssue(refusal(text, what))
-    return z.NEVER
-  })
+  z
+    .string()
+    .transform((text, context) => {
+      const value = parse(text)
+      if (value !== undefined) return value
+      context.addIssue(refusal(text, what))
+      return z.NEVER
+    })
+    .meta({ form: what })
 
 /** A whole number from `least` to `most`, both included; `what` names it for messages, such as `a port`. */
 export const whole = (what: string, least: number, most: number) =>
@@ -25,13 +30,14 @@ export const whole = (what: string, least: number, most: number) =>
 /** Seconds, up to a week. */
 export const seconds = whole('a whole number of seconds', 1, 7 * 24 * 3600)
 
-export const text = z.string().min(1)
+const anyText = z.string().min(1)
+export const text = anyText.meta({ form: 'text' })
 
 /** A path; relative ones count from the working directory. */
-export const folder = text.transform((path) => resolve(path))
+export const folder = anyText.transform((path) => resolve(path)).meta({ form: 'a path' })
 
 /** Items separated by spaces or commas. */
-export const list = text.transform(itemsOf)
+export const list = anyText.transform(itemsOf).meta({ form: 'items separated by spaces or commas' })
 
 /** A list whose items are all of these words, at least one. */
 export const listOf = <const Word extends string>(words: readonly Word[]) =>
@@ -49,7 +55,9 @@ export const refPatterns = valueOf('a list of full names of refs, such as refs/h
 
 /** One of these words. */
 export const oneOf = <const Word extends string>(...words: Word[]) =>
-  z.enum(words, { error: ({ input }) => refusal(String(input), alternatives(words)) })
+  z
+    .enum(words, { error: ({ input }) => refusal(String(input), alternatives(words)) })
+    .meta({ form: alternatives(words.map((word) => `\`${word}\``)) })
 
 const yes: ReadonlySet<string> = new Set(['true', 'on', 'yes', 'y', '1', 'enabled'])
 const no: ReadonlySet<string> = new Set(['false', 'off', 'no', 'n', '0', 'disabled'])

@@ -50,7 +50,7 @@ export function documentOf(
       </head>
       <body ${wide && html`class="wide"`}>
         ${viewer && viewerText(viewer)} ${body}
-        <footer>Nixery ${version}, in TypeScript</footer>
+        <footer>Nixery ${version}, in TypeScript · <a href="/docs">Documentation</a></footer>
       </body>
     </html> `
   // Hono's template is a promise if one was put in; there is none here.

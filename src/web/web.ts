@@ -6,10 +6,12 @@ import { parseImageName, type ImageRequest, type Vocabulary } from '../image/nam
 import { defaultPlatform, type Platform } from '../image/platform.ts'
 import { readAssets, type Asset } from './assets.ts'
 import { anyImage } from './api.ts'
+import { openBook } from './book.ts'
 import { buildPage } from './build-page.ts'
 import { compose, type Finder } from './compose.ts'
 import { composePage } from './compose-page.ts'
 import type { SourceDescription } from './describe.ts'
+import { docsPage } from './docs.ts'
 import type { BuildRecord, History } from './history.ts'
 import { homePage } from './home.ts'
 import { registryHost } from './host.ts'
@@ -39,8 +41,8 @@ export type WebDeps = {
 }
 
 /**
- * The pages for people: `/`, `/builds/<id>`, and what they link to under `/static/`. Every other path has a page that
- * says 404, so this table goes behind all others.
+ * The pages: `/`, `/builds/<id>`, the documentation under `/docs`, and the files that they use under `/static/`. All other
+ * paths get a page with status 404, so this table must come last.
  */
 export function createWeb(deps: WebDeps): RouteTable {
   const { history, describe, version, platforms = [defaultPlatform], now = Date.now } = deps
@@ -53,6 +55,7 @@ export function createWeb(deps: WebDeps): RouteTable {
     }
   }
   const frame = { assets: readAssets(), version, composes: finder !== undefined }
+  const book = openBook()
   const show = (
     page: Page,
     status: number,
@@ -128,6 +131,10 @@ export function createWeb(deps: WebDeps): RouteTable {
       return show(composePage(frame, await compose(finder, request), host), 200, {}, request)
     }),
   }
+  const docs = (path: string): TableRoute | undefined => {
+    const chapter = book.find(path.replace(/\/$/, ''))
+    return chapter && { ...notFound, reply: readOnly(() => show(docsPage(frame, book, chapter), 200)) }
+  }
   const file = ({ bytes, contentType }: Asset): TableRoute => ({
     action: 'pull',
     subject: 'public',
@@ -142,7 +149,7 @@ export function createWeb(deps: WebDeps): RouteTable {
     const id = buildPath.exec(path)?.[1]
     if (id !== undefined) return build(id)
     const asset = frame.assets.find(path)
-    return asset ? file(asset) : notFound
+    return asset ? file(asset) : (docs(path) ?? notFound)
   }
 }
 

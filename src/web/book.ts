@@ -1,0 +1,75 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { systemErrorCode } from '../errors.ts'
+import { renderMarkdown, type Rendered } from './markdown.ts'
+
+/** A page of the documentation. */
+export type Chapter = Rendered & {
+  /** `/docs/recipes` */
+  readonly path: string
+}
+
+/** The documentation, as pages below `/docs`. */
+export type Book = {
+  /** The page at a path; undefined if there is none. Rendered at the first call. */
+  find(path: string): Chapter | undefined
+  /** The paths of all pages, in the order in which the start page links to them. */
+  readonly paths: readonly string[]
+}
+
+/** The folder of the documents: of a checkout, or of the npm package, whose modules are one folder deeper. */
+const folders = ['../../docs', '../../../docs'].map((path) => join(import.meta.dirname, path))
+
+/** Opens the documents of this program. An installation without them has an empty book. */
+export function openBook(): Book {
+  for (const folder of folders) {
+    try {
+      return bookOf(readFiles(folder))
+    } catch (error) {
+      if (systemErrorCode(error) !== 'ENOENT') throw error
+    }
+  }
+  return { find: () => undefined, paths: [] }
+}
+
+function readFiles(folder: string): Map<string, string> {
+  const names = readdirSync(folder).filter((name) => name.endsWith('.md'))
+  const files = new Map(names.map((name) => [name, readFileSync(join(folder, name), 'utf8')]))
+  return files.set('../CHANGELOG.md', readFileSync(join(folder, '..', 'CHANGELOG.md'), 'utf8'))
+}
+
+/** @param files Markdown by path, relative to the folder of the documents; `README.md` is the start page */
+export function bookOf(files: ReadonlyMap<string, string>): Book {
+  const byPath = new Map([...files.keys()].map((file) => [pathOf(file), file]))
+  const linkOf = (href: string): string | undefined => {
+    if (/^(https?:|#)/.test(href)) return href
+    const [file = '', fragment] = href.split('#')
+    if (!files.has(file)) return undefined
+    return fragment === undefined ? pathOf(file) : `${pathOf(file)}#${fragment}`
+  }
+  const linked = [...(files.get('README.md') ?? '').matchAll(/\]\(([\w./-]+\.md)\)/g)].map(
+    ([, file = '']) => file,
+  )
+  const paths = new Set(
+    ['README.md', ...linked.filter((file) => files.has(file)), ...files.keys()].map(pathOf),
+  )
+  const rendered = new Map<string, Chapter>()
+  return {
+    paths: [...paths],
+    find(path) {
+      const file = byPath.get(path)
+      if (file === undefined) return undefined
+      const chapter = rendered.get(path) ?? { path, ...renderMarkdown(files.get(file) ?? '', linkOf) }
+      rendered.set(path, chapter)
+      return chapter
+    },
+  }
+}
+
+const pathOf = (file: string): string => {
+  const name = file
+    .replace(/^\.\.\//, '')
+    .replace(/\.md$/, '')
+    .toLowerCase()
+  return name === 'readme' ? '/docs' : `/docs/${name}`
+}
