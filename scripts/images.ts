@@ -4,5 +4,8 @@ import { runMatrix } from './matrix.ts'
 await runMatrix({
   variable: 'NIXERY_IMAGES',
   patterns: ['test/{images,recipes}/*.test.ts'],
-  programs: ['nix-store', 'podman', 'buildah', 'containerd', 'ctr', 'dockerd', 'runc'],
+  programs: [
+    ...(['nix-store', 'podman', 'buildah', 'containerd', 'ctr', 'dockerd', 'runc'] as const),
+    ...(['skopeo', 'umoci', 'docker-registry', 'mmdebstrap'] as const),
+  ],
 })

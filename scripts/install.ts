@@ -20,6 +20,7 @@ const debianPackages = {
   openssl: 'openssl',
   'docker-registry': 'docker-registry',
   nginx: 'nginx-light',
+  mmdebstrap: 'mmdebstrap',
   radosgw: 'radosgw',
   'ceph-mon': 'ceph-mon',
   'ceph-osd': 'ceph-osd',

@@ -1,4 +1,6 @@
 import { join } from 'node:path'
+import { createBaseRegistry } from './bases/registry.ts'
+import { createBases, type Bases } from './builds/bases.ts'
 import type { Layering } from './builds/build.ts'
 import type { WorkerStatus } from './builds/builds.ts'
 import { createEstimates, type Estimates } from './builds/estimates.ts'
@@ -44,6 +46,7 @@ export type Worker = {
   versionsOf(set: string | undefined, attribute: string): readonly string[]
   readonly nix: Nix
   readonly resolver: Resolver
+  readonly bases: Bases
   readonly packer: Packer
   readonly contents: Contents
   /** Binary caches, where images may be made from them. */
@@ -128,6 +131,14 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
   )
   const contents = localStore((paths, watch) => nix.closureFacts(paths, watch))
   const origin = await openOrigin(config, { nix, catalog }, state.store.spoolDirectory, warn)
+  const bases = createBases({
+    catalog,
+    blobs,
+    registry: createBaseRegistry({ environment: process.env }),
+    registries: config.NIXERY_BASE_REGISTRIES,
+    size: config.NIXERY_BASE_SIZE,
+    timeLimit: config.NIXERY_FETCH_TIMEOUT,
+  })
   const layering = (): Layering => ({
     strategy: config.NIXERY_STRATEGY,
     popularity: popularity.current(),
@@ -137,6 +148,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
   const estimates = createEstimates({
     sets,
     resolver,
+    bases,
     catalog,
     blobs,
     compressorId: packer.compressorId,
@@ -150,6 +162,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
     recipes,
     nix,
     resolver,
+    bases,
     catalog,
     blobs,
     packer,
@@ -175,6 +188,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
     versionsOf: (set, attribute) => versionsIn(versions, opened.listing(set)?.source, attribute),
     nix,
     resolver,
+    bases,
     packer,
     contents,
     origin,

@@ -30,12 +30,13 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     recipes: 'fs nix:types packages queue:types rootfs text image errors',
     push: 'fs net text image errors',
     contents: 'net queue image errors',
+    bases: 'contents push rootfs text image errors',
     rootfs: 'contents text image errors',
     store: 'fs image errors',
     popcount: 'closure fs net image errors',
     layers: 'contents queue closure store image errors',
     search: 'nix:types packages image errors',
-    builds: 'catalog closure contents layers nix packages queue recipes rootfs store text image errors',
+    builds: 'bases catalog closure contents layers nix packages queue recipes rootfs store text image errors',
     quotas: 'access errors',
     http: 'access builds quotas store text image errors',
     web: 'access builds http search text image errors',
@@ -53,7 +54,7 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     state: 'builds catalog catalogs config postgres:types store stores upkeep',
     fleet: 'builds catalog:types config image postgres queue text errors',
     worker:
-      'builds config contents evaluation image layers nix packages origin popcount search:types searching sets state',
+      'bases builds config contents evaluation image layers nix packages origin popcount search:types searching sets state',
     duties: 'catalog:types state:types',
     monitor: 'builds config telemetry text web',
     gate: 'access catalog:types config credentials fs http net policy quotas telemetry errors',
@@ -63,7 +64,7 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     cleanup: 'catalogs config image state telemetry upkeep',
     main: 'builds cleanup config duties fleet frontend image monitor package.json state telemetry worker',
     cli:
-      'access builds catalog catalogs closure config credentials export fs layers main nix package.json packages policy popcount push recipes ' +
+      'access bases builds catalog catalogs closure config credentials export fs layers main nix package.json packages policy popcount push recipes ' +
       'search sources store stores upkeep ' +
       'telemetry text state worker demo image errors',
   }).map(([room, others]) => [room, others.split(' ')]),

@@ -10,14 +10,16 @@ import { DerivationGone, type WantedOutput } from '../nix/realise.ts'
 import type { PinnedSet } from '../packages/source.ts'
 import { unwanted } from '../queue/demand.ts'
 import { closureOf, knownClosure } from './closure.ts'
+import { ofRecipes } from './base-failures.ts'
+import type { Bases } from './bases.ts'
 import { fromCaches, type CacheOrigin } from './from-caches.ts'
 import { imageKey } from './image-key.ts'
 import { isComplete, parseImage, publishImage, type Image } from './image.ts'
-import { layerSpecs, type LayerOptions, type LayerSpec } from './layers.ts'
+import { baseLayersOf, budgetOf, layerSpecs, type LayerOptions, type LayerSpec } from './layers.ts'
 import { parseLinkFacts } from './link-facts.ts'
 import { knownLayers, packFromMembers, packLayers, type PackingDeps } from './packing.ts'
 import type { Resolver } from './resolve.ts'
-import { resolvedSpec, rootsOf, outputsToRealise } from './spec-of.ts'
+import { rootsOf, outputsToRealise, specFor } from './spec-of.ts'
 
 export type Layering = Omit<LayerOptions, 'compressorId'>
 
@@ -26,6 +28,7 @@ export type FlowDeps = Pick<PackingDeps, 'catalog' | 'blobs' | 'packer' | 'conte
   readonly origin?: CacheOrigin | undefined
   readonly nix: Nix
   readonly resolver: Resolver
+  readonly bases: Bases
   /** Labels of every image, besides those from its packages. */
   readonly labels: Readonly<Record<string, string>>
 }
@@ -55,9 +58,10 @@ export type BuiltImage = { readonly image: Image; readonly key: ImageKey }
  */
 export async function build(context: Context, pinned: PinnedSet): Promise<BuiltImage> {
   const attempt = async (again: boolean) => {
-    const resolved = await context.resolver.resolve(context.request, pinned, { ...context, again })
-    const spec = resolvedSpec(context.request, pinned, resolved, context.labels)
-    const built = await fromSpec(context, spec)
+    const { spec, named } = await specFor(context, context.request, pinned, { ...context, again })
+    const built = await fromSpec(context, spec).catch((error: unknown) => {
+      throw ofRecipes(error, named, spec.base)
+    })
     await context.catalog.rememberRoots(built.key, rootsOf(spec))
     return built
   }
@@ -79,6 +83,7 @@ async function fromSpec(context: Context, spec: ImageSpec): Promise<BuiltImage> 
   if (context.signal.aborted) throw unwanted()
 
   context.enter()
+  if (spec.base) await context.bases.fetch(spec.base, spec.platform, context)
   const { origin } = context
   if (origin && (origin.mode === 'caches' || !(await isInStore(context, roots)))) {
     const built = await fromCaches({ ...context, origin }, roots, (closure, contents, signal) =>
@@ -181,6 +186,7 @@ async function fromKnown(
     warn(context, image)
     return { image, key }
   }
+  if (spec.base && !(await context.bases.isFetched(spec.base))) return undefined
   const specs = specsOf(context, spec, closure)
   const known = await knownLayers(context, specs)
   const missing = specs.filter((layer) => !known.has(layer.key))
@@ -191,10 +197,14 @@ async function fromKnown(
   return compose(context, spec, key, specs, new Map([...known, ...packed]))
 }
 
-const specsOf = (context: Context, spec: ImageSpec, closure: Closure): LayerSpec[] => {
-  const maxLayers = spec.maxLayers ?? context.layering.maxLayers
-  const options = { ...context.layering, maxLayers, compressorId: context.packer.compressorId }
-  return layerSpecs(closure, spec, options)
+const specsOf = ({ bases, layering, packer }: Context, spec: ImageSpec, closure: Closure): LayerSpec[] => {
+  const { base } = spec
+  return layerSpecs(closure, spec, {
+    ...layering,
+    maxLayers: budgetOf(spec, layering.maxLayers),
+    compressorId: packer.compressorId,
+    ...(base && { scans: () => bases.scans(base) }),
+  })
 }
 
 async function compose(
@@ -211,7 +221,7 @@ async function compose(
   })
   const facts = parseLinkFacts(layers.at(-1)?.layer.facts)
   if (!facts) throw new Error('the last layer has no facts about the config')
-  const image = await publishImage(context.blobs, spec, layers, facts)
+  const image = await publishImage(context.blobs, spec, [...baseLayersOf(spec), ...layers], facts)
   warn(context, image)
   await context.mayRecord?.()
   // Another process may be collecting garbage. Before it deletes a layer, it checks the catalog for new images, but it may

@@ -9,6 +9,7 @@ import type { Nix } from '../nix/nix.ts'
 import { nameFilter } from '../packages/policy.ts'
 import { oneSet } from '../packages/sets.ts'
 import { createLimiter } from '../queue/limiter.ts'
+import { noBases } from './no-bases-testing.ts'
 import { builtInBook } from '../recipes/testing.ts'
 import type { Blobs } from './blobs.ts'
 import { createBuilder } from './builder.ts'
@@ -90,6 +91,7 @@ export function openFakeBuilder({ jobs = 1, maxQueue = 10, retryLease = 600, rev
       later: (work) => void work,
     }),
     recipes: builtInBook,
+    bases: noBases,
     catalog,
     blobs: { losses: 0 } as Partial<Blobs> as Blobs,
     contents: localContents,

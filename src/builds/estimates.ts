@@ -12,10 +12,11 @@ import type { ChosenOutput } from '../packages/resolution.ts'
 import type { Blobs } from './blobs.ts'
 import type { Layering } from './build.ts'
 import { knownClosure } from './closure.ts'
-import { layerSpecs } from './layers.ts'
+import type { Bases } from './bases.ts'
+import { baseLayersOf, budgetOf, layerSpecs } from './layers.ts'
 import { knownLayers } from './packing.ts'
 import type { Resolver } from './resolve.ts'
-import { resolvedSpec, rootsOf } from './spec-of.ts'
+import { rootsOf, specFor } from './spec-of.ts'
 
 /** A layer that an image has, or would have. Sizes are bytes. */
 export type EstimatedLayer = {
@@ -53,6 +54,7 @@ export type PopularImage = { readonly request: ImageRequest; readonly layers: Re
 export type EstimateDeps = {
   readonly sets: Pick<PackageSets, 'pin' | 'current'>
   readonly resolver: Pick<Resolver, 'resolve'>
+  readonly bases: Pick<Bases, 'find'>
   readonly catalog: Catalog
   readonly blobs: Blobs
   readonly compressorId: string
@@ -113,18 +115,14 @@ type Part = Pick<Estimate, 'packages'> & { readonly spec: ImageSpec; readonly cl
 
 /** What is known of a request; undefined if its packages are not. @throws what resolving does */
 async function partOf(
-  { resolver, catalog, labels }: EstimateDeps,
+  deps: EstimateDeps,
   request: ImageRequest,
   pinned: PinnedSet,
 ): Promise<Part | undefined> {
   try {
-    const resolved = await resolver.resolve(request, pinned, {
-      signal: undefined,
-      readyOnly: true,
-      emit() {},
-    })
-    const spec = resolvedSpec(request, pinned, resolved, labels)
-    return { packages: resolved.packages, spec, closure: await knownClosure(catalog, rootsOf(spec)) }
+    const options = { signal: undefined, readyOnly: true, emit() {} } as const
+    const { spec, packages } = await specFor(deps, request, pinned, options)
+    return { packages, spec, closure: await knownClosure(deps.catalog, rootsOf(spec)) }
   } catch (error) {
     if (hasCode(error, 'NOT_READY')) return undefined
     throw error
@@ -148,14 +146,19 @@ async function wholeEstimate(
   closure: Closure,
   packages: Estimate['packages'],
 ): Promise<Estimate> {
-  const options = { ...layering(), ...(spec.maxLayers !== undefined && { maxLayers: spec.maxLayers }) }
-  const wanted = layerSpecs(closure, spec, { ...options, compressorId })
+  const usual = layering()
+  const options = { ...usual, maxLayers: budgetOf(spec, usual.maxLayers), compressorId }
+  const wanted = layerSpecs(closure, spec, options)
   const known = await knownLayers({ catalog, blobs }, wanted)
-  const layers = wanted.map(({ key, narSize, comment, members }): EstimatedLayer => {
+  const ofBase = baseLayersOf(spec).map(({ layer: packed, comment }): EstimatedLayer => {
+    return { narSize: 0, comment, paths: [], packed }
+  })
+  const own = wanted.map(({ key, narSize, comment, members }): EstimatedLayer => {
     const layer = known.get(key)
     const paths = members.map(({ storePath }) => storePath)
     return { narSize, comment, paths, packed: layer && { digest: layer.digest, size: layer.size } }
   })
+  const layers = [...ofBase, ...own]
   const narSize = layers.reduce((sum, layer) => sum + layer.narSize, 0)
   return { packages, unknown: [], paths: closure.paths.size, narSize, layers, failure: undefined }
 }

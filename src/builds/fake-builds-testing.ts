@@ -8,6 +8,7 @@ import type { Packer } from '../layers/pack.ts'
 import type { Nix } from '../nix/nix.ts'
 import { nameFilter } from '../packages/policy.ts'
 import { oneSet } from '../packages/sets.ts'
+import { noBases } from './no-bases-testing.ts'
 import { builtInBook } from '../recipes/testing.ts'
 import type { Blobs } from './blobs.ts'
 import type { BuilderDeps } from './builder.ts'
@@ -85,6 +86,7 @@ export function openFakeBuilds({
       later: (work) => void work,
     }),
     recipes: builtInBook,
+    bases: noBases,
     catalog,
     contents: localContents,
     blobs: { losses: 0 } as Partial<Blobs> as Blobs,

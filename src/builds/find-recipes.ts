@@ -8,6 +8,7 @@ import type { PinnedSet } from '../packages/source.ts'
 import { isPackage } from '../packages/wanted.ts'
 import type { PartialDemand } from '../queue/demand.ts'
 import type { LoadedRecipe, RecipeBook, RecipePlace } from '../recipes/book.ts'
+import { compose, inOrder } from '../recipes/compose.ts'
 import { recipeError } from '../recipes/errors.ts'
 import { listed } from '../text/words.ts'
 
@@ -85,4 +86,27 @@ export function recipeIn(loaded: ReadonlyMap<string, LoadedRecipe>, name: string
   const found = loaded.get(name)
   if (!found) throw new Error(`the recipe ${name} was not looked up`)
   return found.recipe
+}
+
+/** The names of the recipes of an image, and of the one that names its base, for messages. */
+export type NamesOfRecipes = { readonly recipes: readonly string[]; readonly baseOf: string }
+
+/** All recipes of an image as one, and the store paths that they refer to. */
+export type TogetherRecipes = {
+  readonly recipe: Recipe
+  readonly roots: LoadedRecipe['roots']
+  readonly named: NamesOfRecipes
+}
+
+export function togetherOf(
+  recipes: readonly NamedRecipe[],
+  loaded: ReadonlyMap<string, LoadedRecipe>,
+): TogetherRecipes {
+  const ordered = inOrder(recipes)
+  const baseOf = ordered.findLast(({ recipe }) => recipe.base !== undefined)?.name ?? ''
+  return {
+    recipe: compose(ordered),
+    roots: recipes.flatMap(({ name }) => loaded.get(name)?.roots ?? []),
+    named: { recipes: ordered.map(({ name }) => name), baseOf },
+  }
 }

@@ -8,7 +8,9 @@ import { closureKey } from './closure.ts'
 import { layeringKey, type LayerOptions } from './layers.ts'
 
 /** The contributions of recipes, if any: images without recipes keep their keys of earlier versions. */
-const contentsOf = ({ accounts, files, nixDatabase, annotations, maxLayers }: ImageSpec): object => ({
+const contentsOf = ({ base, accounts, files, nixDatabase, annotations, maxLayers }: ImageSpec): object => ({
+  // Its config is part of the image's.
+  base: base && { reference: base.reference, layers: base.layers },
   accounts,
   files,
   nixDatabase,

@@ -1,6 +1,7 @@
 import type { LayerKey, MemberKey } from '../catalog/catalog.ts'
 import type { Closure } from '../closure/graph.ts'
 import type { Popularity } from '../closure/popularity.ts'
+import { NixeryError } from '../errors.ts'
 import type { Listings } from '../contents/contents.ts'
 import { rememberListings } from '../contents/remembered.ts'
 import { keyOf } from '../image/canonical.ts'
@@ -9,7 +10,7 @@ import { storePathName, type PathFacts, type StorePath } from '../image/store-pa
 import { archiveVersion } from '../layers/archive.ts'
 import { strategies, strategyVersions } from '../layers/strategies.ts'
 import { rootfs, rootfsVersion, type Rootfs } from '../rootfs/rootfs.ts'
-import type { RootfsExtra } from '../rootfs/work.ts'
+import type { RootfsExtra, RootfsInput } from '../rootfs/work.ts'
 import { closureKey } from './closure.ts'
 
 /** A layer of an image: its key, and what it is packed from. */
@@ -34,10 +35,16 @@ export type LayerOptions = {
   readonly popularity: Popularity
   readonly maxLayers: number
   readonly compressorId: string
+  /** What the layers of the base have where. */
+  readonly scans?: () => Promise<RootfsInput['base']>
 }
 
 /** What a plan depends on besides the closure, for keys. Only the original's strategy uses popularity. */
-export const layeringKey = ({ strategy, maxLayers, popularity }: Omit<LayerOptions, 'compressorId'>) => ({
+export const layeringKey = ({
+  strategy,
+  maxLayers,
+  popularity,
+}: Omit<LayerOptions, 'compressorId' | 'scans'>) => ({
   strategy: strategyVersions[strategy],
   maxLayers,
   popularity: strategy === 'nixery' ? popularity.version : undefined,
@@ -73,23 +80,51 @@ export function layerSpecs(closure: Closure, spec: LinkSpec, options: LayerOptio
       members,
     }
   })
-  return [...layers, linksLayer(closure, spec, compressorId)]
+  return [...layers, linksLayer(closure, spec, options)]
 }
+
+// Layers that Docker's overlay2 mounts, without the two that it adds for a container, and without that of links.
+const mostLayers = 122
+
+/**
+ * The number of layers of store paths that an image may have: with those of its base, runtimes must be able to mount all.
+ * @throws RECIPE_INVALID if the base leaves no room
+ */
+export function budgetOf({ base, maxLayers }: Pick<ImageSpec, 'base' | 'maxLayers'>, usual: number): number {
+  const wanted = maxLayers ?? usual
+  if (!base) return wanted
+  const left = mostLayers - base.layers.length
+  if (left >= 1) return Math.min(wanted, left)
+  throw new NixeryError(
+    'RECIPE_INVALID',
+    `base: ${base.reference} has ${base.layers.length} layers, and an image on it must have more: at most ${mostLayers - 1}`,
+  )
+}
+
+/** The layers of the base with lines for `docker history`; none without a base. */
+export const baseLayersOf = ({ base }: Pick<ImageSpec, 'base'>) =>
+  base?.layers.map((layer) => ({ layer, comment: `base ${base.reference}` })) ?? []
 
 /** What the last layer is made of, besides the closure. */
 export type LinkSpec = Pick<ImageSpec, 'platform' | 'links' | 'commit'> &
-  Partial<Pick<ImageSpec, 'config' | 'accounts' | 'files' | 'nixDatabase'>>
+  Partial<Pick<ImageSpec, 'base' | 'config' | 'accounts' | 'files' | 'nixDatabase'>>
 
 /** What recipes add to the last layer; undefined where that is nothing. */
-function extraOf({ accounts, files, nixDatabase, config }: LinkSpec): RootfsExtra | undefined {
+function extraOf({ base, accounts, files, nixDatabase, config }: LinkSpec): RootfsExtra | undefined {
   const { workdir, user } = config ?? {}
-  const extra = { accounts, files, nixDatabase, workdir, user: workdir === undefined ? undefined : user }
+  // On a base, whether there is such a user is only known with the base.
+  const isNeeded = workdir !== undefined || base !== undefined
+  const extra = { accounts, files, nixDatabase, workdir, user: isNeeded ? user : undefined }
   return Object.values(extra).some((value) => value !== undefined) ? extra : undefined
 }
 
 const remembered = rememberListings()
 
-function linksLayer(closure: Closure, spec: LinkSpec, compressorId: string): LayerSpec {
+function linksLayer(
+  closure: Closure,
+  spec: LinkSpec,
+  { compressorId, scans }: Pick<LayerOptions, 'compressorId' | 'scans'>,
+): LayerSpec {
   const { platform, links: packages, commit } = spec
   const extra = extraOf(spec)
   const { architecture } = platform
@@ -101,15 +136,17 @@ function linksLayer(closure: Closure, spec: LinkSpec, compressorId: string): Lay
       closure: closureKey(closure),
       architecture,
       ...(extra && { extra }),
+      ...(spec.base && { base: spec.base.layers.map(({ diffId }) => diffId) }),
       archiveVersion,
       compressorId,
     }),
     comment: `links to ${listed(packages)}`,
     narSize: 0,
     members: [],
-    make: (listings) => {
+    make: async (listings) => {
       const facts = [...closure.paths.values()]
-      return rootfs(remembered(listings, facts), { packages, closure: facts, platform, buildId, extra })
+      const base = await scans?.()
+      return rootfs(remembered(listings, facts), { packages, closure: facts, platform, buildId, extra, base })
     },
   }
 }

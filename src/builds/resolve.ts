@@ -3,8 +3,7 @@ import { NixeryError } from '../errors.ts'
 import { keyOf } from '../image/canonical.ts'
 import type { ImageRequest } from '../image/name.ts'
 import type { Platform } from '../image/platform.ts'
-import { builtIn, type Recipe } from '../image/recipes.ts'
-import type { SpecRoot } from '../image/spec.ts'
+import { builtIn } from '../image/recipes.ts'
 import { partsOfName } from '../image/spelling.ts'
 import type { LookUp, SetPolicy } from '../nix/evaluate.ts'
 import type { Nix } from '../nix/nix.ts'
@@ -22,10 +21,9 @@ import { stateOf, type PinnedSet } from '../packages/source.ts'
 import type { PartialDemand } from '../queue/demand.ts'
 import { decideWords, isPackage, wantedBy } from '../packages/wanted.ts'
 import type { RecipeBook } from '../recipes/book.ts'
-import { compose, inOrder } from '../recipes/compose.ts'
 import { deniedDerivations, refuseDenied } from './denied.ts'
 import type { Emit } from './events.ts'
-import { findRecipes, recipeIn, refuseClash } from './find-recipes.ts'
+import { findRecipes, recipeIn, refuseClash, togetherOf, type TogetherRecipes } from './find-recipes.ts'
 import { notReady } from './not-ready.ts'
 import { denied, resolutionOf } from './resolution-of.ts'
 import { noteVersions, resolveVersions, versionsIn, type OtherVersions } from './resolve-versions.ts'
@@ -65,13 +63,7 @@ export type Resolver = {
   hasPackage(name: string, platform: Platform, pinned: PinnedSet): Promise<boolean>
 }
 
-export type Resolved = {
-  readonly packages: readonly ChosenOutput[]
-  /** All recipes, merged. */
-  readonly recipe: Recipe
-  /** Store paths that recipes refer to. */
-  readonly roots: readonly SpecRoot[]
-}
+export type Resolved = TogetherRecipes & { readonly packages: readonly ChosenOutput[] }
 
 export type ResolveOptions = PartialDemand & {
   readonly emit: Emit
@@ -238,8 +230,7 @@ export function createResolver({
         evaluated,
         ms: performance.now() - started,
       })
-      const roots = decided.recipes.flatMap(({ name }) => loaded.get(name)?.roots ?? [])
-      return { packages, recipe: compose(inOrder(decided.recipes)), roots }
+      return { packages, ...togetherOf(decided.recipes, loaded) }
     },
   }
 }

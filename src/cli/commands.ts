@@ -65,8 +65,9 @@ const commands: readonly Entry[] = [
   },
   {
     name: 'recipe',
-    args: 'check [folder]',
-    description: 'say what is wrong with the recipes of a folder, with line and column',
+    args: '<action> [folder]',
+    description:
+      'check: say what is wrong with the recipes of a folder, with line and column; lock: pin their base images',
     load: async () => (await import('./recipe.ts')).setUp,
   },
   {

@@ -2,9 +2,9 @@ import { Option } from 'commander'
 import { closureInCaches } from '../builds/from-caches.ts'
 import { closureOf, knownClosure } from '../builds/closure.ts'
 import type { Emit } from '../builds/events.ts'
-import { layerSpecs } from '../builds/layers.ts'
+import { baseLayersOf, budgetOf, layerSpecs } from '../builds/layers.ts'
 import { knownLayers } from '../builds/packing.ts'
-import { resolvedSpec, rootsOf, outputsToRealise } from '../builds/spec-of.ts'
+import { rootsOf, outputsToRealise, specFor } from '../builds/spec-of.ts'
 import { duplicatesOf } from '../closure/duplicates.ts'
 import type { Closure } from '../closure/graph.ts'
 import { NixeryError } from '../errors.ts'
@@ -75,6 +75,7 @@ async function plan(context: CommandContext, options: Options, image: string): P
         ...(other !== undefined && { commit: other }),
         path: outputPath,
       })),
+      ...(of.base && { base: of.base.reference }),
       config: of.config,
       accounts: of.accounts ?? [],
       files: (of.files ?? []).map(describeFile),
@@ -116,8 +117,8 @@ async function resolveSpec(
   signal: AbortSignal,
 ): Promise<ImageSpec> {
   const { request: meant, pinned } = await workshop.sets.pin(request)
-  const resolved = await workshop.resolver.resolve(meant, pinned, { signal, emit: emitOf(progress) })
-  return resolvedSpec(meant, pinned, resolved, labels)
+  const options = { signal, emit: emitOf(progress) }
+  return (await specFor({ ...workshop, labels }, meant, pinned, options)).spec
 }
 
 /**
@@ -162,16 +163,20 @@ async function plannedLayers(
   const { packer } = workshop
   const layerOptions = {
     ...workshop.layering(),
-    ...(spec.maxLayers !== undefined && { maxLayers: spec.maxLayers }),
+    maxLayers: budgetOf(spec, workshop.layering().maxLayers),
     strategy,
     compressorId: packer.compressorId,
   }
   const wanted = layerSpecs(closure, spec, layerOptions)
   const known = await knownLayers(workshop, wanted)
   emit({ type: 'planned', layers: wanted.length, known: known.size })
-  return wanted.map(({ key, narSize, members, comment }, index) => {
+  const ofBase = baseLayersOf(spec).map(({ layer: { digest, size }, comment }) => {
+    return { narSize: 0, digest, size, comment, paths: [] }
+  })
+  const own = wanted.map(({ key, narSize, members, comment }) => {
     const paths = members.map(({ storePath }) => storePath)
     const layer = known.get(key)
-    return { number: index + 1, narSize, digest: layer?.digest, size: layer?.size, comment, paths }
+    return { narSize, digest: layer?.digest, size: layer?.size, comment, paths }
   })
+  return [...ofBase, ...own].map((layer, index) => ({ number: index + 1, ...layer }))
 }

@@ -1,4 +1,14 @@
-import { address, folder, imageReferences, listOf, oneOf, seconds, whole } from './values.ts'
+import {
+  address,
+  folder,
+  imageReferences,
+  listOf,
+  oneOf,
+  registryPlaces,
+  seconds,
+  size,
+  whole,
+} from './values.ts'
 
 /** What a name means, which images are made ready, and how long a request waits. */
 export const imageSettings = {
@@ -17,6 +27,14 @@ export const imageSettings = {
     .describe(
       'whether recipes need `recipe/` before their names; with `bare`, `web` means the recipe of that name, and a package of that name makes it an error',
     ),
+  NIXERY_BASE_REGISTRIES: registryPlaces
+    .default([])
+    .describe(
+      'registries that base images of recipes may come from, or folders in them: `docker.io/library quay.io`; none if not set. Credentials are those that `podman login` or `docker login` stored for the user of the server ([recipes](recipes.md#base-images))',
+    ),
+  NIXERY_BASE_SIZE: size
+    .prefault('4GB')
+    .describe('maximum size of a base image, of its layers as they are and expanded'),
   NIXERY_IMAGE_URL: address
     .optional()
     .describe(

@@ -68,7 +68,7 @@ export const packageSettings = {
     .describe('seconds for which the revision of a channel, branch or tag is cached'),
   NIXERY_FETCH_TIMEOUT: seconds
     .default(1800)
-    .describe('timeout for fetching a package set or its repository, in seconds'),
+    .describe('timeout for fetching a package set or its repository, or a layer of a base image, in seconds'),
   NIXERY_MAX_FETCHES: whole('a number of fetches', 1, 64)
     .default(2)
     .describe('maximum number of concurrent fetches for tags other than `latest`; 32 more may wait'),

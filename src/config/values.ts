@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { z } from 'zod'
+import { isRegistryHost, isRepository } from '../image/repository.ts'
 import { parseImageReference } from '../image/name.ts'
 import { parseGoDuration } from '../store/go-duration.ts'
 
@@ -102,6 +103,21 @@ export const duration = valueOf('a duration of at least a second, such as 5m or 
 export const days = valueOf('a number of days, such as 30 or 0.5', (value) =>
   /^\d{1,6}(\.\d+)?$/.test(value) ? Number(value) : undefined,
 )
+
+/** Registries, or folders in them: `docker.io quay.io/team`. */
+export const registryPlaces = valueOf(
+  'a list of registries, or folders in them, such as docker.io/library registry.example:5000',
+  (value) => {
+    const items = itemsOf(value).map((item) => item.replace(/\/+$/, ''))
+    return items.every(isPlace) ? items : undefined
+  },
+)
+
+function isPlace(place: string): boolean {
+  const slash = place.indexOf('/')
+  const [host, rest] = slash === -1 ? [place, undefined] : [place.slice(0, slash), place.slice(slash + 1)]
+  return isRegistryHost(host) && (rest === undefined || isRepository(rest))
+}
 
 /** Names of images, with tags where wanted. */
 export const imageReferences = valueOf(

@@ -9,6 +9,8 @@ export type PackageChoice = string | readonly [string, ...string[]]
  * whose order has no meaning are sorted, and fields that are not set are omitted.
  */
 export type Recipe = Omit<ImageConfig, 'env'> & {
+  /** The image that it is built on, pinned: `registry/name@sha256:…`. */
+  readonly base?: string
   /** Required packages. */
   readonly packages: readonly PackageChoice[]
   /** Packages that are omitted with a warning if the set does not have them. */

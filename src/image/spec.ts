@@ -1,3 +1,5 @@
+import { environmentOn, configOn } from './on-base.ts'
+import type { BaseImage } from './base.ts'
 import type { Account, ImageFile } from './contents.ts'
 import { commitLabels, commitsOf, labelsOf, type CommitFacts } from './labels.ts'
 import type { ImageRequest } from './name.ts'
@@ -22,6 +24,8 @@ export type ImageSpec = {
   readonly commit?: CommitFacts
   /** Outputs that the last layer links to from `/bin`, `/etc` and so on, in the same order. */
   readonly links: readonly StorePath[]
+  /** The image that it is built on, whose layers come first. */
+  readonly base?: BaseImage
   /** What recipes refer to by store path: in the image, and not linked to. */
   readonly roots?: readonly SpecRoot[]
   /** What recipes add to the last layer. */
@@ -61,7 +65,7 @@ export type SpecPackage = {
  * The spec of a request.
  * @param resolved the pinned revision of the request's tag, its commit if images name it, and the resolved packages and
  *   recipes
- * @param base the config of every image, to which packages and recipes add
+ * @param standing the config of every image, to which packages and recipes add
  */
 export function specOf(
   request: ImageRequest,
@@ -72,12 +76,14 @@ export function specOf(
     /** All recipes of the request as one. */
     readonly recipe: Recipe
     readonly roots?: readonly SpecRoot[]
+    /** The recipe's base, for the platform of the request. */
+    readonly base?: BaseImage | undefined
   },
-  base: ImageConfig,
+  standing: ImageConfig,
 ): ImageSpec {
-  const { revision, commit, packages, recipe, roots = [] } = resolved
+  const { revision, commit, packages, recipe, roots = [], base } = resolved
   const labels = {
-    ...base.labels,
+    ...standing.labels,
     ...labelsOf(packages),
     ...(commit && { ...commitLabels(commit), ...commitsOf(packages) }),
     ...recipe.labels,
@@ -97,7 +103,13 @@ export function specOf(
         implied,
       }),
     ),
-    config: { ...base, ...configOf(recipe), labels, env: envOf(recipe, base.env) },
+    config: base
+      ? {
+          ...configOn(base.config, { ...standing, ...configOf(recipe), labels }),
+          env: envOf(recipe, environmentOn(base.config.env, standing.env)),
+        }
+      : { ...standing, ...configOf(recipe), labels, env: envOf(recipe, standing.env) },
+    ...(base && { base }),
     ...(commit && { commit }),
     links: packages.map(({ outputPath }) => outputPath),
     ...(roots.length > 0 && { roots }),

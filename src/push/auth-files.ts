@@ -3,9 +3,9 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { NixeryError, systemErrorCode } from '../errors.ts'
+import { isHub } from '../image/repository.ts'
 import { askHelper } from './credential-helper.ts'
 import type { Credentials } from './credentials.ts'
-import { isHub } from './reference.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 

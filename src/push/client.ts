@@ -1,3 +1,4 @@
+import type { OpenResponse } from '../net/http-client.ts'
 import { maxRedirects, redirectOf } from '../net/redirect.ts'
 import { parseChallenges, type Challenge } from './challenge.ts'
 import type { Credentials } from './credentials.ts'
@@ -6,7 +7,13 @@ import { refused } from './refusal.ts'
 import { apiHost } from './reference.ts'
 import { isLoopback } from '../net/loopback.ts'
 import { basic, requestToken, type Token } from './tokens.ts'
-import { isCertificateTrouble, type Answer, type Request, type Transport } from './transport.ts'
+import {
+  isCertificateTrouble,
+  type Answer,
+  type OpenRequest,
+  type Request,
+  type Transport,
+} from './transport.ts'
 
 /** A client for one registry, which authenticates its requests as the registry demands. */
 export type RegistryClient = {
@@ -21,7 +28,12 @@ export type RegistryClient = {
    * @param scopes the scopes that a token must have, such as `repository:team/tools:pull,push`
    */
   send(request: Request, scopes: readonly string[]): Promise<Answer & { readonly url: URL }>
+  /** The same for a GET request whose response is read by the caller: all of it, or `discard` is to be called. */
+  open(request: OpenRequest, scopes: readonly string[]): Promise<OpenResponse & { readonly url: URL }>
 }
+
+/** What a registry answers, before its body is read. */
+type Head = Pick<Answer, 'status' | 'headers'>
 
 export type ConnectOptions = {
   readonly transport: Transport
@@ -48,7 +60,7 @@ export async function connect(host: string, options: ConnectOptions): Promise<Re
   throw new RegistryError('REGISTRY_REFUSED', `${host} requires an unsupported authentication scheme`)
 }
 
-const challengesIn = ({ headers }: Answer): Challenge[] => parseChallenges(headers['www-authenticate'] ?? '')
+const challengesIn = ({ headers }: Head): Challenge[] => parseChallenges(headers['www-authenticate'] ?? '')
 
 async function ping(host: string, { transport, insecure, signal }: ConnectOptions) {
   const mayBePlain = insecure || isLoopback(host)
@@ -95,16 +107,17 @@ function createClient(
     return `Bearer ${(await tokens.get(key))?.token}`
   }
 
-  const sendWith = async (request: Request, scopes: readonly string[]) => {
+  const sendWith = async <T extends Head>(request: Request, scopes: readonly string[], way: Way<T>) => {
     let url = request.url
     for (let redirects = 0; redirects <= maxRedirects; redirects += 1) {
       if (base.protocol === 'https:' && url.protocol !== 'https:') throw unencrypted(host)
       // A redirect may lead to any host: send credentials to the registry only.
       const secret = url.origin === base.origin ? await authorization(scopes, request.signal) : undefined
       const headers = { ...request.headers, ...(secret !== undefined && { Authorization: secret }) }
-      const answer = await transport.send({ ...request, url, headers })
+      const answer = await way.send({ ...request, url, headers })
       const next = nextUrl(host, request.method, answer, url)
       if (!next) return { ...answer, url, secret }
+      await way.discard(answer)
       url = next
     }
     throw new RegistryError('REGISTRY_REFUSED', `${host} redirects too many times`)
@@ -113,29 +126,48 @@ function createClient(
   // Registries may name scopes differently from the examples in the specification.
   const widened = new Map<string, readonly string[]>()
 
+  const authenticated = async <T extends Head>(
+    request: Request,
+    scopes: readonly string[],
+    way: Way<T>,
+  ): Promise<T & { readonly url: URL }> => {
+    const key = scopes.join(' ')
+    const asked = widened.get(key) ?? scopes
+    const answer = await sendWith(request, asked, way)
+    if (answer.status !== 401 || answer.url.origin !== base.origin) return answer
+    // The token has expired, or the registry challenges this request but did not challenge the first.
+    const demand = challengesIn(answer).find(({ scheme }) => scheme === (challenge?.scheme ?? scheme))
+    if (!demand || (demand.scheme === 'basic' && challenge)) return answer
+    challenge = demand
+    const wider = [...new Set([...asked, ...(demand.parameters.get('scope')?.split(' ') ?? [])])]
+    if (answer.secret !== undefined) stale.add(answer.secret)
+    widened.set(key, wider)
+    await way.discard(answer)
+    return sendWith(request, wider, way)
+  }
+
+  const whole: Way<Answer> = { send: (request) => transport.send(request), discard: async () => {} }
+  const opened: Way<OpenResponse> = {
+    send: (request) => transport.open(request),
+    discard: (answer) => answer.discard(),
+  }
   return {
     host,
     base,
     loggedIn: credentials !== undefined,
-    async send(request, scopes) {
-      const key = scopes.join(' ')
-      const asked = widened.get(key) ?? scopes
-      const answer = await sendWith(request, asked)
-      if (answer.status !== 401 || answer.url.origin !== base.origin) return answer
-      // The token has expired, or the registry challenges this request but did not challenge the first.
-      const demand = challengesIn(answer).find(({ scheme }) => scheme === (challenge?.scheme ?? scheme))
-      if (!demand || (demand.scheme === 'basic' && challenge)) return answer
-      challenge = demand
-      const wider = [...new Set([...asked, ...(demand.parameters.get('scope')?.split(' ') ?? [])])]
-      if (answer.secret !== undefined) stale.add(answer.secret)
-      widened.set(key, wider)
-      return sendWith(request, wider)
-    },
+    send: (request, scopes) => authenticated(request, scopes, whole),
+    open: (request, scopes) => authenticated({ method: 'GET', ...request }, scopes, opened),
   }
 }
 
+/** How a request is sent, and what becomes of a response that is not the last. */
+type Way<T extends Head> = {
+  send(request: Request): Promise<T>
+  discard(answer: T): Promise<void>
+}
+
 /** @throws REGISTRY_REFUSED for a redirect to a URL that is neither http nor https */
-function nextUrl(host: string, method: Request['method'], answer: Answer, from: URL): URL | undefined {
+function nextUrl(host: string, method: Request['method'], answer: Head, from: URL): URL | undefined {
   const redirect = redirectOf(method, answer, from)
   if (redirect && !redirect.isHttp) {
     throw new RegistryError('REGISTRY_REFUSED', `${host} redirects to a URL that is not http or https`)

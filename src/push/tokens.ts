@@ -27,7 +27,7 @@ const granted = z
  * @param scopes such as `repository:team/tools:pull,push`
  */
 export async function requestToken(
-  transport: Transport,
+  transport: Pick<Transport, 'send'>,
   registry: URL,
   { parameters }: Challenge,
   scopes: readonly string[],

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { isNixeryError, NixeryError, systemErrorCode } from '../errors.ts'
-import { createHttpClient, type OutgoingRequest } from '../net/http-client.ts'
+import { createHttpClient, type OpenResponse, type OutgoingRequest } from '../net/http-client.ts'
 import { RegistryError } from './errors.ts'
 
 export type Request = Pick<OutgoingRequest, 'method' | 'url' | 'headers' | 'body' | 'signal'>
@@ -8,7 +8,14 @@ export type Request = Pick<OutgoingRequest, 'method' | 'url' | 'headers' | 'body
 export type Answer = { readonly status: number; readonly headers: IncomingHttpHeaders; readonly text: string }
 
 /** Sends requests to registries and reads small responses. Neither follows redirects nor adds credentials. */
-export type Transport = { send(request: Request): Promise<Answer>; close(): void }
+export type Transport = {
+  send(request: Request): Promise<Answer>
+  /** Sends a GET request, and returns when the response begins. */
+  open(request: OpenRequest): Promise<OpenResponse>
+  close(): void
+}
+
+export type OpenRequest = Pick<Request, 'url' | 'headers' | 'signal'>
 
 /**
  * The HTTP client, with failures as RegistryError.
@@ -26,6 +33,13 @@ export function createTransport({ verify }: { verify: boolean }): Transport {
         throw failure(request.url, error)
       }
     },
+    async open(request) {
+      try {
+        return await client.open(request)
+      } catch (error) {
+        throw failure(request.url, error)
+      }
+    },
     close: () => client.close(),
   }
 }
@@ -35,8 +49,8 @@ export const isCertificateTrouble = (error: unknown): boolean =>
   error instanceof RegistryError &&
   /CERT|SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)/.test(systemErrorCode(error.cause) ?? '')
 
-/** Names only the host: the URL may hold a signature. */
-function failure(url: URL, cause: unknown): Error {
+/** What failed while a response was read, as a RegistryError. Names only the host: the URL may hold a signature. */
+export function failure(url: URL, cause: unknown): Error {
   if (isNixeryError(cause)) return cause
   if (cause instanceof Error && cause.name === 'AbortError') {
     return new NixeryError('CANCELLED', 'interrupted', { cause })

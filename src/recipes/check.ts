@@ -12,6 +12,9 @@ export type CheckedRecipe = {
   /** Each with file, line and column. */
   readonly problems: readonly string[]
   readonly warnings: readonly string[]
+  /** Its base, and the platforms that it is for, if it says so. */
+  readonly base?: string | undefined
+  readonly platforms?: readonly string[] | undefined
 }
 
 /** Checks all recipes of a folder, each with what it includes. */
@@ -30,7 +33,9 @@ async function checkOne(
     const { recipe } = await withIncludes(name, (each, by) => ownIn(entries, each, by))
     const secret = Object.keys(recipe.env ?? {}).find((variable) => secrets.test(variable))
     const warning = `${file}: recipe ${name}: everyone who can pull the image can read its variable ${secret}`
-    return { name, file, problems: [], warnings: secret === undefined ? [] : [warning] }
+    const { base, platforms } = recipe
+    const warnings = secret === undefined ? [] : [warning]
+    return { name, file, problems: [], warnings, ...(base !== undefined && { base, platforms }) }
   } catch (error) {
     if (!isNixeryError(error)) throw error
     return { name, file, problems: [locatedError(error, entries).message], warnings: [] }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { formatPinned, isPinned, parseBase } from '../image/base.ts'
 import { encodeAttribute } from '../image/command-line.ts'
 import { isRecipeName, recipeNameRule } from '../image/recipes.ts'
 
@@ -194,5 +195,20 @@ export const healthcheck = z.strictObject(
   },
   { error: (issue) => (issue.code === 'invalid_type' ? 'must be a table with a command' : undefined) },
 )
+
+/** A base image, pinned; in its normal form it has no tag. */
+export const base = z
+  .string({ error: 'must be a text in quotes' })
+  .max(limits.text)
+  .transform((given, context) => {
+    const found = parseBase(given)
+    if (found && isPinned(found)) return formatPinned(found)
+    context.addIssue(
+      found
+        ? `${given} is not pinned, so it may change: run \`nixery recipe lock\`, which writes its digest behind it`
+        : `${JSON.stringify(given)} is not an image in a registry, such as "docker.io/library/debian:12@sha256:…"`,
+    )
+    return z.NEVER
+  })
 
 export const flag = z.boolean({ error: 'must be true or false' })

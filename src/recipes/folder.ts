@@ -46,7 +46,7 @@ export function openFolder(folder: string): RecipeFolder {
   let looking: Promise<FolderRecipes> | undefined
 
   async function look(): Promise<FolderRecipes> {
-    const files = await filesIn(folder)
+    const files = await recipeFiles(folder)
     const read = new Map<string, Read>()
     for (const file of files) {
       const before = known.get(file)
@@ -99,7 +99,8 @@ export function locate(error: RecipeError, entry: FolderEntry): NixeryError<'REC
   return new NixeryError('RECIPE_INVALID', message)
 }
 
-async function filesIn(folder: string): Promise<string[]> {
+/** The files of a folder that are recipes, sorted. @throws RECIPE_INVALID */
+export async function recipeFiles(folder: string): Promise<string[]> {
   try {
     const files = (await readdir(folder)).filter((file) => formatOf(file) !== undefined).sort(byText)
     if (files.length > mostRecipes)
@@ -115,7 +116,8 @@ async function filesIn(folder: string): Promise<string[]> {
   }
 }
 
-const formatOf = (file: string): Format | undefined =>
+/** The format of a file, if it is a recipe's. */
+export const formatOf = (file: string): Format | undefined =>
   file.startsWith('.') ? undefined : (/\.(toml|json)$/.exec(file)?.[1] as Format | undefined)
 
 const marksOf = async (paths: readonly string[]): Promise<string> =>

@@ -34,6 +34,10 @@ const files = fc.uniqueArray(
 /** Any recipe, as one writes it. */
 const written = fc.record(
   {
+    base: fc.constantFrom(
+      `docker.io/debian:12@sha256:${'a'.repeat(64)}`,
+      `r.example/a/b@sha256:${'b'.repeat(64)}`,
+    ),
     packages: fc.array(fc.oneof(word, fc.tuple(word, word)), { maxLength: 5 }),
     entrypoint: fc.array(value, { maxLength: 3 }),
     cmd: fc.array(value, { maxLength: 3 }),

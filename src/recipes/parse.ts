@@ -69,6 +69,12 @@ function documentOf(text: string, format: Format): Document {
   }
 }
 
+/** The value of a document; undefined if it is not valid. */
+export function valueOf(text: string, format: Format): unknown {
+  const document = documentOf(text, format)
+  return 'value' in document ? document.value : undefined
+}
+
 /** Where a field stands in a valid document, or the field that it is in. */
 export function positionOfField(text: string, format: Format, path: FieldPath): Position | undefined {
   const find = format === 'toml' ? positionInToml : positionInJson

@@ -52,6 +52,7 @@ const architectures = Object.keys(allPlatforms)
 
 /** A recipe as it is written. */
 export const recipeSchema = z.strictObject({
+  base: fields.base.optional(),
   packages: fields.packages.optional(),
   optional: fields.packages.optional(),
   include: fields.recipeNames.optional(),

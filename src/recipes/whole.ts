@@ -1,15 +1,8 @@
 import type { ImageFile } from '../image/contents.ts'
 import type { Recipe } from '../image/recipes.ts'
 import { standingGroups, standingUsers } from '../rootfs/accounts.ts'
+import { accountFiles } from '../rootfs/tree.ts'
 import { recipeError } from './errors.ts'
-
-/** Files that accounts are written to. */
-const accountFiles: ReadonlySet<string> = new Set([
-  '/etc/passwd',
-  '/etc/group',
-  '/etc/shadow',
-  '/etc/gshadow',
-])
 
 /**
  * Checks what fields of a recipe say of each other.
@@ -17,11 +10,12 @@ const accountFiles: ReadonlySet<string> = new Set([
  */
 export function checkWhole(name: string, recipe: Recipe): void {
   const { accounts = [], files = [] } = recipe
-  checkUser(name, recipe)
+  // Accounts of a base are known when the base is.
+  if (recipe.base === undefined) checkUser(name, recipe)
   const groups = new Set([...standingGroups, ...accounts.map((account) => account.name)])
   for (const account of accounts) {
     const missing = account.groups.find((group) => !groups.has(group))
-    if (missing === undefined) continue
+    if (missing === undefined || recipe.base !== undefined) continue
     const reason = `${account.name} is in the group ${missing}, which does not exist: add an account of that name, or take it out`
     throw recipeError(name, 'accounts', reason)
   }

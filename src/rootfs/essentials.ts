@@ -1,6 +1,8 @@
+import { basename } from 'node:path'
 import { findFirst, isProgram } from './find.ts'
 import { aliases, certificateBundles, files, folders, osRelease, shells } from './system.ts'
-import { directoryAt, nodeAt, placeFor, putAlias, putDirectory, put } from './tree.ts'
+import { extended } from './recipe-accounts.ts'
+import { directoryAt, isInBase, nodeAt, placeFor, putAlias, putDirectory, put } from './tree.ts'
 import type { Tree, Work } from './work.ts'
 
 /** Runtimes mount file systems at these folders, and refuse to start a container in which they are links or files. */
@@ -8,26 +10,39 @@ const mountedFolders = ['dev', 'proc', 'sys']
 /** Runtimes also mount these files. If they were links, the runtime would mount over a file in the store. */
 const mountedFiles = ['hosts', 'hostname', 'resolv.conf']
 
+/** Leaves out of a tree of packages what the runtime mounts over. */
+export function ignoreMounted(tree: Tree, warn: Work['warn']): void {
+  ignore(tree, mountedFolders, '', warn)
+  const etc = tree.get('etc')
+  if (etc?.kind === 'directory') ignore(etc.children, mountedFiles, '/etc', warn)
+}
+
+function ignore(tree: Tree, names: readonly string[], folder: string, warn: Work['warn']): void {
+  for (const name of names) {
+    if (isInBase(tree.get(name))) continue
+    if (tree.delete(name))
+      warn(`${folder}/${name} of a package is ignored: the container runtime mounts its own`)
+  }
+}
+
 /** Adds folders with their modes, and links between them. Keeps the contents of packages in these folders. */
 export async function addFolders(work: Work): Promise<void> {
-  const ignore = (tree: Tree, names: readonly string[], folder: string) => {
-    for (const name of names) {
-      if (tree.delete(name))
-        work.warn(`${folder}/${name} of a package is ignored: the container runtime mounts its own`)
-    }
+  ignore(work.tree, mountedFolders, '', work.warn)
+  for (const [path, mode, owner] of folders) {
+    // Those of the base keep their modes and owners; its links are followed.
+    if (work.base && (await nodeAt(work, path))) continue
+    await putDirectory(work, path, { mode, ...(owner && { owner }) })
   }
-  ignore(work.tree, mountedFolders, '')
-  for (const [path, mode, owner] of folders) await putDirectory(work, path, { mode, ...(owner && { owner }) })
-  ignore(await directoryAt(work, '/etc'), mountedFiles, '/etc')
+  ignore(await directoryAt(work, '/etc'), mountedFiles, '/etc', work.warn)
   for (const [path, at, target] of aliases) await putAlias(work, path, at, target)
 }
 
 /** Adds `/bin/sh` and `/usr/bin/env`, which scripts use by their paths, if any store path of the image has them. */
 export async function addPrograms(work: Work): Promise<void> {
-  for (const program of ['sh', 'env']) {
-    const { parent, name, existing } = await placeFor(work, `/usr/bin/${program}`)
+  for (const path of ['/bin/sh', '/usr/bin/env']) {
+    const { parent, name, existing } = await placeFor(work, path)
     if (existing) continue
-    const found = await findFirst(work, [`bin/${program}`], isProgram(work))
+    const found = await findFirst(work, [`bin/${name}`], isProgram(work))
     if (found) parent.set(name, { kind: 'link', target: found.path })
   }
 }
@@ -42,9 +57,20 @@ export async function addFiles(work: Work): Promise<void> {
     await put(work, path, { kind: 'file', bytes: Buffer.from(content), mode, ...(owner && { owner }) })
   }
   const present = shells.filter((shell) => programs.has(shell))
-  const text = present.map((shell) => `/bin/${shell}\n/usr/bin/${shell}\n`).join('')
-  await put(work, '/etc/shells', { kind: 'file', bytes: Buffer.from(text), mode: 0o644 })
+  const lines = present.flatMap((shell) => [`/bin/${shell}`, `/usr/bin/${shell}`])
+  const { parent, name, existing } = await placeFor(work, '/etc/shells')
+  const theirs = existing?.kind === 'base' ? existing : undefined
+  if (existing && theirs?.text === undefined) return
+  const known = new Set(theirs?.text?.split('\n'))
+  const added = lines.filter((line) => !known.has(line) && (!theirs || isOwn(programs, line)))
+  if (theirs && added.length === 0) return
+  const text = extended(theirs?.text ?? '', added)
+  const { mode = 0o644, owner } = theirs ?? {}
+  parent.set(name, { kind: 'file', bytes: Buffer.from(text, 'latin1'), mode, ...(owner && { owner }) })
 }
+
+/** Whether a shell is one of a package. */
+const isOwn = (programs: Tree, path: string): boolean => programs.get(basename(path))?.kind === 'link'
 
 /**
  * Links all usual names of the certificate bundle to the first one found: in the linked packages, then in their closure.

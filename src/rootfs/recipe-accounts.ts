@@ -57,14 +57,20 @@ export function addAccounts(files: AccountFiles, accounts: readonly Account[]): 
     passwd: textOf([...users, ...addedUsers]),
     group: textOf(groups),
     // No password is right, as for the others.
-    shadow: extended(
-      files.shadow,
-      addedUsers.map(([name]) => `${name}:!::0:99999:7:::`),
-    ),
-    gshadow: extended(
-      files.gshadow,
-      addedGroups.map(([name]) => `${name}:!::`),
-    ),
+    shadow:
+      files.shadow === undefined
+        ? undefined
+        : extended(
+            files.shadow,
+            addedUsers.map(([name]) => `${name}:!::0:99999:7:::`),
+          ),
+    gshadow:
+      files.gshadow === undefined
+        ? undefined
+        : extended(
+            files.gshadow,
+            addedGroups.map(([name]) => `${name}:!::`),
+          ),
   }
 }
 
@@ -105,8 +111,8 @@ const linesOf = (text: string): string[][] =>
 const textOf = (lines: readonly (readonly string[])[]): string =>
   lines.map((line) => `${line.join(':')}\n`).join('')
 
-function extended(text: string | undefined, lines: readonly string[]): string | undefined {
-  if (text === undefined) return undefined
+/** A text with further lines. */
+export function extended(text: string, lines: readonly string[]): string {
   const whole = text === '' || text.endsWith('\n') ? text : `${text}\n`
   return whole + lines.map((line) => `${line}\n`).join('')
 }

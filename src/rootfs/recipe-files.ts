@@ -3,7 +3,7 @@ import type { Owner } from '../contents/entry.ts'
 import { follow, type Place } from '../contents/follow.ts'
 import { NixeryError } from '../errors.ts'
 import { byText } from '../image/store-path.ts'
-import { placeFor, putDirectory } from './tree.ts'
+import { directoryAt, isDirectory, isInBase, nodeAt, placeFor, putDirectory } from './tree.ts'
 import type { Node, Work } from './work.ts'
 
 // Bytes and files of all copies from the store in one image; in docs/recipes.md.
@@ -17,7 +17,7 @@ export async function addImageFiles(work: Work): Promise<void> {
     const path = bytesOf(file.path)
     if ('link' in file) await replace(work, path, { kind: 'link', target: bytesOf(file.link) })
     else if ('directory' in file)
-      await putDirectory(work, path, { mode: modeOf(file.mode, 0o755), owner: ownerOf(file) })
+      await addDirectory(work, path, { mode: modeOf(file.mode, 0o755), owner: ownerOf(file) })
     else if ('store' in file) {
       const node = await copier(bytesOf(file.store), { owner: ownerOf(file), mode: file.mode })
       if (node.kind === 'directory') await merge(work, path, node)
@@ -29,11 +29,16 @@ export async function addImageFiles(work: Work): Promise<void> {
   }
 }
 
+/** A directory of the base keeps its mode and owner, unless others than the usual ones are given. */
+async function addDirectory(work: Work, path: string, how: { mode: number; owner: Owner }): Promise<void> {
+  const isUsual = how.mode === 0o755 && how.owner.uid === 0 && how.owner.gid === 0
+  if (isUsual && work.base && isInBase(await nodeAt(work, path))) await directoryAt(work, path)
+  else await putDirectory(work, path, how)
+}
+
 async function replace(work: Work, path: string, node: Node): Promise<void> {
   const { parent, name, existing } = await placeFor(work, path)
-  const isDirectory =
-    existing?.kind === 'directory' || existing?.kind === 'alias' || (await leadsToDirectory(work, existing))
-  if (isDirectory)
+  if ((await isDirectory(work, existing)) || (await leadsToDirectory(work, existing)))
     throw new NixeryError(
       'RECIPE_INVALID',
       `files: ${textOf(path)} is a directory of the image: choose another place`,
@@ -47,8 +52,8 @@ async function leadsToDirectory({ listings, store }: Work, node: Node | undefine
 }
 
 async function merge(work: Work, path: string, node: Extract<Node, { kind: 'directory' }>): Promise<void> {
-  const { children, ...how } = node
-  await putDirectory(work, path, how)
+  const { children, mode = 0o755, owner = { uid: 0, gid: 0 } } = node
+  await addDirectory(work, path, { mode, owner })
   for (const [name, child] of children) {
     const at = `${path}/${name}`
     if (child.kind === 'directory') await merge(work, at, child)

@@ -1,4 +1,5 @@
-import { addAccounts, ownerOf, standingAccounts } from './recipe-accounts.ts'
+import { NixeryError } from '../errors.ts'
+import { addAccounts, ownerOf, standingAccounts, type AccountFiles } from './recipe-accounts.ts'
 import { addImageFiles } from './recipe-files.ts'
 import { nodeAt, placeFor, putDirectory } from './tree.ts'
 import type { Work } from './work.ts'
@@ -10,7 +11,8 @@ export async function addRecipe(work: Work): Promise<void> {
   const { extra } = work
   if (!extra) return
   const { accounts = [], workdir, user } = extra
-  const files = addAccounts(standingAccounts, accounts)
+  const there = work.base ? await accountsOfBase(work) : standingAccounts
+  const files = addAccounts(there, accounts)
   if (accounts.length > 0) {
     await setFile(work, '/etc/passwd', files.passwd)
     await setFile(work, '/etc/group', files.group)
@@ -25,6 +27,27 @@ export async function addRecipe(work: Work): Promise<void> {
   await addImageFiles(work)
 }
 
+/** What the base says of users and groups; of what it has no file for, what every image has. */
+async function accountsOfBase(work: Work): Promise<AccountFiles> {
+  const textOf = async (path: string): Promise<string | undefined> => {
+    const node = await nodeAt(work, path)
+    if (node?.kind === 'base' && node.text !== undefined) return node.text
+    if (node?.kind === 'file') return Buffer.from(node.bytes).toString('latin1')
+    if (node === undefined) return undefined
+    throw new NixeryError(
+      'RECIPE_INVALID',
+      `base: its ${path} is a link or no file, so accounts cannot be added`,
+    )
+  }
+  const [passwd, group] = [await textOf('/etc/passwd'), await textOf('/etc/group')]
+  return {
+    passwd: passwd ?? standingAccounts.passwd,
+    group: group ?? standingAccounts.group,
+    shadow: await textOf('/etc/shadow'),
+    gshadow: await textOf('/etc/gshadow'),
+  }
+}
+
 /** A directory for someone, where nothing is. */
 async function addFolder(
   work: Work,
@@ -36,12 +59,15 @@ async function addFolder(
   await putDirectory(work, clean, { mode: 0o755, ...(owner && { owner }) })
 }
 
+/** Writes a file; one of the base keeps its mode and owner. */
 async function setFile(
   work: Work,
   path: string,
   text: string,
-  { mode, owner }: { readonly mode: number; readonly owner?: { uid: number; gid: number } } = { mode: 0o644 },
+  usual: { readonly mode: number; readonly owner?: { uid: number; gid: number } } = { mode: 0o644 },
 ): Promise<void> {
-  const { parent, name } = await placeFor(work, path)
-  parent.set(name, { kind: 'file', bytes: Buffer.from(text), mode, ...(owner && { owner }) })
+  const { parent, name, existing } = await placeFor(work, path)
+  const { mode = usual.mode, owner = usual.owner } = existing?.kind === 'base' ? existing : usual
+  const bytes = Buffer.from(text, work.base ? 'latin1' : 'utf8')
+  parent.set(name, { kind: 'file', bytes, mode, ...(owner && { owner }) })
 }

@@ -3,12 +3,14 @@ import type { Listings } from '../contents/contents.ts'
 import type { PlainEntry } from '../contents/entry.ts'
 import { once } from '../contents/once.ts'
 import { addLibc, addTerminals, addTimeZones } from './environment.ts'
-import { addCertificates, addFiles, addFolders, addPrograms } from './essentials.ts'
+import { addCertificates, addFiles, addFolders, addPrograms, ignoreMounted } from './essentials.ts'
 import { conflictText, linkForest } from './forest.ts'
 import { addLanguages } from './languages/languages.ts'
 import { addNix } from './nix/nix.ts'
 import { addRecipe } from './recipe.ts'
-import { entriesOf } from './tree.ts'
+import { entriesOf, isInBase } from './tree.ts'
+import { treeOfBase } from './base-tree.ts'
+import { addBesidePrograms, layOver } from './lay-over.ts'
 import type { RootfsInput, Work } from './work.ts'
 
 /**
@@ -31,6 +33,7 @@ const maxWarnings = 50
 /** The steps, in order. Each one adds to the tree, the variables and the warnings, and keeps existing entries. */
 const steps: readonly ((work: Work) => Promise<void>)[] = [
   addFolders,
+  addBesidePrograms,
   addPrograms,
   addFiles,
   addCertificates,
@@ -49,12 +52,17 @@ const steps: readonly ((work: Work) => Promise<void>)[] = [
  */
 export async function rootfs(contents: Listings, input: RootfsInput): Promise<Rootfs> {
   const listings = once(contents)
-  const { tree, conflicts } = await linkForest(listings, input.packages)
+  const { tree: forest, conflicts } = await linkForest(listings, input.packages)
   const warnings = conflicts.map(conflictText)
   const env = new Map<string, string>()
   const store = dirname(input.packages[0] ?? input.closure[0]?.storePath ?? '/nix/store/none')
   const warn = (message: string) => void warnings.push(message)
+  const tree = input.base ? treeOfBase(input.base) : forest
   const work: Work = { ...input, listings, store, tree, env, warn }
+  if (input.base) {
+    ignoreMounted(forest, warn)
+    await layOver(work, forest)
+  }
   for (const step of steps) await step(work)
   return {
     entries: [...entriesOf(tree)],
@@ -64,7 +72,9 @@ export async function rootfs(contents: Listings, input: RootfsInput): Promise<Ro
 }
 
 /** Adds the folders of the store, so that the runtime does not choose their modes. */
-async function addStore({ tree }: Work): Promise<void> {
+async function addStore(work: Work): Promise<void> {
+  const { tree } = work
+  if (isInBase(tree.get('nix'))) return
   const store = { kind: 'directory', children: new Map() } as const
   tree.set('nix', { kind: 'directory', children: new Map([['store', store]]) })
 }

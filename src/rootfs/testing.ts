@@ -9,7 +9,7 @@ import { amd64, type Platform } from '../image/platform.ts'
 import type { StorePath } from '../image/store-path.ts'
 import { dir, file, make, type Tree } from '../layers/testing.ts'
 import { rootfs, type Rootfs } from './rootfs.ts'
-import type { RootfsExtra } from './work.ts'
+import type { RootfsExtra, RootfsInput } from './work.ts'
 
 let directory: string
 before(() => {
@@ -24,6 +24,7 @@ export type Image = {
   readonly platform?: Platform
   readonly buildId?: string
   readonly extra?: RootfsExtra
+  readonly base?: RootfsInput['base']
   /** References by the names in the store: `{ p0: ['n1'] }`. */
   readonly references?: Readonly<Record<string, readonly string[]>>
 }
@@ -68,6 +69,7 @@ export async function buildRootfs(image: Image): Promise<Rootfs> {
     platform: image.platform ?? amd64,
     buildId: image.buildId,
     extra: image.extra,
+    base: image.base,
   }
   const result = await rootfs(localContents, input)
   assert.deepEqual(await rootfs(memoryListings(trees), input), result)

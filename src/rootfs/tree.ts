@@ -4,6 +4,14 @@ import { follow } from '../contents/follow.ts'
 import { byText } from '../image/store-path.ts'
 import { shown, type Node, type Tree, type Work } from './work.ts'
 
+/** Files that accounts are written to. */
+export const accountFiles: ReadonlySet<string> = new Set([
+  '/etc/passwd',
+  '/etc/group',
+  '/etc/shadow',
+  '/etc/gshadow',
+])
+
 type TreeContext = Pick<Work, 'tree' | 'listings' | 'store' | 'warn'>
 
 /** A place in the tree, and the node there. */
@@ -29,7 +37,7 @@ export async function directoryAt(work: TreeContext, path: string): Promise<Tree
     done += `/${part}`
     const existing = children.get(part)
     if (existing?.kind === 'alias') {
-      remaining.unshift(...existing.at.slice(1).split('/'))
+      remaining.unshift(...existing.at.split('/').filter((each) => each !== ''))
       children = work.tree
       done = ''
       continue
@@ -54,7 +62,7 @@ async function asDirectory(work: TreeContext, parent: Tree, name: string, path: 
 }
 
 /** Links to the contents of the package's directory that a link points to; undefined for anything else. */
-async function childrenOf({ listings, store }: TreeContext, node: Node): Promise<Tree | undefined> {
+export async function childrenOf({ listings, store }: TreeContext, node: Node): Promise<Tree | undefined> {
   if (node.kind !== 'link') return undefined
   const place = await follow(listings, node.target, store)
   if (place?.found.kind !== 'directory') return undefined
@@ -74,9 +82,11 @@ export async function putDirectory(
   path: string,
   how: Pick<Extract<Node, { kind: 'directory' }>, 'mode' | 'owner'>,
 ): Promise<void> {
-  const children = await directoryAt(work, path)
-  const { parent, name } = await placeFor(work, path)
-  parent.set(name, { kind: 'directory', children, ...how })
+  const { parent, name, existing } = await placeFor(work, path)
+  if (existing?.kind === 'alias' && existing.inBase && existing.at !== '/') {
+    return putDirectory(work, existing.at, how)
+  }
+  parent.set(name, { kind: 'directory', children: await directoryAt(work, path), ...how })
 }
 
 /**
@@ -86,7 +96,8 @@ export async function putDirectory(
  */
 export async function putAlias(work: TreeContext, path: string, at: string, target = at): Promise<void> {
   const { parent, name, existing } = await placeFor(work, path)
-  if (existing?.kind === 'alias') return
+  // A directory of the base is never replaced by a link.
+  if (existing?.kind === 'alias' || isInBase(existing)) return
   if (existing) {
     const into = await directoryAt(work, at)
     for (const [child, node] of await asDirectory(work, parent, name, path)) {
@@ -96,10 +107,21 @@ export async function putAlias(work: TreeContext, path: string, at: string, targ
   parent.set(name, { kind: 'alias', at, target })
 }
 
+/** Whether a node is what the base has there. */
+export const isInBase = (node: Node | undefined): boolean =>
+  node?.kind === 'base' || ((node?.kind === 'directory' || node?.kind === 'alias') && node.inBase === true)
+
+/** Whether a node is a directory, or a link of the image to one. */
+export async function isDirectory(work: TreeContext, node: Node | undefined): Promise<boolean> {
+  if (node?.kind !== 'alias') return node?.kind === 'directory'
+  // A link of the base may lead to nothing.
+  return !node.inBase || isDirectory(work, await nodeAt(work, node.at))
+}
+
 /** The node at a path, following links to packages. Creates nothing. */
 export async function nodeAt(work: TreeContext, path: string): Promise<Node | undefined> {
   let current: Node = { kind: 'directory', children: work.tree }
-  const parts = path.slice(1).split('/')
+  const parts = path.split('/').filter((part) => part !== '')
   for (const [index, part] of parts.entries()) {
     if (current.kind === 'alias') return nodeAt(work, [current.at, ...parts.slice(index)].join('/'))
     if (current.kind === 'link') {
@@ -120,18 +142,27 @@ async function entryExists({ listings, store }: TreeContext, path: string): Prom
   return (await listings.look(`${parent.path}/${posix.basename(path)}`)) !== undefined
 }
 
-/** Yields the entries of a tree: directories before their contents, names in byte order. */
+/**
+ * Yields the entries of a tree: directories before their contents, names in byte order. What is in the base already is left
+ * out, but for the directories that something is added to.
+ */
 export function* entriesOf(tree: Tree, prefix = ''): Generator<PlainEntry> {
   for (const [name, node] of [...tree].sort(([a], [b]) => byText(a, b))) {
     const path = prefix + name
+    if (node.kind === 'base' || (node.kind === 'alias' && node.inBase)) continue
     if (node.kind === 'link' || node.kind === 'alias') yield { kind: 'symlink', path, target: node.target }
     else {
       const owner = node.owner ? { owner: node.owner } : {}
       if (node.kind === 'file')
         yield { kind: 'file', path, mode: node.mode, content: { bytes: node.bytes }, ...owner }
       else {
+        const inside = entriesOf(node.children, `${path}/`)
+        const first = inside.next()
+        if (node.inBase && first.done) continue
         yield { kind: 'directory', path, mode: node.mode ?? 0o755, ...owner }
-        yield* entriesOf(node.children, `${path}/`)
+        if (first.done) continue
+        yield first.value
+        yield* inside
       }
     }
   }

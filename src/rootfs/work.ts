@@ -3,6 +3,7 @@ import type { Owner } from '../contents/entry.ts'
 import type { Account, ImageFile } from '../image/contents.ts'
 import type { Platform } from '../image/platform.ts'
 import type { PathFacts, StorePath } from '../image/store-path.ts'
+import type { BaseEntry } from './base-entry.ts'
 import { oneLine } from '../text/plain.ts'
 
 /**
@@ -12,14 +13,19 @@ import { oneLine } from '../text/plain.ts'
 export type Tree = Map<string, Node>
 export type Node =
   | { readonly kind: 'link'; readonly target: string }
-  | { readonly kind: 'alias'; readonly target: string; readonly at: string }
+  /** Of a base where `inBase` is set: then it is there already. */
+  | { readonly kind: 'alias'; readonly target: string; readonly at: string; readonly inBase?: true }
   | {
       readonly kind: 'directory'
       readonly children: Tree
       /** 0o755 by default. */
       readonly mode?: number
       readonly owner?: Owner
+      /** Whether the base has it with this mode and owner. */
+      readonly inBase?: true
     }
+  /** A file of the base, or a link that leads to no directory: it is there already. `text` is that of a file that is extended. */
+  | { readonly kind: 'base'; readonly mode?: number; readonly owner?: Owner; readonly text?: string }
   | { readonly kind: 'file'; readonly bytes: Uint8Array; readonly mode: number; readonly owner?: Owner }
 
 /** The input of the last layer. */
@@ -33,6 +39,8 @@ export type RootfsInput = {
   readonly buildId?: string | undefined
   /** What recipes add. */
   readonly extra?: RootfsExtra | undefined
+  /** What the layers of the base have where, the lowest first. */
+  readonly base?: readonly (readonly BaseEntry[])[] | undefined
 }
 
 /** What recipes add to the last layer. */

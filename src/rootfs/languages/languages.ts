@@ -1,7 +1,8 @@
 import { basename } from 'node:path'
 import type { StorePath } from '../../image/store-path.ts'
 import { conflictText, linkFolders } from '../forest.ts'
-import { placeFor } from '../tree.ts'
+import { layOver } from '../lay-over.ts'
+import { isInBase, placeFor } from '../tree.ts'
 import { shown, type Work } from '../work.ts'
 import { interpretersIn, languages, ofVersion, versionsIn, type Language } from './language.ts'
 import { withPropagated } from './propagated.ts'
@@ -69,7 +70,8 @@ async function mergeModules(work: Work, folder: string, paths: readonly StorePat
   const place = await placeFor(work, `/${folder}`)
   const sources = paths.map((path) => `${path}/${folder}`)
   const { tree, conflicts } = await linkFolders(work, sources, `/${folder}`)
-  place.parent.set(place.name, { kind: 'directory', children: tree })
+  if (isInBase(place.existing)) await layOver(work, tree, `/${folder}`)
+  else place.parent.set(place.name, { kind: 'directory', children: tree })
   // Conflicts between requested packages have already been reported by `linkForest`.
   const isRequested = (path: string) => work.packages.some((one) => path.startsWith(`${one}/`))
   for (const conflict of conflicts) {

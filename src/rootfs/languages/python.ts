@@ -1,6 +1,6 @@
 import { dirname } from 'node:path'
 import { follow } from '../../contents/follow.ts'
-import { nodeAt, put } from '../tree.ts'
+import { directoryAt, nodeAt, put } from '../tree.ts'
 import type { Work } from '../work.ts'
 
 /**
@@ -11,6 +11,10 @@ import type { Work } from '../work.ts'
 export async function addVirtualEnvironments(work: Work, versions: readonly string[]): Promise<void> {
   const home = await homeOf(work)
   if (home === undefined) return
+  if (work.base && (await hasOwnPython(work))) {
+    work.warn('the base has a Python of its own: modules are only found by python3 of the Nix store')
+    return
+  }
   const text = `home = ${home}\ninclude-system-site-packages = true\n`
   for (const prefix of ['', '/usr']) {
     await put(work, `${prefix}/pyvenv.cfg`, { kind: 'file', bytes: Buffer.from(text, 'latin1'), mode: 0o644 })
@@ -18,6 +22,12 @@ export async function addVirtualEnvironments(work: Work, versions: readonly stri
   for (const version of versions) {
     await put(work, `/usr/lib/python${version}`, { kind: 'link', target: `/lib/python${version}` })
   }
+}
+
+/** Whether the base has a Python in `/usr/bin`, which would take the files of a virtual environment for its own. */
+async function hasOwnPython(work: Work): Promise<boolean> {
+  const programs = await directoryAt(work, '/usr/bin')
+  return [...programs].some(([name, node]) => node.kind === 'base' && /^python3(\.\d+)?$/.test(name))
 }
 
 /** The store folder of the image's `python3`, from which it finds its library. */

@@ -1,0 +1,85 @@
+import { extendedFiles, type BaseEntry } from '../rootfs/base-entry.ts'
+import { BaseProblem } from './errors.ts'
+import { createTarReader, type TakeContent, type TarEntry } from './tar.ts'
+
+/** What reading the layers of one base may still take. */
+export type ScanRoom = {
+  /** Bytes, expanded. */
+  bytes: number
+  entries: number
+  /** Bytes of all names and targets. */
+  names: number
+}
+
+// Bytes of a path, as in Linux (PATH_MAX), of its parts, and of a file that is extended.
+const longestPath = 4096
+const deepest = 256
+const mostText = 1024 * 1024
+const longestTarget = 4096
+
+/**
+ * Reads what a layer of a base image has where, from the bytes of its archive.
+ * @param room gets less with each entry
+ */
+export function createScanner(room: ScanRoom, mostEntries: number) {
+  const entries: BaseEntry[] = []
+
+  const add = (entry: TarEntry): TakeContent => {
+    room.entries -= 1
+    if (room.entries < 0) throw new BaseProblem(`it has more than ${mostEntries} files: use a smaller base`)
+    room.names -= entry.path.length + entry.target.length
+    if (room.names < 0)
+      throw new BaseProblem('the names of its files are too long altogether: use a smaller base')
+    const path = pathOf(entry.path)
+    // The root itself.
+    if (path === '') return undefined
+    const { mode, uid, gid } = entry
+    const owner = { uid, gid }
+    const slash = path.lastIndexOf('/')
+    const [folder, name] = [path.slice(0, Math.max(slash, 0)), path.slice(slash + 1)]
+    if (name === '.wh..wh..opq') entries.push({ kind: 'emptied', path: folder })
+    // Files of aufs itself.
+    else if (name.startsWith('.wh..wh.')) return undefined
+    else if (name.startsWith('.wh.')) {
+      entries.push({ kind: 'removed', path: `${folder}${folder === '' ? '' : '/'}${name.slice(4)}` })
+    } else if (entry.type === '5') entries.push({ kind: 'directory', path, mode, owner })
+    else if (entry.type === '2') {
+      if (entry.target.length > longestTarget) throw tooLong(path)
+      entries.push({ kind: 'link', path, target: entry.target })
+    } else if (entry.type === '0' && extendedFiles.has(path)) {
+      if (entry.size > mostText) throw new BaseProblem(`its /${path} has more than ${mostText} bytes`)
+      const pieces: Buffer[] = []
+      const at = entries.length
+      entries.push({ kind: 'file', path, mode, owner, text: '' })
+      return (bytes) => {
+        pieces.push(Buffer.from(bytes))
+        entries[at] = { kind: 'file', path, mode, owner, text: Buffer.concat(pieces).toString('latin1') }
+      }
+    } else entries.push({ kind: 'file', path, mode, owner })
+    return undefined
+  }
+
+  const reader = createTarReader(add)
+  return {
+    write: (bytes: Uint8Array) => reader.write(bytes),
+    /** All bytes are there. @returns the entries, in the order of the archive */
+    end(): readonly BaseEntry[] {
+      reader.end()
+      return entries
+    },
+  }
+}
+
+/** `./a//b/` is `a/b`. @throws BaseProblem for a path that leads out, or is too long */
+function pathOf(text: string): string {
+  if (text.length > longestPath) throw tooLong(text)
+  const parts = text.split('/').filter((part) => part !== '' && part !== '.')
+  if (parts.length > deepest || parts.some((part) => part.length > 255)) throw tooLong(text)
+  if (parts.includes('..')) throw new BaseProblem('one of its layers has a path with ".."')
+  return parts.join('/')
+}
+
+const tooLong = (path: string): BaseProblem =>
+  new BaseProblem(
+    `one of its layers has a name that is too long (${path.length} bytes, at most ${longestPath}, and 255 in each part)`,
+  )

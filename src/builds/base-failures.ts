@@ -1,0 +1,48 @@
+import { BaseProblem } from '../bases/errors.ts'
+import { hasCode, NixeryError } from '../errors.ts'
+import type { BaseImage } from '../image/base.ts'
+import type { Platform } from '../image/platform.ts'
+import { RecipeError } from '../recipes/errors.ts'
+import type { Bases, FindBaseOptions } from './bases.ts'
+import type { NamesOfRecipes } from './find-recipes.ts'
+
+/**
+ * Finds the base of a recipe.
+ * @param recipe the recipe that names it
+ * @throws RECIPE_INVALID, REGISTRY_UNAVAILABLE; PACKAGE_DENIED for a base of other platforms, so that an index leaves this
+ *   one out. All name the recipe and the field
+ */
+export async function findBase(
+  bases: Pick<Bases, 'find'>,
+  recipe: string,
+  reference: string,
+  platform: Platform,
+  { signal, urgency, enter, readyOnly }: FindBaseOptions,
+): Promise<BaseImage> {
+  try {
+    return await bases.find(reference, platform, { signal, urgency, enter, readyOnly })
+  } catch (error) {
+    throw ofBase(error, recipe, reference)
+  }
+}
+
+/** A failure as one of the field `base` of a recipe, if it is one of a base. */
+function ofBase(error: unknown, recipe: string, reference: string): unknown {
+  if (!(error instanceof BaseProblem)) return error
+  const reason = `${reference}: ${error.message}`
+  const whole = `recipe ${recipe}: base: ${reason}`
+  if (error.passing) return new NixeryError('REGISTRY_UNAVAILABLE', whole, { cause: error })
+  if (error.ofPlatform) return new NixeryError('PACKAGE_DENIED', whole, { cause: error })
+  return new RecipeError(recipe, 'base', reason)
+}
+
+/** A failure of making an image, with the names of its recipes where it is theirs and does not have one. */
+export function ofRecipes(
+  error: unknown,
+  { recipes, baseOf }: NamesOfRecipes,
+  base: BaseImage | undefined,
+): unknown {
+  if (error instanceof BaseProblem) return ofBase(error, baseOf, base?.reference ?? '')
+  if (!hasCode(error, 'RECIPE_INVALID') || error instanceof RecipeError) return error
+  return new NixeryError('RECIPE_INVALID', `recipe ${recipes.join(', ')}: ${error.message}`, { cause: error })
+}
