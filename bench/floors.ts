@@ -46,9 +46,13 @@ export const packAlone = (
 export const receive = (job: ReceiveJob, signal: AbortSignal): Promise<number[]> =>
   ask('receive', job, signal)
 
-/** Runs a server of `child/` while `use` runs. */
+/** Pins all threads of a process to these cores, such as `0` or `0-3`. */
+export const pinTo = (pid: number, list: number | string) =>
+  execa('taskset', ['--all-tasks', '--cpu-list', '--pid', String(list), String(pid)], { stdin: 'ignore' })
+
+/** Runs a program of `child/` while `use` runs. */
 export async function withChild<T>(
-  name: 'empty' | 'cat' | 'same-bytes',
+  name: 'empty' | 'cat' | 'flood' | 'same-bytes',
   args: readonly string[],
   signal: AbortSignal,
   use: (port: number, pid: number) => Promise<T>,

@@ -20,11 +20,17 @@ const script = join(import.meta.dirname, 'wrk.lua')
  */
 export async function load(
   address: string,
-  { clients, seconds, core }: { clients: number; seconds: number; core?: number },
+  {
+    clients,
+    seconds,
+    core,
+    authorization,
+  }: { clients: number; seconds: number; core?: number; authorization?: string },
   signal: AbortSignal,
 ): Promise<Load> {
   const how = ['--threads', '1', '--connections', String(clients), '--duration', `${seconds}s`, '--latency']
-  const what = ['--header', `Accept: ${mediaTypes.oci.manifest}`, '--script', script, address]
+  const header = authorization === undefined ? [] : ['--header', `Authorization: ${authorization}`]
+  const what = [...header, '--header', `Accept: ${mediaTypes.oci.manifest}`, '--script', script, address]
   const place = core === undefined ? [] : ['taskset', '--cpu-list', String(core)]
   const [program = '', ...args] = [...place, 'wrk', ...how, ...what]
   const { stdout } = await execa(program, args, { stdin: 'ignore', cancelSignal: signal })

@@ -7,6 +7,7 @@ import { ensurePrograms } from '../scripts/install.ts'
 import { readConfig, variables } from '../src/config.ts'
 import { NixeryError } from '../src/errors.ts'
 import type { Case } from './case.ts'
+import { access } from './cases/access.ts'
 import { blob } from './cases/blob.ts'
 import { cache } from './cases/cache.ts'
 import { catalog } from './cases/catalog.ts'
@@ -42,6 +43,7 @@ const cases: readonly Case[] = [
   search,
   nixpkgs,
   trace,
+  access,
 ]
 
 const usage = `usage: npm run bench -- [options]

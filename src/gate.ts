@@ -96,7 +96,7 @@ export async function openGate(config: Config, { apiKeys, contents, ...deps }: G
       const mayBuild = typeof subject === 'object' ? lookBy?.() : undefined
       if (!mayBuild || typeof subject !== 'object' || !subject.imageRequest) return undefined
       const { imageRequest } = subject
-      return contents.look(imageRequest, mayBuild(identity, 'build', { imageRequest }))
+      return contents.look(imageRequest, () => mayBuild(identity, 'build', { imageRequest }))
     },
     quotaOf: quotas && ((identity) => quotas()(identity)),
     guard: tokens

@@ -1,9 +1,8 @@
-import { execa } from 'execa'
 import { atLeast, atLeastTimes, atMost, type Case, type Row } from '../case.ts'
 import { ping, pull } from '../client.ts'
 import { repeat, type Context } from '../context.ts'
 import type { SameBytes } from '../child/same-bytes.ts'
-import { cores, withChild } from '../floors.ts'
+import { cores, pinTo, withChild } from '../floors.ts'
 import { mediaTypes } from '../../src/image/oci.ts'
 import { load, type Load } from '../load.ts'
 
@@ -89,10 +88,6 @@ async function sameBytes(address: string): Promise<SameBytes> {
     body: Buffer.from(await response.arrayBuffer()).toString('base64'),
   }
 }
-
-/** Pins all threads of a process to one core. */
-const pinTo = (pid: number, core: number) =>
-  execa('taskset', ['--all-tasks', '--cpu-list', '--pid', String(core), String(pid)], { stdin: 'ignore' })
 
 function rowsOf(clients: number, found: readonly Load[], empty: readonly Load[]): Row[] {
   const told = clients === 1 ? '1 client' : `${clients} clients`

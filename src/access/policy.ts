@@ -139,9 +139,17 @@ export function createMay(policy: Policy, contentsOf: ContentsOf = noContents): 
 export function isInScope({ repositories }: Identity, subject: Subject): boolean {
   if (repositories === undefined || subject === 'public') return true
   if (typeof subject === 'object' && 'imageRequest' in subject && subject.imageRequest) {
-    return repositories.has(formatImageName(subject.imageRequest))
+    return repositories.has(nameOf(subject.imageRequest))
   }
   return subject === 'server'
+}
+
+// The same object for each request of the same name.
+const names = new WeakMap<ImageRequest, string>()
+function nameOf(request: ImageRequest): string {
+  const name = names.get(request) ?? formatImageName(request)
+  names.set(request, name)
+  return name
 }
 
 /**

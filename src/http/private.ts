@@ -2,17 +2,19 @@ import type { Reply } from './reply.ts'
 
 type Headers = Reply['headers']
 
-// Replies that are made once are sent many times.
-const made = new WeakMap<Headers, Headers>()
+// Replies that are made once are sent many times, and what is sent for one is kept by the object (`send.ts`).
+const made = new WeakMap<Reply, Reply>()
 
 /**
  * A reply that depends on who asks: caches that several clients share must not keep it (RFC 9111 §5.2.2.7), and those
  * of one client only for the same credentials.
  */
 export function privately(reply: Reply): Reply {
-  const headers = made.get(reply.headers) ?? privateHeaders(reply.headers)
-  made.set(reply.headers, headers)
-  return { ...reply, headers }
+  const known = made.get(reply)
+  if (known) return known
+  const own = { ...reply, headers: privateHeaders(reply.headers) }
+  made.set(reply, own)
+  return own
 }
 
 function privateHeaders({ 'Cache-Control': caching, Vary: varies, ...others }: Headers): Headers {

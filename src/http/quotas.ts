@@ -6,6 +6,8 @@ import type { HttpRequest } from './request.ts'
 
 /** Quotas as requests meet them. See `Usage` for what each throws. */
 export type RequestQuotas = {
+  /** Whether the client of a request whose identity is known has a quota. */
+  has(request: HttpRequest): boolean
   /** Counts a request whose identity is known. */
   request(request: HttpRequest): Promise<void> | undefined
   /** undefined where builds are not limited */
@@ -17,8 +19,9 @@ export type RequestQuotas = {
 
 export function createRequestQuotas(quotas: Quotas, addressOf: AddressOf): RequestQuotas {
   const of = (request: HttpRequest): { usage: Usage; holder: Holder } | undefined =>
-    quotas(request.identity, addressOf(request.peer(), request.header('x-forwarded-for')))
+    quotas(request.identity, () => addressOf(request.peer(), request.header('x-forwarded-for')))
   return {
+    has: (request) => of(request) !== undefined,
     request(request) {
       const found = of(request)
       return found?.usage.request(found.holder)

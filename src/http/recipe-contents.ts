@@ -14,7 +14,7 @@ export type RecipeContents = {
    * Finds out, unless that was done a moment ago. What cannot be found out stays unknown.
    * @param mayEvaluate whether the package set may be evaluated for it
    */
-  look(request: ImageRequest, mayEvaluate: boolean): Promise<void> | undefined
+  look(request: ImageRequest, mayEvaluate: () => boolean): Promise<void> | undefined
 }
 
 export type RecipeContentsOptions = {
@@ -48,11 +48,12 @@ export function createRecipeContents({ find, bare }: RecipeContentsOptions): Rec
   }
   return {
     of: (request) => (mayHave(request) ? kept.get(keyOf(request))?.contents : nothing),
-    look(request, mayEvaluate) {
+    look(request, may) {
       if (!mayHave(request)) return undefined
       const key = keyOf(request)
       const known = kept.get(key)
       if (known && performance.now() < known.at + believed) return undefined
+      const mayEvaluate = may()
       const flight = `${mayEvaluate} ${key}`
       const found =
         looking.get(flight) ?? lookUp(key, request, mayEvaluate).finally(() => looking.delete(flight))

@@ -80,7 +80,8 @@ export function registryReply(deps: RegistryDeps, request: HttpRequest): RoutedR
       ? allowed.then(() => routeReply(deps, request, route))
       : routeReply(deps, request, route)
     const { quotas } = deps
-    if (quotas && (kind === 'image' || kind === 'manifest')) {
+    // Who asks is known unless that takes a moment.
+    if (quotas && (kind === 'image' || kind === 'manifest') && (allowed || quotas.has(request))) {
       return withQuota(quotas, request, Promise.resolve(reply).then(routed, failed))
     }
     return reply instanceof Promise ? reply.then(routed, failed) : routed(reply)

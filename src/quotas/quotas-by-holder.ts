@@ -7,7 +7,8 @@ import { createUsage, type Usage } from './quotas.ts'
 /** Finds what is counted for a client; undefined for one without limits. */
 export type Quotas = (
   identity: Identity,
-  address: string | undefined,
+  /** Called only where it counts. */
+  addressOf: () => string | undefined,
 ) => { readonly usage: Usage; readonly holder: Holder } | undefined
 
 // Addresses are strangers' to choose: they share so many counters, 200 bytes each.
@@ -32,14 +33,19 @@ export function createQuotas(quotaOf: (identity: Identity) => Quota | undefined)
   const placeOf = (address: string) =>
     createHash('sha256').update(seed).update(address).digest().readUInt32LE() % mostAddresses
 
-  return (identity, address) => {
+  const holderAt = (address: string | undefined): Holder => ({
+    key: `address ${placeOf(address ?? '')}`,
+    shown: address ?? 'this address',
+  })
+
+  return (identity, addressOf) => {
     const quota = quotaOf(identity)
     if (!quota) return undefined
     const usage = known.get(quota) ?? usageOf(quota)
     const { name, issuer = '' } = identity
     const holder =
       identity.how === 'anonymous' || name === ''
-        ? { key: `address ${placeOf(address ?? '')}`, shown: address ?? 'this address' }
+        ? holderAt(addressOf())
         : { key: `user ${issuer}/${name}`, shown: name }
     return { usage, holder }
   }

@@ -84,25 +84,35 @@ export function createPublicTexts({ redactor, folders, showTraces }: PublicOptio
       .filter((line) => line !== undefined)
       .join('\n')
   }
+  // Some failures are one object for a flood of requests.
+  const failures = new WeakMap<Error, PublicFailure>()
   return {
     text: (text) => textOf(text),
     strict: (text) => textOf(text, { all: true }),
     lines: () => filtered(showTraces, false),
     failure(error) {
-      if (!isNixeryError(error)) {
-        return { code: undefined, message: 'internal error', hint: undefined, detail: undefined }
-      }
-      const { code, message, hint, detail } = error
-      const all = ofOperator.has(code)
-      // A detail holds names: no text of Nix, whatever is shown.
-      const facts = withDetail.has(code) ? detail : undefined
-      return {
-        code,
-        message: textOf(message, { all }),
-        hint: hint === undefined ? undefined : textOf(hint),
-        detail: mapTexts(facts, (text) => textOf(text, { shown: false, all: true })),
-      }
+      const known = isNixeryError(error) ? failures.get(error) : undefined
+      if (known) return known
+      const failure = failureOf(error)
+      if (isNixeryError(error)) failures.set(error, failure)
+      return failure
     },
+  }
+
+  function failureOf(error: unknown): PublicFailure {
+    if (!isNixeryError(error)) {
+      return { code: undefined, message: 'internal error', hint: undefined, detail: undefined }
+    }
+    const { code, message, hint, detail } = error
+    const all = ofOperator.has(code)
+    // A detail holds names: no text of Nix, whatever is shown.
+    const facts = withDetail.has(code) ? detail : undefined
+    return {
+      code,
+      message: textOf(message, { all }),
+      hint: hint === undefined ? undefined : textOf(hint),
+      detail: mapTexts(facts, (text) => textOf(text, { shown: false, all: true })),
+    }
   }
 }
 
