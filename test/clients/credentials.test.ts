@@ -7,97 +7,9 @@ import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import type { ServerProcess } from '../../scripts/server.ts'
 import { openSqliteCatalog } from '../../src/catalog/sqlite.ts'
 import { makeApiKey } from '../../src/credentials/api-key.ts'
-import { allPrograms, attempt, type Programs, type Ran } from '../support/clients/client.ts'
+import { allPrograms, releasesToTest } from '../support/clients/client.ts'
+import { pullers, type Puller, type PullerKind } from '../support/clients/pulls.ts'
 import { openWorkspace, type Workspace } from '../support/workspace.ts'
-
-/** Pulls an image with a name and a password, or with neither, into a new folder. */
-type Pull = (programs: Programs, image: string, login: string | undefined, folder: string) => Promise<Ran>
-
-const creds = (login: string | undefined) => (login === undefined ? [] : ['--creds', login])
-/** A folder with a configuration of docker, which crane and oras read. */
-async function dockerConfig(image: string, login: string | undefined, folder: string) {
-  await mkdir(folder, { recursive: true })
-  const auth = login === undefined ? {} : { [image.split('/')[0] ?? '']: { auth: btoa(login) } }
-  await writeFile(join(folder, 'config.json'), JSON.stringify({ auths: auth }))
-  return { DOCKER_CONFIG: folder, HOME: folder }
-}
-
-const clients: Readonly<Record<string, Pull>> = {
-  skopeo: (programs, image, login, folder) =>
-    attempt(
-      programs,
-      'skopeo',
-      [
-        'copy',
-        '--src-tls-verify=false',
-        ...(login === undefined ? ['--src-no-creds'] : ['--src-creds', login]),
-        `docker://${image}`,
-        `dir:${folder}`,
-      ],
-      { HOME: folder },
-    ),
-  podman: (programs, image, login, folder) =>
-    attempt(
-      programs,
-      'podman',
-      [
-        '--root',
-        join(folder, 'root'),
-        '--runroot',
-        join(folder, 'run'),
-        '--storage-driver',
-        'vfs',
-        '--cgroup-manager',
-        'cgroupfs',
-        'pull',
-        '--quiet',
-        '--tls-verify=false',
-        ...creds(login),
-        image,
-      ],
-      { HOME: folder },
-    ),
-  buildah: (programs, image, login, folder) =>
-    attempt(
-      programs,
-      'buildah',
-      [
-        '--root',
-        join(folder, 'root'),
-        '--runroot',
-        join(folder, 'run'),
-        '--storage-driver',
-        'vfs',
-        'pull',
-        '--quiet',
-        '--tls-verify=false',
-        ...creds(login),
-        image,
-      ],
-      { HOME: folder },
-    ),
-  crane: async (programs, image, login, folder) =>
-    attempt(
-      programs,
-      'crane',
-      ['pull', '--format=oci', image, join(folder, 'layout')],
-      await dockerConfig(image, login, folder),
-    ),
-  oras: async (programs, image, login, folder) =>
-    attempt(
-      programs,
-      'oras',
-      [
-        'copy',
-        '--from-plain-http',
-        '--no-tty',
-        `${image}:latest`,
-        '--to-oci-layout',
-        `${join(folder, 'layout')}:a`,
-      ],
-      await dockerConfig(image, login, folder),
-    ),
-}
 
 // `npm run clients` tries all; other runs try these.
 const always: ReadonlySet<string> = new Set(['nothing', 'the right password', 'a revoked key'])
@@ -125,7 +37,6 @@ for (const mode of ['basic', 'token'] as const) describeMode(mode)
 function describeMode(mode: 'basic' | 'token'): void {
   describe(`with NIXERY_AUTH=${mode},`, async () => {
     const found = await allPrograms()
-    const [system, sid] = found
     let workspace: Workspace
     let server: ServerProcess
     const logins: Record<string, { readonly login: string | undefined; readonly ok: boolean }> = {}
@@ -172,31 +83,46 @@ function describeMode(mode: 'basic' | 'token'): void {
     after(() => workspace.dispose())
 
     describe('', { concurrency: true }, () => {
-      for (const [name, pull] of Object.entries(clients)) {
-        const programs = name === 'crane' || name === 'oras' ? sid : system
-        const skip = programs === undefined || 'missing' in programs ? 'not to be had here' : false
-        it(`${name} pulls with credentials that are good, and with no others`, { skip }, async () => {
-          if (programs === undefined || 'missing' in programs) return
-          for (const [index, [what, { login, ok }]] of Object.entries(logins).entries()) {
-            if (!all && !always.has(what)) continue
-            const folder = join(workspace.folder, `${name}-${index}`)
-            await mkdir(folder)
-            const ran = await pull(programs, `${server.address}/aa`, login, folder)
-            assert.equal(ran.ok, ok, `${what}: ${ran.output}`)
-            if (login === undefined && mode === 'token') {
-              await mkdir(`${folder}-public`)
-              const open = await pull(programs, `${server.address}/bb`, login, `${folder}-public`)
-              assert.equal(open.ok, true, `${what}, of what everyone may pull: ${open.output}`)
+      for (const [name, kind] of Object.entries(pullers)) {
+        for (const programs of releasesToTest(found, kind.installed)) {
+          const title = `${name}${programs.suite === 'sid' && kind.installed ? ' of sid' : ''}`
+          const skip = 'missing' in programs ? programs.missing : false
+          it(`${title} pulls with credentials that are good, and with no others`, { skip }, async () => {
+            if ('missing' in programs) return
+            const home = join(workspace.folder, `${name}-${programs.suite}`)
+            const client = await kind.open(programs, join(home, 'home'))
+            try {
+              await tryAll(client, kind, home)
+            } finally {
+              await client.dispose()
             }
-            if (!ok)
-              assert.match(
-                ran.output,
-                /unauthori[sz]ed|authentication required|credential not found|not valid|401/i,
-                what,
-              )
-          }
-        })
+          })
+        }
       }
     })
+
+    async function tryAll(client: Puller, { openWithBasic }: PullerKind, home: string): Promise<void> {
+      for (const [index, [what, { login, ok }]] of Object.entries(logins).entries()) {
+        if (!all && !always.has(what)) continue
+        const pull = async (image: string, folder: string) => {
+          await mkdir(folder, { recursive: true })
+          return client.pull(`${server.address}/${image}`, login, folder)
+        }
+        const ran = await pull('aa', join(home, `${index}`))
+        assert.equal(ran.ok, ok, `${what}: ${ran.output}`)
+        if (!ok) assert.match(ran.output, refusal, what)
+        // Whoever has no credentials, or good ones, gets what everyone may pull.
+        if (!all && login !== undefined) continue
+        const open = await pull('bb', join(home, `${index}-public`))
+        const isOpen =
+          mode === 'basic' && (login !== undefined || openWithBasic === 'never')
+            ? openWithBasic === 'always'
+            : login === undefined
+        assert.equal(open.ok, ok || isOpen, `${what}, of what everyone may pull: ${open.output}`)
+      }
+    }
   })
 }
+
+const refusal =
+  /unauthori[sz]ed|authentication required|authorization failed|no basic auth credentials|credential not found|not valid|401/i

@@ -10,6 +10,8 @@ import { withTag } from './layout.ts'
 export type Containerd = Client & {
   /** Pulls an image of some registry from a mirror of it, as `hosts.toml` names mirrors. */
   pullFromMirror(image: string, mirror: string): Promise<Ran>
+  /** Pulls over plain HTTP with a name and a password (`name:password`), or with neither. */
+  pullAs(image: string, login: string | undefined): Promise<Ran>
 }
 
 export async function openContainerd(programs: Programs, folder: string): Promise<Containerd> {
@@ -38,6 +40,8 @@ export async function openContainerd(programs: Programs, folder: string): Promis
   return {
     version: /^\S+ \S+ ([\d.]+)/.exec(await run(programs, 'containerd', ['--version']))?.[1] ?? '',
     pull: (image) => pull('--plain-http', withTag(image)),
+    pullAs: (image, login) =>
+      pull('--plain-http', ...(login === undefined ? [] : ['--user', login]), withTag(image)),
     async pullFromMirror(image, mirror) {
       const [host = ''] = image.split('/', 1)
       await mkdir(at(`hosts/${host}`), { recursive: true })

@@ -75,15 +75,19 @@ export async function openBuildah(programs: Programs, folder: string): Promise<C
   }
 }
 
-/** Configuration that keeps locks, images, containers and what is temporary in the folder. */
-async function containersEnvironment(
+/**
+ * Configuration that keeps locks, images, containers and what is temporary in the folder.
+ * @param how.driver the storage driver; vfs leaves no mounts behind
+ */
+export async function containersEnvironment(
   { folder: tree }: Programs,
   folder: string,
+  how: { readonly driver?: 'vfs' } = {},
 ): Promise<Readonly<Record<string, string>>> {
   const at = (name: string) => join(folder, name)
   await mkdir(folder, { recursive: true })
   // vfs copies each layer, and works everywhere.
-  const driver = (await canOverlay(at('probe'))) ? 'overlay' : 'vfs'
+  const driver = how.driver ?? ((await canOverlay(at('probe'))) ? 'overlay' : 'vfs')
   const helpers = tree === undefined ? [] : [`helper_binaries_dir = ["${tree}/usr/lib/podman"]`]
   const monitor = tree === undefined ? [] : [`conmon_path = ["${tree}/usr/bin/conmon"]`]
   const containers = [
