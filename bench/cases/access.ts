@@ -11,7 +11,7 @@ const image = 'shell/git'
 const address = ({ origin }: Server) => `${origin}/v2/${image}/manifests/latest`
 const basic = `Basic ${btoa('alice:right')}`
 // Of `htpasswd -B`, 0.1 s a password.
-const cost = 10
+const bcryptCost = 10
 const flood = 1_000
 
 // A rule that says yes, and one that has to be compared.
@@ -44,7 +44,7 @@ const serveOpen = async (context: Context): Promise<Server> =>
 
 async function serveGuarded(context: Context): Promise<Server> {
   const folder = await context.folder('access')
-  await writeFile(join(folder, 'users'), `alice:${hashSync('right', cost)}\n`)
+  await writeFile(join(folder, 'users'), `alice:${hashSync('right', bcryptCost)}\n`)
   await writeFile(join(folder, 'policy.toml'), policy)
   return context.serve({
     ...context.environment(await context.folder('data')),

@@ -41,10 +41,24 @@ export function authorize(
     request.identity = identity
     return decide(deps, request, action, subject)
   }
-  return identity.then((found) => {
-    request.identity = found
-    return decide(deps, request, action, subject)
-  })
+  return identity.then(
+    (found) => {
+      request.identity = found
+      return decide(deps, request, action, subject)
+    },
+    (error: unknown) => unverified(deps, request, error),
+  )
+}
+
+/** Credentials that could not be verified are refused, too, such as while the keys of an issuer cannot be fetched. */
+export function unverified(
+  { audit }: Pick<AuthorizeDeps, 'audit'>,
+  request: HttpRequest,
+  error: unknown,
+): never {
+  // Those that prove nothing are told where the reply is made.
+  if (!hasCode(error, 'UNAUTHENTICATED')) audit?.({ event: 'refused', request, error })
+  throw error
 }
 
 /** The same with quotas. Credentials that prove nothing count for the address that they come from. */
@@ -57,7 +71,7 @@ function counted(
 ): Promise<void> | undefined {
   const refused = async (error: unknown) => {
     if (hasCode(error, 'UNAUTHENTICATED')) await quotas.request(request)
-    throw error
+    return unverified(deps, request, error)
   }
   const known = (identity: Identity) => {
     request.identity = identity

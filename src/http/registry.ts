@@ -12,6 +12,7 @@ import type { RequestQuotas } from './quotas.ts'
 import { referrersReply, referrersTagReply, type Referrers } from './referrers.ts'
 import { textReply, type Reply, type RoutedReply } from './reply.ts'
 import type { HttpRequest } from './request.ts'
+import { severalAuthorizations } from './validity.ts'
 import { createRoutes, type RequestKind, type Route } from './route.ts'
 import { catalogReply, tagsReply, type TagDeps } from './tags.ts'
 
@@ -140,7 +141,7 @@ export function failureReply(
 const isRefused = (error: unknown): boolean =>
   hasCode(error, 'UNAUTHENTICATED')
     ? error.detail !== undefined
-    : hasCode(error, 'ACCESS_DENIED', 'RATE_LIMITED', 'QUOTA_EXCEEDED')
+    : error === severalAuthorizations || hasCode(error, 'ACCESS_DENIED', 'RATE_LIMITED', 'QUOTA_EXCEEDED')
 
 /** Whether file descriptors ran out: then the failure says nothing about what was requested, whatever its code. */
 function isExhaustion(error: unknown): boolean {

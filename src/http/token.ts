@@ -9,6 +9,7 @@ import { anonymous, type Identity } from '../access/identity.ts'
 import type { May } from '../access/may.ts'
 import { NixeryError } from '../errors.ts'
 import { formatImageName, type ImageRequest } from '../image/name.ts'
+import { unverified } from './authorize.ts'
 import type { AuditListener } from './audit.ts'
 import { refused } from './guard.ts'
 import type { RequestQuotas } from './quotas.ts'
@@ -93,7 +94,9 @@ async function identityOf(
   request: HttpRequest,
   credentials: Asked['credentials'],
 ): Promise<Identity> {
-  const outcome = await outcomeOf(deps, request, credentials)
+  const outcome = await Promise.resolve(outcomeOf(deps, request, credentials)).catch((error: unknown) =>
+    unverified(deps, request, error),
+  )
   if (isRefusal(outcome)) throw refused(outcome.refused)
   return outcome
 }

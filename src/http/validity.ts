@@ -22,7 +22,7 @@ export function checkRequest(
     const name = rawHeaders[index]
     // Node keeps the first of several and says nothing of the others.
     if (name?.length === 13 && name.toLowerCase() === 'authorization' && (authorizations += 1) > 1) {
-      throw invalid('a request has at most one Authorization header')
+      throw severalAuthorizations
     }
     if (name?.length !== 4 || name.toLowerCase() !== 'host') continue
     if (host !== undefined) throw invalid('a request has exactly one Host header')
@@ -36,5 +36,11 @@ export function checkRequest(
   if (url === '*' && method === 'OPTIONS') throw new NixeryError('UNSUPPORTED', 'this server is read-only')
   throw invalid('the request target is neither a path nor an http address')
 }
+
+/** One object, by which the audit log knows it. */
+export const severalAuthorizations = new NixeryError(
+  'REQUEST_INVALID',
+  'a request has at most one Authorization header',
+)
 
 const invalid = (message: string) => new NixeryError('REQUEST_INVALID', message)

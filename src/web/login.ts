@@ -161,5 +161,5 @@ function checkToken(fields: URLSearchParams, expected: string | undefined): void
 /** Where to go after a login: to one of the pages, never to another site. */
 const backIn = (fields: URLSearchParams): string => {
   const back = fields.get('back') ?? '/'
-  return /^\/(?:builds\/[0-9a-f-]{36})?$/.test(back) ? back : '/'
+  return /^\/(?:compose|builds\/[0-9a-f-]{36})?$/.test(back) ? back : '/'
 }
