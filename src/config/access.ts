@@ -56,8 +56,11 @@ export function accessProblems(set: Environment, host: string): string[] {
   if (mode === 'none' && set['NIXERY_POLICY'] !== undefined) {
     problems.push('NIXERY_POLICY: has no effect while everyone is anonymous; set NIXERY_AUTH')
   }
-  if (mode === 'basic' && htpasswd === undefined)
-    problems.push('NIXERY_HTPASSWD is needed for NIXERY_AUTH set to basic')
+  const hasNoOther = ['NIXERY_POLICY', 'NIXERY_TLS_CLIENT_CA'].every((name) => set[name] === undefined)
+  if (mode === 'basic' && htpasswd === undefined && hasNoOther)
+    problems.push(
+      'NIXERY_HTPASSWD is needed for NIXERY_AUTH set to basic, or NIXERY_POLICY with issuers, or NIXERY_TLS_CLIENT_CA',
+    )
   if (mode !== 'none' && sendsInTheClear(set, host)) {
     problems.push(
       `with NIXERY_AUTH, passwords would cross the network to ${host} without encryption: set NIXERY_TLS_CERT and NIXERY_TLS_KEY, or NIXERY_TRUSTED_PROXIES to the proxy that terminates TLS, or NIXERY_HOST=127.0.0.1; NIXERY_INSECURE_AUTH=on allows it all the same`,
