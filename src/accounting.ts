@@ -9,9 +9,9 @@ import { openAuditLines } from './telemetry/audit-lines.ts'
 import { createAudit } from './telemetry/audit.ts'
 import type { Redactor } from './text/redact.ts'
 
-/** Who did what. */
+/** The audit log. */
 export type Accounting = {
-  /** Undefined where it is off. */
+  /** Undefined if it is off. */
   readonly audit: AuditListener | undefined
   close(): Promise<void>
 }
@@ -39,8 +39,8 @@ export async function openAccounting(config: Config, deps: AccountingDeps): Prom
 }
 
 /**
- * How much clients may use; undefined where nobody has a quota. Those of the settings are for anonymous clients for
- * whom the policy has none.
+ * The quotas of clients; undefined if there are none. The quotas of the settings apply to anonymous clients without quotas
+ * in the policy.
  * @param ofPolicy the quota of an identity in the policy of now, if there is a policy
  */
 export function quotasOf(

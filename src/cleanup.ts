@@ -7,8 +7,8 @@ import { collect, collectRows, OtherGc } from './upkeep/gc.ts'
 import { createUpkeep, type Upkeep } from './upkeep/schedule.ts'
 
 /**
- * Cleaning up from time to time. Images and blobs go only if a setting says so; what the catalog has not used for long
- * goes in any case, because it can be found out again.
+ * Cleans up periodically. Images and blobs are removed only if a setting says so; unused rows of the catalog are always
+ * removed, because they can be derived again.
  */
 export function cleanupOf(config: Config, { catalog, store, uses, blobs }: State, log: Logger): Upkeep {
   const { NIXERY_KEEP: keepDays, NIXERY_STORE_LIMIT: sizeLimit, NIXERY_CATALOG_KEEP: rowDays } = config

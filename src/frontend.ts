@@ -26,19 +26,19 @@ import { logAccess, type Logger } from './telemetry/log.ts'
 import { addressOfBuild } from './web/links.ts'
 import { loginFor } from './web/login.ts'
 
-/** Serves the registry and the pages: the part that needs neither Nix nor threads that pack. */
+/** Serves the registry and the pages: the part that needs neither Nix nor packing threads. */
 export type Frontend = {
   readonly port: number
   readonly tls: boolean
-  /** Looks whether the TLS certificate, or a file that says who may do what, has changed. */
+  /** Checks whether the TLS certificate, or a file with users or rules, has changed. */
   reload(): Promise<void>
-  /** Is not ready from now on, lets responses finish for NIXERY_GRACE seconds, then ends them. */
+  /** Reports as not ready, lets responses finish for NIXERY_GRACE seconds, and then ends them. */
   close(): Promise<void>
 }
 
 export type FrontendDeps = {
   readonly state: State
-  /** Where images are built, in this process or in others. */
+  /** Builds images, in this process or in others. */
   readonly builds: Pick<Builds, 'known' | 'submit' | 'result' | 'cancel' | 'events'>
   readonly worker: WorkerStatus
   /** What finds packages and tells of images that do not exist yet; there may be none where workers are elsewhere. */
@@ -48,10 +48,10 @@ export type FrontendDeps = {
   readonly version: string
 }
 
-// Milliseconds from one look at the TLS certificate to the next.
+// Milliseconds between two checks of the TLS certificate.
 const certificateInterval = 5_000
 
-/** Starts to listen. @throws CONFIG_INVALID, SETUP_FAILED */
+/** Starts listening. @throws CONFIG_INVALID, SETUP_FAILED */
 export async function openFrontend(config: Config, deps: FrontendDeps): Promise<Frontend> {
   const { state, builds, worker, monitor, log } = deps
   const { metrics, texts } = monitor
@@ -86,7 +86,7 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
       ...(check && { nix: () => check('nix') }),
       ...Object.fromEntries(setChecks),
     },
-    // A package set that is broken does not stop the others.
+    // A broken package set must not stop the others.
     showAlternatives: gate.guard === undefined,
     alternatives: new Set(setChecks.map(([name]) => name)),
     isStopping: () => closing,
@@ -179,7 +179,7 @@ function streamsOf({ NIXERY_MAX_STREAMS: most, NIXERY_STREAMS_PER_ADDRESS: share
   return createStreams(most, share ?? Math.ceil(most / 4))
 }
 
-/** As many connections as are configured, unless the process may not open that many files. */
+/** The configured number of connections, or fewer if the process may not open that many files. */
 function connectionsFor(
   { NIXERY_MAX_CONNECTIONS: wanted, NIXERY_MAX_STREAMS: streams }: Config,
   log: Logger,

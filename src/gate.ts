@@ -20,24 +20,24 @@ import { parsePolicy } from './policy/policy-file.ts'
 import type { Quota } from './quotas/quota.ts'
 import { quotasOfRules } from './quotas/quota-rules.ts'
 
-/** Who may do what, as it is configured. */
+/** Access control, as configured. */
 export type Gate = {
   readonly may: May
   /** See `AuthorizeDeps`. */
   readonly prepare: AuthorizeDeps['prepare']
   /** Undefined if everyone may do everything. */
   readonly guard: Guard | undefined
-  /** How much an identity may use by the policy of now; undefined without a policy. */
+  /** The quotas of an identity by the current policy; undefined without a policy. */
   readonly quotaOf: ((identity: Identity) => Quota | undefined) | undefined
-  /** With NIXERY_AUTH=token: issues tokens, and verifies what else clients prove themselves with. */
+  /** With NIXERY_AUTH=token: issues tokens, and verifies other credentials. */
   readonly issuer:
     | { readonly tokens: OwnTokens; authenticate(credentials: Credentials): Outcome | Promise<Outcome> }
     | undefined
-  /** How people log in to the pages; undefined if everyone may do everything. */
+  /** The login of the pages; undefined if everyone may do everything. */
   readonly login:
     | (GateLogin & { authenticate(credentials: Credentials): Outcome | Promise<Outcome> })
     | undefined
-  /** Looks whether files of users and rules have changed. */
+  /** Checks whether files of users and rules have changed. */
   look(): Promise<void>
   close(): void
 }
@@ -56,7 +56,7 @@ const open: Gate = {
 
 export type GateDeps = FollowDeps & {
   readonly apiKeys: Pick<ApiKeys, 'find'>
-  /** What the operator's recipes consist of. */
+  /** The contents of the operator's recipes. */
   readonly contents: RecipeContents
 }
 
@@ -104,7 +104,7 @@ export async function openGate(config: Config, { apiKeys, contents, ...deps }: G
           authenticate: firstOf([tokens.authenticator, ...authenticators]),
           session,
           challenge: tokenChallenge({ publicUrl: config.NIXERY_PUBLIC_URL, secure }),
-          // docker, skopeo and podman send credentials only where `/v2/` has asked for them.
+          // docker, skopeo and podman send credentials only if `/v2/` responds with a challenge.
           needsToken: ({ path }) => path === '/v2' || path.startsWith('/v2/'),
         }
       : { authenticate, session, challenge: () => basicChallenge },
@@ -120,7 +120,7 @@ export async function openGate(config: Config, { apiKeys, contents, ...deps }: G
   }
 }
 
-/** What is made of a file's contents, made again when they have changed. */
+/** A value derived from the contents of a file, and derived again when they change. */
 function ofNow<T extends object, Made>(file: FollowedFile<T>, make: (value: T) => Made): () => Made {
   let value = file.value
   let made = make(value)

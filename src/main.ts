@@ -17,7 +17,7 @@ import type { Worker } from './worker.ts'
 /** A registry that serves. */
 export type Running = {
   readonly port: number
-  /** Looks whether the TLS certificate, or a file that says who may do what, has changed. */
+  /** Checks whether the TLS certificate, or a file with users or rules, has changed. */
   reload(): Promise<void>
   /** Begins no more builds, lets running answers finish for some seconds, then ends. */
   stop(): Promise<void>
@@ -90,7 +90,7 @@ export async function start(
       await loop?.close()
       builds.drain()
       worker?.builds.drain()
-      starting.abort() // nobody waits for Nix any more
+      starting.abort() // Nix is not needed any more
       await frontend.close()
       await upkeepEnded
       await close()

@@ -15,9 +15,9 @@ export type Monitor = {
   readonly metrics: Metrics
   readonly history: History
   readonly links: BuildLinks
-  /** All of it, for builds of this process. */
+  /** For builds of this process: log, metrics and history. */
   readonly onBuild: BuildListener
-  /** The log and the metrics alone, for builds whose history comes from a database. */
+  /** For builds whose history is in a database: log and metrics. */
   readonly onWork: BuildListener
 }
 

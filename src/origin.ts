@@ -7,8 +7,8 @@ import { openCaches } from './contents/cache/open.ts'
 import type { Nix } from './nix/nix.ts'
 
 /**
- * The binary caches that images are made from, as the operator and Nix's configuration name them; undefined where
- * everything comes from the store.
+ * The binary caches from which images are made, by the settings and Nix's configuration; undefined if everything comes
+ * from the store.
  * @throws NIX_UNAVAILABLE
  */
 export async function openOrigin(
@@ -38,9 +38,9 @@ export async function openOrigin(
 }
 
 /**
- * A folder for what evaluation writes, where nothing else needs a Nix store and this user can use none: images come from
- * binary caches alone, and packages from a folder, which Nix reads where it lies. What is fetched must lie in a store that
- * this program can read from, so other sources need a real one.
+ * A folder for the store paths that evaluation writes, for users without access to a Nix store: images come from binary
+ * caches only, and packages from a folder, which Nix reads in place. Other sources need a real store, because this program
+ * must be able to read what is fetched.
  * @returns undefined where Nix is to use the store that it is configured for
  */
 export function evaluationStore(
@@ -57,7 +57,7 @@ export function evaluationStore(
   return folder
 }
 
-/** Whether a folder can be written, or made. */
+/** Whether a folder can be written or created. */
 function canMake(folder: string): boolean {
   const existing = existsSync(folder)
   if (!existing && folder !== '/') return canMake(dirname(folder))

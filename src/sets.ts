@@ -18,16 +18,16 @@ import { createSetRecipes } from './recipes/from-set.ts'
 import { createOperatorBook } from './recipes/operator-book.ts'
 import { openRemote, openSource, prepareSource, type SourceOptions } from './sources.ts'
 
-/** The package sets of a server, and what their names mean. */
+/** The package sets of a server, with resolvers for their names. */
 export type OpenSets = {
   readonly sets: PackageSets
   readonly resolver: Resolver
   readonly recipes: Pick<RecipeBook, 'current' | 'state'>
   /** The recipes of the package set that was pinned. */
   bookOf(pinned: PinnedSet): RecipeBook
-  /** Fetches and loads each set with what every image has, ahead of demand. */
+  /** Fetches each set and loads it with the packages of every image, ahead of demand. */
   prepare(system: string): void
-  /** What is needed to list all versions of a package set. */
+  /** Package sets whose versions can be listed. */
   listing(name: string | undefined): SetListing | undefined
 }
 
@@ -44,7 +44,7 @@ export type SetListing = {
 export type SetsOptions = SourceOptions &
   Pick<ResolverDeps, 'catalog' | 'later'> & {
     readonly versions: VersionIndex
-    /** Names that may be meant by one that a package set does not have. */
+    /** Suggestions for names that a package set does not have. */
     readonly hints: (set: string | undefined, name: string) => readonly string[]
   }
 
@@ -55,7 +55,7 @@ type OpenSet = SetListing & {
   prepare(system: string): void
 }
 
-/** Opens the package sets that are configured. @throws CONFIG_INVALID, SETUP_FAILED, CANCELLED */
+/** Opens the configured package sets. @throws CONFIG_INVALID, SETUP_FAILED, CANCELLED */
 export async function openSets(config: Config, options: SetsOptions): Promise<OpenSets> {
   const named = namedSets(config)
   const remote = openRemote(config, options)
@@ -73,7 +73,7 @@ export async function openSets(config: Config, options: SetsOptions): Promise<Op
   const opened = new Map<string, OpenSet>()
   for (const set of named) {
     const own = configOfSet(config, set)
-    // What may be read is decided for each set: only what others write is restricted.
+    // Restrictions depend on the set: only sets written by others are restricted.
     const readable = restrictionOf(own)?.readable ?? 'everything'
     const nix: Nix = {
       ...options.nix,
@@ -113,7 +113,7 @@ export async function openSets(config: Config, options: SetsOptions): Promise<Op
   }
 }
 
-/** The states of all books as one: an image depends on that of its own set, and a change of another does no harm. */
+/** The combined state of all books. An image depends on the book of its set; changes of others do no harm. */
 const statesOf = (books: readonly RecipeBook[]): OpenSets['recipes'] => ({
   current(request) {
     const states = books.map((book) => book.current(request))
@@ -126,7 +126,7 @@ const statesOf = (books: readonly RecipeBook[]): OpenSets['recipes'] => ({
   },
 })
 
-/** Empty if all are: such a request depends on no recipes. */
+/** Empty if all are empty: then the request depends on no recipes. */
 const joined = (states: readonly (string | undefined)[]): string =>
   states.every((state) => state === '') ? '' : states.join(' ')
 

@@ -23,11 +23,11 @@ export type SourceOptions = {
   readonly signal?: AbortSignal | undefined
 }
 
-/** Milliseconds for which a folder is believed not to have changed: it is walked over at most once in so long. */
+/** Milliseconds between two walks over a folder; in between, it is assumed to be unchanged. */
 const freshFor = 5_000
 
 /**
- * Where the configuration says that packages come from: with nothing configured, the demo packages.
+ * Opens the configured package source; by default, the demo packages.
  * @param remote what is shared by all sources of a server
  */
 export async function openSource(
@@ -36,7 +36,7 @@ export async function openSource(
   remote: RemoteOptions = openRemote(config, options),
 ): Promise<PackageSource> {
   const source = await openPackages(config, options, { ...remote, allowed: config.NIXERY_REFS })
-  // A flake is evaluated purely: nothing else is read.
+  // Flakes are evaluated purely, without reading other files.
   if (config.NIXERY_FLAKE !== undefined) return source
   const stale = config.NIXERY_PATH_STALE * 1000
   const { paths, addresses } = targetsOf(searchPathOf(process.env))
@@ -77,14 +77,14 @@ async function openPackages(
   })
 }
 
-// How many fetches, and looks at a mirror, may wait; beyond that whoever asks is told to try again.
+// The number of fetches, and of checks of a mirror, that may wait; further ones get a retry response.
 const mostWaitingFetches = 32
 const mostWaitingQueries = 256
-// Milliseconds from the start to the first look for sources that nobody uses, and from one to the next.
+// Milliseconds from the start to the first search for unused sources, and between two searches.
 const firstExpiry = 600_000
 const expiryInterval = 3_600_000
 
-/** What fetches sources, within the bounds of the configuration. */
+/** Fetches sources, within the configured limits. */
 export function openRemote(config: Config, { nix, warn }: SourceOptions): RemoteOptions {
   const scratch = join(config.NIXERY_DATA, 'mirrors')
   const fetcher: Fetcher = {
@@ -122,12 +122,12 @@ export function openRemote(config: Config, { nix, warn }: SourceOptions): Remote
   }
 }
 
-// Milliseconds after which the log says that the package set is still being fetched.
+// Milliseconds after which a line is logged that the package set is still being fetched.
 const quiet = 2_000
 
 /**
- * Fetches the package set and loads it with what every image has, ahead of demand. The log says when that takes a
- * while, and why the set cannot be used; those who pull are told, too.
+ * Fetches the package set and loads it with the packages of every image, ahead of demand. Logs when that takes long, and
+ * why the set cannot be used; clients see the same reason.
  */
 export async function prepareSource(
   source: PackageSource,

@@ -11,25 +11,25 @@ import { createHasher } from './store/hasher.ts'
 import { openStore } from './stores.ts'
 import { createUses, type Uses } from './upkeep/uses.ts'
 
-/** What a registry keeps: blobs and the catalog. Front ends and workers share it, in one process or in several. */
+/** The state of a registry: blobs and catalog. Front ends and workers share it, in one process or in several. */
 export type State = {
   readonly store: BlobStore
   readonly catalog: Catalog
-  /** The database that the catalog is in; undefined if that is a SQLite file. */
+  /** The database of the catalog; undefined if it is a SQLite file. */
   readonly postgres: Postgres | undefined
   /** Notifications of that database. */
   readonly listener: Listener | undefined
   readonly blobs: Blobs
-  /** Which commits of package sets have which versions of packages. */
+  /** The index of versions of packages by commit. */
   readonly versions: VersionIndex
-  /** Blobs that this process uses now, for cleaning up beside it. */
+  /** Blobs that this process is using, for concurrent cleanups. */
   readonly uses: Uses
   close(): Promise<void>
 }
 
 export type StateOptions = {
   readonly warn: (line: string) => void
-  /** Milliseconds to wait for a catalog that another process has locked; a server's is short. */
+  /** Milliseconds to wait for the lock of another process on the catalog; short for servers. */
   readonly lockPatience?: number | undefined
 }
 
