@@ -1,12 +1,12 @@
 import type { Identity } from './identity.ts'
 
-/** What a request brings to prove who sends it. Not verified yet. */
+/** The unverified credentials of a request. */
 export type Credentials =
   | { readonly kind: 'none' }
   | { readonly kind: 'basic'; readonly name: string; readonly password: string }
   | { readonly kind: 'bearer'; readonly token: string }
 
-/** Credentials that prove nothing. The reason is for the operator; the client is not told it. */
+/** Credentials that prove nothing. The reason is for the operator, and is not sent to the client. */
 export type Refusal = { readonly refused: string }
 
 /** Whom credentials belong to. */

@@ -3,7 +3,7 @@ export type Identity = {
   /** As shown in logs and matched by rules; empty for anonymous clients. */
   readonly name: string
   readonly groups: readonly string[]
-  /** What a token says of its holder, such as the repository of a CI job. */
+  /** The claims of a token, such as the repository of a CI job. */
   readonly claims: Readonly<Record<string, unknown>>
   /** How the client proved it. */
   readonly how: 'anonymous' | 'password' | 'key' | 'oidc' | 'certificate'

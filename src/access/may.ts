@@ -17,7 +17,7 @@ export type Subject =
   | { readonly build: string; readonly imageRequest?: ImageRequest | undefined }
   /** The server itself: its API version, its lists, its metrics. */
   | 'server'
-  /** What says nothing about images or clients, such as a style sheet. Allowed to everyone. */
+  /** Public files without information about images or clients, such as a style sheet. */
   | 'public'
 
 /** Decides whether an identity may do something. Pure and synchronous: called once for every request. */
@@ -26,6 +26,6 @@ export type May = (identity: Identity, action: Action, subject: Subject) => bool
 /** Access control is off: everyone may do everything. */
 export const allowAll: May = () => true
 
-/** Without a policy: whoever is known may pull, build, list and read logs. Nobody may read the server's own state. */
+/** Without a policy: authenticated clients may pull, build, list and read logs. Nobody may read the server's state. */
 export const allowKnown: May = (identity, action, subject) =>
   subject === 'public' || (identity.how !== 'anonymous' && action !== 'admin')

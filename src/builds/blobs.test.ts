@@ -44,20 +44,20 @@ describe('a blob that the catalog does not know', () => {
     blobs = createBlobs({ store, catalog, hasher: createHasher(store) })
   })
 
-  it('is hashed once, however many ask, and then believed', async () => {
+  it('is hashed once for concurrent callers, and then trusted', async () => {
     const found = await Promise.all([1, 2, 3].map(() => blobs.find(digest)))
     assert.deepEqual(found, [10_000, 10_000, 10_000])
     assert.equal(await blobs.find(digest), 10_000)
     assert.equal(reads, 1)
   })
 
-  it('is removed when its bytes are others', async () => {
+  it('is removed if its bytes have changed', async () => {
     stored = randomBytes(10_000)
     assert.equal(await blobs.find(digest), undefined)
     assert.equal(stored, undefined)
   })
 
-  it('is kept when it cannot be read whole', async () => {
+  it('is kept if it cannot be read completely', async () => {
     const broken: (() => Readable)[] = [
       () => Readable.from([bytes.subarray(0, 9_999)]),
       () => new Readable({ read: (): void => void 0 }).destroy(new Error('broken on purpose')),
@@ -72,7 +72,7 @@ describe('a blob that the catalog does not know', () => {
     await assert.rejects(blobs.find(digest), (error) => hasCode(error, 'STORE_UNAVAILABLE'))
   })
 
-  it('is not there when it is removed meanwhile', async () => {
+  it('is missing if it is removed in the meantime', async () => {
     read = () => {
       throw new NixeryError('BLOB_UNKNOWN', 'no such blob')
     }

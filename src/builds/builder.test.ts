@@ -86,7 +86,7 @@ describe('builds waiting for Nix', () => {
     }
   })
 
-  it('wait for a client that was told to retry, and are cancelled if it does not come back', async ({
+  it('wait for a client that was told to retry, and are cancelled if it does not return', async ({
     mock,
   }) => {
     mock.timers.enable({ apis: ['setTimeout'] })

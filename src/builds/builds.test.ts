@@ -10,7 +10,7 @@ describeBuilds('builds in the process', async () => {
 })
 
 describe('builds of a group', () => {
-  it('are of one revision, and so one build', async () => {
+  it('have one revision, and so one build', async () => {
     const { builds, end, began, started, pins } = openFakeBuilds({ changing: true })
     const hello = parseImageReference('hello')
     const grouped = { requestId: 'test', group: { id: 'g', size: 2 } }

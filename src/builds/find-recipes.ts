@@ -5,7 +5,7 @@ import { recipePrefix, type NamedRecipe, type Recipe } from '../image/recipes.ts
 import { byText } from '../image/store-path.ts'
 import type { Resolution } from '../packages/resolution.ts'
 import type { PinnedSet } from '../packages/source.ts'
-import { isPackage } from '../packages/wanted.ts'
+import { isPackage } from '../packages/image-packages.ts'
 import type { PartialDemand } from '../queue/demand.ts'
 import type { LoadedRecipe, RecipeBook, RecipePlace } from '../recipes/book.ts'
 import { compose, inOrder } from '../recipes/compose.ts'

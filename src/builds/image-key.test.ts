@@ -94,7 +94,7 @@ describe('the key and digests of an image', () => {
     assert.equal(keyOfSpec(specFor('hello', 'r1')), keyOfSpec(specFor('hello', 'r2')))
   })
 
-  it('depend on the commit, if images are to tell of it', async () => {
+  it('depend on the commit if images state it', async () => {
     const told = (id: string): ImageSpec => {
       const request = parseImageReference('hello')
       const commit = { id, created: '2026-01-31T12:00:00Z', source: 'https://example.org/packages' }
@@ -144,7 +144,7 @@ describe('the key and digests of an image', () => {
   })
 })
 
-it('a spec is plain data that says all that an image is made of', () => {
+it('a spec is plain data that describes everything in an image', () => {
   const spec = specFor('arm64/shell/hello:v1', 'r1')
   assert.deepEqual(JSON.parse(JSON.stringify(spec)), spec)
   assert.deepEqual(spec.sets, [{ tag: 'v1', revision: 'r1' }])

@@ -3,7 +3,7 @@ import { it } from 'node:test'
 import { digestOf } from '../image/digest.ts'
 import { parseImage, type Image } from './image.ts'
 
-it('reads images that the catalog has, and takes those of another form for unknown', () => {
+it('reads images in the catalog, and ignores those of another format', () => {
   const part = { digest: digestOf('a'), size: 7 }
   const image: Image = { manifests: { docker: part, oci: part }, config: part, layers: [part] }
   assert.deepEqual(parseImage(JSON.stringify(image)), image)

@@ -9,7 +9,7 @@ const answer = () => Promise.resolve('answer')
 const hour = { usual: 3600, costly: 3600 }
 
 describe('passing failures', () => {
-  it('are remembered of the names that took too much, and of no others', async () => {
+  it('are remembered only for the names that took too much', async () => {
     for (const code of ['EVALUATION_TIMEOUT', 'BUILD_FAILED'] as const) {
       const passing = createPassingFailures(hour)
       await assert.rejects(passing.run('set', 'slow', failing(code)), { code })
@@ -19,14 +19,14 @@ describe('passing failures', () => {
     }
   })
 
-  it('are remembered of a set as a whole', async () => {
+  it('are remembered for a set as a whole', async () => {
     const passing = createPassingFailures(hour)
     await assert.rejects(passing.run('set', 'a', failing('SOURCE_INVALID')), { code: 'SOURCE_INVALID' })
     await assert.rejects(passing.run('set', 'b', answer), { code: 'SOURCE_INVALID' })
     assert.equal(await passing.run('other', 'a', answer), 'answer')
   })
 
-  it('are not remembered when nothing was found out', async () => {
+  it('are not remembered if they have no cause in the package', async () => {
     const passing = createPassingFailures(hour)
     for (const code of ['CANCELLED', 'NIX_UNAVAILABLE', 'OVERLOADED'] as const) {
       await assert.rejects(passing.run('set', 'a', failing(code)), { code })
@@ -46,7 +46,7 @@ describe('passing failures', () => {
     }
   })
 
-  it('of a name are known under its key', () => {
+  it('of a name are stored under its key', () => {
     const passing = createPassingFailures(hour)
     const resolution = { status: 'invalid', reason: 'network' } as const
     passing.note('key', resolution)

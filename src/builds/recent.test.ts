@@ -6,7 +6,7 @@ import type { ImageKey } from '../catalog/catalog.ts'
 import { testKey } from '../catalog/keys-testing.ts'
 
 describe('recent images', () => {
-  it('take bounded memory, however many and large they are', async () => {
+  it('use bounded memory', async () => {
     const registry = await openTestRegistry()
     const { blobs, image } = registry
     const recent = createRecent(blobs, 1_000_000)
@@ -22,7 +22,7 @@ describe('recent images', () => {
     await registry.dispose()
   })
 
-  it('are not current once a blob turns out to be lost, until it was looked for', async () => {
+  it('are not current after a blob was lost, until it has been checked', async () => {
     const registry = await openTestRegistry()
     const { blobs, image } = registry
     const recent = createRecent(blobs)

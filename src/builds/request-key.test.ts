@@ -3,14 +3,15 @@ import { it } from 'node:test'
 import { parseImageName } from '../image/name.ts'
 import { createRequestKeys } from './request-key.ts'
 
-it('the key of a request tells words from packages and recipes, and not their order', () => {
+const set = { set: { folder: '/set' }, revision: 'r', unchanged: () => Promise.resolve(true) }
+const layering = {
+  strategy: 'stable',
+  maxLayers: 10,
+  popularity: { version: '', counts: new Map() },
+} as const
+
+it('the key of a request distinguishes words, packages and recipes, but not their order', () => {
   const keyOf = createRequestKeys()
-  const set = { set: { folder: '/set' }, revision: 'r', unchanged: () => Promise.resolve(true) }
-  const layering = {
-    strategy: 'stable',
-    maxLayers: 10,
-    popularity: { version: '', counts: new Map() },
-  } as const
   const key = (name: string) => keyOf(parseImageName(name), set, layering, '')
   const different = [
     'ci/git',
@@ -28,14 +29,8 @@ it('the key of a request tells words from packages and recipes, and not their or
   assert.equal(key('ci/amd64/git'), key('ci/git'))
 })
 
-it('the key of a request with versions depends on the index of versions, and no other does', () => {
+it('the key of a request depends on the index of versions only if it has versions', () => {
   const keyOf = createRequestKeys()
-  const set = { set: { folder: '/set' }, revision: 'r', unchanged: () => Promise.resolve(true) }
-  const layering = {
-    strategy: 'stable',
-    maxLayers: 10,
-    popularity: { version: '', counts: new Map() },
-  } as const
   for (const [name, isSame] of [
     ['git', true],
     ['git--2/htop', false],
@@ -48,21 +43,15 @@ it('the key of a request with versions depends on the index of versions, and no 
         return generation
       }),
     )
-    // A look costs as much as the rest of a known pull.
+    // Reading the index costs as much as the rest of a known pull.
     assert.equal(looks > 0, !isSame, name)
     assert.equal(keys[0] === keys[1], isSame, name)
     assert.equal(keys[1], keys[2])
   }
 })
 
-it('the key of a request tells package sets apart that are of the same revision', () => {
+it('the key of a request distinguishes package sets with the same revision', () => {
   const keyOf = createRequestKeys()
-  const set = { set: { folder: '/set' }, revision: 'r', unchanged: () => Promise.resolve(true) }
-  const layering = {
-    strategy: 'stable',
-    maxLayers: 10,
-    popularity: { version: '', counts: new Map() },
-  } as const
   const request = parseImageName('git')
   const [one, other] = ['one', 'other'].map((name) => keyOf(request, { ...set, name }, layering, ''))
   assert.notEqual(one, other)

@@ -88,7 +88,7 @@ describe('names with versions', () => {
     assert.equal(other.found?.status, 'denied')
   })
 
-  it('pass over commits that are gone or have another version, and no others', async () => {
+  it('skip only commits that are gone or have another version', async () => {
     const gone = new NixeryError('MANIFEST_UNKNOWN', 'no ref reaches it')
     const { found, tried } = await resolve('tool--1', missing, [
       ['1.2', packageOf('1.2')],
@@ -107,14 +107,14 @@ describe('names with versions', () => {
     )
   })
 
-  it('that match nothing are missing, with the nearest', async () => {
+  it('that match nothing are missing, with suggestions', async () => {
     const there = ['1.0', '1.10', '2.0', '3.0'].map((version) => [version, packageOf(version)] as const)
     const { found } = await resolve('tool--1.5', packageOf('3.1'), there)
     assert.deepEqual(found, { status: 'missing', nearest: ['tool--1.0', 'tool--1.10', 'tool--3.1'] })
     assert.deepEqual((await resolve('tool--1', missing, [])).found, missing)
   })
 
-  it('say of which version and commit the package is that does not evaluate', async () => {
+  it('name the version and commit of a package that does not evaluate', async () => {
     const { found } = await resolve('tool--1', missing, [
       ['1.2', { status: 'invalid', reason: 'does not evaluate' }],
     ])

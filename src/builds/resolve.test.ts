@@ -72,7 +72,7 @@ async function resolverOver(catalog: Catalog, deny: string[] = [], allow: string
 }
 
 describe('the resolver', () => {
-  it('remembers failures of the code with the revision, and others for itself', async () => {
+  it('stores failures of the package with the revision, and remembers others in memory', async () => {
     const catalog = await openSqliteCatalog(':memory:')
     const first = await resolverOver(catalog)
     for (const name of ['good', 'throws', 'passing', 'nothing']) await first.resolve(name)
@@ -92,7 +92,7 @@ describe('the resolver', () => {
     await catalog.close()
   })
 
-  it('finds what is spelled if nothing is called as it is written', async () => {
+  it('finds the spelled name if there is no package with the literal one', async () => {
     const catalog = await openSqliteCatalog(':memory:')
     const rows: [name: string, found: string][] = [
       ['gtk__plus__3', 'gtk+3'],
@@ -121,7 +121,7 @@ describe('the resolver', () => {
     await catalog.close()
   })
 
-  it('allows an output that a pattern names, and no other', async () => {
+  it('allows only outputs that a pattern names', async () => {
     const catalog = await openSqliteCatalog(':memory:')
     const rows: [allow: string, name: string, found: string][] = [
       ['several.doc', 'several.doc', 'several.doc'],
@@ -139,7 +139,7 @@ describe('the resolver', () => {
     await catalog.close()
   })
 
-  it('finds derivations that are denied once for a revision', async () => {
+  it('finds denied derivations once per revision', async () => {
     const catalog = await openSqliteCatalog(':memory:')
     const first = await resolverOver(catalog, ['secret'])
     assert.equal(await first.resolve('secret'), 'PACKAGE_DENIED')

@@ -19,7 +19,7 @@ import {
 } from '../packages/resolution.ts'
 import { stateOf, type PinnedSet } from '../packages/source.ts'
 import type { PartialDemand } from '../queue/demand.ts'
-import { decideWords, isPackage, wantedBy } from '../packages/wanted.ts'
+import { decideWords, isPackage, packagesOf } from '../packages/image-packages.ts'
 import type { RecipeBook } from '../recipes/book.ts'
 import { deniedDerivations, refuseDenied } from './denied.ts'
 import type { Emit } from './events.ts'
@@ -190,7 +190,7 @@ export function createResolver({
         words.length === 0 ? 0 : await lookUpAll(words, new Set(words), request, pinned, options, resolutions)
       const decided = decideWords(request, resolutions, (name) => builtIn(name) ?? recipeIn(loaded, name))
       refuseDenied(decided, filter)
-      const wanted = wantedBy(decided)
+      const wanted = packagesOf(decided)
       const named = wanted.flatMap(({ names, implied }) => (implied ? [] : names))
       const versioned = versionsIn(named)
       const withoutVersions = versioned.map(({ name }) => name)

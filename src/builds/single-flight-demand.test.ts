@@ -6,7 +6,7 @@ import { createFlights } from './single-flight.ts'
 import { cancelled, work } from './single-flight-testing.ts'
 
 describe('flights', () => {
-  it('go on once they are committed, for whoever asks later', async () => {
+  it('continue after the commitment, for later callers', async () => {
     const flights = createFlights<string>()
     const end = Promise.withResolvers<string>()
     let begun = 0
@@ -26,7 +26,7 @@ describe('flights', () => {
     assert.equal(flights.size, 0)
   })
 
-  it('are as urgent as the most urgent caller, now', async () => {
+  it('have the urgency of the currently most urgent caller', async () => {
     let changes = 0
     const flights = createFlights<string>(() => (changes += 1))
     const end = Promise.withResolvers<string>()
@@ -51,7 +51,7 @@ describe('flights', () => {
     assert.deepEqual(await Promise.all(all), ['done', 'done'])
   })
 
-  it('are wanted while a caller is expected, from each time that somebody asks', async (test) => {
+  it('are needed while a caller is expected, from each request on', async (test) => {
     test.mock.timers.enable({ apis: ['setTimeout'] })
     const flights = createFlights<string>()
     const { start, signals } = work()
@@ -75,7 +75,7 @@ describe('flights', () => {
     assert.ok(!flights.expect('key', 1000))
   })
 
-  it('go on after nobody is expected any more while a caller waits, or once committed', async (test) => {
+  it('continue without expected callers while one waits, or after the commitment', async (test) => {
     test.mock.timers.enable({ apis: ['setTimeout'] })
     const flights = createFlights<string>()
     const end = Promise.withResolvers<string>()
@@ -97,7 +97,7 @@ describe('flights', () => {
     end.resolve('done')
   })
 
-  it('are cancelled at once, but waited for, by a caller that waits until they are over', async () => {
+  it('are cancelled at once, but a caller can wait until they have ended', async () => {
     const flights = createFlights<string>()
     const client = new AbortController()
     let over = false

@@ -6,7 +6,7 @@ import { createFlights } from './single-flight.ts'
 import { cancelled, work } from './single-flight-testing.ts'
 
 describe('flights', () => {
-  it('are one for all who ask for the same meanwhile', async () => {
+  it('are shared by concurrent callers with the same key', async () => {
     const flights = createFlights<string>()
     const { start, ends, signals } = work()
     const waiters = [1, 2, 3].map(() => flights.run('key', start))
@@ -18,7 +18,7 @@ describe('flights', () => {
     assert.equal(signals[0]?.aborted, false)
   })
 
-  it('are apart for different keys', async () => {
+  it('are separate for different keys', async () => {
     const flights = createFlights<string>()
     const { start, ends } = work()
     const waiters = ['a', 'b'].map((key) => flights.run(key, start))
@@ -30,14 +30,14 @@ describe('flights', () => {
     assert.equal(await waiters[0], 'a')
   })
 
-  it('start anew once they have landed', async () => {
+  it('start again after they have ended', async () => {
     const flights = createFlights<number>()
     let count = 0
     const start = () => Promise.resolve((count += 1))
     assert.deepEqual([await flights.run('key', start), await flights.run('key', start)], [1, 2])
   })
 
-  it('tell a failure to all, and start anew after it', async () => {
+  it('report a failure to all callers, and start again after it', async () => {
     const flights = createFlights<string>()
     const { start, ends } = work()
     const failure = new Error('no')
@@ -50,7 +50,7 @@ describe('flights', () => {
     assert.equal(await again, 'done')
   })
 
-  it('leave nothing behind when they cannot even start', async () => {
+  it('leave nothing behind if they fail to start', async () => {
     const flights = createFlights<string>()
     const failure = new Error('at once')
     const start = () => {
@@ -60,7 +60,7 @@ describe('flights', () => {
     assert.equal(flights.size, 0)
   })
 
-  it('go on for the others when one leaves', async () => {
+  it('continue for the others when one leaves', async () => {
     const flights = createFlights<string>()
     const { start, ends, signals } = work()
     const client = new AbortController()
@@ -74,7 +74,7 @@ describe('flights', () => {
     assert.equal(ends.length, 1)
   })
 
-  it('go on when the one who began leaves', async () => {
+  it('continue when the first caller leaves', async () => {
     const flights = createFlights<string>()
     const { start, ends } = work()
     const client = new AbortController()
@@ -87,7 +87,7 @@ describe('flights', () => {
     assert.equal(ends.length, 1)
   })
 
-  it('are told when the last has left, and only then', async () => {
+  it('are cancelled only when the last caller has left', async () => {
     const flights = createFlights<string>()
     const { start, signals } = work()
     const clients = [1, 2, 3].map(() => new AbortController())
@@ -101,7 +101,7 @@ describe('flights', () => {
     assert.equal(flights.size, 0)
   })
 
-  it('that all have left are not joined, and take nothing from those that follow', async () => {
+  it('without callers are not joined, and do not affect later ones', async () => {
     const flights = createFlights<string>()
     const { start, ends, signals } = work()
     const client = new AbortController()
@@ -118,7 +118,7 @@ describe('flights', () => {
     assert.equal(await newcomer, 'new')
   })
 
-  it('that all have left may fail without anybody hearing of it', async () => {
+  it('without callers may fail silently', async () => {
     const flights = createFlights<string>()
     const { start, ends } = work()
     const client = new AbortController()
@@ -130,14 +130,14 @@ describe('flights', () => {
     assert.equal(flights.size, 0)
   })
 
-  it('do not start for one who has left already', async () => {
+  it('do not start for a caller that has left already', async () => {
     const flights = createFlights<string>()
     const { start, ends } = work()
     await cancelled(flights.run('key', start, { signal: AbortSignal.abort() }))
     assert.deepEqual([ends.length, flights.size], [0, 0])
   })
 
-  it('do not hold on to the signals of those who waited', async () => {
+  it('do not retain the signals of callers that have left', async () => {
     const flights = createFlights<string>()
     const { start, ends } = work()
     const [stayer, leaver] = [new AbortController(), new AbortController()]

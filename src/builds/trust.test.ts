@@ -49,19 +49,19 @@ const flipped = () => {
 }
 
 describe('trust in a file', () => {
-  it('comes by hashing it once, however many ask', async () => {
+  it('is hashed once for concurrent callers', async () => {
     assert.deepEqual(await Promise.all([1, 2, 3].map(() => trust.trust(digest))), [true, true, true])
     assert.equal(await trust.trust(digest), true)
     assert.equal(hashed, 1)
   })
 
-  it('comes without, by the word of who stored it', async () => {
+  it('is trusted if this process stored it', async () => {
     await trust.vouch(digest)
     assert.equal(await trust.trust(digest), true)
     assert.equal(hashed, 0)
   })
 
-  it('ends with any change, also one that leaves its size and its time', async () => {
+  it('ends with any change, even of equal size and time', async () => {
     const changes: (() => Promise<void>)[] = [
       () => writeFile(file, flipped()),
       async () => {
@@ -89,7 +89,7 @@ describe('trust in a file', () => {
     assert.deepEqual(await readFile(file), bytes)
   })
 
-  it('is handed on to the next process, for as long as it lasts', async () => {
+  it('is valid in the next process', async () => {
     const catalog = await openSqliteCatalog(':memory:')
     await catalog.rememberBlob(digest, bytes.length)
     let count = 0
@@ -117,7 +117,7 @@ describe('trust in a file', () => {
     assert.equal(count, 3)
   })
 
-  it('is given to what is no file', async () => {
+  it('is given to blobs that are not files', async () => {
     const bucket: BlobStore = { ...store }
     delete bucket.file
     assert.equal(await createTrust({ store: bucket, hasher: real }, 3600).trust(digestOf('any')), true)

@@ -18,7 +18,7 @@ export type Contents = Listings & {
 /** What lies where: enough for the tree of links, and small enough to be kept. */
 export type Listings = {
   /**
-   * What lies at a store path or below one; undefined if nothing does. A link is not followed, and there is none on
+   * The entry at or below a store path; undefined if it does not exist. A link is not followed, and there is none on
    * the way to `path`: see `follow`.
    */
   look(path: string): Promise<Found | undefined>

@@ -13,7 +13,7 @@ export type Entry<Bytes extends Content = Content> =
       readonly owner?: Owner
     }
 
-/** Whose something is, by number; root's where there is none. What lies in the store is root's. */
+/** An owner by number; default: root, which owns everything in the store. */
 export type Owner = { readonly uid: number; readonly gid: number }
 
 /** An entry that is plain data, so that it can be sent to a packing thread. */
@@ -21,7 +21,7 @@ export type PlainEntry = Entry<{ readonly bytes: Uint8Array }>
 
 /**
  * A file's bytes: in memory, or `size` bytes to be read. They are read once, from start to end, before the next entry
- * is asked for: a stream that holds many files one after another needs no more than its own buffer.
+ * is requested: a stream that holds many files one after another needs no more than its own buffer.
  */
 export type Content = { readonly bytes: Uint8Array } | { readonly size: number; open(): FileReader }
 

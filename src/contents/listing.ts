@@ -20,7 +20,7 @@ type Kept = {
 export type Listing = {
   /** What lies at a path below the store path, `''` for itself; no link is followed. */
   look(path: string): Found | undefined
-  /** The names in a folder; undefined if it is none. */
+  /** The names in a folder; undefined if it is not a folder. */
   list(path: string): string[] | undefined
   /** The whole contents of a `nix-support/propagated-*` file, as a byte string; undefined for any other. */
   text(path: string): string | undefined
@@ -95,7 +95,7 @@ export function recordListing(entries: Iterable<Entry>): {
   }
 }
 
-/** Reads on behalf of another, and tells of the first bytes when they are complete. */
+/** Passes a stream on, and reports its first bytes when they are complete. */
 function captured(open: () => FileReader, wanted: number, tell: (bytes: Buffer) => void): () => FileReader {
   return () => {
     const reader = open()

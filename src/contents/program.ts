@@ -1,6 +1,6 @@
 import type { Program } from './contents.ts'
 
-/** Bytes at the start of a file that say what it is. */
+/** The bytes at the start of a file that identify its format. */
 export const programHeadSize = 20
 
 // e_machine of the ELF header (System V ABI; EM_X86_64, EM_AARCH64).

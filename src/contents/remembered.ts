@@ -18,7 +18,7 @@ export function rememberListings(): (listings: Listings, closure: readonly PathF
   return (listings, closure) => {
     const hashes = new Map(closure.map(({ storePath, narHash }) => [storePath as string, narHash]))
     const depth = closure[0]?.storePath.split('/').length ?? 0
-    /** Undefined for what is in none of the closure's paths. */
+    /** Undefined for paths outside the closure. */
     const keyOf = (path: string): string | undefined => {
       const parts = path.split('/')
       const narHash = hashes.get(parts.slice(0, depth).join('/'))

@@ -9,7 +9,7 @@ import { storePathEntries } from './local-entries.ts'
 export type Reading = {
   /**
    * Depth first, the names of each directory in byte order: that of NARs and of layers. Each is read to its end before
-   * the next is asked for.
+   * the next is requested.
    */
   readonly entries: Iterable<Entry>
   /**
@@ -21,7 +21,7 @@ export type Reading = {
 /** Reads store paths, synchronously: for worker threads only. */
 export type ReadPath = (source: PathSource) => Reading
 
-/** Loads what is needed to read any source. */
+/** Loads the modules that are needed to read any source. */
 export async function openReading(): Promise<ReadPath> {
   const decoders = await openThreadDecoders()
   return (source) => {

@@ -3,7 +3,7 @@ import type { Contents, Found, Listings } from './contents.ts'
 import { localStore } from './local.ts'
 import { programOf } from './program.ts'
 
-/** The store of this machine without a Nix: facts cannot be asked of it. */
+/** The local store without Nix: it has no facts. */
 export const localContents: Contents = localStore(async () => {
   throw new Error('no facts are known here')
 })

@@ -13,7 +13,7 @@ export function makeApiKey(): { readonly key: string; readonly id: string; reado
   return { key: `nxk_${id}_${secret}`, id, hash: hashOf(secret) }
 }
 
-// A plain hash suffices: nobody guesses 256 random bits, however fast each guess is.
+// A plain hash suffices: 256 random bits cannot be guessed.
 const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('hex')
 
 /**

@@ -1,6 +1,6 @@
 import type { Identity } from '../access/identity.ts'
 
-/** Algorithms of signatures that are accepted. All have a public key: with a shared secret, who verifies could sign. */
+/** The accepted signature algorithms. All use public keys: with a shared secret, a verifier could also sign. */
 export const signatureAlgorithms = [
   'RS256',
   'RS384',
@@ -49,7 +49,7 @@ const longestName = 256
 
 /**
  * Who a token belongs to. The name begins with the issuer's, so that no issuer can name a user of another or of the
- * password file. Undefined if the token does not say whose it is.
+ * password file. Undefined if the token does not name its holder.
  */
 export function identityOf({ name, groups }: Issuer, claims: Claims): Identity | undefined {
   const { sub } = claims

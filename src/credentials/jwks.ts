@@ -9,7 +9,7 @@ import type { Issuer } from './issuer.ts'
 export type Keys = {
   /** The keys that are known. They are fetched in the background when they are old, and waited for only at first. */
   current(): Promise<JWTVerifyGetKey>
-  /** Looks for newer keys, because a token has one that is unknown; undefined if that was tried a moment ago. */
+  /** Fetches newer keys, because a token has an unknown one; undefined if that was tried recently. */
   newer(): Promise<JWTVerifyGetKey | undefined>
 }
 
@@ -58,7 +58,7 @@ export function createKeys(issuer: Issuer, { client, warn, timing }: KeysOptions
       failure = error
     }
   }
-  /** Shared by all who wait for it. */
+  /** Shared by concurrent callers. */
   const attempt = (): Promise<void> => (loading ??= load().finally(() => (loading = undefined)))
   const mayTry = () => performance.now() >= tried + pause
 

@@ -29,7 +29,7 @@ export type OwnTokens = {
 export type OwnTokensOptions = {
   /** Servers that share its key accept each other's tokens. */
   readonly signer: Signer
-  /** Whether the holder of a token that is out is still who the token says, such as after a key was revoked. */
+  /** Whether the holder of an issued token is still valid: the key may have been revoked. */
   readonly isCurrent: (identity: Identity) => boolean | Promise<boolean>
   /** What a user's refresh token is bound to, such as a hash of the password; undefined for who is no user. */
   readonly secretOf: (name: string) => string | undefined

@@ -34,7 +34,7 @@ const largest = 10_000_000
  */
 export async function followFile<T>(path: string, options: FollowOptions<T>): Promise<FollowedFile<T>> {
   const { parse, every = usually, onChange, onTrouble } = options
-  let seen = await stateOf(path) // before reading, so that what changes meanwhile is seen by the next look
+  let seen = await stateOf(path) // before reading, so that the next check sees concurrent changes
   let text = await readText(path)
   let value = parse(text)
   let looking: Promise<void> | undefined
@@ -65,7 +65,7 @@ export async function followFile<T>(path: string, options: FollowOptions<T>): Pr
   return followed
 }
 
-/** Differs when what is behind the name does; a file that is missing is a state, too. */
+/** A value that differs when the file differs; a missing file is a state, too. */
 async function stateOf(path: string): Promise<string> {
   try {
     const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true })

@@ -9,7 +9,7 @@ export type AccessLogEntry = {
   readonly status: number
   /** Until the last byte was handed over. */
   readonly ms: number
-  /** Of the body, as far as it was sent. */
+  /** The bytes of the body that were sent. */
   readonly bytes: number
   readonly userAgent: string | undefined
   readonly error?: unknown

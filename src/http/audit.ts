@@ -1,6 +1,6 @@
 import type { HttpRequest } from './request.ts'
 
-/** What clients did that an operator may have to answer for. The request says who it was; its credentials are not told. */
+/** Actions of clients for the audit log. The request has the identity; credentials are not logged. */
 export type AuditEvent =
   /** Credentials were verified that were not remembered: once for each login, not for each request. */
   | { readonly event: 'login'; readonly request: HttpRequest }
@@ -8,7 +8,7 @@ export type AuditEvent =
   | { readonly event: 'refused'; readonly request: HttpRequest; readonly error: unknown }
   /** A request caused work: evaluating, fetching, building or packing. */
   | { readonly event: 'build'; readonly request: HttpRequest; readonly image: string }
-  /** A file that says who may do what was opened, has changed, or was refused; nobody's request caused that. */
+  /** A file with users or rules was opened, has changed, or was refused; no request caused this. */
   | {
       readonly event: 'policy'
       readonly setting: string

@@ -12,7 +12,7 @@ export type AuthorizeDeps = {
   readonly may: May
   /** Finds out what `may` has to know of a subject, if that is not known. */
   readonly prepare?: ((identity: Identity, subject: Subject) => Promise<void> | undefined) | undefined
-  /** Finds out who sends a request; without it, everyone is anonymous. */
+  /** Determines the identity of a request; without it, everyone is anonymous. */
   readonly guard?: Guard | undefined
   /** Counts requests; without it, they are not limited. */
   readonly quotas?: RequestQuotas | undefined
@@ -32,7 +32,7 @@ export function authorize(
   action: Action,
   subject: Subject,
 ): Promise<void> | undefined {
-  // Nobody needs credentials for what is public, and wrong ones do no harm there.
+  // Public subjects need no credentials, and wrong ones do no harm.
   if (subject === 'public') return decide(deps, request, action, subject)
   if (deps.quotas) return counted(deps, deps.quotas, request, action, subject)
   if (!deps.guard) return decide(deps, request, action, subject)

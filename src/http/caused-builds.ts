@@ -10,7 +10,7 @@ export type CausedDeps = {
   readonly audit?: AuditListener | undefined
 }
 
-/** The builds that a request may cause: each takes one of the client's quota, and is told to the audit log. */
+/** The builds of a request: each counts against the client's quota, and is recorded in the audit log. */
 export function buildsFor(
   { builds, quotas, audit }: CausedDeps,
   request: HttpRequest,
@@ -59,7 +59,7 @@ async function follow(
   }
 }
 
-/** Whether this costs more than looking up what is known. */
+/** Whether this is more work than reading stored facts. */
 const isWork = (event: BuildUpdate): boolean =>
   (event.type === 'resolved' && event.evaluated > 0) ||
   event.type === 'nix' ||

@@ -36,7 +36,7 @@ export function tokenChallenge(options: ChallengeOptions): Guard['challenge'] {
 }
 
 /**
- * The server's address, without a slash at its end: the one that is configured, or the one that the client has written.
+ * The server's address, without a slash at its end: the configured one, or the one in the client's request.
  * The Host header is one that has been checked.
  */
 export function originOf(request: HttpRequest, publicUrl: string | undefined, secure: boolean): string {

@@ -4,7 +4,7 @@ import type { ImageRequest } from '../image/name.ts'
 import type { Platform } from '../image/platform.ts'
 import type { HttpRequest } from './request.ts'
 
-// Few clients send few headers, so each is read once; what is long, or comes after these, is read each time.
+// Clients send few different headers, so parsed ones are cached; long headers, and further ones, are parsed each time.
 const choices = new LRUCache<string, Choice>({ max: 1000 })
 const longestKept = 1024
 

@@ -5,7 +5,7 @@ import type { HttpRequest } from './request.ts'
  * Evaluates the preconditions of a request for something that exists (RFC 9110 §13.2.2). Nothing here has a date of
  * modification, so conditions on one are ignored, as §13.1.3 and §13.1.4 demand.
  * @param etag the entity tag with its quotes; a strong one
- * @returns whether the client has it already and gets a 304
+ * @returns whether the client has the current version and gets a 304
  * @throws PRECONDITION_FAILED
  */
 export function isKnown(request: HttpRequest, etag: string): boolean {

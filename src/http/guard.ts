@@ -9,9 +9,9 @@ import { anonymous, type Identity } from '../access/identity.ts'
 import { NixeryError } from '../errors.ts'
 import type { HttpRequest } from './request.ts'
 
-/** Finds out who sends requests, where authentication is on. */
+/** Determines the identity of requests, if authentication is on. */
 export type Guard = {
-  /** Verifies credentials; it is not asked about requests without any, which are anonymous. */
+  /** Verifies credentials. Requests without credentials are anonymous. */
   readonly authenticate: (credentials: Credentials) => Outcome | Promise<Outcome>
   /** `WWW-Authenticate` of a 401: exactly one challenge, because docker follows the last of several. */
   readonly challenge: (request: HttpRequest, failure: NixeryError<'UNAUTHENTICATED'>) => string
@@ -51,10 +51,10 @@ export const refused = (reason?: string) =>
     ...(reason !== undefined && { cause: new Error(reason) }),
   })
 
-/** What an anonymous client is told that may not do what it asks for. */
+/** The error for an anonymous client that lacks permission. */
 export const loginNeeded = () =>
   new NixeryError('UNAUTHENTICATED', 'authentication is required', { detail: undefined })
 
-/** What the holder of a token is told that is for other repositories. */
+/** The error for a token that is for other repositories. */
 export const scopeNeeded = () =>
   new NixeryError('UNAUTHENTICATED', 'this token is for other repositories', { detail: 'insufficient_scope' })

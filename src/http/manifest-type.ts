@@ -5,7 +5,7 @@ import { mediaTypes } from '../image/oci.ts'
 // containerd takes no manifest above 4·1048·1048 bytes (core/remotes/docker/resolver.go).
 export const largestManifest = 4_393_216
 
-/** What an index lists; nothing for what is none. */
+/** The manifests in an index; none if it is not an index. */
 export function listedIn(bytes: Buffer): Digest[] {
   try {
     const { manifests = [] } = JSON.parse(bytes.toString()) as { manifests?: { digest: string }[] }

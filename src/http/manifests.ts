@@ -19,7 +19,7 @@ import type { HttpRequest } from './request.ts'
 
 export type ManifestDeps = CausedDeps & {
   readonly blobs: Blobs
-  /** Is told which images were given under which names. */
+  /** Records which images were served under which names. */
   readonly holdings?: Pick<Holdings, 'note'> | undefined
   /** What a name without a platform means: the first, or an index of all for a client that takes one. */
   readonly platforms: readonly Platform[]
@@ -27,7 +27,7 @@ export type ManifestDeps = CausedDeps & {
   readonly platformsOf?: ((set: string | undefined) => readonly Platform[]) | undefined
   /** Whether a client may cause the build of an image; everyone may, if not given. */
   readonly mayBuild?: ((request: HttpRequest, imageRequest: ImageRequest) => boolean) | undefined
-  /** Called for each manifest that is served: what it refers to is in use. */
+  /** Called for each served manifest: the blobs that it refers to are in use. */
   readonly onUse?: ((digest: Digest) => void) | undefined
 }
 
@@ -98,7 +98,7 @@ function namedReply(
 }
 
 /**
- * Answers with a manifest by its digest, whatever the client accepts: it is what it is.
+ * Answers with a manifest by its digest, whatever the client accepts.
  * @param digest undefined for one that is well-formed, but of an algorithm that nothing here has
  * @throws MANIFEST_UNKNOWN, PRECONDITION_FAILED, and what the store throws
  */
@@ -155,8 +155,8 @@ function repliesOf(
 const unknown = () => new NixeryError('MANIFEST_UNKNOWN', 'no manifest has this digest')
 
 /**
- * What a name means to this client, built if that is necessary and the client may cause it. Whoever may not is told nothing
- * of what is not ready: not whether such packages exist, nor whether they can be built.
+ * The image of a name for this client, built if necessary and if the client may build. Clients that may not build learn
+ * nothing about missing images: neither whether the packages exist nor whether they can be built.
  * @throws NOT_READY
  */
 async function byName(
@@ -210,7 +210,7 @@ async function builtByName(
     const group = { id: randomUUID(), size: wanted.length }
     const built = imagesOf(wanted, (platform) => build(platform, signal, group))
     const images = await built.catch((error: unknown) => {
-      // The others have no client left. When the client gets a retry response, each build is told so by itself.
+      // The others have no client left. A retry response to the client reaches each build separately.
       if (!hasCode(error, 'STILL_BUILDING')) leave.abort()
       throw error
     })
@@ -228,7 +228,7 @@ async function builtByName(
   return { digest: index.digest, mediaType }
 }
 
-// The same object for the same request: what is computed from it is computed once.
+// The same object for the same request, so that values derived from it are computed once.
 const requests = new WeakMap<ImageRequest, Map<Platform, ImageRequest>>()
 
 function onPlatform(imageRequest: ImageRequest, platform: Platform): ImageRequest {

@@ -2,7 +2,7 @@
 export type Sending = { readonly written: number; readonly waiting: number; readonly queued: number }
 
 /**
- * Judges whether readers are too slow. Time counts only while there is something for a reader to take: a server that is
+ * Decides whether readers are too slow. Time counts only while data is available for the reader: a server that is
  * slow itself, or a reader that takes everything, is never too slow.
  * @param rate bytes per second that a reader must take
  * @param window milliseconds over which that is measured

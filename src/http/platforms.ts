@@ -35,7 +35,7 @@ export async function imagesOf(
 
 type LeftOut = { readonly platform: Platform; readonly error: NixeryError }
 
-/** Failures that the same revision has again, whatever happens meanwhile. */
+/** Failures that are permanent for the revision. */
 const isFixed = (error: unknown): error is NixeryError => hasCode(error, 'PACKAGE_UNKNOWN', 'PACKAGE_DENIED')
 
 /**

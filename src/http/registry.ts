@@ -137,7 +137,7 @@ export function failureReply(
   return errorReply(isExhaustion(error) ? exhausted(error) : error, texts, { page })
 }
 
-/** Whether who asked was refused. Being asked for credentials is how every login begins, and no refusal. */
+/** Whether a client was refused. A challenge begins every login, and is not a refusal. */
 const isRefused = (error: unknown): boolean =>
   hasCode(error, 'UNAUTHENTICATED')
     ? error.detail !== undefined
@@ -189,7 +189,7 @@ function routeReply(deps: RegistryDeps, request: HttpRequest, route: Route): Pro
   }
 }
 
-/** A blob, of which the quotas of the client hear if there are any. */
+/** A blob, counted against the quotas of the client. */
 const blobOf = (
   deps: RegistryDeps,
   request: HttpRequest,

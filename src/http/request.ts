@@ -9,7 +9,7 @@ import { certified } from './certificate.ts'
 export type HttpRequest = {
   /** For the log, and `X-Request-Id`. */
   readonly id: string
-  /** Anonymous until `authorize` has found out who sends it. */
+  /** Anonymous until `authorize` has determined the identity. */
   identity: Identity
   readonly method: string
   /** As it stands in the request: percent-encoded, without the query. */
@@ -18,7 +18,7 @@ export type HttpRequest = {
   readonly query: string
   /** @param name in lower case */
   header(name: string): string | undefined
-  /** The address at the other end of the connection, if there is one. */
+  /** The address of the other end of the connection, if any. */
   peer(): string | undefined
   /** Who the client certificate of the connection belongs to, if it has one. */
   certificate(): Outcome | undefined
@@ -90,7 +90,7 @@ export class IncomingRequest implements HttpRequest {
     const abort = new AbortController()
     this.#abort = abort
     const outgoing = this.#outgoing
-    // The client may have disconnected before the signal was asked for.
+    // The client may have disconnected before the signal was created.
     if (outgoing.destroyed && !outgoing.writableFinished) abort.abort()
     // Also closed when everything is sent. Nobody listens then, and aborting costs a tenth of a warm response.
     outgoing.once('close', () => {

@@ -12,7 +12,7 @@ import type { Streams } from './streams.ts'
 export type RespondDeps = RegistryDeps & {
   /** Where clients get tokens, at `/token`. */
   readonly tokens?: TableRoute | undefined
-  /** For those who run the server, such as `/healthz`. */
+  /** Routes for operators, such as `/healthz`. */
   readonly ops?: RouteTable | undefined
   /** Whether nothing else is served, no images either. */
   readonly opsAlone?: boolean | undefined

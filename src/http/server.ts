@@ -16,7 +16,7 @@ export type ServerLimits = {
   readonly requestTimeout: number
   /** How often these two are checked. */
   readonly checkInterval: number
-  /** How long a response that has begun may make no progress because its reader makes none. */
+  /** How long a response may make no progress because its reader does not read. */
   readonly idleTimeout: number
   /** Bytes per second that the reader of a response must read; 0 for no limit. */
   readonly minRate: number
@@ -98,7 +98,7 @@ export async function listen(
     keepAlive: true,
     keepAliveInitialDelay: 30_000,
   }
-  // Whether a certificate of a client is good is told with each request, so that those without one are served, too.
+  // The validity of a client's certificate is checked per request, so that clients without one are served, too.
   const clients = tls?.ca && { requestCert: true, rejectUnauthorized: false }
   const secure =
     tls && createTlsServer({ ...settings, ...tls, ...clients, handshakeTimeout: limits.headersTimeout })

@@ -8,7 +8,7 @@ export type Streams = {
   /** Requests that were refused because of the limits. */
   readonly refused: number
   /**
-   * The same answer. Its body, if it is one that has to be opened, fails to with OVERLOADED when there is no room.
+   * The same reply. Opening its body fails with OVERLOADED if too many are open.
    * @param client whose share it takes; undefined for a client that cannot be distinguished from others
    */
   bound(reply: Reply, client?: string): Reply

@@ -57,7 +57,7 @@ export type TestRegistry = {
   dispose(): Promise<void>
 }
 
-/** The registry's tags are `latest`, and whatever `deps` says. Of packages there are all but `nope`. */
+/** A registry with the tag `latest` and those of `deps`, and all packages except `nope`. */
 export async function openTestRegistry(deps: Partial<AppDeps> = {}): Promise<TestRegistry> {
   const folder = await mkdtemp(join(tmpdir(), 'nixery-http-'))
   const catalog = await openSqliteCatalog(':memory:')
@@ -152,7 +152,7 @@ MANIFEST_UNKNOWN NAME_INVALID NAME_UNKNOWN SIZE_INVALID UNAUTHORIZED DENIED UNSU
     ' ',
   )
 
-/** The code of a failure, after looking at whether it is told as the spec demands. */
+/** The code of a failure, after checking that its form is the spec's. */
 export function codeOf({ status, headers, body }: TestResponse): string {
   assert.equal(headers['content-type'], 'application/json')
   assert.equal(headers['content-length'], String(body.length))

@@ -3,7 +3,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { createSecureContext } from 'node:tls'
 import { NixeryError, systemErrorCode, isNixeryError } from '../errors.ts'
 
-/** Files in PEM. `clientCa` are authorities whose certificates prove who a client is. */
+/** PEM files. `clientCa` has the authorities of client certificates. */
 export type TlsFiles = {
   readonly cert: string
   readonly key: string
@@ -96,7 +96,7 @@ export function watchTls(files: TlsFiles, options: TlsWatchOptions): TlsWatch {
   let seen: string | undefined
   let looking: Promise<void> | undefined
   const look = async () => {
-    const state = await stateOf(files) // before reading, so that what changes meanwhile is seen by the next look
+    const state = await stateOf(files) // before reading, so that the next check sees concurrent changes
     if (state === seen) return
     seen = state
     try {
@@ -123,7 +123,7 @@ const isEqual = (one: TlsPair, other: TlsPair): boolean =>
   one.key.equals(other.key) &&
   (one.ca && other.ca ? one.ca.equals(other.ca) : one.ca === other.ca)
 
-/** Differs when what is behind the names does; a file that is missing is a state, too. */
+/** A value that differs when the files differ; a missing file is a state, too. */
 async function stateOf({ cert, key, clientCa }: TlsFiles): Promise<string> {
   const states = [cert, key, ...(clientCa === undefined ? [] : [clientCa])].map(async (file) => {
     try {

@@ -42,7 +42,7 @@ export const tokenPath = '/token'
 const largestForm = 32 * 1024
 const mostScopes = 64
 
-/** What a client asks for. */
+/** The request of a client. */
 type Asked = {
   readonly credentials: Credentials | { readonly kind: 'refresh'; readonly token: string }
   readonly scopes: readonly string[]
@@ -80,7 +80,7 @@ export function createTokenRoute(deps: TokenDeps): TableRoute {
   }
   return {
     action: 'pull',
-    // Who asks is found out here, by other rules than elsewhere.
+    // The identity is determined here, by other rules than elsewhere.
     subject: 'public',
     reply: (request) =>
       request.method === 'GET' || request.method === 'POST'

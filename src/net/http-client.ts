@@ -73,7 +73,7 @@ export type HttpClientOptions = {
 const idleTimeout = 300_000
 const connectTimeout = 30_000
 const defaultLimit = 4 * 1024 * 1024
-/** Bytes of a body that nobody wants which are read so that the connection can be used again. */
+/** The maximum bytes of an unneeded body to read, so that the connection can be reused. */
 const largestRest = 64 * 1024
 
 /**

@@ -15,7 +15,7 @@ const expression = fileURLToPath(new URL('fetch.nix', import.meta.url))
 
 /**
  * Fetches sources into the store, protects them with a garbage collector root, and returns their store path. A tarball
- * that is in Nix's cache is asked for anew, which costs one request if it has not changed.
+ * that is in Nix's cache is requested again, which costs one request if it has not changed.
  * @param rootOf where the root of a store path is put
  * @throws SOURCE_UNREACHABLE with Nix's reason, as `SourceLacks` if the server responded but does not
  *   have it; NIX_UNAVAILABLE, CANCELLED

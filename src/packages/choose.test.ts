@@ -7,7 +7,7 @@ import { builtIn } from '../image/recipes.ts'
 import { choosePackages } from './choose.ts'
 import { denied, found, invalid, missing, storePathOf } from './resolution-testing.ts'
 import { packageTexts, type ChosenOutput, type Resolution, type ResolvedPackage } from './resolution.ts'
-import type { Decided } from './wanted.ts'
+import type { Decided } from './image-packages.ts'
 
 const implied = { cacert: found('cacert'), 'iana-etc': found('iana-etc') }
 const decided = (request: ImageRequest): Decided => ({

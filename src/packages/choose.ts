@@ -2,7 +2,7 @@ import { impliedPackages } from '../image/name.ts'
 import { byText, storePathName, type StorePath } from '../image/store-path.ts'
 import { refuse, wordsOf, type Lacking } from './refusals.ts'
 import type { ChosenOutput, Resolution } from './resolution.ts'
-import { wantedBy, type Decided, type Wanted } from './wanted.ts'
+import { packagesOf, type Decided, type ImagePackage } from './image-packages.ts'
 
 /** The packages of an image, and warnings for the operator. */
 export type Chosen = { readonly packages: ChosenOutput[]; readonly warnings: readonly string[] }
@@ -22,7 +22,7 @@ export function choosePackages(
   const chosen = new Map<StorePath, ChosenOutput>()
   const warnings: string[] = []
   const lacking: Lacking[] = []
-  for (const wanted of wantedBy(decided)) {
+  for (const wanted of packagesOf(decided)) {
     const found = wanted.names.map((name) => resolutions.get(name))
     const first = found.find((each) => each?.status === 'package' || mayBeOver(wanted, each))
     if (first?.status === 'package') {
@@ -53,7 +53,7 @@ export function choosePackages(
  * Whether a name of a recipe fails only for the moment. Falling back to another name would then give the same request
  * different images at different times.
  */
-const mayBeOver = ({ by }: Wanted, found: Resolution | undefined): boolean =>
+const mayBeOver = ({ by }: ImagePackage, found: Resolution | undefined): boolean =>
   by.length > 0 && found?.status === 'invalid' && found.kind === 'passing'
 
 const impliedNames: ReadonlySet<string> = new Set(impliedPackages)
@@ -62,7 +62,7 @@ const impliedNames: ReadonlySet<string> = new Set(impliedPackages)
 const reasonOf = (found: readonly (Resolution | undefined)[]): Resolution | undefined =>
   found.find((each) => each !== undefined && each.status !== 'missing') ?? found[0]
 
-const forRecipes = ({ by }: Wanted): string => (by.length > 0 ? ` for ${wordsOf(by)}` : '')
+const forRecipes = ({ by }: ImagePackage): string => (by.length > 0 ? ` for ${wordsOf(by)}` : '')
 
 const byPriority = (a: ChosenOutput, b: ChosenOutput): number =>
   a.priority - b.priority ||

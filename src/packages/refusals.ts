@@ -5,10 +5,10 @@ import { isBuiltIn, recipePrefix, reservedRecipe } from '../image/recipes.ts'
 import { byText } from '../image/store-path.ts'
 import { alternatives, listed, suggestionText } from '../text/words.ts'
 import type { Resolution } from './resolution.ts'
-import type { Decided, Wanted } from './wanted.ts'
+import type { Decided, ImagePackage } from './image-packages.ts'
 
 /** A required package that cannot be used, and the result of its lookup. */
-export type Lacking = Wanted & { readonly found: Resolution | undefined }
+export type Lacking = ImagePackage & { readonly found: Resolution | undefined }
 
 /**
  * Refuses an image if required packages cannot be used. Reports missing packages first, then denied ones, then invalid

@@ -11,7 +11,7 @@ export type Quotas = (
   addressOf: () => string | undefined,
 ) => { readonly usage: Usage; readonly holder: Holder } | undefined
 
-// Addresses are strangers' to choose: they share so many counters, 200 bytes each.
+// Clients choose their addresses, so addresses share this number of counters, 200 bytes each.
 const mostAddresses = 2 ** 18
 // Quotas that a policy file has, or had before it changed.
 const mostQuotas = 1000
@@ -29,7 +29,7 @@ export function createQuotas(quotaOf: (identity: Identity) => Quota | undefined)
     return usage
   }
   const seed = randomBytes(16)
-  // Random for others, so that nobody can use up the counter that some address shares.
+  // Random, so that nobody can find out which addresses share a counter.
   const placeOf = (address: string) =>
     createHash('sha256').update(seed).update(address).digest().readUInt32LE() % mostAddresses
 

@@ -26,7 +26,7 @@ export type BuildPlace = {
   readonly end: () => void
 }
 
-// Seconds. podman repeats a 429 up to 20 times and obeys Retry-After; who has to wait for longer is told so at once.
+// Seconds. podman repeats a 429 up to 20 times and obeys Retry-After; clients that must wait longer get an error at once.
 const longestRetry = 60
 
 /** Counts the usage of all holders of one quota, in memory. */

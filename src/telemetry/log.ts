@@ -86,7 +86,7 @@ export function logBuilds(log: Logger, redactor: Redactor): BuildListener {
     else if (type === 'nix') {
       const shown = running.get(build)?.(event.line)
       if (shown !== undefined) log.info({ build }, `nix: ${shown}`)
-    } else if (type === 'downloading') return // what has come is told of each path
+    } else if (type === 'downloading') return // each path has its own line
     else if (type !== 'failed') log.info(line, words[type])
     else if (isOrdinary(event.error))
       log.info({ build, ms: rounded(event.ms), err: event.error }, 'build failed')

@@ -16,21 +16,21 @@ export async function eachLine(
   most = maxRawLength,
 ): Promise<void> {
   const decoder = new TextDecoder()
-  let begun = ''
+  let partial = ''
   const append = (text: string) => {
     // One more than is read, so that a line that was cut is known as one.
-    if (begun.length <= most) begun += text.slice(0, most + 1)
+    if (partial.length <= most) partial += text.slice(0, most + 1)
   }
   for await (const chunk of chunks) {
     const [first = '', ...rest] = decoder.decode(chunk, { stream: true }).split('\n')
     append(first)
     for (const text of rest) {
-      take(begun)
-      begun = ''
+      take(partial)
+      partial = ''
       append(text)
     }
   }
-  if (begun !== '') take(begun)
+  if (partial !== '') take(partial)
 }
 
 /**

@@ -48,7 +48,7 @@ export type HistoryOptions = {
   readonly now?: () => number
 }
 
-// Lines may be long: so much of them all is kept of one build (UTF-16 units), and so many warnings and layers.
+// The limits of what is kept of one build: the length of all lines together (UTF-16 units), warnings, and layers.
 const textPerBuild = 100_000
 const mostWarnings = 50
 const mostLayers = 200

@@ -3,7 +3,7 @@ import { unwanted } from '../../queue/demand.ts'
 /** A number of bytes that are shared. */
 export type Budget = {
   /**
-   * Takes bytes, in the order in which they were asked for, and gives what gives them back. More than all there are
+   * Takes bytes, in order of the calls, and returns a function that gives them back. More than all there are
    * wait until all are free.
    * @throws CANCELLED when the signal fires before there are enough
    */

@@ -11,11 +11,11 @@ import { CacheTrouble } from './trouble.ts'
 
 /** One binary cache. All of it throws CacheTrouble, and CANCELLED or the signal's reason. */
 export type Cache = Pick<CacheAddress, 'name' | 'trusted'> & {
-  /** What it says of itself. */
+  /** The cache's own description. */
   about(demand: PartialDemand): Promise<{ readonly priority: number }>
   /**
-   * Its narinfo of a path, as it came: signatures are still to be looked at.
-   * @param refresh asks the cache even if an earlier answer is kept
+   * The cache's narinfo of a path; the caller must check its signatures.
+   * @param refresh requests it even if an earlier response is stored
    */
   narinfo(path: StorePath, demand: PartialDemand, refresh?: boolean): Promise<NarinfoAnswer>
   /** Runs a task that reads the file of a narinfo; it takes one of the connections. */
@@ -30,7 +30,7 @@ export type Cache = Pick<CacheAddress, 'name' | 'trusted'> & {
 export type NarinfoAnswer = {
   /** Undefined if it does not have the path. */
   readonly narinfo: Narinfo | undefined
-  /** When it was asked, by `performance.now()`; below 0 for an answer that an earlier process got. */
+  /** The time of the request, by `performance.now()`; negative for responses to an earlier process. */
   readonly at: number
 }
 
@@ -42,7 +42,7 @@ export type CacheOptions = {
   readonly stall: number
   /** Its earlier answers. A folder of this machine is read each time. */
   readonly kept?: Kept
-  /** For how long an earlier narinfo counts, and that there is none. */
+  /** How long a stored narinfo is valid, and a missing one. */
   readonly lifetimes: Lifetimes
   /** Logins from netrc, by host. */
   readonly login: LoginOf
@@ -77,7 +77,7 @@ export function openCache(address: CacheAddress, options: CacheOptions): Cache {
 
   const read = async (file: string, limit: number, demand: PartialDemand) => {
     const bytes = await places.run(() => transport.small(new URL(file, base), limit, demand.signal), demand)
-    // ASCII; of what is not, latin1 makes no more characters than there are bytes.
+    // It is ASCII; for other bytes, latin1 does not make the text longer.
     return bytes?.toString('latin1')
   }
   const addressOf = (file: string): string => `${name}/${file}`
@@ -110,7 +110,7 @@ export function openCache(address: CacheAddress, options: CacheOptions): Cache {
       if (before) {
         const narinfo = before.text === undefined ? undefined : narinfoIn(before.text, path)
         const at = performance.now() - before.age
-        // What cannot be read any more is asked for again.
+        // If the stored file cannot be read, request it again.
         if (narinfo === undefined || !('invalid' in narinfo)) return { narinfo, at }
       }
       const at = performance.now()
@@ -130,7 +130,7 @@ export function openCache(address: CacheAddress, options: CacheOptions): Cache {
   }
 }
 
-/** The narinfo of a path from its text, or what is wrong with it. */
+/** Parses the narinfo of a path; returns the problem if it is invalid. */
 function narinfoIn(text: string, path: StorePath): Narinfo | { readonly invalid: string } {
   const narinfo = parseNarinfo(text)
   if ('invalid' in narinfo) return { invalid: `it gives no narinfo of ${path}: ${narinfo.invalid}` }

@@ -51,8 +51,8 @@ export const factsOf = ({ narinfo: { storePath, narHash, narSize, references } }
 })
 
 /**
- * The contents of store paths from binary caches. What a path holds is verified by whoever reads it to its end: packing,
- * and `readListing`. So what lies where is told from a whole reading alone.
+ * The contents of store paths from binary caches. They are verified only when a path is read to its end, by packing and
+ * `readListing`. So listings come from complete reads only.
  * @param paths a closure, as `walkCaches` finds it
  */
 export function cacheContents(

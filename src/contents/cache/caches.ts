@@ -13,7 +13,7 @@ export type InCache = {
   readonly cache: Cache
   readonly narinfo: Narinfo
   readonly compression: NarCompression
-  /** When it was asked for, by `performance.now()`. */
+  /** The time of the request, by `performance.now()`. */
   readonly askedAt: number
 }
 
@@ -21,7 +21,7 @@ export type InCache = {
 export type NotInCaches = { readonly storePath: StorePath; readonly reasons: readonly string[] }
 
 export type LookUpOptions = PartialDemand & {
-  /** Paths that a cache is not to be asked for, as `avoided` makes them. */
+  /** Paths not to request from a cache, as returned by `avoided`. */
   readonly avoid: ReadonlySet<string>
   readonly onTrouble: (cache: string, reason: string) => void
 }
@@ -31,20 +31,20 @@ export type Caches = {
   readonly names: readonly string[]
   /** The first cache that has a path and says so trustworthily. Never throws but for the signal. */
   lookUp(path: StorePath, options: LookUpOptions): Promise<InCache | NotInCaches>
-  /** Discards what a cache said about a path, so that it is asked again. */
+  /** Discards a cache's response about a path, so that it is requested again. */
   forget(cache: string, path: StorePath): void
 }
 
 export type CachesOptions = {
   readonly keys: TrustedKeys
   readonly requireSignatures: boolean
-  /** For how long a narinfo counts, and that there is none. */
+  /** How long a narinfo is valid, and a missing one. */
   readonly lifetimes: Lifetimes
   /** Milliseconds for which a cache that has failed is left alone. */
   readonly pause?: number
 }
 
-/** How a cache is told not to be asked for a path. */
+/** An entry of `avoid`: do not request the path from this cache. */
 export const avoided = (cache: string, path: StorePath): string => `${cache} ${path}`
 
 /** Milliseconds for which nix-cache-info counts. */
@@ -82,13 +82,13 @@ export function createCaches(
     if (error.isPassing || !state.about) state.pausedUntil = performance.now() + pause
   }
 
-  /** The caches that can be asked, the one with the lowest number first. */
+  /** The available caches, lowest priority number first. */
   const usable = async (options: LookUpOptions): Promise<State[]> => {
     const asked = states.map(async (state) => {
       if (isPaused(state)) return []
       if (state.about && performance.now() - state.about.at < aboutFor) return [state]
       try {
-        // Once for all who ask, none of whom may end it for the others.
+        // Shared by concurrent callers, none of which may cancel it for the others.
         state.asking ??= state.cache
           .about({})
           .then((about) => void (state.about = { ...about, at: performance.now() }))

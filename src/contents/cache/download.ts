@@ -25,8 +25,8 @@ export type DownloadOptions = PartialDemand & {
 }
 
 /**
- * Brings a path's NAR to this machine: expanded, or as it came for threads to expand. Size and hash of the file are those of
- * the narinfo, where it tells them; those of the NAR are for who reads it.
+ * Downloads the NAR of a path: expanded, or compressed for threads to expand. Verifies the size and hash of the file if the
+ * narinfo has them; the reader verifies those of the NAR.
  * @param file is made, and removed when this fails
  * @throws BadPath, CANCELLED, and the failed system call when the file cannot be written
  */
@@ -72,7 +72,7 @@ export async function download(
       ]),
     )
   } catch (error) {
-    await rm(file, { force: true }).catch(() => {}) // the first error is the one to tell
+    await rm(file, { force: true }).catch(() => {}) // report the first error
     if (demand.signal?.aborted) throw unwanted(demand.signal.reason)
     if (isOfDisk(error)) throw error
     throw new BadPath(storePath, cache.name, reasonOf(error), error)
@@ -80,9 +80,9 @@ export async function download(
   return { storePath, file, compression: kept, narHash, narSize, cache: cache.name }
 }
 
-/** Bytes that a file may have, whatever is told of it, which is not signed: what cannot be compressed grows a little. */
+/** The largest size of a file, since the size in the narinfo is not signed: incompressible data grows a little. */
 export const largestFile = (narSize: number): number => narSize + Math.ceil(narSize / 8) + 1024 * 1024
 
-/** Failures of the file that is written. What fails in reading is trouble of the cache, and told as that. */
+/** A failure to write the file. Failures to read are the cache's, and are reported as such. */
 const isOfDisk = (error: unknown): boolean =>
   error instanceof Error && 'syscall' in error && ['open', 'write'].includes(String(error.syscall))

@@ -1,4 +1,4 @@
-/** A small file of a binary cache, as it came. */
+/** A small file of a binary cache, unchanged. */
 export type CacheFile = {
   readonly address: string
   /** Undefined if the cache did not have it. */
@@ -13,10 +13,10 @@ export type CacheFiles = {
   rememberCacheFiles(files: readonly CacheFile[]): Promise<void>
 }
 
-/** Milliseconds for which a file counts, and that there is none. */
+/** Milliseconds for which a file is valid, and a missing file. */
 export type Lifetimes = { readonly found: number; readonly missing: number }
 
-/** Files of binary caches that were asked for before, in this process or an earlier one. */
+/** Files of binary caches that were requested earlier, in this process or a previous one. */
 export type Kept = {
   /** A file whose lifetime is not over, with its age in milliseconds. */
   read(
@@ -50,7 +50,7 @@ export function createKept(files: CacheFiles): Kept {
   const fileAt = (address: string): Promise<CacheFile | undefined> => {
     const fresh = unwritten.get(address)
     if (fresh) return Promise.resolve(fresh)
-    // What the same walk asks for meanwhile comes in the same statement.
+    // Requests of the same walk are combined into one statement.
     if (asked.size === 0) {
       const batch = asked
       setImmediate(() => {

@@ -4,7 +4,7 @@ import type { Entry, FileReader } from '../entry.ts'
 import { narEntries } from './nar.ts'
 import type { ThreadDecoders } from './thread-decoders.ts'
 
-/** The entries of a NAR on this machine; see `narEntries`, which tells when they can be trusted. */
+/** The entries of a local NAR; see `narEntries` for when they can be trusted. */
 export function* fileEntries(source: NarSource, decoders: ThreadDecoders): Generator<Entry> {
   const descriptor = openSync(source.file, 'r')
   const file: FileReader = {

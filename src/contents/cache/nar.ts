@@ -20,15 +20,15 @@ const mostDepth = 64
 const mostEntries = 1_000_000
 
 const bufferSize = 64 * 1024
-/** Room for bytes that nobody wants. */
+/** A buffer for skipped bytes. */
 const skipped = Buffer.alloc(bufferSize)
 
 /**
  * The entries of a NAR while it is read, in its order, which is that of layers: depth first, names in byte order. The
- * bytes of a file are to be read before the next entry is asked for; what is left of them is skipped.
+ * bytes of a file must be read before the next entry is requested; the rest is skipped.
  * @param source the NAR's bytes, decompressed; closing it is the caller's
  * @throws a plain `Error` at the first byte that is not right: the form, the size, and at the end the hash. Until the
- *   last entry has been asked for, nothing of what was read can be trusted
+ *   last entry has been requested, nothing that was read can be trusted
  */
 export function* narEntries(source: Pick<FileReader, 'read'>, facts: NarFacts): Generator<Entry> {
   const input = openInput(source, facts.narSize)

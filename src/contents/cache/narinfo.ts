@@ -1,7 +1,7 @@
 import { byText, isStorePath, type StorePath } from '../../image/store-path.ts'
 import { parseSha256 } from './nix32.ts'
 
-/** What a binary cache says of a store path. Only what its signature covers can be trusted; see `signature.ts`. */
+/** A binary cache's facts about a store path. Only signed fields can be trusted; see `signature.ts`. */
 export type Narinfo = {
   readonly storePath: StorePath
   /** `sha256-<base64>` of the NAR. */
@@ -47,7 +47,7 @@ const fields = new Set([
  * Parses a narinfo (libstore/nar-info.cc): lines `Name: value`, each ended by a line feed. Stricter than Nix: a field
  * that is there twice is refused, of whichever kind, except signatures. `References` may be missing (nix-serve leaves
  * it out where there are none). Never throws.
- * @returns what is wrong, in words, for what is not a narinfo
+ * @returns the problem, in words, if it is not a narinfo
  */
 export function parseNarinfo(text: string): Narinfo | { readonly invalid: string } {
   if (!text.endsWith('\n')) return { invalid: 'its last line is not ended' }
@@ -117,7 +117,7 @@ function parseSize(text: string): number | undefined {
   return Number.isSafeInteger(size) ? size : undefined
 }
 
-/** `keyname:<base64 of 64 bytes>`; what is not one counts for nothing. */
+/** `keyname:<base64 of 64 bytes>`; anything else is ignored. */
 function parseSignature(text: string): Signature | undefined {
   const colon = text.indexOf(':')
   const bytes = Buffer.from(text.slice(colon + 1), 'base64')

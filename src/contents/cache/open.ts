@@ -24,7 +24,7 @@ export type CacheSettings = {
   readonly connections: number
   /** Without a byte for so long, a request is broken off. */
   readonly timeout: number
-  /** How long a narinfo counts, and that there is none. */
+  /** How long a narinfo is valid, and a missing one. */
   readonly found: number
   readonly missing: number
   readonly spoolDirectory: string
@@ -38,10 +38,10 @@ export type OpenCaches = { readonly caches: Caches; readonly room: CacheRoom; cl
 const downloadsAtOnce = 8
 
 /**
- * Opens the caches that can be read; the others are told in a line each, as are keys that are none. Nothing is asked
+ * Opens the caches that can be read; logs a line for each other cache, and for each invalid key. Nothing is requested
  * of a cache yet.
  * @param files where what caches said is kept over restarts
- * @param warn gets what is wrong with the settings
+ * @param warn receives problems of the settings
  */
 export async function openCaches(
   settings: CacheSettings,

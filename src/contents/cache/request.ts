@@ -2,15 +2,15 @@ import type { HttpClient, OpenResponse } from '../../net/http-client.ts'
 import { redirectOf } from '../../net/redirect.ts'
 import { CacheTrouble, reasonOf } from './trouble.ts'
 
-/** How a cache is asked. Times are milliseconds. */
+/** Options of requests to a cache. Times are in milliseconds. */
 export type RequestOptions = {
   readonly client: Pick<HttpClient, 'open'>
   /** With less than `leastPerStall` bytes in so long, a request is broken off. */
   readonly stall: number
-  /** All of the answer must come in that time, so that one who sends a byte now and then holds up nobody. */
+  /** The time limit for a whole response, so that a cache that sends single bytes delays nothing. */
   readonly whole?: boolean
   readonly signal: AbortSignal | undefined
-  /** The Authorization header for an address, if there is one for its host. */
+  /** The Authorization header for an address, if its host has one. */
   readonly authorization: (url: URL) => string | undefined
   readonly headers?: Readonly<Record<string, string>>
 }
@@ -19,7 +19,7 @@ export type RequestOptions = {
 export type Answer = OpenResponse
 
 const mostRedirects = 10
-/** So many bytes must come within `stall`: one who sends a byte now and then would hold an image for ever. */
+/** The minimum number of bytes within `stall`, so that a cache that sends single bytes cannot hold an image for ever. */
 const leastPerStall = 64 * 1024
 
 /**
@@ -46,7 +46,7 @@ async function ask(
   { client, stall, whole = false, signal, authorization, headers }: RequestOptions,
 ): Promise<Answer> {
   signal?.throwIfAborted()
-  // Not AbortSignal.any and timeout: their timers and listeners would live on, and there are thousands.
+  // Not AbortSignal.any and timeout, whose timers and listeners would remain, for thousands of requests.
   const ending = new AbortController()
   const end = () => ending.abort(signal?.reason)
   signal?.addEventListener('abort', end, { once: true })
@@ -111,8 +111,8 @@ function retryAfter(headers: Answer['headers']): number {
 const longestRetryAfter = 10_000
 
 /**
- * What a status other than 2xx means, as Nix has it (libstore/filetransfer.cc): what is not there, or trouble. S3 says
- * 403 for what is not there to those that may not list.
+ * The meaning of a status other than 2xx, as in Nix (libstore/filetransfer.cc): missing, or trouble. S3 responds with 403 to
+ * requests for missing objects by clients that may not list.
  */
 export function meaningOf({ status, headers }: Pick<Answer, 'status' | 'headers'>): 'missing' | CacheTrouble {
   if ([403, 404, 410].includes(status)) return 'missing'

@@ -10,7 +10,7 @@ const derPrefix = Buffer.from('302a300506032b6570032100', 'hex')
 
 /**
  * Reads keys as `trusted-public-keys` has them: `name:<base64 of 32 bytes>`.
- * @returns the keys, and the texts that are none
+ * @returns the keys, and the texts that are not keys
  */
 export function parseTrustedKeys(texts: readonly string[]): { keys: TrustedKeys; invalid: string[] } {
   const keys = new Map<string, KeyObject>()

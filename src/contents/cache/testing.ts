@@ -55,13 +55,13 @@ export function reader(bytes: Uint8Array, most = Infinity): { read(into: Uint8Ar
 
 export const sri = (bytes: Uint8Array): string => sriOf(hash('sha256', bytes, 'buffer'))
 
-/** The entries of a NAR that is what its narinfo says. */
+/** The entries of a NAR that matches its narinfo. */
 export const entriesOf = (nar: Uint8Array, storePath: StorePath, most?: number) =>
   narEntries(reader(nar, most), { storePath, narHash: sri(nar), narSize: nar.length })
 
 const colon = (bytes: Uint8Array): string => `sha256:${encodeNix32(hash('sha256', bytes, 'buffer'))}`
 
-/** A key, and what it signs. */
+/** A key that signs narinfos. */
 export function createSigner(name: string) {
   const { publicKey, privateKey } = generateKeyPairSync('ed25519')
   const keys: TrustedKeys = new Map([[name, publicKey]])

@@ -8,7 +8,7 @@ import { CacheTrouble } from './trouble.ts'
 
 /** How the files of a cache are read. All of it throws CacheTrouble, and the signal's reason. */
 export type Transport = {
-  /** A small file; undefined if there is none. Trouble that may pass is tried again. */
+  /** Fetches a small file; undefined if it does not exist. Retries after temporary failures. */
   small(url: URL, limit: number, signal: AbortSignal | undefined): Promise<Buffer | undefined>
   /** The bytes of a file, resumed where a connection breaks. */
   bytes(url: URL, signal: AbortSignal | undefined): AsyncIterable<Uint8Array>
@@ -29,7 +29,7 @@ const mostAttempts = 50
 const longestDelay = 5_000
 
 export function httpTransport({ firstDelay = 100, ...options }: HttpOptions): Transport {
-  /** Waits before another attempt; throws what went wrong if there is none. */
+  /** Waits before another attempt; throws the failure if there is none left. */
   const again = async (error: unknown, failures: number, signal: AbortSignal | undefined) => {
     if (!(error instanceof CacheTrouble) || !error.isPassing) throw error
     if (failures >= (error.isSlow ? mostStalls : mostFailures)) throw error
@@ -73,7 +73,7 @@ export function httpTransport({ firstDelay = 100, ...options }: HttpOptions): Tr
         try {
           attempts += 1
           progress = 0
-          // A file must not be compressed once more on its way: what is resumed would not fit.
+          // Without Content-Encoding: a resumed download would not match.
           const headers = {
             'Accept-Encoding': 'identity',
             ...(done > 0 && resume && rangeFrom(done, resume)),

@@ -2,8 +2,8 @@ import { NixeryError } from '../../errors.ts'
 import type { StorePath } from '../../image/store-path.ts'
 
 /**
- * A cache that does not do what it should. `isPassing` is what may be gone a moment later; `isSlow` that nothing came for
- * as long as is waited: whoever has another cache had better ask that.
+ * A failure of a cache. `isPassing`: it may be temporary. `isSlow`: nothing arrived within the timeout, so another cache
+ * should be tried.
  */
 export class CacheTrouble extends Error {
   readonly isPassing: boolean

@@ -7,7 +7,7 @@ const mostPaths = 50_000
 /**
  * All paths that these reach, each with the cache that has it. References are followed as soon as they are known, many
  * at once; those to a path itself and in circles are nothing special.
- * @returns the first path that no cache has, if there is one
+ * @returns the first path that no cache has, if any
  */
 export async function walkCaches(
   { lookUp }: Pick<Caches, 'lookUp'>,

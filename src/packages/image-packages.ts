@@ -4,7 +4,7 @@ import { byText } from '../image/store-path.ts'
 import { splitVersion } from '../image/version.ts'
 import type { Resolution } from './resolution.ts'
 
-/** A request after deciding which of its words are recipes. */
+/** A request whose leading words are decided: packages or recipes. */
 export type Decided = {
   readonly request: ImageRequest
   /** All recipes, sorted by name. */
@@ -13,8 +13,8 @@ export type Decided = {
   readonly packages: readonly string[]
 }
 
-/** One thing to put into an image: the first of its names that the package set has. */
-export type Wanted = {
+/** A package to add to an image: the first of its names that the package set has. */
+export type ImagePackage = {
   readonly names: readonly [string, ...string[]]
   /** `optional`: left out with a warning if the package set has none of the names. */
   readonly need: 'required' | 'optional'
@@ -52,14 +52,14 @@ export function isPackage(found: Resolution | undefined): boolean {
   return found.status !== 'missing' && !(found.status === 'invalid' && found.kind === 'other')
 }
 
-/** Lists the contents of an image without duplicates, including what every image has. */
-export function wantedBy({ packages, recipes: chosen }: Decided): Wanted[] {
-  const wanted = new Map<string, Wanted>()
-  const add = (choice: PackageChoice, given: Omit<Wanted, 'names'>) => {
+/** Lists the packages of an image without duplicates, including those that every image has. */
+export function packagesOf({ packages, recipes: chosen }: Decided): ImagePackage[] {
+  const entries = new Map<string, ImagePackage>()
+  const add = (choice: PackageChoice, given: Omit<ImagePackage, 'names'>) => {
     const names = namesOf(choice)
     const key = names.join(' ')
-    const same = wanted.get(key)
-    wanted.set(key, {
+    const same = entries.get(key)
+    entries.set(key, {
       names,
       need: same?.need === 'required' ? 'required' : given.need,
       // A package that the request names is not attributed to a recipe.
@@ -72,15 +72,16 @@ export function wantedBy({ packages, recipes: chosen }: Decided): Wanted[] {
     for (const choice of recipe.packages) add(choice, { need: 'required', by: [name], implied: false })
     for (const choice of recipe.optional ?? []) add(choice, { need: 'optional', by: [name], implied: false })
   }
-  const asked = new Set(
-    [...wanted.values()].flatMap(({ names }) => names.map((name) => splitVersion(name)?.name ?? name)),
+  const requested = new Set(
+    [...entries.values()].flatMap(({ names }) => names.map((name) => splitVersion(name)?.name ?? name)),
   )
   for (const name of impliedPackages) {
-    if (!asked.has(name)) add(name, { need: 'optional', by: [], implied: true })
+    if (!requested.has(name)) add(name, { need: 'optional', by: [], implied: true })
   }
-  return [...wanted.values()].sort(
+  return [...entries.values()].sort(
     (a, b) => Number(a.implied) - Number(b.implied) || byText(a.names[0], b.names[0]),
   )
 }
 
-const namesOf = (choice: PackageChoice): Wanted['names'] => (typeof choice === 'string' ? [choice] : choice)
+const namesOf = (choice: PackageChoice): ImagePackage['names'] =>
+  typeof choice === 'string' ? [choice] : choice

@@ -6,7 +6,7 @@ import { builtIn, recipes } from '../image/recipes.ts'
 import { denied, found, invalid, missing } from './resolution-testing.ts'
 import { choosePackages } from './choose.ts'
 import type { Resolution } from './resolution.ts'
-import { decideWords, wantedBy } from './wanted.ts'
+import { decideWords, packagesOf } from './image-packages.ts'
 
 const near = missing('near')
 const refused = denied('is not served')
@@ -20,7 +20,7 @@ function decide(name: string, has: readonly string[], also: Readonly<Record<stri
   const request = parseImageName(name)
   const at = (each: string) => also[each] ?? (has.includes(each) ? found(each) : near)
   const decided = decideWords(request, new Map(request.words.map((word) => [word, at(word)])), recipeOf)
-  const names = wantedBy(decided).flatMap((each) => each.names)
+  const names = packagesOf(decided).flatMap((each) => each.names)
   const chosen = () => choosePackages(decided, new Map(names.map((each) => [each, at(each)])))
   return { decided, chosen }
 }
@@ -46,8 +46,8 @@ describe('decideWords', () => {
   }
 })
 
-describe('wantedBy', () => {
-  const namesIn = (name: string) => wantedBy(decide(name, []).decided).map(({ names }) => names.join('|'))
+describe('packagesOf', () => {
+  const namesIn = (name: string) => packagesOf(decide(name, []).decided).map(({ names }) => names.join('|'))
   it('adds what every image gets to what was written', () => {
     assert.deepEqual(namesIn('git'), ['git', 'cacert', 'iana-etc'])
     assert.deepEqual(
@@ -72,7 +72,7 @@ describe('wantedBy', () => {
 
   it('requires what one requires and another does not', () => {
     const needs = new Map(
-      wantedBy(decide('compat/nix-ld', []).decided).map(({ names, need }) => [names[0], need]),
+      packagesOf(decide('compat/nix-ld', []).decided).map(({ names, need }) => [names[0], need]),
     )
     assert.equal(needs.get('nix-ld'), 'required')
     assert.equal(needs.get('cacert'), 'optional')
