@@ -16,7 +16,9 @@ import { openEventLog } from './fleet/event-log.ts'
 import { createJobTable, inDatabase } from './fleet/job-table.ts'
 import { createLeases } from './fleet/leases.ts'
 import { persist } from './fleet/persist.ts'
+import { joinFleet, type Membership, type MembershipDeps } from './fleet/membership.ts'
 import { createPins } from './fleet/pins.ts'
+import { createReplicas } from './fleet/replicas.ts'
 import { createTables } from './fleet/schema.ts'
 import { createSharedBuilds, type SharedBuilds } from './fleet/shared-builds.ts'
 import { openFleetStatus } from './fleet/status.ts'
@@ -37,6 +39,15 @@ export type Fleet = {
   status(): WorkerStatus
   /** Called before the image of a build is recorded. @throws CANCELLED if another worker has taken over the build */
   readonly fence: (build: string) => Promise<void>
+  /**
+   * Joins the register of processes.
+   * @param facts what this process must have in common with others, now
+   * @param onDifference called each time that it differs from others in this
+   */
+  join(
+    facts: MembershipDeps['facts'],
+    onDifference?: MembershipDeps['onDifference'],
+  ): Promise<Pick<Membership, 'isDraining'>>
   /** Takes jobs from now on. */
   work(worker: { readonly builds: LocalBuilds; readonly status: WorkerStatus }): WorkerLoop
   close(): Promise<void>
@@ -53,8 +64,12 @@ export type FleetDeps = {
   readonly redactor: Redactor
   readonly onRemembered?: (() => void) | undefined
   readonly onFailure?: ((build: string, error: unknown) => void) | undefined
+  readonly note: (line: string) => void
   readonly warn: (line: string) => void
 }
+
+// Milliseconds from one look at the other processes to the next, and after which one that was not seen is gone.
+const [lookInterval, longestUnseen] = [5_000, 20_000]
 
 // Milliseconds between two writings of the numbers of pulls.
 const pullInterval = 2_000
@@ -101,6 +116,7 @@ export async function openFleet(config: Config, deps: FleetDeps): Promise<Fleet>
   })
   const held: HeldLeases = new Map()
   let status: ReturnType<typeof openFleetStatus> | undefined
+  let member: Membership | undefined
 
   return {
     builds,
@@ -110,6 +126,14 @@ export async function openFleet(config: Config, deps: FleetDeps): Promise<Fleet>
         namedSets(config)?.map(({ name }) => name) ?? [undefined],
       )),
     fence: createFence(held, leases),
+    async join(facts, onDifference) {
+      const self = { id: me, host: hostname(), role: config.NIXERY_ROLE, version: deps.version }
+      const replicas = createReplicas(db, longestUnseen)
+      const { note } = deps
+      member = joinFleet({ replicas, self, facts, onDifference, note, warn, every: lookInterval })
+      await member.first
+      return member
+    },
     work(worker) {
       const { nixVersion, packages } = worker.status
       const facts = { host: hostname(), version: deps.version, nixVersion, packages }
@@ -123,6 +147,7 @@ export async function openFleet(config: Config, deps: FleetDeps): Promise<Fleet>
         lease,
         systems,
         most: config.NIXERY_WORKER_BUILDS,
+        mayTake: () => member?.mayBuild() ?? false,
         presence: { here: () => workers.beHere(me, systems, facts), gone: () => workers.leave(me) },
         sweep: () => sweep(db),
         warn,
@@ -130,6 +155,7 @@ export async function openFleet(config: Config, deps: FleetDeps): Promise<Fleet>
     },
     async close() {
       closing.abort()
+      await member?.close()
       await status?.close()
       await pulls.close()
       await log.close()

@@ -46,6 +46,8 @@ export type FrontendDeps = {
   readonly monitor: Monitor
   readonly log: Logger
   readonly version: string
+  /** Whether it is to be taken out of service, though it serves. */
+  readonly isDraining?: () => boolean
 }
 
 // Milliseconds between two checks of the TLS certificate.
@@ -89,7 +91,7 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
     // A broken package set must not stop the others.
     showAlternatives: gate.guard === undefined,
     alternatives: new Set(setChecks.map(([name]) => name)),
-    isStopping: () => closing,
+    isStopping: () => closing || deps.isDraining?.() === true,
     metrics: metrics.read,
     onChange: (line, failure) => (failure === undefined ? log.info(line) : log.warn({ err: failure }, line)),
   })

@@ -1,5 +1,6 @@
 import packageFile from '../package.json' with { type: 'json' }
 import type { SetStatus } from './builds/builds.ts'
+import { factsOfBuilds, factsOfServing } from './agreed.ts'
 import { createWarmer } from './builds/warmer.ts'
 import { cleanupOf } from './cleanup.ts'
 import type { Config } from './config.ts'
@@ -49,12 +50,21 @@ export async function start(
   signal?.addEventListener('abort', abandon)
   const monitor = createMonitor(config, { log, secrets, version })
   const state = await openState(config, { warn })
-  const fleet = await openFleetOf(config, state, monitor, warn)
+  const fleet = await openFleetOf(config, state, monitor, log)
   const worker =
     role === 'front' ? undefined : await openOwnWorker(config, { state, monitor, fleet, log, starting })
   const builds = fleet?.builds ?? worker?.builds
   const status = worker?.status ?? fleet?.status()
   if (!builds || !status) throw new Error('a front end needs a database')
+  const member = await fleet?.join(
+    async () => ({
+      builds: worker && (await factsOfBuilds(config, worker)),
+      serves: role === 'worker' ? undefined : await factsOfServing(config),
+    }),
+    (names) => {
+      if (names.includes('NIX_POPULARITY_URL')) worker?.refreshPopularity()
+    },
+  )
   const loop = worker && fleet?.work(worker)
   const close = async () => {
     await loop?.close()
@@ -63,7 +73,8 @@ export async function start(
     await fleet?.close()
     await state.close()
   }
-  const common = { state, builds, worker: status, finder: worker, monitor, log, version }
+  const isDraining = () => member?.isDraining() ?? false
+  const common = { state, builds, worker: status, finder: worker, monitor, log, version, isDraining }
   const frontend = await openFrontend(config, common).catch(async (error: unknown) => {
     await close()
     throw error
@@ -103,7 +114,7 @@ async function openFleetOf(
   config: Config,
   { postgres, catalog, blobs, uses }: State,
   monitor: Monitor,
-  warn: (line: string) => void,
+  log: Logger,
 ): Promise<Fleet | undefined> {
   if (!postgres) return undefined
   return openFleet(config, {
@@ -116,7 +127,8 @@ async function openFleetOf(
     onBuild: config.NIXERY_ROLE === 'worker' ? undefined : monitor.history.listener,
     onRemembered: () => monitor.metrics.hit('image'),
     onFailure: (build, error) => monitor.links.note(build, error),
-    warn,
+    note: (line) => log.info(line),
+    warn: (line) => log.warn(line),
   })
 }
 

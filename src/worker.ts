@@ -52,6 +52,8 @@ export type Worker = {
   /** Binary caches, where images may be made from them. */
   readonly origin: CacheOrigin | undefined
   readonly layering: () => Layering
+  /** Looks for new popularity data, because others may have it. */
+  readonly refreshPopularity: () => void
   /** Whether any package set can be used; see `anyUsable`. */
   readonly usable: () => Promise<boolean>
   /** Ends what is still at work, and comes back when all of it has. */
@@ -193,6 +195,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
     contents,
     origin,
     layering,
+    refreshPopularity: () => popularity.refresh(),
     usable: () => anyUsable(sets.sources.values()),
     async close() {
       popularity.stop()

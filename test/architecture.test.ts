@@ -62,9 +62,10 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     pages: 'builds:types config gate:types http image monitor:types web',
     frontend: 'accounting builds config gate http image monitor pages state store telemetry web',
     cleanup: 'catalogs config image state telemetry upkeep',
-    main: 'builds cleanup config duties fleet frontend image monitor package.json state telemetry worker',
+    agreed: 'builds config fleet:types layers rootfs worker:types',
+    main: 'agreed builds cleanup config duties fleet frontend image monitor package.json state telemetry worker',
     cli:
-      'access bases builds catalog catalogs closure config credentials export fs layers main nix package.json packages policy popcount push recipes ' +
+      'access bases builds catalog catalogs closure config credentials export fleet fs layers main nix package.json packages policy popcount postgres push recipes ' +
       'search sources store stores upkeep ' +
       'telemetry text state worker demo image errors',
   }).map(([room, others]) => [room, others.split(' ')]),

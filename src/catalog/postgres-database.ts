@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
 import { Kysely, sql, type Dialect } from 'kysely'
 import { batchesOf } from './batches.ts'
 import { takeLead } from './leaders.ts'
@@ -9,7 +10,7 @@ import type { Tables } from './schema.ts'
 const schemaLock = 7_263_544_119
 
 /** This process, among all that use the database. */
-const me = randomUUID()
+const me = `${hostname()} ${randomUUID()}`
 
 /** A PostgreSQL database; the version of its schema is a row of `about`. */
 /** On it, processes tell each other of blobs that are not to be taken for known, separated by blanks. */

@@ -76,6 +76,17 @@ const commands: readonly Entry[] = [
     load: async () => (await import('./config.ts')).setUp,
   },
   {
+    name: 'status',
+    description: 'show the servers that share a database, their builds, and what waits',
+    load: async () => (await import('./status.ts')).setUp,
+  },
+  {
+    name: 'drain',
+    args: '<processes...>',
+    description: 'let servers that share a database take no more work, before they are stopped',
+    load: async () => (await import('./drain.ts')).setUp,
+  },
+  {
     name: 'key',
     args: '<create|list|revoke>',
     description: 'make, list and revoke the API keys of clients',

@@ -55,4 +55,14 @@ const statements = [
     systems text[] not null,
     facts text not null
   )`,
+  `create table if not exists replicas (
+    id text collate "C" primary key,
+    host text not null,
+    role text not null,
+    version text not null,
+    started_at timestamptz not null default now(),
+    seen_at timestamptz not null default now(),
+    draining boolean not null default false,
+    facts text not null
+  )`,
 ]

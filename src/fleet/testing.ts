@@ -88,6 +88,7 @@ export async function openTestFleet(url: string, { warn, lease = 3_000, deaf = f
         systems,
         lease,
         most: 2,
+        mayTake: () => true,
         presence: { here: () => workers.beHere(id, systems, facts), gone: () => workers.leave(id) },
         sweep: () => sweep(db),
         warn,

@@ -20,6 +20,8 @@ export type LoopDeps = Omit<RunDeps, 'events' | 'builds'> & {
   readonly lease: number
   /** How many images are built at the same time. */
   readonly most: number
+  /** Whether it may take jobs now; those that it has are finished in any case. */
+  readonly mayTake: () => boolean
   /** Says that this worker is there, and that it is not any more. */
   readonly presence: { here(): Promise<void>; gone(): Promise<void> }
   /** Removes old rows; called from time to time. */
@@ -104,7 +106,7 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
   const takeAll = async () => {
     for (;;) {
       const kinds = freeKinds()
-      if (closing.signal.aborted || kinds.length === 0) return
+      if (closing.signal.aborted || kinds.length === 0 || !deps.mayTake()) return
       const lease = await leases.claim(kinds, deps.systems)
       if (!lease) return
       // It was taken while this worker stopped.
@@ -130,6 +132,8 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
       await Promise.race([wake.promise, poll])
     }
   }
+  // Front ends do not wait for a worker that takes nothing.
+  const here = () => (deps.mayTake() ? deps.presence.here() : deps.presence.gone())
   const renew = async () => {
     const mine = [...held.values()]
     const renewed = mine.length > 0 ? await leases.renew(mine.map(({ lease }) => lease)) : new Map()
@@ -147,7 +151,7 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
         if (each.unwanted >= 2 && !builds.isCommitted(each.lease.id)) each.stop.abort()
       }
     }
-    await deps.presence.here()
+    await here()
   }
   const repeat = async (every: number, what: () => Promise<void>) => {
     while (!closing.signal.aborted) {
@@ -156,11 +160,7 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
     }
   }
   const endListening = listener.listen('nixery_jobs', { notified: wakeUp, missed: wakeUp })
-  const loops = [
-    guarded(() => deps.presence.here()).then(take),
-    repeat(deps.lease / 3, renew),
-    repeat(periods.sweep, deps.sweep),
-  ]
+  const loops = [guarded(here).then(take), repeat(deps.lease / 3, renew), repeat(periods.sweep, deps.sweep)]
 
   const close = async () => {
     closing.abort()

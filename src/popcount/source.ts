@@ -8,6 +8,8 @@ import { createGet, parseAddress, shown, type Get } from './get.ts'
 export type PopularitySource = {
   /** The last good data. A build must call this once: the version of the data is part of the image's key. */
   current(): Popularity
+  /** Looks for new data soon, because others may have it; not more than twice a minute. */
+  refresh(): void
   /** Stops refreshing. */
   stop(): void
 }
@@ -29,6 +31,8 @@ export type PopularityOptions = {
 // Bytes. The data of all of nixpkgs is 5 MB.
 const largest = 128 * 1024 * 1024
 const timeout = 120_000
+// Milliseconds between two looks that others ask for.
+const shortestPause = 30_000
 
 /**
  * Loads the data, or its copy, and then refreshes it in the background. Refreshing never throws, and does not keep the
@@ -36,7 +40,7 @@ const timeout = 120_000
  * @throws CONFIG_INVALID if both are unavailable at startup: without data, every image would get different layers
  */
 export async function createPopularity(options: PopularityOptions): Promise<PopularitySource> {
-  if (options.url === undefined) return { current: () => noPopularity, stop: () => {} }
+  if (options.url === undefined) return { current: () => noPopularity, refresh() {}, stop() {} }
   const copy = options.copyFolder === undefined ? undefined : copyIn(options.copyFolder, options.url)
   const load = await loader(options.url, options.get ?? createGet(), copy, options.warn)
   let current = load.first
@@ -44,7 +48,10 @@ export async function createPopularity(options: PopularityOptions): Promise<Popu
 
   const end = new AbortController()
   let timer: NodeJS.Timeout | undefined
+  let refreshing = false
+  let last = performance.now()
   const refresh = async () => {
+    refreshing = true
     try {
       const next = await load.next(end.signal)
       if (next && next.version !== current.version) {
@@ -55,6 +62,8 @@ export async function createPopularity(options: PopularityOptions): Promise<Popu
       if (end.signal.aborted) return
       options.warn(`popularity data was not refreshed; the last good data stays in use: ${messageOf(error)}`)
     }
+    refreshing = false
+    last = performance.now()
     schedule()
   }
   const schedule = () => {
@@ -64,6 +73,11 @@ export async function createPopularity(options: PopularityOptions): Promise<Popu
 
   return {
     current: () => current,
+    refresh() {
+      if (refreshing || performance.now() - last < shortestPause) return
+      clearTimeout(timer)
+      void refresh()
+    },
     stop() {
       clearTimeout(timer)
       end.abort()

@@ -1,0 +1,88 @@
+import { hash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { layeringKey } from './builds/layers.ts'
+import type { Config } from './config.ts'
+import type { Facts } from './fleet/agreement.ts'
+import { archiveVersion } from './layers/archive.ts'
+import { rootfsVersion } from './rootfs/rootfs.ts'
+import type { Worker } from './worker.ts'
+
+/** Settings on which the meaning of names, or the bytes of images depend. */
+const ofBuilds = [
+  'NIXERY_CHANNEL',
+  'NIXERY_CHANNEL_TAGS',
+  'NIXERY_CHANNEL_COMMITS',
+  'NIXERY_PKGS_REPO',
+  'NIXERY_FLAKE',
+  'NIXERY_SETS',
+  'NIXERY_REFS',
+  'NIXERY_TAGS',
+  'NIXERY_ALLOW',
+  'NIXERY_DENY',
+  'NIXERY_ALLOW_UNFREE',
+  'NIXERY_ALLOW_BROKEN',
+  'NIXERY_EVAL',
+  'NIXERY_RECIPE_NAMES',
+  'NIXERY_IMAGE_URL',
+  'NIXERY_CREATED',
+  'NIXERY_STRATEGY',
+  'NIXERY_MAX_LAYERS',
+] as const satisfies readonly (keyof Config)[]
+
+const filesOfBuilds = ['NIXERY_SETS_FILE', 'NIXERY_NIXPKGS_CONFIG', 'NIXERY_OVERLAYS'] as const
+
+/** Settings on which the answers to clients depend. */
+const ofServing = [
+  'NIXERY_AUTH',
+  'NIXERY_PUBLIC_URL',
+  'NIXERY_CATALOG',
+  'NIXERY_RECIPE_NAMES',
+  'NIXERY_PLATFORMS',
+] as const satisfies readonly (keyof Config)[]
+
+const filesOfServing = ['NIXERY_POLICY', 'NIXERY_HTPASSWD'] as const
+
+/** What workers must have in common, so that one image has one digest whichever of them builds it. */
+export async function factsOfBuilds(
+  config: Config,
+  { layering, packer }: Pick<Worker, 'layering' | 'packer'>,
+): Promise<Facts> {
+  return {
+    ...settingsOf(config, ofBuilds),
+    ...(await filesOf(config, filesOfBuilds)),
+    NIX_POPULARITY_URL: shortHash(layeringKey(layering()).popularity ?? ''),
+    NIXERY_COMPRESSION: shortHash(packer.compressorId),
+    'the format of layers (upgrade all workers)': shortHash([archiveVersion, rootfsVersion]),
+  }
+}
+
+/** What front ends must have in common, so that a client gets the same answers from each. */
+export async function factsOfServing(config: Config): Promise<Facts> {
+  const key = config.NIXERY_TOKEN_KEY ?? join(config.NIXERY_DATA, 'token.key')
+  return {
+    ...settingsOf(config, ofServing),
+    ...(await filesOf(config, filesOfServing)),
+    ...(config.NIXERY_AUTH !== 'none' && { NIXERY_TOKEN_KEY: shortHash(await contentsOf(key)) }),
+  }
+}
+
+const settingsOf = (config: Config, names: readonly (keyof Config)[]): Facts =>
+  Object.fromEntries(names.map((name) => [name, shortHash(config[name] ?? null)]))
+
+async function filesOf(
+  config: Config,
+  names: readonly (typeof filesOfBuilds | typeof filesOfServing)[number][],
+): Promise<Facts> {
+  const entries = names.map(async (name) => {
+    const files = [config[name] ?? []].flat()
+    return [name, shortHash(await Promise.all(files.map(contentsOf)))] as const
+  })
+  return Object.fromEntries(await Promise.all(entries))
+}
+
+/** A hash of a file's contents; of its path, if it is a folder or cannot be read. */
+const contentsOf = async (file: string): Promise<string> =>
+  hash('sha256', await readFile(file).catch(() => Buffer.from(file)))
+
+const shortHash = (value: unknown): string => hash('sha256', JSON.stringify(value)).slice(0, 32)

@@ -1,0 +1,82 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { differenceOf, parts, type FactsByPart, type Part } from './agreement.ts'
+import type { Replicas, Self } from './replicas.ts'
+
+export type MembershipDeps = {
+  readonly replicas: Pick<Replicas, 'beHere' | 'leave'>
+  readonly self: Omit<Self, 'facts'>
+  /** What this process must have in common with others, now. */
+  readonly facts: () => Promise<FactsByPart>
+  /** Called each time that it differs from others in this. */
+  readonly onDifference?: ((names: readonly string[]) => void) | undefined
+  readonly note: (line: string) => void
+  readonly warn: (line: string) => void
+  /** Milliseconds from one look to the next. */
+  readonly every: number
+}
+
+/** A process's place in its fleet. */
+export type Membership = {
+  /** Whether it may take builds: not while an operator drains it, or it differs from others that build. */
+  mayBuild(): boolean
+  isDraining(): boolean
+  /** When the first look is done. */
+  readonly first: Promise<void>
+  close(): Promise<void>
+}
+
+const consequences: Readonly<Record<Part, string>> = {
+  builds: 'this worker takes no builds',
+  serves: 'clients may get different answers here',
+}
+
+export function joinFleet(deps: MembershipDeps): Membership {
+  const { replicas, self, facts, onDifference, note, warn, every } = deps
+  const closing = new AbortController()
+  const said = new Map<Part, string>()
+  let draining = false
+  let differs = true // until it is known
+
+  const look = async () => {
+    const own = await facts()
+    const all = await replicas.beHere({ ...self, facts: own })
+    const me = all.find(({ id }) => id === self.id)
+    if (!me) return
+    if (me.draining !== draining)
+      note(me.draining ? 'draining: it takes no more work' : 'it takes work again')
+    draining = me.draining
+    for (const part of parts) {
+      const difference = differenceOf(me, all, part)
+      if (part === 'builds') differs = difference !== undefined
+      if (difference) onDifference?.(difference.names)
+      const line = difference
+        ? `${consequences[part]}, because it differs from ${difference.from.host} (${difference.from.role}) in ${difference.names.join(', ')}`
+        : ''
+      if ((said.get(part) ?? '') === line) continue
+      said.set(part, line)
+      if (difference) warn(line)
+      else note('this process agrees with the others again')
+    }
+  }
+  const run = async (first: () => void) => {
+    while (!closing.signal.aborted) {
+      // The database's failures are told by those who need it; meanwhile nothing changes.
+      await look().catch(() => {})
+      first()
+      await delay(every, undefined, { signal: closing.signal }).catch(() => {})
+    }
+  }
+  const first = Promise.withResolvers<void>()
+  const running = run(first.resolve)
+
+  return {
+    mayBuild: () => !draining && !differs,
+    isDraining: () => draining,
+    first: first.promise,
+    async close() {
+      closing.abort()
+      await running
+      await replicas.leave(self.id).catch(() => {}) // it is forgotten after a while
+    },
+  }
+}

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { execa } from 'execa'
+import type { ServerProcess } from '../scripts/server.ts'
+import { noPostgres } from '../src/postgres/testing.ts'
+import { launcher } from './support/command.ts'
+import { said, startFleet, type TestFleet } from './support/fleet.ts'
+import { until } from './support/until.ts'
+import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+
+const password = 'hunter2-of-the-database'
+
+type Status = {
+  processes: { id: string; role: string; draining: boolean; differs: string[] }[]
+  leads: { name: string }[]
+}
+
+describe('operating servers that share a database', { skip: noPostgres, timeout: 240_000 }, () => {
+  let workspace: Workspace
+  let fleet: TestFleet
+  let front: ServerProcess
+  let first: ServerProcess
+  let second: ServerProcess
+  let database: Record<string, string>
+
+  before(async () => {
+    workspace = await openWorkspace()
+    const set = await workspace.packageSet('a = script "a" "echo a"; b = script "b" "echo b";')
+    fleet = await startFleet(workspace, { NIXERY_PKGS_PATH: set })
+    // Any password is right here.
+    database = { NIXERY_DATABASE_URL: fleet.url.replace('postgres@', `postgres:${password}@`) }
+    ;[front, first] = await Promise.all([fleet.front(database), fleet.worker(database)])
+    // Is compared with the older one.
+    second = await fleet.worker({ ...database, NIXERY_MAX_LAYERS: '7', NIXERY_DENY: 'c' })
+  })
+  after(async () => {
+    await workspace?.dispose()
+    await fleet?.dispose()
+  })
+
+  const nixery = (...args: string[]) =>
+    execa(launcher, args, { env: database, stdin: 'ignore', reject: false })
+  const status = async () => JSON.parse((await nixery('status', '--json')).stdout) as Status
+  const pull = (name: string) => ask(front, `${name}/manifests/latest`)
+
+  it('a worker with other settings takes no builds, and says why', async () => {
+    assert.equal(
+      said(
+        [second],
+        /^this worker takes no builds, because it differs from .* \(worker\) in NIXERY_DENY, NIXERY_MAX_LAYERS$/,
+      ),
+      1,
+    )
+    const { response, text } = await pull('a')
+    assert.equal(response.status, 200, text)
+    assert.equal(said([first], /^build started$/), 1)
+    assert.equal(said([second], /^build started$/), 0)
+  })
+
+  it('`nixery status` shows them', async () => {
+    const { processes, leads } = await status()
+    assert.deepEqual(processes.map(({ role, differs }) => [role, ...differs].join(' ')).sort(), [
+      'front',
+      'worker',
+      'worker NIXERY_DENY NIXERY_MAX_LAYERS',
+    ])
+    assert.deepEqual(
+      leads.map(({ name }) => name),
+      ['duties'],
+    )
+    const { stdout } = await nixery('status')
+    assert.match(stdout, /worker +0\.1\.0 +\d+ s +differs in NIXERY_DENY, NIXERY_MAX_LAYERS\n/)
+    assert.match(stdout, /\n0 builds running, 0 queued\n/)
+  })
+
+  it('`nixery drain` takes them out of service one by one', async () => {
+    const { processes } = await status()
+    const oldest = processes.find(({ role, differs }) => role === 'worker' && differs.length === 0)
+    const serving = processes.find(({ role }) => role === 'front')
+    assert.ok(oldest && serving)
+    const drained = await nixery('drain', oldest.id.slice(0, 8), serving.id, '--json')
+    assert.equal(drained.exitCode, 0, drained.stderr)
+    await until(() => said([first, front], /^draining/) === 2, 'they know')
+    await until(() => said([second], /agrees with the others again/) === 1, 'the other one takes builds')
+    const ready = await fetch(`http://${front.address}/readyz`)
+    assert.equal(ready.status, 503)
+    const { response, text } = await pull('b') // it serves until it is stopped
+    assert.equal(response.status, 200, text)
+    assert.equal(said([second], /^build started$/), 1)
+    await nixery('drain', '--undo', oldest.id, serving.id)
+    await until(async () => (await fetch(`http://${front.address}/readyz`)).status === 200, 'it is back')
+    const unknown = await nixery('drain', 'nowhere')
+    assert.equal(unknown.exitCode, 2)
+    assert.match(unknown.stderr, /there is no process or host "nowhere"/)
+  })
+
+  it('the password of the database is told to nobody', async () => {
+    const failing = await execa(launcher, ['status'], {
+      env: { NIXERY_DATABASE_URL: `postgresql://u:${password}@127.0.0.1:1/none` },
+      reject: false,
+    })
+    assert.notEqual(failing.exitCode, 0)
+    await fleet.postgres.stop('SIGKILL')
+    const { text } = await pull('a:missing')
+    await until(() => said([first], /database|catalog/) > 0, 'it has noticed')
+    const all = [front, first, second].flatMap(({ log }) => log.map((line) => JSON.stringify(line)))
+    const shown = [...all, text, failing.stderr, failing.stdout, (await nixery('config')).stdout]
+    assert.deepEqual(
+      shown.filter((one) => one.includes(password)),
+      [],
+    )
+  })
+})
