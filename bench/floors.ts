@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline'
 import { execa } from 'execa'
 import type { BlocksJob, BlocksResult } from './child/blocks.ts'
 import type { Context } from './context.ts'
+import type { ExpandJob, ExpandResult } from './child/expand.ts'
 import type { PackJob, PackResult } from './child/pack.ts'
 import type { ReceiveJob } from './child/receive.ts'
 
@@ -42,6 +43,10 @@ export const packAlone = (
   signal: AbortSignal,
 ): Promise<PackResult> => ask('pack', job, signal, environment)
 
+/** Expands the files of NARs; see `child/expand.ts`. */
+export const expandAlone = (job: ExpandJob, signal: AbortSignal): Promise<ExpandResult> =>
+  ask('expand', job, signal)
+
 /** Milliseconds per round to receive these bytes and discard them. */
 export const receive = (job: ReceiveJob, signal: AbortSignal): Promise<number[]> =>
   ask('receive', job, signal)
@@ -52,7 +57,7 @@ export const pinTo = (pid: number, list: number | string) =>
 
 /** Runs a program of `child/` while `use` runs. */
 export async function withChild<T>(
-  name: 'empty' | 'cat' | 'flood' | 'same-bytes',
+  name: 'empty' | 'cat' | 'flood' | 'same-bytes' | 'link',
   args: readonly string[],
   signal: AbortSignal,
   use: (port: number, pid: number) => Promise<T>,

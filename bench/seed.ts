@@ -42,6 +42,13 @@ export function makeBytes(below: Numbers, size = poolSize): Buffer {
   return bytes
 }
 
+/** Bytes that cannot be compressed. */
+export function makeNoise(below: Numbers, size = poolSize): Buffer {
+  const bytes = Buffer.alloc(size)
+  for (let at = 0; at + 2 < size; at += 3) bytes.writeUIntLE(below(2 ** 24), at, 3)
+  return bytes
+}
+
 /**
  * Folders that imitate store paths: many small files, and a few that hold most of the bytes.
  * @param bytes the approximate size of all files together
@@ -51,8 +58,9 @@ export function makeTrees(
   folder: string,
   { count, bytes }: { count: number; bytes: number },
   below: Numbers,
+  makePool = makeBytes,
 ): { path: string; size: number }[] {
-  const pool = makeBytes(below, Math.min(poolSize, bytes))
+  const pool = makePool(below, Math.min(poolSize, bytes))
   // Sizes fall as 1/rank, roughly like those of a large closure.
   const weights = Array.from({ length: count }, (_, rank) => 1 / (rank + 1))
   const total = weights.reduce((sum, weight) => sum + weight, 0)

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { chmod, chown, mkdir, rename } from 'node:fs/promises'
+import { chmod, chown, mkdir, readdir, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
 import { execa } from 'execa'
+import type { BuildEvent } from '../src/builds/events.ts'
 import { hasCode } from '../src/errors.ts'
 import { mediaTypes } from '../src/image/oci.ts'
 import { makeCache, nix, serveByNginx } from './support/binary-cache.ts'
@@ -11,12 +12,14 @@ import {
   auto,
   built,
   caches,
+  digestOf,
   openCacheImages,
   origins,
   removed,
   type CacheImages,
 } from './support/cache-images.ts'
 import { launcher, runNixery } from './support/command.ts'
+import { until } from './support/until.ts'
 import { demoPackages } from './support/workspace.ts'
 
 let images: CacheImages
@@ -61,6 +64,27 @@ describe('images straight from binary caches', () => {
       assert.ok(again.events.every(({ type }) => type !== 'downloaded'))
     }
     assert.ok(paths.every((path) => !existsSync(path)))
+  })
+
+  it('are downloaded before all narinfos have come, and linked before all layers are packed', async () => {
+    const folder = join(images.root, 'zstd')
+    const names = (await readdir(folder)).filter((name) => name.endsWith('.narinfo'))
+    const infos = await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')))
+    const ofOther = infos.find((text) => /^StorePath: .*-other$/m.test(text)) ?? assert.fail()
+    const nar = await readFile(join(folder, /^URL: (.*)$/m.exec(ofOther)?.[1] ?? ''))
+    const begun = Promise.withResolvers<void>()
+    let events: readonly BuildEvent[] = []
+    const isLinked = () => events.some((event) => event.type === 'packed' && event.paths === 0)
+    const url = await images.liar(/narinfo$|nar\//, async (bytes) => {
+      const isNarinfo = bytes.subarray(0, 9).toString() === 'StorePath'
+      if (!isNarinfo) begun.resolve()
+      if (bytes.toString() === ofOther) await begun.promise
+      if (bytes.equals(nar)) await until(isLinked, 'the tree of links is packed')
+      return { body: bytes }
+    })
+    const opened = await images.open({ ...caches(url), NIXERY_CACHE_TIMEOUT: '20' })
+    events = opened.events
+    await digestOf(opened.worker, 'apart').finally(() => opened.worker.close())
   })
 
   it('in auto come from the store where they are there, else from a cache, else from Nix', async () => {

@@ -18,6 +18,8 @@ export type PackJob = {
 }
 export type PackResult = {
   readonly ms: readonly number[]
+  /** Milliseconds of CPU time of each round. */
+  readonly cpu: readonly number[]
   /** Bytes of all packed layers. */
   readonly compressed: number
   /** Resident bytes before the first round, and their peak since. */
@@ -47,14 +49,18 @@ try {
   const idle = (await memoryOf(process.pid)).now
   await writeFile('/proc/self/clear_refs', '5') // resets the peak (proc(5))
   const ms: number[] = []
+  const cpu: number[] = []
   let compressed = 0
   for (let count = 0; count < job.rounds; count++) {
     const started = performance.now()
+    const before = process.cpuUsage()
     compressed = await round()
     ms.push(performance.now() - started)
+    const { user, system } = process.cpuUsage(before)
+    cpu.push((user + system) / 1000)
   }
   const { peak } = await memoryOf(process.pid)
-  process.stdout.write(JSON.stringify({ ms, compressed, idle, peak } satisfies PackResult))
+  process.stdout.write(JSON.stringify({ ms, cpu, compressed, idle, peak } satisfies PackResult))
 } finally {
   await worker.close()
   await state.close()

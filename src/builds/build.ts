@@ -57,6 +57,7 @@ export type BuiltImage = { readonly image: Image; readonly key: ImageKey }
  *   BUILD_FAILED, BUILD_TIMEOUT, NIX_UNAVAILABLE, STORE_FULL, STORE_UNAVAILABLE, OVERLOADED, CANCELLED, NOT_READY
  */
 export async function build(context: Context, pinned: PinnedSet): Promise<BuiltImage> {
+  context.origin?.caches.prepare()
   const attempt = async (again: boolean) => {
     const { spec, named } = await specFor(context, context.request, pinned, { ...context, again })
     const built = await fromSpec(context, spec).catch((error: unknown) => {
@@ -87,7 +88,7 @@ async function fromSpec(context: Context, spec: ImageSpec): Promise<BuiltImage> 
   const { origin } = context
   if (origin && (origin.mode === 'caches' || !(await isInStore(context, roots)))) {
     const built = await fromCaches({ ...context, origin }, roots, (closure, contents, signal) =>
-      fromContents({ ...context, contents, signal }, spec, closure, 'links last'),
+      fromContents({ ...context, contents, signal }, spec, closure),
     )
     if (built) return built
   }
@@ -110,29 +111,17 @@ async function fromSpec(context: Context, spec: ImageSpec): Promise<BuiltImage> 
       ms: performance.now() - started,
     })
     const contents = withListings(context.contents, facts, (paths) => context.catalog.listings(paths))
-    return fromContents({ ...context, contents }, spec, closure, 'at once')
+    return fromContents({ ...context, contents }, spec, closure)
   })
 }
 
-/**
- * Packs the missing layers of an image, and publishes it.
- * @param order whether the tree of links is packed last: the contents of paths from a binary cache are only known when
- *   the other layers have been packed
- */
-async function fromContents(
-  context: Context,
-  spec: ImageSpec,
-  closure: Closure,
-  order: 'at once' | 'links last',
-): Promise<BuiltImage> {
+/** Packs the missing layers of an image, and publishes it. */
+async function fromContents(context: Context, spec: ImageSpec, closure: Closure): Promise<BuiltImage> {
   const specs = specsOf(context, spec, closure)
   const known = await knownLayers(context, specs)
   context.emit({ type: 'planned', layers: specs.length, known: known.size })
   const missing = specs.filter(({ key }) => !known.has(key))
-  const first = order === 'at once' ? missing : missing.filter(({ make }) => !make)
-  const packed = new Map(await packLayers(context, first))
-  const rest = missing.filter(({ key }) => !packed.has(key))
-  for (const [key, layer] of await packLayers(context, rest)) packed.set(key, layer)
+  const packed = await packLayers(context, missing)
   return compose(context, spec, keyFor(context, spec, closure), specs, new Map([...known, ...packed]))
 }
 

@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises'
 import type { Closure } from '../closure/graph.ts'
-import { cacheContents, factsOf, type CacheRoom } from '../contents/cache/cached.ts'
+import { createAhead, type Ahead } from '../contents/cache/ahead.ts'
+import { cacheContents, factsOf } from '../contents/cache/cached.ts'
 import {
   avoided,
   type Caches,
@@ -8,13 +9,15 @@ import {
   type LookUpOptions,
   type NotInCaches,
 } from '../contents/cache/caches.ts'
+import type { CacheRoom, DownloadListener } from '../contents/cache/fetch.ts'
 import { BadPath } from '../contents/cache/trouble.ts'
 import { walkCaches } from '../contents/cache/walk.ts'
 import type { Contents } from '../contents/contents.ts'
 import { NixeryError } from '../errors.ts'
-import type { StorePath } from '../image/store-path.ts'
+import type { PathFacts, StorePath } from '../image/store-path.ts'
 import { unwanted } from '../queue/demand.ts'
 import { closureOf } from './closure.ts'
+import { memberKey } from './layers.ts'
 import type { PackingDeps } from './packing.ts'
 
 /** Binary caches from which images are made without a Nix store. */
@@ -81,9 +84,8 @@ async function attempts<Made>(
   roots: readonly StorePath[],
   make: Make<Made>,
 ): Promise<Made | undefined> {
-  const { origin, emit, signal, urgency } = deps
-  const avoid = new Set<string>()
-  const requestedAgain = new Set<string>()
+  const { origin, emit } = deps
+  const known: Failures = { avoid: new Set(), requestedAgain: new Set() }
   const reported = new Set<string>()
   const onTrouble = (cache: string, reason: string) => {
     const message = `the binary cache ${cache} fails: ${reason}`
@@ -93,41 +95,86 @@ async function attempts<Made>(
   }
   let failure: BadPath | undefined
   for (let failures = 0; failures < mostFailures; failures++) {
-    const began = performance.now()
-    const walked = await walkCaches(origin.caches, roots, { signal, urgency, avoid, onTrouble }).catch(
-      (error: unknown) => {
-        throw signal.aborted ? unwanted(signal.reason) : error
-      },
-    )
-    if (signal.aborted) throw unwanted(signal.reason)
-    if ('reasons' in walked) {
-      if (origin.mode === 'auto') return undefined
-      throw failure ?? lacking(walked)
-    }
-    const facts = [...walked.values()].map(factsOf)
-    const narBytes = facts.reduce((sum, { narSize }) => sum + narSize, 0)
-    const ms = performance.now() - began
-    emit({ type: 'realised', origin: 'caches', paths: facts.length, narBytes, ms })
+    const listener = downloadEvents(emit)
+    const ahead = createAhead(origin.room, listener, deps)
     try {
-      const made = await make(closureOf(roots, facts), contentsOf(deps, walked), signal)
-      // Not earlier: stored facts are trusted, and only now all paths have been read.
-      await deps.catalog.rememberPathFacts(facts)
-      return made
-    } catch (error) {
-      if (!(error instanceof BadPath)) throw error
-      failure = error
-      onTrouble(error.cache, error.message)
-      const { cache, storePath } = error
-      const one = avoided(cache, storePath)
-      const askedAt = walked.get(storePath)?.askedAt ?? began
-      // An old response may be out of date: request it once more.
-      if (askedAt < began && !requestedAgain.has(one)) requestedAgain.add(one)
-      else avoid.add(one)
-      origin.caches.forget(cache, storePath)
+      const answer = await attempt({ ...deps, onTrouble, listener, ahead }, roots, make, known)
+      if ('made' in answer) return answer.made
+      if ('failure' in answer) ({ failure } = answer)
+      else if (origin.mode === 'auto') return undefined
+      else throw failure ?? lacking(answer)
+    } finally {
+      await ahead.close()
     }
   }
   if (origin.mode === 'auto') return undefined
   throw failure ?? new Error('the caches failed without an error')
+}
+
+/** Paths that caches failed to deliver, as `avoided` formats them: not to be requested any more, and requested once more. */
+type Failures = { readonly avoid: Set<string>; readonly requestedAgain: Set<string> }
+
+type AttemptDeps = CacheDeps &
+  Pick<LookUpOptions, 'onTrouble'> & { readonly listener: DownloadListener; readonly ahead: Ahead }
+
+async function attempt<Made>(
+  deps: AttemptDeps,
+  roots: readonly StorePath[],
+  make: Make<Made>,
+  { avoid, requestedAgain }: Failures,
+): Promise<{ made: Made } | { failure: BadPath } | NotInCaches> {
+  const { origin, emit, signal, urgency, onTrouble, ahead, catalog, packer } = deps
+  const began = performance.now()
+  const wanted = isToFetch(catalog, packer.compressorId)
+  const onFound = (found: InCache) => {
+    // A failure only means that the download begins later.
+    void wanted(factsOf(found)).then(
+      (isWanted) => isWanted && !signal.aborted && ahead.begin(found),
+      () => {},
+    )
+  }
+  const walked = await walkCaches(origin.caches, roots, { signal, urgency, avoid, onTrouble, onFound }).catch(
+    (error: unknown) => {
+      throw signal.aborted ? unwanted(signal.reason) : error
+    },
+  )
+  if (signal.aborted) throw unwanted(signal.reason)
+  if ('reasons' in walked) return walked
+  const facts = [...walked.values()].map(factsOf)
+  const narBytes = facts.reduce((sum, { narSize }) => sum + narSize, 0)
+  const ms = performance.now() - began
+  emit({ type: 'realised', origin: 'caches', paths: facts.length, narBytes, ms })
+  try {
+    const made = await make(closureOf(roots, facts), contentsOf(deps, walked), signal)
+    // Not earlier: stored facts are trusted, and only now all paths have been read.
+    await catalog.rememberPathFacts(facts)
+    return { made }
+  } catch (error) {
+    if (!(error instanceof BadPath)) throw error
+    onTrouble(error.cache, error.message)
+    const { cache, storePath } = error
+    const one = avoided(cache, storePath)
+    const askedAt = walked.get(storePath)?.askedAt ?? began
+    // An old response may be out of date: request it once more.
+    if (askedAt < began && !requestedAgain.has(one)) requestedAgain.add(one)
+    else avoid.add(one)
+    origin.caches.forget(cache, storePath)
+    return { failure: error }
+  }
+}
+
+/** Reports whether a path will probably be downloaded: no layer has been packed from it yet. */
+function isToFetch(
+  catalog: CacheDeps['catalog'],
+  compressorId: string,
+): (facts: PathFacts) => Promise<boolean> {
+  return async (facts) => {
+    const [listings, members] = await Promise.all([
+      catalog.listings([facts]),
+      catalog.members([memberKey(facts, compressorId)]),
+    ])
+    return listings.size === 0 && members.size === 0
+  }
 }
 
 const lacking = ({ storePath, reasons }: NotInCaches): NixeryError =>
@@ -142,13 +189,27 @@ const lacking = ({ storePath, reasons }: NotInCaches): NixeryError =>
 /** Milliseconds between two events about downloaded bytes. */
 const bytesInterval = 500
 
-function contentsOf(deps: CacheDeps, walked: ReadonlyMap<StorePath, InCache>): Contents {
-  const { packer, catalog, emit, signal, urgency, origin } = deps
+function downloadEvents(emit: CacheDeps['emit']): DownloadListener {
   let bytes = 0
   let lastEvent = performance.now()
+  return {
+    onBytes(count) {
+      bytes += count
+      if (performance.now() - lastEvent < bytesInterval) return
+      lastEvent = performance.now()
+      emit({ type: 'downloading', bytes })
+    },
+    onDownloaded: (one) => emit({ type: 'downloaded', ...one }),
+  }
+}
+
+function contentsOf(deps: AttemptDeps, walked: ReadonlyMap<StorePath, InCache>): Contents {
+  const { packer, catalog, signal, urgency, origin, ahead, listener } = deps
   return cacheContents(walked, origin.room, {
+    ...listener,
     signal,
     urgency,
+    ahead,
     listings: (facts) => catalog.listings(facts),
     async readListing(source) {
       const { file, listings } = await packer.pack([source], { signal, urgency })
@@ -158,12 +219,5 @@ function contentsOf(deps: CacheDeps, walked: ReadonlyMap<StorePath, InCache>): C
       if (found && listing !== undefined) await catalog.rememberListings([{ facts: factsOf(found), listing }])
       return listing
     },
-    onBytes(count) {
-      bytes += count
-      if (performance.now() - lastEvent < bytesInterval) return
-      lastEvent = performance.now()
-      emit({ type: 'downloading', bytes })
-    },
-    onDownloaded: (one) => emit({ type: 'downloaded', ...one }),
   })
 }

@@ -50,6 +50,12 @@ export const layeringKey = ({
   popularity: strategy === 'nixery' ? popularity.version : undefined,
 })
 
+/** The key of a path's member in a layer. */
+export const memberKey = (
+  { storePath, narHash }: Pick<PathFacts, 'storePath' | 'narHash'>,
+  compressorId: string,
+): MemberKey => keyOf('member', archiveVersion, { path: storePath, narHash, compressorId })
+
 /** The layers of an image in manifest order: the planned layers, then the tree of links. */
 export function layerSpecs(closure: Closure, spec: LinkSpec, options: LayerOptions): LayerSpec[] {
   const { strategy, compressorId } = options
@@ -60,12 +66,7 @@ export function layerSpecs(closure: Closure, spec: LinkSpec, options: LayerOptio
   }
   const memberOf = (storePath: StorePath) => {
     const facts = factsOf(storePath)
-    const { narHash } = facts
-    return {
-      storePath,
-      facts,
-      key: keyOf('member', archiveVersion, { path: storePath, narHash, compressorId }),
-    }
+    return { storePath, facts, key: memberKey(facts, compressorId) }
   }
   const layers = strategies[strategy](closure, options).layers.map(({ paths }): LayerSpec => {
     const members = paths.map(memberOf)

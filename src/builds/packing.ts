@@ -1,6 +1,7 @@
 import type { Catalog, KnownLayer, LayerKey } from '../catalog/catalog.ts'
-import type { Contents, OpenPaths } from '../contents/contents.ts'
-import { systemErrorCode } from '../errors.ts'
+import { afterReading, type Contents, type OpenPaths } from '../contents/contents.ts'
+import type { StorePath } from '../image/store-path.ts'
+import { hasCode, systemErrorCode } from '../errors.ts'
 import { layerFormats } from '../layers/format.ts'
 import { MemberGone, type Packer, type PackOptions, type Piece } from '../layers/pack.ts'
 import type { Demand } from '../queue/demand.ts'
@@ -49,12 +50,19 @@ export async function packLayers(
   deps: PackingDeps,
   wanted: readonly LayerSpec[],
 ): Promise<Map<LayerKey, KnownLayer>> {
-  const pack = async (layer: LayerSpec) =>
-    packShared(deps, layer, true).catch((error: unknown) => {
-      // Another build tried to use a member that is damaged.
-      if (error instanceof MemberGone) return packShared(deps, layer, true)
+  const packing = new Map<StorePath, Promise<unknown>>()
+  const contents = afterReading(deps.contents, packing)
+  const pack = (layer: LayerSpec) => {
+    const ofLayer = layer.make ? { ...deps, contents } : deps
+    const packed = packShared(ofLayer, layer, true).catch((error: unknown) => {
+      // Another build tried to use a member that is damaged, or ended what this one waits for.
+      const isOfOther = hasCode(error, 'CANCELLED') && !deps.signal.aborted
+      if (error instanceof MemberGone || isOfOther) return packShared(ofLayer, layer, true)
       throw error
     })
+    for (const { storePath } of layer.members) packing.set(storePath, packed)
+    return packed
+  }
   return packAll(wanted, pack)
 }
 

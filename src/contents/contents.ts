@@ -13,6 +13,8 @@ export type Contents = Listings & {
   facts(paths: readonly StorePath[], options: FactsOptions): Promise<PathFacts[]>
   /** Makes store paths ready to be read from start to end, by one thread at a time. */
   open(paths: readonly StorePath[], demand: PartialDemand): Promise<OpenPaths>
+  /** Whether what lies in a path is known only when the path has been read to its end, and kept from then on. */
+  readonly isReadFirst?: boolean
 }
 
 /** What lies where: enough for the tree of links, and small enough to be kept. */
@@ -62,4 +64,35 @@ export type OpenPaths = {
   readonly sources: readonly PathSource[]
   /** Nothing reads them any more. */
   readonly close: () => Promise<void>
+}
+
+/** The store path that a path lies in. */
+export const storePathOf = (path: string): StorePath =>
+  (/^\/nix\/store\/[^/]+/.exec(path)?.[0] ?? '') as StorePath
+
+/**
+ * Contents that are looked at when the paths have been read, where that is what makes them known.
+ * @param reading ends when a path has been read; paths that nobody reads are not in it
+ */
+export function afterReading(
+  contents: Contents,
+  reading: ReadonlyMap<StorePath, Promise<unknown>>,
+): Contents {
+  if (!contents.isReadFirst) return contents
+  const read = (path: string) => reading.get(storePathOf(path))
+  return {
+    ...contents,
+    async look(path) {
+      await read(path)
+      return contents.look(path)
+    },
+    async list(path) {
+      await read(path)
+      return contents.list(path)
+    },
+    async read(path, most) {
+      await read(path)
+      return contents.read(path, most)
+    },
+  }
 }

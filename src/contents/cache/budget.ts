@@ -8,6 +8,8 @@ export type Budget = {
    * @throws CANCELLED when the signal fires before there are enough
    */
   take(bytes: number, signal?: AbortSignal): Promise<() => void>
+  /** Takes bytes if they are free and nobody waits; undefined otherwise. */
+  takeNow(bytes: number): (() => void) | undefined
 }
 
 export function createBudget(total: number): Budget {
@@ -21,7 +23,20 @@ export function createBudget(total: number): Budget {
       one.begin()
     }
   }
+  const givingBack = (bytes: number) => {
+    let isTaken = true
+    return () => {
+      if (isTaken) free += bytes
+      isTaken = false
+      next()
+    }
+  }
   return {
+    takeNow(bytes) {
+      if (waiting.size > 0 || bytes > free) return undefined
+      free -= bytes
+      return givingBack(bytes)
+    },
     take: (wanted, signal) =>
       new Promise((resolve, reject) => {
         if (signal?.aborted) return reject(unwanted(signal.reason))
@@ -33,12 +48,7 @@ export function createBudget(total: number): Budget {
         }
         const begin = () => {
           signal?.removeEventListener('abort', leave)
-          let isTaken = true
-          resolve(() => {
-            if (isTaken) free += bytes
-            isTaken = false
-            next()
-          })
+          resolve(givingBack(bytes))
         }
         const one = { bytes, begin }
         signal?.addEventListener('abort', leave, { once: true })

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { StorePath } from '../../image/store-path.ts'
-import { dir, file, type Tree } from '../../layers/testing.ts'
+import { dir, file } from '../../layers/testing.ts'
 import { createLimiter } from '../../queue/limiter.ts'
 import { tarBlocks } from '../../layers/archive.ts'
 import { describeListings } from '../conformance.ts'
@@ -14,7 +14,7 @@ import { openReading, type ReadPath } from '../source.ts'
 import { createBudget } from './budget.ts'
 import { cacheContents, type CachedOptions } from './cached.ts'
 import type { InCache } from './caches.ts'
-import { entriesOf, narOf, pathOf, sri } from './testing.ts'
+import { entriesOf, inCache, narOf, pathOf } from './testing.ts'
 import { CacheTrouble } from './trouble.ts'
 
 let spoolDirectory: string
@@ -24,40 +24,6 @@ before(async () => {
   readPath = await openReading()
 })
 after(() => rmSync(spoolDirectory, { recursive: true }))
-
-/** A path whose NAR a cache gives; its names are those of the test, not of Nix. */
-function inCache(
-  storePath: string,
-  tree: Tree,
-  bytesOf = (nar: Buffer): Buffer => nar,
-): [StorePath, InCache] {
-  const nar = narOf(tree)
-  const narinfo = {
-    storePath: storePath as StorePath,
-    narHash: sri(nar),
-    narSize: nar.length,
-    references: [],
-    signatures: [],
-    url: 'x',
-    compression: 'none',
-    fileHash: undefined,
-    fileSize: undefined,
-    contentAddress: undefined,
-  } as const
-  const cache: InCache['cache'] = {
-    name: 'here',
-    trusted: true,
-    about: async () => ({ priority: 1 }),
-    narinfo: async () => ({ narinfo, at: 0 }),
-    reading: (_narinfo, _demand, task) =>
-      task(
-        (async function* () {
-          yield bytesOf(nar)
-        })(),
-      ),
-  }
-  return [storePath as StorePath, { cache, narinfo, compression: 'none', askedAt: 0 }]
-}
 
 /** Reads to the end, as packing does. */
 async function readListing(source: PathSource): Promise<string | undefined> {
@@ -72,6 +38,8 @@ function contentsOf(paths: readonly [StorePath, InCache][], options: Partial<Cac
       return spoolDirectory
     },
     budget: createBudget(1e6),
+    budgetAhead: createBudget(1e6),
+    ahead: new Set<string>(),
     downloads: createLimiter(2),
     inThreads: new Set(['xz'] as const),
   }

@@ -1,46 +1,22 @@
-import { randomUUID } from 'node:crypto'
 import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { PathFacts, StorePath } from '../../image/store-path.ts'
 import type { PartialDemand } from '../../queue/demand.ts'
-import type { Limiter } from '../../queue/limiter.ts'
-import type { Contents, NarSource, OpenPaths, PathSource } from '../contents.ts'
+import { storePathOf, type Contents, type OpenPaths, type PathSource } from '../contents.ts'
 import { parseListing, type Listing } from '../listing.ts'
-import type { Budget } from './budget.ts'
+import type { Ahead } from './ahead.ts'
 import type { InCache } from './caches.ts'
-import { download, isAmong, largestFile, type DownloadOptions } from './download.ts'
+import { fetchNar, holding, spooledSize, type CacheRoom, type DownloadListener } from './fetch.ts'
 import { readHead } from './nar-reader.ts'
 
-/** What all contents of caches share. */
-export type CacheRoom = {
-  /** Where NARs lie while they are read. */
-  readonly spoolDirectory: string
-  /** Bytes that they may take there. */
-  readonly budget: Budget
-  /** Downloads at once, over all caches. */
-  readonly downloads: Limiter
-  /** Compressions that packing threads expand; files in others are expanded on their way. */
-  readonly inThreads: DownloadOptions['inThreads']
-}
-
-/** A NAR that has come. */
-export type Downloaded = {
-  readonly cache: string
-  readonly path: StorePath
-  /** As they came over the network. */
-  readonly bytes: number
-  readonly ms: number
-}
-
-export type CachedOptions = PartialDemand & {
-  /** The listings of these paths that are known. */
-  readonly listings: (facts: readonly PathFacts[]) => Promise<ReadonlyMap<StorePath, string>>
-  /** Reads a path to its end, for its listing. */
-  readonly readListing: (source: PathSource) => Promise<string | undefined>
-  /** Hears of bytes that came. */
-  readonly onBytes: (count: number) => void
-  readonly onDownloaded: (one: Downloaded) => void
-}
+export type CachedOptions = PartialDemand &
+  DownloadListener & {
+    /** The listings of these paths that are known. */
+    readonly listings: (facts: readonly PathFacts[]) => Promise<ReadonlyMap<StorePath, string>>
+    /** Reads a path to its end, for its listing. */
+    readonly readListing: (source: PathSource) => Promise<string | undefined>
+    /** Downloads that have begun already. */
+    readonly ahead?: Pick<Ahead, 'take'> | undefined
+  }
 
 /** What narinfos tell of paths that can be trusted, in the shape of a store's facts. */
 export const factsOf = ({ narinfo: { storePath, narHash, narSize, references } }: InCache): PathFacts => ({
@@ -69,44 +45,36 @@ export function cacheContents(
     return found
   }
 
-  const fetch = async (path: StorePath, demand: PartialDemand, { inThreads } = room): Promise<NarSource> => {
-    const found = inCache(path)
-    return room.downloads.run(async () => {
-      const started = performance.now()
-      let bytes = 0
-      const source = await download(found, join(room.spoolDirectory, randomUUID()), {
-        ...demand,
-        inThreads,
-        onBytes(count) {
-          bytes += count
-          options.onBytes(count)
-        },
-      })
-      options.onDownloaded({ cache: source.cache, path, bytes, ms: performance.now() - started })
-      return source
-    }, demand)
-  }
-
   const open = async (wanted: readonly StorePath[], demand: PartialDemand): Promise<OpenPaths> => {
-    const bytes = wanted.reduce((sum, path) => sum + spooledSize(inCache(path), room), 0)
-    const giveBack = await room.budget.take(bytes, demand.signal)
     // The first that fails ends the others, and they are waited for: they hold files.
     const ending = new AbortController()
     const signal = demand.signal ? AbortSignal.any([demand.signal, ending.signal]) : ending.signal
+    const begun = wanted.map((path) => options.ahead?.take(path, { signal }))
+    const bytes = wanted.reduce(
+      (sum, path, index) => sum + (begun[index] ? 0 : spooledSize(inCache(path), room)),
+      0,
+    )
+    const space = bytes > 0 ? room.budget.take(bytes, signal) : Promise.resolve(() => {})
     const settled = await Promise.allSettled(
-      wanted.map((path) =>
-        fetch(path, { ...demand, signal }).catch((error: unknown) => {
+      wanted.map(async (path, index) => {
+        try {
+          const already = begun[index]
+          if (already) return await already
+          await space
+          return holding(await fetchNar(inCache(path), room, options, { ...demand, signal }), () => {})
+        } catch (error) {
           ending.abort(error)
           throw error
-        }),
-      ),
+        }
+      }),
     )
-    const sources = settled.flatMap((one) => (one.status === 'fulfilled' ? [{ nar: one.value }] : []))
+    const held = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
     const close = async () => {
-      await Promise.all(sources.map(({ nar }) => rm(nar.file, { force: true })))
-      giveBack()
+      await Promise.all(held.map(({ release }) => release()))
+      const giveBack = await space.catch(() => undefined)
+      giveBack?.()
     }
-    if (sources.length === wanted.length) return { sources, close }
+    if (held.length === wanted.length) return { sources: held.map(({ source }) => ({ nar: source })), close }
     await close()
     if (ending.signal.aborted) throw ending.signal.reason
     throw new Error('a download failed without a reason')
@@ -114,7 +82,8 @@ export function cacheContents(
 
   const listingOf = async (path: StorePath): Promise<Listing> => {
     known ??= options.listings(all)
-    const kept = (await known).get(path)
+    // A layer may have been packed from the path since then.
+    const kept = (await known).get(path) ?? (await options.listings([factsOf(inCache(path))])).get(path)
     const parsed = kept === undefined ? undefined : parseListing(kept)
     if (parsed) return parsed
     const { sources, close } = await open([path], options)
@@ -140,7 +109,7 @@ export function cacheContents(
   const headOf = async (path: string, most: number): Promise<Buffer> => {
     const storePath = storePathOf(path)
     const whole = { ...room, inThreads: new Set<never>() }
-    const source = await fetch(storePath, options, whole)
+    const source = await fetchNar(inCache(storePath), whole, options, options)
     try {
       return readHead(source, path.slice(1), most)
     } finally {
@@ -149,6 +118,7 @@ export function cacheContents(
   }
 
   return {
+    isReadFirst: true,
     facts: async () => all,
     open,
     async look(path) {
@@ -169,12 +139,3 @@ export function cacheContents(
     },
   }
 }
-
-/** The store path that a path lies in. */
-const storePathOf = (path: string): StorePath => (/^\/nix\/store\/[^/]+/.exec(path)?.[0] ?? '') as StorePath
-
-/** Bytes that a NAR takes in the spool: expanded, or as the file is. */
-const spooledSize = ({ compression, narinfo }: InCache, { inThreads }: CacheRoom): number =>
-  isAmong(inThreads, compression)
-    ? Math.min(narinfo.fileSize ?? narinfo.narSize, largestFile(narinfo.narSize))
-    : narinfo.narSize

@@ -31,6 +31,8 @@ export type Caches = {
   readonly names: readonly string[]
   /** The first cache that has a path and says so trustworthily. Never throws but for the signal. */
   lookUp(path: StorePath, options: LookUpOptions): Promise<InCache | NotInCaches>
+  /** Requests what caches say of themselves, so that it is known when the first path is looked up. */
+  prepare(): void
   /** Discards a cache's response about a path, so that it is requested again. */
   forget(cache: string, path: StorePath): void
 }
@@ -82,18 +84,22 @@ export function createCaches(
     if (error.isPassing || !state.about) state.pausedUntil = performance.now() + pause
   }
 
+  /** Shared by concurrent callers, none of which may cancel it for the others. */
+  const askAbout = (state: State): Promise<void> =>
+    (state.asking ??= state.cache
+      .about({})
+      .then((about) => void (state.about = { ...about, at: performance.now() }))
+      .finally(() => (state.asking = undefined)))
+  const isKnown = ({ about }: State): boolean =>
+    about !== undefined && performance.now() - about.at < aboutFor
+
   /** The available caches, lowest priority number first. */
   const usable = async (options: LookUpOptions): Promise<State[]> => {
     const asked = states.map(async (state) => {
       if (isPaused(state)) return []
-      if (state.about && performance.now() - state.about.at < aboutFor) return [state]
+      if (isKnown(state)) return [state]
       try {
-        // Shared by concurrent callers, none of which may cancel it for the others.
-        state.asking ??= state.cache
-          .about({})
-          .then((about) => void (state.about = { ...about, at: performance.now() }))
-          .finally(() => (state.asking = undefined))
-        await state.asking
+        await askAbout(state)
         return [state]
       } catch (error) {
         fails(state, error, options)
@@ -155,6 +161,12 @@ export function createCaches(
         }
       }
       return { storePath: path, reasons }
+    },
+    prepare() {
+      for (const state of states) {
+        // A failure is told to who asks for a path, and asks again.
+        if (!isKnown(state) && !isPaused(state)) askAbout(state).catch(() => {})
+      }
     },
     forget(cache, path) {
       known.delete(avoided(cache, path))

@@ -82,6 +82,17 @@ describe('a budget', () => {
     ;(await take('all', 100))()
   })
 
+  it('gives at once what is free, to nobody before those that wait', async () => {
+    const budget = createBudget(10)
+    const giveBack = budget.takeNow(6) ?? assert.fail()
+    assert.equal(budget.takeNow(5), undefined)
+    const waiting = budget.take(5)
+    assert.equal(budget.takeNow(1), undefined)
+    giveBack()
+    ;(await waiting)()
+    assert.notEqual(budget.takeNow(10), undefined)
+  })
+
   it('lets others go on when one leaves that waits', async () => {
     const budget = createBudget(100)
     const first = await budget.take(60)

@@ -4,7 +4,7 @@ import { createLimiter } from '../../queue/limiter.ts'
 import { parseCacheAddress } from './address.ts'
 import { createBudget } from './budget.ts'
 import { openCache } from './cache.ts'
-import type { CacheRoom } from './cached.ts'
+import type { CacheRoom } from './fetch.ts'
 import { createCaches, type Caches } from './caches.ts'
 import { createKept, type CacheFiles } from './kept.ts'
 import { largestNetrc, parseNetrc } from './netrc.ts'
@@ -66,6 +66,7 @@ export async function openCaches(
       return [text.slice(0, at).toLowerCase(), text.slice(at + 1)]
     }),
   )
+  const forAhead = Math.floor(settings.spoolSize / 4)
   const client = createHttpClient()
   const kept = createKept(files)
   const lifetimes = { found: settings.found * 1000, missing: settings.missing * 1000 }
@@ -88,7 +89,9 @@ export async function openCaches(
     }),
     room: {
       spoolDirectory: settings.spoolDirectory,
-      budget: createBudget(settings.spoolSize),
+      budget: createBudget(settings.spoolSize - forAhead),
+      budgetAhead: createBudget(forAhead),
+      ahead: new Set(),
       downloads: createLimiter(downloadsAtOnce),
       inThreads: new Set((await openThreadDecoders()).keys()),
     },

@@ -1,6 +1,8 @@
 import { generateKeyPairSync, hash, sign } from 'node:crypto'
 import type { StorePath } from '../../image/store-path.ts'
 import { raw, type Tree } from '../../layers/testing.ts'
+import type { PartialDemand } from '../../queue/demand.ts'
+import type { InCache } from './caches.ts'
 import { narEntries } from './nar.ts'
 import { encodeNix32, sriOf } from './nix32.ts'
 import type { TrustedKeys } from './signature.ts'
@@ -54,6 +56,40 @@ export function reader(bytes: Uint8Array, most = Infinity): { read(into: Uint8Ar
 }
 
 export const sri = (bytes: Uint8Array): string => sriOf(hash('sha256', bytes, 'buffer'))
+
+/** A path whose NAR a cache gives, or something else; its names are those of the test, not of Nix. */
+export function inCache(
+  storePath: string,
+  tree: Tree,
+  bytesOf: (nar: Buffer, demand: PartialDemand) => Buffer | Promise<Buffer> = (nar) => nar,
+): [StorePath, InCache] {
+  const nar = narOf(tree)
+  const narinfo = {
+    storePath: storePath as StorePath,
+    narHash: sri(nar),
+    narSize: nar.length,
+    references: [],
+    signatures: [],
+    url: 'x',
+    compression: 'none',
+    fileHash: undefined,
+    fileSize: undefined,
+    contentAddress: undefined,
+  } as const
+  const cache: InCache['cache'] = {
+    name: 'here',
+    trusted: true,
+    about: async () => ({ priority: 1 }),
+    narinfo: async () => ({ narinfo, at: 0 }),
+    reading: (_narinfo, demand, task) =>
+      task(
+        (async function* () {
+          yield await bytesOf(nar, demand)
+        })(),
+      ),
+  }
+  return [storePath as StorePath, { cache, narinfo, compression: 'none', askedAt: 0 }]
+}
 
 /** The entries of a NAR that matches its narinfo. */
 export const entriesOf = (nar: Uint8Array, storePath: StorePath, most?: number) =>

@@ -7,12 +7,13 @@ const mostPaths = 50_000
 /**
  * All paths that these reach, each with the cache that has it. References are followed as soon as they are known, many
  * at once; those to a path itself and in circles are nothing special.
+ * @param onFound is called for each path as soon as its cache is known, before it is known whether caches have all paths
  * @returns the first path that no cache has, if any
  */
 export async function walkCaches(
   { lookUp }: Pick<Caches, 'lookUp'>,
   roots: readonly StorePath[],
-  options: LookUpOptions,
+  { onFound, ...options }: LookUpOptions & { readonly onFound?: (found: InCache) => void },
 ): Promise<ReadonlyMap<StorePath, InCache> | NotInCaches> {
   const found = new Map<StorePath, InCache>()
   const seen = new Set<StorePath>()
@@ -35,6 +36,7 @@ export async function walkCaches(
       return
     }
     found.set(path, answer)
+    onFound?.(answer)
     await Promise.all(answer.narinfo.references.map(visit))
   }
   try {

@@ -1,0 +1,87 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { execa } from 'execa'
+import { serveByNginx } from '../test/support/binary-cache.ts'
+import type { LinkJob } from './child/link.ts'
+import type { Context } from './context.ts'
+import { withChild } from './floors.ts'
+
+export type Compression = 'xz' | 'zstd'
+
+/** A binary cache in a folder, and the key that signs its paths. */
+export type BinaryCache = { readonly folder: string; readonly key: string }
+
+/** Options of Nix's programs under which they run as root, and use nothing from elsewhere. */
+export const nixOptions = [
+  '--option',
+  'build-users-group',
+  '',
+  '--extra-experimental-features',
+  'nix-command',
+]
+
+/** Makes a binary cache of store paths and all that they need. @param store where they are, if not in Nix's own store */
+export async function makeBinaryCache(
+  context: Pick<Context, 'folder' | 'signal'>,
+  paths: readonly string[],
+  compression: Compression,
+  store?: string,
+): Promise<BinaryCache> {
+  const folder = await context.folder(compression)
+  const [secret, open] = [join(folder, 'secret'), join(folder, 'public')]
+  const options = { cancelSignal: context.signal }
+  await execa('nix-store', ['--generate-binary-cache-key', 'bench-1', secret, open], options)
+  const files = join(folder, 'cache')
+  const to = ['--to', `file://${files}?compression=${compression}&secret-key=${secret}`]
+  const from = store === undefined ? [] : ['--from', store]
+  await execa('nix', [...nixOptions, 'copy', ...from, ...to, ...paths], options)
+  return { folder: files, key: (await readFile(open, 'utf8')).trim() }
+}
+
+/** The files with NARs in a cache. */
+export const narFiles = async ({ folder }: BinaryCache): Promise<string[]> =>
+  (await readdir(join(folder, 'nar'))).map((name) => join(folder, 'nar', name))
+
+/** Serves a cache by nginx behind a line; see `child/link.ts`. */
+export async function throughLink<T>(
+  context: Pick<Context, 'folder' | 'signal'>,
+  { folder }: BinaryCache,
+  line: Omit<LinkJob, 'port'>,
+  use: (url: string) => Promise<T>,
+): Promise<T> {
+  const nginx = await serveByNginx(join(await context.folder('nginx'), 'files'), folder)
+  try {
+    const job: LinkJob = { port: Number(new URL(nginx.url).port), ...line }
+    return await withChild('link', [JSON.stringify(job)], context.signal, (port) =>
+      use(`http://127.0.0.1:${port}`),
+    )
+  } finally {
+    await nginx.stop()
+  }
+}
+
+/** Milliseconds in which Nix brings paths from a cache into an empty store. */
+export async function substitute(
+  context: Pick<Context, 'folder' | 'signal'>,
+  paths: readonly string[],
+  url: string,
+  key: string,
+): Promise<number> {
+  const store = await context.folder('store')
+  const settings = ['--option', 'substituters', url, '--option', 'trusted-public-keys', key]
+  // Or Nix would know narinfos from an earlier run.
+  const env = { XDG_CACHE_HOME: await context.folder('nix') }
+  const started = performance.now()
+  const { failed, stderr } = await execa(
+    'nix-store',
+    ['--realise', ...paths, '--store', store, ...nixOptions, ...settings],
+    { env, reject: false, cancelSignal: context.signal },
+  )
+  if (failed) throw new Error(`Nix cannot substitute: ${stderr.slice(-1000)}`)
+  const ms = performance.now() - started
+  await removeStore(store)
+  return ms
+}
+
+/** Removes a store, whose files are read-only. */
+export const removeStore = (store: string) => execa('sh', ['-c', 'chmod -R u+w "$0" && rm -rf "$0"', store])
