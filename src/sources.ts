@@ -102,6 +102,7 @@ export function openRemote(config: Config, { nix, warn }: SourceOptions): Remote
   const fetched = createFetchedSources({
     directory: join(config.NIXERY_DATA, 'sources'),
     keep: config.NIXERY_SOURCE_KEEP * 24 * 3_600_000,
+    store: nix.store,
     warn,
   })
   setTimeout(() => {

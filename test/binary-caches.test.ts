@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { chmod, chown, mkdir, readdir, readFile, rename } from 'node:fs/promises'
+import { readdir, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
-import { execa } from 'execa'
 import type { BuildEvent } from '../src/builds/events.ts'
 import { hasCode } from '../src/errors.ts'
 import { mediaTypes } from '../src/image/oci.ts'
@@ -18,7 +17,7 @@ import {
   removed,
   type CacheImages,
 } from './support/cache-images.ts'
-import { launcher, runNixery } from './support/command.ts'
+import { runNixery } from './support/command.ts'
 import { until } from './support/until.ts'
 import { demoPackages } from './support/workspace.ts'
 
@@ -134,39 +133,6 @@ describe('images straight from binary caches', () => {
       )
       return true
     })
-  })
-
-  it('are served by an ordinary user of a machine without a Nix store', async (test) => {
-    if (process.getuid?.() !== 0) return test.skip('hiding the store needs root')
-    const ofNobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
-    const { failed } = await execa(ofNobody[0] ?? '', [...ofNobody.slice(1), launcher, '--help'], {
-      reject: false,
-    })
-    if (failed) return test.skip('an ordinary user cannot read this checkout')
-    const { workspace, url } = images
-    const { digests } = await images.made(['apart'], caches(`${url}/zstd`))
-    const data = join(workspace.folder, 'of-nobody')
-    await mkdir(data)
-    await chown(data, 65534, 65534)
-    await chmod(workspace.folder, 0o755)
-    const hidden = `mount -t tmpfs -o ro none /nix && exec ${ofNobody.join(' ')} "$0" "$@"`
-    const server = await workspace.serve(
-      {
-        HOME: data,
-        NIXERY_CACHE: join(data, 'cache'),
-        NIXERY_DATA: data,
-        STORAGE_PATH: join(data, 'store'),
-        NIXERY_PKGS_PATH: images.set,
-        NIXERY_TRUSTED_KEYS: images.key.text,
-        ...caches(`${url}/zstd`),
-      },
-      ['unshare', '--mount', 'sh', '-c', hidden],
-    )
-    const answer = await fetch(`http://${server.address}/v2/apart/manifests/latest`, {
-      headers: { Accept: mediaTypes.oci.manifest },
-    })
-    assert.equal(answer.headers.get('docker-content-digest'), digests[0], await answer.text())
-    assert.ok(server.log.some(({ msg }) => msg.includes('evaluation writes to')))
   })
 
   it('come from a cache that wants a bearer token, and a redirect leads to another host without it', async () => {

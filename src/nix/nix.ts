@@ -79,6 +79,8 @@ export type Nix = {
     range: { readonly newest: string; readonly back: string | number },
     watch: Watch,
   ): Promise<LoggedCommit[]>
+  /** The folder in which `/nix/store` lies, if Nix uses a store of this program's own. */
+  readonly store: string | undefined
   /** Finds out which settings Nix needs on this machine. All other methods first wait for it. */
   settle(): Promise<void>
   /** What its configuration says of binary caches. */
@@ -145,6 +147,7 @@ export function createNix(options: NixOptions): Nix {
   }
 
   return {
+    store: options.store,
     async evaluate(lookUp, watch) {
       const { given, restriction } = await evaluationOf(lookUp, watch)
       return evaluators.evaluate({ ...lookUp, ...restriction }, given)

@@ -16,6 +16,7 @@ export function stoppable(nix: Nix, stop: AbortSignal): Nix & { settled(): Promi
     signal: watch.signal ? AbortSignal.any([watch.signal, stop]) : stop,
   })
   return {
+    store: nix.store,
     evaluate: (lookUp, watch) => tracked(nix.evaluate(lookUp, both(watch))),
     listVersions: (set, watch, details) => tracked(nix.listVersions(set, both(watch), details)),
     commitLog: (folder, range, watch) => tracked(nix.commitLog(folder, range, both(watch))),

@@ -81,12 +81,12 @@ export function channelSource(channel: string, options: ChannelOptions): Package
       if (options.tellsCommits !== true) {
         const known = isCommit(tag) ? tag : isCommit(channel) ? channel : undefined
         const origin = options.commits && known !== undefined ? { origin: mirror.origin(known) } : {}
-        return { ...inStore(path), ...origin }
+        return { ...inStore(path, fetched), ...origin }
       }
       // The configuration does not allow `anyTag` together with other channels.
       const commit = isCommit(tag) && options.commits ? tag : channel
       if (!(await mirror.reached(commit))) throw withoutCommit()
-      return { ...inStore(path), commit: await tell(commit) }
+      return { ...inStore(path, fetched), commit: await tell(commit) }
     },
   }
 }

@@ -11,6 +11,8 @@ export type FetchedOptions = {
   readonly directory: string
   /** Milliseconds for which sources are kept after their last use. */
   readonly keep: number
+  /** The folder in which `/nix/store` lies, if not in the root folder. */
+  readonly store?: string | undefined
   readonly warn: (line: string) => void
   /** For tests: a clock in milliseconds. */
   readonly clock?: () => number
@@ -21,6 +23,8 @@ export type Fetch = (rootOf: (path: StorePath) => string) => Promise<StorePath>
 
 /** Sources that were fetched into the store. A garbage collector root protects each one until it is no longer used. */
 export type FetchedSources = {
+  /** Where a store path lies on this machine. */
+  onDisk(path: StorePath): string
   /** Fetches immutable sources, which are reused by key even after a restart. Failures are retried after a pause. */
   fixed(key: string, fetch: Fetch): Promise<StorePath>
   /** Fetches the sources of a moving name on every call. */
@@ -47,9 +51,11 @@ const noted = 60_000
 export function createFetchedSources({
   directory,
   keep,
+  store = '/',
   warn,
   clock = Date.now,
 }: FetchedOptions): FetchedSources {
+  const onDisk = (path: StorePath): string => join(store, path)
   const roots = new Map<StorePath, { root: string; at: number }>()
   const names = new Map<string, readonly StorePath[]>()
   const fixedPaths = new LRUCache<string, StorePath>({ max: 10_000 })
@@ -78,6 +84,7 @@ export function createFetchedSources({
   const rootFor = (key: string): string => join(directory, hash('sha256', key))
 
   return {
+    onDisk,
     fixed(key, fetch) {
       const known = fixedPaths.get(key)
       if (known !== undefined && roots.has(known)) {
@@ -86,7 +93,10 @@ export function createFetchedSources({
       }
       return shared(key, async () => {
         const root = rootFor(key)
-        const path = keepBy((await pathOf(root)) ?? (await pausing(key, () => fetch(() => root))), root)
+        const path = keepBy(
+          (await pathOf(root, onDisk)) ?? (await pausing(key, () => fetch(() => root))),
+          root,
+        )
         fixedPaths.set(key, path)
         return path
       })
@@ -137,11 +147,11 @@ async function targetOf(root: string): Promise<StorePath | undefined> {
 }
 
 /** The store path that a root protects, if both exist: a data folder may outlive its Nix store. */
-async function pathOf(root: string): Promise<StorePath | undefined> {
+async function pathOf(root: string, onDisk: (path: StorePath) => string): Promise<StorePath | undefined> {
   const path = await targetOf(root)
   const exists =
     path !== undefined &&
-    (await access(path).then(
+    (await access(onDisk(path)).then(
       () => true,
       () => false,
     ))

@@ -32,7 +32,7 @@ export function gitSource(url: string, options: RemoteOptions): PackageSource {
         throw error
       })
     if (tag === 'latest') fetched.current(url, [path])
-    return { ...inStore(path), origin: mirror.origin(commit), commit: await tell(commit) }
+    return { ...inStore(path, fetched), origin: mirror.origin(commit), commit: await tell(commit) }
   }
   return {
     description: `git repository ${withoutCredentials(url)}`,

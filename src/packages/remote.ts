@@ -67,9 +67,9 @@ export type RemoteOptions = {
 }
 
 /** A set in the store: its path is its revision, and does not change. */
-export const inStore = (folder: StorePath): PinnedSet => ({
-  set: { folder },
-  revision: folder,
+export const inStore = (path: StorePath, { onDisk }: Pick<FetchedSources, 'onDisk'>): PinnedSet => ({
+  set: { folder: onDisk(path) },
+  revision: path,
   unchanged: () => Promise.resolve(true),
 })
 
