@@ -53,6 +53,12 @@ describe('images from binary caches that fail', () => {
       (honest) => ({ body: honest.subarray(0, honest.length / 2) }),
       /smaller than its narinfo/,
     ],
+    [
+      'goes away half-way, again and again',
+      /nar\//,
+      (honest) => ({ body: honest, cut: true }),
+      /does not give/,
+    ],
     ['answers with a page', /nar\//, () => ({ body: '<html>Sign in</html>' }), /does not give/],
     [
       'has another key',
@@ -121,15 +127,22 @@ describe('images from binary caches that fail', () => {
     assert.deepEqual([...new Set(failures)], failures)
   })
 
-  it('come although every connection breaks', async () => {
-    const url = await images.liar(/nar\//, (honest, nth, range) => {
+  it('come although every answer is late, and every connection breaks', async () => {
+    const url = await images.liar(/./, async (honest, nth, range) => {
+      await sleep(20)
+      const isNar = honest.subarray(0, 5).toString() !== 'Store'
       const start = Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1] ?? 0)
       const rest = honest.subarray(start)
       const headers = {
         'Accept-Ranges': 'bytes',
         'Content-Range': `bytes ${start}-${honest.length - 1}/${honest.length}`,
       }
-      return { status: start > 0 ? 206 : 200, headers, body: rest, cut: rest.length > 100 && nth < 20 }
+      return {
+        status: start > 0 ? 206 : 200,
+        headers,
+        body: rest,
+        cut: isNar && rest.length > 100 && nth < 20,
+      }
     })
     const { digests } = await images.made(['apart'], caches(url))
     assert.deepEqual(digests, [ofApart])

@@ -83,7 +83,11 @@ describe('images straight from binary caches', () => {
     })
     const opened = await images.open({ ...caches(url), NIXERY_CACHE_TIMEOUT: '20' })
     events = opened.events
-    await digestOf(opened.worker, 'apart').finally(() => opened.worker.close())
+    try {
+      await digestOf(opened.worker, 'apart')
+    } finally {
+      await opened.worker.close()
+    }
   })
 
   it('in auto come from the store where they are there, else from a cache, else from Nix', async () => {

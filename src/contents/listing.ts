@@ -35,7 +35,10 @@ const propagated = /^nix-support\/propagated-[\w-]+$/
 const largestText = 1 << 17
 
 /** Notes what passes through: the listing of a path while its entries are read by somebody else. */
-export function recordListing(entries: Iterable<Entry>): {
+export function recordListing(
+  entries: Iterable<Entry>,
+  largest = largestListing,
+): {
   readonly entries: Iterable<Entry>
   /** As `parseListing` reads it, when all entries have been read; undefined if it is too large to be kept. */
   readonly text: () => string | undefined
@@ -44,6 +47,8 @@ export function recordListing(entries: Iterable<Entry>): {
   let rootPath = ''
   const open: { readonly path: string; readonly folder: Folder }[] = []
 
+  /** About how many characters the text has so far. Too many are not collected, either: threads have little memory. */
+  let written = 0
   const place = (path: string): ((node: Node) => void) => {
     if (root === undefined) {
       rootPath = path
@@ -60,6 +65,14 @@ export function recordListing(entries: Iterable<Entry>): {
 
   function* noting(): Generator<Entry> {
     for (const entry of entries) {
+      written += entry.path.length - entry.path.lastIndexOf('/') + 4
+      if (entry.kind === 'symlink') written += entry.target.length
+      if (written > largest) {
+        root = undefined
+        open.length = 0
+        yield entry
+        continue
+      }
       const put = place(entry.path)
       if (entry.kind === 'directory') {
         const folder: Folder = []
@@ -89,8 +102,9 @@ export function recordListing(entries: Iterable<Entry>): {
   return {
     entries: noting(),
     text() {
+      if (written > largest) return undefined
       const text = JSON.stringify([version, root ?? []])
-      return text.length > largestListing ? undefined : zstdCompressSync(text).toString('base64')
+      return text.length > largest ? undefined : zstdCompressSync(text).toString('base64')
     },
   }
 }

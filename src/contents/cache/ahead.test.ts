@@ -89,6 +89,8 @@ describe('downloads that begin before they are needed', () => {
     await assert.rejects(taken, (error) => hasCode(error, 'CANCELLED'))
     ahead.begin(hanging[1])
     await ahead.close()
+    ahead.begin(hanging[1])
+    assert.equal(ahead.take(hanging[0], {}), undefined)
     assert.deepEqual([files(), [...room.ahead]], [[], []])
   })
 })

@@ -15,7 +15,7 @@ export type Ahead = {
    * @returns undefined for any other path; rejects as `download` does
    */
   take(path: StorePath, demand: PartialDemand): Promise<Held> | undefined
-  /** Ends downloads that nobody has taken, and removes what has come. */
+  /** Ends downloads that nobody has taken, and removes what has come. Nothing begins any more. */
   close(): Promise<void>
 }
 
@@ -28,10 +28,11 @@ export function createAhead(
   { urgency }: Pick<PartialDemand, 'urgency'>,
 ): Ahead {
   const begun = new Map<StorePath, { readonly held: Promise<Held>; readonly ending: AbortController }>()
+  let isClosed = false
   return {
     begin(found) {
       const { storePath, narHash } = found.narinfo
-      if (begun.has(storePath) || room.ahead.has(narHash)) return
+      if (isClosed || begun.has(storePath) || room.ahead.has(narHash)) return
       // Of a budget of their own: were they to wait for room, or others for theirs, all could wait for each other.
       const giveBack = room.budgetAhead.takeNow(spooledSize(found, room))
       if (!giveBack) return
@@ -64,6 +65,7 @@ export function createAhead(
       return held.finally(() => signal.removeEventListener('abort', end))
     },
     async close() {
+      isClosed = true
       const left = [...begun.values()]
       begun.clear()
       for (const { ending } of left) ending.abort()

@@ -130,6 +130,17 @@ describe('a listing', () => {
     assert.equal(listing?.text('/propagated-build-inputs'), undefined)
   })
 
+  it('is none of a path with too many names, which is read nevertheless', () => {
+    const many = dir(Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`n${index}`, dir()])))
+    const textOf = (largest: number) => {
+      const { entries, text } = recordListing(entriesOf(narOf(many), pathOf('a')), largest)
+      assert.equal([...entries].length, 101)
+      return text()
+    }
+    assert.equal(textOf(500), undefined)
+    assert.notEqual(textOf(5000), undefined)
+  })
+
   it('that cannot be read is none', () => {
     for (const text of ['', 'nonsense', Buffer.from('{}').toString('base64')])
       assert.equal(parseListing(text), undefined)

@@ -98,6 +98,18 @@ describe('a NAR', () => {
   for (const [what, bytes] of refused)
     it(`with ${what} is refused`, () => assert.throws(() => read(bytes), /NAR/))
 
+  it('with more names than a path may have is refused, before the rest of it is read', () => {
+    const names = Array.from({ length: 100 }, (_, index) => entry(`n${String(index).padStart(3, '0')}`))
+    const bytes = folder(...names)
+    const facts = { storePath: path, narHash: sri(bytes), narSize: bytes.length }
+    assert.equal([...narEntries(reader(bytes), facts, 101)].length, 101)
+    const kinds: string[] = []
+    assert.throws(() => {
+      for (const { kind } of narEntries(reader(bytes), facts, 100)) kinds.push(kind)
+    }, /a NAR has more than 100 entries/)
+    assert.equal(kinds.length, 100)
+  })
+
   it('of another size or hash is refused', () => {
     const bytes = narOf(big)
     const facts = { storePath: path, narHash: sri(bytes), narSize: bytes.length }

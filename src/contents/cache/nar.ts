@@ -27,10 +27,15 @@ const skipped = Buffer.alloc(bufferSize)
  * The entries of a NAR while it is read, in its order, which is that of layers: depth first, names in byte order. The
  * bytes of a file must be read before the next entry is requested; the rest is skipped.
  * @param source the NAR's bytes, decompressed; closing it is the caller's
+ * @param most files, directories and links that it may have
  * @throws a plain `Error` at the first byte that is not right: the form, the size, and at the end the hash. Until the
  *   last entry has been requested, nothing that was read can be trusted
  */
-export function* narEntries(source: Pick<FileReader, 'read'>, facts: NarFacts): Generator<Entry> {
+export function* narEntries(
+  source: Pick<FileReader, 'read'>,
+  facts: NarFacts,
+  most = mostEntries,
+): Generator<Entry> {
   const input = openInput(source, facts.narSize)
   input.expect('nix-archive-1')
   /** Directories that are being read, the innermost last, each with the name that came last. */
@@ -39,7 +44,7 @@ export function* narEntries(source: Pick<FileReader, 'read'>, facts: NarFacts): 
   let count = 0
   for (let isDone = false; !isDone;) {
     count += 1
-    if (count > mostEntries) throw new Error(`a NAR has more than ${mostEntries} entries`)
+    if (count > most) throw new Error(`a NAR has more than ${most} entries`)
     if (open.length >= mostDepth) throw new Error(`a NAR has folders more than ${mostDepth} deep`)
     input.expect('(')
     input.expect('type')
