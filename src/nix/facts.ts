@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import { NixeryError } from '../errors.ts'
-import { byText, parseStorePath, type PathFacts } from '../image/store-path.ts'
+import { byText, parseStorePath, type PathFacts, type StorePath } from '../image/store-path.ts'
+import { messageOf } from './message.ts'
+import { run, type RunOptions } from './process.ts'
 
 const info = z.object({
   narHash: z.string().regex(/^sha256-[0-9A-Za-z+/]{43}=$/),
@@ -15,6 +17,21 @@ const listed = z
 const keyed = z.record(z.string(), info).transform((record) => Object.entries(record))
 const versioned = z.object({ info: keyed }).transform((whole) => whole.info)
 const anyForm = z.union([listed, versioned, keyed])
+
+/**
+ * Asks Nix for the facts of all paths in the closure of these.
+ * @throws BUILD_FAILED for a path that is not valid
+ */
+export async function closureFacts(paths: readonly StorePath[], options: RunOptions): Promise<PathFacts[]> {
+  const command = ['--extra-experimental-features', 'nix-command', 'path-info', '--json']
+  const ask = (...flags: string[]) => run('nix', [...command, ...flags, '--recursive', ...paths], options)
+  let result = await ask()
+  // Older versions do not know the flag, and future ones will require it.
+  if (!result.ok && result.lines.some((line) => line.includes('--json-format')))
+    result = await ask('--json-format', '1')
+  if (result.ok) return parsePathInfo(result.stdout)
+  throw new NixeryError('BUILD_FAILED', `Nix cannot read its own store paths:\n${messageOf(result.lines)}`)
+}
 
 /**
  * Parses the output of `nix path-info --json`. Its format depends on the version: up to 2.18 a list, then an object

@@ -10,7 +10,7 @@ import { evaluateImage, type ImageAnswer, type ImageLookUp } from './image-recip
 import { createEvaluators, type EvaluatorsState } from './evaluators.ts'
 import { fetchSources, type Sources } from './fetch.ts'
 import { lockFlake, type LockedFlake } from './flake.ts'
-import { parsePathInfo } from './facts.ts'
+import { closureFacts } from './facts.ts'
 import { listVersions, type Details, type Listed } from './list.ts'
 import { remoteRefs } from './git.ts'
 import { messageOf } from './message.ts'
@@ -193,18 +193,7 @@ export function createNix(options: NixOptions): Nix {
 
     async closureFacts(paths, watch) {
       if (paths.length === 0) return []
-      const command = ['--extra-experimental-features', 'nix-command', 'path-info', '--json']
-      const given = await runOptions('realise', watch, options.evalTimeout)
-      const ask = (...flags: string[]) => run('nix', [...command, ...flags, '--recursive', ...paths], given)
-      let result = await ask()
-      // Older versions do not know the flag, and future ones will require it.
-      if (!result.ok && result.lines.some((line) => line.includes('--json-format')))
-        result = await ask('--json-format', '1')
-      if (result.ok) return parsePathInfo(result.stdout)
-      throw new NixeryError(
-        'BUILD_FAILED',
-        `Nix cannot read its own store paths:\n${messageOf(result.lines)}`,
-      )
+      return closureFacts(paths, await runOptions('realise', watch, options.evalTimeout))
     },
 
     async fetchSources(sources, rootOf, watch) {
