@@ -42,7 +42,7 @@ test('the highest version wins, whatever the order of the lists', () => {
 const names = (closure: { packages: { name: string }[] }): string[] =>
   closure.packages.map(({ name }) => name)
 
-test('a closure takes what is chosen already before the first alternative', () => {
+test('a closure prefers chosen packages to the first alternative', () => {
   const debian = index(
     stanza('app', { Depends: 'mta-a | mta-b, lib' }),
     stanza('other', { Depends: 'mta-b' }),
@@ -54,7 +54,7 @@ test('a closure takes what is chosen already before the first alternative', () =
   assert.deepEqual(both.dependencies.get('app'), ['lib', 'mta-b'])
 })
 
-test('a closure finds providers, leaves out what is ignored and names what is missing', () => {
+test('a closure finds providers, skips ignored packages and lists missing ones', () => {
   const debian = index(
     stanza('app', { Depends: 'awk, debconf | cdebconf, nowhere' }),
     stanza('mawk', { Provides: 'awk' }),

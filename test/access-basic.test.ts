@@ -40,7 +40,7 @@ describe('NIXERY_AUTH=basic', () => {
   })
   after(() => workspace.dispose())
 
-  it('asks everyone for a name and a password, in the form of the spec, but for health checks', async () => {
+  it('requires a name and a password, in the form of the spec, except for health checks', async () => {
     for (const path of ['/v2/', '/v2/hello/manifests/latest', '/v2/_catalog', '/', '/metrics']) {
       for (const headers of [
         {},

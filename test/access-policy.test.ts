@@ -93,7 +93,7 @@ describe('NIXERY_POLICY', () => {
     assert.equal(denied, 'Could not find Nix packages: [forbiden].')
   })
 
-  it('denies what rules deny, whoever else may', async () => {
+  it('denies what rules deny, whatever else allows it', async () => {
     assert.deepEqual(await told(await pull('forbidden', alice)), [403, 'DENIED', 'access denied'])
     assert.deepEqual(await told(await pull('private', bob)), [403, 'DENIED', 'access denied'])
     assert.equal((await pull('private', {})).status, 401)

@@ -87,7 +87,7 @@ describe('rules about recipes of the operator', () => {
     return { status: response.status, text, digest: response.headers.get('docker-content-digest') ?? '' }
   }
 
-  it('evaluate nothing for those who may not build, by whatever name', async () => {
+  it('evaluate nothing for clients that may not build, by any name', async () => {
     for (const name of [
       'late',
       'recipe/late',

@@ -76,7 +76,7 @@ describe('NIXERY_AUTH=token', () => {
   })
   after(() => workspace.dispose())
 
-  it('asks for a token everywhere in the registry, what is public included, by one challenge', async () => {
+  it('requires a token everywhere in the registry, even for public images, by one challenge', async () => {
     const realm = `Bearer realm="http://${server.address}/token",service="nixery"`
     for (const [path, scope] of [
       ['/v2/', ''],

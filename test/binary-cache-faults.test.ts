@@ -148,7 +148,7 @@ describe('images from binary caches that fail', () => {
     assert.deepEqual(digests, [ofApart])
   })
 
-  it('are left to Nix in auto when caches fail, and that is told', async () => {
+  it('are left to Nix with auto when caches fail, with a warning', async () => {
     await removed(await built(images.set, ['apart']))
     const url = await images.liar(/nar\//, flipped)
     const { events } = await images.made(['apart'], auto(url))
@@ -174,7 +174,7 @@ describe('images from binary caches that fail', () => {
     },
   )
 
-  it('are given up after the time for a build, and when nobody waits any more', async () => {
+  it('are aborted after the build timeout, and when no client waits', async () => {
     let reached = Promise.withResolvers<void>()
     const url = await images.liar(/nar\//, () => {
       reached.resolve()

@@ -191,7 +191,7 @@ describe('images straight from binary caches', () => {
     assert.equal((JSON.parse(stdout) as { paths: number }).paths, 3)
   })
 
-  it('are served, with numbers for each cache, and reasons for who pulls', async () => {
+  it('are served, with metrics for each cache, and reasons for clients', async () => {
     const server = await images.workspace.serve({
       NIXERY_PKGS_PATH: images.set,
       NIXERY_TRUSTED_KEYS: images.key.text,

@@ -55,7 +55,7 @@ const untilSays = (server: ServerProcess, text: RegExp) =>
   until(() => says(server, text), `it does not say ${text}`)
 
 describe('fetching the package set', () => {
-  it('begins at start; who waits for it is told so, and nobody takes the server for ready', async () => {
+  it('begins at start; waiting clients learn of it, and the server is not ready', async () => {
     const forge = await openSlowForge()
     const server = await workspace.serve({
       NIXERY_CHANNEL: 'stable',
@@ -79,7 +79,7 @@ describe('fetching the package set', () => {
     await until(isServed, 'it is not served')
   })
 
-  it('has a time limit of its own', async () => {
+  it('has a separate time limit', async () => {
     const forge = await openSlowForge()
     const server = await workspace.serve({
       NIXERY_CHANNEL: 'stable',
@@ -94,7 +94,7 @@ describe('fetching the package set', () => {
 })
 
 describe('a package set that cannot be used', () => {
-  it('is told of at start, and by /readyz until it is there', async () => {
+  it('is reported at start, and by /readyz until it exists', async () => {
     const folder = join(workspace.folder, 'not-yet')
     const server = await workspace.serve({ NIXERY_PKGS_PATH: folder })
     assert.equal(await readiness(server), '503 SOURCE_INVALID')

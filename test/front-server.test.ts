@@ -105,7 +105,7 @@ describe('nginx in front', () => {
     assert.equal((json as { errors: { code: string }[] }).errors[0]?.code, 'BLOB_UNKNOWN')
   })
 
-  it('gives nobody the files by their own address', async () => {
+  it('serves the files under no address of their own', async () => {
     const hex = hexOf(parseDigest(blob.digest))
     assert.equal((await fetch(`http://${address}/blobs/${hex}`)).status, 404)
   })

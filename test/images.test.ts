@@ -212,7 +212,7 @@ describe('the digest of an image', () => {
 })
 
 describe('a server for several platforms', () => {
-  it('gives an index to those who take one, and its first platform to others', async () => {
+  it('sends an index to clients that accept one, and its first platform to others', async () => {
     const both = await workspace.serve({ ...environment, NIXERY_PLATFORMS: 'arm64,amd64' })
     const asked = async (name: string, accept: string) => {
       const { response, json } = await ask(both, `${name}/manifests/latest`, { headers: { Accept: accept } })

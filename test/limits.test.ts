@@ -54,7 +54,7 @@ describe('six hundred readers that stop', () => {
     path = `/v2/big/blobs/${layer.digest}`
   })
 
-  it('are sent as much as there is room for; the rest is told to come back, others are served', async () => {
+  it('are sent up to the limit; further ones get a retry response, and other requests are served', async () => {
     const [files, bytes] = [await openFiles(server), await memory(server)]
     const readers: { socket: Socket; status: number }[] = []
     for (let at = 0; at < 600; at += 50) {
@@ -105,7 +105,7 @@ describe('sixty thousand requests at once on one connection', () => {
     }
   }
 
-  it('cost little memory, and others are answered meanwhile', async () => {
+  it('use little memory, and others are served', async () => {
     const atFirst = await memory(server)
     const known = flood('/v2/hello/manifests/latest')
     known.on('data', () => {})

@@ -79,7 +79,7 @@ describe(
       for (const answer of rest) assert.deepEqual(answer, first)
     })
 
-    it('go on with the database that an image has', async () => {
+    it('use the database of the image', async () => {
       const set = await bench.set(
         `app = run "app-2" "echo $out > $out"; user = run "user-1" "echo \${app} > $out";`,
       )

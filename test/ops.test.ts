@@ -91,7 +91,7 @@ describe('those who run the server', () => {
   })
 })
 
-describe('a server that is told to end', () => {
+describe('a server that is stopped', () => {
   /** A blob's answer, of which nothing is read yet. */
   const begin = (server: ServerProcess, path: string) =>
     new Promise<IncomingMessage>((resolve, reject) => {
@@ -112,7 +112,7 @@ describe('a server that is told to end', () => {
     return commands.filter((command) => command.includes(`sleep\0${seconds}`)).length
   }
 
-  it('finishes what it sends, begins nothing, says so, and leaves no builder behind', async () => {
+  it('finishes responses, starts nothing, reports it, and leaves no builder behind', async () => {
     const set = await workspace.packageSet(program)
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIX_TIMEOUT: '600', NIXERY_GRACE: '30' })
     const layer = await largestBlob(server, 'big')

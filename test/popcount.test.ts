@@ -94,7 +94,7 @@ describe('nixery popcount', () => {
     assert.deepEqual((await readdir(work)).sort(), ['kept', `popularity-nixos-test-${commit}.json`])
   })
 
-  it('goes on past what is missing or broken, tells it, and asks only for that the next time', async () => {
+  it('continues past missing and broken narinfos, reports them, and requests only those the next time', async () => {
     const faults = new Map<string, (nth: number, good: Reply) => Reply>([
       ['many-1.0-o1', () => ({ status: 404 })],
       ['many-1.0-o2', () => ({ status: 403 })],

@@ -99,7 +99,7 @@ describe('files of the operator', () => {
   // An error with a place in the set's code, and one with the path of a file.
   const names = ['place', 'file']
 
-  it('are named in the log, and not to those who pull', async () => {
+  it('are named in the log, but not to clients', async () => {
     for (const name of names) {
       const { answer, pages } = await seenOf(server, name)
       for (const seen of [answer, pages]) {

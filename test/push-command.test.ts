@@ -161,7 +161,7 @@ describe('credentials', () => {
   const secret = 'pass:word'
   const encoded = Buffer.from(`user:${secret}`).toString('base64')
 
-  it('are those that podman login has left, or given on standard input, and never told', async () => {
+  it('are those of podman login or of standard input, and never shown', async () => {
     const path = await passwordFile(inFolder('htpasswd'))
     const registry = await started('htpasswd', { auth: { htpasswd: { realm: 'test', path } } })
     const args = ['hello', `${registry.address}/private/tools`]
@@ -199,7 +199,7 @@ describe('credentials', () => {
     }
   })
 
-  it('get a token that docker-registry believes, also for what is mounted', async () => {
+  it('get a token that docker-registry accepts, also for mounted blobs', async () => {
     const certificate = await makeCertificate(inFolder('token-key'))
     const tokens = await startTokenServer(`Basic ${encoded}`, certificate)
     stops.push(() => tokens.stop())

@@ -38,7 +38,7 @@ function slowSet(): Promise<string> {
 }
 
 describe('a queue of builds', { timeout: 90_000 }, () => {
-  it('holds nothing of sixty clients that have left but what Nix has begun', async () => {
+  it('keeps nothing of sixty clients that have left, except builds that Nix has started', async () => {
     const server = await workspace.serve({ NIXERY_PKGS_PATH: await slowSet(), NIXERY_NIX_JOBS: '2' })
     const leaving = new AbortController()
     const clients = Array.from({ length: 60 }, (_, n) =>

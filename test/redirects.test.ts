@@ -91,7 +91,7 @@ for (const kind of kinds) {
       assert.equal(response.headers.get('Location'), null)
     })
 
-    it('are not given for what is not there', async () => {
+    it('are missing for missing objects', async () => {
       const response = await app(`/v2/x/blobs/${newBlob(1).digest}`)
       assert.equal(response.status, 404)
     })

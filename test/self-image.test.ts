@@ -127,7 +127,7 @@ describe('the image of this program, made by itself', { skip, timeout: 240_000 }
     )
   })
 
-  it('goes on when it is stopped and started', async () => {
+  it('works after it was stopped and started', async () => {
     // What is served must not depend on what Nix keeps: the pull below mixes remembered and new packages.
     await podman.run('exec', 'serves', 'nix-store', '--gc')
     await podman.run('stop', '--time=20', 'serves')

@@ -70,7 +70,7 @@ async function age(data: string, days: number) {
 }
 
 describe('nixery gc', () => {
-  it('beside a server removes what is old; who pulls it next gets it made again', async () => {
+  it('beside a server removes old images; the next pull builds them again', async () => {
     const data = newData()
     const server = await serve(data)
     const hello = await pull(server, 'hello')
@@ -104,7 +104,7 @@ describe('nixery gc', () => {
 })
 
 describe('a server without settings for cleaning up', () => {
-  it('forgets what its catalog has not used for long, and gives the same digests', async () => {
+  it('removes unused rows of its catalog, and gives the same digests', async () => {
     const data = newData()
     const server = await serve(data)
     const hello = await pull(server, 'hello')
@@ -173,7 +173,7 @@ describe('nixery scrub', () => {
 })
 
 describe('a server over a catalog that is not as it should be', () => {
-  it('begins a damaged one anew, and has lost nothing that was published', async () => {
+  it('recreates a damaged one, and has lost nothing that was published', async () => {
     const harms: ((file: string) => Promise<void>)[] = [
       (file) => truncate(file, 5_000),
       (file) => writeFile(file, 'x'.repeat(20_000)),

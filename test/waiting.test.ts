@@ -46,7 +46,7 @@ describe('a build that takes longer than its client waits', () => {
     assert.equal(count(server, 'build started'), 1)
   })
 
-  it('and fails is told to who comes back, without another build', async () => {
+  it('that fails is reported to clients that return, without another build', async () => {
     const started = count(server, 'build started')
     const pulled = await skopeo(server, 'failing')
     assert.notEqual(pulled.exitCode, 0)
@@ -68,7 +68,7 @@ describe('a build that takes longer than its client waits', () => {
     assert.equal(`<${new URL(page).pathname}>; rel="status"`, response.headers.get('Link'))
   })
 
-  it('goes on when nobody waits for it, and is then there at once', async () => {
+  it('continues without clients, and is then available at once', async () => {
     const finished = () => count(server, 'build finished')
     const earlier = finished()
     const { response } = await ask(server, 'fetched/manifests/latest', { method: 'HEAD' })

@@ -41,7 +41,7 @@ describe('several authenticators', () => {
   const credentials = { kind: 'bearer', token: 't' } as const
   const alice = { ...anonymous, name: 'alice', how: 'key' } as const
 
-  it('are asked in order until one knows the kind', async () => {
+  it('are tried in order until one knows the kind', async () => {
     const asked: string[] = []
     const authenticate = firstOf([
       () => void asked.push('first'),

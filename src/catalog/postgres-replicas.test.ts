@@ -151,7 +151,7 @@ describe('a catalog in PostgreSQL, shared by replicas', { skip: noPostgres, time
     await catalog.close()
   })
 
-  it('goes on after a value that it cannot store', async () => {
+  it('continues after a value that it cannot store', async () => {
     const warnings: string[] = []
     const catalog = await replica(await server.database(), (line) => warnings.push(line))
     // Longer than an entry of an index may be, even compressed.

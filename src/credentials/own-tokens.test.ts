@@ -88,7 +88,7 @@ describe('the tokens of this server', () => {
     )
   })
 
-  it('are refused as soon as their holder is nobody any more', async () => {
+  it('are refused as soon as their holder is removed', async () => {
     const { tokens, ask, state } = openTokens()
     const { token } = await tokens.issue(alice, new Set())
     assert.equal(isRefusal((await ask(token)) ?? { refused: '' }), false)

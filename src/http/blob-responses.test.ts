@@ -182,7 +182,7 @@ describe('a blob', () => {
 })
 
 describe('a manifest', () => {
-  it('is not sent again to who has it, by name or digest', async () => {
+  it('is not sent again to clients that have it, by name or digest', async () => {
     const { digest } = registry.image.manifests.oci
     for (const client of registry.clients) {
       for (const reference of ['latest', digest]) {

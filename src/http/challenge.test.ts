@@ -57,7 +57,7 @@ describe('the challenge of NIXERY_AUTH=token', () => {
     )
   })
 
-  it('asks for a name and a password where tokens are given out', () => {
+  it('requires a name and a password where tokens are issued', () => {
     const challenge = tokenChallenge({ publicUrl: undefined, secure: false })
     assert.equal(challenge(testRequest('/token'), refused()), 'Basic realm="Nixery", charset="UTF-8"')
   })

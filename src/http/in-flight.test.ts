@@ -87,7 +87,7 @@ describe('requests that a client sends without waiting for answers', () => {
     assert.ok(between.length <= 50, `${between.length} requests of the flood were answered first`)
   })
 
-  it('are not read while sixteen wait for a build, and others are answered meanwhile', async () => {
+  it('are not read while sixteen wait for a build, and others are served', async () => {
     const waiting: ServerResponse[] = []
     const server = await serve((incoming, outgoing) => {
       if (incoming.url === '/other') outgoing.end('hello')
@@ -140,7 +140,7 @@ describe('requests that a client sends without waiting for answers', () => {
     assert.equal(await get(server, '/other'), 'hello')
   })
 
-  it('close their connection when no answer is completed, as nothing tells whether their client has left', async () => {
+  it('close their connection when no response is completed, because nothing shows whether their client has left', async () => {
     const server = await serve(() => {}, { headersTimeout: 200 })
     pipeline(server, 3).socket.unref()
     pipeline(server, 1000).socket.destroySoon()

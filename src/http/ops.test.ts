@@ -84,7 +84,7 @@ describe('createOps', () => {
     assert.deepEqual(lines, ['store does not work: this server is not ready', 'store works again'])
   })
 
-  it('checks once for all who ask, and believes it for a while', async () => {
+  it('checks once for concurrent callers, and reuses the result for a while', async () => {
     let count = 0
     const ops = opsOf({ store: () => Promise.resolve((count += 1)) }, { timing: { believed: 60_000 } })
     await Promise.all([readiness(ops), readiness(ops), readiness(ops)])

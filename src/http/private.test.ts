@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { privately } from './private.ts'
 import { immutable } from './reply.ts'
 
-describe('a reply that depends on who asks', () => {
+describe('a reply that depends on the client', () => {
   const rows: [headers: Record<string, string>, expected: Record<string, string>][] = [
     [
       { 'Cache-Control': immutable },

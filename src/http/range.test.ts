@@ -101,7 +101,7 @@ describe('parseRanges', () => {
     assert.equal(rangesOf(ranges(maxRanges + 1), 1000), 'whole')
   })
 
-  it('gives exactly the bytes that are asked for, each once', () => {
+  it('returns exactly the requested bytes, each once', () => {
     const spec = fc.tuple(fc.nat(40), fc.nat(40)).map(([first, more]) => ({ first, last: first + more }))
     fc.assert(
       fc.property(

@@ -163,7 +163,7 @@ for (const name of clients) {
       })
     }
 
-    it('gives a manifest by digest as what it is, whatever is accepted', async () => {
+    it('serves a manifest by digest, whatever the client accepts', async () => {
       for (const form of ['docker', 'oci'] as const) {
         const { digest } = registry.image.manifests[form]
         for (const accept of [docker, oci, mediaTypes.oci.index, 'text/html', '*/*']) {
@@ -198,7 +198,7 @@ for (const name of clients) {
       })
     }
 
-    it('gives one platform’s manifest where the name says one, and to who takes no index', async () => {
+    it('sends one platform’s manifest if the name has one, and to clients without indexes', async () => {
       const at = client(name, several)
       const ask = async (path: string, accept: string) =>
         (await at.fetch(path, { headers: { Accept: accept } })).headers['content-type']

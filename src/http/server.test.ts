@@ -184,7 +184,7 @@ describe('a server', () => {
 })
 
 describe('a server that closes', () => {
-  it('finishes what it sends, answers who still asks, and keeps no connection', async () => {
+  it('finishes responses, serves remaining requests, and keeps no connection', async () => {
     const begun = Promise.withResolvers<void>()
     const finish = Promise.withResolvers<void>()
     const server = await serve((incoming, response) => {
@@ -209,7 +209,7 @@ describe('a server that closes', () => {
     await assert.rejects(ask(server), { code: 'ECONNREFUSED' })
   })
 
-  it('does not wait longer than it was told', async () => {
+  it('does not wait longer than the limit', async () => {
     const begun = Promise.withResolvers<void>()
     const server = await serve((_, response) => {
       response.write('first')

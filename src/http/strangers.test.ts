@@ -48,7 +48,7 @@ describe('a reader that takes less than the minimum rate', () => {
     while (server.traffic().connections > 0) await sleep(20)
   })
 
-  it('keeps it if the rate is low, and where there is no limit', async () => {
+  it('keeps it if the rate is low, or without a limit', async () => {
     const { server } = await serve(0)
     await sleep(3 * window)
     assert.equal(server.traffic().slow, 0)

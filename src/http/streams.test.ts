@@ -15,7 +15,7 @@ const open = ({ body }: Reply): Promise<OpenBody> => {
 }
 
 describe('createStreams', () => {
-  it('has room for so many streams and no more, until one is closed', async () => {
+  it('allows a limited number of streams, until one is closed', async () => {
     const streams = createStreams(2)
     const [first] = [await open(streams.bound(good)), await open(streams.bound(good))]
     await assert.rejects(open(streams.bound(good)), (error) => hasCode(error, 'OVERLOADED'))

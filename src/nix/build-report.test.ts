@@ -34,7 +34,7 @@ const chain = Array.from({ length: 500 }, (_, level) => `level-${level}`)
 
 for (const [version, { failed, needs }] of Object.entries(versions)) {
   describe(`why builds fail, as ${version} tells it`, () => {
-    it('is said below a chain of any length, and who needs it', () => {
+    it('is reported below a chain of any length, with its dependents', () => {
       const report = createBuildReport([drv('level-499')])
       const lines = [
         `building '${drv('root')}'...`,
@@ -53,7 +53,7 @@ for (const [version, { failed, needs }] of Object.entries(versions)) {
       assert.deepEqual(kept.lines, ['THE REAL REASON', ...failed('root', 3), 'end'])
     })
 
-    it('is told of each builder, however their lines mix', () => {
+    it('is reported for each builder, however their lines mix', () => {
       const report = createBuildReport([drv('a'), drv('b')])
       for (let line = 0; line < 100; line += 1) {
         report.take(`line ${line} of a`, drv('a'))
@@ -79,7 +79,7 @@ for (const [version, { failed, needs }] of Object.entries(versions)) {
 }
 
 describe('what is not a builder that failed', () => {
-  it('is told in the words of Nix', () => {
+  it('is reported in the words of Nix', () => {
     const report = createBuildReport()
     const lines = [
       'warning: something',
@@ -98,7 +98,7 @@ describe('what is not a builder that failed', () => {
     assert.equal(createBuildReport().text(), 'Nix gave no reason')
   })
 
-  it('is told with the lines of the builder that was at work', () => {
+  it('is reported with the lines of the running builder', () => {
     const report = createBuildReport()
     report.take(`building '${drv('slow')}'...`)
     report.take('compiling', drv('slow'))

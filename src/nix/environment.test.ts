@@ -59,7 +59,7 @@ describe('environmentFor', () => {
     }
   })
 
-  it('gives an evaluation a home of its own, and others the operator’s', () => {
+  it('gives an evaluation a separate home, and other programs the operator’s', () => {
     const from = { HOME: '/root', XDG_CONFIG_HOME: '/root/c', NIX_USER_CONF_FILES: '/root/nix.conf' }
     const evaluation = environmentFor('evaluate', from, options)
     assert.doesNotMatch(JSON.stringify(evaluation), /root/)

@@ -79,7 +79,7 @@ describe('evaluators', () => {
     assert.equal((await nix.evaluate(lookUp, {})).length, 1)
   })
 
-  it('keeps no record of what was asked', async () => {
+  it('keeps no record of requests', async () => {
     const set = await bench.set('good = 1;')
     await bench.lookUp(set, 'good')
     const home = join(bench.folder, 'evaluators')

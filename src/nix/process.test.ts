@@ -18,7 +18,7 @@ describe('run', () => {
     assert.deepEqual(lines, ['one', 'two', '', 'three'])
   })
 
-  it('gives the environment that it is told, and nothing of its own', async () => {
+  it('passes the given environment only', async () => {
     assert.notEqual(process.env['HOME'], undefined)
     const result = await run('env', [], { environment: { PATH: path, ADDED: 'added' }, timeout: 60_000 })
     assert.ok(result.ok)
@@ -72,7 +72,7 @@ describe('run', () => {
     assert.deepEqual(result.lines, ['error: sh was ended by SIGKILL'])
   })
 
-  it('ends a process that nobody waits for, and starts none', async () => {
+  it('ends a process that is not needed, and starts none', async () => {
     const abort = new AbortController()
     const begun = shell('echo begun >&2; exec sleep 60', {
       signal: abort.signal,

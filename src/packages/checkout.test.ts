@@ -164,7 +164,7 @@ describe('a checkout that is not just its commit', () => {
     })
   }
 
-  it('but a folder in one is told from others by its fingerprint', async () => {
+  it('but a folder in one is identified by its fingerprint', async () => {
     await writeFile(at('pkgs/default.nix'), '')
     await git('add', '.')
     await git('commit', '-qm', 'two')

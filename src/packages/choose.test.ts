@@ -39,7 +39,7 @@ describe('choosePackages', () => {
     ])
   })
 
-  it('does without what every image gets where there is none', () => {
+  it('works without the packages of every image if the set lacks them', () => {
     const git = { git: found('git') }
     assert.deepEqual(choose('git', { ...git, cacert: missing('ca'), 'iana-etc': invalid('is broken') }), [
       'git',

@@ -59,7 +59,7 @@ describe('fetched sources', () => {
     assert.equal(later.fetched(), 1)
   })
 
-  it('are let go when nobody has used them for long, except what `latest` means', async () => {
+  it('are released when they have not been used for long, except that of `latest`', async () => {
     const { sources, directory, fetch, pass, roots } = newSources()
     await sources.fixed('a', fetch(0))
     const current = await sources.moving('channel', fetch(1))

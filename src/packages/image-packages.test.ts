@@ -92,7 +92,7 @@ describe('recipes whose packages a set does not have', () => {
     assert.deepEqual(attributes('compat', ['zlib', gcc], { 'stdenv.cc.cc.lib': refused }), [gcc, 'zlib'])
   })
 
-  it('go without what is optional, with a warning', () => {
+  it('omit optional packages, with a warning', () => {
     const { packages, warnings } = decide('compat', ['zlib', gcc]).chosen()
     assert.equal(packages.length, 2)
     assert.ok(

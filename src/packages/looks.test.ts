@@ -27,7 +27,7 @@ describe('createLooks', () => {
     assert.equal(ends.length, 1)
   })
 
-  it('gives one that begins afterwards, the same to all who ask before it does', async () => {
+  it('waits for one that begins afterwards, shared by earlier callers', async () => {
     const { looks, ends } = controlled()
     const first = looks.join()
     const later = [looks.next(), looks.next()]
@@ -93,7 +93,7 @@ describe('createLooks', () => {
     assert.equal(ends.length, 1)
   })
 
-  it('does not refresh what has been checked meanwhile', async () => {
+  it('does not refresh what has been checked in the meantime', async () => {
     const { looks, ends } = controlled()
     let refreshed = 0
     looks.refresh(() => (refreshed += 1))

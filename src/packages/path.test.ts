@@ -109,7 +109,7 @@ describe('pathSource', () => {
     assert.equal((await lenient.pin('v1')).revision, (await lenient.pin('latest')).revision)
   })
 
-  it('gives what it saw last while it looks again, to who is content with it', async () => {
+  it('returns the last result during a new check, to callers that accept it', async () => {
     const source = pathSource(folder, { fresh: 0, stale: 3_600_000, tags: 'latest' })
     const before = await source.pin('latest', { old: true })
     await writeFile(join(folder, 'new.nix'), '')

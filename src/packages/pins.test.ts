@@ -29,7 +29,7 @@ function pinsOver(
 }
 
 describe('a pin', () => {
-  it('is asked for once, however many wait, and kept for its time', async () => {
+  it('is requested once for concurrent callers, and kept until it expires', async () => {
     const { pin, asked, pass } = pinsOver(['a', 'b'], 50)
     const all = await Promise.all([pin('x'), pin('x'), pin('x')])
     assert.deepEqual(all, [{ value: 'x a' }, { value: 'x a' }, { value: 'x a' }])
@@ -69,14 +69,14 @@ describe('a pin', () => {
     await assert.rejects(pin('x'), (error) => hasCode(error, 'SOURCE_UNREACHABLE'))
   })
 
-  it('does not outlive what it named', async () => {
+  it('does not outlive its target', async () => {
     const { pin, pass } = pinsOver(['a', new NixeryError('MANIFEST_UNKNOWN', 'the branch is gone')], 1)
     await pin('x')
     pass(5)
     await assert.rejects(pin('x'), (error) => hasCode(error, 'MANIFEST_UNKNOWN'))
   })
 
-  it('is not asked for again soon if it means nothing', async () => {
+  it('is not requested again soon if it does not exist', async () => {
     const { pin, asked } = pinsOver([new NixeryError('MANIFEST_UNKNOWN', 'no such branch')], 60_000)
     for (let count = 0; count < 3; count += 1) {
       await assert.rejects(pin('x'), (error) => hasCode(error, 'MANIFEST_UNKNOWN'))

@@ -30,7 +30,7 @@ function listOf(options: Partial<RefListOptions> = {}) {
 }
 
 describe('the refs of a repository', () => {
-  it('are asked for once, however many unknown names strangers think of', async () => {
+  it('are requested once for any number of unknown names', async () => {
     const { find, asked, pass, set } = listOf()
     for (let count = 0; count < 1000; count += 1) assert.equal(await find(`no-${count}`), undefined)
     assert.equal(asked(), 1)
@@ -41,7 +41,7 @@ describe('the refs of a repository', () => {
     assert.equal(asked(), 2)
   })
 
-  it('are asked for again when their time is over', async () => {
+  it('are requested again when they have expired', async () => {
     const { find, asked, pass, set } = listOf({ ttl: 5_000 })
     assert.equal(await find('main'), 'one')
     set({ 'refs/heads/main': 'two' })

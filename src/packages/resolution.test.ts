@@ -5,7 +5,7 @@ import { denied, found, invalid, missing } from './resolution-testing.ts'
 import { parseResolution, resolutionKey, type Resolution } from './resolution.ts'
 
 describe('parseResolution', () => {
-  it('gives back what was remembered, and does not know what it cannot read', () => {
+  it('returns stored values, and does not know unreadable ones', () => {
     const other: Resolution = { status: 'invalid', kind: 'other', reason: 'is a function' }
     for (const each of [found('git'), missing('git'), invalid('why'), other, denied('why')]) {
       assert.deepEqual(parseResolution(JSON.stringify(each)), each)

@@ -40,7 +40,7 @@ const around = (options: Partial<Surroundings> = {}) =>
 const revisionOf = async (source: PackageSource) => (await source.pin('latest')).revision
 
 describe('withSurroundings', () => {
-  it('changes nothing where there is nothing to watch', async () => {
+  it('changes nothing if there is nothing to watch', async () => {
     assert.equal(await revisionOf(around()), 'plain')
   })
 
@@ -79,7 +79,7 @@ describe('withSurroundings', () => {
     assert.equal(await revisionOf(around({ paths: [at('overlay.nix')] })), before)
   })
 
-  it('gives an old answer at once to whoever is content with it', async () => {
+  it('returns an old result at once to callers that accept it', async () => {
     const source = around({ paths: [at('overlay.nix')], stale: 3_600_000 })
     const before = await revisionOf(source)
     await writeFile(at('overlay.nix'), 'final: prev: { a = 1; }')
@@ -125,7 +125,7 @@ describe('withSurroundings', () => {
     assert.notEqual(await revisionOf(source), 'plain', 'another state is looked at')
   })
 
-  it('has revisions of its own in each start where something cannot be watched', async () => {
+  it('has new revisions at each start if something cannot be watched', async () => {
     assert.match(await revisionOf(around({ unwatched: true })), /^plain\+[0-9a-f]{64}$/)
     const table: [text: string, unwatched: boolean][] = [
       ['import (fetchTarball "https://example.org/nixos-unstable.tar.gz")', true],

@@ -28,7 +28,7 @@ const messageOf = async (name: string, book = bookOf()) => {
 }
 
 describe('a folder of recipes', () => {
-  it('gives each by its name; a broken one is told of, and the others go on', async () => {
+  it('serves each by its name; a broken one is reported, and the others work', async () => {
     write('web.toml', 'include = ["base"]\nworkdir = "/srv"\n')
     write('base.json', '{ "packages": ["nginx"] }')
     write('broken.toml', 'packages = ["nginx"]\nuser = 3\n')

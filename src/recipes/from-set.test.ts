@@ -7,7 +7,7 @@ import type { RecipePlace } from './book.ts'
 import { createSetRecipes } from './from-set.ts'
 
 describe('the recipes of a package set', () => {
-  it('are evaluated only for those who may cause it, and are then known to all', async () => {
+  it('are evaluated only for clients that may build, and are then known to all', async () => {
     const asked: (string | undefined)[] = []
     const nix = {
       evaluateImage: ({ image }: ImageLookUp) => {

@@ -76,7 +76,7 @@ describe('the audit log', () => {
     )
   })
 
-  it('bounds the lines of a second, and tells how many it dropped', () => {
+  it('limits the lines per second, and reports how many it dropped', () => {
     const { audit, read, at } = open()
     const error = new NixeryError('ACCESS_DENIED', 'no')
     for (let n = 0; n < 5000; n++) audit({ event: 'refused', request: requestOf(alice), error })

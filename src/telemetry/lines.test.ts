@@ -64,7 +64,7 @@ describe('lines', () => {
     assert.match(read, /\n19999 x{100}\n$/)
   })
 
-  it('are lost, and nothing else is, where nobody reads them', async () => {
+  it('are lost if nobody reads them, but nothing else is', async () => {
     const module = join(import.meta.dirname, 'lines.ts')
     const program = `
       import { createLines } from ${JSON.stringify(module)}

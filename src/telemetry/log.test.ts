@@ -54,7 +54,7 @@ describe('what a build prints', () => {
     return lines
   }
 
-  it('is logged up to so many lines, each empty or not, and one that says so', () => {
+  it('is logged up to a number of lines, empty or not, and one that says so', () => {
     const lines = logged('', 100_000)
     assert.equal(lines.length, mostLines + 4)
     assert.match(String(lines[mostLines + 1]?.['msg']), /further output of this build is left out/)

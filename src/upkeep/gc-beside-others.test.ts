@@ -97,7 +97,7 @@ describe('garbage collection beside pulls, builds and other processes', () => {
     )
   })
 
-  it('keeps blobs of images that were pulled or built meanwhile', async () => {
+  it('keeps blobs of images that were pulled or built in the meantime', async () => {
     await world.image('old', ['a'], 40)
     for (let index = 0; index < 60; index += 1) await world.layer(`unused ${index}`, 40)
     let last: Digest | undefined

@@ -53,7 +53,7 @@ const clients: Readonly<Record<string, Row>> = {
 }
 const releases = await allPrograms()
 
-describe('a client that is told once to come back', () => {
+describe('a client that gets one retry response', () => {
   let workspace: Workspace
   let server: ServerProcess
   before(async () => {

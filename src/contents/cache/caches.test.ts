@@ -76,7 +76,7 @@ const reasonsOf = (answer: object): string => ('reasons' in answer ? String(answ
 describe('binary caches', () => {
   const good = { body: signer.narinfo(a, nar) }
 
-  it('are asked in the order of their priorities', async () => {
+  it('are tried in the order of their priorities', async () => {
     const late = { '/nix-cache-info': { body: 'StoreDir: /nix/store\nPriority: 40\n' }, [fileOf(a)]: good }
     const early = { ...info, [fileOf(a)]: good }
     const first = await open([late, early])
@@ -136,7 +136,7 @@ describe('binary caches', () => {
     assert.equal(whose(await soon.lookUp(b)), soon.nameOf(0))
   })
 
-  it('are not asked for what they do not give, nor twice for what is known', async () => {
+  it('get no request for types that they do not have, and none twice', async () => {
     const all = await open([{ ...info, [fileOf(a)]: good }])
     for (const path of [a, b, a, b]) await all.lookUp(path)
     assert.deepEqual(all.requests(0), ['/nix-cache-info', fileOf(a), fileOf(b)])

@@ -71,7 +71,7 @@ async function walked(
 }
 
 describe('what a binary cache said', () => {
-  it('is not asked for again after a restart: neither what it has nor what it does not have', async () => {
+  it('is not requested again after a restart, existing or missing', async () => {
     assert.deepEqual(await walked('again.db'), paths)
     assert.equal(server.requests.length, 5)
     assert.match(String(await walked('again.db', { root: pathOf('none') })), /does not have it/)
@@ -81,7 +81,7 @@ describe('what a binary cache said', () => {
     assert.equal(server.requests.length, 6)
   })
 
-  it('is asked for again when its time is over, and when it turned out to be wrong', async () => {
+  it('is requested again when it has expired, and when it was wrong', async () => {
     await walked('lives.db')
     await walked('lives.db', { found: 0 })
     assert.equal(server.requests.length, 9, 'all but nix-cache-info')

@@ -10,7 +10,7 @@ const undo: (() => void)[] = []
 after(() => undo.forEach((each) => each()))
 
 async function serve(listener: RequestListener) {
-  const server = createServer(listener)
+  const server = createServer({ keepAliveTimeout: 0 }, listener) // a busy machine must not close idle connections
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   undo.push(() => {

@@ -54,7 +54,7 @@ describe('a small file over HTTP', () => {
     }
   })
 
-  it('is asked for again while that may help, and not otherwise', async () => {
+  it('is requested again only while that may help', async () => {
     const passing = [500, 502, 503, 429, 408]
     const http = await serve((path, nth) => {
       const status = Number(path.slice(1))
@@ -78,7 +78,7 @@ describe('a small file over HTTP', () => {
     await assert.rejects(http.small(http.url(), 1000, undefined), trouble(/larger than 1000/))
   })
 
-  it('is given up when nothing comes, and when nobody wants it any more', async () => {
+  it('is aborted when nothing arrives, and when it is not needed', async () => {
     const http = await serve(() => new Promise(() => {}), { stall: 500 })
     await assert.rejects(http.small(http.url(), 100, undefined), trouble(/nothing came/))
     assert.equal(server?.requests.length, 2)
@@ -151,7 +151,7 @@ describe('a large file over HTTP', () => {
     return { status: 206, headers: range, body: body.slice(start) }
   }
 
-  it('goes on where the connection broke', async () => {
+  it('resumes where the connection broke', async () => {
     const asked: (string | undefined)[] = []
     const resumable = { 'Accept-Ranges': 'bytes', ETag: '"1"' }
     const http = await serve((_path, nth, headers) => {
