@@ -16,7 +16,7 @@ const [alice, bob] = [as('alice'), as('bob')]
 const policy = `
 [[rule]]
 who = ["user:alice"]
-may = ["pull", "build", "list"]
+may = ["pull", "build", "list", "logs"]
 deny = ["forbidden"]
 
 [[rule]]
@@ -91,6 +91,10 @@ describe('NIXERY_POLICY', () => {
     const [status, , denied] = await told(await pull('forbiden', alice))
     assert.equal(status, 404)
     assert.equal(denied, 'Could not find Nix packages: [forbiden].')
+    const build = server.log.findLast(({ msg, image }) => msg === 'build started' && image === 'forbiden')
+    const page = await get(`/builds/${String(build?.['build'])}`, alice)
+    assert.equal(page.status, 200)
+    assert.doesNotMatch(await page.text(), /did you mean/)
   })
 
   it('denies what rules deny, whatever else allows it', async () => {

@@ -1,3 +1,4 @@
+import { withoutSuggestions } from '../text/words.ts'
 import type { Estimate, Estimates } from '../builds/estimates.ts'
 import { isNixeryError } from '../errors.ts'
 import type { HttpRequest } from '../http/request.ts'
@@ -102,7 +103,8 @@ export async function compose(finder: Finder, request: HttpRequest): Promise<Com
     if (!image) return nothing
     if (!mayPull(request, image)) return { ...nothing, problem: 'You may not pull this image.' }
     const estimate = await finder.estimates.of(withPlatform(image, platforms))
-    const problem = estimate.failure?.message
+    const message = estimate.failure?.message
+    const problem = message !== undefined && finder.mayPull ? withoutSuggestions(message) : message
     const layers =
       estimate.layers && (await shownLayers(finder, request, composition, estimate, formatImageName(image)))
     return { ...common, name: formatImageName(image), problem, estimate, layers }

@@ -13,6 +13,7 @@ import { composePage } from './compose-page.ts'
 import type { SourceDescription } from './describe.ts'
 import { docsPage } from './docs.ts'
 import type { BuildRecord, History } from './history.ts'
+import { withoutSuggestions } from '../text/words.ts'
 import { homePage } from './home.ts'
 import { registryHost } from './host.ts'
 import { documentOf, headersFor, homeLink, securityHeaders, type Page, type Viewer } from './layout.ts'
@@ -87,6 +88,12 @@ export function createWeb(deps: WebDeps): RouteTable {
       </main>`
     return show({ title: `${title} · Nixery`, body }, status, headers)
   }
+  /** Where not everyone may see everything, a failure suggests no names. */
+  const shown = (record: BuildRecord): BuildRecord => {
+    const { failure } = record
+    if (!deps.maySee || failure?.code !== 'PACKAGE_UNKNOWN') return record
+    return { ...record, failure: { ...failure, message: withoutSuggestions(failure.message) } }
+  }
   const readOnly =
     (page: (request: HttpRequest) => Reply | Promise<Reply>) =>
     (request: HttpRequest): Reply | Promise<Reply> =>
@@ -107,7 +114,12 @@ export function createWeb(deps: WebDeps): RouteTable {
         host: registryHost(request.header('host')),
         described: describe(),
         defaults: platforms,
-        builds: listBuilds ? history.recent().filter((one) => maySee(request, imageOf(one))) : undefined,
+        builds: listBuilds
+          ? history
+              .recent()
+              .filter((one) => maySee(request, imageOf(one)))
+              .map(shown)
+          : undefined,
         now: now(),
       }
       return show(homePage(frame, content), 200, {}, request)
@@ -118,7 +130,7 @@ export function createWeb(deps: WebDeps): RouteTable {
     subject: { build: id, imageRequest: imageOf(history.find(id)) },
     reply: readOnly((request) => {
       const record = history.find(id)
-      if (record) return show(buildPage(frame, record, { showNames }), 200, {}, request)
+      if (record) return show(buildPage(frame, shown(record), { showNames }), 200, {}, request)
       const text = 'The server keeps recent builds only, and forgets them when it restarts.'
       return message(404, 'Build not found', text)
     }),
