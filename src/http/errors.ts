@@ -71,15 +71,27 @@ const table: Readonly<Record<ErrorCode, readonly [status: number, oci: OciCode]>
  * @param status instead of the usual one
  * @param page the address of a page with details
  */
-export function errorReply(
-  error: unknown,
-  texts: PublicTexts,
-  {
-    status,
-    headers,
-    page,
-  }: { status?: number; headers?: Readonly<Record<string, string>>; page?: string | undefined } = {},
-): Reply {
+export function errorReply(error: unknown, texts: PublicTexts, options: ErrorReplyOptions = {}): Reply {
+  const { status, headers, page } = options
+  // A failure is one object for many replies where they come in floods.
+  const isPlain = isNixeryError(error) && status === undefined && headers === undefined && page === undefined
+  if (!isPlain) return replyTo(error, texts, options)
+  const ofTexts = replies.get(texts) ?? new WeakMap<Error, Reply>()
+  replies.set(texts, ofTexts)
+  const known = ofTexts.get(error) ?? replyTo(error, texts, options)
+  ofTexts.set(error, known)
+  return known
+}
+
+type ErrorReplyOptions = {
+  readonly status?: number
+  readonly headers?: Readonly<Record<string, string>>
+  readonly page?: string | undefined
+}
+
+const replies = new WeakMap<PublicTexts, WeakMap<Error, Reply>>()
+
+function replyTo(error: unknown, texts: PublicTexts, { status, headers, page }: ErrorReplyOptions): Reply {
   const [usual, oci]: readonly [number, OciCode] = isNixeryError(error) ? table[error.code] : [500, 'UNKNOWN']
   const { message, hint, detail } = texts.failure(error)
   const text = `${message}${hint === undefined ? '' : ` (${hint})`}${page === undefined ? '' : `\nlog: ${page}`}`

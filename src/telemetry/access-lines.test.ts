@@ -3,6 +3,7 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { pino } from 'pino'
 import type { AccessLogEntry } from '../http/access-log.ts'
+import { NixeryError } from '../errors.ts'
 import { createRedactor } from '../text/redact.ts'
 import { logAccess, logOptions, longestShown } from './log.ts'
 import { anyString } from '../text/testing.ts'
@@ -18,6 +19,17 @@ function linesOf(entries: readonly AccessLogEntry[], quick: boolean, level = 'in
   return lines.map((line) => line.replace(/"time":"[^"]*"/, '"time"'))
 }
 
+// Ordinary ones, some with what is hidden, a failure of the operator's, and a bug.
+const failures = [
+  new NixeryError('OVERLOADED', 'too many passwords are being checked', { hint: 'try again' }),
+  new NixeryError('PACKAGE_UNKNOWN', 'token=hunter2 "quoted"\nline', {
+    detail: { missing: ['hunter2'], suggestions: [] },
+  }),
+  new NixeryError('STORE_FULL', 'full', { cause: new Error('hunter2') }),
+  new TypeError('a bug with password=hunter2'),
+  'a text',
+]
+
 const anyEntry: fc.Arbitrary<AccessLogEntry> = fc.record({
   id: fc.uuid(),
   kind: fc.constantFrom('image', 'blob', 'page'),
@@ -27,6 +39,7 @@ const anyEntry: fc.Arbitrary<AccessLogEntry> = fc.record({
   ms: fc.double({ min: 0, max: 1e6, noNaN: true }),
   bytes: fc.nat(),
   userAgent: fc.option(anyString(), { nil: undefined }),
+  error: fc.constantFrom(undefined, ...failures),
 })
 
 describe('the line of an answer', () => {
@@ -51,7 +64,8 @@ describe('the line of an answer', () => {
   it('is left out where the level says so', () => {
     const [one] = fc.sample(anyEntry, 1)
     assert.ok(one)
-    assert.deepEqual(linesOf([one], true, 'warn'), [])
-    assert.equal(linesOf([one], true).length, 1)
+    const answer = { ...one, error: undefined }
+    assert.deepEqual(linesOf([answer], true, 'warn'), [])
+    assert.equal(linesOf([answer], true).length, 1)
   })
 })

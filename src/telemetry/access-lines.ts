@@ -3,6 +3,8 @@ import { symbols, type Logger } from 'pino'
 import type { AccessLogEntry } from '../http/access-log.ts'
 import type { Redactor } from '../text/redact.ts'
 import { now } from './clock.ts'
+import { errorFacts, isOrdinary } from './error-facts.ts'
+import { redactJsonLine } from './redact-line.ts'
 
 /** The part of a line that one path has in common, as JSON; undefined if pino is to write it. */
 type PathPart = { readonly kind: string; readonly method: string; readonly text: string | undefined }
@@ -12,7 +14,7 @@ const mostKept = 2_000
 const longest = 500
 
 /**
- * A quick way to write the line of a request without an error: the same line as pino's, from parts that are kept.
+ * A quick way to write the line of a request, unless it failed by the operator's fault or a bug: the same line as pino's, from parts that are kept.
  * @returns a function that tells whether it wrote the line
  */
 export function createAccessLines(log: Logger, redactor: Redactor): (entry: AccessLogEntry) => boolean {
@@ -39,15 +41,27 @@ export function createAccessLines(log: Logger, redactor: Redactor): (entry: Acce
     agents.set(userAgent, { text })
     return text
   }
+  // A failure is one object for many answers where they come in floods.
+  const errors = new WeakMap<Error, string>()
+  const errorText = (error: unknown): string => {
+    if (!(error instanceof Error)) return ''
+    const known = errors.get(error)
+    if (known !== undefined) return known
+    const line = redactJsonLine(JSON.stringify({ err: errorFacts(error) }), redactor).trimEnd()
+    const text = `,${line.slice(1, -1)}`
+    errors.set(error, text)
+    return text
+  }
   return (entry) => {
-    const { id, method, path, status, bytes, userAgent, ms } = entry
+    const { id, method, path, status, bytes, userAgent, ms, error } = entry
+    if (error !== undefined && !isOrdinary(error)) return false
     if (path.length + method.length + (userAgent?.length ?? 0) > longest) return false
     const before = pathText(entry)
     const after = agentText(userAgent)
     if (before === undefined || after === undefined) return false
     if (!log.isLevelEnabled('info')) return true
     stream.write(
-      `{"level":"info","time":"${now()}","request":"${id}"${before},"status":${status},"bytes":${bytes}${after},"ms":${rounded(ms)},"msg":"answered"}\n`,
+      `{"level":"info","time":"${now()}","request":"${id}"${before},"status":${status},"bytes":${bytes}${after},"ms":${rounded(ms)}${errorText(error)},"msg":"answered"}\n`,
     )
     return true
   }

@@ -56,7 +56,7 @@ function bounded(text: string, redactor: Redactor): string {
 export function logAccess(log: Logger, redactor: Redactor): (entry: AccessLogEntry) => void {
   const writeQuickly = createAccessLines(log, redactor)
   return (entry) => {
-    if (entry.error === undefined && writeQuickly(entry)) return
+    if (writeQuickly(entry)) return
     const { id, error, ms, ...rest } = entry
     const sent = {
       path: bounded(rest.path, redactor),
