@@ -7,7 +7,7 @@ import { loginLifetime, sessionLifetime } from './http/cookies.ts'
 import type { RouteTable } from './http/route-table.ts'
 import { platforms } from './image/platform.ts'
 import type { Monitor } from './monitor.ts'
-import { createApi } from './web/api.ts'
+import { anyImage, createApi } from './web/api.ts'
 import type { Finder } from './web/compose.ts'
 import { describeSource } from './web/describe.ts'
 import type { LoginDeps } from './web/login.ts'
@@ -41,6 +41,7 @@ export function openPages(
     showNames,
     ...(guard && {
       mayPull: ({ identity }, imageRequest) => may(identity, 'pull', { imageRequest }),
+      mayEvaluate: ({ identity }) => may(identity, 'build', anyImage),
     }),
   }
   const api = finder && createApi(finder)

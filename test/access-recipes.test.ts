@@ -103,6 +103,8 @@ describe('rules about recipes of the operator', () => {
     }
     assert.equal((await get('/v2/late/manifests/v9', 'carol')).status, 403)
     assert.equal((await get('/v2/late/tags/list', 'carol')).status, 200)
+    const searched = await get('/api/v1/search?q=late', 'carol')
+    assert.equal(((await searched.json()) as { state: string }).state, 'unavailable')
     assert.deepEqual(evaluated, [])
     // Who may build does have it evaluated.
     assert.equal((await pull('recipe/late', 'alice')).status, 200)

@@ -12,11 +12,13 @@ export type Question = {
   readonly limit: number
   /** Whether a result may be shown; all are, if not given. */
   readonly permits?: ((entry: PackageEntry) => boolean) | undefined
+  /** Whether a set without an index gets one, for which it is evaluated; it does, if not given. */
+  readonly mayMake?: boolean
 }
 
 export type Found = {
   readonly set: string | undefined
-  /** `making`: the first index of the set is being made. `unavailable`: that has failed, and is tried again later. */
+  /** `making`: the first index of the set is being made. `unavailable`: that has failed, and is tried again later, or whoever asks may not have it made. */
   readonly state: 'ready' | 'making' | 'unavailable'
   /** Of the package set that the results are of; undefined without an index. */
   readonly revision: string | undefined
@@ -33,7 +35,7 @@ export type Found = {
 export type Search = {
   /** The names of the sets, the first first. */
   readonly sets: readonly (string | undefined)[]
-  /** Returns at once. A set without an index gets one. @returns undefined if there is no such set */
+  /** Returns at once. A set without an index gets one, if that may be. @returns undefined if there is no such set */
   find(question: Question): Found | undefined
   /** A package by its name in images, if there is an index that has it. */
   get(set: string | undefined, name: string): PackageEntry | undefined

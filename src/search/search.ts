@@ -162,10 +162,10 @@ export function createSearch(deps: SearchDeps): Search {
 
   return {
     sets: states.map(({ name }) => name),
-    find({ set, text, offset = 0, limit, permits = () => true }) {
+    find({ set, text, offset = 0, limit, permits = () => true, mayMake = true }) {
       const state = stateOf(set)
       if (!state) return undefined
-      if (!state.index) {
+      if (!state.index && mayMake) {
         state.isWanted = true
         void refreshQuietly(state)
       }

@@ -39,7 +39,14 @@ function searchAnswer(finder: Finder, request: HttpRequest): unknown {
   const offset = wholeNumber(parameters, 'offset', 0, 0, mostResults)
   const set = parameters.get('set') ?? undefined
   const permits = permitsFor(finder, request, set === finder.sets[0] ? undefined : set)
-  const found = finder.search?.find({ set, text: query, offset, limit, permits })
+  const found = finder.search?.find({
+    set,
+    text: query,
+    offset,
+    limit,
+    permits,
+    mayMake: finder.mayEvaluate?.(request) ?? true,
+  })
   if (!found) throw invalid('"set" is not the name of a package set')
   return answerOf(query, limit, offset, found)
 }

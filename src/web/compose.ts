@@ -26,6 +26,8 @@ export type Finder = {
   readonly showNames: boolean
   /** Whether a client may pull an image; everyone may, if not given. */
   readonly mayPull?: ((request: HttpRequest, image: ImageRequest) => boolean) | undefined
+  /** Whether a client may cause that a package set is evaluated; everyone may, if not given. */
+  readonly mayEvaluate?: ((request: HttpRequest) => boolean) | undefined
 }
 
 /** A package that was chosen. */
@@ -83,7 +85,16 @@ export async function compose(finder: Finder, request: HttpRequest): Promise<Com
   const permits = permitsFor(finder, request, set)
   const isPermitted = permits ?? (() => true)
   const found =
-    query.trim() === '' ? undefined : search?.find({ set, text: query, offset, limit: pageSize, permits })
+    query.trim() === ''
+      ? undefined
+      : search?.find({
+          set,
+          text: query,
+          offset,
+          limit: pageSize,
+          permits,
+          mayMake: finder.mayEvaluate?.(request) ?? true,
+        })
   const choices = composition.packages.map((written): Choice => {
     const { name, version } = splitVersion(written) ?? { name: written, version: undefined }
     const isShown = isPermitted({ name })
