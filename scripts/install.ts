@@ -31,6 +31,7 @@ const debianPackages = {
   'mkfs.ext4': 'e2fsprogs',
   wrk: 'wrk',
   chromium: 'chromium',
+  haproxy: 'haproxy',
   initdb: 'postgresql',
   'apt-get': 'apt',
   'libdeflate.so.0': 'libdeflate0',

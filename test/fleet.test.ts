@@ -1,128 +1,114 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import type { ServerProcess } from '../scripts/server.ts'
 import { noPostgres } from '../src/postgres/testing.ts'
-import { said, startFleet, type TestFleet } from './support/fleet.ts'
+import { openFleetWorld, type FleetWorld, type Member } from './reliability/fleet-world.ts'
+import { runFleetFaults } from './reliability/fleet.ts'
+import { said } from './support/fleet.ts'
 import { createGate, type Gate } from './support/gate.ts'
 import { until } from './support/until.ts'
 import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
 
-const pull = (server: ServerProcess, name: string) => ask(server, `${name}/manifests/latest`)
+const pull = (server: Member, name: string) => ask(server, `${name}/manifests/latest`)
 const digestOf = (response: Response) => response.headers.get('docker-content-digest')
 
-describe('two front ends and two workers', { skip: noPostgres, timeout: 240_000 }, () => {
+describe('two front ends and two workers', { skip: noPostgres, timeout: 400_000 }, () => {
   let workspace: Workspace
   let gate: Gate
-  let fleet: TestFleet
-  let fronts: ServerProcess[] = []
-  let workers: ServerProcess[] = []
-  const all = () => [...fronts, ...workers]
+  let world: FleetWorld
+  let fronts: [Member, Member]
+  let workers: [Member, Member]
 
   before(async () => {
     workspace = await openWorkspace()
     gate = createGate()
-    const set = await workspace.packageSet(`
-      hello = script "hello" "echo hi";
-      other = script "other" "echo ho";
-      more = script "more" "echo hm";
-      slow = run "slow" "echo it has begun; ${gate.wait}; mkdir $out";
-    `)
-    fleet = await startFleet(workspace, { NIXERY_PKGS_PATH: set })
-    fronts = await Promise.all([fleet.front(), fleet.front({ NIXERY_MAX_WAIT: '1', NIXERY_PAGES: 'own' })])
-    workers = await Promise.all([fleet.worker(), fleet.worker()])
+    const more = `slow = run "slow" "echo it has begun; ${gate.wait}; mkdir $out";`
+    world = await openFleetWorld(workspace, { fronts: 2, workers: 2, images: 6, more })
+    const of = (role: Member['role']) => world.members.filter((each) => each.role === role)
+    fronts = of('front') as [Member, Member]
+    workers = of('worker') as [Member, Member]
   })
   after(async () => {
     gate?.open()
     await workspace?.dispose()
-    await fleet?.dispose()
+    await world?.fleet.dispose()
     gate?.dispose()
   })
 
   it('serve fifty pulls of one image with one build', async () => {
-    const [first, second] = fronts as [ServerProcess, ServerProcess]
-    const responses: Response[] = []
-    const patient = async (server: ServerProcess) => {
+    const digests: (string | null)[] = []
+    const patient = async (server: Member) => {
       for (;;) {
-        const { response, text } = await pull(server, 'hello')
-        if (response.status !== 429) {
-          assert.equal(response.status, 200, text)
-          return responses.push(response)
-        }
+        const { response, text } = await pull(server, 'p1/p2')
+        if (response.status === 429) continue
+        assert.equal(response.status, 200, text)
+        return digests.push(digestOf(response))
       }
     }
-    await Promise.all(Array.from({ length: 50 }, (_, n) => patient(n % 2 === 0 ? first : second)))
-    assert.equal(new Set(responses.map(digestOf)).size, 1)
+    await Promise.all(Array.from({ length: 50 }, (_, n) => patient(n % 2 === 0 ? fronts[0] : fronts[1])))
+    assert.deepEqual([digests.length, new Set(digests).size], [50, 1])
     assert.equal(said(workers, /^build started$/), 1)
     assert.equal(said(fronts, /^build started$/), 0)
   })
 
   it('serve nothing but health and metrics from workers', async () => {
-    const [worker] = workers as [ServerProcess]
-    const statusOf = async (path: string) => (await fetch(`http://${worker.address}${path}`)).status
+    const statusOf = async (path: string) => (await fetch(`http://${workers[0].address}${path}`)).status
     assert.equal(await statusOf('/healthz'), 200)
     assert.equal(await statusOf('/metrics'), 200)
-    assert.equal(await statusOf('/v2/hello/manifests/latest'), 404)
+    assert.equal(await statusOf('/v2/p1/manifests/latest'), 404)
     assert.equal(await statusOf('/'), 404)
-    const tags = await ask(fronts[0] as ServerProcess, 'hello/tags/list')
-    assert.deepEqual(tags.json, { name: 'hello', tags: ['latest'] })
+    const tags = await ask(fronts[0], 'p1/tags/list')
+    assert.deepEqual(tags.json, { name: 'p1', tags: ['latest'] })
   })
 
   it('take over the build of a worker that was killed, and of one that stops', async () => {
-    const [first, second] = fronts as [ServerProcess, ServerProcess]
-    const waiting = pull(first, 'slow')
-    const building = () => workers.filter((worker) => said([worker], /^nix: building .*-slow/) > 0)
-    await until(() => building().length === 1, 'the first worker builds')
-    const [killed] = building() as [ServerProcess]
-    const retry = await pull(second, 'slow')
+    const retry = await pull(fronts[1], 'slow')
     assert.equal(retry.response.status, 429, retry.text)
     const page = /<(\/builds\/[0-9a-f-]+)>/.exec(retry.response.headers.get('link') ?? '')?.[1]
-    const [survivor] = workers.filter((worker) => worker !== killed) as [ServerProcess]
+    const onPage = async (what: RegExp) => {
+      for (const { address } of fronts) {
+        const shows = async () => what.test(await (await fetch(`http://${address}${page}`)).text())
+        await until(shows, `the page at ${address} says ${what}`)
+      }
+    }
+    await onPage(/it has begun/)
+    const first = workers.find((worker) => said([worker], /it has begun/) > 0)
+    assert.ok(first)
 
     const killedAt = performance.now()
-    await killed.stop('SIGKILL')
-    await until(() => said([survivor], /^build started$/) > 0, 'the second worker has taken over')
+    const replaced = first.replace('SIGKILL')
+    await onPage(/another one goes on/)
     assert.ok(performance.now() - killedAt < 15_000)
-    for (const front of fronts) {
-      await until(async () => {
-        const response = await fetch(`http://${front.address}${page}`)
-        assert.equal(response.status, 200)
-        return (await response.text()).includes('another one goes on')
-      }, 'the page shows it on every front end')
-    }
-
-    workers = [await fleet.worker()]
-    await Promise.all([
-      survivor.stop(),
-      until(() => said(workers, /^build started$/) > 0, 'the third has it'),
-    ])
+    await replaced
+    await Promise.all(workers.filter((worker) => worker !== first).map((worker) => worker.replace('SIGTERM')))
     gate.open()
-    const { response, text } = await waiting
-    assert.equal(response.status, 200, text)
-    const again = await pull(second, 'slow')
-    assert.equal(digestOf(again.response), digestOf(response))
+    await until(async () => (await pull(fronts[0], 'slow')).response.status === 200, 'the image is there')
+    const [one, two] = [await pull(fronts[0], 'slow'), await pull(fronts[1], 'slow')]
+    assert.equal(digestOf(one.response), digestOf(two.response))
   })
 
   it('serve what they know while the database is away, and go on when it is back', async () => {
-    const [first] = fronts as [ServerProcess]
-    await fleet.postgres.stop('SIGKILL')
-    assert.equal((await pull(first, 'hello')).response.status, 200)
-    const refused = await pull(first, 'other')
+    const { postgres } = world.fleet
+    await postgres.stop('SIGKILL')
+    assert.equal((await pull(fronts[0], 'slow')).response.status, 200)
+    const refused = await pull(fronts[0], 'p3')
     assert.equal(refused.response.status, 503, refused.text)
     assert.ok(Number(refused.response.headers.get('retry-after')) > 0)
-    assert.equal((await pull(first, 'hello')).response.status, 200)
-    await fleet.postgres.start()
-    await until(async () => (await pull(first, 'other')).response.status === 200, 'builds go on')
+    assert.equal((await pull(fronts[0], 'slow')).response.status, 200)
+    await postgres.start()
+    await until(async () => (await pull(fronts[0], 'p3')).response.status === 200, 'builds go on')
+  })
+
+  // The short form of `npm run fleet`.
+  it('serve the right bytes, soon, whatever breaks', async (t) => {
+    const seed = Number(process.env['NIXERY_TEST_SEED'] ?? Date.now() % 1e9)
+    t.diagnostic(`seed ${seed}`)
+    const say = (line: string) => t.diagnostic(line)
+    await runFleetFaults(world, { seed, faults: 1, outage: 1_000, limit: 120_000, say })
   })
 
   it('serve what they know without a worker', async () => {
-    const [first] = fronts as [ServerProcess]
-    for (const worker of workers) await worker.stop()
-    assert.equal((await pull(first, 'hello')).response.status, 200)
-    assert.equal((await fetch(`http://${first.address}/readyz`)).status, 200)
-    for (const server of all())
-      assert.deepEqual(
-        server.log.filter(({ msg }) => /internal|bug/.test(msg)),
-        [],
-      )
+    await Promise.all(workers.map((worker) => worker.stop()))
+    assert.equal((await pull(fronts[0], 'p0')).response.status, 200)
+    assert.equal((await fetch(`http://${fronts[0].address}/readyz`)).status, 200)
   })
 })

@@ -12,8 +12,8 @@ export type Pin = { readonly world: string; readonly at: number }
 
 /** What tags stand for, as workers say. */
 export type Pins = {
-  /** What a tag stood for a few seconds ago, if that is known without asking. */
-  current(request: ImageRequest): Pin | undefined
+  /** What a tag stood for a few seconds ago, or half a minute if `old`, if that is known without asking. */
+  current(request: ImageRequest, options?: { readonly old?: boolean }): Pin | undefined
   /**
    * What a tag stands for, or stood for a few seconds ago. While no worker and no database answers, the last known answer is used.
    * @param options.old accepts an answer that is half a minute old, and has it renewed
@@ -70,9 +70,9 @@ export function createPins(ask: Ask, table: Pick<JobTable, 'lastAnswer'>): Pins 
     )
 
   return {
-    current(request) {
+    current(request, { old = false } = {}) {
       const pin = known.get(keyOf(request))
-      return pin && performance.now() - pin.since <= fresh ? pin : undefined
+      return pin && performance.now() - pin.since <= (old ? stale : fresh) ? pin : undefined
     },
     async pin(request, { old, signal }) {
       const key = keyOf(request)

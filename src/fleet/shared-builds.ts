@@ -193,7 +193,8 @@ export function createSharedBuilds(deps: SharedBuildsDeps): SharedBuilds {
 
   return {
     known(request) {
-      const pin = draining.signal.aborted ? undefined : pins.current(request)
+      // A process that stops still serves what it knows, until the load balancer has noticed.
+      const pin = pins.current(request, { old: draining.signal.aborted })
       const built = pin && recent.current(keyOf(request, pin))
       if (!built) return undefined
       deps.onRemembered?.()

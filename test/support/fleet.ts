@@ -44,5 +44,5 @@ export async function startFleet(
 }
 
 /** How often any of these servers has said this. */
-export const said = (servers: readonly ServerProcess[], what: RegExp): number =>
+export const said = (servers: readonly Pick<ServerProcess, 'log'>[], what: RegExp): number =>
   servers.reduce((sum, { log }) => sum + log.filter(({ msg }) => what.test(msg)).length, 0)
