@@ -4,7 +4,6 @@ import { Kysely } from 'kysely'
 import type { Blobs } from './builds/blobs.ts'
 import type { WorkerStatus } from './builds/builds.ts'
 import type { BuildListener } from './builds/events.ts'
-import { errorOf } from './builds/failure.ts'
 import type { LocalBuilds } from './builds/local-builds.ts'
 import { createPulls } from './builds/pull-counter.ts'
 import { createRecent } from './builds/recent.ts'
@@ -95,11 +94,7 @@ export async function openFleet(config: Config, deps: FleetDeps): Promise<Fleet>
   const ask = createAsk(table, waiters)
   const log = openEventLog(db, listener)
   const { onBuild } = deps
-  if (onBuild) {
-    log.follow((build, update) =>
-      onBuild(build, update.type === 'failed' ? { ...update, error: errorOf(update.failure) } : update),
-    )
-  }
+  if (onBuild) log.follow(onBuild)
   const pulls = createPulls(catalog, uses, pullInterval)
   const builds = createSharedBuilds({
     table,

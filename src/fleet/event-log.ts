@@ -1,6 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { sql, type Kysely } from 'kysely'
 import type { BuildUpdate } from '../builds/builds.ts'
+import type { BuildEvent, BuildListener } from '../builds/events.ts'
+import { errorOf } from '../builds/failure.ts'
+import { createJournal } from '../builds/journal.ts'
+import { stopping } from '../builds/still-building.ts'
 import type { Listener } from '../postgres/listener.ts'
 import { numberBefore, readEvents } from './event-rows.ts'
 import { inDatabase } from './job-table.ts'
@@ -11,7 +15,7 @@ export type EventLog = {
   /** Yields the events of a build from its start to its end, as they come. */
   read(build: string): AsyncIterable<BuildUpdate>
   /** Calls a function with the last events of all builds, and with new ones as they come. */
-  follow(listener: (build: string, update: BuildUpdate) => void): void
+  follow(listener: BuildListener): void
   close(): Promise<void>
 }
 
@@ -19,6 +23,11 @@ export type EventLog = {
 const past = 5_000
 const page = 1_000
 
+// Milliseconds for which an ended build is not read again.
+const copyTtl = 60_000
+
+const eventOf = (update: BuildUpdate): BuildEvent =>
+  update.type === 'failed' ? { ...update, error: errorOf(update.failure) } : update
 const isLast = ({ type }: BuildUpdate): boolean => type === 'finished' || type === 'failed'
 
 export function openEventLog(db: Kysely<unknown>, listener: Pick<Listener, 'listen'>): EventLog {
@@ -41,37 +50,56 @@ export function openEventLog(db: Kysely<unknown>, listener: Pick<Listener, 'list
   const pauseUntil = (heard: Promise<void>) =>
     Promise.race([heard, delay(periods.poll, undefined, { signal: closing.signal }).catch(() => {})])
 
-  const tail = async (tell: (build: string, update: BuildUpdate) => void) => {
+  const tail = async (tell: BuildListener) => {
     let after: number | undefined
     while (!closing.signal.aborted) {
       const heard = news.promise
       after ??= await patiently(inDatabase(() => numberBefore(db, past)))
       const found = after === undefined ? undefined : await patiently(readFrom(after))
-      for (const { build, event } of found ?? []) tell(build, event)
+      for (const { build, event } of found ?? []) tell(build, eventOf(event))
       after = found?.at(-1)?.seq ?? after
       if (found?.length !== page) await pauseUntil(heard)
     }
+  }
+  // Readers of one build share what was read of it.
+  const journal = createJournal()
+  const copies = new Map<string, Promise<void>>()
+  const copyAll = async (build: string, begun: () => void) => {
+    let after = 0
+    let wasOpen = true
+    while (!closing.signal.aborted) {
+      const heard = news.promise
+      const found = await patiently(readFrom(after, build))
+      for (const { seq, event } of found ?? []) {
+        after = seq
+        journal.add(build, eventOf(event))
+        if (isLast(event)) return
+      }
+      if (after > 0) begun()
+      if (found?.length === page) continue
+      // The end of a build is recorded with its last event, so what is not there now will never be.
+      if (found && !wasOpen) break
+      wasOpen = (await patiently(isOpen(build))) !== false
+      if (wasOpen) await pauseUntil(heard)
+    }
+    journal.add(build, { type: 'failed', error: stopping(), ms: 0 })
+  }
+  const copy = (build: string): Promise<void> => {
+    const begun = Promise.withResolvers<void>()
+    copies.set(build, begun.promise)
+    const forget = () => {
+      begun.resolve()
+      setTimeout(() => copies.delete(build), copyTtl).unref()
+    }
+    void copyAll(build, begun.resolve).finally(forget)
+    return begun.promise
   }
   const tails: Promise<void>[] = []
 
   return {
     async *read(build) {
-      let after = 0
-      let wasOpen = true
-      while (!closing.signal.aborted) {
-        const heard = news.promise
-        const found = await patiently(readFrom(after, build))
-        for (const { seq, event } of found ?? []) {
-          after = seq
-          yield event
-          if (isLast(event)) return
-        }
-        if (found?.length === page) continue
-        // The end of a build is recorded with its last event, so what is not there now will never be.
-        if (found && !wasOpen) return
-        wasOpen = (await patiently(isOpen(build))) !== false
-        if (wasOpen) await pauseUntil(heard)
-      }
+      await (copies.get(build) ?? copy(build))
+      yield* journal.read(build)
     },
     follow(tell) {
       tails.push(tail(tell))

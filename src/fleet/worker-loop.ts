@@ -178,7 +178,11 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
     ])
     late.abort()
     for (const { stop } of mine) stop.abort()
-    await Promise.all([...loops, ...running])
+    // What does not end soon writes nothing any more.
+    const patience = new AbortController()
+    const longest = delay(longestClosing, undefined, { signal: patience.signal }).catch(() => {})
+    await Promise.race([Promise.all([...loops, ...running]), longest])
+    patience.abort()
     await events.close()
   }
   let closed: Promise<void> | undefined
