@@ -142,6 +142,7 @@ describe('the exit code', () => {
       'scrub',
       'warm',
       'config',
+      'doctor',
       'popcount',
       'index',
       'recipe',

@@ -51,12 +51,13 @@ export function defineCommand<Options, Args extends readonly unknown[] = []>(
         '--json',
         'print the result as JSON on standard output, and events as JSON lines on standard error',
       )
+      .option('-q, --quiet', 'print only the result, warnings and errors')
       .addHelpText('after', exitCodesHelp)
       .action(async () => {
         const started = performance.now()
-        const options = command.opts<{ json?: true }>()
+        const options = command.opts<{ json?: true; quiet?: true }>()
         const json = options.json === true
-        const progress = createProgress({ json })
+        const progress = createProgress({ json, quiet: options.quiet === true })
         const context = (signal: AbortSignal): CommandContext => ({
           json,
           progress,

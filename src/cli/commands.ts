@@ -1,8 +1,10 @@
-import type { Command } from 'commander'
+import { Command } from 'commander'
 
 type Entry = {
   readonly name: string
   readonly description: string
+  /** The same in a line of the program's help, if it is too long for one. */
+  readonly summary?: string
   /** The arguments, for the help text of the program. */
   readonly args?: string
   /** Loads the command's modules; called only if it may be the command to run. */
@@ -14,6 +16,7 @@ const commands: readonly Entry[] = [
   {
     name: 'serve',
     description: 'serve images over HTTP; configured by environment variables (nixery config prints them)',
+    summary: 'serve images over HTTP',
     load: async () => (await import('./serve.ts')).setUp,
   },
   {
@@ -44,12 +47,14 @@ const commands: readonly Entry[] = [
     name: 'gc',
     description:
       'remove images that are no longer pulled, and unreferenced blobs; safe while a server is running',
+    summary: 'remove images that are no longer pulled, and unreferenced blobs',
     load: async () => (await import('./gc.ts')).setUp,
   },
   {
     name: 'scrub',
     description:
       'verify the digests of all stored blobs, and remove damaged ones, which the next pull rebuilds',
+    summary: 'verify the digests of all stored blobs, and remove damaged ones',
     load: async () => (await import('./scrub.ts')).setUp,
   },
   {
@@ -61,6 +66,7 @@ const commands: readonly Entry[] = [
   {
     name: 'index',
     description: 'find out which versions of packages the commits of a package set have',
+    summary: 'find out which versions of packages a package set has',
     load: async () => (await import('./index-versions.ts')).setUp,
   },
   {
@@ -68,7 +74,15 @@ const commands: readonly Entry[] = [
     args: '<action> [folder]',
     description:
       'check: say what is wrong with the recipes of a folder, with line and column; lock: pin their base images',
+    summary: 'check recipes, and pin their base images',
     load: async () => (await import('./recipe.ts')).setUp,
+  },
+  {
+    name: 'doctor',
+    description:
+      'check Nix, packages, storage, network, disk and clients, and print how to fix what is wrong',
+    summary: 'find what is wrong on this machine, and print how to fix it',
+    load: async () => (await import('./doctor.ts')).setUp,
   },
   {
     name: 'config',
@@ -98,19 +112,41 @@ const commands: readonly Entry[] = [
     load: async () => (await import('./access.ts')).setUp,
   },
   {
+    name: 'completion',
+    args: '<bash|zsh|fish>',
+    description: 'print a script that completes commands and options in a shell',
+    summary: 'print a completion script for bash, zsh or fish',
+    load: async () => (await import('./completion.ts')).setUp(wholeProgram),
+  },
+  {
     name: 'popcount',
     args: '[channel]',
     description: 'count how often packages refer to each other, as popularity data for NIX_POPULARITY_URL',
+    summary: 'count how often packages refer to each other',
     load: async () => (await import('./popcount.ts')).setUp,
   },
 ]
 
 /** Adds the commands to a program. Only commands that the arguments name are loaded; others have just their help text. */
 export async function addCommands(program: Command, args: readonly string[]): Promise<void> {
-  for (const { name, description, args: shown, load } of commands) {
-    const command = program.command(name).description(description)
+  for (const { name, description, summary = '', args: shown, load } of commands) {
+    const command = program.command(name).description(description).summary(summary)
     if (args.includes(name)) (await load())(command)
     else if (name !== 'serve') command.option('--json')
     if (shown !== undefined && !args.includes(name)) command.arguments(shown)
   }
+}
+
+/** A program with all commands and their options, for what is generated from them. */
+export async function wholeProgram(): Promise<Command> {
+  const listed = new Command('nixery')
+  await addCommands(listed, [])
+  const program = new Command('nixery')
+    .option('--env-file <file>', 'read settings from a file of NAME=value lines')
+    .option('--version', 'print the version')
+  await addCommands(
+    program,
+    listed.commands.map((command) => command.name()),
+  )
+  return program
 }

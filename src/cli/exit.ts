@@ -7,10 +7,7 @@ const meanings = [
   [1, 'internal error (a bug)'],
   [2, 'invalid usage, configuration or setup'],
   [3, 'package or tag not found'],
-  [
-    4,
-    'a package, the package set or a binary cache was denied, is unreachable, or failed to evaluate or build',
-  ],
+  [4, 'package, package set or cache: denied, unreachable, or failed to build'],
   [5, 'timed out'],
   [6, 'storage or output is full, damaged or not writable'],
   [7, 'the target registry refused the push or is unreachable'],

@@ -5,6 +5,7 @@ import { isNixeryError } from '../errors.ts'
 import { createRedactor, wholeLines } from '../text/redact.ts'
 import { addCommands } from './commands.ts'
 import { exitCodeOf } from './exit.ts'
+import { formatHelp } from './help.ts'
 import { loadEnvironmentFile } from './settings.ts'
 
 const secrets = secretsOf(process.env)
@@ -20,7 +21,9 @@ const program = new Command('nixery')
     const { envFile } = command.opts<{ envFile?: string }>()
     if (envFile !== undefined) await loadEnvironmentFile(envFile)
   })
-  .showHelpAfterError()
+  // The whole help would scroll the error away.
+  .showHelpAfterError('(add --help for usage)')
+  .configureHelp({ formatHelp })
   // Invalid usage exits with 2 in all commands (`exit.ts`); commander's default is 1.
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
 

@@ -36,19 +36,24 @@ export type Progress = {
 // Milliseconds between lines about reading, without a terminal.
 const readingInterval = 5_000
 
-/** @param json print one JSON object per line */
-export function createProgress({ json }: { json: boolean }): Progress {
+/**
+ * @param options.json print one JSON object per line
+ * @param options.quiet print only warnings and errors
+ */
+export function createProgress({ json, quiet = false }: { json: boolean; quiet?: boolean }): Progress {
   const out = process.stderr
   const redactor = createRedactor(secretsOf(process.env), wholeLines)
   const hideInLine = redactor.lines()
   const facts = (value: unknown) => jsonLine(mapTexts(value, redactor.text))
   const write = (line: string) => void out.write(`${line}\n`)
-  const spinner = !json && isTerminal(out, process.env) ? createSpinner(out, process.env) : undefined
+  const spinner =
+    !json && !quiet && isTerminal(out, process.env) ? createSpinner(out, process.env) : undefined
   const packing = { layers: 0, total: 0, bytes: 0 }
 
   let readingShown = performance.now()
 
   const emit = (event: ProgressEvent) => {
+    if (quiet && !loud.has(event.type)) return
     if (event.type === 'reading' && !spinner) {
       if (performance.now() - readingShown < readingInterval) return
       readingShown = performance.now()
@@ -76,7 +81,7 @@ export function createProgress({ json }: { json: boolean }): Progress {
     note: (message) => emit({ type: 'note', message }),
     done(summary) {
       spinner?.stop()
-      if (!json) write(plainText(summary))
+      if (!json && !quiet) write(plainText(summary))
     },
     fail(error, exitCode) {
       spinner?.stop()
@@ -85,6 +90,9 @@ export function createProgress({ json }: { json: boolean }): Progress {
     },
   }
 }
+
+/** What is printed with --quiet, too: notes are about settings that have no effect. */
+const loud: ReadonlySet<ProgressEvent['type']> = new Set(['warning', 'note'])
 
 type Packing = { readonly layers: number; readonly total: number; readonly bytes: number }
 

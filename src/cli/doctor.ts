@@ -1,0 +1,55 @@
+import type { Config } from '../config.ts'
+import { NixeryError } from '../errors.ts'
+import { counted } from '../text/amounts.ts'
+import { defineCommand, type CommandContext } from './command.ts'
+import { checkClients } from './doctor/clients.ts'
+import { checkDisk } from './doctor/disk.ts'
+import type { Finding } from './doctor/finding.ts'
+import { checkNetwork } from './doctor/network.ts'
+import { checkNix } from './doctor/nix.ts'
+import { checkPackages } from './doctor/packages.ts'
+import { checkServer } from './doctor/server.ts'
+import { checkStorage } from './doctor/storage.ts'
+
+export const setUp = defineCommand({ usesFolders: true, run })
+
+/** Settings that cannot be read end the command with all of their problems; everything else is checked to the end. */
+async function run(context: CommandContext): Promise<void> {
+  const config = context.config()
+  const groups = await Promise.all(checksOf(config, context.signal))
+  const findings = groups.flat()
+  context.signal.throwIfAborted()
+  context.print(findings, findings.map(lines).join('\n'))
+  const problems = findings.filter(({ state }) => state === 'problem').length
+  const warnings = findings.filter(({ state }) => state === 'warning').length
+  if (problems > 0) {
+    throw new NixeryError(
+      'SETUP_FAILED',
+      `${counted(problems, 'problem')} and ${counted(warnings, 'warning')} found`,
+    )
+  }
+  context.progress.done(
+    warnings === 0 ? 'no problems found' : `no problems and ${counted(warnings, 'warning')} found`,
+  )
+}
+
+const checksOf = (config: Config, signal: AbortSignal): Promise<Finding[]>[] => [
+  checkNix(config, signal),
+  checkPackages(config),
+  checkStorage(config),
+  checkNetwork(config, isProxied(process.env)),
+  checkDisk(config),
+  checkServer(config),
+  Promise.resolve(checkClients(config)),
+]
+
+const isProxied = (environment: Readonly<Record<string, string | undefined>>): boolean =>
+  Object.entries(environment).some(([name, value]) => /^(https?|all)_proxy$/i.test(name) && value)
+
+const marks = { ok: 'ok', warning: 'warning', problem: 'PROBLEM' } as const
+
+const lines = ({ about, state, message, fix }: Finding): string => {
+  const indented = message.replaceAll('\n', `\n${' '.repeat(21)}`)
+  const line = `${about.padEnd(10)} ${marks[state].padEnd(9)} ${indented}`
+  return fix === undefined ? line : `${line}\n${' '.repeat(21)}to fix: ${fix}`
+}

@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { checkClients } from './clients.ts'
+import { hostOf } from './network.ts'
+import { findingsOf } from './nix.ts'
+
+describe('hostOf', () => {
+  const table: [address: string, host: string | undefined, port?: number][] = [
+    ['https://github.com/NixOS/nixpkgs/archive/{channel}.tar.gz', 'github.com', 443],
+    ['http://[::1]:8080/x', '::1', 8080],
+    ['git@example.org:team/set.git', 'example.org', 22],
+    ['ssh://git@example.org:2222/set', 'example.org', 2222],
+    ['git+ssh://git@example.org/set', 'example.org', 22],
+    ['github:NixOS/nixpkgs', 'github.com', 443],
+    ['postgresql://nixery@db/nixery', 'db', 5432],
+    ['/srv/packages', undefined],
+    ['file:///srv/packages', undefined],
+    ['path:/srv/packages', undefined],
+  ]
+  for (const [address, host, port] of table) {
+    it(`finds the host of ${address}`, () => {
+      const found = hostOf(address)
+      assert.deepEqual([found?.host, found?.port], [host, port])
+    })
+  }
+})
+
+describe('findingsOf', () => {
+  const table: [lines: string, fix: RegExp][] = [
+    [
+      "error: cannot connect to daemon at '/nix/var/nix/daemon-socket/socket': Connection refused",
+      /nix-daemon\.socket/,
+    ],
+    ["error: user 'nixery' is not allowed to connect to the Nix daemon", /allowed-users/],
+    ["error: the group 'nixbld' specified in 'build-users-group' does not exist", /groupadd/],
+    ['error: cloning builder process: Operation not permitted', /--privileged/],
+    ['error: writing to file: No space left on device', /nix-collect-garbage/],
+    ['error: opening lock file "/nix/var/nix/db/big-lock": Permission denied', /NIX_REMOTE=daemon/],
+  ]
+  for (const [line, fix] of table) {
+    it(`knows how to fix “${line.slice(7, 50)}…”`, () => {
+      const [finding] = findingsOf({ built: false, timedOut: false, lines: [line] })
+      assert.equal(finding?.state, 'problem')
+      assert.match(finding.fix ?? '', fix)
+    })
+  }
+
+  it('warns of builds without a sandbox', () => {
+    assert.deepEqual(
+      findingsOf({ built: true, sandboxed: false }).map(({ state }) => state),
+      ['ok', 'warning'],
+    )
+  })
+})
+
+describe('checkClients', () => {
+  const config = { PORT: 8080, NIXERY_TLS_CERT: undefined }
+  const states = (...containers: [string, string][]) =>
+    checkClients(config, { docker: undefined, containers }).map(({ state }) => state)
+
+  it('says what podman needs without TLS', () => {
+    const [, podman] = checkClients(config, { docker: undefined, containers: [] })
+    assert.equal(podman?.state, 'warning')
+    assert.match(podman.fix ?? '', /location = "127\.0\.0\.1:8080"/)
+    assert.deepEqual(states(['nixery.conf', '[[registry]]\nlocation = "127.0.0.1:8080"\ninsecure = true']), [
+      'ok',
+      'ok',
+    ])
+    assert.deepEqual(states(['nixery.conf', '[[registry]]\nlocation = "127.0.0.1:8080"']), ['ok', 'warning'])
+    assert.equal(checkClients({ ...config, NIXERY_TLS_CERT: '/cert' }).length, 1)
+  })
+
+  it('names files that clients cannot read', () => {
+    assert.deepEqual(states(['registries.conf', '[[registry]']), ['ok', 'warning', 'warning'])
+    assert.equal(checkClients(config, { docker: '{', containers: [] })[0]?.state, 'warning')
+  })
+})

@@ -1,0 +1,21 @@
+import { Help, type Command } from 'commander'
+
+/** Columns of a terminal that every line of the list of commands fits into. */
+const width = 80
+
+/**
+ * The help of the program: one line for each command, so that all of it fits on a screen. Commands have commander's own.
+ */
+export function formatHelp(command: Command, helper: Help): string {
+  if (command.parent) return new Help().formatHelp(command, helper)
+  const named = command.commands.map((each) => [each.name(), each.summary() || each.description()] as const)
+  const longest = Math.max(...named.map(([name]) => name.length))
+  const rows = named.map(([name, summary]) => `  ${name.padEnd(longest)}  ${summary}`)
+  return `${command.description()}
+
+${rows.map((row) => (row.length > width ? `${row.slice(0, width - 1)}…` : row)).join('\n')}
+
+${command.name()} [--env-file FILE] COMMAND [ARGUMENT …], with settings from a file; --version
+${command.name()} COMMAND --help describes a command, with its options and exit codes.
+`
+}

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { readdir } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import type { Options } from 'execa'
+import { runNixery } from './support/command.ts'
+import { openWorkspace, type Workspace } from './support/workspace.ts'
+
+type Finding = { about: string; state: string; message: string; fix?: string }
+
+let workspace: Workspace
+let set: string
+before(async () => {
+  workspace = await openWorkspace()
+  set = await workspace.packageSet('fine = script "fine" "true";')
+})
+after(() => workspace.dispose())
+
+async function doctor(env: Options['env'] = {}) {
+  const data = join(workspace.folder, 'data')
+  const run = await runNixery(data, set, ['doctor', '--json'], { env })
+  const findings = JSON.parse(run.stdout) as Finding[]
+  return { run, findings, about: (what: string) => findings.filter(({ about }) => about === what) }
+}
+
+describe('nixery doctor', () => {
+  it('builds a derivation, and leaves no folders behind where nothing is wrong', async () => {
+    const { run, findings, about } = await doctor()
+    assert.equal(run.exitCode, 0, run.stderr)
+    assert.ok(about('nix').some(({ message }) => message === 'Nix builds'))
+    assert.deepEqual(
+      findings.filter(({ state }) => state === 'problem'),
+      [],
+    )
+    assert.ok(!(await readdir(workspace.folder)).includes('data'))
+  })
+
+  it('says what is wrong, and how to fix it', async () => {
+    const other = createServer((socket) => void socket.on('error', () => {}).end('not HTTP')).listen(
+      0,
+      '127.0.0.1',
+    )
+    await once(other, 'listening')
+    const address = other.address()
+    assert.ok(typeof address === 'object' && address)
+    const { run, about } = await doctor({
+      NIX_REMOTE: 'unix:///nonexistent/socket',
+      NIXERY_PKGS_PATH: '/nonexistent',
+      NIX_POPULARITY_URL: 'http://127.0.0.1:9/popularity.json',
+      NIXERY_HOST: '127.0.0.1',
+      PORT: String(address.port),
+      STORAGE_PATH: '/dev/null',
+    })
+    other.close()
+    assert.equal(run.exitCode, 2)
+    assert.match(run.stderr, /5 problems/)
+    const rows: [about: string, message: RegExp, fix: RegExp][] = [
+      ['nix', /cannot connect to socket/, /systemctl enable --now nix-daemon\.socket/],
+      ['packages', /\/nonexistent: there is no package set/, /NIXERY_PKGS_PATH/],
+      ['network', /127\.0\.0\.1:9 \(NIX_POPULARITY_URL\).*ECONNREFUSED/, /correct NIX_POPULARITY_URL/],
+      ['storage', /ENOTDIR|not a folder|folder \/dev\/null/, /chown|STORAGE_PATH/],
+      ['server', /is used by another program/, /set PORT/],
+    ]
+    for (const [what, message, fix] of rows) {
+      const found = about(what).find(({ state }) => state === 'problem')
+      assert.match(found?.message ?? '', message)
+      assert.match(found?.fix ?? '', fix)
+    }
+  })
+})
