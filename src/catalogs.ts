@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { Catalog } from './catalog/catalog.ts'
+import { checkDisk } from './catalog/network-disk.ts'
 import { openSqliteCatalog } from './catalog/sqlite.ts'
 import type { Config } from './config.ts'
 import type { Listener } from './postgres/listener.ts'
@@ -21,11 +22,12 @@ export type OpenedCatalog = {
   readonly listener: Listener | undefined
 }
 
-/** The catalog that the configuration names; PostgreSQL's client is loaded only for it. @throws STORE_UNAVAILABLE */
+/** The catalog that the configuration names; PostgreSQL's client is loaded only for it. @throws CONFIG_INVALID, STORE_UNAVAILABLE */
 export async function openConfiguredCatalog(config: Config, options: CatalogOptions): Promise<OpenedCatalog> {
   const { warn, lockPatience, listens = false } = options
   const { NIXERY_DATABASE_URL: url, NIXERY_DATABASE_DIRECT_URL: directUrl = url } = config
   if (url === undefined || directUrl === undefined) {
+    checkDisk(catalogFile(config), { isAllowed: config.NIXERY_SQLITE_NETWORK === 'on', warn })
     const catalog = await openSqliteCatalog(catalogFile(config), {
       warn,
       ...(lockPatience !== undefined && { busyTimeout: lockPatience }),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { inspect } from 'node:util'
+import pg from 'pg'
 import { hasCode } from '../errors.ts'
 import { digestOf } from '../image/digest.ts'
 import { parseStorePath, type PathFacts } from '../image/store-path.ts'
@@ -149,6 +150,25 @@ describe('a catalog in PostgreSQL, shared by replicas', { skip: noPostgres, time
     assert.match(warnings[0] ?? '', /^the catalog fails and is not used for a while/)
     await late.close()
     await catalog.close()
+  })
+
+  it('asks nothing for what is in memory, and one question for anything else', async (context) => {
+    const [one, two] = await replicas(await server.database(), 2)
+    assert.ok(one && two)
+    await one.rememberImage(testKey('a'), { x: 1 })
+    await one.rememberBlob(digestOf('a'), 5)
+    const query = context.mock.method(pg.Client.prototype, 'query')
+    for (const [catalog, questions] of [
+      [one, 0],
+      [two, 2],
+      [two, 2],
+    ] as const) {
+      assert.deepEqual(await catalog.image(testKey('a'), parseAny), { x: 1 })
+      assert.equal(await catalog.blobSize(digestOf('a')), 5)
+      assert.equal(query.mock.callCount(), questions)
+    }
+    await one.close()
+    await two.close()
   })
 
   it('continues after a value that it cannot store', async () => {

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { whole } from './values.ts'
+import { oneOf, whole } from './values.ts'
 
 /** The address of a PostgreSQL database. An invalid one is not shown, because it may contain a password. */
 const databaseUrl = z
@@ -28,5 +28,10 @@ export const databaseSettings = {
     .meta({ secret: true }),
   NIXERY_DATABASE_CONNECTIONS: whole('a number of connections', 2, 1_000)
     .default(10)
-    .describe('maximum number of connections to the database; notifications take one more'),
+    .describe('maximum number of connections to the database; notifications take two more'),
+  NIXERY_SQLITE_NETWORK: oneOf('on', 'off')
+    .default('off')
+    .describe(
+      '`on` allows the SQLite catalog on a network disk, if only one machine ever uses it; otherwise a new one is refused there, and an old one gets a warning',
+    ),
 }
