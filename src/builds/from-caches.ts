@@ -94,8 +94,8 @@ async function attempts<Made>(
     reported.add(message)
   }
   let failure: BadPath | undefined
+  const listener = downloadEvents(emit)
   for (let failures = 0; failures < mostFailures; failures++) {
-    const listener = downloadEvents(emit)
     const ahead = createAhead(origin.room, listener, deps)
     try {
       const answer = await attempt({ ...deps, onTrouble, listener, ahead }, roots, make, known)
@@ -105,6 +105,7 @@ async function attempts<Made>(
       else throw failure ?? lacking(answer)
     } finally {
       await ahead.close()
+      listener.flush()
     }
   }
   if (origin.mode === 'auto') return undefined
@@ -189,15 +190,22 @@ const lacking = ({ storePath, reasons }: NotInCaches): NixeryError =>
 /** Milliseconds between two events about downloaded bytes. */
 const bytesInterval = 500
 
-function downloadEvents(emit: CacheDeps['emit']): DownloadListener {
+/** Emits the downloads of one build; `flush` emits the total if it is not known yet. */
+function downloadEvents(emit: CacheDeps['emit']): DownloadListener & { flush(): void } {
   let bytes = 0
+  let emitted = 0
   let lastEvent = performance.now()
+  const flush = () => {
+    if (bytes === emitted) return
+    emitted = bytes
+    lastEvent = performance.now()
+    emit({ type: 'downloading', bytes })
+  }
   return {
+    flush,
     onBytes(count) {
       bytes += count
-      if (performance.now() - lastEvent < bytesInterval) return
-      lastEvent = performance.now()
-      emit({ type: 'downloading', bytes })
+      if (performance.now() - lastEvent >= bytesInterval) flush()
     },
     onDownloaded: (one) => emit({ type: 'downloaded', ...one }),
   }

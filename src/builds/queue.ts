@@ -3,7 +3,8 @@ import { urgencies, type Demand } from '../queue/demand.ts'
 
 /**
  * The builds that wait for Nix or packing. Builds for which Nix is realising packages are not counted, because they have a
- * limit of their own; so the number of all builds never exceeds `limit` plus that limit.
+ * limit of their own; so the number of all builds never exceeds `limit` plus that limit. Builds that read binary caches are
+ * counted until they end: downloading and packing overlap, and can be cancelled.
  */
 export type BuildQueue = {
   /** A build's place in the queue. A build takes it only when it has to wait; known images never need one. */
