@@ -95,10 +95,9 @@ describe('an OpenID provider', () => {
     const links = [...home.text.matchAll(/href="(\/builds\/[^"]+)">([^<]+)/g)]
     assert.deepEqual([...new Set(links.map(([, , name]) => name))], ['public'])
     assert.equal((await browser.visit(at(links[0]?.[1] ?? ''))).status, 200)
-    const builds = server.log.filter(({ msg }) => msg === 'build started')
-    const other = builds.find(({ image }) => image === 'private')?.['build']
-    assert.equal(typeof other, 'string')
-    assert.equal((await browser.visit(at(`/builds/${String(other)}`))).status, 403)
+    const other = () => server.log.find(({ msg, image }) => msg === 'build started' && image === 'private')
+    await until(() => other() !== undefined, 'the log tells of the build')
+    assert.equal((await browser.visit(at(`/builds/${String(other()?.['build'])}`))).status, 403)
     // A cookie is for pages: the registry has its own credentials.
     const sent = {
       cookie: `__Host-nixery-session=${browser.cookies(server.address).get('__Host-nixery-session')}`,

@@ -91,8 +91,10 @@ describe('NIXERY_POLICY', () => {
     const [status, , denied] = await told(await pull('forbiden', alice))
     assert.equal(status, 404)
     assert.equal(denied, 'Could not find Nix packages: [forbiden].')
-    const build = server.log.findLast(({ msg, image }) => msg === 'build started' && image === 'forbiden')
-    const page = await get(`/builds/${String(build?.['build'])}`, alice)
+    const started = () =>
+      server.log.findLast(({ msg, image }) => msg === 'build started' && image === 'forbiden')
+    await until(() => started() !== undefined, 'the log tells of the build')
+    const page = await get(`/builds/${String(started()?.['build'])}`, alice)
     assert.equal(page.status, 200)
     assert.doesNotMatch(await page.text(), /did you mean/)
   })
