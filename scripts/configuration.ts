@@ -22,7 +22,7 @@ function configurationPage(): string {
 ${settings
   .map(
     ({ name, form, default: value, meaning }) =>
-      `| \`${name}\` | ${form} | ${value && `\`${value}\``} | ${meaning} |`,
+      `| \`${name}\` | ${form} | ${value && `\`${value}\``} | ${meaning.replace(/see ([\w-]+)\.md/g, 'see [$1]($1.md)')} |`,
   )
   .join('\n')}
 `,

@@ -1,11 +1,11 @@
 import { address, folder, oneOf } from './values.ts'
 
-/** Who may use the registry. */
+/** Authentication and access. */
 export const accessSettings = {
   NIXERY_AUTH: oneOf('none', 'basic', 'token')
     .default('none')
     .describe(
-      'how clients prove who they are: `none` lets everyone do everything, `basic` asks everyone for a name and a password, `token` gives out tokens, also to those who have neither; see access.md',
+      'authentication: with `none`, everyone may do everything; with `basic`, all clients need a name and a password; with `token`, clients get tokens, also anonymous ones; see access.md',
     ),
   NIXERY_HTPASSWD: folder
     .optional()
@@ -15,17 +15,17 @@ export const accessSettings = {
   NIXERY_POLICY: folder
     .optional()
     .describe(
-      'TOML file that says who may do what and how much, and whose JWTs are accepted; without it, whoever has logged in may pull, build and list; read again when it changes; see access.md',
+      'TOML file with rules, quotas and the issuers of accepted JWTs; without it, everyone who has logged in may pull, build and list; read again when it changes; see access.md',
     ),
   NIXERY_PUBLIC_URL: address
     .optional()
     .describe(
-      'address under which clients reach the server, such as `https://nixery.example.org`: they are sent there for tokens, and back there from the login of an OpenID provider; from the Host header of their request if not set',
+      'address under which clients reach the server, such as `https://nixery.example.org`, for tokens and for the login of an OpenID provider; by default that of the Host header of a request',
     ),
   NIXERY_TOKEN_KEY: folder
     .optional()
     .describe(
-      'file with the secret that signs tokens and sessions of pages, at least 32 bytes; servers that share it accept each other’s. If not set, one is made and kept in NIXERY_DATA',
+      'file with the secret that signs tokens and sessions of pages, at least 32 bytes; servers that share it accept each other’s. If not set, the server creates one in NIXERY_DATA',
     ),
   NIXERY_INSECURE_AUTH: oneOf('on', 'off')
     .default('off')
@@ -39,7 +39,7 @@ export const accessSettings = {
 type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * What no setting about access says by itself.
+ * Contradictions between settings of access.
  * @param host the address to listen on
  */
 export function accessProblems(set: Environment, host: string): string[] {
@@ -63,13 +63,13 @@ export function accessProblems(set: Environment, host: string): string[] {
     )
   if (mode !== 'none' && sendsInTheClear(set, host)) {
     problems.push(
-      `with NIXERY_AUTH, passwords would cross the network to ${host} without encryption: set NIXERY_TLS_CERT and NIXERY_TLS_KEY, or NIXERY_TRUSTED_PROXIES to the proxy that terminates TLS, or NIXERY_HOST=127.0.0.1; NIXERY_INSECURE_AUTH=on allows it all the same`,
+      `with NIXERY_AUTH, passwords would cross the network to ${host} without encryption: set NIXERY_TLS_CERT and NIXERY_TLS_KEY, or NIXERY_TRUSTED_PROXIES to the proxy that terminates TLS, or NIXERY_HOST=127.0.0.1; NIXERY_INSECURE_AUTH=on allows it anyway`,
     )
   }
   return problems
 }
 
-/** Trusted proxies count only if the operator has named them: the default trusts all private addresses. */
+/** Trusted proxies count only if the operator has set them: the default trusts all private addresses. */
 const sendsInTheClear = (set: Environment, host: string): boolean =>
   set['NIXERY_INSECURE_AUTH'] !== 'on' &&
   set['NIXERY_TLS_CERT'] === undefined &&

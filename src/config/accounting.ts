@@ -9,7 +9,7 @@ const auditTarget = valueOf('stderr, fd:3 or the path of a file', (value) =>
       : resolve(value),
 )
 
-/** What each client without credentials may use, and where it is written down who did what. */
+/** Quotas of anonymous clients, and the audit log. */
 export const accountingSettings = {
   NIXERY_QUOTA_REQUESTS: whole('a number of requests per second', 1, 1_000_000)
     .optional()

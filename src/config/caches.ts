@@ -6,7 +6,7 @@ const listOfTokens = list
   })
   .default([])
 
-/** Binary caches that images are made from without a Nix store. */
+/** Binary caches from which images are made without a Nix store. */
 export const cacheSettings = {
   NIXERY_ORIGIN: oneOf('store', 'auto', 'caches')
     .default('store')

@@ -10,7 +10,7 @@ import {
   whole,
 } from './values.ts'
 
-/** What a name means, which images are made ready, and how long a request waits. */
+/** Image names, images built ahead of demand, and waiting. */
 export const imageSettings = {
   NIXERY_PLATFORMS: listOf(['amd64', 'arm64'])
     .prefault('amd64')

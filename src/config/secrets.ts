@@ -6,7 +6,7 @@ type Environment = Readonly<Record<string, string | undefined>>
 const shortest = 6
 const shortestName = 12
 
-// Variables that hold a secret by their name, whoever reads them; a path is none.
+// Variables with secrets, by their names; paths are not secrets.
 const secretName =
   /(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|PASS|PASSPHRASE|API_?KEY|ACCESS_KEY(?:_ID)?|SECRET_KEY|PRIVATE_KEY|CREDENTIALS?)(?:$|_)/
 const isSwitch = /^(?:true|false|enabled|disabled|required|optional)$/i
@@ -67,7 +67,7 @@ const readText = (path: string): string => {
   try {
     return readFileSync(path, 'utf8')
   } catch {
-    return '' // whoever needs it says so
+    return '' // its reader reports the error
   }
 }
 

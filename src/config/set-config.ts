@@ -3,7 +3,7 @@ import type { Vocabulary } from '../image/name.ts'
 import { platforms, type Platform } from '../image/platform.ts'
 import { variablesOf, type NamedSet } from './sets.ts'
 
-/** The package sets that are configured by name; undefined if there is but one, which has none. */
+/** The named package sets; undefined if there is only one, without a name. */
 export const namedSets = (config: Config): readonly NamedSet[] | undefined => config.sets
 
 /** The words that the configuration adds to names. */
@@ -11,7 +11,7 @@ export const vocabularyOf = (config: Config): Vocabulary => ({
   sets: new Set(namedSets(config)?.map(({ name }) => name)),
 })
 
-/** The configuration of a package set on its own: as it would be if it were the only one. */
+/** The configuration of a package set as if it were the only one. */
 export function configOfSet(config: Config, { source, own }: NamedSet): Config {
   const { NIXERY_SETS: _, NIXERY_SETS_FILE: __, sets: ___, ...common } = config
   return { ...(source.kind === 'flake' ? withoutNixpkgs(common) : common), ...own, ...variablesOf(source) }

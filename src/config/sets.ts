@@ -14,7 +14,7 @@ export type SetSource = {
 export type NamedSet = {
   readonly name: string
   readonly source: SetSource
-  /** Settings for this set alone; those that are not there are the server's. */
+  /** Settings of this set; for others, the server's apply. */
   readonly own?: Partial<OwnSettings>
 }
 

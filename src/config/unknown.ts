@@ -8,7 +8,7 @@ const ours = /^(NIXERY|S3|GCS)_/
 /** Read by the container's entry point (packaging/entrypoint) and not by the program. */
 const entryPoint: ReadonlySet<string> = new Set(['NIXERY_SANDBOX', 'NIXERY_PRELAUNCH'])
 
-/** Settings that decide who may have what. One that has no effect would leave open what the operator meant to close. */
+/** Settings of access. If a misspelled one had no effect, the server would be open against the operator's intent. */
 const deciding = [
   'NIXERY_ALLOW',
   'NIXERY_DENY',
@@ -18,9 +18,9 @@ const deciding = [
   'NIXERY_HTPASSWD',
 ]
 
-// Letters by which a name may differ from one that decides access.
+// The maximum edit distance to a setting of access.
 const closeToDeciding = 2
-/** Letters by which a name may differ from one that is suggested: of a short name, few. */
+/** The maximum edit distance to a suggested name: smaller for short names. */
 const closeEnough = (name: string): number => Math.min(4, Math.floor(unprefixed(name).length / 3))
 
 /** Some settings have no prefix: PORT, STORAGE_PATH. */

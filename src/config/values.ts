@@ -40,7 +40,7 @@ export const folder = anyText.transform((path) => resolve(path)).meta({ form: 'a
 /** Items separated by spaces or commas. */
 export const list = anyText.transform(itemsOf).meta({ form: 'items separated by spaces or commas' })
 
-/** A list whose items are all of these words, at least one. */
+/** A list of at least one of these words. */
 export const listOf = <const Word extends string>(words: readonly Word[]) =>
   valueOf(`a list of ${words.join(', ')}`, (value) => {
     const items = itemsOf(value).filter((item): item is Word => (words as readonly string[]).includes(item))

@@ -43,7 +43,7 @@ export function renderMarkdown(text: string, linkOf: (href: string) => string | 
           `<tr>${cells.map((cell) => cellOf(this, cell)).join('')}</tr>\n`
         const isEmpty = token.header.every((cell) => cell.text === '')
         const head = isEmpty ? '' : `<thead>${row(token.header)}</thead>`
-        return `<div class="scroll" tabindex="0"><table>${head}<tbody>${token.rows.map(row).join('')}</tbody></table></div>\n`
+        return `<div class="sideways" role="region" aria-label="Table" tabindex="0"><table>${head}<tbody>${token.rows.map(row).join('')}</tbody></table></div>\n`
       },
     },
   })
