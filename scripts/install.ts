@@ -33,6 +33,10 @@ const debianPackages = {
   chromium: 'chromium',
   haproxy: 'haproxy',
   initdb: 'postgresql',
+  zsh: 'zsh',
+  fish: 'fish',
+  groff: 'groff-base',
+  prometheus: 'prometheus',
   'apt-get': 'apt',
   'libdeflate.so.0': 'libdeflate0',
 } as const

@@ -14,6 +14,7 @@ const needed: Program[] = [
   ...(['buildah', 'containerd', 'ctr', 'dockerd'] as const),
   ...(['docker-registry', 'nginx', 'initdb', 'chromium', 'libdeflate.so.0'] as const),
   ...(['htpasswd', 'jq', 'curl'] as const),
+  ...(['zsh', 'fish', 'groff', 'prometheus'] as const),
   ...(['radosgw', 'ceph-mon', 'ceph-osd', 'mkfs.ext4', 'ceph'] as const),
 ]
 

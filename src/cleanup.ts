@@ -1,6 +1,7 @@
 import type { Config } from './config.ts'
 import type { Digest } from './image/digest.ts'
 import type { State } from './state.ts'
+import type { Cleanup } from './telemetry/cleanup-stats.ts'
 import type { Logger } from './telemetry/log.ts'
 import { deletionDelay } from './catalogs.ts'
 import { collect, collectRows, OtherGc } from './upkeep/gc.ts'
@@ -10,19 +11,27 @@ import { createUpkeep, type Upkeep } from './upkeep/schedule.ts'
  * Cleans up periodically. Images and blobs are removed only if a setting says so; unused rows of the catalog are always
  * removed, because they can be derived again.
  */
-export function cleanupOf(config: Config, { catalog, store, uses, blobs }: State, log: Logger): Upkeep {
+export function cleanupOf(
+  config: Config,
+  { catalog, store, uses, blobs }: State,
+  log: Logger,
+  onCleanup: (cleanup: Cleanup) => void,
+): Upkeep {
   const { NIXERY_KEEP: keepDays, NIXERY_STORE_LIMIT: sizeLimit, NIXERY_CATALOG_KEEP: rowDays } = config
   const interval = config.NIXERY_GC_INTERVAL
   const delay = deletionDelay(config)
-  const failed = (error: unknown) =>
-    error instanceof OtherGc
-      ? log.info('another process is cleaning up')
-      : log.error({ err: error }, 'cleaning up failed')
+  const failed = (error: unknown) => {
+    const isOther = error instanceof OtherGc
+    onCleanup({ result: isOther ? 'other' : 'failed' })
+    if (isOther) log.info('another process is cleaning up')
+    else log.error({ err: error }, 'cleaning up failed')
+  }
   if (keepDays === undefined && sizeLimit === undefined) {
     return createUpkeep({
       interval,
       collect: ({ now, signal }) => collectRows(catalog, { days: rowDays, now, signal }),
       done(forgotten, ms) {
+        onCleanup({ result: 'done', removed: { images: 0, bytes: 0 } })
         if (forgotten.resolutions + forgotten.paths === 0) return
         log.info({ forgotten, ms: Math.round(ms) }, 'forgot what was not used')
       },
@@ -34,7 +43,12 @@ export function cleanupOf(config: Config, { catalog, store, uses, blobs }: State
     interval,
     collect: (options) =>
       collect({ catalog, store, uses, deleting }, { ...options, keepDays, sizeLimit, rowDays, delay }),
-    done: ({ images, blobs: gone, marked, forgotten }, ms) =>
+    done({ images, imagesKept, blobs: gone, blobsKept, marked, forgotten }, ms) {
+      onCleanup({
+        result: 'done',
+        removed: { images: images.length, bytes: gone.size },
+        kept: { images: imagesKept, blobs: blobsKept.count, bytes: blobsKept.size },
+      })
       log.info(
         {
           images: images.length,
@@ -45,7 +59,8 @@ export function cleanupOf(config: Config, { catalog, store, uses, blobs }: State
           ms: Math.round(ms),
         },
         'cleaned up',
-      ),
+      )
+    },
     failed,
   })
 }

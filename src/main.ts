@@ -13,6 +13,8 @@ import { platforms } from './image/platform.ts'
 import { createMonitor, type Monitor } from './monitor.ts'
 import { openState, type State } from './state.ts'
 import type { Logger } from './telemetry/log.ts'
+import type { Metrics } from './telemetry/metrics.ts'
+import { whereabouts } from './whereabouts.ts'
 import type { Worker } from './worker.ts'
 
 /** A registry that serves. */
@@ -79,7 +81,8 @@ export async function start(
     await close()
     throw error
   })
-  const upkeep = worker && startUpkeep(config, { state, worker, builds, log })
+  const upkeep =
+    worker && startUpkeep(config, { state, worker, builds, log, onCleanup: monitor.metrics.onCleanup })
   signal?.removeEventListener('abort', abandon)
   const isReady = worker ? await worker.usable() : true
   log[isReady ? 'info' : 'warn'](
@@ -90,6 +93,7 @@ export async function start(
       ...(frontend.tls && { tls: true }),
       ...(worker && { nix: status.nixVersion, packages: status.packages.map(describe).join('; ') }),
       store: config.NIXERY_STORAGE_BACKEND,
+      ...whereabouts(config, frontend),
     },
     isReady ? 'ready' : 'started, but not ready: the package set cannot be used',
   )
@@ -163,10 +167,11 @@ type UpkeepDeps = {
   readonly worker: Worker
   readonly builds: Parameters<typeof createWarmer>[0]['builds']
   readonly log: Logger
+  readonly onCleanup: Metrics['onCleanup']
 }
 
 /** Builds ahead of demand, and cleans up, from time to time. */
-function startUpkeep(config: Config, { state, worker, builds, log }: UpkeepDeps) {
+function startUpkeep(config: Config, { state, worker, builds, log, onCleanup }: UpkeepDeps) {
   const vocabulary = vocabularyOf(config)
   return whileLeading(
     () => leadDuties(state),
@@ -183,7 +188,7 @@ function startUpkeep(config: Config, { state, worker, builds, log }: UpkeepDeps)
         onUse: (digest) => state.uses.noteManifest(digest),
         warn: (line) => log.warn(line),
       })
-      const cleanup = cleanupOf(config, state, log)
+      const cleanup = cleanupOf(config, state, log, onCleanup)
       warmer.start()
       cleanup.start()
       return {

@@ -1,7 +1,9 @@
 import type { BuildListener } from './builds/events.ts'
+import { catalogFile } from './catalogs.ts'
 import type { Config } from './config.ts'
 import { serverFolders } from './config/server-folders.ts'
 import { logBuilds, type Logger } from './telemetry/log.ts'
+import type { DiskPlaces } from './telemetry/disk-stats.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { createPublicTexts, type PublicTexts } from './text/public.ts'
 import { createRedactor, type Redactor } from './text/redact.ts'
@@ -32,7 +34,7 @@ export function createMonitor(
     folders: serverFolders(config),
     showTraces: config.NIXERY_SHOW_TRACES === 'on',
   })
-  const metrics = createMetrics(version)
+  const metrics = createMetrics(version, diskPlaces(config))
   const history = createHistory({ builds: 50, linesPerBuild: 500, texts })
   const links = createBuildLinks()
   const toLog = logBuilds(log, redactor)
@@ -52,5 +54,18 @@ export function createMonitor(
       if (event.type === 'failed') links.note(build, event.error)
     },
     onWork,
+  }
+}
+
+/** Where the server and Nix write. */
+function diskPlaces(config: Config): DiskPlaces {
+  const { NIXERY_DATA, NIXERY_STORAGE_BACKEND, STORAGE_PATH, NIXERY_DATABASE_URL } = config
+  return {
+    folders: [
+      ['data', NIXERY_DATA],
+      ...(NIXERY_STORAGE_BACKEND === 'filesystem' ? [['blobs', STORAGE_PATH] as const] : []),
+      ['nix', '/nix/store'],
+    ],
+    catalog: NIXERY_DATABASE_URL === undefined ? catalogFile(config) : undefined,
   }
 }

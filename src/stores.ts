@@ -39,3 +39,15 @@ export async function openStore(config: Config): Promise<BlobStore> {
     }
   }
 }
+
+/** Where blobs are stored, as text for people. */
+export function placeOfBlobs(config: Config): string {
+  switch (config.NIXERY_STORAGE_BACKEND) {
+    case 'filesystem':
+      return config.STORAGE_PATH
+    case 's3':
+      return `the S3 bucket ${config.S3_BUCKET}`
+    case 'gcs':
+      return `the Google Cloud Storage bucket ${config.GCS_BUCKET}`
+  }
+}

@@ -56,14 +56,15 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     worker:
       'bases builds config contents evaluation image layers nix packages origin popcount search:types searching sets state',
     duties: 'catalog:types state:types',
-    monitor: 'builds config telemetry text web',
+    monitor: 'builds catalogs config telemetry text web',
     gate: 'access catalog:types config credentials fs http net policy quotas telemetry errors',
     accounting: 'access config http quotas telemetry text',
     pages: 'builds:types config gate:types http image monitor:types web',
     frontend: 'accounting builds config gate http image monitor pages state store telemetry web',
     cleanup: 'catalogs config image state telemetry upkeep',
     agreed: 'builds config fleet:types layers rootfs worker:types',
-    main: 'agreed builds cleanup config duties fleet frontend image monitor package.json state telemetry worker',
+    whereabouts: 'config stores',
+    main: 'agreed builds cleanup config duties fleet frontend image monitor package.json state telemetry worker whereabouts',
     cli:
       'access bases builds catalog catalogs closure config credentials export fleet fs layers main nix package.json packages policy popcount postgres push recipes ' +
       'search sources store stores upkeep ' +

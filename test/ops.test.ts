@@ -45,6 +45,14 @@ describe('those who run the server', () => {
     }
   })
 
+  it('learn from its log where it is, and how to pull', () => {
+    const ready = server.log.find(({ msg }) => msg === 'ready')
+    assert.equal(ready?.['url'], `http://${server.address}/`)
+    assert.equal(ready['blobs'], join(disk, 'store'))
+    assert.equal(typeof ready['data'], 'string')
+    assert.equal(ready['pull'], `docker pull ${server.address}/shell/hello`)
+  })
+
   it('see what it has done', async () => {
     assert.equal((await ask(server, 'hello/manifests/latest')).response.status, 200)
     assert.equal((await ask(server, 'nothing/manifests/latest')).response.status, 404)
@@ -61,6 +69,15 @@ describe('those who run the server', () => {
       'nixery_requests_running 1',
     ]) {
       assert.ok(text.split('\n').includes(line), `${line} is not in\n${text}`)
+    }
+    for (const metric of ['disk_free_bytes{place="data"}', 'disk_free_bytes{place="nix"}', 'catalog_bytes']) {
+      const value = Number(
+        text
+          .split('\n')
+          .find((line) => line.startsWith(`nixery_${metric} `))
+          ?.split(' ')[1],
+      )
+      assert.ok(value > 0, `${metric} in\n${text}`)
     }
     assert.doesNotMatch(text, /hello|nothing/)
   })

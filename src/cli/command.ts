@@ -4,7 +4,8 @@ import { jsonLine } from '../text/json-line.ts'
 import { plainText } from '../text/plain.ts'
 import { exitCodesHelp, runCommand } from './exit.ts'
 import { createProgress, type Progress } from './progress.ts'
-import { placeOfBlobs, readSettings } from './settings.ts'
+import { placeOfBlobs } from '../stores.ts'
+import { readSettings } from './settings.ts'
 
 /** What `run` of every command receives. */
 export type CommandContext = {

@@ -15,7 +15,7 @@ export function formatHelp(command: Command, helper: Help): string {
 
 ${rows.map((row) => (row.length > width ? `${row.slice(0, width - 1)}…` : row)).join('\n')}
 
-${command.name()} [--env-file FILE] COMMAND [ARGUMENT …], with settings from a file; --version
+${command.name()} [--env-file FILE] COMMAND [ARGUMENT …]
 ${command.name()} COMMAND --help describes a command, with its options and exit codes.
 `
 }

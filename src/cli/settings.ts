@@ -45,18 +45,6 @@ export function readSettings(progress: Progress, overrides: Readonly<Record<stri
   return config
 }
 
-/** Where blobs are stored, as text for people. */
-export function placeOfBlobs(config: Config): string {
-  switch (config.NIXERY_STORAGE_BACKEND) {
-    case 'filesystem':
-      return config.STORAGE_PATH
-    case 's3':
-      return `the S3 bucket ${config.S3_BUCKET}`
-    case 'gcs':
-      return `the Google Cloud Storage bucket ${config.GCS_BUCKET}`
-  }
-}
-
 /**
  * Checks for a catalog. Without this check, clean-up commands would find nothing to do in a wrong folder, and succeed.
  * @throws CONFIG_INVALID if there is no catalog

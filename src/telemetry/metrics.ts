@@ -2,6 +2,8 @@ import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { BuildListener } from '../builds/events.ts'
 import { isNixeryError } from '../errors.ts'
 import type { AccessLogEntry } from '../http/access-log.ts'
+import { registerCleanups, type Cleanup } from './cleanup-stats.ts'
+import { registerDiskStats, type DiskPlaces } from './disk-stats.ts'
 import { registerServerStats, type ServerStats } from './server-stats.ts'
 import { tallied, type Cell } from './tally.ts'
 
@@ -12,6 +14,8 @@ export type Metrics = {
   readonly hit: (kind: HitKind, count?: number) => void
   /** Adds the numbers that other parts keep; to be called once. */
   readonly watch: (stats: ServerStats) => void
+  /** Counts a cleanup. */
+  readonly onCleanup: (cleanup: Cleanup) => void
   readonly read: () => Promise<{ readonly contentType: string; readonly text: string }>
 }
 
@@ -35,10 +39,12 @@ const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIO
  * The metrics of a server, in Prometheus' form. Labels have few values, all of them this program's own words or the
  * operator's: none is a stranger's. A request costs 0.1 µs; the rest is done when metrics are read.
  */
-export function createMetrics(version: string): Metrics {
+export function createMetrics(version: string, disk?: DiskPlaces): Metrics {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
+  if (disk) registerDiskStats(registry, disk)
+  const onCleanup = registerCleanups(registry)
   const info = new Gauge({
     name: 'nixery_info',
     help: 'The version that runs.',
@@ -152,6 +158,7 @@ export function createMetrics(version: string): Metrics {
       cell.count += 1
       cells.bytes.count += sent
     },
+    onCleanup,
     hit: (kind, count = 1) => hits.add([kind], count),
     watch: (stats) => registerServerStats(registry, stats),
     async read() {

@@ -5,8 +5,7 @@ import type { Config } from '../../config.ts'
 import { systemErrorCode } from '../../errors.ts'
 import { digestOf } from '../../image/digest.ts'
 import { checkStore } from '../../store/check.ts'
-import { openStore } from '../../stores.ts'
-import { placeOfBlobs } from '../settings.ts'
+import { openStore, placeOfBlobs } from '../../stores.ts'
 import { problem, type Finding } from './finding.ts'
 
 /** Milliseconds to wait for a catalog that another process has locked. */
