@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import { execa } from 'execa'
+import { NixeryError } from '../src/errors.ts'
 import { digestOf, hexOf } from '../src/image/digest.ts'
 import { parseImageReference } from '../src/image/name.ts'
 import { nixStarted, openWorker, packageSet } from './worker-testing.ts'
@@ -163,3 +164,23 @@ async function storePathsOf(
   }
   return paths
 }
+
+describe('a build that another worker has taken over', () => {
+  it('records no image, and what it has packed is used by the next one', async () => {
+    let isTaken = true
+    const fence = async () => {
+      await Promise.resolve()
+      if (isTaken) throw new NixeryError('CANCELLED', 'taken over')
+    }
+    const set = await packageSet('fenced = script "fenced" "echo hi";')
+    const { pull, worker, packed } = await openWorker(set, {}, { forOthers: { fence } })
+    const recorded = () => worker.catalog.upkeep.images({ limit: 10 }, (text) => text)
+    await assert.rejects(pull('fenced'), { code: 'CANCELLED' })
+    assert.deepEqual(await recorded(), [])
+    assert.ok(packed().length > 0)
+    isTaken = false
+    await pull('fenced')
+    assert.equal((await recorded()).length, 1)
+    assert.deepEqual(packed(), [])
+  })
+})

@@ -9,6 +9,7 @@ import { readConfig } from '../src/config.ts'
 import { hexOf, type Digest } from '../src/image/digest.ts'
 import { parseImageReference } from '../src/image/name.ts'
 import { openNixLog, type NixLog } from './support/nix-log.ts'
+import type { WorkerOptions } from '../src/worker.ts'
 import { openLocalWorker, type LocalWorker } from './support/worker.ts'
 import { openWorkspace, type Workspace } from './support/workspace.ts'
 
@@ -39,7 +40,11 @@ export const packageSet = (packages: string): Promise<string> => workspace.packa
 export const nixStarted = (): ReturnType<NixLog['started']> => nixLog.started()
 
 /** Opens a worker over a package set, in a folder of its own unless the environment names one. Closed after the test. */
-export async function openWorker(set: string, environment: Readonly<Record<string, string>> = {}) {
+export async function openWorker(
+  set: string,
+  environment: Readonly<Record<string, string>> = {},
+  options: Partial<WorkerOptions> = {},
+) {
   const data = join(workspace.folder, `data ${(count += 1)}`)
   const config = readConfig({
     NIXERY_PKGS_PATH: set,
@@ -51,7 +56,7 @@ export async function openWorker(set: string, environment: Readonly<Record<strin
   })
   const events: BuildEvent[] = []
   const listener = (_: string, event: BuildEvent) => void events.push(event)
-  const worker = await openLocalWorker(config, { listener, note: () => {}, warn: () => {} })
+  const worker = await openLocalWorker(config, { listener, note: () => {}, warn: () => {}, ...options })
   open.push(worker)
   const pull = (name: string, limit?: number): Promise<Image> =>
     buildImage(worker.builds, parseImageReference(name), { requestId: 'test', limit })

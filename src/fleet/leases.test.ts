@@ -3,10 +3,12 @@ import { after, before, describe, it } from 'node:test'
 import { sql } from 'kysely'
 import { failsWith, updatesOf } from '../builds/builds-conformance.ts'
 import type { BuildUpdate } from '../builds/builds.ts'
+import type { ImageKey } from '../catalog/catalog.ts'
 import { hasCode } from '../errors.ts'
+import { digestOf } from '../image/digest.ts'
 import { parseImageReference } from '../image/name.ts'
 import { noPostgres, startPostgres, type TestPostgres } from '../postgres/testing.ts'
-import type { Outcome } from './jobs.ts'
+import type { JobKind, Outcome } from './jobs.ts'
 import { createLeases, type Leases } from './leases.ts'
 import { sweep } from './sweep.ts'
 import { openTestFleet, type TestFleetOptions } from './testing.ts'
@@ -155,6 +157,29 @@ describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
       select (select count(*) from jobs where outcome like '%a secret%')
         + (select count(*) from build_events where event like '%a secret%') as found`.execute(fleet.db)
     assert.equal(rows[0]?.found, 0)
+    await fleet.close()
+  })
+
+  it('leave answers to front ends that start when no worker is left', async () => {
+    const { one, ...fleet } = await open()
+    const part = { digest: digestOf('x'), size: 1 }
+    const built = {
+      key: 'k' as ImageKey,
+      image: { manifests: { docker: part, oci: part }, config: part, layers: [] },
+    }
+    const endNext = async (kind: JobKind, outcome: Outcome) => {
+      let lease = await one.claim([kind], ['x86_64-linux'])
+      while (!lease) lease = await one.claim([kind], ['x86_64-linux'])
+      await one.end(lease, outcome, { usual: kind === 'pin' ? 0 : hour, expected: hour })
+    }
+    const builds = await fleet.front()
+    const { id } = await builds.submit(hello, options)
+    await endNext('pin', { world: 'w', at: 0 })
+    await endNext('image', { built })
+    assert.deepEqual(await builds.result(id), built.image)
+    const other = await fleet.front()
+    const again = await other.submit(hello, options)
+    assert.deepEqual(await other.result(again.id), built.image)
     await fleet.close()
   })
 

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import { errorOf } from '../builds/failure.ts'
 import { createFlights } from '../builds/single-flight.ts'
@@ -16,7 +17,8 @@ export type Pins = {
   current(request: ImageRequest, options?: { readonly old?: boolean }): Pin | undefined
   /**
    * What a tag stands for, or stood for a few seconds ago. While no worker and no database answers, the last known answer is used.
-   * @param options.old accepts an answer that is half a minute old, and has it renewed
+   * @param options.old accepts an answer that is half a minute old, and has it renewed; and an older one if no worker
+   *   answers soon
    * @throws what pinning does on a worker; STORE_UNAVAILABLE, NIX_UNAVAILABLE, CANCELLED
    */
   pin(request: ImageRequest, options: { readonly old: boolean; readonly signal?: AbortSignal }): Promise<Pin>
@@ -29,6 +31,8 @@ export type Pins = {
 const fresh = 5_000
 const stale = 30_000
 const lasting = 24 * 3_600_000
+// Milliseconds to wait for a new answer while there is an old one.
+const patience = 2_000
 
 type Known = Pin & { readonly since: number }
 
@@ -69,6 +73,16 @@ export function createPins(ask: Ask, table: Pick<JobTable, 'lastAnswer'>): Pins 
       { signal },
     )
 
+  /** A new answer, or the last one there was if that takes long: a worker may just have died over it. */
+  const answerOrLast = async (key: string, request: ImageRequest, signal?: AbortSignal): Promise<Pin> => {
+    const asked = askAgain(key, request, signal)
+    asked.catch(() => {}) // thrown below unless there is an older one
+    const over = new AbortController()
+    const late = delay(patience, undefined, { signal: over.signal }).catch(() => undefined)
+    const soon = await Promise.race([asked, late]).finally(() => over.abort())
+    return soon ?? known.get(key) ?? (await last({ kind: 'pin', request })) ?? asked
+  }
+
   return {
     current(request, { old = false } = {}) {
       const pin = known.get(keyOf(request))
@@ -79,9 +93,12 @@ export function createPins(ask: Ask, table: Pick<JobTable, 'lastAnswer'>): Pins 
       const pin = known.get(key)
       const age = pin ? performance.now() - pin.since : Infinity
       if (pin && age <= fresh) return pin
-      if (!pin || !old || age > stale) return askAgain(key, request, signal)
-      askAgain(key, request).catch(() => {}) // the next one asks again
-      return pin
+      if (!old) return askAgain(key, request, signal)
+      if (pin && age <= stale) {
+        askAgain(key, request).catch(() => {}) // the next one asks again
+        return pin
+      }
+      return answerOrLast(key, request, signal)
     },
     moved(request, world) {
       note(keyOf(request), { world, at: Math.floor(Date.now() / 1000) })

@@ -98,7 +98,9 @@ export function createSharedBuilds(deps: SharedBuildsDeps): SharedBuilds {
   const find = async (request: ImageRequest, caller: Caller): Promise<BuiltImage> => {
     const { together, signal } = caller
     try {
-      const isKnown = (pin: Pin) => recent.current(keyOf(request, pin)) !== undefined
+      const isKnown = async (pin: Pin) =>
+        recent.current(keyOf(request, pin)) !== undefined ||
+        table.isKept({ kind: 'image', request, world: pin.world }, windowOf(request, pin))
       let pin = await together.pin((old) => pins.pin(request, { old, signal }), isKnown)
       for (let round = 0; round < mostRounds; round += 1) {
         const result = await atRevision(request, pin, caller)

@@ -6,7 +6,7 @@ export type Together = {
    * What the tag stands for, found out once for all of them. An image alone that is known at a revision of a few seconds
    * ago is served; what is not known is made from a current one.
    */
-  pin(find: (old: boolean) => Promise<Pin>, isKnown: (pin: Pin) => boolean): Promise<Pin>
+  pin(find: (old: boolean) => Promise<Pin>, isKnown: (pin: Pin) => Promise<boolean>): Promise<Pin>
   /**
    * One of them is known at the revision of this round, or the set has moved on. Waits for the others.
    * @returns the revision of the next round, if any of them has moved
@@ -34,7 +34,7 @@ export function createTogether(size: number): Together {
     async pin(find, isKnown) {
       if (size > 1) return (pinned ??= find(false))
       const pin = await find(true)
-      return isKnown(pin) ? pin : find(false)
+      return (await isKnown(pin)) ? pin : find(false)
     },
     settle(moved) {
       settled += 1
