@@ -12,7 +12,7 @@ import {
   type Compression,
 } from '../binary-cache.ts'
 import { atMost, atMostTimes, type Case, type Row } from '../case.ts'
-import { ping, pull, pullOnceFetched } from '../client.ts'
+import { ping, pullOnceFetched } from '../client.ts'
 import { repeat, type Context } from '../context.ts'
 import { cores, expandAlone, packAlone } from '../floors.ts'
 import { planImage, type ImageLayers } from '../image.ts'
@@ -48,7 +48,7 @@ async function pulled(context: Context, image: string, settings: Record<string, 
   const data = await context.folder('data')
   const server = await context.serve({ ...context.environment(data), ...settings })
   await ping(server)
-  await pull(server, image)
+  await pullOnceFetched(server, image, context)
   const log = await server.log()
   await server.stop()
   await rm(data, { recursive: true })

@@ -16,8 +16,11 @@ export type LinkJob = {
 }
 
 const { port, roundTrip, rate } = JSON.parse(process.argv[2] ?? '') as LinkJob
-/** Bytes of one connection that may be on their way: a window that fills the line. */
-const window = 4 * 1024 * 1024
+/**
+ * Bytes of all answers that may be on the line at once: what fits on it, and as much again in the buffer before it. A
+ * larger buffer would make small answers wait behind large ones for longer than lines do.
+ */
+const capacity = Math.max(1024 * 1024, 2 * rate * (roundTrip / 1000))
 
 /** Runs tasks in order, none before its time. */
 function createQueue(): (at: number, task: () => void) => void {
@@ -43,6 +46,10 @@ const back = createQueue()
 /** When the line has passed on all that came back. */
 let freeAt = 0
 
+let onLine = 0
+/** Continues the connections that wait for the line. */
+const waiting = new Set<() => void>()
+
 /** Passes on what comes from one socket to another. @param arrival says when bytes are there */
 function pass(
   from: Socket,
@@ -50,18 +57,22 @@ function pass(
   queue: ReturnType<typeof createQueue>,
   arrival: (bytes: number) => number,
 ) {
-  let under = 0
   const resume = () => {
-    if (under < window && !to.writableNeedDrain) from.resume()
+    if (!to.writableNeedDrain) from.resume()
   }
   to.on('drain', resume)
   from.on('data', (bytes: Buffer) => {
-    under += bytes.length
-    if (under >= window) from.pause()
+    onLine += bytes.length
+    if (onLine >= capacity) {
+      from.pause()
+      waiting.add(resume)
+    }
     queue(arrival(bytes.length), () => {
-      under -= bytes.length
+      onLine -= bytes.length
       if (!to.destroyed && !to.write(bytes)) from.pause()
-      else resume()
+      if (onLine >= capacity) return
+      for (const each of waiting) each()
+      waiting.clear()
     })
   })
   from.on('end', () => queue(arrival(0), () => to.end()))
