@@ -5,6 +5,7 @@ import type { VersionIndex } from './catalog/versions.ts'
 import type { Config } from './config.ts'
 import { configOfSet, namedSets } from './config/set-config.ts'
 import { policyOf, restrictionOf } from './evaluation.ts'
+import { platforms, type Platform } from './image/platform.ts'
 import type { Nix } from './nix/nix.ts'
 import type { Details } from './nix/list.ts'
 import type { SetPolicy } from './nix/evaluate.ts'
@@ -13,9 +14,10 @@ import { createSetWords } from './packages/set-words.ts'
 import { oneSet, severalSets, type PackageSets } from './packages/sets.ts'
 import type { PackageSource, PinnedSet } from './packages/source.ts'
 import type { RecipeBook } from './recipes/book.ts'
-import { openFolder } from './recipes/folder.ts'
+import { noRecipes, openFolder, type FolderRecipes } from './recipes/folder.ts'
 import { createSetRecipes } from './recipes/from-set.ts'
 import { createOperatorBook } from './recipes/operator-book.ts'
+import { reportLoads, type ReportOptions } from './recipes/report-loads.ts'
 import { openRemote, openSource, prepareSource, type SourceOptions } from './sources.ts'
 
 /** The package sets of a server, with resolvers for their names. */
@@ -140,29 +142,66 @@ async function openSet(
   const source = await openSource(config, options, remote)
   const policy = policyOf(config)
   const filter = nameFilter(config.NIXERY_ALLOW, config.NIXERY_DENY)
-  const recipes = createOperatorBook({
-    folder: config.NIXERY_RECIPES === undefined ? undefined : openFolder(config.NIXERY_RECIPES),
-    set: createSetRecipes({ nix, policy }),
-    bare: config.NIXERY_RECIPE_NAMES === 'bare',
+  const { NIXERY_RECIPES } = config
+  const loads = reporting(warn)
+  const folder =
+    NIXERY_RECIPES === undefined ? undefined : openFolder(NIXERY_RECIPES, (found) => loads.onLoad(found))
+  const ofSet = createSetRecipes({ nix, policy, catalog, later })
+  const bare = config.NIXERY_RECIPE_NAMES === 'bare'
+  const recipes = createOperatorBook({ folder, set: ofSet, bare })
+  const resolver = createResolver({
+    catalog,
+    nix,
+    recipes,
+    policy,
+    filter,
+    warn,
+    later,
+    versions: otherVersions(source, versions),
+    hints: (missing) => options.hints(name, missing),
   })
+  /** Those of these names, and of the recipes of the set, that packages have as well. */
+  const clashing = async (names: readonly string[], platform: Platform): Promise<string[]> => {
+    const pinned = await source.pin('latest')
+    const all = new Set([...names, ...(await ofSet.names({ pinned, platform }).catch(() => []))])
+    const found: string[] = []
+    for (const each of all) {
+      if (await resolver.hasPackage(each, platform, pinned).catch(() => false)) found.push(each)
+    }
+    return found
+  }
   return {
     source,
     recipes,
     policy,
     filter,
-    resolver: createResolver({
-      catalog,
-      nix,
-      recipes,
-      policy,
-      filter,
-      warn,
-      later,
-      versions: otherVersions(source, versions),
-      hints: (missing) => options.hints(name, missing),
-    }),
+    resolver,
     list: (pinned, system, details) => nix.listVersions({ set: pinned.set, ...policy, system }, {}, details),
-    prepare: (system) => void prepareSource(source, nix, { ...policy, system }, { note, warn }),
+    prepare(system) {
+      const platform = Object.values(platforms).find((each) => each.system === system)
+      const prepared = prepareSource(source, nix, { ...policy, system }, { note, warn })
+      loads.begin(bare && platform ? (names) => prepared.then(() => clashing(names, platform)) : undefined)
+      // Without a folder, recipes may be in the package set alone.
+      if (folder)
+        void folder
+          .look()
+          .catch((error: unknown) => warn(String(error instanceof Error ? error.message : error)))
+      else loads.onLoad(noRecipes)
+    },
+  }
+}
+
+/** Tells of recipes when they are loaded, from when a server begins to prepare them: for a command, pulls are enough. */
+function reporting(warn: (line: string) => void) {
+  let report: ReturnType<typeof reportLoads> | undefined
+  return {
+    begin(clashing: ReportOptions['clashing']) {
+      report = reportLoads({ warn, clashing })
+    },
+    onLoad(recipes: FolderRecipes): void {
+      // A package set that cannot be used is told of elsewhere.
+      void report?.(recipes).catch(() => {})
+    },
   }
 }
 

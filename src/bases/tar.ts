@@ -88,7 +88,12 @@ export function createTarReader(onEntry: (entry: TarEntry) => TakeContent) {
     const name = cString(header, 0, 100)
     const entry: TarEntry = {
       type: type === '\0' || type === '7' ? '0' : type,
-      path: fromPax.get('path') ?? longName ?? (prefix === '' ? name : `${prefix}/${name}`),
+      // GNU tar gives sparse files another name in `path`.
+      path:
+        fromPax.get('GNU.sparse.name') ??
+        fromPax.get('path') ??
+        longName ??
+        (prefix === '' ? name : `${prefix}/${name}`),
       target: fromPax.get('linkpath') ?? longTarget ?? cString(header, 157, 257),
       mode: numberIn(header, 100, 108) & 0o7777,
       uid: numberOf('uid', 108, 116),
@@ -191,4 +196,4 @@ function recordsOf(bytes: Buffer): Map<string, string> {
   return records
 }
 
-const wanted: ReadonlySet<string> = new Set(['path', 'linkpath', 'size', 'uid', 'gid'])
+const wanted: ReadonlySet<string> = new Set(['path', 'linkpath', 'size', 'uid', 'gid', 'GNU.sparse.name'])

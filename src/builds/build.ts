@@ -84,7 +84,10 @@ async function fromSpec(context: Context, spec: ImageSpec): Promise<BuiltImage> 
   if (context.signal.aborted) throw unwanted()
 
   context.enter()
-  if (spec.base) await context.bases.fetch(spec.base, spec.platform, context)
+  if (spec.base) {
+    context.emit({ type: 'nix', line: `copying the base ${spec.base.reference}` })
+    await context.bases.fetch(spec.base, spec.platform, context)
+  }
   const { origin } = context
   if (origin && (origin.mode === 'caches' || !(await isInStore(context, roots)))) {
     const built = await fromCaches({ ...context, origin }, roots, (closure, contents, signal) =>

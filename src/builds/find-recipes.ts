@@ -1,7 +1,7 @@
 import { NixeryError } from '../errors.ts'
 import type { ImageRequest } from '../image/name.ts'
 import type { Platform } from '../image/platform.ts'
-import { recipePrefix, type NamedRecipe, type Recipe } from '../image/recipes.ts'
+import type { NamedRecipe, Recipe } from '../image/recipes.ts'
 import { byText } from '../image/store-path.ts'
 import type { Resolution } from '../packages/resolution.ts'
 import type { PinnedSet } from '../packages/source.ts'
@@ -10,6 +10,7 @@ import type { PartialDemand } from '../queue/demand.ts'
 import type { LoadedRecipe, RecipeBook, RecipePlace } from '../recipes/book.ts'
 import { compose, inOrder } from '../recipes/compose.ts'
 import { recipeError } from '../recipes/errors.ts'
+import { clashReason } from '../recipes/report-loads.ts'
 import { listed } from '../text/words.ts'
 
 /** Finds the recipes of a request, including those named without `recipe/`, which become recipes of the request. */
@@ -17,10 +18,10 @@ export async function findRecipes(
   recipes: Pick<RecipeBook, 'find' | 'bareNames'>,
   named: ImageRequest,
   pinned: PinnedSet,
-  { signal, urgency, enter }: PartialDemand & Pick<RecipePlace, 'enter'>,
+  { signal, urgency, enter, again }: PartialDemand & Pick<RecipePlace, 'enter' | 'again'>,
 ) {
   const { platform } = named
-  const place = { pinned, platform, enter, ...(signal && { signal }), ...(urgency && { urgency }) }
+  const place = { pinned, platform, enter, again, ...(signal && { signal }), ...(urgency && { urgency }) }
   const bare = await recipes.bareNames(named, place)
   const request = {
     ...named,
@@ -70,8 +71,7 @@ export async function refuseClash(
   const found = await lookUp(bare.map(({ name }) => name))
   for (const { name } of bare) {
     if (!isPackage(found.get(name))) continue
-    const reason = `the package set has a package of this name: rename the recipe, or pull ${recipePrefix}/${name}`
-    throw recipeError(name, undefined, reason)
+    throw recipeError(name, undefined, clashReason(name))
   }
 }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { execa } from 'execa'
 import { hasCode, NixeryError } from '../errors.ts'
+import { parseStorePath } from '../image/store-path.ts'
 import { DerivationGone, type WantedOutput } from './realise.ts'
 import { failsWith, type Bench } from './testing.ts'
 
@@ -214,6 +215,11 @@ export function describeRealisation(bench: () => Bench): void {
         assert.ok(error instanceof DerivationGone)
         return failsWith('BUILD_FAILED')(error)
       })
+    })
+
+    it('tells that a file which evaluation put into the store was removed, as of a derivation', async () => {
+      const outputPath = parseStorePath(`/nix/store/${'a'.repeat(32)}-removed-file`)
+      await assert.rejects(realised([{ outputPath }]), (error) => error instanceof DerivationGone)
     })
 
     it('runs no more at once than it may', async () => {

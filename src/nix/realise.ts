@@ -1,6 +1,6 @@
-import { readdir, readlink } from 'node:fs/promises'
+import { access, readdir, readlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { NixeryError } from '../errors.ts'
+import { NixeryError, systemErrorCode } from '../errors.ts'
 import type { StorePath } from '../image/store-path.ts'
 import { createBuildReport, type BuildReport } from './build-report.ts'
 import { run, type Failed, type RunOptions } from './process.ts'
@@ -49,8 +49,19 @@ export async function realise(
   let { result, report } = await once()
   // Nix sometimes kills a builder that has finished (17 of 2060 builds with 2.8): try once more.
   if (!result.ok && report.hasError(/failed due to signal 9/)) ({ result, report } = await once())
+  if (!result.ok && (await isGone(wanted))) throw gone(report)
   if (!result.ok) throw failure(result, report, builderTimeout)
   await checkOutputs(wanted, dirname(root))
+}
+
+/** Whether a path that evaluation has put into the store is there no more. Evaluating again puts it there. */
+async function isGone(wanted: readonly WantedOutput[]): Promise<boolean> {
+  for (const { drvPath, outputPath } of wanted) {
+    if (drvPath !== undefined) continue
+    const code = await access(outputPath).then(() => undefined, systemErrorCode)
+    if (code === 'ENOENT') return true
+  }
+  return false
 }
 
 /**
@@ -96,6 +107,13 @@ export async function protect(
  */
 export class DerivationGone extends NixeryError<'BUILD_FAILED'> {}
 
+const gone = (report: BuildReport): DerivationGone =>
+  new DerivationGone(
+    'BUILD_FAILED',
+    `the garbage collector removed a package during the build:\n${report.text()}`,
+    { hint: 'try again' },
+  )
+
 const missingDerivation = /^\s*error: .*(cannot build missing derivation|failed to obtain derivation of) /
 
 /** The exit status of nix-store is reliable for one kind of failure only, 101: a builder ran too long (nix-store(1)). */
@@ -111,13 +129,7 @@ function failure({ exitCode, timedOut }: Failed, report: BuildReport, builderTim
   }
   // Any error, not only the last one, since other packages may have been built at the same time.
   if (report.hasError(missingDerivation)) {
-    return new DerivationGone(
-      'BUILD_FAILED',
-      `the garbage collector removed a package during the build:\n${report.text()}`,
-      {
-        hint: 'try again',
-      },
-    )
+    return gone(report)
   }
   const foreign = report.hasError(/is required to build .* but I am a|platform mismatch|system or feature/)
   return new NixeryError('BUILD_FAILED', `a package could not be built: ${report.text()}`, {

@@ -16,6 +16,8 @@ export type RecipePlace = PartialDemand & {
   readonly platform: Platform
   /** Is called before Nix is asked, and may refuse. */
   readonly enter?: (() => void) | undefined
+  /** Evaluates what is remembered, too: Nix has removed what it refers to meanwhile. */
+  readonly again?: boolean | undefined
 }
 
 /** Where recipes come from. */

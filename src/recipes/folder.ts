@@ -20,6 +20,9 @@ export type FolderEntry =
 /** All recipes of a folder, by name. `state` changes with every change of a file that they are made of. */
 export type FolderRecipes = { readonly entries: ReadonlyMap<string, FolderEntry>; readonly state: string }
 
+/** As if there were no folder. */
+export const noRecipes: FolderRecipes = { entries: new Map(), state: '' }
+
 export type RecipeFolder = {
   /** What was read, if it was looked at a moment ago. */
   current(): FolderRecipes | undefined
@@ -39,8 +42,14 @@ type Read = {
   readonly mark: string
 }
 
-/** @param folder has `NAME.toml` and `NAME.json`; other files in it are what recipes copy */
-export function openFolder(folder: string): RecipeFolder {
+/**
+ * @param folder has `NAME.toml` and `NAME.json`; other files in it are what recipes copy
+ * @param onLoad is called when recipes were read that are new or have changed
+ */
+export function openFolder(
+  folder: string,
+  onLoad: (recipes: FolderRecipes) => void = () => {},
+): RecipeFolder {
   let known = new Map<string, Read>()
   let last: { readonly recipes: FolderRecipes; readonly at: number } | undefined
   let looking: Promise<FolderRecipes> | undefined
@@ -65,7 +74,9 @@ export function openFolder(folder: string): RecipeFolder {
     }
     const marks = Array.from(read, ([file, { mark }]) => `${file} ${mark}`)
     const recipes = { entries, state: hash('sha256', marks.join('\n')) }
+    const hasChanged = last?.recipes.state !== recipes.state
     last = { recipes, at: performance.now() }
+    if (hasChanged) onLoad(recipes)
     return recipes
   }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import type { Catalog, ResolutionKey } from '../catalog/catalog.ts'
 import { NixeryError } from '../errors.ts'
 import { amd64 } from '../image/platform.ts'
 import type { ImageLookUp } from '../nix/image-recipes.ts'
@@ -17,10 +18,24 @@ describe('the recipes of a package set', () => {
         )
       },
     }
-    const recipes = createSetRecipes({
-      nix,
-      policy: { config: {}, overlays: [] },
-    })
+    const kept = new Map<ResolutionKey, object>()
+    const catalog = {
+      resolutions: <T>(keys: readonly ResolutionKey[], parse: (text: string) => T | undefined) => {
+        const found = keys.flatMap((key) => {
+          const value = kept.has(key) ? parse(JSON.stringify(kept.get(key))) : undefined
+          return value === undefined ? [] : [[key, value] as const]
+        })
+        return Promise.resolve(new Map(found))
+      },
+      rememberResolutions: (fresh: ReadonlyMap<ResolutionKey, object>) => {
+        for (const [key, value] of fresh) kept.set(key, value)
+        return Promise.resolve()
+      },
+    } as Pick<Catalog, 'resolutions' | 'rememberResolutions'>
+    const rest: Promise<unknown>[] = []
+    const later = (work: Promise<unknown>) => void rest.push(work)
+    const open = () => createSetRecipes({ nix, policy: { config: {}, overlays: [] }, catalog, later })
+    const recipes = open()
     const pinned = { set: { folder: '/set' }, revision: 'r', unchanged: () => Promise.resolve(true) }
     const place: RecipePlace = { pinned, platform: amd64 }
     const refused: RecipePlace = {
@@ -39,5 +54,14 @@ describe('the recipes of a package set', () => {
     assert.deepEqual(await recipes.names(place), ['web'])
     assert.deepEqual(await recipes.names(refused), ['web'])
     assert.deepEqual(asked, ['web', undefined])
+
+    // A restart does not ask again, unless what was evaluated is gone.
+    await Promise.all(rest)
+    const restarted = open()
+    assert.deepEqual(await restarted.own('web', refused), own)
+    assert.deepEqual(await restarted.names(refused), ['web'])
+    assert.deepEqual(asked, ['web', undefined])
+    assert.deepEqual(await restarted.own('web', { ...place, again: true }), own)
+    assert.deepEqual(asked, ['web', undefined, 'web'])
   })
 })

@@ -1,12 +1,14 @@
 import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
+import type { Catalog, ResolutionKey } from '../catalog/catalog.ts'
 import { NixeryError } from '../errors.ts'
 import type { Recipe } from '../image/recipes.ts'
-import { isStorePath } from '../image/store-path.ts'
+import { keyOf } from '../image/canonical.ts'
+import { isStorePath, parseStorePath } from '../image/store-path.ts'
 import type { SetPolicy } from '../nix/evaluate.ts'
 import type { ImageAnswer } from '../nix/image-recipes.ts'
 import type { Nix } from '../nix/nix.ts'
-import { stateOf } from '../packages/source.ts'
+import { stateOf, type PinnedSet } from '../packages/source.ts'
 import type { RecipePlace } from './book.ts'
 import { RecipeError } from './errors.ts'
 import { includesOf, nameProblem } from './written.ts'
@@ -18,6 +20,10 @@ import type { SetRecipes } from './operator-book.ts'
 export type SetRecipesOptions = {
   readonly nix: Pick<Nix, 'evaluateImage'>
   readonly policy: SetPolicy
+  /** Keeps answers beyond the end of the process. */
+  readonly catalog: Pick<Catalog, 'resolutions' | 'rememberResolutions'>
+  /** Takes what is still to be done when the answer is there. */
+  readonly later: (work: Promise<unknown>) => void
 }
 
 // Answers that are kept, of all revisions, and for how long (ms) a failure is.
@@ -28,20 +34,40 @@ const failureKept = 10_000
  * The recipes of a package set: its attribute `images`, a set of recipes by name. Each is evaluated alone, so that one
  * that fails does not affect the others, and once for each revision and platform.
  */
-export function createSetRecipes({ nix, policy }: SetRecipesOptions): SetRecipes {
+export function createSetRecipes({ nix, policy, catalog, later }: SetRecipesOptions): SetRecipes {
   const kept = new LRUCache<string, Promise<ImageAnswer>>({ max: mostKept })
 
-  function evaluate(image: string | undefined, place: RecipePlace): Promise<ImageAnswer> {
-    const { pinned, platform, enter, ...demand } = place
+  const keyIn = ({ pinned: { revision }, platform: { system } }: RecipePlace, image: string | undefined) =>
+    keyOf('resolution', 1, { image: image ?? null, revision, system, policy })
+
+  const remember = async (key: ResolutionKey, answer: ImageAnswer, pinned: PinnedSet) => {
+    if ('failed' in answer || !(await pinned.unchanged())) return
+    await catalog.rememberResolutions(new Map([[key, answer]]), pinned.revision)
+  }
+
+  async function evaluate(image: string | undefined, place: RecipePlace): Promise<ImageAnswer> {
+    const { pinned, platform, enter, again = false, ...demand } = place
     const key = JSON.stringify([stateOf(pinned), platform.system, image ?? null])
-    const known = kept.get(key)
+    const known = again ? undefined : kept.get(key)
     if (known) return known
+    const inCatalog = keyIn(place, image)
+    const remembered = again
+      ? undefined
+      : (await catalog.resolutions([inCatalog], parseAnswer)).get(inCatalog)
+    // Another may have begun meanwhile.
+    const begun = again ? undefined : kept.get(key)
+    if (begun) return begun
+    if (remembered) {
+      kept.set(key, Promise.resolve(remembered))
+      return remembered
+    }
     enter?.()
     const { set } = pinned
     // Whoever asks first may leave, and others wait for the same.
     const { signal: _signal, ...watch } = demand
     const found = nix.evaluateImage({ set, ...policy, system: platform.system, image }, watch)
     kept.set(key, found)
+    later(found.then((answer) => remember(inCatalog, answer, pinned)).catch(() => {}))
     const forget = () => {
       if (kept.peek(key) === found) kept.delete(key)
     }
@@ -67,6 +93,29 @@ export function createSetRecipes({ nix, policy }: SetRecipesOptions): SetRecipes
       if ('failed' in answer) throw new RecipeError(name, undefined, `does not evaluate:\n${answer.failed}`)
       return ownOf(name, answer.recipe, answer.roots)
     },
+  }
+}
+
+const root = z.object({
+  outputPath: z.string().transform((text) => parseStorePath(text)),
+  drvPath: z
+    .string()
+    .transform((text) => parseStorePath(text))
+    .exactOptional(),
+  output: z.string().exactOptional(),
+})
+const answerForm = z.union([
+  z.object({ names: z.array(z.string()) }),
+  z.object({ missing: z.literal(true) }),
+  z.object({ recipe: z.unknown(), roots: z.array(root) }),
+])
+
+/** Undefined for what this version cannot read. */
+function parseAnswer(text: string): ImageAnswer | undefined {
+  try {
+    return answerForm.parse(JSON.parse(text))
+  } catch {
+    return undefined
   }
 }
 

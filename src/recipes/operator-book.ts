@@ -2,7 +2,7 @@ import type { ImageRequest } from '../image/name.ts'
 import { builtIn, isBuiltIn } from '../image/recipes.ts'
 import { unknownRecipe, type RecipeBook, type RecipePlace } from './book.ts'
 import { locatedError, notIncluded, ownIn } from './check.ts'
-import type { FolderRecipes, RecipeFolder } from './folder.ts'
+import { noRecipes, type RecipeFolder } from './folder.ts'
 import { withIncludes, type OwnRecipe } from './include.ts'
 
 /** Recipes that a package set has, as its attribute `images`. */
@@ -20,15 +20,13 @@ export type OperatorBookOptions = {
   readonly bare: boolean
 }
 
-const nothing: FolderRecipes = { entries: new Map(), state: '' }
-
 /** The book of the operator's recipes: those of a folder, those of the package set, and the built-in ones. */
 export function createOperatorBook({ folder, set, bare }: OperatorBookOptions): RecipeBook {
   /** Whether the meaning of a request depends on the folder. */
   const dependsOn = ({ recipes, packages }: ImageRequest): boolean =>
     folder !== undefined && (recipes.some((name) => !isBuiltIn(name)) || (bare && packages.length > 0))
 
-  const lookInFolder = async () => (folder ? folder.look() : nothing)
+  const lookInFolder = async () => (folder ? folder.look() : noRecipes)
 
   /** A recipe of the package set, which includes others of the set and built-in ones. */
   const ownInSet = async (name: string, by: string | undefined, place: RecipePlace): Promise<OwnRecipe> => {

@@ -2,6 +2,7 @@ import { allPrograms, type Client } from '../support/clients/client.ts'
 import { openContainerd } from '../support/clients/containerd.ts'
 import { openDocker, openDockerOnContainerd } from '../support/clients/docker.ts'
 import { openBuildah, openPodman } from '../support/clients/podman.ts'
+import { openSkopeo } from '../support/clients/skopeo.ts'
 
 export type Row = {
   readonly name: string
@@ -32,4 +33,11 @@ export async function clientsOf(all: boolean): Promise<Row[]> {
       runs: name !== 'buildah',
     }))
   })
+}
+
+/** umoci and runc of this machine, which take a command in place of the entry point. */
+export async function runcRow(): Promise<Row> {
+  const [installed] = await allPrograms()
+  if (!installed || 'missing' in installed) throw new Error('the programs of this machine are not there')
+  return { name: 'runc', builds: false, runs: true, open: (folder) => openSkopeo(installed, folder) }
 }

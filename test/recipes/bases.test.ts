@@ -1,17 +1,14 @@
 import assert from 'node:assert/strict'
-import { cp, mkdir, readdir, readFile, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { ServerProcess } from '../../scripts/server.ts'
-import { clientsOf, type Row } from '../images/clients.ts'
-import { allPrograms, type Client } from '../support/clients/client.ts'
-import { openSkopeo } from '../support/clients/skopeo.ts'
-import { digestOf } from '../../src/image/digest.ts'
-import { pushImage } from '../support/base-images.ts'
-import { archiveOf } from '../support/base-roots.ts'
-import { pushBases, rows, writeRecipe } from '../support/bases.ts'
+import { clientsOf, runcRow } from '../images/clients.ts'
+import type { Client } from '../support/clients/client.ts'
+import { authorization } from '../support/base-images.ts'
+import { pushBases, pushTampered, rows, writeRecipe } from '../support/bases.ts'
 import { runNixery } from '../support/command.ts'
-import { startDockerRegistry, type DockerRegistry } from '../support/docker-registry.ts'
+import { passwordFile, startDockerRegistry, type DockerRegistry } from '../support/docker-registry.ts'
 import { ask, demoPackages, failureOf, openWorkspace, type Workspace } from '../support/workspace.ts'
 
 // Images on base images that a real registry has: Debian's packages in merged folders, and busybox. `npm run images` takes
@@ -19,9 +16,7 @@ import { ask, demoPackages, failureOf, openWorkspace, type Workspace } from '../
 
 const all = process.env['NIXERY_IMAGES'] === 'all'
 const clients = await clientsOf(all)
-const [installed] = await allPrograms()
-assert.ok(installed && 'path' in installed)
-const runc: Row = { name: 'runc', builds: false, runs: true, open: (folder) => openSkopeo(installed, folder) }
+const runc = await runcRow()
 
 let workspace: Workspace
 let registry: DockerRegistry
@@ -35,6 +30,7 @@ const settings = () => ({
   NIXERY_RECIPES: recipes,
   NIXERY_BASE_REGISTRIES: `${registry.address}/bases localhost:1`,
   NIXERY_PLATFORMS: 'amd64 arm64',
+  REGISTRY_AUTH_FILE: join(workspace.folder, 'auth.json'),
 })
 
 before(async () => {
@@ -42,7 +38,12 @@ before(async () => {
   const { folder } = workspace
   recipes = join(folder, 'recipes')
   await mkdir(recipes)
-  registry = await startDockerRegistry(join(folder, 'registry'))
+  const path = await passwordFile(join(folder, 'passwords'))
+  registry = await startDockerRegistry(join(folder, 'registry'), {
+    auth: { htpasswd: { realm: 'test', path } },
+  })
+  const auths = { [registry.address]: { auth: authorization.replace('Basic ', '') } }
+  await writeFile(join(folder, 'auth.json'), JSON.stringify({ auths }))
   packages = await demoPackages()
   Object.assign(pinned, await pushBases(registry.address, folder, recipes, all))
   data = join(folder, 'data')
@@ -102,7 +103,10 @@ describe('programs of both run', () => {
 describe('an image on a base', () => {
   it('has the layers of the base first, as they are, in both forms', async () => {
     const theirs = await fetch(`http://${registry.address}/v2/bases/debian/manifests/12`, {
-      headers: { Accept: 'application/vnd.docker.distribution.manifest.v2+json' },
+      headers: {
+        Accept: 'application/vnd.docker.distribution.manifest.v2+json',
+        Authorization: authorization,
+      },
     })
     const base = (await theirs.json()) as Manifest
     const docker = await manifestOf('recipe/debian', 'docker.distribution.manifest.v2')
@@ -137,7 +141,7 @@ describe('a base that cannot be used', () => {
   const digest = `sha256:${'0'.repeat(64)}`
   it('is told with the recipe, the field and what to do, and other recipes go on', async () => {
     const { address } = registry
-    const tampered = await tamper()
+    const tampered = await pushTampered(address, workspace.folder)
     const cases: Readonly<Record<string, readonly [base: string, status: number, message: RegExp]>> = {
       unlisted: [
         `${address}/elsewhere/a@${digest}`,
@@ -169,33 +173,6 @@ describe('a base that cannot be used', () => {
     }
     await manifestOf('amd64/recipe/busybox')
   })
-  /** A base whose layer was changed on the registry's disk. */
-  async function tamper(): Promise<string> {
-    const layer = await archiveOf(join(workspace.folder, 'upper'))
-    const made = await pushImage(registry.address, 'bases/tampered', '1', {
-      layers: [layer],
-      form: 'oci',
-      compression: 'none',
-    })
-    const { digest: other } = await pushImage(registry.address, 'bases/second', '1', {
-      layers: [Buffer.alloc(layer.length)],
-      form: 'oci',
-      compression: 'none',
-    })
-    assert.ok(other)
-    const blob = (bytes: Buffer) => {
-      const hex = digestOf(bytes).slice(7)
-      return join(
-        workspace.folder,
-        'registry/data/docker/registry/v2/blobs/sha256',
-        hex.slice(0, 2),
-        hex,
-        'data',
-      )
-    }
-    await cp(blob(Buffer.alloc(layer.length)), blob(layer))
-    return `${registry.address}/bases/tampered@${made.digest}`
-  }
 })
 
 describe('the command line', () => {

@@ -31,6 +31,9 @@ const types = {
   },
 }
 
+/** What docker-registry.ts has a password file for. */
+export const authorization = `Basic ${Buffer.from('user:pass:word').toString('base64')}`
+
 const packed = async (bytes: Buffer, compression: Compression): Promise<Buffer> => {
   if (compression === 'none') return bytes
   return compression === 'gzip' ? promisify(gzip)(bytes, { level: 1 }) : promisify(zstdCompress)(bytes)
@@ -44,11 +47,14 @@ async function checked(response: Response): Promise<Response> {
 async function putBlob(address: string, repository: string, bytes: Buffer) {
   const digest = digestOf(bytes)
   const begun = await checked(
-    await fetch(`http://${address}/v2/${repository}/blobs/uploads/`, { method: 'POST' }),
+    await fetch(`http://${address}/v2/${repository}/blobs/uploads/`, {
+      method: 'POST',
+      headers: { Authorization: authorization },
+    }),
   )
   const url = new URL(begun.headers.get('location') ?? '', `http://${address}`)
   url.searchParams.set('digest', digest)
-  const headers = { 'Content-Type': 'application/octet-stream' }
+  const headers = { 'Content-Type': 'application/octet-stream', Authorization: authorization }
   await checked(await fetch(url, { method: 'PUT', body: new Uint8Array(bytes), headers }))
   return { digest, size: bytes.length }
 }
@@ -62,7 +68,13 @@ async function putManifest(
 ) {
   const body = JSON.stringify({ schemaVersion: 2, mediaType, ...json })
   const url = `http://${address}/v2/${repository}/manifests/${tag}`
-  await checked(await fetch(url, { method: 'PUT', body, headers: { 'Content-Type': mediaType } }))
+  await checked(
+    await fetch(url, {
+      method: 'PUT',
+      body,
+      headers: { 'Content-Type': mediaType, Authorization: authorization },
+    }),
+  )
   return { mediaType, digest: digestOf(body), size: Buffer.byteLength(body) }
 }
 

@@ -1,5 +1,6 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { cp, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { digestOf } from '../../src/image/digest.ts'
 import { pushImage, pushIndex } from './base-images.ts'
 import { archiveOf, busyboxRoot, debianRoot, smallDebianRoot } from './base-roots.ts'
 
@@ -96,3 +97,21 @@ export const rows: readonly (readonly [name: string, script: string, expected: s
     'ours\nnobody\ndirectory\n/bin/hello',
   ],
 ]
+
+/**
+ * Pushes a base whose layer is then changed on the registry's disk.
+ * @param folder the registry is in its folder `registry`
+ */
+export async function pushTampered(address: string, folder: string): Promise<string> {
+  const layer = await archiveOf(join(folder, 'upper'))
+  const zeros = Buffer.alloc(layer.length)
+  const image = { form: 'oci', compression: 'none' } as const
+  const made = await pushImage(address, 'bases/tampered', '1', { ...image, layers: [layer] })
+  await pushImage(address, 'bases/zeros', '1', { ...image, layers: [zeros] })
+  const blob = (bytes: Buffer) => {
+    const hex = digestOf(bytes).slice('sha256:'.length)
+    return join(folder, 'registry/data/docker/registry/v2/blobs/sha256', hex.slice(0, 2), hex, 'data')
+  }
+  await cp(blob(zeros), blob(layer))
+  return `${address}/bases/tampered@${made.digest}`
+}
