@@ -7,6 +7,9 @@ import { loginLifetime, sessionLifetime } from './http/cookies.ts'
 import type { RouteTable } from './http/route-table.ts'
 import { platforms } from './image/platform.ts'
 import type { Monitor } from './monitor.ts'
+import { hasCode } from './errors.ts'
+import type { Digest } from './image/digest.ts'
+import type { State } from './state.ts'
 import { anyImage, createApi } from './web/api.ts'
 import type { Finder } from './web/compose.ts'
 import { describeSource } from './web/describe.ts'
@@ -20,6 +23,7 @@ export type PagesDeps = {
   readonly worker: WorkerStatus
   readonly finder?: FinderParts | undefined
   readonly monitor: Monitor
+  readonly state: Pick<State, 'catalog' | 'store'>
   readonly version: string
 }
 
@@ -30,7 +34,7 @@ export function openPages(
   { guard, may, login }: Gate,
   counted: Pick<LoginDeps, 'quotas' | 'audit'>,
 ): RouteTable | undefined {
-  const { worker, monitor, version } = deps
+  const { worker, monitor, version, state } = deps
   const vocabulary = vocabularyOf(config)
   const showNames = config.NIXERY_PAGES === 'full' || config.NIXERY_CATALOG === 'on'
   const finder: Finder | undefined = deps.finder && {
@@ -56,6 +60,7 @@ export function openPages(
     history: monitor.history,
     vocabulary,
     finder,
+    images: { catalog: state.catalog, read: (digest) => readSmall(state.store, digest) },
     ...(guard && {
       maySee: ({ identity }, imageRequest) => may(identity, 'pull', { build: '', imageRequest }),
     }),
@@ -72,4 +77,19 @@ export function openPages(
     platforms: config.NIXERY_PLATFORMS.map((name) => platforms[name]),
   })
   return (path) => api?.(path) ?? pages(path)
+}
+
+// Bytes of the config of an image, which names each of its layers.
+const largestConfig = 1_000_000
+
+/** A blob that is small enough to be held in memory; undefined for one that is not, or is not there. */
+async function readSmall(store: State['store'], digest: Digest): Promise<Buffer | undefined> {
+  const size = await store.stat(digest)
+  if (size === undefined || size > largestConfig) return undefined
+  try {
+    return Buffer.concat(await (await store.read(digest)).toArray())
+  } catch (error) {
+    if (hasCode(error, 'BLOB_UNKNOWN')) return undefined
+    throw error
+  }
 }

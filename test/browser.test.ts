@@ -35,6 +35,7 @@ describe('the pages in a browser', { skip: noBrowser ?? false }, () => {
       return ((await answer.json()) as { state: string }).state === 'ready'
     }
     await until(isReady)
+    await until(async () => (await fetch(at('/images/hello/htop'))).ok)
   })
   after(async () => {
     await browser?.close()
@@ -70,6 +71,10 @@ describe('the pages in a browser', { skip: noBrowser ?? false }, () => {
     await page.getByRole('button', { name: /^Copied/ }).waitFor()
     const copied = await page.evaluate('navigator.clipboard.readText()')
     assert.equal(copied, `podman run --rm -ti --tls-verify=false ${server.address}/hello/htop htop`)
+    await page.getByRole('link', { name: /history of this image/ }).click()
+    await page.getByText('to download in').waitFor()
+    await page.goBack()
+    await page.evaluate('window.isSame = true')
     // What was pulled before counts as downloaded, also the next time.
     await page.getByRole('link', { name: 'I have this image' }).click()
     await page.getByRole('link', { name: 'I do not have this image' }).waitFor()
@@ -110,7 +115,7 @@ describe('the pages in a browser', { skip: noBrowser ?? false }, () => {
       const { context, page, complaints } = await openView(browser, view)
       await page.goto(at('/'))
       const build = await page.locator('a[href^="/builds/"]').first().getAttribute('href')
-      const paths = ['/', '/compose?q=hello&p=hello&p=htop', build ?? '']
+      const paths = ['/', '/compose?q=hello&p=hello&p=htop', '/images/hello/htop', build ?? '']
       for (const path of paths) {
         await page.goto(at(path))
         assert.deepEqual(await barriersOf(page), [], path)

@@ -149,6 +149,8 @@ may = ["list"]
     assert.equal((await get('/api/v1/search?q=hello', {})).status, 401)
     const page = await (await get('/compose?q=hello&p=helloplus', bob)).text()
     assert.match(page, /You may not pull this image/)
+    assert.equal((await get('/images/helloplus', bob)).status, 403)
+    assert.equal((await get('/images/hello', bob)).status, 404)
     assert.doesNotMatch(page, /greets twice/)
   })
 
@@ -157,6 +159,20 @@ may = ["list"]
     assert.match(page, /greets &amp; &lt;b&gt;more&lt;\/b&gt;/)
     assert.match(page, /<a[^>]*href="\/compose\?q=hello&amp;p=helloplus"[^>]*aria-label="Add helloplus"/s)
     assert.doesNotMatch(page, /javascript:|<b>/)
+  })
+
+  it('leads to the page of an image, which has its tags, layers, packages and configuration', async () => {
+    assert.equal((await get('/v2/hello/manifests/latest')).status, 200)
+    const image = () => get('/images/hello', bob)
+    await until(async () => (await image()).ok, 'the pull is in the catalog')
+    const page = await (await image()).text()
+    assert.match(page, /<svg[^>]*class="treemap"/s)
+    assert.match(page, /<span class="package">hello<\/span>.*1\.2\.3.*MIT/s)
+    assert.match(page, /PATH=\/usr\/local\/sbin/)
+    assert.match(page, /tag=latest&amp;a=amd64/)
+    assert.match(page, /hello@sha256:[0-9a-f]{64}</)
+    assert.doesNotMatch(page, /just now|>pulls</, 'what others pulled is not told')
+    assert.match(await (await get('/compose?p=hello')).text(), /href="\/images\/hello"/)
   })
 
   it('tells who asks for a name that does not exist of what may be meant', async () => {

@@ -2,6 +2,7 @@ import type { Key } from '../image/canonical.ts'
 import type { Digest } from '../image/digest.ts'
 import type { Layer } from '../image/oci.ts'
 import type { PathFacts, StorePath } from '../image/store-path.ts'
+import type { ImagesOfNames } from './images-of-names.ts'
 import type { BlobMarks } from './blob-marks.ts'
 import type { Lead, LeadName } from './lead.ts'
 
@@ -76,7 +77,7 @@ export type RowUses = {
  * a later version wrote it, also counts as missing.
  * Values that belong to other rooms are stored as JSON, and parsed when they are read by a function of that room.
  */
-export type Catalog = {
+export type Catalog = ImagesOfNames & {
   resolutions<T>(keys: readonly ResolutionKey[], parse: Parse<T>): Promise<Map<ResolutionKey, T>>
   /** @param revision the revision of the package set; its resolutions are removed together when it is no longer used */
   rememberResolutions(resolutions: ReadonlyMap<ResolutionKey, object>, revision?: string): Promise<void>
@@ -217,10 +218,7 @@ export type CatalogUpkeep = {
   readonly rows: CatalogRows
 }
 
-/**
- * For removing resolutions and facts of paths by age. Each call does a bounded amount of work. Days are UTC days,
- * counted from 1970; limits are numbers of rows.
- */
+/** Forgets resolutions and facts of paths by age, so many rows at once. Days are UTC days counted from 1970. */
 export type CatalogRows = {
   /** Sets the day of rows without one, which an earlier version wrote. Returns their number. */
   giveDay(day: number, limit: number): Promise<number>

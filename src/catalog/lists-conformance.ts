@@ -103,6 +103,34 @@ export function describeLists(name: string, open: () => Promise<Catalog>): void 
       await catalog.close()
     })
 
+    it('tells of the images of a name, the newest first', async () => {
+      const catalog = await open()
+      await catalog.rememberImage(testKey('a'), { name: 'a' }, 10)
+      await catalog.rememberImage(testKey('b'), { name: 'b' }, 20)
+      await catalog.rememberPulls([pull('r', 'latest', 'a', 100), pull('r', 'old', 'a', 90)])
+      await catalog.rememberPulls([pull('r', 'latest', 'b', 110), pull('other', 'latest', 'a', 120)])
+      await catalog.rememberPulls([pull('r', 'gone', 'not-there', 130)])
+      assert.deepEqual(
+        (await catalog.pulledImages('r', 9, parseAny)).map(({ tag, image, pulledAt, pulls }) => ({
+          tag,
+          image,
+          pulledAt,
+          pulls,
+        })),
+        [
+          { tag: 'latest', image: { name: 'b' }, pulledAt: 110, pulls: 2 },
+          { tag: 'old', image: { name: 'a' }, pulledAt: 90, pulls: 1 },
+        ],
+      )
+      assert.deepEqual(await catalog.givenImages('r', 9, parseAny), [
+        { image: { name: 'b' }, madeAt: 20 },
+        { image: { name: 'a' }, madeAt: 10 },
+      ])
+      assert.equal((await catalog.givenImages('r', 1, parseAny)).length, 1)
+      assert.deepEqual(await catalog.pulledImages('none', 9, parseAny), [])
+      await catalog.close()
+    })
+
     it('keeps texts as they are', async () => {
       const catalog = await open()
       const odd = { text: 'nul \0, quote \', backslash \\, 𝄞, \u2028, {"a":1}', digest: digestOf('a') }

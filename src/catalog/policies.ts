@@ -49,6 +49,8 @@ export const catalogPolicies: Policies<Omit<Catalog, 'close'>> = {
   tags: ask(() => []),
   repositories: ask(() => []),
   mostPulled: ask(() => []),
+  pulledImages: ask(() => []),
+  givenImages: ask(() => []),
   apiKeys: { add: must, find: must, list: must, revoke: must },
   upkeep: {
     lock: must,

@@ -5,6 +5,7 @@ import type { Catalog } from './catalog.ts'
 import { findBlobSize } from './mark-rows.ts'
 import { apiKeysIn } from './api-keys.ts'
 import { migrate, type SqlDatabase } from './migrate.ts'
+import { givenIn } from './given-rows.ts'
 import { pullsIn } from './pull-rows.ts'
 import {
   cacheFileOf,
@@ -167,6 +168,7 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
 
     forgetBlob: (digest) => forgetBlobs(db, database, [digest], 'forget'),
     ...pullsIn(db),
+    ...givenIn(db),
     apiKeys: apiKeysIn(db),
     upkeep: upkeepIn(db, database),
     close: () => db.destroy(),

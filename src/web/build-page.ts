@@ -26,6 +26,11 @@ export const buildPage = (frame: Frame, build: BuildRecord, { showNames }: { sho
         build.state === 'running' &&
         html`<p class="quiet small">This page reloads every ${refreshSeconds} seconds.</p>`
       }
+      ${
+        showNames &&
+        build.state === 'finished' &&
+        html`<p><a href="/images/${build.image.split(':')[0]}">The image</a></p>`
+      }
       ${failureSection(build)}
       <section>
         <h2>Steps</h2>

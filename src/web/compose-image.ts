@@ -142,6 +142,7 @@ function size({ estimate, layers, composition, name }: Composed): Html | false {
       </div>
     </dl>
     ${layersView(layers)} ${having(composition, name)}
+    ${unpacked.length === 0 && html`<p class="small"><a href="/images/${name}">Tags, configuration and history of this image</a></p>`}
   </section>`
 }
 

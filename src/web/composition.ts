@@ -96,3 +96,15 @@ export function imageOf(
   const ordered = packages.toSorted((a, b) => Number(isWord(a)) - Number(isWord(b)))
   return parseImageName([...leading, ...words, ...ordered].join('/'), undefined, vocabulary)
 }
+
+/** The composition that an image is of. */
+export const compositionOf = (request: ImageRequest): Composition => ({
+  set: request.set,
+  platform: request.platformNamed ? request.platform.architecture : undefined,
+  recipes: [...request.recipes, ...request.words],
+  packages: request.packages,
+  have: [],
+  query: '',
+  offset: 0,
+  use: '',
+})

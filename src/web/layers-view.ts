@@ -17,7 +17,7 @@ export type ShownLayer = {
   readonly sharedWith: readonly string[]
 }
 
-export type LayerKind = 'had' | 'shared' | 'own' | 'new'
+export type LayerKind = 'had' | 'shared' | 'own' | 'new' | 'part'
 
 /** What the kinds mean, in the order of the legend. */
 const kinds: Readonly<Record<LayerKind, string>> = {
@@ -25,6 +25,7 @@ const kinds: Readonly<Record<LayerKind, string>> = {
   shared: 'shared with popular images',
   own: 'only in this image, as far as is known',
   new: 'not packed yet',
+  part: 'of this image',
 }
 
 const [width, height] = [720, 300]
@@ -89,8 +90,13 @@ function drawing(layers: readonly ShownLayer[]): Html {
         />
         ${
           label &&
-          html`<text x="${fixed(x + 10)}" y="${fixed(y + 23)}">${label}</text>
-            ${h > 46 && html`<text class="amount" x="${fixed(x + 10)}" y="${fixed(y + 41)}">${bytesText(item.packed ?? item.size)}</text>`}`
+          html`<text x="${fixed(x + 10)}" y="${fixed(y + 23)}">${label}</text> ${
+              h > 46 &&
+              w > 70 &&
+              html`<text class="amount" x="${fixed(x + 10)}" y="${fixed(y + 41)}"
+                >${bytesText(item.packed ?? item.size)}</text
+              >`
+            }`
         }
       </g>`
     })}

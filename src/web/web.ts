@@ -10,13 +10,24 @@ import { openBook } from './book.ts'
 import { buildPage } from './build-page.ts'
 import { compose, type Finder } from './compose.ts'
 import { composePage } from './compose-page.ts'
+import { addressOf, compositionOf } from './composition.ts'
 import type { SourceDescription } from './describe.ts'
 import { docsPage } from './docs.ts'
 import type { BuildRecord, History } from './history.ts'
 import { withoutSuggestions } from '../text/words.ts'
 import { homePage } from './home.ts'
 import { registryHost } from './host.ts'
-import { documentOf, headersFor, homeLink, securityHeaders, type Page, type Viewer } from './layout.ts'
+import { imageFacts, type ImageDeps } from './image.ts'
+import { imagePage } from './image-page.ts'
+import {
+  documentOf,
+  headersFor,
+  homeLink,
+  securityHeaders,
+  type Html,
+  type Page,
+  type Viewer,
+} from './layout.ts'
 import { createLogin, type LoginDeps } from './login.ts'
 
 export type WebDeps = {
@@ -33,6 +44,8 @@ export type WebDeps = {
   readonly now?: () => number
   /** Whether a client may see that an image was built; everyone may, if not given. */
   readonly maySee?: ((request: HttpRequest, image: ImageRequest | undefined) => boolean) | undefined
+  /** For the pages of images; without it, there are none. */
+  readonly images?: Pick<ImageDeps, 'catalog' | 'read'> | undefined
   /** How people log in; undefined where nobody has to. */
   readonly login?: LoginDeps | undefined
   /** For composing images; without it, there is no page for that. */
@@ -48,13 +61,9 @@ export type WebDeps = {
 export function createWeb(deps: WebDeps): RouteTable {
   const { history, describe, version, platforms = [defaultPlatform], now = Date.now } = deps
   const { listBuilds, showNames, vocabulary, finder, maySee = () => true } = deps
-  const imageOf = (record: BuildRecord | undefined): ImageRequest | undefined => {
-    try {
-      return record && parseImageName(record.image, undefined, vocabulary)
-    } catch {
-      return undefined // a name that was built is one, but a page must not fail for it
-    }
-  }
+  // A name that was built is one, but a page must not fail for it.
+  const imageOf = (record: BuildRecord | undefined): ImageRequest | undefined =>
+    record && parsedName(record.image, vocabulary)
   const frame = { assets: readAssets(), version, composes: finder !== undefined }
   const book = openBook()
   const show = (
@@ -78,7 +87,7 @@ export function createWeb(deps: WebDeps): RouteTable {
   const message = (
     status: number,
     title: string,
-    text: string,
+    text: string | Html,
     headers?: Readonly<Record<string, string>>,
   ) => {
     const body = html`${homeLink(frame)}
@@ -147,6 +156,33 @@ export function createWeb(deps: WebDeps): RouteTable {
     const chapter = book.find(path.replace(/\/$/, ''))
     return chapter && { ...notFound, reply: readOnly(() => show(docsPage(frame, book, chapter), 200)) }
   }
+  const image = (name: string): TableRoute => {
+    const request = parsedName(name, vocabulary)
+    const { images } = deps
+    if (!request || !images || !finder) return notFound
+    return {
+      action: 'pull',
+      subject: { imageRequest: request },
+      reply: readOnly(async (asked) => {
+        const parameters = new URLSearchParams(asked.query)
+        const wanted = {
+          tag: parameters.get('tag') ?? undefined,
+          architecture: parameters.get('a') ?? undefined,
+        }
+        const known = { ...images, estimates: finder.estimates, history, platforms }
+        const facts = await imageFacts(known, request, wanted)
+        const address = addressOf(compositionOf(request))
+        if (!facts) {
+          const text = html`Nobody has pulled this image so far. <a href="${address}">Compose it</a>, and pull
+            it.`
+          return message(404, 'Not known yet', text)
+        }
+        const host = registryHost(asked.header('host'))
+        const options = { host, now: now(), showPulls: showNames, showBuild: listBuilds, composer: address }
+        return show(imagePage(frame, facts, options), 200, {}, asked)
+      }),
+    }
+  }
   const file = ({ bytes, contentType }: Asset): TableRoute => ({
     action: 'pull',
     subject: 'public',
@@ -158,6 +194,7 @@ export function createWeb(deps: WebDeps): RouteTable {
     if (path === '/compose') return composer ?? notFound
     const entry = login?.(path)
     if (entry) return entry
+    if (path.startsWith(imagesPath)) return image(path.slice(imagesPath.length))
     const id = buildPath.exec(path)?.[1]
     if (id !== undefined) return build(id)
     const asset = frame.assets.find(path)
@@ -165,7 +202,16 @@ export function createWeb(deps: WebDeps): RouteTable {
   }
 }
 
+const imagesPath = '/images/'
 const buildPath = /^\/builds\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/
+
+function parsedName(name: string, vocabulary: Vocabulary | undefined): ImageRequest | undefined {
+  try {
+    return parseImageName(name, undefined, vocabulary)
+  } catch {
+    return undefined
+  }
+}
 
 const pageReply = (body: Buffer, status: number, headers: Readonly<Record<string, string>>): Reply => ({
   status,
