@@ -19,16 +19,18 @@ type Check =
   /** Why it cannot be run here. */
   | { readonly not: string }
 
+const itself = { not: 'is what runs this test' }
+const minutes = { not: 'takes minutes' }
 const systemd = { not: 'needs systemd as the first process' }
 const elsewhere = (by: string, text: string) => ({ by, text })
 const cluster = { not: 'needs a cluster; test/helm.test.ts checks what the chart makes' }
+const onFleet = (text: string) => elsewhere('test/fleet-operations.test.ts', text)
+const ofPodman = (text: string) => elsewhere('test/support/clients/podman.ts', text)
+const ofItself = (text: string) => elsewhere('test/self-image.test.ts', text)
 const inImages = (text: string) => elsewhere('test/images/nix-and-languages.test.ts', text)
 
 const checks: Readonly<Record<string, Check>> = {
-  'podman pull --tls-verify=false 127.0.0.1:8080/shell/git/htop': elsewhere(
-    'test/support/clients/podman.ts',
-    'pull',
-  ),
+  'podman pull --tls-verify=false 127.0.0.1:8080/shell/git/htop': ofPodman('pull'),
   './bin/nixery serve': { serves: true },
   'NIXERY_PKGS_PATH=/path/to/nixpkgs ./bin/nixery serve': { serves: true },
   'NIXERY_PKGS_PATH=/path/to/my-packages ./bin/nixery serve': { serves: true },
@@ -38,13 +40,11 @@ const checks: Readonly<Record<string, Check>> = {
   'nixery search json': elsewhere('test/search.test.ts', "['search', 'greets'"),
   'npm run demo': { not: 'takes half a minute for what the tests have tried one by one' },
   'npm run demo -- --keep': { not: 'leaves a server running' },
-  'npm ci': {
-    not: 'replaces the packages that this test runs on; scripts/setup.sh has run it',
-  },
+  'npm ci': { not: 'replaces the packages that this test runs on; scripts/setup.sh has run it' },
   'npm ci --omit=dev': { not: 'replaces the packages that this test runs on' },
-  'npm test': { not: 'is what runs this test' },
-  'npm test test/clients/podman.test.ts': { not: 'is what runs this test, for one file' },
-  'npm test test/images.test.ts': { not: 'is what runs this test, for one file' },
+  'npm test': itself,
+  'npm test test/clients/podman.test.ts': itself,
+  'npm test test/images.test.ts': itself,
   'npm run check': { not: 'runs the checks and unit tests that this run has' },
   'npm run unit': { not: 'runs unit tests that this run has' },
   'npm run lint': { not: 'runs the checks that this run has begun with' },
@@ -53,30 +53,27 @@ const checks: Readonly<Record<string, Check>> = {
   'npm run clients': { not: 'runs what test/clients has, with more releases, which it downloads' },
   'npm run images': { not: 'runs what test/images has, with more runtimes, which it downloads' },
   'docker image prune --all --filter until=24h': { not: 'removes images of this machine' },
-  'npm run bench': { not: 'takes ten minutes' },
-  'npm run bench -- --quick': { not: 'takes minutes' },
-  'npm run bench -- --only cold --only blob --runs 9': { not: 'takes minutes' },
-  'npm run bench -- --compare bench/results/….json': { not: 'takes minutes' },
-  'npm run bench -- --set NIXERY_COMPRESSION=zstd': { not: 'takes minutes' },
+  'npm run bench': minutes,
+  'npm run bench -- --quick': minutes,
+  'npm run bench -- --only cold --only blob --runs 9': minutes,
+  'npm run bench -- --compare bench/results/….json': minutes,
+  'npm run bench -- --set NIXERY_COMPRESSION=zstd': minutes,
   'npm run caches': elsewhere('test/binary-caches.test.ts', 'are those that the store gives'),
   'npm run faults': elsewhere('test/reliability/kills.test.ts', 'runKills'),
   'npm run faults -- --seed 20261121': elsewhere('test/reliability/kills.test.ts', 'runKills'),
+  'npm run fleet': elsewhere('test/fleet.test.ts', 'runFleetFaults'),
   'npm run fuzz': elsewhere('test/fuzz/server.test.ts', 'fuzzServer'),
   'npm run fuzz -- --seed 20261121': elsewhere('test/fuzz/server.test.ts', 'fuzzServer'),
-  './scripts/run scripts/compressors.ts': { not: 'takes minutes, to measure' },
+  './scripts/run scripts/compressors.ts': minutes,
   './scripts/node scripts/configuration.ts --write': elsewhere('test/documents.test.ts', 'generatedPages()'),
   './scripts/node demo/make.ts --directory packages --arch amd64,arm64': elsewhere(
     'scripts/test.ts',
     'ensureDemoPackageSet',
   ),
-  './bin/nixery build shell/nixery/nix/git --name nixery:self --output docker-archive:nixery.tar': elsewhere(
-    'test/self-image.test.ts',
+  './bin/nixery build shell/nixery/nix/git --name nixery:self --output docker-archive:nixery.tar': ofItself(
     "'build', name, '--output', `docker-archive:",
   ),
-  'podman load --input nixery.tar': elsewhere(
-    'test/self-image.test.ts',
-    "'load', '--quiet', '--input', archive",
-  ),
+  'podman load --input nixery.tar': ofItself("'load', '--quiet', '--input', archive"),
   'podman run --name nixery --publish 127.0.0.1:8080:8080 --volume nixery:/var/lib/nixery --env NIXERY_CHANNEL=nixos-unstable --env NIXERY_PLATFORMS=amd64,arm64 nixery:self nixery-entrypoint':
     {
       not: 'fetches nixpkgs from the internet; test/self-image.test.ts runs the same with packages in a folder',
@@ -85,10 +82,7 @@ const checks: Readonly<Record<string, Check>> = {
     elsewhere('test/self-image.test.ts', 'NIXERY_PKGS_PATH=/packages'),
   'podman exec nixery nixery gc --dry-run': elsewhere('test/self-image.test.ts', "'gc', '--dry-run'"),
   'podman exec nixery nixery config': elsewhere('test/self-image.test.ts', "inside('nixery', 'config')"),
-  'podman exec nixery nix-store --gc': elsewhere(
-    'test/self-image.test.ts',
-    "'exec', 'serves', 'nix-store', '--gc'",
-  ),
+  'podman exec nixery nix-store --gc': ofItself("'exec', 'serves', 'nix-store', '--gc'"),
   'sudo -u nixery nixery --env-file /etc/nixery.env doctor': elsewhere('test/doctor.test.ts', "'doctor'"),
   'podman exec nixery nixery doctor': elsewhere('test/doctor.test.ts', "'doctor'"),
   'nixery completion': elsewhere('test/command-line.test.ts', "completionOf('bash'"),
@@ -97,11 +91,17 @@ const checks: Readonly<Record<string, Check>> = {
   'nixery gc': { run: true },
   'nixery gc --dry-run': { run: true },
   'nixery scrub': { run: true },
+  'nixery build': elsewhere('test/build-command.test.ts', "['build', 'shell/hello'"),
+  'docker login': elsewhere('test/access-document.test.ts', 'docker login'),
+  'podman login': elsewhere('test/access-document.test.ts', 'skopeo login'),
+  'nixery status': onFleet("nixery('status')"),
+  'nixery drain PROCESS…': onFleet("nixery('drain', oldest"),
   'nixery serve': { serves: true },
   'nixery index': elsewhere('test/versions.test.ts', "'index', ...args"),
   'nixery index --from COMMIT --every 7d': elsewhere('test/versions.test.ts', "'--from', first, '--every'"),
   'nixery index --import FILE': elsewhere('test/versions.test.ts', "'--import', file"),
   'nixery plan recipe/web': elsewhere('test/recipes/set.test.ts', "'plan', 'recipe/web'"),
+  'nixery recipe lock [folder]': elsewhere('test/recipes/bases.test.ts', "'recipe', 'lock'"),
   'nixery recipe check [folder]': elsewhere('test/recipes/set.test.ts', "'recipe', 'check'"),
   'nixery plan': elsewhere('test/versions.test.ts', "'plan', 'tool--1.10/tool'"),
   'nixery plan python3--3.11/nodejs': elsewhere('test/versions.test.ts', "'plan', 'tool--1.10/tool'"),

@@ -91,13 +91,13 @@ const commands: readonly Entry[] = [
   },
   {
     name: 'status',
-    description: 'show the servers that share a database, their builds, and what waits',
+    description: 'show the servers that share a database and their builds',
     load: async () => (await import('./status.ts')).setUp,
   },
   {
     name: 'drain',
     args: '<processes...>',
-    description: 'let servers that share a database take no more work, before they are stopped',
+    description: 'let servers that share a database take no more work',
     load: async () => (await import('./drain.ts')).setUp,
   },
   {
