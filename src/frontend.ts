@@ -156,6 +156,7 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
       get queued() {
         return worker.load().queued
       },
+      queuedBy: () => worker.load().queuedBy,
     },
     streams,
     evaluators: () => worker.load().evaluators,

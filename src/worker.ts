@@ -238,7 +238,7 @@ const statusOf = ({ nix, nixVersion, sets, builds, bookOf }: StatusDeps): Worker
   async check(part, set) {
     await (part === 'nix' ? nix.version() : sourceNamed(sets, set).usable())
   },
-  load: () => ({ running: builds.running, queued: builds.queued, evaluators: nix.evaluators() }),
+  load: () => ({ ...builds.load(), evaluators: nix.evaluators() }),
 })
 
 function sourceNamed({ sources }: PackageSets, name: string | undefined) {

@@ -11,7 +11,7 @@ import type { Caller } from './caller.ts'
 import type { BuildListener, Emit } from './events.ts'
 import { memoryOf } from './failure-memory.ts'
 import type { Image } from './image.ts'
-import { createBuildQueue } from './queue.ts'
+import { createBuildQueue, type QueuedBy } from './queue.ts'
 import { createReady } from './ready.ts'
 import { createRecent } from './recent.ts'
 import { onItsOwn } from './one-revision.ts'
@@ -60,6 +60,8 @@ export type Builder = {
   readonly running: number
   /** The number of builds that wait for Nix or packing. */
   readonly queued: number
+  /** The same by urgency. */
+  queuedBy(): QueuedBy
 }
 
 export function createBuilder(deps: BuilderDeps): Builder {
@@ -177,6 +179,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
     get queued() {
       return queue.size
     },
+    queuedBy: () => queue.byUrgency(),
 
     known(request) {
       const meant = draining ? undefined : deps.sets.current(request)

@@ -3,6 +3,7 @@ import type { ImageRequest } from '../image/name.ts'
 import type { EvaluatorsState } from '../nix/evaluators.ts'
 import type { BuildEvent } from './events.ts'
 import type { Image } from './image.ts'
+import type { QueuedBy } from './queue.ts'
 
 /** Options of a request, as plain data. */
 export type BuildOptions = {
@@ -95,6 +96,8 @@ export type WorkerStatus = {
     /** The number of builds, and of those that wait for Nix or packing. */
     readonly running: number
     readonly queued: number
+    /** The latter by urgency; undefined if other processes build. */
+    readonly queuedBy?: QueuedBy
     /** The evaluator processes and their memory. */
     readonly evaluators: EvaluatorsState
   }

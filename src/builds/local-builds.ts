@@ -1,7 +1,7 @@
 import type { ImageRequest } from '../image/name.ts'
 import type { Meant } from '../packages/sets.ts'
 import { createBuilder, type Builder, type BuilderDeps } from './builder.ts'
-import type { BuildOptions, Builds } from './builds.ts'
+import type { BuildOptions, Builds, WorkerStatus } from './builds.ts'
 import type { BuiltImage } from './build.ts'
 import { createJournal } from './journal.ts'
 import { createPin, type Pin } from './pinned.ts'
@@ -11,6 +11,7 @@ import { alreadyPinned, createOneRevision, type OneRevision } from './one-revisi
 /** Builds in this process. */
 export type LocalBuilds = Omit<Builds, 'submit'> &
   Pick<Builder, 'drain' | 'running' | 'queued' | 'isCommitted'> & {
+    load(): Omit<ReturnType<WorkerStatus['load']>, 'evaluators'>
     readonly pin: Pin
     /** @param meant the pinned request, if it is pinned already */
     submit(
@@ -84,5 +85,6 @@ export function createLocalBuilds(deps: BuilderDeps): LocalBuilds {
     get queued() {
       return builder.queued
     },
+    load: () => ({ running: builder.running, queued: builder.queued, queuedBy: builder.queuedBy() }),
   }
 }

@@ -1,5 +1,5 @@
 import { NixeryError } from '../errors.ts'
-import { urgencies, type Demand } from '../queue/demand.ts'
+import { urgencies, type Demand, type Urgency } from '../queue/demand.ts'
 
 /**
  * The builds that wait for Nix or packing. Builds for which Nix is realising packages are not counted, because they have a
@@ -11,7 +11,12 @@ export type BuildQueue = {
   place(demand: Demand): Place
   /** The number of waiting builds. */
   readonly size: number
+  /** The same by their present urgency. */
+  byUrgency(): QueuedBy
 }
+
+/** Numbers of builds by urgency; see `queue/demand.ts`. */
+export type QueuedBy = Readonly<Record<keyof typeof urgencies, number>>
 
 export type Place = {
   /** Takes the place. @throws OVERLOADED when the queue is full, unless it is a background build */
@@ -24,10 +29,15 @@ export type Place = {
 
 /** @param limit the number of builds that may wait */
 export function createBuildQueue(limit: number): BuildQueue {
-  let size = 0
+  const waiting = new Set<Demand>()
   return {
     get size() {
-      return size
+      return waiting.size
+    },
+    byUrgency() {
+      const counts = { background: 0, expected: 0, waiting: 0 }
+      for (const demand of waiting) counts[nameOf(demand.urgency())] += 1
+      return counts
     },
     place(demand) {
       let state: 'outside' | 'waiting' | 'realising' | 'left' = 'outside'
@@ -35,23 +45,28 @@ export function createBuildQueue(limit: number): BuildQueue {
         enter() {
           if (state === 'waiting' || state === 'left') return
           // Background builds come one at a time, so they need no limit.
-          if (state === 'outside' && size >= limit && demand.urgency() > urgencies.background)
+          if (state === 'outside' && waiting.size >= limit && demand.urgency() > urgencies.background)
             throw queueFull(limit)
           state = 'waiting'
-          size += 1
+          waiting.add(demand)
         },
         begin() {
           if (state !== 'waiting') return
           state = 'realising'
-          size -= 1
+          waiting.delete(demand)
         },
         leave() {
-          if (state === 'waiting') size -= 1
+          waiting.delete(demand)
           state = 'left'
         },
       }
     },
   }
+}
+
+const nameOf = (urgency: Urgency): keyof QueuedBy => {
+  if (urgency === urgencies.background) return 'background'
+  return urgency === urgencies.expected ? 'expected' : 'waiting'
 }
 
 const queueFull = (limit: number) =>

@@ -123,7 +123,7 @@ describe('createMetrics', () => {
     let malformed = 10
     metrics.watch({
       traffic: () => ({ connections: 4, requests: 2, malformed, slow: 0 }),
-      builds: { queued: 11 },
+      builds: { queued: 11, queuedBy: () => ({ background: 3, expected: 1, waiting: 7 }) },
       streams: { active: 5, refused: 6 },
       evaluators: () => ({
         processes: [
@@ -144,6 +144,7 @@ describe('createMetrics', () => {
     assert.equal(found['nixery_connections'], 4)
     assert.equal(found['nixery_requests_running'], 2)
     assert.equal(found['nixery_builds_queued'], 11)
+    assert.equal(found['nixery_builds_queued_by_urgency{urgency="waiting"}'], 7)
     assert.equal(found['nixery_streams'], 5)
     assert.equal(found['nixery_streams_refused_total'], 6)
     assert.equal(found['nixery_evaluators{state="busy"}'], 1)

@@ -11,7 +11,11 @@ export type ServerStats = {
     readonly slow: number
   }
   /** Builds that wait for Nix or for packing. */
-  readonly builds: { readonly queued: number }
+  readonly builds: {
+    readonly queued: number
+    /** The same by urgency; undefined if other processes build. */
+    readonly queuedBy: () => Readonly<Record<string, number>> | undefined
+  }
   /** Blobs that are being sent, and requests for more that were refused. */
   readonly streams: { readonly active: number; readonly refused: number }
   /** Of Nix: processes that have packages loaded, and evaluations that one of them answered, or none. */
@@ -85,6 +89,12 @@ const gauges: readonly Row[] = [
     'Builds that wait for Nix or for packing.',
     [],
     ({ builds }) => one(builds.queued),
+  ],
+  [
+    'nixery_builds_queued_by_urgency',
+    'The same by urgency: waiting, for a client that is connected; expected, for one that was told to retry; background.',
+    ['urgency'],
+    ({ builds }) => Object.entries(builds.queuedBy() ?? {}).map(([urgency, count]) => [[urgency], count]),
   ],
   ['nixery_connections', 'Connections that are open.', [], ({ traffic }) => one(traffic().connections)],
   ['nixery_streams', 'Blobs that are being sent.', [], ({ streams }) => one(streams.active)],
