@@ -6,7 +6,7 @@ import { breakCycles, stronglyConnected, type Edges } from './cycles.ts'
 const edges = (graph: Record<string, string[]>): Map<string, Set<string>> =>
   new Map(Object.entries(graph).map(([from, to]) => [from, new Set(to)]))
 
-test('the weakest kind gives way, libraries first', () => {
+test('the weakest kind is cut, libraries first', () => {
   const weak = edges({ app: ['liba'], liba: ['app'] })
   const strong = edges({ app: [], liba: [] })
   const { kinds, cut } = breakCycles([weak, strong])
@@ -14,7 +14,7 @@ test('the weakest kind gives way, libraries first', () => {
   assert.deepEqual(kinds[0], edges({ app: ['liba'], liba: [] }))
 })
 
-test('a stronger kind gives way only if no weaker one can', () => {
+test('a stronger kind is cut only if no weaker one can be', () => {
   const { cut } = breakCycles([
     edges({ a: [], b: [] }),
     edges({ a: ['b'], b: ['a'] }),
@@ -23,7 +23,7 @@ test('a stronger kind gives way only if no weaker one can', () => {
   assert.deepEqual(cut, [{ from: 'a', to: 'b' }])
 })
 
-test('a cycle of what may not be given up is a bug', () => {
+test('a cycle of edges that must not be cut is a bug', () => {
   assert.throws(() => breakCycles([edges({}), edges({ a: ['b'], b: ['a'] })]), /a, b/)
 })
 
@@ -36,7 +36,7 @@ const anyEdges = fc
     return all
   })
 
-test('no cycle is left, nothing is invented, and the order of nodes does not matter', () => {
+test('no cycle remains, no edge is added, and the order of nodes does not matter', () => {
   fc.assert(
     fc.property(anyEdges, (graph) => {
       const { kinds } = breakCycles([graph, new Map()])

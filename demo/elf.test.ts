@@ -11,13 +11,13 @@ test("the running Node's own program", { skip: process.platform !== 'linux' }, (
   assert.equal(found?.soname, undefined)
 })
 
-test('what is no ELF file, and what is cut off', { skip: process.platform !== 'linux' }, () => {
+test('files that are not ELF files, and truncated ones', { skip: process.platform !== 'linux' }, () => {
   assert.equal(readElf(Buffer.from('#!/bin/sh\n')), undefined)
   assert.equal(readElf(Buffer.alloc(0)), undefined)
   const program = readFileSync(process.execPath)
   fc.assert(
     fc.property(fc.nat({ max: 4096 }), (length) => {
-      // No exception, whatever is missing.
+      // Must not throw.
       readElf(program.subarray(0, length))
     }),
   )

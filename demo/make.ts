@@ -5,7 +5,7 @@ import { NixeryError } from '../src/errors.ts'
 import { isArchitecture } from './layout.ts'
 import { ensureDemoPackageSet } from './package-set.ts'
 
-// ./scripts/node demo/make.ts [--directory D] [--cache D] [--arch amd64,arm64]: makes the demo package set and prints where it is.
+// ./scripts/node demo/make.ts [--directory D] [--cache D] [--arch amd64,arm64]: makes the demo package set and prints its folder.
 
 const { values } = parseArgs({
   options: {

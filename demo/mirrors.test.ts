@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { findMirrors } from './mirrors.ts'
 
-test('one line per source, with options and comments; others are passed over', () => {
+test('one line per source, with options and comments; others are skipped', () => {
   const text = `
 # deb http://commented.example/debian bookworm main
 deb-src http://source.example/debian bookworm main
@@ -17,7 +17,7 @@ deb http://mirror.example/security trixie-security main
   })
 })
 
-test('stanzas, with continuation lines; disabled ones are passed over', () => {
+test('stanzas, with continuation lines; disabled ones are skipped', () => {
   const text = `
 Enabled: no
 Types: deb

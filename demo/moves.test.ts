@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { planMoves } from './moves.ts'
 
-test('whole folders are moved where nothing is in the way', () => {
+test('whole folders are moved if nothing is in the way', () => {
   const wanted = new Map([
     ['usr/bin/a', 'bin/a'],
     ['usr/share/doc/x/copyright', 'share/doc/x/copyright'],
@@ -19,7 +19,7 @@ test('whole folders are moved where nothing is in the way', () => {
   })
 })
 
-test('folders that meet are taken apart', () => {
+test('folders with the same destination are split', () => {
   const wanted = new Map([
     ['bin/a', 'bin/a'],
     ['usr/bin/b', 'bin/b'],
@@ -31,7 +31,7 @@ test('folders that meet are taken apart', () => {
   })
 })
 
-/** What the moves make of a set of files. */
+/** The result of the moves for a set of files. */
 function carryOut(paths: readonly string[], { moves, renames }: ReturnType<typeof planMoves>): string[] {
   const steps = [
     ...moves.flatMap(({ into, paths: moved }) =>

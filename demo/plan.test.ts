@@ -29,7 +29,7 @@ const program = (...needed: string[]) => ({
   elf: { interpreter: '/lib64/ld-linux-x86-64.so.2', needed, soname: undefined },
 })
 
-/** Units made of packages given by name: what they depend on and what is in them. */
+/** Units of packages by name: their dependencies and contents. */
 function makeUnits(packages: Record<string, [depends: string[], entries: ArchiveEntry[]]>) {
   const debs = Object.keys(packages).map((name): DebPackage => ({
     name,

@@ -22,7 +22,7 @@ async function archived(pname: string): Promise<string[]> {
 }
 
 describe('the program as a package', () => {
-  it('has what it needs to run, and nothing for development', async () => {
+  it('has everything it needs at run time, and nothing for development', async () => {
     const own = await archived('nixery')
     for (const path of ['src/cli/main.ts', 'src/nix/evaluate.nix', 'packaging/entrypoint', 'package.json']) {
       assert.ok(own.includes(path), path)
@@ -46,12 +46,12 @@ describe('the program as a package', () => {
     )
   })
 
-  it('is current until something of it is missing, and the same when it is made again', async () => {
+  it('is current until a part is missing, and is the same after it was made again', async () => {
     assert.ok(await isProgramCurrent(folder))
     const record = join(folder, 'program.json')
     const text = await readFile(record, 'utf8')
     const { mtimeMs } = await stat(record)
-    await writeProgram(folder, () => assert.fail('nothing is to be done'))
+    await writeProgram(folder, () => assert.fail('there is nothing to do'))
     assert.equal((await stat(record)).mtimeMs, mtimeMs)
     const [first = ''] = await readdir(join(folder, 'sources'))
     await unlink(join(folder, 'sources', first))

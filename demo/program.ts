@@ -13,15 +13,15 @@ import { byText } from '../src/image/store-path.ts'
 import type { PlainEntry as Entry } from '../src/contents/entry.ts'
 import { tarBlocks, trailer } from '../src/layers/archive.ts'
 
-// This program as a package of the set, `nixery`, so that it can make the image of itself. It is kept up to date
-// apart from the rest of the set, which changes seldom. Its npm packages are a store path of their own: they change
-// less often than its sources do.
+// This program as the package `nixery` of the set, so that it can build its own image. It is updated separately from the
+// rest of the set, which seldom changes. Its npm packages are a separate store path, because they change less often than
+// its sources.
 
 const root = new URL('../', import.meta.url)
 const platform = { os: 'linux', cpu: 'x64', libc: 'glibc' }
 const recordFile = 'program.json'
 
-// A text alone, or a list.
+// A string or a list.
 const names = z.preprocess((value) => (typeof value === 'string' ? [value] : value), z.array(z.string()))
 const lockEntry = z.looseObject({
   version: z.string().optional(),
@@ -39,10 +39,10 @@ const recordSchema = z.object({
   units: z.record(z.string(), z.object({ sources: z.array(z.object({ file: z.string() })) })),
 })
 
-/** The npm package holds the program as JavaScript alone: its demo set is without the program. */
+/** The npm package has the program as JavaScript only, so its demo set does not contain the program. */
 const hasSources = existsSync(new URL('packaging', root))
 
-/** Whether the program in a set is the one of this checkout. */
+/** Whether the program in a set is that of this checkout. */
 export async function isProgramCurrent(directory: string): Promise<boolean> {
   if (!hasSources) return true
   const { fingerprint } = await readProgram()
@@ -50,8 +50,8 @@ export async function isProgramCurrent(directory: string): Promise<boolean> {
 }
 
 /**
- * Puts the program into a set, or the checkout's newer one in the place of an older. What reads the set meanwhile
- * sees one or the other. Throws SETUP_FAILED if npm's packages are not installed.
+ * Adds the program to a set, or replaces an older one. Concurrent readers of the set see either the old or the new one.
+ * Throws SETUP_FAILED if the npm packages are not installed.
  */
 export async function writeProgram(directory: string, progress: (line: string) => void): Promise<void> {
   if (!hasSources) return
@@ -60,7 +60,7 @@ export async function writeProgram(directory: string, progress: (line: string) =
   progress('packing this program, for images of itself')
   const sources = join(directory, 'sources')
   await mkdir(sources, { recursive: true })
-  // Whoever writes has the lock of the set: what is unfinished is of a process that was killed.
+  // The writer holds the lock of the set, so unfinished files belong to a killed process.
   for (const folder of [directory, sources])
     await removeOld(folder, { olderThan: 0, only: (name) => isPart(name) })
   const unit = async (pname: string, entries: readonly Entry[], plan: string, references: string[]) => {
@@ -86,7 +86,7 @@ export async function writeProgram(directory: string, progress: (line: string) =
   }
 }
 
-/** What there is of the program in this checkout. */
+/** The parts of the program in this checkout. */
 async function readProgram() {
   const lock = lockFile.parse(JSON.parse(await readFile(new URL('package-lock.json', root), 'utf8')))
   const about = manifest.parse(JSON.parse(await readFile(new URL('package.json', root), 'utf8')))
@@ -98,7 +98,7 @@ async function readProgram() {
   return { fingerprint: hash.digest('hex'), version, description, needed, files }
 }
 
-// Plans as of plan.ts, for nix/builder.sh.
+// Plans for nix/builder.sh, like those of plan.ts.
 
 const modulesReferences = ['libc6', 'libdeflate0', 'libgcc-s1', 'libstdc++6']
 const modulesPlan = [
@@ -127,7 +127,7 @@ const programPlan = [
   '',
 ].join('\n')
 
-/** The packages of the lock file that the program needs to run. */
+/** The packages of the lock file that the program needs at run time. */
 const neededPackages = (packages: Readonly<Record<string, LockEntry>>): [string, LockEntry][] =>
   Object.entries(packages)
     .filter(([path, entry]) => path !== '' && entry.dev !== true && suits(entry))
@@ -200,7 +200,7 @@ const file = (path: string, bytes: Uint8Array | string): FileEntry => ({
   content: { bytes: Buffer.from(bytes) },
 })
 
-/** Stored and not compressed, so that its bytes depend on no version of zlib. */
+/** Stored without compression, so that the bytes do not depend on the version of zlib. */
 async function archive(entries: readonly Entry[]): Promise<Buffer> {
   return promisify(gzip)(Buffer.concat([...tarBlocks(entries), trailer]), { level: 0 })
 }
@@ -213,7 +213,7 @@ const exists = (path: string | URL): Promise<boolean> =>
     () => false,
   )
 
-/** Of the program in a set; undefined if there is none, or none that is whole. */
+/** The record of the program in a set; undefined if there is none, or if it is incomplete. */
 async function recordedFingerprint(directory: string): Promise<string | undefined> {
   try {
     const record = recordSchema.parse(JSON.parse(await readFile(join(directory, recordFile), 'utf8')))
