@@ -76,6 +76,7 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
   })
   const quotas = quotasOf(config, addressOf, gate.quotaOf)
   let closing = false
+  const stop = new AbortController()
   const { check } = worker
   const setChecks = (check ? worker.packages : []).map(
     ({ set }) =>
@@ -107,7 +108,7 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
   const routeOf = createRoutes(vocabularyOf(config))
   const { may, issuer } = gate
   const app = createApp({
-    pages: openPages(config, deps, gate, { quotas, audit }),
+    pages: openPages(config, { ...deps, stopping: stop.signal }, gate, { quotas, audit }),
     ...(hasPages && {
       loginFor: gate.login && loginFor,
       pageOf: (...failure) => monitor.links.pageOf(...failure),
@@ -170,6 +171,7 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
     },
     async close() {
       closing = true
+      stop.abort()
       await server.close(config.NIXERY_GRACE)
       watch?.stop()
       gate.close()

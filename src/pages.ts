@@ -25,6 +25,8 @@ export type PagesDeps = {
   readonly monitor: Monitor
   readonly state: Pick<State, 'catalog' | 'store'>
   readonly version: string
+  /** Ends streams of events when the server stops. */
+  readonly stopping: AbortSignal
 }
 
 /** The pages for people, as far as they are configured, and the search for programs. */
@@ -72,6 +74,7 @@ export function openPages(
       sessionLifetime,
       loginLifetime,
     },
+    stopping: deps.stopping,
     describe: () => described.map(({ set, describe }) => ({ set, ...describe() })),
     version,
     platforms: config.NIXERY_PLATFORMS.map((name) => platforms[name]),

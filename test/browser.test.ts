@@ -11,6 +11,7 @@ const body = String.raw`
   htop = described "htop" { description = "interactive viewer of processes"; mainProgram = "htop"; license = { spdxId = "GPL-2.0-only"; }; homepage = "https://example.org/"; };
   hello = described "hello" { description = "greets"; mainProgram = "hello"; };
   later = described "later" { description = "greets later"; };
+  slow = run "slow" "echo begun; sleep 6; echo over; mkdir -p $out/bin; echo x > $out/bin/slow";
   bad = run "bad" "echo it is broken; exit 1";
 `
 
@@ -83,6 +84,30 @@ describe('the pages in a browser', { skip: noBrowser ?? false }, () => {
     await page.getByText('Layers of hello/htop count as downloaded').waitFor()
     await page.goBack()
     await page.locator('#name', { hasText: 'hello/htop' }).waitFor()
+    assert.deepEqual(complaints, [])
+    await context.close()
+  })
+
+  it('show the log of a build that runs as it grows, and its end', async () => {
+    const { context, page, complaints } = await openView(browser, {
+      width: 1280,
+      colorScheme: 'dark',
+      scripts: 'on',
+    })
+    const pull = ask(server, 'slow/manifests/latest')
+    const link = page.locator('a[href^="/builds/"]', { hasText: 'slow' })
+    await until(async () => {
+      await page.goto(at('/'))
+      return (await link.count()) > 0
+    })
+    await link.click()
+    await page.evaluate('window.isSame = true')
+    await page.locator('.log', { hasText: 'begun' }).waitFor()
+    await page.locator('[role=status] .finished').waitFor()
+    await page.locator('.log', { hasText: 'over' }).waitFor()
+    await page.getByRole('link', { name: 'The image' }).waitFor()
+    assert.equal(await page.evaluate('window.isSame'), true, 'the page is not loaded again')
+    assert.equal((await pull).response.status, 200)
     assert.deepEqual(complaints, [])
     await context.close()
   })

@@ -190,20 +190,22 @@ describe('the page of a build', () => {
       assert.doesNotMatch(text, /<script|s3cr3t|czNjcjN0/)
     }
     assert.match(await page(path), /BUILD_FAILED/)
+    await failureOf(server, 'nothing-like-it')
+    assert.doesNotMatch(await page('/'), /nothing-like-it/)
   })
 
   it('loads itself anew while the build runs, and no longer', async () => {
     const pull = ask(server, 'slow/manifests/latest')
     let running = ''
     let path = ''
-    while (!/<pre>[^<]*begun/.test(running)) {
+    while (!/<pre[^>]*>[^<]*begun/.test(running)) {
       await sleep(250)
       path = await buildPathOf('slow').catch(() => '/')
       running = await page(path)
     }
     assert.match(running, /<meta http-equiv="refresh" content="\d+" \/>/)
     assert.match(running, /running<\/span>/)
-    assert.match(running, /<pre>[^<]*begun/)
+    assert.match(running, /<pre[^>]*>[^<]*begun/)
     await pull
     assert.doesNotMatch(await page(path), /http-equiv="refresh"/)
   })

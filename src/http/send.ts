@@ -70,10 +70,16 @@ export async function send(
   const { status, headers, body } = reply
   if (request.method === 'HEAD' || !isStream(body)) return sendWhole(outgoing, reply, request)
   outgoing.writeHead(status, { ...headers, 'X-Request-Id': request.id })
-  return opened ? sendStream(outgoing, opened, Number(headers['Content-Length'])) : nothing
+  const length = headers['Content-Length']
+  return opened ? sendStream(outgoing, opened, length === undefined ? undefined : Number(length)) : nothing
 }
 
-async function sendStream(outgoing: ServerResponse, opened: OpenBody, length: number): Promise<SendResult> {
+/** @param length undefined for a body that ends when it ends */
+async function sendStream(
+  outgoing: ServerResponse,
+  opened: OpenBody,
+  length: number | undefined,
+): Promise<SendResult> {
   let bytes = 0
   let wake = () => {}
   outgoing.once('close', () => wake())
@@ -86,7 +92,7 @@ async function sendStream(outgoing: ServerResponse, opened: OpenBody, length: nu
       })
       bytes += chunk.length
     }
-    if (!outgoing.destroyed && bytes !== length) throw notWhole(bytes, length)
+    if (!outgoing.destroyed && length !== undefined && bytes !== length) throw notWhole(bytes, length)
     outgoing.end()
     return { bytes }
   } catch (error) {

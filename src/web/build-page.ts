@@ -11,36 +11,42 @@ import { durationText, imageText, timeText } from './words.ts'
 export const buildPage = (frame: Frame, build: BuildRecord, { showNames }: { showNames: boolean }): Page => ({
   title: `${showNames ? build.image : 'Build'} · Nixery`,
   refresh: build.state === 'running',
+  scripts: build.state === 'running' ? [frame.assets.script] : [],
   body: html`${homeLink(frame)}
     <main>
       ${showNames ? html`<h1 class="image">${imageText(build.image)}</h1>` : html`<h1>Build of an image</h1>`}
-      <p>
-        <span class="state ${build.state}">${build.state}</span>
-        <span class="quiet">
-          ${build.state === 'running' ? 'for' : 'after'} ${durationText(build.ms)}, started
-          <time datetime="${new Date(build.startedAt).toISOString()}">${timeText(build.startedAt)}</time>, for
-          ${counted(build.pulls, 'pull')}
-        </span>
-      </p>
-      ${
-        build.state === 'running' &&
-        html`<p class="quiet small">This page reloads every ${refreshSeconds} seconds.</p>`
-      }
-      ${
-        showNames &&
-        build.state === 'finished' &&
-        html`<p><a href="/images/${build.image.split(':')[0]}">The image</a></p>`
-      }
-      ${failureSection(build)}
-      <section>
-        <h2>Steps</h2>
-        <ol class="steps">
-          ${steps(build, showNames).map(stepItem)}
-        </ol>
-      </section>
-      ${warningsSection(build)} ${layers(build)} ${log(build)}
+      <div data-part="summary">${summary(build, showNames)}</div>
+      ${log(build)}
     </main>`,
 })
+
+/** Everything but the log, which grows line by line. */
+const summary = (build: BuildRecord, showNames: boolean): Html =>
+  html`<p role="status">
+      <span class="state ${build.state}">${build.state}</span>
+      <span class="quiet">
+        ${build.state === 'running' ? 'for' : 'after'} ${durationText(build.ms)}, started
+        <time datetime="${new Date(build.startedAt).toISOString()}">${timeText(build.startedAt)}</time>, for
+        ${counted(build.pulls, 'pull')}
+      </span>
+    </p>
+    ${
+      build.state === 'running' &&
+      html`<noscript><p class="quiet small">This page reloads every ${refreshSeconds} seconds.</p></noscript>`
+    }
+    ${
+      showNames &&
+      build.state === 'finished' &&
+      html`<p><a href="/images/${build.image.split(':')[0]}">The image</a></p>`
+    }
+    ${failureSection(build)}
+    <section>
+      <h2>Steps</h2>
+      <ol class="steps">
+        ${steps(build, showNames).map(stepItem)}
+      </ol>
+    </section>
+    ${warningsSection(build)} ${layers(build)}`
 
 const failureSection = ({ failure }: BuildRecord): Html | false =>
   failure !== undefined &&
@@ -60,17 +66,23 @@ type StepState = 'finished' | 'running' | 'failed' | 'waiting' | 'skipped'
 
 /** The steps of a build, in order, with their state. */
 function steps(
-  { resolved, realised, downloaded, planned, layers: packed, digest, state }: BuildRecord,
+  { resolved, realised, downloaded, planned, layers: packed, digest, state, ms: total, lines }: BuildRecord,
   showNames: boolean,
 ) {
   const packages = showNames
     ? resolved?.packages.join(', ')
     : resolved && counted(resolved.packages.length, 'package')
+  const last = lines.at(-1)
+  const now = last === undefined ? undefined : html`<code>${last.slice(0, 200)}</code>`
   const all: Step[] = [
     { name: 'Look up packages', detail: packages, ms: resolved?.ms },
     {
       name: realised?.origin === 'caches' ? 'Find in binary caches' : 'Build or fetch with Nix',
-      detail: realised && realisedText(realised, downloaded),
+      detail: realised
+        ? realisedText(realised, downloaded)
+        : resolved && state === 'running'
+          ? now
+          : undefined,
       ms: realised?.ms,
     },
     { name: 'Pack layers', detail: planned && layersText(planned, packed) },
@@ -79,7 +91,10 @@ function steps(
   const at = digest !== undefined ? all.length : planned || realised ? 2 : resolved ? 1 : 0
   return all.map((step, index): Step & { state: StepState } => {
     if (index > at) return { ...step, state: 'waiting' }
-    if (index === at) return { ...step, state }
+    if (index === at) {
+      const before = all.slice(0, at).reduce((sum, { ms = 0 }) => sum + ms, 0)
+      return { ...step, state, ...(state === 'running' && { ms: Math.max(0, total - before) }) }
+    }
     // A step whose result was known is skipped.
     return { ...step, state: step.detail === undefined ? 'skipped' : 'finished' }
   })
@@ -161,15 +176,18 @@ const layers = ({ layers: packed }: BuildRecord): Html | false =>
     </details>
   </section>`
 
-const log = ({ lines, forgottenLines, state }: BuildRecord): Html =>
+const log = ({ id, lines, forgottenLines, state }: BuildRecord): Html =>
   html`<section>
     <h2 id="log">Log</h2>
     ${forgottenLines > 0 && html`<p class="quiet small">The first ${counted(forgottenLines, 'line')} are not kept.</p>`}
     ${
-      lines.length === 0
-        ? html`<p class="quiet">Nix has printed nothing${state === 'running' && ' yet'}.</p>`
+      lines.length === 0 && state !== 'running'
+        ? html`<p class="quiet">Nix has printed nothing.</p>`
         : html`<div class="log" tabindex="0" role="region" aria-labelledby="log">
-            <pre>${lines.join('\n')}</pre>
+            <pre
+              ${state === 'running' && html`data-events="/builds/${id}/events" data-lines="${forgottenLines + lines.length}"`}
+            >
+${lines.map((line) => `${line}\n`)}</pre>
           </div>`
     }
   </section>`

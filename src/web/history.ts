@@ -36,6 +36,8 @@ export type History = {
   /** Newest first. */
   recent(): readonly BuildRecord[]
   find(build: string): BuildRecord | undefined
+  /** Resolves with the next event of a build that runs; at once for any other. */
+  changed(build: string): Promise<void>
 }
 
 export type HistoryOptions = {
@@ -68,6 +70,7 @@ export function createHistory({
   now = Date.now,
 }: HistoryOptions): History {
   const records = new Map<string, MutableRecord>() // in the order in which they began
+  const waiting = new Map<string, PromiseWithResolvers<void>>()
   const snapshot = ({ ...build }: MutableRecord): BuildRecord =>
     build.state === 'running' ? { ...build, ms: now() - build.startedAt } : build
 
@@ -80,8 +83,16 @@ export function createHistory({
       }
       const build = records.get(id) // undefined if others have replaced it
       if (build) take(build, event, linesPerBuild, texts)
+      waiting.get(id)?.resolve()
+      waiting.delete(id)
     },
     recent: () => [...records.values()].reverse().map(snapshot),
+    changed(id) {
+      if (records.get(id)?.state !== 'running') return Promise.resolve()
+      const next = waiting.get(id) ?? Promise.withResolvers<void>()
+      waiting.set(id, next)
+      return next.promise
+    },
     find(id) {
       const build = records.get(id)
       return build && snapshot(build)

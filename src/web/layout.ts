@@ -14,7 +14,7 @@ export type Frame = {
 export type Page = {
   readonly title: string
   readonly body: Html
-  /** Whether it reloads every few seconds. */
+  /** Whether it reloads every few seconds where no script runs. */
   readonly refresh?: boolean
   /** Whether it has a form, which goes to this server. */
   readonly hasForm?: boolean
@@ -40,7 +40,7 @@ export function documentOf(
       <head>
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
-        ${refresh && html`<meta http-equiv="refresh" content="${refreshSeconds}" />`}
+        ${refresh && html`<noscript><meta http-equiv="refresh" content="${refreshSeconds}" /></noscript>`}
         <meta name="color-scheme" content="light dark" />
         <meta name="robots" content="noindex" />
         <title>${title}</title>

@@ -7,6 +7,7 @@ import { defaultPlatform, type Platform } from '../image/platform.ts'
 import { readAssets, type Asset } from './assets.ts'
 import { anyImage } from './api.ts'
 import { openBook } from './book.ts'
+import { createBuildEvents } from './build-events.ts'
 import { buildPage } from './build-page.ts'
 import { compose, type Finder } from './compose.ts'
 import { composePage } from './compose-page.ts'
@@ -31,7 +32,9 @@ import {
 import { createLogin, type LoginDeps } from './login.ts'
 
 export type WebDeps = {
-  readonly history: Pick<History, 'recent' | 'find'>
+  readonly history: Pick<History, 'recent' | 'find' | 'changed'>
+  /** Ends streams of events when the server stops. */
+  readonly stopping?: AbortSignal | undefined
   /** Where packages come from. Returns at once. */
   readonly describe: () => readonly SourceDescription[]
   readonly version: string
@@ -126,6 +129,7 @@ export function createWeb(deps: WebDeps): RouteTable {
         builds: listBuilds
           ? history
               .recent()
+              .filter(isBuild)
               .filter((one) => maySee(request, imageOf(one)))
               .map(shown)
           : undefined,
@@ -183,6 +187,12 @@ export function createWeb(deps: WebDeps): RouteTable {
       }),
     }
   }
+  const eventsOf = createBuildEvents({ history, stopping: deps.stopping ?? new AbortController().signal })
+  const events = (id: string): TableRoute => ({
+    action: 'logs',
+    subject: { build: id, imageRequest: imageOf(history.find(id)) },
+    reply: readOnly((request) => eventsOf(request, id)),
+  })
   const file = ({ bytes, contentType }: Asset): TableRoute => ({
     action: 'pull',
     subject: 'public',
@@ -195,15 +205,19 @@ export function createWeb(deps: WebDeps): RouteTable {
     const entry = login?.(path)
     if (entry) return entry
     if (path.startsWith(imagesPath)) return image(path.slice(imagesPath.length))
-    const id = buildPath.exec(path)?.[1]
-    if (id !== undefined) return build(id)
+    const [, id, isOfEvents] = buildPath.exec(path) ?? []
+    if (id !== undefined) return isOfEvents === undefined ? build(id) : events(id)
     const asset = frame.assets.find(path)
     return asset ? file(asset) : (docs(path) ?? notFound)
   }
 }
 
+/** Whether there was something to build: a name that does not exist, or is denied, is a mistake of who pulls. */
+const isBuild = ({ failure }: BuildRecord): boolean =>
+  !['PACKAGE_UNKNOWN', 'PACKAGE_DENIED', 'RECIPE_UNKNOWN'].includes(failure?.code ?? '')
+
 const imagesPath = '/images/'
-const buildPath = /^\/builds\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/
+const buildPath = /^\/builds\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(\/events)?$/
 
 function parsedName(name: string, vocabulary: Vocabulary | undefined): ImageRequest | undefined {
   try {

@@ -64,7 +64,7 @@ function addressOf(form) {
 function prepare() {
   for (const button of document.querySelectorAll('button.copy')) button.removeAttribute('hidden')
   clearTimeout(timer)
-  if (document.querySelector('[data-poll]')) {
+  if (document.querySelector('[data-poll]') && !document.hidden) {
     timer = setTimeout(() => void show(window.location.href, 'none'), 2000)
   }
 }
@@ -156,5 +156,44 @@ window.addEventListener('popstate', () => {
   void show(window.location.href, 'none')
 })
 
+// The page of a build that runs: its events bring lines, and say when the rest is different.
+
+/** @type {EventSource | undefined} */
+let events
+/** Lines that were shown. */
+let lines = 0
+
+/** Listens where a page has events, and the window is looked at: browsers have few connections for each server. */
+function listen() {
+  const log = document.querySelector('[data-events]')
+  events?.close()
+  events = undefined
+  if (!(log instanceof HTMLElement) || document.hidden) return
+  lines ||= Number(log.dataset['lines'] ?? 0)
+  const source = new EventSource(`${log.dataset['events']}?after=${lines}`)
+  events = source
+  source.addEventListener('lines', (event) => {
+    lines = Number(event.lastEventId)
+    log.append(...JSON.parse(event.data).map((/** @type {string} */ line) => `${line}\n`))
+  })
+  source.addEventListener('changed', () => {
+    clearTimeout(timer)
+    timer = setTimeout(() => void show(window.location.href, 'none'), 300)
+  })
+  source.addEventListener('end', () => {
+    source.close()
+    log.removeAttribute('data-events')
+    clearTimeout(timer)
+    void show(window.location.href, 'none')
+  })
+  source.addEventListener('error', () => {
+    // Too many are open: the page is asked for instead.
+    if (source.readyState === EventSource.CLOSED) log.setAttribute('data-poll', '')
+    prepare()
+  })
+}
+
+document.addEventListener('visibilitychange', listen)
+listen()
 prepare()
 recall()
