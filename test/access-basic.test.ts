@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test'
 import { hashSync } from 'bcryptjs'
 import { execa } from 'execa'
 import type { ServerProcess } from '../scripts/server.ts'
+import { replaceFile } from '../src/fs/replace-file.ts'
 import { until } from './support/until.ts'
 import { openWorkspace, type Workspace } from './support/workspace.ts'
 
@@ -88,17 +89,17 @@ describe('NIXERY_AUTH=basic', () => {
   })
 
   it('reads the users again when the file changes, and keeps them while it is broken or gone', async () => {
-    await writeFile(users, line('alice', 'new') + line('bob', 'his'))
+    await replaceFile(users, line('alice', 'new') + line('bob', 'his'))
     await untilStatus(() => get('/v2/', basic('bob', 'his')), 200)
     assert.equal((await get('/v2/', basic('alice', 'right'))).status, 401)
     assert.equal((await get('/v2/', basic('alice', 'new'))).status, 200)
-    await writeFile(users, 'bob:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n')
+    await replaceFile(users, 'bob:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n')
     await until(() => /line 1: bob has a SHA-1 password/.test(printed()))
     await rm(users)
     await until(() => /stays in use: ENOENT/.test(printed()))
     assert.equal((await get('/v2/', basic('bob', 'his'))).status, 200)
     assert.ok(!printed().includes('W6ph5Mm5'))
-    await writeFile(users, line('alice', 'right'))
+    await replaceFile(users, line('alice', 'right'))
     await untilStatus(() => get('/v2/', basic('bob', 'his')), 401)
   })
 

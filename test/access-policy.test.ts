@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test'
 import { hashSync } from 'bcryptjs'
 import { execa } from 'execa'
 import type { ServerProcess } from '../scripts/server.ts'
+import { replaceFile } from '../src/fs/replace-file.ts'
 import { startNginx } from './support/nginx.ts'
 import { until } from './support/until.ts'
 import { openWorkspace, type Workspace } from './support/workspace.ts'
@@ -179,15 +180,15 @@ describe('NIXERY_POLICY', () => {
   })
 
   it('takes effect at once when the file changes, and stays when it is broken or gone', async () => {
-    await writeFile(file, policy.replace('"public*"', '"public*", "private"'))
+    await replaceFile(file, policy.replace('"public*"', '"public*", "private"'))
     await until(async () => (await pull('private', bob)).status === 200)
-    await writeFile(file, '[[rule]]\nwho = ["everybody"]\n')
+    await replaceFile(file, '[[rule]]\nwho = ["everybody"]\n')
     await until(() => JSON.stringify(server.log).includes('line 2, rule 1, who 1: '))
     assert.equal((await pull('private', bob)).status, 200)
     await rm(file)
     await until(() => JSON.stringify(server.log).includes('stays in use: ENOENT'))
     assert.equal((await pull('private', bob)).status, 200)
-    await writeFile(file, policy)
+    await replaceFile(file, policy)
     await until(async () => (await pull('private', bob)).status === 403)
   })
 

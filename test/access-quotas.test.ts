@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { hashSync } from 'bcryptjs'
 import type { ServerProcess } from '../scripts/server.ts'
+import { replaceFile } from '../src/fs/replace-file.ts'
 import { until } from './support/until.ts'
 import { openWorkspace, type Workspace } from './support/workspace.ts'
 
@@ -93,9 +94,9 @@ describe('quotas of a policy', () => {
   })
 
   it('change with the file, and its changes are in the audit log', async () => {
-    await writeFile(file, policy('builds = 3'))
+    await replaceFile(file, policy('builds = 3'))
     await until(async () => (await pull('c', as('alice'))).status === 200, 'the new quota is in use')
-    await writeFile(file, policy('builds = "many"'))
+    await replaceFile(file, policy('builds = "many"'))
     await rmWhen(/line 8, quota 1, builds: /)
     await until(() => JSON.stringify(server.log).includes('stays in use: ENOENT'))
     assert.equal((await pull('d', as('alice'))).status, 200)

@@ -7,6 +7,7 @@ import { after, before, describe, it } from 'node:test'
 import { hashSync } from 'bcryptjs'
 import { execa } from 'execa'
 import type { ServerProcess } from '../scripts/server.ts'
+import { replaceFile } from '../src/fs/replace-file.ts'
 import { launcher } from './support/command.ts'
 import { until } from './support/until.ts'
 import { openWorkspace, type Workspace } from './support/workspace.ts'
@@ -132,7 +133,7 @@ describe('rules about recipes of the operator', () => {
   })
 
   it('follow the recipe when it changes', async () => {
-    await writeFile(join(recipes, 'web.toml'), 'packages = ["public", "forbidden"]\n')
+    await replaceFile(join(recipes, 'web.toml'), 'packages = ["public", "forbidden"]\n')
     await until(async () => (await pull('recipe/web', 'alice')).status === 403, 'the recipe is denied')
   })
 

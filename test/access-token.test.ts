@@ -6,6 +6,7 @@ import { hashSync } from 'bcryptjs'
 import type { ServerProcess } from '../scripts/server.ts'
 import { openSqliteCatalog } from '../src/catalog/sqlite.ts'
 import { makeApiKey } from '../src/credentials/api-key.ts'
+import { replaceFile } from '../src/fs/replace-file.ts'
 import { allPrograms, run } from './support/clients/client.ts'
 import { openDocker } from './support/clients/docker.ts'
 import { until } from './support/until.ts'
@@ -134,10 +135,10 @@ describe('NIXERY_AUTH=token', () => {
 
     const again = { grant_type: 'refresh_token', refresh_token: refresh, scope: scopeOf('private') }
     assert.equal((await pull('private', (await answerOf(await post(again))).token)).status, 200)
-    await writeFile(inFolder('users'), user('alice', 'right') + user('bob', 'changed'))
+    await replaceFile(inFolder('users'), user('alice', 'right') + user('bob', 'changed'))
     await until(async () => (await post(again)).status === 401, 'the old refresh token is refused')
     assert.equal((await post({ ...form, password: 'changed' })).status, 200)
-    await writeFile(inFolder('users'), user('alice', 'right'))
+    await replaceFile(inFolder('users'), user('alice', 'right'))
     await until(
       async () => (await pull('private', token)).status === 401,
       'the token of a user who is gone is refused',
@@ -178,9 +179,9 @@ describe('NIXERY_AUTH=token', () => {
     assert.equal((await pull('private', ofKey)).status, 401)
 
     assert.equal((await pull('other', ofNobody)).status, 401)
-    await writeFile(inFolder('policy.toml'), policy('other'))
+    await replaceFile(inFolder('policy.toml'), policy('other'))
     await until(async () => (await pull('other', ofNobody)).status === 200, 'the new rules hold')
-    await writeFile(inFolder('policy.toml'), policy('public'))
+    await replaceFile(inFolder('policy.toml'), policy('public'))
     await until(async () => (await pull('other', ofNobody)).status === 401, 'the old rules hold')
   })
 

@@ -91,7 +91,6 @@ const checks: Readonly<Record<string, Check>> = {
   'nixery gc': { run: true },
   'nixery gc --dry-run': { run: true },
   'nixery scrub': { run: true },
-  'nixery build': elsewhere('test/build-command.test.ts', "['build', 'shell/hello'"),
   'docker login': elsewhere('test/access-document.test.ts', 'docker login'),
   'podman login': elsewhere('test/access-document.test.ts', 'skopeo login'),
   'nixery status': onFleet("nixery('status')"),
