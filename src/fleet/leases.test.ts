@@ -161,7 +161,7 @@ describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
   })
 
   it('leave answers to front ends that start when no worker is left', async () => {
-    const { one, ...fleet } = await open()
+    const { one, blobs, ...fleet } = await open({ warn: () => {} })
     const part = { digest: digestOf('x'), size: 1 }
     const built = {
       key: 'k' as ImageKey,
@@ -180,6 +180,14 @@ describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
     const other = await fleet.front()
     const again = await other.submit(hello, options)
     assert.deepEqual(await other.result(again.id), built.image)
+    // Its blobs are to be looked at again, and the database is away.
+    blobs.losses += 1
+    await server.stop('SIGKILL')
+    for (const front of [builds, other]) {
+      const { id: without } = await front.submit(hello, options)
+      assert.deepEqual(await front.result(without), built.image)
+    }
+    await server.start()
     await fleet.close()
   })
 

@@ -80,7 +80,12 @@ export function createPins(ask: Ask, table: Pick<JobTable, 'lastAnswer'>): Pins 
     const over = new AbortController()
     const late = delay(patience, undefined, { signal: over.signal }).catch(() => undefined)
     const soon = await Promise.race([asked, late]).finally(() => over.abort())
-    return soon ?? known.get(key) ?? (await last({ kind: 'pin', request })) ?? asked
+    if (soon) return soon
+    const before = known.get(key) ?? (await last({ kind: 'pin', request }))
+    if (!before) return asked
+    // Kept for when the database is away, but not as a new one.
+    if (!known.has(key)) known.set(key, { ...before, since: -Infinity })
+    return before
   }
 
   return {

@@ -98,9 +98,11 @@ export function createSharedBuilds(deps: SharedBuildsDeps): SharedBuilds {
   const find = async (request: ImageRequest, caller: Caller): Promise<BuiltImage> => {
     const { together, signal } = caller
     try {
+      const isKept = ({ world, at }: Pin) =>
+        table.isKept({ kind: 'image', request, world }, windowOf(request, { world, at }))
+      // In memory it is known without the database, too.
       const isKnown = async (pin: Pin) =>
-        recent.current(keyOf(request, pin)) !== undefined ||
-        table.isKept({ kind: 'image', request, world: pin.world }, windowOf(request, pin))
+        (await recent.find(keyOf(request, pin))) !== undefined || (await isKept(pin).catch(() => false))
       let pin = await together.pin((old) => pins.pin(request, { old, signal }), isKnown)
       for (let round = 0; round < mostRounds; round += 1) {
         const result = await atRevision(request, pin, caller)

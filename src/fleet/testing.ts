@@ -43,11 +43,12 @@ export async function openTestFleet(url: string, { warn, lease = 3_000, deaf = f
   const table = createJobTable(db, 3)
   const ends: (() => Promise<void>)[] = []
   // Every blob is there, and has one byte.
-  const blobs = { losses: 0, find: () => Promise.resolve(1) } as Partial<Blobs> as Blobs
+  const blobs = { losses: 0, find: () => Promise.resolve(1) } satisfies Partial<Blobs>
 
   return {
     db,
     table,
+    blobs,
     async front(): Promise<SharedBuilds> {
       const waiters = createWaiters(table, listener)
       const log = openEventLog(db, listener)
@@ -61,9 +62,9 @@ export async function openTestFleet(url: string, { warn, lease = 3_000, deaf = f
         ask,
         waiters,
         log,
-        blobs,
+        blobs: blobs as Partial<Blobs> as Blobs,
         pins: createPins(ask, table),
-        recent: createRecent(blobs),
+        recent: createRecent(blobs as Partial<Blobs> as Blobs),
         pulls: { note() {} },
         retryLease: 600,
       })
