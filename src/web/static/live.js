@@ -8,9 +8,11 @@ let running
 let timer
 const key = 'nixery-images'
 
-/** @param {string} name */
-const partOf = (name, root = /** @type {Document} */ (document)) =>
-  root.querySelector(`[data-part="${name}"]`)
+/**
+ * @param {string} name
+ * @param {ParentNode} root
+ */
+const partOf = (name, root = document) => root.querySelector(`[data-part="${name}"]`)
 
 /**
  * Shows what is at an address.
@@ -37,7 +39,7 @@ async function show(address, history) {
     if (focused && document.activeElement?.id !== focused) focusAgain(focused)
     if (history === 'push') remember()
     prepare()
-  } catch (error) {
+  } catch {
     // The browser can do it by itself, and shows why it cannot.
     if (!own.signal.aborted) window.location.assign(address)
   } finally {
