@@ -6,7 +6,7 @@ import { identityFor, type LookUp } from './evaluate.ts'
 import { licenseForm } from './evaluate-answer.ts'
 import { evaluateExpression } from './expressions.ts'
 import { messageOf } from './message.ts'
-import { run, type RunOptions } from './process.ts'
+import { run, type Failed, type RunOptions } from './process.ts'
 import { optionsOf } from './restriction.ts'
 
 /** A package of a package set, and its version. */
@@ -62,15 +62,15 @@ const packages = z.array(
   }),
 )
 
-// Evaluations of parts of a package set before what is left of them counts as failed: in addition to one for each part
-// that it is divided into at first.
-const mostParts = 64
-// Names that are evaluated by one process, if details are asked for: they take more memory than versions alone.
+// Failed evaluations of parts of a package set before what is left of it counts as failed.
+const mostFailures = 250
+// Names that are evaluated by one process if details are asked for, which take more memory than versions alone, and after
+// a failure, so that not all other names are evaluated again.
 const perPart = 1_500
 
 /**
  * Lists the versions of all packages of a package set, of which nothing is instantiated or built. Nix catches most
- * failures of packages; where one ends the evaluation, the names are divided until it is found.
+ * failures of packages. Where one ends the evaluation, its name is left out, and the others are evaluated again.
  * `options.timeout` and `options.memory` apply to each evaluation.
  * @param details lists the packages with details: part by part, and not in the result
  * @throws SOURCE_INVALID if the set does not evaluate, CANCELLED
@@ -81,7 +81,7 @@ export async function listVersions(
   details?: Details,
 ): Promise<Listed> {
   const limits = details && { memory: details.memory, timeout: details.timeout, lowPriority: true }
-  const ask = async (list: readonly string[] | null): Promise<unknown> => {
+  const ask = async (list: readonly string[] | null): Promise<{ readonly listed: unknown } | Failed> => {
     const asked = { attributes: [], guarded: true, list, ...(details && { details: true }) }
     const request = JSON.stringify({ ...identityFor(set), ...asked })
     const result = await run(
@@ -101,34 +101,52 @@ export async function listVersions(
       ],
       { ...options, ...limits },
     )
-    if (result.ok) return JSON.parse(result.stdout) as unknown
-    if (list !== null) return undefined
-    throw new NixeryError('SOURCE_INVALID', `the package set does not evaluate:\n${messageOf(result.lines)}`)
+    return result.ok ? { listed: JSON.parse(result.stdout) as unknown } : result
   }
-  const all = names.parse(await ask(null)).filter((name) => details?.skip(name) !== true)
+  const top = await ask(null)
+  if (!('listed' in top)) {
+    throw new NixeryError('SOURCE_INVALID', `the package set does not evaluate:\n${messageOf(top.lines)}`)
+  }
+  const all = names.parse(top.listed).filter((name) => details?.skip(name) !== true)
   const found: ListedVersion[] = []
   const failed: string[] = []
   const parts = details ? divided(all, perPart).reverse() : [all]
-  const most = parts.length + mostParts
-  let [count, done] = [0, 0]
+  let [failures, done] = [0, 0]
   for (let part = parts.pop(); part; part = parts.pop()) {
-    count += 1
-    const listed = count > most ? undefined : await ask(part)
-    if (listed !== undefined) {
+    const answer = failures < mostFailures ? await ask(part) : undefined
+    if (answer && 'listed' in answer) {
       done += part.length
-      if (details) await details.onPart(packagesOf(listed), done, all.length)
+      if (details) await details.onPart(packagesOf(answer.listed), done, all.length)
       else {
-        for (const { path, version } of versions.parse(listed)) {
+        for (const { path, version } of versions.parse(answer.listed)) {
           found.push({ attribute: path.join('.'), version: oneLine(version, 200) })
         }
       }
-    } else if (part.length < 2 || count > most) {
+    } else if (!answer || part.length === 1) {
       failed.push(...part)
       done += part.length
-    } else parts.push(part.slice(part.length >> 1), part.slice(0, part.length >> 1))
+    } else {
+      failures += 1
+      parts.push(...without(part, placeOf(answer, part.length)).reverse())
+    }
   }
   return { versions: found, failed }
 }
+
+/** The place of the name that ended an evaluation, in the list that was evaluated. */
+function placeOf({ lines }: Failed, length: number): number {
+  const last = lines.findLast((line) => line.startsWith(traced))
+  const place = Number(last?.slice(traced.length))
+  // Undefined places are those of processes that were ended by others.
+  return Number.isInteger(place) && place < length ? place : length >> 1
+}
+
+/** What is to be evaluated instead of names of which one ends the evaluation: that one alone, and the others. */
+const without = (part: readonly string[], place: number): (readonly string[])[] => [
+  ...divided(part.slice(0, place), perPart),
+  part.slice(place, place + 1),
+  ...divided(part.slice(place + 1), perPart),
+]
 
 const packagesOf = (listed: unknown): ListedPackage[] =>
   packages.parse(listed).flatMap(({ path, version, available, pname, description, program, ...rest }) => {
@@ -151,5 +169,8 @@ function divided<T>(items: readonly T[], size: number): (readonly T[])[] {
     items.slice(index * size, (index + 1) * size),
   )
 }
+
+// What `lookup.nix` says before it evaluates a name.
+const traced = 'trace: nixery-place '
 
 const noBuilds = ['--option', 'allow-import-from-derivation', 'false']

@@ -275,7 +275,12 @@ let
     let names = orElse [ ] (if isAttrs value && !(isDerivation value) && value.recurseForDerivations or false == true then attrNames value else [ ]); in
     if depth == 0 then [ ] else builtins.concatLists (map (name: versionsAt depth (path ++ [ name ]) (getAttr name value)) names);
   versionsAt = depth: path: value: versionOf path value ++ membersOf (depth - 1) path value;
-  listed = names: builtins.concatLists (map (name: if hasAttr name set then versionsAt 3 [ name ] (getAttr name set) else [ ]) names);
+  # The place of each name goes to standard error before the name is evaluated: the last one tells which name ended an
+  # evaluation (list.ts).
+  listed = names:
+    let at = place: let name = elemAt names place; in
+      builtins.trace "nixery-place ${toString place}" (if hasAttr name set then versionsAt 3 [ name ] (getAttr name set) else [ ]);
+    in builtins.concatLists (genList at (length names));
 in
 if request ? list then seq set (if request.list == null then topNames else listed request.list)
 else if request ? image then imageAnswer request.image
