@@ -1,7 +1,7 @@
 import { isMainThread } from 'node:worker_threads'
 
-/** Seconds per test file. The slowest takes two minutes on a machine whose two cores are busy. */
-const limit = 400
+/** Seconds per test file. The slowest takes a minute and a half, or seven minutes on two cores with ten busy processes. */
+const limit = 900
 
 // Loaded into the process of each file. The time limit of Node's runner sends SIGTERM, and then waits for the hooks of
 // the tests, so for ever if one of them hangs. This way, exit handlers end the programs that the tests started.

@@ -11,7 +11,7 @@ import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
 const pull = (server: Member, name: string) => ask(server, `${name}/manifests/latest`)
 const digestOf = (response: Response) => response.headers.get('docker-content-digest')
 
-describe('two front ends and two workers', { skip: noPostgres, timeout: 400_000 }, () => {
+describe('two front ends and two workers', { skip: noPostgres, timeout: 800_000 }, () => {
   let workspace: Workspace
   let gate: Gate
   let world: FleetWorld
