@@ -135,6 +135,9 @@ describe('a layer of a base', () => {
       read(tar('.'), 'none', { room: { ...whole(), names: 100 } }),
       /names of its files are too long/,
     )
+    const again = withoutEnd(tar('etc/passwd'))
+    const often = Buffer.concat(Array.from({ length: 100 }, () => again))
+    await assert.rejects(read(often, 'gzip', { room: { ...whole(), names: 2000 } }), /etc\/passwd too often/)
     const header = Buffer.from(tar('--format=pax', '.'))
     // An extended header that says it is of 2 GiB.
     const at = header.indexOf('PaxHeaders')

@@ -7,8 +7,24 @@ export type ScanRoom = {
   /** Bytes, expanded. */
   bytes: number
   entries: number
-  /** Bytes of all names and targets. */
+  /** Bytes of all names and targets, and of the files that are extended. */
   names: number
+}
+
+/**
+ * Takes what an entry needs from the room.
+ * @throws BaseProblem if there is not enough
+ */
+export function takeRoom(
+  room: ScanRoom,
+  { path, target = '', text = 0 }: { path: string; target?: string; text?: number },
+  mostEntries: number,
+): void {
+  room.entries -= 1
+  if (room.entries < 0) throw new BaseProblem(`it has more than ${mostEntries} files: use a smaller base`)
+  room.names -= path.length + target.length + text
+  if (room.names < 0)
+    throw new BaseProblem('the names of its files are too long altogether: use a smaller base')
 }
 
 // Bytes of a path, as in Linux (PATH_MAX), of its parts, and of a file that is extended.
@@ -25,11 +41,7 @@ export function createScanner(room: ScanRoom, mostEntries: number) {
   const entries: BaseEntry[] = []
 
   const add = (entry: TarEntry): TakeContent => {
-    room.entries -= 1
-    if (room.entries < 0) throw new BaseProblem(`it has more than ${mostEntries} files: use a smaller base`)
-    room.names -= entry.path.length + entry.target.length
-    if (room.names < 0)
-      throw new BaseProblem('the names of its files are too long altogether: use a smaller base')
+    takeRoom(room, entry, mostEntries)
     const path = pathOf(entry.path)
     // The root itself.
     if (path === '') return undefined
@@ -48,12 +60,20 @@ export function createScanner(room: ScanRoom, mostEntries: number) {
       entries.push({ kind: 'link', path, target: entry.target })
     } else if (entry.type === '0' && extendedFiles.has(path)) {
       if (entry.size > mostText) throw new BaseProblem(`its /${path} has more than ${mostText} bytes`)
-      const pieces: Buffer[] = []
+      // An archive may have the same file any number of times.
+      room.names -= entry.size
+      if (room.names < 0) throw new BaseProblem(`it has /${path} too often: push the image again`)
+      const content = Buffer.alloc(entry.size)
+      let filled = 0
       const at = entries.length
       entries.push({ kind: 'file', path, mode, owner, text: '' })
       return (bytes) => {
-        pieces.push(Buffer.from(bytes))
-        entries[at] = { kind: 'file', path, mode, owner, text: Buffer.concat(pieces).toString('latin1') }
+        content.set(bytes, filled)
+        filled += bytes.length
+        // Pieces may be of one byte: the text is made once.
+        if (filled === entry.size) {
+          entries[at] = { kind: 'file', path, mode, owner, text: content.toString('latin1') }
+        }
       }
     } else entries.push({ kind: 'file', path, mode, owner })
     return undefined

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { BaseProblem } from '../bases/errors.ts'
 import { readLayer } from '../bases/layer.ts'
 import type { BaseRegistry } from '../bases/registry.ts'
+import { takeRoom } from '../bases/scan.ts'
 import { parseScan, scanText, scanVersion } from '../bases/scan-text.ts'
 import type { Catalog, LayerKey } from '../catalog/catalog.ts'
 import { systemErrorCode } from '../errors.ts'
@@ -130,9 +131,17 @@ export function createBaseLayers({
       const scans: (readonly BaseEntry[])[] = []
       for (const layer of layers) {
         const kept = parseScan(rows.get(scanKey(layer))?.facts)
+        // Its layers may have been looked at one by one, for other bases.
+        for (const entry of kept ?? []) takeRoom(room, roomOf(entry), most.entries)
         scans.push(kept ?? (await readLayer(await blobs.read(layer.digest), layer, { room, most })))
       }
       return scans
     },
   }
 }
+
+const roomOf = (entry: BaseEntry) => ({
+  path: entry.path,
+  ...(entry.kind === 'link' && { target: entry.target }),
+  ...(entry.kind === 'file' && { text: entry.text?.length ?? 0 }),
+})

@@ -1,9 +1,16 @@
 import { posix } from 'node:path'
+import { NixeryError } from '../errors.ts'
 import type { BaseEntry } from './base-entry.ts'
 import type { Node, Tree } from './work.ts'
 
 // The links of one path that are followed, as in Linux (MAXSYMLINKS).
 const mostLinks = 40
+// What all links of a base may lead through, as each may lead through 40 others: bytes of targets, and 16 for each part of a
+// path. The parts of a path that they lead to, which none in an archive has more of.
+const mostWay = 128 * 1024 * 1024
+const deepest = 256
+// Directories that archives have files in without naming them: a short path may need hundreds.
+const mostUnnamed = 400_000
 
 /** As read: links are not followed yet. */
 type Raw =
@@ -20,6 +27,7 @@ type DirectoryEntry = Extract<BaseEntry, { kind: 'directory' }>
  */
 export function treeOfBase(layers: readonly (readonly BaseEntry[])[]): Tree {
   const root: RawTree = new Map()
+  const room = { unnamed: mostUnnamed }
   for (const entries of layers) {
     // Deletions are of what lower layers have, wherever they stand in the archive.
     for (const entry of entries) {
@@ -27,9 +35,10 @@ export function treeOfBase(layers: readonly (readonly BaseEntry[])[]): Tree {
         folderIn(root, posix.dirname(entry.path))?.delete(posix.basename(entry.path))
       if (entry.kind === 'emptied') folderIn(root, entry.path)?.clear()
     }
-    for (const entry of entries) if (entry.kind !== 'removed' && entry.kind !== 'emptied') add(root, entry)
+    for (const entry of entries)
+      if (entry.kind !== 'removed' && entry.kind !== 'emptied') add(root, entry, room)
   }
-  return finished(root, root, '')
+  return finished({ root, length: 0 }, root, '')
 }
 
 /** The directory at a path without links; undefined if there is none. */
@@ -45,7 +54,11 @@ function folderIn(root: RawTree, path: string): RawTree | undefined {
 const partsOf = (path: string): string[] => path.split('/').filter((part) => part !== '' && part !== '.')
 
 /** Puts an entry in place of what is there; a directory keeps what is in it. */
-function add(root: RawTree, entry: Exclude<BaseEntry, { kind: 'removed' | 'emptied' }>): void {
+function add(
+  root: RawTree,
+  entry: Exclude<BaseEntry, { kind: 'removed' | 'emptied' }>,
+  room: { unnamed: number },
+): void {
   const parts = partsOf(entry.path)
   const name = parts.pop() ?? ''
   let parent = root
@@ -54,6 +67,13 @@ function add(root: RawTree, entry: Exclude<BaseEntry, { kind: 'removed' | 'empti
     if (found?.kind === 'directory') parent = found.children
     else {
       // A directory that the archive does not name: in a layer it stands over whatever was there.
+      room.unnamed -= 1
+      if (room.unnamed < 0) {
+        throw new NixeryError(
+          'RECIPE_INVALID',
+          `base: its archives have files in more than ${mostUnnamed} directories that they do not name: use a smaller base`,
+        )
+      }
       const children: RawTree = new Map()
       parent.set(part, { kind: 'directory', children })
       parent = children
@@ -68,46 +88,62 @@ function add(root: RawTree, entry: Exclude<BaseEntry, { kind: 'removed' | 'empti
   }
 }
 
-function finished(root: RawTree, tree: RawTree, path: string): Tree {
+/** Where links lead, and what that took so far. */
+type Way = { readonly root: RawTree; length: number }
+
+function finished(way: Way, tree: RawTree, path: string): Tree {
   const result: Tree = new Map()
-  for (const [name, raw] of tree) result.set(name, nodeOf(root, raw, path, `${path}/${name}`))
+  for (const [name, raw] of tree) result.set(name, nodeOf(way, raw, path, `${path}/${name}`))
   return result
 }
 
-function nodeOf(root: RawTree, raw: Raw, folder: string, path: string): Node {
+function nodeOf(way: Way, raw: Raw, folder: string, path: string): Node {
   if (raw.kind === 'directory') {
     const { mode = 0o755, owner = { uid: 0, gid: 0 } } = raw.entry ?? {}
-    return { kind: 'directory', children: finished(root, raw.children, path), mode, owner, inBase: true }
+    return { kind: 'directory', children: finished(way, raw.children, path), mode, owner, inBase: true }
   }
   if (raw.kind === 'file') {
     const { mode, owner, text } = raw.entry
     return { kind: 'base', mode, owner, ...(text !== undefined && { text }) }
   }
-  const led = lead(root, posix.isAbsolute(raw.target) ? raw.target : `${folder}/${raw.target}`)
+  const led = lead(way, posix.isAbsolute(raw.target) ? raw.target : `${folder}/${raw.target}`)
   if (led === undefined) return { kind: 'base' }
   return { kind: 'alias', target: raw.target, at: led, inBase: true }
 }
 
-/** Where a path leads, if it is a directory of the base or nothing: its path without links. Undefined for a file or a circle. */
-function lead(root: RawTree, path: string): string | undefined {
-  const remaining = partsOf(path)
-  let done: string[] = []
+/**
+ * Where a path leads, if it is a directory of the base or nothing: its path without links. Undefined for a file, a circle
+ * or what is too deep, and for all once the links of the base have led through `mostWay`.
+ */
+function lead(way: Way, path: string): string | undefined {
+  const remaining: string[] = []
+  const enter = (target: string) => {
+    const parts = partsOf(target)
+    way.length += target.length + 16 * parts.length
+    for (const part of parts.reverse()) remaining.push(part)
+  }
+  if (way.length > mostWay) return undefined
+  enter(path)
+  let done: { readonly name: string; readonly children: RawTree | undefined }[] = []
   let links = 0
-  for (let part = remaining.shift(); part !== undefined; part = remaining.shift()) {
+  for (let part = remaining.pop(); part !== undefined; part = remaining.pop()) {
+    if (way.length > mostWay) return undefined
     if (part === '..') {
       done.pop()
       continue
     }
-    const node = folderIn(root, done.join('/'))?.get(part)
+    const folder = done.at(-1)
+    const node: Raw | undefined = (folder ? folder.children : way.root)?.get(part)
     if (node?.kind === 'file') return undefined
     if (node?.kind !== 'link') {
-      done.push(part)
+      if (done.length === deepest) return undefined
+      done.push({ name: part, children: node?.children })
       continue
     }
     links += 1
     if (links > mostLinks) return undefined
     if (posix.isAbsolute(node.target)) done = []
-    remaining.unshift(...partsOf(node.target))
+    enter(node.target)
   }
-  return `/${done.join('/')}`
+  return `/${done.map(({ name }) => name).join('/')}`
 }

@@ -200,4 +200,15 @@ describe('the tree of a base', () => {
       ],
     )
   })
+
+  it('is made in little time and memory, whatever links lead through, and however deep files are', () => {
+    const far = 'b/../'.repeat(800)
+    const chain = Array.from({ length: 5 }, (_, index) => l(`c${index}`, `/c${index + 1}/${far}`))
+    const links = Array.from({ length: 100 }, (_, index) => l(`l${index}`, `/c${index % 5}`))
+    const started = performance.now()
+    treeOfBase([[...chain, ...links]])
+    assert.ok(performance.now() - started < 60_000) // half an hour, if the time were not linear
+    const deep = Array.from({ length: 2000 }, (_, index) => f(`${index}/${'a/'.repeat(250)}a`))
+    assert.throws(() => treeOfBase([deep]), /files in more than 400000 directories that they do not name/)
+  })
 })
