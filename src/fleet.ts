@@ -15,6 +15,7 @@ import { openEventLog } from './fleet/event-log.ts'
 import { createJobTable, inDatabase } from './fleet/job-table.ts'
 import { createLeases } from './fleet/leases.ts'
 import { persist } from './fleet/persist.ts'
+import { openRenewals } from './fleet/renewals.ts'
 import { joinFleet, type Membership, type MembershipDeps } from './fleet/membership.ts'
 import { createPins } from './fleet/pins.ts'
 import { createReplicas } from './fleet/replicas.ts'
@@ -26,7 +27,7 @@ import { createWaiters } from './fleet/waiters.ts'
 import { createFence, startLoop, type HeldLeases, type WorkerLoop } from './fleet/worker-loop.ts'
 import { createWorkers } from './fleet/workers.ts'
 import { platforms } from './image/platform.ts'
-import { openListener } from './postgres/listener.ts'
+import type { Listener } from './postgres/listener.ts'
 import type { Postgres } from './postgres/pool.ts'
 import type { Redactor } from './text/redact.ts'
 
@@ -54,6 +55,8 @@ export type Fleet = {
 
 export type FleetDeps = {
   readonly postgres: Postgres
+  /** Notifications of the same database. */
+  readonly listener: Listener
   readonly catalog: Catalog
   readonly blobs: Blobs
   readonly uses: Parameters<typeof createPulls>[1]
@@ -75,21 +78,19 @@ const pullInterval = 2_000
 
 /** @throws SETUP_FAILED when the npm package of PostgreSQL is missing */
 export async function openFleet(config: Config, deps: FleetDeps): Promise<Fleet> {
-  const { postgres, catalog, blobs, uses, warn } = deps
+  const { postgres, listener, catalog, blobs, uses, warn } = deps
   const lease = config.NIXERY_LEASE * 1000
   const db = new Kysely<unknown>({ dialect: postgres.dialect })
-  const url = config.NIXERY_DATABASE_DIRECT_URL ?? config.NIXERY_DATABASE_URL ?? ''
+  const renewals = await openRenewals(config.NIXERY_DATABASE_URL ?? '', lease)
   const closing = new AbortController()
   const creating = inDatabase(() => createTables(db)).catch((error: unknown) => {
     warn(`builds cannot be shared yet: ${String(error)}`)
     void persist(() => inDatabase(() => createTables(db)), closing.signal).catch(() => {})
   })
   await creating
-  const listener = await openListener({ url, warn })
   const me = randomUUID()
   const table = createJobTable(db, config.NIXERY_MAX_QUEUE)
-  const leases = createLeases(db, me, lease)
-  const workers = createWorkers(db, lease)
+  const leases = createLeases({ db, renewals: renewals.db }, me, lease)
   const waiters = createWaiters(table, listener)
   const ask = createAsk(table, waiters)
   const log = openEventLog(db, listener)
@@ -117,7 +118,7 @@ export async function openFleet(config: Config, deps: FleetDeps): Promise<Fleet>
     builds,
     status: () =>
       (status ??= openFleetStatus(
-        { ask, table, workers },
+        { ask, table, workers: createWorkers(db, lease) },
         namedSets(config)?.map(({ name }) => name) ?? [undefined],
       )),
     fence: createFence(held, leases),
@@ -132,6 +133,7 @@ export async function openFleet(config: Config, deps: FleetDeps): Promise<Fleet>
     work(worker) {
       const { nixVersion, packages } = worker.status
       const facts = { host: hostname(), version: deps.version, nixVersion, packages }
+      const workers = createWorkers(renewals.db, lease)
       const systems = config.NIXERY_WORKER_PLATFORMS.map((name) => platforms[name].system)
       return startLoop({
         ...worker,
@@ -155,7 +157,7 @@ export async function openFleet(config: Config, deps: FleetDeps): Promise<Fleet>
       await pulls.close()
       await log.close()
       await waiters.close()
-      await listener.close()
+      await renewals.close()
     },
   }
 }

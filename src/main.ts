@@ -116,13 +116,14 @@ export async function start(
 /** What this process shares with others through a database, if there is one. */
 async function openFleetOf(
   config: Config,
-  { postgres, catalog, blobs, uses }: State,
+  { postgres, listener, catalog, blobs, uses }: State,
   monitor: Monitor,
   log: Logger,
 ): Promise<Fleet | undefined> {
-  if (!postgres) return undefined
+  if (!postgres || !listener) return undefined
   return openFleet(config, {
     postgres,
+    listener,
     catalog,
     blobs,
     uses,

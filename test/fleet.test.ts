@@ -50,6 +50,13 @@ describe('two front ends and two workers', { skip: noPostgres, timeout: 800_000 
     assert.equal(said(fronts, /^build started$/), 0)
   })
 
+  it('hear of everything over one connection to the database each', async () => {
+    const { postgres, url } = world.fleet
+    const listening = `select count(*)::int from pg_stat_activity
+      where datname = current_database() and (query like 'listen %' or query = 'select 1')`
+    assert.deepEqual(await postgres.run(url, listening), [{ count: world.members.length }])
+  })
+
   it('serve nothing but health and metrics from workers', async () => {
     const statusOf = async (path: string) => (await fetch(`http://${workers[0].address}${path}`)).status
     assert.equal(await statusOf('/healthz'), 200)

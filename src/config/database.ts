@@ -28,7 +28,9 @@ export const databaseSettings = {
     .meta({ secret: true }),
   NIXERY_DATABASE_CONNECTIONS: whole('a number of connections', 2, 1_000)
     .default(10)
-    .describe('maximum number of connections to the database; notifications take two more'),
+    .describe(
+      'maximum number of connections to the database; notifications take one more, and leases another one on workers',
+    ),
   NIXERY_SQLITE_NETWORK: oneOf('on', 'off')
     .default('off')
     .describe(

@@ -30,7 +30,7 @@ export type Outcome =
   | { readonly built: BuiltImage }
   /** The tag stands for another revision than that of the job. */
   | { readonly moved: string }
-  /** What a request's tag stands for, and when that was found out: seconds since 1970 by the worker's clock. */
+  /** What a request's tag stands for, and when that was found out: seconds since 1970 by the database's clock. */
   | { readonly world: string; readonly at: number }
   /** Null if the source cannot list its tags. */
   | { readonly tags: readonly string[] | null }

@@ -32,7 +32,7 @@ describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
   const open = async (more: Partial<TestFleetOptions> = {}) => {
     const url = await server.database()
     const fleet = await openTestFleet(url, { warn: assert.fail, ...more })
-    const [one, two] = ['one', 'two'].map((owner) => createLeases(fleet.db, owner, hour)) as [Leases, Leases]
+    const [one, two] = ['one', 'two'].map((owner) => createLeases(fleet, owner, hour)) as [Leases, Leases]
     const expire = (column: string): Promise<unknown> =>
       sql`update jobs set ${sql.ref(column)} = now() - interval '1 hour' where ${sql.ref(column)} is not null`.execute(
         fleet.db,

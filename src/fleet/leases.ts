@@ -1,4 +1,5 @@
 import { sql, type Kysely } from 'kysely'
+import type { BuiltImage } from '../builds/build.ts'
 import type { BuildUpdate } from '../builds/builds.ts'
 import { appendEvents, forgetOldLines, type BuildNews } from './event-rows.ts'
 import { parseJob, type Job, type JobKind, type Outcome } from './jobs.ts'
@@ -45,10 +46,15 @@ export type Leases = {
 type Row = { id: string; job: string; attempts: number; background: boolean }
 
 /**
+ * @param dbs.renewals the connection over which leases are renewed
  * @param owner identifies this process, and no other one ever
  * @param length milliseconds after which a lease that is not renewed can be taken
  */
-export function createLeases(db: Kysely<unknown>, owner: string, length: number): Leases {
+export function createLeases(
+  { db, renewals }: { readonly db: Kysely<unknown>; readonly renewals: Kysely<unknown> },
+  owner: string,
+  length: number,
+): Leases {
   const ofMine = (leases: readonly Lease[]) => {
     const ids = leases.map(({ id }) => id)
     const attempts = leases.map(({ attempt }) => attempt)
@@ -62,7 +68,7 @@ export function createLeases(db: Kysely<unknown>, owner: string, length: number)
         update jobs set lease_until = now() + ${interval(length)} where ${ofMine(leases)}
         returning id,
           coalesce(greatest(waiting_until, expected_until, background_until) > now(), false) as wanted,
-          coalesce(waiting_until > now(), false) as waiting`.execute(db)
+          coalesce(waiting_until > now(), false) as waiting`.execute(renewals)
       return new Map(rows.map(({ id, wanted, waiting }) => [id, { wanted, waiting }]))
     })
 
@@ -96,7 +102,7 @@ export function createLeases(db: Kysely<unknown>, owner: string, length: number)
         db.transaction().execute(async (transaction) => {
           const isAnswer = !('failure' in outcome) && !('abandoned' in outcome)
           const { rows } = await sql<{ key: string }>`
-            update jobs set state = 'ended', outcome = ${JSON.stringify(outcome)}, is_answer = ${isAnswer},
+            update jobs set state = 'ended', outcome = ${written(outcome)}, is_answer = ${isAnswer},
               ended_at = now(), keep_until = now() + case when expected_until > now()
                 then ${interval(expected)} else ${interval(usual)} end
             where ${ofMine([lease])} returning key`.execute(transaction)
@@ -108,6 +114,7 @@ export function createLeases(db: Kysely<unknown>, owner: string, length: number)
               delete from jobs where key = ${ended.key} and state = 'ended' and id <> ${lease.id}
                 and ended_at < now() - ${interval(periods.linger)}`.execute(transaction)
           }
+          if (lease.job.kind === 'image' && 'built' in outcome) await record(transaction, outcome.built)
           if (last) await appendEvents(transaction, [[lease.id, last]])
           await sql`select pg_notify('nixery_ended', ${lease.id})`.execute(transaction)
           return true
@@ -128,3 +135,20 @@ export function createLeases(db: Kysely<unknown>, owner: string, length: number)
       inDatabase(() => db.transaction().execute((transaction) => appendEvents(transaction, news))),
   }
 }
+
+/** The time of an answer is the database's: clocks of workers differ. */
+const written = (outcome: Outcome) => {
+  const text = JSON.stringify(outcome)
+  if (!('world' in outcome)) return sql`${text}`
+  return sql`jsonb_set(${text}::jsonb, '{at}', to_jsonb(extract(epoch from now())::bigint))::text`
+}
+
+/**
+ * Records an image in the catalog, if it is not there: the catalog does without what it could not write, such as while
+ * the database restarted, but blobs of an image without a row are garbage.
+ */
+const record = (transaction: Kysely<unknown>, { key, image }: BuiltImage) =>
+  sql`
+    insert into images (key, image, made_at)
+    values (${key}, ${JSON.stringify(image)}, extract(epoch from now())::bigint)
+    on conflict (key) do nothing`.execute(transaction)

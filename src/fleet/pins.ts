@@ -23,7 +23,7 @@ export type Pins = {
    */
   pin(request: ImageRequest, options: { readonly old: boolean; readonly signal?: AbortSignal }): Promise<Pin>
   /** A worker says that the tag stands for another revision. */
-  moved(request: ImageRequest, world: string): void
+  moved(request: ImageRequest, pin: Pin): void
 }
 
 // Milliseconds for which an answer is used, for which it is while a new one is asked for, and for which it is if there is
@@ -105,8 +105,8 @@ export function createPins(ask: Ask, table: Pick<JobTable, 'lastAnswer'>): Pins 
       }
       return answerOrLast(key, request, signal)
     },
-    moved(request, world) {
-      note(keyOf(request), { world, at: Math.floor(Date.now() / 1000) })
+    moved(request, pin) {
+      note(keyOf(request), pin)
     },
   }
 }

@@ -106,7 +106,7 @@ export function createSharedBuilds(deps: SharedBuildsDeps): SharedBuilds {
       let pin = await together.pin((old) => pins.pin(request, { old, signal }), isKnown)
       for (let round = 0; round < mostRounds; round += 1) {
         const result = await atRevision(request, pin, caller)
-        if (typeof result === 'string') pins.moved(request, result)
+        if (typeof result === 'string') pins.moved(request, { world: result, at: pin.at })
         const moved = await together.settle(typeof result === 'string' ? result : undefined)
         if (moved === undefined && typeof result !== 'string') return result
         pin = { world: moved ?? pin.world, at: pin.at }

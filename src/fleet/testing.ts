@@ -3,6 +3,7 @@ import { Kysely } from 'kysely'
 import type { Blobs } from '../builds/blobs.ts'
 import { openFakeBuilds } from '../builds/fake-builds-testing.ts'
 import { createRecent } from '../builds/recent.ts'
+import { postgresDatabase } from '../catalog/postgres.ts'
 import { openListener, type Listener } from '../postgres/listener.ts'
 import { openPool } from '../postgres/pool.ts'
 import { createRedactor } from '../text/redact.ts'
@@ -11,6 +12,7 @@ import { openEventLog } from './event-log.ts'
 import { createJobTable } from './job-table.ts'
 import { createLeases, type Leases } from './leases.ts'
 import { createPins } from './pins.ts'
+import { openRenewals } from './renewals.ts'
 import { createTables } from './schema.ts'
 import { createSharedBuilds, type SharedBuilds } from './shared-builds.ts'
 import { sweep } from './sweep.ts'
@@ -38,6 +40,8 @@ export async function openTestFleet(url: string, { warn, lease = 3_000, deaf = f
   const pool = await openPool({ url })
   const db = new Kysely<unknown>({ dialect: pool.dialect })
   await createTables(db)
+  const catalog = await postgresDatabase({ postgres: pool, directUrl: url }).open()
+  const renewals = await openRenewals(url, lease)
   const real = await openListener({ url, warn })
   const listener: Pick<Listener, 'listen'> = deaf ? { listen: () => () => {} } : real
   const table = createJobTable(db, 3)
@@ -47,6 +51,7 @@ export async function openTestFleet(url: string, { warn, lease = 3_000, deaf = f
 
   return {
     db,
+    renewals: renewals.db,
     table,
     blobs,
     async front(): Promise<SharedBuilds> {
@@ -71,10 +76,10 @@ export async function openTestFleet(url: string, { warn, lease = 3_000, deaf = f
     },
     async worker(systems: readonly string[] = ['x86_64-linux']): Promise<TestWorker> {
       const id = randomUUID()
-      const leases = createLeases(db, id, lease)
+      const leases = createLeases({ db, renewals: renewals.db }, id, lease)
       const held: HeldLeases = new Map()
       const fake = openFakeBuilds({ fence: createFence(held, leases) })
-      const workers = createWorkers(db, lease)
+      const workers = createWorkers(renewals.db, lease)
       const facts = { host: 'test', version: '0', nixVersion: '2.8', packages: [] }
       const loop = startLoop({
         builds: fake.builds,
@@ -104,6 +109,8 @@ export async function openTestFleet(url: string, { warn, lease = 3_000, deaf = f
     async close() {
       for (const end of ends.reverse()) await end()
       await real.close()
+      await renewals.close()
+      await catalog.close()
       await pool.close()
     },
   }

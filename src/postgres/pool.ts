@@ -39,37 +39,58 @@ export async function openPool(options: PoolOptions): Promise<Postgres> {
   pool.on('error', () => {})
   pool.on('connect', (client) => client.on('error', () => {}))
 
-  const known = new WeakMap<PoolClient, PostgresPoolClient>()
+  const known = new WeakMap<PoolClient, Connection>()
+  // When a server disappears without a word, each connection to it would let one caller wait for the time of a statement.
+  // So after one is lost, those that have not answered since are not used any more.
+  let lostSince = -Infinity
+  const onLost = (sentAt: number) => {
+    lostSince = Math.max(lostSince, sentAt)
+  }
   const shared: PostgresPool = {
     options: {},
     async connect() {
-      const client = await pool.connect()
-      const before = known.get(client)
-      if (before) return before
-      const discarding = discardingWhenLost(client)
-      known.set(client, discarding)
-      return discarding
+      for (;;) {
+        const client = await pool.connect()
+        const connection = known.get(client) ?? watched(client, onLost)
+        known.set(client, connection)
+        if (connection.answeredAt >= lostSince) return connection
+        client.release(true)
+      }
     },
     end: () => Promise.resolve(),
   }
   return { dialect: new PostgresDialect({ pool: shared }), close: () => pool.end() }
 }
 
+/** A connection, and when it last answered a statement, or was made: milliseconds of the process's clock. */
+type Connection = PostgresPoolClient & { readonly answeredAt: number }
+
 /**
  * A connection that is closed when it is given back after it was lost. The pool would give a connection whose
  * statement has timed out to the next caller, who would wait behind that statement.
+ * @param onLost is told when the statement was sent that was not answered
  */
-function discardingWhenLost(client: PoolClient): PostgresPoolClient {
+function watched(client: PoolClient, onLost: (sentAt: number) => void): Connection {
   let isLost = false
+  let answeredAt = performance.now()
   const query = async (text: string, values: readonly unknown[] = []) => {
+    const sentAt = performance.now()
     try {
-      return await client.query(text, [...values])
+      const result = await client.query(text, [...values])
+      answeredAt = performance.now()
+      return result
     } catch (error) {
-      isLost ||= isDisconnected(error)
+      if (!isLost && isDisconnected(error)) {
+        isLost = true
+        onLost(sentAt)
+      }
       throw error
     }
   }
   return {
+    get answeredAt() {
+      return answeredAt
+    },
     // Its other form is for cursors, which nothing here uses.
     query: query as unknown as PostgresPoolClient['query'],
     release: (discard) => client.release(isLost || discard === true),

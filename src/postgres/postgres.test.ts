@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Kysely, sql } from 'kysely'
 import { isConflict, isDisconnected, isPassing } from './errors.ts'
 import { openListener } from './listener.ts'
+import { openNetwork } from './network-testing.ts'
 import { openPool } from './pool.ts'
 import { retrying } from './retry.ts'
 import { noPostgres, startPostgres, type TestPostgres } from './testing.ts'
@@ -69,6 +70,19 @@ describe('PostgreSQL', options, () => {
     await assert.rejects(sql`select pg_sleep(600)`.execute(db), isDisconnected)
     await sql`select 1`.execute(db)
     await pool.close()
+  })
+
+  it('makes new connections when the old ones are lost without a word', async () => {
+    const network = await openNetwork(await server.database())
+    const { db, pool } = await openOn(network.url, 500)
+    const ask = () => sql`select 1`.execute(db)
+    await Promise.all([ask(), ask()])
+    assert.equal(network.count, 2)
+    network.loseConnections()
+    await assert.rejects(ask(), isDisconnected)
+    await ask() // the second one is lost, too
+    await pool.close()
+    await network.close()
   })
 
   it('repeats transactions that got in each other’s way', async () => {

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { sql } from 'kysely'
+import { parseImage } from '../builds/image.ts'
+import type { ImageKey } from '../catalog/catalog.ts'
+import { digestOf } from '../image/digest.ts'
+import { parseImageReference } from '../image/name.ts'
+import { openNetwork } from '../postgres/network-testing.ts'
+import { noPostgres, startPostgres, type TestPostgres } from '../postgres/testing.ts'
+import { createLeases } from './leases.ts'
+import { openTestFleet } from './testing.ts'
+
+const request = parseImageReference('hello')
+const systems = ['x86_64-linux']
+const keep = { usual: 60_000, expected: 60_000 }
+const options = { requestId: 'test' }
+
+describe('a fleet in trouble', { skip: noPostgres, timeout: 120_000 }, () => {
+  let server: TestPostgres
+  before(async () => {
+    server = await startPostgres()
+  })
+  after(() => server.dispose())
+
+  it('keeps a lease when all connections to the database die without a word', async () => {
+    const url = await server.database()
+    const network = await openNetwork(url)
+    const direct = await openTestFleet(url, { warn: assert.fail })
+    const cut = await openTestFleet(network.url, { warn: () => {}, lease: 9_000 })
+    const { fake, held } = await cut.worker()
+    const builds = await direct.front()
+    const { id } = await builds.submit(request, options)
+    await fake.began
+    const [job] = held.keys()
+    const renewedAt = async () => {
+      const { rows } = await sql<{ at: number }>`
+        select extract(epoch from lease_until)::float8 as at from jobs where id = ${job}`.execute(direct.db)
+      return rows[0]?.at ?? 0
+    }
+    const thief = createLeases(direct, 'thief', 9_000)
+    network.loseConnections()
+    const first = await renewedAt()
+    while ((await renewedAt()) === first) {
+      assert.equal(await thief.claim(['image'], systems), undefined)
+      await sleep(50)
+    }
+    assert.deepEqual([...held.keys()], [job])
+    await builds.cancel(id)
+    await network.close()
+    await cut.close()
+    await direct.close()
+  })
+
+  it('records an image with the end of its build, if the catalog could not', async () => {
+    const { db, renewals, table, ...fleet } = await openTestFleet(await server.database(), {
+      warn: assert.fail,
+    })
+    const leases = createLeases({ db, renewals }, 'one', 60_000)
+    const part = { digest: digestOf('x'), size: 1 }
+    const image = { manifests: { docker: part, oci: part }, config: part, layers: [] }
+    await table.submit({ kind: 'image', request, world: 'w' }, 'waiting', options)
+    const lease = await leases.claim(['image'], systems)
+    assert.ok(lease)
+    assert.equal(await leases.end(lease, { built: { key: 'k' as ImageKey, image } }, keep), true)
+    const { rows } = await sql<{ image: string; age: number }>`
+      select image, extract(epoch from now())::float8 - made_at as age from images where key = 'k'`.execute(
+      db,
+    )
+    assert.deepEqual(parseImage(rows[0]?.image ?? ''), image)
+    assert.ok(Math.abs(rows[0]?.age ?? Infinity) < 60)
+    await fleet.close()
+  })
+
+  it('takes the time of an answer from the database, not from the worker', async () => {
+    const { db, renewals, table, ...fleet } = await openTestFleet(await server.database(), {
+      warn: assert.fail,
+    })
+    const leases = createLeases({ db, renewals }, 'one', 60_000)
+    await table.submit({ kind: 'pin', request }, 'waiting', options)
+    const lease = await leases.claim(['pin'], systems)
+    assert.ok(lease)
+    const hourAhead = Date.now() / 1000 + 3600
+    await leases.end(lease, { world: 'w', at: Math.floor(hourAhead) }, keep)
+    const { outcome } = await table.submit({ kind: 'pin', request }, 'waiting', options)
+    assert.ok(outcome && 'world' in outcome)
+    assert.equal(outcome.world, 'w')
+    assert.ok(outcome.at < hourAhead - 3000)
+    await fleet.close()
+  })
+})
