@@ -3,21 +3,12 @@ import { access, mkdir, readFile, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
+import { composeCommands, type Check } from './support/command-checks.ts'
 import { launcher } from './support/command.ts'
 import { commandsIn, documents } from './support/documents.ts'
 import { openWorkspace, type Workspace } from './support/workspace.ts'
 
 // Every command in the documents is run here, or by another test, or listed with the reason why it cannot be run.
-
-type Check =
-  /** Run here as it is written, in a folder with `nixery` in PATH; fails unless it exits with 0. */
-  | { readonly run: true; readonly prints?: RegExp }
-  /** A server that is started here and ended once it is ready. */
-  | { readonly serves: true }
-  /** Run by another test, which has this text in it. */
-  | { readonly by: string; readonly text: string }
-  /** Why it cannot be run here. */
-  | { readonly not: string }
 
 const itself = { not: 'is what runs this test' }
 const minutes = { not: 'takes minutes' }
@@ -30,6 +21,7 @@ const ofItself = (text: string) => elsewhere('test/self-image.test.ts', text)
 const inImages = (text: string) => elsewhere('test/images/nix-and-languages.test.ts', text)
 
 const checks: Readonly<Record<string, Check>> = {
+  ...composeCommands,
   'podman pull --tls-verify=false 127.0.0.1:8080/shell/git/htop': ofPodman('pull'),
   './bin/nixery serve': { serves: true },
   'NIXERY_PKGS_PATH=/path/to/nixpkgs ./bin/nixery serve': { serves: true },

@@ -37,7 +37,9 @@ export async function openHelm(): Promise<Helm> {
   return {
     run: async (...args) => (await execa(join(folder, 'helm', 'helm'), args, { stdin: 'ignore' })).stdout,
     objectsIn: <T extends KubernetesObject>(documents: string) =>
-      parseAllDocuments(documents).flatMap((document) => (document.toJS() as T | null) ?? []),
+      parseAllDocuments(documents, { merge: true }).flatMap(
+        (document) => (document.toJS() as T | null) ?? [],
+      ),
     validate: async (object) => {
       const file = join(modules, moduleOf(object))
       const { [object.kind]: Kind } = await load<Record<string, Model>>(file)
@@ -49,7 +51,9 @@ export async function openHelm(): Promise<Helm> {
 
 const load = async <T>(file: string): Promise<T> => (await import(pathToFileURL(file).href)) as T
 
-type Yaml = { parseAllDocuments: (text: string) => { toJS: () => unknown }[] }
+type Yaml = {
+  parseAllDocuments: (text: string, options: { merge: boolean }) => { toJS: () => unknown }[]
+}
 type Model = new (object: object) => { validate: () => void }
 
 /** The file with the schema of a kind. */

@@ -1,0 +1,33 @@
+/** What is known of a command in the documents. */
+export type Check =
+  /** Run by the test as it is written, in a folder with `nixery` in PATH; fails unless it exits with 0. */
+  | { readonly run: true; readonly prints?: RegExp }
+  /** A server that is started by the test and ended once it is ready. */
+  | { readonly serves: true }
+  /** Run by another test, which has this text in it. */
+  | { readonly by: string; readonly text: string }
+  /** Why it cannot be run here. */
+  | { readonly not: string }
+
+const compose = { not: 'needs Docker Compose; test/compose.test.ts checks its file' }
+const file = 'docker compose --file deploy/compose.yaml'
+
+/** The commands of docs/compose.md. */
+export const composeCommands: Readonly<Record<string, Check>> = {
+  'docker load --input nixery.tar': {
+    by: 'test/self-image.test.ts',
+    text: "'load', '--quiet', '--input', archive",
+  },
+  [`${file} up --detach`]: compose,
+  [`${file} logs`]: compose,
+  [`${file} exec server nixery gc --dry-run`]: compose,
+  [`${file} exec front-1 nixery status`]: compose,
+  [`${file} --profile fleet up --detach --scale worker=2 front-1 front-2 worker`]: compose,
+  [`${file} --profile fleet up --detach --no-deps worker`]: compose,
+  [`${file} --profile fleet up --detach --no-deps front-1`]: compose,
+  [`${file} --profile fleet up --detach --no-deps front-2`]: compose,
+  'docker compose down': compose,
+  "printf 'POSTGRES_PASSWORD=%s\\nS3_SECRET_KEY=%s\\n' $(openssl rand -hex 24) $(openssl rand -hex 24) >deploy/.env":
+    compose,
+  'docker pull 127.0.0.1:8080/shell/git': { by: 'test/support/clients/docker.ts', text: 'pull' },
+}
