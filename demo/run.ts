@@ -76,6 +76,7 @@ async function demo(): Promise<void> {
     const logFile = join(folder, 'log')
     const pid = startDetachedServer({ ...environment, PORT: String(server.port) }, logFile)
     say(`The server keeps running (log in ${logFile}); end it with: kill ${pid}`)
+    say(`Its images are in ${folder}: remove that folder afterwards.`)
     say('Pull by hand, any packages of the set:')
   } else {
     say('To pull by hand, start a server with ./bin/nixery serve, and in another terminal:')

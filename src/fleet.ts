@@ -84,7 +84,7 @@ export async function openFleet(config: Config, deps: FleetDeps): Promise<Fleet>
   const renewals = await openRenewals(config.NIXERY_DATABASE_URL ?? '', lease)
   const closing = new AbortController()
   const creating = inDatabase(() => createTables(db)).catch((error: unknown) => {
-    warn(`builds cannot be shared yet: ${String(error)}`)
+    warn(`builds cannot be shared yet: ${error instanceof Error ? error.message : String(error)}`)
     void persist(() => inDatabase(() => createTables(db)), closing.signal).catch(() => {})
   })
   await creating

@@ -9,7 +9,7 @@ import { placeOfBlobs } from './stores.ts'
 export function whereabouts(
   config: Config,
   { port, tls }: { readonly port: number; readonly tls: boolean },
-): { readonly url: string; readonly data: string; readonly blobs: string; readonly pull: string } {
+): { readonly url: string; readonly data: string; readonly blobs: string; readonly pull?: string } {
   const { NIXERY_HOST, NIXERY_DATA } = config
   const isAny = NIXERY_HOST === '0.0.0.0' || NIXERY_HOST === '::'
   const named = isAny ? (tls ? hostname() : '127.0.0.1') : NIXERY_HOST
@@ -18,6 +18,7 @@ export function whereabouts(
     url: `${tls ? 'https' : 'http'}://${address}/`,
     data: NIXERY_DATA,
     blobs: placeOfBlobs(config),
-    pull: `docker pull ${address}/shell/hello`,
+    // A worker serves no images.
+    ...(config.NIXERY_ROLE !== 'worker' && { pull: `docker pull ${address}/shell/hello` }),
   }
 }

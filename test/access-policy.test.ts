@@ -204,11 +204,11 @@ describe('NIXERY_POLICY', () => {
       return (await execa(program, ['access', 'explain', ...args], { env })).stdout
     }
     assert.equal(
-      await explain('--as=alice', 'build', 'public/private'),
+      await explain('--as', 'alice', '--as', 'group:dev', 'build', 'public/private'),
       'private/public: may build, by the rule in line 2',
     )
     assert.equal(
-      await explain('--as=anonymous', 'pull', 'private'),
+      await explain('--as', 'anonymous', 'pull', 'private'),
       'private: may not pull: no rule allows private',
     )
     assert.equal(

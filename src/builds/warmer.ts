@@ -55,6 +55,7 @@ const outdated = [
   'PACKAGE_UNKNOWN',
   'PACKAGE_DENIED',
   'PACKAGE_INVALID',
+  'RECIPE_UNKNOWN',
 ] as const
 
 /** The number of remembered images; a forgotten one is only tried once more. */

@@ -32,8 +32,10 @@ const explain = defineCommand<{ as: string[] }, [action: string, image: string]>
       .argument('<action>', `one of ${actions.join(', ')}`)
       .argument('<image>', 'the image, such as shell/git')
       .requiredOption(
-        '--as <who...>',
-        'anonymous, user:NAME, or issuer:NAME CLAIM=VALUE; with group:NAME for each group',
+        '--as <who>',
+        'anonymous, user:NAME, or "issuer:NAME CLAIM=VALUE"; again with group:NAME for each group',
+        // Not <who...>, which would take the arguments that follow it.
+        (who: string, before: readonly string[] | undefined) => [...(before ?? []), who],
       )
   },
   async run(context, { as }, action, image) {

@@ -59,7 +59,7 @@ export function accessProblems(set: Environment, host: string): string[] {
   const hasNoOther = ['NIXERY_POLICY', 'NIXERY_TLS_CLIENT_CA'].every((name) => set[name] === undefined)
   if (mode === 'basic' && htpasswd === undefined && hasNoOther)
     problems.push(
-      'NIXERY_HTPASSWD is needed for NIXERY_AUTH set to basic, or NIXERY_POLICY with issuers, or NIXERY_TLS_CLIENT_CA',
+      'NIXERY_HTPASSWD is needed for NIXERY_AUTH set to basic, or NIXERY_POLICY with issuers, or NIXERY_TLS_CLIENT_CA; if all clients use API keys, NIXERY_HTPASSWD can be an empty file',
     )
   if (mode !== 'none' && sendsInTheClear(set, host)) {
     problems.push(

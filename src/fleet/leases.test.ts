@@ -129,7 +129,8 @@ describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
   })
 
   it('go on without a notification, and after a restart of the database', async () => {
-    const fleet = await open({ deaf: true, warn: () => {} })
+    const warnings: string[] = []
+    const fleet = await open({ deaf: true, warn: (line) => warnings.push(line) })
     const { fake } = await fleet.worker()
     const builds = await fleet.front()
     const { id } = await builds.submit(hello, options)
@@ -141,6 +142,7 @@ describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
     fake.end()
     await failsWith('BUILD_FAILED', builds.result(id))
     assert.deepEqual(fake.started, ['hello'])
+    assert.doesNotMatch(warnings.join('\n'), /NixeryError/)
     await fleet.close()
   })
 

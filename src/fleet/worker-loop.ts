@@ -120,7 +120,10 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
       await what()
       isFailing = false
     } catch (error) {
-      if (!isFailing) warn(`this worker cannot reach the database: ${String(error)}`)
+      if (!isFailing)
+        warn(
+          `this worker cannot reach the database: ${error instanceof Error ? error.message : String(error)}`,
+        )
       isFailing = hasCode(error, 'STORE_UNAVAILABLE')
     }
   }

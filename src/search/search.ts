@@ -103,7 +103,9 @@ export function createSearch(deps: SearchDeps): Search {
     use(state, file)
     const seconds = ((performance.now() - started) / 1000).toFixed(1)
     const left = failed.length === 0 ? '' : `; ${failed.length} names do not evaluate`
-    note(`the search index${ofSet(state)} has ${state.index?.packages} packages, after ${seconds} s${left}`)
+    const { packages = 0 } = state.index ?? {}
+    const has = `${packages} package${packages === 1 ? '' : 's'}`
+    note(`the search index${ofSet(state)} has ${has}, after ${seconds} s${left}`)
   }
 
   /** One index is made at a time. */

@@ -11,6 +11,7 @@ const ordinary: ReadonlySet<ErrorCode> = new Set([
   'PRECONDITION_FAILED',
   'PACKAGE_UNKNOWN',
   'PACKAGE_DENIED',
+  'RECIPE_UNKNOWN',
   'UNAUTHENTICATED',
   'ACCESS_DENIED',
   'RATE_LIMITED',

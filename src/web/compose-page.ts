@@ -35,7 +35,10 @@ export const composePage = (frame: Frame, composed: Composed, host: string): Pag
 
 function statusText({ composition, found, name }: Composed): string {
   const { packages, query } = composition
-  const results = found && query !== '' ? `${counted(found.results.length, 'result')} for ${query}. ` : ''
+  const results =
+    found?.state === 'ready' && query !== ''
+      ? `${counted(found.results.length, 'result')} for ${query}. `
+      : ''
   return `${results}${name === undefined ? 'Nothing is chosen.' : `The image has ${packages.length === 0 ? 'no packages of its own' : listed(packages)}.`}`
 }
 

@@ -54,6 +54,8 @@ describe('the history', () => {
     const unknown = failed(new NixeryError('PACKAGE_UNKNOWN', 'Could not find Nix packages: [nope].'))
     times(50, () => run(history, 'known', finished))
     times(50, () => run(history, 'nope', unknown))
+    const noRecipe = failed(new NixeryError('RECIPE_UNKNOWN', 'there is no recipe nope'))
+    times(50, () => run(history, 'recipe/nope', noRecipe))
     assert.ok(history.find(made))
     assert.ok(history.find(bad))
     times(50, () => run(history, 'made', worked, finished))

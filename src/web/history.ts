@@ -179,6 +179,7 @@ function failureOf(error: unknown, texts: PublicTexts): PublicFailure {
 const passing: ReadonlySet<ErrorCode | undefined> = new Set([
   'PACKAGE_UNKNOWN',
   'PACKAGE_DENIED',
+  'RECIPE_UNKNOWN',
   'CANCELLED',
 ])
 

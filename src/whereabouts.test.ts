@@ -1,0 +1,21 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { readConfig } from './config.ts'
+import { whereabouts } from './whereabouts.ts'
+
+describe('what a started server says of itself', () => {
+  const at = (environment: Record<string, string>) =>
+    whereabouts(readConfig({ HOME: '/root', ...environment }), { port: 8080, tls: false })
+  const database = { NIXERY_DATABASE_URL: 'postgresql:///nixery', NIXERY_PKGS_PATH: '/packages' }
+
+  it('has a command to try it with', () => {
+    assert.equal(at({}).pull, 'docker pull 127.0.0.1:8080/shell/hello')
+    assert.equal(at({ ...database, NIXERY_ROLE: 'front' }).pull, 'docker pull 127.0.0.1:8080/shell/hello')
+  })
+
+  it('has none for a worker, which serves no images', () => {
+    const facts = at({ ...database, NIXERY_ROLE: 'worker' })
+    assert.equal(facts.url, 'http://127.0.0.1:8080/')
+    assert.ok(!('pull' in facts))
+  })
+})
