@@ -15,6 +15,7 @@
         nixery = import ./. { inherit pkgs; };
         default = nixery;
       });
+      nixosModules.default = ./deploy/nixos/module.nix;
       overlays.default = final: _: { nixery = import ./. { pkgs = final; }; };
     };
 }
