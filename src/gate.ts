@@ -82,7 +82,12 @@ export async function openGate(config: Config, { apiKeys, contents, ...deps }: G
   ]
   const authenticate = firstOf(authenticators)
   let opened: Promise<Signed> | undefined
-  const signed = () => (opened ??= openSigned(config, () => users?.value, apiKeys))
+  const signed = () => (opened ??= openSigned(
+      config,
+      () => users?.value,
+      apiKeys,
+      () => policy?.value.issuers ?? [],
+    ))
   const sessions = async () => (await signed()).sessions
   const tokens = mode === 'token' ? (await signed()).tokens : undefined
   const session = sessionOf(sessions)

@@ -74,6 +74,13 @@ describe('an OpenID provider', () => {
     assert.equal(given.status, 200)
     const { token: own } = (await given.json()) as { token: string }
     assert.equal((await get('/v2/public/manifests/latest', bearer(own))).status, 200)
+    // A session is valid for no longer than the token that was the password.
+    const browser = openBrowser()
+    const page = await browser.submit(await browser.visit(at('/login')), { name: '', password: token })
+    const cookie = page.set.find((line) => line.startsWith('__Host-nixery-session=')) ?? ''
+    const { exp } = JSON.parse(atob(token.split('.')[1] ?? '')) as { exp: number }
+    const seconds = Number(/Max-Age=(\d+)/.exec(cookie)?.[1])
+    assert.ok(seconds > 0 && seconds <= exp - Date.now() / 1000 + 60, cookie)
     const [header = '', claims = '', signature = ''] = token.split('.')
     const forged = `${header}.${claims}.${signature.split('').reverse().join('')}`
     assert.equal((await get('/v2/', bearer(forged))).status, 401)

@@ -1,11 +1,10 @@
-import { createHash } from 'node:crypto'
 import { decodeProtectedHeader } from 'jose'
 import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
 import type { Authenticator, Outcome } from '../access/credentials.ts'
 import type { Identity } from '../access/identity.ts'
 import { NixeryError } from '../errors.ts'
-import { holderForm, holderOf, identityOfHolder } from './holder.ts'
+import { boundTo, holderForm, holderOf, identityOfHolder } from './holder.ts'
 import { longestSigned, types, type Signer } from './signed.ts'
 
 /** A token and when it was issued; times are seconds since 1970. */
@@ -93,7 +92,7 @@ export function createOwnTokens({
     async issueRefresh({ name, how }) {
       const secret = how === 'password' ? secretOf(name) : undefined
       if (secret === undefined) return undefined
-      return signer.sign('refresh', { sub: name, bound: boundTo(secret) }, refreshLifetime).signing
+      return signer.sign('refresh', { sub: name, bound: boundTo('refresh token', secret) }, refreshLifetime).signing
     },
     async redeem(token) {
       const claims = await signer.verify(token, 'refresh')
@@ -102,7 +101,7 @@ export function createOwnTokens({
       const name = parsed.data?.sub ?? ''
       const secret = secretOf(name)
       const user = userOf(name)
-      if (!user || secret === undefined || boundTo(secret) !== parsed.data?.bound)
+      if (!user || secret === undefined || boundTo('refresh token', secret) !== parsed.data?.bound)
         return { refused: `a refresh token of ${name}, whose password has changed` }
       return user
     },
@@ -124,7 +123,3 @@ function isOwn(token: string): boolean {
     return false
   }
 }
-
-// The hash of a hash: tokens are sent over networks, and the password's hash is not.
-const boundTo = (secret: string): string =>
-  createHash('sha256').update(`nixery refresh token\0${secret}`).digest('base64url')

@@ -50,9 +50,10 @@ export type Signed = { readonly tokens: OwnTokens; readonly sessions: Sessions }
 
 /** Tokens that this server issues, and sessions of its pages. The library for tokens is loaded only then. */
 export async function openSigned(
-  { NIXERY_TOKEN_KEY: keyFile, NIXERY_DATA: data }: Config,
+  { NIXERY_TOKEN_KEY: keyFile, NIXERY_DATA: data }: Pick<Config, 'NIXERY_TOKEN_KEY' | 'NIXERY_DATA'>,
   users: () => Users | undefined,
   apiKeys: Pick<ApiKeys, 'find'>,
+  issuers: () => readonly Issuer[],
 ): Promise<Signed> {
   const key =
     keyFile === undefined ? await keepTokenKey(join(data, 'token.key')) : await readTokenKey(keyFile)
@@ -60,8 +61,10 @@ export async function openSigned(
   const { createSigner } = await import('../credentials/signed.ts')
   const { createSessions } = await import('../credentials/sessions.ts')
   const signer = createSigner(key, Date.now)
-  const isCurrent = ({ how, name, claims }: Identity): boolean | Promise<boolean> => {
+  const secretOf = (name: string) => users()?.get(name)?.hash
+  const isCurrent = ({ how, name, claims, issuer }: Identity): boolean | Promise<boolean> => {
     if (how === 'password') return users()?.has(name) === true
+    if (how === 'oidc') return issuers().some((one) => one.name === issuer && isIssuer(one, claims['iss']))
     if (how !== 'key') return true
     const { apiKey } = claims
     return isUsable(apiKeys, typeof apiKey === 'string' ? apiKey : '')
@@ -69,11 +72,15 @@ export async function openSigned(
   const tokens = createOwnTokens({
     signer,
     isCurrent,
-    secretOf: (name) => users()?.get(name)?.hash,
+    secretOf,
     userOf: (name) => users()?.get(name)?.identity,
   })
-  return { tokens, sessions: createSessions({ signer, isCurrent, sessionLifetime, loginLifetime }) }
+  return { tokens, sessions: createSessions({ signer, isCurrent, secretOf, sessionLifetime, loginLifetime }) }
 }
+
+/** Whether a claim `iss` is that of an issuer, whose discovery document may have its address with a slash at the end. */
+const isIssuer = ({ url }: Issuer, iss: unknown): boolean =>
+  typeof iss === 'string' && iss.replace(/\/$/, '') === url.replace(/\/$/, '')
 
 async function isUsable(apiKeys: Pick<ApiKeys, 'find'>, id: string): Promise<boolean> {
   const key = await apiKeys.find(id)

@@ -17,7 +17,7 @@ export type LoginDeps = {
   /** Verifies a name with a password, or with an API key as the password. */
   readonly authenticate: (credentials: Credentials) => Outcome | Promise<Outcome>
   readonly sessions: () => Promise<{
-    begin(identity: Identity): Promise<string>
+    begin(identity: Identity, seconds: number): Promise<string>
     find(cookie: string): Promise<{ readonly csrf: string } | undefined>
     end(cookie: string): Promise<void>
     seal(state: Readonly<Record<string, string>>): Promise<string>
@@ -60,15 +60,21 @@ export function createLogin(deps: LoginDeps, show: Show): (path: string) => Tabl
   }
 
   /** Ends a login. What is known of who tried it is for the audit log alone. */
-  const end = async (request: HttpRequest, outcome: Outcome, back: string): Promise<Reply> => {
+  const end = async (
+    request: HttpRequest,
+    outcome: Outcome,
+    back: string,
+    mostSeconds = deps.sessionLifetime,
+  ): Promise<Reply> => {
     if (isRefusal(outcome)) {
       deps.audit?.({ event: 'refused', request, error: refused(outcome.refused) })
       return form(back, 401, 'These credentials are not valid.')
     }
     request.identity = outcome
     deps.audit?.({ event: 'login', request })
-    const cookie = await (await deps.sessions()).begin(outcome)
-    return redirect(back, setCookie(cookies.session, cookie, deps.sessionLifetime))
+    const seconds = Math.min(mostSeconds, deps.sessionLifetime)
+    const cookie = await (await deps.sessions()).begin(outcome, seconds)
+    return redirect(back, setCookie(cookies.session, cookie, seconds))
   }
 
   const login = async (request: HttpRequest): Promise<Reply> => {
@@ -81,7 +87,8 @@ export function createLogin(deps: LoginDeps, show: Show): (path: string) => Tabl
     const fields = await fieldsOf(request)
     checkToken(fields, cookieIn(request, cookies.form))
     const [name = '', password = ''] = ['name', 'password'].map((field) => fields.get(field) ?? '')
-    return end(request, await deps.authenticate({ kind: 'basic', name, password }), backIn(fields))
+    const outcome = await deps.authenticate({ kind: 'basic', name, password })
+    return end(request, outcome, backIn(fields), secondsLeft(outcome))
   }
 
   const begin = async (request: HttpRequest, provider: string, back: string): Promise<Reply> => {
@@ -132,6 +139,12 @@ export function createLogin(deps: LoginDeps, show: Show): (path: string) => Tabl
     [loginPaths.logout, route(['GET', 'HEAD', 'POST'], logout)],
   ] as [string, TableRoute][])
   return (path) => routes.get(path)
+}
+
+/** How long a token that was given as the password is still valid; undefined for other credentials. */
+function secondsLeft(outcome: Outcome): number | undefined {
+  if (isRefusal(outcome) || outcome.how !== 'oidc') return undefined
+  return Math.max(1, Math.floor(Number(outcome.claims['exp']) - Date.now() / 1000))
 }
 
 /** Sends a browser that needs a login to the page for it; undefined for other clients and failures. */
