@@ -7,7 +7,7 @@ import { addressOf, type Composition } from './composition.ts'
 import { unknownHost } from './host.ts'
 import type { Html } from './layout.ts'
 import { layersView } from './layers-view.ts'
-import { snippets } from './snippets.ts'
+import { plainProgram, snippets } from './snippets.ts'
 import { imageText } from './words.ts'
 
 /** The image that is composed: its name, its packages, its size, and how to use it. */
@@ -172,7 +172,7 @@ function having(composition: Composition, name: string | undefined): Html | fals
 function usage({ composition, choices }: Composed, name: string, host: string): Html {
   const used = snippets.find(({ id }) => id === composition.use) ?? snippets[0]
   const hasShell = composition.recipes.some((recipe) => builtIn(recipe)?.cmd?.[0] === 'bash')
-  const program = choices.flatMap(({ entry }) => entry?.programs[0] ?? [])[0]
+  const program = plainProgram(choices.flatMap(({ entry }) => entry?.programs.slice(0, 1) ?? []))
   const text = used?.text({ host, name, hasShell, program }) ?? ''
   return html`<section class="usage">
     <h3>Use it</h3>

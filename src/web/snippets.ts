@@ -19,6 +19,13 @@ export type SnippetImage = {
   readonly program: string | undefined
 }
 
+/**
+ * The first program whose name is the same in a shell and in YAML without quotes. Names are the package set's, and whoever
+ * copies a command runs it on a machine of their own.
+ */
+export const plainProgram = (programs: readonly string[]): string | undefined =>
+  programs.find((name) => /^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,79}$/.test(name))
+
 const shellOr = ({ hasShell, program }: SnippetImage): string =>
   hasShell ? ' bash' : program ? ` ${program}` : ''
 const reference = ({ host, name }: SnippetImage): string => `${host}/${name}`
