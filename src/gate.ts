@@ -82,7 +82,8 @@ export async function openGate(config: Config, { apiKeys, contents, ...deps }: G
   ]
   const authenticate = firstOf(authenticators)
   let opened: Promise<Signed> | undefined
-  const signed = () => (opened ??= openSigned(
+  const signed = () =>
+    (opened ??= openSigned(
       config,
       () => users?.value,
       apiKeys,

@@ -92,7 +92,8 @@ export function createOwnTokens({
     async issueRefresh({ name, how }) {
       const secret = how === 'password' ? secretOf(name) : undefined
       if (secret === undefined) return undefined
-      return signer.sign('refresh', { sub: name, bound: boundTo('refresh token', secret) }, refreshLifetime).signing
+      return signer.sign('refresh', { sub: name, bound: boundTo('refresh token', secret) }, refreshLifetime)
+        .signing
     },
     async redeem(token) {
       const claims = await signer.verify(token, 'refresh')

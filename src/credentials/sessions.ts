@@ -41,7 +41,12 @@ export type SessionsOptions = {
 const longest = 3_800
 const mostEnded = 10_000
 
-const session = z.object({ jti: z.string(), csrf: z.string(), holder: holderForm, bound: z.string().optional() })
+const session = z.object({
+  jti: z.string(),
+  csrf: z.string(),
+  holder: holderForm,
+  bound: z.string().optional(),
+})
 const login = z.object({ state: z.record(z.string(), z.string()) })
 
 export function createSessions({

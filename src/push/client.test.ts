@@ -158,7 +158,13 @@ describe('credentials', () => {
       const challenge = { scheme: 'bearer', parameters: new Map([['realm', realm]]) }
       return requestToken(transport, new URL('https://r.example/v2/'), challenge, ['s'], password, undefined)
     }
-    await assert.rejects(ask('http://auth.example/token'), failsWith('REGISTRY_REFUSED', /unencrypted/))
+    for (const realm of [
+      'http://auth.example/token',
+      'http://127.0.0.1:8080/token',
+      'http://[::1]/',
+      'http://x.localhost/',
+    ])
+      await assert.rejects(ask(realm), failsWith('REGISTRY_REFUSED', /unencrypted/), realm)
     await assert.rejects(
       ask('ftp://auth.example/'),
       failsWith('REGISTRY_REFUSED', /no valid URL of a token server/),

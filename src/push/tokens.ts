@@ -52,17 +52,22 @@ export async function requestToken(
   return { token: parsed.data.token, until: requested + Math.max(parsed.data.expires, 10) * 900 }
 }
 
-/** The URL of the token server. It must not use plain HTTP if the registry uses HTTPS: credentials are sent to it. */
+/**
+ * The URL of the token server. It must not use plain HTTP if the registry uses HTTPS: credentials are sent to it. Another
+ * machine's registry may not name a port of this one, either, where any user can listen.
+ */
 function checkedRealm(registry: URL, text: string | undefined): URL {
   const realm = URL.parse(text ?? '', registry.href)
   if (!realm || !/^https?:$/.test(realm.protocol)) {
     throw new RegistryError('REGISTRY_REFUSED', `${registry.host} sent no valid URL of a token server`)
   }
-  if (registry.protocol === 'https:' && realm.protocol === 'http:' && !isLoopback(realm.host)) {
+  if (registry.protocol === 'https:' && realm.protocol === 'http:' && !bothLocal(registry, realm)) {
     throw new RegistryError('REGISTRY_REFUSED', `${registry.host} asks to send credentials unencrypted`)
   }
   return realm
 }
+
+const bothLocal = (registry: URL, realm: URL): boolean => isLoopback(registry.host) && isLoopback(realm.host)
 
 function inquiry(
   realm: URL,
