@@ -164,6 +164,7 @@ function sparing(warn: (line: string) => void): (line: string) => void {
 
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  const code = 'code' in error && typeof error.code === 'string' ? `${error.code}: ` : ''
-  return `${code}${error.message.replace(/\s+/g, ' ')}`
+  const message = error.message.replace(/\s+/g, ' ')
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined
+  return code === undefined || message.includes(code) ? message : `${code}: ${message}`
 }

@@ -14,9 +14,10 @@ export type ClientFiles = {
 
 /** Whether docker and podman on this machine pull from this server as it is configured: without TLS, they need a setting. */
 export function checkClients(
-  config: Pick<Config, 'PORT' | 'NIXERY_TLS_CERT'>,
+  config: Pick<Config, 'PORT' | 'NIXERY_TLS_CERT' | 'NIXERY_ROLE'>,
   files: ClientFiles = readClientFiles(),
 ): Finding[] {
+  if (config.NIXERY_ROLE === 'worker') return [] // serves no images
   if (config.NIXERY_TLS_CERT !== undefined) {
     return [
       {

@@ -31,7 +31,11 @@ export async function checkDisk(config: Config): Promise<Finding[]> {
           },
         ]
       : []),
-    { what: 'the Nix store', folder: '/nix/store', fix: 'nix-collect-garbage --delete-older-than 30d' },
+    ...(config.NIXERY_ROLE === 'front'
+      ? []
+      : [
+          { what: 'the Nix store', folder: '/nix/store', fix: 'nix-collect-garbage --delete-older-than 30d' },
+        ]),
   ]
   const findings = await Promise.all(places.map(spaceOf))
   return findings.filter((finding) => finding !== undefined)

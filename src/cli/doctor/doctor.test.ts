@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { readConfig } from '../../config.ts'
 import { checkClients } from './clients.ts'
+import { checkDisk } from './disk.ts'
 import { hostOf } from './network.ts'
-import { findingsOf } from './nix.ts'
+import { checkNix, findingsOf } from './nix.ts'
+import { checkPackages } from './packages.ts'
 
 describe('hostOf', () => {
   const table: [address: string, host: string | undefined, port?: number][] = [
@@ -54,7 +57,7 @@ describe('findingsOf', () => {
 })
 
 describe('checkClients', () => {
-  const config = { PORT: 8080, NIXERY_TLS_CERT: undefined }
+  const config = { PORT: 8080, NIXERY_TLS_CERT: undefined, NIXERY_ROLE: 'all' } as const
   const states = (...containers: [string, string][]) =>
     checkClients(config, { docker: undefined, containers }).map(({ state }) => state)
 
@@ -73,5 +76,18 @@ describe('checkClients', () => {
   it('names files that clients cannot read', () => {
     assert.deepEqual(states(['registries.conf', '[[registry]']), ['ok', 'warning', 'warning'])
     assert.equal(checkClients(config, { docker: '{', containers: [] })[0]?.state, 'warning')
+  })
+})
+
+describe('a process with a role', () => {
+  const ofRole = (role: string) =>
+    readConfig({ HOME: '/root', NIXERY_ROLE: role, NIXERY_DATABASE_URL: 'postgresql:///nixery' })
+
+  it('is only asked for what it needs', async () => {
+    const front = ofRole('front')
+    const { signal } = new AbortController()
+    assert.deepEqual([await checkNix(front, signal), await checkPackages(front)], [[], []])
+    assert.ok((await checkDisk(front)).every(({ message }) => !message.includes('Nix store')))
+    assert.deepEqual(checkClients(ofRole('worker')), [])
   })
 })

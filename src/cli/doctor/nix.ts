@@ -35,6 +35,7 @@ const fixOf = (text: string): string | undefined => reasons.find(([reason]) => r
 
 /** Whether Nix is there and can build, and whether it does so in a sandbox. */
 export async function checkNix(config: Config, signal: AbortSignal): Promise<Finding[]> {
+  if (config.NIXERY_ROLE === 'front') return [] // needs no Nix
   const notes: string[] = []
   const options = {
     home: join(config.NIXERY_DATA, 'home'),

@@ -4,6 +4,7 @@ import { problem, type Finding } from './finding.ts'
 
 /** Whether the package sets that are folders can be read. Others are on the network. */
 export async function checkPackages(config: Config): Promise<Finding[]> {
+  if (config.NIXERY_ROLE === 'front') return [] // needs no packages
   const { NIXERY_CHANNEL, NIXERY_PKGS_REPO, NIXERY_FLAKE, NIXERY_PKGS_PATH } = config
   const ofSets = config.sets?.flatMap(({ source }) => (source.kind === 'path' ? [source.place] : [])) ?? []
   const folders = NIXERY_PKGS_PATH === undefined ? ofSets : [NIXERY_PKGS_PATH, ...ofSets]

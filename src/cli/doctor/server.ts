@@ -25,6 +25,10 @@ export async function checkServer({ PORT, NIXERY_HOST, NIXERY_TLS_CERT }: Config
     return [{ about: 'server', state: 'ok', message: `a server runs on ${host}:${PORT}, and is ready` }]
   if (ready?.ready === false) {
     const failed = Object.entries(ready.checks ?? {}).filter(([, state]) => state !== 'ok')
+    if (ready.checks === undefined) {
+      const message = `a server runs on ${host}:${PORT}, and is being stopped or drained`
+      return [{ about: 'server', state: 'warning', message }]
+    }
     return [
       {
         about: 'server',
