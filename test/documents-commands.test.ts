@@ -3,7 +3,7 @@ import { access, mkdir, readFile, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
-import { composeCommands, type Check } from './support/command-checks.ts'
+import { composeCommands, unitCommands, type Check } from './support/command-checks.ts'
 import { launcher } from './support/command.ts'
 import { commandsIn, documents } from './support/documents.ts'
 import { openWorkspace, type Workspace } from './support/workspace.ts'
@@ -144,8 +144,7 @@ const checks: Readonly<Record<string, Check>> = {
   'cp packaging/nixery.sysusers /etc/sysusers.d/nixery.conf': systemd,
   'systemd-sysusers': systemd,
   'cp packaging/nixery.service /etc/systemd/system/': systemd,
-  "printf '%s\\n' NIXERY_CHANNEL=nixos-unstable NIXERY_DATA=/var/lib/nixery NIX_REMOTE=daemon >/etc/nixery.env":
-    systemd,
+  ...unitCommands,
   'systemctl enable --now nixery': systemd,
   'usermod --append --groups nixery www-data': systemd,
   'docker login -u key -p nxk_… registry.example': { not: 'needs a host of that name' },

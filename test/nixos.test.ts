@@ -32,7 +32,7 @@ const expression = `
         NIXERY_CHANNEL = "nixos-unstable";
         NIXERY_PLATFORMS = [ "amd64" "arm64" ];
         NIXERY_KEEP = 0.5;
-        NIXERY_GRACE = 60;
+        NIXERY_GRACE = "60";
         NIXERY_DENY = null;
         NIXERY_TLS_CERT = "/certificate # with $HOME";
         NIX_CONFIG = "connect-timeout = 5\\naccess-tokens = it's";
@@ -108,8 +108,25 @@ describe('the NixOS module', () => {
   })
 })
 
-describe('additions to the systemd unit in the documents', () => {
-  it('are understood by systemd', async (test) => {
+describe('what the documents say of the systemd unit', () => {
+  // Otherwise commands beside the server work on folders of their own.
+  it('has the folders of the unit in the file that commands read', async () => {
+    const unit = await readFile(join(root, 'packaging/nixery.service'), 'utf8')
+    const [, assigned = ''] = /^Environment=(.*NIXERY_DATA.*)$/m.exec(unit) ?? []
+    // The home folder of the user is this one, too.
+    const expected = assigned.split(' ').filter((assignment) => !assignment.startsWith('HOME='))
+    const page = documents().get('docs/running.md') ?? ''
+    const lines = page
+      .split('\n')
+      .filter((line) => line.endsWith('>>/etc/nixery.env'))
+      .join(' ')
+    for (const assignment of expected) assert.ok(lines.split(' ').includes(assignment), assignment)
+    const front = documents().get('docs/front-server.md') ?? ''
+    const [, folder = ''] = /NIXERY_DATA=(\S+)/.exec(assigned) ?? []
+    assert.ok(front.includes(`alias ${folder}/store/layers/;`))
+  })
+
+  it('has additions that systemd understands', async (test) => {
     const { failed: missing } = await execa('systemd-analyze', ['--version'], { reject: false })
     if (missing) return test.skip('systemd-analyze is not installed')
     const blocks = (documents().get('docs/running.md') ?? '').matchAll(/```ini\n(.*?)```/gs)

@@ -110,7 +110,7 @@ in
         Restart = "on-failure";
         RestartSec = 5;
         # Responses in progress have NIXERY_GRACE seconds to finish.
-        TimeoutStopSec = 20 + cfg.settings.NIXERY_GRACE or 10;
+        TimeoutStopSec = 20 + lib.toInt (toString (cfg.settings.NIXERY_GRACE or 10));
         KillMode = "mixed";
 
         User = "nixery";

@@ -31,3 +31,15 @@ export const composeCommands: Readonly<Record<string, Check>> = {
     compose,
   'docker pull 127.0.0.1:8080/shell/git': { by: 'test/support/clients/docker.ts', text: 'pull' },
 }
+
+const agrees = { by: 'test/nixos.test.ts', text: 'has the folders of the unit' }
+
+/** The commands of docs/running.md that write the settings of the systemd unit. */
+export const unitCommands: Readonly<Record<string, Check>> = {
+  'install --mode 640 --group nixery /dev/null /etc/nixery.env': {
+    not: 'needs root, and changes this machine',
+  },
+  "printf '%s\\n' NIXERY_DATA=/var/lib/nixery NIXERY_CACHE=/var/cache/nixery NIX_REMOTE=daemon >>/etc/nixery.env":
+    agrees,
+  'echo NIXERY_CHANNEL=nixos-unstable >>/etc/nixery.env': agrees,
+}
