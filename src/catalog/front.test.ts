@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { beforeEach, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import { digestOf } from '../image/digest.ts'
 import type { Layer } from '../image/oci.ts'
@@ -60,6 +61,17 @@ describe('the memory before a catalog', () => {
     statements = 0
     assert.deepEqual(await ask(other), known)
     assert.equal(statements, 0)
+  })
+
+  it('asks about blobs again after a while if others may delete them without its hearing of it', async () => {
+    await tell(below)
+    const alone = withFront(below, undefined, 1)
+    const deaf = withFront(below, () => {}, 1)
+    for (const catalog of [alone, deaf]) assert.deepEqual(await ask(catalog), known)
+    await below.forgetBlob(layer.digest)
+    while ((await deaf.blobSize(layer.digest)) !== undefined) await sleep(1)
+    while ((await deaf.layer(testKey('layer'))) !== undefined) await sleep(1)
+    assert.deepEqual(await ask(alone), known)
   })
 
   it('keeps nothing that was read while it was told otherwise', async () => {
