@@ -7,7 +7,7 @@ export type Duties = { stop(): void | Promise<void> }
 /**
  * Does something while this process has the lead in it, and tries to get the lead as long as another has it.
  * @param take takes the lead; a failure counts as another's lead
- * @param begin begins to do it, anew each time that the lead was taken
+ * @param begin starts the work, each time that this process takes the lead
  * @param every milliseconds from one attempt to the next
  */
 export function whileLeading(

@@ -67,7 +67,7 @@ describe('a damaged catalog', () => {
       for (let index = 0; index < 20; index += 1)
         await first.catalog.rememberImage(testKey(`${index}`), large)
       await first.catalog.close()
-      // Opened anew, so that nothing is in ours.
+      // Opened again, so that nothing is in memory.
       const { catalog, warnings } = await openFile(file)
       await harm(file)
       const found = await Promise.all(

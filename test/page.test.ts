@@ -194,7 +194,7 @@ describe('the page of a build', () => {
     assert.doesNotMatch(await page('/'), /nothing-like-it/)
   })
 
-  it('loads itself anew while the build runs, and no longer', async () => {
+  it('reloads itself while the build runs, and no longer', async () => {
     const pull = ask(server, 'slow/manifests/latest')
     let running = ''
     let path = ''

@@ -47,7 +47,7 @@ describe('an index over several platforms', () => {
     }
   })
 
-  it('tells who asks for a missing platform why there is none', async () => {
+  it('says why an image lacks a platform that a client asks for', async () => {
     const rows: [name: string, status: number, message: RegExp][] = [
       ['only', 404, /^linux\/arm64: Could not find Nix packages: \[only\]/],
       ['unsupported', 403, /^linux\/arm64: unsupported: does not support arm64$/],

@@ -175,7 +175,7 @@ may = ["list"]
     assert.match(await (await get('/compose?p=hello')).text(), /href="\/images\/hello"/)
   })
 
-  it('tells who asks for a name that does not exist of what may be meant', async () => {
+  it('suggests packages for a name that does not exist', async () => {
     const failure = async (name: string) => await (await get(`/v2/${name}/manifests/latest`)).text()
     assert.match(await failure('hi'), /For hi, did you mean hello/)
     assert.match(await failure('deep'), /For deep, did you mean things\.deep/)

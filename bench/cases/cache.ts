@@ -146,7 +146,7 @@ async function noisy(
 /** Bytes of memory that a server took before a pull, and at the peak during it. */
 async function memoryDuring(server: Server, work: () => Promise<unknown>) {
   const idle = (await memoryOf(server.pid)).now
-  await writeFile(`/proc/${server.pid}/clear_refs`, '5') // the peak begins anew (proc(5))
+  await writeFile(`/proc/${server.pid}/clear_refs`, '5') // resets the peak (proc(5))
   await work()
   return { idle, peak: (await memoryOf(server.pid)).peak }
 }

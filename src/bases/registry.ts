@@ -128,15 +128,15 @@ function verified(text: string, digest: Digest): string {
   throw changed(digest)
 }
 
-/** The registry sends other bytes than those that were named. */
+/** The registry sent content with another digest. */
 export const changed = (digest: Digest): BaseProblem =>
   new BaseProblem(
-    `the registry sends something else than ${digest}: the image was damaged or replaced; pin it anew with \`nixery recipe lock --update\``,
+    `the registry sent content that does not match ${digest}: the image was damaged or replaced; pin it again with \`nixery recipe lock --update\``,
   )
 
 const missing = (what: string, host: string): BaseProblem =>
   new BaseProblem(
-    `${host} does not have ${what}: it was removed or never there; name another, or pin its tag anew with \`nixery recipe lock --update\``,
+    `${host} does not have ${what}: it was removed or never there; name another, or pin its tag again with \`nixery recipe lock --update\``,
   )
 
 /** A body whose failures are problems of the base. */

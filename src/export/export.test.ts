@@ -148,7 +148,7 @@ describe('a layout', () => {
     }
   })
 
-  it('gets further images, also several at once, and one anew in place of the old', async () => {
+  it('adds images, several at once too, and replaces one of the same name', async () => {
     const layout = join(folder, 'shared')
     await write(imageOf('a', 100), `oci:${layout}`)
     const more = ['b', 'c', 'd', 'e', 'f'].map((name) => imageOf(name, 1000))

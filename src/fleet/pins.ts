@@ -27,7 +27,7 @@ export type Pins = {
 }
 
 // Milliseconds for which an answer is used, for which it is while a new one is asked for, and for which it is if there is
-// none to be had.
+// none.
 const fresh = 5_000
 const stale = 30_000
 const lasting = 24 * 3_600_000

@@ -149,7 +149,7 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
         each.unwanted = 0
         if (state.waiting && each.lease.background) each.told.onUrgent?.()
       } else {
-        // Twice, since after a restart of the database everybody renews anew.
+        // Twice: after a restart of the database, front ends need a moment to renew what they wait for.
         each.unwanted += 1
         if (each.unwanted >= 2 && !builds.isCommitted(each.lease.id)) each.stop.abort()
       }

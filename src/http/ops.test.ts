@@ -90,10 +90,10 @@ describe('createOps', () => {
     await Promise.all([readiness(ops), readiness(ops), readiness(ops)])
     await readiness(ops)
     assert.equal(count, 1)
-    const anew = opsOf({ store: () => Promise.resolve((count += 1)) }, { timing: { believed: 0 } })
-    await readiness(anew)
+    const again = opsOf({ store: () => Promise.resolve((count += 1)) }, { timing: { believed: 0 } })
+    await readiness(again)
     await sleep(5)
-    await readiness(anew)
+    await readiness(again)
     assert.equal(count, 3)
   })
 

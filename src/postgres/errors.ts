@@ -7,7 +7,7 @@ const conflicts: ReadonlySet<string> = new Set(['40001', '40P01'])
 const endings: ReadonlySet<string> = new Set(['57P01', '57P02', '57P03', '57P05'])
 
 /**
- * Other failures that may pass by themselves: too many connections, a lock that was not to be had, a statement that
+ * Other failures that may pass by themselves: too many connections, a lock that was not available, a statement that
  * was cancelled, a server that has become a standby (`read_only_sql_transaction`) or is out of memory or disk space.
  */
 const passing: ReadonlySet<string> = new Set(['25006', '53000', '53100', '53200', '53300', '55P03', '57014'])

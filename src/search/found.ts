@@ -18,7 +18,7 @@ export type Question = {
 
 export type Found = {
   readonly set: string | undefined
-  /** `making`: the first index of the set is being made. `unavailable`: that has failed, and is tried again later, or whoever asks may not have it made. */
+  /** `making`: the first index of the set is being made. `unavailable`: that failed and is tried again later, or the client may not build one. */
   readonly state: 'ready' | 'making' | 'unavailable'
   /** Of the package set that the results are of; undefined without an index. */
   readonly revision: string | undefined

@@ -160,7 +160,7 @@ describe('a base that cannot be used', () => {
       ],
       other: [pinned.other, 403, /it is for linux\/arm64, and not for linux\/amd64: choose another base/],
       unreachable: [`localhost:1/a@${digest}`, 502, /localhost:1 cannot be reached: ECONNREFUSED: try again/],
-      tampered: [tampered, 422, /the registry sends something else than sha256:/],
+      tampered: [tampered, 422, /the registry sent content that does not match sha256:/],
     }
     for (const [name, [base]] of Object.entries(cases)) await recipe(name, [`base = "${base}"`])
     for (const [name, [, status, message]] of Object.entries(cases)) {
@@ -216,7 +216,7 @@ describe('without its registry', () => {
     }
   })
 
-  it('an image has the same digest, in the server that made it and in one that does so anew', async () => {
+  it('an image has the same digest on the server that made it and on another that makes it again', async () => {
     const { digest } = await manifestOf('recipe/debian')
     await recipe('debian2', [`base = "${pinned.debian}"`, 'packages = ["bash"]', 'platforms = ["amd64"]'])
     const fresh = await workspace.serve({ ...settings(), NIXERY_RECIPES: recipes })

@@ -46,7 +46,7 @@ export async function fromSuite(wanted: Wanted): Promise<{ folder: string } | { 
       return { missing: `${wanted.name} of ${wanted.suite} does not run here` }
     })
   } catch (error) {
-    return { missing: `${wanted.name} of ${wanted.suite} is not to be had: ${reason(error)}` }
+    return { missing: `${wanted.name} of ${wanted.suite} is not available: ${reason(error)}` }
   }
 }
 

@@ -8,7 +8,7 @@ export type Budget = {
    * @throws CANCELLED when the signal fires before there are enough
    */
   take(bytes: number, signal?: AbortSignal): Promise<() => void>
-  /** Takes bytes if they are free and nobody waits; undefined otherwise. */
+  /** Takes bytes if they are free and no one is waiting for some; otherwise undefined. */
   takeNow(bytes: number): (() => void) | undefined
 }
 

@@ -164,7 +164,7 @@ export function createCaches(
     },
     prepare() {
       for (const state of states) {
-        // A failure is told to who asks for a path, and asks again.
+        // Whoever reads the path gets the failure, and tries again.
         if (!isKnown(state) && !isPaused(state)) askAbout(state).catch(() => {})
       }
     },
