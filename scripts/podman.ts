@@ -1,6 +1,7 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
+import pRetry from 'p-retry'
 
 /** Podman with its images and containers in a separate folder. */
 export type Podman = {
@@ -41,11 +42,34 @@ export async function openPodman(folder: string): Promise<Podman> {
         image,
         ...command,
       ),
-    async destroy() {
-      // Without pipes: processes left behind by containers may keep them open after podman has exited.
-      await execa('podman', [...settings, 'system', 'reset', '--force'], { stdio: 'ignore', env })
-    },
+    destroy: () => resetPodman(folder, settings, env),
   }
+}
+
+/**
+ * Removes podman's containers, images and mounts. Retries for about a minute: a container that has just exited keeps its
+ * mounts for a moment.
+ * @param folder where the output of podman is kept
+ * @param options options of podman, in front of the command
+ * @throws {Error} what podman printed, if the last attempt fails, too
+ */
+export async function resetPodman(
+  folder: string,
+  options: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<void> {
+  const log = join(folder, 'reset.log')
+  // A file and no pipe: processes left behind by containers may keep a pipe open after podman has exited.
+  const script = 'log=$1; shift; exec podman "$@" system reset --force > "$log" 2>&1'
+  const reset = async () => {
+    const { failed } = await execa('sh', ['-c', script, 'sh', log, ...options], {
+      env,
+      stdio: 'ignore',
+      reject: false,
+    })
+    if (failed) throw new Error(`podman system reset failed: ${await readFile(log, 'utf8')}`)
+  }
+  await pRetry(reset, { retries: 10, minTimeout: 200, maxTimeout: 10_000 })
 }
 
 /** Whether overlay file systems can be mounted: in some containers they cannot. */

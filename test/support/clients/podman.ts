@@ -1,9 +1,12 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { execa } from 'execa'
-import { canOverlay } from '../../../scripts/podman.ts'
+import pRetry from 'p-retry'
+import { canOverlay, resetPodman } from '../../../scripts/podman.ts'
 import { attempt, attemptWith, run, type Client, type Programs } from './client.ts'
 import { dockerOptions, processOptions } from './container.ts'
+
+// A container that has just exited keeps its mounts for a moment.
+const retries = { retries: 10, minTimeout: 200, maxTimeout: 10_000 }
 
 /** Podman over a folder. It needs neither systemd nor the right to raise limits. */
 export async function openPodman(programs: Programs, folder: string): Promise<Client> {
@@ -37,13 +40,7 @@ export async function openPodman(programs: Programs, folder: string): Promise<Cl
         remove: async () => void (await podman('rm', '--force', '--time=0', id)),
       }
     },
-    async dispose() {
-      // Without pipes: what a container has left behind may keep them open when podman has ended.
-      await execa('podman', ['system', 'reset', '--force'], {
-        env: { ...env, PATH: programs.path },
-        stdio: 'ignore',
-      })
-    },
+    dispose: () => resetPodman(folder, [], { ...env, PATH: programs.path }),
   }
 }
 
@@ -69,8 +66,8 @@ export async function openBuildah(programs: Programs, folder: string): Promise<C
     build: (context, tag) =>
       attempt(programs, 'buildah', ['bud', '--isolation=chroot', '--pull-never', '--tag', tag, context], env),
     async dispose() {
-      await buildah('rm', '--all')
-      await buildah('rmi', '--all', '--force')
+      await pRetry(() => buildah('rm', '--all'), retries)
+      await pRetry(() => buildah('rmi', '--all', '--force'), retries)
     },
   }
 }
