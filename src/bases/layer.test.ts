@@ -8,6 +8,7 @@ import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { digestOf } from '../image/digest.ts'
 import type { BaseEntry } from '../rootfs/base-entry.ts'
 import { readLayer } from './layer.ts'
+import { attemptIn } from './scan.ts'
 import { parseScan, scanText } from './scan-text.ts'
 
 // Archives are those of GNU tar, in all its formats.
@@ -122,6 +123,17 @@ describe('a layer of a base', () => {
     await assert.rejects(read(archive, 'gzip', { bytes: Buffer.from('no gzip') }), /cannot be expanded/)
     await assert.rejects(read(Buffer.from('no archive'.repeat(100))), /is not a tar archive/)
     await assert.rejects(read(archive.subarray(0, 700)), /ends in the middle/)
+  })
+
+  it('returns what a failed attempt took, and nothing of what other layers took', async () => {
+    const room = whole()
+    const attempt = attemptIn(room)
+    await assert.rejects(read(tar('.'), 'none', { room: attempt.room, diffId: `sha256:${'0'.repeat(64)}` }))
+    const other = whole()
+    await read(tar('etc'), 'none', { room: other })
+    await read(tar('etc'), 'none', { room })
+    attempt.undo()
+    assert.deepEqual(room, other)
   })
 
   it('is refused when it is a bomb: of bytes, of files, of names', async () => {

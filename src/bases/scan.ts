@@ -12,6 +12,31 @@ export type ScanRoom = {
 }
 
 /**
+ * A view of a room for an attempt that may fail while others use the same room.
+ * @returns the view, and `undo`, which returns what was taken through it
+ */
+export function attemptIn(room: ScanRoom): { readonly room: ScanRoom; undo(): void } {
+  const taken: ScanRoom = { bytes: 0, entries: 0, names: 0 }
+  const resources = ['bytes', 'entries', 'names'] as const
+  const view = { ...room }
+  for (const resource of resources) {
+    Object.defineProperty(view, resource, {
+      get: () => room[resource],
+      set(left: number) {
+        taken[resource] += room[resource] - left
+        room[resource] = left
+      },
+    })
+  }
+  return {
+    room: view,
+    undo() {
+      for (const resource of resources) room[resource] += taken[resource]
+    },
+  }
+}
+
+/**
  * Takes what an entry needs from the room.
  * @throws BaseProblem if there is not enough
  */

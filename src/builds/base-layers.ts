@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { BaseProblem } from '../bases/errors.ts'
 import { readLayer } from '../bases/layer.ts'
 import type { BaseRegistry } from '../bases/registry.ts'
-import { takeRoom } from '../bases/scan.ts'
+import { attemptIn, takeRoom } from '../bases/scan.ts'
 import { parseScan, scanText, scanVersion } from '../bases/scan-text.ts'
 import type { Catalog, LayerKey } from '../catalog/catalog.ts'
 import { systemErrorCode } from '../errors.ts'
@@ -91,12 +91,12 @@ export function createBaseLayers({
 
   const copyWithRetries: typeof copyOne = async (base, layer, room, signal) => {
     for (let left = attempts - 1; ; left -= 1) {
-      const before = { ...room }
+      const attempt = attemptIn(room)
       try {
-        return await copyOne(base, layer, room, signal)
+        return await copyOne(base, layer, attempt.room, signal)
       } catch (error) {
         if (!(error instanceof BaseProblem && error.passing) || left === 0 || signal.aborted) throw error
-        Object.assign(room, before)
+        attempt.undo()
       }
     }
   }
