@@ -54,7 +54,7 @@ export type ServerOptions = {
 
 /** What a server is doing now. */
 export type Traffic = {
-  /** Connections that are open. */
+  /** Open connections. */
   readonly connections: number
   /** Requests that are being handled. */
   readonly requests: number

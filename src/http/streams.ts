@@ -3,7 +3,7 @@ import { isStream, type OpenBody, type Reply } from './reply.ts'
 
 /** Bounds how many blobs are sent at once: each holds a file, some memory and a connection. */
 export type Streams = {
-  /** Blobs that are being sent. */
+  /** Blobs being sent. */
   readonly active: number
   /** Requests that were refused because of the limits. */
   readonly refused: number

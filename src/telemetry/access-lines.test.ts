@@ -8,18 +8,18 @@ import { createRedactor } from '../text/redact.ts'
 import { logAccess, logOptions, longestShown } from './log.ts'
 import { anyString } from '../text/testing.ts'
 
-/** The lines of answers, by the quick way where that is taken, or by pino alone. */
+/** The log lines of responses: written by the fast path where possible, or by pino only. */
 function linesOf(entries: readonly AccessLogEntry[], quick: boolean, level = 'info'): string[] {
   const lines: string[] = []
   const redactor = createRedactor(['hunter2'])
   const log = pino(logOptions(level, redactor), { write: (line: string) => void lines.push(line) })
-  // A secret is suspected everywhere: nothing is written quickly.
+  // Every line may contain a secret, so the fast path is never taken.
   const write = logAccess(log, quick ? redactor : { ...redactor, suspects: () => true })
   for (const entry of entries) write(entry)
   return lines.map((line) => line.replace(/"time":"[^"]*"/, '"time"'))
 }
 
-// Ordinary ones, some with what is hidden, a failure of the operator's, and a bug.
+// Ordinary requests, some with secrets, an operator's failure, and a bug.
 const failures = [
   new NixeryError('OVERLOADED', 'too many passwords are being checked', { hint: 'try again' }),
   new NixeryError('PACKAGE_UNKNOWN', 'token=hunter2 "quoted"\nline', {
@@ -42,8 +42,8 @@ const anyEntry: fc.Arbitrary<AccessLogEntry> = fc.record({
   error: fc.constantFrom(undefined, ...failures),
 })
 
-describe('the line of an answer', () => {
-  it('is the same by the quick way and by pino', () => {
+describe('the line of a response', () => {
+  it('is the same from the fast path and from pino', () => {
     fc.assert(
       fc.property(fc.array(anyEntry, { maxLength: 5 }), (answers) => {
         const all = [...answers, ...answers]
@@ -52,7 +52,7 @@ describe('the line of an answer', () => {
     )
   })
 
-  it('is bounded, whatever a client sends, and shows no half of a secret', () => {
+  it('is bounded, whatever a client sends, and contains no truncated secret', () => {
     const [one] = fc.sample(anyEntry, 1)
     assert.ok(one)
     const path = `/${'a'.repeat(longestShown - 8)}hunter2${'b'.repeat(30_000)}`
@@ -61,7 +61,7 @@ describe('the line of an answer', () => {
     assert.doesNotMatch(line, /hunter/)
   })
 
-  it('is left out where the level says so', () => {
+  it('is omitted below the log level', () => {
     const [one] = fc.sample(anyEntry, 1)
     assert.ok(one)
     const answer = { ...one, error: undefined }

@@ -6,16 +6,17 @@ import { now } from './clock.ts'
 import { errorFacts, isOrdinary } from './error-facts.ts'
 import { redactJsonLine } from './redact-line.ts'
 
-/** The part of a line that one path has in common, as JSON; undefined if pino is to write it. */
+/** The constant part of the lines of one path, as JSON; undefined if pino must write them. */
 type PathPart = { readonly kind: string; readonly method: string; readonly text: string | undefined }
 
-// Longer ones, and whatever may hold a secret, are written by pino, as all other lines are.
+// Longer lines, and those that may contain a secret, are written by pino, like all other lines.
 const mostKept = 2_000
 const longest = 500
 
 /**
- * A quick way to write the line of a request, unless it failed by the operator's fault or a bug: the same line as pino's, from parts that are kept.
- * @returns a function that tells whether it wrote the line
+ * A fast path for the log lines of requests, except for operator errors and bugs: writes the same line as pino from
+ * cached parts.
+ * @returns a function that returns whether it wrote the line
  */
 export function createAccessLines(log: Logger, redactor: Redactor): (entry: AccessLogEntry) => boolean {
   const paths = new LRUCache<string, PathPart>({ max: mostKept })
@@ -41,7 +42,7 @@ export function createAccessLines(log: Logger, redactor: Redactor): (entry: Acce
     agents.set(userAgent, { text })
     return text
   }
-  // A failure is one object for many answers where they come in floods.
+  // Under a flood of requests, many responses share one failure object.
   const errors = new WeakMap<Error, string>()
   const errorText = (error: unknown): string => {
     if (!(error instanceof Error)) return ''

@@ -8,7 +8,7 @@ export type AuditLines = Lines & {
   close(): Promise<void>
 }
 
-// UTF-16 units. With a disk that is slower for long, lines are dropped, and the log says so.
+// UTF-16 units. If the disk stays slower than this, lines are dropped, and the log reports it.
 const most = 16 * 1024 * 1024
 
 /**
@@ -45,8 +45,7 @@ function fileLines(file: string, warn: (line: string) => void): AuditLines {
   let isFailing = false
 
   const failed = (error: unknown) => {
-    if (!isFailing)
-      warn(`the audit log cannot be written, so its lines wait in memory: ${systemErrorCode(error)}`)
+    if (!isFailing) warn(`cannot write the audit log; its lines wait in memory: ${systemErrorCode(error)}`)
     isFailing = true
   }
   const write = async () => {
@@ -57,7 +56,7 @@ function fileLines(file: string, warn: (line: string) => void): AuditLines {
       try {
         await appendFile(file, lines.join(''), { mode: 0o600 })
         size = waiting.reduce((sum, line) => sum + line.length, 0)
-        if (isFailing) warn(`the audit log is written again; ${dropped} lines were dropped`)
+        if (isFailing) warn(`the audit log can be written again; ${dropped} lines were dropped`)
         isFailing = false
         dropped = 0
       } catch (error) {

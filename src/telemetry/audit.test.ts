@@ -38,7 +38,7 @@ function open() {
 }
 
 describe('the audit log', () => {
-  it('tells who did what, and no credential', () => {
+  it('records who did what, and no credentials', () => {
     const { audit, read } = open()
     const request = requestOf(alice, { authorization: 'Basic hunter2', 'user-agent': 'skopeo/hunter2' })
     audit({ event: 'build', request, image: 'git' })
@@ -66,7 +66,7 @@ describe('the audit log', () => {
     assert.doesNotMatch(JSON.stringify(read()), /hunter2/)
   })
 
-  it('tells of a login once, and not of each request', () => {
+  it('records a login once, and not with each request', () => {
     const { audit, read } = open()
     for (let n = 0; n < 5; n++) audit({ event: 'login', request: requestOf(alice) })
     audit({ event: 'login', request: requestOf({ ...alice, name: 'bob' }) })
@@ -87,7 +87,7 @@ describe('the audit log', () => {
     assert.deepEqual(read().slice(-2)[0], { time: '1970-01-01T00:00:01.500Z', event: 'dropped', lines: 4900 })
   })
 
-  it('is a file of the operator alone, which may be moved away, or is refused at the start', async () => {
+  it('is a file readable only by its owner, which may be moved; an unwritable one is rejected at startup', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'nixery-audit-'))
     try {
       const file = join(folder, 'audit.log')
@@ -121,7 +121,7 @@ describe('the audit log', () => {
     lines.write('three\n')
     await lines.close()
     assert.equal(await readFile(join(folder, 'audit.log'), 'utf8'), 'one\ntwo\nthree\n')
-    assert.match(warnings[1] ?? '', /written again; 0 lines were dropped/)
+    assert.match(warnings[1] ?? '', /can be written again; 0 lines were dropped/)
     await rm(folder, { recursive: true })
   })
 })

@@ -16,13 +16,13 @@ export type AuditOptions = {
   readonly now?: () => number
 }
 
-// A second; further lines of the second are counted and dropped. Refusals are a stranger's to cause.
+// Per second; further lines are counted and dropped, because any stranger can cause refusals.
 const mostRefusals = 100
 const mostLines = 1000
-// A client sends its credentials with each request: it logs in again after so long (ms).
+// A client sends its credentials with each request; after this time (ms) they count as a new login.
 const loginEvery = 3_600_000
 const mostLogins = 10_000
-// UTF-16 units of what a client sends.
+// The maximum length of values from clients, in UTF-16 units.
 const longest = 300
 
 /** A line of the audit log. */
@@ -32,7 +32,7 @@ export const auditLine = (
   time = Date.now(),
 ): string => `${jsonLine({ time: new Date(time).toISOString(), event, ...facts })}\n`
 
-/** Writes a JSON line for each event, and no credential: neither headers nor queries of requests are read. */
+/** Writes a JSON line for each event, without credentials: it never reads the headers or queries of requests. */
 export function createAudit({ lines, redactor, addressOf, now = Date.now }: AuditOptions): AuditListener {
   const logins = new LRUCache<string, true>({ max: mostLogins, ttl: loginEvery })
   let second = 0
@@ -43,7 +43,7 @@ export function createAudit({ lines, redactor, addressOf, now = Date.now }: Audi
   const put = (event: string, facts: Readonly<Record<string, unknown>>) => {
     lines.write(redactJsonLine(auditLine(event, facts, now()), redactor))
   }
-  /** Whether there is room in this second. */
+  /** Whether another line may be written in this second. */
   const hasRoom = (event: string): boolean => {
     const current = Math.floor(now() / 1000)
     if (current !== second) {

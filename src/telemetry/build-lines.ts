@@ -1,13 +1,13 @@
 import type { Redactor } from '../text/redact.ts'
 
-/** Lines of one build that are logged, and UTF-16 units of them. */
+/** The maximum number of log lines of one build, and their total length in UTF-16 units. */
 export const mostLines = 5_000
 export const mostText = 1_000_000
 
 /**
- * The lines of one build for the log, without secrets and in bounds: a builder may print gigabytes. What is left out
- * is known by one line that says so.
- * @returns a function for the lines in order; undefined for one that is left out
+ * Prepares the lines of one build for the log: without secrets, and limited, because a builder may print gigabytes. One
+ * line reports that further lines are omitted.
+ * @returns a function for the lines in order, which returns undefined for an omitted line
  */
 export function createBuildLines(redactor: Redactor): (line: string) => string | undefined {
   const redact = redactor.lines()
@@ -20,6 +20,6 @@ export function createBuildLines(redactor: Redactor): (line: string) => string |
     text += shown.length
     if (lines <= mostLines && text <= mostText) return shown
     lines = mostLines + 1
-    return `further output of this build is left out, after ${mostLines} lines or ${mostText} characters`
+    return `further output of this build is omitted, after ${mostLines} lines or ${mostText} characters`
   }
 }

@@ -1,7 +1,7 @@
 let at = 0
 let text = ''
 
-/** The time as logs have it (`2026-07-30T12:03:22.123Z`), written once a millisecond. */
+/** The time for log lines (`2026-07-30T12:03:22.123Z`), formatted at most once per millisecond. */
 export function now(): string {
   const ms = Date.now()
   if (ms !== at) {

@@ -2,7 +2,7 @@ import { stat, statfs } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Gauge, type Registry } from 'prom-client'
 
-/** Folders that fill up, each with a word for it, and the file of the catalog if it is one. */
+/** Folders that can fill up, each with a label, and the file of the catalog if it is a file. */
 export type DiskPlaces = {
   readonly folders: readonly (readonly [place: string, folder: string])[]
   readonly catalog: string | undefined
@@ -11,7 +11,7 @@ export type DiskPlaces = {
 /** Milliseconds to wait for a file system that does not answer, such as a network file system. */
 const patience = 2_000
 
-/** Adds free space and the size of the catalog to the metrics. What cannot be read is left out. */
+/** Adds free space and the size of the catalog to the metrics. Unreadable values are omitted. */
 export function registerDiskStats(registry: Registry, { folders, catalog }: DiskPlaces): void {
   const ofFolders = (name: string, help: string, read: (folder: string) => Promise<number>) =>
     void new Gauge({
@@ -29,7 +29,7 @@ export function registerDiskStats(registry: Registry, { folders, catalog }: Disk
     })
   ofFolders(
     'nixery_disk_free_bytes',
-    'Bytes that are free where the server and Nix write.',
+    'Free bytes on the file systems that the server and Nix write to.',
     async (folder) => {
       const { bavail, bsize } = await statfs(folder)
       return bavail * bsize

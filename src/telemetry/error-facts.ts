@@ -1,6 +1,6 @@
 import { type ErrorCode, isNixeryError } from '../errors.ts'
 
-// Client errors: nothing for the operator to do.
+// Client errors, which need no action by the operator.
 const ordinary: ReadonlySet<ErrorCode> = new Set([
   'NAME_INVALID',
   'TAG_INVALID',
@@ -26,15 +26,15 @@ const ordinary: ReadonlySet<ErrorCode> = new Set([
   'OVERLOADED',
 ])
 
-/** Whether a failure is the client's, or nobody's, mistake. */
+/** Whether a failure is the client's mistake, or nobody's. */
 export const isOrdinary = (error: unknown): boolean => isNixeryError(error) && ordinary.has(error.code)
 
-// UTF-16 units of a cause's message, which may be all that a program printed.
+// The maximum length of a cause's message in UTF-16 units; it may be the entire output of a program.
 const longestCause = 2_000
 
 /**
- * An error as logged. Stacks are for bugs: for failures that users can meet, the code and message suffice, and the cause
- * is added where an operator has to act.
+ * The log fields of an error. Only bugs have a stack: for expected failures, the code and message suffice, and the
+ * cause is added if the operator must act.
  */
 export function errorFacts(error: unknown): Record<string, unknown> {
   if (isNixeryError(error)) {

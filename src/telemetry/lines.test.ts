@@ -21,7 +21,7 @@ const inFile = (name: string) => {
 }
 
 describe('lines', () => {
-  it('are written at once if there is one, and all and in order if there are many', async () => {
+  it('are written at once if there is one, and completely and in order if there are many', async () => {
     const { lines, read, close } = inFile('many')
     let expected = ''
     for (const count of [1, 2, 1000, 1]) {
@@ -48,12 +48,12 @@ describe('lines', () => {
     close()
   })
 
-  it('all reach a reader that is slower than the process that ends', async () => {
+  it('all reach a reader that is slower than the exiting process', async () => {
     const module = join(import.meta.dirname, 'lines.ts')
     const program = `
       import { createLines } from ${JSON.stringify(module)}
       const lines = createLines(1)
-      process.stdout.isTTY // a look at it makes a pipe one that does not wait
+      process.stdout.isTTY // accessing stdout makes a pipe non-blocking
       process.on('exit', () => lines.flush())
       for (let line = 0; line < 20_000; line += 1) lines.write(line + ' ' + 'x'.repeat(100) + '\\n')
       process.stderr.write('ends')`
@@ -64,7 +64,7 @@ describe('lines', () => {
     assert.match(read, /\n19999 x{100}\n$/)
   })
 
-  it('are lost if nobody reads them, but nothing else is', async () => {
+  it('are lost if nobody reads them, without blocking the process', async () => {
     const module = join(import.meta.dirname, 'lines.ts')
     const program = `
       import { createLines } from ${JSON.stringify(module)}
@@ -78,7 +78,7 @@ describe('lines', () => {
     const node = execa(process.execPath, ['--input-type=module', '-e', program], {
       buffer: { stdout: false },
     })
-    node.stdout.destroy() // its reader leaves
+    node.stdout.destroy() // the reader closes the pipe
     assert.equal((await node).stderr, 'done')
   })
 })

@@ -1,33 +1,33 @@
 import { write, writeSync } from 'node:fs'
 import { systemErrorCode } from '../errors.ts'
 
-/** Where lines go. */
+/** A destination for log lines. */
 export type Lines = {
   write(line: string): void
-  /** Writes what is left, and waits for a slow reader, two seconds at most. For a process that exits. */
+  /** Writes the remaining lines, and waits at most two seconds for a slow reader. Called when the process exits. */
   flush(): void
 }
 
-// Bytes. A reader that is slower loses lines; the server goes on.
+// Bytes. A slower reader loses lines, but the server continues.
 const most = 16 * 1024 * 1024
-// Milliseconds from one write of gathered lines to the next: each costs a thread a turn, however little it writes.
+// Milliseconds between writes of buffered lines: each write costs a thread switch, however short it is.
 const pause = 5
-// A pipe that is full, and does not make its writers wait, is tried again after so long (ms).
+// The delay (ms) before writing to a full non-blocking pipe again.
 const retryAfter = 50
-// How long the exiting process waits for the reader of its lines (ms).
+// How long the exiting process waits for the reader (ms).
 const longestFlush = 2_000
 
 const sleeper = new Int32Array(new SharedArrayBuffer(4))
 
 /**
- * Writes lines to a file descriptor. The first of each turn of the event loop is written at once: a process that does
- * something and then looks, finds it. The others gather, and go together behind the back of what made them, so that
- * thousands of answers a second do not make as many system calls, and a reader that stops does not stop the server.
+ * Writes lines to a file descriptor. The first line of each turn of the event loop is written synchronously, so that it
+ * is visible at once. The others are buffered and written together asynchronously, so that thousands of responses a
+ * second do not cause as many system calls, and a stalled reader does not block the server.
  */
 export function createLines(fd: number): Lines {
   let waiting: string[] = []
   let size = 0
-  let rest: Buffer = Buffer.alloc(0) // what the last write left
+  let rest: Buffer = Buffer.alloc(0) // the rest of the last write
   let writing = false
   let timer: NodeJS.Timeout | undefined
   let turn = false
@@ -61,7 +61,7 @@ export function createLines(fd: number): Lines {
       if (error || size > 0 || rest.length > 0) pumpAfter(error ? retryAfter : pause)
     })
   }
-  /** Returns whether some is left to write. */
+  /** Returns whether anything is left to write. */
   const writeNow = (bytes: Buffer): boolean => {
     try {
       rest = bytes.subarray(writeSync(fd, bytes))
@@ -88,7 +88,7 @@ export function createLines(fd: number): Lines {
       turn = true
     },
     flush() {
-      // A socket or pipe that does not make its writers wait takes as much as it has room for.
+      // A non-blocking socket or pipe accepts only as much as fits its buffer.
       const deadline = performance.now() + longestFlush
       while (writeNow(gathered()) && performance.now() < deadline) Atomics.wait(sleeper, 0, 0, 1)
     },

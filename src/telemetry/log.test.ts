@@ -7,7 +7,7 @@ import { createRedactor } from '../text/redact.ts'
 import { mostLines, mostText } from './build-lines.ts'
 import { logBuilds, logOptions } from './log.ts'
 
-/** A log whose lines are kept. */
+/** A log that records its lines. */
 function keptLog() {
   const lines: Record<string, unknown>[] = []
   const write = (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>)
@@ -16,7 +16,7 @@ function keptLog() {
 }
 
 describe('the log', () => {
-  it('has levels as words, and no secrets', () => {
+  it('has levels as words, and contains no secrets', () => {
     const { log, lines } = keptLog()
     log.info({ a: { b: 'hunter2' } }, 'Bearer hunter2')
     log.warn('careful')
@@ -29,7 +29,7 @@ describe('the log', () => {
     assert.equal(lines[0]?.['msg'], 'Bearer …')
   })
 
-  it('has a stack for a bug, and for nothing that a user can meet', () => {
+  it('has a stack only for bugs', () => {
     const { log, lines } = keptLog()
     const cause = new Error('connection refused')
     log.info({ err: new NixeryError('PACKAGE_UNKNOWN', 'no such package', { cause }) }, 'a mistake')
@@ -42,7 +42,7 @@ describe('the log', () => {
   })
 })
 
-describe('what a build prints', () => {
+describe('the output of a build', () => {
   const logged = (line: string, count: number) => {
     const { log, lines, redactor } = keptLog()
     const listener = logBuilds(log, redactor)
@@ -54,14 +54,14 @@ describe('what a build prints', () => {
     return lines
   }
 
-  it('is logged up to a number of lines, empty or not, and one that says so', () => {
+  it('is logged up to a number of lines, and one that reports the limit', () => {
     const lines = logged('', 100_000)
     assert.equal(lines.length, mostLines + 4)
-    assert.match(String(lines[mostLines + 1]?.['msg']), /further output of this build is left out/)
-    assert.equal(lines.at(-1)?.['build'], 'b', 'other builds go on')
+    assert.match(String(lines[mostLines + 1]?.['msg']), /further output of this build is omitted/)
+    assert.equal(lines.at(-1)?.['build'], 'b', 'other builds are not affected')
   })
 
-  it('is logged up to so much text', () => {
+  it('is logged up to a total length', () => {
     const lines = logged('x'.repeat(1_000), 10_000)
     assert.ok(lines.length <= mostText / 1_000 + 4)
   })

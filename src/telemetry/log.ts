@@ -12,7 +12,7 @@ import { redactJsonLine } from './redact-line.ts'
 
 export type { Logger } from 'pino'
 
-/** How lines look, wherever they go: levels are words, no line has a secret, and only a bug has a stack. */
+/** The format of log lines: levels are words, no line contains a secret, and only bugs have a stack. */
 export const logOptions = (level: string, redactor: Redactor): LoggerOptions => ({
   level,
   base: null,
@@ -39,14 +39,19 @@ export function createLog(level: string, redactor: Redactor): Logger {
   )
 }
 
-/** JSON escapes control characters below U+0020 alone, and a terminal obeys others, too (U+009B begins a sequence). */
+/**
+ * JSON escapes only control characters below U+0020, but terminals also interpret others (U+009B starts a sequence).
+ */
 const printed = (text: string): string =>
   text.replace(/[\x7f-\x9f]/g, (one) => `\\x${one.charCodeAt(0).toString(16)}`)
 
-// Characters of a path or User-Agent in the log: names are shorter, and strangers may send kilobytes with each request.
+// The maximum length of a path or User-Agent in the log: names are shorter, and strangers can send kilobytes.
 export const longestShown = 1_000
 
-/** A text of a client for the log. Secrets are hidden before it is cut: the half of one would not look like one. */
+/**
+ * Prepares a text from a client for the log. Secrets are hidden before the text is truncated, because a truncated
+ * secret may not be recognized.
+ */
 function bounded(text: string, redactor: Redactor): string {
   if (text.length <= longestShown) return printed(text)
   return `${printed(redactor.text(text).slice(0, longestShown))}…`
@@ -86,7 +91,7 @@ export function logBuilds(log: Logger, redactor: Redactor): BuildListener {
     else if (type === 'nix') {
       const shown = running.get(build)?.(event.line)
       if (shown !== undefined) log.info({ build }, `nix: ${shown}`)
-    } else if (type === 'downloading') return // each path has its own line
+    } else if (type === 'downloading') return // each path has a line of its own
     else if (type !== 'failed') log.info(line, words[type])
     else if (isOrdinary(event.error))
       log.info({ build, ms: rounded(event.ms), err: event.error }, 'build failed')

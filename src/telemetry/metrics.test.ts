@@ -12,7 +12,7 @@ beforeEach(() => {
   metrics = createMetrics('1.2.3')
 })
 
-/** The samples of this program, as they stand in the text. */
+/** This program's samples in the Prometheus text. */
 async function samples(): Promise<Record<string, number>> {
   const { text } = await metrics.read()
   const lines = text.split('\n').filter((line) => line.startsWith('nixery_'))
@@ -37,7 +37,7 @@ const answered = (more: Partial<AccessLogEntry>): AccessLogEntry => ({
 const digest = digestOf(Buffer.from('a'))
 
 describe('createMetrics', () => {
-  it('gives what Prometheus reads, with the numbers of the process', async () => {
+  it('writes the Prometheus text format, including process metrics', async () => {
     const { contentType, text } = await metrics.read()
     assert.match(contentType, /^text\/plain; version=0\.0\.4/)
     assert.match(text, /^# TYPE process_resident_memory_bytes gauge$/m)
@@ -45,7 +45,7 @@ describe('createMetrics', () => {
     for (const line of text.split('\n')) assert.match(line, /^(#.*|[a-z0-9_]+(\{.*\})? \S+|)$/)
   })
 
-  it('counts answers by kind, method and class of status, and their bytes', async () => {
+  it('counts responses by kind, method and status class, and their bytes', async () => {
     for (const status of [200, 206, 404]) metrics.onRequest(answered({ status, bytes: 100 }))
     metrics.onRequest(answered({ kind: 'ping', method: 'HEAD' }))
     const found = await samples()
@@ -56,7 +56,7 @@ describe('createMetrics', () => {
     assert.equal(found['nixery_sent_bytes_total{kind="ping"}'], 0)
   })
 
-  it('has no label that a stranger chooses', async () => {
+  it('has no label values chosen by clients', async () => {
     fc.assert(
       fc.property(fc.string(), fc.string(), fc.string(), (method, path, userAgent) => {
         metrics.onRequest(answered({ method, path, userAgent }))
@@ -66,7 +66,7 @@ describe('createMetrics', () => {
     assert.deepEqual(kinds, ['nixery_requests_total{kind="blob",method="other",status="2xx"}'])
   })
 
-  it('counts builds, their stages, and what they found', async () => {
+  it('counts builds, their stages, and cache hits', async () => {
     const { onBuild } = metrics
     onBuild('x', { type: 'started', image: 'hello' })
     onBuild('y', { type: 'started', image: 'nope' })
@@ -103,7 +103,7 @@ describe('createMetrics', () => {
     for (const [name, value] of Object.entries(expected)) assert.equal(found[name], value, name)
   })
 
-  it('counts what comes from each binary cache: paths, bytes, seconds, and its failures', async () => {
+  it('counts paths, bytes, seconds and failures of each binary cache', async () => {
     const [one, other] = ['https://one.example', 'https://other.example']
     const path = parseStorePath(`/nix/store/${'0'.repeat(32)}-a`)
     for (const bytes of [100, 11])
@@ -119,7 +119,7 @@ describe('createMetrics', () => {
     assert.equal(found[`nixery_cache_failures_total{cache="${other}"}`], 1)
   })
 
-  it('asks others for the numbers that they keep, each time it is read', async () => {
+  it('collects the numbers of other components each time it is read', async () => {
     let malformed = 10
     metrics.watch({
       traffic: () => ({ connections: 4, requests: 2, malformed, slow: 0 }),

@@ -12,17 +12,17 @@ export type Metrics = {
   readonly onRequest: (entry: AccessLogEntry) => void
   /** Counts cache hits. */
   readonly hit: (kind: HitKind, count?: number) => void
-  /** Adds the numbers that other parts keep; to be called once. */
+  /** Adds the numbers of other components; call it once. */
   readonly watch: (stats: ServerStats) => void
   /** Counts a cleanup. */
   readonly onCleanup: (cleanup: Cleanup) => void
   readonly read: () => Promise<{ readonly contentType: string; readonly text: string }>
 }
 
-/** What is cached. */
+/** The kinds of cached data. */
 export type HitKind = 'image' | 'resolution' | 'layer' | 'member'
 
-/** The values that requests of one kind and method count in. */
+/** The counters for requests of one kind and method. */
 type RequestCells = {
   readonly request: (statusClass: string) => Cell
   /** By the first digit of the status. */
@@ -30,14 +30,14 @@ type RequestCells = {
   readonly bytes: Cell
 }
 
-// From a layer of a few files to a build that takes an hour.
+// From a layer of a few files to a build of an hour.
 const seconds = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600]
 
 const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 
 /**
- * The metrics of a server, in Prometheus' form. Labels have few values, all of them this program's own words or the
- * operator's: none is a stranger's. A request costs 0.1 µs; the rest is done when metrics are read.
+ * The metrics of a server, in the Prometheus text format. Labels have few values, which come from this program or the
+ * operator, never from clients. A request costs 0.1 µs; the rest is done when metrics are read.
  */
 export function createMetrics(version: string, disk?: DiskPlaces): Metrics {
   const registry = new Registry()
@@ -47,34 +47,28 @@ export function createMetrics(version: string, disk?: DiskPlaces): Metrics {
   const onCleanup = registerCleanups(registry)
   const info = new Gauge({
     name: 'nixery_info',
-    help: 'The version that runs.',
+    help: 'The running version.',
     labelNames: ['version'],
     registers,
   })
   info.set({ version }, 1)
 
   const counter = (name: string, help: string, ...labels: string[]) => tallied(registry, name, help, labels)
-  const requests = counter(
-    'nixery_requests_total',
-    'Requests that were answered.',
-    'kind',
-    'method',
-    'status',
-  )
+  const requests = counter('nixery_requests_total', 'Answered requests.', 'kind', 'method', 'status')
   const bytes = counter('nixery_sent_bytes_total', 'Bytes of bodies sent to clients.', 'kind')
-  const builds = counter('nixery_builds_total', 'Builds that have ended.', 'result', 'code')
+  const builds = counter('nixery_builds_total', 'Finished builds.', 'result', 'code')
   const ofSets = counter('nixery_set_builds_total', 'Builds by package set, if there are several.', 'set')
-  const hits = counter('nixery_hits_total', 'What was reused instead of made.', 'kind')
+  const hits = counter('nixery_hits_total', 'Cache hits by kind.', 'kind')
   const misses = counter('nixery_misses_total', 'Cache misses.', 'kind')
   const ofCache = (name: string, help: string) => counter(`nixery_cache_${name}`, help, 'cache')
-  const cacheHits = ofCache('hits_total', 'Store paths that came from a binary cache.')
-  const cacheBytes = ofCache('received_bytes_total', 'Bytes of store paths that came from a binary cache.')
-  const cacheSeconds = ofCache('seconds_total', 'Seconds that store paths took to come from a binary cache.')
+  const cacheHits = ofCache('hits_total', 'Store paths downloaded from a binary cache.')
+  const cacheBytes = ofCache('received_bytes_total', 'Bytes of store paths downloaded from a binary cache.')
+  const cacheSeconds = ofCache('seconds_total', 'Seconds spent downloading store paths from a binary cache.')
   const cacheFailures = ofCache('failures_total', 'Failures of a binary cache.')
-  const running = new Gauge({ name: 'nixery_builds_running', help: 'Builds at work.', registers })
+  const running = new Gauge({ name: 'nixery_builds_running', help: 'Running builds.', registers })
   const stages = new Histogram({
     name: 'nixery_build_stage_seconds',
-    help: 'How long parts of builds took: evaluate, realise, find (paths in binary caches), pack (a layer), whole (a build).',
+    help: 'Duration of the parts of builds: evaluate, realise, find (paths in binary caches), pack (a layer), whole (a build).',
     labelNames: ['stage'],
     buckets: seconds,
     registers,
@@ -91,7 +85,7 @@ export function createMetrics(version: string, disk?: DiskPlaces): Metrics {
     took('whole', ms)
   }
 
-  // Found by two lookups of words that are known, and no key is put together.
+  // Two lookups by known words, without building a key.
   const requestCells = new Map<string, Map<string, RequestCells>>()
   const cellsOf = (kind: string, method: string): RequestCells => {
     const ofKind = requestCells.get(kind) ?? new Map<string, RequestCells>()
@@ -147,8 +141,8 @@ export function createMetrics(version: string, disk?: DiskPlaces): Metrics {
         case 'joined':
         case 'downloading':
         case 'nix':
-          break // only to be shown
-        default: // what others may add
+          break // for display only
+        default: // events added later
       }
     },
     onRequest({ kind, method, status, bytes: sent }) {

@@ -1,8 +1,8 @@
 import { mapTexts, type Redactor } from '../text/redact.ts'
 
 /**
- * A line of JSON without secrets. Most lines have none, and thousands may be written in a second: only a suspicious
- * one is read again.
+ * Removes secrets from a JSON line. Most lines contain none, and there may be thousands a second: only suspicious lines
+ * are parsed again.
  */
 export function redactJsonLine(line: string, redactor: Redactor): string {
   if (!redactor.suspects(line)) return line

@@ -1,24 +1,24 @@
 import { Gauge, type Registry } from 'prom-client'
 import { countWhenRead, type Samples } from './tally.ts'
 
-/** Numbers that other parts keep, read when metrics are read. */
+/** Numbers of other components, collected when metrics are read. */
 export type ServerStats = {
-  /** Of the server: connections, requests at work, and what came and was no HTTP. */
+  /** Of the server: connections, active requests, and input that was not HTTP. */
   readonly traffic: () => {
     readonly connections: number
     readonly requests: number
     readonly malformed: number
     readonly slow: number
   }
-  /** Builds that wait for Nix or for packing. */
+  /** Builds waiting for Nix or for packing. */
   readonly builds: {
     readonly queued: number
-    /** The same by urgency; undefined if other processes build. */
+    /** The same by urgency; undefined if other processes run the builds. */
     readonly queuedBy: () => Readonly<Record<string, number>> | undefined
   }
-  /** Blobs that are being sent, and requests for more that were refused. */
+  /** Blobs being sent, and refused requests for blobs. */
   readonly streams: { readonly active: number; readonly refused: number }
-  /** Of Nix: processes that have packages loaded, and evaluations that one of them answered, or none. */
+  /** Of Nix: processes with packages loaded, and evaluations with and without them. */
   readonly evaluators: () => {
     readonly processes: readonly { readonly memory: number; readonly idle: number }[]
     readonly warm: number
@@ -35,25 +35,25 @@ const one = (value: number): Samples => [[[], value]]
 const counters: readonly Row[] = [
   [
     'nixery_malformed_total',
-    'What came and was no HTTP request in time.',
+    'Connections without a valid HTTP request in time.',
     [],
     ({ traffic }) => one(traffic().malformed),
   ],
   [
     'nixery_slow_readers_total',
-    'Answers that were cut off because their readers were too slow.',
+    'Responses aborted because the client read too slowly.',
     [],
     ({ traffic }) => one(traffic().slow),
   ],
   [
     'nixery_streams_refused_total',
-    'Requests for blobs that were refused because of the limits.',
+    'Requests for blobs refused because of limits.',
     [],
     ({ streams }) => one(streams.refused),
   ],
   [
     'nixery_evaluations_total',
-    'Evaluations, by a process that had the packages loaded or a new one.',
+    'Evaluations, by a process with the packages loaded or a new one.',
     ['how'],
     ({ evaluators }) => {
       const { warm, cold } = evaluators()
@@ -65,13 +65,13 @@ const counters: readonly Row[] = [
   ],
   [
     'nixery_evaluators_started_total',
-    'Evaluators that were started.',
+    'Started evaluators.',
     [],
     ({ evaluators }) => one(evaluators().started),
   ],
   [
     'nixery_evaluators_restarted_total',
-    'Evaluators that replaced one that died, timed out, or grew too large.',
+    'Evaluators that replaced one that exited, timed out, or grew too large.',
     [],
     ({ evaluators }) => one(evaluators().restarted),
   ],
@@ -80,24 +80,19 @@ const counters: readonly Row[] = [
 const gauges: readonly Row[] = [
   [
     'nixery_requests_running',
-    'Requests that are being answered, or wait for a build.',
+    'Requests being answered or waiting for a build.',
     [],
     ({ traffic }) => one(traffic().requests),
   ],
-  [
-    'nixery_builds_queued',
-    'Builds that wait for Nix or for packing.',
-    [],
-    ({ builds }) => one(builds.queued),
-  ],
+  ['nixery_builds_queued', 'Builds waiting for Nix or for packing.', [], ({ builds }) => one(builds.queued)],
   [
     'nixery_builds_queued_by_urgency',
-    'The same by urgency: waiting, for a client that is connected; expected, for one that was told to retry; background.',
+    'Builds waiting for Nix or for packing, by urgency: waiting (a client is connected), expected (a client got a retry response), background.',
     ['urgency'],
     ({ builds }) => Object.entries(builds.queuedBy() ?? {}).map(([urgency, count]) => [[urgency], count]),
   ],
-  ['nixery_connections', 'Connections that are open.', [], ({ traffic }) => one(traffic().connections)],
-  ['nixery_streams', 'Blobs that are being sent.', [], ({ streams }) => one(streams.active)],
+  ['nixery_connections', 'Open connections.', [], ({ traffic }) => one(traffic().connections)],
+  ['nixery_streams', 'Blobs being sent.', [], ({ streams }) => one(streams.active)],
   [
     'nixery_evaluators',
     'Nix processes with packages loaded.',
@@ -113,7 +108,7 @@ const gauges: readonly Row[] = [
   ],
   [
     'nixery_evaluators_memory_bytes',
-    'Memory of these processes.',
+    'Memory of Nix processes with packages loaded, in bytes.',
     [],
     ({ evaluators }) => one(evaluators().processes.reduce((sum, { memory }) => sum + memory, 0)),
   ],

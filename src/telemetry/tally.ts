@@ -3,7 +3,7 @@ import { Counter, type Registry } from 'prom-client'
 /** One value of a counter. */
 export type Cell = { count: number }
 
-/** Counts by labels. Cheaper than a counter of prom-client, which sorts and checks labels each time. */
+/** Counts by labels. Cheaper than prom-client's counters, which sort and check the labels each time. */
 export type Tally = {
   add(labels: readonly string[], count: number): void
   /** The value for these labels, to be added to directly. */
@@ -13,7 +13,7 @@ export type Tally = {
 /** Values of a metric, each with its labels. */
 export type Samples = readonly (readonly [labels: readonly string[], value: number])[]
 
-/** A counter whose values are kept elsewhere, and are read when metrics are read. */
+/** A counter whose values are stored elsewhere and read when metrics are read. */
 export function countWhenRead(
   registry: Registry,
   name: string,
@@ -33,7 +33,7 @@ export function countWhenRead(
   })
 }
 
-/** A counter that is filled from a tally when it is read. No label may have a space in it. */
+/** A counter that is filled from a tally when it is read. Labels must not contain spaces. */
 export function tallied(registry: Registry, name: string, help: string, labelNames: string[]): Tally {
   const cells = new Map<string, Cell>()
   countWhenRead(registry, name, help, labelNames, () =>

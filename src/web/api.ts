@@ -7,13 +7,15 @@ import { longestQuery, mostResults } from '../search/entry.ts'
 import type { Found } from '../search/found.ts'
 import { permitsFor, type Finder } from './compose.ts'
 
-/** What a client that may pull anything at all may open: the name of an image of nothing. */
+/** The name of an image without packages: whoever may pull anything may use these paths. */
 export const anyImage = { imageRequest: parseImageName('amd64') } as const
 
-// Results of one answer.
+// The maximum number of results in a response.
 const [usual, most] = [20, 100]
 
-/** `/api/v1/search`: the packages of a set for some words, as JSON (docs/api.md). Without a search, there is no such path. */
+/**
+ * `/api/v1/search`: the packages of a set for some words, as JSON (docs/api.md). Not found if the server has no search.
+ */
 export function createApi(finder: Finder): RouteTable {
   const route: TableRoute = {
     action: 'pull',
@@ -33,7 +35,7 @@ function searchAnswer(finder: Finder, request: HttpRequest): unknown {
   const parameters = new URLSearchParams(request.query)
   const query = parameters.get('q') ?? ''
   if (query.trim() === '' || query.length > longestQuery) {
-    throw invalid(`"q" must be a text of 1 to ${longestQuery} characters`)
+    throw invalid(`"q" must have 1 to ${longestQuery} characters`)
   }
   const limit = wholeNumber(parameters, 'limit', usual, 1, most)
   const offset = wholeNumber(parameters, 'offset', 0, 0, mostResults)

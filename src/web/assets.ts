@@ -19,8 +19,8 @@ export type Assets = {
 }
 
 /**
- * Reads the files once. Their names contain a hash of their contents, so that a browser may cache one forever and
- * still gets the new one after an update.
+ * Reads the files once. Their names contain a hash of their contents, so browsers can cache them forever and still load
+ * the new ones after an update.
  */
 export function readAssets(): Assets {
   const style = read(['page.css', 'compose.css'], 'text/css; charset=utf-8')
@@ -30,7 +30,7 @@ export function readAssets(): Assets {
   return { style, logo, script, find: (path) => all.find((asset) => asset.path === path) }
 }
 
-/** Files as one, with the name of the first. */
+/** Concatenates files under the name of the first. */
 function read(files: readonly [string, ...string[]], contentType: string): Asset {
   const bytes = Buffer.concat(files.map((file) => readFileSync(join(import.meta.dirname, 'static', file))))
   const [file] = files

@@ -11,16 +11,16 @@ export type Chapter = Rendered & {
 
 /** The documentation, as pages below `/docs`. */
 export type Book = {
-  /** The page at a path; undefined if there is none. Rendered at the first call. */
+  /** The page at a path; undefined if it does not exist. Rendered on the first call. */
   find(path: string): Chapter | undefined
-  /** The paths of all pages, in the order in which the start page links to them. */
+  /** The paths of all pages, in the order of the links on the start page. */
   readonly paths: readonly string[]
 }
 
-/** The folder of the documents: of a checkout, or of the npm package, whose modules are one folder deeper. */
+/** The folder of the documents: in a checkout, or in the npm package, whose modules are one folder deeper. */
 const folders = ['../../docs', '../../../docs'].map((path) => join(import.meta.dirname, path))
 
-/** Opens the documents of this program. An installation without them has an empty book. */
+/** Opens the documentation of this program. It is empty if the installation does not include it. */
 export function openBook(): Book {
   for (const folder of folders) {
     try {

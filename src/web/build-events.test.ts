@@ -31,7 +31,7 @@ describe('the events of a build', () => {
     return Buffer.concat(chunks).toString()
   }
 
-  it('are lines with their numbers, changes, and an end', async () => {
+  it('contain numbered lines, changes, and an end', async () => {
     const { history, line, end, open } = begin()
     line('one')
     const reading = readAll(await open())
@@ -47,7 +47,7 @@ describe('the events of a build', () => {
     assert.match(text, /event: end\ndata: null\n\n$/)
   })
 
-  it('go on behind the last one that a browser has', async () => {
+  it('resume after the last one that the browser received', async () => {
     const { line, end, open } = begin()
     for (const text of ['one', 'two', 'three']) line(text)
     end()
@@ -57,14 +57,14 @@ describe('the events of a build', () => {
     )
     assert.match(await readAll(await open('after=3')), /^event: end/)
     assert.match(await readAll(await open('after=x')), /"one","two","three"/)
-    // Lines that are not kept cannot be sent.
+    // Lines that were dropped cannot be sent.
     const short = begin(2)
     for (const text of ['one', 'two', 'three']) short.line(text)
     short.end()
     assert.match(await readAll(await short.open('after=0')), /^event: lines\nid: 3\ndata: \["two","three"\]/)
   })
 
-  it('end when the server stops, and are bounded', async () => {
+  it('end when the server stops, and are limited in number', async () => {
     const { stop, open } = begin()
     const bodies = await Promise.all(Array.from({ length: 64 }, () => open()))
     assert.equal(await open(), undefined, 'too many')
@@ -76,7 +76,7 @@ describe('the events of a build', () => {
     assert.equal(await reading, '')
   })
 
-  it('are not there for a build that is forgotten', () => {
+  it('are not found for a build that is no longer remembered', () => {
     const { history } = begin()
     const events = createBuildEvents({ history, stopping: new AbortController().signal })
     const other = id.replace('8', '9')

@@ -5,20 +5,20 @@ import type { BuildRecord, History } from './history.ts'
 
 export type BuildEventsDeps = {
   readonly history: Pick<History, 'find' | 'changed'>
-  /** Ends all streams, so that they do not hold up a stop. */
+  /** Ends all streams, so that they do not delay a shutdown. */
   readonly stopping: AbortSignal
 }
 
-// Streams that are open at once; browsers that get none load the page again from time to time.
+// The maximum number of open streams; other browsers reload the page periodically.
 const mostStreams = 64
-// Milliseconds after which a comment is sent, so that proxies keep the connection and clients that are gone are noticed;
-// and from one event to the next.
+// Milliseconds after which a comment is sent, so that proxies keep the connection and disconnected clients are noticed;
+// and between two events.
 const [heartbeat, pause] = [15_000, 200]
 
 /**
- * Events of builds for browsers (WHATWG HTML, "Server-sent events"). `lines` are what Nix has printed, as a JSON array; their
- * id is the number of all lines so far, and `Last-Event-ID`, or `after` in the query, says where to begin. `changed`
- * means that the page is different, `end` that the build has ended.
+ * Events of builds for browsers (WHATWG HTML, "Server-sent events"). `lines` contains what Nix printed, as a JSON
+ * array; its id is the number of all lines so far, and `Last-Event-ID`, or `after` in the query, says where to resume.
+ * `changed` means that the page has changed, `end` that the build has ended.
  */
 export function createBuildEvents(deps: BuildEventsDeps): (request: HttpRequest, id: string) => Reply {
   let open = 0
@@ -63,7 +63,7 @@ async function* eventsOf(
   let next = after
   let shown: string | undefined
   while (!signal.aborted) {
-    const changed = history.changed(id) // asked for first, so that no change is missed
+    const changed = history.changed(id) // subscribe first, so that no change is missed
     const record = history.find(id)
     if (!record) return
     const { lines, forgottenLines } = record
@@ -84,7 +84,7 @@ async function* eventsOf(
 const event = (type: string, data: unknown, id?: number): Uint8Array =>
   Buffer.from(`event: ${type}\n${id === undefined ? '' : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`)
 
-/** What the page shows besides lines. */
+/** A summary of what the page shows besides the log lines. */
 const stageOf = ({
   state,
   resolved,
@@ -106,7 +106,7 @@ const stageOf = ({
     downloaded,
   ])
 
-/** Whether something happens before a time is over, or the signal fires. */
+/** Whether the promise resolves before the timeout and before the signal fires. */
 async function within(ms: number, something: Promise<void>, signal: AbortSignal): Promise<boolean> {
   const over = new AbortController()
   const timeout = sleep(ms, false, { signal: AbortSignal.any([signal, over.signal]) }).catch(() => true)

@@ -6,7 +6,7 @@ import { durationText, imageText, timeText } from './words.ts'
 
 /**
  * The page of one build, at `/builds/<id>`. It reloads while the build runs.
- * @param options.showNames whether it says which image is built, and of which packages
+ * @param options.showNames whether it shows the name and the packages of the image
  */
 export const buildPage = (frame: Frame, build: BuildRecord, { showNames }: { showNames: boolean }): Page => ({
   title: `${showNames ? build.image : 'Build'} · Nixery`,
@@ -20,7 +20,7 @@ export const buildPage = (frame: Frame, build: BuildRecord, { showNames }: { sho
     </main>`,
 })
 
-/** Everything but the log, which grows line by line. */
+/** Everything except the log, to which lines are appended. */
 const summary = (build: BuildRecord, showNames: boolean): Html =>
   html`<p role="status">
       <span class="state ${build.state}">${build.state}</span>
@@ -64,7 +64,7 @@ type Step = {
 }
 type StepState = 'finished' | 'running' | 'failed' | 'waiting' | 'skipped'
 
-/** The steps of a build, in order, with their state. */
+/** The steps of a build, in order, with their states. */
 function steps(
   { resolved, realised, downloaded, planned, layers: packed, digest, state, ms: total, lines }: BuildRecord,
   showNames: boolean,
@@ -95,7 +95,7 @@ function steps(
       const before = all.slice(0, at).reduce((sum, { ms = 0 }) => sum + ms, 0)
       return { ...step, state, ...(state === 'running' && { ms: Math.max(0, total - before) }) }
     }
-    // A step whose result was known is skipped.
+    // A step is skipped if its result was cached.
     return { ...step, state: step.detail === undefined ? 'skipped' : 'finished' }
   })
 }

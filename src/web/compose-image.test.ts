@@ -43,8 +43,8 @@ const composed = (use: string, program: string): Composed => ({
   layers: undefined,
 })
 
-describe('the commands that use an image', () => {
-  it('have the name of a program only if no shell or file reads more from it', async () => {
+describe('the commands to run an image', () => {
+  it('contain a program name only if it needs no quotes in shells and YAML', async () => {
     const shown = async (use: string, program: string) =>
       (await imageSection(composed(use, program), 'registry.example')).toString()
     assert.match(await shown('docker', 'g++-14'), /registry\.example\/tool g\+\+-14</)

@@ -10,7 +10,7 @@ import { layersView } from './layers-view.ts'
 import { plainProgram, snippets } from './snippets.ts'
 import { imageText } from './words.ts'
 
-/** The image that is composed: its name, its packages, its size, and how to use it. */
+/** The composed image: its name, packages and size, and how to use it. */
 export function imageSection(composed: Composed, host: string): Html {
   const { composition, name, problem, choices } = composed
   if (name === undefined) {
@@ -18,7 +18,7 @@ export function imageSection(composed: Composed, host: string): Html {
       ${
         problem === undefined
           ? html`<p class="empty">
-              Nothing is chosen yet. Add a package, or begin with
+              No packages yet. Add one, or start with
               <a id="begin" href="${addressOf(composition, { recipes: ['shell'] })}" data-live>a shell</a>.
             </p>`
           : html`<p class="problem">${problem}</p>`
@@ -34,7 +34,7 @@ export function imageSection(composed: Composed, host: string): Html {
     ${size(composed)} ${usage(composed, name, host)}`
 }
 
-/** Shown by the script, where there is one. */
+/** Hidden until the script shows it. */
 const copyButton = (target: string, what: string): Html =>
   html`<button class="copy" type="button" data-copy="${target}" hidden>
     Copy<span class="visually-hidden"> ${what}</span>
@@ -110,9 +110,9 @@ function size({ estimate, layers, composition, name }: Composed): Html | false {
         }
         ${
           unknown.length > 0
-            ? html`Nobody has pulled ${listed(unknown)} from this revision so far: the first pull tells, and
-              takes longer.`
-            : html`Nobody has pulled this image so far: the first pull packs it.`
+            ? html`Nobody has pulled ${listed(unknown)} from this revision so far. The size is known after the
+              first pull, which takes longer.`
+            : html`Nobody has pulled this image so far. The first pull packs it.`
         }
       </p>
     </section>`
@@ -146,7 +146,7 @@ function size({ estimate, layers, composition, name }: Composed): Html | false {
   </section>`
 }
 
-/** Which images the reader says to have: their layers need no download. */
+/** The images that the reader has, whose layers need no download. */
 function having(composition: Composition, name: string | undefined): Html | false {
   if (name === undefined) return false
   const { have } = composition

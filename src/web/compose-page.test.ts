@@ -6,7 +6,7 @@ import { readAssets } from './assets.ts'
 import { composePage } from './compose-page.ts'
 import { parseComposition } from './composition.ts'
 
-it('does not call a search without results while the index is made', async () => {
+it('does not report missing results while the index is being built', async () => {
   const frame = { assets: readAssets(), version: '1', composes: true }
   const page = async (state: Found['state']) =>
     String(

@@ -80,7 +80,7 @@ const searchForm = ({ composition, sets, hasSearch }: Composed): Html =>
     </div>
   </form>`
 
-/** A choice of one or of several, as links that say what is chosen. */
+/** A list of options as links, which mark the selected ones. */
 const toggle = (id: string, label: string, isOn: boolean, address: string, title = ''): Html =>
   html`<li>
     <a

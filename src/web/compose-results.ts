@@ -5,10 +5,10 @@ import { pageSize, type Composed } from './compose.ts'
 import { addressOf, type Composition } from './composition.ts'
 import type { Html } from './layout.ts'
 
-/** What was found, with links that add packages to the image. */
+/** The search results, with links that add packages to the image. */
 export function resultsSection({ composition, found, hasSearch }: Composed): Html {
   if (!hasSearch)
-    return html`<p class="quiet small">This server has no search. Names of packages can be added.</p>`
+    return html`<p class="quiet small">This server has no search. Add packages by their full names.</p>`
   if (!found) return examples(composition)
   if (found.state !== 'ready') return notReady(found, composition)
   if (found.results.length === 0) {
@@ -48,12 +48,12 @@ const notReady = ({ state, progress }: Found, composition: Composition): Html =>
           The package set is being read for the first
           time${progress && `: ${progress.done} of ${progress.all} names, ${progress.packages} packages`}.
         </p>
-        ${progress && html`<progress max="${progress.all}" value="${progress.done}" aria-label="Names that were read"></progress>`}
+        ${progress && html`<progress max="${progress.all}" value="${progress.done}" aria-label="Names read"></progress>`}
         <p class="small"><a id="again" href="${addressOf(composition)}" data-live>Look again</a></p>
       </div>`
     : html`<p class="empty">
-        The index of packages could not be made. The server tries again later; names can be pulled all the
-        same.
+        The package index could not be built. The server will try again later; images can be pulled
+        nevertheless.
       </p>`
 
 function result(entry: PackageEntry, composition: Composition): Html {

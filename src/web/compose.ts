@@ -11,48 +11,48 @@ import type { Found, Search } from '../search/found.ts'
 import { imageOf, parseComposition, type Composition } from './composition.ts'
 import type { LayerKind, ShownLayer } from './layers-view.ts'
 
-/** What finds packages and tells of images that do not exist yet. */
+/** Finds packages, and describes images that do not exist yet. */
 export type Finder = {
-  /** Undefined where there is no search. */
+  /** Undefined if the server has no search. */
   readonly search: Pick<Search, 'find' | 'get'> | undefined
   readonly estimates: Estimates
-  /** The versions of a package that can be had, the newest first. */
+  /** The available versions of a package, newest first. */
   readonly versionsOf: (set: string | undefined, attribute: string) => readonly string[]
-  /** The package sets, the first first; one alone has no name. */
+  /** The package sets, the default first; a single one has no name. */
   readonly sets: readonly (string | undefined)[]
   readonly platforms: readonly Platform[]
   readonly vocabulary: Vocabulary
-  /** Whether names of images that others have pulled may be told. */
+  /** Whether the names of images that others have pulled may be shown. */
   readonly showNames: boolean
-  /** Whether a client may pull an image; everyone may, if not given. */
+  /** Whether a client may pull an image; by default, everyone may. */
   readonly mayPull?: ((request: HttpRequest, image: ImageRequest) => boolean) | undefined
-  /** Whether a client may cause that a package set is evaluated; everyone may, if not given. */
+  /** Whether a client may trigger the evaluation of a package set; by default, everyone may. */
   readonly mayEvaluate?: ((request: HttpRequest) => boolean) | undefined
 }
 
-/** A package that was chosen. */
+/** A selected package. */
 export type Choice = {
-  /** As it is in the name, with its version if it has one. */
+  /** As written in the image name, with its version, if any. */
   readonly written: string
   readonly name: string
   readonly version: string | undefined
   readonly entry: PackageEntry | undefined
-  /** Versions that can be had. */
+  /** The available versions. */
   readonly versions: readonly string[]
 }
 
-/** What the composer shows. */
+/** The contents of the composer page. */
 export type Composed = {
   readonly composition: Composition
   readonly sets: readonly (string | undefined)[]
   readonly platforms: readonly Platform[]
-  /** Undefined without a query, and without a search. */
+  /** Undefined without a query or a search. */
   readonly found: Found | undefined
   readonly hasSearch: boolean
   readonly choices: readonly Choice[]
-  /** The name of the image; undefined while nothing is chosen. */
+  /** The name of the image; undefined if nothing is selected. */
   readonly name: string | undefined
-  /** Why there is no such image, or none for this client. */
+  /** Why the image does not exist, or this client may not pull it. */
   readonly problem: string | undefined
   readonly estimate: Estimate | undefined
   readonly layers: readonly ShownLayer[] | undefined
@@ -60,7 +60,10 @@ export type Composed = {
 
 export const pageSize = 15
 
-/** Whether a client may see packages by their names in a set. The same packages are asked about again and again. */
+/**
+ * Whether a client may see packages by their names in a set. Results are cached, because the same packages are checked
+ * repeatedly.
+ */
 export function permitsFor(
   { mayPull, vocabulary }: Pick<Finder, 'mayPull' | 'vocabulary'>,
   request: HttpRequest,
@@ -72,12 +75,12 @@ export function permitsFor(
       const image = parseImageName(set === undefined ? name : `${set}/${name}`, undefined, vocabulary)
       return mayPull(request, image)
     } catch {
-      return false // no name leads to it
+      return false // no image name can contain it
     }
   }
 }
 
-/** Gathers what the composer shows at an address. Nothing is evaluated or built for it. */
+/** Collects the contents of the composer page for a URL, without evaluating or building anything. */
 export async function compose(finder: Finder, request: HttpRequest): Promise<Composed> {
   const { search, sets, platforms, vocabulary, versionsOf, mayPull = () => true } = finder
   const composition = parseComposition(request.query, sets)
@@ -125,7 +128,7 @@ export async function compose(finder: Finder, request: HttpRequest): Promise<Com
   }
 }
 
-/** An image for the first platform of the server, if its name has none. */
+/** The image for the server's first platform, if its name has none. */
 const withPlatform = (image: ImageRequest, [first]: readonly Platform[]): ImageRequest =>
   image.platformNamed || first === undefined ? image : { ...image, platform: first }
 
@@ -145,7 +148,7 @@ async function shownLayers(
       const known = await estimates.of(withPlatform(image, platforms))
       for (const { packed } of known.layers ?? []) if (packed) had.add(packed.digest)
     } catch (error) {
-      if (!isNixeryError(error)) throw error // a name that somebody made up
+      if (!isNixeryError(error)) throw error // a made-up name
     }
   }
   const others = (await estimates.popular()).filter(
@@ -153,7 +156,7 @@ async function shownLayers(
   )
   return layers.map((layer): ShownLayer => {
     const { packed, narSize, comment } = layer
-    // The image itself may be popular: that is not sharing.
+    // The image itself may be popular; that is not sharing.
     const sharing = packed ? others.filter(({ layers: known }) => known.has(packed.digest)) : []
     const kind: LayerKind =
       packed === undefined ? 'new' : had.has(packed.digest) ? 'had' : sharing.length > 0 ? 'shared' : 'own'

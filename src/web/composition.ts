@@ -2,33 +2,33 @@ import { maxPackages, parseImageName, type ImageRequest, type Vocabulary } from 
 import { platforms } from '../image/platform.ts'
 import { isBuiltIn, recipePrefix, reservedRecipe } from '../image/recipes.ts'
 
-/** An image that somebody is composing: all of it is in the address of the page. */
+/** The state of the composer, all of which is in the page's URL. */
 export type Composition = {
   /** The name of a package set; undefined for the first. */
   readonly set: string | undefined
-  /** The platform; undefined where the name is to have none. */
+  /** The platform; undefined if the name has none. */
   readonly platform: string | undefined
   readonly recipes: readonly string[]
   /** In the order in which they were added: `git`, `python3--3.11`. */
   readonly packages: readonly string[]
-  /** Names of images that the reader has. */
+  /** Names of images that the reader already has. */
   readonly have: readonly string[]
   readonly query: string
-  /** Results before the page that is shown. */
+  /** The number of results before the current page. */
   readonly offset: number
-  /** The client that the commands are for. */
+  /** The client for which commands are shown. */
   readonly use: string
 }
 
-// Bounds for what an address may have: lists, and characters of an item.
+// Limits for URLs: the length of lists, and the characters of an item.
 const mostHave = 10
 const longestItem = 255
 const longestQuery = 200
 const mostOffset = 1_000
 
 /**
- * Reads the query of an address. What cannot be is left out, so that every address shows a page.
- * @param sets the names of package sets, the first of which needs no name
+ * Reads the query of a URL. Invalid parts are ignored, so that every URL shows a page.
+ * @param sets the names of package sets; the first needs no name
  */
 export function parseComposition(query: string, sets: readonly (string | undefined)[]): Composition {
   const parameters = new URLSearchParams(query)
@@ -52,7 +52,7 @@ export function parseComposition(query: string, sets: readonly (string | undefin
   }
 }
 
-/** The address of a composition, from the root of the server. */
+/** The URL of a composition, relative to the server's root. */
 export function addressOf(composition: Composition, changes: Partial<Composition> = {}): string {
   const { set, platform, recipes, packages, have, query, offset, use } = { ...composition, ...changes }
   const parameters = new URLSearchParams()
@@ -68,7 +68,7 @@ export function addressOf(composition: Composition, changes: Partial<Composition
   return text === '' ? '/compose' : `/compose?${text}`
 }
 
-/** What the address has, as fields of a form that changes some of it. */
+/** The parts of the URL as fields of a form that changes some of them. */
 export function fieldsOf(
   composition: Composition,
   without: readonly string[],
@@ -78,8 +78,8 @@ export function fieldsOf(
 }
 
 /**
- * The image that is composed; undefined for one of nothing.
- * @throws NAME_INVALID if a package or recipe cannot be in a name
+ * The composed image; undefined if it is empty.
+ * @throws NAME_INVALID if a package or recipe cannot be part of a name
  */
 export function imageOf(
   { set, platform, recipes, packages }: Composition,
@@ -90,14 +90,14 @@ export function imageOf(
     name === reservedRecipe || isBuiltIn(name) ? [name] : [recipePrefix, name],
   )
   const leading = [platform, set].filter((word) => word !== undefined)
-  // A package that is called like a word that may begin a name comes last.
+  // A package with the name of a word that can begin an image name comes last.
   const isWord = (name: string) =>
     isBuiltIn(name) || Object.hasOwn(platforms, name) || vocabulary.sets.has(name)
   const ordered = packages.toSorted((a, b) => Number(isWord(a)) - Number(isWord(b)))
   return parseImageName([...leading, ...words, ...ordered].join('/'), undefined, vocabulary)
 }
 
-/** The composition that an image is of. */
+/** The composition of an image. */
 export const compositionOf = (request: ImageRequest): Composition => ({
   set: request.set,
   platform: request.platformNamed ? request.platform.architecture : undefined,

@@ -6,7 +6,7 @@ import { plainTexts } from '../text/public.ts'
 import { describeSource } from './describe.ts'
 
 describe('the source', () => {
-  it('is described at once, and asked for its revision once per minute', async () => {
+  it('is described at once, and its revision is updated once per minute', async () => {
     let [time, asked, revision] = [0, 0, Promise.resolve('one')]
     const source = { description: 'git repository https://a:hunter2@b' }
     const tell = describeSource(
@@ -24,7 +24,7 @@ describe('the source', () => {
     revision = Promise.reject(new NixeryError('SOURCE_UNREACHABLE', 'gone'))
     tell()
     await sleep(1)
-    assert.equal(tell().revision, 'one', 'the last one stays')
+    assert.equal(tell().revision, 'one', 'the last revision remains')
     assert.equal(asked, 2)
   })
 })

@@ -1,6 +1,6 @@
 import type { PublicTexts } from '../text/public.ts'
 
-/** Where packages come from, as shown on the page. */
+/** A package source, as shown on the page. */
 export type SourceDescription = {
   /** The name of the package set, if there are several. */
   readonly set?: string | undefined
@@ -14,7 +14,7 @@ type Source = {
   readonly publicDescription?: string | undefined
 }
 
-// Milliseconds. A folder's revision is a hash of its contents: not computed for every visitor.
+// Milliseconds. A folder's revision is a hash of its contents, which is not computed for every visitor.
 const pause = 60_000
 
 /**
@@ -30,11 +30,11 @@ export function describeSource(
   let revision: string | undefined
   let next = -Infinity
   const lookUp = async (): Promise<void> => {
-    next = Infinity // one at a time
+    next = Infinity // one request at a time
     try {
       revision = texts.strict(await revisionNow()).replace('/nix/store/', '')
     } catch {
-      // The last one stays. Clients that pull get the error.
+      // The last revision remains. Clients that pull get the error.
     }
     next = now() + pause
   }

@@ -34,7 +34,7 @@ describe('the documentation', () => {
     })
   }
 
-  it('has links to the neighbouring chapters', () => {
+  it('links to the previous and next chapters', () => {
     const small = bookOf(
       new Map([
         ['README.md', '# Start\n\n[b](b.md) [a](a.md)'],
@@ -56,7 +56,7 @@ describe('the documentation', () => {
 describe('Markdown', () => {
   const markupOf = (text: string) => renderMarkdown(text, () => undefined).markup
 
-  it('cannot add markup of its own', () => {
+  it('cannot contain HTML', () => {
     const hostile =
       '<script>alert(1)</script> a <b onclick="x">b</b> [c](javascript:alert(1)) ![d"<i>](https://e/f)'
     const markup = markupOf(`${hostile}\n\n\`<i>\`\n\n    <i>\n\n# <i>\n\n| <i> |\n| --- |\n| <i> |\n`)

@@ -2,7 +2,7 @@ import { html, raw } from 'hono/html'
 import type { Book, Chapter } from './book.ts'
 import { homeLink, type Frame, type Html, type Page } from './layout.ts'
 
-/** The page of a chapter, with links to the start and to the neighbouring chapters. */
+/** The page of a chapter, with links to the start page and the previous and next chapters. */
 export function docsPage(frame: Frame, book: Book, chapter: Chapter): Page {
   const at = book.paths.indexOf(chapter.path)
   const neighbour = (path: string | undefined, text: string): Html | '' => {

@@ -21,7 +21,7 @@ describe('the history', () => {
   const times = (count: number, work: (index: number) => void) =>
     Array.from({ length: count }, (_, index) => work(index))
 
-  it('keeps so many builds and lines, and no more text than fits', () => {
+  it('limits the numbers of builds and lines, and the length of the text', () => {
     const history = createHistory({ builds: 10, linesPerBuild: 200 })
     times(30, (index) =>
       run(
@@ -47,7 +47,7 @@ describe('the history', () => {
     }
   })
 
-  it('lets go first of what was there already, and of names that do not exist', () => {
+  it('first forgets cached images and unknown names', () => {
     const history = createHistory(options)
     const made = run(history, 'made', worked, finished)
     const bad = run(history, 'bad', worked, broken)
@@ -59,11 +59,11 @@ describe('the history', () => {
     assert.ok(history.find(made))
     assert.ok(history.find(bad))
     times(50, () => run(history, 'made', worked, finished))
-    assert.ok(history.find(bad), 'successes do not push out the last failures')
+    assert.ok(history.find(bad), 'successes do not displace the last failures')
     assert.equal(history.find(made), undefined)
   })
 
-  it('stays bounded when nothing ends, and takes what comes late', () => {
+  it('is bounded when no build ends, and accepts late events', () => {
     const history = createHistory(options)
     const first = run(history, 'first')
     times(30, () => run(history, 'running'))
@@ -72,7 +72,7 @@ describe('the history', () => {
     assert.equal(history.find(first), undefined)
   })
 
-  it('tells nothing of a bug', () => {
+  it('reveals nothing about a bug', () => {
     const history = createHistory(options)
     const id = run(history, 'x', failed(new TypeError('/root/secret is undefined')))
     assert.equal(history.find(id)?.failure?.code, undefined)

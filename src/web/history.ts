@@ -11,16 +11,16 @@ export type BuildRecord = {
   readonly state: 'running' | 'finished' | 'failed'
   /** Milliseconds since 1970. */
   readonly startedAt: number
-  /** How long it took, or has taken so far. */
+  /** The duration, so far if the build is running. */
   readonly ms: number
-  /** Pulls that wait or waited for it. */
+  /** The number of pulls that wait or waited for it. */
   readonly pulls: number
   readonly resolved?: Event<'resolved'>
   readonly realised?: Event<'realised'>
-  /** Bytes that have come from binary caches. */
+  /** Bytes from binary caches. */
   readonly downloaded?: number
   readonly planned?: Event<'planned'>
-  /** Those packed by this build. */
+  /** Layers packed by this build. */
   readonly layers: readonly Event<'packed'>[]
   readonly digest?: string
   readonly failure?: PublicFailure
@@ -36,21 +36,21 @@ export type History = {
   /** Newest first. */
   recent(): readonly BuildRecord[]
   find(build: string): BuildRecord | undefined
-  /** Resolves with the next event of a build that runs; at once for any other. */
+  /** Resolves with the next event of a running build, and at once for any other. */
   changed(build: string): Promise<void>
 }
 
 export type HistoryOptions = {
-  /** Most builds that are kept. */
+  /** The maximum number of builds. */
   readonly builds: number
-  /** Most lines of Nix that are kept of each. */
+  /** The maximum number of Nix's lines for each build. */
   readonly linesPerBuild: number
-  /** Which texts may be shown: no others get into the history. */
+  /** Filters texts; only what may be shown enters the history. */
   readonly texts?: PublicTexts
   readonly now?: () => number
 }
 
-// The limits of what is kept of one build: the length of all lines together (UTF-16 units), warnings, and layers.
+// The limits for each build: the total length of its lines (UTF-16 units), its warnings, and its layers.
 const textPerBuild = 100_000
 const mostWarnings = 50
 const mostLayers = 200
@@ -69,7 +69,7 @@ export function createHistory({
   texts = plainTexts,
   now = Date.now,
 }: HistoryOptions): History {
-  const records = new Map<string, MutableRecord>() // in the order in which they began
+  const records = new Map<string, MutableRecord>() // in the order of their start
   const waiting = new Map<string, PromiseWithResolvers<void>>()
   const snapshot = ({ ...build }: MutableRecord): BuildRecord =>
     build.state === 'running' ? { ...build, ms: now() - build.startedAt } : build
@@ -81,7 +81,7 @@ export function createHistory({
         if (records.size > builds)
           records.delete(leastWorth([...records.values()].filter((each) => each.id !== id)))
       }
-      const build = records.get(id) // undefined if others have replaced it
+      const build = records.get(id) // undefined if it has been replaced by later builds
       if (build) take(build, event, linesPerBuild, texts)
       waiting.get(id)?.resolve()
       waiting.delete(id)
@@ -184,9 +184,9 @@ const passing: ReadonlySet<ErrorCode | undefined> = new Set([
 ])
 
 /**
- * The build to forget. Most pulls find everything made already, and anyone can ask for what does not exist: these
- * go first, so that they do not push out what one may want to read. Then the older ones of whichever there are more,
- * successes or failures; a running build only if there is nothing else.
+ * Selects the build to forget. Most pulls find everything cached, and anyone can request names that do not exist: such
+ * builds are forgotten first, so that they do not displace more interesting ones. Next are the oldest successes or
+ * failures, whichever are more numerous; a running build only if there is nothing else.
  */
 function leastWorth(kept: readonly MutableRecord[]): string {
   const dull = kept.find(({ failure, state, realised }) =>

@@ -7,7 +7,7 @@ import { documentOf } from './layout.ts'
 
 const assets = readAssets()
 
-/** The page's text, in one line. */
+/** The page's text on one line. */
 function textFor(defaults: readonly Platform[]): string {
   const described = [{ source: 'a folder', revision: undefined }]
   const home = { host: 'host', described, defaults, builds: undefined, now: 0 }
@@ -18,16 +18,16 @@ function textFor(defaults: readonly Platform[]): string {
 }
 
 describe('the page', () => {
-  it('says which platforms a plain name has', () => {
+  it('shows the platforms of a name without one', () => {
     assert.match(textFor([amd64]), /A name without a platform is for amd64 only, .* write arm64 first\./)
     assert.match(textFor([arm64]), /A name without a platform is for arm64 only, .* write amd64 first\./)
     assert.match(
       textFor([amd64, arm64]),
-      /A name without a platform is for amd64 and arm64: each machine gets its own\./,
+      /A name without a platform is for amd64 and arm64: each machine gets the image for its own platform\./,
     )
   })
 
-  it('says what the words add', () => {
+  it('shows what meta-packages add', () => {
     const text = textFor([amd64])
     assert.match(text, /shell bashInteractive, coreutils, moreutils, nano; bash is the default command/)
     assert.match(text, /ci tools for CI jobs: shell, and gnutar, .* openssh, curl, jq/)

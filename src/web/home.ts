@@ -10,12 +10,12 @@ import type { Frame, Html, Page } from './layout.ts'
 import { ago, durationText, imageText } from './words.ts'
 
 export type Home = {
-  /** As `registryHost` has it. */
+  /** From `registryHost`. */
   readonly host: string
   readonly described: readonly SourceDescription[]
-  /** What a name that says no platform means: one, or the client's own among these. */
+  /** The platform of names without one; if several, the client's own among them. */
   readonly defaults: readonly Platform[]
-  /** Recent builds, newest first; undefined where they are not listed. */
+  /** Recent builds, newest first; undefined if they are not listed. */
   readonly builds: readonly BuildRecord[] | undefined
   readonly now: number
 }
@@ -142,12 +142,13 @@ function namesBeyond(recipe: Recipe, other: Recipe): string {
   return recipe.packages.filter((choice) => !other.packages.includes(choice)).join(', ')
 }
 
-/** What a name without a platform means, and for whom that is the wrong one. */
+/** Explains which platform a name without one means, and what to write for another. */
 function platformsText(defaults: readonly Platform[]): Html {
   const [only, ...others] = defaults.map(({ architecture }) => architecture)
   const other = Object.keys(platforms).find((each) => each !== only) ?? ''
   return others.length > 0
-    ? html`A name without a platform is for ${[only, ...others].join(' and ')}: each machine gets its own.`
+    ? html`A name without a platform is for ${[only, ...others].join(' and ')}: each machine gets the image
+      for its own platform.`
     : html`A name without a platform is for <strong>${only}</strong> only, even on machines of another
         platform: there, write <code>${other}</code> first.`
 }
@@ -235,7 +236,7 @@ function recentErrors(builds: readonly BuildRecord[], now: number): Html {
   </section>`
 }
 
-/** What failed and the last lines, which say why; the build's own page has all of the message. */
+/** The first and the last lines of a message; the build's page has all of it. */
 function excerpt(message: string): string {
   const lines = message.split('\n')
   if (lines.length <= mostLinesOfError) return message

@@ -8,14 +8,14 @@ import { layersView, type ShownLayer } from './layers-view.ts'
 import { ago, imageText } from './words.ts'
 
 export type ImagePageOptions = {
-  /** As `registryHost` has it. */
+  /** From `registryHost`. */
   readonly host: string
   readonly now: number
-  /** Whether it says when and how often others have pulled the image. */
+  /** Whether it shows when and how often others have pulled the image. */
   readonly showPulls: boolean
-  /** Whether it links to the build, whose page shows its log to whoever has the link. */
+  /** Whether it links to the build, whose page shows its log to anyone with the link. */
   readonly showBuild: boolean
-  /** The address of the composer for this image; undefined without a composer. */
+  /** The URL of the composer for this image; undefined if there is no composer. */
   readonly composer: string | undefined
 }
 
@@ -156,9 +156,7 @@ const historySection = ({ given }: ImageFacts, { now, showPulls }: ImagePageOpti
   given.length > 1 &&
   html`<section>
     <h2>History</h2>
-    <p class="quiet small">
-      Images that were given under this name and are still known, the last made first.
-    </p>
+    <p class="quiet small">All known images with this name, newest first.</p>
     <ol class="history">
       ${given.map(
         ({ image, madeAt }) =>

@@ -11,7 +11,7 @@ import type { BuildRecord, History } from './history.ts'
 /** Where images are looked up. */
 export type ImageDeps = {
   readonly catalog: Pick<Catalog, 'pulledImages' | 'givenImages'>
-  /** Reads a small blob; undefined for one that is not there, or too large. */
+  /** Reads a small blob; undefined if it is missing or too large. */
   readonly read: (digest: Digest) => Promise<Buffer | undefined>
   readonly estimates: Pick<Estimates, 'of'>
   readonly history: Pick<History, 'recent'>
@@ -20,24 +20,24 @@ export type ImageDeps = {
 
 type Tag = Awaited<ReturnType<Catalog['pulledImages']>>[number] & { readonly image: Image }
 
-/** What the page of an image shows. */
+/** The contents of an image's page. */
 export type ImageFacts = {
   readonly name: string
-  /** The last pulled first. */
+  /** The last pulled one first. */
   readonly tags: readonly Tag[]
-  /** The one that is shown in detail. */
+  /** The one shown in detail. */
   readonly shown: Tag
-  /** Undefined if its blob is not there, or cannot be read. */
+  /** Undefined if its blob is missing or cannot be read. */
   readonly config: ConfigFacts | undefined
   /** Undefined if the packages have changed since the image was made. */
   readonly packages: Estimate['packages'] | undefined
-  /** All images of the name, the last made first. */
+  /** All images with this name, newest first. */
   readonly given: readonly { readonly image: Image; readonly madeAt: number }[]
   /** The build that made the image, if it is remembered. */
   readonly build: BuildRecord | undefined
 }
 
-// Tags and images that are shown.
+// The maximum number of tags and images shown.
 const [mostTags, mostGiven] = [100, 50]
 
 const texts = z.array(z.string()).nullish()
@@ -60,7 +60,7 @@ const configForm = z.object({
 export type ConfigFacts = z.infer<typeof configForm>
 
 /**
- * Gathers what is known of the images of a name.
+ * Collects what is known about the images with a name.
  * @param wanted the tag and architecture to show in detail; the last pulled by default
  * @returns undefined if none was pulled
  */
@@ -106,7 +106,7 @@ function parseConfig(text: Buffer): ConfigFacts | undefined {
   }
 }
 
-/** What is known of the packages as they are now. */
+/** What is known about the current versions of the packages. */
 async function estimateOf(
   estimates: Pick<Estimates, 'of'>,
   request: ImageRequest,
@@ -122,7 +122,7 @@ async function estimateOf(
   }
 }
 
-/** Whether an estimate is of this very image: it has the same layers. */
+/** Whether an estimate matches this image, that is, has the same layers. */
 const isMadeOf = (estimate: Estimate | undefined, image: Image): boolean =>
   estimate?.layers !== undefined &&
   estimate.layers.length === image.layers.length &&

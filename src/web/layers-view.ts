@@ -3,23 +3,23 @@ import { bytesText, counted } from '../text/amounts.ts'
 import type { Html } from './layout.ts'
 import { treemap } from './treemap.ts'
 
-/** A layer as it is drawn. */
+/** A layer in the treemap. */
 export type ShownLayer = {
-  /** What is in it. */
+  /** A description of its contents. */
   readonly title: string
-  /** Bytes, by which it is drawn. */
+  /** The size in bytes, which determines the area. */
   readonly size: number
-  /** Bytes that clients download; undefined if it is not packed yet. */
+  /** The size of the download in bytes; undefined if it is not packed yet. */
   readonly packed: number | undefined
   readonly digest: string | undefined
   readonly kind: LayerKind
-  /** Names of popular images that have the layer too. */
+  /** Names of popular images that share the layer. */
   readonly sharedWith: readonly string[]
 }
 
 export type LayerKind = 'had' | 'shared' | 'own' | 'new' | 'part'
 
-/** What the kinds mean, in the order of the legend. */
+/** Descriptions of the kinds, in the order of the legend. */
 const kinds: Readonly<Record<LayerKind, string>> = {
   had: 'in an image that you have',
   shared: 'shared with popular images',
@@ -30,7 +30,7 @@ const kinds: Readonly<Record<LayerKind, string>> = {
 
 const [width, height] = [720, 300]
 
-/** A treemap of the layers, what its colours and patterns mean, and the same as a table. */
+/** A treemap of the layers, a legend of its colours and patterns, and the same data as a table. */
 export function layersView(layers: readonly ShownLayer[]): Html {
   const present = (Object.keys(kinds) as LayerKind[]).filter((kind) =>
     layers.some((layer) => layer.kind === kind),
@@ -105,7 +105,7 @@ function drawing(layers: readonly ShownLayer[]): Html {
 
 const fixed = (value: number): string => value.toFixed(1)
 
-/** As much of a title as fits a tile; undefined if nothing does. */
+/** The part of a title that fits on a tile; undefined if nothing fits. */
 function labelFor(title: string, w: number, h: number): string | undefined {
   const most = Math.floor((w - 16) / 8)
   if (h < 30 || most < 4) return undefined

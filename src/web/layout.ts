@@ -7,24 +7,24 @@ export type Html = ReturnType<typeof html>
 export type Frame = {
   readonly assets: Assets
   readonly version: string
-  /** Whether images can be composed, at `/compose`. */
+  /** Whether there is a composer, at `/compose`. */
   readonly composes: boolean
 }
 
 export type Page = {
   readonly title: string
   readonly body: Html
-  /** Whether it reloads every few seconds where no script runs. */
+  /** Whether it reloads every few seconds if scripts are disabled. */
   readonly refresh?: boolean
-  /** Whether it has a form, which goes to this server. */
+  /** Whether it contains a form, which is sent to this server. */
   readonly hasForm?: boolean
-  /** Modules that make it more comfortable; it works without them. */
+  /** JavaScript modules that improve the page; it works without them. */
   readonly scripts?: readonly Asset[]
   /** Whether it uses the width of large screens. */
   readonly wide?: boolean
 }
 
-/** Who looks at a page: a user by name, or nobody known. */
+/** The viewer of a page: a user's name, or undefined if not logged in. */
 export type Viewer = { readonly name: string | undefined }
 
 export const refreshSeconds = 3
@@ -53,8 +53,8 @@ export function documentOf(
         <footer>Nixery ${version}, in TypeScript · <a href="/docs">Documentation</a></footer>
       </body>
     </html> `
-  // Hono's template is a promise if one was put in; there is none here.
-  if (markup instanceof Promise) throw new TypeError('a page waits for something')
+  // Hono's template is a promise only if it contains one.
+  if (markup instanceof Promise) throw new TypeError('a page contains a promise')
   return markup.valueOf()
 }
 
@@ -63,7 +63,7 @@ const viewerText = ({ name }: Viewer): Html =>
     ? html`<p class="quiet small"><a href="/login">Log in</a></p>`
     : html`<p class="quiet small">${name} · <a href="/logout">Log out</a></p>`
 
-/** The links on top of the other pages. */
+/** The links at the top of the other pages. */
 export const homeLink = ({ assets, composes }: Frame): Html =>
   html`<nav class="top" aria-label="Nixery">
     <a class="home" href="/"><img src="${assets.logo.path}" width="24" height="24" alt="" /> Nixery</a>
@@ -87,10 +87,13 @@ const withPolicy = (directives: Readonly<Record<string, string>>): Readonly<Reco
   'Referrer-Policy': 'no-referrer',
 })
 
-/** What a browser may do with most pages: show it, with the style and the picture from here. */
+/** The content security policy of most pages: only this server's style sheet and images. */
 export const securityHeaders = withPolicy(policy)
 
-/** What it may do with this page: send its form to this server, and run its scripts, which may ask this server. */
+/**
+ * The content security policy of this page: it can also send its form to this server, and run its scripts, which can
+ * send requests to this server.
+ */
 export const headersFor = ({ hasForm = false, scripts = [] }: Page): Readonly<Record<string, string>> =>
   withPolicy({
     ...policy,

@@ -1,12 +1,12 @@
 import { hasCode } from '../errors.ts'
 import { registryHost, unknownHost } from './host.ts'
 
-/** Which build a failure is of, for as long as the failure is remembered. */
+/** The build that each failure belongs to, as long as the failure is remembered. */
 export type BuildLinks = {
   note(build: string, error: unknown): void
   /**
-   * The address of the page that has the log of a build that failed; undefined for a failure without one.
-   * @param host the client's Host header, as it was sent
+   * The URL of the page with the log of a failed build; undefined for a failure without one.
+   * @param host the client's Host header, as sent
    */
   pageOf(error: unknown, host: string | undefined, secure: boolean): string | undefined
 }
@@ -24,9 +24,7 @@ export function createBuildLinks(): BuildLinks {
   }
 }
 
-/**
- * Where a build can be watched, for a client that came by this Host header; without a host if the header is of no use.
- */
+/** The URL of a build's page, for a client that sent this Host header; without a host if the header is not usable. */
 export function addressOfBuild(build: string, header: string | undefined, secure: boolean): string {
   const host = registryHost(header)
   const path = `/builds/${build}`

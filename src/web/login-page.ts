@@ -3,7 +3,7 @@ import type { Page } from './layout.ts'
 
 export type LoginForm = {
   readonly csrf: string
-  /** The page to go to. */
+  /** The page to show after login. */
   readonly back: string
   /** OpenID providers. */
   readonly providers: readonly string[]

@@ -12,7 +12,7 @@ import type { TableRoute } from '../http/route-table.ts'
 import { loginPage, logoutPage } from './login-page.ts'
 import type { Page } from './layout.ts'
 
-/** How people log in to the pages. */
+/** Logins to the pages. */
 export type LoginDeps = {
   /** Verifies a name with a password, or with an API key as the password. */
   readonly authenticate: (credentials: Credentials) => Outcome | Promise<Outcome>
@@ -23,7 +23,7 @@ export type LoginDeps = {
     seal(state: Readonly<Record<string, string>>): Promise<string>
     open(sealed: string): Promise<Readonly<Record<string, string>> | undefined>
   }>
-  /** Names of the OpenID providers at which people can log in, now. */
+  /** The names of the current OpenID providers. */
   readonly providers: () => readonly string[]
   readonly begin: (
     provider: string,
@@ -34,7 +34,7 @@ export type LoginDeps = {
     current: URL,
     state: Readonly<Record<string, string>>,
   ) => Promise<Outcome>
-  /** The address of this server as clients write it, without a slash at its end. */
+  /** The public URL of this server, without a trailing slash. */
   readonly originOf: (request: HttpRequest) => string
   /** Seconds. */
   readonly sessionLifetime: number
@@ -45,21 +45,21 @@ export type LoginDeps = {
 
 const loginPaths = { login: '/login', logout: '/logout', callback: '/login/callback' } as const
 
-// Bytes of a form.
+// The maximum size of a form in bytes.
 const largestForm = 8 * 1024
 
 export type Show = (page: Page, status: number, headers?: Readonly<Record<string, string>>) => Reply
 
-/** The routes of login and logout, which change nothing but a cookie of the one who asks. */
+/** The routes of login and logout, which change nothing but the client's cookie. */
 export function createLogin(deps: LoginDeps, show: Show): (path: string) => TableRoute | undefined {
-  /** The form, with a new token that its cookie has, too. */
+  /** The form, with a new token that is also in its cookie. */
   const form = (back: string, status = 200, problem?: string): Reply => {
     const csrf = randomBytes(24).toString('base64url')
     const page = loginPage({ csrf, back, providers: deps.providers(), problem })
     return show(page, status, setCookie(cookies.form, csrf, deps.loginLifetime))
   }
 
-  /** Ends a login. What is known of who tried it is for the audit log alone. */
+  /** Ends a login. The attempted identity is only for the audit log. */
   const end = async (
     request: HttpRequest,
     outcome: Outcome,
@@ -141,13 +141,13 @@ export function createLogin(deps: LoginDeps, show: Show): (path: string) => Tabl
   return (path) => routes.get(path)
 }
 
-/** How long a token that was given as the password is still valid; undefined for other credentials. */
+/** The remaining validity of a token that was used as the password; undefined for other credentials. */
 function secondsLeft(outcome: Outcome): number | undefined {
   if (isRefusal(outcome) || outcome.how !== 'oidc') return undefined
   return Math.max(1, Math.floor(Number(outcome.claims['exp']) - Date.now() / 1000))
 }
 
-/** Sends a browser that needs a login to the page for it; undefined for other clients and failures. */
+/** Redirects a browser that must log in to the login page; undefined for other clients and failures. */
 export function loginFor(request: HttpRequest, error: unknown): Reply | undefined {
   if (!hasCode(error, 'UNAUTHENTICATED') || error.detail !== undefined) return undefined
   if (request.method !== 'GET' || request.header('accept')?.includes('text/html') !== true) return undefined
@@ -163,7 +163,7 @@ const redirect = (to: string, headers: Readonly<Record<string, string>> = {}): R
 const fieldsOf = async (request: HttpRequest): Promise<URLSearchParams> =>
   new URLSearchParams(await request.body(largestForm))
 
-/** Refuses a form that another site has sent. @throws REQUEST_INVALID */
+/** Rejects a form sent by another site. @throws REQUEST_INVALID */
 function checkToken(fields: URLSearchParams, expected: string | undefined): void {
   if (expected !== undefined && expected !== '' && fields.get('csrf') === expected) return
   throw new NixeryError('REQUEST_INVALID', 'this form is too old, or from another site', {

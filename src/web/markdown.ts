@@ -36,7 +36,7 @@ export function renderMarkdown(text: string, linkOf: (href: string) => string | 
         return address === undefined ? content : `<a href="${escape(address)}">${content}</a>`
       },
       image: ({ text: description }: Tokens.Image) => escape(description),
-      // A wide block scrolls by itself, which needs the focus of the keyboard.
+      // A wide block scrolls by itself, so it must be focusable by keyboard.
       code: ({ text: source }: Tokens.Code) => `<pre tabindex="0"><code>${escape(source)}</code></pre>\n`,
       table(token: Tokens.Table) {
         const row = (cells: readonly Tokens.TableCell[]) =>
@@ -56,7 +56,7 @@ function cellOf({ parser }: Renderer, { tokens, header, align }: Tokens.TableCel
   return `<${tag}${align === 'right' ? ' class="right"' : ''}>${parser.parseInline(tokens)}</${tag}>`
 }
 
-/** A heading without its marks. */
+/** A heading without its markup. */
 const plain = (source: string): string => source.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').replace(/[`*]/g, '')
 
 const slugOf = (heading: string): string =>

@@ -4,24 +4,24 @@ import { isLoopback } from './host.ts'
 export type Snippet = {
   readonly id: string
   readonly label: string
-  /** Where the text goes: a shell, or the name of a file. */
+  /** Where the text belongs: a shell, or a file name. */
   readonly place: string
   text(image: SnippetImage): string
 }
 
 export type SnippetImage = {
-  /** The registry's part of the name. */
+  /** The registry part of the name. */
   readonly host: string
   readonly name: string
-  /** Whether the image has a shell, so that one can be started. */
+  /** Whether the image has a shell. */
   readonly hasShell: boolean
-  /** A program of the image, if one is known. */
+  /** A program of the image, if known. */
   readonly program: string | undefined
 }
 
 /**
- * The first program whose name is the same in a shell and in YAML without quotes. Names are the package set's, and whoever
- * copies a command runs it on a machine of their own.
+ * The first program whose name needs no quotes in a shell or in YAML. Names come from the package set, and people run
+ * the copied commands on their own machines.
  */
 export const plainProgram = (programs: readonly string[]): string | undefined =>
   programs.find((name) => /^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,79}$/.test(name))
@@ -32,7 +32,7 @@ const reference = ({ host, name }: SnippetImage): string => `${host}/${name}`
 const sleepOr = ({ hasShell, program }: SnippetImage): string =>
   hasShell ? '[sleep, infinity]' : `[${JSON.stringify(program ?? 'true')}]`
 
-/** The clients, in the order in which they are shown. */
+/** The clients, in the order of their tabs. */
 export const snippets: readonly Snippet[] = [
   {
     id: 'docker',

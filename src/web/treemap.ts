@@ -10,7 +10,7 @@ export type Tile<T> = {
 type Area = { readonly x: number; readonly y: number; readonly width: number; readonly height: number }
 
 /**
- * Divides a rectangle among items in proportion to their sizes, in tiles that are as square as they can be (Bruls, Huizing
+ * Divides a rectangle among items in proportion to their sizes, in tiles that are as square as possible (Bruls, Huizing
  * and van Wijk, "Squarified Treemaps", 2000). Items without a size have no tile.
  */
 export function treemap<T>(items: readonly T[], sizeOf: (item: T) => number, area: Area): Tile<T>[] {
@@ -56,7 +56,7 @@ export function treemap<T>(items: readonly T[], sizeOf: (item: T) => number, are
 const sum = <T>(items: readonly T[], of: (item: T) => number): number =>
   items.reduce((total, item) => total + of(item), 0)
 
-/** How far the tiles of a row are from squares: 1 if all are. */
+/** The worst aspect ratio of the tiles of a row; 1 if all are squares. */
 function worstRatio(spaces: readonly number[], row: number, side: number): number {
   const [most, least] = [Math.max(...spaces), Math.min(...spaces)]
   if (row === 0 || least === 0) return Infinity

@@ -35,25 +35,27 @@ export type WebDeps = {
   readonly history: Pick<History, 'recent' | 'find' | 'changed'>
   /** Ends streams of events when the server stops. */
   readonly stopping?: AbortSignal | undefined
-  /** Where packages come from. Returns at once. */
+  /** The package sources. Returns at once. */
   readonly describe: () => readonly SourceDescription[]
   readonly version: string
-  /** Whether `/` lists recent builds and their errors, with links. Without it, a build is reached by its link only. */
+  /**
+   * Whether `/` lists recent builds and their errors, with links. If false, builds are reachable only by their links.
+   */
   readonly listBuilds: boolean
-  /** Whether the page of a build says which image it makes. */
+  /** Whether the page of a build shows the image's name. */
   readonly showNames: boolean
-  /** What a name that says no platform means. */
+  /** The platforms of names without one. */
   readonly platforms?: readonly Platform[]
   readonly now?: () => number
-  /** Whether a client may see that an image was built; everyone may, if not given. */
+  /** Whether a client may see that an image was built; by default, everyone may. */
   readonly maySee?: ((request: HttpRequest, image: ImageRequest | undefined) => boolean) | undefined
-  /** For the pages of images; without it, there are none. */
+  /** For the pages of images; undefined if there are none. */
   readonly images?: Pick<ImageDeps, 'catalog' | 'read'> | undefined
-  /** How people log in; undefined where nobody has to. */
+  /** Logins; undefined if nobody needs to log in. */
   readonly login?: LoginDeps | undefined
-  /** For composing images; without it, there is no page for that. */
+  /** For the composer; undefined if there is none. */
   readonly finder?: Finder | undefined
-  /** The words of names that the operator adds. */
+  /** The words that the operator adds to the name grammar. */
   readonly vocabulary?: Vocabulary | undefined
 }
 
@@ -64,7 +66,7 @@ export type WebDeps = {
 export function createWeb(deps: WebDeps): RouteTable {
   const { history, describe, version, platforms = [defaultPlatform], now = Date.now } = deps
   const { listBuilds, showNames, vocabulary, finder, maySee = () => true } = deps
-  // A name that was built is one, but a page must not fail for it.
+  // The name of a build is valid, but a page must not fail if it is not.
   const imageOf = (record: BuildRecord | undefined): ImageRequest | undefined =>
     record && parsedName(record.image, vocabulary)
   const frame = { assets: readAssets(), version, composes: finder !== undefined }
@@ -78,7 +80,7 @@ export function createWeb(deps: WebDeps): RouteTable {
     pageReply(Buffer.from(documentOf(frame, page, viewerOf(request))), status, {
       ...headersFor(page),
       'Content-Type': 'text/html; charset=utf-8',
-      'Cache-Control': 'no-store', // it depends on the request's host and on the time
+      'Cache-Control': 'no-store', // it depends on the Host header and the time
       ...headers,
     })
   const viewerOf = (request: HttpRequest | undefined): Viewer | undefined => {
@@ -100,7 +102,7 @@ export function createWeb(deps: WebDeps): RouteTable {
       </main>`
     return show({ title: `${title} · Nixery`, body }, status, headers)
   }
-  /** Where not everyone may see everything, a failure suggests no names. */
+  /** If access is restricted, failures suggest no names. */
   const shown = (record: BuildRecord): BuildRecord => {
     const { failure } = record
     if (!deps.maySee || failure?.code !== 'PACKAGE_UNKNOWN') return record
@@ -116,7 +118,7 @@ export function createWeb(deps: WebDeps): RouteTable {
   const notFound: TableRoute = {
     action: 'pull',
     subject: 'public',
-    reply: () => message(404, 'Not found', 'There is no page at this address.'),
+    reply: () => message(404, 'Not found', 'Page not found.'),
   }
   const home: TableRoute = {
     action: 'list',
@@ -144,7 +146,7 @@ export function createWeb(deps: WebDeps): RouteTable {
     reply: readOnly((request) => {
       const record = history.find(id)
       if (record) return show(buildPage(frame, shown(record), { showNames }), 200, {}, request)
-      const text = 'The server keeps recent builds only, and forgets them when it restarts.'
+      const text = 'The server remembers only recent builds, and forgets them when it restarts.'
       return message(404, 'Build not found', text)
     }),
   })
@@ -177,7 +179,7 @@ export function createWeb(deps: WebDeps): RouteTable {
         const facts = await imageFacts(known, request, wanted)
         const address = addressOf(compositionOf(request))
         if (!facts) {
-          const text = html`Nobody has pulled this image so far. <a href="${address}">Compose it</a>, and pull
+          const text = html`Nobody has pulled this image so far. <a href="${address}">Compose it</a> and pull
             it.`
           return message(404, 'Not known yet', text)
         }
@@ -212,7 +214,7 @@ export function createWeb(deps: WebDeps): RouteTable {
   }
 }
 
-/** Whether there was something to build: a name that does not exist, or is denied, is a mistake of who pulls. */
+/** Whether something was actually built: unknown and denied names are mistakes of the client. */
 const isBuild = ({ failure }: BuildRecord): boolean =>
   !['PACKAGE_UNKNOWN', 'PACKAGE_DENIED', 'RECIPE_UNKNOWN'].includes(failure?.code ?? '')
 

@@ -22,11 +22,11 @@ function agoText(ms: number): string {
 export const timeText = (at: number): string =>
   `${new Date(at).toISOString().slice(0, 19).replace('T', ' ')} UTC`
 
-/** How long ago, with the exact time as tooltip. */
+/** How long ago, with the exact time as a tooltip. */
 export const ago = (at: number, now: number): Html =>
   html`<time datetime="${new Date(at).toISOString()}" title="${timeText(at)}">${agoText(now - at)}</time>`
 
-/** An image's name, which a narrow screen may break behind slashes. */
+/** An image's name, with possible line breaks after slashes. */
 export const imageText = (image: string): Html => {
   const [first, ...rest] = image.split('/')
   return html`${first}${rest.map((part) => html`/<wbr />${part}`)}`

@@ -1,6 +1,6 @@
 // @ts-check
-// Follows the links and forms of a page without leaving it: fetches the page that they lead to, and replaces what is in the
-// elements with `data-part`. The server makes all of it, so that the page is the same without this script.
+// Follows the page's links and forms without leaving it: fetches the target page and replaces the contents of the
+// elements with `data-part`. The server renders everything, so the page also works without this script.
 
 /** @type {AbortController | undefined} */
 let running
@@ -15,7 +15,7 @@ const key = 'nixery-images'
 const partOf = (name, root = document) => root.querySelector(`[data-part="${name}"]`)
 
 /**
- * Shows what is at an address.
+ * Shows the page at a URL.
  * @param {string | URL} address
  * @param {'push' | 'replace' | 'none'} history
  */
@@ -40,20 +40,20 @@ async function show(address, history) {
     if (history === 'push') remember()
     prepare()
   } catch {
-    // The browser can do it by itself, and shows why it cannot.
+    // Let the browser load the page, or show the error.
     if (!own.signal.aborted) window.location.assign(address)
   } finally {
     if (running === own) document.body.removeAttribute('aria-busy')
   }
 }
 
-/** @param {string} id of what had the focus before it was replaced */
+/** @param {string} id of the element that had the focus before it was replaced */
 function focusAgain(id) {
   const element = document.getElementById(id) ?? document.getElementById('query')
   element?.focus({ preventScroll: true })
 }
 
-/** The address that a form leads to. @param {HTMLFormElement} form */
+/** The URL of a submitted form. @param {HTMLFormElement} form */
 function addressOf(form) {
   const address = new URL(form.action)
   for (const [name, value] of new FormData(form)) {
@@ -62,7 +62,7 @@ function addressOf(form) {
   return address
 }
 
-/** After each change: what needs a script appears, and what is awaited is asked for. */
+/** After each change: shows elements that need a script, and polls for pending results. */
 function prepare() {
   for (const button of document.querySelectorAll('button.copy')) button.removeAttribute('hidden')
   clearTimeout(timer)
@@ -71,7 +71,7 @@ function prepare() {
   }
 }
 
-/** Which images the reader says to have, for the next time. */
+/** Remembers which images the reader has. */
 function remember() {
   const images = document.querySelector('[data-have]')?.getAttribute('data-have')
   if (images == null) return
@@ -79,11 +79,11 @@ function remember() {
     if (images === '') localStorage.removeItem(key)
     else localStorage.setItem(key, images)
   } catch {
-    // the browser keeps nothing
+    // the browser stores nothing
   }
 }
 
-/** Adds the images that the reader had last time to an address that has none. */
+/** Adds the remembered images to a URL without any. */
 function recall() {
   const address = new URL(window.location.href)
   if (address.searchParams.has('have') || !document.querySelector('.composer')) return
@@ -92,7 +92,7 @@ function recall() {
     for (const image of images) address.searchParams.append('have', image)
     if (images.length > 0) void show(address, 'replace')
   } catch {
-    // the browser keeps nothing
+    // the browser stores nothing
   }
 }
 
@@ -103,7 +103,7 @@ async function copy(button) {
   try {
     await navigator.clipboard.writeText(text)
   } catch {
-    // Without HTTPS, browsers have only the old way.
+    // Without HTTPS, browsers support only the old method.
     const field = document.createElement('textarea')
     field.value = text
     document.body.append(field)
@@ -158,14 +158,14 @@ window.addEventListener('popstate', () => {
   void show(window.location.href, 'none')
 })
 
-// The page of a build that runs: its events bring lines, and say when the rest is different.
+// The page of a running build: events add log lines, and announce other changes.
 
 /** @type {EventSource | undefined} */
 let events
-/** Lines that were shown. */
+/** The number of lines shown. */
 let lines = 0
 
-/** Listens where a page has events, and the window is looked at: browsers have few connections for each server. */
+/** Subscribes to events while the page is visible, because browsers allow few connections to each server. */
 function listen() {
   const log = document.querySelector('[data-events]')
   events?.close()
@@ -189,7 +189,7 @@ function listen() {
     void show(window.location.href, 'none')
   })
   source.addEventListener('error', () => {
-    // Too many are open: the page is asked for instead.
+    // The server has too many streams: reload the page instead.
     if (source.readyState === EventSource.CLOSED) log.setAttribute('data-poll', '')
     prepare()
   })
