@@ -48,15 +48,20 @@ export function quotasOf(
   addressOf: AddressOf,
   ofPolicy: ((identity: Identity) => Quota | undefined) | undefined,
 ): RequestQuotas | undefined {
+  const quota = quotaOfSettings(config)
+  if (!quota && !ofPolicy) return undefined
+  const ofSettings = (identity: Identity) => (identity.how === 'anonymous' ? quota : undefined)
+  const quotas = createQuotas((identity) => ofPolicy?.(identity) ?? ofSettings(identity))
+  return createRequestQuotas(quotas, addressOf)
+}
+
+/** The quota of anonymous clients; undefined if there is none. */
+export function quotaOfSettings(config: Config): Quota | undefined {
   const quota: Quota = {
     requests: config.NIXERY_QUOTA_REQUESTS,
     builds: config.NIXERY_QUOTA_BUILDS,
     buildsAtOnce: config.NIXERY_QUOTA_BUILDS_AT_ONCE,
     bytes: config.NIXERY_QUOTA_BYTES,
   }
-  const hasQuota = Object.values(quota).some((limit) => limit !== undefined)
-  if (!hasQuota && !ofPolicy) return undefined
-  const ofSettings = (identity: Identity) => (hasQuota && identity.how === 'anonymous' ? quota : undefined)
-  const quotas = createQuotas((identity) => ofPolicy?.(identity) ?? ofSettings(identity))
-  return createRequestQuotas(quotas, addressOf)
+  return Object.values(quota).some((limit) => limit !== undefined) ? quota : undefined
 }

@@ -14,6 +14,7 @@ import { createAsk } from './fleet/ask.ts'
 import { openEventLog } from './fleet/event-log.ts'
 import { createJobTable, inDatabase } from './fleet/job-table.ts'
 import { createLeases } from './fleet/leases.ts'
+import { readOverview, type Overview } from './fleet/overview.ts'
 import { persist } from './fleet/persist.ts'
 import { openRenewals } from './fleet/renewals.ts'
 import { joinFleet, type Membership, type MembershipDeps } from './fleet/membership.ts'
@@ -37,6 +38,8 @@ export type Fleet = {
   readonly builds: SharedBuilds
   /** The state of the workers, for a process that is none. */
   status(): WorkerStatus
+  /** What goes on in all processes. @throws STORE_UNAVAILABLE */
+  overview(): Promise<Overview>
   /** Called before the image of a build is recorded. @throws CANCELLED if another worker has taken over the build */
   readonly fence: (build: string) => Promise<void>
   /**
@@ -121,6 +124,7 @@ export async function openFleet(config: Config, deps: FleetDeps): Promise<Fleet>
         { ask, table, workers: createWorkers(db, lease) },
         namedSets(config)?.map(({ name }) => name) ?? [undefined],
       )),
+    overview: () => readOverview(postgres),
     fence: createFence(held, leases),
     async join(facts, onDifference) {
       const self = { id: me, host: hostname(), role: config.NIXERY_ROLE, version: deps.version }

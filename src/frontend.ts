@@ -1,4 +1,5 @@
 import { openAccounting, quotasOf } from './accounting.ts'
+import { openAdmin, type AdminDeps } from './admin.ts'
 import { createHoldings } from './builds/holdings.ts'
 import type { Builds, WorkerStatus } from './builds/builds.ts'
 import type { Config } from './config.ts'
@@ -48,6 +49,8 @@ export type FrontendDeps = {
   readonly version: string
   /** Whether it is to be taken out of service, though it serves. */
   readonly isDraining?: () => boolean
+  /** The processes that share a database, if there is one. */
+  readonly overview?: AdminDeps['overview']
 }
 
 // Milliseconds between two checks of the TLS certificate.
@@ -108,7 +111,17 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
   const routeOf = createRoutes(vocabularyOf(config))
   const { may, issuer } = gate
   const app = createApp({
-    pages: openPages(config, { ...deps, stopping: stop.signal }, gate, { quotas, audit }),
+    pages: openPages(
+      config,
+      {
+        ...deps,
+        stopping: stop.signal,
+        admin: () => openAdmin(config, { ...deps, quotas, rules: gate.quotaRules, stopping: stop.signal }),
+        warn: (err) => log.warn({ err }, 'a part of the admin page cannot be shown'),
+      },
+      gate,
+      { quotas, audit },
+    ),
     ...(hasPages && {
       loginFor: gate.login && loginFor,
       pageOf: (...failure) => monitor.links.pageOf(...failure),

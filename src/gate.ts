@@ -18,7 +18,7 @@ import type { Guard } from './http/guard.ts'
 import type { RecipeContents } from './http/recipe-contents.ts'
 import { parsePolicy } from './policy/policy-file.ts'
 import type { Quota } from './quotas/quota.ts'
-import { quotasOfRules } from './quotas/quota-rules.ts'
+import { quotasOfRules, type QuotaRule } from './quotas/quota-rules.ts'
 
 /** Access control, as configured. */
 export type Gate = {
@@ -29,6 +29,8 @@ export type Gate = {
   readonly guard: Guard | undefined
   /** The quotas of an identity by the current policy; undefined without a policy. */
   readonly quotaOf: ((identity: Identity) => Quota | undefined) | undefined
+  /** The quotas of the current policy; none without one. */
+  readonly quotaRules: () => readonly QuotaRule[]
   /** With NIXERY_AUTH=token: issues tokens, and verifies other credentials. */
   readonly issuer:
     | { readonly tokens: OwnTokens; authenticate(credentials: Credentials): Outcome | Promise<Outcome> }
@@ -48,6 +50,7 @@ const open: Gate = {
   prepare: undefined,
   guard: undefined,
   quotaOf: undefined,
+  quotaRules: () => [],
   issuer: undefined,
   login: undefined,
   look: () => Promise.resolve(),
@@ -105,6 +108,7 @@ export async function openGate(config: Config, { apiKeys, contents, ...deps }: G
       return contents.look(imageRequest, () => mayBuild(identity, 'build', { imageRequest }))
     },
     quotaOf: quotas && ((identity) => quotas()(identity)),
+    quotaRules: () => policy?.value.quotas ?? [],
     guard: tokens
       ? {
           authenticate: firstOf([tokens.authenticator, ...authenticators]),

@@ -76,7 +76,18 @@ export async function start(
     await state.close()
   }
   const isDraining = () => member?.isDraining() ?? false
-  const common = { state, builds, worker: status, finder: worker, monitor, log, version, isDraining }
+  const overview = fleet && (() => fleet.overview())
+  const common = {
+    state,
+    builds,
+    worker: status,
+    finder: worker,
+    monitor,
+    log,
+    version,
+    isDraining,
+    overview,
+  }
   const frontend = await openFrontend(config, common).catch(async (error: unknown) => {
     await close()
     throw error

@@ -58,7 +58,7 @@ export function createMonitor(
 }
 
 /** Where the server and Nix write. */
-function diskPlaces(config: Config): DiskPlaces {
+export function diskPlaces(config: Config): DiskPlaces {
   const { NIXERY_DATA, NIXERY_STORAGE_BACKEND, STORAGE_PATH, NIXERY_DATABASE_URL } = config
   return {
     folders: [

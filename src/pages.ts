@@ -10,6 +10,7 @@ import type { Monitor } from './monitor.ts'
 import { hasCode } from './errors.ts'
 import type { Digest } from './image/digest.ts'
 import type { State } from './state.ts'
+import type { AdminDeps } from './web/admin/admin.ts'
 import { anyImage, createApi } from './web/api.ts'
 import type { Finder } from './web/compose.ts'
 import { describeSource } from './web/describe.ts'
@@ -27,6 +28,9 @@ export type PagesDeps = {
   readonly version: string
   /** Ends streams of events when the server stops. */
   readonly stopping: AbortSignal
+  /** What the admin page shows. */
+  readonly admin: () => AdminDeps['source']
+  readonly warn: (failure: unknown) => void
 }
 
 /** The pages for people, as far as they are configured, and the search for programs. */
@@ -66,6 +70,13 @@ export function openPages(
     ...(guard && {
       maySee: ({ identity }, imageRequest) => may(identity, 'pull', { build: '', imageRequest }),
     }),
+    admin: login && {
+      source: deps.admin(),
+      may: ({ identity }, action) => may(identity, action, 'server'),
+      sessions: login.sessions,
+      audit: counted.audit,
+      warn: deps.warn,
+    },
     login: login && {
       ...login,
       ...counted,

@@ -4,9 +4,10 @@ import type { Identity } from './identity.ts'
 
 /**
  * What a request does. `pull` reads what exists; `build` evaluates, fetches and packs; `list` names what others
- * pulled; `logs` reads the log of a build; `admin` reads the server's own state.
+ * pulled; `logs` reads the log of a build; `admin` reads the server's own state; `keys` makes and revokes API keys, and with
+ * them grants whatever a policy grants to anyone.
  */
-export type Action = 'pull' | 'build' | 'list' | 'logs' | 'admin'
+export type Action = 'pull' | 'build' | 'list' | 'logs' | 'admin' | 'keys'
 
 /** What a request is about: what a name means and not how it is spelled, so that `a/b` and `b/a` are one. */
 export type Subject =
@@ -26,6 +27,6 @@ export type May = (identity: Identity, action: Action, subject: Subject) => bool
 /** Access control is off: everyone may do everything. */
 export const allowAll: May = () => true
 
-/** Without a policy: authenticated clients may pull, build, list and read logs. Nobody may read the server's state. */
+/** Without a policy: authenticated clients may pull, build, list and read logs. Nobody may read or change the server's state. */
 export const allowKnown: May = (identity, action, subject) =>
-  subject === 'public' || (identity.how !== 'anonymous' && action !== 'admin')
+  subject === 'public' || (identity.how !== 'anonymous' && action !== 'admin' && action !== 'keys')

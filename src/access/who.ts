@@ -34,6 +34,20 @@ export function parseWho(text: string): Who | undefined {
   return (kind === 'user' || kind === 'group') && claims.length === 0 ? { kind, name } : undefined
 }
 
+/** As it is written in a policy. */
+export function whoText(who: Who): string {
+  switch (who.kind) {
+    case 'everyone':
+    case 'anonymous':
+      return who.kind
+    case 'user':
+    case 'group':
+      return `${who.kind}:${who.name}`
+    case 'issuer':
+      return [`issuer:${who.name}`, ...who.claims.map(([name, glob]) => `${name}=${glob}`)].join(' ')
+  }
+}
+
 /** Whether an identity is one of these. */
 export function matcherOf(who: readonly Who[]): (identity: Identity) => boolean {
   const tests = who.map(testOf)

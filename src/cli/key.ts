@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import type { ApiKey, Catalog } from '../catalog/catalog.ts'
 import { openConfiguredCatalog } from '../catalogs.ts'
 import type { Config } from '../config.ts'
-import { makeApiKey, reasonAgainst } from '../credentials/api-key.ts'
+import { newKey, shownKey, type KeyProblem, type ShownKey } from '../credentials/new-key.ts'
 import { NixeryError } from '../errors.ts'
 import { openAuditLines } from '../telemetry/audit-lines.ts'
 import { counted } from '../text/amounts.ts'
@@ -13,10 +13,7 @@ import { requireCatalog } from './settings.ts'
 
 // Milliseconds to wait for a catalog that another process has locked.
 const lockPatience = 10_000
-const day = 24 * 3600
 const defaultExpiry = '90d'
-// A day for tests of a pipeline, years for an appliance.
-const longestExpiry = 3650 * day
 
 export const setUp = (command: Command): void => {
   create(command.command('create').description('make a key, and print it: it is not shown again'))
@@ -32,23 +29,18 @@ const create = defineCommand({
       .option('--expires <time>', 'how long it can be used, such as 12h or 90d, or never', defaultExpiry)
       .option('--groups <groups>', 'groups of the user, separated by commas'),
   async run(context, { name, expires, groups = '' }: { name: string; expires: string; groups?: string }) {
-    checkName(name)
-    const seconds = expiryOf(expires)
+    const now = Math.floor(Date.now() / 1000)
+    const made = newKey({ name, groups, expires }, now)
+    if ('problem' in made) throw refusal(made.problem)
+    const { key, stored } = made
     const config = context.config()
-    await withKeys(context, config, async ({ apiKeys }, now, audit) => {
-      const { key, id, hash } = makeApiKey()
-      const made = {
-        id,
-        name,
-        groups: groups.split(',').filter((group) => group !== ''),
-        createdAt: now,
-        ...(seconds !== undefined && { expiresAt: now + seconds }),
-      }
-      await apiKeys.add({ ...made, hash })
-      await audit('created', made)
-      context.print({ key, ...shown(made, now) }, key)
+    await withKeys(context, config, async ({ apiKeys }, _, audit) => {
+      await apiKeys.add(stored)
+      await audit('created', stored)
+      const shown = shownKey(stored, now)
+      context.print({ key, ...shown }, key)
       context.progress.done(
-        `key ${id} for ${name}, ${until(made)}: use it as the password of any user name; it is not shown again`,
+        `key ${stored.id} for ${name}, ${until(shown)}: use it as the password of any user name; it is not shown again`,
       )
     })
   },
@@ -60,19 +52,16 @@ const list = defineCommand({
     const config = context.config()
     await requireCatalog(config)
     await withKeys(context, config, async ({ apiKeys }, now) => {
-      const keys = await apiKeys.list()
+      const keys = (await apiKeys.list()).map((key) => shownKey(key, now))
       const rows = keys.map((key) => [
         key.id,
         key.name,
         key.groups.join(',') || '-',
-        dateOf(key.createdAt),
-        reasonAgainst(key, now) ?? until(key),
+        key.created,
+        key.state === 'valid' ? until(key) : key.state,
       ])
       const table = [['id', 'name', 'groups', 'created', 'state'], ...rows].map((row) => row.join('  '))
-      context.print(
-        keys.map((key) => shown(key, now)),
-        keys.length > 0 ? table.join('\n') : undefined,
-      )
+      context.print(keys, keys.length > 0 ? table.join('\n') : undefined)
       context.progress.done(counted(keys.length, 'key'))
     })
   },
@@ -92,13 +81,13 @@ const revoke = defineCommand({
       }
       await apiKeys.revoke(id, now)
       await audit('revoked', key)
-      context.print(shown({ ...key, revokedAt: now }, now))
+      context.print(shownKey({ ...key, revokedAt: now }, now))
       context.progress.done(`key ${id} (${key.name}) is revoked`)
     })
   },
 })
 
-type Audit = (what: 'created' | 'revoked', key: Omit<ApiKey, 'hash'>) => Promise<void>
+type Audit = (what: 'created' | 'revoked', key: ApiKey) => Promise<void>
 
 /** Opens the catalog, and the audit log. Without that, no key is changed. */
 async function withKeys(
@@ -110,8 +99,8 @@ async function withKeys(
   const lines = target === undefined ? undefined : await openAuditLines(target, progress.note)
   const { catalog } = await openConfiguredCatalog(config, { warn: progress.note, lockPatience })
   try {
-    await work(catalog, Math.floor(Date.now() / 1000), async (what, { id, name, groups, expiresAt }) => {
-      const expires = expiresAt === undefined ? undefined : dateOf(expiresAt)
+    await work(catalog, Math.floor(Date.now() / 1000), async (what, key) => {
+      const { id, name, groups, expires } = shownKey(key, 0)
       lines?.write(auditLine('key', { what, key: id, user: name, groups, expires, by: userInfo().username }))
       await lines?.close()
     })
@@ -120,37 +109,8 @@ async function withKeys(
   }
 }
 
-/** What may be known of a key. */
-const shown = (key: Omit<ApiKey, 'hash'>, now: number) => ({
-  id: key.id,
-  name: key.name,
-  groups: key.groups,
-  created: dateOf(key.createdAt),
-  expires: key.expiresAt === undefined ? undefined : dateOf(key.expiresAt),
-  state: reasonAgainst({ ...key, hash: '' }, now) ?? 'valid',
-})
+const until = ({ expires }: Pick<ShownKey, 'expires'>): string =>
+  expires === undefined ? 'valid until it is revoked' : `valid until ${expires}`
 
-const dateOf = (seconds: number): string => new Date(seconds * 1000).toISOString()
-const until = ({ expiresAt }: Pick<ApiKey, 'expiresAt'>): string =>
-  expiresAt === undefined ? 'valid until it is revoked' : `valid until ${dateOf(expiresAt)}`
-
-// What rules and logs can show; a colon would be taken for the end of the name in Basic credentials.
-const nameForm = /^[A-Za-z0-9][A-Za-z0-9._@/+-]{0,127}$/
-
-function checkName(name: string): void {
-  if (nameForm.test(name)) return
-  throw new NixeryError('CONFIG_INVALID', `${JSON.stringify(name)} is not a name for a key`, {
-    hint: 'letters, digits and ._@/+- are allowed, up to 128',
-  })
-}
-
-/** Seconds; undefined for never. */
-function expiryOf(text: string): number | undefined {
-  if (text === 'never') return undefined
-  const { count, unit } = /^(?<count>\d{1,6})(?<unit>[hd])$/.exec(text)?.groups ?? {}
-  const seconds = Number(count) * (unit === 'd' ? day : 3600)
-  if (seconds > 0 && seconds <= longestExpiry) return seconds
-  throw new NixeryError('CONFIG_INVALID', `--expires: ${JSON.stringify(text)} is not a time`, {
-    hint: 'such as 12h or 90d, up to 3650d, or never',
-  })
-}
+const refusal = ({ field, message, hint }: KeyProblem): NixeryError =>
+  new NixeryError('CONFIG_INVALID', field === 'expires' ? `--expires: ${message}` : message, { hint })

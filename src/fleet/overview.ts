@@ -43,6 +43,8 @@ export type Overview = {
   readonly jobs: readonly JobOverview[]
   /** Who does what one process does at a time. */
   readonly leads: readonly LeadOverview[]
+  /** The size of the database. */
+  readonly bytes: number
 }
 
 const mostJobs = 100
@@ -72,6 +74,7 @@ export async function readOverview(postgres: Postgres): Promise<Overview> {
       running: countOf('running'),
       jobs: await jobsIn(db, replicas),
       leads: await leadsIn(db),
+      bytes: await bytesOf(db),
     }
   })
 }
@@ -128,4 +131,10 @@ async function leadsIn(db: Kysely<unknown>): Promise<LeadOverview[]> {
     select name, owner, held_until / 1000.0::float8 - extract(epoch from now())::float8 as seconds
     from leaders where held_until / 1000.0 > extract(epoch from now()) order by name`.execute(db)
   return rows.map(({ name, owner, seconds }) => ({ name, host: owner.split(' ')[0] ?? '', seconds }))
+}
+
+async function bytesOf(db: Kysely<unknown>): Promise<number> {
+  const { rows } = await sql<{ bytes: number }>`
+    select pg_database_size(current_database())::float8 as bytes`.execute(db)
+  return rows[0]?.bytes ?? 0
 }

@@ -8,6 +8,17 @@ export type AuditEvent =
   | { readonly event: 'refused'; readonly request: HttpRequest; readonly error: unknown }
   /** A request caused work: evaluating, fetching, building or packing. */
   | { readonly event: 'build'; readonly request: HttpRequest; readonly image: string }
+  /** An API key was made or revoked by a request. */
+  | {
+      readonly event: 'key'
+      readonly request: HttpRequest
+      readonly what: 'created' | 'revoked'
+      /** The id of the key, and whom it is for. */
+      readonly key: string
+      readonly user: string
+      readonly groups: readonly string[]
+      readonly expires: string | undefined
+    }
   /** A file with users or rules was opened, has changed, or was refused; no request caused this. */
   | {
       readonly event: 'policy'

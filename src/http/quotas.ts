@@ -1,5 +1,5 @@
 import type { BuildPlace, Usage } from '../quotas/quotas.ts'
-import type { Holder } from '../quotas/quota.ts'
+import type { Holder, QuotaUse } from '../quotas/quota.ts'
 import type { Quotas } from '../quotas/quotas-by-holder.ts'
 import type { AddressOf } from './address.ts'
 import type { HttpRequest } from './request.ts'
@@ -15,11 +15,13 @@ export type RequestQuotas = {
   checkBytes(request: HttpRequest): Promise<void>
   addBytes(request: HttpRequest, bytes: number): Promise<void>
   headers(request: HttpRequest): Promise<Readonly<Record<string, string>>>
+  /** What clients have used. */
+  uses(): Promise<QuotaUse[]>
 }
 
 export function createRequestQuotas(quotas: Quotas, addressOf: AddressOf): RequestQuotas {
   const of = (request: HttpRequest): { usage: Usage; holder: Holder } | undefined =>
-    quotas(request.identity, () => addressOf(request.peer(), request.header('x-forwarded-for')))
+    quotas.of(request.identity, () => addressOf(request.peer(), request.header('x-forwarded-for')))
   return {
     has: (request) => of(request) !== undefined,
     request(request) {
@@ -42,5 +44,6 @@ export function createRequestQuotas(quotas: Quotas, addressOf: AddressOf): Reque
       const found = of(request)
       return found ? found.usage.headers(found.holder) : {}
     },
+    uses: () => quotas.uses(),
   }
 }

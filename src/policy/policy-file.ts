@@ -16,7 +16,7 @@ export type PolicyFile = Policy & {
 }
 
 /** What rules are about. */
-export const actions = ['pull', 'build', 'list', 'logs', 'admin'] as const
+export const actions = ['pull', 'build', 'list', 'logs', 'admin', 'keys'] as const
 
 const globs = z.array(z.string().min(1))
 const rule = z

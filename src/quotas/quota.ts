@@ -16,3 +16,13 @@ export type Holder = {
   /** For messages: a user name or an address. */
   readonly shown: string
 }
+
+/** What a holder has used of its quota: in the running hour and day, and right now. */
+export type QuotaUse = {
+  /** A user name or an address. */
+  readonly shown: string
+  readonly quota: Quota
+  readonly builds: number
+  readonly buildsAtOnce: number
+  readonly bytes: number
+}

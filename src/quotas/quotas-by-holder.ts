@@ -1,15 +1,21 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Identity } from '../access/identity.ts'
-import type { Holder, Quota } from './quota.ts'
+import type { Holder, Quota, QuotaUse } from './quota.ts'
 import { createUsage, type Usage } from './quotas.ts'
 
-/** Finds what is counted for a client; undefined for one without limits. */
-export type Quotas = (
-  identity: Identity,
-  /** Called only where it counts. */
-  addressOf: () => string | undefined,
-) => { readonly usage: Usage; readonly holder: Holder } | undefined
+export type Quotas = {
+  /**
+   * Finds what is counted for a client; undefined for one without limits.
+   * @param addressOf called only where it counts
+   */
+  of(
+    identity: Identity,
+    addressOf: () => string | undefined,
+  ): { readonly usage: Usage; readonly holder: Holder } | undefined
+  /** What was used of all quotas, also those that a policy had before it changed. */
+  uses(): Promise<QuotaUse[]>
+}
 
 // Clients choose their addresses, so addresses share this number of counters, 200 bytes each.
 const mostAddresses = 2 ** 18
@@ -38,15 +44,18 @@ export function createQuotas(quotaOf: (identity: Identity) => Quota | undefined)
     shown: address ?? 'this address',
   })
 
-  return (identity, addressOf) => {
-    const quota = quotaOf(identity)
-    if (!quota) return undefined
-    const usage = known.get(quota) ?? usageOf(quota)
-    const { name, issuer = '' } = identity
-    const holder =
-      identity.how === 'anonymous' || name === ''
-        ? holderAt(addressOf())
-        : { key: `user ${issuer}/${name}`, shown: name }
-    return { usage, holder }
+  return {
+    of(identity, addressOf) {
+      const quota = quotaOf(identity)
+      if (!quota) return undefined
+      const usage = known.get(quota) ?? usageOf(quota)
+      const { name, issuer = '' } = identity
+      const holder =
+        identity.how === 'anonymous' || name === ''
+          ? holderAt(addressOf())
+          : { key: `user ${issuer}/${name}`, shown: name }
+      return { usage, holder }
+    },
+    uses: async () => (await Promise.all([...usages.values()].map((usage) => usage.uses()))).flat(),
   }
 }

@@ -68,6 +68,25 @@ describe('usage', () => {
     await usage.checkBytes(bob)
   })
 
+  it('tells what was used, by those who have used anything', async () => {
+    const usage = createUsage({ builds: 5, buildsAtOnce: 2, bytes: 1000 })
+    await usage.request(alice)
+    const place = await usage.build(alice)
+    await usage.build(alice)
+    place.end()
+    await usage.addBytes(bob, 4000)
+    const quota = { builds: 5, buildsAtOnce: 2, bytes: 1000 }
+    assert.deepEqual(await usage.uses(), [
+      { shown: '192.0.2.7', quota, builds: 0, buildsAtOnce: 0, bytes: 1000 },
+      { shown: 'alice', quota, builds: 2, buildsAtOnce: 1, bytes: 0 },
+    ])
+    const other = createUsage({ builds: 5 })
+    const { giveBack, end } = await other.build(alice)
+    giveBack()
+    end()
+    assert.deepEqual(await other.uses(), [])
+  })
+
   it('limits nothing that has no limit', async () => {
     const usage = createUsage({})
     for (let n = 0; n < 1000; n++) await usage.request(alice)

@@ -1,6 +1,7 @@
+import { LRUCache } from 'lru-cache'
 import { NixeryError } from '../errors.ts'
 import { createCounter, type Counter } from './counter.ts'
-import type { Holder, Quota } from './quota.ts'
+import type { Holder, Quota, QuotaUse } from './quota.ts'
 
 /** Usage that is counted against one quota. Waits and windows are milliseconds and seconds as each says. */
 export type Usage = {
@@ -16,6 +17,8 @@ export type Usage = {
   addBytes(holder: Holder, bytes: number): Promise<void>
   /** `ratelimit-limit` and the like, as Docker Hub sends them. */
   headers(holder: Holder): Promise<Readonly<Record<string, string>>>
+  /** Of the last holders that built or were sent blobs, those that have used anything of the quota. */
+  uses(): Promise<QuotaUse[]>
 }
 
 /** A build that was taken from a quota. */
@@ -28,6 +31,8 @@ export type BuildPlace = {
 
 // Seconds. podman repeats a 429 up to 20 times and obeys Retry-After; clients that must wait longer get an error at once.
 const longestRetry = 60
+// Holders of one quota that are known by name; the use of all is counted.
+const mostShown = 1_000
 
 /** Counts the usage of all holders of one quota, in memory. */
 export function createUsage(quota: Quota): Usage {
@@ -37,6 +42,7 @@ export function createUsage(quota: Quota): Usage {
   const builds = counter(quota.builds, 3600)
   const bytes = counter(quota.bytes, 24 * 3600)
   const atOnce = new Map<string, number>()
+  const holders = new LRUCache<string, Holder>({ max: mostShown })
 
   const enter = ({ key, shown }: Holder): (() => void) => {
     const limit = quota.buildsAtOnce
@@ -60,6 +66,7 @@ export function createUsage(quota: Quota): Usage {
         throw refusal(`too many requests: ${quota.requests} a second are allowed for ${shown}`, wait)
     },
     async build(holder) {
+      holders.set(holder.key, holder)
       const end = enter(holder)
       const wait = await builds?.take(holder.key)
       if (wait !== undefined) {
@@ -73,12 +80,27 @@ export function createUsage(quota: Quota): Usage {
       if (wait !== undefined)
         throw refusal(`the quota of ${quota.bytes} bytes a day is used up for ${shown}`, wait)
     },
-    async addBytes({ key }, size) {
-      if (size > 0) await bytes?.add(key, size)
+    async addBytes(holder, size) {
+      if (size <= 0 || !bytes) return
+      holders.set(holder.key, holder)
+      await bytes.add(holder.key, size)
     },
     async headers({ key, shown }) {
       const shownCounter = builds ?? bytes ?? requests
       return shownCounter ? headersOf(shownCounter, await shownCounter.left(key), shown) : {}
+    },
+    async uses() {
+      const used = async (of: Counter | undefined, key: string) => (of ? of.limit - (await of.left(key)) : 0)
+      const all = await Promise.all(
+        [...holders.values()].map(async ({ key, shown }) => ({
+          shown,
+          quota,
+          builds: await used(builds, key),
+          buildsAtOnce: atOnce.get(key) ?? 0,
+          bytes: await used(bytes, key),
+        })),
+      )
+      return all.filter((use) => use.builds > 0 || use.buildsAtOnce > 0 || use.bytes > 0)
     },
   }
 }

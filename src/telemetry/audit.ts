@@ -69,6 +69,15 @@ export function createAudit({ lines, redactor, addressOf, now = Date.now }: Audi
     }
     const { request } = event
     const address = addressOf(request.peer(), request.header('x-forwarded-for'))
+    if (event.event === 'key') {
+      // Such lines are few, and none may be missing.
+      const { request: _, event: kind, ...facts } = event
+      return put(kind, {
+        ...factsOf(request, address),
+        ...facts,
+        by: request.identity.name.slice(0, longest),
+      })
+    }
     if (event.event === 'login' && !isNew(logins, request.identity, address)) return
     if (hasRoom(event.event)) put(event.event, { ...factsOf(request, address), ...factsOfEvent(event) })
   }
@@ -96,7 +105,9 @@ function factsOf(request: HttpRequest, address: string | undefined): Readonly<Re
   }
 }
 
-function factsOfEvent(event: Exclude<AuditEvent, { event: 'policy' }>): Readonly<Record<string, unknown>> {
+function factsOfEvent(
+  event: Exclude<AuditEvent, { event: 'policy' | 'key' }>,
+): Readonly<Record<string, unknown>> {
   switch (event.event) {
     case 'login':
       return {}

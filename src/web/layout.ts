@@ -25,7 +25,7 @@ export type Page = {
 }
 
 /** The viewer of a page: a user's name, or undefined if not logged in. */
-export type Viewer = { readonly name: string | undefined }
+export type Viewer = { readonly name: string | undefined; readonly isAdmin: boolean }
 
 export const refreshSeconds = 3
 
@@ -58,10 +58,12 @@ export function documentOf(
   return markup.valueOf()
 }
 
-const viewerText = ({ name }: Viewer): Html =>
+const viewerText = ({ name, isAdmin }: Viewer): Html =>
   name === undefined
-    ? html`<p class="quiet small"><a href="/login">Log in</a></p>`
-    : html`<p class="quiet small">${name} · <a href="/logout">Log out</a></p>`
+    ? html`<nav class="quiet small" aria-label="Account"><a href="/login">Log in</a></nav>`
+    : html`<nav class="quiet small" aria-label="Account">
+        ${name} · ${isAdmin && html`<a href="/admin">Administration</a> · `}<a href="/logout">Log out</a>
+      </nav>`
 
 /** The links at the top of the other pages. */
 export const homeLink = ({ assets, composes }: Frame): Html =>

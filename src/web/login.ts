@@ -9,8 +9,8 @@ import type { RequestQuotas } from '../http/quotas.ts'
 import type { Reply } from '../http/reply.ts'
 import type { HttpRequest } from '../http/request.ts'
 import type { TableRoute } from '../http/route-table.ts'
+import { checkToken, fieldsOf, redirect, type Show } from './forms.ts'
 import { loginPage, logoutPage } from './login-page.ts'
-import type { Page } from './layout.ts'
 
 /** Logins to the pages. */
 export type LoginDeps = {
@@ -44,11 +44,6 @@ export type LoginDeps = {
 }
 
 const loginPaths = { login: '/login', logout: '/logout', callback: '/login/callback' } as const
-
-// The maximum size of a form in bytes.
-const largestForm = 8 * 1024
-
-export type Show = (page: Page, status: number, headers?: Readonly<Record<string, string>>) => Reply
 
 /** The routes of login and logout, which change nothing but the client's cookie. */
 export function createLogin(deps: LoginDeps, show: Show): (path: string) => TableRoute | undefined {
@@ -154,25 +149,8 @@ export function loginFor(request: HttpRequest, error: unknown): Reply | undefine
   return redirect(`${loginPaths.login}?back=${encodeURIComponent(request.path)}`)
 }
 
-const redirect = (to: string, headers: Readonly<Record<string, string>> = {}): Reply => ({
-  status: 303,
-  headers: { Location: to, 'Cache-Control': 'no-store', 'Content-Length': '0', ...headers },
-  body: undefined,
-})
-
-const fieldsOf = async (request: HttpRequest): Promise<URLSearchParams> =>
-  new URLSearchParams(await request.body(largestForm))
-
-/** Rejects a form sent by another site. @throws REQUEST_INVALID */
-function checkToken(fields: URLSearchParams, expected: string | undefined): void {
-  if (expected !== undefined && expected !== '' && fields.get('csrf') === expected) return
-  throw new NixeryError('REQUEST_INVALID', 'this form is too old, or from another site', {
-    hint: 'go back, reload the page, and try again',
-  })
-}
-
 /** Where to go after a login: to one of the pages, never to another site. */
 const backIn = (fields: URLSearchParams): string => {
   const back = fields.get('back') ?? '/'
-  return /^\/(?:compose|builds\/[0-9a-f-]{36})?$/.test(back) ? back : '/'
+  return /^\/(?:admin|compose|builds\/[0-9a-f-]{36})?$/.test(back) ? back : '/'
 }

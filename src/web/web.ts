@@ -4,6 +4,7 @@ import type { RouteTable, TableRoute } from '../http/route-table.ts'
 import { immutable, type Reply } from '../http/reply.ts'
 import { parseImageName, type ImageRequest, type Vocabulary } from '../image/name.ts'
 import { defaultPlatform, type Platform } from '../image/platform.ts'
+import { createAdmin, type AdminDeps } from './admin/admin.ts'
 import { readAssets, type Asset } from './assets.ts'
 import { anyImage } from './api.ts'
 import { openBook } from './book.ts'
@@ -53,6 +54,8 @@ export type WebDeps = {
   readonly images?: Pick<ImageDeps, 'catalog' | 'read'> | undefined
   /** Logins; undefined if nobody needs to log in. */
   readonly login?: LoginDeps | undefined
+  /** The admin page; undefined without authentication. */
+  readonly admin?: AdminDeps | undefined
   /** For the composer; undefined if there is none. */
   readonly finder?: Finder | undefined
   /** The words that the operator adds to the name grammar. */
@@ -86,9 +89,13 @@ export function createWeb(deps: WebDeps): RouteTable {
   const viewerOf = (request: HttpRequest | undefined): Viewer | undefined => {
     if (!deps.login || !request) return undefined
     const { how, name } = request.identity
-    return { name: how === 'anonymous' ? undefined : name }
+    return {
+      name: how === 'anonymous' ? undefined : name,
+      isAdmin: deps.admin?.may(request, 'admin') === true,
+    }
   }
   const login = deps.login && createLogin(deps.login, show)
+  const admin = deps.admin && createAdmin(deps.admin, frame, show)
   const message = (
     status: number,
     title: string,
@@ -119,6 +126,10 @@ export function createWeb(deps: WebDeps): RouteTable {
     action: 'pull',
     subject: 'public',
     reply: () => message(404, 'Not found', 'Page not found.'),
+  }
+  const noAdmin: TableRoute = {
+    ...notFound,
+    reply: () => message(404, 'Not found', 'The admin page needs authentication (NIXERY_AUTH).'),
   }
   const home: TableRoute = {
     action: 'list',
@@ -204,8 +215,9 @@ export function createWeb(deps: WebDeps): RouteTable {
   return (path) => {
     if (path === '/') return home
     if (path === '/compose') return composer ?? notFound
-    const entry = login?.(path)
+    const entry = login?.(path) ?? admin?.(path)
     if (entry) return entry
+    if (path === '/admin') return noAdmin
     if (path.startsWith(imagesPath)) return image(path.slice(imagesPath.length))
     const [, id, isOfEvents] = buildPath.exec(path) ?? []
     if (id !== undefined) return isOfEvents === undefined ? build(id) : events(id)

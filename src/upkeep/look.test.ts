@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { setImmediate as breathe } from 'node:timers/promises'
+import { NixeryError } from '../errors.ts'
+import type { Collected } from './collected.ts'
+import { createLook } from './look.ts'
+
+const found = (images: number): Collected => ({
+  images: Array.from({ length: images }, () => ({ names: [], lastUsed: 0, size: 1 })),
+  imagesKept: 0,
+  blobs: { count: 0, size: 0 },
+  marked: 0,
+  blobsKept: { count: 0, size: 0 },
+  reasons: {
+    images: { recent: 0, inUse: 0, notDue: 0 },
+    blobs: { ofImages: 0, inUse: 0, recent: 0, others: 0 },
+  },
+  leftovers: 0,
+  forgotten: { resolutions: 0, paths: 0 },
+})
+
+describe('a look at what a collection would remove', () => {
+  it('is made once for all who ask, and again only after much longer than it takes', async () => {
+    let time = 0
+    let runs = 0
+    let finish = Promise.withResolvers<Collected>()
+    const look = createLook(
+      () => {
+        runs += 1
+        return finish.promise
+      },
+      () => time,
+    )
+    assert.deepEqual(look(), { running: true, last: undefined, failure: undefined })
+    look()
+    assert.equal(runs, 1)
+    time = 10_000
+    finish.resolve(found(70))
+    await breathe()
+    const { running, last } = look()
+    assert.deepEqual(
+      [running, last?.images, last?.collected.images.length, last?.at],
+      [false, 70, 50, 10_000],
+    )
+    time = 209_000
+    assert.equal(look().running, false)
+    assert.equal(runs, 1)
+    time = 210_000
+    finish = Promise.withResolvers()
+    assert.deepEqual([look().running, look().last?.images, runs], [true, 70, 2])
+    finish.reject(new NixeryError('STORE_UNAVAILABLE', 'gone'))
+    await breathe()
+    assert.deepEqual([look().failure, look().last?.images, look().running], ['STORE_UNAVAILABLE', 70, false])
+  })
+})

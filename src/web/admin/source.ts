@@ -1,0 +1,42 @@
+import type { KeyProblem, KeyRequest, ShownKey } from '../../credentials/new-key.ts'
+import type { Overview } from '../../fleet/overview.ts'
+import type { Quota, QuotaUse } from '../../quotas/quota.ts'
+import type { Disk } from '../../telemetry/disk-stats.ts'
+import type { Look } from '../../upkeep/look.ts'
+
+/** Where blobs and facts are, and how much room there is. Sizes are in bytes. */
+export type Storage = {
+  /** `filesystem`, `gcs` or `s3`. */
+  readonly backend: string
+  readonly catalog: { readonly kind: string; readonly bytes: number }
+  readonly disks: readonly Disk[]
+}
+
+/** What is removed by itself; nothing if neither a time nor a size is set. */
+export type CleanupSettings = {
+  readonly keepDays: number | undefined
+  readonly sizeLimit: number | undefined
+  /** Seconds. */
+  readonly interval: number
+}
+
+/** A quota, and whom it is for. */
+export type QuotaOf = { readonly who: string; readonly quota: Quota }
+
+/** What the admin page shows, and the keys that it changes. Methods may fail as the store and the catalog do. */
+export type AdminSource = {
+  readonly cleanup: CleanupSettings
+  storage(): Promise<Storage>
+  look(): Look
+  readonly quotas: { rules(): readonly QuotaOf[]; uses(): Promise<readonly QuotaUse[]> }
+  readonly keys: {
+    list(): Promise<readonly ShownKey[]>
+    create(
+      request: KeyRequest,
+    ): Promise<{ readonly key: string; readonly made: ShownKey } | { readonly problem: KeyProblem }>
+    /** @returns undefined if there is no such key */
+    revoke(id: string): Promise<ShownKey | undefined>
+  }
+  /** Of processes that share a database; undefined without one. */
+  readonly fleet: (() => Promise<Overview>) | undefined
+}
