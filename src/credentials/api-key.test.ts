@@ -31,7 +31,7 @@ describe('API keys', async () => {
     assert.equal(await authenticate({ kind: 'none' }), undefined)
   })
 
-  it('are refused from the moment that they are revoked', async () => {
+  it('are refused as soon as they are revoked', async () => {
     assert.equal('name' in ((await basic(key)) ?? {}), true)
     await apiKeys.revoke(id, 151)
     assert.match(JSON.stringify(await basic(key)), /\(ci\) is revoked/)

@@ -3,10 +3,10 @@ import type { Authenticator, Outcome } from '../access/credentials.ts'
 import type { ApiKey, ApiKeys } from '../catalog/catalog.ts'
 import { secretOf } from './secret.ts'
 
-// `nxk_`, by which scanners find keys that were published, then the id, then 256 random bits.
+// `nxk_`, by which secret scanners find leaked keys, then the id, then 256 random bits.
 const form = /^nxk_(?<id>[0-9a-f]{16})_(?<secret>[A-Za-z0-9_-]{43})$/
 
-/** A new key: the text for the client, and what is kept of it. */
+/** Creates a key: the text for the client, and the values to store. */
 export function makeApiKey(): { readonly key: string; readonly id: string; readonly hash: string } {
   const id = randomBytes(8).toString('hex')
   const secret = randomBytes(32).toString('base64url')
@@ -18,7 +18,7 @@ const hashOf = (secret: string): string => createHash('sha256').update(secret).d
 
 /**
  * Verifies API keys: as the password of any user name, or as a bearer token. Each is looked up in the catalog, so a
- * key that is revoked or expires is refused from that moment.
+ * revoked or expired key is refused at once.
  * @param now seconds since 1970
  */
 export function apiKeyAuthenticator(
@@ -32,7 +32,7 @@ export function apiKeyAuthenticator(
   }
 }
 
-/** Why a key is of no use at a time; undefined if it is. Times are seconds since 1970. */
+/** Why a key is not valid at a time; undefined if it is valid. Times are seconds since 1970. */
 export function reasonAgainst(
   { expiresAt, revokedAt }: ApiKey,
   at: number,

@@ -5,8 +5,8 @@ import type { BcryptJob } from './bcrypt.worker.ts'
 type Thread = { readonly worker: Worker; answer: PromiseWithResolvers<boolean> | undefined }
 
 /**
- * Checks passwords by bcrypt in threads that are started when they are needed, and stay. Call it no more often than
- * `threads` times at once.
+ * Checks passwords with bcrypt in threads, which start when needed and keep running. Make at most `threads` calls at
+ * the same time.
  */
 export function createBcrypt(threads: number): (job: BcryptJob) => Promise<boolean> {
   const running: Thread[] = []
@@ -14,7 +14,7 @@ export function createBcrypt(threads: number): (job: BcryptJob) => Promise<boole
   const startThread = (): Thread => {
     const worker = new Worker(new URL(`bcrypt.worker${extname(import.meta.filename)}`, import.meta.url), {
       name: 'bcrypt',
-      execArgv: [], // what the process was started with may not be for threads
+      execArgv: [], // the options of the process may be invalid for threads
     })
     const thread: Thread = { worker, answer: undefined }
     const lose = (error: unknown) => {
@@ -24,13 +24,13 @@ export function createBcrypt(threads: number): (job: BcryptJob) => Promise<boole
       thread.answer = undefined
     }
     worker.on('message', (isRight: boolean) => {
-      worker.unref() // only work keeps the process alive
+      worker.unref() // idle threads do not keep the process alive
       const { answer } = thread
       thread.answer = undefined
       answer?.resolve(isRight)
     })
     worker.on('error', lose)
-    worker.on('exit', () => lose(new Error('the thread that checks passwords has ended')))
+    worker.on('exit', () => lose(new Error('the thread that checks passwords has exited')))
     running.push(thread)
     return thread
   }
@@ -42,7 +42,7 @@ export function createBcrypt(threads: number): (job: BcryptJob) => Promise<boole
     const answer = Promise.withResolvers<boolean>()
     thread.answer = answer
     thread.worker.ref()
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that of a thread has none
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a Worker has no origin
     thread.worker.postMessage(job)
     return answer.promise
   }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { Identity } from '../access/identity.ts'
 
-/** An identity as it stands in what this server signs. */
+/** An identity as stored in this server's tokens. */
 export const holderForm = z.object({
   name: z.string(),
   groups: z.array(z.string()),
@@ -24,8 +24,8 @@ export function identityOfHolder({ issuer, ...rest }: z.infer<typeof holderForm>
 }
 
 /**
- * What is signed in place of the secret that something stands for, so that it ends when the secret changes. It is a hash
- * of a hash: what is signed is sent over networks, and the hash of a password is not.
+ * The value that ties a token to a secret, so that the token becomes invalid when the secret changes. It is a hash of
+ * the password's hash: tokens are sent over networks, and password hashes must not be.
  */
 export const boundTo = (purpose: 'refresh token' | 'session', secret: string): string =>
   createHash('sha256').update(`nixery ${purpose}\0${secret}`).digest('base64url')

@@ -8,7 +8,7 @@ import { createVerifyPassword } from './passwords.ts'
 const hash = hashSync('right', 4).replace(/^\$2b/, '$2y') // as htpasswd -B writes it
 
 describe('an htpasswd file', () => {
-  it('has a user in each line, besides comments', () => {
+  it('has a user on each line, except for comments', () => {
     const users = parseHtpasswd(`# ours\r\nalice:${hash}\r\n\nbob:${hash.replace('$2y', '$2b')}\n`)
     assert.deepEqual([...users.keys()], ['alice', 'bob'])
     assert.deepEqual(users.get('alice')?.identity, { name: 'alice', groups: [], claims: {}, how: 'password' })
@@ -23,12 +23,12 @@ describe('an htpasswd file', () => {
     ['alice:secret', /line 2: alice has a crypt or plain password/],
     [`alice:${hash.slice(0, -1)}`, /line 2: alice has a damaged bcrypt password/],
     [`alice:${hash.replace('$04$', '$31$')}`, /line 2: alice has a bcrypt hash of cost 31/],
-    [`bob:${hash}`, /line 2: bob is there twice/],
-    ['alice', /line 2: this is not a name, a colon and a hash/],
-    [`:${hash}`, /line 2: this is not a name/],
+    [`bob:${hash}`, /line 2: bob appears twice/],
+    ['alice', /line 2: expected a name, a colon and a hash/],
+    [`:${hash}`, /line 2: expected a name, a colon and a hash/],
   ]
   for (const [line, problem] of rows) {
-    it(`is refused with the number of the line, and without its hash: ${line.slice(0, 20)}`, () => {
+    it(`is rejected with the line number, but without the hash: ${line.slice(0, 20)}`, () => {
       assert.throws(
         () => parseHtpasswd(`bob:${hash}\n${line}\n`),
         (error: Error) =>
@@ -51,11 +51,11 @@ describe('names and passwords', () => {
   )
   const ask = (name: string, password: string) => authenticate({ kind: 'basic', name, password })
 
-  it('give the user that has them', async () => {
+  it('identify the user', async () => {
     assert.equal(await ask('alice', 'right'), users.get('alice')?.identity)
   })
 
-  it('are refused after the same work, whether the name or the password is wrong', async () => {
+  it('are rejected after the same amount of work, whether the name or the password is wrong', async () => {
     tried.length = 0
     for (const [name, password] of [
       ['alice', 'wrong'],
@@ -72,7 +72,7 @@ describe('names and passwords', () => {
     assert.equal(tried[1], tried[2])
   })
 
-  it('are all that is verified here', async () => {
+  it('are the only credentials that this verifier checks', async () => {
     assert.equal(await authenticate({ kind: 'bearer', token: 'x' }), undefined)
   })
 })

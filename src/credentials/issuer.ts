@@ -15,41 +15,41 @@ export const signatureAlgorithms = [
   'Ed25519',
 ] as const
 
-/** Whose tokens are accepted: an OpenID provider, a CI service, or a Kubernetes cluster. */
+/** An issuer whose tokens are accepted: an OpenID provider, a CI service, or a Kubernetes cluster. */
 export type Issuer = {
-  /** In rules, logs and the names of identities. */
+  /** Its name in rules, logs and identities. */
   readonly name: string
   /** The claim `iss`. */
   readonly url: string
-  /** An address or a file of its public keys; by default the address that its discovery document has. */
+  /** The URL or the file of its public keys; by default the URL in its discovery document. */
   readonly jwks?: string | undefined
-  /** What the claim `aud` must have. Never without: a token for another service would be one for this. */
+  /** The required value of the claim `aud`. It is mandatory, otherwise tokens for other services would be accepted. */
   readonly audience: readonly string[]
   readonly algorithms: readonly (typeof signatureAlgorithms)[number][]
-  /** The claim with the holder's groups: its name, or names separated by dots; none by default. */
+  /** The claim with the holder's groups: a name, or names separated by dots; none by default. */
   readonly groups?: string | undefined
-  /** How people log in to the pages by this issuer. */
+  /** How people log in to the pages with this issuer. */
   readonly login?: Login | undefined
 }
 
 /** This server as a client of an OpenID provider. */
 export type Login = {
   readonly client: string
-  /** The file of the client's secret; without it, the client is a public one. */
+  /** The file of the client's secret; a public client has none. */
   readonly secret?: string | undefined
   readonly scope?: string | undefined
 }
 
-/** The claims of a token that was verified. */
+/** The claims of a verified token. */
 export type Claims = Readonly<Record<string, unknown>>
 
-// A provider may list every group of a company.
+// Providers may list every group of a company.
 const mostGroups = 200
 const longestName = 256
 
 /**
- * Who a token belongs to. The name begins with the issuer's, so that no issuer can name a user of another or of the
- * password file. Undefined if the token does not name its holder.
+ * Who a token belongs to. The name is prefixed with the issuer's, so that no issuer can name a user of another issuer
+ * or of the password file. Undefined if the token does not name its holder.
  */
 export function identityOf({ name, groups }: Issuer, claims: Claims): Identity | undefined {
   const { sub } = claims
@@ -63,7 +63,7 @@ export function identityOf({ name, groups }: Issuer, claims: Claims): Identity |
   }
 }
 
-/** A claim by its name, or in others by names that are separated by dots, such as `realm_access.roles`. */
+/** Looks up a claim by its name, or a nested one by names separated by dots, such as `realm_access.roles`. */
 function claimAt(claims: Claims, path: string): unknown {
   if (Object.hasOwn(claims, path)) return claims[path]
   let value: unknown = claims

@@ -7,9 +7,9 @@ import type { Issuer } from './issuer.ts'
 
 /** The public keys of an issuer. */
 export type Keys = {
-  /** The keys that are known. They are fetched in the background when they are old, and waited for only at first. */
+  /** Returns the known keys. Old keys are refreshed in the background; only the first call waits. */
   current(): Promise<JWTVerifyGetKey>
-  /** Fetches newer keys, because a token has an unknown one; undefined if that was tried recently. */
+  /** Fetches the keys again because a token has an unknown key; undefined if that was tried recently. */
   newer(): Promise<JWTVerifyGetKey | undefined>
 }
 
@@ -21,11 +21,11 @@ export type KeysOptions = {
 
 /** Milliseconds. */
 export type KeysTiming = {
-  /** After so long, keys are fetched again. */
+  /** The age at which keys are fetched again. */
   readonly fresh: number
-  /** From one attempt to the next, whatever came of it. */
+  /** The minimum time between attempts, whether or not they succeed. */
   readonly pause: number
-  /** Timeout of one attempt, and so the longest time that a request waits for keys. */
+  /** The timeout of an attempt, and so the longest time that a request waits for keys. */
   readonly timeout: number
 }
 
@@ -34,8 +34,8 @@ const largest = 256 * 1024
 const mostKeys = 100
 
 /**
- * The keys of an issuer. The last ones stay in use while newer ones cannot be fetched.
- * @throws SOURCE_UNREACHABLE while there are none
+ * Creates the key source of an issuer. The last keys stay in use while newer ones cannot be fetched.
+ * @throws SOURCE_UNREACHABLE if there are none
  */
 export function createKeys(issuer: Issuer, { client, warn, timing }: KeysOptions): Keys {
   const { fresh, pause, timeout } = { ...defaultTiming, ...timing }
@@ -53,7 +53,7 @@ export function createKeys(issuer: Issuer, { client, warn, timing }: KeysOptions
       failure = undefined
     } catch (error) {
       if (failure === undefined) {
-        warn(`the keys of the issuer ${issuer.name} cannot be fetched: ${reasonOf(error)}`)
+        warn(`cannot fetch the keys of the issuer ${issuer.name}: ${reasonOf(error)}`)
       }
       failure = error
     }
@@ -70,7 +70,7 @@ export function createKeys(issuer: Issuer, { client, warn, timing }: KeysOptions
         if (!keys || isFile(issuer)) await attempted
       } else if (!keys) await loading
       if (keys) return keys
-      throw new NixeryError('SOURCE_UNREACHABLE', `the keys of the issuer ${issuer.name} cannot be fetched`, {
+      throw new NixeryError('SOURCE_UNREACHABLE', `cannot fetch the keys of the issuer ${issuer.name}`, {
         cause: failure,
         hint: 'try again in a few seconds',
       })
@@ -120,7 +120,7 @@ async function fetchKeys(
   return keySet(await get(address))
 }
 
-/** @throws for what is no JWK set (RFC 7517 §5) */
+/** @throws if the text is not a JWK set (RFC 7517 §5) */
 function keySet(value: unknown): JWTVerifyGetKey {
   const all =
     value !== null && typeof value === 'object' && 'keys' in value && Array.isArray(value.keys)

@@ -14,7 +14,7 @@ import { jwtAuthenticator } from './jwt.ts'
 
 type Pair = Awaited<ReturnType<typeof generateKeyPair>>
 
-/** A server of keys that can be changed, stopped and slowed. */
+/** A key server that can be changed, stopped and slowed down. */
 async function serveKeys() {
   const state = { keys: [] as JWK[], mode: 'fine' as 'fine' | 'broken' | 'silent' | 'huge', asked: 0 }
   const server = createServer((request, response) => {
@@ -84,7 +84,7 @@ describe('JWTs of issuers', () => {
     return outcome.refused
   }
 
-  it('are a password and a bearer token; name and groups come from the claims', async () => {
+  it('are accepted as password and as bearer token, with name and groups from the claims', async () => {
     const authenticate = authenticatorOf([issuer])
     const token = await tokenOf()
     const password = await authenticate({ kind: 'basic', name: 'x', password: token })
@@ -93,12 +93,12 @@ describe('JWTs of issuers', () => {
       { ...password, claims: password.claims['sub'] },
       { name: 'gha:repo:o/r', groups: ['dev'], how: 'oidc', issuer: 'gha', claims: 'repo:o/r' },
     )
-    assert.equal(authenticate({ kind: 'bearer', token }), password, 'remembered, and given at once')
+    assert.equal(authenticate({ kind: 'bearer', token }), password, 'remembered, and returned at once')
     assert.equal(await authenticate({ kind: 'none' }), undefined)
     assert.equal(await authenticate({ kind: 'basic', name: 'x', password: 'open sesame' }), undefined)
   })
 
-  it('tolerate a clock that is off by a minute, and no more', async () => {
+  it('tolerate a clock that is off by at most a minute', async () => {
     const authenticate = authenticatorOf([issuer])
     for (const claims of [{ exp: time - 50 }, { nbf: time + 50 }]) {
       const outcome = await authenticate({ kind: 'bearer', token: await tokenOf(claims) })
@@ -108,7 +108,7 @@ describe('JWTs of issuers', () => {
     assert.match(await refusedOf(authenticate, await tokenOf({ nbf: time + 70 })), /nbf/)
   })
 
-  it('are refused when they are forged, foreign, unfit or too large', async () => {
+  it('are rejected if they are forged, from other issuers, unsuitable or too large', async () => {
     const authenticate = authenticatorOf([issuer])
     const good = await tokenOf()
     const secret = new TextEncoder().encode(await exportSPKI(pair.publicKey))
@@ -125,7 +125,7 @@ describe('JWTs of issuers', () => {
       ['no subject', await tokenOf({ sub: '' }), /subject/],
       ['a large one', await tokenOf({ x: 'x'.repeat(20_000) }), /more than 16384/],
       [
-        'a key of another',
+        'the key of another issuer',
         await tokenOf({}, { key: (await generateKeyPair('RS256')).privateKey }),
         /signature/,
       ],
@@ -139,7 +139,7 @@ describe('JWTs of issuers', () => {
     assert.match(await refusedOf(narrow, good), /alg/i)
   })
 
-  it('of a new key are verified after one look for it, which many tokens share and strangers cannot repeat', async () => {
+  it('with a new key are verified after one fetch, which tokens share and strangers cannot repeat', async () => {
     const authenticate = authenticatorOf([issuer], { pause: 60_000 })
     const slow = authenticatorOf([issuer])
     await authenticate({ kind: 'bearer', token: await tokenOf() })
@@ -162,7 +162,7 @@ describe('JWTs of issuers', () => {
     assert.equal(served.state.asked, asked + 2, 'discovery and keys')
   })
 
-  it('are verified with the last keys while the server of keys is down, slow or gone mad', async () => {
+  it('are verified with the last keys while the key server is down, slow or sends garbage', async () => {
     const authenticate = authenticatorOf([issuer], { fresh: 0 })
     await authenticate({ kind: 'bearer', token: await tokenOf({ n: 'first' }) })
     for (const mode of ['broken', 'silent', 'huge'] as const) {
@@ -178,10 +178,10 @@ describe('JWTs of issuers', () => {
       assert.ok(performance.now() - started < 10_000)
     }
     served.state.mode = 'fine'
-    assert.match(warnings.join('\n'), /keys of the issuer gha cannot be fetched/)
+    assert.match(warnings.join('\n'), /cannot fetch the keys of the issuer gha/)
   })
 
-  it('are verified with keys in a file, which is read again', async () => {
+  it('are verified with keys in a file, which is reloaded', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'nixery-jwks-'))
     const jwks = join(folder, 'keys.json')
     await writeFile(jwks, JSON.stringify({ keys: [{ ...(await exportJWK(pair.publicKey)), kid: 'one' }] }))

@@ -8,7 +8,7 @@ import { createKeys, type Keys, type KeysOptions } from './jwks.ts'
 import { secretOf } from './secret.ts'
 
 export type JwtOptions = KeysOptions & {
-  /** The issuers of now: the same objects until the policy changes. */
+  /** The current issuers: the same objects until the policy changes. */
   readonly issuers: () => readonly Issuer[]
   /** Milliseconds since 1970. */
   readonly now?: () => number
@@ -18,15 +18,15 @@ export type JwtOptions = KeysOptions & {
 const longest = 16 * 1024
 // Seconds that the clock of an issuer may be off.
 const tolerance = 60
-// Tokens that were verified, 5 kB each, and milliseconds for which they are not verified again.
+// The number of cached verified tokens, 5 kB each, and for how long (ms) they are not verified again.
 const mostRemembered = 5_000
 const remembered = 300_000
 
 const form = /^[\w-]+\.[\w-]+\.[\w-]*$/
 
 /**
- * Verifies JWTs of the issuers: as the password of any user name, or as a bearer token (RFC 7519, RFC 8725). Leaves
- * those of other issuers to other authenticators.
+ * Verifies JWTs of the issuers: as the password of any user name, or as a bearer token (RFC 7519, RFC 8725). Ignores
+ * tokens of other issuers, for other authenticators.
  */
 export function jwtAuthenticator({ issuers, now = Date.now, ...options }: JwtOptions): Authenticator {
   const keys = new WeakMap<Issuer, Keys>()
@@ -66,7 +66,7 @@ export function jwtAuthenticator({ issuers, now = Date.now, ...options }: JwtOpt
     const ofUrl = candidates.filter((issuer) => issuer.url === url)
     if (ofUrl.length === 0) return undefined
     if (token.length > longest) return { refused: `a token of more than ${longest} characters` }
-    // One service may stand in several tables, with different audiences.
+    // One service may be listed several times, with different audiences.
     return ofUrl.reduce<Promise<Outcome>>(
       async (last, issuer) => {
         const outcome = await last
@@ -77,7 +77,7 @@ export function jwtAuthenticator({ issuers, now = Date.now, ...options }: JwtOpt
   }
 }
 
-/** What a token says of its issuer, which is not verified yet. */
+/** The issuer that a token claims, not verified yet. */
 function issuerIn(token: string): string | undefined {
   try {
     return decodeJwt(token).iss
@@ -86,7 +86,7 @@ function issuerIn(token: string): string | undefined {
   }
 }
 
-/** The claims of a token that is valid; otherwise what is wrong with it. */
+/** Returns the claims of a valid token, or what is wrong with it. */
 async function claimsOf(
   token: string,
   { url, audience, algorithms }: Issuer,

@@ -4,16 +4,16 @@ import { isLoopback } from '../net/loopback.ts'
 import type { Outcome } from '../access/credentials.ts'
 import { identityOf, type Issuer } from './issuer.ts'
 
-/** Logins by an OpenID provider: the authorization code flow with PKCE (RFC 7636, OpenID Connect Core §3.1). */
+/** Logins with an OpenID provider: the authorization code flow with PKCE (RFC 7636, OpenID Connect Core §3.1). */
 export type OidcLogin = {
-  /** Where to send the browser, and what has to be known when it comes back. */
+  /** The URL for the browser, and the state needed when it returns. */
   begin(
     issuer: Issuer,
     redirectUri: string,
   ): Promise<{ readonly address: string; readonly state: Readonly<Record<string, string>> }>
   /**
-   * Who it is that came back.
-   * @param current the address that the browser came back to, with its query
+   * Identifies the user who returned.
+   * @param current the URL that the browser returned to, with its query
    */
   finish(issuer: Issuer, current: URL, state: Readonly<Record<string, string>>): Promise<Outcome>
 }
@@ -28,7 +28,7 @@ export function createOidcLogin(readSecret: (file: string) => Promise<string>): 
     import('openid-client').catch((cause: unknown) => {
       throw new NixeryError('SETUP_FAILED', 'the package openid-client is not installed', {
         cause,
-        hint: 'logins by an OpenID provider need it',
+        hint: 'it is needed for logins with an OpenID provider',
       })
     })
 
@@ -46,7 +46,7 @@ export function createOidcLogin(readSecret: (file: string) => Promise<string>): 
       secret === undefined ? client.None() : client.ClientSecretPost(secret),
       {
         timeout,
-        // Besides the checks of its claims, the signature of the ID token is verified.
+        // Also verify the signature of the ID token.
         execute: [client.enableNonRepudiationChecks, ...(isLocal ? [client.allowInsecureRequests] : [])],
       },
     )
@@ -59,7 +59,7 @@ export function createOidcLogin(readSecret: (file: string) => Promise<string>): 
     } catch (cause) {
       configurations.delete(issuer)
       if (hasCode(cause, 'SETUP_FAILED')) throw cause
-      throw new NixeryError('SOURCE_UNREACHABLE', `the login of ${issuer.name} cannot be reached`, {
+      throw new NixeryError('SOURCE_UNREACHABLE', `the login page of ${issuer.name} cannot be reached`, {
         cause,
         hint: 'try again in a few seconds',
       })

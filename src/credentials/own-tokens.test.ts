@@ -16,7 +16,7 @@ const job: Identity = {
   issuer: 'ci',
 }
 
-/** Tokens of a server at a time that tests move. */
+/** The tokens of a server with a clock that tests can set. */
 function openTokens({
   key: own = key,
   ...options
@@ -39,14 +39,14 @@ const refusal = (outcome: Outcome | undefined): string =>
   outcome && isRefusal(outcome) ? outcome.refused : `not refused: ${JSON.stringify(outcome)}`
 
 describe('the tokens of this server', () => {
-  it('say who holds them and for which repositories, for five minutes', async () => {
+  it('name their holder and their repositories, and are valid for five minutes', async () => {
     const { state, tokens, ask } = openTokens()
     for (const identity of [alice, job, anonymous]) {
       const { token, issuedAt, expiresIn } = await tokens.issue(identity, new Set(['shell/git']))
       assert.deepEqual([issuedAt, expiresIn], [state.now / 1000, 300])
       const outcome = await ask(token)
       assert.deepEqual(outcome, { ...identity, repositories: new Set(['shell/git']) })
-      // The same object each time, by which decisions are remembered.
+      // The same object each time, because decisions are cached by it.
       assert.equal(await ask(token), outcome)
       state.now += 301_000
       assert.match(refusal(await ask(token)), /expired/)
@@ -60,7 +60,7 @@ describe('the tokens of this server', () => {
     assert.match(refusal(await openTokens({ key: Buffer.alloc(32, 2) }).ask(token)), /signature/)
   })
 
-  it('are refused when they are forged, and left to others when they are not of this server', async () => {
+  it('are rejected if they are forged, and ignored if another server issued them', async () => {
     const { tokens, ask, state } = openTokens()
     const claims = { holder: alice, repositories: [], iss: 'nixery', exp: state.now / 1000 + 100 }
     const sign = (typ: string, alg = 'HS256', extra = {}) =>
@@ -76,7 +76,7 @@ describe('the tokens of this server', () => {
       `${(await sign('nixery-access+jwt')).slice(0, -4)}AAAA`,
       (await sign('nixery-access+jwt')).replace(/\.[^.]*$/, '.'),
       await sign('nixery-access+jwt', 'HS256', { big: 'x'.repeat(20_000) }),
-      // A refresh token is no access token.
+      // A refresh token is not accepted as an access token.
       (await tokens.issueRefresh(alice)) ?? '',
     ]
     for (const token of forged) assert.match(refusal(await ask(token)), /^a token of /, token)
@@ -93,7 +93,7 @@ describe('the tokens of this server', () => {
     const { token } = await tokens.issue(alice, new Set())
     assert.equal(isRefusal((await ask(token)) ?? { refused: '' }), false)
     state.users.clear()
-    assert.match(refusal(await ask(token)), /alice, whose credentials are not valid any more/)
+    assert.match(refusal(await ask(token)), /alice, whose credentials are no longer valid/)
   })
 
   it('are renewed with a refresh token until the password changes or three months have passed', async () => {
@@ -112,7 +112,7 @@ describe('the tokens of this server', () => {
     assert.match(refusal(await tokens.redeem(refresh)), /expired/)
   })
 
-  it('are not issued for claims that no header can hold', async () => {
+  it('are not issued if the claims do not fit in a header', async () => {
     const { tokens } = openTokens()
     const large = { ...job, claims: { groups: 'x'.repeat(20_000) } }
     await assert.rejects(tokens.issue(large, new Set()), { code: 'REQUEST_INVALID' })

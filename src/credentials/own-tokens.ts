@@ -7,20 +7,23 @@ import { NixeryError } from '../errors.ts'
 import { boundTo, holderForm, holderOf, identityOfHolder } from './holder.ts'
 import { longestSigned, types, type Signer } from './signed.ts'
 
-/** A token and when it was issued; times are seconds since 1970. */
+/** A token and its time of issue; times are in seconds since 1970. */
 export type IssuedToken = { readonly token: string; readonly issuedAt: number; readonly expiresIn: number }
 
-/** The tokens that this server issues to clients that have proved who they are (distribution spec, "Token"). */
+/** The tokens that this server issues to authenticated clients (distribution spec, "Token"). */
 export type OwnTokens = {
   /**
-   * A token for a few minutes.
-   * @param repositories the only ones that it is for, as `formatImageName` spells them
-   * @throws REQUEST_INVALID if what is known of the client is too large for a token
+   * Issues a token for a few minutes.
+   * @param repositories the repositories that it is limited to, as written by `formatImageName`
+   * @throws REQUEST_INVALID if the client's claims are too large for a token
    */
   issue(identity: Identity, repositories: ReadonlySet<string>): Promise<IssuedToken>
-  /** A token that stands for a user's password until that changes; undefined for those who have no password. */
+  /**
+   * Issues a token that replaces a user's password until the password changes; undefined for clients without a
+   * password.
+   */
   issueRefresh(identity: Identity): Promise<string | undefined>
-  /** Whose refresh token it is. */
+  /** Returns the holder of a refresh token. */
   redeem(refreshToken: string): Promise<Outcome>
   readonly authenticator: Authenticator
 }
@@ -30,17 +33,19 @@ export type OwnTokensOptions = {
   readonly signer: Signer
   /** Whether the holder of an issued token is still valid: the key may have been revoked. */
   readonly isCurrent: (identity: Identity) => boolean | Promise<boolean>
-  /** What a user's refresh token is bound to, such as a hash of the password; undefined for who is no user. */
+  /**
+   * The value that a user's refresh token is bound to, such as a hash of the password; undefined for an unknown user.
+   */
   readonly secretOf: (name: string) => string | undefined
   readonly userOf: (name: string) => Identity | undefined
   /** Milliseconds since 1970. */
   readonly now?: () => number
 }
 
-// Seconds. Clients ask for a new token when one has expired; docker and skopeo take less than 60 for 60.
+// Seconds. Clients request a new token when one has expired; docker and skopeo treat less than 60 as 60.
 const lifetime = 300
 const refreshLifetime = 90 * 24 * 3600
-// Tokens that were verified, up to 20 kB each.
+// The number of cached verified tokens, up to 20 kB each.
 const mostRemembered = 2_000
 
 const access = z.object({ exp: z.number(), holder: holderForm, repositories: z.array(z.string()) })
@@ -71,10 +76,10 @@ export function createOwnTokens({
     return current(identity)
   }
 
-  /** The holder, unless the credentials that the token was issued for are not valid any more. */
+  /** Returns the holder, unless the credentials that the token was issued for are no longer valid. */
   const current = (identity: Identity): Outcome | Promise<Outcome> => {
     const outcome = (is: boolean): Outcome =>
-      is ? identity : { refused: `a token of ${identity.name}, whose credentials are not valid any more` }
+      is ? identity : { refused: `a token of ${identity.name}, whose credentials are no longer valid` }
     const is = isCurrent(identity)
     return is instanceof Promise ? is.then(outcome) : outcome(is)
   }
@@ -116,7 +121,9 @@ export function createOwnTokens({
   }
 }
 
-/** Whether a token says that this server issued it, as access or refresh token; the latter is then refused. */
+/**
+ * Whether a token claims to be issued by this server, as an access or refresh token; refresh tokens are then rejected.
+ */
 function isOwn(token: string): boolean {
   try {
     return Object.values<unknown>(types).includes(decodeProtectedHeader(token).typ)

@@ -7,7 +7,7 @@ import { createVerifyPassword } from './passwords.ts'
 describe('passwords', async () => {
   const hash = (await bcryptHash('open sesame', 4)).replace(/^\$2b/, '$2y') // as htpasswd -B writes it
 
-  it('tells right from wrong, and takes what is no hash for one that nothing matches', async () => {
+  it('distinguishes right from wrong passwords, and treats an invalid hash as one that nothing matches', async () => {
     const verify = createVerifyPassword()
     assert.equal(await verify(hash, 'open sesame'), true)
     assert.equal(await verify(hash, 'open sesame '), false)
@@ -16,19 +16,19 @@ describe('passwords', async () => {
     assert.equal(await verify(hash, 'x'.repeat(10_000)), false)
   })
 
-  it('remembers a right password, under its hash alone', async () => {
+  it('caches a right password for its hash only', async () => {
     const costly = await bcryptHash('open sesame', 10)
     const verify = createVerifyPassword({ mostWaiting: 2 })
     assert.equal(await verify(costly, 'open sesame'), true)
-    const blocker = verify(costly, 'wrong') // takes a place
+    const blocker = verify(costly, 'wrong') // occupies a slot
     const started = performance.now()
     for (let n = 0; n < 1000; n++) assert.equal(await verify(costly, 'open sesame'), true)
-    assert.ok(performance.now() - started < 1000 * 20, 'a check takes 50 ms and more')
+    assert.ok(performance.now() - started < 1000 * 20, 'a check takes at least 50 ms')
     assert.equal(await verify(await bcryptHash('another', 4), 'open sesame'), false)
     assert.equal(await blocker, false)
   })
 
-  it('checks a few at once, lets some wait, and refuses the others, off the event loop', async () => {
+  it('checks a few at once, queues some, and rejects the others, without blocking the event loop', async () => {
     const costly = await bcryptHash('open sesame', 10)
     const verify = createVerifyPassword({ atOnce: 1, mostWaiting: 3 })
     let turns = 0
@@ -45,7 +45,7 @@ describe('passwords', async () => {
     assert.ok(turns > 3, 'timers run while passwords are checked')
   })
 
-  it('checks equal passwords that come together once', async () => {
+  it('checks equal concurrent passwords once', async () => {
     const verify = createVerifyPassword({ atOnce: 1, mostWaiting: 1 })
     const answers = await Promise.all(Array.from({ length: 50 }, () => verify(hash, 'open sesame')))
     assert.ok(answers.every(Boolean))

@@ -6,24 +6,23 @@ import { createLimiter } from '../queue/limiter.ts'
 import { createBcrypt } from './bcrypt.ts'
 
 /**
- * Checks a password against its bcrypt hash (`$2a$`, `$2b$` or `$2y$`), in a thread of its own and not on the
- * event loop.
- * @throws OVERLOADED when too many checks wait already
+ * Checks a password against its bcrypt hash (`$2a$`, `$2b$` or `$2y$`), in a thread and not on the event loop.
+ * @throws OVERLOADED if too many checks are already waiting
  */
 export type VerifyPassword = (hash: string, password: string) => Promise<boolean>
 
 export type PasswordLimits = {
-  /** Checks at once; each keeps a core busy for 0.1 s (cost 10) to seconds. */
+  /** The maximum number of concurrent checks; each keeps a core busy for 0.1 s (cost 10) to seconds. */
   readonly atOnce: number
-  /** Checks that wait; further ones are refused. */
+  /** The maximum number of waiting checks; further ones are rejected. */
   readonly mostWaiting: number
-  /** Milliseconds for which a password that was right is not checked again. */
+  /** Milliseconds for which a right password is not checked again. */
   readonly remembered: number
-  /** Right passwords that are remembered, 150 bytes each. */
+  /** The number of cached right passwords, 150 bytes each. */
   readonly mostRemembered: number
 }
 
-// Half of the cores stay free for pulls, however many wrong passwords come in.
+// Half of the cores stay free for pulls, however many wrong passwords arrive.
 const defaults: PasswordLimits = {
   atOnce: Math.max(1, Math.floor(availableParallelism() / 2)),
   mostWaiting: 64,
@@ -31,22 +30,22 @@ const defaults: PasswordLimits = {
   mostRemembered: 10_000,
 }
 
-// bcrypt itself reads 72 bytes; a JWT that was sent as a password is not worth a check.
+// bcrypt only reads 72 bytes; a JWT sent as a password need not be checked.
 const longest = 256
 
 /**
- * Makes a `VerifyPassword`. Right passwords are remembered by an HMAC of hash and password with a random key, so
- * neither can be read from memory later, and a password stops to be right when its hash changes. Wrong ones are
- * checked each time: remembering them would let strangers fill the memory.
+ * Creates a `VerifyPassword`. Right passwords are cached as an HMAC of hash and password with a random key, so neither
+ * can be read from memory later, and an entry becomes useless when the hash changes. Wrong passwords are checked each
+ * time, because strangers could fill a cache of them.
  */
 export function createVerifyPassword(limits: Partial<PasswordLimits> = {}): VerifyPassword {
   const { atOnce, mostWaiting, remembered, mostRemembered } = { ...defaults, ...limits }
   const limiter = createLimiter(atOnce)
   const compare = createBcrypt(atOnce)
   const right = new LRUCache<string, true>({ max: mostRemembered, ttl: remembered })
-  // As an object: making one of bytes takes longer than the HMAC.
+  // A KeyObject, because creating one from bytes takes longer than the HMAC.
   const secret = createSecretKey(randomBytes(32))
-  // Equal passwords that come while one is checked share its check: clients open several connections at once.
+  // Equal concurrent passwords share one check, because clients open several connections at once.
   const checks = new Map<string, Promise<boolean>>()
 
   const check = async (key: string, hash: string, password: string): Promise<boolean> => {
@@ -72,10 +71,10 @@ export function createVerifyPassword(limits: Partial<PasswordLimits> = {}): Veri
   }
 }
 
-// One for all: where it matters, there are a thousand a second, and the trace of each costs as much as refusing it.
+// One shared error: under attack there are a thousand a second, and a stack trace costs as much as the refusal.
 const overloaded = new NixeryError('OVERLOADED', 'too many passwords are being checked', {
   hint: 'try again in a few seconds',
 })
 
-/** The check that a server shares over all requests. */
+/** The server's shared password checker. */
 export const verifyPassword: VerifyPassword = createVerifyPassword()

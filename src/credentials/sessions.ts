@@ -9,35 +9,42 @@ import type { Signer } from './signed.ts'
 /** Who is logged in to the pages. */
 export type Session = {
   readonly identity: Identity
-  /** What a form that changes something must have. */
+  /** The CSRF token that forms which change something must contain. */
   readonly csrf: string
 }
 
-/** Logins to the pages. The cookie has all of a session, signed: servers that share the key share sessions. */
+/**
+ * Logins to the pages. A session is stored completely in its signed cookie, so servers with the same key share
+ * sessions.
+ */
 export type Sessions = {
-  /** @param seconds for which it is valid, at most those of all sessions. @returns the value of the cookie. @throws REQUEST_INVALID if what is known of the user is too large for one */
+  /**
+   * @param seconds for which it is valid, at most the maximum of all sessions.
+   * @returns the value of the cookie.
+   * @throws REQUEST_INVALID if the user's claims are too large for a cookie
+   */
   begin(identity: Identity, seconds: number): Promise<string>
-  /** Undefined for a cookie that is not valid, or whose user is not any more or has another password. */
+  /** Undefined if the cookie is not valid, or its user was removed or has a new password. */
   find(cookie: string): Promise<Session | undefined>
-  /** Makes a cookie useless on this server. */
+  /** Revokes a cookie on this server. */
   end(cookie: string): Promise<void>
-  /** What is to be known when a login that leads over another site comes back. */
+  /** The state needed when a login via another site returns. */
   seal(state: Readonly<Record<string, string>>): Promise<string>
   open(sealed: string): Promise<Readonly<Record<string, string>> | undefined>
 }
 
 export type SessionsOptions = {
   readonly signer: Signer
-  /** Whether the holder is still who the session says, such as after a key was revoked. */
+  /** Whether the session's holder is still valid; a key may have been revoked, for example. */
   readonly isCurrent: (identity: Identity) => boolean | Promise<boolean>
-  /** What the session of a user with a password is bound to, such as a hash of it. */
+  /** The value that the session of a user with a password is bound to, such as a hash of the password. */
   readonly secretOf: (name: string) => string | undefined
-  /** Seconds for which a session is valid, and for which a login may take. */
+  /** Seconds for which a session is valid, and within which a login must be completed. */
   readonly sessionLifetime: number
   readonly loginLifetime: number
 }
 
-// Browsers keep 4096 bytes of a cookie with its name.
+// Browsers store at most 4096 bytes of a cookie, including its name.
 const longest = 3_800
 const mostEnded = 10_000
 

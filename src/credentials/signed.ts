@@ -1,6 +1,6 @@
 import { errors, jwtVerify, SignJWT } from 'jose'
 
-/** What this server signs, by the `typ` of its header, so that none is taken for another. */
+/** The kinds of signed values, as the `typ` of their header, so that none is accepted as another. */
 export const types = {
   access: 'nixery-access+jwt',
   refresh: 'nixery-refresh+jwt',
@@ -15,11 +15,14 @@ export type Signer = {
     claims: Readonly<Record<string, unknown>>,
     seconds: number,
   ): { readonly issuedAt: number; readonly signing: Promise<string> }
-  /** The claims of a text that was signed; otherwise what is wrong with it. */
+  /** Returns the claims of a signed text, or what is wrong with it. */
   verify(text: string, type: keyof typeof types): Promise<object | string>
 }
 
-/** Characters of what is signed. Clients send it in a header: servers and proxies take 8 to 32 kB of those. */
+/**
+ * The maximum number of characters. Clients send the text in a header, and servers and proxies accept 8 to 32 kB of
+ * headers.
+ */
 export const longestSigned = 16 * 1024
 
 const issuer = 'nixery'

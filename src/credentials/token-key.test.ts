@@ -12,7 +12,7 @@ describe('the key of tokens', () => {
   })
   after(() => rm(folder, { recursive: true, force: true }))
 
-  it('is made once, also by processes that start at once, and can be read by its owner only', async () => {
+  it('is created once, even by processes that start together, and is readable only by its owner', async () => {
     const file = join(folder, 'data', 'token.key')
     const keys = await Promise.all(Array.from({ length: 5 }, () => keepTokenKey(file)))
     assert.equal(new Set(keys.map((key) => Buffer.from(key).toString('hex'))).size, 1)
@@ -22,7 +22,7 @@ describe('the key of tokens', () => {
     assert.deepEqual(await readdir(join(folder, 'data')), ['token.key'])
   })
 
-  it('is refused when it is missing or could be guessed', async () => {
+  it('is rejected if it is missing or too short', async () => {
     const short = join(folder, 'short')
     await writeFile(short, 'secret')
     await assert.rejects(readTokenKey(short), { code: 'CONFIG_INVALID', message: /has 6 bytes/ })

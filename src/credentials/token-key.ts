@@ -3,12 +3,12 @@ import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { NixeryError, systemErrorCode } from '../errors.ts'
 
-// Bytes, as HS256 wants (RFC 7518 §3.2).
+// Bytes, as HS256 requires (RFC 7518 §3.2).
 const least = 32
 
 /**
- * The key that tokens are signed with, from the operator's file.
- * @throws CONFIG_INVALID if it cannot be read or is too short to be a secret
+ * Reads the key that signs tokens from the operator's file.
+ * @throws CONFIG_INVALID if it cannot be read or is too short
  */
 export async function readTokenKey(file: string): Promise<Uint8Array> {
   const key = await readFile(file).catch((cause: unknown) => {
@@ -24,18 +24,18 @@ export async function readTokenKey(file: string): Promise<Uint8Array> {
   if (key.length >= least) return key
   throw new NixeryError(
     'CONFIG_INVALID',
-    `the file of NIXERY_TOKEN_KEY, ${file}, has ${key.length} bytes, and a key has at least ${least}`,
-    { hint: 'make one with: openssl rand -base64 48' },
+    `the file of NIXERY_TOKEN_KEY, ${file}, has ${key.length} bytes, but a key needs at least ${least}`,
+    { hint: 'create one with: openssl rand -base64 48' },
   )
 }
 
 /**
- * The key in a file that is made when it is missing, for its owner only. Of several processes that start at once, one
- * makes it.
+ * Reads the key from a file, which is created if it is missing, readable only by its owner. If several processes start
+ * together, one creates it.
  */
 export async function keepTokenKey(file: string): Promise<Uint8Array> {
   await mkdir(dirname(file), { recursive: true })
-  // Linked when it is whole: a process that is killed meanwhile leaves no half of a key under this name.
+  // Linked when it is complete: a killed process leaves no partial key under this name.
   const whole = `${file}.${randomUUID()}`
   try {
     await writeFile(whole, randomBytes(48).toString('base64'), { flag: 'wx', mode: 0o600, flush: true })
@@ -52,9 +52,9 @@ function checked(key: Uint8Array, file: string): Uint8Array {
   if (key.length >= least) return key
   throw new NixeryError(
     'CONFIG_INVALID',
-    `${file} has ${key.length} bytes, and a key has at least ${least}`,
+    `${file} has ${key.length} bytes, but a key needs at least ${least}`,
     {
-      hint: 'remove it: the server makes a new one, and clients log in again',
+      hint: 'remove it: the server creates a new one, and clients must log in again',
     },
   )
 }

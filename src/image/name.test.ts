@@ -81,7 +81,7 @@ describe('parseImageName', () => {
     })
   }
 
-  it('says which word is there twice, and what may follow `recipe`', () => {
+  it('says which word appears twice, and what may follow `recipe`', () => {
     assert.throws(() => parseImageName('shell/arm64/shell/git'), {
       message: '`shell` occurs twice at the beginning of this name: write it once',
     })

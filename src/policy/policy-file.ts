@@ -47,7 +47,7 @@ const form = z
     const names = issuers.map(({ name }) => name)
     for (const [index, name] of names.entries()) {
       if (names.indexOf(name) === index) continue
-      context.addIssue({ code: 'custom', path: ['issuer', index, 'name'], message: `${name} is there twice` })
+      context.addIssue({ code: 'custom', path: ['issuer', index, 'name'], message: `${name} appears twice` })
     }
     // A rule that can never match would deny nothing, silently.
     const check = (table: string, all: readonly { readonly who: readonly Who[] }[]) => {

@@ -10,32 +10,32 @@ import { alternatives } from '../text/words.ts'
 /** A recipe with its includes merged, and the store paths that it refers to. */
 export type LoadedRecipe = { readonly recipe: Recipe; readonly roots: readonly SpecRoot[] }
 
-/** For which package set and platform a recipe is wanted. */
+/** The package set and platform for which a recipe is requested. */
 export type RecipePlace = PartialDemand & {
   readonly pinned: PinnedSet
   readonly platform: Platform
-  /** Is called before Nix is asked, and may refuse. */
+  /** Called before Nix evaluates; may refuse by throwing. */
   readonly enter?: (() => void) | undefined
-  /** Evaluates what is remembered, too: Nix has removed what it refers to meanwhile. */
+  /** Evaluates cached recipes again, because Nix has since removed what they refer to. */
   readonly again?: boolean | undefined
 }
 
-/** Where recipes come from. */
+/** A source of recipes. */
 export type RecipeBook = {
   /**
-   * What the recipes of a request depend on besides the package set, as a text that changes with it. Undefined if that
-   * is not known without a look, for callers that must not wait.
+   * A text that changes whenever the recipes of a request may change for other reasons than the package set. Undefined
+   * if the files must be checked first, for callers that must not wait.
    */
   current(request: ImageRequest): string | undefined
-  /** The same, with a look where one is due. */
+  /** The same, but checks the files if necessary. */
   state(request: ImageRequest): Promise<string>
-  /** Those of the packages of a request that are recipes, where recipes need no `recipe/` before them. */
+  /** The packages of a request that are recipes, if recipes need no `recipe/` prefix. */
   bareNames(request: ImageRequest, place: RecipePlace): Promise<readonly string[]>
   /** @throws RECIPE_UNKNOWN, RECIPE_INVALID, and what evaluating a package set throws */
   find(name: string, place: RecipePlace): Promise<LoadedRecipe>
 }
 
-// Names in a message.
+// The maximum number of names in a message.
 const mostNames = 30
 
 /** @param others names of the operator's recipes */

@@ -5,14 +5,14 @@ import { locate, recipeOf, type FolderEntry } from './folder.ts'
 import { withIncludes, type OwnRecipe } from './include.ts'
 import { formatProblem } from './parse.ts'
 
-/** What a look at one recipe of a folder found. */
+/** The result of checking one recipe of a folder. */
 export type CheckedRecipe = {
   readonly name: string
   readonly file: string
   /** Each with file, line and column. */
   readonly problems: readonly string[]
   readonly warnings: readonly string[]
-  /** Its base, and the platforms that it is for, if it says so. */
+  /** Its base, and its platforms, if specified. */
   readonly base?: string | undefined
   readonly platforms?: readonly string[] | undefined
 }
@@ -58,9 +58,13 @@ export async function ownIn(
 }
 
 export const notIncluded = (name: string, by: string): RecipeError =>
-  new RecipeError(by, 'include', `there is no recipe ${name} beside it: write it, or take it out`)
+  new RecipeError(
+    by,
+    'include',
+    `there is no recipe ${name} in the same folder: create it, or remove the include`,
+  )
 
-/** The same failure with the place where it stands. */
+/** The same failure with its position. */
 export function locatedError(error: Error, entries: ReadonlyMap<string, FolderEntry>): Error {
   const entry = error instanceof RecipeError ? entries.get(error.recipe) : undefined
   return (error instanceof RecipeError && entry && locate(error, entry)) || error

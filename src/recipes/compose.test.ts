@@ -11,7 +11,7 @@ const owner = { uid: 0, gid: 0 }
 const account = { name: 'app', uid: 1000, gid: 1000, home: '/srv', shell: '/bin/sh', groups: [] }
 
 describe('compose', () => {
-  it('adds packages up, merges by key and replaces the rest', () => {
+  it('combines packages, merges by key and replaces the rest', () => {
     const composed = compose([
       named('a', {
         packages: ['b', 'a'],
@@ -40,7 +40,7 @@ describe('compose', () => {
     })
   })
 
-  it('drops the command that came before an entry point, and keeps one that comes with it or after it', () => {
+  it('drops a command from before an entry point, and keeps one from the same recipe or a later one', () => {
     const [shell, entry] = [named('shell', { cmd: ['bash'] }), named('web', { entrypoint: ['nginx'] })]
     assert.equal(compose([shell, entry]).cmd, undefined)
     assert.deepEqual(compose([entry, shell]).cmd, ['bash'])
@@ -53,16 +53,16 @@ describe('compose', () => {
     assert.deepEqual(compose(inOrder([web, shell])).cmd, ['nginx'])
   })
 
-  it('refuses two different files at one path, and names both recipes', () => {
+  it('rejects two different files at one path, and names both recipes', () => {
     const at = (name: string, text: string) => named(name, { files: [{ path: '/etc/x', text, ...owner }] })
     assert.equal(compose([at('a', 'same'), at('b', 'same')]).files?.length, 1)
     assert.throws(() => compose([at('a', 'one'), at('b', 'other')]), {
       code: 'RECIPE_INVALID',
-      message: 'recipe b: files: /etc/x is in the recipe a as well, with other contents: keep one of them',
+      message: 'recipe b: files: /etc/x is also in the recipe a, with other contents: keep one of them',
     })
   })
 
-  it('replaces an account by one of its name, and refuses two with one number', () => {
+  it('replaces an account by one with the same name, and rejects two with the same number', () => {
     const later = { ...account, home: '/app' }
     assert.deepEqual(
       compose([named('a', { accounts: [account] }), named('b', { accounts: [later] })]).accounts,

@@ -5,9 +5,9 @@ import { byText } from '../image/store-path.ts'
 import { recipeError } from './errors.ts'
 
 /**
- * One recipe of several. Packages, accounts and files add up; variables, labels, annotations, ports and volumes merge by
- * key; of everything else the last one counts. An entry point without a command of its own drops the command that came
- * before it, as in a Dockerfile.
+ * Merges recipes. Packages, accounts and files are combined; variables, labels, annotations, ports and volumes are
+ * merged by key; for everything else the last value wins. An entry point without a command drops an earlier command, as
+ * in a Dockerfile.
  * @throws RECIPE_INVALID for two different files at one path, or two accounts with one number
  */
 export function compose(parts: readonly NamedRecipe[]): Recipe {
@@ -27,8 +27,8 @@ export function compose(parts: readonly NamedRecipe[]): Recipe {
 }
 
 /**
- * The recipes of an image in the order in which they count: built-in ones first, so that `shell` replaces no command,
- * then the others by name.
+ * The recipes of an image in the order of merging: built-in ones first, so that `shell` replaces no command, then the
+ * others by name.
  */
 export const inOrder = (parts: readonly NamedRecipe[]): NamedRecipe[] =>
   parts.toSorted((a, b) => rank(a) - rank(b) || byText(a.name, b.name))
@@ -42,7 +42,7 @@ const choices = (all: readonly PackageChoice[]): PackageChoice[] =>
     .sort(([a], [b]) => byText(a, b))
     .map(([, choice]) => choice)
 
-/** The fields that are neither packages nor contents. */
+/** The fields other than packages and contents. */
 function merged(all: readonly Recipe[]): Omit<Recipe, 'packages' | 'optional' | 'accounts' | 'files'> {
   let result: Omit<Recipe, 'packages'> = {}
   for (const { packages: _, ...recipe } of all) {
@@ -91,7 +91,7 @@ function filesOf(parts: readonly NamedRecipe[]): ImageFile[] {
     for (const file of recipe.files ?? []) {
       const other = files.get(file.path)
       if (other && canonicalJson(other.file) !== canonicalJson(file)) {
-        const where = other.name === name ? 'twice in this recipe' : `in the recipe ${other.name} as well`
+        const where = other.name === name ? 'twice in this recipe' : `also in the recipe ${other.name}`
         throw recipeError(name, 'files', `${file.path} is ${where}, with other contents: keep one of them`)
       }
       files.set(file.path, { file, name })
@@ -100,7 +100,7 @@ function filesOf(parts: readonly NamedRecipe[]): ImageFile[] {
   return [...files.values()].map(({ file }) => file).sort((a, b) => byText(a.path, b.path))
 }
 
-/** Without empty fields, so that one that is not set and an empty one are the same. `cmd = []` says that there is none. */
+/** Removes empty fields, so that a missing field and an empty one are the same. `cmd = []` means no command. */
 function withoutEmpty(recipe: Recipe): Recipe {
   const isEmpty = (value: unknown) =>
     value === undefined || (typeof value === 'object' && value !== null && Object.keys(value).length === 0)

@@ -1,6 +1,6 @@
 import { NixeryError } from '../errors.ts'
 
-/** What is wrong with a recipe: its name, the field, what it is, and what to do. */
+/** A problem in a recipe: the recipe's name, the field, the problem, and what to do. */
 export class RecipeError extends NixeryError<'RECIPE_INVALID'> {
   readonly recipe: string
   readonly field: string | undefined

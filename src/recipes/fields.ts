@@ -3,9 +3,9 @@ import { formatPinned, isPinned, parseBase } from '../image/base.ts'
 import { encodeAttribute } from '../image/command-line.ts'
 import { isRecipeName, recipeNameRule } from '../image/recipes.ts'
 
-// The types of fields of recipes. What is refused is told with what to write instead.
+// The types of recipe fields. Error messages say what to write instead.
 
-/** Limits of one recipe; they are in docs/recipes.md. */
+/** The limits of a recipe, documented in docs/recipes.md. */
 export const limits = { items: 200, text: 32_768, files: 1000, fileBytes: 16 * 1024 * 1024 } as const
 
 const checked = (rule: (text: string) => string | undefined) =>
@@ -107,12 +107,12 @@ export function pathProblem(path: string): string | undefined {
     return `${JSON.stringify(path)} must not be "/", end with "/", or contain "//" or "/./"`
   }
   if (parts.some((part) => part.startsWith('.wh.')))
-    return 'no name may begin with ".wh.": runtimes take it for a deletion'
+    return 'no name may begin with ".wh.", which means a deletion to runtimes'
   if (Buffer.byteLength(path) > 4095 || parts.some((part) => Buffer.byteLength(part) > 255))
     return 'is too long for a path'
   const [top = '', next] = parts
   if (['dev', 'proc', 'sys'].includes(top))
-    return `/${top} is mounted by the container runtime: nothing can be put there`
+    return `/${top} is mounted by the container runtime: choose another place`
   if (top === 'nix' && (next === undefined || next === 'store'))
     return 'the Nix store has packages only: choose another place'
   return undefined
@@ -138,7 +138,7 @@ export const mode = z
   })
 
 const mostId = 4_294_967_294
-/** A number of a user or group: 32 bits without the highest, which means "none". */
+/** A user or group id: 32 bits, except the highest value, which means "none". */
 export const id = z
   .int({ error: `must be a whole number from 0 to ${mostId}` })
   .min(0, `must be a whole number from 0 to ${mostId}`)
@@ -196,7 +196,7 @@ export const healthcheck = z.strictObject(
   { error: (issue) => (issue.code === 'invalid_type' ? 'must be a table with a command' : undefined) },
 )
 
-/** A base image, pinned; in its normal form it has no tag. */
+/** A pinned base image; its normal form has no tag. */
 export const base = z
   .string({ error: 'must be a text in quotes' })
   .max(limits.text)
@@ -205,7 +205,7 @@ export const base = z
     if (found && isPinned(found)) return formatPinned(found)
     context.addIssue(
       found
-        ? `${given} is not pinned, so it may change: run \`nixery recipe lock\`, which writes its digest behind it`
+        ? `${given} is not pinned, so it may change: run \`nixery recipe lock\`, which appends its digest`
         : `${JSON.stringify(given)} is not an image in a registry, such as "docker.io/library/debian:12@sha256:…"`,
     )
     return z.NEVER

@@ -28,7 +28,7 @@ const messageOf = async (name: string, book = bookOf()) => {
 }
 
 describe('a folder of recipes', () => {
-  it('serves each by its name; a broken one is reported, and the others work', async () => {
+  it('returns each recipe by name; a broken one is reported, and the others work', async () => {
     write('web.toml', 'include = ["base"]\nworkdir = "/srv"\n')
     write('base.json', '{ "packages": ["nginx"] }')
     write('broken.toml', 'packages = ["nginx"]\nuser = 3\n')
@@ -38,7 +38,7 @@ describe('a folder of recipes', () => {
     assert.equal(await messageOf('other'), 'there is no recipe other')
   })
 
-  it('tells the place of what does not fit together, in the file of the recipe that is wrong', async () => {
+  it('reports inconsistencies with the position in the file of the wrong recipe', async () => {
     write('user.toml', 'packages = ["nginx"]\nuser = "app"\n')
     assert.match(
       (await messageOf('user')) ?? '',
@@ -51,7 +51,7 @@ describe('a folder of recipes', () => {
     )
   })
 
-  it('copies files and directories beside the recipe, and nothing from elsewhere', async () => {
+  it('copies files and directories from the folder of the recipe, and from nowhere else', async () => {
     mkdirSync(join(folder, 'site/css'), { recursive: true })
     write('site/index.html', '<h1>')
     write('site/css/a.css', '')
@@ -75,7 +75,7 @@ describe('a folder of recipes', () => {
     assert.match((await messageOf('fifo')) ?? '', /pipe is a device, socket or pipe/)
   })
 
-  it('is read again when a recipe, or a file that it copies, changes', async () => {
+  it('is reloaded when a recipe or a file that it copies changes', async () => {
     const read = openFolder(folder)
     const first = await read.look()
     const soon = async (condition: (state: string) => boolean) => {
@@ -94,7 +94,7 @@ describe('a folder of recipes', () => {
     assert.equal((await read.look()).entries.has('web'), false)
   })
 
-  it('refuses names that have a meaning, and two files of one name', async () => {
+  it('rejects names with another meaning, and two files with the same name', async () => {
     for (const name of ['shell', 'arm64', 'Big', 'a.b']) {
       write(`${name}.toml`, '')
       const { entries } = await openFolder(folder).look()
@@ -109,7 +109,7 @@ describe('a folder of recipes', () => {
     rmSync(join(folder, 'base.toml'))
   })
 
-  it('has names without `recipe/` where the operator says so', async () => {
+  it('has names without `recipe/` if the operator enables them', async () => {
     const request = parseImageName('base/git')
     assert.deepEqual(await bookOf().bareNames(request, place), [])
     assert.deepEqual(await bookOf(true).bareNames(request, place), ['base'])

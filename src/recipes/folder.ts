@@ -12,19 +12,19 @@ import type { WrittenRecipe } from './schema.ts'
 import { markOf, readSource, SourceProblem } from './sources.ts'
 import { includesOf, nameProblem } from './written.ts'
 
-/** A recipe of a file, or what is wrong with it. */
+/** The recipe in a file, or its problems. */
 export type FolderEntry =
   | { readonly file: string; readonly own: OwnRecipe; readonly text: string }
   | { readonly file: string; readonly problems: readonly Problem[] }
 
-/** All recipes of a folder, by name. `state` changes with every change of a file that they are made of. */
+/** All recipes of a folder, by name. `state` changes whenever a file that they use changes. */
 export type FolderRecipes = { readonly entries: ReadonlyMap<string, FolderEntry>; readonly state: string }
 
-/** As if there were no folder. */
+/** An empty folder. */
 export const noRecipes: FolderRecipes = { entries: new Map(), state: '' }
 
 export type RecipeFolder = {
-  /** What was read, if it was looked at a moment ago. */
+  /** The recipes, if the folder was checked recently. */
   current(): FolderRecipes | undefined
   /** Reads what has changed. @throws RECIPE_INVALID if the folder cannot be read */
   look(): Promise<FolderRecipes>
@@ -32,7 +32,7 @@ export type RecipeFolder = {
 
 const mostRecipes = 1000
 const mostBytes = 1024 * 1024
-// Milliseconds from one look at the files to the next.
+// Milliseconds between checks of the files.
 const believed = 1000
 
 type Read = {
@@ -43,8 +43,8 @@ type Read = {
 }
 
 /**
- * @param folder has `NAME.toml` and `NAME.json`; other files in it are what recipes copy
- * @param onLoad is called when recipes were read that are new or have changed
+ * @param folder contains `NAME.toml` and `NAME.json`; recipes can copy its other files
+ * @param onLoad called when new or changed recipes have been loaded
  */
 export function openFolder(
   folder: string,
@@ -101,7 +101,7 @@ export function recipeOf(entry: FolderEntry): OwnRecipe {
   throw new NixeryError('RECIPE_INVALID', messages.join('\n'))
 }
 
-/** The same failure of a recipe, with the place where it stands in its file. */
+/** The same failure, with its position in the file. */
 export function locate(error: RecipeError, entry: FolderEntry): NixeryError<'RECIPE_INVALID'> | undefined {
   if (!('text' in entry) || error.field === undefined) return undefined
   const { recipe, field, reason } = error
@@ -110,7 +110,7 @@ export function locate(error: RecipeError, entry: FolderEntry): NixeryError<'REC
   return new NixeryError('RECIPE_INVALID', message)
 }
 
-/** The files of a folder that are recipes, sorted. @throws RECIPE_INVALID */
+/** The recipe files of a folder, sorted. @throws RECIPE_INVALID */
 export async function recipeFiles(folder: string): Promise<string[]> {
   try {
     const files = (await readdir(folder)).filter((file) => formatOf(file) !== undefined).sort(byText)
@@ -119,15 +119,13 @@ export async function recipeFiles(folder: string): Promise<string[]> {
     return files
   } catch (error) {
     if (isNixeryError(error)) throw error
-    throw new NixeryError(
-      'RECIPE_INVALID',
-      `the folder of recipes cannot be read: ${systemErrorCode(error)}`,
-      { cause: error },
-    )
+    throw new NixeryError('RECIPE_INVALID', `cannot read the folder of recipes: ${systemErrorCode(error)}`, {
+      cause: error,
+    })
   }
 }
 
-/** The format of a file, if it is a recipe's. */
+/** The format of a recipe file; undefined for other files. */
 export const formatOf = (file: string): Format | undefined =>
   file.startsWith('.') ? undefined : (/\.(toml|json)$/.exec(file)?.[1] as Format | undefined)
 
@@ -138,14 +136,14 @@ async function readRecipe(folder: string, file: string): Promise<Read> {
   const name = file.replace(/\.[a-z]+$/, '')
   const path = join(folder, file)
   const paths = [path]
-  // Marked before it is read: what changes meanwhile is seen at the next look.
+  // Record the state before reading, so that the next check sees concurrent changes.
   const mark = await markOf(path)
   const entry = await readEntry(folder, file, name, paths)
   const others = await marksOf(paths.slice(1))
   return { name, entry, paths, mark: paths.length > 1 ? `${mark}\n${others}` : mark }
 }
 
-/** @param paths gets what else the recipe is made of */
+/** @param paths receives the other files that the recipe uses */
 async function readEntry(folder: string, file: string, name: string, paths: string[]): Promise<FolderEntry> {
   const broken = (problems: readonly Omit<Problem, 'recipe' | 'file'>[]): FolderEntry => ({
     file,
@@ -190,7 +188,7 @@ async function copiesOf(folder: string, { files = [] }: WrittenRecipe, paths: st
       copies.set(source, read.copied)
       paths.push(...read.paths)
     } catch (error) {
-      // So that it is read when it is there.
+      // So that the recipe is reloaded when the file exists.
       paths.push(join(folder, source))
       if (!(error instanceof SourceProblem)) throw error
       return { problem: { field: `files[${index}].source`, message: error.message } }

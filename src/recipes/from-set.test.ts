@@ -8,7 +8,7 @@ import type { RecipePlace } from './book.ts'
 import { createSetRecipes } from './from-set.ts'
 
 describe('the recipes of a package set', () => {
-  it('are evaluated only for clients that may build, and are then known to all', async () => {
+  it('are evaluated only for clients that may build, and then cached for all', async () => {
     const asked: (string | undefined)[] = []
     const nix = {
       evaluateImage: ({ image }: ImageLookUp) => {
@@ -55,7 +55,7 @@ describe('the recipes of a package set', () => {
     assert.deepEqual(await recipes.names(refused), ['web'])
     assert.deepEqual(asked, ['web', undefined])
 
-    // A restart does not ask again, unless what was evaluated is gone.
+    // A restart does not evaluate again, unless the results were removed.
     await Promise.all(rest)
     const restarted = open()
     assert.deepEqual(await restarted.own('web', refused), own)

@@ -20,19 +20,19 @@ import type { SetRecipes } from './operator-book.ts'
 export type SetRecipesOptions = {
   readonly nix: Pick<Nix, 'evaluateImage'>
   readonly policy: SetPolicy
-  /** Keeps answers beyond the end of the process. */
+  /** Stores results across restarts. */
   readonly catalog: Pick<Catalog, 'resolutions' | 'rememberResolutions'>
-  /** Takes what is still to be done when the answer is there. */
+  /** Runs work that can be completed after the response. */
   readonly later: (work: Promise<unknown>) => void
 }
 
-// Answers that are kept, of all revisions, and for how long (ms) a failure is.
+// The number of cached results, of all revisions, and how long (ms) failures are cached.
 const mostKept = 500
 const failureKept = 10_000
 
 /**
- * The recipes of a package set: its attribute `images`, a set of recipes by name. Each is evaluated alone, so that one
- * that fails does not affect the others, and once for each revision and platform.
+ * The recipes of a package set: its attribute `images`, a set of recipes by name. Each is evaluated separately, so that
+ * a failure does not affect the others, and once for each revision and platform.
  */
 export function createSetRecipes({ nix, policy, catalog, later }: SetRecipesOptions): SetRecipes {
   const kept = new LRUCache<string, Promise<ImageAnswer>>({ max: mostKept })
@@ -54,7 +54,7 @@ export function createSetRecipes({ nix, policy, catalog, later }: SetRecipesOpti
     const remembered = again
       ? undefined
       : (await catalog.resolutions([inCatalog], parseAnswer)).get(inCatalog)
-    // Another may have begun meanwhile.
+    // Another caller may have started in the meantime.
     const begun = again ? undefined : kept.get(key)
     if (begun) return begun
     if (remembered) {
@@ -63,7 +63,7 @@ export function createSetRecipes({ nix, policy, catalog, later }: SetRecipesOpti
     }
     enter?.()
     const { set } = pinned
-    // Whoever asks first may leave, and others wait for the same.
+    // The first caller may disconnect while others wait for the same result.
     const { signal: _signal, ...watch } = demand
     const found = nix.evaluateImage({ set, ...policy, system: platform.system, image }, watch)
     kept.set(key, found)
@@ -110,7 +110,7 @@ const answerForm = z.union([
   z.object({ recipe: z.unknown(), roots: z.array(root) }),
 ])
 
-/** Undefined for what this version cannot read. */
+/** Undefined if this version cannot read it. */
 function parseAnswer(text: string): ImageAnswer | undefined {
   try {
     return answerForm.parse(JSON.parse(text))
@@ -139,7 +139,7 @@ function ownOf(
     throw new RecipeError(
       name,
       'files',
-      `the source of ${lost.path} is not in the store: write a path of Nix, such as ./file`,
+      `the source of ${lost.path} is not in the store: use a Nix path, such as ./file`,
     )
   }
   const recipe: Recipe = normalise(name, written)
@@ -155,7 +155,7 @@ function ownOf(
 
 const withFiles = z.looseObject({ files: z.array(z.looseObject({ source: z.string() }).or(z.unknown())) })
 
-/** In Nix, the source of a file is a path or a derivation, which are in the store. */
+/** In Nix, the source of a file is a path or a derivation, both of which are in the store. */
 function withStore(value: unknown): unknown {
   const parsed = withFiles.safeParse(value)
   if (!parsed.success) return value
@@ -167,5 +167,5 @@ function withStore(value: unknown): unknown {
   return { ...parsed.data, files }
 }
 
-/** The store path that a path lies in. */
+/** The store path that contains a path. */
 const rootOf = (path: string): string => path.split('/').slice(0, 4).join('/')

@@ -4,16 +4,16 @@ import { compose } from './compose.ts'
 import { recipeError } from './errors.ts'
 import { checkWhole } from './whole.ts'
 
-/** A recipe in its normal form, and the names of those that it includes, in order. */
+/** A recipe in normal form, and the names of the recipes that it includes, in order. */
 export type OwnRecipe = LoadedRecipe & { readonly include: readonly string[] }
 
-// How deep includes may be nested.
+// The maximum nesting of includes.
 const deepest = 8
 
 /**
- * A recipe with all that it includes.
- * @param own gives each recipe by name; fails for one that does not exist or is not valid
- * @throws RECIPE_INVALID for a cycle or too deep a nesting, or what does not fit together; what `own` throws
+ * Merges a recipe with everything that it includes.
+ * @param own returns a recipe by name; fails if it does not exist or is not valid
+ * @throws RECIPE_INVALID for cycles, too deep nesting, or conflicts; what `own` throws
  */
 export async function withIncludes(
   name: string,
@@ -26,19 +26,19 @@ export async function withIncludes(
   const add = async (each: string, trail: readonly string[]): Promise<void> => {
     const path = [...trail, each]
     if (trail.includes(each)) {
-      throw recipeError(name, 'include', `${path.join(' → ')} is a cycle: take one of these includes out`)
+      throw recipeError(name, 'include', `${path.join(' → ')} is a cycle: remove one of these includes`)
     }
     if (path.length > deepest + 1) {
       throw recipeError(
         name,
         'include',
-        `${path.join(' → ')} is too deep: recipes include each other over at most ${deepest} steps`,
+        `${path.join(' → ')} is too deep: includes can be nested over at most ${deepest} steps`,
       )
     }
     const found = await (seen.get(each) ?? seen.set(each, own(each, trail.at(-1))).get(each))
     if (!found) throw new Error('a recipe that was not looked up')
     for (const included of found.include) await add(included, path)
-    // One that is included twice counts where it came first.
+    // A recipe that is included twice counts at its first position.
     if (added.has(each)) return
     added.add(each)
     parts.push({ name: each, recipe: found.recipe })

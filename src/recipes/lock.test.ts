@@ -15,7 +15,7 @@ describe('locking a base', () => {
     assert.equal(withBase(json, 'json', pinned), json.replace('r.example/a:1', pinned))
   })
 
-  it('changes nothing where the text cannot be told for sure', () => {
+  it('changes nothing if it cannot locate the text reliably', () => {
     assert.equal(withBase('base = """r.example/a:1"""', 'toml', pinned), undefined)
     assert.equal(withBase('{"base": "r.example\\u002fa:1"}', 'json', pinned), undefined)
     assert.equal(baseIn('base = ', 'toml'), undefined)
@@ -29,13 +29,13 @@ describe('the field base', () => {
       ? parsed.written.base
       : parsed.problems.map(({ field, message, position }) => [field, message, position])
   }
-  it('must be pinned, and its tag has no meaning', () => {
+  it('must be pinned, and its tag is ignored', () => {
     assert.equal(problemsOf(pinned), `r.example/a@sha256:${'b'.repeat(64)}`)
     const position = { line: 2, column: 3 }
     assert.deepEqual(problemsOf('r.example/a:1'), [
       [
         'base',
-        'r.example/a:1 is not pinned, so it may change: run `nixery recipe lock`, which writes its digest behind it',
+        'r.example/a:1 is not pinned, so it may change: run `nixery recipe lock`, which appends its digest',
         position,
       ],
     ])

@@ -1,15 +1,15 @@
 import { isDeepStrictEqual } from 'node:util'
 import { positionOfField, valueOf, type Format } from './parse.ts'
 
-/** What a recipe's text says of its base; undefined if nothing, or if the text is not valid. */
+/** The base in a recipe's text; undefined if it has none, or if the text is not valid. */
 export function baseIn(text: string, format: Format): string | undefined {
   const base = fieldsOf(text, format)?.['base']
   return typeof base === 'string' ? base : undefined
 }
 
 /**
- * The text of a recipe with another base; everything else stays as it is written, comments too.
- * @returns undefined if the text of the base cannot be told for sure, such as with escapes in it
+ * Replaces the base in the text of a recipe; everything else is preserved, including comments.
+ * @returns undefined if the text of the base cannot be located reliably, for example because it contains escapes
  */
 export function withBase(text: string, format: Format, base: string): string | undefined {
   const position = positionOfField(text, format, ['base'])
@@ -24,7 +24,7 @@ export function withBase(text: string, format: Format, base: string): string | u
   const { before = '', quote = '' } = found?.groups ?? {}
   if (!found) return undefined
   const changed = `${text.slice(0, start)}${before}${quote}${base}${quote}${text.slice(start + found[0].length)}`
-  // Nothing else may have changed.
+  // Verify that nothing else has changed.
   const [old, fresh] = [fieldsOf(text, format), fieldsOf(changed, format)]
   return old && fresh && isDeepStrictEqual({ ...old, base }, { ...fresh }) ? changed : undefined
 }

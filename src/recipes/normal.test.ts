@@ -31,7 +31,7 @@ const files = fc.uniqueArray(
   ),
   { selector: ({ path }) => path, maxLength: 4 },
 )
-/** Any recipe, as one writes it. */
+/** An arbitrary recipe, as written by a user. */
 const written = fc.record(
   {
     base: fc.constantFrom(
@@ -79,7 +79,7 @@ const imageOf = (recipe: Recipe) => {
   )
 }
 
-/** The same with the fields of every table in another order. */
+/** The same recipe with the fields of every table in another order. */
 function reversed(input: unknown): unknown {
   if (Array.isArray(input)) return input.map(reversed)
   if (typeof input !== 'object' || input === null) return input
@@ -119,7 +119,7 @@ describe('the normal form of a recipe', () => {
     await fc.assert(
       fc.asyncProperty(written, fc.integer({ min: 0, max: 17 }), async (document, at) => {
         const entries = Object.entries(document)
-        // An entry point drops a command that comes before it, so the two stay together.
+        // An entry point drops an earlier command, so keep the two together.
         const isFirst = ([field]: [string, unknown], index: number) =>
           index < at && field !== 'cmd' && field !== 'entrypoint'
         const base = Object.fromEntries(entries.filter(isFirst))
@@ -134,7 +134,7 @@ describe('the normal form of a recipe', () => {
     )
   })
 
-  it('has the defaults of accounts and files', () => {
+  it('contains the defaults of accounts and files', () => {
     const recipe = normal({
       accounts: [{ name: 'app', uid: 1000 }],
       files: [
@@ -166,7 +166,7 @@ describe('includes', () => {
     }
   const find = (documents: Parameters<typeof recipesOf>[0]) => withIncludes('web', recipesOf(documents))
 
-  it('come before the recipe itself, and each once', async () => {
+  it('come before the recipe itself, each once', async () => {
     const { recipe } = await find({
       web: { include: ['a', 'b'], env: { X: 'web' } },
       a: { include: ['c'], env: { X: 'a', Y: 'a' }, cmd: ['a'] },
@@ -176,10 +176,10 @@ describe('includes', () => {
     assert.deepEqual(recipe, { packages: ['git'], cmd: ['a'], env: { X: 'web', Y: 'b' } })
   })
 
-  it('are refused in a cycle, and nested too deep', async () => {
+  it('are rejected if they form a cycle or are nested too deeply', async () => {
     await assert.rejects(find({ web: { include: ['a'] }, a: { include: ['web'] } }), {
       code: 'RECIPE_INVALID',
-      message: 'recipe web: include: web → a → web is a cycle: take one of these includes out',
+      message: 'recipe web: include: web → a → web is a cycle: remove one of these includes',
     })
     const chain = Object.fromEntries(
       Array.from({ length: 12 }, (_, i) => [`r${i}`, { include: [`r${i + 1}`] }]),
@@ -195,7 +195,7 @@ describe('includes', () => {
     ],
     ['a group without an account', { user: '1:app' }, /^recipe web: user: there is no group app/],
     [
-      'a group that is not there',
+      'a group that does not exist',
       { accounts: [{ name: 'app', uid: 1, groups: ['wheel'] }] },
       /^recipe web: accounts: app is in the group wheel/,
     ],
@@ -210,18 +210,18 @@ describe('includes', () => {
       /^recipe web: files: \/a\/b is below \/a/,
     ],
     [
-      'passwd beside accounts',
+      'passwd together with accounts',
       { accounts: [{ name: 'app', uid: 1000 }], files: [{ path: '/etc/passwd', text: '' }] },
-      /^recipe web: files: \/etc\/passwd is made from accounts/,
+      /^recipe web: files: \/etc\/passwd is generated from accounts/,
     ],
     [
       'two files at one path',
       { include: ['a'], files: [{ path: '/a', text: '2' }] },
-      /^recipe web: files: \/a is in the recipe a as well/,
+      /^recipe web: files: \/a is also in the recipe a/,
     ],
   ]
   for (const [what, document, message] of rows) {
-    it(`are refused with ${what}`, async () => {
+    it(`are rejected with ${what}`, async () => {
       const rejected = find({ web: document, a: { files: [{ path: '/a', text: '1' }] } })
       await assert.rejects(rejected, (error: Error) => message.test(error.message))
     })

@@ -4,19 +4,19 @@ import { byText } from '../image/store-path.ts'
 import { compose } from './compose.ts'
 import type { WrittenFile, WrittenRecipe } from './schema.ts'
 
-/** A file that was read for `source`; of a directory, one for each thing in it. */
+/** A file read for `source`; a directory has one for each of its entries. */
 export type Copied = {
-  /** Where it lies in the source: empty for the source itself, else `a/b`. */
+  /** The path in the source: empty for the source itself, otherwise `a/b`. */
   readonly inside: string
   readonly executable: boolean
 } & ({ readonly bytes: Uint8Array } | { readonly link: string } | { readonly directory: true })
 
-/** What was read, by the `source` that names it. */
+/** The files that were read, by `source`. */
 export type Copies = ReadonlyMap<string, readonly Copied[]>
 
 /**
- * The normal form of a recipe without what it includes: defaults are filled in, what has no order is sorted, and what is
- * empty is left out. The normal form is a recipe whose normal form is itself.
+ * Returns the normal form of a recipe without its includes: defaults are filled in, unordered lists are sorted, and
+ * empty fields are omitted. The normal form of a normal form is itself.
  * @throws RECIPE_INVALID
  */
 export function normalise(name: string, written: WrittenRecipe, copies: Copies = new Map()): Recipe {
@@ -55,7 +55,7 @@ function normalFiles(file: WrittenFile, copies: Copies): ImageFile[] {
   return (copies.get(file.source ?? '') ?? []).map((copied) => {
     const at = copied.inside === '' ? path : `${path}/${copied.inside}`
     if ('link' in copied) return { path: at, link: copied.link }
-    // The mode of a directory's files is for files: directories stay readable.
+    // The mode applies to files in the directory; directories stay readable.
     if ('directory' in copied) return { path: at, directory: true as const, mode: '0755', ...owner }
     const own = { mode: mode ?? (copied.executable ? '0755' : '0644'), ...owner }
     return { path: at, ...contentOf(copied.bytes), ...own }

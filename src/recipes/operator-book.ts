@@ -5,18 +5,18 @@ import { locatedError, notIncluded, ownIn } from './check.ts'
 import { noRecipes, type RecipeFolder } from './folder.ts'
 import { withIncludes, type OwnRecipe } from './include.ts'
 
-/** Recipes that a package set has, as its attribute `images`. */
+/** The recipes of a package set, from its attribute `images`. */
 export type SetRecipes = {
   /** Their names, sorted. */
   names(place: RecipePlace): Promise<readonly string[]>
-  /** Undefined for one that the set does not have. @throws RECIPE_INVALID for one that does not evaluate, or is not valid */
+  /** Undefined if the set does not have the recipe. @throws RECIPE_INVALID if it does not evaluate, or is not valid */
   own(name: string, place: RecipePlace): Promise<OwnRecipe | undefined>
 }
 
 export type OperatorBookOptions = {
   readonly folder: RecipeFolder | undefined
   readonly set: SetRecipes | undefined
-  /** Whether recipes need no `recipe/` before their names. */
+  /** Whether recipes need no `recipe/` prefix. */
   readonly bare: boolean
 }
 
@@ -28,7 +28,7 @@ export function createOperatorBook({ folder, set, bare }: OperatorBookOptions): 
 
   const lookInFolder = async () => (folder ? folder.look() : noRecipes)
 
-  /** A recipe of the package set, which includes others of the set and built-in ones. */
+  /** A recipe of the package set, which can include others of the set and built-in ones. */
   const ownInSet = async (name: string, by: string | undefined, place: RecipePlace): Promise<OwnRecipe> => {
     const recipe = builtIn(name)
     if (recipe) return { recipe, roots: [], include: [] }
@@ -50,7 +50,7 @@ export function createOperatorBook({ folder, set, bare }: OperatorBookOptions): 
     },
     async find(name, place) {
       const { entries } = await lookInFolder()
-      // The folder is the operator's, and counts before the package set.
+      // The folder belongs to the operator, and takes precedence over the package set.
       if (!entries.has(name)) return withIncludes(name, (each, by) => ownInSet(each, by, place))
       try {
         return await withIncludes(name, (each, by) => ownIn(entries, each, by))

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { formatProblem, parseRecipe, type Format } from './parse.ts'
 
-/** All problems of a recipe `web`, each with its place. */
+/** All problems of a recipe `web`, with their positions. */
 function problems(text: string, format: Format = 'toml'): string[] {
   const parsed = parseRecipe('web', text, format)
   return parsed.ok
@@ -22,7 +22,7 @@ describe('what is wrong with a recipe', () => {
       'web.toml:3:1: recipe web: workDirectory: unknown field: did you mean workdir?',
     ],
     [
-      'a field in other case',
+      'a field in a different case',
       'stopsignal = "SIGQUIT"',
       'web.toml:1:1: recipe web: stopsignal: unknown field: did you mean stopSignal?',
     ],
@@ -73,19 +73,19 @@ describe('what is wrong with a recipe', () => {
       /:10:1: recipe web: files\[1\]\.mode: must be an octal number in quotes, such as "0644"/,
     ],
     [
-      'a file that is nothing',
+      'a file without contents',
       file('path = "/x"'),
-      /files\[1\]: \/x says nothing of what it is: give one of text, source, link and directory/,
+      /files\[1\]: \/x has no contents: give one of text, source, link and directory/,
     ],
     [
-      'a file that is two things',
+      'a file with two kinds of contents',
       file('path = "/x"\ntext = ""\nlink = "y"'),
       /files\[1\]: \/x has text and link/,
     ],
     [
       'a link with a mode',
       file('path = "/x"\nlink = "y"\nmode = "0644"'),
-      /\/x is a link, which has no mode/,
+      /\/x is a link, which cannot have mode/,
     ],
     [
       'a negative uid',
@@ -112,7 +112,7 @@ describe('what is wrong with a recipe', () => {
     ['a platform', 'platforms = ["riscv64"]', /platforms\[0\]: must be one of amd64, arm64/],
     ['too many layers', 'maxLayers = 200', /maxLayers: must be a whole number from 1 to 120/],
     [
-      'a package that is none',
+      'an invalid package name',
       'packages = ["git/x"]',
       /packages\[0\]: must be the name of a package, such as "git"/,
     ],
@@ -131,7 +131,7 @@ describe('what is wrong with a recipe', () => {
     })
   }
 
-  it('has its place in JSON, too', () => {
+  it('has its position in JSON, too', () => {
     assert.deepEqual(
       problems(
         '{\n  "packages": ["nginx"],\n  "files": [{ "path": "/a", "text": "" },\n    { "path": "/b", "text": "", "mode": "9" }]\n}',

@@ -4,12 +4,12 @@ import type { z } from 'zod'
 import { positionInJson, positionInToml, type FieldPath, type Position } from './positions.ts'
 import { fieldNames, innerNames, recipeSchema, type WrittenRecipe } from './schema.ts'
 
-/** What is wrong with a recipe: what, in which field, where it stands if it is in a file, and what to do. */
+/** A problem in a recipe: the field, the position in the file, the problem, and what to do. */
 export type Problem = {
   readonly recipe: string
   readonly field?: string | undefined
   readonly message: string
-  /** The file, and the place in it. */
+  /** The file, and the position in it. */
   readonly file?: string | undefined
   readonly position?: Position | undefined
 }
@@ -27,7 +27,7 @@ export function formatProblem({ recipe, field, message, file, position }: Proble
   return `${where}recipe ${recipe}: ${field === undefined ? '' : `${field}: `}${message}`
 }
 
-// Problems that are told of one recipe.
+// The maximum number of problems reported for one recipe.
 const mostProblems = 20
 
 /** Reads the text of a recipe. Pure; never throws. */
@@ -75,7 +75,7 @@ export function valueOf(text: string, format: Format): unknown {
   return 'value' in document ? document.value : undefined
 }
 
-/** Where a field stands in a valid document, or the field that it is in. */
+/** The position of a field in a valid document, or of the field that contains it. */
 export function positionOfField(text: string, format: Format, path: FieldPath): Position | undefined {
   const find = format === 'toml' ? positionInToml : positionInJson
   for (let length = path.length; length > 0; length -= 1) {
@@ -90,7 +90,7 @@ type Checked =
   | { readonly ok: true; readonly written: WrittenRecipe }
   | { readonly ok: false; readonly problems: readonly FieldProblem[] }
 
-/** Checks a recipe that was read already. */
+/** Checks a parsed recipe. */
 export function checkRecipe(recipe: string, value: unknown): Checked {
   const parsed = recipeSchema.safeParse(value)
   if (parsed.success) return { ok: true, written: parsed.data }
@@ -114,7 +114,7 @@ function problemsOf(issue: z.core.$ZodIssue): At[] {
   return [{ path, message: isMissing ? 'is missing' : issue.message }]
 }
 
-/** Fields of other programs that people look for here. */
+/** Fields of other programs that users may expect here. */
 const elsewhere: Readonly<Record<string, string>> = {
   extraCommands:
     'is not a field: commands are a derivation in the package set (docs/recipes.md has an example)',

@@ -1,14 +1,14 @@
 import { parse } from 'smol-toml'
 
-/** A place in a text; both count from 1. */
+/** A position in a text; line and column count from 1. */
 export type Position = { readonly line: number; readonly column: number }
 
-/** The fields, and numbers in lists, that lead to a value. */
+/** The path to a value: field names and list indexes. */
 export type FieldPath = readonly (string | number)[]
 
 /**
- * Where a field stands in a valid TOML document. The parser does not tell, so the text is read up to each line's end:
- * the statement that brings the field is the first with which it is there.
+ * The position of a field in a valid TOML document. The parser does not report positions, so growing prefixes of the
+ * text are parsed: the statement that defines the field is the first one with which the field exists.
  * @returns undefined if the document does not have the field
  */
 export function positionInToml(text: string, path: FieldPath): Position | undefined {
@@ -41,7 +41,7 @@ function has(document: unknown, path: FieldPath): boolean {
   return true
 }
 
-/** The place of the last name of the path in the lines of a statement, or its begin. */
+/** The position of the last name of the path in the lines of a statement, or the statement's start. */
 function keyIn(lines: readonly string[], start: number, end: number, path: FieldPath): Position {
   const name = path.findLast((part) => typeof part === 'string')
   const key = RegExp.escape(String(name))
@@ -59,7 +59,7 @@ function keyIn(lines: readonly string[], start: number, end: number, path: Field
 
 const jsonToken = /\s*("(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+)/y
 
-/** Where a field stands in a valid JSON document; undefined if it does not have the field. */
+/** The position of a field in a valid JSON document; undefined if it does not have the field. */
 export function positionInJson(text: string, path: FieldPath): Position | undefined {
   jsonToken.lastIndex = 0
   const next = () => {
@@ -67,7 +67,7 @@ export function positionInJson(text: string, path: FieldPath): Position | undefi
     return { token: found, at: jsonToken.lastIndex - found.length }
   }
   let target: number | undefined
-  /** Reads a value whose first token was read already. @param rest what leads from here to the field */
+  /** Reads a value whose first token has been read. @param rest the path from here to the field */
   const read = (first: string, rest: FieldPath | undefined): void => {
     if (first !== '{' && first !== '[') return
     for (let index = 0; ; index += 1) {

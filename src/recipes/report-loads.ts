@@ -5,16 +5,16 @@ import { formatProblem } from './parse.ts'
 export type ReportOptions = {
   readonly warn: (line: string) => void
   /**
-   * Those of these names, and of the recipes of the package set, that packages have as well; not given where recipes need
-   * `recipe/` before their names.
+   * Returns which of these names, and of the recipes of the package set, are also names of packages; undefined if
+   * recipes need the `recipe/` prefix.
    */
   readonly clashing?: ((names: readonly string[]) => Promise<readonly string[]>) | undefined
 }
 
-// Lines about one load.
+// The maximum number of lines about one load.
 const mostLines = 50
 
-/** Tells the operator what is wrong with recipes when they are loaded, and not only whoever pulls them. Each line once. */
+/** Logs the problems of recipes when they are loaded, not only when somebody pulls them. Each line is logged once. */
 export function reportLoads({ warn, clashing }: ReportOptions): (recipes: FolderRecipes) => Promise<void> {
   let told = new Set<string>()
   return async ({ entries }) => {
@@ -28,6 +28,6 @@ export function reportLoads({ warn, clashing }: ReportOptions): (recipes: Folder
   }
 }
 
-/** Why a recipe cannot be named without `recipe/`. */
+/** Why a recipe cannot be used without the `recipe/` prefix. */
 export const clashReason = (name: string): string =>
   `the package set has a package of this name: rename the recipe, or pull ${recipePrefix}/${name}`

@@ -6,7 +6,7 @@ const account = z.strictObject(
   {
     name: fields.account,
     uid: fields.id,
-    /** The uid, if not given. */
+    /** Defaults to the uid. */
     gid: fields.id.optional(),
     home: fields.passwdPath.optional(),
     shell: fields.passwdPath.optional(),
@@ -15,7 +15,7 @@ const account = z.strictObject(
   { error: (issue) => (issue.code === 'invalid_type' ? 'must be a table with name and uid' : undefined) },
 )
 
-/** What a file may be; exactly one. `store` and `base64` are for recipes of a package set. */
+/** The contents of a file; exactly one of these. `store` and `base64` are for recipes in package sets. */
 const kinds = ['text', 'base64', 'source', 'store', 'link', 'directory'] as const
 
 const file = z
@@ -29,7 +29,7 @@ const file = z
       .regex(/^\/nix\/store\/[0-9a-z]{32}-[^/]+(\/[^/]+)*$/, 'must be a path in the Nix store')
       .optional(),
     link: fields.text.min(1, 'must not be empty').optional(),
-    directory: z.literal(true, 'must be true, or left out').optional(),
+    directory: z.literal(true, 'must be true, or omitted').optional(),
     mode: fields.mode.optional(),
     uid: fields.id.optional(),
     gid: fields.id.optional(),
@@ -37,12 +37,12 @@ const file = z
   .superRefine((value, context) => {
     const given = kinds.filter((kind) => value[kind] !== undefined)
     if (given.length !== 1) {
-      const said = given.length === 0 ? 'says nothing of what it is' : `has ${given.join(' and ')}`
+      const said = given.length === 0 ? 'has no contents' : `has ${given.join(' and ')}`
       context.addIssue(`${value.path} ${said}: give one of text, source, link and directory`)
     }
     const without = (['mode', 'uid', 'gid'] as const).filter((name) => value[name] !== undefined)
     if (value.link !== undefined && without.length > 0) {
-      context.addIssue(`${value.path} is a link, which has no ${without.join(', ')}: leave it out`)
+      context.addIssue(`${value.path} is a link, which cannot have ${without.join(', ')}: remove it`)
     }
   })
 
@@ -50,7 +50,7 @@ const file = z
 const mostLayers = 120
 const architectures = Object.keys(allPlatforms)
 
-/** A recipe as it is written. */
+/** A recipe as written. */
 export const recipeSchema = z.strictObject({
   base: fields.base.optional(),
   packages: fields.packages.optional(),
@@ -82,12 +82,12 @@ export const recipeSchema = z.strictObject({
   nixDatabase: fields.flag.optional(),
 })
 
-/** A recipe as it was written, with each field valid by itself. */
+/** A recipe as written, each field of which is valid by itself. */
 export type WrittenRecipe = z.infer<typeof recipeSchema>
 export type WrittenFile = NonNullable<WrittenRecipe['files']>[number]
 
 export const fieldNames: readonly string[] = Object.keys(recipeSchema.shape)
-/** Names of fields inside lists and tables, by the field that has them. */
+/** Field names inside lists and tables, by the field that contains them. */
 export const innerNames: Readonly<Record<string, readonly string[]>> = {
   accounts: Object.keys(account.shape),
   files: Object.keys(file.shape).filter((name) => name !== 'store' && name !== 'base64'),

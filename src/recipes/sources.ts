@@ -5,16 +5,16 @@ import { byText } from '../image/store-path.ts'
 import { limits } from './fields.ts'
 import type { Copied } from './normal.ts'
 
-/** What was read for a `source`, and every path whose change would give something else. */
+/** The contents of a `source`, and all paths that they depend on. */
 export type ReadSource = { readonly copied: readonly Copied[]; readonly paths: readonly string[] }
 
-/** A `source` that cannot be read; the message says why, and what to do. */
+/** A `source` that cannot be read; the message says why and what to do. */
 export class SourceProblem extends Error {}
 
 /**
  * Reads a file or a directory for a recipe. Links in a directory are copied as links.
- * @param folder where recipes lie; nothing outside is read
- * @param room how many bytes may be read
+ * @param folder the folder of recipes; nothing outside is read
+ * @param room the maximum number of bytes
  * @throws SourceProblem
  */
 export async function readSource(folder: string, source: string, room: number): Promise<ReadSource> {
@@ -22,7 +22,7 @@ export async function readSource(folder: string, source: string, room: number): 
   const start = await realpath(join(folder, source)).catch((error: unknown) => {
     throw new SourceProblem(
       systemErrorCode(error) === 'ENOENT'
-        ? `${source} does not exist: paths count from the folder of the recipe`
+        ? `${source} does not exist: paths are relative to the folder of the recipe`
         : `${source} cannot be read (${systemErrorCode(error)})`,
     )
   })
@@ -47,7 +47,7 @@ export async function readSource(folder: string, source: string, room: number): 
       left -= found.size
       if (left < 0)
         throw new SourceProblem(
-          `${source} has more than ${limits.fileBytes} bytes, with the other files of this recipe`,
+          `${source} has more than ${limits.fileBytes} bytes, including the other files of this recipe`,
         )
       copied.push({ inside: name, executable, bytes: await readFile(path) })
     } else
@@ -59,7 +59,7 @@ export async function readSource(folder: string, source: string, room: number): 
   return { copied, paths }
 }
 
-/** What changes when a file or directory does; `-` where there is none. */
+/** A text that changes with a file or directory; `-` if it does not exist. */
 export async function markOf(path: string): Promise<string> {
   try {
     const { ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true })

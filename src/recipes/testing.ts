@@ -1,4 +1,4 @@
 import { createOperatorBook } from './operator-book.ts'
 
-/** The built-in recipes alone, for tests. */
+/** Only the built-in recipes, for tests. */
 export const builtInBook = createOperatorBook({ folder: undefined, set: undefined, bare: false })

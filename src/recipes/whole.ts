@@ -5,23 +5,23 @@ import { accountFiles } from '../rootfs/tree.ts'
 import { recipeError } from './errors.ts'
 
 /**
- * Checks what fields of a recipe say of each other.
+ * Checks the fields of a recipe against each other.
  * @throws RECIPE_INVALID
  */
 export function checkWhole(name: string, recipe: Recipe): void {
   const { accounts = [], files = [] } = recipe
-  // Accounts of a base are known when the base is.
+  // Accounts of a base are known only when the base has been read.
   if (recipe.base === undefined) checkUser(name, recipe)
   const groups = new Set([...standingGroups, ...accounts.map((account) => account.name)])
   for (const account of accounts) {
     const missing = account.groups.find((group) => !groups.has(group))
     if (missing === undefined || recipe.base !== undefined) continue
-    const reason = `${account.name} is in the group ${missing}, which does not exist: add an account of that name, or take it out`
+    const reason = `${account.name} is in the group ${missing}, which does not exist: add an account of that name, or remove the group`
     throw recipeError(name, 'accounts', reason)
   }
   const written = files.find(({ path }) => accountFiles.has(path))
   if (accounts.length > 0 && written) {
-    throw recipeError(name, 'files', `${written.path} is made from accounts: use one of the two`)
+    throw recipeError(name, 'files', `${written.path} is generated from accounts: use one of the two`)
   }
   checkPlaces(name, files)
 }
@@ -44,7 +44,7 @@ function checkUser(name: string, { user, accounts = [] }: Recipe): void {
   }
 }
 
-/** Nothing can lie below a file or a link. */
+/** Nothing can be below a file or a link. */
 function checkPlaces(name: string, files: readonly ImageFile[]): void {
   const others = new Set(files.filter((file) => !('directory' in file)).map(({ path }) => path))
   for (const { path } of files) {

@@ -66,7 +66,7 @@ export async function deleteMarked(
     await marks.delete([...sizes.keys()], delay, async (digest) => {
       if (failure || signal?.aborted) return false
       try {
-        // This process does not start to use the blob meanwhile.
+        // This process does not start to use the blob in the meantime.
         if (uses) return await uses.remove(digest, () => remove(digest))
         await remove(digest)
         return true

@@ -76,7 +76,7 @@ export function inOrderOfDeletion({ blobs, roots, indexes }: Survey, decision: D
   return decision.blobs.toSorted((a, b) => (rank[a] ?? 0) - (rank[b] ?? 0))
 }
 
-/** Returns what is asked right before a blob is deleted, because it or its image may have just been pulled. */
+/** Returns a check for right before a blob is deleted, because it or its image may have just been pulled. */
 export function neededNow(
   { catalog, uses }: Pick<DeletionDeps, 'catalog' | 'uses'>,
   survey: Survey,

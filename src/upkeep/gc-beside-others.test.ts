@@ -18,7 +18,7 @@ openWorldForEach((opened) => (world = opened))
 const gc = (options: Partial<CollectOptions> = {}, inUse: readonly Digest[] = []) =>
   collectIn(world, options, inUse)
 
-describe('garbage collection beside pulls, builds and other processes', () => {
+describe('garbage collection alongside pulls, builds and other processes', () => {
   it('keeps a blob that comes into use just before its deletion, and reports it missing afterwards', async () => {
     const digests: Digest[] = []
     for (let index = 0; index < 5; index += 1) digests.push(await world.layer(`unused ${index}`, 40))

@@ -18,7 +18,7 @@ async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await holds())) await sleep(10)
 }
 
-describe('garbage collection beside other machines', { skip: noPostgres, timeout: 120_000 }, () => {
+describe('garbage collection alongside other machines', { skip: noPostgres, timeout: 120_000 }, () => {
   let server: TestPostgres
   let folder: string
   let url: string
@@ -55,7 +55,7 @@ describe('garbage collection beside other machines', { skip: noPostgres, timeout
       (blob) => blob.digest === digest && blob.markedAt !== undefined,
     )
 
-  it('marks first and deletes later, without what another machine has found meanwhile', async () => {
+  it('marks first and deletes later, except what another machine has found in the meantime', async () => {
     await one.image('gone', ['a', 'shared'], 40)
     const kept = await one.image('kept', ['shared'], 1)
     const stranger = await one.stranger('of another program', 40)
@@ -71,7 +71,7 @@ describe('garbage collection beside other machines', { skip: noPostgres, timeout
     await until(() => isMarked(digestOf('a')))
     assert.equal(await isMarked(digestOf('shared')), false)
     assert.equal(await isMarked(stranger), true)
-    // It is told, so that its next look takes the mark off.
+    // It is notified, so that its next lookup removes the mark.
     await until(async () => {
       await two.blobs.find(digestOf('a'))
       return !(await isMarked(digestOf('a')))
@@ -79,18 +79,18 @@ describe('garbage collection beside other machines', { skip: noPostgres, timeout
     const second = await collectIn(one, { keepDays: 30, delay: 0 })
     assert.ok(second.blobs.count > 0)
     assert.deepEqual(await one.stored(), [...digestsOf(kept), digestOf('a')].sort())
-    // Nobody has asked for it again.
+    // Nobody has requested it again.
     await collectIn(two, { keepDays: 30, delay: 0 })
     await collectIn(two, { keepDays: 30, delay: 0 })
     assert.deepEqual(await one.stored(), digestsOf(kept))
     await until(async () => (await one.catalog.layer(testKey<LayerKey>('layer a'))) === undefined)
   })
 
-  it('takes the marks off what is needed again', async () => {
+  it('removes the marks of blobs that are needed again', async () => {
     const image = await one.image('again', ['a'], 40)
     await collectIn(one, { keepDays: 30, delay: 3600 })
     assert.equal(await isMarked(digestOf('a')), true)
-    // Given from memory by another machine, which remembers the image again.
+    // Another machine serves it from memory, and records the image again.
     await two.catalog.rememberPulls([
       {
         repository: 'again',
@@ -107,7 +107,7 @@ describe('garbage collection beside other machines', { skip: noPostgres, timeout
     assert.equal(await isMarked(digestOf('a')), false)
   })
 
-  it('lets who looks up or stores a blob wait while it is being deleted', async () => {
+  it('makes lookups and stores of a blob wait while it is being deleted', async () => {
     await one.layer('a', 40)
     await collectIn(one, { sizeLimit: 1, delay: 3600 })
     const events: string[] = []

@@ -18,7 +18,7 @@ const imageKeys = async () =>
   (await world.catalog.upkeep.images({ limit: 100 }, parseAny)).map(({ key }) => key)
 
 describe('garbage collection', () => {
-  it('removes images that were not pulled for the time, but not the layers that others share', async () => {
+  it('removes images that were not pulled within the time, but not layers shared with others', async () => {
     await world.image('old', ['glibc', 'git'], 40)
     const other = await world.image('other', ['glibc', 'htop'], 40)
     await world.pulled('old', 31)
@@ -43,7 +43,7 @@ describe('garbage collection', () => {
     assert.deepEqual(await world.stored(), digestsOf(young))
   })
 
-  it('keeps images for ever by default, and unknown blobs of any age', async () => {
+  it('keeps images forever by default, and unknown blobs of any age', async () => {
     const old = await world.image('old', ['a'], 4_000)
     const strange = await world.stranger('of the original', 4_000)
     await world.layer('of a failed build', 1)
@@ -98,7 +98,7 @@ describe('garbage collection', () => {
       ['of/0', 'of/2'],
     )
     assert.deepEqual(await world.stored(), digestsOf(second, fourth))
-    // A new image is kept nevertheless.
+    // A new image is kept anyway.
     const fresh = await world.image('fresh', [`fresh ${big}`])
     await gc({ sizeLimit: 1 })
     assert.deepEqual(await world.stored(), digestsOf(fresh))

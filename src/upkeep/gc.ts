@@ -19,11 +19,11 @@ export type CollectDeps = DeletionDeps & {
 }
 
 export type CollectOptions = {
-  /** For how many days an image is kept after its last pull; for ever by default. */
+  /** For how many days an image is kept after its last pull; forever by default. */
   readonly keepDays?: number | undefined
   /** The limit for the total size of all blobs in bytes. Above it, the least recently pulled images are removed. */
   readonly sizeLimit?: number | undefined
-  /** For how many days resolutions and facts of paths are kept after their last use; for ever by default. */
+  /** For how many days resolutions and facts of paths are kept after their last use; forever by default. */
   readonly rowDays?: number | undefined
   /**
    * Seconds between the collection that finds that a blob is not needed and one that deletes it, for a catalog that
@@ -50,9 +50,9 @@ const daySeconds = 86_400
 const imagesAtOnce = 100
 
 /**
- * Removes images that are no longer pulled, unreferenced blobs, and files of interrupted builds. Blobs are removed from the
- * catalog before they are deleted, and manifests before the blobs that they refer to. So it can be interrupted at any time,
- * and other processes can pull and build meanwhile: they build missing blobs again.
+ * Removes images that are no longer pulled, unreferenced blobs, and files of interrupted builds. Blobs are removed from
+ * the catalog before they are deleted, and manifests before the blobs that they refer to. So it can be interrupted at
+ * any time, and other processes can pull and build in the meantime: they build missing blobs again.
  * @throws STORE_UNAVAILABLE when the store or the catalog fails, OtherGc, and the signal's reason
  */
 export async function collect(deps: CollectDeps, options: CollectOptions): Promise<Collected> {

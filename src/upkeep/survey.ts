@@ -81,7 +81,7 @@ export async function survey(
     if (place === undefined) continue
     if (blob.markedAt !== undefined) {
       marked.add(place)
-      // Of an image that is forgotten already, unless it was given since.
+      // Of an image that was already removed, unless it was served since.
       if ((blob.usedAt ?? 0) < blob.markedAt) unneeded.add(place)
     }
     known[place] = 1

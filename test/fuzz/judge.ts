@@ -29,7 +29,7 @@ export function judge({ status, headers, body }: RawAnswer, secret: string): voi
   assert.ok(status < 500, `status ${status}: ${body.toString('latin1', 0, 500)}`)
   for (const [name] of headers) assert.ok(known.has(name), `a header ${name}`)
   const named = new Map(headers)
-  assert.equal(named.size, headers.length, 'a header that is there twice')
+  assert.equal(named.size, headers.length, 'a header that appears twice')
   assert.ok(!body.includes(secret), 'a file that lies beside the store')
   assert.ok(!body.includes(`<b>${mark}`), 'an echo')
   assert.ok(!body.includes('<script>alert'), 'an echo')

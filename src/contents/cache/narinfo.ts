@@ -45,8 +45,8 @@ const fields = new Set([
 
 /**
  * Parses a narinfo (libstore/nar-info.cc): lines `Name: value`, each ended by a line feed. Stricter than Nix: a field
- * that is there twice is refused, of whichever kind, except signatures. `References` may be missing (nix-serve leaves
- * it out where there are none). Never throws.
+ * that appears twice is refused, of whichever kind, except signatures. `References` may be missing (nix-serve leaves it
+ * out where there are none). Never throws.
  * @returns the problem, in words, if it is not a narinfo
  */
 export function parseNarinfo(text: string): Narinfo | { readonly invalid: string } {
@@ -64,7 +64,7 @@ export function parseNarinfo(text: string): Narinfo | { readonly invalid: string
       if (signature && signatures.length < mostSignatures) signatures.push(signature)
     }
     if (!fields.has(name)) continue
-    if (values.has(name)) return { invalid: `${name} is there twice` }
+    if (values.has(name)) return { invalid: `${name} appears twice` }
     values.set(name, value)
   }
   return narinfoOf(values, signatures)
