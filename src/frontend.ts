@@ -116,6 +116,7 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
       {
         ...deps,
         stopping: stop.signal,
+        addressOf: (request) => addressOf(request.peer(), request.header('x-forwarded-for')),
         admin: () => openAdmin(config, { ...deps, quotas, rules: gate.quotaRules, stopping: stop.signal }),
         warn: (err) => log.warn({ err }, 'a part of the admin page cannot be shown'),
       },

@@ -4,6 +4,7 @@ import { platformsBySet, vocabularyOf } from './config/set-config.ts'
 import type { Gate } from './gate.ts'
 import { originOf } from './http/challenge.ts'
 import { loginLifetime, sessionLifetime } from './http/cookies.ts'
+import type { HttpRequest } from './http/request.ts'
 import type { RouteTable } from './http/route-table.ts'
 import { platforms } from './image/platform.ts'
 import type { Monitor } from './monitor.ts'
@@ -28,6 +29,8 @@ export type PagesDeps = {
   readonly version: string
   /** Ends streams of events when the server stops. */
   readonly stopping: AbortSignal
+  /** The address of a client. */
+  readonly addressOf: (request: HttpRequest) => string | undefined
   /** What the admin page shows. */
   readonly admin: () => AdminDeps['source']
   readonly warn: (failure: unknown) => void
@@ -86,6 +89,7 @@ export function openPages(
       loginLifetime,
     },
     stopping: deps.stopping,
+    addressOf: deps.addressOf,
     describe: () => described.map(({ set, describe }) => ({ set, ...describe() })),
     version,
     platforms: config.NIXERY_PLATFORMS.map((name) => platforms[name]),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import fc from 'fast-check'
+import { NixeryError } from '../errors.ts'
 import { byText } from '../image/store-path.ts'
 import { pageOf, parsePage } from './paging.ts'
 import type { Referrer } from './referrers.ts'
@@ -93,6 +94,21 @@ describe('lists', () => {
       }
     })
   }
+
+  it('have the tags that were pulled while the package set cannot be reached', async () => {
+    for (const code of ['NIX_UNAVAILABLE', 'SOURCE_UNREACHABLE'] as const) {
+      const tags = () => Promise.reject(new NixeryError(code, 'there is no worker'))
+      const without = await registry.with({ source: { tags } })
+      const list = async (path: string) => {
+        const { status, body } = await without.clients[0].fetch(`/v2/${path}`)
+        return status === 200 ? (JSON.parse(body.toString()) as { tags: string[] }).tags : status
+      }
+      assert.deepEqual(await list('shell/git/tags/list'), ['Zed', 'a', 'latest', 'v2'])
+      assert.deepEqual(await list('shell/git/tags/list?last=v2'), [])
+      assert.equal(await list('hello/tags/list'), 503)
+      await without.dispose()
+    }
+  })
 
   it('are whole when one follows their links, whatever the size of a page', async () => {
     for (const size of [1, 2, 3, 5, 6, 7]) {

@@ -1,3 +1,4 @@
+import { hasCode } from '../errors.ts'
 import { formatImageName, isTag, type ImageRequest } from '../image/name.ts'
 import { nextLink, pageOf, parsePage, type Page } from './paging.ts'
 import { textReply, type Reply } from './reply.ts'
@@ -29,12 +30,18 @@ export async function tagsReply(
   imageRequest: ImageRequest,
 ): Promise<Reply> {
   const page = parsePage(request.query)
-  const [sources = ['latest'], used] = await Promise.all([
-    source.tags(imageRequest),
-    pulled.tags(formatImageName(imageRequest), { ...page, limit: page.limit + 1 }),
+  const repository = formatImageName(imageRequest)
+  const [sources, used] = await Promise.all([
+    source.tags(imageRequest).catch(async (error: unknown) => {
+      // While there is no worker, or the source does not answer, the tags that were pulled can still be listed and pulled.
+      if (!hasCode(error, 'NIX_UNAVAILABLE', 'SOURCE_UNREACHABLE')) throw error
+      if ((await pulled.tags(repository, { limit: 1 })).length === 0) throw error
+      return []
+    }),
+    pulled.tags(repository, { ...page, limit: page.limit + 1 }),
   ])
   // A channel or branch whose name is not a valid tag cannot be pulled.
-  const list = pageOf([sources.filter(isTag), used], page)
+  const list = pageOf([(sources ?? ['latest']).filter(isTag), used], page)
   const headers = { 'Cache-Control': 'no-cache', ...nextLink(`/v2/${name}/tags/list`, list, page) }
   return textReply(200, 'application/json', JSON.stringify({ name, tags: list.items }), headers)
 }

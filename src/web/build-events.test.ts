@@ -82,4 +82,31 @@ describe('the events of a build', () => {
     const other = id.replace('8', '9')
     assert.equal(events(testRequest(`/builds/${other}/events`), other).status, 204)
   })
+
+  it('leave room for other addresses than the one that has opened the most', async () => {
+    const history = createHistory({ builds: 5, linesPerBuild: 10 })
+    history.listener(id, { type: 'started', image: 'git' })
+    const events = createBuildEvents({
+      history,
+      stopping: new AbortController().signal,
+      addressOf: (request) => request.header('x-address'),
+    })
+    const ask = (address: string) =>
+      events(testRequest(`/builds/${id}/events`, { headers: { 'x-address': address } }), id)
+    const openFrom = async (address: string) => {
+      const { body } = ask(address)
+      return isStream(body) ? body.open() : undefined
+    }
+    const first = await Promise.all(Array.from({ length: 20 }, () => openFrom('a')))
+    assert.equal(first.filter((one) => one !== undefined).length, 16)
+    assert.ok(await openFrom('b'))
+    await first[0]?.close()
+    assert.ok(await openFrom('a'))
+    assert.equal(ask('a').status, 204)
+    // Asked for at the same time, before any of them is opened.
+    await first[1]?.close()
+    const [one, two] = [ask('a').body, ask('a').body]
+    assert.ok(isStream(one) && isStream(two) && (await one.open()))
+    await assert.rejects(two.open(), /too many streams/)
+  })
 })

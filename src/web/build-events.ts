@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { NixeryError } from '../errors.ts'
 import type { OpenBody, Reply } from '../http/reply.ts'
 import type { HttpRequest } from '../http/request.ts'
 import type { BuildRecord, History } from './history.ts'
@@ -7,10 +8,12 @@ export type BuildEventsDeps = {
   readonly history: Pick<History, 'find' | 'changed'>
   /** Ends all streams, so that they do not delay a shutdown. */
   readonly stopping: AbortSignal
+  /** The address of a client; undefined if it is unknown. */
+  readonly addressOf?: ((request: HttpRequest) => string | undefined) | undefined
 }
 
-// The maximum number of open streams; other browsers reload the page periodically.
-const mostStreams = 64
+// The maximum numbers of open streams, in total and to one address; other browsers reload the page periodically.
+const [mostStreams, mostPerAddress] = [64, 16]
 // Milliseconds after which a comment is sent, so that proxies keep the connection and disconnected clients are noticed;
 // and between two events.
 const [heartbeat, pause] = [15_000, 200]
@@ -22,9 +25,12 @@ const [heartbeat, pause] = [15_000, 200]
  */
 export function createBuildEvents(deps: BuildEventsDeps): (request: HttpRequest, id: string) => Reply {
   let open = 0
+  const byAddress = new Map<string, number>()
   return (request, id) => {
+    const address = deps.addressOf?.(request) ?? ''
+    const isFull = () => open >= mostStreams || (byAddress.get(address) ?? 0) >= mostPerAddress
     // This status tells a browser not to try again.
-    if (open >= mostStreams || !deps.history.find(id)) return { status: 204, headers: {}, body: undefined }
+    if (isFull() || !deps.history.find(id)) return { status: 204, headers: {}, body: undefined }
     const after = request.header('last-event-id') ?? new URLSearchParams(request.query).get('after') ?? ''
     const from = /^\d{1,9}$/.test(after) ? Number(after) : 0
     return {
@@ -37,13 +43,19 @@ export function createBuildEvents(deps: BuildEventsDeps): (request: HttpRequest,
       },
       body: {
         open(): Promise<OpenBody> {
+          // Several may have been accepted before the first of them was opened.
+          if (isFull()) return Promise.reject(new NixeryError('OVERLOADED', 'too many streams are open'))
           open += 1
+          byAddress.set(address, (byAddress.get(address) ?? 0) + 1)
           const over = new AbortController()
           const signal = AbortSignal.any([over.signal, deps.stopping])
           return Promise.resolve({
             chunks: () => eventsOf(deps.history, id, from, signal),
             close() {
               open -= 1
+              const left = (byAddress.get(address) ?? 1) - 1
+              if (left > 0) byAddress.set(address, left)
+              else byAddress.delete(address)
               over.abort()
               return Promise.resolve()
             },

@@ -66,9 +66,21 @@ type StepState = 'finished' | 'running' | 'failed' | 'waiting' | 'skipped'
 
 /** The steps of a build, in order, with their states. */
 function steps(
-  { resolved, realised, downloaded, planned, layers: packed, digest, state, ms: total, lines }: BuildRecord,
+  {
+    resolved,
+    realised,
+    downloaded,
+    arrived,
+    planned,
+    layers: packed,
+    digest,
+    state,
+    ms: total,
+    lines,
+  }: BuildRecord,
   showNames: boolean,
 ) {
+  const isRunning = state === 'running'
   const packages = showNames
     ? resolved?.packages.join(', ')
     : resolved && counted(resolved.packages.length, 'package')
@@ -78,14 +90,15 @@ function steps(
     { name: 'Look up packages', detail: packages, ms: resolved?.ms },
     {
       name: realised?.origin === 'caches' ? 'Find in binary caches' : 'Build or fetch with Nix',
-      detail: realised
-        ? realisedText(realised, downloaded)
-        : resolved && state === 'running'
-          ? now
-          : undefined,
+      detail: realised ? realisedText(realised, downloaded) : resolved && isRunning ? now : undefined,
       ms: realised?.ms,
     },
-    { name: 'Pack layers', detail: planned && layersText(planned, packed) },
+    {
+      name: 'Pack layers',
+      detail:
+        planned &&
+        html`${layersText(planned, packed)}${isRunning && arrived !== undefined && showNames && html`<br />downloaded <code>${arrived}</code>`}`,
+    },
     { name: 'Publish the image', detail: digest && html`<code>${digest}</code>` },
   ]
   const at = digest !== undefined ? all.length : planned || realised ? 2 : resolved ? 1 : 0

@@ -19,6 +19,8 @@ export type BuildRecord = {
   readonly realised?: Event<'realised'>
   /** Bytes from binary caches. */
   readonly downloaded?: number
+  /** The name of the store path that came last from a binary cache. */
+  readonly arrived?: string
   readonly planned?: Event<'planned'>
   /** Layers packed by this build. */
   readonly layers: readonly Event<'packed'>[]
@@ -137,6 +139,7 @@ function take(build: MutableRecord, event: BuildEvent, linesPerBuild: number, te
       build.downloaded = event.bytes
       return
     case 'downloaded':
+      build.arrived = texts.text(event.path.replace(/^.*\/[0-9a-z]{32}-/, ''))
       return
     case 'planned':
       build.planned = event

@@ -2,7 +2,7 @@ import { html } from 'hono/html'
 import type { HttpRequest } from '../http/request.ts'
 import type { RouteTable, TableRoute } from '../http/route-table.ts'
 import { immutable, type Reply } from '../http/reply.ts'
-import { parseImageName, type ImageRequest, type Vocabulary } from '../image/name.ts'
+import type { ImageRequest, Vocabulary } from '../image/name.ts'
 import { defaultPlatform, type Platform } from '../image/platform.ts'
 import { createAdmin, type AdminDeps } from './admin/admin.ts'
 import { readAssets, type Asset } from './assets.ts'
@@ -12,15 +12,14 @@ import { createBuildEvents } from './build-events.ts'
 import { buildPage } from './build-page.ts'
 import { compose, type Finder } from './compose.ts'
 import { composePage } from './compose-page.ts'
-import { addressOf, compositionOf } from './composition.ts'
 import type { SourceDescription } from './describe.ts'
 import { docsPage } from './docs.ts'
 import type { BuildRecord, History } from './history.ts'
 import { withoutSuggestions } from '../text/words.ts'
 import { homePage } from './home.ts'
 import { registryHost } from './host.ts'
-import { imageFacts, type ImageDeps } from './image.ts'
-import { imagePage } from './image-page.ts'
+import type { ImageDeps } from './image.ts'
+import { createImageRoute, parsedName } from './image-route.ts'
 import {
   documentOf,
   headersFor,
@@ -36,6 +35,8 @@ export type WebDeps = {
   readonly history: Pick<History, 'recent' | 'find' | 'changed'>
   /** Ends streams of events when the server stops. */
   readonly stopping?: AbortSignal | undefined
+  /** The address of a client, which gets a share of the streams of events. */
+  readonly addressOf?: ((request: HttpRequest) => string | undefined) | undefined
   /** The package sources. Returns at once. */
   readonly describe: () => readonly SourceDescription[]
   readonly version: string
@@ -173,34 +174,15 @@ export function createWeb(deps: WebDeps): RouteTable {
     const chapter = book.find(path.replace(/\/$/, ''))
     return chapter && { ...notFound, reply: readOnly(() => show(docsPage(frame, book, chapter), 200)) }
   }
-  const image = (name: string): TableRoute => {
-    const request = parsedName(name, vocabulary)
-    const { images } = deps
-    if (!request || !images || !finder) return notFound
-    return {
-      action: 'pull',
-      subject: { imageRequest: request },
-      reply: readOnly(async (asked) => {
-        const parameters = new URLSearchParams(asked.query)
-        const wanted = {
-          tag: parameters.get('tag') ?? undefined,
-          architecture: parameters.get('a') ?? undefined,
-        }
-        const known = { ...images, estimates: finder.estimates, history, platforms }
-        const facts = await imageFacts(known, request, wanted)
-        const address = addressOf(compositionOf(request))
-        if (!facts) {
-          const text = html`Nobody has pulled this image so far. <a href="${address}">Compose it</a> and pull
-            it.`
-          return message(404, 'Not known yet', text)
-        }
-        const host = registryHost(asked.header('host'))
-        const options = { host, now: now(), showPulls: showNames, showBuild: listBuilds, composer: address }
-        return show(imagePage(frame, facts, options), 200, {}, asked)
-      }),
-    }
-  }
-  const eventsOf = createBuildEvents({ history, stopping: deps.stopping ?? new AbortController().signal })
+  const { images } = deps
+  const imagePart = { history, platforms, vocabulary, now, showNames, listBuilds }
+  const image =
+    finder && images && createImageRoute({ ...imagePart, images, finder }, { frame, show, message, readOnly })
+  const eventsOf = createBuildEvents({
+    history,
+    stopping: deps.stopping ?? new AbortController().signal,
+    addressOf: deps.addressOf,
+  })
   const events = (id: string): TableRoute => ({
     action: 'logs',
     subject: { build: id, imageRequest: imageOf(history.find(id)) },
@@ -218,7 +200,7 @@ export function createWeb(deps: WebDeps): RouteTable {
     const entry = login?.(path) ?? admin?.(path)
     if (entry) return entry
     if (path === '/admin') return noAdmin
-    if (path.startsWith(imagesPath)) return image(path.slice(imagesPath.length))
+    if (path.startsWith(imagesPath)) return image?.(path.slice(imagesPath.length)) ?? notFound
     const [, id, isOfEvents] = buildPath.exec(path) ?? []
     if (id !== undefined) return isOfEvents === undefined ? build(id) : events(id)
     const asset = frame.assets.find(path)
@@ -232,14 +214,6 @@ const isBuild = ({ failure }: BuildRecord): boolean =>
 
 const imagesPath = '/images/'
 const buildPath = /^\/builds\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(\/events)?$/
-
-function parsedName(name: string, vocabulary: Vocabulary | undefined): ImageRequest | undefined {
-  try {
-    return parseImageName(name, undefined, vocabulary)
-  } catch {
-    return undefined
-  }
-}
 
 const pageReply = (body: Buffer, status: number, headers: Readonly<Record<string, string>>): Reply => ({
   status,
