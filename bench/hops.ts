@@ -6,11 +6,13 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
-import { pathToFileURL } from 'node:url'
+import { setTimeout } from 'node:timers/promises'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 
 type Coverage = {
@@ -18,7 +20,7 @@ type Coverage = {
     readonly url: string
     readonly functions: readonly {
       readonly functionName: string
-      readonly ranges: readonly { readonly count: number }[]
+      readonly ranges: readonly { readonly count: number; readonly startOffset: number }[]
     }[]
   }[]
 }
@@ -54,6 +56,8 @@ function lineOf(server: ChildProcess, pattern: RegExp): Promise<string> {
   })
 }
 
+type Client = Awaited<ReturnType<typeof inspector>>
+
 /** Calls methods of the inspector (https://chromedevtools.github.io/devtools-protocol/v8/Profiler/). */
 async function inspector(address: string) {
   const socket = new WebSocket(address)
@@ -72,6 +76,34 @@ async function inspector(address: string) {
     },
     close: () => socket.close(),
   }
+}
+
+const sources = pathToFileURL(join(root, 'src')).href
+
+/** The files of `src/` with the functions that were called since the last time; an anonymous one has its line. */
+async function calledSince(client: Client) {
+  const { result } = (await client.call('Profiler.takePreciseCoverage')) as Coverage
+  return result
+    .filter(({ url }) => url.startsWith(`${sources}/`))
+    .map(({ url, functions }) => {
+      const text = readFileSync(fileURLToPath(url), 'utf8')
+      const lineAt = (offset: number) => text.slice(0, offset).split('\n').length
+      const file = url.slice(sources.length + 1)
+      return {
+        file,
+        room: file.split('/')[0] ?? '',
+        functions: functions
+          .filter(({ ranges }) => (ranges[0]?.count ?? 0) > 0)
+          .map(({ functionName, ranges }) => functionName || `:${lineAt(ranges[0]?.startOffset ?? 0)}`),
+      }
+    })
+    .filter(({ functions }) => functions.length > 0)
+}
+
+/** Waits until the server has called no function for a second, so that the count has nothing of its start. */
+async function quiet(client: Client): Promise<void> {
+  do await setTimeout(1000)
+  while ((await calledSince(client)).length > 0)
 }
 
 const data = await mkdtemp(join(tmpdir(), 'nixery-hops-'))
@@ -98,22 +130,12 @@ try {
   const client = await inspector(address)
   await client.call('Profiler.enable')
   await client.call('Profiler.startPreciseCoverage', { callCount: true, detailed: false })
+  await quiet(client)
   const response = await fetch(`http://127.0.0.1:${port}/v2/${image}/manifests/latest`)
   if (!response.ok) throw new Error(await response.text())
   await response.arrayBuffer()
-  const { result } = (await client.call('Profiler.takePreciseCoverage')) as Coverage
+  const called = await calledSince(client)
   client.close()
-  const sources = pathToFileURL(join(root, 'src')).href
-  const called = result
-    .filter(({ url }) => url.startsWith(`${sources}/`))
-    .map(({ url, functions }) => ({
-      file: url.slice(sources.length + 1),
-      room: url.slice(sources.length + 1).split('/')[0] ?? '',
-      functions: functions
-        .filter(({ ranges }) => (ranges[0]?.count ?? 0) > 0)
-        .map(({ functionName }) => functionName || '(anonymous)'),
-    }))
-    .filter(({ functions }) => functions.length > 0)
   const lineFor = (name: string, files: typeof called) => {
     const functions = files.reduce((sum, file) => sum + file.functions.length, 0)
     return `${name}: ${files.length} files, ${functions} functions\n`

@@ -103,9 +103,11 @@ export function togetherOf(
   loaded: ReadonlyMap<string, LoadedRecipe>,
 ): TogetherRecipes {
   const ordered = inOrder(recipes)
+  const [only] = ordered
   const baseOf = ordered.findLast(({ recipe }) => recipe.base !== undefined)?.name ?? ''
   return {
-    recipe: compose(ordered),
+    // Each recipe by itself is merged already.
+    recipe: only && ordered.length === 1 ? only.recipe : compose(ordered),
     roots: recipes.flatMap(({ name }) => loaded.get(name)?.roots ?? []),
     named: { recipes: ordered.map(({ name }) => name), baseOf },
   }

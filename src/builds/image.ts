@@ -14,7 +14,7 @@ import type { Platform } from '../image/platform.ts'
 import type { ImageSpec } from '../image/spec.ts'
 import { layerDescriptor } from '../layers/format.ts'
 import type { Blobs } from './blobs.ts'
-import type { LinkFacts } from './link-facts.ts'
+import type { LinkFacts } from './layers.ts'
 
 /** A blob of an image. */
 export type Part = { readonly digest: Digest; readonly size: number }

@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import type { LayerKey, MemberKey } from '../catalog/catalog.ts'
 import type { Closure } from '../closure/graph.ts'
 import type { Popularity } from '../closure/popularity.ts'
@@ -155,4 +156,24 @@ function linksLayer(
 function listed(paths: readonly StorePath[]): string {
   const shown = paths.slice(0, 5).map(storePathName).join(', ')
   return paths.length > 5 ? `${shown} and ${paths.length - 5} more` : shown
+}
+
+/**
+ * The environment variables and warnings that depend on the contents of packages. They are stored with the layer of links,
+ * so that an image of known layers can be composed without reading store paths.
+ */
+export type LinkFacts = Pick<Rootfs, 'env' | 'warnings'>
+
+const linkFactsForm = z.object({ env: z.array(z.string()), warnings: z.array(z.string()) })
+
+/** Formats facts for the catalog. */
+export const linkFactsText = ({ env, warnings }: LinkFacts): string => JSON.stringify({ env, warnings })
+
+/** Parses facts in the catalog. Returns undefined if there are none, or this version cannot read them. */
+export function parseLinkFacts(text: string | undefined): LinkFacts | undefined {
+  try {
+    return text === undefined ? undefined : linkFactsForm.parse(JSON.parse(text))
+  } catch {
+    return undefined
+  }
 }

@@ -9,7 +9,7 @@ import { storeError } from '../store/store.ts'
 import type { Blobs } from './blobs.ts'
 import type { Emit } from './events.ts'
 import type { LayerSpec } from './layers.ts'
-import { linkFactsText, parseLinkFacts } from './link-facts.ts'
+import { linkFactsText, parseLinkFacts } from './layers.ts'
 import { openMembers } from './members.ts'
 import type { Flights, Start } from './single-flight.ts'
 

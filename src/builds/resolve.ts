@@ -8,7 +8,7 @@ import { partsOfName } from '../image/spelling.ts'
 import type { LookUp, SetPolicy } from '../nix/evaluate.ts'
 import type { Nix } from '../nix/nix.ts'
 import { choosePackages } from '../packages/choose.ts'
-import { withHints } from '../packages/hints.ts'
+import { withHints } from '../packages/suggestions.ts'
 import { limitsOf, type NameFilter } from '../packages/policy.ts'
 import {
   packageTexts,

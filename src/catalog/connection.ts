@@ -1,6 +1,6 @@
 import { NixeryError } from '../errors.ts'
 import { batchesOf } from './batches.ts'
-import { countDoubts, noDoubts, removeDoubts, type Doubts } from './doubts.ts'
+import { countDoubts, type Doubts } from './policy.ts'
 import type { SqlCatalog } from './sql.ts'
 
 /** The database under a catalog. */
@@ -43,7 +43,7 @@ export async function connect(database: Database, options: ConnectionOptions): P
   const { pause } = options
   const repeat = database.repeat ?? ((work) => work())
   const warn = sparing(options.warn)
-  const doubts = noDoubts()
+  const doubts: Doubts = { blobs: new Set(), paths: new Set() }
   let current: SqlCatalog | undefined
   let opening: Promise<SqlCatalog> | undefined
   let mending: Promise<void> | undefined
@@ -91,11 +91,11 @@ export async function connect(database: Database, options: ConnectionOptions): P
     current = opened
     for (const blobs of batchesOf([...doubts.blobs], atOnce)) {
       await opened.upkeep.forgetBlobs(blobs)
-      removeDoubts(doubts, { blobs })
+      for (const digest of blobs) doubts.blobs.delete(digest)
     }
     for (const paths of batchesOf([...doubts.paths], atOnce)) {
       await opened.forgetPathFacts(paths)
-      removeDoubts(doubts, { paths })
+      for (const path of paths) doubts.paths.delete(path)
     }
     return opened
   }

@@ -59,12 +59,10 @@ export function withFront(catalog: Catalog, subscribe?: SubscribeToChanges, ttl 
       keys?.delete(key)
       if (keys?.size === 0) layersIn.delete(digest)
     },
+    onInsert({ digest }, key) {
+      layersIn.set(digest, (layersIn.get(digest) ?? new Set()).add(key))
+    },
   })
-  const keepLayer = (key: LayerKey, layer: KnownLayer) => {
-    layers.set(key, layer)
-    const keys = layersIn.get(layer.digest) ?? new Set()
-    layersIn.set(layer.digest, keys.add(key))
-  }
   const forget = (digests: readonly Digest[]) => {
     for (const digest of digests) {
       blobs.delete(digest)
@@ -73,18 +71,18 @@ export function withFront(catalog: Catalog, subscribe?: SubscribeToChanges, ttl 
   }
 
   // A row that was read while it was written or removed may be out of date.
-  let writing = 0
+  let pending = 0
   let writes = 0
-  const write = async (change: () => void, work: () => Promise<void>) => {
-    writing += 1
+  const writing = async (work: Promise<void>) => {
+    pending += 1
     writes += 1
-    change()
     try {
-      await work()
+      await work
     } finally {
-      writing -= 1
+      pending -= 1
     }
   }
+  const noWriteSince = (before: number) => pending === 0 && writes === before
   subscribe?.({
     blobs(digests) {
       writes += 1
@@ -96,18 +94,11 @@ export function withFront(catalog: Catalog, subscribe?: SubscribeToChanges, ttl 
       layers.clear()
     },
   })
-  const read = async <T>(look: () => Promise<T>, keep: (found: T) => void): Promise<T> => {
-    const before = writes
-    const found = await look()
-    if (writing === 0 && writes === before) keep(found)
-    return found
-  }
   /** Reads from memory, and the rest from the catalog. */
   const readAll = async <K extends string, V extends object | string>(
     keys: readonly K[],
     cache: LRUCache<K, V>,
     look: (missing: readonly K[]) => Promise<Map<K, V>>,
-    keep: (key: K, value: V) => void = (key, value) => void cache.set(key, value),
   ): Promise<Map<K, V>> => {
     const found = new Map<K, V>()
     const missing: K[] = []
@@ -117,15 +108,15 @@ export function withFront(catalog: Catalog, subscribe?: SubscribeToChanges, ttl 
       else found.set(key, value)
     }
     if (missing.length === 0) return found
-    const looked = await read(
-      () => look(missing),
-      (rest) => rest.forEach((value, key) => keep(key, value)),
-    )
-    for (const [key, value] of looked) found.set(key, value)
+    const before = writes
+    const looked = await look(missing)
+    const isCurrent = noWriteSince(before)
+    for (const [key, value] of looked) {
+      found.set(key, value)
+      if (isCurrent) cache.set(key, value)
+    }
     return found
   }
-  const manyLayers = (keys: readonly LayerKey[]) =>
-    readAll(keys, layers, (missing) => catalog.layers(missing), keepLayer)
 
   return {
     ...catalog,
@@ -133,90 +124,79 @@ export function withFront(catalog: Catalog, subscribe?: SubscribeToChanges, ttl 
       const found = await readAll(keys, resolutions, (missing) => catalog.resolutions(missing, asText))
       return parsed(found, parse)
     },
-    rememberResolutions: (fresh, revision) =>
-      write(
-        () => fresh.forEach((value, key) => resolutions.set(key, JSON.stringify(value))),
-        () => catalog.rememberResolutions(fresh, revision),
-      ),
-    pathFacts: (wanted) => readAll(wanted, paths, (missing) => catalog.pathFacts(missing)),
-    rememberPathFacts: (facts) =>
-      write(
-        () => facts.forEach((one) => paths.set(one.storePath, one)),
-        () => catalog.rememberPathFacts(facts),
-      ),
-    rememberListings: (listed) =>
-      write(
-        () => listed.forEach(({ facts }) => paths.set(facts.storePath, facts)),
-        () => catalog.rememberListings(listed),
-      ),
-    layer: async (key) => (await manyLayers([key])).get(key),
-    layers: manyLayers,
-    rememberLayer: (key, layer, members) =>
-      write(
-        () => keepLayer(key, layer),
-        () => catalog.rememberLayer(key, layer, members),
-      ),
-    async image(key, parse) {
-      const text =
-        images.get(key) ??
-        (await read(
-          () => catalog.image(key, asText),
-          (found) => found !== undefined && images.set(key, found),
-        ))
-      return text === undefined ? undefined : valueOf(text, parse)
+    rememberResolutions(fresh, revision) {
+      for (const [key, value] of fresh) resolutions.set(key, JSON.stringify(value))
+      return writing(catalog.rememberResolutions(fresh, revision))
     },
-    rememberImage: (key, image, madeAt) =>
-      write(
-        () => images.set(key, JSON.stringify(image)),
-        () => catalog.rememberImage(key, image, madeAt),
-      ),
+    pathFacts: (wanted) => readAll(wanted, paths, (missing) => catalog.pathFacts(missing)),
+    rememberPathFacts(facts) {
+      for (const one of facts) paths.set(one.storePath, one)
+      return writing(catalog.rememberPathFacts(facts))
+    },
+    rememberListings(listed) {
+      for (const { facts } of listed) paths.set(facts.storePath, facts)
+      return writing(catalog.rememberListings(listed))
+    },
+    layer: async (key) => (await readAll([key], layers, (missing) => catalog.layers(missing))).get(key),
+    layers: (keys) => readAll(keys, layers, (missing) => catalog.layers(missing)),
+    rememberLayer(key, layer, members) {
+      layers.set(key, layer)
+      return writing(catalog.rememberLayer(key, layer, members))
+    },
+    async image(key, parse) {
+      let text = images.get(key)
+      if (text === undefined) {
+        const before = writes
+        text = await catalog.image(key, asText)
+        if (text === undefined) return undefined
+        if (noWriteSince(before)) images.set(key, text)
+      }
+      return valueOf(text, parse)
+    },
+    rememberImage(key, image, madeAt) {
+      images.set(key, JSON.stringify(image))
+      return writing(catalog.rememberImage(key, image, madeAt))
+    },
     async blobSize(digest) {
       const known = blobs.get(digest)
       if (known !== undefined) return known
-      return read(
-        () => catalog.blobSize(digest),
-        (found) => found !== undefined && blobs.set(digest, found),
-      )
+      const before = writes
+      const size = await catalog.blobSize(digest)
+      if (size !== undefined && noWriteSince(before)) blobs.set(digest, size)
+      return size
     },
-    rememberBlob: (digest, size) =>
-      write(
-        () => blobs.set(digest, size),
-        () => catalog.rememberBlob(digest, size),
-      ),
-    forgetBlob: (digest) =>
-      write(
-        () => forget([digest]),
-        () => catalog.forgetBlob(digest),
-      ),
+    rememberBlob(digest, size) {
+      blobs.set(digest, size)
+      return writing(catalog.rememberBlob(digest, size))
+    },
+    forgetBlob(digest) {
+      forget([digest])
+      return writing(catalog.forgetBlob(digest))
+    },
     upkeep: {
       ...catalog.upkeep,
-      forgetImages: (keys, since) =>
-        write(
-          () => keys.forEach((key) => images.delete(key)),
-          () => catalog.upkeep.forgetImages(keys, since),
-        ),
-      withdrawBlobs: (digests) =>
-        write(
-          () => forget(digests),
-          () => catalog.upkeep.withdrawBlobs(digests),
-        ),
-      forgetBlobs: (digests) =>
-        write(
-          () => forget(digests),
-          () => catalog.upkeep.forgetBlobs(digests),
-        ),
+      forgetImages(keys, since) {
+        for (const key of keys) images.delete(key)
+        return writing(catalog.upkeep.forgetImages(keys, since))
+      },
+      withdrawBlobs(digests) {
+        forget(digests)
+        return writing(catalog.upkeep.withdrawBlobs(digests))
+      },
+      forgetBlobs(digests) {
+        forget(digests)
+        return writing(catalog.upkeep.forgetBlobs(digests))
+      },
       marks: {
         ...catalog.upkeep.marks,
-        add: (all) =>
-          write(
-            () => forget(all.map(({ digest }) => digest)),
-            () => catalog.upkeep.marks.add(all),
-          ),
-        delete: (digests, seconds, remove) =>
-          write(
-            () => forget(digests),
-            () => catalog.upkeep.marks.delete(digests, seconds, remove),
-          ),
+        add(all) {
+          forget(all.map(({ digest }) => digest))
+          return writing(catalog.upkeep.marks.add(all))
+        },
+        delete(digests, seconds, remove) {
+          forget(digests)
+          return writing(catalog.upkeep.marks.delete(digests, seconds, remove))
+        },
       },
     },
   }

@@ -4,12 +4,10 @@ import Database from 'better-sqlite3'
 import { hasCode } from '../errors.ts'
 import { digestOf } from '../image/digest.ts'
 import type { Catalog } from './catalog.ts'
-import { catalogPolicies } from './policies.ts'
-import { noDoubts } from './doubts.ts'
-import { ask, must, tell, withPolicies, type Policies } from './policy.ts'
+import { ask, must, tell, withPolicies, type Doubts, type Policies } from './policy.ts'
 import { openCatalog } from './sql.ts'
 import { sqliteOf } from './sqlite-database.ts'
-import { openTolerantCatalog } from './tolerant.ts'
+import { catalogPolicies, openTolerantCatalog } from './tolerant.ts'
 
 type Numbers = {
   get(key: string): Promise<number>
@@ -17,6 +15,8 @@ type Numbers = {
   readonly upkeep: { count(): Promise<number> }
 }
 const policies: Policies<Numbers> = { get: ask(() => 0), put: tell(), upkeep: { count: must } }
+
+const noDoubts = (): Doubts => ({ blobs: new Set(), paths: new Set() })
 
 /** Leaves of a table or an object of methods: `upkeep.rows.shrink`. */
 const namesIn = (table: object, before = ''): string[] =>

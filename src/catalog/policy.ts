@@ -1,4 +1,25 @@
-import { addDoubts, removeDoubts, type Doubtful, type Doubts } from './doubts.ts'
+import type { Digest } from '../image/digest.ts'
+import type { StorePath } from '../image/store-path.ts'
+
+/**
+ * Rows that could not be removed or replaced because the database failed. They are ignored until that has been done.
+ */
+export type Doubts = { readonly blobs: Set<Digest>; readonly paths: Set<StorePath> }
+
+/** What can be in doubt. */
+export type Doubtful = { readonly blobs?: readonly Digest[]; readonly paths?: readonly StorePath[] }
+
+export const countDoubts = ({ blobs, paths }: Doubts): number => blobs.size + paths.size
+
+function addDoubts(doubts: Doubts, { blobs = [], paths = [] }: Doubtful): void {
+  for (const digest of blobs) doubts.blobs.add(digest)
+  for (const path of paths) doubts.paths.add(path)
+}
+
+function removeDoubts(doubts: Doubts, { blobs = [], paths = [] }: Doubtful): void {
+  for (const digest of blobs) doubts.blobs.delete(digest)
+  for (const path of paths) doubts.paths.delete(path)
+}
 
 /** A failure is a miss: the caller gets the result of a catalog without the row. */
 type Ask<Args extends readonly unknown[], Value> = {
@@ -78,21 +99,23 @@ function methodOf(
       return (...args) => call(args)
     case 'ask':
       return async (...args) => {
-        const answer = await call(args).then(
-          (value) => ({ value }),
-          () => undefined,
-        )
-        return answer ? policy.believe(answer.value, doubts, args) : policy.miss()
+        let value: unknown
+        try {
+          value = await call(args)
+        } catch {
+          return policy.miss()
+        }
+        return countDoubts(doubts) > 0 ? policy.believe(value, doubts, args) : value
       }
     case 'tell':
       return async (...args) => {
-        const isDone = await call(args).then(
-          () => true,
-          () => false,
-        )
-        const replaced = policy.replaces(...args)
-        if (isDone) removeDoubts(doubts, replaced)
-        else addDoubts(doubts, replaced)
+        try {
+          await call(args)
+        } catch {
+          addDoubts(doubts, policy.replaces(...args))
+          return
+        }
+        if (countDoubts(doubts) > 0) removeDoubts(doubts, policy.replaces(...args))
       }
   }
 }

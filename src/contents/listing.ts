@@ -1,7 +1,7 @@
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import type { Found } from './contents.ts'
 import type { Entry, FileReader } from './entry.ts'
-import { programHeadSize, programOf } from './program.ts'
+import { programHeadSize, programOf } from './contents.ts'
 
 /**
  * What lies in a store path, as plain data: a folder is its names in order with what they lead to, a link its target, a

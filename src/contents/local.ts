@@ -3,7 +3,7 @@ import { lstat, readdir, readlink } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { systemErrorCode } from '../errors.ts'
 import type { Contents, Found, Program } from './contents.ts'
-import { programHeadSize, programOf } from './program.ts'
+import { programHeadSize, programOf } from './contents.ts'
 
 /**
  * The Nix store of this machine.

@@ -1,7 +1,7 @@
 import type { Tree } from '../layers/testing.ts'
 import type { Contents, Found, Listings } from './contents.ts'
 import { localStore } from './local.ts'
-import { programOf } from './program.ts'
+import { programOf } from './contents.ts'
 
 /** The local store without Nix: it has no facts. */
 export const localContents: Contents = localStore(async () => {

@@ -6,7 +6,7 @@ import { withLock } from '../fs/lock.ts'
 import { isPart, partOf } from '../fs/part.ts'
 import { abandonedAfter, removeOld } from '../fs/remove-old.ts'
 import { replaceFile } from '../fs/replace-file.ts'
-import { syncDirectory } from '../fs/sync.ts'
+import { syncDirectory } from '../fs/replace-file.ts'
 import type { Json } from '../image/canonical.ts'
 import { reportingErrors } from './errors.ts'
 import {

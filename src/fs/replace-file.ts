@@ -4,7 +4,6 @@ import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { systemErrorCode } from '../errors.ts'
 import { partOf } from './part.ts'
-import { syncDirectory } from './sync.ts'
 
 /** The bytes of a file, in chunks. */
 export type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
@@ -64,3 +63,13 @@ export const flow = (
 
 // By default the stream counts chunks, not bytes, and would read ahead sixteen chunks of a megabyte.
 const bytewise = { objectMode: false, highWaterMark: 1024 * 1024 }
+
+/** Syncs a folder. Without this, renames and removals in it may not survive a power failure. */
+export async function syncDirectory(folder: string): Promise<void> {
+  const handle = await open(folder, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}

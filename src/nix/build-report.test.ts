@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { createBuildReport } from './build-report.ts'
-import { createKeptLines } from './kept-lines.ts'
+import { createKeptLines } from './process.ts'
 import { createEventReader } from './log-events.ts'
 
 const drv = (name: string) => `/nix/store/lm3f7nclrw3hk9h1c6wqfkg0fq5dxvni-${name}.drv`

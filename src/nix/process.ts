@@ -4,10 +4,10 @@ import { NixeryError } from '../errors.ts'
 import { eachLine, printable } from '../text/lines.ts'
 import type { Environment } from './environment.ts'
 import { endGroup } from './group.ts'
-import { createKeptLines } from './kept-lines.ts'
 import { createEventReader, maxEventLength } from './log-events.ts'
 import { watchMemory } from './process-memory.ts'
 import { lastErrorOf, messageOf } from './message.ts'
+import { continuesError, isCascadeLine, isCascadeReason, unbuildable } from './nix-error.ts'
 
 /** How to run a Nix process. */
 export type RunOptions = {
@@ -136,3 +136,34 @@ const noStore = (lines: readonly string[]) =>
   new NixeryError('NIX_UNAVAILABLE', `Nix cannot work here:\n${messageOf(lines)}`, {
     hint: 'the operator must give this program write access to /nix, or access to a Nix daemon (NIX_REMOTE=daemon)',
   })
+
+/** The last lines of a process, in bounded memory. */
+export type KeptLines = {
+  readonly lines: readonly string[]
+  push(line: string): void
+}
+
+/**
+ * Keeps the last lines, except those that only report that a dependent of a failed package fails as well, or that Nix is
+ * waiting for a lock: there may be many of them, and they would displace the reason.
+ */
+export function createKeptLines(most: number): KeptLines {
+  const lines: string[] = []
+  let inCascade = false
+  return {
+    lines,
+    push(line) {
+      if (isCascadeLine(line) || /^waiting for (?:locks? |exclusive access )/.test(line)) return
+      if (isCascadeReason(line)) {
+        if (unbuildable(lines.at(-1) ?? '') !== undefined) lines.pop()
+        inCascade = true
+        return
+      }
+      // The paths that were to be built follow the reason.
+      if (inCascade && continuesError(line)) return
+      inCascade = false
+      lines.push(line)
+      if (lines.length > most) lines.shift()
+    },
+  }
+}

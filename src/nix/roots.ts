@@ -48,11 +48,9 @@ export function createRoots(
   const folders = new Set<Folder>()
   const byPath = new Map<StorePath, Folder>()
   let closed = false
-  let swept: Promise<unknown> | undefined
-  const sweep = () =>
-    (swept ??= removeOld(directory, { olderThan: abandonedRoots }).catch((error: unknown) =>
-      note(`old garbage collector roots cannot be removed: ${String(error)}`),
-    ))
+  const swept = removeOld(directory, { olderThan: abandonedRoots }).catch((error: unknown) =>
+    note(`old garbage collector roots cannot be removed: ${String(error)}`),
+  )
 
   const drop = async (folder: Folder) => {
     folders.delete(folder)
@@ -90,7 +88,7 @@ export function createRoots(
 
   return {
     async protect(wanted, realise) {
-      await sweep()
+      await swept
       const used = new Set<Folder>()
       const release = async () => {
         for (const folder of used) {

@@ -45,32 +45,46 @@ export function nixSettings(
   note: (line: string) => void,
   { canReach = anyReachable, interval = probeInterval }: SettingsOptions = {},
 ): () => Promise<NixSettings> {
-  let configuration: Promise<Configuration> | undefined
+  let reading: Promise<Settings> | undefined
   const probe = createProbe(interval)
-  const notes = new Set<string>()
-  const say = (line: string) => {
-    if (!notes.has(line)) note(line)
-    notes.add(line)
+  const read = async (): Promise<Settings> => {
+    const configuration = await readConfiguration(environment())
+    const store = storeOf(configuration)
+    const lines = store === 'direct' ? [...buildUsers(configuration), ...sandboxShell(configuration)] : []
+    for (const added of lines) note(added.note)
+    return {
+      configuration,
+      lines: lines.map(({ line }) => line),
+      features: featuresOf(configuration),
+      allowedUris: allowedUrisOf(configuration),
+      caches: cachesOf((name) => setting(configuration, name)),
+      isElsewhere: store === 'elsewhere',
+    }
   }
+  let isNoted = false
 
   return async () => {
-    configuration ??= readConfiguration(environment())
-    const known = await configuration.catch((error: unknown) => {
-      configuration = undefined // ask again next time
+    reading ??= read()
+    const settings = await reading.catch((error: unknown) => {
+      reading = undefined // ask again next time
       throw error
     })
-    const store = storeOf(known)
-    const caches = cachesOf((name) => setting(known, name))
-    const existing = { features: featuresOf(known), allowedUris: allowedUrisOf(known), caches }
-    if (store === 'elsewhere') return { ...existing, lines: [] }
-    const lines = store === 'direct' ? [...buildUsers(known, say), ...sandboxShell(known, say)] : []
     // As long as this is unknown, Nix itself tries the caches.
-    if ((await probe(() => canReach(known, environment()))) === false) {
-      say('no binary cache can be reached: substitute = false')
-      lines.push('substitute = false')
-    }
-    return { ...existing, lines }
+    if (
+      settings.isElsewhere ||
+      (await probe(() => canReach(settings.configuration, environment()))) !== false
+    )
+      return settings
+    if (!isNoted) note('no binary cache can be reached: substitute = false')
+    isNoted = true
+    return { ...settings, lines: [...settings.lines, 'substitute = false'] }
   }
+}
+
+type Settings = NixSettings & {
+  readonly configuration: Configuration
+  /** The store is another machine's. */
+  readonly isElsewhere: boolean
 }
 
 type SettingsOptions = {
@@ -164,12 +178,15 @@ function canWrite(path: string): boolean {
   }
 }
 
-function buildUsers(configuration: Configuration, say: (line: string) => void): string[] {
+/** A line of configuration, and what the operator is told about it. */
+type AddedLine = { readonly line: string; readonly note: string }
+
+function buildUsers(configuration: Configuration): AddedLine[] {
   const group = setting(configuration, 'build-users-group')
   const isRoot = process.getuid?.() === 0
   if (!isRoot || typeof group !== 'string' || group === '' || groupExists(group)) return []
-  say(`there is no group ${group}: build-users-group is set to none, builds run as root`)
-  return ['build-users-group =']
+  const note = `there is no group ${group}: build-users-group is set to none, builds run as root`
+  return [{ line: 'build-users-group =', note }]
 }
 
 function groupExists(group: string): boolean {
@@ -179,14 +196,14 @@ function groupExists(group: string): boolean {
     .some((line) => line.startsWith(`${group}:`))
 }
 
-function sandboxShell(configuration: Configuration, say: (line: string) => void): string[] {
+function sandboxShell(configuration: Configuration): AddedLine[] {
   // A list, or an object since 2.34.
   const paths = setting(configuration, 'sandbox-paths')
   const none = typeof paths === 'object' && paths !== null && Object.keys(paths).length === 0
   if (!none || setting(configuration, 'sandbox') === false) return []
   const host = ['/bin', '/usr', '/lib', '/lib64'].filter((path) => existsSync(path))
-  say(`this Nix's sandbox has no /bin/sh: sandbox-paths = ${host.join(' ')}`)
-  return [`sandbox-paths = ${host.join(' ')}`]
+  const line = `sandbox-paths = ${host.join(' ')}`
+  return [{ line, note: `this Nix's sandbox has no /bin/sh: ${line}` }]
 }
 
 /** Whether any binary cache is reachable. Caches that do not use HTTP, or are behind a proxy, count as reachable. */

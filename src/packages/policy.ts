@@ -34,6 +34,7 @@ export type NameFilter = {
 
 /** @param allow like `deny`, patterns in which `*` matches any text including dots; if empty, all names are allowed */
 export function nameFilter(allow: readonly string[], deny: readonly string[]): NameFilter {
+  if (allow.length + deny.length === 0) return noFilter
   const allowed = allow.flatMap(patternsOf)
   const denied = deny.flatMap(patternsOf)
   const matches = (patterns: readonly NamePattern[], parts: readonly string[]) => {
@@ -58,9 +59,8 @@ export function nameFilter(allow: readonly string[], deny: readonly string[]): N
 
   const denies = (name: string) => spellingsOf(name).some((parts) => depthOfDeny(parts) < parts.length)
   const exactlyAllowed = allow.filter((glob) => !glob.includes('*')).flatMap(patternsOf)
-  const given = allow.length + deny.length > 0
   return {
-    inputs: given ? { allow: allow.toSorted(), deny: deny.toSorted() } : undefined,
+    inputs: { allow: allow.toSorted(), deny: deny.toSorted() },
     deniedNames: deny.filter((glob) => !glob.includes('*')),
     denies,
     allows: (attribute) => allowsParts(partsOf(attribute)),
@@ -77,6 +77,16 @@ export function nameFilter(allow: readonly string[], deny: readonly string[]): N
       return limits.every((limit) => limit === parts.length) ? undefined : limits
     },
   }
+}
+
+const noFilter: NameFilter = {
+  inputs: undefined,
+  deniedNames: [],
+  denies: () => false,
+  allows: () => true,
+  allowsOutput: () => false,
+  permits: () => true,
+  limits: () => undefined,
 }
 
 /** The limits of those names that have any, by name. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { builtIn, type NamedRecipe, type Recipe } from '../image/recipes.ts'
+import { builtIn, recipes, type NamedRecipe, type Recipe } from '../image/recipes.ts'
 import { compose, inOrder } from './compose.ts'
 
 const named = (name: string, recipe: Partial<Recipe>): NamedRecipe => ({
@@ -45,6 +45,17 @@ describe('compose', () => {
     assert.equal(compose([shell, entry]).cmd, undefined)
     assert.deepEqual(compose([entry, shell]).cmd, ['bash'])
     assert.deepEqual(compose([shell, named('web', { entrypoint: ['nginx'], cmd: ['-v'] })]).cmd, ['-v'])
+  })
+
+  it('changes nothing but the order of packages in a built-in recipe, which is used as it is', () => {
+    const sorted = ({ packages, optional, ...rest }: Recipe) => ({
+      ...rest,
+      packages: new Set(packages),
+      optional: new Set(optional),
+    })
+    for (const [name, recipe] of Object.entries(recipes)) {
+      assert.deepEqual(sorted(compose([{ name, recipe }])), sorted(recipe))
+    }
   })
 
   it('puts built-in recipes first: shell replaces no command', () => {

@@ -51,7 +51,11 @@ export function createOperatorBook({ folder, set, bare }: OperatorBookOptions): 
     async find(name, place) {
       const { entries } = await lookInFolder()
       // The folder belongs to the operator, and takes precedence over the package set.
-      if (!entries.has(name)) return withIncludes(name, (each, by) => ownInSet(each, by, place))
+      if (!entries.has(name)) {
+        const recipe = builtIn(name)
+        if (recipe) return { recipe, roots: [] }
+        return withIncludes(name, (each, by) => ownInSet(each, by, place))
+      }
       try {
         return await withIncludes(name, (each, by) => ownIn(entries, each, by))
       } catch (error) {

@@ -40,7 +40,6 @@ const programFolders = ['/bin', '/sbin', '/usr/sbin']
  * links to it: in `/bin` all of them, since that is where scripts look for them, and elsewhere those that the base has.
  */
 export async function addBesidePrograms(work: Work): Promise<void> {
-  if (!work.base) return
   const programs = await directoryAt(work, '/usr/bin')
   const own = [...programs].filter(([, node]) => node.kind === 'link')
   for (const path of programFolders) {

@@ -2,14 +2,12 @@ import { NixeryError } from '../errors.ts'
 import { addAccounts, ownerOf, standingAccounts, type AccountFiles } from './recipe-accounts.ts'
 import { addImageFiles } from './recipe-files.ts'
 import { nodeAt, placeFor, putDirectory } from './tree.ts'
-import type { Work } from './work.ts'
+import type { RootfsExtra, Work } from './work.ts'
 
 const shadowOwner = { mode: 0o640, owner: { uid: 0, gid: 42 } } as const
 
 /** Adds what recipes say: accounts with their homes, the working directory, files. */
-export async function addRecipe(work: Work): Promise<void> {
-  const { extra } = work
-  if (!extra) return
+export async function addRecipe(work: Work, extra: RootfsExtra): Promise<void> {
   const { accounts = [], workdir, user } = extra
   const there = work.base ? await accountsOfBase(work) : standingAccounts
   const files = addAccounts(there, accounts)

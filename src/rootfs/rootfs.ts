@@ -30,22 +30,6 @@ export type Rootfs = {
 
 const maxWarnings = 50
 
-/** The steps, in order. Each one adds to the tree, the variables and the warnings, and keeps existing entries. */
-const steps: readonly ((work: Work) => Promise<void>)[] = [
-  addFolders,
-  addBesidePrograms,
-  addPrograms,
-  addFiles,
-  addCertificates,
-  addTimeZones,
-  addTerminals,
-  addLibc,
-  addLanguages,
-  addStore,
-  addNix,
-  addRecipe,
-]
-
 /**
  * Builds the layer that makes store paths look like a system. The result depends only on the input and the contents of the
  * store paths; any other dependency must become part of the input and of the layer's key.
@@ -63,7 +47,19 @@ export async function rootfs(contents: Listings, input: RootfsInput): Promise<Ro
     ignoreMounted(forest, warn)
     await layOver(work, forest)
   }
-  for (const step of steps) await step(work)
+  // In this order: each step adds to the tree, the variables and the warnings, and keeps existing entries.
+  await addFolders(work)
+  if (input.base) await addBesidePrograms(work)
+  await addPrograms(work)
+  await addFiles(work)
+  await addCertificates(work)
+  await addTimeZones(work)
+  await addTerminals(work)
+  await addLibc(work)
+  await addLanguages(work)
+  addStore(work)
+  await addNix(work)
+  if (input.extra) await addRecipe(work, input.extra)
   return {
     entries: [...entriesOf(tree)],
     env: Array.from(env, ([name, value]) => `${name}=${value}`).sort(),
@@ -72,7 +68,7 @@ export async function rootfs(contents: Listings, input: RootfsInput): Promise<Ro
 }
 
 /** Adds the folders of the store, so that the runtime does not choose their modes. */
-async function addStore(work: Work): Promise<void> {
+function addStore(work: Work): void {
   const { tree } = work
   if (isInBase(tree.get('nix'))) return
   const store = { kind: 'directory', children: new Map() } as const

@@ -4,7 +4,7 @@ import { pino } from 'pino'
 import { NixeryError } from '../errors.ts'
 import type { BuildEvent } from '../builds/events.ts'
 import { createRedactor } from '../text/redact.ts'
-import { mostLines, mostText } from './build-lines.ts'
+import { mostLines, mostText } from './log.ts'
 import { logBuilds, logOptions } from './log.ts'
 
 /** A log that records its lines. */

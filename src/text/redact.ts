@@ -1,4 +1,3 @@
-import { createKeyHider } from './private-key.ts'
 import { hidden, plainLine, shortened } from './plain.ts'
 import { anyHint, hideForms } from './rules.ts'
 
@@ -78,4 +77,37 @@ export function mapTexts(value: unknown, change: (text: string) => string): unkn
   if (Array.isArray(value)) return value.map((each) => mapTexts(each, change))
   if (value === null || typeof value !== 'object') return value
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, mapTexts(each, change)]))
+}
+
+const keyBegin = /-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY/
+const keyEnd = /-----END [A-Z0-9 ]{0,40}PRIVATE KEY/
+// Nix puts `>` before the lines of a builder that it repeats.
+const keyLine = /^[\s>]*(?:[\w+/=]*|(?:Proc-Type|DEK-Info|Version|Comment): .*)$/
+const longKeyLine = /^[\s>]*[A-Za-z0-9+/=]{32,}$/
+// A key of 16,384 bits has 200 lines.
+const longestKey = 250
+
+/**
+ * Hides private keys in PEM, whose lines are known only by where they stand. Where other lines come between, from a
+ * builder that runs beside this one, only the long lines of the key are still hidden.
+ * @returns a function for the lines of one text, in order
+ */
+function createKeyHider(): (line: string) => string | undefined {
+  let left = 0 // lines of a key that may still come
+  let adjacent = false
+  return (line) => {
+    if (keyBegin.test(line)) {
+      left = keyEnd.test(line) ? 0 : longestKey
+      adjacent = true
+      return `${hidden} (a private key)`
+    }
+    if (left === 0) return undefined
+    left -= 1
+    if (/-----END /.test(line)) {
+      left = 0
+      return hidden
+    }
+    adjacent &&= keyLine.test(line)
+    return adjacent || longKeyLine.test(line) ? hidden : undefined
+  }
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { chooseAnswer } from './accept.ts'
-import { mediaTypes } from './oci.ts'
+import { mediaTypes } from '../image/oci.ts'
 import { anyString } from '../text/testing.ts'
 
 const { manifest: oci, index } = mediaTypes.oci

@@ -1,7 +1,33 @@
-import { mediaTypes, type ManifestForm } from './oci.ts'
+import { LRUCache } from 'lru-cache'
+import type { ImageRequest } from '../image/name.ts'
+import { mediaTypes, type ManifestForm } from '../image/oci.ts'
+import type { Platform } from '../image/platform.ts'
+import type { HttpRequest } from './request.ts'
 
 /** The response for an image name: the manifest of one platform, or an index, in one of two forms. */
 export type Choice = { readonly kind: 'manifest' | 'index'; readonly form: ManifestForm }
+
+// Clients send few different headers, so parsed ones are cached; long headers, and further ones, are parsed each time.
+const choices = new LRUCache<string, Choice>({ max: 1000 })
+const longestKept = 1024
+
+/** What this client gets for a name, which means one platform if it says so. */
+export function choiceOf(
+  request: HttpRequest,
+  { platformNamed }: ImageRequest,
+  platforms: readonly Platform[],
+): Choice {
+  const accept = request.header('accept')
+  const several = !platformNamed && platforms.length > 1
+  if (accept === undefined || accept.length > longestKept) return chooseAnswer(accept, several)
+  const key = `${several ? 'several' : 'one'} ${accept}`
+  let choice = choices.get(key)
+  if (!choice) {
+    choice = chooseAnswer(accept, several)
+    choices.set(key, choice)
+  }
+  return choice
+}
 
 /**
  * Chooses the response by the `Accept` header (RFC 9110 §12.5.1).
