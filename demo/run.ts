@@ -1,9 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs, styleText } from 'node:util'
 import { NixeryError } from '../src/errors.ts'
 import { ensurePrograms } from '../scripts/install.ts'
+import { canUseNix, ownStore, requireRootless, runWithOwnStore } from '../scripts/own-store.ts'
 import { openPodman, type Podman } from '../scripts/podman.ts'
 import { startDetachedServer, startServer, type ServerProcess } from '../scripts/server.ts'
 import { readConfig } from '../src/config.ts'
@@ -43,11 +45,23 @@ async function pullAndRun(podman: Podman, server: ServerProcess, name: string, c
   for (const line of output.split('\n')) say(styleText('green', `    ${line}`))
 }
 
-async function demo(): Promise<void> {
-  const config = readConfig({ HOME: homedir() })
+/** Only what is missing is installed as root: the rest works for an ordinary user. */
+async function prepare(): Promise<void> {
   await step('programs: Nix, podman, runc, skopeo', () =>
     ensurePrograms(['nix-store', 'skopeo', 'podman', 'runc', 'libdeflate.so.0'], detail),
   )
+  await requireRootless()
+  if (await canUseNix()) {
+    await demo()
+    return
+  }
+  const folder = join(readConfig({ HOME: homedir() }).NIXERY_DATA, 'demo-store')
+  say(styleText('bold', `• a Nix store of your own in ${folder}`))
+  process.exitCode = await runWithOwnStore(folder, [process.execPath, ...process.argv.slice(1)])
+}
+
+async function demo(): Promise<void> {
+  const config = readConfig({ HOME: homedir() })
   const packages = await step('the demo package set, made from Debian’s packages', () =>
     ensureDemoPackageSet({
       directory: join(config.NIXERY_DATA, 'demo'),
@@ -72,23 +86,47 @@ async function demo(): Promise<void> {
     if (!values.keep) await rm(folder, { recursive: true, force: true })
   }
   say('')
+  await sayHowToGoOn(server.port, folder, environment)
+}
+
+/** Waits until an address answers, for a minute at most. */
+async function answers(address: string): Promise<void> {
+  for (const end = performance.now() + 60_000; performance.now() < end; await sleep(100)) {
+    if (await fetch(address).catch(() => undefined)) return
+  }
+}
+
+async function sayHowToGoOn(
+  port: number,
+  folder: string,
+  environment: Readonly<Record<string, string>>,
+): Promise<void> {
+  const store = ownStore()
+  const pull = (address: string) =>
+    say(styleText('bold', `    podman pull --tls-verify=false ${address}/shell/git/htop`))
+  if (store !== undefined) {
+    say(`Your Nix store stays for the next time; to delete it: chmod -R u+w ${store} && rm -r ${store}`)
+  }
   if (values.keep) {
     const logFile = join(folder, 'log')
-    const pid = startDetachedServer({ ...environment, PORT: String(server.port) }, logFile)
+    const pid = startDetachedServer({ ...environment, PORT: String(port) }, logFile)
+    await answers(`http://127.0.0.1:${port}/healthz`)
     say(`The server keeps running (log in ${logFile}); end it with: kill ${pid}`)
     say(`Its images are in ${folder}: remove that folder afterwards.`)
     say('Pull by hand, any packages of the set:')
+    pull(`127.0.0.1:${port}`)
+  } else if (store !== undefined) {
+    say('To pull by hand, leave the server running: npm run demo -- --keep')
   } else {
     say('To pull by hand, start a server with ./bin/nixery serve, and in another terminal:')
+    pull('127.0.0.1:8080')
   }
-  const address = values.keep ? server.address : '127.0.0.1:8080'
-  say(styleText('bold', `    podman pull --tls-verify=false ${address}/shell/git/htop`))
 }
 
 try {
-  await demo()
+  await (ownStore() === undefined ? prepare() : demo())
 } catch (error) {
-  const hint = error instanceof NixeryError && error.hint !== undefined ? `\n  ${error.hint}` : ''
+  const hint = error instanceof NixeryError && error.hint !== undefined ? `: ${error.hint}` : ''
   process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}${hint}\n`)
   process.exitCode = 1
 }

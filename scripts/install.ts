@@ -44,7 +44,7 @@ const debianPackages = {
 export type Program = keyof typeof debianPackages
 
 /**
- * Installs missing programs from Debian's packages. Needs root; safe to repeat.
+ * Installs missing programs from Debian's packages, as another user than root with sudo. Safe to repeat.
  * @throws SETUP_FAILED with the command to run by hand
  */
 export async function ensurePrograms(
@@ -65,7 +65,15 @@ export async function ensurePrograms(
       },
     )
   }
-  progress(`installing ${packages.join(', ')}`)
+  const isRoot = process.getuid?.() === 0
+  if (!isRoot && !(await canSudo())) {
+    throw new NixeryError(
+      'SETUP_FAILED',
+      `${packages.join(', ')} must be installed, and sudo cannot ask for a password here`,
+      { hint: `run this as root, then try again: ${byHand}` },
+    )
+  }
+  progress(`installing ${packages.join(', ')}${isRoot ? '' : ' with sudo'}`)
   const first = await aptInstall(packages)
   if (!first.failed) return
   // The usual reasons are missing or old package lists.
@@ -80,8 +88,19 @@ export async function ensurePrograms(
   }
 }
 
-const apt = (args: string[]) =>
-  execa('apt-get', args, { env: { DEBIAN_FRONTEND: 'noninteractive' }, stdin: 'ignore', reject: false })
+function apt(args: string[]) {
+  const options = { env: { DEBIAN_FRONTEND: 'noninteractive' }, stdin: 'ignore', reject: false } as const
+  if (process.getuid?.() === 0) return execa('apt-get', args, options)
+  // sudo asks for the password on the terminal, not on its input.
+  return execa('sudo', ['DEBIAN_FRONTEND=noninteractive', 'apt-get', ...args], options)
+}
+
+/** Whether this user may run sudo here: without a terminal, it cannot ask for a password. */
+async function canSudo(): Promise<boolean> {
+  if (!onPath('sudo')) return false
+  if (process.stdin.isTTY) return true
+  return !(await execa('sudo', ['--non-interactive', 'true'], { stdin: 'ignore', reject: false })).failed
+}
 
 const aptInstall = (packages: readonly string[]) =>
   apt(['install', '-y', '--no-install-recommends', ...packages])

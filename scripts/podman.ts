@@ -25,7 +25,9 @@ export async function openPodman(folder: string): Promise<Podman> {
   const common = ['--runtime', 'runc', '--cgroup-manager', 'cgroupfs', '--events-backend', 'file']
   // vfs copies each layer, but works everywhere.
   const driver = (await canOverlay(join(folder, 'probe'))) ? 'overlay' : 'vfs'
-  const settings = [...within(folder), ...common, '--storage-driver', driver]
+  // A user to whom no further user ids belong (/etc/subuid) owns all files of the images.
+  const owners = isRootless() ? ['--storage-opt', `${driver}.ignore_chown_errors=true`] : []
+  const settings = [...within(folder), ...common, '--storage-driver', driver, ...owners]
 
   const run = async (...args: readonly string[]) =>
     (await execa('podman', [...settings, ...args], { stdin: 'ignore', env })).stdout
@@ -72,15 +74,18 @@ export async function resetPodman(
   await pRetry(reset, { retries: 10, minTimeout: 200, maxTimeout: 10_000 })
 }
 
+/** Also true in a user namespace that `podman unshare` has made, in which the user appears as root. */
+const isRootless = (): boolean =>
+  process.getuid?.() !== 0 || process.env['_CONTAINERS_USERNS_CONFIGURED'] !== undefined
+
 /** Whether overlay file systems can be mounted: in some containers they cannot. */
 export async function canOverlay(folder: string): Promise<boolean> {
   const [lower, upper, work, merged] = ['lower', 'upper', 'work', 'merged'].map((name) => join(folder, name))
   for (const each of [lower, upper, work, merged]) await mkdir(each ?? folder, { recursive: true })
   const options = `lowerdir=${lower},upperdir=${upper},workdir=${work}`
-  const mounted = await execa('mount', ['-t', 'overlay', 'overlay', '-o', options, merged ?? folder], {
-    reject: false,
-  })
-  if (mounted.failed) return false
-  await execa('umount', [merged ?? folder])
-  return true
+  const script = 'mount -t overlay overlay -o "$1" "$2" && umount "$2"'
+  // As another user than root, podman mounts in a user namespace.
+  const within = process.getuid?.() === 0 ? [] : ['podman', 'unshare']
+  const [program, ...args] = [...within, 'sh', '-c', script, 'sh', options, merged ?? folder]
+  return !(await execa(program, args, { reject: false })).failed
 }

@@ -30,7 +30,9 @@ const checks: Readonly<Record<string, Check>> = {
     not: 'fetches nixpkgs from the internet; test/platforms.test.ts serves both platforms from a folder',
   },
   'nixery search json': elsewhere('test/search.test.ts', "['search', 'greets'"),
-  'npm run demo': { not: 'takes half a minute for what the tests have tried one by one' },
+  'npm run demo': {
+    not: 'takes half a minute for what the tests try one by one; scripts/own-store.test.ts has what it does for users',
+  },
   'npm run demo -- --keep': { not: 'leaves a server running' },
   'npm ci': { not: 'replaces the packages that this test runs on; scripts/setup.sh has run it' },
   'npm ci --omit=dev': { not: 'replaces the packages that this test runs on' },
