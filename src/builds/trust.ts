@@ -35,7 +35,12 @@ const maxMarks = 200_000
 
 /** @param seconds how long a hash is trusted, also by later processes */
 export function createTrust({ store, hasher, catalog }: TrustDeps, seconds: number): Trust {
-  const marks = new LRUCache<Digest, string>({ max: maxMarks, ttl: seconds * 1000, ttlResolution: 1000 })
+  const marks = new LRUCache<Digest, string>({
+    maxSize: maxMarks, // not `max`, which takes the memory of all marks at once
+    sizeCalculation: () => 1,
+    ttl: seconds * 1000,
+    ttlResolution: 1000,
+  })
   const checks = createFlights<boolean>()
 
   const remember = async (digest: Digest, mark: string) => {

@@ -13,6 +13,8 @@ export type UsesOptions = {
 // The number of rows of each kind whose day is known to be written, 100 bytes each. Beyond it, the day of a row may be
 // written more than once.
 const mostTold = 200_000
+// Not `max`, which takes the memory of all rows at once.
+const told = { maxSize: mostTold, sizeCalculation: () => 1 }
 
 /**
  * Wraps a catalog to record which resolutions, facts of paths and roots of images are used. It writes the records in batches,
@@ -21,9 +23,9 @@ const mostTold = 200_000
 export function withUses(catalog: Catalog, options: UsesOptions = {}): Catalog {
   const { every = 10_000, today = dayOf } = options
   const notes = {
-    resolutions: new LRUCache<ResolutionKey, true>({ max: mostTold }),
-    paths: new LRUCache<StorePath, true>({ max: mostTold }),
-    roots: new LRUCache<ImageKey, true>({ max: mostTold }),
+    resolutions: new LRUCache<ResolutionKey, true>(told),
+    paths: new LRUCache<StorePath, true>(told),
+    roots: new LRUCache<ImageKey, true>(told),
   }
   const fresh = {
     resolutions: new Set<ResolutionKey>(),

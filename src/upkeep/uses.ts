@@ -24,7 +24,12 @@ export type Uses = {
 const maxUses = 500_000
 
 export function createUses(): Uses {
-  const used = new LRUCache<Digest, true>({ max: maxUses, ttl: grace * 1000, ttlResolution: 1000 })
+  const used = new LRUCache<Digest, true>({
+    maxSize: maxUses, // not `max`, which takes the memory of all uses at once
+    sizeCalculation: () => 1,
+    ttl: grace * 1000,
+    ttlResolution: 1000,
+  })
   const lookups = new Map<Digest, number>()
   const removals = new Map<Digest, Promise<void>>()
   let manifests = new Map<Digest, number>()

@@ -18,7 +18,10 @@ export type Cache = Pick<CacheAddress, 'name' | 'trusted'> & {
    * @param refresh requests it even if an earlier response is stored
    */
   narinfo(path: StorePath, demand: PartialDemand, refresh?: boolean): Promise<NarinfoAnswer>
-  /** Runs a task that reads the file of a narinfo; it takes one of the connections. */
+  /**
+   * Runs a task that reads the file of a narinfo; it takes one of the connections. The pieces are the task's own: it may
+   * free their memory.
+   */
   reading<T>(
     narinfo: Narinfo,
     demand: PartialDemand,

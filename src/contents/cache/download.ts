@@ -1,14 +1,13 @@
 import { createHash } from 'node:crypto'
-import { createWriteStream } from 'node:fs'
 import { rm } from 'node:fs/promises'
-import { Readable, Transform } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
+import { pipeline, Readable } from 'node:stream'
 import type { NarSource } from '../contents.ts'
 import type { PartialDemand } from '../../queue/demand.ts'
 import { unwanted } from '../../queue/demand.ts'
 import type { InCache } from './caches.ts'
-import { decodersOf } from './decoders.ts'
+import { decodersOf, type NarCompression } from './decoders.ts'
 import { sriOf } from './nix32.ts'
+import { writeSpoolFile } from './spool-file.ts'
 import { BadPath, CacheTrouble, reasonOf } from './trouble.ts'
 
 type InThreads = Exclude<NarSource['compression'], 'none'>
@@ -46,7 +45,7 @@ export async function download(
       if (size > most) throw new CacheTrouble('the file is larger than its narinfo says')
       if (fileHash !== undefined) hash.update(piece)
       onBytes(piece.length)
-      yield Buffer.from(piece.buffer, piece.byteOffset, piece.length)
+      yield piece
     }
     // Before the last of it is expanded, and so before a decoder says that it is cut off.
     if (fileSize !== undefined && size < fileSize)
@@ -54,23 +53,11 @@ export async function download(
     if (fileHash !== undefined && sriOf(hash.digest()) !== fileHash)
       throw new CacheTrouble('the hash of the file is not that of its narinfo')
   }
-  let total = 0
-  const bounded = new Transform({
-    transform(piece: Buffer, _encoding, done) {
-      total += piece.length
-      const isTooLarge = total > narSize && kept === 'none'
-      done(isTooLarge ? new CacheTrouble('the NAR is larger than its narinfo says') : null, piece)
-    },
-  })
   try {
-    await cache.reading(narinfo, demand, (bytes) =>
-      pipeline([
-        Readable.from(measured(bytes), { objectMode: false }),
-        ...(kept === 'none' ? decodersOf(compression) : []),
-        bounded,
-        createWriteStream(file, { flags: 'wx' }),
-      ]),
-    )
+    await cache.reading(narinfo, demand, async (bytes) => {
+      const pieces = measured(bytes)
+      await writeSpoolFile(file, kept === 'none' ? bounded(expanded(pieces, compression), narSize) : pieces)
+    })
   } catch (error) {
     await rm(file, { force: true }).catch(() => {}) // report the first error
     if (demand.signal?.aborted) throw unwanted(demand.signal.reason)
@@ -78,6 +65,24 @@ export async function download(
     throw new BadPath(storePath, cache.name, reasonOf(error), error)
   }
   return { storePath, file, compression: kept, narHash, narSize, cache: cache.name }
+}
+
+/** A failure of a piece or of a decoder is thrown to who reads. */
+function expanded(pieces: AsyncIterable<Uint8Array>, compression: NarCompression): AsyncIterable<Uint8Array> {
+  const decoders = decodersOf(compression)
+  const last = decoders.at(-1)
+  if (!last) return pieces
+  pipeline([Readable.from(pieces, { objectMode: false }), ...decoders], () => {})
+  return last
+}
+
+async function* bounded(pieces: AsyncIterable<Uint8Array>, narSize: number) {
+  let total = 0
+  for await (const piece of pieces) {
+    total += piece.length
+    if (total > narSize) throw new CacheTrouble('the NAR is larger than its narinfo says')
+    yield piece
+  }
 }
 
 /** The largest size of a file, since the size in the narinfo is not signed: incompressible data grows a little. */

@@ -84,7 +84,7 @@ export function inCache(
     reading: (_narinfo, demand, task) =>
       task(
         (async function* () {
-          yield await bytesOf(nar, demand)
+          yield Uint8Array.from(await bytesOf(nar, demand))
         })(),
       ),
   }
