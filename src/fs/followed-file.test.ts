@@ -52,7 +52,7 @@ describe('a followed file', () => {
     await rm(path)
   })
 
-  it('keeps what it said last while it is broken or gone, and says so once', async () => {
+  it('keeps the last valid contents while it is invalid or missing, and reports it once', async () => {
     await writeFile(path, '1')
     const file = await open()
     await writeFile(path, 'broken')
@@ -69,7 +69,7 @@ describe('a followed file', () => {
     file.stop()
   })
 
-  it('must be good at the beginning', async () => {
+  it('must be valid at startup', async () => {
     await writeFile(path, 'x')
     await assert.rejects(open(), /no number/)
     await rm(path)

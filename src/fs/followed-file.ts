@@ -3,34 +3,34 @@ import { systemErrorCode } from '../errors.ts'
 
 /** A file that is read again when it changes. */
 export type FollowedFile<T> = {
-  /** What the file said when it was last good. */
+  /** The last valid contents. */
   readonly value: T
-  /** Checks now. Resolves when a change is in use, or refused. */
+  /** Checks now. Resolves when a change has been applied or rejected. */
   look(): Promise<void>
   stop(): void
 }
 
 export type FollowOptions<T> = {
-  /** Reads the file's text. @throws an Error whose message says what is wrong with it */
+  /** Reads the file's text. @throws an Error that describes the problem */
   readonly parse: (text: string) => T
-  /** Milliseconds from one look to the next. */
+  /** Milliseconds between checks. */
   readonly every?: number
-  /** Hears of each change that is in use. */
+  /** Called after each applied change. */
   readonly onChange: (value: T) => void
-  /** Hears, once for each state of the file, why the last good one stays in use. */
+  /** Called once for each invalid state of the file with the reason. */
   readonly onTrouble: (reason: string) => void
 }
 
-// A look is one `stat`.
+// A check is one `stat`.
 const usually = 1_000
 // Bytes. No list of users or rules is larger, and a larger file is probably another.
 const largest = 10_000_000
 
 /**
- * Follows a file by its name, so that it sees links that are moved, as Kubernetes does, and files that are replaced, as
- * editors do; the kernel's notifications follow neither. A file that is broken or has vanished leaves what it said last
- * in use.
- * @throws the failed system call, or what `parse` throws, if the file is not good at the beginning
+ * Follows a file by its name, so that it sees links that are switched, as by Kubernetes, and files that are replaced,
+ * as by editors; kernel notifications see neither. If the file becomes invalid or disappears, the last valid contents
+ * stay in use.
+ * @throws the failed system call, or what `parse` throws, if the file is not valid at startup
  */
 export async function followFile<T>(path: string, options: FollowOptions<T>): Promise<FollowedFile<T>> {
   const { parse, every = usually, onChange, onTrouble } = options

@@ -3,13 +3,13 @@ import { NixeryError, systemErrorCode } from '../errors.ts'
 import { followFile, type FollowedFile } from '../fs/followed-file.ts'
 import type { Logger } from '../telemetry/log.ts'
 
-/** What happened to a file that says who may do what. */
+/** A change of a file with access rules. */
 export type FileChange = {
   /** The setting that names the file. */
   readonly setting: string
-  /** `refused`: what it said before stays in use, because it is not valid or has vanished. */
+  /** `refused`: the file is not valid or is missing, so the previous contents stay in use. */
   readonly what: 'opened' | 'changed' | 'refused'
-  /** Of the contents in use. */
+  /** Describes the contents in use. */
   readonly sha256: string
   readonly reason?: string
 }
@@ -21,7 +21,7 @@ export type FollowDeps = {
 
 /**
  * Follows the file that a setting names, and reports its changes.
- * @throws CONFIG_INVALID if it is not good at the beginning
+ * @throws CONFIG_INVALID if it is not valid at startup
  */
 export async function follow<T>(
   setting: string,
@@ -38,12 +38,12 @@ export async function follow<T>(
         return value
       },
       onChange() {
-        log.info(`the file of ${setting} has changed, and is in use`)
+        log.info(`the file of ${setting} has changed and was reloaded`)
         onChange({ setting, what: 'changed', sha256 })
       },
       onTrouble(reason) {
         log.warn(
-          `the file of ${setting} has changed and is not good, so what it said before stays in use: ${reason}`,
+          `the file of ${setting} has changed but is not valid; the previous contents stay in use: ${reason}`,
         )
         onChange({ setting, what: 'refused', sha256, reason })
       },

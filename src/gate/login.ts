@@ -10,13 +10,13 @@ import type { HttpRequest } from '../http/request.ts'
 /** Logins to the pages. */
 export type GateLogin = {
   readonly sessions: () => Promise<Sessions>
-  /** Names of the issuers at which people can log in. */
+  /** The names of issuers with a login page. */
   readonly providers: () => readonly string[]
   begin(provider: string, redirectUri: string): ReturnType<OidcLogin['begin']>
   finish(provider: string, current: URL, state: Readonly<Record<string, string>>): Promise<Outcome>
 }
 
-/** @param issuers those of now */
+/** @param issuers the current issuers */
 export function gateLogin(issuers: () => readonly Issuer[], sessions: () => Promise<Sessions>): GateLogin {
   let library: Promise<OidcLogin> | undefined
   const oidc = () =>
@@ -36,7 +36,7 @@ export function gateLogin(issuers: () => readonly Issuer[], sessions: () => Prom
   }
 }
 
-/** Whom the session of a request belongs to. Cookies are for pages: clients of the registry send none. */
+/** The holder of a request's session. Cookies are for pages; registry clients send none. */
 export const sessionOf =
   (sessions: () => Promise<Sessions>) =>
   (request: HttpRequest): Promise<Identity | undefined> | undefined => {

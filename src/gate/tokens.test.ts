@@ -14,8 +14,8 @@ after(() => rmSync(folder, { recursive: true }))
 const corp: Issuer = { name: 'corp', url: 'https://id.example/', audience: ['nixery'], algorithms: ['ES256'] }
 const withHash = (character: string) => parseHtpasswd(`alice:$2b$04$${character.repeat(53)}\n`)
 
-describe('what the server has signed', () => {
-  it('ends with the password, the user or the issuer that it stands for', async () => {
+describe('signed values of the server', () => {
+  it('become invalid with the password, the user or the issuer behind them', async () => {
     let users = withHash('a')
     let issuers: readonly Issuer[] = [corp]
     const { sessions, tokens } = await openSigned(
@@ -44,7 +44,11 @@ describe('what the server has signed', () => {
     assert.equal(await isIn(aliceIn), false, 'no user')
 
     issuers = [{ ...corp, url: 'https://other.example' }]
-    assert.deepEqual([await isIn(annaIn), await isGood()], [false, false], 'another issuer of the name')
+    assert.deepEqual(
+      [await isIn(annaIn), await isGood()],
+      [false, false],
+      'another issuer with the same name',
+    )
     issuers = []
     assert.deepEqual([await isIn(annaIn), await isGood()], [false, false], 'no issuer')
   })

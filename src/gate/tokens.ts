@@ -23,7 +23,7 @@ export function foreignTokens(
   const client = createHttpClient()
   let asked: readonly Issuer[] = []
   let issuers: readonly Issuer[] = []
-  // Keys are kept for each of these objects: an issuer that stays the same when the file changes keeps its keys.
+  // Keys are cached by issuer object: an issuer that is unchanged when the file changes keeps its keys.
   const lasting = (): readonly Issuer[] => {
     const now = current()
     if (now === asked) return issuers
@@ -45,10 +45,10 @@ export function foreignTokens(
   }
 }
 
-/** What this server signs. */
+/** The values that this server signs. */
 export type Signed = { readonly tokens: OwnTokens; readonly sessions: Sessions }
 
-/** Tokens that this server issues, and sessions of its pages. The library for tokens is loaded only then. */
+/** Tokens that this server issues, and sessions of its pages. Loads the token library on first use. */
 export async function openSigned(
   { NIXERY_TOKEN_KEY: keyFile, NIXERY_DATA: data }: Pick<Config, 'NIXERY_TOKEN_KEY' | 'NIXERY_DATA'>,
   users: () => Users | undefined,
@@ -78,7 +78,7 @@ export async function openSigned(
   return { tokens, sessions: createSessions({ signer, isCurrent, secretOf, sessionLifetime, loginLifetime }) }
 }
 
-/** Whether a claim `iss` is that of an issuer, whose discovery document may have its address with a slash at the end. */
+/** Whether a claim `iss` matches an issuer, whose discovery document may contain its URL with a trailing slash. */
 const isIssuer = ({ url }: Issuer, iss: unknown): boolean =>
   typeof iss === 'string' && iss.replace(/\/$/, '') === url.replace(/\/$/, '')
 

@@ -3,7 +3,7 @@ import { Agent as SecureAgent } from 'node:https'
 import { getCACertificates } from 'node:tls'
 import { isLoopback } from './loopback.ts'
 
-/** Connections that are kept for later requests. */
+/** Connections that are reused for later requests. */
 export type Agents = {
   for(url: URL): PlainAgent
   close(): void
@@ -11,11 +11,11 @@ export type Agents = {
 
 /**
  * @param verify whether certificates must be valid
- * @param environment names the proxies: HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in lower case too
+ * @param environment the proxy variables: HTTP_PROXY, HTTPS_PROXY and NO_PROXY, also in lower case
  */
 export function createAgents(verify: boolean, environment: NodeJS.ProcessEnv): Agents {
   const plain = pairOf((settings) => new PlainAgent(settings), environment)
-  // Made for the first address that needs it: reading the system's certificates takes milliseconds.
+  // Created on first use, because reading the system's certificates takes milliseconds.
   let secure: ReturnType<typeof pairOf> | undefined
   return {
     for(url) {
@@ -30,7 +30,7 @@ export function createAgents(verify: boolean, environment: NodeJS.ProcessEnv): A
   }
 }
 
-/** One agent that goes through the proxy, and one for this machine, which does not. */
+/** An agent that uses the proxy, and one for this machine, which does not. */
 function pairOf(make: (settings: AgentOptions) => PlainAgent, proxyEnv: NodeJS.ProcessEnv) {
   const direct = make({ keepAlive: true })
   const proxied = make({ keepAlive: true, proxyEnv })

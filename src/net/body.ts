@@ -3,9 +3,9 @@ import { pipeline, type Duplex } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createZstdDecompress } from 'node:zlib'
 
 /**
- * Reads a body into memory. Small bodies are read even where nobody wants them, because a connection with a rest in it
- * cannot be used again.
- * @param decode whether a compressed body is decoded; the limit counts what comes out
+ * Reads a body into memory. Small bodies are read even if they are not needed, because a connection with unread data
+ * cannot be reused.
+ * @param decode whether a compressed body is decoded; the limit applies to the decoded bytes
  * @returns undefined if it is larger than the limit; the connection is closed then
  */
 export async function readBody(
@@ -27,11 +27,11 @@ export async function readBody(
   return Buffer.concat(chunks)
 }
 
-/** The bytes of a body without the compression that the server applied, if it is a known one. */
+/** The decoded bytes of a body, if its compression is known. */
 export function decoded(incoming: IncomingMessage): AsyncIterable<Buffer> {
   const decoder = decoderOf(incoming.headers['content-encoding'])
   if (!decoder) return incoming
-  // Destroys both when one fails or is no longer read; the failure reaches whoever reads.
+  // Destroys both when one fails or is no longer read; the reader gets the error.
   pipeline(incoming, decoder, () => {})
   return decoder
 }

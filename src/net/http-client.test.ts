@@ -34,7 +34,7 @@ const client = clientWith({})
 const textOf = (body: Buffer | undefined) => body?.toString()
 
 describe('the HTTP client', () => {
-  it('goes through the proxy of the environment, unless NO_PROXY or this machine is meant', async () => {
+  it('uses the proxy from the environment, except for NO_PROXY and this machine', async () => {
     const seen: (string | undefined)[] = []
     const proxy = await serve(({ url }, response) => {
       seen.push(url)
@@ -50,7 +50,7 @@ describe('the HTTP client', () => {
     assert.equal(seen.length, 1)
   })
 
-  it('bounds a body, also what a compressed one expands to', async () => {
+  it('limits a body, also after decompression', async () => {
     const large = 'x'.repeat(100_000)
     const url = await serve((request, response) => {
       const [body, coding] =
@@ -82,7 +82,7 @@ describe('the HTTP client', () => {
     }
   })
 
-  it('limits the time of a whole exchange, and says so', async () => {
+  it('limits the time of a whole exchange, and reports it', async () => {
     const url = await serve((request, response) => {
       if (request.url === '/begins') response.write('begin')
     })
@@ -92,7 +92,7 @@ describe('the HTTP client', () => {
     }
   })
 
-  it('sends a body with its length, and fails with what breaks it', async () => {
+  it('sends a body with its length, and fails with the error of the body', async () => {
     const url = await serve((request, response) => {
       request.pipe(response.writeHead(200, { 'X-Length': request.headers['content-length'] }))
     })
@@ -110,7 +110,7 @@ describe('the HTTP client', () => {
 })
 
 describe('an open response of the HTTP client', () => {
-  it('is read as fast as its reader reads it, and no faster', async () => {
+  it('is read no faster than its consumer reads', async () => {
     let sent = 0
     const url = await serve((_, response) => {
       const write = () => {
@@ -131,7 +131,7 @@ describe('an open response of the HTTP client', () => {
     assert.ok(sent < 64e6, `${sent} bytes were taken for a reader of ${count}`)
   })
 
-  it('is decoded, fails where it is cut off, and ends with the signal', async () => {
+  it('is decoded, fails if it is truncated, and ends when the signal fires', async () => {
     const url = await serve((request, response) => {
       if (request.url === '/zstd') {
         response.writeHead(200, { 'Content-Encoding': 'zstd' }).end(zstdCompressSync('text'))
@@ -153,7 +153,7 @@ describe('an open response of the HTTP client', () => {
     await assert.rejects(read('/silent', ending.signal))
   })
 
-  it('comes over a new connection when the kept one was closed', async () => {
+  it('uses a new connection if the kept one was closed', async () => {
     let requests = 0
     const url = await serve((request, response) => {
       requests += 1

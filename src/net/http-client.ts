@@ -22,9 +22,9 @@ export type OutgoingRequest = {
   readonly body?: Body | undefined
   /** Bytes of the response's body, after decoding, that are accepted; 4 MiB by default. */
   readonly limit?: number
-  /** Asks for a compressed response, and decodes it. */
+  /** Requests a compressed response, and decodes it. */
   readonly compressed?: boolean
-  /** Milliseconds for everything, the body included. By default only silence is limited. */
+  /** The timeout of the whole exchange in milliseconds, including the body. By default only inactivity is limited. */
   readonly timeout?: number | undefined
   readonly signal?: AbortSignal | undefined
 }
@@ -36,27 +36,27 @@ export type IncomingResponse = {
   readonly body: Buffer | undefined
 }
 
-/** A response whose body is still to be read: all of it, or `discard` is to be called. */
+/** A response whose body has not been read yet: read all of it, or call `discard`. */
 export type OpenResponse = Pick<IncomingResponse, 'status' | 'headers'> & {
   /**
-   * The bytes as they arrive, decoded if the server compressed them (gzip, br, zstd). A slow reader slows the sender
-   * down; leaving the loop early closes the connection.
+   * The bytes as they arrive, decoded if the server compressed them (gzip, br, zstd). A slow reader slows down the
+   * sender; leaving the loop early closes the connection.
    */
   readonly body: AsyncIterable<Buffer>
-  /** Reads the rest of a small body, so that the connection can be used again; closes the connection of a large one. */
+  /** Reads the rest of a small body, so that the connection can be reused; closes the connection of a large one. */
   discard(): Promise<void>
 }
 
 /**
- * Sends requests. Follows no redirects (see `redirect.ts`), adds no credentials, and fails with the error of the system,
- * of Node, or of the body that was to be sent. Connections are kept for later requests.
+ * Sends requests. Follows no redirects (see `redirect.ts`), adds no credentials, and fails with the error of the
+ * system, of Node, or of the body that was to be sent. Connections are reused for later requests.
  */
 export type HttpClient = {
   /** Reads the response into memory. */
   send(request: OutgoingRequest): Promise<IncomingResponse>
   /**
-   * Sends a GET request and returns when the response begins. Time is the caller's to limit, by the signal, until
-   * the body has been read; only connecting and complete silence are limited here.
+   * Sends a GET request and returns when the response begins. The caller limits the time with the signal until the body
+   * has been read; only connecting and inactivity are limited here.
    */
   open(request: Pick<OutgoingRequest, 'url' | 'headers' | 'signal'>): Promise<OpenResponse>
   close(): void
@@ -65,11 +65,11 @@ export type HttpClient = {
 export type HttpClientOptions = {
   /** Whether certificates must be valid; true by default. */
   readonly verify?: boolean
-  /** Where HTTP_PROXY, HTTPS_PROXY and NO_PROXY are; the process's by default. */
+  /** The environment with HTTP_PROXY, HTTPS_PROXY and NO_PROXY; by default that of the process. */
   readonly environment?: NodeJS.ProcessEnv
 }
 
-// A registry may hash gigabytes before it answers a PUT, without a sign of life.
+// A registry may hash gigabytes before it responds to a PUT, without sending anything.
 const idleTimeout = 300_000
 const connectTimeout = 30_000
 const defaultLimit = 4 * 1024 * 1024
@@ -77,8 +77,9 @@ const defaultLimit = 4 * 1024 * 1024
 const largestRest = 64 * 1024
 
 /**
- * The one HTTP client of the program. Over Node's own client and not `fetch`, which cannot trust one server's certificate
- * without trusting all, knows neither the system's certificates nor proxies, and sends streams without a length.
+ * The program's HTTP client. It uses Node's own client and not `fetch`, which cannot trust a single server's
+ * certificate without trusting all, does not know the system's certificates and proxies, and sends streams without a
+ * length.
  */
 export function createHttpClient({
   verify = true,
@@ -115,7 +116,7 @@ export function createHttpClient({
         discard: async () => void (await readBody(incoming, largestRest, false).catch(() => {})),
       }
     } catch (error) {
-      // The server closed a kept connection at the moment in which it was used again.
+      // The server closed a kept connection just as it was reused.
       const isStale =
         outgoing.reusedSocket && error instanceof Error && 'code' in error && error.code === 'ECONNRESET'
       if (!isStale || isRepeated) throw error
@@ -146,7 +147,7 @@ export function createHttpClient({
       }
       const stopTimers = limitTime(outgoing, timeout, fail)
       const responded = new Promise<IncomingMessage>((resolve, reject) => {
-        // It may fail more than once; the first time counts.
+        // It may fail more than once; the first failure counts.
         outgoing.once('response', resolve).on('error', reject)
       })
       async function* content(source: Body) {
@@ -158,7 +159,7 @@ export function createHttpClient({
         }
       }
       const sent = body ? pipeline(Readable.from(content(body)), outgoing) : Promise.resolve(outgoing.end())
-      // A response may come before everything was sent, as a refusal does: then a failure to send does not matter.
+      // A response may arrive before everything was sent, such as a refusal: then a failure to send does not matter.
       sent.catch(() => {})
       try {
         const incoming = await responded
@@ -177,7 +178,10 @@ export function createHttpClient({
   }
 }
 
-/** Limits silence, connecting and, if asked to, everything. @returns a function that ends the latter */
+/**
+ * Limits inactivity, connecting and, if requested, the whole exchange.
+ * @returns a function that ends the latter limit
+ */
 function limitTime(outgoing: ClientRequest, timeout: number | undefined, fail: (error: Error) => void) {
   outgoing.once('timeout', () => fail(timedOut(idleTimeout)))
   outgoing.once('socket', (socket) => {

@@ -1,4 +1,4 @@
-/** Whether a host, with or without a port, is this machine: nobody can listen in, and no proxy is needed. */
+/** Whether a host, with or without a port, is this machine: traffic cannot be intercepted, and no proxy is needed. */
 export function isLoopback(host: string): boolean {
   const name = host.replace(/:\d+$/, '').toLowerCase()
   return (

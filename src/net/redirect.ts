@@ -1,21 +1,21 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Method } from './http-client.ts'
 
-/** Redirects that are followed in one chain. */
+/** The maximum number of redirects in one chain. */
 export const maxRedirects = 5
 
-/** Where a response leads. */
+/** The target of a redirect. */
 export type Redirect = {
   readonly url: URL
-  /** Whether that is an http or https address. Never follow any other. */
+  /** Whether it is an http or https URL. Never follow any other. */
   readonly isHttp: boolean
-  /** Whether the chain would go on unencrypted after an encrypted address. */
+  /** Whether the redirect goes from an encrypted to an unencrypted URL. */
   readonly losesTls: boolean
 }
 
 /**
  * Reads a redirect: 307 and 308 keep the method (RFC 9110 §15.4), the others are only safe to follow when reading.
- * Whoever follows one must not send credentials to another origin.
+ * Callers must not send credentials to another origin.
  */
 export function redirectOf(
   method: Method,

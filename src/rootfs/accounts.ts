@@ -3,7 +3,7 @@
 type User = readonly [name: string, uid: number, gid: number, comment: string, home: string, shell?: string]
 
 const users: readonly User[] = [
-  ['root', 0, 0, 'root', '/root', '/bin/sh'], // bash in Debian, but not every image has it
+  ['root', 0, 0, 'root', '/root', '/bin/sh'], // bash in Debian, but not every image has bash
   ['daemon', 1, 1, 'daemon', '/usr/sbin'],
   ['bin', 2, 2, 'bin', '/bin'],
   ['sys', 3, 3, 'sys', '/dev'],

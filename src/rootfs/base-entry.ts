@@ -1,6 +1,6 @@
 import type { Owner } from '../contents/entry.ts'
 
-/** What a layer of a base image says of a path. Paths are byte strings (`latin1`) from the root: `etc/passwd`. */
+/** An entry of a base image's layer. Paths are byte strings (`latin1`) relative to the root: `etc/passwd`. */
 export type BaseEntry =
   | { readonly kind: 'directory'; readonly path: string; readonly mode: number; readonly owner: Owner }
   | {
@@ -12,12 +12,12 @@ export type BaseEntry =
       readonly text?: string
     }
   | { readonly kind: 'link'; readonly path: string; readonly target: string }
-  /** What lower layers have at this path is not there. */
+  /** Removes the entry of lower layers at this path (a whiteout). */
   | { readonly kind: 'removed'; readonly path: string }
-  /** What lower layers have in this directory is not there. */
+  /** Removes the entries of lower layers in this directory (an opaque whiteout). */
   | { readonly kind: 'emptied'; readonly path: string }
 
-/** Files of a base that an image on it extends, by path. */
+/** Files of a base that images built on it extend, by path. */
 export const extendedFiles: ReadonlySet<string> = new Set([
   'etc/passwd',
   'etc/group',

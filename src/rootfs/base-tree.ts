@@ -3,16 +3,16 @@ import { NixeryError } from '../errors.ts'
 import type { BaseEntry } from './base-entry.ts'
 import type { Node, Tree } from './work.ts'
 
-// The links of one path that are followed, as in Linux (MAXSYMLINKS).
+// The maximum number of links followed for one path, as in Linux (MAXSYMLINKS).
 const mostLinks = 40
-// What all links of a base may lead through, as each may lead through 40 others: bytes of targets, and 16 for each part of a
-// path. The parts of a path that they lead to, which none in an archive has more of.
+// A limit for resolving all links of a base, because each may lead through 40 others: bytes of targets, and 16 for each
+// part of a path. And the maximum number of parts of a resolved path; no path in an archive has more.
 const mostWay = 128 * 1024 * 1024
 const deepest = 256
-// Directories that archives have files in without naming them: a short path may need hundreds.
+// The maximum number of directories that archives imply but do not list: a short path may need hundreds.
 const mostUnnamed = 400_000
 
-/** As read: links are not followed yet. */
+/** As read, before links are followed. */
 type Raw =
   | { readonly kind: 'directory'; readonly children: RawTree; readonly entry?: DirectoryEntry }
   | { readonly kind: 'file'; readonly entry: Extract<BaseEntry, { kind: 'file' }> }
@@ -21,15 +21,16 @@ type RawTree = Map<string, Raw>
 type DirectoryEntry = Extract<BaseEntry, { kind: 'directory' }>
 
 /**
- * The tree of a base image: its layers over each other as runtimes lay them (OCI image spec, layer.md, "Applying
- * Changesets"). Links that lead to a directory of the base, or to nothing, are aliases: what is put below them lands there.
+ * Builds the tree of a base image by applying its layers as runtimes do (OCI image spec, layer.md, "Applying
+ * Changesets"). Links to a directory of the base, or to nothing, are aliases: entries below them are placed at their
+ * target.
  * @param layers the lowest first
  */
 export function treeOfBase(layers: readonly (readonly BaseEntry[])[]): Tree {
   const root: RawTree = new Map()
   const room = { unnamed: mostUnnamed }
   for (const entries of layers) {
-    // Deletions are of what lower layers have, wherever they stand in the archive.
+    // Whiteouts apply to lower layers, whatever their position in the archive.
     for (const entry of entries) {
       if (entry.kind === 'removed')
         folderIn(root, posix.dirname(entry.path))?.delete(posix.basename(entry.path))
@@ -41,7 +42,7 @@ export function treeOfBase(layers: readonly (readonly BaseEntry[])[]): Tree {
   return finished({ root, length: 0 }, root, '')
 }
 
-/** The directory at a path without links; undefined if there is none. */
+/** The directory at a path without links; undefined if it does not exist. */
 function folderIn(root: RawTree, path: string): RawTree | undefined {
   let children: RawTree | undefined = root
   for (const part of partsOf(path)) {
@@ -53,7 +54,7 @@ function folderIn(root: RawTree, path: string): RawTree | undefined {
 
 const partsOf = (path: string): string[] => path.split('/').filter((part) => part !== '' && part !== '.')
 
-/** Puts an entry in place of what is there; a directory keeps what is in it. */
+/** Replaces an entry; a directory keeps its contents. */
 function add(
   root: RawTree,
   entry: Exclude<BaseEntry, { kind: 'removed' | 'emptied' }>,
@@ -66,12 +67,12 @@ function add(
     const found = parent.get(part)
     if (found?.kind === 'directory') parent = found.children
     else {
-      // A directory that the archive does not name: in a layer it stands over whatever was there.
+      // A directory that the archive implies replaces any other entry of lower layers.
       room.unnamed -= 1
       if (room.unnamed < 0) {
         throw new NixeryError(
           'RECIPE_INVALID',
-          `base: its archives have files in more than ${mostUnnamed} directories that they do not name: use a smaller base`,
+          `base: its archives contain files in more than ${mostUnnamed} directories that they do not list: use a smaller base`,
         )
       }
       const children: RawTree = new Map()
@@ -88,7 +89,7 @@ function add(
   }
 }
 
-/** Where links lead, and what that took so far. */
+/** The targets of links, and the cost of resolving them so far. */
 type Way = { readonly root: RawTree; length: number }
 
 function finished(way: Way, tree: RawTree, path: string): Tree {
@@ -112,8 +113,8 @@ function nodeOf(way: Way, raw: Raw, folder: string, path: string): Node {
 }
 
 /**
- * Where a path leads, if it is a directory of the base or nothing: its path without links. Undefined for a file, a circle
- * or what is too deep, and for all once the links of the base have led through `mostWay`.
+ * Resolves a path to a directory of the base or to nothing: returns its path without links. Undefined for a file, a
+ * cycle or a path that is too deep, and for all paths once the links of the base have used up `mostWay`.
  */
 function lead(way: Way, path: string): string | undefined {
   const remaining: string[] = []

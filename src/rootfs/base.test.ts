@@ -50,7 +50,7 @@ const plain: readonly BaseEntry[] = [d('bin'), f('bin/sh'), f('bin/ls'), d('sbin
 const on = (base: readonly BaseEntry[], image: Image = {}) => rootfsOf({ base: [base], ...image })
 
 describe('an image on a base', () => {
-  it('follows links of the base to directories, and never replaces them', async () => {
+  it('follows links of the base to directories and never replaces them', async () => {
     const found = await on(merged, {
       packages: [
         dir({ bin: dir({ tool: script }), sbin: dir({ own: script }), lib: dir({ 'own.so': file() }) }),
@@ -63,7 +63,7 @@ describe('an image on a base', () => {
       assert.ok(!found.has(path), path)
   })
 
-  it('keeps the programs, libraries and loader of the base, and what a package has replaces its other files', async () => {
+  it('keeps the programs, libraries and loader of the base; files of packages replace its other files', async () => {
     const packages = [
       dir({ bin: dir({ env: script }), lib: dir({ 'libz.so': file(), 'ld-linux-x86-64.so.2': x86 }) }),
     ]
@@ -73,7 +73,7 @@ describe('an image on a base', () => {
       assert.ok(!found.has(path), path)
   })
 
-  it('repeats directories with the modes and owners of the base only, and only where it adds something', async () => {
+  it('repeats only directories that it adds to, with the modes and owners of the base', async () => {
     const { entries } = await buildRootfs({
       base: [merged],
       packages: [dir({ etc: dir({ conf: file() }), srv: dir({ page: file() }) })],
@@ -94,7 +94,7 @@ describe('an image on a base', () => {
     )
   })
 
-  it('never replaces a directory by a link: what is in a package lies beside what is in the base', async () => {
+  it('never replaces a directory with a link: entries of packages are added to those of the base', async () => {
     const base = [...merged, d('usr/share'), d('usr/share/doc'), f('usr/share/doc/theirs')]
     const packages = [dir({ usr: dir({ share: dir({ doc: dir({ ours: file() }), more: dir() }) }) })]
     const found = await on(base, { packages })
@@ -104,7 +104,7 @@ describe('an image on a base', () => {
     assert.match(warnings.join(), /p0\/usr\/share is ignored: \/usr\/share is a directory of the base/)
   })
 
-  it('has programs in /bin, too, where that is a directory of its own, and over those of other folders', async () => {
+  it('also has programs in /bin if that is a separate directory, and replaces those in other folders', async () => {
     const found = await on(plain, { packages: [bin({ ls: script, tool: script, ip: script })] })
     assert.equal(found.get('bin/tool'), '-> p0/bin/tool')
     assert.equal(found.get('bin/ls'), '-> p0/bin/ls')
@@ -113,7 +113,7 @@ describe('an image on a base', () => {
     assert.ok(!found.has('sbin/tool') && !found.has('bin/sh') && !found.has('usr/bin/sh'))
   })
 
-  it('does not follow circles of links in packages for ever', async () => {
+  it('does not follow cycles of links in packages forever', async () => {
     const packages = [dir({ usr: dir({ share: dir({ again: link('.') }) }) })]
     const base = [...merged, d('usr/share'), l('usr/share/again', '.')]
     assert.ok((await on(base, { packages })).size > 0)
@@ -148,7 +148,7 @@ describe('an image on a base', () => {
       on(merged, { extra: { user: 'nobody' } }),
       /user: there is no account nobody: add it to accounts/,
     )
-    // Without accounts, nothing of it is touched.
+    // Without accounts, none of these files are changed.
     assert.ok(!(await on(merged)).has('etc/passwd'))
   })
 })
@@ -163,7 +163,7 @@ function pathsOf(tree: Tree, prefix = ''): string[] {
 }
 
 describe('the tree of a base', () => {
-  it('has what the layers leave of each other: deletions, emptied directories, and directories over links', () => {
+  it('applies whiteouts, opaque directories, and directories that replace links', () => {
     const layers: (readonly BaseEntry[])[] = [
       [d('a'), f('a/1'), f('a/2'), d('b'), f('b/1'), l('c', 'a'), d('e'), f('e/1')],
       [{ kind: 'removed', path: 'a/1' }, f('b/new'), { kind: 'emptied', path: 'b' }, f('c/1'), f('e')],
@@ -171,7 +171,7 @@ describe('the tree of a base', () => {
     assert.deepEqual(pathsOf(treeOfBase(layers)).sort(), ['a/', 'a/2', 'b/', 'b/new', 'c/', 'c/1', 'e'])
   })
 
-  it('follows links as Linux does: absolute, relative, through links, to nothing, in circles', () => {
+  it('follows links like Linux: absolute, relative, through links, to nothing, in cycles', () => {
     const entries = [
       d('x'),
       d('x/y'),
@@ -201,7 +201,7 @@ describe('the tree of a base', () => {
     )
   })
 
-  it('is made in little time and memory, whatever links lead through, and however deep files are', () => {
+  it('is built with little time and memory, however links are chained and however deep files are', () => {
     const far = 'b/../'.repeat(800)
     const chain = Array.from({ length: 5 }, (_, index) => l(`c${index}`, `/c${index + 1}/${far}`))
     const links = Array.from({ length: 100 }, (_, index) => l(`l${index}`, `/c${index % 5}`))
@@ -209,6 +209,6 @@ describe('the tree of a base', () => {
     treeOfBase([[...chain, ...links]])
     assert.ok(performance.now() - started < 60_000) // half an hour, if the time were not linear
     const deep = Array.from({ length: 2000 }, (_, index) => f(`${index}/${'a/'.repeat(250)}a`))
-    assert.throws(() => treeOfBase([deep]), /files in more than 400000 directories that they do not name/)
+    assert.throws(() => treeOfBase([deep]), /files in more than 400000 directories that they do not list/)
   })
 })

@@ -88,14 +88,14 @@ it('does not depend on the order of packages without common names', async () => 
   assert.deepEqual(await build([2, 0, 1]), await build([0, 1, 2]))
 })
 
-it('has no control characters in warnings, and a replacement character for invalid UTF-8', async () => {
+it('contains no control characters in warnings, and replacement characters for invalid UTF-8', async () => {
   const odd = bin({ 'x\xe9\x1b[2J\n': script })
   const { warnings } = await buildRootfs({ packages: [odd, odd] })
   assert.equal(warnings.length, 1)
   assert.match(warnings[0] ?? '', /^\/usr\/bin\/x\ufffd is in two packages/)
 })
 
-it('limits the number of warnings, and reports how many are left out', async () => {
+it('limits the number of warnings, and reports how many are omitted', async () => {
   const many = bin(Object.fromEntries(Array.from({ length: 80 }, (_, index) => [`p${index}`, script])))
   const { warnings } = await buildRootfs({ packages: [many, many] })
   assert.equal(warnings.length, 51)

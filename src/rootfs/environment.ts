@@ -28,8 +28,8 @@ export async function addTimeZones(work: Work): Promise<void> {
 }
 
 /**
- * Adds terminal descriptions, besides those that ncurses has itself: those of all linked packages, or those of the first
- * store path that has any.
+ * Adds terminal descriptions to those of ncurses itself: those of all linked packages, or of the first store path with
+ * any.
  */
 export async function addTerminals(work: Work): Promise<void> {
   const linked = await nodeAt(work, '/share/terminfo')

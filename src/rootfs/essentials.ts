@@ -10,7 +10,7 @@ const mountedFolders = ['dev', 'proc', 'sys']
 /** Runtimes also mount these files. If they were links, the runtime would mount over a file in the store. */
 const mountedFiles = ['hosts', 'hostname', 'resolv.conf']
 
-/** Leaves out of a tree of packages what the runtime mounts over. */
+/** Removes the entries that the runtime mounts over from a tree of packages. */
 export function ignoreMounted(tree: Tree, warn: Work['warn']): void {
   ignore(tree, mountedFolders, '', warn)
   const etc = tree.get('etc')
@@ -29,7 +29,7 @@ function ignore(tree: Tree, names: readonly string[], folder: string, warn: Work
 export async function addFolders(work: Work): Promise<void> {
   ignore(work.tree, mountedFolders, '', work.warn)
   for (const [path, mode, owner] of folders) {
-    // Those of the base keep their modes and owners; its links are followed.
+    // Folders of the base keep their modes and owners, and its links are followed.
     if (work.base && (await nodeAt(work, path))) continue
     await putDirectory(work, path, { mode, ...(owner && { owner }) })
   }
@@ -69,7 +69,7 @@ export async function addFiles(work: Work): Promise<void> {
   parent.set(name, { kind: 'file', bytes: Buffer.from(text, 'latin1'), mode, ...(owner && { owner }) })
 }
 
-/** Whether a shell is one of a package. */
+/** Whether a shell comes from a package. */
 const isOwn = (programs: Tree, path: string): boolean => programs.get(basename(path))?.kind === 'link'
 
 /**

@@ -3,16 +3,18 @@ import { shown, type Node, type Tree, type Work } from './work.ts'
 
 type Context = Pick<Work, 'tree' | 'listings' | 'store' | 'warn'>
 
-// Directories below each other: packages may have links to directories above them.
+// The maximum depth of directories: packages may contain links to parent directories.
 const deepest = 40
 
-/** Where libraries are. Those of the base stay: its programs need them, and those of Nix use none of them. */
+/**
+ * Folders of libraries. The base's libraries are kept: its programs need them, and programs of Nix use none of them.
+ */
 const libraries = /^\/(usr\/(local\/)?)?lib(32|64|x32|exec)?\//
 
 /**
- * Lays a tree of links over that of the base. Links to directories of the base are followed and never replaced, a
- * directory is never replaced by a link, and a link to a package's directory becomes links to what is in it where the base
- * has a directory. Files of packages replace those of the base, except for libraries and accounts.
+ * Merges a tree of links into the tree of the base. Links to directories of the base are followed and never replaced, a
+ * directory is never replaced by a link, and a link to a package's directory becomes a directory of links if the base
+ * has a directory there. Files of packages replace those of the base, except for libraries and accounts.
  */
 export async function layOver(work: Context, tree: Tree, path = ''): Promise<void> {
   for (const [name, node] of tree) {
@@ -32,12 +34,12 @@ export async function layOver(work: Context, tree: Tree, path = ''): Promise<voi
 
 const nameOf = (node: Node, path: string): string => (node.kind === 'link' ? node.target : path)
 
-/** Where programs may be besides `/usr/bin`. */
+/** Folders of programs other than `/usr/bin`. */
 const programFolders = ['/bin', '/sbin', '/usr/sbin']
 
 /**
- * Links programs of packages, which are in `/usr/bin`, in the base's other folders of programs, too, where these are no
- * links to it: in `/bin` all of them, since that is where scripts look for them, and elsewhere those that the base has.
+ * Links the programs of packages, which are in `/usr/bin`, in the base's other program folders, unless these are links
+ * to it: all of them in `/bin`, where scripts look for them, and in other folders those that the base has there.
  */
 export async function addBesidePrograms(work: Work): Promise<void> {
   const programs = await directoryAt(work, '/usr/bin')

@@ -2,7 +2,7 @@ import { NixeryError } from '../errors.ts'
 import type { Account } from '../image/contents.ts'
 import * as standing from './accounts.ts'
 
-/** The texts of passwd(5), group(5), shadow(5) and gshadow(5); the last two may be missing. */
+/** The contents of passwd(5), group(5), shadow(5) and gshadow(5); the last two may be missing. */
 export type AccountFiles = {
   readonly passwd: string
   readonly group: string
@@ -10,7 +10,7 @@ export type AccountFiles = {
   readonly gshadow?: string | undefined
 }
 
-/** What every image has. */
+/** The accounts of every image. */
 export const standingAccounts: AccountFiles = {
   passwd: standing.passwd,
   group: standing.group,
@@ -19,9 +19,9 @@ export const standingAccounts: AccountFiles = {
 }
 
 /**
- * Adds accounts to what is there, which stays as it is. Each has a group of its own name, unless there is a group of its
- * number. An account that is there already only joins its groups.
- * @throws RECIPE_INVALID for a name that has another number, a number that has another name, or a group that is not there
+ * Adds accounts, and leaves existing ones unchanged. Each gets a group of the same name, unless a group with its gid
+ * exists. An existing account is only added to its groups.
+ * @throws RECIPE_INVALID for an existing name with another uid or gid, a used uid, or a group that does not exist
  */
 export function addAccounts(files: AccountFiles, accounts: readonly Account[]): AccountFiles {
   const users = linesOf(files.passwd)
@@ -30,10 +30,10 @@ export function addAccounts(files: AccountFiles, accounts: readonly Account[]): 
   for (const { name, uid, gid, home, shell } of accounts) {
     const same = users.find(([each]) => each === name)
     if (same && (same[2] !== String(uid) || same[3] !== String(gid))) {
-      throw problem(`${name} exists with uid ${same[2]} and gid ${same[3]}: use these, or another name`)
+      throw problem(`${name} exists with uid ${same[2]} and gid ${same[3]}: use these ids, or another name`)
     }
     const taken = users.find((line) => line[2] === String(uid))
-    if (!same && taken) throw problem(`${name}: the uid ${uid} is that of ${taken[0]}: use another`)
+    if (!same && taken) throw problem(`${name}: the uid ${uid} belongs to ${taken[0]}: use another one`)
     if (!same) addedUsers.push([name, 'x', String(uid), String(gid), '', home, shell])
     const own = groups.find(([each]) => each === name)
     if (own && own[2] !== String(gid)) {
@@ -56,7 +56,7 @@ export function addAccounts(files: AccountFiles, accounts: readonly Account[]): 
   return {
     passwd: textOf([...users, ...addedUsers]),
     group: textOf(groups),
-    // No password is right, as for the others.
+    // No password is valid, as for the other accounts.
     shadow:
       files.shadow === undefined
         ? undefined
@@ -75,8 +75,8 @@ export function addAccounts(files: AccountFiles, accounts: readonly Account[]): 
 }
 
 /**
- * The numbers of a user as in the config: `app`, `1000`, `app:group`. A user without a group has the group of its line.
- * @throws RECIPE_INVALID for a name that is not there
+ * Resolves the user in a config to ids: `app`, `1000`, `app:group`. Without a group, the user's primary group is used.
+ * @throws RECIPE_INVALID for a name that does not exist
  */
 export function ownerOf(user: string, files: AccountFiles): { readonly uid: number; readonly gid: number } {
   const [person = '', group] = user.split(':')
@@ -111,7 +111,7 @@ const linesOf = (text: string): string[][] =>
 const textOf = (lines: readonly (readonly string[])[]): string =>
   lines.map((line) => `${line.join(':')}\n`).join('')
 
-/** A text with further lines. */
+/** Appends lines to a text. */
 export function extended(text: string, lines: readonly string[]): string {
   const whole = text === '' || text.endsWith('\n') ? text : `${text}\n`
   return whole + lines.map((line) => `${line}\n`).join('')

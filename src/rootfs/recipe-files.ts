@@ -6,11 +6,11 @@ import { byText } from '../image/store-path.ts'
 import { directoryAt, isDirectory, isInBase, nodeAt, placeFor, putDirectory } from './tree.ts'
 import type { Node, Work } from './work.ts'
 
-// Bytes and files of all copies from the store in one image; in docs/recipes.md.
+// The maximum bytes and files copied from the store into one image, documented in docs/recipes.md.
 const mostBytes = 16 * 1024 * 1024
 const mostFiles = 10_000
 
-/** Puts the files of recipes where they belong. They replace what packages have there; a directory keeps what is in it. */
+/** Adds the files of recipes to the tree. They replace files of packages; a directory keeps its contents. */
 export async function addImageFiles(work: Work): Promise<void> {
   const copier = createCopier(work.listings, work.store)
   for (const file of work.extra?.files ?? []) {
@@ -29,7 +29,7 @@ export async function addImageFiles(work: Work): Promise<void> {
   }
 }
 
-/** A directory of the base keeps its mode and owner, unless others than the usual ones are given. */
+/** A directory of the base keeps its mode and owner, unless the recipe sets others than the defaults. */
 async function addDirectory(work: Work, path: string, how: { mode: number; owner: Owner }): Promise<void> {
   const isUsual = how.mode === 0o755 && how.owner.uid === 0 && how.owner.gid === 0
   if (isUsual && work.base && isInBase(await nodeAt(work, path))) await directoryAt(work, path)
@@ -63,7 +63,7 @@ async function merge(work: Work, path: string, node: Extract<Node, { kind: 'dire
 
 type How = { readonly owner: Owner; readonly mode: string | undefined }
 
-/** Copies what lies in the store, within limits that hold for all copies together. */
+/** Copies files from the store, within limits for all copies together. */
 function createCopier(listings: Listings, store: string) {
   let bytesLeft = mostBytes
   let filesLeft = mostFiles
@@ -105,6 +105,6 @@ const modeOf = (mode: string | undefined, other: number): number =>
   mode === undefined ? other : Number.parseInt(mode, 8)
 const ownerOf = ({ uid, gid }: Owner): Owner => ({ uid, gid })
 
-/** As byte strings are in the tree. */
+/** Converts to a byte string, as in the tree. */
 const bytesOf = (text: string): string => Buffer.from(text).toString('latin1')
 const textOf = (bytes: string): string => Buffer.from(bytes, 'latin1').toString()

@@ -18,7 +18,7 @@ const account: Account = {
 }
 const root = { uid: 0, gid: 0 }
 
-/** What lies at a path, whose it is, and its mode. */
+/** The entry at a path, its owner, and its mode. */
 async function entryAt(image: Image, path: string) {
   const { entries } = await buildRootfs(image)
   const entry = entries.find((each) => each.path === path)
@@ -26,7 +26,7 @@ async function entryAt(image: Image, path: string) {
   return [entry.mode.toString(8), entry.owner?.uid ?? 0, entry.owner?.gid ?? 0].join(' ')
 }
 
-describe('what recipes add to the last layer', () => {
+describe('the contributions of recipes to the last layer', () => {
   it('are accounts, with lines in all four files, a group and a home', async () => {
     const image = { extra: { accounts: [account] } }
     const found = await rootfsOf(image)
@@ -38,14 +38,14 @@ describe('what recipes add to the last layer', () => {
     assert.equal(await entryAt(image, 'srv'), '755 0 0')
   })
 
-  it('is a working directory of the user, where there is none', async () => {
+  it('are a working directory owned by the user, if it does not exist', async () => {
     const extra = { accounts: [account], workdir: '/var/www/site', user: 'app' }
     assert.equal(await entryAt({ extra }, 'var/www/site'), '755 1000 1000')
     assert.equal(await entryAt({ extra: { ...extra, workdir: '/srv' } }, 'srv'), '755 0 0')
     assert.equal(await entryAt({ extra: { workdir: '/w', user: '7:9' } }, 'w'), '755 7 9')
   })
 
-  it('are files with modes and owners, in place of what packages have', async () => {
+  it('are files with modes and owners, which replace those of packages', async () => {
     const packages = [
       dir({
         etc: dir({ app: dir({ 'a.conf': file('theirs'), 'b.conf': file('b') }) }),
@@ -64,13 +64,13 @@ describe('what recipes add to the last layer', () => {
     assert.equal(found.get('etc/app/b.conf'), '-> p0/etc/app/b.conf')
     assert.equal(await entryAt(image, 'etc/app/a.conf'), '600 5 6')
     assert.equal(await entryAt(image, 'srv/data'), '2775 5 6')
-    // /bin is a link: what is put there lies where it leads.
+    // /bin is a link: files are placed at its target.
     assert.equal(await entryAt(image, 'usr/bin/other'), 'tool')
     assert.equal(await entryAt(image, 'bin'), 'usr/bin')
     assert.equal(await entryAt(image, 'etc/bytes'), '4755 0 0')
   })
 
-  it('are copies of what lies in the store', async () => {
+  it('are copies of store paths', async () => {
     const needs = [dir({ app: dir({ run: script, data: dir({ x: file('x') }) }) })]
     const { closure } = makeStore({ needs })
     const store = `${closure[0]?.storePath}/app`
@@ -87,7 +87,7 @@ describe('what recipes add to the last layer', () => {
     assert.equal(at('opt/app/data/x')?.kind, 'file')
   })
 
-  it('is refused in the place of a directory', async () => {
+  it('are rejected in place of a directory', async () => {
     const extra = { files: [{ path: '/etc', text: '', mode: '0644', ...root }] }
     await assert.rejects(
       buildRootfs({ packages: [bin({})], extra }),
@@ -95,7 +95,7 @@ describe('what recipes add to the last layer', () => {
     )
   })
 
-  it('is the database of Nix where it is wanted, and not where it is not', async () => {
+  it('include the database of Nix only if requested', async () => {
     const nix = { packages: [bin({ 'nix-store': script })] }
     const has = async (image: Image) => (await rootfsOf(image)).has('nix/var/nix/db/db.sqlite')
     assert.equal(await has(nix), true)
@@ -105,13 +105,13 @@ describe('what recipes add to the last layer', () => {
 })
 
 describe('accounts', () => {
-  it('keep what is there, and refuse a name or number that is taken', () => {
+  it('keep existing accounts, and reject a name or id that is taken', () => {
     const refused = (one: Partial<Account>) => () => addAccounts(standingAccounts, [{ ...account, ...one }])
     assert.throws(
       refused({ name: 'www-data' }),
-      /accounts: www-data exists with uid 33 and gid 33: use these, or another name/,
+      /accounts: www-data exists with uid 33 and gid 33: use these ids, or another name/,
     )
-    assert.throws(refused({ uid: 33 }), /accounts: app: the uid 33 is that of www-data: use another/)
+    assert.throws(refused({ uid: 33 }), /accounts: app: the uid 33 belongs to www-data: use another one/)
     assert.throws(refused({ groups: ['wheel'] }), /accounts: app is in the group wheel, which does not exist/)
     const { passwd, group } = addAccounts(standingAccounts, [
       { ...account, name: 'www-data', uid: 33, gid: 33 },
@@ -120,7 +120,7 @@ describe('accounts', () => {
     assert.match(group, /\nusers:x:100:www-data\n/)
   })
 
-  it('say which numbers a user has', () => {
+  it('determine the ids of a user', () => {
     const files = addAccounts(standingAccounts, [account])
     assert.deepEqual(ownerOf('app', files), { uid: 1000, gid: 1000 })
     assert.deepEqual(ownerOf('app:users', files), { uid: 1000, gid: 100 })

@@ -26,7 +26,7 @@ describe('rootfs', () => {
       { tmp: '1777/', 'tmp/a': '-> p0/tmp/a', root: '700/', 'root/.profile': '-> p0/root/.profile' },
     ],
     [
-      'has its own store folder in place of those of packages',
+      'has its own store folder instead of those of packages',
       { packages: [dir({ nix: dir({ store: dir({ x: file() }), var: file() }) })] },
       { 'nix/store': '755/', 'nix/store/x': undefined, 'nix/var': undefined },
     ],
@@ -41,7 +41,7 @@ describe('rootfs', () => {
       { proc: undefined, dev: undefined, 'dev/null': undefined, sys: undefined },
     ],
     [
-      'leaves out files that the runtime mounts',
+      'omits files that the runtime mounts',
       {
         packages: [
           dir({ etc: dir({ hosts: file(), hostname: link('/proc/x'), 'resolv.conf': dir(), motd: file() }) }),
@@ -66,13 +66,13 @@ describe('rootfs', () => {
     ],
 
     [
-      'adds /usr/bin/env beside the programs of a single package in /usr/bin',
+      'adds /usr/bin/env to the programs of a single package in /usr/bin',
       { packages: [dir({ usr: dir({ bin: dir({ x: script }) }) }), bin({ env: x86 })] },
       { 'usr/bin/env': '-> p1/bin/env', 'usr/bin/x': '-> p0/usr/bin/x' },
     ],
     ['has no shell if no store path has one', {}, { 'usr/bin/sh': undefined, 'usr/bin/env': undefined }],
     [
-      'takes /bin/sh and /usr/bin/env from dependencies',
+      'uses /bin/sh and /usr/bin/env from dependencies',
       { packages: [bin({ a: x86 })], needs: [dir(), bin({ sh: x86 }), bin({ env: x86, sh: x86 })] },
       { 'usr/bin/sh': '-> n1/bin/sh', 'usr/bin/env': '-> n2/bin/env' },
     ],
@@ -82,7 +82,7 @@ describe('rootfs', () => {
       { 'usr/bin/sh': '-> p1/bin/sh', 'usr/bin/env': '-> p1/bin/env' },
     ],
     [
-      'keeps the /bin/sh of a package, whatever it is',
+      'keeps the /bin/sh of a package, whatever its type',
       { packages: [bin({ sh: file('text') })], needs: [bin({ sh: x86 })] },
       { 'usr/bin/sh': '-> p0/bin/sh' },
     ],

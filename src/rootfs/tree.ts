@@ -96,7 +96,7 @@ export async function putDirectory(
  */
 export async function putAlias(work: TreeContext, path: string, at: string, target = at): Promise<void> {
   const { parent, name, existing } = await placeFor(work, path)
-  // A directory of the base is never replaced by a link.
+  // A directory of the base is never replaced with a link.
   if (existing?.kind === 'alias' || isInBase(existing)) return
   if (existing) {
     const into = await directoryAt(work, at)
@@ -107,7 +107,7 @@ export async function putAlias(work: TreeContext, path: string, at: string, targ
   parent.set(name, { kind: 'alias', at, target })
 }
 
-/** Whether a node is what the base has there. */
+/** Whether a node is the base's own entry. */
 export const isInBase = (node: Node | undefined): boolean =>
   node?.kind === 'base' || ((node?.kind === 'directory' || node?.kind === 'alias') && node.inBase === true)
 
@@ -143,8 +143,8 @@ async function entryExists({ listings, store }: TreeContext, path: string): Prom
 }
 
 /**
- * Yields the entries of a tree: directories before their contents, names in byte order. What is in the base already is left
- * out, but for the directories that something is added to.
+ * Yields the entries of a tree: directories before their contents, names in byte order. Entries of the base are
+ * omitted, except directories to which something is added.
  */
 export function* entriesOf(tree: Tree, prefix = ''): Generator<PlainEntry> {
   for (const [name, node] of [...tree].sort(([a], [b]) => byText(a, b))) {

@@ -13,7 +13,7 @@ import { oneLine } from '../text/plain.ts'
 export type Tree = Map<string, Node>
 export type Node =
   | { readonly kind: 'link'; readonly target: string }
-  /** Of a base where `inBase` is set: then it is there already. */
+  /** Set if it is an entry of the base, which exists already. */
   | { readonly kind: 'alias'; readonly target: string; readonly at: string; readonly inBase?: true }
   | {
       readonly kind: 'directory'
@@ -24,7 +24,10 @@ export type Node =
       /** Whether the base has it with this mode and owner. */
       readonly inBase?: true
     }
-  /** A file of the base, or a link that leads to no directory: it is there already. `text` is that of a file that is extended. */
+  /**
+   * A file of the base, or a link that does not lead to a directory; it exists already. `text` is the contents of a
+   * file to extend.
+   */
   | { readonly kind: 'base'; readonly mode?: number; readonly owner?: Owner; readonly text?: string }
   | { readonly kind: 'file'; readonly bytes: Uint8Array; readonly mode: number; readonly owner?: Owner }
 
@@ -37,18 +40,18 @@ export type RootfsInput = {
   readonly platform: Platform
   /** The commit for os-release: lower-case letters and digits. */
   readonly buildId?: string | undefined
-  /** What recipes add. */
+  /** The contributions of recipes. */
   readonly extra?: RootfsExtra | undefined
-  /** What the layers of the base have where, the lowest first. */
+  /** The entries of the base's layers, the lowest first. */
   readonly base?: readonly (readonly BaseEntry[])[] | undefined
 }
 
-/** What recipes add to the last layer. */
+/** The contributions of recipes to the last layer. */
 export type RootfsExtra = {
   readonly accounts?: readonly Account[] | undefined
   readonly files?: readonly ImageFile[] | undefined
   readonly nixDatabase?: boolean | undefined
-  /** Is made where it does not exist, for the user. */
+  /** Created for the user if it does not exist. */
   readonly workdir?: string | undefined
   readonly user?: string | undefined
 }

@@ -1,5 +1,5 @@
 /**
- * JSON on one line that also does not act on a terminal: characters that control it or that are invisible are
+ * Formats JSON on one line that is also safe to print on a terminal: control characters and invisible characters are
  * escaped. JSON itself escapes only those below U+0020.
  */
 export const jsonLine = (value: unknown): string =>

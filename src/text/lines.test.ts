@@ -5,7 +5,7 @@ import { eachLine, printable } from './lines.ts'
 import { anyString } from './testing.ts'
 
 describe('eachLine', () => {
-  it('joins what chunks divide, characters too, and bounds each line', async () => {
+  it('joins lines and characters that chunks divide, and limits each line', async () => {
     const bytes = Buffer.from(`é1\n\n${'x'.repeat(100_000)}\nlast`)
     for (const size of [1, 7, 65_536]) {
       const lines: string[] = []
@@ -42,7 +42,7 @@ describe('printable', () => {
     it(`shows ${name}`, () => assert.equal(printable(line), shown))
   }
 
-  it('leaves nothing that could do harm in a log or a page', () => {
+  it('leaves nothing harmful for a log or a page', () => {
     fc.assert(
       fc.property(anyString(), (line) => {
         const shown = printable(line)

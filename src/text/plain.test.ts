@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { jsonLine } from './json-line.ts'
 import { oneLine, plainText } from './plain.ts'
 
-/** Escape sequences, invisible and direction-changing characters among letters, spaces and breaks of lines. */
+/** Escape sequences, invisible and direction-changing characters among letters, spaces and line breaks. */
 const hostile = fc
   .array(
     fc.constantFrom(
@@ -33,7 +33,7 @@ const hostile = fc
 const acts = /[\p{Cc}\p{Cf}\u2028\u2029]/u
 
 describe('plainText', () => {
-  it('keeps lines and tabs, and nothing else that a terminal obeys or does not show', () => {
+  it('keeps line breaks and tabs, but no other control or invisible characters', () => {
     assert.equal(plainText('\u001b[1ma\tb\u001b[0m\r\nc\u202ed\u0000'), 'a\tb\ncd')
     fc.assert(
       fc.property(hostile, (text) => {
@@ -44,7 +44,7 @@ describe('plainText', () => {
 })
 
 describe('oneLine', () => {
-  it('is one short line without anything that a terminal obeys', () => {
+  it('is one short line without control characters', () => {
     assert.equal(oneLine(' TOO_\u001b[31mBIG:\n\r\ttry\u200b later ', 100), 'TOO_BIG: try later')
     assert.equal(oneLine('x'.repeat(60), 50), `${'x'.repeat(49)}…`)
     fc.assert(
@@ -58,7 +58,7 @@ describe('oneLine', () => {
 })
 
 describe('jsonLine', () => {
-  it('is JSON of the same value, and does not act on a terminal', () => {
+  it('is JSON of the same value, and safe to print on a terminal', () => {
     fc.assert(
       fc.property(hostile, (text) => {
         const line = jsonLine({ [text]: [text] })

@@ -14,7 +14,7 @@ const drv = '/nix/store/lm3f7nclrw3hk9h1c6wqfkg0fq5dxvni-bad.drv'
 // As Nix 2.8, 2.26 and 2.34 print failures.
 const table: [what: string, code: ErrorCode, message: string, shown: string][] = [
   [
-    'an error with its place',
+    'an error with its position',
     'PACKAGE_INVALID',
     `x: does not evaluate:
 error: cannot add a string to an integer
@@ -44,7 +44,7 @@ error: undefined variable 'b'`,
     'error: no',
   ],
   [
-    'a place in a line',
+    'a position in a line',
     'PACKAGE_INVALID',
     'error: undefined variable at /elsewhere/pkgs/a.nix:3:4',
     'error: undefined variable at …',
@@ -80,13 +80,13 @@ error: undefined variable 'b'`,
     "unable to download 'https://a.b/c/d.tar.gz': HTTP error 404",
   ],
   [
-    'what a builder says of its own files',
+    "a builder's message about its own files",
     'BUILD_FAILED',
     `builder for '${drv}' failed\n> /build/source/main.c:12:3: error: expected\n>    12 |   int x\n> /tmp/nix-build-bad.drv-0/x and /etc/passwd`,
     `builder for '${drv}' failed\n> /build/source/main.c:12:3: error: expected\n>    12 |   int x\n> /tmp/nix-build-bad.drv-0/x and /etc/passwd`,
   ],
   [
-    'what a builder says of the server',
+    "a builder's message about the server",
     'BUILD_FAILED',
     '/srv/sets/own/a.c /srv/sets/own-not /root/.netrc (/home/me/x) /srv/nixery data/store/x hunter2',
     '… /srv/sets/own-not … (…) … …',
@@ -99,20 +99,20 @@ error: undefined variable 'b'`,
   ],
 ]
 
-describe('what is told of a failure', () => {
+describe('the public form of a failure', () => {
   for (const [what, code, message, shown] of table) {
-    it(`has ${what}, without what is the operator's`, () => {
+    it(`has ${what}, without private details of the operator`, () => {
       assert.equal(texts.failure(new NixeryError(code, message)).message, shown)
     })
   }
 
-  it('has all but secrets if the operator says so', () => {
+  it('has everything except secrets if the operator allows it', () => {
     const [, , message = ''] = table[0] ?? []
     const told = open.failure(new NixeryError('PACKAGE_INVALID', `${message}\n/srv/sets/own hunter2`))
     assert.equal(told.message, `${message}\n/srv/sets/own …`.replace('"s3cr3t"', '…'))
   })
 
-  it('has facts for machines, never a text of Nix', () => {
+  it('has machine-readable details, but never text from Nix', () => {
     const failure = (detail: unknown) =>
       open.failure(new NixeryError('PACKAGE_UNKNOWN', 'x', { detail: detail as never })).detail
     assert.deepEqual(failure({ missing: ['hello'], at: ['at /a/b.nix:1:2:', '/a/b', 'hunter2'] }), {
@@ -121,7 +121,7 @@ describe('what is told of a failure', () => {
     })
   })
 
-  it('has nothing of a bug, and a bounded message', () => {
+  it('has no details of a bug, and a bounded message', () => {
     const bug = texts.failure(new TypeError('/srv/sets/own'))
     assert.deepEqual(
       { ...bug },
@@ -133,7 +133,7 @@ describe('what is told of a failure', () => {
 })
 
 describe('lines of a build', () => {
-  it('lose traces and paths of the server one by one', () => {
+  it('are stripped of traces and server paths one by one', () => {
     const show = texts.lines()
     const lines = [
       'evaluating',
@@ -153,7 +153,7 @@ describe('lines of a build', () => {
     ])
   })
 
-  it('take time that a hostile line cannot stretch', () => {
+  it('take bounded time even for hostile lines', () => {
     const show = texts.lines()
     for (const part of [
       '/',

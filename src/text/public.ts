@@ -2,39 +2,39 @@ import { type ErrorCode, isNixeryError } from '../errors.ts'
 import { createRedactor, mapTexts, type Redactor } from './redact.ts'
 import { createPathHider, createTraceFilter } from './traces.ts'
 
-/** Makes texts fit for those who pull: without secrets, and without what is the operator's alone. */
+/** Removes secrets and the operator's private details from texts for clients. */
 export type PublicTexts = {
   /** A text of any number of lines. */
   readonly text: (text: string) => string
-  /** A text that may name files of the operator: without any path outside of the store. */
+  /** A text that may contain the operator's paths: removes all paths outside of the store. */
   readonly strict: (text: string) => string
-  /** A function for the lines of one build, in order; undefined for a line that is not shown. */
+  /** Returns a function for the lines of one build, in order, which returns undefined for a hidden line. */
   readonly lines: () => (line: string) => string | undefined
-  /** What is told of a failure. Of a bug, nothing. */
+  /** The public form of a failure; bugs have no details. */
   readonly failure: (error: unknown) => PublicFailure
 }
 
-/** A failure as it may be told. `code` is undefined for a bug. */
+/** The public form of a failure. `code` is undefined for a bug. */
 export type PublicFailure = {
   readonly code: ErrorCode | undefined
   readonly message: string
   readonly hint: string | undefined
-  /** JSON, if there is something for machines. */
+  /** Machine-readable details as JSON, if any. */
   readonly detail: unknown
 }
 
 export type PublicOptions = {
   readonly redactor: Redactor
-  /** Folders of the server, whose paths are not shown. */
+  /** Folders of the server whose paths are hidden. */
   readonly folders: readonly string[]
-  /** Whether Nix's traces and paths of the server are shown all the same (`NIXERY_SHOW_TRACES`). */
+  /** Whether to show Nix's traces and paths of the server (`NIXERY_SHOW_TRACES`). */
   readonly showTraces: boolean
 }
 
-// UTF-16 units of a message.
+// The maximum length of a message in UTF-16 units.
 const longestMessage = 20_000
 
-/** Failures whose details are for clients of the registry. Those of others are for the log and the command line. */
+/** Failures whose details are public. Details of others are only for the log and the command line. */
 const withDetail: ReadonlySet<ErrorCode> = new Set([
   'RANGE_INVALID',
   'PRECONDITION_FAILED',
@@ -44,7 +44,7 @@ const withDetail: ReadonlySet<ErrorCode> = new Set([
   'STILL_BUILDING',
 ])
 
-/** Failures that Nix, git, a store or the system tells of: their paths are the server's, not those of a builder. */
+/** Failures with messages of Nix, git, a store or the system: their paths are the server's, not a builder's. */
 const ofOperator: ReadonlySet<ErrorCode> = new Set([
   'SOURCE_INVALID',
   'SOURCE_UNREACHABLE',
@@ -61,8 +61,8 @@ const ofOperator: ReadonlySet<ErrorCode> = new Set([
 ])
 
 /**
- * The one way by which foreign texts reach answers and pages. What is not said to those who pull is in the log, where
- * only secrets are hidden.
+ * The only way for external texts into responses and pages. What is hidden from clients is in the log, where only
+ * secrets are removed.
  */
 export function createPublicTexts({ redactor, folders, showTraces }: PublicOptions): PublicTexts {
   const hidePaths = createPathHider(folders)
@@ -84,7 +84,7 @@ export function createPublicTexts({ redactor, folders, showTraces }: PublicOptio
       .filter((line) => line !== undefined)
       .join('\n')
   }
-  // Some failures are one object for a flood of requests.
+  // Some failure objects are shared by a flood of requests.
   const failures = new WeakMap<Error, PublicFailure>()
   return {
     text: (text) => textOf(text),
@@ -105,7 +105,7 @@ export function createPublicTexts({ redactor, folders, showTraces }: PublicOptio
     }
     const { code, message, hint, detail } = error
     const all = ofOperator.has(code)
-    // A detail holds names: no text of Nix, whatever is shown.
+    // Details contain names only, never text from Nix.
     const facts = withDetail.has(code) ? detail : undefined
     return {
       code,
@@ -116,7 +116,7 @@ export function createPublicTexts({ redactor, folders, showTraces }: PublicOptio
   }
 }
 
-/** With nothing of the operator's known, as for tests. */
+/** Without any private details of the operator, for tests. */
 export const plainTexts: PublicTexts = createPublicTexts({
   redactor: createRedactor(),
   folders: [],

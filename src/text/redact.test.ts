@@ -4,9 +4,9 @@ import fc from 'fast-check'
 import { createRedactor } from './redact.ts'
 
 const { text: redact } = createRedactor()
-const signed = 'A'.repeat(85) // with one more and `==`, the base64 of 64 bytes
+const signed = 'A'.repeat(85) // with one more character and `==`, the base64 of 64 bytes
 
-/** Forms of secrets, all with `hunter2` in them, and what is shown. */
+/** Forms of secrets, all containing `hunter2`, and the expected output. */
 const hiddenForms: readonly (readonly [line: string, shown: string])[] = [
   ['from https://user:hunter2@example.org/x', 'from https://…@example.org/x'],
   ['from git+https://hunter2@example.org', 'from git+https://…@example.org'],
@@ -93,7 +93,7 @@ const keys: readonly (readonly [text: string, shown: string])[] = [
   ],
 ]
 
-/** What builds print, with words, numbers and hashes that secrets have, too. */
+/** Output of builds with words, numbers and hashes that resemble secrets. */
 const ordinary = [
   "copying path '/nix/store/0c0j8p6w4y1xkp6zs1r2j3n9q2x5v7aa-libsecret-0.21' from 'https://cache.nixos.org'...",
   "building '/nix/store/lm3f7nclrw3hk9h1c6wqfkg0fq5dxvni-passwd-tools-1.0.drv'...",
@@ -129,18 +129,18 @@ const ordinary = [
   'a <b>word</b>\twith tabs',
 ]
 
-describe('what is shown to anyone', () => {
+describe('public text', () => {
   for (const [line, shown] of [...hiddenForms, ...keys]) {
-    it(`has no secret of: ${JSON.stringify(line).slice(0, 80)}`, () => assert.equal(redact(line), shown))
+    it(`hides the secret in: ${JSON.stringify(line).slice(0, 80)}`, () => assert.equal(redact(line), shown))
   }
-  for (const line of ordinary) it(`is the line itself: ${line}`, () => assert.equal(redact(line), line))
+  for (const line of ordinary) it(`is unchanged: ${line}`, () => assert.equal(redact(line), line))
 
-  it('has no secret that a log line holds as JSON', () => {
+  it('hides secrets in JSON in log lines', () => {
     const { suspects } = createRedactor()
     for (const [line] of hiddenForms) assert.ok(suspects(JSON.stringify({ line })), line)
   })
 
-  it('has no part of a secret at the place where a line is cut', () => {
+  it('contains no part of a secret where a line is truncated', () => {
     const token = `ghp_${'hunter2'.repeat(5)}`
     for (const length of [1_000, 2_000, 4_000]) {
       for (let at = length - token.length - 3; at < length + 3; at += 1) {
@@ -152,11 +152,11 @@ describe('what is shown to anyone', () => {
   })
 })
 
-describe('values that are secret', () => {
+describe('secret values', () => {
   const secrets = ['correct horse "battery"', 'a/b+c=d', 'a/b']
   const { text, suspects } = createRedactor(secrets)
 
-  it('are hidden as they are, in an address, in JSON, and with colours in them', () => {
+  it('are hidden literally, in a URL, in JSON, and with escape sequences in them', () => {
     const lines = [
       ['say correct horse "battery" staple', 'say … staple'],
       ['https://x.org/?q=a%2Fb%2Bc%3Dd', 'https://x.org/?q=…'],
@@ -171,7 +171,7 @@ describe('values that are secret', () => {
     }
   })
 
-  it('are hidden wherever they stand', () => {
+  it('are hidden at any position', () => {
     const word = fc.stringMatching(/^[A-Za-z0-9+/._~-]{8,40}$/)
     fc.assert(
       fc.property(word, fc.string(), fc.string(), (secret, before, after) => {
@@ -184,7 +184,7 @@ describe('values that are secret', () => {
 })
 
 describe('redacting', () => {
-  it('takes time that a hostile line cannot stretch', () => {
+  it('takes bounded time even for hostile lines', () => {
     const parts =
       '://|://a:|token|token=|eyJ-|-|--token|--token |login a |\u001b[|\u001b];a|bearer |basic |"|\'|pass|key|_auth|-u |-u a|/|/token|secret: |x:|sig=|?key=|gh|ghp_|SG.a|a.|token=\\\\"|token=\'\'|token="\\\\|token=a,|\\\\"'
     const { text } = createRedactor(['a'.repeat(30), `${'a'.repeat(29)}b`], { read: 32_000, shown: 32_000 })
@@ -197,7 +197,7 @@ describe('redacting', () => {
     }
   })
 
-  it('changes nothing in what it has redacted', () => {
+  it('does not change redacted text again', () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom(...hiddenForms.map(([line]) => line), ...ordinary)), (lines) => {
         const once = redact(lines.join('\n'))

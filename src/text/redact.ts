@@ -1,32 +1,35 @@
 import { hidden, plainLine, shortened } from './plain.ts'
 import { anyHint, hideForms } from './rules.ts'
 
-/** Takes secrets out of texts. */
+/** Removes secrets from texts. */
 export type Redactor = {
-  /** A text of any number of lines, which stay lines. */
+  /** A text of any number of lines; line breaks are kept. */
   readonly text: (text: string) => string
-  /** A function for the lines of one source, in order: a private key is known by where its lines stand. */
+  /**
+   * Returns a function for the lines of one source, in order, because private keys are recognized by the position of
+   * their lines.
+   */
   readonly lines: () => (line: string) => string
-  /** Whether a text may hold a secret. Much cheaper than looking for it, and never wrongly false. */
+  /** Whether a text may contain a secret. Much cheaper than redaction, and never wrongly false. */
   readonly suspects: (text: string) => boolean
 }
 
 export type RedactorOptions = {
-  /** UTF-16 units of a line that are read, */
+  /** The maximum length of a line that is read, in UTF-16 units, */
   readonly read?: number
-  /** and that are shown of it. */
+  /** and the maximum length that is shown. */
   readonly shown?: number
 }
 
-/** For those who see all of a long line: the log, and the operator at a terminal. */
+/** For the log and the operator's terminal, where long lines are shown completely. */
 export const wholeLines: RedactorOptions = { read: 32_000, shown: 32_000 }
 
 /**
- * Makes what takes secrets out of all that leaves the program: answers, pages, and the log. It hides the given values
- * wherever they stand, and whatever has the form of a secret.
+ * Creates the filter that removes secrets from all output of the program: responses, pages, and the log. It hides the
+ * given values anywhere, and everything with the form of a secret.
  *
- * It is a net below the others and not a promise: a builder can print a secret that it knows in any form.
- * @param secrets values that must not be seen, such as the program's own (`config/secrets.ts`)
+ * It is a last line of defense and not a guarantee: a builder can print a secret that it knows in any form.
+ * @param secrets values that must be hidden, such as the program's own (`config/secrets.ts`)
  */
 export function createRedactor(
   secrets: readonly string[] = [],
@@ -53,13 +56,13 @@ export function createRedactor(
   }
 }
 
-// Characters that may hide a word from the hints, as they are or in JSON, and the beginning of a private key.
+// Characters that may hide a word from the hints, literally or in JSON, and the start of a private key.
 const unusual = /[^\t\n\x20-\x7e]|\\u|-----/
 
-/** However often a text was made JSON. */
+/** Handles repeated JSON encoding. */
 const withoutBackslashes = (text: string): string => text.replaceAll('\\', '')
 
-/** Finds any of these texts, the longest that begins at a place, as they are or inside an address or JSON. */
+/** Finds any of these texts, the longest at each position, literally or inside a URL or JSON. */
 function anyOf(secrets: readonly string[]): RegExp | undefined {
   const forms = secrets.flatMap((secret) =>
     secret === ''
@@ -71,7 +74,7 @@ function anyOf(secrets: readonly string[]): RegExp | undefined {
   return new RegExp(longestFirst.map((form) => RegExp.escape(form)).join('|'), 'g')
 }
 
-/** Every text in a value of JSON, changed; the rest of it as it is. */
+/** Transforms every string in a JSON value, and leaves the rest unchanged. */
 export function mapTexts(value: unknown, change: (text: string) => string): unknown {
   if (typeof value === 'string') return change(value)
   if (Array.isArray(value)) return value.map((each) => mapTexts(each, change))

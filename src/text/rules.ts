@@ -1,10 +1,10 @@
 import { hidden } from './plain.ts'
 
-/** What hides one form of secret. A text in which `hint` does not occur is not looked at. */
+/** A rule that hides one form of secret. It only applies to texts that contain `hint`. */
 type Rule = {
   readonly hint: RegExp
   readonly pattern: RegExp
-  /** What takes its place; the whole is hidden if undefined. `$<before>` is kept. */
+  /** The replacement; if undefined, the whole match is hidden. `$<before>` is kept. */
   readonly keep?: Keep
 }
 
@@ -12,7 +12,7 @@ type Keep = (groups: Readonly<Record<string, string | undefined>>, all: string) 
 
 const before: Keep = ({ before: kept = '' }) => `${kept}${hidden}`
 
-/** Hides the value behind what names it, unless it is one that says nothing. */
+/** Hides the value after its name, unless the value is meaningless. */
 const named =
   (isHarmless: (value: string, name: string) => boolean): Keep =>
   ({ before: kept = '', name = '', value = '' }, all) =>
@@ -23,7 +23,7 @@ const strong =
   'passw(?:or)?d|passwd|passphrase|api[-_]?key|(?:access|account|private|signing|encryption)[-_]?key'
 const weak = 'token|secret|credentials?|signature'
 const rest = '[\\w-]{0,20}'
-// What may stand around a name and a value: quotes, with backslashes where JSON or a shell's word holds them.
+// What may surround a name and a value: quotes, with backslashes in JSON or in a shell word.
 const quote = '\\\\{0,7}["\']'
 const quoted = [
   // A string inside a string, to the next quote with as many backslashes.
@@ -32,7 +32,7 @@ const quoted = [
   "''(?:(?!'').)*(?:'')?", // of Nix
   "'[^']*'?",
 ].join('|')
-// A comma belongs to it, unless another setting follows.
+// A comma is part of the value, unless another setting follows.
 const bare = '(?:[^\\s&,;"\']|,(?!\\s|$|[\\w-]{1,40}[=:]))+'
 const value = `(?!(?:${quote})?${hidden})(?<value>${quoted}|${bare})`
 const afterName = `(?:${quote})?\\s{0,9}`
@@ -43,11 +43,11 @@ const isSwitch = (text: string): boolean => switches.test(text)
 /** `max_tokens=4096` is a count. */
 const isCount = (text: string, name: string): boolean =>
   /tokens$|[_-]size$/i.test(name) && /^\d{1,7}$/.test(text)
-/** In prose, as a compiler's `unexpected token: identifier`: a secret has digits, or is long. */
+/** For prose, such as a compiler's `unexpected token: identifier`: a secret contains digits, or is long. */
 const isProse = (text: string): boolean => !/^["'].{4}/.test(text) && !(/\d/.test(text) || text.length >= 20)
 const isVersion = (text: string): boolean => /^v?\d+(?:\.\d+){0,3}$/.test(text) && text.length < 12
 
-/** Base64 of `user:password`, as it stands behind `Basic`. */
+/** Base64 of `user:password`, as it follows `Basic`. */
 function isBasic(text: string): boolean {
   if (text.length % 4 !== 0) return false
   try {
@@ -58,24 +58,24 @@ function isBasic(text: string): boolean {
 }
 
 /**
- * What is hidden. Each rule takes time linear in the line, which a builder chooses: no rule begins with something
- * that may be repeated without a bound, and what may be repeated inside has a bound or ends at its own beginning.
+ * The rules. Each takes time linear in the length of the line, which a builder chooses: no rule begins with an
+ * unbounded repetition, and repetitions inside are bounded or cannot overlap their own beginning.
  */
 const rules: readonly Rule[] = [
-  // https://user:token@host. A password may have `@` in it, and `/` if it was not encoded; a port is none.
+  // https://user:token@host. A password may contain `@`, and `/` if it was not encoded; a port is not a password.
   { hint: /:\/\//, pattern: /(?<before>:\/\/)[^\s/?#]*@/g, keep: ({ before: b = '' }) => `${b}${hidden}@` },
   {
     hint: /:\/\//,
     pattern: /(?<before>:\/\/)[^\s/:@]{1,200}:(?!\d{1,5}[/?#])[^\s@]{1,400}@/g,
     keep: ({ before: b = '' }) => `${b}${hidden}@`,
   },
-  // Signed addresses, and keys in them.
+  // Signed URLs, and keys in URLs.
   {
     hint: /sig=|key=|auth=|jwt=|pass=|pwd=/i,
     pattern: /(?<before>[?&](?:[\w-]{0,20}sig|key|auth|jwt|pass|pwd)=)[^\s&"'<>]+/gi,
     keep: before,
   },
-  // Headers, and the options of Nix that hold secrets: the rest of the line.
+  // Headers, and Nix settings that contain secrets: the rest of the line.
   {
     hint: /authorization|cookie|access-token/i,
     pattern: /(?<before>(?:authorization|(?:set-)?cookie|access-tokens?)["']?\s{0,9}[:=]\s{0,9}).+/gi,
@@ -99,8 +99,8 @@ const rules: readonly Rule[] = [
       /^(?<before>\s{0,20}password\s{1,9})\S+(?=\s{0,9}(?:$|#|(?:account|login|machine|macdef|port)\s))/gi,
     keep: before,
   },
-  // `password=…`, `GITHUB_TOKEN=…`, `AccountKey=…`, `X-Amz-Signature=…`, but no `PublicKeyToken=…`, which names an
-  // assembly of .NET.
+  // `password=…`, `GITHUB_TOKEN=…`, `AccountKey=…`, `X-Amz-Signature=…`, but not `PublicKeyToken=…`, which is part of
+  // .NET assembly names.
   {
     hint: /pass|key|token|secret|credential|signature/i,
     pattern: new RegExp(
@@ -109,7 +109,7 @@ const rules: readonly Rule[] = [
     ),
     keep: named((text, name) => isSwitch(text) || isCount(text, name)),
   },
-  // `password: …`, but no file of that name: `/etc/passwd: No such file`.
+  // `password: …`, but not a file name: `/etc/passwd: No such file`.
   {
     hint: /pass|key/i,
     pattern: new RegExp(
@@ -126,14 +126,14 @@ const rules: readonly Rule[] = [
     ),
     keep: named((text) => isSwitch(text) || isProse(text) || isVersion(text)),
   },
-  // `DB_PASS: …`, and not `PASS: test-1` of a test suite.
+  // `DB_PASS: …`, but not `PASS: test-1` of a test suite.
   {
     hint: /pass/i,
     pattern: new RegExp(`(?<before>\\w_pass${afterName}[:=]\\s{0,9})${value}`, 'gi'),
     keep: named(isSwitch),
   },
   { hint: /pass=/, pattern: new RegExp(`(?<before>\\bpass=)${value}`, 'g'), keep: named(isSwitch) },
-  // `Pwd=…` of a connection, and not `PWD=/build` of an environment.
+  // `Pwd=…` in a connection string, but not the variable `PWD=/build`.
   {
     hint: /pwd/i,
     pattern: new RegExp(`(?<before>\\bpwd${afterName}[:=]\\s{0,9})(?!/)${value}`, 'gi'),
@@ -168,7 +168,7 @@ const rules: readonly Rule[] = [
     pattern: /(?<before>[\w.-]:)[A-Za-z0-9+/]{86}==/g,
     keep: before,
   },
-  // Tokens that say what they are.
+  // Tokens with recognizable prefixes.
   {
     hint: /gh[opusr]_|github_pat_|gl[a-z]{2,4}-|xox|xapp-/,
     pattern:
@@ -177,7 +177,7 @@ const rules: readonly Rule[] = [
   { hint: /A[KS]IA|A[BC]IA|ACCA/, pattern: /\b(?:A[KS]IA|A[BC]IA|ACCA)[0-9A-Z]{16}\b/g },
   { hint: /eyJ/, pattern: /(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*){0,3}/g },
   { hint: /npm_|hf_/, pattern: /(?<![A-Za-z0-9])(?:npm|hf)_[A-Za-z0-9]{20,}/g },
-  // Of this program: API keys of clients.
+  // This program's API keys.
   { hint: /nxk_/, pattern: /(?<![A-Za-z0-9])nxk_[0-9a-f]{16}_[\w-]{10,}/g },
   { hint: /dckr_/, pattern: /(?<![A-Za-z0-9])dckr_[a-z]{3}_[\w-]{10,}/g },
   { hint: /[sr]k_(?:live|test)_/, pattern: /(?<![A-Za-z0-9])[sr]k_(?:live|test)_[A-Za-z0-9]{10,}/g },
@@ -192,10 +192,10 @@ const rules: readonly Rule[] = [
   { hint: /AGE-SECRET-KEY-1/, pattern: /AGE-SECRET-KEY-1[0-9A-Z]{20,}/g },
 ]
 
-/** Whether anything in a text could be what a rule hides; the rules need not look if not. */
+/** Whether any rule could match a text; if not, the rules can be skipped. */
 export const anyHint = new RegExp(rules.map(({ hint }) => hint.source).join('|'), 'i')
 
-/** A line without what the rules hide. */
+/** Applies the rules to a line. */
 export function hideForms(line: string): string {
   if (!anyHint.test(line)) return line
   let text = line

@@ -12,6 +12,8 @@ const character = fc.nat(characters - 1).map(
   },
 )
 
-/** Strings of any Unicode characters. fast-check's unit `binary` gives the same, but first fills a table for seconds. */
+/**
+ * Strings of any Unicode characters. fast-check's unit `binary` generates the same, but takes seconds to build a table.
+ */
 export const anyString = (length: { readonly minLength?: number; readonly maxLength?: number } = {}) =>
   fc.string({ unit: character, ...length })

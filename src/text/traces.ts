@@ -1,14 +1,14 @@
 import { hidden } from './plain.ts'
 
-// Where Nix says which code it was at, and what follows: an excerpt of that code.
+// The position in the code that Nix reports, and the excerpt of the code that follows.
 const place = /^\s*(?:error: )?at \S.*:\d+:\d+:\s*$/
 const excerpt = /^\s*\d*\|/
-// A step of a trace, of newer versions of Nix and of older ones; that there could be more of it.
+// A step of a trace, in newer and older versions of Nix; the note that the trace was truncated.
 const step =
   /^\s*… \S|^\s*while (?:evaluating|calling)\b|^\s*\(?(?:stack )?trace truncated|^\s*\(?use '--show-trace'/
 
 /**
- * Removes Nix's traces: the steps that lead to an error, places in the code, and lines of it.
+ * Removes Nix's traces: the steps that lead to an error, code positions, and code excerpts.
  * @returns a function for the lines of one text, in order, that says whether a line belongs to a trace
  */
 export function createTraceFilter(): (line: string) => boolean {
@@ -21,7 +21,7 @@ export function createTraceFilter(): (line: string) => boolean {
   }
 }
 
-// Folders that are there on every machine say nothing of this one.
+// Folders that exist on every machine reveal nothing about this one.
 const common: ReadonlySet<string> = new Set([
   '/',
   '/bin',
@@ -40,9 +40,9 @@ const common: ReadonlySet<string> = new Set([
 const pathEnd = '[^\\s\'"’”`<>|,;:()]*'
 
 /**
- * Hides paths of the server in a line: those in the given folders, those of home folders, and files of Nix's
- * language. Of a line that is not a builder's (`all`), every absolute path outside of the store; what a builder says
- * of its own folders is of use to those who read it.
+ * Hides paths of the server in a line: those in the given folders and in home folders, and Nix files. In lines that do
+ * not come from a builder (`all`), hides every absolute path outside of the store; paths in a builder's output are
+ * useful to its readers.
  * @param folders absolute paths
  */
 export function createPathHider(folders: readonly string[]): (line: string, all: boolean) => string {

@@ -7,10 +7,10 @@ export const alternatives = (words: readonly string[]): string => joined(words, 
 /** `a, b and c` */
 export const listed = (words: readonly string[]): string => joined(words, 'and')
 
-/** The sentence that suggests names in place of one that does not exist. */
+/** The sentence that suggests names for one that does not exist. */
 export const suggestionText = (name: string, nearest: readonly string[]): string =>
   `For ${name}, did you mean ${alternatives(nearest)}?`
 
-/** A message without such sentences, for those who may not know of all names. */
+/** Removes such sentences from a message, for clients that may not see all names. */
 export const withoutSuggestions = (text: string): string =>
   text.replace(/ For \S{1,300}, did you mean [^?\n]{1,2000}\?/g, '')
