@@ -6,7 +6,7 @@ import type { RootfsExtra, Work } from './work.ts'
 
 const shadowOwner = { mode: 0o640, owner: { uid: 0, gid: 42 } } as const
 
-/** Adds what recipes say: accounts with their homes, the working directory, files. */
+/** Adds the contributions of recipes: accounts with their homes, the working directory, files. */
 export async function addRecipe(work: Work, extra: RootfsExtra): Promise<void> {
   const { accounts = [], workdir, user } = extra
   const there = work.base ? await accountsOfBase(work) : standingAccounts
@@ -25,7 +25,7 @@ export async function addRecipe(work: Work, extra: RootfsExtra): Promise<void> {
   await addImageFiles(work)
 }
 
-/** What the base says of users and groups; of what it has no file for, what every image has. */
+/** The users and groups of the base; for files that it lacks, those of every image. */
 async function accountsOfBase(work: Work): Promise<AccountFiles> {
   const textOf = async (path: string): Promise<string | undefined> => {
     const node = await nodeAt(work, path)
@@ -34,7 +34,7 @@ async function accountsOfBase(work: Work): Promise<AccountFiles> {
     if (node === undefined) return undefined
     throw new NixeryError(
       'RECIPE_INVALID',
-      `base: its ${path} is a link or no file, so accounts cannot be added`,
+      `base: its ${path} is not a regular file, so accounts cannot be added`,
     )
   }
   const [passwd, group] = [await textOf('/etc/passwd'), await textOf('/etc/group')]
@@ -46,7 +46,7 @@ async function accountsOfBase(work: Work): Promise<AccountFiles> {
   }
 }
 
-/** A directory for someone, where nothing is. */
+/** Creates a directory for a user, if the path does not exist. */
 async function addFolder(
   work: Work,
   path: string,
@@ -57,7 +57,7 @@ async function addFolder(
   await putDirectory(work, clean, { mode: 0o755, ...(owner && { owner }) })
 }
 
-/** Writes a file; one of the base keeps its mode and owner. */
+/** Writes a file; a file of the base keeps its mode and owner. */
 async function setFile(
   work: Work,
   path: string,

@@ -84,19 +84,19 @@ export function mapTexts(value: unknown, change: (text: string) => string): unkn
 
 const keyBegin = /-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY/
 const keyEnd = /-----END [A-Z0-9 ]{0,40}PRIVATE KEY/
-// Nix puts `>` before the lines of a builder that it repeats.
+// Nix puts `>` before the builder lines that it repeats.
 const keyLine = /^[\s>]*(?:[\w+/=]*|(?:Proc-Type|DEK-Info|Version|Comment): .*)$/
 const longKeyLine = /^[\s>]*[A-Za-z0-9+/=]{32,}$/
 // A key of 16,384 bits has 200 lines.
 const longestKey = 250
 
 /**
- * Hides private keys in PEM, whose lines are known only by where they stand. Where other lines come between, from a
- * builder that runs beside this one, only the long lines of the key are still hidden.
+ * Hides private keys in PEM, whose lines can only be recognized by their position. If lines of a concurrent builder
+ * come in between, only the long lines of the key are hidden after that.
  * @returns a function for the lines of one text, in order
  */
 function createKeyHider(): (line: string) => string | undefined {
-  let left = 0 // lines of a key that may still come
+  let left = 0 // the number of key lines that may still follow
   let adjacent = false
   return (line) => {
     if (keyBegin.test(line)) {
