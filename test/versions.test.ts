@@ -117,6 +117,8 @@ describe('versions of packages', () => {
     const { message } = await failureOf(server, 'tool--1.5')
     assert.match(message, /did you mean tool--1\.0-git, tool--1\.10 or tool--2\.0\?/)
     const again = await index(data, '--from', first, '--every', '0')
+    const unknown = index(data, '--from', 'no-such-branch')
+    await assert.rejects(unknown, /has no commit, branch or tag no-such-branch \(--from\)/)
     assert.match(again.stderr, /4 commits, 0 evaluated/)
   })
 

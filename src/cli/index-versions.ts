@@ -111,7 +111,7 @@ async function evaluateHistory(
 ): Promise<void> {
   const { progress, signal } = context
   const date = /^\d{4}-\d{2}-\d{2}$/.test(back) ? Date.parse(`${back}T00:00:00Z`) / 1000 : NaN
-  const commits = sampled(await history.commits(Number.isNaN(date) ? back : date), every)
+  const commits = sampled(await commitsFrom(history, Number.isNaN(date) ? back : date), every)
   let evaluated = 0
   let added = 0
   const failed: string[] = []
@@ -139,6 +139,21 @@ async function evaluateHistory(
   )
   if (commits.length > 0 && failed.length === commits.length) {
     throw new NixeryError('SOURCE_INVALID', 'no commit of the package set could be evaluated')
+  }
+}
+
+async function commitsFrom(history: History, back: string | number) {
+  try {
+    return await history.commits(back)
+  } catch (error) {
+    if (!(error instanceof NixeryError && error.code === 'MANIFEST_UNKNOWN')) throw error
+    throw new NixeryError(
+      'MANIFEST_UNKNOWN',
+      `the package set has no commit, branch or tag ${back} (--from)`,
+      {
+        cause: error,
+      },
+    )
   }
 }
 
