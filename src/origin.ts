@@ -38,9 +38,8 @@ export async function openOrigin(
 }
 
 /**
- * A folder for the store paths that evaluation writes, for users without access to a Nix store: images come from binary
- * caches only. Package sources are fetched into the same folder. A flake is evaluated by its store path, and needs a real
- * store.
+ * A folder for use as the Nix store by users without access to one: images come from binary caches only. Package sources
+ * are fetched into it, and package sets that need a store for evaluation are evaluated with it.
  * @returns undefined where Nix is to use the store that it is configured for
  */
 export function evaluationStore(
@@ -48,12 +47,12 @@ export function evaluationStore(
   environment: Readonly<Record<string, string | undefined>>,
   note: (line: string) => void,
 ): string | undefined {
-  if (config.NIXERY_ORIGIN !== 'caches' || config.NIXERY_FLAKE !== undefined) return undefined
+  if (config.NIXERY_ORIGIN !== 'caches') return undefined
   const { NIX_REMOTE = '', NIX_CONFIG = '' } = environment
   if (NIX_REMOTE !== '' || /^\s*store\s*=/m.test(NIX_CONFIG)) return undefined
   if (existsSync('/nix/var/nix/daemon-socket/socket') || canMake('/nix/var/nix')) return undefined
   const folder = join(config.NIXERY_DATA, 'eval-store')
-  note(`no Nix store can be used here: evaluation and fetching write to ${folder}`)
+  note(`no Nix store can be used here: package sets are fetched into ${folder}`)
   return folder
 }
 

@@ -9,6 +9,7 @@ import { platforms, type Platform } from './image/platform.ts'
 import type { Nix } from './nix/nix.ts'
 import type { Details } from './nix/list.ts'
 import type { SetPolicy } from './nix/evaluate.ts'
+import { evaluateStoreless } from './nix/storeless.ts'
 import { nameFilter, type NameFilter } from './packages/policy.ts'
 import { createSetWords } from './packages/set-words.ts'
 import { oneSet, severalSets, type PackageSets } from './packages/sets.ts'
@@ -138,7 +139,8 @@ async function openSet(
   name: string | undefined,
   remote: ReturnType<typeof openRemote>,
 ): Promise<OpenSet> {
-  const { nix, catalog, later, note, warn, versions } = options
+  const { catalog, later, note, warn, versions } = options
+  const nix = evaluationOf(config, options)
   const source = await openSource(config, options, remote)
   const policy = policyOf(config)
   const filter = nameFilter(config.NIXERY_ALLOW, config.NIXERY_DENY)
@@ -179,7 +181,9 @@ async function openSet(
     list: (pinned, system, details) => nix.listVersions({ set: pinned.set, ...policy, system }, {}, details),
     prepare(system) {
       const platform = Object.values(platforms).find((each) => each.system === system)
-      const prepared = prepareSource(source, nix, { ...policy, system }, { note, warn })
+      const loading =
+        nix === options.nix ? nix : { ...nix, evaluate: twice((...asked) => nix.evaluate(...asked)) }
+      const prepared = prepareSource(source, loading, { ...policy, system }, { note, warn })
       loads.begin(bare && platform ? (names) => prepared.then(() => clashing(names, platform)) : undefined)
       // Without a folder, recipes may be in the package set alone.
       if (folder)
@@ -190,6 +194,27 @@ async function openSet(
     },
   }
 }
+
+/**
+ * How a package set is evaluated: without the Nix store where it need not be written to, because the contents of packages
+ * come from elsewhere.
+ */
+function evaluationOf(config: Config, { nix, note }: Pick<SetsOptions, 'nix' | 'note'>): Nix {
+  if (config.NIXERY_ORIGIN === 'store') return nix
+  const store = nix.store ?? 'the Nix store'
+  // `nix repl` always writes derivations, and in a store of its own it would have to copy the flake and its inputs first.
+  if (config.NIXERY_FLAKE !== undefined && config.NIXERY_EVALUATOR === 'warm') {
+    note(`evaluation writes to ${store}, which has the sources of the flake; not with NIXERY_EVALUATOR=cold`)
+    return nix
+  }
+  return { ...nix, ...evaluateStoreless(nix, store, note) }
+}
+
+/** The first lookup decides how a set is evaluated, and only the second one loads it into a process that is kept. */
+const twice =
+  (evaluate: Nix['evaluate']): Nix['evaluate'] =>
+  (lookUp, watch) =>
+    evaluate(lookUp, watch).then(() => evaluate(lookUp, watch))
 
 /** Tells of recipes when they are loaded, from when a server begins to prepare them: for a command, pulls are enough. */
 function reporting(warn: (line: string) => void) {

@@ -1,19 +1,21 @@
 import assert from 'node:assert/strict'
-import { chmod, cp, mkdir } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { chmod, cp, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
 import { mediaTypes } from '../src/image/oci.ts'
-import { makeCache } from './support/binary-cache.ts'
-import { built, caches, openCacheImages, type CacheImages } from './support/cache-images.ts'
-import { launcher } from './support/command.ts'
+import { makeCache, nix } from './support/binary-cache.ts'
+import { auto, built, caches, openCacheImages, type CacheImages } from './support/cache-images.ts'
+import { launcher, runNixery } from './support/command.ts'
 import { openRepository } from './support/repository.ts'
+import { until } from './support/until.ts'
 
 let images: CacheImages
 before(async () => {
   images = await openCacheImages()
   const { secret } = images.key
-  const paths = await built(images.set, ['apart'])
+  const paths = await built(images.set, ['apart', 'odd'])
   await makeCache(join(images.root, 'zstd'), paths, { compression: 'zstd', secret })
 })
 after(() => images.dispose())
@@ -25,23 +27,23 @@ const hidden = `mount -t tmpfs -o ro none /nix && exec ${ofNobody.join(' ')} "$0
 /** Gives a folder to an ordinary user. */
 const give = (folder: string) => execa('chown', ['-R', `${nobody}:${nobody}`, folder])
 
-/** The package set as a folder, a git repository and a channel, each with the settings that name it. */
-async function sources(): Promise<Record<string, Record<string, string>>> {
+/** The package set as a folder, a git repository, a channel and a flake: settings that name all of them. */
+async function sources(): Promise<Record<string, string>> {
   const { workspace, set, root, url } = images
   const repository = await openRepository(workspace.folder)
-  await repository.commit((folder) => cp(set, folder, { recursive: true }))
+  await repository.commit(async (folder) => {
+    await cp(set, folder, { recursive: true })
+    await writeFile(
+      join(folder, 'flake.nix'),
+      '{ outputs = { self }: { packages.x86_64-linux = import ./. { system = "x86_64-linux"; }; }; }',
+    )
+  })
   await give(repository.folder)
-  await execa('tar', [
-    '-czf',
-    join(root, 'stable.tar.gz'),
-    '-C',
-    workspace.folder,
-    set.slice(1 + workspace.folder.length),
-  ])
+  const archive = join(root, 'stable.tar.gz')
+  await execa('tar', ['-czf', archive, '-C', workspace.folder, set.slice(1 + workspace.folder.length)])
   return {
-    'a folder': { NIXERY_PKGS_PATH: set },
-    'a git repository': { NIXERY_PKGS_REPO: repository.url },
-    'a channel': { NIXERY_CHANNEL: 'stable', NIXERY_CHANNEL_URL: `${url}/{channel}.tar.gz` },
+    NIXERY_SETS: `folder=path:${set} git=git:${repository.url} flake=flake:git+${repository.url} channel=channel:stable`,
+    NIXERY_CHANNEL_URL: `${url}/{channel}.tar.gz`,
   }
 }
 
@@ -54,33 +56,95 @@ describe('images from binary caches on a machine without a Nix store', () => {
     if (failed) return test.skip('an ordinary user cannot read this checkout')
     const { workspace, url } = images
     await chmod(workspace.folder, 0o755)
-    const layersOf: Record<string, string> = {}
-    for (const [what, source] of Object.entries(await sources())) {
-      const data = join(workspace.folder, `of-nobody-${Object.keys(layersOf).length}`)
-      await mkdir(data)
-      await give(data)
-      const settings = {
-        ...source,
-        HOME: data,
-        NIXERY_CACHE: join(data, 'cache'),
-        NIXERY_DATA: data,
-        STORAGE_PATH: join(data, 'store'),
-        NIXERY_TRUSTED_KEYS: images.key.text,
-        ...caches(`${url}/zstd`),
-      }
-      // After a restart, sources that were fetched are found again.
-      for (const _start of what === 'a git repository' ? [1, 2] : [1]) {
-        const server = await workspace.serve(settings, ['unshare', '--mount', 'sh', '-c', hidden])
-        const answer = await fetch(`http://${server.address}/v2/apart/manifests/latest`, {
+    const data = join(workspace.folder, 'of-nobody')
+    await mkdir(data)
+    const settings = {
+      ...(await sources()),
+      HOME: data,
+      NIXERY_CACHE: join(data, 'cache'),
+      NIXERY_DATA: data,
+      STORAGE_PATH: join(data, 'store'),
+      NIXERY_TRUSTED_KEYS: images.key.text,
+      ...caches(`${url}/zstd`),
+    }
+    await give(data)
+    // After a restart, sources that were fetched are found again.
+    for (const packages of ['apart', 'apart/odd']) {
+      const server = await workspace.serve(settings, ['unshare', '--mount', 'sh', '-c', hidden])
+      const layers = new Set<string>()
+      for (const name of ['folder', 'git', 'flake', 'channel']) {
+        const answer = await fetch(`http://${server.address}/v2/${name}/${packages}/manifests/latest`, {
           headers: { Accept: mediaTypes.oci.manifest },
         })
         const text = await answer.text()
-        assert.equal(answer.status, 200, `${what}: ${text}`)
-        layersOf[what] = JSON.stringify((JSON.parse(text) as { layers: unknown }).layers)
-        assert.ok(server.log.some(({ msg }) => msg.includes('evaluation and fetching write to')))
-        await server.stop()
+        assert.equal(answer.status, 200, `${name}: ${text}`)
+        layers.add(JSON.stringify((JSON.parse(text) as { layers: unknown }).layers))
+        const said = (line: string) =>
+          server.log.some(({ msg }) => msg.startsWith(`package set ${name}: ${line}`))
+        const expected = name === 'flake' ? `evaluation writes to ${data}` : 'evaluation writes nothing'
+        await until(() => said(expected), `it is told how the set ${name} is evaluated`)
       }
+      assert.equal(layers.size, 1, [...layers].join('\n'))
+      assert.ok(server.log.some(({ msg }) => msg.includes('package sets are fetched into')))
+      await server.stop()
     }
-    assert.equal(new Set(Object.values(layersOf)).size, 1, JSON.stringify(layersOf))
+    assert.deepEqual(await readdir(join(data, 'evaluators', 'stores')), [])
+  })
+})
+
+describe('images from binary caches on a machine with a Nix store', () => {
+  it('are evaluated without it, except those of package sets that need a store', async () => {
+    const { workspace, set, url } = images
+    const { stdout } = await nix('nix-instantiate', [
+      '--eval',
+      '--json',
+      set,
+      '--argstr',
+      'system',
+      'x86_64-linux',
+      '--attr',
+      'apart.drvPath',
+    ])
+    const derivation = JSON.parse(stdout) as string
+    await nix('nix-store', ['--delete', '--ignore-liveness', derivation])
+    const needy = join(workspace.folder, 'needy')
+    await mkdir(needy)
+    const script = 'echo true >$out'
+    await writeFile(
+      join(needy, 'default.nix'),
+      `{ system, ... }: let
+         file = derivation { name = "flag"; builder = "/bin/sh"; args = [ "-c" "${script}" ]; inherit system; };
+       in if import file then import ${set} { inherit system; } else { }`,
+    )
+    const server = await workspace.serve({
+      NIXERY_SETS: `quiet=path:${set} needy=path:${needy}`,
+      NIXERY_TRUSTED_KEYS: images.key.text,
+      ...caches(`${url}/zstd`),
+    })
+    const digests: (string | null)[] = []
+    for (const name of ['quiet/apart', 'needy/apart']) {
+      const answer = await fetch(`http://${server.address}/v2/${name}/manifests/latest`)
+      assert.equal(answer.status, 200, await answer.text())
+      digests.push(answer.headers.get('docker-content-digest'))
+      assert.equal(existsSync(derivation), name.startsWith('needy'))
+    }
+    assert.equal(digests[0], digests[1])
+    const said = (name: string) =>
+      server.log.flatMap(({ msg }) => (msg.startsWith(`package set ${name}: evaluation`) ? [msg] : []))
+    assert.deepEqual(said('quiet'), ['package set quiet: evaluation writes nothing to the Nix store'])
+    assert.match(
+      said('needy').join('\n'),
+      /^package set needy: evaluation needs a store, and writes to the Nix store from now on: path .*flag.drv' is not valid$/,
+    )
+    await server.stop()
+  })
+
+  it('are planned when Nix has to build them, of which the derivations are not in the store yet', async () => {
+    const { workspace, url } = images
+    const set = await workspace.packageSet('fresh = run "fresh" "echo > $out";')
+    const env = { NIXERY_TRUSTED_KEYS: images.key.text, ...auto(`${url}/zstd`) }
+    const args = ['plan', 'fresh', '--json']
+    const { stdout } = await runNixery(join(workspace.folder, 'plan'), set, args, { env })
+    assert.equal((JSON.parse(stdout) as { paths: number }).paths, 1)
   })
 })

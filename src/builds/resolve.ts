@@ -54,7 +54,7 @@ export type Resolver = {
    * recipes: those without a package of that name in the set. Only names that are unknown in this revision are evaluated;
    * the results are stored unless the package set has changed in the meantime. So are failures: those of the package for as
    * long as the revision is served, others for some seconds.
-   * @param options.again evaluates all names, because Nix has removed their derivations
+   * @param options.again evaluates all names, because Nix has to build them and does not have their derivations
    * @throws PACKAGE_UNKNOWN, PACKAGE_INVALID, PACKAGE_DENIED, SOURCE_INVALID, EVALUATION_TIMEOUT, NIX_UNAVAILABLE,
    *   CANCELLED
    */
@@ -127,6 +127,7 @@ export function createResolver({
       ...policy,
       system: platform.system,
       attributes: unknown.map(partsOfName),
+      ...(again && { instantiated: true }),
       ...(filter.inputs !== undefined && {
         limits: limitsOf(
           unknown.filter((name) => limited.has(name)),

@@ -14,6 +14,7 @@ import { formatImageName, type ImageRequest } from '../image/name.ts'
 import { urlLabel } from '../image/labels.ts'
 import type { ImageSpec } from '../image/spec.ts'
 import { strategies, type StrategyName } from '../layers/strategies.ts'
+import { DerivationGone } from '../nix/realise.ts'
 import { bytesText, counted } from '../text/amounts.ts'
 import { defineCommand, type CommandContext } from './command.ts'
 import { openWorkshop, type Workshop } from './compose.ts'
@@ -52,8 +53,15 @@ async function plan(context: CommandContext, options: Options, image: string): P
   const request = parseWrittenReference(image, vocabularyOf(config))
   const workshop = await openWorkshop(config, { listener: progress.build, note: progress.note, signal })
   try {
-    const of = await resolveSpec(workshop, request, urlLabel(config.NIXERY_IMAGE_URL), progress, signal)
-    const closure = await closureFor(workshop, of, progress, signal)
+    const labels = urlLabel(config.NIXERY_IMAGE_URL)
+    const find = async (again: boolean) => {
+      const spec = await resolveSpec(workshop, request, { labels, again }, progress, signal)
+      return { of: spec, closure: await closureFor(workshop, spec, progress, signal) }
+    }
+    const { of, closure } = await find(false).catch((error: unknown) => {
+      if (error instanceof DerivationGone) return find(true)
+      throw error
+    })
     const strategy = options.strategy ?? config.NIXERY_STRATEGY
     const layers = await plannedLayers(workshop, of, closure, strategy, emitOf(progress))
     const others = strategyNames.filter((name) => name !== strategy)
@@ -112,12 +120,12 @@ const emitOf =
 async function resolveSpec(
   workshop: Workshop,
   request: ImageRequest,
-  labels: Readonly<Record<string, string>>,
+  { labels, again }: { readonly labels: Readonly<Record<string, string>>; readonly again: boolean },
   progress: Progress,
   signal: AbortSignal,
 ): Promise<ImageSpec> {
   const { request: meant, pinned } = await workshop.sets.pin(request)
-  const options = { signal, emit: emitOf(progress) }
+  const options = { signal, again, emit: emitOf(progress) }
   return (await specFor({ ...workshop, labels }, meant, pinned, options)).spec
 }
 

@@ -8,6 +8,7 @@ import { describePackageSets } from './set-conformance.ts'
 import { describeFlakes } from './flake-conformance.ts'
 import { describeRealisation } from './realise-conformance.ts'
 import { describeRestriction } from './restriction-conformance.ts'
+import { describeStoreless } from './storeless-conformance.ts'
 import { failsWith, openBench, type Bench } from './testing.ts'
 
 /**
@@ -37,6 +38,7 @@ export function describeNix(name: string, { bin, skip }: { bin?: string; skip?: 
     describeRealisation(() => bench)
     describeFacts(() => bench)
     describeFlakes(() => bench)
+    describeStoreless(() => bench)
 
     it('tells its version', async () => {
       assert.match(await bench.nix.version(), /^\d+\.\d+/)

@@ -6,6 +6,7 @@ import { isLasting } from './lasting.ts'
 import { messageOf } from './message.ts'
 import { run, type Failed, type RunOptions } from './process.ts'
 import { modeOf, optionsOf, type Restriction, type SetReference } from './restriction.ts'
+import { storeOptions } from './store-need.ts'
 
 export type { LookupResult } from './evaluate-answer.ts'
 
@@ -41,6 +42,12 @@ export type LookUp = Partial<SetPolicy> & {
   readonly meta?: boolean
   /** False: import from derivation fails. Such a request gets a process of its own. */
   readonly importFromDerivation?: boolean
+  /** True: the request gets a process of its own, and none that is kept. */
+  readonly alone?: boolean
+  /** True: nothing is written to the Nix store, and what needs one fails; see `storeless.ts`. */
+  readonly storeless?: boolean
+  /** True: the derivations of packages must be in the Nix store afterwards, because Nix has to build them. */
+  readonly instantiated?: boolean
 }
 
 /** A lookup in a loaded package set. */
@@ -133,7 +140,7 @@ async function askNix(
 ): Promise<{ ok: true; answers: RawLookupResult[] } | Failed> {
   const builds =
     request.importFromDerivation === false ? ['--option', 'allow-import-from-derivation', 'false'] : []
-  const flags = ['--eval', '--strict', '--json', '--read-write-mode', ...optionsOf(request), ...builds]
+  const flags = ['--eval', '--strict', '--json', ...storeOptions(request), ...optionsOf(request), ...builds]
   const { attributes, limits, guarded, meta } = request
   const lookup = { ...identityFor(request), attributes, limits, guarded, meta }
   const argument = ['--argstr', 'request', JSON.stringify(lookup)]

@@ -9,9 +9,24 @@ import { watchMemory } from './process-memory.ts'
 import { eachLine, printable } from '../text/lines.ts'
 import type { RunOptions } from './process.ts'
 import { optionsOf } from './restriction.ts'
+import type { ScratchStore, ScratchStores } from './scratch-store.ts'
 
 /** The package set that a process has loaded. */
-export type Identity = Partial<SetPolicy> & Pick<LookUp, 'set' | 'system' | 'restriction'>
+export type Identity = Partial<SetPolicy> & Pick<LookUp, 'set' | 'system' | 'restriction' | 'storeless'>
+
+/** What a process must have loaded to answer a lookup. */
+export const identityOf = (lookUp: LookUp): Identity => {
+  const { set, system, restriction, configFile, config = {}, overlays = [], storeless } = lookUp
+  return {
+    set,
+    system,
+    restriction,
+    config,
+    ...(configFile !== undefined && { configFile }),
+    overlays,
+    ...(storeless !== undefined && { storeless }),
+  }
+}
 
 /**
  * The result of a question. After `failed`, the evaluation failed but the process continues. After the results below it,
@@ -31,7 +46,7 @@ export type EvaluatorProcess = {
   readonly alive: () => boolean
   /** Looks names up and instantiates packages. One question at a time. `options.environment` is ignored. */
   ask(question: Question, options: RunOptions): Promise<EvaluatorReply>
-  /** Ends the process, and resolves once it has ended. */
+  /** Ends the process, and resolves once it has ended and its own store, if it has one, is deleted. */
   end(): Promise<void>
 }
 
@@ -42,17 +57,26 @@ const forceAfter = 2_000
 
 /**
  * Starts `nix repl` with a pipe for its standard input: whenever this program ends, the pipe is closed and the process
- * ends, too. The first question loads the package set.
- * @param home a folder with an unreadable `nix/repl-history`, so that no history is kept
+ * ends, too. The first question loads the package set. It writes derivations to its store: if it may not write to the Nix
+ * store, to a store of its own.
+ * @param folders.home a folder with an unreadable `nix/repl-history`, so that no history is kept
  * @returns undefined if it cannot be started
  */
-export function startEvaluator(
+export async function startEvaluator(
   identity: Identity,
-  home: string,
+  { home, scratch: stores }: { readonly home: string; readonly scratch: Pick<ScratchStores, 'make'> },
   environment: RunOptions['environment'],
-): EvaluatorProcess | undefined {
+): Promise<EvaluatorProcess | undefined> {
+  const scratch = identity.storeless ? await stores.make().catch(() => undefined) : none
+  if (!scratch) return undefined
   // With this log format, standard error is the same as that of `nix-instantiate`.
-  const args = ['repl', '--log-format', 'raw-with-logs', ...optionsOf(identity, ['nix-command'])]
+  const args = [
+    'repl',
+    '--log-format',
+    'raw-with-logs',
+    ...optionsOf(identity, ['nix-command']),
+    ...scratch.options,
+  ]
   const child = spawn('nix', args, {
     env: {
       ...environment,
@@ -65,7 +89,10 @@ export function startEvaluator(
   })
   child.on('error', () => {}) // reported by the exit event, or by the missing pid
   const { pid } = child
-  if (pid === undefined) return undefined
+  if (pid === undefined) {
+    await scratch.remove()
+    return undefined
+  }
 
   let exited = false
   let current: { output(chunk: string): void; line(line: string): void; ended(): void } | undefined
@@ -73,7 +100,7 @@ export function startEvaluator(
     child.on('exit', () => {
       exited = true
       current?.ended()
-      resolve()
+      void scratch.remove().then(resolve)
     })
   })
   child.stdin.on('error', () => {}) // reported by the exit event
@@ -150,6 +177,8 @@ export function startEvaluator(
     },
   }
 }
+
+const none: ScratchStore = { options: [], remove: async () => {} }
 
 const banner = /^(Welcome to )?Nix \d|^Type :\? for help|^$/
 

@@ -5,9 +5,10 @@ import type { PartialDemand } from '../queue/demand.ts'
 import { createLimiter, type Limiter } from '../queue/limiter.ts'
 import { canonicalJson } from '../image/canonical.ts'
 import type { LookUp } from './evaluate.ts'
-import { startEvaluator, type EvaluatorProcess, type Identity } from './evaluator-process.ts'
+import { identityOf, startEvaluator, type EvaluatorProcess, type Identity } from './evaluator-process.ts'
 import { memoryOf } from './process-memory.ts'
 import type { RunOptions } from './process.ts'
+import { createScratchStores } from './scratch-store.ts'
 
 export type SlotOptions = {
   /** A folder of this program's own, which is created if needed. */
@@ -88,6 +89,7 @@ export function createSlots(options: SlotOptions): Slots {
   const { home, mostKept, mostRequests = 1000, mostIdle = 10 * 60_000 } = options
   const slots = new Map<string, Slot>() // the most recently used is last
   const processes = new Map<EvaluatorProcess, Slot>()
+  const scratch = createScratchStores(home)
   const count = { started: 0, restarted: 0 }
   let closed = false
 
@@ -114,9 +116,11 @@ export function createSlots(options: SlotOptions): Slots {
       return slot.process
     }
     if (!(await makeHome(home)) || closed) return undefined
-    slot.process = startEvaluator(slot.identity, home, slot.environment)
-    if (!slot.process) return undefined
-    processes.set(slot.process, slot)
+    const process = await startEvaluator(slot.identity, { home, scratch }, slot.environment)
+    if (!process) return undefined
+    processes.set(process, slot)
+    slot.process = process
+    if (closed) endProcess(slot)
     slot.requests = 1
     slot.outdated = false
     count.started += 1
@@ -138,17 +142,11 @@ export function createSlots(options: SlotOptions): Slots {
   return {
     count,
     outdate,
-    slotFor({ set, revision, system, restriction, configFile, config = {}, overlays = [] }, environment) {
+    slotFor(lookUp, environment) {
+      const { revision } = lookUp
       if (closed || revision === undefined) return undefined
-      const identity = {
-        set,
-        system,
-        restriction,
-        config,
-        ...(configFile !== undefined && { configFile }),
-        overlays,
-      }
-      const place = canonicalJson({ ...identity, restriction: restriction ?? null, environment })
+      const identity = identityOf(lookUp)
+      const place = canonicalJson({ ...identity, restriction: identity.restriction ?? null, environment })
       const key = canonicalJson([place, revision])
       let slot = slots.get(key)
       if (slot) {

@@ -113,7 +113,8 @@ export function createEvaluators(options: EvaluatorsOptions): Evaluators {
   }
 
   async function look(lookUp: LookUp, given: EvaluationOptions): Promise<LookupResult[]> {
-    const isWarm = options.evaluator === 'warm' && lookUp.importFromDerivation !== false
+    const { importFromDerivation = true, alone = false } = lookUp
+    const isWarm = options.evaluator === 'warm' && importFromDerivation && !alone
     const slot = isWarm ? slots.slotFor(lookUp, given.environment) : undefined
     const warm = slot ? await askWarm(slot, lookUp, given) : nothing
     const { answers, spent, process } = warm

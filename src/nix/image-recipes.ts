@@ -34,11 +34,16 @@ const answer = z.object({
 
 /**
  * Evaluates a recipe in a process of its own.
+ * @param storeOptions options for another store than the configured one
  * @throws EVALUATION_TIMEOUT, BUILD_FAILED if it needs too much memory, NIX_UNAVAILABLE, CANCELLED
  */
-export async function evaluateImage(lookUp: ImageLookUp, options: RunOptions): Promise<ImageAnswer> {
+export async function evaluateImage(
+  lookUp: ImageLookUp,
+  options: RunOptions,
+  storeOptions: readonly string[] = [],
+): Promise<ImageAnswer> {
   const request = JSON.stringify({ ...identityFor(lookUp), image: lookUp.image ?? null })
-  const flags = ['--eval', '--strict', '--json', '--read-write-mode', ...optionsOf(lookUp)]
+  const flags = ['--eval', '--strict', '--json', '--read-write-mode', ...storeOptions, ...optionsOf(lookUp)]
   const result = await run(
     'nix-instantiate',
     [...flags, '--expr', evaluateExpression, '--argstr', 'request', request],
@@ -51,13 +56,14 @@ export async function evaluateImage(lookUp: ImageLookUp, options: RunOptions): P
   const { names, recipe, contexts } = answer.parse(JSON.parse(result.stdout))
   if (names) return { names }
   if (!contexts) return { missing: true }
-  return { recipe, roots: await rootsOf(contexts, options) }
+  return { recipe, roots: await rootsOf(contexts, options, storeOptions) }
 }
 
 /** The store paths that strings refer to. A derivation does not say where its outputs are, but Nix does. */
 async function rootsOf(
   contexts: readonly Readonly<Record<string, z.infer<typeof context>>>[],
   options: RunOptions,
+  storeOptions: readonly string[],
 ): Promise<WantedOutput[]> {
   const paths = new Set<StorePath>()
   const byOutput = new Map<string, Set<StorePath>>()
@@ -70,7 +76,8 @@ async function rootsOf(
   }
   const roots: WantedOutput[] = [...paths].map((outputPath) => ({ outputPath }))
   for (const [output, derivations] of byOutput) {
-    const result = await run('nix-store', ['--query', '--binding', output, ...derivations], options)
+    const query = [...storeOptions, '--query', '--binding', output, ...derivations]
+    const result = await run('nix-store', query, options)
     if (!result.ok)
       throw new NixeryError('BUILD_FAILED', `Nix cannot read a derivation:\n${messageOf(result.lines)}`)
     const lines = result.stdout.trim().split('\n')

@@ -73,12 +73,14 @@ const perPart = 1_500
  * failures of packages. Where one ends the evaluation, its name is left out, and the others are evaluated again.
  * `options.timeout` and `options.memory` apply to each evaluation.
  * @param details lists the packages with details: part by part, and not in the result
+ * @param storeOptions options for another store than the configured one
  * @throws SOURCE_INVALID if the set does not evaluate, CANCELLED
  */
 export async function listVersions(
   set: Omit<LookUp, 'attributes'>,
   options: RunOptions,
   details?: Details,
+  storeOptions: readonly string[] = [],
 ): Promise<Listed> {
   const limits = details && { memory: details.memory, timeout: details.timeout, lowPriority: true }
   const ask = async (list: readonly string[] | null): Promise<{ readonly listed: unknown } | Failed> => {
@@ -91,6 +93,7 @@ export async function listVersions(
         '--strict',
         '--json',
         '--read-write-mode',
+        ...storeOptions,
         ...optionsOf(set),
         ...noBuilds,
         '--expr',

@@ -30,6 +30,7 @@ import { protect, realise, type WantedOutput } from './realise.ts'
 import { defaultAllowedUris } from './restriction.ts'
 import { createRoots } from './roots.ts'
 import { searchPathOf } from './search-path.ts'
+import { createScratchStores } from './scratch-store.ts'
 import { nixSettings } from './settings.ts'
 
 /** The demand for a task, and its listeners. The signal cancels the task, even while it waits for its turn. */
@@ -107,11 +108,13 @@ export function createNix(options: NixOptions): Nix {
   const plain = (): Environment => environmentFor('realise', surroundings(), environmentOptions)
   const settings = nixSettings(plain, options.note)
   const memory = options.evalMemory * 1e6
+  const home = join(dirname(options.rootsDirectory), 'evaluators')
+  const scratch = createScratchStores(home)
   const evaluators = createEvaluators({
     evaluator: options.evaluator,
     concurrency: evaluationsAtOnce(options),
     memory,
-    home: join(dirname(options.rootsDirectory), 'evaluators'),
+    home,
   })
   const realisations = createLimiter(options.concurrency)
   const protections = createLimiter(options.concurrency)
@@ -154,12 +157,15 @@ export function createNix(options: NixOptions): Nix {
     },
     async listVersions(set, watch, details) {
       const { given, restriction } = await evaluationOf(set, watch)
-      return listVersions({ ...set, ...restriction }, { ...given, memory }, details)
+      return scratch.with(set, (store) =>
+        listVersions({ ...set, ...restriction }, { ...given, memory }, details, store),
+      )
     },
     async evaluateImage(lookUp, watch) {
       const { restriction, given } = await evaluationOf(lookUp, watch)
-      const evaluation = (how: RunOptions) => evaluateImage({ ...lookUp, ...restriction }, how)
-      return evaluators.run(given, evaluation)
+      return evaluators.run(given, (how) =>
+        scratch.with(lookUp, (store) => evaluateImage({ ...lookUp, ...restriction }, how, store)),
+      )
     },
     forget: (revision) => evaluators.forget(revision),
     evaluators: () => evaluators.state(),

@@ -28,6 +28,12 @@ export async function realise(
     drvPath === undefined ? outputPath : `${drvPath}!${output}`,
   )
   const flags = ['--timeout', String(builderTimeout), '--log-format', 'internal-json']
+  const missing = await missingDerivation(wanted)
+  if (missing !== undefined) {
+    // Valid outputs need none.
+    if (await protect(wanted, root, options)) return checkOutputs(wanted, dirname(root))
+    throw gone(`${missing} is not in the Nix store`)
+  }
   const deadline = performance.now() + options.timeout
   const once = async () => {
     const report = createBuildReport(wanted.flatMap(({ drvPath }) => drvPath ?? []))
@@ -49,9 +55,19 @@ export async function realise(
   let { result, report } = await once()
   // Nix sometimes kills a builder that has finished (17 of 2060 builds with 2.8): try once more.
   if (!result.ok && report.hasError(/failed due to signal 9/)) ({ result, report } = await once())
-  if (!result.ok && (await isGone(wanted))) throw gone(report)
+  if (!result.ok && (await isGone(wanted))) throw gone(report.text())
   if (!result.ok) throw failure(result, report, builderTimeout)
   await checkOutputs(wanted, dirname(root))
+}
+
+/** The first derivation that is not in the Nix store. */
+async function missingDerivation(wanted: readonly WantedOutput[]): Promise<StorePath | undefined> {
+  for (const { drvPath } of wanted) {
+    if (drvPath === undefined) continue
+    const code = await access(drvPath).then(() => undefined, systemErrorCode)
+    if (code === 'ENOENT') return drvPath
+  }
+  return undefined
 }
 
 /** Whether a path that evaluation has put into the store is there no more. Evaluating again puts it there. */
@@ -102,19 +118,21 @@ export async function protect(
 }
 
 /**
- * The derivation no longer exists: the garbage collector has removed it since the evaluation. Evaluating again recreates
- * it.
+ * The derivation is not in the Nix store: the garbage collector has removed it since the evaluation, or the evaluation did
+ * not write to the store. Evaluating again with `instantiated` puts it there.
  */
 export class DerivationGone extends NixeryError<'BUILD_FAILED'> {}
 
-const gone = (report: BuildReport): DerivationGone =>
+const gone = (reason: string): DerivationGone =>
   new DerivationGone(
     'BUILD_FAILED',
-    `the garbage collector removed a package during the build:\n${report.text()}`,
-    { hint: 'try again' },
+    `a derivation or a file that the build needs is not in the Nix store:\n${reason}`,
+    {
+      hint: 'try again',
+    },
   )
 
-const missingDerivation = /^\s*error: .*(cannot build missing derivation|failed to obtain derivation of) /
+const derivationLacks = /^\s*error: .*(cannot build missing derivation|failed to obtain derivation of) /
 
 /** The exit status of nix-store is reliable for one kind of failure only, 101: a builder ran too long (nix-store(1)). */
 function failure({ exitCode, timedOut }: Failed, report: BuildReport, builderTimeout: number): NixeryError {
@@ -128,8 +146,8 @@ function failure({ exitCode, timedOut }: Failed, report: BuildReport, builderTim
     return new NixeryError('BUILD_TIMEOUT', message, { hint: 'the operator can raise NIX_TIMEOUT' })
   }
   // Any error, not only the last one, since other packages may have been built at the same time.
-  if (report.hasError(missingDerivation)) {
-    return gone(report)
+  if (report.hasError(derivationLacks)) {
+    return gone(report.text())
   }
   const foreign = report.hasError(/is required to build .* but I am a|platform mismatch|system or feature/)
   return new NixeryError('BUILD_FAILED', `a package could not be built: ${report.text()}`, {

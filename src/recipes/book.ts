@@ -16,7 +16,7 @@ export type RecipePlace = PartialDemand & {
   readonly platform: Platform
   /** Called before Nix evaluates; may refuse by throwing. */
   readonly enter?: (() => void) | undefined
-  /** Evaluates cached recipes again, because Nix has since removed what they refer to. */
+  /** Evaluates cached recipes again, because Nix does not have what they refer to. */
   readonly again?: boolean | undefined
 }
 

@@ -65,7 +65,8 @@ export function createSetRecipes({ nix, policy, catalog, later }: SetRecipesOpti
     const { set } = pinned
     // The first caller may disconnect while others wait for the same result.
     const { signal: _signal, ...watch } = demand
-    const found = nix.evaluateImage({ set, ...policy, system: platform.system, image }, watch)
+    const lookUp = { set, ...policy, system: platform.system, image, instantiated: again }
+    const found = nix.evaluateImage(lookUp, watch)
     kept.set(key, found)
     later(found.then((answer) => remember(inCatalog, answer, pinned)).catch(() => {}))
     const forget = () => {

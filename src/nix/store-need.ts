@@ -1,0 +1,27 @@
+import type { SetReference } from './restriction.ts'
+
+/** How an evaluation of its own process treats the Nix store. */
+export type Evaluated = {
+  readonly set: SetReference
+  /** Nothing is written to the Nix store, and what needs one fails. */
+  readonly storeless?: boolean | undefined
+}
+
+/**
+ * Options for `nix-instantiate --eval`. By itself, it computes store paths and writes nothing, except what evaluation
+ * fetches. A flake is read from the store that has its sources; for everything else there is no store at all.
+ */
+export const storeOptions = ({ set, storeless = false }: Evaluated): string[] =>
+  storeless ? ('flake' in set ? [] : ['--store', 'dummy://']) : ['--read-write-mode']
+
+// Messages of Nix 2.8 to 2.34: reading a path that evaluation would have written or built (libstore/store-api.cc), writing
+// to `dummy://`, and building (libexpr/primops.cc).
+const needs = [
+  /path '[^']*' is not valid/,
+  /operation '\w+' is not supported by store 'dummy/,
+  /cannot build '[^']*' during evaluation because the option 'allow-import-from-derivation' is disabled/,
+]
+
+/** The part of a message that tells that evaluation needs a Nix store: it fetches, builds, or reads what it has written. */
+export const needOfStore = (message: string): string | undefined =>
+  needs.map((need) => need.exec(message)?.[0]).find((found) => found !== undefined)
