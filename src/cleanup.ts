@@ -1,6 +1,7 @@
 import type { Config } from './config.ts'
 import type { Digest } from './image/digest.ts'
 import type { State } from './state.ts'
+import type { BlobStore } from './store/store.ts'
 import type { Cleanup } from './telemetry/cleanup-stats.ts'
 import type { Logger } from './telemetry/log.ts'
 import { deletionDelay } from './catalogs.ts'
@@ -29,9 +30,12 @@ export function cleanupOf(
   if (keepDays === undefined && sizeLimit === undefined) {
     return createUpkeep({
       interval,
-      collect: ({ now, signal }) => collectRows(catalog, { days: rowDays, now, signal }),
-      done(forgotten, ms) {
-        onCleanup({ result: 'done', removed: { images: 0, bytes: 0 } })
+      collect: async ({ now, signal }) => ({
+        forgotten: await collectRows(catalog, { days: rowDays, now, signal }),
+        kept: await sizeOf(store, signal),
+      }),
+      done({ forgotten, kept }, ms) {
+        onCleanup({ result: 'done', removed: { images: 0, bytes: 0 }, kept })
         if (forgotten.resolutions + forgotten.paths === 0) return
         log.info({ forgotten, ms: Math.round(ms) }, 'forgot what was not used')
       },
@@ -63,4 +67,18 @@ export function cleanupOf(
     },
     failed,
   })
+}
+
+/** The numbers of blobs and of their bytes, for the metrics. @throws STORE_UNAVAILABLE */
+async function sizeOf(
+  store: BlobStore,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly blobs: number; readonly bytes: number }> {
+  let [blobs, bytes] = [0, 0]
+  for await (const { size } of store.list()) {
+    signal?.throwIfAborted()
+    blobs += 1
+    bytes += size
+  }
+  return { blobs, bytes }
 }

@@ -24,6 +24,7 @@ import { openPages, type FinderParts } from './pages.ts'
 import type { State } from './state.ts'
 import { checkStore } from './store/check.ts'
 import { logAccess, type Logger } from './telemetry/log.ts'
+import { createLastScrub } from './upkeep/last-scrub.ts'
 import { addressOfBuild } from './web/links.ts'
 import { loginFor } from './web/login.ts'
 
@@ -175,6 +176,8 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
     },
     streams,
     evaluators: () => worker.load().evaluators,
+    revisions: () => worker.load().revisions,
+    scrub: createLastScrub(state.catalog.upkeep),
   })
   const watch = tls && followTls(tls, server, log)
   return {

@@ -11,6 +11,7 @@ import type { Details } from './nix/list.ts'
 import type { SetPolicy } from './nix/evaluate.ts'
 import { evaluateStoreless } from './nix/storeless.ts'
 import { nameFilter, type NameFilter } from './packages/policy.ts'
+import { createRevisionAges, type RevisionAges } from './packages/revision-ages.ts'
 import { createSetWords } from './packages/set-words.ts'
 import { oneSet, severalSets, type PackageSets } from './packages/sets.ts'
 import type { PackageSource, PinnedSet } from './packages/source.ts'
@@ -32,6 +33,7 @@ export type OpenSets = {
   prepare(system: string): void
   /** Package sets whose versions can be listed. */
   listing(name: string | undefined): SetListing | undefined
+  ages: RevisionAges['ages']
 }
 
 /** A package set whose versions can be listed. */
@@ -62,8 +64,9 @@ type OpenSet = SetListing & {
 export async function openSets(config: Config, options: SetsOptions): Promise<OpenSets> {
   const named = namedSets(config)
   const remote = openRemote(config, options)
+  const ages = createRevisionAges()
   if (!named) {
-    const only = await openSet(config, options, undefined, remote)
+    const only = await openSet(config, options, undefined, { remote, ages })
     return {
       sets: oneSet(only.source),
       resolver: only.resolver,
@@ -71,6 +74,7 @@ export async function openSets(config: Config, options: SetsOptions): Promise<Op
       bookOf: () => only.recipes,
       prepare: (system) => only.prepare(system),
       listing: (name) => (name === undefined ? only : undefined),
+      ages: () => ages.ages(),
     }
   }
   const opened = new Map<string, OpenSet>()
@@ -89,7 +93,7 @@ export async function openSets(config: Config, options: SetsOptions): Promise<Op
       write(`package set ${set.name}: ${line}`)
     const note = prefixed(options.note)
     const warn = prefixed(options.warn)
-    opened.set(set.name, await openSet(own, { ...options, nix, note, warn }, set.name, remote))
+    opened.set(set.name, await openSet(own, { ...options, nix, note, warn }, set.name, { remote, ages }))
   }
   const sources = new Map([...opened].map(([name, { source }]) => [name, source]))
   const resolver = resolverOfSets(new Map([...opened].map(([name, set]) => [name, set.resolver])))
@@ -113,6 +117,7 @@ export async function openSets(config: Config, options: SetsOptions): Promise<Op
       for (const set of opened.values()) set.prepare(system)
     },
     listing: (name) => (name === undefined ? first : opened.get(name)),
+    ages: () => ages.ages(),
   }
 }
 
@@ -137,11 +142,11 @@ async function openSet(
   config: Config,
   options: SetsOptions,
   name: string | undefined,
-  remote: ReturnType<typeof openRemote>,
+  { remote, ages }: { remote: ReturnType<typeof openRemote>; ages: RevisionAges },
 ): Promise<OpenSet> {
   const { catalog, later, note, warn, versions } = options
   const nix = evaluationOf(config, options)
-  const source = await openSource(config, options, remote)
+  const source = ages.watch(name, await openSource(config, options, remote))
   const policy = policyOf(config)
   const filter = nameFilter(config.NIXERY_ALLOW, config.NIXERY_DENY)
   const { NIXERY_RECIPES } = config

@@ -182,7 +182,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
   })
   return {
     builds,
-    status: statusOf({ nix, nixVersion, sets, builds, bookOf: (pinned) => opened.bookOf(pinned) }),
+    status: statusOf({ ...opened, nix, nixVersion, builds }),
     sets,
     listing: (name) => opened.listing(name),
     search,
@@ -214,9 +214,9 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
 const uncounted: Pulls = { note() {}, flush: () => Promise.resolve(), close: () => Promise.resolve() }
 
 type StatusDeps = Pick<Worker, 'nix' | 'sets' | 'builds'> &
-  Pick<OpenSets, 'bookOf'> & { readonly nixVersion: string }
+  Pick<OpenSets, 'bookOf' | 'ages'> & { readonly nixVersion: string }
 
-const statusOf = ({ nix, nixVersion, sets, builds, bookOf }: StatusDeps): WorkerStatus => ({
+const statusOf = ({ nix, nixVersion, sets, builds, bookOf, ages }: StatusDeps): WorkerStatus => ({
   nixVersion,
   packages: [...sets.sources].map(([set, { description, publicDescription }]) => ({
     set,
@@ -238,7 +238,7 @@ const statusOf = ({ nix, nixVersion, sets, builds, bookOf }: StatusDeps): Worker
   async check(part, set) {
     await (part === 'nix' ? nix.version() : sourceNamed(sets, set).usable())
   },
-  load: () => ({ ...builds.load(), evaluators: nix.evaluators() }),
+  load: () => ({ ...builds.load(), evaluators: nix.evaluators(), revisions: ages() }),
 })
 
 function sourceNamed({ sources }: PackageSets, name: string | undefined) {

@@ -22,7 +22,9 @@ const worker: WorkerStatus = {
   load: () => ({
     running: 0,
     queued: 0,
+    queuedBy: { waiting: 0, expected: 0, background: 0 },
     evaluators: { processes: [], warm: 0, cold: 0, started: 0, restarted: 0 },
+    revisions: [],
   }),
 }
 

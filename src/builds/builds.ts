@@ -1,6 +1,7 @@
 import type { ErrorCode } from '../errors.ts'
 import type { ImageRequest } from '../image/name.ts'
 import type { EvaluatorsState } from '../nix/evaluators.ts'
+import type { RevisionAge } from '../packages/revision-ages.ts'
 import type { BuildEvent } from './events.ts'
 import type { Image } from './image.ts'
 import type { QueuedBy } from './queue.ts'
@@ -96,10 +97,12 @@ export type WorkerStatus = {
     /** The number of builds, and of those that wait for Nix or packing. */
     readonly running: number
     readonly queued: number
-    /** The latter by urgency; undefined if other processes build. */
-    readonly queuedBy?: QueuedBy
+    /** The latter by urgency. */
+    readonly queuedBy: QueuedBy
     /** The evaluator processes and their memory. */
     readonly evaluators: EvaluatorsState
+    /** How old the package sets are. */
+    readonly revisions: readonly RevisionAge[]
   }
 }
 

@@ -11,7 +11,7 @@ import { alreadyPinned, createOneRevision, type OneRevision } from './one-revisi
 /** Builds in this process. */
 export type LocalBuilds = Omit<Builds, 'submit'> &
   Pick<Builder, 'drain' | 'running' | 'queued' | 'isCommitted'> & {
-    load(): Omit<ReturnType<WorkerStatus['load']>, 'evaluators'>
+    load(): Omit<ReturnType<WorkerStatus['load']>, 'evaluators' | 'revisions'>
     readonly pin: Pin
     /** @param meant the pinned request, if it is pinned already */
     submit(

@@ -5,6 +5,7 @@ import type { PathFacts, StorePath } from '../image/store-path.ts'
 import type { ImagesOfNames } from './images-of-names.ts'
 import type { BlobMarks } from './blob-marks.ts'
 import type { Lead, LeadName } from './lead.ts'
+import type { ScrubResults } from './scrub-results.ts'
 
 export type ResolutionKey = Key<'resolution' | 'denied-derivations'>
 export type LayerKey = Key<'layer' | 'rootfs'>
@@ -216,6 +217,7 @@ export type CatalogUpkeep = {
   forgetBlobs(digests: readonly Digest[]): Promise<void>
   readonly marks: BlobMarks
   readonly rows: CatalogRows
+  readonly scrubs: ScrubResults
 }
 
 /** Forgets resolutions and facts of paths by age, so many rows at once. Days are UTC days counted from 1970. */

@@ -52,5 +52,14 @@ export function describeMarks(name: string, open: () => Promise<Catalog>): void 
       assert.equal(await catalog.blobSize(one), undefined)
       await catalog.close()
     })
+
+    it('remembers the last scrub', async () => {
+      const catalog = await open()
+      const { scrubs } = catalog.upkeep
+      assert.equal(await scrubs.last(JSON.parse), undefined)
+      for (const damaged of [1, 2]) await scrubs.remember({ damaged })
+      assert.deepEqual(await scrubs.last(JSON.parse), { damaged: 2 })
+      await catalog.close()
+    })
   })
 }

@@ -63,6 +63,7 @@ export const catalogPolicies: Policies<Omit<Catalog, 'close'>> = {
     withdrawBlobs: must,
     forgetBlobs: must,
     marks: { add: must, remove: must, delete: must },
+    scrubs: { remember: must, last: must },
     rows: {
       giveDay: must,
       forgetResolutions: must,

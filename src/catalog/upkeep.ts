@@ -6,6 +6,7 @@ import type { SqlDatabase } from './migrate.ts'
 import { rowsIn } from './row-uses.ts'
 import { blobRecordOf, imageRecordOf, readRows, sizeOf } from './rows.ts'
 import type { Tables } from './schema.ts'
+import { scrubsIn } from './scrub-rows.ts'
 
 /** The queries of upkeep. Statements are small, because SQLite runs them on the main thread. */
 export function upkeepIn(db: Kysely<Tables>, database: SqlDatabase): CatalogUpkeep {
@@ -94,6 +95,7 @@ export function upkeepIn(db: Kysely<Tables>, database: SqlDatabase): CatalogUpke
     forgetBlobs: (digests) => forgetBlobs(db, database, digests, 'forget'),
     marks: blobMarksIn(db, database),
     rows: rowsIn(db, (pages) => Promise.resolve(database.shrink(pages))),
+    scrubs: scrubsIn(db),
   }
 }
 

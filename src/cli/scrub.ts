@@ -1,5 +1,6 @@
 import { NixeryError } from '../errors.ts'
 import { createHasher } from '../store/hasher.ts'
+import { rememberScrub } from '../upkeep/last-scrub.ts'
 import { scrub } from '../upkeep/scrub.ts'
 import { bytesText, counted } from '../text/amounts.ts'
 import { defineCommand, type CommandContext } from './command.ts'
@@ -28,6 +29,13 @@ async function run(context: CommandContext, options: Options): Promise<void> {
         signal,
         progress: (done, total) => progress.emit({ type: 'moved', verb: 'checked', done, total }),
       },
+    )
+    // For the metrics of servers. A scrub is no failure because they cannot be told.
+    await rememberScrub(catalog.upkeep, { checked, size, damaged }, Date.now() / 1000).catch(
+      (error: unknown) =>
+        progress.note(
+          `the result cannot be recorded: ${error instanceof Error ? error.message : String(error)}`,
+        ),
     )
     const digests = damaged.map(({ digest }) => digest)
     context.print({ checked, size, dryRun, damaged }, digests.length > 0 ? digests.join('\n') : undefined)

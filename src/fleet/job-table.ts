@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { sql, type Kysely, type RawBuilder } from 'kysely'
 import { LRUCache } from 'lru-cache'
 import type { BuildEvent } from '../builds/events.ts'
+import type { QueuedBy } from '../builds/queue.ts'
 import { NixeryError } from '../errors.ts'
 import { formatImageName } from '../image/name.ts'
 import { retrying } from '../postgres/retry.ts'
@@ -25,6 +26,15 @@ export type WaitedJob = JobState & {
 /** How a job is wanted: by a client that waits, or ahead of demand. */
 export type Want = 'waiting' | 'background'
 
+/** Numbers of builds. */
+export type JobCounts = {
+  readonly running: number
+  readonly queued: number
+  readonly queuedBy: QueuedBy
+}
+
+export const noneQueued: QueuedBy = { waiting: 0, expected: 0, background: 0 }
+
 export type JobTable = {
   /**
    * Joins an open job, or finds the kept answer to an equal one, or adds the job.
@@ -43,7 +53,7 @@ export type JobTable = {
   /** The last answer to a job that was not a failure, however old. */
   lastAnswer(job: Job): Promise<Outcome | undefined>
   /** The numbers of builds that are running and that are queued. */
-  counts(): Promise<{ readonly running: number; readonly queued: number }>
+  counts(): Promise<JobCounts>
 }
 
 // Requests of one process that are told to have joined one build.
@@ -191,11 +201,21 @@ export function createJobTable(db: Kysely<unknown>, maxQueue: number): JobTable 
 
     counts: () =>
       inDatabase(async () => {
-        const { rows } = await sql<{ running: number; queued: number }>`
+        // As claiming orders them: see leases.ts.
+        const { rows } = await sql<{ running: number; queued: number } & QueuedBy>`
           select count(*) filter (where state = 'running') as running,
-            count(*) filter (where state = 'queued') as queued
-          from jobs where state <> 'ended' and kind = 'image'`.execute(db)
-        return rows[0] ?? { running: 0, queued: 0 }
+            count(*) filter (where state = 'queued') as queued,
+            count(*) filter (where state = 'queued' and isWaiting) as waiting,
+            count(*) filter (where state = 'queued' and not isWaiting and isExpected) as expected,
+            count(*) filter (where state = 'queued' and not isWaiting and not isExpected) as background
+          from (
+            select state, coalesce(waiting_until > now(), false) as isWaiting,
+              coalesce(expected_until > now(), false) as isExpected
+            from jobs where state <> 'ended' and kind = 'image'
+          ) as open`.execute(db)
+        const [row = { running: 0, queued: 0, ...noneQueued }] = rows
+        const { running, queued, ...queuedBy } = row
+        return { running, queued, queuedBy }
       }),
   }
 }

@@ -9,6 +9,7 @@ import { digestOf } from '../image/digest.ts'
 import { parseImageReference } from '../image/name.ts'
 import { noPostgres, startPostgres, type TestPostgres } from '../postgres/testing.ts'
 import type { JobKind, Outcome } from './jobs.ts'
+import type { JobTable } from './job-table.ts'
 import { createLeases, type Leases } from './leases.ts'
 import { sweep } from './sweep.ts'
 import { openTestFleet, type TestFleetOptions } from './testing.ts'
@@ -21,6 +22,11 @@ const image = (name: string, world = 'w') =>
 const failure: Outcome = { failure: { code: 'BUILD_FAILED', message: 'it is over' } }
 const keep = { usual: hour, expected: hour }
 const claim = (leases: Leases, systems = ['x86_64-linux']) => leases.claim(['image'], systems)
+
+const numbers = async (table: Pick<JobTable, 'counts'>) => {
+  const { running, queued } = await table.counts()
+  return [running, queued]
+}
 
 describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
   let server: TestPostgres
@@ -44,13 +50,13 @@ describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
     const { table, one, two, ...fleet } = await open()
     const names = ['a', 'b', 'c']
     for (const name of names) await table.submit(image(name), 'waiting', options)
-    assert.deepEqual(await table.counts(), { running: 0, queued: 3 })
+    assert.deepEqual(await numbers(table), [0, 3])
     const claimed = await Promise.all([one, two, one, two, one, two].map((leases) => claim(leases)))
     const ids = claimed.flatMap((lease) => lease?.id ?? [])
     assert.equal(new Set(ids).size, ids.length)
     for (let more = await claim(one); more; more = await claim(one)) ids.push(more.id)
     assert.equal(new Set(ids).size, names.length)
-    assert.deepEqual(await table.counts(), { running: 3, queued: 0 })
+    assert.deepEqual(await numbers(table), [3, 0])
     await fleet.close()
   })
 
@@ -64,6 +70,7 @@ describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
     await failsWith('OVERLOADED', table.submit(image('d'), 'waiting', options))
     const joined = await table.submit(image('c'), 'waiting', options)
     assert.equal(joined.id, waiting.id)
+    assert.deepEqual((await table.counts()).queuedBy, { waiting: 1, expected: 1, background: 1 })
     const claimed = [await claim(one), await claim(one), await claim(one), await claim(one)]
     const order = claimed.map((lease) => lease?.id)
     assert.deepEqual(order, [waiting.id, expected.id, background.id, undefined])

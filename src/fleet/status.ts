@@ -3,7 +3,7 @@ import type { SetStatus, WorkerStatus } from '../builds/builds.ts'
 import { errorOf } from '../builds/failure.ts'
 import type { Ask } from './ask.ts'
 import type { Job, Outcome } from './jobs.ts'
-import type { JobTable } from './job-table.ts'
+import { noneQueued, type JobCounts, type JobTable } from './job-table.ts'
 import type { WorkerFacts, Workers } from './workers.ts'
 
 /** What is known of the workers of a fleet, for a front end. */
@@ -23,7 +23,7 @@ export function openFleetStatus(
 ): FleetStatus {
   const closing = new AbortController()
   let facts: readonly WorkerFacts[] = []
-  let counts = { running: 0, queued: 0 }
+  let counts: JobCounts = { running: 0, queued: 0, queuedBy: noneQueued }
   const look = async () => {
     while (!closing.signal.aborted) {
       try {
@@ -74,6 +74,7 @@ export function openFleetStatus(
     load: () => ({
       ...counts,
       evaluators: { processes: [], warm: 0, cold: 0, started: 0, restarted: 0 },
+      revisions: [],
     }),
     async close() {
       closing.abort()

@@ -6,6 +6,7 @@ import type { AccessLogEntry } from '../http/access-log.ts'
 import { digestOf } from '../image/digest.ts'
 import { parseStorePath } from '../image/store-path.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
+import type { ScrubResult } from './server-stats.ts'
 
 let metrics: Metrics
 beforeEach(() => {
@@ -121,6 +122,7 @@ describe('createMetrics', () => {
 
   it('collects the numbers of other components each time it is read', async () => {
     let malformed = 10
+    let scrubbed: ScrubResult | undefined
     metrics.watch({
       traffic: () => ({ connections: 4, requests: 2, malformed, slow: 0 }),
       builds: { queued: 11, queuedBy: () => ({ background: 3, expected: 1, waiting: 7 }) },
@@ -136,8 +138,14 @@ describe('createMetrics', () => {
         started: 9,
         restarted: 1,
       }),
+      revisions: () => [
+        { set: undefined, seconds: 60 },
+        { set: 'tools', seconds: 7 },
+      ],
+      scrub: () => Promise.resolve(scrubbed),
     })
-    await samples()
+    assert.equal((await samples())['nixery_scrub_damaged_blobs'], undefined, 'not known is not 0')
+    scrubbed = { at: 1000, checked: 30, size: 5000, damaged: 2 }
     malformed = 20
     const found = await samples()
     assert.equal(found['nixery_malformed_total'], 20)
@@ -154,5 +162,11 @@ describe('createMetrics', () => {
     assert.equal(found['nixery_evaluations_total{how="cold"}'], 8)
     assert.equal(found['nixery_evaluators_started_total'], 9)
     assert.equal(found['nixery_evaluators_restarted_total'], 1)
+    assert.equal(found['nixery_package_revision_age_seconds{set=""}'], 60)
+    assert.equal(found['nixery_package_revision_age_seconds{set="tools"}'], 7)
+    assert.equal(found['nixery_scrub_timestamp_seconds'], 1000)
+    assert.equal(found['nixery_scrub_checked_blobs'], 30)
+    assert.equal(found['nixery_scrub_checked_bytes'], 5000)
+    assert.equal(found['nixery_scrub_damaged_blobs'], 2)
   })
 })

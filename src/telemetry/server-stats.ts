@@ -13,8 +13,8 @@ export type ServerStats = {
   /** Builds waiting for Nix or for packing. */
   readonly builds: {
     readonly queued: number
-    /** The same by urgency; undefined if other processes run the builds. */
-    readonly queuedBy: () => Readonly<Record<string, number>> | undefined
+    /** The same by urgency. */
+    readonly queuedBy: () => Readonly<Record<string, number>>
   }
   /** Blobs being sent, and refused requests for blobs. */
   readonly streams: { readonly active: number; readonly refused: number }
@@ -26,6 +26,18 @@ export type ServerStats = {
     readonly started: number
     readonly restarted: number
   }
+  /** How old the package sets are, in seconds; the only one has no name. */
+  readonly revisions: () => readonly { readonly set: string | undefined; readonly seconds: number }[]
+  /** The last scrub, by whatever process; undefined if there was none, or if it is unknown. */
+  readonly scrub: () => Promise<ScrubResult | undefined>
+}
+
+/** The result of a scrub. `at` is in seconds since 1970, the size in bytes. */
+export type ScrubResult = {
+  readonly at: number
+  readonly checked: number
+  readonly size: number
+  readonly damaged: number
 }
 
 type Row = readonly [name: string, help: string, labelNames: string[], read: (stats: ServerStats) => Samples]
@@ -89,7 +101,7 @@ const gauges: readonly Row[] = [
     'nixery_builds_queued_by_urgency',
     'Builds waiting for Nix or for packing, by urgency: waiting (a client is connected), expected (a client got a retry response), background.',
     ['urgency'],
-    ({ builds }) => Object.entries(builds.queuedBy() ?? {}).map(([urgency, count]) => [[urgency], count]),
+    ({ builds }) => Object.entries(builds.queuedBy()).map(([urgency, count]) => [[urgency], count]),
   ],
   ['nixery_connections', 'Open connections.', [], ({ traffic }) => one(traffic().connections)],
   ['nixery_streams', 'Blobs being sent.', [], ({ streams }) => one(streams.active)],
@@ -105,6 +117,12 @@ const gauges: readonly Row[] = [
         [['idle'], processes.length - busy],
       ]
     },
+  ],
+  [
+    'nixery_package_revision_age_seconds',
+    'Seconds since the commit that a package set is at, or since this process first saw its revision if it is not a commit.',
+    ['set'],
+    ({ revisions }) => revisions().map(({ set = '', seconds }) => [[set], seconds]),
   ],
   [
     'nixery_evaluators_memory_bytes',
@@ -129,4 +147,23 @@ export function registerServerStats(registry: Registry, stats: ServerStats): voi
       },
     })
   }
+  for (const [name, help, read] of ofScrubs) {
+    void new Gauge({
+      name,
+      help,
+      registers: [registry],
+      async collect() {
+        const last = await stats.scrub()
+        if (last) this.set(read(last))
+        else this.remove()
+      },
+    })
+  }
 }
+
+const ofScrubs: readonly (readonly [name: string, help: string, read: (last: ScrubResult) => number])[] = [
+  ['nixery_scrub_timestamp_seconds', 'When the last scrub ended.', ({ at }) => at],
+  ['nixery_scrub_checked_blobs', 'Blobs that the last scrub read.', ({ checked }) => checked],
+  ['nixery_scrub_checked_bytes', 'Bytes that the last scrub read.', ({ size }) => size],
+  ['nixery_scrub_damaged_blobs', 'Damaged blobs that the last scrub found.', ({ damaged }) => damaged],
+]
