@@ -65,7 +65,7 @@ describe('quotas of a policy', () => {
     assert.equal(first.headers.get('docker-ratelimit-source'), 'alice')
     const refused = await pull('b', as('alice'), '192.0.2.2')
     assert.equal(refused.status, 403)
-    assert.match(await refused.text(), /quota of 1 builds an hour is used up for alice/)
+    assert.match(await refused.text(), /quota of 1 builds per hour is used up for alice/)
     // Another user has another quota, or none, from the same address.
     const others = await pull('b', as('bob'))
     assert.equal(others.status, 200)
@@ -88,7 +88,7 @@ describe('quotas of a policy', () => {
     }
     for (const { digest } of [...layers, config]) if ((await blob(digest))[0] !== 200) break
     await until(async () =>
-      /quota of 1000 bytes a day is used up for carol/.test((await blob(config.digest))[1]),
+      /quota of 1000 bytes per day is used up for carol/.test((await blob(config.digest))[1]),
     )
     assert.equal((await blob(config.digest))[0], 403)
   })

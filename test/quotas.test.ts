@@ -57,7 +57,7 @@ describe('quotas and the audit log', () => {
     const refused = await askAs('192.0.2.1', '/v2/c/manifests/latest')
     const text = await refused.text()
     assert.equal(refused.status, 403, text)
-    assert.match(text, /"DENIED".*quota of 2 builds an hour is used up for 192\.0\.2\.1/)
+    assert.match(text, /"DENIED".*quota of 2 builds per hour is used up for 192\.0\.2\.1/)
     assert.equal(refused.headers.get('ratelimit-remaining'), '0;w=3600')
     assert.equal(refused.headers.get('retry-after'), null)
     // What is there is no build.
@@ -81,7 +81,7 @@ describe('quotas and the audit log', () => {
     await until(async () => {
       const refused = await blob((second ?? first)?.digest)
       const text = await refused.text()
-      return refused.status === 403 && /quota of 1 bytes a day/.test(text)
+      return refused.status === 403 && /quota of 1 bytes per day/.test(text)
     }, 'no more bytes are sent')
   })
 
@@ -101,7 +101,7 @@ describe('quotas and the audit log', () => {
     assert.equal(build['how'], 'anonymous')
     const refused = await lineWith((line) => line.event === 'refused' && line['code'] === 'QUOTA_EXCEEDED')
     assert.equal(refused['path'], '/v2/c/manifests/latest')
-    assert.match(String(refused['reason']), /builds an hour/)
+    assert.match(String(refused['reason']), /builds per hour/)
     assert.equal((await lines()).filter((line) => line.event === 'build').length, 2)
 
     await rename(log, `${log}.1`)

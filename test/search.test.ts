@@ -200,7 +200,7 @@ may = ["list"]
     const file = join(set, 'default.nix')
     await writeFile(file, (await readFile(file, 'utf8')).replace('greets twice', 'waves'))
     const { stdout, stderr } = await runNixery(data, set, ['search', 'waves'], { env: environment })
-    assert.match(stderr, /cannot be read, and is made again/)
+    assert.match(stderr, /cannot be read and will be rebuilt/)
     assert.match(stdout, /^helloplus 1\.2\.3 – waves$/m)
     const made = await indexes()
     assert.equal(made.length, 1)

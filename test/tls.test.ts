@@ -37,7 +37,7 @@ describe('the files of TLS', () => {
     await refused({ ...one, key: '/no/such/file' }, /NIXERY_TLS_KEY: .* cannot be read/)
     await refused({ ...one, cert: text }, /NIXERY_TLS_CERT: .* has no certificate/)
     await refused({ ...one, key: text }, /NIXERY_TLS_KEY: .* has no private key/)
-    await refused({ cert: one.cert, key: two.key }, /is not that of the certificate/)
+    await refused({ cert: one.cert, key: two.key }, /does not match the certificate/)
     const encrypted = join(workspace.folder, 'encrypted.key')
     await execa('openssl', ['ec', '-aes256', '-passout', 'pass:secret', '-in', one.key, '-out', encrypted])
     await refused({ cert: one.cert, key: encrypted }, /NIXERY_TLS_KEY: .* without a passphrase/)
@@ -162,6 +162,6 @@ describe('a server with TLS', () => {
 
   it('does not start with files that are not good', async () => {
     const starting = workspace.serve({ NIXERY_TLS_CERT: one.cert, NIXERY_TLS_KEY: two.key })
-    await assert.rejects(starting, /is not that of the certificate/)
+    await assert.rejects(starting, /does not match the certificate/)
   })
 })

@@ -87,7 +87,7 @@ describe('images that are to be ready', () => {
     await warmer.round()
     assert.deepEqual(
       warnings.filter((line) => !line.includes('missing')),
-      ['1 of the images that were pulled most are not in the package set any more'],
+      ['1 of the images that were pulled most are no longer in the package set'],
     )
     started()
 

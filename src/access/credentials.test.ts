@@ -41,7 +41,7 @@ describe('several authenticators', () => {
   const credentials = { kind: 'bearer', token: 't' } as const
   const alice = { ...anonymous, name: 'alice', how: 'key' } as const
 
-  it('are tried in order until one knows the kind', async () => {
+  it('are tried in order until one supports the kind', async () => {
     const asked: string[] = []
     const authenticate = firstOf([
       () => void asked.push('first'),
@@ -53,11 +53,11 @@ describe('several authenticators', () => {
     assert.deepEqual(asked, ['first', 'second', 'third'])
   })
 
-  it('answer at once where nothing is awaited', () => {
+  it('answer synchronously if possible', () => {
     assert.equal(firstOf([() => undefined, () => alice])(credentials), alice)
   })
 
-  it('refuse what none of them knows', async () => {
+  it('refuse unsupported kinds', async () => {
     const outcome = await firstOf([() => undefined, () => Promise.resolve(undefined)])(credentials)
     assert.ok(isRefusal(outcome))
   })

@@ -6,7 +6,7 @@ export type Credentials =
   | { readonly kind: 'basic'; readonly name: string; readonly password: string }
   | { readonly kind: 'bearer'; readonly token: string }
 
-/** Credentials that prove nothing. The reason is for the operator, and is not sent to the client. */
+/** Invalid credentials. The reason is for the operator, and is not sent to the client. */
 export type Refusal = { readonly refused: string }
 
 /** Whom credentials belong to. */
@@ -14,8 +14,8 @@ export type Outcome = Identity | Refusal
 
 /**
  * Verifies credentials: an identity, a refusal, or undefined for credentials of a kind that another authenticator
- * verifies. At once where nothing has to be awaited, so that credentials that are remembered cost a request little.
- * Rejects only with failures that are not the client's, such as OVERLOADED.
+ * verifies. Synchronous if possible, so that cached credentials cost a request little. Rejects only with failures that
+ * are not the client's, such as OVERLOADED.
  */
 export type Authenticator = (credentials: Credentials) => Outcome | undefined | Promise<Outcome | undefined>
 
@@ -28,8 +28,7 @@ export const noCredentials: Credentials = Object.freeze({ kind: 'none' })
 const authorization = /^(?<scheme>[A-Za-z]+) +(?<value>[A-Za-z0-9._~+/-]+=*) *$/
 
 /**
- * Reads an `Authorization` header; undefined for one that is neither Basic (RFC 7617) nor Bearer (RFC 6750), or
- * malformed.
+ * Parses an `Authorization` header; undefined if it is neither Basic (RFC 7617) nor Bearer (RFC 6750), or malformed.
  */
 export function parseAuthorization(header: string | undefined): Credentials | undefined {
   if (header === undefined) return noCredentials
@@ -54,14 +53,17 @@ function parseBasic(value: string): Credentials | undefined {
     // eslint-disable-next-line no-control-regex
     if (colon === -1 || /[\u0000-\u001f\u007f]/.test(text)) return undefined
     const [name, password] = [text.slice(0, colon), text.slice(colon + 1)]
-    // What clients send that were configured with an empty name.
+    // Sent by clients that are configured with an empty name.
     return name === '' && password === '' ? noCredentials : { kind: 'basic', name, password }
   } catch {
     return undefined // not UTF-8
   }
 }
 
-/** Asks authenticators in order; the first that knows the kind of credentials decides. Nobody: a refusal. */
+/**
+ * Tries authenticators in order; the first that supports the kind of credentials decides. If none does, the credentials
+ * are refused.
+ */
 export function firstOf(
   authenticators: readonly Authenticator[],
 ): (credentials: Credentials) => Outcome | Promise<Outcome> {

@@ -1,17 +1,17 @@
-/** Who sends a request. Made once where its credentials are verified, and never changed. */
+/** The sender of a request. Created when the credentials are verified, and never changed. */
 export type Identity = {
   /** As shown in logs and matched by rules; empty for anonymous clients. */
   readonly name: string
   readonly groups: readonly string[]
   /** The claims of a token, such as the repository of a CI job. */
   readonly claims: Readonly<Record<string, unknown>>
-  /** How the client proved it. */
+  /** How the client authenticated. */
   readonly how: 'anonymous' | 'password' | 'key' | 'oidc' | 'certificate'
-  /** The name of the `[[issuer]]` of the policy that vouches for a token's holder. */
+  /** The name of the policy's `[[issuer]]` that issued the token. */
   readonly issuer?: string
   /**
-   * The only repositories that the client's token is for, as `formatImageName` spells them. Without it, the token, or
-   * whatever else the client sent, is for everything that its holder may do.
+   * The repositories that the client's token is limited to, as written by `formatImageName`. If undefined, the
+   * credentials are valid for everything that their holder may do.
    */
   readonly repositories?: ReadonlySet<string>
 }

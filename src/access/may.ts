@@ -9,12 +9,12 @@ import type { Identity } from './identity.ts'
  */
 export type Action = 'pull' | 'build' | 'list' | 'logs' | 'admin' | 'keys'
 
-/** What a request is about: what a name means and not how it is spelled, so that `a/b` and `b/a` are one. */
+/** The subject of a request: the meaning of a name and not its spelling, so that `a/b` and `b/a` are the same. */
 export type Subject =
   | { readonly imageRequest: ImageRequest }
   /** Content by its digest (undefined for an algorithm that no content here has) under the name of an image. */
   | { readonly digest: Digest | undefined; readonly imageRequest: ImageRequest }
-  /** The page of a build, by its id; the image is not known of a build that is forgotten. */
+  /** The page of a build, by its id; the image of a forgotten build is unknown. */
   | { readonly build: string; readonly imageRequest?: ImageRequest | undefined }
   /** The server itself: its API version, its lists, its metrics. */
   | 'server'

@@ -37,17 +37,17 @@ describe('rules about images', () => {
     ['python3packages.requests', only('python3Packages.*'), true],
     ['_7zz', only('7zz'), true],
     ['gtk__plus__3', only('gtk*'), true],
-    ['gtk__plus__3', only('gtk+3'), false], // which of the two names it is, is not known here
+    ['gtk__plus__3', only('gtk+3'), false], // it is not known here which of the two names is meant
     ['arm64/git', only('git'), true],
-    // A package comes with its outputs, and not with what is below it.
+    // A package includes its outputs, but not what is below it.
     ['git.doc', only('git'), true],
     ['python3.pkgs.requests', only('python3'), false],
     ['python3Packages.requests', only('python3Packages'), false],
-    // A version is one of the same package.
+    // A version belongs to the same package.
     ['git--2.39', only('git'), true],
     ['git--2.39', only('htop'), false],
     ['secret--1', denied('secret'), false],
-    // What every image has needs no rule.
+    // The packages of every image need no rule.
     ['git/cacert', only('git'), true],
     ['git/iana-etc', only('git'), true],
     // Recipes are subjects of their own, and their packages need no rule.
@@ -56,7 +56,7 @@ describe('rules about images', () => {
     ['ci', [rule('everyone', ['pull'], { packages: [], recipes: ['c*'] })], true],
     ['recipe/ci/git', [rule('everyone', ['pull'], { packages: ['git'], recipes: ['ci'] })], true],
     ['bashInteractive', [rule('everyone', ['pull'], { packages: ['git'], recipes: ['shell'] })], false],
-    // A denial beats every rule, under the names that are likely to be tried.
+    // A denial overrides every rule, also under other likely names.
     ['secret-x', denied('secret-*'), false],
     ['git/secret-x', denied('secret-*'), false],
     ['git', denied('secret-*'), true],
@@ -83,14 +83,14 @@ describe('rules about images', () => {
     })
   }
 
-  it('may be of one package set', () => {
+  it('may apply to one package set', () => {
     const subject = { imageRequest: parseImageName('old/git', 'latest', { sets: new Set(['old']) }) }
     assert.equal(createMay({ rules: [rule('everyone', ['pull'])] })(alice, 'pull', subject), true)
     const other = createMay({ rules: [rule('everyone', ['pull'], { sets: ['new'] })] })
     assert.equal(other(alice, 'pull', subject), false)
   })
 
-  it('say which of them decided', () => {
+  it('report which of them decided', () => {
     const decide = createDecide({
       rules: [
         rule('everyone', ['pull'], { packages: ['git'] }),
@@ -115,7 +115,7 @@ describe('rules about images', () => {
 })
 
 describe('rules about the server', () => {
-  it('let everyone who is known find out that credentials are good, and everyone see what is public', () => {
+  it('let all authenticated clients check their credentials, and everyone see public files', () => {
     const may = createMay({ rules: [] })
     assert.equal(may(alice, 'pull', 'server'), true)
     assert.equal(may(anonymous, 'pull', 'server'), false)
@@ -123,7 +123,7 @@ describe('rules about the server', () => {
     assert.equal(may(alice, 'list', 'server'), false)
   })
 
-  it('need the action', () => {
+  it('need to allow the action', () => {
     const may = createMay({ rules: [rule('user:alice', ['list', 'admin'], { packages: ['git'] })] })
     assert.equal(may(alice, 'list', 'server'), true)
     assert.equal(may(alice, 'admin', 'server'), true)
@@ -132,7 +132,7 @@ describe('rules about the server', () => {
   })
 })
 
-describe('whom a rule is for', () => {
+describe('the clients of a rule', () => {
   const ci = identity('repo:org/x', {
     how: 'oidc',
     issuer: 'gha',
@@ -173,7 +173,7 @@ describe('whom a rule is for', () => {
     })
   }
 
-  it('is written in one of these forms only', () => {
+  it('accepts only these forms', () => {
     for (const text of [
       '',
       'alice',
@@ -192,7 +192,7 @@ describe('whom a rule is for', () => {
 
 describe('a token for some repositories', () => {
   const narrow = identity('alice', { repositories: new Set(['shell/git']) })
-  it('is for these, however they are spelled, and to find out that it is good', () => {
+  it('is valid for these in any spelling, and for checking the credentials', () => {
     assert.equal(isInScope(narrow, image('shell/git')), true)
     assert.equal(isInScope(narrow, image('git')), false)
     assert.equal(isInScope(narrow, 'server'), true)
@@ -208,7 +208,7 @@ describe('a rule that denies a package', () => {
       'pull',
       image('recipe/web/git'),
     )
-  it('denies the recipes of the operator that have it, and those of which nothing is known', () => {
+  it("denies the operator's recipes that contain it, and those with unknown contents", () => {
     assert.equal(decide(new Map([['web', ['nginx', 'secret--2']]]), ['secret']), false)
     assert.equal(decide(new Map([['web', ['nginx']]]), ['secret']), true)
     assert.equal(decide(undefined, ['secret']), false)

@@ -8,7 +8,7 @@ import { matcherOf, type Who } from './who.ts'
 
 /** Who may do what with which packages. Patterns are as in NIXERY_ALLOW and NIXERY_DENY. */
 export type Rule = {
-  /** Where it stands in the policy's text. */
+  /** The index of the rule in the policy. */
   readonly line: number
   readonly who: readonly Who[]
   readonly may: readonly Action[]
@@ -16,7 +16,7 @@ export type Rule = {
   /** Built-in meta-packages; their packages need no rule. */
   readonly recipes: readonly string[]
   readonly sets: readonly string[]
-  /** Packages and recipes that they may do nothing with, whatever other rules say. */
+  /** Packages and recipes that these clients may not use, regardless of other rules. */
   readonly deny: readonly string[]
 }
 
@@ -34,24 +34,24 @@ const noContents: ContentsOf = () => none
 /** Why something is allowed or refused. */
 export type Decision = {
   readonly allowed: boolean
-  /** The rules that decided, by their place in the policy, the first being 0. */
+  /** The deciding rules, by their index in the policy. */
   readonly rules: readonly number[]
-  /** What is refused; undefined if that is not one thing of several. */
+  /** The refused part; undefined if the whole is refused. */
   readonly about?: string
   readonly reason: 'public' | 'allowed' | 'denied' | 'no rule'
 }
 
-/** One thing that an image is made of. */
+/** A part of an image. */
 type Part = {
   readonly kind: 'packages' | 'recipes' | 'sets'
   readonly name: string
-  /** Everything that must not be denied. */
+  /** All names that must not be denied. */
   readonly names: readonly string[]
 }
 
 /**
- * Makes the decisions of a policy. A rule that denies a part of an image beats every other; otherwise each part needs a rule
- * that allows it, not necessarily the same one. Without a rule, everything is refused.
+ * Evaluates a policy. A rule that denies a part of an image overrides all others; otherwise each part needs a rule that
+ * allows it, not necessarily the same one. Without a matching rule, a request is refused.
  */
 export function createDecide(
   policy: Policy,
@@ -73,7 +73,7 @@ export function createDecide(
     if (subject === 'public') return { allowed: true, rules: [], reason: 'public' }
     const mine = rules.filter(({ isFor }) => isFor(identity))
     const able = mine.filter(({ rule }) => rule.may.includes(action))
-    // `/v2/`, where clients find out whether their credentials are good.
+    // `/v2/`, where clients check their credentials.
     if (subject === 'server' && action === 'pull') {
       return {
         allowed: identity.how !== 'anonymous',
@@ -93,7 +93,7 @@ export function createDecide(
       const denying = mine.find(({ rule }) => rule.deny.length > 0)
       if (denying) return { allowed: false, rules: [denying.index], about: 'the recipe', reason: 'denied' }
     }
-    // Of an image of nothing but what every image has, and of what is no image, any rule tells.
+    // For an image with only the packages of every image, and for other subjects, any rule is sufficient.
     if (able.length === 0) return { allowed: false, rules: [], reason: 'no rule' }
     const deciding = new Set<number>()
     for (const { kind, name } of parts) {
@@ -135,7 +135,7 @@ export function createMay(policy: Policy, contentsOf: ContentsOf = noContents): 
   }
 }
 
-/** Whether a token is for a subject, if it is for some repositories only. */
+/** Whether a token limited to repositories is valid for a subject. */
 export function isInScope({ repositories }: Identity, subject: Subject): boolean {
   if (repositories === undefined || subject === 'public') return true
   if (typeof subject === 'object' && 'imageRequest' in subject && subject.imageRequest) {
@@ -153,8 +153,8 @@ function nameOf(request: ImageRequest): string {
 }
 
 /**
- * The parts of an image that its name names. Whether a leading word such as `ci` is a recipe or a package depends on the
- * package set; here it is the recipe, unless the package is denied.
+ * The parts of an image that its name contains. Whether a leading word such as `ci` is a recipe or a package depends on
+ * the package set; here it is the recipe, unless the package is denied.
  */
 function partsOf(
   { recipes: chosen, words, packages, set }: ImageRequest,
@@ -177,7 +177,7 @@ function partsOf(
   return [...setParts, ...recipeParts, ...packageParts]
 }
 
-/** `git` of `git--2.39`, which is a version of the same package. */
+/** `git` for `git--2.39`, which is a version of the same package. */
 const withoutVersion = (name: string): string[] => {
   const versioned = splitVersion(name)
   return versioned ? [versioned.name] : []
@@ -212,7 +212,10 @@ function matchesPackage(globs: readonly string[]): Matches {
   }
 }
 
-/** As NIXERY_DENY: a pattern that matches a name denies what is below it, and the same in other instances of the set. */
+/**
+ * As for NIXERY_DENY: a pattern that matches a name also denies everything below it, and the same name in other
+ * instances of the set.
+ */
 function deniesName(globs: readonly string[]): Matches {
   const patterns = globs.flatMap(patternsOf)
   const isMatch = (parts: readonly string[]) =>

@@ -1,6 +1,6 @@
 import type { Identity } from './identity.ts'
 
-/** Whom a rule is for. */
+/** The clients that a rule applies to. */
 export type Who =
   | { readonly kind: 'everyone' }
   | { readonly kind: 'anonymous' }
@@ -15,7 +15,7 @@ export type Who =
 const claim = /^(?<name>[^\s=]+)=(?<glob>\S+)$/
 
 /**
- * Reads `everyone`, `anonymous`, `user:alice`, `group:dev`, or `issuer:gha repository=org/*`, in which `*` stands for
+ * Reads `everyone`, `anonymous`, `user:alice`, `group:dev`, or `issuer:gha repository=org/*`, in which `*` matches
  * anything; undefined for anything else.
  */
 export function parseWho(text: string): Who | undefined {
@@ -48,7 +48,7 @@ export function whoText(who: Who): string {
   }
 }
 
-/** Whether an identity is one of these. */
+/** Whether an identity matches. */
 export function matcherOf(who: readonly Who[]): (identity: Identity) => boolean {
   const tests = who.map(testOf)
   return (identity) => tests.some((test) => test(identity))
@@ -62,7 +62,7 @@ function testOf(who: Who): (identity: Identity) => boolean {
       return ({ how }) => how === 'anonymous'
     case 'user': {
       const matches = globOf(who.name)
-      // Whom a token is of is its issuer's word: it could take the name of any user.
+      // An issuer chooses the names of its tokens' holders, which could be those of any user.
       return ({ how, name, issuer }) => how !== 'anonymous' && issuer === undefined && matches(name)
     }
     case 'group': {

@@ -9,8 +9,8 @@ import type { NamesOfRecipes } from './find-recipes.ts'
 /**
  * Finds the base of a recipe.
  * @param recipe the recipe that names it
- * @throws RECIPE_INVALID, REGISTRY_UNAVAILABLE; PACKAGE_DENIED for a base of other platforms, so that an index leaves this
- *   one out. All name the recipe and the field
+ * @throws RECIPE_INVALID, REGISTRY_UNAVAILABLE; PACKAGE_DENIED for a base without this platform, so that an index omits
+ * the platform. All errors name the recipe and the field
  */
 export async function findBase(
   bases: Pick<Bases, 'find'>,
@@ -26,7 +26,7 @@ export async function findBase(
   }
 }
 
-/** A failure as one of the field `base` of a recipe, if it is one of a base. */
+/** Converts a failure of a base to one of the recipe's field `base`; leaves others unchanged. */
 function ofBase(error: unknown, recipe: string, reference: string): unknown {
   if (!(error instanceof BaseProblem)) return error
   const reason = `${reference}: ${error.message}`
@@ -36,7 +36,7 @@ function ofBase(error: unknown, recipe: string, reference: string): unknown {
   return new RecipeError(recipe, 'base', reason)
 }
 
-/** A failure of making an image, with the names of its recipes where it is theirs and does not have one. */
+/** Adds the names of the recipes to a failure of a build, if a recipe caused it and it does not name one. */
 export function ofRecipes(
   error: unknown,
   { recipes, baseOf }: NamesOfRecipes,

@@ -19,13 +19,16 @@ import { storeError } from '../store/store.ts'
 import type { Blobs } from './blobs.ts'
 import { createFlights } from './single-flight.ts'
 
-/** The layers of base images, as they are, in the store. */
+/** The layers of base images, stored unchanged. */
 export type BaseLayers = {
-  /** Those that the store lacks, or that were not looked at. */
+  /** The layers that are missing from the store, or have not been read. */
   missing(base: BaseImage): Promise<readonly Layer[]>
-  /** Copies layers of a base, each once for all that wait for it. @throws BaseProblem, STORE_FULL, STORE_UNAVAILABLE */
+  /**
+   * Copies layers of a base, each once for all concurrent callers.
+   * @throws BaseProblem, STORE_FULL, STORE_UNAVAILABLE
+   */
   copy(base: PinnedBase, layers: readonly Layer[], demand: PartialDemand): Promise<void>
-  /** What each layer has where. @throws BaseProblem */
+  /** The entries of each layer. @throws BaseProblem */
   scans(base: BaseImage): Promise<readonly (readonly BaseEntry[])[]>
 }
 
@@ -33,16 +36,17 @@ export type BaseLayersDeps = {
   readonly catalog: Pick<Catalog, 'layers' | 'rememberLayer'>
   readonly blobs: Pick<Blobs, 'find' | 'publish' | 'read' | 'spoolDirectory'>
   readonly registry: Pick<BaseRegistry, 'layer'>
-  /** The most bytes of a base, expanded. */
+  /** The maximum uncompressed size of a base in bytes. */
   readonly size: number
   /** Runs work with a registry within the time limit. */
   readonly inTime: <T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>) => Promise<T>
 }
 
-// Files of a base, with those that upper layers replace, and bytes of their names and links.
+// The maximum number of files of a base, including those replaced by upper layers, and of bytes of their names and
+// links.
 const mostEntries = 400_000
 const mostNames = 64 * 1024 * 1024
-// Layers of all bases that are copied at once; how often a transfer that breaks off is begun.
+// The maximum number of layers copied at once, and of attempts for an interrupted transfer.
 const atOnce = 3
 const attempts = 3
 
@@ -61,7 +65,7 @@ export function createBaseLayers({
   const most = { bytes: mostBytes, entries: mostEntries }
   const newRoom = () => ({ ...most, names: mostNames })
 
-  /** Copies a layer from its registry, or only looks at it if the store has its bytes. */
+  /** Copies a layer from its registry, or only reads it if it is already in the store. */
   const copyOne = async (
     base: PinnedBase,
     layer: Layer,
@@ -131,7 +135,7 @@ export function createBaseLayers({
       const scans: (readonly BaseEntry[])[] = []
       for (const layer of layers) {
         const kept = parseScan(rows.get(scanKey(layer))?.facts)
-        // Its layers may have been looked at one by one, for other bases.
+        // Its layers may have been read one by one for other bases.
         for (const entry of kept ?? []) takeRoom(room, roomOf(entry), most.entries)
         scans.push(kept ?? (await readLayer(await blobs.read(layer.digest), layer, { room, most })))
       }

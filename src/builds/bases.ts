@@ -13,12 +13,12 @@ import { createBaseLayers, type BaseLayers, type BaseLayersDeps } from './base-l
 import { notReady } from './not-ready.ts'
 import { createFlights } from './single-flight.ts'
 
-/** The base images of recipes: kept in the store, and known by their digests. */
+/** The base images of recipes, stored locally and identified by their digests. */
 export type Bases = Pick<BaseLayers, 'scans'> & {
   /**
-   * What a base is for a platform. Its registry is asked only for one that is not in the store.
+   * Returns the base for a platform. Contacts its registry only if it is not in the store.
    * @param reference `registry/name@sha256:…`
-   * @throws BaseProblem; NOT_READY if its registry would have to be asked and may not
+   * @throws BaseProblem; NOT_READY if its registry would have to be contacted but must not
    */
   find(reference: string, platform: Platform, options: FindBaseOptions): Promise<BaseImage>
   /** Whether all its layers are in the store. */
@@ -28,20 +28,20 @@ export type Bases = Pick<BaseLayers, 'scans'> & {
 }
 
 export type FindBaseOptions = PartialDemand & {
-  /** Is called before the registry is asked, and may refuse. */
+  /** Called before the registry is contacted; may refuse by throwing. */
   readonly enter?: (() => void) | undefined
   readonly readyOnly?: true | undefined
 }
 
 export type BasesDeps = Pick<BaseLayersDeps, 'catalog' | 'blobs' | 'size'> & {
   readonly registry: BaseRegistry
-  /** Where bases may come from: `registry.example`, or `registry.example/team`. */
+  /** The allowed sources of bases: `registry.example`, or `registry.example/team`. */
   readonly registries: readonly string[]
-  /** Seconds for the manifest of a base, and for each of its layers. */
+  /** The timeout in seconds for the manifest of a base, and for each of its layers. */
   readonly timeLimit: number
 }
 
-// Bases whose facts are in memory, and for how long (ms) a failure is.
+// The number of bases cached in memory, and how long (ms) failures are cached.
 const mostKnown = 200
 const failureKept = 10_000
 
@@ -84,7 +84,7 @@ export function createBases(deps: BasesDeps): Bases {
     if (!base || !isPinned(base)) throw new BaseProblem('it is not pinned: run `nixery recipe lock`')
     if (isListed(base, registries)) return base
     throw new BaseProblem(
-      `bases may not come from there: the operator can add ${base.host} to NIXERY_BASE_REGISTRIES`,
+      `bases from this registry are not allowed: the operator can add ${base.host} to NIXERY_BASE_REGISTRIES`,
     )
   }
 
@@ -93,7 +93,7 @@ export function createBases(deps: BasesDeps): Bases {
     try {
       return row?.facts === undefined ? undefined : { reference, ...factsForm.parse(JSON.parse(row.facts)) }
     } catch {
-      return undefined // of a later version: the registry is asked again
+      return undefined // written by a later version: request it from the registry again
     }
   }
 
@@ -142,7 +142,7 @@ export function createBases(deps: BasesDeps): Bases {
       await layers.copy(allowed(base.reference), await layers.missing(base), demand)
       const [first] = base.layers
       if (!first) throw new Error('a base without layers')
-      // With a layer of it, so that it is forgotten when that is.
+      // Recorded with one of its layers, so that both are removed together.
       const facts = JSON.stringify({ layers: base.layers, config: base.config })
       await catalog.rememberLayer(factsKey(base.reference, platform), { ...first, facts }, [])
     },

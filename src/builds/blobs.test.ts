@@ -16,7 +16,7 @@ describe('a blob that the catalog does not know', () => {
   let catalog: Catalog
   let blobs: Blobs
   let reads: number
-  /** What is stored under `digest`, and what comes when it is read. */
+  /** The recorded `digest` and the bytes returned when it is read. */
   let stored: Buffer | undefined
   let read: () => Readable
 

@@ -36,7 +36,7 @@ export type BuilderDeps = FlowDeps & {
   readonly retryLease: number
   /** Called for each image that is served from memory. */
   readonly onRemembered?: () => void
-  /** Called before the image of a build is recorded. @throws if the build may not record it any more */
+  /** Called before the image of a build is recorded. @throws if the build may no longer record it */
   readonly fence?: (build: string) => Promise<void>
 }
 
@@ -52,7 +52,7 @@ export type Builder = {
   build(image: ImageRequest, caller: Caller): Promise<BuiltImage>
   /** Returns the image, and counts a pull, if it is in memory and nothing has to be checked. */
   known(image: ImageRequest): Image | undefined
-  /** Whether Nix has begun to realise for a build in progress, which is not cancelled any more. */
+  /** Whether Nix has begun to realise for a build in progress, which can no longer be cancelled. */
   isCommitted(build: string): boolean
   /** Refuses new requests, and fails those that wait. */
   drain(): void

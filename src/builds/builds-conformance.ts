@@ -5,7 +5,7 @@ import { parseImageReference } from '../image/name.ts'
 import { buildImage, type Builds, type BuildUpdate } from './builds.ts'
 import type { openFakeBuilds } from './fake-builds-testing.ts'
 
-/** Builds under test, over a fake that says what it was asked to do. */
+/** Builds under test, with a fake that records its calls. */
 export type OpenBuilds = {
   readonly builds: Builds
   readonly fake: ReturnType<typeof openFakeBuilds>
@@ -24,7 +24,7 @@ export async function updatesOf(builds: Pick<Builds, 'events'>, id: string): Pro
   return updates
 }
 
-/** What every implementation of `Builds` does. */
+/** The tests that every implementation of `Builds` must pass. */
 export function describeBuilds(name: string, open: () => Promise<OpenBuilds>): void {
   const check = (what: string, run: (opened: OpenBuilds) => Promise<void>): void => {
     void it(what, async () => {
@@ -39,7 +39,7 @@ export function describeBuilds(name: string, open: () => Promise<OpenBuilds>): v
   }
 
   describe(name, () => {
-    check('tell what happens as plain data, the same to whoever reads early or late', async (opened) => {
+    check('report events as plain data, the same to early and late readers', async (opened) => {
       const { builds, fake } = opened
       const { id } = await builds.submit(hello, options)
       const early = updatesOf(builds, id)
@@ -58,39 +58,39 @@ export function describeBuilds(name: string, open: () => Promise<OpenBuilds>): v
       await failsWith('BUILD_FAILED', builds.result(id))
     })
 
+    check('serve equal requests with one build, whose failure is remembered', async ({ builds, fake }) => {
+      const ids = await Promise.all(Array.from({ length: 20 }, () => builds.submit(hello, options)))
+      let joined = 0
+      for await (const { type } of builds.events(ids[0]?.id ?? '')) {
+        if (type === 'joined') joined += 1
+        if (joined === ids.length) break
+      }
+      fake.end()
+      for (const { id } of ids) await failsWith('BUILD_FAILED', builds.result(id))
+      const again = await builds.submit(hello, options)
+      await failsWith('BUILD_FAILED', builds.result(again.id))
+      assert.deepEqual(fake.started, ['hello'])
+    })
+
     check(
-      'serve many equal requests with one build, whose failure is remembered',
-      async ({ builds, fake }) => {
-        const ids = await Promise.all(Array.from({ length: 20 }, () => builds.submit(hello, options)))
-        let joined = 0
-        for await (const { type } of builds.events(ids[0]?.id ?? '')) {
-          if (type === 'joined') joined += 1
-          if (joined === ids.length) break
-        }
+      'report the continuing build to a caller after its limit, and return its result to the next one',
+      async (opened) => {
+        const { builds, fake } = opened
+        const first = await builds.submit(hello, options)
+        await fake.began
+        const impatient = await builds.submit(hello, { ...options, limit: 1 })
+        await assert.rejects(builds.result(impatient.id), (error) => {
+          if (!hasCode(error, 'STILL_BUILDING')) return false
+          return error.detail?.build === undefined || /^[0-9a-f-]{36}$/.test(error.detail.build)
+        })
+        await builds.cancel(first.id)
+        await failsWith('CANCELLED', builds.result(first.id))
+        const next = await builds.submit(hello, options)
         fake.end()
-        for (const { id } of ids) await failsWith('BUILD_FAILED', builds.result(id))
-        const again = await builds.submit(hello, options)
-        await failsWith('BUILD_FAILED', builds.result(again.id))
+        await failsWith('BUILD_FAILED', builds.result(next.id))
         assert.deepEqual(fake.started, ['hello'])
       },
     )
-
-    check('tell a caller after its limit which build goes on, and the next one gets it', async (opened) => {
-      const { builds, fake } = opened
-      const first = await builds.submit(hello, options)
-      await fake.began
-      const impatient = await builds.submit(hello, { ...options, limit: 1 })
-      await assert.rejects(builds.result(impatient.id), (error) => {
-        if (!hasCode(error, 'STILL_BUILDING')) return false
-        return error.detail?.build === undefined || /^[0-9a-f-]{36}$/.test(error.detail.build)
-      })
-      await builds.cancel(first.id)
-      await failsWith('CANCELLED', builds.result(first.id))
-      const next = await builds.submit(hello, options)
-      fake.end()
-      await failsWith('BUILD_FAILED', builds.result(next.id))
-      assert.deepEqual(fake.started, ['hello'])
-    })
 
     check('are cancelled one request at a time', async ({ builds, fake }) => {
       const [one, two] = [await builds.submit(hello, options), await builds.submit(hello, options)]
@@ -104,19 +104,19 @@ export function describeBuilds(name: string, open: () => Promise<OpenBuilds>): v
       assert.deepEqual(fake.started, ['hello'])
     })
 
-    check('refuse to begin anything for a caller that may not build', async ({ builds, fake }) => {
+    check('start nothing for a caller that may not build', async ({ builds, fake }) => {
       const { id } = await builds.submit(hello, { ...options, readyOnly: true })
       await failsWith('NOT_READY', builds.result(id))
       assert.deepEqual(fake.started, [])
     })
 
-    check('know their ids', async ({ builds }) => {
+    check('validate ids', async ({ builds }) => {
       await assert.rejects(builds.result('nope'), /unknown request id nope/)
       await assert.rejects(updatesOf(builds, 'nope'), /unknown request id nope/)
       await builds.cancel('nope')
     })
 
-    check('are cancelled with the signal of a caller in the process', async ({ builds, fake }) => {
+    check("are cancelled when a caller's signal fires", async ({ builds, fake }) => {
       const leaving = new AbortController()
       const image = buildImage(builds, hello, { ...options, signal: leaving.signal })
       image.catch(() => {})

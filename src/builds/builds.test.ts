@@ -4,7 +4,7 @@ import { parseImageReference } from '../image/name.ts'
 import { describeBuilds, failsWith } from './builds-conformance.ts'
 import { openFakeBuilds } from './fake-builds-testing.ts'
 
-describeBuilds('builds in the process', async () => {
+describeBuilds('builds in this process', async () => {
   const fake = openFakeBuilds()
   return { builds: fake.builds, fake, close: async () => {} }
 })
@@ -19,7 +19,7 @@ describe('builds of a group', () => {
     assert.deepEqual([started, pins.length, builds.running], [['hello'], 2, 1])
     await builds.cancel(one.id)
     await failsWith('CANCELLED', builds.result(one.id))
-    assert.equal(builds.running, 1, 'the other still wants it')
+    assert.equal(builds.running, 1, 'the other request still needs it')
     end()
     await failsWith('BUILD_FAILED', builds.result(two.id))
   })

@@ -17,7 +17,7 @@ export type BuildOptions = {
   readonly limit?: number | undefined
   /** Whether this is built ahead of demand: after everything that clients wait for, and not counted as a pull. */
   readonly background?: boolean
-  /** Only an image that is there already: nothing is evaluated, fetched, realised or packed for the caller. */
+  /** Only return an existing image: nothing is evaluated, fetched, realised or packed for the caller. */
   readonly readyOnly?: boolean
   /** The id of the build if this request starts it; a random one if not given. */
   readonly build?: string
@@ -91,7 +91,7 @@ export type WorkerStatus = {
    * @throws RECIPE_UNKNOWN, NOT_READY if it may not be evaluated, and what finding recipes throws
    */
   recipePackages(request: ImageRequest, mayEvaluate: boolean): Promise<ReadonlyMap<string, readonly string[]>>
-  /** Checks a part that builds need; undefined if they are made by other processes. @throws if it does not work */
+  /** Checks a component that builds need; undefined if other processes run the builds. @throws if it does not work */
   readonly check?: (part: 'nix' | 'packages', set?: string) => Promise<void>
   load(): {
     /** The number of builds, and of those that wait for Nix or packing. */

@@ -18,34 +18,34 @@ import { knownLayers } from './packing.ts'
 import type { Resolver } from './resolve.ts'
 import { rootsOf, specFor } from './spec-of.ts'
 
-/** A layer that an image has, or would have. Sizes are bytes. */
+/** A layer of an existing or planned image. Sizes are in bytes. */
 export type EstimatedLayer = {
-  /** Of its store paths; 0 for the links to them. */
+  /** The size of its store paths; 0 for the layer of links. */
   readonly narSize: number
   readonly comment: string
   readonly paths: readonly StorePath[]
-  /** What clients download; undefined for a layer that is not packed yet. */
+  /** The download size; undefined for a layer that is not packed yet. */
   readonly packed: { readonly digest: Digest; readonly size: number } | undefined
 }
 
-/** What is known of an image without making it. */
+/** What is known about an image without building it. */
 export type Estimate = {
   readonly packages: readonly Pick<ChosenOutput, 'attribute' | 'version' | 'output' | 'license' | 'implied'>[]
-  /** Packages and recipes of which nothing is known yet, since nobody has pulled an image with them. */
+  /** Packages and recipes about which nothing is known, because nobody has pulled an image with them. */
   readonly unknown: readonly string[]
-  /** Store paths that are known, and their size in bytes. */
+  /** The number of known store paths, and their size in bytes. */
   readonly paths: number
   readonly narSize: number
-  /** Undefined unless all of the image is known. */
+  /** Undefined unless the whole image is known. */
   readonly layers: readonly EstimatedLayer[] | undefined
-  /** Why there can be no such image. */
+  /** Why the image cannot exist. */
   readonly failure: NixeryError | undefined
 }
 
 /** Estimates images from the facts in the catalog. Nothing is evaluated, fetched, realised or packed. */
 export type Estimates = {
   of(request: ImageRequest): Promise<Estimate>
-  /** The images that are pulled most, with the digests of their layers. */
+  /** The most pulled images, with the digests of their layers. */
   popular(): Promise<readonly PopularImage[]>
 }
 
@@ -60,11 +60,11 @@ export type EstimateDeps = {
   readonly compressorId: string
   readonly layering: () => Layering
   readonly labels: Readonly<Record<string, string>>
-  /** Reads a name as it was pulled. @throws NAME_INVALID */
+  /** Parses an image name. @throws NAME_INVALID */
   readonly parse: (name: string) => ImageRequest
 }
 
-// Estimates that are kept in memory, and for how long (ms): what is not known may be known soon.
+// The number of cached estimates, and for how long (ms): missing facts may become known soon.
 const mostKept = 200
 const keptFor = 5_000
 const popularFor = 60_000
@@ -94,7 +94,7 @@ export function createEstimates(deps: EstimateDeps): Estimates {
         const { layers = [] } = await of(request)
         found.push({ request, layers: new Set(layers.flatMap(({ packed }) => packed?.digest ?? [])) })
       } catch {
-        continue // it was pulled once, and cannot be any more
+        continue // it was pulled once, but is no longer valid
       }
     }
     return found
@@ -113,7 +113,7 @@ export function createEstimates(deps: EstimateDeps): Estimates {
 
 type Part = Pick<Estimate, 'packages'> & { readonly spec: ImageSpec; readonly closure: Closure | undefined }
 
-/** What is known of a request; undefined if its packages are not. @throws what resolving does */
+/** What is known about a request; undefined if its packages are unknown. @throws what resolving does */
 async function partOf(
   deps: EstimateDeps,
   request: ImageRequest,
@@ -163,7 +163,7 @@ async function wholeEstimate(
   return { packages, unknown: [], paths: closure.paths.size, narSize, layers, failure: undefined }
 }
 
-/** What is known of the packages one by one. */
+/** What is known about each package. */
 async function partialEstimate(
   deps: EstimateDeps,
   request: ImageRequest,

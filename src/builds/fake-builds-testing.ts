@@ -5,7 +5,7 @@ import { createLocalBuilds } from './local-builds.ts'
 
 /**
  * Builds in this process with a Nix that knows every name, and whose builds fail when the test says so.
- * @param deps.changing whether each pin gives another revision
+ * @param deps.changing whether each pin returns a new revision
  */
 export function openFakeBuilds({
   changing = false,

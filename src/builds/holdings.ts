@@ -4,19 +4,22 @@ import type { Digest } from '../image/digest.ts'
 import { formatImageName, type ImageRequest } from '../image/name.ts'
 import type { Image } from './image.ts'
 
-/** Which manifests and blobs belong to the images of a name: clients that may not pull an image get no part of it. */
+/**
+ * Records which manifests and blobs belong to the images of a name: clients that may not pull an image must not get
+ * parts of it.
+ */
 export type Holdings = {
-  /** An image was given under this name. */
+  /** Records that an image was served under this name. */
   note(request: ImageRequest, image: Image): void
-  /** Whether a digest is one of an image that was given under this name, in this process or in another, ever. */
+  /** Whether a digest belongs to an image that was ever served under this name, by any process. */
   holds(request: ImageRequest, digest: Digest): boolean | Promise<boolean>
 }
 
-// Names that are remembered, and images of each: for those that were given just now and are not in the catalog yet. An
-// image of 120 layers takes 30 kB, most of which its being recent takes anyway.
+// The number of cached names, and images of each, for images that are not in the catalog yet. An image of 120 layers
+// takes 30 kB, most of which is shared with the recent images.
 const mostNames = 1_000
 const mostImages = 8
-// Answers of the catalog: 300 bytes each.
+// Cached answers of the catalog, 300 bytes each.
 const mostAnswers = 50_000
 
 export function createHoldings(catalog: Pick<Catalog, 'holds'>): Holdings {

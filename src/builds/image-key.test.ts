@@ -42,7 +42,7 @@ const keyOfSpec = (spec: ImageSpec): string =>
   imageKey(spec, closure, { ...layering, strategy: 'stable' }, 'gzip')
 
 describe('the key and digests of an image', () => {
-  // An image key that changes rebuilds every image of every registry: change them once in a release at most.
+  // A changed image key rebuilds every image of every registry: change keys at most once per release.
   const rows = [
     [
       'hello',
@@ -74,7 +74,7 @@ describe('the key and digests of an image', () => {
     ],
   ] as const
   for (const [name, options, key, config, manifest] of rows) {
-    it(`of ${name} are what they were`, async () => {
+    it(`of ${name} have not changed`, async () => {
       const spec = specFor(name)
       assert.equal(imageKey(spec, closure, { ...layering, ...options }, 'gzip'), key)
       const publishNothing = { publish: () => Promise.resolve() } as Partial<Blobs> as Blobs

@@ -9,7 +9,7 @@ import { layeringKey, type LayerOptions } from './layers.ts'
 
 /** The contributions of recipes, if any: images without recipes keep their keys of earlier versions. */
 const contentsOf = ({ base, accounts, files, nixDatabase, annotations, maxLayers }: ImageSpec): object => ({
-  // Its config is part of the image's.
+  // Its config is part of the image's config.
   base: base && { reference: base.reference, layers: base.layers },
   accounts,
   files,

@@ -7,7 +7,7 @@ it('reads images in the catalog, and ignores those of another format', () => {
   const part = { digest: digestOf('a'), size: 7 }
   const image: Image = { manifests: { docker: part, oci: part }, config: part, layers: [part] }
   assert.deepEqual(parseImage(JSON.stringify(image)), image)
-  // What a later version adds does no harm.
+  // Fields added by later versions are ignored.
   const later = { ...image, annotations: {}, manifests: { ...image.manifests, soci: part } }
   assert.deepEqual(parseImage(JSON.stringify(later)), image)
   for (const text of ['', '7', 'null', '{}', '{"form":3}', JSON.stringify({ ...image, layers: [{}] })]) {

@@ -36,7 +36,7 @@ export type LayerOptions = {
   readonly popularity: Popularity
   readonly maxLayers: number
   readonly compressorId: string
-  /** What the layers of the base have where. */
+  /** The entries of the base's layers. */
   readonly scans?: () => Promise<RootfsInput['base']>
 }
 
@@ -85,11 +85,12 @@ export function layerSpecs(closure: Closure, spec: LinkSpec, options: LayerOptio
   return [...layers, linksLayer(closure, spec, options)]
 }
 
-// Layers that Docker's overlay2 mounts, without the two that it adds for a container, and without that of links.
+// The number of layers that Docker's overlay2 can mount, minus the two that it adds for a container, and the layer of
+// links.
 const mostLayers = 122
 
 /**
- * The number of layers of store paths that an image may have: with those of its base, runtimes must be able to mount all.
+ * The maximum number of layers of store paths, so that runtimes can mount them together with the layers of the base.
  * @throws RECIPE_INVALID if the base leaves no room
  */
 export function budgetOf({ base, maxLayers }: Pick<ImageSpec, 'base' | 'maxLayers'>, usual: number): number {
@@ -99,7 +100,7 @@ export function budgetOf({ base, maxLayers }: Pick<ImageSpec, 'base' | 'maxLayer
   if (left >= 1) return Math.min(wanted, left)
   throw new NixeryError(
     'RECIPE_INVALID',
-    `base: ${base.reference} has ${base.layers.length} layers, and an image on it must have more: at most ${mostLayers - 1}`,
+    `base: ${base.reference} has ${base.layers.length} layers, but a base may have at most ${mostLayers - 1}`,
   )
 }
 
@@ -107,14 +108,14 @@ export function budgetOf({ base, maxLayers }: Pick<ImageSpec, 'base' | 'maxLayer
 export const baseLayersOf = ({ base }: Pick<ImageSpec, 'base'>) =>
   base?.layers.map((layer) => ({ layer, comment: `base ${base.reference}` })) ?? []
 
-/** What the last layer is made of, besides the closure. */
+/** The inputs of the last layer, besides the closure. */
 export type LinkSpec = Pick<ImageSpec, 'platform' | 'links' | 'commit'> &
   Partial<Pick<ImageSpec, 'base' | 'config' | 'accounts' | 'files' | 'nixDatabase'>>
 
-/** What recipes add to the last layer; undefined where that is nothing. */
+/** The contributions of recipes to the last layer; undefined if there are none. */
 function extraOf({ base, accounts, files, nixDatabase, config }: LinkSpec): RootfsExtra | undefined {
   const { workdir, user } = config ?? {}
-  // On a base, whether there is such a user is only known with the base.
+  // On a base, the base determines whether the user exists.
   const isNeeded = workdir !== undefined || base !== undefined
   const extra = { accounts, files, nixDatabase, workdir, user: isNeeded ? user : undefined }
   return Object.values(extra).some((value) => value !== undefined) ? extra : undefined

@@ -13,7 +13,7 @@ export type LocalBuilds = Omit<Builds, 'submit'> &
   Pick<Builder, 'drain' | 'running' | 'queued' | 'isCommitted'> & {
     load(): Omit<ReturnType<WorkerStatus['load']>, 'evaluators' | 'revisions'>
     readonly pin: Pin
-    /** @param meant the pinned request, if it is pinned already */
+    /** @param meant the request, if it is already pinned */
     submit(
       request: ImageRequest,
       options: BuildOptions,

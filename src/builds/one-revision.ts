@@ -43,7 +43,7 @@ export function createOneRevision(count: number): OneRevision {
 /** For a single image. */
 export const onItsOwn = (): OneRevision => createOneRevision(1)
 
-/** For a single image whose package set is pinned already. */
+/** For a single image whose package set is already pinned. */
 export const alreadyPinned = (meant: Meant<ImageRequest>): OneRevision => ({
   pin: () => Promise.resolve(meant),
   agree: () => Promise.resolve(true),

@@ -13,14 +13,6 @@ import { linkFactsText, parseLinkFacts } from './layers.ts'
 import { openMembers } from './members.ts'
 import type { Flights, Start } from './single-flight.ts'
 
-/** For contents that count only when other workers have agreed. */
-export type Remembering = {
-  /** Whether the bytes of these paths count, or without any, of the whole closure. Waits until that is known. */
-  mayRemember(paths: readonly StorePath[]): Promise<boolean>
-  /** Called before an image is composed. @throws if some bytes do not count: the image is made again */
-  confirm(): Promise<void>
-}
-
 /** What is needed to find and pack layers. */
 export type PackingDeps = Demand & {
   readonly catalog: Catalog
@@ -31,8 +23,6 @@ export type PackingDeps = Demand & {
   /** The layers that are being packed by all builds. */
   readonly packing: Flights<KnownLayer>
   readonly emit: Emit
-  /** Undefined if all contents count. */
-  readonly remembering?: Remembering
 }
 
 /** The layers that exist: recorded in the catalog with all facts, and complete in the store. */
@@ -141,16 +131,13 @@ async function packLayer(
     const span = spans[index]
     return span ? [{ key, digest: layer.digest, ...span }] : []
   })
-  const paths = wanted.members.map(({ storePath }) => storePath)
-  if ((await deps.remembering?.mayRemember(paths)) ?? true) {
-    await catalog.rememberLayer(wanted.key, layer, members)
-    await catalog.rememberListings(
-      wanted.members.flatMap(({ facts: path }, index) => {
-        const listing = listings[index]
-        return listing === undefined ? [] : [{ facts: path, listing }]
-      }),
-    )
-  }
+  await catalog.rememberLayer(wanted.key, layer, members)
+  await catalog.rememberListings(
+    wanted.members.flatMap(({ facts: path }, index) => {
+      const listing = listings[index]
+      return listing === undefined ? [] : [{ facts: path, listing }]
+    }),
+  )
   const ms = performance.now() - started
   const { digest, size } = layer
   deps.emit({ type: 'packed', digest, size, paths: wanted.members.length, copied, ms })

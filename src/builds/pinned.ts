@@ -10,7 +10,7 @@ export type Pinned = {
   readonly world: string
 }
 
-/** Pins the package set of a request. @param options.old as in `PackageSource.pin`. @throws what pinning does */
+/** Pins the package set of a request. @param options.old as in `PackageSource.pin`. @throws what pinning throws */
 export type Pin = (request: ImageRequest, options: { readonly old: boolean }) => Promise<Pinned>
 
 export const createPin =

@@ -17,9 +17,9 @@ export type ReadyDeps = FlowDeps & {
 }
 
 /**
- * Finds existing images for clients that may not build: nothing is evaluated, fetched, realised or packed. An image that
- * is remembered by the catalog alone is found with a few queries, whatever its name.
- * @throws NOT_READY; what pinning `latest` does; what the packages' remembered resolutions say
+ * Finds existing images for clients that may not build: nothing is evaluated, fetched, realised or packed. An image
+ * that is only in the catalog is found with a few queries, whatever its name.
+ * @throws NOT_READY; what pinning `latest` throws; the packages' stored failures
  */
 export function createReady(
   deps: ReadyDeps,
@@ -31,7 +31,8 @@ export function createReady(
   const pin = async (request: ImageRequest, together: OneRevision): Promise<Meant<ImageRequest>> => {
     const { tag } = request
     if (tag !== 'latest' && sets.current(request) === undefined) {
-      // Only a tag under which this image was given before: the first in the list behind what stands just before it.
+      // Only a tag under which this image was served before: query the first tag after the text that sorts just before
+      // it.
       const [found] = await catalog.tags(formatImageName(request), { after: textBefore(tag), limit: 1 })
       if (found !== tag) throw notReady()
     }
@@ -68,6 +69,6 @@ const refuse = (): never => {
   throw notReady()
 }
 
-/** A text that sorts before another, with nothing that is a tag between them. */
+/** A text that sorts before another one, with no possible tag between them. */
 const textBefore = (tag: string): string =>
   `${tag.slice(0, -1)}${String.fromCodePoint((tag.codePointAt(tag.length - 1) ?? 1) - 1)}~`

@@ -16,9 +16,9 @@ describe('recent images', () => {
     let found = 0
     for (let index = 0; index < 5_000; index += 1) if (await recent.find(`image-${index}`)) found += 1
     assert.ok(found > 10 && found <= 1_000_000 / size, `${found}`)
-    assert.ok(await recent.find('image-4999'), 'the newest is there')
+    assert.ok(await recent.find('image-4999'), 'the newest is cached')
     recent.remember('x'.repeat(2_000_000), { image, key: testKey('too large') })
-    assert.ok(await recent.find('image-4999'), 'one that is too large pushes out nothing')
+    assert.ok(await recent.find('image-4999'), 'one that is too large displaces nothing')
     await registry.dispose()
   })
 

@@ -43,7 +43,7 @@ it('the key of a request depends on the index of versions only if it has version
         return generation
       }),
     )
-    // Reading the index costs as much as the rest of a known pull.
+    // Reading the index takes as long as the rest of a cached pull.
     assert.equal(looks > 0, !isSame, name)
     assert.equal(keys[0] === keys[1], isSame, name)
     assert.equal(keys[1], keys[2])

@@ -50,8 +50,8 @@ export function createRequestKeys(): RequestKeys {
 }
 
 /**
- * What an image depends on besides its request and the index of versions: the package set, its recipes and how layers are
- * made. Equal on all workers with equal settings.
+ * What an image depends on besides its request and the index of versions: the package set, its recipes and the
+ * layering. Equal on all workers with equal settings.
  */
 export const worldOf = (
   { name, revision, commit }: PinnedSet,

@@ -61,7 +61,7 @@ async function resolve(
 }
 
 describe('names with versions', () => {
-  it('mean the newest version that matches, of the pinned revision or of a commit', async () => {
+  it('mean the newest matching version, of the pinned revision or of a commit', async () => {
     const there = [
       ['1.2', packageOf('1.2')],
       ['1.10', packageOf('1.10')],
@@ -107,7 +107,7 @@ describe('names with versions', () => {
     )
   })
 
-  it('that match nothing are missing, with suggestions', async () => {
+  it('that match nothing are reported as missing, with suggestions', async () => {
     const there = ['1.0', '1.10', '2.0', '3.0'].map((version) => [version, packageOf(version)] as const)
     const { found } = await resolve('tool--1.5', packageOf('3.1'), there)
     assert.deepEqual(found, { status: 'missing', nearest: ['tool--1.0', 'tool--1.10', 'tool--3.1'] })

@@ -12,30 +12,31 @@ export type OtherVersions = {
   readonly index: Pick<VersionIndex, 'find' | 'add'>
   /** The package set's repository in the index. */
   readonly source: string
-  /** Pins the set at a commit. @throws MANIFEST_UNKNOWN for one that no allowed ref reaches, SOURCE_UNREACHABLE */
+  /** Pins the set at a commit. @throws MANIFEST_UNKNOWN for a commit that no allowed ref reaches, SOURCE_UNREACHABLE */
   readonly pin: (commit: string) => Promise<PinnedSet>
 }
 
-/** A name with a version, as it was written and in its parts. */
+/** A name with a version, as written and in its parts. */
 export type WrittenVersion = Versioned & { readonly written: string }
 
-/** The names that may mean a version. */
+/** The names that may contain a version. */
 export const versionsIn = (names: readonly string[]): WrittenVersion[] =>
   names.flatMap((written) => {
     const versioned = splitVersion(written)
     return versioned ? [{ ...versioned, written }] : []
   })
 
-// Commits that are tried for one name: of an index that is out of date, a few may be gone.
+// The maximum number of commits tried for one name: if the index is out of date, some may no longer exist.
 const mostTried = 5
 
 /**
- * Decides what names with versions mean, each alone in the revision that has the version. A name that the package set has
- * as it is written is left as it is.
- * @param resolutions of these names as written, and without their versions, in the pinned revision; gets the results
+ * Decides what names with versions mean, each in the revision that has the version. A name that the package set has
+ * literally is left unchanged.
+ * @param resolutions of these names as written, and without their versions, in the pinned revision; receives the
+ * results
  * @param lookUp resolves a name in another revision, with the operator's filter
- * @returns the commits of packages that are not of the pinned revision
- * @throws what pinning does, unless the commit is gone; and what `lookUp` does
+ * @returns the commits of packages that are not from the pinned revision
+ * @throws what pinning throws, unless the commit no longer exists; and what `lookUp` throws
  */
 export async function resolveVersions(
   names: readonly WrittenVersion[],
@@ -78,7 +79,7 @@ export async function resolveVersions(
 const versionsHere = (found: Resolution | undefined): AvailableVersion[] =>
   found?.status === 'package' && found.version !== '' ? [{ version: found.version }] : []
 
-/** What the index has for a name, as it is written or spelled. */
+/** Looks up a name in the index, as written or spelled. */
 function indexed({ index, source }: OtherVersions, name: string): AvailableVersion[] {
   const found = index.find(source, name)
   if (found.length > 0) return found
@@ -98,13 +99,13 @@ async function inCommit(
   try {
     return await lookUp(name, await pin(commit))
   } catch (error) {
-    // No allowed ref reaches it: not any more, or not yet as far as is known.
+    // No allowed ref reaches it, either no longer or not yet.
     if (!hasCode(error, 'MANIFEST_UNKNOWN')) throw error
     return undefined
   }
 }
 
-/** Remembers the versions of packages that were looked up in a commit. @throws what finding its time does */
+/** Records the versions of packages that were looked up in a commit. @throws what finding its time throws */
 export async function noteVersions(
   { index, source }: OtherVersions,
   { origin }: PinnedSet,

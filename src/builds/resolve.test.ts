@@ -37,7 +37,7 @@ before(async () => {
 })
 after(() => bench.close())
 
-/** A resolver that remembers passing failures for ever, and what it asks of Nix. */
+/** A resolver that remembers temporary failures forever, and records its requests to Nix. */
 async function resolverOver(catalog: Catalog, deny: string[] = [], allow: string[] = []) {
   const asked: LookUp[] = []
   const evaluate: Bench['nix']['evaluate'] = (lookUp, watch) => {
@@ -152,7 +152,7 @@ describe('the resolver', () => {
     const second = await resolverOver(catalog, ['secret'])
     assert.equal(await second.resolve('alias.secret'), 'PACKAGE_DENIED')
     assert.deepEqual(second.asked, [])
-    // What is remembered depends on what is denied.
+    // Stored results depend on what is denied.
     const open = await resolverOver(catalog)
     assert.equal(await open.resolve('alias.secret/secret'), 'alias.secret')
     await catalog.close()

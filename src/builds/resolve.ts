@@ -42,7 +42,7 @@ export type ResolverDeps = {
   readonly later: (work: Promise<unknown>) => void
   /** Other versions than those of the pinned revision, if there is an index of them. */
   readonly versions?: OtherVersions | undefined
-  /** Names in images that may be meant by one that does not exist, the likeliest first; none by default. */
+  /** Suggests names for one that does not exist, the most likely first; none by default. */
   readonly hints?: ((name: string) => readonly string[]) | undefined
   /** Failures remembered for a short time; by default for the usual one. */
   readonly passing?: PassingFailures

@@ -24,8 +24,8 @@ export type SpecOfRequest = {
 }
 
 /**
- * The spec of a request: its names resolved, and its base found.
- * @throws what `Resolver.resolve` and `findBase` do
+ * The spec of a request, with its names resolved and its base found.
+ * @throws what `Resolver.resolve` and `findBase` throw
  */
 export async function specFor(
   { resolver, bases, labels }: SpecDeps,
@@ -43,7 +43,7 @@ export async function specFor(
   return { spec: specOf(request, resolved, { env: environment, labels }), packages, named }
 }
 
-/** All store paths that an image is built for. */
+/** All store paths that an image is built from. */
 export const rootsOf = ({ packages, roots = [] }: ImageSpec): StorePath[] => [
   ...new Set([...packages, ...roots].map(({ outputPath }) => outputPath)),
 ]

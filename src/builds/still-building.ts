@@ -1,6 +1,6 @@
 import { NixeryError } from '../errors.ts'
 
-/** The error of requests that the process does not answer any more. */
+/** The error of requests that the process no longer answers. */
 export const stopping = () => new NixeryError('CANCELLED', 'the registry is stopping')
 
 /** @param build the id of the build, if it has begun */

@@ -79,7 +79,7 @@ export function createWarmer(deps: WarmerDeps): Warmer {
   const ending = new AbortController()
   let timer: NodeJS.Timeout | undefined
 
-  /** @returns whether the package set does not have the image any more */
+  /** @returns whether the package set no longer has the image */
   const makeReady = async (request: ImageRequest, isNamed: boolean): Promise<boolean> => {
     const name = `${formatImageName(request)}:${request.tag} on ${request.platform.architecture}`
     try {
@@ -122,7 +122,7 @@ export function createWarmer(deps: WarmerDeps): Warmer {
         }
       }
       if (outdatedCount > 0) {
-        warn(`${outdatedCount} of the images that were pulled most are not in the package set any more`)
+        warn(`${outdatedCount} of the images that were pulled most are no longer in the package set`)
       }
     },
     start() {

@@ -78,7 +78,9 @@ async function withBase(
   const { NIXERY_BASE_REGISTRIES: places, NIXERY_PLATFORMS: usual } = context.config()
   try {
     if (!isListed(base, places)) {
-      throw new BaseProblem(`bases may not come from there: add ${base.host} to NIXERY_BASE_REGISTRIES`)
+      throw new BaseProblem(
+        `bases from this registry are not allowed: add ${base.host} to NIXERY_BASE_REGISTRIES`,
+      )
     }
     const registry = createBaseRegistry({ environment: process.env })
     const wanted = Object.values(platforms).filter(({ architecture }) =>

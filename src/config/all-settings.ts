@@ -11,7 +11,6 @@ import { packageSettings } from './packages.ts'
 import { programSettings } from './program.ts'
 import { setSettings } from './sets.ts'
 import { serverSettings } from './server.ts'
-import { sharingSettings } from './sharing.ts'
 import { storageSettings } from './storage.ts'
 import { upkeepSettings } from './upkeep.ts'
 
@@ -29,7 +28,6 @@ export const settingGroups = {
   Storage: storageSettings,
   Database: databaseSettings,
   'Front ends and workers': fleetSettings,
-  'Shared binary cache': sharingSettings,
   Cleanup: upkeepSettings,
   Program: programSettings,
 }
@@ -48,7 +46,6 @@ export const schema = z.object({
   ...storageSettings,
   ...databaseSettings,
   ...fleetSettings,
-  ...sharingSettings,
   ...upkeepSettings,
   ...programSettings,
 })

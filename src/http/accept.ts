@@ -11,7 +11,7 @@ export type Choice = { readonly kind: 'manifest' | 'index'; readonly form: Manif
 const choices = new LRUCache<string, Choice>({ max: 1000 })
 const longestKept = 1024
 
-/** What this client gets for a name, which means one platform if it says so. */
+/** What this client gets for a name: one platform if the name contains it. */
 export function choiceOf(
   request: HttpRequest,
   { platformNamed }: ImageRequest,

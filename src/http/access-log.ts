@@ -7,9 +7,9 @@ export type AccessLogEntry = {
   readonly method: string
   readonly path: string
   readonly status: number
-  /** Until the last byte was handed over. */
+  /** Milliseconds until the last byte was handed to the system. */
   readonly ms: number
-  /** The bytes of the body that were sent. */
+  /** The number of body bytes sent. */
   readonly bytes: number
   readonly userAgent: string | undefined
   readonly error?: unknown

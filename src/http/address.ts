@@ -17,8 +17,8 @@ const privateRanges = [
  * Distinguishes clients by their addresses.
  * @param peer the other end of the connection
  * @param forwarded the `X-Forwarded-For` header
- * @returns an IPv4 address or the /64 prefix of an IPv6 address; undefined if the client cannot be distinguished from others,
- *   because the connection comes from a trusted proxy that says nothing of use
+ * @returns an IPv4 address or the /64 prefix of an IPv6 address; undefined if the client cannot be distinguished from
+ * others, because the connection comes from a trusted proxy without a usable header
  */
 export type ClientOf = (peer: string | undefined, forwarded: string | undefined) => string | undefined
 
@@ -36,7 +36,7 @@ export function createClientOf(trusted: readonly string[]): ClientOf {
   const isProxy = (address: string) => proxies.check(address, isIPv4(address) ? 'ipv4' : 'ipv6')
 
   return (peer, forwarded) => {
-    // Each proxy appends the address that it sees: what stands before the first that is not trusted may be invented.
+    // Each proxy appends the address that it sees: addresses before the first untrusted one may be forged.
     const hops = [...(forwarded?.split(',') ?? []), peer ?? ''].reverse()
     for (const hop of hops) {
       const address = addressIn(hop)
@@ -47,12 +47,12 @@ export function createClientOf(trusted: readonly string[]): ClientOf {
   }
 }
 
-/** Whom usage is counted for: the client, or else the nearest address that says something of it. */
+/** Decides to which address usage is attributed: the client's, or else the nearest known address. */
 export type AddressOf = (peer: string | undefined, forwarded: string | undefined) => string | undefined
 
 /**
- * Like `ClientOf`, but clients that cannot be distinguished by it, such as those of a private network that is trusted,
- * go by the address that the nearest proxy saw, or without one by their own.
+ * Like `ClientOf`, but clients that it cannot distinguish, such as those in a trusted private network, are identified
+ * by the address that the nearest proxy saw, or by their own.
  */
 export function createAddressOf(clientOf: ClientOf): AddressOf {
   return (peer, forwarded) => {

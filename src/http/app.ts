@@ -12,11 +12,11 @@ import { send, sendWhole } from './send.ts'
 import { checkRequest } from './validity.ts'
 
 export type AppDeps = RespondDeps & {
-  /** Called once for each request when its response was sent. */
+  /** Called once for each request after its response was sent. */
   readonly listener: (entry: AccessLogEntry) => void
 }
 
-/** The registry as a value, to be put behind a server. */
+/** The registry as a value, independent of a server. */
 export type App = {
   /** Handles a request of Node's server. Does not fail. */
   handle(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> | void
@@ -28,8 +28,8 @@ export type App = {
 }
 
 /**
- * Puts the registry together. Most of what a server does costs more than a warm reply itself, so requests and replies
- * are plain values and never become web Requests and Responses.
+ * Assembles the registry. Requests and replies are plain values and not web Requests and Responses, which would cost
+ * more than a cached reply itself.
  */
 export function createApp(deps: AppDeps): App {
   const log = (
@@ -61,7 +61,7 @@ export function createApp(deps: AppDeps): App {
     pending: RoutedReply | Promise<RoutedReply>,
   ) => {
     const { kind, reply: first } = await pending
-    // Pipelined requests are answered in order: until its turn comes, a reply holds no stream.
+    // Pipelined requests are answered in order: a reply opens no stream before its turn.
     if (!outgoing.socket && isStream(first.body)) await turnOf(outgoing)
     const { reply, opened } = await openBody(deps, request, first)
     try {
@@ -69,7 +69,7 @@ export function createApp(deps: AppDeps): App {
       if (kind === 'blob') void deps.quotas?.addBytes(request, bytes)
       log(request, kind, started, reply.status, bytes, error ?? reply.error)
     } catch (error) {
-      outgoing.destroy() // a bug, and perhaps half a response
+      outgoing.destroy() // a bug, possibly after a partial response
       log(request, kind, started, 500, 0, error)
     }
   }
@@ -86,7 +86,7 @@ export function createApp(deps: AppDeps): App {
         const { bytes } = sendWhole(outgoing, reply, request)
         log(request, kind, started, reply.status, bytes, reply.error)
       } catch (error) {
-        outgoing.destroy() // a bug, and perhaps half a response
+        outgoing.destroy() // a bug, possibly after a partial response
         log(request, kind, started, 500, 0, error)
       }
       return undefined
@@ -102,7 +102,7 @@ export function createApp(deps: AppDeps): App {
   }
 }
 
-/** Resolves when a response is the next on its connection, or has lost it. */
+/** Resolves when a response is next on its connection, or its connection is closed. */
 async function turnOf(outgoing: ServerResponse): Promise<void> {
   const over = new AbortController()
   const { signal } = over

@@ -2,9 +2,9 @@ import type { HttpRequest } from './request.ts'
 
 /** Actions of clients for the audit log. The request has the identity; credentials are not logged. */
 export type AuditEvent =
-  /** Credentials were verified that were not remembered: once for each login, not for each request. */
+  /** New credentials were verified: reported once for each login, not for each request. */
   | { readonly event: 'login'; readonly request: HttpRequest }
-  /** A request was refused: credentials that prove nothing, an action that is not allowed, or a quota that is used up. */
+  /** A request was refused: invalid credentials, a forbidden action, or an exhausted quota. */
   | { readonly event: 'refused'; readonly request: HttpRequest; readonly error: unknown }
   /** A request caused work: evaluating, fetching, building or packing. */
   | { readonly event: 'build'; readonly request: HttpRequest; readonly image: string }
@@ -19,12 +19,12 @@ export type AuditEvent =
       readonly groups: readonly string[]
       readonly expires: string | undefined
     }
-  /** A file with users or rules was opened, has changed, or was refused; no request caused this. */
+  /** A file with users or rules was opened, changed or rejected; this is not caused by a request. */
   | {
       readonly event: 'policy'
       readonly setting: string
       readonly what: 'opened' | 'changed' | 'refused'
-      /** Of the contents in use. */
+      /** Describes the contents in use. */
       readonly sha256: string
       readonly reason?: string
     }

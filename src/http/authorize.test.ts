@@ -86,7 +86,7 @@ describe('access', () => {
     })
   }
 
-  it('is decided for what a name means, however it is spelled', async () => {
+  it('is decided by the meaning of a name, however it is spelled', async () => {
     for (const name of ['git/htop', 'git%2Fhtop', 'git/htop']) {
       await registry.clients[1].fetch(`/v2/${name}/manifests/latest`)
     }

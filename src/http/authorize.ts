@@ -10,20 +10,20 @@ import type { HttpRequest } from './request.ts'
 export type AuthorizeDeps = {
   /** Decides what each request may do. */
   readonly may: May
-  /** Finds out what `may` has to know of a subject, if that is not known. */
+  /** Looks up facts about a subject that `may` needs, if they are not known yet. */
   readonly prepare?: ((identity: Identity, subject: Subject) => Promise<void> | undefined) | undefined
   /** Determines the identity of a request; without it, everyone is anonymous. */
   readonly guard?: Guard | undefined
   /** Counts requests; without it, they are not limited. */
   readonly quotas?: RequestQuotas | undefined
-  /** Hears of logins, refusals and builds. */
+  /** Receives logins, refusals and builds. */
   readonly audit?: AuditListener | undefined
 }
 
 /**
  * The one place where a request is allowed. Called exactly once for each request, after its route was found and before
  * it is answered, for the registry's routes, the pages and the operator's routes alike. Sets the request's identity.
- * @returns undefined if that is decided at once
+ * @returns undefined if the decision is synchronous
  * @throws UNAUTHENTICATED, ACCESS_DENIED, RATE_LIMITED
  */
 export function authorize(
@@ -32,7 +32,7 @@ export function authorize(
   action: Action,
   subject: Subject,
 ): Promise<void> | undefined {
-  // Public subjects need no credentials, and wrong ones do no harm.
+  // Public subjects need no credentials, so invalid ones are ignored.
   if (subject === 'public') return decide(deps, request, action, subject)
   if (deps.quotas) return counted(deps, deps.quotas, request, action, subject)
   if (!deps.guard) return decide(deps, request, action, subject)
@@ -50,18 +50,18 @@ export function authorize(
   )
 }
 
-/** Credentials that could not be verified are refused, too, such as while the keys of an issuer cannot be fetched. */
+/** Credentials that cannot be verified are also refused, for example while the keys of an issuer cannot be fetched. */
 export function unverified(
   { audit }: Pick<AuthorizeDeps, 'audit'>,
   request: HttpRequest,
   error: unknown,
 ): never {
-  // Those that prove nothing are told where the reply is made.
+  // Invalid credentials are reported where the reply is created.
   if (!hasCode(error, 'UNAUTHENTICATED')) audit?.({ event: 'refused', request, error })
   throw error
 }
 
-/** The same with quotas. Credentials that prove nothing count for the address that they come from. */
+/** The same with quotas. Invalid credentials count for their address. */
 function counted(
   deps: AuthorizeDeps,
   quotas: RequestQuotas,

@@ -10,7 +10,7 @@ export type Piece = Uint8Array | ByteRange
 
 export const isRange = (piece: Piece): piece is ByteRange => 'start' in piece
 
-/** Where bytes come from, and where a truncated blob is reported. */
+/** The source of bytes, and the receiver of reports about truncated blobs. */
 export type BlobSource = Pick<Blobs, 'read' | 'file' | 'doubt'>
 
 /** The body of these pieces of a blob. Nothing is opened before `open` is called. */
@@ -38,13 +38,13 @@ async function openBlob(path: string): Promise<FileHandle> {
 // Two such blocks a stream: while one is sent, the other is read. Processor time by size, with the sockets: 0.44 ms a
 // megabyte with 64 KiB, 0.33 with 256 KiB, 0.31 with 1 MiB, which is four times the memory.
 const blockSize = 256 * 1024
-// Blocks that are kept for later streams, 16 MiB of them.
+// The number of blocks that are kept for later streams, 16 MiB.
 const maxSpare = 64
 const spare: Buffer[] = []
 
 /**
- * Reads into memory that is used again. A stream, whose buffers are new, takes 1.1 ms a megabyte: three times as long,
- * for making their pages.
+ * Reads into memory that is reused. A stream, whose buffers are new, takes 1.1 ms a megabyte: three times as long, for
+ * making their pages.
  */
 function fromFile(file: FileHandle, pieces: readonly Piece[], doubt: () => Promise<void>): OpenBody {
   const largest = Math.max(...pieces.map((piece) => (isRange(piece) ? piece.end - piece.start : 0)))
@@ -59,7 +59,7 @@ function fromFile(file: FileHandle, pieces: readonly Piece[], doubt: () => Promi
       const block = blocks[turn % 2 === 0 ? 0 : 1]
       turn += 1
       const filled = fillBlock(file, block, at, Math.min(block.length, end - at), doubt)
-      reading = filled.catch(() => {}) // handled by the reader, if there is one
+      reading = filled.catch(() => {}) // handled by the reader, if any
       return filled
     }
     for (const piece of pieces) {
@@ -104,7 +104,10 @@ async function fillBlock(
   return block.length === length ? block : block.subarray(0, length)
 }
 
-/** From a store that only streams. The first range is opened at once, so that its failure can be the response. */
+/**
+ * Reads from a store that only has streams. The first range is opened at once, so that a failure can still become the
+ * response.
+ */
 async function fromStore(blobs: BlobSource, digest: Digest, pieces: readonly Piece[]): Promise<OpenBody> {
   const first = pieces.findIndex(isRange)
   const range = pieces[first]

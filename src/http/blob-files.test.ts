@@ -19,7 +19,7 @@ describe('files of blobs', () => {
   /** Waits until no more files are open than before. */
   const untilClosed = (count: number) => until(() => openFiles() <= count, `only ${count} files are open`)
 
-  it('are not opened for HEAD and 304, and are closed behind GET', async () => {
+  it('are not opened for HEAD and 304, and are closed after GET', async () => {
     for (const client of registry.clients) {
       await client.fetch(address())
       const opened = openFiles()
@@ -53,7 +53,7 @@ describe('files of blobs', () => {
 
   // As files of this machine, and as a bucket's objects, of which there are only streams.
   for (const kind of ['file', 'object'] as const) {
-    it(`that end too early cut the answer off, and are not believed again: as ${kind}`, async () => {
+    it(`that end too early abort the response, and are verified again: as ${kind}`, async () => {
       const bytes = Buffer.alloc(2_000_000, kind)
       const digest = digestOf(bytes)
       const path = `/v2/x/blobs/${digest}`
@@ -82,7 +82,7 @@ describe('files of blobs', () => {
     })
   }
 
-  it('that are gone are 404', async () => {
+  it('that no longer exist are 404', async () => {
     const bytes = Buffer.from('soon gone')
     const digest = digestOf(bytes)
     await registry.blobs.publish({ digest, size: bytes.length, mediaType: 'x/y' }, { bytes })

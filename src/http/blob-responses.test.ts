@@ -29,7 +29,7 @@ function partsOf({ headers, body }: TestResponse): { range: string; bytes: Buffe
 }
 
 describe('a blob', () => {
-  it('is given whole, with HEAD alike, and never encoded otherwise', async () => {
+  it('is sent whole, with the same headers for HEAD, and never with another encoding', async () => {
     for (const client of registry.clients) {
       for (const encoding of ['identity', 'zstd;q=1.0, gzip;q=0.8, deflate;q=0.5', '*']) {
         const headers = { 'Accept-Encoding': encoding }
@@ -64,7 +64,7 @@ describe('a blob', () => {
     [`bytes=3-4,${size}-`, 3, 5],
   ]
   for (const [range, start, end] of parts) {
-    it(`is given in part: ${range}`, async () => {
+    it(`is sent in part: ${range}`, async () => {
       for (const client of registry.clients) {
         const answer = await client.fetch(address(), { headers: { Range: range } })
         assert.equal(answer.status, 206)
@@ -75,7 +75,7 @@ describe('a blob', () => {
     })
   }
 
-  it('is given in several parts, in the order that is asked for', async () => {
+  it('is sent in several parts, in the requested order', async () => {
     const ranges = [
       [600_000, 1_200_000],
       [0, 1],
@@ -99,7 +99,7 @@ describe('a blob', () => {
     }
   })
 
-  it('says its size to who asks for what is behind its end', async () => {
+  it('reports its size for ranges beyond its end', async () => {
     for (const client of registry.clients) {
       for (const range of [`bytes=${size}-`, `bytes=${size}-${size + 9}`, 'bytes=-0']) {
         const answer = await client.fetch(address(), { headers: { Range: range } })
@@ -156,14 +156,14 @@ describe('a blob', () => {
     })
   }
 
-  it('is given whole to HEAD with a range, as ranges are for GET', async () => {
+  it('ignores ranges for HEAD', async () => {
     for (const client of registry.clients) {
       const head = await client.fetch(address(), { method: 'HEAD', headers: { Range: 'bytes=0-9' } })
       assert.deepEqual([head.status, head.headers['content-length']], [200, String(size)])
     }
   })
 
-  it('of no bytes is given, and has no parts', async () => {
+  it('without bytes is sent, and has no ranges', async () => {
     const bytes = Buffer.alloc(0)
     const digest = digestOf(bytes)
     await registry.blobs.publish({ digest, size: 0, mediaType: 'x/y' }, { bytes })
@@ -182,7 +182,7 @@ describe('a blob', () => {
 })
 
 describe('a manifest', () => {
-  it('is not sent again to clients that have it, by name or digest', async () => {
+  it('is not sent again to clients that have it, by name or by digest', async () => {
     const { digest } = registry.image.manifests.oci
     for (const client of registry.clients) {
       for (const reference of ['latest', digest]) {
@@ -191,7 +191,7 @@ describe('a manifest', () => {
         assert.deepEqual([answer.status, answer.body.length], [304, 0])
         assert.equal(answer.headers['etag'], `"${digest}"`)
         assert.equal(answer.headers['vary'], reference === 'latest' ? 'Accept' : undefined)
-        // The other form is another thing.
+        // The other format is a different entity.
         const other = { ...headers, Accept: mediaTypes.docker.manifest }
         const again = await client.fetch(`/v2/hello/manifests/${reference}`, { headers: other })
         assert.equal(again.status, reference === 'latest' ? 200 : 304)

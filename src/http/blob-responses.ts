@@ -13,15 +13,15 @@ export type BlobDeps = {
   readonly blobs: Blobs
   readonly store: Pick<BlobStore, 'redirectUrl'>
   /**
-   * The location of a front server that sends the store's files itself, `/blobs/`. Only for a store whose files it
-   * sees as `<location><sha256 hex>`.
+   * The internal location of a front server that sends the store's files itself, such as `/blobs/`. The front server
+   * must find each file as `<location><sha256 hex>`.
    */
   readonly sendfile?: string | undefined
 }
 
 /**
- * Answers for a blob (distribution spec, "Pulling blobs"), whole or in parts.
- * @param digest undefined for one that is well-formed, but of an algorithm that nothing here has
+ * Responds with a blob (distribution spec, "Pulling blobs"), whole or in parts.
+ * @param digest undefined for a well-formed digest with an unsupported algorithm
  * @throws BLOB_UNKNOWN, RANGE_INVALID, PRECONDITION_FAILED, and what the store throws
  */
 export async function blobReply(
@@ -42,8 +42,7 @@ export async function blobReply(
   }
   if (isKnown(request, etag)) return { status: 304, headers: common, body: undefined }
   const whole = { ...common, ...octets, ...ranged, 'Content-Length': String(size) }
-  // HEAD is answered here: ranges do not apply to it (RFC 9110 §14.2), and an address that is signed for GET
-  // would fail for HEAD.
+  // HEAD is answered here: ranges do not apply to it (RFC 9110 §14.2), and a URL signed for GET would fail for HEAD.
   if (request.method === 'HEAD') return { status: 200, headers: whole, body: undefined }
   if (deps.sendfile !== undefined && deps.blobs.file(digest) !== undefined) {
     return handedOver(`${deps.sendfile}${hexOf(digest)}`, { ...common, ...octets })
@@ -73,7 +72,7 @@ const ranged = { 'Accept-Ranges': 'bytes' }
 
 const contentRange = ({ start, end }: ByteRange, size: number): string => `bytes ${start}-${end - 1}/${size}`
 
-/** Several parts in one body (RFC 9110 §14.6). Its length is known before anything is read. */
+/** Several parts in one body (RFC 9110 §14.6), the length of which is known in advance. */
 function multipart(
   deps: BlobDeps,
   digest: Digest,

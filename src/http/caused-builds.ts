@@ -10,7 +10,7 @@ export type CausedDeps = {
   readonly audit?: AuditListener | undefined
 }
 
-/** The builds of a request: each counts against the client's quota, and is recorded in the audit log. */
+/** Tracks the builds of requests: each counts against the client's quota, and is recorded in the audit log. */
 export function buildsFor(
   { builds, quotas, audit }: CausedDeps,
   request: HttpRequest,
@@ -34,7 +34,7 @@ export function buildsFor(
   }
 }
 
-/** Reads what happens in a build to its end. Only its first request caused it, and only if there was work to do. */
+/** Follows the events of a build to its end. Only the first request caused it, and only if there was work to do. */
 async function follow(
   events: AsyncIterable<BuildUpdate>,
   request: HttpRequest,

@@ -2,16 +2,16 @@ import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { Outcome } from '../access/credentials.ts'
 
-// What a connection's certificate proves: each connection has many requests.
+// The identity of each connection's certificate, because a connection has many requests.
 const known = new WeakMap<Socket, { readonly outcome: Outcome | undefined }>()
-// UTF-16 units of a name, and groups.
+// The maximum length of a name in UTF-16 units, and the maximum number of groups.
 const longest = 256
 const mostGroups = 50
 
 /**
- * Who the certificate of a connection belongs to: its common name is the user, its organizations are the groups, as in
- * Kubernetes. Undefined for a connection without a certificate. Whether a certificate is good is decided by Node, by
- * the authorities of NIXERY_TLS_CLIENT_CA.
+ * Returns the identity in a connection's certificate: the common name is the user, the organizations are the groups, as
+ * in Kubernetes. Undefined for a connection without a certificate. Node verifies certificates against the authorities
+ * of NIXERY_TLS_CLIENT_CA.
  */
 export function certified(socket: Socket): Outcome | undefined {
   if (!(socket instanceof TLSSocket)) return undefined
@@ -35,6 +35,6 @@ function outcomeOf(socket: TLSSocket): Outcome | undefined {
   return { name, groups, claims: {}, how: 'certificate' }
 }
 
-/** A part of a subject is a text, or several if it is there more than once. */
+/** An attribute of a subject is a text, or several if it is repeated. */
 const textsOf = (part: unknown): readonly string[] =>
   (Array.isArray(part) ? part : [part]).filter((one): one is string => typeof one === 'string' && one !== '')

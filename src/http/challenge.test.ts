@@ -32,7 +32,7 @@ const rows: [
     needed,
     'realm="http://a/token",service="nixery",scope="registry:catalog:*"',
   ],
-  // Nothing that would have to be escaped.
+  // Characters that would need escaping are omitted.
   ['/v2/a"b/manifests/latest', { host: 'a' }, needed, 'realm="http://a/token",service="nixery"'],
 ]
 
@@ -44,7 +44,7 @@ describe('the challenge of NIXERY_AUTH=token', () => {
     })
   }
 
-  it('names the address that the operator has set', () => {
+  it('contains the configured URL', () => {
     const challenge = tokenChallenge({ publicUrl: 'https://nixery.example.org', secure: false })
     assert.match(
       challenge(testRequest('/v2/', { headers: { host: 'a' } }), needed),
@@ -57,7 +57,7 @@ describe('the challenge of NIXERY_AUTH=token', () => {
     )
   })
 
-  it('requires a name and a password where tokens are issued', () => {
+  it('requests a name and a password where tokens are issued', () => {
     const challenge = tokenChallenge({ publicUrl: undefined, secure: false })
     assert.equal(challenge(testRequest('/token'), refused()), 'Basic realm="Nixery", charset="UTF-8"')
   })

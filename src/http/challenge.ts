@@ -3,21 +3,21 @@ import type { Guard } from './guard.ts'
 import type { HttpRequest } from './request.ts'
 import { tokenPath } from './token.ts'
 
-/** Asks for a name and a password in UTF-8 (RFC 7617). */
+/** Requests a name and a password in UTF-8 (RFC 7617). */
 export const basicChallenge = 'Basic realm="Nixery", charset="UTF-8"'
 
 export type ChallengeOptions = {
-  /** The address that clients use; from the request if not set. */
+  /** The public URL of the server; taken from the request if undefined. */
   readonly publicUrl: string | undefined
-  /** Whether clients speak TLS with this server itself. */
+  /** Whether this server itself terminates TLS. */
   readonly secure: boolean
 }
 
-/** The name of this registry in tokens' requests. */
+/** The name of this registry in token requests. */
 const service = 'nixery'
 
 /**
- * Sends clients to the token endpoint (distribution spec, "Token Authentication Specification"), which itself asks for
+ * Refers clients to the token endpoint (distribution spec, "Token Authentication Specification"), which itself requests
  * a name and a password.
  */
 export function tokenChallenge(options: ChallengeOptions): Guard['challenge'] {
@@ -36,8 +36,8 @@ export function tokenChallenge(options: ChallengeOptions): Guard['challenge'] {
 }
 
 /**
- * The server's address, without a slash at its end: the configured one, or the one in the client's request.
- * The Host header is one that has been checked.
+ * The server's URL without a trailing slash: the configured one, or the one in the client's request, whose Host header
+ * has been validated.
  */
 export function originOf(request: HttpRequest, publicUrl: string | undefined, secure: boolean): string {
   if (publicUrl !== undefined) return publicUrl.replace(/\/+$/, '')
@@ -45,7 +45,7 @@ export function originOf(request: HttpRequest, publicUrl: string | undefined, se
   return `${isSecure ? 'https' : 'http'}://${request.header('host') ?? 'localhost'}`
 }
 
-/** What a path needs a token for, if it is about an image: only what can stand in a header without being escaped. */
+/** The scope that a path needs, if it is about an image: only characters that need no escaping in a header. */
 function scopeOf(path: string): string | undefined {
   const { name } =
     /^\/v2\/(?<name>[\w./+~@%-]+)\/(?:manifests|blobs|tags|referrers)\//.exec(path)?.groups ?? {}

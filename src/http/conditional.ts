@@ -2,8 +2,8 @@ import { NixeryError } from '../errors.ts'
 import type { HttpRequest } from './request.ts'
 
 /**
- * Evaluates the preconditions of a request for something that exists (RFC 9110 §13.2.2). Nothing here has a date of
- * modification, so conditions on one are ignored, as §13.1.3 and §13.1.4 demand.
+ * Evaluates the preconditions of a request for an existing resource (RFC 9110 §13.2.2). Resources have no modification
+ * date, so conditions on it are ignored, as §13.1.3 and §13.1.4 require.
  * @param etag the entity tag with its quotes; a strong one
  * @returns whether the client has the current version and gets a 304
  * @throws PRECONDITION_FAILED
@@ -23,7 +23,7 @@ export function mayGivePart(request: HttpRequest, etag: string): boolean {
   return wanted === undefined || wanted.trim() === etag
 }
 
-// An entity tag, or whatever else stands between commas.
+// An entity tag, or any other text between commas.
 const member = /\s*(?<weak>W\/)?(?<tag>"[^"]*"|[^",\s]*)[^,]*(?:,|$)/y
 
 /** Whether a list of entity tags, or `*`, names this one. `weak` takes `W/"x"` for `"x"` (§8.8.3.2). */
@@ -34,7 +34,7 @@ function matches(list: string, etag: string, comparison: 'strong' | 'weak'): boo
   while (member.lastIndex < list.length) {
     const { weak, tag } = member.exec(list)?.groups ?? {}
     if (tag === etag && (weak === undefined || comparison === 'weak')) return true
-    if (member.lastIndex === 0) return false // no list at all
+    if (member.lastIndex === 0) return false // not a list
   }
   return false
 }

@@ -1,8 +1,8 @@
 import type { HttpRequest } from './request.ts'
 
 /**
- * The cookies of the pages. Browsers take names with this prefix only with `Secure`, for the whole host, and from this
- * host itself (RFC 6265bis §4.1.3.2).
+ * The cookies of the pages. Browsers accept names with this prefix only with `Secure`, for the whole host, and from
+ * this host itself (RFC 6265bis §4.1.3.2).
  */
 export const cookies = {
   session: '__Host-nixery-session',
@@ -10,7 +10,7 @@ export const cookies = {
   login: '__Host-nixery-login',
 } as const
 
-/** Seconds for which a session is valid, and for which a login may take. */
+/** Seconds for which a session is valid, and within which a login must be completed. */
 export const sessionLifetime = 8 * 3600
 export const loginLifetime = 600
 
@@ -23,7 +23,7 @@ export function cookieIn(request: Pick<HttpRequest, 'header'>, name: string): st
   return undefined
 }
 
-/** `Set-Cookie`. @param seconds for which it is kept; 0 removes it */
+/** Formats `Set-Cookie`. @param seconds for which the cookie is stored; 0 removes it */
 export const setCookie = (
   name: string,
   value: string,

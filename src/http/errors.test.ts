@@ -21,7 +21,7 @@ const details: { readonly [Code in keyof ErrorDetails]: DetailOf<Code> } = {
   REGISTRY_REFUSED: { status: 401 },
   REGISTRY_UNAVAILABLE: { reason: 'ECONNREFUSED' },
 }
-/** Of these, what a client is told. */
+/** The public part of these. */
 const shown: ReadonlySet<string> = new Set([
   'RANGE_INVALID',
   'PRECONDITION_FAILED',
@@ -76,9 +76,9 @@ const replied = (error: unknown) => {
   return errors[0]
 }
 
-describe('what a client is told of a failure', () => {
+describe('the public part of a failure', () => {
   for (const code of Object.keys(codes) as ErrorCode[]) {
-    it(`of ${code} is its message, hint and the detail that is for clients`, () => {
+    it(`of ${code} is its message, hint and public detail`, () => {
       const detail = (details as Partial<Record<ErrorCode, unknown>>)[code]
       const cause = new Error('the cause is for the log')
       const error = new NixeryError(code, 'what happened', {
@@ -95,7 +95,7 @@ describe('what a client is told of a failure', () => {
     })
   }
 
-  it('has nothing of what only the program acts on', () => {
+  it('does not contain internal details', () => {
     const cause = new Error('the cause is for the log')
     const failures = [
       new DerivationGone('BUILD_FAILED', 'what happened'),

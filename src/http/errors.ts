@@ -2,7 +2,7 @@ import { hasCode, type ErrorCode, isNixeryError } from '../errors.ts'
 import type { PublicTexts } from '../text/public.ts'
 import { textReply, type Reply } from './reply.ts'
 
-/** The codes of the distribution spec (spec.md, "Error Codes") that this registry answers with. */
+/** The codes of the distribution spec (spec.md, "Error Codes") that this registry uses. */
 type OciCode =
   | 'BLOB_UNKNOWN'
   | 'DENIED'
@@ -18,10 +18,10 @@ type OciCode =
   | 'UNKNOWN'
 
 /**
- * Status and OCI code of each failure. What the user can fix, or must read, is a 4xx: Docker and containers/image show
- * the message of those and hide that of a 5xx, which they treat as temporary. The spec has few codes, so some are the
- * nearest match. podman and buildah retry everything but MANIFEST_UNKNOWN: with another code, a failing package would
- * be built four times (test/clients).
+ * Status and OCI code of each failure. Failures that the user can fix or must read are a 4xx: Docker and
+ * containers/image show their messages, but hide those of a 5xx, which they treat as temporary. The spec has few codes,
+ * so some are the nearest match. podman and buildah retry everything but MANIFEST_UNKNOWN: with another code, a failing
+ * package would be built four times (test/clients).
  */
 const table: Readonly<Record<ErrorCode, readonly [status: number, oci: OciCode]>> = {
   NAME_INVALID: [400, 'NAME_INVALID'],
@@ -39,7 +39,7 @@ const table: Readonly<Record<ErrorCode, readonly [status: number, oci: OciCode]>
   RECIPE_INVALID: [422, 'MANIFEST_UNKNOWN'],
   ACCESS_DENIED: [403, 'DENIED'],
   RATE_LIMITED: [429, 'TOOMANYREQUESTS'],
-  // No client repeats it: podman would repeat a 429 twenty times.
+  // No client retries it: podman would retry a 429 twenty times.
   QUOTA_EXCEEDED: [403, 'DENIED'],
   NOT_READY: [403, 'DENIED'],
   MANIFEST_UNKNOWN: [404, 'MANIFEST_UNKNOWN'],
@@ -73,7 +73,7 @@ const table: Readonly<Record<ErrorCode, readonly [status: number, oci: OciCode]>
  */
 export function errorReply(error: unknown, texts: PublicTexts, options: ErrorReplyOptions = {}): Reply {
   const { status, headers, page } = options
-  // A failure is one object for many replies where they come in floods.
+  // Under a flood of requests, many replies share one failure object.
   const isPlain = isNixeryError(error) && status === undefined && headers === undefined && page === undefined
   if (!isPlain) return replyTo(error, texts, options)
   const ofTexts = replies.get(texts) ?? new WeakMap<Error, Reply>()

@@ -33,7 +33,7 @@ after(() => registry.dispose())
 
 describe('a guarded registry', () => {
   for (const index of [0, 1] as const) {
-    it(`asks whoever has no credentials for some, in the form of the spec (${index})`, async () => {
+    it(`requests credentials from clients without any, in the format of the spec (${index})`, async () => {
       const client = registry.clients[index]
       for (const request of [{}, authorization('Basic Og==')]) {
         const response = await client.fetch(pull, request)
@@ -43,7 +43,7 @@ describe('a guarded registry', () => {
       }
     })
 
-    it(`answers wrong, malformed and foreign credentials all the same (${index})`, async () => {
+    it(`gives the same response to wrong, malformed and foreign credentials (${index})`, async () => {
       const answers = []
       for (const request of [
         basic('alice:wrong'),
@@ -59,7 +59,7 @@ describe('a guarded registry', () => {
       assert.equal(new Set(answers).size, 1)
     })
 
-    it(`serves those that may, whether they are known at once or not (${index})`, async () => {
+    it(`serves authorized clients, whether verification is synchronous or not (${index})`, async () => {
       const client = registry.clients[index]
       assert.equal((await client.fetch(pull, basic('alice:right'))).status, 200)
       assert.equal((await client.fetch(pull, basic('late:x'))).status, 200)
@@ -67,7 +67,7 @@ describe('a guarded registry', () => {
       assert.deepEqual([denied.status, codeOf(denied)], [403, 'DENIED'])
     })
 
-    it(`leaves what is public open, even with wrong credentials (${index})`, async () => {
+    it(`serves public paths even with wrong credentials (${index})`, async () => {
       for (const path of ['/healthz', '/readyz']) {
         assert.equal((await registry.clients[index].fetch(path)).status, 200)
         assert.equal((await registry.clients[index].fetch(path, basic('alice:wrong'))).status, 200)

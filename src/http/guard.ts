@@ -15,19 +15,22 @@ export type Guard = {
   readonly authenticate: (credentials: Credentials) => Outcome | Promise<Outcome>
   /** `WWW-Authenticate` of a 401: exactly one challenge, because docker follows the last of several. */
   readonly challenge: (request: HttpRequest, failure: NixeryError<'UNAUTHENTICATED'>) => string
-  /** Whom the session of a request for a page belongs to; undefined without one that is valid. */
+  /** The holder of the session of a request for a page; undefined without a valid session. */
   readonly session?: (request: HttpRequest) => Promise<Identity | undefined> | undefined
-  /** Requests that need credentials even where anonymous clients may: those get a token of the anonymous. */
+  /**
+   * Requests that need credentials even if anonymous clients are allowed; anonymous clients get an anonymous token for
+   * them.
+   */
   readonly needsToken?: (request: HttpRequest) => boolean
 }
 
 /**
- * Who sends a request: at once without credentials, and for those that are remembered.
- * @throws UNAUTHENTICATED for credentials that prove nothing, whatever the reason: the answer is the same
+ * Identifies the sender of a request: synchronously without credentials and for cached ones.
+ * @throws UNAUTHENTICATED for invalid credentials, with the same response for every reason
  */
 export function identify(guard: Guard, request: HttpRequest): Identity | Promise<Identity> {
   const credentials = parseAuthorization(request.header('authorization'))
-  // Credentials that are sent for a request go before those of the connection.
+  // Credentials in the request take precedence over those of the connection.
   if (credentials === noCredentials) {
     const outcome = request.certificate()
     if (outcome) return identityOf(outcome)

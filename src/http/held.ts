@@ -4,7 +4,7 @@ import type { Digest } from '../image/digest.ts'
 import type { ImageRequest } from '../image/name.ts'
 import { largestManifest, listedIn } from './manifest-type.ts'
 
-/** What a request for content by its digest names. */
+/** A request for content by its digest. */
 type Named = { readonly digest: Digest | undefined; readonly imageRequest: ImageRequest }
 
 export type HeldDeps = {
@@ -13,11 +13,11 @@ export type HeldDeps = {
   readonly holdings?: Pick<Holdings, 'holds' | 'note'> | undefined
 }
 
-/** Whether a manifest or blob belongs to an image that was given under the name in the request. */
+/** Whether a manifest or blob belongs to an image that was served under the name in the request. */
 export const isHeld = ({ holdings }: HeldDeps, { digest, imageRequest }: Named): boolean | Promise<boolean> =>
   !holdings || (digest !== undefined && holdings.holds(imageRequest, digest))
 
-/** The same of a manifest, which may also be an index of such images. */
+/** The same for a manifest, which may also be an index of such images. */
 export async function isHeldManifest(deps: HeldDeps, named: Named): Promise<boolean> {
   const { holdings, blobs } = deps
   if (!holdings || (await isHeld(deps, named))) return true

@@ -21,7 +21,7 @@ async function serve(handle: Handler, limits: Partial<ServerLimits> = {}): Promi
   return server
 }
 
-/** Sends requests, one behind another, and counts the answers. */
+/** Sends pipelined requests, and counts the responses. */
 function pipeline({ port }: Listening, count: number, path = (index: number) => `/${index}`) {
   const socket = connect(port, '127.0.0.1')
   undo.push(() => socket.destroy())
@@ -47,8 +47,8 @@ const get = ({ port }: Listening, path: string) =>
     asked.on('error', reject).end()
   })
 
-describe('requests that a client sends without waiting for answers', () => {
-  it('are answered sixteen at a time, all, and in order', async () => {
+describe('pipelined requests', () => {
+  it('are all answered in order, sixteen at a time', async () => {
     const running: (() => void)[] = []
     let most = 0
     const server = await serve((incoming, outgoing) => {
@@ -70,12 +70,12 @@ describe('requests that a client sends without waiting for answers', () => {
     await until(() => heard.bodies.includes('/again'))
   })
 
-  it('leave others their turn, also where each is answered at once', async () => {
+  it('leave other clients their turn, also if each is answered at once', async () => {
     const order: string[] = []
     let other: Socket | undefined
     const server = await serve((incoming, outgoing) => {
       order.push(incoming.url ?? '')
-      // While the flood is being answered, another client sends a request, over a connection that is open.
+      // While the flood is being answered, another client sends a request over an open connection.
       if (order.length === 100) other?.write('GET /other HTTP/1.1\r\nHost: a\r\n\r\n')
       outgoing.end('x'.repeat(5000))
     })
@@ -87,7 +87,7 @@ describe('requests that a client sends without waiting for answers', () => {
     assert.ok(between.length <= 50, `${between.length} requests of the flood were answered first`)
   })
 
-  it('are not read while sixteen wait for a build, and others are served', async () => {
+  it('are not read while sixteen wait for a build, and other clients are served', async () => {
     const waiting: ServerResponse[] = []
     const server = await serve((incoming, outgoing) => {
       if (incoming.url === '/other') outgoing.end('hello')
@@ -105,7 +105,7 @@ describe('requests that a client sends without waiting for answers', () => {
     assert.equal(server.traffic().requests, maxInFlight)
   })
 
-  it('end together when their client leaves, also those whose turn it is not', async () => {
+  it('end together when their client disconnects, also those whose turn has not come', async () => {
     const left = new Set<ServerResponse>()
     const server = await serve((_, outgoing) => {
       outgoing.once('close', () => left.add(outgoing))
@@ -117,14 +117,14 @@ describe('requests that a client sends without waiting for answers', () => {
     assert.deepEqual(server.traffic(), { ...server.traffic(), connections: 0, requests: 0 })
   })
 
-  it('close their connection when too many of them are held back', async () => {
+  it('close their connection if too many of them are held back', async () => {
     const waiting: ServerResponse[] = []
     const server = await serve((incoming, outgoing) => {
       if (incoming.url === '/other') outgoing.end('hello')
       else waiting.push(outgoing)
     })
     const connections: { socket: Socket; heard: { bodies: string[] } }[] = []
-    // Each holds back what one read brings, some two thousand.
+    // Each connection holds back the requests of one read, about two thousand.
     const each = 64 * 1024
     for (let sent = 0; sent <= 4 * maxHeldBack; sent += each / 40) {
       connections.push(pipeline(server, 2000, () => '/slow'))
@@ -140,7 +140,7 @@ describe('requests that a client sends without waiting for answers', () => {
     assert.equal(await get(server, '/other'), 'hello')
   })
 
-  it('close their connection when no response is completed, because nothing shows whether their client has left', async () => {
+  it('close their connection if no response is completed, because a disconnect would not be noticed', async () => {
     const server = await serve(() => {}, { headersTimeout: 200 })
     pipeline(server, 3).socket.unref()
     pipeline(server, 1000).socket.destroySoon()

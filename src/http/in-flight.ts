@@ -21,9 +21,9 @@ export type InFlight = {
 type Connection = {
   readonly started: Set<ServerResponse>
   readonly held: [IncomingMessage, ServerResponse][]
-  /** No further request of it is answered. */
+  /** No further request of this connection is answered. */
   refusing: boolean
-  /** Closes it while it is not read. */
+  /** Closes the connection while it is not read. */
   timer: NodeJS.Timeout | undefined
   /** Whether it gets a turn in the next iteration of the event loop. */
   scheduled: boolean

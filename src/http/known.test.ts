@@ -18,7 +18,7 @@ after(async () => {
   for (const each of open.toReversed()) await each.dispose()
 })
 
-/** Two registries over the same image: one has to wait for it, the other knows it. */
+/** Two registries with the same image: one must wait for it, the other has it cached. */
 async function openBoth(platforms = [amd64]) {
   const used: [waits: string[], knows: string[]] = [[], []]
   const build = () => new Promise<typeof registry.image>((resolve) => setImmediate(resolve, registry.image))
@@ -33,7 +33,7 @@ async function openBoth(platforms = [amd64]) {
   return { waits, knows, used }
 }
 
-/** All bytes of an answer but for the date and the request's id. */
+/** All bytes of a response except the date and the request id. */
 async function bytesOf(port: number, lines: readonly string[]): Promise<string> {
   const socket = connect(port, '127.0.0.1')
   socket.write(`${[...lines, 'Host: a', 'Connection: close'].join('\r\n')}\r\n\r\n`)
@@ -55,8 +55,8 @@ const accepts = [
   `${mediaTypes.oci.manifest}${' '.repeat(2000)}`,
 ]
 
-describe('the answer of an image that is known', () => {
-  it('is to the byte the one of an image that was waited for', async () => {
+describe('the response for a known image', () => {
+  it('is byte for byte the same as after waiting for a build', async () => {
     const { waits, knows, used } = await openBoth()
     const etag = `"${registry.image.manifests.oci.digest}"`
     const conditions = ['', `If-None-Match: ${etag}`, 'If-Match: "other"', `If-None-Match: W/${etag}, "b"`]
@@ -69,7 +69,7 @@ describe('the answer of an image that is known', () => {
           const lines = [`${method} /v2/${path} HTTP/1.1`]
           if (accept !== undefined) lines.push(`Accept: ${accept}`)
           if (condition !== '') lines.push(condition)
-          // Index answers are made by building: a known image is not asked for.
+          // Indexes are built: known images are not looked up.
           if (accept?.includes('index') && !accept.includes('manifest.v1')) continue
           const slow = await bytesOf(waits.port, lines)
           for (const time of ['first', 'second']) {
@@ -83,11 +83,11 @@ describe('the answer of an image that is known', () => {
       ...new Set(registryAnswers.accessLog.map((one) => JSON.stringify(passing(one)))),
     ]
     assert.deepEqual(distinct(knows), distinct(waits))
-    assert.equal(knows.accessLog.length, 2 * waits.accessLog.length, 'each is told')
+    assert.equal(knows.accessLog.length, 2 * waits.accessLog.length, 'each is reported')
     assert.equal(used[1].length, 2 * used[0].length, 'each is in use')
   })
 
-  it('is that of the platform in its name, or the first', async () => {
+  it('is for the platform in its name, or the first one', async () => {
     const asked: string[] = []
     const { knows } = await openBoth([arm64, amd64])
     const other = await knows.with({

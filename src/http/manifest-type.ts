@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { parseDigest, type Digest } from '../image/digest.ts'
 import { mediaTypes } from '../image/oci.ts'
 
-// containerd takes no manifest above 4·1048·1048 bytes (core/remotes/docker/resolver.go).
+// containerd accepts no manifest above 4·1048·1048 bytes (core/remotes/docker/resolver.go).
 export const largestManifest = 4_393_216
 
 /** The manifests in an index; none if it is not an index. */
@@ -19,7 +19,7 @@ export function listedIn(bytes: Buffer): Digest[] {
 const types = new LRUCache<Digest, { readonly type: string | undefined }>({ max: 10_000 })
 const known: readonly string[] = Object.values(mediaTypes).flatMap(({ manifest, index }) => [manifest, index])
 
-/** Manifests and other blobs lie side by side in the store; what says that it is a manifest is one. */
+/** Manifests and other blobs are stored together; a blob is a manifest if its contents say so. */
 export function typeOf(digest: Digest, bytes: Buffer): string | undefined {
   const remembered = types.get(digest) ?? { type: readType(bytes) }
   types.set(digest, remembered)
@@ -32,6 +32,6 @@ function readType(bytes: Buffer): string | undefined {
     const type = json !== null && typeof json === 'object' && 'mediaType' in json ? json.mediaType : undefined
     return known.find((each) => each === type)
   } catch {
-    return undefined // not JSON, so no manifest
+    return undefined // not JSON, so not a manifest
   }
 }

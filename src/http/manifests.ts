@@ -21,18 +21,18 @@ export type ManifestDeps = CausedDeps & {
   readonly blobs: Blobs
   /** Records which images were served under which names. */
   readonly holdings?: Pick<Holdings, 'note'> | undefined
-  /** What a name without a platform means: the first, or an index of all for a client that takes one. */
+  /** The platforms of a name without one: clients that accept an index get one of all, others the first. */
   readonly platforms: readonly Platform[]
-  /** The same for a package set, if it has its own; `undefined` is the default set. */
+  /** The same by package set; `undefined` is the default set. */
   readonly platformsOf?: ((set: string | undefined) => readonly Platform[]) | undefined
-  /** Whether a client may cause the build of an image; everyone may, if not given. */
+  /** Whether a client may cause the build of an image; by default, everyone may. */
   readonly mayBuild?: ((request: HttpRequest, imageRequest: ImageRequest) => boolean) | undefined
   /** Called for each served manifest: the blobs that it refers to are in use. */
   readonly onUse?: ((digest: Digest) => void) | undefined
 }
 
 /**
- * Answers with the manifest that a name means to this client.
+ * Responds with the manifest that a name means for this client.
  * @param limit milliseconds that the client can wait for a build, or undefined for no limit; called only if it waits
  * @throws what building throws, PRECONDITION_FAILED
  */
@@ -62,7 +62,7 @@ const platformsFor = ({ platforms, platformsOf }: ManifestDeps, { set }: ImageRe
 /** A manifest and its media type. */
 type Named = { readonly digest: Digest; readonly mediaType: string }
 
-/** The same where something has to be awaited. @param known what the name means, if that is known already */
+/** The asynchronous version. @param known the image, if it is already known */
 async function builtReply(
   deps: ManifestDeps,
   request: HttpRequest,
@@ -73,7 +73,7 @@ async function builtReply(
   let { digest, mediaType } = known ?? (await byName(deps, request, imageRequest, limit))
   let bytes = await deps.blobs.readSmall(digest, largestManifest)
   if (!bytes) {
-    // Another process has deleted it. The failed read has been noticed, so the image is built again.
+    // Another process has deleted it. The failed read was recorded, so the image is built again.
     ;({ digest, mediaType } = await byName(deps, request, imageRequest, limit))
     bytes = await deps.blobs.readSmall(digest, largestManifest)
   }
@@ -98,8 +98,8 @@ function namedReply(
 }
 
 /**
- * Answers with a manifest by its digest, whatever the client accepts.
- * @param digest undefined for one that is well-formed, but of an algorithm that nothing here has
+ * Responds with a manifest by its digest, regardless of what the client accepts.
+ * @param digest undefined for a well-formed digest with an unsupported algorithm
  * @throws MANIFEST_UNKNOWN, PRECONDITION_FAILED, and what the store throws
  */
 export async function manifestReply(
@@ -129,7 +129,7 @@ const okReply = (common: Readonly<Record<string, string>>, mediaType: string, by
   body: bytes,
 })
 
-// Cached manifests are the same objects for a while: their replies are built once.
+// Cached manifests stay the same objects for a while, so their replies are built once.
 const replies = new WeakMap<Uint8Array, Map<string, Replies>>()
 type Replies = { readonly ok: Reply; readonly notModified: Reply }
 
@@ -173,7 +173,7 @@ async function byName(
   })
 }
 
-/** Failures that have nothing to do with the image. */
+/** Failures that are not related to the image. */
 const ofServer = [
   'STORE_UNAVAILABLE',
   'STORE_FULL',
@@ -210,7 +210,7 @@ async function builtByName(
     const group = { id: randomUUID(), size: wanted.length }
     const built = imagesOf(wanted, (platform) => build(platform, signal, group))
     const images = await built.catch((error: unknown) => {
-      // The others have no client left. A retry response to the client reaches each build separately.
+      // The other builds have no client left. Each build gets the retry of the client separately.
       if (!hasCode(error, 'STILL_BUILDING')) leave.abort()
       throw error
     })
@@ -218,7 +218,7 @@ async function builtByName(
     return { digest: index.digest, mediaType }
   }
   const platform = wanted[0] ?? imageRequest.platform
-  // With one platform for all names, a message has no need to name it.
+  // With a single platform for all names, messages need not name it.
   const isOneOfSeveral = imageRequest.platformNamed || wanted.length > 1
   const image = await build(platform, request.signal()).catch((error: unknown) => {
     throw isOneOfSeveral ? onPlatforms([platform], error) : error

@@ -1,13 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** Files that the process may open besides connections and the blobs that it sends: for builds, Nix and the catalog. */
+/** The number of files reserved for builds, Nix and the catalog, besides connections and blobs. */
 export const filesKept = 64
 
 /**
  * How many connections a process may accept, so that it can still open files. Each connection may take a blob's file as
  * well, up to `streams`.
- * @param limit files that the process may have open at once
- * @param open files that it has open before it accepts connections
+ * @param limit the maximum number of open files
+ * @param open the number of open files before connections are accepted
  */
 export function boundConnections(
   wanted: number,
@@ -20,7 +20,7 @@ export function boundConnections(
 /**
  * Reads the limit of this process (RLIMIT_NOFILE, getrlimit(2)), which Node has raised to the hard limit, and how many
  * files are open.
- * @returns undefined where there is no /proc
+ * @returns undefined if there is no /proc
  */
 export function openFilesOf(): { limit: number; open: number } | undefined {
   try {

@@ -26,7 +26,7 @@ const readiness = async (ops: ReturnType<typeof opsOf>) => {
 }
 
 describe('createOps', () => {
-  it('answers its own paths, for reading alone', async () => {
+  it('answers its own paths, read-only', async () => {
     const ops = opsOf({})
     for (const path of ['/', '/v2/', '/healthz/', '/metricsx', '/__proto__', '/constructor']) {
       assert.equal(ops(path), undefined)
@@ -43,7 +43,7 @@ describe('createOps', () => {
     assert.equal((await answerTo(ops, '/metrics')).headers['Content-Type'], 'text/plain; version=0.0.4')
   })
 
-  it('keeps the names of package sets to itself where authentication is on', async () => {
+  it('hides the names of package sets if authentication is on', async () => {
     const broken = () => Promise.reject(new NixeryError('SOURCE_INVALID', 'broken'))
     const ok = () => Promise.resolve()
     const sets = (secret: () => Promise<unknown>, other: () => Promise<unknown>) =>
@@ -62,7 +62,7 @@ describe('createOps', () => {
     assert.ok(lines.some((line) => line.includes('packages secret')))
   })
 
-  it('is ready when all checks pass, and says which do not', async () => {
+  it('is ready if all checks pass, and reports which do not', async () => {
     let broken: Error | undefined
     const checks = {
       store: async () => {
@@ -97,7 +97,7 @@ describe('createOps', () => {
     assert.equal(count, 3)
   })
 
-  it('does not wait for a check that hangs, and starts no second beside it', async () => {
+  it('does not wait for a hanging check, and does not start a second one', async () => {
     const hanging = Promise.withResolvers<void>()
     let count = 0
     const nix = () => {
@@ -113,9 +113,9 @@ describe('createOps', () => {
     assert.equal((await readiness(ops))[0], 200)
   })
 
-  it('is alive, but not ready, while it stops, and checks nothing', async () => {
+  it('is alive, but not ready, while it stops, and runs no checks', async () => {
     const ops = opsOf(
-      { store: () => Promise.reject(new Error('not to be asked')) },
+      { store: () => Promise.reject(new Error('must not be checked')) },
       { isStopping: () => true },
     )
     assert.deepEqual(await readiness(ops), [503, { ready: false, stopping: true }])

@@ -4,27 +4,27 @@ import { isNixeryError } from '../errors.ts'
 import { textReply, type Reply } from './reply.ts'
 import type { RouteTable, TableRoute } from './route-table.ts'
 
-/** What must work for images to be built and served: each throws if it does not. */
+/** The requirements for building and serving images: each check throws if one is not met. */
 export type Checks = Readonly<Record<string, () => Promise<unknown>>>
 
 export type OpsDeps = {
   readonly checks: Checks
-  /** Checks of which one that works is enough; the others must all work. */
+  /** Alternative checks, one of which must pass; all others must pass. */
   readonly alternatives?: ReadonlySet<string>
-  /** Whether the names of alternatives, those of package sets, are for everyone; by default they are. */
+  /** Whether the names of alternatives (package sets) are public; true by default. */
   readonly showAlternatives?: boolean
   /** Whether the server is shutting down. */
   readonly isStopping: () => boolean
   /** All metrics in Prometheus' text format. */
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>
-  /** Gets a line when a check begins to fail, and when it works again. */
+  /** Receives a line when a check starts to fail, and when it passes again. */
   readonly onChange?: (line: string, failure?: unknown) => void
   readonly timing?: Partial<CheckTiming>
 }
 
 /** Milliseconds. */
 export type CheckTiming = {
-  /** How long a result is reused, so that frequent probes cost nothing. */
+  /** How long a result is reused, so that frequent probes cost little. */
   readonly believed: number
   /** How long each check may take. */
   readonly timeout: number
@@ -33,7 +33,7 @@ export type CheckTiming = {
 const defaultTiming: CheckTiming = { believed: 5_000, timeout: 5_000 }
 
 /**
- * `/healthz`: the process answers. `/readyz`: it can make and serve images, or 503 with what fails.
+ * `/healthz`: the process responds. `/readyz`: it can build and serve images, otherwise 503 with the failures.
  * `/metrics`: for Prometheus.
  */
 export function createOps({
@@ -101,7 +101,7 @@ const json = (status: number, value: unknown): Reply =>
 /** `ok` or an error code. Details go to the log, because this endpoint is public. */
 type Results = Readonly<Record<string, string>>
 
-/** The same without the names of alternatives: that one of them works, or why the first does not. */
+/** The same without the names of alternatives: whether one of them works, or why the first does not. */
 function withoutNames(results: Results, alternatives: ReadonlySet<string>): Results {
   const [of = [], others = []] = [true, false].map((is) =>
     Object.entries(results).filter(([name]) => alternatives.has(name) === is),
@@ -110,7 +110,7 @@ function withoutNames(results: Results, alternatives: ReadonlySet<string>): Resu
   return { ...Object.fromEntries(others), ...(packages && { packages: packages[1] }) }
 }
 
-/** Runs all checks in parallel. Concurrent callers, and those soon after, share the results. */
+/** Runs all checks in parallel. Concurrent and shortly following callers share the results. */
 function createLook(
   checks: Checks,
   { believed, timeout }: CheckTiming,

@@ -1,4 +1,4 @@
-/** What was written to a connection, and what the system has not taken yet, in bytes. */
+/** The bytes written to a connection, and those that the system has not accepted yet. */
 export type Sending = { readonly written: number; readonly waiting: number; readonly queued: number }
 
 /**
@@ -27,9 +27,10 @@ export function createPace(rate: number, window: number) {
   }
 }
 
-/** What a connection is sending now. */
+/** The response that a connection is currently sending. */
 export function sendingOf(socket: { bytesWritten: number; writableLength: number }): Sending {
-  // libuv knows how much of a write the system has taken; Node itself tells a stalled connection by the same number.
+  // libuv knows how much of a write the system has accepted; Node itself detects stalled connections by the same
+  // number.
   const handle: unknown = Reflect.get(socket, '_handle')
   const size: unknown =
     handle !== null && typeof handle === 'object' ? Reflect.get(handle, 'writeQueueSize') : undefined

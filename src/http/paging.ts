@@ -4,13 +4,13 @@ import { byText } from '../image/store-path.ts'
 /** The requested part of a list: at most `limit` items, only those after `after` if it is set. */
 export type Page = { readonly after?: string; readonly limit: number }
 
-// So long may a list be in one answer; the rest is where its `Link` leads.
+// The maximum length of a list in one response; its `Link` leads to the rest.
 const mostAtOnce = 10_000
 const longestItem = 255
 
 /**
  * Reads `n` and `last` (distribution spec, "Listing Tags"); other parameters are ignored.
- * @param query what follows the question mark
+ * @param query the part after the question mark
  * @throws QUERY_INVALID
  */
 export function parsePage(query: string): Page {
@@ -26,8 +26,8 @@ export function parsePage(query: string): Page {
 }
 
 /**
- * The page of several lists in one, sorted by code units, each item once.
- * @param lists whole, or what follows `after` in them: `limit + 1` of each are enough
+ * Merges several lists into a page, sorted by code units, each item once.
+ * @param lists complete, or the items after `after`: `limit + 1` of each are enough
  */
 export function pageOf(
   lists: readonly (readonly string[])[],
@@ -38,7 +38,7 @@ export function pageOf(
   return { items: items.slice(0, limit), more: limit > 0 && items.length > limit }
 }
 
-/** The `Link` to what follows (RFC 8288), if something does: relative, so that it holds behind any proxy. */
+/** The `Link` to the next page (RFC 8288), if any: relative, so that it works behind any proxy. */
 export function nextLink(
   path: string,
   { items, more }: { items: readonly string[]; more: boolean },

@@ -69,7 +69,7 @@ describe('imagesOf', () => {
 })
 
 describe('onPlatforms', () => {
-  it('keeps everything but the message, and bugs as they are', () => {
+  it('changes only the message, and leaves bugs unchanged', () => {
     const error = new NixeryError('BUILD_FAILED', 'why', { hint: 'what', detail: { build: 1 } as never })
     const named = onPlatforms([arm64], error)
     assert.ok(named instanceof NixeryError)

@@ -6,11 +6,11 @@ import type { Platform } from '../image/platform.ts'
 export type PlatformImage = { readonly platform: Platform; readonly image: Image }
 
 /**
- * Builds an image for each platform, all at once. A platform is left out only for a reason that is fixed in the revision
- * of the package set: an attribute that is missing, a platform that the package is not made for, a policy that refuses
- * it. Any other failure, such as of a builder, fails all: a name must not mean less because something failed to build.
+ * Builds an image for each platform concurrently. A platform is omitted only for a reason that is permanent for the
+ * revision of the package set: a missing attribute, an unsupported platform, a policy that refuses it. Any other
+ * failure, such as of a builder, fails all: the meaning of a name must not depend on whether a build succeeds.
  * @returns the images, in the order of their platforms; at least one
- * @throws the first other failure; if every platform is left out, an error with the reason for each
+ * @throws the first other failure; if every platform is omitted, an error with the reason for each
  */
 export async function imagesOf(
   platforms: readonly Platform[],
@@ -39,8 +39,8 @@ type LeftOut = { readonly platform: Platform; readonly error: NixeryError }
 const isFixed = (error: unknown): error is NixeryError => hasCode(error, 'PACKAGE_UNKNOWN', 'PACKAGE_DENIED')
 
 /**
- * A failure of the requested image, whose message names the platforms concerned. Failures that have nothing to
- * do with the platform stay as they are.
+ * A failure of the requested image, whose message names the affected platforms. Failures that do not depend on the
+ * platform are unchanged.
  */
 export function onPlatforms(platforms: readonly Platform[], error: unknown): unknown {
   if (!hasCode(error, ...ofPlatform)) return error

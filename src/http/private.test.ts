@@ -17,7 +17,7 @@ describe('a reply that depends on the client', () => {
     [{}, { 'Cache-Control': 'private', Vary: 'Authorization' }],
   ]
   for (const [headers, expected] of rows) {
-    it(`is not for caches that are shared: ${JSON.stringify(headers)}`, () => {
+    it(`is not stored by shared caches: ${JSON.stringify(headers)}`, () => {
       const reply = { status: 200, headers, body: 'a' }
       assert.deepEqual(privately(reply), { status: 200, headers: expected, body: 'a' })
       assert.equal(privately(reply), privately(reply), 'prepared once')

@@ -2,12 +2,12 @@ import type { Reply } from './reply.ts'
 
 type Headers = Reply['headers']
 
-// Replies that are made once are sent many times, and what is sent for one is kept by the object (`send.ts`).
+// Replies are created once and sent many times; the prepared form is cached by object (`send.ts`).
 const made = new WeakMap<Reply, Reply>()
 
 /**
- * A reply that depends on who asks: caches that several clients share must not keep it (RFC 9111 §5.2.2.7), and those
- * of one client only for the same credentials.
+ * Marks a reply that depends on the client: shared caches must not store it (RFC 9111 §5.2.2.7), and private ones only
+ * for the same credentials.
  */
 export function privately(reply: Reply): Reply {
   const known = made.get(reply)

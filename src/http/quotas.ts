@@ -4,7 +4,7 @@ import type { Quotas } from '../quotas/quotas-by-holder.ts'
 import type { AddressOf } from './address.ts'
 import type { HttpRequest } from './request.ts'
 
-/** Quotas as requests meet them. See `Usage` for what each throws. */
+/** Applies quotas to requests. See `Usage` for what each method throws. */
 export type RequestQuotas = {
   /** Whether the client of a request whose identity is known has a quota. */
   has(request: HttpRequest): boolean

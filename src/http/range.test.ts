@@ -88,7 +88,7 @@ describe('parseRanges', () => {
     it(`reads ${header ?? 'no header'}`, () => assert.deepEqual(rangesOf(header, 100), expected))
   }
 
-  it('ignores ranges of an empty blob that no Content-Range could tell, and refuses the others', () => {
+  it('ignores ranges of an empty blob that Content-Range cannot express, and refuses the others', () => {
     assert.equal(rangesOf('bytes=-5', 0), 'whole')
     assert.equal(rangesOf('bytes=0-', 0), 'behind')
     assert.equal(rangesOf('bytes=-0', 0), 'behind')
@@ -124,7 +124,7 @@ describe('parseRanges', () => {
     )
   })
 
-  it('never fails but by refusing, and never gives what is not there', () => {
+  it('never fails except by refusing, and never returns bytes beyond the end', () => {
     const text = fc.oneof(fc.string(), fc.stringMatching(/^bytes=[\d,\- ]{0,60}$/))
     fc.assert(
       fc.property(text, fc.nat(1000), (header, size) => {

@@ -1,15 +1,18 @@
 import { NixeryError } from '../errors.ts'
 import type { ByteRange } from '../store/store.ts'
 
-/** More ranges than these in one request are ignored, which RFC 9110 §14.2 allows: the answer is the whole. */
+/**
+ * The maximum number of ranges in a request. If there are more, all are ignored and the whole blob is sent, which RFC
+ * 9110 §14.2 allows.
+ */
 export const maxRanges = 16
 
 /**
- * The parts of a blob that a `Range` header asks for (RFC 9110 §14.1.2), in its order: `first-last`, `first-` and
- * `-suffix`. Ranges that overlap become one; those that begin behind the end are left out. Undefined, for the whole,
- * where a server may ignore the header: it is not there, has another unit or bad syntax, or asks for too many.
- * @param size of the blob, in bytes
- * @throws RANGE_INVALID if all ranges begin behind the end, or one ends before it begins, with the size as its detail
+ * Parses the parts of a blob that a `Range` header requests (RFC 9110 §14.1.2), in its order: `first-last`, `first-`
+ * and `-suffix`. Overlapping ranges are merged; those that begin beyond the end are omitted. Undefined, for the whole
+ * blob, if a server may ignore the header: it is missing, has another unit or bad syntax, or requests too many ranges.
+ * @param size the size of the blob in bytes
+ * @throws RANGE_INVALID if all ranges begin beyond the end, or one ends before it begins, with the size as its detail
  */
 export function parseRanges(header: string | undefined, size: number): readonly ByteRange[] | undefined {
   const set = /^\s*bytes\s*=(?<set>[\d\s,-]*)$/i.exec(header ?? '')?.groups?.['set']
@@ -18,8 +21,8 @@ export function parseRanges(header: string | undefined, size: number): readonly 
   if (specs.length === 0 || specs.length > maxRanges) return undefined
   const wanted = specs.map((spec) => parseSpec(spec, size))
   if (wanted.includes('bad')) return undefined
-  // The RFC calls it invalid, so it could be ignored: but a client with such a range has made a mistake, which the
-  // whole blob would hide, and the conformance suite of the distribution spec wants a 416.
+  // The RFC calls it invalid, so it could be ignored. But such a range is a mistake of the client, which the whole blob
+  // would hide, and the conformance suite of the distribution spec expects a 416.
   if (wanted.includes('backwards')) throw unsatisfiable(size)
   const ranges = wanted.filter((range) => typeof range === 'object')
   if (ranges.length > 0) return coalesce(ranges)
@@ -43,7 +46,7 @@ function parseSpec(spec: string, size: number): ByteRange | 'bad' | 'backwards' 
   return { start: Number(first), end: last === '' ? size : Math.min(size, Number(last) + 1) }
 }
 
-/** Each byte once. Ranges that only touch stay apart: some clients count the parts that they get. */
+/** Merges overlapping ranges. Adjacent ranges stay separate, because some clients count the parts. */
 function coalesce(ranges: readonly ByteRange[]): ByteRange[] {
   const apart: ByteRange[] = []
   for (const range of ranges) {

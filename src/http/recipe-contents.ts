@@ -6,12 +6,12 @@ import { isBuiltIn } from '../image/recipes.ts'
 /** The packages of each of the operator's recipes, by the recipe's name. */
 export type Contents = ReadonlyMap<string, readonly string[]>
 
-/** What the operator's recipes consist of, for rules that deny packages. */
+/** The contents of the operator's recipes, for rules that deny packages. */
 export type RecipeContents = {
-  /** What was found last for the recipes of a request, without waiting; undefined if that is not known. */
+  /** The last known contents of the recipes of a request, without waiting; undefined if unknown. */
   of(request: ImageRequest): Contents | undefined
   /**
-   * Finds out, unless that was done a moment ago. What cannot be found out stays unknown.
+   * Looks the contents up, unless that was done recently. What cannot be looked up stays unknown.
    * @param mayEvaluate whether the package set may be evaluated for it
    */
   look(request: ImageRequest, mayEvaluate: () => boolean): Promise<void> | undefined
@@ -19,11 +19,11 @@ export type RecipeContents = {
 
 export type RecipeContentsOptions = {
   readonly find: (request: ImageRequest, mayEvaluate: boolean) => Promise<Contents>
-  /** Whether recipes need no `recipe/` before their names. */
+  /** Whether recipes need no `recipe/` prefix. */
   readonly bare: boolean
 }
 
-// Names are a client's to choose; each takes some kilobytes. Milliseconds until a recipe is looked at again.
+// Clients choose the names; each takes some kilobytes. Milliseconds until a recipe is checked again.
 const mostKept = 2_000
 const believed = 1_000
 

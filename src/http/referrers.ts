@@ -5,7 +5,7 @@ import { mediaTypes } from '../image/oci.ts'
 import { textReply, type Reply } from './reply.ts'
 import type { HttpRequest } from './request.ts'
 
-/** A manifest that says of another that it belongs to it, such as a signature (image spec, descriptor.md). */
+/** A manifest that refers to another one as its subject, such as a signature (image spec, descriptor.md). */
 export type Referrer = {
   readonly mediaType: string
   readonly digest: Digest
@@ -20,9 +20,9 @@ export type Referrer = {
 export type Referrers = (subject: Digest) => Promise<readonly Referrer[]>
 
 /**
- * Lists what refers to a manifest (distribution spec, "Listing Referrers"): an index, and an empty one for whatever
- * is not known, as this must never be a 404.
- * @param subject undefined for a digest of an algorithm that nothing here has
+ * Lists the referrers of a manifest (distribution spec, "Listing Referrers") as an index, which is empty for an unknown
+ * manifest, because the response must never be a 404.
+ * @param subject undefined for a digest with an unsupported algorithm
  */
 export async function referrersReply(
   referrers: Referrers,
@@ -30,7 +30,7 @@ export async function referrersReply(
   subject: Digest | undefined,
 ): Promise<Reply> {
   const all = subject === undefined ? [] : await referrers(subject)
-  // A parameter without a value asks for no type.
+  // A parameter without a value requests no type.
   const wanted = new URLSearchParams(request.query).get('artifactType') ?? ''
   const some = wanted === '' ? all : all.filter(({ artifactType }) => artifactType === wanted)
   return textReply(200, mediaTypes.oci.index, indexOf(some), {
@@ -40,9 +40,9 @@ export async function referrersReply(
 }
 
 /**
- * The same index under the tag where clients look that take this registry for an old one ("Referrers Tag Schema").
- * Where nothing refers to the manifest there is no such tag: "the client SHOULD assume there are no referrers". An
- * empty index would say the same, but look like an image, for no platform, to all who pull tags.
+ * The same index under the tag that clients use for registries without the referrers API ("Referrers Tag Schema").
+ * Without referrers the tag does not exist: "the client SHOULD assume there are no referrers". An empty index would
+ * mean the same, but look like an image without platforms to clients that pull tags.
  * @throws MANIFEST_UNKNOWN
  */
 export async function referrersTagReply(referrers: Referrers, subject: Digest): Promise<Reply> {

@@ -35,12 +35,17 @@ for (const name of clients) {
       ['an unknown tag', 'hello/manifests/missing-1', 404, 'MANIFEST_UNKNOWN'],
       ['an unknown manifest', `hello/manifests/${nothing}`, 404, 'MANIFEST_UNKNOWN'],
       ['an unknown blob', `hello/blobs/${nothing}`, 404, 'BLOB_UNKNOWN'],
-      ['a tag with a dash in front', 'hello/manifests/-v1', 404, 'MANIFEST_UNKNOWN'],
+      ['a tag with a leading hyphen', 'hello/manifests/-v1', 404, 'MANIFEST_UNKNOWN'],
       ['a tag that is too long', `hello/manifests/${'t'.repeat(129)}`, 404, 'MANIFEST_UNKNOWN'],
       ['no tag', 'hello/manifests/', 404, 'MANIFEST_UNKNOWN'],
       ['markup as a tag', 'hello/manifests/%3Cb%3E', 404, 'MANIFEST_UNKNOWN'],
-      ['a digest of words', 'hello/manifests/sha256:baddigeststring', 400, 'DIGEST_INVALID'],
-      ['a blob’s digest of words', 'hello/blobs/sha256:baddigeststring', 400, 'DIGEST_INVALID'],
+      ['a digest that is not hexadecimal', 'hello/manifests/sha256:baddigeststring', 400, 'DIGEST_INVALID'],
+      [
+        'a blob’s digest that is not hexadecimal',
+        'hello/blobs/sha256:baddigeststring',
+        400,
+        'DIGEST_INVALID',
+      ],
       ['a digest that is too short', `hello/blobs/sha256:${'0'.repeat(63)}`, 400, 'DIGEST_INVALID'],
       ['upper-case digits', `hello/blobs/sha256:${'A'.repeat(64)}`, 400, 'DIGEST_INVALID'],
       ['no digest', 'hello/blobs/', 400, 'DIGEST_INVALID'],
@@ -52,7 +57,7 @@ for (const name of clients) {
       ['referrers of no digest', 'hello/referrers/latest', 400, 'DIGEST_INVALID'],
       ['referrers of a bad digest', 'hello/referrers/sha256:bad', 400, 'DIGEST_INVALID'],
       [
-        'a tag of referrers that there are not',
+        'a referrers tag without referrers',
         `hello/manifests/sha256-${'0'.repeat(64)}`,
         404,
         'MANIFEST_UNKNOWN',
@@ -60,10 +65,10 @@ for (const name of clients) {
       ['a signature’s tag', `hello/manifests/sha256-${'0'.repeat(64)}.sig`, 404, 'MANIFEST_UNKNOWN'],
       ['an empty name', '/manifests/latest', 400, 'NAME_INVALID'],
       ['a name with an empty part', 'a%2f%2fb/manifests/latest', 400, 'NAME_INVALID'],
-      ['a name with other letters', 'a%20b/manifests/latest', 400, 'NAME_INVALID'],
+      ['a name with invalid characters', 'a%20b/manifests/latest', 400, 'NAME_INVALID'],
       ['markup in a name', '%3Cscript%3E/manifests/latest', 400, 'NAME_INVALID'],
       ['a name that is not UTF-8', '%ff/manifests/latest', 400, 'NAME_INVALID'],
-      ['half a percent-encoding', '%f/manifests/latest', 400, 'NAME_INVALID'],
+      ['an incomplete percent-encoding', '%f/manifests/latest', 400, 'NAME_INVALID'],
       ['a line break in a name', 'a%0d%0ab/blobs/x', 400, 'NAME_INVALID'],
       ['a path for a name', '..%2f..%2fetc/manifests/latest', 400, 'NAME_INVALID'],
       ['a name that is too long', `${'a'.repeat(256)}/manifests/latest`, 400, 'NAME_INVALID'],
@@ -71,16 +76,16 @@ for (const name of clients) {
       ['tags of a bad name', 'a%20b/tags/list', 400, 'NAME_INVALID'],
       ['tags of an empty name', '/tags/list', 400, 'NAME_INVALID'],
       ['referrers of a bad name', `-a/referrers/${nothing}`, 400, 'NAME_INVALID'],
-      ['a list that is not switched on', '_catalog', 404, 'UNSUPPORTED'],
+      ['a list that is not enabled', '_catalog', 404, 'UNSUPPORTED'],
       ['another list of tags', 'hello/tags/all', 404, 'UNSUPPORTED'],
-      ['an unknown address', 'hello/what', 404, 'UNSUPPORTED'],
+      ['an unknown path', 'hello/what', 404, 'UNSUPPORTED'],
       ['an upload', 'hello/blobs/uploads/1', 404, 'UNSUPPORTED'],
       ['words for a number', 'hello/tags/list?n=many', 400, 'UNSUPPORTED'],
       ['less than nothing', 'hello/tags/list?n=-1', 400, 'UNSUPPORTED'],
       ['half a tag', 'hello/tags/list?n=0.5', 400, 'UNSUPPORTED'],
       ['no number', 'hello/tags/list?n=', 400, 'UNSUPPORTED'],
       ['more tags than there are numbers', `hello/tags/list?n=${'9'.repeat(30)}`, 400, 'UNSUPPORTED'],
-      ['a last tag that is no tag', `hello/tags/list?last=${'a'.repeat(300)}`, 400, 'UNSUPPORTED'],
+      ['an invalid last tag', `hello/tags/list?last=${'a'.repeat(300)}`, 400, 'UNSUPPORTED'],
     ]
     for (const [what, path, status, code] of refused) {
       it(`refuses ${what} with ${status} ${code}, and HEAD alike`, async () => {
@@ -113,7 +118,7 @@ for (const name of clients) {
       ['DELETE', '%ff/manifests/latest'],
     ]
     for (const [method, path] of writing) {
-      it(`does nothing but reading: ${method} ${path || '(base)'}`, async () => {
+      it(`is read-only: ${method} ${path || '(base)'}`, async () => {
         const answer = await client(name).fetch(`/v2/${path}`, { method })
         assert.equal(answer.status, 405)
         assert.equal(codeOf(answer), 'UNSUPPORTED')
@@ -121,7 +126,7 @@ for (const name of clients) {
       })
     }
 
-    it('answers at its base, with and without the last slash', async () => {
+    it('answers at its base path, with and without a trailing slash', async () => {
       for (const path of ['/v2/', '/v2', '/v2/?ns=example.org']) {
         for (const method of ['GET', 'HEAD']) {
           const { status, headers, body } = await client(name).fetch(path, { method })
@@ -181,8 +186,8 @@ for (const name of clients) {
     const indexes: [what: string, platforms: number, accept: string, form: 'docker' | 'oci'][] = [
       ['several platforms', 2, `${oci}, ${mediaTypes.oci.index}`, 'oci'],
       ['several platforms', 2, `${docker}, ${mediaTypes.docker.index}`, 'docker'],
-      ['a client that takes nothing else', 1, mediaTypes.oci.index, 'oci'],
-      ['a client that takes nothing else', 1, mediaTypes.docker.index, 'docker'],
+      ['a client that accepts nothing else', 1, mediaTypes.oci.index, 'oci'],
+      ['a client that accepts nothing else', 1, mediaTypes.docker.index, 'docker'],
     ]
     for (const [what, platforms, accept, form] of indexes) {
       it(`gives ${form}’s index for ${what}, and its manifests by digest`, async () => {
@@ -198,7 +203,7 @@ for (const name of clients) {
       })
     }
 
-    it('sends one platform’s manifest if the name has one, and to clients without indexes', async () => {
+    it('sends one platform’s manifest if the name contains a platform, and to clients without index support', async () => {
       const at = client(name, several)
       const ask = async (path: string, accept: string) =>
         (await at.fetch(path, { headers: { Accept: accept } })).headers['content-type']
@@ -206,7 +211,7 @@ for (const name of clients) {
       assert.equal(await ask('/v2/hello/manifests/latest', oci), oci)
     })
 
-    it('takes no other blob for a manifest', async () => {
+    it('serves no other blob as a manifest', async () => {
       for (const digest of [registry.image.config.digest, registry.blob.digest]) {
         const answer = await client(name).fetch(`/v2/hello/manifests/${digest}`)
         assert.equal(answer.status, 404)
@@ -214,7 +219,7 @@ for (const name of clients) {
       }
     })
 
-    it('lists no referrers of whatever manifest, and says whether it filtered', async () => {
+    it('lists no referrers for any manifest, and reports whether it filtered', async () => {
       for (const subject of [registry.image.manifests.oci.digest, nothing, `sha512:${'0'.repeat(128)}`]) {
         const rows: [query: string, filtered: string | undefined][] = [
           ['', undefined],

@@ -16,7 +16,7 @@ import { severalAuthorizations } from './validity.ts'
 import { createRoutes, type RequestKind, type Route } from './route.ts'
 import { catalogReply, tagsReply, type TagDeps } from './tags.ts'
 
-/** How long requests wait for builds, and what the reply is when that was too short. */
+/** How long requests wait for builds, and the reply after that time. */
 export type Waiting = {
   /** Milliseconds; undefined for no limit. */
   limit(request: HttpRequest): number | undefined
@@ -29,17 +29,17 @@ export type RegistryDeps = ManifestDeps &
   TagDeps &
   AuthorizeDeps &
   HeldDeps & {
-    /** Reads paths; by default, with no words of the operator's in names. */
+    /** Parses paths; by default, without the operator's words in names. */
     readonly routeOf?: ReturnType<typeof createRoutes> | undefined
-    /** The page with the log of a build that failed, if there is one. */
+    /** The page with the log of a failed build, if any. */
     readonly pageOf?:
       | ((error: unknown, host: string | undefined, secure: boolean) => string | undefined)
       | undefined
-    /** Whether clients speak TLS with this server itself. */
+    /** Whether this server itself terminates TLS. */
     readonly secure?: boolean | undefined
     /** Which texts of failures may be shown. */
     readonly texts: PublicTexts
-    /** A failure as this client may see it: without names of packages that it may not know of. */
+    /** Removes names of packages that this client may not know from a failure. */
     readonly shown?: ((request: HttpRequest, error: unknown) => unknown) | undefined
     readonly referrers?: Referrers | undefined
     readonly waiting?: Waiting | undefined
@@ -49,7 +49,7 @@ export type RegistryDeps = ManifestDeps &
 
 const plainRoutes = createRoutes()
 
-/** What a client must be allowed to do for each route. A name's tags are part of the name. */
+/** The permission that each route needs. The tags of a name are part of the name. */
 const actions: Readonly<Record<Route['kind'], Action>> = {
   ping: 'pull',
   image: 'pull',
@@ -62,12 +62,12 @@ const actions: Readonly<Record<Route['kind'], Action>> = {
   catalog: 'list',
 }
 
-/** A route is its own subject, so that asking costs no allocation. */
+/** A route is its own subject, to avoid an allocation. */
 const subjectOf = (route: Route): Subject => ('imageRequest' in route ? route : 'server')
 
 /**
- * The reply to a request at or below `/v2`: at once where nothing has to be waited for, as for a known image. Does not
- * fail: failures are replies.
+ * The reply to a request at or below `/v2`: synchronous if nothing must be awaited, for example for a known image. Does
+ * not fail: failures are replies.
  */
 export function registryReply(deps: RegistryDeps, request: HttpRequest): RoutedReply | Promise<RoutedReply> {
   let kind: RequestKind = 'unreadable'
@@ -81,7 +81,7 @@ export function registryReply(deps: RegistryDeps, request: HttpRequest): RoutedR
       ? allowed.then(() => routeReply(deps, request, route))
       : routeReply(deps, request, route)
     const { quotas } = deps
-    // Who asks is known unless that takes a moment.
+    // The identity is known, unless verification is asynchronous.
     if (quotas && (kind === 'image' || kind === 'manifest') && (allowed || quotas.has(request))) {
       return withQuota(quotas, request, Promise.resolve(reply).then(routed, failed))
     }
@@ -91,7 +91,7 @@ export function registryReply(deps: RegistryDeps, request: HttpRequest): RoutedR
   }
 }
 
-/** Adds what is left of the client's quota to a reply about a manifest, as Docker Hub does. */
+/** Adds the remaining quota of the client to a manifest reply, like Docker Hub. */
 async function withQuota(
   quotas: RequestQuotas,
   request: HttpRequest,
@@ -102,7 +102,7 @@ async function withQuota(
   return { kind, reply: { ...reply, headers } }
 }
 
-/** A blob, whose bytes count. Those that others send, such as a bucket, count when the client is sent there. */
+/** A blob, whose bytes count against the quota. A redirect, such as to a bucket, counts as the whole blob. */
 async function countedBlob(
   deps: RegistryDeps,
   quotas: RequestQuotas,
@@ -116,7 +116,7 @@ async function countedBlob(
   return reply
 }
 
-/** The reply to a failure, whether it happens before the body is opened or while it is. */
+/** The reply to a failure before or while the body is opened. */
 export function failureReply(
   deps: Pick<RegistryDeps, 'waiting' | 'texts' | 'pageOf' | 'secure' | 'guard' | 'audit' | 'shown'>,
   request: HttpRequest,
@@ -204,15 +204,15 @@ const visibleTo =
     try {
       return may(identity, 'pull', subjectOf(routeOf('GET', `/v2/${name}/tags/list`)))
     } catch {
-      return false // of a version that took more names than this one
+      return false // written by a version that accepted more names than this one
     }
   }
 
-/** What is not part of an image of this name is answered as what does not exist. */
+/** Content that is not part of an image with this name is reported as missing. */
 const heldDigest = ({ digest }: { digest: Digest | undefined }, held: boolean): Digest | undefined =>
   held ? digest : undefined
 
-/** What refers to a manifest that is part of an image of this name. */
+/** The referrers of a manifest that is part of an image with this name. */
 const ofHeld =
   (deps: RegistryDeps, route: Parameters<typeof isHeldManifest>[1]): Referrers =>
   async (subject) =>

@@ -25,7 +25,7 @@ export type RoutedReply = { readonly kind: RequestKind; readonly reply: Reply }
 /** The headers of every response below `/v2/` (distribution spec, "Legacy Docker support HTTP headers"). */
 export const registryHeaders = { 'Docker-Distribution-Api-Version': 'registry/2.0' } as const
 
-/** What is addressed by its digest never changes. */
+/** Content with a digest never changes. */
 export const immutable = 'public, max-age=31536000, immutable'
 
 /** A reply with a text body. */

@@ -12,27 +12,27 @@ export type HttpRequest = {
   /** Anonymous until `authorize` has determined the identity. */
   identity: Identity
   readonly method: string
-  /** As it stands in the request: percent-encoded, without the query. */
+  /** As sent in the request: percent-encoded, without the query. */
   readonly path: string
-  /** What follows the question mark; empty if nothing does. */
+  /** The part after the question mark, or an empty text. */
   readonly query: string
   /** @param name in lower case */
   header(name: string): string | undefined
   /** The address of the other end of the connection, if any. */
   peer(): string | undefined
-  /** Who the client certificate of the connection belongs to, if it has one. */
+  /** The identity in the connection's client certificate, if any. */
   certificate(): Outcome | undefined
-  /** Aborted when the client disconnects before the response was sent. */
+  /** Aborted when the client disconnects before the response has been sent. */
   signal(): AbortSignal
   /**
-   * The body as text. Once only.
+   * Reads the body as text; call it only once.
    * @param limit bytes
-   * @throws REQUEST_INVALID if it is larger, or the connection ends before it does
+   * @throws REQUEST_INVALID if it is larger or incomplete
    */
   body(limit: number): Promise<string>
 }
 
-/** Reads a request of Node's server. A class, because its methods cost nothing until one is called. */
+/** Wraps a request of Node's server. A class, because unused methods cost nothing. */
 export class IncomingRequest implements HttpRequest {
   readonly id = randomUUID()
   identity: Identity = anonymous
@@ -70,7 +70,7 @@ export class IncomingRequest implements HttpRequest {
     const chunks: Buffer[] = []
     let size = 0
     try {
-      // What is left of it does not end the connection, over which the response has to go.
+      // The unread rest must not close the connection, which the response needs.
       for await (const chunk of this.#incoming.iterator({
         destroyOnReturn: false,
       }) as AsyncIterable<Buffer>) {
@@ -92,7 +92,8 @@ export class IncomingRequest implements HttpRequest {
     const outgoing = this.#outgoing
     // The client may have disconnected before the signal was created.
     if (outgoing.destroyed && !outgoing.writableFinished) abort.abort()
-    // Also closed when everything is sent. Nobody listens then, and aborting costs a tenth of a warm response.
+    // Also emitted after a complete response. Nobody listens then, and aborting would cost a tenth of a cached
+    // response.
     outgoing.once('close', () => {
       if (!outgoing.writableFinished) abort.abort()
     })
@@ -101,8 +102,8 @@ export class IncomingRequest implements HttpRequest {
 }
 
 /**
- * Path and query of a request target. Proxies may be sent a full address (RFC 9112 §3.2.2), whose host is ignored.
- * `*` and what is no address stay as they are.
+ * Path and query of a request target. It may be a full URL (RFC 9112 §3.2.2), whose host is ignored. `*` and anything
+ * that is not a URL are returned unchanged.
  */
 export function splitTarget(target: string): Pick<HttpRequest, 'path' | 'query'> {
   const local = target.startsWith('/') ? target : withoutOrigin(target)

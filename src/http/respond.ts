@@ -10,25 +10,25 @@ import { tokenPath } from './token.ts'
 import type { Streams } from './streams.ts'
 
 export type RespondDeps = RegistryDeps & {
-  /** Where clients get tokens, at `/token`. */
+  /** The token endpoint, `/token`. */
   readonly tokens?: TableRoute | undefined
   /** Routes for operators, such as `/healthz`. */
   readonly ops?: RouteTable | undefined
-  /** Whether nothing else is served, no images either. */
+  /** Whether nothing else is served, not even images. */
   readonly opsAlone?: boolean | undefined
   /** For people. */
   readonly pages?: RouteTable | undefined
-  /** Sends a browser that needs a login to the page for it; undefined for other clients and failures. */
+  /** Redirects a browser that must log in to the login page; undefined for other clients and failures. */
   readonly loginFor?: ((request: HttpRequest, error: unknown) => Reply | undefined) | undefined
-  /** Bounds the bodies that are sent at once. */
+  /** Limits the number of bodies sent at the same time. */
   readonly streams?: Pick<Streams, 'bound'> | undefined
-  /** Tells whose share of them a client takes. */
+  /** Identifies the client whose share of them is used. */
   readonly clientOf?: ClientOf | undefined
 }
 
 /**
- * The reply to a request: of the registry, the operator's routes, or the pages. At once where nothing has to be waited
- * for. Does not fail: failures are replies.
+ * The reply to a request, from the registry, the operator's routes, or the pages. Synchronous if nothing must be
+ * awaited. Does not fail: failures are replies.
  */
 export function respond(deps: RespondDeps, request: HttpRequest): RoutedReply | Promise<RoutedReply> {
   const { path } = request
@@ -39,7 +39,7 @@ export function respond(deps: RespondDeps, request: HttpRequest): RoutedReply | 
   return ops ? tableReply(deps, request, 'ops', ops) : tableReply(deps, request, 'page', deps.pages?.(path))
 }
 
-// Node's parser lets these through, but no page has an answer for them.
+// Node's parser accepts these, but no page supports them.
 const unsupported: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK'])
 
 async function tableReply(
@@ -69,7 +69,7 @@ async function tableReply(
   }
 }
 
-/** Opens a body that is to be sent. If it cannot be opened, the failure is the reply. */
+/** Opens the body of a reply. If that fails, the failure becomes the reply. */
 export async function openBody(
   deps: RespondDeps,
   request: HttpRequest,

@@ -2,12 +2,12 @@ import type { Action, Subject } from '../access/may.ts'
 import type { Reply } from './reply.ts'
 import type { HttpRequest } from './request.ts'
 
-/** What answers at a path, and what a client must be allowed to do there. */
+/** The handler of a path, and the permission that it needs. */
 export type TableRoute = {
   readonly action: Action
   readonly subject: Subject
   reply(request: HttpRequest): Reply | Promise<Reply>
 }
 
-/** Finds the route of a path; undefined where another table may have one. */
+/** Finds the route of a path; undefined if another table may have it. */
 export type RouteTable = (path: string) => TableRoute | undefined

@@ -34,7 +34,7 @@ describe('parseRoute', () => {
     it(`takes ${path} for ${kind}`, () => assert.equal(parseRoute('GET', path).kind, kind))
   }
 
-  it('reads or refuses, whatever it is given', () => {
+  it('parses or refuses any input', () => {
     const part = fc.constantFrom(
       'a',
       'manifests',
@@ -65,12 +65,12 @@ describe('parseRoute', () => {
   })
 })
 
-describe('the registry, given anything', () => {
+describe('the registry with arbitrary input', () => {
   let registry: TestRegistry
   before(async () => (registry = await openTestRegistry()))
   after(() => registry.dispose())
 
-  it('never fails, and tells each failure as the spec has it', async () => {
+  it('never fails, and reports each failure in the format of the spec', async () => {
     const known = [digest, 'latest', registry.blob.digest, registry.image.manifests.oci.digest]
     const address = fc
       .tuple(

@@ -5,7 +5,7 @@ import { isTag, noWords, parseImageName, tagRule, type ImageRequest, type Vocabu
 
 /**
  * A route of the registry with its parameters: parsed once, trusted afterwards. A digest is undefined if it is
- * well-formed, but of an algorithm that no content here has.
+ * well-formed but has an unsupported algorithm.
  */
 export type Route =
   | { readonly kind: 'ping' }
@@ -20,7 +20,7 @@ export type Route =
   | { readonly kind: 'attachedTag'; readonly imageRequest: ImageRequest }
   | { readonly kind: 'catalog' }
 
-/** What a request is for, for the log and metrics; `unreadable` if its path is not a route. */
+/** The kind of a request, for the log and metrics; `unreadable` if its path is not a route. */
 export type RequestKind = Route['kind'] | 'token' | 'ops' | 'page' | 'unreadable'
 
 const named = /^\/(?<name>.*)\/(?<kind>manifests|blobs|referrers|tags)\/(?<reference>[^/]*)$/s
@@ -28,7 +28,7 @@ const upload = /\/blobs\/uploads(?:\/[^/]*)?$/
 
 /**
  * Reads the path of a request below `/v2/` (distribution spec, "Endpoints").
- * @param path as it stands in the request, still percent-encoded, without the query
+ * @param path as sent in the request, percent-encoded, without the query
  * @param vocabulary the operator's words in names
  * @throws NAME_INVALID, MANIFEST_UNKNOWN, DIGEST_INVALID, UNSUPPORTED, ROUTE_UNKNOWN
  */
@@ -54,11 +54,11 @@ export function parseRoute(method: string, path: string, vocabulary = noWords): 
   return { kind: kind === 'blobs' ? 'blob' : 'referrers', digest, imageRequest: request }
 }
 
-// About 2 kB each, with the name in its parts. A longer path than a name can have without escapes is not kept.
+// About 2 kB each, with the name in its parts. Longer paths than a name can have without escapes are not cached.
 const mostKept = 5000
 const longestKept = 512
 
-/** `parseRoute`, which reads the paths of images once: the same path gives the same object. */
+/** `parseRoute` with a cache for paths of images: the same path returns the same object. */
 export function createRoutes(vocabulary = noWords): (method: string, path: string) => Route {
   const routes = new LRUCache<string, Route>({ max: mostKept })
   return (method, path) => {
@@ -70,12 +70,12 @@ export function createRoutes(vocabulary = noWords): (method: string, path: strin
   }
 }
 
-// `sha256-<hex>` is the spec's ("Referrers Tag Schema"), those with an ending are cosign's. No image may be built for
-// such a name, even where tags mean nothing: it would be taken for a signature.
+// `sha256-<hex>` is defined by the spec ("Referrers Tag Schema"), those with a suffix are used by cosign. No image must
+// be built for such a tag, even if tags are ignored: it would be taken for a signature.
 const attached = /^(?:sha256|sha512)-(?<hex>[0-9a-f]{64})(?<ending>\.[a-z]+)?$/
 
 function parseTagged(name: string, tag: string, vocabulary: Vocabulary): Route {
-  // The spec's conformance suite asks for one that is ill-formed: nothing has it (spec.md, "Pulling manifests").
+  // The spec's conformance suite requests an ill-formed tag and expects a 404 (spec.md, "Pulling manifests").
   if (!isTag(tag)) {
     parseImageName(name)
     throw new NixeryError('MANIFEST_UNKNOWN', `no manifest has this tag: ${tagRule}`)
@@ -91,7 +91,7 @@ function parseTagged(name: string, tag: string, vocabulary: Vocabulary): Route {
 const anyDigest = /^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+$/
 const sha512 = /^sha512:[0-9a-f]{128}$/
 
-/** @throws DIGEST_INVALID for what is no digest of any algorithm, or none of sha256 or sha512 */
+/** @throws DIGEST_INVALID if it is not a digest, or not a valid sha256 or sha512 digest */
 function parseAnyDigest(text: string): Digest | undefined {
   const isOther = text.startsWith('sha512:')
     ? sha512.test(text)
@@ -104,6 +104,6 @@ function decode(path: string): string {
   try {
     return decodeURIComponent(path)
   } catch (cause) {
-    throw new NixeryError('NAME_INVALID', 'the address is not percent-encoded UTF-8', { cause })
+    throw new NixeryError('NAME_INVALID', 'the path is not percent-encoded UTF-8', { cause })
   }
 }

@@ -2,11 +2,11 @@ import type { ServerResponse } from 'node:http'
 import { NixeryError } from '../errors.ts'
 import { isStream, type OpenBody, type Reply } from './reply.ts'
 
-/** What was sent of a reply. */
+/** The result of sending a reply. */
 export type SendResult = {
-  /** Of the body, in bytes. */
+  /** The number of body bytes sent. */
   readonly bytes: number
-  /** Why the body is incomplete. Clients that disconnect are no error. */
+  /** Why the body is incomplete. A disconnected client is not an error. */
   readonly error?: unknown
 }
 
@@ -20,11 +20,11 @@ type Prepared = {
   readonly body: string | Uint8Array | undefined
 }
 
-// Replies to known images are the same objects for a while: they are prepared once.
+// Replies for known images stay the same objects for a while, so they are prepared once.
 const prepared = new WeakMap<Reply, Prepared>()
 
 // Node writes headers and a string in one piece, and up to this size without allocating; a buffer costs a vectored
-// write, a tenth more processor time for each request. Headers take their part of 16 KiB.
+// write, a tenth more processor time for each request. Headers use part of these 16 KiB.
 const largestText = 15 * 1024
 
 function prepare(reply: Reply): Prepared {
@@ -74,7 +74,7 @@ export async function send(
   return opened ? sendStream(outgoing, opened, length === undefined ? undefined : Number(length)) : nothing
 }
 
-/** @param length undefined for a body that ends when it ends */
+/** @param length undefined for a body of unknown length */
 async function sendStream(
   outgoing: ServerResponse,
   opened: OpenBody,
@@ -96,7 +96,7 @@ async function sendStream(
     outgoing.end()
     return { bytes }
   } catch (error) {
-    // The status is sent: only closing the connection tells the client that the body is incomplete.
+    // The status has been sent: only closing the connection tells the client that the body is incomplete.
     outgoing.destroy()
     return { bytes, error }
   } finally {

@@ -24,18 +24,18 @@ async function serve(handle: Handler, limits: Partial<ServerLimits> = {}): Promi
 
 const hello: Handler = (_, response) => void response.end('hello')
 
-/** A connection, what came over it, and its end. */
+/** A connection, the data received, and its end. */
 async function open({ port }: Listening) {
   const socket = connect(port, '127.0.0.1')
   undo.push(() => socket.destroy())
-  socket.on('error', () => {}) // it is closed all the same
+  socket.on('error', () => {}) // it is closed anyway
   const closed = once(socket, 'close').catch(() => {})
   let got = ''
   socket.on('data', (chunk: Buffer) => (got += chunk.toString('latin1')))
   await once(socket, 'connect')
   return {
     socket,
-    /** All that came until the server closed the connection. */
+    /** All data received until the server closed the connection. */
     all: async (): Promise<string> => {
       await closed
       return got
@@ -53,7 +53,7 @@ const ask = ({ port }: Listening, headers: Record<string, string> = {}) =>
     asked.on('error', reject).end()
   })
 
-describe('what is no HTTP', () => {
+describe('invalid HTTP', () => {
   const rows: [sent: string, status: number][] = [
     ['hello\r\n\r\n', 400],
     ['GET / HTTP/1.1\r\nHost: a\r\nbad header\r\n\r\n', 400],
@@ -74,7 +74,7 @@ describe('what is no HTTP', () => {
     })
   }
 
-  it('behind a request that still waits is not answered in its place', async () => {
+  it('after a pending request is not answered out of order', async () => {
     const server = await serve(() => {}) // never
     const { socket, all } = await open(server)
     socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\nhello\r\n\r\n')
@@ -83,8 +83,8 @@ describe('what is no HTTP', () => {
   })
 })
 
-describe('a client that is slow', () => {
-  it('to send its headers gets 408 and a closed connection, whether it sends nothing or a little', async () => {
+describe('a slow client', () => {
+  it('that does not complete its headers gets 408 and a closed connection', async () => {
     const server = await serve(hello, { headersTimeout: 400, checkInterval: 100 })
     const silent = await open(server)
     const slow = await open(server)
@@ -95,8 +95,8 @@ describe('a client that is slow', () => {
     assert.match(await silent.all(), /^HTTP\/1\.1 408 |^$/)
   })
 
-  it('to get its answer is waited for as long as it reads', async () => {
-    // 24 MB are more than the system keeps for a connection.
+  it('may take its time as long as it reads', async () => {
+    // 24 MB are more than the system buffers for a connection.
     const server = await serve((_, response) => void response.end(Buffer.alloc(24_000_000)), {
       idleTimeout: 600,
     })
@@ -109,7 +109,7 @@ describe('a client that is slow', () => {
     assert.equal(length, 24_000_000)
   })
 
-  it('and reads no more loses its connection, and what was open for it is closed', async () => {
+  it('that stops reading is disconnected, and its open files are closed', async () => {
     const ended = Promise.withResolvers<void>()
     const server = await serve(
       (_, response) => {
@@ -126,7 +126,7 @@ describe('a client that is slow', () => {
     assert.equal(server.traffic().connections, 0)
   })
 
-  it('and waits for an answer that takes long is left alone', async () => {
+  it('that waits for a long response is not disconnected', async () => {
     const slowly: Handler = (_, response) => {
       setTimeout(() => response.end('at last'), 1500)
     }
@@ -143,7 +143,7 @@ describe('a body', () => {
     return { server, socket, ...rest }
   }
 
-  it('that is large is not read, and its connection is closed after the answer', async () => {
+  it('that is large is not read, and its connection is closed after the response', async () => {
     for (const size of ['Content-Length: 10000000000', 'Transfer-Encoding: chunked']) {
       const { socket, all } = await send('GET / HTTP/1.1')
       socket.write(`${size}\r\n\r\n`)
@@ -158,7 +158,7 @@ describe('a body', () => {
     await until(/hello[^]*hello/)
   })
 
-  it('that the client asks leave for is not asked for', async () => {
+  it('with Expect: 100-continue is not requested', async () => {
     const { socket, until } = await send('PUT / HTTP/1.1')
     socket.write('Content-Length: 3\r\nExpect: 100-continue\r\n\r\n')
     assert.match(await until(/hello/), /^HTTP\/1\.1 200 /)
@@ -166,7 +166,7 @@ describe('a body', () => {
 })
 
 describe('a server', () => {
-  it('has no more connections than it may', async () => {
+  it('limits the number of connections', async () => {
     const server = await serve(hello, { maxConnections: 2 })
     const [first] = [await open(server), await open(server)]
     const third = await open(server)
@@ -175,7 +175,7 @@ describe('a server', () => {
     await first.until(/hello/)
   })
 
-  it('says so when its port is taken', async () => {
+  it('reports that its port is in use', async () => {
     const { port } = await serve(hello)
     await assert.rejects(listen({ handle: hello, refuse }, { host: '127.0.0.1', port }), (error) =>
       hasCode(error, 'CONFIG_INVALID'),
@@ -184,7 +184,7 @@ describe('a server', () => {
 })
 
 describe('a server that closes', () => {
-  it('finishes responses, serves remaining requests, and keeps no connection', async () => {
+  it('finishes responses, serves remaining requests, and closes all connections', async () => {
     const begun = Promise.withResolvers<void>()
     const finish = Promise.withResolvers<void>()
     const server = await serve((incoming, response) => {

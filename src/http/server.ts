@@ -10,11 +10,11 @@ import type { TlsPair } from './tls.ts'
 
 /** Limits for each client. Times are milliseconds, sizes bytes. */
 export type ServerLimits = {
-  /** From the beginning of a connection, or of a further request, to the end of its headers. */
+  /** The time limit from the start of a connection, or of a further request, to the end of its headers. */
   readonly headersTimeout: number
-  /** To the end of its body. */
+  /** The time limit to the end of its body. */
   readonly requestTimeout: number
-  /** How often these two are checked. */
+  /** The interval for checking these two. */
   readonly checkInterval: number
   /** How long a response may make no progress because its reader does not read. */
   readonly idleTimeout: number
@@ -23,13 +23,13 @@ export type ServerLimits = {
   /** Milliseconds over which that is measured. */
   readonly rateWindow: number
   readonly maxConnections: number
-  /** Of the address and all headers. */
+  /** The maximum size of the URL and all headers. */
   readonly headerSize: number
-  /** Of a request's body, which is ignored: with a larger one, the connection is closed after the response. */
+  /** The maximum size of a request body, which is ignored: after a larger one, the connection is closed. */
   readonly bodySize: number
 }
 
-// How long an answer takes to begin is not limited here: that is how long a build is waited for.
+// The time until a response begins is not limited here: it includes waiting for a build.
 const defaultLimits: ServerLimits = {
   headersTimeout: 15_000,
   requestTimeout: 60_000,
@@ -52,7 +52,7 @@ export type ServerOptions = {
   readonly limits?: Partial<ServerLimits>
 }
 
-/** What a server is doing now. */
+/** The activity of a server. */
 export type Traffic = {
   /** Open connections. */
   readonly connections: number
@@ -60,11 +60,11 @@ export type Traffic = {
   readonly requests: number
   /** Since the start: input that was not HTTP, or not a complete request in time. */
   readonly malformed: number
-  /** Since the start: responses that were cut off because their readers were too slow. */
+  /** Since the start: responses aborted because their readers were too slow. */
   readonly slow: number
 }
 
-/** A server that listens. */
+/** A listening server. */
 export type Listening = {
   readonly port: number
   traffic(): Traffic
@@ -72,7 +72,7 @@ export type Listening = {
   setTls(pair: TlsPair): void
   /**
    * Waits until all responses are sent, for some seconds at most, then closes everything. New requests are still
-   * answered, so that load balancers see that this server is not ready, and no connection is kept alive.
+   * answered, so that load balancers see that this server is not ready, but connections are not kept alive.
    */
   close(graceSeconds: number): Promise<void>
 }
@@ -125,11 +125,11 @@ export async function listen(
   server.on('request', (request, response) => inFlight.add(request, response))
   // Without this, Node would request the body, which is ignored.
   server.on('checkContinue', (request, response) => server.emit('request', request, response))
-  // Nor is anything else expected of it: Node's own 417, which RFC 9110 §10.1.1 leaves to servers, would say nothing.
+  // Other expectations are ignored: Node's own 417, which RFC 9110 §10.1.1 leaves to servers, would not be helpful.
   server.on('checkExpectation', (request, response) => server.emit('request', request, response))
   server.on('clientError', (error, socket) => {
     malformed += 1
-    // An answer to an earlier request is under way, and this one would be taken for it.
+    // A response to an earlier request is pending, and this one would be taken for it.
     if (inFlight.isBusy(socket) || !socket.writable) {
       socket.destroy()
       return
@@ -146,8 +146,8 @@ export async function listen(
     }
   })
 
-  // Node's own timer of a socket ends it when neither side takes anything. It is set only once an answer has begun,
-  // and Node unsets it for the next request.
+  // Node's socket timeout closes a connection without activity. It is set only when a response has begun, and Node
+  // resets it for the next request.
   const pace = createPace(limits.minRate, limits.rateWindow)
   const watch = () => {
     const now = performance.now()

@@ -18,7 +18,7 @@ afterEach(async () => {
   for (const each of undo.splice(0).reverse()) await each()
 })
 
-describe('a reader that takes less than the minimum rate', () => {
+describe('a reader below the minimum rate', () => {
   const window = 400
   async function serve(minRate: number) {
     const server = await listen(
@@ -40,7 +40,7 @@ describe('a reader that takes less than the minimum rate', () => {
     return { server, socket }
   }
 
-  it('loses its connection, though it reads a little now and then', async () => {
+  it('is disconnected, even if it reads a little now and then', async () => {
     const { server, socket } = await serve(1e9)
     const trickle = setInterval(() => socket.read(), 20)
     undo.push(() => clearInterval(trickle))
@@ -48,13 +48,13 @@ describe('a reader that takes less than the minimum rate', () => {
     while (server.traffic().connections > 0) await sleep(20)
   })
 
-  it('keeps it if the rate is low, or without a limit', async () => {
+  it('is not disconnected if the minimum rate is low or 0', async () => {
     const { server } = await serve(0)
     await sleep(3 * window)
     assert.equal(server.traffic().slow, 0)
   })
 
-  it('is judged only while there is something to take', () => {
+  it('is measured only while data is available', () => {
     const [reader, pace] = [{}, createPace(1000, 30_000)]
     const look = (seconds: number, written: number, queued: number) =>
       pace.isTooSlow(reader, { written, waiting: queued, queued }, seconds * 1000)
@@ -62,7 +62,7 @@ describe('a reader that takes less than the minimum rate', () => {
     assert.equal(look(29, 1e6, 1e5), false)
     assert.equal(look(30, 1e6, 7e4), false) // 1,000 bytes a second
     assert.equal(look(60, 1e6, 4.5e4), true)
-    assert.equal(look(70, 1e6, 0), false) // it has taken everything
+    assert.equal(look(70, 1e6, 0), false) // it has read everything
     assert.equal(look(500, 2e6, 1e5), false)
     assert.equal(look(529, 2e6, 1e5), false)
     assert.equal(look(530, 2e6, 1e5), true)
@@ -73,7 +73,7 @@ describe('createClientOf', () => {
   const rows: [trusted: string, peer: string, forwarded: string | undefined, client: string | undefined][] = [
     ['private', '192.0.2.1', undefined, '192.0.2.1'],
     ['private', '::ffff:192.0.2.1', undefined, '192.0.2.1'],
-    ['private', '192.0.2.1', '198.51.100.1', '192.0.2.1'], // not a proxy of ours
+    ['private', '192.0.2.1', '198.51.100.1', '192.0.2.1'], // not a trusted proxy
     ['private', '127.0.0.1', undefined, undefined],
     ['private', '10.1.2.3', '198.51.100.1', '198.51.100.1'],
     ['private', '::1', 'invented, 198.51.100.1', '198.51.100.1'],
@@ -96,7 +96,7 @@ describe('createClientOf', () => {
   }
 })
 
-it('one client gets its share of the streams, and others get theirs', async () => {
+it('each client gets its share of the streams', async () => {
   async function* chunks() {
     yield Buffer.from('a')
   }
@@ -117,11 +117,11 @@ it('one client gets its share of the streams, and others get theirs', async () =
   await first.close()
   await open('a')
   await open(undefined)
-  await assert.rejects(open('b'), (error) => hasCode(error, 'OVERLOADED')) // all four are taken
+  await assert.rejects(open('b'), (error) => hasCode(error, 'OVERLOADED')) // all four are in use
 })
 
-describe('files that may be open at once', () => {
-  it('bound the connections, so that files can still be opened', () => {
+describe('the limit of open files', () => {
+  it('limits connections, so that files can still be opened', () => {
     const bound = (limit: number) => boundConnections(8192, { limit, open: 40, streams: 512 })
     assert.deepEqual([1e6, 8808, 1024, 256, 64, 0].map(bound), [8192, 8192, 460, 76, 1, 1])
     for (let limit = 200; limit < 20_000; limit += 7) {
@@ -130,12 +130,12 @@ describe('files that may be open at once', () => {
     }
   })
 
-  it('are read from the system', () => {
+  it('is read from the system', () => {
     const { limit = 0, open = 0 } = openFilesOf() ?? {}
     assert.ok(limit > open && open > 3)
   })
 
-  it('that run out are no fault of who asks, whatever was made of it', async () => {
+  it('is reported as a server error when it is reached, whatever failed', async () => {
     const cause = Object.assign(new Error('too many open files'), { code: 'EMFILE' })
     for (const error of [cause, new NixeryError('SOURCE_INVALID', 'there is no package set', { cause })]) {
       const registry = await openTestRegistry({ builds: buildsOf(() => Promise.reject(error)) })

@@ -25,7 +25,7 @@ describe('createStreams', () => {
     assert.deepEqual([streams.active, streams.refused], [2, 1])
   })
 
-  it('gives the place back when opening or closing fails', async () => {
+  it('frees the slot when opening or closing fails', async () => {
     const streams = createStreams(1)
     const failing = reply(() => Promise.reject(new Error('no such file')))
     await assert.rejects(open(streams.bound(failing)), /no such file/)
@@ -35,7 +35,7 @@ describe('createStreams', () => {
     assert.equal(streams.active, 0)
   })
 
-  it('leaves answers alone that open nothing', () => {
+  it('does not affect responses without streams', () => {
     const plain: Reply = { status: 200, headers: {}, body: 'text' }
     assert.equal(createStreams(1).bound(plain), plain)
   })

@@ -1,7 +1,7 @@
 import { NixeryError } from '../errors.ts'
 import { isStream, type OpenBody, type Reply } from './reply.ts'
 
-/** Bounds how many blobs are sent at once: each holds a file, some memory and a connection. */
+/** Limits the number of blobs sent at the same time: each uses a file, some memory and a connection. */
 export type Streams = {
   /** Blobs being sent. */
   readonly active: number
@@ -9,14 +9,14 @@ export type Streams = {
   readonly refused: number
   /**
    * The same reply. Opening its body fails with OVERLOADED if too many are open.
-   * @param client whose share it takes; undefined for a client that cannot be distinguished from others
+   * @param client the client whose share is used; undefined if it cannot be distinguished from others
    */
   bound(reply: Reply, client?: string): Reply
 }
 
 /**
- * @param limit how many, at least one
- * @param share how many of them one client may have
+ * @param limit the maximum number, at least one
+ * @param share the maximum number for one client
  */
 export function createStreams(limit: number, share = limit): Streams {
   const clients = new Map<string, number>()

@@ -2,7 +2,7 @@ import { hasCode, NixeryError } from '../errors.ts'
 import { parseImageName, type ImageRequest, type Vocabulary } from '../image/name.ts'
 import { suggestionText } from '../text/words.ts'
 
-/** A failure without the names that it suggests and that the client may not know of. */
+/** Removes suggested names that the client may not know from a failure. */
 export function withoutHidden(
   error: unknown,
   isVisible: (image: ImageRequest) => boolean,

@@ -9,7 +9,7 @@ import { openTestRegistry, type TestRegistry } from './testing.ts'
 import { digestOf } from '../image/digest.ts'
 import { mediaTypes } from '../image/oci.ts'
 
-/** What was pulled, as the catalog lists it: sorted, after `after`, `limit` of them. */
+/** Pulled names as listed by the catalog: sorted, after `after`, at most `limit`. */
 const listed =
   (all: readonly string[]) =>
   ({ after: last = '', limit }: { after?: string; limit: number }) =>
@@ -110,7 +110,7 @@ describe('lists', () => {
     }
   })
 
-  it('are whole when one follows their links, whatever the size of a page', async () => {
+  it('are complete when following links, for any page size', async () => {
     for (const size of [1, 2, 3, 5, 6, 7]) {
       const found: string[] = []
       let next: string | undefined = `/v2/shell/git/tags/list?n=${size}`
@@ -123,7 +123,7 @@ describe('lists', () => {
     }
   })
 
-  it('have each item once, in order, and say truly whether there are more', () => {
+  it('have each item once, in order, and report correctly whether there are more', () => {
     const items = fc.array(fc.stringMatching(/^[a-c]{1,2}$/))
     fc.assert(
       fc.property(
@@ -158,7 +158,7 @@ describe('referrers', () => {
     assert.deepEqual(await of('?artifactType=none'), [])
   })
 
-  it('are under the tag where old clients look, too', async () => {
+  it('are also under the tag for old clients', async () => {
     for (const client of registry.clients) {
       const listedThere = await client.fetch(`/v2/hello/referrers/${subject}`)
       const tagged = await client.fetch(`/v2/hello/manifests/${tag}`)

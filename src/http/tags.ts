@@ -6,20 +6,20 @@ import type { HttpRequest } from './request.ts'
 
 /** Names and tags of pulled images, sorted by code units. */
 export type PulledNames = {
-  /** @param repository as `formatImageName` gives it */
+  /** @param repository as written by `formatImageName` */
   tags(repository: string, page: Page): Promise<readonly string[]>
   repositories(page: Page): Promise<readonly string[]>
 }
 
 export type TagDeps = {
-  /** Where packages come from: its tags, or undefined where any that can be resolved will do. */
+  /** The tags of the package source, or undefined if every tag that can be resolved is valid. */
   readonly source: { tags(request: ImageRequest): Promise<readonly string[] | undefined> }
   readonly pulled: PulledNames
 }
 
 /**
- * Lists the tags of a name (distribution spec, "Listing Tags"): those that its packages' source has, and those that
- * it was pulled under.
+ * Lists the tags of a name (distribution spec, "Listing Tags"): those of its package source, and those with which it
+ * was pulled.
  * @param name as requested; it has been parsed
  * @throws QUERY_INVALID, and what the source throws
  */
@@ -46,12 +46,13 @@ export async function tagsReply(
   return textReply(200, 'application/json', JSON.stringify({ name, tags: list.items }), headers)
 }
 
-// Names that are looked at for one page, at most, and at once: of those that a client may see, a page may be the last.
+// The maximum number of names to check for one page, and for one query. If a client may see few of them, a page may end
+// early.
 const [mostLookedAt, atOnce] = [100_000, 1_000]
 
 /**
- * Lists the names that were pulled (the registry API's catalog, which the spec leaves to registries).
- * @param isVisible whether a client may see a name; it sees them all, if not given
+ * Lists the pulled names (the registry API's catalog, which the spec leaves to registries).
+ * @param isVisible whether a client may see a name; by default, it sees all
  */
 export async function catalogReply(
   { pulled }: Pick<TagDeps, 'pulled'>,

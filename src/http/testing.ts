@@ -35,13 +35,13 @@ export type TestResponse = {
 
 export type TestRequest = { readonly method?: string; readonly headers?: Readonly<Record<string, string>> }
 
-/** Sends requests to a registry: without a server, or over a real one, which gets addresses as they are. */
+/** Sends requests to a registry, without a server or over a real one, which gets paths unchanged. */
 export type TestClient = {
   readonly name: string
   fetch(path: string, request?: TestRequest): Promise<TestResponse>
 }
 
-/** A registry over real blobs whose images are there already. */
+/** A registry with real blobs and existing images. */
 export type TestRegistry = {
   /** Without a server. */
   readonly fetch: WebFetch
@@ -152,7 +152,7 @@ MANIFEST_UNKNOWN NAME_INVALID NAME_UNKNOWN SIZE_INVALID UNAUTHORIZED DENIED UNSU
     ' ',
   )
 
-/** The code of a failure, after checking that its form is the spec's. */
+/** The code of a failure, after checking its format against the spec. */
 export function codeOf({ status, headers, body }: TestResponse): string {
   assert.equal(headers['content-type'], 'application/json')
   assert.equal(headers['content-length'], String(body.length))
@@ -163,13 +163,13 @@ export function codeOf({ status, headers, body }: TestResponse): string {
   return error.code
 }
 
-// Of the connection, and of one answer alone.
+// Headers of the connection, and those that differ in each response.
 const passing = new Set(['connection', 'keep-alive', 'date', 'x-request-id'])
 
 /** The headers that are the registry's own. */
 export const lasting = (headers: TestResponse['headers']): Record<string, string> =>
   Object.fromEntries(Object.entries(headers).filter(([name]) => !passing.has(name)))
 
-/** What the server needs besides `handle`. */
+/** The parts of the app that the server needs besides `handle`. */
 export const refuseRequest: App['refuse'] = (_, failure, status) =>
   errorReply(failure, plainTexts, status === undefined ? {} : { status })

@@ -3,7 +3,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { createSecureContext } from 'node:tls'
 import { NixeryError, systemErrorCode, isNixeryError } from '../errors.ts'
 
-/** PEM files. `clientCa` has the authorities of client certificates. */
+/** PEM files. `clientCa` contains the authorities of client certificates. */
 export type TlsFiles = {
   readonly cert: string
   readonly key: string
@@ -15,13 +15,13 @@ export type TlsPair = {
   readonly cert: Buffer
   readonly key: Buffer
   readonly minVersion: 'TLSv1.2'
-  /** Clients are asked for a certificate that these authorities have signed, and may have none. */
+  /** Requests an optional client certificate signed by these authorities. */
   readonly ca?: Buffer
 }
 
 /**
  * Reads a certificate and its key.
- * @throws CONFIG_INVALID when one cannot be read or parsed, or they do not belong together
+ * @throws CONFIG_INVALID if one cannot be read or parsed, or they do not match
  */
 export async function readTls({ cert, key, clientCa }: TlsFiles): Promise<TlsPair> {
   const pair = {
@@ -39,11 +39,11 @@ export async function readTls({ cert, key, clientCa }: TlsFiles): Promise<TlsPai
     createPrivateKey(pair.key),
   )
   if (!certificate.checkPrivateKey(privateKey)) {
-    throw new NixeryError('CONFIG_INVALID', `the key in ${key} is not that of the certificate in ${cert}`, {
-      hint: 'NIXERY_TLS_CERT and NIXERY_TLS_KEY must be of one pair',
+    throw new NixeryError('CONFIG_INVALID', `the key in ${key} does not match the certificate in ${cert}`, {
+      hint: 'NIXERY_TLS_CERT and NIXERY_TLS_KEY must belong together',
     })
   }
-  // What is left to go wrong, such as a chain that does not parse, or a key that OpenSSL finds too weak.
+  // Remaining errors, such as a chain that does not parse, or a key that OpenSSL considers too weak.
   parsed('NIXERY_TLS_CERT', cert, 'chain that can be served', () => createSecureContext(pair))
   return pair
 }
@@ -68,28 +68,28 @@ function parsed<T>(variable: string, file: string, what: string, parse: () => T)
   }
 }
 
-/** Looks for other files under the same names, and takes them. */
+/** Reloads the files when they change. */
 export type TlsWatch = {
-  /** Checks now. Resolves when a new certificate is in use, or refused. */
+  /** Checks now. Resolves when a new certificate is in use or was rejected. */
   look(): Promise<void>
   stop(): void
 }
 
 export type TlsWatchOptions = {
-  /** What is in use. */
+  /** The certificate and key in use. */
   readonly pair: TlsPair
-  /** Milliseconds from one look to the next. */
+  /** Milliseconds between checks. */
   readonly every: number
-  /** Gets each new pair that is good. */
+  /** Called with each new valid pair. */
   readonly use: (pair: TlsPair) => void
   readonly note: (line: string) => void
   readonly warn: (line: string) => void
 }
 
 /**
- * Follows the files by their names, so that it sees links that are moved, as certbot and Kubernetes do. Notifications
- * of the kernel do not follow links, hence the looks. A pair that is not good, such as a certificate whose key is
- * yet to be written, leaves the old in use.
+ * Follows the files by their names, so that it sees links that are switched, as by certbot and Kubernetes. Kernel
+ * notifications do not follow links, so the files are polled. While the new pair is not valid, for example because the
+ * key has not been written yet, the old one stays in use.
  */
 export function watchTls(files: TlsFiles, options: TlsWatchOptions): TlsWatch {
   let { pair } = options
@@ -104,10 +104,12 @@ export function watchTls(files: TlsFiles, options: TlsWatchOptions): TlsWatch {
       if (isEqual(current, pair)) return
       options.use(current)
       pair = current
-      options.note('the TLS certificate has changed: new connections get the new one')
+      options.note('the TLS certificate has changed: new connections use the new one')
     } catch (error) {
       if (!isNixeryError(error)) throw error
-      options.warn(`the TLS certificate has changed and is not good, so the old one stays: ${error.message}`)
+      options.warn(
+        `the TLS certificate has changed but is not valid; the old one stays in use: ${error.message}`,
+      )
     }
   }
   const watch: TlsWatch = {

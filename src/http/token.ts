@@ -19,7 +19,7 @@ import type { TableRoute } from './route-table.ts'
 import type { createRoutes } from './route.ts'
 
 export type TokenDeps = {
-  /** Verifies names and passwords, and whatever else is sent as a password. */
+  /** Verifies names and passwords, and other credentials sent as a password. */
   readonly authenticate: (credentials: Credentials) => Outcome | Promise<Outcome>
   readonly tokens: {
     issue(
@@ -35,10 +35,11 @@ export type TokenDeps = {
   readonly audit?: AuditListener | undefined
 }
 
-/** Where clients get tokens, on the registry's own host: crane refuses others (go-containerregistry, bearer.go). */
+/** The token endpoint, on the registry's own host: crane refuses others (go-containerregistry, bearer.go). */
 export const tokenPath = '/token'
 
-// Bytes of a form, and scopes of a request. Clients send a few hundred bytes and one to three scopes.
+// The maximum size of a form in bytes, and the maximum number of scopes. Clients send a few hundred bytes and one to
+// three scopes.
 const largestForm = 32 * 1024
 const mostScopes = 64
 
@@ -51,8 +52,8 @@ type Asked = {
 
 /**
  * The token endpoint: GET with Basic credentials or none (distribution spec, "Token Authentication Specification"), and
- * POST of a form (the same, "OAuth2 Token Authentication"). A client gets a token for what it asks for, whether it may
- * have that or not: rights are decided at each request, so that a change takes effect at once.
+ * POST of a form (the same, "OAuth2 Token Authentication"). A client gets a token for everything that it requests, even
+ * if it lacks the permission: permissions are checked at each request, so that changes take effect at once.
  */
 export function createTokenRoute(deps: TokenDeps): TableRoute {
   const answer = async (request: HttpRequest): Promise<Reply> => {
@@ -68,7 +69,7 @@ export function createTokenRoute(deps: TokenDeps): TableRoute {
       deps.may(identity, 'pull', { imageRequest }),
     )
     const body = {
-      // Docker's name and OAuth's; clients read one of them.
+      // The name used by Docker, and that of OAuth; clients read one of them.
       token,
       access_token: token,
       expires_in: expiresIn,
@@ -80,7 +81,7 @@ export function createTokenRoute(deps: TokenDeps): TableRoute {
   }
   return {
     action: 'pull',
-    // The identity is determined here, by other rules than elsewhere.
+    // The identity is determined here, with different rules.
     subject: 'public',
     reply: (request) =>
       request.method === 'GET' || request.method === 'POST'
@@ -136,18 +137,18 @@ function credentialsIn(form: URLSearchParams): Asked['credentials'] {
   if (grant !== 'password') {
     throw new NixeryError('REQUEST_INVALID', 'grant_type must be password or refresh_token')
   }
-  // What clients send that have no credentials.
+  // Sent by clients without credentials.
   if (username === '' && password === '') return noCredentials
   return { kind: 'basic', name: username ?? '', password: password ?? '' }
 }
 
-/** Each field may hold several, separated by spaces. */
+/** Each field may contain several, separated by spaces. */
 const scopesIn = (fields: URLSearchParams): string[] =>
   fields.getAll('scope').flatMap((text) => text.split(' ').filter((scope) => scope !== ''))
 
 /**
- * The repository of a scope `repository:NAME:ACTIONS`, by its spelling in tokens; nothing for other scopes and for what
- * is no name. Names may have colons (distribution spec, "Token Scope").
+ * The repository of a scope `repository:NAME:ACTIONS`, as written in tokens; empty for other scopes and invalid names.
+ * Names may have colons (distribution spec, "Token Scope").
  */
 function repositoryIn(
   { routeOf }: TokenDeps,

@@ -11,7 +11,7 @@ before(async () => {
 })
 after(() => registry.dispose())
 
-/** What comes back for bytes that are sent as they are. */
+/** The response to raw bytes. */
 async function send(bytes: string): Promise<TestResponse> {
   const socket = connect(registry.port, '127.0.0.1')
   socket.end(Buffer.from(bytes, 'latin1'))
@@ -53,7 +53,7 @@ describe('a request that HTTP does not allow', () => {
     [`GET / HTTP/1.1\r\nHost: a\r\nA: ${'a'.repeat(40_000)}\r\n\r\n`, 431],
   ]
   for (const [sent, status] of rows) {
-    it(`is refused in the registry's form, with ${status}, and logged: ${JSON.stringify(sent.slice(0, 50))}`, async () => {
+    it(`is refused in the registry's format, with ${status}, and logged: ${JSON.stringify(sent.slice(0, 50))}`, async () => {
       const earlier = registry.accessLog.length
       const answer = await send(sent)
       assert.equal(answer.status, status)
@@ -97,7 +97,7 @@ describe('a tag that the distribution spec does not allow', () => {
     })
   }
 
-  it('is not what is wrong where the name is', async () => {
+  it('is not reported if the name is invalid', async () => {
     const answer = await registry.clients[0].fetch('/v2/he!lo/manifests/.x')
     assert.equal(codeOf(answer), 'NAME_INVALID')
   })

@@ -4,7 +4,7 @@ import { NixeryError } from '../errors.ts'
 // uri-host [ ":" port ] (RFC 9110 §7.2, RFC 3986 §3.2.2): a name, which may be empty, or an IP address in brackets.
 const hostValue = /^(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::\d*)?$/
 
-// Valid, and most likely the next one, too.
+// A valid value, most likely also of the next request.
 let lastHost: string | undefined
 
 /**
@@ -20,7 +20,7 @@ export function checkRequest(
   let authorizations = 0
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index]
-    // Node keeps the first of several and says nothing of the others.
+    // Node uses the first of several and ignores the others.
     if (name?.length === 13 && name.toLowerCase() === 'authorization' && (authorizations += 1) > 1) {
       throw severalAuthorizations
     }
@@ -37,7 +37,7 @@ export function checkRequest(
   throw invalid('the request target is neither a path nor an http address')
 }
 
-/** One object, by which the audit log knows it. */
+/** One shared object, by which the audit log recognizes it. */
 export const severalAuthorizations = new NixeryError(
   'REQUEST_INVALID',
   'a request has at most one Authorization header',

@@ -42,13 +42,13 @@ describe('how long a client waits for a build', () => {
     })
   }
 
-  it('is what the operator says, for all; the status stays', () => {
+  it("is the operator's setting for all clients, with an unchanged status", () => {
     for (const [userAgent, accept, , status] of rows) {
       assert.deepEqual(patienceOf({ userAgent, accept }, 3), { limit: 3000, status })
     }
   })
 
-  it('is known for whatever stands in the headers', () => {
+  it('is defined for any headers', () => {
     fc.assert(
       fc.property(fc.string(), fc.string(), (userAgent, accept) => {
         const { limit, status } = patienceOf({ userAgent, accept }, undefined)
@@ -77,7 +77,7 @@ describe('the retry response', () => {
     return { status: reply.status, headers: new Headers(reply.headers), error: errors[0] }
   }
 
-  it('names the page of the build, in the message and in headers that are valid', () => {
+  it("contains the URL of the build's page, in the message and in valid headers", () => {
     const { status, headers, error } = answerTo({ build }, { host: 'good:1' })
     assert.equal(status, 429)
     assert.equal(error?.code, 'TOOMANYREQUESTS')
@@ -88,14 +88,14 @@ describe('the retry response', () => {
     assert.match(headers.get('Warning') ?? '', new RegExp(`^299 - "[^"\\\\]*${build}[^"\\\\]*"$`))
   })
 
-  it('has the status that the client repeats', () => {
+  it('has the status on which the client retries', () => {
     assert.equal(
       answerTo({ build }, { 'user-agent': 'crane/0.20.7 go-containerregistry/0.20.7' }).status,
       503,
     )
   })
 
-  it('names an address with TLS where the client speaks it', () => {
+  it('contains an https URL if the client uses TLS', () => {
     const messages = [
       answerTo({ build }, {}, true),
       answerTo({ build }, { 'x-forwarded-proto': 'https' }),
@@ -104,7 +104,7 @@ describe('the retry response', () => {
     assert.deepEqual(messages, [true, true, false])
   })
 
-  it('names no page when there is no build yet, or what is there is no id', () => {
+  it('contains no URL if there is no build yet, or its id is not valid', () => {
     for (const detail of [undefined, null, {}, { build: undefined }, { build: '../x"\r\nA: b' }, 'x']) {
       const { headers, error } = answerTo(detail)
       assert.doesNotMatch(error?.message ?? '', /builds/)

@@ -12,22 +12,22 @@ export type Patience = {
   readonly status: 429 | 503
 }
 
-/** What identifies the kind of client, as sent: data only. */
+/** The headers that identify the kind of client, as sent. */
 export type Client = { readonly userAgent: string | undefined; readonly accept: string | undefined }
 
 // Seconds. containerd ignores it and retries at once.
 const retryAfter = 5
 
-// containerd gives up on a response's headers after 30 s (since 2.3), and repeats a 429 at once, five times.
+// containerd stops waiting for response headers after 30 s (since 2.3), and retries a 429 at once, five times.
 const likeContainerd: Patience = { limit: 25_000, status: 429 }
 
-// docs/waiting.md has the total that each waits.
+// docs/waiting.md lists the total wait of each client.
 const kinds: readonly (readonly [agent: RegExp, Patience])[] = [
   // BuildKit and nerdctl resolve names with containerd's code.
   [/^(containerd|buildkit|nerdctl)\//, likeContainerd],
-  // containers/image has no limit for headers. It tries five times, and waits between as Retry-After says.
+  // containers/image has no limit for headers. It tries five times, and honors Retry-After in between.
   [/^(skopeo|libpod|buildah|cri-o|containers)\/|containers\/image/i, { limit: 240_000, status: 429 }],
-  // go-containerregistry repeats a 503 twice, but a 429 only since 2026.
+  // go-containerregistry retries a 503 twice, but a 429 only since 2026.
   [/go-containerregistry|^(crane|ko|kaniko)\//, { limit: 240_000, status: 503 }],
   // oras-go and regclient back off on a 429, five and three times.
   [/^(oras|oras-go|helm|regclient)\//i, { limit: 240_000, status: 429 }],
@@ -44,24 +44,24 @@ const unknown: Patience = { limit: 50_000, status: 429 }
  */
 export function patienceOf({ userAgent = '', accept = '' }: Client, seconds: number | undefined): Patience {
   const kind = kinds.find(([agent]) => agent.test(userAgent))?.[1] ?? unknown
-  // With containerd's image store, which is Docker's default since 29, it is containerd's code that asks for names,
-  // under Docker's name; only that one takes anything.
+  // With containerd's image store, Docker's default since 29, containerd's code resolves names with Docker's
+  // User-Agent; only that one accepts any media type.
   const isContainerd = userAgent.startsWith('docker/') && /\*\/\*/.test(accept)
   const patience = isContainerd ? likeContainerd : kind
   return seconds === undefined ? patience : { ...patience, limit: seconds * 1000 }
 }
 
 export type WaitingOptions = {
-  /** Seconds for all clients, if the operator sets it. */
+  /** Seconds for all clients, if configured. */
   readonly maxWait: number | undefined
   /**
-   * The full address of a build's page, for a client that came by this Host header, as it was sent. Without it there
-   * are no pages, and answers have no links.
+   * Returns the full URL of a build's page, for a client that sent this Host header. Undefined if there are no pages;
+   * then responses contain no links.
    */
   readonly page?: ((build: string, host: string | undefined, secure: boolean) => string) | undefined
   /** Which texts of failures may be shown. */
   readonly texts: PublicTexts
-  /** Whether clients speak TLS with this server itself. */
+  /** Whether this server itself terminates TLS. */
   readonly secure: boolean
 }
 
@@ -73,7 +73,7 @@ export function createWaiting({ maxWait, page, secure, texts }: WaitingOptions):
     limit: (request) => patience(request).limit,
     reply(error, request) {
       const build = page && hasCode(error, 'STILL_BUILDING') ? buildOf(error) : undefined
-      // Set by a proxy that terminates TLS. Any other client that sets it only changes its own response.
+      // Set by a proxy that terminates TLS. Other clients that set it only change their own responses.
       const viaTls = secure || request.header('x-forwarded-proto') === 'https'
       const failure = new NixeryError(
         'STILL_BUILDING',
@@ -97,7 +97,7 @@ export function createWaiting({ maxWait, page, secure, texts }: WaitingOptions):
   }
 }
 
-/** `Warning` is what podman and skopeo show while they wait (distribution spec, "Warnings"). */
+/** podman and skopeo show `Warning` while they wait (distribution spec, "Warnings"). */
 function headersOf({ message, hint }: NixeryError, build: string | undefined): Record<string, string> {
   const text = hint === undefined ? message : `${message} (${hint})`
   return {

@@ -9,7 +9,7 @@ import { notWhole } from './send.ts'
 /** Sends a request to a registry without a server, at a path such as `/v2/`. */
 export type WebFetch = (path: string, init?: RequestInit) => Promise<Response>
 
-/** The registry as tests like to call it: with web Requests and Responses. */
+/** The registry with web Requests and Responses, for tests. */
 export function createWebFetch(deps: AppDeps): WebFetch {
   return async (path, init) => {
     const web = new Request(new URL(path, 'http://localhost'), init)
@@ -38,7 +38,7 @@ export function createWebFetch(deps: AppDeps): WebFetch {
   }
 }
 
-/** Its body closes what was opened. */
+/** Reading or cancelling its body closes the opened resources. */
 function toResponse(
   { status, headers, body }: Reply,
   { method, id }: Pick<HttpRequest, 'method' | 'id'>,

@@ -6,7 +6,7 @@ import { createEventReader } from './log-events.ts'
 
 const drv = (name: string) => `/nix/store/lm3f7nclrw3hk9h1c6wqfkg0fq5dxvni-${name}.drv`
 
-/** What versions of Nix print of a package that fails by itself, and of one that needs it. */
+/** What versions of Nix print about a package that fails itself, and about one that depends on it. */
 const versions = {
   'Nix 2.8': {
     failed: (name: string, code: number) => [
@@ -33,7 +33,7 @@ const versions = {
 const chain = Array.from({ length: 500 }, (_, level) => `level-${level}`)
 
 for (const [version, { failed, needs }] of Object.entries(versions)) {
-  describe(`why builds fail, as ${version} tells it`, () => {
+  describe(`build failures reported by ${version} tells it`, () => {
     it('is reported below a chain of any length, with its dependents', () => {
       const report = createBuildReport([drv('level-499')])
       const lines = [
@@ -46,14 +46,14 @@ for (const [version, { failed, needs }] of Object.entries(versions)) {
       assert.equal(report.text(), 'root, which level-499 needs, failed with exit code 3:\nTHE REAL REASON')
     })
 
-    it('stays among the last lines of a process', () => {
+    it('is kept among the last lines of a process', () => {
       const kept = createKeptLines(20)
       for (const line of ['THE REAL REASON', ...failed('root', 3), ...chain.flatMap(needs), 'end'])
         kept.push(line)
       assert.deepEqual(kept.lines, ['THE REAL REASON', ...failed('root', 3), 'end'])
     })
 
-    it('is reported for each builder, however their lines mix', () => {
+    it('is reported for each builder, however their lines are interleaved', () => {
       const report = createBuildReport([drv('a'), drv('b')])
       for (let line = 0; line < 100; line += 1) {
         report.take(`line ${line} of a`, drv('a'))
@@ -67,10 +67,10 @@ for (const [version, { failed, needs }] of Object.entries(versions)) {
         [told[0], told[15], told[16], told[31]],
         ['a failed with exit code 3:', 'line 99 of a', 'b failed with exit code 4:', 'error: line 99 of b'],
       )
-      assert.ok(!report.hasError(/line 99/), 'what a builder prints is no error of Nix')
+      assert.ok(!report.hasError(/line 99/), 'a builder prints is not taken for an error of Nix')
     })
 
-    it('is counted where many fail', () => {
+    it('is counted if many builders fail', () => {
       const report = createBuildReport()
       for (const name of ['a', 'b', 'c', 'd', 'e']) for (const line of failed(name, 1)) report.take(line)
       assert.match(report.text(), /^a failed.*\nb failed.*\nc failed.*\nand 2 more$/)
@@ -78,8 +78,8 @@ for (const [version, { failed, needs }] of Object.entries(versions)) {
   })
 }
 
-describe('what is not a builder that failed', () => {
-  it('is reported in the words of Nix', () => {
+describe('other failures', () => {
+  it('are reported in the words of Nix', () => {
     const report = createBuildReport()
     const lines = [
       'warning: something',
@@ -98,7 +98,7 @@ describe('what is not a builder that failed', () => {
     assert.equal(createBuildReport().text(), 'Nix gave no reason')
   })
 
-  it('is reported with the lines of the running builder', () => {
+  it('are reported with the lines of the running builder', () => {
     const report = createBuildReport()
     report.take(`building '${drv('slow')}'...`)
     report.take('compiling', drv('slow'))
@@ -106,7 +106,7 @@ describe('what is not a builder that failed', () => {
   })
 })
 
-describe('the log of Nix as JSON', () => {
+describe('the JSON log of Nix', () => {
   const read = (...events: (object | string)[]) => {
     const lines: [string, string | undefined][] = []
     const reader = createEventReader((line, builder) => lines.push([line, builder]))
@@ -114,7 +114,7 @@ describe('the log of Nix as JSON', () => {
     return lines
   }
 
-  it('is the lines that Nix would print, each with its builder', () => {
+  it('yields the lines that Nix would print, each with its builder', () => {
     const start = {
       action: 'start',
       id: 7,
@@ -148,7 +148,7 @@ describe('the log of Nix as JSON', () => {
     )
   })
 
-  it('is read as far as it goes where it was cut, and where it is none', () => {
+  it('is read as far as possible if it is truncated or is not JSON', () => {
     assert.deepEqual(read('@nix {"action":"result","fields":["abc\\u00'), [['abc', undefined]])
     assert.deepEqual(read('@nix {', '@nix 1', '@nix null', '@nix {"action":1}'), [])
   })

@@ -1,19 +1,19 @@
-/** What Nix's configuration says of binary caches. Times are seconds. */
+/** Nix's settings for binary caches. Times are in seconds. */
 export type NixCaches = {
   readonly substituters: readonly string[]
   readonly trustedKeys: readonly string[]
   readonly requireSignatures: boolean
   readonly netrcFile: string | undefined
-  /** Connections to one cache. */
+  /** The maximum number of connections to one cache. */
   readonly connections: number
-  /** How long a narinfo counts, and that there is none. */
+  /** How long narinfos and their absence are cached. */
   readonly found: number
   readonly missing: number
 }
 
 /**
- * Reads it from what `nix show-config --json` tells; see nix.conf(5).
- * @param setting gives the value of a setting
+ * Reads them from the output of `nix show-config --json`; see nix.conf(5).
+ * @param setting returns the value of a setting
  */
 export function cachesOf(setting: (name: string) => unknown): NixCaches {
   const texts = (name: string): string[] => {
@@ -30,7 +30,7 @@ export function cachesOf(setting: (name: string) => unknown): NixCaches {
     trustedKeys: texts('trusted-public-keys'),
     requireSignatures: setting('require-sigs') !== false,
     netrcFile: typeof netrc === 'string' && netrc !== '' ? netrc : undefined,
-    // 0 stands for no bound.
+    // 0 means no limit.
     connections: Math.min(200, number('http-connections', 25) || 200),
     found: number('narinfo-cache-positive-ttl', 30 * 24 * 3600),
     missing: number('narinfo-cache-negative-ttl', 3600),

@@ -12,10 +12,10 @@ import { describeStoreless } from './storeless-conformance.ts'
 import { failsWith, openBench, type Bench } from './testing.ts'
 
 /**
- * What this program needs of Nix, for whatever Nix is on PATH: real evaluations and real builds of small packages,
+ * What this program needs from Nix, tested with the Nix on PATH: real evaluations and real builds of small packages,
  * which are new in each run.
  * @param options.bin a folder to put first on PATH
- * @param options.skip why there is no such Nix
+ * @param options.skip why this Nix is not available
  */
 export function describeNix(name: string, { bin, skip }: { bin?: string; skip?: string } = {}): void {
   describe(name, { skip: skip ?? false }, () => {
@@ -40,7 +40,7 @@ export function describeNix(name: string, { bin, skip }: { bin?: string; skip?: 
     describeFlakes(() => bench)
     describeStoreless(() => bench)
 
-    it('tells its version', async () => {
+    it('reports its version', async () => {
       assert.match(await bench.nix.version(), /^\d+\.\d+/)
     })
   })
@@ -48,7 +48,7 @@ export function describeNix(name: string, { bin, skip }: { bin?: string; skip?: 
 
 function describeFacts(bench: () => Bench): void {
   describe('closureFacts', () => {
-    it('tells of all that is reached, as it lies in the store', async () => {
+    it('reports all reachable paths as they are in the store', async () => {
       const wanted = await bench().packages(
         `libc = run "libc-2.36" "echo libc > $out";
         lib = run "lib-1" "echo lib \${libc} > $out";
@@ -78,11 +78,11 @@ function describeFacts(bench: () => Bench): void {
       })
     })
 
-    it('tells of nothing when asked for nothing', async () => {
+    it('reports nothing if nothing is requested', async () => {
       assert.deepEqual(await bench().nix.closureFacts([], {}), [])
     })
 
-    it('fails for a path that is not there', async () => {
+    it('fails for a path that does not exist', async () => {
       const [hello] = await bench().packages('hello = run "hello-2.12" "echo > $out";', 'hello')
       assert.ok(hello)
       await assert.rejects(

@@ -8,7 +8,7 @@ const settings = Object.keys(schema.shape)
 const options: EnvironmentOptions = { home: '/empty', withhold: settings }
 
 describe('environmentFor', () => {
-  it('passes no setting of this program, whatever it is called', () => {
+  it('passes no setting of this program, whatever its name', () => {
     const from = Object.fromEntries(
       [...settings, 'NIXERY_ANY', 'S3_ANY', 'GCS_ANY'].map((name) => [name, 'x']),
     )
@@ -59,7 +59,7 @@ describe('environmentFor', () => {
     }
   })
 
-  it('gives an evaluation a separate home, and other programs the operator’s', () => {
+  it('sets a separate home for evaluations, and the operator’s for other programs', () => {
     const from = { HOME: '/root', XDG_CONFIG_HOME: '/root/c', NIX_USER_CONF_FILES: '/root/nix.conf' }
     const evaluation = environmentFor('evaluate', from, options)
     assert.doesNotMatch(JSON.stringify(evaluation), /root/)
@@ -70,7 +70,7 @@ describe('environmentFor', () => {
     }
   })
 
-  it('puts settings before the operator’s, and secrets of those only where they are needed', () => {
+  it('puts settings before the operator’s, and passes the operator’s secrets only where they are needed', () => {
     const NIX_CONFIG = 'cores = 1\naccess-tokens = github.com=ghp_x'
     const configurationOf = (purpose: Purpose) =>
       environmentFor(purpose, { NIX_CONFIG }, options, ['cores = 2'])['NIX_CONFIG']
@@ -79,7 +79,7 @@ describe('environmentFor', () => {
     assert.equal(configurationOf('realise'), `cores = 2\n${NIX_CONFIG}`)
   })
 
-  it('lets ssh and git ask for nothing', () => {
+  it('prevents prompts of ssh and git', () => {
     const of = (from: Record<string, string>) => environmentFor('fetch', from, options)
     assert.equal(of({})['GIT_TERMINAL_PROMPT'], '0')
     assert.equal(of({})['GIT_SSH_COMMAND'], 'ssh -oBatchMode=yes')

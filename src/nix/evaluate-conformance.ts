@@ -75,7 +75,7 @@ export function describeEvaluation(evaluator: 'cold' | 'warm'): void {
       )
     })
 
-    it('says what there is instead of what is missing', async () => {
+    it('reports what exists in place of a missing name', async () => {
       const set = await bench().set(`
         hello = run "hello-2.12" "";
         xorg = { xeyes = hello; xev = hello; };
@@ -116,7 +116,7 @@ export function describeEvaluation(evaluator: 'cold' | 'warm'): void {
       }
     })
 
-    it('answers for the good ones among broken ones, and says what is wrong with those', async () => {
+    it('resolves the good names among broken ones, and reports what is wrong with the others', async () => {
       const set = await bench().set(`
         good = run "good-1" "";
         alsogood = run "good-2" "";
@@ -169,11 +169,11 @@ export function describeEvaluation(evaluator: 'cold' | 'warm'): void {
       }
     })
 
-    it('answers nothing when asked for nothing', async () => {
+    it('returns nothing if nothing is requested', async () => {
       assert.deepEqual(await bench().lookUp(await bench().set('')), [])
     })
 
-    it('builds what an evaluation needs, and tells when that fails', async () => {
+    it('builds what an evaluation needs, and reports failures', async () => {
       const set = await bench().set(`
         made = import (run "made-1" "echo '\\"import\\"' > $out");
         failing = import (run "failing-1" "echo these are its last words >&2; exit 4");
@@ -184,7 +184,7 @@ export function describeEvaluation(evaluator: 'cold' | 'warm'): void {
       assert.match(failing.message, /^failing-1 failed with exit code 4:\nthese are its last words$/)
     })
 
-    it('ends one that takes too long, and one that nobody waits for', async () => {
+    it('ends an evaluation that takes too long, or that nobody waits for', async () => {
       const set = await bench().set('slow = import (run "slow-1" "/bin/sleep 60");')
       const lookUp = { set: { folder: set }, system, attributes: [['slow']] }
       await assert.rejects(

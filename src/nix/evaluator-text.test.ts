@@ -4,8 +4,8 @@ import fc from 'fast-check'
 import { answerIn, jsonText, linesOfRequest } from './evaluator-text.ts'
 import { anyString } from '../text/testing.ts'
 
-describe('what a process is told', () => {
-  it('is one string of printable ASCII without interpolation, whatever is in it', () => {
+describe('the input of a process', () => {
+  it('is one string of printable ASCII without interpolation, whatever it contains', () => {
     fc.assert(
       fc.property(fc.array(anyString()), (names) => {
         const text = jsonText(names)
@@ -30,10 +30,10 @@ describe('what a process is told', () => {
   })
 })
 
-describe('what a process answers', () => {
+describe('the output of a process', () => {
   const printed = (text: string) => JSON.stringify(text).slice(1, -1)
 
-  it('is found among all else', () => {
+  it('is found among other text', () => {
     const around = anyString().filter((text) => !text.includes('mark'))
     const answers = fc.json().filter((text) => !/mark|\$/.test(text))
     fc.assert(
@@ -44,7 +44,7 @@ describe('what a process answers', () => {
     )
   })
 
-  it('is not believed when it is cut off, or of no form', () => {
+  it('is rejected if it is truncated or malformed', () => {
     for (const output of [
       '"<mark>{',
       '<mark>"</mark>',

@@ -12,7 +12,7 @@ import { ended } from './process-testing.ts'
 import { environmentOfNix, failsWith, openBench, system, type Bench } from './testing.ts'
 import { anyString } from '../text/testing.ts'
 
-/** What processes that are kept must do besides answering, which `describeEvaluation` says. */
+/** What kept processes must do besides evaluating, which `describeEvaluation` tests. */
 export function describeEvaluators(): void {
   describe('evaluators', () => {
     let bench: Bench
@@ -46,7 +46,7 @@ export function describeEvaluators(): void {
       }
     }
 
-    it('answers with one process, and makes derivations', async () => {
+    it('answers with one process, and instantiates derivations', async () => {
       const set = await bench.set('one = run "one-1" ""; two = run "two-1" ""; broken = throw "broken";')
       const begun = counted()
       const [one] = await nix.evaluate(lookUp(set, 'one'), {})
@@ -65,7 +65,7 @@ export function describeEvaluators(): void {
       assert.deepEqual({ pid: same, requests, revision }, { pid, requests: 3, revision: bench.unique })
     })
 
-    it('takes for data what would mean something to Nix, or to one who types', async () => {
+    it('treats names as data, even those with a meaning in Nix or the line editor', async () => {
       const sampled = fc.sample(anyString({ minLength: 1 }), 300)
       const control = Array.from({ length: 31 }, (_, index) => String.fromCharCode(index + 1))
       const nasty = [
@@ -108,7 +108,7 @@ export function describeEvaluators(): void {
       assert.deepEqual(since(begun), { warm: 2, cold: 0, restarted: 0 })
     })
 
-    it('answers all the same when its process is killed in the middle of a request', async () => {
+    it('still answers when its process is killed in the middle of a request', async () => {
       const set = await bench.set(`
         good = run "good-1" "";
         slow = import (run "slow-1" "/bin/sleep 1; echo 3 > $out");`)
@@ -127,13 +127,13 @@ export function describeEvaluators(): void {
 
       assert.deepEqual(await nix.evaluate(lookUp(set, 'slow', 'good'), {}), looked)
       assert.deepEqual(since(begun), { warm: 1, cold: 1, restarted: 1 })
-      process.kill(pidOf(), 'SIGKILL') // while it rests
+      process.kill(pidOf(), 'SIGKILL') // while it is idle
       for (let asked = 0; asked < 2; asked += 1)
         assert.deepEqual(await nix.evaluate(lookUp(set, 'slow', 'good'), {}), looked)
       assert.equal(since(begun).restarted, 2)
     })
 
-    it('gives nobody what another asked for', async () => {
+    it("never returns another caller's results", async () => {
       const set = await bench.set(`
         one = run "one-2" ""; two = run "two-2" ""; three = 3;
         slow = import (run "slow-2" "/bin/sleep 2; echo 3 > $out");`)
@@ -149,7 +149,7 @@ export function describeEvaluators(): void {
       assert.deepEqual(told, ['one', 'two', 'other', 'missing', 'two', 'one'])
     })
 
-    it('ends what is late, and goes on', async () => {
+    it('ends late evaluations, and continues', async () => {
       const set = await bench.set('good = 1; slow = import (run "slow-3" "/bin/sleep 60");')
       const short = bench.limited({ evalTimeout: 1 })
       let pid = 0
@@ -160,7 +160,7 @@ export function describeEvaluators(): void {
       assert.notEqual(pidOf(short.evaluators()), pid)
     })
 
-    it('ends what takes too much memory, warm or cold', async () => {
+    it('ends evaluations that use too much memory, warm or cold', async () => {
       const set = await bench.set(`
         good = 1;
         big = builtins.deepSeq (builtins.genList (n: builtins.genList (m: n + m) 1000) 1000000) 1;`)
@@ -174,13 +174,13 @@ export function describeEvaluators(): void {
       }
     })
 
-    it('makes derivations again that the garbage collector has removed, once it is told to forget', async () => {
+    it('recreates derivations that the garbage collector has removed, after `forget`', async () => {
       const set = await bench.set('gone = run "gone-1" "echo > $out";')
       const [found] = await nix.evaluate(lookUp(set, 'gone'), {})
       const pid = pidOf()
       const drvPath = drvOf(found)
       const remove = () => execa('nix-store', ['--delete', drvPath], { reject: false })
-      assert.match((await remove()).stderr, /still alive/) // Nix keeps what a living process has made
+      assert.match((await remove()).stderr, /still alive/) // Nix keeps what a running process has created
       await rm(`/nix/var/nix/temproots/${pid}`)
       await remove()
       await assert.rejects(access(drvPath))
@@ -212,7 +212,7 @@ export function describeEvaluators(): void {
         }
       }
 
-      it('after so many requests, when they have grown, and when nobody asks', async () => {
+      it('after a number of requests, when they have grown, and when they are idle', async () => {
         const set = await bench.set('good = 1;')
         const pids: number[] = []
         await using({ mostRequests: 2 }, async (ask) => {
@@ -225,7 +225,7 @@ export function describeEvaluators(): void {
         })
       })
 
-      it('when the package set is another, and are few', async () => {
+      it('when the package set changes, and are limited in number', async () => {
         const sets = await Promise.all(Array.from({ length: 6 }, () => bench.set('good = 1;')))
         await using({}, async (ask) => {
           const [first] = sets

@@ -6,7 +6,7 @@ import { hasCode } from '../errors.ts'
 import { createEvaluators, type Evaluators } from './evaluators.ts'
 import { environmentOfNix, openBench, system, type Bench } from './testing.ts'
 
-describe('evaluations beside each other', () => {
+describe('concurrent evaluations', () => {
   let bench: Bench
   before(async () => {
     bench = await openBench('warm')
@@ -35,12 +35,12 @@ describe('evaluations beside each other', () => {
     assert.deepEqual([nix.evaluators().cold, nix.evaluators().warm], [2, 0])
     leaving.abort()
     assert.ok(hasCode(await slow, 'CANCELLED'))
-    // Once it is over, the others are answered warm again.
+    // After it has ended, the others are answered warm again.
     await nix.evaluate(lookUp('trivial'), {})
     assert.equal(nix.evaluators().warm, 1)
   })
 
-  it('never take more memory together than they may, and processes that rest make room', async () => {
+  it('never exceed the memory limit together, and idle processes make room', async () => {
     const sets = await Promise.all([1, 2, 3, 4].map(() => bench.set('good = 1;')))
     const environment = await environmentOfNix()
     const open = (memory: number) =>
@@ -61,7 +61,7 @@ describe('evaluations beside each other', () => {
     const one = await ask(measuring, sets[0] ?? '')
     await measuring.close()
 
-    // Each may take half of it: beside one that works there is room for one that rests.
+    // Each may use half of it: next to a busy process there is room for an idle one.
     const memory = 3 * one
     const evaluators = open(memory)
     for (const set of sets) assert.ok((await ask(evaluators, set)) <= memory)

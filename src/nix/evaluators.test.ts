@@ -20,7 +20,7 @@ describe('evaluators', () => {
   })
   after(() => bench.close())
 
-  /** Puts a `nix` before the one that there is. What is not for the repl goes to that one. */
+  /** Puts a fake `nix` first on PATH, which passes everything but the repl to the real one. */
   const replace = async (repl: string) => {
     const folder = join(bench.folder, `bin ${repl.length}`)
     await mkdir(folder)
@@ -32,7 +32,7 @@ describe('evaluators', () => {
     process.env['PATH'] = `${folder}${delimiter}${path}`
   }
 
-  it('answers cold what a process cannot', async () => {
+  it('evaluates cold if a process cannot answer', async () => {
     const set = await bench.set('good = 1;')
     const mark = String.raw`mark=$(printf %s "$line" | sed 's/^answer "\([^"]*\)".*/\1/')`
     const reading = (answer: string) =>
@@ -40,11 +40,11 @@ describe('evaluators', () => {
     const answer = (text: string) => `printf '"<%s>%s</%s>"\\nend of %s\\n' "$mark" '${text}' "$mark" "$mark"`
     const faults: [what: string, repl: string, dies: boolean][] = [
       ['does not start', 'exit 1', true],
-      ['dies at once', 'read -r line; exit 0', true],
-      ['says nothing of use', reading('echo "end of $mark"'), false],
-      ['says what is no JSON', reading(answer('{')), true],
-      ['says what is no answer', reading(answer('{}')), true],
-      ['says too little', reading(answer(String.raw`{\"results\":[],\"siblings\":{}}`)), true],
+      ['exits at once', 'read -r line; exit 0', true],
+      ['prints nothing useful', reading('echo "end of $mark"'), false],
+      ['prints invalid JSON', reading(answer('{')), true],
+      ['prints JSON that is not an answer', reading(answer('{}')), true],
+      ['prints too few answers', reading(answer(String.raw`{\"results\":[],\"siblings\":{}}`)), true],
       ['is cut off', reading(`printf '"<%s>{\\nend of %s\\n' "$mark" "$mark"`), true],
     ]
     for (const [what, repl, dies] of faults) {
@@ -61,7 +61,7 @@ describe('evaluators', () => {
     }
   })
 
-  it('answers as before where nothing can be written for it', async () => {
+  it('still answers if its folder is not writable', async () => {
     const set = await bench.set('good = 1;')
     await writeFile(join(bench.folder, 'no folder'), '')
     const nix = bench.limited({ rootsDirectory: join(bench.folder, 'no folder', 'roots') })
@@ -69,7 +69,7 @@ describe('evaluators', () => {
     assert.deepEqual(good, { status: 'other', path: ['good'], type: 'int' })
   })
 
-  it('lets so many wait, and no more', async () => {
+  it('limits the number of waiting evaluations', async () => {
     const set = await bench.set('good = 1;')
     const nix = bench.limited({})
     const lookUp = { set: { folder: set }, system, attributes: [['good']] }
@@ -88,7 +88,7 @@ describe('evaluators', () => {
     assert.equal(await readFile(join(home, 'nix/repl-history'), 'utf8'), '')
   })
 
-  it('knows configurations and overlays apart', async () => {
+  it('distinguishes configurations and overlays', async () => {
     const overlay = join(bench.folder, 'overlay.nix')
     await writeFile(overlay, 'final: previous: { good = "text"; }')
     const folder = await bench.file(`{ system, config ? { }, overlays ? [ ] }:
@@ -110,7 +110,7 @@ describe('evaluators', () => {
     assert.deepEqual({ warm, cold, started }, { warm: 8, cold: 0, started: 4 })
   })
 
-  it('takes packages of a flake', async () => {
+  it('evaluates packages of a flake', async () => {
     const folder = join(bench.folder, 'flake')
     await mkdir(folder)
     await writeFile(

@@ -41,7 +41,7 @@ describe('parsePathInfo', () => {
     }
   })
 
-  it('takes only hashes of the one form that keys are made of', () => {
+  it('accepts only hashes in the format used in keys', () => {
     for (const hash of [
       '',
       'sha256:0fwkb3zllrq7mpd1y6b2qmq8qz4wqbwvd6f0mrbzqzmv1r8qlbq4',

@@ -25,7 +25,7 @@ describe('the packages of a set', () => {
     }
   }
 
-  it('are listed, however many of them end the evaluation', async () => {
+  it('are listed, however many of them abort the evaluation', async () => {
     const isBad = (index: number) => index % 3 !== 0
     const { listed, failed } = await list((index) => (isBad(index) ? 'abort "no"' : undefined))
     assert.deepEqual(
@@ -38,7 +38,7 @@ describe('the packages of a set', () => {
     )
   })
 
-  it('are listed without one that takes more memory than an evaluation may have', async () => {
+  it('are listed without one that exceeds the memory limit of an evaluation', async () => {
     const greedy = 'builtins.deepSeq (builtins.genList (n: builtins.genList (m: n + m) 1000) 1000000) null'
     const { listed, failed } = await list((index) => (index === 7 ? greedy : undefined), { evalMemory: 600 })
     assert.equal(listed.length, 59)

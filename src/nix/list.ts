@@ -18,31 +18,31 @@ export type ListedVersion = {
 
 export type Listed = {
   readonly versions: readonly ListedVersion[]
-  /** Names of the package set that end the evaluation, with all that is under them. */
+  /** Names of the package set that abort the evaluation, with everything below them. */
   readonly failed: readonly string[]
 }
 
-/** A package, and what a search shows of it. */
+/** A package with the details that a search shows. */
 export type ListedPackage = ListedVersion & {
   readonly path: readonly string[]
   readonly pname: string
   readonly description: string | undefined
   /** The name of its main program. */
   readonly program: string | undefined
-  /** As it was written: it may be no address. */
+  /** As written in the package set; it may not be a URL. */
   readonly homepage: string | undefined
   readonly license: License | null
 }
 
-/** How to list packages with details. */
+/** Options for listing packages with details. */
 export type Details = {
-  /** Bytes of memory for each evaluation. */
+  /** The memory limit of each evaluation in bytes. */
   readonly memory: number
-  /** Milliseconds for each evaluation, which runs with the lowest priority. */
+  /** The timeout of each evaluation in milliseconds; it runs with the lowest priority. */
   readonly timeout: number
-  /** Whether to leave a name of the package set out, with all that is under it: it is not evaluated. */
+  /** Whether to skip a name of the package set with everything below it, without evaluating it. */
   readonly skip: (name: string) => boolean
-  /** Gets the packages of each part of the package set, and how many of its names are done. */
+  /** Called with the packages of each part of the package set, and the number of finished names. */
   readonly onPart: (packages: readonly ListedPackage[], done: number, all: number) => Promise<void> | void
 }
 
@@ -62,15 +62,15 @@ const packages = z.array(
   }),
 )
 
-// Failed evaluations of parts of a package set before what is left of it counts as failed.
+// After this many failed evaluations of parts of a package set, the rest counts as failed.
 const mostFailures = 250
-// Names that are evaluated by one process if details are asked for, which take more memory than versions alone, and after
-// a failure, so that not all other names are evaluated again.
+// The number of names for one process if details are requested, which need more memory than versions alone, and after a
+// failure, so that not all other names are evaluated again.
 const perPart = 1_500
 
 /**
- * Lists the versions of all packages of a package set, of which nothing is instantiated or built. Nix catches most
- * failures of packages. Where one ends the evaluation, its name is left out, and the others are evaluated again.
+ * Lists the versions of all packages of a package set, without instantiating or building anything. Nix catches most
+ * failures of packages. If a package aborts the evaluation, its name is omitted, and the others are evaluated again.
  * `options.timeout` and `options.memory` apply to each evaluation.
  * @param details lists the packages with details: part by part, and not in the result
  * @param storeOptions options for another store than the configured one
@@ -136,15 +136,15 @@ export async function listVersions(
   return { versions: found, failed }
 }
 
-/** The place of the name that ended an evaluation, in the list that was evaluated. */
+/** The position of the name that aborted an evaluation, in the evaluated list. */
 function placeOf({ lines }: Failed, length: number): number {
   const last = lines.findLast((line) => line.startsWith(traced))
   const place = Number(last?.slice(traced.length))
-  // Undefined places are those of processes that were ended by others.
+  // Undefined for processes that were killed from outside.
   return Number.isInteger(place) && place < length ? place : length >> 1
 }
 
-/** What is to be evaluated instead of names of which one ends the evaluation: that one alone, and the others. */
+/** Splits a list in which a name aborts the evaluation: that name alone, and the others. */
 const without = (part: readonly string[], place: number): (readonly string[])[] => [
   ...divided(part.slice(0, place), perPart),
   part.slice(place, place + 1),
@@ -173,7 +173,7 @@ function divided<T>(items: readonly T[], size: number): (readonly T[])[] {
   )
 }
 
-// What `lookup.nix` says before it evaluates a name.
+// What `lookup.nix` prints before it evaluates a name.
 const traced = 'trace: nixery-place '
 
 const noBuilds = ['--option', 'allow-import-from-derivation', 'false']

@@ -6,7 +6,7 @@ import type { LookupResult } from './evaluate.ts'
 type Package = Extract<LookupResult, { status: 'package' }>
 
 for (const evaluator of ['cold', 'warm'] as const) {
-  describe(`what packages say of themselves, ${evaluator}`, () => {
+  describe(`the meta of packages, ${evaluator}`, () => {
     let bench: Bench
     before(async () => {
       bench = await openBench(evaluator)
@@ -31,7 +31,7 @@ for (const evaluator of ['cold', 'warm'] as const) {
       install = names: several // { meta.outputsToInstall = names; };
     `
 
-    it('the outputs that belong to a name without one', async () => {
+    it('the outputs of a name without an output', async () => {
       const rows: [value: string, name: string, outputs: string][] = [
         ['several', 'x', 'out'],
         ['install [ "bin" "man" ]', 'x', 'out bin'],
@@ -40,12 +40,12 @@ for (const evaluator of ['cold', 'warm'] as const) {
         ['install [ "nothing" null 1 (throw "no") "dev" ]', 'x', 'out dev'],
         ['install "bin"', 'x', 'out'],
         ['install (throw "no")', 'x', 'out'],
-        // An output that is named is meant alone, be it by who pulls or by the package set.
+        // A named output is used alone, whether the client or the package set names it.
         ['install [ "bin" ]', 'x.out', 'out'],
         ['install [ "bin" ]', 'x.man', 'man'],
         ['(install [ "bin" ]).dev // { meta.outputsToInstall = [ "bin" ]; }', 'x', 'dev'],
         ['install [ "bin" ] // { outputSpecified = true; }', 'x', 'out'],
-        // What is called an output, and is none of the same derivation.
+        // Listed as an output, but not of the same derivation.
         ['install [ "bin" ] // { bin = run "other-1" ""; }', 'x', 'out'],
         ['install [ "bin" ] // { bin = throw "no"; }', 'x', 'out'],
         ['install [ "bin" ] // { outputs = "bin"; }', 'x', 'out'],
@@ -85,7 +85,7 @@ for (const evaluator of ['cold', 'warm'] as const) {
       )
     })
 
-    it('its license, in nixpkgs’ forms, and no more of it than there is room for', async () => {
+    it('its license, in the formats of nixpkgs, limited in length', async () => {
       const mit = '{ spdxId = "MIT"; shortName = "mit"; fullName = throw "not asked for"; }'
       const rows: [license: string, read: unknown][] = [
         [mit, { spdxId: 'MIT', name: 'mit' }],
@@ -144,7 +144,7 @@ for (const evaluator of ['cold', 'warm'] as const) {
       assert.ok(last && 'text' in last && last.text.length <= 200)
     })
 
-    it('nothing that fails a package, nor what was not asked for', async () => {
+    it('nothing that makes a package fail, and nothing that was not requested', async () => {
       const body = `${several}
         throws = several // { meta = throw "no"; };
         text = several // { meta = "text"; };

@@ -10,7 +10,7 @@ for (const evaluator of ['cold', 'warm'] as const) {
     })
     after(() => bench.close())
 
-    it('tells the path of a package from an output at its end', async () => {
+    it('distinguishes the path of a package from an output at its end', async () => {
       const set = await bench.set(`
         both = derivation {
           name = "both-1"; inherit system unique; builder = "/bin/sh"; args = [ ]; outputs = [ "out" "dev" ];
@@ -25,7 +25,7 @@ for (const evaluator of ['cold', 'warm'] as const) {
         ['both.DEV', 'both'],
         ['both.dev.out.dev', 'both'],
         ['nest.it.dev', 'nest.it'],
-        // What is called an output is one only if it is of the same derivation.
+        // A listed output counts only if it belongs to the same derivation.
         ['wrapped.other', 'wrapped.other'],
         ['wrapped.passed', 'wrapped.passed'],
         ['wrapped.passed.dev', 'wrapped.passed'],
@@ -71,7 +71,7 @@ for (const evaluator of ['cold', 'warm'] as const) {
       assert.equal(looked[5]?.status, 'missing')
     })
 
-    it('tells sets of packages from other sets', async () => {
+    it('distinguishes sets of packages from other sets', async () => {
       const set = await bench.set(`
         hello = run "hello-1" "" // { meta = { description = "says hello"; }; };
         python3Packages = { recurseForDerivations = false; pip = abort "looked at"; };
@@ -109,7 +109,7 @@ for (const evaluator of ['cold', 'warm'] as const) {
       assert.deepEqual(await kinds(again, ['pkgs', 'lib']), ['packages', 'set'])
     })
 
-    it('builds nothing for an evaluation that may not', async () => {
+    it('builds nothing for an evaluation that must not build', async () => {
       const set = await bench.set(`
         made = import (run "made-1" "echo '\\"import\\"' > $out");
         plain = run "plain-1" "";

@@ -29,7 +29,7 @@ describe('messageOf', () => {
       'error: line one\nline two\nline three',
     ],
     [
-      'a place in the package set',
+      'a position in the package set',
       `error: cannot add a string to an integer
 
        at /set/default.nix:9:16:
@@ -45,7 +45,7 @@ at /set/default.nix:9:16:
       |                ^`,
     ],
     [
-      'what stands before an error',
+      'text before an error',
       'warning: something\ntrace: [31mred\nerror: thrown\nerror (ignored): not of interest',
       'error: thrown',
     ],
@@ -67,7 +67,7 @@ ${trace}error: Cannot build '/nix/store/lm3f7nclrw3hk9h1c6wqfkg0fq5dxvni-ifdbad.
          /nix/store/yb6zr3mnq41qx63pv8dpflcq4s2ggpkh-ifdbad`,
       'ifdbad failed with exit code 4:\nhello from ifd',
     ],
-    ['what is no error of Nix', 'fatal: not a git repository', 'fatal: not a git repository'],
+    ['text without an error of Nix', 'fatal: not a git repository', 'fatal: not a git repository'],
     ['nothing', '', 'Nix gave no reason'],
     [
       'a trace without an end',
@@ -94,7 +94,7 @@ ${trace}error: Cannot build '/nix/store/lm3f7nclrw3hk9h1c6wqfkg0fq5dxvni-ifdbad.
 })
 
 describe('buildMessageOf', () => {
-  it("tells the builder's last words and Nix's error, without what Nix announces", () => {
+  it("reports the builder's last lines and Nix's error, without progress messages", () => {
     const printed = `warning: you did not specify '--add-root'
 these 2 derivations will be built:
   /nix/store/phadya490v4ykdazq4m40496bysz580j-bad-1.drv
@@ -126,7 +126,7 @@ error: Cannot build '/nix/store/gnqr4wbc94gaywyinwgr9q90qm0r9qzj-dependent-1.drv
 })
 
 describe('lastErrorOf', () => {
-  it("finds Nix's own verdict behind what builders print", () => {
+  it("finds Nix's own error after the output of builders", () => {
     assert.equal(
       lastErrorOf(['error: of a builder', 'error: of Nix', '       more', '(ignored)']),
       'error: of Nix',

@@ -33,7 +33,7 @@ const mirrorOf = ({ url }: Pick<Repository, 'url'>, more: Partial<Mirror> = {}):
 })
 const text = (content: string) => (folder: string) => writeFile(join(folder, 'text'), content)
 
-/** With a commit that only a pull request reaches, as forges keep them. */
+/** With a commit that only a pull request reaches, as on forges. */
 async function repositoryWithPullRequest() {
   const repository = await openRepository(parent)
   const main = await repository.commit(text('main'))
@@ -42,14 +42,14 @@ async function repositoryWithPullRequest() {
   await repository.git('update-ref', 'refs/pull/1/head', theirs)
   await repository.git('checkout', '--quiet', 'trunk')
   await repository.git('branch', '--quiet', '-D', 'theirs')
-  // A forge hands out any commit that it is asked for by name.
+  // Forges serve any commit that is requested by its id.
   await repository.git('config', 'uploadpack.allowAnySHA1InWant', 'true')
   await repository.git('config', 'uploadpack.allowFilter', 'true')
   return { repository, main, theirs }
 }
 
 describe('a mirror of a git repository', () => {
-  it('has branches, peeled tags and HEAD, and forgets what was deleted or force-pushed', async () => {
+  it('has branches, peeled tags and HEAD, and removes deleted and force-pushed refs', async () => {
     const repository = await openRepository(parent)
     const first = await repository.commit(text('one'))
     await repository.git('tag', '-a', 'v1', '-m', 'annotated')
@@ -68,7 +68,7 @@ describe('a mirror of a git repository', () => {
     assert.deepEqual(await refsReaching(mirror.folder, second, options), ['refs/heads/trunk'])
 
     await repository.git('branch', '-D', 'x')
-    await repository.git('branch', 'x/y', second) // where there was a file there is a folder now
+    await repository.git('branch', 'x/y', second) // a folder in place of an earlier file
     await repository.git('reset', '--hard', '--quiet', first)
     await updateMirror(mirror, options)
     assert.deepEqual(await refsReaching(mirror.folder, second, options), ['refs/heads/x/y'])
@@ -114,7 +114,7 @@ describe('a mirror of a git repository', () => {
     assert.equal((await mirrorRefs(empty.folder, options)).size, 0)
   })
 
-  it('is created again when it is damaged, and a lock that was left behind goes', async () => {
+  it('is recreated if it is damaged, and leftover locks are removed', async () => {
     const repository = await openRepository(parent)
     await repository.commit(text('one'))
     const mirror = mirrorOf(repository)
@@ -135,12 +135,12 @@ describe('a mirror of a git repository', () => {
     assert.deepEqual(await refsReaching(mirror.folder, third, options), ['refs/heads/trunk'])
   })
 
-  it('is given up where the repository is too large, and leaves nothing', async () => {
+  it('is aborted if the repository is too large, and leaves nothing behind', async () => {
     const repository = await openRepository(parent)
     await repository.commit((folder) =>
       writeFile(join(folder, 'big'), Buffer.alloc(3e6, Math.random().toString())),
     )
-    // A server that never ends: it sends part of an answer, and then waits.
+    // A server that never finishes: it sends part of a response, and then waits.
     const helper = join(parent, 'upload-pack')
     await writeFile(helper, '#!/bin/sh\ngit-upload-pack "$@" || git upload-pack "$@"\nsleep 600\n', {
       mode: 0o755,
@@ -158,7 +158,7 @@ describe('a mirror of a git repository', () => {
     assert.deepEqual(await readdir(mirror.folder).catch(() => []), [])
   })
 
-  it('gives the files of a commit without running what the repository brings', async () => {
+  it('writes the files of a commit without running programs of the repository', async () => {
     const repository = await openRepository(parent)
     const commit = await repository.commit(async (folder) => {
       await writeFile(join(folder, 'tool'), 'x', { mode: 0o755 })
@@ -171,7 +171,7 @@ describe('a mirror of a git repository', () => {
     assert.deepEqual((await readdir(into)).sort(), ['.gitattributes', 'tool'])
   })
 
-  it('of commits only is a whole one where files are served without git', async () => {
+  it('of commits only is complete if the server serves plain files', async () => {
     const { repository, main } = await repositoryWithPullRequest()
     await repository.git('update-server-info')
     const server = createServer((request, response) => {

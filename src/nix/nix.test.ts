@@ -12,7 +12,7 @@ import { until } from '../../test/support/until.ts'
 
 describeNix('the Nix of this machine')
 
-describe('where Nix cannot work as usual', () => {
+describe('if Nix cannot work as usual', () => {
   const environment = { ...process.env }
   let bench: Bench
   before(async () => {
@@ -23,7 +23,7 @@ describe('where Nix cannot work as usual', () => {
   })
   after(() => bench.close())
 
-  it('says that the store cannot be used', async () => {
+  it('reports that the store cannot be used', async () => {
     const set = await bench.set('hello = run "hello-2.12" "echo > $out";')
     const [hello] = (await bench.lookUp(set, 'hello')).flatMap(wantedOf)
     assert.ok(hello)
@@ -45,7 +45,7 @@ describe('where Nix cannot work as usual', () => {
     }
   })
 
-  it('says that there is no Nix', async () => {
+  it('reports that Nix is not installed', async () => {
     process.env['PATH'] = bench.folder
     const unavailable = (error: unknown) => hasCode(error, 'NIX_UNAVAILABLE')
     await assert.rejects(bench.limited({}).version(), unavailable)
@@ -55,7 +55,7 @@ describe('where Nix cannot work as usual', () => {
     )
   })
 
-  it('says that roots cannot be made', async () => {
+  it('reports that roots cannot be created', async () => {
     const wanted = await bench.packages('hello = run "hello-2.12" "echo > $out";', 'hello')
     await writeFile(join(bench.folder, 'file'), '')
     const nix = bench.limited({ rootsDirectory: join(bench.folder, 'file', 'roots') })
@@ -107,8 +107,8 @@ describe('where Nix cannot work as usual', () => {
     }
   })
 
-  it('tries once more when Nix has killed a builder', async () => {
-    // Outside of a sandbox the two tries can tell each other apart, and a builder can die of a signal.
+  it('retries once if Nix has killed a builder', async () => {
+    // Outside of a sandbox, the two attempts can communicate, and a builder can be killed by a signal.
     process.env['NIX_CONFIG'] = 'sandbox = false'
     const nix = bench.limited({})
     const mark = join(bench.folder, 'tried')
@@ -128,7 +128,7 @@ describe('where Nix cannot work as usual', () => {
     assert.equal(await readFile(mark, 'utf8'), '\nx\nx\n')
   })
 
-  it('removes the roots of a process that was killed, but not of one that may be at work', async () => {
+  it('removes the roots of a killed process, but not of one that may be running', async () => {
     const roots = join(bench.folder, 'old roots')
     const aWeekAgo = new Date(Date.now() - 7 * 24 * 3_600_000)
     for (const name of ['old', 'young']) {

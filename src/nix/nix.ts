@@ -44,7 +44,7 @@ export type Watch = PartialDemand & {
 export type Nix = {
   /** Looks names up in a package set; see `evaluate.ts` and `evaluators.ts`. */
   evaluate(lookUp: LookUp, watch: Watch): Promise<LookupResult[]>
-  /** Lists the versions of all packages of a package set; see `list.ts`. Urgency does not count: it waits for its turn. */
+  /** Lists the versions of all packages of a package set; see `list.ts`. Urgency is ignored: it waits for its turn. */
   listVersions(set: Omit<LookUp, 'attributes'>, watch: Watch, details?: Details): Promise<Listed>
   /** Evaluates a recipe of a package set; see `image-recipes.ts`. */
   evaluateImage(lookUp: ImageLookUp, watch: Watch): Promise<ImageAnswer>
@@ -84,7 +84,7 @@ export type Nix = {
   readonly store: string | undefined
   /** Finds out which settings Nix needs on this machine. All other methods first wait for it. */
   settle(): Promise<void>
-  /** What its configuration says of binary caches. */
+  /** Its settings for binary caches. */
   caches(): Promise<NixCaches>
   /** The version of Nix. @throws NIX_UNAVAILABLE if Nix is not installed */
   version(): Promise<string>
@@ -92,7 +92,7 @@ export type Nix = {
   close(): Promise<void>
 }
 
-// Seconds that it may take to protect what is valid: no build and no fetch is part of it.
+// The timeout in seconds for protecting valid paths, without any build or fetch.
 const protectTimeout = 60
 // Seconds that one query of a mirror may take.
 const queryTimeout = 60
@@ -126,7 +126,7 @@ export function createNix(options: NixOptions): Nix {
   })
   const roots = createRoots(options.rootsDirectory, { keep: options.keepRoots, note: options.note })
 
-  /** What an evaluation is given, and how it is restricted. */
+  /** The arguments of an evaluation, and its restrictions. */
   const evaluationOf = async (lookUp: Pick<LookUp, 'readable'>, watch: Watch) => {
     const { lines, features, allowedUris } = await settings()
     const { readable } = lookUp
@@ -177,7 +177,7 @@ export function createNix(options: NixOptions): Nix {
         watch.onBegin?.()
         return realise(lacking, root, options.builderTimeout, given)
       }
-      // What is there already does not wait for what others build.
+      // Existing outputs do not wait for builds of others.
       const protectValid = (lacking: readonly WantedOutput[], root: string) =>
         protections.run(async () => {
           const { signal } = watch

@@ -9,7 +9,7 @@ const shell = (script: string, options: Partial<RunOptions> = {}) =>
   run('sh', ['-c', script], { environment: { PATH: path }, timeout: 60_000, ...options })
 
 describe('run', () => {
-  it('gives standard output, and lines of standard error as they come', async () => {
+  it('returns standard output, and passes on lines of standard error as they arrive', async () => {
     const lines: string[] = []
     const result = await shell('echo one >&2; echo out; printf "two\\n\\nthree" >&2', {
       onLine: (line) => lines.push(line),
@@ -30,7 +30,7 @@ describe('run', () => {
     assert.deepEqual(result, { ok: true, stdout: '$(id) ; `id`' })
   })
 
-  it('is not blocked by a long standard error, and keeps its end', async () => {
+  it('is not blocked by a long standard error, and keeps its last lines', async () => {
     const result = await shell('i=0; while [ $i -lt 20000 ]; do echo line $i >&2; i=$((i+1)); done; exit 3')
     assert.ok(!result.ok)
     assert.equal(result.exitCode, 3)
@@ -41,11 +41,11 @@ describe('run', () => {
   it('keeps the beginning of an endless line', async () => {
     const result = await shell('head -c 5000000 /dev/zero | tr "\\0" x >&2; echo; echo next >&2; exit 1')
     assert.ok(!result.ok)
-    // It is cut so that no half of a word is left: `src/text/plain.ts`.
+    // It is truncated at a word boundary: `src/text/plain.ts`.
     assert.deepEqual(result.lines, [`${'x'.repeat(1499)}…`])
   })
 
-  it('decodes characters that lie in two pieces', async () => {
+  it('decodes characters that are split over two chunks', async () => {
     const lines: string[] = []
     const onLine = (line: string) => lines.push(line)
     await shell('printf "\\303" >&2; sleep 0.1; printf "\\251\\n\\377\\n" >&2', { onLine })
@@ -57,7 +57,7 @@ describe('run', () => {
     assert.deepEqual(result, { ok: false, exitCode: undefined, timedOut: true, lines: ['begun'] })
   })
 
-  it('ends a process along with what it started, which keeps its standard error', async () => {
+  it('ends a process with its children, which hold its standard error open', async () => {
     const started = performance.now()
     const script = "trap '' TERM; sleep 300 & wait"
     const outer = `sh -c "${script}" & wait`
@@ -66,13 +66,13 @@ describe('run', () => {
     assert.ok(performance.now() - started < 60_000)
   })
 
-  it('says which signal ended a process', async () => {
+  it('reports which signal ended a process', async () => {
     const result = await shell('kill -9 $$')
     assert.ok(!result.ok)
     assert.deepEqual(result.lines, ['error: sh was ended by SIGKILL'])
   })
 
-  it('ends a process that is not needed, and starts none', async () => {
+  it('ends a process that is no longer needed, and starts none', async () => {
     const abort = new AbortController()
     const begun = shell('echo begun >&2; exec sleep 60', {
       signal: abort.signal,
@@ -85,7 +85,7 @@ describe('run', () => {
     assert.deepEqual(lines, [])
   })
 
-  it('ends a process whose lines cannot be taken', async () => {
+  it('ends a process if the listener fails', async () => {
     const onLine = () => {
       throw new Error('of the listener')
     }
@@ -93,7 +93,7 @@ describe('run', () => {
     await assert.rejects(deaf, /of the listener/)
   })
 
-  it('says what is missing', async () => {
+  it('reports what is missing', async () => {
     const missing = run('nix-nowhere', [], { environment: { PATH: path }, timeout: 1000 })
     await assert.rejects(missing, (error) => {
       assert.ok(error instanceof NixeryError)
@@ -104,7 +104,7 @@ describe('run', () => {
     })
   })
 
-  it('tells a Nix that cannot work from one that fails', async () => {
+  it('distinguishes a Nix that cannot work from a failing build', async () => {
     const unusable = [
       "error: opening lock file '/nix/var/nix/db/big-lock': Permission denied",
       'error: remounting /nix/store writable: Invalid argument',

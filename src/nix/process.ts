@@ -23,7 +23,7 @@ export type RunOptions = {
    * waiting for its standard error.
    */
   readonly group?: boolean
-  /** Gives way to every other process that wants the processor. */
+  /** Runs with the lowest CPU priority. */
   readonly lowPriority?: boolean
   /** Called with each line of standard error as it arrives, without control characters. */
   readonly onLine?: ((line: string, builder?: string) => void) | undefined

@@ -8,14 +8,14 @@ import { parseStorePath } from '../image/store-path.ts'
 import { DerivationGone, type WantedOutput } from './realise.ts'
 import { failsWith, type Bench } from './testing.ts'
 
-/** What is built, for how long it is kept, and what is told of what cannot be built. */
+/** What is built, how long it is protected, and what is reported about failures. */
 export function describeRealisation(bench: () => Bench): void {
   const realised = (wanted: readonly WantedOutput[], lines: string[] = []) =>
     bench().nix.withRealised(wanted, { onLine: (line) => lines.push(line) }, async () => 'used')
   const remove = (path: string) => execa('nix-store', ['--delete', path], { reject: false })
 
   describe('withRealised', () => {
-    it('builds, and protects what was built while it is in use', async () => {
+    it('builds, and protects the outputs while they are in use', async () => {
       const [hello] = await bench().packages('hello = run "hello-2.12" "echo hello > $out";', 'hello')
       assert.ok(hello)
       const used = await bench().nix.withRealised([hello], {}, async () => {
@@ -26,11 +26,11 @@ export function describeRealisation(bench: () => Bench): void {
       assert.deepEqual(await readdir(join(bench().folder, 'roots')), [])
       assert.equal((await remove(hello.outputPath)).exitCode, 0)
       await assert.rejects(readFile(hello.outputPath), { code: 'ENOENT' })
-      // What is gone is built again.
+      // Missing outputs are built again.
       assert.equal(await realised([hello]), 'used')
     })
 
-    it('does not build what is there', async () => {
+    it('does not build existing outputs', async () => {
       const wanted = await bench().packages('hello = run "hello-2.12" "echo hello > $out";', 'hello')
       const [first, second]: string[][] = [[], []]
       await realised(wanted, first)
@@ -39,7 +39,7 @@ export function describeRealisation(bench: () => Bench): void {
       assert.deepEqual(second, [])
     })
 
-    it('protects on for a while, and starts nothing for what is protected', async () => {
+    it('protects outputs for a while after their use, and starts no process for protected ones', async () => {
       const keeping = bench().limited({ keepRoots: 60 })
       const [hello, other] = await bench().packages(
         'hello = run "hello-2.12" "echo > $out"; other = run "other-1" "echo > $out";',
@@ -54,7 +54,7 @@ export function describeRealisation(bench: () => Bench): void {
       assert.deepEqual(await freshOf([hello]), [])
       assert.deepEqual(await freshOf([other, hello]), [other])
       assert.deepEqual(await freshOf([hello, other]), [])
-      // Roots that somebody removes protect no more.
+      // Removed roots no longer protect anything.
       const roots = join(bench().folder, 'roots')
       for (const name of await readdir(roots)) await rm(join(roots, name), { recursive: true })
       assert.equal((await remove(hello.outputPath)).exitCode, 0)
@@ -64,7 +64,7 @@ export function describeRealisation(bench: () => Bench): void {
       assert.equal((await remove(hello.outputPath)).exitCode, 0)
     })
 
-    it('gives what is made with it, and its failure, and leaves no root either way', async () => {
+    it('returns the result or the failure of its use, and leaves no root either way', async () => {
       const wanted = await bench().packages('hello = run "hello-2.12" "echo hello > $out";', 'hello')
       const failing = bench().nix.withRealised(wanted, {}, async () => Promise.reject(new Error('of use')))
       await assert.rejects(failing, /^Error: of use$/)
@@ -99,7 +99,7 @@ export function describeRealisation(bench: () => Bench): void {
       await assert.rejects(nothing, failsWith('BUILD_FAILED', /does not have (wanted )?outputs? 'nope'/))
     })
 
-    it('tells the last words of a builder that fails', async () => {
+    it('reports the last lines of a failed builder', async () => {
       const body = `
         failing = run "failing-1" "echo early; for i in 1 2 3 4 5 6 7 8 9; do echo $i; done; echo last words >&2; exit 3";
         dependent = run "dependent-1" "echo \${failing} > $out";
@@ -135,7 +135,7 @@ export function describeRealisation(bench: () => Bench): void {
       })
     })
 
-    it('tells the reason below a long chain, and of two builders that print together', async () => {
+    it('reports the reason below a long chain, and for two builders that print at the same time', async () => {
       const body = `
         chain = n: if n == 0 then run "root-1" "echo THE REAL REASON >&2; exit 7"
           else run "chain-\${toString n}" "echo \${chain (n - 1)} > $out";
@@ -152,7 +152,7 @@ export function describeRealisation(bench: () => Bench): void {
       await assert.rejects(realised([both]), failsWith('BUILD_FAILED', one))
     })
 
-    it('is not held up by what a builder prints', async () => {
+    it('is not delayed by the output of a builder', async () => {
       const noise = `line=${'x'.repeat(1000)}; i=0; while [ $i -lt 1000 ]; do echo $line $i; i=$((i+1)); done >&2`
       const body = `noisy = run "noisy-1" "${noise}; echo > $out"; endless = run "endless-1" "i=0; while [ $i -lt 200 ]; do printf '%10000d' 1; i=$((i+1)); done; echo > $out";`
       const wanted = await bench().packages(body, 'noisy', 'endless')
@@ -162,7 +162,7 @@ export function describeRealisation(bench: () => Bench): void {
       assert.ok(lines.every((line) => line.length <= 2000))
     })
 
-    it('says what is wrong with a package whose outPath is not its own', async () => {
+    it('reports a package whose outPath is not its own', async () => {
       const wanted = await bench().packages(
         `honest = run "honest-1" "echo > $out"; other = run "other-2" "echo > $out";
          false = run "false-1" "echo > $out" // { outPath = builtins.unsafeDiscardStringContext other.outPath; };`,
@@ -192,7 +192,7 @@ export function describeRealisation(bench: () => Bench): void {
       )
     })
 
-    it('ends a build that nobody waits for, with its builder', async () => {
+    it('ends a build that nobody waits for, including its builder', async () => {
       const wanted = await bench().packages(
         `slow = run "slow-1" "/bin/sleep 61 # ${bench().unique}";`,
         'slow',
@@ -207,7 +207,7 @@ export function describeRealisation(bench: () => Bench): void {
       assert.deepEqual(await readdir(join(bench().folder, 'roots')), [])
     })
 
-    it('tells that a derivation was removed by the garbage collector', async () => {
+    it('reports that a derivation was removed by the garbage collector', async () => {
       const [hello] = await bench().packages('hello = run "hello-2.12" "echo > $out";', 'hello')
       assert.ok(hello)
       assert.equal((await remove(hello.drvPath ?? '')).exitCode, 0)
@@ -217,12 +217,12 @@ export function describeRealisation(bench: () => Bench): void {
       })
     })
 
-    it('tells that a file which evaluation put into the store was removed, as of a derivation', async () => {
+    it('reports a removed file that evaluation had put into the store like a removed derivation', async () => {
       const outputPath = parseStorePath(`/nix/store/${'a'.repeat(32)}-removed-file`)
       await assert.rejects(realised([{ outputPath }]), (error) => error instanceof DerivationGone)
     })
 
-    it('runs no more at once than it may', async () => {
+    it('limits the number of concurrent builds', async () => {
       const one = bench().limited({ concurrency: 1 })
       const body = 'a = run "a-1" "/bin/sleep 0.3; echo > $out"; b = run "b-1" "/bin/sleep 0.3; echo > $out";'
       const order: string[] = []

@@ -70,7 +70,7 @@ async function missingDerivation(wanted: readonly WantedOutput[]): Promise<Store
   return undefined
 }
 
-/** Whether a path that evaluation has put into the store is there no more. Evaluating again puts it there. */
+/** Whether a path that evaluation had put into the store is missing. Evaluating again restores it. */
 async function isGone(wanted: readonly WantedOutput[]): Promise<boolean> {
   for (const { drvPath, outputPath } of wanted) {
     if (drvPath !== undefined) continue

@@ -46,7 +46,7 @@ export function describeRestriction(): void {
       await bench.close()
     })
 
-    // Each is a text that holds what was found.
+    // Each is a text that contains what was found.
     const attempts = (): Record<string, string> => ({
       getEnv: 'found (builtins.getEnv "S3_SECRET_KEY" + builtins.getEnv "HARMLESS_NAME")',
       readFile: `found (builtins.readFile ${secrets}/key)`,
@@ -70,11 +70,11 @@ export function describeRestriction(): void {
       source: `found (derivation { name = "x"; inherit system; builder = "/bin/sh"; src = ${secrets}/key; }).drvPath`,
       metadata: 'found (builtins.readFile (builtins.fetchurl "http://127.0.0.1:9/TOP-SECRET"))',
     })
-    /** What a process is told decides for every way, so that a few show it for one that is kept. */
+    /** The options of a process apply to all kinds of access, so a few suffice for a kept process. */
     const few = new Set(['getEnv', 'pathExists', 'readFile', 'readDir', 'environ', 'fetchurl', 'getFlake'])
     const attemptsFor = (evaluator: 'warm' | 'cold') =>
       Object.entries(attempts()).filter(([name]) => evaluator === 'cold' || few.has(name))
-    /** A package set in the store, as a git source or a channel has it. */
+    /** A package set in the store, as from a git source or a channel. */
     const inStore = async (body: string): Promise<string> => {
       const folder = join(bench.folder, `stored-${(count += 1)}`)
       await cp(await bench.set(body), folder, { recursive: true })
@@ -91,7 +91,7 @@ export function describeRestriction(): void {
       const looked = await nix.evaluate({ ...lookUp, system }, { onLine: (line) => lines.push(line) })
       return { looked, lines, warm: nix.evaluators().warm }
     }
-    /** The text of an attempt becomes a name in an answer: the siblings of what is missing. */
+    /** The text of an attempt becomes a name in a response: the siblings of the missing name. */
     const exposed = (all: readonly (readonly [string, string])[]) =>
       all
         .map(
@@ -99,7 +99,7 @@ export function describeRestriction(): void {
             `${name} = let found = builtins.unsafeDiscardStringContext; in { "<\${${text}}>" = 1; };`,
         )
         .join('\n')
-    // Not where it is an address that was refused.
+    // Except in a refused URL.
     const secret = /(?<!9\/)TOP-SECRET/
     const nothing = (name: string) => ({ status: 'missing', path: [name], siblings: ['<>'] })
 
@@ -117,7 +117,7 @@ export function describeRestriction(): void {
         assert.deepEqual(seen, [nothing('getEnv'), nothing('pathExists'), good])
       })
 
-      it(`keeps the usual sets working, ${evaluator}`, async () => {
+      it(`does not break the usual sets, ${evaluator}`, async () => {
         const set = await inStore(`
           one = run "one-1" "";
           imports = import (run "made-1" "echo '\\"import\\"' > $out");

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test'
 import { searchPathOf, targetsOf } from './search-path.ts'
 
 describe('searchPathOf', () => {
-  it('is NIX_PATH, or the channels of the user, which an evaluation does not find by itself', async () => {
+  it('is NIX_PATH, or the channels of the user, which an evaluation would not find', async () => {
     assert.equal(searchPathOf({ NIX_PATH: 'nixpkgs=/srv/nixpkgs', HOME: '/root' }), 'nixpkgs=/srv/nixpkgs')
     assert.equal(searchPathOf({ NIX_PATH: '' }), '')
     const home = await mkdtemp(join(tmpdir(), 'nixery-home-'))

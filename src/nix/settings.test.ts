@@ -27,7 +27,7 @@ after(async () => {
   await rm(folder, { recursive: true })
 })
 
-// As on a Debian machine without a network, but for the group.
+// As on a Debian machine without a network, except for the group.
 const debian = {
   'build-users-group': '',
   'sandbox-paths': [],
@@ -50,7 +50,7 @@ const settingsWith = (note: (line: string) => void) =>
   nixSettings(() => environmentFor('realise', process.env, { home: folder }), note)
 
 describe('nixSettings', () => {
-  it('sets what builds need, and says so', async () => {
+  it('adds the settings that builds need, and reports them', async () => {
     await nixWith({ ...debian, 'build-users-group': 'no-such-group' })
     const [group, paths, ...rest] = await settings()
     assert.equal(group, process.getuid?.() === 0 ? 'build-users-group =' : paths)
@@ -66,14 +66,14 @@ describe('nixSettings', () => {
     )
   })
 
-  it('says each thing once', async () => {
+  it('reports each setting once', async () => {
     await nixWith(debian)
     const get = settingsWith((line) => notes.push(line))
     assert.deepEqual(await get(), await get())
     assert.equal(notes.length, 2)
   })
 
-  it('sets nothing where nothing is needed', async () => {
+  it('adds nothing if nothing is needed', async () => {
     await nixWith({
       'build-users-group': 'root',
       'sandbox-paths': ['/bin/sh=/nix/store/busybox'],
@@ -102,7 +102,7 @@ describe('nixSettings', () => {
     }
   })
 
-  it('leaves a daemon its own configuration', async () => {
+  it('does not change the configuration of a daemon', async () => {
     const cache = 'substitute = false'
     const table: [store: string, set: string[]][] = [
       ['local', ['sandbox-paths', cache]],
@@ -122,7 +122,7 @@ describe('nixSettings', () => {
     }
   })
 
-  it('lets Nix look for packages where a binary cache can be reached', async () => {
+  it('lets Nix use binary caches if one is reachable', async () => {
     const server = createServer((socket) => socket.end()).listen(0, '127.0.0.1')
     await once(server, 'listening')
     const address = server.address()
@@ -144,7 +144,7 @@ describe('nixSettings', () => {
     server.close()
   })
 
-  it('takes a cache behind a proxy to be there', async () => {
+  it('treats a cache behind a proxy as reachable', async () => {
     await nixWith(debian)
     for (const name of ['http_proxy', 'HTTPS_PROXY', 'ALL_PROXY']) {
       process.env[name] = 'http://proxy.invalid:3128'
@@ -154,18 +154,18 @@ describe('nixSettings', () => {
     }
   })
 
-  it('never waits for the network once it knows, and at first no longer than a moment', async () => {
+  it('waits for the network only briefly at first, and never after the first check', async () => {
     await nixWith(debian)
     const looks: ((reached: boolean) => void)[] = []
     const canReach = () => new Promise<boolean>((resolve) => looks.push(resolve))
     const environment = () => environmentFor('realise', process.env, { home: folder })
     const get = nixSettings(environment, () => {}, { canReach, interval: 0 })
     const isOff = async () => (await get()).lines.includes('substitute = false')
-    // Nobody has answered yet.
+    // There is no response yet.
     assert.equal(await isOff(), false)
     looks.shift()?.(false)
     await setImmediate()
-    // The next look is at work, and so on: what is known is told.
+    // While the next check runs, the previous result is returned.
     assert.equal(await isOff(), true)
     assert.equal(await isOff(), true)
     assert.equal(looks.length, 1)
@@ -174,13 +174,13 @@ describe('nixSettings', () => {
     assert.equal(await isOff(), false)
   })
 
-  it('knows how older versions are asked', async () => {
+  it('supports the commands of older versions', async () => {
     const old = `case $* in *show-config*) cat "$0.json" ;; *) echo "error: 'config' is not a recognised command" >&2; exit 1 ;; esac`
     await nixWith(debian, old)
     assert.ok((await settings()).includes('substitute = false'))
   })
 
-  it('tells a broken configuration, and sees that it was repaired', async () => {
+  it('reports a broken configuration, and notices that it was repaired', async () => {
     await nixWith(debian, `echo "error: syntax error in configuration line 'x' in 'nix.conf'" >&2; exit 1`)
     const get = settingsWith(() => {})
     await assert.rejects(get, (error) => {

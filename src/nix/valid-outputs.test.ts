@@ -7,7 +7,7 @@ import { execa } from 'execa'
 import { until } from '../../test/support/until.ts'
 import { openBench, type Bench } from './testing.ts'
 
-describe('outputs that are valid already', () => {
+describe('outputs that are already valid', () => {
   let bench: Bench
   const config = process.env['NIX_CONFIG']
   before(async () => {
@@ -20,7 +20,7 @@ describe('outputs that are valid already', () => {
     await bench.close()
   })
 
-  it('are protected while builds hold every slot, and outputs that are not wait for one', async () => {
+  it('are protected while builds occupy all slots, and other outputs wait for one', async () => {
     const nix = bench.limited({ concurrency: 1 })
     const [started, end] = [join(bench.folder, 'started'), join(bench.folder, 'end')]
     const wanted = await bench.packages(

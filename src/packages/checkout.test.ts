@@ -47,14 +47,14 @@ beforeEach(async () => {
 afterEach(() => rm(top, { recursive: true, force: true }))
 
 describe('a clean checkout', () => {
-  it('counts as its commit', async () => {
+  it('is identified by its commit', async () => {
     assert.equal(await revisionOf(repository), `git-${head}`)
     const now = new Date()
     await utimes(at('default.nix'), now, now)
-    assert.equal(await revisionOf(repository), `git-${head}`, 'whatever its times are')
+    assert.equal(await revisionOf(repository), `git-${head}`, 'whatever its file times')
   })
 
-  it('is one again when what was changed is put back, but is not the state that it was', async () => {
+  it('is identified by its commit again after a change is reverted, but is a new state', async () => {
     const source = pathSource(repository, { fresh: 0, stale: 0, tags: 'latest' })
     const before = await source.pin('latest')
     await writeFile(at('default.nix'), '{ system }: [ ]')
@@ -67,7 +67,7 @@ describe('a clean checkout', () => {
     assert.equal(await after.unchanged(), true)
   })
 
-  it('moves with its branch, with and without a change of files', async () => {
+  it('follows its branch, with and without changed files', async () => {
     const source = pathSource(repository, { fresh: 0, stale: 0, tags: 'latest' })
     await source.pin('latest')
     await git('commit', '-q', '--allow-empty', '-m', 'two')
@@ -79,7 +79,7 @@ describe('a clean checkout', () => {
     assert.equal((await source.pin('latest')).revision, `git-${await git('rev-parse', 'HEAD')}`)
   })
 
-  it('may be a linked worktree, and belong to somebody else', async () => {
+  it('may be a linked worktree, and belong to another user', async () => {
     const linked = join(top, 'linked')
     await git('worktree', 'add', '-q', linked, '-b', 'other')
     assert.equal(await revisionOf(linked), `git-${head}`)
@@ -88,7 +88,7 @@ describe('a clean checkout', () => {
     assert.equal(await revisionOf(repository), `git-${head}`)
   })
 
-  it('of sha256 objects is one, too', async () => {
+  it('may use sha256 objects', async () => {
     await rm(at('.git'), { recursive: true })
     await git('init', '-q', '--object-format=sha256')
     await git('add', '.')
@@ -97,42 +97,42 @@ describe('a clean checkout', () => {
   })
 })
 
-describe('a checkout that is not just its commit', () => {
+describe('a checkout that differs from its commit', () => {
   const sameLength = '{ system }: [ ]'
   const changes: Record<string, () => Promise<unknown>> = {
-    'with another content': () => appendFile(at('default.nix'), ' '),
-    'with another content of the same length and time': async () => {
+    'with other content': () => appendFile(at('default.nix'), ' '),
+    'with other content of the same length and time': async () => {
       const time = new Date(0)
       await utimes(at('default.nix'), time, time)
       await git('update-index', '--refresh')
       await writeFile(at('default.nix'), sameLength)
       await utimes(at('default.nix'), time, time)
     },
-    'with a file whose change git is told to assume away': async () => {
+    'with a changed file that is marked assume-unchanged': async () => {
       await git('update-index', '--assume-unchanged', 'default.nix')
       await writeFile(at('default.nix'), sameLength)
     },
-    'with a file that git is told to skip': async () => {
+    'with a changed file that is marked skip-worktree': async () => {
       await git('update-index', '--skip-worktree', 'default.nix')
       await writeFile(at('default.nix'), sameLength)
     },
-    'with modes that git is told not to trust': async () => {
+    'with changed modes and core.fileMode=false': async () => {
       await git('config', 'core.fileMode', 'false')
       await chmod(at('pkgs/run.sh'), 0o644)
     },
     'with an untracked file': () => writeFile(at('new.nix'), ''),
     'with an ignored file': () => writeFile(at('result'), ''),
-    'with a file that is excluded in the repository alone': async () => {
+    'with a file that is excluded in .git/info/exclude': async () => {
       await appendFile(at('.git/info/exclude'), 'secret.nix\n')
       await writeFile(at('secret.nix'), '')
     },
     'with an empty folder': () => mkdir(at('pkgs/empty')),
-    'with a file less': () => rm(at('pkgs/run.sh')),
+    'with a missing file': () => rm(at('pkgs/run.sh')),
     'with a link to elsewhere': async () => {
       await rm(at('link'))
       await symlink('pkgs/run.sh', at('link'))
     },
-    'with contents that a filter makes': async () => {
+    'with contents from a filter': async () => {
       await writeFile(at('.gitattributes'), '*.nix filter=swap\n')
       await git('add', '.')
       await git('commit', '-qm', 'two')
@@ -152,13 +152,13 @@ describe('a checkout that is not just its commit', () => {
       await rm(at('.git'), { recursive: true })
       await git('init', '-q')
     },
-    'with a .git that is no repository': async () => {
+    'with an invalid .git': async () => {
       await rm(at('.git'), { recursive: true })
       await writeFile(at('.git'), 'gitdir: /nonexistent\n')
     },
   }
   for (const [what, change] of Object.entries(changes)) {
-    it(`${what} is told from others by its fingerprint`, async () => {
+    it(`${what} is identified by its fingerprint`, async () => {
       await change()
       assert.match(await revisionOf(repository), /^path-[0-9a-f]{64}$/)
     })
@@ -172,7 +172,7 @@ describe('a checkout that is not just its commit', () => {
   })
 })
 
-it('whatever a checkout configures, git runs none of it', async () => {
+it('git runs no programs that a checkout configures', async () => {
   const ran = join(top, 'ran')
   const program = join(top, 'program')
   await writeFile(program, `#!/bin/sh\ntouch ${ran}\n`)
@@ -198,7 +198,7 @@ it('whatever a checkout configures, git runs none of it', async () => {
     await symlink(program, join(top, 'hooks', hook))
   }
   for (const [name, value] of Object.entries(settings)) await git('config', name, value)
-  // An object that is not there would be fetched.
+  // A missing object would be fetched.
   const tree = await git('rev-parse', 'HEAD:pkgs')
   await rm(at(`.git/objects/${tree.slice(0, 2)}/${tree.slice(2)}`), { force: true })
   assert.match(await revisionOf(repository), /^path-/)

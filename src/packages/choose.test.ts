@@ -30,7 +30,7 @@ const refuses = (code: ErrorCode, message: string, detail: unknown) => (error: u
 }
 
 describe('choosePackages', () => {
-  it('gives the packages and what every image gets', () => {
+  it('returns the packages and those that every image gets', () => {
     assert.deepEqual(choose('git/htop', { ...implied, git: found('git'), htop: found('htop') }), [
       'cacert',
       'git',
@@ -48,7 +48,7 @@ describe('choosePackages', () => {
     assert.deepEqual(choose('arm64', {}), [])
   })
 
-  it('but not if it was asked for by name', () => {
+  it('but not if it was requested by name', () => {
     assert.throws(
       () => choose('cacert', { ...implied, cacert: missing() }),
       refuses('PACKAGE_UNKNOWN', 'Could not find Nix packages: [cacert].', {
@@ -58,12 +58,12 @@ describe('choosePackages', () => {
     )
   })
 
-  it('gives each output once, by the first of its names', () => {
+  it('returns each output once, with the first of its names', () => {
     const node = { nodejs: found('nodejs', 'node'), nodejs_22: found('nodejs_22', 'node') }
     assert.deepEqual(choose('nodejs_22/nodejs', node), ['nodejs'])
   })
 
-  it('orders by priority, then by the name of the output; what every image gets has no place of its own', () => {
+  it('orders by priority, then by the name of the output, including packages that every image gets', () => {
     const resolutions = {
       busybox: found('busybox', 'busybox', { priority: 15 }),
       coreutils: found('coreutils', 'coreutils', { priority: 10 }),
@@ -77,7 +77,7 @@ describe('choosePackages', () => {
       assert.deepEqual(choose(name, resolutions), order)
   })
 
-  it('takes the lower of two priorities that one output has by two names', () => {
+  it('uses the lower of two priorities of an output with two names', () => {
     const low = found('low', 'tool', { priority: 10 })
     const high = found('high', 'tool', { priority: 1 })
     const chosen = (name: string) => outputsOf(name, { low, high })
@@ -88,7 +88,7 @@ describe('choosePackages', () => {
       )
   })
 
-  it('gives all outputs of a name, each once, in the order of all', () => {
+  it('returns all outputs of a name, each once, in order', () => {
     const outputs = (...names: string[]) =>
       names.map((output) => ({
         output,
@@ -111,7 +111,7 @@ describe('choosePackages', () => {
     assert.deepEqual(packageTexts(chosen), ['tool 1 (bin, out)', 'uncle 1'])
   })
 
-  it('makes no difference between names for the same packages, nor of their order', () => {
+  it('does not depend on the names and the order of the same packages', () => {
     const outputs = fc.constantFrom('bash', 'curl', 'git', 'glibc', 'node')
     const aliasName = fc.stringMatching(/^[a-z][a-z0-9]{0,4}$/) // once: creating it takes milliseconds
     const alias = outputs.chain((output) =>
@@ -153,7 +153,7 @@ describe('choosePackages', () => {
     )
   })
 
-  it('names all that is missing, and what was probably meant, beginning as the original does', () => {
+  it("reports all missing names with suggestions, beginning with the original's sentence", () => {
     const resolutions = {
       ...implied,
       gti: missing('git', 'gtk'),
@@ -204,7 +204,7 @@ describe('choosePackages', () => {
     assert.deepEqual(choose('git/shell', { git: found('git'), shell: found('shell') }), ['git', 'shell'])
   })
 
-  it('gives the reason why a package is unavailable', () => {
+  it('reports why a package is unavailable', () => {
     const resolutions = {
       ...implied,
       lib: invalid('is a set of packages, not a package'),

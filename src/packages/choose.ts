@@ -8,10 +8,10 @@ import { packagesOf, type Decided, type ImagePackage } from './image-packages.ts
 export type Chosen = { readonly packages: ChosenOutput[]; readonly warnings: readonly string[] }
 
 /**
- * Chooses the outputs of an image's packages, each once. They are sorted by store path rather than by requested name, so
- * the order and case of names and different names for the same package make no difference. If two outputs have the same
- * file, the first wins: the one with the lower `meta.priority`, as in nixpkgs' buildEnv, then the first by name.
- * @param commits of derivations that are not of the pinned revision
+ * Chooses the outputs of an image's packages, each once. They are sorted by store path rather than by requested name,
+ * so the order and case of names and different names for the same package make no difference. If two outputs have the
+ * same file, the first wins: the one with the lower `meta.priority`, as in nixpkgs' buildEnv, then the first by name.
+ * @param commits of derivations that are not from the pinned revision
  * @throws PACKAGE_UNKNOWN with all missing packages and suggestions, PACKAGE_DENIED, PACKAGE_INVALID
  */
 export function choosePackages(
@@ -39,7 +39,7 @@ export function choosePackages(
       }
     } else if (wanted.need === 'optional' && !first) {
       warnings.push(
-        `the package set has no usable ${wanted.names.join(' or ')}${forRecipes(wanted)}: left out`,
+        `the package set has no usable ${wanted.names.join(' or ')}${forRecipes(wanted)}: omitted`,
       )
     } else {
       lacking.push({ ...wanted, found: first ?? reasonOf(found) })

@@ -17,7 +17,7 @@ describe('publicAddress', () => {
 })
 
 describe('commitTeller', () => {
-  it('asks git once for each commit, and never if it is not needed', async () => {
+  it('runs git once for each commit, and never if it is not needed', async () => {
     const asked: string[] = []
     const commitTime = async (_: string, commit: string) => {
       asked.push(commit)

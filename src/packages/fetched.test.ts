@@ -42,7 +42,7 @@ function newSources(directory = join(parent, `roots-${(count += 1)}`), days = 0)
 }
 
 describe('fetched sources', () => {
-  it('that never change are fetched once, and found again after a restart while they exist', async () => {
+  it('that never change are fetched once, and found again after a restart if they still exist', async () => {
     const { sources, directory, fetch, fetched } = newSources()
     const all = await Promise.all([sources.fixed('a', fetch(0)), sources.fixed('a', fetch(0))])
     assert.deepEqual(all, [paths[0], paths[0]])
@@ -59,7 +59,7 @@ describe('fetched sources', () => {
     assert.equal(later.fetched(), 1)
   })
 
-  it('are released when they have not been used for long, except that of `latest`', async () => {
+  it('are released when they have not been used for a while, except that of `latest`', async () => {
     const { sources, directory, fetch, pass, roots } = newSources()
     await sources.fixed('a', fetch(0))
     const current = await sources.moving('channel', fetch(1))
@@ -81,7 +81,7 @@ describe('fetched sources', () => {
     assert.equal(later.fetched(), 0)
   })
 
-  it('of a moving name keep what it meant before, which may be in use', async () => {
+  it('of a moving name keep its previous meaning, which may be in use', async () => {
     const { sources, fetch, roots } = newSources()
     assert.equal(await sources.moving('channel', fetch(1)), paths[1])
     assert.equal(await sources.moving('channel', fetch(2)), paths[2])

@@ -23,7 +23,7 @@ export type Fetch = (rootOf: (path: StorePath) => string) => Promise<StorePath>
 
 /** Sources that were fetched into the store. A garbage collector root protects each one until it is no longer used. */
 export type FetchedSources = {
-  /** Where a store path lies on this machine. */
+  /** The location of a store path on this machine. */
   onDisk(path: StorePath): string
   /** Fetches immutable sources, which are reused by key even after a restart. Failures are retried after a pause. */
   fixed(key: string, fetch: Fetch): Promise<StorePath>

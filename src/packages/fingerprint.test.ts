@@ -58,7 +58,7 @@ describe('fingerprint', () => {
     })
   }
 
-  it('does not change with what git keeps for itself', async () => {
+  it("does not depend on git's own files", async () => {
     const before = await fingerprint(folder)
     await writeFile(at('.git/index'), 'x')
     assert.equal(await fingerprint(folder), before)
@@ -78,7 +78,7 @@ describe('fingerprint', () => {
     assert.notEqual(await fingerprint(folder), nested)
   })
 
-  it('survives a tree that changes meanwhile', async () => {
+  it('tolerates concurrent changes of the tree', async () => {
     const busy = new AbortController()
     const stirring = (async () => {
       while (!busy.signal.aborted) {
@@ -92,7 +92,7 @@ describe('fingerprint', () => {
     await stirring
   })
 
-  it('fails where there is no folder', async () => {
+  it('fails if the folder does not exist', async () => {
     await assert.rejects(fingerprint(at('nowhere')), { code: 'ENOENT' })
   })
 })

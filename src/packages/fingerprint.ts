@@ -43,7 +43,7 @@ function startThread(): Worker {
 async function ask(root: string, listing: Uint8Array | undefined): Promise<Survey> {
   const worker = (thread ??= startThread())
   const answered = Promise.withResolvers<WalkAnswer>()
-  const end = () => answered.reject(new Error('the thread that walks over folders ended'))
+  const end = () => answered.reject(new Error('the thread that walks over folders has exited'))
   const late = setTimeout(() => {
     answered.reject(failure('ETIMEDOUT', `reading ${root} takes longer than ${longest / 1000} s`))
     if (thread === worker) thread = undefined
@@ -54,7 +54,7 @@ async function ask(root: string, listing: Uint8Array | undefined): Promise<Surve
   worker.ref()
   try {
     const job: WalkJob = { id: (count += 1), root, listing }
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that of a thread has none
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a Worker has no origin
     worker.postMessage(job)
     const answer = await answered.promise
     if ('survey' in answer) return answer.survey

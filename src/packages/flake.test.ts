@@ -6,7 +6,7 @@ import type { FetchedSources } from './fetched.ts'
 import { flakeSource } from './flake.ts'
 import type { Fetcher } from './remote.ts'
 
-/** A flake whose repository has the branch `trunk`, and what is asked of Nix and git. */
+/** A flake whose repository has the branch `trunk`, and the recorded requests to Nix and git. */
 function sourceOf(reference: string) {
   const asked: string[] = []
   const notes: string[] = []
@@ -43,7 +43,7 @@ function sourceOf(reference: string) {
 }
 
 describe('flakeSource', () => {
-  it('is evaluated from the store, and locked again when that has let it go', async () => {
+  it('is evaluated from the store, and locked again when the store no longer has it', async () => {
     const { source, asked, notes, kept } = sourceOf('git+https://example.org/set')
     for (const tag of ['trunk', 'trunk']) {
       const { set } = await source.pin(tag)

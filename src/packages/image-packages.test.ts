@@ -15,7 +15,7 @@ const other: Resolution = { status: 'invalid', kind: 'other', reason: 'is a func
 
 const recipeOf = (name: string) => builtIn(name) ?? { packages: [] }
 
-/** What a name means in a set with these packages, and what else it has. */
+/** What a name means in a set with these packages and others. */
 function decide(name: string, has: readonly string[], also: Readonly<Record<string, Resolution>> = {}) {
   const request = parseImageName(name)
   const at = (each: string) => also[each] ?? (has.includes(each) ? found(each) : near)
@@ -29,9 +29,9 @@ describe('decideWords', () => {
   const rows: [name: string, word: Resolution, recipes: string[], packages: string[]][] = [
     ['ci/git', near, ['ci'], ['git']],
     ['ci/git', found('ci'), [], ['ci', 'git']],
-    // There is something of that name, but no package.
+    // Something has that name, but it is not a package.
     ['ci/git', other, ['ci'], ['git']],
-    // The package exists but is unavailable: that must not give another image.
+    // The package exists but is unavailable: this must not result in another image.
     ['ci/git', fails, [], ['ci', 'git']],
     ['ci/git', refused, [], ['ci', 'git']],
     ['recipe/ci/git', found('ci'), ['ci'], ['git']],
@@ -48,7 +48,7 @@ describe('decideWords', () => {
 
 describe('packagesOf', () => {
   const namesIn = (name: string) => packagesOf(decide(name, []).decided).map(({ names }) => names.join('|'))
-  it('adds what every image gets to what was written', () => {
+  it('adds the packages of every image to the requested ones', () => {
     assert.deepEqual(namesIn('git'), ['git', 'cacert', 'iana-etc'])
     assert.deepEqual(
       namesIn('shell/git/cacert/nano').join(),
@@ -56,7 +56,7 @@ describe('packagesOf', () => {
     )
   })
 
-  it('has all of shell in ci, and all of ci and compat in devcontainer', () => {
+  it('includes shell in ci, and ci and compat in devcontainer', () => {
     const isIn = (some: string, all: string) => {
       const names = new Set(namesIn(all))
       assert.deepEqual(
@@ -70,7 +70,7 @@ describe('packagesOf', () => {
     assert.deepEqual(recipes.shell.packages, ['bashInteractive', 'coreutils', 'moreutils', 'nano'])
   })
 
-  it('requires what one requires and another does not', () => {
+  it('requires a package if any recipe requires it', () => {
     const needs = new Map(
       packagesOf(decide('compat/nix-ld', []).decided).map(({ names, need }) => [names[0], need]),
     )
@@ -79,14 +79,14 @@ describe('packagesOf', () => {
   })
 })
 
-describe('recipes whose packages a set does not have', () => {
+describe('recipes with packages that the set lacks', () => {
   const gcc = 'gcc-unwrapped.lib'
   const attributes = (name: string, has: string[], also?: Record<string, Resolution>) =>
     decide(name, has, also)
       .chosen()
       .packages.map((each) => each.attribute)
 
-  it('get the first of several names that the set has', () => {
+  it('use the first of several names that the set has', () => {
     assert.deepEqual(attributes('compat', ['zlib', gcc, 'gcc.cc.lib']), [gcc, 'zlib'])
     assert.deepEqual(attributes('compat', ['zlib', gcc, 'stdenv.cc.cc.lib']), ['stdenv.cc.cc.lib', 'zlib'])
     assert.deepEqual(attributes('compat', ['zlib', gcc], { 'stdenv.cc.cc.lib': refused }), [gcc, 'zlib'])
@@ -96,14 +96,14 @@ describe('recipes whose packages a set does not have', () => {
     const { packages, warnings } = decide('compat', ['zlib', gcc]).chosen()
     assert.equal(packages.length, 2)
     assert.ok(
-      warnings.includes('the package set has no usable nix-ld for `compat`: left out'),
+      warnings.includes('the package set has no usable nix-ld for `compat`: omitted'),
       warnings.join(),
     )
     assert.deepEqual(attributes('compat', ['zlib', gcc], { 'nix-ld': fails }), [gcc, 'zlib'])
     assert.deepEqual(attributes('compat', ['zlib', gcc, 'nix-ld']), [gcc, 'nix-ld', 'zlib'])
   })
 
-  it('are refused for what fails only now, rather than made of something else', () => {
+  it('fail on temporary errors, rather than use another package', () => {
     const passing: Resolution = { status: 'invalid', kind: 'passing', reason: 'took too much memory' }
     for (const name of ['stdenv.cc.cc.lib', 'nix-ld', 'zlib']) {
       assert.throws(decide('compat', ['zlib', gcc, 'stdenv.cc.cc.lib'], { [name]: passing }).chosen, {
@@ -151,7 +151,7 @@ describe('recipes whose packages a set does not have', () => {
     })
   }
 
-  it('say for which recipe a package would be, and how to get the recipe instead of a package', () => {
+  it('report which recipe needs a package, and how to get the recipe instead of the package', () => {
     const all = ['coreutils', 'moreutils', 'nano']
     const messageOf = (run: () => unknown): string => {
       try {

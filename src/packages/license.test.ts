@@ -31,7 +31,7 @@ describe('spdxExpression', () => {
     [of('+', id('EUPL-1.1')), 'EUPL-1.1+'],
     [of('+', named('unfree')), undefined],
     [of('WITH', id('MIT')), undefined],
-    // One part that cannot be read leaves the whole unsaid.
+    // If one part is invalid, the whole is omitted.
     [of('AND', id('MIT'), null), undefined],
     [of('AND'), undefined],
     [of('XOR', id('MIT'), id('ISC')), undefined],
@@ -45,7 +45,7 @@ describe('spdxExpression', () => {
       assert.equal(spdxExpression(license), expression))
   }
 
-  it('is an expression whatever a package says', () => {
+  it('is a valid expression for any input', () => {
     const { license } = fc.letrec<{ license: License }>((tie) => ({
       license: fc.oneof(
         { maxDepth: 3 },

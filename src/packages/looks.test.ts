@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { createLooks } from './looks.ts'
 
-/** Looks that end when the test says so. */
+/** Checks that end when the test says so. */
 function controlled() {
   const ends: PromiseWithResolvers<string>[] = []
   const looks = createLooks(() => {
@@ -18,7 +18,7 @@ async function until(condition: () => boolean) {
 }
 
 describe('createLooks', () => {
-  it('shares the look that is at work', async () => {
+  it('shares the running check', async () => {
     const { looks, ends } = controlled()
     const both = [looks.join(), looks.join()]
     ends[0]?.resolve('a')
@@ -27,12 +27,12 @@ describe('createLooks', () => {
     assert.equal(ends.length, 1)
   })
 
-  it('waits for one that begins afterwards, shared by earlier callers', async () => {
+  it('waits for a check that begins afterwards, shared by earlier callers', async () => {
     const { looks, ends } = controlled()
     const first = looks.join()
     const later = [looks.next(), looks.next()]
     await turn()
-    assert.equal(ends.length, 1, 'never two at a time')
+    assert.equal(ends.length, 1, 'never two at the same time')
     ends[0]?.resolve('a')
     assert.equal(await first, 'a')
     later.push(looks.next())
@@ -45,7 +45,7 @@ describe('createLooks', () => {
     assert.equal(await last, 'c')
   })
 
-  it('does not take one for later that began while it paused', async () => {
+  it('does not accept a check that began during the pause', async () => {
     const { looks, ends } = controlled()
     const first = looks.join()
     await turn(undefined)
@@ -62,7 +62,7 @@ describe('createLooks', () => {
     assert.equal(await asked, 'c')
   })
 
-  it('keeps the last one that succeeded when one fails, and goes on', async () => {
+  it('keeps the last successful check when one fails, and continues', async () => {
     const { looks, ends } = controlled()
     const first = looks.join()
     ends[0]?.resolve('a')
@@ -79,7 +79,7 @@ describe('createLooks', () => {
     assert.equal(looks.last(), undefined)
   })
 
-  it('refreshes once, after the callers have done what they do now', async () => {
+  it('refreshes once, after the callers have finished their current work', async () => {
     const { looks, ends } = controlled()
     const refresh = () => looks.refresh(() => void looks.join())
     refresh()
@@ -105,7 +105,7 @@ describe('createLooks', () => {
     assert.equal(refreshed, 1)
   })
 
-  it('looks when somebody asks, and never by itself', async () => {
+  it('checks only on demand', async () => {
     const { looks, ends } = controlled()
     const first = looks.join()
     ends[0]?.resolve('a')

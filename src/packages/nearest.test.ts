@@ -65,7 +65,7 @@ describe('nearestNames', () => {
   const name = fc.stringMatching(/^[A-Za-z0-9_-]{0,12}$/)
   const some = fc.uniqueArray(name, { maxLength: 40 })
 
-  it('gives at most three of the names, whatever their order', () => {
+  it('returns at most three names, independent of their order', () => {
     fc.assert(
       fc.property(name, some, fc.func(fc.string()), (wanted, given, order) => {
         const nearest = nearestNames(wanted, given)
@@ -77,7 +77,7 @@ describe('nearestNames', () => {
     )
   })
 
-  it('finds a name that differs in case alone, or in one letter of several', () => {
+  it('finds a name that differs only in case, or in one letter', () => {
     const long = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_-]{3,11}$/)
     fc.assert(
       fc.property(long, fc.nat(), fc.constantFrom('x', ''), (wanted, at, letter) => {

@@ -6,7 +6,7 @@ import { it } from 'node:test'
 import { execa } from 'execa'
 import { pathSource } from './path.ts'
 
-it('takes a store path as its own revision', async () => {
+it('uses a store path as its own revision', async () => {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'nixery-path-')))
   try {
     await writeFile(join(folder, 'default.nix'), '{ system }: { }')

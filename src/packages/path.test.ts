@@ -20,7 +20,7 @@ const sourceOf = (directory: string, fresh = 0) =>
 const isMissing = (error: unknown) => hasCode(error, 'SOURCE_INVALID')
 
 describe('pathSource', () => {
-  it('pins a folder to a revision of what is in it', async () => {
+  it('pins a folder to a revision of its contents', async () => {
     const source = sourceOf(folder)
     const pinned = await source.pin('latest')
     assert.deepEqual(pinned.set, { folder })
@@ -35,7 +35,7 @@ describe('pathSource', () => {
     assert.notEqual((await source.pin('latest')).revision, pinned.revision)
   })
 
-  it('looks at most once in a time, also for many at once', async () => {
+  it('checks at most once per interval, also for concurrent callers', async () => {
     const source = sourceOf(folder, 3_600_000)
     const [first, second] = await Promise.all([source.pin('latest'), source.pin('latest')])
     await writeFile(join(folder, 'new.nix'), '')
@@ -43,7 +43,7 @@ describe('pathSource', () => {
     assert.equal((await source.pin('latest')).revision, first.revision)
   })
 
-  it('tells without a look what it pins, unless it is time for one', async () => {
+  it('returns the pinned set without a check, unless one is due', async () => {
     const source = sourceOf(folder, 3_600_000)
     assert.equal(source.current?.('latest'), undefined, 'nothing is known')
     const pinned = await source.pin('latest', { old: true })
@@ -54,7 +54,7 @@ describe('pathSource', () => {
     assert.equal(impatient.current?.('latest'), undefined)
   })
 
-  it('finds the folder behind a link, at the time', async () => {
+  it('resolves a link at each check', async () => {
     const path = join(folder, 'link')
     const other = join(folder, 'other')
     await mkdir(other)
@@ -69,7 +69,7 @@ describe('pathSource', () => {
     assert.deepEqual((await source.pin('latest')).set, { folder: other })
   })
 
-  it('knows folders apart that a link leads to, whatever their files have in common', async () => {
+  it('distinguishes the targets of a link, even if their files are the same', async () => {
     const names = ['one', 'two']
     const current = join(folder, 'current')
     for (const name of names) {
@@ -89,7 +89,7 @@ describe('pathSource', () => {
     assert.notEqual(one?.state, two?.state)
   })
 
-  it('says that there is no package set, and sees at once that there is one', async () => {
+  it('reports a missing package set, and notices at once when it exists', async () => {
     const source = sourceOf(join(folder, 'later'), 3_600_000)
     await assert.rejects(source.pin('latest'), isMissing)
     await mkdir(join(folder, 'later'))
@@ -101,7 +101,7 @@ describe('pathSource', () => {
     assert.equal(await pinned.unchanged(), false)
   })
 
-  it('knows only the tag latest, or takes any', async () => {
+  it('accepts only the tag latest, or any tag', async () => {
     const strict = sourceOf(folder)
     const lenient = pathSource(folder, { fresh: 3_600_000, stale: 3_600_000, tags: 'any' })
     assert.deepEqual(await strict.tags(), ['latest'])
@@ -119,14 +119,14 @@ describe('pathSource', () => {
     assert.equal((await source.pin('latest', { old: true })).revision, now.revision)
   })
 
-  it('lets nobody have what it saw too long ago', async () => {
+  it('never returns an outdated result', async () => {
     const source = pathSource(folder, { fresh: 0, stale: 0, tags: 'latest' })
     const before = await source.pin('latest', { old: true })
     await writeFile(join(folder, 'new.nix'), '')
     assert.notEqual((await source.pin('latest', { old: true })).revision, before.revision)
   })
 
-  it('does not take a lack of file descriptors for a lack of packages', async () => {
+  it('does not report missing packages when file descriptors run out', async () => {
     const script = `
       import { closeSync, openSync } from 'node:fs'
       import { pathSource } from ${JSON.stringify(join(import.meta.dirname, 'path.ts'))}

@@ -18,7 +18,7 @@ function bench(code: ErrorCode) {
 }
 
 describe('work on a source that cannot be reached', () => {
-  it('is not tried again for some seconds, however many ask', async () => {
+  it('is not retried for some seconds, for any number of callers', async () => {
     const { fail, pausing, tried, pass } = bench('SOURCE_UNREACHABLE')
     for (let count = 0; count < 10; count += 1) await fail('a')
     assert.equal(tried(), 1)
@@ -28,7 +28,7 @@ describe('work on a source that cannot be reached', () => {
     assert.equal(await pausing('a', () => Promise.resolve('there')), 'there')
   })
 
-  it('is tried again at once after any other failure', async () => {
+  it('is retried at once after any other failure', async () => {
     const { fail, tried } = bench('OVERLOADED')
     await fail('a')
     await fail('a')

@@ -3,10 +3,10 @@ import { hasCode, type NixeryError } from '../errors.ts'
 
 /** Milliseconds before an unreachable source is tried again. */
 const pause = 5_000
-/** A bound, because clients may choose keys. */
+/** The maximum number of keys, because clients choose them. */
 const mostKept = 10_000
 
-/** Runs work that needs a source. @throws what the work throws, or threw a moment ago */
+/** Runs work that needs a source. @throws what the work throws, or threw recently */
 export type Pausing = <T>(key: string, work: () => Promise<T>) => Promise<T>
 
 /**

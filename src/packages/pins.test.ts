@@ -29,7 +29,7 @@ function pinsOver(
 }
 
 describe('a pin', () => {
-  it('is requested once for concurrent callers, and kept until it expires', async () => {
+  it('is requested once for concurrent callers, and cached until it expires', async () => {
     const { pin, asked, pass } = pinsOver(['a', 'b'], 50)
     const all = await Promise.all([pin('x'), pin('x'), pin('x')])
     assert.deepEqual(all, [{ value: 'x a' }, { value: 'x a' }, { value: 'x a' }])
@@ -41,7 +41,7 @@ describe('a pin', () => {
     assert.equal(asked(), 3)
   })
 
-  it('serves on when its source cannot be reached, and says so', async () => {
+  it('stays in use when its source cannot be reached, with a warning', async () => {
     const { pin, notes, pass } = pinsOver(['a', unreachable()], 1)
     await pin('x')
     pass(5)
@@ -49,7 +49,7 @@ describe('a pin', () => {
     assert.match(notes.join(), /last good revision/)
   })
 
-  it('that was never had fails, and is asked for again after a pause', async () => {
+  it('that was never loaded fails, and is requested again after a pause', async () => {
     const { pin, asked, pass } = pinsOver([unreachable(), 'b'], 60_000)
     for (let count = 0; count < 3; count += 1) {
       await assert.rejects(pin('x'), (error) => hasCode(error, 'SOURCE_UNREACHABLE'))
@@ -59,7 +59,7 @@ describe('a pin', () => {
     assert.deepEqual(await pin('x'), { value: 'x b' })
   })
 
-  it('that cannot be used any more is loaded again', async () => {
+  it('that is no longer usable is loaded again', async () => {
     let gone = ''
     const { pin } = pinsOver(['a', 'b', unreachable()], 60_000, { holds: ({ value }) => value !== gone })
     assert.deepEqual(await pin('x'), { value: 'x a' })

@@ -22,7 +22,7 @@ const missedFor = 60_000
 const mostMissed = 10_000
 
 /**
- * Caches what moving names stand for, and which names are unknown. Concurrent callers share one request. If a source is
+ * Caches the meaning of moving names, and which names are unknown. Concurrent callers share one request. If a source is
  * unreachable, the last good pin stays in use; without one, the source is tried again after a pause.
  */
 export function createPins<T extends object>({

@@ -55,7 +55,7 @@ describe('nameFilter', () => {
     [['git'], [], 'git.out', undefined],
     [['git'], [], 'pkgs.git', [0, 0]],
     [['git'], [], 'htop', [0]],
-    // So that what is misspelt in a set can be said.
+    // So that misspelled names in a set can be reported.
     [['py.requests'], [], 'py.request', [1, 1]],
     [['py.*'], [], 'py.request', undefined],
     [['*.request'], [], 'a.b.c', [2, 2, 2]],
@@ -78,7 +78,7 @@ describe('nameFilter', () => {
     })
   }
 
-  it('permits what is allowed and not denied, with an output or without', () => {
+  it('permits what is allowed and not denied, with or without an output', () => {
     const filter = nameFilter(['py.*', 'git', 'secret'], ['secret', 'py.old'])
     const names = ['py.requests', 'git', 'git.out', 'py', 'htop', 'secret', 'py.old']
     assert.deepEqual(
@@ -87,7 +87,7 @@ describe('nameFilter', () => {
     )
   })
 
-  it('lets nothing of a refused name be evaluated, however it is spelled', () => {
+  it('prevents evaluation of a refused name, however it is spelled', () => {
     const part = fc.stringMatching(/^[a-c][a-cA-C]{0,1}$|^_?7a?$|^a__plus(__b)?$/)
     const name = fc.array(part, { minLength: 1, maxLength: 4 }).map((parts) => parts.join('.'))
     const pattern = fc.oneof(

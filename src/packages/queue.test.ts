@@ -3,8 +3,8 @@ import { describe, it } from 'node:test'
 import { hasCode } from '../errors.ts'
 import { createQueue } from './queue.ts'
 
-describe('a queue with bounds', () => {
-  it('runs and holds no more than it may, and takes work again when some is done', async () => {
+describe('a bounded queue', () => {
+  it('limits running and waiting tasks, and accepts new ones when some have finished', async () => {
     const queue = createQueue({ running: 2, waiting: 3, what: 'fetching' })
     const end = Promise.withResolvers<void>()
     let [running, most] = [0, 0]

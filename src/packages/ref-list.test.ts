@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { hasCode, NixeryError } from '../errors.ts'
 import { createRefList, type RefListOptions } from './ref-list.ts'
 
-/** A repository whose refs are replaced by `set`, with a clock that is set. */
+/** A repository whose refs are replaced by `set`, with a settable clock. */
 function listOf(options: Partial<RefListOptions> = {}) {
   let refs: Record<string, string> | undefined = { 'refs/heads/main': 'one' }
   let [asked, time] = [0, 0]
@@ -81,7 +81,7 @@ describe('the refs of a repository', () => {
     assert.equal(await fresh.find('main'), 'one')
   })
 
-  it('keep what was proven of commits until one of them moves', async () => {
+  it('keep the known facts about commits until a ref moves', async () => {
     const { list, pass, set } = listOf({ ttl: 1 })
     const first = await list.current()
     pass(1)

@@ -19,14 +19,14 @@ describe('a pattern of refs', () => {
     )
   })
 
-  it('takes no time that grows without bound with its stars', () => {
+  it('takes bounded time for any number of stars', () => {
     assert.equal(
       matchesGlob('refs/heads/' + 'a*'.repeat(50) + 'b', 'refs/heads/' + 'a'.repeat(20_000)),
       false,
     )
   })
 
-  it('leaves out pull requests unless it names them', () => {
+  it('omits pull requests unless it names them', () => {
     const refs = refsOf('HEAD', 'refs/heads/main', 'refs/heads/a/b', 'refs/pull/1/head', 'refs/tags/v1')
     const kept = (...patterns: string[]) => [...allowedRefs(refs, patterns).keys()]
     assert.deepEqual(kept('refs/heads/*', 'refs/tags/*'), [
@@ -39,7 +39,7 @@ describe('a pattern of refs', () => {
     assert.deepEqual(kept('refs/*'), [...refs.keys()])
   })
 
-  it('is fetched by one with a single star that matches no less', () => {
+  it('is fetched with a single star that matches at least as much', () => {
     const parts = fc.array(fc.constantFrom('a', 'b', '/', '*'), { maxLength: 8 })
     fc.assert(
       fc.property(parts, parts, (left, right) => {
@@ -55,7 +55,7 @@ describe('a pattern of refs', () => {
 })
 
 describe('a tag', () => {
-  it('names a branch, else a tag, else another ref; never what is written like a full commit', () => {
+  it('names a branch, otherwise a tag, otherwise another ref; never a full commit', () => {
     const refs = new Map([
       ['HEAD', 'head'],
       ['refs/deploy/x', 'other'],

@@ -39,7 +39,7 @@ export type Fetcher = {
   mirrorRefs(folder: string): Promise<ReadonlyMap<string, string>>
   /** Refs that reach a commit, as of the last update. */
   refsReaching(folder: string, commit: string): Promise<readonly string[]>
-  /** When a commit of a mirror was made: seconds since 1970. */
+  /** The time of a commit of a mirror in seconds since 1970. */
   commitTime(folder: string, commit: string): Promise<number>
   /** Commits of a mirror from one back along first parents; `src/nix/mirror.ts` documents the range. */
   commitLog(

@@ -5,7 +5,7 @@ import type { Resolution, ResolvedPackage } from './resolution.ts'
 export const storePathOf = (name: string) =>
   parseStorePath(`/nix/store/${hash('sha256', name).replaceAll('e', 'g').slice(0, 32)}-${name}`)
 
-// What names may mean, for tests.
+// Possible meanings of names, for tests.
 
 export const found = (
   attribute: string,

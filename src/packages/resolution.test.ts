@@ -5,7 +5,7 @@ import { denied, found, invalid, missing } from './resolution-testing.ts'
 import { parseResolution, resolutionKey, type Resolution } from './resolution.ts'
 
 describe('parseResolution', () => {
-  it('returns stored values, and does not know unreadable ones', () => {
+  it('returns stored values, and ignores unreadable ones', () => {
     const other: Resolution = { status: 'invalid', kind: 'other', reason: 'is a function' }
     for (const each of [found('git'), missing('git'), invalid('why'), other, denied('why')]) {
       assert.deepEqual(parseResolution(JSON.stringify(each)), each)
@@ -24,7 +24,7 @@ describe('parseResolution', () => {
 })
 
 describe('resolutionKey', () => {
-  it('differs in whatever makes a difference', () => {
+  it('differs for everything that matters', () => {
     const keys = [
       resolutionKey('r1', platforms.amd64, 'git', {}),
       resolutionKey('r2', platforms.amd64, 'git', {}),

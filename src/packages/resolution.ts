@@ -7,13 +7,13 @@ const storePath = z.string().transform((text) => parseStorePath(text))
 
 const oneOutput = z.object({ output: z.string(), outputPath: storePath })
 
-/** What a name means in one revision of a package set, as it is stored in the catalog. */
+/** The meaning of a name in one revision of a package set, as stored in the catalog. */
 const resolution = z.discriminatedUnion('status', [
   z.object({
     status: z.literal('package'),
     /** The real attribute: `python3Packages.requests`. */
     attribute: z.string(),
-    /** The same without an output at its end: `git` of `git.doc`. */
+    /** The same without an output at its end: `git` for `git.doc`. */
     package: z.string(),
     drvPath: storePath,
     /** The output that the name selects; by default the default output and those that belong to it. */
@@ -43,7 +43,7 @@ export type ChosenOutput = Omit<ResolvedPackage, 'status' | 'outputs'> &
   ResolvedPackage['outputs'][number] & {
     /** Every image has it, whether or not it was requested. */
     readonly implied: boolean
-    /** The commit of the package set that it is of, if that is not the pinned revision. */
+    /** The commit of the package set that it comes from, if that is not the pinned revision. */
     readonly commit?: string
   }
 

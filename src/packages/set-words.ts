@@ -10,21 +10,21 @@ export type SetWordsOptions = {
   readonly source: PackageSource
   /** Whether it has a package of this name at a revision. */
   readonly hasPackage: (word: string, platform: Platform, pinned: PinnedSet) => Promise<boolean>
-  /** Gets a line for the operator when a name turns out to be a package. */
+  /** Receives a line for the operator when a name turns out to be a package. */
   readonly warn: (line: string) => void
-  /** Milliseconds that the default set may take to answer. */
+  /** The timeout of the default set in milliseconds. */
   readonly patience?: number
 }
 
-// Milliseconds. A default set that is broken must not stop the others: without an answer, a name means what it meant last.
+// Milliseconds. A broken default set must not affect the others: without an answer, a name keeps its last meaning.
 const usualPatience = 10_000
-// Where the last answer is known, a pull does not wait for the default set to be refreshed.
+// If the last answer is known, a pull does not wait for a refresh of the default set.
 const shortPatience = 200
 const retryAfter = 30_000
-// Answers in memory: sets times platforms, for some revisions.
+// The number of cached answers: sets times platforms, for some revisions.
 const mostKept = 200
 
-/** Failures of the default set that say nothing of the others. */
+/** Failures of the default set that do not affect the others. */
 const ofDefault = [
   'SOURCE_INVALID',
   'SOURCE_UNREACHABLE',
@@ -36,7 +36,7 @@ const ofDefault = [
 
 /**
  * Decides what the name of a set means at the beginning of an image's name: a package if the default set has one at
- * `latest`, the set if not. If the default set cannot say, it means what it meant last, and the set at first.
+ * `latest`, otherwise the set. If the default set is not available, the name keeps its last meaning, initially the set.
  */
 export function createSetWords({
   source,
@@ -66,7 +66,7 @@ export function createSetWords({
           if (isPackage && !told.has(word)) {
             told.add(word)
             warn(
-              `the default package set has a package \`${word}\`: names that begin with it mean the package, and not the package set`,
+              `the default package set has a package \`${word}\`: names that begin with it mean the package, not the package set`,
             )
           }
           return isPackage

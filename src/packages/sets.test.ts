@@ -30,7 +30,7 @@ const unreachable = () => Promise.reject(new NixeryError('SOURCE_UNREACHABLE', '
 const vocabulary = { sets: new Set(['stable', 'unstable', 'tools']) }
 const requestFor = (name: string, tag = 'latest') => parseImageName(name, tag, vocabulary)
 
-/** Sets of which the first has these packages besides. */
+/** Sets, the first of which also has these packages. */
 function open(packages: readonly string[], first = sourceOf('stable'), tools = sourceOf('tools')) {
   const asked: string[] = []
   const warnings: string[] = []
@@ -52,7 +52,7 @@ function open(packages: readonly string[], first = sourceOf('stable'), tools = s
 }
 
 describe('several package sets', () => {
-  it('are pinned at the tag of the name, which belongs to the set it names', async () => {
+  it('are pinned at the tag of the name, in the set that it names', async () => {
     const { sets, asked } = open([])
     for (const [name, revision, set] of [
       ['git', 'stable-v1', 'stable'],
@@ -70,7 +70,7 @@ describe('several package sets', () => {
     assert.deepEqual(await (await sets.sourceOf(requestFor('tools/git'))).tags(), ['tag-of-tools'])
   })
 
-  it('give way to packages of the default set', async () => {
+  it('are hidden by packages of the default set', async () => {
     const { sets, warnings } = open(['tools'])
     assert.equal(sets.current(requestFor('tools/git')), undefined, 'it is not known yet')
     const { request, pinned } = await sets.pin(requestFor('tools/git', 'v1'))
@@ -83,7 +83,7 @@ describe('several package sets', () => {
     assert.equal((await sets.pin(requestFor('unstable/git'))).pinned.name, 'unstable')
   })
 
-  it('do without a default set that fails or does not answer', async () => {
+  it('work without a default set that fails or does not answer', async () => {
     for (const pin of [unreachable, () => new Promise<never>(() => {})]) {
       const { sets } = open(['tools'], sourceOf('stable', pin))
       assert.equal((await sets.pin(requestFor('tools/git'))).pinned.name, 'tools')
@@ -92,7 +92,7 @@ describe('several package sets', () => {
     await assert.rejects(sets.pin(requestFor('git')), { message: 'package set stable: it is gone' })
   })
 
-  it('keep the meaning that a name had when the default set begins to fail', async () => {
+  it('keep the meaning of a name when the default set starts to fail', async () => {
     let fails = false
     const stable = sourceOf('stable')
     const { sets } = open(

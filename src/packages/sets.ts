@@ -3,17 +3,17 @@ import { byText } from '../image/store-path.ts'
 import { inSet } from './in-set.ts'
 import type { PackageSource, PinnedSet } from './source.ts'
 
-/** What names the package set of an image. */
+/** The part of a request that names its package set. */
 export type Asked = Pick<ImageRequest, 'set' | 'tag' | 'packages' | 'platform' | 'behind'>
 
-/** A request whose words have their meaning, and the package set that it is of, at the revision of its tag. */
+/** A request with resolved words, and its package set at the revision of its tag. */
 export type Meant<Request extends Asked> = { readonly request: Request; readonly pinned: PinnedSet }
 
 /** The package sets of a server: one, or several by name. */
 export type PackageSets = {
-  /** Their sources by name, the default one first; one alone has no name. */
+  /** The sources by name, the default one first; a single one has no name. */
   readonly sources: ReadonlyMap<string | undefined, PackageSource>
-  /** Pins the package set that a request is of. @throws what `PackageSource.pin` does, with the name of the set */
+  /** Pins the package set of a request. @throws what `PackageSource.pin` throws, with the name of the set */
   pin<Request extends Asked>(request: Request, options?: { readonly old?: boolean }): Promise<Meant<Request>>
   /** The result of `pin` with `old` if it is known without any check. */
   current<Request extends Asked>(request: Request): Meant<Request> | undefined
@@ -32,7 +32,7 @@ export const oneSet = (source: PackageSource): PackageSets => ({
   sourceOf: () => Promise.resolve(source),
 })
 
-/** Tells whether the default set has a package that is called like another set. */
+/** Decides whether the default set has a package with the name of another set. */
 export type WordMeaning = {
   isPackage(word: string, platform: Asked['platform']): Promise<boolean>
   /** The same if it is known without any check. */

@@ -12,10 +12,10 @@ export type PinnedSet = {
    * change and is never reused. `stateOf` is the key for in-memory caches.
    */
   readonly state?: string
-  /** The commit of the repository that it is, if it is one. */
+  /** The commit that the package set is, if any. */
   readonly origin?: {
     readonly commit: string
-    /** When it was made: seconds since 1970. @throws SOURCE_UNREACHABLE, OVERLOADED */
+    /** The time of the commit in seconds since 1970. @throws SOURCE_UNREACHABLE, OVERLOADED */
     time(): Promise<number>
   }
   /** The commit that images name (`NIXERY_CREATED=revision`). */
@@ -50,13 +50,13 @@ export type PackageSource = {
    * @throws SOURCE_INVALID, SOURCE_UNREACHABLE, MANIFEST_UNKNOWN
    */
   usable(): Promise<void>
-  /** Its commits, each of which is a tag, if it is a repository. */
+  /** Its commits, each of which is a valid tag, if it is a repository. */
   readonly history?: History | undefined
   /** The existing tags; undefined if every tag that can be resolved is valid. */
   tags(): Promise<readonly string[] | undefined>
 }
 
-/** A commit, and when it was made: seconds since 1970. */
+/** A commit and its time in seconds since 1970. */
 export type CommitOfHistory = { readonly commit: string; readonly at: number }
 
 /** The commits of a package set. */
@@ -64,7 +64,7 @@ export type History = {
   /** Identifies the repository, without credentials. */
   readonly id: string
   /**
-   * The commits from `latest` back along first parents, the newest first.
+   * The commits from `latest` back along first parents, newest first.
    * @param back where to end: a tag as in an image's name, or seconds since 1970
    * @throws MANIFEST_UNKNOWN for an unknown tag, SOURCE_UNREACHABLE
    */

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { stepsBetween } from './steps.ts'
 
-/** As the definition says it, of all cells. */
+/** The definition, computed for all cells. */
 function plainSteps(a: string, b: string): number {
   const cost = (row: number, column: number): number => table[row]?.[column] ?? Infinity
   const table: number[][] = []
@@ -45,7 +45,7 @@ describe('stepsBetween', () => {
     })
   }
 
-  it('counts as the definition does, up to the limit', () => {
+  it('matches the definition up to the limit', () => {
     const text = fc.stringMatching(/^[abc]{0,9}$/)
     fc.assert(
       fc.property(text, text, fc.integer({ min: 0, max: 5 }), (a, b, most) => {

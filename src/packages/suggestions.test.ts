@@ -25,7 +25,7 @@ describe('suggestions', () => {
     ['htpo', [], top, ['htop']],
     ['ca-certificates', [], top, ['cacert']],
     ['CA-certificates', [], top, ['cacert']],
-    ['build-essential', [], top, ['stdenv', 'gcc']], // gnumake is not there
+    ['build-essential', [], top, ['stdenv', 'gcc']], // without gnumake
     ['openjdk-17-jdk', [], top, ['jdk17', 'jdk']],
     ['openjdk-99-jre-headless', [], top, ['jdk']],
     ['python3-requests', [], top, ['python3Packages.requests']],
@@ -34,7 +34,7 @@ describe('suggestions', () => {
     ['python3Packages.reqeusts', ['python3Packages'], requests, ['python3Packages.requests']],
     ['python3Packages.ca-certificates', ['python3Packages'], requests, []],
     ['pyton3Packages.requests', [], top, ['python3Packages']],
-    // What no image reference can hold, as it can be asked for.
+    // Names that no image reference can contain, as they can be requested.
     ['gtk-plus-3', [], odd, ['gtk__plus__3']],
     ['gtk3', [], odd, ['gtk__plus__3']],
     ['gtk__plus__4', [], odd, ['gtk__plus__3']],
@@ -54,7 +54,7 @@ describe('suggestions', () => {
     })
   }
 
-  it('leave out what may not be named, and go on to the next', () => {
+  it('skip names that may not be suggested', () => {
     const denying = nameFilter([], ['git', 'stdenv', 'python3Packages.requests'])
     const found = (name: string, path: string[], siblings: string[]) =>
       suggestions({ name, path, siblings }, (other) => denying.permits(other))

@@ -54,13 +54,13 @@ function candidatesFor(sibling: string): [candidate: string, sibling: string][] 
 const written = (attribute: string): string =>
   encodeSpelling(/^_\d/.test(attribute) ? attribute.slice(1) : attribute)
 
-// Names that are suggested instead of one that does not exist.
+// The maximum number of suggestions for a name.
 const mostSuggested = 3
 
 /**
- * Adds hints to what is suggested instead of names that do not exist. A package with a program of the name, or a package
- * of a nested set with the name, is likelier to be meant than one with a similar name.
- * @param names those that were asked for
+ * Adds better suggestions for names that do not exist: a package with a program of that name, or a package of that name
+ * in a nested set, is more likely than one with a similar name.
+ * @param names the requested names
  */
 export function withHints(
   names: readonly string[],

@@ -46,11 +46,11 @@ describe('withSurroundings', () => {
 
   const changes: Record<string, [path: string, change: () => Promise<unknown>]> = {
     'an overlay': ['overlay.nix', () => writeFile(at('overlay.nix'), 'final: prev: { a = 1; }')],
-    'what the folder of an overlay holds': [
+    "the contents of an overlay's folder": [
       'overlay',
       () => writeFile(at('overlay/more.nix'), 'final: prev: 1'),
     ],
-    'where a link in NIX_PATH leads': [
+    'the target of a link in NIX_PATH': [
       'nixpkgs',
       async () => {
         await symlink('two', at('new'))
@@ -58,8 +58,8 @@ describe('withSurroundings', () => {
         await rename(at('new'), at('nixpkgs'))
       },
     ],
-    'what a folder in NIX_PATH holds': ['nixpkgs', () => writeFile(at('one/default.nix'), '{ }')],
-    'a file that was not there': ['later.nix', () => writeFile(at('later.nix'), '')],
+    'the contents of a folder in NIX_PATH': ['nixpkgs', () => writeFile(at('one/default.nix'), '{ }')],
+    'a new file': ['later.nix', () => writeFile(at('later.nix'), '')],
   }
   for (const [what, [path, change]] of Object.entries(changes)) {
     it(`sees ${what} change`, async () => {
@@ -73,7 +73,7 @@ describe('withSurroundings', () => {
     })
   }
 
-  it('takes a file for what it holds', async () => {
+  it('identifies a file by its contents', async () => {
     const before = await revisionOf(around({ paths: [at('overlay.nix')] }))
     await writeFile(at('overlay.nix'), 'final: prev: { }')
     assert.equal(await revisionOf(around({ paths: [at('overlay.nix')] })), before)
@@ -87,7 +87,7 @@ describe('withSurroundings', () => {
     assert.notEqual(await revisionOf(source), before)
   })
 
-  it('reads the set again after an old answer, and not before it', async () => {
+  it('checks the set again after an old answer, and not before', async () => {
     const source = around({ stale: 3_600_000 })
     assert.equal(await revisionOf(source), 'plain')
     await writeFile(at('set/default.nix'), 'import ../elsewhere')
@@ -97,7 +97,7 @@ describe('withSurroundings', () => {
     assert.notEqual(await revisionOf(source), 'plain')
   })
 
-  it('tells without a look what it pins, unless it is time for one', async () => {
+  it('returns the pinned set without a check, unless one is due', async () => {
     const pinned = await plain().pin('latest')
     const inner: PackageSource = { ...plain(), pin: () => Promise.resolve(pinned), current: () => pinned }
     for (const paths of [[], [at('overlay.nix')]]) {
@@ -113,7 +113,7 @@ describe('withSurroundings', () => {
     }
   })
 
-  it('does not read the set again for an answer that is fresh', async () => {
+  it('does not check the set again for a fresh answer', async () => {
     let state = 'one'
     const pin = async () => ({ ...(await plain().pin('latest')), state })
     const options = { paths: [], unwatched: false, fresh: 3_600_000, stale: 0 }
@@ -125,7 +125,7 @@ describe('withSurroundings', () => {
     assert.notEqual(await revisionOf(source), 'plain', 'another state is looked at')
   })
 
-  it('has new revisions at each start if something cannot be watched', async () => {
+  it('has new revisions after each start if something cannot be watched', async () => {
     assert.match(await revisionOf(around({ unwatched: true })), /^plain\+[0-9a-f]{64}$/)
     const table: [text: string, unwatched: boolean][] = [
       ['import (fetchTarball "https://example.org/nixos-unstable.tar.gz")', true],
@@ -143,7 +143,7 @@ describe('withSurroundings', () => {
     }
   })
 
-  it('gives overlays that read other files revisions of their own in each start', async () => {
+  it('gives overlays that read other files new revisions after each start', async () => {
     // Another start of the server has another random value.
     const module = './surroundings.ts?another-start'
     const { withSurroundings: another } = (await import(module)) as {

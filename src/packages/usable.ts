@@ -26,12 +26,12 @@ export function usability(pin: () => Promise<unknown>): () => Promise<void> {
   }
 }
 
-/** Milliseconds that a start waits for what is known of its package sets. */
+/** The time in milliseconds that startup waits for the package sets. */
 const startPatience = 200
 
 /**
- * Whether images can be built from any of these, as far as that is known soon. A source that is being fetched, or cannot be
- * reached now, counts as usable.
+ * Whether images can be built from any of these sources, as far as is known after a short time. A source that is being
+ * fetched or is unreachable counts as usable.
  */
 export async function anyUsable(sources: Iterable<Pick<PackageSource, 'usable'>>): Promise<boolean> {
   const late = sleep(startPatience, true, { ref: false })

@@ -11,13 +11,13 @@ export type AvailableVersion = {
   readonly version: string
   /** The commit to find it in; undefined for the pinned revision. */
   readonly commit?: string | undefined
-  /** When that commit was made: seconds since 1970. */
+  /** The time of that commit in seconds since 1970. */
   readonly at?: number | undefined
 }
 
 /**
- * The versions that match, best first: the wanted one itself, then the newest. Of one version, the pinned revision has
- * it before others have, and a newer commit before an older one.
+ * The matching versions, best first: the requested one itself, then the newest. For equal versions, the pinned revision
+ * comes before commits, and newer commits before older ones.
  */
 export const matchingVersions = <T extends AvailableVersion>(wanted: string, available: readonly T[]): T[] =>
   available
@@ -32,10 +32,7 @@ export const matchingVersions = <T extends AvailableVersion>(wanted: string, ava
       )
     })
 
-/**
- * Names of at most three versions that there are instead of one that there is not: those next to it, before and after,
- * and the newest.
- */
+/** Suggests at most three existing versions for one that does not exist: the next lower and higher, and the newest. */
 export function nearestVersions(
   { name, version }: Versioned,
   available: readonly AvailableVersion[],

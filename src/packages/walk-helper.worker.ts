@@ -5,6 +5,6 @@ const port: unknown = workerData
 if (!(port instanceof MessagePort)) throw new TypeError('this thread needs a port')
 
 port.on('message', (job: HelperJob) => {
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that of a port has none
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a MessagePort has no origin
   help(job, (part) => port.postMessage(part))
 })

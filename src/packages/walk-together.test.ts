@@ -39,7 +39,7 @@ const helped = (most?: number) => {
 }
 
 describe('walking over a tree in two threads', () => {
-  it('has the same result as in one', () => {
+  it('has the same result as in one thread thread', () => {
     const expected = walk(root)
     const walkTogether = createWalkTogether(2)
     for (let time = 0; time < 5; time++) assert.deepEqual(walkTogether(root), expected)
@@ -52,11 +52,11 @@ describe('walking over a tree in two threads', () => {
       assert.deepEqual(walkTogether(small), walk(small))
   })
 
-  it('fails as in one if there is nothing', () => {
+  it('fails as in one thread if there is nothing', () => {
     assert.throws(() => createWalkTogether(2)(join(root, 'nowhere')), { code: 'ENOENT' })
   })
 
-  it('lets the helper walk over folders from the end', () => {
+  it('walks over folders from the end in the helper', () => {
     const { parts, taken } = helped()
     assert.deepEqual(
       parts.map(({ number }) => number),
@@ -65,12 +65,12 @@ describe('walking over a tree in two threads', () => {
     assert.ok(taken.every((state) => state === states.ready))
   })
 
-  it('keeps no more of what the helper has found than it may', () => {
+  it("limits the helper's buffered results", () => {
     const all = helped().parts
     const most = all.slice(0, 3).reduce((sum, { text }) => sum + text.length, 0)
     const { parts, taken } = helped(most)
     assert.deepEqual(parts, all.slice(0, 3))
-    assert.equal(taken[16], states.left) // the walker does it
+    assert.equal(taken[16], states.left) // done by the walker
     assert.ok(taken.slice(0, 16).every((state) => state === states.open))
   })
 })

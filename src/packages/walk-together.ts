@@ -12,9 +12,9 @@ import {
   type Walked,
 } from './walk.ts'
 
-/** What a helper has found in one folder and everything below it. */
+/** A helper's results for one folder and everything below it. */
 export type Part = {
-  /** The folder's, in the list of all. */
+  /** The index of the folder in the list. */
   readonly number: number
   /** The lines of the fingerprint's text. */
   readonly text: string
@@ -22,20 +22,20 @@ export type Part = {
 }
 
 /**
- * What a helper is to do. Folders are taken from the end of the list while the walker takes them from its beginning;
- * `taken` has an element for each folder, and whoever changes it from 0 has the folder.
+ * The helper's task. Folders are taken from the end of the list while the walker takes them from its beginning; `taken`
+ * has an element for each folder, and the thread that changes it from 0 owns the folder.
  */
 export type HelperJob = { readonly folders: readonly Folder[]; readonly taken: Int32Array }
 
-/** Bytes of text that a helper may have ready, which is enough for a quarter of a million files. */
+/** The maximum size of a helper's buffered results in bytes, enough for a quarter of a million files. */
 const mostAhead = 32 * 1024 * 1024
 
 /** States of a folder in `taken`. `left`: the helper has begun, but the walker must do it. */
 export const states = { open: 0, walker: 1, helper: 2, ready: 3, left: 4 } as const
 
-/** Folders, at least, among which a walk is split, so that both threads end at about the same time. */
+/** The minimum number of folders to split a walk into, so that both threads end at about the same time. */
 const fewestFolders = 200
-/** Levels of the tree, at most, that are walked over before splitting. */
+/** The maximum number of levels walked over before splitting. */
 const mostLevels = 8
 
 /** Walks over trees with the help of another thread. */
@@ -43,8 +43,8 @@ export type WalkTogether = (root: string) => Walked
 
 /**
  * Walks as `walk` does, with the same result, in half the time: a second thread walks over folders from the end of the
- * tree while this one walks from its beginning. What the second one finds is kept until this one gets there,
- * 32 MiB at most. Small trees are walked over by one thread, and so are all if there is one core only.
+ * tree while this one walks from its beginning. The second thread's results are buffered until this one gets there, 32
+ * MiB at most. Small trees are walked over by one thread, as are all trees on a single core.
  * @param cores the number of cores, for tests
  */
 export function createWalkTogether(cores = availableParallelism()): WalkTogether {
@@ -71,11 +71,11 @@ export function createWalkTogether(cores = availableParallelism()): WalkTogether
     if (folders.length < fewestFolders) return join(pieces, taken)
     helper ??= start()
     try {
-      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that of a port has none
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a MessagePort has no origin
       helper.port.postMessage({ folders, taken } satisfies HelperJob)
       return join(pieces, taken, helper.port)
     } catch (error) {
-      // The next walk gets another helper, which knows nothing of this one.
+      // The next walk gets a new helper.
       void helper.worker.terminate()
       helper = undefined
       throw error
@@ -83,10 +83,10 @@ export function createWalkTogether(cores = availableParallelism()): WalkTogether
   }
 }
 
-/** A part of a tree in its order: lines of text, and then perhaps a folder that is still to be walked over. */
+/** A part of a tree in its order: lines of text, and then optionally a folder that has not been walked over yet. */
 type Piece = { readonly text: string; readonly newest: bigint; readonly folder: Folder | undefined }
 
-/** The upper levels of a tree, down to one with enough folders; undefined for trees that are too wide to be kept. */
+/** The upper levels of a tree, down to one with enough folders; undefined for trees that are too wide to buffer. */
 function split(root: string): Piece[] | undefined {
   let kept = 0
   const piecesOf = (look: (visitor: Visitor) => void): Piece[] => {

@@ -59,7 +59,7 @@ export function walk(root: string, visit: (file: WalkedFile) => void = () => {})
 export const later = (newest: bigint, { stat }: WalkedFile): bigint =>
   !stat.isDirectory() && stat.ctimeNs > newest ? stat.ctimeNs : newest
 
-/** A text of which only the hash is kept. */
+/** A text of which only the hash is computed. */
 export function createText(): { readonly write: (line: string) => void; readonly digest: () => string } {
   const sha256 = createHash('sha256')
   let text = ''

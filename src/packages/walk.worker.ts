@@ -72,6 +72,6 @@ parentPort?.on('message', (job: WalkJob) => {
   } catch (error) {
     answer = { id: job.id, code: systemErrorCode(error), message: String(error) }
   }
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port's has none
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a MessagePort has no origin
   parentPort?.postMessage(answer)
 })

@@ -11,11 +11,11 @@ const words = z.union([
 ])
 const isAddress = (text: string): boolean => /^https?:$/.test(URL.parse(text)?.protocol ?? '')
 
-/** The fields of `[[issuer]]`, whose tokens are accepted. */
+/** The fields of `[[issuer]]`, which defines an issuer whose tokens are accepted. */
 export const issuerForm = z.strictObject({
   name: z
     .string()
-    .regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'is not a name of lower-case letters, digits and dashes'),
+    .regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'is not a name of lower-case letters, digits and hyphens'),
   url: z.string().refine(isAddress, 'is not an http or https address'),
   jwks: z
     .string()
@@ -33,7 +33,7 @@ export const issuerForm = z.strictObject({
         .optional(),
       scope: z
         .string()
-        .refine((text) => text.split(' ').includes('openid'), 'does not have openid in it')
+        .refine((text) => text.split(' ').includes('openid'), 'does not contain openid')
         .optional(),
     })
     .optional(),

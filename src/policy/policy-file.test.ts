@@ -26,7 +26,7 @@ bytes = "50GB"
 `
 
 describe('a policy', () => {
-  it('has rules, with what they leave out', () => {
+  it('contains rules, including their defaults', () => {
     const { rules, issuers, quotas } = parsePolicy(text)
     assert.deepEqual(rules, [
       {
@@ -89,7 +89,7 @@ describe('a policy', () => {
     ['[[quota]]\nwho = ["everyone"]\nbuild = 3\n', /^line 3, quota 1, build: /],
   ]
   for (const [bad, problem] of rows) {
-    it(`is refused with line and field: ${JSON.stringify(bad.slice(-40))}`, () => {
+    it(`is rejected with line and field: ${JSON.stringify(bad.slice(-40))}`, () => {
       assert.throws(() => parsePolicy(bad), { message: problem })
     })
   }

@@ -8,14 +8,14 @@ import { issuerForm } from './issuer-form.ts'
 import { quotaForm } from './quota-form.ts'
 import { whoForm } from './who-form.ts'
 
-/** What a policy file says. */
+/** The contents of a policy file. */
 export type PolicyFile = Policy & {
   readonly issuers: readonly Issuer[]
-  /** The first that is for a client decides. */
+  /** The first one that matches a client applies. */
   readonly quotas: readonly QuotaRule[]
 }
 
-/** What rules are about. */
+/** What rules apply to. */
 export const actions = ['pull', 'build', 'list', 'logs', 'admin', 'keys'] as const
 
 const globs = z.array(z.string().min(1))
@@ -30,11 +30,11 @@ const rule = z
   })
   .transform((one) => ({
     ...one,
-    // Whoever may have every package may have them by any name.
+    // A client that may use every package may use it by any name.
     recipes: one.recipes ?? (one.packages.includes('*') ? ['*'] : []),
   }))
 
-// Bounds what one request may cost: each rule and quota is compared with each identity.
+// Limits the cost of a request: each rule and quota is compared with each identity.
 const mostTables = 1000
 
 const form = z
@@ -65,7 +65,7 @@ const form = z
 
 /**
  * Reads the text of a policy, in TOML.
- * @throws an Error that names line and field of every problem
+ * @throws an Error that reports the line and field of every problem
  */
 export function parsePolicy(text: string): PolicyFile {
   const { rule: rules, issuer: issuers, quota: quotas } = checked(text, parsedToml(text))
@@ -104,8 +104,8 @@ const nameOf = (path: readonly PropertyKey[]): string =>
     .replace(/^, /, '')
 
 /**
- * The line where a field stands, in a file of tables `[[table]]` with fields below them; of a field that is not there, the
- * line of its table. (The parser tells positions of errors of its own only.)
+ * The line of a field in a file of tables `[[table]]` with fields below them; for a missing field, the line of its
+ * table. (The parser only reports the positions of its own errors.)
  */
 function lineOf(text: string, [table, index, field]: readonly PropertyKey[]): number {
   const lines = text.split('\n')

@@ -5,7 +5,7 @@ import { whoForm } from './who-form.ts'
 const most = 1_000_000
 const count = z.int().min(1).max(most).optional()
 
-/** The fields of `[[quota]]`: how much each of these clients may use. */
+/** The fields of `[[quota]]`: the limits of each of these clients. */
 export const quotaForm = z
   .strictObject({
     who: whoForm,

@@ -10,5 +10,5 @@ const who = z.string().transform((text, context) => {
   return z.NEVER
 })
 
-/** Whom a table of the policy is for. */
+/** The clients that a table of the policy applies to. */
 export const whoForm = z.array(who).min(1)

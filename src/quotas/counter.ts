@@ -1,17 +1,17 @@
 import { RateLimiterMemory, type RateLimiterRes } from 'rate-limiter-flexible'
 
-/** Counts what holders use in a window of time that begins with the first use. */
+/** Counts the usage of holders in a time window that begins with the first use. */
 export type Counter = {
-  /** Uses so much, if that much is left. @returns undefined if it is, otherwise the milliseconds to wait */
+  /** Uses an amount if it is available. @returns undefined on success, otherwise the milliseconds to wait */
   take(key: string, amount?: number): Promise<number | undefined>
-  /** What was used without asking. */
+  /** Records usage without a check. */
   add(key: string, amount: number): Promise<void>
   giveBack(key: string, amount: number): Promise<void>
-  /** @returns the milliseconds to wait until something is left; undefined if something is */
+  /** @returns the milliseconds to wait until something is available; undefined if something is */
   spent(key: string): Promise<number | undefined>
   left(key: string): Promise<number>
   readonly limit: number
-  /** Of the window. */
+  /** The window in milliseconds. */
   readonly seconds: number
 }
 
@@ -25,7 +25,7 @@ export function createCounter(limit: number, seconds: number): Counter {
         () => undefined,
         async (full: unknown) => {
           if (!isResult(full)) throw full
-          // The library counts what it refuses, so that who goes on asking would wait for longer.
+          // The library also counts refused requests, which would extend the wait of clients that keep trying.
           await limiter.reward(key, amount)
           return full.msBeforeNext
         },

@@ -1,17 +1,19 @@
-/** How much one client may use; what is not set is not limited. */
+/** The limits of one client; undefined ones are unlimited. */
 export type Quota = {
-  /** Requests a second. */
+  /** Requests per second. */
   readonly requests?: number | undefined
-  /** Builds an hour. */
+  /** Builds per hour. */
   readonly builds?: number | undefined
   readonly buildsAtOnce?: number | undefined
-  /** Bytes of blobs a day. */
+  /** Bytes of blobs per day. */
   readonly bytes?: number | undefined
 }
 
-/** Whom usage is counted for: an identity wherever it comes from, and an anonymous client by its address. */
+/**
+ * The holder that usage is counted for: an identity, regardless of its address, or the address of an anonymous client.
+ */
 export type Holder = {
-  /** Differs from that of every other holder. */
+  /** Unique for each holder. */
   readonly key: string
   /** For messages: a user name or an address. */
   readonly shown: string

@@ -6,7 +6,7 @@ import { createUsage, type Usage } from './quotas.ts'
 
 export type Quotas = {
   /**
-   * Finds what is counted for a client; undefined for one without limits.
+   * Returns the usage counter of a client; undefined for one without limits.
    * @param addressOf called only where it counts
    */
   of(
@@ -17,12 +17,12 @@ export type Quotas = {
   uses(): Promise<QuotaUse[]>
 }
 
-// Clients choose their addresses, so addresses share this number of counters, 200 bytes each.
+// Clients choose their addresses, so addresses share a fixed number of counters, 200 bytes each.
 const mostAddresses = 2 ** 18
-// Quotas that a policy file has, or had before it changed.
+// Quotas of the current policy file, and of earlier versions.
 const mostQuotas = 1000
 
-/** @param quotaOf the quota of an identity; asked for each request, so that a change takes effect at once */
+/** @param quotaOf the quota of an identity; called for each request, so that changes take effect at once */
 export function createQuotas(quotaOf: (identity: Identity) => Quota | undefined): Quotas {
   const usages = new LRUCache<string, Usage>({ max: mostQuotas })
   const known = new WeakMap<Quota, Usage>()

@@ -12,22 +12,22 @@ const failsWith = (code: ErrorCode, text: RegExp) => (error: unknown) => {
 }
 
 describe('usage', () => {
-  it('limits requests a second for each holder alone', async () => {
+  it('limits requests per second for each holder separately', async () => {
     const usage = createUsage({ requests: 2 })
     await usage.request(alice)
     await usage.request(alice)
-    await assert.rejects(usage.request(alice), failsWith('RATE_LIMITED', /2 a second .* alice .*in 1 s/))
+    await assert.rejects(usage.request(alice), failsWith('RATE_LIMITED', /2 per second .* alice .*in 1 s/))
     await usage.request(bob)
   })
 
-  it('limits builds an hour, tells who must wait for long so, and forgets after the hour', async () => {
+  it('limits builds per hour, reports long waits as errors, and resets after the hour', async () => {
     mock.timers.enable({ apis: ['Date', 'setTimeout'] })
     try {
       const usage = createUsage({ builds: 2 })
       await usage.build(alice)
       mock.timers.tick(3_000_000)
       const { giveBack } = await usage.build(alice)
-      await assert.rejects(usage.build(alice), failsWith('QUOTA_EXCEEDED', /2 builds an hour .*10 minutes/))
+      await assert.rejects(usage.build(alice), failsWith('QUOTA_EXCEEDED', /2 builds per hour .*10 minutes/))
       giveBack()
       giveBack()
       await usage.build(alice)
@@ -49,22 +49,22 @@ describe('usage', () => {
   it('limits builds at once', async () => {
     const usage = createUsage({ buildsAtOnce: 1, builds: 10 })
     const first = await usage.build(alice)
-    await assert.rejects(usage.build(alice), failsWith('RATE_LIMITED', /1 builds .* at once/))
+    await assert.rejects(usage.build(alice), failsWith('RATE_LIMITED', /1 builds .* are running/))
     await usage.build(bob)
     first.end()
     first.end()
     const second = await usage.build(alice)
-    await assert.rejects(usage.build(alice), failsWith('RATE_LIMITED', /at once/))
+    await assert.rejects(usage.build(alice), failsWith('RATE_LIMITED', /are running/))
     second.end()
     assert.equal((await usage.headers(alice))['ratelimit-remaining'], '8;w=3600')
   })
 
-  it('limits bytes a day, and lets what was begun go on', async () => {
+  it('limits bytes per day, and lets started transfers finish', async () => {
     const usage = createUsage({ bytes: 1000 })
     await usage.addBytes(alice, 999)
     await usage.checkBytes(alice)
     await usage.addBytes(alice, 5000)
-    await assert.rejects(usage.checkBytes(alice), failsWith('QUOTA_EXCEEDED', /1000 bytes a day/))
+    await assert.rejects(usage.checkBytes(alice), failsWith('QUOTA_EXCEEDED', /1000 bytes per day/))
     await usage.checkBytes(bob)
   })
 
@@ -87,7 +87,7 @@ describe('usage', () => {
     assert.deepEqual(await other.uses(), [])
   })
 
-  it('limits nothing that has no limit', async () => {
+  it('does not limit what has no limit', async () => {
     const usage = createUsage({})
     for (let n = 0; n < 1000; n++) await usage.request(alice)
     await usage.build(alice)

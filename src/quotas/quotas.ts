@@ -3,33 +3,34 @@ import { NixeryError } from '../errors.ts'
 import { createCounter, type Counter } from './counter.ts'
 import type { Holder, Quota, QuotaUse } from './quota.ts'
 
-/** Usage that is counted against one quota. Waits and windows are milliseconds and seconds as each says. */
+/** The usage counted against one quota. */
 export type Usage = {
   /** Counts a request. @throws RATE_LIMITED */
   request(holder: Holder): Promise<void>
   /**
-   * Takes one of the builds, before it begins.
-   * @throws RATE_LIMITED, or QUOTA_EXCEEDED when the wait is longer than clients retry
+   * Counts a build before it starts.
+   * @throws RATE_LIMITED, or QUOTA_EXCEEDED if the wait is longer than clients retry
    */
   build(holder: Holder): Promise<BuildPlace>
-  /** Before a blob is sent: one that is begun is sent to its end. @throws RATE_LIMITED, QUOTA_EXCEEDED */
+  /** Call it before sending a blob; a started transfer is completed. @throws RATE_LIMITED, QUOTA_EXCEEDED */
   checkBytes(holder: Holder): Promise<void>
   addBytes(holder: Holder, bytes: number): Promise<void>
-  /** `ratelimit-limit` and the like, as Docker Hub sends them. */
+  /** `ratelimit-limit` and similar headers, as sent by Docker Hub. */
   headers(holder: Holder): Promise<Readonly<Record<string, string>>>
   /** Of the last holders that built or were sent blobs, those that have used anything of the quota. */
   uses(): Promise<QuotaUse[]>
 }
 
-/** A build that was taken from a quota. */
+/** A build that was counted against a quota. */
 export type BuildPlace = {
-  /** It turned out that there was nothing to build: it does not count. */
+  /** Reverts the count, because there was nothing to build. */
   readonly giveBack: () => void
-  /** It has ended. */
+  /** Records the end of the build. */
   readonly end: () => void
 }
 
-// Seconds. podman repeats a 429 up to 20 times and obeys Retry-After; clients that must wait longer get an error at once.
+// Seconds. podman retries a 429 up to 20 times and honors Retry-After; clients that must wait longer get an error at
+// once.
 const longestRetry = 60
 // Holders of one quota that are known by name; the use of all is counted.
 const mostShown = 1_000
@@ -48,7 +49,7 @@ export function createUsage(quota: Quota): Usage {
     const limit = quota.buildsAtOnce
     const running = atOnce.get(key) ?? 0
     if (limit !== undefined && running >= limit) {
-      throw refusal(`${limit} builds for ${shown} are at work, as many as are allowed at once`, 5_000)
+      throw refusal(`${limit} builds for ${shown} are running, which is the maximum`, 5_000)
     }
     if (limit === undefined) return () => {}
     atOnce.set(key, running + 1)
@@ -63,7 +64,7 @@ export function createUsage(quota: Quota): Usage {
     async request({ key, shown }) {
       const wait = await requests?.take(key)
       if (wait !== undefined)
-        throw refusal(`too many requests: ${quota.requests} a second are allowed for ${shown}`, wait)
+        throw refusal(`too many requests: ${quota.requests} per second are allowed for ${shown}`, wait)
     },
     async build(holder) {
       holders.set(holder.key, holder)
@@ -71,14 +72,14 @@ export function createUsage(quota: Quota): Usage {
       const wait = await builds?.take(holder.key)
       if (wait !== undefined) {
         end()
-        throw refusal(`the quota of ${quota.builds} builds an hour is used up for ${holder.shown}`, wait)
+        throw refusal(`the quota of ${quota.builds} builds per hour is used up for ${holder.shown}`, wait)
       }
       return { end, giveBack: once(() => void builds?.giveBack(holder.key, 1)) }
     },
     async checkBytes({ key, shown }) {
       const wait = await bytes?.spent(key)
       if (wait !== undefined)
-        throw refusal(`the quota of ${quota.bytes} bytes a day is used up for ${shown}`, wait)
+        throw refusal(`the quota of ${quota.bytes} bytes per day is used up for ${shown}`, wait)
     },
     async addBytes(holder, size) {
       if (size <= 0 || !bytes) return
@@ -123,7 +124,7 @@ function refusal(message: string, wait: number): NixeryError {
     })
   }
   return new NixeryError('QUOTA_EXCEEDED', message, {
-    hint: `more is available in ${Math.ceil(seconds / 60)} minutes; what is built can still be pulled`,
+    hint: `more is available in ${Math.ceil(seconds / 60)} minutes; existing images can still be pulled`,
   })
 }
 

@@ -1,48 +1,48 @@
 import { encodeSpelling } from '../image/spelling.ts'
 import { byText } from '../image/store-path.ts'
 
-/** UTF-16 units of a query that count. */
+/** The maximum length of a query in UTF-16 units; the rest is ignored. */
 export const longestQuery = 200
-/** Results that can be paged through. */
+/** The maximum number of results over all pages. */
 export const mostResults = 1_000
 
-/** A package as a search finds it. All texts are in one line, without control characters, of at most 200 characters. */
+/** A search result. All texts are on one line, without control characters, and have at most 200 characters. */
 export type PackageEntry = {
-  /** As it is written in the name of an image: in lower case, and spelled where it has other characters. */
+  /** As written in image names: in lower case, with other characters spelled out. */
   readonly name: string
   /** The attribute path in the package set. */
   readonly attribute: string
   readonly pname: string
-  /** Empty for a package without one. */
+  /** Empty if the package has none. */
   readonly version: string
   readonly description: string | undefined
-  /** Only an address of the web. */
+  /** An http or https URL. */
   readonly homepage: string | undefined
   /** An SPDX expression. */
   readonly license: string | undefined
-  /** Programs that it is known to have, the main one first. */
+  /** Its known programs, the main one first. */
   readonly programs: readonly string[]
 }
 
 /**
- * The name of an attribute path in images; undefined if no name leads to it.
- * The lookup adds the "_" before a leading digit.
+ * The name of an attribute path in images; undefined if no image name can refer to it. The lookup adds the "_" before a
+ * leading digit.
  */
 export function writtenName(path: readonly string[]): string | undefined {
   if (path.some((part) => part === '')) return undefined
   return path.map((part) => encodeSpelling(/^_\d/.test(part) ? part.slice(1) : part).toLowerCase()).join('.')
 }
 
-/** Of a homepage as a package set has it, what may be linked to. */
+/** Returns a package's homepage if it may be linked to. */
 export function webAddress(text: string | undefined): string | undefined {
   if (text === undefined || !/^https?:\/\/[^\s"'<>\\]+$/.test(text)) return undefined
   return URL.canParse(text) ? text : undefined
 }
 
 /**
- * One entry for each name, in the order in which results are shown: those at the top of the package set first, then those
- * with short names. Of several attributes with one name, it is the one that the lookup takes: the name itself, or the
- * first in byte order.
+ * Returns one entry for each name, in the order of results: names at the top level of the package set first, then short
+ * names. If several attributes have the same name, the lookup's choice is used: the name itself, or the first in byte
+ * order.
  */
 export function inOrder(entries: Iterable<PackageEntry>): PackageEntry[] {
   const byName = new Map<string, PackageEntry>()
@@ -64,10 +64,10 @@ function goesBefore(attribute: string, other: string): boolean {
   return byText(attribute, other) < 0
 }
 
-/** The words of a text, as the index has them: lower case letters and digits. */
+/** The words of a text as in the index: lower case letters and digits. */
 export const wordsOf = (text: string): string[] => text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []
 
-/** The words of an attribute: with those that begin with a capital letter inside of it. */
+/** The words of an attribute, including those that begin with a capital letter inside of it. */
 export function wordsOfName({ attribute, pname }: Pick<PackageEntry, 'attribute' | 'pname'>): string {
   const inside = attribute.split(/(?<=\p{Ll})(?=\p{Lu})|[._-]/u)
   return [...new Set([...wordsOf(attribute), ...wordsOf(pname), ...inside.flatMap(wordsOf)])].join(' ')

@@ -10,9 +10,9 @@ import type { PinnedSet } from '../packages/source.ts'
 import { webAddress, writtenName, type PackageEntry } from './entry.ts'
 import type { FillData, FillTask } from './fill.worker.ts'
 
-/** How far an index is. */
+/** The progress of an index. */
 export type Progress = {
-  /** Names at the top of the package set. */
+  /** The number of names at the top level of the package set. */
   readonly done: number
   readonly all: number
   readonly packages: number
@@ -28,19 +28,20 @@ export type FillOptions = {
   readonly onProgress: (progress: Progress) => void
   /** Milliseconds since 1970. */
   readonly now: number
-  /** Ends writing the index; the evaluation is ended by who evaluates. */
+  /** Aborts writing the index; the caller aborts the evaluation. */
   readonly signal: AbortSignal
 }
 
-// Milliseconds for one evaluation of a part of the package set: it has the lowest priority, on a machine that may be busy.
+// The timeout (ms) for evaluating a part of the package set: it runs with the lowest priority, possibly on a busy
+// machine.
 const timeout = 20 * 60_000
-// Packages that an index has at most, so that no package set fills the disk or the memory of the thread.
+// The maximum number of packages in an index, so that no package set fills the disk or the memory of the thread.
 const mostPackages = 500_000
 
 /**
  * Evaluates a package set, and writes an index of its packages to a new file.
  * @returns names that could not be evaluated
- * @throws what listing does; what SQLite does
+ * @throws what listing and SQLite throw
  */
 export async function fillIndex(file: string, options: FillOptions): Promise<readonly string[]> {
   const { pinned, system, filter, memory, onProgress, signal } = options
@@ -58,7 +59,7 @@ export async function fillIndex(file: string, options: FillOptions): Promise<rea
   })
   worker.unref() // the evaluation keeps the process alive
   const ended = once(worker, 'exit')
-  ended.catch(() => {}) // the thread fails while nobody waits for it
+  ended.catch(() => {}) // the thread may fail while nobody waits for it
   const post = (task: FillTask) => {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a Worker has no origin
     worker.postMessage(task)
@@ -70,7 +71,7 @@ export async function fillIndex(file: string, options: FillOptions): Promise<rea
     const { failed } = await options.list(pinned, system, {
       memory,
       timeout,
-      // A name that may not be followed at all is not evaluated.
+      // A denied name is not evaluated.
       skip: (name) => (filter.limits(name)?.[0] ?? 1) < 1,
       onPart(listed, done, all) {
         const entries = listed.flatMap((each) => entryOf(each, filter) ?? []).slice(0, mostPackages - count)
@@ -93,7 +94,7 @@ export async function fillIndex(file: string, options: FillOptions): Promise<rea
   }
 }
 
-/** What an index has of a package; undefined if it is not allowed, or has no name in images. */
+/** The index entry of a package; undefined if the package is not allowed, or has no name in images. */
 function entryOf(
   { path, attribute, pname, version, description, program, homepage, license }: ListedPackage,
   filter: Pick<NameFilter, 'allows' | 'denies'>,

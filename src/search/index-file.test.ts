@@ -63,7 +63,7 @@ describe('the search index', () => {
     })
   }
 
-  it('takes what is syntax elsewhere as text', () => {
+  it('treats query syntax as text', () => {
     for (const query of [
       '"',
       "'",
@@ -85,25 +85,25 @@ describe('the search index', () => {
     assert.deepEqual(found('git" OR "tig'), [])
   })
 
-  it('gives no more than is asked for, the best first', () => {
+  it('returns the requested number of results, best first', () => {
     assert.deepEqual(found('git', 1), ['git'])
     assert.deepEqual(found('git', 2), ['git', 'gitfull'])
   })
 
-  it('knows packages by their programs, and by their names in nested sets', () => {
+  it('finds packages by their programs, and by their names in nested sets', () => {
     assert.deepEqual(index.called('rg'), ['ripgrep'])
     assert.deepEqual(index.called('requests'), ['python3packages.requests'])
     assert.deepEqual(index.called('gi'), [])
     assert.equal(index.get('gtk__plus__3')?.attribute, 'gtk+3')
   })
 
-  it('tells what it is of', () => {
+  it('records its package set and revision', () => {
     assert.deepEqual([index.revision, index.madeAt, index.packages], ['one', 1, 9])
   })
 })
 
 describe('an entry', () => {
-  it('is the attribute that a name leads to', () => {
+  it('contains the attribute that a name refers to', () => {
     const named = (...attributes: string[]) =>
       inOrder(attributes.map((each) => entry(each))).map((one) => one.attribute)
     assert.deepEqual(named('fooBar', 'foobar', 'FooBar'), ['foobar'])
@@ -111,13 +111,13 @@ describe('an entry', () => {
     assert.deepEqual(named('long-name', 'a.b', 'b', 'a'), ['a', 'b', 'long-name', 'a.b'])
   })
 
-  it('has the name that an image reference may have', () => {
+  it('contains names that are valid in image references', () => {
     assert.equal(writtenName(['_0x0']), '0x0')
     assert.equal(writtenName(['nodePackages', '@angular/cli']), 'nodepackages.at__angular__slash__cli')
     assert.equal(writtenName(['']), undefined)
   })
 
-  it('links to the web alone', () => {
+  it('links only to http and https URLs', () => {
     assert.equal(webAddress('https://git-scm.com/'), 'https://git-scm.com/')
     for (const text of [
       'javascript:alert(1)',

@@ -2,9 +2,9 @@ import { rmSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { inOrder, wordsOf, wordsOfName, type PackageEntry } from './entry.ts'
 
-// One file for each package set, revision and policy, which is written once and never changed.
-// `packages` are numbered in the order in which results are shown. The virtual table has the same numbers and no texts of its
-// own: SQLite gives its rows in their order and stops at the limit, so that nothing has to be ranked.
+// There is one file for each package set, revision and policy, which is written once and never changed. `packages` are
+// numbered in the order of results. The virtual table uses the same numbers and stores no texts: SQLite returns its
+// rows in this order and stops at the limit, so no ranking is needed.
 const schema = `
   create table about (key text primary key, value text not null) without rowid;
   create table packages (
@@ -17,7 +17,7 @@ const schema = `
     name, programs, description, content = '', columnsize = 0, prefix = '1 2 3 4 5 6', tokenize = 'unicode61 remove_diacritics 2'
   );`
 
-/** What an index is of. */
+/** The metadata of an index. */
 export type IndexFacts = {
   readonly revision: string
   /** Milliseconds since 1970. */
@@ -27,7 +27,7 @@ export type IndexFacts = {
 
 /**
  * Writes an index to a new file. It takes seconds for a hundred thousand packages, so it runs in a thread.
- * @throws what SQLite does; then the file is removed
+ * @throws what SQLite throws; then the file is removed
  */
 export function writeIndex(
   file: string,
@@ -73,14 +73,14 @@ export function writeIndex(
   }
 }
 
-/** An index that is open. Its methods throw what SQLite does. */
+/** An open index. Its methods throw SQLite's errors. */
 export type IndexFile = IndexFacts & {
   readonly file: string
   /** The entries of a name. */
   get(name: string): PackageEntry | undefined
-  /** The best entries for some words, at most so many and each once: in parts, the best first. */
+  /** Yields the best entries for some words, up to a limit and each once, in batches, best first. */
   matches(text: string, most: number): Iterable<PackageEntry>
-  /** Names of the packages that have a program, or a name in a nested set, that is called exactly so. */
+  /** The names of packages with a program of exactly this name, or with this name in a nested set. */
   called(word: string): string[]
   close(): void
 }
@@ -98,12 +98,12 @@ const ofRow = (row: Row): PackageEntry => ({
   programs: row.programs === '' ? [] : row.programs.split('\n'),
 })
 
-// Of a query, so many words are looked for.
+// The maximum number of words of a query.
 const mostWords = 8
-// Names of packages that `called` looks at.
+// The maximum number of packages that `called` reads.
 const mostCalled = 200
 
-/** @throws what SQLite does, for a file that is no index of this version, too */
+/** @throws SQLite's errors, also for a file that is not an index of this version */
 export function openIndex(file: string): IndexFile {
   const database = new Database(file, { readonly: true, fileMustExist: true })
   try {
@@ -123,7 +123,7 @@ export function openIndex(file: string): IndexFile {
       .prepare<[string, number], number>('select rowid from words where words match ? order by rowid limit ?')
       .pluck()
 
-    /** The numbers of the best entries, some more than once; `most` is asked for each part of the answer. */
+    /** The numbers of the best entries, some more than once; `most` is called for each batch. */
     const idsOf = function* (text: string, most: () => number): Generator<number> {
       const whole = text.trim().toLowerCase()
       const exact = byName.get(whole)
@@ -141,7 +141,7 @@ export function openIndex(file: string): IndexFile {
       },
       *matches(text, most) {
         const seen = new Set<number>()
-        // What has been seen may come again, in any number.
+        // Entries may be repeated any number of times.
         for (const id of idsOf(text, () => most + seen.size)) {
           if (seen.has(id)) continue
           seen.add(id)
@@ -169,15 +169,15 @@ export function openIndex(file: string): IndexFile {
 }
 
 /**
- * What to look for, the best first, in FTS5's query language: words that were typed to their end before beginnings of words,
- * and names before programs before descriptions. Words have letters and digits only, so quotes are enough.
+ * The FTS5 queries, best first: complete words before prefixes, and names before programs before descriptions. Words
+ * contain only letters and digits, so quotes are enough.
  */
 function queriesFor(text: string): string[] {
   const words = wordsOf(text).slice(0, mostWords)
   const last = words.pop()
   if (last === undefined) return []
   const before = words.map((word) => `"${word}"`)
-  // SQLite has lists of beginnings up to 6 characters; of longer ones it makes a list first.
+  // SQLite has indexes of prefixes up to 6 characters; for longer ones it first builds a list.
   const forms = [
     [...before, `"${last}"`],
     [...before, `"${last}"*`],

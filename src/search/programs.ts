@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs'
 import Database from 'better-sqlite3'
 
-// Programs of one package that are kept, and characters of the name of one.
+// The maximum number of programs of one package, and the maximum length of a program's name.
 const mostPrograms = 40
 const longestName = 80
 
 /**
- * The programs of packages, by attribute, from the `programs.sqlite` that the tarballs of NixOS channels have for
- * `command-not-found`. Empty without that file, or if it is damaged.
+ * The programs of packages by attribute, from the file `programs.sqlite` that NixOS channel tarballs contain for
+ * `command-not-found`. Empty if the file is missing or damaged.
  */
 export function programsIn(file: string | undefined, system: string): Map<string, string[]> {
   const found = new Map<string, string[]>()

@@ -11,12 +11,12 @@ import { fillIndex, type FillOptions, type Progress } from './fill.ts'
 import type { Search } from './found.ts'
 import { openIndex, type IndexFile } from './index-file.ts'
 
-/** Raised when the same packages give another index. */
+/** Increment this when the same packages result in another index. */
 const indexVersion = 1
 
-/** A package set that is searched. */
+/** A package set to search. */
 export type SearchedSet = Pick<FillOptions, 'list' | 'system'> & {
-  /** Undefined for the only set. */
+  /** Undefined for a single set. */
   readonly name: string | undefined
   readonly source: Pick<PackageSource, 'pin' | 'current'>
   readonly filter: NameFilter
@@ -25,27 +25,27 @@ export type SearchedSet = Pick<FillOptions, 'list' | 'system'> & {
 }
 
 export type SearchDeps = {
-  /** Where the indexes are. */
+  /** The folder of the indexes. */
   readonly folder: string
   readonly sets: readonly SearchedSet[]
-  /** `on`: indexes are made at once; `demand`: when a set is searched for the first time. */
+  /** `on`: indexes are built at startup; `demand`: when a set is first searched. */
   readonly mode: 'on' | 'demand'
   /** Bytes of memory for each evaluation. */
   readonly memory: number
   readonly warn: (line: string) => void
   readonly note: (line: string) => void
-  /** Whether indexes are made by themselves, and follow the package set. */
+  /** Whether indexes are built automatically, and follow the package set. */
   readonly background: boolean
 }
 
-// Of results that may not be shown, so many more are looked at.
+// The number of additional results to check if some may not be shown.
 const mostHidden = 2_000
-// Milliseconds from one look at the revision to the next, and until what failed is tried again.
+// Milliseconds between checks of the revision, and before a failed build of an index is retried.
 const interval = 300_000
 const retryAfter = 900_000
 
 type State = SearchedSet & {
-  /** The beginning of the names of its files. */
+  /** The prefix of its file names. */
   readonly prefix: string
   index: IndexFile | undefined
   isWanted: boolean
@@ -108,7 +108,7 @@ export function createSearch(deps: SearchDeps): Search {
     note(`the search index${ofSet(state)} has ${has}, after ${seconds} s${left}`)
   }
 
-  /** One index is made at a time. */
+  /** Builds one index at a time. */
   function refresh(state: State): Promise<void> {
     if (state.running) return state.running
     const made = last.then(() => make(state))
@@ -127,17 +127,17 @@ export function createSearch(deps: SearchDeps): Search {
     } catch (error) {
       state.retryAt = performance.now() + retryAfter
       if (hasCode(error, 'CANCELLED')) return
-      warn(`the search index${ofSet(state)} cannot be made: ${messageOf(error)}`)
+      warn(`the search index${ofSet(state)} cannot be built: ${messageOf(error)}`)
     }
   }
 
-  /** Reads an index. One that fails is given up, and made again. */
+  /** Reads from an index. If that fails, the index is discarded and built again. */
   function reading<T>(state: State, otherwise: T, work: (index: IndexFile) => T): T {
     if (!state.index) return otherwise
     try {
       return work(state.index)
     } catch (error) {
-      warn(`the search index${ofSet(state)} fails, and is made again: ${messageOf(error)}`)
+      warn(`the search index${ofSet(state)} failed and will be rebuilt: ${messageOf(error)}`)
       rmSync(state.index.file, { force: true })
       state.index.close()
       state.index = undefined
@@ -152,7 +152,7 @@ export function createSearch(deps: SearchDeps): Search {
     try {
       use(state, join(folder, found))
     } catch (error) {
-      warn(`the search index${ofSet(state)} cannot be read, and is made again: ${messageOf(error)}`)
+      warn(`the search index${ofSet(state)} cannot be read and will be rebuilt: ${messageOf(error)}`)
       rmSync(join(folder, found), { force: true })
     }
   }
@@ -174,7 +174,7 @@ export function createSearch(deps: SearchDeps): Search {
       const wanted = Math.min(offset + limit + 1, mostResults + 1)
       const found = reading<PackageEntry[]>(state, [], (index) => {
         const asked = text.slice(0, longestQuery)
-        // More is looked at only where results may not be shown.
+        // Check more only if some results may not be shown.
         for (let most = wanted; ; most = Math.min(most * 8, wanted + mostHidden)) {
           const all = [...index.matches(asked, most)]
           const shown = all.filter(permits)

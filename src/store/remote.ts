@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import pLimit from 'p-limit'
 import { NixeryError, systemErrorCode } from '../errors.ts'
-import type { Blob, BlobStore, ByteRange, StorageTexts } from './store.ts'
+import type { Blob, BlobStore, ByteRange } from './store.ts'
 import { runningError, troubleOf } from './trouble.ts'
 
 // Uploads slower than this, in bytes a second, are given up.
@@ -95,9 +95,9 @@ export function createPut(
 }
 
 /** Converts the error of a failed read. */
-function readingError(error: unknown, texts?: StorageTexts): NixeryError {
+function readingError(error: unknown): NixeryError {
   if (troubleOf(error) === 'absent') return new NixeryError('BLOB_UNKNOWN', 'no such blob', { cause: error })
-  return runningError(error, 'reading a blob', texts)
+  return runningError(error, 'reading a blob')
 }
 
 /** A stream of an object's bytes, and their number if the service reports it. */
@@ -110,13 +110,11 @@ export type OpenRange = (start: number, end: number | undefined, signal: AbortSi
  * Reads an object, and resumes after the last byte when the connection breaks or stalls. The stream ends only after the
  * last byte of the range.
  * @param timeout seconds to wait for more bytes; the time of the reader does not count
- * @param texts of failures; default: those of blobs
  */
 export async function readObject(
   open: OpenRange,
   range: ByteRange | undefined,
   timeout: number,
-  texts?: StorageTexts,
 ): Promise<Readable> {
   const start = range?.start ?? 0
   const openAt = async (from: number, to: number | undefined) => {
@@ -129,7 +127,7 @@ export async function readObject(
         return object
       })
     } catch (error) {
-      throw readingError(error, texts)
+      throw readingError(error)
     }
   }
   const first = await openAt(start, range?.end)
@@ -149,7 +147,7 @@ export async function readObject(
         if ('value' in next && !next.done) {
           at += next.value.length
           if (end !== undefined && at > end)
-            throw readingError(new Error(`the object is longer than ${end} bytes`), texts)
+            throw readingError(new Error(`the object is longer than ${end} bytes`))
           interruptions = 0
           yield next.value
           continue
@@ -159,7 +157,7 @@ export async function readObject(
         if (end === undefined && !('error' in next)) return
         source.destroy()
         interruptions += 1
-        if (end === undefined || interruptions > maxInterruptions) throw readingError(error, texts)
+        if (end === undefined || interruptions > maxInterruptions) throw readingError(error)
         await delay(100 * 2 ** interruptions)
         source = (await openAt(at, end)).stream
         bytes = chunksOf(source)

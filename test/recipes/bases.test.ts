@@ -146,7 +146,7 @@ describe('a base that cannot be used', () => {
       unlisted: [
         `${address}/elsewhere/a@${digest}`,
         422,
-        /bases may not come from there: the operator can add .* to NIXERY_BASE_REGISTRIES/,
+        /bases from this registry are not allowed: the operator can add .* to NIXERY_BASE_REGISTRIES/,
       ],
       unpinned: [
         `${address}/bases/debian:12`,
