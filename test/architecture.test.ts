@@ -96,6 +96,7 @@ const reserved: readonly (readonly [what: RegExp, who: readonly string[]])[] = [
   [/^prom-client$/, ['telemetry']],
   [/^commander$/, ['cli']],
   [/^koffi$/, ['src/layers/native.ts', 'src/contents/cache/liblzma.ts', 'src/contents/cache/libzstd.ts']],
+  [/^@napi-rs\/lzma$/, ['src/contents/cache/xz-package.ts']],
   [/^\?$/, []], // an import whose target is not in the text
 ]
 

@@ -67,7 +67,7 @@ export async function readLayer(
   try {
     const source = Readable.from(arriving(), { objectMode: false })
     if (signal) addAbortSignal(signal, source)
-    await pipeline([source, ...decodersOf(compression), looking])
+    await pipeline([source, ...(await decodersOf(compression)), looking])
     if (expanded.digest() !== diffId) {
       throw new BaseProblem(`its layer ${digest} is not what its config says: push the image again`)
     }

@@ -31,7 +31,7 @@ async function expanded(compression: NarCompression, bytes: Buffer, size: number
   }
   await pipeline([
     Readable.from(pieces(), { objectMode: false }),
-    ...decodersOf(compression),
+    ...(await decodersOf(compression)),
     async (source: AsyncIterable<Buffer>) => {
       for await (const part of source) parts.push(part)
     },

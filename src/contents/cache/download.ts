@@ -56,7 +56,8 @@ export async function download(
   try {
     await cache.reading(narinfo, demand, async (bytes) => {
       const pieces = measured(bytes)
-      await writeSpoolFile(file, kept === 'none' ? bounded(expanded(pieces, compression), narSize) : pieces)
+      const nar = kept === 'none' ? bounded(await expanded(pieces, compression), narSize) : pieces
+      await writeSpoolFile(file, nar)
     })
   } catch (error) {
     await rm(file, { force: true }).catch(() => {}) // report the first error
@@ -68,8 +69,11 @@ export async function download(
 }
 
 /** A failure of a piece or of a decoder is thrown to who reads. */
-function expanded(pieces: AsyncIterable<Uint8Array>, compression: NarCompression): AsyncIterable<Uint8Array> {
-  const decoders = decodersOf(compression)
+async function expanded(
+  pieces: AsyncIterable<Uint8Array>,
+  compression: NarCompression,
+): Promise<AsyncIterable<Uint8Array>> {
+  const decoders = await decodersOf(compression)
   const last = decoders.at(-1)
   if (!last) return pieces
   pipeline([Readable.from(pieces, { objectMode: false }), ...decoders], () => {})

@@ -1,4 +1,5 @@
 import type { OpenStream } from '../entry.ts'
+import { xzMemory } from './xz-memory.ts'
 
 // lzma/base.h and lzma/container.h: values and layout of liblzma's ABI 5 on machines of 64 bits.
 const streamSize = 136
@@ -6,8 +7,6 @@ const [nextIn, availIn, nextOut, availOut] = [0, 8, 24, 32]
 const concatenated = 0x08
 const [run, finish] = [0, 3]
 const [ok, streamEnd] = [0, 1]
-/** Bytes that the decoder may take; Nix's files need 9 MB, the largest preset 65. */
-const memoryLimit = 256 * 1024 * 1024
 const [inSize, outSize] = [64 * 1024, 256 * 1024]
 
 /**
@@ -45,7 +44,7 @@ export async function openLiblzma(): Promise<OpenStream> {
       end(stream.pointer)
       for (const { pointer } of [stream, input, output]) koffi.free(pointer)
     }
-    const opened: unknown = open(stream.pointer, BigInt(memoryLimit), concatenated)
+    const opened: unknown = open(stream.pointer, BigInt(xzMemory), concatenated)
     if (opened !== ok) {
       close()
       throw new Error(`liblzma cannot start (${String(opened)})`)
