@@ -14,6 +14,8 @@ import { createMonitor, type Monitor } from './monitor.ts'
 import { openState, type State } from './state.ts'
 import type { Logger } from './telemetry/log.ts'
 import type { Metrics } from './telemetry/metrics.ts'
+import { openTracing } from './telemetry/tracing.ts'
+import { createRedactor } from './text/redact.ts'
 import { whereabouts } from './whereabouts.ts'
 import type { Worker } from './worker.ts'
 
@@ -50,7 +52,15 @@ export async function start(
   const starting = new AbortController()
   const abandon = () => starting.abort()
   signal?.addEventListener('abort', abandon)
-  const monitor = createMonitor(config, { log, secrets, version })
+  const tracing = await openTracing({
+    endpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT,
+    headers: config.OTEL_EXPORTER_OTLP_HEADERS,
+    service: config.OTEL_SERVICE_NAME,
+    version,
+    redactor: createRedactor(secrets),
+    warn,
+  })
+  const monitor = createMonitor(config, { log, secrets, version, tracing })
   const state = await openState(config, { warn })
   const fleet = await openFleetOf(config, state, monitor, log)
   const worker =
@@ -74,6 +84,7 @@ export async function start(
     await worker?.close()
     await fleet?.close()
     await state.close()
+    await tracing?.close()
   }
   const isDraining = () => member?.isDraining() ?? false
   const overview = fleet && (() => fleet.overview())

@@ -5,6 +5,7 @@ import { serverFolders } from './config/server-folders.ts'
 import { logBuilds, type Logger } from './telemetry/log.ts'
 import type { DiskPlaces } from './telemetry/disk-stats.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
+import type { Tracing } from './telemetry/tracing.ts'
 import { createPublicTexts, type PublicTexts } from './text/public.ts'
 import { createRedactor, type Redactor } from './text/redact.ts'
 import { createHistory, type History } from './web/history.ts'
@@ -23,11 +24,15 @@ export type Monitor = {
   readonly onWork: BuildListener
 }
 
-/** @param secrets values that must not be seen */
-export function createMonitor(
-  config: Config,
-  { log, secrets, version }: { log: Logger; secrets: readonly string[]; version: string },
-): Monitor {
+export type MonitorOptions = {
+  readonly log: Logger
+  /** Values that must not be seen. */
+  readonly secrets: readonly string[]
+  readonly version: string
+  readonly tracing?: Pick<Tracing, 'onBuild'> | undefined
+}
+
+export function createMonitor(config: Config, { log, secrets, version, tracing }: MonitorOptions): Monitor {
   const redactor = createRedactor(secrets)
   const texts = createPublicTexts({
     redactor,
@@ -41,6 +46,7 @@ export function createMonitor(
   const onWork: BuildListener = (build, event) => {
     toLog(build, event)
     metrics.onBuild(build, event)
+    tracing?.onBuild(build, event)
   }
   return {
     redactor,

@@ -66,7 +66,7 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     cleanup: 'catalogs config image state store:types telemetry upkeep',
     agreed: 'builds config fleet:types layers rootfs worker:types',
     whereabouts: 'config stores',
-    main: 'agreed builds cleanup config duties fleet frontend image monitor package.json state telemetry worker whereabouts',
+    main: 'agreed builds cleanup config duties fleet frontend image monitor package.json state telemetry text worker whereabouts',
     cli:
       'access bases builds catalog catalogs closure config credentials export fleet fs layers main nix package.json packages policy popcount postgres push recipes ' +
       'search sources store stores upkeep ' +
@@ -94,6 +94,7 @@ const reserved: readonly (readonly [what: RegExp, who: readonly string[]])[] = [
   [/^pg$/, ['postgres']],
   [/^(pino|pino-pretty)$/, ['telemetry']],
   [/^prom-client$/, ['telemetry']],
+  [/^@opentelemetry\//, ['telemetry']],
   [/^commander$/, ['cli']],
   [/^koffi$/, ['src/layers/native.ts', 'src/contents/cache/liblzma.ts', 'src/contents/cache/libzstd.ts']],
   [/^@napi-rs\/lzma$/, ['src/contents/cache/xz-package.ts']],

@@ -8,6 +8,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import type { ServerProcess } from '../scripts/server.ts'
 import { digestOf } from '../src/image/digest.ts'
+import { openCollector } from '../src/telemetry/collector-testing.ts'
+import { until } from './support/until.ts'
 import { ask, openWorkspace, type Failure, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
@@ -28,11 +30,18 @@ const program = `
 describe('those who run the server', () => {
   let server: ServerProcess
   let disk: string
+  let collector: Awaited<ReturnType<typeof openCollector>>
   before(async () => {
     disk = await workspace.mountSmallDisk(16)
     const set = await workspace.packageSet(program)
-    server = await workspace.serve({ NIXERY_PKGS_PATH: set, STORAGE_PATH: join(disk, 'store') })
+    collector = await openCollector()
+    server = await workspace.serve({
+      NIXERY_PKGS_PATH: set,
+      STORAGE_PATH: join(disk, 'store'),
+      OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+    })
   })
+  after(() => collector.close())
 
   it('learn whether it is alive and ready, and may only read', async () => {
     for (const path of ['/healthz', '/readyz', '/metrics']) {
@@ -43,6 +52,18 @@ describe('those who run the server', () => {
       const post = await get(server, path, { method: 'POST', body: 'x' })
       assert.deepEqual([post.status, post.headers.get('Allow')], [405, 'GET, HEAD'])
     }
+  })
+
+  it('get a trace of each build', async () => {
+    assert.equal((await ask(server, 'hello/manifests/latest')).response.status, 200)
+    const isWhole = () => {
+      const spans = collector.spans()
+      const root = spans.find(({ attributes }) => attributes['nixery.image'] === 'hello')
+      return ['resolve', 'realise', 'pack'].every((stage) =>
+        spans.some(({ name, parent }) => name === stage && parent === root?.id),
+      )
+    }
+    await until(isWhole, 'the collector has the trace')
   })
 
   it('learn from its log where it is, and how to pull', () => {
@@ -87,7 +108,7 @@ describe('those who run the server', () => {
       const response = await get(server, '/readyz')
       return { status: response.status, ...((await response.json()) as { checks: object }) }
     }
-    const until = async (status: number) => {
+    const statusIs = async (status: number) => {
       for (;;) {
         const found = await readyz()
         if (found.status === status) return found.checks
@@ -95,14 +116,14 @@ describe('those who run the server', () => {
       }
     }
     await execa('mount', ['-o', 'remount,ro', disk])
-    assert.deepEqual(await until(503), {
+    assert.deepEqual(await statusIs(503), {
       store: 'STORE_UNAVAILABLE',
       catalog: 'ok',
       nix: 'ok',
       packages: 'ok',
     })
     await execa('mount', ['-o', 'remount,rw', disk])
-    assert.deepEqual(await until(200), { store: 'ok', catalog: 'ok', nix: 'ok', packages: 'ok' })
+    assert.deepEqual(await statusIs(200), { store: 'ok', catalog: 'ok', nix: 'ok', packages: 'ok' })
     const told = server.log.filter(({ msg }) => /^store (does not work|works again)/.test(msg))
     assert.equal(told.length, 2)
   })

@@ -12,6 +12,7 @@ import { programSettings } from './program.ts'
 import { setSettings } from './sets.ts'
 import { serverSettings } from './server.ts'
 import { storageSettings } from './storage.ts'
+import { tracingSettings } from './tracing.ts'
 import { upkeepSettings } from './upkeep.ts'
 
 /** All settings, grouped as in docs/configuration.md. */
@@ -29,6 +30,7 @@ export const settingGroups = {
   Database: databaseSettings,
   'Front ends and workers': fleetSettings,
   Cleanup: upkeepSettings,
+  Traces: tracingSettings,
   Program: programSettings,
 }
 
@@ -47,5 +49,6 @@ export const schema = z.object({
   ...databaseSettings,
   ...fleetSettings,
   ...upkeepSettings,
+  ...tracingSettings,
   ...programSettings,
 })

@@ -21,6 +21,7 @@ const addresses = [
   'NIXERY_DATABASE_DIRECT_URL',
   'S3_ENDPOINT',
   'GCS_ENDPOINT',
+  'OTEL_EXPORTER_OTLP_ENDPOINT',
   'NIX_CONFIG',
   'HTTP_PROXY',
   'HTTPS_PROXY',
@@ -54,6 +55,7 @@ export function secretsOf(environment: Environment, readFile: (path: string) => 
     for (const value of userNamesOf(text)) add(value, shortestName)
   }
   for (const value of accessTokensOf(environment['NIX_CONFIG'] ?? '')) add(value)
+  for (const value of valuesOfHeaders(environment['OTEL_EXPORTER_OTLP_HEADERS'] ?? '')) add(value)
   for (const value of accessTokensOf(
     `access-tokens=${(environment['NIXERY_CACHE_TOKENS'] ?? '').replaceAll(',', ' ')}`,
   ))
@@ -120,4 +122,20 @@ function secretsOfKey(text: string): string[] {
     .filter((value) => typeof value === 'string')
     .flatMap((value) => value.split('\n'))
     .filter((line) => !line.startsWith('-----'))
+}
+
+/** What comes behind `=` in `name=value,name=value`, as it is and decoded, and without the name of a scheme. */
+const valuesOfHeaders = (text: string): string[] =>
+  text.split(',').flatMap((pair) => {
+    const value = pair.slice(pair.indexOf('=') + 1).trim()
+    const decoded = unescaped(value)
+    return [value, decoded, decoded.replace(/^\S+\s+/, '')]
+  })
+
+function unescaped(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
 }
