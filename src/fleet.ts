@@ -52,7 +52,12 @@ export type Fleet = {
     onDifference?: MembershipDeps['onDifference'],
   ): Promise<Pick<Membership, 'isDraining'>>
   /** Takes jobs from now on. */
-  work(worker: { readonly builds: LocalBuilds; readonly status: WorkerStatus }): WorkerLoop
+  work(worker: {
+    readonly builds: LocalBuilds
+    readonly status: WorkerStatus
+    /** System features that Nix has here. */
+    readonly features: readonly string[]
+  }): WorkerLoop
   close(): Promise<void>
 }
 
@@ -139,6 +144,7 @@ export async function openFleet(config: Config, deps: FleetDeps): Promise<Fleet>
       const facts = { host: hostname(), version: deps.version, nixVersion, packages }
       const workers = createWorkers(renewals.db, lease)
       const systems = config.NIXERY_WORKER_PLATFORMS.map((name) => platforms[name].system)
+      const abilities = [...systems, ...worker.features]
       return startLoop({
         ...worker,
         redactor: deps.redactor,
@@ -146,10 +152,10 @@ export async function openFleet(config: Config, deps: FleetDeps): Promise<Fleet>
         held,
         listener,
         lease,
-        systems,
+        abilities,
         most: config.NIXERY_WORKER_BUILDS,
         mayTake: () => member?.mayBuild() ?? false,
-        presence: { here: () => workers.beHere(me, systems, facts), gone: () => workers.leave(me) },
+        presence: { here: () => workers.beHere(me, abilities, facts), gone: () => workers.leave(me) },
         sweep: () => sweep(db),
         warn,
       })

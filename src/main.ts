@@ -77,7 +77,8 @@ export async function start(
       if (names.includes('NIX_POPULARITY_URL')) worker?.refreshPopularity()
     },
   )
-  const loop = worker && fleet?.work(worker)
+  const features = fleet && (await worker?.nix.systemFeatures())
+  const loop = worker && fleet?.work({ ...worker, features: features ?? [] })
   const close = async () => {
     await loop?.close()
     worker?.builds.drain()

@@ -6,11 +6,16 @@ import { createLocalBuilds } from './local-builds.ts'
 /**
  * Builds in this process with a Nix that knows every name, and whose builds fail when the test says so.
  * @param deps.changing whether each pin returns a new revision
+ * @param deps.refusal with which Nix refuses each build at once
  */
 export function openFakeBuilds({
   changing = false,
+  refusal,
   ...more
-}: Partial<Pick<BuilderDeps, 'fence'>> & { readonly changing?: boolean } = {}) {
+}: Partial<Pick<BuilderDeps, 'fence'>> & {
+  readonly changing?: boolean
+  readonly refusal?: Error | undefined
+} = {}) {
   const end = Promise.withResolvers<void>()
   const began = Promise.withResolvers<void>()
   const pins: string[] = []
@@ -18,6 +23,7 @@ export function openFakeBuilds({
     {
       evaluate: async ({ attributes }) => attributes.map((parts) => fakeLookup(parts.join('.'))),
       async withRealised(_, watch) {
+        if (refusal) throw refusal
         began.resolve()
         watch.onLine?.('building with a secret')
         const gone = new Promise((resolve) => watch.signal?.addEventListener('abort', resolve))

@@ -169,7 +169,7 @@ export function createJobTable(db: Kysely<unknown>, maxQueue: number): JobTable 
         const { rows } = await sql<Row & { unserved: number }>`
           select id, outcome,
             case when state <> 'queued' or exists (
-              select from workers where seen_until > now() and (needs = '' or needs = any(systems))
+              select from workers where seen_until > now() and string_to_array(needs, ' ') <@ systems
             ) then 0 else 1000 * extract(epoch from now() - asked_at)::float8 end as unserved
           from jobs where id = any(${ids}::text[])`.execute(db)
         return new Map(rows.map((row) => [row.id, { ...stateOf(row), unservedFor: row.unserved }]))

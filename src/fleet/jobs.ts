@@ -88,7 +88,10 @@ const pinnedBy = (request: ImageRequest): Json =>
 /** Whether a request names recipes of the operator's. */
 export const hasOwnRecipes = ({ recipes }: ImageRequest): boolean => recipes.some((name) => !isBuiltIn(name))
 
-/** The system that a worker must build for to take a job; empty if any worker can. */
+/**
+ * The system that a worker must build for to take a job; empty if any worker can. Workers add system features, with blanks
+ * between, when they find out that a derivation needs some.
+ */
 export const needsOf = (job: Job): string => (job.kind === 'image' ? job.request.platform.system : '')
 
 const failureForm = z.object({

@@ -24,8 +24,11 @@ export type Keep = { readonly usual: number; readonly expected: number }
 
 /** A worker's part of the table of jobs. All of it throws STORE_UNAVAILABLE when the database does not respond. */
 export type Leases = {
-  /** Takes the most urgent job of these kinds that is queued, or whose worker has stopped renewing. */
-  claim(kinds: readonly JobKind[], systems: readonly string[]): Promise<Lease | undefined>
+  /**
+   * Takes the most urgent job of these kinds that is queued, or whose worker has stopped renewing.
+   * @param abilities the systems and system features for which this worker can build
+   */
+  claim(kinds: readonly JobKind[], abilities: readonly string[]): Promise<Lease | undefined>
   /** Renews leases. Those that are missing in the result are lost: another worker has the job, or it was removed. */
   renew(leases: readonly Lease[]): Promise<Map<string, Renewed>>
   /** Whether this worker still holds a lease. Renews it. */
@@ -38,6 +41,11 @@ export type Leases = {
   end(lease: Lease, outcome: Outcome, keep: Keep, last?: BuildUpdate): Promise<boolean>
   /** Gives leases back, so that other workers take the jobs at once. */
   giveBack(leases: readonly Lease[]): Promise<void>
+  /**
+   * Leaves a job to workers that have these system features, too.
+   * @returns false if there is no such worker; then this one still has the lease, if it is not lost
+   */
+  handOn(lease: Lease, features: readonly string[]): Promise<boolean>
   append(news: readonly BuildNews[]): Promise<void>
   /** Removes all but the last lines of Nix of a build. */
   forgetLines(build: string, keep: number): Promise<void>
@@ -73,7 +81,7 @@ export function createLeases(
     })
 
   return {
-    claim: (kinds, systems) =>
+    claim: (kinds, abilities) =>
       inDatabase(async () => {
         const { rows } = await sql<Row>`
           update jobs set state = 'running', owner = ${owner}, attempts = attempts + 1,
@@ -81,7 +89,7 @@ export function createLeases(
           where id = (
             select id from jobs
             where (state = 'queued' or (state = 'running' and lease_until < now()))
-              and kind = any(${kinds}::text[]) and (needs = '' or needs = any(${systems}::text[]))
+              and kind = any(${kinds}::text[]) and string_to_array(needs, ' ') <@ ${abilities}::text[]
               and greatest(waiting_until, expected_until, background_until) > now()
             order by coalesce(waiting_until > now(), false) desc, coalesce(expected_until > now(), false) desc,
               asked_at
@@ -127,6 +135,21 @@ export function createLeases(
           update jobs set state = 'queued', owner = null, lease_until = null, attempts = attempts - 1
           where ${ofMine(leases)}`.execute(db)
         await sql`select pg_notify('nixery_jobs', '')`.execute(db)
+      }),
+
+    handOn: (lease, features) =>
+      inDatabase(async () => {
+        const more = features.join(' ')
+        const { rows } = await sql`
+          update jobs set state = 'queued', owner = null, lease_until = null, attempts = attempts - 1,
+            needs = needs || ' ' || ${more}
+          where ${ofMine([lease])} and exists (
+            select from workers
+            where seen_until > now() and string_to_array(jobs.needs || ' ' || ${more}, ' ') <@ systems
+          )
+          returning id`.execute(db)
+        if (rows.length > 0) await sql`select pg_notify('nixery_jobs', '')`.execute(db)
+        return rows.length > 0
       }),
 
     forgetLines: (build, keep) => inDatabase(() => forgetOldLines(db, build, keep)),

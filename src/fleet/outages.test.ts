@@ -4,12 +4,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { parseImage } from '../builds/image.ts'
 import type { ImageKey } from '../catalog/catalog.ts'
+import { hasCode } from '../errors.ts'
 import { digestOf } from '../image/digest.ts'
 import { parseImageReference } from '../image/name.ts'
+import { FeaturesMissing } from '../nix/missing-features.ts'
 import { openNetwork } from '../postgres/network-testing.ts'
 import { noPostgres, startPostgres, type TestPostgres } from '../postgres/testing.ts'
 import { createLeases } from './leases.ts'
+import { until } from '../../test/support/until.ts'
 import { openTestFleet } from './testing.ts'
+import { createWorkers } from './workers.ts'
 
 const request = parseImageReference('hello')
 const systems = ['x86_64-linux']
@@ -86,6 +90,41 @@ describe('a fleet in trouble', { skip: noPostgres, timeout: 120_000 }, () => {
     assert.ok(outcome && 'world' in outcome)
     assert.equal(outcome.world, 'w')
     assert.ok(outcome.at < hourAhead - 3000)
+    await fleet.close()
+  })
+
+  it('leaves a build to a worker with the system features that it needs, or says that there is none', async () => {
+    const { db, renewals, ...fleet } = await openTestFleet(await server.database(), { warn: assert.fail })
+    const refusal = new FeaturesMissing({ derivation: 'vm-test', features: ['kvm'] })
+    const { held } = await fleet.worker(systems, refusal)
+    const builds = await fleet.front()
+    const first = await builds.submit(request, options)
+    await assert.rejects(builds.result(first.id), (error) => {
+      assert.ok(hasCode(error, 'BUILD_FAILED'))
+      assert.equal(error.message, 'vm-test needs the system feature kvm, which no worker has')
+      return true
+    })
+
+    const abilities = [...systems, 'kvm']
+    const able = createLeases({ db, renewals }, 'able', 60_000)
+    const facts = { host: 'able', version: '0', nixVersion: '2.8', packages: [] }
+    await createWorkers(renewals, 60_000).beHere('able', abilities, facts)
+    const { id } = await builds.submit(parseImageReference('other'), options)
+    const needs = async () => {
+      const { rows } = await sql<{ needs: string }>`select needs from jobs where state = 'queued'`.execute(db)
+      return rows[0]?.needs
+    }
+    await until(async () => (await needs()) === 'x86_64-linux kvm', 'the build is left to others')
+    await until(() => held.size === 0)
+    assert.equal(await able.claim(['image'], systems), undefined)
+    const lease = await able.claim(['image'], abilities)
+    assert.equal(lease?.attempt, 1)
+    const expected = 'vm-test needs the system feature kvm: a worker that has it continues'
+    for await (const event of builds.events(id)) {
+      if (event.type === 'warning' && event.message === expected) break
+      assert.notEqual(event.type, 'failed')
+    }
+    await builds.cancel(id)
     await fleet.close()
   })
 })

@@ -1,6 +1,7 @@
 import type { BuildUpdate, WorkerStatus } from '../builds/builds.ts'
 import { memoryOf } from '../builds/failure-memory.ts'
 import { failureOf } from '../builds/failure.ts'
+import { lackedIn, type MissingFeatures } from '../builds/lacked.ts'
 import type { LocalBuilds } from '../builds/local-builds.ts'
 import { hasCode } from '../errors.ts'
 import { mapTexts, type Redactor } from '../text/redact.ts'
@@ -19,7 +20,13 @@ export type RunDeps = {
 }
 
 /** How a job ended, for how long that is an answer, and the last event of a build. */
-export type Ended = { readonly outcome: Outcome; readonly keep: Keep; readonly last?: BuildUpdate }
+export type Ended = {
+  readonly outcome: Outcome
+  readonly keep: Keep
+  readonly last?: BuildUpdate
+  /** System features for which another worker may be able to do it. */
+  readonly lacks?: MissingFeatures
+}
 
 /** What the worker tells a job that it does. */
 export type Told = {
@@ -144,7 +151,9 @@ async function buildImage(
     if (hasCode(error, 'CANCELLED')) throw error
     await forwarded
     const ms = performance.now() - started
+    const lacks = lackedIn(error)
     return {
+      ...(lacks && { lacks }),
       outcome: { failure: failureOf(error) },
       keep: memories(error),
       last: { type: 'failed', failure: failureOf(error), ms },

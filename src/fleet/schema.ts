@@ -15,6 +15,7 @@ export const createTables = (db: Kysely<unknown>): Promise<void> =>
   )
 
 const statements = [
+  // `needs` has the system and system features that a worker must have, with blanks between; `systems` of workers has both.
   // `state` is queued, running or ended. A job is wanted as long as any of the three `…_until` is in the future: a client
   // waits, a client was told to retry, or it is wanted without a client. `is_answer` is of an outcome that is no failure.
   `create table if not exists jobs (

@@ -74,11 +74,15 @@ export async function openTestFleet(url: string, { warn, lease = 3_000, deaf = f
         retryLease: 600,
       })
     },
-    async worker(systems: readonly string[] = ['x86_64-linux']): Promise<TestWorker> {
+    /**
+     * @param abilities systems and system features
+     * @param refusal with which Nix refuses each build
+     */
+    async worker(abilities: readonly string[] = ['x86_64-linux'], refusal?: Error): Promise<TestWorker> {
       const id = randomUUID()
       const leases = createLeases({ db, renewals: renewals.db }, id, lease)
       const held: HeldLeases = new Map()
-      const fake = openFakeBuilds({ fence: createFence(held, leases) })
+      const fake = openFakeBuilds({ fence: createFence(held, leases), refusal })
       const workers = createWorkers(renewals.db, lease)
       const facts = { host: 'test', version: '0', nixVersion: '2.8', packages: [] }
       const loop = startLoop({
@@ -92,11 +96,11 @@ export async function openTestFleet(url: string, { warn, lease = 3_000, deaf = f
         leases,
         held,
         listener,
-        systems,
+        abilities,
         lease,
         most: 2,
         mayTake: () => true,
-        presence: { here: () => workers.beHere(id, systems, facts), gone: () => workers.leave(id) },
+        presence: { here: () => workers.beHere(id, abilities, facts), gone: () => workers.leave(id) },
         sweep: () => sweep(db),
         warn,
       })

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { hasCode, NixeryError } from '../errors.ts'
 import type { Listener } from '../postgres/listener.ts'
 import { createEventBuffer } from './event-buffer.ts'
+import { handOn } from './hand-on.ts'
 import type { JobKind } from './jobs.ts'
 import type { Lease, Leases } from './leases.ts'
 import { persist } from './persist.ts'
@@ -14,8 +15,8 @@ export type LoopDeps = Omit<RunDeps, 'events' | 'builds'> & {
   readonly leases: Leases
   readonly held: HeldLeases
   readonly listener: Pick<Listener, 'listen'>
-  /** Systems that this worker builds for. */
-  readonly systems: readonly string[]
+  /** Systems that this worker builds for, and system features that it has. */
+  readonly abilities: readonly string[]
   /** How long a lease lasts, in milliseconds; it is renewed every third of that. */
   readonly lease: number
   /** How many images are built at the same time. */
@@ -73,11 +74,14 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
   const work = async (mine: Held): Promise<void> => {
     const { lease, stop, told } = mine
     try {
-      const { outcome, keep, last } =
+      const ended: Ended =
         lease.attempt > mostAttempts ? givenUp(lease) : await runJob({ ...deps, events }, lease, told)
       await events.flush()
       // A job whose lease is lost or was given back is another worker's.
-      if (held.get(lease.id) === mine) {
+      const isMine = held.get(lease.id) === mine
+      const final = isMine && (await handOn({ ...deps, events }, lease, ended, closing.signal))
+      if (final) {
+        const { outcome, keep, last } = final
         await persist(() => leases.end(lease, outcome, keep, last), closing.signal)
       }
     } catch (error) {
@@ -107,7 +111,7 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
     for (;;) {
       const kinds = freeKinds()
       if (closing.signal.aborted || kinds.length === 0 || !deps.mayTake()) return
-      const lease = await leases.claim(kinds, deps.systems)
+      const lease = await leases.claim(kinds, deps.abilities)
       if (!lease) return
       // It was taken while this worker stopped.
       if (closing.signal.aborted) return leases.giveBack([lease])

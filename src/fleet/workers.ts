@@ -13,7 +13,10 @@ export type WorkerFacts = {
 
 /** The register of workers. All of it throws STORE_UNAVAILABLE. */
 export type Workers = {
-  /** A worker is there, until it has not said so for the length of a lease. */
+  /**
+   * A worker is there, until it has not said so for the length of a lease.
+   * @param systems what it can build for, and its system features
+   */
   beHere(id: string, systems: readonly string[], facts: WorkerFacts): Promise<void>
   leave(id: string): Promise<void>
   /** The workers that are there. */

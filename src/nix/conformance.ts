@@ -6,6 +6,7 @@ import { describeEvaluation } from './evaluate-conformance.ts'
 import { describeEvaluators } from './evaluators-conformance.ts'
 import { describePackageSets } from './set-conformance.ts'
 import { describeFlakes } from './flake-conformance.ts'
+import { FeaturesMissing } from './missing-features.ts'
 import { describeRealisation } from './realise-conformance.ts'
 import { describeRestriction } from './restriction-conformance.ts'
 import { describeStoreless } from './storeless-conformance.ts'
@@ -47,6 +48,28 @@ export function describeNix(name: string, { bin, skip }: { bin?: string; skip?: 
 }
 
 function describeFacts(bench: () => Bench): void {
+  describe('system features', () => {
+    it('that a derivation needs and this machine lacks are told', async () => {
+      const wanted = await bench().packages(
+        `vm = derivation {
+          name = "vm-test"; inherit system unique; builder = "/bin/sh"; args = [ "-c" "echo > $out" ];
+          requiredSystemFeatures = [ "big-parallel" "odd-one" "odd-two" ];
+        };
+        app = run "app" "echo \${vm} > $out";`,
+        'app',
+      )
+      assert.ok((await bench().nix.systemFeatures()).includes('big-parallel'))
+      await assert.rejects(
+        bench().nix.withRealised(wanted, {}, async () => {}),
+        (error) => {
+          assert.ok(error instanceof FeaturesMissing)
+          assert.deepEqual([error.derivation, error.features], ['vm-test', ['odd-one', 'odd-two']])
+          return true
+        },
+      )
+    })
+  })
+
   describe('closureFacts', () => {
     it('reports all reachable paths as they are in the store', async () => {
       const wanted = await bench().packages(

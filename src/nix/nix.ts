@@ -84,8 +84,9 @@ export type Nix = {
   readonly store: string | undefined
   /** Finds out which settings Nix needs on this machine. All other methods first wait for it. */
   settle(): Promise<void>
-  /** Its settings for binary caches. */
+  /** Its settings for binary caches, and what derivations can require of this machine (`requiredSystemFeatures`). */
   caches(): Promise<NixCaches>
+  systemFeatures(): Promise<readonly string[]>
   /** The version of Nix. @throws NIX_UNAVAILABLE if Nix is not installed */
   version(): Promise<string>
   /** Releases cached resources, and ends the evaluator processes. */
@@ -236,6 +237,7 @@ export function createNix(options: NixOptions): Nix {
       await settings()
     },
     caches: async () => (await settings()).caches,
+    systemFeatures: async () => (await settings()).systemFeatures,
     async version() {
       const result = await run('nix-store', ['--version'], { environment: plain(), timeout: 20_000 })
       if (result.ok) return result.stdout.trim().replace(/^.*\) /, '')

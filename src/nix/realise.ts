@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import { NixeryError, systemErrorCode } from '../errors.ts'
 import type { StorePath } from '../image/store-path.ts'
 import { createBuildReport, type BuildReport } from './build-report.ts'
+import { FeaturesMissing, missingFeatures } from './missing-features.ts'
 import { run, type Failed, type RunOptions } from './process.ts'
 
 /** An output of a derivation, to be realised; or, without one, a path that evaluation has put into the store. */
@@ -149,6 +150,8 @@ function failure({ exitCode, timedOut }: Failed, report: BuildReport, builderTim
   if (report.hasError(derivationLacks)) {
     return gone(report.text())
   }
+  const missing = missingFeatures(report.text())
+  if (missing) return new FeaturesMissing(missing)
   const foreign = report.hasError(/is required to build .* but I am a|platform mismatch|system or feature/)
   return new NixeryError('BUILD_FAILED', `a package could not be built: ${report.text()}`, {
     ...(foreign && { hint: 'the operator must configure a Nix builder for that platform' }),

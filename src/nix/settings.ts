@@ -19,6 +19,8 @@ export type NixSettings = {
   /** URLs that restricted evaluation may fetch from; empty unless the operator has set them. */
   readonly allowedUris: readonly string[]
   readonly caches: NixCaches
+  /** What derivations can require of this machine (`system-features`). */
+  readonly systemFeatures: readonly string[]
 }
 
 const nixCommand = ['--extra-experimental-features', 'nix-command']
@@ -58,6 +60,7 @@ export function nixSettings(
       features: featuresOf(configuration),
       allowedUris: allowedUrisOf(configuration),
       caches: cachesOf((name) => setting(configuration, name)),
+      systemFeatures: textsOf(setting(configuration, 'system-features')),
       isElsewhere: store === 'elsewhere',
     }
   }

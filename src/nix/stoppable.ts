@@ -35,6 +35,7 @@ export function stoppable(nix: Nix, stop: AbortSignal): Nix & { settled(): Promi
     evaluators: () => nix.evaluators(),
     settle: () => nix.settle(),
     caches: () => nix.caches(),
+    systemFeatures: () => nix.systemFeatures(),
     version: () => nix.version(),
     close: () => nix.close(),
     settled: () => Promise.allSettled(running),
