@@ -3,7 +3,7 @@ import { access, mkdir, readFile, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
-import { composeCommands, unitCommands, type Check } from './support/command-checks.ts'
+import { cacheCommands, composeCommands, unitCommands, type Check } from './support/command-checks.ts'
 import { launcher } from './support/command.ts'
 import { commandsIn, documents } from './support/documents.ts'
 import { openWorkspace, type Workspace } from './support/workspace.ts'
@@ -22,6 +22,7 @@ const inImages = (text: string) => elsewhere('test/images/nix-and-languages.test
 
 const checks: Readonly<Record<string, Check>> = {
   ...composeCommands,
+  ...cacheCommands,
   'podman pull --tls-verify=false 127.0.0.1:8080/shell/git/htop': ofPodman('pull'),
   './bin/nixery serve': { serves: true },
   'NIXERY_PKGS_PATH=/path/to/nixpkgs ./bin/nixery serve': { serves: true },

@@ -29,7 +29,7 @@ export async function makeKey(folder: string, name: string): Promise<{ secret: s
 export async function makeCache(
   folder: string,
   paths: readonly string[],
-  { compression, secret }: { compression: 'xz' | 'zstd' | 'none'; secret?: string },
+  { compression, secret }: { compression: 'xz' | 'zstd' | 'none' | 'bzip2'; secret?: string },
 ): Promise<void> {
   const key = secret === undefined ? '' : `&secret-key=${secret}`
   await nix('nix', [

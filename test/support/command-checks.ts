@@ -43,3 +43,20 @@ export const unitCommands: Readonly<Record<string, Check>> = {
     agrees,
   'echo NIXERY_CHANNEL=nixos-unstable >>/etc/nixery.env': agrees,
 }
+
+const inGuide = { by: 'test/binary-cache-access.test.ts', text: "documents().get('docs/from-a-cache.md')" }
+
+/** The commands of docs/from-a-cache.md. */
+export const cacheCommands: Readonly<Record<string, Check>> = {
+  'nix-store --generate-binary-cache-key cache.example.org-1 cache.secret cache.public': inGuide,
+  'nix-build /path/to/my-packages --argstr system x86_64-linux --attr hello --no-out-link >paths': inGuide,
+  'nix --extra-experimental-features nix-command copy --to "file://$PWD/cache?compression=zstd&secret-key=$PWD/cache.secret" $(cat paths)':
+    inGuide,
+  'NIXERY_ORIGIN=caches NIXERY_SUBSTITUTERS="file://$PWD/cache" NIXERY_TRUSTED_KEYS="$(cat cache.public)" NIXERY_PKGS_PATH=/path/to/my-packages nixery serve':
+    inGuide,
+  'nix copy --to s3://…': { not: 'needs a bucket' },
+  'podman pull --tls-verify=false 127.0.0.1:8080/hello': {
+    by: 'test/support/clients/podman.ts',
+    text: 'pull',
+  },
+}

@@ -25,7 +25,7 @@ export function parseCacheAddress(text: string): CacheAddress | undefined {
   const url = URL.parse(text)
   if (!url || !['http:', 'https:', 'file:'].includes(url.protocol)) return undefined
   const [priority, trusted] = [url.searchParams.get('priority'), url.searchParams.get('trusted')]
-  const { username, password } = url
+  const authorization = credentialsOf(url)
   url.search = ''
   url.hash = ''
   url.username = ''
@@ -34,11 +34,22 @@ export function parseCacheAddress(text: string): CacheAddress | undefined {
   return {
     url,
     name: url.href.slice(0, -1),
-    priority: priority !== null && /^\d{1,9}$/.test(priority) ? Number(priority) : undefined,
-    trusted: trusted === '1' || trusted === 'true',
-    authorization:
-      username === '' && password === ''
-        ? undefined
-        : basic(decodeURIComponent(username), decodeURIComponent(password)),
+    priority: priority !== null && /^-?\d{1,9}$/.test(priority) ? Number(priority) : undefined,
+    // Nix's words for a setting that is on (libutil/config.cc).
+    trusted: ['1', 'true', 'yes'].includes(trusted ?? ''),
+    authorization,
   }
+}
+
+/** The login in an address. What is no percent-encoding stands for itself. */
+function credentialsOf({ username, password }: URL): string | undefined {
+  if (username === '' && password === '') return undefined
+  const decoded = (text: string): string => {
+    try {
+      return decodeURIComponent(text)
+    } catch {
+      return text
+    }
+  }
+  return basic(decoded(username), decoded(password))
 }

@@ -92,7 +92,8 @@ export function openCache(address: CacheAddress, options: CacheOptions): Cache {
       const file = addressOf('nix-cache-info')
       const before = await kept?.read(file, aboutLifetimes)
       const text = before?.text ?? (await read('nix-cache-info', largestInfo, demand))
-      if (text === undefined) throw new CacheTrouble('it has no nix-cache-info')
+      if (text === undefined)
+        throw new CacheTrouble('it has no nix-cache-info, or does not show it without credentials')
       const value = (field: string) => new RegExp(`^${field}: *(.*?)\\s*$`, 'm').exec(text)?.[1]
       const storeDir = value('StoreDir')
       if (storeDir !== '/nix/store') {
@@ -103,7 +104,7 @@ export function openCache(address: CacheAddress, options: CacheOptions): Cache {
       if (!before) kept?.write(file, text)
       const priority = value('Priority') ?? ''
       return {
-        priority: address.priority ?? (/^\d{1,9}$/.test(priority) ? Number(priority) : defaultPriority),
+        priority: address.priority ?? (/^-?\d{1,9}$/.test(priority) ? Number(priority) : defaultPriority),
       }
     },
 

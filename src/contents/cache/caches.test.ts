@@ -114,12 +114,14 @@ describe('binary caches', () => {
 
   it('of another store, or that are none, are left alone and told of', async () => {
     const other = { '/nix-cache-info': { body: 'StoreDir: /gnu/store\n' }, [fileOf(a)]: good }
-    const all = await open([other, {}, { ...info, [fileOf(a)]: good }])
-    assert.equal(whose(await all.lookUp(a)), all.nameOf(2))
-    assert.equal(whose(await all.lookUp(a)), all.nameOf(2))
+    const page = { '/nix-cache-info': { body: '<html>Sign in to our network</html>' }, [fileOf(a)]: good }
+    const all = await open([other, {}, page, { ...info, [fileOf(a)]: good }])
+    assert.equal(whose(await all.lookUp(a)), all.nameOf(3))
+    assert.equal(whose(await all.lookUp(a)), all.nameOf(3))
     assert.deepEqual([all.requests(0), all.requests(1)], [['/nix-cache-info'], ['/nix-cache-info']])
     assert.deepEqual(all.troubles.toSorted(), [
-      'it has no nix-cache-info',
+      'it does not tell its StoreDir',
+      'it has no nix-cache-info, or does not show it without credentials',
       'it is of another store than /nix/store',
     ])
   })

@@ -30,6 +30,11 @@ describe('parseCacheAddress', () => {
     )
     assert.equal(told('file:///srv/cache?trusted=0')?.url, 'file:///srv/cache/')
     assert.equal(told('file:///srv/cache?trusted=0')?.trusted, false)
+    assert.equal(told('http://h?trusted=yes')?.trusted, true)
+    assert.equal(told('http://h?priority=-5')?.priority, -5)
+    assert.equal(told('http://h?priority=first')?.priority, undefined)
+    // Not percent-encoded.
+    assert.equal(told('http://me:50%@h')?.authorization, `Basic ${Buffer.from('me:50%').toString('base64')}`)
     for (const other of ['daemon', 'local', '/nix/store', 's3://bucket', 'ssh-ng://host', ''])
       assert.equal(told(other), undefined, other)
   })

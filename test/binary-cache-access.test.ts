@@ -1,0 +1,206 @@
+import assert from 'node:assert/strict'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { execa } from 'execa'
+import { basic } from '../src/contents/cache/address.ts'
+import { hasCode } from '../src/errors.ts'
+import { makeCache, nix } from './support/binary-cache.ts'
+import {
+  auto,
+  built,
+  caches,
+  openCacheImages,
+  origins,
+  removed,
+  type CacheImages,
+} from './support/cache-images.ts'
+import { commandsIn, documents } from './support/documents.ts'
+import { until } from './support/until.ts'
+import type { Failure } from './support/workspace.ts'
+
+let images: CacheImages
+let paths: string[]
+const servers: Server[] = []
+const config = process.env['NIX_CONFIG']
+before(async () => {
+  images = await openCacheImages()
+  paths = await built(images.set, ['apart', 'odd'])
+  await makeCache(join(images.root, 'zstd'), paths, { compression: 'zstd', secret: images.key.secret })
+  await makeCache(join(images.root, 'unsigned'), paths, { compression: 'none' })
+})
+after(async () => {
+  process.env['NIX_CONFIG'] = config ?? ''
+  for (const server of servers) server.close()
+  await images.dispose()
+})
+
+/** A cache as S3 has it: below a path, 403 in XML for what is not there; `answer` comes first. */
+async function bucket(
+  folder: string,
+  host: string,
+  answer: (path: string, headers: IncomingHttpHeaders) => { status: number; location?: string } | undefined,
+) {
+  const seen: { path: string; authorization: string | undefined }[] = []
+  const most = { open: 0, now: 0 }
+  const server = createServer((request, response) => {
+    most.now += 1
+    most.open = Math.max(most.open, most.now)
+    response.on('close', () => (most.now -= 1))
+    const path = (request.url ?? '').replace('/bucket/', '')
+    seen.push({ path, authorization: request.headers.authorization })
+    const given = answer(path, request.headers)
+    const respond = async () => {
+      await sleep(5) // so that requests would overlap
+      const file = given ? undefined : await readFile(join(images.root, folder, path)).catch(() => undefined)
+      if (given)
+        response.writeHead(given.status, given.location === undefined ? {} : { Location: given.location })
+      else if (!file) response.writeHead(403, { 'Content-Type': 'application/xml' })
+      response.end(file ?? '<Error><Code>AccessDenied</Code></Error>')
+    }
+    void respond()
+  })
+  servers.push(server)
+  await new Promise<void>((resolve) => server.listen(0, host, resolve))
+  const { port } = server.address() as AddressInfo
+  return { url: `http://${host}:${port}/bucket`, seen, most: () => most.open }
+}
+
+describe('caches that want credentials, and those that have only a part', () => {
+  it('get their own login, also behind a redirect, on few connections, in the order of priorities', async () => {
+    const { root, workspace } = images
+    const fromStore = await images.made(['apart'], {})
+    const netrc = join(workspace.folder, 'netrc')
+    await writeFile(
+      netrc,
+      'machine 127.0.0.1 login me password mine\nmachine 127.0.0.2 login you password yours\n',
+    )
+    const [mine, yours] = [basic('me', 'mine'), basic('you', 'yours')]
+    const refuses = (secret: string, { authorization }: IncomingHttpHeaders) =>
+      authorization === secret ? undefined : { status: 401 }
+    const second = await bucket('zstd', '127.0.0.2', (_path, headers) => refuses(yours, headers))
+    const names = (await readdir(join(root, 'zstd'))).filter((name) => name.endsWith('.narinfo'))
+    const texts = await Promise.all(names.map((name) => readFile(join(root, 'zstd', name), 'utf8')))
+    const ofLib = names[texts.findIndex((text) => /^StorePath: .*-lib$/m.test(text))]
+    const first = await bucket('zstd', '127.0.0.1', (path, headers) => {
+      if (path === ofLib) return { status: 403 }
+      const isNar = path.startsWith('nar/')
+      return (
+        refuses(mine, headers) ?? (isNar ? { status: 307, location: `${second.url}/${path}` } : undefined)
+      )
+    })
+    process.env['NIX_CONFIG'] = `netrc-file = ${netrc}\n${config ?? ''}`
+    const given = {
+      ...caches(`file://${root}/unsigned?trusted=1&priority=99 ${first.url}?priority=1`),
+      NIXERY_CACHE_CONNECTIONS: '2',
+    }
+    const { digests, events } = await images.made(['apart'], given)
+    assert.deepEqual(digests, fromStore.digests)
+    assert.deepEqual([...new Set(first.seen.map(({ authorization }) => authorization))], [mine])
+    assert.deepEqual([...new Set(second.seen.map(({ authorization }) => authorization))], [yours])
+    assert.equal(second.seen.length, 2)
+    assert.equal(first.most(), 2)
+    const downloaded = events.flatMap((event) =>
+      event.type === 'downloaded' ? [event.cache.split('/')[2] ?? ''] : [],
+    )
+    assert.deepEqual(
+      downloaded.toSorted((a, b) => a.length - b.length),
+      ['', new URL(first.url).host, new URL(first.url).host],
+    )
+  })
+
+  it('do not give paths that are content-addressed and unsigned, or compressed by something rare: Nix does', async () => {
+    const { root, workspace, key } = images
+    const set = await workspace.packageSet(`
+      addressed = run "addressed" "echo \${./default.nix} > $out"; rare = run "rare" "echo > $out";`)
+    const [addressed = '', rare = ''] = await built(set, ['addressed', 'rare'])
+    const folder = join(root, 'partly')
+    await makeCache(folder, [addressed], { compression: 'none', secret: key.secret })
+    await makeCache(folder, [rare], { compression: 'bzip2', secret: key.secret })
+    for (const name of await readdir(folder)) {
+      const text = name.endsWith('.narinfo') ? await readFile(join(folder, name), 'utf8') : ''
+      if (/^CA: /m.test(text)) await writeFile(join(folder, name), text.replace(/^Sig: .*\n/m, ''))
+    }
+    const ofSet = { NIXERY_PKGS_PATH: set }
+    const refused = (name: string, reason: RegExp) =>
+      assert.rejects(images.made([name], { ...ofSet, ...caches(`file://${folder}`) }), (error) => {
+        assert.ok(hasCode(error, 'BUILD_FAILED'))
+        assert.match(error.message, reason)
+        return true
+      })
+    await refused(
+      'addressed',
+      /-default.nix is in no binary cache:\n.* without a signature, as content-addressed/,
+    )
+    await refused('rare', /-rare is in no binary cache:\n.* compressed by bzip2/)
+    await removed([addressed, rare])
+    const { events } = await images.made(['addressed', 'rare'], { ...ofSet, ...auto(`file://${folder}`) })
+    assert.deepEqual(origins(events), ['nix', 'nix'])
+  })
+
+  it('are followed by the next cache, and then by Nix for the whole image, when they break half-way', async () => {
+    const fromStore = await images.made(['apart'], {})
+    await removed(paths.filter((path) => path.endsWith('-apart')))
+    let given = 0
+    const breaks = await images.liar(/nar\//, (honest) => ({ body: honest, cut: (given += 1) > 1 }))
+    const lacks = await images.liar(/nar\//, () => ({ status: 404 }))
+    const { digests, events } = await images.made(['apart'], auto(`${breaks}?priority=1 ${lacks}?priority=2`))
+    await images.endLiars()
+    assert.deepEqual(digests, fromStore.digests)
+    const from = origins(events)
+    assert.deepEqual([from[0], from.at(-1)], ['caches', 'nix'])
+    const warned = events.flatMap((event) => (event.type === 'warning' ? [event.message] : [])).join('\n')
+    for (const url of [breaks, lacks])
+      assert.match(warned, new RegExp(`the binary cache ${url} .*does not give`))
+    assert.equal(given > 1, true)
+  })
+})
+
+describe('the guide to images from a binary cache', () => {
+  it('works, command by command', async () => {
+    const { workspace } = images
+    const set = await workspace.packageSet(`
+      hello = script "hello" "echo hi"; other = script "other" "echo other";`)
+    const folder = join(workspace.folder, 'guide')
+    await mkdir(folder)
+    const commands = commandsIn(documents().get('docs/from-a-cache.md') ?? '')
+    const [key = '', build = '', copy = '', serve = ''] = commands.map((command) =>
+      command.replace('/path/to/my-packages', set),
+    )
+    for (const command of [key, build, copy]) await nix('bash', ['-euc', `cd ${folder}; ${command}`])
+    await removed([(await readFile(join(folder, 'paths'), 'utf8')).trim()])
+    const bin = join(folder, 'bin')
+    await mkdir(bin)
+    // The command is a server's whole environment, and so `nixery` stands for nothing here.
+    await writeFile(join(bin, 'nixery'), '#!/bin/sh\nexec env\n', { mode: 0o755 })
+    const { stdout } = await execa('bash', ['-euc', serve], {
+      cwd: folder,
+      extendEnv: false,
+      env: { PATH: `${bin}:/usr/bin:/bin` },
+    })
+    const settings = stdout.split('\n').filter((line) => line.startsWith('NIXERY_'))
+    const server = await workspace.serve(
+      Object.fromEntries(
+        settings.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+      ),
+    )
+    const pull = async (name: string) => {
+      const answer = await fetch(`http://${server.address}/v2/${name}/manifests/latest`)
+      const text = await answer.text()
+      return {
+        status: answer.status,
+        message: (JSON.parse(text) as Partial<Failure>).errors?.[0]?.message ?? '',
+      }
+    }
+    const pulled = await pull('hello')
+    assert.equal(pulled.status, 200, pulled.message)
+    for (const line of ['evaluation writes nothing to the Nix store', 'path downloaded', 'build finished'])
+      await until(() => server.log.some(({ msg }) => msg.startsWith(line)), line)
+    const refused = await pull('other')
+    assert.match(refused.message, /-other is in no binary cache:\n {2}file:\/\/… does not have it/)
+    await server.stop()
+  })
+})
