@@ -90,8 +90,8 @@ async function fromSpec(context: Context, spec: ImageSpec): Promise<BuiltImage> 
   }
   const { origin } = context
   if (origin && (origin.mode === 'caches' || !(await isInStore(context, roots)))) {
-    const built = await fromCaches({ ...context, origin }, roots, (closure, contents, signal) =>
-      fromContents({ ...context, contents, signal }, spec, closure),
+    const built = await fromCaches({ ...context, origin }, roots, (closure, parts) =>
+      fromContents({ ...context, ...parts }, spec, closure),
     )
     if (built) return built
   }

@@ -14,11 +14,12 @@ import { BadPath } from '../contents/cache/trouble.ts'
 import { walkCaches } from '../contents/cache/walk.ts'
 import type { Contents } from '../contents/contents.ts'
 import { NixeryError } from '../errors.ts'
-import type { PathFacts, StorePath } from '../image/store-path.ts'
+import type { StorePath } from '../image/store-path.ts'
 import { unwanted } from '../queue/demand.ts'
 import { closureOf } from './closure.ts'
-import { memberKey } from './layers.ts'
+import { createPackedAhead, type PackedAhead } from './packed-ahead.ts'
 import type { PackingDeps } from './packing.ts'
+import { passToFetch } from './to-fetch.ts'
 
 /** Binary caches from which images are made without a Nix store. */
 export type CacheOrigin = {
@@ -76,8 +77,11 @@ export async function fromCaches<Made>(
   }
 }
 
-/** Makes an image from its closure. @param signal cancels it */
-type Make<Made> = (closure: Closure, contents: Contents, signal: AbortSignal) => Promise<Made>
+/** Makes an image from its closure. The signal cancels it. */
+type Make<Made> = (
+  closure: Closure,
+  parts: Pick<PackingDeps, 'contents' | 'signal' | 'packedAhead'>,
+) => Promise<Made>
 
 async function attempts<Made>(
   deps: CacheDeps,
@@ -96,14 +100,16 @@ async function attempts<Made>(
   let failure: BadPath | undefined
   const listener = downloadEvents(emit)
   for (let failures = 0; failures < mostFailures; failures++) {
-    const ahead = createAhead(origin.room, listener, deps)
+    const ahead = createAhead(origin.room, listener, { ...deps, onCome: (found) => packedAhead.offer(found) })
+    const packedAhead = createPackedAhead({ ...deps, ahead, room: origin.room })
     try {
-      const answer = await attempt({ ...deps, onTrouble, listener, ahead }, roots, make, known)
+      const answer = await attempt({ ...deps, onTrouble, listener, ahead, packedAhead }, roots, make, known)
       if ('made' in answer) return answer.made
       if ('failure' in answer) ({ failure } = answer)
       else if (origin.mode === 'auto') return undefined
       else throw failure ?? lacking(answer)
     } finally {
+      await packedAhead.close()
       await ahead.close()
       listener.flush()
     }
@@ -116,7 +122,11 @@ async function attempts<Made>(
 type Failures = { readonly avoid: Set<string>; readonly requestedAgain: Set<string> }
 
 type AttemptDeps = CacheDeps &
-  Pick<LookUpOptions, 'onTrouble'> & { readonly listener: DownloadListener; readonly ahead: Ahead }
+  Pick<LookUpOptions, 'onTrouble'> & {
+    readonly listener: DownloadListener
+    readonly ahead: Ahead
+    readonly packedAhead: PackedAhead
+  }
 
 async function attempt<Made>(
   deps: AttemptDeps,
@@ -124,16 +134,11 @@ async function attempt<Made>(
   make: Make<Made>,
   { avoid, requestedAgain }: Failures,
 ): Promise<{ made: Made } | { failure: BadPath } | NotInCaches> {
-  const { origin, emit, signal, urgency, onTrouble, ahead, catalog, packer } = deps
+  const { origin, emit, signal, urgency, onTrouble, ahead, packedAhead, catalog, packer } = deps
   const began = performance.now()
-  const wanted = isToFetch(catalog, packer.compressorId)
-  const onFound = (found: InCache) => {
-    // A failure only means that the download begins later.
-    void wanted(factsOf(found)).then(
-      (isWanted) => isWanted && !signal.aborted && ahead.begin(found),
-      () => {},
-    )
-  }
+  const onFound = passToFetch({ catalog, compressorId: packer.compressorId }, (found) => {
+    if (!signal.aborted) ahead.begin(found)
+  })
   const walked = await walkCaches(origin.caches, roots, { signal, urgency, avoid, onTrouble, onFound }).catch(
     (error: unknown) => {
       throw signal.aborted ? unwanted(signal.reason) : error
@@ -141,12 +146,19 @@ async function attempt<Made>(
   )
   if (signal.aborted) throw unwanted(signal.reason)
   if ('reasons' in walked) return walked
+  // From now on downloading and packing are in the order of the layers.
+  ahead.stop()
+  packedAhead.stop()
   const facts = [...walked.values()].map(factsOf)
   const narBytes = facts.reduce((sum, { narSize }) => sum + narSize, 0)
   const ms = performance.now() - began
   emit({ type: 'realised', origin: 'caches', paths: facts.length, narBytes, ms })
   try {
-    const made = await make(closureOf(roots, facts), contentsOf(deps, walked), signal)
+    const made = await make(closureOf(roots, facts), {
+      contents: contentsOf(deps, walked),
+      signal,
+      packedAhead,
+    })
     // Not earlier: stored facts are trusted, and only now all paths have been read.
     await catalog.rememberPathFacts(facts)
     return { made }
@@ -161,20 +173,6 @@ async function attempt<Made>(
     else avoid.add(one)
     origin.caches.forget(cache, storePath)
     return { failure: error }
-  }
-}
-
-/** Reports whether a path will probably be downloaded: no layer has been packed from it yet. */
-function isToFetch(
-  catalog: CacheDeps['catalog'],
-  compressorId: string,
-): (facts: PathFacts) => Promise<boolean> {
-  return async (facts) => {
-    const [listings, members] = await Promise.all([
-      catalog.listings([facts]),
-      catalog.members([memberKey(facts, compressorId)]),
-    ])
-    return listings.size === 0 && members.size === 0
   }
 }
 

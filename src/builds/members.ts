@@ -7,14 +7,17 @@ import type { Catalog, Member, MemberKey } from '../catalog/catalog.ts'
 import { hasCode } from '../errors.ts'
 import { MemberGone } from '../layers/pack.ts'
 import type { Blobs } from './blobs.ts'
+import type { PackedAhead, ReadyLayer } from './packed-ahead.ts'
 
 /** A range of a local file. */
 export type LocalMember = { readonly file: string; readonly offset: number; readonly length: number }
 
-/** Members of other layers, as local files. */
+/** Members of other layers, and of paths that are packed already, as local files. */
 export type OpenMembers = {
   /** By key, without unknown members and those of incomplete blobs. */
   readonly members: ReadonlyMap<MemberKey, LocalMember>
+  /** Of them, those of paths that are packed already and in no layer yet, with the listings of the paths. */
+  readonly ahead: ReadonlyMap<MemberKey, string | undefined>
   /** Called when a member is damaged: all blobs are hashed before they are used again. */
   doubt(): Promise<void>
   /** Removes downloaded files. */
@@ -23,41 +26,79 @@ export type OpenMembers = {
   gone(): Error
 }
 
+export type MembersDeps = {
+  readonly catalog: Pick<Catalog, 'members'>
+  readonly blobs: Blobs
+  readonly packedAhead?: Pick<PackedAhead, 'take'> | undefined
+}
+
 /** Looks up members, and downloads those of a remote store. */
 export async function openMembers(
-  { catalog, blobs }: { readonly catalog: Pick<Catalog, 'members'>; readonly blobs: Blobs },
+  { catalog, blobs, packedAhead }: MembersDeps,
   keys: readonly MemberKey[],
 ): Promise<OpenMembers> {
-  const known = await catalog.members(keys)
-  const members = new Map<MemberKey, LocalMember>()
+  const { members, ahead, release: releaseAhead } = await openAhead(packedAhead, keys)
   const copies: string[] = []
-  await Promise.all(
-    Array.from(known, async ([key, member]) => {
-      const size = await blobs.find(member.digest)
-      if (size === undefined || member.offset + member.length > size) return
-      const file = blobs.file(member.digest)
-      if (file !== undefined) {
-        members.set(key, { file, offset: member.offset, length: member.length })
-        return
-      }
-      const copy = join(blobs.spoolDirectory, randomUUID())
-      copies.push(copy)
-      if (await download(blobs, member, copy))
-        members.set(key, { file: copy, offset: 0, length: member.length })
+  const release = async () => {
+    await Promise.all([releaseAhead(), ...copies.map((copy) => rm(copy, { force: true }))])
+  }
+  try {
+    const known = await catalog.members(keys.filter((key) => !members.has(key)))
+    await Promise.all(
+      Array.from(known, async ([key, member]) => {
+        const size = await blobs.find(member.digest)
+        if (size === undefined || member.offset + member.length > size) return
+        const file = blobs.file(member.digest)
+        if (file !== undefined) {
+          members.set(key, { file, offset: member.offset, length: member.length })
+          return
+        }
+        const copy = join(blobs.spoolDirectory, randomUUID())
+        copies.push(copy)
+        if (await download(blobs, member, copy))
+          members.set(key, { file: copy, offset: 0, length: member.length })
+      }),
+    )
+    return {
+      members,
+      ahead,
+      release,
+      gone: () => new MemberGone(),
+      async doubt() {
+        await Promise.all(
+          [...new Set([...known.values()].map(({ digest }) => digest))].map((digest) => blobs.doubt(digest)),
+        )
+      },
+    }
+  } catch (error) {
+    await release()
+    throw error
+  }
+}
+
+/** The members of paths that are packed already. Throws if one cannot be packed. */
+async function openAhead(packedAhead: MembersDeps['packedAhead'], keys: readonly MemberKey[]) {
+  const members = new Map<MemberKey, LocalMember>()
+  const ahead = new Map<MemberKey, string | undefined>()
+  const taken: ReadyLayer[] = []
+  const release = async () => void (await Promise.all(taken.map((ready) => ready.release())))
+  const settled = await Promise.allSettled(
+    keys.map(async (key) => {
+      const ready = await packedAhead?.take(key)
+      if (!ready) return
+      taken.push(ready)
+      const { file, spans, listings: listed } = ready.packed
+      const [span, listing] = [spans[0], listed[0]]
+      // Formats without checksums have no members that can be copied.
+      if (!span) return
+      members.set(key, { file, ...span })
+      ahead.set(key, listing)
     }),
   )
-  return {
-    members,
-    gone: () => new MemberGone(),
-    async doubt() {
-      await Promise.all(
-        [...new Set([...known.values()].map(({ digest }) => digest))].map((digest) => blobs.doubt(digest)),
-      )
-    },
-    async release() {
-      await Promise.all(copies.map((copy) => rm(copy, { force: true })))
-    },
-  }
+  const failed = settled.find((one) => one.status === 'rejected')
+  if (!failed) return { members, ahead, release }
+  await release()
+  throw failed.reason
 }
 
 async function download(blobs: Blobs, { digest, offset, length }: Member, file: string): Promise<boolean> {

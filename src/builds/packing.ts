@@ -11,6 +11,7 @@ import type { Emit } from './events.ts'
 import type { LayerSpec } from './layers.ts'
 import { linkFactsText, parseLinkFacts } from './layers.ts'
 import { openMembers } from './members.ts'
+import type { PackedAhead, ReadyLayer } from './packed-ahead.ts'
 import type { Flights, Start } from './single-flight.ts'
 
 /** What is needed to find and pack layers. */
@@ -20,6 +21,8 @@ export type PackingDeps = Demand & {
   readonly packer: Packer
   /** The contents of store paths. */
   readonly contents: Contents
+  /** Store paths that are being packed already. */
+  readonly packedAhead?: Pick<PackedAhead, 'take'>
   /** The layers that are being packed by all builds. */
   readonly packing: Flights<KnownLayer>
   readonly emit: Emit
@@ -123,10 +126,11 @@ async function packLayer(
 ): Promise<KnownLayer> {
   const started = performance.now()
   const { catalog, blobs } = deps
-  const { copied, layer: packed, file, spans, listings, facts } = await packBytes(deps, wanted, inStore, when)
+  const bytes = await packBytes(deps, wanted, inStore, when)
+  const { copied, layer: packed, file, spans, listings, facts } = bytes
   const layer: KnownLayer = { ...packed, ...(facts !== undefined && { facts }) }
   const mediaType = layerFormats[layer.compression].mediaTypes.oci
-  await blobs.publish({ digest: layer.digest, size: layer.size, mediaType }, { file })
+  await blobs.publish({ digest: layer.digest, size: layer.size, mediaType }, { file }).finally(bytes.release)
   const members = wanted.members.flatMap(({ key }, index) => {
     const span = spans[index]
     return span ? [{ key, digest: layer.digest, ...span }] : []
@@ -145,7 +149,8 @@ async function packLayer(
 }
 
 /** `facts` is the JSON text for the catalog, for the tree of links. */
-type PackedBytes = Awaited<ReturnType<Packer['pack']>> & { readonly copied: number; readonly facts?: string }
+type PackedBytes = Awaited<ReturnType<Packer['pack']>> &
+  Partial<Pick<ReadyLayer, 'release'>> & { readonly copied: number; readonly facts?: string }
 
 /** Packs a layer from members; from store paths if there are none, or if one is damaged. */
 async function packBytes(
@@ -159,6 +164,12 @@ async function packBytes(
   if (make) {
     const { entries, ...facts } = await make(contents)
     return { ...(await packer.pack([{ entries }], options)), copied: 0, facts: linkFactsText(facts) }
+  }
+  const [only] = members
+  const ready = only && members.length === 1 ? await deps.packedAhead?.take(only.key) : undefined
+  if (ready) {
+    when.onBegin?.()
+    return { ...ready.packed, copied: 0, release: ready.release }
   }
   const opened = await openMembers(
     deps,
@@ -183,7 +194,9 @@ async function packBytes(
   }
   try {
     if (!inStore && opened.members.size < members.length) throw opened.gone()
-    return { copied: opened.members.size, ...(await packer.pack(await piecesOf(true), options)) }
+    const packed = await packer.pack(await piecesOf(true), options)
+    const listings = members.map(({ key }, index) => packed.listings[index] ?? opened.ahead.get(key))
+    return { ...packed, listings, copied: opened.members.size - opened.ahead.size }
   } catch (error) {
     if (!(error instanceof MemberGone)) throw error
     await opened.doubt()

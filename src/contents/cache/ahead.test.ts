@@ -3,12 +3,13 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { hasCode } from '../../errors.ts'
 import { file } from '../../layers/testing.ts'
 import { createLimiter } from '../../queue/limiter.ts'
 import { createAhead } from './ahead.ts'
 import { createBudget } from './budget.ts'
-import type { CacheRoom } from './fetch.ts'
+import { downloadsAtOnce, type CacheRoom } from './fetch.ts'
 import { inCache, pathOf } from './testing.ts'
 import { CacheTrouble } from './trouble.ts'
 
@@ -92,5 +93,38 @@ describe('downloads that begin before they are needed', () => {
     ahead.begin(hanging[1])
     assert.equal(ahead.take(hanging[0], {}), undefined)
     assert.deepEqual([files(), [...room.ahead]], [[], []])
+  })
+
+  it('begin with the largest, a few at a time, until they are stopped', async () => {
+    const order: string[] = []
+    const answers: (() => void)[] = []
+    const asked = (name: string, size: number) =>
+      inCache(pathOf(name), file(name.padEnd(size)), (nar) => {
+        order.push(name)
+        const { promise, resolve } = Promise.withResolvers<Buffer>()
+        answers.push(() => resolve(nar))
+        return promise
+      })[1]
+    const room = { ...roomWith(1e6), downloads: createLimiter(downloadsAtOnce) }
+    const ahead = createAhead(room, { onBytes() {}, onDownloaded() {} }, {})
+    for (let index = 0; index < downloadsAtOnce; index++) ahead.begin(asked(`${index}`, 1))
+    for (const [name, size] of Object.entries({ small: 10, large: 3000, middle: 200, last: 5 }))
+      ahead.begin(asked(name, size))
+    const until = async (count: number) => {
+      while (order.length < count) await setImmediate()
+      for (let turn = 0; turn < 20; turn++) await setImmediate()
+      assert.equal(order.length, count)
+    }
+    await until(downloadsAtOnce)
+    for (const [index, name] of ['large', 'middle'].entries()) {
+      answers[index]?.()
+      await until(downloadsAtOnce + index + 1)
+      assert.equal(order.at(-1), name)
+    }
+    ahead.stop()
+    for (const answer of answers) answer()
+    assert.equal(ahead.take(pathOf('small'), {}), undefined)
+    await ahead.close()
+    assert.deepEqual([order.length, files(), [...room.ahead]], [downloadsAtOnce + 2, [], []])
   })
 })

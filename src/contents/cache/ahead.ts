@@ -1,57 +1,111 @@
 import type { StorePath } from '../../image/store-path.ts'
 import { urgencies, type PartialDemand } from '../../queue/demand.ts'
 import type { InCache } from './caches.ts'
-import { fetchNar, holding, spooledSize, type CacheRoom, type DownloadListener, type Held } from './fetch.ts'
+import {
+  downloadsAtOnce,
+  fetchNar,
+  holding,
+  spooledSize,
+  type CacheRoom,
+  type DownloadListener,
+  type Held,
+} from './fetch.ts'
 
 /**
  * Downloads of one image that begin as soon as a path's narinfo is verified, while narinfos of other paths are still
  * awaited: a closure is asked for in as many round trips as its references are deep.
  */
 export type Ahead = {
-  /** Begins to download a path, if there is room and nobody else has begun. */
+  /** Downloads a path if there is room and nobody else has begun: a few at a time, the largest first. */
   begin(found: InCache): void
   /**
    * A download that has begun, once: from then on it is the caller's, and ends with the caller's signal.
    * @returns undefined for any other path; rejects as `download` does
    */
   take(path: StorePath, demand: PartialDemand): Promise<Held> | undefined
-  /** Ends downloads that nobody has taken, and removes what has come. Nothing begins any more. */
+  /** Nothing begins any more. */
+  stop(): void
+  /** The same; and ends downloads that nobody has taken, and removes what has come. */
   close(): Promise<void>
 }
 
-/**
- * @param urgency that of the image
- */
+export type AheadOptions = Pick<PartialDemand, 'urgency'> & {
+  /** Hears of paths that have come. */
+  readonly onCome?: (found: InCache) => void
+}
+
+/** Paths that wait to be downloaded ahead; beyond them, paths are downloaded when they are needed. */
+const mostWaiting = 1000
+
+/** Takes the largest of some paths out of them. */
+export function takeLargest(waiting: Set<InCache>): InCache | undefined {
+  let best: InCache | undefined
+  for (const one of waiting) if (!best || one.narinfo.narSize > best.narinfo.narSize) best = one
+  if (best) waiting.delete(best)
+  return best
+}
+
+/** @param options the urgency is that of the image */
 export function createAhead(
   room: CacheRoom,
   listener: DownloadListener,
-  { urgency }: Pick<PartialDemand, 'urgency'>,
+  { urgency, onCome }: AheadOptions,
 ): Ahead {
+  const waiting = new Set<InCache>()
   const begun = new Map<StorePath, { readonly held: Promise<Held>; readonly ending: AbortController }>()
-  let isClosed = false
-  return {
-    begin(found) {
-      const { storePath, narHash } = found.narinfo
-      if (isClosed || begun.has(storePath) || room.ahead.has(narHash)) return
-      // Of a budget of their own: were they to wait for room, or others for theirs, all could wait for each other.
-      const giveBack = room.budgetAhead.takeNow(spooledSize(found, room))
-      if (!giveBack) return
-      room.ahead.add(narHash)
-      const over = () => {
-        room.ahead.delete(narHash)
-        giveBack()
-      }
-      const ending = new AbortController()
-      const demand = { urgency: urgency ?? (() => urgencies.waiting), signal: ending.signal }
-      const held = fetchNar(found, room, listener, demand).then(
+  let running = 0
+  let isOver = false
+
+  const download = (found: InCache) => {
+    const { storePath, narHash } = found.narinfo
+    if (begun.has(storePath) || room.ahead.has(narHash)) return
+    // Of a budget of their own: were they to wait for room, or others for theirs, all could wait for each other.
+    const giveBack = room.budgetAhead.takeNow(spooledSize(found, room))
+    if (!giveBack) return
+    room.ahead.add(narHash)
+    running += 1
+    const over = () => {
+      room.ahead.delete(narHash)
+      giveBack()
+    }
+    const ending = new AbortController()
+    const demand = { urgency: urgency ?? (() => urgencies.waiting), signal: ending.signal }
+    const held = fetchNar(found, room, listener, demand)
+      .then(
         (source) => holding(source, over),
         (error: unknown) => {
           over()
           throw error
         },
       )
-      held.catch(() => {}) // told to who takes it
-      begun.set(storePath, { held, ending })
+      .finally(() => {
+        running -= 1
+        next()
+      })
+    held.then(
+      () => onCome?.(found),
+      () => {}, // told to who takes it
+    )
+    begun.set(storePath, { held, ending })
+  }
+  const next = () => {
+    while (!isOver && running < downloadsAtOnce) {
+      const found = takeLargest(waiting)
+      if (!found) break
+      download(found)
+    }
+  }
+  const stop = () => {
+    isOver = true
+    waiting.clear()
+  }
+
+  return {
+    stop,
+    begin(found) {
+      if (isOver || waiting.size >= mostWaiting) return
+      waiting.add(found)
+      next()
     },
     take(path, { signal }) {
       const found = begun.get(path)
@@ -65,7 +119,7 @@ export function createAhead(
       return held.finally(() => signal.removeEventListener('abort', end))
     },
     async close() {
-      isClosed = true
+      stop()
       const left = [...begun.values()]
       begun.clear()
       for (const { ending } of left) ending.abort()

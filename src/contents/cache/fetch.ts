@@ -9,6 +9,9 @@ import type { Budget } from './budget.ts'
 import type { InCache } from './caches.ts'
 import { download, isAmong, largestFile, type DownloadOptions } from './download.ts'
 
+/** Downloads at once, over all caches; narinfos are not counted. */
+export const downloadsAtOnce = 8
+
 /** What all contents of caches share. */
 export type CacheRoom = {
   /** Where NARs lie while they are read. */

@@ -4,7 +4,7 @@ import { createLimiter } from '../../queue/limiter.ts'
 import { parseCacheAddress } from './address.ts'
 import { createBudget } from './budget.ts'
 import { openCache } from './cache.ts'
-import type { CacheRoom } from './fetch.ts'
+import { downloadsAtOnce, type CacheRoom } from './fetch.ts'
 import { createCaches, type Caches } from './caches.ts'
 import { createKept, type CacheFiles } from './kept.ts'
 import { largestNetrc, parseNetrc } from './netrc.ts'
@@ -33,9 +33,6 @@ export type CacheSettings = {
 }
 
 export type OpenCaches = { readonly caches: Caches; readonly room: CacheRoom; close(): Promise<void> }
-
-/** Downloads at once, over all caches; narinfos are not counted. */
-const downloadsAtOnce = 8
 
 /**
  * Opens the caches that can be read; logs a line for each other cache, and for each invalid key. Nothing is requested
