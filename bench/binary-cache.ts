@@ -1,6 +1,8 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { hash } from 'node:crypto'
+import { mkdir, readdir, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
+import { removeOld } from '../src/fs/remove-old.ts'
 import { serveByNginx } from '../test/support/binary-cache.ts'
 import type { LinkJob } from './child/link.ts'
 import type { Context } from './context.ts'
@@ -22,20 +24,56 @@ export const nixOptions = [
 
 /** Makes a binary cache of store paths and all that they need. @param store where they are, if not in Nix's own store */
 export async function makeBinaryCache(
-  context: Pick<Context, 'folder' | 'signal'>,
+  { signal }: Pick<Context, 'signal'>,
+  folder: string,
   paths: readonly string[],
   compression: Compression,
   store?: string,
 ): Promise<BinaryCache> {
-  const folder = await context.folder(compression)
-  const [secret, open] = [join(folder, 'secret'), join(folder, 'public')]
-  const options = { cancelSignal: context.signal }
-  await execa('nix-store', ['--generate-binary-cache-key', 'bench-1', secret, open], options)
-  const files = join(folder, 'cache')
-  const to = ['--to', `file://${files}?compression=${compression}&secret-key=${secret}`]
+  const secret = join(folder, 'secret')
+  const options = { cancelSignal: signal }
+  await mkdir(folder, { recursive: true })
+  await execa(
+    'nix-store',
+    ['--generate-binary-cache-key', 'bench-1', secret, join(folder, 'public')],
+    options,
+  )
+  const to = ['--to', `file://${join(folder, 'cache')}?compression=${compression}&secret-key=${secret}`]
   const from = store === undefined ? [] : ['--from', store]
   await execa('nix', [...nixOptions, 'copy', ...from, ...to, ...paths], options)
-  return { folder: files, key: (await readFile(open, 'utf8')).trim() }
+  return openBinaryCache(folder)
+}
+
+const openBinaryCache = async (folder: string): Promise<BinaryCache> => ({
+  folder: join(folder, 'cache'),
+  key: (await readFile(join(folder, 'public'), 'utf8')).trim(),
+})
+
+/**
+ * The same, but made only once for the same paths: with xz, half a gigabyte takes minutes.
+ * @param name of the kind of cache; one of an earlier kind of paths is removed
+ */
+export async function keepBinaryCache(
+  { cacheFolder, signal, say }: Pick<Context, 'cacheFolder' | 'signal' | 'say'>,
+  name: string,
+  paths: readonly string[],
+  compression: Compression,
+): Promise<BinaryCache> {
+  const kind = `${name}-${compression}-`
+  const kept = `${kind}${hash('sha256', paths.toSorted().join('\n')).slice(0, 16)}`
+  const folder = join(cacheFolder, kept)
+  try {
+    return await openBinaryCache(folder)
+  } catch {
+    // It has not been made yet.
+  }
+  say(`making a cache with ${compression}`)
+  await mkdir(cacheFolder, { recursive: true })
+  const only = (entry: string) => entry.startsWith(kind)
+  await removeOld(cacheFolder, { olderThan: 0, only })
+  await makeBinaryCache({ signal }, `${folder}.new`, paths, compression)
+  await rename(`${folder}.new`, folder)
+  return openBinaryCache(folder)
 }
 
 /** The files with NARs in a cache. */

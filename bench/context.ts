@@ -9,6 +9,10 @@ export type Context = {
   readonly runs: number
   /** Small inputs and few runs, to check that the benchmark works. */
   readonly quick: boolean
+  /** Also what takes minutes to prepare the first time. */
+  readonly slow: boolean
+  /** A folder for what is worth keeping for later runs. */
+  readonly cacheFolder: string
   /** The folder of the demo package set. */
   readonly packages: string
   /** Creates a folder, which is removed after the case. */
@@ -25,7 +29,10 @@ export type Context = {
   readonly signal: AbortSignal
 }
 
-export type ContextOptions = Pick<Context, 'runs' | 'quick' | 'packages' | 'settings' | 'say' | 'signal'>
+export type ContextOptions = Pick<
+  Context,
+  'runs' | 'quick' | 'slow' | 'cacheFolder' | 'packages' | 'settings' | 'say' | 'signal'
+>
 
 /** Runs a case with a context, and cleans up afterwards. */
 export async function withContext<T>(

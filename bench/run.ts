@@ -50,6 +50,7 @@ const usage = `usage: npm run bench -- [options]
   --only CASE        one of: ${cases.map(({ name }) => name).join(' ')}; may be repeated
   --runs N           how often to repeat each measurement (5; with --quick 2)
   --quick            small inputs and few runs, to check that the benchmark works
+  --slow             also what takes minutes to prepare the first time
   --set NAME=VALUE   a setting for every server; may be repeated
   --json FILE        also write the results to this file; they are always in bench/results/
   --compare FILE     compare with the results of an earlier run
@@ -60,6 +61,7 @@ const { values: options } = parseArgs({
     only: { type: 'string', multiple: true },
     runs: { type: 'string' },
     quick: { type: 'boolean', default: false },
+    slow: { type: 'boolean', default: false },
     set: { type: 'string', multiple: true, default: [] },
     json: { type: 'string' },
     compare: { type: 'string' },
@@ -138,7 +140,9 @@ async function bench(): Promise<boolean> {
   const started = performance.now()
   const found: CaseResult[] = []
   for (const one of chosen) {
-    const given = { runs, quick: options.quick, packages, settings, say, signal: stop.signal }
+    const cacheFolder = join(NIXERY_CACHE, 'bench')
+    const { quick, slow } = options
+    const given = { runs, quick, slow, cacheFolder, packages, settings, say, signal: stop.signal }
     const result = await measure(one, given)
     found.push(result)
     say(...caseLines(result, earlier))
