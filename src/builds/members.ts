@@ -26,15 +26,14 @@ export type OpenMembers = {
   gone(): Error
 }
 
-export type MembersDeps = {
-  readonly catalog: Pick<Catalog, 'members'>
+export type MembersDeps = Pick<Catalog, 'members'> & {
   readonly blobs: Blobs
   readonly packedAhead?: Pick<PackedAhead, 'take'> | undefined
 }
 
 /** Looks up members, and downloads those of a remote store. */
 export async function openMembers(
-  { catalog, blobs, packedAhead }: MembersDeps,
+  { members: lookUp, blobs, packedAhead }: MembersDeps,
   keys: readonly MemberKey[],
 ): Promise<OpenMembers> {
   const { members, ahead, release: releaseAhead } = await openAhead(packedAhead, keys)
@@ -43,7 +42,7 @@ export async function openMembers(
     await Promise.all([releaseAhead(), ...copies.map((copy) => rm(copy, { force: true }))])
   }
   try {
-    const known = await catalog.members(keys.filter((key) => !members.has(key)))
+    const known = await lookUp(keys.filter((key) => !members.has(key)))
     await Promise.all(
       Array.from(known, async ([key, member]) => {
         const size = await blobs.find(member.digest)

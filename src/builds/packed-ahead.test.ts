@@ -64,14 +64,14 @@ function open(budgetAhead = 1e8, lie?: (nar: Buffer) => Buffer) {
     foundOf,
     keyOf,
     /** Begins with a path, and waits until it has come. */
-    async begin(found: InCache) {
+    begin: async (found: InCache) => {
       ahead.begin(found)
       await came.promise
     },
     ahead,
     fetch: (found: InCache) => fetchNar(found, room, listener, {}),
     isAllGivenBack: () => room.budgetAhead.takeNow(budgetAhead) !== undefined,
-    async close() {
+    close: async () => {
       await packed.close()
       await ahead.close()
     },
@@ -87,7 +87,7 @@ describe('paths that are packed before the layers are planned', () => {
     const [found, other] = [foundOf('a', tree), foundOf('b', noise(300_000))]
     await begin(found)
     const members = await openMembers(
-      { catalog: { members: async () => new Map() }, blobs: {} as never, packedAhead: packed },
+      { members: async () => new Map(), blobs: {} as never, packedAhead: packed },
       [keyOf(found), keyOf(other)],
     )
     const member = members.members.get(keyOf(found)) ?? assert.fail('it was not packed')

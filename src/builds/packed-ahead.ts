@@ -79,11 +79,12 @@ export function createPackedAhead({
     return undefined
   }
   const next = () => {
-    while (!isOver && running < atOnce) {
+    for (let free = isOver ? 0 : atOnce - running; free > 0;) {
       const found = takeLargest(waiting)
-      if (!found) break
+      if (!found) return
       const giveBack = budgetAhead.takeNow(largestFile(found.narinfo.narSize))
       if (!giveBack) continue
+      free -= 1
       running += 1
       const ready = pack(found, giveBack).finally(() => {
         running -= 1

@@ -55,9 +55,10 @@ export async function packLayers(
 ): Promise<Map<LayerKey, KnownLayer>> {
   const packing = new Map<StorePath, Promise<unknown>>()
   const contents = afterReading(deps.contents, packing)
+  const members = lookUpMembers(deps, wanted)
   const pack = (layer: LayerSpec) => {
     const ofLayer = layer.make ? { ...deps, contents } : deps
-    const packed = packShared(ofLayer, layer, true).catch((error: unknown) => {
+    const packed = packShared({ ...ofLayer, members }, layer, true).catch((error: unknown) => {
       // Another build tried to use a member that is damaged, or ended what this one waits for.
       const isOfOther = hasCode(error, 'CANCELLED') && !deps.signal.aborted
       if (error instanceof MemberGone || isOfOther) return packShared(ofLayer, layer, true)
@@ -67,6 +68,21 @@ export async function packLayers(
     return packed
   }
   return packAll(wanted, pack)
+}
+
+/** Looks up the members of all layers in one statement: building one for each layer takes longer than running it. */
+function lookUpMembers({ catalog }: PackingDeps, wanted: readonly LayerSpec[]): Catalog['members'] {
+  const all = catalog.members(wanted.flatMap(({ members }) => members.map(({ key }) => key)))
+  all.catch(() => {}) // told to who asks
+  return async (keys) => {
+    const found = await all
+    return new Map(
+      keys.flatMap((key) => {
+        const member = found.get(key)
+        return member ? [[key, member]] : []
+      }),
+    )
+  }
 }
 
 /**
@@ -92,7 +108,7 @@ export async function packFromMembers(
  * Packs a layer once for all builds that need it. It is cancelled when all of them are, unless a thread has begun. A build
  * that is cancelled earlier still waits, because its store paths are being read.
  */
-const packShared = (deps: PackingDeps, layer: LayerSpec, inStore: boolean): Promise<KnownLayer> => {
+const packShared = (deps: LayerDeps, layer: LayerSpec, inStore: boolean): Promise<KnownLayer> => {
   const { signal, urgency } = deps
   const start: Start<KnownLayer> = (demand, commit) =>
     packLayer(deps, layer, inStore, { ...demand, onBegin: commit })
@@ -118,8 +134,11 @@ async function allSettledOrThrow<T, R>(all: readonly T[], each: (one: T) => Prom
   })
 }
 
+/** `members`: those that were looked up already. */
+type LayerDeps = PackingDeps & Partial<Pick<Catalog, 'members'>>
+
 async function packLayer(
-  deps: PackingDeps,
+  deps: LayerDeps,
   wanted: LayerSpec,
   inStore: boolean,
   when: PackOptions,
@@ -130,11 +149,19 @@ async function packLayer(
   const { copied, layer: packed, file, spans, listings, facts } = bytes
   const layer: KnownLayer = { ...packed, ...(facts !== undefined && { facts }) }
   const mediaType = layerFormats[layer.compression].mediaTypes.oci
-  await blobs.publish({ digest: layer.digest, size: layer.size, mediaType }, { file }).finally(bytes.release)
+  try {
+    await blobs.publish({ digest: layer.digest, size: layer.size, mediaType }, { file })
+  } finally {
+    await bytes.release?.()
+  }
   const members = wanted.members.flatMap(({ key }, index) => {
     const span = spans[index]
     return span ? [{ key, digest: layer.digest, ...span }] : []
   })
+  for (const [index, { storePath }] of wanted.members.entries()) {
+    const listing = listings[index]
+    if (listing !== undefined) deps.contents.learn?.(storePath, listing)
+  }
   await catalog.rememberLayer(wanted.key, layer, members)
   await catalog.rememberListings(
     wanted.members.flatMap(({ facts: path }, index) => {
@@ -154,7 +181,7 @@ type PackedBytes = Awaited<ReturnType<Packer['pack']>> &
 
 /** Packs a layer from members; from store paths if there are none, or if one is damaged. */
 async function packBytes(
-  deps: PackingDeps,
+  deps: LayerDeps,
   { members, narSize, make }: LayerSpec,
   inStore: boolean,
   when: PackOptions,
@@ -171,8 +198,9 @@ async function packBytes(
     when.onBegin?.()
     return { ...ready.packed, copied: 0, release: ready.release }
   }
+  const lookUp: Catalog['members'] = deps.members ?? ((keys) => deps.catalog.members(keys))
   const opened = await openMembers(
-    deps,
+    { ...deps, members: lookUp },
     members.map(({ key }) => key),
   )
   let paths: OpenPaths | undefined

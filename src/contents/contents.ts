@@ -15,6 +15,8 @@ export type Contents = Listings & {
   open(paths: readonly StorePath[], demand: PartialDemand): Promise<OpenPaths>
   /** Whether what lies in a path is known only when the path has been read to its end, and kept from then on. */
   readonly isReadFirst?: boolean
+  /** Hears of the listing of a path that has been read, so that it is not looked up where it is kept. */
+  readonly learn?: (path: StorePath, listing: string) => void
 }
 
 /** What lies where: enough for the tree of links, and small enough to be kept. */

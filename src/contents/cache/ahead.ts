@@ -56,12 +56,13 @@ export function createAhead(
   let running = 0
   let isOver = false
 
-  const download = (found: InCache) => {
+  /** Returns whether it begins. */
+  const download = (found: InCache): boolean => {
     const { storePath, narHash } = found.narinfo
-    if (begun.has(storePath) || room.ahead.has(narHash)) return
+    if (begun.has(storePath) || room.ahead.has(narHash)) return false
     // Of a budget of their own: were they to wait for room, or others for theirs, all could wait for each other.
     const giveBack = room.budgetAhead.takeNow(spooledSize(found, room))
-    if (!giveBack) return
+    if (!giveBack) return false
     room.ahead.add(narHash)
     running += 1
     const over = () => {
@@ -87,12 +88,13 @@ export function createAhead(
       () => {}, // told to who takes it
     )
     begun.set(storePath, { held, ending })
+    return true
   }
   const next = () => {
-    while (!isOver && running < downloadsAtOnce) {
+    for (let free = isOver ? 0 : downloadsAtOnce - running; free > 0;) {
       const found = takeLargest(waiting)
-      if (!found) break
-      download(found)
+      if (!found) return
+      if (download(found)) free -= 1
     }
   }
   const stop = () => {

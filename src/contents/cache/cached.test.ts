@@ -82,6 +82,20 @@ describe('contents from a binary cache', () => {
     assert.deepEqual(readdirSync(spoolDirectory), [])
   })
 
+  it('need not be looked up when they have just been read by others', async () => {
+    const [path, found] = inCache(pathOf('l'), dir({ bin: dir({}) }))
+    const { entries, text } = recordListing(entriesOf(narOf(dir({ bin: dir({}) })), path))
+    for (const entry of entries) void entry
+    let asked = 0
+    const contents = contentsOf([[path, found]], {
+      listings: async () => new Map(void (asked += 1)),
+      readListing: () => assert.fail('it has been read'),
+    })
+    contents.learn?.(path, text() ?? assert.fail('it is not large'))
+    assert.deepEqual(await contents.list(path), ['bin'])
+    assert.equal(asked, 0)
+  })
+
   it('say nothing of a path whose bytes are not those that were signed', async () => {
     const lie = (nar: Buffer) => Buffer.from(nar.toString('latin1').replace('good', 'evil'), 'latin1')
     const contents = contentsOf([inCache(pathOf('b'), dir({ x: file('good') }), lie)])

@@ -38,6 +38,7 @@ export function cacheContents(
 ): Contents {
   const all = [...paths.values()].map(factsOf)
   let known: Promise<ReadonlyMap<StorePath, string>> | undefined
+  const learned = new Map<StorePath, string>()
   const listings = new Map<StorePath, Promise<Listing>>()
   const inCache = (path: StorePath): InCache => {
     const found = paths.get(path)
@@ -80,10 +81,14 @@ export function cacheContents(
     throw new Error('a download failed without a reason')
   }
 
-  const listingOf = async (path: StorePath): Promise<Listing> => {
+  const keptOf = async (path: StorePath): Promise<string | undefined> => {
     known ??= options.listings(all)
-    // A layer may have been packed from the path since then.
-    const kept = (await known).get(path) ?? (await options.listings([factsOf(inCache(path))])).get(path)
+    // Another build may have packed a layer from the path since then.
+    return (await known).get(path) ?? (await options.listings([factsOf(inCache(path))])).get(path)
+  }
+  const listingOf = async (path: StorePath): Promise<Listing> => {
+    const kept = learned.get(path) ?? (await keptOf(path))
+    learned.delete(path)
     const parsed = kept === undefined ? undefined : parseListing(kept)
     if (parsed) return parsed
     const { sources, close } = await open([path], options)
@@ -119,6 +124,7 @@ export function cacheContents(
 
   return {
     isReadFirst: true,
+    learn: (path, listing) => void (listings.has(path) || learned.set(path, listing)),
     facts: async () => all,
     open,
     async look(path) {
