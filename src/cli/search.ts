@@ -35,7 +35,7 @@ async function search(context: CommandContext, options: Options, words: string[]
       throw new NixeryError('CONFIG_INVALID', `there is no package set ${set}`)
     }
     await index.refresh(set)
-    const found = index.find({ set, text: words.join(' '), limit })
+    const found = await index.find({ set, text: words.join(' '), limit })
     const { results = [], revision, more = false } = found ?? {}
     context.print({ revision, packages: results, more }, results.map(lineOf).join('\n') || undefined)
     if (results.length === 0) progress.note('no packages found')

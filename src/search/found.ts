@@ -11,7 +11,7 @@ export type Question = {
   readonly offset?: number
   readonly limit: number
   /** Whether a result may be shown; by default, all may. */
-  readonly permits?: ((entry: PackageEntry) => boolean) | undefined
+  readonly permits?: ((entry: Pick<PackageEntry, 'name'>) => boolean) | undefined
   /** Whether to build the index of a set that has none, which evaluates the set; true by default. */
   readonly mayMake?: boolean
 }
@@ -38,8 +38,11 @@ export type Found = {
 export type Search = {
   /** The names of the sets, the default first. */
   readonly sets: readonly (string | undefined)[]
-  /** Returns at once. Starts building a missing index, if permitted. @returns undefined if the set does not exist */
-  find(question: Question): Found | undefined
+  /**
+   * Does not wait for an index, but starts building a missing one, if permitted. Does not block the process for long.
+   * @returns undefined if the set does not exist
+   */
+  find(question: Question): Promise<Found | undefined>
   /** Looks up a package by its name in images, if an index contains it. */
   get(set: string | undefined, name: string): PackageEntry | undefined
   /**

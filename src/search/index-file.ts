@@ -73,13 +73,18 @@ export function writeIndex(
   }
 }
 
+/** An entry that was found: its number in this index, and its name. */
+export type Match = { readonly id: number; readonly name: string }
+
 /** An open index. Its methods throw SQLite's errors. */
 export type IndexFile = IndexFacts & {
   readonly file: string
   /** The entries of a name. */
   get(name: string): PackageEntry | undefined
   /** Yields the best entries for some words, up to a limit and each once, in batches, best first. */
-  matches(text: string, most: number): Iterable<PackageEntry>
+  matches(text: string, most: number): Iterable<Match>
+  /** An entry by its number. */
+  entry(id: number): PackageEntry | undefined
   /** The names of packages with a program of exactly this name, or with this name in a nested set. */
   called(word: string): string[]
   close(): void
@@ -115,19 +120,23 @@ export function openIndex(file: string): IndexFile {
       packages: Number(fact.get('packages')),
     }
     const byId = database.prepare<[number], Row>('select * from packages where id = ?')
-    const byName = database.prepare<[string], Row & { id: number }>('select * from packages where name = ?')
-    const byProgram = database
-      .prepare<[string, number], number>('select id from programs where program = ? order by id limit ?')
-      .pluck()
-    const byWords = database
-      .prepare<[string, number], number>('select rowid from words where words match ? order by rowid limit ?')
-      .pluck()
+    const byName = database.prepare<[string], Row>('select * from packages where name = ?')
+    const matchOf = database.prepare<[string], Match>('select id, name from packages where name = ?')
+    const byProgram = database.prepare<[string, number], Match>(
+      `select id, name from (select id from programs where program = ? order by id limit ?)
+        cross join packages using (id) order by id`,
+    )
+    // `cross join` makes SQLite start with the words.
+    const byWords = database.prepare<[string, number], Match>(
+      `select id, name from (select rowid as id from words where words match ? order by rowid limit ?)
+        cross join packages using (id) order by id`,
+    )
 
-    /** The numbers of the best entries, some more than once; `most` is called for each batch. */
-    const idsOf = function* (text: string, most: () => number): Generator<number> {
+    /** The best entries, some more than once; `most` is called for each batch. */
+    const batches = function* (text: string, most: () => number): Generator<Match> {
       const whole = text.trim().toLowerCase()
-      const exact = byName.get(whole)
-      if (exact) yield exact.id
+      const exact = matchOf.get(whole)
+      if (exact) yield exact
       yield* byProgram.all(whole, most())
       for (const query of queriesFor(text)) yield* byWords.all(query, most())
     }
@@ -142,19 +151,22 @@ export function openIndex(file: string): IndexFile {
       *matches(text, most) {
         const seen = new Set<number>()
         // Entries may be repeated any number of times.
-        for (const id of idsOf(text, () => most + seen.size)) {
-          if (seen.has(id)) continue
-          seen.add(id)
-          const row = byId.get(id)
-          if (row) yield ofRow(row)
+        for (const match of batches(text, () => most + seen.size)) {
+          if (seen.has(match.id)) continue
+          seen.add(match.id)
+          yield match
           if (seen.size >= most) return
         }
+      },
+      entry(id) {
+        const row = byId.get(id)
+        return row && ofRow(row)
       },
       called(word) {
         const tail = `.${word.toLowerCase()}`
         const [first] = wordsOf(word)
         const nested = first === undefined ? [] : byWords.all(`name : "${first}"`, mostCalled)
-        const named = (id: number) => byId.get(id)?.name ?? ''
+        const named = ({ name }: Match) => name
         return [
           ...byProgram.all(word.toLowerCase(), mostCalled).map(named),
           ...nested.map(named).filter((name) => name.endsWith(tail)),

@@ -2,14 +2,15 @@ import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { rename } from 'node:fs/promises'
 import { hash, randomUUID } from 'node:crypto'
 import { join } from 'node:path'
+import { setImmediate as breathe } from 'node:timers/promises'
 import { hasCode } from '../errors.ts'
 import { keyOf, type Json } from '../image/canonical.ts'
 import type { NameFilter } from '../packages/policy.ts'
 import type { PackageSource } from '../packages/source.ts'
 import { longestQuery, mostResults, type PackageEntry } from './entry.ts'
 import { fillIndex, type FillOptions, type Progress } from './fill.ts'
-import type { Search } from './found.ts'
-import { openIndex, type IndexFile } from './index-file.ts'
+import type { Question, Search } from './found.ts'
+import { openIndex, type IndexFile, type Match } from './index-file.ts'
 
 /** Increment this when the same packages result in another index. */
 const indexVersion = 1
@@ -40,6 +41,8 @@ export type SearchDeps = {
 
 // The number of additional results to check if some may not be shown.
 const mostHidden = 2_000
+// Milliseconds for which results are checked before other work of the process gets a turn.
+const slice = 4
 // Milliseconds between checks of the revision, and before a failed build of an index is retried.
 const interval = 300_000
 const retryAfter = 900_000
@@ -146,6 +149,34 @@ export function createSearch(deps: SearchDeps): Search {
     }
   }
 
+  /** The first results that may be shown. */
+  async function shownOf(
+    state: State,
+    text: string,
+    wanted: number,
+    permits: Question['permits'],
+  ): Promise<PackageEntry[]> {
+    const { index } = state
+    // All matches are read at once, so that nothing of the index stays open while other work is done.
+    const read = (most: number) => reading<Match[]>(state, [], (open) => [...open.matches(text, most)])
+    const first = read(wanted)
+    let shown = permits ? first.filter(permits) : first
+    if (permits && shown.length < first.length && first.length === wanted) {
+      shown = []
+      let since = performance.now()
+      for (const match of read(wanted + mostHidden)) {
+        if (permits(match)) shown.push(match)
+        if (shown.length === wanted) break
+        if (performance.now() - since < slice) continue
+        await breathe()
+        // The numbers are those of the index that was read.
+        if (state.index !== index) return shownOf(state, text, wanted, permits)
+        since = performance.now()
+      }
+    }
+    return reading<PackageEntry[]>(state, [], (open) => shown.flatMap(({ id }) => open.entry(id) ?? []))
+  }
+
   for (const state of states) {
     const found = namesIn(folder).find((name) => name.startsWith(state.prefix) && name.endsWith('.db'))
     if (found === undefined) continue
@@ -164,7 +195,7 @@ export function createSearch(deps: SearchDeps): Search {
 
   return {
     sets: states.map(({ name }) => name),
-    find({ set, text, offset = 0, limit, permits = () => true, mayMake = true }) {
+    async find({ set, text, offset = 0, limit, permits, mayMake = true }) {
       const state = stateOf(set)
       if (!state) return undefined
       if (!state.index && mayMake) {
@@ -172,16 +203,7 @@ export function createSearch(deps: SearchDeps): Search {
         void refreshQuietly(state)
       }
       const wanted = Math.min(offset + limit + 1, mostResults + 1)
-      const found = reading<PackageEntry[]>(state, [], (index) => {
-        const asked = text.slice(0, longestQuery)
-        // Check more only if some results may not be shown.
-        for (let most = wanted; ; most = Math.min(most * 8, wanted + mostHidden)) {
-          const all = [...index.matches(asked, most)]
-          const shown = all.filter(permits)
-          const isAll = all.length < most || most === wanted + mostHidden
-          if (isAll || shown.length >= wanted) return shown.slice(0, wanted)
-        }
-      })
+      const found = await shownOf(state, text.slice(0, longestQuery), wanted, permits)
       return {
         set: state.name,
         state: state.index ? 'ready' : state.running ? 'making' : 'unavailable',

@@ -20,18 +20,18 @@ export function createApi(finder: Finder): RouteTable {
   const route: TableRoute = {
     action: 'pull',
     subject: anyImage,
-    reply(request) {
+    async reply(request) {
       if (request.method !== 'GET' && request.method !== 'HEAD') {
         throw new NixeryError('UNSUPPORTED', 'this path is read-only')
       }
-      return jsonReply(searchAnswer(finder, request))
+      return jsonReply(await searchAnswer(finder, request))
     },
   }
   return (path) => (path === '/api/v1/search' && finder.search ? route : undefined)
 }
 
 /** @throws QUERY_INVALID */
-function searchAnswer(finder: Finder, request: HttpRequest): unknown {
+async function searchAnswer(finder: Finder, request: HttpRequest): Promise<unknown> {
   const parameters = new URLSearchParams(request.query)
   const query = parameters.get('q') ?? ''
   if (query.trim() === '' || query.length > longestQuery) {
@@ -41,7 +41,7 @@ function searchAnswer(finder: Finder, request: HttpRequest): unknown {
   const offset = wholeNumber(parameters, 'offset', 0, 0, mostResults)
   const set = parameters.get('set') ?? undefined
   const permits = permitsFor(finder, request, set === finder.sets[0] ? undefined : set)
-  const found = finder.search?.find({
+  const found = await finder.search?.find({
     set,
     text: query,
     offset,

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import { withoutSuggestions } from '../text/words.ts'
 import type { Estimate, Estimates } from '../builds/estimates.ts'
 import { isNixeryError } from '../errors.ts'
@@ -60,10 +61,29 @@ export type Composed = {
 
 export const pageSize = 15
 
-/**
- * Whether a client may see packages by their names in a set. Results are cached, because the same packages are checked
- * repeatedly.
- */
+// Parsed names of packages that are kept: decisions of a policy are remembered for each.
+const mostParsed = 10_000
+
+type Parsed = LRUCache<string, { readonly image: ImageRequest | undefined }>
+const parsedBy = new WeakMap<Vocabulary, Parsed>()
+
+/** The image of a package; undefined if no image name can contain it. The same object each time. */
+function imageNamed(name: string, vocabulary: Vocabulary): ImageRequest | undefined {
+  const parsed: Parsed = parsedBy.get(vocabulary) ?? new LRUCache({ max: mostParsed })
+  parsedBy.set(vocabulary, parsed)
+  const known = parsed.get(name)
+  if (known) return known.image
+  let image: ImageRequest | undefined
+  try {
+    image = parseImageName(name, undefined, vocabulary)
+  } catch {
+    image = undefined
+  }
+  parsed.set(name, { image })
+  return image
+}
+
+/** Whether a client may see packages by their names in a set. */
 export function permitsFor(
   { mayPull, vocabulary }: Pick<Finder, 'mayPull' | 'vocabulary'>,
   request: HttpRequest,
@@ -71,12 +91,8 @@ export function permitsFor(
 ): ((entry: Pick<PackageEntry, 'name'>) => boolean) | undefined {
   if (!mayPull) return undefined
   return ({ name }) => {
-    try {
-      const image = parseImageName(set === undefined ? name : `${set}/${name}`, undefined, vocabulary)
-      return mayPull(request, image)
-    } catch {
-      return false // no image name can contain it
-    }
+    const image = imageNamed(set === undefined ? name : `${set}/${name}`, vocabulary)
+    return image !== undefined && mayPull(request, image)
   }
 }
 
@@ -90,7 +106,7 @@ export async function compose(finder: Finder, request: HttpRequest): Promise<Com
   const found =
     query.trim() === ''
       ? undefined
-      : search?.find({
+      : await search?.find({
           set,
           text: query,
           offset,
