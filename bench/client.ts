@@ -53,8 +53,8 @@ export async function pull(server: Pick<Server, 'origin'>, name: string): Promis
   return verified(await get(server, `/v2/${name}/manifests/latest`), name)
 }
 
-/** The same, from a server that may still be fetching its package set and sends retry responses until it has it. */
-export async function pullOnceFetched(
+/** The same, from a server that sends retry responses while it fetches its package set or builds the image. */
+export async function pullWhenReady(
   server: Pick<Server, 'origin'>,
   name: string,
   { signal }: { readonly signal: AbortSignal },

@@ -84,3 +84,9 @@ export async function memoryOf(pid: number): Promise<{ now: number; peak: number
   const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1]) * 1024
   return { now: field('VmRSS'), peak: field('VmHWM') }
 }
+
+/** What a process has used of the processor (proc(5), `/proc/[pid]/stat`, in hundredths of a second). */
+export async function cpuSeconds(pid: number): Promise<number> {
+  const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).replace(/^.*\) /s, '').split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / 100
+}

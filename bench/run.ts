@@ -13,6 +13,7 @@ import { cache } from './cases/cache.ts'
 import { catalog } from './cases/catalog.ts'
 import { cold } from './cases/cold.ts'
 import { combination } from './cases/combination.ts'
+import { fleet } from './cases/fleet.ts'
 import { large } from './cases/large.ts'
 import { nixpkgs } from './cases/nixpkgs.ts'
 import { plan } from './cases/plan.ts'
@@ -44,6 +45,7 @@ const cases: readonly Case[] = [
   nixpkgs,
   trace,
   access,
+  fleet,
 ]
 
 const usage = `usage: npm run bench -- [options]

@@ -1,84 +1,62 @@
-import { parseArgs } from 'node:util'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
+import { startPostgres } from '../src/postgres/testing.ts'
+import { failOver, largeFor, planFaults, type Fault } from '../test/reliability/fleet-faults.ts'
+import { folderIn, openFleetWorld, type FleetWorld } from '../test/reliability/fleet-world.ts'
 import { runFleetFaults } from '../test/reliability/fleet.ts'
-import { folderIn, freePort, openFleetWorld } from '../test/reliability/fleet-world.ts'
+import { createRandom } from '../test/reliability/random.ts'
 import { startBuckets, type Buckets } from '../test/support/buckets.ts'
 import { startHaproxy } from '../test/support/haproxy.ts'
+import { freePort } from '../test/support/nginx.ts'
+import { startPatroni } from '../test/support/patroni.ts'
 import { openWorkspace } from '../test/support/workspace.ts'
-import { ensurePrograms } from './install.ts'
+import { runSeeded, tryPrograms, type Say } from './seeded.ts'
 
-const usage = `usage: npm run fleet -- [options]
-  --faults N   how often something goes wrong (200)
-  --fronts N   how many front ends there are (3)
-  --workers N  how many workers there are (2)
-  --store WHAT filesystem or s3 (s3)
-  --outage N   for how many milliseconds the database is away (30000)
-  --seed N     what chooses the faults; the same seed chooses the same`
+type Size = {
+  readonly fronts: number
+  readonly workers: number
+  readonly images: number
+  readonly large: number
+}
+type How = {
+  readonly seed: number
+  readonly say: Say
+  readonly size: Size
+  readonly settings: Readonly<Record<string, string>>
+  readonly postgres: () => ReturnType<typeof startPostgres>
+  /** Whether the clocks of processes are an hour ahead, or behind. */
+  readonly clocks: boolean
+  /** Milliseconds within which an image must come. */
+  readonly limit: number
+  readonly plan: (world: FleetWorld, random: ReturnType<typeof createRandom>) => readonly Fault[]
+}
 
-const { values: options } = parseArgs({
-  options: {
-    faults: { type: 'string', default: '200' },
-    fronts: { type: 'string', default: '3' },
-    workers: { type: 'string', default: '2' },
-    store: { type: 'string', default: 's3' },
-    outage: { type: 'string', default: '30000' },
-    seed: { type: 'string', default: String(Date.now() % 1_000_000_000) },
-    help: { type: 'boolean', default: false },
-  },
-})
-
-const say = (line: string) => process.stdout.write(`${line}\n`)
-
-async function main(): Promise<void> {
-  if (options.help) {
-    say(usage)
-    return
-  }
-  await ensurePrograms(['nix-store', 'libdeflate.so.0', 'initdb', 'haproxy'], say)
-  const [seed, outage] = [Number(options.seed), Number(options.outage)]
-  say(`seed ${seed}`)
-  const started = performance.now()
-  const buckets = options.store === 's3' ? await startBuckets() : undefined
+/** Breaks one fleet behind haproxy. */
+async function breakFleet({ seed, say, size, settings, postgres, clocks, limit, plan }: How) {
+  const random = createRandom(seed)
   const workspace = await openWorkspace()
   try {
-    const world = await openFleetWorld(workspace, {
-      fronts: Number(options.fronts),
-      workers: Number(options.workers),
-      images: 40,
-      settings: buckets ? await settingsOf(buckets) : {},
-    })
+    const ahead = () => (clocks ? random.pick([-1, 0, 1]) : 0)
+    const world = await openFleetWorld(workspace, { ...size, settings, ahead, postgres: await postgres() })
     try {
       const fronts = world.members.flatMap(({ role, address }) => (role === 'front' ? [address] : []))
-      const file = folderIn(workspace, 'haproxy.cfg')
-      const haproxy = await startHaproxy(file, await freePort(), fronts)
+      const haproxy = await startHaproxy(folderIn(workspace, 'haproxy.cfg'), await freePort(), fronts)
       try {
-        const figures = await runFleetFaults(world, {
-          seed,
-          faults: Number(options.faults),
-          outage,
-          // A lease, a poll, and what a busy machine takes.
-          limit: outage + 60_000,
-          balancer: haproxy.address,
-          say,
-        })
-        for (const [name, value] of Object.entries(figures)) say(`${name}: ${Math.round(value)}`)
+        const faults = plan(world, random)
+        return await runFleetFaults(world, { random, faults, limit, balancer: haproxy.address, say })
       } finally {
         await haproxy.stop()
       }
     } finally {
-      await world.fleet.dispose()
+      await world.dispose()
     }
   } finally {
     await workspace.dispose()
-    await buckets?.stop()
   }
-  say(`seconds: ${Math.round((performance.now() - started) / 1000)}`)
 }
 
-/** A bucket of its own, behind which clients need not look. */
-async function settingsOf({ ceph }: Buckets): Promise<Record<string, string>> {
+/** A bucket of its own for each fleet. */
+async function settingsOf({ ceph }: Buckets, bucket: string): Promise<Record<string, string>> {
   const { endpoint, accessKeyId, secretAccessKey } = ceph
-  const bucket = 'fleet'
   const client = new S3Client({ endpoint, credentials: ceph, region: 'us-east-1', forcePathStyle: true })
   await client.send(new CreateBucketCommand({ Bucket: bucket }))
   return {
@@ -90,4 +68,49 @@ async function settingsOf({ ceph }: Buckets): Promise<Record<string, string>> {
   }
 }
 
-await main()
+await runSeeded({
+  name: 'fleet',
+  options: {
+    faults: ['how many processes are killed; other faults come between', '200'],
+    fronts: ['how many front ends there are', '3'],
+    workers: ['how many workers there are', '2'],
+    store: ['filesystem or s3', 's3'],
+    outage: ['for how many milliseconds the database or the bucket is away', '30000'],
+    failovers: ['how many times patroni chooses another database server', '1'],
+  },
+  programs: ['nix-store', 'libdeflate.so.0', 'initdb', 'haproxy'],
+  async run(options, { seed, say }) {
+    const [kills, outage, failovers] = [
+      Number(options.faults),
+      Number(options.outage),
+      Number(options.failovers),
+    ]
+    const size = { fronts: Number(options.fronts), workers: Number(options.workers), images: 60 }
+    const clocks = await tryPrograms(['faketime'], 'clocks that differ')
+    const hasPatroni = failovers > 0 && (await tryPrograms(['patroni', 'etcd'], 'failovers'))
+    const buckets = options.store === 's3' ? await startBuckets() : undefined
+    const settings = async (name: string) => (buckets ? settingsOf(buckets, name) : {})
+    const common = { seed, say, clocks, limit: outage + 60_000 }
+    try {
+      const figures = await breakFleet({
+        ...common,
+        settings: await settings('fleet'),
+        size: { ...size, large: largeFor(kills) },
+        postgres: () => startPostgres(),
+        plan: (world, random) => planFaults(world, random, kills, outage),
+      })
+      if (!hasPatroni) return figures
+      say('database servers with patroni')
+      const failedOver = await breakFleet({
+        ...common,
+        settings: await settings('failover'),
+        size: { ...size, large: 0 },
+        postgres: () => startPatroni(),
+        plan: (world) => Array.from({ length: failovers }, () => failOver(world)),
+      })
+      return { ...figures, failovers: failedOver.faults, slowestInFailover: failedOver.slowest }
+    } finally {
+      await buckets?.stop()
+    }
+  },
+})

@@ -33,6 +33,10 @@ const debianPackages = {
   chromium: 'chromium',
   haproxy: 'haproxy',
   initdb: 'postgresql',
+  // patroni talks to etcd by a library that Debian only suggests.
+  patroni: 'patroni python3-etcd',
+  etcd: 'etcd-server',
+  faketime: 'faketime',
   zsh: 'zsh',
   fish: 'fish',
   groff: 'groff-base',
@@ -54,7 +58,7 @@ export async function ensurePrograms(
   const libraries = await knownLibraries()
   const missing = programs.filter((name) => !(isLibrary(name) ? libraries.includes(name) : onPath(name)))
   if (missing.length === 0) return
-  const packages = missing.map((program) => debianPackages[program])
+  const packages = missing.flatMap((program) => debianPackages[program].split(' '))
   const byHand = `apt-get install --no-install-recommends ${packages.join(' ')}`
   if (!onPath('apt-get')) {
     throw new NixeryError(

@@ -16,10 +16,15 @@ export type TestsOptions = {
 
 const cache = join(import.meta.dirname, '..', 'node_modules', '.cache')
 /**
- * Compiled code of the program and its libraries, for all processes that tests start: the next process starts in half the
- * time. Created first, because Node 24 retries for ever if it cannot create the folder.
+ * Keeps compiled code of the program and its libraries for all processes that this one starts: the next process starts in
+ * half the time.
  */
-const compileCache = join(cache, 'compiled')
+export function useCompileCache(): void {
+  const compileCache = join(cache, 'compiled')
+  // Created first, because Node 24 retries for ever if it cannot create the folder.
+  mkdirSync(compileCache, { recursive: true })
+  process.env['NODE_COMPILE_CACHE'] = compileCache
+}
 
 const timeLimit = join(import.meta.dirname, 'time-limit.ts')
 
@@ -33,8 +38,7 @@ const rankOf = (file: string): number =>
  * @returns whether some passed and none failed
  */
 export async function runTests({ patterns, shared = [], concurrency }: TestsOptions): Promise<boolean> {
-  mkdirSync(compileCache, { recursive: true })
-  process.env['NODE_COMPILE_CACHE'] = compileCache
+  useCompileCache()
   const skipped: string[] = []
   let failed = false
   let passed = 0

@@ -130,7 +130,7 @@ export async function openFleet(config: Config, deps: FleetDeps): Promise<Fleet>
         namedSets(config)?.map(({ name }) => name) ?? [undefined],
       )),
     overview: () => readOverview(postgres),
-    fence: createFence(held, leases),
+    fence: createFence(held, leases, warn),
     async join(facts, onDifference) {
       const self = { id: me, host: hostname(), role: config.NIXERY_ROLE, version: deps.version }
       const replicas = createReplicas(db, longestUnseen)

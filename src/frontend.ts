@@ -96,6 +96,8 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
     // A broken package set must not stop the others.
     showAlternatives: gate.guard === undefined,
     alternatives: new Set(setChecks.map(([name]) => name)),
+    // All front ends share it, so they would all be taken out of service, with what they have in memory.
+    ...(isStoreShared(config) && { unnecessary: new Set(['store']) }),
     isStopping: () => closing || deps.isDraining?.() === true,
     metrics: metrics.read,
     onChange: (line, failure) => (failure === undefined ? log.info(line) : log.warn({ err: failure }, line)),
@@ -196,6 +198,10 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
     },
   }
 }
+
+/** Whether a store that fails is no reason to prefer another server. */
+const isStoreShared = ({ NIXERY_ROLE: role, NIXERY_STORAGE_BACKEND: backend }: Config): boolean =>
+  role === 'front' || (role === 'all' && backend !== 'filesystem')
 
 function streamsOf({ NIXERY_MAX_STREAMS: most, NIXERY_STREAMS_PER_ADDRESS: share }: Config) {
   return createStreams(most, share ?? Math.ceil(most / 4))

@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { NixeryError } from '../src/errors.ts'
+import { digestOf } from '../src/image/digest.ts'
 import { openGcsStore } from '../src/store/gcs.ts'
 import { openS3Store } from '../src/store/s3.ts'
 import type { BlobStore } from '../src/store/store.ts'
@@ -115,4 +116,19 @@ describe('a bucket that cannot be used', () => {
       })
     })
   }
+})
+
+describe('a bucket in S3', () => {
+  it('gives addresses that work though our clock is an hour behind or ahead', async (t) => {
+    const bytes = Buffer.from('some bytes')
+    const blob = { digest: digestOf(bytes), size: bytes.length, mediaType: 'text/plain' }
+    const store = await buckets.services.S3.open(await buckets.services.S3.makeBucket())
+    for (const hours of [-1, 1]) {
+      t.mock.timers.enable({ apis: ['Date'], now: Date.now() + hours * 3_600_000 })
+      await store.putBytes(blob, bytes)
+      const response = await fetch((await store.redirectUrl?.(blob.digest)) ?? '')
+      assert.deepEqual([response.status, await response.text()], [200, 'some bytes'])
+      t.mock.timers.reset()
+    }
+  })
 })

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { noPostgres } from '../src/postgres/testing.ts'
+import { cutOffWhilePacking, kill } from './reliability/fleet-faults.ts'
 import { openFleetWorld, type FleetWorld, type Member } from './reliability/fleet-world.ts'
 import { runFleetFaults } from './reliability/fleet.ts'
+import { createRandom } from './reliability/random.ts'
 import { said } from './support/fleet.ts'
 import { createGate, type Gate } from './support/gate.ts'
 import { until } from './support/until.ts'
@@ -22,7 +24,7 @@ describe('two front ends and two workers', { skip: noPostgres, timeout: 800_000 
     workspace = await openWorkspace()
     gate = createGate()
     const more = `slow = run "slow" "echo it has begun; ${gate.wait}; mkdir $out";`
-    world = await openFleetWorld(workspace, { fronts: 2, workers: 2, images: 6, more })
+    world = await openFleetWorld(workspace, { fronts: 2, workers: 2, images: 6, large: 1, more })
     const of = (role: Member['role']) => world.members.filter((each) => each.role === role)
     fronts = of('front') as [Member, Member]
     workers = of('worker') as [Member, Member]
@@ -30,7 +32,7 @@ describe('two front ends and two workers', { skip: noPostgres, timeout: 800_000 
   after(async () => {
     gate?.open()
     await workspace?.dispose()
-    await world?.fleet.dispose()
+    await world?.dispose()
     gate?.dispose()
   })
 
@@ -110,7 +112,10 @@ describe('two front ends and two workers', { skip: noPostgres, timeout: 800_000 
     const seed = Number(process.env['NIXERY_TEST_SEED'] ?? Date.now() % 1e9)
     t.diagnostic(`seed ${seed}`)
     const say = (line: string) => t.diagnostic(line)
-    await runFleetFaults(world, { seed, faults: 1, outage: 1_000, limit: 120_000, say })
+    const random = createRandom(seed)
+    const [large = ''] = world.large
+    const faults = [kill(world, random), cutOffWhilePacking(world, large)]
+    await runFleetFaults(world, { random, faults, limit: 120_000, say })
   })
 
   it('serve what they know without a worker', async () => {

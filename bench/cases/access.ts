@@ -1,10 +1,11 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hashSync } from 'bcryptjs'
 import { atLeastTimes, atMostTimes, type Case, type Row } from '../case.ts'
 import { repeat, type Context } from '../context.ts'
 import { cores, pinTo, withChild } from '../floors.ts'
 import { load, type Load } from '../load.ts'
+import { cpuSeconds } from '../processes.ts'
 import type { Server } from '../serve.ts'
 
 const image = 'shell/git'
@@ -95,12 +96,6 @@ async function costOfTokens(
     floors: [{ name: 'NIXERY_AUTH=none', values: pairs.map(({ none }) => none) }],
     target: atMostTimes(1.25),
   }
-}
-
-/** What a process has used of the processor (proc(5), `/proc/[pid]/stat`, in hundredths of a second). */
-async function cpuSeconds(pid: number): Promise<number> {
-  const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).replace(/^.*\) /s, '').split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / 100
 }
 
 async function underFlood(context: Context, server: Server, authorization: string): Promise<Row[]> {

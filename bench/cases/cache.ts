@@ -13,7 +13,7 @@ import {
   type Compression,
 } from '../binary-cache.ts'
 import { atMost, atMostTimes, type Case, type Row } from '../case.ts'
-import { ping, pullOnceFetched } from '../client.ts'
+import { ping, pullWhenReady } from '../client.ts'
 import { repeat, type Context } from '../context.ts'
 import { cores, expandAlone, packAlone } from '../floors.ts'
 import { writeEverything } from '../everything.ts'
@@ -65,7 +65,7 @@ async function pulled(
   const data = await context.folder('data')
   const server = await context.serve({ ...environmentWith(context, data, set), ...settings })
   await ping(server)
-  await pullOnceFetched(server, image, context)
+  await pullWhenReady(server, image, context)
   const log = await server.log()
   await server.stop()
   await rm(data, { recursive: true })
@@ -183,7 +183,7 @@ async function memoryRow(context: Context): Promise<Row> {
       const environment = context.environment(await context.folder('data'))
       const server = await context.serve({ ...environment, ...settings, NIXERY_PKGS_PATH: set })
       await ping(server)
-      const memory = await memoryDuring(server, () => pullOnceFetched(server, image, context))
+      const memory = await memoryDuring(server, () => pullWhenReady(server, image, context))
       await server.stop()
       return memory
     },

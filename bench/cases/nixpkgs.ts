@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import { atMost, atMostTimes, type Case, type Row } from '../case.ts'
-import { ping, pull, pullOnceFetched } from '../client.ts'
+import { ping, pull, pullWhenReady } from '../client.ts'
 import type { Context } from '../context.ts'
 import type { Server } from '../serve.ts'
 import { ensureTree, nameOf, nixpkgsSize } from '../tree.ts'
@@ -75,7 +75,7 @@ async function measure(context: Context, names: number, source: Source): Promise
   const next = () => nameOf(((used += 1) * 2 + offset) % names)
   const known = next()
   context.say(`${source.name}: the first pull`)
-  await pullOnceFetched(server, known, context)
+  await pullWhenReady(server, known, context)
 
   const alone: number[] = []
   for (let count = 0; count < (context.quick ? 3 : 10); count++) {

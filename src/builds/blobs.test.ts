@@ -9,6 +9,7 @@ import { digestOf, type Digest } from '../image/digest.ts'
 import type { BlobStore } from '../store/store.ts'
 import { createBlobs, type Blobs } from './blobs.ts'
 import { createHasher } from '../store/hasher.ts'
+import { until } from '../../test/support/until.ts'
 
 describe('a blob that the catalog does not know', () => {
   const bytes = randomBytes(10_000)
@@ -41,7 +42,7 @@ describe('a blob that the catalog does not know', () => {
       list: () => assert.fail('not here'),
     }
     catalog = await openSqliteCatalog(':memory:')
-    blobs = createBlobs({ store, catalog, hasher: createHasher(store) })
+    blobs = createBlobs({ store, catalog, hasher: createHasher(store), smallTtl: 20 })
   })
 
   it('is hashed once for concurrent callers, and then trusted', async () => {
@@ -77,5 +78,20 @@ describe('a blob that the catalog does not know', () => {
       throw new NixeryError('BLOB_UNKNOWN', 'no such blob')
     }
     assert.equal(await blobs.find(digest), undefined)
+  })
+
+  it('is used as it was read before while the store is away', async () => {
+    const good = await blobs.readSmall(digest, 20_000)
+    assert.deepEqual(good, bytes)
+    const isDue = () => until(() => blobs.smallInMemory(digest) === undefined)
+    read = () => {
+      throw new NixeryError('STORE_UNAVAILABLE', 'away')
+    }
+    await isDue()
+    assert.equal(await blobs.readSmall(digest, 20_000), good)
+    read = () => Readable.from([stored])
+    stored = undefined
+    await isDue()
+    assert.equal(await blobs.readSmall(digest, 20_000), undefined, 'it is gone')
   })
 })

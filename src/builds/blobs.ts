@@ -8,6 +8,7 @@ import type { Hasher } from '../store/hasher.ts'
 import type { Blob, BlobStore, ByteRange } from '../store/store.ts'
 import { createFlights } from './single-flight.ts'
 import { createTrust } from './trust.ts'
+import { unlessAway } from './unless-away.ts'
 
 /** The verified blobs of the store: those whose hash was checked, according to the catalog, and whose size matches. */
 export type Blobs = {
@@ -15,7 +16,10 @@ export type Blobs = {
   find(digest: Digest): Promise<number | undefined>
   /** Stores a spooled file, which is moved or removed, or bytes. */
   publish(blob: Blob, content: { file: string } | { bytes: Uint8Array }): Promise<void>
-  /** Reads a small blob, such as a manifest, and verifies its hash. Undefined if there is none. */
+  /**
+   * Reads a small blob, such as a manifest, and verifies its hash. Undefined if there is none. What was read before is used
+   * while the store does not respond.
+   */
   readSmall(digest: Digest, limit: number): Promise<Buffer | undefined>
   /** The same, if it is in memory, without a check. */
   smallInMemory(digest: Digest): Buffer | undefined
@@ -34,6 +38,8 @@ export type BlobsDeps = {
   readonly store: BlobStore
   readonly catalog: Catalog
   readonly hasher: Hasher
+  /** For how many milliseconds a small blob is kept in memory, because another process can remove it. */
+  readonly smallTtl?: number
   /** Wraps each lookup and storing of a blob, and marks it as in use, so that it is not removed. */
   readonly take?:
     | (<T>(digest: Digest, look: () => Promise<T | undefined>) => Promise<T | undefined>)
@@ -44,8 +50,7 @@ export type BlobsDeps = {
 const trusted = 24 * 3_600
 // How long a blob in a bucket is assumed to exist (ms); files are checked each time.
 const seenTtl = 60_000
-// The memory for small blobs in bytes, and how long they are kept (ms), because another process can remove them.
-const smallTtl = 10_000
+// The memory for small blobs in bytes.
 const smallBytes = 64 * 1024 * 1024
 
 /**
@@ -53,13 +58,16 @@ const smallBytes = 64 * 1024 * 1024
  * the blob) or if its file has changed. Concurrent callers share one read, and the blob is never in memory as a whole. A
  * damaged blob is removed, so that the next pull builds it again.
  */
-export function createBlobs({ store, catalog, hasher, take = (_digest, look) => look() }: BlobsDeps): Blobs {
+export function createBlobs(deps: BlobsDeps): Blobs {
+  const { store, catalog, hasher, smallTtl = 10_000, take = (_digest, look) => look() } = deps
   const trust = createTrust({ store, hasher, catalog }, trusted)
   const checks = createFlights<number | undefined>()
   const small = new LRUCache<Digest, Buffer>({
     maxSize: smallBytes,
     ttl: smallTtl,
-    ttlResolution: 100,
+    ttlResolution: Math.min(100, smallTtl),
+    // Is used while the store is away.
+    noDeleteOnStaleGet: true,
     sizeCalculation: (bytes) => bytes.length,
   })
   const seen = new LRUCache<Digest, number>({ max: 100_000, ttl: seenTtl })
@@ -97,6 +105,25 @@ export function createBlobs({ store, catalog, hasher, take = (_digest, look) => 
     return (await trust.trust(digest)) ? size : discard(digest)
   }
 
+  const readSmall = async (digest: Digest, limit: number): Promise<Buffer | undefined> => {
+    const size = await blobs.find(digest)
+    if (size === undefined) {
+      small.delete(digest)
+      return undefined
+    }
+    if (size > limit) throw new NixeryError('MANIFEST_UNKNOWN', 'too large to be a manifest')
+    try {
+      const bytes = await buffer(await store.read(digest))
+      if (digestOf(bytes) !== digest) return await discard(digest)
+      small.set(digest, bytes)
+      return bytes
+    } catch (error) {
+      if (!hasCode(error, 'BLOB_UNKNOWN')) throw error
+      small.delete(digest)
+      return forget(digest)
+    }
+  }
+
   const blobs: Blobs = {
     find: (digest) =>
       take(digest, async () => {
@@ -120,18 +147,12 @@ export function createBlobs({ store, catalog, hasher, take = (_digest, look) => 
     async readSmall(digest, limit) {
       const held = small.get(digest)
       if (held) return held
-      const size = await blobs.find(digest)
-      if (size === undefined) return undefined
-      if (size > limit) throw new NixeryError('MANIFEST_UNKNOWN', 'too large to be a manifest')
-      try {
-        const bytes = await buffer(await store.read(digest))
-        if (digestOf(bytes) !== digest) return await discard(digest)
-        small.set(digest, bytes)
-        return bytes
-      } catch (error) {
-        if (hasCode(error, 'BLOB_UNKNOWN')) return forget(digest)
-        throw error
-      }
+      const old = small.get(digest, { allowStale: true })
+      if (!old) return readSmall(digest, limit)
+      const found = await unlessAway(readSmall(digest, limit))
+      if (found) return found.value
+      small.set(digest, old)
+      return old
     },
 
     async read(digest, range) {

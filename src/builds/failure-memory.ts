@@ -13,6 +13,10 @@ const isRefusal = (error: unknown): boolean => hasCode(error, 'PACKAGE_UNKNOWN',
 const isFinal = (error: unknown): boolean =>
   hasCode(error, 'BUILD_FAILED', 'BUILD_TIMEOUT', 'EVALUATION_TIMEOUT') && !(error instanceof DerivationGone)
 
+/** Failures of the registry, which pass without a change to the package. */
+const isOfRegistry = (error: unknown): boolean =>
+  hasCode(error, 'STORE_UNAVAILABLE', 'STORE_FULL', 'NIX_UNAVAILABLE')
+
 /** Failures that are not caused by the package. */
 const isUnrelated = (error: unknown): boolean => hasCode(error, 'CANCELLED', 'OVERLOADED')
 
@@ -22,6 +26,8 @@ const isUnrelated = (error: unknown): boolean => hasCode(error, 'CANCELLED', 'OV
  */
 export function memoryOf(error: unknown, isExpected: boolean): number {
   if (isUnrelated(error)) return 0
+  // Long enough for the client to read it, and no longer: when the registry is well again, so is the image.
+  if (isOfRegistry(error)) return isExpected ? pullMemory : 0
   if (isExpected || isRefusal(error)) return retryMemory
   return isFinal(error) ? pullMemory : 0
 }

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { NixeryError } from '../errors.ts'
 import { openTestRegistry } from '../http/testing.ts'
+import type { Blobs } from './blobs.ts'
 import { createRecent } from './recent.ts'
 import type { ImageKey } from '../catalog/catalog.ts'
 import { testKey } from '../catalog/keys-testing.ts'
@@ -34,6 +36,29 @@ describe('recent images', () => {
     assert.equal(recent.current('x'), undefined)
     assert.equal(await recent.find('x'), made, 'it is there')
     assert.equal(recent.current('x'), made)
+    await registry.dispose()
+  })
+
+  it('are served while the store is away, without a wait for each', async () => {
+    const registry = await openTestRegistry()
+    let looks = 0
+    const blobs: Blobs = {
+      ...registry.blobs,
+      find() {
+        looks += 1
+        return Promise.reject(new NixeryError('STORE_UNAVAILABLE', 'away'))
+      },
+      losses: 1,
+    }
+    const recent = createRecent(blobs)
+    const made = { image: registry.image, key: testKey<ImageKey>('x') }
+    recent.remember('x', made)
+    Object.assign(blobs, { losses: 2 }) // so that a check is due
+    assert.equal(await recent.find('x'), made)
+    const before = looks
+    assert.equal(await recent.find('x'), made)
+    assert.equal(recent.current('x'), made)
+    assert.equal(looks, before)
     await registry.dispose()
   })
 })

@@ -3,10 +3,14 @@ import type { Blobs } from './blobs.ts'
 import type { BuiltImage } from './build.ts'
 import { isComplete } from './image.ts'
 import { createFlights } from './single-flight.ts'
+import { unlessAway } from './unless-away.ts'
 
 /** Recent images by request, so that they can be served from memory. */
 export type Recent = {
-  /** Returns the image if its blobs exist, which is checked every few seconds and whenever a blob is found missing. */
+  /**
+   * Returns the image if its blobs exist, which is checked every few seconds and whenever a blob is found missing. While the
+   * store does not respond, they are assumed to.
+   */
   find(key: string): Promise<BuiltImage | undefined>
   /** The same without a check; returns undefined if a check is due. */
   current(key: string): BuiltImage | undefined
@@ -24,7 +28,14 @@ const day = 86_400_000
 const sizeCalculation = ({ built }: Entry, key: string): number =>
   500 + 2 * (key.length + JSON.stringify(built).length)
 
-type Entry = { readonly built: BuiltImage; until: number; losses: number }
+type Entry = {
+  readonly built: BuiltImage
+  /** Until when the last check is valid. */
+  until: number
+  losses: number
+  /** Until when no check is tried, because the store did not respond. */
+  assumedUntil: number
+}
 
 /** @param limit the memory limit in bytes, approximately */
 export function createRecent(blobs: Blobs, limit = maxBytes): Recent {
@@ -36,8 +47,10 @@ export function createRecent(blobs: Blobs, limit = maxBytes): Recent {
   })
   const checks = createFlights<boolean>()
 
-  const isChecked = (entry: Entry): boolean =>
-    entry.until > performance.now() && entry.losses === blobs.losses
+  const isChecked = ({ until, losses, assumedUntil }: Entry): boolean => {
+    const now = performance.now()
+    return assumedUntil > now || (until > now && losses === blobs.losses)
+  }
 
   return {
     current(key) {
@@ -51,17 +64,21 @@ export function createRecent(blobs: Blobs, limit = maxBytes): Recent {
       if (isChecked(entry)) return entry.built
       const now = performance.now()
       const { losses } = blobs
-      if (await checks.run(key, () => isComplete(blobs, entry.built.image))) {
+      const check = checks.run(key, () => isComplete(blobs, entry.built.image))
+      const found = await unlessAway(check)
+      if (!found) entry.assumedUntil = performance.now() + checkInterval
+      if (found?.value) {
         entry.until = now + checkInterval
         entry.losses = losses
-        return entry.built
       }
+      if (!found || found.value) return entry.built
       if (entries.get(key) === entry) entries.delete(key)
       return undefined
     },
 
     remember(key, built) {
-      entries.set(key, { built, until: performance.now() + checkInterval, losses: blobs.losses })
+      const until = performance.now() + checkInterval
+      entries.set(key, { built, until, losses: blobs.losses, assumedUntil: 0 })
     },
   }
 }

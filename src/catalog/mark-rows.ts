@@ -45,6 +45,8 @@ export function blobMarksIn(
     async delete(digests, seconds, remove) {
       if (digests.length === 0) return
       await db.transaction().execute(async (transaction) => {
+        // The store may take long to delete them.
+        if (locksRows) await sql`set local idle_in_transaction_session_timeout = '10min'`.execute(transaction)
         const due = await transaction
           .selectFrom('blobs')
           .select('digest')

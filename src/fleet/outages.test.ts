@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { sql } from 'kysely'
+import { Kysely, sql } from 'kysely'
 import { parseImage } from '../builds/image.ts'
 import type { ImageKey } from '../catalog/catalog.ts'
 import { hasCode } from '../errors.ts'
 import { digestOf } from '../image/digest.ts'
 import { parseImageReference } from '../image/name.ts'
 import { FeaturesMissing } from '../nix/missing-features.ts'
-import { openNetwork } from '../postgres/network-testing.ts'
+import { openNetwork } from '../../test/support/network.ts'
+import { openPool } from '../postgres/pool.ts'
 import { noPostgres, startPostgres, type TestPostgres } from '../postgres/testing.ts'
+import { appendEvents } from './event-rows.ts'
 import { createLeases } from './leases.ts'
 import { until } from '../../test/support/until.ts'
 import { openTestFleet } from './testing.ts'
@@ -54,6 +56,27 @@ describe('a fleet in trouble', { skip: noPostgres, timeout: 120_000 }, () => {
     await network.close()
     await cut.close()
     await direct.close()
+  })
+
+  it('is not held up by a process that is cut off in the middle of a transaction', async () => {
+    const url = await server.database()
+    const fleet = await openTestFleet(url, { warn: assert.fail })
+    const network = await openNetwork(url)
+    const pool = await openPool({ url: network.url, idleInTransaction: 300, queryTimeout: 1_000 })
+    const cut = new Kysely<unknown>({ dialect: pool.dialect })
+    const writing = cut.transaction().execute(async (transaction) => {
+      await appendEvents(transaction, [['one', { type: 'started', image: 'a' }]])
+      network.loseConnections()
+      await sql`select 1`.execute(transaction)
+    })
+    await assert.rejects(writing)
+    // Events are appended one transaction at a time.
+    await createLeases(fleet, 'other', 3_000).append([['two', { type: 'started', image: 'b' }]])
+    const { rows } = await sql`select build from build_events`.execute(fleet.db)
+    assert.deepEqual(rows, [{ build: 'two' }])
+    await pool.close()
+    await network.close()
+    await fleet.close()
   })
 
   it('records an image with the end of its build, if the catalog could not', async () => {

@@ -82,7 +82,7 @@ export async function openTestFleet(url: string, { warn, lease = 3_000, deaf = f
       const id = randomUUID()
       const leases = createLeases({ db, renewals: renewals.db }, id, lease)
       const held: HeldLeases = new Map()
-      const fake = openFakeBuilds({ fence: createFence(held, leases), refusal })
+      const fake = openFakeBuilds({ fence: createFence(held, leases, warn), refusal })
       const workers = createWorkers(renewals.db, lease)
       const facts = { host: 'test', version: '0', nixVersion: '2.8', packages: [] }
       const loop = startLoop({

@@ -36,7 +36,14 @@ export type WorkerLoop = {
   close(): Promise<void>
 }
 
-type Held = { readonly lease: Lease; readonly stop: AbortController; readonly told: Told; unwanted: number }
+type Held = {
+  readonly lease: Lease
+  readonly stop: AbortController
+  readonly told: Told
+  unwanted: number
+  /** When the last renewal was sent that succeeded, in milliseconds of this process. */
+  renewedAt: number
+}
 /** The jobs that this process does, by their ids. */
 export type HeldLeases = Map<string, Held>
 
@@ -49,16 +56,25 @@ const longestClosing = 3_000
 
 const short: readonly JobKind[] = ['pin', 'ready', 'tags', 'recipes', 'revision']
 
+const lost = ({ lease, renewedAt }: Held): string => {
+  const seconds = (performance.now() - renewedAt) / 1000
+  return `the lease of job ${lease.id} is lost, ${seconds.toFixed(1)} s after it was last renewed`
+}
+
 /**
  * Makes sure that a build is still this worker's before its image is recorded.
  * @throws CANCELLED if another worker has taken it over
  */
 export const createFence =
-  (held: HeldLeases, leases: Leases) =>
+  (held: HeldLeases, leases: Leases, warn: (line: string) => void) =>
   async (build: string): Promise<void> => {
     const mine = held.get(build)
     const isMine = mine && (await persist(() => leases.holds(mine.lease), mine.stop.signal))
     if (isMine) return
+    if (mine && held.get(build) === mine) {
+      warn(lost(mine))
+      held.delete(build)
+    }
     mine?.stop.abort()
     throw new NixeryError('CANCELLED', 'another worker has taken over this build')
   }
@@ -94,7 +110,13 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
   }
   const begin = (lease: Lease) => {
     const stop = new AbortController()
-    const mine: Held = { lease, stop, told: { signal: stop.signal }, unwanted: 0 }
+    const mine: Held = {
+      lease,
+      stop,
+      told: { signal: stop.signal },
+      unwanted: 0,
+      renewedAt: performance.now(),
+    }
     held.set(lease.id, mine)
     const done = work(mine).finally(() => running.delete(done))
     running.add(done)
@@ -143,13 +165,20 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
   const here = () => (deps.mayTake() ? deps.presence.here() : deps.presence.gone())
   const renew = async () => {
     const mine = [...held.values()]
+    const sentAt = performance.now()
     const renewed = mine.length > 0 ? await leases.renew(mine.map(({ lease }) => lease)) : new Map()
     for (const each of mine) {
       const state = renewed.get(each.lease.id)
       if (!state) {
-        if (held.get(each.lease.id) === each) held.delete(each.lease.id)
+        if (held.get(each.lease.id) === each) {
+          warn(lost(each))
+          held.delete(each.lease.id)
+        }
         each.stop.abort()
-      } else if (state.wanted) {
+        continue
+      }
+      each.renewedAt = sentAt
+      if (state.wanted) {
         each.unwanted = 0
         if (state.waiting && each.lease.background) each.told.onUrgent?.()
       } else {

@@ -84,6 +84,18 @@ describe('createOps', () => {
     assert.deepEqual(lines, ['store does not work: this server is not ready', 'store works again'])
   })
 
+  it('is ready without a check that is not necessary, and does not wait for it', async () => {
+    const hanging = Promise.withResolvers<void>()
+    const checks = { store: () => hanging.promise, catalog: () => Promise.resolve() }
+    const ops = opsOf(checks, { timing: { believed: 0, timeout: 60_000 }, unnecessary: new Set(['store']) })
+    const without = (store: string) => [200, { ready: true, checks: { store, catalog: 'ok' } }]
+    assert.deepEqual(await readiness(ops), without('TIMEOUT'))
+    hanging.reject(new NixeryError('STORE_UNAVAILABLE', 'away'))
+    await assert.rejects(hanging.promise)
+    assert.deepEqual(await readiness(ops), without('STORE_UNAVAILABLE'))
+    assert.deepEqual(lines, ['store does not work'])
+  })
+
   it('checks once for concurrent callers, and reuses the result for a while', async () => {
     let count = 0
     const ops = opsOf({ store: () => Promise.resolve((count += 1)) }, { timing: { believed: 60_000 } })

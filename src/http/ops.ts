@@ -13,6 +13,8 @@ export type OpsDeps = {
   readonly alternatives?: ReadonlySet<string>
   /** Whether the names of alternatives (package sets) are public; true by default. */
   readonly showAlternatives?: boolean
+  /** Checks that are shown, but without which the server is ready: it serves what it has in memory. */
+  readonly unnecessary?: ReadonlySet<string>
   /** Whether the server is shutting down. */
   readonly isStopping: () => boolean
   /** All metrics in Prometheus' text format. */
@@ -30,6 +32,9 @@ export type CheckTiming = {
   readonly timeout: number
 }
 
+// Load balancers and Kubernetes give a probe a second.
+const longestForUnnecessary = 500
+
 const defaultTiming: CheckTiming = { believed: 5_000, timeout: 5_000 }
 
 /**
@@ -40,12 +45,17 @@ export function createOps({
   checks,
   alternatives = new Set(),
   showAlternatives = true,
+  unnecessary = new Set(),
   isStopping,
   metrics,
   onChange,
   timing,
 }: OpsDeps): RouteTable {
-  const look = createLook(checks, { ...defaultTiming, ...timing }, onChange ?? (() => {}))
+  const look = createLook(
+    checks,
+    { ...defaultTiming, ...timing },
+    { unnecessary, onChange: onChange ?? (() => {}) },
+  )
 
   const ready = async (): Promise<Reply> => {
     if (isStopping()) return json(503, { ready: false, stopping: true })
@@ -53,7 +63,7 @@ export function createOps({
     const works = (name: string) => results[name] === 'ok'
     const names = Object.keys(results)
     const isReady =
-      names.every((name) => alternatives.has(name) || works(name)) &&
+      names.every((name) => alternatives.has(name) || unnecessary.has(name) || works(name)) &&
       (alternatives.size === 0 || names.some((name) => alternatives.has(name) && works(name)))
     const shown = showAlternatives ? results : withoutNames(results, alternatives)
     return json(isReady ? 200 : 503, { ready: isReady, checks: shown })
@@ -110,11 +120,13 @@ function withoutNames(results: Results, alternatives: ReadonlySet<string>): Resu
   return { ...Object.fromEntries(others), ...(packages && { packages: packages[1] }) }
 }
 
+type LookOptions = Required<Pick<OpsDeps, 'unnecessary' | 'onChange'>>
+
 /** Runs all checks in parallel. Concurrent and shortly following callers share the results. */
 function createLook(
   checks: Checks,
   { believed, timeout }: CheckTiming,
-  onChange: (line: string, failure?: unknown) => void,
+  { unnecessary, onChange }: LookOptions,
 ): () => Promise<Results> {
   const failing = new Set<string>()
   // A check that hangs is not started a second time.
@@ -129,16 +141,25 @@ function createLook(
       if (failing.delete(name)) onChange(`${name} works again`)
       return 'ok'
     } catch (error) {
-      if (!failing.has(name)) onChange(`${name} does not work: this server is not ready`, error)
+      const consequence = unnecessary.has(name) ? '' : ': this server is not ready'
+      if (!failing.has(name)) onChange(`${name} does not work${consequence}`, error)
       failing.add(name)
       if (error === late) return 'TIMEOUT'
       return isNixeryError(error) ? error.code : 'UNKNOWN'
     }
   }
+  const latest = new Map<string, string>()
+  /** Probes must not have to wait for a check that does not matter to them: they get its last result. */
+  const checkSoon = (name: string, run: () => Promise<unknown>): Promise<string> => {
+    const done = check(name, run)
+    void done.then((result) => latest.set(name, result))
+    if (!unnecessary.has(name)) return done
+    return Promise.race([done, sleep(longestForUnnecessary).then(() => latest.get(name) ?? 'TIMEOUT')])
+  }
   const all = async (): Promise<Results> =>
     Object.fromEntries(
       await Promise.all(
-        Object.entries(checks).map(async ([name, run]) => [name, await check(name, run)] as const),
+        Object.entries(checks).map(async ([name, run]) => [name, await checkSoon(name, run)] as const),
       ),
     )
   return () => {

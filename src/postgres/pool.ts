@@ -10,6 +10,8 @@ export type PoolOptions = {
   readonly most?: number
   /** Milliseconds after which a statement counts as lost. */
   readonly queryTimeout?: number
+  /** Milliseconds from one statement of a transaction to the next, after which the server ends the transaction. */
+  readonly idleInTransaction?: number
 }
 
 /** Connections to a PostgreSQL database, for all who use it in this process. */
@@ -25,7 +27,10 @@ export type Postgres = {
  * @throws SETUP_FAILED when the npm package is missing
  */
 export async function openPool(options: PoolOptions): Promise<Postgres> {
-  const { url, most = 10, queryTimeout = 15_000 } = options
+  const { url, most = 10, queryTimeout = 15_000, idleInTransaction = 10_000 } = options
+  // A process that is cut off from the network in the middle of a transaction would keep its locks for hours, until the server
+  // notices. Set for the transaction alone, and with it, so that this works behind a pooler and costs no round trip.
+  const begin = `begin; set local idle_in_transaction_session_timeout = ${Math.ceil(idleInTransaction)}`
   const pg = await loadPg()
   const pool = new pg.Pool({
     ...connectionOptions(pg, url, queryTimeout),
@@ -51,7 +56,7 @@ export async function openPool(options: PoolOptions): Promise<Postgres> {
     async connect() {
       for (;;) {
         const client = await pool.connect()
-        const connection = known.get(client) ?? watched(client, onLost)
+        const connection = known.get(client) ?? watched(client, { onLost, begin })
         known.set(client, connection)
         if (connection.answeredAt >= lostSince) return connection
         client.release(true)
@@ -69,14 +74,18 @@ type Connection = PostgresPoolClient & { readonly answeredAt: number }
  * A connection that is closed when it is given back after it was lost. The pool would give a connection whose
  * statement has timed out to the next caller, who would wait behind that statement.
  * @param onLost is told when the statement was sent that was not answered
+ * @param begin what begins a transaction
  */
-function watched(client: PoolClient, onLost: (sentAt: number) => void): Connection {
+function watched(
+  client: PoolClient,
+  { onLost, begin }: { readonly onLost: (sentAt: number) => void; readonly begin: string },
+): Connection {
   let isLost = false
   let answeredAt = performance.now()
   const query = async (text: string, values: readonly unknown[] = []) => {
     const sentAt = performance.now()
     try {
-      const result = await client.query(text, [...values])
+      const result = await (text === 'begin' ? client.query(begin) : client.query(text, [...values]))
       answeredAt = performance.now()
       return result
     } catch (error) {

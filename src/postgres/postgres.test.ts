@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Kysely, sql } from 'kysely'
 import { isConflict, isDisconnected, isPassing } from './errors.ts'
 import { openListener } from './listener.ts'
-import { openNetwork } from './network-testing.ts'
+import { openNetwork } from '../../test/support/network.ts'
 import { openPool } from './pool.ts'
 import { retrying } from './retry.ts'
 import { noPostgres, startPostgres, type TestPostgres } from './testing.ts'
@@ -90,6 +90,8 @@ describe('PostgreSQL', options, () => {
     await sql`create table t (key text primary key, n bigint)`.execute(db)
     await sql`insert into t values ('a', 0), ('b', 0)`.execute(db)
     let conflicts = 0
+    let begun = 0
+    const bothBegun = Promise.withResolvers<void>()
     const addTo = async (first: string, second: string) => {
       await retrying(() =>
         db
@@ -97,7 +99,9 @@ describe('PostgreSQL', options, () => {
           .execute(async (transaction) => {
             for (const key of [first, second]) {
               await sql`update t set n = n + 1 where key = ${key}`.execute(transaction)
-              await sleep(20)
+              begun += 1
+              if (begun === 2) bothBegun.resolve()
+              await bothBegun.promise
             }
           })
           .catch((error: unknown) => {

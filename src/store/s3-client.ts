@@ -54,6 +54,26 @@ export function createS3Client({ S3Client: Client }: Sdk, options: S3Options): S
 }
 
 /**
+ * Follows the clock of the service by the times of its responses. The SDK does so for requests that it sends itself, but not
+ * for URLs that it signs for others, which the service would refuse if our clock is wrong.
+ * @returns how far it is ahead of ours now, in milliseconds; right to within seconds
+ */
+export function followClock(client: S3Client): () => number {
+  let ahead = 0
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      const result = await next(args)
+      const { headers } = result.response as { readonly headers?: Readonly<Record<string, string>> }
+      const time = Date.parse(headers?.['date'] ?? '')
+      if (Number.isFinite(time)) ahead = time - Date.now()
+      return result
+    },
+    { name: 'followClock', step: 'deserialize' },
+  )
+  return () => ahead
+}
+
+/**
  * Checks that the bucket exists and that its objects can be read and written, and leaves nothing in it.
  * @throws CONFIG_INVALID, STORE_UNAVAILABLE
  */

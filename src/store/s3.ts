@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import { NixeryError } from '../errors.ts'
 import { bucketStore, type BucketOperations } from './bucket.ts'
 import { importOptional, uploadLimit, within } from './remote.ts'
-import { checkS3Bucket, createS3Client, partSize, type S3Options } from './s3-client.ts'
+import { checkS3Bucket, createS3Client, followClock, partSize, type S3Options } from './s3-client.ts'
 import { objectPrefix, type BlobStore } from './store.ts'
 
 const mostParts = 10_000
@@ -20,6 +20,7 @@ export async function openS3Store(options: S3Options): Promise<BlobStore> {
   refuseLongLinks(linkExpiration)
   const [s3, { Upload }, { getSignedUrl }] = await importSdk()
   const client = createS3Client(s3, options)
+  const clockAhead = followClock(client)
   await checkS3Bucket(s3, client, options)
 
   /** Sends a small request; `timeout` bounds all attempts together, and a single attempt gets a third of it. */
@@ -80,6 +81,7 @@ export async function openS3Store(options: S3Options): Promise<BlobStore> {
       address: (Key: string) =>
         getSignedUrl(client, new s3.GetObjectCommand({ Bucket, Key }), {
           expiresIn: Math.ceil(linkExpiration),
+          signingDate: new Date(Date.now() + clockAhead()),
         }),
     }),
   }

@@ -1,56 +1,135 @@
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import type { LogLine, ServerProcess } from '../../scripts/server.ts'
+import { startPostgres, type TestPostgres } from '../../src/postgres/testing.ts'
+import { clockAhead } from '../support/clock.ts'
 import { startFleet, type TestFleet } from '../support/fleet.ts'
+import { openNetwork, type TestNetwork } from '../support/network.ts'
+import { freePort } from '../support/nginx.ts'
 import type { Workspace } from '../support/workspace.ts'
 
-/** A process of the fleet. A front end keeps its port over restarts. */
+/** A process that is or was a member of the fleet. */
+export type Life = {
+  readonly server: ServerProcess
+  /** Hours that its clock is ahead. */
+  readonly ahead: number
+}
+
+/** A place in the fleet, in which one process follows another. A front end keeps its port. */
 export type Member = {
   readonly role: 'front' | 'worker'
   readonly address: string
   readonly pid: number
   /** What the process that runs now has logged. */
   readonly log: readonly LogLine[]
+  /** All processes so far, the one that runs now last. */
+  readonly lives: readonly Life[]
+  /** Between it and everything else; front ends have none. */
+  readonly networks: readonly TestNetwork[]
   /** Ends it, unless it has ended, and starts another in its place. */
   replace(signal: NodeJS.Signals): Promise<void>
   stop(): Promise<void>
 }
+
+/** A time in which something was broken, in milliseconds since 1970: for a member, or for all. */
+export type Trouble = { readonly member?: Member | undefined; readonly from: number; readonly to: number }
 
 export type FleetWorld = {
   readonly fleet: TestFleet
   readonly members: readonly Member[]
   /** Names of images, each of which takes a moment to build. */
   readonly names: readonly string[]
+  /** Names of images that take a moment to pack. */
+  readonly large: readonly string[]
   readonly set: string
+  /** Between all members and the bucket, if there is one. */
+  readonly bucket: TestNetwork | undefined
+  /** Grows with each fault. */
+  readonly troubles: Trouble[]
+  dispose(): Promise<void>
 }
 
 export type FleetWorldOptions = {
   readonly fronts: number
   readonly workers: number
   readonly images: number
+  readonly large?: number
   /** More packages, as `Workspace.packageSet` takes them. */
   readonly more?: string
   /** Settings of all processes, such as those of a bucket. */
   readonly settings?: Readonly<Record<string, string>>
+  /** How many hours the clock of the next process is ahead. */
+  readonly ahead?: () => number
+  readonly postgres?: TestPostgres | undefined
 }
 
 /** Starts front ends and workers; the workspace ends them. */
 export async function openFleetWorld(
   workspace: Workspace,
-  { fronts, workers, images, more = '', settings = {} }: FleetWorldOptions,
+  {
+    fronts,
+    workers,
+    images,
+    large = 0,
+    more = '',
+    settings = {},
+    ahead = () => 0,
+    postgres,
+  }: FleetWorldOptions,
 ): Promise<FleetWorld> {
-  const names = Array.from({ length: images }, (_, n) => `p${n}`)
+  const named = (kind: string, count: number) => Array.from({ length: count }, (_, n) => `${kind}${n}`)
+  const [names, largeNames] = [named('p', images), named('large', large)]
   const text = (name: string) => `sleep 0.2; mkdir -p $out/bin; echo ${name} > $out/bin/${name}`
-  const trivial = names.map((name) => `${name} = run "${name}" "${text(name)}";`).join('\n')
-  const set = await workspace.packageSet(`${trivial}\n${more}`)
-  const fleet = await startFleet(workspace, { NIXERY_PKGS_PATH: set, NIXERY_MAX_WAIT: '5', ...settings })
+  const bytes = (name: string) => `mkdir -p $out/bin; head -c 20000000 /dev/urandom > $out/bin/${name}`
+  const packages = [
+    ...names.map((name) => [name, text(name)]),
+    ...largeNames.map((name) => [name, bytes(name)]),
+  ]
+  const definitions = packages.map(([name, how]) => `${name} = run "${name}" "${how}";`).join('\n')
+  const set = await workspace.packageSet(`${definitions}\n${more}`)
+
+  const networks: TestNetwork[] = []
+  const networkTo = async (url: string) => {
+    const network = await openNetwork(url)
+    networks.push(network)
+    return network
+  }
+  const { S3_ENDPOINT: endpoint } = settings
+  const bucket = endpoint === undefined ? undefined : await networkTo(endpoint)
+  const fleet = await startFleet(
+    workspace,
+    {
+      NIXERY_PKGS_PATH: set,
+      NIXERY_MAX_WAIT: '5',
+      ...settings,
+      ...(bucket && { S3_ENDPOINT: originOf(bucket) }),
+    },
+    postgres ?? (await startPostgres()),
+  )
+  /** What lies between a worker and the rest of the fleet, and the settings with which it uses that. */
+  const surround = async () => {
+    const own = { database: await networkTo(fleet.url), store: bucket && (await networkTo(bucket.url)) }
+    const environment = {
+      NIXERY_DATABASE_URL: own.database.url,
+      ...(own.store && { S3_ENDPOINT: originOf(own.store) }),
+    }
+    return { networks: [own.database, ...(own.store ? [own.store] : [])], environment }
+  }
   const member = async (role: Member['role']): Promise<Member> => {
     // A worker serves nobody here, so it has another port each time.
     const port = role === 'front' ? String(await freePort()) : '0'
-    const start = () => fleet[role]({ PORT: port })
-    let server: ServerProcess = await start()
+    const around = role === 'worker' ? await surround() : { networks: [], environment: {} }
+    const lives: Life[] = []
+    const start = async () => {
+      const hours = ahead()
+      const server = await fleet[role]({ PORT: port, ...around.environment, ...clockAhead(hours) })
+      lives.push({ server, ahead: hours })
+      return server
+    }
+    let server = await start()
     return {
       role,
+      lives,
+      networks: around.networks,
       get address() {
         return server.address
       },
@@ -74,21 +153,14 @@ export async function openFleetWorld(
     ...Array.from({ length: workers }, () => 'worker' as const),
   ]
   const members = await Promise.all(roles.map(member))
-  return { fleet, members, names, set }
+  const dispose = async () => {
+    await fleet.dispose()
+    for (const network of networks.reverse()) await network.close()
+  }
+  return { fleet, members, names, large: largeNames, set, bucket, troubles: [], dispose }
 }
 
-/** A port of 127.0.0.1 that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const probe = createServer()
-  await new Promise<void>((resolve) => {
-    probe.listen(0, '127.0.0.1', resolve)
-  })
-  const { port } = probe.address() as AddressInfo
-  await new Promise((resolve) => {
-    probe.close(resolve)
-  })
-  return port
-}
+const originOf = ({ url }: TestNetwork): string => new URL(url).origin
 
 /** A folder of the workspace for what is no member's. */
 export const folderIn = (workspace: Workspace, name: string): string => join(workspace.folder, name)

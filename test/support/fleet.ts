@@ -1,9 +1,12 @@
-import { mkdir, symlink } from 'node:fs/promises'
+import { mkdtemp, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import type { ServerProcess } from '../../scripts/server.ts'
 import { startPostgres, type TestPostgres } from '../../src/postgres/testing.ts'
 import type { Workspace } from './workspace.ts'
+
+/** How long a lease lasts in a fleet of a test, in seconds. */
+export const leaseOfFleet = 3
 
 /** Front ends and workers in processes of their own, over one PostgreSQL and one store. */
 export type TestFleet = {
@@ -15,15 +18,18 @@ export type TestFleet = {
   dispose(): Promise<void>
 }
 
-/** @param environment common to all processes */
+/**
+ * @param environment common to all processes
+ * @param given a database server that ends with the fleet; by default a server of its own
+ */
 export async function startFleet(
   workspace: Workspace,
   environment: Readonly<Record<string, string>>,
+  given?: TestPostgres,
 ): Promise<TestFleet> {
-  const postgres = await startPostgres()
+  const postgres = given ?? (await startPostgres())
   const url = await postgres.database()
-  const bare = join(workspace.folder, 'no-nix')
-  await mkdir(bare)
+  const bare = await mkdtemp(join(workspace.folder, 'no-nix-'))
   for (const program of ['readlink', 'uname']) {
     const { stdout } = await execa('which', [program])
     await symlink(stdout.trim(), join(bare, program))
@@ -31,7 +37,7 @@ export async function startFleet(
   const common = {
     STORAGE_PATH: join(workspace.folder, 'store'),
     NIXERY_DATABASE_URL: url,
-    NIXERY_LEASE: '3',
+    NIXERY_LEASE: String(leaseOfFleet),
     ...environment,
   }
   return {

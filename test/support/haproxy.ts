@@ -7,10 +7,10 @@ export type Haproxy = { readonly address: string; stop(): Promise<void> }
  * Starts haproxy before front ends, as docs/scaling.md has it.
  * @param file for its configuration
  */
-export async function startHaproxy(file: string, port: number, fronts: readonly string[]): Promise<Haproxy> {
-  const servers = fronts.map((address, n) => `  server front${n} ${address} check inter 1s fall 2 rise 1`)
-  await writeFile(
+export const startHaproxy = (file: string, port: number, fronts: readonly string[]): Promise<Haproxy> =>
+  start(
     file,
+    port,
     `defaults
   mode http
   timeout connect 2s
@@ -23,9 +23,39 @@ listen nixery
   bind 127.0.0.1:${port}
   balance leastconn
   option httpchk GET /readyz
-${servers.join('\n')}
+${fronts.map((address, n) => `  server front${n} ${address} check inter 1s fall 2 rise 1`).join('\n')}
 `,
   )
+
+/** A database server, and the port at which patroni says what it is. */
+export type PatroniAddress = { readonly address: string; readonly status: number }
+
+/** Starts haproxy before database servers: it leads to the one that patroni calls the primary. */
+export const startHaproxyOfDatabase = (
+  file: string,
+  port: number,
+  servers: readonly PatroniAddress[],
+): Promise<Haproxy> =>
+  start(
+    file,
+    port,
+    `defaults
+  mode tcp
+  timeout connect 2s
+  timeout client 1h
+  timeout server 1h
+  timeout check 2s
+listen database
+  bind 127.0.0.1:${port}
+  option httpchk OPTIONS /primary
+  http-check expect status 200
+  default-server inter 1s fall 2 rise 1 on-marked-down shutdown-sessions
+${servers.map(({ address, status }, n) => `  server database${n} ${address} check port ${status}`).join('\n')}
+`,
+  )
+
+async function start(file: string, port: number, configuration: string): Promise<Haproxy> {
+  await writeFile(file, configuration)
   const haproxy = execa('haproxy', ['-db', '-f', file], {
     env: { PATH: `${process.env['PATH']}:/usr/sbin` },
     reject: false,

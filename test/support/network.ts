@@ -1,0 +1,131 @@
+import { once } from 'node:events'
+import { createServer as createHttpServer } from 'node:http'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+
+/** How a network, or the server behind it, fails. */
+export type NetworkFailure =
+  /** Nothing passes, and nothing says so. What was sent meanwhile arrives when it works again. */
+  | 'hangs'
+  /** Connections break, and new ones are refused. */
+  | 'refuses'
+  /** Connections break, and each request is answered with HTTP 503. */
+  | 'is unavailable'
+
+/** A network between this process and a server of this machine. */
+export type TestNetwork = {
+  /** The address of the server through it. */
+  readonly url: string
+  /** How many connections were made through it. */
+  readonly count: number
+  /** From now on nothing passes over the connections that exist, and nothing says so; new ones work. */
+  loseConnections(): void
+  /** Fails until `restore` is called. */
+  fail(failure: NetworkFailure): Promise<void>
+  restore(): Promise<void>
+  close(): Promise<void>
+}
+
+type Pair = { readonly near: Socket; readonly far: Socket }
+
+/** @param url the address of a server on this machine: of a database, or `http://…` */
+export async function openNetwork(url: string): Promise<TestNetwork> {
+  const target = new URL(url)
+  const sockets = new Set<Socket>()
+  const pairs = new Set<Pair>()
+  const lost = new WeakSet<Pair>()
+  const waiting = new Set<Socket>()
+  let failure: NetworkFailure | undefined
+  let count = 0
+
+  const kept = (socket: Socket): Socket => {
+    sockets.add(socket)
+    return socket.on('error', () => {}).on('close', () => sockets.delete(socket))
+  }
+  const pass = ({ near, far }: Pair) => {
+    near.pipe(far)
+    far.pipe(near)
+  }
+  const hold = ({ near, far }: Pair) => {
+    for (const socket of [near.unpipe(far), far.unpipe(near)]) socket.pause()
+  }
+  /** One end is gone: the other learns of it, unless nothing passes. */
+  const part = (pair: Pair) => {
+    if (failure === 'hangs' || lost.has(pair)) return
+    pairs.delete(pair)
+    pair.near.destroy()
+    pair.far.destroy()
+  }
+  const join = (near: Socket) => {
+    if (near.destroyed) return
+    const pair = { near, far: kept(connect(Number(target.port), target.hostname)) }
+    pairs.add(pair)
+    for (const socket of [pair.near, pair.far]) socket.on('close', () => part(pair))
+    pass(pair)
+  }
+  const unavailable = createHttpServer((_, response) => {
+    response.writeHead(503, { Connection: 'close' }).end('<Error><Code>ServiceUnavailable</Code></Error>')
+  })
+  const server = createServer({ pauseOnConnect: true }, (near) => {
+    count += 1
+    kept(near)
+    if (failure === 'hangs') waiting.add(near)
+    else if (failure === 'is unavailable') {
+      unavailable.emit('connection', near)
+      near.resume()
+    } else join(near)
+  })
+  const listen = async (port: number) => {
+    server.listen(port, '127.0.0.1')
+    await once(server, 'listening')
+  }
+  const breakAll = () => {
+    for (const socket of sockets) socket.destroy()
+    pairs.clear()
+    waiting.clear()
+  }
+  await listen(0)
+  const { port } = server.address() as AddressInfo
+  const through = new URL(url)
+  through.port = String(port)
+
+  return {
+    url: through.href,
+    get count() {
+      return count
+    },
+    loseConnections() {
+      for (const pair of pairs) {
+        hold(pair)
+        lost.add(pair)
+        for (const socket of [pair.near, pair.far]) socket.resume() // it is read, and dropped
+      }
+      pairs.clear()
+    },
+    async fail(how) {
+      failure = how
+      if (how === 'hangs') return pairs.forEach(hold)
+      breakAll()
+      if (how !== 'refuses') return
+      server.close()
+      await once(server, 'close')
+    },
+    async restore() {
+      const before = failure
+      failure = undefined
+      if (before === 'refuses') return listen(port)
+      if (before === 'is unavailable') return breakAll()
+      for (const pair of pairs) {
+        if (pair.near.destroyed || pair.far.destroyed) part(pair)
+        else pass(pair)
+      }
+      for (const near of waiting) join(near)
+      waiting.clear()
+    },
+    async close() {
+      breakAll()
+      if (!server.listening) return
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
