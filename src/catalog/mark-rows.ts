@@ -66,21 +66,3 @@ export function blobMarksIn(
     },
   }
 }
-
-/** The size of a blob that is known; a mark on it is taken off. */
-export async function findBlobSize(db: Kysely<Tables>, digest: Digest): Promise<unknown> {
-  const row = await db
-    .selectFrom('blobs')
-    .select(['size', 'withdrawn'])
-    .where('digest', '=', digest)
-    .executeTakeFirst()
-  if (!row || row.withdrawn === null) return row?.size
-  const found = await db
-    .updateTable('blobs')
-    .set({ withdrawn: null })
-    .where('digest', '=', digest)
-    .where('withdrawn', '>', isBeingDeleted)
-    .returning('size')
-    .executeTakeFirst()
-  return found?.size
-}

@@ -5,6 +5,8 @@ import { openPool, type Postgres } from '../postgres/pool.ts'
 import { retrying } from '../postgres/retry.ts'
 import type { Digest } from '../image/digest.ts'
 import type { Listener } from '../postgres/listener.ts'
+import { atOnce } from './at-once.ts'
+import { findBlobSizes, findFileMarks } from './blob-rows.ts'
 import type { Catalog } from './catalog.ts'
 import type { SubscribeToChanges } from './changes.ts'
 import type { Database } from './connection.ts'
@@ -62,7 +64,13 @@ export function postgresDatabase(options: Pick<PostgresCatalogOptions, 'postgres
     async open() {
       const db = new Kysely<Tables>({ dialect: database.dialect })
       if ((await database.readVersion(db)) < schemaVersion) await migrateDirectly(options.directUrl)
-      return openCatalog(database)
+      const catalog = await openCatalog(database)
+      // A request to the server takes longer than the lookup, and an image has dozens of blobs.
+      return {
+        ...catalog,
+        blobSize: atOnce((digests) => findBlobSizes(db, digests, database.locksRows)),
+        blobMark: atOnce((digests) => findFileMarks(db, digests)),
+      }
     },
     isPassing,
     isOfStatement,

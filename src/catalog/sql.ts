@@ -2,23 +2,12 @@ import { Kysely, sql, type Insertable } from 'kysely'
 import type { Key } from '../image/canonical.ts'
 import type { StorePath, PathFacts } from '../image/store-path.ts'
 import type { Catalog } from './catalog.ts'
-import { findBlobSize } from './mark-rows.ts'
+import { findBlobSizes, findFileMarks } from './blob-rows.ts'
 import { apiKeysIn } from './api-keys.ts'
 import { migrate, type SqlDatabase } from './migrate.ts'
 import { givenIn } from './given-rows.ts'
 import { pullsIn } from './pull-rows.ts'
-import {
-  cacheFileOf,
-  factsColumns,
-  factsOf,
-  layerOf,
-  memberOf,
-  readRows,
-  rowOf,
-  sizeOf,
-  textOf,
-  valueOf,
-} from './rows.ts'
+import { cacheFileOf, factsColumns, factsOf, layerOf, memberOf, readRows, rowOf, valueOf } from './rows.ts'
 import type { Tables } from './schema.ts'
 import { forgetBlobs, upkeepIn } from './upkeep.ts'
 import { dayOf, rowUsesIn } from './row-uses.ts'
@@ -151,16 +140,11 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
 
     ...rowUsesIn(db),
 
-    async blobSize(digest) {
-      return sizeOf(await findBlobSize(db, digest))
-    },
+    blobSize: async (digest) => (await findBlobSizes(db, [digest], database.locksRows)).get(digest),
 
     rememberBlob: (digest, size) => remember(db, 'blobs', [{ digest, size, withdrawn: null }]),
 
-    async blobMark(digest) {
-      const row = await db.selectFrom('blobs').select('mark').where('digest', '=', digest).executeTakeFirst()
-      return row?.mark == null ? undefined : textOf(row.mark)
-    },
+    blobMark: async (digest) => (await findFileMarks(db, [digest])).get(digest),
 
     async rememberBlobMark(digest, mark) {
       await db.updateTable('blobs').set({ mark }).where('digest', '=', digest).execute()
