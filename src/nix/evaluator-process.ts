@@ -9,7 +9,7 @@ import { watchMemory } from './process-memory.ts'
 import { eachLine, printable } from '../text/lines.ts'
 import type { RunOptions } from './process.ts'
 import { optionsOf } from './restriction.ts'
-import type { ScratchStore, ScratchStores } from './scratch-store.ts'
+import { configuredStore, type ScratchStore, type ScratchStores } from './scratch-store.ts'
 
 /** The package set that a process has loaded. */
 export type Identity = Partial<SetPolicy> & Pick<LookUp, 'set' | 'system' | 'restriction' | 'storeless'>
@@ -75,7 +75,7 @@ export async function startEvaluator(
     '--log-format',
     'raw-with-logs',
     ...optionsOf(identity, ['nix-command']),
-    ...scratch.options,
+    ...scratch.options.evaluation,
   ]
   const child = spawn('nix', args, {
     env: {
@@ -178,7 +178,7 @@ export async function startEvaluator(
   }
 }
 
-const none: ScratchStore = { options: [], remove: async () => {} }
+const none: ScratchStore = { options: configuredStore, remove: async () => {} }
 
 const banner = /^(Welcome to )?Nix \d|^Type :\? for help|^$/
 

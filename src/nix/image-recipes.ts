@@ -7,6 +7,7 @@ import { messageOf } from './message.ts'
 import { run, type RunOptions } from './process.ts'
 import type { WantedOutput } from './realise.ts'
 import { optionsOf } from './restriction.ts'
+import { configuredStore, type StoreOptions } from './scratch-store.ts'
 
 /** A recipe of a package set, `images.NAME`; without a name, the names of all. */
 export type ImageLookUp = Omit<LookUp, 'attributes' | 'limits' | 'meta'> & {
@@ -34,16 +35,23 @@ const answer = z.object({
 
 /**
  * Evaluates a recipe in a process of its own.
- * @param storeOptions options for another store than the configured one
+ * @param store options for another store than the configured one
  * @throws EVALUATION_TIMEOUT, BUILD_FAILED if it needs too much memory, NIX_UNAVAILABLE, CANCELLED
  */
 export async function evaluateImage(
   lookUp: ImageLookUp,
   options: RunOptions,
-  storeOptions: readonly string[] = [],
+  store: StoreOptions = configuredStore,
 ): Promise<ImageAnswer> {
   const request = JSON.stringify({ ...identityFor(lookUp), image: lookUp.image ?? null })
-  const flags = ['--eval', '--strict', '--json', '--read-write-mode', ...storeOptions, ...optionsOf(lookUp)]
+  const flags = [
+    '--eval',
+    '--strict',
+    '--json',
+    '--read-write-mode',
+    ...store.evaluation,
+    ...optionsOf(lookUp),
+  ]
   const result = await run(
     'nix-instantiate',
     [...flags, '--expr', evaluateExpression, '--argstr', 'request', request],
@@ -56,14 +64,14 @@ export async function evaluateImage(
   const { names, recipe, contexts } = answer.parse(JSON.parse(result.stdout))
   if (names) return { names }
   if (!contexts) return { missing: true }
-  return { recipe, roots: await rootsOf(contexts, options, storeOptions) }
+  return { recipe, roots: await rootsOf(contexts, options, store) }
 }
 
 /** The store paths that strings refer to. A derivation does not say where its outputs are, but Nix does. */
 async function rootsOf(
   contexts: readonly Readonly<Record<string, z.infer<typeof context>>>[],
   options: RunOptions,
-  storeOptions: readonly string[],
+  { store }: StoreOptions,
 ): Promise<WantedOutput[]> {
   const paths = new Set<StorePath>()
   const byOutput = new Map<string, Set<StorePath>>()
@@ -76,7 +84,7 @@ async function rootsOf(
   }
   const roots: WantedOutput[] = [...paths].map((outputPath) => ({ outputPath }))
   for (const [output, derivations] of byOutput) {
-    const query = [...storeOptions, '--query', '--binding', output, ...derivations]
+    const query = [...store, '--query', '--binding', output, ...derivations]
     const result = await run('nix-store', query, options)
     if (!result.ok)
       throw new NixeryError('BUILD_FAILED', `Nix cannot read a derivation:\n${messageOf(result.lines)}`)

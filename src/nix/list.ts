@@ -8,6 +8,7 @@ import { evaluateExpression } from './expressions.ts'
 import { messageOf } from './message.ts'
 import { run, type Failed, type RunOptions } from './process.ts'
 import { optionsOf } from './restriction.ts'
+import { configuredStore, type StoreOptions } from './scratch-store.ts'
 
 /** A package of a package set, and its version. */
 export type ListedVersion = {
@@ -73,14 +74,14 @@ const perPart = 1_500
  * failures of packages. If a package aborts the evaluation, its name is omitted, and the others are evaluated again.
  * `options.timeout` and `options.memory` apply to each evaluation.
  * @param details lists the packages with details: part by part, and not in the result
- * @param storeOptions options for another store than the configured one
+ * @param store options for another store than the configured one
  * @throws SOURCE_INVALID if the set does not evaluate, CANCELLED
  */
 export async function listVersions(
   set: Omit<LookUp, 'attributes'>,
   options: RunOptions,
   details?: Details,
-  storeOptions: readonly string[] = [],
+  store: StoreOptions = configuredStore,
 ): Promise<Listed> {
   const limits = details && { memory: details.memory, timeout: details.timeout, lowPriority: true }
   const ask = async (list: readonly string[] | null): Promise<{ readonly listed: unknown } | Failed> => {
@@ -93,7 +94,7 @@ export async function listVersions(
         '--strict',
         '--json',
         '--read-write-mode',
-        ...storeOptions,
+        ...store.evaluation,
         ...optionsOf(set),
         ...noBuilds,
         '--expr',

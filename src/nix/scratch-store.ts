@@ -5,10 +5,19 @@ import { NixeryError } from '../errors.ts'
 import { currentOwner, formatOwner, isGone, parseOwner } from '../fs/lock-owner.ts'
 import type { Evaluated } from './store-need.ts'
 
+/** Options of Nix's programs for another store, which take precedence over every configuration of Nix. */
+export type StoreOptions = {
+  readonly store: readonly string[]
+  /** The same, and what an evaluation needs besides. */
+  readonly evaluation: readonly string[]
+}
+
+/** Options for the configured store: none. */
+export const configuredStore: StoreOptions = { store: [], evaluation: [] }
+
 /** A Nix store in a folder, for one process: whatever an evaluation writes goes there instead of into the Nix store. */
 export type ScratchStore = {
-  /** Options for `nix-instantiate`, `nix-store` and `nix repl`, which take precedence over every configuration of Nix. */
-  readonly options: readonly string[]
+  readonly options: StoreOptions
   /** Deletes the folder. Never throws. */
   remove(): Promise<void>
 }
@@ -22,6 +31,8 @@ const settings: readonly (readonly [name: string, value: string])[] = [
   ['min-free', '0'],
 ]
 const ownerFile = 'owner'
+/** Where the paths are. Nix 2.8 does not let a restricted evaluation read what it has written, but for `-I`. */
+const storeIn = 'nix/store'
 /** Milliseconds after which a folder of a process that cannot be seen, in another container, is deleted. */
 const longestUse = 7 * 24 * 3600_000
 
@@ -37,7 +48,7 @@ export type ScratchStores = {
    * or needs it: a flake is read from the store that has its sources.
    * @throws what the evaluation does, and STORE_UNAVAILABLE
    */
-  with<T>(evaluated: Evaluated, evaluation: (options: readonly string[]) => Promise<T>): Promise<T>
+  with<T>(evaluated: Evaluated, evaluation: (options: StoreOptions) => Promise<T>): Promise<T>
 }
 
 /** @param home a folder of this program's own, which is created if needed */
@@ -51,15 +62,16 @@ export function createScratchStores(home: string): ScratchStores {
         hint: 'the operator must give this program write access to the folder NIXERY_DATA',
       })
     })
+    const store = ['--store', folder, ...settings.flatMap(([name, value]) => ['--option', name, value])]
     return {
-      options: ['--store', folder, ...settings.flatMap(([name, value]) => ['--option', name, value])],
+      options: { store, evaluation: [...store, '-I', `nixery-scratch=${join(folder, storeIn)}`] },
       remove: () => removeStore(folder).catch(() => {}),
     }
   }
   return {
     make,
     async with({ set, storeless = false }, evaluation) {
-      if (!storeless || 'flake' in set) return evaluation([])
+      if (!storeless || 'flake' in set) return evaluation(configuredStore)
       const store = await make()
       try {
         return await evaluation(store.options)
@@ -90,7 +102,7 @@ async function isAbandoned(folder: string): Promise<boolean> {
 
 async function makeFolder(home: string): Promise<string> {
   const folder = join(await storesIn(home), randomUUID())
-  await mkdir(folder)
+  await mkdir(join(folder, storeIn), { recursive: true })
   await writeFile(join(folder, ownerFile), formatOwner(await currentOwner()))
   return folder
 }

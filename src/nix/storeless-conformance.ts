@@ -4,13 +4,14 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { execa } from 'execa'
 import { evaluateStoreless } from './storeless.ts'
+import type { NixOptions } from './options.ts'
 import { DerivationGone } from './realise.ts'
 import { system, wantedOf, type Bench } from './testing.ts'
 
 /** Evaluation that does not write to the Nix store, and how it finds out that a set needs one. */
 export function describeStoreless(bench: () => Bench): void {
-  const opened = (evaluator: 'cold' | 'warm') => {
-    const nix = bench().limited({ evaluator })
+  const opened = (evaluator: 'cold' | 'warm', restricted?: NixOptions['restricted']) => {
+    const nix = bench().limited({ evaluator, restricted })
     const notes: string[] = []
     const storeless = evaluateStoreless(nix, 'the Nix store', (line) => notes.push(line))
     const lookUp = (folder: string, ...names: string[]) =>
@@ -36,7 +37,7 @@ export function describeStoreless(bench: () => Bench): void {
         filtered = run "filtered-1" "echo \${builtins.path { path = ./default.nix; name = "x"; }} > $out";
         images.one = { packages = [ "plain" ]; files = [ { path = "/etc/x"; source = plain; } ]; };`)
       const names = ['plain', 'file', 'path', 'filtered', 'none']
-      const { nix, notes, storeless, lookUp } = opened('warm')
+      const { nix, notes, storeless, lookUp } = opened('warm', { readable: [] })
       await lookUp(set, 'plain')
       const looked = await lookUp(set, ...names)
       const image = { set: { folder: set }, system, image: 'one' }
