@@ -96,7 +96,7 @@ describe('NIXERY_AUTH=basic', () => {
     await replaceFile(users, 'bob:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n')
     await until(() => /line 1: bob has a SHA-1 password/.test(printed()))
     await rm(users)
-    await until(() => /stays in use: ENOENT/.test(printed()))
+    await until(() => /stay in use: ENOENT/.test(printed()))
     assert.equal((await get('/v2/', basic('bob', 'his'))).status, 200)
     assert.ok(!printed().includes('W6ph5Mm5'))
     await replaceFile(users, line('alice', 'right'))

@@ -186,7 +186,7 @@ describe('NIXERY_POLICY', () => {
     await until(() => JSON.stringify(server.log).includes('line 2, rule 1, who 1: '))
     assert.equal((await pull('private', bob)).status, 200)
     await rm(file)
-    await until(() => JSON.stringify(server.log).includes('stays in use: ENOENT'))
+    await until(() => JSON.stringify(server.log).includes('stay in use: ENOENT'))
     assert.equal((await pull('private', bob)).status, 200)
     await replaceFile(file, policy)
     await until(async () => (await pull('private', bob)).status === 403)

@@ -98,7 +98,7 @@ describe('quotas of a policy', () => {
     await until(async () => (await pull('c', as('alice'))).status === 200, 'the new quota is in use')
     await replaceFile(file, policy('builds = "many"'))
     await rmWhen(/line 8, quota 1, builds: /)
-    await until(() => JSON.stringify(server.log).includes('stays in use: ENOENT'))
+    await until(() => JSON.stringify(server.log).includes('stay in use: ENOENT'))
     assert.equal((await pull('d', as('alice'))).status, 200)
     const lines = (await readFile(audit, 'utf8'))
       .split('\n')
