@@ -28,6 +28,7 @@ const ofBuilds = [
   'NIXERY_CREATED',
   'NIXERY_STRATEGY',
   'NIXERY_MAX_LAYERS',
+  'NIXERY_SHARED_CACHE',
 ] as const satisfies readonly (keyof Config)[]
 
 const filesOfBuilds = ['NIXERY_SETS_FILE', 'NIXERY_NIXPKGS_CONFIG', 'NIXERY_OVERLAYS'] as const
@@ -46,12 +47,13 @@ const filesOfServing = ['NIXERY_POLICY', 'NIXERY_HTPASSWD'] as const
 /** What workers must have in common, so that one image has one digest whichever of them builds it. */
 export async function factsOfBuilds(
   config: Config,
-  { layering, packer }: Pick<Worker, 'layering' | 'packer'>,
+  { layering, packer, shared }: Pick<Worker, 'layering' | 'packer' | 'shared'>,
 ): Promise<Facts> {
   return {
     ...settingsOf(config, ofBuilds),
     ...(await filesOf(config, filesOfBuilds)),
     NIX_POPULARITY_URL: shortHash(layeringKey(layering()).popularity ?? ''),
+    ...(shared && { NIXERY_SHARED_CACHE_KEY: shortHash(shared.publicKey) }),
     NIXERY_COMPRESSION: shortHash(packer.compressorId),
     'the format of layers (upgrade all workers)': shortHash([archiveVersion, rootfsVersion]),
   }

@@ -123,6 +123,9 @@ function contradictions(
   if (set['NIXERY_DATABASE_DIRECT_URL'] !== undefined && set['NIXERY_DATABASE_URL'] === undefined) {
     problems.push('NIXERY_DATABASE_DIRECT_URL: has no effect without NIXERY_DATABASE_URL')
   }
+  if (set['NIXERY_SHARED_CACHE_KEY'] !== undefined && set['NIXERY_SHARED_CACHE'] === undefined) {
+    problems.push('NIXERY_SHARED_CACHE_KEY: has no effect without NIXERY_SHARED_CACHE')
+  }
   const passed = (set['NIXERY_NIX_ENV'] ?? '').split(/[\s,]+/).filter((name) => name in schema.shape)
   if (passed.length > 0) {
     problems.push(`NIXERY_NIX_ENV: cannot pass ${passed.join(', ')}, settings of this program`)

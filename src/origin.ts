@@ -5,15 +5,24 @@ import type { Config } from './config.ts'
 import type { CacheFiles } from './contents/cache/kept.ts'
 import { openCaches } from './contents/cache/open.ts'
 import type { Nix } from './nix/nix.ts'
+import type { SharedCache } from './sharing/shared-cache.ts'
 
 /**
- * The binary caches from which images are made, by the settings and Nix's configuration; undefined if everything comes
- * from the store.
+ * The binary caches from which images are made, by the settings and Nix's configuration, the shared one before all others;
+ * undefined if everything comes from the store.
  * @throws NIX_UNAVAILABLE
  */
 export async function openOrigin(
   config: Config,
-  { nix, catalog }: { readonly nix: Pick<Nix, 'caches'>; readonly catalog: CacheFiles },
+  {
+    nix,
+    catalog,
+    shared,
+  }: {
+    readonly nix: Pick<Nix, 'caches'>
+    readonly catalog: CacheFiles
+    readonly shared: SharedCache | undefined
+  },
   spoolDirectory: string,
   warn: (line: string) => void,
 ): Promise<CacheOrigin | undefined> {
@@ -33,6 +42,7 @@ export async function openOrigin(
     },
     catalog,
     warn,
+    shared,
   )
   return { mode, timeLimit: config.NIXERY_BUILD_TIMEOUT, ...opened }
 }

@@ -6,10 +6,8 @@ import type { WorkerStatus } from './builds/builds.ts'
 import { createEstimates, type Estimates } from './builds/estimates.ts'
 import type { BuildListener } from './builds/events.ts'
 import type { CacheOrigin } from './builds/from-caches.ts'
-import { packagesOfRecipes } from './builds/find-recipes.ts'
 import { createLater } from './builds/later.ts'
 import { createLocalBuilds, type LocalBuilds } from './builds/local-builds.ts'
-import { notReady } from './builds/not-ready.ts'
 import { createPulls, type Pulls } from './builds/pull-counter.ts'
 import type { Resolver } from './builds/resolve.ts'
 import { settingNames, type Config } from './config.ts'
@@ -31,7 +29,10 @@ import type { Search } from './search/found.ts'
 import { openSearch, versionsIn } from './searching.ts'
 import { openSets, type OpenSets } from './sets.ts'
 import { evaluationStore, openOrigin } from './origin.ts'
+import { openSharedCache } from './shared-cache.ts'
+import type { SharedCache } from './sharing/shared-cache.ts'
 import type { State } from './state.ts'
+import { statusOf } from './worker-status.ts'
 
 /** Builds images: the part of a registry that has Nix and the threads that pack layers. */
 export type Worker = {
@@ -51,6 +52,8 @@ export type Worker = {
   readonly contents: Contents
   /** Binary caches, where images may be made from them. */
   readonly origin: CacheOrigin | undefined
+  /** The binary cache that workers share. */
+  readonly shared: SharedCache | undefined
   readonly layering: () => Layering
   /** Looks for new popularity data, because others may have it. */
   readonly refreshPopularity: () => void
@@ -132,7 +135,9 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
     },
   )
   const contents = localStore((paths, watch) => nix.closureFacts(paths, watch))
-  const origin = await openOrigin(config, { nix, catalog }, state.store.spoolDirectory, warn)
+  const { spoolDirectory } = state.store
+  const shared = await openSharedCache(config, { postgres: state.postgres, spoolDirectory, note })
+  const origin = await openOrigin(config, { nix, catalog, shared }, spoolDirectory, warn)
   const bases = createBases({
     catalog,
     blobs,
@@ -170,6 +175,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
     packer,
     contents,
     origin,
+    shared,
     layering,
     versions,
     pulls: options.forOthers ? uncounted : pulls,
@@ -194,6 +200,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
     packer,
     contents,
     origin,
+    shared,
     layering,
     refreshPopularity: () => popularity.refresh(),
     usable: () => anyUsable(sets.sources.values()),
@@ -212,37 +219,3 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
 }
 
 const uncounted: Pulls = { note() {}, flush: () => Promise.resolve(), close: () => Promise.resolve() }
-
-type StatusDeps = Pick<Worker, 'nix' | 'sets' | 'builds'> &
-  Pick<OpenSets, 'bookOf' | 'ages'> & { readonly nixVersion: string }
-
-const statusOf = ({ nix, nixVersion, sets, builds, bookOf, ages }: StatusDeps): WorkerStatus => ({
-  nixVersion,
-  packages: [...sets.sources].map(([set, { description, publicDescription }]) => ({
-    set,
-    description,
-    publicDescription,
-  })),
-  tags: async (request) => (await sets.sourceOf(request)).tags(),
-  async revision(set) {
-    const { revision } = await sourceNamed(sets, set).pin('latest')
-    return revision
-  },
-  async recipePackages(asked, mayEvaluate) {
-    const { request, pinned } = await sets.pin(asked, { old: true })
-    const enter = () => {
-      if (!mayEvaluate) throw notReady()
-    }
-    return packagesOfRecipes(bookOf(pinned), request, pinned, { enter })
-  },
-  async check(part, set) {
-    await (part === 'nix' ? nix.version() : sourceNamed(sets, set).usable())
-  },
-  load: () => ({ ...builds.load(), evaluators: nix.evaluators(), revisions: ages() }),
-})
-
-function sourceNamed({ sources }: PackageSets, name: string | undefined) {
-  const source = sources.get(name)
-  if (!source) throw new Error(`there is no package set ${name}`)
-  return source
-}

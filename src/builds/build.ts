@@ -8,10 +8,12 @@ import type { StorePath } from '../image/store-path.ts'
 import type { Nix, Watch } from '../nix/nix.ts'
 import { DerivationGone, type WantedOutput } from '../nix/realise.ts'
 import type { PinnedSet } from '../packages/source.ts'
+import type { SharedCache } from '../sharing/shared-cache.ts'
 import { unwanted } from '../queue/demand.ts'
 import { closureOf, knownClosure } from './closure.ts'
 import { ofRecipes } from './base-failures.ts'
 import type { Bases } from './bases.ts'
+import { agreement, withFirstBytes } from './first-bytes.ts'
 import { fromCaches, type CacheOrigin } from './from-caches.ts'
 import { imageKey } from './image-key.ts'
 import { isComplete, parseImage, publishImage, type Image } from './image.ts'
@@ -26,6 +28,8 @@ export type Layering = Omit<LayerOptions, 'compressorId'>
 export type FlowDeps = Pick<PackingDeps, 'catalog' | 'blobs' | 'packer' | 'contents'> & {
   /** Binary caches, if images can be built from them. */
   readonly origin?: CacheOrigin | undefined
+  /** The binary cache that decides which bytes of a store path count. */
+  readonly shared?: SharedCache | undefined
   readonly nix: Nix
   readonly resolver: Resolver
   readonly bases: Bases
@@ -102,19 +106,24 @@ async function fromSpec(context: Context, spec: ImageSpec): Promise<BuiltImage> 
     onBegin: context.begin,
     onLine: (line: string) => context.emit({ type: 'nix', line }),
   }
-  return context.nix.withRealised(outputsToRealise(spec), watch, async (fresh) => {
-    context.enter()
-    const closure = await realisedClosure(context, roots, fresh, watch)
+  const fromStore = (closure: Closure, more: Pick<Context, 'contents'> & Partial<Context>) => {
     const facts = [...closure.paths.values()]
     const narBytes = facts.reduce((sum, { narSize }) => sum + narSize, 0)
-    context.emit({
-      type: 'realised',
-      paths: facts.length,
-      narBytes,
-      ms: performance.now() - started,
-    })
+    context.emit({ type: 'realised', paths: facts.length, narBytes, ms: performance.now() - started })
+    return fromContents({ ...context, ...more }, spec, closure)
+  }
+  return context.nix.withRealised(outputsToRealise(spec), watch, async (fresh) => {
+    context.enter()
+    const { shared } = context
+    if (shared) {
+      return withFirstBytes({ ...context, shared }, roots, watch, (closure, contents, remembering) =>
+        fromStore(closure, { contents, remembering }),
+      )
+    }
+    const closure = await realisedClosure(context, roots, fresh, watch)
+    const facts = [...closure.paths.values()]
     const contents = withListings(context.contents, facts, (paths) => context.catalog.listings(paths))
-    return fromContents({ ...context, contents }, spec, closure)
+    return fromStore(closure, { contents })
   })
 }
 
@@ -125,6 +134,7 @@ async function fromContents(context: Context, spec: ImageSpec, closure: Closure)
   context.emit({ type: 'planned', layers: specs.length, known: known.size })
   const missing = specs.filter(({ key }) => !known.has(key))
   const packed = await packLayers(context, missing)
+  await context.remembering?.confirm()
   return compose(context, spec, keyFor(context, spec, closure), specs, new Map([...known, ...packed]))
 }
 
@@ -172,12 +182,17 @@ async function fromKnown(
   spec: ImageSpec,
   closure: Closure,
 ): Promise<BuiltImage | undefined> {
+  const { shared } = context
+  const agreed = !shared || (await agreement({ ...context, shared }, closure))
+  if (agreed === false) return undefined
   const key = keyFor(context, spec, closure)
   const image = await context.catalog.image(key, parseImage)
   if (image && (await isComplete(context.blobs, image))) {
     warn(context, image)
     return { image, key }
   }
+  // Known images are served while the shared cache fails; no new ones are made.
+  if (agreed !== true) throw agreed
   if (spec.base && !(await context.bases.isFetched(spec.base))) return undefined
   const specs = specsOf(context, spec, closure)
   const known = await knownLayers(context, specs)

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
 import type { Closure } from '../closure/graph.ts'
 import { createAhead, type Ahead } from '../contents/cache/ahead.ts'
-import { cacheContents, factsOf } from '../contents/cache/cached.ts'
+import { cacheContents, factsOf, type CachedOptions } from '../contents/cache/cached.ts'
 import {
   avoided,
   type Caches,
@@ -189,7 +189,7 @@ const lacking = ({ storePath, reasons }: NotInCaches): NixeryError =>
 const bytesInterval = 500
 
 /** Emits the downloads of one build; `flush` emits the total if it is not known yet. */
-function downloadEvents(emit: CacheDeps['emit']): DownloadListener & { flush(): void } {
+export function downloadEvents(emit: CacheDeps['emit']): DownloadListener & { flush(): void } {
   let bytes = 0
   let emitted = 0
   let lastEvent = performance.now()
@@ -210,20 +210,28 @@ function downloadEvents(emit: CacheDeps['emit']): DownloadListener & { flush(): 
 }
 
 function contentsOf(deps: AttemptDeps, walked: ReadonlyMap<StorePath, InCache>): Contents {
-  const { packer, catalog, signal, urgency, origin, ahead, listener } = deps
+  const { catalog, signal, urgency, origin, ahead, listener } = deps
   return cacheContents(walked, origin.room, {
     ...listener,
     signal,
     urgency,
     ahead,
     listings: (facts) => catalog.listings(facts),
-    async readListing(source) {
-      const { file, listings } = await packer.pack([source], { signal, urgency })
-      await rm(file, { force: true })
-      const [listing] = listings
-      const found = 'nar' in source ? walked.get(source.nar.storePath) : undefined
-      if (found && listing !== undefined) await catalog.rememberListings([{ facts: factsOf(found), listing }])
-      return listing
-    },
+    readListing: listingReader(deps, walked),
   })
+}
+
+/** Reads a path of a cache to its end for its listing, which is remembered. */
+export function listingReader(
+  { packer, catalog, signal, urgency }: Pick<PackingDeps, 'packer' | 'catalog' | 'signal' | 'urgency'>,
+  paths: ReadonlyMap<StorePath, InCache>,
+): CachedOptions['readListing'] {
+  return async (source) => {
+    const { file, listings } = await packer.pack([source], { signal, urgency })
+    await rm(file, { force: true })
+    const [listing] = listings
+    const found = 'nar' in source ? paths.get(source.nar.storePath) : undefined
+    if (found && listing !== undefined) await catalog.rememberListings([{ facts: factsOf(found), listing }])
+    return listing
+  }
 }

@@ -14,6 +14,14 @@ import { openMembers } from './members.ts'
 import type { PackedAhead, ReadyLayer } from './packed-ahead.ts'
 import type { Flights, Start } from './single-flight.ts'
 
+/** For contents that count only when other workers have agreed. */
+export type Remembering = {
+  /** Whether the bytes of these paths count, or without any, of the whole closure. Waits until that is known. */
+  mayRemember(paths: readonly StorePath[]): Promise<boolean>
+  /** Called before an image is composed. @throws if some bytes do not count: the image is made again */
+  confirm(): Promise<void>
+}
+
 /** What is needed to find and pack layers. */
 export type PackingDeps = Demand & {
   readonly catalog: Catalog
@@ -26,6 +34,8 @@ export type PackingDeps = Demand & {
   /** The layers that are being packed by all builds. */
   readonly packing: Flights<KnownLayer>
   readonly emit: Emit
+  /** Undefined if all contents count. */
+  readonly remembering?: Remembering
 }
 
 /** The layers that exist: recorded in the catalog with all facts, and complete in the store. */
@@ -158,17 +168,16 @@ async function packLayer(
     const span = spans[index]
     return span ? [{ key, digest: layer.digest, ...span }] : []
   })
-  for (const [index, { storePath }] of wanted.members.entries()) {
+  const listed = wanted.members.flatMap(({ facts: path }, index) => {
     const listing = listings[index]
-    if (listing !== undefined) deps.contents.learn?.(storePath, listing)
+    return listing === undefined ? [] : [{ facts: path, listing }]
+  })
+  for (const one of listed) deps.contents.learn?.(one.facts.storePath, one.listing)
+  const paths = wanted.members.map(({ storePath }) => storePath)
+  if ((await deps.remembering?.mayRemember(paths)) ?? true) {
+    await catalog.rememberLayer(wanted.key, layer, members)
+    await catalog.rememberListings(listed)
   }
-  await catalog.rememberLayer(wanted.key, layer, members)
-  await catalog.rememberListings(
-    wanted.members.flatMap(({ facts: path }, index) => {
-      const listing = listings[index]
-      return listing === undefined ? [] : [{ facts: path, listing }]
-    }),
-  )
   const ms = performance.now() - started
   const { digest, size } = layer
   deps.emit({ type: 'packed', digest, size, paths: wanted.members.length, copied, ms })

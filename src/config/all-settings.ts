@@ -11,6 +11,7 @@ import { packageSettings } from './packages.ts'
 import { programSettings } from './program.ts'
 import { setSettings } from './sets.ts'
 import { serverSettings } from './server.ts'
+import { sharingSettings } from './sharing.ts'
 import { storageSettings } from './storage.ts'
 import { tracingSettings } from './tracing.ts'
 import { upkeepSettings } from './upkeep.ts'
@@ -29,6 +30,7 @@ export const settingGroups = {
   Storage: storageSettings,
   Database: databaseSettings,
   'Front ends and workers': fleetSettings,
+  'Shared binary cache': sharingSettings,
   Cleanup: upkeepSettings,
   Traces: tracingSettings,
   Program: programSettings,
@@ -48,6 +50,7 @@ export const schema = z.object({
   ...storageSettings,
   ...databaseSettings,
   ...fleetSettings,
+  ...sharingSettings,
   ...upkeepSettings,
   ...tracingSettings,
   ...programSettings,

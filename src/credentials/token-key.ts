@@ -1,7 +1,7 @@
-import { randomBytes, randomUUID } from 'node:crypto'
-import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { NixeryError, systemErrorCode } from '../errors.ts'
+import { keepSecretFile } from '../fs/secret-file.ts'
 
 // Bytes, as HS256 requires (RFC 7518 §3.2).
 const least = 32
@@ -34,18 +34,7 @@ export async function readTokenKey(file: string): Promise<Uint8Array> {
  * together, one creates it.
  */
 export async function keepTokenKey(file: string): Promise<Uint8Array> {
-  await mkdir(dirname(file), { recursive: true })
-  // Linked when it is complete: a killed process leaves no partial key under this name.
-  const whole = `${file}.${randomUUID()}`
-  try {
-    await writeFile(whole, randomBytes(48).toString('base64'), { flag: 'wx', mode: 0o600, flush: true })
-    await link(whole, file)
-  } catch (error) {
-    if (systemErrorCode(error) !== 'EEXIST') throw error
-  } finally {
-    await rm(whole, { force: true })
-  }
-  return checked(await readFile(file), file)
+  return checked(await keepSecretFile(file, () => randomBytes(48).toString('base64')), file)
 }
 
 function checked(key: Uint8Array, file: string): Uint8Array {

@@ -1,13 +1,17 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { sql } from 'kysely'
+import { Kysely, sql } from 'kysely'
 import { failsWith, updatesOf } from '../builds/builds-conformance.ts'
 import type { BuildUpdate } from '../builds/builds.ts'
 import type { ImageKey } from '../catalog/catalog.ts'
 import { hasCode } from '../errors.ts'
 import { digestOf } from '../image/digest.ts'
 import { parseImageReference } from '../image/name.ts'
+import type { StorePath } from '../image/store-path.ts'
+import { openPool } from '../postgres/pool.ts'
 import { noPostgres, startPostgres, type TestPostgres } from '../postgres/testing.ts'
+import type { Decisions } from '../sharing/first.ts'
+import { openDecisions } from './decisions.ts'
 import type { JobKind, Outcome } from './jobs.ts'
 import type { JobTable } from './job-table.ts'
 import { createLeases, type Leases } from './leases.ts'
@@ -207,5 +211,28 @@ describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
     const failed = await builds.result(id).catch((error: unknown) => error)
     assert.ok(hasCode(failed, 'NIX_UNAVAILABLE'))
     await fleet.close()
+  })
+
+  it('have beside them what counts for store paths, decided once and kept for a day', async () => {
+    const url = await server.database()
+    const pools = await Promise.all([openPool({ url }), openPool({ url })])
+    const [one, two] = (await Promise.all(pools.map(openDecisions))) as [Decisions, Decisions]
+    const { signal } = new AbortController()
+    const path = '/nix/store/x' as StorePath
+    const texts = Array.from({ length: 8 }, (_, n) => `by ${n}`)
+    const told = await Promise.all(texts.map((text, n) => (n % 2 ? one : two).first(path, text, signal)))
+    const [first = ''] = told
+    assert.ok(texts.includes(first))
+    assert.deepEqual(new Set(told), new Set([first]))
+    assert.equal(await one.replace(path, 'another', 'new', signal), first)
+    assert.equal(await one.replace(path, first, 'new', signal), 'new')
+    assert.equal(await two.replace(path, first, 'newer', signal), 'new')
+    const db = new Kysely<unknown>({ dialect: pools[0].dialect })
+    await sweep(db)
+    assert.equal(await two.first(path, 'later', signal), 'new')
+    await sql`update shared_paths set decided_at = now() - interval '25 hours'`.execute(db)
+    await sweep(db)
+    assert.equal(await two.first(path, 'later', signal), 'later')
+    for (const pool of pools) await pool.close()
   })
 })

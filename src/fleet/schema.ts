@@ -50,6 +50,13 @@ const statements = [
   )`,
   'create index if not exists build_events_build on build_events (build, seq)',
   'create index if not exists build_events_at on build_events (at)',
+  // The narinfo of a store path that was recorded first, for a day.
+  `create table if not exists shared_paths (
+    store_path text collate "C" primary key,
+    narinfo text not null,
+    decided_at timestamptz not null default now()
+  )`,
+  'create index if not exists shared_paths_decided_at on shared_paths (decided_at)',
   `create table if not exists workers (
     id text collate "C" primary key,
     seen_until timestamptz not null,

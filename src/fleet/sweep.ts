@@ -54,5 +54,11 @@ export const sweep = (db: Kysely<unknown>): Promise<void> =>
         select seq from build_events where at < now() - ${interval(periods.keep)}
         order by seq limit ${most}::bigint for update skip locked
       )`.execute(db)
+    // By then the narinfo is in the shared cache, or nobody has remembered it.
+    await sql`
+      delete from shared_paths where store_path in (
+        select store_path from shared_paths where decided_at < now() - ${interval(periods.keep)}
+        order by decided_at limit ${most}::bigint for update skip locked
+      )`.execute(db)
     await sql`delete from workers where seen_until < now() - ${interval(periods.keep)}`.execute(db)
   })

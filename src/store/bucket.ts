@@ -6,6 +6,9 @@ import { openSpool, readSpooled } from './spool.ts'
 import { digestOfName, objectName, storeError, type Blob, type BlobStore } from './store.ts'
 import { runningError, troubleOf } from './trouble.ts'
 
+/** Size in bytes, and media type. */
+export type ObjectKind = Pick<Blob, 'size' | 'mediaType'>
+
 /** An object in a listing; `modified` is in seconds since 1970. */
 export type ListedObject = { readonly name: string; readonly size: number; readonly modified: number }
 
@@ -19,7 +22,12 @@ export type BucketOperations = {
   /** Opens the bytes of an object from `start` to `end` (exclusive; by default the end of the object). */
   open(name: string, start: number, end: number | undefined, signal: AbortSignal): Promise<ObjectStream>
   /** Creates an object atomically. Each call of `content` returns a stream of all bytes. */
-  upload(name: string, blob: Blob, content: () => Readable): Promise<void>
+  upload(name: string, blob: ObjectKind, content: () => Readable): Promise<void>
+  /**
+   * Creates a small object, unless one exists.
+   * @returns whether there was none. A service that ignores the condition replaces the object, and this returns true
+   */
+  create(name: string, bytes: Uint8Array, mediaType: string): Promise<boolean>
   /** Removes an object, if it exists. */
   remove(name: string): Promise<void>
   /** Lists a page of objects whose names begin with `objectPrefix`, and returns the token of the next page. */
@@ -30,9 +38,12 @@ export type BucketOperations = {
   readonly address?: (name: string) => Promise<string>
 }
 
-export type BucketOptions = {
+export type BucketOptions = BucketTimes & {
   /** A local folder for files that will become blobs. */
   readonly spoolDirectory: string
+}
+
+export type BucketTimes = {
   /** Seconds within which the service must answer, including all attempts. */
   readonly timeout: number
 }

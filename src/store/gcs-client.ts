@@ -4,14 +4,17 @@ import type { Bucket, File, Storage } from '@google-cloud/storage'
 import type * as sdkModule from '@google-cloud/storage'
 import pRetry from 'p-retry'
 import { NixeryError } from '../errors.ts'
-import type { BucketOptions } from './bucket.ts'
+import type { BucketOptions, BucketTimes } from './bucket.ts'
 import { within, type ObjectStream } from './remote.ts'
 import { isPassing, openingError, troubleOf, type Place } from './trouble.ts'
 
 type Sdk = typeof sdkModule
 
-export type GcsOptions = BucketOptions & {
+/** A bucket, and how to get at it. */
+export type GcsBucket = BucketTimes & {
   readonly bucket: string
+  /** The variable with its name, for messages: GCS_BUCKET by default. */
+  readonly bucketVariable?: string
   /** Base URL of another service with the same protocol. It receives no credentials. */
   readonly endpoint: string | undefined
   /**
@@ -24,6 +27,8 @@ export type GcsOptions = BucketOptions & {
   /** The longest delay between two attempts, in seconds; at least 1. */
   readonly longestDelay: number
 }
+
+export type GcsOptions = BucketOptions & GcsBucket
 
 const googleEndpoint = 'https://storage.googleapis.com'
 const neededPermissions: readonly string[] = ['create', 'delete', 'get', 'list'].map(
@@ -38,7 +43,7 @@ const linkExpiration = 5 * 60_000
 /** Retries with increasing delays after temporary errors. */
 export const withRetries = <T>(
   work: () => Promise<T>,
-  { longestDelay }: GcsOptions,
+  { longestDelay }: GcsBucket,
   signal?: AbortSignal,
 ): Promise<T> =>
   pRetry(work, {
@@ -50,17 +55,17 @@ export const withRetries = <T>(
   })
 
 /** The base URL of the service, without a slash at its end. */
-const endpointOf = ({ endpoint }: GcsOptions): string => (endpoint ?? googleEndpoint).replace(/\/+$/, '')
+const endpointOf = ({ endpoint }: GcsBucket): string => (endpoint ?? googleEndpoint).replace(/\/+$/, '')
 
 /** Whether the service is Google's. Other services must not receive Google's tokens. */
-const isGoogle = (options: GcsOptions): boolean =>
+const isGoogle = (options: GcsBucket): boolean =>
   new URL(endpointOf(options)).hostname.endsWith('.googleapis.com')
 
 /**
  * Creates a client of the service.
  * @param retries whether it retries failed requests itself, which resumable uploads need
  */
-export function createGcsClient(sdk: Sdk, options: GcsOptions, retries: boolean): Storage {
+export function createGcsClient(sdk: Sdk, options: GcsBucket, retries: boolean): Storage {
   const apiEndpoint = endpointOf(options)
   if (!URL.canParse(apiEndpoint) || !/^https?:\/\//.test(apiEndpoint)) {
     throw new NixeryError('CONFIG_INVALID', `GCS_ENDPOINT is not a valid URL: ${apiEndpoint}`, {
@@ -86,7 +91,7 @@ export function createGcsClient(sdk: Sdk, options: GcsOptions, retries: boolean)
  * disconnects, it breaks all connections (File.createReadStream destroys the shared agent); its retries can throw outside
  * of any promise (teeny-request 11.1 pipes into a destroyed stream); and it has no timeouts.
  */
-export function downloads(storage: Storage, options: GcsOptions) {
+export function downloads(storage: Storage, options: GcsBucket) {
   return async (
     file: File,
     start: number,
@@ -114,11 +119,11 @@ export function downloads(storage: Storage, options: GcsOptions) {
  * Checks that the bucket exists and that its objects can be read and written, without touching any.
  * @throws CONFIG_INVALID, STORE_UNAVAILABLE
  */
-export async function checkGcsBucket(bucket: Bucket, options: GcsOptions): Promise<void> {
+export async function checkGcsBucket(bucket: Bucket, options: GcsBucket): Promise<void> {
   const place: Place = {
     bucket: options.bucket,
     endpoint: endpointOf(options),
-    bucketVariable: 'GCS_BUCKET',
+    bucketVariable: options.bucketVariable ?? 'GCS_BUCKET',
     credentials: 'GOOGLE_APPLICATION_CREDENTIALS, or Google’s application default credentials',
     permissions: 'the permissions of the role Storage Object User (roles/storage.objectUser)',
   }
@@ -153,7 +158,7 @@ export async function checkGcsBucket(bucket: Bucket, options: GcsOptions): Promi
  */
 export async function addresses(
   bucket: Bucket,
-  options: GcsOptions,
+  options: GcsBucket,
 ): Promise<((file: File) => Promise<string>) | undefined> {
   const { keyFile, redirect, timeout } = options
   if (keyFile !== undefined) await checkKey(keyFile)

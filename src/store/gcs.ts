@@ -8,11 +8,12 @@ import {
   createGcsClient,
   downloads,
   withRetries,
+  type GcsBucket,
   type GcsOptions,
 } from './gcs-client.ts'
 import { importOptional, uploadLimit, within } from './remote.ts'
 import { objectPrefix, type BlobStore } from './store.ts'
-import { troubleOf } from './trouble.ts'
+import { statusOf, troubleOf } from './trouble.ts'
 
 // Larger blobs are uploaded in chunks, which can be retried. Google requires a multiple of 256 KiB.
 const chunkSize = 8 * 1024 * 1024
@@ -22,6 +23,11 @@ const chunkSize = 8 * 1024 * 1024
  * @throws CONFIG_INVALID when the bucket is missing or refuses access, STORE_UNAVAILABLE when it cannot be reached
  */
 export async function openGcsStore(options: GcsOptions): Promise<BlobStore> {
+  return bucketStore(await openGcsBucket(options), options)
+}
+
+/** Opens a bucket of Google Cloud Storage, with the errors of `openGcsStore`. */
+export async function openGcsBucket(options: GcsBucket): Promise<BucketOperations> {
   const { timeout } = options
   const load = () => import('@google-cloud/storage')
   const sdk = await importOptional(load, '@google-cloud/storage', 'the store in Google Cloud Storage')
@@ -35,7 +41,7 @@ export async function openGcsStore(options: GcsOptions): Promise<BlobStore> {
   /** Sends a small request; `timeout` bounds all attempts together. */
   const ask = <T>(send: () => Promise<T>) => within(timeout, (signal) => withRetries(send, options, signal))
 
-  const operations: BucketOperations = {
+  return {
     async size(name) {
       const [{ size }] = await ask(() => bucket.file(name).getMetadata())
       return Number(size)
@@ -61,6 +67,22 @@ export async function openGcsStore(options: GcsOptions): Promise<BlobStore> {
         await pipeline(source, target.createWriteStream(settings), { signal })
       }
       await withRetries(() => within(uploadLimit(size, timeout), send), options)
+    },
+
+    async create(name, bytes, contentType) {
+      const settings = {
+        resumable: false,
+        validation: 'crc32c',
+        contentType,
+        preconditionOpts: { ifGenerationMatch: 0 },
+      } as const
+      try {
+        await ask(() => bucket.file(name).save(Buffer.from(bytes), settings))
+        return true
+      } catch (error) {
+        if (statusOf(error) === 412) return false
+        throw error
+      }
     },
 
     async remove(name) {
@@ -90,5 +112,4 @@ export async function openGcsStore(options: GcsOptions): Promise<BlobStore> {
 
     ...(address && { address: (name: string) => within(timeout, () => address(bucket.file(name))) }),
   }
-  return bucketStore(operations, options)
 }

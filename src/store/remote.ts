@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import pLimit from 'p-limit'
 import { NixeryError, systemErrorCode } from '../errors.ts'
-import type { Blob, BlobStore, ByteRange } from './store.ts'
+import type { Blob, BlobStore, ByteRange, StorageTexts } from './store.ts'
 import { runningError, troubleOf } from './trouble.ts'
 
 // Uploads slower than this, in bytes a second, are given up.
@@ -95,9 +95,9 @@ export function createPut(
 }
 
 /** Converts the error of a failed read. */
-function readingError(error: unknown): NixeryError {
+function readingError(error: unknown, texts?: StorageTexts): NixeryError {
   if (troubleOf(error) === 'absent') return new NixeryError('BLOB_UNKNOWN', 'no such blob', { cause: error })
-  return runningError(error, 'reading a blob')
+  return runningError(error, 'reading a blob', texts)
 }
 
 /** A stream of an object's bytes, and their number if the service reports it. */
@@ -110,11 +110,13 @@ export type OpenRange = (start: number, end: number | undefined, signal: AbortSi
  * Reads an object, and resumes after the last byte when the connection breaks or stalls. The stream ends only after the
  * last byte of the range.
  * @param timeout seconds to wait for more bytes; the time of the reader does not count
+ * @param texts of failures; default: those of blobs
  */
 export async function readObject(
   open: OpenRange,
   range: ByteRange | undefined,
   timeout: number,
+  texts?: StorageTexts,
 ): Promise<Readable> {
   const start = range?.start ?? 0
   const openAt = async (from: number, to: number | undefined) => {
@@ -127,7 +129,7 @@ export async function readObject(
         return object
       })
     } catch (error) {
-      throw readingError(error)
+      throw readingError(error, texts)
     }
   }
   const first = await openAt(start, range?.end)
@@ -147,7 +149,7 @@ export async function readObject(
         if ('value' in next && !next.done) {
           at += next.value.length
           if (end !== undefined && at > end)
-            throw readingError(new Error(`the object is longer than ${end} bytes`))
+            throw readingError(new Error(`the object is longer than ${end} bytes`), texts)
           interruptions = 0
           yield next.value
           continue
@@ -157,7 +159,7 @@ export async function readObject(
         if (end === undefined && !('error' in next)) return
         source.destroy()
         interruptions += 1
-        if (end === undefined || interruptions > maxInterruptions) throw readingError(error)
+        if (end === undefined || interruptions > maxInterruptions) throw readingError(error, texts)
         await delay(100 * 2 ** interruptions)
         source = (await openAt(at, end)).stream
         bytes = chunksOf(source)

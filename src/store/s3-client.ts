@@ -1,14 +1,17 @@
 import type { S3Client } from '@aws-sdk/client-s3'
 import type * as sdkModule from '@aws-sdk/client-s3'
 import { NixeryError } from '../errors.ts'
-import type { BucketOptions } from './bucket.ts'
+import type { BucketOptions, BucketTimes } from './bucket.ts'
 import { uploadLimit, within } from './remote.ts'
 import { openingError, troubleOf, type Place } from './trouble.ts'
 
 type Sdk = typeof sdkModule
 
-export type S3Options = BucketOptions & {
+/** A bucket, and how to get at it. */
+export type S3Bucket = BucketTimes & {
   readonly bucket: string
+  /** The variable with its name, for messages: S3_BUCKET by default. */
+  readonly bucketVariable?: string
   /** Base URL of another service with the same protocol. */
   readonly endpoint: string | undefined
   readonly region: string
@@ -20,13 +23,15 @@ export type S3Options = BucketOptions & {
   readonly linkExpiration: number | undefined
 }
 
+export type S3Options = BucketOptions & S3Bucket
+
 /** Blobs larger than this are uploaded in parts of this many bytes. S3 requires at least 5 MiB. */
 export const partSize = 8 * 1024 * 1024
 // Attempts for each request. The SDK waits between them, with increasing delays.
 const attempts = 5
 
 /** Creates a client with timeouts for connecting and for uploading a part. */
-export function createS3Client({ S3Client: Client }: Sdk, options: S3Options): S3Client {
+export function createS3Client({ S3Client: Client }: Sdk, options: S3Bucket): S3Client {
   const { endpoint, region, credentials, pathStyle, timeout } = options
   if (endpoint !== undefined && !/^https?:\/\//.test(endpoint)) {
     throw new NixeryError('CONFIG_INVALID', `S3_ENDPOINT is not a valid URL: ${endpoint}`, {
@@ -77,12 +82,12 @@ export function followClock(client: S3Client): () => number {
  * Checks that the bucket exists and that its objects can be read and written, and leaves nothing in it.
  * @throws CONFIG_INVALID, STORE_UNAVAILABLE
  */
-export async function checkS3Bucket(sdk: Sdk, client: S3Client, options: S3Options): Promise<void> {
+export async function checkS3Bucket(sdk: Sdk, client: S3Client, options: S3Bucket): Promise<void> {
   const { bucket: Bucket, region } = options
   const place: Place = {
     bucket: Bucket,
     endpoint: options.endpoint ?? `Amazon S3 in ${region}`,
-    bucketVariable: 'S3_BUCKET',
+    bucketVariable: options.bucketVariable ?? 'S3_BUCKET',
     credentials: 'S3_ACCESS_KEY and S3_SECRET_KEY, or AWS’s default credentials',
     permissions: 's3:ListBucket, s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload',
   }

@@ -1,21 +1,37 @@
 import type { Readable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
 import { NixeryError } from '../errors.ts'
 import { bucketStore, type BucketOperations } from './bucket.ts'
 import { importOptional, uploadLimit, within } from './remote.ts'
-import { checkS3Bucket, createS3Client, followClock, partSize, type S3Options } from './s3-client.ts'
+import {
+  checkS3Bucket,
+  createS3Client,
+  followClock,
+  partSize,
+  type S3Bucket,
+  type S3Options,
+} from './s3-client.ts'
 import { objectPrefix, type BlobStore } from './store.ts'
+import { statusOf } from './trouble.ts'
 
 const mostParts = 10_000
 // The longest validity of a signed URL in S3, in seconds.
 const longestLink = 7 * 24 * 3600
 // Parts of a blob that are uploaded, and in memory, at once.
 const partsAtOnce = 2
+// Attempts to create an object that others create, too.
+const mostConflicts = 5
 
 /**
  * Opens a store in a bucket of S3, or of another service with its protocol.
  * @throws CONFIG_INVALID when the bucket is missing or refuses access, STORE_UNAVAILABLE when it cannot be reached
  */
 export async function openS3Store(options: S3Options): Promise<BlobStore> {
+  return bucketStore(await openS3Bucket(options), options)
+}
+
+/** Opens a bucket of S3, with the errors of `openS3Store`. */
+export async function openS3Bucket(options: S3Bucket): Promise<BucketOperations> {
   const { bucket: Bucket, timeout, linkExpiration } = options
   refuseLongLinks(linkExpiration)
   const [s3, { Upload }, { getSignedUrl }] = await importSdk()
@@ -27,7 +43,7 @@ export async function openS3Store(options: S3Options): Promise<BlobStore> {
   const ask = <T>(send: (options: { abortSignal: AbortSignal; requestTimeout: number }) => Promise<T>) =>
     within(timeout, (abortSignal) => send({ abortSignal, requestTimeout: (timeout * 1000) / 3 }))
 
-  const operations: BucketOperations = {
+  return {
     async size(Key) {
       const head = await ask((http) => client.send(new s3.HeadObjectCommand({ Bucket, Key }), http))
       return head.ContentLength
@@ -60,6 +76,21 @@ export async function openS3Store(options: S3Options): Promise<BlobStore> {
       }
     },
 
+    async create(Key, Body, ContentType) {
+      const params = { Bucket, Key, Body, ContentType, IfNoneMatch: '*' }
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          await ask((http) => client.send(new s3.PutObjectCommand(params), http))
+          return true
+        } catch (error) {
+          if (statusOf(error) === 412) return false
+          // Another request creates it at the same time, and may fail.
+          if (statusOf(error) !== 409 || attempt === mostConflicts) throw error
+          await delay(100 * attempt)
+        }
+      }
+    },
+
     async remove(Key) {
       await ask((http) => client.send(new s3.DeleteObjectCommand({ Bucket, Key }), http))
     },
@@ -85,7 +116,6 @@ export async function openS3Store(options: S3Options): Promise<BlobStore> {
         }),
     }),
   }
-  return bucketStore(operations, options)
 }
 
 function refuseLongLinks(seconds = 0): void {

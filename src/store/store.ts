@@ -52,22 +52,25 @@ export function digestOfName(name: string): Digest | undefined {
   return hex === undefined ? undefined : parseDigest(`sha256:${hex}`)
 }
 
+/** What is told when files cannot be stored or read; clients see it. */
+export type StorageTexts = { readonly full: string; readonly failed: string }
+export const ofBlobs: StorageTexts = {
+  full: "the registry's storage is full",
+  failed: "the registry's storage failed",
+}
+
 /** Converts a failed system call to a NixeryError. */
-export function storeError(error: unknown, doing: string): NixeryError {
+export function storeError(error: unknown, doing: string, texts = ofBlobs): NixeryError {
   if (isNixeryError(error)) return error
   const code = systemErrorCode(error)
   if (code === 'ENOSPC' || code === 'EDQUOT') {
-    return new NixeryError('STORE_FULL', `the registry's storage is full (${doing})`, {
+    return new NixeryError('STORE_FULL', `${texts.full} (${doing})`, {
       cause: error,
       hint: 'the operator must free or add disk space',
     })
   }
-  return new NixeryError(
-    'STORE_UNAVAILABLE',
-    `the registry's storage failed (${doing}: ${code ?? 'unknown'})`,
-    {
-      cause: error,
-      hint: 'the server log has the cause',
-    },
-  )
+  return new NixeryError('STORE_UNAVAILABLE', `${texts.failed} (${doing}: ${code ?? 'unknown'})`, {
+    cause: error,
+    hint: 'the server log has the cause',
+  })
 }

@@ -1,4 +1,5 @@
 import { NixeryError, systemErrorCode, isNixeryError } from '../errors.ts'
+import { ofBlobs } from './store.ts'
 
 /** Kinds of failures of a bucket or of the network: a closed set for the many errors of the SDKs. */
 export type Trouble =
@@ -66,7 +67,8 @@ const codeOf = (error: unknown): string | undefined =>
 export const isPassing = (error: unknown): boolean => ['busy', 'unreachable'].includes(troubleOf(error))
 
 /** The HTTP status in an error. AWS's SDK, Google's, and Google's authentication each store it elsewhere. */
-function statusOf(error: Error): number | undefined {
+export function statusOf(error: unknown): number | undefined {
+  if (!(error instanceof Error)) return undefined
   const { $metadata, code, status } = error as Error & {
     readonly $metadata?: { readonly httpStatusCode?: number }
     readonly code?: unknown
@@ -91,23 +93,19 @@ const descriptions: Readonly<Record<Trouble, string>> = {
 }
 
 /** Converts a failure during operation. The message does not name the bucket, because clients see it. */
-export function runningError(error: unknown, doing: string): NixeryError {
+export function runningError(error: unknown, doing: string, texts = ofBlobs): NixeryError {
   if (isNixeryError(error)) return error
   const trouble = troubleOf(error)
   if (trouble === 'full') {
-    return new NixeryError('STORE_FULL', `the registry's storage is full (${doing})`, {
+    return new NixeryError('STORE_FULL', `${texts.full} (${doing})`, {
       cause: withoutSecrets(error),
       hint: 'the operator must free or add space',
     })
   }
-  return new NixeryError(
-    'STORE_UNAVAILABLE',
-    `the registry's storage failed (${doing}: ${descriptions[trouble]})`,
-    {
-      cause: withoutSecrets(error),
-      hint: 'try again; if it persists, the server log has the cause',
-    },
-  )
+  return new NixeryError('STORE_UNAVAILABLE', `${texts.failed} (${doing}: ${descriptions[trouble]})`, {
+    cause: withoutSecrets(error),
+    hint: 'try again; if it persists, the server log has the cause',
+  })
 }
 
 /** How the operator knows a bucket, for messages when it cannot be opened. */

@@ -110,6 +110,8 @@ export async function startGcs(folder: string): Promise<Gcs> {
     if (!parsed) return complain(exchange, 'not multipart/related')
     const { metadata, contentType, bytes } = parsed
     const stored = await storeObject(files, object, metadata.contentType ?? contentType, bytes)
+    const isRefused = url.searchParams.get('ifGenerationMatch') === '0' && bucket.objects.has(object)
+    if (isRefused) return refuse(exchange, 412, 'conditionNotMet')
     return finish(exchange, name, stored)
   }
 

@@ -6,7 +6,7 @@ import { basic, type CacheAddress } from './address.ts'
 import type { Kept, Lifetimes } from './kept.ts'
 import { largestNarinfo, parseNarinfo, type Narinfo } from './narinfo.ts'
 import type { LoginOf } from './netrc.ts'
-import { fileTransport, httpTransport } from './transport.ts'
+import { fileTransport, httpTransport, type Transport } from './transport.ts'
 import { CacheTrouble } from './trouble.ts'
 
 /** One binary cache. All of it throws CacheTrouble, and CANCELLED or the signal's reason. */
@@ -38,15 +38,18 @@ export type NarinfoAnswer = {
 }
 
 export type CacheOptions = {
-  readonly client: Pick<HttpClient, 'open'>
   /** How many connections to it may be open at once. */
   readonly connections: number
-  /** Milliseconds without a byte after which a request is broken off. */
-  readonly stall: number
   /** Its earlier answers. A folder of this machine is read each time. */
   readonly kept?: Kept
   /** How long a stored narinfo is valid, and a missing one. */
   readonly lifetimes: Lifetimes
+}
+
+export type NetworkOptions = {
+  readonly client: Pick<HttpClient, 'open'>
+  /** Milliseconds without a byte after which a request is broken off. */
+  readonly stall: number
   /** Logins from netrc, by host. */
   readonly login: LoginOf
   /** Bearer tokens, by host with or without its port; they go before logins. */
@@ -63,11 +66,13 @@ const hashLength = 32
 /** For how long a cache's `nix-cache-info` counts. */
 const aboutLifetimes = { found: 7 * 24 * 3600_000, missing: 0 }
 
-export function openCache(address: CacheAddress, options: CacheOptions): Cache {
-  const { url: base, name, trusted } = address
-  const { lifetimes } = options
-  const kept = base.protocol === 'file:' ? undefined : options.kept
-  const places = createLimiter(options.connections)
+/** Opens a cache at an http, https or file address. */
+export function openCache(address: CacheAddress, options: CacheOptions & NetworkOptions): Cache {
+  const { url: base } = address
+  if (base.protocol === 'file:') {
+    const { connections, lifetimes } = options
+    return cacheOver(address, fileTransport(base), { connections, lifetimes })
+  }
   const authorization = (url: URL): string | undefined => {
     if (address.authorization !== undefined && url.origin === base.origin) return address.authorization
     const token = options.token?.(url.host) ?? options.token?.(url.hostname)
@@ -75,8 +80,17 @@ export function openCache(address: CacheAddress, options: CacheOptions): Cache {
     const login = options.login(url.hostname, url.hostname === base.hostname)
     return login && basic(login.user, login.password)
   }
-  const transport =
-    base.protocol === 'file:' ? fileTransport(base) : httpTransport({ ...options, authorization })
+  return cacheOver(address, httpTransport({ ...options, authorization }), options)
+}
+
+/** A cache whose files are read by this transport. */
+export function cacheOver(
+  address: CacheAddress,
+  transport: Transport,
+  { connections, kept, lifetimes }: CacheOptions,
+): Cache {
+  const { url: base, name, trusted } = address
+  const places = createLimiter(connections)
 
   const read = async (file: string, limit: number, demand: PartialDemand) => {
     const bytes = await places.run(() => transport.small(new URL(file, base), limit, demand.signal), demand)

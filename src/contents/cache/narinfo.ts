@@ -1,5 +1,5 @@
 import { byText, isStorePath, type StorePath } from '../../image/store-path.ts'
-import { parseSha256 } from './nix32.ts'
+import { nix32OfSri, parseSha256 } from './nix32.ts'
 
 /** A binary cache's facts about a store path. Only signed fields can be trusted; see `signature.ts`. */
 export type Narinfo = {
@@ -107,6 +107,24 @@ function narinfoOf(
     fileSize,
     contentAddress: optional('CA'),
   }
+}
+
+/** Writes a narinfo as Nix does. Its signatures must be of these facts. */
+export function formatNarinfo(narinfo: Omit<Narinfo, 'contentAddress'>): string {
+  const { storePath, url, compression, fileHash, fileSize, narHash, narSize, references, signatures } =
+    narinfo
+  return [
+    `StorePath: ${storePath}`,
+    `URL: ${url}`,
+    `Compression: ${compression}`,
+    ...(fileHash === undefined ? [] : [`FileHash: ${nix32OfSri(fileHash)}`]),
+    ...(fileSize === undefined ? [] : [`FileSize: ${fileSize}`]),
+    `NarHash: ${nix32OfSri(narHash)}`,
+    `NarSize: ${narSize}`,
+    `References: ${references.map((path) => path.slice('/nix/store/'.length)).join(' ')}`,
+    ...signatures.map(({ keyName, bytes }) => `Sig: ${keyName}:${bytes.toString('base64')}`),
+    '',
+  ].join('\n')
 }
 
 const areStorePaths = (paths: readonly string[]): paths is readonly StorePath[] => paths.every(isStorePath)

@@ -3,12 +3,12 @@ import { createHttpClient } from '../../net/http-client.ts'
 import { createLimiter } from '../../queue/limiter.ts'
 import { parseCacheAddress } from './address.ts'
 import { createBudget } from './budget.ts'
-import { openCache } from './cache.ts'
+import { openCache, type Cache } from './cache.ts'
 import { downloadsAtOnce, type CacheRoom } from './fetch.ts'
 import { createCaches, type Caches } from './caches.ts'
 import { createKept, type CacheFiles } from './kept.ts'
 import { largestNetrc, parseNetrc } from './netrc.ts'
-import { parseTrustedKeys } from './signature.ts'
+import { parseTrustedKeys, type TrustedKeys } from './signature.ts'
 import { openThreadDecoders } from './thread-decoders.ts'
 
 /** What binary caches are used, and how. Times are seconds. */
@@ -39,11 +39,13 @@ export type OpenCaches = { readonly caches: Caches; readonly room: CacheRoom; cl
  * of a cache yet.
  * @param files where what caches said is kept over restarts
  * @param warn receives problems of the settings
+ * @param shared is asked before all others
  */
 export async function openCaches(
   settings: CacheSettings,
   files: CacheFiles,
   warn: (line: string) => void,
+  shared?: { readonly cache: Cache; readonly keys: TrustedKeys; readonly room: CacheRoom },
 ): Promise<OpenCaches> {
   const { keys, invalid } = parseTrustedKeys(settings.trustedKeys)
   for (const text of invalid) warn(`not a public key for binary caches: ${text.slice(0, 100)}`)
@@ -56,14 +58,14 @@ export async function openCaches(
       )
     return address ? [address] : []
   })
-  if (addresses.length === 0) warn('there is no binary cache to take images from: set NIXERY_SUBSTITUTERS')
+  if (addresses.length === 0 && !shared)
+    warn('there is no binary cache to take images from: set NIXERY_SUBSTITUTERS')
   const tokens = new Map(
     settings.tokens.map((text): [string, string] => {
       const at = text.indexOf('=')
       return [text.slice(0, at).toLowerCase(), text.slice(at + 1)]
     }),
   )
-  const forAhead = Math.floor(settings.spoolSize / 4)
   const client = createHttpClient()
   const kept = createKept(files)
   const lifetimes = { found: settings.found * 1000, missing: settings.missing * 1000 }
@@ -79,23 +81,32 @@ export async function openCaches(
     }),
   )
   return {
-    caches: createCaches(caches, {
-      keys,
+    caches: createCaches(shared ? [shared.cache, ...caches] : caches, {
+      keys: new Map([...keys, ...(shared?.keys ?? [])]),
       requireSignatures: settings.requireSignatures,
       lifetimes,
     }),
-    room: {
-      spoolDirectory: settings.spoolDirectory,
-      budget: createBudget(settings.spoolSize - forAhead),
-      budgetAhead: createBudget(forAhead),
-      ahead: new Set(),
-      downloads: createLimiter(downloadsAtOnce),
-      inThreads: new Set((await openThreadDecoders()).keys()),
-    },
+    room: shared?.room ?? (await openRoom(settings)),
     async close() {
       client.close()
       await kept.flush()
     },
+  }
+}
+
+/** Room for the files of caches, which all contents share that are read through it. */
+export async function openRoom({
+  spoolDirectory,
+  spoolSize,
+}: Pick<CacheSettings, 'spoolDirectory' | 'spoolSize'>): Promise<CacheRoom> {
+  const forAhead = Math.floor(spoolSize / 4)
+  return {
+    spoolDirectory,
+    budget: createBudget(spoolSize - forAhead),
+    budgetAhead: createBudget(forAhead),
+    ahead: new Set(),
+    downloads: createLimiter(downloadsAtOnce),
+    inThreads: new Set((await openThreadDecoders()).keys()),
   }
 }
 
