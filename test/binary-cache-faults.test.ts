@@ -8,13 +8,10 @@ import { parseImageReference } from '../src/image/name.ts'
 import type { Reply } from '../src/popcount/testing.ts'
 import { makeCache } from './support/binary-cache.ts'
 import {
-  auto,
   built,
   caches,
   digestOf,
   openCacheImages,
-  origins,
-  removed,
   type CacheImages,
   type Lie,
 } from './support/cache-images.ts'
@@ -146,17 +143,6 @@ describe('images from binary caches that fail', () => {
     })
     const { digests } = await images.made(['apart'], caches(url))
     assert.deepEqual(digests, [ofApart])
-  })
-
-  it('are left to Nix with auto when caches fail, with a warning', async () => {
-    await removed(await built(images.set, ['apart']))
-    const url = await images.liar(/nar\//, flipped)
-    const { events } = await images.made(['apart'], auto(url))
-    assert.equal(origins(events).at(-1), 'nix')
-    const warned = events.flatMap((event) =>
-      event.type === 'warning' && event.cache !== undefined ? [event.message] : [],
-    )
-    assert.match(warned.join('\n'), /the binary cache http.* fails: .*does not give/)
   })
 
   it(

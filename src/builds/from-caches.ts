@@ -92,7 +92,8 @@ async function attempts<Made>(
   const known: Failures = { avoid: new Set(), requestedAgain: new Set() }
   const reported = new Set<string>()
   const onTrouble = (cache: string, reason: string) => {
-    const message = `the binary cache ${cache} fails: ${reason}`
+    const named = `the binary cache ${cache} `
+    const message = reason.startsWith(named) ? reason : `${named}fails: ${reason}`
     // Many paths are requested at once, and fail for one reason.
     if (!reported.has(message)) emit({ type: 'warning', message, cache })
     reported.add(message)

@@ -149,6 +149,32 @@ describe('binary caches', () => {
     assert.match(reasonsOf(await all.lookUp(a)), /something else/)
   })
 
+  it('get no more requests at once than there may be connections', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    let [now, most] = [0, 0]
+    const server = await openServer(async (path) => {
+      if (path === '/nix-cache-info') return info[path]
+      now += 1
+      most = Math.max(most, now)
+      if (most === 3) setTimeout(resolve, 50) // in which more would come
+      await promise
+      now -= 1
+      return { status: 404 }
+    })
+    servers.push(server)
+    const address = parseCacheAddress(server.url) ?? assert.fail()
+    const options = { client, lifetimes, connections: 3, stall: 5000, login: () => undefined }
+    const caches = createCaches([openCache(address, options)], {
+      keys: signer.keys,
+      requireSignatures: true,
+      lifetimes,
+    })
+    const given = { avoid: new Set<string>(), onTrouble: () => assert.fail() }
+    const paths = Array.from({ length: 12 }, (_, index) => pathOf(`path-${index}`))
+    await Promise.all(paths.map((path) => caches.lookUp(path, given)))
+    assert.equal(most, 3)
+  })
+
   it('are walked along references: to themselves, in circles, over several caches', async () => {
     const told = (path: StorePath, references: StorePath[]) => ({
       body: signer.narinfo(path, nar, { references }),
