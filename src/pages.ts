@@ -1,4 +1,5 @@
 import type { WorkerStatus } from './builds/builds.ts'
+import { createPulledEstimates } from './builds/pulled-estimates.ts'
 import type { Config } from './config.ts'
 import { platformsBySet, vocabularyOf } from './config/set-config.ts'
 import type { Gate } from './gate.ts'
@@ -6,6 +7,7 @@ import { originOf } from './http/challenge.ts'
 import { loginLifetime, sessionLifetime } from './http/cookies.ts'
 import type { HttpRequest } from './http/request.ts'
 import type { RouteTable } from './http/route-table.ts'
+import { parseImageName, type Vocabulary } from './image/name.ts'
 import { platforms } from './image/platform.ts'
 import type { Monitor } from './monitor.ts'
 import { hasCode } from './errors.ts'
@@ -46,8 +48,8 @@ export function openPages(
   const { worker, monitor, version, state } = deps
   const vocabulary = vocabularyOf(config)
   const showNames = config.NIXERY_PAGES === 'full' || config.NIXERY_CATALOG === 'on'
-  const finder: Finder | undefined = deps.finder && {
-    ...deps.finder,
+  const finder: Finder = {
+    ...(deps.finder ?? withoutSets(state, vocabulary)),
     sets: worker.packages.map(({ set }) => set),
     platforms: platformsBySet(config)(undefined),
     vocabulary,
@@ -57,7 +59,7 @@ export function openPages(
       mayEvaluate: ({ identity }) => may(identity, 'build', anyImage),
     }),
   }
-  const api = finder && createApi(finder)
+  const api = createApi(finder)
   if (config.NIXERY_PAGES === 'off') return api
   const described = worker.packages.map((packages) => ({
     set: packages.set,
@@ -94,7 +96,7 @@ export function openPages(
     version,
     platforms: config.NIXERY_PLATFORMS.map((name) => platforms[name]),
   })
-  return (path) => api?.(path) ?? pages(path)
+  return (path) => api(path) ?? pages(path)
 }
 
 // Bytes of the config of an image, which names each of its layers.
@@ -111,3 +113,13 @@ async function readSmall(store: State['store'], digest: Digest): Promise<Buffer 
     throw error
   }
 }
+
+/** What a process without the package sets knows of images: those that were pulled. */
+const withoutSets = ({ catalog }: PagesDeps['state'], vocabulary: Vocabulary): FinderParts => ({
+  search: undefined,
+  estimates: createPulledEstimates({
+    catalog,
+    parse: (name) => parseImageName(name, undefined, vocabulary),
+  }),
+  versionsOf: () => [],
+})

@@ -65,7 +65,7 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     admin:
       'access accounting catalogs config credentials fleet:types http:types monitor quotas:types state:types telemetry upkeep web:types',
     accounting: 'access config http quotas telemetry text',
-    pages: 'builds:types config gate:types http image monitor:types state:types web errors',
+    pages: 'builds config gate:types http image monitor:types state:types web errors',
     frontend: 'accounting admin builds config gate http image monitor pages state store telemetry upkeep web',
     cleanup: 'catalogs config image state store:types telemetry upkeep',
     agreed: 'builds config fleet:types layers rootfs worker:types',

@@ -69,6 +69,22 @@ describe('two front ends and two workers', { skip: noPostgres, timeout: 800_000 
     assert.deepEqual(tags.json, { name: 'p1', tags: ['latest'] })
   })
 
+  it('compose images on front ends, and show those that were pulled', async () => {
+    const at = (path: string) => fetch(`http://${fronts[1].address}${path}`)
+    const textOf = async (path: string) => (await at(path)).text()
+    await until(async () => (await pull(fronts[1], 'p1/p2')).response.status === 200, 'the image is there')
+    await until(async () => (await at('/images/p1/p2')).ok, 'the pull is recorded')
+    assert.match(await textOf('/images/p1/p2'), /to download in \d+ layers/)
+    assert.match(await textOf('/compose?p=p1&p=p2'), /Size and layers.*<svg/s)
+    const unknown = await textOf('/compose?p=p1&p=other')
+    assert.match(unknown, /Nobody has pulled other\/p1/)
+    assert.match(unknown, /This server has no search/)
+    assert.match(await textOf('/'), /name="p"/)
+    const search = await at('/api/v1/search?q=p1')
+    assert.equal(search.status, 404)
+    assert.match(await search.text(), /no search.*NIXERY_ROLE=all/)
+  })
+
   it('take over the build of a worker that was killed, and of one that stops', async () => {
     const retry = await pull(fronts[1], 'slow')
     assert.equal(retry.response.status, 429, retry.text)

@@ -14,7 +14,7 @@ export const anyImage = { imageRequest: parseImageName('amd64') } as const
 const [usual, most] = [20, 100]
 
 /**
- * `/api/v1/search`: the packages of a set for some words, as JSON (docs/api.md). Not found if the server has no search.
+ * `/api/v1/search`: the packages of a set for some words, as JSON (docs/pages.md). Not found if the server has no search.
  */
 export function createApi(finder: Finder): RouteTable {
   const route: TableRoute = {
@@ -27,7 +27,16 @@ export function createApi(finder: Finder): RouteTable {
       return jsonReply(await searchAnswer(finder, request))
     },
   }
-  return (path) => (path === '/api/v1/search' && finder.search ? route : undefined)
+  const none: TableRoute = {
+    action: 'pull',
+    subject: 'public',
+    reply() {
+      throw new NixeryError('ROUTE_UNKNOWN', 'this server has no search', {
+        hint: 'a process with NIXERY_ROLE=all and NIXERY_SEARCH other than off has one',
+      })
+    },
+  }
+  return (path) => (path === '/api/v1/search' ? (finder.search ? route : none) : undefined)
 }
 
 /** @throws QUERY_INVALID */

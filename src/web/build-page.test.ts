@@ -15,7 +15,7 @@ const pageOf = (...events: readonly BuildEvent[]): string => {
   for (const event of [{ type: 'started', image: 'git' } as const, ...events]) history.listener(id, event)
   const record = history.find(id)
   assert.ok(record)
-  const frame = { assets: readAssets(), version: '1', composes: false }
+  const frame = { assets: readAssets(), version: '1', composes: false, searches: false }
   return documentOf(frame, buildPage(frame, record, { showNames: true }))
 }
 

@@ -128,18 +128,24 @@ function size({ estimate, layers, composition, name }: Composed): Html | false {
         <dt>to download</dt>
         <dd>${unpacked.length > 0 && 'at least '}${bytesText(whole - bytes(had))}</dd>
       </div>
-      <div>
-        <dt>unpacked</dt>
-        <dd>${bytesText(narSize)}</dd>
-      </div>
+      ${
+        paths > 0 &&
+        html`<div>
+          <dt>unpacked</dt>
+          <dd>${bytesText(narSize)}</dd>
+        </div>`
+      }
       <div>
         <dt>layers</dt>
         <dd>${layers.length}</dd>
       </div>
-      <div>
-        <dt>store paths</dt>
-        <dd>${paths}</dd>
-      </div>
+      ${
+        paths > 0 &&
+        html`<div>
+          <dt>store paths</dt>
+          <dd>${paths}</dd>
+        </div>`
+      }
     </dl>
     ${layersView(layers)} ${having(composition, name)}
     ${unpacked.length === 0 && html`<p class="small"><a href="/images/${name}">Tags, configuration and history of this image</a></p>`}

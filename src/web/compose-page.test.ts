@@ -7,7 +7,7 @@ import { composePage } from './compose-page.ts'
 import { parseComposition } from './composition.ts'
 
 it('does not report missing results while the index is being built', async () => {
-  const frame = { assets: readAssets(), version: '1', composes: true }
+  const frame = { assets: readAssets(), version: '1', composes: true, searches: true }
   const page = async (state: Found['state']) =>
     String(
       await composePage(

@@ -56,7 +56,7 @@ const searchForm = ({ composition, sets, hasSearch }: Composed): Html =>
         type="search"
         name="${hasSearch ? 'q' : 'p'}"
         value="${composition.query}"
-        placeholder="a name, a program, or what it does"
+        placeholder="${hasSearch ? 'a name, a program, or what it does' : 'the name of a package'}"
         maxlength="200"
         autocomplete="off"
         autocapitalize="none"

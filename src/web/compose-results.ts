@@ -8,7 +8,10 @@ import type { Html } from './layout.ts'
 /** The search results, with links that add packages to the image. */
 export function resultsSection({ composition, found, hasSearch }: Composed): Html {
   if (!hasSearch)
-    return html`<p class="quiet small">This server has no search. Add packages by their full names.</p>`
+    return html`<p class="quiet small">
+      This server has no search, because it has no package sets of its own or its search is off. Add packages
+      by their full names.
+    </p>`
   if (!found) return examples(composition)
   if (found.state !== 'ready') return notReady(found, composition)
   if (found.results.length === 0) {

@@ -11,7 +11,7 @@ const assets = readAssets()
 function textFor(defaults: readonly Platform[]): string {
   const described = [{ source: 'a folder', revision: undefined }]
   const home = { host: 'host', described, defaults, builds: undefined, now: 0 }
-  const frame = { assets, version: '1', composes: true }
+  const frame = { assets, version: '1', composes: true, searches: true }
   return documentOf(frame, homePage(frame, home))
     .replace(/<[^>]*>/g, '')
     .replace(/\s+/g, ' ')

@@ -36,29 +36,33 @@ export const homePage = (frame: Frame, { host, described, defaults, builds, now 
       </div>
     </header>
     <main>
-      ${frame.composes && finding} ${pulling(host)} ${names(defaults)} ${source(described)}
+      ${frame.composes && finding(frame)} ${pulling(host)} ${names(defaults)} ${source(described)}
       ${builds ? html`${recentBuilds(builds, now)} ${recentErrors(builds, now)}` : ownBuilds}
     </main>`,
 })
 
-const finding = html`<section class="finding">
-  <form class="search" action="/compose" method="get" role="search">
-    <label for="query">Find packages, compose an image</label>
-    <div class="field">
-      <input
-        id="query"
-        type="search"
-        name="q"
-        placeholder="a name, a program, or what it does"
-        maxlength="200"
-        autocomplete="off"
-        autocapitalize="none"
-        spellcheck="false"
-      />
-      <button type="submit">Search</button>
-    </div>
-  </form>
-</section>`
+/** Without a search, the names of packages are typed. */
+const finding = ({ searches }: Frame): Html =>
+  html`<section class="finding">
+    <form class="search" action="/compose" method="get" role="search">
+      <label for="query"
+        >${searches ? 'Find packages, compose an image' : 'Compose an image of packages'}</label
+      >
+      <div class="field">
+        <input
+          id="query"
+          type="search"
+          name="${searches ? 'q' : 'p'}"
+          placeholder="${searches ? 'a name, a program, or what it does' : 'the name of a package'}"
+          maxlength="200"
+          autocomplete="off"
+          autocapitalize="none"
+          spellcheck="false"
+        />
+        <button type="submit">${searches ? 'Search' : 'Add'}</button>
+      </div>
+    </form>
+  </section>`
 
 const pulling = (host: string): Html =>
   html`<section>

@@ -123,7 +123,10 @@ const packagesSection = (packages: ImageFacts['packages']): Html =>
     <h2>Packages</h2>
     ${
       packages === undefined
-        ? html`<p class="quiet small">The package set has changed since this image was made.</p>`
+        ? html`<p class="quiet small">
+            They are not known here: the package set has changed since this image was built, or this server
+            has none.
+          </p>`
         : html`<table class="rows">
             <thead>
               <tr>

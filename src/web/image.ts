@@ -93,7 +93,7 @@ export async function imageFacts(
     shown,
     given,
     config: text && parseConfig(text),
-    packages: isSame ? estimate?.packages : undefined,
+    packages: isSame && estimate?.packages.length !== 0 ? estimate?.packages : undefined,
     build,
   }
 }

@@ -9,6 +9,8 @@ export type Frame = {
   readonly version: string
   /** Whether there is a composer, at `/compose`. */
   readonly composes: boolean
+  /** Whether packages can be searched. */
+  readonly searches: boolean
 }
 
 export type Page = {

@@ -73,7 +73,12 @@ export function createWeb(deps: WebDeps): RouteTable {
   // The name of a build is valid, but a page must not fail if it is not.
   const imageOf = (record: BuildRecord | undefined): ImageRequest | undefined =>
     record && parsedName(record.image, vocabulary)
-  const frame = { assets: readAssets(), version, composes: finder !== undefined }
+  const frame = {
+    assets: readAssets(),
+    version,
+    composes: finder !== undefined,
+    searches: finder?.search !== undefined,
+  }
   const book = openBook()
   const show = (
     page: Page,
