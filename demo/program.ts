@@ -144,6 +144,12 @@ const suits = ({ os, cpu, libc }: LockEntry): boolean =>
 const leftOut =
   /\.d\.[cm]?ts$|\.map$|\/better-sqlite3\/(deps|src)\/|\/prebuilds\/(?!linux-x64[./])|\/dist-types\/|\/musl_x64\/|\/koffi\/(doc|vendor)\//
 
+/** The npm packages that the program needs at run time, for this machine's platform; Node itself is not among them. */
+export async function programModules(): Promise<Entry[]> {
+  const lock = lockFile.parse(JSON.parse(await readFile(new URL('package-lock.json', root), 'utf8')))
+  return moduleFiles(neededPackages(lock.packages))
+}
+
 async function moduleFiles(packages: readonly [string, LockEntry][]): Promise<Entry[]> {
   const files: Entry[] = []
   for (const [path, { optional }] of packages) {

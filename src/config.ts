@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { z } from 'zod'
 import { NixeryError } from './errors.ts'
-import { defaultFolders } from './config/folders.ts'
+import { defaultFolders, defaultSource } from './config/folders.ts'
 import { accessProblems } from './config/access.ts'
 import { schema, settingGroups } from './config/all-settings.ts'
 import { readSets } from './config/sets-file.ts'
@@ -36,9 +36,10 @@ export const settingNames: readonly string[] = Object.keys(schema.shape)
  * @throws CONFIG_INVALID with every problem at once
  */
 export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
-  const set = Object.fromEntries(
+  const given = Object.fromEntries(
     Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
   )
+  const set = { ...impliedSettings(given), ...given }
   const parsed = schema.safeParse(set)
   const problems = parsed.success
     ? []
@@ -65,6 +66,11 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     STORAGE_PATH: config.STORAGE_PATH ?? join(data, 'store'),
   })
 }
+
+/** Settings that have another default because no package source is set. */
+export const impliedSettings = (
+  environment: Readonly<Record<string, string | undefined>>,
+): Readonly<Record<string, string>> => (sources.some((name) => environment[name]) ? {} : defaultSource())
 
 /** A line for each variable that looks like a setting and has no effect. */
 export const configWarnings = (

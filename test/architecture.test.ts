@@ -72,7 +72,7 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     whereabouts: 'config stores',
     main: 'agreed builds cleanup config duties fleet frontend image monitor package.json state telemetry text worker whereabouts',
     cli:
-      'access bases builds catalog catalogs closure config credentials export fleet fs layers main nix package.json packages policy popcount postgres push recipes ' +
+      'access bases builds catalog catalogs closure config credentials evaluation export fleet fs layers main nix package.json packages policy popcount postgres push recipes ' +
       'search sources store stores upkeep ' +
       'telemetry text state worker demo image errors',
   }).map(([room, others]) => [room, others.split(' ')]),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { readdir } from 'node:fs/promises'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -35,6 +35,31 @@ describe('nixery doctor', () => {
       [],
     )
     assert.ok(!(await readdir(workspace.folder)).includes('data'))
+  })
+
+  it('names recipes that are broken, of the package set and of folders', async () => {
+    const broken = await workspace.packageSet(`
+      fine = script "fine" "true";
+      images.good = { packages = [ "fine" ]; };
+      images.odd = { packages = [ "fine" ]; entrypiont = [ "fine" ]; };
+      images.ill = throw "it is ill";
+    `)
+    const recipes = join(workspace.folder, 'recipes')
+    await mkdir(recipes)
+    await writeFile(join(recipes, 'web.toml'), 'packages = ["fine"]\nport = 80\n')
+    const { run, about } = await doctor({ NIXERY_PKGS_PATH: broken, NIXERY_RECIPES: recipes })
+    assert.equal(run.exitCode, 2)
+    const said = about('recipes').map(({ message, fix }) => `${message} ${fix}`)
+    for (const what of [
+      /odd.*entrypiont.*correct the package set/s,
+      /ill.*it is ill/s,
+      /web\.toml:2.*recipe check/s,
+    ])
+      assert.ok(
+        said.some((text) => what.test(text)),
+        `${what}:\n${said.join('\n')}`,
+      )
+    assert.equal(said.length, 3, said.join('\n'))
   })
 
   it('says what is wrong, and how to fix it', async () => {

@@ -44,6 +44,8 @@ const checks: Readonly<Record<string, Check>> = {
   'npm run unit': { not: 'runs unit tests that this run has' },
   'npm run lint': { not: 'runs the checks that this run has begun with' },
   'npm run format': { not: 'changes files' },
+  'npm run deb': elsewhere('test/package.test.ts', 'makeDeb('),
+  'apt install ./nixery_0.1.0_amd64.deb': elsewhere('test/package.test.ts', 'dpkg --install'),
   'npm run pack': elsewhere('test/package.test.ts', "'pack'"),
   'npm run clients': { not: 'runs what test/clients has, with more releases, which it downloads' },
   'npm run images': { not: 'runs what test/images has, with more runtimes, which it downloads' },
@@ -65,15 +67,13 @@ const checks: Readonly<Record<string, Check>> = {
     'scripts/test.ts',
     'ensureDemoPackageSet',
   ),
-  './bin/nixery build shell/nixery/nix/git --name nixery:self --output docker-archive:nixery.tar': ofItself(
-    "'build', name, '--output', `docker-archive:",
-  ),
+  'NIXERY_RECIPES=packaging/recipes ./bin/nixery build recipe/nixery --name nixery:self --output docker-archive:nixery.tar':
+    ofItself("'build', name, '--output', `docker-archive:"),
+  'podman pull docker-archive:nixery.tar': ofItself('docker-archive:${archive}'),
   'podman load --input nixery.tar': ofItself("'load', '--quiet', '--input', archive"),
-  'podman run --name nixery --publish 127.0.0.1:8080:8080 --volume nixery:/var/lib/nixery --env NIXERY_CHANNEL=nixos-unstable --env NIXERY_PLATFORMS=amd64,arm64 nixery:self nixery-entrypoint':
-    {
-      not: 'fetches nixpkgs from the internet; test/self-image.test.ts runs the same with packages in a folder',
-    },
-  "podman run --name nixery --publish 127.0.0.1:8080:8080 --volume nixery:/var/lib/nixery --volume ./packages:/packages:ro --env NIXERY_PKGS_PATH=/packages --env NIX_CONFIG='substitute = false' nixery:self nixery-entrypoint":
+  'podman run --name nixery --publish 127.0.0.1:8080:8080 --volume nixery:/var/lib/nixery nixery:self':
+    ofItself("'--name', 'plain'"),
+  "podman run --name nixery --publish 127.0.0.1:8080:8080 --volume nixery:/var/lib/nixery --volume ./packages:/packages:ro --env NIXERY_PKGS_PATH=/packages --env NIX_CONFIG='substitute = false' nixery:self":
     elsewhere('test/self-image.test.ts', 'NIXERY_PKGS_PATH=/packages'),
   'podman exec nixery nixery gc --dry-run': elsewhere('test/self-image.test.ts', "'gc', '--dry-run'"),
   'podman exec nixery nixery config': elsewhere('test/self-image.test.ts', "inside('nixery', 'config')"),
@@ -124,10 +124,8 @@ const checks: Readonly<Record<string, Check>> = {
     'test/push-command.test.ts',
     "['push', ...args",
   ),
-  './bin/nixery push shell/nixery/nix/git registry.example.org/nixery:0.1.0': elsewhere(
-    'test/push-command.test.ts',
-    "['push', ...args",
-  ),
+  'NIXERY_RECIPES=packaging/recipes ./bin/nixery push recipe/nixery registry.example.org/nixery:0.1.0':
+    elsewhere('test/push-command.test.ts', "['push', ...args"),
   'git ls-remote https://github.com/NixOS/nixpkgs nixos-25.11': { not: 'asks a forge' },
   "skopeo inspect --format '{{.Digest}}' docker://nixery.example.org/ci/nodejs": elsewhere(
     'test/access-basic.test.ts',

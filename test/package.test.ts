@@ -3,6 +3,8 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
+import { makeDeb } from '../scripts/deb-package.ts'
+import { canOverlay } from '../scripts/podman.ts'
 import { startServer } from '../scripts/server.ts'
 import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
 
@@ -56,5 +58,38 @@ describe('the npm package', { timeout: 300_000 }, () => {
     } finally {
       assert.equal(await server.stop(), 0)
     }
+  })
+
+  // Of what the first test has compiled.
+  it('is Debian’s package, too, which leaves nothing when it is purged', async (test) => {
+    if (!(await canOverlay(join(workspace.folder, 'probe')))) return test.skip('overlays cannot be mounted')
+    const deb = await makeDeb(workspace.folder)
+    const base = join(workspace.folder, 'system')
+    await mkdir(base)
+    // On this system, whose files stay as they are: what changes is in a file system in memory.
+    const script = `
+      mount -t tmpfs tmpfs "$1"; cd "$1"; mkdir upper work root
+      mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root
+      cp "$2" root/root/package.deb; mount -t proc proc root/proc
+      chroot root /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin sh -euc '
+        dpkg --install /root/package.deb >&2
+        nixery --version
+        su -s /bin/sh nixery -c "nixery --env-file /etc/nixery.env config"
+        stat --format "%a %U %G" /etc/nixery.env
+        ls /usr/share/man/man1/nixery.1.gz /usr/share/bash-completion/completions/nixery
+        systemd-analyze verify --man=no nixery.service || [ $? -eq 127 ]
+        mkdir /var/lib/nixery /var/cache/nixery
+        dpkg --purge nixery >&2; ! getent passwd nixery'
+      find upper -name "*nixery*" ! -type c`
+    const installing = await execa('unshare', ['--mount', 'sh', '-euc', script, 'sh', base, deb])
+    const [version, ...printed] = installing.stdout.split('\n')
+    assert.equal(version, '0.1.0')
+    const settings = printed.filter((line) => line.startsWith('NIXERY_DATA'))
+    assert.match(settings.join('\n'), /^NIXERY_DATA +\/var\/lib\/nixery +\/etc\/nixery\.env$/m)
+    assert.deepEqual(printed.slice(-3), [
+      '640 root nixery',
+      '/usr/share/bash-completion/completions/nixery',
+      '/usr/share/man/man1/nixery.1.gz',
+    ])
   })
 })

@@ -12,8 +12,9 @@ import { demoPackages, openWorkspace, type Workspace } from './support/workspace
 // The program makes an image of itself; a container of that serves images, with a Nix of its own in it.
 
 const launcher = join(import.meta.dirname, '..', 'bin', 'nixery')
-const name = 'shell/nixery/nix/git'
-const image = `docker.io/nixery/${name}:latest`
+const recipes = join(import.meta.dirname, '..', 'packaging', 'recipes')
+const name = 'recipe/nixery'
+const image = 'docker.io/nixery/self:latest'
 const limits = ['--ulimit=nofile=1024:1024', '--ulimit=nproc=1024:1024']
 /** The rights that the Helm chart gives to the server. */
 const rights = [
@@ -27,11 +28,13 @@ const skip = process.arch !== 'x64'
 let workspace: Workspace
 let podman: Podman
 let packages: string
+let archive: string
 let own: { digest: string }
 before(async () => {
   if (skip) return
   workspace = await openWorkspace()
   podman = await openPodman(join(workspace.folder, 'podman'))
+  archive = join(workspace.folder, 'self.tar')
   // A copy: the set holds this very program, and changes with it.
   packages = join(workspace.folder, 'packages')
   await execa('cp', ['--recursive', '--preserve=mode', '--reflink=auto', await demoPackages(), packages])
@@ -45,11 +48,17 @@ after(async () => {
 
 /** Starts a container that serves on a free port of the loopback, under its own name. */
 async function startContainer(container: string, options: readonly string[] = []): Promise<void> {
-  const variables = ['NIXERY_HOST=127.0.0.1', 'PORT=0', 'NIXERY_PKGS_PATH=/packages', 'NIX_TIMEOUT=600']
+  const variables = [
+    'NIXERY_HOST=127.0.0.1',
+    'PORT=0',
+    'NIXERY_PKGS_PATH=/packages',
+    'NIX_TIMEOUT=600',
+    'NIXERY_RECIPES=/lib/nixery/packaging/recipes',
+  ]
   const settings = variables.flatMap((variable) => ['--env', variable])
   const mounts = ['--volume', `${packages}:/packages:ro`]
   const given = ['--network=host', ...limits, ...rights, ...settings, ...mounts, ...options]
-  await podman.run('run', '--detach', '--name', container, ...given, image, 'nixery-entrypoint')
+  await podman.run('run', '--detach', '--name', container, ...given, image)
 }
 
 /** Waits until it has said for the nth time that it is ready, and gives its address. */
@@ -71,10 +80,13 @@ async function digestOf(address: string, wanted: string): Promise<string | null>
   return response.headers.get('Docker-Content-Digest')
 }
 
-describe('the image of this program, made by itself', { skip, timeout: 240_000 }, () => {
+describe('the image of this program, made by itself', { skip, timeout: 600_000 }, () => {
   it('is built and loaded', async () => {
-    const archive = join(workspace.folder, 'self.tar')
-    const environment = { NIXERY_DATA: join(workspace.folder, 'self'), NIXERY_PKGS_PATH: packages }
+    const environment = {
+      NIXERY_DATA: join(workspace.folder, 'self'),
+      NIXERY_PKGS_PATH: packages,
+      NIXERY_RECIPES: recipes,
+    }
     const built = await execa(
       launcher,
       ['build', name, '--output', `docker-archive:${archive}`, '--name', image, '--json'],
@@ -82,15 +94,33 @@ describe('the image of this program, made by itself', { skip, timeout: 240_000 }
     )
     own = JSON.parse(built.stdout) as typeof own
     await podman.run('load', '--quiet', '--input', archive)
-    const files = await podman.runIn(
-      image,
-      'sh',
-      '-c',
-      'cd $(dirname $(readlink -f /bin/nixery))/../lib/nixery && ls',
-    )
+    const entry = ['--entrypoint=sh', '--network=none', ...limits]
+    const list = 'cd $(dirname $(readlink -f /bin/nixery))/../lib/nixery && ls'
+    const files = await podman.run('run', '--rm', ...entry, image, '-c', list)
     const parts = ['demo', 'docs', 'node_modules', 'packaging', 'src']
     const alone = ['CHANGELOG.md', 'package-lock.json', 'package.json']
     assert.deepEqual(files.split('\n').sort(), [...parts, ...alone].sort())
+  })
+
+  it('says how it is started, and is healthy without further words', async () => {
+    const inspected = await podman.run('image', 'inspect', '--format', '{{json .Config}}', image)
+    const config = JSON.parse(inspected) as Record<string, unknown>
+    assert.deepEqual(config['Entrypoint'], ['nixery-entrypoint'])
+    assert.deepEqual(config['Cmd'], ['serve'])
+    assert.deepEqual(config['ExposedPorts'], { '8080/tcp': {} })
+    assert.deepEqual(config['Volumes'], { '/var/lib/nixery': {} })
+    assert.equal((config['Labels'] as Record<string, string>)['org.opencontainers.image.title'], 'Nixery')
+
+    // OCI has no health checks: for podman, the image must be in Docker's form.
+    await podman.run('pull', '--quiet', `docker-archive:${archive}`)
+    await podman.run('run', '--detach', '--name', 'plain', '--network=none', ...limits, image)
+    assert.match(await ready('plain'), /:8080$/)
+    await podman.run('healthcheck', 'run', 'plain')
+    const settings = await podman.run('exec', 'plain', 'nixery', 'config')
+    assert.match(settings, /^NIXERY_CHANNEL +nixos-unstable +default$/m)
+    assert.match(settings, /^NIXERY_PLATFORMS +amd64,arm64 +default$/m)
+    assert.match(await podman.run('exec', 'plain', 'sh', '-c', 'ssh -V 2>&1'), /OpenSSH/)
+    await podman.run('rm', '--force', '--time=0', 'plain')
   })
 
   it('serves images that run, the same as are served outside, and itself', async () => {
@@ -162,7 +192,7 @@ describe('the image of this program, made by itself', { skip, timeout: 240_000 }
     const mounted = ['--volume', `${packages}:/packages:ro`, '--env', 'NIXERY_PKGS_PATH=/packages']
     const options = ['--privileged', '--network=none', ...limits, ...mounted, '--env', 'NIXERY_SANDBOX=true']
     const script = 'nixery-entrypoint build hello && cat /etc/nix/nix.conf'
-    const printed = await podman.run('run', '--rm', ...options, image, 'sh', '-c', script)
+    const printed = await podman.run('run', '--rm', ...options, '--entrypoint=sh', image, '-c', script)
     assert.match(printed, /^sha256:[0-9a-f]{64}$/m)
     assert.match(printed, /^sandbox = true\nsandbox-fallback = false$/m)
   })
@@ -173,7 +203,7 @@ describe('the image of this program, made by itself', { skip, timeout: 240_000 }
       ['NIXERY_PRELAUNCH=false', /NIXERY_PRELAUNCH \(false\) ended with status 1/],
     ]
     for (const [variable, message] of failing) {
-      const args = ['run', '--rm', '--network=none', ...limits, '--env', variable, image, 'nixery-entrypoint']
+      const args = ['run', '--rm', '--network=none', ...limits, '--env', variable, image]
       await assert.rejects(podman.run(...args), message)
     }
   })

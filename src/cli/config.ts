@@ -1,4 +1,4 @@
-import { variables, type Config, type Variable } from '../config.ts'
+import { impliedSettings, variables, type Config, type Variable } from '../config.ts'
 import { defineCommand } from './command.ts'
 import { fileOf } from './settings.ts'
 
@@ -20,7 +20,9 @@ function effectiveSettings(
   environment: Readonly<Record<string, string | undefined>>,
   all: readonly Variable[],
 ): EffectiveSetting[] {
-  return all.flatMap(({ name, default: usual, secret }) => {
+  const implied = impliedSettings(environment)
+  return all.flatMap(({ name, default: ofAll, secret }) => {
+    const usual = implied[name] ?? ofAll
     const written = environment[name]
     const isSet = written !== undefined && written !== ''
     const value = isSet ? written : usual || textOf(config[name as keyof Config])

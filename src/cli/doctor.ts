@@ -8,6 +8,8 @@ import type { Finding } from './doctor/finding.ts'
 import { checkNetwork } from './doctor/network.ts'
 import { checkNix } from './doctor/nix.ts'
 import { checkPackages } from './doctor/packages.ts'
+import { checkRecipeFolders, checkSetRecipes } from './doctor/recipes.ts'
+import { checkRepositories } from './doctor/repositories.ts'
 import { checkServer } from './doctor/server.ts'
 import { checkStorage } from './doctor/storage.ts'
 
@@ -36,6 +38,9 @@ async function run(context: CommandContext): Promise<void> {
 const checksOf = (config: Config, signal: AbortSignal): Promise<Finding[]>[] => [
   checkNix(config, signal),
   checkPackages(config),
+  checkRepositories(config, signal),
+  checkSetRecipes(config, signal),
+  checkRecipeFolders(config),
   checkStorage(config),
   checkNetwork(config, isProxied(process.env)),
   checkDisk(config),

@@ -21,6 +21,13 @@ export function defaultFolders(environment: Readonly<Record<string, string | und
   }
 }
 
+/**
+ * Settings where no package source is set: inside the image of this program those of nixpkgs, since the demo packages
+ * need Debian's apt; elsewhere none.
+ */
+export const defaultSource = (): Readonly<Record<string, string>> =>
+  isInOwnImage() ? { NIXERY_CHANNEL: 'nixos-unstable', NIXERY_PLATFORMS: 'amd64,arm64' } : {}
+
 /** An image shows its packages' folders at its root: this program's own is then /lib/nixery. */
 function isInOwnImage(): boolean {
   try {

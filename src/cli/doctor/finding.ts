@@ -5,6 +5,7 @@ export type Finding = {
     | 'nix'
     | 'sandbox'
     | 'packages'
+    | 'recipes'
     | 'storage'
     | 'network'
     | 'disk'
