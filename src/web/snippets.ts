@@ -26,6 +26,13 @@ export type SnippetImage = {
 export const plainProgram = (programs: readonly string[]): string | undefined =>
   programs.find((name) => /^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,79}$/.test(name))
 
+/** Runs the shell or a program; an image of which no program is known is only pulled: it may have no command to run. */
+const runOrPull = (client: string, image: SnippetImage, options = ''): string => {
+  const command = shellOr(image)
+  const how = command === '' ? 'pull' : 'run --rm -ti'
+  return `${client} ${how}${options} ${reference(image)}${command}`
+}
+
 const shellOr = ({ hasShell, program }: SnippetImage): string =>
   hasShell ? ' bash' : program ? ` ${program}` : ''
 const reference = ({ host, name }: SnippetImage): string => `${host}/${name}`
@@ -38,14 +45,13 @@ export const snippets: readonly Snippet[] = [
     id: 'docker',
     label: 'Docker',
     place: 'in a shell',
-    text: (image) => `docker run --rm -ti ${reference(image)}${shellOr(image)}`,
+    text: (image) => runOrPull('docker', image),
   },
   {
     id: 'podman',
     label: 'Podman',
     place: 'in a shell',
-    text: (image) =>
-      `podman run --rm -ti${isLoopback(image.host) ? ' --tls-verify=false' : ''} ${reference(image)}${shellOr(image)}`,
+    text: (image) => runOrPull('podman', image, isLoopback(image.host) ? ' --tls-verify=false' : ''),
   },
   {
     id: 'kubernetes',
