@@ -46,8 +46,8 @@ export type JobTable = {
   look(wanted: ReadonlyMap<string, ReadonlySet<Want>>, renew: boolean): Promise<Map<string, WaitedJob>>
   /** A client that waited for a job will come back within so many milliseconds. */
   expect(id: string, ms: number): Promise<void>
-  /** Whether an equal job has an answer that is kept. */
-  isKept(job: Job, window: number | undefined): Promise<boolean>
+  /** An equal job that has an answer that is kept. */
+  kept(job: Job, window: number | undefined): Promise<JobState | undefined>
   /** An answer is of no more use: the job is done again for the next who asks. */
   discard(id: string): Promise<void>
   /** The last answer to a job that was not a failure, however old. */
@@ -182,8 +182,11 @@ export function createJobTable(db: Kysely<unknown>, maxQueue: number): JobTable 
           where id = ${id} and state <> 'ended'`.execute(db)
       }),
 
-    isKept: (job, window) =>
-      inDatabase(async () => (await find(db, keyOfJob(job, window)))?.outcome !== undefined),
+    kept: (job, window) =>
+      inDatabase(async () => {
+        const found = await find(db, keyOfJob(job, window))
+        return found?.outcome && found
+      }),
 
     discard: (id) =>
       inDatabase(async () => {

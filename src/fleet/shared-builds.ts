@@ -14,7 +14,7 @@ import { abandonedTooOften, outcomeOf, type Ask } from './ask.ts'
 import type { EventLog } from './event-log.ts'
 import { keyOfImage as keyOf, windowOf } from './image-keys.ts'
 import type { Outcome } from './jobs.ts'
-import type { JobTable } from './job-table.ts'
+import type { JobState, JobTable } from './job-table.ts'
 import type { Pin, Pins } from './pins.ts'
 import { createTogether, type Together } from './together.ts'
 import type { Waiters } from './waiters.ts'
@@ -46,6 +46,8 @@ type Caller = BuildOptions & {
   readonly signal: AbortSignal
   readonly together: Together
   readonly joined: (build: string) => void
+  /** An answer that was found while the revision was chosen. */
+  readonly kept?: { readonly key: string; readonly state: JobState } | undefined
 }
 
 /** How often the package set may change while one image is asked for, and how often its worker may stop. */
@@ -74,6 +76,7 @@ export function createSharedBuilds(deps: SharedBuildsDeps): SharedBuilds {
     const window = windowOf(request, pin)
     const job = { kind: 'image', request, world: pin.world } as const
     const want = caller.background ? 'background' : 'waiting'
+    let known = caller.kept?.key === keyOf(request, pin) ? caller.kept.state : undefined
     for (let attempt = 0; attempt < mostRounds; attempt += 1) {
       const found = await recent.find(keyOf(request, pin))
       if (found) {
@@ -81,7 +84,9 @@ export function createSharedBuilds(deps: SharedBuildsDeps): SharedBuilds {
         return found
       }
       if (caller.signal.aborted) throw unwanted()
-      const { id, outcome: kept } = await table.submit(job, want, { requestId: caller.requestId, window })
+      const options = { requestId: caller.requestId, window }
+      const { id, outcome: kept } = known ?? (await table.submit(job, want, options))
+      known = undefined
       if (!kept) caller.joined(id)
       const outcome = kept ?? (await outcomeOf(waiters.wait(id, want, unservedLimit), caller.signal))
       if ('moved' in outcome) return outcome.moved
@@ -98,14 +103,19 @@ export function createSharedBuilds(deps: SharedBuildsDeps): SharedBuilds {
   const find = async (request: ImageRequest, caller: Caller): Promise<BuiltImage> => {
     const { together, signal } = caller
     try {
-      const isKept = ({ world, at }: Pin) =>
-        table.isKept({ kind: 'image', request, world }, windowOf(request, { world, at }))
+      let kept: Caller['kept']
       // In memory it is known without the database, too.
-      const isKnown = async (pin: Pin) =>
-        (await recent.find(keyOf(request, pin))) !== undefined || (await isKept(pin).catch(() => false))
+      const isKnown = async (pin: Pin) => {
+        const key = keyOf(request, pin)
+        if (await recent.find(key)) return true
+        const job = { kind: 'image', request, world: pin.world } as const
+        const state = await table.kept(job, windowOf(request, pin)).catch(() => undefined)
+        kept = state && { key, state }
+        return state !== undefined
+      }
       let pin = await together.pin((old) => pins.pin(request, { old, signal }), isKnown)
       for (let round = 0; round < mostRounds; round += 1) {
-        const result = await atRevision(request, pin, caller)
+        const result = await atRevision(request, pin, { ...caller, kept })
         if (typeof result === 'string') pins.moved(request, { world: result, at: pin.at })
         const moved = await together.settle(typeof result === 'string' ? result : undefined)
         if (moved === undefined && typeof result !== 'string') return result

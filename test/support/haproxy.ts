@@ -16,6 +16,7 @@ export const startHaproxy = (file: string, port: number, fronts: readonly string
   timeout connect 2s
   timeout client 1h
   timeout server 1h
+  timeout check 10s
   retries 3
   option redispatch
   retry-on conn-failure empty-response
