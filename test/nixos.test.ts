@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { before, describe, it } from 'node:test'
@@ -105,6 +105,20 @@ describe('the NixOS module', () => {
     assert.equal(serviceConfig['TimeoutStopSec'], 80)
     assert.deepEqual(systems.given.networking.firewall.allowedTCPPorts, [443])
     assert.deepEqual(systems.plain.networking.firewall.allowedTCPPorts, [])
+  })
+})
+
+describe('the flake', () => {
+  it('has a lock file that its inputs agree with, so that nothing is looked up', async (test) => {
+    const folder = await mkdtemp(join(tmpdir(), 'nixery-flake-'))
+    test.after(() => rm(folder, { recursive: true, force: true }))
+    for (const name of ['flake.nix', 'flake.lock']) await copyFile(join(root, name), join(folder, name))
+    const features = ['--extra-experimental-features', 'nix-command flakes']
+    const args = ['flake', 'metadata', '--json', '--no-update-lock-file', `path:${folder}`]
+    const { stdout } = await execa('nix', [...features, ...args], { stdin: 'ignore', timeout: 60_000 })
+    type Metadata = { locks: { nodes: { nixpkgs: { locked: { rev: string } } } } }
+    const { locked } = (JSON.parse(stdout) as Metadata).locks.nodes.nixpkgs
+    assert.match(locked.rev, /^[0-9a-f]{40}$/)
   })
 })
 
