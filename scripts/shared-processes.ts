@@ -1,37 +1,52 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
 /** Test files per process. A process takes about as long to start and to load libraries as one file takes to run. */
-const filesPerProcess = 16
+const filesPerProcess = 24
 
-/**
- * Signs of a test file that needs its own process: hooks for all its tests, which would also run for those of other files,
- * and state of the process: its environment, clock, memory, signals.
- */
+/** Hooks for all tests of a file, its own or of a helper. */
+const hasHooks = /^(before|beforeEach|afterEach)\(|upkeep-testing/m
+
+/** Signs of a test file that needs its own process: state of the process, such as its environment, clock or signals. */
 const needsOwnProcess =
-  /^(before|beforeEach|afterEach)\(|upkeep-testing|\bmock\.|process\.(env\[|on\(|once\(|exitCode|chdir|umask|memoryUsage|resourceUsage|cpuUsage)/m
+  /\bmock\.|process\.(env\[|on\(|once\(|exitCode|chdir|umask|memoryUsage|resourceUsage|cpuUsage)/
 
 /**
- * Lets test files share processes: neighbours are imported by a generated module, which the test runner runs as one file.
- * Tests still report their own file.
+ * Lets test files share processes: neighbours are loaded by a generated module, which the test runner runs as one file.
+ * A file with hooks is loaded inside a suite, so that its hooks apply to its own tests. Tests still report their own file.
  * @param files paths relative to the working directory
  * @param folder a folder for the generated modules, which is emptied
  * @returns the files to run: the modules, then the test files that need their own process
  */
 export function shareProcesses(files: readonly string[], folder: string): string[] {
-  const isAlone = (file: string): boolean => needsOwnProcess.test(readFileSync(file, 'utf8'))
-  const [alone, shared] = [files.filter(isAlone), files.filter((file) => !isAlone(file))]
+  const tests = files.map((file) => ({ file, text: readFileSync(file, 'utf8') }))
+  const isAlone = ({ text }: { text: string }): boolean =>
+    // A module that loads asynchronously cannot be loaded inside a suite.
+    needsOwnProcess.test(text) || (hasHooks.test(text) && text.includes('engines-testing'))
+  const alone = tests.filter(isAlone)
+  const shared = tests.filter((test) => !isAlone(test))
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
   const modules: string[] = []
   for (let start = 0; start < shared.length; start += filesPerProcess) {
-    const imports = shared
-      .slice(start, start + filesPerProcess)
-      .map((file) => `import ${JSON.stringify(pathToFileURL(file).href)}\n`)
     const module = join(folder, `${modules.length + 1}.test.js`)
-    writeFileSync(module, imports.join(''))
+    writeFileSync(module, moduleOf(shared.slice(start, start + filesPerProcess)))
     modules.push(module)
   }
-  return [...modules, ...alone]
+  return [...modules, ...alone.map(({ file }) => file)]
 }
+
+const moduleOf = (tests: readonly { readonly file: string; readonly text: string }[]): string =>
+  [
+    "import { createRequire } from 'node:module'",
+    "import { describe } from 'node:test'",
+    'const load = createRequire(import.meta.url)',
+    ...tests.map(({ file, text }) => {
+      const path = JSON.stringify(resolve(file))
+      return hasHooks.test(text)
+        ? `describe(${JSON.stringify(file)}, () => void load(${path}))`
+        : `import ${JSON.stringify(pathToFileURL(file).href)}`
+    }),
+    '',
+  ].join('\n')

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { it } from 'node:test'
-import { needMore, unitTests } from './unit-tests.ts'
+import { needMore, slow, unitTests } from './unit-tests.ts'
 
 it('unit tests are chosen by what they need', () => {
   const chosen = unitTests()
@@ -9,6 +9,10 @@ it('unit tests are chosen by what they need', () => {
   for (const file of ['src/nix/lookup.test.ts', 'src/postgres/postgres.test.ts']) {
     assert.ok(existsSync(file) && !chosen.includes(file), file)
   }
+  assert.deepEqual(
+    [...slow].filter((file) => !chosen.includes(file)),
+    [],
+  )
   assert.deepEqual(
     [...needMore].filter((file) => !existsSync(file)),
     [],

@@ -9,6 +9,22 @@ export const needMore: ReadonlySet<string> = new Set(['src/nix/lasting.test.ts',
 
 const needsMore = (file: string): boolean => needMore.has(file) || signs.test(readFileSync(file, 'utf8'))
 
+/**
+ * Unit tests that take seconds of processor time each, because they start programs or threads for every case:
+ * `npm run check` leaves them out.
+ */
+export const slow: ReadonlySet<string> = new Set([
+  'demo/program.test.ts', // packs the program and its modules
+  'src/layers/archive.test.ts', // Python and GNU tar read each archive
+  'src/layers/blocks.test.ts',
+  'src/layers/compressor.test.ts', // every compressor
+  'src/layers/members.test.ts',
+  'src/layers/pack.test.ts',
+  'src/layers/threads.test.ts', // dozens of threads
+  'src/nix/mirror.test.ts', // git repositories
+  'src/packages/checkout.test.ts',
+])
+
 /** The tests next to the sources that need neither root nor network, Nix or PostgreSQL. `npm test` also runs the others. */
 export const unitTests = (): string[] => [
   ...globSync('{src,demo,scripts,bench}/**/*.test.ts')
@@ -18,6 +34,6 @@ export const unitTests = (): string[] => [
   'test/documents.test.ts',
 ]
 
-/** Runs the unit tests. */
-export const runUnitTests = (): Promise<boolean> =>
-  runTests({ patterns: [], shared: unitTests(), concurrency: 2 })
+/** Runs these unit tests. */
+export const runUnitTests = (files: readonly string[] = unitTests()): Promise<boolean> =>
+  runTests({ patterns: [], shared: files, concurrency: 2 })
