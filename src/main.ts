@@ -1,11 +1,11 @@
 import packageFile from '../package.json' with { type: 'json' }
 import type { SetStatus } from './builds/builds.ts'
-import { factsOfBuilds, factsOfServing } from './agreed.ts'
+import { factsOfBuilds, factsOfServing } from './shared-settings.ts'
 import { createWarmer } from './builds/warmer.ts'
 import { cleanupOf } from './cleanup.ts'
 import type { Config } from './config.ts'
 import { platformsBySet, vocabularyOf } from './config/set-config.ts'
-import { leadDuties, whileLeading } from './duties.ts'
+import { leadDuties, whileLeading } from './leader-tasks.ts'
 import { openFleet, type Fleet } from './fleet.ts'
 import { openFrontend } from './frontend.ts'
 import { parseImageReference } from './image/name.ts'
@@ -16,7 +16,7 @@ import type { Logger } from './telemetry/log.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 import { openTracing } from './telemetry/tracing.ts'
 import { createRedactor } from './text/redact.ts'
-import { whereabouts } from './whereabouts.ts'
+import { startInfo } from './start-info.ts'
 import type { Worker } from './worker.ts'
 
 /** A registry that serves. */
@@ -116,7 +116,7 @@ export async function start(
       ...(frontend.tls && { tls: true }),
       ...(worker && { nix: status.nixVersion, packages: status.packages.map(describe).join('; ') }),
       store: config.NIXERY_STORAGE_BACKEND,
-      ...whereabouts(config, frontend),
+      ...startInfo(config, frontend),
     },
     isReady ? 'ready' : 'started, but not ready: the package set cannot be used',
   )

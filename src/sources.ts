@@ -14,7 +14,7 @@ import { pathSource } from './packages/path.ts'
 import { createQueue } from './packages/queue.ts'
 import type { Fetcher, RemoteOptions } from './packages/remote.ts'
 import { stateOf, type PackageSource } from './packages/source.ts'
-import { withSurroundings } from './packages/surroundings.ts'
+import { withEvaluationInputs } from './packages/evaluation-inputs.ts'
 
 export type SourceOptions = {
   readonly nix: Nix
@@ -40,7 +40,7 @@ export async function openSource(
   if (config.NIXERY_FLAKE !== undefined) return source
   const stale = config.NIXERY_PATH_STALE * 1000
   const { paths, addresses } = targetsOf(searchPathOf(process.env))
-  return withSurroundings(source, {
+  return withEvaluationInputs(source, {
     paths: [...policyFiles(config), ...paths],
     unwatched: addresses.length > 0,
     fresh: Math.min(freshFor, stale),

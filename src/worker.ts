@@ -6,7 +6,7 @@ import type { WorkerStatus } from './builds/builds.ts'
 import { createEstimates, type Estimates } from './builds/estimates.ts'
 import type { BuildListener } from './builds/events.ts'
 import type { CacheOrigin } from './builds/from-caches.ts'
-import { createLater } from './builds/later.ts'
+import { createBackgroundWork } from './builds/background-work.ts'
 import { createLocalBuilds, type LocalBuilds } from './builds/local-builds.ts'
 import { createPulls, type Pulls } from './builds/pull-counter.ts'
 import type { Resolver } from './builds/resolve.ts'
@@ -25,8 +25,8 @@ import { vocabularyOf } from './config/set-config.ts'
 import type { PackageSets } from './packages/sets.ts'
 import { anyUsable } from './packages/usable.ts'
 import { createPopularity } from './popcount/source.ts'
-import type { Search } from './search/found.ts'
-import { openSearch, versionsIn } from './searching.ts'
+import type { Search } from './search/query.ts'
+import { openSearch, versionsIn } from './package-search.ts'
 import { openSets, type OpenSets } from './sets.ts'
 import { evaluationStore, openOrigin } from './origin.ts'
 import { openSharedCache } from './shared-cache.ts'
@@ -110,7 +110,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
   // A server that answers soon has begun with it while the rest is opened.
   if (prepare) void nix.settle().catch(() => {})
   const nixVersion = await nix.version()
-  const rest = createLater()
+  const rest = createBackgroundWork()
   const later = (work: Promise<unknown>) => rest.add(work)
   let search: Search | undefined
   const hints = (set: string | undefined, name: string) => search?.hints(set, name) ?? []

@@ -51,15 +51,15 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     origin: 'builds config contents nix:types sharing:types',
     'shared-cache': 'config contents fleet postgres:types sharing store errors',
     sources: 'evaluation config demo nix packages image errors',
-    searching: 'catalog:types config image packages:types search sets:types',
+    'package-search': 'catalog:types config image packages:types search sets:types',
     sets: 'builds catalog:types config evaluation image nix packages recipes sources',
     catalogs: 'catalog config postgres',
     state: 'builds catalog catalogs config postgres:types store stores upkeep',
     fleet: 'builds catalog:types config image postgres queue sharing:types text errors',
     worker:
-      'bases builds config contents evaluation image layers nix packages origin popcount search:types searching sets shared-cache sharing:types state worker-status',
+      'bases builds config contents evaluation image layers nix packages origin popcount search:types package-search sets shared-cache sharing:types state worker-status',
     'worker-status': 'builds nix:types packages:types sets:types',
-    duties: 'catalog:types state:types',
+    'leader-tasks': 'catalog:types state:types',
     monitor: 'builds catalogs config telemetry text web',
     gate: 'access catalog:types config credentials fs http net policy quotas telemetry errors',
     admin:
@@ -68,9 +68,9 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     pages: 'builds config gate:types http image monitor:types state:types web errors',
     frontend: 'accounting admin builds config gate http image monitor pages state store telemetry upkeep web',
     cleanup: 'catalogs config image state store:types telemetry upkeep',
-    agreed: 'builds config fleet:types layers rootfs worker:types',
-    whereabouts: 'config stores',
-    main: 'agreed builds cleanup config duties fleet frontend image monitor package.json state telemetry text worker whereabouts',
+    'shared-settings': 'builds config fleet:types layers rootfs worker:types',
+    'start-info': 'config stores',
+    main: 'shared-settings builds cleanup config leader-tasks fleet frontend image monitor package.json state telemetry text worker start-info',
     cli:
       'access bases builds catalog catalogs closure config credentials evaluation export fleet fs layers main nix package.json packages policy popcount postgres push recipes ' +
       'search sources store stores upkeep ' +

@@ -1,7 +1,7 @@
 import type { ImageKey, KnownLayer, LayerKey } from '../catalog/catalog.ts'
 import type { Closure } from '../closure/graph.ts'
 import { hasCode, NixeryError } from '../errors.ts'
-import { withListings } from '../contents/listed.ts'
+import { withListings } from '../contents/known-listings.ts'
 import type { ImageRequest } from '../image/name.ts'
 import type { ImageSpec } from '../image/spec.ts'
 import type { StorePath } from '../image/store-path.ts'

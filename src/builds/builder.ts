@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache'
 import type { KnownLayer } from '../catalog/catalog.ts'
 import type { VersionIndex } from '../catalog/versions.ts'
 import { formatImageName, type ImageRequest } from '../image/name.ts'
-import type { Meant, PackageSets } from '../packages/sets.ts'
+import type { PinnedRequest, PackageSets } from '../packages/sets.ts'
 import { urgencies } from '../queue/demand.ts'
 import type { RecipeBook } from '../recipes/book.ts'
 import { build as buildFlow, type BuiltImage, type FlowDeps, type Layering } from './build.ts'
@@ -18,7 +18,7 @@ import { onItsOwn } from './one-revision.ts'
 import { createRequestKeys } from './request-key.ts'
 import type { Pulls } from './pull-counter.ts'
 import { createFlights, type Start } from './single-flight.ts'
-import { soon } from './soon.ts'
+import { valueIfReady } from './value-if-ready.ts'
 import { stillBuilding, stopping } from './still-building.ts'
 
 export type BuilderDeps = FlowDeps & {
@@ -75,8 +75,10 @@ export function createBuilder(deps: BuilderDeps): Builder {
   const failures = new LRUCache<string, { readonly error: unknown }>({ max: 1000 })
   const keyOf = createRequestKeys()
   const generation = () => deps.versions?.generation() ?? 0
-  const keyFor = async ({ request, pinned }: Meant<ImageRequest>, layering: Layering): Promise<string> =>
-    keyOf(request, pinned, layering, await deps.recipes.state(request), generation)
+  const keyFor = async (
+    { request, pinned }: PinnedRequest<ImageRequest>,
+    layering: Layering,
+  ): Promise<string> => keyOf(request, pinned, layering, await deps.recipes.state(request), generation)
   const ready = createReady({ ...deps, recent, keyFor, packing })
   const waiting = new Set<(reason: Error) => void>()
   let draining = false
@@ -84,7 +86,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
   const start =
     (
       key: string,
-      { request, pinned }: Meant<ImageRequest>,
+      { request, pinned }: PinnedRequest<ImageRequest>,
       layering: Layering,
       build: string,
     ): Start<BuiltImage> =>
@@ -215,7 +217,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
         if (retrySent) expectBack()
       })
       // Most images are in memory, so only requests that wait get a timer.
-      const known = await soon(result)
+      const known = await valueIfReady(result)
       if (known) return known.value
       if (draining) throw stopping()
       const end = Promise.withResolvers<never>()

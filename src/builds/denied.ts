@@ -10,7 +10,7 @@ import type { Nix } from '../nix/nix.ts'
 import type { NameFilter } from '../packages/policy.ts'
 import { refuse } from '../packages/refusals.ts'
 import { stateOf, type PinnedSet } from '../packages/source.ts'
-import { packagesOf, type Decided, type ImagePackage } from '../packages/image-packages.ts'
+import { packagesOf, type DecidedRequest, type ImagePackage } from '../packages/image-packages.ts'
 import { denied as deniedResolution } from './resolution-of.ts'
 import type { ResolvedPackage } from '../packages/resolution.ts'
 
@@ -138,7 +138,7 @@ const deniedBy = (answer: LookupResult): Denied => {
 const parseDenied = (text: string): Denied | undefined => denied.safeParse(JSON.parse(text)).data
 
 /** Refuses names that are denied as they are written, before anything is evaluated. @throws PACKAGE_DENIED */
-export function refuseDenied(decided: Decided, filter: NameFilter): void {
+export function refuseDenied(decided: DecidedRequest, filter: NameFilter): void {
   const isDenied = ({ need, names, implied }: ImagePackage) =>
     need === 'required' && !implied && names.every((name) => filter.denies(name))
   const lacking = packagesOf(decided).filter(isDenied)

@@ -1,5 +1,5 @@
 import type { ImageRequest } from '../image/name.ts'
-import type { Meant } from '../packages/sets.ts'
+import type { PinnedRequest } from '../packages/sets.ts'
 import { createBuilder, type Builder, type BuilderDeps } from './builder.ts'
 import type { BuildOptions, Builds, WorkerStatus } from './builds.ts'
 import type { BuiltImage } from './build.ts'
@@ -17,7 +17,7 @@ export type LocalBuilds = Omit<Builds, 'submit'> &
     submit(
       request: ImageRequest,
       options: BuildOptions,
-      meant?: Meant<ImageRequest>,
+      meant?: PinnedRequest<ImageRequest>,
     ): Promise<{ readonly id: string }>
     /** The same as `result`, with the image's key in the catalog. */
     built(id: string): Promise<BuiltImage>

@@ -1,5 +1,5 @@
 import type { ImageRequest } from '../image/name.ts'
-import type { Meant, PackageSets } from '../packages/sets.ts'
+import type { PinnedRequest, PackageSets } from '../packages/sets.ts'
 
 /**
  * The revision shared by several images, such as those of an index. Each image must call `pin`, and then `agree` unless
@@ -11,14 +11,17 @@ export type OneRevision = {
     sets: Pick<PackageSets, 'pin'>,
     request: ImageRequest,
     options: { readonly old: boolean },
-  ): Promise<Meant<ImageRequest>>
+  ): Promise<PinnedRequest<ImageRequest>>
   /** Waits until all images have called it, and returns whether all are known at this revision. */
   agree(known: boolean): Promise<boolean>
 }
 
 /** @param count the number of images */
 export function createOneRevision(count: number): OneRevision {
-  const pins = new Map<boolean, { readonly of: ImageRequest; readonly meant: Promise<Meant<ImageRequest>> }>()
+  const pins = new Map<
+    boolean,
+    { readonly of: ImageRequest; readonly meant: Promise<PinnedRequest<ImageRequest>> }
+  >()
   const agreed = Promise.withResolvers<boolean>()
   let missing = count
   let all = true
@@ -44,7 +47,7 @@ export function createOneRevision(count: number): OneRevision {
 export const onItsOwn = (): OneRevision => createOneRevision(1)
 
 /** For a single image whose package set is already pinned. */
-export const alreadyPinned = (meant: Meant<ImageRequest>): OneRevision => ({
+export const alreadyPinned = (meant: PinnedRequest<ImageRequest>): OneRevision => ({
   pin: () => Promise.resolve(meant),
   agree: () => Promise.resolve(true),
 })

@@ -1,17 +1,17 @@
 import type { ImageRequest } from '../image/name.ts'
-import type { Meant } from '../packages/sets.ts'
+import type { PinnedRequest } from '../packages/sets.ts'
 import type { BuilderDeps } from './builder.ts'
 import { worldOf } from './request-key.ts'
 
 /** A request at one revision of its package set. */
-export type Pinned = {
-  readonly meant: Meant<ImageRequest>
+export type PinnedBuild = {
+  readonly meant: PinnedRequest<ImageRequest>
   /** What the image depends on besides the request, as a text that is equal on all workers with equal settings. */
   readonly world: string
 }
 
 /** Pins the package set of a request. @param options.old as in `PackageSource.pin`. @throws what pinning throws */
-export type Pin = (request: ImageRequest, options: { readonly old: boolean }) => Promise<Pinned>
+export type Pin = (request: ImageRequest, options: { readonly old: boolean }) => Promise<PinnedBuild>
 
 export const createPin =
   ({ sets, recipes, layering, packer }: Pick<BuilderDeps, 'sets' | 'recipes' | 'layering' | 'packer'>): Pin =>

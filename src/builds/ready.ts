@@ -1,6 +1,6 @@
 import type { Catalog, KnownLayer } from '../catalog/catalog.ts'
 import { formatImageName, type ImageRequest } from '../image/name.ts'
-import type { Meant, PackageSets } from '../packages/sets.ts'
+import type { PinnedRequest, PackageSets } from '../packages/sets.ts'
 import { build, type BuiltImage, type FlowDeps, type Layering } from './build.ts'
 import { notReady } from './not-ready.ts'
 import type { OneRevision } from './one-revision.ts'
@@ -12,7 +12,7 @@ export type ReadyDeps = FlowDeps & {
   readonly sets: Pick<PackageSets, 'pin' | 'current'>
   readonly layering: () => Layering
   readonly recent: Recent
-  readonly keyFor: (meant: Meant<ImageRequest>, layering: Layering) => Promise<string>
+  readonly keyFor: (meant: PinnedRequest<ImageRequest>, layering: Layering) => Promise<string>
   readonly packing: Flights<KnownLayer>
 }
 
@@ -28,7 +28,7 @@ export function createReady(
   const lookups = createFlights<BuiltImage>()
 
   /** Pinning `latest` is the operator's own work. Other tags are the client's choice. */
-  const pin = async (request: ImageRequest, together: OneRevision): Promise<Meant<ImageRequest>> => {
+  const pin = async (request: ImageRequest, together: OneRevision): Promise<PinnedRequest<ImageRequest>> => {
     const { tag } = request
     if (tag !== 'latest' && sets.current(request) === undefined) {
       // Only a tag under which this image was served before: query the first tag after the text that sorts just before

@@ -58,12 +58,12 @@ export type Resolver = {
    * @throws PACKAGE_UNKNOWN, PACKAGE_INVALID, PACKAGE_DENIED, SOURCE_INVALID, EVALUATION_TIMEOUT, NIX_UNAVAILABLE,
    *   CANCELLED
    */
-  resolve(request: ImageRequest, pinned: PinnedSet, options: ResolveOptions): Promise<Resolved>
+  resolve(request: ImageRequest, pinned: PinnedSet, options: ResolveOptions): Promise<ResolvedRequest>
   /** Whether the set has a package of this name, usable or not. @throws like `resolve` */
   hasPackage(name: string, platform: Platform, pinned: PinnedSet): Promise<boolean>
 }
 
-export type Resolved = TogetherRecipes & { readonly packages: readonly ChosenOutput[] }
+export type ResolvedRequest = TogetherRecipes & { readonly packages: readonly ChosenOutput[] }
 
 export type ResolveOptions = PartialDemand & {
   readonly emit: Emit

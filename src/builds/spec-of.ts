@@ -7,7 +7,7 @@ import { environment } from '../rootfs/environment.ts'
 import type { Bases } from './bases.ts'
 import { findBase } from './base-failures.ts'
 import type { NamesOfRecipes } from './find-recipes.ts'
-import type { Resolved, ResolveOptions, Resolver } from './resolve.ts'
+import type { ResolvedRequest, ResolveOptions, Resolver } from './resolve.ts'
 
 export type SpecDeps = {
   readonly resolver: Pick<Resolver, 'resolve'>
@@ -18,7 +18,7 @@ export type SpecDeps = {
 
 export type SpecOfRequest = {
   readonly spec: ImageSpec
-  readonly packages: Resolved['packages']
+  readonly packages: ResolvedRequest['packages']
   /** For messages. */
   readonly named: NamesOfRecipes
 }

@@ -47,7 +47,7 @@ export type Pull = {
 export type PathId = Pick<PathFacts, 'storePath' | 'narHash'>
 
 /** The listing of a store path, as text without blanks. */
-export type Listed = { readonly facts: PathFacts; readonly listing: string }
+export type PathListing = { readonly facts: PathFacts; readonly listing: string }
 
 /** A small file of a binary cache, such as a narinfo, unchanged. */
 export type CacheFile = {
@@ -89,7 +89,7 @@ export type Catalog = ImagesOfNames & {
   /** The listings of paths, if they are known for exactly these contents. */
   listings(paths: readonly PathId[]): Promise<Map<StorePath, string>>
   /** Stores the facts of paths with their listings. */
-  rememberListings(listed: readonly Listed[]): Promise<void>
+  rememberListings(listed: readonly PathListing[]): Promise<void>
   /** Responses of binary caches; the caller decides whether they are still valid. */
   cacheFiles(addresses: readonly string[]): Promise<CacheFile[]>
   rememberCacheFiles(files: readonly CacheFile[]): Promise<void>

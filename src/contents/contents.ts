@@ -25,14 +25,14 @@ export type Listings = {
    * The entry at or below a store path; undefined if it does not exist. A link is not followed, and there is none on
    * the way to `path`: see `follow`.
    */
-  look(path: string): Promise<Found | undefined>
+  look(path: string): Promise<FileInfo | undefined>
   /** The names in a directory, in any order. `path` is as for `look`, and that of a directory. */
   list(path: string): Promise<string[]>
   /** The first bytes of a file, at most `most`. `path` is as for `look`, and that of a file. */
   read(path: string, most: number): Promise<Buffer>
 }
 
-export type Found =
+export type FileInfo =
   | { readonly kind: 'directory' }
   | { readonly kind: 'symlink'; readonly target: string }
   | { readonly kind: 'file'; readonly program: Program | undefined }

@@ -1,7 +1,7 @@
-import type { Found, Listings } from './contents.ts'
+import type { FileInfo, Listings } from './contents.ts'
 
 /** Where a path leads, and what lies there, which is no link. */
-export type Place = { readonly path: string; readonly found: Exclude<Found, { kind: 'symlink' }> }
+export type Place = { readonly path: string; readonly found: Exclude<FileInfo, { kind: 'symlink' }> }
 
 /** As many as Linux follows in one path (path_resolution(7)). */
 const maxLinks = 40

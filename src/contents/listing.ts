@@ -1,5 +1,5 @@
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
-import type { Found } from './contents.ts'
+import type { FileInfo } from './contents.ts'
 import type { Entry, FileReader } from './entry.ts'
 import { programHeadSize, programOf } from './contents.ts'
 
@@ -19,7 +19,7 @@ type Kept = {
 /** The listing of one store path. */
 export type Listing = {
   /** What lies at a path below the store path, `''` for itself; no link is followed. */
-  look(path: string): Found | undefined
+  look(path: string): FileInfo | undefined
   /** The names in a folder; undefined if it is not a folder. */
   list(path: string): string[] | undefined
   /** The whole contents of a `nix-support/propagated-*` file, as a byte string; undefined for any other. */

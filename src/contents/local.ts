@@ -2,7 +2,7 @@ import { close, open, read } from 'node:fs'
 import { lstat, readdir, readlink } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { systemErrorCode } from '../errors.ts'
-import type { Contents, Found, Program } from './contents.ts'
+import type { Contents, FileInfo, Program } from './contents.ts'
 import { programHeadSize, programOf } from './contents.ts'
 
 /**
@@ -22,7 +22,7 @@ const bytesOf = (text: string): Buffer => Buffer.from(text, 'latin1')
 /** What the system says where nothing lies; any other failure is one to tell. */
 const nothing: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR', 'ENAMETOOLONG'])
 
-async function look(path: string): Promise<Found | undefined> {
+async function look(path: string): Promise<FileInfo | undefined> {
   const file = bytesOf(path)
   try {
     const stat = await lstat(file)

@@ -1,5 +1,5 @@
 import type { Tree } from '../layers/testing.ts'
-import type { Contents, Found, Listings } from './contents.ts'
+import type { Contents, FileInfo, Listings } from './contents.ts'
 import { localStore } from './local.ts'
 import { programOf } from './contents.ts'
 
@@ -26,7 +26,7 @@ export function memoryListings(trees: ReadonlyMap<string, Tree>): Listings {
     return here
   }
   return {
-    async look(path): Promise<Found | undefined> {
+    async look(path): Promise<FileInfo | undefined> {
       const tree = at(path)
       if (!tree) return undefined
       if ('target' in tree) return { kind: 'symlink', target: tree.target }

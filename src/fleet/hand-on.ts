@@ -3,7 +3,7 @@ import type { MissingFeatures } from '../builds/lacked.ts'
 import type { EventBuffer } from './event-buffer.ts'
 import type { Lease, Leases } from './leases.ts'
 import { persist } from './persist.ts'
-import type { Ended } from './run-job.ts'
+import type { JobEnd } from './run-job.ts'
 
 export type HandOnDeps = {
   readonly leases: Pick<Leases, 'handOn'>
@@ -19,9 +19,9 @@ export type HandOnDeps = {
 export async function handOn(
   { leases, events, abilities }: HandOnDeps,
   lease: Lease,
-  ended: Ended,
+  ended: JobEnd,
   signal: AbortSignal,
-): Promise<Ended | undefined> {
+): Promise<JobEnd | undefined> {
   const { lacks } = ended
   // Nix's daemon may have fewer features than its client believes: others would not do better.
   if (!lacks || lacks.features.every((name) => abilities.includes(name))) return ended
@@ -34,7 +34,7 @@ export async function handOn(
 const needed = ({ derivation, features }: MissingFeatures): string =>
   `${derivation} needs the system feature ${features.join(', ')}`
 
-function ofNobody(ended: Ended, lacks: MissingFeatures): Ended {
+function ofNobody(ended: JobEnd, lacks: MissingFeatures): JobEnd {
   const failure: BuildFailure = {
     code: 'BUILD_FAILED',
     message: `${needed(lacks)}, which no worker has`,

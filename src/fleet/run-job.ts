@@ -20,7 +20,7 @@ export type RunDeps = {
 }
 
 /** How a job ended, for how long that is an answer, and the last event of a build. */
-export type Ended = {
+export type JobEnd = {
   readonly outcome: Outcome
   readonly keep: Keep
   readonly last?: BuildUpdate
@@ -29,7 +29,7 @@ export type Ended = {
 }
 
 /** What the worker tells a job that it does. */
-export type Told = {
+export type JobSignals = {
   /** Nobody needs it any more, or another worker does it. */
   readonly signal: AbortSignal
   /** Is called once if a client has begun to wait for what was wanted in the background. */
@@ -42,12 +42,12 @@ const pageRevision = 60_000
 const always = (ms: number): Keep => ({ usual: ms, expected: ms })
 
 /** Does a job. Does not fail: a failure is an outcome. */
-export async function runJob(deps: RunDeps, lease: Lease, told: Told): Promise<Ended> {
+export async function runJob(deps: RunDeps, lease: Lease, told: JobSignals): Promise<JobEnd> {
   const ended = await endOf(deps, lease, told)
-  return 'failure' in ended.outcome ? (mapTexts(ended, deps.redactor.text) as Ended) : ended
+  return 'failure' in ended.outcome ? (mapTexts(ended, deps.redactor.text) as JobEnd) : ended
 }
 
-async function endOf(deps: RunDeps, lease: Lease, told: Told): Promise<Ended> {
+async function endOf(deps: RunDeps, lease: Lease, told: JobSignals): Promise<JobEnd> {
   const { job } = lease
   try {
     if (job.kind === 'image') return await buildImage(deps, lease, job, told)
@@ -75,7 +75,7 @@ const lastOf = (job: Job, error: unknown, ms: number): { readonly last?: BuildUp
 async function answer(
   { builds, status }: RunDeps,
   job: Exclude<Job, { kind: 'image' }>,
-  { signal }: Told,
+  { signal }: JobSignals,
 ): Promise<Outcome> {
   switch (job.kind) {
     case 'pin': {
@@ -102,8 +102,8 @@ async function buildImage(
   deps: RunDeps,
   { id, background, attempt }: Lease,
   { request, world }: Extract<Job, { kind: 'image' }>,
-  told: Told,
-): Promise<Ended> {
+  told: JobSignals,
+): Promise<JobEnd> {
   const { builds, events } = deps
   const started = performance.now()
   if (attempt > 1) {

@@ -16,7 +16,7 @@ import { keyOfImage as keyOf, windowOf } from './image-keys.ts'
 import type { Outcome } from './jobs.ts'
 import type { JobState, JobTable } from './job-table.ts'
 import type { Pin, Pins } from './pins.ts'
-import { createTogether, type Together } from './together.ts'
+import { createRevisionGroup, type RevisionGroup } from './revision-group.ts'
 import type { Waiters } from './waiters.ts'
 
 export type SharedBuildsDeps = {
@@ -44,7 +44,7 @@ export type SharedBuilds = Builds & {
 
 type Caller = BuildOptions & {
   readonly signal: AbortSignal
-  readonly together: Together
+  readonly together: RevisionGroup
   readonly joined: (build: string) => void
   /** An answer that was found while the revision was chosen. */
   readonly kept?: { readonly key: string; readonly state: JobState } | undefined
@@ -58,7 +58,7 @@ const unservedLimit = 20_000
 export function createSharedBuilds(deps: SharedBuildsDeps): SharedBuilds {
   const { table, ask, pins, waiters, log, blobs, recent, pulls } = deps
   const submissions = createSubmissions()
-  const groups = new Map<string, { readonly together: Together; missing: number }>()
+  const groups = new Map<string, { readonly together: RevisionGroup; missing: number }>()
   const draining = new AbortController()
 
   const failed = (outcome: Outcome, build?: string): Error => {
@@ -146,7 +146,7 @@ export function createSharedBuilds(deps: SharedBuildsDeps): SharedBuilds {
       joined,
       leave,
       together,
-    }: { joined: (build: string) => void; leave: AbortController; together: Together },
+    }: { joined: (build: string) => void; leave: AbortController; together: RevisionGroup },
   ): Promise<BuiltImage> => {
     const finding = new AbortController()
     const left = Promise.withResolvers<never>()
@@ -194,10 +194,10 @@ export function createSharedBuilds(deps: SharedBuildsDeps): SharedBuilds {
     }
   }
 
-  const togetherOf = (group: BuildOptions['group']): Together => {
-    if (!group) return createTogether(1)
+  const togetherOf = (group: BuildOptions['group']): RevisionGroup => {
+    if (!group) return createRevisionGroup(1)
     const { together, missing } = groups.get(group.id) ?? {
-      together: createTogether(group.size),
+      together: createRevisionGroup(group.size),
       missing: group.size,
     }
     if (missing > 1) groups.set(group.id, { together, missing: missing - 1 })

@@ -6,7 +6,7 @@ import { handOn } from './hand-on.ts'
 import type { JobKind } from './jobs.ts'
 import type { Lease, Leases } from './leases.ts'
 import { persist } from './persist.ts'
-import { runJob, type Ended, type RunDeps, type Told } from './run-job.ts'
+import { runJob, type JobEnd, type RunDeps, type JobSignals } from './run-job.ts'
 import { periods } from './times.ts'
 import type { LocalBuilds } from '../builds/local-builds.ts'
 
@@ -39,7 +39,7 @@ export type WorkerLoop = {
 type Held = {
   readonly lease: Lease
   readonly stop: AbortController
-  readonly told: Told
+  readonly told: JobSignals
   unwanted: number
   /** When the last renewal was sent that succeeded, in milliseconds of this process. */
   renewedAt: number
@@ -90,7 +90,7 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
   const work = async (mine: Held): Promise<void> => {
     const { lease, stop, told } = mine
     try {
-      const ended: Ended =
+      const ended: JobEnd =
         lease.attempt > mostAttempts ? givenUp(lease) : await runJob({ ...deps, events }, lease, told)
       await events.flush()
       // A job whose lease is lost or was given back is another worker's.
@@ -225,7 +225,7 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
   return { close: () => (closed ??= close()) }
 }
 
-const givenUp = ({ attempt, job }: Lease): Ended => {
+const givenUp = ({ attempt, job }: Lease): JobEnd => {
   const failure = {
     code: 'BUILD_FAILED',
     message: `the build was given up: ${attempt - 1} workers have stopped while they worked on it`,

@@ -17,7 +17,7 @@ export type ListedVersion = {
   readonly version: string
 }
 
-export type Listed = {
+export type VersionList = {
   readonly versions: readonly ListedVersion[]
   /** Names of the package set that abort the evaluation, with everything below them. */
   readonly failed: readonly string[]
@@ -82,7 +82,7 @@ export async function listVersions(
   options: RunOptions,
   details?: Details,
   store: StoreOptions = configuredStore,
-): Promise<Listed> {
+): Promise<VersionList> {
   const limits = details && { memory: details.memory, timeout: details.timeout, lowPriority: true }
   const ask = async (list: readonly string[] | null): Promise<{ readonly listed: unknown } | Failed> => {
     const asked = { attributes: [], guarded: true, list, ...(details && { details: true }) }

@@ -11,7 +11,7 @@ import { createEvaluators, type EvaluatorsState } from './evaluators.ts'
 import { fetchSources, type Sources } from './fetch.ts'
 import { lockFlake, type LockedFlake } from './flake.ts'
 import { closureFacts } from './facts.ts'
-import { listVersions, type Details, type Listed } from './list.ts'
+import { listVersions, type Details, type VersionList } from './list.ts'
 import { remoteRefs } from './git.ts'
 import { messageOf } from './message.ts'
 import {
@@ -45,7 +45,7 @@ export type Nix = {
   /** Looks names up in a package set; see `evaluate.ts` and `evaluators.ts`. */
   evaluate(lookUp: LookUp, watch: Watch): Promise<LookupResult[]>
   /** Lists the versions of all packages of a package set; see `list.ts`. Urgency is ignored: it waits for its turn. */
-  listVersions(set: Omit<LookUp, 'attributes'>, watch: Watch, details?: Details): Promise<Listed>
+  listVersions(set: Omit<LookUp, 'attributes'>, watch: Watch, details?: Details): Promise<VersionList>
   /** Evaluates a recipe of a package set; see `image-recipes.ts`. */
   evaluateImage(lookUp: ImageLookUp, watch: Watch): Promise<ImageAnswer>
   /** Discards what evaluator processes have loaded of a revision, or believe to have written to the store. */

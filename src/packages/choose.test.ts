@@ -7,10 +7,10 @@ import { builtIn } from '../image/recipes.ts'
 import { choosePackages } from './choose.ts'
 import { denied, found, invalid, missing, storePathOf } from './resolution-testing.ts'
 import { packageTexts, type ChosenOutput, type Resolution, type ResolvedPackage } from './resolution.ts'
-import type { Decided } from './image-packages.ts'
+import type { DecidedRequest } from './image-packages.ts'
 
 const implied = { cacert: found('cacert'), 'iana-etc': found('iana-etc') }
-const decided = (request: ImageRequest): Decided => ({
+const decided = (request: ImageRequest): DecidedRequest => ({
   ...request,
   recipes: request.recipes.map((name) => ({ name, recipe: builtIn(name) ?? { packages: [] } })),
   request,

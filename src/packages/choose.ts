@@ -2,7 +2,7 @@ import { impliedPackages } from '../image/name.ts'
 import { byText, storePathName, type StorePath } from '../image/store-path.ts'
 import { refuse, wordsOf, type Lacking } from './refusals.ts'
 import type { ChosenOutput, Resolution } from './resolution.ts'
-import { packagesOf, type Decided, type ImagePackage } from './image-packages.ts'
+import { packagesOf, type DecidedRequest, type ImagePackage } from './image-packages.ts'
 
 /** The packages of an image, and warnings for the operator. */
 export type Chosen = { readonly packages: ChosenOutput[]; readonly warnings: readonly string[] }
@@ -15,7 +15,7 @@ export type Chosen = { readonly packages: ChosenOutput[]; readonly warnings: rea
  * @throws PACKAGE_UNKNOWN with all missing packages and suggestions, PACKAGE_DENIED, PACKAGE_INVALID
  */
 export function choosePackages(
-  decided: Decided,
+  decided: DecidedRequest,
   resolutions: ReadonlyMap<string, Resolution>,
   commits: ReadonlyMap<StorePath, string> = new Map(),
 ): Chosen {

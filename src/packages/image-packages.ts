@@ -5,7 +5,7 @@ import { splitVersion } from '../image/version.ts'
 import type { Resolution } from './resolution.ts'
 
 /** A request whose leading words are decided: packages or recipes. */
-export type Decided = {
+export type DecidedRequest = {
   readonly request: ImageRequest
   /** All recipes, sorted by name. */
   readonly recipes: readonly NamedRecipe[]
@@ -34,7 +34,7 @@ export function decideWords(
   request: ImageRequest,
   resolutions: ReadonlyMap<string, Resolution>,
   recipeOf: (name: string) => NamedRecipe['recipe'],
-): Decided {
+): DecidedRequest {
   const packages = request.words.filter((word) => isPackage(resolutions.get(word)))
   const others = request.words.filter((word) => !packages.includes(word))
   return {
@@ -53,7 +53,7 @@ export function isPackage(found: Resolution | undefined): boolean {
 }
 
 /** Lists the packages of an image without duplicates, including those that every image has. */
-export function packagesOf({ packages, recipes: chosen }: Decided): ImagePackage[] {
+export function packagesOf({ packages, recipes: chosen }: DecidedRequest): ImagePackage[] {
   const entries = new Map<string, ImagePackage>()
   const add = (choice: PackageChoice, given: Omit<ImagePackage, 'names'>) => {
     const names = namesOf(choice)

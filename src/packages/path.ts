@@ -5,7 +5,7 @@ import { LRUCache } from 'lru-cache'
 import { NixeryError, systemErrorCode } from '../errors.ts'
 import { headOf, headStamp } from './checkout.ts'
 import { survey } from './fingerprint.ts'
-import { createLooks } from './looks.ts'
+import { createSharedCheck } from './shared-check.ts'
 import type { PackageSource, PinnedSet } from './source.ts'
 
 export type PathOptions = {
@@ -55,7 +55,7 @@ export function pathSource(directory: string, { fresh, stale, tags, warn }: Path
     return seenBy(folder, compared, commit)
   }
 
-  const looks = createLooks(look)
+  const looks = createSharedCheck(look)
   let failed = -Infinity
   /** Fails only for errors that the operator must fix; for temporary ones, the last revision stays in use. */
   const seenNow = async (): Promise<Seen> => {

@@ -5,7 +5,7 @@ import { isBuiltIn, recipePrefix, reservedRecipe } from '../image/recipes.ts'
 import { byText } from '../image/store-path.ts'
 import { alternatives, listed, suggestionText } from '../text/words.ts'
 import type { Resolution } from './resolution.ts'
-import type { Decided, ImagePackage } from './image-packages.ts'
+import type { DecidedRequest, ImagePackage } from './image-packages.ts'
 
 /** A required package that cannot be used, and the result of its lookup. */
 export type Lacking = ImagePackage & { readonly found: Resolution | undefined }
@@ -15,7 +15,7 @@ export type Lacking = ImagePackage & { readonly found: Resolution | undefined }
  * ones, all of a kind at once.
  * @throws PACKAGE_UNKNOWN, PACKAGE_DENIED, PACKAGE_INVALID
  */
-export function refuse(decided: Decided, lacking: readonly Lacking[]): void {
+export function refuse(decided: DecidedRequest, lacking: readonly Lacking[]): void {
   refuseMissing(
     decided,
     lacking.filter(({ found }) => found === undefined || found.status === 'missing'),
@@ -29,7 +29,7 @@ export const wordsOf = (names: readonly string[]): string => listed(names.map((n
 
 type Suggestion = { readonly name: string; readonly nearest: readonly string[]; readonly text: string }
 
-function refuseMissing({ request }: Decided, lacking: readonly Lacking[]): void {
+function refuseMissing({ request }: DecidedRequest, lacking: readonly Lacking[]): void {
   if (lacking.length === 0) return
   const missing = lacking.map(({ names }) => names[0])
   const written = lacking.filter(({ by }) => by.length === 0)
@@ -80,7 +80,7 @@ function neededByRecipes(lacking: readonly Lacking[]): string[] {
 function refuseAll(
   status: 'invalid' | 'denied',
   code: 'PACKAGE_INVALID' | 'PACKAGE_DENIED',
-  { request }: Decided,
+  { request }: DecidedRequest,
   lacking: readonly Lacking[],
 ): void {
   const reasons = lacking.flatMap(({ names: [name], by, found }) =>

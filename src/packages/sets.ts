@@ -4,21 +4,27 @@ import { inSet } from './in-set.ts'
 import type { PackageSource, PinnedSet } from './source.ts'
 
 /** The part of a request that names its package set. */
-export type Asked = Pick<ImageRequest, 'set' | 'tag' | 'packages' | 'platform' | 'behind'>
+export type SetQuery = Pick<ImageRequest, 'set' | 'tag' | 'packages' | 'platform' | 'behind'>
 
 /** A request with resolved words, and its package set at the revision of its tag. */
-export type Meant<Request extends Asked> = { readonly request: Request; readonly pinned: PinnedSet }
+export type PinnedRequest<Request extends SetQuery> = {
+  readonly request: Request
+  readonly pinned: PinnedSet
+}
 
 /** The package sets of a server: one, or several by name. */
 export type PackageSets = {
   /** The sources by name, the default one first; a single one has no name. */
   readonly sources: ReadonlyMap<string | undefined, PackageSource>
   /** Pins the package set of a request. @throws what `PackageSource.pin` throws, with the name of the set */
-  pin<Request extends Asked>(request: Request, options?: { readonly old?: boolean }): Promise<Meant<Request>>
+  pin<Request extends SetQuery>(
+    request: Request,
+    options?: { readonly old?: boolean },
+  ): Promise<PinnedRequest<Request>>
   /** The result of `pin` with `old` if it is known without any check. */
-  current<Request extends Asked>(request: Request): Meant<Request> | undefined
+  current<Request extends SetQuery>(request: Request): PinnedRequest<Request> | undefined
   /** The source that a request's packages come from. */
-  sourceOf(request: Asked): Promise<PackageSource>
+  sourceOf(request: SetQuery): Promise<PackageSource>
 }
 
 /** A single package set, whose name no image has. */
@@ -34,9 +40,9 @@ export const oneSet = (source: PackageSource): PackageSets => ({
 
 /** Decides whether the default set has a package with the name of another set. */
 export type WordMeaning = {
-  isPackage(word: string, platform: Asked['platform']): Promise<boolean>
+  isPackage(word: string, platform: SetQuery['platform']): Promise<boolean>
   /** The same if it is known without any check. */
-  known(word: string, platform: Asked['platform']): boolean | undefined
+  known(word: string, platform: SetQuery['platform']): boolean | undefined
 }
 
 /**
@@ -56,19 +62,19 @@ export function severalSets(sources: ReadonlyMap<string, PackageSource>, meaning
     if (!source) throw new Error(`there is no package set ${name}`)
     return source
   }
-  const requests = new WeakMap<Asked, Asked>()
+  const requests = new WeakMap<SetQuery, SetQuery>()
   /** The request with its word as a package; the same object for the same request. */
-  const withPackage = <Request extends Asked>(request: Request, word: string): Request => {
+  const withPackage = <Request extends SetQuery>(request: Request, word: string): Request => {
     const known = requests.get(request) ?? packageInPlace(request, word)
     requests.set(request, known)
     return known as Request
   }
-  const decided = <Request extends Asked>(request: Request, isPackage: boolean) => {
+  const decided = <Request extends SetQuery>(request: Request, isPackage: boolean) => {
     const { set } = request
     if (set === undefined || !isPackage) return { request, name: set ?? first }
     return { request: withPackage(request, set), name: first }
   }
-  const decide = async <Request extends Asked>(request: Request) => {
+  const decide = async <Request extends SetQuery>(request: Request) => {
     const { set, platform } = request
     return decided(request, set !== undefined && (await meaning.isPackage(set, platform)))
   }
@@ -95,7 +101,7 @@ export function severalSets(sources: ReadonlyMap<string, PackageSource>, meaning
   }
 }
 
-function packageInPlace(asked: Asked, word: string): Asked {
+function packageInPlace(asked: SetQuery, word: string): SetQuery {
   const { set: _, ...request } = asked
   const packages = [...new Set([...request.packages, word])].sort(byText)
   return { ...request, packages, behind: [...new Set([...(request.behind ?? []), word])].sort(byText) }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { closeSync, openSync, readSync } from 'node:fs'
-import { onDisk, walk, type WalkedFile, type Walked } from './walk.ts'
+import { onDisk, walk, type WalkedFile, type TreeState } from './walk.ts'
 
 /** The state of files when they were hashed, by path, so that only changed files are read again. */
 export type Hashed = Map<string, { readonly facts: string; readonly id: string }>
@@ -17,7 +17,7 @@ const mostBytes = 2n * 1024n ** 3n
  * @param hashed reused and updated from one comparison to the next
  * @throws what `walk` throws
  */
-export function compare(root: string, listing: Uint8Array, hashed: Hashed): Walked & { clean: boolean } {
+export function compare(root: string, listing: Uint8Array, hashed: Hashed): TreeState & { clean: boolean } {
   const tracked = parseListing(listing)
   const contents: WalkedFile[] = []
   let clean = tracked !== undefined

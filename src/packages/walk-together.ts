@@ -9,7 +9,7 @@ import {
   walk,
   type Folder,
   type Visitor,
-  type Walked,
+  type TreeState,
 } from './walk.ts'
 
 /** A helper's results for one folder and everything below it. */
@@ -39,7 +39,7 @@ const fewestFolders = 200
 const mostLevels = 8
 
 /** Walks over trees with the help of another thread. */
-export type WalkTogether = (root: string) => Walked
+export type WalkTogether = (root: string) => TreeState
 
 /**
  * Walks as `walk` does, with the same result, in half the time: a second thread walks over folders from the end of the
@@ -133,7 +133,7 @@ function split(root: string): Piece[] | undefined {
 class TooMuch extends Error {}
 
 /** Walks over the folders that the helper has not taken, and puts all parts together. */
-function join(pieces: readonly Piece[], taken: Int32Array, port?: MessagePort): Walked {
+function join(pieces: readonly Piece[], taken: Int32Array, port?: MessagePort): TreeState {
   const text = createText()
   let newest = 0n
   const visitor: Visitor = {

@@ -9,7 +9,7 @@ import { systemErrorCode } from '../errors.ts'
 export type WalkedFile = { readonly path: string; readonly stat: BigIntStats; readonly target: string }
 
 /** The result of a walk over a tree. */
-export type Walked = {
+export type TreeState = {
   /** Changes when anything in the tree does. */
   readonly fingerprint: string
   /** The latest ctime of anything but folders, in nanoseconds since 1970; 0 if there is nothing. */
@@ -40,7 +40,7 @@ export type Visitor = {
  * @throws the failed system call, if the root cannot be read, or if anything but a missing permission stops the walk, such
  *   as a lack of file descriptors or an I/O error
  */
-export function walk(root: string, visit: (file: WalkedFile) => void = () => {}): Walked {
+export function walk(root: string, visit: (file: WalkedFile) => void = () => {}): TreeState {
   const text = createText()
   let newest = 0n
   const visitor: Visitor = {

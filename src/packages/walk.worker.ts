@@ -2,7 +2,7 @@ import { parentPort } from 'node:worker_threads'
 import { systemErrorCode } from '../errors.ts'
 import { compare, type Hashed } from './tracked.ts'
 import { createWalkTogether } from './walk-together.ts'
-import type { Walked } from './walk.ts'
+import type { TreeState } from './walk.ts'
 
 /** A tree to walk over and, if `listing` is set, to compare with a commit. */
 export type WalkJob = {
@@ -34,7 +34,7 @@ let hashed: { readonly root: string; readonly files: Hashed } | undefined
 
 const walkTogether = createWalkTogether()
 
-function take({ root, listing }: WalkJob): Walked & { clean: boolean } {
+function take({ root, listing }: WalkJob): TreeState & { clean: boolean } {
   if (!listing) return { ...walkTogether(root), clean: false }
   if (hashed?.root !== root) hashed = { root, files: new Map() }
   return compare(root, listing, hashed.files)

@@ -9,7 +9,7 @@ export type Reading =
 /** The number of narinfos by result: read from disk, fetched, not in the cache, unusable, unreachable. */
 export type Tally = Record<Reading['kind'], number>
 
-export type Counted = {
+export type ReferenceCounts = {
   /** The number of references to store paths with a name, by name. */
   readonly counts: ReadonlyMap<string, number>
   readonly tally: Readonly<Tally>
@@ -39,7 +39,7 @@ export async function countReferences(
   paths: readonly StorePath[],
   read: (path: StorePath, signal: AbortSignal) => Promise<Reading>,
   options: CountOptions,
-): Promise<Counted> {
+): Promise<ReferenceCounts> {
   const counts = new Map<string, number>()
   const tally: Tally = { kept: 0, fetched: 0, missing: 0, broken: 0, failed: 0 }
   const examples: string[] = []

@@ -1,7 +1,7 @@
 import { formatPopularity } from '../closure/popularity.ts'
 import { NixeryError, isNixeryError } from '../errors.ts'
 import { findRelease } from './channel.ts'
-import { countReferences, type Counted, type Reading, type Tally } from './count.ts'
+import { countReferences, type ReferenceCounts, type Reading, type Tally } from './count.ts'
 import { below, type Get } from './get.ts'
 import { goodNarinfo, openNarinfoCache } from './narinfo-cache.ts'
 import { readStorePaths, storePathHash } from './store-paths.ts'
@@ -102,7 +102,7 @@ export async function popcount(options: PopcountOptions): Promise<Popcount> {
   }
 }
 
-const nothingRead = ({ tally, examples }: Counted) =>
+const nothingRead = ({ tally, examples }: ReferenceCounts) =>
   new NixeryError(
     'SOURCE_INVALID',
     `no narinfo could be read: ${tally.missing} are not in the cache, ${tally.broken} are broken, ${tally.failed} could not be fetched`,

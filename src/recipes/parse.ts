@@ -14,7 +14,7 @@ export type Problem = {
   readonly position?: Position | undefined
 }
 
-export type Parsed =
+export type ParseResult =
   | { readonly ok: true; readonly written: WrittenRecipe }
   | { readonly ok: false; readonly problems: readonly Problem[] }
 
@@ -31,7 +31,7 @@ export function formatProblem({ recipe, field, message, file, position }: Proble
 const mostProblems = 20
 
 /** Reads the text of a recipe. Pure; never throws. */
-export function parseRecipe(recipe: string, text: string, format: Format): Parsed {
+export function parseRecipe(recipe: string, text: string, format: Format): ParseResult {
   const document = documentOf(text, format)
   if ('problem' in document) return { ok: false, problems: [{ recipe, ...document.problem }] }
   const checked = checkRecipe(recipe, document.value)

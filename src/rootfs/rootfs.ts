@@ -1,7 +1,7 @@
 import { dirname } from 'node:path'
 import type { Listings } from '../contents/contents.ts'
 import type { PlainEntry } from '../contents/entry.ts'
-import { once } from '../contents/once.ts'
+import { cachedListings } from '../contents/cached-listings.ts'
 import { addLibc, addTerminals, addTimeZones } from './environment.ts'
 import { addCertificates, addFiles, addFolders, addPrograms, ignoreMounted } from './essentials.ts'
 import { conflictText, linkForest } from './forest.ts'
@@ -35,7 +35,7 @@ const maxWarnings = 50
  * store paths; any other dependency must become part of the input and of the layer's key.
  */
 export async function rootfs(contents: Listings, input: RootfsInput): Promise<Rootfs> {
-  const listings = once(contents)
+  const listings = cachedListings(contents)
   const { tree: forest, conflicts } = await linkForest(listings, input.packages)
   const warnings = conflicts.map(conflictText)
   const env = new Map<string, string>()

@@ -9,7 +9,7 @@ import type { NameFilter } from '../packages/policy.ts'
 import type { PackageSource } from '../packages/source.ts'
 import { longestQuery, mostResults, type PackageEntry } from './entry.ts'
 import { fillIndex, type FillOptions, type Progress } from './fill.ts'
-import type { Question, Search } from './found.ts'
+import type { Question, Search } from './query.ts'
 import { openIndex, type IndexFile, type Match } from './index-file.ts'
 
 /** Increment this when the same packages result in another index. */

@@ -4,7 +4,7 @@ import type { HttpRequest } from '../http/request.ts'
 import type { Reply } from '../http/reply.ts'
 import { parseImageName } from '../image/name.ts'
 import { longestQuery, mostResults } from '../search/entry.ts'
-import type { Found } from '../search/found.ts'
+import type { SearchResult } from '../search/query.ts'
 import { permitsFor, type Finder } from './compose.ts'
 
 /** The name of an image without packages: whoever may pull anything may use these paths. */
@@ -62,7 +62,7 @@ async function searchAnswer(finder: Finder, request: HttpRequest): Promise<unkno
   return answerOf(query, limit, offset, found)
 }
 
-function answerOf(query: string, limit: number, offset: number, found: Found): unknown {
+function answerOf(query: string, limit: number, offset: number, found: SearchResult): unknown {
   const { set, state, revision, results, more, progress } = found
   const parameters = new URLSearchParams({
     q: query,

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { amd64 } from '../image/platform.ts'
-import type { Found } from '../search/found.ts'
+import type { SearchResult } from '../search/query.ts'
 import { readAssets } from './assets.ts'
 import { composePage } from './compose-page.ts'
 import { parseComposition } from './composition.ts'
 
 it('does not report missing results while the index is being built', async () => {
   const frame = { assets: readAssets(), version: '1', composes: true, searches: true }
-  const page = async (state: Found['state']) =>
+  const page = async (state: SearchResult['state']) =>
     String(
       await composePage(
         frame,

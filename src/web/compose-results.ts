@@ -1,6 +1,6 @@
 import { html } from 'hono/html'
 import type { PackageEntry } from '../search/entry.ts'
-import type { Found } from '../search/found.ts'
+import type { SearchResult } from '../search/query.ts'
 import { pageSize, type Composed } from './compose.ts'
 import { addressOf, type Composition } from './composition.ts'
 import type { Html } from './layout.ts'
@@ -44,7 +44,7 @@ const examples = (composition: Composition): Html =>
     )}.
   </p>`
 
-const notReady = ({ state, progress }: Found, composition: Composition): Html =>
+const notReady = ({ state, progress }: SearchResult, composition: Composition): Html =>
   state === 'making'
     ? html`<div class="empty" data-poll>
         <p>

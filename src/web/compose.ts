@@ -8,7 +8,7 @@ import { formatImageName, parseImageName, type ImageRequest, type Vocabulary } f
 import type { Platform } from '../image/platform.ts'
 import { splitVersion } from '../image/version.ts'
 import type { PackageEntry } from '../search/entry.ts'
-import type { Found, Search } from '../search/found.ts'
+import type { SearchResult, Search } from '../search/query.ts'
 import { imageOf, parseComposition, type Composition } from './composition.ts'
 import type { LayerKind, ShownLayer } from './layers-view.ts'
 
@@ -48,7 +48,7 @@ export type Composed = {
   readonly sets: readonly (string | undefined)[]
   readonly platforms: readonly Platform[]
   /** Undefined without a query or a search. */
-  readonly found: Found | undefined
+  readonly found: SearchResult | undefined
   readonly hasSearch: boolean
   readonly choices: readonly Choice[]
   /** The name of the image; undefined if nothing is selected. */

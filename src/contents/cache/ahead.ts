@@ -8,7 +8,7 @@ import {
   spooledSize,
   type CacheRoom,
   type DownloadListener,
-  type Held,
+  type SpooledNar,
 } from './fetch.ts'
 
 /**
@@ -22,7 +22,7 @@ export type Ahead = {
    * A download that has begun, once: from then on it is the caller's, and ends with the caller's signal.
    * @returns undefined for any other path; rejects as `download` does
    */
-  take(path: StorePath, demand: PartialDemand): Promise<Held> | undefined
+  take(path: StorePath, demand: PartialDemand): Promise<SpooledNar> | undefined
   /** Nothing begins any more. */
   stop(): void
   /** The same; and ends downloads that nobody has taken, and removes what has come. */
@@ -52,7 +52,7 @@ export function createAhead(
   { urgency, onCome }: AheadOptions,
 ): Ahead {
   const waiting = new Set<InCache>()
-  const begun = new Map<StorePath, { readonly held: Promise<Held>; readonly ending: AbortController }>()
+  const begun = new Map<StorePath, { readonly held: Promise<SpooledNar>; readonly ending: AbortController }>()
   let running = 0
   let isOver = false
 

@@ -3,7 +3,7 @@ import { createLimiter } from '../../queue/limiter.ts'
 import type { PartialDemand } from '../../queue/demand.ts'
 import type { StorePath } from '../../image/store-path.ts'
 import { basic, type CacheAddress } from './address.ts'
-import type { Kept, Lifetimes } from './kept.ts'
+import type { FileCache, Lifetimes } from './file-cache.ts'
 import { largestNarinfo, parseNarinfo, type Narinfo } from './narinfo.ts'
 import type { LoginOf } from './netrc.ts'
 import { fileTransport, httpTransport, type Transport } from './transport.ts'
@@ -41,7 +41,7 @@ export type CacheOptions = {
   /** How many connections to it may be open at once. */
   readonly connections: number
   /** Its earlier answers. A folder of this machine is read each time. */
-  readonly kept?: Kept
+  readonly kept?: FileCache
   /** How long a stored narinfo is valid, and a missing one. */
   readonly lifetimes: Lifetimes
 }

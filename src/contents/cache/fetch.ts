@@ -81,10 +81,10 @@ export const spooledSize = (
     : narinfo.narSize
 
 /** A NAR in the spool, and what removes it there. */
-export type Held = { readonly source: NarSource; readonly release: () => Promise<void> }
+export type SpooledNar = { readonly source: NarSource; readonly release: () => Promise<void> }
 
 /** @param giveBack returns the bytes that it takes to their budget */
-export const holding = (source: NarSource, giveBack: () => void): Held => ({
+export const holding = (source: NarSource, giveBack: () => void): SpooledNar => ({
   source,
   async release() {
     await rm(source.file, { force: true })

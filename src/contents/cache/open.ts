@@ -6,7 +6,7 @@ import { createBudget } from './budget.ts'
 import { openCache, type Cache } from './cache.ts'
 import { downloadsAtOnce, type CacheRoom } from './fetch.ts'
 import { createCaches, type Caches } from './caches.ts'
-import { createKept, type CacheFiles } from './kept.ts'
+import { createFileCache, type CacheFiles } from './file-cache.ts'
 import { largestNetrc, parseNetrc } from './netrc.ts'
 import { parseTrustedKeys, type TrustedKeys } from './signature.ts'
 import { openThreadDecoders } from './thread-decoders.ts'
@@ -67,7 +67,7 @@ export async function openCaches(
     }),
   )
   const client = createHttpClient()
-  const kept = createKept(files)
+  const kept = createFileCache(files)
   const lifetimes = { found: settings.found * 1000, missing: settings.missing * 1000 }
   const caches = addresses.map((address) =>
     openCache(address, {

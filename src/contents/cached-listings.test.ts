@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { dir, file, link } from '../layers/testing.ts'
 import { follow } from './follow.ts'
-import { once } from './once.ts'
+import { cachedListings } from './cached-listings.ts'
 import { memoryListings } from './testing.ts'
 
 const store = '/nix/store'
@@ -12,7 +12,7 @@ function counted() {
   const all = memoryListings(new Map([[`${store}/p`, tree]]))
   const looks: string[] = []
   const lists: string[] = []
-  const listings = once({
+  const listings = cachedListings({
     ...all,
     look(path) {
       looks.push(path.slice(store.length))

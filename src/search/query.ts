@@ -16,7 +16,7 @@ export type Question = {
   readonly mayMake?: boolean
 }
 
-export type Found = {
+export type SearchResult = {
   readonly set: string | undefined
   /**
    * `making`: the first index of the set is being built. `unavailable`: building it failed and will be retried later,
@@ -42,7 +42,7 @@ export type Search = {
    * Does not wait for an index, but starts building a missing one, if permitted. Does not block the process for long.
    * @returns undefined if the set does not exist
    */
-  find(question: Question): Promise<Found | undefined>
+  find(question: Question): Promise<SearchResult | undefined>
   /** Looks up a package by its name in images, if an index contains it. */
   get(set: string | undefined, name: string): PackageEntry | undefined
   /**

@@ -1,12 +1,12 @@
 /** Work that continues after a response was sent. */
-export type Later = {
+export type BackgroundWork = {
   /** Adds work. Its failures are ignored, since it is repeated when it is needed. */
   add(work: Promise<unknown>): void
   /** Waits for all work, at most `longest` milliseconds. */
   settled(longest: number): Promise<void>
 }
 
-export function createLater(): Later {
+export function createBackgroundWork(): BackgroundWork {
   const pending = new Set<Promise<unknown>>()
   return {
     add(work) {

@@ -1,5 +1,5 @@
 import { dirname } from 'node:path'
-import type { Found, Listings } from './contents.ts'
+import type { FileInfo, Listings } from './contents.ts'
 
 /** So many names are looked up in a directory before it is listed: listing a large one takes longer than one look. */
 const fewestLooks = 2
@@ -9,8 +9,8 @@ const fewestLooks = 2
  * directory in which several names are looked up, the names are listed, so that names that are not there cost nothing:
  * most are not.
  */
-export function once(listings: Listings): Listings {
-  const seen = new Map<string, Promise<Found | undefined>>()
+export function cachedListings(listings: Listings): Listings {
+  const seen = new Map<string, Promise<FileInfo | undefined>>()
   const listed = new Map<string, Promise<string[]>>()
   const looks = new Map<string, number>()
   const namesIn = new Map<string, Promise<ReadonlySet<string>>>()
@@ -29,7 +29,7 @@ export function once(listings: Listings): Listings {
     namesIn.set(directory, names)
     return names
   }
-  const find = async (path: string): Promise<Found | undefined> => {
+  const find = async (path: string): Promise<FileInfo | undefined> => {
     const directory = dirname(path)
     const above = await seen.get(directory)
     if (above?.kind !== 'directory') return listings.look(path)

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import type { PackageSource } from './source.ts'
-import { withSurroundings, type Surroundings } from './surroundings.ts'
+import { withEvaluationInputs, type EvaluationInputs } from './evaluation-inputs.ts'
 
 let folder: string
 const at = (name: string) => join(folder, name)
@@ -35,8 +35,8 @@ const plain = (): PackageSource => ({
       unchanged: () => Promise.resolve(true),
     }),
 })
-const around = (options: Partial<Surroundings> = {}) =>
-  withSurroundings(plain(), { paths: [], unwatched: false, fresh: 0, stale: 0, ...options })
+const around = (options: Partial<EvaluationInputs> = {}) =>
+  withEvaluationInputs(plain(), { paths: [], unwatched: false, fresh: 0, stale: 0, ...options })
 const revisionOf = async (source: PackageSource) => (await source.pin('latest')).revision
 
 describe('withSurroundings', () => {
@@ -102,14 +102,14 @@ describe('withSurroundings', () => {
     const inner: PackageSource = { ...plain(), pin: () => Promise.resolve(pinned), current: () => pinned }
     for (const paths of [[], [at('overlay.nix')]]) {
       const options = { paths, unwatched: false, fresh: 3_600_000, stale: 0 }
-      const source = withSurroundings(inner, options)
+      const source = withEvaluationInputs(inner, options)
       assert.equal(source.current?.('latest'), undefined, 'nothing was looked at')
       const found = await source.pin('latest', { old: true })
       assert.equal(source.current?.('latest'), found)
-      const impatient = withSurroundings(inner, { ...options, fresh: -1 })
+      const impatient = withEvaluationInputs(inner, { ...options, fresh: -1 })
       await impatient.pin('latest')
       assert.equal(impatient.current?.('latest'), undefined)
-      assert.equal(withSurroundings(plain(), options).current?.('latest'), undefined)
+      assert.equal(withEvaluationInputs(plain(), options).current?.('latest'), undefined)
     }
   })
 
@@ -117,7 +117,7 @@ describe('withSurroundings', () => {
     let state = 'one'
     const pin = async () => ({ ...(await plain().pin('latest')), state })
     const options = { paths: [], unwatched: false, fresh: 3_600_000, stale: 0 }
-    const source = withSurroundings({ ...plain(), pin }, options)
+    const source = withEvaluationInputs({ ...plain(), pin }, options)
     assert.equal(await revisionOf(source), 'plain')
     await writeFile(at('set/default.nix'), 'import ../elsewhere')
     assert.equal(await revisionOf(source), 'plain')
@@ -145,9 +145,9 @@ describe('withSurroundings', () => {
 
   it('gives overlays that read other files new revisions after each start', async () => {
     // Another start of the server has another random value.
-    const module = './surroundings.ts?another-start'
-    const { withSurroundings: another } = (await import(module)) as {
-      withSurroundings: typeof withSurroundings
+    const module = './evaluation-inputs.ts?another-start'
+    const { withEvaluationInputs: another } = (await import(module)) as {
+      withEvaluationInputs: typeof withEvaluationInputs
     }
     const options = { paths: [at('overlay.nix'), at('overlay')], unwatched: false, fresh: 0, stale: 0 }
     const table: [path: string, text: string, isStable: boolean][] = [
@@ -163,7 +163,7 @@ describe('withSurroundings', () => {
     for (const [path, text, isStable] of table) {
       await writeFile(at('overlay.nix'), 'final: prev: { }')
       await writeFile(at(path), text)
-      const revision = await revisionOf(withSurroundings(plain(), options))
+      const revision = await revisionOf(withEvaluationInputs(plain(), options))
       assert.equal((await revisionOf(another(plain(), options))) === revision, isStable, text)
     }
   })

@@ -2,7 +2,7 @@ import type { Lead } from './catalog/lead.ts'
 import type { State } from './state.ts'
 
 /** What one of all processes does again and again. */
-export type Duties = { stop(): void | Promise<void> }
+export type LeaderTasks = { stop(): void | Promise<void> }
 
 /**
  * Does something while this process has the lead in it, and tries to get the lead as long as another has it.
@@ -12,12 +12,12 @@ export type Duties = { stop(): void | Promise<void> }
  */
 export function whileLeading(
   take: () => Promise<Lead | undefined>,
-  begin: () => Duties,
+  begin: () => LeaderTasks,
   every = 5_000,
 ): { stop(): Promise<void> } {
   let stopped = false
   let timer: NodeJS.Timeout | undefined
-  let current: { readonly lead: Lead; readonly duties: Duties } | undefined
+  let current: { readonly lead: Lead; readonly duties: LeaderTasks } | undefined
 
   const attempt = async () => {
     const lead = await take().catch(() => undefined)

@@ -1,5 +1,5 @@
 /** The value of a promise that settles in this turn of the event loop; undefined if it takes longer. */
-export function soon<T>(work: Promise<T>): Promise<{ readonly value: T } | undefined> {
+export function valueIfReady<T>(work: Promise<T>): Promise<{ readonly value: T } | undefined> {
   return new Promise((resolve, reject) => {
     const late = setImmediate(resolve, undefined)
     const settle = async () => {

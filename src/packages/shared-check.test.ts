@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
-import { createLooks } from './looks.ts'
+import { createSharedCheck } from './shared-check.ts'
 
 /** Checks that end when the test says so. */
 function controlled() {
   const ends: PromiseWithResolvers<string>[] = []
-  const looks = createLooks(() => {
+  const looks = createSharedCheck(() => {
     const end = Promise.withResolvers<string>()
     ends.push(end)
     return end.promise
@@ -17,7 +17,7 @@ async function until(condition: () => boolean) {
   while (!condition()) await turn()
 }
 
-describe('createLooks', () => {
+describe('createSharedCheck', () => {
   it('shares the running check', async () => {
     const { looks, ends } = controlled()
     const both = [looks.join(), looks.join()]

@@ -5,7 +5,7 @@ import { platformsBySet } from './config/set-config.ts'
 import { defaultPlatform } from './image/platform.ts'
 import { compareVersions, foldVersion } from './image/version.ts'
 import type { PackageSource } from './packages/source.ts'
-import type { Search } from './search/found.ts'
+import type { Search } from './search/query.ts'
 import { createSearch, type SearchDeps } from './search/search.ts'
 import type { OpenSets } from './sets.ts'
 

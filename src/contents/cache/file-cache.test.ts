@@ -12,7 +12,7 @@ import { openServer, type TestServer } from '../../popcount/testing.ts'
 import { parseCacheAddress } from './address.ts'
 import { openCache } from './cache.ts'
 import { createCaches } from './caches.ts'
-import { createKept } from './kept.ts'
+import { createFileCache } from './file-cache.ts'
 import { createSigner, narOf, pathOf } from './testing.ts'
 import { walkCaches } from './walk.ts'
 
@@ -57,7 +57,7 @@ async function walked(
   }: { keys?: typeof signer.keys; found?: number; root?: StorePath; doubt?: readonly StorePath[] } = {},
 ) {
   const catalog = await openSqliteCatalog(join(folder, catalogFile))
-  const kept = createKept(catalog)
+  const kept = createFileCache(catalog)
   const lifetimes = { found, missing: 60_000 }
   const address = parseCacheAddress(server.url) ?? assert.fail()
   const options = { client, kept, lifetimes, connections: 5, stall: 5000, login: () => undefined }

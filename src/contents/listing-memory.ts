@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { PathFacts } from '../image/store-path.ts'
-import type { Found, Listings } from './contents.ts'
+import type { FileInfo, Listings } from './contents.ts'
 
 /** Names that are kept in memory at most: those of listed directories, and one for each place that was looked at. */
 const mostNames = 100_000
@@ -12,7 +12,7 @@ const mostNames = 100_000
  */
 export function rememberListings(): (listings: Listings, closure: readonly PathFacts[]) => Listings {
   // Results, and no promises: a caller that leaves may end its own look, and must not end that of another image.
-  const looks = new LRUCache<string, { readonly found: Found | undefined }>({ max: mostNames })
+  const looks = new LRUCache<string, { readonly found: FileInfo | undefined }>({ max: mostNames })
   const lists = new LRUCache<string, string[]>({ maxSize: mostNames })
 
   return (listings, closure) => {

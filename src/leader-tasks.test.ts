@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Lead } from './catalog/lead.ts'
-import { whileLeading } from './duties.ts'
+import { whileLeading } from './leader-tasks.ts'
 
 /** A lead that one can have at a time. */
 function openLead() {

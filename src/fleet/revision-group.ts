@@ -1,7 +1,7 @@
 import type { Pin } from './pins.ts'
 
 /** Images that must be of one revision, such as those of an index. Each goes through the same rounds. */
-export type Together = {
+export type RevisionGroup = {
   /**
    * What the tag stands for, found out once for all of them. An image alone that is known at a revision of a few seconds
    * ago is served; what is not known is made from a current one.
@@ -17,7 +17,7 @@ export type Together = {
 }
 
 /** @param size the number of images */
-export function createTogether(size: number): Together {
+export function createRevisionGroup(size: number): RevisionGroup {
   let pinned: Promise<Pin> | undefined
   let members = size
   let settled = 0

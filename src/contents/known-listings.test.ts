@@ -8,7 +8,7 @@ import { tarBlocks } from '../layers/archive.ts'
 import { dir, file, make, type Tree } from '../layers/testing.ts'
 import { describeListings } from './conformance.ts'
 import type { Contents } from './contents.ts'
-import { withListings } from './listed.ts'
+import { withListings } from './known-listings.ts'
 import { openReading, type ReadPath } from './source.ts'
 import { localContents } from './testing.ts'
 

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { readConfig } from './config.ts'
-import { whereabouts } from './whereabouts.ts'
+import { startInfo } from './start-info.ts'
 
 describe('what a started server says of itself', () => {
   const at = (environment: Record<string, string>) =>
-    whereabouts(readConfig({ HOME: '/root', ...environment }), { port: 8080, tls: false })
+    startInfo(readConfig({ HOME: '/root', ...environment }), { port: 8080, tls: false })
   const database = { NIXERY_DATABASE_URL: 'postgresql:///nixery', NIXERY_PKGS_PATH: '/packages' }
 
   it('has a command to try it with', () => {

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** The result of checking something that may change, and when the check began (ms, `performance.now()`). */
-export type Look<T> = { readonly value: T; readonly began: number }
+export type CheckResult<T> = { readonly value: T; readonly began: number }
 
 /** Checks that are shared by concurrent callers: at most one runs at a time, and only on demand. */
-export type Looks<T> = {
+export type SharedCheck<T> = {
   /** The last check that succeeded since the last `forget`. */
-  last(): Look<T> | undefined
+  last(): CheckResult<T> | undefined
   /** Joins the running check, or starts one. */
   join(): Promise<T>
   /** Waits for a check that begins after this call. Calls before it begins share it. */
@@ -29,8 +29,8 @@ const longestPause = 5_000
  * Shares checks between callers. A check of `next` begins after a pause of twice the duration of the previous one, so
  * that many callers share it and checking takes at most a third of a thread.
  */
-export function createLooks<T>(look: () => Promise<T>): Looks<T> {
-  let last: Look<T> | undefined
+export function createSharedCheck<T>(look: () => Promise<T>): SharedCheck<T> {
+  let last: CheckResult<T> | undefined
   let running: Promise<T> | undefined
   let following: Promise<T> | undefined
   let ended = -Infinity

@@ -4,7 +4,7 @@ import type { PathFacts, StorePath } from '../image/store-path.ts'
 import { dir, file, type Tree } from '../layers/testing.ts'
 import { describeListings } from './conformance.ts'
 import type { Listings } from './contents.ts'
-import { rememberListings } from './remembered.ts'
+import { rememberListings } from './listing-memory.ts'
 import { memoryListings } from './testing.ts'
 
 const factsOf = (path: string, narHash: string): PathFacts => ({

@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { LRUCache } from 'lru-cache'
 import { systemErrorCode } from '../errors.ts'
 import { fingerprint } from './fingerprint.ts'
-import { createLooks, type Looks } from './looks.ts'
+import { createSharedCheck, type SharedCheck } from './shared-check.ts'
 import { stateOf, type PackageSource, type PinnedSet } from './source.ts'
 
-export type Surroundings = {
+export type EvaluationInputs = {
   /** Files and folders that evaluation reads besides the package set: overlays, configuration, targets of NIX_PATH. */
   readonly paths: readonly string[]
   /** Whether evaluation reads anything else that cannot be watched, such as URLs in NIX_PATH. */
@@ -25,13 +25,13 @@ const thisStart = randomUUID()
  * A source whose revisions also cover what evaluation reads besides the package set, and change with it. Checks are
  * shared, run at most once per `fresh` milliseconds, and only on demand.
  */
-export function withSurroundings(source: PackageSource, around: Surroundings): PackageSource {
-  const looks = createLooks(async () => digestOf(around.paths))
-  const folders = new LRUCache<string, Looks<boolean>>({ max: 100 })
+export function withEvaluationInputs(source: PackageSource, around: EvaluationInputs): PackageSource {
+  const looks = createSharedCheck(async () => digestOf(around.paths))
+  const folders = new LRUCache<string, SharedCheck<boolean>>({ max: 100 })
   /** The checks whether a package set in this state reads anything outside its folder. */
-  const leadsOf = ({ folder }: { readonly folder: string }, pinned: PinnedSet): Looks<boolean> => {
+  const leadsOf = ({ folder }: { readonly folder: string }, pinned: PinnedSet): SharedCheck<boolean> => {
     const key = `${folder}\0${stateOf(pinned)}`
-    const leads = folders.get(key) ?? createLooks(() => leadsElsewhere(folder))
+    const leads = folders.get(key) ?? createSharedCheck(() => leadsElsewhere(folder))
     folders.set(key, leads)
     return leads
   }
@@ -79,16 +79,16 @@ export function withSurroundings(source: PackageSource, around: Surroundings): P
   }
 }
 
-type Limits = Pick<Surroundings, 'fresh' | 'stale'>
+type Limits = Pick<EvaluationInputs, 'fresh' | 'stale'>
 
 /** The last result, if no new check is due. */
-function current<T>(looks: Looks<T>, { fresh }: Limits): T | undefined {
+function current<T>(looks: SharedCheck<T>, { fresh }: Limits): T | undefined {
   const last = looks.last()
   return last && performance.now() - last.began <= fresh ? last.value : undefined
 }
 
 /** The last result, which a check refreshes afterwards if one is due; without one, or one that is too old, a new result. */
-async function within<T>(looks: Looks<T>, { fresh, stale }: Limits): Promise<T> {
+async function within<T>(looks: SharedCheck<T>, { fresh, stale }: Limits): Promise<T> {
   const last = looks.last()
   const age = last ? performance.now() - last.began : Infinity
   if (!last || age > Math.max(fresh, stale)) return looks.join()

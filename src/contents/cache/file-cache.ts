@@ -17,7 +17,7 @@ export type CacheFiles = {
 export type Lifetimes = { readonly found: number; readonly missing: number }
 
 /** Files of binary caches that were requested earlier, in this process or a previous one. */
-export type Kept = {
+export type FileCache = {
   /** A file whose lifetime is not over, with its age in milliseconds. */
   read(
     address: string,
@@ -36,7 +36,7 @@ const writeEvery = 100
 const mostUnwritten = 500
 
 /** Reads and writes many files at once: a closure is hundreds of them. */
-export function createKept(files: CacheFiles): Kept {
+export function createFileCache(files: CacheFiles): FileCache {
   let asked = new Map<string, PromiseWithResolvers<CacheFile | undefined>>()
   const unwritten = new Map<string, CacheFile>()
   let timer: NodeJS.Timeout | undefined

@@ -6,7 +6,7 @@ import { placeOfBlobs } from './stores.ts'
  * What an operator wants to know of a server that has just started: its address, its folders, and a command to try it with.
  * A server that listens on all interfaces is reached by the loopback address, or with TLS by the name of this machine.
  */
-export function whereabouts(
+export function startInfo(
   config: Config,
   { port, tls }: { readonly port: number; readonly tls: boolean },
 ): { readonly url: string; readonly data: string; readonly blobs: string; readonly pull?: string } {
