@@ -140,7 +140,7 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
     platforms: defaults,
     platformsOf: platformsBySet(config),
     pulled: state.catalog,
-    onUse: (digest) => state.uses.noteManifest(digest),
+    onUse: state.uses.noteManifest,
     listNames: config.NIXERY_CATALOG === 'on',
     sendfile: config.NIXERY_SENDFILE,
     texts,

@@ -44,7 +44,7 @@ export async function openState(config: Config, { warn, lockPatience }: StateOpt
   const versions = openVersionIndex(join(config.NIXERY_DATA, 'versions.db'), warn)
   const uses = createUses()
   const hasher = createHasher(store)
-  const blobs = createBlobs({ store, catalog, hasher, take: (digest, look) => uses.take(digest, look) })
+  const blobs = createBlobs({ store, catalog, hasher, take: uses.take })
   return {
     store,
     catalog,

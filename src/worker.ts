@@ -110,8 +110,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
   // A server that answers soon has begun with it while the rest is opened.
   if (prepare) void nix.settle().catch(() => {})
   const nixVersion = await nix.version()
-  const rest = createBackgroundWork()
-  const later = (work: Promise<unknown>) => rest.add(work)
+  const { add: later, settled } = createBackgroundWork()
   let search: Search | undefined
   const hints = (set: string | undefined, name: string) => search?.hints(set, name) ?? []
   const opened = await openSets(config, { nix, catalog, versions, hints, later, note, warn, signal })
@@ -209,7 +208,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
       stop.abort()
       await search?.close()
       await packer.close()
-      await rest.settled(longestRest)
+      await settled(longestRest)
       await nix.settled()
       await nix.close()
       await origin?.close()

@@ -1,9 +1,9 @@
 /** Work that continues after a response was sent. */
 export type BackgroundWork = {
   /** Adds work. Its failures are ignored, since it is repeated when it is needed. */
-  add(work: Promise<unknown>): void
+  readonly add: (work: Promise<unknown>) => void
   /** Waits for all work, at most `longest` milliseconds. */
-  settled(longest: number): Promise<void>
+  readonly settled: (longest: number) => Promise<void>
 }
 
 export function createBackgroundWork(): BackgroundWork {

@@ -51,7 +51,7 @@ export type Builder = {
    */
   build(image: ImageRequest, caller: Caller): Promise<BuiltImage>
   /** Returns the image, and counts a pull, if it is in memory and nothing has to be checked. */
-  known(image: ImageRequest): Image | undefined
+  readonly known: (image: ImageRequest) => Image | undefined
   /** Whether Nix has begun to realise for a build in progress, which can no longer be cancelled. */
   isCommitted(build: string): boolean
   /** Refuses new requests, and fails those that wait. */

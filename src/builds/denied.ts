@@ -29,6 +29,8 @@ export type DeniedDerivationsDeps = {
 /** Whether a package is denied under another name. */
 export type IsDenied = (found: Pick<ResolvedPackage, 'drvPath' | 'outputs'>) => boolean
 
+const nothingDenied: IsDenied = () => false
+
 const denied = z.array(z.object({ drvPath: z.string(), outputPath: z.string().optional() }))
 type Denied = z.infer<typeof denied>
 type Evaluated = { readonly found: Denied; readonly isLasting: boolean }
@@ -115,8 +117,9 @@ export function deniedDerivations({
     return found
   }
 
+  if (names.length === 0) return () => Promise.resolve(nothingDenied)
   return async (pinned, platform) => {
-    const found = names.length === 0 ? [] : await find(pinned, platform)
+    const found = await find(pinned, platform)
     const derivations = new Set(found.flatMap((one) => (one.outputPath === undefined ? [one.drvPath] : [])))
     const outputs = new Set(found.map(({ outputPath }) => outputPath))
     return (asked) =>
@@ -139,6 +142,7 @@ const parseDenied = (text: string): Denied | undefined => denied.safeParse(JSON.
 
 /** Refuses names that are denied as they are written, before anything is evaluated. @throws PACKAGE_DENIED */
 export function refuseDenied(decided: DecidedRequest, filter: NameFilter): void {
+  if (filter.inputs === undefined) return
   const isDenied = ({ need, names, implied }: ImagePackage) =>
     need === 'required' && !implied && names.every((name) => filter.denies(name))
   const lacking = packagesOf(decided).filter(isDenied)

@@ -45,7 +45,7 @@ export function createLocalBuilds(deps: BuilderDeps): LocalBuilds {
   }
 
   return {
-    known: (request) => builder.known(request),
+    known: builder.known,
 
     submit(request, { requestId, limit, background = false, readyOnly = false, group, build }, meant) {
       const id = submissions.add((leave, joined) =>

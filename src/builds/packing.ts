@@ -64,7 +64,7 @@ export async function packLayers(
   wanted: readonly LayerSpec[],
 ): Promise<Map<LayerKey, KnownLayer>> {
   const packing = new Map<StorePath, Promise<unknown>>()
-  const contents = afterReading(deps.contents, packing)
+  const contents = deps.contents.isReadFirst ? afterReading(deps.contents, packing) : deps.contents
   const members = lookUpMembers(deps, wanted)
   const pack = (layer: LayerSpec) => {
     const ofLayer = layer.make ? { ...deps, contents } : deps

@@ -80,7 +80,6 @@ export function afterReading(
   contents: Contents,
   reading: ReadonlyMap<StorePath, Promise<unknown>>,
 ): Contents {
-  if (!contents.isReadFirst) return contents
   const read = (path: string) => reading.get(storePathOf(path))
   return {
     ...contents,

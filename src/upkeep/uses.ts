@@ -12,12 +12,12 @@ export type Uses = {
    * Runs a function that looks up or stores a blob. If the result is not undefined, the blob is in use from then on. The
    * blob is not removed while the function runs, and the function waits while the blob is being removed.
    */
-  take<T>(digest: Digest, lookup: () => Promise<T | undefined>): Promise<T | undefined>
+  readonly take: <T>(digest: Digest, lookup: () => Promise<T | undefined>) => Promise<T | undefined>
   /** Runs a function that removes a blob, unless the blob is in use. Returns whether it ran. */
   remove(digest: Digest, work: () => Promise<void>): Promise<boolean>
   /** Returns the manifests that were pulled by digest since the last call, with times in seconds since 1970. */
   takeManifests(): Map<Digest, number>
-  noteManifest(digest: Digest): void
+  readonly noteManifest: (digest: Digest) => void
 }
 
 // 100 bytes each.
