@@ -38,7 +38,6 @@ export function cacheContents(
 ): Contents {
   const all = [...paths.values()].map(factsOf)
   let known: Promise<ReadonlyMap<StorePath, string>> | undefined
-  const learned = new Map<StorePath, string>()
   const listings = new Map<StorePath, Promise<Listing>>()
   const inCache = (path: StorePath): InCache => {
     const found = paths.get(path)
@@ -87,8 +86,7 @@ export function cacheContents(
     return (await known).get(path) ?? (await options.listings([factsOf(inCache(path))])).get(path)
   }
   const listingOf = async (path: StorePath): Promise<Listing> => {
-    const kept = learned.get(path) ?? (await keptOf(path))
-    learned.delete(path)
+    const kept = await keptOf(path)
     const parsed = kept === undefined ? undefined : parseListing(kept)
     if (parsed) return parsed
     const { sources, close } = await open([path], options)
@@ -124,7 +122,11 @@ export function cacheContents(
 
   return {
     isReadFirst: true,
-    learn: (path, listing) => void (listings.has(path) || learned.set(path, listing)),
+    learn(path, text) {
+      // At once: when the last path has been read, everything waits for the tree of links.
+      const listing = parseListing(text)
+      if (listing && !listings.has(path)) listings.set(path, Promise.resolve(listing))
+    },
     facts: async () => all,
     open,
     async look(path) {
