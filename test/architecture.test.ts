@@ -72,7 +72,7 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     'start-info': 'config stores',
     main: 'shared-settings builds cleanup config leader-tasks fleet frontend image monitor package.json state telemetry text worker start-info',
     cli:
-      'access bases builds catalog catalogs closure config credentials evaluation export fleet fs layers main nix package.json packages policy popcount postgres push recipes ' +
+      'access bases builds catalog catalogs closure config credentials evaluation export fleet fs layers main nix origin package.json packages policy popcount postgres push recipes ' +
       'search sources store stores upkeep ' +
       'telemetry text state worker demo image errors',
   }).map(([room, others]) => [room, others.split(' ')]),

@@ -62,6 +62,33 @@ describe('nixery doctor', () => {
     assert.equal(said.length, 3, said.join('\n'))
   })
 
+  it('asks the binary caches that images come from, and builds nothing then', async () => {
+    const cache = join(workspace.folder, 'cache')
+    await mkdir(cache)
+    await writeFile(join(cache, 'nix-cache-info'), 'StoreDir: /nix/store\n')
+    const settings = {
+      NIXERY_ORIGIN: 'caches',
+      NIXERY_SUBSTITUTERS: `file://${cache} http://127.0.0.1:9/cache s3://bucket`,
+      NIX_REMOTE: 'unix:///nonexistent/socket',
+    }
+    const { run, about } = await doctor(settings)
+    assert.equal(run.exitCode, 2)
+    assert.match(
+      about('nix')
+        .map(({ state, message }) => `${state} ${message}`)
+        .join('\n'),
+      /^ok Nix evaluates/,
+    )
+    const states = about('caches').map(({ state, message }) => `${state} ${message}`)
+    assert.equal(states.length, 3, states.join('\n'))
+    assert.match(states[0] ?? '', /^warning s3:\/\/bucket is left to Nix/)
+    assert.deepEqual(states.slice(1).toSorted((a, b) => a.length - b.length)[0], `ok file://${cache} answers`)
+    assert.match(
+      states.join('\n'),
+      /^problem http:\/\/127\.0\.0\.1:9\/cache cannot be asked: .*ECONNREFUSED/m,
+    )
+  })
+
   it('says what is wrong, and how to fix it', async () => {
     const other = createServer((socket) => void socket.on('error', () => {}).end('not HTTP')).listen(
       0,

@@ -2,6 +2,7 @@ import type { Config } from '../config.ts'
 import { NixeryError } from '../errors.ts'
 import { counted } from '../text/amounts.ts'
 import { defineCommand, type CommandContext } from './command.ts'
+import { checkCaches } from './doctor/caches.ts'
 import { checkClients } from './doctor/clients.ts'
 import { checkDisk } from './doctor/disk.ts'
 import type { Finding } from './doctor/finding.ts'
@@ -43,6 +44,7 @@ const checksOf = (config: Config, signal: AbortSignal): Promise<Finding[]>[] => 
   checkRecipeFolders(config),
   checkStorage(config),
   checkNetwork(config, isProxied(process.env)),
+  checkCaches(config),
   checkDisk(config),
   checkServer(config),
   Promise.resolve(checkClients(config)),

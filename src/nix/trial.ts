@@ -8,7 +8,22 @@ export type Trial =
   | { readonly built: true; readonly sandboxed: boolean }
   | { readonly built: false; readonly timedOut: boolean; readonly lines: readonly string[] }
 
-/** Milliseconds. Such a build takes a fraction of a second. */
+/**
+ * Evaluates a derivation without a Nix store.
+ * @returns Nix's lines about why it failed; undefined if it did not
+ * @throws NIX_UNAVAILABLE if there is no Nix, CANCELLED
+ */
+export async function tryEvaluation(
+  environment: Environment,
+  signal?: AbortSignal,
+): Promise<readonly string[] | undefined> {
+  const expression = '(derivation { name = "nixery-doctor"; system = "x"; builder = "/bin/sh"; }).drvPath'
+  const args = ['--eval', '--store', 'dummy://', '--expr', expression]
+  const result = await run('nix-instantiate', args, { environment, timeout: patience, signal })
+  return result.ok ? undefined : result.lines
+}
+
+/** Milliseconds. Such a build or evaluation takes a fraction of a second. */
 const patience = 30_000
 
 /**

@@ -8,6 +8,7 @@ export type Finding = {
     | 'recipes'
     | 'storage'
     | 'network'
+    | 'caches'
     | 'disk'
     | 'server'
     | 'clients'

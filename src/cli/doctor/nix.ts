@@ -1,9 +1,8 @@
-import { join } from 'node:path'
-import { settingNames, type Config } from '../../config.ts'
-import { environmentFor } from '../../nix/environment.ts'
+import type { Config } from '../../config.ts'
 import { nixSettings } from '../../nix/settings.ts'
-import { tryBuild, type Trial } from '../../nix/trial.ts'
+import { tryBuild, tryEvaluation, type Trial } from '../../nix/trial.ts'
 import { problem, type Finding } from './finding.ts'
+import { plainEnvironment } from './surroundings.ts'
 
 const installing =
   'apt-get install --no-install-recommends nix-bin, or, for another system, see https://nixos.org/download'
@@ -33,17 +32,14 @@ const reasons: readonly (readonly [reason: RegExp, fix: string])[] = [
 
 const fixOf = (text: string): string | undefined => reasons.find(([reason]) => reason.test(text))?.[1]
 
-/** Whether Nix is there and can build, and whether it does so in a sandbox. */
+/** Whether Nix is there and can build, and whether it does so in a sandbox; or whether it can evaluate, if it need not build. */
 export async function checkNix(config: Config, signal: AbortSignal): Promise<Finding[]> {
   if (config.NIXERY_ROLE === 'front') return [] // needs no Nix
   const notes: string[] = []
-  const options = {
-    home: join(config.NIXERY_DATA, 'home'),
-    pass: config.NIXERY_NIX_ENV,
-    withhold: settingNames,
-  }
-  const environment = (lines?: readonly string[]) => environmentFor('realise', process.env, options, lines)
+  const environment = (lines?: readonly string[]) => plainEnvironment(config, 'realise', lines)
   try {
+    if (config.NIXERY_ORIGIN === 'caches')
+      return [evaluationFinding(await tryEvaluation(environment(), signal))]
     const { lines } = await nixSettings(
       () => environment(),
       (line) => notes.push(line),
@@ -58,6 +54,16 @@ export async function checkNix(config: Config, signal: AbortSignal): Promise<Fin
     const finding = problem('nix', error)
     return [{ ...finding, fix: fixOf(finding.message) ?? installing }]
   }
+}
+
+function evaluationFinding(failure: readonly string[] | undefined): Finding {
+  if (failure === undefined)
+    return {
+      about: 'nix',
+      state: 'ok',
+      message: 'Nix evaluates; it need not build with NIXERY_ORIGIN=caches',
+    }
+  return { about: 'nix', state: 'problem', message: `Nix cannot evaluate: ${failure.join('\n')}` }
 }
 
 /** What a trial build shows. */

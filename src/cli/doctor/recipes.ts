@@ -1,7 +1,11 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Config } from '../../config.ts'
 import { policyOf } from '../../evaluation.ts'
 import { platforms } from '../../image/platform.ts'
 import { evaluateImage } from '../../nix/image-recipes.ts'
+import { createScratchStores } from '../../nix/scratch-store.ts'
 import { pathSource } from '../../packages/path.ts'
 import { checkRecipes } from '../../recipes/check.ts'
 import { openFolder } from '../../recipes/folder.ts'
@@ -54,17 +58,23 @@ export async function checkSetRecipes(config: Config, signal: AbortSignal): Prom
   async function ofSet(folder: string): Promise<Finding[]> {
     const environment = await purposeEnvironment(config, 'evaluate')
     const options = { environment, timeout: patience, signal }
+    const scratchHome = await mkdtemp(join(tmpdir(), 'nixery-doctor-'))
+    const scratch = createScratchStores(scratchHome)
+    const storeless = config.NIXERY_ORIGIN !== 'store'
     const recipes = createSetRecipes({
-      nix: { evaluateImage: (lookUp) => evaluateImage(lookUp, options) },
+      nix: {
+        evaluateImage: (lookUp) =>
+          scratch.with({ ...lookUp, storeless }, (store) => evaluateImage(lookUp, options, store)),
+      },
       policy: policyOf(config),
       catalog: { resolutions: async () => new Map(), rememberResolutions: async () => {} },
       later: () => {},
     })
     const fix = `correct the package set in ${folder}`
     const source = pathSource(folder, { fresh: 0, stale: 0, tags: 'latest' })
-    const pinned = await source.pin('latest').catch(() => undefined)
-    if (!pinned) return [] // `checkPackages` says why
     try {
+      const pinned = await source.pin('latest').catch(() => undefined)
+      if (!pinned) return [] // `checkPackages` says why
       const place = { pinned, platform: platforms[config.NIXERY_PLATFORMS[0] ?? 'amd64'] }
       const names = (await recipes.names(place)).slice(0, mostRecipes)
       const findings: Finding[] = []
@@ -78,6 +88,8 @@ export async function checkSetRecipes(config: Config, signal: AbortSignal): Prom
       return [{ about: 'recipes', state: 'ok', message }]
     } catch (error) {
       return [problem('packages', error, fix)]
+    } finally {
+      await rm(scratchHome, { recursive: true, force: true })
     }
   }
 }
