@@ -72,6 +72,7 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
   const gate = await openGate(config, {
     log,
     apiKeys: state.catalog.apiKeys,
+    logouts: state.catalog.logouts,
     contents: createRecipeContents({
       find: (request, mayEvaluate) => worker.recipePackages(request, mayEvaluate),
       bare: config.NIXERY_RECIPE_NAMES === 'bare',

@@ -3,6 +3,7 @@ import type { Identity } from './access/identity.ts'
 import { allowAll, allowKnown, type May } from './access/may.ts'
 import { createMay, deniesAnything } from './access/policy.ts'
 import type { ApiKeys } from './catalog/catalog.ts'
+import type { Logouts } from './catalog/logouts.ts'
 import type { Config } from './config.ts'
 import { apiKeyAuthenticator } from './credentials/api-key.ts'
 import { htpasswdAuthenticator, parseHtpasswd } from './credentials/htpasswd.ts'
@@ -59,12 +60,16 @@ const open: Gate = {
 
 export type GateDeps = FollowDeps & {
   readonly apiKeys: Pick<ApiKeys, 'find'>
+  readonly logouts: Logouts
   /** The contents of the operator's recipes. */
   readonly contents: RecipeContents
 }
 
 /** @throws CONFIG_INVALID if a file is not good */
-export async function openGate(config: Config, { apiKeys, contents, ...deps }: GateDeps): Promise<Gate> {
+export async function openGate(
+  config: Config,
+  { apiKeys, logouts, contents, ...deps }: GateDeps,
+): Promise<Gate> {
   const { NIXERY_AUTH: mode, NIXERY_HTPASSWD: htpasswd, NIXERY_POLICY: policyFile } = config
   if (mode === 'none') return open
   const users =
@@ -89,7 +94,7 @@ export async function openGate(config: Config, { apiKeys, contents, ...deps }: G
     (opened ??= openSigned(
       config,
       () => users?.value,
-      apiKeys,
+      { apiKeys, logouts },
       () => policy?.value.issuers ?? [],
     ))
   const sessions = async () => (await signed()).sessions

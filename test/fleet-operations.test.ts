@@ -26,7 +26,9 @@ describe('operating servers that share a database', { skip: noPostgres, timeout:
   before(async () => {
     workspace = await openWorkspace()
     const set = await workspace.packageSet('a = script "a" "echo a"; b = script "b" "echo b";')
-    fleet = await startFleet(workspace, { NIXERY_PKGS_PATH: set })
+    // Each worker makes a key of its own for it.
+    const shared = `file://${workspace.folder}/cache`
+    fleet = await startFleet(workspace, { NIXERY_PKGS_PATH: set, NIXERY_SHARED_CACHE: shared })
     // Any password is right here.
     database = { NIXERY_DATABASE_URL: fleet.url.replace('postgres@', `postgres:${password}@`) }
     ;[front, first] = await Promise.all([fleet.front(database), fleet.worker(database)])
@@ -47,7 +49,7 @@ describe('operating servers that share a database', { skip: noPostgres, timeout:
     assert.equal(
       said(
         [second],
-        /^this worker takes no builds, because it differs from .* \(worker\) in NIXERY_DENY, NIXERY_MAX_LAYERS$/,
+        /^this worker takes no builds, because it differs from .* \(worker\) in NIXERY_DENY, NIXERY_MAX_LAYERS, NIXERY_SHARED_CACHE_KEY$/,
       ),
       1,
     )
@@ -62,14 +64,17 @@ describe('operating servers that share a database', { skip: noPostgres, timeout:
     assert.deepEqual(processes.map(({ role, differs }) => [role, ...differs].join(' ')).sort(), [
       'front',
       'worker',
-      'worker NIXERY_DENY NIXERY_MAX_LAYERS',
+      'worker NIXERY_DENY NIXERY_MAX_LAYERS NIXERY_SHARED_CACHE_KEY',
     ])
     assert.deepEqual(
       leads.map(({ name }) => name),
       ['duties'],
     )
     const { stdout } = await nixery('status')
-    assert.match(stdout, /worker +0\.1\.0 +\d+ s +differs in NIXERY_DENY, NIXERY_MAX_LAYERS\n/)
+    assert.match(
+      stdout,
+      /worker +0\.1\.0 +\d+ s +differs in NIXERY_DENY, NIXERY_MAX_LAYERS, NIXERY_SHARED_CACHE_KEY\n/,
+    )
     assert.match(stdout, /\n0 builds running, 0 queued\n/)
   })
 

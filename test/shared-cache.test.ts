@@ -14,7 +14,7 @@ const body = `
   one = noise "one" 10 lib;
   two = noise "two" 10 lib;
   small = noise "small" 10 "";
-  large = noise "large" 40000000 small;
+  large = noise "large" 20000000 small;
   other = noise "other" 10 "";
 `
 

@@ -145,6 +145,7 @@ function mixed(
   return {
     ...here,
     isReadFirst: true,
+    learn: (path, listing) => void (elsewhere.has(path) && cached.learn?.(path, listing)),
     look: (path) => at(path).look(path),
     list: (path) => at(path).list(path),
     read: (path, most) => at(path).read(path, most),

@@ -2,10 +2,14 @@ import type { Key } from '../image/canonical.ts'
 import type { Digest } from '../image/digest.ts'
 import type { Layer } from '../image/oci.ts'
 import type { PathFacts, StorePath } from '../image/store-path.ts'
+import type { ApiKeys } from './api-key.ts'
 import type { ImagesOfNames } from './images-of-names.ts'
 import type { BlobMarks } from './blob-marks.ts'
 import type { Lead, LeadName } from './lead.ts'
+import type { Logouts } from './logouts.ts'
 import type { ScrubResults } from './scrub-results.ts'
+
+export type { ApiKey, ApiKeys } from './api-key.ts'
 
 export type ResolutionKey = Key<'resolution' | 'denied-derivations'>
 export type LayerKey = Key<'layer' | 'rootfs'>
@@ -74,7 +78,7 @@ export type RowUses = {
 /**
  * Small facts, stored under the keys of their inputs. All of them can be derived again: an empty catalog costs time, but
  * never changes a digest. So the methods do not fail when the database does: facts that cannot be read count as missing,
- * and facts that cannot be written are lost. Only `upkeep` and `apiKeys` fail. A row that cannot be read, for example because
+ * and facts that cannot be written are lost. Only `upkeep`, `apiKeys` and `logouts` fail. A row that cannot be read, for example because
  * a later version wrote it, also counts as missing.
  * Values that belong to other rooms are stored as JSON, and parsed when they are read by a function of that room.
  */
@@ -130,36 +134,9 @@ export type Catalog = ImagesOfNames & {
   /** The most pulled images over all architectures, most pulled first. */
   mostPulled(limit: number): Promise<{ repository: string; tag: string; pulls: number }[]>
   readonly apiKeys: ApiKeys
+  readonly logouts: Logouts
   readonly upkeep: CatalogUpkeep
   close(): Promise<void>
-}
-
-/** A key that a client sends as its password. Times are seconds since 1970. */
-export type ApiKey = {
-  /** A part of the key; not secret. */
-  readonly id: string
-  /** The name of the identity that the key proves. */
-  readonly name: string
-  /** The hash of the secret part. */
-  readonly hash: string
-  readonly groups: readonly string[]
-  readonly createdAt: number
-  /** Undefined for a key that does not expire. */
-  readonly expiresAt?: number
-  readonly revokedAt?: number
-}
-
-/**
- * API keys cannot be derived again: all methods fail with STORE_UNAVAILABLE when the database fails. Nothing is cached in
- * memory, so that a key revoked by another process is refused at once.
- */
-export type ApiKeys = {
-  add(key: Omit<ApiKey, 'revokedAt'>): Promise<void>
-  find(id: string): Promise<ApiKey | undefined>
-  /** All keys, oldest first. */
-  list(): Promise<ApiKey[]>
-  /** Has no effect on keys that are revoked already. */
-  revoke(id: string, at: number): Promise<void>
 }
 
 /** An image, for upkeep; times are in seconds since 1970. */

@@ -53,6 +53,19 @@ export function describeMarks(name: string, open: () => Promise<Catalog>): void 
       await catalog.close()
     })
 
+    it('remembers logouts until the sessions would have expired', async () => {
+      const catalog = await open()
+      const { logouts } = catalog
+      const now = Date.now() / 1000
+      const sessions = ['a', 'b', 'c%']
+      const known = () => Promise.all(sessions.map((session) => logouts.has(session)))
+      await logouts.add('a', now - 1)
+      await logouts.add('b', now + 60)
+      await logouts.add('b', now + 60)
+      assert.deepEqual(await known(), [false, true, false])
+      await catalog.close()
+    })
+
     it('remembers the last scrub', async () => {
       const catalog = await open()
       const { scrubs } = catalog.upkeep

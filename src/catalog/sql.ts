@@ -5,6 +5,7 @@ import type { Catalog } from './catalog.ts'
 import { findBlobSizes, findFileMarks } from './blob-rows.ts'
 import { apiKeysIn } from './api-keys.ts'
 import { migrate, type SqlDatabase } from './migrate.ts'
+import { logoutsIn } from './logout-rows.ts'
 import { givenIn } from './given-rows.ts'
 import { pullsIn } from './pull-rows.ts'
 import { cacheFileOf, factsColumns, factsOf, layerOf, memberOf, readRows, rowOf, valueOf } from './rows.ts'
@@ -154,6 +155,7 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
     ...pullsIn(db),
     ...givenIn(db),
     apiKeys: apiKeysIn(db),
+    logouts: logoutsIn(db),
     upkeep: upkeepIn(db, database),
     close: () => db.destroy(),
   }

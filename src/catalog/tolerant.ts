@@ -52,6 +52,7 @@ export const catalogPolicies: Policies<Omit<Catalog, 'close'>> = {
   pulledImages: ask(() => []),
   givenImages: ask(() => []),
   apiKeys: { add: must, find: must, list: must, revoke: must },
+  logouts: { add: must, has: must },
   upkeep: {
     lock: must,
     born: must,

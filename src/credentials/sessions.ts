@@ -4,6 +4,7 @@ import { z } from 'zod'
 import type { Identity } from '../access/identity.ts'
 import { NixeryError } from '../errors.ts'
 import { boundTo, holderForm, holderOf, identityOfHolder } from './holder.ts'
+import type { Logouts } from '../catalog/logouts.ts'
 import type { Signer } from './signed.ts'
 
 /** Who is logged in to the pages. */
@@ -26,7 +27,7 @@ export type Sessions = {
   begin(identity: Identity, seconds: number): Promise<string>
   /** Undefined if the cookie is not valid, or its user was removed or has a new password. */
   find(cookie: string): Promise<Session | undefined>
-  /** Revokes a cookie on this server. */
+  /** Revokes a cookie on all servers that share a catalog. */
   end(cookie: string): Promise<void>
   /** The state needed when a login via another site returns. */
   seal(state: Readonly<Record<string, string>>): Promise<string>
@@ -35,6 +36,7 @@ export type Sessions = {
 
 export type SessionsOptions = {
   readonly signer: Signer
+  readonly logouts: Logouts
   /** Whether the session's holder is still valid; a key may have been revoked, for example. */
   readonly isCurrent: (identity: Identity) => boolean | Promise<boolean>
   /** The value that the session of a user with a password is bound to, such as a hash of the password. */
@@ -58,6 +60,7 @@ const login = z.object({ state: z.record(z.string(), z.string()) })
 
 export function createSessions({
   signer,
+  logouts,
   isCurrent,
   secretOf,
   sessionLifetime,
@@ -87,11 +90,15 @@ export function createSessions({
       if (!found || ended.has(found.jti)) return undefined
       const identity = Object.freeze(identityOfHolder(found.holder))
       if (found.bound !== boundOf(identity)) return undefined
+      if (await logouts.has(found.jti)) return undefined
       return (await isCurrent(identity)) ? { identity, csrf: found.csrf } : undefined
     },
     async end(cookie) {
       const found = await read(cookie)
-      if (found) ended.set(found.jti, true)
+      if (!found) return
+      // Refused here, even if the catalog fails.
+      ended.set(found.jti, true)
+      await logouts.add(found.jti, Date.now() / 1000 + sessionLifetime)
     },
     seal: (state) => signer.sign('login', { state }, loginLifetime).signing,
     open: async (sealed) => login.safeParse(await signer.verify(sealed, 'login')).data?.state,

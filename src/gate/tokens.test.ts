@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { isRefusal } from '../access/credentials.ts'
+import { openSqliteCatalog } from '../catalog/sqlite.ts'
 import { parseHtpasswd } from '../credentials/htpasswd.ts'
 import { identityOf, type Issuer } from '../credentials/issuer.ts'
 import { openSigned } from './tokens.ts'
@@ -16,12 +17,13 @@ const withHash = (character: string) => parseHtpasswd(`alice:$2b$04$${character.
 
 describe('signed values of the server', () => {
   it('become invalid with the password, the user or the issuer behind them', async () => {
+    const catalog = await openSqliteCatalog(join(folder, 'catalog.db'), { warn: assert.fail })
     let users = withHash('a')
     let issuers: readonly Issuer[] = [corp]
     const { sessions, tokens } = await openSigned(
       { NIXERY_TOKEN_KEY: undefined, NIXERY_DATA: folder },
       () => users,
-      { find: () => Promise.resolve(undefined) },
+      { apiKeys: { find: () => Promise.resolve(undefined) }, logouts: catalog.logouts },
       () => issuers,
     )
     const alice = users.get('alice')?.identity
@@ -51,5 +53,35 @@ describe('signed values of the server', () => {
     )
     issuers = []
     assert.deepEqual([await isIn(annaIn), await isGood()], [false, false], 'no issuer')
+    await catalog.close()
+  })
+
+  it('end on all servers that share a catalog', async () => {
+    const users = withHash('a')
+    const catalogs = await Promise.all(
+      [1, 2].map(() => openSqliteCatalog(join(folder, 'catalog.db'), { warn: assert.fail })),
+    )
+    const [one, other] = await Promise.all(
+      catalogs.map(async ({ apiKeys, logouts }) => {
+        const of = { NIXERY_TOKEN_KEY: undefined, NIXERY_DATA: folder }
+        return (
+          await openSigned(
+            of,
+            () => users,
+            { apiKeys, logouts },
+            () => [],
+          )
+        ).sessions
+      }),
+    )
+    const alice = users.get('alice')?.identity
+    assert.ok(one && other && alice)
+    const [ended, kept] = [await one.begin(alice, 900), await one.begin(alice, 900)]
+    assert.ok(await other.find(ended))
+    await one.end(ended)
+    assert.equal(await one.find(ended), undefined)
+    assert.equal(await other.find(ended), undefined)
+    assert.ok(await other.find(kept))
+    for (const catalog of catalogs) await catalog.close()
   })
 })

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { Identity } from '../access/identity.ts'
 import type { Authenticator } from '../access/credentials.ts'
 import type { ApiKeys } from '../catalog/catalog.ts'
+import type { Logouts } from '../catalog/logouts.ts'
 import type { Config } from '../config.ts'
 import { reasonAgainst } from '../credentials/api-key.ts'
 import type { Users } from '../credentials/htpasswd.ts'
@@ -52,7 +53,7 @@ export type Signed = { readonly tokens: OwnTokens; readonly sessions: Sessions }
 export async function openSigned(
   { NIXERY_TOKEN_KEY: keyFile, NIXERY_DATA: data }: Pick<Config, 'NIXERY_TOKEN_KEY' | 'NIXERY_DATA'>,
   users: () => Users | undefined,
-  apiKeys: Pick<ApiKeys, 'find'>,
+  { apiKeys, logouts }: { readonly apiKeys: Pick<ApiKeys, 'find'>; readonly logouts: Logouts },
   issuers: () => readonly Issuer[],
 ): Promise<Signed> {
   const key =
@@ -75,7 +76,10 @@ export async function openSigned(
     secretOf,
     userOf: (name) => users()?.get(name)?.identity,
   })
-  return { tokens, sessions: createSessions({ signer, isCurrent, secretOf, sessionLifetime, loginLifetime }) }
+  return {
+    tokens,
+    sessions: createSessions({ signer, logouts, isCurrent, secretOf, sessionLifetime, loginLifetime }),
+  }
 }
 
 /** Whether a claim `iss` matches an issuer, whose discovery document may contain its URL with a trailing slash. */
