@@ -1,5 +1,5 @@
 import { atLeast, atLeastTimes, atMost, type Case, type Row } from '../case.ts'
-import { ping, pull } from '../client.ts'
+import { ping, pull, pullWhenReady } from '../client.ts'
 import { repeat, type Context } from '../context.ts'
 import type { SameBytes } from '../child/same-bytes.ts'
 import { cores, pinTo, withChild } from '../floors.ts'
@@ -53,6 +53,7 @@ export const bare: Case = {
     'sends the same headers and body. Each server is kept on one core, and wrk on another.',
   async run(context): Promise<Row[]> {
     const server = await context.serve(context.environment(await context.folder('data')))
+    await pullWhenReady(server, image, context)
     const address = `${server.origin}/v2/${image}/manifests/latest`
     const answer = JSON.stringify(await sameBytes(address))
     await pinTo(server.pid, 0)
