@@ -111,6 +111,18 @@ describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
     await fleet.close()
   })
 
+  it('count the workers that stopped over a job, without those that were only late', async () => {
+    const { table, one, two, expire, ...fleet } = await open()
+    await table.submit(image('a'), 'waiting', options)
+    for (const [turn, leases] of [one, two, one, two].entries()) {
+      const lease = await claim(leases)
+      assert.equal(lease?.stopped, Math.min(turn, 1))
+      await expire('lease_until')
+      if (turn > 0) await leases.survived(lease)
+    }
+    await fleet.close()
+  })
+
   it('are given back at once, and such a job has lost nothing', async () => {
     const { table, one, two, ...fleet } = await open()
     await table.submit(image('a'), 'waiting', options)

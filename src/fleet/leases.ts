@@ -12,6 +12,8 @@ export type Lease = {
   readonly job: Job
   /** How often a worker has begun with it, this one included. */
   readonly attempt: number
+  /** How many workers have begun with it and were not heard of again. */
+  readonly stopped: number
   /** Whether no client waits for it. */
   readonly background: boolean
 }
@@ -31,6 +33,8 @@ export type Leases = {
   claim(kinds: readonly JobKind[], abilities: readonly string[]): Promise<Lease | undefined>
   /** Renews leases. Those that are missing in the result are lost: another worker has the job, or it was removed. */
   renew(leases: readonly Lease[]): Promise<Map<string, Renewed>>
+  /** This worker has lost a lease, but not stopped: it could not renew in time, or not reach the database. */
+  survived(lease: Lease): Promise<void>
   /** Whether this worker still holds a lease. Renews it. */
   holds(lease: Lease): Promise<boolean>
   /**
@@ -51,7 +55,7 @@ export type Leases = {
   forgetLines(build: string, keep: number): Promise<void>
 }
 
-type Row = { id: string; job: string; attempts: number; background: boolean }
+type Row = { id: string; job: string; attempts: number; stopped: number; background: boolean }
 
 /**
  * @param dbs.renewals the connection over which leases are renewed
@@ -95,14 +99,19 @@ export function createLeases(
               asked_at
             limit 1 for update skip locked
           )
-          returning id, job, attempts, not coalesce(waiting_until > now(), false) as background`.execute(db)
-        const row = rows[0]
-        return (
-          row && { id: row.id, job: parseJob(row.job), attempt: row.attempts, background: row.background }
-        )
+          returning id, job, attempts, attempts - 1 - survived as stopped,
+            not coalesce(waiting_until > now(), false) as background`.execute(db)
+        const [row] = rows
+        if (!row) return undefined
+        const { id, job, attempts, stopped, background } = row
+        return { id, job: parseJob(job), attempt: attempts, stopped, background }
       }),
 
     renew,
+    survived: ({ id }) =>
+      inDatabase(async () => {
+        await sql`update jobs set survived = survived + 1 where id = ${id} and state <> 'ended'`.execute(db)
+      }),
     holds: async (lease) => (await renew([lease])).has(lease.id),
 
     end: (lease, outcome, { usual, expected }, last) =>

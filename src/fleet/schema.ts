@@ -37,6 +37,14 @@ const statements = [
     outcome text,
     is_answer boolean not null default false
   )`,
+  // How many attempts have ended though their workers had not stopped. The table is only locked if the column is missing.
+  `do $$ begin
+    if not exists (
+      select from pg_attribute where attrelid = 'jobs'::regclass and attname = 'survived' and not attisdropped
+    ) then
+      alter table jobs add column survived bigint not null default 0;
+    end if;
+  end $$`,
   `create unique index if not exists jobs_open on jobs (key) where state <> 'ended'`,
   `create index if not exists jobs_key on jobs (key, asked_at)`,
   `create index if not exists jobs_queue on jobs (asked_at) where state <> 'ended'`,

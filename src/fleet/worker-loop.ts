@@ -48,7 +48,7 @@ type Held = {
 export type HeldLeases = Map<string, Held>
 
 /** How many workers may stop over one build, one after another, before it is given up. */
-const mostAttempts = 3
+const mostStopped = 3
 /** Jobs besides images, which are short, that are done at the same time. */
 const mostShort = 16
 // Milliseconds that closing waits for the database.
@@ -56,9 +56,11 @@ const longestClosing = 3_000
 
 const short: readonly JobKind[] = ['pin', 'ready', 'tags', 'recipes', 'revision']
 
-const lost = ({ lease, renewedAt }: Held): string => {
+/** A lease is lost: that is told to the operator, and that this worker has not stopped over the job to the next one. */
+function noteLoss({ lease, renewedAt }: Held, leases: Leases, warn: (line: string) => void): void {
   const seconds = (performance.now() - renewedAt) / 1000
-  return `the lease of job ${lease.id} is lost, ${seconds.toFixed(1)} s after it was last renewed`
+  warn(`the lease of job ${lease.id} is lost, ${seconds.toFixed(1)} s after it was last renewed`)
+  leases.survived(lease).catch(() => {}) // the job is given up a little earlier
 }
 
 /**
@@ -72,8 +74,8 @@ export const createFence =
     const isMine = mine && (await persist(() => leases.holds(mine.lease), mine.stop.signal))
     if (isMine) return
     if (mine && held.get(build) === mine) {
-      warn(lost(mine))
       held.delete(build)
+      noteLoss(mine, leases, warn)
     }
     mine?.stop.abort()
     throw new NixeryError('CANCELLED', 'another worker has taken over this build')
@@ -91,7 +93,7 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
     const { lease, stop, told } = mine
     try {
       const ended: JobEnd =
-        lease.attempt > mostAttempts ? givenUp(lease) : await runJob({ ...deps, events }, lease, told)
+        lease.stopped >= mostStopped ? givenUp(lease) : await runJob({ ...deps, events }, lease, told)
       await events.flush()
       // A job whose lease is lost or was given back is another worker's.
       const isMine = held.get(lease.id) === mine
@@ -171,8 +173,8 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
       const state = renewed.get(each.lease.id)
       if (!state) {
         if (held.get(each.lease.id) === each) {
-          warn(lost(each))
           held.delete(each.lease.id)
+          noteLoss(each, leases, warn)
         }
         each.stop.abort()
         continue
@@ -225,10 +227,10 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
   return { close: () => (closed ??= close()) }
 }
 
-const givenUp = ({ attempt, job }: Lease): JobEnd => {
+const givenUp = ({ stopped, job }: Lease): JobEnd => {
   const failure = {
     code: 'BUILD_FAILED',
-    message: `the build was given up: ${attempt - 1} workers have stopped while they worked on it`,
+    message: `the build was given up: ${stopped} workers have stopped while they worked on it`,
     hint: 'it may need more memory than they have',
   } as const
   const last = job.kind === 'image' ? { last: { type: 'failed', failure, ms: 0 } as const } : {}
