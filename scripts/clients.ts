@@ -3,7 +3,7 @@ import { runMatrix } from './matrix.ts'
 // Runs the tests of all clients, each of the installed release and of Debian's newest.
 await runMatrix({
   variable: 'NIXERY_CLIENTS',
-  patterns: ['test/clients/*.test.ts', 'test/walk.test.ts', 'test/snippets.test.ts'],
+  patterns: ['test/clients/*.test.ts', 'test/{walk,snippets,compose-stack}.test.ts'],
   programs: [
     ...(['nix-store', 'skopeo', 'podman', 'runc', 'umoci', 'buildah'] as const),
     ...(['containerd', 'ctr', 'dockerd', 'docker-registry', 'libdeflate.so.0'] as const),

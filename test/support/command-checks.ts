@@ -9,7 +9,9 @@ export type Check =
   /** Why it cannot be run here. */
   | { readonly not: string }
 
-const compose = { not: 'needs Docker Compose; test/compose.test.ts checks its file' }
+const compose = {
+  not: 'needs Docker Compose; test/compose.test.ts checks its file, and test/compose-stack.test.ts runs it with podman-compose',
+}
 const file = 'docker compose --file deploy/compose.yaml'
 
 /** The commands of docs/compose.md. */
