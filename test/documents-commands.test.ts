@@ -3,7 +3,13 @@ import { access, mkdir, readFile, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
-import { cacheCommands, composeCommands, unitCommands, type Check } from './support/command-checks.ts'
+import {
+  cacheCommands,
+  composeCommands,
+  unitCommands,
+  type Check,
+  sharedCacheCommands,
+} from './support/command-checks.ts'
 import { launcher } from './support/command.ts'
 import { commandsIn, documents } from './support/documents.ts'
 import { openWorkspace, type Workspace } from './support/workspace.ts'
@@ -22,6 +28,7 @@ const inImages = (text: string) => elsewhere('test/images/nix-and-languages.test
 
 const checks: Readonly<Record<string, Check>> = {
   ...composeCommands,
+  ...sharedCacheCommands,
   ...cacheCommands,
   'podman pull --tls-verify=false 127.0.0.1:8080/shell/git/htop': ofPodman('pull'),
   './bin/nixery serve': { serves: true },
@@ -52,6 +59,7 @@ const checks: Readonly<Record<string, Check>> = {
   'docker image prune --all --filter until=24h': { not: 'removes images of this machine' },
   'npm run bench': minutes,
   'npm run bench -- --quick': minutes,
+  'npm run bench -- --only cache --slow': minutes,
   'npm run bench -- --only cold --only blob --runs 9': minutes,
   'npm run bench -- --compare bench/results/….json': minutes,
   'npm run bench -- --set NIXERY_COMPRESSION=zstd': minutes,

@@ -62,3 +62,19 @@ export const cacheCommands: Readonly<Record<string, Check>> = {
     text: 'pull',
   },
 }
+
+const sharedCache = (text: string): Check => ({ by: 'test/shared-cache.test.ts', text })
+
+/** Commands of docs/scaling.md about a binary cache that workers share. */
+export const sharedCacheCommands: Readonly<Record<string, Check>> = {
+  'nix-store --generate-binary-cache-key NAME cache.key cache.public': {
+    by: 'test/support/binary-cache.ts',
+    text: "'--generate-binary-cache-key'",
+  },
+  'nix copy': sharedCache("'copy', '--from', store"),
+  'nix copy --from file:///FOLDER': sharedCache("'copy', '--from', store"),
+  'nixery build': {
+    by: 'test/build-command.test.ts',
+    text: "['build', 'shell/hello', '-o', `docker-archive:",
+  },
+}
