@@ -90,7 +90,7 @@ describe('quotas and the audit log', () => {
     const refused = answers.filter(({ status }) => status === 429)
     assert.ok(refused.length > 0, 'more than 50 in one second')
     assert.equal(refused[0]?.headers.get('retry-after'), '1')
-    assert.match((await refused[0]?.text()) ?? '', /TOOMANYREQUESTS.*50 a second/)
+    assert.match((await refused[0]?.text()) ?? '', /TOOMANYREQUESTS.*50 per second/)
     assert.equal((await askAs('192.0.2.4', '/healthz')).status, 200)
     assert.equal((await askAs('192.0.2.5', '/v2/')).status, 200)
   })
