@@ -18,7 +18,7 @@ const basic = (name: string, password: string) => `Basic ${btoa(`${name}:${passw
 const bearer = (token: string) => `Bearer ${token}`
 const url = 'https://ci.example'
 
-describe('credentials that are not good', () => {
+describe('invalid credentials', () => {
   let workspace: Workspace
   let server: ServerProcess
   let keys: Server
@@ -118,7 +118,7 @@ describe('credentials that are not good', () => {
     await refused('a revoked key', 401, /is revoked/, bearer(revoked))
   })
 
-  it('grant nothing: headers that are malformed or two', async () => {
+  it('grant nothing: malformed or repeated headers', async () => {
     for (const header of [
       'Basic not*base64',
       'Basic YQ==',
@@ -151,7 +151,7 @@ describe('credentials that are not good', () => {
     await refused('oversized', 401, /more than 16384/, bearer(await tokenOf({ x: 'x'.repeat(15_000) })))
   })
 
-  it('are good if only a clock is off by less than a minute', async () => {
+  it('are valid if a clock is off by less than a minute', async () => {
     for (const claims of [{ exp: now() - 20 }, { nbf: now() + 40 }, { iat: now() + 40 }]) {
       const given = await fetch(`http://${server.address}/v2/`, {
         headers: { authorization: bearer(await tokenOf(claims)) },
@@ -160,7 +160,7 @@ describe('credentials that are not good', () => {
     }
   })
 
-  it('are good while the keys cannot be fetched again, and wait for no others', async () => {
+  it('are valid while the keys cannot be fetched again, without waiting', async () => {
     keysAre = 'down'
     const get = async (token: string) =>
       (await fetch(`http://${server.address}/v2/`, { headers: { authorization: bearer(token) } })).status

@@ -41,7 +41,7 @@ describe('NIXERY_AUTH=basic', () => {
   })
   after(() => workspace.dispose())
 
-  it('requires a name and a password, in the form of the spec, except for health checks', async () => {
+  it('requires a name and a password, in the format of the spec, except for health checks', async () => {
     for (const path of ['/v2/', '/v2/hello/manifests/latest', '/v2/_catalog', '/', '/metrics']) {
       for (const headers of [
         {},
@@ -60,7 +60,7 @@ describe('NIXERY_AUTH=basic', () => {
     assert.equal((await get('/readyz')).status, 200)
   })
 
-  it('serves those who have one; nobody is an administrator', async () => {
+  it('serves clients with a certificate; nobody is an administrator', async () => {
     const headers = basic('alice', 'right')
     assert.equal((await get('/v2/', headers)).status, 200)
     const manifest = await get('/v2/hello/manifests/latest', headers)
@@ -75,7 +75,7 @@ describe('NIXERY_AUTH=basic', () => {
     assert.equal((await get('/metrics', headers)).status, 403)
   })
 
-  it('is what skopeo expects', async () => {
+  it('works with skopeo', async () => {
     const inspect = (...args: readonly string[]) =>
       execa('skopeo', ['inspect', '--tls-verify=false', ...args, `docker://${server.address}/hello`], {
         reject: false,
@@ -88,7 +88,7 @@ describe('NIXERY_AUTH=basic', () => {
     }
   })
 
-  it('reads the users again when the file changes, and keeps them while it is broken or gone', async () => {
+  it('reloads the users when the file changes, and keeps them while it is invalid or missing', async () => {
     await replaceFile(users, line('alice', 'new') + line('bob', 'his'))
     await untilStatus(() => get('/v2/', basic('bob', 'his')), 200)
     assert.equal((await get('/v2/', basic('alice', 'right'))).status, 401)
@@ -103,7 +103,7 @@ describe('NIXERY_AUTH=basic', () => {
     await untilStatus(() => get('/v2/', basic('bob', 'his')), 401)
   })
 
-  it('does not start without users, or where passwords would cross a network in the clear', async () => {
+  it('does not start without users, or if passwords would cross a network unencrypted', async () => {
     const start = (environment: Readonly<Record<string, string>>) =>
       workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_AUTH: 'basic', ...environment })
     await assert.rejects(start({}), /NIXERY_HTPASSWD is needed/)

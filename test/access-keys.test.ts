@@ -67,7 +67,7 @@ describe('API keys and tokens of issuers', () => {
     }
   }
 
-  it('a key is a password and a bearer token until it is revoked, in a server that runs', async () => {
+  it('a key is a password and a bearer token until it is revoked, on a running server', async () => {
     const made = await key('create', '--name', 'robot', '--groups', 'dev', '--expires', '1h')
     assert.match(made.key, /^nxk_/)
     assert.equal(await get('/v2/a/manifests/latest', basic('anyone', made.key)), 200)
@@ -102,10 +102,10 @@ describe('API keys and tokens of issuers', () => {
     await told({ event: 'refused', reason: 'a token of ci: it has expired' })
   })
 
-  it('wrong commands say what is wrong', async () => {
+  it('wrong commands report the problem', async () => {
     for (const [args, message] of [
-      [['create', '--name', 'a:b'], /is not a name for a key/],
-      [['create', '--name', 'a', '--expires', 'soon'], /is not a time/],
+      [['create', '--name', 'a:b'], /is not a valid name for a key/],
+      [['create', '--name', 'a', '--expires', 'soon'], /is not a valid duration/],
       [['revoke', 'nothing'], /there is no key nothing/],
     ] as const) {
       const { exitCode, stderr } = await execa(launcher, ['key', ...args], {

@@ -86,7 +86,7 @@ describe('an OpenID provider', () => {
     assert.equal((await get('/v2/', bearer(forged))).status, 401)
   })
 
-  it('logs people in to the pages, which show what they may see', async () => {
+  it('logs users in to the pages, which show what they may see', async () => {
     const browser = openBrowser()
     const asked = await browser.visit(at('/'))
     assert.equal(asked.address.pathname, '/login')
@@ -113,7 +113,7 @@ describe('an OpenID provider', () => {
     assert.equal((await get('/', sent)).status, 200)
   })
 
-  it('is not believed when somebody else was sent to it, or twice', async () => {
+  it('is not accepted for another browser, or twice', async () => {
     const browser = openBrowser()
     const atProvider = await browser.follow(await browser.visit(at('/login')), /corp/)
     const consent = await browser.submit(atProvider, { login: 'eve', password: 'x' })
@@ -153,7 +153,7 @@ describe('the page for logging in', () => {
   })
   after(() => workspace.dispose())
 
-  it('takes names and passwords, with the token of its own form only', async () => {
+  it('accepts names and passwords, only with the token of its own form', async () => {
     const browser = openBrowser()
     const page = await browser.visit(at('/'))
     assert.equal(page.address.href, at('/login?back=%2F'))
@@ -176,7 +176,7 @@ describe('the page for logging in', () => {
     }
   })
 
-  it('takes API keys, until they are revoked', async () => {
+  it('accepts API keys until they are revoked', async () => {
     const catalog = await openSqliteCatalog(join(inFolder('data'), 'catalog.db'))
     const { key, id, hash } = makeApiKey()
     const now = Math.floor(Date.now() / 1000)

@@ -73,7 +73,7 @@ describe('NIXERY_POLICY', () => {
   })
   after(() => workspace.dispose())
 
-  it('lets those who may not build pull what is ready, and says of all else the same', async () => {
+  it('lets clients that may not build pull existing images, with one response for everything else', async () => {
     const expected = [403, 'DENIED', 'not ready here, and you may not build']
     assert.deepEqual(await told(await pull('public', bob)), expected)
     assert.equal((await pull('public', alice)).status, 200)
@@ -100,7 +100,7 @@ describe('NIXERY_POLICY', () => {
     assert.doesNotMatch(await page.text(), /did you mean/)
   })
 
-  it('denies what rules deny, whatever else allows it', async () => {
+  it('denies what rules deny, even if others allow it', async () => {
     assert.deepEqual(await told(await pull('forbidden', alice)), [403, 'DENIED', 'access denied'])
     assert.deepEqual(await told(await pull('private', bob)), [403, 'DENIED', 'access denied'])
     assert.equal((await pull('private', {})).status, 401)
@@ -108,7 +108,7 @@ describe('NIXERY_POLICY', () => {
     assert.equal((await get('/v2/')).status, 401)
   })
 
-  it('gives parts of an image only under names that may be pulled, and that it was given under', async () => {
+  it('serves parts of an image only under names that may be pulled and under which it was served', async () => {
     const secret = await partsOf('private', alice)
     const open = await partsOf('public', alice)
     const own = secret.blobs.filter((digest) => !open.blobs.includes(digest))
@@ -130,7 +130,7 @@ describe('NIXERY_POLICY', () => {
     assert.equal((await get(`/v2/public/blobs/sha256:${'0'.repeat(64)}`, bob)).status, 404)
   })
 
-  it('knows all of that after a restart, too', async () => {
+  it('remembers everything after a restart', async () => {
     const { manifest, blobs } = await partsOf('public', alice)
     const secret = await partsOf('private', alice)
     await server.stop()
@@ -152,7 +152,7 @@ describe('NIXERY_POLICY', () => {
     assert.equal((await get('/v2/public/tags/list', bob)).status, 200)
   })
 
-  it('keeps answers out of a cache in front', async () => {
+  it('keeps responses out of a cache in front', async () => {
     const folder = join(workspace.folder, 'nginx')
     const nginx = await startNginx(
       folder,
@@ -179,7 +179,7 @@ describe('NIXERY_POLICY', () => {
     }
   })
 
-  it('takes effect at once when the file changes, and stays when it is broken or gone', async () => {
+  it('takes effect at once when the file changes, and stays in use if the file is invalid or missing', async () => {
     await replaceFile(file, policy.replace('"public*"', '"public*", "private"'))
     await until(async () => (await pull('private', bob)).status === 200)
     await replaceFile(file, '[[rule]]\nwho = ["everybody"]\n')

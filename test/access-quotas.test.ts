@@ -72,7 +72,7 @@ describe('quotas of a policy', () => {
     assert.equal(others.headers.get('ratelimit-limit'), null)
   })
 
-  it('of the file go before those of the settings, for anonymous clients too', async () => {
+  it('of the file take precedence over those of the settings, also for anonymous clients', async () => {
     const statuses = await Promise.all(
       Array.from({ length: 20 }, async () => (await pull('b', {}, '192.0.2.3')).status),
     )

@@ -119,7 +119,7 @@ describe('rules about recipes of the operator', () => {
     assert.equal((await pull('recipe/web/forbidden', 'bob')).status, 403)
   })
 
-  it('deny a recipe that has a denied package, by name and by digest', async () => {
+  it('deny a recipe with a denied package, by name and by digest', async () => {
     for (const name of ['recipe/bad', 'recipe/via', 'recipe/inset', 'recipe/bad/public']) {
       const { status, text } = await pull(name, 'alice')
       assert.equal(status, 403, name)

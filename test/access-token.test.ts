@@ -93,7 +93,7 @@ describe('NIXERY_AUTH=token', () => {
     assert.equal((await get('/healthz')).status, 200)
   })
 
-  it('gives the anonymous a token, with which they pull what everyone may', async () => {
+  it('issues anonymous tokens, with which public images can be pulled', async () => {
     const response = await get(`/token?service=nixery&scope=${scopeOf('public')}&scope=${scopeOf('private')}`)
     assert.equal(response.headers.get('cache-control'), 'no-store')
     const answer = await answerOf(response)
@@ -109,7 +109,7 @@ describe('NIXERY_AUTH=token', () => {
     ])
   })
 
-  it('gives users tokens for the repositories that they ask for, whatever the spelling', async () => {
+  it('issues tokens for the requested repositories, in any spelling', async () => {
     const token = await tokenFor('private/other', basic('alice', 'right'))
     for (const name of ['private/other', 'other/private']) assert.equal((await pull(name, token)).status, 200)
     const weak = await pull('private', token)
@@ -125,7 +125,7 @@ describe('NIXERY_AUTH=token', () => {
     assert.equal((await get('/v2/private/manifests/latest', basic('alice', 'right'))).status, 200)
   })
 
-  it('gives tokens for a form, and refresh tokens until the password changes', async () => {
+  it('issues tokens for a form, and refresh tokens until the password changes', async () => {
     const form = { grant_type: 'password', username: 'bob', password: 'his', service: 'nixery' }
     const asked = { ...form, scope: `${scopeOf('private')} ${scopeOf('other')}`, access_type: 'offline' }
     const { access_token: token, refresh_token: refresh = '', scope } = await answerOf(await post(asked))
@@ -145,7 +145,7 @@ describe('NIXERY_AUTH=token', () => {
     )
   })
 
-  it('refuses wrong credentials, and forms that make no sense', async () => {
+  it('refuses wrong credentials, and invalid forms', async () => {
     for (const response of [
       await get('/token', basic('alice', 'wrong')),
       await get('/token', basic('mallory', 'right')),
@@ -166,7 +166,7 @@ describe('NIXERY_AUTH=token', () => {
     assert.ok(!JSON.stringify(server.log).includes('alice:wrong'))
   })
 
-  it('decides at each request: a change of the rules, or a revoked key, counts for tokens that are out', async () => {
+  it('decides at each request: changed rules and revoked keys also apply to issued tokens', async () => {
     const catalog = await openSqliteCatalog(join(inFolder('data'), 'catalog.db'))
     const { key, id, hash } = makeApiKey()
     const now = Math.floor(Date.now() / 1000)
@@ -185,7 +185,7 @@ describe('NIXERY_AUTH=token', () => {
     await until(async () => (await pull('other', ofNobody)).status === 401, 'the old rules hold')
   })
 
-  it('keeps its key over a restart', async () => {
+  it('keeps its key across a restart', async () => {
     const token = await tokenFor('private', basic('alice', 'right'))
     assert.equal((await stat(join(inFolder('data'), 'token.key'))).mode & 0o777, 0o600)
     assert.equal(await server.stop(), 0)
@@ -193,7 +193,7 @@ describe('NIXERY_AUTH=token', () => {
     assert.equal((await pull('private', token)).status, 200)
   })
 
-  it('is what docker expects: without a login, and after one, which it keeps as a refresh token', async (test) => {
+  it('works with docker, without a login and after one, which it stores as a refresh token', async (test) => {
     const [programs] = await allPrograms()
     if (programs === undefined || 'missing' in programs) return test.skip('docker is not here')
     const folder = inFolder('docker')

@@ -74,7 +74,7 @@ describe('the admin page', () => {
   })
   after(() => workspace.dispose())
 
-  it('is for those who may, and changes keys for those only who may do that', async () => {
+  it('is only for permitted users, and changes keys only for those who may do that', async () => {
     assert.equal((await get('/admin', {})).status, 401)
     assert.equal((await get('/admin', basic('alice'))).status, 403)
     const { page, browser } = await enter('watcher')
@@ -92,7 +92,7 @@ describe('the admin page', () => {
     assert.doesNotMatch(home.text, /href="\/admin"/)
   })
 
-  it('shows the store, what cleaning up would remove, quotas and what was used of them', async () => {
+  it('shows the store, what cleaning up would remove, quotas and their usage', async () => {
     let text = ''
     await until(async () => {
       text = tight(await (await get('/admin', basic('root'))).text())
@@ -113,7 +113,7 @@ describe('the admin page', () => {
     assert.equal(forged.status, 400)
   })
 
-  it('makes a key that is shown once, and revokes it, by its own forms alone', async () => {
+  it('creates a key that is shown once, and revokes it, only by its own forms', async () => {
     const { page, browser } = await enter('root')
     const csrf = tokenIn(page)
     for (const wrong of ['', 'x', tokenIn((await enter('root')).page)]) {
@@ -122,7 +122,7 @@ describe('the admin page', () => {
     }
     const bad = await browser.visit(at('/admin/keys'), { csrf, name: '<a:b>', groups: 'ci', expires: '1d' })
     assert.equal(bad.status, 400)
-    assert.match(bad.text, /role="alert"[^>]*>&quot;&lt;a:b&gt;&quot; is not a name/)
+    assert.match(bad.text, /role="alert"[^>]*>&quot;&lt;a:b&gt;&quot; is not a valid name/)
     assert.match(bad.text, /value="&lt;a:b&gt;"/)
     const made = await browser.visit(at('/admin/keys'), {
       csrf,

@@ -186,7 +186,7 @@ describe('the architecture', () => {
   const modules = new Map([...all].filter(([path]) => path.startsWith('src/')))
   const { dependencies, optionalDependencies } = JSON.parse(textOf('package.json')) as Record<string, object>
 
-  it('is as the tables have it', () => {
+  it('is as documented in the tables', () => {
     assert.deepEqual(violations(modules, Object.keys({ ...dependencies, ...optionalDependencies })), [])
   })
 

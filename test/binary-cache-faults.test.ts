@@ -43,7 +43,7 @@ describe('images from binary caches that fail', () => {
     (honest: Buffer): Reply => ({ body: honest.toString().replace(from, to) })
   const narinfo = /narinfo$/
   const lies: [what: string, pattern: RegExp, lie: Lie, told: RegExp][] = [
-    ['changes a byte of a NAR', /nar\//, flipped, /does not give \/nix\/store\//],
+    ['changes a byte of a NAR', /nar\//, flipped, /did not deliver \/nix\/store\//],
     [
       'cuts NARs',
       /nar\//,
@@ -54,9 +54,9 @@ describe('images from binary caches that fail', () => {
       'goes away half-way, again and again',
       /nar\//,
       (honest) => ({ body: honest, cut: true }),
-      /does not give/,
+      /did not deliver/,
     ],
-    ['answers with a page', /nar\//, () => ({ body: '<html>Sign in</html>' }), /does not give/],
+    ['answers with a page', /nar\//, () => ({ body: '<html>Sign in</html>' }), /did not deliver/],
     [
       'has another key',
       narinfo,
@@ -67,23 +67,23 @@ describe('images from binary caches that fail', () => {
       'answers narinfos with a page',
       narinfo,
       () => ({ body: '<html>Sign in</html>' }),
-      /it gives no narinfo/,
+      /it returned an invalid narinfo/,
     ],
     [
       'is of another store',
       /nix-cache-info/,
       changed(/^StoreDir: .*$/m, 'StoreDir: /x'),
-      /is of another store/,
+      /its store is not \/nix\/store/,
     ],
     [
       'signs something else',
       narinfo,
       changed(/^NarSize: /m, 'NarSize: 9'),
-      /not a trusted key, or not rightly/,
+      /not a trusted key, or the signature is wrong/,
     ],
-    ['hangs', narinfo, () => new Promise(() => {}), /nothing came/],
+    ['hangs', narinfo, () => new Promise(() => {}), /no data for/],
   ]
-  it('come from another cache when one lies or fails', async () => {
+  it('come from another cache if one lies or fails', async () => {
     for (const [what, pattern, lie, told] of lies) {
       const url = await images.liar(pattern, lie)
       const { events, digests } = await images.made(['apart'], caches(`${url}?priority=1 ${images.url}/zstd`))
@@ -95,7 +95,7 @@ describe('images from binary caches that fail', () => {
   })
 
   for (const [what, pattern, lie, told] of lies.slice(0, 2)) {
-    it(`are refused when the only cache ${what}, and nothing wrong is kept`, async () => {
+    it(`are refused when the only cache ${what}, and nothing invalid is stored`, async () => {
       const { worker, data } = await images.open(caches(await images.liar(pattern, lie)))
       try {
         await assert.rejects(digestOf(worker, 'apart'), (error) => {
@@ -112,10 +112,10 @@ describe('images from binary caches that fail', () => {
     })
   }
 
-  it('tell of a failure once, also when a cache is asked again for what it said long ago', async () => {
+  it('report a failure once, also for a repeated request of an expired response', async () => {
     const folder = join(images.workspace.folder, 'told-once')
     const url = await images.liar(/nar\//, flipped)
-    await assert.rejects(images.made(['apart'], caches(url), folder), /does not give/)
+    await assert.rejects(images.made(['apart'], caches(url), folder), /did not deliver/)
     const settings = caches(`${url}?priority=1 ${images.url}/zstd`)
     const { events, digests } = await images.made(['apart'], settings, folder)
     assert.deepEqual(digests, [ofApart])
@@ -124,7 +124,7 @@ describe('images from binary caches that fail', () => {
     assert.deepEqual([...new Set(failures)], failures)
   })
 
-  it('come although every answer is late, and every connection breaks', async () => {
+  it('arrive although every response is late and every connection breaks', async () => {
     const url = await images.liar(/./, async (honest, nth, range) => {
       await sleep(20)
       const isNar = honest.subarray(0, 5).toString() !== 'Store'
@@ -187,7 +187,7 @@ describe('images from binary caches that fail', () => {
     }
   })
 
-  it('come after a server was killed while it downloaded', async () => {
+  it('arrive after a server was killed during the download', async () => {
     let hold = true
     const reached = Promise.withResolvers<void>()
     const url = await images.liar(/nar\//, async (bytes) => {

@@ -48,7 +48,7 @@ async function sources(): Promise<Record<string, string>> {
 }
 
 describe('images from binary caches on a machine without a Nix store', () => {
-  it('are served by an ordinary user, whatever the package set comes from', async (test) => {
+  it('are served by an ordinary user, for any package source', async (test) => {
     if (process.getuid?.() !== 0) return test.skip('hiding the store needs root')
     const { failed } = await execa(ofNobody[0] ?? '', [...ofNobody.slice(1), launcher, '--help'], {
       reject: false,
@@ -139,7 +139,7 @@ describe('images from binary caches on a machine with a Nix store', () => {
     await server.stop()
   })
 
-  it('are planned when Nix has to build them, of which the derivations are not in the store yet', async () => {
+  it('are planned if Nix must build them and their derivations are not in the store yet', async () => {
     const { workspace, url } = images
     const set = await workspace.packageSet('fresh = run "fresh" "echo > $out";')
     const env = { NIXERY_TRUSTED_KEYS: images.key.text, ...auto(`${url}/zstd`) }

@@ -32,8 +32,8 @@ after(() => images.dispose())
 /** What every image of the demo set has, and `shell`. */
 const usual = ['cacert', 'iana-etc', 'bashInteractive', 'coreutils', 'moreutils', 'nano']
 
-describe('images straight from binary caches', () => {
-  it('are those that the store gives: several packages, both platforms', async () => {
+describe('images directly from binary caches', () => {
+  it('are the same as from the store: several packages, both platforms', async () => {
     const paths = await built(demo, [...usual, 'jq', 'hello'])
     paths.push(...(await built(demo, ['hello', 'cacert', 'iana-etc'], 'aarch64-linux')))
     await makeCache(join(images.root, 'demo'), paths, { compression: 'zstd', secret: images.key.secret })
@@ -45,7 +45,7 @@ describe('images straight from binary caches', () => {
     assert.deepEqual(origins(fromCache.events), ['caches', 'caches', 'caches'])
   })
 
-  it('need no path in the store, whatever compresses them; what is known is not asked for again', async () => {
+  it('need no path in the store, for any compression; known paths are not requested again', async () => {
     const paths = await built(images.set, ['odd', 'apart'])
     const { stdout } = await nix('nix-store', ['--query', '--requisites', ...paths])
     const fromStore = await images.made(['odd', 'apart'], {})
@@ -65,7 +65,7 @@ describe('images straight from binary caches', () => {
     assert.ok(paths.every((path) => !existsSync(path)))
   })
 
-  it('are downloaded before all narinfos have come, and linked before all layers are packed', async () => {
+  it('are downloaded before all narinfos have arrived, and linked before all layers are packed', async () => {
     const folder = join(images.root, 'zstd')
     const names = (await readdir(folder)).filter((name) => name.endsWith('.narinfo'))
     const infos = await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')))
@@ -90,14 +90,14 @@ describe('images straight from binary caches', () => {
     }
   })
 
-  it('in auto come from the store where they are there, else from a cache, else from Nix', async () => {
+  it('with auto come from the store if it has them, otherwise from a cache, otherwise from Nix', async () => {
     const first = await images.made(['odd', 'lonely'], auto(`${images.url}/xz`))
     assert.deepEqual(origins(first.events), ['caches', 'nix'])
     const second = await images.made(['lonely'], auto(`${images.url}/xz`))
     assert.deepEqual(origins(second.events), ['nix'])
   })
 
-  it('of packages that are known read nothing of them, from the store either', async () => {
+  it('of known packages read nothing from the store', async () => {
     const settings = {
       NIXERY_PKGS_PATH: images.set,
       NIXERY_DATA: join(images.workspace.folder, 'of-the-store'),
@@ -128,7 +128,7 @@ describe('images straight from binary caches', () => {
     }
   })
 
-  it('are refused in words where no cache has them', async () => {
+  it('are refused with a message if no cache has them', async () => {
     await assert.rejects(images.made(['lonely'], caches(`${images.url}/xz`)), (error) => {
       assert.ok(hasCode(error, 'BUILD_FAILED'))
       assert.match(
@@ -139,7 +139,7 @@ describe('images straight from binary caches', () => {
     })
   })
 
-  it('come from a cache that wants a bearer token, and a redirect leads to another host without it', async () => {
+  it('come from a cache that requires a bearer token, which is not sent to another host after a redirect', async () => {
     const { workspace, root, url } = images
     const token = 'Bearer secret-of-the-cache'
     const guarded = await serveByNginx(
@@ -154,7 +154,7 @@ describe('images straight from binary caches', () => {
       const refused = images.made(['apart'], caches(`${guarded.url}/zstd`))
       await assert.rejects(
         refused,
-        /answers 401: it wants credentials, see netrc-file .* and NIXERY_CACHE_TOKENS/,
+        /answers 401: it requires credentials, see netrc-file .* and NIXERY_CACHE_TOKENS/,
       )
       const settings = {
         ...caches(`${guarded.url}/zstd`),

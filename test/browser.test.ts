@@ -112,7 +112,7 @@ describe('the pages in a browser', { skip: noBrowser ?? false }, () => {
     await context.close()
   })
 
-  it('do the same without a script', async () => {
+  it('work without JavaScript', async () => {
     const { context, page } = await openView(browser, {
       width: 360,
       colorScheme: 'dark',
@@ -136,7 +136,7 @@ describe('the pages in a browser', { skip: noBrowser ?? false }, () => {
   for (const view of views) {
     const { width, colorScheme, scripts } = view
     const name = `${width} pixels, ${colorScheme}, ${scripts === 'on' ? 'with' : 'without'} a script`
-    it(`are accessible, and keep to their policy: ${name}`, async () => {
+    it(`are accessible, and comply with their policy: ${name}`, async () => {
       const { context, page, complaints } = await openView(browser, view)
       await page.goto(at('/'))
       const build = await page.locator('a[href^="/builds/"]').first().getAttribute('href')

@@ -39,7 +39,7 @@ const sha256 = async (text: string) =>
   `sha256:${(await execa('sha256sum', { input: text })).stdout.split(' ')[0] ?? ''}`
 
 describe('nixery build', () => {
-  it('writes what the registry serves, to the byte, and each finds it ready after the other', async () => {
+  it("writes the registry's bytes, and each reuses the other's image", async () => {
     const forms = [
       `docker-archive:${inFolder('d.tar')}`,
       `oci-archive:${inFolder('o.tar')}`,
@@ -90,7 +90,7 @@ describe('nixery build', () => {
     )
   })
 
-  it('writes the same bytes again, from another store too, and to standard output', async () => {
+  it('writes the same bytes each time, also from another store, and to standard output', async () => {
     for (const form of ['docker-archive', 'oci-archive']) {
       const file = inFolder(`again-${form}`)
       await nixery('same', ['build', 'shell/hello', '-o', `${form}:${file}`])
@@ -104,7 +104,7 @@ describe('nixery build', () => {
     }
   })
 
-  it('writes what podman loads and runs, under its name', async () => {
+  it('writes an archive that podman loads and runs, under its name', async () => {
     const podman = await openPodman(inFolder('podman'))
     try {
       const file = inFolder('podman.tar')
@@ -135,14 +135,14 @@ describe('nixery build', () => {
     assert.equal((await execa('chroot', [inFolder('bundle/rootfs'), '/bin/jq', '-n', '6*7'])).stdout, '42')
   })
 
-  it('builds for the server alone, without an output', async () => {
+  it('builds only for the server if there is no output', async () => {
     const run = await nixery('same', ['build', 'shell/hello', '--json'])
     const result = JSON.parse(run.stdout) as Result & { output?: string }
     assert.equal(result.output, undefined)
     assert.ok(result.size > 0)
   })
 
-  it('says what happens in lines, which act on no terminal, or in JSON', async () => {
+  it('reports progress in lines that are safe for terminals, or in JSON', async () => {
     const set = await workspace.packageSet(
       `loud = run "loud" "printf '\\\\033[31mred\\\\007\\\\n' >&2; mkdir -p $out/bin; echo > $out/bin/loud";`,
     )
@@ -165,7 +165,7 @@ describe('nixery build', () => {
     assert.deepEqual((error['detail'] as { missing: string[] }).missing, ['lout'])
   })
 
-  it('shows one line that changes on a terminal, without colour if that is wished', async () => {
+  it('shows a changing line on a terminal, without color if requested', async () => {
     const env = {
       TERM: 'xterm',
       CI: undefined,
@@ -192,8 +192,8 @@ describe('nixery build', () => {
   })
 })
 
-describe('an output that is there', () => {
-  it('is replaced as a whole, or left alone if it is another’s', async () => {
+describe('an existing output', () => {
+  it('is replaced as a whole, or not changed if it is something else', async () => {
     const file = inFolder('old.tar')
     await writeFile(file, 'old')
     assert.equal((await nixery('same', ['build', 'hello', '-o', `oci-archive:${file}`])).exitCode, 0)
@@ -207,7 +207,7 @@ describe('an output that is there', () => {
     assert.ok((await stat('/dev/null')).isCharacterDevice())
   })
 
-  it('is not touched before the image is there', async () => {
+  it('is not changed before the image exists', async () => {
     const file = inFolder('kept.tar')
     await writeFile(file, 'old')
     assert.equal((await nixery('same', ['build', 'nope', '-o', `oci-archive:${file}`])).exitCode, 3)

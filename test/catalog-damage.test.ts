@@ -105,7 +105,7 @@ describe('a damaged catalog', () => {
     })
   }
 
-  it('does not know a row that says what cannot be, knows the others, and takes it when it is written again', async () => {
+  it('ignores a row with invalid values, uses the others, and uses the row after it is written again', async () => {
     const one = digestOf('1')
     const path = `WHERE store_path = '${facts(1).storePath}'`
     const rows: [change: string, ask: (catalog: Catalog) => Promise<unknown>][] = [
@@ -148,7 +148,7 @@ describe('a damaged catalog', () => {
     }
   })
 
-  it('that two processes find so is moved aside by the first', async () => {
+  it('that two processes find damaged is moved aside by the first', async () => {
     const file = newFile()
     const [one, two] = [await openFile(file), await openFile(file)]
     await fill(one.catalog)

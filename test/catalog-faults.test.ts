@@ -46,7 +46,7 @@ const locks = {
 
 describe('a catalog that another process has locked', () => {
   for (const [what, how] of Object.entries(locks)) {
-    it(`${what}: remembers nothing wrong, and goes on when the lock is gone`, async () => {
+    it(`${what}: remembers nothing wrong, and continues when the lock is released`, async () => {
       const file = newFile()
       const first = await openFile(file)
       await fill(first.catalog)
@@ -101,7 +101,7 @@ describe('a catalog on a disk', () => {
     await handle.close()
     return () => rm(file)
   }
-  it('that is full is done without, and used again when there is room', async () => {
+  it('that is full is not used until there is space', async () => {
     const disk = await workspace.mountSmallDisk(4)
     const file = join(disk, 'catalog.db')
     const { catalog, warnings } = await openFile(file)
@@ -130,7 +130,7 @@ describe('a catalog on a disk', () => {
     await again.catalog.close()
   })
 
-  it('that is read-only is told when it is opened', async () => {
+  it('that is read-only is reported when it is opened', async () => {
     const disk = await workspace.mountSmallDisk(4)
     const first = await openFile(join(disk, 'catalog.db'))
     await first.catalog.close()

@@ -41,7 +41,7 @@ async function assertUsable(file: string, images: readonly string[] = []): Promi
 }
 
 describe('the first start of a catalog', () => {
-  it('leaves a usable file wherever it ends: before any of its statements', async () => {
+  it('leaves a usable file when it is killed before any of its statements', async () => {
     const file = newFile()
     const copies: string[] = []
     // What lies on the disk at that moment is what a killed process leaves behind.
@@ -65,7 +65,7 @@ describe('the first start of a catalog', () => {
     for (const copy of different.values()) await assertUsable(copy)
   })
 
-  it('is survived by the file when the process is killed', async () => {
+  it('leaves the file when it is killed', async () => {
     const file = newFile()
     const opener = await startOpener()
     // After half of the tables.
@@ -74,7 +74,7 @@ describe('the first start of a catalog', () => {
     await assertUsable(file)
   })
 
-  it('may be that of several processes at once', async (t) => {
+  it('may happen in several processes at once', async (t) => {
     const openers = await Promise.all(Array.from({ length: 4 }, startOpener))
     t.after(() => Promise.all(openers.map((opener) => opener.stop())))
     for (let round = 0; round < 4; round += 1) {

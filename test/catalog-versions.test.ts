@@ -89,7 +89,7 @@ const later = [
 for (const version of versions) {
   const { all, writes, tables } = versionOf(version)
   describe(`a catalog as in ${version}`, () => {
-    it('is used with all that it knows, and can be used by that version again', async () => {
+    it('is used completely, and can be used by that version again', async () => {
       const file = newFile()
       run(file, all)
       await use(file, assertKnown)
@@ -100,7 +100,7 @@ for (const version of versions) {
       await use(file, assertKnown)
     })
 
-    it('is completed if that version was killed while it made it', async () => {
+    it('is completed if that version was killed while it created it', async () => {
       // What is missing makes no difference where it is: a few such moments are enough.
       for (let count = 0; count < tables.length; count += 7) {
         const file = newFile()
@@ -112,7 +112,7 @@ for (const version of versions) {
       }
     })
 
-    it('can be one that this version has made', async () => {
+    it('can be one that this version has created', async () => {
       const file = newFile()
       await use(file, remember)
       const names = query(file, 'SELECT name FROM kysely_migration ORDER BY timestamp, name')
@@ -125,7 +125,7 @@ for (const version of versions) {
 }
 
 describe('a catalog of a later version', () => {
-  it('is used but for the rows that cannot be read, and nothing in it is lost', async () => {
+  it('is used except for unreadable rows, and loses nothing', async () => {
     const file = newFile()
     run(file, versionOf('catalog-2.sql').all)
     await use(file, assertKnown)

@@ -67,7 +67,7 @@ describe('client certificates', () => {
     assert.equal(await ask(alice, { authorization: 'Basic Ym9iOmI=' }), '["bob",[],"password"]')
   })
 
-  it('of another authority, without a name, or that sign themselves prove nothing', async () => {
+  it('are refused if they are from another authority, without a name, or self-signed', async () => {
     const foreign = await stranger.sign('mallory', '/CN=alice')
     assert.match(await ask(foreign), /^refused: the client certificate is not valid/)
     assert.match(await ask(await makeCertificate(workspace.folder, 'alice')), /^refused: .*not valid/)
@@ -75,7 +75,7 @@ describe('client certificates', () => {
     assert.match(await ask(await authority.sign('two', '/CN=alice/CN=root')), /^refused: .*or several/)
   })
 
-  it('are refused at the start when the authorities are no certificates', async () => {
+  it('are refused at startup if the authorities are not certificates', async () => {
     const own = await makeCertificate(workspace.folder, 'other')
     await assert.rejects(
       readTls({ ...own, clientCa: own.key }),

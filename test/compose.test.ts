@@ -83,14 +83,14 @@ describe('the Compose file', { timeout: 300_000 }, () => {
     }
   })
 
-  it('gives front ends and workers the same settings but for their roles', () => {
+  it('gives front ends and workers the same settings except their roles', () => {
     const [first, ...others] = programs
       .filter(([name]) => name !== 'server')
       .map(([, service]) => ({ ...settingsOf(service), NIXERY_ROLE: '' }))
     for (const other of others) assert.deepEqual(other, first)
   })
 
-  it('starts the program as its image does, with the rights that the image is tested with', () => {
+  it('starts the program like its image, with the permissions that the image is tested with', () => {
     const entryPoint = readFileSync(join(deploy, '..', 'packaging', 'entrypoint'), 'utf8')
     for (const [name, service] of programs) {
       assert.deepEqual(service.entrypoint, ['nixery-entrypoint'], name)
@@ -101,7 +101,7 @@ describe('the Compose file', { timeout: 300_000 }, () => {
     assert.ok(page.includes(`--name ${expanded(compose.services['server']?.image ?? '', {})} `))
   })
 
-  it('publishes the program alone, on the loopback interface', () => {
+  it('publishes only the program, on the loopback interface', () => {
     for (const [name, { ports = [] }] of Object.entries(compose.services)) {
       if (!['server', 'front-1', 'front-2'].includes(name)) assert.deepEqual(ports, [], name)
       for (const port of ports) assert.match(port, /^127\.0\.0\.1:/)

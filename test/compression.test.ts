@@ -81,7 +81,7 @@ describeEach('an image', ({ compressor: { engine, format } }) => {
     await execa('umoci', ['unpack', '--image', `${layout}:latest`, join(data, 'bundle')])
   })
 
-  it('is read in Docker’s form, whose types are fewer', async () => {
+  it('is read in Docker’s format, which has fewer types', async () => {
     const manifest = await manifestIn('docker')
     const folder = join(data, 'docker-form')
     await mkdir(folder)
@@ -109,7 +109,7 @@ describeEach('an image', ({ compressor: { engine, format } }) => {
 })
 
 describe('a compression', () => {
-  it('that was set before leaves blobs that are served, and only by their digests', async () => {
+  it('that was set before leaves blobs that are served only by their digests', async () => {
     const data = join(workspace.folder, 'changed')
     const serve = (engine: string) =>
       workspace.serve({

@@ -26,7 +26,7 @@ async function doctor(env: Options['env'] = {}) {
 }
 
 describe('nixery doctor', () => {
-  it('builds a derivation, and leaves no folders behind where nothing is wrong', async () => {
+  it('builds a derivation, and leaves no folders behind', async () => {
     const { run, findings, about } = await doctor()
     assert.equal(run.exitCode, 0, run.stderr)
     assert.ok(about('nix').some(({ message }) => message === 'Nix builds'))
@@ -89,7 +89,7 @@ describe('nixery doctor', () => {
     )
   })
 
-  it('says what is wrong, and how to fix it', async () => {
+  it('reports problems and how to fix them', async () => {
     const other = createServer((socket) => void socket.on('error', () => {}).end('not HTTP')).listen(
       0,
       '127.0.0.1',

@@ -15,7 +15,7 @@ function pathsIn(markdown: string): string[] {
 }
 
 describe('the documents', () => {
-  it('are up to date where they are generated from the settings and commands', async () => {
+  it('are up to date if they are generated from the settings and commands', async () => {
     for (const [file, page] of await generatedPages()) {
       assert.ok(
         (await readFile(file, 'utf8')) === page,
@@ -24,7 +24,7 @@ describe('the documents', () => {
     }
   })
 
-  it('name the commands and files that there are', async () => {
+  it('name existing commands and files', async () => {
     const readme = await readFile(join(root, 'README.md'), 'utf8')
     for (const words of ['npm run demo', 'npm test', './bin/nixery serve', 'NIXERY_PKGS_PATH']) {
       assert.ok(readme.includes(words), words)
@@ -32,7 +32,7 @@ describe('the documents', () => {
     for (const [, target = ''] of readme.matchAll(/\]\(([^)#:]+)\)/g)) await access(join(root, target))
   })
 
-  it('name tests that there are', async () => {
+  it('name existing tests', async () => {
     for (const page of ['migrating.md', 'clients.md']) {
       const text = await readFile(join(root, 'docs', page), 'utf8')
       for (const [, file = ''] of text.matchAll(/`((?:src|test)\/[^`]+\.ts)`/g))
@@ -40,7 +40,7 @@ describe('the documents', () => {
     }
   })
 
-  it('name the files and folders that there are', async () => {
+  it('name existing files and folders', async () => {
     for (const page of ['ARCHITECTURE.md', 'CONTRIBUTING.md']) {
       const named = pathsIn(await readFile(join(root, page), 'utf8'))
       assert.ok(named.length > 10, page)
@@ -51,7 +51,7 @@ describe('the documents', () => {
     }
   })
 
-  it('explain only messages that the program has', async () => {
+  it('explain only existing messages of the program', async () => {
     const page = await readFile(join(root, 'docs', 'troubleshooting.md'), 'utf8')
     const sources = await readdir(join(root, 'src'), { recursive: true })
     const texts = await Promise.all(
@@ -79,7 +79,7 @@ describe('the documents', () => {
 })
 
 describe('the lock files', () => {
-  it('name no registry, so that packages come from the one that npm is configured for', async () => {
+  it('contain no registry, so that packages come from the one that npm is configured for', async () => {
     for (const file of ['package-lock.json', 'test/support/helm-tools/package-lock.json']) {
       assert.doesNotMatch(await readFile(join(root, file), 'utf8'), /"resolved": "http/, file)
     }

@@ -64,7 +64,7 @@ describe('the exit code', () => {
     })
   }
 
-  it('is 6 for a full disk, on which nothing is left', async () => {
+  it('is 6 for a full disk, and leaves nothing behind', async () => {
     const disk = await workspace.mountSmallDisk(2)
     for (const form of ['docker-archive', 'oci']) {
       const run = await nixery(['build', 'large', '-o', `${form}:${disk}/x`])
@@ -74,7 +74,7 @@ describe('the exit code', () => {
     }
   })
 
-  it('is 6 for a reader that goes away', async () => {
+  it('is 6 for a reader that disconnects', async () => {
     const run = await execa(
       'bash',
       ['-c', `${launcher} build large -o oci-archive:- | head -c 1; echo \${PIPESTATUS[0]} >&2`],
@@ -115,7 +115,7 @@ describe('the exit code', () => {
     })
   }
 
-  it('is 130 also when it is ended while it writes', async () => {
+  it('is 130 also when it is interrupted while it writes', async () => {
     const pipe = inFolder('pipe')
     await execa('mkfifo', [pipe])
     const run = nixery(['build', 'large', '-o', `docker-archive:${pipe}`])
@@ -133,7 +133,7 @@ describe('the exit code', () => {
     assert.deepEqual([exitCode, /^\d+\.\d+\.\d+$/.test(stdout)], [0, true], stdout)
   })
 
-  it('is told of in the help', async () => {
+  it('is mentioned in the help', async () => {
     for (const command of [
       'build',
       'push',

@@ -24,7 +24,7 @@ const count = (server: ServerProcess, message: string) =>
 const hexOf = (digest: string) => digest.slice('sha256:'.length)
 
 describe('a package set', () => {
-  it('that is missing, broken, or no function is told to the one who pulls, and recovers', async () => {
+  it('that is missing, broken, or not a function is reported to the client, and recovers', async () => {
     const set = await workspace.packageSet('hello = script "hello" "echo hi";')
     const file = join(set, 'default.nix')
     const good = await readFile(file, 'utf8')
@@ -47,7 +47,7 @@ describe('a package set', () => {
     assert.equal((await ask(server, 'hello/manifests/latest')).response.status, 200)
   })
 
-  it('that changes gives the new packages, without a restart', async () => {
+  it('that changes provides the new packages without a restart', async () => {
     const set = await workspace.packageSet('hello = script "hello" "echo hi";')
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_PATH_STALE: '0' })
     const old = await ask(server, 'hello/manifests/latest')
@@ -58,7 +58,7 @@ describe('a package set', () => {
     assert.notEqual(changed.text, old.text)
   })
 
-  it('without certificates still gives images, and says so in the log', async () => {
+  it('without certificates still serves images, and reports it in the log', async () => {
     const set = await workspace.packageSet('hello = script "hello" "echo hi";')
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_PATH_STALE: '0' })
     assert.equal((await ask(server, 'hello/manifests/latest')).response.status, 200)
@@ -67,7 +67,7 @@ describe('a package set', () => {
 })
 
 describe('a package', () => {
-  it('that cannot be had is told with the reason, and forgets nothing wrong', async () => {
+  it('that is not available is reported with the reason', async () => {
     const set = await workspace.packageSet(`
       hello = script "hello" "echo hi";
       function = x: x;
@@ -104,7 +104,7 @@ describe('a package', () => {
     }
   })
 
-  it('whose builder prints control characters reaches neither client nor log raw', async () => {
+  it('whose builder prints control characters reaches neither client nor log unescaped', async () => {
     const set = await workspace.packageSet(String.raw`
       rude = run "rude" "printf '\\033[31mred\\007\\033]0;title\\007<b>bold</b>\\n'; exit 1";
     `)
@@ -116,7 +116,7 @@ describe('a package', () => {
 })
 
 describe('requests for one image', () => {
-  it('are one build, however many', async () => {
+  it('share one build, however many', async () => {
     const set = await workspace.packageSet(
       'slow = run "slow" "sleep 2; mkdir -p $out/bin; echo x > $out/bin/slow";',
     )
@@ -130,7 +130,7 @@ describe('requests for one image', () => {
     assert.equal(count(server, 'packages realised'), 1)
   })
 
-  it('do not lose their build when one of them leaves', async () => {
+  it('do not lose their build when one of them disconnects', async () => {
     const set = await workspace.packageSet(
       'slow = run "slow" "sleep 5; mkdir -p $out/bin; echo x > $out/bin/slow";',
     )
@@ -147,7 +147,7 @@ describe('requests for one image', () => {
     assert.equal(count(server, 'build started'), 1)
   })
 
-  it('that have all left before Nix realises end their build', async () => {
+  it('that have all disconnected before Nix realises end their build', async () => {
     const set = await workspace.packageSet('slow = import (run "slow.nix" "sleep 4; echo 1 > $out");')
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set })
     const leaving = new AbortController()
@@ -166,7 +166,7 @@ describe('the store', () => {
     'big = run "big" "mkdir -p $out/bin; head -c 8000000 /dev/urandom > $out/bin/big";\n' +
     'small = script "small" "echo hi";'
 
-  it('that is full fails the pull, leaves nothing half, and goes on when there is room', async () => {
+  it('that is full fails the pull, leaves nothing incomplete, and works again when there is space', async () => {
     const disk = await workspace.mountSmallDisk(4)
     const set = await workspace.packageSet(program)
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set, STORAGE_PATH: join(disk, 'store') })
@@ -194,7 +194,7 @@ describe('the store', () => {
     assert.equal((await ask(server, 'small/manifests/latest')).response.status, 200)
   })
 
-  it('never gives a blob that is missing or truncated, and makes it again', async () => {
+  it('never serves a missing or truncated blob, and recreates it', async () => {
     const store = join(workspace.folder, 'damaged')
     const set = await workspace.packageSet(program)
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set, STORAGE_PATH: store })
@@ -220,7 +220,7 @@ describe('the store', () => {
     }
   })
 
-  it('never gives a damaged blob as good when the catalog is lost', async () => {
+  it('never serves a damaged blob if the catalog is lost', async () => {
     const store = join(workspace.folder, 'rotten')
     const set = await workspace.packageSet(program)
     const first = await workspace.serve({ NIXERY_PKGS_PATH: set, STORAGE_PATH: store })

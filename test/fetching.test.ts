@@ -55,7 +55,7 @@ const untilSays = (server: ServerProcess, text: RegExp) =>
   until(() => says(server, text), `it does not say ${text}`)
 
 describe('fetching the package set', () => {
-  it('begins at start; waiting clients learn of it, and the server is not ready', async () => {
+  it('starts at startup; waiting clients are informed, and the server is not ready', async () => {
     const forge = await openSlowForge()
     const server = await workspace.serve({
       NIXERY_CHANNEL: 'stable',

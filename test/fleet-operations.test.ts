@@ -45,7 +45,7 @@ describe('operating servers that share a database', { skip: noPostgres, timeout:
   const status = async () => JSON.parse((await nixery('status', '--json')).stdout) as Status
   const pull = (name: string) => ask(front, `${name}/manifests/latest`)
 
-  it('a worker with other settings takes no builds, and says why', async () => {
+  it('a worker with other settings takes no builds, and reports why', async () => {
     assert.equal(
       said(
         [second],
@@ -99,7 +99,7 @@ describe('operating servers that share a database', { skip: noPostgres, timeout:
     assert.match(unknown.stderr, /there is no process or host "nowhere"/)
   })
 
-  it('the password of the database is told to nobody', async () => {
+  it('the password of the database is never shown', async () => {
     const failing = await execa(launcher, ['status'], {
       env: { NIXERY_DATABASE_URL: `postgresql://u:${password}@127.0.0.1:1/none` },
       reject: false,

@@ -52,7 +52,7 @@ describe('two front ends and two workers', { skip: noPostgres, timeout: 800_000 
     assert.equal(said(fronts, /^build started$/), 0)
   })
 
-  it('hear of everything over one connection to the database each', async () => {
+  it('use one connection to the database each for all notifications', async () => {
     const { postgres, url } = world.fleet
     const listening = `select count(*)::int from pg_stat_activity
       where datname = current_database() and (query like 'listen %' or query = 'select 1')`
@@ -85,7 +85,7 @@ describe('two front ends and two workers', { skip: noPostgres, timeout: 800_000 
     assert.match(await search.text(), /no search.*NIXERY_ROLE=all/)
   })
 
-  it('take over the build of a worker that was killed, and of one that stops', async () => {
+  it('take over the builds of killed and stopped workers', async () => {
     const retry = await pull(fronts[1], 'slow')
     assert.equal(retry.response.status, 429, retry.text)
     const page = /<(\/builds\/[0-9a-f-]+)>/.exec(retry.response.headers.get('link') ?? '')?.[1]
@@ -101,7 +101,7 @@ describe('two front ends and two workers', { skip: noPostgres, timeout: 800_000 
 
     const killedAt = performance.now()
     const replaced = first.replace('SIGKILL')
-    await onPage(/another one goes on/)
+    await onPage(/another one continues/)
     assert.ok(performance.now() - killedAt < 15_000)
     await replaced
     await Promise.all(workers.filter((worker) => worker !== first).map((worker) => worker.replace('SIGTERM')))
@@ -111,7 +111,7 @@ describe('two front ends and two workers', { skip: noPostgres, timeout: 800_000 
     assert.equal(digestOf(one.response), digestOf(two.response))
   })
 
-  it('serve what they know while the database is away, and go on when it is back', async () => {
+  it('serve known images while the database is down, and continue when it is back', async () => {
     const { postgres } = world.fleet
     await postgres.stop('SIGKILL')
     assert.equal((await pull(fronts[0], 'slow')).response.status, 200)
@@ -124,7 +124,7 @@ describe('two front ends and two workers', { skip: noPostgres, timeout: 800_000 
   })
 
   // The short form of `npm run fleet`.
-  it('serve the right bytes, soon, whatever breaks', async (t) => {
+  it('serve the right bytes soon, whatever fails', async (t) => {
     const seed = Number(process.env['NIXERY_TEST_SEED'] ?? Date.now() % 1e9)
     t.diagnostic(`seed ${seed}`)
     const say = (line: string) => t.diagnostic(line)
@@ -134,7 +134,7 @@ describe('two front ends and two workers', { skip: noPostgres, timeout: 800_000 
     await runFleetFaults(world, { random, faults, limit: 120_000, say })
   })
 
-  it('serve what they know without a worker', async () => {
+  it('serve known images without a worker', async () => {
     await Promise.all(workers.map((worker) => worker.stop()))
     assert.equal((await pull(fronts[0], 'p0')).response.status, 200)
     assert.equal((await fetch(`http://${fronts[0].address}/readyz`)).status, 200)

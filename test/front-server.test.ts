@@ -95,7 +95,7 @@ describe('nginx in front', () => {
     assert.equal((await get({ headers: { Range: `bytes=${blob.size}-` } })).status, 416)
   })
 
-  it('leaves to the registry what is no body', async () => {
+  it('leaves responses without a body to the registry', async () => {
     const head = await get({ method: 'HEAD' })
     assert.equal(head.headers.get('Content-Length'), String(blob.size))
     assert.equal(head.headers.get('Docker-Content-Digest'), blob.digest)
@@ -105,7 +105,7 @@ describe('nginx in front', () => {
     assert.equal((json as { errors: { code: string }[] }).errors[0]?.code, 'BLOB_UNKNOWN')
   })
 
-  it('serves the files under no address of their own', async () => {
+  it('serves the files under no path of their own', async () => {
     const hex = hexOf(parseDigest(blob.digest))
     assert.equal((await fetch(`http://${address}/blobs/${hex}`)).status, 404)
   })

@@ -79,7 +79,7 @@ describe('the Helm chart', { timeout: 300_000 }, () => {
     await helm.run('lint', '--strict', chart, ...required)
   })
 
-  it('makes objects that Kubernetes accepts', async () => {
+  it('renders objects that Kubernetes accepts', async () => {
     const few = await render()
     const many = await render(...everything)
     for (const object of [...few, ...many]) await helm.validate(object)
@@ -112,7 +112,7 @@ describe('the Helm chart', { timeout: 300_000 }, () => {
     }
   })
 
-  it('gives the server settings that it knows, numbers as they are', async () => {
+  it('passes known settings to the server, with numbers unchanged', async () => {
     const { data } = await one<ConfigMap>('ConfigMap', '--set', 'settings.NIX_TIMEOUT=1000000')
     assert.equal(data['NIX_TIMEOUT'], '1000000')
     assert.deepEqual(
@@ -121,7 +121,7 @@ describe('the Helm chart', { timeout: 300_000 }, () => {
     )
   })
 
-  it('selects the pods of the server alone, and replaces them when settings change', async () => {
+  it('selects only the pods of the server, and replaces them when settings change', async () => {
     const pods = await one<KubernetesObject & Labelled>('Pod')
     const [old, changed] = [
       await one<Deployment>('Deployment'),
@@ -134,7 +134,7 @@ describe('the Helm chart', { timeout: 300_000 }, () => {
     assert.notDeepEqual(old.spec.template.metadata.annotations, changed.spec.template.metadata.annotations)
   })
 
-  it('gives the server the rights that its image is tested with', async () => {
+  it('grants the server the permissions that its image is tested with', async () => {
     const { spec } = await one<Deployment>('Deployment')
     const rights = spec.template.spec.containers[0]?.securityContext.capabilities
     assert.deepEqual(rights, { drop: ['ALL'], add: capabilities })

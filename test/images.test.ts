@@ -67,7 +67,7 @@ describe('an image', () => {
     assert.deepEqual(lines.slice(7), ['65534', '/', '5.'])
   })
 
-  it('has GNU’s programs where busybox has the same, in whatever order they are named', async () => {
+  it('has GNU’s programs instead of busybox’s, in any order of the names', async () => {
     const links = await linksOf(server, 'shell/busybox/curl')
     for (const program of ['ls', 'cat', 'env', 'date']) {
       assert.match(links.get(`usr/bin/${program}`) ?? '', /^coreutils-/, program)
@@ -155,14 +155,14 @@ describe('an image', () => {
 
 describe('the digest of an image', () => {
   const name = 'shell/git/jq'
-  it('is the same for another order of its packages, and other letters', async () => {
+  it('does not depend on the order and case of its packages', async () => {
     const digest = await digestOfName(server, name)
     assert.equal(await digestOfName(server, 'shell/jq/git'), digest)
     assert.equal(await digestOfName(server, 'amd64/shell/jq/git/git'), digest)
     assert.equal(await digestOfName(server, 'shell/jq/Git'), digest)
   })
 
-  it('is another for another platform, and without a shell', async () => {
+  it('differs for another platform, and without a shell', async () => {
     const digests = await Promise.all(
       ['jq', 'shell/jq', 'arm64/jq'].map((each) => digestOfName(server, each)),
     )
@@ -174,7 +174,7 @@ describe('the digest of an image', () => {
     assert.equal(await digestOfName(second, name), await digestOfName(server, name))
   })
 
-  it('is the same over a restart, with the catalog kept, emptied, or the store emptied', async () => {
+  it('is the same after a restart, with the catalog kept, emptied, or the store emptied', async () => {
     const data = join(workspace.folder, 'restarted')
     const kept = { ...environment, NIXERY_DATA: data, STORAGE_PATH: join(data, 'store') }
     const digest = await digestOfName(server, name)
@@ -197,7 +197,7 @@ describe('the digest of an image', () => {
     }
   }
 
-  it('is made without Nix when its packages are known', async () => {
+  it('is built without Nix if its packages are known', async () => {
     const data = join(workspace.folder, 'known')
     const kept = { ...environment, NIXERY_DATA: data, STORAGE_PATH: join(data, 'store') }
     const first = await workspace.serve(kept)

@@ -22,7 +22,7 @@ const packages = `
 `
 
 describe('known images and layers', () => {
-  it('are combined to a new image without starting a process', async () => {
+  it('are combined into a new image without starting a process', async () => {
     const { pull, packed, events } = await openWorker(await packageSet(packages), {
       NIXERY_STRATEGY: 'stable',
     })
@@ -102,7 +102,7 @@ describe('known images and layers', () => {
     assert.deepEqual(await nixStarted(), [])
   })
 
-  it('are not used for a path that was built again with different bytes', async () => {
+  it('are not used for a path that was rebuilt with different bytes', async () => {
     const set = await packageSet(
       'other = script "other" "x"; odd = run "odd" "mkdir -p $out; head -c 5000 /dev/urandom > $out/odd";',
     )
@@ -166,7 +166,7 @@ async function storePathsOf(
 }
 
 describe('a build that another worker has taken over', () => {
-  it('records no image, and what it has packed is used by the next one', async () => {
+  it('records no image, and its packed layers are reused by the next one', async () => {
     let isTaken = true
     const fence = async () => {
       await Promise.resolve()

@@ -119,7 +119,7 @@ describe('sixty thousand requests at once on one connection', () => {
   })
 })
 
-it('with few files to open, known and new images are answered beside a thousand idle connections', async () => {
+it('with few open files, known and new images are served next to a thousand idle connections', async () => {
   const set = await workspace.packageSet('hello = script "hello" "echo hi"; other = script "other" "";')
   const server = await workspace.serve({ NIXERY_PKGS_PATH: set }, ['prlimit', '--nofile=256:256'])
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })

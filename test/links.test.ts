@@ -68,7 +68,7 @@ const inCatalog = (statement: string) => {
   }
 }
 
-it('what the tree of links adds to an image is the same whatever is known, and is known without a store path', async () => {
+it('the additions of the tree of links do not depend on what is cached, and need no store path', async () => {
   const first = await pulled('one/two/zones')
   assert.ok(first.env.includes('TZDIR=/usr/share/zoneinfo'), first.env.join(' '))
   const ours = first.warnings.filter((one) => !one.startsWith('the package set has no'))
@@ -94,7 +94,7 @@ it('what the tree of links adds to an image is the same whatever is known, and i
   }
 })
 
-it('a file that no layer can hold is refused, and named', async () => {
+it('a file that no layer can contain is refused, and named', async () => {
   await assert.rejects(
     pulled('hidden'),
     /an image cannot contain "\/nix\/store\/\S+-hidden\/data\/\.wh\.keep"/,

@@ -23,13 +23,13 @@ describe('monitoring with Prometheus', { skip }, () => {
   })
   after(() => workspace.dispose())
 
-  it('has alerts that promtool finds right', async () => {
+  it('has alerts that promtool accepts', async () => {
     const cwd = join(deploy, 'prometheus')
     await execa('promtool', ['check', 'rules', 'nixery.rules.yml'], { cwd })
     await execa('promtool', ['test', 'rules', 'nixery.rules.test.yml'], { cwd })
   })
 
-  it('has an answer to every query of the dashboard', async () => {
+  it('has data for every query of the dashboard', async () => {
     const set = await workspace.packageSet('hello = script "hello" "echo hi";')
     const environment = {
       NIXERY_PKGS_PATH: set,

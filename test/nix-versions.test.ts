@@ -32,7 +32,7 @@ describe(
       await bench.close()
     })
 
-    it('give the same names the same meaning, and make the same of it', async () => {
+    it('interpret names equally, and build the same images', async () => {
       const set = await bench.set(`
       libc = run "libc-2.36" "echo libc > $out";
       app = run "app-1" "/bin/mkdir -p $out/bin; echo \${libc} $out > $out/bin/app; /bin/chmod +x $out/bin/app; /bin/ln -s bin/app $out/link";

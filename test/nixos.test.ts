@@ -95,7 +95,7 @@ describe('the NixOS module', () => {
     )
   })
 
-  it('gives the rights and files that the settings need', () => {
+  it('grants the permissions and files that the settings need', () => {
     const { environment, serviceConfig } = systems.given.systemd.services.nixery
     assert.deepEqual(serviceConfig['LoadCredential'], ['NIXERY_TLS_KEY:/run/keys/tls'])
     assert.equal(environment['NIXERY_TLS_KEY'], '%d/NIXERY_TLS_KEY')
@@ -122,7 +122,7 @@ describe('the flake', () => {
   })
 })
 
-describe('what the documents say of the systemd unit', () => {
+describe('the documentation of the systemd unit', () => {
   // Otherwise commands beside the server work on folders of their own.
   it('has the folders of the unit in the file that commands read', async () => {
     const unit = await readFile(join(root, 'packaging/nixery.service'), 'utf8')

@@ -27,7 +27,7 @@ const program = `
   endless = run "endless" "sleep ${seconds}";
 `
 
-describe('those who run the server', () => {
+describe('the operators of the server', () => {
   let server: ServerProcess
   let disk: string
   let collector: Awaited<ReturnType<typeof openCollector>>
@@ -43,7 +43,7 @@ describe('those who run the server', () => {
   })
   after(() => collector.close())
 
-  it('learn whether it is alive and ready, and may only read', async () => {
+  it('can read whether it is alive and ready', async () => {
     for (const path of ['/healthz', '/readyz', '/metrics']) {
       assert.equal((await get(server, path)).status, 200)
       const head = await get(server, path, { method: 'HEAD' })
@@ -66,7 +66,7 @@ describe('those who run the server', () => {
     await until(isWhole, 'the collector has the trace')
   })
 
-  it('learn from its log where it is, and how to pull', () => {
+  it('see in its log where it listens, and how to pull', () => {
     const ready = server.log.find(({ msg }) => msg === 'ready')
     assert.equal(ready?.['url'], `http://${server.address}/`)
     assert.equal(ready['blobs'], join(disk, 'store'))
@@ -74,7 +74,7 @@ describe('those who run the server', () => {
     assert.equal(ready['pull'], `docker pull ${server.address}/shell/hello`)
   })
 
-  it('see what it has done', async () => {
+  it('see its activity', async () => {
     assert.equal((await ask(server, 'hello/manifests/latest')).response.status, 200)
     assert.equal((await ask(server, 'nothing/manifests/latest')).response.status, 404)
     const response = await get(server, '/metrics')
@@ -103,7 +103,7 @@ describe('those who run the server', () => {
     assert.doesNotMatch(text, /hello|nothing/)
   })
 
-  it('learn that its store cannot be written, until it can again', async () => {
+  it('see that its store is not writable, until it is again', async () => {
     const readyz = async () => {
       const response = await get(server, '/readyz')
       return { status: response.status, ...((await response.json()) as { checks: object }) }

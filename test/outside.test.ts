@@ -35,8 +35,8 @@ const nixpkgs = (text: string) => `{ system, config ? { allowUnfree = true; }, o
     set = { hello = make "hello" "${text}"; inherit make; } // unfree // permitted // broken;
   in builtins.foldl' (set: overlay: set // overlay set set) set overlays`
 
-describe('what a package set reads besides its folder', () => {
-  it('is seen when it changes: <nixpkgs>, while the server runs and after a restart', async () => {
+describe('the files that a package set reads outside of its folder', () => {
+  it('are seen when they change: <nixpkgs>, while the server runs and after a restart', async () => {
     await folder('one', nixpkgs('one'))
     await folder('two', nixpkgs('two'))
     await symlink('one', join(workspace.folder, 'nixpkgs'))
@@ -68,7 +68,7 @@ describe('what a package set reads besides its folder', () => {
     assert.notEqual(two, one)
   })
 
-  it('is seen when it changes: overlays and the configuration of nixpkgs, but not the environment', async () => {
+  it('are seen when they change: overlays and the configuration of nixpkgs, but not the environment', async () => {
     const set = await folder('configured', nixpkgs('configured'))
     const overlay = join(workspace.folder, 'overlay.nix')
     const config = join(workspace.folder, 'config.nix')

@@ -64,7 +64,7 @@ const manifestOf = async (name: string, from = server): Promise<Manifest> => {
 }
 
 describe('of two packages with the same file', () => {
-  it('the one with the lower priority wins, in whichever order they are named', async () => {
+  it('the one with the lower priority wins, in any order of the names', async () => {
     for (const name of ['low/high', 'high/low']) {
       assert.equal((await linksOf(server, name)).get('usr/bin/tool'), 'z-high-1/bin/tool', name)
     }
@@ -92,7 +92,7 @@ async function toldBy(from: ServerProcess, name: string, tag = 'latest'): Promis
 }
 
 describe('labels', () => {
-  it('tell name, version and licenses, in the config and the manifest', async () => {
+  it('contain name, version and licenses, in the config and the manifest', async () => {
     const inbin = await toldBy(server, 'inbin')
     assert.deepEqual(inbin.config.Labels, {
       [`${prefix}title`]: 'inbin',
@@ -113,7 +113,7 @@ describe('labels', () => {
     }
   })
 
-  it('tell the commit if the operator wants it, and are the same by each commit otherwise', async () => {
+  it('contain the commit if the operator wants it, and do not depend on it otherwise', async () => {
     const repository = await openRepository(workspace.folder)
     const commits: string[] = []
     for (const word of ['first', 'second']) {
@@ -153,7 +153,7 @@ describe('labels', () => {
 })
 
 describe('a name without an output', () => {
-  it('gives the default one and those to install, but no documentation', async () => {
+  it('includes the default one and those to install, but no documentation', async () => {
     const links = await linksOf(server, 'inbin')
     assert.match(links.get('usr/bin/inbin') ?? '', /^inbin-1-bin\/bin/)
     assert.match(links.get('lib') ?? links.get('lib/libinbin.so') ?? '', /^inbin-1\/lib/)
@@ -172,11 +172,11 @@ describe('a name without an output', () => {
     )
   })
 
-  it('is served whatever its meta is', async () => {
+  it('is served for any meta', async () => {
     await manifestOf('odd')
   })
 
-  it('needs no Nix when it is known', async () => {
+  it('needs no Nix if it is known', async () => {
     await manifestOf('inbin')
     await server.stop()
     await nixLog.started()

@@ -22,7 +22,7 @@ describe('the npm package', { timeout: 300_000 }, () => {
   })
   after(() => workspace.dispose())
 
-  it('holds JavaScript, and no tests', async () => {
+  it('contains JavaScript, and no tests', async () => {
     await rm(join(root, 'dist'), { recursive: true, force: true })
     const args = ['run', '--silent', 'pack', '--', '--json', '--pack-destination', workspace.folder]
     const packed = await execa('npm', args, { cwd: root })

@@ -64,7 +64,7 @@ async function buildPathOf(image: string): Promise<string> {
 }
 
 describe('the page', () => {
-  it('tells how to pull, from this very host', async () => {
+  it('shows how to pull from this host', async () => {
     const html = await page('/')
     assert.ok(html.includes(`docker pull ${server.address}/shell/git/htop`))
     assert.ok(html.includes(`podman pull --tls-verify=false ${server.address}/shell/git/htop`))
@@ -73,7 +73,7 @@ describe('the page', () => {
     }
   })
 
-  it('tells the source and, once it was found, its revision', async () => {
+  it('shows the source and, once known, its revision', async () => {
     let home = await page('/')
     while (home.includes('not known yet')) {
       await sleep(50)
@@ -118,7 +118,7 @@ describe('the page', () => {
     })
   }
 
-  it('answers HEAD as GET, without the body', async () => {
+  it('answers HEAD like GET, without the body', async () => {
     for (const path of ['/', '/nothing', await stylePath()]) {
       const [get, head] = [await send(path), await send(path, 'HEAD')]
       assert.equal(head.status, get.status)
@@ -168,7 +168,7 @@ describe('the page', () => {
 })
 
 describe('the page of a build', () => {
-  it('tells of a success: what, how long, which layers', async () => {
+  it('shows a success: image, duration, layers', async () => {
     assert.equal((await ask(server, 'hello/manifests/latest')).response.status, 200)
     const { status, headers, text } = await send(await buildPathOf('hello'))
     assert.equal(status, 200)
@@ -180,7 +180,7 @@ describe('the page of a build', () => {
     assert.doesNotMatch(text, /http-equiv="refresh"/)
   })
 
-  it('tells of a failure: what Nix said, escaped and without secrets', async () => {
+  it("shows a failure: Nix's messages, escaped and without secrets", async () => {
     const { message } = await failureOf(server, 'rude')
     assert.ok(message.includes('<script>'), 'the builder’s words reach the one who pulls as they are')
     const path = await buildPathOf('rude')
@@ -211,8 +211,8 @@ describe('the page of a build', () => {
   })
 })
 
-describe('what strangers have chosen', () => {
-  it('is shown escaped, whatever is in it', async () => {
+describe('input from clients', () => {
+  it('is shown escaped, whatever it contains', async () => {
     const history = createHistory({ builds: 1, linesPerBuild: 5 })
     const markup = `<img src=x onerror=alert(1)>"'&`
     const resolved = { type: 'resolved', packages: [markup], names: 1, evaluated: 1, ms: 1 } as const
@@ -239,7 +239,7 @@ describe('what strangers have chosen', () => {
 })
 
 describe('a bug in a page', () => {
-  it('is left to whoever mounts it', async () => {
+  it('is chosen by whoever mounts it', async () => {
     const history = createHistory({ builds: 1, linesPerBuild: 1 })
     const fails = () => {
       throw new TypeError('oh')

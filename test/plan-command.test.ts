@@ -72,7 +72,7 @@ describe('nixery plan', () => {
     )
   })
 
-  it('knows no other strategies', async () => {
+  it('accepts no other strategies', async () => {
     assert.equal((await nixery('plan', 'hello', '--strategy', 'best')).exitCode, 2)
   })
 })

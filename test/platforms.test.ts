@@ -34,7 +34,7 @@ async function pull(name: string) {
 }
 
 describe('an index over several platforms', () => {
-  it('has those for which the revision has the package', async () => {
+  it('has the platforms for which the revision has the package', async () => {
     const rows: [name: string, platforms: string[]][] = [
       ['here', ['amd64', 'arm64']],
       ['only', ['amd64']],
@@ -47,7 +47,7 @@ describe('an index over several platforms', () => {
     }
   })
 
-  it('says why an image lacks a platform that a client asks for', async () => {
+  it('reports why an image lacks a requested platform', async () => {
     const rows: [name: string, status: number, message: RegExp][] = [
       ['only', 404, /^linux\/arm64: Could not find Nix packages: \[only\]/],
       ['unsupported', 403, /^linux\/arm64: unsupported: does not support arm64$/],
@@ -60,7 +60,7 @@ describe('an index over several platforms', () => {
     }
   })
 
-  it('fails when a platform fails for another reason, and names it', async () => {
+  it('fails if a platform fails for another reason, and names it', async () => {
     const rows: [name: string, message: RegExp][] = [
       ['away', /^linux\/arm64: /], // nothing here builds for it
       ['thrown', /^linux\/arm64: thrown: does not evaluate:\nerror: not today/],
@@ -76,7 +76,7 @@ describe('an index over several platforms', () => {
     }
   })
 
-  it('lists the reason for each platform when there is none', async () => {
+  it('lists the reason for each platform if none is available', async () => {
     const found = await pull('nothing')
     assert.equal(found.status, 404)
     assert.match(found.message, /^linux\/amd64, linux\/arm64: Could not find Nix packages: \[nothing\]/)

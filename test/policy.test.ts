@@ -70,7 +70,7 @@ describe('NIXERY_DENY', () => {
 })
 
 describe('NIXERY_ALLOW', () => {
-  it('is a boundary: only what it names is served, and nothing else evaluated', async () => {
+  it('is a boundary: nothing else is served or evaluated', async () => {
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_ALLOW: 'hello, twin, alias.*' })
     await refuses(server, 'hallo', 'secrets', '7zz', 'denied', 'denied.out', 'broken', 'nested.secret')
     assert.equal(existsSync(ran), false)

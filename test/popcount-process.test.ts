@@ -28,7 +28,7 @@ const start = (...args: string[]) => startPopcount(work, args)
 
 describe('a process of nixery popcount', () => {
   for (const signal of ['SIGKILL', 'SIGINT'] as const) {
-    it(`that is ended by ${signal} in the middle is gone on with by the next`, async () => {
+    it(`that is ended by ${signal} in the middle is continued by the next`, async () => {
       await mkdir(join(work, 'kept'))
       const server = await openServer(async (path) => {
         await sleep(20)
@@ -63,7 +63,7 @@ describe('a process of nixery popcount', () => {
     })
   }
 
-  it('ends with 2 for wrong usage, and 0 for help', async () => {
+  it('exits with 2 for wrong usage, and 0 for help', async () => {
     for (const args of [['--nope'], ['--cache', 'ftp://host'], ['c', '--concurrency', '0'], ['a', 'b']]) {
       const { exitCode, stderr } = await start(...args)
       assert.equal(exitCode, 2, args.join(' '))

@@ -145,7 +145,7 @@ describe('nixery popcount', () => {
     assert.deepEqual(server.requests, ['/store-paths.xz'])
   })
 
-  it('does not believe a kept narinfo that is not whole', async () => {
+  it('does not trust an incomplete cached narinfo', async () => {
     const server = await openServer((path) => set.fileOf(path.slice(1)))
     await start('--cache', server.url, '--output', '-')
     const [label = ''] = await readdir(join(work, 'kept', 'popcount'))

@@ -65,7 +65,7 @@ async function seenOf(from: ServerProcess, name: string): Promise<{ answer: stri
 }
 
 describe('a secret', () => {
-  it('that a builder prints reaches neither answers nor pages nor the log', async () => {
+  it('printed by a builder reaches neither responses nor pages nor the log', async () => {
     const { answer, pages } = await seenOf(server, 'leaking')
     const log = JSON.stringify(server.log)
     for (const text of [answer, pages, log]) {
@@ -77,7 +77,7 @@ describe('a secret', () => {
     assert.ok(answer.includes(link), 'the answer ends with the address of the page')
   })
 
-  it('that is in an address of the operator is never shown, also when the address fails', async () => {
+  it('in a URL of the operator is never shown, also when the URL fails', async () => {
     const refusing = createServer((_, response) => response.writeHead(403).end())
     await new Promise<void>((resolve) => refusing.listen(0, '127.0.0.1', resolve))
     const { port } = refusing.address() as AddressInfo
@@ -111,14 +111,14 @@ describe('files of the operator', () => {
     assert.ok(JSON.stringify(server.log).includes(join(set, 'default.nix')))
   })
 
-  it('are named to all with NIXERY_SHOW_TRACES=on', async () => {
+  it('are shown to everyone with NIXERY_SHOW_TRACES=on', async () => {
     const { text } = await ask(open, 'file/manifests/latest')
     assert.ok(text.includes(join(set, 'missing.nix')), text)
   })
 })
 
 describe('pages', () => {
-  it('list no builds by default, and show a build without its name to whoever has its link', async () => {
+  it('list no builds by default, and show a build without its name to clients with its link', async () => {
     await ask(server, 'leaking/manifests/latest')
     const home = await page(server, '/')
     assert.match(home, /docker pull/)
@@ -131,7 +131,7 @@ describe('pages', () => {
     assert.ok(!build.includes(workspace.folder), build)
   })
 
-  it('are not there with NIXERY_PAGES=off, and no answer has a link to one', async () => {
+  it('do not exist with NIXERY_PAGES=off, and no response links to one', async () => {
     const { response, text } = await ask(open, 'slow/manifests/latest')
     assert.equal(response.status, 429)
     assert.equal(response.headers.get('Link'), null)

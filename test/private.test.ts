@@ -68,16 +68,16 @@ async function assertServed(server: ServerProcess): Promise<void> {
 }
 
 describe('a private repository that the operator’s credentials reach', () => {
-  it('asks for them', async () => {
+  it('requests them', async () => {
     const env = { HOME: workspace.folder, GIT_TERMINAL_PROMPT: '0' }
     await assert.rejects(execa('git', ['ls-remote', url], { env }))
   })
 
-  it('serves as a flake with a private input, though evaluation has no credentials', async () => {
+  it('works as a flake with a private input, although evaluation has no credentials', async () => {
     await assertServed(await serve({ NIXERY_FLAKE: `git+${url}?ref=trunk` }))
   })
 
-  it('serves as a git repository', async () => {
+  it('works as a git repository', async () => {
     await assertServed(await serve({ NIXERY_PKGS_REPO: url }))
   })
 })

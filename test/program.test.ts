@@ -37,7 +37,7 @@ describe('the program', () => {
     assert.match(result.stderr, /needs Node 24\.12 or later, and found v22\.1\.0/)
   })
 
-  it('stops at a signal, and lets go of its port', async () => {
+  it('stops at a signal, and releases its port', async () => {
     const set = await workspace.packageSet('hello = script "hello" "echo hi";')
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set })
     assert.equal(await server.stop('SIGTERM'), 0)

@@ -100,7 +100,7 @@ describe('nixery push', () => {
     assert.equal((JSON.parse(copied.stdout) as { mediaType: string }).mediaType, mediaTypes.oci.manifest)
   })
 
-  it('gives the digests of the server, in both forms', async () => {
+  it('produces the digests of the server, in both formats', async () => {
     const server = await workspace.serve({ NIXERY_PKGS_PATH: demo })
     for (const form of ['oci', 'docker'] as const) {
       const { digest } = await push(['shell/hello', `${registry.address}/forms/${form}`, '--format', form])
@@ -112,7 +112,7 @@ describe('nixery push', () => {
     await server.stop()
   })
 
-  it('has blobs mounted from where it has pushed them before, or where it is told', async () => {
+  it('mounts blobs from repositories that it has pushed before, or that are given', async () => {
     const { blobs, layers } = await push(['shell/hello', `${registry.address}/other`])
     assert.deepEqual(blobs, { present: 0, mounted: layers.length + 1, uploaded: 0 })
     const args = ['shell/hello', `${registry.address}/fresh`, '--mount-from', 'team/tools']
@@ -122,14 +122,14 @@ describe('nixery push', () => {
     assert.equal(wrong.blobs.mounted, 0)
   })
 
-  it('says what it does, and nothing of it on standard output but where the image is', async () => {
+  it('reports progress, and prints only the location of the image on standard output', async () => {
     const run = await nixery(['push', 'hello', `${registry.address}/said`])
     assert.match(run.stdout, new RegExp(`^${registry.address}/said@sha256:[0-9a-f]{64}$`))
     assert.match(run.stderr, /^pushing .* to 127\.0\.0\.1:\d+\/said:latest$/m)
     assert.match(run.stderr, /blobs: \d+ uploaded, \d+ mounted, \d+ already present/)
   })
 
-  it('refuses what makes no sense, before it builds', async () => {
+  it('refuses invalid arguments before it builds', async () => {
     await refused(['hello', 'team/tools'], 2, /must begin with the host/)
     await refused(['hello', `${registry.address}/Tools`], 2, /lower-case/)
     await refused(['hello', `${registry.address}/tools`, '--tag', 'a b'], 2, /tag/)
@@ -161,7 +161,7 @@ describe('credentials', () => {
   const secret = 'pass:word'
   const encoded = Buffer.from(`user:${secret}`).toString('base64')
 
-  it('are those of podman login or of standard input, and never shown', async () => {
+  it('come from podman login or standard input, and are never shown', async () => {
     const path = await passwordFile(inFolder('htpasswd'))
     const registry = await started('htpasswd', { auth: { htpasswd: { realm: 'test', path } } })
     const args = ['hello', `${registry.address}/private/tools`]
@@ -223,7 +223,7 @@ describe('credentials', () => {
     })
   })
 
-  it('go to a registry whose certificate is trusted, or which is said to be trusted', async () => {
+  it('are sent to a registry with a trusted certificate, or one that is explicitly trusted', async () => {
     const tls = await makeCertificate(inFolder('tls'))
     const registry = await started('tls', { tls })
     const args = ['hello', `${registry.address}/tls`]

@@ -38,7 +38,7 @@ function slowSet(): Promise<string> {
 }
 
 describe('a queue of builds', { timeout: 90_000 }, () => {
-  it('keeps nothing of sixty clients that have left, except builds that Nix has started', async () => {
+  it('keeps nothing of sixty disconnected clients, except builds that Nix has started', async () => {
     const server = await workspace.serve({ NIXERY_PKGS_PATH: await slowSet(), NIXERY_NIX_JOBS: '2' })
     const leaving = new AbortController()
     const clients = Array.from({ length: 60 }, (_, n) =>
@@ -91,7 +91,7 @@ describe('a queue of builds', { timeout: 90_000 }, () => {
     for (const { response } of await Promise.all(clients)) assert.equal(response.status, 200)
   })
 
-  it('keeps the place of a client that was told to retry, and not for ever', async () => {
+  it('keeps the place of a client that got a retry response, but not forever', async () => {
     const server = await workspace.serve({
       NIXERY_PKGS_PATH: await slowSet(),
       NIXERY_NIX_JOBS: '1',

@@ -46,7 +46,7 @@ describe('quotas and the audit log', () => {
     }
   }
 
-  it('count what each address builds, and tell it as Docker Hub does', async () => {
+  it('count the builds of each address, and report them like Docker Hub', async () => {
     const first = await askAs('192.0.2.1', '/v2/a/manifests/latest')
     assert.equal(first.status, 200)
     assert.equal(first.headers.get('ratelimit-limit'), '2;w=3600')
@@ -68,7 +68,7 @@ describe('quotas and the audit log', () => {
     )
   })
 
-  it('limit the bytes of a day', async () => {
+  it('limit bytes per day', async () => {
     const manifest = (await (await askAs('192.0.2.3', '/v2/b/manifests/latest')).json()) as {
       layers: { digest: string }[]
     }
@@ -85,7 +85,7 @@ describe('quotas and the audit log', () => {
     }, 'no more bytes are sent')
   })
 
-  it('limit the requests of a second, with a wait that clients obey', async () => {
+  it('limit requests per second, with a wait that clients honor', async () => {
     const answers = await Promise.all(Array.from({ length: 120 }, () => askAs('192.0.2.4', '/v2/')))
     const refused = answers.filter(({ status }) => status === 429)
     assert.ok(refused.length > 0, 'more than 50 in one second')

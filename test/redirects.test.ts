@@ -51,7 +51,7 @@ for (const kind of kinds) {
       app = await appOver(store)
     })
 
-    it('send a GET to the bucket, for less long than the address works', async () => {
+    it('redirect a GET to the bucket, cacheable for less than the validity of the URL', async () => {
       const response = await app(path)
       assert.equal(response.status, 307)
       assert.equal(response.headers.get('Cache-Control'), 'no-store')
@@ -66,7 +66,7 @@ for (const kind of kinds) {
       assert.deepEqual(Buffer.from(await part.arrayBuffer()), bytes.subarray(5, 10))
     })
 
-    it('give addresses that work for this blob only, and for five minutes', async () => {
+    it('contain URLs that are valid for this blob only, for five minutes', async () => {
       const location = new URL((await app(path)).headers.get('Location') ?? '')
       const query = Object.fromEntries(
         [...location.searchParams].map(([key, value]) => [key.replace(/^X-(Amz|Goog)-/, ''), value]),
@@ -96,7 +96,7 @@ for (const kind of kinds) {
       assert.equal(response.status, 404)
     })
 
-    it('are not given when they are switched off', async () => {
+    it('are not served when they are disabled', async () => {
       const plain = Object.fromEntries(Object.entries(store).filter(([key]) => key !== 'redirectUrl'))
       const other = await appOver(plain as BlobStore)
       const response = await other(path, { headers: { Range: 'bytes=1-' } })
@@ -104,7 +104,7 @@ for (const kind of kinds) {
       assert.deepEqual(Buffer.from(await response.arrayBuffer()), bytes.subarray(1))
     })
 
-    it('lead to what the original wrote, once it was hashed', async () => {
+    it('lead to blobs of the original, after they were hashed', async () => {
       const bucket = await service().makeBucket()
       const [good, bad] = [newBlob(3000), newBlob(3000)]
       await service().writeObject(bucket, `layers/${hexOf(good.digest)}`, mediaType, good.bytes)
@@ -127,7 +127,7 @@ for (const kind of kinds) {
   })
 }
 
-describe('a bucket at Google that is open to all', () => {
+describe('a public Google bucket', () => {
   it('needs no key', async () => {
     buckets.gcs.makeBucket('open', { isPublic: true, withheld: ['storage.buckets.get'] })
     const store = await openGcsStore(buckets.gcsOptions('open', { keyFile: undefined }))

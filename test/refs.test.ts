@@ -77,7 +77,7 @@ async function assertRefused(server: ServerProcess, tags: readonly string[]): Pr
 }
 
 describe('a git repository', () => {
-  it('gives what its branches and tags reach, and of these what NIXERY_REFS allow', async () => {
+  it('serves what its branches and tags reach, as far as NIXERY_REFS allows', async () => {
     const { repository, first, second, moved, refused } = forged
     const data = join(workspace.folder, 'git')
     const shared = { NIXERY_PKGS_REPO: repository.url, NIXERY_DATA: data }
@@ -116,7 +116,7 @@ describe('a git repository', () => {
 })
 
 describe('a flake', () => {
-  it('gives what its repository’s branches and tags reach, and nothing else', async () => {
+  it('serves what its repository’s branches and tags reach, and nothing else', async () => {
     const { repository, first, second, refused } = forged
     const server = await workspace.serve({ NIXERY_FLAKE: `git+${repository.url}` })
     await assertRefused(server, Object.values(refused))
@@ -151,7 +151,7 @@ describe('a channel', () => {
   })
   after(() => forge.close())
 
-  it('gives commits only where they are on, and only those that its repository reaches', async () => {
+  it('serves commits only if enabled, and only those that its repository reaches', async () => {
     const { repository, first, second, refused } = forged
     const described = `v1-2-g${refused.pullRequest.slice(0, 7)}`
     const archives = {

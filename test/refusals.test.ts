@@ -37,8 +37,8 @@ const failures = async (server: ServerProcess, names: readonly string[]) => {
   return found
 }
 
-describe('a name that cannot be had', () => {
-  it('starts no Nix process when it is asked for again, nor after a restart if nothing can have changed', async () => {
+describe('a name that does not exist', () => {
+  it('starts no Nix process for repeated requests, or after a restart if nothing can have changed', async () => {
     const environment = {
       NIXERY_PKGS_PATH: await workspace.packageSet(body),
       NIXERY_DATA: join(workspace.folder, 'data'),

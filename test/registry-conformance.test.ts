@@ -39,17 +39,17 @@ describe('the registry, read only', () => {
     digest = response.headers.get('Docker-Content-Digest') ?? ''
   })
 
-  it('says what it is', async () => {
+  it('identifies itself', async () => {
     assert.equal((await ask(server, '')).response.status, 200)
   })
 
-  it('lists the tag that can be pulled', async () => {
+  it('lists the available tag', async () => {
     const { response, json } = await ask(server, 'hello/tags/list')
     assert.equal(response.status, 200)
     assert.deepEqual(json, { name: 'hello', tags: ['latest'] })
   })
 
-  it('gives the manifest by tag and by digest, to HEAD and GET', async () => {
+  it('serves the manifest by tag and by digest, for HEAD and GET', async () => {
     for (const reference of ['latest', digest]) {
       const get = await ask(server, `hello/manifests/${reference}`, { headers })
       assert.equal(get.response.status, 200)
@@ -64,7 +64,7 @@ describe('the registry, read only', () => {
     }
   })
 
-  it('gives every blob, to HEAD and GET', async () => {
+  it('serves every blob for HEAD and GET', async () => {
     for (const { digest: blob, size } of [manifest.config, ...manifest.layers]) {
       const address = `http://${server.address}/v2/hello/blobs/${blob}`
       const get = await fetch(address)
@@ -102,7 +102,7 @@ describe('the registry, read only', () => {
   }
 })
 
-describe('where tags mean nothing', () => {
+describe('with ignored tags', () => {
   it('those that were pulled are listed, and the names, too', async () => {
     for (const tag of ['v2', 'v10', 'latest']) {
       assert.equal((await ask(loose, `hello/manifests/${tag}`)).response.status, 200)

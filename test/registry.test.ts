@@ -95,7 +95,7 @@ describe('the registry', () => {
     }
   })
 
-  it('names all missing packages and what was probably meant', async () => {
+  it('names all missing packages, with suggestions', async () => {
     const { json } = await ask(server, 'helo/hello/nope/manifests/latest')
     const [error] = (json as Failure).errors
     assert.match(error?.message ?? '', /^Could not find Nix packages: \[helo nope\]\./)
@@ -126,7 +126,7 @@ describe('the registry', () => {
     })
   }
 
-  it('answers HEAD of a manifest as GET, without the body', async () => {
+  it('answers HEAD of a manifest like GET, without the body', async () => {
     const get = await ask(server, 'hello/manifests/latest')
     const head = await ask(server, 'hello/manifests/latest', { method: 'HEAD' })
     for (const name of ['Content-Type', 'Content-Length', 'Docker-Content-Digest', 'ETag']) {
@@ -149,7 +149,7 @@ describe('the registry', () => {
     }
   })
 
-  it('takes no other blob for a manifest', async () => {
+  it('serves no other blob as a manifest', async () => {
     const { manifest } = await manifestOf('hello')
     for (const { digest } of [manifest.config, ...manifest.layers]) {
       const { response } = await ask(server, `hello/manifests/${digest}`)
@@ -157,7 +157,7 @@ describe('the registry', () => {
     }
   })
 
-  it('gives parts of a blob', async () => {
+  it('serves ranges of a blob', async () => {
     const { manifest } = await manifestOf('hello')
     const { digest, size } = manifest.config
     const address = `http://${server.address}/v2/hello/blobs/${digest}`

@@ -36,7 +36,7 @@ after(() => workspace.dispose())
 
 describe('a package set in git', () => {
   // With either evaluator: `restriction-conformance.ts` tries many more ways.
-  it('tells nothing of the server', async () => {
+  it('reveals nothing about the server', async () => {
     const server = await workspace.serve({
       NIXERY_PKGS_REPO: `file://${repository}`,
       S3_ACCESS_KEY: 'key',
@@ -58,7 +58,7 @@ describe('a package set in git', () => {
     assert.equal(response.status, 200)
   })
 
-  it('may read all of it where the operator says so', async () => {
+  it('may read all of it if the operator allows it', async () => {
     const server = await workspace.serve({ NIXERY_PKGS_REPO: `file://${repository}`, NIXERY_EVAL: 'open' })
     const { text } = await ask(server, 'home/manifests/latest')
     assert.match(text, new RegExp(`error: ${secret}`))

@@ -107,7 +107,7 @@ may = ["list"]
     assert.deepEqual([hello?.homepage, plus?.homepage], [null, 'https://example.org/'])
   })
 
-  it('pages, and refuses what is no question', async () => {
+  it('has pages, and refuses invalid queries', async () => {
     const first = await search('q=hello&limit=2')
     assert.deepEqual(
       first.packages.map(({ name }) => name),
@@ -194,7 +194,7 @@ may = ["list"]
     assert.equal((await indexes()).length, 1)
   })
 
-  it('is made again when the package set changes, and when it is damaged', async () => {
+  it('is rebuilt when the package set changes, and when it is damaged', async () => {
     const old = await indexes()
     await writeFile(join(data, 'search', old[0] ?? ''), 'no database')
     const file = join(set, 'default.nix')

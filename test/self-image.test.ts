@@ -80,7 +80,7 @@ async function digestOf(address: string, wanted: string): Promise<string | null>
   return response.headers.get('Docker-Content-Digest')
 }
 
-describe('the image of this program, made by itself', { skip, timeout: 600_000 }, () => {
+describe('the image of this program, built by itself', { skip, timeout: 600_000 }, () => {
   it('is built and loaded', async () => {
     const environment = {
       NIXERY_DATA: join(workspace.folder, 'self'),
@@ -123,7 +123,7 @@ describe('the image of this program, made by itself', { skip, timeout: 600_000 }
     await podman.run('rm', '--force', '--time=0', 'plain')
   })
 
-  it('serves images that run, the same as are served outside, and itself', async () => {
+  it('serves images that run, equal to those served outside, and itself', async () => {
     const hooks = join(workspace.folder, 'hooks')
     await mkdir(hooks)
     await writeFile(join(hooks, 'hook'), '#!/bin/sh\necho run >>/var/lib/nixery/hook\n')
@@ -188,7 +188,7 @@ describe('the image of this program, made by itself', { skip, timeout: 600_000 }
     assert.match(await inside('nixery', 'config'), /^NIXERY_DATA +\/var\/lib\/nixery +default$/m)
   })
 
-  it('builds in a sandbox where it may', async () => {
+  it('builds in a sandbox if permitted', async () => {
     const mounted = ['--volume', `${packages}:/packages:ro`, '--env', 'NIXERY_PKGS_PATH=/packages']
     const options = ['--privileged', '--network=none', ...limits, ...mounted, '--env', 'NIXERY_SANDBOX=true']
     const script = 'nixery-entrypoint build hello && cat /etc/nix/nix.conf'
@@ -197,7 +197,7 @@ describe('the image of this program, made by itself', { skip, timeout: 600_000 }
     assert.match(printed, /^sandbox = true\nsandbox-fallback = false$/m)
   })
 
-  it('says what is wrong and ends', async () => {
+  it('reports the problem and exits', async () => {
     const failing: [variable: string, message: RegExp][] = [
       ['NIXERY_SANDBOX=perhaps', /NIXERY_SANDBOX must be true, false or relaxed, not perhaps/],
       ['NIXERY_PRELAUNCH=false', /NIXERY_PRELAUNCH \(false\) ended with status 1/],

@@ -67,7 +67,7 @@ async function digestOf(of: ServerProcess, name: string, tag = 'latest'): Promis
 }
 
 describe('several package sets on one server', () => {
-  it('have packages of the same name, and the default one those of a set alone', async () => {
+  it('have packages of the same name, and the default set those of a single set', async () => {
     const hello = await digestOf(server, 'hello')
     assert.equal(await digestOf(server, 'stable/hello'), hello)
     assert.notEqual(await digestOf(server, 'unstable/hello'), hello)
@@ -98,7 +98,7 @@ describe('several package sets on one server', () => {
     assert.equal(await digestOf(server, 'amd64/arm/hello'), await digestOf(server, 'hello'))
   })
 
-  it('are restricted each by itself: what others write must not read the server', async () => {
+  it("are restricted separately: sets of others must not read the server's files", async () => {
     const refused = await failureOf(server, 'unstable/leak')
     assert.match(refused.message, /^package set unstable: leak: does not evaluate:.*restricted/s)
     const { message } = await failureOf(server, 'closed/leak')
@@ -106,13 +106,13 @@ describe('several package sets on one server', () => {
     await digestOf(server, 'leak')
   })
 
-  it('give way to a package of the default set, which the log says', async () => {
+  it('are hidden by a package of the default set, which the log reports', async () => {
     await digestOf(server, 'clash/hello')
     assert.equal(await digestOf(server, 'clash/hello'), await digestOf(server, 'hello/clash'))
     assert.ok(server.log.some(({ msg }) => /has a package `clash`/.test(msg)))
   })
 
-  it('do not stop each other when they are broken', async () => {
+  it('do not affect each other when they are broken', async () => {
     const broken = await failureOf(server, 'broken/hello')
     assert.deepEqual([broken.status, broken.code], [422, 'MANIFEST_UNKNOWN'])
     assert.match(broken.message, /^package set broken: .*this set is broken/s)
@@ -150,7 +150,7 @@ describe('several package sets on one server', () => {
     assert.match(await text('/'), /<code>unstable<\/code>.*git repository/s)
   })
 
-  it('are taken by commands', async () => {
+  it('are accepted by commands', async () => {
     const data = join(workspace.folder, 'command')
     const { stdout } = await execa(
       join(import.meta.dirname, '..', 'bin', 'nixery'),

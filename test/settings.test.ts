@@ -19,7 +19,7 @@ type Row = { name: string; value: string; source: string }
 const rowOf = (stdout: string, name: string) => (JSON.parse(stdout) as Row[]).find((row) => row.name === name)
 
 describe('nixery config', () => {
-  it('prints what is in force and where it comes from, without secrets', async () => {
+  it('prints the settings in effect and their origin, without secrets', async () => {
     const file = join(workspace.folder, 'settings.env')
     await writeFile(file, '# comment\nNIX_TIMEOUT=77\nNIXERY_GRACE="5"\nPORT=1\n')
     const { stdout, exitCode } = await run(['--env-file', file, 'config', '--json'], {
@@ -36,7 +36,7 @@ describe('nixery config', () => {
     assert.doesNotMatch(stdout, /hunter/)
   })
 
-  it('names what is no setting, and refuses what would decide access', async () => {
+  it('warns about unknown settings, and refuses misspelled access settings', async () => {
     const warned = await run(['config'], { NIXERY_CHANEL: 'x' })
     assert.equal(warned.exitCode, 0)
     assert.match(warned.stderr, /NIXERY_CHANEL: no such setting; did you mean NIXERY_CHANNEL\?/)
@@ -49,7 +49,7 @@ describe('nixery config', () => {
 })
 
 describe('commands that clean up', () => {
-  it('say which folders they work on, and fail where no server has been', async () => {
+  it('print the folders that they use, and fail if no server has used them', async () => {
     for (const args of [['gc'], ['gc', '--dry-run'], ['scrub']]) {
       const data = join(workspace.folder, 'nobody-was-here')
       const { exitCode, stderr } = await run(args, { NIXERY_DATA: data })
@@ -60,7 +60,7 @@ describe('commands that clean up', () => {
     }
   })
 
-  it('say so when their settings cannot be read', async () => {
+  it('report unreadable settings', async () => {
     const { exitCode, stderr } = await run(['--env-file', '/none', 'gc'])
     assert.equal(exitCode, 2)
     assert.match(stderr, /^nixery: cannot read \/none: ENOENT$/m)

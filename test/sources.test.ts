@@ -46,7 +46,7 @@ async function newRepository(): Promise<string> {
 }
 
 describe('a git repository', () => {
-  it('gives its HEAD, branches, tags and commits, each cached, and refuses others', async () => {
+  it('serves its HEAD, branches, tags and commits, each cached, and refuses others', async () => {
     const repository = await newRepository()
     const first = await commitSet(repository, greeting('one'))
     await git(repository, 'tag', '-a', 'v1', '-m', 'annotated')
@@ -80,7 +80,7 @@ describe('a git repository', () => {
     assert.equal(await digestOf(server, 'hello', 'old'), one)
   })
 
-  it('that is gone serves its last good revision, and is a 503 where it was never seen', async () => {
+  it('that is gone serves its last good revision, and is a 503 if it was never seen', async () => {
     const repository = await newRepository()
     await commitSet(repository, greeting('here'))
     const environment = { NIXERY_PKGS_REPO: `file://${repository}`, NIXERY_PIN_TTL: '1' }
@@ -137,7 +137,7 @@ describe('a channel', () => {
     await rm(tree, { recursive: true })
   }
 
-  it('is pinned for a time, and gives other channels by tag only where they are allowed', async () => {
+  it('is pinned for a time, and serves other channels by tag only if they are allowed', async () => {
     const commit = 'c'.repeat(40)
     await publish('stable', greeting('stable'))
     await publish('next', greeting('next'))
@@ -165,7 +165,7 @@ describe('a channel', () => {
 })
 
 describe('a flake', () => {
-  it('gives its packages, the tag as its ref', async () => {
+  it('serves its packages, with the tag as ref', async () => {
     const repository = await newRepository()
     const flakeOf = async (text: string) => {
       const set = await workspace.packageSet(greeting(text))
@@ -191,7 +191,7 @@ describe('a flake', () => {
 })
 
 describe('the policy', () => {
-  it('names what it denies, and why', async () => {
+  it('reports what it denies, and why', async () => {
     const set = await workspace.packageSet(`
       hello = script "hello" "echo hi";
       secret = script "secret" "echo hi";

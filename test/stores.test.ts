@@ -33,7 +33,7 @@ for (const [place, open] of Object.entries(places)) {
 }
 
 describe('Google', () => {
-  it('has nothing to complain of', () => {
+  it('reports no problems', () => {
     assert.deepEqual(buckets.gcs.complaints, [])
   })
 })

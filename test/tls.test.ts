@@ -26,7 +26,7 @@ describe('the files of TLS', () => {
   const refused = (files: { cert: string; key: string }, message: RegExp) =>
     assert.rejects(readTls(files), (error) => hasCode(error, 'CONFIG_INVALID') && message.test(error.message))
 
-  it('are refused when one is missing, is no PEM, or they are not of one pair', async () => {
+  it('are refused if one is missing, is not PEM, or they do not match', async () => {
     const text = join(workspace.folder, 'text')
     await writeFile(text, 'hello')
     await readTls(one)
@@ -43,7 +43,7 @@ describe('the files of TLS', () => {
     await refused({ cert: one.cert, key: encrypted }, /NIXERY_TLS_KEY: .* without a passphrase/)
   })
 
-  it('are followed when links are moved, and a pair that is not good is not taken', async () => {
+  it('are followed when links are switched, and an invalid pair is not used', async () => {
     // As Kubernetes mounts them: a link to a folder that is exchanged at once.
     const current = join(workspace.folder, 'current')
     const link = async (folder: string) => {
@@ -130,7 +130,7 @@ describe('a server with TLS', () => {
     return execa('skopeo', args, { reject: false, all: true })
   }
 
-  it('is pulled from by a client that trusts its certificate, and by no other', async () => {
+  it('serves clients that trust its certificate, and no others', async () => {
     const trusting = await pull(one, 'trusting')
     assert.equal(trusting.exitCode, 0, trusting.all)
     const other = await pull(two, 'other')
@@ -138,13 +138,13 @@ describe('a server with TLS', () => {
     assert.match(other.all, /certificate/)
   })
 
-  it('speaks nothing older than TLS 1.2', async () => {
+  it('supports nothing older than TLS 1.2', async () => {
     assert.equal((await greet()).version, 'TLSv1.3')
     assert.equal((await greet({ maxVersion: 'TLSv1.2' })).version, 'TLSv1.2')
     await assert.rejects(greet({ minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL@SECLEVEL=0' }))
   })
 
-  it('shows a new certificate without a restart, and keeps the old when the new is not good', async () => {
+  it('uses a new certificate without a restart, and keeps the old one if the new one is not valid', async () => {
     assert.equal((await greet()).name, 'CN=one')
     await put(two)
     while ((await greet()).name !== 'CN=two') await sleep(200)
@@ -160,7 +160,7 @@ describe('a server with TLS', () => {
     await writeFile(files.cert, await readFile(two.cert))
   })
 
-  it('does not start with files that are not good', async () => {
+  it('does not start with invalid files', async () => {
     const starting = workspace.serve({ NIXERY_TLS_CERT: one.cert, NIXERY_TLS_KEY: two.key })
     await assert.rejects(starting, /does not match the certificate/)
   })

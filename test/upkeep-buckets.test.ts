@@ -32,7 +32,7 @@ for (const kind of kinds) {
       return found.sort()
     }
 
-    it('removes what is not pulled any more', async () => {
+    it('removes images that are no longer pulled', async () => {
       await world.image('old', ['shared', 'a'])
       const stays = await world.image('stays', ['shared', 'b'])
       const index = await world.index([stays])
@@ -43,7 +43,7 @@ for (const kind of kinds) {
       assert.deepEqual(await stored(), [...digestsOf(stays), index.digest].sort())
     })
 
-    it('finds what is damaged', async () => {
+    it('finds damaged blobs', async () => {
       const bad = digestOf('one')
       await buckets.services[kind].writeObject(
         bucket,

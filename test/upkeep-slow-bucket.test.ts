@@ -92,7 +92,7 @@ function age(data: string, days: number) {
 }
 
 describe('nixery gc over a slow bucket', () => {
-  it('leaves what the server of another process has just taken into use', async () => {
+  it('keeps blobs that another process has just started to use', async () => {
     const packages = await workspace.packageSet(`
       first = script "first" "echo one"; second = script "second" "echo two";`)
     const data = join(workspace.folder, 'data')

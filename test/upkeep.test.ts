@@ -70,7 +70,7 @@ async function age(data: string, days: number) {
 }
 
 describe('nixery gc', () => {
-  it('beside a server removes old images; the next pull builds them again', async () => {
+  it('next to a server removes old images; the next pull rebuilds them', async () => {
     const data = newData()
     const server = await serve(data)
     const hello = await pull(server, 'hello')
@@ -104,7 +104,7 @@ describe('nixery gc', () => {
 })
 
 describe('a server without settings for cleaning up', () => {
-  it('removes unused rows of its catalog, and gives the same digests', async () => {
+  it('removes unused rows of its catalog, and produces the same digests', async () => {
     const data = newData()
     const server = await serve(data)
     const hello = await pull(server, 'hello')
@@ -145,7 +145,7 @@ describe('a server without settings for cleaning up', () => {
 })
 
 describe('nixery scrub', () => {
-  it('finds a damaged blob beside a server, which makes it again at the next pull', async () => {
+  it('finds a damaged blob next to a server, which recreates it at the next pull', async () => {
     const data = newData()
     const server = await serve(data)
     const { layers } = await pull(server, 'hello')
@@ -172,7 +172,7 @@ describe('nixery scrub', () => {
   })
 })
 
-describe('a server over a catalog that is not as it should be', () => {
+describe('a server with a faulty catalog', () => {
   it('recreates a damaged one, and has lost nothing that was published', async () => {
     const harms: ((file: string) => Promise<void>)[] = [
       (file) => truncate(file, 5_000),
@@ -195,7 +195,7 @@ describe('a server over a catalog that is not as it should be', () => {
     }
   })
 
-  it('serves what is known and what is not while another process has it locked', async () => {
+  it('serves known and new images while another process holds the lock', async () => {
     const data = newData()
     const first = await serve(data)
     const hello = await pull(first, 'hello')

@@ -76,7 +76,7 @@ async function index(folder: string, ...args: string[]) {
 }
 
 describe('versions of packages', () => {
-  it('are those of the pinned revision where nothing else is known', async () => {
+  it('come from the pinned revision if nothing else is known', async () => {
     assert.equal(await digestOf('tool--2'), await digestOf('tool'))
     assert.equal(await digestOf('tool--2.0'), await digestOf('tool'))
     const { status, message } = await failureOf(server, 'tool--1')
@@ -84,7 +84,7 @@ describe('versions of packages', () => {
     assert.match(message, /Could not find Nix packages: \[tool--1\]\. For tool--1, did you mean tool--2\.0\?/)
   })
 
-  it('are no part of attributes that have two dashes', async () => {
+  it('are not confused with attributes that contain two hyphens', async () => {
     await digestOf('odd--1')
     assert.equal(await digestOf('odd__dash__dash__1--3'), await digestOf('odd--1'))
   })
@@ -99,7 +99,7 @@ describe('versions of packages', () => {
     assert.equal(await digestOf('tool--1.0-git'), pinned)
   })
 
-  it('are found in all commits of a history, beside a server, and give the images of those commits', async () => {
+  it('are found in all commits of a history, next to a server, and result in the images of those commits', async () => {
     const { stderr } = await index(data, '--from', first, '--every', '0')
     assert.match(stderr, /4 commits/)
     assert.match(stderr, /names do not evaluate/)
@@ -122,7 +122,7 @@ describe('versions of packages', () => {
     assert.match(again.stderr, /4 commits, 0 evaluated/)
   })
 
-  it('are carried to another server, which takes only commits that its refs reach', async () => {
+  it('can be exported to another server, which uses only commits that its refs reach', async () => {
     const file = join(workspace.folder, 'versions.jsonl')
     await index(data, '--export', file)
     const lines = await readFile(file, 'utf8')
@@ -136,7 +136,7 @@ describe('versions of packages', () => {
     assert.equal((await failureOf(second_, 'tool--1.11')).status, 404)
   })
 
-  it('are taken by commands, which show what two of them cost', async () => {
+  it('are accepted by commands, which show the cost of two of them', async () => {
     const { stdout } = await runNixery(data, '', ['plan', 'tool--1.10/tool', '--json'], {
       env: serverFor(data),
     })
@@ -154,6 +154,6 @@ describe('versions of packages', () => {
     const refused = await runNixery(data, '', ['index', '--import', join(repository, 'default.nix')], {
       env: serverFor(data),
     })
-    assert.match(refused.stderr, /default\.nix: line 1 is not a version/)
+    assert.match(refused.stderr, /default\.nix: line 1 is not in the format of --export/)
   })
 })

@@ -24,7 +24,7 @@ describe('a client that waits for a build', () => {
     }
   }
 
-  it('is told to retry after the limit, and joins the same build', async () => {
+  it('gets a retry response after the limit, and joins the same build', async () => {
     const { pull, events } = await openWorker(await packageSet(slow))
     const build = await retryBy(() => pull('slow', 1000))
     assert.equal(await retryBy(() => pull('slow', 100)), build)

@@ -36,7 +36,7 @@ describe('a build that takes longer than its client waits', () => {
     server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_MAX_WAIT: '2' })
   })
 
-  it('is pulled by skopeo, which comes back for it', async () => {
+  it('is pulled by skopeo, which retries', async () => {
     const pulled = await skopeo(server, 'slow')
     assert.equal(pulled.exitCode, 0, pulled.all)
     const seen = statuses(server, 'image')
@@ -54,7 +54,7 @@ describe('a build that takes longer than its client waits', () => {
     assert.equal(count(server, 'build started'), started + 1)
   })
 
-  it('is answered with where it can be watched, which is there', async () => {
+  it('is answered with the URL of the build, which exists', async () => {
     const { response, json } = await ask(server, 'fetched/manifests/latest')
     assert.equal(response.status, 429)
     assert.equal(response.headers.get('Retry-After'), '5')

@@ -28,8 +28,8 @@ after(() => workspace.dispose())
 const launcher = join(import.meta.dirname, '..', 'bin', 'nixery')
 const packages = 'hello = script "hello" "echo hi"; other = script "other" "echo ho";'
 
-describe('images that are to be ready', () => {
-  it('are made ahead of demand, and those pulled most again when packages have changed', async () => {
+describe('images to keep ready', () => {
+  it('are built ahead of demand, and the most pulled ones again when packages have changed', async () => {
     const set = await workspace.packageSet(packages)
     const data = join(workspace.folder, 'warm')
     const config = readConfig({
@@ -97,7 +97,7 @@ describe('images that are to be ready', () => {
     assert.deepEqual(started(), [], 'once stopped, nothing is begun')
   })
 
-  it('are in use, and made again when they are gone', async () => {
+  it('are in use, and rebuilt when they are missing', async () => {
     const set = await workspace.packageSet(packages)
     const data = join(workspace.folder, 'gone')
     const config = readConfig({ NIXERY_PKGS_PATH: set, NIXERY_DATA: data, STORAGE_PATH: join(data, 'store') })
@@ -131,7 +131,7 @@ describe('images that are to be ready', () => {
     for (const digest of made) assert.ok(await blobs.find(digest))
   })
 
-  it('are ready soon after a server has started', async () => {
+  it('are ready soon after the server has started', async () => {
     const set = await workspace.packageSet(packages)
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_WARM: 'hello,other:latest' })
     while (server.log.filter(({ msg }) => msg === 'build finished').length < 2) await sleep(50)
@@ -141,11 +141,11 @@ describe('images that are to be ready', () => {
     assert.equal(server.log.filter(({ msg }) => msg === 'build started').length, 2)
   })
 
-  it('are refused as configuration when they are no names', async () => {
+  it('are refused as configuration if they are not valid names', async () => {
     await assert.rejects(workspace.serve({ NIXERY_WARM: 'hello bad//name' }), /NIXERY_WARM/)
   })
 
-  it('can be made by a command', async () => {
+  it('can be created by a command', async () => {
     const set = await workspace.packageSet(packages)
     const data = join(workspace.folder, 'command')
     const env = { NIXERY_PKGS_PATH: set, NIXERY_DATA: data, STORAGE_PATH: join(data, 'store') }

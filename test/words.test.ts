@@ -55,15 +55,15 @@ async function pull(server: ServerProcess, name: string) {
   return { digest: response.headers.get('docker-content-digest'), cmd: Cmd }
 }
 
-describe('a name that no image reference can hold', () => {
-  it('is spelled, and suggested so', async () => {
+describe('a name that no image reference can contain', () => {
+  it('is spelled, also in suggestions', async () => {
     await pull(plain, 'gtk__plus__3')
     await pull(plain, 'own/GTK__plus__3.out')
     assert.match(await messageOf(plain, 'gtk-plus-3'), /For gtk-plus-3, did you mean gtk__plus__3\?$/)
     assert.match(await messageOf(plain, 'gtk+3'), /gtk__plus__3 is gtk\+3 /)
   })
 
-  it('is written as it is on the command line', async () => {
+  it('is written literally on the command line', async () => {
     const run = await runNixery(join(workspace.folder, 'data'), set, ['plan', 'gtk+3', '--json'])
     const { image, packages } = JSON.parse(run.stdout) as PlanOutput
     assert.equal(image, 'gtk__plus__3:latest')
@@ -79,7 +79,7 @@ type PlanOutput = { image: string; packages: { attribute: string }[] }
 const messageOf = async (server: ServerProcess, name: string) => (await failureOf(server, name)).message
 
 describe('a leading word', () => {
-  it('is a meta-package where the set has no package of that name', async () => {
+  it('is a meta-package if the set has no package of that name', async () => {
     const ci = await pull(plain, 'ci/own')
     assert.deepEqual(ci.cmd, ['bash'])
     assert.deepEqual(await pull(plain, 'recipe/ci/own'), ci)
@@ -94,7 +94,7 @@ describe('a leading word', () => {
     assert.deepEqual((await pull(plain, 'devcontainer')).cmd, ['bash'])
   })
 
-  it('is a package where the set has one, and `recipe/` before it makes it a meta-package', async () => {
+  it('is a package if the set has one, and a meta-package with the prefix `recipe/`', async () => {
     const own = await pull(other, 'ci/own')
     assert.equal(own.cmd, undefined)
     assert.deepEqual(await pull(other, 'own/ci'), own)
@@ -104,16 +104,16 @@ describe('a leading word', () => {
     )
   })
 
-  it('is not refused for the name of a package that the set does not have', async () => {
+  it('is not refused for a name that the set does not have', async () => {
     assert.match(await messageOf(other, 'devcontainer'), /which `devcontainer` needs/)
   })
 
-  it('stands there once, before all packages', async () => {
+  it('appears once, before all packages', async () => {
     assert.match(await messageOf(plain, 'own/ci'), /`ci` must come first: ci\/own$/)
     assert.match(await messageOf(plain, 'shell/shell/own'), /`shell` occurs twice/)
   })
 
-  it('tells which of the packages that it needs are missing', async () => {
+  it('reports which of its required packages are missing', async () => {
     const names = '[bashInteractive moreutils nano]'
     const message = `Could not find Nix packages: ${names}. The package set has no bashInteractive, moreutils or nano, which \`shell\` needs.`
     assert.equal(await messageOf(other, 'shell/own'), message)

@@ -11,7 +11,7 @@ export type ExpandResult = { readonly cpu: number; readonly bytes: number }
 
 const { files, compression } = JSON.parse(process.argv[2] ?? '') as ExpandJob
 const open = (await openThreadDecoders()).get(compression)
-if (!open) throw new Error(`the library for ${compression} is not there`)
+if (!open) throw new Error(`the library for ${compression} is not installed`)
 const into = new Uint8Array(256 * 1024)
 let bytes = 0
 const before = process.cpuUsage()

@@ -70,7 +70,7 @@ function configOf(given: NonNullable<z.infer<typeof form>['config']>): ImageConf
 
 type DockerHealthcheck = NonNullable<NonNullable<z.infer<typeof form>['config']>['Healthcheck']>
 
-/** Docker's form. `NONE` says that there is no check. */
+/** Docker's format. `NONE` disables the check. */
 function healthcheckOf(given: DockerHealthcheck): Healthcheck | undefined {
   const [kind, ...rest] = given.Test ?? []
   const command = kind === 'CMD' ? rest : kind === 'CMD-SHELL' ? rest[0] : undefined

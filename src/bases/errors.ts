@@ -1,8 +1,8 @@
 /** Why a base image cannot be used, as the end of a sentence that begins with the recipe and its field. */
 export class BaseProblem extends Error {
-  /** Whether the same may work later: the registry cannot be reached, or fails. */
+  /** Whether a retry may succeed: the registry is unreachable or fails. */
   readonly passing: boolean
-  /** Whether the base is not made for the platform, while it may be for others. */
+  /** Whether the base does not support the platform, but may support others. */
   readonly ofPlatform: boolean
 
   constructor(

@@ -11,7 +11,7 @@ import { readLayer } from './layer.ts'
 import { attemptIn } from './scan.ts'
 import { parseScan, scanText } from './scan-text.ts'
 
-// Archives are those of GNU tar, in all its formats.
+// Archives are created by GNU tar, in all its formats.
 
 let folder: string
 const long = `${'long'.repeat(40)}/${'name'.repeat(40)}`
@@ -43,7 +43,7 @@ const tar = (...args: readonly string[]): Buffer => {
   return readFileSync(file)
 }
 
-/** Without the zeros at the end. */
+/** Without the trailing zeros. */
 const withoutEnd = (bytes: Buffer): Buffer => {
   let end = bytes.length
   while (bytes[end - 1] === 0) end -= 1
@@ -81,7 +81,7 @@ const packed = (bytes: Buffer, compression: 'gzip' | 'zstd' | 'none'): Buffer =>
   compression === 'none' ? bytes : compression === 'gzip' ? gzipSync(bytes) : zstdCompressSync(bytes)
 
 describe('a layer of a base', () => {
-  it('is read the same from every form of archive and compression', async () => {
+  it('is read equally from every archive format and compression', async () => {
     const plain = await read(tar('--format=gnu', '.'))
     const expected = [
       { kind: 'directory', path: 'etc', mode: 0o1751, owner: { uid: 70_000, gid: 3 } },
@@ -111,7 +111,7 @@ describe('a layer of a base', () => {
     assert.deepEqual(parseScan(scanText(plain)), plain)
   })
 
-  it('is refused when its bytes are not what its digests say', async () => {
+  it('is refused if its bytes do not match its digests', async () => {
     const archive = tar('etc')
     const other = digestOf('other')
     await assert.rejects(
@@ -119,13 +119,13 @@ describe('a layer of a base', () => {
       /the registry sent content that does not match sha256:/,
     )
     await assert.rejects(read(archive, 'gzip', { size: 10 }), /the registry sent content that does not match/)
-    await assert.rejects(read(archive, 'gzip', { diffId: other }), /is not what its config says/)
+    await assert.rejects(read(archive, 'gzip', { diffId: other }), /does not match its config/)
     await assert.rejects(read(archive, 'gzip', { bytes: Buffer.from('no gzip') }), /cannot be expanded/)
     await assert.rejects(read(Buffer.from('no archive'.repeat(100))), /is not a tar archive/)
     await assert.rejects(read(archive.subarray(0, 700)), /ends in the middle/)
   })
 
-  it('returns what a failed attempt took, and nothing of what other layers took', async () => {
+  it('releases the limits used by a failed attempt, but not those used by other layers', async () => {
     const room = whole()
     const attempt = attemptIn(room)
     await assert.rejects(read(tar('.'), 'none', { room: attempt.room, diffId: `sha256:${'0'.repeat(64)}` }))
@@ -136,11 +136,11 @@ describe('a layer of a base', () => {
     assert.deepEqual(room, other)
   })
 
-  it('is refused when it is a bomb: of bytes, of files, of names', async () => {
+  it('is refused if it is a bomb of bytes, files or names', async () => {
     const zeros = Buffer.alloc(50_000_000)
     await assert.rejects(
       read(zeros, 'gzip', { room: { ...whole(), bytes: 1e6 } }),
-      /more than 100000000 bytes, expanded/,
+      /more than 100000000 bytes, uncompressed/,
     )
     await assert.rejects(read(tar('.'), 'none', { room: { ...whole(), entries: 2 } }), /more than 1000 files/)
     await assert.rejects(
@@ -151,7 +151,7 @@ describe('a layer of a base', () => {
     const often = Buffer.concat(Array.from({ length: 100 }, () => again))
     await assert.rejects(read(often, 'gzip', { room: { ...whole(), names: 2000 } }), /etc\/passwd too often/)
     const header = Buffer.from(tar('--format=pax', '.'))
-    // An extended header that says it is of 2 GiB.
+    // An extended header with a declared size of 2 GiB.
     const at = header.indexOf('PaxHeaders')
     const start = at - (at % 512)
     header.write('20000000000\0', start + 124, 'latin1')

@@ -9,24 +9,25 @@ import type { LayerDescriptor } from './manifest.ts'
 import { changed } from './registry.ts'
 import { createScanner, type ScanRoom } from './scan.ts'
 
-/** A layer that is to be read, and what its bytes must be. */
+/** A layer to read, and its expected digests. */
 export type WantedLayer = Pick<LayerDescriptor, 'digest' | 'size' | 'compression'> & {
-  /** Of the expanded bytes. */
+  /** The digest of the uncompressed bytes. */
   readonly diffId: Digest
 }
 
 export type ReadLayerOptions = {
   readonly room: ScanRoom
-  /** The most bytes and files of a base, for messages. */
+  /** The maximum bytes and files of a base, for messages. */
   readonly most: { readonly bytes: number; readonly entries: number }
-  /** Where the bytes are written; not at all if undefined. */
+  /** The file to write the bytes to; undefined if they are not stored. */
   readonly file?: string | undefined
   readonly signal?: AbortSignal | undefined
 }
 
 /**
- * Reads a layer once: its bytes are verified, kept in a file, expanded, verified again and looked through.
- * @returns what it has where
+ * Reads a layer in one pass: verifies its bytes, writes them to a file, decompresses them, verifies the result, and
+ * scans the archive.
+ * @returns its entries
  * @throws BaseProblem
  */
 export async function readLayer(
@@ -69,7 +70,7 @@ export async function readLayer(
     if (signal) addAbortSignal(signal, source)
     await pipeline([source, ...(await decodersOf(compression)), looking])
     if (expanded.digest() !== diffId) {
-      throw new BaseProblem(`its layer ${digest} is not what its config says: push the image again`)
+      throw new BaseProblem(`its layer ${digest} does not match its config: push the image again`)
     }
     return scanner.end()
   } catch (error) {
@@ -82,7 +83,9 @@ export async function readLayer(
 }
 
 const tooLarge = (most: number): BaseProblem =>
-  new BaseProblem(`it has more than ${most} bytes, expanded: use a smaller base, or raise NIXERY_BASE_SIZE`)
+  new BaseProblem(
+    `it has more than ${most} bytes, uncompressed: use a smaller base, or raise NIXERY_BASE_SIZE`,
+  )
 
 /** A failure of zlib or zstd. */
 const isDamage = (error: unknown): boolean =>

@@ -6,13 +6,13 @@ import { oneLine } from '../text/plain.ts'
 import { listed } from '../text/words.ts'
 import { BaseProblem } from './errors.ts'
 
-// Manifests, indexes and configs of both forms: OCI image spec, and Docker's image manifest version 2, schema 2.
+// Manifests, indexes and configs of both formats: OCI image spec, and Docker's image manifest version 2, schema 2.
 
-/** A blob that a manifest names. */
+/** A blob that a manifest refers to. */
 export type Descriptor = { readonly digest: Digest; readonly size: number; readonly mediaType: string }
 export type LayerDescriptor = Descriptor & { readonly compression: Compression }
 
-/** What `manifests` accepts; a registry may refuse to send anything else. */
+/** The accepted media types; a registry may refuse to send others. */
 export const acceptedManifests = [
   'application/vnd.oci.image.index.v1+json',
   'application/vnd.docker.distribution.manifest.list.v2+json',
@@ -42,7 +42,7 @@ const index = z.object({
 })
 const manifest = z.object({ config: descriptor, layers: z.array(descriptor).min(1).max(127) })
 
-/** Media types of layers by what they are compressed with. */
+/** Media types of layers, by compression. */
 const compressions: Readonly<Record<string, Compression>> = {
   'application/vnd.oci.image.layer.v1.tar': 'none',
   'application/vnd.oci.image.layer.v1.tar+gzip': 'gzip',
@@ -52,7 +52,7 @@ const compressions: Readonly<Record<string, Compression>> = {
   'application/vnd.docker.image.rootfs.diff.tar.zstd': 'zstd',
 }
 
-/** The JSON of a text that a registry sent. @throws BaseProblem */
+/** Parses JSON sent by a registry. @throws BaseProblem */
 export function jsonOf(text: string, what: string): unknown {
   try {
     return JSON.parse(text) as unknown
@@ -61,7 +61,7 @@ export function jsonOf(text: string, what: string): unknown {
   }
 }
 
-/** Reads a text as a manifest or an index. @throws BaseProblem */
+/** Parses a manifest or an index. @throws BaseProblem */
 export function readManifest(
   text: string,
 ):
@@ -72,7 +72,7 @@ export function readManifest(
     return { kind: 'index', ...parsed(index, json, 'its index') }
   }
   if (typeof json === 'object' && json !== null && 'fsLayers' in json) {
-    throw new BaseProblem('its manifest is of schema 1, which Docker has given up: push the image again')
+    throw new BaseProblem('its manifest has schema 1, which Docker no longer supports: push the image again')
   }
   const { config, layers } = parsed(manifest, json, 'its manifest')
   return { kind: 'manifest', config, layers: layers.map(layerOf) }
@@ -87,7 +87,7 @@ function layerOf(one: z.infer<typeof descriptor>): LayerDescriptor {
   )
 }
 
-/** The manifest for a platform in an index. @throws BaseProblem that names the platforms that there are */
+/** The manifest for a platform in an index. @throws BaseProblem with the available platforms */
 export function chooseManifest(
   manifests: z.infer<typeof index>['manifests'],
   { os, architecture }: Platform,
@@ -95,7 +95,7 @@ export function chooseManifest(
   const fitting = manifests.filter(
     ({ platform }) => platform?.os === os && platform.architecture === architecture,
   )
-  // Without a variant, or with the one that every processor has: v8 of arm64, v1 of amd64.
+  // Without a variant, or with the baseline variant: v8 of arm64, v1 of amd64.
   const rank = ({ platform }: (typeof manifests)[number]) =>
     ['v8', 'v1'].includes(platform?.variant ?? 'v1') ? 0 : 1
   const [best] = fitting.toSorted((a, b) => rank(a) - rank(b))
@@ -107,10 +107,10 @@ export function chooseManifest(
   throw otherPlatform(`it is for ${has}`, architecture)
 }
 
-/** @param text what it is for */
+/** @param text the supported platforms */
 export const otherPlatform = (text: string, architecture: string): BaseProblem =>
   new BaseProblem(
-    `${text}, and not for linux/${architecture}: choose another base, or say in \`platforms\` what the recipe is for`,
+    `${text}, and not for linux/${architecture}: choose another base, or list the platforms of the recipe in \`platforms\``,
     { ofPlatform: true },
   )
 

@@ -12,7 +12,7 @@ import { readConfig, type BaseConfig } from './config.ts'
 import { BaseProblem } from './errors.ts'
 import { acceptedManifests, chooseManifest, readManifest, type LayerDescriptor } from './manifest.ts'
 
-/** What a registry says of a base image for one platform. */
+/** A registry's facts about a base image for one platform. */
 export type FetchedBase = BaseConfig & { readonly layers: readonly LayerDescriptor[] }
 
 /** Reads images of other registries, with the credentials that `podman login` or `docker login` stored. */
@@ -22,9 +22,9 @@ export type BaseRegistry = {
    * @throws BaseProblem
    */
   describe(base: PinnedBase, platform: Platform, signal: AbortSignal): Promise<FetchedBase>
-  /** The bytes of a layer as the registry sends them; nothing is verified. @throws BaseProblem */
+  /** The bytes of a layer as sent by the registry, not verified. @throws BaseProblem */
   layer(base: PinnedBase, digest: Digest, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>
-  /** The digest that a tag has now. @throws BaseProblem */
+  /** The current digest of a tag. @throws BaseProblem */
   resolve(base: BaseReference, signal: AbortSignal): Promise<Digest>
 }
 
@@ -34,7 +34,7 @@ export type BaseRegistryOptions = {
   readonly firstDelay?: number
 }
 
-// Bytes of a manifest: containerd's limit (core/remotes/docker/resolver.go), as registries accept them. Configs, too.
+// The maximum size of manifests and configs in bytes: containerd's limit (core/remotes/docker/resolver.go).
 const mostManifest = 4_000_000
 
 export function createBaseRegistry({ environment, firstDelay = 500 }: BaseRegistryOptions): BaseRegistry {
@@ -97,7 +97,7 @@ export function createBaseRegistry({ environment, firstDelay = 500 }: BaseRegist
         const read = readConfig(verified(answer.text, config.digest), platform)
         if (read.diffIds.length !== layers.length) {
           throw new BaseProblem(
-            `its config tells of ${read.diffIds.length} layers, and its manifest of ${layers.length}`,
+            `its config has ${read.diffIds.length} layers, and its manifest of ${layers.length}`,
           )
         }
         return { ...read, layers }
@@ -122,13 +122,13 @@ export function createBaseRegistry({ environment, firstDelay = 500 }: BaseRegist
   }
 }
 
-/** The text, if it has this digest. @throws BaseProblem */
+/** Returns the text if it has this digest. @throws BaseProblem */
 function verified(text: string, digest: Digest): string {
   if (digestOf(text) === digest) return text
   throw changed(digest)
 }
 
-/** The registry sent content with another digest. */
+/** The error for content with the wrong digest. */
 export const changed = (digest: Digest): BaseProblem =>
   new BaseProblem(
     `the registry sent content that does not match ${digest}: the image was damaged or replaced; pin it again with \`nixery recipe lock --update\``,
@@ -136,10 +136,10 @@ export const changed = (digest: Digest): BaseProblem =>
 
 const missing = (what: string, host: string): BaseProblem =>
   new BaseProblem(
-    `${host} does not have ${what}: it was removed or never there; name another, or pin its tag again with \`nixery recipe lock --update\``,
+    `${host} does not have ${what}: it was removed or never existed; use another one, or pin its tag again with \`nixery recipe lock --update\``,
   )
 
-/** A body whose failures are problems of the base. */
+/** A body whose failures become problems of the base. */
 async function* named(body: AsyncIterable<Uint8Array>, url: URL): AsyncGenerator<Uint8Array> {
   try {
     yield* body

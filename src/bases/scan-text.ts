@@ -1,11 +1,11 @@
 import { deflateSync, inflateSync } from 'node:zlib'
 import type { BaseEntry } from '../rootfs/base-entry.ts'
 
-// How the catalog keeps what a layer has where: JSON, deflated, in base64. A line of slim Debian takes ten bytes.
+// The catalog's format for a layer's entries: JSON, deflated, in base64. An entry of slim Debian takes ten bytes.
 
-/** Raise this when the entries get another meaning. */
+/** Increment this when the meaning of entries changes. */
 export const scanVersion = 1
-// Bytes of the text that are kept, and that are read: larger layers are read again when they are needed.
+// The maximum size of the text that is stored, and that is read: larger layers are read again when needed.
 const mostKept = 8 * 1024 * 1024
 const mostRead = 512 * 1024 * 1024
 
@@ -15,7 +15,7 @@ export function scanText(entries: readonly BaseEntry[]): string | undefined {
   return text.length > mostKept ? undefined : text
 }
 
-/** Undefined for a text that cannot be read. */
+/** Undefined for an invalid text. */
 export function parseScan(text: string | undefined): readonly BaseEntry[] | undefined {
   if (text === undefined || text === '') return undefined
   try {

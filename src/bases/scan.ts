@@ -2,18 +2,18 @@ import { extendedFiles, type BaseEntry } from '../rootfs/base-entry.ts'
 import { BaseProblem } from './errors.ts'
 import { createTarReader, type TakeContent, type TarEntry } from './tar.ts'
 
-/** What reading the layers of one base may still take. */
+/** The remaining limits for reading the layers of a base. */
 export type ScanRoom = {
-  /** Bytes, expanded. */
+  /** Uncompressed bytes. */
   bytes: number
   entries: number
-  /** Bytes of all names and targets, and of the files that are extended. */
+  /** Bytes of all names and targets, and of the extended files. */
   names: number
 }
 
 /**
- * A view of a room for an attempt that may fail while others use the same room.
- * @returns the view, and `undo`, which returns what was taken through it
+ * A view of the limits for an attempt that may fail while others use the same limits.
+ * @returns the view, and `undo`, which releases what was used through it
  */
 export function attemptIn(room: ScanRoom): { readonly room: ScanRoom; undo(): void } {
   const taken: ScanRoom = { bytes: 0, entries: 0, names: 0 }
@@ -37,8 +37,8 @@ export function attemptIn(room: ScanRoom): { readonly room: ScanRoom; undo(): vo
 }
 
 /**
- * Takes what an entry needs from the room.
- * @throws BaseProblem if there is not enough
+ * Subtracts an entry from the limits.
+ * @throws BaseProblem if they are exceeded
  */
 export function takeRoom(
   room: ScanRoom,
@@ -49,18 +49,18 @@ export function takeRoom(
   if (room.entries < 0) throw new BaseProblem(`it has more than ${mostEntries} files: use a smaller base`)
   room.names -= path.length + target.length + text
   if (room.names < 0)
-    throw new BaseProblem('the names of its files are too long altogether: use a smaller base')
+    throw new BaseProblem('the names of its files are too long in total: use a smaller base')
 }
 
-// Bytes of a path, as in Linux (PATH_MAX), of its parts, and of a file that is extended.
+// The maximum bytes of a path, as in Linux (PATH_MAX), of its parts, and of an extended file.
 const longestPath = 4096
 const deepest = 256
 const mostText = 1024 * 1024
 const longestTarget = 4096
 
 /**
- * Reads what a layer of a base image has where, from the bytes of its archive.
- * @param room gets less with each entry
+ * Reads the entries of a base image's layer from its archive.
+ * @param room the limits, reduced with each entry
  */
 export function createScanner(room: ScanRoom, mostEntries: number) {
   const entries: BaseEntry[] = []
@@ -85,7 +85,7 @@ export function createScanner(room: ScanRoom, mostEntries: number) {
       entries.push({ kind: 'link', path, target: entry.target })
     } else if (entry.type === '0' && extendedFiles.has(path)) {
       if (entry.size > mostText) throw new BaseProblem(`its /${path} has more than ${mostText} bytes`)
-      // An archive may have the same file any number of times.
+      // An archive may contain the same file any number of times.
       room.names -= entry.size
       if (room.names < 0) throw new BaseProblem(`it has /${path} too often: push the image again`)
       const content = Buffer.alloc(entry.size)
@@ -95,7 +95,7 @@ export function createScanner(room: ScanRoom, mostEntries: number) {
       return (bytes) => {
         content.set(bytes, filled)
         filled += bytes.length
-        // Pieces may be of one byte: the text is made once.
+        // Chunks may have a single byte, so the text is built once.
         if (filled === entry.size) {
           entries[at] = { kind: 'file', path, mode, owner, text: content.toString('latin1') }
         }
@@ -107,7 +107,7 @@ export function createScanner(room: ScanRoom, mostEntries: number) {
   const reader = createTarReader(add)
   return {
     write: (bytes: Uint8Array) => reader.write(bytes),
-    /** All bytes are there. @returns the entries, in the order of the archive */
+    /** Ends the input. @returns the entries, in the order of the archive */
     end(): readonly BaseEntry[] {
       reader.end()
       return entries

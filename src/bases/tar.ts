@@ -9,30 +9,30 @@ export type TarEntry = {
   readonly mode: number
   readonly uid: number
   readonly gid: number
-  /** Bytes of its content. */
+  /** The size of its content in bytes. */
   readonly size: number
 }
 
-/** Where the content of an entry goes; undefined for one that is not wanted. */
+/** Receives the content of an entry; undefined if it is not needed. */
 export type TakeContent = ((bytes: Uint8Array) => void) | undefined
 
 const record = 512
-// Bytes of an extended header: of paths, targets and attributes.
+// The maximum size of an extended header in bytes: paths, targets and attributes.
 const mostExtended = 1024 * 1024
 
 /**
- * Reads a tar archive as it comes, in little memory: ustar, with the extensions of POSIX (pax) and GNU for long names and
- * large numbers. Layers of images are such archives (OCI image spec, layer.md).
- * @param onEntry is called for each entry, and says where its content goes
+ * Parses a tar archive incrementally, in little memory: ustar, with the extensions of POSIX (pax) and GNU for long
+ * names and large numbers. Layers of images are such archives (OCI image spec, layer.md).
+ * @param onEntry called for each entry; returns the receiver of its content
  */
 export function createTarReader(onEntry: (entry: TarEntry) => TakeContent) {
   const header = Buffer.alloc(record)
   let filled = 0
-  /** Bytes of content, and of padding behind it, that are still to come. */
+  /** The remaining bytes of content and of the padding after it. */
   let left = 0
   let padding = 0
   let take: TakeContent
-  /** What is done when the content is there. */
+  /** Called when the content is complete. */
   let atEnd: (() => void) | undefined
   let fromPax: ReadonlyMap<string, string> = new Map()
   let globals: ReadonlyMap<string, string> = new Map()
@@ -88,7 +88,7 @@ export function createTarReader(onEntry: (entry: TarEntry) => TakeContent) {
     const name = cString(header, 0, 100)
     const entry: TarEntry = {
       type: type === '\0' || type === '7' ? '0' : type,
-      // GNU tar gives sparse files another name in `path`.
+      // GNU tar stores sparse files with another name in `path`.
       path:
         fromPax.get('GNU.sparse.name') ??
         fromPax.get('path') ??
@@ -109,7 +109,7 @@ export function createTarReader(onEntry: (entry: TarEntry) => TakeContent) {
   }
 
   return {
-    /** Takes the next bytes. @throws BaseProblem */
+    /** Processes the next bytes. @throws BaseProblem */
     write(chunk: Uint8Array): void {
       const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
       for (let at = 0; at < bytes.length && !ended;) {
@@ -137,7 +137,7 @@ export function createTarReader(onEntry: (entry: TarEntry) => TakeContent) {
         }
       }
     },
-    /** All bytes are there. @throws BaseProblem if the archive ends too early */
+    /** Ends the input. @throws BaseProblem if the archive is truncated */
     end(): void {
       if (!ended && (left > 0 || filled > 0))
         throw new BaseProblem('one of its layers ends in the middle of a file')
@@ -159,7 +159,7 @@ function cString(bytes: Buffer, start: number, end: number): string {
   return nul === -1 ? text : text.slice(0, nul)
 }
 
-/** An octal number, or one of GNU's in base 256. */
+/** Parses an octal number, or GNU's base 256. */
 function numberIn(bytes: Buffer, start: number, end: number): number {
   const first = bytes[start] ?? 0
   if ((first & 0x80) === 0) {

@@ -1,17 +1,17 @@
 import type { Digest } from '../image/digest.ts'
 
 /**
- * Deleting blobs that several machines use, each of which has a memory: they are marked first, and deleted long after.
- * Whoever looks up a marked blob takes the mark off, so none is deleted that anybody has found.
+ * Deletes blobs that several machines use, each with an in-memory cache: blobs are marked first, and deleted much
+ * later. Looking up a marked blob removes the mark, so no blob is deleted after somebody has found it.
  */
 export type BlobMarks = {
-  /** Marks blobs that are to be deleted, also ones that were not known. Those that are marked stay as they are. */
+  /** Marks blobs for deletion, including unknown ones. Existing marks are not changed. */
   add(blobs: readonly { readonly digest: Digest; readonly size: number }[]): Promise<void>
   remove(digests: readonly Digest[]): Promise<void>
   /**
-   * Deletes those of these blobs that have been marked for some seconds, and forgets them with what is in them. While
-   * `remove` runs for one, who looks it up waits.
-   * @param remove deletes a blob from the store; if it returns false, the blob stays as it is
+   * Deletes the blobs that have been marked for a number of seconds, with the layers and members in them. While
+   * `remove` runs for a blob, lookups of it wait.
+   * @param remove deletes a blob from the store; if it returns false, the blob is not changed
    */
   delete(
     digests: readonly Digest[],

@@ -1,12 +1,12 @@
 import type { Digest } from '../image/digest.ts'
 
-/** What a process is told of changes that others make to the catalog. Neither may throw. */
+/** Receives changes of the catalog by other processes. The functions must not throw. */
 export type ChangeEars = {
-  /** These blobs, and layers in them, are not to be taken for known any more. */
+  /** These blobs, and the layers in them, may no longer be known. */
   readonly blobs: (digests: readonly Digest[]) => void
-  /** Something may have been missed, so nothing in memory about blobs is to be believed. */
+  /** Changes may have been missed, so nothing in memory about blobs is reliable. */
   readonly missed: () => void
 }
 
-/** Begins to tell of changes. */
+/** Subscribes to changes. */
 export type SubscribeToChanges = (ears: ChangeEars) => void

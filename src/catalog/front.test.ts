@@ -47,8 +47,8 @@ const ask = async (catalog: Catalog) => [
 ]
 const known = [new Map([['name', {}]]), 'one', layer, new Map([['layer', layer]]), {}, 7]
 
-describe('the memory before a catalog', () => {
-  it('answers what was told, and what was asked, without a statement', async () => {
+describe('the in-memory cache of a catalog', () => {
+  it('returns what was written or read before without a statement', async () => {
     const told = withFront(below)
     await tell(told)
     statements = 0
@@ -63,7 +63,7 @@ describe('the memory before a catalog', () => {
     assert.equal(statements, 0)
   })
 
-  it('asks about blobs again after a while if others may delete them without its hearing of it', async () => {
+  it('looks up blobs again after a while if others may delete them without a notification', async () => {
     await tell(below)
     const alone = withFront(below, undefined, 1)
     const deaf = withFront(below, () => {}, 1)
@@ -74,7 +74,7 @@ describe('the memory before a catalog', () => {
     assert.deepEqual(await ask(alone), known)
   })
 
-  it('keeps nothing that was read while it was told otherwise', async () => {
+  it('does not cache rows that were invalidated while they were read', async () => {
     await tell(below)
     const slow = Promise.withResolvers<void>()
     const catalog = withFront({
@@ -101,7 +101,7 @@ describe('the memory before a catalog', () => {
       catalog.blobSize(layer.digest),
       catalog.pathFacts([path]),
     ]
-    // Those have begun, and have seen what was true before.
+    // These have started, and have seen the previous state.
     await new Promise(setImmediate)
     await catalog.forgetBlob(layer.digest)
     await catalog.rememberPathFacts([facts('two')])
@@ -112,7 +112,7 @@ describe('the memory before a catalog', () => {
     assert.equal((await catalog.pathFacts([path])).get(path)?.narHash, 'two')
   })
 
-  it('forgets all layers of a blob, and no others', async () => {
+  it('forgets the layers of a blob, and no others', async () => {
     const catalog = withFront(below)
     const other = { ...layer, digest: digestOf('other') }
     await catalog.rememberLayer(testKey('one'), layer, [])

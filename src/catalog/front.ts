@@ -8,8 +8,8 @@ import { valueOf } from './rows.ts'
 /** The approximate maximum size in memory of each kind of fact, in bytes. */
 const most = { resolutions: 16e6, paths: 64e6, layers: 24e6, images: 32e6, blobs: 16e6 }
 
-// Milliseconds for which a blob is believed to be there, if other processes can delete it: notifications may be lost. Shorter
-// than the time from marking a blob to its deletion, since looking it up takes the mark off.
+// Milliseconds for which a blob is assumed to exist if other processes can delete it, because notifications may be
+// lost. Shorter than the time between marking and deleting a blob, because looking it up removes the mark.
 const believed = 1_800_000
 
 // The overhead of an entry.
@@ -27,9 +27,10 @@ function parsed<K, T>(texts: ReadonlyMap<K, string>, parse: Parse<T>): Map<K, T>
 }
 
 /**
- * Puts an in-memory cache in front of a catalog. Written facts are in the cache even if the catalog could not store them.
+ * Puts an in-memory cache in front of a catalog. Written facts are in the cache even if the catalog could not store
+ * them.
  * @param subscribe reports changes by other processes, if there are others
- * @param ttl milliseconds for which blobs are then believed to be there
+ * @param ttl milliseconds for which blobs are then assumed to exist
  */
 export function withFront(catalog: Catalog, subscribe?: SubscribeToChanges, ttl = believed): Catalog {
   const forAWhile = subscribe ? { ttl, ttlResolution: Math.min(ttl, 1000) } : {}

@@ -1,9 +1,9 @@
-/** What one process at a time does: collecting garbage, and what is done again and again, such as warming. */
+/** Tasks that only one process at a time performs: garbage collection, and periodic tasks such as warming. */
 export type LeadName = 'upkeep' | 'duties'
 
-/** The lead in something that one process at a time does. A process that ends has it no more, however it ends. */
+/** The lead for a task that only one process at a time performs. It ends with the process, however that ends. */
 export type Lead = {
-  /** Aborted when another process may have taken the lead, because this one could not be seen to be there. */
+  /** Aborted when another process may have taken the lead, because this one could not renew it. */
   readonly lost: AbortSignal
   release(): Promise<void>
 }

@@ -9,7 +9,7 @@ import { takeLead } from './leaders.ts'
 import { postgresDatabase } from './postgres.ts'
 import type { Tables } from './schema.ts'
 
-describe('the lead in something that one process does', { skip: noPostgres, timeout: 120_000 }, () => {
+describe('the lead for a task of one process', { skip: noPostgres, timeout: 120_000 }, () => {
   let server: TestPostgres
   let url: string
   const pools: { close(): Promise<void> }[] = []
@@ -30,7 +30,7 @@ describe('the lead in something that one process does', { skip: noPostgres, time
     return new Kysely<Tables>({ dialect: pool.dialect })
   }
 
-  it('is one’s at a time, and the next one’s when it was given back', async () => {
+  it('belongs to one process at a time, and to the next one after it was released', async () => {
     const [one, two] = [await process(), await process()]
     const lead = await takeLead(one, 'a', { owner: 'one', term: 600 })
     assert.ok(lead)
@@ -41,7 +41,7 @@ describe('the lead in something that one process does', { skip: noPostgres, time
     assert.equal(lead.lost.aborted, false)
   })
 
-  it('passes to another when its holder is not seen for its term, and the holder knows', async () => {
+  it('passes to another process if its holder does not renew it, and the holder notices', async () => {
     const [one, two] = [await process(), await process()]
     const lead = await takeLead(one, 'c', { owner: 'one', term: 1 })
     assert.ok(lead)

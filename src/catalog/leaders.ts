@@ -3,19 +3,19 @@ import type { Lead } from './lead.ts'
 import type { Tables } from './schema.ts'
 
 export type LeadOptions = {
-  /** This process, among all that use the database. */
+  /** Identifies this process among all that use the database. */
   readonly owner: string
-  /** Seconds for which a leader that no longer says that it is there counts as there. */
+  /** Seconds after which a leader that does not renew its lead loses it. */
   readonly term?: number
 }
 
-/** Milliseconds since 1970, by the clock of the database: those of the replicas may differ. */
+/** Milliseconds since 1970, by the clock of the database, because the clocks of replicas may differ. */
 const now = sql<number>`(extract(epoch from clock_timestamp()) * 1000)::bigint`
 
 /**
- * Takes the lead in something that one replica does at a time, and keeps it until it is given back, lost, or the
- * process ends. It is lost when the database could not be told in time that this process is still there.
- * @returns undefined if another has it
+ * Takes the lead for a task that only one replica at a time performs, and keeps it until it is released or lost, or the
+ * process ends. It is lost if it could not be renewed in the database in time.
+ * @returns undefined if another process has it
  */
 export async function takeLead(
   db: Kysely<Tables>,
@@ -34,16 +34,16 @@ export async function takeLead(
   if (!isTaken) return undefined
 
   const lost = new AbortController()
-  // Shorter than the database's: another may begin when that has ended.
+  // Shorter than the term in the database, after which another process may start.
   const shorter = (term * 1000 * 2) / 3
   let deadline: NodeJS.Timeout | undefined
   const isHeld = () => {
     clearTimeout(deadline)
-    deadline = setTimeout(() => lose('the database could not be told in time'), shorter).unref()
+    deadline = setTimeout(() => lose('the lead could not be renewed in time'), shorter).unref()
   }
   const lose = (why: string) => {
     stop()
-    lost.abort(new Error(`another process may do this now: ${why}`))
+    lost.abort(new Error(`another process may have taken over this task: ${why}`))
   }
   const renew = async () => {
     const { numUpdatedRows } = await db
@@ -65,7 +65,7 @@ export async function takeLead(
     lost: lost.signal,
     async release() {
       stop()
-      // If this fails, it ends by itself.
+      // If this fails, the lead expires.
       const ending = db.deleteFrom('leaders').where('name', '=', name).where('owner', '=', owner)
       await ending.execute().catch(() => {})
     },

@@ -19,7 +19,7 @@ const pull = (repository: string, tag: string, image: string, at = 100): Pull =>
 /** Lists that databases treat differently: empty ones, with the same key twice, sorted; a part of `conformance.ts`. */
 export function describeLists(name: string, open: () => Promise<Catalog>): void {
   describe(`${name}, for lists`, () => {
-    it('takes empty ones', async () => {
+    it('accepts empty ones', async () => {
       const catalog = await open()
       const { upkeep } = catalog
       await catalog.rememberResolutions(new Map())
@@ -45,7 +45,7 @@ export function describeLists(name: string, open: () => Promise<Catalog>): void 
       await catalog.close()
     })
 
-    it('takes the last of several with the same key', async () => {
+    it('uses the last of several with the same key', async () => {
       const catalog = await open()
       await catalog.rememberPathFacts([facts('first'), facts('last')])
       assert.deepEqual(await catalog.pathFacts([path]), new Map([[path, facts('last')]]))
@@ -70,7 +70,7 @@ export function describeLists(name: string, open: () => Promise<Catalog>): void 
       await catalog.close()
     })
 
-    it('sorts and pages by bytes, whatever order the database’s language has', async () => {
+    it('sorts and pages by bytes, regardless of the database’s collation', async () => {
       const catalog = await open()
       const inOrder = ['B', '_c', 'a', 'a-b', 'a.b', 'a/b', 'aB', 'ab', 'b', 'ä']
       const all = inOrder.toReversed().map((one) => ({ ...pull(one, 'latest', one), record: {} }))
@@ -103,7 +103,7 @@ export function describeLists(name: string, open: () => Promise<Catalog>): void 
       await catalog.close()
     })
 
-    it('tells of the images of a name, the newest first', async () => {
+    it('lists the images of a name, newest first', async () => {
       const catalog = await open()
       await catalog.rememberImage(testKey('a'), { name: 'a' }, 10)
       await catalog.rememberImage(testKey('b'), { name: 'b' }, 20)
@@ -131,7 +131,7 @@ export function describeLists(name: string, open: () => Promise<Catalog>): void 
       await catalog.close()
     })
 
-    it('keeps texts as they are', async () => {
+    it('stores texts unchanged', async () => {
       const catalog = await open()
       const odd = { text: 'nul \0, quote \', backslash \\, 𝄞, \u2028, {"a":1}', digest: digestOf('a') }
       await catalog.rememberImage(testKey('a'), odd)

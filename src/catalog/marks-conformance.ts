@@ -4,9 +4,9 @@ import { digestOf } from '../image/digest.ts'
 import type { Catalog } from './catalog.ts'
 import { testKey } from './keys-testing.ts'
 
-/** Marks of blobs that are to be deleted later; a part of `conformance.ts`. */
+/** Tests for marks of blobs that will be deleted later; a part of `conformance.ts`. */
 export function describeMarks(name: string, open: () => Promise<Catalog>): void {
-  describe(`${name}, for blobs that are to be deleted`, () => {
+  describe(`${name}, for blobs to delete`, () => {
     const [one, two, three] = ['one', 'two', 'three'].map((text) => digestOf(text)).sort() as [
       ReturnType<typeof digestOf>,
       ReturnType<typeof digestOf>,
@@ -16,7 +16,7 @@ export function describeMarks(name: string, open: () => Promise<Catalog>): void 
     const states = async (catalog: Catalog) =>
       (await catalog.upkeep.blobs({ limit: 9 })).map(({ markedAt }) => markedAt !== undefined)
 
-    it('takes a mark off a blob that somebody looks up, puts again or needs', async () => {
+    it('removes the mark of a blob that is looked up, stored again or needed', async () => {
       const catalog = await open()
       const { marks } = catalog.upkeep
       await catalog.rememberBlob(one, 5)
@@ -29,7 +29,7 @@ export function describeMarks(name: string, open: () => Promise<Catalog>): void 
       await catalog.close()
     })
 
-    it('deletes what was marked for long enough, with what is in it', async () => {
+    it('deletes blobs that were marked long enough, with everything in them', async () => {
       const catalog = await open()
       const { marks } = catalog.upkeep
       const layer = { digest: one, diffId: two, size: 5, compression: 'gzip' } as const

@@ -9,7 +9,7 @@ export type SqlDatabase = {
   readonly dialect: Dialect
   /** The type of text columns, which are compared byte by byte; default: `text`. */
   readonly text?: RawBuilder<unknown>
-  /** Statements that begin a transaction in which one process at a time changes the schema. */
+  /** Statements that begin a transaction in which only one process at a time changes the schema. */
   readonly beginAlone: readonly string[]
   /** The version of the database's schema; 0 if there is none. */
   readVersion(db: Kysely<Tables>): Promise<number>
@@ -19,7 +19,7 @@ export type SqlDatabase = {
   readonly seconds: RawBuilder<number>
   /** Whether rows can be locked for a transaction, while others use the rest of the database. */
   readonly locksRows?: boolean
-  /** Tells all processes, when the transaction ends, that these blobs are not to be taken for known. */
+  /** Notifies all processes, when the transaction ends, that these blobs may no longer be known. */
   readonly tellOfBlobs?: (db: Kysely<Tables>, digests: readonly Digest[]) => Promise<void>
   /** See `CatalogRows`. */
   shrink(pages: number): boolean | Promise<boolean>

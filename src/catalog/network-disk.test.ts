@@ -31,7 +31,7 @@ describe('fileSystemOf', () => {
 })
 
 describe('checkDisk', () => {
-  it('refuses a new file on a network disk, warns of an old one, and believes the operator', () => {
+  it("refuses a new file on a network disk, warns about an existing one, and honors the operator's setting", () => {
     const folder = realpathSync(mkdtempSync(join(tmpdir(), 'nixery-disk-')))
     const file = join(folder, 'new', 'folder', 'catalog.db')
     const lines: string[] = []

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { NixeryError } from '../errors.ts'
 
-/** Types of file systems whose files are on another machine; `fuse.NAME` are programs (fuse(8)). */
+/** Types of file systems with files on another machine; `fuse.NAME` are programs (fuse(8)). */
 const network =
   /^(?:nfs4?|cifs|smb3|smbfs|ncpfs|9p|afs|coda|davfs|ceph|glusterfs|lustre|gpfs|beegfs|ocfs2|gfs2|orangefs|pvfs2|fuse\.(?:sshfs|s3fs|goofys|gcsfuse|rclone|juicefs|ceph|glusterfs|mfs|davfs2))$/
 
@@ -29,7 +29,7 @@ export function fileSystemOf(mounts: string, path: string): string | undefined {
 }
 
 export type NetworkDiskOptions = {
-  /** Whether the operator says that one machine alone uses the file. */
+  /** Whether the operator has confirmed that only one machine uses the file. */
   readonly isAllowed: boolean
   readonly warn: (line: string) => void
   /** The text of /proc/self/mountinfo. */
@@ -37,9 +37,10 @@ export type NetworkDiskOptions = {
 }
 
 /**
- * Makes sure that a SQLite file is not on a disk that several machines share: SQLite's write-ahead log needs memory that
- * all its users share, so two machines damage the file (sqlite.org/wal.html). A file that exists is used, with a warning.
- * @throws CONFIG_INVALID if the file would be made on such a disk
+ * Makes sure that a SQLite file is not on a disk that several machines share: SQLite's write-ahead log needs memory
+ * that all its users share, so two machines damage the file (sqlite.org/wal.html). An existing file is used, with a
+ * warning.
+ * @throws CONFIG_INVALID if the file would be created on such a disk
  */
 export function checkDisk(file: string, { isAllowed, warn, mounts = readMounts }: NetworkDiskOptions): void {
   if (isAllowed) return

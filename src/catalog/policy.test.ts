@@ -18,14 +18,14 @@ const policies: Policies<Numbers> = { get: ask(() => 0), put: tell(), upkeep: { 
 
 const noDoubts = (): Doubts => ({ blobs: new Set(), paths: new Set() })
 
-/** Leaves of a table or an object of methods: `upkeep.rows.shrink`. */
+/** The leaves of a table or an object of methods: `upkeep.rows.shrink`. */
 const namesIn = (table: object, before = ''): string[] =>
   Object.entries(table).flatMap(([name, entry]: [string, object]) =>
     typeof entry === 'function' || 'policy' in entry ? [before + name] : namesIn(entry, `${before}${name}.`),
   )
 
 describe('policies of failures', () => {
-  it('are given for each method, or it does not compile', () => {
+  it('must be given for each method, otherwise it does not compile', () => {
     // @ts-expect-error `put` is missing
     const incomplete: Policies<Numbers> = { get: ask(() => 0), upkeep: { count: must } }
     // @ts-expect-error `count` is missing
@@ -37,7 +37,7 @@ describe('policies of failures', () => {
     assert.ok(incomplete && incompleteInside && wrongPolicy && wrongMiss)
   })
 
-  it('pass answers on', async () => {
+  it('pass results on', async () => {
     const stored = new Map<string, number>()
     const numbers: Numbers = {
       get: (key) => Promise.resolve(stored.get(key) ?? -1),
@@ -83,7 +83,7 @@ describe('policies of failures', () => {
     assert.equal(warnings.length, 1)
   })
 
-  it('do not believe what could not be replaced until it is', async () => {
+  it('ignore rows that could not be replaced until they are', async () => {
     let fails = false
     const sql = await openCatalog(sqliteOf(new Database(':memory:')))
     const doubts = noDoubts()

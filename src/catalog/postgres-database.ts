@@ -9,11 +9,11 @@ import type { Tables } from './schema.ts'
 // The number is arbitrary: it stands for changes of this program's tables.
 const schemaLock = 7_263_544_119
 
-/** This process, among all that use the database. */
+/** Identifies this process among all that use the database. */
 const me = `${hostname()} ${randomUUID()}`
 
 /** A PostgreSQL database; the version of its schema is a row of `about`. */
-/** On it, processes tell each other of blobs that are not to be taken for known, separated by blanks. */
+/** The notification channel for blobs that may no longer be known, separated by spaces. */
 export const blobsChannel = 'nixery_blobs'
 
 let leads = 0
@@ -22,10 +22,10 @@ export function postgresOf(dialect: Dialect): SqlDatabase {
   const leading = new Kysely<Tables>({ dialect })
   return {
     dialect,
-    // In the order of a language, a page of a list would not begin where the last one ended.
+    // With a language's collation, a page of a list would not begin where the last one ended.
     text: sql`text collate "C"`,
-    // Such a lock ends with its transaction, so it works through any pooler. Whoever uses a table holds up changes of
-    // it, and these hold up all others: they give up after a while, and are tried again.
+    // Such a lock ends with its transaction, so it works through any pooler. Users of a table delay changes of it, and
+    // these delay all other users, so changes time out and are retried.
     beginAlone: [
       'begin',
       `select pg_advisory_xact_lock(${schemaLock})`,
@@ -51,7 +51,7 @@ export function postgresOf(dialect: Dialect): SqlDatabase {
     seconds: sql`extract(epoch from clock_timestamp())::bigint`,
     locksRows: true,
     async tellOfBlobs(db, digests) {
-      // A notification has less than 8,000 bytes, and a digest 71.
+      // A notification has less than 8,000 bytes, and a digest has 71.
       for (const batch of batchesOf(digests, 100)) {
         await sql`select pg_notify(${blobsChannel}, ${batch.join(' ')})`.execute(db)
       }

@@ -27,7 +27,7 @@ describe('a catalog in PostgreSQL, shared by replicas', { skip: noPostgres, time
   })
   after(() => server.dispose())
 
-  /** What a process opens. */
+  /** The objects that a process opens. */
   const replica = async (url: string, warn: (line: string) => void = assert.fail) => {
     const postgres = await openPool({ url, most: 3 })
     try {
@@ -45,7 +45,7 @@ describe('a catalog in PostgreSQL, shared by replicas', { skip: noPostgres, time
   const replicas = (url: string, count: number) =>
     Promise.all(Array.from({ length: count }, () => replica(url)))
 
-  it('is made by one of those that start at once, beside tables of others, with columns that compare bytes', async () => {
+  it('is created by one of several starting processes, next to other tables, with columns that compare bytes', async () => {
     const url = await server.database()
     await server.run(url, 'create schema other; create table other.images (x int)')
     const all = await replicas(url, 5)
@@ -61,14 +61,14 @@ describe('a catalog in PostgreSQL, shared by replicas', { skip: noPostgres, time
     )
     assert.deepEqual(columns, [{ collation_name: 'C' }])
     const [order] = await server.run(url, `select 'a' < 'B' as mixed`)
-    assert.deepEqual(order, { mixed: true }) // the database itself has the order of a language
+    assert.deepEqual(order, { mixed: true }) // the database itself has a language's collation
   })
 
-  it('is used by versions that are one apart, while one of them changes the tables', async () => {
+  it('is used by two consecutive versions, while one of them changes the tables', async () => {
     const url = await server.database()
     const old = await replica(url)
     await old.rememberImage(testKey('a'), { by: 'old' })
-    // As the version before left it, and as the next one will.
+    // As the previous version left it, and as the next one will.
     await server.run(
       url,
       `drop table leaders; alter table images drop column roots; update about set value = '${schemaVersion - 1}' where key = 'schema'`,
@@ -91,7 +91,7 @@ describe('a catalog in PostgreSQL, shared by replicas', { skip: noPostgres, time
     ])
   })
 
-  it('stores what several write at the same time, in whatever order', async () => {
+  it('stores concurrent writes in any order', async () => {
     const url = await server.database()
     const [one, two] = await replicas(url, 2)
     assert.ok(one && two)
@@ -121,7 +121,7 @@ describe('a catalog in PostgreSQL, shared by replicas', { skip: noPostgres, time
     await two.close()
   })
 
-  it('serves from memory while the server is stopped, and makes up for it after', async () => {
+  it('serves from memory while the database is stopped, and catches up afterwards', async () => {
     const url = await server.database()
     const warnings: string[] = []
     const catalog = await replica(url, (line) => warnings.push(line))
@@ -153,7 +153,7 @@ describe('a catalog in PostgreSQL, shared by replicas', { skip: noPostgres, time
     await catalog.close()
   })
 
-  it('asks nothing for what is in memory, and one question for anything else', async (context) => {
+  it('sends no statement for cached rows, and one for others', async (context) => {
     const [one, two] = await replicas(await server.database(), 2)
     assert.ok(one && two)
     await one.rememberImage(testKey('a'), { x: 1 })
@@ -183,7 +183,7 @@ describe('a catalog in PostgreSQL, shared by replicas', { skip: noPostgres, time
     await catalog.close()
   })
 
-  it('says why it cannot be opened, without the password', async () => {
+  it('reports why it cannot be opened, without the password', async () => {
     const { host } = new URL(await server.database())
     const url = `postgresql://postgres:hunter2@${host}/none`
     await assert.rejects(replica(url), (error) => {

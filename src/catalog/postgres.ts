@@ -19,25 +19,25 @@ import { openTolerantCatalog } from './tolerant.ts'
 import { withUses } from './uses.ts'
 
 export type PostgresCatalogOptions = {
-  /** The connections that it uses; whoever opened them closes them. */
+  /** The connection pool, which the caller closes. */
   readonly postgres: Postgres
-  /** The address at which tables are made and changed: of the server itself, where the other is a pooler's. */
+  /** The URL for creating and changing tables: of the database server itself, if the other one is a pooler's. */
   readonly directUrl: string
-  /** Tells of what other processes change; without it, this one must not live long. */
+  /** Reports changes by other processes; without it, this process must be short-lived. */
   readonly listener?: Listener | undefined
-  /** Gets a line when the database fails. */
+  /** Receives a line when the database fails. */
   readonly warn: (line: string) => void
-  /** Milliseconds for which a database that failed is left alone. */
+  /** Milliseconds for which a failed database is not used. */
   readonly pause?: number
 }
 
-// Milliseconds that one change of the tables may take.
+// The timeout of a change of the tables in milliseconds.
 const longestChange = 3_600_000
 
 /**
- * The catalog in PostgreSQL, with a memory before it. While the database cannot be reached, it is done without
- * (`tolerant.ts`).
- * @throws STORE_UNAVAILABLE when the database can be reached, but not used
+ * Opens the catalog in PostgreSQL, with an in-memory cache in front. While the database is unreachable, the catalog
+ * works without it (`tolerant.ts`).
+ * @throws STORE_UNAVAILABLE if the database is reachable but not usable
  */
 export async function openPostgresCatalog(options: PostgresCatalogOptions): Promise<Catalog> {
   const { warn, pause = 1_000, listener } = options
@@ -57,7 +57,7 @@ export async function openPostgresCatalog(options: PostgresCatalogOptions): Prom
   }
 }
 
-/** A PostgreSQL database as a catalog that fails when it does. */
+/** A PostgreSQL database as a catalog that fails when the database fails. */
 export function postgresDatabase(options: Pick<PostgresCatalogOptions, 'postgres' | 'directUrl'>): Database {
   const database = postgresOf(options.postgres.dialect)
   return {

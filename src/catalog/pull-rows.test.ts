@@ -5,8 +5,8 @@ import type { ImageKey } from './catalog.ts'
 import { testKey } from './keys-testing.ts'
 import { openSqliteCatalog } from './sqlite.ts'
 
-describe('what was given under a name', () => {
-  it('tells which digests belong to images that were given under a name, ever', async () => {
+describe('images served under a name', () => {
+  it('records which digests belong to images that were ever served under a name', async () => {
     const catalog = await openSqliteCatalog(':memory:')
     const [first, second, other] = ['first', 'second', 'other'].map((text) => digestOf(text))
     assert.ok(first && second && other)

@@ -149,7 +149,7 @@ function newestOf<T>(items: readonly T[], keyOf: (item: T) => string): T[] {
   return [...newest].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, item]) => item)
 }
 
-/** Rows of `pulls`, one for each name: what was last given under it, and how often it was given. */
+/** Rows of `pulls`, one for each name: the image that was last served under it, and the number of pulls. */
 function sumsOf(pulls: readonly Pull[]): Tables['pulls'][] {
   const keyOf = ({ repository, tag, architecture }: Pull) => `${repository} ${tag} ${architecture}`
   const counts = new Map<string, number>()
@@ -160,7 +160,7 @@ function sumsOf(pulls: readonly Pull[]): Tables['pulls'][] {
   })
 }
 
-/** Keys by the last time of each: within seconds, many have the same. */
+/** Groups keys by the time of their last use, because many have the same time in seconds. */
 function byTime<K extends string>(times: Iterable<readonly [K, number]>): Map<number, K[]> {
   const last = new Map<K, number>()
   for (const [key, at] of times) last.set(key, Math.max(at, last.get(key) ?? 0))

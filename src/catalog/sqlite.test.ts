@@ -23,7 +23,7 @@ const fresh = async () => join(await mkdtemp(join(directory, 'c-')), 'new', 'cat
 const bare = () => openCatalog(sqliteOf(new Database(':memory:')))
 
 describeCatalog('SQL alone', bare)
-describeCatalog('SQL with a memory before it', async () => withFront(await bare()))
+describeCatalog('SQL with an in-memory cache in front', async () => withFront(await bare()))
 describeCatalog('a tolerant catalog over SQL', () =>
   openTolerantCatalog(sqliteDatabase(':memory:', 0), { warn: assert.fail, pause: 1 }),
 )
@@ -32,7 +32,7 @@ describeCatalog('all of it, over a SQLite file', async () =>
 )
 
 describe('a SQLite file', () => {
-  it('keeps what it was told', async () => {
+  it('keeps what was written', async () => {
     const file = join(directory, 'kept.db')
     const first = await openSqliteCatalog(file)
     await first.rememberImage(testKey('a'), [1])
@@ -42,7 +42,7 @@ describe('a SQLite file', () => {
     await second.close()
   })
 
-  it('says so when it cannot be opened', async () => {
+  it('reports that it cannot be opened', async () => {
     const file = join(directory, 'folder.db')
     await mkdir(file)
     await writeFile(join(directory, 'file'), '')

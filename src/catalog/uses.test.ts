@@ -43,7 +43,7 @@ async function open() {
 }
 
 describe('the days on which rows are used', () => {
-  it('are written behind answers, once a day, also for what memory answers', async () => {
+  it('are recorded asynchronously, once a day, also for cached rows', async () => {
     const { catalog, untilUsedOn, turn, written } = await open()
     const ask = async () => {
       await catalog.resolutions([testKey('name')], parseAny)
@@ -62,7 +62,7 @@ describe('the days on which rows are used', () => {
     assert.deepEqual(written.sort(), [path, path, 'name', 'name'])
   })
 
-  it('are written when the catalog is closed, and what images were made from', async () => {
+  it('are written when the catalog is closed, together with the roots of images', async () => {
     const { catalog, usedOn, database } = await open()
     await catalog.resolutions([testKey('name'), testKey('unknown')], parseAny)
     await catalog.rememberRoots(testKey('image'), [path])

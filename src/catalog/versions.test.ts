@@ -19,7 +19,7 @@ const row = (attribute: string, version: string, at: number) => ({
 })
 
 describe('the index of versions', () => {
-  it('has the newest commit of each version, by source and name', () => {
+  it('contains the newest commit of each version, by source and name', () => {
     const index = openVersionIndex(':memory:', assert.fail)
     const rows = [
       row('git', '2.1', 5),
@@ -36,7 +36,7 @@ describe('the index of versions', () => {
     index.close()
   })
 
-  it('knows commits of which it has all packages', () => {
+  it('records commits of which it has all packages', () => {
     const index = openVersionIndex(':memory:', assert.fail)
     index.noteWhole('a', 'c1')
     assert.deepEqual(
@@ -46,7 +46,7 @@ describe('the index of versions', () => {
     index.close()
   })
 
-  it('tells of each change, of other processes too, and of nothing else', () => {
+  it('reports each change, also by other processes, and nothing else', () => {
     const file = join(folder, 'shared.db')
     const [one, other] = [openVersionIndex(file, assert.fail), openVersionIndex(file, assert.fail)]
     const first = one.generation()
@@ -63,7 +63,7 @@ describe('the index of versions', () => {
     other.close()
   })
 
-  it('fails as an empty one', async () => {
+  it('counts as empty when it fails', async () => {
     const file = join(folder, 'damaged.db')
     await writeFile(file, 'this is no database, but it is long enough to be taken for one'.repeat(20))
     const warnings: string[] = []

@@ -13,8 +13,8 @@ export type PackageVersion = {
 }
 
 /**
- * An index of the commits that have given versions of packages, in a separate SQLite file. Its entries are hints: whether a
- * commit is allowed is checked when it is used. Like the catalog, it counts as empty when it fails.
+ * An index of the commits that contain given versions of packages, in a separate SQLite file. Its entries are hints:
+ * whether a commit is allowed is checked when it is used. Like the catalog, it counts as empty when it fails.
  */
 export type VersionIndex = {
   /** Changes with every change of the index, by any process. */

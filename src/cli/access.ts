@@ -19,9 +19,7 @@ export const setUp = (command: Command): void => {
   explain(
     command
       .command('explain')
-      .description(
-        'tell which rule of NIXERY_POLICY lets somebody do something with an image, or refuses it',
-      ),
+      .description('explain which rule of NIXERY_POLICY allows or refuses an action on an image'),
   )
 }
 
@@ -61,7 +59,7 @@ const explain = defineCommand<{ as: string[] }, [action: string, image: string]>
   },
 })
 
-/** The packages of the recipes that an image names, as far as they are in a folder. */
+/** The packages of an image's recipes, for recipes in a folder. */
 async function contentsOf(
   { progress }: CommandContext,
   config: Config,
@@ -78,7 +76,7 @@ async function contentsOf(
       const { recipe } = await withIncludes(name, (each, by) => ownIn(entries, each, by))
       found.set(name, [...recipe.packages, ...(recipe.optional ?? [])].flat())
     } else if (recipes.includes(name) && !isBuiltIn(name)) {
-      progress.note(`the packages of ${name}, a recipe of the package set, are not looked at`)
+      progress.note(`the packages of ${name}, a recipe of the package set, are not checked`)
     }
   }
   return found
@@ -100,7 +98,7 @@ function sentence({ allowed, about, reason }: Decision, action: Action, lines: r
   return `may not ${action}: no rule allows ${about === undefined ? 'that' : about}`
 }
 
-/** Somebody who is all of these. @throws NAME_INVALID */
+/** An identity with all of these. @throws NAME_INVALID */
 function identityOf(texts: readonly string[]): Identity {
   let identity: Identity = anonymous
   for (const text of texts) {

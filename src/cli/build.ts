@@ -64,7 +64,7 @@ async function build(context: CommandContext, options: Options, image: string): 
     const where = destination ? `, in ${result.output}` : ''
     const what = `${counted(facts.layers.length, 'layer')}, ${bytesText(facts.size)}`
     progress.done(`${result.name}: ${what}, ${result.seconds} s${where}`)
-    // An archive on standard output leaves no room for the digest.
+    // Standard output is used for the archive, so the digest cannot be printed there.
     if (!destination || destination.path !== undefined) context.print(result, result.digest)
     else if (context.json) process.stderr.write(`${jsonLine({ type: 'result', ...result })}\n`)
   } finally {

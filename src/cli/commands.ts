@@ -3,7 +3,7 @@ import { Command } from 'commander'
 type Entry = {
   readonly name: string
   readonly description: string
-  /** The same in a line of the program's help, if it is too long for one. */
+  /** A shorter description for the program's help, if the other is too long for one line. */
   readonly summary?: string
   /** The arguments, for the help text of the program. */
   readonly args?: string
@@ -65,15 +65,15 @@ const commands: readonly Entry[] = [
   },
   {
     name: 'index',
-    description: 'find out which versions of packages the commits of a package set have',
-    summary: 'find out which versions of packages a package set has',
+    description: 'index the versions of packages in the commits of a package set',
+    summary: 'index the package versions of a package set',
     load: async () => (await import('./index-versions.ts')).setUp,
   },
   {
     name: 'recipe',
     args: '<action> [folder]',
     description:
-      'check: say what is wrong with the recipes of a folder, with line and column; lock: pin their base images',
+      'check: report problems in the recipes of a folder, with line and column; lock: pin their base images',
     summary: 'check recipes, and pin their base images',
     load: async () => (await import('./recipe.ts')).setUp,
   },
@@ -81,7 +81,7 @@ const commands: readonly Entry[] = [
     name: 'doctor',
     description:
       'check Nix, packages, storage, network, disk and clients, and print how to fix what is wrong',
-    summary: 'find what is wrong on this machine, and print how to fix it',
+    summary: 'find problems on this machine, and print how to fix them',
     load: async () => (await import('./doctor.ts')).setUp,
   },
   {
@@ -97,13 +97,13 @@ const commands: readonly Entry[] = [
   {
     name: 'drain',
     args: '<processes...>',
-    description: 'let servers that share a database take no more work',
+    description: 'make servers that share a database stop taking work',
     load: async () => (await import('./drain.ts')).setUp,
   },
   {
     name: 'key',
     args: '<create|list|revoke>',
-    description: 'make, list and revoke the API keys of clients',
+    description: 'create, list and revoke API keys of clients',
     load: async () => (await import('./key.ts')).setUp,
   },
   {
@@ -137,7 +137,7 @@ export async function addCommands(program: Command, args: readonly string[]): Pr
   }
 }
 
-/** A program with all commands and their options, for what is generated from them. */
+/** A program with all commands and their options, for generated files. */
 export async function wholeProgram(): Promise<Command> {
   const listed = new Command('nixery')
   await addCommands(listed, [])

@@ -52,7 +52,7 @@ function rowsOf(command: Command, path: readonly string[] = []): Row[] {
 /** Options whose value is a file or a folder. */
 const files = '--env-file|--output|-o|--from-file|--import|--export|--store-paths|--cache-directory'
 
-/** Patterns of a command that was found, and the word behind it if that is one of its subcommands. */
+/** Patterns of a command, followed by the word of a subcommand. */
 const steps = (rows: readonly Row[]): string =>
   rows
     .filter(({ path }) => path.length > 0)

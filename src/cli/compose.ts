@@ -20,7 +20,7 @@ export async function openWorkshop(
   { listener, note, signal }: Omit<WorkerOptions, 'warn'>,
 ): Promise<Workshop> {
   const state = await openState(config, { warn: note, lockPatience })
-  // The server's log says which settings Nix needs here; with each command they would be noise.
+  // The server's log reports which settings Nix needs here; with each command this would be noise.
   const noteSetting = () => {}
   const worker = await openWorker(config, state, { listener, note, noteSetting, warn: note, signal }).catch(
     async (error: unknown) => {

@@ -14,7 +14,7 @@ export const setUp = defineCommand({
 /** One effective setting: its value as it would be written in the environment, and where it comes from. */
 export type EffectiveSetting = { readonly name: string; readonly value: string; readonly source: string }
 
-/** Every setting that has a value. Secrets, and credentials inside addresses, are left out. */
+/** Every setting that has a value. Secrets, and credentials in URLs, are omitted. */
 function effectiveSettings(
   config: Config,
   environment: Readonly<Record<string, string | undefined>>,
@@ -37,7 +37,7 @@ function effectiveSettings(
 const textOf = (value: unknown): string =>
   typeof value === 'string' || typeof value === 'number' ? String(value) : ''
 
-/** Removes the user and the query from an address: both may hold credentials. */
+/** Removes the user and the query from a URL, because both may contain credentials. */
 const withoutCredentials = (value: string): string =>
   value.replace(/:\/\/[^/@\s]+@/g, '://…@').replace(/(:\/\/[^\s?]*\?)\S+/g, '$1…')
 

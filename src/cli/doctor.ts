@@ -16,7 +16,7 @@ import { checkStorage } from './doctor/storage.ts'
 
 export const setUp = defineCommand({ usesFolders: true, run })
 
-/** Settings that cannot be read end the command with all of their problems; everything else is checked to the end. */
+/** If settings are invalid, the command ends with all of their problems; otherwise it runs all checks. */
 async function run(context: CommandContext): Promise<void> {
   const config = context.config()
   const groups = await Promise.all(checksOf(config, context.signal))

@@ -7,8 +7,8 @@ export const setUp = defineCommand<{ undo?: true }, [processes: string[]]>({
   usesFolders: false,
   declare: (command) =>
     command
-      .argument('<processes...>', 'processes or hosts, as `nixery status` shows them')
-      .option('--undo', 'let them take work again'),
+      .argument('<processes...>', 'processes or hosts, as shown by `nixery status`')
+      .option('--undo', 'make them take work again'),
   async run(context, { undo }, wanted) {
     const draining = undo !== true
     const found = await withDatabase(context.config(), async (postgres) => {
@@ -32,7 +32,7 @@ export const setUp = defineCommand<{ undo?: true }, [processes: string[]]>({
     })
     const shown = found.map(({ id, host, role }) => ({ id, host, role, draining }))
     context.print(shown, shown.map(({ id, host, role }) => `${id.slice(0, 8)}  ${host}  ${role}`).join('\n'))
-    const what = draining ? 'no more work from now on; running builds are finished' : 'work again'
+    const what = draining ? 'no more work from now on; running builds are completed' : 'work again'
     context.progress.done(
       `${found.length === 1 ? 'one process takes' : `${found.length} processes take`} ${what}`,
     )

@@ -1,11 +1,9 @@
 import { Help, type Command } from 'commander'
 
-/** Columns of a terminal that every line of the list of commands fits into. */
+/** The maximum width of the lines in the list of commands. */
 const width = 80
 
-/**
- * The help of the program: one line for each command, so that all of it fits on a screen. Commands have commander's own.
- */
+/** The program's help: one line for each command, so that it fits on a screen. Commands have commander's own help. */
 export function formatHelp(command: Command, helper: Help): string {
   if (command.parent) return new Help().formatHelp(command, helper)
   const named = command.commands.map((each) => [each.name(), each.summary() || each.description()] as const)

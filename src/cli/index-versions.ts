@@ -128,7 +128,7 @@ async function evaluateHistory(
       progress.note(`${commit.slice(0, 12)}: ${counted(rows.length, 'package')}${left}`)
     } catch (error) {
       if (signal.aborted) throw error
-      // Old revisions may refuse this Nix: the others go on.
+      // Old revisions may refuse this Nix: continue with the others.
       progress.note(`${commit.slice(0, 12)}: ${error instanceof Error ? error.message : String(error)}`)
       failed.push(commit)
     }
@@ -164,7 +164,7 @@ const line: z.ZodType<PackageVersion> = z.object({
   at: z.int().min(0),
 })
 
-/** Reads versions as `--export` writes them. @throws CONFIG_INVALID naming the line that is none */
+/** Reads versions in the format of `--export`. @throws CONFIG_INVALID naming the first invalid line */
 async function* readLines(file: string): AsyncGenerator<PackageVersion[]> {
   const input = file === '-' ? process.stdin : createReadStream(file)
   let found: PackageVersion[] = []
@@ -178,7 +178,7 @@ async function* readLines(file: string): AsyncGenerator<PackageVersion[]> {
       found = []
     }
   } catch (cause) {
-    const what = number === 0 ? 'cannot be read' : `line ${number} is not a version as --export writes it`
+    const what = number === 0 ? 'cannot be read' : `line ${number} is not in the format of --export`
     throw new NixeryError('CONFIG_INVALID', `${file}: ${what}`, { cause })
   }
   yield found

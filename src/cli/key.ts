@@ -16,17 +16,22 @@ const lockPatience = 10_000
 const defaultExpiry = '90d'
 
 export const setUp = (command: Command): void => {
-  create(command.command('create').description('make a key, and print it: it is not shown again'))
-  list(command.command('list').description('list all keys, also those that are of no more use'))
-  revoke(command.command('revoke').description('make a key useless at once').argument('<id>', 'as listed'))
+  create(command.command('create').description('create a key and print it; it is not shown again'))
+  list(command.command('list').description('list all keys, including expired and revoked ones'))
+  revoke(
+    command
+      .command('revoke')
+      .description('revoke a key, which takes effect at once')
+      .argument('<id>', 'as listed'),
+  )
 }
 
 const create = defineCommand({
   usesFolders: true,
   declare: (command) =>
     command
-      .requiredOption('--name <name>', 'the user that the key stands for, in rules and logs')
-      .option('--expires <time>', 'how long it can be used, such as 12h or 90d, or never', defaultExpiry)
+      .requiredOption('--name <name>', 'the user name of the key, in rules and logs')
+      .option('--expires <time>', 'how long it is valid, such as 12h or 90d, or never', defaultExpiry)
       .option('--groups <groups>', 'groups of the user, separated by commas'),
   async run(context, { name, expires, groups = '' }: { name: string; expires: string; groups?: string }) {
     const now = Math.floor(Date.now() / 1000)
@@ -40,7 +45,7 @@ const create = defineCommand({
       const shown = shownKey(stored, now)
       context.print({ key, ...shown }, key)
       context.progress.done(
-        `key ${stored.id} for ${name}, ${until(shown)}: use it as the password of any user name; it is not shown again`,
+        `key ${stored.id} for ${name}, ${until(shown)}: use it as the password, with any user name; it is not shown again`,
       )
     })
   },
@@ -89,7 +94,7 @@ const revoke = defineCommand({
 
 type Audit = (what: 'created' | 'revoked', key: ApiKey) => Promise<void>
 
-/** Opens the catalog, and the audit log. Without that, no key is changed. */
+/** Opens the catalog and the audit log. If that fails, no key is changed. */
 async function withKeys(
   { progress }: CommandContext,
   config: Config,

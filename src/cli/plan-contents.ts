@@ -1,14 +1,14 @@
 import type { ImageFile } from '../image/contents.ts'
 import type { ImageConfig } from '../image/oci.ts'
 
-/** A file of an image without its contents. */
+/** A file of an image, without its contents. */
 export type DescribedFile = {
   readonly path: string
   readonly kind: 'file' | 'directory' | 'link' | 'copy'
   readonly mode?: string
   readonly uid?: number
   readonly gid?: number
-  /** Where a link leads, or what is copied. */
+  /** The target of a link, or the copied path. */
   readonly from?: string
 }
 
@@ -22,7 +22,7 @@ export function describeFile(file: ImageFile): DescribedFile {
     : { path, kind: 'file', ...owner }
 }
 
-/** What a container of the image starts with: a line for each field that is set. */
+/** The start configuration of a container: a line for each field that is set. */
 export function configTable(config: ImageConfig): string {
   const lines = Object.entries(config).flatMap(([field, value]) => linesOf(field, value))
   return ['config', ...lines.map((line) => `  ${line}`)].join('\n')

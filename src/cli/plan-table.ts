@@ -16,7 +16,7 @@ export type PlannedLayer = {
   readonly paths: readonly StorePath[]
 }
 
-/** Figures for comparing strategies. Sizes are bytes of store paths. */
+/** Figures for comparing strategies. Sizes are in bytes of store paths. */
 export type StrategyFacts = {
   readonly strategy: StrategyName
   readonly layers: number
@@ -79,7 +79,7 @@ export const packagesTable = (
 
 const mostDuplicates = 10
 
-/** Formats packages that are there in several versions, and what that costs, as a table. */
+/** Formats packages with several versions, and their additional size, as a table. */
 export function duplicatesTable(duplicates: readonly Duplicate[]): string {
   const rest = duplicates.slice(mostDuplicates)
   const total = sum(duplicates.map(({ extra }) => extra))

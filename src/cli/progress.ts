@@ -91,7 +91,7 @@ export function createProgress({ json, quiet = false }: { json: boolean; quiet?:
   }
 }
 
-/** What is printed with --quiet, too: notes are about settings that have no effect. */
+/** What is also printed with --quiet. Notes are about settings that have no effect. */
 const loud: ReadonlySet<ProgressEvent['type']> = new Set(['warning', 'note'])
 
 type Packing = { readonly layers: number; readonly total: number; readonly bytes: number }

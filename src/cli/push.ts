@@ -32,7 +32,7 @@ export const setUp = defineCommand({
   declare: (command) =>
     command
       .argument('<image>', 'image name as in a pull: shell/git, or shell/git:TAG')
-      .argument('<to>', 'where to: registry.example/team/tools, or registry.example/team/tools:v1')
+      .argument('<to>', 'target: registry.example/team/tools, or registry.example/team/tools:v1')
       .option('--tag <tag>', 'additional tag; may be repeated', collect, [])
       .addOption(
         new Option('--format <form>', 'format of the manifest').choices(['oci', 'docker']).default('oci'),

@@ -7,15 +7,15 @@ import { formatBase, parseBase } from '../image/base.ts'
 import { baseIn, withBase } from '../recipes/lock.ts'
 import { formatOf, recipeFiles } from '../recipes/folder.ts'
 
-/** What became of the base of one file. */
+/** The result for the base of one file. */
 export type Locked = { readonly file: string } & (
   | { readonly base: string; readonly changed: boolean }
   | { readonly problem: string }
 )
 
 /**
- * Writes the digests of bases behind their tags, into the files of a folder. Files without a base are left alone.
- * @param update whether tags that have a digest are looked up again
+ * Appends the digests of bases to their tags in the files of a folder. Files without a base are not changed.
+ * @param update whether tags with a digest are looked up again
  */
 export async function lockFolder(
   folder: string,
@@ -43,7 +43,10 @@ export async function lockFolder(
       const pinned = formatBase({ ...base, digest })
       const changed = digest === base.digest ? text : withBase(text, format, pinned)
       if (changed === undefined) {
-        locked.push({ file, problem: `base: write ${JSON.stringify(pinned)} yourself: its text has escapes` })
+        locked.push({
+          file,
+          problem: `base: write ${JSON.stringify(pinned)} yourself: its text contains escapes`,
+        })
         continue
       }
       if (changed !== text) await replaceFile(path, changed)

@@ -20,11 +20,11 @@ export const setUp = defineCommand({
       .addArgument(
         new Argument(
           '<action>',
-          'check: say what is wrong with each recipe; lock: write the digests of base images behind their tags',
+          'check: report problems in each recipe; lock: append the digests of base images to their tags',
         ).choices(['check', 'lock']),
       )
       .argument('[folder]', 'folder with recipes (default: NIXERY_RECIPES)')
-      .option('--update', 'lock: look up tags that have a digest again'),
+      .option('--update', 'lock: also look up tags that already have a digest'),
   run,
 })
 
@@ -67,7 +67,7 @@ async function check(context: CommandContext, folder: string): Promise<void> {
   context.progress.done(`${counted(recipes.length, 'recipe')} checked`)
 }
 
-/** What is wrong with a recipe, the base in its registry included. */
+/** The problems of a recipe, including its base in the registry. */
 async function withBase(
   context: CommandContext,
   recipe: CheckedRecipe,

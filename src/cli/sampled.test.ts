@@ -16,7 +16,7 @@ describe('sampled', () => {
       )
     })
   }
-  it('takes nothing of nothing', () => assert.deepEqual(sampled([], 5), []))
+  it('selects nothing from nothing', () => assert.deepEqual(sampled([], 5), []))
 })
 
 describe('parseInterval', () => {

@@ -1,7 +1,7 @@
 /** The factors of units, in seconds. */
 const units = { h: 3_600, d: 86_400, w: 7 * 86_400 } as const
 
-/** Parses an interval such as `7d`, in seconds; undefined if it is none. */
+/** Parses an interval such as `7d`, in seconds; undefined if it is not valid. */
 export function parseInterval(text: string): number | undefined {
   if (text === '0') return 0
   const { count = '', unit = '' } = /^(?<count>\d{1,5})(?<unit>[hdw])$/.exec(text)?.groups ?? {}
@@ -10,8 +10,8 @@ export function parseInterval(text: string): number | undefined {
 }
 
 /**
- * One of each interval, the newest and the oldest among them.
- * @param commits the newest first; `at` is in seconds
+ * Selects one of each interval, including the newest and the oldest.
+ * @param commits newest first; `at` is in seconds
  */
 export function sampled<T extends { readonly at: number }>(commits: readonly T[], every: number): T[] {
   const chosen: T[] = []

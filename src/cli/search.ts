@@ -9,13 +9,13 @@ export const setUp = defineCommand<Options, [words: string[]]>({
   usesFolders: true,
   declare: (command) =>
     command
-      .argument('<words...>', 'names of packages, programs, or words of descriptions')
+      .argument('<words...>', 'names of packages or programs, or words of descriptions')
       .option('--set <name>', 'the package set (default: the first)')
-      .option('--limit <number>', 'how many results', '20'),
+      .option('--limit <number>', 'maximum number of results', '20'),
   run: search,
 })
 
-/** @throws CONFIG_INVALID; what evaluating the package set does, if it has no index yet */
+/** @throws CONFIG_INVALID; what evaluating the package set throws, if it has no index yet */
 async function search(context: CommandContext, options: Options, words: string[]): Promise<void> {
   const limit = Number(options.limit)
   if (!/^\d+$/.test(options.limit) || limit < 1 || limit > mostResults) {

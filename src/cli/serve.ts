@@ -16,8 +16,8 @@ export const setUp = (serving: Command): void => {
 }
 
 /**
- * Serves until SIGINT or SIGTERM; a second signal ends the process immediately. SIGHUP looks at once
- * whether the TLS certificate, or a file that says who may do what, has changed.
+ * Serves until SIGINT or SIGTERM; a second signal ends the process immediately. SIGHUP checks at once whether the TLS
+ * certificate or a file with access rules has changed.
  */
 async function serve(config: Config, log: Logger, secrets: readonly string[]): Promise<void> {
   // Installed before the server is ready: it may be stopped as soon as it reports that it is.

@@ -50,7 +50,7 @@ export function readSettings(progress: Progress, overrides: Readonly<Record<stri
  * @throws CONFIG_INVALID if there is no catalog
  */
 export async function requireCatalog(config: Config): Promise<void> {
-  // A database is made by its operator, with tables or without.
+  // The operator creates the database, with or without tables.
   if (config.NIXERY_DATABASE_URL !== undefined) return
   await access(catalogFile(config)).catch((error: unknown) => {
     throw new NixeryError('CONFIG_INVALID', `no catalog found in ${config.NIXERY_DATA}`, {

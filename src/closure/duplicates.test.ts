@@ -6,7 +6,7 @@ import { duplicatesOf } from './duplicates.ts'
 const path = (name: string, hash = 'a') => parseStorePath(`/nix/store/${hash.repeat(32)}-${name}`)
 
 describe('duplicatesOf', () => {
-  it('tells what packages cost that are there in several versions', () => {
+  it('computes the cost of packages with several versions', () => {
     const sizes = new Map([
       [path('glibc-2.38-44'), 30],
       [path('glibc-2.40-66'), 32],
@@ -25,7 +25,7 @@ describe('duplicatesOf', () => {
     ])
   })
 
-  it('finds none where each package is there once', () => {
+  it('finds none if each package is included once', () => {
     assert.deepEqual(
       duplicatesOf(
         new Map([

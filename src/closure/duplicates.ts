@@ -1,11 +1,11 @@
 import { byText, storePathName, type StorePath } from '../image/store-path.ts'
 
-/** A package of which a closure has several paths, such as two versions of glibc. */
+/** A package with several paths in a closure, such as two versions of glibc. */
 export type Duplicate = {
   readonly name: string
-  /** Sorted; a version is there more than once if the paths differ in something else. */
+  /** Sorted; a version is repeated if the paths differ in something else. */
   readonly versions: readonly string[]
-  /** Bytes of all its paths but the largest: what a single one would save. */
+  /** The size of all its paths except the largest: the possible saving in bytes. */
   readonly extra: number
 }
 
@@ -14,7 +14,7 @@ export type Duplicate = {
 const parts = /^(?<name>.*?)(?:-(?<version>[^a-zA-Z].*?))?(?:-(?<output>[a-z]+))?$/
 
 /**
- * The packages that are more than once in a closure, the most expensive first. Outputs count as packages of their own.
+ * The packages that occur more than once in a closure, the most expensive first. Outputs count as separate packages.
  * @param sizes bytes by store path
  */
 export function duplicatesOf(sizes: ReadonlyMap<StorePath, number>): Duplicate[] {

@@ -5,22 +5,22 @@ export const accessSettings = {
   NIXERY_AUTH: oneOf('none', 'basic', 'token')
     .default('none')
     .describe(
-      'authentication: with `none`, everyone may do everything; with `basic`, all clients need a name and a password; with `token`, clients get tokens, also anonymous ones; see access.md',
+      'authentication: with `none`, everyone may do everything; with `basic`, all clients need a name and a password; with `token`, clients get tokens, including anonymous clients; see access.md',
     ),
   NIXERY_HTPASSWD: folder
     .optional()
     .describe(
-      'file of users and their bcrypt hashes (`htpasswd -B`), for `NIXERY_AUTH=basic` and `token`; read again when it changes',
+      'file of users and their bcrypt hashes (`htpasswd -B`), for `NIXERY_AUTH=basic` and `token`; reloaded when it changes',
     ),
   NIXERY_POLICY: folder
     .optional()
     .describe(
-      'TOML file with rules, quotas and the issuers of accepted JWTs; without it, everyone who has logged in may pull, build and list; read again when it changes; see access.md',
+      'TOML file with rules, quotas and the issuers of accepted JWTs; without it, all authenticated clients may pull, build and list; reloaded when it changes; see access.md',
     ),
   NIXERY_PUBLIC_URL: address
     .optional()
     .describe(
-      'address under which clients reach the server, such as `https://nixery.example.org`, for tokens and for the login of an OpenID provider; by default that of the Host header of a request',
+      'URL at which clients reach the server, such as `https://nixery.example.org`, for tokens and for logins with an OpenID provider; by default taken from the Host header of each request',
     ),
   NIXERY_TOKEN_KEY: folder
     .optional()
@@ -30,23 +30,23 @@ export const accessSettings = {
   NIXERY_INSECURE_AUTH: oneOf('on', 'off')
     .default('off')
     .describe(
-      'whether passwords may be sent without encryption over a network: allows `NIXERY_AUTH` without TLS beyond the loopback, even if no `NIXERY_TRUSTED_PROXIES` are set',
+      'whether passwords may be sent without encryption over a network: allows `NIXERY_AUTH` without TLS on other interfaces than the loopback, even if `NIXERY_TRUSTED_PROXIES` is not set',
     ),
 }
 
-// Not `NIXERY_HTPASSWD: …`: behind such a word, texts may have a password, which is hidden.
+// Not `NIXERY_HTPASSWD: …`: the redaction would take the text after such a word for a password.
 
 type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * Contradictions between settings of access.
+ * Finds contradictions between the access settings.
  * @param host the address to listen on
  */
 export function accessProblems(set: Environment, host: string): string[] {
   const { NIXERY_AUTH: mode = 'none', NIXERY_HTPASSWD: htpasswd } = set
   const problems: string[] = []
   if (mode === 'none' && htpasswd !== undefined)
-    problems.push('NIXERY_HTPASSWD is for NIXERY_AUTH set to basic or token')
+    problems.push('NIXERY_HTPASSWD requires NIXERY_AUTH set to basic or token')
   for (const name of ['NIXERY_TOKEN_KEY', 'NIXERY_PUBLIC_URL'])
     if (mode === 'none' && set[name] !== undefined) problems.push(`${name} has no effect without NIXERY_AUTH`)
   if (mode === 'none' && set['NIXERY_TLS_CLIENT_CA'] !== undefined)

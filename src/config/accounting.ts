@@ -14,12 +14,12 @@ export const accountingSettings = {
   NIXERY_QUOTA_REQUESTS: whole('a number of requests per second', 1, 1_000_000)
     .optional()
     .describe(
-      'requests per second from one anonymous IPv4 address or IPv6 /64 network; further ones get 429; unlimited if not set',
+      'requests per second from one anonymous IPv4 address or IPv6 /64 network; further requests get 429; unlimited if not set',
     ),
   NIXERY_QUOTA_BUILDS: whole('a number of builds per hour', 1, 1_000_000)
     .optional()
     .describe(
-      'builds per hour that one anonymous address may cause: images that must be evaluated, fetched, built or packed; unlimited if not set',
+      'builds per hour for one anonymous address: images that must be evaluated, fetched, built or packed; unlimited if not set',
     ),
   NIXERY_QUOTA_BUILDS_AT_ONCE: whole('a number of builds', 1, 1_000_000)
     .optional()
@@ -30,6 +30,6 @@ export const accountingSettings = {
   NIXERY_AUDIT_LOG: auditTarget
     .optional()
     .describe(
-      'where a JSON line is written for each login, refusal, build that a client caused, and change of keys or policy: a file, `stderr`, or an open file descriptor such as `fd:3`; nowhere if not set',
+      'destination of the audit log, which has a JSON line for each login, refusal, build caused by a client, and change of keys or policy: a file, `stderr`, or an open file descriptor such as `fd:3`; disabled if not set',
     ),
 }

@@ -12,7 +12,7 @@ const databaseUrl = z
   })
   .meta({ form: 'the address of a PostgreSQL database' })
 
-/** Where the catalog is kept. */
+/** The location of the catalog. */
 export const databaseSettings = {
   NIXERY_DATABASE_URL: databaseUrl
     .optional()
@@ -23,17 +23,17 @@ export const databaseSettings = {
   NIXERY_DATABASE_DIRECT_URL: databaseUrl
     .optional()
     .describe(
-      'address of the same database without a connection pooler, for notifications and for changing tables; `NIXERY_DATABASE_URL` if not set',
+      'URL of the same database without a connection pooler, for notifications and for changing tables; `NIXERY_DATABASE_URL` if not set',
     )
     .meta({ secret: true }),
   NIXERY_DATABASE_CONNECTIONS: whole('a number of connections', 2, 1_000)
     .default(10)
     .describe(
-      'maximum number of connections to the database; notifications take one more, and leases another one on workers',
+      'maximum number of connections to the database; notifications use one more, and leases another one on workers',
     ),
   NIXERY_SQLITE_NETWORK: oneOf('on', 'off')
     .default('off')
     .describe(
-      '`on` allows the SQLite catalog on a network disk, if only one machine ever uses it; otherwise a new one is refused there, and an old one gets a warning',
+      '`on` allows the SQLite catalog on a network disk, if only one machine ever uses it; otherwise a new one is refused there, and an existing one causes a warning',
     ),
 }

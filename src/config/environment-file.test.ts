@@ -24,7 +24,7 @@ describe('a file of settings', () => {
     '1A=b',
     'A-B=c',
   ]) {
-    it(`is refused with the number of the line, and not the line: ${line}`, () => {
+    it(`is rejected with the line number, but without the line: ${line}`, () => {
       assert.throws(
         () => parseEnvironmentFile(`PORT=1\n${line}\n`, 'nixery.env'),
         (error) =>

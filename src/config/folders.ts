@@ -8,9 +8,9 @@ export type Folders = { readonly data: string; readonly cache: string }
 const programRoot = join(import.meta.dirname, '..', '..')
 
 /**
- * The folders that are used where neither NIXERY_DATA nor NIXERY_CACHE is set: inside the image of this program those
- * of the server that its entry point starts, so that `podman exec … nixery gc` cleans up after that server;
- * elsewhere the user's own, by the XDG base directory specification.
+ * The default folders if neither NIXERY_DATA nor NIXERY_CACHE is set: inside this program's own image those of the
+ * server that its entry point starts, so that `podman exec … nixery gc` uses the folders of that server; elsewhere the
+ * user's own, by the XDG base directory specification.
  */
 export function defaultFolders(environment: Readonly<Record<string, string | undefined>>): Folders {
   if (isInOwnImage()) return { data: '/var/lib/nixery', cache: '/var/cache/nixery' }
@@ -28,11 +28,11 @@ export function defaultFolders(environment: Readonly<Record<string, string | und
 export const defaultSource = (): Readonly<Record<string, string>> =>
   isInOwnImage() ? { NIXERY_CHANNEL: 'nixos-unstable', NIXERY_PLATFORMS: 'amd64,arm64' } : {}
 
-/** An image shows its packages' folders at its root: this program's own is then /lib/nixery. */
+/** In an image, the folders of packages appear at the root: this program's folder is /lib/nixery. */
 function isInOwnImage(): boolean {
   try {
     return realpathSync('/lib/nixery') === realpathSync(programRoot)
   } catch {
-    return false // there is no such folder
+    return false // the folder does not exist
   }
 }

@@ -20,30 +20,30 @@ export const imageSettings = {
   NIXERY_RECIPES: folder
     .optional()
     .describe(
-      'folder with recipes, `NAME.toml` or `NAME.json` each; read again when they change ([recipes](recipes.md))',
+      'folder with recipes, files `NAME.toml` or `NAME.json`; reloaded when they change ([recipes](recipes.md))',
     ),
   NIXERY_RECIPE_NAMES: oneOf('prefixed', 'bare')
     .default('prefixed')
     .describe(
-      'whether recipes need `recipe/` before their names; with `bare`, `web` means the recipe of that name, and a package of that name makes it an error',
+      'whether recipe names need the prefix `recipe/`; with `bare`, `web` means the recipe of that name, and it is an error if a package has the same name',
     ),
   NIXERY_BASE_REGISTRIES: registryPlaces
     .default([])
     .describe(
-      'registries that base images of recipes may come from, or folders in them: `docker.io/library quay.io`; none if not set. Credentials are those that `podman login` or `docker login` stored for the user of the server ([recipes](recipes.md#base-images))',
+      'registries, or folders in them, from which base images of recipes are allowed: `docker.io/library quay.io`; none if not set. Credentials are those that `podman login` or `docker login` stored for the user of the server ([recipes](recipes.md#base-images))',
     ),
   NIXERY_BASE_SIZE: size
     .prefault('4GB')
-    .describe('maximum size of a base image, of its layers as they are and expanded'),
+    .describe('maximum size of a base image, both compressed and uncompressed'),
   NIXERY_IMAGE_URL: address
     .optional()
     .describe(
-      'address of a page about the images, which every image tells in its label and annotation `org.opencontainers.image.url`',
+      'URL of a page about the images, for the label and annotation `org.opencontainers.image.url` of every image',
     ),
   NIXERY_CREATED: oneOf('epoch', 'revision')
     .default('epoch')
     .describe(
-      'when images say that they were made: `epoch`, in 1970, so that an image that stays the same keeps its digest; or `revision`, when the commit of their packages was made, which they name, so that each commit makes other images. For git repositories, flakes in one, and a commit as a channel',
+      'creation time of images: `epoch`, in 1970, so that an unchanged image keeps its digest; or `revision`, the time of the package set’s commit, which images then name, so that each commit results in different images. For git repositories, flakes in one, and a commit as a channel',
     ),
   NIXERY_WARM: imageReferences
     .default([])
@@ -52,16 +52,16 @@ export const imageSettings = {
     ),
   NIXERY_WARM_TOP: whole('a number of images', 0, 1000)
     .default(10)
-    .describe('how many of the most pulled images to rebuild ahead of demand when packages change'),
+    .describe('number of the most pulled images to rebuild ahead of demand when packages change'),
   NIXERY_MAX_QUEUE: whole('a number of builds', 1, 10_000)
     .default(200)
     .describe(
-      'builds that may wait for Nix or for packing; further ones get 429. Known images and builds in progress are always served',
+      'maximum number of builds waiting for Nix or for packing; further ones get 429. Known images and builds in progress are always served',
     ),
   NIXERY_RETRY_LEASE: seconds
     .default(600)
     .describe(
-      'seconds for which a client that was told to retry counts as waiting, from its last request; a build without waiting clients is cancelled unless Nix has started it',
+      'seconds for which a client counts as waiting after a retry response; a build without waiting clients is cancelled unless Nix has started it',
     ),
   NIXERY_MAX_WAIT: seconds
     .optional()

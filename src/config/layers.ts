@@ -14,12 +14,12 @@ const compression = z
   .pipe(compressions)
   .meta({ ...compressions.meta() })
 
-/** How layers are made. */
+/** How layers are planned and packed. */
 export const layerSettings = {
   NIXERY_STRATEGY: oneOf('stable', 'nixery')
     .default('stable')
     .describe(
-      'which store paths share a layer: `stable` decides independently of the rest of the image, `nixery` as the original does',
+      'which store paths share a layer: `stable` decides independently of the rest of the image, `nixery` uses the original’s algorithm',
     ),
   NIXERY_MAX_LAYERS: whole('a number of layers', 1, 120)
     .default(defaultMaxLayers)
@@ -29,12 +29,12 @@ export const layerSettings = {
   NIXERY_COMPRESSION: compression
     .default('auto')
     .describe(
-      'compression of layers: `libdeflate`, `gzip` (zlib), `zstd`, `none`, or `auto`: libdeflate if it is installed, else gzip; see compression.md',
+      'compression of layers: `libdeflate`, `gzip` (zlib), `zstd`, `none`, or `auto`: libdeflate if it is installed, otherwise gzip; see compression.md',
     ),
   NIXERY_PACK_TIMEOUT: seconds.default(900).describe('timeout for packing one layer, in seconds'),
   NIX_POPULARITY_URL: text
     .optional()
-    .describe('http, https or file address of popularity data, as written by `nixery popcount`'),
+    .describe('http, https or file URL of popularity data, as written by `nixery popcount`'),
   NIXERY_POPULARITY_REFRESH: seconds
     .default(3600)
     .describe('seconds between two reads of the popularity data'),

@@ -9,12 +9,12 @@ export const nixSettings = {
   NIXERY_EVAL_TIMEOUT: seconds
     .default(120)
     .describe(
-      'timeout for one evaluation, in seconds; twice as long if `meta` of a package takes too much, since the package is then looked up without it',
+      'timeout for one evaluation, in seconds; twice as long if the `meta` of a package takes too much time or memory, because the package is then looked up without it',
     ),
   NIXERY_NIX_JOBS: whole('a number of processes', 1, 64)
     .default(2)
     .describe(
-      'maximum number of concurrent realisations, and of concurrent evaluations: at least two of these, so that a slow one does not block the others, and at most one per gigabyte of NIXERY_EVAL_MEMORY',
+      'maximum number of concurrent realisations, and of concurrent evaluations: at least two evaluations, so that a slow one does not block the others, and at most one per gigabyte of NIXERY_EVAL_MEMORY',
     ),
   NIXERY_EVALUATOR: oneOf('warm', 'cold')
     .default('warm')
@@ -29,7 +29,7 @@ export const nixSettings = {
   NIXERY_EVAL: oneOf('restricted', 'open')
     .optional()
     .describe(
-      'what evaluation may read: `restricted`: the package set, the Nix store, overlays and the entries of NIX_PATH; `open`: every file and variable that Nix can read. Default: `open` for NIXERY_PKGS_PATH, else `restricted`; see security.md',
+      'what evaluation may read: `restricted`: the package set, the Nix store, overlays and the entries of NIX_PATH; `open`: every file and variable that Nix can read. Default: `open` for NIXERY_PKGS_PATH, otherwise `restricted`; see security.md',
     ),
   NIXERY_NIX_ENV: list
     .default([])

@@ -12,14 +12,14 @@ import {
   whole,
 } from './values.ts'
 
-/** Where packages come from, and which of them may be in images. */
+/** The sources of packages, and which packages are allowed. */
 export const packageSettings = {
   NIXERY_CHANNEL: matching(/^[A-Za-z0-9][A-Za-z0-9._/-]*$/, 'the name of a channel, branch, tag or commit')
     .optional()
     .describe('package set: a channel, branch, tag or commit of nixpkgs, such as `nixos-unstable`'),
   NIXERY_CHANNEL_URL: matching(/^https?:\/\/.*\{channel\}/, 'an http address with {channel} in it')
     .default('https://github.com/NixOS/nixpkgs/archive/{channel}.tar.gz')
-    .describe('address of a channel’s tarball; `{channel}` stands for its name'),
+    .describe('URL of a channel’s tarball; `{channel}` stands for its name'),
   NIXERY_CHANNEL_TAGS: pattern
     .optional()
     .describe('regular expression for image tags that name another channel'),
@@ -31,17 +31,17 @@ export const packageSettings = {
   NIXERY_CHANNEL_REPO: text
     .default('https://github.com/NixOS/nixpkgs')
     .describe(
-      'address of the channel’s git repository; with NIXERY_CHANNEL_COMMITS=on, the server keeps a copy of its commit history',
+      'URL of the channel’s git repository; with NIXERY_CHANNEL_COMMITS=on, the server keeps a copy of its commit history',
     ),
   NIXERY_REFS: refPatterns
     .prefault('refs/heads/* refs/tags/*')
     .describe(
-      'allowed refs of the git, flake or channel repository, with `*` for anything: image tags can name these refs, and only commits that they reach are evaluated',
+      'allowed refs of the git, flake or channel repository, with `*` as wildcard: image tags can name these refs, and only commits that they reach are evaluated',
     ),
   NIXERY_PKGS_REPO: text
     .optional()
     .describe(
-      'package set: address of a git repository; an image tag is a branch, tag or commit that NIXERY_REFS allows, `latest` is HEAD',
+      'package set: URL of a git repository; an image tag is a branch, tag or commit that NIXERY_REFS allows, `latest` is HEAD',
     ),
   NIXERY_PKGS_PATH: folder
     .optional()
@@ -51,7 +51,7 @@ export const packageSettings = {
   NIXERY_PATH_STALE: whole('a whole number of seconds', 0, 24 * 3600)
     .default(30)
     .describe(
-      'seconds for which images that were pulled before are served without checking `NIXERY_PKGS_PATH` for changes first; 0 checks before every pull',
+      'seconds for which known images are served without first checking `NIXERY_PKGS_PATH` for changes; 0 checks before every pull',
     ),
   NIXERY_FLAKE: text
     .optional()
@@ -61,7 +61,7 @@ export const packageSettings = {
   NIXERY_TAGS: oneOf('latest', 'any')
     .default('latest')
     .describe(
-      'image tags that the package set gives no meaning: `latest` accepts only that tag, `any` accepts and ignores all, as the original does',
+      'image tags for package sets without tags: `latest` accepts only that tag, `any` accepts and ignores all tags, like the original',
     ),
   NIXERY_PIN_TTL: seconds
     .default(3600)
@@ -89,11 +89,11 @@ export const packageSettings = {
   NIXERY_ALLOW: list
     .default([])
     .describe(
-      'attribute paths of the packages that are allowed in images, with `*` for anything; all if not set. A security boundary: nothing else is served ([security](security.md))',
+      'attribute paths of the packages that are allowed in images, with `*` as wildcard; all if not set. A security boundary: nothing else is served ([security](security.md))',
     ),
   NIXERY_DENY: list
     .default([])
     .describe(
-      'attribute paths of packages, or sets of packages, that are not allowed in images, with `*` for anything. Not a security boundary: everything else is served ([security](security.md))',
+      'attribute paths of packages or package sets that are not allowed in images, with `*` as wildcard. Not a security boundary: everything else is served ([security](security.md))',
     ),
 }

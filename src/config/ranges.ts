@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import { valueOf } from './values.ts'
 
-/** Whether this is an address or range of addresses, or a word for some. */
+/** Whether this is an address, a range of addresses, or a known word. */
 function isTrustedRange(text: string): boolean {
   if (text === 'private' || text === 'none') return true
   const [address = '', prefix, ...more] = text.split('/')

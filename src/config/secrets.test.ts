@@ -13,20 +13,20 @@ describe('secretsOf', () => {
       ['AKIDEXAMPLE', 'wJalrXUtn'],
     ],
     [
-      'what others take',
+      'credentials for other services',
       { AWS_SECRET_ACCESS_KEY: 'wJalrXUtn', GITHUB_TOKEN: 'hunter2' },
       ['wJalrXUtn', 'hunter2'],
     ],
-    ['no path, switch or short word', { MY_TOKEN: '/run/token', USE_TOKEN: 'enabled', A_SECRET: 'abc' }, []],
+    ['no path, flag or short word', { MY_TOKEN: '/run/token', USE_TOKEN: 'enabled', A_SECRET: 'abc' }, []],
     [
-      'what is in an address, as written and as meant',
+      'credentials in URLs, encoded and decoded',
       {
         NIXERY_CHANNEL_URL: 'https://me:hunt%2Fer2@a.b/{channel}?private_token=hunter3',
         NIXERY_FLAKE: 'git+https://longusername@a.b/c?ref=release-24.05&dir=packages',
       },
       ['hunt%2Fer2', 'hunt/er2', 'hunter3', 'longusername'],
     ],
-    ['no user that git has everywhere', { NIXERY_PKGS_REPO: 'ssh://git@a.b/c' }, []],
+    ['no well-known git user', { NIXERY_PKGS_REPO: 'ssh://git@a.b/c' }, []],
     [
       'tokens of binary caches',
       { NIXERY_CACHE_TOKENS: 'a.b=hunter2, c.d:80=hunter3' },

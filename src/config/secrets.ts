@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-// Shorter values are words of which texts are full: hiding them would tell more than it hides.
+// Shorter values are common words: hiding them would reveal more than it hides.
 const shortest = 6
 const shortestName = 12
 
-// Variables with secrets, by their names; paths are not secrets.
+// Names of variables with secrets; paths are not secrets.
 const secretName =
   /(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|PASS|PASSPHRASE|API_?KEY|ACCESS_KEY(?:_ID)?|SECRET_KEY|PRIVATE_KEY|CREDENTIALS?)(?:$|_)/
 const isSwitch = /^(?:true|false|enabled|disabled|required|optional)$/i
@@ -30,14 +30,14 @@ const addresses = [
   'ALL_PROXY',
   'all_proxy',
 ]
-// Parameters of flakes, archives and databases that everybody may see.
+// Public parameters of flakes, archives and databases.
 const openParameters =
   /^(?:ref|rev|dir|branch|host|narhash|submodules|shallow|allrefs|lastmodified|revcount|name|channel|path|format|archive|sha|region|endpoint|scheme|profile|compression|priority|trusted|want-mass-query|sslmode|ssl(?:root)?cert|sslkey|application_name|connect_timeout)$/i
 
 /**
- * The values in the environment that must not be seen: secret settings, credentials in addresses, the access tokens
- * of NIX_CONFIG, and what is in the key of a service account.
- * @param readFile for the key's file, which may be missing
+ * The secret values in the environment: secret settings, credentials in URLs, the access tokens of NIX_CONFIG, and the
+ * contents of a service account's key.
+ * @param readFile reads the key file, which may be missing
  */
 export function secretsOf(environment: Environment, readFile: (path: string) => string = readText): string[] {
   const found = new Set<string>()
@@ -73,7 +73,7 @@ const readText = (path: string): string => {
   }
 }
 
-/** Passwords, and parameters but for those that are known to be open; as written, and as meant. */
+/** Passwords, and parameters except those known to be public; encoded and decoded. */
 function secretsOfAddresses(text: string): string[] {
   const passwords = [...text.matchAll(/:\/\/[^\s/?#:@]*:(?<value>[^\s?#]*)@/g)]
   const parameters = [...text.matchAll(/[?&](?<name>[^\s=&#]+)=(?<value>[^\s&#]+)/g)]
@@ -83,7 +83,7 @@ function secretsOfAddresses(text: string): string[] {
   ].flatMap(({ groups }) => bothForms(groups?.['value'] ?? ''))
 }
 
-/** Tokens also stand as user names; `git` and the like are too short to be one. */
+/** User names can be tokens; `git` and similar names are too short to be one. */
 const userNamesOf = (text: string): string[] =>
   [...text.matchAll(/:\/\/(?<value>[^\s/?#:@]+)(?::[^\s/?#@]*)?@/g)].flatMap(({ groups }) =>
     bothForms(groups?.['value'] ?? ''),
@@ -106,7 +106,7 @@ const accessTokensOf = (settings: string): string[] =>
     }),
   )
 
-/** Of the JSON of a service account's key: its private key, line by line, and that key's id. */
+/** The private key in a service account's JSON, line by line, and the key's id. */
 function secretsOfKey(text: string): string[] {
   let key: unknown
   try {

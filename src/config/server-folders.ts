@@ -19,7 +19,7 @@ type Places = {
   readonly GOOGLE_APPLICATION_CREDENTIALS?: string | undefined
 }
 
-/** The folders whose paths clients must not see: the server's, the operator's, the program's. */
+/** The folders whose paths clients must not see: those of the server, the operator and the program. */
 export function serverFolders(places: Places): string[] {
   const { sets = [] } = places
   const ofSets = sets.flatMap(({ own }) => [own?.NIXERY_NIXPKGS_CONFIG, ...(own?.NIXERY_OVERLAYS ?? [])])

@@ -1,7 +1,7 @@
 import { trustedProxies } from './ranges.ts'
 import { folder, matching, oneOf, seconds, text, whole } from './values.ts'
 
-/** How the server listens and answers. */
+/** How the server listens and responds. */
 export const serverSettings = {
   PORT: whole('a port', 0, 65_535).default(8080).describe('TCP port to listen on; 0 for a free one'),
   NIXERY_HOST: text
@@ -17,7 +17,7 @@ export const serverSettings = {
     .describe('maximum number of blobs sent at the same time; further requests get 429 with `Retry-After`'),
   NIXERY_CATALOG: oneOf('on', 'off')
     .default('off')
-    .describe('whether `/v2/_catalog` lists the names of images that were built'),
+    .describe('whether `/v2/_catalog` lists the names of built images'),
   NIXERY_PAGES: oneOf('full', 'own', 'off')
     .default('own')
     .describe(
@@ -26,7 +26,7 @@ export const serverSettings = {
   NIXERY_SEARCH: oneOf('on', 'demand', 'off')
     .default('demand')
     .describe(
-      'search over the packages of a set, on the pages and at `/api/v1/search`: `on` makes the index when the server starts, `demand` when somebody searches for the first time, `off` has no search',
+      'package search, on the pages and at `/api/v1/search`: `on` builds the index when the server starts, `demand` at the first search, `off` disables the search',
     ),
   NIXERY_SEARCH_MEMORY: whole('a whole number of megabytes', 64, 1_000_000)
     .default(1500)
@@ -36,7 +36,7 @@ export const serverSettings = {
   NIXERY_SHOW_TRACES: oneOf('on', 'off')
     .default('off')
     .describe(
-      'whether error messages to clients contain Nix’s traces and paths on the server; with `off`, only the log does',
+      'whether error messages to clients contain Nix’s traces and paths of the server; with `off`, only the log contains them',
     ),
   NIXERY_STREAMS_PER_ADDRESS: whole('a number of blobs', 1, 1_000_000)
     .optional()
@@ -63,7 +63,7 @@ export const serverSettings = {
   NIXERY_TLS_CLIENT_CA: folder
     .optional()
     .describe(
-      'PEM file with the authorities of client certificates, which prove who a client is: the common name is the user, the organizations are the groups; reloaded when it changes. Needs NIXERY_TLS_CERT and `NIXERY_AUTH`',
+      'PEM file with the authorities of client certificates, which authenticate clients: the common name is the user, the organizations are the groups; reloaded when it changes. Needs NIXERY_TLS_CERT and `NIXERY_AUTH`',
     ),
   NIXERY_GRACE: seconds
     .default(10)

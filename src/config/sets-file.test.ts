@@ -32,7 +32,7 @@ source = "path:packages"
 `
 
 describe('NIXERY_SETS_FILE', () => {
-  it('has package sets in its order, with settings of their own', async () => {
+  it('contains package sets in order, with their own settings', async () => {
     const file = join(folder, 'sets.toml')
     await writeFile(file, text)
     const config = readConfig({
@@ -75,21 +75,21 @@ describe('NIXERY_SETS_FILE', () => {
     ['nothing', '', /must have a table \[set\.NAME\]/],
     ['other tables', '[sets.a]\nsource = "path:x"', /must have a table \[set\.NAME\]/],
     [
-      'a misspelled field, which may have been to protect something',
+      'a misspelled field, which may have been meant to protect something',
       '[set.a]\nsource = "path:x"\nalow = ["git"]',
-      /^\[set\.a\]: alow: no such field; did you mean allow\?$/,
+      /^\[set\.a\]: alow: unknown field; did you mean allow\?$/,
     ],
     [
       'an unknown field',
       '[set.a]\nsource = "path:x"\nmirror = 1',
-      /mirror: no such field; there are source, allow/,
+      /mirror: unknown field; there are source, allow/,
     ],
     ['a value of another type', '[set.a]\nsource = "path:x"\nallow = "git"', /^\[set\.a\]: allow: /],
     ['no source', '[set.a]\nallow = ["git"]', /^\[set\.a\]: source: /],
     ['an unknown kind of source', '[set.a]\nsource = "svn:x"', /the kinds are channel, git, path, flake/],
     ['a reserved name', '[set.arm64]\nsource = "path:x"', /^\[set\.arm64\]: a name has/],
     ['an unknown platform', '[set.a]\nsource = "path:x"\nplatforms = ["riscv"]', /platforms/],
-    ['what is no ref', '[set.a]\nsource = "git:x"\nrefs = ["main"]', /not the full name of a ref/],
+    ['an invalid ref', '[set.a]\nsource = "git:x"\nrefs = ["main"]', /not the full name of a ref/],
     ['overlays of a flake', '[set.a]\nsource = "flake:x"\noverlays = ["x.nix"]', /no effect on a flake/],
   ] as const) {
     it(`refuses ${what}`, () => {
@@ -99,7 +99,7 @@ describe('NIXERY_SETS_FILE', () => {
     })
   }
 
-  it('is named with the line that is no TOML, and not taken beside others', async () => {
+  it('is reported with the line that is not valid TOML, and cannot be combined with other settings', async () => {
     const file = join(folder, 'bad.toml')
     await writeFile(file, '[set.a]\nsource = \n')
     assert.throws(

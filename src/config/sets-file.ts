@@ -27,8 +27,8 @@ const fileForm = z.strictObject({ set: z.record(z.string(), z.unknown()) })
 const fields = Object.keys(setForm.shape)
 
 /**
- * The package sets that the configuration names, if it does.
- * @param problems gets a line for each thing that is wrong with their file
+ * The configured package sets, if any.
+ * @param problems receives a line for each problem in their file
  */
 export function readSets(
   config: {
@@ -57,10 +57,10 @@ const shown = (file: string): string => JSON.stringify(file.length > 80 ? `${fil
 const firstLine = (text: string): string => text.split('\n', 1)[0] ?? ''
 
 /**
- * Reads package sets from TOML, in the order of the file.
- * @param base where relative folders and files are
- * @param refuse gets a line for each problem
- * @throws TomlError for what is not TOML
+ * Parses package sets from TOML, in the order of the file.
+ * @param base the folder for relative paths
+ * @param refuse receives a line for each problem
+ * @throws TomlError if the text is not valid TOML
  */
 export function parseSetsFile(
   text: string,
@@ -97,7 +97,7 @@ function setOf(
   const { source: text, allow, deny, platforms, refs, recipes, config, overlays } = parsed.data
   const source = parseSetSource(text, base)
   if (!source) {
-    refuse(`source: must be a kind and a place, such as git:https://…; the kinds are ${kinds.join(', ')}`)
+    refuse(`source: must be a kind and a location, such as git:https://…; the kinds are ${kinds.join(', ')}`)
     return undefined
   }
   if (source.kind === 'flake' && (config !== undefined || overlays !== undefined)) {
@@ -118,5 +118,5 @@ function setOf(
 
 function unknownField(key: string): string {
   const meant = nearest(key, fields, 2)
-  return `${key}: no such field${meant === undefined ? `; there are ${fields.join(', ')}` : `; did you mean ${meant}?`}`
+  return `${key}: unknown field${meant === undefined ? `; there are ${fields.join(', ')}` : `; did you mean ${meant}?`}`
 }

@@ -11,7 +11,7 @@ const sets =
   'stable=channel:nixos-25.11, tools=git:https://me:hunter2@a.b/c.git,here=path:/srv/set fl=flake:github:o/r'
 
 describe('NIXERY_SETS', () => {
-  it('names package sets, of which the first is the default', () => {
+  it('names package sets, the first of which is the default', () => {
     const named = namedSets(read({ NIXERY_SETS: sets }))
     assert.deepEqual(named, [
       { name: 'stable', source: { kind: 'channel', place: 'nixos-25.11' } },
@@ -23,14 +23,14 @@ describe('NIXERY_SETS', () => {
     assert.equal(vocabularyOf(read({})).sets.size, 0)
   })
 
-  it('makes each set configured as if it were the only one', () => {
+  it('configures each set as if it were the only one', () => {
     const config = read({ NIXERY_SETS: sets, NIXERY_OVERLAYS: '/o.nix', NIXERY_ALLOW_UNFREE: '1' })
     const [stable, tools, here, flake] = (namedSets(config) ?? []).map((set) => configOfSet(config, set))
     const alone = read({ NIXERY_CHANNEL: 'nixos-25.11', NIXERY_OVERLAYS: '/o.nix', NIXERY_ALLOW_UNFREE: '1' })
     assert.deepEqual(stable, alone)
     assert.equal(tools?.NIXERY_PKGS_REPO, 'https://me:hunter2@a.b/c.git')
     assert.equal(here?.NIXERY_PKGS_PATH, '/srv/set')
-    // A flake is called with nothing, so these are no part of what its packages depend on.
+    // A flake has no arguments, so its packages do not depend on these.
     assert.deepEqual([flake?.NIXERY_OVERLAYS, flake?.NIXERY_ALLOW_UNFREE], [[], false])
   })
 
@@ -41,7 +41,7 @@ describe('NIXERY_SETS', () => {
       /NIXERY_SETS, NIXERY_CHANNEL: .*one of these only/,
     ],
     ['another of them', { NIXERY_SETS: 'a=path:/x', NIXERY_FLAKE: 'c' }, /NIXERY_SETS, NIXERY_FLAKE/],
-    ['a word of names', { NIXERY_SETS: 'shell=path:/x' }, /"shell=path:\/x" is not a list/],
+    ['a word of the name grammar', { NIXERY_SETS: 'shell=path:/x' }, /"shell=path:\/x" is not a list/],
     ['another one', { NIXERY_SETS: 'a=path:/x,ci=path:/y' }, /is not a list/],
     ['a name twice', { NIXERY_SETS: 'a=path:/x,a=path:/y' }, /is not a list/],
     ['a name with a dot', { NIXERY_SETS: 'nixos-25.11=path:/x' }, /is not a list/],
@@ -54,7 +54,7 @@ describe('NIXERY_SETS', () => {
       /is not a list/,
     ],
     [
-      'no commit where images name one',
+      'a set without a commit if images name one',
       { NIXERY_SETS: 'a=git:https://a.b/c,b=path:/x', NIXERY_CREATED: 'revision' },
       /NIXERY_CREATED=revision: needs/,
     ],
@@ -64,7 +64,7 @@ describe('NIXERY_SETS', () => {
     })
   }
 
-  it('keeps what is in its addresses and where its folders are to itself', () => {
+  it('hides credentials in its URLs and the paths of its folders', () => {
     const secrets = secretsOf({ NIXERY_SETS: sets.replace('fl=', 'x=git:https://hunter3token@a.b/d,fl=') })
     assert.deepEqual(secrets.toSorted(), ['hunter2', 'hunter3token'])
     assert.ok(serverFolders(read({ NIXERY_SETS: sets })).includes('/srv/set'))

@@ -3,10 +3,10 @@ import { isLeading } from '../image/name.ts'
 import type { Platform } from '../image/platform.ts'
 import { folder, valueOf } from './values.ts'
 
-/** Where a package set comes from: what `channel:nixos-25.11` says. */
+/** The source of a package set, such as `channel:nixos-25.11`. */
 export type SetSource = {
   readonly kind: SetKind
-  /** The name of a channel, the address of a repository, a folder, or a flake reference. */
+  /** The name of a channel, the URL of a repository, a folder, or a flake reference. */
   readonly place: string
 }
 
@@ -18,7 +18,7 @@ export type NamedSet = {
   readonly own?: Partial<OwnSettings>
 }
 
-/** What can be set for a package set alone. */
+/** The settings of a single package set. */
 export type OwnSettings = {
   readonly NIXERY_ALLOW: string[]
   readonly NIXERY_DENY: string[]
@@ -32,14 +32,14 @@ export type OwnSettings = {
 export const kinds = ['channel', 'git', 'path', 'flake'] as const
 export type SetKind = (typeof kinds)[number]
 
-/** How many package sets one server may have: each is fetched and evaluated by itself. */
+/** The maximum number of package sets of a server: each is fetched and evaluated separately. */
 export const mostSets = 16
 
 const setName = /^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$/
 const mostLetters = 40
 
-/** What a package set may be called, for messages. */
-export const setNameRule = 'a-z, 0-9, single dashes; no word like shell'
+/** The rule for names of package sets, for messages. */
+export const setNameRule = 'a-z, 0-9, single hyphens; no reserved word such as shell'
 
 /** Whether a package set may have this name: it is the first part of image names. */
 export const isSetName = (name: string): boolean =>
@@ -47,8 +47,8 @@ export const isSetName = (name: string): boolean =>
 
 /**
  * Parses `git:https://…`.
- * @param base where relative folders are; by default, the working directory
- * @returns undefined if it is none of these kinds, or says no place
+ * @param base the folder for relative paths; by default, the working directory
+ * @returns undefined if the kind is unknown or the location is missing
  */
 export function parseSetSource(text: string, base = ''): SetSource | undefined {
   const [, word = '', place = ''] = /^([a-z]+):(.+)$/s.exec(text) ?? []
@@ -76,16 +76,16 @@ export const setSettings = {
   )
     .optional()
     .describe(
-      'several package sets, as `NAME=KIND:PLACE` separated by commas, where KIND is `channel`, `git`, `path` or `flake`: the first is the default, `NAME/git` is a package of another ([package sets](sets.md))',
+      'several package sets, as `NAME=KIND:LOCATION` separated by commas, where KIND is `channel`, `git`, `path` or `flake`: the first is the default, `NAME/git` is a package of another one ([package sets](sets.md))',
     ),
   NIXERY_SETS_FILE: folder
     .optional()
     .describe(
-      'several package sets, as a TOML file with a table `[set.NAME]` for each, which may have settings of its own ([package sets](sets.md#a-file))',
+      'several package sets, as a TOML file with a table `[set.NAME]` for each, which may have its own settings ([package sets](sets.md#a-file))',
     ),
 }
 
-/** A source as the settings of a package set that is the only one. */
+/** Converts a source to the settings of a single package set. */
 export const variablesOf = ({ kind, place }: SetSource): Readonly<Record<string, string>> => ({
   [variables[kind]]: place,
 })

@@ -1,20 +1,20 @@
 import { address, duration, flag, folder, oneOf, seconds, text } from './values.ts'
 
-/** Where blobs are kept. */
+/** The store of blobs. */
 export const storageSettings = {
   NIXERY_STORAGE_BACKEND: oneOf('filesystem', 'gcs', 's3')
     .default('filesystem')
     .describe('where blobs are stored: `filesystem`, `gcs` or `s3`'),
   STORAGE_PATH: folder.optional().describe('folder of the filesystem store; in NIXERY_DATA if not set'),
   GCS_BUCKET: text.optional().describe('bucket in Google Cloud Storage'),
-  GCS_ENDPOINT: address.optional().describe('address of a service with the Google Cloud Storage API'),
+  GCS_ENDPOINT: address.optional().describe('URL of a service with the Google Cloud Storage API'),
   GOOGLE_APPLICATION_CREDENTIALS: folder
     .optional()
     .describe(
-      'key file of a service account, to sign the addresses that clients are redirected to; without it, the bucket must be public',
+      'key file of a service account, to sign the URLs of redirects; without it, the bucket must be public',
     ),
   S3_BUCKET: text.optional().describe('bucket in S3, or in a service with its API'),
-  S3_ENDPOINT: address.optional().describe('address of that service; AWS if not set'),
+  S3_ENDPOINT: address.optional().describe('URL of that service; AWS if not set'),
   AWS_REGION: text.default('us-east-1').describe('region of the bucket'),
   S3_ACCESS_KEY: text
     .optional()
@@ -23,7 +23,7 @@ export const storageSettings = {
   S3_SECRET_KEY: text.optional().describe('secret of the access key').meta({ secret: true }),
   S3_PATH_STYLE: flag
     .default(true)
-    .describe('whether addresses have the bucket in their path, rather than in the host name'),
+    .describe('whether URLs have the bucket in the path instead of the host name'),
   S3_LINK_EXPIRATION: duration.prefault('5m').describe('how long a redirect to the bucket stays valid'),
   NIXERY_REDIRECT: oneOf('on', 'off')
     .default('on')

@@ -39,9 +39,9 @@ describe('unknownVariables', () => {
     ['NIXERY_ALLOWS', /did you mean NIXERY_ALLOW,/],
     ['NIXERY_DENIE', /did you mean NIXERY_DENY,/],
     ['NIXERY_DNEY', /did you mean NIXERY_DENY,/],
-    ['NIXERY_AUTH', /this version has no such setting/],
-    ['NIXERY_HTPASWD', /this version has no such setting/],
-    ['NIXERY_POLICIY', /this version has no such setting/],
+    ['NIXERY_AUTH', /this version does not know this setting/],
+    ['NIXERY_HTPASWD', /this version does not know this setting/],
+    ['NIXERY_POLICIY', /this version does not know this setting/],
   ]
   for (const [name, message] of refused) {
     it(`refuses ${name}, which would not protect what it was meant to`, () => {
@@ -52,7 +52,7 @@ describe('unknownVariables', () => {
     })
   }
 
-  it('leaves alone what is known, what is not ours, and what Kubernetes and the entry point set', () => {
+  it('ignores known and foreign variables, and those set by Kubernetes and the entry point', () => {
     const environment = {
       NIXERY_ALLOW: 'git',
       NIXPKGS_ALLOW_UNFREE: '1',
@@ -72,7 +72,7 @@ describe('unknownVariables', () => {
     assert.deepEqual(unknownVariables(environment, known), { refused: [], warnings: [] })
   })
 
-  it('warns of a variable that only looks like one of Kubernetes', () => {
+  it('warns about a variable that only looks like one set by Kubernetes', () => {
     assert.equal(unknownVariables({ NIXERY_PORT: '8080' }, known).warnings.length, 1)
   })
 })

@@ -1,6 +1,6 @@
 import { distance } from 'fastest-levenshtein'
 
-/** What is wrong with variables that look like settings and are none. */
+/** The problems of variables that look like settings but are not. */
 export type UnknownVariables = { readonly refused: readonly string[]; readonly warnings: readonly string[] }
 
 const ours = /^(NIXERY|S3|GCS)_/
@@ -46,8 +46,8 @@ export function unknownVariables(
     const access = nearest(name, deciding, closeToDeciding)
     if (access === undefined) warnings.push(`${name}: no such setting${suggestion}`)
     else if (known.includes(access)) {
-      refused.push(`${name}: no such setting; did you mean ${access}, which decides what may be pulled?`)
-    } else refused.push(`${name}: this version has no such setting, and would not protect anything by it`)
+      refused.push(`${name}: no such setting; did you mean ${access}, which controls access?`)
+    } else refused.push(`${name}: this version does not know this setting, so it would not protect anything`)
   }
   return { refused, warnings }
 }

@@ -7,8 +7,8 @@ import { parseGoDuration } from '../store/go-duration.ts'
 // The types of settings. Errors name the value and the expected form: `"60s" is not a whole number of seconds (1 to 604800)`.
 
 /**
- * A value that `parse` reads from a setting's text. If it returns `undefined`, the text is refused as not being `what`,
- * which is also the form of the value in the documentation.
+ * A value that `parse` reads from a setting's text. If it returns `undefined`, the text is rejected as not being
+ * `what`, which also describes the value in the documentation.
  */
 export const valueOf = <T>(what: string, parse: (text: string) => T | undefined) =>
   z
@@ -34,7 +34,7 @@ export const seconds = whole('a whole number of seconds', 1, 7 * 24 * 3600)
 const anyText = z.string().min(1)
 export const text = anyText.meta({ form: 'text' })
 
-/** A path; relative ones count from the working directory. */
+/** A path; relative paths are resolved against the working directory. */
 export const folder = anyText.transform((path) => resolve(path)).meta({ form: 'a path' })
 
 /** Items separated by spaces or commas. */
@@ -47,7 +47,7 @@ export const listOf = <const Word extends string>(words: readonly Word[]) =>
     return items.length > 0 && items.length === itemsOf(value).length ? items : undefined
   })
 
-/** Patterns of full names of refs, in which `*` stands for anything. */
+/** Patterns of full names of refs, in which `*` matches anything. */
 export const refPatterns = valueOf('a list of full names of refs, such as refs/heads/*', (value) => {
   const items = itemsOf(value)
   const valid = items.every((item) => /^refs\/[\w./*+@-]+$/.test(item))
@@ -93,7 +93,7 @@ export const size = valueOf('a size such as 500MB or 2TB (1 kB is 1000 bytes)', 
   return Number.isFinite(bytes) && bytes >= 1 ? Math.floor(bytes) : undefined
 })
 
-/** Seconds, from a duration in Go's form. */
+/** Seconds, from a duration in Go's syntax. */
 export const duration = valueOf('a duration of at least a second, such as 5m or 1h30m', (value) => {
   const parsed = parseGoDuration(value)
   return parsed !== undefined && parsed >= 1 ? parsed : undefined
@@ -143,7 +143,7 @@ function isImageReference(name: string): boolean {
 
 const mostShown = 80
 
-/** A value as messages show it: short, in one line, without the credentials that an address may hold. */
+/** A value for messages: short, on one line, without credentials in URLs. */
 function refusal(value: string, what: string): string {
   const clean = value.replace(/:\/\/[^/@\s]+@/g, '://').replace(/\?.*/s, '?…')
   const shown = clean.length > mostShown ? `${clean.slice(0, mostShown)}…` : clean

@@ -1,13 +1,14 @@
 import { dirname } from 'node:path'
 import type { FileInfo, Listings } from './contents.ts'
 
-/** So many names are looked up in a directory before it is listed: listing a large one takes longer than one look. */
+/**
+ * The number of names looked up in a directory before it is listed: listing a large one takes longer than one lookup.
+ */
 const fewestLooks = 2
 
 /**
- * Listings that look at each place once, since following links looks at the same directories again and again. Of a
- * directory in which several names are looked up, the names are listed, so that names that are not there cost nothing:
- * most are not.
+ * Looks up each place only once, because following links visits the same directories repeatedly. A directory in which
+ * several names are looked up is listed, so that missing names, which are most of them, cost nothing.
  */
 export function cachedListings(listings: Listings): Listings {
   const seen = new Map<string, Promise<FileInfo | undefined>>()

@@ -1,4 +1,4 @@
-/** What every implementation of `Listings` does: the store of this machine, and whatever stands in for it. */
+/** The tests that every implementation of `Listings` must pass: the store of this machine, and its substitutes. */
 import assert from 'node:assert/strict'
 import { before, describe, it } from 'node:test'
 import { dir, file, link, utf8, type Tree } from '../layers/testing.ts'
@@ -26,7 +26,7 @@ const tree = dir({
   }),
 })
 
-/** @param open puts trees below a folder that stands for `/nix/store`, by names */
+/** @param open creates trees by name below a folder that represents `/nix/store` */
 export function describeListings(
   what: string,
   open: (trees: ReadonlyMap<string, Tree>) => { readonly listings: Listings; readonly store: string },
@@ -46,7 +46,7 @@ export function describeListings(
       path = `${store}/tree`
     })
 
-    it('says what lies at a path, and follows no link', async () => {
+    it('returns the entry at a path, without following links', async () => {
       assert.deepEqual(await listings.look(path), { kind: 'directory' })
       assert.deepEqual(await listings.look(`${path}/empty`), { kind: 'directory' })
       assert.deepEqual(await listings.look(`${path}/link`), { kind: 'symlink', target: '../\xff/x' })
@@ -55,7 +55,7 @@ export function describeListings(
       assert.deepEqual(await listings.look(`${store}/link`), { kind: 'symlink', target: 'tree' })
     })
 
-    it('says what a file is as a program', async () => {
+    it('detects the kind of a program', async () => {
       const found = await Promise.all(
         ['script', 'amd64', 'arm64', 'riscv', 'short', 'text'].map((name) =>
           listings.look(`${path}/bin/${name}`),
@@ -67,7 +67,7 @@ export function describeListings(
       )
     })
 
-    it('reads as much of a file as is wanted', async () => {
+    it('reads the requested part of a file', async () => {
       const text = `${path}/bin/text`
       assert.equal(String(await listings.read(text, 4)), 'text')
       assert.equal(String(await listings.read(text, 1000)), 'text of more than twenty bytes')
@@ -76,13 +76,13 @@ export function describeListings(
       await assert.rejects(listings.read(`${path}/none`, 4))
     })
 
-    it('knows of nothing where nothing lies', async () => {
+    it('returns nothing for a missing path', async () => {
       const nowhere = ['/none', '/empty/x', '/names/a/x', `/${'x'.repeat(256)}`]
       for (const where of nowhere) assert.equal(await listings.look(path + where), undefined, where)
       assert.equal(await listings.look(`${store}/none`), undefined)
     })
 
-    it('has names as their bytes', async () => {
+    it('returns names as byte strings', async () => {
       const listed = await listings.list(`${path}/names`)
       assert.deepEqual(listed.toSorted(), names.toSorted())
       for (const name of listed) {

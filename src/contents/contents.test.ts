@@ -15,7 +15,7 @@ before(() => {
 })
 after(() => rmSync(directory, { recursive: true }))
 
-/** Makes trees on disk, in a folder that stands for the store. */
+/** Creates trees on disk, in a folder that represents the store. */
 function onDisk(trees: ReadonlyMap<string, Tree>): string {
   const store = mkdtempSync(join(directory, 'store-'))
   for (const [name, tree] of trees) make(`${store}/${name}`, tree)
@@ -30,7 +30,7 @@ describeListings('contents in memory', (trees) => {
 })
 
 describe('follow', () => {
-  /** As the system does it, on this machine; undefined out of the store. */
+  /** The system's own result on this machine; undefined outside of the store. */
   function systemFollows(path: string, store: string): string | undefined {
     try {
       const real = realpathSync.native(raw(path), { encoding: 'latin1' })
@@ -56,14 +56,14 @@ describe('follow', () => {
       fc.dictionary(fc.constantFrom(...names), tie('tree'), { maxKeys: 3 }).map((children) => dir(children)),
     ),
   }))
-  /** Links below the store's own folder: `STORE` stands for it. */
+  /** Links below the store's own folder, which is written as `STORE`. */
   const placed = (any: Tree, store: string): Tree => {
     if ('target' in any) return link(any.target.replace('STORE', store))
     if (!('children' in any)) return any
     return { children: any.children.map(([name, child]) => [name, placed(child, store)]) }
   }
 
-  it('leads where the system does, on disk and in memory', async () => {
+  it('returns the same as the system, on disk and in memory', async () => {
     await fc.assert(
       fc.asyncProperty(tree, tree, fc.array(relative, { maxLength: 6 }), async (p, q, paths) => {
         const store = mkdtempSync(join(directory, 'store-'))
@@ -84,7 +84,7 @@ describe('follow', () => {
     )
   })
 
-  it('goes through no folder of this machine but the store’s own', async () => {
+  it('follows links only inside the store’s folder', async () => {
     const store = onDisk(new Map([['p', dir({ bin: dir({ sh: file() }) })]]))
     make(join(directory, 'profile'), link(`${store}/p`))
     make(`${store}/q`, dir({ out: link('../../profile/bin/sh'), in: link(`../../..${store}/p/bin`) }))
@@ -92,7 +92,7 @@ describe('follow', () => {
     assert.equal(await follow(localContents, store, store), undefined)
   })
 
-  it('ends at links that never do', async () => {
+  it('terminates for endless links', async () => {
     const chain = Array.from({ length: 60 }, (_, index) => [`l${index}`, link(`l${index + 1}`)])
     const long = dir({ ...(Object.fromEntries(chain) as Record<string, Tree>), l60: file() })
     const listings = memoryListings(new Map([['/nix/store/p', long]]))

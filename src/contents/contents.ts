@@ -3,32 +3,32 @@ import type { PathFacts, StorePath } from '../image/store-path.ts'
 import type { PartialDemand } from '../queue/demand.ts'
 
 /**
- * Where the contents of store paths come from. Packing and the tree of links read through it alone, so a binary cache
- * can stand in for the store of this machine. `conformance.ts` says what every implementation does.
+ * A source of the contents of store paths. Packing and the tree of links use only this interface, so a binary cache can
+ * replace the store of this machine. `conformance.ts` tests every implementation.
  *
  * Paths below a store path are byte strings (`latin1`), as in `Entry`.
  */
 export type Contents = Listings & {
-  /** The facts of all paths that these reach. @throws BUILD_FAILED for a path that is not valid */
+  /** The facts of all paths in the closure of these. @throws BUILD_FAILED for a path that is not valid */
   facts(paths: readonly StorePath[], options: FactsOptions): Promise<PathFacts[]>
-  /** Makes store paths ready to be read from start to end, by one thread at a time. */
+  /** Makes store paths available to be read from start to end, by one thread at a time. */
   open(paths: readonly StorePath[], demand: PartialDemand): Promise<OpenPaths>
-  /** Whether what lies in a path is known only when the path has been read to its end, and kept from then on. */
+  /** Whether the listing of a path is known only after it has been read completely, and is stored from then on. */
   readonly isReadFirst?: boolean
   /** Hears of the listing of a path that has been read, so that it is not looked up where it is kept. */
   readonly learn?: (path: StorePath, listing: string) => void
 }
 
-/** What lies where: enough for the tree of links, and small enough to be kept. */
+/** The directory structure of store paths: enough for the tree of links, and small enough to be stored. */
 export type Listings = {
   /**
-   * The entry at or below a store path; undefined if it does not exist. A link is not followed, and there is none on
-   * the way to `path`: see `follow`.
+   * The entry at or below a store path; undefined if it does not exist. Links are not followed, and `path` must not
+   * lead through any: see `follow`.
    */
   look(path: string): Promise<FileInfo | undefined>
-  /** The names in a directory, in any order. `path` is as for `look`, and that of a directory. */
+  /** The names in a directory, in any order. `path` is as for `look`, and must be a directory. */
   list(path: string): Promise<string[]>
-  /** The first bytes of a file, at most `most`. `path` is as for `look`, and that of a file. */
+  /** The first bytes of a file, at most `most`. `path` is as for `look`, and must be a file. */
   read(path: string, most: number): Promise<Buffer>
 }
 
@@ -37,26 +37,26 @@ export type FileInfo =
   | { readonly kind: 'symlink'; readonly target: string }
   | { readonly kind: 'file'; readonly program: Program | undefined }
 
-/** What a file is as a program, by its first bytes: a script, or an ELF file for an architecture that images can have. */
+/** The kind of a program, by its first bytes: a script, or an ELF file for an architecture of images. */
 export type Program = 'script' | Platform['architecture']
 
 export type FactsOptions = PartialDemand & { readonly onLine?: (line: string) => void }
 
 /**
- * What a packing thread needs to read a store path: plain data, since that is all that can be sent to a thread.
- * Another kind of source is another member of this union, and a line in `source.ts`.
+ * What a packing thread needs to read a store path, as plain data, because only that can be sent to a thread. To add a
+ * kind of source, add a member to this union, and a line in `source.ts`.
  */
 export type PathSource = { readonly storePath: StorePath } | { readonly nar: NarSource }
 
-/** A NAR in a file of this machine that is to be verified while it is read. */
+/** A NAR in a local file, which is verified while it is read. */
 export type NarSource = {
   readonly storePath: StorePath
   readonly file: string
   readonly compression: 'none' | 'xz' | 'zstd'
-  /** `sha256-<base64>`, and bytes, of the NAR. */
+  /** The hash (`sha256-<base64>`) and size in bytes of the NAR. */
   readonly narHash: string
   readonly narSize: number
-  /** The binary cache that gave it. */
+  /** The binary cache that it came from. */
   readonly cache: string
 }
 
@@ -64,17 +64,17 @@ export type NarSource = {
 export type OpenPaths = {
   /** In the order of the paths. */
   readonly sources: readonly PathSource[]
-  /** Nothing reads them any more. */
+  /** Releases the paths; they must no longer be read. */
   readonly close: () => Promise<void>
 }
 
-/** The store path that a path lies in. */
+/** The store path that contains a path. */
 export const storePathOf = (path: string): StorePath =>
   (/^\/nix\/store\/[^/]+/.exec(path)?.[0] ?? '') as StorePath
 
 /**
- * Contents that are looked at when the paths have been read, where that is what makes them known.
- * @param reading ends when a path has been read; paths that nobody reads are not in it
+ * Delays lookups until the paths have been read, if their listings are known only then.
+ * @param reading settles when a path has been read; does not contain paths that nobody reads
  */
 export function afterReading(
   contents: Contents,
@@ -107,7 +107,7 @@ const machines: ReadonlyMap<number, Program> = new Map([
   [183, 'arm64'],
 ])
 
-/** @param head the first bytes of a file, `programHeadSize` where it has as many */
+/** @param head the first bytes of a file, up to `programHeadSize` */
 export function programOf(head: Buffer): Program | undefined {
   if (head.subarray(0, 2).toString('latin1') === '#!') return 'script'
   const isElf = head.length >= programHeadSize && head.subarray(0, 4).toString('latin1') === '\x7fELF'

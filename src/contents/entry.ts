@@ -1,6 +1,6 @@
 /**
- * A file, folder or link as archives have it, in the shape that every layer is made of. Names and link targets are
- * byte strings (`latin1`: one character is one byte), because Nix allows any byte in them; their order is byte order.
+ * A file, folder or link, as in archives. All layers consist of these. Names and link targets are byte strings
+ * (`latin1`: one character is one byte), because Nix allows any byte in them; their order is byte order.
  */
 export type Entry<Bytes extends Content = Content> =
   | { readonly kind: 'directory'; readonly path: string; readonly mode: number; readonly owner?: Owner }
@@ -13,7 +13,7 @@ export type Entry<Bytes extends Content = Content> =
       readonly owner?: Owner
     }
 
-/** An owner by number; default: root, which owns everything in the store. */
+/** An owner by id; default: root, which owns everything in the store. */
 export type Owner = { readonly uid: number; readonly gid: number }
 
 /** An entry that is plain data, so that it can be sent to a packing thread. */
@@ -21,7 +21,7 @@ export type PlainEntry = Entry<{ readonly bytes: Uint8Array }>
 
 /**
  * A file's bytes: in memory, or `size` bytes to be read. They are read once, from start to end, before the next entry
- * is requested: a stream that holds many files one after another needs no more than its own buffer.
+ * is requested, so that a stream of many files needs only its own buffer.
  */
 export type Content = { readonly bytes: Uint8Array } | { readonly size: number; open(): FileReader }
 
@@ -29,9 +29,9 @@ export type Content = { readonly bytes: Uint8Array } | { readonly size: number; 
 export type FileReader = {
   /** Fills the start of `into` with the next bytes and returns how many: at least 1, and 0 at the end of the file. */
   read(into: Uint8Array): number
-  /** Is called once, however reading ended. */
+  /** Called once, however reading ended. */
   close(): void
 }
 
-/** Expands a compressed file while it is read. Closing the compressed one stays with the caller. */
+/** Decompresses a file while it is read. The caller closes the compressed file. */
 export type OpenStream = (compressed: Pick<FileReader, 'read'>) => FileReader

@@ -1,14 +1,14 @@
 import type { FileInfo, Listings } from './contents.ts'
 
-/** Where a path leads, and what lies there, which is no link. */
+/** The target of a path, and its entry, which is not a link. */
 export type Place = { readonly path: string; readonly found: Exclude<FileInfo, { kind: 'symlink' }> }
 
-/** As many as Linux follows in one path (path_resolution(7)). */
+/** The number of links that Linux follows in one path (path_resolution(7)). */
 const maxLinks = 40
 
 /**
- * Follows all links of a path, as `realpath` does; undefined if it leads nowhere, or out of the store. Only the store
- * is looked at: a link to `/usr` means a place in the container, and never one on this machine.
+ * Follows all links of a path, like `realpath`; undefined if the target is missing or outside of the store. Only the
+ * store is read: a link to `/usr` means a place in the container, never one on this machine.
  * @param path absolute, in the store
  * @param store the store's folder, absolute: `/nix/store`
  */
@@ -18,9 +18,9 @@ export async function follow(
   store: string,
 ): Promise<Place | undefined> {
   const above = store.slice(1).split('/')
-  /** The names down to where we are; down to the store's folder they are `above`. */
+  /** The names down to the current place; those down to the store's folder are `above`. */
   let here: string[] = []
-  /** What lies here; undefined stands for a directory that was not looked at. */
+  /** The current entry; undefined is a directory that was not looked up. */
   let found: Place['found'] | undefined
   let links = 0
   const ahead = partsOf(path)

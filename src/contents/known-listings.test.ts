@@ -20,7 +20,7 @@ before(async () => {
 })
 after(() => rmSync(directory, { recursive: true }))
 
-/** Contents that know the listings of paths which lie on disk, as packing records them, and may not look at any. */
+/** Contents with known listings of paths on disk, as recorded by packing, that must not read them. */
 function knownOf(trees: ReadonlyMap<string, Tree>): { listings: Contents; store: string } {
   const store = mkdtempSync(join(directory, 'store-'))
   const texts = new Map<StorePath, string>()
@@ -46,7 +46,7 @@ function knownOf(trees: ReadonlyMap<string, Tree>): { listings: Contents; store:
 describeListings('a store whose listings are known', knownOf)
 
 describe('a store whose listings are known', () => {
-  it('is looked at where a listing is missing or cannot be read', async () => {
+  it('is read if a listing is missing or invalid', async () => {
     const store = mkdtempSync(join(directory, 'store-'))
     make(`${store}/a`, dir({ x: file('text') }))
     const storePath = `${store}/a` as StorePath

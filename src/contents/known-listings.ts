@@ -3,10 +3,10 @@ import type { Contents } from './contents.ts'
 import { parseListing, type Listing } from './listing.ts'
 
 /**
- * Contents whose known listings are used before anything is read: what lies in a path depends on the hash of its contents
- * alone, so a path that was listed once need not be looked at again.
- * @param facts of a closure; other paths are looked at
- * @param kept gives the listings of these paths that are known
+ * Uses known listings before reading anything: a listing depends only on the hash of the path's contents, so a path
+ * that was listed once need not be read again.
+ * @param facts of a closure; other paths are read
+ * @param kept returns the known listings of these paths
  */
 export function withListings(
   contents: Contents,
@@ -20,7 +20,7 @@ export function withListings(
 
   const at = async (path: string): Promise<{ listing: Listing; below: string } | undefined> => {
     const storePath = path.split('/').slice(0, depth).join('/') as StorePath
-    // Asked for once, when the first look comes: an image whose links are known needs none.
+    // Loaded on the first lookup: an image whose links are known needs none.
     const text = (await (texts ??= kept(facts))).get(storePath)
     if (!parsed.has(storePath)) parsed.set(storePath, text === undefined ? undefined : parseListing(text))
     const listing = parsed.get(storePath)

@@ -36,7 +36,7 @@ describe('remembered listings', () => {
     },
   })
 
-  it('are asked once for each place, over all images', async () => {
+  it('are read once for each place, for all images', async () => {
     const seen: string[] = []
     const remember = rememberListings()
     for (let times = 0; times < 3; times += 1) {
@@ -48,7 +48,7 @@ describe('remembered listings', () => {
     assert.deepEqual(seen, ['/nix/store/a/bin/x', '/nix/store/a/bin/y', '/nix/store/a/bin'])
   })
 
-  it('are asked again for a path that was rebuilt with other bytes, and for one that is not in the closure', async () => {
+  it('are read again for a path that was rebuilt with other bytes, and for one outside of the closure', async () => {
     const remember = rememberListings()
     const before = remember(memoryListings(trees), [factsOf('/nix/store/a', 'sha256:1')])
     assert.equal(await before.look('/nix/store/a/new'), undefined)
@@ -60,7 +60,7 @@ describe('remembered listings', () => {
     assert.equal((await remember(rebuilt, []).look('/nix/store/a/new'))?.kind, 'file')
   })
 
-  it('do not end for one image because they end for another', async () => {
+  it('are not cancelled for one image because another one is cancelled', async () => {
     const remember = rememberListings()
     const facts = [factsOf('/nix/store/a', 'sha256:1')]
     const left = Promise.withResolvers<undefined>()

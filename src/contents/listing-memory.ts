@@ -2,16 +2,16 @@ import { LRUCache } from 'lru-cache'
 import type { PathFacts } from '../image/store-path.ts'
 import type { FileInfo, Listings } from './contents.ts'
 
-/** Names that are kept in memory at most: those of listed directories, and one for each place that was looked at. */
+/** The maximum number of names in memory: those of listed directories, and one for each place that was looked up. */
 const mostNames = 100_000
 
 /**
- * Listings that remember what they have seen of store paths, over all images of this process: the same places are
- * looked at for every combination of packages. What lies in a path depends on its NAR alone, so that its hash and the
- * place inside are the key, and a path that Nix rebuilds with other bytes is not mistaken for the old one.
+ * Caches lookups in store paths for all images of this process, because the same places are looked up for every
+ * combination of packages. The contents of a path depend only on its NAR, so the key consists of its hash and the place
+ * inside it, and a path that Nix rebuilds with other bytes is not mistaken for the old one.
  */
 export function rememberListings(): (listings: Listings, closure: readonly PathFacts[]) => Listings {
-  // Results, and no promises: a caller that leaves may end its own look, and must not end that of another image.
+  // Results rather than promises: a caller that is cancelled must not cancel the lookup of another image.
   const looks = new LRUCache<string, { readonly found: FileInfo | undefined }>({ max: mostNames })
   const lists = new LRUCache<string, string[]>({ maxSize: mostNames })
 

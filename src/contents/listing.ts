@@ -4,21 +4,21 @@ import type { Entry, FileReader } from './entry.ts'
 import { programHeadSize, programOf } from './contents.ts'
 
 /**
- * What lies in a store path, as plain data: a folder is its names in order with what they lead to, a link its target, a
- * file 0, or what of its bytes is of use. Texts are byte strings (`latin1`).
+ * The listing of a store path as plain data: a folder is its sorted names with their entries, a link its target, a file
+ * 0, or the part of its bytes that is needed. Texts are byte strings (`latin1`).
  */
 type Node = Folder | string | 0 | Kept
 type Folder = (readonly [name: string, node: Node])[]
 type Kept = {
   /** The first bytes, of a program or script. */
   readonly head?: string
-  /** All of it, of a file that `nix-support` has for other packages. */
+  /** The whole contents of a file in `nix-support` that other packages read. */
   readonly text?: string
 }
 
 /** The listing of one store path. */
 export type Listing = {
-  /** What lies at a path below the store path, `''` for itself; no link is followed. */
+  /** The entry at a path below the store path, `''` for itself; links are not followed. */
   look(path: string): FileInfo | undefined
   /** The names in a folder; undefined if it is not a folder. */
   list(path: string): string[] | undefined
@@ -26,28 +26,31 @@ export type Listing = {
   text(path: string): string | undefined
 }
 
-/** Raise it when a listing is written in another way. */
+/** Increment this when the format of listings changes. */
 const version = 1
-/** Bytes of a listing's text, before it is compressed, that are more than is kept. */
+/** The maximum size of a listing's text in bytes, before compression. */
 const largestListing = 32 * 1024 * 1024
 
 const propagated = /^nix-support\/propagated-[\w-]+$/
 const largestText = 1 << 17
 
-/** Notes what passes through: the listing of a path while its entries are read by somebody else. */
+/** Records the listing of a path while its entries are read by somebody else. */
 export function recordListing(
   entries: Iterable<Entry>,
   largest = largestListing,
 ): {
   readonly entries: Iterable<Entry>
-  /** As `parseListing` reads it, when all entries have been read; undefined if it is too large to be kept. */
+  /**
+   * The listing in the format of `parseListing`, after all entries have been read; undefined if it is too large to be
+   * stored.
+   */
   readonly text: () => string | undefined
 } {
   let root: Node | undefined
   let rootPath = ''
   const open: { readonly path: string; readonly folder: Folder }[] = []
 
-  /** About how many characters the text has so far. Too many are not collected, either: threads have little memory. */
+  /** The approximate length of the text so far. Longer texts are not collected, because threads have little memory. */
   let written = 0
   const place = (path: string): ((node: Node) => void) => {
     if (root === undefined) {
@@ -139,7 +142,7 @@ function keptOf(bytes: Buffer, isText: boolean): Kept | undefined {
   return start.startsWith('#!') || start.startsWith('\x7fELF') ? { head: start } : undefined
 }
 
-/** Reads a listing that was kept; undefined for what this version cannot read: it is made again. */
+/** Parses a stored listing; undefined if this version cannot read it; then it is computed again. */
 export function parseListing(text: string): Listing | undefined {
   try {
     const bytes = zstdDecompressSync(Buffer.from(text, 'base64'), { maxOutputLength: 4 * largestListing })
@@ -152,7 +155,7 @@ export function parseListing(text: string): Listing | undefined {
 }
 
 function listingOf(root: Node): Listing {
-  // Folders are looked into by name again and again.
+  // Names in folders are looked up repeatedly.
   const names = new Map<Folder, Map<string, Node>>()
   const childrenOf = (folder: Folder): Map<string, Node> => {
     const known = names.get(folder) ?? new Map(folder)

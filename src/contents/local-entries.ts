@@ -6,7 +6,7 @@ const bytesOf = (text: string): Buffer => Buffer.from(text, 'latin1')
 
 /** The entries of a path in the store of this machine; see `entriesOf`. */
 export function* storePathEntries(storePath: StorePath): Generator<Entry> {
-  // One generator and not one for each folder: a value passes through all that stand above it.
+  // One generator instead of one for each folder, because a value would pass through all parent generators.
   const waiting: [onDisk: string, path: string][] = [[storePath, storePath.slice(1)]]
   for (let next = waiting.pop(); next; next = waiting.pop()) {
     const [onDisk, path] = next
@@ -19,7 +19,7 @@ export function* storePathEntries(storePath: StorePath): Generator<Entry> {
     } else if (stat.isSymbolicLink()) {
       yield { kind: 'symlink', path, target: readlinkSync(file, { encoding: 'latin1' }) }
     } else if (stat.isFile()) {
-      // Of a mode Nix keeps only whether a file can be executed (its NAR format).
+      // Of a mode, Nix's NAR format keeps only whether a file is executable.
       yield {
         kind: 'file',
         path,

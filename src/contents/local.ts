@@ -7,7 +7,7 @@ import { programHeadSize, programOf } from './contents.ts'
 
 /**
  * The Nix store of this machine.
- * @param facts what Nix knows of valid paths: its database is not ours to read
+ * @param facts returns Nix's facts about valid paths, because its database must not be read directly
  */
 export const localStore = (facts: Contents['facts']): Contents => ({
   facts,
@@ -19,7 +19,7 @@ export const localStore = (facts: Contents['facts']): Contents => ({
 
 const bytesOf = (text: string): Buffer => Buffer.from(text, 'latin1')
 
-/** What the system says where nothing lies; any other failure is one to tell. */
+/** The system's errors for missing entries; any other failure is reported. */
 const nothing: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR', 'ENAMETOOLONG'])
 
 async function look(path: string): Promise<FileInfo | undefined> {

@@ -5,23 +5,21 @@ import type { Entry } from './entry.ts'
 import { recordListing } from './listing.ts'
 import { storePathEntries } from './local-entries.ts'
 
-/** A store path while it is read. */
+/** A store path that is being read. */
 export type Reading = {
   /**
-   * Depth first, the names of each directory in byte order: that of NARs and of layers. Each is read to its end before
-   * the next is requested.
+   * Depth first, the names of each directory in byte order, as in NARs and layers. Each entry is read completely before
+   * the next one is requested.
    */
   readonly entries: Iterable<Entry>
-  /**
-   * What lies where, when all entries were read, as `parseListing` reads it; undefined if it is too large.
-   */
+  /** The listing in the format of `parseListing`, after all entries have been read; undefined if it is too large. */
   readonly listing: () => string | undefined
 }
 
 /** Reads store paths, synchronously: for worker threads only. */
 export type ReadPath = (source: PathSource) => Reading
 
-/** Loads the modules that are needed to read any source. */
+/** Loads the modules needed to read any source. */
 export async function openReading(): Promise<ReadPath> {
   const decoders = await openThreadDecoders()
   return (source) => {

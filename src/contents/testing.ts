@@ -9,7 +9,7 @@ export const localContents: Contents = localStore(async () => {
 })
 
 /**
- * Trees in memory. As strict as can be: nothing else is there, no link is ever followed, and only a directory is
+ * Trees in memory. As strict as possible: nothing else exists, links are never followed, and only directories can be
  * listed.
  * @param trees by store path
  */

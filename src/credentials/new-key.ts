@@ -77,7 +77,7 @@ function problemOfName(name: string): KeyProblem | undefined {
   if (nameForm.test(name)) return undefined
   return {
     field: 'name',
-    message: `${JSON.stringify(name)} is not a name for a key`,
+    message: `${JSON.stringify(name)} is not a valid name for a key`,
     hint: 'letters, digits and ._@/+- are allowed, up to 128',
   }
 }
@@ -87,7 +87,7 @@ function problemOfExpiry(text: string): KeyProblem | undefined {
   if (text === 'never' || (seconds !== undefined && seconds > 0 && seconds <= longestExpiry)) return undefined
   return {
     field: 'expires',
-    message: `${JSON.stringify(text)} is not a time`,
+    message: `${JSON.stringify(text)} is not a valid duration`,
     hint: 'such as 12h or 90d, up to 3650d, or never',
   }
 }

@@ -15,7 +15,7 @@ describe('an output', () => {
   })
   after(() => rm(folder, { recursive: true }))
 
-  it('is a form and a path', () => {
+  it('consists of a format and a path', () => {
     assert.deepEqual(parseDestination('docker-archive:a/b.tar'), {
       form: 'docker-archive',
       path: resolve('a/b.tar'),
@@ -39,7 +39,7 @@ describe('an output', () => {
     it(`is not ${JSON.stringify(text)}`, () => assert.throws(() => parseDestination(text), refused))
   }
 
-  it('is refused at once if it could not be written', async () => {
+  it('is refused at once if it is not writable', async () => {
     const file = join(folder, 'file')
     const other = join(folder, 'other')
     await writeFile(file, '')
@@ -66,7 +66,7 @@ describe('an output', () => {
     }
   })
 
-  it('is refused where one may not write', { skip: process.getuid?.() === 0 && 'root may' }, async () => {
+  it('is refused without write permission', { skip: process.getuid?.() === 0 && 'root may' }, async () => {
     const locked = join(folder, 'locked')
     await mkdir(locked)
     await chmod(locked, 0o555)

@@ -50,7 +50,7 @@ const write = (image: ExportImage, to: string, more = {}) =>
 describe('an archive', () => {
   const image = imageOf('a/b:c', 10, 512, 1_500_000)
 
-  it('is the same bytes again, in a file and on a stream', async () => {
+  it('has the same bytes each time, in a file and on a stream', async () => {
     const [one, two] = [join(folder, 'one.tar'), join(folder, 'two.tar')]
     await write(image, `docker-archive:${one}`)
     await write(image, `docker-archive:${two}`)
@@ -65,7 +65,7 @@ describe('an archive', () => {
     assert.equal(streamed.length % 10_240, 0)
   })
 
-  it('holds every blob, and says its progress', async () => {
+  it('contains every blob, and reports progress', async () => {
     const file = join(folder, 'all.tar')
     let done = 0
     await write(image, `oci-archive:${file}`, {
@@ -86,7 +86,7 @@ describe('an archive', () => {
     }
   })
 
-  it('says sizes that octal digits have no room for', async () => {
+  it('encodes sizes that do not fit in octal digits', async () => {
     const size = 9 * 1024 ** 3
     const { digest } = partOf(Buffer.alloc(0))
     const files: LayoutFile[] = [{ path: 'large', content: { blob: { digest, size } } }]
@@ -94,7 +94,7 @@ describe('an archive', () => {
     assert.equal(new Header(Buffer.from(first.value as Uint8Array), 0).size, size)
   })
 
-  it('is not written of a damaged blob', async () => {
+  it('is not written from a damaged blob', async () => {
     const damaged = imageOf('a', 3_000_000)
     const [layer] = damaged.layers
     const file = join(folder, 'damaged.tar')
@@ -118,7 +118,7 @@ describe('an archive', () => {
 describe('a file', () => {
   const parts = async () => (await readdir(folder)).filter((name) => name.endsWith('.part'))
 
-  it('is not kept in halves that a killed process left, longer than an hour', async () => {
+  it('leaves no incomplete files of killed processes for longer than an hour', async () => {
     const [old, fresh] = [join(folder, '.x.1.part'), join(folder, '.x.2.part')]
     await writeFile(old, '')
     await writeFile(fresh, '')
@@ -137,7 +137,7 @@ describe('a layout', () => {
     return manifests.map(({ annotations }) => annotations['org.opencontainers.image.ref.name'] ?? '').sort()
   }
 
-  it('is the same files again', async () => {
+  it('has the same files each time', async () => {
     const image = imageOf('same', 100, 200)
     for (const each of ['first', 'second']) await write(image, `oci:${join(folder, each)}`)
     for (const { path } of layoutFiles(image)) {
@@ -148,7 +148,7 @@ describe('a layout', () => {
     }
   })
 
-  it('adds images, several at once too, and replaces one of the same name', async () => {
+  it('adds images, also concurrently, and replaces one with the same name', async () => {
     const layout = join(folder, 'shared')
     await write(imageOf('a', 100), `oci:${layout}`)
     const more = ['b', 'c', 'd', 'e', 'f'].map((name) => imageOf(name, 1000))
@@ -160,7 +160,7 @@ describe('a layout', () => {
     assert.deepEqual((await readdir(layout)).toSorted(), ['blobs', 'index.json', 'oci-layout'])
   })
 
-  it('is made by several at once', async () => {
+  it('can be created by several processes at once', async () => {
     const layout = join(folder, 'raced')
     const images = ['a', 'b', 'c', 'd'].map((name) => imageOf(name, 50_000))
     await Promise.all(images.map((image) => write(image, `oci:${layout}`)))
@@ -170,7 +170,7 @@ describe('a layout', () => {
     )
   })
 
-  it('keeps what others wrote into its index', async () => {
+  it('keeps the entries of others in its index', async () => {
     const layout = join(folder, 'kept-fields')
     await write(imageOf('a', 10), `oci:${layout}`)
     const index = JSON.parse(await readFile(join(layout, 'index.json'), 'utf8')) as { manifests: object[] }
@@ -180,7 +180,7 @@ describe('a layout', () => {
     assert.match(await readFile(join(layout, 'index.json'), 'utf8'), /"artifactType":"x\/y"/)
   })
 
-  it('is left alone when its index cannot be read, and does not appear when it fails', async () => {
+  it('is not changed if its index is unreadable, and does not appear on failure', async () => {
     const layout = join(folder, 'odd')
     await write(imageOf('a', 10), `oci:${layout}`)
     await writeFile(join(layout, 'index.json'), 'odd')

@@ -39,7 +39,7 @@ describe('the name of an image in an archive', () => {
     })
   }
 
-  it('is made of the name of any image', () => {
+  it('is derived from the name of any image', () => {
     const names: [string, string][] = [
       ['shell/git', 'nixery/shell/git:latest'],
       ['python3Packages.requests', 'nixery/python3packages.requests:latest'],

@@ -25,14 +25,14 @@ describe('differenceOf', () => {
   const fresh = replica('new', 5, { builds: { A: '2', B: '1', C: '1' } })
   const front = replica('front', 900, { serves: { A: '9' } })
 
-  it('compares with the oldest of the same part, in what both know', () => {
+  it('compares with the oldest process of the same part, in the facts that both know', () => {
     assert.deepEqual(differenceOf(fresh, [fresh, front, old], 'builds'), { names: ['A'], from: old })
     assert.equal(differenceOf(old, [fresh, front, old], 'builds'), undefined)
     assert.equal(differenceOf(front, [fresh, front, old], 'builds'), undefined)
     assert.equal(differenceOf(fresh, [fresh, front], 'builds'), undefined)
   })
 
-  it('does not compare with one that takes no work', () => {
+  it('ignores processes that take no work', () => {
     assert.equal(differenceOf(fresh, [fresh, { ...old, draining: true }], 'builds'), undefined)
   })
 
@@ -46,7 +46,7 @@ describe('differenceOf', () => {
   })
 })
 
-describe('the register of processes', { skip: noPostgres, timeout: 120_000 }, () => {
+describe('the registry of processes', { skip: noPostgres, timeout: 120_000 }, () => {
   let server: TestPostgres
   let postgres: Postgres
   before(async () => {
@@ -58,7 +58,7 @@ describe('the register of processes', { skip: noPostgres, timeout: 120_000 }, ()
     await server.dispose()
   })
 
-  it('lets a worker that differs take no builds, until the others are gone or drained', async () => {
+  it('prevents a differing worker from taking builds, until the others are gone or drained', async () => {
     const register = await openRegister(postgres)
     const replicas = createReplicas(new Kysely<unknown>({ dialect: postgres.dialect }), 60_000)
     const lines: string[] = []
@@ -75,7 +75,7 @@ describe('the register of processes', { skip: noPostgres, timeout: 120_000 }, ()
         every: 10,
       })
     const first = join('one', facts)
-    assert.equal(first.mayBuild(), false) // before it has looked
+    assert.equal(first.mayBuild(), false) // before its first check
     await first.first
     assert.equal(first.mayBuild(), true)
     const second = join('two', { strategy: 'nixery' })

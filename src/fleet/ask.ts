@@ -5,14 +5,14 @@ import type { JobTable } from './job-table.ts'
 import type { Waiters } from './waiters.ts'
 
 /**
- * Has a job done that is no build, or takes the kept answer to an equal one.
+ * Runs a job other than a build on a worker, or returns the stored answer to an equal one.
  * @throws STORE_UNAVAILABLE, NIX_UNAVAILABLE without a worker, CANCELLED when the signal fires
  */
 export type Ask = (job: Exclude<Job, { readonly kind: 'image' }>, signal?: AbortSignal) => Promise<Outcome>
 
-// Milliseconds after which a job that no worker could take fails.
+// Milliseconds after which a job fails if no worker can take it.
 const unservedLimit = 4_000
-// How often a job is submitted that ends without an outcome, as when its worker stops.
+// How often a job is submitted if it ends without an outcome, for example because its worker stops.
 const mostAttempts = 5
 
 export const createAsk =
@@ -28,7 +28,7 @@ export const createAsk =
     throw abandonedTooOften()
   }
 
-/** Waits for an outcome until a signal fires, then leaves. @throws CANCELLED, and what waiting does */
+/** Waits for an outcome until a signal fires. @throws CANCELLED, and what waiting throws */
 export async function outcomeOf(
   waiting: ReturnType<Waiters['wait']>,
   signal: AbortSignal | undefined,
@@ -46,6 +46,6 @@ export async function outcomeOf(
   }
 }
 
-/** The error of work that one worker after another has begun and left. */
+/** The error of work that several workers have started and abandoned. */
 export const abandonedTooOften = () =>
   new NixeryError('NIX_UNAVAILABLE', 'the workers are stopping', { hint: 'try again in a moment' })

@@ -5,23 +5,24 @@ import type { BuildNews } from './event-rows.ts'
 /** Collects the events of builds, and writes them in batches. */
 export type EventBuffer = {
   add(build: string, event: BuildUpdate): void
-  /** Writes what was collected. Does not fail: what cannot be written is kept for the next time. */
+  /** Writes the collected events. Does not fail: events that cannot be written are kept for the next attempt. */
   flush(): Promise<void>
   close(): Promise<void>
 }
 
-// Milliseconds from the first event to the writing of a batch, and UTF-16 units after which it is written at once.
+// Milliseconds from the first event to the write of its batch, and the size in UTF-16 units above which it is written
+// at once.
 const longestWait = 250
 const largestBatch = 64_000
-// Events that are kept while the database does not respond; the oldest are dropped.
+// The maximum number of events kept while the database does not respond; the oldest are dropped.
 const mostKept = 5_000
-// Lines of Nix of one build that are kept in the database; up to twice as many for a while.
+// The number of Nix's lines of one build kept in the database; temporarily up to twice as many.
 const mostLines = 2_000
 
 export type EventBufferDeps = {
   /** Writes a batch; may fail. */
   readonly append: (news: readonly BuildNews[]) => Promise<void>
-  /** Removes all but the last lines of Nix of a build. */
+  /** Removes all but the last of Nix's lines of a build. */
   readonly forgetLines: (build: string, keep: number) => Promise<void>
 }
 
@@ -37,7 +38,7 @@ export function createEventBuffer({ append, forgetLines }: EventBufferDeps): Eve
     for (const build of new Set(ofNix)) {
       const count = (lines.get(build) ?? 0) + ofNix.filter((each) => each === build).length
       lines.set(build, count % mostLines)
-      // It does no harm if this fails: it is done again after as many lines.
+      // A failure is harmless: it is repeated after the same number of lines.
       if (count >= mostLines) await forgetLines(build, mostLines).catch(() => {})
     }
   }

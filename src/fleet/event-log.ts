@@ -10,16 +10,16 @@ import { numberBefore, readEvents } from './event-rows.ts'
 import { inDatabase } from './job-table.ts'
 import { periods } from './times.ts'
 
-/** The log of all builds, for readers in this process. */
+/** The event log of all builds, for readers in this process. */
 export type EventLog = {
-  /** Yields the events of a build from its start to its end, as they come. */
+  /** Yields the events of a build from its start to its end, as they arrive. */
   read(build: string): AsyncIterable<BuildUpdate>
-  /** Calls a function with the last events of all builds, and with new ones as they come. */
+  /** Calls a function with the last events of all builds, and with new ones as they arrive. */
   follow(listener: BuildListener): void
   close(): Promise<void>
 }
 
-// Events of the past that a process reads when it starts, and events that are read at once.
+// The number of past events that a process reads at startup, and the batch size for reading.
 const past = 5_000
 const page = 1_000
 
@@ -61,7 +61,7 @@ export function openEventLog(db: Kysely<unknown>, listener: Pick<Listener, 'list
       if (found?.length !== page) await pauseUntil(heard)
     }
   }
-  // Readers of one build share what was read of it.
+  // Readers of one build share its events.
   const journal = createJournal()
   const copies = new Map<string, Promise<void>>()
   const copyAll = async (build: string, begun: () => void) => {
@@ -77,7 +77,7 @@ export function openEventLog(db: Kysely<unknown>, listener: Pick<Listener, 'list
       }
       if (after > 0) begun()
       if (found?.length === page) continue
-      // The end of a build is recorded with its last event, so what is not there now will never be.
+      // The end of a build is recorded with its last event, so missing events will never arrive.
       if (found && !wasOpen) break
       wasOpen = (await patiently(isOpen(build))) !== false
       if (wasOpen) await pauseUntil(heard)

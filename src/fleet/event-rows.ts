@@ -1,18 +1,18 @@
 import { sql, type Kysely } from 'kysely'
 import type { BuildUpdate } from '../builds/builds.ts'
 
-/** An event, and the build that it is of. */
+/** An event and its build. */
 export type BuildNews = readonly [build: string, event: BuildUpdate]
 /** An event of the log of all builds. Later ones have higher numbers. */
 export type LoggedEvent = { readonly seq: number; readonly build: string; readonly event: BuildUpdate }
 
-// UTF-16 units of a line.
+// The maximum length of a line in UTF-16 units.
 const longestLine = 10_000
 
-/** Events are appended one transaction at a time, so that whoever reads a number has read all lower ones. */
+/** Serializes transactions that append events, so that a reader of a number has seen all lower ones. */
 const inTurn = sql`select pg_advisory_xact_lock(hashtext('nixery build events'))`
 
-/** Appends events to the log of builds, in a transaction of the caller's that ends soon, and notifies readers. */
+/** Appends events to the log of builds, in a short transaction of the caller, and notifies readers. */
 export async function appendEvents(transaction: Kysely<unknown>, news: readonly BuildNews[]): Promise<void> {
   if (news.length === 0) return
   await inTurn.execute(transaction)

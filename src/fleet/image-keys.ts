@@ -3,10 +3,10 @@ import { splitVersion } from '../image/version.ts'
 import { hasOwnRecipes, keyOfJob } from './jobs.ts'
 import type { Pin } from './pins.ts'
 
-// Seconds for which the meaning of a version is used: it depends on an index that grows.
+// Seconds for which the meaning of a version is cached: it depends on a growing index.
 const versionWindow = 300
 
-/** Whether the meaning of a request may change though the packages stay the same. */
+/** Whether the meaning of a request may change even if the packages stay the same. */
 export const mayChange = (request: ImageRequest): boolean =>
   hasOwnRecipes(request) || request.packages.some((name) => splitVersion(name))
 
@@ -18,7 +18,7 @@ type Last = { readonly world: string; readonly window: number | undefined; reado
 // Repeated requests are the same object, so their keys are computed once.
 const keys = new WeakMap<ImageRequest, Last>()
 
-/** The key of an image at the revision that a tag stands for. */
+/** The key of an image at the revision of a tag. */
 export function keyOfImage(request: ImageRequest, pin: Pin): string {
   const window = windowOf(request, pin)
   const last = keys.get(request)

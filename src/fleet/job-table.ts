@@ -10,20 +10,20 @@ import { appendEvents } from './event-rows.ts'
 import { keyOfJob, needsOf, parseOutcome, type Job, type Outcome } from './jobs.ts'
 import { periods } from './times.ts'
 
-/** A job as those see it who wait for it. */
+/** A job as seen by its waiters. */
 export type JobState = {
   readonly id: string
   /** Undefined while it has not ended. */
   readonly outcome: Outcome | undefined
 }
 
-/** A job that is looked at while someone waits for it. */
+/** A job that is polled while someone waits for it. */
 export type WaitedJob = JobState & {
-  /** Whether it has waited for at least so many milliseconds without a worker that could take it. */
+  /** Whether it has waited for at least this many milliseconds without a worker that could take it. */
   readonly unservedFor: number
 }
 
-/** How a job is wanted: by a client that waits, or ahead of demand. */
+/** Why a job is wanted: for a waiting client, or ahead of demand. */
 export type Want = 'waiting' | 'background'
 
 /** Numbers of builds. */
@@ -37,31 +37,31 @@ export const noneQueued: QueuedBy = { waiting: 0, expected: 0, background: 0 }
 
 export type JobTable = {
   /**
-   * Joins an open job, or finds the kept answer to an equal one, or adds the job.
-   * @param requestId is told to have joined
+   * Joins an open job, or finds the stored answer to an equal one, or adds the job.
+   * @param requestId the request to record as joined
    * @throws OVERLOADED when too many builds are queued, unless it is wanted in the background; STORE_UNAVAILABLE
    */
   submit(job: Job, want: Want, options: { requestId: string; window?: number | undefined }): Promise<JobState>
-  /** Looks at jobs, and says that those are still wanted whose want is given. Jobs that do not exist are missing. */
+  /** Reads jobs, and renews the demand for those with a given want. Jobs that do not exist are missing. */
   look(wanted: ReadonlyMap<string, ReadonlySet<Want>>, renew: boolean): Promise<Map<string, WaitedJob>>
-  /** A client that waited for a job will come back within so many milliseconds. */
+  /** Records that a client that waited for a job is expected back within this many milliseconds. */
   expect(id: string, ms: number): Promise<void>
   /** An equal job that has an answer that is kept. */
   kept(job: Job, window: number | undefined): Promise<JobState | undefined>
-  /** An answer is of no more use: the job is done again for the next who asks. */
+  /** Invalidates an answer: the next request runs the job again. */
   discard(id: string): Promise<void>
-  /** The last answer to a job that was not a failure, however old. */
+  /** The last successful answer to a job, however old. */
   lastAnswer(job: Job): Promise<Outcome | undefined>
   /** The numbers of builds that are running and that are queued. */
   counts(): Promise<JobCounts>
 }
 
-// Requests of one process that are told to have joined one build.
+// The maximum number of joined requests recorded for one build of a process.
 const mostJoins = 200
 
 type Row = { id: string; outcome: string | null }
 
-/** An interval of so many milliseconds. */
+/** An SQL interval in milliseconds. */
 export const interval = (ms: number): RawBuilder<unknown> => sql`${ms}::float8 * interval '1 millisecond'`
 
 /** Runs a statement or a transaction. @throws STORE_UNAVAILABLE */
@@ -77,7 +77,7 @@ export async function inDatabase<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** @param maxQueue how many builds may be queued */
+/** @param maxQueue the maximum number of queued builds */
 export function createJobTable(db: Kysely<unknown>, maxQueue: number): JobTable {
   const stateOf = ({ id, outcome }: Row): JobState => ({
     id,
@@ -137,7 +137,7 @@ export function createJobTable(db: Kysely<unknown>, maxQueue: number): JobTable 
     submit: (job, how, { requestId, window }) =>
       inDatabase(async () => {
         const key = keyOfJob(job, window)
-        // The open job may end between the two statements, again and again only if someone means it.
+        // The open job may end between the two statements; repeatedly only with malicious intent.
         for (let attempt = 0; attempt < 5; attempt += 1) {
           const found = await join(job, key, how, requestId)
           if (found) return found
@@ -153,7 +153,7 @@ export function createJobTable(db: Kysely<unknown>, maxQueue: number): JobTable 
         const ids = [...wanted.keys()]
         const wantedBy = (how: Want) => ids.filter((id) => wanted.get(id)?.has(how))
         if (renew) {
-          // In the order of their ids, so that two processes do not wait for each other.
+          // In the order of their ids, to avoid deadlocks between processes.
           const until = interval(periods.waiting)
           await sql`
             with mine as (

@@ -8,13 +8,13 @@ import { keyOf, type Json } from '../image/canonical.ts'
 import type { ImageRequest } from '../image/name.ts'
 import { isBuiltIn } from '../image/recipes.ts'
 
-/** What workers are asked for. All of it is JSON. */
+/** The jobs of workers. All of it is JSON. */
 export type Job =
   /** An image at the revision that `world` stands for (`worldOf`). */
   | { readonly kind: 'image'; readonly request: ImageRequest; readonly world: string }
   /** An image only if it exists, for clients that may not cause builds. */
   | { readonly kind: 'ready'; readonly request: ImageRequest }
-  /** What the tag of a request stands for now. */
+  /** The current revision of a request's tag. */
   | { readonly kind: 'pin'; readonly request: ImageRequest }
   /** The tags of the source of a request's packages. */
   | { readonly kind: 'tags'; readonly request: ImageRequest }
@@ -28,16 +28,16 @@ export type JobKind = Job['kind']
 /** How a job ended. All of it is JSON. */
 export type Outcome =
   | { readonly built: BuiltImage }
-  /** The tag stands for another revision than that of the job. */
+  /** The tag now means another revision than the job's. */
   | { readonly moved: string }
-  /** What a request's tag stands for, and when that was found out: seconds since 1970 by the database's clock. */
+  /** The revision of a request's tag, and when it was determined: seconds since 1970 by the database's clock. */
   | { readonly world: string; readonly at: number }
   /** Null if the source cannot list its tags. */
   | { readonly tags: readonly string[] | null }
   | { readonly revision: string }
   /** Packages by recipe. */
   | { readonly recipes: Readonly<Record<string, readonly string[]>> }
-  /** Nobody waited for it any more. */
+  /** No client was waiting for it any longer. */
   | { readonly abandoned: true }
   | { readonly failure: BuildFailure }
 
@@ -52,8 +52,8 @@ const askedFor = ({ platform, recipes, words, set, packages, behind }: ImageRequ
 })
 
 /**
- * Identifies a job: equal jobs are done once for all who wait.
- * @param window for a meaning that may change from one of these to the next, though the packages stay the same
+ * Identifies a job: equal jobs run once for all waiters.
+ * @param window a time window after which the meaning may change, even if the packages stay the same
  */
 export function keyOfJob(job: Job, window?: number): string {
   switch (job.kind) {
@@ -85,7 +85,7 @@ const pinnedBy = (request: ImageRequest): Json =>
     ? { recipes: hasOwnRecipes(request), packages: request.packages.length > 0 }
     : askedFor(request)
 
-/** Whether a request names recipes of the operator's. */
+/** Whether a request names the operator's recipes. */
 export const hasOwnRecipes = ({ recipes }: ImageRequest): boolean => recipes.some((name) => !isBuiltIn(name))
 
 /**
@@ -114,7 +114,7 @@ const outcomeForm = z.union([
   z.object({ failure: failureForm }),
 ])
 
-/** Reads an outcome; undefined for one that this version cannot read. */
+/** Parses an outcome; undefined if this version cannot read it. */
 export function parseOutcome(text: string): Outcome | undefined {
   try {
     const outcome = outcomeForm.parse(JSON.parse(text))
@@ -142,5 +142,5 @@ const jobForm = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('revision'), set: z.string().optional() }),
 ])
 
-/** Reads a job, which a front end of this version or another has written. @throws for one that cannot be read */
+/** Parses a job, which a front end of another version may have written. @throws if it cannot be read */
 export const parseJob = (text: string): Job => jobForm.parse(JSON.parse(text)) as Job

@@ -50,7 +50,7 @@ describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
     return { ...fleet, url, one, two, expire }
   }
 
-  it('give each job to one worker', async () => {
+  it('assign each job to one worker', async () => {
     const { table, one, two, ...fleet } = await open()
     const names = ['a', 'b', 'c']
     for (const name of names) await table.submit(image(name), 'waiting', options)
@@ -64,7 +64,7 @@ describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
     await fleet.close()
   })
 
-  it('come in the order of urgency, and are refused beyond the limit of the queue', async () => {
+  it('are assigned in the order of urgency, and refused if the queue is full', async () => {
     const { table, one, expire, ...fleet } = await open()
     const background = await table.submit(image('a'), 'background', options)
     const expected = await table.submit(image('b'), 'waiting', options)
@@ -81,7 +81,7 @@ describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
     await fleet.close()
   })
 
-  it('are for the platforms of a worker', async () => {
+  it("are only for jobs of the worker's platforms", async () => {
     const { table, one, ...fleet } = await open()
     const { id } = await table.submit(image('arm64/a'), 'waiting', options)
     assert.equal(await claim(one), undefined)
@@ -89,7 +89,7 @@ describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
     await fleet.close()
   })
 
-  it('are taken from a worker that does not renew, which can record nothing any more', async () => {
+  it('are taken from a worker that does not renew them, which can then record nothing', async () => {
     const { table, one, two, expire, ...fleet } = await open()
     const { id } = await table.submit(image('a'), 'waiting', options)
     const first = await claim(one)
@@ -101,7 +101,7 @@ describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
     assert.deepEqual([await one.holds(first), await two.holds(second)], [false, true])
     assert.equal(await one.end(first, failure, keep), false)
     assert.equal((await table.look(new Map([[id, new Set()]]), false)).get(id)?.outcome, undefined)
-    // The same worker may get the job again: then it holds the new lease, and not the old one.
+    // The same worker may get the job again: then it holds the new lease, not the old one.
     await expire('lease_until')
     const third = await claim(one)
     assert.ok(third)
@@ -123,7 +123,7 @@ describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
     await fleet.close()
   })
 
-  it('are given back at once, and such a job has lost nothing', async () => {
+  it('are released at once, without counting as an attempt', async () => {
     const { table, one, two, ...fleet } = await open()
     await table.submit(image('a'), 'waiting', options)
     const lease = await claim(one)
@@ -133,7 +133,7 @@ describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
     await fleet.close()
   })
 
-  it('end when nobody waits, queued or running', async () => {
+  it('end when nobody waits, whether queued or running', async () => {
     const fleet = await open()
     const { builds, held, fake } = await fleet
       .worker()
@@ -151,7 +151,7 @@ describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
     await fleet.close()
   })
 
-  it('go on without a notification, and after a restart of the database', async () => {
+  it('continue without notifications, and after a restart of the database', async () => {
     const warnings: string[] = []
     const fleet = await open({ deaf: true, warn: (line) => warnings.push(line) })
     const { fake } = await fleet.worker()
@@ -169,7 +169,7 @@ describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
     await fleet.close()
   })
 
-  it('leave no secret of a worker in the database', async () => {
+  it('store no secrets of a worker in the database', async () => {
     const fleet = await open()
     const { fake } = await fleet.worker()
     const builds = await fleet.front()
@@ -185,7 +185,7 @@ describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
     await fleet.close()
   })
 
-  it('leave answers to front ends that start when no worker is left', async () => {
+  it('keep answers for front ends that start when no worker is left', async () => {
     const { one, blobs, ...fleet } = await open({ warn: () => {} })
     const part = { digest: digestOf('x'), size: 1 }
     const built = {
@@ -205,7 +205,7 @@ describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
     const other = await fleet.front()
     const again = await other.submit(hello, options)
     assert.deepEqual(await other.result(again.id), built.image)
-    // Its blobs are to be looked at again, and the database is away.
+    // Its blobs must be checked again, and the database is not available.
     blobs.losses += 1
     await server.stop('SIGKILL')
     for (const front of [builds, other]) {

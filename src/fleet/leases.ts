@@ -6,11 +6,11 @@ import { parseJob, type Job, type JobKind, type Outcome } from './jobs.ts'
 import { inDatabase, interval } from './job-table.ts'
 import { periods } from './times.ts'
 
-/** A job that this worker does, for as long as it holds the lease. */
+/** A job of this worker, for as long as it holds the lease. */
 export type Lease = {
   readonly id: string
   readonly job: Job
-  /** How often a worker has begun with it, this one included. */
+  /** The number of times that a worker has started it, including this one. */
   readonly attempt: number
   /** How many workers have begun with it and were not heard of again. */
   readonly stopped: number
@@ -18,20 +18,20 @@ export type Lease = {
   readonly background: boolean
 }
 
-/** What is known of a lease that was renewed. */
+/** The state of a renewed lease. */
 export type Renewed = { readonly wanted: boolean; readonly waiting: boolean }
 
-/** How long an outcome is kept as an answer to equal jobs, in milliseconds: usually, and if a client was told to retry. */
+/** How long an outcome answers equal jobs, in milliseconds: by default, and if a client got a retry response. */
 export type Keep = { readonly usual: number; readonly expected: number }
 
-/** A worker's part of the table of jobs. All of it throws STORE_UNAVAILABLE when the database does not respond. */
+/** The worker's view of the job table. All methods throw STORE_UNAVAILABLE if the database does not respond. */
 export type Leases = {
   /**
-   * Takes the most urgent job of these kinds that is queued, or whose worker has stopped renewing.
+   * Takes the most urgent job of these kinds that is queued, or whose lease has expired.
    * @param abilities the systems and system features for which this worker can build
    */
   claim(kinds: readonly JobKind[], abilities: readonly string[]): Promise<Lease | undefined>
-  /** Renews leases. Those that are missing in the result are lost: another worker has the job, or it was removed. */
+  /** Renews leases. Leases missing in the result are lost: another worker has the job, or it was removed. */
   renew(leases: readonly Lease[]): Promise<Map<string, Renewed>>
   /** This worker has lost a lease, but not stopped: it could not renew in time, or not reach the database. */
   survived(lease: Lease): Promise<void>
@@ -40,10 +40,10 @@ export type Leases = {
   /**
    * Ends a job, unless the lease is lost.
    * @param last the last event of a build
-   * @returns whether it was not
+   * @returns whether the lease was still held
    */
   end(lease: Lease, outcome: Outcome, keep: Keep, last?: BuildUpdate): Promise<boolean>
-  /** Gives leases back, so that other workers take the jobs at once. */
+  /** Releases leases, so that other workers can take the jobs at once. */
   giveBack(leases: readonly Lease[]): Promise<void>
   /**
    * Leaves a job to workers that have these system features, too.
@@ -51,16 +51,16 @@ export type Leases = {
    */
   handOn(lease: Lease, features: readonly string[]): Promise<boolean>
   append(news: readonly BuildNews[]): Promise<void>
-  /** Removes all but the last lines of Nix of a build. */
+  /** Removes all but the last of Nix's lines of a build. */
   forgetLines(build: string, keep: number): Promise<void>
 }
 
 type Row = { id: string; job: string; attempts: number; stopped: number; background: boolean }
 
 /**
- * @param dbs.renewals the connection over which leases are renewed
- * @param owner identifies this process, and no other one ever
- * @param length milliseconds after which a lease that is not renewed can be taken
+ * @param dbs.renewals the connection for renewing leases
+ * @param owner a unique id of this process
+ * @param length milliseconds after which a lease that is not renewed can be taken over
  */
 export function createLeases(
   { db, renewals }: { readonly db: Kysely<unknown>; readonly renewals: Kysely<unknown> },
@@ -126,7 +126,7 @@ export function createLeases(
           const [ended] = rows
           if (!ended) return false
           if (lease.job.kind !== 'image' && isAnswer) {
-            // The last answer is kept for as long as no worker can give another one, and it alone.
+            // Only the last answer is kept, for times when no worker can give a new one.
             await sql`
               delete from jobs where key = ${ended.key} and state = 'ended' and id <> ${lease.id}
                 and ended_at < now() - ${interval(periods.linger)}`.execute(transaction)
@@ -176,8 +176,8 @@ const written = (outcome: Outcome) => {
 }
 
 /**
- * Records an image in the catalog, if it is not there: the catalog does without what it could not write, such as while
- * the database restarted, but blobs of an image without a row are garbage.
+ * Records an image in the catalog if it is missing: the catalog ignores failed writes, for example during a restart of
+ * the database, but blobs of an image without a row would be garbage.
  */
 const record = (transaction: Kysely<unknown>, { key, image }: BuiltImage) =>
   sql`

@@ -5,9 +5,9 @@ import type { Replicas, Self } from './replicas.ts'
 export type MembershipDeps = {
   readonly replicas: Pick<Replicas, 'beHere' | 'leave'>
   readonly self: Omit<Self, 'facts'>
-  /** What this process must have in common with others, now. */
+  /** The current facts that this process must have in common with others. */
   readonly facts: () => Promise<FactsByPart>
-  /** Called each time that it differs from others in this. */
+  /** Called when it differs from others in these facts. */
   readonly onDifference?: ((names: readonly string[]) => void) | undefined
   readonly note: (line: string) => void
   readonly warn: (line: string) => void
@@ -15,12 +15,12 @@ export type MembershipDeps = {
   readonly every: number
 }
 
-/** A process's place in its fleet. */
+/** The membership of a process in its fleet. */
 export type Membership = {
-  /** Whether it may take builds: not while an operator drains it, or it differs from others that build. */
+  /** Whether it may take builds: not while an operator drains it, or while it differs from other builders. */
   mayBuild(): boolean
   isDraining(): boolean
-  /** When the first look is done. */
+  /** Resolves after the first check. */
   readonly first: Promise<void>
   close(): Promise<void>
 }
@@ -35,7 +35,7 @@ export function joinFleet(deps: MembershipDeps): Membership {
   const closing = new AbortController()
   const said = new Map<Part, string>()
   let draining = false
-  let differs = true // until it is known
+  let differs = true // until the first check
 
   const look = async () => {
     const own = await facts()
@@ -60,7 +60,7 @@ export function joinFleet(deps: MembershipDeps): Membership {
   }
   const run = async (first: () => void) => {
     while (!closing.signal.aborted) {
-      // The database's failures are told by those who need it; meanwhile nothing changes.
+      // Failures of the database are reported by its users; until it is back, nothing changes.
       await look().catch(() => {})
       first()
       await delay(every, undefined, { signal: closing.signal }).catch(() => {})
@@ -76,7 +76,7 @@ export function joinFleet(deps: MembershipDeps): Membership {
     async close() {
       closing.abort()
       await running
-      await replicas.leave(self.id).catch(() => {}) // it is forgotten after a while
+      await replicas.leave(self.id).catch(() => {}) // its row expires
     },
   }
 }

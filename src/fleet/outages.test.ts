@@ -29,7 +29,7 @@ describe('a fleet in trouble', { skip: noPostgres, timeout: 120_000 }, () => {
   })
   after(() => server.dispose())
 
-  it('keeps a lease when all connections to the database die without a word', async () => {
+  it('keeps a lease when all connections to the database die silently', async () => {
     const url = await server.database()
     const network = await openNetwork(url)
     const direct = await openTestFleet(url, { warn: assert.fail })
@@ -79,7 +79,7 @@ describe('a fleet in trouble', { skip: noPostgres, timeout: 120_000 }, () => {
     await fleet.close()
   })
 
-  it('records an image with the end of its build, if the catalog could not', async () => {
+  it('records an image at the end of its build if the catalog could not', async () => {
     const { db, renewals, table, ...fleet } = await openTestFleet(await server.database(), {
       warn: assert.fail,
     })
@@ -99,7 +99,7 @@ describe('a fleet in trouble', { skip: noPostgres, timeout: 120_000 }, () => {
     await fleet.close()
   })
 
-  it('takes the time of an answer from the database, not from the worker', async () => {
+  it("uses the database's time for answers, not the worker's", async () => {
     const { db, renewals, table, ...fleet } = await openTestFleet(await server.database(), {
       warn: assert.fail,
     })

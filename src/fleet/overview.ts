@@ -7,12 +7,12 @@ import { parseJob } from './jobs.ts'
 import { createReplicas, type Replicas } from './replicas.ts'
 import { createTables } from './schema.ts'
 
-/** A process as operators see it. Times are in seconds. */
+/** A process, for operators. Times are in seconds. */
 export type ProcessOverview = Pick<
   Replica,
   'id' | 'host' | 'role' | 'version' | 'age' | 'seen' | 'draining'
 > & {
-  /** In what it differs from the others, so that it takes no builds or answers differently. */
+  /** How it differs from the others, because of which it takes no builds or may respond differently. */
   readonly differs: readonly string[]
 }
 
@@ -20,38 +20,38 @@ export type ProcessOverview = Pick<
 export type JobOverview = {
   readonly id: string
   readonly kind: string
-  /** The image, where it is about one. */
+  /** The image, if any. */
   readonly name: string | undefined
   readonly state: string
-  /** Seconds since it was asked for. */
+  /** Seconds since it was requested. */
   readonly age: number
   readonly attempts: number
-  /** The host of the process that has it; undefined while it is queued, or if that process is gone. */
+  /** The host of the process that runs it; undefined while it is queued, or if that process is gone. */
   readonly host: string | undefined
-  /** Seconds for which that process has it without saying so again. */
+  /** Seconds until that process must renew its lease. */
   readonly lease: number | undefined
 }
 
 export type LeadOverview = { readonly name: string; readonly host: string; readonly seconds: number }
 
-/** What goes on in a fleet. */
+/** The state of a fleet. */
 export type Overview = {
   readonly processes: readonly ProcessOverview[]
   readonly queued: number
   readonly running: number
   /** The oldest first, at most `mostJobs`. */
   readonly jobs: readonly JobOverview[]
-  /** Who does what one process does at a time. */
+  /** The leaders of tasks that only one process at a time performs. */
   readonly leads: readonly LeadOverview[]
   /** The size of the database. */
   readonly bytes: number
 }
 
 const mostJobs = 100
-// Milliseconds. Processes say every five seconds that they are there.
+// Milliseconds. Processes report every five seconds that they are running.
 const longestUnseen = 20_000
 
-/** The register of processes, for a command. @throws STORE_UNAVAILABLE */
+/** The registry of processes, for a command. @throws STORE_UNAVAILABLE */
 export async function openRegister({ dialect }: Postgres): Promise<Replicas> {
   const db = new Kysely<unknown>({ dialect })
   await inDatabase(() => createTables(db))
@@ -117,12 +117,12 @@ function nameIn(text: string): string | undefined {
     const job = parseJob(text)
     return 'request' in job ? `${formatImageName(job.request)}:${job.request.tag}` : undefined
   } catch {
-    return undefined // of another version
+    return undefined // from another version
   }
 }
 
 async function leadsIn(db: Kysely<unknown>): Promise<LeadOverview[]> {
-  // It is a table of the catalog, which no server may have made yet.
+  // A table of the catalog, which may not exist before the first server has started.
   const { rows: found } = await sql<{ is: boolean }>`select to_regclass('leaders') is not null as is`.execute(
     db,
   )

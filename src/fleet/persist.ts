@@ -1,13 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { hasCode } from '../errors.ts'
 
-// Milliseconds: from one attempt to the next, and of all of them.
+// Milliseconds between attempts, and for all of them.
 const pause = 500
 const longest = 600_000
 
 /**
- * Repeats work until the database responds, for ten minutes at most: what a build has taken minutes for is worth waiting.
- * @throws what the last attempt does
+ * Retries work until the database responds, for at most ten minutes, because the result of a long build is worth
+ * waiting for.
+ * @throws what the last attempt throws
  */
 export async function persist<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
   const end = performance.now() + longest

@@ -8,30 +8,30 @@ import type { Ask } from './ask.ts'
 import { keyOfJob, type Job } from './jobs.ts'
 import type { JobTable } from './job-table.ts'
 
-/** What a tag stands for, and when a worker found that out: seconds since 1970. */
+/** The revision of a tag, and when a worker determined it: seconds since 1970. */
 export type Pin = { readonly world: string; readonly at: number }
 
-/** What tags stand for, as workers say. */
+/** The revisions of tags, as determined by workers. */
 export type Pins = {
-  /** What a tag stood for a few seconds ago, or half a minute if `old`, if that is known without asking. */
+  /** The revision of a tag a few seconds ago, or half a minute if `old`, if that is known without a request. */
   current(request: ImageRequest, options?: { readonly old?: boolean }): Pin | undefined
   /**
-   * What a tag stands for, or stood for a few seconds ago. While no worker and no database answers, the last known answer is used.
-   * @param options.old accepts an answer that is half a minute old, and has it renewed; and an older one if no worker
-   *   answers soon
-   * @throws what pinning does on a worker; STORE_UNAVAILABLE, NIX_UNAVAILABLE, CANCELLED
+   * The revision of a tag, now or a few seconds ago. While no worker or database responds, the last known answer is
+   * used.
+   * @param options.old accepts an answer that is half a minute old, and refreshes it; and an older one if no worker
+   * responds soon
+   * @throws what pinning throws on a worker; STORE_UNAVAILABLE, NIX_UNAVAILABLE, CANCELLED
    */
   pin(request: ImageRequest, options: { readonly old: boolean; readonly signal?: AbortSignal }): Promise<Pin>
-  /** A worker says that the tag stands for another revision. */
+  /** Records a worker's report that the tag means another revision. */
   moved(request: ImageRequest, pin: Pin): void
 }
 
-// Milliseconds for which an answer is used, for which it is while a new one is asked for, and for which it is if there is
-// none.
+// Milliseconds for which an answer is used: without a refresh, during a refresh, and if no new one is available.
 const fresh = 5_000
 const stale = 30_000
 const lasting = 24 * 3_600_000
-// Milliseconds to wait for a new answer while there is an old one.
+// Milliseconds to wait for a new answer if there is an old one.
 const patience = 2_000
 
 type Known = Pin & { readonly since: number }
@@ -73,7 +73,7 @@ export function createPins(ask: Ask, table: Pick<JobTable, 'lastAnswer'>): Pins 
       { signal },
     )
 
-  /** A new answer, or the last one there was if that takes long: a worker may just have died over it. */
+  /** A new answer, or the last one if that takes too long, because a worker may have died. */
   const answerOrLast = async (key: string, request: ImageRequest, signal?: AbortSignal): Promise<Pin> => {
     const asked = askAgain(key, request, signal)
     asked.catch(() => {}) // thrown below unless there is an older one
@@ -83,7 +83,7 @@ export function createPins(ask: Ask, table: Pick<JobTable, 'lastAnswer'>): Pins 
     if (soon) return soon
     const before = known.get(key) ?? (await last({ kind: 'pin', request }))
     if (!before) return asked
-    // Kept for when the database is away, but not as a new one.
+    // Kept for an outage of the database, but not as a new answer.
     if (!known.has(key)) known.set(key, { ...before, since: -Infinity })
     return before
   }
@@ -100,7 +100,7 @@ export function createPins(ask: Ask, table: Pick<JobTable, 'lastAnswer'>): Pins 
       if (pin && age <= fresh) return pin
       if (!old) return askAgain(key, request, signal)
       if (pin && age <= stale) {
-        askAgain(key, request).catch(() => {}) // the next one asks again
+        askAgain(key, request).catch(() => {}) // the next caller tries again
         return pin
       }
       return answerOrLast(key, request, signal)

@@ -1,14 +1,14 @@
 import { Kysely } from 'kysely'
 import { openPool } from '../postgres/pool.ts'
 
-// Milliseconds for a statement at least, even if leases are short.
+// The minimum timeout of a statement in milliseconds, even for short leases.
 const shortest = 1_000
 
 /**
- * A connection of its own for renewing leases: a renewal must neither wait behind other statements nor for a server that is
- * gone. It is made when it is first used.
- * @param lease the length of a lease in milliseconds; a statement counts as lost after a quarter of it, so that it can be
- *   repeated over a new connection before the lease ends
+ * A separate connection for renewing leases: a renewal must not wait for other statements, or for a vanished server. It
+ * is opened on first use.
+ * @param lease the length of a lease in milliseconds; a statement counts as lost after a quarter of it, so that it can
+ * be retried over a new connection before the lease expires
  * @throws SETUP_FAILED when the npm package of PostgreSQL is missing
  */
 export async function openRenewals(

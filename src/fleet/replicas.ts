@@ -3,14 +3,14 @@ import { z } from 'zod'
 import type { FactsByPart, Replica } from './agreement.ts'
 import { inDatabase, interval } from './job-table.ts'
 
-/** The register of all processes of a fleet. All of it throws STORE_UNAVAILABLE. */
+/** The registry of all processes of a fleet. All methods throw STORE_UNAVAILABLE. */
 export type Replicas = {
-  /** A process is there, for `length`. @returns all that are there, this one included */
+  /** Reports a process as running for `length`. @returns all running processes, including this one */
   beHere(self: Self): Promise<Replica[]>
   leave(id: string): Promise<void>
   /** The oldest first. */
   list(): Promise<Replica[]>
-  /** Lets processes take no more work, or again. */
+  /** Makes processes stop or resume taking work. */
   drain(ids: readonly string[], draining: boolean): Promise<void>
 }
 
@@ -23,7 +23,7 @@ const partsForm = z.object({ builds: factsForm.optional(), serves: factsForm.opt
 
 type Row = Omit<Replica, 'facts'> & { readonly facts: string }
 
-/** @param length milliseconds for which a process counts as there after it said so */
+/** @param length milliseconds for which a process counts as running after its last report */
 export function createReplicas(db: Kysely<unknown>, length: number): Replicas {
   const list = async (): Promise<Replica[]> => {
     const { rows } = await sql<Row>`
@@ -46,7 +46,7 @@ export function createReplicas(db: Kysely<unknown>, length: number): Replicas {
       }),
     leave: (id) =>
       inDatabase(async () => {
-        // Those that ended without a word, too.
+        // Including those that ended silently.
         await sql`delete from replicas where id = ${id} or seen_at < now() - interval '1 hour'`.execute(db)
       }),
     drain: (ids, draining) =>

@@ -1,18 +1,19 @@
 import type { Pin } from './pins.ts'
 
-/** Images that must be of one revision, such as those of an index. Each goes through the same rounds. */
+/** Images that must be built from one revision, such as those of an index. Each goes through the same rounds. */
 export type RevisionGroup = {
   /**
-   * What the tag stands for, found out once for all of them. An image alone that is known at a revision of a few seconds
-   * ago is served; what is not known is made from a current one.
+   * The revision of the tag, determined once for all of them. A single known image may be served at a revision that is
+   * a few seconds old; an unknown one is built from the current revision.
    */
   pin(find: (old: boolean) => Promise<Pin>, isKnown: (pin: Pin) => Promise<boolean>): Promise<Pin>
   /**
-   * One of them is known at the revision of this round, or the set has moved on. Waits for the others.
-   * @returns the revision of the next round, if any of them has moved
+   * Reports that an image is known at the revision of this round, or that the set has changed, and waits for the
+   * others.
+   * @returns the revision of the next round, if the set has changed for any of them
    */
   settle(moved: string | undefined): Promise<string | undefined>
-  /** One of them has failed, and takes part in no further round. */
+  /** Reports that an image has failed and takes part in no further round. */
   leave(): void
 }
 

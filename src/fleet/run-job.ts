@@ -15,11 +15,11 @@ export type RunDeps = {
   readonly builds: Pick<LocalBuilds, 'pin' | 'submit' | 'built' | 'events' | 'cancel'>
   readonly status: Pick<WorkerStatus, 'tags' | 'revision' | 'recipePackages'>
   readonly events: Pick<EventBuffer, 'add' | 'flush'>
-  /** Takes secrets out of what is written to the database: front ends do not know those of workers. */
+  /** Removes secrets from everything written to the database, because front ends do not know those of workers. */
   readonly redactor: Pick<Redactor, 'text' | 'lines'>
 }
 
-/** How a job ended, for how long that is an answer, and the last event of a build. */
+/** The outcome of a job, how long it answers equal jobs, and the last event of a build. */
 export type JobEnd = {
   readonly outcome: Outcome
   readonly keep: Keep
@@ -28,20 +28,20 @@ export type JobEnd = {
   readonly lacks?: MissingFeatures
 }
 
-/** What the worker tells a job that it does. */
+/** Signals from the worker to a running job. */
 export type JobSignals = {
-  /** Nobody needs it any more, or another worker does it. */
+  /** Nobody needs the job any longer, or another worker has taken it over. */
   readonly signal: AbortSignal
-  /** Is called once if a client has begun to wait for what was wanted in the background. */
+  /** Called once when a client starts to wait for a background job. */
   onUrgent?: (() => void) | undefined
 }
 
-// Milliseconds for which answers are given to others: of those that change, a few seconds.
+// Milliseconds for which answers are shared: a few seconds for those that change.
 const soonOld = 5_000
 const pageRevision = 60_000
 const always = (ms: number): Keep => ({ usual: ms, expected: ms })
 
-/** Does a job. Does not fail: a failure is an outcome. */
+/** Runs a job. Does not fail: a failure is an outcome. */
 export async function runJob(deps: RunDeps, lease: Lease, told: JobSignals): Promise<JobEnd> {
   const ended = await endOf(deps, lease, told)
   return 'failure' in ended.outcome ? (mapTexts(ended, deps.redactor.text) as JobEnd) : ended
@@ -58,7 +58,7 @@ async function endOf(deps: RunDeps, lease: Lease, told: JobSignals): Promise<Job
   } catch (error) {
     if (hasCode(error, 'CANCELLED'))
       return { outcome: { abandoned: true }, keep: always(0), ...lastOf(job, error, 0) }
-    // Failures of looking things up pass by themselves: they are kept for those who ask at the same time.
+    // Failures of lookups are temporary: they are shared only with concurrent callers.
     const keep = job.kind === 'image' ? memories(error) : always(1_000)
     return { outcome: { failure: failureOf(error) }, keep, ...lastOf(job, error, 0) }
   }
@@ -80,7 +80,7 @@ async function answer(
   switch (job.kind) {
     case 'pin': {
       const { world } = await builds.pin(job.request, { old: false })
-      return { world, at: 0 } // the database writes the time
+      return { world, at: 0 } // the database sets the time
     }
     case 'tags':
       return { tags: (await status.tags(job.request)) ?? null }
@@ -109,13 +109,13 @@ async function buildImage(
   if (attempt > 1) {
     events.add(id, {
       type: 'warning',
-      message: 'the worker that built this has stopped; another one goes on',
+      message: 'the worker that built this has stopped; another one continues',
     })
   }
   let pinned = await builds.pin(request, { old: true })
   if (pinned.world !== world) pinned = await builds.pin(request, { old: false })
   if (pinned.world !== world) {
-    const failure = { code: 'CANCELLED', message: 'the package set has changed meanwhile' } as const
+    const failure = { code: 'CANCELLED', message: 'the package set has changed in the meantime' } as const
     const last = { type: 'failed', failure, ms: performance.now() - started } as const
     return { outcome: { moved: pinned.world }, keep: always(0), last }
   }
@@ -126,7 +126,7 @@ async function buildImage(
   const submissions = [own.id]
   const follow = (more: { readonly id: string }): void => {
     submissions.push(more.id)
-    builds.built(more.id).catch(() => {}) // the first one tells
+    builds.built(more.id).catch(() => {}) // the first error is reported
   }
   told.onUrgent = () => {
     told.onUrgent = undefined
@@ -163,7 +163,7 @@ async function buildImage(
   }
 }
 
-/** Writes the events of a local build to the log of all builds, without those that it has already. */
+/** Copies the events of a local build to the log of all builds, except those that were already copied. */
 async function forward({ builds, events, redactor }: RunDeps, id: string, submission: string): Promise<void> {
   const redact = redactor.lines()
   for await (const event of builds.events(submission)) {

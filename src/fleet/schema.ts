@@ -15,9 +15,10 @@ export const createTables = (db: Kysely<unknown>): Promise<void> =>
   )
 
 const statements = [
-  // `needs` has the system and system features that a worker must have, with blanks between; `systems` of workers has both.
-  // `state` is queued, running or ended. A job is wanted as long as any of the three `…_until` is in the future: a client
-  // waits, a client was told to retry, or it is wanted without a client. `is_answer` is of an outcome that is no failure.
+  // `needs` has the system and system features that a worker must have, with blanks between; `systems` of workers has
+  // both. `state` is queued, running or ended. A job is wanted as long as any of the three `…_until` is in the future:
+  // a client is waiting, a client got a retry response, or the job is wanted without a client. `is_answer` is set if
+  // the outcome is not a failure.
   `create table if not exists jobs (
     id text collate "C" primary key,
     key text collate "C" not null,

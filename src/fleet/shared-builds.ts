@@ -32,11 +32,11 @@ export type SharedBuildsDeps = {
   readonly retryLease: number
   /** Called for each image that is served from memory. */
   readonly onRemembered?: (() => void) | undefined
-  /** Is told which build a failure is of. */
+  /** Called with the build of each failure. */
   readonly onFailure?: ((build: string, error: unknown) => void) | undefined
 }
 
-/** Builds by workers, which share a database with this process. */
+/** Builds on workers that share a database with this process. */
 export type SharedBuilds = Builds & {
   /** Refuses new requests, and fails those that wait. */
   drain(): void
@@ -50,9 +50,9 @@ type Caller = BuildOptions & {
   readonly kept?: { readonly key: string; readonly state: JobState } | undefined
 }
 
-/** How often the package set may change while one image is asked for, and how often its worker may stop. */
+/** The maximum number of changes of the package set during one request, and of stopped workers. */
 const mostRounds = 5
-// Milliseconds after which a build that no worker could take fails: longer than a worker takes to restart.
+// Milliseconds after which a build fails if no worker can take it: longer than the restart of a worker.
 const unservedLimit = 20_000
 
 export function createSharedBuilds(deps: SharedBuildsDeps): SharedBuilds {
@@ -67,7 +67,7 @@ export function createSharedBuilds(deps: SharedBuildsDeps): SharedBuilds {
     if (build !== undefined) deps.onFailure?.(build, error)
     return error
   }
-  /** One round: the image at a revision, or the revision that the tag stands for instead. */
+  /** One round: the image at a revision, or the new revision of the tag. */
   const atRevision = async (
     request: ImageRequest,
     pin: Pin,
@@ -104,7 +104,7 @@ export function createSharedBuilds(deps: SharedBuildsDeps): SharedBuilds {
     const { together, signal } = caller
     try {
       let kept: Caller['kept']
-      // In memory it is known without the database, too.
+      // Images in memory are known without the database.
       const isKnown = async (pin: Pin) => {
         const key = keyOf(request, pin)
         if (await recent.find(key)) return true
@@ -125,8 +125,8 @@ export function createSharedBuilds(deps: SharedBuildsDeps): SharedBuilds {
       together.leave()
       throw error
     }
-    throw new NixeryError('SOURCE_INVALID', 'the package set changes all the time', {
-      hint: 'all workers must have the same package set and the same settings of images',
+    throw new NixeryError('SOURCE_INVALID', 'the package set keeps changing', {
+      hint: 'all workers must have the same package set and the same image settings',
     })
   }
   const ready = async (request: ImageRequest, signal: AbortSignal): Promise<BuiltImage> => {
@@ -138,7 +138,7 @@ export function createSharedBuilds(deps: SharedBuildsDeps): SharedBuilds {
     throw failed(outcome)
   }
 
-  /** Waits for an image for as long as its caller does. */
+  /** Waits for an image as long as its caller waits. */
   const answer = async (
     request: ImageRequest,
     options: BuildOptions,
@@ -188,7 +188,7 @@ export function createSharedBuilds(deps: SharedBuildsDeps): SharedBuilds {
       return built
     } finally {
       clearTimeout(timer)
-      found.catch(() => {}) // it may go on for a client that was told to retry
+      found.catch(() => {}) // it may continue for a client that got a retry response
       leave.signal.removeEventListener('abort', onLeave)
       draining.signal.removeEventListener('abort', onDrain)
     }
@@ -207,7 +207,7 @@ export function createSharedBuilds(deps: SharedBuildsDeps): SharedBuilds {
 
   return {
     known(request) {
-      // A process that stops still serves what it knows, until the load balancer has noticed.
+      // A stopping process still serves known images, until the load balancer has noticed.
       const pin = pins.current(request, { old: draining.signal.aborted })
       const built = pin && recent.current(keyOf(request, pin))
       if (!built) return undefined

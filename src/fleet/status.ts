@@ -6,10 +6,10 @@ import type { Job, Outcome } from './jobs.ts'
 import { noneQueued, type JobCounts, type JobTable } from './job-table.ts'
 import type { WorkerFacts, Workers } from './workers.ts'
 
-/** What is known of the workers of a fleet, for a front end. */
+/** The state of a fleet's workers, for a front end. */
 export type FleetStatus = WorkerStatus & { close(): Promise<void> }
 
-// Milliseconds from one look at the queue and the workers to the next.
+// Milliseconds between checks of the queue and the workers.
 const every = 5_000
 
 /** @param sets the names of the package sets, the default one first; undefined for a single one */
@@ -29,7 +29,7 @@ export function openFleetStatus(
       try {
         ;[facts, counts] = await Promise.all([deps.workers.list(), deps.table.counts()])
       } catch {
-        // The last numbers stay.
+        // Keep the last numbers.
       }
       await delay(every, undefined, { signal: closing.signal }).catch(() => {})
     }

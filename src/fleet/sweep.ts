@@ -5,14 +5,15 @@ import type { Outcome } from './jobs.ts'
 import { inDatabase, interval } from './job-table.ts'
 import { periods } from './times.ts'
 
-// Rows that are removed at once. What is left is removed the next time.
+// The number of rows removed at once; the rest is removed the next time.
 const most = 5_000
-// Answers besides images that are kept for the time when no worker can give another one.
+// The number of answers other than images kept for times when no worker can give new ones.
 const mostAnswers = 10_000
 
 /**
- * Ends jobs that nobody waits for and no worker does, and removes what is old. Any number of workers may do so at the
- * same time. @throws STORE_UNAVAILABLE
+ * Ends jobs that nobody waits for and no worker runs, and removes old rows. Any number of workers may do so at the same
+ * time.
+ * @throws STORE_UNAVAILABLE
  */
 export const sweep = (db: Kysely<unknown>): Promise<void> =>
   inDatabase(async () => {

@@ -31,7 +31,7 @@ export type TestFleetOptions = {
   readonly warn: (line: string) => void
   /** Milliseconds. */
   readonly lease?: number
-  /** Whether no notification arrives. */
+  /** Whether notifications are lost. */
   readonly deaf?: boolean
 }
 
@@ -46,7 +46,7 @@ export async function openTestFleet(url: string, { warn, lease = 3_000, deaf = f
   const listener: Pick<Listener, 'listen'> = deaf ? { listen: () => () => {} } : real
   const table = createJobTable(db, 3)
   const ends: (() => Promise<void>)[] = []
-  // Every blob is there, and has one byte.
+  // Every blob exists, and has one byte.
   const blobs = { losses: 0, find: () => Promise.resolve(1) } satisfies Partial<Blobs>
 
   return {

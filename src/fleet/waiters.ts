@@ -5,15 +5,15 @@ import type { Outcome } from './jobs.ts'
 import type { JobTable, Want } from './job-table.ts'
 import { periods } from './times.ts'
 
-/** Those in this process who wait for jobs. */
+/** The callers in this process that wait for jobs. */
 export type Waiters = {
-  /** Waits for the outcome of a job, and says from time to time that it is wanted, until `leave` is called. */
+  /** Waits for the outcome of a job, and periodically renews its demand, until `leave` is called. */
   wait(id: string, want: Want, unservedLimit: number): Waiting
   close(): Promise<void>
 }
 
 export type Waiting = {
-  /** Rejects with NIX_UNAVAILABLE when no worker could take the job for longer than the limit (ms). */
+  /** Rejects with NIX_UNAVAILABLE if no worker could take the job within the limit (ms). */
   readonly outcome: Promise<Outcome>
   leave(): void
 }
@@ -66,7 +66,7 @@ export function createWaiters(table: Pick<JobTable, 'look'>, listener: Pick<List
         const poll = delay(periods.poll, undefined, { signal: closing.signal }).catch(() => {})
         await Promise.race([poll, wake.promise])
       }
-      // While the database does not respond, those who wait go on waiting: their jobs may go on, too.
+      // While the database does not respond, waiters keep waiting, because their jobs may continue.
       await look().catch((error: unknown) => {
         if (!hasCode(error, 'STORE_UNAVAILABLE')) throw error
       })
@@ -88,11 +88,11 @@ export function createWaiters(table: Pick<JobTable, 'look'>, listener: Pick<List
   return {
     wait(id, want, unservedLimit) {
       const end = Promise.withResolvers<Outcome>()
-      end.promise.catch(() => {}) // it may have left
+      end.promise.catch(() => {}) // it may have left in the meantime
       const waiter = { want, unservedLimit, end }
       const all = waiters.get(id) ?? new Set()
       waiters.set(id, all.add(waiter))
-      // It may have ended before anybody listened for it.
+      // It may have ended before anybody listened.
       due.add(id)
       wake.resolve()
       return {
@@ -114,5 +114,5 @@ export function createWaiters(table: Pick<JobTable, 'look'>, listener: Pick<List
 
 const noWorker = () =>
   new NixeryError('NIX_UNAVAILABLE', 'no worker is running that could do this', {
-    hint: 'try again in a moment; images that exist are served',
+    hint: 'try again in a moment; existing images are served',
   })

@@ -19,20 +19,20 @@ export type LoopDeps = Omit<RunDeps, 'events' | 'builds'> & {
   readonly abilities: readonly string[]
   /** How long a lease lasts, in milliseconds; it is renewed every third of that. */
   readonly lease: number
-  /** How many images are built at the same time. */
+  /** The maximum number of concurrent builds. */
   readonly most: number
-  /** Whether it may take jobs now; those that it has are finished in any case. */
+  /** Whether it may take jobs now; running ones are finished in any case. */
   readonly mayTake: () => boolean
-  /** Says that this worker is there, and that it is not any more. */
+  /** Reports that this worker is running, or has stopped. */
   readonly presence: { here(): Promise<void>; gone(): Promise<void> }
   /** Removes old rows; called from time to time. */
   readonly sweep: () => Promise<void>
   readonly warn: (line: string) => void
 }
 
-/** A worker's taking of jobs. */
+/** The loop in which a worker takes jobs. */
 export type WorkerLoop = {
-  /** Takes no more jobs, and gives back those in progress. */
+  /** Takes no more jobs, and releases those in progress. */
   close(): Promise<void>
 }
 
@@ -44,14 +44,14 @@ type Held = {
   /** When the last renewal was sent that succeeded, in milliseconds of this process. */
   renewedAt: number
 }
-/** The jobs that this process does, by their ids. */
+/** The jobs of this process, by id. */
 export type HeldLeases = Map<string, Held>
 
-/** How many workers may stop over one build, one after another, before it is given up. */
+/** The number of workers that may stop during one build before it is abandoned. */
 const mostStopped = 3
-/** Jobs besides images, which are short, that are done at the same time. */
+/** The maximum number of concurrent jobs other than images, which are short. */
 const mostShort = 16
-// Milliseconds that closing waits for the database.
+// The maximum time in milliseconds that closing waits for the database.
 const longestClosing = 3_000
 
 const short: readonly JobKind[] = ['pin', 'ready', 'tags', 'recipes', 'revision']
@@ -64,7 +64,7 @@ function noteLoss({ lease, renewedAt }: Held, leases: Leases, warn: (line: strin
 }
 
 /**
- * Makes sure that a build is still this worker's before its image is recorded.
+ * Checks that a build still belongs to this worker before its image is recorded.
  * @throws CANCELLED if another worker has taken it over
  */
 export const createFence =
@@ -95,7 +95,7 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
       const ended: JobEnd =
         lease.stopped >= mostStopped ? givenUp(lease) : await runJob({ ...deps, events }, lease, told)
       await events.flush()
-      // A job whose lease is lost or was given back is another worker's.
+      // A job with a lost or released lease belongs to another worker.
       const isMine = held.get(lease.id) === mine
       const final = isMine && (await handOn({ ...deps, events }, lease, ended, closing.signal))
       if (final) {
@@ -103,7 +103,7 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
         await persist(() => leases.end(lease, outcome, keep, last), closing.signal)
       }
     } catch (error) {
-      warn(`the end of job ${lease.id} could not be recorded: ${String(error)}`)
+      warn(`cannot record the end of job ${lease.id}: ${String(error)}`)
     } finally {
       stop.abort()
       if (held.get(lease.id) === mine) held.delete(lease.id)
@@ -137,7 +137,7 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
       if (closing.signal.aborted || kinds.length === 0 || !deps.mayTake()) return
       const lease = await leases.claim(kinds, deps.abilities)
       if (!lease) return
-      // It was taken while this worker stopped.
+      // It was taken while this worker was stopping.
       if (closing.signal.aborted) return leases.giveBack([lease])
       begin(lease)
     }
@@ -163,7 +163,7 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
       await Promise.race([wake.promise, poll])
     }
   }
-  // Front ends do not wait for a worker that takes nothing.
+  // Front ends must not wait for a worker that takes no jobs.
   const here = () => (deps.mayTake() ? deps.presence.here() : deps.presence.gone())
   const renew = async () => {
     const mine = [...held.values()]
@@ -184,7 +184,7 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
         each.unwanted = 0
         if (state.waiting && each.lease.background) each.told.onUrgent?.()
       } else {
-        // Twice: after a restart of the database, front ends need a moment to renew what they wait for.
+        // Twice: after a restart of the database, front ends need a moment to renew their demand.
         each.unwanted += 1
         if (each.unwanted >= 2 && !builds.isCommitted(each.lease.id)) each.stop.abort()
       }
@@ -211,12 +211,12 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
     }
     const late = new AbortController()
     await Promise.race([
-      giveBack().catch((error: unknown) => warn(`leases were not given back: ${String(error)}`)),
+      giveBack().catch((error: unknown) => warn(`cannot release leases: ${String(error)}`)),
       delay(longestClosing, undefined, { signal: late.signal }).catch(() => {}),
     ])
     late.abort()
     for (const { stop } of mine) stop.abort()
-    // What does not end soon writes nothing any more.
+    // Jobs that do not end soon no longer write anything.
     const patience = new AbortController()
     const longest = delay(longestClosing, undefined, { signal: patience.signal }).catch(() => {})
     await Promise.race([Promise.all([...loops, ...running]), longest])
@@ -230,7 +230,7 @@ export function startLoop(deps: LoopDeps): WorkerLoop {
 const givenUp = ({ stopped, job }: Lease): JobEnd => {
   const failure = {
     code: 'BUILD_FAILED',
-    message: `the build was given up: ${stopped} workers have stopped while they worked on it`,
+    message: `the build was abandoned: ${stopped} workers stopped while they worked on it`,
     hint: 'it may need more memory than they have',
   } as const
   const last = job.kind === 'image' ? { last: { type: 'failed', failure, ms: 0 } as const } : {}

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { SetStatus } from '../builds/builds.ts'
 import { inDatabase, interval } from './job-table.ts'
 
-/** What a worker says of itself. Plain data. */
+/** The description of a worker, as plain data. */
 export type WorkerFacts = {
   readonly host: string
   readonly version: string
@@ -11,15 +11,15 @@ export type WorkerFacts = {
   readonly packages: readonly SetStatus[]
 }
 
-/** The register of workers. All of it throws STORE_UNAVAILABLE. */
+/** The registry of workers. All methods throw STORE_UNAVAILABLE. */
 export type Workers = {
   /**
-   * A worker is there, until it has not said so for the length of a lease.
+   * Reports a worker as running, for the length of a lease.
    * @param systems what it can build for, and its system features
    */
   beHere(id: string, systems: readonly string[], facts: WorkerFacts): Promise<void>
   leave(id: string): Promise<void>
-  /** The workers that are there. */
+  /** The running workers. */
   list(): Promise<WorkerFacts[]>
 }
 
@@ -35,7 +35,7 @@ const factsForm = z.object({
   packages: z.array(setForm.transform(({ set, ...rest }): SetStatus => ({ set, ...rest }))),
 })
 
-/** @param length milliseconds for which a worker counts as there after it said so */
+/** @param length milliseconds for which a worker counts as running after its last report */
 export function createWorkers(db: Kysely<unknown>, length: number): Workers {
   return {
     beHere: (id, systems, facts) =>

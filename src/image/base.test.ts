@@ -6,7 +6,7 @@ import { configOn, environmentOn } from './on-base.ts'
 const digest = `sha256:${'a'.repeat(64)}`
 
 describe('the name of a base', () => {
-  it('has a registry, and a tag, a digest, or both', () => {
+  it('contains a registry, and a tag, a digest, or both', () => {
     const both = parseBase(`docker.io/debian:12@${digest}`)
     assert.ok(both && isPinned(both))
     assert.equal(formatPinned(both), `docker.io/library/debian@${digest}`)
@@ -23,7 +23,7 @@ describe('the name of a base', () => {
       assert.equal(parseBase(text), undefined, text)
   })
 
-  it('is in a registry, or a folder of one', () => {
+  it('is in a registry or a folder of one', () => {
     const base = { host: 'quay.io', repository: 'team/tools' }
     for (const place of ['quay.io', 'quay.io/team', 'quay.io/team/tools'])
       assert.ok(isListed(base, [place]), place)
@@ -32,8 +32,8 @@ describe('the name of a base', () => {
   })
 })
 
-describe('a config on that of a base', () => {
-  it('has the variables of both, ours over theirs, and the folders of both, ours first', () => {
+describe('a config based on that of a base', () => {
+  it('has the variables of both, where ours take precedence, and the folders of both, ours first', () => {
     const env = environmentOn(
       ['PATH=/go/bin:/usr/bin', 'GO=1', 'X=theirs'],
       ['PATH=/usr/local/bin:/usr/bin', 'X=ours'],
@@ -42,7 +42,7 @@ describe('a config on that of a base', () => {
     assert.deepEqual(environmentOn([], ['PATH=/bin']), ['PATH=/bin'])
   })
 
-  it('is as a Dockerfile has it on that of its FROM', () => {
+  it('is like that of a Dockerfile with FROM', () => {
     const base = {
       env: [],
       entrypoint: ['e'],

@@ -2,7 +2,7 @@ import type { Digest } from './digest.ts'
 import type { ImageConfig, Layer } from './oci.ts'
 import { fullRepository, isRegistryHost, isRepository } from './repository.ts'
 
-/** A base image in its registry. At least one of tag and digest is there. */
+/** A base image in its registry. At least one of tag and digest is set. */
 export type BaseReference = {
   /** With the port, if any. */
   readonly host: string
@@ -11,12 +11,12 @@ export type BaseReference = {
   readonly digest?: Digest
 }
 
-/** A base that is pinned: its bytes are always the same. */
+/** A pinned base, whose bytes never change. */
 export type PinnedBase = BaseReference & { readonly digest: Digest }
 
-/** A base image for one platform: what an image on it begins with. */
+/** A base image for one platform, with which an image begins. */
 export type BaseImage = {
-  /** `host/repository@sha256:…`, as the recipe names it; for several platforms, that is an index. */
+  /** `host/repository@sha256:…`, as in the recipe; for several platforms, this is an index. */
   readonly reference: string
   /** The lowest first. */
   readonly layers: readonly Layer[]
@@ -56,12 +56,13 @@ export const isPinned = (base: BaseReference): base is PinnedBase => base.digest
 export const formatPinned = ({ host, repository, digest }: PinnedBase): string =>
   `${host}/${repository}@${digest}`
 
-/** As a recipe has it: `host/repository:tag@sha256:…`. */
+/** As in recipes: `host/repository:tag@sha256:…`. */
 export const formatBase = ({ host, repository, tag, digest }: BaseReference): string =>
   `${host}/${repository}${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`
 
 /**
- * Whether a base is in one of these places: `registry.example`, or `registry.example/team` for what is in that folder.
+ * Whether a base is in one of these places: `registry.example`, or `registry.example/team` for everything in that
+ * folder.
  */
 export const isListed = ({ host, repository }: BaseReference, places: readonly string[]): boolean =>
   places.some((place) => {

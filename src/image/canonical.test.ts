@@ -31,7 +31,7 @@ describe('canonicalJson', () => {
     [{ 10: 1, 9: 2, a: 3, A: 4 }, '{"10":1,"9":2,"A":4,"a":3}'],
     [{ a: undefined, b: { c: undefined } }, '{"b":{}}'],
     [{ z: [{ y: 1, x: 2 }] }, '{"z":[{"x":2,"y":1}]}'],
-    // By code unit, as RFC 8785 §3.2.3 has it: the whale's first is U+D83D.
+    // By code unit, as required by RFC 8785 §3.2.3: the whale's first is U+D83D.
     [{ '\uff61': 1, '🐋': 2, é: 3, z: 4 }, '{"z":4,"é":3,"🐋":2,"\uff61":1}'],
   ]
   for (const [value, text] of rows) {
@@ -58,7 +58,7 @@ describe('canonicalJson', () => {
   })
 })
 
-/** Another way to one form: objects as sorted lists of members. */
+/** Another canonical form: objects as sorted lists of members. */
 function sorted(value: Json): unknown {
   if (Array.isArray(value)) return ['list', ...value.map(sorted)]
   if (value === null || typeof value !== 'object') return value
@@ -84,7 +84,7 @@ describe('keyOf', () => {
     ['one input more', keyOf('kind', 1, ['a', 'b', null])],
   ]
   for (const [what, key] of rows) {
-    it(`is another for ${what}`, () => {
+    it(`differs for ${what}`, () => {
       assert.match(key, /^[0-9a-f]{64}$/)
       assert.notEqual(key, keyOf('kind', 1, ['a', 'b']))
     })

@@ -10,7 +10,7 @@ export type Json =
   | readonly Json[]
   | { readonly [key: string]: Json | undefined }
 
-/** JSON with sorted keys and no spaces: equal values give equal texts. */
+/** JSON with sorted keys and no spaces: equal values result in equal texts. */
 export function canonicalJson(value: Json): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
   if (value === null || typeof value !== 'object') return JSON.stringify(value)
@@ -26,7 +26,7 @@ export type Key<Kind extends string = string> = string & { readonly __kind: Kind
 
 /**
  * The key under which a derived thing is stored: sha256 (hex) of the canonical JSON of its kind, its format version and
- * its inputs. Raise the version when the same inputs give a different result than before.
+ * its inputs. Increment the version when the same inputs result in a different output.
  */
 export const keyOf = <const Kind extends string>(kind: Kind, version: number, inputs: Json): Key<Kind> =>
   hash('sha256', canonicalJson({ kind, version, inputs })) as Key<Kind>

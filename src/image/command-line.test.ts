@@ -34,7 +34,7 @@ describe('parseWrittenReference', () => {
     })
   }
 
-  it('takes any attribute in quotes, and all that is taken without', () => {
+  it('accepts any attribute in quotes, and everything that is accepted without', () => {
     const attribute = fc
       .string({ unit: 'grapheme', minLength: 1, maxLength: 8 })
       .filter((text) => text.isWellFormed() && !text.includes('\0'))

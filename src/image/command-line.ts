@@ -32,7 +32,7 @@ export function parseWrittenReference(text: string, vocabulary = noWords): Image
 }
 
 /**
- * The name of one package, written as for `parseWrittenReference`, as image names have it.
+ * Parses the name of one package, written as for `parseWrittenReference`, to the form in image names.
  * @throws NAME_INVALID
  */
 export function encodeAttribute(text: string): string {

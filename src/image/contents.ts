@@ -3,24 +3,24 @@ export type Account = {
   readonly name: string
   readonly uid: number
   readonly gid: number
-  /** The home directory, which is made if there is none. */
+  /** The home directory, which is created if it is missing. */
   readonly home: string
   readonly shell: string
   /** Names of further groups; sorted. */
   readonly groups: readonly string[]
 }
 
-/** A file, link or directory that an image has besides those of packages. `path` is absolute and has no links in it. */
+/** A file, link or directory of an image that does not come from packages. `path` is absolute and contains no links. */
 export type ImageFile =
   | (FileOwner & { readonly path: string; readonly text: string })
   | (FileOwner & { readonly path: string; readonly base64: string })
-  /** A copy of what is at a path in the Nix store: a file, or a directory with all that is in it. */
+  /** A copy of a path in the Nix store: a file, or a directory with all its contents. */
   | (FileOwner & { readonly path: string; readonly store: string })
   | (FileOwner & { readonly path: string; readonly directory: true })
   | { readonly path: string; readonly link: string }
 
 export type FileOwner = {
-  /** Octal, four digits. Of a copy: not set, if it has the modes of what is copied. */
+  /** Octal, four digits. Undefined for a copy that keeps the modes of its source. */
   readonly mode?: string
   readonly uid: number
   readonly gid: number

@@ -8,7 +8,7 @@ import { anyString } from '../text/testing.ts'
 const hex = '0123456789abcdef'.repeat(4)
 
 describe('parseDigest', () => {
-  it('takes a whole sha256 digest', () => {
+  it('accepts a complete sha256 digest', () => {
     assert.equal(parseDigest(`sha256:${hex}`), `sha256:${hex}`)
     assert.equal(hexOf(parseDigest(`sha256:${hex}`)), hex)
   })
@@ -61,7 +61,7 @@ describe('digestOf', () => {
 })
 
 describe('digester', () => {
-  it('gives the digest of the whole, however it is cut', () => {
+  it('returns the digest of the whole, however it is split', () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ maxLength: 100 }), { maxLength: 8 }), (pieces) => {
         const pass = digester()

@@ -25,12 +25,12 @@ describe('labelsOf', () => {
 
   const rows: [what: string, outputs: LabelledOutput[], labels: Record<string, string>][] = [
     [
-      'one package, not what every image has',
+      'one package, without those of every image',
       [cacert, hello],
       { title: 'hello', version: '2.12', licenses: 'GPL-3.0-or-later' },
     ],
     [
-      'what every image has, if there is nothing else',
+      'the packages of every image, if there are no others',
       [cacert],
       { title: 'nss-cacert', version: '3.98', licenses: 'MPL-2.0' },
     ],
@@ -46,16 +46,16 @@ describe('labelsOf', () => {
       { title: 'inbin', version: '1' },
     ],
     ['no licenses if one is not known', [hello, output('secret-1')], { title: 'hello, secret' }],
-    ['no version where there is none', [output('script')], { title: 'script' }],
+    ['no version if there is none', [output('script')], { title: 'script' }],
     [
       'a name with digits and dashes',
       [output('python3.11-requests-2.28.1')],
       { title: 'python3.11-requests', version: '2.28.1' },
     ],
-    ['nothing for nothing', [], {}],
+    ['nothing without packages', [], {}],
   ]
   for (const [what, outputs, labels] of rows) {
-    it(`tells ${what}, in any order`, () => {
+    it(`describes ${what}, in any order`, () => {
       assert.deepEqual(told(...outputs), labels)
       assert.deepEqual(told(...outputs.toReversed()), labels)
     })
@@ -85,7 +85,7 @@ it('annotations are OCI’s labels, and no others', () => {
   assert.deepEqual(urlLabel(undefined), {})
 })
 
-it('labels name the commits of packages that are of another revision than the image', () => {
+it("labels name the commits of packages from other revisions than the image's", () => {
   const packages = [{ attribute: 'git' }, { attribute: 'python3', commit: 'c'.repeat(40) }]
   assert.deepEqual(commitsOf(packages), { 'dev.nixery.revision.python3': 'c'.repeat(40) })
   assert.deepEqual(commitsOf([{ attribute: 'git' }]), {})

@@ -37,14 +37,14 @@ export function labelsOf(outputs: readonly LabelledOutput[]): Record<string, str
   }
 }
 
-/** Labels with the commit of the package set, for operators who want each commit to give a different image. */
+/** Labels with the commit of the package set, for operators who want a different image for each commit. */
 export const commitLabels = ({ id, created, source }: CommitFacts): Record<string, string> => ({
   [`${prefix}created`]: created,
   [`${prefix}revision`]: id,
   ...(source !== undefined && { [`${prefix}source`]: source }),
 })
 
-/** Labels with the commits of packages that are not of the package set's commit, for the same operators. */
+/** Labels with the commits of packages that come from other commits, for the same operators. */
 export const commitsOf = (
   packages: readonly { readonly attribute: string; readonly commit?: string | undefined }[],
 ): Record<string, string> =>

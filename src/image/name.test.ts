@@ -81,14 +81,14 @@ describe('parseImageName', () => {
     })
   }
 
-  it('says which word appears twice, and what may follow `recipe`', () => {
+  it('reports which word appears twice, and what may follow `recipe`', () => {
     assert.throws(() => parseImageName('shell/arm64/shell/git'), {
       message: '`shell` occurs twice at the beginning of this name: write it once',
     })
     assert.throws(() => parseImageName('recipe/arm64'), /`recipe\/` is followed by a recipe/)
   })
 
-  it('takes the longest name and the most packages', () => {
+  it('accepts the longest name and the most packages', () => {
     assert.equal(parseImageName('a'.repeat(255)).packages.length, 1)
     const most = Array.from({ length: maxPackages }, (_, i) => `p${i}`)
     assert.equal(parseImageName(['shell', ...most].join('/')).packages.length, maxPackages)
@@ -119,7 +119,7 @@ const word = fc.constantFrom(
   'devcontainer',
 )
 const segment = fc.oneof(attribute, fc.constantFrom('git', 'shell', 'ci', 'recipe', 'amd64'))
-/** Leading words in any order, each once; then packages, of which the first is not called like a word. */
+/** Leading words in any order, each once; then packages, the first of which does not have the name of a word. */
 const name = fc
   .tuple(
     fc.uniqueArray(word, { selector: (text) => text.replace('recipe/', ''), maxLength: 5 }),
@@ -159,18 +159,18 @@ describe('image names with package sets', () => {
     })
   }
 
-  it('take one set for the whole name, once', () => {
+  it('accept one set for the whole name, once', () => {
     assert.throws(() => parse('unstable/stable/git'), {
       message: /come from one package set, .*: this name has unstable and stable/,
     })
     assert.throws(() => parse('tools/shell/tools/git'), { message: /`tools` occurs twice/ })
   })
 
-  it('are unchanged where there is no other set', () => {
+  it('are unchanged if there is no other set', () => {
     assert.deepEqual(parseImageName('unstable/git').packages, ['git', 'unstable'])
   })
 
-  it('round-trip, in whatever order the words come', () => {
+  it('round-trip for any order of the words', () => {
     const words = fc.uniqueArray(fc.constantFrom('shell', 'arm64', 'ci', 'tools'))
     const others = fc.array(fc.oneof(attribute, fc.constantFrom('stable', 'tools')), { maxLength: 5 })
     fc.assert(
@@ -185,7 +185,7 @@ describe('image names with package sets', () => {
 })
 
 describe('image names', () => {
-  it('round-trip through their one form', () => {
+  it('round-trip through their canonical form', () => {
     fc.assert(
       fc.property(name, (text) => {
         const request = parseImageName(text)
@@ -222,7 +222,7 @@ describe('image names', () => {
     )
   })
 
-  it('are parsed or refused with a code, whatever they are', () => {
+  it('are parsed or refused with a code for any input', () => {
     const anything = fc.oneof(anyString({ maxLength: 300 }), name)
     fc.assert(
       fc.property(anything, anything, (text, tag) => {

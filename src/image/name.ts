@@ -19,7 +19,7 @@ export type ImageRequest = {
   readonly platform: Platform
   /** Whether the name includes the platform; otherwise the response may be an index or a default platform. */
   readonly platformNamed: boolean
-  /** Recipes, whatever packages there are: `shell`, and those after `recipe/`. Sorted. */
+  /** Recipes, regardless of packages: `shell`, and those after `recipe/`. Sorted. */
   readonly recipes: readonly string[]
   /** Leading words of the name: recipes, unless the package set has packages with these names. Sorted. */
   readonly words: readonly BuiltInRecipe[]
@@ -27,7 +27,7 @@ export type ImageRequest = {
   readonly set?: string
   /** The requested packages: sorted, without duplicates. */
   readonly packages: readonly string[]
-  /** Those of the packages that would name a package set at the beginning of a name; not there without any. */
+  /** The packages that would name a package set at the beginning of a name; undefined if there are none. */
   readonly behind?: readonly string[]
   readonly tag: string
 }
@@ -45,7 +45,7 @@ export const noWords: Vocabulary = { sets: new Set() }
 
 const maxNameLength = 255
 export const maxPackages = 30
-/** Packages with versions, each of which may be of another revision of the package set. */
+/** The maximum number of packages with versions, each of which may come from another revision of the package set. */
 const maxVersions = 8
 
 /** Packages that every image has if they exist: certificates, and the names of ports and protocols. */

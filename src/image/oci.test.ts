@@ -33,7 +33,7 @@ const config = { digest: digestOf('config'), size: 2 ** 33 }
 describe('composeConfig', () => {
   const created = '1970-01-01T00:00:01Z'
 
-  it('says platform, environment, layers and their history', () => {
+  it('contains platform, environment, layers and their history', () => {
     assert.deepEqual(JSON.parse(composeConfig(amd64, commented, { env: ['PATH=/bin'], cmd: ['bash'] })), {
       architecture: 'amd64',
       os: 'linux',
@@ -47,7 +47,7 @@ describe('composeConfig', () => {
     })
   })
 
-  it('says nothing of a command where there is none', () => {
+  it('contains no command if there is none', () => {
     const { architecture, config: run } = JSON.parse(composeConfig(arm64, [], { env: [] })) as {
       architecture: string
       config: object
@@ -78,7 +78,7 @@ describe('composeManifest', () => {
     oci: ['tar+gzip', 'tar+zstd', 'tar'].map((end) => `application/vnd.oci.image.layer.v1.${end}`),
   }
   for (const [form, manifestType, configType, layerType] of rows) {
-    it(`in ${form} form has that form’s types, and the layers in their order`, () => {
+    it(`in ${form} format has that format’s types, and the layers in order`, () => {
       assert.deepEqual(
         JSON.parse(composeManifest(form, config, [described(form, second), described(form, first)])),
         {
@@ -92,7 +92,7 @@ describe('composeManifest', () => {
         },
       )
 
-      it(`in ${form} form says how each layer is compressed`, () => {
+      it(`in ${form} format declares the compression of each layer`, () => {
         const layers = (['gzip', 'zstd', 'none'] as const).map((compression) => ({ ...first, compression }))
         const { layers: said } = JSON.parse(
           composeManifest(
@@ -117,7 +117,7 @@ describe('annotations', () => {
   const composed = (form: ManifestForm, annotations: Record<string, string>, layer: Record<string, string>) =>
     composeManifest(form, config, [{ ...described(form, first), annotations: layer }], annotations)
 
-  it('of manifests, layers and indexes are in OCI’s form', () => {
+  it('of manifests, layers and indexes are in OCI’s format', () => {
     const manifest = JSON.parse(composed('oci', { whole: 'b' }, own)) as {
       annotations: object
       layers: { annotations: object }[]
@@ -128,7 +128,7 @@ describe('annotations', () => {
     assert.deepEqual({ ...index }, { ...index, annotations: own })
   })
 
-  it('change no byte where there are none, nor in Docker’s form', () => {
+  it('change nothing if there are none, or in Docker’s format', () => {
     for (const form of ['docker', 'oci'] as const) {
       const without = composeManifest(form, config, [described(form, first)])
       assert.equal(composed(form, {}, {}), without)
@@ -149,7 +149,7 @@ describe('composeIndex', () => {
     ['docker', list, schema2],
     ['oci', index, manifest],
   ] as const) {
-    it(`in ${form} form has that form’s types, and OCI’s words for the platforms`, () => {
+    it(`in ${form} format has that format’s types, and OCI’s names of the platforms`, () => {
       const manifests = [
         { digest: first.digest, size: 1, platform: arm64 },
         { digest: second.digest, size: 2, platform: amd64 },
@@ -176,7 +176,7 @@ describe('composeIndex', () => {
   }
 })
 
-describe('what is composed', () => {
+describe('the composed JSON', () => {
   const texts = () => [
     composeConfig(amd64, commented, { env: ['A=b'], cmd: ['sh'] }),
     composeManifest('docker', config, [described('docker', first)]),
@@ -202,6 +202,6 @@ describe('what is composed', () => {
     ['number of layers', composeConfig(amd64, commented.slice(1), { env: [] })],
   ]
   for (const [what, text] of others) {
-    it(`is another config for another ${what}`, () => assert.notEqual(text, one))
+    it(`is a different config for a different ${what}`, () => assert.notEqual(text, one))
   }
 })

@@ -1,7 +1,7 @@
 import type { ImageConfig } from './oci.ts'
 import { byText } from './store-path.ts'
 
-/** The folders of two values of PATH, those of the first before the others; each once. */
+/** Merges two values of PATH: the folders of the first before those of the second, each once. */
 const joinedPath = (first: string, second: string): string =>
   [...new Set([...first.split(':'), ...second.split(':')])].filter((folder) => folder !== '').join(':')
 
@@ -9,7 +9,10 @@ const joinedPath = (first: string, second: string): string =>
 const byName = (env: readonly string[]): Map<string, string> =>
   new Map(env.map((text) => [text.slice(0, text.indexOf('=')), text]))
 
-/** The variables of every image on those of a base: ours replace the base's, but PATH has the folders of both, ours first. */
+/**
+ * Merges the variables of every image with those of a base: ours replace the base's, but PATH contains the folders of
+ * both, ours first.
+ */
 export function environmentOn(base: readonly string[], ours: readonly string[]): string[] {
   const variables = byName(base.filter((text) => text.indexOf('=') > 0))
   const path = variables.get('PATH')
@@ -21,9 +24,9 @@ export function environmentOn(base: readonly string[], ours: readonly string[]):
 }
 
 /**
- * The fields of a config on those of a base, as a Dockerfile's are on those of its `FROM`: labels, ports and volumes add up,
- * an entry point without a command drops the base's command, and of everything else ours counts. Variables are left as
- * they are.
+ * Merges a config with that of a base, like a Dockerfile with its `FROM`: labels, ports and volumes are combined, an
+ * entry point without a command drops the base's command, and for everything else ours takes precedence. Variables are
+ * not changed.
  */
 export function configOn(base: ImageConfig, ours: Partial<ImageConfig>): Omit<ImageConfig, 'env'> {
   const { env: _theirs, ...theirs } = base

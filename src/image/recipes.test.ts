@@ -8,7 +8,7 @@ const page = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'images.
 
 describe('the recipes', () => {
   for (const [name, recipe] of Object.entries<Recipe>(recipes)) {
-    it(`docs/images.md names all that ${name} adds`, () => {
+    it(`docs/images.md lists everything that ${name} adds`, () => {
       const names = [...recipe.packages, ...(recipe.optional ?? [])].flat()
       assert.deepEqual(
         names.filter((each) => !page.includes(`\`${each}\``)),

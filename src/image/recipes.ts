@@ -9,7 +9,7 @@ export type PackageChoice = string | readonly [string, ...string[]]
  * whose order has no meaning are sorted, and fields that are not set are omitted.
  */
 export type Recipe = Omit<ImageConfig, 'env'> & {
-  /** The image that it is built on, pinned: `registry/name@sha256:…`. */
+  /** The base image, pinned: `registry/name@sha256:…`. */
   readonly base?: string
   /** Required packages. */
   readonly packages: readonly PackageChoice[]
@@ -20,10 +20,10 @@ export type Recipe = Omit<ImageConfig, 'env'> & {
   readonly annotations?: Readonly<Record<string, string>>
   readonly accounts?: readonly Account[]
   readonly files?: readonly ImageFile[]
-  /** The platforms that the recipe is for, by their names in OCI; all if not set. */
+  /** The platforms of the recipe, by their names in OCI; all if undefined. */
   readonly platforms?: readonly string[]
   readonly maxLayers?: number
-  /** Whether the image has the database of Nix; if not set, only if a Nix is in the image. */
+  /** Whether the image has the database of Nix; by default, if it contains Nix. */
   readonly nixDatabase?: boolean
 }
 

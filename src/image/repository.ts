@@ -4,7 +4,10 @@ const component = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*'
 const repositoryPattern = new RegExp(`^${component}(?:/${component})*$`)
 const hostPattern = /^(?:[A-Za-z0-9]+(?:[.-]+[A-Za-z0-9]+)*|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?$/
 
-/** Whether a text is the host of a registry, with or without a port. Docker, too, takes any other for a folder of its hub. */
+/**
+ * Whether a text is the host of a registry, with or without a port. Docker also treats any other text as a namespace of
+ * Docker Hub.
+ */
 export const isRegistryHost = (text: string): boolean =>
   hostPattern.test(text) && (/[.:]/.test(text) || text === 'localhost')
 

@@ -20,15 +20,15 @@ export type ImageSpec = {
   /** Outputs without duplicates, in order of precedence: if two have the same file, the first one wins. */
   readonly packages: readonly SpecPackage[]
   readonly config: ImageConfig
-  /** The commit that the image names, if any; then each commit gives a different image. */
+  /** The commit that the image names, if any; then each commit results in a different image. */
   readonly commit?: CommitFacts
   /** Outputs that the last layer links to from `/bin`, `/etc` and so on, in the same order. */
   readonly links: readonly StorePath[]
   /** The image that it is built on, whose layers come first. */
   readonly base?: BaseImage
-  /** What recipes refer to by store path: in the image, and not linked to. */
+  /** Store paths that recipes refer to: part of the image, but not linked. */
   readonly roots?: readonly SpecRoot[]
-  /** What recipes add to the last layer. */
+  /** The contributions of recipes to the last layer. */
   readonly accounts?: readonly Account[]
   readonly files?: readonly ImageFile[]
   readonly nixDatabase?: boolean
@@ -53,7 +53,7 @@ export type SpecPackage = {
   readonly drvPath: StorePath
   readonly output: string
   readonly outputPath: StorePath
-  /** The commit of the package set that it is of, if that is not the pinned revision. */
+  /** The commit of the package set that it comes from, if that is not the pinned revision. */
   readonly commit?: string | undefined
   /** An SPDX expression, if the package has a license. */
   readonly license?: string | undefined

@@ -23,7 +23,7 @@ describe('spelling', () => {
     ['a b', 'a__u0020__b'],
     ['naïve', 'na__u00ef__ve'],
     ['😀', 'u1f600'],
-    // Plain text that reads as a word.
+    // Plain text that looks like a word.
     ['c+plus', 'c__plus__u0070__lus'],
     ['+u0041', 'plus__u0075__0041'],
   ]
@@ -34,7 +34,7 @@ describe('spelling', () => {
     })
   }
 
-  it('is none where nothing is spelled', () => {
+  it('is undefined if nothing is spelled', () => {
     for (const part of ['git', 'a__b', 'ud800__x', 'u0000', 'u110000__x', 'u41__x', 'plush__x', '__x']) {
       assert.equal(decodeSpelling(part), undefined, part)
     }
@@ -66,7 +66,7 @@ describe('spelling', () => {
     )
     .filter((text) => text.isWellFormed() && !text.includes('\0'))
 
-  it('gives back every attribute, through a client that knows lower case only', () => {
+  it('round-trips every attribute, through a client that only supports lower case', () => {
     fc.assert(
       fc.property(attribute, (text) => {
         const spelled = encodeSpelling(text)
@@ -94,5 +94,5 @@ describe('spelling', () => {
   })
 })
 
-/** As clients and the package set's lookup do: of ASCII alone. */
+/** Like clients and the package set's lookup: only for ASCII. */
 const lower = (text: string): string => text.replace(/[A-Z]/g, (letter) => letter.toLowerCase())

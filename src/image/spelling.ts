@@ -71,7 +71,7 @@ export function encodeSpelling(attribute: string): string {
 
 const numberOf = (text: string): string => `u${(text.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`
 
-/** A name's parts, with what those of them spell that spell something: `[[name], [name, spelled]]`. */
+/** A name's parts, each with its decoded spelling, if any: `[[name], [name, spelled]]`. */
 export type NamePart = string | readonly [written: string, spelled: string]
 
 /** The parts of a name of nested attributes. */

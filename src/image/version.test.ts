@@ -28,7 +28,7 @@ describe('splitVersion', () => {
 })
 
 describe('versions', () => {
-  it('are folded to what image references have', () => {
+  it('are folded to the characters of image references', () => {
     for (const [version, folded] of [
       ['1.2+git', '1.2-git'],
       ['2.0~RC1', '2.0-rc1'],
@@ -89,7 +89,7 @@ describe('versions', () => {
 })
 
 describe('names of attributes with two dashes', () => {
-  it('are spelled, so that they are no versions', () => {
+  it('are spelled, so that they are not taken for versions', () => {
     for (const attribute of ['a--b', 'x--1.2', 'a-b--c', '--', 'a--']) {
       const spelled = encodeSpelling(attribute)
       assert.equal(splitVersion(spelled), undefined, spelled)

@@ -30,7 +30,7 @@ export const foldVersion = (version: string): string =>
 /** The name of a package of a version. */
 export const formatVersioned = ({ name, version }: Versioned): string => `${name}--${version}`
 
-/** The components of a version, as Nix has them (`builtins.splitVersion`): numbers and words. */
+/** The components of a version, as in Nix (`builtins.splitVersion`): numbers and words. */
 const componentsOf = (version: string): string[] => version.match(/\d+|[a-z]+/g) ?? []
 
 /** Whether a folded version is the wanted one or begins with its components: `3.11` is one of `3.11.4`, `3.1` is not. */

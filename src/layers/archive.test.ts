@@ -154,7 +154,7 @@ describe('an archived store path', () => {
     ),
   }))
 
-  it('has the same entries, and the same bytes in whatever order its files were created', () => {
+  it('has the same entries, and the same bytes, regardless of the creation order of its files', () => {
     const path = freshPath()
     fc.assert(
       fc.property(tree, (any) => {

@@ -48,7 +48,7 @@ async function digestOf(packer: Packer, pieces: readonly Piece[], options?: Pack
 }
 
 describeEach('layers', ({ compressor }) => {
-  it('have the same bytes with any number of threads, alone or beside others', async () => {
+  it('have the same bytes with any number of threads, alone or concurrently with others', async () => {
     const layers = [[large], many, [many[3], large, many[9]] as Piece[], [], [large, ...many]]
     const results = await Promise.all(
       [1, 3].map(async (threads) => {

@@ -39,7 +39,7 @@ const helped = (most?: number) => {
 }
 
 describe('walking over a tree in two threads', () => {
-  it('has the same result as in one thread thread', () => {
+  it('has the same result as in one thread', () => {
     const expected = walk(root)
     const walkTogether = createWalkTogether(2)
     for (let time = 0; time < 5; time++) assert.deepEqual(walkTogether(root), expected)

@@ -14,7 +14,7 @@ const read = (graph: ReadonlyMap<StorePath, readonly StorePath[]>) => (path: Sto
   Promise.resolve<Reading>({ kind: 'fetched', references: graph.get(path) ?? [] })
 
 describe('countReferences', () => {
-  it('counts each reference once, whatever the order and the concurrency', async () => {
+  it('counts each reference once, for any order and concurrency', async () => {
     const references = fc.subarray(names).map((some) => some.map((name) => storePathOf(name)))
     await fc.assert(
       fc.asyncProperty(
@@ -37,7 +37,7 @@ describe('countReferences', () => {
     )
   })
 
-  it('reads no more at once than it may', async () => {
+  it('limits concurrent reads', async () => {
     let running = 0
     let most = 0
     const paths = Array.from({ length: 40 }, (_, index) => storePathOf(`p${index}`))
@@ -51,7 +51,7 @@ describe('countReferences', () => {
     assert.deepEqual([most, tally.missing, examples.length], [7, 40, 10])
   })
 
-  it('gives up when nothing answers any more', async () => {
+  it('stops when the cache no longer responds', async () => {
     const paths = Array.from({ length: 5_000 }, (_, index) => storePathOf(`p${index}`))
     let asked = 0
     const gone = (): Promise<Reading> => {
@@ -65,7 +65,7 @@ describe('countReferences', () => {
     assert.ok(asked < 200, `${asked}`)
   })
 
-  it('ends with the reason of its signal, and with a bug of its reader', async () => {
+  it('fails with the reason of its signal, and with a bug of its reader', async () => {
     const paths = [storePathOf('a'), storePathOf('b')]
     const reason = new Error('enough')
     const options = { concurrency: 2, signal: AbortSignal.abort(reason) }
@@ -93,7 +93,7 @@ describe('formatPopularity', () => {
 })
 
 describe('parseStorePaths', () => {
-  it('reads each path once, and counts what is none', () => {
+  it('reads each path once, and counts invalid lines', () => {
     const [a, b] = [storePathOf('a'), storePathOf('b')]
     const list = parseStorePaths(`${a}\r\n${b}\n\n${a}\n${a}/bin\nhttp://elsewhere\n`)
     assert.deepEqual(list, { paths: [a, b], invalid: 2 })

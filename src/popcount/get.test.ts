@@ -98,13 +98,13 @@ describe('get', () => {
     })
   }
 
-  it('says what is the matter when nobody listens', async () => {
+  it('reports the reason if nobody listens', async () => {
     const closed = await openServer(() => ({}))
     await closed.close()
     await assert.rejects(get(new URL(closed.url), { limit: 1 }), /ECONNREFUSED/)
   })
 
-  it('sends user and password, and tells them to nobody', async () => {
+  it('sends user and password, and hides them in messages', async () => {
     const url = at('/secret')
     url.username = 'me'
     url.password = 'p%40ss'
@@ -114,7 +114,7 @@ describe('get', () => {
     await assert.rejects(get(url, { limit: 1 }), (error: Error) => !/p@ss|p%40ss|hidden/.test(error.message))
   })
 
-  it('goes through the proxy of the environment', async () => {
+  it('uses the proxy from the environment', async () => {
     const proxy = await openServer((path) => ({ body: `by proxy: ${path}` }))
     const client = createHttpClient({ environment: { HTTP_PROXY: proxy.url } })
     const proxied = createGet({ retries: 0, firstDelay: 1 }, client)
@@ -124,7 +124,7 @@ describe('get', () => {
     await proxy.close()
   })
 
-  it('follows redirects, but not in circles, and gives credentials to no other server', async () => {
+  it('follows redirects, but not in cycles, and sends credentials to no other server', async () => {
     const other = await openServer((_, __, { authorization }) => ({ body: `other: ${authorization}` }))
     const first = await openServer((path) => ({
       status: 302,
@@ -134,7 +134,7 @@ describe('get', () => {
     const { body } = await get(new URL('/away', url), { limit: 1000 })
     assert.equal(body.toString(), 'other: undefined')
     await assert.rejects(get(new URL('/circle', url), { limit: 1000 }), /redirects more than 5 times/)
-    assert.equal(first.requests.filter((path) => path === '/circle').length, 6, 'and is not tried again')
+    assert.equal(first.requests.filter((path) => path === '/circle').length, 6, 'and is not retried')
     await first.close()
     await other.close()
   })

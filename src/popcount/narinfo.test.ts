@@ -14,23 +14,23 @@ const namesOf = (text: string) => parseNarinfo(text)?.references.map(storePathNa
 
 describe('parseNarinfo', () => {
   const rows: [what: string, text: string, names: string[] | undefined][] = [
-    ['one as Nix writes it', whole, ['glibc-2.40-36', 'hello-2.12.1']],
+    ["one in Nix's format", whole, ['glibc-2.40-36', 'hello-2.12.1']],
     ['one without references', narinfoOf(path, []), []],
     ['one whose empty line has no space', `StorePath: ${path}\nReferences:\n`, []],
     ['more spaces than needed', `StorePath: ${path}\nReferences:  ${hash}-a  ${hash}-b \n`, ['a', 'b']],
-    ['fields that are not known', `StorePath: ${path}\nNew: x: y\nReferences: \n`, []],
+    ['unknown fields', `StorePath: ${path}\nNew: x: y\nReferences: \n`, []],
     ['line ends of another system', whole.replaceAll('\n', '\r\n'), ['glibc-2.40-36', 'hello-2.12.1']],
-    ['no References line, as of nix-serve', `StorePath: ${path}\nNarSize: 9\nSig: x:y\n`, []],
-    ['no References line in one that is cut', `StorePath: ${path}\n`, undefined],
+    ['no References line, as from nix-serve', `StorePath: ${path}\nNarSize: 9\nSig: x:y\n`, []],
+    ['no References line in a truncated one', `StorePath: ${path}\n`, undefined],
     ['no StorePath line', `References: ${hash}-a\n`, undefined],
     ['two References lines', `${whole}References: ${hash}-a\n`, undefined],
     ['two StorePath lines', `${whole}StorePath: ${path}\n`, undefined],
     ['a reference with a folder', `StorePath: ${path}\nReferences: /nix/store/${hash}-a\n`, undefined],
-    ['a reference that is none', `StorePath: ${path}\nReferences: glibc-2.40\n`, undefined],
+    ['an invalid reference', `StorePath: ${path}\nReferences: glibc-2.40\n`, undefined],
     ['a reference that leads out', `StorePath: ${path}\nReferences: ../../${hash}-a\n`, undefined],
     ['another store', `StorePath: /gnu/store/${hash}-a\nReferences: \n`, undefined],
     ['a file in a store path', `StorePath: ${path}/bin\nReferences: \n`, undefined],
-    ['a page that says it was not found', '<html>\n<body>404</body>\n</html>\n', undefined],
+    ['an HTML page with an error', '<html>\n<body>404</body>\n</html>\n', undefined],
     ['an empty body', '', undefined],
     ['an empty line', '\n', undefined],
   ]
@@ -38,14 +38,14 @@ describe('parseNarinfo', () => {
     it(`${names ? 'reads' : 'refuses'} ${what}`, () => assert.deepEqual(namesOf(text), names))
   }
 
-  it('refuses one that is cut short in its references', () => {
+  it('refuses one that is truncated in its references', () => {
     const start = whole.indexOf('References:')
     const end = whole.indexOf('\n', start)
     for (let length = 0; length <= end; length += 1)
       assert.equal(parseNarinfo(whole.slice(0, length)), undefined)
   })
 
-  it('never throws, and gives only store paths', () => {
+  it('never throws, and returns only store paths', () => {
     const piece = fc.oneof(
       fc.string(),
       fc.constantFrom('StorePath: ', 'References: ', '\n', ':', ' ', path, `${hash}-a`, '\u0000'),

@@ -1,12 +1,13 @@
 import { parseStorePath, type StorePath } from '../image/store-path.ts'
 
-/** What counting needs of a binary cache's description of a store path. */
+/** The part of a binary cache's description of a store path that is needed for counting. */
 export type Narinfo = { readonly storePath: StorePath; readonly references: readonly StorePath[] }
 
 /**
- * Parses a narinfo by Nix's own rules (libstore/nar-info.cc): lines `Name: value`, each ended by a line feed, so
- * that one cut short is not taken for a whole one. `StorePath` must be there once; `References` too, or it is left out,
- * as nix-serve does it, where there are none: then `Deriver` or `Sig` must be there, which stand behind it. Undefined for what is not one; never throws.
+ * Parses a narinfo by Nix's own rules (libstore/nar-info.cc): lines `Name: value`, each ended by a line feed, so that a
+ * truncated one is detected. `StorePath` must appear once; `References` too, unless it is omitted because there are
+ * none, as by nix-serve: then `Deriver` or `Sig`, which come after it, must be present. Undefined if it is not a
+ * narinfo; never throws.
  */
 export function parseNarinfo(text: string): Narinfo | undefined {
   if (!text.endsWith('\n')) return undefined
@@ -35,6 +36,6 @@ function pathOf(text: string): StorePath | undefined {
   try {
     return parseStorePath(text)
   } catch {
-    return undefined // it is a stranger's text: not being one is an answer
+    return undefined // the text is not trusted: being invalid is a valid result
   }
 }

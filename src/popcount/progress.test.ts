@@ -5,7 +5,7 @@ import { createRateMeter, durationText, readingText } from './progress.ts'
 const nothing = { kept: 0, fetched: 0, missing: 0, broken: 0, failed: 0 }
 
 describe('a rate meter', () => {
-  it('counts what was done and what could not be read', () => {
+  it('counts processed and failed narinfos', () => {
     const progress = createRateMeter(() => 0)(
       { kept: 10, fetched: 30, missing: 4, broken: 1, failed: 5 },
       100,
@@ -28,7 +28,7 @@ describe('a rate meter', () => {
 })
 
 describe('progress for people', () => {
-  it('says how far it is, how fast, and how long it will take', () => {
+  it('shows progress, rate, and remaining time', () => {
     const facts = { done: 50, total: 200, rate: 2.5, unread: 3 }
     assert.equal(readingText(facts), '50 of 200 narinfos (25%), 3/s, 1m 00s left, 3 not read')
     assert.equal(readingText({ done: 0, total: 0, rate: 0, unread: 0 }), '0 of 0 narinfos (0%), 0/s')

@@ -33,11 +33,11 @@ async function open(url: string | undefined, refreshSeconds = 3600, copyFolder?:
 }
 
 describe('createPopularity', () => {
-  it('knows nothing without an address', async () => {
+  it('has no data without a URL', async () => {
     assert.equal((await open(undefined)).current(), noPopularity)
   })
 
-  it('refreshes, and keeps the last good data whatever happens', async () => {
+  it('refreshes, and keeps the last good data after any failure', async () => {
     const data = (count: number): Reply => ({
       body: `{"glibc-2.40":${count}}`,
       headers: { ETag: `"${count}"` },
@@ -102,7 +102,7 @@ describe('createPopularity', () => {
     }
   })
 
-  it('starts with the last copy when the address cannot be reached, and then refreshes it', async () => {
+  it('starts with the last copy if the URL is unreachable, and then refreshes it', async () => {
     const copyFolder = join(await mkdtemp(join(tmpdir(), 'nixery-popularity-')), 'cache')
     let reply: Reply = { body: '{"glibc-2.40":2}' }
     const server = await openServer(() => reply)
@@ -121,7 +121,7 @@ describe('createPopularity', () => {
         reply = { body: '{"glibc-2.40":2}' }
         ;(await open(url, 3600, copyFolder)).stop()
       }
-      // The copy is of this address, and of no other.
+      // The copy belongs to this URL only.
       reply = { status: 404 }
       await assert.rejects(open(`${server.url}/other.json`, 3600, copyFolder), /answers 404/)
     } finally {
@@ -130,7 +130,7 @@ describe('createPopularity', () => {
     }
   })
 
-  it('fails at start, saying which variable and why', async () => {
+  it('fails at startup with the variable and the reason', async () => {
     const server = await openServer((path) => (path === '/bad' ? { body: '[]' } : { status: 404 }))
     const rows: [url: string, message: RegExp][] = [
       [`${server.url}/missing`, /^NIX_POPULARITY_URL: .*\/missing: it answers 404/],

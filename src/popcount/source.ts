@@ -8,7 +8,7 @@ import { createGet, parseAddress, shown, type Get } from './get.ts'
 export type PopularitySource = {
   /** The last good data. A build must call this once: the version of the data is part of the image's key. */
   current(): Popularity
-  /** Looks for new data soon, because others may have it; not more than twice a minute. */
+  /** Checks for new data soon, because others may have it; at most twice a minute. */
   refresh(): void
   /** Stops refreshing. */
   stop(): void
@@ -31,7 +31,7 @@ export type PopularityOptions = {
 // Bytes. The data of all of nixpkgs is 5 MB.
 const largest = 128 * 1024 * 1024
 const timeout = 120_000
-// Milliseconds between two looks that others ask for.
+// Milliseconds between two checks that others request.
 const shortestPause = 30_000
 
 /**

@@ -10,13 +10,13 @@ const compress = async (command: string): Promise<Buffer> => {
 }
 
 describe('decompressing xz', () => {
-  it('gives what was compressed', async () => {
+  it('returns the decompressed text', async () => {
     const bytes = await compress("printf '/nix/store/\\303\\251\\n\\n'")
     assert.equal(isXz(bytes), true)
     assert.equal(await decompressXz(bytes, undefined), '/nix/store/é\n\n')
   })
 
-  it('ends at what is far too large, and takes no memory for it', async () => {
+  it('aborts on too large output, without using memory for it', async () => {
     const bytes = await compress('head -c 200000000 /dev/zero')
     assert.ok(bytes.length < 200_000)
     const before = process.resourceUsage().maxRSS
@@ -29,7 +29,7 @@ describe('decompressing xz', () => {
     assert.ok(grown < 200_000, `${grown} kB`)
   })
 
-  it('refuses what is damaged', async () => {
+  it('refuses damaged data', async () => {
     const bytes = await compress('echo text')
     bytes.fill(0, 20)
     await assert.rejects(decompressXz(bytes, undefined), (error) => hasCode(error, 'SOURCE_INVALID'))

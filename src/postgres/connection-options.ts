@@ -18,9 +18,9 @@ export async function loadPg(): Promise<PgModule> {
 const bigint = 20 // `select 'int8'::regtype::oid`
 
 /**
- * What all connections have in common. 64-bit integers are numbers: ours are sizes, times and counts, which a number
- * holds exactly.
- * @param queryTimeout milliseconds after which a statement counts as lost, and its connection too
+ * The options of all connections. 64-bit integers are numbers: they are sizes, times and counts, which a number
+ * represents exactly.
+ * @param queryTimeout milliseconds after which a statement and its connection count as lost
  */
 export const connectionOptions = (pg: PgModule, url: string, queryTimeout: number): ClientConfig => ({
   connectionString: url,

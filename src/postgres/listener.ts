@@ -2,41 +2,41 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Client } from 'pg'
 import { connectionOptions, loadPg } from './connection-options.ts'
 
-/** What one who listens to a channel is told. Neither may throw. */
+/** Receives notifications of a channel. The functions must not throw. */
 export type Ears = {
   readonly notified: (payload: string) => void
   /**
-   * Notifications may have been missed: called each time that listening has begun, the first time included, so what
-   * they would have told is to be read now.
+   * Notifications may have been missed, so read the current state. Called whenever listening has started, including the
+   * first time.
    */
   readonly missed: () => void
 }
 
-/** Notifications of a PostgreSQL database. They are hints: who listens must also look by itself from time to time. */
+/** Notifications of a PostgreSQL database. They are only hints: listeners must also poll from time to time. */
 export type Listener = {
   /**
    * @param channel lower-case letters and underscores
-   * @returns what ends it
+   * @returns a function that stops listening
    */
   listen(channel: string, ears: Ears): () => void
   close(): Promise<void>
 }
 
 export type ListenerOptions = {
-  /** The address of the server itself, or of a pooler in session mode. */
+  /** The URL of the database server itself, or of a pooler in session mode. */
   readonly url: string
-  /** Gets a line when the connection is lost, and none for the attempts that follow. */
+  /** Receives a line when the connection is lost, but none for the following attempts. */
   readonly warn: (line: string) => void
-  /** Milliseconds from one look whether the connection still works to the next. */
+  /** Milliseconds between checks of the connection. */
   readonly every?: number
 }
 
-// Milliseconds between attempts to connect: they double from the first to the second.
+// Milliseconds between connection attempts: doubled from the first value up to the second.
 const [shortestPause, longestPause] = [100, 5_000]
-// Milliseconds for a statement: they are small.
+// The timeout of a statement in milliseconds; the statements are small.
 const patience = 5_000
 
-/** @throws SETUP_FAILED when the npm package is missing */
+/** @throws SETUP_FAILED if the npm package is missing */
 export async function openListener(options: ListenerOptions): Promise<Listener> {
   const { url, warn, every = 15_000 } = options
   const pg = await loadPg()
@@ -88,7 +88,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
         })
       } catch (error) {
         if (stop.signal.aborted) return
-        if (!hasWarned) warn(`notifications of the database are not received: ${reasonOf(error)}`)
+        if (!hasWarned) warn(`cannot receive notifications from the database: ${reasonOf(error)}`)
         hasWarned = true
       }
       await delay(pause * (0.5 + Math.random()), undefined, { signal: stop.signal }).catch(() => {})
@@ -99,7 +99,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
 
   return {
     listen(channel, each) {
-      if (!/^[a-z_]{1,60}$/.test(channel)) throw new TypeError(`${channel} cannot be the name of a channel`)
+      if (!/^[a-z_]{1,60}$/.test(channel)) throw new TypeError(`${channel} is not a valid name of a channel`)
       const all = ears.get(channel) ?? new Set()
       ears.set(channel, all.add(each))
       // If this fails the connection is lost, and the next one listens to all channels.

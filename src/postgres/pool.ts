@@ -6,7 +6,7 @@ import { isDisconnected } from './errors.ts'
 export type PoolOptions = {
   /** `postgresql://…` */
   readonly url: string
-  /** Connections at most; they are made when they are needed. */
+  /** The maximum number of connections, which are opened on demand. */
   readonly most?: number
   /** Milliseconds after which a statement counts as lost. */
   readonly queryTimeout?: number
@@ -14,17 +14,17 @@ export type PoolOptions = {
   readonly idleInTransaction?: number
 }
 
-/** Connections to a PostgreSQL database, for all who use it in this process. */
+/** Connections to a PostgreSQL database, shared by all users in this process. */
 export type Postgres = {
-  /** For Kysely. Destroying a Kysely instance leaves the connections open for the others. */
+  /** A dialect for Kysely. Destroying a Kysely instance keeps the connections open for other users. */
   readonly dialect: Dialect
   close(): Promise<void>
 }
 
 /**
- * Connects when the first statement is sent, so it does not fail when the server cannot be reached. Lost connections
- * are replaced.
- * @throws SETUP_FAILED when the npm package is missing
+ * Connects when the first statement is sent, so it does not fail if the server is unreachable. Lost connections are
+ * replaced.
+ * @throws SETUP_FAILED if the npm package is missing
  */
 export async function openPool(options: PoolOptions): Promise<Postgres> {
   const { url, most = 10, queryTimeout = 15_000, idleInTransaction = 10_000 } = options
@@ -39,14 +39,14 @@ export async function openPool(options: PoolOptions): Promise<Postgres> {
     // After a failover, connections move to the new server in time.
     maxLifetimeSeconds: 3600,
   })
-  // Connections that drop say so by an event, and such an event without a listener ends the process. The pool has
-  // removed an idle one by then; one in use fails with its next statement.
+  // Dropped connections emit an event, which ends the process if it has no listener. The pool has removed an idle one
+  // by then; one in use fails with its next statement.
   pool.on('error', () => {})
   pool.on('connect', (client) => client.on('error', () => {}))
 
   const known = new WeakMap<PoolClient, Connection>()
-  // When a server disappears without a word, each connection to it would let one caller wait for the time of a statement.
-  // So after one is lost, those that have not answered since are not used any more.
+  // If a server disappears silently, each connection to it would make one caller wait for the statement timeout. So
+  // after one is lost, all others that have not responded since are discarded.
   let lostSince = -Infinity
   const onLost = (sentAt: number) => {
     lostSince = Math.max(lostSince, sentAt)
@@ -67,13 +67,13 @@ export async function openPool(options: PoolOptions): Promise<Postgres> {
   return { dialect: new PostgresDialect({ pool: shared }), close: () => pool.end() }
 }
 
-/** A connection, and when it last answered a statement, or was made: milliseconds of the process's clock. */
+/** A connection, and the time when it last answered a statement or was opened: milliseconds of the process's clock. */
 type Connection = PostgresPoolClient & { readonly answeredAt: number }
 
 /**
- * A connection that is closed when it is given back after it was lost. The pool would give a connection whose
- * statement has timed out to the next caller, who would wait behind that statement.
- * @param onLost is told when the statement was sent that was not answered
+ * A connection that is closed when it is released after it was lost. The pool would pass a connection with a timed-out
+ * statement to the next caller, which would wait behind that statement.
+ * @param onLost called with the time when the unanswered statement was sent
  * @param begin what begins a transaction
  */
 function watched(
@@ -100,7 +100,7 @@ function watched(
     get answeredAt() {
       return answeredAt
     },
-    // Its other form is for cursors, which nothing here uses.
+    // The other signature is for cursors, which are not used here.
     query: query as unknown as PostgresPoolClient['query'],
     release: (discard) => client.release(isLost || discard === true),
   }

@@ -11,7 +11,7 @@ import { noPostgres, startPostgres, type TestPostgres } from './testing.ts'
 
 const options = { skip: noPostgres, timeout: 120_000 }
 
-/** Waits for as long as a busy machine may take. */
+/** Waits with a timeout that suffices on a busy machine. */
 async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await sleep(10)
 }
@@ -28,14 +28,14 @@ describe('PostgreSQL', options, () => {
     return { db: new Kysely<{ t: { key: string; n: number } }>({ dialect: pool.dialect }), pool }
   }
 
-  it('gives 64-bit integers as numbers', async () => {
+  it('returns 64-bit integers as numbers', async () => {
     const { db, pool } = await openOn(await server.database())
     const { rows } = await sql`select 8589934592::bigint as big, count(*) as n, 'x' as text`.execute(db)
     assert.deepEqual(rows, [{ big: 2 ** 33, n: 1, text: 'x' }])
     await pool.close()
   })
 
-  it('replaces connections that dropped, idle or in the middle of a transaction', async () => {
+  it('replaces dropped connections, idle or in a transaction', async () => {
     const url = await server.database()
     const { db, pool } = await openOn(url)
     const ask = () => sql`select 1`.execute(db)
@@ -45,7 +45,7 @@ describe('PostgreSQL', options, () => {
     const inside = db.transaction().execute(async (transaction) => {
       await sql`select 1`.execute(transaction)
       await server.disconnect(url)
-      await sleep(50) // the event comes while no statement runs
+      await sleep(50) // the event arrives while no statement is running
       await sql`select 1`.execute(transaction)
     })
     await assert.rejects(inside, isDisconnected)
@@ -53,7 +53,7 @@ describe('PostgreSQL', options, () => {
     await pool.close()
   })
 
-  it('is not there while the server is stopped, and is there again after', async () => {
+  it('fails while the server is stopped, and works again afterwards', async () => {
     const { db, pool } = await openOn(await server.database())
     const ask = () => sql`select 1`.execute(db)
     await ask()
@@ -64,7 +64,7 @@ describe('PostgreSQL', options, () => {
     await pool.close()
   })
 
-  it('gives nobody a connection whose statement did not end', async () => {
+  it('does not reuse a connection whose statement did not end', async () => {
     const { db, pool } = await openOn(await server.database(), 100)
     await assert.rejects(sql`select pg_sleep(600)`.execute(db), isDisconnected)
     await assert.rejects(sql`select pg_sleep(600)`.execute(db), isDisconnected)
@@ -72,7 +72,7 @@ describe('PostgreSQL', options, () => {
     await pool.close()
   })
 
-  it('makes new connections when the old ones are lost without a word', async () => {
+  it('opens new connections when the old ones are lost silently', async () => {
     const network = await openNetwork(await server.database())
     const { db, pool } = await openOn(network.url, 500)
     const ask = () => sql`select 1`.execute(db)
@@ -85,7 +85,7 @@ describe('PostgreSQL', options, () => {
     await network.close()
   })
 
-  it('repeats transactions that got in each other’s way', async () => {
+  it('retries conflicting transactions', async () => {
     const { db, pool } = await openOn(await server.database())
     await sql`create table t (key text primary key, n bigint)`.execute(db)
     await sql`insert into t values ('a', 0), ('b', 0)`.execute(db)
@@ -117,7 +117,7 @@ describe('PostgreSQL', options, () => {
     await pool.close()
   })
 
-  it('tells its listeners, and says when they may have missed something', async () => {
+  it('notifies its listeners, and reports when they may have missed something', async () => {
     const url = await server.database()
     const warnings: string[] = []
     const listener = await openListener({ url, warn: (line) => warnings.push(line), every: 50 })
@@ -145,7 +145,7 @@ describe('PostgreSQL', options, () => {
     assert.equal(warnings.length, 2)
   })
 
-  it('ends a listener whose server cannot be reached', async () => {
+  it('stops a listener whose server is unreachable', async () => {
     const listener = await openListener({ url: 'postgresql://127.0.0.1:1/none', warn: () => {} })
     listener.listen('first', { notified: assert.fail, missed: assert.fail })
     await sleep(20)

@@ -1,16 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { isConflict, isDisconnected } from './errors.ts'
 
-// Of transactions that get in each other's way one is always done, so a few attempts are enough for many.
+// Of several conflicting transactions one always succeeds, so a few attempts are enough for many.
 const mostConflicts = 8
-// Milliseconds before the second attempt; it doubles from one to the next, up to the second number.
+// Milliseconds before the second attempt: doubled from one attempt to the next, up to the second value.
 const [firstPause, longestPause] = [5, 200]
 
 /**
- * Repeats work that failed because another transaction got in its way, after a random pause; and once work whose
- * connection was lost, as all of them are when the server restarts. So it must be one transaction or statements that
- * may be repeated.
- * @throws what the last attempt does
+ * Retries work that failed because of a conflicting transaction, after a random pause; and once if the connection was
+ * lost, as after a restart of the server. So the work must be one transaction, or statements that may be repeated.
+ * @throws what the last attempt throws
  */
 export async function retrying<T>(work: () => Promise<T>): Promise<T> {
   let conflicts = 0

@@ -7,18 +7,18 @@ import { createInterface } from 'node:readline'
 import { execa } from 'execa'
 import pg from 'pg'
 
-/** A PostgreSQL server for tests. Its databases sort by a language, as those of operators may. */
+/** A PostgreSQL server for tests. Its databases use a language's collation, as those of operators may. */
 export type TestPostgres = {
-  /** Makes an empty database, and gives its address. */
+  /** Creates an empty database, and returns its URL. */
   database(): Promise<string>
-  /** Runs statements in a database, and gives the rows of the last. */
+  /** Runs statements in a database, and returns the rows of the last one. */
   run(url: string, sql: string): Promise<Record<string, unknown>[]>
-  /** Ends every connection to a database but the one that asks for it. */
+  /** Ends all other connections to a database. */
   disconnect(url: string): Promise<void>
-  /** Ends the server: at once, or as it does when it is killed. It keeps its port and its data. */
+  /** Stops the server, immediately or by killing it. It keeps its port and data. */
   stop(signal?: 'SIGINT' | 'SIGQUIT' | 'SIGKILL'): Promise<void>
   start(): Promise<void>
-  /** Ends it, and removes all that it has. */
+  /** Stops the server, and removes its data. */
   dispose(): Promise<void>
 }
 
@@ -26,7 +26,7 @@ const [programs] = globSync('/usr/lib/postgresql/*/bin').sort((a, b) =>
   b.localeCompare(a, 'en', { numeric: true }),
 )
 
-/** Why tests that need PostgreSQL are skipped on this machine; false where they are not. */
+/** Why tests that need PostgreSQL are skipped on this machine; false if they are not. */
 export const noPostgres: string | false = programs === undefined && 'PostgreSQL is not installed'
 
 /**
@@ -40,7 +40,7 @@ export async function startPostgres(): Promise<TestPostgres> {
   if (user) await chown(folder, user.uid, user.gid)
   const data = join(folder, 'data')
   const as = { ...user, cwd: folder, env: { LC_ALL: 'C.UTF-8' } }
-  // Every system has this locale; the order of a language comes from ICU.
+  // Every system has this locale; the collation comes from ICU.
   const order = ['--locale=C.UTF-8', '--locale-provider=icu', '--icu-locale=en-US', '--encoding=UTF8']
   await execa(join(bin, 'initdb'), ['-D', data, '-U', 'postgres', '-A', 'trust', '--no-sync', ...order], as)
   const port = await freePort()

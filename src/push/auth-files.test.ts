@@ -52,7 +52,7 @@ describe('credentials', () => {
     }
   })
 
-  it('are looked for in Podman’s files before Docker’s', async () => {
+  it('are looked up in Podman’s files before Docker’s', async () => {
     const paths = ['.docker/config.json', '.config/containers/auth.json', 'run/containers/auth.json']
     for (const [index, path] of paths.entries()) {
       await put(path, { auths: { 'order.example': auth(`n${index}`) } })
@@ -70,7 +70,7 @@ describe('credentials', () => {
     )
   })
 
-  it('are found under the addresses that Docker writes', async () => {
+  it('are found under the URLs that Docker writes', async () => {
     const file = await put('addresses', {
       auths: {
         'https://index.docker.io/v1/': auth('hub'),
@@ -110,7 +110,7 @@ describe('credentials', () => {
     assert.equal(await find('empty.example', 'x', more), undefined)
   })
 
-  it('are not shown when their file is broken', async () => {
+  it('are not shown if their file is invalid', async () => {
     for (const text of [
       '{"auths":{"a.example":{"auth":"hidden',
       '{"auths":{"a.example":{"auth":["hidden"]}}}',

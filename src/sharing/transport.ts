@@ -6,13 +6,14 @@ import type { Objects } from '../store/objects.ts'
 /** Reads a binary cache in a bucket, whatever narinfos name nothing outside of it. @param base its address */
 export function objectsTransport(objects: Objects, base: URL): Transport {
   const nameOf = (url: URL): string => {
-    if (!url.href.startsWith(base.href)) throw new CacheTrouble('a narinfo names a file outside of the cache')
+    if (!url.href.startsWith(base.href))
+      throw new CacheTrouble('a narinfo refers to a file outside of the cache')
     return decodeURIComponent(url.href.slice(base.href.length))
   }
   const failure = (error: unknown): CacheTrouble => {
     if (error instanceof CacheTrouble) return error
     if (hasCode(error, 'BLOB_UNKNOWN'))
-      return new CacheTrouble('the file that its narinfo names is gone', { cause: error })
+      return new CacheTrouble('the file in its narinfo does not exist', { cause: error })
     const message = error instanceof Error ? error.message : String(error)
     return new CacheTrouble(message, { isPassing: true, cause: error })
   }

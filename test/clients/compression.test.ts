@@ -81,7 +81,7 @@ describe('layers of several members', () => {
     for (const programs of releasesToTest(releases, installed)) {
       const title = programs.suite === 'system' ? 'this system' : programs.suite
       const skip = 'missing' in programs && programs.missing
-      it(`are unpacked by ${name} of ${title}, whatever compressed them`, { skip }, async () => {
+      it(`are unpacked by ${name} of ${title}, for any compression`, { skip }, async () => {
         if ('missing' in programs) return
         const client = await open(programs, join(workspace.folder, `${name.slice(0, 6)}-${programs.suite}`))
         try {

@@ -97,14 +97,14 @@ function describeRelease(title: string, traits: Traits, programs: Programs, serv
     })
     after(() => client.dispose())
 
-    it('pulls an image by its name, and knows it by a digest of the server', async (t) => {
+    it('pulls an image by name, and identifies it by a digest of the server', async (t) => {
       t.diagnostic(client.version)
       const image = `${server().address}/shell/hello`
       await pulled(client, image)
       assert.ok((await digestsOf(server(), 'shell/hello')).includes(await client.digestOf(image)))
     })
 
-    it('runs what it has pulled', async (t) => {
+    it('runs the pulled image', async (t) => {
       if (client.run === undefined) return t.skip(`${traits.name} runs nothing`)
       const { output } = await client.run(`${server().address}/shell/hello`, '/bin/hello')
       assert.match(output, /^Hello, world!$/m)
@@ -137,19 +137,19 @@ function describeRelease(title: string, traits: Traits, programs: Programs, serv
       await pulled(client, `${small().address}/amd64/tool--1.4`)
     })
 
-    it('tells of a package that is not there', async () => {
+    it('reports a missing package', async () => {
       const { ok, output } = await client.pull(`${server().address}/shell/hallo`)
       assert.equal(ok, false)
       assert.match(output, traits.saysOfMissing)
     })
 
-    it('tells of a build that failed', async () => {
+    it('shows a failed build', async () => {
       const { ok, output } = await client.pull(`${small().address}/failing`)
       assert.equal(ok, false)
       assert.match(output, traits.saysOfFailed)
     })
 
-    it('asks again for a blob that breaks off, or for the rest of it', async () => {
+    it('requests an interrupted blob again, or the rest of it', async () => {
       const expected = traits.afterBreak(client.version)
       const since = small().log.length
       const proxy = await startProxy(small().address, { cutFrom: largeBytes })
@@ -184,7 +184,7 @@ function describeRelease(title: string, traits: Traits, programs: Programs, serv
       assert.equal(started.length, 1)
     })
 
-    it('gets what takes a minute to build from a server as it comes', { skip: forLong }, async () => {
+    it('pulls an image that takes a minute to build, with default settings', { skip: forLong }, async () => {
       const set = 'minute = run "minute" "sleep 60; mkdir -p $out/bin; echo x > $out/bin/minute";'
       const patient = await workspace().serve({
         NIXERY_PKGS_PATH: await workspace().packageSet(set),

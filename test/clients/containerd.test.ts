@@ -18,7 +18,7 @@ describeClient(
     reuses: 'layers',
     whileBuilding: 'comes back',
     more({ programs, server, folder }) {
-      it('pulls from a mirror, for which it says whose names it means', async () => {
+      it('pulls from a mirror, with the namespace in the query', async () => {
         const containerd = await openContainerd(programs, join(folder(), `mirror-${programs.suite}`))
         const proxy = await startProxy(server().address, {})
         try {

@@ -18,7 +18,7 @@ describeClient(
     more({ programs, server }) {
       const crane = (...args: readonly string[]) => run(programs, 'crane', args)
 
-      it('finds every digest, size and type as it should be', async () => {
+      it('verifies every digest, size and type', async () => {
         for (const name of ['shell/hello', 'arm64/shell/hello', 'hello'])
           assert.match(await crane('validate', '--remote', `${server().address}/${name}`), /^PASS/)
       })

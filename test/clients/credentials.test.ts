@@ -87,7 +87,7 @@ function describeMode(mode: 'basic' | 'token'): void {
         for (const programs of releasesToTest(found, kind.installed)) {
           const title = `${name}${programs.suite === 'sid' && kind.installed ? ' of sid' : ''}`
           const skip = 'missing' in programs ? programs.missing : false
-          it(`${title} pulls with credentials that are good, and with no others`, { skip }, async () => {
+          it(`${title} pulls with valid credentials only`, { skip }, async () => {
             if ('missing' in programs) return
             const home = join(workspace.folder, `${name}-${programs.suite}`)
             const client = await kind.open(programs, join(home, 'home'))

@@ -17,7 +17,7 @@ describeClient(
     more({ programs, server }) {
       const oras = (...args: readonly string[]) => run(programs, 'oras', args)
 
-      it('reads manifests and blobs, lists tags, and finds that nothing refers to an image', async () => {
+      it('reads manifests and blobs, lists tags, and finds no referrers', async () => {
         const image = `${server().address}/amd64/shell/hello`
         const manifest = await oras('manifest', 'fetch', '--plain-http', `${image}:latest`)
         const { config } = JSON.parse(manifest) as { config: { digest: string; size: number } }

@@ -3,7 +3,7 @@ import { targets } from './parsers.ts'
 
 const seed = Number(process.env['NIXERY_TEST_SEED'] ?? Date.now() % 1e9)
 
-describe('whatever is sent', () => {
+describe('arbitrary input', () => {
   for (const target of targets) {
     it(`is read or refused: ${target.name}`, async (t) => {
       t.diagnostic(`NIXERY_TEST_SEED=${seed}`)

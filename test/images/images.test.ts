@@ -47,7 +47,7 @@ for (const { name, open, builds, runs } of await clientsOf(all)) {
     after(() => client.dispose())
 
     if (builds) {
-      it('a Dockerfile copies a program, adds a user and goes on as that user', async () => {
+      it('a Dockerfile copies a program, adds a user and switches to that user', async () => {
         assert.equal(await buildAndRun(client, workspace.folder, `${server.address}/${base}`, name), built)
       })
     }

@@ -37,7 +37,7 @@ const trivial = `derivation {
 }`
 
 describe('Nix inside an image', () => {
-  it('knows the paths of the image, and finds nothing wrong with them', async () => {
+  it('knows the paths of the image, and verifies them', async () => {
     const [known, there, references, verified] = await inside(`
       nix path-info --all | wc -l
       ls -d /nix/store/*-* | wc -l
@@ -49,7 +49,7 @@ describe('Nix inside an image', () => {
     assert.equal(verified, 'fine')
   })
 
-  it('collects garbage and leaves the container’s programs, and what a profile has', async () => {
+  it('collects garbage but keeps the container’s programs and profiles', async () => {
     const lines = await inside(`
       before=$(ls -d /nix/store/*-* | wc -l)
       kept=$(nix-build --no-out-link -E '${trivial}')
@@ -70,7 +70,7 @@ describe('Nix inside an image', () => {
     assert.deepEqual([built, sum], ['built', '2'])
   })
 
-  it('builds for a store of its own as a user without a name, where user namespaces are allowed', async () => {
+  it('builds in a separate store as a user without a name, if user namespaces are allowed', async () => {
     const allowed = ['--security-opt=seccomp=unconfined', '--security-opt=unmask=ALL']
     const somebody = ['--user=1000:1000', '--env=HOME=/tmp']
     const script = `
@@ -80,8 +80,8 @@ describe('Nix inside an image', () => {
   })
 })
 
-describe('modules that are named with their interpreter', () => {
-  it('are found by Python, with what they need, in whatever way it is started', async () => {
+describe('modules that are requested with their interpreter', () => {
+  it('are found by Python, with their dependencies, however it is started', async () => {
     const script = `
       [ -e /usr/bin/python3 ] || ln -s ../../bin/python3 /usr/bin/python3
       for python in /bin/python3 /usr/bin/python3 python3 '/usr/bin/env python3'; do
@@ -95,7 +95,7 @@ describe('modules that are named with their interpreter', () => {
     assert.ok(named === byEnv && [root, usr].includes(named), named)
   })
 
-  it('are found by Perl and Node.js, with what they need', async () => {
+  it('are found by Perl and Node.js, with their dependencies', async () => {
     const script = `
       perl -MHTTP::Date -e 'print time2str(0), "\n"'
       cd /tmp; node -p 'require("semver").inc("1.2.3", "minor")'`

@@ -11,7 +11,7 @@ for (const [heading, cases] of [
   ['## What every image has', system],
   ['## What comes with a package', packages],
 ] as const) {
-  it(`${heading.slice(3)}: each row is tried, and nothing else is`, () => {
+  it(`${heading.slice(3)}: each row is tested, and nothing else`, () => {
     const promised = rowsBelow(document, heading).map(([what]) => what)
     assert.deepEqual(
       promised,

@@ -101,7 +101,7 @@ describe('programs of both run', () => {
 })
 
 describe('an image on a base', () => {
-  it('has the layers of the base first, as they are, in both forms', async () => {
+  it('has the unchanged layers of the base first, in both formats', async () => {
     const theirs = await fetch(`http://${registry.address}/v2/bases/debian/manifests/12`, {
       headers: {
         Accept: 'application/vnd.docker.distribution.manifest.v2+json',
@@ -124,7 +124,7 @@ describe('an image on a base', () => {
     assert.equal(config.Cmd, undefined)
   })
 
-  it('is for each platform that the base is for', async () => {
+  it('is built for each platform of the base', async () => {
     const { manifest } = await manifestOf('recipe/busybox', 'oci.image.index.v1')
     assert.deepEqual(
       manifest.manifests?.map(({ platform }) => platform.architecture),
@@ -139,7 +139,7 @@ describe('an image on a base', () => {
 
 describe('a base that cannot be used', () => {
   const digest = `sha256:${'0'.repeat(64)}`
-  it('is told with the recipe, the field and what to do, and other recipes go on', async () => {
+  it('is reported with the recipe, the field and what to do, and does not affect other recipes', async () => {
     const { address } = registry
     const tampered = await pushTampered(address, workspace.folder)
     const cases: Readonly<Record<string, readonly [base: string, status: number, message: RegExp]>> = {
@@ -156,7 +156,7 @@ describe('a base that cannot be used', () => {
       missing: [
         `${address}/bases/debian@${digest}`,
         422,
-        /does not have bases\/debian@sha256:0.*: it was removed or never there/,
+        /does not have bases\/debian@sha256:0.*: it was removed or never existed/,
       ],
       other: [pinned.other, 403, /it is for linux\/arm64, and not for linux\/amd64: choose another base/],
       unreachable: [`localhost:1/a@${digest}`, 502, /localhost:1 cannot be reached: ECONNREFUSED: try again/],
@@ -216,7 +216,7 @@ describe('without its registry', () => {
     }
   })
 
-  it('an image has the same digest on the server that made it and on another that makes it again', async () => {
+  it('an image has the same digest on two servers that build it', async () => {
     const { digest } = await manifestOf('recipe/debian')
     await recipe('debian2', [`base = "${pinned.debian}"`, 'packages = ["bash"]', 'platforms = ["amd64"]'])
     const fresh = await workspace.serve({ ...settings(), NIXERY_RECIPES: recipes })

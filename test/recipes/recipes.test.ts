@@ -96,7 +96,7 @@ const digestOf = async (name: string) => {
 }
 
 describe('the name of a recipe', () => {
-  it('needs no recipe/ where the operator says so, and is one with further packages', async () => {
+  it('needs no recipe/ if the operator allows it, and may have further packages', async () => {
     const digest = await digestOf('recipe/app')
     assert.equal(await digestOf('app'), digest)
     assert.equal(await digestOf('amd64/recipe/app'), digest)
@@ -104,7 +104,7 @@ describe('the name of a recipe', () => {
     assert.equal(await digestOf('app/hello'), await digestOf('recipe/app/hello'))
   })
 
-  it('is an error that names the recipe, the field and the place, and the others go on', async () => {
+  it('is an error with the recipe, the field and the position, and does not affect others', async () => {
     assert.deepEqual(await failureOf(server, 'recipe/broken'), {
       status: 422,
       code: 'MANIFEST_UNKNOWN',
@@ -117,7 +117,7 @@ describe('the name of a recipe', () => {
     assert.ok(await digestOf('arm64/recipe/arm'))
   })
 
-  it('clashes with that of a package, which the log tells when the recipe is loaded', async () => {
+  it('conflicts with that of a package, which the log reports when the recipe is loaded', async () => {
     const told = () => server.log.map(({ msg }) => msg)
     assert.ok(
       told().some((line) => line.startsWith('broken.toml:2:1: recipe broken: workdri: unknown field')),
@@ -142,7 +142,7 @@ describe('the name of a recipe', () => {
     assert.ok(await digestOf('recipe/hello'))
   })
 
-  it('gives another image when the recipe changes', async () => {
+  it('results in another image when the recipe changes', async () => {
     const first = await digestOf('recipe/labelled')
     await writeFile(
       join(recipes, 'labelled.json'),
@@ -161,7 +161,7 @@ it('the annotations of a recipe are those of its manifest', async () => {
   )
 })
 
-it('the command line builds, warms and pushes a recipe, with the digest that the server gives', async () => {
+it("the command line builds, warms and pushes a recipe, with the server's digest", async () => {
   const data = join(workspace.folder, 'cli')
   const set = await demoPackages()
   const run = (...args: readonly string[]) => runNixery(data, set, args, { env: { NIXERY_RECIPES: recipes } })

@@ -45,7 +45,7 @@ async function configOf(name: string) {
 }
 
 describe('a recipe of the package set', () => {
-  it('is evaluated by Nix, in a restricted evaluation, too; what its strings refer to is in the image', async () => {
+  it('is evaluated by Nix, also restricted, and paths in its strings are in the image', async () => {
     const { config, history } = await configOf('recipe/web')
     const [command] = config['Cmd'] as string[]
     assert.match(command ?? '', /^\/nix\/store\/[^/]+-inner\/bin\/inner$/)
@@ -56,7 +56,7 @@ describe('a recipe of the package set', () => {
     assert.match(comments, /\bplain\b/)
   })
 
-  it('that fails names itself, and others go on', async () => {
+  it('that fails is named, and others continue', async () => {
     const failure = await failureOf(server, 'recipe/fails')
     assert.equal(failure.status, 422)
     assert.match(failure.message, /^recipe fails: does not evaluate:[^]*not today/)

@@ -44,7 +44,7 @@ async function assertNotServed(server: ServerProcess, digest: string): Promise<v
   if (!isRight) assert.equal(part.status, 404)
 }
 
-describe('blobs that are damaged on the disk, with their sizes kept', () => {
+describe('blobs that are damaged on disk without a change of size', () => {
   const openWorld = async (name: string) => {
     const data = join(workspace.folder, name)
     const layers = join(data, 'store', 'layers')
@@ -60,7 +60,7 @@ describe('blobs that are damaged on the disk, with their sizes kept', () => {
     return { layers, serve, server, image, damageAll, scrub }
   }
 
-  it('are not served by the server that has stored them, and are made again by the next pull', async () => {
+  it('are not served by the server that stored them, and are recreated by the next pull', async () => {
     const { server, image, layers, damageAll } = await openWorld('running')
     await damageAll()
     for (const digest of image.parts) await assertNotServed(server, digest)
@@ -70,7 +70,7 @@ describe('blobs that are damaged on the disk, with their sizes kept', () => {
     }
   })
 
-  it('are not served by one that is started later, and are made again by the next pull', async () => {
+  it('are not served by a later server, and are recreated by the next pull', async () => {
     const { server, serve, image, damageAll } = await openWorld('restarted')
     await server.stop()
     await damageAll()
@@ -81,7 +81,7 @@ describe('blobs that are damaged on the disk, with their sizes kept', () => {
     assert.deepEqual(await pullImage(later.address, 'big'), image)
   })
 
-  it('are found by scrub, removed, and made again by the next pull', async () => {
+  it('are found by scrub, removed, and recreated by the next pull', async () => {
     const { server, image, layers, damageAll, scrub } = await openWorld('scrubbed')
     const count = (await readdir(layers)).length
     await damageAll()

@@ -40,7 +40,7 @@ const makeRoom = (disk: string) => rm(join(disk, 'ballast'))
 const page = 4096 // of which files in memory are made
 
 describe('a disk of blobs that is full', () => {
-  it('at whatever step of packing and publishing fails the pull with 507 and leaves nothing half', async () => {
+  it('at any step of packing and publishing fails the pull with 507 and leaves nothing incomplete', async () => {
     const disk = await workspace.mountSmallDisk(4)
     const store = join(disk, 'store')
     const steps = 14
@@ -102,7 +102,7 @@ describe('a disk of the catalog that is full', () => {
     for (const path of mounted) await execa('umount', ['--lazy', path])
   })
 
-  it('takes nothing from what is known, and is used again when there is room', async () => {
+  it('does not affect known images, and is used again when there is space', async () => {
     const disk = await mountDisk(16)
     const store = join(workspace.folder, 'store elsewhere')
     const set = await workspace.packageSet(`
@@ -136,7 +136,7 @@ describe('a disk of the catalog that is full', () => {
 })
 
 describe('a disk of blobs that becomes read-only', () => {
-  it('gives what is known, refuses the rest with 503, and is written again when it can be', async () => {
+  it('serves known images, refuses the rest with 503, and recovers when it is writable again', async () => {
     const disk = await workspace.mountSmallDisk(16)
     const set = await workspace.packageSet(`
       hello = script "hello" "echo hi";

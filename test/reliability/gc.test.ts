@@ -12,7 +12,7 @@ before(async () => {
 })
 after(() => workspace.dispose())
 
-it('gc leaves an image that was not pulled for long, and is pulled at that moment from a server', async () => {
+it('gc keeps an old image that is being pulled from a server', async () => {
   const world = await openWorld(workspace, join(workspace.folder, 'data'), '')
   const env = world.environment({ maxLayers: '94', compression: 'none', demo: false })
   const first = await workspace.serve(env)

@@ -104,7 +104,7 @@ describe('the evaluator', () => {
   }
   const isEvaluator = ({ command }: Seen) => / repl /.test(command)
 
-  it('that is killed at work or at rest fails no pull', async () => {
+  it('that is killed while busy or idle fails no pull', async () => {
     const data = join(workspace.folder, 'evaluated')
     const set = await workspace.packageSet(`
       hello = script "hello" "echo hi";

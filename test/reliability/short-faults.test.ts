@@ -12,7 +12,7 @@ it('a catalog survives kills while its schema is changed', async (t) => {
   assert.equal(figures.migrationsKilled, 3)
 })
 
-it('a slow garbage collection keeps what is pulled meanwhile', async (t) => {
+it('a slow garbage collection keeps images that are pulled in the meantime', async (t) => {
   t.diagnostic(`seed ${seed}`)
   const figures = await runSlowGc({ seed, rounds: 3, say: (line) => t.diagnostic(line) })
   assert.equal(figures.slowCollections, 3)

@@ -5,14 +5,17 @@ import { parse } from 'smol-toml'
 import type { Config } from '../../config.ts'
 import type { Finding } from './finding.ts'
 
-/** The files of clients, read; undefined if they do not exist. */
+/** The contents of the clients' files; undefined if they do not exist. */
 export type ClientFiles = {
   readonly docker: string | undefined
-  /** Those that podman, buildah and skopeo read, with their names. */
+  /** The files that podman, buildah and skopeo read, with their names. */
   readonly containers: readonly (readonly [file: string, text: string])[]
 }
 
-/** Whether docker and podman on this machine pull from this server as it is configured: without TLS, they need a setting. */
+/**
+ * Checks whether docker and podman on this machine can pull from this server as configured: without TLS, they need a
+ * setting.
+ */
 export function checkClients(
   config: Pick<Config, 'PORT' | 'NIXERY_TLS_CERT' | 'NIXERY_ROLE'>,
   files: ClientFiles = readClientFiles(),
@@ -126,6 +129,6 @@ function textOf(file: string): string | undefined {
   try {
     return readFileSync(file, 'utf8')
   } catch {
-    return undefined // not there, or not for this user
+    return undefined // missing, or not readable by this user
   }
 }

@@ -6,7 +6,7 @@ import { systemErrorCode } from '../../errors.ts'
 import { bytesText } from '../../text/amounts.ts'
 import type { Finding } from './finding.ts'
 
-/** Free space in bytes below which a build of ordinary size fails, and below which it is time to clean up. */
+/** Free space in bytes below which an ordinary build fails, and below which a cleanup is advisable. */
 const needed = 1e9
 const comfortable = 5e9
 /** The same for files (inodes). */
@@ -14,7 +14,7 @@ const neededFiles = 10_000
 
 type Place = { readonly what: string; readonly folder: string; readonly fix: string }
 
-/** How much space is free where the server and Nix write. */
+/** Checks the free space where the server and Nix write. */
 export async function checkDisk(config: Config): Promise<Finding[]> {
   const places: Place[] = [
     {
@@ -46,7 +46,7 @@ async function spaceOf({ what, folder, fix }: Place): Promise<Finding | undefine
   if (!space || space.blocks === 0) return undefined // no disk, such as /proc
   const free = space.bavail * space.bsize
   const message = `${what}, ${folder}: ${bytesText(free)} free`
-  // File systems without a fixed number of inodes, such as btrfs, say 0.
+  // File systems without a fixed number of inodes, such as btrfs, report 0.
   const fewFiles = space.files > 0 && space.ffree < neededFiles
   if (fewFiles)
     return { about: 'disk', state: 'problem', message: `${message}, and only ${space.ffree} files`, fix }

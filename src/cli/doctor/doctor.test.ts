@@ -41,14 +41,14 @@ describe('findingsOf', () => {
     ['error: opening lock file "/nix/var/nix/db/big-lock": Permission denied', /NIX_REMOTE=daemon/],
   ]
   for (const [line, fix] of table) {
-    it(`knows how to fix “${line.slice(7, 50)}…”`, () => {
+    it(`suggests a fix for “${line.slice(7, 50)}…”`, () => {
       const [finding] = findingsOf({ built: false, timedOut: false, lines: [line] })
       assert.equal(finding?.state, 'problem')
       assert.match(finding.fix ?? '', fix)
     })
   }
 
-  it('warns of builds without a sandbox', () => {
+  it('warns about builds without a sandbox', () => {
     assert.deepEqual(
       findingsOf({ built: true, sandboxed: false }).map(({ state }) => state),
       ['ok', 'warning'],
@@ -61,7 +61,7 @@ describe('checkClients', () => {
   const states = (...containers: [string, string][]) =>
     checkClients(config, { docker: undefined, containers }).map(({ state }) => state)
 
-  it('says what podman needs without TLS', () => {
+  it('reports what podman needs without TLS', () => {
     const [, podman] = checkClients(config, { docker: undefined, containers: [] })
     assert.equal(podman?.state, 'warning')
     assert.match(podman.fix ?? '', /location = "127\.0\.0\.1:8080"/)
@@ -73,7 +73,7 @@ describe('checkClients', () => {
     assert.equal(checkClients({ ...config, NIXERY_TLS_CERT: '/cert' }).length, 1)
   })
 
-  it('names files that clients cannot read', () => {
+  it('reports files that clients cannot read', () => {
     assert.deepEqual(states(['registries.conf', '[[registry]']), ['ok', 'warning', 'warning'])
     assert.equal(checkClients(config, { docker: '{', containers: [] })[0]?.state, 'warning')
   })
@@ -83,7 +83,7 @@ describe('a process with a role', () => {
   const ofRole = (role: string) =>
     readConfig({ HOME: '/root', NIXERY_ROLE: role, NIXERY_DATABASE_URL: 'postgresql:///nixery' })
 
-  it('is only asked for what it needs', async () => {
+  it('is only checked for what it needs', async () => {
     const front = ofRole('front')
     const { signal } = new AbortController()
     assert.deepEqual([await checkNix(front, signal), await checkPackages(front)], [[], []])

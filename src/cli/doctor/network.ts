@@ -17,9 +17,9 @@ const ports: Readonly<Record<string, number>> = {
 
 export type Host = { readonly host: string; readonly port: number; readonly isHttp: boolean }
 
-/** The host that an address names; undefined if it names none, such as a folder. */
+/** The host in a URL; undefined if there is none, as for a folder. */
 export function hostOf(address: string): Host | undefined {
-  // As git writes addresses for ssh: user@host:path.
+  // git's ssh syntax: user@host:path.
   const ssh = /^[\w.-]+@([\w.-]+):(?!\/\/)/.exec(address)?.[1]
   if (ssh !== undefined) return { host: ssh, port: 22, isHttp: false }
   const forge = /^(github|gitlab|sourcehut):/.exec(address)?.[1]
@@ -35,7 +35,7 @@ export function hostOf(address: string): Host | undefined {
   return { host: url.hostname.replace(/^\[|\]$/g, ''), port, isHttp: url.protocol.startsWith('http') }
 }
 
-/** The addresses that this configuration uses, each with its setting. */
+/** The URLs in this configuration, each with its setting. */
 function addressesOf(config: Config): (readonly [setting: string, address: string])[] {
   const { NIXERY_CHANNEL, NIXERY_CHANNEL_URL, NIXERY_CHANNEL_COMMITS, NIXERY_CHANNEL_REPO } = config
   const sets = config.sets?.map(({ source }) => ['NIXERY_SETS', source.place] as const) ?? []
@@ -54,8 +54,8 @@ function addressesOf(config: Config): (readonly [setting: string, address: strin
 }
 
 /**
- * Whether the hosts in the settings can be reached.
- * @param proxied whether requests by HTTP go through a proxy, whose hosts this machine need not reach
+ * Checks whether the hosts in the settings are reachable.
+ * @param proxied whether HTTP requests use a proxy, so that this machine need not reach their hosts
  */
 export async function checkNetwork(config: Config, proxied: boolean): Promise<Finding[]> {
   const hosts = new Map<string, Host & { readonly setting: string }>()
@@ -83,7 +83,7 @@ export async function checkNetwork(config: Config, proxied: boolean): Promise<Fi
   )
 }
 
-/** Connects once. Returns the code of the failed system call, or undefined if the host answered. */
+/** Connects once. Returns the code of the failed system call, or undefined on success. */
 export function failureOf(host: string, port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const socket = connect({ host, port })

@@ -7,7 +7,7 @@ import { plainEnvironment } from './surroundings.ts'
 const installing =
   'apt-get install --no-install-recommends nix-bin, or, for another system, see https://nixos.org/download'
 
-/** Known reasons for which builds fail everywhere, and what fixes each. */
+/** Known reasons why all builds fail, and their fixes. */
 const reasons: readonly (readonly [reason: RegExp, fix: string])[] = [
   [/cannot connect to (socket|daemon)/i, 'systemctl enable --now nix-daemon.socket'],
   [
@@ -44,7 +44,7 @@ export async function checkNix(config: Config, signal: AbortSignal): Promise<Fin
       () => environment(),
       (line) => notes.push(line),
     )()
-    // A file of this program: a sandbox does not have it.
+    // A file of this program, which is not visible in a sandbox.
     const trial = await tryBuild(environment(lines), import.meta.filename, signal)
     return [
       ...notes.map((message): Finding => ({ about: 'nix', state: 'ok', message })),
@@ -66,7 +66,7 @@ function evaluationFinding(failure: readonly string[] | undefined): Finding {
   return { about: 'nix', state: 'problem', message: `Nix cannot evaluate: ${failure.join('\n')}` }
 }
 
-/** What a trial build shows. */
+/** The result of a trial build. */
 export function findingsOf(trial: Trial): Finding[] {
   if (!trial.built) {
     const text = trial.lines.join('\n')

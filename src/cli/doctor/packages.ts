@@ -2,7 +2,7 @@ import type { Config } from '../../config.ts'
 import { pathSource } from '../../packages/path.ts'
 import { problem, type Finding } from './finding.ts'
 
-/** Whether the package sets that are folders can be read. Others are on the network. */
+/** Checks whether package sets in folders can be read. Others are on the network. */
 export async function checkPackages(config: Config): Promise<Finding[]> {
   if (config.NIXERY_ROLE === 'front') return [] // needs no packages
   const { NIXERY_CHANNEL, NIXERY_PKGS_REPO, NIXERY_FLAKE, NIXERY_PKGS_PATH } = config
@@ -14,7 +14,7 @@ export async function checkPackages(config: Config): Promise<Finding[]> {
       {
         about: 'packages',
         state: 'warning',
-        message: 'no package set is configured: the server makes the demo packages',
+        message: 'no package set is configured: the server uses the demo packages',
         fix: 'set NIXERY_CHANNEL=nixos-unstable, NIXERY_PKGS_REPO, NIXERY_PKGS_PATH or NIXERY_FLAKE',
       },
     ]

@@ -2,10 +2,10 @@ import type { Config } from '../../config.ts'
 import type { Finding } from './finding.ts'
 import { failureOf } from './network.ts'
 
-/** Milliseconds to wait for an answer of a server that runs. */
+/** Milliseconds to wait for a response of a running server. */
 const patience = 10_000
 
-/** Whether a server runs here and is ready, and otherwise whether its port is free. */
+/** Checks whether a server runs here and is ready, and otherwise whether its port is free. */
 export async function checkServer({ PORT, NIXERY_HOST, NIXERY_TLS_CERT }: Config): Promise<Finding[]> {
   if (PORT === 0) return []
   const host = ['0.0.0.0', '::'].includes(NIXERY_HOST) ? '127.0.0.1' : NIXERY_HOST

@@ -11,7 +11,10 @@ import { problem, type Finding } from './finding.ts'
 /** Milliseconds to wait for a catalog that another process has locked. */
 const lockPatience = 5_000
 
-/** Whether blobs and the catalog can be read and written. Creates no folders: their owner would be the wrong one. */
+/**
+ * Checks whether blobs and the catalog can be read and written. Creates no folders, because they would have the wrong
+ * owner.
+ */
 export async function checkStorage(config: Config): Promise<Finding[]> {
   const owner = await ownerOf(config.NIXERY_DATA)
   return [...owner, ...(await blobs(config)), ...(await catalog(config))]
@@ -55,7 +58,7 @@ async function catalog(config: Config): Promise<Finding[]> {
   }
 }
 
-/** Files that another user creates in these folders cannot be changed by the server. */
+/** The server cannot change files that another user creates in these folders. */
 async function ownerOf(folder: string): Promise<Finding[]> {
   const uid = await stat(folder).then(
     (stats) => stats.uid,
@@ -67,13 +70,13 @@ async function ownerOf(folder: string): Promise<Finding[]> {
     {
       about: 'storage',
       state: 'warning',
-      message: `${folder} belongs to the user with id ${uid}, and this command runs as ${own}: it cannot tell what the server may do`,
+      message: `${folder} belongs to the user with id ${uid}, and this command runs as ${own}: it cannot check the permissions of the server`,
       fix: `sudo -u '#${uid}' nixery --env-file /etc/nixery.env doctor`,
     },
   ]
 }
 
-/** The path itself or, if it does not exist, the nearest folder above it that does. */
+/** The path itself or, if it does not exist, its nearest existing parent folder. */
 async function nearest(path: string): Promise<string> {
   try {
     await stat(path)

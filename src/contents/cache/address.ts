@@ -1,14 +1,14 @@
-/** A binary cache as the operator names it. */
+/** A binary cache as configured by the operator. */
 export type CacheAddress = {
   /** Ends in `/`; without a query, a user and a password. */
   readonly url: URL
   /** For messages, metrics and the log. */
   readonly name: string
-  /** Lower goes first; that of the cache itself, if not given. */
+  /** Lower values come first; if undefined, the cache's own priority is used. */
   readonly priority: number | undefined
   /** Whether paths need no signature. */
   readonly trusted: boolean
-  /** `Basic …`, of a user and a password in the address. */
+  /** `Basic …`, from a user and a password in the URL. */
   readonly authorization: string | undefined
 }
 
@@ -17,9 +17,9 @@ export const basic = (user: string, password: string): string =>
   `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
 
 /**
- * Reads an address in Nix's form: `https://cache.example.org?priority=30&trusted=1`, also http and file; S3 and GCS
- * have HTTP addresses, too.
- * @returns undefined for what this program cannot read from, such as `daemon` and `s3://…`
+ * Parses a cache URL in Nix's format: `https://cache.example.org?priority=30&trusted=1`, also http and file; S3 and GCS
+ * also have HTTP URLs.
+ * @returns undefined for unsupported URLs, such as `daemon` and `s3://…`
  */
 export function parseCacheAddress(text: string): CacheAddress | undefined {
   const url = URL.parse(text)

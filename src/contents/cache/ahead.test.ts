@@ -31,8 +31,8 @@ const aheadIn = (room: CacheRoom, came: string[] = []) =>
   createAhead(room, { onBytes() {}, onDownloaded: ({ path }) => void came.push(path) }, {})
 const files = () => readdirSync(spoolDirectory)
 
-describe('downloads that begin before they are needed', () => {
-  it('are given once, and what nobody takes is removed', async () => {
+describe('downloads in advance', () => {
+  it('are returned once, and unused ones are removed', async () => {
     const room = roomWith(1e6)
     const came: string[] = []
     const ahead = aheadIn(room, came)
@@ -49,7 +49,7 @@ describe('downloads that begin before they are needed', () => {
     assert.ok(came.filter((path) => path === b).length <= 1)
   })
 
-  it('take no more room than there is, and no path that another image is downloading', async () => {
+  it('respect the space limit, and skip paths that another image is downloading', async () => {
     const [[a, inA], [b, inB]] = [inCache(pathOf('a'), file('a')), inCache(pathOf('b'), file('b'))]
     const room = roomWith(inA.narinfo.narSize)
     const [one, other] = [aheadIn(room), aheadIn(room)]
@@ -63,13 +63,13 @@ describe('downloads that begin before they are needed', () => {
     other.begin(inB)
     assert.equal(other.take(b, {}), undefined)
     await (await held).release()
-    // Both have been given back.
+    // Both have been released.
     other.begin(inB)
     await (await (other.take(b, {}) ?? assert.fail())).release()
     assert.deepEqual([files(), [...room.ahead]], [[], []])
   })
 
-  it('tell their failure to who takes them, and end with its signal or when nobody does', async () => {
+  it('report failures to their taker, and end with its signal or when nobody takes them', async () => {
     const hanging = inCache(pathOf('h'), file('h'), (_, { signal }) => {
       signal?.throwIfAborted()
       const { promise, reject } = Promise.withResolvers<Buffer>()
@@ -83,7 +83,7 @@ describe('downloads that begin before they are needed', () => {
     const ahead = aheadIn(room)
     ahead.begin(broken[1])
     ahead.begin(hanging[1])
-    await assert.rejects(ahead.take(broken[0], {}) ?? assert.fail(), /here does not give .*: it is gone/)
+    await assert.rejects(ahead.take(broken[0], {}) ?? assert.fail(), /here did not deliver .*: it is gone/)
     const ending = new AbortController()
     const taken = ahead.take(hanging[0], { signal: ending.signal }) ?? assert.fail()
     ending.abort()

@@ -12,15 +12,15 @@ import {
 } from './fetch.ts'
 
 /**
- * Downloads of one image that begin as soon as a path's narinfo is verified, while narinfos of other paths are still
- * awaited: a closure is asked for in as many round trips as its references are deep.
+ * Downloads for one image that begin as soon as a path's narinfo is verified, while narinfos of other paths are still
+ * being requested, because a closure takes as many round trips as its references are deep.
  */
 export type Ahead = {
   /** Downloads a path if there is room and nobody else has begun: a few at a time, the largest first. */
   begin(found: InCache): void
   /**
-   * A download that has begun, once: from then on it is the caller's, and ends with the caller's signal.
-   * @returns undefined for any other path; rejects as `download` does
+   * Takes over a started download, once: from then on it belongs to the caller, and ends with the caller's signal.
+   * @returns undefined for any other path; rejects like `download`
    */
   take(path: StorePath, demand: PartialDemand): Promise<SpooledNar> | undefined
   /** Nothing begins any more. */
@@ -60,7 +60,8 @@ export function createAhead(
   const download = (found: InCache): boolean => {
     const { storePath, narHash } = found.narinfo
     if (begun.has(storePath) || room.ahead.has(narHash)) return false
-    // Of a budget of their own: were they to wait for room, or others for theirs, all could wait for each other.
+    // From a separate budget: if these downloads waited for space of others, or others for theirs, there could be a
+    // deadlock.
     const giveBack = room.budgetAhead.takeNow(spooledSize(found, room))
     if (!giveBack) return false
     room.ahead.add(narHash)
@@ -85,7 +86,7 @@ export function createAhead(
       })
     held.then(
       () => onCome?.(found),
-      () => {}, // told to who takes it
+      () => {}, // reported to whoever takes it over
     )
     begun.set(storePath, { held, ending })
     return true

@@ -1,14 +1,14 @@
 import { unwanted } from '../../queue/demand.ts'
 
-/** A number of bytes that are shared. */
+/** A shared number of bytes. */
 export type Budget = {
   /**
-   * Takes bytes, in order of the calls, and returns a function that gives them back. More than all there are
-   * wait until all are free.
-   * @throws CANCELLED when the signal fires before there are enough
+   * Takes bytes, in the order of the calls, and returns a function that releases them. A request for more than the
+   * total waits until all are free.
+   * @throws CANCELLED when the signal fires before enough are free
    */
   take(bytes: number, signal?: AbortSignal): Promise<() => void>
-  /** Takes bytes if they are free and no one is waiting for some; otherwise undefined. */
+  /** Takes bytes if they are free and nobody is waiting; otherwise returns undefined. */
   takeNow(bytes: number): (() => void) | undefined
 }
 

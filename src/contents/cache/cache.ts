@@ -9,7 +9,7 @@ import type { LoginOf } from './netrc.ts'
 import { fileTransport, httpTransport, type Transport } from './transport.ts'
 import { CacheTrouble } from './trouble.ts'
 
-/** One binary cache. All of it throws CacheTrouble, and CANCELLED or the signal's reason. */
+/** A binary cache. All methods throw CacheTrouble, and CANCELLED or the signal's reason. */
 export type Cache = Pick<CacheAddress, 'name' | 'trusted'> & {
   /** The cache's own description. */
   about(demand: PartialDemand): Promise<{ readonly priority: number }>
@@ -19,7 +19,7 @@ export type Cache = Pick<CacheAddress, 'name' | 'trusted'> & {
    */
   narinfo(path: StorePath, demand: PartialDemand, refresh?: boolean): Promise<NarinfoAnswer>
   /**
-   * Runs a task that reads the file of a narinfo; it takes one of the connections. The pieces are the task's own: it may
+   * Runs a task that reads the file of a narinfo; it uses one of the connections. The task owns the chunks, and may
    * free their memory.
    */
   reading<T>(
@@ -29,7 +29,7 @@ export type Cache = Pick<CacheAddress, 'name' | 'trusted'> & {
   ): Promise<T>
 }
 
-/** What a cache says of a path. */
+/** A cache's response about a path. */
 export type NarinfoAnswer = {
   /** Undefined if it does not have the path. */
   readonly narinfo: Narinfo | undefined
@@ -38,9 +38,9 @@ export type NarinfoAnswer = {
 }
 
 export type CacheOptions = {
-  /** How many connections to it may be open at once. */
+  /** The maximum number of open connections. */
   readonly connections: number
-  /** Its earlier answers. A folder of this machine is read each time. */
+  /** Its stored responses. A local folder is read each time. */
   readonly kept?: FileCache
   /** How long a stored narinfo is valid, and a missing one. */
   readonly lifetimes: Lifetimes
@@ -48,22 +48,22 @@ export type CacheOptions = {
 
 export type NetworkOptions = {
   readonly client: Pick<HttpClient, 'open'>
-  /** Milliseconds without a byte after which a request is broken off. */
+  /** Milliseconds without data after which a request is aborted. */
   readonly stall: number
   /** Logins from netrc, by host. */
   readonly login: LoginOf
-  /** Bearer tokens, by host with or without its port; they go before logins. */
+  /** Bearer tokens, by host with or without the port; they take precedence over logins. */
   readonly token?: (host: string) => string | undefined
-  /** Milliseconds before what failed is tried again, for tests. */
+  /** Milliseconds before a retry, for tests. */
   readonly firstDelay?: number
 }
 
 const largestInfo = 64 * 1024
-/** That of a cache that says nothing (libstore/store-api.hh). */
+/** The priority of a cache that does not specify one (libstore/store-api.hh). */
 const defaultPriority = 50
 const baseNameAt = '/nix/store/'.length
 const hashLength = 32
-/** For how long a cache's `nix-cache-info` counts. */
+/** How long a cache's `nix-cache-info` is valid. */
 const aboutLifetimes = { found: 7 * 24 * 3600_000, missing: 0 }
 
 /** Opens a cache at an http, https or file address. */
@@ -94,7 +94,7 @@ export function cacheOver(
 
   const read = async (file: string, limit: number, demand: PartialDemand) => {
     const bytes = await places.run(() => transport.small(new URL(file, base), limit, demand.signal), demand)
-    // It is ASCII; for other bytes, latin1 does not make the text longer.
+    // It is ASCII; with other bytes, latin1 does not make the text longer.
     return bytes?.toString('latin1')
   }
   const addressOf = (file: string): string => `${name}/${file}`
@@ -112,7 +112,7 @@ export function cacheOver(
       const storeDir = value('StoreDir')
       if (storeDir !== '/nix/store') {
         const told =
-          storeDir === undefined ? 'it does not tell its StoreDir' : 'it is of another store than /nix/store'
+          storeDir === undefined ? 'its nix-cache-info has no StoreDir' : 'its store is not /nix/store'
         throw new CacheTrouble(told)
       }
       if (!before) kept?.write(file, text)
@@ -142,7 +142,7 @@ export function cacheOver(
     async reading(narinfo, demand, task) {
       const url = URL.parse(narinfo.url, base.href)
       if (!url || !isAllowed(url, base))
-        throw new CacheTrouble('a narinfo names an address that is not allowed')
+        throw new CacheTrouble('a narinfo contains a URL that is not allowed')
       return places.run(() => task(transport.bytes(url, demand.signal)), demand)
     },
   }
@@ -151,12 +151,13 @@ export function cacheOver(
 /** Parses the narinfo of a path; returns the problem if it is invalid. */
 function narinfoIn(text: string, path: StorePath): Narinfo | { readonly invalid: string } {
   const narinfo = parseNarinfo(text)
-  if ('invalid' in narinfo) return { invalid: `it gives no narinfo of ${path}: ${narinfo.invalid}` }
+  if ('invalid' in narinfo)
+    return { invalid: `it returned an invalid narinfo of ${path}: ${narinfo.invalid}` }
   return narinfo.storePath === path
     ? narinfo
-    : { invalid: `it gives the narinfo of another path for ${path}` }
+    : { invalid: `it returned the narinfo of another path for ${path}` }
 }
 
-/** Files of a cache in a folder lie in that folder; those of others at http or https, and not less safe. */
+/** Files of a cache in a folder must be in that folder; those of others at http or https URLs, and not less secure. */
 const isAllowed = (url: URL, { protocol }: URL): boolean =>
   protocol === 'http:' ? url.protocol === 'http:' || url.protocol === 'https:' : url.protocol === protocol

@@ -25,7 +25,7 @@ before(async () => {
 })
 after(() => rmSync(spoolDirectory, { recursive: true }))
 
-/** Reads to the end, as packing does. */
+/** Reads to the end, like packing. */
 async function readListing(source: PathSource): Promise<string | undefined> {
   const { entries, listing } = readPath(source)
   for (const _block of tarBlocks(entries)) void _block
@@ -59,7 +59,7 @@ describeListings('contents from a binary cache', (trees) => {
 })
 
 describe('contents from a binary cache', () => {
-  it('are read once for what lies where, and not at all where that is kept', async () => {
+  it('are read once for their listing, and not at all if it is stored', async () => {
     const [path, found] = inCache(pathOf('a'), dir({ bin: dir({ run: file('#!/bin/sh', 0o755) }) }))
     const read: string[] = []
     const kept = new Map<StorePath, string>()
@@ -96,14 +96,14 @@ describe('contents from a binary cache', () => {
     assert.equal(asked, 0)
   })
 
-  it('say nothing of a path whose bytes are not those that were signed', async () => {
+  it('provide no listing of a path whose bytes do not match the signature', async () => {
     const lie = (nar: Buffer) => Buffer.from(nar.toString('latin1').replace('good', 'evil'), 'latin1')
     const contents = contentsOf([inCache(pathOf('b'), dir({ x: file('good') }), lie)])
     await assert.rejects(contents.look(`${pathOf('b')}/x`), /hash/)
     assert.deepEqual(readdirSync(spoolDirectory), [])
   })
 
-  it('are never larger than their NAR can be, whatever size a narinfo tells of the file, unsigned', async () => {
+  it('are limited by the size of the NAR, whatever unsigned file size a narinfo contains', async () => {
     const [path, found] = inCache(pathOf('e'), file('x'), () => Buffer.alloc(2_000_000))
     const lying = { ...found, compression: 'xz', narinfo: { ...found.narinfo, fileSize: 1e15 } } as const
     await assert.rejects(contentsOf([[path, lying]]).open([path], {}), /file is larger/)
@@ -115,7 +115,10 @@ describe('contents from a binary cache', () => {
       throw new CacheTrouble('it is gone')
     })
     const contents = contentsOf([inCache(pathOf('c'), file('x')), broken])
-    await assert.rejects(contents.open([pathOf('c'), pathOf('d')], {}), /here does not give .*-d: it is gone/)
+    await assert.rejects(
+      contents.open([pathOf('c'), pathOf('d')], {}),
+      /here did not deliver .*-d: it is gone/,
+    )
     assert.deepEqual(readdirSync(spoolDirectory), [])
     const { sources, close } = await contents.open([pathOf('c')], {})
     assert.equal(sources.length, 1)
@@ -125,7 +128,7 @@ describe('contents from a binary cache', () => {
 })
 
 describe('a listing', () => {
-  it('has the texts that packages leave for others', () => {
+  it('contains the files that packages have for other packages', () => {
     const tree = dir({
       'nix-support': dir({
         'propagated-build-inputs': file(' /nix/store/x \xff', 0o644),
@@ -144,7 +147,7 @@ describe('a listing', () => {
     assert.equal(listing?.text('/propagated-build-inputs'), undefined)
   })
 
-  it('is none of a path with too many names, which is read nevertheless', () => {
+  it('is missing for a path with too many names, which is read nevertheless', () => {
     const many = dir(Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`n${index}`, dir()])))
     const textOf = (largest: number) => {
       const { entries, text } = recordListing(entriesOf(narOf(many), pathOf('a')), largest)
@@ -155,7 +158,7 @@ describe('a listing', () => {
     assert.notEqual(textOf(5000), undefined)
   })
 
-  it('that cannot be read is none', () => {
+  it('that cannot be read is ignored', () => {
     for (const text of ['', 'nonsense', Buffer.from('{}').toString('base64')])
       assert.equal(parseListing(text), undefined)
   })

@@ -10,15 +10,15 @@ import { readHead } from './nar-reader.ts'
 
 export type CachedOptions = PartialDemand &
   DownloadListener & {
-    /** The listings of these paths that are known. */
+    /** Returns the known listings of these paths. */
     readonly listings: (facts: readonly PathFacts[]) => Promise<ReadonlyMap<StorePath, string>>
-    /** Reads a path to its end, for its listing. */
+    /** Reads a path completely, for its listing. */
     readonly readListing: (source: PathSource) => Promise<string | undefined>
-    /** Downloads that have begun already. */
+    /** Downloads that have already started. */
     readonly ahead?: Pick<Ahead, 'take'> | undefined
   }
 
-/** What narinfos tell of paths that can be trusted, in the shape of a store's facts. */
+/** Facts from trusted narinfos, in the form of a store's facts. */
 export const factsOf = ({ narinfo: { storePath, narHash, narSize, references } }: InCache): PathFacts => ({
   storePath,
   narHash,
@@ -46,7 +46,7 @@ export function cacheContents(
   }
 
   const open = async (wanted: readonly StorePath[], demand: PartialDemand): Promise<OpenPaths> => {
-    // The first that fails ends the others, and they are waited for: they hold files.
+    // The first failure cancels the others; wait for them, because they have open files.
     const ending = new AbortController()
     const signal = demand.signal ? AbortSignal.any([demand.signal, ending.signal]) : ending.signal
     const begun = wanted.map((path) => options.ahead?.take(path, { signal }))
@@ -108,7 +108,7 @@ export function cacheContents(
     return { listing: await listing, below: path.slice(storePath.length) }
   }
 
-  /** Of a file that listings do not have: so rarely that its NAR is downloaded once more, and read by this thread. */
+  /** For a file that listings do not contain: so rare that its NAR is downloaded again, and read by this thread. */
   const headOf = async (path: string, most: number): Promise<Buffer> => {
     const storePath = storePathOf(path)
     const whole = { ...room, inThreads: new Set<never>() }

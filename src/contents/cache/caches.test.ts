@@ -31,7 +31,7 @@ afterEach(async () => {
 
 const lifetimes = { found: 60_000, missing: 60_000 }
 
-/** Caches over HTTP that answer from tables, and what went wrong with them. */
+/** Caches over HTTP that respond from tables, and the reported problems. */
 async function open(
   tables: readonly Readonly<Record<string, Reply>>[],
   { query = [], ...options }: Partial<CachesOptions> & { query?: readonly string[] } = {},
@@ -85,16 +85,16 @@ describe('binary caches', () => {
     assert.equal(whose(await second.lookUp(a)), second.nameOf(0))
   })
 
-  it('count only with a narinfo that a trusted key has signed', async () => {
+  it('are used only if a trusted key has signed the narinfo', async () => {
     const forged = createSigner('good-1').narinfo(a, nar)
     const bad: [what: RegExp, body: string][] = [
       [/without a signature/, signer.narinfo(a, nar, { signed: false })],
       [/not a trusted key/, createSigner('evil-1').narinfo(a, nar)],
-      [/not rightly/, forged],
+      [/the signature is wrong/, forged],
       [/content-addressed/, `${signer.narinfo(a, nar, { signed: false })}CA: fixed:r:sha256:x\n`],
       [/compressed by bzip2/, signer.narinfo(a, nar, { compression: 'bzip2' })],
       [/another path/, signer.narinfo(b, nar)],
-      [/no narinfo/, '<html>welcome to our network</html>\n'],
+      [/invalid narinfo/, '<html>welcome to our network</html>\n'],
     ]
     for (const [reason, body] of bad) {
       const alone = await open([{ ...info, [fileOf(a)]: { body } }])
@@ -112,7 +112,7 @@ describe('binary caches', () => {
     assert.equal(whose(await lax.lookUp(a)), lax.nameOf(0))
   })
 
-  it('of another store, or that are none, are left alone and told of', async () => {
+  it('of another store, or that are not caches, are skipped and reported', async () => {
     const other = { '/nix-cache-info': { body: 'StoreDir: /gnu/store\n' }, [fileOf(a)]: good }
     const page = { '/nix-cache-info': { body: '<html>Sign in to our network</html>' }, [fileOf(a)]: good }
     const all = await open([other, {}, page, { ...info, [fileOf(a)]: good }])
@@ -120,13 +120,13 @@ describe('binary caches', () => {
     assert.equal(whose(await all.lookUp(a)), all.nameOf(3))
     assert.deepEqual([all.requests(0), all.requests(1)], [['/nix-cache-info'], ['/nix-cache-info']])
     assert.deepEqual(all.troubles.toSorted(), [
-      'it does not tell its StoreDir',
       'it has no nix-cache-info, or does not show it without credentials',
-      'it is of another store than /nix/store',
+      'its nix-cache-info has no StoreDir',
+      'its store is not /nix/store',
     ])
   })
 
-  it('that fail are left alone for a while, and the next one is asked', async () => {
+  it('that fail are skipped for a while, and the next one is used', async () => {
     const failing = { ...info, [fileOf(a)]: { status: 502 }, [fileOf(b)]: { body: signer.narinfo(b, nar) } }
     const both = await open([failing, { ...info, [fileOf(a)]: good }])
     assert.equal(whose(await both.lookUp(a)), both.nameOf(1))
@@ -138,7 +138,7 @@ describe('binary caches', () => {
     assert.equal(whose(await soon.lookUp(b)), soon.nameOf(0))
   })
 
-  it('get no request for types that they do not have, and none twice', async () => {
+  it('get no request that they have already answered', async () => {
     const all = await open([{ ...info, [fileOf(a)]: good }])
     for (const path of [a, b, a, b]) await all.lookUp(path)
     assert.deepEqual(all.requests(0), ['/nix-cache-info', fileOf(a), fileOf(b)])
@@ -146,7 +146,7 @@ describe('binary caches', () => {
     await all.lookUp(a)
     assert.equal(all.requests(0).length, 4)
     all.avoid.add(avoided(all.nameOf(0), a))
-    assert.match(reasonsOf(await all.lookUp(a)), /something else/)
+    assert.match(reasonsOf(await all.lookUp(a)), /returned invalid data/)
   })
 
   it('get no more requests at once than there may be connections', async () => {
@@ -175,7 +175,7 @@ describe('binary caches', () => {
     assert.equal(most, 3)
   })
 
-  it('are walked along references: to themselves, in circles, over several caches', async () => {
+  it('are walked along references: to themselves, in cycles, over several caches', async () => {
     const told = (path: StorePath, references: StorePath[]) => ({
       body: signer.narinfo(path, nar, { references }),
     })
@@ -195,7 +195,7 @@ describe('a download', () => {
   const spool = mkdtempSync(join(tmpdir(), 'nixery-download-'))
   afterEach(() => assert.deepEqual(readdirSync(spool), []))
 
-  /** Downloads what a cache gives for a path. */
+  /** Downloads a cache's file for a path. */
   async function downloaded(reply: Reply, options: Parameters<typeof signer.narinfo>[2]): Promise<Buffer> {
     const narinfo = { body: signer.narinfo(a, nar, options) }
     const all = await open([{ ...info, [fileOf(a)]: narinfo, '/nar/x.nar': reply }])
@@ -216,7 +216,7 @@ describe('a download', () => {
     return bytes
   }
 
-  it('gives the NAR', async () => {
+  it('returns the NAR', async () => {
     assert.ok((await downloaded({ body: nar }, {})).equals(nar))
     assert.ok((await downloaded({ body: nar }, { fileFacts: false })).equals(nar))
     const zipped = gzipSync(nar)
@@ -227,13 +227,13 @@ describe('a download', () => {
   const bad: [what: string, reply: Reply, options: Parameters<typeof signer.narinfo>[2]][] = [
     ['is not there', { status: 404 }, {}],
     ['is another file', { body: Buffer.from(nar).fill('z', 100, 110) }, {}],
-    ['is longer than told', { body: Buffer.concat([nar, nar]) }, {}],
-    ['is shorter than told', { body: nar.subarray(0, 90) }, {}],
+    ['is longer than declared', { body: Buffer.concat([nar, nar]) }, {}],
+    ['is shorter than declared', { body: nar.subarray(0, 90) }, {}],
     ['is a page', { body: '<html></html>' }, {}],
     ['is no gzip', { body: nar }, { compression: 'gzip' }],
     ['expands to far more', { body: zeros }, { compression: 'gzip', file: zeros }],
-    ['expands to far more, of no told size', { body: zeros }, { compression: 'gzip', fileFacts: false }],
-    ['is far longer, of no told size', { body: Buffer.alloc(5_000_000) }, { fileFacts: false }],
+    ['expands to far more, of undeclared size', { body: zeros }, { compression: 'gzip', fileFacts: false }],
+    ['is far longer, of undeclared size', { body: Buffer.alloc(5_000_000) }, { fileFacts: false }],
     ['is elsewhere, in a file', { body: nar }, { url: 'file:///etc/passwd' }],
   ]
   for (const [what, reply, options] of bad) {

@@ -8,7 +8,7 @@ import type { Narinfo } from './narinfo.ts'
 import { isSigned, type TrustedKeys } from './signature.ts'
 import { CacheTrouble, reasonOf } from './trouble.ts'
 
-/** A path that a cache has, with facts that can be trusted. */
+/** A path that a cache has, with trusted facts. */
 export type InCache = {
   readonly cache: Cache
   readonly narinfo: Narinfo
@@ -17,7 +17,7 @@ export type InCache = {
   readonly askedAt: number
 }
 
-/** What each cache said of a path that none has, in words. */
+/** The response of each cache about a path that none has, in words. */
 export type NotInCaches = { readonly storePath: StorePath; readonly reasons: readonly string[] }
 
 export type LookUpOptions = PartialDemand & {
@@ -29,9 +29,9 @@ export type LookUpOptions = PartialDemand & {
 /** Several caches, in the order of their priorities. */
 export type Caches = {
   readonly names: readonly string[]
-  /** The first cache that has a path and says so trustworthily. Never throws but for the signal. */
+  /** The first cache with a trusted narinfo of a path. Only throws when the signal fires. */
   lookUp(path: StorePath, options: LookUpOptions): Promise<InCache | NotInCaches>
-  /** Requests what caches say of themselves, so that it is known when the first path is looked up. */
+  /** Requests the descriptions of caches in advance, so that they are known when the first path is looked up. */
   prepare(): void
   /** Discards a cache's response about a path, so that it is requested again. */
   forget(cache: string, path: StorePath): void
@@ -42,16 +42,16 @@ export type CachesOptions = {
   readonly requireSignatures: boolean
   /** How long a narinfo is valid, and a missing one. */
   readonly lifetimes: Lifetimes
-  /** Milliseconds for which a cache that has failed is left alone. */
+  /** Milliseconds for which a failed cache is not used. */
   readonly pause?: number
 }
 
 /** An entry of `avoid`: do not request the path from this cache. */
 export const avoided = (cache: string, path: StorePath): string => `${cache} ${path}`
 
-/** Milliseconds for which nix-cache-info counts. */
+/** Milliseconds for which nix-cache-info is valid. */
 const aboutFor = 7 * 24 * 3600_000
-/** Bytes, roughly, of narinfos in memory. */
+/** The approximate memory limit for narinfos in bytes. */
 const mostRemembered = 64e6
 const mostDoubted = 10_000
 
@@ -63,7 +63,7 @@ export function createCaches(
     maxSize: mostRemembered,
     sizeCalculation: ({ narinfo }) => 1000 + 80 * (narinfo?.references.length ?? 0),
   })
-  /** What is not to be taken from an earlier answer. */
+  /** Responses that must be requested again. */
   const doubted = new Set<string>()
   const states = caches.map((cache) => ({
     cache,
@@ -80,7 +80,7 @@ export function createCaches(
     if (!(error instanceof CacheTrouble)) throw error
     if (!isPaused(state)) onTrouble(state.cache.name, reasonOf(error))
     state.trouble = reasonOf(error)
-    // A single answer that makes no sense says nothing of the others.
+    // A single invalid response says nothing about others.
     if (error.isPassing || !state.about) state.pausedUntil = performance.now() + pause
   }
 
@@ -128,7 +128,7 @@ export function createCaches(
         return 'has it without a signature, as content-addressed'
       if (narinfo.signatures.length === 0) return 'has it without a signature'
       const names = [...new Set(narinfo.signatures.map(({ keyName }) => keyName))].join(', ').slice(0, 200)
-      return `has it signed by ${names}, which is not a trusted key, or not rightly`
+      return `has it signed by ${names}, which is not a trusted key, or the signature is wrong`
     }
     if (!isNarCompression(narinfo.compression))
       return `has it compressed by ${narinfo.compression.slice(0, 20)}`
@@ -146,7 +146,7 @@ export function createCaches(
       for (const state of ready) {
         const { cache } = state
         if (options.avoid.has(avoided(cache.name, path))) {
-          reasons.push(`${cache.name} gave something else for it`)
+          reasons.push(`${cache.name} returned invalid data for it`)
           continue
         }
         try {
@@ -164,7 +164,7 @@ export function createCaches(
     },
     prepare() {
       for (const state of states) {
-        // Whoever reads the path gets the failure, and tries again.
+        // The reader of the path gets the failure, and retries.
         if (!isKnown(state) && !isPaused(state)) askAbout(state).catch(() => {})
       }
     },

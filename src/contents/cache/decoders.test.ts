@@ -23,7 +23,7 @@ const compress: Readonly<Record<NarCompression, (bytes: Buffer) => Buffer>> = {
   br: (bytes) => brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } }),
 }
 
-/** Expands what comes in pieces of a size. */
+/** Expands data in chunks of a given size. */
 async function expanded(compression: NarCompression, bytes: Buffer, size: number): Promise<Buffer> {
   const parts: Buffer[] = []
   const pieces = function* () {
@@ -46,7 +46,7 @@ describe('a file of a cache', () => {
       assert.ok((await expanded(compression, bytes, 10_000)).equals(text))
     })
     if (compression === 'none') continue
-    it(`compressed by ${compression} is refused when it is damaged or cut`, async () => {
+    it(`compressed by ${compression} is refused if it is damaged or truncated`, async () => {
       const bytes = compress[compression](text)
       const damaged = Buffer.from(bytes)
       damaged.fill(0xff, 20, 40)
@@ -55,7 +55,7 @@ describe('a file of a cache', () => {
     })
   }
 
-  it('of many zstd frames is expanded, however they come', async () => {
+  it('of many zstd frames is expanded, however they are split', async () => {
     const parts = fc.array(fc.nat(5000), { minLength: 1, maxLength: 6 })
     await fc.assert(
       fc.asyncProperty(
@@ -101,13 +101,13 @@ for (const [name, openLibrary, compressed] of [
       }
     }
 
-    it('expands files, and several behind one another', () => {
+    it('expands files, also concatenated ones', () => {
       const bytes = compressed(text)
       for (const room of [1000, 1_000_000]) assert.ok(read(bytes, room).equals(text))
       assert.ok(read(Buffer.concat([bytes, bytes]), 50_000).equals(Buffer.concat([text, text])))
     })
 
-    it('refuses what is damaged or cut, at whatever place', () => {
+    it('refuses damaged or truncated data at any position', () => {
       const small = compressed(Buffer.alloc(500, 'text'))
       fc.assert(
         fc.property(fc.nat(small.length - 1), (at) => {
@@ -119,7 +119,7 @@ for (const [name, openLibrary, compressed] of [
       )
     })
 
-    it('can be closed at any time, and gives back its memory', () => {
+    it('can be closed at any time, and frees its memory', () => {
       const bytes = compressed(text)
       const usual = process.memoryUsage.rss()
       for (let count = 0; count < 200; count++) {

@@ -4,7 +4,7 @@ import { openXzPackage } from './xz-package.ts'
 import { expandWithProgram } from './xz-program.ts'
 import { cutZstdFrames } from './zstd-frames.ts'
 
-/** Compressions of NARs that can be read; all others are left to Nix. */
+/** The supported compressions of NARs; all others are left to Nix. */
 export const compressions = ['none', 'xz', 'zstd', 'gzip', 'br'] as const
 export type NarCompression = (typeof compressions)[number]
 
@@ -13,7 +13,7 @@ export const isNarCompression = (text: string): text is NarCompression =>
 
 let xzPackage: ReturnType<typeof openXzPackage> | undefined
 
-// Node's own 16 KiB cost more than the decoders: each piece passes through streams and is written by itself.
+// Node's default of 16 KiB costs more than the decoders: each chunk passes through streams and is written separately.
 const chunkSize = 256 * 1024
 
 /** Streams that expand what goes through them in this order; none for `none`. They work beside this thread. */

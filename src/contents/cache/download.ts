@@ -17,16 +17,16 @@ export const isAmong = (inThreads: ReadonlySet<InThreads>, compression: string):
   (inThreads as ReadonlySet<string>).has(compression)
 
 export type DownloadOptions = PartialDemand & {
-  /** Compressions that packing threads expand; files in others are expanded on their way. */
+  /** Compressions that packing threads expand; other files are expanded during the download. */
   readonly inThreads: ReadonlySet<InThreads>
-  /** Hears of bytes that came over the network, as they come. */
+  /** Called with the number of bytes as they arrive from the network. */
   readonly onBytes: (count: number) => void
 }
 
 /**
- * Downloads the NAR of a path: expanded, or compressed for threads to expand. Verifies the size and hash of the file if the
- * narinfo has them; the reader verifies those of the NAR.
- * @param file is made, and removed when this fails
+ * Downloads the NAR of a path: expanded, or compressed for threads to expand. Verifies the size and hash of the file if
+ * the narinfo has them; the reader verifies those of the NAR.
+ * @param file created, and removed on failure
  * @throws BadPath, CANCELLED, and the failed system call when the file cannot be written
  */
 export async function download(
@@ -47,11 +47,11 @@ export async function download(
       onBytes(piece.length)
       yield piece
     }
-    // Before the last of it is expanded, and so before a decoder says that it is cut off.
+    // Before the last chunk is expanded, so that it is reported before a decoder reports truncation.
     if (fileSize !== undefined && size < fileSize)
       throw new CacheTrouble('the file is smaller than its narinfo says')
     if (fileHash !== undefined && sriOf(hash.digest()) !== fileHash)
-      throw new CacheTrouble('the hash of the file is not that of its narinfo')
+      throw new CacheTrouble('the hash of the file does not match its narinfo')
   }
   try {
     await cache.reading(narinfo, demand, async (bytes) => {
@@ -68,7 +68,7 @@ export async function download(
   return { storePath, file, compression: kept, narHash, narSize, cache: cache.name }
 }
 
-/** A failure of a piece or of a decoder is thrown to who reads. */
+/** Failures of chunks and decoders are thrown to the reader. */
 async function expanded(
   pieces: AsyncIterable<Uint8Array>,
   compression: NarCompression,

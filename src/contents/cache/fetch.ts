@@ -12,32 +12,32 @@ import { download, isAmong, largestFile, type DownloadOptions } from './download
 /** Downloads at once, over all caches; narinfos are not counted. */
 export const downloadsAtOnce = 8
 
-/** What all contents of caches share. */
+/** What the contents of all caches share. */
 export type CacheRoom = {
-  /** Where NARs lie while they are read. */
+  /** The folder for NARs while they are read. */
   readonly spoolDirectory: string
-  /** Bytes that they may take there. */
+  /** The maximum size of NARs in this folder in bytes. */
   readonly budget: Budget
-  /** Bytes, besides those, of NARs that are downloaded before they are needed; see `createAhead`. */
+  /** The additional limit in bytes for NARs that are downloaded in advance; see `createAhead`. */
   readonly budgetAhead: Budget
-  /** Downloads at once, over all caches. */
+  /** The maximum number of concurrent downloads from all caches. */
   readonly downloads: Limiter
-  /** Compressions that packing threads expand; files in others are expanded on their way. */
+  /** Compressions that packing threads expand; other files are expanded during the download. */
   readonly inThreads: DownloadOptions['inThreads']
-  /** Paths that are downloaded before they are needed, by the hash of their NAR. */
+  /** Paths that are downloaded in advance, by the hash of their NAR. */
   readonly ahead: Set<string>
 }
 
-/** A NAR that has come. */
+/** A downloaded NAR. */
 export type Downloaded = {
   readonly cache: string
   readonly path: StorePath
-  /** As they came over the network. */
+  /** The number of bytes received over the network. */
   readonly bytes: number
   readonly ms: number
 }
 
-/** Hears of downloads. */
+/** Receives the progress of downloads. */
 export type DownloadListener = {
   /** Bytes have come. */
   readonly onBytes: (count: number) => void
@@ -46,7 +46,7 @@ export type DownloadListener = {
 
 /**
  * Downloads a path's NAR when it is its turn.
- * @throws as `download` does
+ * @throws like `download`
  */
 export function fetchNar(
   found: InCache,
@@ -71,7 +71,7 @@ export function fetchNar(
   }, demand)
 }
 
-/** Bytes that a NAR takes in the spool: expanded, or as the file is. */
+/** The size of a NAR in the spool in bytes, expanded or compressed. */
 export const spooledSize = (
   { compression, narinfo }: InCache,
   { inThreads }: Pick<CacheRoom, 'inThreads'>,
@@ -80,10 +80,10 @@ export const spooledSize = (
     ? Math.min(narinfo.fileSize ?? narinfo.narSize, largestFile(narinfo.narSize))
     : narinfo.narSize
 
-/** A NAR in the spool, and what removes it there. */
+/** A NAR in the spool, and a function that removes it. */
 export type SpooledNar = { readonly source: NarSource; readonly release: () => Promise<void> }
 
-/** @param giveBack returns the bytes that it takes to their budget */
+/** @param giveBack releases its bytes to the budget */
 export const holding = (source: NarSource, giveBack: () => void): SpooledNar => ({
   source,
   async release() {

@@ -26,7 +26,7 @@ let folder: string
 let server: TestServer
 before(async () => {
   folder = mkdtempSync(join(tmpdir(), 'nixery-kept-'))
-  // Each path refers to the next; the last is missing from the second cache that is asked for it alone.
+  // Each path refers to the next one; the last is missing from the second cache, which is only asked for that one.
   const texts = new Map(
     paths.map((path, index) => [
       fileOf(path),
@@ -46,7 +46,7 @@ after(async () => {
   rmSync(folder, { recursive: true })
 })
 
-/** Walks the closure of a path as a process does that was just started; gives what was found. */
+/** Walks the closure of a path like a newly started process; returns the result. */
 async function walked(
   catalogFile: string,
   {
@@ -70,7 +70,7 @@ async function walked(
   return 'reasons' in answer ? answer.reasons.join() : [...answer.keys()]
 }
 
-describe('what a binary cache said', () => {
+describe('the stored response of a binary cache', () => {
   it('is not requested again after a restart, existing or missing', async () => {
     assert.deepEqual(await walked('again.db'), paths)
     assert.equal(server.requests.length, 5)
@@ -81,7 +81,7 @@ describe('what a binary cache said', () => {
     assert.equal(server.requests.length, 6)
   })
 
-  it('is requested again when it has expired, and when it was wrong', async () => {
+  it('is requested again when it has expired or was wrong', async () => {
     await walked('lives.db')
     await walked('lives.db', { found: 0 })
     assert.equal(server.requests.length, 9, 'all but nix-cache-info')
@@ -89,14 +89,17 @@ describe('what a binary cache said', () => {
     assert.equal(server.requests.length, 10)
   })
 
-  it('is trusted by the keys of now', async () => {
+  it('is verified with the current keys', async () => {
     await walked('keys.db')
     const other = createSigner('good-1')
-    assert.match(String(await walked('keys.db', { keys: other.keys })), /not a trusted key, or not rightly/)
+    assert.match(
+      String(await walked('keys.db', { keys: other.keys })),
+      /not a trusted key, or the signature is wrong/,
+    )
     assert.equal(server.requests.length, 5)
   })
 
-  it('counts as not known where it cannot be read, or is of the future', async () => {
+  it('counts as unknown if it cannot be read, or is from the future', async () => {
     await walked('damaged.db')
     const database = new Database(join(folder, 'damaged.db'))
     const change = (set: string, path: StorePath) =>

@@ -7,7 +7,7 @@ export type CacheFile = {
   readonly askedAt: number
 }
 
-/** Where such files are kept over restarts; the catalog is one. */
+/** A persistent store of such files, such as the catalog. */
 export type CacheFiles = {
   cacheFiles(addresses: readonly string[]): Promise<CacheFile[]>
   rememberCacheFiles(files: readonly CacheFile[]): Promise<void>
@@ -18,24 +18,24 @@ export type Lifetimes = { readonly found: number; readonly missing: number }
 
 /** Files of binary caches that were requested earlier, in this process or a previous one. */
 export type FileCache = {
-  /** A file whose lifetime is not over, with its age in milliseconds. */
+  /** A file that has not expired, with its age in milliseconds. */
   read(
     address: string,
     lifetimes: Lifetimes,
   ): Promise<{ readonly text: string | undefined; readonly age: number } | undefined>
-  /** Keeps a file that has just come; undefined if the cache does not have it. */
+  /** Stores a response; undefined if the cache does not have the file. */
   write(address: string, text: string | undefined): void
-  /** Writes what was not written yet. */
+  /** Writes pending files. */
   flush(): Promise<void>
 }
 
-/** Characters of a file that are worth keeping: the narinfo of a path with hundreds of references. */
+/** The maximum length of a stored file, enough for the narinfo of a path with hundreds of references. */
 const largestKept = 64 * 1024
-/** Milliseconds, and files, after which they are written together. */
+/** The time in milliseconds, and the number of files, after which a batch is written. */
 const writeEvery = 100
 const mostUnwritten = 500
 
-/** Reads and writes many files at once: a closure is hundreds of them. */
+/** Reads and writes many files at once, because a closure has hundreds of them. */
 export function createFileCache(files: CacheFiles): FileCache {
   let asked = new Map<string, PromiseWithResolvers<CacheFile | undefined>>()
   const unwritten = new Map<string, CacheFile>()
@@ -75,7 +75,7 @@ export function createFileCache(files: CacheFiles): FileCache {
       const file = await fileAt(address)
       if (!file) return undefined
       const age = Date.now() - file.askedAt * 1000
-      // A clock that went back says nothing of ages.
+      // If the clock was set back, ages are unknown.
       const isFresh = age >= -1000 && age < (file.text === undefined ? missing : found)
       return isFresh ? { text: file.text, age } : undefined
     },

@@ -1,7 +1,7 @@
 import type { OpenStream } from '../entry.ts'
 import { xzMemory } from './xz-memory.ts'
 
-// lzma/base.h and lzma/container.h: values and layout of liblzma's ABI 5 on machines of 64 bits.
+// lzma/base.h and lzma/container.h: values and layout of liblzma's ABI 5 on 64-bit machines.
 const streamSize = 136
 const [nextIn, availIn, nextOut, availOut] = [0, 8, 24, 32]
 const concatenated = 0x08
@@ -11,7 +11,7 @@ const [inSize, outSize] = [64 * 1024, 256 * 1024]
 
 /**
  * liblzma, called through koffi by its documented functions.
- * @throws the reason as a plain `Error` when the library or koffi is not there
+ * @throws a plain `Error` with the reason if the library or koffi is not installed
  */
 export async function openLiblzma(): Promise<OpenStream> {
   // Optional, as the library is.
@@ -32,7 +32,7 @@ export async function openLiblzma(): Promise<OpenStream> {
   }
 
   return (compressed) => {
-    // Outside of JavaScript's memory, where nothing moves: the structure holds addresses.
+    // Outside of JavaScript's heap, where nothing moves, because the structure contains addresses.
     const [stream, input, output] = [allocate(streamSize), allocate(inSize), allocate(outSize)]
     const fields = new DataView(stream.bytes.buffer)
     const count = (field: number): number => Number(fields.getBigUint64(field, true))
@@ -49,7 +49,7 @@ export async function openLiblzma(): Promise<OpenStream> {
       close()
       throw new Error(`liblzma cannot start (${String(opened)})`)
     }
-    let [ready, given] = [0, 0] // of the output: bytes that are there, and those of them that were handed on
+    let [ready, given] = [0, 0] // the number of output bytes available, and of those passed on
     let [isLast, isOver] = [false, false]
 
     const hasNothing = () => given === ready && !isOver

@@ -7,7 +7,7 @@ import { createBudget } from './budget.ts'
 import { parseNetrc } from './netrc.ts'
 
 describe('parseCacheAddress', () => {
-  it('reads addresses in Nix’s form', () => {
+  it('parses URLs in Nix’s format', () => {
     const told = (text: string) => {
       const found = parseCacheAddress(text)
       return found && { ...found, url: found.url.href }
@@ -49,11 +49,11 @@ machine b.example.org
 machine a.example.org login other password other
 default login anyone password open
 `)
-  it('finds the login of a host, the first one', () => {
+  it('finds the first login of a host', () => {
     assert.deepEqual(login('a.example.org'), { user: 'me', password: 'with " and blanks' })
     assert.deepEqual(login('B.example.org'), { user: '', password: 'token' })
     assert.deepEqual(login('c.example.org'), { user: 'anyone', password: 'open' })
-    // A host that a cache leads to gets nothing but what is for it.
+    // A host that a cache redirects to gets only its own credentials.
     assert.equal(login('c.example.org', false), undefined)
     assert.deepEqual(login('B.example.org', false), { user: '', password: 'token' })
     assert.equal(parseNetrc('machine x login y password z')('c'), undefined)
@@ -65,7 +65,7 @@ default login anyone password open
 })
 
 describe('a budget', () => {
-  it('gives what there is, in order, and all of it to who wants more', async () => {
+  it('assigns bytes in order, and all of them to requests for more', async () => {
     const budget = createBudget(100)
     const taken: string[] = []
     const take = async (name: string, bytes: number) => {
@@ -87,7 +87,7 @@ describe('a budget', () => {
     ;(await take('all', 100))()
   })
 
-  it('gives at once what is free, to nobody before those that wait', async () => {
+  it('assigns free bytes at once, but not before waiting requests', async () => {
     const budget = createBudget(10)
     const giveBack = budget.takeNow(6) ?? assert.fail()
     assert.equal(budget.takeNow(5), undefined)
@@ -98,7 +98,7 @@ describe('a budget', () => {
     assert.notEqual(budget.takeNow(10), undefined)
   })
 
-  it('lets others go on when one leaves that waits', async () => {
+  it('lets others continue when a waiting one is cancelled', async () => {
     const budget = createBudget(100)
     const first = await budget.take(60)
     const leaving = new AbortController()

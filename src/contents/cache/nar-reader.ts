@@ -24,7 +24,7 @@ export function* fileEntries(source: NarSource, decoders: ThreadDecoders): Gener
   }
 }
 
-/** The first bytes of a file in a NAR, which is verified; `path` is as entries have it. */
+/** The first bytes of a file in a NAR, which is verified; `path` as in entries. */
 export function readHead(source: NarSource, path: string, most: number): Buffer {
   let head = Buffer.alloc(0)
   for (const entry of fileEntries(source, new Map())) {

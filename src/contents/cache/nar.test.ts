@@ -20,7 +20,7 @@ after(() => rmSync(directory, { recursive: true }))
 
 const tarOf = (entries: Iterable<Entry>): Buffer => Buffer.concat([...tarBlocks(entries)])
 const path = pathOf('package')
-/** Reads a NAR whose hash and size are right, as packing does. */
+/** Reads a NAR with the right hash and size, like packing. */
 const read = (nar: Uint8Array): Buffer => tarOf(entriesOf(nar, path))
 
 const name = fc.oneof(
@@ -40,7 +40,7 @@ const nested = (depth: number): Tree => (depth === 0 ? file() : dir({ d: nested(
 const big = dir({ noise: file(Buffer.alloc(300_000, 'abc')), z: file(Buffer.alloc(70_000)) })
 
 describe('a NAR', () => {
-  it('gives the tar that its store path gives, in pieces of whatever size', () => {
+  it('results in the same tar as its store path, for any chunk size', () => {
     let count = 0
     const one = (any: Tree, most: number) => {
       const onDisk = join(directory, `p${(count += 1)}`) as StorePath
@@ -52,7 +52,7 @@ describe('a NAR', () => {
     for (const any of [big, nested(60), file('x'), link('x')]) one(any, 5000)
   })
 
-  it('may be read without the bytes of its files', () => {
+  it('can be read without the bytes of its files', () => {
     const kinds = Array.from(entriesOf(narOf(big), path), ({ kind }) => kind)
     assert.deepEqual(kinds, ['directory', 'file', 'file'])
   })
@@ -75,13 +75,13 @@ describe('a NAR', () => {
     ['another format', narOf(file()).fill('2', 20, 21)],
     ['names out of order', folder(entry('b'), entry('a'))],
     ['a name twice', folder(entry('a'), entry('a'))],
-    ['a name of nothing', folder(entry(''))],
+    ['an empty name', folder(entry(''))],
     ['the name .', folder(entry('.'))],
     ['the name ..', folder(entry('..'))],
     ['a name with a slash', folder(entry('a/b'))],
     ['a name with a NUL', folder(entry('a\0'))],
     ['a name that is too long', folder(entry('a'.repeat(256)))],
-    ['a link to nothing', nar(strings('(', 'type', 'symlink', 'target', '', ')'))],
+    ['an empty link', nar(strings('(', 'type', 'symlink', 'target', '', ')'))],
     ['a link with a NUL', nar(strings('(', 'type', 'symlink', 'target', 'a\0b', ')'))],
     ['a link that is too long', nar(strings('(', 'type', 'symlink', 'target', 'a'.repeat(4096), ')'))],
     ['a file without contents', nar(strings('(', 'type', 'regular', ')'))],
@@ -90,15 +90,15 @@ describe('a NAR', () => {
     ['folders that are too deep', narOf(nested(64))],
     ['padding that is not zero', paddedWrong],
     ['bytes after its end', Buffer.concat([narOf(file('x')), Buffer.alloc(8)])],
-    ['a length beyond all', nar(strings('(', 'type', 'regular', 'contents'), long(2n ** 53n))],
-    ['a length that is negative', nar(strings('(', 'type', 'regular', 'contents'), long(2n ** 64n - 1n))],
+    ['an excessive length', nar(strings('(', 'type', 'regular', 'contents'), long(2n ** 53n))],
+    ['a negative length', nar(strings('(', 'type', 'regular', 'contents'), long(2n ** 64n - 1n))],
     ['a sparse file', nar(strings('(', 'type', 'regular', 'contents'), long(2n ** 50n))],
-    ['an executable that is marked with a text', nar(strings('(', 'type', 'regular', 'executable', 'x'))],
+    ['an executable marker with a text', nar(strings('(', 'type', 'regular', 'executable', 'x'))],
   ]
   for (const [what, bytes] of refused)
     it(`with ${what} is refused`, () => assert.throws(() => read(bytes), /NAR/))
 
-  it('with more names than a path may have is refused, before the rest of it is read', () => {
+  it('with too many names is refused before the rest of it is read', () => {
     const names = Array.from({ length: 100 }, (_, index) => entry(`n${String(index).padStart(3, '0')}`))
     const bytes = folder(...names)
     const facts = { storePath: path, narHash: sri(bytes), narSize: bytes.length }
@@ -110,7 +110,7 @@ describe('a NAR', () => {
     assert.equal(kinds.length, 100)
   })
 
-  it('of another size or hash is refused', () => {
+  it('with another size or hash is refused', () => {
     const bytes = narOf(big)
     const facts = { storePath: path, narHash: sri(bytes), narSize: bytes.length }
     for (const wrong of [
@@ -122,7 +122,7 @@ describe('a NAR', () => {
     }
   })
 
-  it('is refused whenever a byte of it is another, or it is cut', () => {
+  it('is refused if any byte is changed, or if it is truncated', () => {
     const whole = narOf(dir({ a: file('text', 0o755), b: link('a'), c: dir({ d: file('x') }) }))
     const facts = { storePath: path, narHash: sri(whole), narSize: whole.length }
     const position = fc.nat(whole.length - 1)

@@ -3,7 +3,7 @@ import type { StorePath } from '../../image/store-path.ts'
 import type { Entry, FileReader } from '../entry.ts'
 import { sriOf } from './nix32.ts'
 
-/** What a NAR must be: all of it is in what a cache has signed. */
+/** The signed facts that a NAR must match. */
 export type NarFacts = {
   readonly storePath: StorePath
   /** `sha256-<base64>`. */
@@ -11,12 +11,12 @@ export type NarFacts = {
   readonly narSize: number
 }
 
-// Nix 2.36's bounds (libutil/archive.cc). A tree that is beyond them can come from a Nix store only.
+// Nix 2.36's bounds (libutil/archive.cc). Larger trees can only come from a Nix store.
 const longestTag = 32
 const longestName = 255
 const longestTarget = 4095
 const mostDepth = 64
-/** Files, folders and links of one path. A NAR can hold one in a hundred bytes. */
+/** The maximum number of files, folders and links of a path. A NAR needs only a hundred bytes for each. */
 const mostEntries = 1_000_000
 
 const bufferSize = 64 * 1024
@@ -26,10 +26,10 @@ const skipped = Buffer.alloc(bufferSize)
 /**
  * The entries of a NAR while it is read, in its order, which is that of layers: depth first, names in byte order. The
  * bytes of a file must be read before the next entry is requested; the rest is skipped.
- * @param source the NAR's bytes, decompressed; closing it is the caller's
- * @param most files, directories and links that it may have
- * @throws a plain `Error` at the first byte that is not right: the form, the size, and at the end the hash. Until the
- *   last entry has been requested, nothing that was read can be trusted
+ * @param source the NAR's decompressed bytes; the caller closes it
+ * @param most the maximum number of files, directories and links
+ * @throws a plain `Error` at the first invalid byte, for a wrong size, and at the end for a wrong hash. Until all
+ * entries have been requested, nothing that was read can be trusted
  */
 export function* narEntries(
   source: Pick<FileReader, 'read'>,
@@ -38,7 +38,7 @@ export function* narEntries(
 ): Generator<Entry> {
   const input = openInput(source, facts.narSize)
   input.expect('nix-archive-1')
-  /** Directories that are being read, the innermost last, each with the name that came last. */
+  /** Directories that are being read, the innermost last, each with its last name. */
   const open: { readonly path: string; last: string }[] = []
   let path = facts.storePath.slice(1)
   let count = 0
@@ -80,7 +80,7 @@ export function* narEntries(
     }
   }
   const hash = input.end()
-  if (hash !== facts.narHash) throw new Error('the hash of a NAR is not the one that was signed')
+  if (hash !== facts.narHash) throw new Error('the hash of a NAR does not match its narinfo')
 }
 
 function* readFile(input: Input, path: string): Generator<Entry> {
@@ -113,7 +113,7 @@ function* readFile(input: Input, path: string): Generator<Entry> {
 function readTarget(input: Input): string {
   input.expect('target')
   const target = input.text(longestTarget)
-  if (target === '' || target.includes('\0')) throw new Error('a NAR has a link to nowhere')
+  if (target === '' || target.includes('\0')) throw new Error('a NAR has an invalid link target')
   return target
 }
 
@@ -122,7 +122,7 @@ function readName(input: Input, last: string): string {
   input.expect('name')
   const name = input.text(longestName)
   if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name)) {
-    throw new Error('a NAR has a name that cannot be')
+    throw new Error('a NAR has an invalid name')
   }
   if (name <= last) throw new Error('a NAR has its names out of order')
   input.expect('node')
@@ -135,14 +135,14 @@ type Input = {
   /** A string, as latin1. */
   text(longest: number): string
   expect(text: string): void
-  /** Fills some of `into`, at least a byte. */
+  /** Fills a part of `into`, at least one byte. */
   take(into: Uint8Array): number
   skipPadding(size: number): void
-  /** Makes sure that nothing follows and the size is right, and gives the hash. */
+  /** Checks that nothing follows and the size is right, and returns the hash. */
   end(): string
 }
 
-/** Reads the parts of a NAR, and counts and hashes all bytes that come. */
+/** Reads the parts of a NAR, and counts and hashes all bytes. */
 function openInput(source: Pick<FileReader, 'read'>, narSize: number): Input {
   const buffer = Buffer.allocUnsafe(bufferSize)
   const hash = createHash('sha256')
@@ -160,7 +160,7 @@ function openInput(source: Pick<FileReader, 'read'>, narSize: number): Input {
     if (got === 0) throw new Error('a NAR ends too early')
     return got
   }
-  /** Where the next `size` bytes begin in the buffer; they are used up. */
+  /** Consumes `size` bytes, and returns where they begin in the buffer. */
   const next = (size: number): number => {
     if (start === end) [start, end] = [0, 0]
     else if (end - start < size && bufferSize - start < size) {
@@ -174,7 +174,7 @@ function openInput(source: Pick<FileReader, 'read'>, narSize: number): Input {
   const number = (): number => {
     const at = next(8)
     const high = buffer.readUInt32LE(at + 4)
-    if (high >= 2 ** 21) throw new Error('a NAR has a length beyond all sizes')
+    if (high >= 2 ** 21) throw new Error('a NAR has an excessive length sizes')
     return high * 2 ** 32 + buffer.readUInt32LE(at)
   }
   const skipPadding = (size: number): void => {

@@ -5,7 +5,7 @@ import { parseNarinfo } from './narinfo.ts'
 import { fingerprintOf, isSigned, parseTrustedKeys } from './signature.ts'
 import { createSigner, pathOf } from './testing.ts'
 
-/** As Nix 2.8 has written and signed it. */
+/** As written and signed by Nix 2.8. */
 const whole = `StorePath: /nix/store/dgcbyj3296nr4sggnszvgcc7n8dblcbd-zlib-1.2.13
 URL: nar/0yx6hxhbmckcrjl4fr28jb12dkjxxiy1r63ff5kx0h2w2wxsnd0l.nar.zst
 Compression: zstd
@@ -25,7 +25,7 @@ const parsed = (text: string) => {
 }
 
 describe('parseNarinfo', () => {
-  it('reads what Nix writes', () => {
+  it('parses the format of Nix', () => {
     assert.deepEqual(parsed(whole), {
       storePath: '/nix/store/dgcbyj3296nr4sggnszvgcc7n8dblcbd-zlib-1.2.13',
       url: 'nar/0yx6hxhbmckcrjl4fr28jb12dkjxxiy1r63ff5kx0h2w2wxsnd0l.nar.zst',
@@ -43,7 +43,7 @@ describe('parseNarinfo', () => {
     })
   })
 
-  it('takes what may be left out for what Nix takes it for', () => {
+  it("uses Nix's defaults for omitted fields", () => {
     assert.deepEqual(parsed(without('References')).references, [])
     assert.equal(parsed(without('Compression')).compression, 'bzip2')
     assert.equal(parsed(without('FileHash')).fileHash, undefined)
@@ -59,14 +59,14 @@ describe('parseNarinfo', () => {
   const bad: [what: string, text: string][] = [
     ['a page', '<html>\n<body>not found</body>\n</html>\n'],
     ['nothing', ''],
-    ['one that is cut', whole.slice(0, -1)],
+    ['a truncated one', whole.slice(0, -1)],
     ['one without a path', without('StorePath')],
     ['one without an address', without('URL')],
     ['one without a hash', without('NarHash')],
     ['one without a size', without('NarSize')],
-    ['a size of nothing', withLine('NarSize', '0')],
-    ['a size that is none', withLine('NarSize', '1e9')],
-    ['a size beyond all', withLine('NarSize', '9007199254740992')],
+    ['a size of 0', withLine('NarSize', '0')],
+    ['an invalid size', withLine('NarSize', '1e9')],
+    ['an excessive size', withLine('NarSize', '9007199254740992')],
     ['another kind of hash', withLine('NarHash', hash.replace('sha256', 'sha512'))],
     ['another store', withLine('StorePath', '/gnu/store/dgcbyj3296nr4sggnszvgcc7n8dblcbd-zlib')],
     ['a path in a path', withLine('StorePath', `${pathOf('a')}/bin`)],
@@ -93,15 +93,15 @@ describe('a signature', () => {
   const references = [pathOf('b'), pathOf('a')]
   const text = signer.narinfo(path, Buffer.from('nar'), { references })
 
-  it('is made over path, hash, size and references', () => {
+  it('covers path, hash, size and references', () => {
     const told = fingerprintOf(parsed(text))
     assert.match(told, new RegExp(`^1;${path};sha256:[0-9a-z]{52};3;${references.toSorted().join(',')}$`))
     assert.ok(isSigned(parsed(text), signer.keys))
-    // What is not covered may change on the way.
+    // Other fields may be changed in transit.
     assert.ok(isSigned(parsed(text.replace('none', 'xz')), signer.keys))
   })
 
-  it('counts for what it covers alone, by a trusted key of its name', () => {
+  it('is valid only for what it covers, with a trusted key of its name', () => {
     const other = createSigner('cache-1')
     assert.ok(!isSigned(parsed(text), other.keys))
     const [key = assert.fail()] = signer.keys.values()
@@ -119,7 +119,7 @@ describe('a signature', () => {
     }
   })
 
-  it('of Nix is understood', () => {
+  it('of Nix is accepted', () => {
     const key = 'test-1:cCGPI9ABuhO/dBMGY7xPyRyxoGdADUCRsrRtDn8UFLs='
     const { keys, invalid } = parseTrustedKeys([key, 'nonsense', 'short:AAAA'])
     assert.deepEqual(invalid, ['nonsense', 'short:AAAA'])

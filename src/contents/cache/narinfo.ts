@@ -11,21 +11,24 @@ export type Narinfo = {
   /** Sorted, each once; may contain the path itself. */
   readonly references: readonly StorePath[]
   readonly signatures: readonly Signature[]
-  /** Where the file with the NAR lies: an address, or one relative to the cache's. Not signed, like all that follows. */
+  /**
+   * The location of the file with the NAR: a URL, or a path relative to the cache's URL. Not signed, like all following
+   * fields.
+   */
   readonly url: string
-  /** `bzip2` where nothing is said, as Nix has it. */
+  /** Defaults to `bzip2`, as in Nix. */
   readonly compression: string
   /** `sha256-<base64>` of the compressed file. */
   readonly fileHash: string | undefined
   /** Bytes of the compressed file. */
   readonly fileSize: number | undefined
-  /** Set where the path follows from its contents. */
+  /** Set if the path is content-addressed. */
   readonly contentAddress: string | undefined
 }
 
 export type Signature = { readonly keyName: string; readonly bytes: Buffer }
 
-/** Bytes of a narinfo that are more than can be meant. */
+/** The maximum size of a narinfo in bytes. */
 export const largestNarinfo = 1024 * 1024
 const mostReferences = 10_000
 const mostSignatures = 32
@@ -44,13 +47,13 @@ const fields = new Set([
 ])
 
 /**
- * Parses a narinfo (libstore/nar-info.cc): lines `Name: value`, each ended by a line feed. Stricter than Nix: a field
- * that appears twice is refused, of whichever kind, except signatures. `References` may be missing (nix-serve leaves it
- * out where there are none). Never throws.
+ * Parses a narinfo (libstore/nar-info.cc): lines `Name: value`, each ended by a line feed. Stricter than Nix: any field
+ * that appears twice is refused, except signatures. `References` may be missing (nix-serve omits it if there are none).
+ * Never throws.
  * @returns the problem, in words, if it is not a narinfo
  */
 export function parseNarinfo(text: string): Narinfo | { readonly invalid: string } {
-  if (!text.endsWith('\n')) return { invalid: 'its last line is not ended' }
+  if (!text.endsWith('\n')) return { invalid: 'its last line has no line end' }
   if (text.length > largestNarinfo) return { invalid: 'it is too large' }
   const values = new Map<string, string>()
   const signatures: Signature[] = []
@@ -78,7 +81,7 @@ function narinfoOf(
   const optional = (name: string): string | undefined => (value(name) === '' ? undefined : value(name))
   const [storePath, url, fileHashText] = [value('StorePath'), value('URL'), optional('FileHash')]
   if (!isStorePath(storePath)) return { invalid: 'StorePath is not a path of /nix/store' }
-  if (url === '' || url.length > longestUrl || /[\s\0]/.test(url)) return { invalid: 'URL is not an address' }
+  if (url === '' || url.length > longestUrl || /[\s\0]/.test(url)) return { invalid: 'URL is not valid' }
   const narHash = parseSha256(value('NarHash'))
   if (narHash === undefined) return { invalid: 'NarHash is not a sha256 hash' }
   const narSize = parseSize(value('NarSize'))

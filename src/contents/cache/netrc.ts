@@ -2,17 +2,17 @@
 export type Login = { readonly user: string; readonly password: string }
 
 /**
- * The login for a host. That of `default` is only for hosts that the operator named: `isNamed` is false for those that
- * a cache leads to.
+ * The login for a host. The `default` entry is used only for hosts that the operator configured: `isNamed` is false for
+ * hosts that a cache refers to.
  */
 export type LoginOf = (host: string, isNamed?: boolean) => Login | undefined
 
-/** Characters of a netrc file that are more than can be meant. */
+/** The maximum length of a netrc file. */
 export const largestNetrc = 1024 * 1024
 
 /**
  * Reads a netrc file as curl does: words, some of them in double quotes with `\` before a quote, and comments of lines
- * that begin with `#`. Macros are not known. The first entry of a host counts.
+ * that begin with `#`. Macros are not supported. The first entry of a host is used.
  * @returns the login for a host, by name; that of `default` for all others, if there is one
  */
 export function parseNetrc(text: string): LoginOf {

@@ -13,7 +13,7 @@ describe('Nix’s base 32', () => {
     assert.equal(nix32OfSri(emptySri), `sha256:${emptyNix32}`)
   })
 
-  it('gives back what went into it', () => {
+  it('round-trips', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 70 }), (bytes) => {
         assert.deepEqual(decodeNix32(encodeNix32(bytes), bytes.length), Buffer.from(bytes))
@@ -28,14 +28,14 @@ describe('Nix’s base 32', () => {
         if (bytes) assert.equal(encodeNix32(bytes), text)
       }),
     )
-    // Bits beyond the end, letters that it does not have, other lengths.
+    // Bits beyond the end, invalid letters, other lengths.
     for (const text of [`2${emptyNix32.slice(1)}`, `e${emptyNix32.slice(1)}`, emptyNix32.slice(1), ''])
       assert.equal(decodeNix32(text, 32), undefined, text)
   })
 })
 
 describe('parseSha256', () => {
-  it('reads the forms that narinfos have, and no others', () => {
+  it('accepts only the formats of narinfos', () => {
     const forms = [`sha256:${emptyNix32}`, `sha256:${empty}`, emptySri]
     for (const form of forms) assert.equal(parseSha256(form), emptySri, form)
     const others = ['', emptyNix32, `sha1:${emptyNix32}`, `sha256:${empty.toUpperCase()}`, `${emptySri}=`]

@@ -16,7 +16,7 @@ export function encodeNix32(bytes: Uint8Array): string {
   return text
 }
 
-/** @returns undefined for a text that is not `size` bytes, as of set bits beyond the end */
+/** @returns undefined if the text does not encode exactly `size` bytes */
 export function decodeNix32(text: string, size: number): Buffer | undefined {
   if (text.length !== lengthOf(size)) return undefined
   const bytes = Buffer.alloc(size)
@@ -36,8 +36,8 @@ export function decodeNix32(text: string, size: number): Buffer | undefined {
 const hashSize = 32
 
 /**
- * A hash as narinfos have it, `sha256:` with 52 characters of Nix's base 32 or 64 hex digits, or `sha256-` with base 64,
- * as `sha256-<base64>`. Undefined for any other text.
+ * Converts a hash of a narinfo to `sha256-<base64>`: `sha256:` with 52 characters of Nix's base 32 or 64 hex digits, or
+ * `sha256-` with base 64. Undefined for any other text.
  */
 export function parseSha256(text: string): string | undefined {
   const { kind, value = '' } = /^sha256(?<kind>[:-])(?<value>[0-9A-Za-z+/=]{1,64})$/.exec(text)?.groups ?? {}
@@ -53,6 +53,6 @@ export function parseSha256(text: string): string | undefined {
 /** The bytes of a sha256 hash as `sha256-<base64>`. */
 export const sriOf = (hash: Uint8Array): string => `sha256-${Buffer.from(hash).toString('base64')}`
 
-/** `sha256-<base64>` as `sha256:<Nix's base 32>`, which is what signatures are made over. */
+/** `sha256-<base64>` as `sha256:<Nix's base 32>`, the format in signatures. */
 export const nix32OfSri = (sri: string): string =>
   `sha256:${encodeNix32(Buffer.from(sri.slice('sha256-'.length), 'base64'))}`

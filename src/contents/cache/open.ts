@@ -11,33 +11,32 @@ import { largestNetrc, parseNetrc } from './netrc.ts'
 import { parseTrustedKeys, type TrustedKeys } from './signature.ts'
 import { openThreadDecoders } from './thread-decoders.ts'
 
-/** What binary caches are used, and how. Times are seconds. */
+/** The settings of binary caches. Times are in seconds. */
 export type CacheSettings = {
-  /** Addresses in Nix's form. */
+  /** URLs in Nix's format. */
   readonly substituters: readonly string[]
   readonly trustedKeys: readonly string[]
   readonly requireSignatures: boolean
   readonly netrcFile: string | undefined
   /** Bearer tokens, `host=token`. */
   readonly tokens: readonly string[]
-  /** Connections to one cache. */
+  /** The maximum number of connections to one cache. */
   readonly connections: number
-  /** Without a byte for so long, a request is broken off. */
+  /** The time without data after which a request is aborted. */
   readonly timeout: number
   /** How long a narinfo is valid, and a missing one. */
   readonly found: number
   readonly missing: number
   readonly spoolDirectory: string
-  /** Bytes that NARs may take there. */
+  /** The maximum size of NARs in this folder in bytes. */
   readonly spoolSize: number
 }
 
 export type OpenCaches = { readonly caches: Caches; readonly room: CacheRoom; close(): Promise<void> }
 
 /**
- * Opens the caches that can be read; logs a line for each other cache, and for each invalid key. Nothing is requested
- * of a cache yet.
- * @param files where what caches said is kept over restarts
+ * Opens the supported caches; logs a line for each other cache, and for each invalid key. Does not send requests yet.
+ * @param files the persistent store of responses
  * @param warn receives problems of the settings
  * @param shared is asked before all others
  */
@@ -58,8 +57,7 @@ export async function openCaches(
       )
     return address ? [address] : []
   })
-  if (addresses.length === 0 && !shared)
-    warn('there is no binary cache to take images from: set NIXERY_SUBSTITUTERS')
+  if (addresses.length === 0 && !shared) warn('there is no usable binary cache: set NIXERY_SUBSTITUTERS')
   const tokens = new Map(
     settings.tokens.map((text): [string, string] => {
       const at = text.indexOf('=')
@@ -115,10 +113,10 @@ async function netrcOf(file: string | undefined, warn: (line: string) => void): 
   try {
     const text = await readFile(file, 'utf8')
     if (text.length <= largestNetrc) return text
-    warn(`the netrc file ${file} is too large to be one`)
+    warn(`the netrc file ${file} is too large`)
   } catch (error) {
     const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
-    // Nix names one whether or not it is there.
+    // Nix reports a default even if the file does not exist.
     if (!isMissing) warn(`the netrc file ${file} cannot be read`)
   }
   return ''

@@ -26,7 +26,7 @@ function httpWith(environment: NodeJS.ProcessEnv) {
 }
 
 describe('connections to a cache', () => {
-  it('are kept, also after a file that is not there and one that redirects', async () => {
+  it('are reused, also after a missing file and a redirect', async () => {
     let connections = 0
     const { server, url } = await serve((request, response) => {
       if (request.url === '/moved') response.writeHead(302, { Location: '/there' }).end('see there')

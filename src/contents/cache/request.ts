@@ -5,26 +5,28 @@ import { CacheTrouble, reasonOf } from './trouble.ts'
 /** Options of requests to a cache. Times are in milliseconds. */
 export type RequestOptions = {
   readonly client: Pick<HttpClient, 'open'>
-  /** With less than `leastPerStall` bytes in so long, a request is broken off. */
+  /** A request that receives less than `leastPerStall` bytes in this time is aborted. */
   readonly stall: number
-  /** The time limit for a whole response, so that a cache that sends single bytes delays nothing. */
+  /** The time limit for a whole response, for caches that send single bytes. */
   readonly whole?: boolean
   readonly signal: AbortSignal | undefined
-  /** The Authorization header for an address, if its host has one. */
+  /** The Authorization header for a URL, if any. */
   readonly authorization: (url: URL) => string | undefined
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** An answer whose body is still to be read. */
+/** A response whose body has not been read yet. */
 export type Answer = OpenResponse
 
 const mostRedirects = 10
-/** The minimum number of bytes within `stall`, so that a cache that sends single bytes cannot hold an image for ever. */
+/**
+ * The minimum number of bytes within `stall`, so that a cache that sends single bytes cannot block an image forever.
+ */
 const leastPerStall = 64 * 1024
 
 /**
- * Sends a GET request and follows redirects, to http and https alone and never from https to http. Credentials go only
- * to the host that they are of.
+ * Sends a GET request and follows redirects, only to http and https, and never from https to http. Credentials are only
+ * sent to their own host.
  * @throws CacheTrouble, and the signal's reason
  */
 export async function request(address: URL, options: RequestOptions): Promise<Answer> {
@@ -34,8 +36,7 @@ export async function request(address: URL, options: RequestOptions): Promise<An
     const next = redirectOf('GET', answer, url)
     if (!next && (answer.status < 300 || answer.status > 399)) return answer
     await answer.discard()
-    if (!next?.isHttp || next.losesTls)
-      throw new CacheTrouble('it redirects to an address that is not allowed')
+    if (!next?.isHttp || next.losesTls) throw new CacheTrouble('it redirects to a URL that is not allowed')
     if (redirects === mostRedirects) throw new CacheTrouble(`it redirects more than ${mostRedirects} times`)
     url = next.url
   }
@@ -50,7 +51,7 @@ async function ask(
   const ending = new AbortController()
   const end = () => ending.abort(signal?.reason)
   signal?.addEventListener('abort', end, { once: true })
-  let what = 'nothing came for'
+  let what = 'no data for'
   const late = () => ending.abort(new CacheTrouble(`${what} ${stall / 1000} s`, { isSlow: true }))
   let timer = setTimeout(late, stall)
   const over = () => {
@@ -59,7 +60,7 @@ async function ask(
   }
   const fail = (error: unknown): Error => {
     over()
-    // What ended the request is the reason, and what follows from it a broken connection.
+    // Report why the request was aborted, and not the broken connection that results from it.
     const reason: unknown = ending.signal.aborted ? ending.signal.reason : error
     if (signal?.aborted) return reason instanceof Error ? reason : new Error('aborted')
     if (reason instanceof CacheTrouble) return reason
@@ -73,9 +74,9 @@ async function ask(
       signal: ending.signal,
     })
     const pieces = async function* (): AsyncGenerator<Buffer> {
-      // Time in which the reader is busy is not the sender's.
+      // The time of a busy reader does not count.
       let [waited, size, from] = [0, 0, performance.now()]
-      what = whole ? 'a small file did not come in' : 'next to nothing came for'
+      what = whole ? 'a small file did not arrive within' : 'almost no data for'
       try {
         for await (const piece of response.body) {
           if (!whole) clearTimeout(timer)
@@ -102,7 +103,7 @@ async function ask(
   }
 }
 
-/** How long a server wants to be left alone (RFC 9110, section 10.2.3), in milliseconds, within reason. */
+/** The wait that a server requests (RFC 9110, section 10.2.3), in milliseconds, up to a limit. */
 function retryAfter(headers: Answer['headers']): number {
   const value = headers['retry-after']?.trim() ?? ''
   const wait = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now()
@@ -119,7 +120,7 @@ export function meaningOf({ status, headers }: Pick<Answer, 'status' | 'headers'
   const isPassing = status === 408 || status === 429 || (status >= 500 && ![501, 505, 511].includes(status))
   const hint =
     status === 401 || status === 407
-      ? ': it wants credentials, see netrc-file in nix.conf and NIXERY_CACHE_TOKENS'
+      ? ': it requires credentials, see netrc-file in nix.conf and NIXERY_CACHE_TOKENS'
       : ''
   return new CacheTrouble(`it answers ${status}${hint}`, { isPassing, retryAfter: retryAfter(headers) })
 }

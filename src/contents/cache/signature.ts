@@ -29,11 +29,11 @@ export function parseTrustedKeys(texts: readonly string[]): { keys: TrustedKeys;
 
 type Signed = Pick<Narinfo, 'storePath' | 'narHash' | 'narSize' | 'references'>
 
-/** What is signed (libstore/path-info.cc): the hash always in Nix's base 32, references whole, sorted, each once. */
+/** The signed text (libstore/path-info.cc): the hash in Nix's base 32, and full references, sorted and unique. */
 export const fingerprintOf = ({ storePath, narHash, narSize, references }: Signed): string =>
   `1;${storePath};${nix32OfSri(narHash)};${narSize};${references.join(',')}`
 
-/** Whether a trusted key verifies one of the signatures: one that has the key's name. */
+/** Whether a trusted key verifies one of the signatures that have its name. */
 export function isSigned(narinfo: Narinfo, keys: TrustedKeys): boolean {
   const data = Buffer.from(fingerprintOf(narinfo))
   return narinfo.signatures.some(({ keyName, bytes }) => {

@@ -17,7 +17,7 @@ const newFile = () => join(folder, `${(count += 1)}`)
 async function* all(pieces: readonly Uint8Array[]) {
   for (const piece of pieces) yield piece
 }
-/** Bytes that differ from their neighbours, in memory of their own. */
+/** Varying bytes in separate memory. */
 function bytes(size: number, seed = 1): Uint8Array {
   const made = new Uint8Array(size)
   for (let at = 0; at < size; at++) made[at] = (at * 31 + seed * 7) % 251
@@ -25,7 +25,7 @@ function bytes(size: number, seed = 1): Uint8Array {
 }
 
 describe('a file of the spool', () => {
-  it('has all bytes, whatever the sizes of the pieces', async () => {
+  it('contains all bytes, for any chunk sizes', async () => {
     const sizes = fc.array(fc.oneof(fc.nat(2000), fc.constantFrom(65_536, 262_144, 300_000, 600_001)), {
       maxLength: 8,
     })
@@ -41,7 +41,7 @@ describe('a file of the spool', () => {
     )
   })
 
-  it('has those of many at once', async () => {
+  it('contains the bytes of many concurrent writers', async () => {
     const files = Array.from({ length: 20 }, newFile)
     await Promise.all(
       files.map((file, index) => writeSpoolFile(file, all([bytes(400_000, index), bytes(9)]))),
@@ -50,7 +50,7 @@ describe('a file of the spool', () => {
       assert.ok(readFileSync(file).equals(Buffer.concat([bytes(400_000, index), bytes(9)])))
   })
 
-  it('gives back the memory of a piece, but not of one that shares it', async () => {
+  it('frees the memory of a chunk, but not of one that shares it', async () => {
     const [own, shared] = [bytes(1000), bytes(1000)]
     const file = newFile()
     await writeSpoolFile(file, all([own, shared.subarray(10, 20)]))
@@ -58,7 +58,7 @@ describe('a file of the spool', () => {
     assert.ok(readFileSync(file).equals(Buffer.concat([bytes(1000), bytes(1000).subarray(10, 20)])))
   })
 
-  it('fails as its pieces do, and when it is there already', async () => {
+  it('fails like its chunks, and if it already exists', async () => {
     async function* broken() {
       yield bytes(700_000)
       throw new Error('cut off')

@@ -1,17 +1,20 @@
 import { open, type FileHandle } from 'node:fs/promises'
 
-/** Bytes that are written together: a write is a round trip to another thread, and costs as much as several of them. */
+/**
+ * The number of bytes written together: a write is a round trip to another thread, which costs as much as writing
+ * several chunks.
+ */
 const batchSize = 256 * 1024
-/** Buffers that are kept for the next files: two for each of as many files as are downloaded at once. */
+/** The number of buffers kept for the next files: two for each concurrent download. */
 const mostSpare = 16
 
 const spare: Buffer[] = []
 const takeBuffer = (): Buffer => spare.pop() ?? Buffer.allocUnsafeSlow(batchSize)
 
 /**
- * Writes pieces into a new file. Two batches are in memory at most, and a slow disk slows the sender down.
- * @param pieces nobody else uses them: their memory is given back at once
- * @throws the failed system call, and the errors of the pieces
+ * Writes chunks to a new file. At most two batches are in memory, and a slow disk slows down the sender.
+ * @param pieces must not be used by others: their memory is freed at once
+ * @throws the failed system call, and the errors of the chunks
  */
 export async function writeSpoolFile(file: string, pieces: AsyncIterable<Uint8Array>): Promise<void> {
   const handle = await open(file, 'wx')
@@ -28,7 +31,7 @@ export async function writeSpoolFile(file: string, pieces: AsyncIterable<Uint8Ar
         if (used < batchSize) continue
         await writing
         writing = writeAll(handle, batch, used)
-        writing.catch(() => {}) // told to who waits for it
+        writing.catch(() => {}) // reported to whoever waits for it
         ;[batch, other] = [other, batch]
         used = 0
       }
@@ -37,7 +40,7 @@ export async function writeSpoolFile(file: string, pieces: AsyncIterable<Uint8Ar
     await writing
     await writeAll(handle, batch, used)
   } finally {
-    // A batch may still be on its way.
+    // A batch may still be pending.
     await writing?.catch(() => {})
     if (spare.length < mostSpare) spare.push(batch, other)
     await handle.close()
@@ -45,8 +48,8 @@ export async function writeSpoolFile(file: string, pieces: AsyncIterable<Uint8Ar
 }
 
 /**
- * Frees the memory of a piece, if all of it is the piece's. Left to the garbage collector, thousands of pieces outside of
- * its heap have it look through the whole heap again and again: half of the CPU time of a download.
+ * Frees the memory of a chunk, if it is not shared. Otherwise thousands of chunks outside of the heap would make the
+ * garbage collector scan the whole heap repeatedly, which takes half of the CPU time of a download.
  */
 function giveBack({ buffer, byteLength }: Uint8Array): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0)

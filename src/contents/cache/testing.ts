@@ -17,7 +17,7 @@ const padded = (bytes: Uint8Array): Buffer => {
   length.writeBigUInt64LE(BigInt(bytes.length))
   return Buffer.concat([length, bytes, Buffer.alloc((8 - (bytes.length % 8)) % 8)])
 }
-/** Strings of a NAR one after another, byte strings in latin1. */
+/** Consecutive strings of a NAR, as byte strings (`latin1`). */
 export const strings = (...all: string[]): Buffer => Buffer.concat(all.map((one) => padded(raw(one))))
 
 const nodeOf = (tree: Tree): Buffer => {
@@ -42,7 +42,7 @@ const nodeOf = (tree: Tree): Buffer => {
 /** The NAR of a tree, written without the code under test. */
 export const narOf = (tree: Tree): Buffer => Buffer.concat([strings('nix-archive-1'), nodeOf(tree)])
 
-/** Gives bytes in pieces of a size, as a file does. */
+/** Yields bytes in chunks of a size, like a file. */
 export function reader(bytes: Uint8Array, most = Infinity): { read(into: Uint8Array): number } {
   let at = 0
   return {
@@ -57,7 +57,7 @@ export function reader(bytes: Uint8Array, most = Infinity): { read(into: Uint8Ar
 
 export const sri = (bytes: Uint8Array): string => sriOf(hash('sha256', bytes, 'buffer'))
 
-/** A path whose NAR a cache gives, or something else; its names are those of the test, not of Nix. */
+/** A path for which a cache returns a NAR, or something else; its names come from the test, not from Nix. */
 export function inCache(
   storePath: string,
   tree: Tree,
@@ -105,7 +105,7 @@ export function createSigner(name: string) {
   return {
     keys,
     text,
-    /** The narinfo of a path as Nix writes it, of this NAR in this file. */
+    /** The narinfo of a path in Nix's format, for this NAR in this file. */
     narinfo(
       storePath: StorePath,
       nar: Uint8Array,

@@ -2,10 +2,10 @@ import type { OpenStream } from '../entry.ts'
 import { openLiblzma } from './liblzma.ts'
 import { openLibzstd } from './libzstd.ts'
 
-/** Compressions that a thread can expand while it reads, each with what does. */
+/** Decoders for the compressions that a thread can expand while it reads. */
 export type ThreadDecoders = ReadonlyMap<'xz' | 'zstd', OpenStream>
 
-/** Loads the libraries that are there; what they would expand is expanded on its way by streams otherwise. */
+/** Loads the installed libraries; otherwise streams expand the files during the download. */
 export async function openThreadDecoders(): Promise<ThreadDecoders> {
   const decoders = new Map<'xz' | 'zstd', OpenStream>()
   for (const [name, open] of [

@@ -54,7 +54,7 @@ describe('a small file over HTTP', () => {
     }
   })
 
-  it('is requested again only while that may help', async () => {
+  it('is retried only if that may help', async () => {
     const passing = [500, 502, 503, 429, 408]
     const http = await serve((path, nth) => {
       const status = Number(path.slice(1))
@@ -78,9 +78,9 @@ describe('a small file over HTTP', () => {
     await assert.rejects(http.small(http.url(), 1000, undefined), trouble(/larger than 1000/))
   })
 
-  it('is aborted when nothing arrives, and when it is not needed', async () => {
+  it('is aborted when nothing arrives, and when it is no longer needed', async () => {
     const http = await serve(() => new Promise(() => {}), { stall: 500 })
-    await assert.rejects(http.small(http.url(), 100, undefined), trouble(/nothing came/))
+    await assert.rejects(http.small(http.url(), 100, undefined), trouble(/no data for/))
     assert.equal(server?.requests.length, 2)
     const leaving = new AbortController()
     const patient = httpTransport({ client, stall: 60_000, authorization: () => undefined })
@@ -89,7 +89,7 @@ describe('a small file over HTTP', () => {
     await assert.rejects(asking, /left/)
   })
 
-  it('is given up when it does not end in time, though a byte comes now and then', async () => {
+  it('is aborted if it does not end in time, even if single bytes arrive', async () => {
     const slow = createServer((_request, response) => {
       const timer = setInterval(() => response.write('x'), 5)
       response.on('close', () => clearInterval(timer))
@@ -99,11 +99,14 @@ describe('a small file over HTTP', () => {
     try {
       const url = new URL(`http://127.0.0.1:${(slow.address() as AddressInfo).port}/x`)
       const http = httpTransport({ client, stall: 400, firstDelay: 1, authorization: () => undefined })
-      await assert.rejects(http.small(url, 2000, undefined), trouble(/a small file did not come in 0.4 s/))
+      await assert.rejects(
+        http.small(url, 2000, undefined),
+        trouble(/a small file did not arrive within 0.4 s/),
+      )
       const drain = async () => {
         for await (const _ of http.bytes(url, undefined));
       }
-      await assert.rejects(drain, trouble(/next to nothing came for 0.4 s/))
+      await assert.rejects(drain, trouble(/almost no data for 0.4 s/))
     } finally {
       slow.closeAllConnections()
       slow.close()
@@ -114,7 +117,7 @@ describe('a small file over HTTP', () => {
 describe('a redirect', () => {
   const secretFor = (host: string) => (url: URL) => (url.host === host ? 'Basic secret' : undefined)
 
-  it('is followed, and credentials stay with their host', async () => {
+  it('is followed, and credentials are only sent to their own host', async () => {
     const seen: (string | undefined)[] = []
     const elsewhere = await openServer((_path, _nth, { authorization }) => {
       seen.push(authorization)
@@ -168,22 +171,22 @@ describe('a large file over HTTP', () => {
     )
   })
 
-  it('is downloaded from the start where ranges are not supported', async () => {
+  it('is downloaded from the start if ranges are not supported', async () => {
     const http = await serve((_path, nth) => ({ body, cut: nth < 3 }))
     assert.equal(await textOf(http.bytes(http.url(), undefined)), body)
     const liar = await serve((_path, nth) => ({
       body,
       headers: { 'Accept-Ranges': 'bytes' },
-      cut: nth < 3, // and all of it again, though a part was asked for
+      cut: nth < 3, // and all of it again, although a part was requested
     }))
     assert.equal(await textOf(liar.bytes(liar.url(), undefined)), body)
   })
 
-  it('is given up in the end', async () => {
+  it('is aborted eventually', async () => {
     const http = await serve(() => ({ body, cut: true }))
     await assert.rejects(textOf(http.bytes(http.url(), undefined)), CacheTrouble)
     const gone = await serve(() => ({ status: 404 }))
-    await assert.rejects(textOf(gone.bytes(gone.url(), undefined)), trouble(/gone/))
+    await assert.rejects(textOf(gone.bytes(gone.url(), undefined)), trouble(/does not exist/))
     assert.equal(server?.requests.length, 1)
   })
 })
@@ -211,7 +214,7 @@ describe('a cache in a folder', () => {
     await assert.rejects(transport.small(at('.'), 100_000, undefined), CacheTrouble)
   })
 
-  it('is not left', async () => {
+  it('is never left', async () => {
     for (const name of ['../secret', '..%2fsecret', '%2e%2e/secret']) {
       await assert.rejects(transport.small(at(name), 200_000, undefined), CacheTrouble, name)
       await assert.rejects(textOf(transport.bytes(at(name), undefined)), CacheTrouble, name)

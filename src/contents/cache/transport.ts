@@ -6,24 +6,24 @@ import { systemErrorCode } from '../../errors.ts'
 import { meaningOf, request, type Answer, type RequestOptions } from './request.ts'
 import { CacheTrouble } from './trouble.ts'
 
-/** How the files of a cache are read. All of it throws CacheTrouble, and the signal's reason. */
+/** Reads the files of a cache. All methods throw CacheTrouble, and the signal's reason. */
 export type Transport = {
   /** Fetches a small file; undefined if it does not exist. Retries after temporary failures. */
   small(url: URL, limit: number, signal: AbortSignal | undefined): Promise<Buffer | undefined>
-  /** The bytes of a file, resumed where a connection breaks. */
+  /** Reads a file, and resumes when a connection breaks. */
   bytes(url: URL, signal: AbortSignal | undefined): AsyncIterable<Uint8Array>
 }
 
 export type HttpOptions = Pick<RequestOptions, 'client' | 'stall' | 'authorization'> & {
-  /** Milliseconds before the second attempt; doubled for each further one, and up to doubled again by chance. */
+  /** Milliseconds before the second attempt; doubled for each further one, and randomized by a factor of up to two. */
   readonly firstDelay?: number
 }
 
-/** Attempts that end because nothing comes: five of them could take minutes. */
+/** The maximum number of attempts that time out, because five of them could take minutes. */
 const mostStalls = 2
-/** Attempts without progress between them, and all attempts for one file. */
+/** The maximum number of attempts without progress, and of all attempts for one file. */
 const mostFailures = 5
-/** Bytes of one attempt that are progress. */
+/** The number of bytes of an attempt that count as progress. */
 const leastProgress = 4096
 const mostAttempts = 50
 const longestDelay = 5_000
@@ -85,9 +85,7 @@ export function httpTransport({ firstDelay = 100, ...options }: HttpOptions): Tr
           else {
             await answer.discard()
             const meaning = meaningOf(answer)
-            throw meaning === 'missing'
-              ? new CacheTrouble('the file that its narinfo names is gone')
-              : meaning
+            throw meaning === 'missing' ? new CacheTrouble('the file in its narinfo does not exist') : meaning
           }
           for await (const piece of answer.body) {
             const rest = piece.subarray(Math.min(skip, piece.length))
@@ -113,22 +111,22 @@ const rangeFrom = (start: number, resume: Readonly<Record<string, string>>) => (
   Range: `bytes=${start}-`,
 })
 
-/** The headers of a request for the rest, apart from the range; undefined where all must be sent again. */
+/** The headers of a request for the rest, apart from the range; undefined if everything must be sent again. */
 function resumable(headers: Answer['headers']): Readonly<Record<string, string>> | undefined {
   if (headers['accept-ranges'] !== 'bytes' || headers['content-encoding'] !== undefined) return undefined
   const { etag } = headers
   return etag?.startsWith('"') ? { 'If-Range': etag } : {}
 }
 
-/** Where a part begins, from its Content-Range. */
+/** The start of a part, from its Content-Range. */
 const startOf = (headers: Answer['headers']): number =>
   Number(/^bytes (?<start>\d+)-/.exec(headers['content-range'] ?? '')?.groups?.['start'] ?? NaN)
 
-/** A cache in a folder of this machine. Nothing outside of it is read, whatever a narinfo names. */
+/** A cache in a local folder. Nothing outside of it is read, whatever a narinfo contains. */
 export function fileTransport(folder: URL): Transport {
   const fileOf = (url: URL): string => {
     if (!url.href.startsWith(folder.href))
-      throw new CacheTrouble('a narinfo names a file outside of the cache')
+      throw new CacheTrouble('a narinfo refers to a file outside of the cache')
     return fileURLToPath(url)
   }
   const failure = (error: unknown): CacheTrouble =>

@@ -8,7 +8,7 @@ import type { StorePath } from '../../image/store-path.ts'
 export class CacheTrouble extends Error {
   readonly isPassing: boolean
   readonly isSlow: boolean
-  /** Milliseconds that the server wants to be left alone. */
+  /** Milliseconds that the server asks to wait. */
   readonly retryAfter: number
   constructor(
     message: string,
@@ -28,23 +28,23 @@ export class CacheTrouble extends Error {
 }
 
 /**
- * A path that a cache has promised and not given: what came is not what was signed, or it did not come. Its code is
- * BUILD_FAILED, for those that nothing else can give the path.
+ * A path that a cache listed but did not deliver: the data does not match the signature, or did not arrive. Its code is
+ * BUILD_FAILED, for callers that have no other source of the path.
  */
 export class BadPath extends NixeryError {
   readonly storePath: StorePath
   readonly cache: string
   constructor(storePath: StorePath, cache: string, reason: string, cause?: unknown) {
-    super('BUILD_FAILED', `the binary cache ${cache} does not give ${storePath}: ${reason}`, {
+    super('BUILD_FAILED', `the binary cache ${cache} did not deliver ${storePath}: ${reason}`, {
       cause,
-      hint: 'the operator can look whether the cache is damaged, or name another one in NIXERY_SUBSTITUTERS',
+      hint: 'the operator can check whether the cache is damaged, or set another one in NIXERY_SUBSTITUTERS',
     })
     this.storePath = storePath
     this.cache = cache
   }
 }
 
-/** What went wrong, in words: `fetch` says but "fetch failed" and keeps the reason as the cause. */
+/** The reason of a failure, in words: `fetch` only reports "fetch failed", with the reason as the cause. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   if (error.cause instanceof Error && !(error instanceof CacheTrouble)) return reasonOf(error.cause)

@@ -1,13 +1,13 @@
 import type { StorePath } from '../../image/store-path.ts'
 import type { Caches, InCache, LookUpOptions, NotInCaches } from './caches.ts'
 
-/** Paths of one closure that are more than can be meant. */
+/** The maximum number of paths in a closure. */
 const mostPaths = 50_000
 
 /**
- * All paths that these reach, each with the cache that has it. References are followed as soon as they are known, many
- * at once; those to a path itself and in circles are nothing special.
- * @param onFound is called for each path as soon as its cache is known, before it is known whether caches have all paths
+ * Finds the closure of these paths, each with the cache that has it. References are followed concurrently as soon as
+ * they are known, including self-references and cycles.
+ * @param onFound called for each path as soon as its cache is known, before it is known whether caches have all paths
  * @returns the first path that no cache has, if any
  */
 export async function walkCaches(
@@ -17,7 +17,7 @@ export async function walkCaches(
 ): Promise<ReadonlyMap<StorePath, InCache> | NotInCaches> {
   const found = new Map<StorePath, InCache>()
   const seen = new Set<StorePath>()
-  // The first that is lacking ends the walk: requests that are out are of no use any more.
+  // The first missing path ends the walk: pending requests are no longer needed.
   const ending = new AbortController()
   const { signal: outer } = options
   const signal = outer ? AbortSignal.any([outer, ending.signal]) : ending.signal

@@ -15,7 +15,7 @@ export function expandWithProgram(): Duplex {
   })
   const stream = Duplex.from({
     writable: running.stdin,
-    // What was given out before it failed is not taken for all.
+    // Output before a failure must not count as complete.
     readable: (async function* () {
       yield* running.stdout
       const { failed, code } = await running

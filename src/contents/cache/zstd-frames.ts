@@ -1,15 +1,15 @@
 import { Transform, type TransformCallback } from 'node:stream'
 
 /**
- * Cuts a stream of zstd frames into pieces that end where a frame ends. Nix writes large NARs as many frames one after
- * another, and Node's decoder drops what follows a frame in the same piece (Node 24.21).
- * Lengths are those of RFC 8878, §3.1; damage is left for the decoder to find.
+ * Splits a stream of zstd frames into chunks that end at frame boundaries. Nix writes large NARs as many concatenated
+ * frames, and Node's decoder drops data that follows a frame in the same chunk (Node 24.21). Lengths are those of RFC
+ * 8878, §3.1; the decoder detects damage.
  */
 export function cutZstdFrames(): Transform {
-  /** Bytes of a header that are not all there. */
+  /** The bytes of an incomplete header. */
   let held = Buffer.alloc(0)
   let at: 'frame' | 'block' | 'bytes' = 'frame'
-  /** Bytes up to the next header, and whether the frame ends there. */
+  /** The number of bytes up to the next header, and whether the frame ends there. */
   let left = 0
   let isLast = false
   let hasChecksum = false
@@ -50,7 +50,7 @@ export function cutZstdFrames(): Transform {
           if (isShort(3)) break
           const header = bytes.readUIntLE(used, 3)
           isLast = (header & 1) === 1
-          // Of a run there is one byte.
+          // A run has one byte.
           left = 3 + (((header >> 1) & 3) === 1 ? 1 : header >> 3) + (isLast && hasChecksum ? 4 : 0)
           at = 'bytes'
         }
@@ -71,7 +71,7 @@ export function cutZstdFrames(): Transform {
 
 const skippable = 0x184d2a50
 
-/** Bytes of a frame's header, its magic number included, by the frame header descriptor. */
+/** The size of a frame's header in bytes, including the magic number, from the frame header descriptor. */
 function headerSize(descriptor: number): number {
   const isSingle = (descriptor & 0x20) !== 0
   const contentSize = [isSingle ? 1 : 0, 2, 4, 8][descriptor >> 6] ?? 0
