@@ -38,7 +38,7 @@ describe('the walk from a search to a running container', { skip: noBrowser ?? f
       (view) => `${nameOf(view)} = (run "${nameOf(view)}" ''
         echo begun; until [ -e ${gate(view)} ]; do sleep 0.1; done; echo over; mkdir -p $out/bin
         echo "#!\${demo.bashInteractive or demo.bash}/bin/bash" >$out/bin/${nameOf(view)}
-        echo 'echo arrived' >>$out/bin/${nameOf(view)}; chmod +x $out/bin/${nameOf(view)}'')
+        echo 'exit 42' >>$out/bin/${nameOf(view)}; chmod +x $out/bin/${nameOf(view)}'')
         // { meta = { description = "walks a long way"; mainProgram = "${nameOf(view)}"; }; pname = "${nameOf(view)}"; version = "1.0"; };`,
     )
     const demo = `demo = import ${await demoPackages()} { inherit system; };`
@@ -117,8 +117,8 @@ describe('the walk from a search to a running container', { skip: noBrowser ?? f
       await page.locator('.log', { hasText: 'over' }).waitFor()
       await page.getByRole('link', { name: 'The image' }).waitFor()
       const { stdout, exitCode } = await running
-      assert.equal(exitCode, 0, stdout)
-      assert.match(stdout, /arrived\r?$/m)
+      // A busy podman may lose what a container prints last in a terminal; its status tells that the program ran.
+      assert.equal(exitCode, 42, stdout)
 
       await page.getByRole('link', { name: 'The image' }).click()
       await page.getByRole('heading', { name }).first().waitFor()
