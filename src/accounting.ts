@@ -39,9 +39,9 @@ export async function openAccounting(config: Config, deps: AccountingDeps): Prom
 }
 
 /**
- * The quotas of clients; undefined if there are none. The quotas of the settings apply to anonymous clients without quotas
- * in the policy.
- * @param ofPolicy the quota of an identity in the policy of now, if there is a policy
+ * The quotas of clients; undefined if there are none. The quotas in the settings apply to anonymous clients without a
+ * quota in the policy.
+ * @param ofPolicy returns the quota of an identity in the current policy, if any
  */
 export function quotasOf(
   config: Config,

@@ -16,17 +16,17 @@ import type { AdminSource } from './web/admin/source.ts'
 export type AdminDeps = {
   readonly state: Pick<State, 'catalog' | 'store' | 'uses'>
   readonly quotas: RequestQuotas | undefined
-  /** The quotas of the policy, now. */
+  /** The current quotas of the policy. */
   readonly rules: () => readonly QuotaRule[]
   /** The processes that share a database; undefined without one. */
   readonly overview?: (() => Promise<Overview>) | undefined
   readonly stopping: AbortSignal
 }
 
-// Milliseconds after which a look at a store that does not answer is given up.
+// The timeout for surveying a store that does not respond, in milliseconds.
 const longestLook = 30 * 60_000
 
-/** What the admin page shows and changes: what `nixery gc --dry-run`, `nixery key` and `nixery status` do. */
+/** The data and actions of the admin page, as of `nixery gc --dry-run`, `nixery key` and `nixery status`. */
 export function openAdmin(config: Config, deps: AdminDeps): AdminSource {
   const { quotas, rules, overview, stopping } = deps
   const { catalog, store, uses } = deps.state

@@ -7,22 +7,28 @@ import type { Listener } from './postgres/listener.ts'
 import type { Postgres } from './postgres/pool.ts'
 
 export type CatalogOptions = {
-  /** Gets a line when the database fails. */
+  /** Receives a line when the database fails. */
   readonly warn: (line: string) => void
-  /** Milliseconds to wait for a SQLite file that another process has locked; a server's is short. */
+  /** Milliseconds to wait for a SQLite file that another process has locked; short for a server. */
   readonly lockPatience?: number | undefined
-  /** Whether this process is told of what others change in PostgreSQL: all that live for longer than a command. */
+  /**
+   * Whether this process is notified of changes by others in PostgreSQL: needed for processes that live longer than a
+   * command.
+   */
   readonly listens?: boolean | undefined
 }
 
-/** The catalog, and the database that it is in if that is PostgreSQL. Closing the catalog closes all of it. */
+/** The catalog, and its database if that is PostgreSQL. Closing the catalog closes both. */
 export type OpenedCatalog = {
   readonly catalog: Catalog
   readonly postgres: Postgres | undefined
   readonly listener: Listener | undefined
 }
 
-/** The catalog that the configuration names; PostgreSQL's client is loaded only for it. @throws CONFIG_INVALID, STORE_UNAVAILABLE */
+/**
+ * Opens the configured catalog; loads PostgreSQL's client only if it is needed.
+ * @throws CONFIG_INVALID, STORE_UNAVAILABLE
+ */
 export async function openConfiguredCatalog(config: Config, options: CatalogOptions): Promise<OpenedCatalog> {
   const { warn, lockPatience, listens = false } = options
   const { NIXERY_DATABASE_URL: url, NIXERY_DATABASE_DIRECT_URL: directUrl = url } = config
@@ -62,8 +68,8 @@ export const catalogFile = ({ NIXERY_DATA }: Pick<Config, 'NIXERY_DATA'>): strin
   join(NIXERY_DATA, 'catalog.db')
 
 /**
- * Seconds from when a blob is found not to be needed until it is deleted: longer than any pull, where other machines may
- * just be giving it. Undefined where there are no others.
+ * Seconds between the time when a blob is found unneeded and its deletion: longer than any pull, because other machines
+ * may be serving it. Undefined if there are no others.
  */
 export const deletionDelay = ({ NIXERY_DATABASE_URL: url }: Config): number | undefined =>
   url === undefined ? undefined : 3600

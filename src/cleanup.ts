@@ -9,8 +9,8 @@ import { collect, collectRows, OtherGc } from './upkeep/gc.ts'
 import { createUpkeep, type Upkeep } from './upkeep/schedule.ts'
 
 /**
- * Cleans up periodically. Images and blobs are removed only if a setting says so; unused rows of the catalog are always
- * removed, because they can be derived again.
+ * Cleans up periodically. Images and blobs are removed only if configured; unused rows of the catalog are always
+ * removed, because they can be computed again.
  */
 export function cleanupOf(
   config: Config,

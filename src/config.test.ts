@@ -7,7 +7,7 @@ import { hasCode } from './errors.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** The lines that say what is wrong; none if nothing is. */
+/** The reported problems; none if the configuration is valid. */
 function problemsOf(environment: Environment): string[] {
   try {
     readConfig(environment)
@@ -41,7 +41,7 @@ describe('readConfig', () => {
       },
     ],
     [
-      'takes empty variables for ones that are not set',
+      'treats empty variables as not set',
       { PORT: '', NIXERY_HOST: '', STORAGE_PATH: '', NIXERY_TAGS: '', NIXERY_CHANNEL: '', XDG_DATA_HOME: '' },
       {
         PORT: 8080,
@@ -51,27 +51,27 @@ describe('readConfig', () => {
       },
     ],
     [
-      'listens to all when a package set is configured: it serves others then',
+      'listens on all interfaces if a package set is configured',
       { NIXERY_PKGS_PATH: '/pkgs' },
       { NIXERY_HOST: '0.0.0.0', NIXERY_PKGS_PATH: '/pkgs' },
     ],
     [
-      'listens where it is told to',
+      'listens on the configured address',
       { NIXERY_PKGS_PATH: '/pkgs', NIXERY_HOST: '::1' },
       { NIXERY_HOST: '::1' },
     ],
     [
-      'has its folders where the desktop has them',
+      'uses the XDG folders',
       { XDG_DATA_HOME: '/data', XDG_CACHE_HOME: '/cache' },
       { NIXERY_DATA: '/data/nixery', STORAGE_PATH: '/data/nixery/store', NIXERY_CACHE: '/cache/nixery' },
     ],
     [
-      'has the store under its data, if that alone is set',
+      'has the store in its data folder, if only that is set',
       { NIXERY_DATA: '/d', XDG_DATA_HOME: '/data' },
       { NIXERY_DATA: '/d', STORAGE_PATH: '/d/store' },
     ],
     [
-      'has the store elsewhere, if told to',
+      'has the store elsewhere, if configured',
       { NIXERY_DATA: '/d', STORAGE_PATH: '/s/' },
       { STORAGE_PATH: '/s' },
     ],
@@ -81,12 +81,12 @@ describe('readConfig', () => {
       { NIXERY_DATA: resolve('d'), NIXERY_CACHE: resolve('c'), NIXERY_PKGS_PATH: resolve('..', 'p') },
     ],
     [
-      'takes the least of numbers',
+      'accepts the lowest numbers',
       { PORT: '0', NIX_TIMEOUT: '1', NIXERY_NIX_JOBS: '1', NIXERY_MAX_LAYERS: '1' },
       { PORT: 0, NIX_TIMEOUT: 1, NIXERY_NIX_JOBS: 1, NIXERY_MAX_LAYERS: 1 },
     ],
     [
-      'takes the greatest of numbers',
+      'accepts the highest numbers',
       { PORT: '65535', NIX_TIMEOUT: '604800', NIXERY_NIX_JOBS: '64', NIXERY_MAX_LAYERS: '120' },
       { PORT: 65535, NIX_TIMEOUT: 604800, NIXERY_NIX_JOBS: 64, NIXERY_MAX_LAYERS: 120 },
     ],
@@ -95,7 +95,7 @@ describe('readConfig', () => {
       { NIXERY_TAGS: 'any', NIXERY_LOG_LEVEL: 'warn' },
       { NIXERY_TAGS: 'any', NIXERY_LOG_LEVEL: 'warn' },
     ],
-    ['does not mind what is not its own', { HOME: '/', NIXERY_UNHEARD_OF: 'x', PORT: '1' }, { PORT: 1 }],
+    ['ignores other variables', { HOME: '/', NIXERY_UNHEARD_OF: 'x', PORT: '1' }, { PORT: 1 }],
   ]
   for (const [what, environment, expected] of rows) {
     it(what, () => {
@@ -148,7 +148,7 @@ describe('readConfig', () => {
     })
   }
 
-  it('shows the value of whatever it refuses, and never the words of a library', () => {
+  it('shows every rejected value, and never the messages of a library', () => {
     const odd = ['?!', '-1', '1e99', '\u0001', `${'x'.repeat(500)}?`]
     for (const { name } of variables()) {
       for (const line of odd.flatMap((value) => problemsOf({ [name]: value }))) {
@@ -164,7 +164,7 @@ describe('readConfig', () => {
     }
   })
 
-  it('refuses a misspelt setting that decides access, and warns of another', () => {
+  it('refuses a misspelled access setting, and warns about others', () => {
     assert.match(problemsOf({ NIXERY_DNEY: 'x' })[0] ?? '', /NIXERY_DNEY: .*did you mean NIXERY_DENY/)
     assert.deepEqual(problemsOf({ NIXERY_CHANEL: 'x' }), [])
     assert.equal(problemsOf({ NIXERY_CHANEL: 'x', PORT: 'y' }).length, 2)
@@ -186,7 +186,7 @@ describe('readConfig', () => {
     assert.deepEqual(flake({ NIXERY_ALLOW_UNFREE: 'false', NIXERY_ALLOW_BROKEN: '0' }), [])
   })
 
-  it('refuses to tell commits of packages that are of none', () => {
+  it('refuses to state commits for packages without one', () => {
     const commit = 'a'.repeat(40)
     const cases: [environment: Environment, isRefused: boolean][] = [
       [{}, true],
@@ -208,19 +208,19 @@ describe('readConfig', () => {
     assert.deepEqual(problemsOf({ NIXERY_CREATED: 'epoch' }), [])
   })
 
-  it('tells all problems at once', () => {
+  it('reports all problems at once', () => {
     const environment = { PORT: 'x', NIX_TIMEOUT: '0', NIXERY_TAGS: 'all', NIXERY_HOST: 'ok' }
     const told = new Set(namesIn(problemsOf(environment)))
     assert.deepEqual(told, new Set(['PORT', 'NIX_TIMEOUT', 'NIXERY_TAGS']))
   })
 
-  it('gives what cannot be changed', () => {
+  it('returns an immutable value', () => {
     assert.ok(Object.isFrozen(readConfig({})))
   })
 })
 
 describe('variables', () => {
-  it('have a name, a form, a meaning, and their actual default', () => {
+  it('have a name, a format, a meaning, and their actual default', () => {
     const all = variables()
     assert.equal(all.find(({ name }) => name === 'PORT')?.default, '8080')
     assert.deepEqual(all.map(({ name }) => name).toSorted(), settingNames.toSorted())

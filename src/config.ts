@@ -50,7 +50,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   const host = set['NIXERY_HOST'] ?? (configured ? '0.0.0.0' : '127.0.0.1')
   problems.push(...contradictions(set, sets), ...accessProblems(set, host), ...refused)
   if (!parsed.success || problems.length > 0) {
-    // A start that fails names everything at once.
+    // Report all problems at once.
     problems.push(...warnings)
     throw new NixeryError('CONFIG_INVALID', `the configuration is not valid:\n  ${problems.join('\n  ')}`)
   }
@@ -79,7 +79,7 @@ export const configWarnings = (
 
 const flags: ReadonlySet<string> = new Set(['NIXERY_ALLOW_UNFREE', 'NIXERY_ALLOW_BROKEN'])
 
-/** What no variable says by itself. */
+/** Problems that depend on several variables. */
 function contradictions(
   set: Readonly<Record<string, string | undefined>>,
   sets: readonly NamedSet[] | undefined,
@@ -139,7 +139,7 @@ function contradictions(
   return problems
 }
 
-/** Whether all that tags may mean is a commit. */
+/** Whether every valid tag means a commit. */
 function isOfCommit(set: Readonly<Record<string, string | undefined>>): boolean {
   const { NIXERY_CHANNEL: channel, NIXERY_PKGS_REPO: repository, NIXERY_FLAKE: flake } = set
   if (channel !== undefined) return /^[0-9a-f]{40}$/.test(channel) && set['NIXERY_CHANNEL_TAGS'] === undefined
@@ -152,7 +152,7 @@ export type Variable = {
   readonly name: string
   /** The heading under which it is documented. */
   readonly group: string
-  /** The form of its value: `a port (0 to 65535)`. */
+  /** The format of its value: `a port (0 to 65535)`. */
   readonly form: string
   /** As written in the environment; empty if there is none, or if it depends on other settings. */
   readonly default: string
@@ -173,7 +173,7 @@ export const variables = (): Variable[] =>
     })),
   )
 
-/** The form that the type states itself, or its inner type if it is optional or has a default. */
+/** The format stated by the type, or by its inner type if it is optional or has a default. */
 function formOf(type: z.ZodType): string {
   const form = type.meta()?.['form']
   if (typeof form === 'string') return form

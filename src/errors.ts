@@ -1,4 +1,4 @@
-/** What can go wrong, as a closed set. `http/errors.ts` gives each its status and OCI code. */
+/** The codes of all failures, as a closed set. `http/errors.ts` gives each its status and OCI code. */
 export type ErrorCode =
   | 'NAME_INVALID'
   | 'TAG_INVALID'
@@ -14,9 +14,9 @@ export type ErrorCode =
   | 'RECIPE_UNKNOWN'
   | 'RECIPE_INVALID'
   | 'ACCESS_DENIED'
-  /** Too much for now: the same request may be sent again in a moment. */
+  /** Too much load: the same request may succeed in a moment. */
   | 'RATE_LIMITED'
-  /** Too much for longer than clients retry. */
+  /** A limit is exceeded for longer than clients retry. */
   | 'QUOTA_EXCEEDED'
   | 'NOT_READY'
   | 'MANIFEST_UNKNOWN'
@@ -41,8 +41,8 @@ export type ErrorCode =
   | 'REGISTRY_UNAVAILABLE'
 
 /**
- * What the detail of an error says, by its code. It is JSON, for programs; errors of other codes have none. Which of
- * them clients of the registry are told is in `text/public.ts`.
+ * The details of errors, by code, as JSON for programs; errors with other codes have none. `text/public.ts` decides
+ * which are sent to clients of the registry.
  */
 export type ErrorDetails = {
   /** Bytes. */
@@ -58,7 +58,7 @@ export type ErrorDetails = {
   UNAUTHENTICATED: 'invalid_token' | 'insufficient_scope' | undefined
   /** Seconds. */
   RATE_LIMITED: { readonly retryAfter: number }
-  /** The build's id, if it has begun. */
+  /** The build's id, if it has started. */
   STILL_BUILDING: { readonly build: string | undefined }
   /** Digests of blobs that were found damaged. */
   STORE_UNAVAILABLE: readonly string[]
@@ -67,7 +67,7 @@ export type ErrorDetails = {
   REGISTRY_UNAVAILABLE: { readonly status: number } | { readonly reason: string }
 }
 
-/** The detail of an error that has one of these codes. */
+/** The detail of an error with one of these codes. */
 export type DetailOf<Code extends ErrorCode> = Code extends keyof ErrorDetails
   ? ErrorDetails[Code]
   : undefined
@@ -78,7 +78,10 @@ export type ErrorOptions<Code extends ErrorCode> = {
   readonly detail?: DetailOf<Code> | undefined
 }
 
-/** A failure that a user can meet. Bugs stay plain `Error`s; what only the program acts on is a subclass. */
+/**
+ * A failure that a user can cause or see. Bugs are plain `Error`s; failures that only the program handles are
+ * subclasses.
+ */
 export class NixeryError<Code extends ErrorCode = ErrorCode> extends Error {
   readonly code: Code
   /** What the user can do about it. */
@@ -94,7 +97,7 @@ export class NixeryError<Code extends ErrorCode = ErrorCode> extends Error {
   }
 }
 
-/** A source was reached, and does not have what was asked for. */
+/** A source is reachable, but does not have what was requested. */
 export class SourceLacks extends NixeryError<'SOURCE_UNREACHABLE'> {}
 
 /** `instanceof`, without losing the type of the detail. */

@@ -21,7 +21,7 @@ describe('restrictionOf', () => {
     })
   }
 
-  it('leaves the operator’s files to read', () => {
+  it('lists the operator’s readable files', () => {
     const files = { NIXERY_OVERLAYS: '/o/a.nix /o/b.nix', NIXERY_NIXPKGS_CONFIG: '/o/config.nix' }
     const { readable } = restrictionOf(config({ NIXERY_CHANNEL: 'x', ...files })) ?? assert.fail()
     assert.deepEqual(readable, ['/o/a.nix', '/o/b.nix', '/o/config.nix'])
@@ -29,7 +29,7 @@ describe('restrictionOf', () => {
 })
 
 describe('policyOf', () => {
-  it('has what is set', () => {
+  it('contains what is set', () => {
     assert.deepEqual(policyOf(config({})), { config: {}, overlays: [] })
     assert.deepEqual(policyOf(config({ NIXERY_ALLOW_UNFREE: '1', NIXERY_NIXPKGS_CONFIG: '/c.nix' })), {
       config: { allowUnfree: true },
@@ -40,7 +40,7 @@ describe('policyOf', () => {
 })
 
 describe('withoutEffect', () => {
-  it('names the setting that has one', () => {
+  it('names the setting to use instead', () => {
     const set = { NIXPKGS_ALLOW_UNFREE: '1', NIXPKGS_ALLOW_INSECURE: '1', NIXPKGS_ALLOW_BROKEN: '' }
     assert.deepEqual(withoutEffect(set, config({})), [
       'NIXPKGS_ALLOW_UNFREE has no effect: set NIXERY_ALLOW_UNFREE',

@@ -32,7 +32,7 @@ import type { Listener } from './postgres/listener.ts'
 import type { Postgres } from './postgres/pool.ts'
 import type { Redactor } from './text/redact.ts'
 
-/** Processes that share builds through a database, from the view of one of them. */
+/** Processes that share builds through a database, as seen by one of them. */
 export type Fleet = {
   /** Builds by the workers of the fleet. */
   readonly builds: SharedBuilds
@@ -43,9 +43,9 @@ export type Fleet = {
   /** Called before the image of a build is recorded. @throws CANCELLED if another worker has taken over the build */
   readonly fence: (build: string) => Promise<void>
   /**
-   * Joins the register of processes.
-   * @param facts what this process must have in common with others, now
-   * @param onDifference called each time that it differs from others in this
+   * Joins the registry of processes.
+   * @param facts the current facts that this process must have in common with others
+   * @param onDifference called when it differs from others in these facts
    */
   join(
     facts: MembershipDeps['facts'],
@@ -69,7 +69,7 @@ export type FleetDeps = {
   readonly blobs: Blobs
   readonly uses: Parameters<typeof createPulls>[1]
   readonly version: string
-  /** Hears of all builds of the fleet, those of the last hours included. */
+  /** Receives the events of all builds of the fleet, including the last hours. */
   readonly onBuild?: BuildListener | undefined
   readonly redactor: Redactor
   readonly onRemembered?: (() => void) | undefined
@@ -78,10 +78,10 @@ export type FleetDeps = {
   readonly warn: (line: string) => void
 }
 
-// Milliseconds from one look at the other processes to the next, and after which one that was not seen is gone.
+// Milliseconds between checks of the other processes, and after which an unseen process counts as gone.
 const [lookInterval, longestUnseen] = [5_000, 20_000]
 
-// Milliseconds between two writings of the numbers of pulls.
+// Milliseconds between two writes of the pull counts.
 const pullInterval = 2_000
 
 /** @throws SETUP_FAILED when the npm package of PostgreSQL is missing */

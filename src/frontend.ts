@@ -43,12 +43,12 @@ export type FrontendDeps = {
   /** Builds images, in this process or in others. */
   readonly builds: Pick<Builds, 'known' | 'submit' | 'result' | 'cancel' | 'events'>
   readonly worker: WorkerStatus
-  /** What finds packages and tells of images that do not exist yet; there may be none where workers are elsewhere. */
+  /** Finds packages, and describes images that do not exist yet; undefined if workers run elsewhere. */
   readonly finder?: FinderParts | undefined
   readonly monitor: Monitor
   readonly log: Logger
   readonly version: string
-  /** Whether it is to be taken out of service, though it serves. */
+  /** Whether it is being drained, although it still serves. */
   readonly isDraining?: () => boolean
   /** The processes that share a database, if there is one. */
   readonly overview?: AdminDeps['overview']

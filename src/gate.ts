@@ -65,7 +65,7 @@ export type GateDeps = FollowDeps & {
   readonly contents: RecipeContents
 }
 
-/** @throws CONFIG_INVALID if a file is not good */
+/** @throws CONFIG_INVALID if a file is not valid */
 export async function openGate(
   config: Config,
   { apiKeys, logouts, contents, ...deps }: GateDeps,

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Lead } from './catalog/lead.ts'
 import { whileLeading } from './leader-tasks.ts'
 
-/** A lead that one can have at a time. */
+/** A lead that only one process can have at a time. */
 function openLead() {
   let holder: AbortController | undefined
   return {
@@ -29,7 +29,7 @@ function openLead() {
 }
 
 describe('whileLeading', () => {
-  it('does it in one process at a time, in another when the first stops or has lost the lead', async () => {
+  it('runs in one process at a time, and in another when the first stops or loses the lead', async () => {
     const lead = openLead()
     const running = new Set<string>()
     let most = 0
@@ -60,7 +60,7 @@ describe('whileLeading', () => {
     assert.deepEqual([...running], [])
   })
 
-  it('takes a failure for another’s lead, and begins nothing after it was stopped', async () => {
+  it('treats a failure as another process’s lead, and starts nothing after it was stopped', async () => {
     const attempts: string[] = []
     const fail = () => {
       attempts.push('failed')

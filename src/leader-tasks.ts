@@ -1,14 +1,14 @@
 import type { Lead } from './catalog/lead.ts'
 import type { State } from './state.ts'
 
-/** What one of all processes does again and again. */
+/** Periodic tasks that only one of all processes performs. */
 export type LeaderTasks = { stop(): void | Promise<void> }
 
 /**
- * Does something while this process has the lead in it, and tries to get the lead as long as another has it.
+ * Runs work while this process has the lead, and tries to take the lead while another process has it.
  * @param take takes the lead; a failure counts as another's lead
- * @param begin starts the work, each time that this process takes the lead
- * @param every milliseconds from one attempt to the next
+ * @param begin starts the work whenever this process takes the lead
+ * @param every milliseconds between attempts
  */
 export function whileLeading(
   take: () => Promise<Lead | undefined>,
@@ -49,7 +49,7 @@ export function whileLeading(
   }
 }
 
-/** The lead among those that share a database; a catalog in a file has no others. */
+/** The lead among processes that share a database; a catalog in a file has a single process. */
 export async function leadDuties({
   postgres,
   catalog,

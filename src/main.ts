@@ -19,26 +19,26 @@ import { createRedactor } from './text/redact.ts'
 import { startInfo } from './start-info.ts'
 import type { Worker } from './worker.ts'
 
-/** A registry that serves. */
+/** A running registry. */
 export type Running = {
   readonly port: number
   /** Checks whether the TLS certificate, or a file with users or rules, has changed. */
   reload(): Promise<void>
-  /** Begins no more builds, lets running answers finish for some seconds, then ends. */
+  /** Starts no more builds, lets responses finish for some seconds, then stops. */
   stop(): Promise<void>
 }
 
 const { version } = packageFile
-// Seconds from one look at the package set to the next, for images that are to be ready.
+// Seconds between checks of the package set, for images to keep ready.
 const warmInterval = 300
 
 const describe = ({ set, description }: SetStatus): string =>
   set === undefined ? description : `${set}: ${description}`
 
 /**
- * Starts what this process is to be: a front end, a worker, or both over one state.
- * @param options.secrets values that must not be seen
- * @param options.signal ends starting, such as making the demo packages
+ * Starts the configured role: a front end, a worker, or both with one state.
+ * @param options.secrets values that must be hidden
+ * @param options.signal aborts the start, such as generating the demo packages
  * @throws CONFIG_INVALID, NIX_UNAVAILABLE, STORE_UNAVAILABLE, STORE_FULL, SETUP_FAILED, CANCELLED
  */
 export async function start(
@@ -48,7 +48,7 @@ export async function start(
 ): Promise<Running> {
   const warn = (line: string) => log.warn(line)
   const role = config.NIXERY_ROLE
-  // Once it serves, what runs is to finish: `stop` bounds it.
+  // Once it serves, running work may finish; `stop` limits it.
   const starting = new AbortController()
   const abandon = () => starting.abort()
   signal?.addEventListener('abort', abandon)
@@ -136,7 +136,7 @@ export async function start(
   }
 }
 
-/** What this process shares with others through a database, if there is one. */
+/** The state that this process shares with others through a database, if any. */
 async function openFleetOf(
   config: Config,
   { postgres, listener, catalog, blobs, uses }: State,
@@ -194,7 +194,7 @@ type UpkeepDeps = {
   readonly onCleanup: Metrics['onCleanup']
 }
 
-/** Builds ahead of demand, and cleans up, from time to time. */
+/** Periodically builds images ahead of demand, and cleans up. */
 function startUpkeep(config: Config, { state, worker, builds, log, onCleanup }: UpkeepDeps) {
   const vocabulary = vocabularyOf(config)
   return whileLeading(

@@ -48,9 +48,9 @@ export async function openOrigin(
 }
 
 /**
- * A folder for use as the Nix store by users without access to one: images come from binary caches only. Package sources
- * are fetched into it, and package sets that need a store for evaluation are evaluated with it.
- * @returns undefined where Nix is to use the store that it is configured for
+ * A folder for use as the Nix store by users without access to one: images come from binary caches only. Package
+ * sources are fetched into it, and package sets that need a store for evaluation are evaluated with it.
+ * @returns undefined if Nix must use its configured store
  */
 export function evaluationStore(
   config: Config,

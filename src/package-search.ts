@@ -34,10 +34,10 @@ export function openSearch(
   })
 }
 
-// Versions of one package that are told.
+// The maximum number of versions of one package.
 const mostVersions = 30
 
-/** The versions of a package that the index has, as names of images have them: the newest first. */
+/** The versions of a package in the index, as in image names, newest first. */
 export function versionsIn(
   index: VersionIndex,
   source: Pick<PackageSource, 'history'> | undefined,

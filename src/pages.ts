@@ -20,7 +20,7 @@ import { describeSource } from './web/describe.ts'
 import type { LoginDeps } from './web/login.ts'
 import { createWeb } from './web/web.ts'
 
-/** The parts of a worker that find packages, and tell of images that do not exist yet. */
+/** The parts of a worker that find packages, and describe images that do not exist yet. */
 export type FinderParts = Pick<Finder, 'search' | 'estimates' | 'versionsOf'>
 
 export type PagesDeps = {
@@ -99,10 +99,10 @@ export function openPages(
   return (path) => api(path) ?? pages(path)
 }
 
-// Bytes of the config of an image, which names each of its layers.
+// The maximum size of an image's config in bytes; it lists every layer.
 const largestConfig = 1_000_000
 
-/** A blob that is small enough to be held in memory; undefined for one that is not, or is not there. */
+/** Reads a blob into memory; undefined if it is too large or missing. */
 async function readSmall(store: State['store'], digest: Digest): Promise<Buffer | undefined> {
   const size = await store.stat(digest)
   if (size === undefined || size > largestConfig) return undefined

@@ -121,7 +121,7 @@ export async function openSets(config: Config, options: SetsOptions): Promise<Op
   }
 }
 
-/** The combined state of all books. An image depends on the book of its set; changes of others do no harm. */
+/** The combined state of all books. An image depends on the book of its set; changes of others do not matter. */
 const statesOf = (books: readonly RecipeBook[]): OpenSets['recipes'] => ({
   current(request) {
     const states = books.map((book) => book.current(request))
@@ -167,7 +167,7 @@ async function openSet(
     versions: otherVersions(source, versions),
     hints: (missing) => options.hints(name, missing),
   })
-  /** Those of these names, and of the recipes of the set, that packages have as well. */
+  /** Returns which of these names, and of the recipes of the set, are also names of packages. */
   const clashing = async (names: readonly string[], platform: Platform): Promise<string[]> => {
     const pinned = await source.pin('latest')
     const all = new Set([...names, ...(await ofSet.names({ pinned, platform }).catch(() => []))])
@@ -221,7 +221,9 @@ const twice =
   (lookUp, watch) =>
     evaluate(lookUp, watch).then(() => evaluate(lookUp, watch))
 
-/** Tells of recipes when they are loaded, from when a server begins to prepare them: for a command, pulls are enough. */
+/**
+ * Reports on recipes when they are loaded, once a server starts to prepare them; commands only report on pulled ones.
+ */
 function reporting(warn: (line: string) => void) {
   let report: ReturnType<typeof reportLoads> | undefined
   return {
@@ -229,7 +231,7 @@ function reporting(warn: (line: string) => void) {
       report = reportLoads({ warn, clashing })
     },
     onLoad(recipes: FolderRecipes): void {
-      // A package set that cannot be used is told of elsewhere.
+      // An unusable package set is reported elsewhere.
       void report?.(recipes).catch(() => {})
     },
   }

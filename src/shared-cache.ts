@@ -16,7 +16,7 @@ import { folderObjects } from './store/folder-objects.ts'
 import { bucketObjects, type Objects } from './store/objects.ts'
 
 export type SharedCacheDeps = {
-  /** Where it is decided which bytes count, if there is a database. */
+  /** Where the decision which bytes are used is stored, if there is a database. */
   readonly postgres: Postgres | undefined
   readonly spoolDirectory: string
   readonly note: (line: string) => void
@@ -24,7 +24,7 @@ export type SharedCacheDeps = {
 
 const texts = { full: 'the shared binary cache is full', failed: 'the shared binary cache failed' }
 const bucketVariable = 'NIXERY_SHARED_CACHE'
-/** Requests at once: a closure is hundreds of narinfos. */
+/** The maximum number of concurrent requests: a closure has hundreds of narinfos. */
 const connections = 32
 const aboutText = 'StoreDir: /nix/store\nWantMassQuery: 1\nPriority: 30\n'
 

@@ -8,7 +8,7 @@ import { archiveVersion } from './layers/archive.ts'
 import { rootfsVersion } from './rootfs/rootfs.ts'
 import type { Worker } from './worker.ts'
 
-/** Settings on which the meaning of names, or the bytes of images depend. */
+/** Settings on which the meaning of names or the bytes of images depend. */
 const ofBuilds = [
   'NIXERY_CHANNEL',
   'NIXERY_CHANNEL_TAGS',
@@ -33,7 +33,7 @@ const ofBuilds = [
 
 const filesOfBuilds = ['NIXERY_SETS_FILE', 'NIXERY_NIXPKGS_CONFIG', 'NIXERY_OVERLAYS'] as const
 
-/** Settings on which the answers to clients depend. */
+/** Settings on which responses to clients depend. */
 const ofServing = [
   'NIXERY_AUTH',
   'NIXERY_PUBLIC_URL',
@@ -44,7 +44,7 @@ const ofServing = [
 
 const filesOfServing = ['NIXERY_POLICY', 'NIXERY_HTPASSWD'] as const
 
-/** What workers must have in common, so that one image has one digest whichever of them builds it. */
+/** The facts that workers must have in common, so that an image has the same digest on each of them. */
 export async function factsOfBuilds(
   config: Config,
   { layering, packer, shared }: Pick<Worker, 'layering' | 'packer' | 'shared'>,
@@ -59,7 +59,7 @@ export async function factsOfBuilds(
   }
 }
 
-/** What front ends must have in common, so that a client gets the same answers from each. */
+/** The facts that front ends must have in common, so that a client gets the same responses from each. */
 export async function factsOfServing(config: Config): Promise<Facts> {
   const key = config.NIXERY_TOKEN_KEY ?? join(config.NIXERY_DATA, 'token.key')
   return {
@@ -83,7 +83,7 @@ async function filesOf(
   return Object.fromEntries(await Promise.all(entries))
 }
 
-/** A hash of a file's contents; of its path, if it is a folder or cannot be read. */
+/** A hash of a file's contents, or of its path if it is a folder or unreadable. */
 const contentsOf = async (file: string): Promise<string> =>
   hash('sha256', await readFile(file).catch(() => Buffer.from(file)))
 

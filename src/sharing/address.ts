@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 
-/** Where the shared cache is. */
+/** The location of the shared cache. */
 export type SharedCacheAddress = {
   /** Ends in `/`, without a query. */
   readonly href: string
@@ -12,7 +12,7 @@ export type SharedCacheAddress = {
 
 const parameters = { s3: ['endpoint', 'region'], gs: ['endpoint'], file: [] } as const
 
-/** Reads the address of a bucket or a folder; undefined for anything else, and for unknown parameters. */
+/** Parses the URL of a bucket or a folder; undefined for anything else, and for unknown parameters. */
 export function parseSharedCache(text: string): SharedCacheAddress | undefined {
   const url = URL.parse(text)
   const kind = url?.protocol.slice(0, -1)

@@ -21,11 +21,11 @@ import { openSigningKey, type SigningKey } from './key.ts'
 import { createSharedCache, type SharedCache } from './shared-cache.ts'
 import { objectsTransport } from './transport.ts'
 
-/** A worker with a store of its own, in which every path has bytes of its own. */
+/** A worker with its own store, in which every path has different bytes. */
 type TestWorker = {
   readonly shared: SharedCache
   readonly facts: ReadonlyMap<StorePath, PathFacts>
-  /** Uploads all of it, and gives the hashes that count. */
+  /** Uploads everything, and returns the accepted hashes. */
   readonly upload: (signal?: AbortSignal) => Promise<string[]>
 }
 
@@ -90,7 +90,7 @@ async function openTestWorker(
   }
 }
 
-/** The tests that shared caches in all kinds of places must pass. `open` returns a new empty place. */
+/** The tests that shared caches at all kinds of locations must pass. `open` returns a new empty location. */
 export function describeSharedCache(name: string, open: () => Promise<Objects>): void {
   describe(name, () => {
     let folder: string
@@ -106,7 +106,7 @@ export function describeSharedCache(name: string, open: () => Promise<Objects>):
     const bytesOf = ({ cache, narinfo }: InCache): Promise<Buffer> =>
       cache.reading(narinfo, {}, async (pieces) => zstdDecompressSync(await buffer(pieces)))
 
-    it('has the bytes of one worker for each path, whoever uploads at the same time', async () => {
+    it('has the bytes of one worker for each path, with concurrent uploads', async () => {
       const objects = await open()
       const workers = await Promise.all(Array.from({ length: 4 }, () => worker(objects)))
       const hashes = await Promise.all(workers.map(({ upload }) => upload()))
@@ -125,7 +125,7 @@ export function describeSharedCache(name: string, open: () => Promise<Objects>):
       assert.deepEqual(await spooled(), [])
     })
 
-    it('has no path without those that it refers to, and goes on where a worker was killed', async () => {
+    it('has no path without its references, and continues after a worker was killed', async () => {
       const objects = await open()
       const failing: Objects = {
         ...objects,
@@ -143,7 +143,7 @@ export function describeSharedCache(name: string, open: () => Promise<Objects>):
       assert.deepEqual(await (await worker(objects)).upload(), hashes)
     })
 
-    it('refuses damaged paths, what others have signed, and work that nobody wants', async () => {
+    it('refuses damaged paths, paths signed by others, and cancelled work', async () => {
       const objects = await open()
       for (const damage of [(nar: Buffer) => nar.subarray(1), (nar: Buffer) => Buffer.concat([nar, nar])]) {
         await failsWith('BUILD_FAILED', (await worker(objects, damage)).upload())

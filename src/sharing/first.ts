@@ -5,18 +5,18 @@ import type { Objects } from '../store/objects.ts'
 import { narinfoName } from './names.ts'
 
 /**
- * Decides which narinfo of a path counts: the first. Its NAR is in the shared cache, so that it can be read at once.
- * @param text counts if none does yet
- * @returns the narinfo that counts, which is in the shared cache then
+ * Decides which narinfo of a path is used: the first one. Its NAR is in the shared cache, so it can be read at once.
+ * @param text used if there is none yet
+ * @returns the narinfo in use, which is then in the shared cache
  * @throws STORE_UNAVAILABLE, STORE_FULL
  */
 export type First = (path: StorePath, text: string, signal: AbortSignal) => Promise<string>
 
 const narinfoType = 'text/x-nix-narinfo'
-// How often a narinfo that exists may be gone when it is read.
+// How often an existing narinfo may be missing when it is read.
 const mostAttempts = 3
 
-/** Decides by who creates the narinfo in the cache. The bucket must honour conditional requests. */
+/** The worker that creates the narinfo in the cache wins. The bucket must support conditional requests. */
 export function firstCreated(objects: Objects): First {
   return async (path, text) => {
     for (let attempt = 1; attempt <= mostAttempts; attempt += 1) {
@@ -31,17 +31,17 @@ export function firstCreated(objects: Objects): First {
   }
 }
 
-/** Decisions that workers of several machines write into a database, each for a day at least. */
+/** Decisions that workers of several machines store in a database, each for at least a day. */
 export type Decisions = {
-  /** Records a narinfo unless there is one. Returns the one that is there. */
+  /** Records a narinfo unless there is one. Returns the recorded one. */
   first(path: StorePath, text: string, signal: AbortSignal): Promise<string>
-  /** Records a narinfo in place of one that is of no use any more, unless another has done so. Returns what is there. */
+  /** Replaces a narinfo that is no longer usable, unless another worker has done so. Returns the recorded one. */
   replace(path: StorePath, gone: string, text: string, signal: AbortSignal): Promise<string>
 }
 
 /**
- * Decides by who records the narinfo in a database, which works with buckets that ignore conditions, too. Whoever finds it
- * there creates it in the cache: a worker may have been killed before it did.
+ * The worker that records the narinfo in a database wins, which also works with buckets that ignore conditions. Any
+ * worker that finds it there creates it in the cache, because a worker may have been killed before that.
  */
 export function firstRecorded(decisions: Decisions, objects: Objects): First {
   const create = firstCreated(objects)
@@ -52,7 +52,7 @@ export function firstRecorded(decisions: Decisions, objects: Objects): First {
   }
 }
 
-/** Whether the NAR of a narinfo is in the cache: what is in it may have been deleted since. */
+/** Whether the NAR of a narinfo is in the cache; it may have been deleted since. */
 async function isThere(text: string, objects: Objects): Promise<boolean> {
   const narinfo = parseNarinfo(text)
   return !('invalid' in narinfo) && (await objects.size(narinfo.url)) === narinfo.fileSize

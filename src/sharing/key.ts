@@ -39,7 +39,7 @@ function parseSigningKey(text: string): SigningKey | undefined {
   }
 }
 
-/** A new secret key. Its name contains a hash of it, so that no two keys have one name. */
+/** Creates a secret key. Its name contains a hash of the key, so that no two keys have the same name. */
 function newSigningKey(): string {
   const seed = randomBytes(seedSize)
   const publicBytes = publicBytesOf(privateKeyOf(seed))
@@ -48,7 +48,7 @@ function newSigningKey(): string {
 }
 
 /**
- * The key in a file, which is made when it is missing, unless the operator has named it.
+ * Reads the key from a file, which is created if it is missing, unless the operator has named it.
  * @param named whether the operator has named the file
  * @throws CONFIG_INVALID if it cannot be read or is not a key
  */

@@ -57,7 +57,7 @@ describe('firstRecorded', () => {
     await writeFile(file, theirs.nar)
     await objects.upload(theirs.url, { size: theirs.nar.length, mediaType: 'x' }, file)
     assert.equal(await first(other, mine.text, signal), otherText)
-    // What is in the cache counts, whatever is recorded later.
+    // What is in the cache wins, whatever is recorded later.
     rows.delete(path)
     assert.equal(await first(path, theirs.text, signal), mine.text)
   })

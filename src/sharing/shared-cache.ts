@@ -16,23 +16,23 @@ import type { SigningKey } from './key.ts'
 import { uploadNar, type Uploaded } from './upload.ts'
 
 /**
- * The binary cache that all workers share. Two builds of a store path may have different bytes; those that were uploaded
- * first count, on all workers. All of it throws STORE_UNAVAILABLE, STORE_FULL and CANCELLED.
+ * The binary cache that all workers share. Two builds of a store path may have different bytes; all workers use those
+ * that were uploaded first. All methods throw STORE_UNAVAILABLE, STORE_FULL and CANCELLED.
  */
 export type SharedCache = {
-  /** To be read from like any other cache, before all others. */
+  /** For reading like any other cache, before all others. */
   readonly cache: Cache
   readonly keys: TrustedKeys
   readonly publicKey: string
   readonly room: CacheRoom
-  /** What counts for each of these paths, as far as the cache has them. */
+  /** The accepted facts of these paths, as far as the cache has them. */
   lookUp(paths: readonly StorePath[], demand: PartialDemand): Promise<Map<StorePath, InCache>>
-  /** Whether the cache has none of these paths with other bytes. A path that it lacks is asked for once in a minute. */
+  /** Whether the cache has none of these paths with other bytes. A missing path is requested at most once a minute. */
   agrees(facts: Iterable<PathFacts>, demand: PartialDemand): Promise<boolean>
   /**
-   * Uploads paths of the local store. The narinfo of a path is created after those of all that it refers to, so that what
-   * is there is whole. The paths must stay valid until all promises have settled.
-   * @returns what counts for each path: its own facts, or what another worker uploaded first
+   * Uploads paths of the local store. The narinfo of a path is created after those of all that it refers to, so that
+   * the cache is always complete. The paths must stay valid until all promises have settled.
+   * @returns the accepted facts of each path: its own, or those that another worker uploaded first
    */
   upload(paths: readonly PathFacts[], demand: Demand): Map<StorePath, Promise<InCache>>
 }
@@ -48,7 +48,7 @@ export type SharedCacheOptions = {
   readonly read: (path: StorePath) => AsyncIterable<Uint8Array>
 }
 
-/** Bytes, roughly, of narinfos in memory. */
+/** The approximate memory limit for narinfos in bytes. */
 const mostRemembered = 32e6
 const missing = { most: 50_000, ms: 60_000 }
 const uploadsAtOnce = 4
@@ -148,7 +148,7 @@ export function createSharedCache(options: SharedCacheOptions): SharedCache {
         deciding.set(storePath, decided)
         return decided
       }
-      // The largest first, so that none of them is left for the end.
+      // The largest first, so that no large one is left for the end.
       for (const facts of paths.toSorted((one, other) => other.narSize - one.narSize)) void visit(facts)
       return deciding
     },

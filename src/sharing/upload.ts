@@ -23,10 +23,10 @@ export type UploadDeps = Pick<CacheRoom, 'spoolDirectory' | 'budget'> & {
 export type Uploaded = { readonly url: string; readonly fileHash: string; readonly fileSize: number }
 
 const chunkSize = 256 * 1024
-/** Bytes that a NAR may take when it is compressed: incompressible data grows a little. */
+/** The maximum compressed size of a NAR in bytes: incompressible data grows a little. */
 const largest = (narSize: number): number => narSize + Math.ceil(narSize / 64) + 64 * 1024
 
-/** Passes bytes on, and tells their hash and number at the end. */
+/** Passes bytes on, and reports their hash and number at the end. */
 function measure(): { stream: Transform; hash: () => Buffer; size: () => number } {
   const hash = createHash('sha256')
   let size = 0
@@ -41,8 +41,8 @@ function measure(): { stream: Transform; hash: () => Buffer; size: () => number 
 }
 
 /**
- * Compresses the NAR of a path of the local store by zstd, and stores it under the hash of the file, as Nix does. The NAR
- * must be what Nix knows of it.
+ * Compresses the NAR of a path of the local store by zstd, and stores it under the hash of the file, as Nix does. The
+ * NAR must match Nix's facts.
  * @throws BUILD_FAILED for a damaged path, STORE_UNAVAILABLE, STORE_FULL, CANCELLED
  */
 export async function uploadNar(

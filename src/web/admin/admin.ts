@@ -19,7 +19,7 @@ export type AdminDeps = {
   readonly may: (request: HttpRequest, action: 'admin' | 'keys') => boolean
   readonly sessions: LoginDeps['sessions']
   readonly audit?: AuditListener | undefined
-  /** Hears why a part of the page cannot be shown. */
+  /** Called with the reason if a part of the page cannot be shown. */
   readonly warn: (failure: unknown) => void
   readonly now?: () => number
 }
@@ -27,8 +27,8 @@ export type AdminDeps = {
 const paths = { page: '/admin', create: '/admin/keys', revoke: '/admin/keys/revoke' } as const
 
 /**
- * The admin page, and the forms for API keys on it. Those have a token of the viewer's session: browsers send passwords
- * and certificates along with the forms of other sites, too, so credentials without a session change nothing.
+ * The admin page, and the forms for API keys on it. The forms contain a token of the viewer's session: browsers also
+ * send passwords and certificates with forms of other sites, so credentials without a session cannot change anything.
  */
 export function createAdmin(deps: AdminDeps, frame: Frame, show: Show): RouteTable {
   const { source, may, audit, warn, now = Date.now } = deps

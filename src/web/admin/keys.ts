@@ -5,22 +5,22 @@ import { partOf, tableOf, type Read } from './parts.ts'
 
 /** The forms for keys. */
 export type KeyForms = {
-  /** Proves that a form is of this server; undefined for a viewer who may not change keys. */
+  /** The CSRF token; undefined for a viewer who may not change keys. */
   readonly csrf: string | undefined
-  /** Why a viewer may not, if that can be changed. */
+  /** Why a viewer may not change keys, if that can be resolved. */
   readonly needsSession: boolean
-  /** A key that was just made, to be shown once. */
+  /** A key that was just created, to be shown once. */
   readonly made: { readonly key: string; readonly made: ShownKey } | undefined
   readonly problem: KeyProblem | undefined
-  /** What was typed. */
+  /** The submitted values. */
   readonly typed: KeyRequest
-  /** Whether the page is the answer to a form, and must not be loaded again by itself. */
+  /** Whether the page is the response to a form, and must not reload automatically. */
   readonly isAnswer: boolean
 }
 
 export const noTyped: KeyRequest = { name: '', groups: '', expires: '90d' }
 
-// Keys that are listed.
+// The maximum number of listed keys.
 const mostKeys = 200
 
 const lifetimes: readonly (readonly [value: string, text: string])[] = [
@@ -31,7 +31,7 @@ const lifetimes: readonly (readonly [value: string, text: string])[] = [
   ['never', 'until it is revoked'],
 ]
 
-/** The keys, those that work first and the newest of them, with a form to revoke each and one to make another. */
+/** The keys, valid ones first, newest first, with a form to revoke each and one to create another. */
 export const keysPart = (read: Read<readonly ShownKey[]>, forms: KeyForms): Html =>
   html`<div id="keys">
     ${forms.made && madeText(forms.made)}

@@ -11,7 +11,7 @@ import { keysPart, type KeyForms } from './keys.ts'
 import { partOf, tableOf, type Cell, type Read } from './parts.ts'
 import type { CleanupSettings, QuotaOf, Storage } from './source.ts'
 
-/** What the page shows. */
+/** The contents of the page. */
 export type Administration = {
   readonly storage: Read<Storage>
   readonly cleanup: CleanupSettings
@@ -19,13 +19,13 @@ export type Administration = {
   readonly quotas: { readonly rules: readonly QuotaOf[]; readonly uses: Read<readonly QuotaUse[]> }
   readonly keys: Read<readonly ShownKey[]>
   readonly forms: KeyForms
-  /** Undefined where processes share no database. */
+  /** Undefined if processes share no database. */
   readonly fleet: Read<Overview> | undefined
   /** Milliseconds since 1970. */
   readonly now: number
 }
 
-// Clients of which the use of quotas is shown.
+// The maximum number of clients whose quota usage is shown.
 const mostUses = 100
 
 /** The admin page, at `/admin`. */

@@ -1,10 +1,10 @@
 import { html } from 'hono/html'
 import type { Html } from '../layout.ts'
 
-/** What is read for a part of the page: the value, or the code of the failure. */
+/** The data of a part of the page: the value, or the code of the failure. */
 export type Read<T> = { readonly value: T } | { readonly failure: string }
 
-/** A part of the page; one that cannot be read says so. */
+/** A part of the page; reports if its data cannot be read. */
 export const partOf = <T>(title: string, read: Read<T>, show: (value: T) => Html): Html =>
   html`<section>
     <h2>${title}</h2>
@@ -13,7 +13,7 @@ export const partOf = <T>(title: string, read: Read<T>, show: (value: T) => Html
 
 export type Cell = string | number | Html
 
-/** A table; `head` names its columns, of which the first is the name of a row. */
+/** A table; `head` contains the column names, the first of which is the row's name. */
 export const tableOf = (head: readonly string[], rows: readonly (readonly Cell[])[]): Html =>
   html`<table class="rows">
     <thead>

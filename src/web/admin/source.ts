@@ -4,7 +4,7 @@ import type { Quota, QuotaUse } from '../../quotas/quota.ts'
 import type { Disk } from '../../telemetry/disk-stats.ts'
 import type { Look } from '../../upkeep/look.ts'
 
-/** Where blobs and facts are, and how much room there is. Sizes are in bytes. */
+/** The locations of blobs and facts, and the free space. Sizes are in bytes. */
 export type Storage = {
   /** `filesystem`, `gcs` or `s3`. */
   readonly backend: string
@@ -12,7 +12,7 @@ export type Storage = {
   readonly disks: readonly Disk[]
 }
 
-/** What is removed by itself; nothing if neither a time nor a size is set. */
+/** What is removed automatically; nothing if neither a time nor a size is set. */
 export type CleanupSettings = {
   readonly keepDays: number | undefined
   readonly sizeLimit: number | undefined
@@ -20,10 +20,10 @@ export type CleanupSettings = {
   readonly interval: number
 }
 
-/** A quota, and whom it is for. */
+/** A quota, and the clients that it applies to. */
 export type QuotaOf = { readonly who: string; readonly quota: Quota }
 
-/** What the admin page shows, and the keys that it changes. Methods may fail as the store and the catalog do. */
+/** The data of the admin page, and changes of keys. Methods may fail like the store and the catalog. */
 export type AdminSource = {
   readonly cleanup: CleanupSettings
   storage(): Promise<Storage>
@@ -37,6 +37,6 @@ export type AdminSource = {
     /** @returns undefined if there is no such key */
     revoke(id: string): Promise<ShownKey | undefined>
   }
-  /** Of processes that share a database; undefined without one. */
+  /** The state of processes that share a database; undefined without one. */
   readonly fleet: (() => Promise<Overview>) | undefined
 }
