@@ -184,7 +184,7 @@ describe('docs/access.md', () => {
   })
 
   it('leads to public pulls of existing images, and builds for members', async () => {
-    const heading = 'Public pulls of what is warm, builds for members'
+    const heading = 'Public pulls of existing images, builds for members'
     await writeFile(inFolder('policy.toml'), block(heading, 'toml'))
     // Where clients find the server is known only when it listens.
     const { NIXERY_PUBLIC_URL: url, ...others } = settings(block(heading, 'ini'))

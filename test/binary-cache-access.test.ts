@@ -160,7 +160,7 @@ describe('caches that want credentials, and those that have only a part', () => 
       event.type === 'warning' && event.cache !== undefined ? [event.message] : [],
     )
     for (const url of [breaks, lacks])
-      assert.match(warned.join('\n'), new RegExp(`^the binary cache ${url} does not give /nix/store/`, 'm'))
+      assert.match(warned.join('\n'), new RegExp(`^the binary cache ${url} did not deliver /nix/store/`, 'm'))
     assert.ok(given > 1)
   })
 })

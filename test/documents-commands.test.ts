@@ -63,7 +63,7 @@ const checks: Readonly<Record<string, Check>> = {
   'npm run bench -- --only cold --only blob --runs 9': minutes,
   'npm run bench -- --compare bench/results/….json': minutes,
   'npm run bench -- --set NIXERY_COMPRESSION=zstd': minutes,
-  'npm run caches': elsewhere('test/binary-caches.test.ts', 'are those that the store gives'),
+  'npm run caches': elsewhere('test/binary-caches.test.ts', 'are the same as from the store'),
   'npm run faults': elsewhere('test/reliability/kills.test.ts', 'runKills'),
   'npm run faults -- --seed 20261121': elsewhere('test/reliability/kills.test.ts', 'runKills'),
   'npm run fleet': elsewhere('test/fleet.test.ts', 'runFleetFaults'),
