@@ -54,18 +54,6 @@ describe('the operators of the server', () => {
     }
   })
 
-  it('get a trace of each build', async () => {
-    assert.equal((await ask(server, 'hello/manifests/latest')).response.status, 200)
-    const isWhole = () => {
-      const spans = collector.spans()
-      const root = spans.find(({ attributes }) => attributes['nixery.image'] === 'hello')
-      return ['resolve', 'realise', 'pack'].every((stage) =>
-        spans.some(({ name, parent }) => name === stage && parent === root?.id),
-      )
-    }
-    await until(isWhole, 'the collector has the trace')
-  })
-
   it('see in its log where it listens, and how to pull', () => {
     const ready = server.log.find(({ msg }) => msg === 'ready')
     assert.equal(ready?.['url'], `http://${server.address}/`)
@@ -101,6 +89,18 @@ describe('the operators of the server', () => {
       assert.ok(value > 0, `${metric} in\n${text}`)
     }
     assert.doesNotMatch(text, /hello|nothing/)
+  })
+
+  it('get a trace of each build', async () => {
+    assert.equal((await ask(server, 'hello/manifests/latest')).response.status, 200)
+    const isWhole = () => {
+      const spans = collector.spans()
+      const root = spans.find(({ attributes }) => attributes['nixery.image'] === 'hello')
+      return ['resolve', 'realise', 'pack'].every((stage) =>
+        spans.some(({ name, parent }) => name === stage && parent === root?.id),
+      )
+    }
+    await until(isWhole, 'the collector has the trace')
   })
 
   it('see that its store is not writable, until it is again', async () => {
