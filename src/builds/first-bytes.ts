@@ -13,14 +13,14 @@ import type { PackingDeps, Remembering } from './packing.ts'
 
 export type SharingDeps = PackingDeps & { readonly shared: SharedCache }
 
-/** Another worker was quicker to upload its bytes of a path. */
+/** Another worker has uploaded its bytes of a path first. */
 class OthersCount extends Error {}
 
 /**
- * Makes an image from valid paths of the local store, with the bytes that count on all workers: those that were uploaded
- * to the shared cache first. Paths of which it has other bytes come from there; paths that it lacks are uploaded while
- * layers are packed. Nothing is remembered of a path before it is known that its bytes count.
- * @param make makes the image; it is called again if another worker was quicker
+ * Makes an image from valid paths of the local store, with the bytes that all workers use: those that were uploaded to
+ * the shared cache first. If the cache has different bytes for a path, they are used; paths that it lacks are uploaded
+ * while layers are packed. No facts about a path are stored before it is known that its bytes are the ones in use.
+ * @param make makes the image; it is called again if another worker was faster
  * @throws BUILD_FAILED, STORE_UNAVAILABLE and STORE_FULL of the shared cache; CANCELLED; the errors of `make`
  */
 export async function withFirstBytes<Made>(
@@ -42,7 +42,7 @@ export async function withFirstBytes<Made>(
       return await make(closure, contents, upload.remembering(closure))
     } catch (error) {
       ending.abort(error)
-      // Now all of these paths are in the cache, so that this ends.
+      // All of these paths are in the cache now, so the loop ends.
       if (!(error instanceof OthersCount)) throw error instanceof BadPath ? lost(error) : error
     } finally {
       await upload.ended
@@ -50,7 +50,7 @@ export async function withFirstBytes<Made>(
   }
 }
 
-/** Whether what is remembered of these paths counts; the failure if the shared cache does not say. */
+/** Whether stored facts of these paths match the shared cache; the failure if the cache does not respond. */
 export async function agreement(
   { shared, signal, urgency }: Pick<SharingDeps, 'shared' | 'signal' | 'urgency'>,
   closure: Closure,
@@ -63,7 +63,7 @@ export async function agreement(
   }
 }
 
-/** The closure with the facts that count, and those of its paths that the shared cache has. */
+/** The closure with the facts in use, and those of its paths that the shared cache has. */
 async function closureThatCounts(
   { shared, signal, urgency }: SharingDeps,
   roots: readonly StorePath[],
@@ -80,14 +80,14 @@ async function closureThatCounts(
     for (const [path, one] of found) counting.set(path, one)
     const walked = walkClosure(roots, factsAt)
     if ('closure' in walked) return { closure: walked.closure, counting }
-    // What others have uploaded may refer to paths that are not in this store.
+    // Paths uploaded by others may refer to paths that are not in this store.
     const missing = walked.unknown.find((path) => wanted.includes(path))
     if (missing !== undefined) throw incomplete(missing)
     wanted = walked.unknown
   }
 }
 
-/** Uploads paths, and tells what may be remembered when. */
+/** Uploads paths, and decides when their facts may be stored. */
 function startUpload(
   { shared, signal, urgency, emit, catalog }: SharingDeps,
   paths: readonly PathFacts[],
@@ -117,7 +117,7 @@ function startUpload(
   }
 }
 
-/** The local store for paths that have the bytes that count there, the shared cache for all others. */
+/** The local store for paths that have the bytes in use there, the shared cache for all others. */
 function mixed(
   deps: SharingDeps,
   facts: readonly PathFacts[],
@@ -167,7 +167,7 @@ function mixed(
   }
 }
 
-const hint = 'the operator can look whether the shared binary cache is damaged; see scaling.md'
+const hint = 'the operator can check whether the shared binary cache is damaged; see scaling.md'
 const lost = ({ storePath, message }: BadPath): NixeryError =>
   new NixeryError(
     'BUILD_FAILED',

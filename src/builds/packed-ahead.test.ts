@@ -37,7 +37,7 @@ const tree: Tree = dir({
 })
 const noise = (size: number): Tree => file(randomBytes(size))
 
-/** Paths that are downloaded, and packed as soon as they have come. */
+/** Paths that are downloaded, and packed as soon as they have arrived. */
 function open(budgetAhead = 1e8, lie?: (nar: Buffer) => Buffer) {
   const room: CacheRoom = {
     spoolDirectory,
@@ -63,7 +63,7 @@ function open(budgetAhead = 1e8, lie?: (nar: Buffer) => Buffer) {
     packed,
     foundOf,
     keyOf,
-    /** Begins with a path, and waits until it has come. */
+    /** Starts with a path, and waits until it has arrived. */
     begin: async (found: InCache) => {
       ahead.begin(found)
       await came.promise

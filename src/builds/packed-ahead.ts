@@ -12,33 +12,33 @@ import type { PartialDemand } from '../queue/demand.ts'
 import { memberKey } from './layers.ts'
 
 /**
- * Packing that begins before the layers of an image are planned, since the closure is known only when all narinfos have come,
- * and threads would be idle until then. Each path is packed as a layer of its own, which most are in the end; of the
- * others, the member is copied, whose bytes do not depend on the layer that it is in.
+ * Packs paths before the layers of an image are planned: planning needs the whole closure, which is known only after the
+ * last narinfo has arrived, and threads would be idle until then. Each path is packed as a separate layer, which is the
+ * final layer of most paths. For the others, the packed member is copied: its bytes do not depend on the layer.
  */
 export type PackedAhead = {
-  /** Packs a path that has come, if it is not small and a thread may be idle; the largest first. */
+  /** Packs a downloaded path, unless it is small, when a thread may be idle; the largest first. */
   offer(found: InCache): void
   /**
-   * The layer of a path that is being packed, once: from then on it is the caller's. Undefined for any other path, or if
-   * the layer is larger than there is room for; rejects as `Packer.pack` does.
+   * Returns the layer of a path that is being packed, once: the caller then owns it. Undefined for any other path, or if
+   * there is no room for the layer; rejects like `Packer.pack`.
    */
   take(key: MemberKey): Promise<ReadyLayer | undefined>
-  /** Nothing begins any more. */
+  /** Starts nothing from now on. */
   stop(): void
-  /** The same; and waits for the threads, and removes what nobody has taken. */
+  /** Stops, waits for the threads, and removes layers that nobody took. */
   close(): Promise<void>
 }
 
-/** A layer in the spool, and what removes it there unless it has been moved. */
+/** A layer in the spool, and a function that removes it unless it was moved. */
 export type ReadyLayer = { readonly packed: PackedLayer; readonly release: () => Promise<void> }
 
 export type PackedAheadDeps = PartialDemand & {
   readonly packer: Pick<Packer, 'pack' | 'compressorId'>
-  /** Has the paths that have come. */
+  /** Has the downloaded paths. */
   readonly ahead: Pick<Ahead, 'take'>
   readonly room: Pick<CacheRoom, 'budgetAhead'>
-  /** The number of paths that are packed at once; by default, of threads. */
+  /** The number of paths to pack at once; by default, the number of threads. */
   readonly atOnce?: number
 }
 
@@ -68,7 +68,7 @@ export function createPackedAhead({
         await held.release()
       }
     })().finally(giveBack)
-    // What was taken was for the largest layer that the NAR should give.
+    // The budget was taken for the largest layer that this NAR can result in.
     const giveBackAll = packed && budgetAhead.takeNow(packed.layer.size)
     const release = async () => {
       if (packed) await rm(packed.file, { force: true })
@@ -90,7 +90,7 @@ export function createPackedAhead({
         running -= 1
         next()
       })
-      ready.catch(() => {}) // told to who takes it
+      ready.catch(() => {}) // reported to the caller of take
       begun.set(memberKey(factsOf(found), packer.compressorId), ready)
     }
   }

@@ -83,7 +83,7 @@ export async function packLayers(
 /** Looks up the members of all layers in one statement: building one for each layer takes longer than running it. */
 function lookUpMembers({ catalog }: PackingDeps, wanted: readonly LayerSpec[]): Catalog['members'] {
   const all = catalog.members(wanted.flatMap(({ members }) => members.map(({ key }) => key)))
-  all.catch(() => {}) // told to who asks
+  all.catch(() => {}) // reported to callers that wait for it
   return async (keys) => {
     const found = await all
     return new Map(

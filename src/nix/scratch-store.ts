@@ -8,7 +8,7 @@ import type { Evaluated } from './store-need.ts'
 /** Options of Nix's programs for another store, which take precedence over every configuration of Nix. */
 export type StoreOptions = {
   readonly store: readonly string[]
-  /** The same, and what an evaluation needs besides. */
+  /** These options, and those that an evaluation also needs. */
   readonly evaluation: readonly string[]
 }
 
@@ -22,7 +22,7 @@ export type ScratchStore = {
   remove(): Promise<void>
 }
 
-/** Whatever nix.conf says of the store of this machine is not for this one. */
+/** Settings in nix.conf for the store of this machine do not apply to this one. */
 const settings: readonly (readonly [name: string, value: string])[] = [
   ['allow-import-from-derivation', 'false'],
   ['auto-optimise-store', 'false'],
@@ -33,20 +33,20 @@ const settings: readonly (readonly [name: string, value: string])[] = [
 const ownerFile = 'owner'
 /** Where the paths are. Nix 2.8 does not let a restricted evaluation read what it has written, but for `-I`. */
 const storeIn = 'nix/store'
-/** Milliseconds after which a folder of a process that cannot be seen, in another container, is deleted. */
+/** Milliseconds after which a folder of an invisible process, for example in another container, is deleted. */
 const longestUse = 7 * 24 * 3600_000
 
-/** Makes such stores. */
+/** Creates such stores. */
 export type ScratchStores = {
   /**
-   * Makes an empty store. Nothing can be built in it: it has no packages, and builders no shell.
+   * Creates an empty store. Nothing can be built in it: it has no packages, and builders have no shell.
    * @throws STORE_UNAVAILABLE
    */
   make(): Promise<ScratchStore>
   /**
    * Runs an evaluation with options for a store that is deleted afterwards; without any if it may write to the Nix store,
    * or needs it: a flake is read from the store that has its sources.
-   * @throws what the evaluation does, and STORE_UNAVAILABLE
+   * @throws the errors of the evaluation, and STORE_UNAVAILABLE
    */
   with<T>(evaluated: Evaluated, evaluation: (options: StoreOptions) => Promise<T>): Promise<T>
 }
@@ -114,7 +114,7 @@ async function storesIn(home: string): Promise<string> {
   return realpath(folder)
 }
 
-/** Nix takes the right to write from the folders in a store, and only root can delete something in them all the same. */
+/** Nix makes the folders in a store read-only, and only root can delete files in them without changing that. */
 async function removeStore(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true }).catch(async () => {
     await makeWritable(folder)

@@ -22,8 +22,8 @@ type Node = {
 const ttl = 20
 
 /**
- * Two database servers that patroni looks after, with etcd to agree in, behind haproxy. To stop it is to kill the leader and
- * its patroni, as when its machine is lost; to start it brings that back, as a follower.
+ * Two database servers managed by patroni with etcd, behind haproxy. `stop` kills the leader and its patroni, as if its
+ * machine were lost; `start` brings that node back, as a follower.
  */
 export async function startPatroni(): Promise<TestPostgres> {
   const folder = await mkdtemp(join(tmpdir(), 'nixery-patroni-'))

@@ -23,21 +23,21 @@ export type Ahead = {
    * @returns undefined for any other path; rejects like `download`
    */
   take(path: StorePath, demand: PartialDemand): Promise<SpooledNar> | undefined
-  /** Nothing begins any more. */
+  /** Starts nothing from now on. */
   stop(): void
-  /** The same; and ends downloads that nobody has taken, and removes what has come. */
+  /** Stops, ends downloads that nobody took, and removes their files. */
   close(): Promise<void>
 }
 
 export type AheadOptions = Pick<PartialDemand, 'urgency'> & {
-  /** Hears of paths that have come. */
+  /** Called for each downloaded path. */
   readonly onCome?: (found: InCache) => void
 }
 
-/** Paths that wait to be downloaded ahead; beyond them, paths are downloaded when they are needed. */
+/** The maximum number of paths waiting to be downloaded ahead; further ones are downloaded when they are needed. */
 const mostWaiting = 1000
 
-/** Takes the largest of some paths out of them. */
+/** Removes the largest of some paths, and returns it. */
 export function takeLargest(waiting: Set<InCache>): InCache | undefined {
   let best: InCache | undefined
   for (const one of waiting) if (!best || one.narinfo.narSize > best.narinfo.narSize) best = one
@@ -56,7 +56,7 @@ export function createAhead(
   let running = 0
   let isOver = false
 
-  /** Returns whether it begins. */
+  /** Returns whether the download was started. */
   const download = (found: InCache): boolean => {
     const { storePath, narHash } = found.narinfo
     if (begun.has(storePath) || room.ahead.has(narHash)) return false

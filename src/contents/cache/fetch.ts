@@ -39,7 +39,7 @@ export type Downloaded = {
 
 /** Receives the progress of downloads. */
 export type DownloadListener = {
-  /** Bytes have come. */
+  /** Called when bytes have arrived. */
   readonly onBytes: (count: number) => void
   readonly onDownloaded: (one: Downloaded) => void
 }

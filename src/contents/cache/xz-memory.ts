@@ -8,7 +8,7 @@ type Wanted = { readonly look: number } | { readonly pass: number }
 
 /**
  * Passes an xz file on unchanged, and fails where a block asks for a dictionary of `most` bytes or more, before its
- * header has passed: for decoders without a limit. Other the decoder detects damage.
+ * header has passed: for decoders without a limit. The decoder detects other damage.
  */
 export function limitXzMemory(most: number = xzMemory): Transform {
   const walk = walkXz(most)
