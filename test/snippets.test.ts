@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
@@ -34,11 +34,7 @@ describe('what /compose gives to copy', { timeout: 600_000 }, () => {
     helm = await openHelm()
     const [programs] = await allPrograms()
     assert.ok(programs && !('missing' in programs))
-    env = await containersEnvironment(programs, join(workspace.folder, 'podman'))
-    const settings = env['CONTAINERS_CONF'] ?? ''
-    // Nothing here makes networks for containers.
-    const text = await readFile(settings, 'utf8')
-    await writeFile(settings, text.replace('[containers]', '[containers]\nnetns = "host"'))
+    env = await containersEnvironment(programs, join(workspace.folder, 'podman'), { network: 'host' })
     const registries = join(workspace.folder, 'registries.conf')
     await writeFile(registries, `[[registry]]\nlocation = "${server.address}"\ninsecure = true\n`)
     env = { ...env, CONTAINERS_REGISTRIES_CONF: registries }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
@@ -53,11 +53,7 @@ describe('the walk from a search to a running container', { skip: noBrowser ?? f
     browser = await openBrowser()
     const [programs] = await allPrograms()
     assert.ok(programs && !('missing' in programs))
-    env = await containersEnvironment(programs, join(workspace.folder, 'podman'))
-    const settings = env['CONTAINERS_CONF'] ?? ''
-    const text = await readFile(settings, 'utf8')
-    // Nothing here makes networks for containers.
-    await writeFile(settings, text.replace('[containers]', '[containers]\nnetns = "host"'))
+    env = await containersEnvironment(programs, join(workspace.folder, 'podman'), { network: 'host' })
     await until(async () => {
       const answer = await fetch(at('/api/v1/search?q=walks'))
       return ((await answer.json()) as { state: string }).state === 'ready'

@@ -14,6 +14,7 @@ import type { Layering } from './build.ts'
 import { knownClosure } from './closure.ts'
 import type { Bases } from './bases.ts'
 import { baseLayersOf, budgetOf, layerSpecs } from './layers.ts'
+import { cachedPopularImages, type PopularImage } from './popular-images.ts'
 import { knownLayers } from './packing.ts'
 import type { Resolver } from './resolve.ts'
 import { rootsOf, specFor } from './spec-of.ts'
@@ -49,8 +50,6 @@ export type Estimates = {
   popular(): Promise<readonly PopularImage[]>
 }
 
-export type PopularImage = { readonly request: ImageRequest; readonly layers: ReadonlySet<Digest> }
-
 export type EstimateDeps = {
   readonly sets: Pick<PackageSets, 'pin' | 'current'>
   readonly resolver: Pick<Resolver, 'resolve'>
@@ -67,12 +66,9 @@ export type EstimateDeps = {
 // The number of cached estimates, and for how long (ms): missing facts may become known soon.
 const mostKept = 200
 const keptFor = 5_000
-const popularFor = 60_000
-const mostPopular = 12
 
 export function createEstimates(deps: EstimateDeps): Estimates {
   const kept = new LRUCache<string, Promise<Estimate>>({ max: mostKept, ttl: keptFor })
-  let popular: { readonly images: Promise<readonly PopularImage[]>; readonly until: number } | undefined
 
   const of = async (asked: ImageRequest): Promise<Estimate> => {
     const { request, pinned } = deps.sets.current(asked) ?? (await deps.sets.pin(asked, { old: true }))
@@ -85,29 +81,9 @@ export function createEstimates(deps: EstimateDeps): Estimates {
     return estimate
   }
 
-  const findPopular = async (): Promise<readonly PopularImage[]> => {
-    const found: PopularImage[] = []
-    for (const { repository, tag } of await deps.catalog.mostPulled(mostPopular)) {
-      if (tag !== 'latest') continue
-      try {
-        const request = deps.parse(repository)
-        const { layers = [] } = await of(request)
-        found.push({ request, layers: new Set(layers.flatMap(({ packed }) => packed?.digest ?? [])) })
-      } catch {
-        continue // it was pulled once, but is no longer valid
-      }
-    }
-    return found
-  }
-
   return {
     of,
-    popular() {
-      if (!popular || popular.until < performance.now()) {
-        popular = { images: findPopular(), until: performance.now() + popularFor }
-      }
-      return popular.images
-    },
+    popular: cachedPopularImages({ catalog: deps.catalog, parse: deps.parse, estimate: of }),
   }
 }
 

@@ -1,7 +1,8 @@
 import type { Catalog } from '../catalog/catalog.ts'
 import { formatImageName, type ImageRequest } from '../image/name.ts'
-import type { Estimate, Estimates, PopularImage } from './estimates.ts'
+import type { Estimate, Estimates } from './estimates.ts'
 import { parseImage } from './image.ts'
+import { cachedPopularImages } from './popular-images.ts'
 
 export type PulledEstimatesDeps = {
   readonly catalog: Pick<Catalog, 'pulledImages' | 'mostPulled'>
@@ -9,20 +10,17 @@ export type PulledEstimatesDeps = {
   readonly parse: (name: string) => ImageRequest
 }
 
-// Tags of a name that are looked at; popular images, and for how long they are remembered (ms).
+// The number of tags of a name to search for `latest`.
 const mostTags = 20
-const [mostPopular, popularFor] = [12, 60_000]
 
 /**
- * Estimates images from those that were pulled, for a process without the package sets: the layers of the image that `latest`
- * of the same name last was. Nothing is known of other images, and nothing of packages.
+ * Estimates images from pulled ones, for a process without the package sets: an image has the layers of the last pulled
+ * image with the same name and the tag `latest`. Other images and all packages are unknown.
  */
 export function createPulledEstimates(
   { catalog, parse }: PulledEstimatesDeps,
   now: () => number = () => performance.now(),
 ): Estimates {
-  let popular: { readonly images: Promise<readonly PopularImage[]>; readonly until: number } | undefined
-
   const of = async (request: ImageRequest): Promise<Estimate> => {
     const name = formatImageName(request)
     const known = await catalog.pulledImages(name, mostTags, parseImage)
@@ -36,25 +34,5 @@ export function createPulledEstimates(
     }))
     return { packages: [], unknown: last ? [] : [name], paths: 0, narSize: 0, layers, failure: undefined }
   }
-  const findPopular = async (): Promise<readonly PopularImage[]> => {
-    const found: PopularImage[] = []
-    for (const { repository, tag } of await catalog.mostPulled(mostPopular)) {
-      if (tag !== 'latest') continue
-      try {
-        const request = parse(repository)
-        const { layers = [] } = await of(request)
-        found.push({ request, layers: new Set(layers.flatMap(({ packed }) => packed?.digest ?? [])) })
-      } catch {
-        continue // it was pulled once, but is no longer valid
-      }
-    }
-    return found
-  }
-  return {
-    of,
-    popular() {
-      if (!popular || popular.until < now()) popular = { images: findPopular(), until: now() + popularFor }
-      return popular.images
-    },
-  }
+  return { of, popular: cachedPopularImages({ catalog, parse, estimate: of }, now) }
 }

@@ -16,7 +16,7 @@ export async function unlessAway<T>(work: Promise<T>): Promise<{ readonly value:
       throw error
     },
   )
-  answered.catch(() => {}) // it may fail when nobody waits any more
+  answered.catch(() => {}) // it may fail after all callers have given up
   const over = new AbortController()
   const late = delay(patience, undefined, { signal: over.signal }).catch(() => undefined)
   return Promise.race([answered, late]).finally(() => over.abort())

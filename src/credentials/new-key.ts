@@ -21,7 +21,7 @@ export type ShownKey = {
   readonly state: 'valid' | 'revoked' | 'expired'
 }
 
-/** Why there is no such key, and what to do about it. */
+/** The reason for refusing a key, and what to do about it. */
 export type KeyProblem = {
   readonly field: 'name' | 'expires'
   readonly message: string

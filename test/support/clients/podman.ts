@@ -75,11 +75,12 @@ export async function openBuildah(programs: Programs, folder: string): Promise<C
 /**
  * Configuration that keeps locks, images, containers and what is temporary in the folder.
  * @param how.driver the storage driver; vfs leaves no mounts behind
+ * @param how.network `host` for containers in the network of this machine
  */
 export async function containersEnvironment(
   { folder: tree }: Programs,
   folder: string,
-  how: { readonly driver?: 'vfs' } = {},
+  how: { readonly driver?: 'vfs'; readonly network?: 'host' } = {},
 ): Promise<Readonly<Record<string, string>>> {
   const at = (name: string) => join(folder, name)
   await mkdir(folder, { recursive: true })
@@ -91,6 +92,7 @@ export async function containersEnvironment(
     '[containers]',
     // Limits can be lowered everywhere, and not raised.
     'default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]',
+    ...(how.network ? [`netns = "${how.network}"`] : []),
     '[engine]',
     'runtime = "runc"',
     'cgroup_manager = "cgroupfs"',
