@@ -6,7 +6,13 @@ import { hashSync } from 'bcryptjs'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import type { ServerProcess } from '../scripts/server.ts'
 import { openBrowser, type Shown } from './support/browser.ts'
-import { barriersOf, noBrowser, openBrowser as openChromium, openView, views } from './support/chromium.ts'
+import {
+  accessibilityErrorsOf,
+  noBrowser,
+  openBrowser as openChromium,
+  openView,
+  views,
+} from './support/chromium.ts'
 import { startFleet } from './support/fleet.ts'
 import { until } from './support/until.ts'
 import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
@@ -165,32 +171,32 @@ describe('the admin page', () => {
     after(() => chromium?.close())
     const logIn = async (page: Page) => {
       await page.goto(at('/login?back=%2Fadmin'))
-      assert.deepEqual(await barriersOf(page), [])
+      assert.deepEqual(await accessibilityErrorsOf(page), [])
       await page.getByLabel('User name').fill('root')
       await page.getByLabel(/Password/).fill('right')
       await page.getByRole('button', { name: 'Log in' }).click()
       await page.getByRole('heading', { name: 'Administration' }).waitFor()
     }
-    const use = async (page: Page, context: BrowserContext, complaints: readonly string[]) => {
+    const use = async (page: Page, context: BrowserContext, errors: readonly string[]) => {
       await logIn(page)
       await page.getByLabel(/User that/).fill('robot')
       await page.getByRole('button', { name: 'Make a key' }).click()
       await page.locator('#key', { hasText: 'nxk_' }).waitFor()
-      assert.deepEqual(await barriersOf(page), [])
+      assert.deepEqual(await accessibilityErrorsOf(page), [])
       await page.goto(at('/admin'))
       await page.getByText('would be removed').waitFor()
-      assert.deepEqual(await barriersOf(page), [])
+      assert.deepEqual(await accessibilityErrorsOf(page), [])
       await page.getByRole('button', { name: 'Revoke' }).first().click()
       await page.getByRole('heading', { name: 'Administration' }).waitFor()
-      assert.deepEqual(complaints, [])
+      assert.deepEqual(errors, [])
       await context.close()
     }
     const [large] = views
     const small = { width: 360, colorScheme: 'dark', scripts: 'empty' } as const
     for (const view of large ? [large, small] : []) {
       it(`is accessible and works: ${view.width} pixels, ${view.colorScheme}, scripts ${view.scripts}`, async () => {
-        const { context, page, complaints } = await openView(chromium, view)
-        await use(page, context, complaints)
+        const { context, page, errors } = await openView(chromium, view)
+        await use(page, context, errors)
       })
     }
   })

@@ -149,10 +149,10 @@ describe('caches that want credentials, and those that have only a part', () => 
   it('are followed by the next cache, and then by Nix for the whole image, when they break half-way', async () => {
     await removed(paths.filter((path) => path.endsWith('-apart')))
     let given = 0
-    const breaks = await images.liar(/nar\//, (honest) => ({ body: honest, cut: (given += 1) > 1 }))
-    const lacks = await images.liar(/nar\//, () => ({ status: 404 }))
+    const breaks = await images.faultyCache(/nar\//, (honest) => ({ body: honest, cut: (given += 1) > 1 }))
+    const lacks = await images.faultyCache(/nar\//, () => ({ status: 404 }))
     const { digests, events } = await images.made(['apart'], auto(`${breaks}?priority=1 ${lacks}?priority=2`))
-    await images.endLiars()
+    await images.closeFaultyCaches()
     assert.deepEqual(digests, [ofApart])
     const from = origins(events)
     assert.deepEqual([from[0], from.at(-1)], ['caches', 'nix'])

@@ -13,7 +13,7 @@ import {
   digestOf,
   openCacheImages,
   type CacheImages,
-  type Lie,
+  type Fault,
 } from './support/cache-images.ts'
 
 let images: CacheImages
@@ -29,7 +29,7 @@ before(async () => {
   const { digests } = await images.made(['apart'], {})
   ofApart = digests[0] ?? assert.fail()
 })
-afterEach(() => images.endLiars())
+afterEach(() => images.closeFaultyCaches())
 after(() => images.dispose())
 
 describe('images from binary caches that fail', () => {
@@ -42,7 +42,7 @@ describe('images from binary caches that fail', () => {
     (from: RegExp, to: string) =>
     (honest: Buffer): Reply => ({ body: honest.toString().replace(from, to) })
   const narinfo = /narinfo$/
-  const lies: [what: string, pattern: RegExp, lie: Lie, told: RegExp][] = [
+  const lies: [what: string, pattern: RegExp, lie: Fault, told: RegExp][] = [
     ['changes a byte of a NAR', /nar\//, flipped, /did not deliver \/nix\/store\//],
     [
       'cuts NARs',
@@ -85,7 +85,7 @@ describe('images from binary caches that fail', () => {
   ]
   it('come from another cache if one lies or fails', async () => {
     for (const [what, pattern, lie, told] of lies) {
-      const url = await images.liar(pattern, lie)
+      const url = await images.faultyCache(pattern, lie)
       const { events, digests } = await images.made(['apart'], caches(`${url}?priority=1 ${images.url}/zstd`))
       assert.deepEqual(digests, [ofApart], what)
       const warnings = events.flatMap((event) => (event.type === 'warning' ? [event.message] : []))
@@ -96,7 +96,7 @@ describe('images from binary caches that fail', () => {
 
   for (const [what, pattern, lie, told] of lies.slice(0, 2)) {
     it(`are refused when the only cache ${what}, and nothing invalid is stored`, async () => {
-      const { worker, data } = await images.open(caches(await images.liar(pattern, lie)))
+      const { worker, data } = await images.open(caches(await images.faultyCache(pattern, lie)))
       try {
         await assert.rejects(digestOf(worker, 'apart'), (error) => {
           assert.ok(hasCode(error, 'BUILD_FAILED'))
@@ -114,7 +114,7 @@ describe('images from binary caches that fail', () => {
 
   it('report a failure once, also for a repeated request of an expired response', async () => {
     const folder = join(images.workspace.folder, 'told-once')
-    const url = await images.liar(/nar\//, flipped)
+    const url = await images.faultyCache(/nar\//, flipped)
     await assert.rejects(images.made(['apart'], caches(url), folder), /did not deliver/)
     const settings = caches(`${url}?priority=1 ${images.url}/zstd`)
     const { events, digests } = await images.made(['apart'], settings, folder)
@@ -125,7 +125,7 @@ describe('images from binary caches that fail', () => {
   })
 
   it('arrive although every response is late and every connection breaks', async () => {
-    const url = await images.liar(/./, async (honest, nth, range) => {
+    const url = await images.faultyCache(/./, async (honest, nth, range) => {
       await sleep(20)
       const isNar = honest.subarray(0, 5).toString() !== 'Store'
       const start = Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1] ?? 0)
@@ -162,7 +162,7 @@ describe('images from binary caches that fail', () => {
 
   it('are aborted after the build timeout, and when no client waits', async () => {
     let reached = Promise.withResolvers<void>()
-    const url = await images.liar(/nar\//, () => {
+    const url = await images.faultyCache(/nar\//, () => {
       reached.resolve()
       return new Promise(() => {})
     })
@@ -190,7 +190,7 @@ describe('images from binary caches that fail', () => {
   it('arrive after a server was killed during the download', async () => {
     let hold = true
     const reached = Promise.withResolvers<void>()
-    const url = await images.liar(/nar\//, async (bytes) => {
+    const url = await images.faultyCache(/nar\//, async (bytes) => {
       if (hold) {
         reached.resolve()
         await new Promise(() => {})

@@ -26,7 +26,7 @@ let demo: string
 before(async () => {
   ;[images, demo] = await Promise.all([openCacheImages(), demoPackages()])
 })
-afterEach(() => images.endLiars())
+afterEach(() => images.closeFaultyCaches())
 after(() => images.dispose())
 
 /** What every image of the demo set has, and `shell`. */
@@ -74,7 +74,7 @@ describe('images directly from binary caches', () => {
     const begun = Promise.withResolvers<void>()
     let events: readonly BuildEvent[] = []
     const isLinked = () => events.some((event) => event.type === 'packed' && event.paths === 0)
-    const url = await images.liar(/narinfo$|nar\//, async (bytes) => {
+    const url = await images.faultyCache(/narinfo$|nar\//, async (bytes) => {
       const isNarinfo = bytes.subarray(0, 9).toString() === 'StorePath'
       if (!isNarinfo) begun.resolve()
       if (bytes.toString() === ofOther) await begun.promise

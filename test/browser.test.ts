@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import type { Browser, Page } from 'playwright-core'
 import type { ServerProcess } from '../scripts/server.ts'
-import { barriersOf, noBrowser, openBrowser, openView, views } from './support/chromium.ts'
+import { accessibilityErrorsOf, noBrowser, openBrowser, openView, views } from './support/chromium.ts'
 import { until } from './support/until.ts'
 import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
 
@@ -44,7 +44,7 @@ describe('the pages in a browser', { skip: noBrowser ?? false }, () => {
   })
 
   it('find a package, compose an image, and copy its command, with a script', async () => {
-    const { context, page, complaints } = await openView(browser, {
+    const { context, page, errors } = await openView(browser, {
       width: 1280,
       colorScheme: 'light',
       scripts: 'on',
@@ -84,12 +84,12 @@ describe('the pages in a browser', { skip: noBrowser ?? false }, () => {
     await page.getByText('Layers of hello/htop count as downloaded').waitFor()
     await page.goBack()
     await page.locator('#name', { hasText: 'hello/htop' }).waitFor()
-    assert.deepEqual(complaints, [])
+    assert.deepEqual(errors, [])
     await context.close()
   })
 
   it('show the log of a build that runs as it grows, and its end', async () => {
-    const { context, page, complaints } = await openView(browser, {
+    const { context, page, errors } = await openView(browser, {
       width: 1280,
       colorScheme: 'dark',
       scripts: 'on',
@@ -108,7 +108,7 @@ describe('the pages in a browser', { skip: noBrowser ?? false }, () => {
     await page.getByRole('link', { name: 'The image' }).waitFor()
     assert.equal(await page.evaluate('window.isSame'), true, 'the page is not loaded again')
     assert.equal((await pull).response.status, 200)
-    assert.deepEqual(complaints, [])
+    assert.deepEqual(errors, [])
     await context.close()
   })
 
@@ -137,15 +137,15 @@ describe('the pages in a browser', { skip: noBrowser ?? false }, () => {
     const { width, colorScheme, scripts } = view
     const name = `${width} pixels, ${colorScheme}, ${scripts === 'on' ? 'with' : 'without'} a script`
     it(`are accessible, and comply with their policy: ${name}`, async () => {
-      const { context, page, complaints } = await openView(browser, view)
+      const { context, page, errors } = await openView(browser, view)
       await page.goto(at('/'))
       const build = await page.locator('a[href^="/builds/"]').first().getAttribute('href')
       const paths = ['/', '/compose?q=hello&p=hello&p=htop', '/images/hello/htop', build ?? '']
       for (const path of paths) {
         await page.goto(at(path))
-        assert.deepEqual(await barriersOf(page), [], path)
+        assert.deepEqual(await accessibilityErrorsOf(page), [], path)
       }
-      assert.deepEqual(complaints, [])
+      assert.deepEqual(errors, [])
       await context.close()
     })
   }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { after, before, describe, it } from 'node:test'
 import { execa, type Options } from 'execa'
-import { launcher, runNixery, untilSaid } from './support/command.ts'
+import { launcher, runNixery, untilPrints } from './support/command.ts'
 import { openWorkspace, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
@@ -93,7 +93,7 @@ describe('the exit code', () => {
     it(`is ${code} when ${signal} ends it, and nothing is left of it`, async () => {
       const output = inFolder(`${signal}.tar`)
       const run = nixery(['build', 'slow', '-o', `docker-archive:${output}`])
-      await untilSaid(run, /building .*slow/)
+      await untilPrints(run, /building .*slow/)
       await sleep(300)
       const started = performance.now()
       run.kill(signal)
@@ -120,7 +120,7 @@ describe('the exit code', () => {
     await execa('mkfifo', [pipe])
     const run = nixery(['build', 'large', '-o', `docker-archive:${pipe}`])
     const reader = execa('bash', ['-c', 'exec 3<"$0"; sleep 60', pipe], { reject: false })
-    await untilSaid(run, /writing/)
+    await untilPrints(run, /writing/)
     await sleep(200)
     run.kill('SIGINT')
     assert.equal((await run).exitCode, 130)

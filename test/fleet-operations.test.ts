@@ -4,7 +4,7 @@ import { execa } from 'execa'
 import type { ServerProcess } from '../scripts/server.ts'
 import { noPostgres } from '../src/postgres/testing.ts'
 import { launcher } from './support/command.ts'
-import { said, startFleet, type TestFleet } from './support/fleet.ts'
+import { countLog, startFleet, type TestFleet } from './support/fleet.ts'
 import { until } from './support/until.ts'
 import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
 
@@ -47,7 +47,7 @@ describe('operating servers that share a database', { skip: noPostgres, timeout:
 
   it('a worker with other settings takes no builds, and reports why', async () => {
     assert.equal(
-      said(
+      countLog(
         [second],
         /^this worker takes no builds, because it differs from .* \(worker\) in NIXERY_DENY, NIXERY_MAX_LAYERS, NIXERY_SHARED_CACHE_KEY$/,
       ),
@@ -55,8 +55,8 @@ describe('operating servers that share a database', { skip: noPostgres, timeout:
     )
     const { response, text } = await pull('a')
     assert.equal(response.status, 200, text)
-    assert.equal(said([first], /^build started$/), 1)
-    assert.equal(said([second], /^build started$/), 0)
+    assert.equal(countLog([first], /^build started$/), 1)
+    assert.equal(countLog([second], /^build started$/), 0)
   })
 
   it('`nixery status` shows them', async () => {
@@ -85,13 +85,13 @@ describe('operating servers that share a database', { skip: noPostgres, timeout:
     assert.ok(oldest && serving)
     const drained = await nixery('drain', oldest.id.slice(0, 8), serving.id, '--json')
     assert.equal(drained.exitCode, 0, drained.stderr)
-    await until(() => said([first, front], /^draining/) === 2, 'they know')
-    await until(() => said([second], /agrees with the others again/) === 1, 'the other one takes builds')
+    await until(() => countLog([first, front], /^draining/) === 2, 'they know')
+    await until(() => countLog([second], /agrees with the others again/) === 1, 'the other one takes builds')
     const ready = await fetch(`http://${front.address}/readyz`)
     assert.equal(ready.status, 503)
     const { response, text } = await pull('b') // it serves until it is stopped
     assert.equal(response.status, 200, text)
-    assert.equal(said([second], /^build started$/), 1)
+    assert.equal(countLog([second], /^build started$/), 1)
     await nixery('drain', '--undo', oldest.id, serving.id)
     await until(async () => (await fetch(`http://${front.address}/readyz`)).status === 200, 'it is back')
     const unknown = await nixery('drain', 'nowhere')
@@ -107,7 +107,7 @@ describe('operating servers that share a database', { skip: noPostgres, timeout:
     assert.notEqual(failing.exitCode, 0)
     await fleet.postgres.stop('SIGKILL')
     const { text } = await pull('a:missing')
-    await until(() => said([first], /database|catalog/) > 0, 'it has noticed')
+    await until(() => countLog([first], /database|catalog/) > 0, 'it has noticed')
     const all = [front, first, second].flatMap(({ log }) => log.map((line) => JSON.stringify(line)))
     const shown = [...all, text, failing.stderr, failing.stdout, (await nixery('config')).stdout]
     assert.deepEqual(

@@ -5,7 +5,7 @@ import { cutOffWhilePacking, kill } from './reliability/fleet-faults.ts'
 import { openFleetWorld, type FleetWorld, type Member } from './reliability/fleet-world.ts'
 import { runFleetFaults } from './reliability/fleet.ts'
 import { createRandom } from './reliability/random.ts'
-import { said } from './support/fleet.ts'
+import { countLog } from './support/fleet.ts'
 import { createGate, type Gate } from './support/gate.ts'
 import { until } from './support/until.ts'
 import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
@@ -48,8 +48,8 @@ describe('two front ends and two workers', { skip: noPostgres, timeout: 800_000 
     }
     await Promise.all(Array.from({ length: 50 }, (_, n) => patient(n % 2 === 0 ? fronts[0] : fronts[1])))
     assert.deepEqual([digests.length, new Set(digests).size], [50, 1])
-    assert.equal(said(workers, /^build started$/), 1)
-    assert.equal(said(fronts, /^build started$/), 0)
+    assert.equal(countLog(workers, /^build started$/), 1)
+    assert.equal(countLog(fronts, /^build started$/), 0)
   })
 
   it('use one connection to the database each for all notifications', async () => {
@@ -96,7 +96,7 @@ describe('two front ends and two workers', { skip: noPostgres, timeout: 800_000 
       }
     }
     await onPage(/it has begun/)
-    const first = workers.find((worker) => said([worker], /it has begun/) > 0)
+    const first = workers.find((worker) => countLog([worker], /it has begun/) > 0)
     assert.ok(first)
 
     const killedAt = performance.now()

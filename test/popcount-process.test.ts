@@ -7,7 +7,7 @@ import { openServer } from '../src/popcount/testing.ts'
 import {
   all,
   expected,
-  narinfosAsked,
+  requestedNarinfos,
   openPopcountSet,
   startPopcount,
   type PopcountSet,
@@ -29,23 +29,23 @@ const start = (...args: string[]) => startPopcount(work, args)
 describe('a process of nixery popcount', () => {
   for (const signal of ['SIGKILL', 'SIGINT'] as const) {
     it(`that is ended by ${signal} in the middle is continued by the next`, async () => {
-      await mkdir(join(work, 'kept'))
+      await mkdir(join(work, 'cache'))
       const server = await openServer(async (path) => {
         await sleep(20)
         return set.fileOf(path.slice(1))
       })
       const args = ['--cache', server.url, '--concurrency', '3', '--output', 'p.json']
       const first = start(...args)
-      while (narinfosAsked(server).length < 20) await sleep(5)
+      while (requestedNarinfos(server).length < 20) await sleep(5)
       first.kill(signal)
       const { exitCode, stderr } = await first
       assert.equal(exitCode, signal === 'SIGINT' ? 130 : undefined)
       if (signal === 'SIGINT')
         assert.match(stderr, /nixery: interrupted\n {2}run the same command again to continue/)
-      assert.deepEqual(await readdir(work), ['kept'])
+      assert.deepEqual(await readdir(work), ['cache'])
 
-      const [label = ''] = await readdir(join(work, 'kept', 'popcount'))
-      const files = await readdir(join(work, 'kept', 'popcount', label))
+      const [label = ''] = await readdir(join(work, 'cache', 'popcount'))
+      const files = await readdir(join(work, 'cache', 'popcount', label))
       const kept = files.filter((file) => file.endsWith('.narinfo')).map((file) => `/${file}`)
       assert.ok(kept.length >= 17 && kept.length < all, `${kept.length} of ${all} are kept`)
 
@@ -54,9 +54,9 @@ describe('a process of nixery popcount', () => {
       await server.close()
       assert.equal(second.exitCode, 0, second.stderr)
       assert.match(second.stderr, new RegExp(`${all} of ${all} narinfos read, ${all - kept.length} of them`))
-      assert.equal(narinfosAsked(server).length, all - kept.length)
+      assert.equal(requestedNarinfos(server).length, all - kept.length)
       assert.deepEqual(
-        narinfosAsked(server).filter((path) => kept.includes(path)),
+        requestedNarinfos(server).filter((path) => kept.includes(path)),
         [],
       )
       assert.deepEqual(JSON.parse(await readFile(join(work, 'p.json'), 'utf8')), expected)

@@ -8,7 +8,7 @@ import { openServer, type Reply } from '../src/popcount/testing.ts'
 import {
   all,
   expected,
-  narinfosAsked,
+  requestedNarinfos,
   openPopcountSet,
   startPopcount,
   type PopcountSet,
@@ -41,7 +41,7 @@ describe('nixery popcount', () => {
       server.requests.filter((path) => !path.endsWith('.narinfo')),
       ['/store-paths.xz'],
     )
-    assert.equal(narinfosAsked(server).length, all)
+    assert.equal(requestedNarinfos(server).length, all)
   })
 
   it('reads a cache and a list from disk', async () => {
@@ -91,7 +91,7 @@ describe('nixery popcount', () => {
     const popularity = await createPopularity({ ...options, url: pathToFileURL(output).href })
     popularity.stop()
     assert.deepEqual(Object.fromEntries(popularity.current().counts), expected)
-    assert.deepEqual((await readdir(work)).sort(), ['kept', `popularity-nixos-test-${commit}.json`])
+    assert.deepEqual((await readdir(work)).sort(), ['cache', `popularity-nixos-test-${commit}.json`])
   })
 
   it('continues past missing and broken narinfos, reports them, and requests only those the next time', async () => {
@@ -136,7 +136,7 @@ describe('nixery popcount', () => {
     healed = true
     const second = await start('--cache', server.url, '--output', 'p.json')
     assert.match(second.stderr, new RegExp(`${all} of ${all} narinfos read, 6 of them fetched in this run; `))
-    assert.deepEqual(narinfosAsked(server).sort(), bad.map((file) => `/${file}`).sort())
+    assert.deepEqual(requestedNarinfos(server).sort(), bad.map((file) => `/${file}`).sort())
     assert.deepEqual(JSON.parse(await readFile(join(work, 'p.json'), 'utf8')), expected)
 
     server.requests.length = 0
@@ -148,12 +148,12 @@ describe('nixery popcount', () => {
   it('does not trust an incomplete cached narinfo', async () => {
     const server = await openServer((path) => set.fileOf(path.slice(1)))
     await start('--cache', server.url, '--output', '-')
-    const [label = ''] = await readdir(join(work, 'kept', 'popcount'))
-    await writeFile(join(work, 'kept', 'popcount', label, set.narinfo('get-8.0')), '')
+    const [label = ''] = await readdir(join(work, 'cache', 'popcount'))
+    await writeFile(join(work, 'cache', 'popcount', label, set.narinfo('get-8.0')), '')
     server.requests.length = 0
     const { stdout } = await start('--cache', server.url, '--output', '-')
     await server.close()
-    assert.deepEqual(narinfosAsked(server), [`/${set.narinfo('get-8.0')}`])
+    assert.deepEqual(requestedNarinfos(server), [`/${set.narinfo('get-8.0')}`])
     assert.equal(stdout, JSON.stringify(expected))
   })
 

@@ -7,7 +7,7 @@ import { after, before, describe, it } from 'node:test'
 import { execa, type Options } from 'execa'
 import { openPodman } from '../scripts/podman.ts'
 import { mediaTypes } from '../src/image/oci.ts'
-import { runNixery, untilSaid } from './support/command.ts'
+import { runNixery, untilPrints } from './support/command.ts'
 import {
   makeCertificate,
   passwordFile,
@@ -149,7 +149,7 @@ describe('nixery push', () => {
       server.listen(0, '127.0.0.1', resolve)
     })
     const run = nixery(['push', 'hello', `127.0.0.1:${(server.address() as AddressInfo).port}/x`])
-    await untilSaid(run, /pushing/)
+    await untilPrints(run, /pushing/)
     run.kill('SIGINT')
     assert.equal((await run).exitCode, 130)
     server.closeAllConnections()
@@ -216,7 +216,7 @@ describe('credentials', () => {
     assert.ok(first.blobs.uploaded > 0)
     const second = await push(['hello', `${registry.address}/a/c`, ...asUser], typed)
     assert.equal(second.blobs.mounted, first.blobs.uploaded)
-    assert.ok(tokens.asked.some((scopes) => scopes.includes('repository:a/b:pull')))
+    assert.ok(tokens.requested.some((scopes) => scopes.includes('repository:a/b:pull')))
     await refused(['hello', `${registry.address}/a/b`, ...asUser], 7, /responded with 401\n.*log in again/, {
       input: 'wrong',
       stdin: undefined,

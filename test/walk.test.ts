@@ -6,7 +6,7 @@ import { execa } from 'execa'
 import type { Browser, Page } from 'playwright-core'
 import { resetPodman } from '../scripts/podman.ts'
 import type { ServerProcess } from '../scripts/server.ts'
-import { barriersOf, noBrowser, openBrowser, openView, type View } from './support/chromium.ts'
+import { accessibilityErrorsOf, noBrowser, openBrowser, openView, type View } from './support/chromium.ts'
 import { allPrograms } from './support/clients/client.ts'
 import { containersEnvironment } from './support/clients/podman.ts'
 import { until } from './support/until.ts'
@@ -67,10 +67,10 @@ describe('the walk from a search to a running container', { skip: noBrowser ?? f
 
   /** axe needs scripts: without them, it looks at the same page in another window. */
   async function assertAccessible(page: Page, view: View): Promise<void> {
-    if (view.scripts === 'on') return assert.deepEqual(await barriersOf(page), [], page.url())
+    if (view.scripts === 'on') return assert.deepEqual(await accessibilityErrorsOf(page), [], page.url())
     const other = await openView(browser, { ...view, scripts: 'empty' })
     await other.page.goto(page.url())
-    assert.deepEqual(await barriersOf(other.page), [], page.url())
+    assert.deepEqual(await accessibilityErrorsOf(other.page), [], page.url())
     await other.context.close()
   }
 
@@ -78,7 +78,7 @@ describe('the walk from a search to a running container', { skip: noBrowser ?? f
     const { width, colorScheme, scripts } = view
     it(`${width} pixels, ${colorScheme}, scripts ${scripts}`, async () => {
       const name = nameOf(view)
-      const { context, page, complaints } = await openView(browser, view)
+      const { context, page, errors } = await openView(browser, view)
       if (scripts === 'on') await context.grantPermissions(['clipboard-read', 'clipboard-write'])
       await page.goto(at('/'))
       await page.getByRole('searchbox').fill('walks a long')
@@ -120,7 +120,7 @@ describe('the walk from a search to a running container', { skip: noBrowser ?? f
       await page.getByRole('heading', { name }).first().waitFor()
       await page.locator('svg.treemap').first().waitFor()
       await assertAccessible(page, view)
-      assert.deepEqual(complaints, [])
+      assert.deepEqual(errors, [])
       await context.close()
     })
   }

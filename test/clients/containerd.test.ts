@@ -26,8 +26,8 @@ describeClient(
           const { ok, output } = await containerd.pullFromMirror(image, proxy.address)
           assert.ok(ok, output)
           assert.match((await containerd.run?.(image, '/bin/hello'))?.output ?? '', /Hello/)
-          assert.ok(proxy.asked.includes('HEAD /v2/shell/hello/manifests/latest?ns=registry.example'))
-          assert.ok(proxy.asked.every((address) => address.endsWith('?ns=registry.example')))
+          assert.ok(proxy.requests.includes('HEAD /v2/shell/hello/manifests/latest?ns=registry.example'))
+          assert.ok(proxy.requests.every((request) => request.endsWith('?ns=registry.example')))
         } finally {
           await proxy.stop()
           await containerd.dispose()

@@ -1,4 +1,4 @@
-import type { Client, Ran } from '../support/clients/client.ts'
+import type { Client, RunResult } from '../support/clients/client.ts'
 import type { Group } from './table.ts'
 
 // Runs each of its arguments with a shell of its own, so that none sees what another has set.
@@ -35,4 +35,4 @@ export async function runGroup(client: Client, image: string, group: Group, name
   return outputs.map((each) => each.trim())
 }
 
-const textOf = ({ output }: Ran): string => output.replaceAll('\r', '').trim()
+const textOf = ({ output }: RunResult): string => output.replaceAll('\r', '').trim()

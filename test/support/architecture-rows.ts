@@ -1,7 +1,7 @@
 import type { Modules } from './imports.ts'
 
-/** Modules, and what the check of the architecture is to say about each beside `sound`; nothing if it is undefined. */
-export const rows: [told: string | undefined, path: string, text: string][] = [
+/** Modules, each with the error that the architecture check reports for it beside `sound`, if any. */
+export const rows: [error: string | undefined, path: string, text: string][] = [
   [undefined, 'src/builds/x.ts', "import { a } from '../store/a.ts'\nimport type { B } from './b.ts'"],
   [undefined, 'src/telemetry/x.ts', "import type { A } from '../http/a.ts'"],
   [undefined, 'src/nix/x.ts', "import { execa } from 'execa'\nimport fs from 'node:fs'"],
@@ -53,7 +53,7 @@ export const rows: [told: string | undefined, path: string, text: string][] = [
   ['in a circle: src/store/a.ts, src/store/b.ts', 'src/store/b.ts', "import type { A } from './a.ts'"],
   ['in a circle: src/store/x.ts', 'src/store/x.ts', "new Worker(new URL('x.ts', import.meta.url))"],
 ]
-/** Modules that are as they should be. */
+/** Modules without errors. */
 export const sound: Modules = new Map([
   ['src/store/a.ts', "import { b } from './b.ts'"],
   ['src/image/a.ts', "import { NixeryError } from '../errors.ts'"],

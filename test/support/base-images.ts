@@ -2,11 +2,11 @@ import { promisify } from 'node:util'
 import { gzip, zstdCompress } from 'node:zlib'
 import { digestOf } from '../../src/image/digest.ts'
 
-/** Images for tests, in all forms that registries have, pushed to a registry. */
+/** Pushes images to a registry in all manifest formats and compressions. */
 
 export type Compression = 'gzip' | 'zstd' | 'none'
 export type NewImage = {
-  /** Archives, the lowest first. */
+  /** Uncompressed archives, lowest layer first. */
   readonly layers: readonly Buffer[]
   readonly form: 'docker' | 'oci'
   readonly compression: Compression
@@ -31,31 +31,31 @@ const types = {
   },
 }
 
-/** What docker-registry.ts has a password file for. */
+/** The credentials in the password file of docker-registry.ts. */
 export const authorization = `Basic ${Buffer.from('user:pass:word').toString('base64')}`
 
-const packed = async (bytes: Buffer, compression: Compression): Promise<Buffer> => {
+const compress = async (bytes: Buffer, compression: Compression): Promise<Buffer> => {
   if (compression === 'none') return bytes
   return compression === 'gzip' ? promisify(gzip)(bytes, { level: 1 }) : promisify(zstdCompress)(bytes)
 }
 
-async function checked(response: Response): Promise<Response> {
-  if (!response.ok) throw new Error(`the registry answers ${response.status}: ${await response.text()}`)
+async function checkStatus(response: Response): Promise<Response> {
+  if (!response.ok) throw new Error(`the registry responded ${response.status}: ${await response.text()}`)
   return response
 }
 
 async function putBlob(address: string, repository: string, bytes: Buffer) {
   const digest = digestOf(bytes)
-  const begun = await checked(
+  const upload = await checkStatus(
     await fetch(`http://${address}/v2/${repository}/blobs/uploads/`, {
       method: 'POST',
       headers: { Authorization: authorization },
     }),
   )
-  const url = new URL(begun.headers.get('location') ?? '', `http://${address}`)
+  const url = new URL(upload.headers.get('location') ?? '', `http://${address}`)
   url.searchParams.set('digest', digest)
   const headers = { 'Content-Type': 'application/octet-stream', Authorization: authorization }
-  await checked(await fetch(url, { method: 'PUT', body: new Uint8Array(bytes), headers }))
+  await checkStatus(await fetch(url, { method: 'PUT', body: new Uint8Array(bytes), headers }))
   return { digest, size: bytes.length }
 }
 
@@ -68,7 +68,7 @@ async function putManifest(
 ) {
   const body = JSON.stringify({ schemaVersion: 2, mediaType, ...json })
   const url = `http://${address}/v2/${repository}/manifests/${tag}`
-  await checked(
+  await checkStatus(
     await fetch(url, {
       method: 'PUT',
       body,
@@ -78,22 +78,28 @@ async function putManifest(
   return { mediaType, digest: digestOf(body), size: Buffer.byteLength(body) }
 }
 
-/** Pushes an image, and gives the descriptor of its manifest. */
+/** Pushes an image and returns the descriptor of its manifest. */
 export async function pushImage(address: string, repository: string, tag: string, image: NewImage) {
   const { layers, form, compression, architecture = 'amd64', config = {} } = image
   const names = types[form]
   const descriptors = []
   for (const layer of layers) {
-    const part = await putBlob(address, repository, await packed(layer, compression))
-    descriptors.push({ mediaType: names.layer[compression], ...part })
+    const blob = await putBlob(address, repository, await compress(layer, compression))
+    descriptors.push({ mediaType: names.layer[compression], ...blob })
   }
   const rootfs = { type: 'layers', diff_ids: layers.map((layer) => digestOf(layer)) }
   const text = JSON.stringify({ os: 'linux', architecture, config, rootfs })
-  const configPart = { mediaType: names.config, ...(await putBlob(address, repository, Buffer.from(text))) }
-  return putManifest(address, repository, tag, names.manifest, { config: configPart, layers: descriptors })
+  const configDescriptor = {
+    mediaType: names.config,
+    ...(await putBlob(address, repository, Buffer.from(text))),
+  }
+  return putManifest(address, repository, tag, names.manifest, {
+    config: configDescriptor,
+    layers: descriptors,
+  })
 }
 
-/** Pushes an index of manifests by architecture. */
+/** Pushes an image index. `manifests` maps architectures to descriptors. */
 export async function pushIndex(
   address: string,
   repository: string,
@@ -101,8 +107,8 @@ export async function pushIndex(
   manifests: Readonly<Record<string, Awaited<ReturnType<typeof pushImage>>>>,
 ) {
   const mediaType = 'application/vnd.oci.image.index.v1+json'
-  const listed = Object.entries(manifests).map(([architecture, one]) => {
-    return { ...one, platform: { os: 'linux', architecture } }
+  const descriptors = Object.entries(manifests).map(([architecture, descriptor]) => {
+    return { ...descriptor, platform: { os: 'linux', architecture } }
   })
-  return putManifest(address, repository, tag, mediaType, { manifests: listed })
+  return putManifest(address, repository, tag, mediaType, { manifests: descriptors })
 }

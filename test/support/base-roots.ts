@@ -2,9 +2,9 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
 
-/** Roots of Debian's packages for base images, as archives. */
+/** Root file systems for base images, made from Debian packages, as archives. */
 
-/** Debian's packages that a shell and its programs need. */
+/** The Debian packages that a shell and its programs need. */
 const debianPackages = [
   'base-files',
   'base-passwd',
@@ -18,7 +18,7 @@ const debianPackages = [
   'libpcre2-8-0',
 ]
 
-/** A root of a few of Debian's packages, unpacked into merged folders, with the accounts of `base-passwd`. */
+/** A root file system of a few Debian packages, unpacked with merged `/usr`, with the accounts of `base-passwd`. */
 export async function smallDebianRoot(folder: string): Promise<Buffer> {
   const [root, packages] = [join(folder, 'debian'), join(folder, 'debian-packages')]
   await mkdir(packages)
@@ -39,7 +39,7 @@ export async function smallDebianRoot(folder: string): Promise<Buffer> {
   return archiveOf(root)
 }
 
-/** A system as mmdebstrap installs it; takes a minute. */
+/** A minimal Debian installed by mmdebstrap. Takes a minute. */
 export async function debianRoot(folder: string): Promise<Buffer> {
   const file = join(folder, 'debian.tar')
   await execa(
@@ -52,7 +52,7 @@ export async function debianRoot(folder: string): Promise<Buffer> {
   return bytes
 }
 
-/** The root of busybox's images: one program, and links to it in directories that are not merged. */
+/** A root file system like that of busybox images: one program, and links to it, without merged `/usr`. */
 export async function busyboxRoot(folder: string): Promise<Buffer> {
   const [root, packages] = [join(folder, 'busybox'), join(folder, 'packages')]
   for (const each of ['bin', 'etc', 'tmp', 'home', 'root', 'usr/sbin', 'var/spool'])
@@ -71,7 +71,7 @@ export async function busyboxRoot(folder: string): Promise<Buffer> {
   return archiveOf(root)
 }
 
-/** The archive of a folder, everything root's. */
+/** Archives a folder, with root as the owner of all files. */
 export async function archiveOf(folder: string): Promise<Buffer> {
   const args = [
     '-c',

@@ -9,10 +9,10 @@ export const writeRecipe = (folder: string, name: string, lines: readonly string
   writeFile(join(folder, `${name}.toml`), `${lines.join('\n')}\n`)
 
 /**
- * Pushes base images to `bases/` of a registry, and writes recipes on them.
- * @param folder for temporary files; it keeps `upper`, what the second layer of the first base is made of
- * @param whole whether Debian is a whole system
- * @returns the bases, pinned
+ * Pushes base images to `bases/` of a registry and writes recipes that use them.
+ * @param folder for temporary files; afterwards `upper` in it has the contents of the first base's second layer
+ * @param whole whether to install a complete Debian
+ * @returns pinned references of the bases
  */
 export async function pushBases(address: string, folder: string, recipes: string, whole: boolean) {
   const upper = join(folder, 'upper')
@@ -63,7 +63,7 @@ export async function pushBases(address: string, folder: string, recipes: string
   return { debian: debianBase, busybox: busyboxBase, other: otherBase }
 }
 
-/** What a container prints for a command, in every runtime. */
+/** Commands, and what each runtime must print for them. */
 export const rows: readonly (readonly [name: string, script: string, expected: string])[] = [
   [
     'debian',
@@ -99,8 +99,8 @@ export const rows: readonly (readonly [name: string, script: string, expected: s
 ]
 
 /**
- * Pushes a base whose layer is then changed on the registry's disk.
- * @param folder the registry is in its folder `registry`
+ * Pushes a base and then replaces its layer on the registry's disk by zeros of the same length.
+ * @param folder the folder whose subfolder `registry` has the registry's data
  */
 export async function pushTampered(address: string, folder: string): Promise<string> {
   const layer = await archiveOf(join(folder, 'upper'))

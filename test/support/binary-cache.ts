@@ -5,7 +5,7 @@ import { startNginx } from './nginx.ts'
 
 const commands = ['--extra-experimental-features', 'nix-command']
 
-/** Runs a command of Nix as the tests' servers do: without a group for builders, and without caches. */
+/** Runs a Nix command with the settings of the tests' servers: no build users, no substituters. */
 export const nix = (program: string, args: readonly string[]) =>
   execa(program, [...args], {
     env: {
@@ -18,14 +18,14 @@ export const nix = (program: string, args: readonly string[]) =>
     },
   })
 
-/** A key for signing, in a folder: its file, and the public key as settings have it. */
+/** Generates a signing key: the file of the secret key, and the public key as a setting takes it. */
 export async function makeKey(folder: string, name: string): Promise<{ secret: string; text: string }> {
-  const [secret, open] = [join(folder, `${name}.secret`), join(folder, `${name}.public`)]
-  await nix('nix-store', ['--generate-binary-cache-key', name, secret, open])
-  return { secret, text: (await readFile(open, 'utf8')).trim() }
+  const [secret, publicKey] = [join(folder, `${name}.secret`), join(folder, `${name}.public`)]
+  await nix('nix-store', ['--generate-binary-cache-key', name, secret, publicKey])
+  return { secret, text: (await readFile(publicKey, 'utf8')).trim() }
 }
 
-/** Makes a binary cache in a folder from store paths and all that they need, as people do. */
+/** Copies the closures of store paths to a binary cache in a folder. */
 export async function makeCache(
   folder: string,
   paths: readonly string[],
@@ -42,9 +42,9 @@ export async function makeCache(
 }
 
 /**
- * Serves a folder by nginx on a free port of 127.0.0.1.
- * @param folder for the files of nginx
- * @param more further directives of the server
+ * Serves a folder with nginx on a free port of 127.0.0.1.
+ * @param folder for nginx's own files
+ * @param more further directives of the `server` block
  */
 export async function serveByNginx(
   folder: string,

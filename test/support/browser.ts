@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict'
 
-/** What a browser shows of an address, after all redirects. */
+/** The page that a browser shows for an address, after all redirects. */
 export type Shown = {
   readonly address: URL
   readonly status: number
   readonly text: string
-  /** `Set-Cookie` of all responses on the way. */
+  /** `Set-Cookie` headers of all responses, including redirects. */
   readonly set: readonly string[]
 }
 
-/** A browser without scripts: keeps cookies by host, follows redirects, fills in forms. */
+/** A browser without scripts that keeps cookies per host, follows redirects and submits forms. */
 export function openBrowser() {
   const jars = new Map<string, Map<string, string>>()
   const jarOf = ({ host }: URL) => {
@@ -45,12 +45,12 @@ export function openBrowser() {
       address = new URL(next, address)
       body = undefined
     }
-    throw new Error(`${String(target)} leads on and on`)
+    throw new Error(`${String(target)} redirects too often`)
   }
 
   return {
     visit,
-    /** Sends the form of a page, with its hidden fields and these. */
+    /** Submits the form of a page, with its hidden fields and `fields`. */
     submit(page: Shown, fields: Readonly<Record<string, string>> = {}): Promise<Shown> {
       const [, action = ''] = /<form[^>]*\baction="([^"]+)"/.exec(page.text) ?? []
       assert.notEqual(action, '', page.text)
@@ -58,7 +58,7 @@ export function openBrowser() {
       const own = Object.fromEntries(hidden.map(([, name = '', value = '']) => [name, value]))
       return visit(new URL(action, page.address), { ...own, ...fields })
     },
-    /** Follows the first link whose text this matches. */
+    /** Follows the first link whose text matches. */
     follow(page: Shown, text: RegExp): Promise<Shown> {
       const links = [...page.text.matchAll(/<a [^>]*?href="([^"]+)"[^>]*>([^<]*)</g)]
       const [, href = ''] = links.find(([, , shown = '']) => text.test(shown)) ?? []

@@ -11,24 +11,24 @@ import { startCeph, type Ceph } from './ceph.ts'
 import { gcsService } from './gcs-service.ts'
 import { startGcs, type Gcs } from './gcs.ts'
 
-/** The kinds of buckets that there are. */
+/** The supported kinds of buckets. */
 export const kinds = ['S3', 'Google Cloud Storage'] as const
 
-/** Services with buckets, over a temporary folder. */
+/** Object storage services with their data in a temporary folder. */
 export type Buckets = {
   readonly folder: string
   readonly ceph: Ceph
   readonly gcs: Gcs
   readonly services: Readonly<Record<(typeof kinds)[number], RemoteService>>
-  /** What a store over a bucket is opened with, unless told otherwise. */
+  /** Default options for opening a store over a bucket. */
   s3Options(bucket: string, options?: Partial<S3Options>): S3Options
   gcsOptions(bucket: string, options?: Partial<GcsOptions>): GcsOptions
   stop(): Promise<void>
 }
 
 /**
- * Starts them, and installs Ceph if it is not there.
- * @throws SETUP_FAILED when it cannot be installed
+ * Starts the services. Installs Ceph if it is missing.
+ * @throws SETUP_FAILED if Ceph cannot be installed
  */
 export async function startBuckets(): Promise<Buckets> {
   await ensurePrograms(['ceph-mon', 'ceph-osd', 'radosgw', 'ceph'], () => {})
@@ -42,7 +42,7 @@ export async function startBuckets(): Promise<Buckets> {
     throw error
   })
   const gcs = await startGcs(await inside('gcs'))
-  // Where Google's SDK looks for a key.
+  // Google's SDK reads the key file from here.
   process.env['GOOGLE_APPLICATION_CREDENTIALS'] = gcs.account.keyFile
 
   const common = () => ({ spoolDirectory: join(folder, `spool-${randomUUID()}`), timeout: 20 })

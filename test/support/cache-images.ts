@@ -11,7 +11,7 @@ import { makeKey, nix, serveByNginx } from './binary-cache.ts'
 import { openLocalWorker, type LocalWorker } from './worker.ts'
 import { openWorkspace } from './workspace.ts'
 
-// An odd package: bytes of every kind, more than a block; and small ones.
+// `odd` has random bytes and text larger than a compression block, and file names with unusual bytes.
 const body = `
   odd = run "odd" ''
     mkdir -p $out/bin $out/empty $out/deep/er
@@ -28,18 +28,18 @@ const body = `
   plain = run "plain" "mkdir -p $out/bin; echo '#!/bin/sh' > $out/bin/plain; chmod +x $out/bin/plain";
 `
 
-/** Variables that have a program take images from these caches alone, or from the store and Nix, too. */
+/** Settings to take store paths only from the caches at an address, or from the local store and Nix, too. */
 export const caches = (address: string) => ({ NIXERY_ORIGIN: 'caches', NIXERY_SUBSTITUTERS: address })
 export const auto = (address: string) => ({ NIXERY_ORIGIN: 'auto', NIXERY_SUBSTITUTERS: address })
 
-/** Where the paths of images came from, in order. */
+/** The origins of the realised images, in order. */
 export const origins = (events: readonly BuildEvent[]): string[] =>
   events.flatMap((event) => (event.type === 'realised' ? [event.origin ?? 'nix'] : []))
 
 export const digestOf = async ({ builds }: LocalWorker, name: string): Promise<string> =>
   (await buildImage(builds, parseImageReference(name), { requestId: 'test' })).manifests.oci.digest
 
-/** Builds packages of a set, and gives their paths. */
+/** Builds packages of a set and returns their store paths. */
 export async function built(
   set: string,
   attributes: readonly string[],
@@ -50,16 +50,16 @@ export async function built(
   return stdout.split('\n')
 }
 
-/** Removes paths from the store of this machine: what is made of them from now on comes from elsewhere. */
+/** Deletes paths from the local store, so that images must take them from a cache. */
 export async function removed(paths: readonly string[]): Promise<void> {
   await nix('nix-store', ['--delete', '--ignore-liveness', ...paths])
   for (const path of paths) assert.ok(!existsSync(path))
 }
 
-/** What answers a request for a file of a cache in its place. */
-export type Lie = (bytes: Buffer, nth: number, range: string | undefined) => Reply | Promise<Reply>
+/** Computes the response to a request for a cache file from its real bytes. */
+export type Fault = (bytes: Buffer, nth: number, range: string | undefined) => Reply | Promise<Reply>
 
-/** A package set, a folder of caches that nginx serves, and programs that make images from them. */
+/** A package set, a folder of binary caches that nginx serves, and workers that build images from them. */
 export type CacheImages = Awaited<ReturnType<typeof openCacheImages>>
 
 export async function openCacheImages() {
@@ -72,7 +72,7 @@ export async function openCacheImages() {
   const servers: TestServer[] = []
   let count = 0
 
-  /** A program of its own, with a data folder of its own unless one is given. */
+  /** Opens a worker, by default with a new data folder. */
   const open = async (
     settings: Readonly<Record<string, string>>,
     data = join(workspace.folder, `d${(count += 1)}`),
@@ -101,7 +101,7 @@ export async function openCacheImages() {
     url: nginx.url,
     open,
 
-    /** The digests of images, and what happened. */
+    /** Builds images: their digests, the build events and the data folder. */
     async made(names: readonly string[], settings: Readonly<Record<string, string>>, folder?: string) {
       const { worker, events, data } = await open(settings, folder)
       try {
@@ -114,18 +114,18 @@ export async function openCacheImages() {
       }
     },
 
-    /** A cache that gives what the folder `zstd` has, or something else for what a pattern matches. */
-    async liar(pattern: RegExp, lie: Lie): Promise<string> {
+    /** Starts a cache with the contents of the folder `zstd` that applies `fault` to files that match a pattern. */
+    async faultyCache(pattern: RegExp, fault: Fault): Promise<string> {
       const server = await openServer(async (path, nth, { range }) => {
-        const honest = await readFile(join(root, 'zstd', path)).catch(() => undefined)
-        if (!honest) return { status: 404 }
-        return pattern.test(path) ? lie(honest, nth, range) : { body: honest }
+        const original = await readFile(join(root, 'zstd', path)).catch(() => undefined)
+        if (!original) return { status: 404 }
+        return pattern.test(path) ? fault(original, nth, range) : { body: original }
       })
       servers.push(server)
       return server.url
     },
-    /** Ends the caches of one test. */
-    endLiars: () => Promise.all(servers.splice(0).map((server) => server.close())),
+    /** Closes the faulty caches of one test. */
+    closeFaultyCaches: () => Promise.all(servers.splice(0).map((server) => server.close())),
     async dispose() {
       await nginx.stop()
       await workspace.dispose()

@@ -3,17 +3,17 @@ import { openSqliteCatalog } from '../../src/catalog/sqlite.ts'
 import { beforeStatements } from './statements.ts'
 import { testKey } from '../../src/catalog/keys-testing.ts'
 
-/** What the program below reads, as a line of JSON: a catalog to open, and to remember an image in. */
+/** A line of JSON that the program below reads: the catalog to open, and the image to store in it. */
 export type Order = {
   readonly file: string
   readonly image: string
-  /** Before which of its statements, counted from 1, the process kills itself. */
+  /** The number of the statement, counted from 1, before which the process kills itself. */
   readonly killAt?: number
 }
-/** What it answers: the failure, or undefined, and what the catalog warned of. */
+/** The program's response: the failure, if any, and the catalog's warnings. */
 export type Outcome = { readonly failure?: string; readonly warnings: readonly string[] }
 
-// Run as a program: a process of its own, which opens one catalog after another.
+// When run as a program, opens one catalog after another.
 if (process.argv[1] === import.meta.filename) {
   let statements = 0
   let killAt: number | undefined

@@ -4,22 +4,22 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Order, Outcome } from './catalog-opener.ts'
 
-/** A process that opens catalogs when it is told to. */
+/** A child process that opens catalogs on request. */
 export type Opener = {
-  /** What became of it; undefined if the process was killed over it. */
+  /** The outcome; undefined if the process was killed. */
   open(order: Order): Promise<Outcome | undefined>
   /** Sends SIGKILL. */
   kill(): void
   stop(): Promise<void>
 }
 
-/** Starts such a process, and returns when it waits for orders. */
+/** Starts an opener and waits until it is ready. */
 export async function startOpener(): Promise<Opener> {
   const child = spawn(process.execPath, [join(import.meta.dirname, 'catalog-opener.ts')], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   const closed = once(child, 'close')
-  child.stdin.on('error', () => {}) // it was killed: the closed output says so
+  child.stdin.on('error', () => {}) // a killed process also closes its output, which `open` reports
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   await lines.next()
   return {

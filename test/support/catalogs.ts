@@ -7,11 +7,11 @@ import type { Layer } from '../../src/image/oci.ts'
 import { parseStorePath, type PathFacts } from '../../src/image/store-path.ts'
 import { testKey } from '../../src/catalog/keys-testing.ts'
 
-/** Milliseconds for which a catalog leaves a database alone that failed. */
+/** How long a catalog does not use its database after a failure, in ms. */
 export const pause = 50
 const busyTimeout = 20
 
-/** Opens a catalog as a process of its own would, with what it warns of. */
+/** Opens a catalog as a separate process would, and collects its warnings. */
 export async function openFile(file: string) {
   const warnings: string[] = []
   const warn = (line: string) => warnings.push(line)
@@ -32,13 +32,13 @@ export const facts = (index: number, narHash = 'sha256-a'): PathFacts => ({
   references: [],
 })
 
-/** The hash that a catalog knows of `facts(index)`. */
+/** The NAR hash that a catalog has for `facts(index)`. */
 export async function factsOf(catalog: Catalog, index: number): Promise<string | undefined> {
   const { storePath } = facts(index)
   return (await catalog.pathFacts([storePath])).get(storePath)?.narHash
 }
 
-/** Remembers layers, blobs and facts: `layer N` is `layer('N')`. */
+/** Stores layers, blobs and facts; the key `layer N` has `layer('N')`. */
 export async function fill(catalog: Catalog, count = 300): Promise<void> {
   for (let index = 0; index < count; index += 1) {
     await catalog.rememberLayer(testKey(`layer ${index}`), layer(`${index}`), [])
@@ -47,7 +47,7 @@ export async function fill(catalog: Catalog, count = 300): Promise<void> {
   await catalog.rememberPathFacts(Array.from({ length: count }, (_, index) => facts(index)))
 }
 
-/** The files of databases that were moved away. */
+/** The damaged database files that were set aside. */
 export async function setAsideOf(file: string): Promise<string[]> {
   const names = await readdir(dirname(file))
   return names.filter((name) => name.startsWith(`${basename(file)}.damaged-`))

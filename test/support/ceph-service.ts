@@ -13,7 +13,7 @@ import type { S3Options } from '../../src/store/s3-client.ts'
 import { openS3Store } from '../../src/store/s3.ts'
 import type { Ceph } from './ceph.ts'
 
-/** Ceph as the suites see it. `optionsOf` completes what a store is opened with. */
+/** Ceph as a service for the store suites. `optionsOf` completes the options of a store. */
 export function cephService(
   ceph: Ceph,
   optionsOf: (bucket: string, options?: Partial<S3Options>) => S3Options,

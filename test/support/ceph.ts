@@ -5,32 +5,32 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { execa } from 'execa'
 
-/** A real S3 service of one's own: Ceph, with one monitor, one storage daemon in memory, and one gateway. */
+/** A real S3 service: Ceph with one monitor, one in-memory storage daemon and one gateway. */
 export type Ceph = {
   readonly endpoint: string
   readonly accessKeyId: string
   readonly secretAccessKey: string
-  /** Ends all daemons. */
+  /** Stops all daemons. */
   stop(): Promise<void>
 }
 
-// Memory that objects may take in all, in bytes.
+// The size of the in-memory store, in bytes.
 const capacity = 4 * 1024 ** 3
 const startLimit = 60_000
 const clusterId = '3f2a1c6e-0000-4000-8000-000000000001'
 
 /**
- * Starts Ceph over a folder, on free ports of 127.0.0.1. It takes about a second. It knows no checksums in trailers,
- * no conditional completion of uploads in parts, and no copying of parts.
- * @param folder that exists and is empty; not much longer than a name in /tmp, for it holds sockets
- * @throws Error with the ends of the logs when it does not come up
+ * Starts Ceph over a folder, on free ports of 127.0.0.1, in about a second. This release supports neither checksums in
+ * trailers nor conditional completion of multipart uploads nor copying parts.
+ * @param folder an existing, empty folder with a short path, because it holds Unix sockets
+ * @throws Error with the ends of the logs if it does not start
  */
 export async function startCeph(folder: string): Promise<Ceph> {
   const tryIn = async (name: string) => {
     await mkdir(join(folder, name))
     return startIn(join(folder, name))
   }
-  // Another process may take a port between our look and its use.
+  // Another process may take a port between the check and its use.
   return tryIn('1').catch(() => tryIn('2'))
 }
 
@@ -87,16 +87,16 @@ async function startIn(folder: string): Promise<Ceph> {
     return { endpoint, accessKeyId, secretAccessKey, stop }
   } catch (error) {
     await stop()
-    throw new Error(`Ceph did not start:\n${await lastWords(folder)}`, { cause: error })
+    throw new Error(`Ceph did not start:\n${await logTails(folder)}`, { cause: error })
   }
 }
 
-// Nothing of it is to be kept, and the gateway does not end on a gentler signal for some time.
+// SIGKILL loses nothing that a test needs, and the gateway takes a while to stop on SIGTERM.
 const spawnDaemon = (program: string, ...args: readonly string[]) =>
   execa(program, [...args, '-f'], { stdio: 'ignore', reject: false, killSignal: 'SIGKILL' })
 
-/** The ends of all logs. */
-async function lastWords(folder: string): Promise<string> {
+/** The last lines of all logs. */
+async function logTails(folder: string): Promise<string> {
   const logs = (await readdir(folder)).filter((name) => name.endsWith('.log'))
   const ends = logs.map(async (name) => {
     const text = await readFile(join(folder, name), 'utf8')
@@ -105,14 +105,14 @@ async function lastWords(folder: string): Promise<string> {
   return (await Promise.all(ends)).join('\n')
 }
 
-/** Whether it is Ceph that answers there: it lists the buckets of a stranger, who has none. */
+/** Whether Ceph responds there: it lists the buckets of an anonymous user, who has none. */
 const answers = (address: string): Promise<boolean> =>
   fetch(address, { signal: AbortSignal.timeout(1000) }).then(
     async (response) => (await response.text()).includes('ListAllMyBucketsResult'),
     () => false, // not yet
   )
 
-/** Ports that are free, and that the system does not give to others who ask for any (from 32768 on). */
+/** Free ports below 32768, where the kernel's ephemeral ports begin. */
 async function freePorts(count: number): Promise<number[]> {
   const ports: number[] = []
   while (ports.length < count) {
@@ -130,7 +130,7 @@ async function isFree(port: number): Promise<boolean> {
   })
 }
 
-/** Secrets of the daemons, in Ceph's form: kind 1, no time, 16 bytes. */
+/** The daemons' secrets in Ceph's format: type 1, no creation time, 16 bytes. */
 function keyring(): string {
   const key = () =>
     Buffer.concat([Buffer.from('010000000000000000001000', 'hex'), randomBytes(16)]).toString('base64')

@@ -2,10 +2,10 @@ import { chmod, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
 
-/** A certificate for 127.0.0.1 that signs itself, in PEM files of a folder of its own. */
+/** A self-signed certificate for 127.0.0.1, as PEM files in its own folder. */
 export type Certificate = { readonly folder: string; readonly cert: string; readonly key: string }
 
-/** Makes one whose subject has this name. */
+/** Makes a certificate with `name` as its common name. */
 export async function makeCertificate(directory: string, name: string): Promise<Certificate> {
   const folder = join(directory, name)
   await mkdir(folder, { recursive: true })
@@ -17,7 +17,7 @@ export async function makeCertificate(directory: string, name: string): Promise<
   return { folder, cert, key }
 }
 
-/** An authority that signs certificates of clients. */
+/** A certificate authority for client certificates. */
 export type Authority = {
   readonly cert: string
   /** @param subject such as `/O=dev/CN=alice` */
@@ -31,8 +31,8 @@ export async function makeAuthority(directory: string, name: string): Promise<Au
     async sign(file, subject) {
       const [cert, key, request] = ['crt', 'key', 'csr'].map((end) => join(ca.folder, `${file}.${end}`))
       if (cert === undefined || key === undefined || request === undefined) throw new Error('no names')
-      const made = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', subject]
-      await execa('openssl', ['req', ...made, '-keyout', key, '-out', request])
+      const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', subject]
+      await execa('openssl', ['req', ...newKey, '-keyout', key, '-out', request])
       const signed = [
         '-req',
         '-in',

@@ -5,7 +5,7 @@ import { chromium, type Browser, type BrowserContext, type Page } from 'playwrig
 
 const executablePath = '/usr/bin/chromium'
 
-/** Why there is no browser here; undefined if there is one. */
+/** Why there is no browser; undefined if there is one. */
 export const noBrowser: string | undefined = existsSync(executablePath)
   ? undefined
   : 'there is no /usr/bin/chromium: apt-get install chromium'
@@ -27,11 +27,11 @@ export const openBrowser = (): Promise<Browser> =>
 export type View = {
   readonly width: 360 | 1280
   readonly colorScheme: 'light' | 'dark'
-  /** `empty`: the scripts of pages do nothing, and those of tests can run. */
+  /** `empty`: the pages' scripts are empty, but the test can still evaluate scripts. */
   readonly scripts: 'on' | 'off' | 'empty'
 }
 
-/** Every way to look at a page that is looked at. */
+/** The combinations of window size, color scheme and scripts that the tests use. */
 export const views: readonly View[] = [
   { width: 1280, colorScheme: 'light', scripts: 'on' },
   { width: 1280, colorScheme: 'dark', scripts: 'empty' },
@@ -39,11 +39,11 @@ export const views: readonly View[] = [
   { width: 360, colorScheme: 'dark', scripts: 'on' },
 ]
 
-/** A new profile of the browser, and a list of what its pages complain about: violations of their policy, and errors. */
+/** Opens a page in a new browser profile, and collects its errors, including violations of its content security policy. */
 export async function openView(
   browser: Browser,
   { width, colorScheme, scripts }: View,
-): Promise<{ context: BrowserContext; page: Page; complaints: string[] }> {
+): Promise<{ context: BrowserContext; page: Page; errors: string[] }> {
   const context = await browser.newContext({
     colorScheme,
     javaScriptEnabled: scripts !== 'off',
@@ -51,21 +51,21 @@ export async function openView(
   })
   const nothing = { contentType: 'text/javascript', body: '' }
   if (scripts === 'empty') await context.route('**/static/*.js', (route) => route.fulfill(nothing))
-  // A busy machine is slow, and not broken.
+  // Pages load slowly on a busy machine.
   context.setDefaultTimeout(60_000)
   const page = await context.newPage()
-  const complaints: string[] = []
-  page.on('pageerror', (error) => complaints.push(error.message))
+  const errors: string[] = []
+  page.on('pageerror', (error) => errors.push(error.message))
   page.on('console', (message) => {
-    if (message.type() === 'error') complaints.push(message.text())
+    if (message.type() === 'error') errors.push(message.text())
   })
-  return { context, page, complaints }
+  return { context, page, errors }
 }
 
 const axe = readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
-/** What axe says of a page, and whether it is wider than the window. */
-export async function barriersOf(page: Page): Promise<string[]> {
+/** The accessibility violations that axe reports for a page, and whether the page is wider than the window. */
+export async function accessibilityErrorsOf(page: Page): Promise<string[]> {
   await page.evaluate(await axe)
   const { violations, isTooWide } = (await page.evaluate(
     `axe.run().then(({ violations }) => ({
@@ -73,8 +73,8 @@ export async function barriersOf(page: Page): Promise<string[]> {
       isTooWide: document.documentElement.scrollWidth > document.documentElement.clientWidth,
     }))`,
   )) as { violations: { id: string; nodes: { html: string }[] }[]; isTooWide: boolean }
-  const said = violations.map(
+  const messages = violations.map(
     ({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 200)).join('\n  ')}`,
   )
-  return isTooWide ? [...said, 'wider than the window'] : said
+  return isTooWide ? [...messages, 'wider than the window'] : messages
 }

@@ -3,8 +3,8 @@ import { globSync } from 'node:fs'
 const [library] = globSync('/usr/lib/*/faketime/libfaketimeMT.so.1')
 
 /**
- * The environment of a process, and of those that it starts, whose clock is so many hours ahead, or behind if negative. Only
- * the time of day differs: timers run as elsewhere.
+ * The environment for a process tree whose clock is ahead by a number of hours, or behind if negative. Only the time
+ * of day differs; timers run as usual.
  */
 export const clockAhead = (hours: number): Readonly<Record<string, string>> =>
   library === undefined || hours === 0

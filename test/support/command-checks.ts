@@ -1,10 +1,10 @@
-/** What is known of a command in the documents. */
+/** How a command of the documents is tested. */
 export type Check =
-  /** Run by the test as it is written, in a folder with `nixery` in PATH; fails unless it exits with 0. */
+  /** Run by the test as written, in a folder with `nixery` in PATH; must exit with 0. */
   | { readonly run: true; readonly prints?: RegExp }
-  /** A server that is started by the test and ended once it is ready. */
+  /** A server that the test starts and stops once it is ready. */
   | { readonly serves: true }
-  /** Run by another test, which has this text in it. */
+  /** Run by another test, which contains this text. */
   | { readonly by: string; readonly text: string }
   /** Why it cannot be run here. */
   | { readonly not: string }

@@ -1,10 +1,10 @@
 import { join } from 'node:path'
 import { execa, type Options, type ResultPromise } from 'execa'
 
-/** What users start. */
+/** The launcher that users run. */
 export const launcher = join(import.meta.dirname, '..', '..', 'bin', 'nixery')
 
-/** Runs a command over a data folder and a package set, and never fails: its exit code is told. */
+/** Runs a command with a data folder and a package set. Never rejects: the result has the exit code. */
 export function runNixery(
   data: string,
   packages: string,
@@ -21,19 +21,19 @@ export function runNixery(
     },
     stdin: 'ignore',
     reject: false,
-    // On a busy machine, ending in order takes longer than the five seconds after which execa kills.
+    // execa's default of 5 s is too short for a graceful exit on a busy machine.
     forceKillAfterDelay: 60_000,
     ...options,
   }) as ResultPromise<{ reject: false }>
 }
 
-/** Waits until a command that runs has said something on standard error, or has ended. */
-export function untilSaid(run: ReturnType<typeof runNixery>, what: RegExp): Promise<void> {
-  let said = ''
+/** Waits until a running command prints a match on standard error, or exits. */
+export function untilPrints(run: ReturnType<typeof runNixery>, pattern: RegExp): Promise<void> {
+  let printed = ''
   return new Promise((resolve) => {
     run.stderr.on('data', (chunk: Buffer) => {
-      said += chunk.toString()
-      if (what.test(said)) resolve()
+      printed += chunk.toString()
+      if (pattern.test(printed)) resolve()
     })
     run.stderr.once('close', resolve)
   })

@@ -1,2 +1,2 @@
-/** The capabilities that the server's container needs as root; the Helm chart gives it these. */
+/** The capabilities that the server's container needs as root. The Helm chart grants the same ones. */
 export const capabilities = ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'KILL', 'SETGID', 'SETUID']

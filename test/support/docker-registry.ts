@@ -6,17 +6,17 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { execa } from 'execa'
 
-/** Debian's docker-registry, over a folder. */
+/** Debian's docker-registry, with its data in a folder. */
 export type DockerRegistry = {
   /** `127.0.0.1:<port>` */
   readonly address: string
   stop(): Promise<void>
 }
 
-/** A certificate for 127.0.0.1 that nobody has signed but itself. */
+/** A self-signed certificate for 127.0.0.1. */
 export type Certificate = { readonly certificate: string; readonly key: string }
 
-/** @param settings sections of its configuration, beside those that say where it keeps and listens */
+/** @param settings further sections of its configuration */
 export async function startDockerRegistry(
   folder: string,
   settings: { auth?: object; tls?: Certificate } = {},
@@ -29,7 +29,7 @@ export async function startDockerRegistry(
     http: { addr: '127.0.0.1:0', ...(tls && { tls }) },
     ...(auth && { auth }),
   }
-  // JSON is YAML.
+  // YAML accepts JSON.
   await writeFile(join(folder, 'config.yml'), JSON.stringify(configuration))
   const registry = execa('docker-registry', ['serve', join(folder, 'config.yml')], {
     buffer: false,
@@ -38,15 +38,15 @@ export async function startDockerRegistry(
     stdout: 'ignore',
     forceKillAfterDelay: 5_000,
   })
-  const said: string[] = []
+  const log: string[] = []
   const address = await new Promise<string>((resolve, reject) => {
     createInterface({ input: registry.stderr })
       .on('line', (line) => {
-        said.push(line)
-        const found = /listening on (127\.0\.0\.1:\d+)/.exec(line)?.[1]
-        if (found !== undefined) resolve(found)
+        log.push(line)
+        const listening = /listening on (127\.0\.0\.1:\d+)/.exec(line)?.[1]
+        if (listening !== undefined) resolve(listening)
       })
-      .on('close', () => reject(new Error(`docker-registry ended:\n${said.join('\n')}`)))
+      .on('close', () => reject(new Error(`docker-registry ended:\n${log.join('\n')}`)))
   })
   return {
     address,
@@ -57,7 +57,7 @@ export async function startDockerRegistry(
   }
 }
 
-/** For `user` with the password `pass:word` (bcrypt, made by htpasswd). */
+/** Writes a password file for `user` with the password `pass:word` (bcrypt, made by htpasswd). */
 export async function passwordFile(folder: string): Promise<string> {
   await mkdir(folder, { recursive: true })
   const file = join(folder, 'htpasswd')
@@ -74,28 +74,28 @@ export async function makeCertificate(folder: string): Promise<Certificate> {
   return { certificate, key }
 }
 
-/** A token server as docker-registry trusts it: it grants `user` all, and the others nothing but reading. */
+/** A token server that docker-registry trusts. It grants `user` all actions, and anonymous clients only `pull`. */
 export type TokenServer = {
   readonly realm: string
-  /** The scopes of each token that was asked for. */
-  readonly asked: readonly (readonly string[])[]
+  /** The scopes of each requested token. */
+  readonly requested: readonly (readonly string[])[]
   stop(): Promise<void>
 }
 
-/** distribution, "Token Authentication Implementation". */
+/** Implements distribution's "Token Authentication Implementation". */
 export async function startTokenServer(
   authorization: string,
   { certificate, key }: Certificate,
 ): Promise<TokenServer> {
   const privateKey = createPrivateKey(await readFile(key))
   const chain = [new X509Certificate(await readFile(certificate)).raw.toString('base64')]
-  const asked: string[][] = []
+  const requested: string[][] = []
   const server = createServer((request, response) => {
     const query = new URL(request.url ?? '', 'http://x').searchParams
     const scopes = query.getAll('scope')
     const given = request.headers.authorization
     if (given !== undefined && given !== authorization) return void response.writeHead(401).end('{}')
-    asked.push(scopes)
+    requested.push(scopes)
     const access = scopes.map((scope) => {
       const [type, name, actions = ''] = scope.split(':')
       return { type, name, actions: actions.split(',').filter((action) => given || action === 'pull') }
@@ -108,7 +108,7 @@ export async function startTokenServer(
   })
   return {
     realm: `http://127.0.0.1:${(server.address() as AddressInfo).port}/token`,
-    asked,
+    requested,
     stop: () =>
       new Promise((resolve) => {
         server.closeAllConnections()

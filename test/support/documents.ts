@@ -3,7 +3,7 @@ import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '..', '..')
 
-/** The documents that people read, by their path in the checkout. */
+/** The documents, by path from the root of the checkout. */
 export function documents(): ReadonlyMap<string, string> {
   const top = readdirSync(root).filter((name) => name.endsWith('.md') && name !== 'CHANGELOG.md')
   const pages = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'))
@@ -11,7 +11,7 @@ export function documents(): ReadonlyMap<string, string> {
   return new Map(paths.map((path) => [path, readFileSync(join(root, path), 'utf8')]))
 }
 
-// Programs whose name, with something behind it, makes a code span a command.
+// A code span is a command if it begins with one of these programs and has an argument.
 const commandSpan =
   /`((?:\.\/(?:bin|scripts)\/\S+|npm|npx|nixery|podman|docker|skopeo|nix|nix-[a-z-]+|systemctl|usermod|sudo|git|curl|kubectl) [^`]+)`/g
 

@@ -1,7 +1,7 @@
 import { posix } from 'node:path'
 import type { Modules } from './imports.ts'
 
-/** Names of one module that another imports; `*` is all of them. */
+/** A name that one module imports from another; `*` for all names. */
 type Use = { readonly from: string; readonly to: string; readonly name: string }
 
 const declaration =
@@ -13,10 +13,10 @@ const awaitedList = /\{(?<names>[^{}]*)\}\s*=\s*await\s+import\(\s*'(?<to>[^']+)
 const anyDynamic = /\bimport\(\s*'(?<to>[^']+)'/g
 
 /**
- * Exports that nothing needs: values that no other module imports, values that only tests import although their own
- * module does not need them either, and types that are not even used in their own module. (The types of an exported
- * function's parameters are exported with it, whether somebody names them or not.)
- * @param isTest whether a module is there for tests alone
+ * Exports that nothing uses: values that no other module imports; values that only tests import and that their own
+ * module does not use; types that not even their own module uses. (A type of an exported function's parameters is
+ * exported with it, even if no module imports the type.)
+ * @param isTest whether a module exists only for tests
  * @returns `src/a.ts: name`, in order
  */
 export function deadExports(modules: Modules, isTest: (path: string) => boolean): string[] {
@@ -26,7 +26,7 @@ export function deadExports(modules: Modules, isTest: (path: string) => boolean)
   )
   return [...modules].flatMap(([path, text]) => {
     const importers = uses.get(path) ?? []
-    const code = text.replaceAll('...', ' ') // `...a` uses a, and `x.a` does not
+    const code = text.replaceAll('...', ' ') // `...a` uses `a`; `x.a` does not
     const isDead = ({ kind, name }: { kind: string; name: string }): boolean => {
       const users = importers.filter((use) => use.name === name || use.name === '*')
       const usedHere =
@@ -57,7 +57,7 @@ function usesIn(path: string, text: string): Use[] {
   return [...listed, ...whole.map((to) => ({ from: path, to: target(to), name: '*' }))]
 }
 
-/** `a` and `b` of `a, type b as c`; of a destructured import, `b: c` is `b` as well. */
+/** The imported names of a list: `a` and `b` of `a, type b as c`, or of the destructuring `a, b: c`. */
 const namesIn = (list: string): string[] =>
   list
     .split(',')

@@ -5,22 +5,22 @@ import type { ServerProcess } from '../../scripts/server.ts'
 import { startPostgres, type TestPostgres } from '../../src/postgres/testing.ts'
 import type { Workspace } from './workspace.ts'
 
-/** How long a lease lasts in a fleet of a test, in seconds. */
+/** The lease of test fleets, in seconds. */
 export const leaseOfFleet = 3
 
-/** Front ends and workers in processes of their own, over one PostgreSQL and one store. */
+/** Front ends and workers in separate processes that share one PostgreSQL database and one store. */
 export type TestFleet = {
   readonly postgres: TestPostgres
   readonly url: string
-  /** A front end, in whose PATH there is neither Nix nor git. */
+  /** Starts a front end without Nix and git in its PATH. */
   front(environment?: Readonly<Record<string, string>>): Promise<ServerProcess>
   worker(environment?: Readonly<Record<string, string>>): Promise<ServerProcess>
   dispose(): Promise<void>
 }
 
 /**
- * @param environment common to all processes
- * @param given a database server that ends with the fleet; by default a server of its own
+ * @param environment for all processes
+ * @param given a database server, which the fleet disposes of; by default a new one
  */
 export async function startFleet(
   workspace: Workspace,
@@ -49,6 +49,6 @@ export async function startFleet(
   }
 }
 
-/** How often any of these servers has said this. */
-export const said = (servers: readonly Pick<ServerProcess, 'log'>[], what: RegExp): number =>
-  servers.reduce((sum, { log }) => sum + log.filter(({ msg }) => what.test(msg)).length, 0)
+/** How many log lines of the servers match. */
+export const countLog = (servers: readonly Pick<ServerProcess, 'log'>[], pattern: RegExp): number =>
+  servers.reduce((sum, { log }) => sum + log.filter(({ msg }) => pattern.test(msg)).length, 0)

@@ -1,30 +1,30 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** Something that builders wait at until a test lets them go on. Nix may give them a root and a network of their own. */
+/** Blocks builders until the test opens it. Works across Nix's sandbox, which may have its own root and network. */
 export type Gate = {
-  /** What a builder runs to wait: shell text. */
+  /** The shell command with which a builder waits. */
   readonly wait: string
-  /** Lets all builders go on that wait, and those that come later. */
+  /** Releases all waiting and future builders. */
   open(): void
-  /** Ends the work of an open gate. */
+  /** Stops releasing builders. */
   dispose(): void
 }
 
-let made = 0
+let count = 0
 
 export function createGate(): Gate {
-  // Each gate has a duration of its own, by which its processes are known.
-  const duration = `600.${process.pid}0${(made += 1)}`
+  // The unique duration of each gate identifies its processes.
+  const duration = `600.${process.pid}0${(count += 1)}`
   let timer: NodeJS.Timeout | undefined
-  const letGo = () => {
+  const release = () => {
     for (const name of readdirSync('/proc')) {
-      if (/^\d+$/.test(name) && commandOf(name) === `sleep\0${duration}\0`) end(Number(name))
+      if (/^\d+$/.test(name) && commandOf(name) === `sleep\0${duration}\0`) kill(Number(name))
     }
   }
   return {
     wait: `sleep ${duration}`,
     open() {
-      timer ??= setInterval(letGo, 50).unref()
+      timer ??= setInterval(release, 50).unref()
     },
     dispose: () => clearInterval(timer),
   }
@@ -38,7 +38,7 @@ function commandOf(pid: string): string | undefined {
   }
 }
 
-function end(pid: number) {
+function kill(pid: number) {
   try {
     process.kill(pid)
   } catch {

@@ -4,7 +4,7 @@ import { appendFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 
-/** An object of the double: its bytes lie in a file, so that large ones do not count as this process's memory. */
+/** An object of the fake. Its bytes are in a file, so that large objects do not use this process's memory. */
 export type StoredObject = {
   readonly name: string
   readonly contentType: string
@@ -15,12 +15,12 @@ export type StoredObject = {
   readonly updated: string
 }
 
-/** An upload in chunks that is not finished. */
+/** An unfinished resumable upload. */
 export type Session = {
   readonly bucket: string
   readonly name: string
   readonly contentType: string
-  /** Bytes announced, if they were. */
+  /** The announced size in bytes, if any. */
   readonly announced: number | undefined
   readonly file: string
   received: number
@@ -38,7 +38,7 @@ export async function storeObject(
   return describeObject(name, contentType, file)
 }
 
-/** An object over a file that is there. */
+/** Describes an existing file as an object. */
 export async function describeObject(name: string, contentType: string, file: string): Promise<StoredObject> {
   const md5 = createHash('md5')
   let crc = 0xffffffff
@@ -63,9 +63,9 @@ const table = Uint32Array.from({ length: 256 }, (_, index) => {
 })
 
 /**
- * Takes a chunk of an upload as far as it comes. What came before the connection broke counts, in whole units, as it
- * does with the real service.
- * @returns whether all of the chunk came
+ * Appends a chunk to an upload. If the connection breaks, it keeps the whole units that arrived, as the real service
+ * does.
+ * @returns whether the whole chunk arrived
  */
 export async function takeChunk(session: Session, body: Readable, unit: number): Promise<boolean> {
   const before = session.received
@@ -82,7 +82,7 @@ export async function takeChunk(session: Session, body: Readable, unit: number):
   }
 }
 
-/** The two parts of a multipart/related body: what the object is to be, and its bytes. */
+/** The two parts of a multipart/related body: the object's metadata and its bytes. */
 export function parseRelated(
   contentType: string,
   body: Buffer,

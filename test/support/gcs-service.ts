@@ -3,7 +3,7 @@ import { openGcsStore } from '../../src/store/gcs.ts'
 import type { RemoteService } from '../../src/store/testing.ts'
 import type { Gcs } from './gcs.ts'
 
-/** The double as the suites see it. `optionsOf` completes what a store is opened with. */
+/** The fake as a service for the store suites. `optionsOf` completes the options of a store. */
 export function gcsService(
   gcs: Gcs,
   optionsOf: (bucket: string, options?: Partial<GcsOptions>) => GcsOptions,
@@ -20,7 +20,7 @@ export function gcsService(
     objects: async (bucket) =>
       gcs.objects(bucket).map(({ name, size, contentType }) => ({ name, size, contentType })),
     writeObject: (bucket, name, contentType, bytes) => gcs.writeObject(bucket, name, contentType, bytes),
-    // Nobody can list them, and the service forgets them after a week.
+    // The API does not list unfinished uploads; the service deletes them after a week.
     unfinished: async () => 0,
     open: (bucket, options) => openGcsStore(optionsOf(bucket, options)),
   }

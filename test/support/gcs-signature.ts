@@ -2,14 +2,14 @@ import { createHash, createPublicKey, generateKeyPairSync, verify, type KeyObjec
 import { writeFile } from 'node:fs/promises'
 import type { IncomingHttpHeaders } from 'node:http'
 
-/** A throw-away service account. */
+/** A temporary service account. */
 export type ServiceAccount = {
   readonly keyFile: string
   readonly email: string
   readonly publicKey: KeyObject
 }
 
-/** Makes a service account and writes its key as Google's console gives it out. */
+/** Makes a service account and writes its key file in the format of Google's console. */
 export async function makeServiceAccount(keyFile: string): Promise<ServiceAccount> {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
   const email = 'nixery@test.iam.gserviceaccount.com'
@@ -26,7 +26,7 @@ export async function makeServiceAccount(keyFile: string): Promise<ServiceAccoun
 }
 
 /**
- * Why a request is not allowed by a V4 signature of this account, or undefined if it is
+ * Why a V4 signature of this account does not authorize a request, or undefined if it does
  * (cloud.google.com/storage/docs/authentication/canonical-requests).
  * @param now in ms since the epoch
  */
@@ -55,7 +55,7 @@ export function signatureFault(
   const signed = value('SignedHeaders').split(';')
   if (!signed.includes('host')) return 'the host is not signed'
   const canonicalHeaders = signed.map((name) => {
-    // Google's SDK leaves the port out, which Google's service does not have.
+    // Google's SDK signs the host without its port.
     const text = name === 'host' ? url.hostname : [headers[name] ?? ''].flat().join(',').trim()
     return `${name}:${text}\n`
   })
@@ -74,11 +74,11 @@ export function signatureFault(
   ].join('\n')
   const hash = createHash('sha256').update(canonical).digest('hex')
   const text = ['GOOG4-RSA-SHA256', date, scope, hash].join('\n')
-  const right = verify('RSA-SHA256', Buffer.from(text), publicKey, Buffer.from(value('Signature'), 'hex'))
-  return right ? undefined : 'the signature does not fit'
+  const valid = verify('RSA-SHA256', Buffer.from(text), publicKey, Buffer.from(value('Signature'), 'hex'))
+  return valid ? undefined : 'the signature does not match'
 }
 
-/** As RFC 3986 has it: everything but unreserved characters. */
+/** Percent-encodes everything except RFC 3986's unreserved characters. */
 const encoded = (text: string): string =>
   encodeURIComponent(text).replace(
     /[!'()*]/g,

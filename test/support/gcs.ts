@@ -16,15 +16,15 @@ import {
 import { makeServiceAccount, signatureFault, type ServiceAccount } from './gcs-signature.ts'
 
 /**
- * A double of Google Cloud Storage: what a store of blobs needs of its JSON API, and downloads by signed address.
- * It is strict: what it does not know it refuses, and remembers as a complaint.
+ * A fake of Google Cloud Storage: the part of its JSON API that a blob store needs, and downloads by signed URL. It is
+ * strict: it refuses requests that it does not know and records each as a complaint.
  */
 export type Gcs = {
   readonly endpoint: string
-  /** An account that may sign for every bucket. */
+  /** An account that may sign requests for every bucket. */
   readonly account: ServiceAccount
   readonly complaints: readonly string[]
-  /** Uploads in chunks that were begun and not finished. */
+  /** The number of unfinished resumable uploads. */
   readonly unfinished: number
   makeBucket(name: string, options?: BucketOptions): void
   removeBucket(name: string): void
@@ -34,7 +34,7 @@ export type Gcs = {
 }
 
 export type BucketOptions = {
-  /** Rights that callers do not have, such as `storage.objects.create`. */
+  /** Permissions that clients lack, such as `storage.objects.create`. */
   readonly withheld?: readonly string[]
   /** Whether anyone may download. */
   readonly isPublic?: boolean
@@ -43,10 +43,10 @@ export type BucketOptions = {
 type Bucket = BucketOptions & { readonly objects: Map<string, StoredObject> }
 type Exchange = { readonly request: IncomingMessage; readonly response: ServerResponse; readonly url: URL }
 
-// Chunks of an upload, but for the last, are multiples of this.
+// The size of every chunk but the last must be a multiple of this.
 const chunkUnit = 256 * 1024
 
-/** Starts the double over an empty folder, on a free port of 127.0.0.1. */
+/** Starts the fake over an empty folder, on a free port of 127.0.0.1. */
 export async function startGcs(folder: string): Promise<Gcs> {
   const account = await makeServiceAccount(join(folder, 'key.json'))
   const buckets = new Map<string, Bucket>()
@@ -100,7 +100,7 @@ export async function startGcs(folder: string): Promise<Gcs> {
         file,
         received: 0,
       })
-      // Where the client asked, which may be a proxy.
+      // The client's host, because it may use a proxy.
       response
         .writeHead(200, { Location: `http://${request.headers.host}${url.pathname}?upload_id=${id}` })
         .end()
@@ -161,7 +161,7 @@ export async function startGcs(folder: string): Promise<Gcs> {
     else await pipeline(createReadStream(object.file, { start, end }), response)
   }
 
-  /** In small pages, so that clients must ask for more. */
+  /** Lists objects in small pages, so that clients must follow page tokens. */
   function list(exchange: Exchange, name: string, bucket: Bucket): void {
     const { searchParams } = exchange.url
     const after = searchParams.get('pageToken') ?? ''
@@ -179,7 +179,8 @@ export async function startGcs(folder: string): Promise<Gcs> {
     const { request, url } = exchange
     const [, service, bucketName = '', name] =
       /^\/(?:(storage\/v1\/b|upload\/storage\/v1\/b)\/)?([^/]+)(?:\/(.+))?$/.exec(url.pathname) ?? []
-    if (request.headers.authorization !== undefined) return complain(exchange, 'a token for a stranger')
+    if (request.headers.authorization !== undefined)
+      return complain(exchange, 'the client sent an unexpected token')
     const bucket = buckets.get(bucketName)
     if (!bucket) return refuse(exchange, 404, 'The specified bucket does not exist.')
     if (service === undefined) {
@@ -187,7 +188,7 @@ export async function startGcs(folder: string): Promise<Gcs> {
       const signed = { method: request.method ?? '', url, headers: request.headers }
       const fault = bucket.isPublic ? undefined : signatureFault(signed, account, Date.now())
       if (fault !== undefined) return refuse(exchange, 403, fault)
-      if (request.method !== 'GET') return complain(exchange, 'not made for this')
+      if (request.method !== 'GET') return complain(exchange, 'not supported')
       return object ? download(exchange, object) : refuse(exchange, 404, 'The specified key does not exist.')
     }
     if (service.startsWith('upload')) {
@@ -200,26 +201,26 @@ export async function startGcs(folder: string): Promise<Gcs> {
       return json(exchange, 200, { kind: 'storage#bucket', name: bucketName })
     }
     if (request.method === 'GET' && name === 'iam/testPermissions') {
-      const asked = url.searchParams.getAll('permissions')
-      return json(exchange, 200, { permissions: asked.filter((permission) => !withheld.has(permission)) })
+      const requested = url.searchParams.getAll('permissions')
+      return json(exchange, 200, { permissions: requested.filter((permission) => !withheld.has(permission)) })
     }
     if (request.method === 'GET' && name === 'o') return list(exchange, bucketName, bucket)
     const objectName = /^o\/([^/]+)$/.exec(name ?? '')?.[1]
-    if (objectName === undefined) return complain(exchange, 'not made for this')
+    if (objectName === undefined) return complain(exchange, 'not supported')
     const decoded = decodeURIComponent(objectName)
     const object = bucket.objects.get(decoded)
     if (!object) return refuse(exchange, 404, `No such object: ${bucketName}/${decoded}`)
     if (request.method === 'DELETE') {
       bucket.objects.delete(decoded)
       exchange.response.writeHead(204).end()
-    } else if (request.method !== 'GET') complain(exchange, 'not made for this')
+    } else if (request.method !== 'GET') complain(exchange, 'not supported')
     else if (url.searchParams.get('alt') === 'media') await download(exchange, object)
     else json(exchange, 200, resource(bucketName, object))
   }
 
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? '/', `http://${request.headers.host}`)
-    // Clients break connections here on purpose.
+    // Some tests break connections on purpose.
     answer({ request, response, url }).catch(() => response.destroy())
   })
   await new Promise<void>((resolve) => {

@@ -4,8 +4,8 @@ import { execa } from 'execa'
 export type Haproxy = { readonly address: string; stop(): Promise<void> }
 
 /**
- * Starts haproxy before front ends, as docs/scaling.md has it.
- * @param file for its configuration
+ * Starts haproxy in front of front ends, configured as docs/scaling.md recommends.
+ * @param file the path for its configuration
  */
 export const startHaproxy = (file: string, port: number, fronts: readonly string[]): Promise<Haproxy> =>
   start(
@@ -28,10 +28,10 @@ ${fronts.map((address, n) => `  server front${n} ${address} check inter 1s fall 
 `,
   )
 
-/** A database server, and the port at which patroni says what it is. */
+/** A database server, and the port at which Patroni reports the server's role. */
 export type PatroniAddress = { readonly address: string; readonly status: number }
 
-/** Starts haproxy before database servers: it leads to the one that patroni calls the primary. */
+/** Starts haproxy in front of database servers; it forwards to the primary, as reported by Patroni. */
 export const startHaproxyOfDatabase = (
   file: string,
   port: number,

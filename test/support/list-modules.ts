@@ -1,6 +1,5 @@
 /**
- * Loaded into a process with `--import`: appends the address of each module that it loads to the file MODULES_FILE, one
- * a line.
+ * A module for `--import`: appends the URL of each module that the process loads to the file MODULES_FILE, one per line.
  */
 import { appendFileSync } from 'node:fs'
 import { registerHooks } from 'node:module'

@@ -1,4 +1,4 @@
 import type { LogLine } from '../../scripts/server.ts'
 
-/** Whether a line tells of something that must not happen. */
+/** Whether a line reports an error. */
 export const isError = ({ level }: LogLine): boolean => level === 'error' || level === 'fatal'

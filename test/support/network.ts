@@ -4,20 +4,20 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 
 /** How a network, or the server behind it, fails. */
 export type NetworkFailure =
-  /** Nothing passes, and nothing says so. What was sent meanwhile arrives when it works again. */
+  /** No data passes, without an error. Data sent during the failure arrives after `restore`. */
   | 'hangs'
-  /** Connections break, and new ones are refused. */
+  /** Breaks connections and refuses new ones. */
   | 'refuses'
-  /** Connections break, and each request is answered with HTTP 503. */
+  /** Breaks connections and responds to each request with HTTP 503. */
   | 'is unavailable'
 
-/** A network between this process and a server of this machine. */
+/** A network between this process and a local server. */
 export type TestNetwork = {
   /** The address of the server through it. */
   readonly url: string
-  /** How many connections were made through it. */
+  /** The number of connections made through it. */
   readonly count: number
-  /** From now on nothing passes over the connections that exist, and nothing says so; new ones work. */
+  /** Stops all data on existing connections, without an error; new connections work. */
   loseConnections(): void
   /** Fails until `restore` is called. */
   fail(failure: NetworkFailure): Promise<void>
@@ -37,7 +37,7 @@ export async function openNetwork(url: string): Promise<TestNetwork> {
   let failure: NetworkFailure | undefined
   let count = 0
 
-  const kept = (socket: Socket): Socket => {
+  const track = (socket: Socket): Socket => {
     sockets.add(socket)
     return socket.on('error', () => {}).on('close', () => sockets.delete(socket))
   }
@@ -48,7 +48,7 @@ export async function openNetwork(url: string): Promise<TestNetwork> {
   const hold = ({ near, far }: Pair) => {
     for (const socket of [near.unpipe(far), far.unpipe(near)]) socket.pause()
   }
-  /** One end is gone: the other learns of it, unless nothing passes. */
+  /** Closes a pair because one end closed, unless its data is held. */
   const part = (pair: Pair) => {
     if (failure === 'hangs' || lost.has(pair)) return
     pairs.delete(pair)
@@ -57,7 +57,7 @@ export async function openNetwork(url: string): Promise<TestNetwork> {
   }
   const join = (near: Socket) => {
     if (near.destroyed) return
-    const pair = { near, far: kept(connect(Number(target.port), target.hostname)) }
+    const pair = { near, far: track(connect(Number(target.port), target.hostname)) }
     pairs.add(pair)
     for (const socket of [pair.near, pair.far]) socket.on('close', () => part(pair))
     pass(pair)
@@ -67,7 +67,7 @@ export async function openNetwork(url: string): Promise<TestNetwork> {
   })
   const server = createServer({ pauseOnConnect: true }, (near) => {
     count += 1
-    kept(near)
+    track(near)
     if (failure === 'hangs') waiting.add(near)
     else if (failure === 'is unavailable') {
       unavailable.emit('connection', near)
@@ -97,7 +97,7 @@ export async function openNetwork(url: string): Promise<TestNetwork> {
       for (const pair of pairs) {
         hold(pair)
         lost.add(pair)
-        for (const socket of [pair.near, pair.far]) socket.resume() // it is read, and dropped
+        for (const socket of [pair.near, pair.far]) socket.resume() // reads and discards
       }
       pairs.clear()
     },

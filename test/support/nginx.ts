@@ -12,9 +12,9 @@ export type Nginx = {
 }
 
 /**
- * Starts nginx on a free port of 127.0.0.1, and waits until it answers.
+ * Starts nginx on a free port of 127.0.0.1, and waits until it responds.
  * @param folder for its files; it is created
- * @param serverBlock the `server { … }` of its configuration, which listens on this port
+ * @param serverBlock the `server { … }` of its configuration, which must listen on `port`
  */
 export async function startNginx(
   folder: string,
@@ -39,14 +39,14 @@ export async function startNginx(
     forceKillAfterDelay: 5000,
   })
   const address = `127.0.0.1:${port}`
-  const answers = () =>
+  const responds = () =>
     fetch(`http://${address}/`).then(
       (response) => response.arrayBuffer().then(() => true),
       () => false,
     )
   const ended = nginx.then(({ stderr }) => assert.fail(`nginx ended: ${stderr}`))
-  ended.catch(() => {}) // when it is told to
-  await Promise.race([until(answers, 'nginx answers'), ended])
+  ended.catch(() => {}) // `stop` ends nginx, too
+  await Promise.race([until(responds, 'nginx responds'), ended])
   return {
     address,
     async stop() {

@@ -3,16 +3,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 
-/** Which of Nix's programs are started, while it is open. */
+/** Records which Nix programs are started. */
 export type NixLog = {
-  /** A folder to put first in PATH. */
+  /** A folder to prepend to PATH. */
   readonly folder: string
-  /** The programs that were started since the last call, with their first argument. */
+  /** The programs started since the last call, with their first argument. */
   started(): Promise<string[]>
   close(): Promise<void>
 }
 
-/** Programs of Nix's names that write a line to a file and then are the real ones. */
+/** Makes wrappers of Nix's programs that append a line to a file and then exec the real program. */
 export async function openNixLog(): Promise<NixLog> {
   const folder = await mkdtemp(join(tmpdir(), 'nixery-log-'))
   const file = join(folder, 'log')

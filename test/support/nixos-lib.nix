@@ -1,4 +1,4 @@
-# As much of nixpkgs' lib as deploy/nixos/module.nix uses, where there is no nixpkgs. Types check nothing.
+# The part of nixpkgs' lib that deploy/nixos/module.nix uses, so that the test needs no nixpkgs. Types check nothing.
 rec {
   mkOption = option: option;
   mkEnableOption = _: { default = false; };
@@ -23,7 +23,7 @@ rec {
   mapAttrsToList = make: set: map (name: make name set.${name}) (builtins.attrNames set);
   toInt = text: builtins.fromJSON text;
 
-  # What a module makes of the configuration of its service.
+  # Evaluates a module with the configuration of its service.
   evaluate =
     module: given:
     let

@@ -5,9 +5,9 @@ import type { AddressInfo } from 'node:net'
 export type OidcProvider = {
   /** The claim `iss` of its tokens. */
   readonly url: string
-  /** Registers where a client is sent back to; before that, the provider refuses it. */
+  /** Registers the client's redirect URI; until then the provider refuses logins. */
   start(redirectUri: string): Promise<void>
-  /** A token of a program, by client credentials (RFC 6749 §4.4): a JWT for the audience `nixery`. */
+  /** A token by the client credentials grant (RFC 6749 §4.4): a JWT for the audience `nixery`. */
   tokenOfRobot(): Promise<string>
   stop(): void
 }
@@ -15,12 +15,12 @@ export type OidcProvider = {
 export const robot = { id: 'robot', secret: 'robots-secret' }
 export const pages = { id: 'nixery', secret: 'secret-of-pages' }
 
-/** What is used of the package, which has no types. */
+/** The used part of the package, which has no types. */
 type Package = {
   readonly default: new (url: string, configuration: object) => { callback(): RequestListener }
 }
 
-/** Listens at once; everybody may log in there, with any password, and is in the group `dev`. */
+/** Listens at once. Every user can log in with any password, and is in the group `dev`. */
 export async function openOidcProvider(): Promise<OidcProvider> {
   let answer: RequestListener = (_, response) => void response.writeHead(503).end()
   const server = createServer((request, response) => answer(request, response))
@@ -39,9 +39,9 @@ export async function openOidcProvider(): Promise<OidcProvider> {
         headers: { authorization: `Basic ${btoa(`${robot.id}:${robot.secret}`)}` },
         body: new URLSearchParams({ grant_type: 'client_credentials', resource: 'urn:nixery' }),
       })
-      const answered = (await response.json()) as { readonly access_token?: string }
-      if (answered.access_token === undefined) throw new Error(JSON.stringify(answered))
-      return answered.access_token
+      const body = (await response.json()) as { readonly access_token?: string }
+      if (body.access_token === undefined) throw new Error(JSON.stringify(body))
+      return body.access_token
     },
     stop() {
       server.close()
@@ -67,7 +67,7 @@ const configurationFor = (redirectUri: string) => ({
     },
   ],
   claims: { openid: ['sub'], groups: ['groups'] },
-  // Claims of a scope stand in the ID token, as other providers have them.
+  // Puts the claims of a scope into the ID token, as other providers do.
   conformIdTokenClaims: false,
   findAccount: (_: unknown, id: string) => ({
     accountId: id,

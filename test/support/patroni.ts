@@ -13,17 +13,17 @@ type Node = {
   readonly name: string
   readonly folder: string
   readonly port: number
-  /** Where patroni says what the server is. */
+  /** The port at which Patroni reports the server's role. */
   readonly status: number
   patroni: (PromiseLike<unknown> & { kill(signal: 'SIGKILL'): boolean }) | undefined
 }
 
-// Seconds that patroni's leader may be silent: the least that patroni 3 allows is 20.
+// Seconds after which a silent leader loses its lock: 20 is the minimum of Patroni 3.
 const ttl = 20
 
 /**
- * Two database servers managed by patroni with etcd, behind haproxy. `stop` kills the leader and its patroni, as if its
- * machine were lost; `start` brings that node back, as a follower.
+ * Two database servers managed by Patroni with etcd, behind haproxy. `stop` kills the leader and its Patroni, as a lost
+ * machine would; `start` brings that node back as a follower.
  */
 export async function startPatroni(): Promise<TestPostgres> {
   const folder = await mkdtemp(join(tmpdir(), 'nixery-patroni-'))
@@ -40,8 +40,8 @@ export async function startPatroni(): Promise<TestPostgres> {
     'initial-advertise-peer-urls': peer,
     'initial-cluster': `one=${peer}`,
   }
-  const given = Object.entries(options).map(([name, value]) => `--${name}=${value}`)
-  const etcd = execa('etcd', ['--unsafe-no-fsync', ...given], { stdio: 'ignore', reject: false })
+  const args = Object.entries(options).map(([name, value]) => `--${name}=${value}`)
+  const etcd = execa('etcd', ['--unsafe-no-fsync', ...args], { stdio: 'ignore', reject: false })
   const makeNode = async (name: string): Promise<Node> => {
     const node = {
       name,
@@ -78,10 +78,10 @@ export async function startPatroni(): Promise<TestPostgres> {
     for (const node of nodes) if (await is(node, 'primary')) return node
     return undefined
   }
-  const follows = () =>
+  const untilSynchronous = () =>
     until(
       async () => (await Promise.all(nodes.map((node) => is(node, 'synchronous')))).includes(true),
-      'a follower has all that the leader has',
+      'the follower is synchronous',
       120,
     )
 
@@ -101,20 +101,20 @@ export async function startPatroni(): Promise<TestPostgres> {
   if (one) run(one)
   await until(async () => (await leader()) !== undefined, 'the first server is the leader', 120)
   for (const node of nodes) if (node !== one) run(node)
-  await follows()
+  await untilSynchronous()
   const servers = nodes.map((node) => ({ address: `127.0.0.1:${node.port}`, status: node.status }))
   const haproxy = await startHaproxyOfDatabase(join(folder, 'haproxy.cfg'), port, servers)
-  // Until its first checks, haproxy takes all servers for the leader.
-  const leads = () =>
+  // Before its first health checks, haproxy sends connections to either server.
+  const reachesPrimary = () =>
     query(urlOf('postgres'), 'select pg_is_in_recovery() as follows').then(
       (rows) => rows[0]?.['follows'] === false,
       () => false,
     )
-  const alwaysLeads = async () => {
-    for (let turn = 0; turn < 2 * nodes.length; turn += 1) if (!(await leads())) return false
+  const alwaysReachesPrimary = async () => {
+    for (let turn = 0; turn < 2 * nodes.length; turn += 1) if (!(await reachesPrimary())) return false
     return true
   }
-  await until(alwaysLeads, 'haproxy leads to the leader')
+  await until(alwaysReachesPrimary, 'haproxy forwards to the primary')
   let killed: Node | undefined
   let count = 0
 
@@ -141,7 +141,7 @@ export async function startPatroni(): Promise<TestPostgres> {
     },
     async start() {
       if (killed) run(killed)
-      await follows()
+      await untilSynchronous()
     },
     async dispose() {
       for (const node of nodes) await kill(node)
@@ -153,7 +153,7 @@ export async function startPatroni(): Promise<TestPostgres> {
   }
 }
 
-/** The server of a node, by the first line of its lock file. */
+/** The PID of a node's server, from the first line of its lock file. */
 async function postmasterOf({ folder }: Node): Promise<number | undefined> {
   const { stdout, failed } = await execa('head', ['-n1', join(folder, 'data', 'postmaster.pid')], {
     reject: false,
@@ -161,7 +161,7 @@ async function postmasterOf({ folder }: Node): Promise<number | undefined> {
   return failed ? undefined : Number(stdout)
 }
 
-/** JSON is YAML. Commits wait for the follower, so that none of them is lost with the leader. */
+/** Commits wait for the follower, so that a lost leader loses no commit. */
 function configuration({ name, folder, port, status }: Node, etcdPort: number) {
   const local = (role: string) => `host ${role} 127.0.0.1/32 trust`
   return {

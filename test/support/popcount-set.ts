@@ -9,9 +9,9 @@ import { storePathHash } from '../../src/popcount/store-paths.ts'
 import type { Reply, TestServer } from '../../src/popcount/testing.ts'
 import { launcher } from './command.ts'
 
-// Sixty outputs are sixty store paths, and one build.
+// One build with sixty outputs makes sixty store paths.
 const outputs = Array.from({ length: 60 }, (_, index) => `o${index}`)
-/** A list of packages that refer to each other, as a Nix expression. */
+/** A Nix expression: a list of packages that refer to each other. */
 const packageSet = `let
   run = name: text: derivation {
     inherit name;
@@ -32,20 +32,20 @@ const packageSet = `let
   };
 in [ libc tls get ] ++ many.all`
 
-// By hand, from the text above; get-8.0 and the outputs of many are referred to by nothing.
+// Counted by hand from the expression above. Nothing refers to get-8.0 or the outputs of many.
 export const expected = { 'libc-2.40': 2 + outputs.length, 'tls-3.0': 2 }
-/** How many store paths they are. */
+/** The number of store paths. */
 export const all = 3 + outputs.length
 
-/** A binary cache of these packages in a folder, with a list of them. */
+/** A binary cache of these packages in a folder, with a list of its store paths. */
 export type PopcountSet = {
   readonly paths: readonly StorePath[]
   readonly binaryCache: string
   /** A new folder to run a command in. */
   workFolder(): Promise<string>
-  /** A file of the binary cache, as a server answers it. */
+  /** A server's response for a file of the binary cache. */
   fileOf(name: string): Promise<Reply>
-  /** The name of the narinfo of a package. */
+  /** The narinfo file name of a package. */
   narinfo(name: string): string
   dispose(): Promise<void>
 }
@@ -78,14 +78,14 @@ export async function openPopcountSet(): Promise<PopcountSet> {
   }
 }
 
-/** The narinfos that a server was asked for, in order. */
-export const narinfosAsked = ({ requests }: TestServer): string[] =>
+/** The requested narinfos, in order. */
+export const requestedNarinfos = ({ requests }: TestServer): string[] =>
   requests.filter((path) => path.endsWith('.narinfo'))
 
-/** Starts `nixery popcount` in a folder, which also has its cache. */
+/** Starts `nixery popcount` with a folder as its working and cache directory. */
 export const startPopcount = (folder: string, args: readonly string[]) =>
   execa(launcher, ['popcount', ...args], {
     cwd: folder,
-    env: { NIXERY_CACHE: join(folder, 'kept'), CI: undefined },
+    env: { NIXERY_CACHE: join(folder, 'cache'), CI: undefined },
     reject: false,
   })

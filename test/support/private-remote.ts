@@ -5,11 +5,11 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { execa } from 'execa'
 
-/** A server of git repositories that asks for a password. */
+/** A server of git repositories that requires a password. */
 export type PrivateRemote = {
-  /** Address of a repository by its folder's name. */
+  /** The URL of the repository in a folder. */
   url(name: string): string
-  /** A home folder whose `.netrc` has the password. */
+  /** A home folder with the password in `.netrc`. */
   readonly home: string
   close(): void
 }
@@ -17,7 +17,7 @@ export type PrivateRemote = {
 const [user, password] = ['operator', 'the-operators-password']
 
 /**
- * Serves the git repositories in a folder by git's own program for HTTP, to those with the password.
+ * Serves the git repositories in a folder with git-http-backend, protected by a password.
  * @param scratch for the home folder
  */
 export async function openPrivateRemote(folder: string, scratch: string): Promise<PrivateRemote> {
@@ -26,9 +26,9 @@ export async function openPrivateRemote(folder: string, scratch: string): Promis
   const netrc = `machine 127.0.0.1 login ${user} password ${password}\n`
   await writeFile(join(home, '.netrc'), netrc, { mode: 0o600 })
   const programs = (await execa('git', ['--exec-path'])).stdout
-  const wanted = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
+  const expected = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
   const server = createServer((request, response) => {
-    if (request.headers.authorization === wanted) return answer(request, response, programs, folder)
+    if (request.headers.authorization === expected) return answer(request, response, programs, folder)
     response.writeHead(401, { 'WWW-Authenticate': 'Basic realm="private"' }).end()
   })
   await new Promise<void>((resolve) => {
@@ -45,7 +45,7 @@ export async function openPrivateRemote(folder: string, scratch: string): Promis
   }
 }
 
-/** As a web server runs a CGI program (RFC 3875): headers and an empty line come before the body. */
+/** Runs git-http-backend as a CGI program (RFC 3875): it prints headers, an empty line and the body. */
 function answer(request: IncomingMessage, response: ServerResponse, programs: string, folder: string): void {
   const [path = '', query = ''] = (request.url ?? '').split('?')
   const env = {
@@ -63,7 +63,7 @@ function answer(request: IncomingMessage, response: ServerResponse, programs: st
   }
   const program = spawn(join(programs, 'git-http-backend'), { env, stdio: ['pipe', 'pipe', 'ignore'] })
   request.pipe(program.stdin)
-  program.stdin.on('error', () => {}) // it need not read all
+  program.stdin.on('error', () => {}) // the program may exit before reading everything
   const printed: Buffer[] = []
   program.stdout.on('data', (bytes: Buffer) => printed.push(bytes))
   program.once('close', () => {

@@ -2,34 +2,34 @@ import { createServer, request, type IncomingMessage, type ServerResponse } from
 import type { AddressInfo } from 'node:net'
 import { Transform } from 'node:stream'
 
-/** What a proxy does besides passing on. */
-export type Meddling = {
-  /** Bytes from which an answer is large: in the middle of the first such one the connection breaks. */
+/** The faults of a proxy. */
+export type ProxyFaults = {
+  /** The minimum size of a response in bytes: the first such response breaks in the middle. */
   readonly cutFrom?: number
-  /** The first request for a manifest gets this, and its Retry-After is a second. */
+  /** The status of the response to the first manifest request, with a Retry-After of 1 s. */
   readonly refuseWith?: number
 }
 
-/** A proxy that does one thing wrong, once. */
+/** A proxy that causes each of its faults once. */
 export type Proxy = {
   /** `127.0.0.1:<port>` */
   readonly address: string
-  /** What it was asked for: methods and addresses, with their queries. */
-  readonly asked: readonly string[]
-  /** Path of the answer that was broken. */
+  /** The requests: methods and paths, with their queries. */
+  readonly requests: readonly string[]
+  /** The path of the broken response. */
   readonly cut: () => string | undefined
   stop(): Promise<void>
 }
 
-/** @param upstream `127.0.0.1:<port>` of the server that is asked */
-export async function startProxy(upstream: string, meddling: Meddling): Promise<Proxy> {
-  const { cutFrom = Infinity } = meddling
-  let { refuseWith } = meddling
+/** @param upstream `127.0.0.1:<port>` of the server */
+export async function startProxy(upstream: string, faults: ProxyFaults): Promise<Proxy> {
+  const { cutFrom = Infinity } = faults
+  let { refuseWith } = faults
   let cut: string | undefined
-  const asked: string[] = []
+  const requests: string[] = []
   const pass = (incoming: IncomingMessage, outgoing: ServerResponse) => {
     const { url: path = '/', method, headers } = incoming
-    asked.push(`${method} ${path}`)
+    requests.push(`${method} ${path}`)
     if (refuseWith !== undefined && path.includes('/manifests/')) {
       outgoing.writeHead(refuseWith, { 'Content-Type': 'application/json', 'Retry-After': '1' })
       outgoing.end(method === 'HEAD' ? undefined : refusal)
@@ -53,7 +53,7 @@ export async function startProxy(upstream: string, meddling: Meddling): Promise<
   })
   return {
     address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
-    asked,
+    requests,
     cut: () => cut,
     stop: () =>
       new Promise((resolve) => {
@@ -63,10 +63,10 @@ export async function startProxy(upstream: string, meddling: Meddling): Promise<
   }
 }
 
-// The code that goes with 429 (distribution spec, "Error Codes").
-const refusal = JSON.stringify({ errors: [{ code: 'TOOMANYREQUESTS', message: 'come back later' }] })
+// The error code for status 429 (distribution spec, "Error Codes").
+const refusal = JSON.stringify({ errors: [{ code: 'TOOMANYREQUESTS', message: 'retry later' }] })
 
-/** Lets that many bytes through, has them sent, and calls `then`. */
+/** Passes about `limit` bytes, then calls `then`. */
 function firstBytes(limit: number, then: () => void): Transform {
   let count = 0
   return new Transform({
@@ -74,7 +74,7 @@ function firstBytes(limit: number, then: () => void): Transform {
       count += chunk.length
       if (count < limit) return done(null, chunk)
       this.push(chunk)
-      setTimeout(then, 200) // what was written before reaches the client
+      setTimeout(then, 200) // so that the client receives the bytes written before
     },
   })
 }

@@ -5,7 +5,7 @@ import type { Builds } from '../../src/builds/builds.ts'
 import { NixeryError } from '../../src/errors.ts'
 import type { Answer } from './worker-process.ts'
 
-/** Builds by a worker in another process, with nothing but JSON between the two. */
+/** Builds by a worker in another process, connected by JSON messages only. */
 export async function openRemoteBuilds(environment: Readonly<Record<string, string>>): Promise<{
   readonly builds: Pick<Builds, 'known' | 'submit' | 'result' | 'cancel' | 'events'>
   readonly pid: number | undefined
@@ -29,7 +29,7 @@ export async function openRemoteBuilds(environment: Readonly<Record<string, stri
     else if (failure.code === undefined) caller?.reject(new Error(failure.message))
     else caller?.reject(new NixeryError(failure.code, failure.message, { detail: failure.detail as never }))
   })
-  const ask = <T>(method: string, ...args: readonly unknown[]): Promise<T> => {
+  const call = <T>(method: string, ...args: readonly unknown[]): Promise<T> => {
     calls += 1
     const caller = Promise.withResolvers<unknown>()
     open.set(calls, caller)
@@ -39,10 +39,10 @@ export async function openRemoteBuilds(environment: Readonly<Record<string, stri
   return {
     builds: {
       known: () => undefined,
-      submit: (request, options) => ask('submit', request, options),
-      result: (id) => ask('result', id),
-      cancel: (id) => ask('cancel', id),
-      async *events() {}, // nobody counts builds
+      submit: (request, options) => call('submit', request, options),
+      result: (id) => call('result', id),
+      cancel: (id) => call('cancel', id),
+      async *events() {}, // no test uses events
     },
     pid: child.pid,
     async close() {

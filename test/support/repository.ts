@@ -7,15 +7,15 @@ export type Repository = {
   readonly folder: string
   /** `file://` address. */
   readonly url: string
-  /** Runs git in it, and gives what it prints. */
+  /** Runs git in the folder and returns its output. */
   git(...args: string[]): Promise<string>
-  /** Writes files by `write`, commits them to the current branch, and gives the commit. */
+  /** Commits the changes that `write` makes to the current branch, and returns the commit. */
   commit(write: (folder: string) => Promise<unknown>): Promise<string>
 }
 
 let count = 0
 
-/** A new repository below a folder, on the branch `trunk`. */
+/** Makes a new repository in a folder, on the branch `trunk`. */
 export async function openRepository(parent: string): Promise<Repository> {
   const folder = join(parent, `repository-${(count += 1)}`)
   await mkdir(folder)

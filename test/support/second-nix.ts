@@ -3,12 +3,12 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { fromSuite } from './suite.ts'
 
-/** A folder to put first on PATH, or why there is none. */
+/** A folder to prepend to PATH, or why there is none. */
 export type SecondNix = { readonly bin: string; readonly version: string } | { readonly missing: string }
 
 /**
- * The Nix of another release of Debian, beside the system's: unpacked into the user's cache folder, nothing
- * installed. It works on the same /nix. Safe to repeat; what is there and runs is taken as it is.
+ * The Nix of another Debian release, unpacked into the user's cache folder without installing anything. It uses the same
+ * /nix. Safe to repeat: an unpacked Nix that runs is reused.
  */
 export async function secondNix(suite: 'trixie' | 'sid'): Promise<SecondNix> {
   let version: string | undefined
@@ -32,7 +32,7 @@ const versionOf = async (bin: string): Promise<string | undefined> => {
   return failed ? undefined : stdout.replace(/^.*\) /, '')
 }
 
-/** Gives Nix's programs a folder of their own. */
+/** Makes wrappers of Nix's programs in `bin`. */
 async function wrap(tree: string, folder: string): Promise<void> {
   await mkdir(join(tree, 'bin'))
   for (const name of await readdir(join(tree, 'usr/bin'))) {
@@ -43,7 +43,7 @@ async function wrap(tree: string, folder: string): Promise<void> {
   }
 }
 
-/** Debian builds Nix with a sandbox shell that is installed beside it: not on this machine, so without. */
+/** Debian's Nix uses a sandbox shell from another package, which is not unpacked; so the wrapper disables it. */
 const wrapper = (program: string) => `#!/bin/sh
 NIX_CONFIG="sandbox-paths =
 $NIX_CONFIG" exec '${program}' "$@"

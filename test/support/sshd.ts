@@ -5,16 +5,16 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { until } from './until.ts'
 
-/** OpenSSH's server on a free port of the loopback interface. It lets in root with a key of its own. */
+/** OpenSSH's server on a free port of the loopback interface. Root can log in with a generated key. */
 export type Sshd = {
-  /** Address of a folder on this machine. */
+  /** The URL of a folder on this machine. */
   url(path: string): string
-  /** What git runs with this server's key as the known one. */
+  /** The ssh command for git, with the correct host key. */
   readonly command: string
-  /** The same, with another key as the known one. */
-  readonly wrongCommand: string
-  /** The same, without a key of the user's. */
-  readonly strangerCommand: string
+  /** The ssh command with another host key as the known one. */
+  readonly wrongHostCommand: string
+  /** The ssh command with a user key that the server does not know. */
+  readonly wrongUserCommand: string
   close(): Promise<void>
 }
 
@@ -45,7 +45,7 @@ export async function openSshd(folder: string): Promise<Sshd> {
     const [kind, text] = (await readFile(at(`${key}.pub`), 'utf8')).split(' ')
     await writeFile(at(name), `[127.0.0.1]:${port} ${kind} ${text}`)
   }
-  // Where it confines its unprivileged processes.
+  // sshd confines its unprivileged processes to this folder.
   await mkdir('/run/sshd', { recursive: true })
   const server = execa(
     '/usr/sbin/sshd',
@@ -65,8 +65,8 @@ export async function openSshd(folder: string): Promise<Sshd> {
   return {
     url: (path) => `ssh://root@127.0.0.1:${port}${path}`,
     command: ssh('user', 'known'),
-    wrongCommand: ssh('user', 'wrong'),
-    strangerCommand: ssh('other', 'known'),
+    wrongHostCommand: ssh('user', 'wrong'),
+    wrongUserCommand: ssh('other', 'known'),
     async close() {
       server.kill()
       await server

@@ -2,7 +2,7 @@ import Database from 'better-sqlite3'
 
 type Method = (this: Database.Database, text: string, options?: object) => unknown
 
-/** Calls back before every statement of every SQLite database in this process, until the returned function is called. */
+/** Runs `call` before every statement of every SQLite database in this process, until the returned function is called. */
 export function beforeStatements(call: () => void): () => void {
   const { prototype } = Database as unknown as { prototype: Record<'prepare' | 'pragma', Method> }
   const { prepare, pragma } = prototype

@@ -9,31 +9,30 @@ import { findMirrors } from '../../demo/mirrors.ts'
 import { readConfig } from '../../src/config.ts'
 import { byText } from '../../src/image/store-path.ts'
 
-/** Packages of another release of Debian that are wanted beside the system's. */
-export type Wanted = {
+/** Packages of another Debian release. */
+export type SuitePackages = {
   readonly suite: 'trixie' | 'sid'
-  /** Of the folder in the user's cache; the suite is added. */
+  /** The name of the folder in the user's cache, without the suite. */
   readonly name: string
   readonly packages: readonly string[]
   /** Programs to be run, as paths in the tree, such as `usr/bin/nix`. */
   readonly programs: readonly string[]
-  /** Patterns of tar for what is not needed of the packages. */
+  /** tar patterns of files to leave out. */
   readonly without?: readonly string[]
-  /** Called before the tree has its place: `tree` is where it lies, `folder` where it will. */
+  /** Called before the tree is moved from `tree` to `folder`. */
   readonly finish?: (tree: string, folder: string) => Promise<void>
-  /** Whether what lies in the folder runs; else it is made again. */
+  /** Whether the programs in the folder run; otherwise they are unpacked again. */
   readonly works: (folder: string) => Promise<boolean>
 }
 
-/** The file in the folder with the name of each .deb that is in it: `package_version_architecture.deb`. */
+/** A file in the folder that lists the unpacked packages as `package_version_architecture.deb`. */
 export const packageList = 'packages.txt'
 
 /**
- * Unpacks packages of another release of Debian, with all that they need, into the user's cache folder; nothing is
- * installed. Their programs find their own libraries there, and run as they are. Safe to repeat: what is there and
- * runs is taken as it is.
+ * Unpacks packages of another Debian release and their dependencies into the user's cache folder, without installing
+ * anything. The programs use the libraries in that folder. Safe to repeat: unpacked programs that run are reused.
  */
-export async function fromSuite(wanted: Wanted): Promise<{ folder: string } | { missing: string }> {
+export async function fromSuite(wanted: SuitePackages): Promise<{ folder: string } | { missing: string }> {
   const { NIXERY_CACHE, XDG_CACHE_HOME } = process.env
   const cache = readConfig({ HOME: homedir(), NIXERY_CACHE, XDG_CACHE_HOME }).NIXERY_CACHE
   const folder = join(cache, `${wanted.name}-${wanted.suite}`)
@@ -46,11 +45,11 @@ export async function fromSuite(wanted: Wanted): Promise<{ folder: string } | { 
       return { missing: `${wanted.name} of ${wanted.suite} does not run here` }
     })
   } catch (error) {
-    return { missing: `${wanted.name} of ${wanted.suite} is not available: ${reason(error)}` }
+    return { missing: `${wanted.name} of ${wanted.suite} is not available: ${reasonOf(error)}` }
   }
 }
 
-async function make(wanted: Wanted, folder: string): Promise<void> {
+async function make(wanted: SuitePackages, folder: string): Promise<void> {
   const architecture: DebianArchitecture = process.arch === 'arm64' ? 'arm64' : 'amd64'
   await mkdir(dirname(folder), { recursive: true })
   const scratch = await mkdtemp(`${folder}-`)
@@ -61,7 +60,7 @@ async function make(wanted: Wanted, folder: string): Promise<void> {
     const debs = await download(wanted, architecture, scratch)
     for (const deb of debs) await unpack(deb, tree, patterns)
     await writeFile(join(tree, packageList), debs.map((deb) => `${basename(deb)}\n`).join(''))
-    await adopt(wanted.programs, tree, folder, architecture)
+    await relocate(wanted.programs, tree, folder, architecture)
     await wanted.finish?.(tree, folder)
     await rename(tree, folder)
   } finally {
@@ -69,9 +68,9 @@ async function make(wanted: Wanted, folder: string): Promise<void> {
   }
 }
 
-/** The .debs of the packages, of patchelf and of all that they need, as if nothing were installed. */
+/** Downloads the packages, patchelf, and all their dependencies, even if they are installed. */
 async function download(
-  { suite, packages }: Wanted,
+  { suite, packages }: SuitePackages,
   architecture: DebianArchitecture,
   scratch: string,
 ): Promise<string[]> {
@@ -97,7 +96,7 @@ async function download(
     'Acquire::Retries': '3',
   }
   const lines = Object.entries(settings).map(([name, value]) => `${name} "${value}";`)
-  await writeFile(at('apt.conf'), [await howToFetch(), ...lines, ''].join('\n'))
+  await writeFile(at('apt.conf'), [await acquireSettings(), ...lines, ''].join('\n'))
   const options = { env: { APT_CONFIG: at('apt.conf'), LC_ALL: 'C' }, stdin: 'ignore' } as const
   await execa('apt-get', ['update'], options)
   await execa('apt-get', ['install', '--yes', '--download-only', ...packages, 'patchelf'], options)
@@ -106,7 +105,7 @@ async function download(
   return debs.sort(byText).map((name) => join(at('archives'), name))
 }
 
-/** Where the machine's own apt gets Debian from. */
+/** The Debian mirror of this machine's apt configuration. */
 async function mirror(): Promise<string> {
   const folder = '/etc/apt/sources.list.d'
   const names = await readdir(folder).catch(() => [])
@@ -119,15 +118,15 @@ async function mirror(): Promise<string> {
   return archive
 }
 
-/** Newer releases do not trust Debian's keys for every source. */
+/** Newer releases of apt do not trust Debian's keys for every source. */
 function keys(): string {
   const endings = ['gpg', 'pgp'].map((ending) => `/usr/share/keyrings/debian-archive-keyring.${ending}`)
   const keyring = endings.find((path) => existsSync(path))
   return keyring === undefined ? '' : `[signed-by=${keyring}]`
 }
 
-/** The machine's proxies, certificates and timeouts. */
-async function howToFetch(): Promise<string> {
+/** This machine's apt settings for proxies, certificates and timeouts. */
+async function acquireSettings(): Promise<string> {
   const { stdout } = await execa('apt-config', ['dump', 'Acquire'])
   return stdout
     .split('\n')
@@ -140,8 +139,8 @@ function unpack(deb: string, tree: string, patterns: readonly string[]) {
   return execa('dpkg-deb', ['--fsys-tarfile', deb], { buffer: false }).pipe('tar', tar)
 }
 
-/** Makes programs, and those that they start from the tree, find their libraries where the tree will be. */
-async function adopt(
+/** Makes programs, and the programs of the tree that they start, use the libraries of the tree at its final place. */
+async function relocate(
   programs: readonly string[],
   tree: string,
   folder: string,
@@ -150,17 +149,17 @@ async function adopt(
   const { triplet, dynamicLinker } = architectures[architecture]
   const libraries = join('usr/lib', triplet)
   const loader = join(libraries, dynamicLinker)
-  // This machine's libc may be too old even for patchelf.
+  // patchelf runs with the tree's libc, because this machine's may be too old.
   const patchelf = ['--library-path', join(tree, libraries), join(tree, 'usr/bin/patchelf')]
   const patch = (...args: string[]) => execa(join(tree, loader), [...patchelf, ...args])
   for (const program of programs.map((path) => join(tree, path))) {
-    // In this order, one after the other: both at once, or the other way round, break programs made by Go with cgo.
+    // One at a time and in this order: anything else breaks cgo programs.
     await patch('--force-rpath', '--set-rpath', join(folder, libraries), program)
     await patch('--set-interpreter', join(folder, loader), program)
   }
 }
 
-function reason(error: unknown): string {
+function reasonOf(error: unknown): string {
   const output = error instanceof Error && 'stderr' in error ? String(error.stderr) : ''
   const lines = output.split('\n').filter((line) => line !== '')
   const complaint = lines.find((line) => line.startsWith('E:')) ?? lines.at(0)

@@ -2,14 +2,13 @@ import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /**
- * Waits until a condition holds. A test that waits for something gives it as long as a busy machine may take, and ends
- * as soon as it is there.
- * @param what what is waited for, for the message of a test that fails
- * @param seconds after which it fails
+ * Waits until a condition holds. The limit is generous for busy machines; a test continues as soon as the condition holds.
+ * @param what describes the condition in the message of a failed test
+ * @param seconds the time limit
  */
 export async function until(
   holds: () => boolean | Promise<boolean>,
-  what = 'what was waited for',
+  what = 'the condition holds',
   seconds = 60,
 ): Promise<void> {
   const end = performance.now() + seconds * 1000

@@ -1,6 +1,6 @@
 /**
- * A worker in a process of its own: answers the calls that `remote-builds.ts` sends, until its parent disconnects.
- * Its environment is a server's.
+ * A worker in a separate process. Executes the calls that `remote-builds.ts` sends, until its parent disconnects. Takes
+ * its settings from the environment.
  */
 import { readConfig } from '../../src/config.ts'
 import { NixeryError } from '../../src/errors.ts'
@@ -34,8 +34,8 @@ const answer = (call: Call): Promise<unknown> => {
 }
 
 process.on('message', (call: Call) => {
-  const reply = (found: Omit<Answer, 'call'>) =>
-    process.send?.({ call: call.call, ...found } satisfies Answer)
+  const reply = (outcome: Omit<Answer, 'call'>) =>
+    process.send?.({ call: call.call, ...outcome } satisfies Answer)
   answer(call).then(
     (value) => reply({ value }),
     (error: unknown) => {

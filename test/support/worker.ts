@@ -4,7 +4,7 @@ import { openWorker, type Worker, type WorkerOptions } from '../../src/worker.ts
 
 export type LocalWorker = Omit<State, 'close'> & Worker
 
-/** A worker with a state of its own. */
+/** A worker with its own state. */
 export async function openLocalWorker(config: Config, options: WorkerOptions): Promise<LocalWorker> {
   const state = await openState(config, options)
   const worker = await openWorker(config, state, options)

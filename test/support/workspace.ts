@@ -6,16 +6,16 @@ import { ensureDemoPackageSet } from '../../demo/package-set.ts'
 import { startServer, type ServerProcess } from '../../scripts/server.ts'
 import { readConfig } from '../../src/config.ts'
 
-/** A temporary folder and the servers over it, ended and removed together. */
+/** A temporary folder, and servers that are stopped when it is removed. */
 export type Workspace = {
   readonly folder: string
-  /** Starts a server; each has its own data folder unless the environment says otherwise. */
+  /** Starts a server with a new data folder, unless the environment sets another. */
   serve(environment: Readonly<Record<string, string>>, under?: readonly string[]): Promise<ServerProcess>
-  /** Writes a small package set: `body` is what follows `rec {`, with `script name text` and `run` at hand. */
+  /** Writes a small package set. `body` is the inside of `rec { }`, and can use `script name text` and `run name text`. */
   packageSet(body: string): Promise<string>
-  /** Mounts a small file system in memory. For root only. */
+  /** Mounts a small tmpfs. Needs root. */
   mountSmallDisk(megabytes: number): Promise<string>
-  /** Ends and removes all of it. */
+  /** Stops the servers and removes the folder. */
   dispose(): Promise<void>
 }
 
@@ -63,7 +63,7 @@ export async function openWorkspace(): Promise<Workspace> {
   }
 }
 
-/** `unique` makes the derivations of one run differ from those of any other, so that they must be built. */
+/** `unique` makes the derivations of each test run new, so that Nix must build them. */
 const setWith = (body: string): string => `{ system, ... }: let
   unique = "${process.pid}-${Date.now()}";
   run = name: text: derivation {
@@ -75,7 +75,7 @@ const setWith = (body: string): string => `{ system, ... }: let
 in rec { ${body} }
 `
 
-/** The demo package set, made if it is missing. */
+/** The demo package set; made if it is missing. */
 export function demoPackages(): Promise<string> {
   const { NIXERY_DATA, NIXERY_CACHE } = readConfig({ HOME: homedir() })
   return ensureDemoPackageSet({
@@ -86,10 +86,10 @@ export function demoPackages(): Promise<string> {
   })
 }
 
-/** What a registry says of a failure. */
+/** A registry's error response. */
 export type Failure = { errors: { code: string; message: string; detail?: unknown }[] }
 
-/** A request below `/v2/`, its body read as JSON. */
+/** Sends a request below `/v2/` and parses a JSON response. */
 export async function ask(
   server: Pick<ServerProcess, 'address'>,
   path: string,
@@ -100,7 +100,7 @@ export async function ask(
   return { response, text, json: text.startsWith('{') ? (JSON.parse(text) as unknown) : undefined }
 }
 
-/** The message of a failed pull, with its status and code checked for form. */
+/** The status and the first error of a failed pull. */
 export async function failureOf(
   server: ServerProcess,
   name: string,

@@ -2,42 +2,46 @@ import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa, type ExecaError } from 'execa'
 import { fromSuite } from '../suite.ts'
-import type { Container, Kept } from './container.ts'
+import type { Container, RunningContainer } from './container.ts'
 
-/** How a program ended, and all it printed. */
-export type Ran = { readonly ok: boolean; readonly output: string }
+/** Whether a program succeeded, and its output. */
+export type RunResult = { readonly ok: boolean; readonly output: string }
 
-/** A client of registries, with all that it keeps in a folder of its own. */
+/** A registry client that keeps all its files in its own folder. */
 export type Client = {
   readonly version: string
-  /** Fetches an image over plain HTTP and keeps it. Never rejects: what the client says of a failure is its output. */
-  pull(image: string): Promise<Ran>
-  /** The digest by which the client knows an image that it has pulled: of the manifest, or of an index over it. */
+  /** Pulls an image over plain HTTP. Never rejects: `output` has the client's error message. */
+  pull(image: string): Promise<RunResult>
+  /** The digest that the client shows for a pulled image: of the manifest, or of an index that lists it. */
   digestOf(image: string): Promise<string>
-  /** The config of an image that was pulled, as the client has it. */
+  /** The config of a pulled image, as the client shows it. */
   inspect?(image: string): Promise<Readonly<Record<string, unknown>>>
-  /** Runs a program in a new container of an image that was pulled, without a network. */
-  run?(image: string, ...command: readonly string[]): Promise<Ran>
-  /** The same, in a container that is to be so. */
-  runAs?(image: string, container: Container, ...command: readonly string[]): Promise<Ran>
-  /** Starts a container in which programs can be run; `command` keeps it alive, in place of the image's own. */
-  keep?(image: string, container: Container, ...command: readonly [string, ...string[]]): Promise<Kept>
-  /** Builds an image from a folder with a `Dockerfile`, for which a base was pulled. */
-  build?(folder: string, tag: string): Promise<Ran>
-  /** Ends and removes all it made. */
+  /** Runs a program in a new container of a pulled image, without a network. */
+  run?(image: string, ...command: readonly string[]): Promise<RunResult>
+  /** Like `run`, with container options. */
+  runAs?(image: string, container: Container, ...command: readonly string[]): Promise<RunResult>
+  /** Starts a container to run programs in; `command` keeps it alive, in place of the image's own. */
+  keep?(
+    image: string,
+    container: Container,
+    ...command: readonly [string, ...string[]]
+  ): Promise<RunningContainer>
+  /** Builds an image from a folder with a `Dockerfile`, whose base was pulled. */
+  build?(folder: string, tag: string): Promise<RunResult>
+  /** Stops and removes all containers and images. */
   dispose(): Promise<void>
 }
 
-/** The programs of one release of Debian. */
+/** The clients of one release of Debian. */
 export type Programs = {
-  /** `system` are those that are installed. */
+  /** `system`: the installed programs. */
   readonly suite: 'system' | 'sid'
   readonly path: string
-  /** Where an unpacked release lies. */
+  /** The folder of an unpacked release. */
   readonly folder?: string
 }
 
-/** Runs a program of that release; fails with what it printed. */
+/** Runs a program of a release and returns its standard output; rejects if it fails. */
 export async function run(
   { path }: Programs,
   program: string,
@@ -48,40 +52,40 @@ export async function run(
   return stdout
 }
 
-/** The same, for programs whose failure is to be looked at. */
-export async function attempt(...args: Parameters<typeof run>): Promise<Ran> {
+/** Like `run`, but returns a failure instead of rejecting. */
+export async function attempt(...args: Parameters<typeof run>): Promise<RunResult> {
   return attemptWith(undefined, ...args)
 }
 
-/** The same, for programs that read from standard input. */
+/** Like `attempt`, with standard input. */
 export async function attemptWith(
   input: Uint8Array | string | undefined,
-  ...[{ path }, program, words, env]: Parameters<typeof run>
-): Promise<Ran> {
-  const given = input === undefined ? ({ stdin: 'ignore' } as const) : { input }
-  const options = { env: { ...env, PATH: path }, ...given, all: true, reject: false } as const
-  const { failed, all, shortMessage } = (await execa(program, words, options)) as ExecaError<typeof options>
+  ...[{ path }, program, args, env]: Parameters<typeof run>
+): Promise<RunResult> {
+  const stdin = input === undefined ? ({ stdin: 'ignore' } as const) : { input }
+  const options = { env: { ...env, PATH: path }, ...stdin, all: true, reject: false } as const
+  const { failed, all, shortMessage } = (await execa(program, args, options)) as ExecaError<typeof options>
   return { ok: !failed, output: all === '' && failed ? shortMessage : all }
 }
 
 const installed: Programs = {
   suite: 'system',
-  // First what Debian brings: what somebody put beside it is another version.
+  // Debian's folders come first: other folders of PATH may have other versions.
   path: `/usr/sbin:/usr/bin:/sbin:/bin:${process.env['PATH'] ?? ''}`,
 }
 
-/** The programs of a release, or why they cannot be had. */
+/** The programs of a release, or why they are missing. */
 export type Found = Programs | { readonly suite: 'sid'; readonly missing: string }
 
-/** The programs of this machine, and those of the newest Debian beside them. */
+/** The installed programs, and those of Debian sid. */
 export async function allPrograms(): Promise<readonly Found[]> {
   return [installed, await newestPrograms()]
 }
 
 /**
- * The releases that a client is tested with: the one that is installed, or the newest if Debian has no other; with
+ * The releases to test a client with: the installed one, or sid if Debian's stable release lacks the client; with
  * NIXERY_CLIENTS=all (`npm run clients`) both.
- * @param ofSystem whether the client is one of the installed programs
+ * @param ofSystem whether the client is installed
  */
 export const releasesToTest = (releases: readonly Found[], ofSystem: boolean): readonly Found[] =>
   releases.filter(({ suite }) =>
@@ -90,7 +94,7 @@ export const releasesToTest = (releases: readonly Found[], ofSystem: boolean): r
       : ofSystem === (suite === 'system'),
   )
 
-/** Programs of sid, with the package that brings each. */
+/** Programs of sid, and the package of each. */
 const newest: Readonly<Record<string, string>> = {
   'usr/bin/skopeo': 'skopeo',
   'usr/bin/podman': 'podman',
@@ -129,7 +133,7 @@ async function newestPrograms(): Promise<Found> {
   return { suite: 'sid', folder, path: `${path}:${installed.path}` }
 }
 
-/** Whether a version, such as `1.9.3`, is older than another. */
+/** Whether a version such as `1.9.3` is older than another. */
 export function isBefore(version: string, other: string): boolean {
   return version.replace(/^\D+/, '').localeCompare(other, 'en', { numeric: true }) < 0
 }

@@ -1,28 +1,28 @@
-import type { Ran } from './client.ts'
+import type { RunResult } from './client.ts'
 
-/** How a container is to be, beyond what its image says. */
+/** Options of a container that override its image's config. */
 export type Container = {
   /** uid, or uid:gid. */
   readonly user?: string
   readonly env?: Readonly<Record<string, string>>
   readonly workdir?: string
-  /** The root is not to be written to. */
+  /** Mounts the root file system read-only. */
   readonly readOnly?: boolean
   readonly withoutCapabilities?: boolean
-  /** Folders with an empty file system of their own, for everyone to write to. */
+  /** Folders with an empty tmpfs, writable for everyone. */
   readonly tmpfs?: readonly string[]
-  /** Files and folders of this machine, to be read only. */
+  /** Files and folders of the host, mounted read-only. */
   readonly mounts?: readonly { readonly from: string; readonly to: string }[]
 }
 
-/** A container that goes on running. */
-export type Kept = {
-  /** Runs a program in it; `input` is its standard input. */
+/** A container that keeps running. */
+export type RunningContainer = {
+  /** Runs a program in the container; `input` is its standard input. */
   exec(
     command: readonly string[],
-    how?: Pick<Container, 'user' | 'env' | 'workdir'> & { readonly input?: Uint8Array | string },
-  ): Promise<Ran>
-  /** Ends and removes it. */
+    options?: Pick<Container, 'user' | 'env' | 'workdir'> & { readonly input?: Uint8Array | string },
+  ): Promise<RunResult>
+  /** Stops and removes the container. */
   remove(): Promise<void>
 }
 
@@ -36,7 +36,7 @@ export const dockerOptions = (container: Container): string[] => [
   ...(container.mounts ?? []).map(({ from, to }) => `--volume=${from}:${to}:ro`),
 ]
 
-/** Those of them that `docker exec` has, too. */
+/** The subset that `docker exec` also supports. */
 export const processOptions = ({ user, env = {}, workdir }: Container): string[] => [
   ...(user === undefined ? [] : [`--user=${user}`]),
   ...(workdir === undefined ? [] : [`--workdir=${workdir}`]),
@@ -60,7 +60,7 @@ export const ctrOptions = (container: Container): string[] => [
   ]),
 ]
 
-/** What containerd gives by default: `ctr` knows no ALL. */
+/** containerd's default capabilities; `ctr --cap-drop` does not accept ALL. */
 const capabilities = [
   'CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL',
   'AUDIT_WRITE',

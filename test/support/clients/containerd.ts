@@ -1,29 +1,29 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { canOverlay } from '../../../scripts/podman.ts'
-import { attempt, attemptWith, run, type Client, type Programs, type Ran } from './client.ts'
+import { attempt, attemptWith, run, type Client, type Programs, type RunResult } from './client.ts'
 import { ctrOptions } from './container.ts'
 import { startDaemon } from './daemon.ts'
 import { withTag } from './layout.ts'
 
-/** A containerd of its own, with its client `ctr`. */
+/** A private containerd with its client `ctr`. */
 export type Containerd = Client & {
-  /** Pulls an image of some registry from a mirror of it, as `hosts.toml` names mirrors. */
-  pullFromMirror(image: string, mirror: string): Promise<Ran>
-  /** Pulls over plain HTTP with a name and a password (`name:password`), or with neither. */
-  pullAs(image: string, login: string | undefined): Promise<Ran>
+  /** Pulls an image of a registry from a mirror, configured in `hosts.toml`. */
+  pullFromMirror(image: string, mirror: string): Promise<RunResult>
+  /** Pulls over plain HTTP with `name:password`, or anonymously. */
+  pullAs(image: string, login: string | undefined): Promise<RunResult>
 }
 
 export async function openContainerd(programs: Programs, folder: string): Promise<Containerd> {
   const at = (name: string) => join(folder, name)
   await mkdir(folder, { recursive: true })
   const snapshotter = (await canOverlay(at('probe'))) ? 'overlayfs' : 'native'
-  // Version 2 of the format is read by all that are here. What is not needed would look for its own places.
+  // All tested releases read version 2. Unused plugins are disabled because they use default paths outside the folder.
   const configuration = [
     'version = 2',
     `root = "${at('root')}"`,
     `state = "${at('state')}"`,
-    `disabled_plugins = [${unwanted.map((name) => `"io.containerd.${name}"`).join(', ')}]`,
+    `disabled_plugins = [${unusedPlugins.map((name) => `"io.containerd.${name}"`).join(', ')}]`,
     '[grpc]',
     `address = "${at('socket')}"`,
   ]
@@ -66,7 +66,7 @@ export async function openContainerd(programs: Programs, folder: string): Promis
       await run(programs, 'ctr', ctr('run', ...options, withTag(image), id, ...command))
       let runs = 0
       return {
-        exec(words, { input, user, workdir, env = {} } = {}) {
+        exec(args, { input, user, workdir, env = {} } = {}) {
           const how = [
             ...(user === undefined ? [] : ['--user', user]),
             ...(workdir === undefined ? [] : ['--cwd', workdir]),
@@ -75,9 +75,9 @@ export async function openContainerd(programs: Programs, folder: string): Promis
             '--fifo-dir',
             at('fifos'),
           ]
-          // It has no option for variables.
+          // `ctr tasks exec` has no option for environment variables.
           const set = Object.entries(env).map(([name, value]) => `${name}=${value}`)
-          const program = set.length === 0 ? words : ['env', ...set, ...words]
+          const program = set.length === 0 ? args : ['env', ...set, ...args]
           return attemptWith(input, programs, 'ctr', ctr('tasks', 'exec', ...how, id, ...program))
         },
         async remove() {
@@ -90,7 +90,7 @@ export async function openContainerd(programs: Programs, folder: string): Promis
   }
 }
 
-const unwanted = [
+const unusedPlugins = [
   'grpc.v1.cri',
   'cri.v1.images',
   'cri.v1.runtime',

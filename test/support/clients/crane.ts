@@ -4,7 +4,7 @@ import { packageList } from '../suite.ts'
 import { attempt, run, type Client, type Programs } from './client.ts'
 import { digestInLayout, tagOf, withTag } from './layout.ts'
 
-/** Crane, which pulls into one OCI layout. */
+/** Crane; pulls into one OCI layout. */
 export async function openCrane(programs: Programs, folder: string): Promise<Client> {
   const layout = join(folder, 'layout')
   await mkdir(folder, { recursive: true })
@@ -13,18 +13,18 @@ export async function openCrane(programs: Programs, folder: string): Promise<Cli
     version: await packageVersion(programs),
     pull: (image) => attempt(programs, 'crane', ['pull', ...format, image, layout]),
     digestOf: (image) => run(programs, 'crane', ['digest', '--platform=linux/amd64', image]),
-    async dispose() {}, // nothing is mounted, and nothing runs
+    async dispose() {}, // nothing to stop or unmount
   }
 }
 
-/** Debian's build does not know its own version. */
+/** `crane version` of Debian's build is empty, so this reads the version of the package. */
 async function packageVersion({ folder }: Programs): Promise<string> {
   if (folder === undefined) return 'unknown'
   const names = await readFile(join(folder, packageList), 'utf8')
   return /^crane_([\d.]+)/m.exec(names)?.[1] ?? 'unknown'
 }
 
-/** Oras, which copies into one OCI layout. */
+/** Oras; copies into one OCI layout. */
 export async function openOras(programs: Programs, folder: string): Promise<Client> {
   const layout = join(folder, 'layout')
   await mkdir(folder, { recursive: true })
@@ -40,6 +40,6 @@ export async function openOras(programs: Programs, folder: string): Promise<Clie
         `${layout}:${tagOf(image)}`,
       ]),
     digestOf: (image) => digestInLayout(layout, tagOf(image)),
-    async dispose() {}, // nothing is mounted, and nothing runs
+    async dispose() {}, // nothing to stop or unmount
   }
 }

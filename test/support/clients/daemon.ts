@@ -3,14 +3,14 @@ import { execa } from 'execa'
 import type { Programs } from './client.ts'
 
 /**
- * Starts a daemon in the foreground and waits until `ask` succeeds.
- * @throws Error with what it printed, if it ends before or takes more than 30 s
+ * Starts a daemon in the foreground and waits until `probe` succeeds.
+ * @throws Error with the daemon's output if it exits first or is not ready within 30 s
  */
 export async function startDaemon(
   { path }: Programs,
   program: string,
   args: readonly string[],
-  ask: () => Promise<void>,
+  probe: () => Promise<void>,
 ): Promise<{ stop(): Promise<void> }> {
   const daemon = execa(program, args, {
     env: { PATH: path },
@@ -26,11 +26,11 @@ export async function startDaemon(
   const ended = daemon.then(() => 'ended' as const)
   const deadline = performance.now() + 30_000
   while (performance.now() < deadline) {
-    const asked = ask().then(
+    const probed = probe().then(
       () => 'ready' as const,
       () => 'not yet' as const,
     )
-    const state = await Promise.race([ended, asked])
+    const state = await Promise.race([ended, probed])
     if (state === 'ready') return { stop }
     if (state === 'ended') break
     await sleep(100)

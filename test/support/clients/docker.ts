@@ -5,10 +5,10 @@ import { attempt, attemptWith, isBefore, run, type Client, type Programs } from 
 import { dockerOptions, processOptions } from './container.ts'
 import { startDaemon } from './daemon.ts'
 
-/** A Docker daemon of its own, which brings its own containerd, with its client. */
+/** A private Docker daemon, which starts its own containerd, with its client. */
 export const openDocker = (programs: Programs, folder: string) => open(programs, folder, {})
 
-/** The same, with images kept and pulled by containerd, as is the default since Docker 29. */
+/** Docker with the containerd image store, the default since Docker 29. */
 export const openDockerOnContainerd = (programs: Programs, folder: string) =>
   open(programs, folder, { 'storage-driver': 'overlayfs', features: { 'containerd-snapshotter': true } })
 
@@ -26,7 +26,7 @@ async function open(programs: Programs, folder: string, settings: object): Promi
     iptables: false,
     ip6tables: false,
     'exec-opts': ['native.cgroupdriver=cgroupfs'],
-    // Old ones make a key that nothing needs, in /etc if they are not told otherwise; newer ones know no such setting.
+    // Releases before 23.0 write an unused key, by default to /etc; later ones reject the setting.
     ...(isBefore(version, '23.0') && { 'deprecated-key-path': at('key.json') }),
     ...settings,
   }
@@ -56,18 +56,18 @@ async function open(programs: Programs, folder: string, settings: object): Promi
       const options = [...dockerOptions(container), `--entrypoint=${entrypoint}`]
       const id = await docker('run', '--detach', '--tty', ...options, image, ...args)
       return {
-        exec: (command, { input, ...how } = {}) =>
+        exec: (command, { input, ...process } = {}) =>
           attemptWith(
             input,
             programs,
             'docker',
-            ['exec', '--interactive', ...processOptions(how), id, ...command],
+            ['exec', '--interactive', ...processOptions(process), id, ...command],
             env,
           ),
         remove: async () => void (await docker('rm', '--force', id)),
       }
     },
-    // The builder of its own is installed; BuildKit is a program beside it.
+    // BuildKit needs the buildx plugin, which is not installed.
     build: (context, tag) =>
       attempt(programs, 'docker', ['build', '--network=none', '--tag', tag, context], {
         ...env,

@@ -4,12 +4,12 @@ import { join } from 'node:path'
 /** A name for an image in an OCI layout. */
 export const tagOf = (image: string): string => image.replaceAll(/[^A-Za-z0-9]+/g, '-')
 
-/** The reference with its tag or digest: some clients do not add the tag that is meant. */
+/** Adds `:latest` to a reference without tag or digest, because some clients do not. */
 export const withTag = (image: string): string => (/[:@][^/]*$/.test(image) ? image : `${image}:latest`)
 
 type Index = { manifests: { digest: string; annotations?: Record<string, string> }[] }
 
-/** The digest under which a tag stands in an OCI layout. */
+/** The digest of a tag in an OCI layout. */
 export async function digestInLayout(layout: string, tag: string): Promise<string> {
   const index = JSON.parse(await readFile(join(layout, 'index.json'), 'utf8')) as Index
   const found = index.manifests.find(

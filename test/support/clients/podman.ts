@@ -8,7 +8,7 @@ import { dockerOptions, processOptions } from './container.ts'
 // A container that has just exited keeps its mounts for a moment.
 const retries = { retries: 10, minTimeout: 200, maxTimeout: 10_000 }
 
-/** Podman over a folder. It needs neither systemd nor the right to raise limits. */
+/** Podman with its state in a folder. Needs neither systemd nor the right to raise resource limits. */
 export async function openPodman(programs: Programs, folder: string): Promise<Client> {
   const env = await containersEnvironment(programs, folder)
   const podman = (...args: readonly string[]) => run(programs, 'podman', args, env)
@@ -29,12 +29,12 @@ export async function openPodman(programs: Programs, folder: string): Promise<Cl
       const options = [...dockerOptions(container), `--entrypoint=${entrypoint}`]
       const id = await podman('run', '--detach', '--tty', ...options, image, ...args)
       return {
-        exec: (command, { input, ...how } = {}) =>
+        exec: (command, { input, ...process } = {}) =>
           attemptWith(
             input,
             programs,
             'podman',
-            ['exec', '--interactive', ...processOptions(how), id, ...command],
+            ['exec', '--interactive', ...processOptions(process), id, ...command],
             env,
           ),
         remove: async () => void (await podman('rm', '--force', '--time=0', id)),
@@ -44,7 +44,7 @@ export async function openPodman(programs: Programs, folder: string): Promise<Cl
   }
 }
 
-/** Buildah over a folder, likewise. */
+/** Buildah, set up like Podman. */
 export async function openBuildah(programs: Programs, folder: string): Promise<Client> {
   const env = await containersEnvironment(programs, folder)
   const buildah = (...args: readonly string[]) => run(programs, 'buildah', args, env)
@@ -73,9 +73,9 @@ export async function openBuildah(programs: Programs, folder: string): Promise<C
 }
 
 /**
- * Configuration that keeps locks, images, containers and what is temporary in the folder.
+ * Configuration that keeps locks, images, containers and temporary files in the folder.
  * @param how.driver the storage driver; vfs leaves no mounts behind
- * @param how.network `host` for containers in the network of this machine
+ * @param how.network `host`: containers use the host's network
  */
 export async function containersEnvironment(
   { folder: tree }: Programs,
@@ -84,13 +84,13 @@ export async function containersEnvironment(
 ): Promise<Readonly<Record<string, string>>> {
   const at = (name: string) => join(folder, name)
   await mkdir(folder, { recursive: true })
-  // vfs copies each layer, and works everywhere.
+  // vfs copies each layer, but works on all file systems.
   const driver = how.driver ?? ((await canOverlay(at('probe'))) ? 'overlay' : 'vfs')
   const helpers = tree === undefined ? [] : [`helper_binaries_dir = ["${tree}/usr/lib/podman"]`]
   const monitor = tree === undefined ? [] : [`conmon_path = ["${tree}/usr/bin/conmon"]`]
   const containers = [
     '[containers]',
-    // Limits can be lowered everywhere, and not raised.
+    // Lowering limits is always permitted; raising them is not.
     'default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]',
     ...(how.network ? [`netns = "${how.network}"`] : []),
     '[engine]',

@@ -1,22 +1,22 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { attempt, type Programs, type Ran } from './client.ts'
+import { attempt, type Programs, type RunResult } from './client.ts'
 import { openContainerd } from './containerd.ts'
 import { openDocker } from './docker.ts'
 import { containersEnvironment } from './podman.ts'
 
-/** Pulls an image with a name and a password (`name:password`), or with neither, keeping all in a new folder. */
-export type Pull = (image: string, login: string | undefined, folder: string) => Promise<Ran>
+/** Pulls an image into a new folder, with `name:password` or anonymously. */
+export type Pull = (image: string, login: string | undefined, folder: string) => Promise<RunResult>
 
 /** A client of a release that pulls with credentials. */
 export type Puller = { readonly pull: Pull; dispose(): Promise<void> }
 
-/** How a client is opened; whether the system's Debian has it. */
+/** How to open a client, and whether it is installed. */
 export type PullerKind = {
   readonly installed: boolean
   /**
-   * When it pulls what everyone may from a server with NIXERY_AUTH=basic, which asks for credentials at `/v2/`:
-   * whatever it was given, if it asks for the image first; else with good credentials, or with none.
+   * Whether the client pulls public images from a server with NIXERY_AUTH=basic, which challenges at `/v2/`. `always`:
+   * with any credentials, because it requests the image first; otherwise only with valid credentials, or none at all.
    */
   readonly openWithBasic: 'always' | 'without a login' | 'never'
   open(programs: Programs, folder: string): Promise<Puller>
@@ -24,7 +24,7 @@ export type PullerKind = {
 
 const creds = (login: string | undefined) => (login === undefined ? [] : ['--creds', login])
 
-/** A folder with a configuration of docker, which docker, crane and oras read. */
+/** Writes a Docker configuration, which docker, crane and oras read. */
 async function dockerConfig(image: string, login: string | undefined, folder: string) {
   await mkdir(folder, { recursive: true })
   const auth = login === undefined ? {} : { [image.split('/')[0] ?? '']: { auth: btoa(login) } }
@@ -42,7 +42,7 @@ const plain = (
   open: (programs) => Promise.resolve({ pull: pull(programs), dispose: () => Promise.resolve() }),
 })
 
-/** podman and buildah, each pull with a store of its own. */
+/** podman and buildah, with a new image store for each pull. */
 const containers = (program: 'podman' | 'buildah') =>
   plain((programs) => async (image, login, folder) => {
     const args = ['pull', '--quiet', '--tls-verify=false', ...creds(login), image]

@@ -3,14 +3,14 @@ import { join } from 'node:path'
 import { attempt, run, type Client, type Programs } from './client.ts'
 import { digestInLayout, tagOf } from './layout.ts'
 
-/** Skopeo, which copies into one OCI layout; umoci unpacks from there, and runc runs it. */
+/** Skopeo copies into one OCI layout; umoci unpacks from there, and runc runs the bundle. */
 export async function openSkopeo(programs: Programs, folder: string): Promise<Client> {
   const layout = join(folder, 'layout')
   await mkdir(folder, { recursive: true })
   const versions = await Promise.all(
     ['skopeo', 'umoci', 'runc'].map(async (program) => {
-      const said = await run(programs, program, ['--version'])
-      return `${program} ${/version (\d[\d.]*)/.exec(said)?.[1]}`
+      const output = await run(programs, program, ['--version'])
+      return `${program} ${/version (\d[\d.]*)/.exec(output)?.[1]}`
     }),
   )
   let bundles = 0
@@ -41,13 +41,13 @@ export async function openSkopeo(programs: Programs, folder: string): Promise<Cl
         `nixery-test-${process.pid}-${programs.suite}-${bundles}`,
       ])
     },
-    async dispose() {}, // nothing is mounted, and nothing runs
+    async dispose() {}, // nothing to stop or unmount
   }
 }
 
 type RuntimeConfig = { process: { terminal: boolean; args: readonly string[]; rlimits?: unknown } }
 
-/** Runc is to run this command, without a terminal, and to raise no limits. */
+/** Makes runc run a command without a terminal and without raising resource limits. */
 async function prepare(file: string, args: readonly string[]): Promise<void> {
   const config = JSON.parse(await readFile(file, 'utf8')) as RuntimeConfig
   const { rlimits: _, ...rest } = config.process
