@@ -15,7 +15,7 @@ import {
 } from './support/chromium.ts'
 import { startFleet } from './support/fleet.ts'
 import { until } from './support/until.ts'
-import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 
 const basic = (name: string) => ({ authorization: `Basic ${btoa(`${name}:right`)}` })
 
@@ -75,7 +75,7 @@ describe('the admin page', () => {
       NIXERY_KEEP: '30',
     }
     server = await workspace.serve({ ...environment, NIXERY_QUOTA_BUILDS: '3' })
-    const pull = await ask(server, 'a/manifests/latest', { headers: basic('watcher') })
+    const pull = await requestV2(server, 'a/manifests/latest', { headers: basic('watcher') })
     assert.equal(pull.response.status, 200)
   })
   after(() => workspace.dispose())

@@ -4,7 +4,7 @@ import type { Browser, Page } from 'playwright-core'
 import type { ServerProcess } from '../scripts/server.ts'
 import { accessibilityErrorsOf, noBrowser, openBrowser, openView, views } from './support/chromium.ts'
 import { until } from './support/until.ts'
-import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 
 const body = String.raw`
   described = name: meta: (script name "echo ${'$'}{name}") // { inherit meta; pname = name; version = "1.2.3"; };
@@ -28,9 +28,9 @@ describe('the pages in a browser', { skip: noBrowser ?? false }, () => {
     const set = await workspace.packageSet(body)
     server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_PAGES: 'full' })
     browser = await openBrowser()
-    assert.equal((await ask(server, 'hello/htop/manifests/latest')).response.status, 200)
-    assert.equal((await ask(server, 'hello/manifests/latest')).response.status, 200)
-    await ask(server, 'bad/manifests/latest')
+    assert.equal((await requestV2(server, 'hello/htop/manifests/latest')).response.status, 200)
+    assert.equal((await requestV2(server, 'hello/manifests/latest')).response.status, 200)
+    await requestV2(server, 'bad/manifests/latest')
     const isReady = async () => {
       const answer = await fetch(at('/api/v1/search?q=hello'))
       return ((await answer.json()) as { state: string }).state === 'ready'
@@ -94,7 +94,7 @@ describe('the pages in a browser', { skip: noBrowser ?? false }, () => {
       colorScheme: 'dark',
       scripts: 'on',
     })
-    const pull = ask(server, 'slow/manifests/latest')
+    const pull = requestV2(server, 'slow/manifests/latest')
     const link = page.locator('a[href^="/builds/"]', { hasText: 'slow' })
     await until(async () => {
       await page.goto(at('/'))

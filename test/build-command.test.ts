@@ -7,7 +7,7 @@ import { openPodman } from '../scripts/podman.ts'
 import type { ServerProcess } from '../scripts/server.ts'
 import { mediaTypes } from '../src/image/oci.ts'
 import { launcher, runNixery } from './support/command.ts'
-import { ask, demoPackages, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, demoPackages, openWorkspace, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
 let demo: string
@@ -55,7 +55,7 @@ describe('nixery build', () => {
     const [first] = results
     assert.ok(first)
     const server = await serve('same')
-    const { response, json } = await ask(server, 'shell/hello/manifests/latest', {
+    const { response, json } = await requestV2(server, 'shell/hello/manifests/latest', {
       headers: { Accept: mediaTypes.oci.manifest },
     })
     const manifest = json as { config: { digest: string }; layers: { digest: string }[] }
@@ -68,7 +68,7 @@ describe('nixery build', () => {
         manifest.layers.map((layer) => layer.digest),
       )
     }
-    await ask(server, 'shell/jq/manifests/latest')
+    await requestV2(server, 'shell/jq/manifests/latest')
     await server.stop()
     const run = await nixery('same', ['build', 'shell/jq', '--json'])
     assert.doesNotMatch(run.stderr, /"type":"(packed|realised)"/)

@@ -9,7 +9,7 @@ import { digestOf } from '../src/image/digest.ts'
 import { mediaTypes } from '../src/image/oci.ts'
 import { describeEach } from '../src/layers/engines-testing.ts'
 import { runNixery } from './support/command.ts'
-import { ask, demoPackages, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, demoPackages, openWorkspace, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
 let podman: Podman
@@ -45,7 +45,7 @@ describeEach('an image', ({ compressor: { engine, format } }) => {
 
   const manifestIn = async (form: 'docker' | 'oci', name = 'shell/hello'): Promise<Manifest> => {
     const headers = { Accept: mediaTypes[form].manifest }
-    const { response, json, text } = await ask(server, `${name}/manifests/latest`, { headers })
+    const { response, json, text } = await requestV2(server, `${name}/manifests/latest`, { headers })
     assert.equal(response.status, 200, text)
     const manifest = json as Manifest
     for (const { mediaType } of manifest.layers) assert.equal(mediaType, format.mediaTypes[form])
@@ -120,7 +120,7 @@ describe('a compression', () => {
       })
     const digestIn = async (server: ServerProcess, reference: string) => {
       const headers = { Accept: mediaTypes.oci.manifest }
-      const { response, json, text } = await ask(server, `hello/manifests/${reference}`, { headers })
+      const { response, json, text } = await requestV2(server, `hello/manifests/${reference}`, { headers })
       assert.equal(response.status, 200, text)
       return { digest: response.headers.get('Docker-Content-Digest') ?? '', manifest: json as Manifest }
     }

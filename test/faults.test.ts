@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import { digestOf } from '../src/image/digest.ts'
 import type { ServerProcess } from '../scripts/server.ts'
-import { ask, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
 import { until } from './support/until.ts'
 
 let workspace: Workspace
@@ -16,7 +16,7 @@ before(async () => {
 after(() => workspace.dispose())
 
 const layersOf = async (server: ServerProcess, name: string) => {
-  const { json } = await ask(server, `${name}/manifests/latest`)
+  const { json } = await requestV2(server, `${name}/manifests/latest`)
   return (json as { layers: { digest: string; size: number }[] }).layers
 }
 const count = (server: ServerProcess, message: string) =>
@@ -44,16 +44,16 @@ describe('a package set', () => {
       assert.match(failure.message, message)
     }
     await writeFile(file, good)
-    assert.equal((await ask(server, 'hello/manifests/latest')).response.status, 200)
+    assert.equal((await requestV2(server, 'hello/manifests/latest')).response.status, 200)
   })
 
   it('that changes provides the new packages without a restart', async () => {
     const set = await workspace.packageSet('hello = script "hello" "echo hi";')
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_PATH_STALE: '0' })
-    const old = await ask(server, 'hello/manifests/latest')
+    const old = await requestV2(server, 'hello/manifests/latest')
     const file = join(set, 'default.nix')
     await writeFile(file, (await readFile(file, 'utf8')).replace('echo hi', 'echo ho'))
-    const changed = await ask(server, 'hello/manifests/latest')
+    const changed = await requestV2(server, 'hello/manifests/latest')
     assert.equal(changed.response.status, 200)
     assert.notEqual(changed.text, old.text)
   })
@@ -61,7 +61,7 @@ describe('a package set', () => {
   it('without certificates still serves images, and reports it in the log', async () => {
     const set = await workspace.packageSet('hello = script "hello" "echo hi";')
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_PATH_STALE: '0' })
-    assert.equal((await ask(server, 'hello/manifests/latest')).response.status, 200)
+    assert.equal((await requestV2(server, 'hello/manifests/latest')).response.status, 200)
     assert.ok(server.log.some(({ msg }) => msg.includes('cacert')))
   })
 })
@@ -100,7 +100,7 @@ describe('a package', () => {
       assert.match(failure.message, message)
     }
     for (const name of ['hello', 'nested.hello']) {
-      assert.equal((await ask(server, `${name}/manifests/latest`)).response.status, 200)
+      assert.equal((await requestV2(server, `${name}/manifests/latest`)).response.status, 200)
     }
   })
 
@@ -109,7 +109,7 @@ describe('a package', () => {
       rude = run "rude" "printf '\\033[31mred\\007\\033]0;title\\007<b>bold</b>\\n'; exit 1";
     `)
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set })
-    const { text } = await ask(server, 'rude/manifests/latest')
+    const { text } = await requestV2(server, 'rude/manifests/latest')
     // JSON would show them escaped.
     assert.doesNotMatch(text + JSON.stringify(server.log), /\\u00(1b|07|9b)/i)
   })
@@ -121,7 +121,9 @@ describe('requests for one image', () => {
       'slow = run "slow" "sleep 2; mkdir -p $out/bin; echo x > $out/bin/slow";',
     )
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set })
-    const answers = await Promise.all(Array.from({ length: 20 }, () => ask(server, 'slow/manifests/latest')))
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => requestV2(server, 'slow/manifests/latest')),
+    )
     for (const { response, text } of answers) {
       assert.equal(response.status, 200)
       assert.equal(text, answers[0]?.text)
@@ -136,10 +138,10 @@ describe('requests for one image', () => {
     )
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set })
     const leaving = new AbortController()
-    const first = ask(server, 'slow/manifests/latest', { signal: leaving.signal })
+    const first = requestV2(server, 'slow/manifests/latest', { signal: leaving.signal })
     const waits = () => count(server, 'request waits for build')
     await until(() => waits() === 1, 'the first request waits')
-    const second = ask(server, 'slow/manifests/latest')
+    const second = requestV2(server, 'slow/manifests/latest')
     await until(() => waits() === 2, 'the second request waits')
     leaving.abort()
     await assert.rejects(first)
@@ -151,7 +153,7 @@ describe('requests for one image', () => {
     const set = await workspace.packageSet('slow = import (run "slow.nix" "sleep 4; echo 1 > $out");')
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set })
     const leaving = new AbortController()
-    const only = ask(server, 'slow/manifests/latest', { signal: leaving.signal })
+    const only = requestV2(server, 'slow/manifests/latest', { signal: leaving.signal })
     while (count(server, 'build started') === 0) await sleep(10)
     leaving.abort()
     await assert.rejects(only)
@@ -177,9 +179,9 @@ describe('the store', () => {
     for (const name of await readdir(join(disk, 'store', 'layers'))) {
       assert.equal(digestOf(await readFile(join(disk, 'store', 'layers', name))), `sha256:${name}`)
     }
-    assert.equal((await ask(server, 'small/manifests/latest')).response.status, 200)
+    assert.equal((await requestV2(server, 'small/manifests/latest')).response.status, 200)
     await execa('mount', ['-o', 'remount,size=64m', disk])
-    assert.equal((await ask(server, 'big/manifests/latest')).response.status, 200)
+    assert.equal((await requestV2(server, 'big/manifests/latest')).response.status, 200)
   })
 
   it('that cannot be written fails the pull with 503', async () => {
@@ -191,14 +193,14 @@ describe('the store', () => {
     assert.equal(failure.status, 503)
     assert.match(failure.message, /storage failed/)
     await execa('mount', ['-o', 'remount,rw', disk])
-    assert.equal((await ask(server, 'small/manifests/latest')).response.status, 200)
+    assert.equal((await requestV2(server, 'small/manifests/latest')).response.status, 200)
   })
 
   it('never serves a missing or truncated blob, and recreates it', async () => {
     const store = join(workspace.folder, 'damaged')
     const set = await workspace.packageSet(program)
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set, STORAGE_PATH: store })
-    const original = await ask(server, 'big/manifests/latest')
+    const original = await requestV2(server, 'big/manifests/latest')
     const [layer] = (await layersOf(server, 'big')).toSorted((a, b) => b.size - a.size)
     assert.ok(layer)
     const file = join(store, 'layers', hexOf(layer.digest))
@@ -209,9 +211,9 @@ describe('the store', () => {
     ]
     for (const damage of damages) {
       await damage()
-      const gone = await ask(server, `big/blobs/${layer.digest}`)
+      const gone = await requestV2(server, `big/blobs/${layer.digest}`)
       assert.equal(gone.response.status, 404)
-      const again = await ask(server, 'big/manifests/latest')
+      const again = await requestV2(server, 'big/manifests/latest')
       assert.equal(again.text, original.text)
       const bytes: Buffer = Buffer.from(
         await (await fetch(`http://${server.address}/v2/big/blobs/${layer.digest}`)).arrayBuffer(),
@@ -232,8 +234,11 @@ describe('the store', () => {
     bytes[1000] = (bytes[1000] ?? 0) ^ 1
     await writeFile(file, bytes)
     const second = await workspace.serve({ NIXERY_PKGS_PATH: set, STORAGE_PATH: store })
-    assert.equal((await ask(second, `big/blobs/${layer.digest}`)).response.status, 404)
+    assert.equal((await requestV2(second, `big/blobs/${layer.digest}`)).response.status, 404)
     assert.deepEqual(await layersOf(second, 'big'), await layersOf(second, 'big'))
-    assert.equal((await ask(second, `big/blobs/${layer.digest}`, { method: 'HEAD' })).response.status, 200)
+    assert.equal(
+      (await requestV2(second, `big/blobs/${layer.digest}`, { method: 'HEAD' })).response.status,
+      200,
+    )
   })
 })

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
 import type { ServerProcess } from '../scripts/server.ts'
-import { ask, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
 import { until } from './support/until.ts'
 
 let workspace: Workspace
@@ -63,7 +63,7 @@ describe('fetching the package set', () => {
       NIXERY_MAX_WAIT: '1',
     })
     await forge.asked // without any pull
-    const { response, text } = await ask(server, 'hello/manifests/latest')
+    const { response, text } = await requestV2(server, 'hello/manifests/latest')
     assert.equal(response.status, 429)
     assert.match(text, /the package set is still being fetched/)
     assert.equal(await readiness(server), '503 SOURCE_UNREACHABLE')
@@ -75,7 +75,7 @@ describe('fetching the package set', () => {
     forge.release(await readFile(file))
     await untilReady(server)
     await untilSays(server, /^channel stable can be used/)
-    const isServed = async () => (await ask(server, 'hello/manifests/latest')).response.status === 200
+    const isServed = async () => (await requestV2(server, 'hello/manifests/latest')).response.status === 200
     await until(isServed, 'it is not served')
   })
 

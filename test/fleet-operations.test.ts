@@ -6,7 +6,7 @@ import { noPostgres } from '../src/postgres/testing.ts'
 import { launcher } from './support/command.ts'
 import { countLog, startFleet, type TestFleet } from './support/fleet.ts'
 import { until } from './support/until.ts'
-import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 
 const password = 'hunter2-of-the-database'
 
@@ -43,7 +43,7 @@ describe('operating servers that share a database', { skip: noPostgres, timeout:
   const nixery = (...args: string[]) =>
     execa(launcher, args, { env: database, stdin: 'ignore', reject: false })
   const status = async () => JSON.parse((await nixery('status', '--json')).stdout) as Status
-  const pull = (name: string) => ask(front, `${name}/manifests/latest`)
+  const pull = (name: string) => requestV2(front, `${name}/manifests/latest`)
 
   it('a worker with other settings takes no builds, and reports why', async () => {
     assert.equal(

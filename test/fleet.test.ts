@@ -8,9 +8,9 @@ import { createRandom } from './reliability/random.ts'
 import { countLog } from './support/fleet.ts'
 import { createGate, type Gate } from './support/gate.ts'
 import { until } from './support/until.ts'
-import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 
-const pull = (server: Member, name: string) => ask(server, `${name}/manifests/latest`)
+const pull = (server: Member, name: string) => requestV2(server, `${name}/manifests/latest`)
 const digestOf = (response: Response) => response.headers.get('docker-content-digest')
 
 describe('two front ends and two workers', { skip: noPostgres, timeout: 800_000 }, () => {
@@ -65,7 +65,7 @@ describe('two front ends and two workers', { skip: noPostgres, timeout: 800_000 
     assert.equal(await statusOf('/metrics'), 200)
     assert.equal(await statusOf('/v2/p1/manifests/latest'), 404)
     assert.equal(await statusOf('/'), 404)
-    const tags = await ask(fronts[0], 'p1/tags/list')
+    const tags = await requestV2(fronts[0], 'p1/tags/list')
     assert.deepEqual(tags.json, { name: 'p1', tags: ['latest'] })
   })
 

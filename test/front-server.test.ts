@@ -6,7 +6,7 @@ import type { ServerProcess } from '../scripts/server.ts'
 import { digestOf, hexOf, parseDigest } from '../src/image/digest.ts'
 import { mediaTypes } from '../src/image/oci.ts'
 import { startNginx, type Nginx } from './support/nginx.ts'
-import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 
 /** The configuration that the documentation gives, for these addresses. */
 async function documented(port: number, server: ServerProcess, layers: string): Promise<string> {
@@ -46,7 +46,7 @@ describe('nginx in front', () => {
     )
     address = nginx.address
 
-    const { json } = await ask({ ...server, address }, 'big/manifests/latest', {
+    const { json } = await requestV2({ ...server, address }, 'big/manifests/latest', {
       headers: { Accept: mediaTypes.oci.manifest },
     })
     const { layers } = json as { layers: { digest: string; size: number }[] }
@@ -100,7 +100,7 @@ describe('nginx in front', () => {
     assert.equal(head.headers.get('Content-Length'), String(blob.size))
     assert.equal(head.headers.get('Docker-Content-Digest'), blob.digest)
     assert.equal((await get({ headers: { 'If-None-Match': `"${blob.digest}"` } })).status, 304)
-    const { response, json } = await ask({ ...server, address }, `big/blobs/sha256:${'0'.repeat(64)}`)
+    const { response, json } = await requestV2({ ...server, address }, `big/blobs/sha256:${'0'.repeat(64)}`)
     assert.equal(response.status, 404)
     assert.equal((json as { errors: { code: string }[] }).errors[0]?.code, 'BLOB_UNKNOWN')
   })

@@ -10,7 +10,7 @@ import { openState, type State } from '../src/state.ts'
 import { createLog } from '../src/telemetry/log.ts'
 import { createRedactor } from '../src/text/redact.ts'
 import { openRemoteBuilds } from './support/remote-builds.ts'
-import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 
 const worker: WorkerStatus = {
   nixVersion: '2.8',
@@ -76,15 +76,15 @@ describe('a front end', () => {
 
   it('serves images and failures of a worker in another process, and starts no process and no thread', async () => {
     const server = { address: `127.0.0.1:${frontend.port}` }
-    const manifest = await ask(server, 'hello/manifests/latest')
+    const manifest = await requestV2(server, 'hello/manifests/latest')
     assert.equal(manifest.response.status, 200, manifest.text)
     const { config, layers } = manifest.json as Record<'config', { digest: string }> & {
       layers: { digest: string }[]
     }
     for (const { digest } of [config, ...layers]) {
-      assert.equal((await ask(server, `hello/blobs/${digest}`)).response.status, 200)
+      assert.equal((await requestV2(server, `hello/blobs/${digest}`)).response.status, 200)
     }
-    const unknown = await ask(server, 'nothing-like-it/manifests/latest')
+    const unknown = await requestV2(server, 'nothing-like-it/manifests/latest')
     assert.match(unknown.text, /Could not find Nix packages/)
     const origin = `http://${server.address}`
     assert.equal((await fetch(`${origin}/readyz`)).status, 200)

@@ -7,7 +7,7 @@ import { openPodman, type Podman } from '../scripts/podman.ts'
 import type { ServerProcess } from '../scripts/server.ts'
 import { mediaTypes } from '../src/image/oci.ts'
 import { linksOf } from './support/links.ts'
-import { ask, demoPackages, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, demoPackages, openWorkspace, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
 let server: ServerProcess
@@ -25,7 +25,7 @@ after(async () => {
 })
 
 const digestOfName = async (from: ServerProcess, name: string) => {
-  const { response, text } = await ask(from, `${name}/manifests/latest`)
+  const { response, text } = await requestV2(from, `${name}/manifests/latest`)
   assert.equal(response.status, 200, text)
   return response.headers.get('Docker-Content-Digest')
 }
@@ -144,7 +144,7 @@ describe('an image', () => {
       await fresh.pull(`${server.address}/shell/hello`)
       const already = blobs()
       await fresh.pull(`${server.address}/shell/cowsay`)
-      const { json } = await ask(server, 'shell/cowsay/manifests/latest')
+      const { json } = await requestV2(server, 'shell/cowsay/manifests/latest')
       const { layers } = json as { layers: unknown[] }
       assert.ok(blobs() - already <= layers.length / 2, `${blobs() - already} of ${layers.length}`)
     } finally {
@@ -189,7 +189,7 @@ describe('the digest of an image', () => {
   })
 
   async function checkBlobs(from: ServerProcess): Promise<void> {
-    const { json } = await ask(from, `${name}/manifests/latest`)
+    const { json } = await requestV2(from, `${name}/manifests/latest`)
     const { layers } = json as { layers: { digest: string; size: number }[] }
     for (const { digest, size } of layers) {
       const { headers } = await fetch(`http://${from.address}/v2/${name}/blobs/${digest}`, { method: 'HEAD' })
@@ -215,7 +215,9 @@ describe('a server for several platforms', () => {
   it('sends an index to clients that accept one, and its first platform to others', async () => {
     const both = await workspace.serve({ ...environment, NIXERY_PLATFORMS: 'arm64,amd64' })
     const asked = async (name: string, accept: string) => {
-      const { response, json } = await ask(both, `${name}/manifests/latest`, { headers: { Accept: accept } })
+      const { response, json } = await requestV2(both, `${name}/manifests/latest`, {
+        headers: { Accept: accept },
+      })
       return {
         type: response.headers.get('Content-Type'),
         digest: response.headers.get('Docker-Content-Digest'),
@@ -236,7 +238,7 @@ describe('a server for several platforms', () => {
       assert.equal((await asked('hello', manifest)).digest, manifests[0]?.digest)
       assert.equal((await asked('amd64/hello', `${index}, ${manifest}`)).digest, manifests[1]?.digest)
       assert.equal(
-        (await ask(both, `hello/manifests/${all.digest}`)).response.headers.get('Content-Type'),
+        (await requestV2(both, `hello/manifests/${all.digest}`)).response.headers.get('Content-Type'),
         index,
       )
     }

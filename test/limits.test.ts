@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ServerProcess } from '../scripts/server.ts'
-import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
 before(async () => {
@@ -47,7 +47,7 @@ describe('six hundred readers that stop', () => {
       'big = run "big" "mkdir -p $out/bin; head -c 30000000 /dev/urandom > $out/bin/big";',
     )
     server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_LOG_LEVEL: 'info' })
-    const { json } = await ask(server, 'big/manifests/latest')
+    const { json } = await requestV2(server, 'big/manifests/latest')
     const { layers } = json as { layers: { digest: string; size: number }[] }
     const [layer] = layers.toSorted((a, b) => b.size - a.size)
     assert.ok(layer && layer.size > 25_000_000)
@@ -62,7 +62,7 @@ describe('six hundred readers that stop', () => {
     }
     const statuses = Map.groupBy(readers, ({ status }) => status)
     assert.deepEqual([statuses.get(200)?.length, statuses.get(429)?.length], [limit, 600 - limit])
-    const { response, text: refusal } = await ask(server, path.slice('/v2/'.length))
+    const { response, text: refusal } = await requestV2(server, path.slice('/v2/'.length))
     assert.equal(response.status, 429)
     assert.match(response.headers.get('Retry-After') ?? '', /^\d+$/)
     assert.match(refusal, /TOOMANYREQUESTS/)
@@ -70,7 +70,7 @@ describe('six hundred readers that stop', () => {
     // Half a megabyte each, and some for the connections. Every blob has 30 MB.
     const taken = (await memory(server)) - bytes
     assert.ok(taken < 700 * limit * 1024, `${taken} bytes for ${limit} streams`)
-    assert.equal((await ask(server, 'big/manifests/latest')).response.status, 200)
+    assert.equal((await requestV2(server, 'big/manifests/latest')).response.status, 200)
     assert.equal((await fetch(`http://${server.address}/readyz`)).status, 200)
     assert.equal(await metric(server, 'nixery_streams'), limit)
     assert.equal(await metric(server, 'nixery_streams_refused_total'), 600 - limit + 1)
@@ -87,7 +87,7 @@ describe('sixty thousand requests at once on one connection', () => {
   before(async () => {
     const set = await workspace.packageSet('hello = script "hello" "echo hi"; slow = run "slow" "sleep 600";')
     server = await workspace.serve({ NIXERY_PKGS_PATH: set })
-    await ask(server, 'hello/manifests/latest')
+    await requestV2(server, 'hello/manifests/latest')
   })
   after(() => server.stop()) // ends the build, too
 
@@ -100,7 +100,7 @@ describe('sixty thousand requests at once on one connection', () => {
   const othersAreAnswered = async () => {
     for (let times = 0; times < 10; times += 1) {
       const begun = performance.now()
-      assert.equal((await ask(server, 'hello/manifests/latest')).response.status, 200)
+      assert.equal((await requestV2(server, 'hello/manifests/latest')).response.status, 200)
       assert.ok(performance.now() - begun < 20_000) // it was a minute
     }
   }

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 
 const root = join(import.meta.dirname, '..')
 
@@ -21,7 +21,7 @@ describe('a server with a package set configured', () => {
       NODE_OPTIONS: `--import=${join(import.meta.dirname, 'support/list-modules.ts')}`,
       MODULES_FILE: list,
     })
-    const { response, text } = await ask(server, 'hello/manifests/latest')
+    const { response, text } = await requestV2(server, 'hello/manifests/latest')
     assert.equal(response.status, 200, text)
 
     const addresses = (await readFile(list, 'utf8')).trimEnd().split('\n')

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import { launcher } from './support/command.ts'
 import { freePort } from './support/nginx.ts'
-import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 
 const deploy = join(import.meta.dirname, '..', 'deploy')
 const { exitCode } = await execa('sh', ['-c', 'command -v promtool && command -v prometheus'], {
@@ -37,8 +37,8 @@ describe('monitoring with Prometheus', { skip }, () => {
       STORAGE_PATH: join(workspace.folder, 'store'),
     }
     const server = await workspace.serve({ ...environment, NIXERY_KEEP: '30', NIXERY_GC_INTERVAL: '1' })
-    assert.equal((await ask(server, 'hello/manifests/latest')).response.status, 200)
-    await ask(server, 'nothing/manifests/latest')
+    assert.equal((await requestV2(server, 'hello/manifests/latest')).response.status, 200)
+    await requestV2(server, 'nothing/manifests/latest')
     // In the server's folders, before its metrics are read.
     await execa(launcher, ['scrub'], { env: environment })
     const port = await freePort()

@@ -10,7 +10,7 @@ import type { ServerProcess } from '../scripts/server.ts'
 import { digestOf } from '../src/image/digest.ts'
 import { openCollector } from '../src/telemetry/collector-testing.ts'
 import { until } from './support/until.ts'
-import { ask, openWorkspace, type Failure, type Workspace } from './support/workspace.ts'
+import { requestV2, openWorkspace, type Failure, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
 before(async () => {
@@ -63,8 +63,8 @@ describe('the operators of the server', () => {
   })
 
   it('see its activity', async () => {
-    assert.equal((await ask(server, 'hello/manifests/latest')).response.status, 200)
-    assert.equal((await ask(server, 'nothing/manifests/latest')).response.status, 404)
+    assert.equal((await requestV2(server, 'hello/manifests/latest')).response.status, 200)
+    assert.equal((await requestV2(server, 'nothing/manifests/latest')).response.status, 404)
     const response = await get(server, '/metrics')
     assert.equal(response.headers.get('Content-Type'), 'text/plain; version=0.0.4; charset=utf-8')
     const text = await response.text()
@@ -92,7 +92,7 @@ describe('the operators of the server', () => {
   })
 
   it('get a trace of each build', async () => {
-    assert.equal((await ask(server, 'hello/manifests/latest')).response.status, 200)
+    assert.equal((await requestV2(server, 'hello/manifests/latest')).response.status, 200)
     const isWhole = () => {
       const spans = collector.spans()
       const root = spans.find(({ attributes }) => attributes['nixery.image'] === 'hello')
@@ -136,7 +136,7 @@ describe('a server that is stopped', () => {
       request({ port: server.port, host: '127.0.0.1', path, agent: false }, resolve).on('error', reject).end()
     })
   const largestBlob = async (server: ServerProcess, name: string) => {
-    const { json } = await ask(server, `${name}/manifests/latest`)
+    const { json } = await requestV2(server, `${name}/manifests/latest`)
     const { layers } = json as { layers: { digest: string; size: number }[] }
     const [layer] = layers.toSorted((a, b) => b.size - a.size)
     assert.ok(layer)
@@ -168,7 +168,7 @@ describe('a server that is stopped', () => {
 
     assert.equal((await get(server, '/readyz')).status, 503)
     assert.equal((await get(server, '/healthz')).status, 200)
-    const refused = await ask(server, 'hello/manifests/latest')
+    const refused = await requestV2(server, 'hello/manifests/latest')
     assert.equal(refused.response.status, 503)
     assert.equal(refused.response.headers.get('Connection'), 'close')
     while ((await builders()) > 0) await sleep(100)

@@ -3,7 +3,7 @@ import { mkdir, rename, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { ServerProcess } from '../scripts/server.ts'
-import { ask, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
 import { until } from './support/until.ts'
 
 let workspace: Workspace
@@ -13,7 +13,7 @@ before(async () => {
 after(() => workspace.dispose())
 
 const digestOf = async (server: ServerProcess, name: string) => {
-  const { response, text } = await ask(server, `${name}/manifests/latest`)
+  const { response, text } = await requestV2(server, `${name}/manifests/latest`)
   assert.equal(response.status, 200, text)
   return response.headers.get('Docker-Content-Digest')
 }
@@ -93,7 +93,10 @@ describe('the files that a package set reads outside of its folder', () => {
     await overlayWith('two')
     await changed(server, 'added', one)
     await writeFile(config, '{ permittedInsecurePackages = [ "old" ]; }')
-    await until(async () => (await ask(server, 'old/manifests/latest')).response.status === 200, 'permitted')
+    await until(
+      async () => (await requestV2(server, 'old/manifests/latest')).response.status === 200,
+      'permitted',
+    )
     await digestOf(server, 'old')
   })
 })

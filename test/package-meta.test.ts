@@ -8,7 +8,7 @@ import { runNixery } from './support/command.ts'
 import { lastLayerOf, linksOf } from './support/links.ts'
 import { openNixLog, type NixLog } from './support/nix-log.ts'
 import { openRepository } from './support/repository.ts'
-import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 
 type Manifest = { config: { digest: string }; layers: { digest: string }[] }
 
@@ -58,7 +58,7 @@ in rec {
 `
 
 const manifestOf = async (name: string, from = server): Promise<Manifest> => {
-  const { response, json, text } = await ask(from, `${name}/manifests/latest`)
+  const { response, json, text } = await requestV2(from, `${name}/manifests/latest`)
   assert.equal(response.status, 200, text)
   return json as Manifest
 }
@@ -83,10 +83,10 @@ type Told = {
 /** What an image says of itself, in its config and its manifest. */
 async function toldBy(from: ServerProcess, name: string, tag = 'latest'): Promise<Told> {
   const headers = { Accept: mediaTypes.oci.manifest }
-  const { response, json, text } = await ask(from, `${name}/manifests/${tag}`, { headers })
+  const { response, json, text } = await requestV2(from, `${name}/manifests/${tag}`, { headers })
   assert.equal(response.status, 200, text)
   const { config, annotations } = json as Manifest & { annotations: unknown }
-  const { json: told } = await ask(from, `${name}/blobs/${config.digest}`)
+  const { json: told } = await requestV2(from, `${name}/blobs/${config.digest}`)
   const digest = response.headers.get('Docker-Content-Digest') ?? ''
   return { ...(told as Omit<Told, 'annotations' | 'digest'>), annotations, digest }
 }

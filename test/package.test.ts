@@ -6,7 +6,7 @@ import { execa } from 'execa'
 import { makeDeb } from '../scripts/deb-package.ts'
 import { canOverlay } from '../scripts/podman.ts'
 import { startServer } from '../scripts/server.ts'
-import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 
 // What `npm run pack` makes, installed in an empty folder by the system's own Node and npm.
 
@@ -51,7 +51,7 @@ describe('the npm package', { timeout: 300_000 }, () => {
     }
     const server = await startServer(environment, join(folder, 'node_modules/.bin/nixery'))
     try {
-      const { response, text } = await ask(server, 'hello/manifests/latest')
+      const { response, text } = await requestV2(server, 'hello/manifests/latest')
       assert.equal(response.status, 200, text)
       const docs = await fetch(`http://${server.address}/docs/configuration`)
       assert.match(await docs.text(), /<h1 id="settings">Settings<\/h1>/)

@@ -12,7 +12,7 @@ import { digestOf } from '../src/image/digest.ts'
 import { testRequest } from '../src/http/web-fetch-testing.ts'
 import { createHistory } from '../src/web/history.ts'
 import { createWeb } from '../src/web/web.ts'
-import { ask, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
 
 /** What pages may do: those with a form send it here, those with a script run it. */
 const policyOf = (text: string): string => {
@@ -169,7 +169,7 @@ describe('the page', () => {
 
 describe('the page of a build', () => {
   it('shows a success: image, duration, layers', async () => {
-    assert.equal((await ask(server, 'hello/manifests/latest')).response.status, 200)
+    assert.equal((await requestV2(server, 'hello/manifests/latest')).response.status, 200)
     const { status, headers, text } = await send(await buildPathOf('hello'))
     assert.equal(status, 200)
     assert.equal(headers['content-security-policy'], policyOf(text))
@@ -195,7 +195,7 @@ describe('the page of a build', () => {
   })
 
   it('reloads itself while the build runs, and no longer', async () => {
-    const pull = ask(server, 'slow/manifests/latest')
+    const pull = requestV2(server, 'slow/manifests/latest')
     let running = ''
     let path = ''
     while (!/<pre[^>]*>[^<]*begun/.test(running)) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import type { ServerProcess } from '../scripts/server.ts'
 import { mediaTypes } from '../src/image/oci.ts'
-import { ask, openWorkspace, type Failure, type Workspace } from './support/workspace.ts'
+import { requestV2, openWorkspace, type Failure, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
 let server: ServerProcess
@@ -24,7 +24,9 @@ after(() => workspace.dispose())
 
 const { index } = mediaTypes.oci
 async function pull(name: string) {
-  const { response, json } = await ask(server, `${name}/manifests/latest`, { headers: { Accept: index } })
+  const { response, json } = await requestV2(server, `${name}/manifests/latest`, {
+    headers: { Accept: index },
+  })
   const manifests = (json as { manifests?: { platform: { architecture: string } }[] } | undefined)?.manifests
   return {
     status: response.status,

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { ServerProcess } from '../scripts/server.ts'
-import { ask, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
 let set: string
@@ -32,7 +32,7 @@ before(async () => {
 after(() => workspace.dispose())
 
 const statusOf = async (server: ServerProcess, name: string) =>
-  (await ask(server, `${name}/manifests/latest`)).response.status
+  (await requestV2(server, `${name}/manifests/latest`)).response.status
 
 async function refuses(server: ServerProcess, ...names: string[]): Promise<void> {
   for (const name of names) {

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { ServerProcess } from '../scripts/server.ts'
-import { ask, openWorkspace, type Failure, type Workspace } from './support/workspace.ts'
+import { requestV2, openWorkspace, type Failure, type Workspace } from './support/workspace.ts'
 
 // Whatever is secret here has these letters in it.
 const secret = /s3cr3t/i
@@ -59,7 +59,7 @@ const buildOf = (from: ServerProcess, image: string): string => {
 
 /** All that is seen of a failed pull: the answer, its page, the front page. */
 async function seenOf(from: ServerProcess, name: string): Promise<{ answer: string; pages: string }> {
-  const { text } = await ask(from, `${name}/manifests/latest`)
+  const { text } = await requestV2(from, `${name}/manifests/latest`)
   const pages = `${await page(from, '/')}${await page(from, buildOf(from, name))}`
   return { answer: text, pages }
 }
@@ -85,7 +85,7 @@ describe('a secret', () => {
       NIXERY_CHANNEL: 'stable',
       NIXERY_CHANNEL_URL: `http://me:s3cr3t-pass@127.0.0.1:${port}/{channel}.tar.gz?private_token=s3cr3t-parameter`,
     })
-    const { text } = await ask(channel, 'hello/manifests/latest')
+    const { text } = await requestV2(channel, 'hello/manifests/latest')
     assert.match(text, /cannot be fetched/)
     for (const seen of [text, await page(channel, '/'), JSON.stringify(channel.log)]) {
       assert.doesNotMatch(seen, secret)
@@ -112,14 +112,14 @@ describe('files of the operator', () => {
   })
 
   it('are shown to everyone with NIXERY_SHOW_TRACES=on', async () => {
-    const { text } = await ask(open, 'file/manifests/latest')
+    const { text } = await requestV2(open, 'file/manifests/latest')
     assert.ok(text.includes(join(set, 'missing.nix')), text)
   })
 })
 
 describe('pages', () => {
   it('list no builds by default, and show a build without its name to clients with its link', async () => {
-    await ask(server, 'leaking/manifests/latest')
+    await requestV2(server, 'leaking/manifests/latest')
     const home = await page(server, '/')
     assert.match(home, /docker pull/)
     assert.doesNotMatch(home, /leaking|\/builds\//)
@@ -132,11 +132,11 @@ describe('pages', () => {
   })
 
   it('do not exist with NIXERY_PAGES=off, and no response links to one', async () => {
-    const { response, text } = await ask(open, 'slow/manifests/latest')
+    const { response, text } = await requestV2(open, 'slow/manifests/latest')
     assert.equal(response.status, 429)
     assert.equal(response.headers.get('Link'), null)
-    let failed = await ask(open, 'failing/manifests/latest')
-    while (failed.response.status === 429) failed = await ask(open, 'failing/manifests/latest')
+    let failed = await requestV2(open, 'failing/manifests/latest')
+    while (failed.response.status === 429) failed = await requestV2(open, 'failing/manifests/latest')
     assert.equal(failed.response.status, 422)
     const said = `${text} ${failed.text} ${response.headers.get('Warning')}`
     assert.doesNotMatch(said, /\/builds\/|[0-9a-f]{8}-[0-9a-f]{4}-/)

@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test'
 import { runNixery } from './support/command.ts'
 import { openRepository } from './support/repository.ts'
 import { openSshd, type Sshd } from './support/sshd.ts'
-import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 
 type Finding = { about: string; state: string; message: string; fix?: string }
 
@@ -33,10 +33,10 @@ describe('a private repository that is reached by ssh', { skip }, () => {
 
   it('is served with a key, and only from the host whose key is known', async () => {
     const server = await workspace.serve({ NIXERY_PKGS_REPO: url, GIT_SSH_COMMAND: sshd.command })
-    const { response, text } = await ask(server, 'hello/manifests/latest')
+    const { response, text } = await requestV2(server, 'hello/manifests/latest')
     assert.equal(response.status, 200, text)
     const other = await workspace.serve({ NIXERY_PKGS_REPO: url, GIT_SSH_COMMAND: sshd.wrongHostCommand })
-    const refused = await ask(other, 'hello/manifests/latest')
+    const refused = await requestV2(other, 'hello/manifests/latest')
     assert.equal(refused.response.status, 503, refused.text)
     assert.match(refused.text, /Host key verification failed/)
   })

@@ -6,7 +6,7 @@ import { execa } from 'execa'
 import type { ServerProcess } from '../scripts/server.ts'
 import { openPrivateRemote, type PrivateRemote } from './support/private-remote.ts'
 import { openRepository, type Repository } from './support/repository.ts'
-import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
 let remote: PrivateRemote
@@ -55,14 +55,14 @@ const serve = (environment: Readonly<Record<string, string>>) =>
 async function assertServed(server: ServerProcess): Promise<void> {
   const digests: (string | null)[] = []
   for (const tag of ['latest', 'v1', first]) {
-    const { response, text } = await ask(server, `hello/manifests/${tag}`)
+    const { response, text } = await requestV2(server, `hello/manifests/${tag}`)
     assert.equal(response.status, 200, `${tag}: ${text}`)
     digests.push(response.headers.get('Docker-Content-Digest'))
   }
   const [latest, one, commit] = digests
   assert.equal(one, commit)
   assert.notEqual(latest, one)
-  const { json } = await ask(server, 'hello/tags/list')
+  const { json } = await requestV2(server, 'hello/tags/list')
   const { tags } = json as { tags: string[] }
   for (const tag of ['latest', 'trunk', 'v1']) assert.ok(tags.includes(tag), tags.join())
 }

@@ -15,7 +15,7 @@ import {
   startTokenServer,
   type DockerRegistry,
 } from './support/docker-registry.ts'
-import { ask, demoPackages, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, demoPackages, openWorkspace, type Workspace } from './support/workspace.ts'
 
 type Result = {
   digest: string
@@ -104,7 +104,7 @@ describe('nixery push', () => {
     const server = await workspace.serve({ NIXERY_PKGS_PATH: demo })
     for (const form of ['oci', 'docker'] as const) {
       const { digest } = await push(['shell/hello', `${registry.address}/forms/${form}`, '--format', form])
-      const { response } = await ask(server, 'shell/hello/manifests/latest', {
+      const { response } = await requestV2(server, 'shell/hello/manifests/latest', {
         headers: { Accept: mediaTypes[form].manifest },
       })
       assert.equal(digest, response.headers.get('Docker-Content-Digest'))

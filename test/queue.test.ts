@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
 import type { ServerProcess } from '../scripts/server.ts'
 import { createGate, type Gate } from './support/gate.ts'
-import { ask, openWorkspace, type Failure, type Workspace } from './support/workspace.ts'
+import { requestV2, openWorkspace, type Failure, type Workspace } from './support/workspace.ts'
 import { until } from './support/until.ts'
 
 let workspace: Workspace
@@ -42,7 +42,7 @@ describe('a queue of builds', { timeout: 90_000 }, () => {
     const server = await workspace.serve({ NIXERY_PKGS_PATH: await slowSet(), NIXERY_NIX_JOBS: '2' })
     const leaving = new AbortController()
     const clients = Array.from({ length: 60 }, (_, n) =>
-      ask(server, `slow.n${n}/manifests/latest`, { signal: leaving.signal }).catch(() => {}),
+      requestV2(server, `slow.n${n}/manifests/latest`, { signal: leaving.signal }).catch(() => {}),
     )
     await until(() => count(server, building) === 2 && count(server, 'packages resolved') === 60)
     leaving.abort()
@@ -50,7 +50,7 @@ describe('a queue of builds', { timeout: 90_000 }, () => {
     await until(() => count(server, 'build failed') === 58)
     assert.equal(await queued(server), 0)
 
-    const trivial = ask(server, 'trivial/manifests/latest')
+    const trivial = requestV2(server, 'trivial/manifests/latest')
     await until(async () => (await queued(server)) === 1)
     gate.open()
     assert.equal((await trivial).response.status, 200)
@@ -68,11 +68,11 @@ describe('a queue of builds', { timeout: 90_000 }, () => {
       STORAGE_PATH: join(workspace.folder, 'bounded', 'store'),
     }
     const first = await workspace.serve(environment)
-    assert.equal((await ask(first, 'trivial/manifests/latest')).response.status, 200)
+    assert.equal((await requestV2(first, 'trivial/manifests/latest')).response.status, 200)
     await first.stop()
     const server = await workspace.serve(environment)
     const leaving = new AbortController()
-    const pull = (n: number) => ask(server, `slow.n${n}/manifests/latest`, { signal: leaving.signal })
+    const pull = (n: number) => requestV2(server, `slow.n${n}/manifests/latest`, { signal: leaving.signal })
     const clients = [pull(0)]
     await until(() => count(server, building) === 1)
     clients.push(pull(1), pull(2))
@@ -83,7 +83,7 @@ describe('a queue of builds', { timeout: 90_000 }, () => {
     const [error] = (refused.json as Failure).errors
     assert.equal(error?.code, 'TOOMANYREQUESTS')
     assert.match(error.message, /2 images are waiting to be built/)
-    assert.equal((await ask(server, 'trivial/manifests/latest')).response.status, 200)
+    assert.equal((await requestV2(server, 'trivial/manifests/latest')).response.status, 200)
     const joins = count(server, 'request waits for build')
     clients.push(pull(2))
     await until(() => count(server, 'request waits for build') > joins)
@@ -98,9 +98,9 @@ describe('a queue of builds', { timeout: 90_000 }, () => {
       NIXERY_MAX_WAIT: '1',
       NIXERY_RETRY_LEASE: '1',
     })
-    const holding = ask(server, 'slow.n0/manifests/latest')
+    const holding = requestV2(server, 'slow.n0/manifests/latest')
     await until(() => count(server, building) === 1)
-    const { response } = await ask(server, 'slow.n1/manifests/latest')
+    const { response } = await requestV2(server, 'slow.n1/manifests/latest')
     assert.equal(response.status, 429)
     await holding
     const isCancelled = () =>

@@ -12,7 +12,7 @@ import { digestOf, hexOf } from '../src/image/digest.ts'
 import { openGcsStore } from '../src/store/gcs.ts'
 import type { BlobStore } from '../src/store/store.ts'
 import { kinds, startBuckets, type Buckets } from './support/buckets.ts'
-import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 import { plainTexts } from '../src/text/public.ts'
 import { createHasher } from '../src/store/hasher.ts'
 
@@ -180,16 +180,16 @@ describe('an image in a bucket', () => {
         ])
       await copy(first.address, `first-${kind}`)
       assert.ok(first.log.some(({ status }) => status === 307))
-      const { response, json } = await ask(first, 'hello/manifests/latest')
+      const { response, json } = await requestV2(first, 'hello/manifests/latest')
       const digest = response.headers.get('Docker-Content-Digest')
       const { layers } = json as { layers: { digest: string }[] }
 
       const second = await workspace.serve({ ...environment, NIXERY_REDIRECT: 'off' })
-      const blob = await ask(second, `hello/blobs/${layers[0]?.digest}`)
+      const blob = await requestV2(second, `hello/blobs/${layers[0]?.digest}`)
       assert.equal(blob.response.status, 200)
       await copy(second.address, `second-${kind}`)
       assert.ok(second.log.every(({ status }) => status !== 307))
-      const again = await ask(second, 'hello/manifests/latest')
+      const again = await requestV2(second, 'hello/manifests/latest')
       assert.equal(again.response.headers.get('Docker-Content-Digest'), digest)
     })
   }

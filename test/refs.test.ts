@@ -8,7 +8,7 @@ import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
 import type { ServerProcess } from '../scripts/server.ts'
 import { openRepository, type Repository } from './support/repository.ts'
-import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 import { until } from './support/until.ts'
 
 let workspace: Workspace
@@ -63,7 +63,7 @@ async function openForge() {
 
 /** The digest that a tag gives, or the whole answer that refuses it, without its request's id. */
 async function pull(server: ServerProcess, tag: string): Promise<string> {
-  const { response, text } = await ask(server, `hello/manifests/${tag}`)
+  const { response, text } = await requestV2(server, `hello/manifests/${tag}`)
   if (response.status === 200) return response.headers.get('Docker-Content-Digest') ?? ''
   const headers = [...response.headers].filter(([name]) => !/^(date|x-request-id)$/.test(name))
   return JSON.stringify([response.status, headers, text])
@@ -88,7 +88,7 @@ describe('a git repository', () => {
     assert.notEqual(one, two)
     for (const tag of ['v1', 'deadbeef']) assert.equal(await pull(server, tag), one, tag)
     for (const tag of ['latest', 'trunk']) assert.equal(await pull(server, tag), two, tag)
-    const { json } = await ask(server, 'hello/tags/list')
+    const { json } = await requestV2(server, 'hello/tags/list')
     const { tags } = json as { tags: string[] }
     assert.deepEqual(
       tags.filter((tag) => !/^[0-9a-f]{40}$/.test(tag)),

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { ServerProcess } from '../scripts/server.ts'
 import { digestOf } from '../src/image/digest.ts'
 import { mediaTypes } from '../src/image/oci.ts'
-import { ask, openWorkspace, type Failure, type Workspace } from './support/workspace.ts'
+import { requestV2, openWorkspace, type Failure, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
 let server: ServerProcess
@@ -34,29 +34,29 @@ describe('the registry, read only', () => {
   let manifest: Manifest
   let digest: string
   before(async () => {
-    const { json, response } = await ask(server, 'hello/manifests/latest', { headers })
+    const { json, response } = await requestV2(server, 'hello/manifests/latest', { headers })
     manifest = json as Manifest
     digest = response.headers.get('Docker-Content-Digest') ?? ''
   })
 
   it('identifies itself', async () => {
-    assert.equal((await ask(server, '')).response.status, 200)
+    assert.equal((await requestV2(server, '')).response.status, 200)
   })
 
   it('lists the available tag', async () => {
-    const { response, json } = await ask(server, 'hello/tags/list')
+    const { response, json } = await requestV2(server, 'hello/tags/list')
     assert.equal(response.status, 200)
     assert.deepEqual(json, { name: 'hello', tags: ['latest'] })
   })
 
   it('serves the manifest by tag and by digest, for HEAD and GET', async () => {
     for (const reference of ['latest', digest]) {
-      const get = await ask(server, `hello/manifests/${reference}`, { headers })
+      const get = await requestV2(server, `hello/manifests/${reference}`, { headers })
       assert.equal(get.response.status, 200)
       assert.equal(digestOf(get.text), digest)
       assert.equal(manifest.schemaVersion, 2)
       assert.equal(get.response.headers.get('Content-Type'), manifest.mediaType)
-      const head = await ask(server, `hello/manifests/${reference}`, { headers, method: 'HEAD' })
+      const head = await requestV2(server, `hello/manifests/${reference}`, { headers, method: 'HEAD' })
       assert.equal(head.response.status, 200)
       for (const name of ['Content-Type', 'Content-Length', 'Docker-Content-Digest']) {
         assert.equal(head.response.headers.get(name), get.response.headers.get(name))
@@ -79,7 +79,7 @@ describe('the registry, read only', () => {
 
   it('lists no referrers, in a valid index', async () => {
     for (const subject of [random(), digest]) {
-      const { response, json } = await ask(server, `hello/referrers/${subject}`)
+      const { response, json } = await requestV2(server, `hello/referrers/${subject}`)
       assert.equal(response.status, 200)
       assert.equal(response.headers.get('Content-Type'), mediaTypes.oci.index)
       assert.deepEqual(json, { schemaVersion: 2, mediaType: mediaTypes.oci.index, manifests: [] })
@@ -95,7 +95,7 @@ describe('the registry, read only', () => {
   ]
   for (const [what, path, status, code] of refused) {
     it(`has not ${what} that nobody made`, async () => {
-      const { response, json } = await ask(server, path(), { headers })
+      const { response, json } = await requestV2(server, path(), { headers })
       assert.equal(response.status, status)
       assert.equal((json as Failure).errors[0]?.code, code)
     })
@@ -105,27 +105,27 @@ describe('the registry, read only', () => {
 describe('with ignored tags', () => {
   it('those that were pulled are listed, and the names, too', async () => {
     for (const tag of ['v2', 'v10', 'latest']) {
-      assert.equal((await ask(loose, `hello/manifests/${tag}`)).response.status, 200)
+      assert.equal((await requestV2(loose, `hello/manifests/${tag}`)).response.status, 200)
     }
     // Pulls are noted a moment after they are answered.
     let tags: string[] | undefined
     for (let tries = 0; tries < 100 && tags?.length !== 3; tries += 1) {
       await sleep(100)
-      tags = ((await ask(loose, 'hello/tags/list')).json as { tags: string[] }).tags
+      tags = ((await requestV2(loose, 'hello/tags/list')).json as { tags: string[] }).tags
     }
     assert.deepEqual(tags, ['latest', 'v10', 'v2'])
-    const { response, json } = await ask(loose, 'hello/tags/list?n=1')
+    const { response, json } = await requestV2(loose, 'hello/tags/list?n=1')
     assert.deepEqual((json as { tags: string[] }).tags, ['latest'])
     assert.equal(response.headers.get('Link'), '</v2/hello/tags/list?n=1&last=latest>; rel="next"')
-    assert.deepEqual((await ask(loose, '_catalog')).json, { repositories: ['hello'] })
-    assert.equal((await ask(server, '_catalog')).response.status, 404)
+    assert.deepEqual((await requestV2(loose, '_catalog')).json, { repositories: ['hello'] })
+    assert.equal((await requestV2(server, '_catalog')).response.status, 404)
   })
 
   it('no image is built for a signature’s tag', async () => {
-    const { response } = await ask(loose, 'hello/manifests/latest')
+    const { response } = await requestV2(loose, 'hello/manifests/latest')
     const tag = (response.headers.get('Docker-Content-Digest') ?? '').replace(':', '-')
     for (const ending of ['', '.sig', '.att', '.sbom']) {
-      assert.equal((await ask(loose, `hello/manifests/${tag}${ending}`)).response.status, 404)
+      assert.equal((await requestV2(loose, `hello/manifests/${tag}${ending}`)).response.status, 404)
     }
   })
 })

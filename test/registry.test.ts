@@ -3,7 +3,7 @@ import { after, before, describe, it } from 'node:test'
 import type { ServerProcess } from '../scripts/server.ts'
 import { digestOf } from '../src/image/digest.ts'
 import { mediaTypes } from '../src/image/oci.ts'
-import { ask, openWorkspace, type Failure, type Workspace } from './support/workspace.ts'
+import { requestV2, openWorkspace, type Failure, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
 let server: ServerProcess
@@ -21,7 +21,7 @@ type Manifest = { mediaType: string; config: Part; layers: Part[] }
 type Part = { mediaType: string; digest: string; size: number }
 
 const manifestOf = async (name: string, accept?: string) => {
-  const { response, text, json } = await ask(server, `${name}/manifests/latest`, {
+  const { response, text, json } = await requestV2(server, `${name}/manifests/latest`, {
     headers: accept ? { Accept: accept } : {},
   })
   return { response, text, manifest: json as Manifest }
@@ -61,7 +61,7 @@ describe('the registry', () => {
   ]
   for (const [what, method, path, status, code] of rows) {
     it(`refuses ${what} with ${status} ${code}`, async () => {
-      const { response, json, text } = await ask(server, path, { method })
+      const { response, json, text } = await requestV2(server, path, { method })
       assert.equal(response.status, status)
       assert.equal((json as Failure).errors[0]?.code, code)
       assert.equal(response.headers.get('Content-Type'), 'application/json')
@@ -72,7 +72,7 @@ describe('the registry', () => {
     })
     if (method === 'GET') {
       it(`refuses it without a body on HEAD: ${what}`, async () => {
-        const { response, text } = await ask(server, path, { method: 'HEAD' })
+        const { response, text } = await requestV2(server, path, { method: 'HEAD' })
         assert.equal(response.status, status)
         assert.equal(text, '')
       })
@@ -81,7 +81,7 @@ describe('the registry', () => {
 
   it('answers at its base', async () => {
     for (const method of ['GET', 'HEAD']) {
-      const { response } = await ask(server, '', { method })
+      const { response } = await requestV2(server, '', { method })
       assert.equal(response.status, 200)
       assert.equal(response.headers.get('Docker-Distribution-Api-Version'), 'registry/2.0')
     }
@@ -91,12 +91,12 @@ describe('the registry', () => {
 
   it('ignores a query string', async () => {
     for (const path of ['?ns=example.org', 'hello/manifests/latest?ns=example.org&x']) {
-      assert.equal((await ask(server, path)).response.status, 200)
+      assert.equal((await requestV2(server, path)).response.status, 200)
     }
   })
 
   it('names all missing packages, with suggestions', async () => {
-    const { json } = await ask(server, 'helo/hello/nope/manifests/latest')
+    const { json } = await requestV2(server, 'helo/hello/nope/manifests/latest')
     const [error] = (json as Failure).errors
     assert.match(error?.message ?? '', /^Could not find Nix packages: \[helo nope\]\./)
     assert.match(error?.message ?? '', /For helo, did you mean hello\?/)
@@ -120,15 +120,15 @@ describe('the registry', () => {
       assert.equal(manifest.config.mediaType, types.config)
       for (const layer of manifest.layers) assert.equal(layer.mediaType, types.layer.gzip)
 
-      const byDigest = await ask(server, `any/name/manifests/${digestOf(text)}`)
+      const byDigest = await requestV2(server, `any/name/manifests/${digestOf(text)}`)
       assert.equal(byDigest.text, text)
       assert.equal(byDigest.response.headers.get('Content-Type'), types.manifest)
     })
   }
 
   it('answers HEAD of a manifest like GET, without the body', async () => {
-    const get = await ask(server, 'hello/manifests/latest')
-    const head = await ask(server, 'hello/manifests/latest', { method: 'HEAD' })
+    const get = await requestV2(server, 'hello/manifests/latest')
+    const head = await requestV2(server, 'hello/manifests/latest', { method: 'HEAD' })
     for (const name of ['Content-Type', 'Content-Length', 'Docker-Content-Digest', 'ETag']) {
       assert.equal(head.response.headers.get(name), get.response.headers.get(name))
     }
@@ -152,7 +152,7 @@ describe('the registry', () => {
   it('serves no other blob as a manifest', async () => {
     const { manifest } = await manifestOf('hello')
     for (const { digest } of [manifest.config, ...manifest.layers]) {
-      const { response } = await ask(server, `hello/manifests/${digest}`)
+      const { response } = await requestV2(server, `hello/manifests/${digest}`)
       assert.equal(response.status, 404)
     }
   })

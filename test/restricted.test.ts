@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
-import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 
 const secret = 'a-very-secret-value'
 
@@ -45,7 +45,7 @@ describe('a package set in git', () => {
     })
     const answers = await Promise.all(
       ['env', 'file', 'home', 'environ', 'fetched'].map(async (name) =>
-        ask(server, `${name}/manifests/latest`),
+        requestV2(server, `${name}/manifests/latest`),
       ),
     )
     for (const { response, text } of answers) {
@@ -54,13 +54,13 @@ describe('a package set in git', () => {
     }
     const log = JSON.stringify(server.log).replaceAll(`/home/${secret}`, '')
     assert.ok(!log.includes(secret), log)
-    const { response } = await ask(server, 'hello/manifests/latest')
+    const { response } = await requestV2(server, 'hello/manifests/latest')
     assert.equal(response.status, 200)
   })
 
   it('may read all of it if the operator allows it', async () => {
     const server = await workspace.serve({ NIXERY_PKGS_REPO: `file://${repository}`, NIXERY_EVAL: 'open' })
-    const { text } = await ask(server, 'home/manifests/latest')
+    const { text } = await requestV2(server, 'home/manifests/latest')
     assert.match(text, new RegExp(`error: ${secret}`))
   })
 })

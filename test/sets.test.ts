@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
 import type { ServerProcess } from '../scripts/server.ts'
-import { ask, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
 let server: ServerProcess
@@ -61,7 +61,7 @@ const git = (repository: string, ...args: string[]) =>
 
 async function digestOf(of: ServerProcess, name: string, tag = 'latest'): Promise<string | null> {
   const headers = { Accept: 'application/vnd.oci.image.manifest.v1+json' }
-  const { response, text } = await ask(of, `${name}/manifests/${tag}`, { headers })
+  const { response, text } = await requestV2(of, `${name}/manifests/${tag}`, { headers })
   assert.equal(response.status, 200, text)
   return response.headers.get('Docker-Content-Digest')
 }
@@ -80,9 +80,9 @@ describe('several package sets on one server', () => {
       await digestOf(server, 'unstable/hello', commit),
       await digestOf(server, 'unstable/hello', 'trunk'),
     )
-    assert.equal((await ask(server, `hello/manifests/${commit}`)).response.status, 404)
+    assert.equal((await requestV2(server, `hello/manifests/${commit}`)).response.status, 404)
     const tagsOf = async (name: string) =>
-      ((await ask(server, `${name}/tags/list`)).json as { tags: string[] }).tags
+      ((await requestV2(server, `${name}/tags/list`)).json as { tags: string[] }).tags
     assert.ok((await tagsOf('unstable/hello')).includes('trunk'))
     assert.ok(!(await tagsOf('hello')).includes('trunk'))
   })
@@ -93,7 +93,7 @@ describe('several package sets on one server', () => {
     assert.match(denied.message, /^package set closed: clash: is not served/)
     await digestOf(server, 'hello/clash')
     assert.notEqual(await digestOf(server, 'closed/recipe/greeting'), await digestOf(server, 'closed/hello'))
-    assert.equal((await ask(server, 'recipe/greeting/manifests/latest')).response.status, 404)
+    assert.equal((await requestV2(server, 'recipe/greeting/manifests/latest')).response.status, 404)
     assert.match((await failureOf(server, 'arm/hello')).message, /aarch64-linux/)
     assert.equal(await digestOf(server, 'amd64/arm/hello'), await digestOf(server, 'hello'))
   })

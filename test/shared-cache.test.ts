@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test'
 import type { ServerProcess } from '../scripts/server.ts'
 import { makeKey, nix } from './support/binary-cache.ts'
 import { until } from './support/until.ts'
-import { ask, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
 
 // Every build of a package has other bytes.
 const body = `
@@ -55,7 +55,7 @@ describe('servers that share nothing but a binary cache', { skip, timeout: 240_0
     ])
   /** The digests of an image's layers. */
   const layersOf = async (server: ServerProcess, name: string): Promise<string[]> => {
-    const { response, text, json } = await ask(server, `${name}/manifests/latest`)
+    const { response, text, json } = await requestV2(server, `${name}/manifests/latest`)
     assert.equal(response.status, 200, text)
     return (json as Manifest).layers.map(({ digest }) => digest)
   }

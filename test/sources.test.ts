@@ -8,7 +8,7 @@ import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import type { ServerProcess } from '../scripts/server.ts'
-import { ask, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
 before(async () => {
@@ -17,12 +17,12 @@ before(async () => {
 after(() => workspace.dispose())
 
 const digestOf = async (server: ServerProcess, name: string, tag = 'latest') => {
-  const { response, text } = await ask(server, `${name}/manifests/${tag}`)
+  const { response, text } = await requestV2(server, `${name}/manifests/${tag}`)
   assert.equal(response.status, 200, text)
   return response.headers.get('Docker-Content-Digest')
 }
 const statusOf = async (server: ServerProcess, name: string, tag: string) =>
-  (await ask(server, `${name}/manifests/${tag}`)).response.status
+  (await requestV2(server, `${name}/manifests/${tag}`)).response.status
 const greeting = (text: string) => `hello = script "hello" "echo ${text}";`
 const evaluations = (server: ServerProcess) =>
   server.log.filter(({ msg, evaluated }) => msg === 'packages resolved' && evaluated !== 0).length
@@ -66,7 +66,7 @@ describe('a git repository', () => {
       assert.equal(await statusOf(server, 'hello', tag), 404, tag)
     }
     assert.equal(await statusOf(server, 'hello', '--upload-pack=x'), 404)
-    const { json } = await ask(server, 'hello/tags/list?last=latest')
+    const { json } = await requestV2(server, 'hello/tags/list?last=latest')
     // What was pulled may be among them: a commit is no branch, but a tag here.
     const { tags } = json as { tags: string[] }
     assert.deepEqual(
@@ -92,7 +92,7 @@ describe('a git repository', () => {
     assert.ok(server.log.some(({ msg }) => msg.includes('last good revision')))
 
     const fresh = await workspace.serve(environment)
-    const { response } = await ask(fresh, 'hello/manifests/latest')
+    const { response } = await requestV2(fresh, 'hello/manifests/latest')
     assert.equal(response.status, 503)
     assert.ok(response.headers.get('Retry-After'))
     assert.match((await failureOf(fresh, 'hello')).message, /cannot be fetched/)

@@ -9,7 +9,7 @@ import type { ServerProcess } from '../scripts/server.ts'
 import { runNixery } from './support/command.ts'
 import { startGcs, type Gcs } from './support/gcs.ts'
 import { isError } from './support/log.ts'
-import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 
 const bucket = 'images'
 
@@ -62,7 +62,7 @@ type Manifest = { config: { digest: string }; layers: { digest: string }[] }
 
 /** Pulls as clients do; all of the image must be there. @returns its digests, that of the manifest first */
 async function pull(server: ServerProcess, name: string): Promise<string[]> {
-  const { response, json, text } = await ask(server, `${name}/manifests/latest`)
+  const { response, json, text } = await requestV2(server, `${name}/manifests/latest`)
   assert.equal(response.status, 200, text)
   const { config, layers } = json as Manifest
   const digests = [config, ...layers].map(({ digest }) => digest)

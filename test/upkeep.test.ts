@@ -6,7 +6,7 @@ import Database from 'better-sqlite3'
 import type { ServerProcess } from '../scripts/server.ts'
 import { isError } from './support/log.ts'
 import { runNixery } from './support/command.ts'
-import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 import { until } from './support/until.ts'
 
 let workspace: Workspace
@@ -36,12 +36,12 @@ const run = (data: string, ...args: string[]) =>
 type Manifest = { config: { digest: string }; layers: { digest: string }[] }
 /** Pulls as clients do: the manifest, then everything in it. All of it must be there. */
 async function pull(server: ServerProcess, name: string) {
-  const { response, json, text } = await ask(server, `${name}/manifests/latest`)
+  const { response, json, text } = await requestV2(server, `${name}/manifests/latest`)
   assert.equal(response.status, 200, text)
   const { config, layers } = json as Manifest
   const digests = [config, ...layers].map(({ digest }) => digest)
   for (const digest of digests) {
-    assert.equal((await ask(server, `${name}/blobs/${digest}`)).response.status, 200)
+    assert.equal((await requestV2(server, `${name}/blobs/${digest}`)).response.status, 200)
   }
   return { digest: response.headers.get('docker-content-digest') ?? '', layers: digests.slice(1), digests }
 }
@@ -185,9 +185,9 @@ describe('a server with a faulty catalog', () => {
       await server.stop()
       await harm(join(data, 'catalog.db'))
       const again = await serve(data)
-      assert.equal((await ask(again, `hello/manifests/${hello.digest}`)).response.status, 200)
+      assert.equal((await requestV2(again, `hello/manifests/${hello.digest}`)).response.status, 200)
       for (const digest of hello.digests) {
-        assert.equal((await ask(again, `hello/blobs/${digest}`)).response.status, 200)
+        assert.equal((await requestV2(again, `hello/blobs/${digest}`)).response.status, 200)
       }
       assert.deepEqual(await pull(again, 'hello'), hello)
       assert.ok((await readdir(data)).some((name) => name.startsWith('catalog.db.damaged-')))

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import type { ServerProcess } from '../scripts/server.ts'
 import { runNixery } from './support/command.ts'
-import { ask, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
 let server: ServerProcess
@@ -63,7 +63,7 @@ const serverFor = (folder: string) => ({
 
 async function digestOf(name: string, tag = 'latest', of = server): Promise<string | null> {
   const headers = { Accept: 'application/vnd.oci.image.manifest.v1+json' }
-  const { response, text } = await ask(of, `${name}/manifests/${tag}`, { headers })
+  const { response, text } = await requestV2(of, `${name}/manifests/${tag}`, { headers })
   assert.equal(response.status, 200, text)
   return response.headers.get('Docker-Content-Digest')
 }
@@ -92,7 +92,7 @@ describe('versions of packages', () => {
   it('are found in each commit that was evaluated', async () => {
     const pinned = await digestOf('tool', first)
     const end = performance.now() + 60_000
-    while ((await ask(server, 'tool--1/manifests/latest')).response.status !== 200) {
+    while ((await requestV2(server, 'tool--1/manifests/latest')).response.status !== 200) {
       assert.ok(performance.now() < end, 'the version was not noted')
       await sleep(50)
     }

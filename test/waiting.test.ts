@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
 import type { ServerProcess } from '../scripts/server.ts'
-import { ask, openWorkspace, type Failure, type Workspace } from './support/workspace.ts'
+import { requestV2, openWorkspace, type Failure, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
 before(async () => {
@@ -55,7 +55,7 @@ describe('a build that takes longer than its client waits', () => {
   })
 
   it('is answered with the URL of the build, which exists', async () => {
-    const { response, json } = await ask(server, 'fetched/manifests/latest')
+    const { response, json } = await requestV2(server, 'fetched/manifests/latest')
     assert.equal(response.status, 429)
     assert.equal(response.headers.get('Retry-After'), '5')
     const [error] = (json as Failure).errors
@@ -71,10 +71,10 @@ describe('a build that takes longer than its client waits', () => {
   it('continues without clients, and is then available at once', async () => {
     const finished = () => count(server, 'build finished')
     const earlier = finished()
-    const { response } = await ask(server, 'fetched/manifests/latest', { method: 'HEAD' })
+    const { response } = await requestV2(server, 'fetched/manifests/latest', { method: 'HEAD' })
     while (finished() === earlier && response.status !== 200) {
       await new Promise((resolve) => setTimeout(resolve, 200))
     }
-    assert.equal((await ask(server, 'fetched/manifests/latest')).response.status, 200)
+    assert.equal((await requestV2(server, 'fetched/manifests/latest')).response.status, 200)
   })
 })

@@ -13,7 +13,7 @@ import { parseImageReference } from '../src/image/name.ts'
 import { defaultPlatform } from '../src/image/platform.ts'
 import { collect } from '../src/upkeep/gc.ts'
 import { openLocalWorker, type LocalWorker } from './support/worker.ts'
-import { ask, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 
 let workspace: Workspace
 const open: LocalWorker[] = []
@@ -136,7 +136,7 @@ describe('images to keep ready', () => {
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_WARM: 'hello,other:latest' })
     while (server.log.filter(({ msg }) => msg === 'build finished').length < 2) await sleep(50)
     for (const name of ['hello', 'other']) {
-      assert.equal((await ask(server, `${name}/manifests/latest`)).response.status, 200)
+      assert.equal((await requestV2(server, `${name}/manifests/latest`)).response.status, 200)
     }
     assert.equal(server.log.filter(({ msg }) => msg === 'build started').length, 2)
   })
@@ -156,7 +156,7 @@ describe('images to keep ready', () => {
       ['hello:latest', 'other:latest'],
     )
     const server = await workspace.serve(env)
-    const { response } = await ask(server, 'hello/manifests/latest', {
+    const { response } = await requestV2(server, 'hello/manifests/latest', {
       headers: { Accept: 'application/vnd.oci.image.manifest.v1+json' },
     })
     assert.equal(response.headers.get('Docker-Content-Digest'), ready[0]?.digest)

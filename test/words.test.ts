@@ -4,7 +4,7 @@ import { after, before, describe, it } from 'node:test'
 import type { ServerProcess } from '../scripts/server.ts'
 import { recipes } from '../src/image/recipes.ts'
 import { runNixery } from './support/command.ts'
-import { ask, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
+import { requestV2, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
 
 // What the words at the beginning of a name mean, over a set that has what recipes need and one that has other things
 // of their names.
@@ -46,9 +46,9 @@ type Manifest = { config: { digest: string } }
 
 /** The digest of an image, and what it starts. */
 async function pull(server: ServerProcess, name: string) {
-  const { response, json, text } = await ask(server, `${name}/manifests/latest`)
+  const { response, json, text } = await requestV2(server, `${name}/manifests/latest`)
   assert.equal(response.status, 200, text)
-  const config = await ask(server, `${name}/blobs/${(json as Manifest).config.digest}`, {
+  const config = await requestV2(server, `${name}/blobs/${(json as Manifest).config.digest}`, {
     redirect: 'follow',
   })
   const { Cmd } = (config.json as { config: { Cmd?: string[] } }).config

@@ -10,7 +10,7 @@ import { openCrane, openOras } from '../support/clients/crane.ts'
 import { openDocker } from '../support/clients/docker.ts'
 import { openBuildah, openPodman } from '../support/clients/podman.ts'
 import { openSkopeo } from '../support/clients/skopeo.ts'
-import { ask, demoPackages, openWorkspace, type Workspace } from '../support/workspace.ts'
+import { requestV2, demoPackages, openWorkspace, type Workspace } from '../support/workspace.ts'
 import { pulled } from './seen.ts'
 
 type Row = {
@@ -107,7 +107,7 @@ async function membersOf(
   start: Buffer = Buffer.alloc(1),
 ): Promise<number[]> {
   const headers = { Accept: mediaTypes.oci.manifest }
-  const { json } = await ask(server, `${name}/manifests/latest`, { headers })
+  const { json } = await requestV2(server, `${name}/manifests/latest`, { headers })
   const { layers } = json as { layers: { digest: string }[] }
   return Promise.all(
     layers.map(async ({ digest }) => {

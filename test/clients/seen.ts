@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type { ServerProcess } from '../../scripts/server.ts'
 import { mediaTypes } from '../../src/image/oci.ts'
 import type { Client } from '../support/clients/client.ts'
-import { ask } from '../support/workspace.ts'
+import { requestV2 } from '../support/workspace.ts'
 
 /** Pulls, and fails with what the client said. */
 export async function pulled(client: Client, image: string): Promise<void> {
@@ -15,7 +15,7 @@ export async function digestsOf(server: ServerProcess, name: string): Promise<st
   const types = [mediaTypes.oci.index, mediaTypes.oci.manifest, mediaTypes.docker.manifest]
   return Promise.all(
     types.map(async (Accept) => {
-      const { response } = await ask(server, `${name}/manifests/latest`, { headers: { Accept } })
+      const { response } = await requestV2(server, `${name}/manifests/latest`, { headers: { Accept } })
       return response.headers.get('Docker-Content-Digest') ?? ''
     }),
   )
@@ -24,7 +24,7 @@ export async function digestsOf(server: ServerProcess, name: string): Promise<st
 /** The digests of an image's layers, in order. */
 export async function layersOf(server: ServerProcess, name: string): Promise<string[]> {
   const headers = { Accept: mediaTypes.oci.manifest }
-  const { json } = await ask(server, `${name}/manifests/latest`, { headers })
+  const { json } = await requestV2(server, `${name}/manifests/latest`, { headers })
   return (json as { layers: { digest: string }[] }).layers.map(({ digest }) => digest)
 }
 

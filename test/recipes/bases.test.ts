@@ -9,7 +9,7 @@ import { authorization } from '../support/base-images.ts'
 import { pushBases, pushTampered, rows, writeRecipe } from '../support/bases.ts'
 import { runNixery } from '../support/command.ts'
 import { passwordFile, startDockerRegistry, type DockerRegistry } from '../support/docker-registry.ts'
-import { ask, demoPackages, failureOf, openWorkspace, type Workspace } from '../support/workspace.ts'
+import { requestV2, demoPackages, failureOf, openWorkspace, type Workspace } from '../support/workspace.ts'
 
 // Images on base images that a real registry has: Debian's packages in merged folders, and busybox. `npm run images` takes
 // a whole Debian.
@@ -63,7 +63,7 @@ type Manifest = {
 }
 async function manifestOf(name: string, form = 'oci.image.manifest.v1', from = server) {
   const headers = { Accept: `application/vnd.${form}+json` }
-  const { response, json, text } = await ask(from, `${name}/manifests/latest`, { headers })
+  const { response, json, text } = await requestV2(from, `${name}/manifests/latest`, { headers })
   assert.equal(response.status, 200, text)
   return { manifest: json as Manifest, digest: response.headers.get('docker-content-digest') }
 }
@@ -116,7 +116,7 @@ describe('an image on a base', () => {
       oci.manifest.layers.slice(0, 2),
       base.layers.map((layer) => ({ ...layer, mediaType: 'application/vnd.oci.image.layer.v1.tar+gzip' })),
     )
-    const { json } = await ask(server, `recipe/debian/blobs/${oci.manifest.config.digest}`, {
+    const { json } = await requestV2(server, `recipe/debian/blobs/${oci.manifest.config.digest}`, {
       redirect: 'follow',
     })
     const { config } = json as { config: { Cmd?: string[]; Labels: Record<string, string> } }
@@ -211,7 +211,7 @@ describe('without its registry', () => {
     const ran = await runNixery(data, packages, ['gc', '--keep', '1'], { env: { STORAGE_PATH: store } })
     assert.equal(ran.exitCode, 0, ran.stderr)
     for (const { digest } of manifest.layers) {
-      const { response } = await ask(server, `recipe/debian/blobs/${digest}`, { method: 'HEAD' })
+      const { response } = await requestV2(server, `recipe/debian/blobs/${digest}`, { method: 'HEAD' })
       assert.equal(response.status, 200)
     }
   })

@@ -6,7 +6,7 @@ import type { ServerProcess } from '../../scripts/server.ts'
 import { clientsOf, runcRow } from '../images/clients.ts'
 import { runNixery } from '../support/command.ts'
 import { startDockerRegistry } from '../support/docker-registry.ts'
-import { ask, demoPackages, failureOf, openWorkspace, type Workspace } from '../support/workspace.ts'
+import { requestV2, demoPackages, failureOf, openWorkspace, type Workspace } from '../support/workspace.ts'
 
 // Images of recipes, in the containers of real runtimes. `npm run images` tries all runtimes of two releases of Debian.
 
@@ -90,7 +90,7 @@ for (const { name, open, runs } of [...(await clientsOf(all)), await runcRow()])
 }
 
 const digestOf = async (name: string) => {
-  const { response, text } = await ask(server, `${name}/manifests/latest`)
+  const { response, text } = await requestV2(server, `${name}/manifests/latest`)
   assert.equal(response.status, 200, text)
   return response.headers.get('docker-content-digest')
 }
@@ -129,7 +129,7 @@ describe('the name of a recipe', () => {
     )
       await digestOf('recipe/labelled')
     for (;;) {
-      const { response, json } = await ask(server, 'hello/manifests/latest')
+      const { response, json } = await requestV2(server, 'hello/manifests/latest')
       if (response.status !== 200) {
         const [error] = (json as { errors: { message: string }[] }).errors
         assert.match(
@@ -154,7 +154,7 @@ describe('the name of a recipe', () => {
 
 it('the annotations of a recipe are those of its manifest', async () => {
   const headers = { Accept: 'application/vnd.oci.image.manifest.v1+json' }
-  const { json } = await ask(server, 'recipe/app/manifests/latest', { headers })
+  const { json } = await requestV2(server, 'recipe/app/manifests/latest', { headers })
   assert.equal(
     (json as { annotations: Record<string, string> }).annotations['org.example.note'],
     'from a recipe',
@@ -166,7 +166,7 @@ it("the command line builds, warms and pushes a recipe, with the server's digest
   const set = await demoPackages()
   const run = (...args: readonly string[]) => runNixery(data, set, args, { env: { NIXERY_RECIPES: recipes } })
   const headers = { Accept: 'application/vnd.oci.image.manifest.v1+json' }
-  const { response } = await ask(server, 'recipe/app/manifests/latest', { headers })
+  const { response } = await requestV2(server, 'recipe/app/manifests/latest', { headers })
   const digest = response.headers.get('docker-content-digest')
 
   const warmed = await run('warm', 'recipe/app', '--json')

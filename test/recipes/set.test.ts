@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { ServerProcess } from '../../scripts/server.ts'
 import { runNixery } from '../support/command.ts'
-import { ask, failureOf, openWorkspace, type Workspace } from '../support/workspace.ts'
+import { requestV2, failureOf, openWorkspace, type Workspace } from '../support/workspace.ts'
 
 // Recipes that a package set has, as its attribute `images`, and what the commands tell of recipes.
 
@@ -37,10 +37,10 @@ before(async () => {
 after(() => workspace.dispose())
 
 async function configOf(name: string) {
-  const { json, text, response } = await ask(server, `${name}/manifests/latest`)
+  const { json, text, response } = await requestV2(server, `${name}/manifests/latest`)
   assert.equal(response.status, 200, text)
   const manifest = json as { config: { digest: string } }
-  const config = await ask(server, `${name}/blobs/${manifest.config.digest}`, { redirect: 'follow' })
+  const config = await requestV2(server, `${name}/blobs/${manifest.config.digest}`, { redirect: 'follow' })
   return config.json as { config: Record<string, unknown>; history: { comment: string }[] }
 }
 

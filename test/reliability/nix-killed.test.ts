@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { ServerProcess } from '../../scripts/server.ts'
 import { environmentOfNix } from '../../src/nix/testing.ts'
 import { until } from '../support/until.ts'
-import { ask, failureOf, openWorkspace, type Workspace } from '../support/workspace.ts'
+import { requestV2, failureOf, openWorkspace, type Workspace } from '../support/workspace.ts'
 import { processesWith, untilGone, type Seen } from './processes.ts'
 import { pullImage } from './puller.ts'
 
@@ -120,7 +120,7 @@ describe('the evaluator', () => {
       TEST_WORLD: data,
     })
     const pull = async (name: string) => {
-      const { response, text } = await ask(server, `${name}/manifests/latest`)
+      const { response, text } = await requestV2(server, `${name}/manifests/latest`)
       assert.equal(response.status, 200, text)
       return text
     }

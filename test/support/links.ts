@@ -1,7 +1,7 @@
 import { gunzipSync } from 'node:zlib'
 import { execa } from 'execa'
 import type { ServerProcess } from '../../scripts/server.ts'
-import { ask } from './workspace.ts'
+import { requestV2 } from './workspace.ts'
 
 /** The last layer of an image, unpacked: a tar archive. */
 export async function lastLayerOf(
@@ -9,7 +9,7 @@ export async function lastLayerOf(
   name: string,
   tag = 'latest',
 ): Promise<Buffer> {
-  const { json, text } = await ask(server, `${name}/manifests/${tag}`)
+  const { json, text } = await requestV2(server, `${name}/manifests/${tag}`)
   const { layers } = (json ?? {}) as { layers?: { digest: string }[] }
   if (!layers) throw new Error(text)
   const blob = await fetch(`http://${server.address}/v2/${name}/blobs/${layers.at(-1)?.digest}`)

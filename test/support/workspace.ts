@@ -90,7 +90,7 @@ export function demoPackages(): Promise<string> {
 export type Failure = { errors: { code: string; message: string; detail?: unknown }[] }
 
 /** Sends a request below `/v2/` and parses a JSON response. */
-export async function ask(
+export async function requestV2(
   server: Pick<ServerProcess, 'address'>,
   path: string,
   init: RequestInit = {},
@@ -105,7 +105,7 @@ export async function failureOf(
   server: ServerProcess,
   name: string,
 ): Promise<{ status: number; code: string; message: string }> {
-  const { response, json } = await ask(server, `${name}/manifests/latest`)
+  const { response, json } = await requestV2(server, `${name}/manifests/latest`)
   const error = (json as Failure | undefined)?.errors[0]
   if (!error) throw new Error(`no error for ${name}: ${response.status}`)
   return { status: response.status, code: error.code, message: error.message }
