@@ -7,6 +7,7 @@ import { platformsBySet, vocabularyOf } from './config/set-config.ts'
 import { openGate } from './gate.ts'
 import { createAddressOf, createClientOf } from './http/address.ts'
 import { createApp } from './http/app.ts'
+import { schemeOf } from './http/challenge.ts'
 import { boundConnections, openFilesOf } from './http/open-files.ts'
 import { createOps } from './http/ops.ts'
 import { createRecipeContents } from './http/recipe-contents.ts'
@@ -60,7 +61,7 @@ const certificateInterval = 5_000
 /** Starts listening. @throws CONFIG_INVALID, SETUP_FAILED */
 export async function openFrontend(config: Config, deps: FrontendDeps): Promise<Frontend> {
   const { state, builds, worker, monitor, log } = deps
-  const { metrics, texts } = monitor
+  const { metrics, texts, tracedRequests } = monitor
   const tls = await openTls(config)
   const defaults = config.NIXERY_PLATFORMS.map((name) => platforms[name])
   const streams = streamsOf(config)
@@ -161,9 +162,12 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
     quotas,
     audit,
     waiting,
+    onRequest:
+      tracedRequests && ((request) => tracedRequests.begin(request, schemeOf(request, tls !== undefined))),
     listener(entry) {
       logEntry(entry)
       metrics.onRequest(entry)
+      tracedRequests?.end(entry)
     },
   })
   const limits = { minRate: config.NIXERY_MIN_RATE, maxConnections: connectionsFor(config, log) }

@@ -18,6 +18,8 @@ export type Monitor = {
   readonly metrics: Metrics
   readonly history: History
   readonly links: BuildLinks
+  /** For spans of requests; undefined if there are no traces. */
+  readonly tracedRequests: Tracing['requests'] | undefined
   /** For builds of this process: log, metrics and history. */
   readonly onBuild: BuildListener
   /** For builds whose history is in a database: log and metrics. */
@@ -29,7 +31,7 @@ export type MonitorOptions = {
   /** Values that must not be seen. */
   readonly secrets: readonly string[]
   readonly version: string
-  readonly tracing?: Pick<Tracing, 'onBuild'> | undefined
+  readonly tracing?: Pick<Tracing, 'onBuild' | 'requests'> | undefined
 }
 
 export function createMonitor(config: Config, { log, secrets, version, tracing }: MonitorOptions): Monitor {
@@ -54,6 +56,7 @@ export function createMonitor(config: Config, { log, secrets, version, tracing }
     metrics,
     history,
     links,
+    tracedRequests: tracing?.requests,
     onBuild(build, event) {
       onWork(build, event)
       history.listener(build, event)

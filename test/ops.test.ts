@@ -23,6 +23,7 @@ const get = (server: ServerProcess, path: string, init: RequestInit = {}) =>
 const seconds = `9${process.pid}` // of a builder that no other test has
 const program = `
   hello = script "hello" "echo hi";
+  traced = script "traced" "echo hi";
   big = run "big" "mkdir -p $out/bin; head -c 30000000 /dev/urandom > $out/bin/big";
   endless = run "endless" "sleep ${seconds}";
 `
@@ -91,14 +92,17 @@ describe('the operators of the server', () => {
     assert.doesNotMatch(text, /hello|nothing/)
   })
 
-  it('get a trace of each build', async () => {
-    assert.equal((await requestV2(server, 'hello/manifests/latest')).response.status, 200)
+  it('get a trace of each request, with the build that it causes', async () => {
+    const trace = '0af7651916cd43dd8448eb211c80319c'
+    const headers = { traceparent: `00-${trace}-b7ad6b7169203331-01` }
+    assert.equal((await requestV2(server, 'traced/manifests/latest', { headers })).response.status, 200)
     const isWhole = () => {
       const spans = collector.spans()
-      const root = spans.find(({ attributes }) => attributes['nixery.image'] === 'hello')
-      return ['resolve', 'realise', 'pack'].every((stage) =>
-        spans.some(({ name, parent }) => name === stage && parent === root?.id),
-      )
+      const incoming = spans.find(({ kind, trace: of }) => kind === 2 && of === trace)
+      const build = spans.find(({ name, parent }) => name === 'build' && parent === incoming?.id)
+      const isInside = (stage: string) =>
+        spans.some(({ name, parent }) => name === stage && parent === build?.id)
+      return incoming !== undefined && build !== undefined && ['resolve', 'realise', 'pack'].every(isInside)
     }
     await until(isWhole, 'the collector has the trace')
   })

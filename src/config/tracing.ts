@@ -5,7 +5,7 @@ export const tracingSettings = {
   OTEL_EXPORTER_OTLP_ENDPOINT: address
     .optional()
     .describe(
-      'OpenTelemetry collector that gets a trace of each build, by OTLP over HTTP, such as `http://localhost:4318`; no traces if not set',
+      'OpenTelemetry collector that gets traces of requests and builds, by OTLP over HTTP, such as `http://localhost:4318`; no traces if not set',
     ),
   OTEL_EXPORTER_OTLP_HEADERS: text
     .optional()

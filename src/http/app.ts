@@ -12,6 +12,8 @@ import { send, sendWhole } from './send.ts'
 import { checkRequest } from './validity.ts'
 
 export type AppDeps = RespondDeps & {
+  /** Called with each request before it is handled. */
+  readonly onRequest?: ((request: HttpRequest) => void) | undefined
   /** Called once for each request after its response was sent. */
   readonly listener: (entry: AccessLogEntry) => void
 }
@@ -78,6 +80,7 @@ export function createApp(deps: AppDeps): App {
     handle(incoming, outgoing) {
       const request = new IncomingRequest(incoming, outgoing)
       const started = performance.now()
+      deps.onRequest?.(request)
       const routed = invalidReply(deps, request, incoming) ?? respond(deps, request)
       if (routed instanceof Promise || isStream(routed.reply.body))
         return finishLater(request, outgoing, started, routed)

@@ -41,9 +41,15 @@ export function tokenChallenge(options: ChallengeOptions): Guard['challenge'] {
  */
 export function originOf(request: HttpRequest, publicUrl: string | undefined, secure: boolean): string {
   if (publicUrl !== undefined) return publicUrl.replace(/\/+$/, '')
-  const isSecure = secure || request.header('x-forwarded-proto') === 'https'
-  return `${isSecure ? 'https' : 'http'}://${request.header('host') ?? 'localhost'}`
+  return `${schemeOf(request, secure)}://${request.header('host') ?? 'localhost'}`
 }
+
+/**
+ * How the client reaches the server, as far as that is known.
+ * @param secure whether this server itself terminates TLS
+ */
+export const schemeOf = (request: Pick<HttpRequest, 'header'>, secure: boolean): 'http' | 'https' =>
+  secure || request.header('x-forwarded-proto') === 'https' ? 'https' : 'http'
 
 /** The scope that a path needs, if it is about an image: only characters that need no escaping in a header. */
 function scopeOf(path: string): string | undefined {

@@ -5,25 +5,44 @@ import type { Redactor } from '../text/redact.ts'
 
 /** The parts of `@opentelemetry/api` that make spans. */
 export type TraceApi = {
-  readonly trace: Pick<TraceAPI, 'setSpan'>
+  readonly trace: Pick<TraceAPI, 'getSpan' | 'setSpan'>
   readonly context: Pick<ContextAPI, 'active'>
   readonly SpanStatusCode: { readonly ERROR: number }
 }
 
+/** A build that has started; `open` once it is known which request caused it. */
+type Running = { readonly image: string; readonly at: number; open?: Open }
 type Open = { readonly root: Span; readonly inside: Context }
 
 /**
- * Makes a trace of each build: a span `build`, and in it one for each stage. Events tell of stages when they have ended and
- * how long they took, so spans are made then, with the times of the stage.
+ * Makes a span `build` for each build, and in it one for each stage. Events tell of stages when they have ended and how long
+ * they took, so spans are made then, with the times of the stage. A build is part of the trace of the request that caused
+ * it, and linked to those of the requests that joined it. Without a request of this process, it has a trace of its own.
+ * @param contextOf the context of a request that is being handled
  * @param now milliseconds since 1970
  */
 export function createBuildSpans(
   { trace, context, SpanStatusCode }: TraceApi,
   tracer: Tracer,
   redactor: Redactor,
+  contextOf: (requestId: string) => Context | undefined,
   now: () => number = Date.now,
 ): BuildListener {
-  const builds = new Map<string, Open>()
+  const builds = new Map<string, Running>()
+
+  const opened = (build: string, running: Running, cause?: Context): Open => {
+    if (running.open) return running.open
+    const attributes = { 'nixery.build': build, 'nixery.image': running.image }
+    const options = { root: cause === undefined, startTime: running.at, attributes }
+    const root = tracer.startSpan('build', options, cause)
+    running.open = { root, inside: trace.setSpan(cause ?? context.active(), root) }
+    return running.open
+  }
+  const join = (build: string, running: Running, requestId: string) => {
+    const cause = contextOf(requestId)
+    if (!running.open) opened(build, running, cause)
+    else if (cause) trace.getSpan(cause)?.addLink({ context: running.open.root.spanContext() })
+  }
 
   const stage = ({ inside }: Open, name: string, ms: number, attributes: SpanAttributes) => {
     const end = now()
@@ -86,12 +105,12 @@ export function createBuildSpans(
   }
   return (build, event) => {
     if (event.type === 'started') {
-      const attributes = { 'nixery.build': build, 'nixery.image': event.image }
-      const root = tracer.startSpan('build', { root: true, startTime: now(), attributes })
-      builds.set(build, { root, inside: trace.setSpan(context.active(), root) })
+      builds.set(build, { image: event.image, at: now() })
       return
     }
-    const open = builds.get(build)
-    if (open) take(build, open, event)
+    const running = builds.get(build)
+    if (!running) return
+    if (event.type === 'joined') join(build, running, event.request)
+    else take(build, opened(build, running), event)
   }
 }

@@ -9,6 +9,8 @@ type Raw = {
   spanId: string
   parentSpanId?: string
   name: string
+  kind: number
+  links?: { spanId: string }[]
   startTimeUnixNano: string
   endTimeUnixNano: string
   attributes: { key: string; value: Value }[]
@@ -21,6 +23,9 @@ export type SentSpan = {
   readonly id: string
   readonly parent: string | undefined
   readonly name: string
+  readonly kind: number
+  /** The ids of other spans. */
+  readonly links: readonly string[]
   readonly ms: number
   readonly attributes: Readonly<Record<string, string | number | undefined>>
   readonly isError: boolean
@@ -59,6 +64,8 @@ const spanOf = (raw: Raw): SentSpan => ({
   id: raw.spanId,
   parent: raw.parentSpanId === '' ? undefined : raw.parentSpanId,
   name: raw.name,
+  kind: raw.kind,
+  links: (raw.links ?? []).map(({ spanId }) => spanId),
   ms: Number((BigInt(raw.endTimeUnixNano) - BigInt(raw.startTimeUnixNano)) / 1000n) / 1000,
   attributes: Object.fromEntries(
     raw.attributes.map(({ key, value }) => [

@@ -1,13 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Tracer } from '@opentelemetry/api'
 import type { SpanExporter } from '@opentelemetry/sdk-trace'
 import type { BuildListener } from '../builds/events.ts'
 import { NixeryError } from '../errors.ts'
 import type { Redactor } from '../text/redact.ts'
 import { createBuildSpans } from './build-spans.ts'
+import { createRequestSpans, type RequestSpans } from './request-spans.ts'
 
-/** Traces of builds. */
+/** Traces of requests and builds. */
 export type Tracing = {
   readonly onBuild: BuildListener
+  readonly requests: Pick<RequestSpans, 'begin' | 'end'>
   /** Sends what has not been sent, for some seconds at most. */
   close(): Promise<void>
 }
@@ -39,9 +42,12 @@ export async function openTracing(options: TracingOptions): Promise<Tracing | un
   const isRegistered = Symbol.for('opentelemetry.js.api.1') in globalThis
   if (endpoint === undefined && !isRegistered) return undefined
   const api = await import('@opentelemetry/api').catch(missing)
+  const spans = (tracer: Tracer) => {
+    const requests = createRequestSpans(api, tracer, redactor)
+    return { requests, onBuild: createBuildSpans(api, tracer, redactor, requests.contextOf) }
+  }
   if (endpoint === undefined) {
-    const onBuild = createBuildSpans(api, api.trace.getTracer('nixery', version), redactor)
-    return { onBuild, close: () => Promise.resolve() }
+    return { ...spans(api.trace.getTracer('nixery', version)), close: () => Promise.resolve() }
   }
   const [{ BatchSpanProcessor, TracerProvider }, { OTLPTraceExporter }, { resourceFromAttributes }] =
     await Promise.all([
@@ -61,7 +67,7 @@ export async function openTracing(options: TracingOptions): Promise<Tracing | un
     ],
   })
   return {
-    onBuild: createBuildSpans(api, provider.getTracer('nixery', version), redactor),
+    ...spans(provider.getTracer('nixery', version)),
     close: () =>
       Promise.race([provider.shutdown().catch(() => {}), sleep(longestClose, undefined, { ref: false })]),
   }
