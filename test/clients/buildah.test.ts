@@ -7,13 +7,13 @@ describeClient(
     name: 'buildah',
     open: openBuildah,
     installed: true,
-    saysOfMissing:
+    missingMessage:
       /manifest unknown: (?:linux\/amd64, linux\/arm64: )?Could not find Nix packages: \[hallo\]\. For hallo, did you mean hello\?/,
-    saysOfFailed: /a package could not be built:[^]*last words/,
-    // It changed somewhere between 1.28 and 1.39.
-    afterBreak: (version) => (isBefore(version, '1.29') ? 'fails' : 'asks for the rest'),
+    failedMessage: /a package could not be built:[^]*last words/,
+    // Some version between 1.28 and 1.39 added range requests.
+    afterBreak: (version) => (isBefore(version, '1.29') ? 'fails' : 'requests the rest'),
     reuses: 'layers',
-    whileBuilding: 'comes back',
+    whileBuilding: 'retries',
   },
   await allPrograms(),
 )

@@ -11,12 +11,12 @@ import { openDocker } from '../support/clients/docker.ts'
 import { openBuildah, openPodman } from '../support/clients/podman.ts'
 import { openSkopeo } from '../support/clients/skopeo.ts'
 import { requestV2, demoPackages, openWorkspace, type Workspace } from '../support/workspace.ts'
-import { pulled } from './seen.ts'
+import { assertPulls } from './checks.ts'
 
 type Row = {
   readonly open: (programs: Programs, folder: string) => Promise<Client>
   readonly installed: boolean
-  /** What versions say that do not read zstd. */
+  /** The error message of versions without zstd support. */
   readonly withoutZstd?: (version: string) => RegExp | undefined
 }
 
@@ -35,7 +35,7 @@ const clients: Readonly<Record<string, Row>> = {
   oras: { open: openOras, installed: false },
 }
 
-// What a member begins with: RFC 1952 and RFC 8878, and the name that a tar entry begins with.
+// The first bytes of a member: the magic numbers of RFC 1952 and RFC 8878, or the name at the start of a tar entry.
 const starts: Readonly<Record<string, Buffer>> = {
   gzip: Buffer.from([0x1f, 0x8b, 8]),
   zstd: Buffer.from([0x28, 0xb5, 0x2f, 0xfd]),
@@ -66,7 +66,7 @@ describe('layers of several members', () => {
   after(() => workspace.dispose())
 
   for (const choice of choices) {
-    it(`are what ${choice} makes`, { skip: missing.get(choice) }, async () => {
+    it(`are compressed by ${choice}`, { skip: missing.get(choice) }, async () => {
       const server = servers.get(choice)
       assert.ok(server)
       const members = await membersOf(server, 'jq', starts[compressions.get(choice) ?? ''])
@@ -87,10 +87,10 @@ describe('layers of several members', () => {
         try {
           for (const [choice, server] of servers) {
             const image = `${server.address}/jq`
-            const complaint = choice === 'zstd' ? withoutZstd?.(client.version) : undefined
-            await pulled(client, image)
+            const expectedError = choice === 'zstd' ? withoutZstd?.(client.version) : undefined
+            await assertPulls(client, image)
             const ran = await client.run?.(image, '/bin/jq', '-n', '6*7')
-            if (ran !== undefined) assert.match(ran.output, complaint ?? /^42$/m)
+            if (ran !== undefined) assert.match(ran.output, expectedError ?? /^42$/m)
           }
         } finally {
           await client.dispose()
@@ -100,7 +100,7 @@ describe('layers of several members', () => {
   }
 })
 
-/** How often the start of a member stands in each layer. */
+/** How often the first bytes of a member occur in each layer. */
 async function membersOf(
   server: ServerProcess,
   name: string,

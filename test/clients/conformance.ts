@@ -5,29 +5,29 @@ import type { ServerProcess } from '../../scripts/server.ts'
 import { releasesToTest, type Client, type Found, type Programs } from '../support/clients/client.ts'
 import { startProxy } from '../support/proxy.ts'
 import { demoPackages, openWorkspace, type Workspace } from '../support/workspace.ts'
-import { blobsSent, digestsOf, layersOf, manifestStatuses, pulled } from './seen.ts'
+import { assertPulls, blobsSent, digestsOf, layersOf, manifestStatuses } from './checks.ts'
 
-/** What a client does of what not all of them do; docs/clients.md tells it. */
+/** The behavior in which clients differ, as docs/clients.md describes it. */
 export type Traits = {
   readonly name: string
   readonly open: (programs: Programs, folder: string) => Promise<Client>
-  /** Whether it is in the system's own release of Debian too. */
+  /** Whether the client is installed from this system's Debian release, too. */
   readonly installed: boolean
-  /** What it prints of a package that is not there. */
-  readonly saysOfMissing: RegExp
-  /** What it prints of a build that failed. */
-  readonly saysOfFailed: RegExp
-  /** What it does when a blob breaks off. */
-  readonly afterBreak: (version: string) => 'asks for the rest' | 'asks for all of it' | 'fails'
-  /** What it has of an image when it has another: the layers of both, or those with which both begin. */
+  /** The message for a missing package. */
+  readonly missingMessage: RegExp
+  /** The message for a failed build. */
+  readonly failedMessage: RegExp
+  /** The reaction to an interrupted blob. */
+  readonly afterBreak: (version: string) => 'requests the rest' | 'requests it again' | 'fails'
+  /** Which layers a client reuses from other images: all common layers, or only a common prefix. */
   readonly reuses: 'layers' | 'first layers'
-  /** What it does when a build takes longer than the server lets it wait. */
-  readonly whileBuilding: 'comes back' | 'tells its user'
+  /** The reaction to a retry response. */
+  readonly whileBuilding: 'retries' | 'reports an error'
   /** Further tests. */
   readonly more?: (opened: Opened) => void
 }
 
-/** What a test has at hand; to be called within one. */
+/** What additional tests can use. Call the functions only within a test. */
 export type Opened = {
   readonly programs: Programs
   readonly client: () => Client
@@ -35,9 +35,9 @@ export type Opened = {
   readonly folder: () => string
 }
 
-// Seconds. Less than people wait for shows the same of a server that waits less.
+// In seconds: a short build and a short wait limit test the same behavior as long ones.
 const [buildSeconds, maxWait] = [8, 3]
-const forLong = process.env['NIXERY_TEST_LONG_WAIT'] === '1' ? false : 'only with NIXERY_TEST_LONG_WAIT=1'
+const skipLong = process.env['NIXERY_TEST_LONG_WAIT'] === '1' ? false : 'only with NIXERY_TEST_LONG_WAIT=1'
 const largeBytes = 8_000_000
 const slowOf = (suite: string) => `slow-${suite}`
 const packages = `
@@ -48,7 +48,7 @@ const packages = `
   ${slowOf('sid')} = run "slow-2" "sleep ${buildSeconds}; mkdir -p $out/bin; echo x > $out/bin/slow";
 `
 
-/** Has the client of each release of Debian do what is asked of all, and compares the rest with its traits. */
+/** Tests the client of each Debian release: what all clients do, and the client's traits. */
 export function describeClient(traits: Traits, releases: readonly Found[]): void {
   describe(traits.name, () => {
     let workspace: Workspace
@@ -100,7 +100,7 @@ function describeRelease(title: string, traits: Traits, programs: Programs, serv
     it('pulls an image by name, and identifies it by a digest of the server', async (t) => {
       t.diagnostic(client.version)
       const image = `${server().address}/shell/hello`
-      await pulled(client, image)
+      await assertPulls(client, image)
       assert.ok((await digestsOf(server(), 'shell/hello')).includes(await client.digestOf(image)))
     })
 
@@ -112,41 +112,43 @@ function describeRelease(title: string, traits: Traits, programs: Programs, serv
 
     it('pulls an image by the digest of an index, and by that of a manifest', async () => {
       for (const digest of await digestsOf(server(), 'shell/hello'))
-        await pulled(client, `${server().address}/shell/hello@${digest}`)
+        await assertPulls(client, `${server().address}/shell/hello@${digest}`)
     })
 
-    it(`fetches of a second image only what it lacks, knowing it by its ${traits.reuses}`, async () => {
-      const had = await layersOf(server(), 'shell/hello')
+    it(`fetches only the missing layers of a second image, and reuses common ${traits.reuses}`, async () => {
+      const present = await layersOf(server(), 'shell/hello')
       const layers = await layersOf(server(), 'shell/cowsay')
       const since = server().log.length
-      await pulled(client, `${server().address}/amd64/shell/cowsay`)
+      await assertPulls(client, `${server().address}/amd64/shell/cowsay`)
       const fetched = blobsSent(server(), since).filter(({ digest }) => layers.includes(digest))
-      const differs = layers.findIndex((digest, index) => digest !== had[index])
-      const lacking =
-        traits.reuses === 'layers' ? layers.filter((digest) => !had.includes(digest)) : layers.slice(differs)
-      assert.ok(lacking.length < layers.length)
-      assert.deepEqual(fetched.map(({ digest }) => digest).sort(), lacking.sort())
+      const differs = layers.findIndex((digest, index) => digest !== present[index])
+      const missing =
+        traits.reuses === 'layers'
+          ? layers.filter((digest) => !present.includes(digest))
+          : layers.slice(differs)
+      assert.ok(missing.length < layers.length)
+      assert.deepEqual(fetched.map(({ digest }) => digest).sort(), missing.sort())
     })
 
     it('pulls an image of another platform by its name', async () => {
-      await pulled(client, `${server().address}/arm64/hello`)
+      await assertPulls(client, `${server().address}/arm64/hello`)
     })
 
     it('pulls a version of a package', async () => {
-      await pulled(client, `${small().address}/tool--1`)
-      await pulled(client, `${small().address}/amd64/tool--1.4`)
+      await assertPulls(client, `${small().address}/tool--1`)
+      await assertPulls(client, `${small().address}/amd64/tool--1.4`)
     })
 
     it('reports a missing package', async () => {
       const { ok, output } = await client.pull(`${server().address}/shell/hallo`)
       assert.equal(ok, false)
-      assert.match(output, traits.saysOfMissing)
+      assert.match(output, traits.missingMessage)
     })
 
-    it('shows a failed build', async () => {
+    it('reports a failed build', async () => {
       const { ok, output } = await client.pull(`${small().address}/failing`)
       assert.equal(ok, false)
-      assert.match(output, traits.saysOfFailed)
+      assert.match(output, traits.failedMessage)
     })
 
     it('requests an interrupted blob again, or the rest of it', async () => {
@@ -156,42 +158,42 @@ function describeRelease(title: string, traits: Traits, programs: Programs, serv
       try {
         const { ok, output } = await client.pull(`${proxy.address}/large`)
         assert.equal(ok, expected !== 'fails', output)
-        if (!ok) await pulled(client, `${proxy.address}/large`)
+        if (!ok) await assertPulls(client, `${proxy.address}/large`)
         const sent = blobsSent(small(), since).filter(({ path }) => path === proxy.cut())
         const statuses = sent.map(({ status }) => status)
-        assert.deepEqual(statuses, expected === 'asks for the rest' ? [200, 206] : [200, 200])
+        assert.deepEqual(statuses, expected === 'requests the rest' ? [200, 206] : [200, 200])
       } finally {
         await proxy.stop()
       }
     })
 
-    it(`${traits.whileBuilding} when a build takes longer than it may wait`, async () => {
+    it(`${traits.whileBuilding} when a build takes longer than NIXERY_MAX_WAIT`, async () => {
       const name = slowOf(programs.suite)
       const image = `${small().address}/${name}`
       const since = small().log.length
       const { ok, output } = await client.pull(image)
-      assert.equal(ok, traits.whileBuilding === 'comes back', output)
+      assert.equal(ok, traits.whileBuilding === 'retries', output)
       if (!ok) {
         assert.match(output, /still being built/)
         assert.match(output, new RegExp(`http://${small().address}/builds/`))
         while (!(await client.pull(image)).ok);
       }
       const [first] = manifestStatuses(small(), name)
-      assert.ok(first === 429 || first === 503, `the build was over within ${maxWait} s`)
+      assert.ok(first === 429 || first === 503, `the build took less than ${maxWait} s`)
       const started = small()
         .log.slice(since)
         .filter(({ msg }) => msg === 'build started')
       assert.equal(started.length, 1)
     })
 
-    it('pulls an image that takes a minute to build, with default settings', { skip: forLong }, async () => {
+    it('pulls an image that takes a minute to build, with default settings', { skip: skipLong }, async () => {
       const set = 'minute = run "minute" "sleep 60; mkdir -p $out/bin; echo x > $out/bin/minute";'
-      const patient = await workspace().serve({
+      const withDefaults = await workspace().serve({
         NIXERY_PKGS_PATH: await workspace().packageSet(set),
         NIX_TIMEOUT: '120',
       })
-      await pulled(client, `${patient.address}/minute`)
-      assert.equal(patient.log.filter(({ msg }) => msg === 'build started').length, 1)
+      await assertPulls(client, `${withDefaults.address}/minute`)
+      assert.equal(withDefaults.log.filter(({ msg }) => msg === 'build started').length, 1)
     })
 
     traits.more?.({ programs, client: () => client, server, folder: () => workspace().folder })

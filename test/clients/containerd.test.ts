@@ -11,12 +11,12 @@ describeClient(
     name: 'containerd',
     open: openContainerd,
     installed: true,
-    // It asks by HEAD, whose answer has no body: the reason is on the page.
-    saysOfMissing: /shell\/hallo:latest: not found$/m,
-    saysOfFailed: /422 Unprocessable/,
-    afterBreak: () => 'asks for the rest',
+    // containerd sends HEAD, whose response has no body; the web page shows the reason.
+    missingMessage: /shell\/hallo:latest: not found$/m,
+    failedMessage: /422 Unprocessable/,
+    afterBreak: () => 'requests the rest',
     reuses: 'layers',
-    whileBuilding: 'comes back',
+    whileBuilding: 'retries',
     more({ programs, server, folder }) {
       it('pulls from a mirror, with the namespace in the query', async () => {
         const containerd = await openContainerd(programs, join(folder(), `mirror-${programs.suite}`))

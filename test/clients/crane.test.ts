@@ -9,12 +9,12 @@ describeClient(
     name: 'crane',
     open: openCrane,
     installed: false,
-    saysOfMissing:
+    missingMessage:
       /MANIFEST_UNKNOWN: (?:linux\/amd64, linux\/arm64: )?Could not find Nix packages: \[hallo\]\. For hallo, did you mean hello\?/,
-    saysOfFailed: /a package could not be built:[^]*last words/,
+    failedMessage: /a package could not be built:[^]*last words/,
     afterBreak: () => 'fails',
     reuses: 'layers',
-    whileBuilding: 'comes back',
+    whileBuilding: 'retries',
     more({ programs, server }) {
       const crane = (...args: readonly string[]) => run(programs, 'crane', args)
 

@@ -11,11 +11,11 @@ import { allPrograms, releasesToTest } from '../support/clients/client.ts'
 import { pullers, type Puller, type PullerKind } from '../support/clients/pulls.ts'
 import { openWorkspace, type Workspace } from '../support/workspace.ts'
 
-// `npm run clients` tries all; other runs try these.
+// `npm run clients` tests all credentials; other runs only these.
 const always: ReadonlySet<string> = new Set(['nothing', 'the right password', 'a revoked key'])
 const all = process.env['NIXERY_CLIENTS'] === 'all'
 
-// Everyone may pull `bb`; `aa` is for those who have proved who they are.
+// Everyone may pull `bb`; only authenticated clients may pull `aa`.
 const policy = (keys: string) => `
 [[issuer]]
 name = "ci"
@@ -111,14 +111,14 @@ function describeMode(mode: 'basic' | 'token'): void {
         const ran = await pull('aa', join(home, `${index}`))
         assert.equal(ran.ok, ok, `${what}: ${ran.output}`)
         if (!ok) assert.match(ran.output, refusal, what)
-        // Whoever has no credentials, or good ones, gets what everyone may pull.
+        // Public images need no credentials. Most clients fail with invalid ones, because they log in first.
         if (!all && login !== undefined) continue
         const open = await pull('bb', join(home, `${index}-public`))
         const isOpen =
           mode === 'basic' && (login !== undefined || openWithBasic === 'never')
             ? openWithBasic === 'always'
             : login === undefined
-        assert.equal(open.ok, ok || isOpen, `${what}, of what everyone may pull: ${open.output}`)
+        assert.equal(open.ok, ok || isOpen, `${what}, public image: ${open.output}`)
       }
     }
   })

@@ -7,12 +7,12 @@ describeClient(
     name: 'docker',
     open: openDocker,
     installed: true,
-    saysOfMissing:
+    missingMessage:
       /manifest unknown: (?:linux\/amd64, linux\/arm64: )?Could not find Nix packages: \[hallo\]\. For hallo, did you mean hello\?/,
-    saysOfFailed: /a package could not be built:[^]*last words/,
-    afterBreak: () => 'asks for the rest',
+    failedMessage: /a package could not be built:[^]*last words/,
+    afterBreak: () => 'requests the rest',
     reuses: 'first layers',
-    whileBuilding: 'tells its user',
+    whileBuilding: 'reports an error',
   },
   await allPrograms(),
 )

@@ -9,11 +9,11 @@ describeClient(
     name: 'oras',
     open: openOras,
     installed: false,
-    saysOfMissing: /shell\/hallo:latest: not found$/m,
-    saysOfFailed: /a package could not be built:[^]*last words/,
+    missingMessage: /shell\/hallo:latest: not found$/m,
+    failedMessage: /a package could not be built:[^]*last words/,
     afterBreak: () => 'fails',
     reuses: 'layers',
-    whileBuilding: 'comes back',
+    whileBuilding: 'retries',
     more({ programs, server }) {
       const oras = (...args: readonly string[]) => run(programs, 'oras', args)
 
@@ -25,8 +25,8 @@ describeClient(
         assert.equal(Buffer.byteLength(await oras(...blob)), config.size)
         assert.equal(await oras('repo', 'tags', '--plain-http', image), 'latest')
         const referrers = await oras('discover', '--plain-http', '--format', 'json', `${image}:latest`)
-        const { referrers: found } = JSON.parse(referrers) as { referrers?: unknown[] | null }
-        assert.deepEqual(found ?? [], [])
+        const { referrers: listed } = JSON.parse(referrers) as { referrers?: unknown[] | null }
+        assert.deepEqual(listed ?? [], [])
       })
     },
   },

@@ -7,13 +7,13 @@ describeClient(
     name: 'podman',
     open: openPodman,
     installed: true,
-    saysOfMissing:
+    missingMessage:
       /manifest unknown: (?:linux\/amd64, linux\/arm64: )?Could not find Nix packages: \[hallo\]\. For hallo, did you mean hello\?/,
-    saysOfFailed: /a package could not be built:[^]*last words/,
-    // It changed somewhere between 4.3 and 5.4.
-    afterBreak: (version) => (isBefore(version, '4.4') ? 'fails' : 'asks for the rest'),
+    failedMessage: /a package could not be built:[^]*last words/,
+    // Some version between 4.3 and 5.4 added range requests.
+    afterBreak: (version) => (isBefore(version, '4.4') ? 'fails' : 'requests the rest'),
     reuses: 'layers',
-    whileBuilding: 'comes back',
+    whileBuilding: 'retries',
   },
   await allPrograms(),
 )

@@ -18,38 +18,38 @@ import { startProxy } from '../support/proxy.ts'
 import { openWorkspace, type Workspace } from '../support/workspace.ts'
 
 /**
- * What `src/http/waiting.ts` takes for granted: which statuses make a client ask again for a manifest. Docker asks
- * by HEAD, and by GET when that fails, whatever the status; that is its only second request.
+ * The statuses after which a client requests a manifest again, on which `src/http/waiting.ts` relies. Docker sends HEAD,
+ * and after any error GET; it sends no third request.
  */
 type Row = {
   readonly open: (programs: Programs, folder: string) => Promise<Client>
   readonly installed: boolean
-  readonly comesBackAfter: (version: string) => readonly number[]
+  readonly retriesAfter: (version: string) => readonly number[]
 }
 
-// Where versions differ, those between which they do are: podman 5.4 and 5.8, buildah 1.39 and 1.43.
+// Podman retries after 503 since a version between 5.4 and 5.8, buildah since one between 1.39 and 1.43.
 
 const statuses = [429, 408, 503]
 const clients: Readonly<Record<string, Row>> = {
-  skopeo: { open: openSkopeo, installed: true, comesBackAfter: () => [429] },
+  skopeo: { open: openSkopeo, installed: true, retriesAfter: () => [429] },
   podman: {
     open: openPodman,
     installed: true,
-    comesBackAfter: (version) => (isBefore(version, '5.5') ? [429, 408] : [429, 408, 503]),
+    retriesAfter: (version) => (isBefore(version, '5.5') ? [429, 408] : [429, 408, 503]),
   },
   buildah: {
     open: openBuildah,
     installed: true,
-    comesBackAfter: (version) => (isBefore(version, '1.40') ? [429, 408] : [429, 408, 503]),
+    retriesAfter: (version) => (isBefore(version, '1.40') ? [429, 408] : [429, 408, 503]),
   },
   containerd: {
     open: openContainerd,
     installed: true,
-    comesBackAfter: (version) => (isBefore(version, '2.0') ? [429, 408] : [429, 408, 503]),
+    retriesAfter: (version) => (isBefore(version, '2.0') ? [429, 408] : [429, 408, 503]),
   },
-  docker: { open: openDocker, installed: true, comesBackAfter: () => [429, 408, 503] },
-  crane: { open: openCrane, installed: false, comesBackAfter: () => [408, 503] },
-  oras: { open: openOras, installed: false, comesBackAfter: () => [429, 408, 503] },
+  docker: { open: openDocker, installed: true, retriesAfter: () => [429, 408, 503] },
+  crane: { open: openCrane, installed: false, retriesAfter: () => [408, 503] },
+  oras: { open: openOras, installed: false, retriesAfter: () => [429, 408, 503] },
 }
 const releases = await allPrograms()
 
@@ -63,21 +63,21 @@ describe('a client that gets one retry response', () => {
   })
   after(() => workspace.dispose())
 
-  for (const [name, { open, installed, comesBackAfter }] of Object.entries(clients)) {
+  for (const [name, { open, installed, retriesAfter }] of Object.entries(clients)) {
     for (const programs of releasesToTest(releases, installed)) {
       const title = programs.suite === 'system' ? 'this system' : programs.suite
       const skip = 'missing' in programs && programs.missing
-      it(`does so, or fails: ${name} of ${title}`, { skip }, async () => {
+      it(`retries or fails: ${name} of ${title}`, { skip }, async () => {
         if ('missing' in programs) return
         const client = await open(programs, join(workspace.folder, `${name}-${programs.suite}`))
         try {
-          const back: number[] = []
+          const retried: number[] = []
           for (const refuseWith of statuses) {
             const proxy = await startProxy(server.address, { refuseWith })
-            if ((await client.pull(`${proxy.address}/for-${refuseWith}`)).ok) back.push(refuseWith)
+            if ((await client.pull(`${proxy.address}/for-${refuseWith}`)).ok) retried.push(refuseWith)
             await proxy.stop()
           }
-          assert.deepEqual(back, comesBackAfter(client.version))
+          assert.deepEqual(retried, retriesAfter(client.version))
         } finally {
           await client.dispose()
         }

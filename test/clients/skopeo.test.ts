@@ -11,13 +11,13 @@ describeClient(
     name: 'skopeo (with umoci and runc)',
     open: openSkopeo,
     installed: true,
-    saysOfMissing:
+    missingMessage:
       /manifest unknown: (?:linux\/amd64, linux\/arm64: )?Could not find Nix packages: \[hallo\]\. For hallo, did you mean hello\?/,
-    saysOfFailed: /a package could not be built:[^]*last words/,
-    // It changed somewhere between 1.9 and 1.18.
-    afterBreak: (version) => (isBefore(version, '1.12') ? 'fails' : 'asks for the rest'),
+    failedMessage: /a package could not be built:[^]*last words/,
+    // Some version between 1.9 and 1.18 added range requests.
+    afterBreak: (version) => (isBefore(version, '1.12') ? 'fails' : 'requests the rest'),
     reuses: 'layers',
-    whileBuilding: 'comes back',
+    whileBuilding: 'retries',
     more({ programs, server, folder }) {
       const skopeo = (...args: readonly string[]) => run(programs, 'skopeo', args)
 

@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 import { anyString } from '../../src/text/testing.ts'
 
-/** A text that no answer of the server has of itself: if it comes back, it was echoed. */
+/** A text that no response contains unless it echoes a request. */
 export const mark = 'Zq7Mark'
 
 const hex = (length: number) => 'b'.repeat(length)
 
-/** What is read in some way, and often goes wrong where it is. */
+/** Fragments that parsers often get wrong. */
 export const pieces: readonly string[] = [
   ['/', '//', '.', '..', '../', '%2e%2e%2f', '..%2f', '%252e%252e/', '/../../../etc/passwd', '\\', '..\\'],
   ['../canary', '..%2f..%2fcanary', '%2e%2e/%2e%2e/canary', 'layers/../../canary', '....//canary', '/canary'],
@@ -50,7 +50,7 @@ export const pieces: readonly string[] = [
   ['a'.repeat(300), '/'.repeat(300), 'a/'.repeat(40), ','.repeat(300), '"'.repeat(101), '%41'.repeat(90)],
 ].flat()
 
-/** Texts with something in them that may be taken for something else. */
+/** Texts made of fragments that a parser may misinterpret. */
 export const hostile: fc.Arbitrary<string> = fc.oneof(
   {
     weight: 5,
@@ -66,7 +66,7 @@ export const hostile: fc.Arbitrary<string> = fc.oneof(
   },
 )
 
-/** A text that is all right, with something put in, or taken out, somewhere: or just as it is. */
+/** A valid text, sometimes with an insertion or a deletion. */
 export const almost = (good: fc.Arbitrary<string>): fc.Arbitrary<string> =>
   fc
     .tuple(
@@ -121,7 +121,7 @@ export const range: fc.Arbitrary<string> = almost(
     .map((ranges) => `bytes=${ranges.map(([first, last]) => `${first}-${last}`).join(',')}`),
 )
 
-/** Of the first bytes, as most blobs here are small. */
+/** A range within the first bytes, because most blobs of the tests are small. */
 export const smallRange: fc.Arbitrary<string> = fc
   .array(fc.tuple(fc.nat(99), fc.nat(99)), { minLength: 1, maxLength: 5 })
   .map((ranges) => `bytes=${ranges.map(([first, length]) => `${first}-${first + length}`).join(',')}`)

@@ -152,7 +152,7 @@ const bodies = [
 ]
 
 /**
- * Requests as they are sent, each of which is no HTTP, or asks for something odd, or once went wrong. Characters are
- * bytes. All are sent in every run of the tests.
+ * Requests that are invalid HTTP, are unusual, or once caused a bug. Each character is one byte. Every test run sends
+ * all of them.
  */
 export const corpus: readonly string[] = [...lines, ...targets, ...methods, ...headers, ...hosts, ...bodies]

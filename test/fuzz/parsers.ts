@@ -17,10 +17,10 @@ import { plainTexts } from '../../src/text/public.ts'
 import { registryHost } from '../../src/web/host.ts'
 import * as any from './arbitraries.ts'
 
-/** A parser, what it is given, and what must hold of it. */
+/** A parser, its inputs, and the property that must hold. */
 export type Target = {
   readonly name: string
-  /** Checks so many inputs, and throws with the smallest one that fails. */
+  /** Checks `numRuns` inputs; throws with the smallest failing input. */
   check(parameters: { readonly seed: number; readonly numRuns: number }): Promise<void>
 }
 
@@ -36,7 +36,7 @@ const target = <T>(
   },
 })
 
-const routeRefusals = [
+const routeErrors = [
   'NAME_INVALID',
   'TAG_INVALID',
   'DIGEST_INVALID',
@@ -45,16 +45,16 @@ const routeRefusals = [
   'ROUTE_UNKNOWN',
 ] as const
 
-/** Gives what the parser gives; a refusal, which must be one of these, says nothing of what was sent. */
+/** The parser's result, or undefined after one of the expected errors, which must not echo the input. */
 function allowing<T>(codes: readonly ErrorCode[], parse: () => T): T | undefined {
   try {
     return parse()
   } catch (error) {
     if (!(error instanceof NixeryError)) throw error
     assert.ok(codes.includes(error.code), error.code)
-    const told = `${error.message} ${error.hint ?? ''} ${JSON.stringify(error.detail) ?? ''}`
-    assert.match(told, /^[ -~]{1,400}$/)
-    assert.ok(!told.includes(any.mark), told)
+    const text = `${error.message} ${error.hint ?? ''} ${JSON.stringify(error.detail) ?? ''}`
+    assert.match(text, /^[ -~]{1,400}$/)
+    assert.ok(!text.includes(any.mark), text)
     return undefined
   }
 }
@@ -62,7 +62,7 @@ function allowing<T>(codes: readonly ErrorCode[], parse: () => T): T | undefined
 const requestWith = (headers: Readonly<Record<string, string>>, query = ''): HttpRequest =>
   testRequest('/v2/', { headers, query })
 
-/** Nothing in the headers of an answer ends a line, or could not be sent. */
+/** No header contains a line break or another unsendable character. */
 function assertSendable({ headers, body }: Reply): void {
   for (const value of Object.values(headers)) assert.match(value, /^[\x20-\x7e]*$/)
   assert.equal(typeof body, 'string')
@@ -81,7 +81,7 @@ function assertRequest(request: ReturnType<typeof parseImageName> | undefined): 
   for (const name of packages) assert.match(name, /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$/)
   const name = formatImageName(request)
   assert.match(name, safeName)
-  // What has no package says its platform, if only by default.
+  // A formatted name without packages includes the platform, even the default one.
   assert.deepEqual(
     { ...parseImageName(name, tag), platformNamed: false },
     { ...request, platformNamed: false },
@@ -118,7 +118,7 @@ export const targets: readonly Target[] = [
       ),
     ),
     ([method, path]) => {
-      const route = allowing(routeRefusals, () => parseRoute(method, path))
+      const route = allowing(routeErrors, () => parseRoute(method, path))
       if (!route) return
       assert.ok(method === 'GET' || method === 'HEAD')
       if ('digest' in route && route.digest !== undefined) assert.match(route.digest, digestPattern)
@@ -177,24 +177,20 @@ export const targets: readonly Target[] = [
   target('host', fc.oneof(any.host, any.hostile), (text) => {
     assert.match(registryHost(text), /^(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/)
   }),
-  target(
-    'client that waits',
-    fc.tuple(any.hostile, any.accept, any.hostile),
-    ([userAgent, accept, proto]) => {
-      const page = (build: string, header: string | undefined) =>
-        `http://${registryHost(header)}/builds/${build}`
-      const waiting = createWaiting({ texts: plainTexts, maxWait: undefined, secure: false, page })
-      const who = requestWith({
-        'user-agent': userAgent,
-        accept,
-        host: userAgent,
-        'x-forwarded-proto': proto,
-      })
-      assert.ok((waiting.limit(who) ?? 0) > 0)
-      const detail = { build: '123e4567-e89b-12d3-a456-426614174000' }
-      const answer = waiting.reply(new NixeryError('STILL_BUILDING', 'still', { detail }), who)
-      assert.ok([429, 503].includes(answer.status))
-      assertSendable(answer)
-    },
-  ),
+  target('waiting client', fc.tuple(any.hostile, any.accept, any.hostile), ([userAgent, accept, proto]) => {
+    const page = (build: string, header: string | undefined) =>
+      `http://${registryHost(header)}/builds/${build}`
+    const waiting = createWaiting({ texts: plainTexts, maxWait: undefined, secure: false, page })
+    const request = requestWith({
+      'user-agent': userAgent,
+      accept,
+      host: userAgent,
+      'x-forwarded-proto': proto,
+    })
+    assert.ok((waiting.limit(request) ?? 0) > 0)
+    const detail = { build: '123e4567-e89b-12d3-a456-426614174000' }
+    const reply = waiting.reply(new NixeryError('STILL_BUILDING', 'still', { detail }), request)
+    assert.ok([429, 503].includes(reply.status))
+    assertSendable(reply)
+  }),
 ]

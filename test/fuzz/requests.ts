@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import * as any from './arbitraries.ts'
 
-/** What there is to ask for. */
+/** Digests that the server has. */
 export type Known = { readonly digests: readonly string[] }
 
 const methods = fc.oneof(
@@ -64,7 +64,7 @@ const targets = ({ digests }: Known): fc.Arbitrary<string> => {
 
 const line = (name: string, value: fc.Arbitrary<string>) => value.map((text) => `${name}: ${text}`)
 
-/** Headers that are read here. */
+/** Headers that the server reads. */
 const header = ({ digests }: Known): fc.Arbitrary<string> => {
   const tags = fc.oneof(any.entityTags, fc.constantFrom(...digests.map((digest) => `"${digest}"`)))
   return fc.oneof(
@@ -81,7 +81,7 @@ const header = ({ digests }: Known): fc.Arbitrary<string> => {
   )
 }
 
-/** Headers that say where the request ends, or that are none. */
+/** Headers that frame the body, and malformed headers. */
 const framing = fc.oneof(
   line('Content-Length', fc.oneof(fc.nat(40).map(String), any.hostile)),
   line(
@@ -101,7 +101,7 @@ const bodies = fc.oneof(
   { weight: 1, arbitrary: any.hostile.map((text) => `${text.length.toString(16)}\r\n${text}\r\n0\r\n\r\n`) },
 )
 
-const untidy = (known: Known): fc.Arbitrary<string> =>
+const malformed = (known: Known): fc.Arbitrary<string> =>
   fc
     .record({
       method: methods,
@@ -116,8 +116,8 @@ const untidy = (known: Known): fc.Arbitrary<string> =>
       [`${method} ${target} ${version}`, `Host: ${host}`, ...headers, '', body].join(end),
     )
 
-/** Requests that are HTTP, whatever they ask for: these get as far as the registry. */
-const tidy = (known: Known): fc.Arbitrary<string> =>
+/** Well-formed HTTP requests with any target, which reach the registry's code. */
+const wellFormed = (known: Known): fc.Arbitrary<string> =>
   fc
     .record({
       method: fc.constantFrom('GET', 'GET', 'GET', 'GET', 'HEAD', 'HEAD', 'POST', 'DELETE'),
@@ -132,8 +132,8 @@ const tidy = (known: Known): fc.Arbitrary<string> =>
       return [`${method} ${sendable} HTTP/1.1`, ...lines, '', ''].join('\r\n')
     })
 
-/** Requests for what is there, with conditions and ranges. */
-const aimed = ({ digests }: Known): fc.Arbitrary<string> =>
+/** Requests for existing content, with conditions and ranges. */
+const conditional = ({ digests }: Known): fc.Arbitrary<string> =>
   fc
     .record({
       digest: fc.constantFrom(...digests),
@@ -159,12 +159,12 @@ const aimed = ({ digests }: Known): fc.Arbitrary<string> =>
 
 const request = (known: Known): fc.Arbitrary<string> =>
   fc.oneof(
-    { weight: 3, arbitrary: tidy(known) },
-    { weight: 2, arbitrary: aimed(known) },
-    { weight: 2, arbitrary: untidy(known) },
+    { weight: 3, arbitrary: wellFormed(known) },
+    { weight: 2, arbitrary: conditional(known) },
+    { weight: 2, arbitrary: malformed(known) },
   )
 
-/** Requests as bytes: most are almost HTTP, some are several one behind another, some nothing of the kind. */
+/** Requests as bytes: most are almost HTTP, some are pipelined, and some are random bytes. */
 export const requests = (known: Known): fc.Arbitrary<Buffer> => {
   const text = fc.oneof(
     { weight: 20, arbitrary: request(known) },

@@ -11,25 +11,25 @@ import { pullImage } from '../reliability/puller.ts'
 import { startVictim } from '../reliability/victim.ts'
 import type { Workspace } from '../support/workspace.ts'
 import { corpus } from './corpus.ts'
-import { judge } from './judge.ts'
+import { checkResponse } from './check-response.ts'
 import { requests } from './requests.ts'
-import { answersIn, converse } from './wire.ts'
+import { exchange, parseResponses } from './wire.ts'
 import { until } from '../support/until.ts'
 
 export type FuzzFigures = {
   requests: number
-  /** Connections over which at least one answer came, besides that to the last request. */
-  answers: number
+  /** The responses to all requests, including the closing request of each connection. */
+  responses: number
   readonly statuses: Record<string, number>
-  /** What was asked for, as the log has it. */
+  /** The number of requests of each kind, according to the log. */
   readonly kinds: Record<string, number>
-  /** Connections that the server closed without a word. */
-  wordless: number
-  /** Whether the system would have told that a file beside the store was read, too. */
-  readsAreNoted: boolean
+  /** The number of connections that the server closed without a response. */
+  closedWithoutResponse: number
+  /** Whether access times would have shown a read of a file outside the store. */
+  detectsReads: boolean
   filesBefore: number
   filesAfter: number
-  /** Megabytes. */
+  /** In MB, like the following two. */
   memoryBefore: number
   memoryHalfway: number
   memoryAfter: number
@@ -38,20 +38,20 @@ export type FuzzFigures = {
 
 export type FuzzOptions = {
   readonly seed: number
-  /** Besides the corpus. */
+  /** The number of random requests, in addition to the corpus. */
   readonly count: number
   readonly say?: (line: string) => void
 }
 
-const atOnce = 16
+const connections = 16
 const megabyte = 1_000_000
-// A heap grows at first, until it is cleaned; in the second half of a run by no more than this.
-const mayGrow = 128 * megabyte
+// In bytes: the heap grows until its first full collection, but in the second half of a run by less than this.
+const maxGrowth = 128 * megabyte
 
 /**
- * Sends requests to a real server over a small package set, the corpus and then random ones, and judges all that
- * comes back, what it logs, and what it keeps.
- * @throws what is wrong, with the request that did it
+ * Sends the corpus and random requests to a real server with a small package set, and checks all responses, the log, and
+ * the server's memory and open files.
+ * @throws Error with the request that caused it
  */
 export async function fuzzServer(
   workspace: Workspace,
@@ -66,21 +66,26 @@ export async function fuzzServer(
   try {
     const address = await server.address
     const port = Number(address.split(':')[1])
-    const { digest, parts } = await pullImage(address, 'hello')
-    const digests = [digest, ...parts]
+    const { digest, blobs } = await pullImage(address, 'hello')
+    const digests = [digest, ...blobs]
     const canaries = await placeCanaries([data, join(data, 'store'), workspace.folder])
 
-    const figures = { requests: 0, answers: 0, wordless: 0, statuses: {} as Record<string, number> }
+    const figures = {
+      requests: 0,
+      responses: 0,
+      closedWithoutResponse: 0,
+      statuses: {} as Record<string, number>,
+    }
     const send = async (bytes: Buffer): Promise<void> => {
-      const { bytes: heard, closed } = await converse(port, bytes)
+      const { bytes: received, closed } = await exchange(port, bytes)
       try {
-        const answers = answersIn(heard)
-        for (const answer of answers) {
-          judge(answer, canaries.secret)
-          figures.statuses[answer.status] = (figures.statuses[answer.status] ?? 0) + 1
+        const responses = parseResponses(received)
+        for (const response of responses) {
+          checkResponse(response, canaries.secret)
+          figures.statuses[response.status] = (figures.statuses[response.status] ?? 0) + 1
         }
-        figures.answers += answers.length
-        if (answers.length === 0 && closed) figures.wordless += 1
+        figures.responses += responses.length
+        if (responses.length === 0 && closed) figures.closedWithoutResponse += 1
       } catch (error) {
         throw new Error(`seed ${seed}: ${JSON.stringify(bytes.toString('latin1'))}: ${String(error)}`, {
           cause: error,
@@ -89,11 +94,11 @@ export async function fuzzServer(
       figures.requests += 1
     }
     const sendAll = async (all: readonly Buffer[]) => {
-      await pLimit(atOnce).map(all, send)
-      assert.equal((await fetch(`http://${address}/v2/`)).status, 200) // by the same process
+      await pLimit(connections).map(all, send)
+      assert.equal((await fetch(`http://${address}/v2/`)).status, 200) // still the same process
     }
 
-    await sendAll(corpus.map((text) => Buffer.from(text.replaceAll('BLOB', parts[1] ?? ''), 'latin1')))
+    await sendAll(corpus.map((text) => Buffer.from(text.replaceAll('BLOB', blobs[1] ?? ''), 'latin1')))
     const [filesBefore, memoryBefore] = [await openFiles(server.pid), await memoryOf(server.pid)]
     const each = 500
     let memoryHalfway = memoryBefore
@@ -107,13 +112,13 @@ export async function fuzzServer(
         say(`${figures.requests} requests sent; ${Math.round(memory / megabyte)} MB, ${files} open files`)
       }
     }
-    await until(async () => (await openFiles(server.pid)) <= filesBefore + 5, 'its files are closed')
+    await until(async () => (await openFiles(server.pid)) <= filesBefore + 5, 'the server closes its files')
     const [filesAfter, memoryAfter] = [await openFiles(server.pid), await memoryOf(server.pid)]
     assert.ok(
-      memoryAfter < memoryHalfway + mayGrow,
+      memoryAfter < memoryHalfway + maxGrowth,
       `memory grew from ${memoryHalfway} to ${memoryAfter} bytes`,
     )
-    const readsAreNoted = await canaries.check()
+    const detectsReads = await canaries.check()
     assert.deepEqual((await pullImage(address, 'hello')).digest, digest)
     assert.equal(await server.stop(), 0)
     assert.deepEqual(server.stray.slice(0, 3), [])
@@ -121,7 +126,7 @@ export async function fuzzServer(
     return {
       ...figures,
       kinds: kindsIn(server.log),
-      readsAreNoted,
+      detectsReads,
       filesBefore,
       filesAfter,
       memoryBefore: Math.round(memoryBefore / megabyte),
@@ -142,13 +147,13 @@ function kindsIn(log: readonly LogLine[]): Record<string, number> {
   return kinds
 }
 
-/** Files beside the store that nobody is to read; the system notes who does, if that is not turned off. */
+/** Places files outside the store. Their access times show whether the server read them, unless mounted with noatime. */
 async function placeCanaries(folders: readonly string[]) {
   const secret = randomUUID()
   const place = async (folder: string) => {
     const file = join(folder, 'canary')
     await writeFile(file, secret)
-    // With `relatime` the time of reading changes only if it is before that of writing.
+    // With `relatime`, a read updates the access time only if it is older than the modification time.
     await utimes(file, new Date(0), new Date())
     return file
   }

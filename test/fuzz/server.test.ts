@@ -14,7 +14,7 @@ import { openWorkspace, type Workspace } from '../support/workspace.ts'
 import { corpus } from './corpus.ts'
 import { requests } from './requests.ts'
 import { fuzzServer } from './server-fuzz.ts'
-import { converse } from './wire.ts'
+import { exchange } from './wire.ts'
 import { until } from '../support/until.ts'
 
 const seed = Number(process.env['NIXERY_TEST_SEED'] ?? Date.now() % 1e9)
@@ -25,12 +25,12 @@ before(async () => {
 })
 after(() => workspace.dispose())
 
-it('a server survives any input, and reveals nothing', async (t) => {
+it('a server survives any input, and reveals no files', async (t) => {
   t.diagnostic(`NIXERY_TEST_SEED=${seed}`)
   const figures = await fuzzServer(workspace, { seed, count: 1500 })
   t.diagnostic(JSON.stringify(figures))
   assert.equal(figures.requests, corpus.length + 1500)
-  // It was not all refused before it was read.
+  // The requests reached all parts of the server.
   for (const status of [200, 206, 304, 400, 404, 405, 416])
     assert.ok((figures.statuses[status] ?? 0) > 0, `${status}`)
   for (const kind of ['image', 'manifest', 'blob', 'tags', 'referrers', 'unreadable', 'page']) {
@@ -54,20 +54,21 @@ it('a TLS server survives any unencrypted input', async () => {
     const port = Number((await server.address).split(':')[1])
     const options: RequestOptions = { host: '127.0.0.1', port, path: '/v2/', agent: false }
     const isAlive = async () => {
-      const [answer] = (await once(request({ ...options, ca: await readFile(cert) }).end(), 'response')) as [
-        IncomingMessage,
-      ]
-      answer.resume()
-      assert.equal(answer.statusCode, 200)
+      const [response] = (await once(
+        request({ ...options, ca: await readFile(cert) }).end(),
+        'response',
+      )) as [IncomingMessage]
+      response.resume()
+      assert.equal(response.statusCode, 200)
     }
     await isAlive()
     const atFirst = await openFiles(server.pid)
-    const hello = '\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03' // that begins as TLS does
+    const hello = '\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03' // the beginning of a TLS handshake
     const sent = [...corpus, hello].map((text) => Buffer.from(text, 'latin1'))
     const random = fc.sample(requests({ digests: ['sha256:'] }), { seed, numRuns: 200 })
-    await pLimit(16).map([...sent, ...random], (bytes) => converse(port, bytes))
+    await pLimit(16).map([...sent, ...random], (bytes) => exchange(port, bytes))
     await isAlive()
-    await until(async () => (await openFiles(server.pid)) <= atFirst + 5, 'its files are closed')
+    await until(async () => (await openFiles(server.pid)) <= atFirst + 5, 'the server closes its files')
     assert.equal(await server.stop(), 0)
     assert.deepEqual(server.stray, [])
   } finally {

@@ -1,25 +1,25 @@
 import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 
-/** An answer as it came over the wire. */
-export type RawAnswer = {
+/** A response, parsed from bytes. */
+export type RawResponse = {
   readonly status: number
-  /** Names in lower case, as they came. */
+  /** With lower-case names, in order. */
   readonly headers: readonly (readonly [name: string, value: string])[]
   readonly body: Buffer
 }
 
-/** What came back over one connection. */
-export type Heard = { readonly bytes: Buffer; readonly closed: boolean }
+/** The bytes received on one connection, and whether the server closed it. */
+export type Received = { readonly bytes: Buffer; readonly closed: boolean }
 
-// Ends what it stands behind, if that has no end, and asks for something: then the server closes the connection.
+// A last request, which completes a preceding incomplete one and makes the server close the connection.
 const last = '\r\n\r\nGET /v2/ HTTP/1.1\r\nHost: last\r\nConnection: close\r\n\r\n'
-// Milliseconds without a byte after which nothing more is waited for: what was sent has swallowed the last request.
+// In ms without a byte, after which the preceding request must have consumed the last one as its body.
 const quiet = 300
 const longest = 30_000
 
-/** Sends bytes over a connection of their own, as they are, and gives all that comes back. */
-export function converse(port: number, sent: Buffer): Promise<Heard> {
+/** Sends bytes on a new connection, and returns everything that the server sends. */
+export function exchange(port: number, sent: Buffer): Promise<Received> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = []
     const socket = connect(port, '127.0.0.1')
@@ -30,7 +30,7 @@ export function converse(port: number, sent: Buffer): Promise<Heard> {
       socket.destroy()
     })
     socket.on('data', (chunk: Buffer) => chunks.push(chunk))
-    socket.on('error', () => {}) // closed is told, too
+    socket.on('error', () => {}) // `close` follows
     socket.on('close', () => {
       clearTimeout(limit)
       resolve({ bytes: Buffer.concat(chunks), closed: !isQuiet })
@@ -44,11 +44,11 @@ const statusLine = /^HTTP\/1\.1 (?<status>[1-5]\d\d) [A-Za-z' -]*$/
 const headerLine = /^(?<name>[A-Za-z0-9-]+): (?<value>[\x20-\x7e]*)$/
 
 /**
- * Takes what came over a connection apart. Only the last answer may be cut off, as its connection was.
- * @throws AssertionError for what is no answer
+ * Parses the responses of a connection. Ignores an incomplete last response, which a closed connection can cut off.
+ * @throws AssertionError for anything else
  */
-export function answersIn(bytes: Buffer): RawAnswer[] {
-  const answers: RawAnswer[] = []
+export function parseResponses(bytes: Buffer): RawResponse[] {
+  const responses: RawResponse[] = []
   let rest = bytes
   while (rest.length > 0) {
     const end = rest.indexOf('\r\n\r\n')
@@ -63,13 +63,13 @@ export function answersIn(bytes: Buffer): RawAnswer[] {
     })
     const from = end + 4
     const length = bodyLength(rest.subarray(from), Object.fromEntries(headers))
-    answers.push({ status, headers, body: rest.subarray(from, from + length) })
+    responses.push({ status, headers, body: rest.subarray(from, from + length) })
     rest = rest.subarray(from + length)
   }
-  return answers
+  return responses
 }
 
-/** The answer to a HEAD, which is not known here, has no body, and another answer or nothing behind it. */
+/** The length of a body. A response to HEAD has none: the end or another response follows. */
 function bodyLength(rest: Buffer, headers: Readonly<Record<string, string>>): number {
   if (rest.length === 0 || rest.subarray(0, 9).toString('latin1') === 'HTTP/1.1 ') return 0
   const length = headers['content-length']

@@ -11,7 +11,7 @@ export type Row = {
   readonly runs: boolean
 }
 
-/** The runtimes that are installed; `all`: those of the newest Debian as well. */
+/** The installed runtimes; if `all`, also those of Debian sid. */
 export async function clientsOf(all: boolean): Promise<Row[]> {
   const releases = await allPrograms()
   return releases.flatMap((programs): Row[] => {
@@ -28,16 +28,16 @@ export async function clientsOf(all: boolean): Promise<Row[]> {
     return Object.entries({ ...openers, ...newer }).map(([name, open]) => ({
       name: `${name}${suite}`,
       open: (folder) => open(programs, folder),
-      // Docker's newest release builds with a program beside it that is not here.
+      // Newer Docker releases need the buildx plugin to build, which is not installed.
       builds: name === 'buildah' || (name === 'docker' && programs.suite === 'system'),
       runs: name !== 'buildah',
     }))
   })
 }
 
-/** umoci and runc of this machine, which take a command in place of the entry point. */
+/** The installed umoci and runc, which take a command in place of the entry point. */
 export async function runcRow(): Promise<Row> {
   const [installed] = await allPrograms()
-  if (!installed || 'missing' in installed) throw new Error('the programs of this machine are not there')
+  if (!installed || 'missing' in installed) throw new Error('runc is not installed')
   return { name: 'runc', builds: false, runs: true, open: (folder) => openSkopeo(installed, folder) }
 }

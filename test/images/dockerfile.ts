@@ -3,7 +3,7 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Client } from '../support/clients/client.ts'
 
-/** The image that the Dockerfile begins with. */
+/** The base image of the Dockerfile. */
 export const base = 'ci/shadow/sudo/linux-pam/tzdata/ncurses'
 
 const dockerfile = (image: string) => `FROM ${image}
@@ -18,8 +18,8 @@ RUN id -un >who && linked >>who
 CMD ["sh", "-c", "cat who; tool; id -nG; pwd"]
 `
 
-/** What the image prints that is built so. */
-export const built = 'app\ntool 2\ntool 2\napp team\n/home/app'
+/** The output of the built image. */
+export const expectedOutput = 'app\ntool 2\ntool 2\napp team\n/home/app'
 
 /** Builds an image from a Dockerfile and runs it. */
 export async function buildAndRun(
@@ -37,7 +37,7 @@ export async function buildAndRun(
   const ran = await client.build?.(context, tag)
   assert.ok(ran?.ok, ran?.output)
   assert.match(ran.output, /^tool 1$/m)
-  // Buildah starts no default command by itself.
+  // `buildah run` does not use the default command.
   const script = 'cat who; tool; id -nG; pwd'
   const { output } = (await client.run?.(tag, 'sh', '-c', script)) ?? { output: 'no containers' }
   return output.trim()

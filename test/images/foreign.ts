@@ -6,7 +6,7 @@ import { openApt } from '../../demo/apt.ts'
 import { readConfig } from '../../src/config.ts'
 import { withLock } from '../../src/fs/lock.ts'
 
-/** Debian's dynamic busybox, as a program that was built for another system: the folder that it lies in. */
+/** Downloads Debian's dynamically linked busybox, as an example of a foreign program. @returns its folder */
 export async function debianBusybox(): Promise<string> {
   const { NIXERY_CACHE } = readConfig({ HOME: homedir() })
   const folder = join(NIXERY_CACHE, 'foreign')
@@ -22,7 +22,7 @@ export async function debianBusybox(): Promise<string> {
       signal: undefined,
     })
     const download = () => apt.download(['busybox'], folder, () => {})
-    // The lists are there since the demo package set was made.
+    // apt's lists usually exist, because making the demo package set downloads them.
     await download().catch(async () => {
       await apt.update()
       await download()

@@ -4,7 +4,7 @@ import { after, before, describe, it } from 'node:test'
 import { openPodman, type Podman } from '../../scripts/podman.ts'
 import { demoPackages, openWorkspace, type Workspace } from '../support/workspace.ts'
 
-// What needs more than links into the store: Nix, as root and as somebody else, and modules beside their interpreter.
+// Tests Nix inside containers, as root and as another user, and modules of interpreters.
 
 const modules = 'python3/python3packages.requests/perl/perlpackages.httpdate/nodejs/nodepackages.semver'
 
@@ -25,7 +25,7 @@ after(async () => {
 
 const limits = ['--network=none', '--ulimit=nofile=1024:1024', '--ulimit=nproc=1024:1024']
 
-/** Runs a script that ends with the first command that fails; gives its lines. */
+/** Runs a script with `sh -eu` in a container, and returns the lines of its output. */
 async function inside(script: string, options: readonly string[] = []): Promise<string[]> {
   const command = ['sh', '-euc', script]
   const offline = ['--env', 'NIX_CONFIG=substitute = false']
@@ -37,14 +37,14 @@ const trivial = `derivation {
 }`
 
 describe('Nix inside an image', () => {
-  it('knows the paths of the image, and verifies them', async () => {
-    const [known, there, references, verified] = await inside(`
+  it('registers and verifies the store paths of the image', async () => {
+    const [known, present, references, verified] = await inside(`
       nix path-info --all | wc -l
       ls -d /nix/store/*-* | wc -l
       echo $(nix-store --query --references $(readlink -f /bin/sh | cut -d/ -f1-4))
       nix-store --verify --check-contents && echo fine`)
     assert.ok(Number(known) > 20, known)
-    assert.equal(known, there)
+    assert.equal(known, present)
     assert.match(references ?? '', /-glibc-/)
     assert.equal(verified, 'fine')
   })
@@ -52,17 +52,17 @@ describe('Nix inside an image', () => {
   it('collects garbage but keeps the container’s programs and profiles', async () => {
     const lines = await inside(`
       before=$(ls -d /nix/store/*-* | wc -l)
-      kept=$(nix-build --no-out-link -E '${trivial}')
+      rooted=$(nix-build --no-out-link -E '${trivial}')
       lost=$(nix-build --no-out-link -E '${trivial.replace('built >', 'lost >')}')
-      nix-env --set $kept
+      nix-env --set $rooted
       nix-store --gc >/dev/null
-      cat $kept
+      cat $rooted
       [ ! -e $lost ] && echo lost
       [ $(ls -d /nix/store/*-* | wc -l) -ge $before ] && echo whole`)
     assert.deepEqual(lines, ['built', 'lost', 'whole'])
   })
 
-  it('builds as root, and has flakes', async () => {
+  it('builds as root, and supports flakes', async () => {
     const [built, sum] = await inside(`
       cat $(nix-build --no-out-link -E '${trivial}')
       mkdir /flake; echo '{ outputs = _: { sum = 1 + 1; }; }' > /flake/flake.nix
@@ -70,17 +70,17 @@ describe('Nix inside an image', () => {
     assert.deepEqual([built, sum], ['built', '2'])
   })
 
-  it('builds in a separate store as a user without a name, if user namespaces are allowed', async () => {
+  it('builds in a separate store as a user without an account, if user namespaces are allowed', async () => {
     const allowed = ['--security-opt=seccomp=unconfined', '--security-opt=unmask=ALL']
-    const somebody = ['--user=1000:1000', '--env=HOME=/tmp']
+    const unprivileged = ['--user=1000:1000', '--env=HOME=/tmp']
     const script = `
       nix-build --store $HOME/nix --no-out-link -E '${trivial}' >/dev/null
       cat $HOME/nix/nix/store/*-trivial`
-    assert.deepEqual(await inside(script, [...allowed, ...somebody]), ['built'])
+    assert.deepEqual(await inside(script, [...allowed, ...unprivileged]), ['built'])
   })
 })
 
-describe('modules that are requested with their interpreter', () => {
+describe('modules requested together with their interpreter', () => {
   it('are found by Python, with their dependencies, however it is started', async () => {
     const script = `
       [ -e /usr/bin/python3 ] || ln -s ../../bin/python3 /usr/bin/python3
@@ -88,10 +88,10 @@ describe('modules that are requested with their interpreter', () => {
         $python -c 'import requests, urllib3; print(urllib3.__file__)'
       done
       python3 -c 'import subprocess, sys; subprocess.run([sys.executable, "-c", "import idna; print(idna.__name__)"])'`
-    const found = '/lib/python3.11/site-packages/urllib3/__init__.py'
+    const expected = '/lib/python3.11/site-packages/urllib3/__init__.py'
     const [root, usr, named, byEnv, child] = await inside(script)
-    assert.deepEqual([root, usr, child], [found, `/usr${found}`, 'idna'])
-    // Whichever comes first on PATH.
+    assert.deepEqual([root, usr, child], [expected, `/usr${expected}`, 'idna'])
+    // Either may come first in PATH.
     assert.ok(named === byEnv && [root, usr].includes(named), named)
   })
 
@@ -102,7 +102,7 @@ describe('modules that are requested with their interpreter', () => {
     assert.deepEqual(await inside(script, ['--user=1000:1000']), ['Thu, 01 Jan 1970 00:00:00 GMT', '1.3.0'])
   })
 
-  it('are not seen by programs of the store, which have their own', async () => {
+  it('do not affect programs in the store or virtual environments', async () => {
     const script = `
       $(readlink -f /bin/python3) -c 'import requests' 2>/dev/null || echo none
       python3 -m venv --without-pip /tmp/own; /tmp/own/bin/python3 -c 'import requests' 2>/dev/null || echo none

@@ -1,5 +1,5 @@
-# Packages that hold a trouble each, found in public reports, beside those of another set. Builders use the machine's
-# /bin/sh. The cases are in cases/odd.ts.
+# Packages with unusual properties, taken from public bug reports, in addition to those of another set. Builders use the
+# machine's /bin/sh. The test cases are in cases/odd.ts.
 demo: { system ? builtins.currentSystem, ... }@arguments:
 let
   make = name: script: extra: derivation ({
@@ -9,7 +9,7 @@ let
   } // extra);
   package = name: script: make name script { };
   withMeta = meta: drv: drv // { inherit meta; };
-  program = place: says: "mkdir -p ${builtins.dirOf place}; printf '#!/bin/sh\\necho ${says}\\n' > ${place}; chmod +x ${place}";
+  program = place: output: "mkdir -p ${builtins.dirOf place}; printf '#!/bin/sh\\necho ${output}\\n' > ${place}; chmod +x ${place}";
 in
 import demo arguments // {
   low = withMeta { priority = 10; } (package "a-low-1" (program "$out/bin/tool" "low"));

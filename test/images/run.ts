@@ -1,26 +1,26 @@
 import type { Client, RunResult } from '../support/clients/client.ts'
 import type { Group } from './table.ts'
 
-// Runs each of its arguments with a shell of its own, so that none sees what another has set.
+// Runs each argument in a separate shell, so that no script sees another's variables.
 const runEach = String.raw`for each in "$@"; do printf '\001\n'; sh -c "$each" 2>&1; done`
 
-/** What each case of a group prints, without the white space around. What fails prints why. */
+/** The trimmed output of each case of a group, including error messages. */
 export async function runGroup(client: Client, image: string, group: Group, name: string): Promise<string[]> {
   const { cases, container = {}, keep } = group
   if (!client.runAs || !client.keep) throw new Error(`${name} has no containers`)
   if (keep) {
-    const kept = await client.keep(image, container, ...keep)
+    const running = await client.keep(image, container, ...keep)
     const outputs: string[] = []
     try {
       for (const { run, input, except = {} } of cases) {
         const isSkipped = Object.keys(except).some((each) => name.startsWith(each))
         const command = typeof run === 'string' ? ['sh', '-c', run] : run
         const { env } = container
-        const how = { ...(env && { env }), ...(input !== undefined && { input }) }
-        outputs.push(isSkipped ? '' : textOf(await kept.exec(command, how)))
+        const options = { ...(env && { env }), ...(input !== undefined && { input }) }
+        outputs.push(isSkipped ? '' : textOf(await running.exec(command, options)))
       }
     } finally {
-      await kept.remove()
+      await running.remove()
     }
     return outputs
   }
@@ -30,7 +30,7 @@ export async function runGroup(client: Client, image: string, group: Group, name
   const scripts = cases.map(({ run }) => String(run))
   const { output } = await client.runAs(image, container, 'sh', '-c', runEach, 'sh', ...scripts)
   const [before = '', ...outputs] = output.split('\u0001')
-  // Nothing of it ran.
+  // The container did not start.
   if (outputs.length === 0) return cases.map(() => before.trim())
   return outputs.map((each) => each.trim())
 }

@@ -1,29 +1,29 @@
 import type { Container } from '../support/clients/container.ts'
 
-/** Something that an image is to do in a container. */
+/** A test of an image in a container. */
 export type Case = {
-  /** What it shows. Where docs/images.md promises it, the row's first column there. */
+  /** The title. For behavior that docs/images.md describes, the first column of its row there. */
   readonly name: string
   readonly image: string
   readonly container?: Container
-  /** The container goes on running this, and the case is run inside of it. */
+  /** A command that keeps the container running; the case then runs inside of it. */
   readonly keep?: readonly [string, ...string[]]
-  /** For `sh -c`, or a program and what it is given. */
+  /** A script for `sh -c`, or a program and its arguments. */
   readonly run: string | readonly string[]
   /** Its standard input; only with `keep`. */
   readonly input?: Uint8Array | string
-  /** Everything that it prints, without the white space around. */
+  /** The complete output, trimmed. */
   readonly prints: string | RegExp
-  /** Clients that cannot be asked to do this, and why. */
+  /** Clients that cannot run this case, and why. */
   readonly except?: Readonly<Partial<Record<ClientName, string>>>
 }
 
 export type ClientName = 'podman' | 'docker' | 'docker on containerd' | 'containerd'
 
-/** Cases that one container can show, one after the other. */
+/** Cases that can run in one container, one after the other. */
 export type Group = Pick<Case, 'image' | 'container' | 'keep'> & { readonly cases: readonly Case[] }
 
-/** Fewer containers, as each takes a quarter of a second. A program that is no script has one of its own. */
+/** Groups cases to save containers, which take 0.25 s each. A program that is not a script gets a separate container. */
 export function grouped(cases: readonly Case[]): Group[] {
   const groups = new Map<string, Case[]>()
   for (const [index, each] of cases.entries()) {
@@ -40,7 +40,7 @@ export function grouped(cases: readonly Case[]): Group[] {
   })
 }
 
-/** The rows of a table below a heading of a document, each as its cells without the marks of code. */
+/** The rows of the table below a heading, each as its cells without backticks. */
 export function rowsBelow(document: string, heading: string): string[][] {
   const [, text = ''] = document.split(`\n${heading}\n`)
   const [section = ''] = text.split(/\n#+ /)

@@ -11,8 +11,8 @@ import { runNixery } from '../support/command.ts'
 import { passwordFile, startDockerRegistry, type DockerRegistry } from '../support/docker-registry.ts'
 import { requestV2, demoPackages, failureOf, openWorkspace, type Workspace } from '../support/workspace.ts'
 
-// Images on base images that a real registry has: Debian's packages in merged folders, and busybox. `npm run images` takes
-// a whole Debian.
+// Images on base images from a real registry: a few Debian packages with merged `/usr`, and busybox. `npm run images` uses
+// a complete Debian.
 
 const all = process.env['NIXERY_IMAGES'] === 'all'
 const clients = await clientsOf(all)
@@ -85,7 +85,7 @@ async function tryIn(client: Client, bases: readonly string[], first: readonly s
   }
 }
 
-describe('programs of both run', () => {
+describe('programs of the base and of Nix run', () => {
   for (const { name, open, runs } of [...clients, runc]) {
     if (!runs || (!all && !['podman', 'docker'].includes(name)) || name.startsWith('containerd')) continue
     it(`in ${name}`, async () => {
@@ -165,7 +165,7 @@ describe('a base that cannot be used', () => {
     for (const [name, [base]] of Object.entries(cases)) await recipe(name, [`base = "${base}"`])
     for (const [name, [, status, message]] of Object.entries(cases)) {
       let failure = await failureOf(server, `amd64/recipe/${name}`)
-      // The folder is looked at from time to time.
+      // The server rescans the folder of recipes at intervals.
       while (failure.status === 404) failure = await failureOf(server, `amd64/recipe/${name}`)
       assert.equal(failure.status, status, failure.message)
       assert.match(failure.message, message)
@@ -181,7 +181,7 @@ describe('the command line', () => {
       env: { ...settings(), NIXERY_RECIPES: join(workspace.folder, 'to-lock') },
     })
 
-  it('pins bases, and checks them', async () => {
+  it('pins and checks bases', async () => {
     const folder = join(workspace.folder, 'to-lock')
     await mkdir(folder)
     const text = `# Debian.\nbase = '${registry.address}/bases/debian:12' # stable\npackages = ["hello"]\n`

@@ -8,7 +8,7 @@ import { runNixery } from '../support/command.ts'
 import { startDockerRegistry } from '../support/docker-registry.ts'
 import { requestV2, demoPackages, failureOf, openWorkspace, type Workspace } from '../support/workspace.ts'
 
-// Images of recipes, in the containers of real runtimes. `npm run images` tries all runtimes of two releases of Debian.
+// Runs images of recipes in real runtimes. `npm run images` uses all runtimes of two Debian releases.
 
 let workspace: Workspace
 let server: ServerProcess
@@ -25,7 +25,7 @@ before(async () => {
 })
 after(() => workspace.dispose())
 
-/** What a container of `recipe/app` prints for a command, in every runtime. */
+/** Scripts, and what a container of `recipe/app` must print for them in every runtime. */
 const rows: readonly (readonly [script: string, expected: string])[] = [
   ['id -u; id -g; id -un; pwd; echo $GREETING', '1234\n2345\napp\n/srv/app\nhello world'],
   ['id -G', '2345 100 3000'],
@@ -55,8 +55,8 @@ for (const { name, open, runs } of [...(await clientsOf(all)), await runcRow()])
     after(() => client.dispose())
 
     it('starts as the user, in the working directory, with the groups, variables and files of the recipe', async () => {
-      // One container: it is what takes time. containerd and runc take a command in place of the entry point.
-      // umoci mounts an empty directory of root's at each volume.
+      // All scripts share one container to save time. containerd and runc take a command in place of the entry point.
+      // umoci mounts an empty directory owned by root at each volume.
       const own = name === 'runc' ? rows.filter(([script]) => !script.includes('/data/')) : rows
       const scripts = own.map(([script]) => `(${script}) 2>&1; printf '\\001\\n'`).join('; ')
       const command = /^containerd|^runc/.test(name) ? ['/bin/sh', '-c', scripts] : [scripts]
@@ -71,7 +71,7 @@ for (const { name, open, runs } of [...(await clientsOf(all)), await runcRow()])
       )
     })
 
-    it('knows the stop signal, ports, volumes, labels and, as Docker, the health check', async () => {
+    it('shows the stop signal, ports, volumes, labels and, with Docker, the health check', async () => {
       if (!client.inspect) return
       const config = await client.inspect(`${server.address}/recipe/app`)
       assert.equal(config['StopSignal'], 'SIGUSR1')
@@ -118,14 +118,14 @@ describe('the name of a recipe', () => {
   })
 
   it('conflicts with that of a package, which the log reports when the recipe is loaded', async () => {
-    const told = () => server.log.map(({ msg }) => msg)
+    const messages = () => server.log.map(({ msg }) => msg)
     assert.ok(
-      told().some((line) => line.startsWith('broken.toml:2:1: recipe broken: workdri: unknown field')),
+      messages().some((line) => line.startsWith('broken.toml:2:1: recipe broken: workdri: unknown field')),
     )
     await writeFile(join(recipes, 'hello.toml'), 'packages = ["bash"]\n')
-    // The folder is looked at when a recipe is asked for.
+    // A request for a recipe rescans the folder.
     while (
-      !told().some((line) => line.startsWith('recipe hello: the package set has a package of this name'))
+      !messages().some((line) => line.startsWith('recipe hello: the package set has a package of this name'))
     )
       await digestOf('recipe/labelled')
     for (;;) {
@@ -152,7 +152,7 @@ describe('the name of a recipe', () => {
   })
 })
 
-it('the annotations of a recipe are those of its manifest', async () => {
+it('the annotations of a recipe are in the manifest', async () => {
   const headers = { Accept: 'application/vnd.oci.image.manifest.v1+json' }
   const { json } = await requestV2(server, 'recipe/app/manifests/latest', { headers })
   assert.equal(
@@ -161,7 +161,7 @@ it('the annotations of a recipe are those of its manifest', async () => {
   )
 })
 
-it("the command line builds, warms and pushes a recipe, with the server's digest", async () => {
+it('the command line builds, warms and pushes a recipe with the same digest as the server', async () => {
   const data = join(workspace.folder, 'cli')
   const set = await demoPackages()
   const run = (...args: readonly string[]) => runNixery(data, set, args, { env: { NIXERY_RECIPES: recipes } })
@@ -180,8 +180,8 @@ it("the command line builds, warms and pushes a recipe, with the server's digest
   try {
     const pushed = await run('push', 'recipe/app', `${registry.address}/team/app:v1`, '--format', 'oci')
     assert.equal(pushed.exitCode, 0, pushed.stderr)
-    const there = await fetch(`http://${registry.address}/v2/team/app/manifests/v1`, { headers })
-    assert.equal(there.headers.get('docker-content-digest'), digest)
+    const manifest = await fetch(`http://${registry.address}/v2/team/app/manifests/v1`, { headers })
+    assert.equal(manifest.headers.get('docker-content-digest'), digest)
   } finally {
     await registry.stop()
   }

@@ -6,7 +6,7 @@ import type { ServerProcess } from '../../scripts/server.ts'
 import { runNixery } from '../support/command.ts'
 import { requestV2, failureOf, openWorkspace, type Workspace } from '../support/workspace.ts'
 
-// Recipes that a package set has, as its attribute `images`, and what the commands tell of recipes.
+// Recipes in the attribute `images` of a package set, and the output of commands about recipes.
 
 let workspace: Workspace
 let server: ServerProcess
@@ -56,7 +56,7 @@ describe('a recipe of the package set', () => {
     assert.match(comments, /\bplain\b/)
   })
 
-  it('that fails is named, and others continue', async () => {
+  it('that fails is named in the error, and does not affect others', async () => {
     const failure = await failureOf(server, 'recipe/fails')
     assert.equal(failure.status, 422)
     assert.match(failure.message, /^recipe fails: does not evaluate:[^]*not today/)

@@ -18,7 +18,7 @@ before(async () => {
 })
 after(() => workspace.dispose())
 
-/** Turns a bit of a file over, in the middle, and keeps its size. */
+/** Flips a bit in the middle of a file. */
 async function damage(file: string): Promise<void> {
   const handle = await open(file, 'r+')
   try {
@@ -32,16 +32,16 @@ async function damage(file: string): Promise<void> {
   }
 }
 
-/** Asks for a blob, or a part of it; what comes under its digest without a failure must be it. */
+/** Requests a blob and a part of it; a complete response must match the digest. */
 async function assertNotServed(server: ServerProcess, digest: string): Promise<void> {
   const url = `http://${server.address}/v2/big/blobs/${digest}`
   const whole = await fetch(url)
-  const bytes = await whole.bytes().catch(() => undefined) // cut off
-  const isRight = bytes !== undefined && digestOf(bytes) === digest
-  assert.ok(whole.status !== 200 || bytes === undefined || isRight, 'served whole, and damaged')
+  const bytes = await whole.bytes().catch(() => undefined) // the server closed the connection
+  const isIntact = bytes !== undefined && digestOf(bytes) === digest
+  assert.ok(whole.status !== 200 || bytes === undefined || isIntact, 'the server sent a damaged blob')
   const part = await fetch(url, { headers: { Range: 'bytes=0-9' } })
   await part.bytes().catch(() => undefined)
-  if (!isRight) assert.equal(part.status, 404)
+  if (!isIntact) assert.equal(part.status, 404)
 }
 
 describe('blobs that are damaged on disk without a change of size', () => {
@@ -52,7 +52,7 @@ describe('blobs that are damaged on disk without a change of size', () => {
     const serve = () => workspace.serve(environment)
     const server = await serve()
     const image = await pullImage(server.address, 'big')
-    /** Layers first: what refers to others is found damaged only when it is read. */
+    /** Damages layers only: damage to a manifest is detected only when it is read. */
     const damageAll = async () => {
       for (const blob of await readdir(layers)) await damage(join(layers, blob))
     }
@@ -63,7 +63,7 @@ describe('blobs that are damaged on disk without a change of size', () => {
   it('are not served by the server that stored them, and are recreated by the next pull', async () => {
     const { server, image, layers, damageAll } = await openWorld('running')
     await damageAll()
-    for (const digest of image.parts) await assertNotServed(server, digest)
+    for (const digest of image.blobs) await assertNotServed(server, digest)
     assert.deepEqual(await pullImage(server.address, 'big'), image)
     for (const blob of await readdir(layers)) {
       assert.equal(digestOf(await readFile(join(layers, blob))), `sha256:${blob}`)
@@ -77,7 +77,7 @@ describe('blobs that are damaged on disk without a change of size', () => {
     const later = await serve()
     const manifest = await fetch(`http://${later.address}/v2/big/manifests/${image.digest}`)
     assert.equal(manifest.status, 404)
-    for (const digest of image.parts) await assertNotServed(later, digest)
+    for (const digest of image.blobs) await assertNotServed(later, digest)
     assert.deepEqual(await pullImage(later.address, 'big'), image)
   })
 
@@ -91,10 +91,10 @@ describe('blobs that are damaged on disk without a change of size', () => {
     assert.equal((await readdir(layers)).length, count)
     assert.equal((await scrub()).exitCode, 6)
     assert.deepEqual(await readdir(layers), [])
-    for (const digest of image.parts) await assertNotServed(server, digest)
+    for (const digest of image.blobs) await assertNotServed(server, digest)
     assert.deepEqual(await pullImage(server.address, 'big'), image)
     assert.equal((await scrub()).exitCode, 0)
-    for (const part of image.parts) {
+    for (const part of image.blobs) {
       assert.ok((await stat(join(layers, part.slice('sha256:'.length)))).size > 0)
     }
   })

@@ -27,17 +27,17 @@ export type DownloadKillOptions = {
 const names = ['odd', 'apart', 'plain', 'odd/plain']
 const compressions = ['xz', 'zstd', 'none'] as const
 const piece = 32 * 1024
-/** Servers that are killed one after another over the same data, before new data is begun with. */
+/** The number of kills with the same data folder, before the next one gets a new folder. */
 const killsPerData = 2
 
 /**
- * Kills servers while they download from a slow binary cache, and looks after each restart whether every blob has its
- * digest, and whether every image comes, with the digest that it has from the store.
- * @throws what does not hold
+ * Kills servers while they download from a slow binary cache. After each kill every blob must have its digest; after the
+ * last one with a data folder, every image must build with the same digest as from the store.
+ * @throws AssertionError
  */
 export async function runDownloadKills({ seed, kills, say }: DownloadKillOptions) {
   const random = createRandom(seed)
-  const figures = { downloadKills: 0, killedInDownloads: 0, blobsHashedBehind: 0 }
+  const figures = { downloadKills: 0, killedInDownloads: 0, blobsVerified: 0 }
   const images = await openCacheImages()
   const cache = await serveSlowly(images.root)
   try {
@@ -49,12 +49,17 @@ export async function runDownloadKills({ seed, kills, say }: DownloadKillOptions
       const count = figures.downloadKills
       const folder = join(images.workspace.folder, `killed ${Math.floor(count / killsPerData)}`)
       const address = `${cache.url}/${random.pick(compressions)}`
-      const sent = await killOnce({ images, cache, random, environment: settings(images, folder, address) })
+      const received = await killOnce({
+        images,
+        cache,
+        random,
+        environment: settings(images, folder, address),
+      })
       figures.downloadKills += 1
-      if (sent > 0) figures.killedInDownloads += 1
-      figures.blobsHashedBehind += await hashed(join(folder, 'store', 'layers'))
+      if (received > 0) figures.killedInDownloads += 1
+      figures.blobsVerified += await verifyBlobs(join(folder, 'store', 'layers'))
       const isLast = figures.downloadKills % killsPerData === 0 || figures.downloadKills === kills
-      // Quickly, and to the end; the next one has new data to begin with.
+      // Builds all images at full speed; the next kill uses a new folder.
       if (isLast) {
         cache.pause = 0
         const { worker } = await images.open(caches(address), folder)
@@ -66,7 +71,7 @@ export async function runDownloadKills({ seed, kills, say }: DownloadKillOptions
         }
       }
       say(
-        `download kill ${figures.downloadKills}: ${sent} bytes had come; ${figures.blobsHashedBehind} blobs hashed`,
+        `download kill ${figures.downloadKills} after ${received} bytes; ${figures.blobsVerified} blobs verified`,
       )
     }
   } finally {
@@ -86,7 +91,7 @@ const settings = (images: CacheImages, folder: string, address: string) => ({
 
 type SlowCache = Awaited<ReturnType<typeof serveSlowly>>
 
-/** @returns the bytes of files that had come from the cache */
+/** @returns the number of NAR bytes that the cache had sent */
 async function killOnce(round: {
   readonly images: CacheImages
   readonly cache: SlowCache
@@ -101,9 +106,9 @@ async function killOnce(round: {
   try {
     const address = await victim.address
     const pulls = Promise.allSettled(names.map((name) => pull(victim, address, name)))
-    const over = new AbortController()
-    void pulls.then(() => over.abort())
-    while (cache.sent < limit && !over.signal.aborted) await sleep(2)
+    const settled = new AbortController()
+    void pulls.then(() => settled.abort())
+    while (cache.sent < limit && !settled.signal.aborted) await sleep(2)
     await victim.kill()
     await pulls
     assert.deepEqual(victim.stray, [])
@@ -114,23 +119,23 @@ async function killOnce(round: {
 }
 
 async function pull(victim: Victim, address: string, name: string): Promise<void> {
-  const answer = await fetch(`http://${address}/v2/${name}/manifests/latest`, {
+  const response = await fetch(`http://${address}/v2/${name}/manifests/latest`, {
     headers: { Accept: mediaTypes.oci.manifest },
   }).catch((error: unknown) => {
     if (victim.isKilled()) return undefined
     throw error
   })
-  assert.ok(!answer || answer.ok || victim.isKilled(), `${name}: ${answer?.status}`)
+  assert.ok(!response || response.ok || victim.isKilled(), `${name}: ${response?.status}`)
 }
 
-/** Hashes all blobs of a folder, and gives their number. */
-async function hashed(folder: string): Promise<number> {
+/** Verifies the digests of all blobs in a folder, and returns their number. */
+async function verifyBlobs(folder: string): Promise<number> {
   const files = (await readdir(folder).catch(() => [])).filter((name) => /^[0-9a-f]{64}$/.test(name))
   for (const name of files) assert.equal(hexOf(digestOf(await readFile(join(folder, name)))), name)
   return files.length
 }
 
-/** Serves a folder in small pieces, with a pause of so many milliseconds behind each. */
+/** Serves a folder in small pieces, with a pause of `pause` ms after each. */
 async function serveSlowly(root: string) {
   const state = { pause: 0, sent: 0 }
   const server = createServer((request, response) => {

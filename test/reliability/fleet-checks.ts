@@ -3,12 +3,13 @@ import { leaseOfFleet } from '../support/fleet.ts'
 import { until } from '../support/until.ts'
 import { pullWhole, type Addresses, type FleetLedger } from './fleet-clients.ts'
 import { openWorker } from './fleet-expected.ts'
-import type { FleetWorld, Life, Member, Trouble } from './fleet-world.ts'
+import type { FleetWorld, Incarnation, Member, FaultPeriod } from './fleet-world.ts'
 
-// Seconds by which a job may outlast its lease: workers look every two, and a busy machine takes its time.
-const late = 15
+// In seconds: how much later than its lease a job may be taken over, because workers poll every two seconds and the
+// machine may be busy.
+const takeoverMargin = 15
 
-/** When a fault is over, every job ends or is taken over within a lease, and all workers are there again. */
+/** Waits until all workers are back and no job has an expired lease. */
 export async function untilSettled({ fleet, members }: FleetWorld): Promise<void> {
   const { postgres, url } = fleet
   const count = async (sql: string) =>
@@ -16,23 +17,23 @@ export async function untilSettled({ fleet, members }: FleetWorld): Promise<void
   const workers = members.filter(({ role }) => role === 'worker').length
   await until(
     async () => (await count('from workers where seen_until > now()')) >= workers,
-    'all workers are there again',
-    late + 15,
+    'all workers are back',
+    takeoverMargin + 15,
   )
   const overdue = `from jobs where state = 'running' and lease_until < now() - interval '2 s'
     and greatest(waiting_until, expected_until, background_until) > now()`
-  await until(async () => (await count(overdue)) === 0, 'no job is left by its worker', late)
+  await until(async () => (await count(overdue)) === 0, 'no job has an expired lease', takeoverMargin)
 }
 
 export type CheckOptions = {
   readonly addresses: Addresses
-  /** Milliseconds within which an image must come. */
+  /** The time limit for each image, in ms. */
   readonly limit: number
-  /** When the faults began, in milliseconds since 1970. */
+  /** The time of the first fault, in ms since the epoch. */
   readonly since: number
 }
 
-/** When all is well again: everything that was given is there, is what it should be, and was made once. */
+/** Checks that every image that a client received is still available, is correct, and was built once. */
 export async function checkAll(
   world: FleetWorld,
   ledger: FleetLedger,
@@ -41,7 +42,7 @@ export async function checkAll(
   for (const name of ledger.digests.keys()) await pullWhole(name, addresses, ledger, limit)
   const sql = `select max(job) as job, count(*)::int as n from jobs
     where kind = 'image' and outcome like '{"built"%' group by key having count(*) > 1`
-  assert.deepEqual(await world.fleet.postgres.run(world.fleet.url, sql), [], 'these were built twice')
+  assert.deepEqual(await world.fleet.postgres.run(world.fleet.url, sql), [], 'images built twice')
   const takeovers = checkTakeovers(world, since)
   const expected = await openWorker(world)
   try {
@@ -53,7 +54,7 @@ export async function checkAll(
 }
 
 type Start = {
-  readonly life: Life
+  readonly incarnation: Incarnation
   readonly build: string
   readonly at: number
   readonly member: Member
@@ -61,23 +62,25 @@ type Start = {
 }
 
 /**
- * Looks in the logs of all workers: a job that was begun twice was taken from a worker that was in trouble in between.
+ * Checks the logs of all workers: a job may start twice only if a fault affected its first worker in between.
  * @returns the number of such jobs
  */
-function checkTakeovers({ members, troubles }: FleetWorld, since: number): number {
-  const starts = members.flatMap((member) => member.lives.flatMap((life) => startsIn(life, member)))
+function checkTakeovers({ members, faultPeriods }: FleetWorld, since: number): number {
+  const starts = members.flatMap((member) =>
+    member.incarnations.flatMap((incarnation) => startsIn(incarnation, member)),
+  )
   const recent = starts.filter(({ at }) => at >= since)
   const byBuild = Map.groupBy(recent, ({ build }) => build)
   let takeovers = 0
   for (const of of byBuild.values()) {
     const inOrder = of.toSorted((a, b) => a.at - b.at)
     for (const [n, next] of inOrder.slice(1).entries()) {
-      const before = inOrder[n]
-      assert.ok(before)
-      const excuse = troubles.some((trouble) => excuses(trouble, before, next))
+      const previous = inOrder[n]
+      assert.ok(previous)
+      const isExplained = faultPeriods.some((period) => explains(period, previous, next))
       assert.ok(
-        excuse || wasLate(before),
-        `${String(next.image)} was built twice without a reason, ${next.at - before.at} ms apart`,
+        isExplained || lostLease(previous),
+        `${String(next.image)} was built twice without a fault, ${next.at - previous.at} ms apart`,
       )
       takeovers += 1
     }
@@ -85,23 +88,23 @@ function checkTakeovers({ members, troubles }: FleetWorld, since: number): numbe
   return takeovers
 }
 
-/** Whether a worker says that it could not renew its lease in time, as on a machine that is too busy. */
-const wasLate = ({ life, build }: Start): boolean =>
-  life.server.log.some(({ msg }) => {
-    const found = /^the lease of job (?<job>\S+) is lost, (?<seconds>[\d.]+) s after/.exec(msg)?.groups
-    return found?.['job'] === build && Number(found['seconds']) > leaseOfFleet
+/** Whether a worker logged that it could not renew its lease in time, as happens on an overloaded machine. */
+const lostLease = ({ incarnation, build }: Start): boolean =>
+  incarnation.server.log.some(({ msg }) => {
+    const lost = /^the lease of job (?<job>\S+) is lost, (?<seconds>[\d.]+) s after/.exec(msg)?.groups
+    return lost?.['job'] === build && Number(lost['seconds']) > leaseOfFleet
   })
 
-const excuses = ({ member, from, to }: Trouble, before: Start, next: Start): boolean =>
-  (member === undefined || member === before.member) && from <= next.at && to >= before.at
+const explains = ({ member, from, to }: FaultPeriod, previous: Start, next: Start): boolean =>
+  (member === undefined || member === previous.member) && from <= next.at && to >= previous.at
 
-const startsIn = (life: Life, member: Member): Start[] =>
-  life.server.log
+const startsIn = (incarnation: Incarnation, member: Member): Start[] =>
+  incarnation.server.log
     .filter(({ msg }) => msg === 'build started')
     .map(({ time, build, image }) => ({
       build: String(build),
-      at: Date.parse(String(time)) - life.ahead * 3_600_000,
-      life,
+      at: Date.parse(String(time)) - incarnation.ahead * 3_600_000,
+      incarnation,
       member,
       image,
     }))

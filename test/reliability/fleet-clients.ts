@@ -3,11 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { digestOf } from '../../src/image/digest.ts'
 import { mediaTypes } from '../../src/image/oci.ts'
 
-/** What clients of a fleet were given, which must hold for ever. */
+/** The images that clients of a fleet received. Their digests must never change. */
 export type FleetLedger = {
   /** The digest of each image, by name. */
   readonly digests: Map<string, string>
-  /** Times in milliseconds: of a new image for a client that retries, and of a known one. */
+  /** `slowest` (a new image, with retries) and `slowestKnown` (a known image) are in ms. */
   readonly figures: { pulls: number; retries: number; cut: number; slowest: number; slowestKnown: number }
 }
 
@@ -16,10 +16,10 @@ export const openFleetLedger = (): FleetLedger => ({
   figures: { pulls: 0, retries: 0, cut: 0, slowest: 0, slowestKnown: 0 },
 })
 
-/** Where a request goes: the addresses are tried in turn, as a load balancer does, when a connection breaks. */
+/** The addresses for a request, tried in turn when a connection fails, as a load balancer does. */
 export type Addresses = () => readonly string[]
 
-/** @returns undefined when no address answers */
+/** @returns undefined if no address responds */
 async function getAny(addresses: readonly string[], path: string, ledger: FleetLedger) {
   for (const address of addresses) {
     try {
@@ -29,31 +29,31 @@ async function getAny(addresses: readonly string[], path: string, ledger: FleetL
       })
       return { response, bytes: Buffer.from(await response.arrayBuffer()) }
     } catch {
-      ledger.figures.cut += 1 // its process was killed
+      ledger.figures.cut += 1 // the process was killed
     }
   }
   return undefined
 }
 
 /**
- * Pulls an image, whatever happens, as a client that retries; looks at each byte.
- * @returns how many milliseconds that took
+ * Pulls an image, retrying until it succeeds, and verifies every blob.
+ * @returns the time until the successful request, in ms
  */
 export async function pullWhole(name: string, addresses: Addresses, ledger: FleetLedger, limit: number) {
   const started = performance.now()
-  let last = 'nothing answers'
+  let last = 'no address responds'
   for (;;) {
     const took = performance.now() - started
-    assert.ok(took < limit, `${name} has not come within ${limit} ms: ${last}`)
-    const answer = await getAny(addresses(), `${name}/manifests/latest`, ledger)
-    if (answer?.response.status === 200) {
-      await checkImage(name, answer.bytes, addresses, ledger, limit)
+    assert.ok(took < limit, `${name} did not arrive within ${limit} ms: ${last}`)
+    const reply = await getAny(addresses(), `${name}/manifests/latest`, ledger)
+    if (reply?.response.status === 200) {
+      await checkImage(name, reply.bytes, addresses, ledger, limit)
       ledger.figures.pulls += 1
       return took
     }
-    if (answer) {
-      const { status, headers } = answer.response
-      last = `${status}: ${answer.bytes.toString()}`
+    if (reply) {
+      const { status, headers } = reply.response
+      last = `${status}: ${reply.bytes.toString()}`
       assert.ok(status === 429 || status === 503, last)
       assert.ok(Number(headers.get('retry-after')) > 0, last)
     }
@@ -62,7 +62,7 @@ export async function pullWhole(name: string, addresses: Addresses, ledger: Flee
   }
 }
 
-/** Every byte of an image has its digest, and the image is the one that was given before. */
+/** Verifies the blobs of an image, and that its digest has not changed. */
 async function checkImage(
   name: string,
   bytes: Buffer,
@@ -71,30 +71,33 @@ async function checkImage(
   limit: number,
 ) {
   const digest = digestOf(bytes)
-  const before = ledger.digests.get(name)
-  assert.equal(digest, before ?? digest, `${name} was another image before`)
+  const previous = ledger.digests.get(name)
+  assert.equal(digest, previous ?? digest, `the digest of ${name} changed`)
   ledger.digests.set(name, digest)
   const { config, layers } = JSON.parse(bytes.toString()) as Record<'config', { digest: string }> & {
     layers: { digest: string }[]
   }
-  for (const part of [config, ...layers]) {
+  for (const descriptor of [config, ...layers]) {
     const end = performance.now() + limit
     for (;;) {
-      const blob = await getAny(addresses(), `${name}/blobs/${part.digest}`, ledger)
+      const blob = await getAny(addresses(), `${name}/blobs/${descriptor.digest}`, ledger)
       if (blob?.response.status === 200) {
-        assert.equal(digestOf(blob.bytes), part.digest)
+        assert.equal(digestOf(blob.bytes), descriptor.digest)
         break
       }
-      assert.ok(!blob || blob.response.status === 503, `${name}: ${part.digest}: ${blob?.response.status}`)
-      assert.ok(performance.now() < end, `${name}: a blob has not come within ${limit} ms`)
+      assert.ok(
+        !blob || blob.response.status === 503,
+        `${name}: ${descriptor.digest}: ${blob?.response.status}`,
+      )
+      assert.ok(performance.now() < end, `${name}: a blob did not arrive within ${limit} ms`)
       await sleep(100)
     }
   }
 }
 
 /**
- * Asks for the manifest of a known image once: it must come soon, whatever else is broken.
- * @param limit milliseconds
+ * Requests the manifest of a known image once; it must arrive soon, whatever else is broken.
+ * @param limit in ms
  */
 export async function pullKnown(
   name: string,
@@ -103,13 +106,13 @@ export async function pullKnown(
   limit: number,
 ): Promise<void> {
   const started = performance.now()
-  const asked = addresses()
-  const answer = await getAny(asked, `${name}/manifests/latest`, ledger)
+  const tried = addresses()
+  const answer = await getAny(tried, `${name}/manifests/latest`, ledger)
   if (!answer) return // the front end is being replaced
   const took = performance.now() - started
-  assert.equal(answer.response.status, 200, `${name}, of ${asked[0]}: ${answer.bytes.toString()}`)
+  assert.equal(answer.response.status, 200, `${name} from ${tried[0]}: ${answer.bytes.toString()}`)
   assert.equal(digestOf(answer.bytes), ledger.digests.get(name))
-  assert.ok(took < limit, `${name} is known, and took ${Math.round(took)} ms`)
+  assert.ok(took < limit, `the known image ${name} took ${Math.round(took)} ms`)
   ledger.figures.pulls += 1
   ledger.figures.slowestKnown = Math.max(ledger.figures.slowestKnown, took)
 }

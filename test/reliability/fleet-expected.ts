@@ -7,7 +7,7 @@ import { parseImageReference } from '../../src/image/name.ts'
 import { openLocalWorker } from '../support/worker.ts'
 import type { FleetWorld } from './fleet-world.ts'
 
-/** A worker of its own, without a database: what it makes is what a fleet should have made. */
+/** An independent worker without a database, whose images must equal the fleet's. */
 export async function openWorker({ set }: Pick<FleetWorld, 'set'>) {
   const folder = await mkdtemp(join(tmpdir(), 'nixery-expected-'))
   const silent = () => {}

@@ -6,22 +6,22 @@ import { until } from '../support/until.ts'
 import type { FleetWorld, Member } from './fleet-world.ts'
 import type { Random } from './random.ts'
 
-/** What a fault can do besides breaking something. */
-export type Hands = {
-  /** Pulls a new image as a client that retries does, however long it takes. */
+/** What a fault can use. */
+export type FaultContext = {
+  /** Pulls a new image, retrying until it succeeds. */
   pull(name: string): Promise<void>
-  /** Says whom it affects; otherwise it affects all members. */
+  /** Declares that the fault affects only this member (and others declared); by default it affects all. */
   affects(member: Member): void
 }
 
-/** Something that goes wrong. */
+/** A fault of the fleet. */
 export type Fault = {
   readonly name: string
-  /** It is over when it resolves. */
-  run(hands: Hands): Promise<void>
+  /** Resolves when the fault is over. */
+  run(context: FaultContext): Promise<void>
 }
 
-// Milliseconds for which a worker is cut off: longer than its lease.
+// How long a worker is cut off, in ms: longer than its lease.
 const cutOff = 5_000
 
 const membersOf = ({ members }: FleetWorld, role?: Member['role']): [Member, ...Member[]] => {
@@ -30,7 +30,7 @@ const membersOf = ({ members }: FleetWorld, role?: Member['role']): [Member, ...
   return [first, ...rest]
 }
 
-/** A process is killed and started again: a front end, a worker, or now and then the database. */
+/** Kills and restarts a random process: a front end, a worker, or the database. */
 export function kill(world: FleetWorld, random: Random): Fault {
   const { postgres } = world.fleet
   if (random.below(membersOf(world).length + 1) === 0)
@@ -38,24 +38,24 @@ export function kill(world: FleetWorld, random: Random): Fault {
   return replace(random.pick(membersOf(world)), 'SIGKILL')
 }
 
-/** A process is stopped, as for an upgrade. */
+/** Stops and restarts a random process, as for an upgrade. */
 const stop = (world: FleetWorld, random: Random): Fault => replace(random.pick(membersOf(world)), 'SIGTERM')
 
 const replace = (member: Member, signal: 'SIGKILL' | 'SIGTERM'): Fault => ({
   name: `a ${member.role === 'front' ? 'front end' : 'worker'} is ${signal === 'SIGKILL' ? 'killed' : 'stopped'}`,
-  run(hands) {
-    hands.affects(member)
+  run(context) {
+    context.affects(member)
     return member.replace(signal)
   },
 })
 
-/** A worker does nothing for longer than its lease, and then goes on. */
+/** Suspends a worker for longer than its lease. */
 function freeze(world: FleetWorld, random: Random): Fault {
   const member = random.pick(membersOf(world, 'worker'))
   return {
     name: 'a worker is frozen for longer than its lease',
-    async run(hands) {
-      hands.affects(member)
+    async run(context) {
+      context.affects(member)
       const { pid } = member
       process.kill(pid, 'SIGSTOP')
       try {
@@ -67,20 +67,20 @@ function freeze(world: FleetWorld, random: Random): Fault {
   }
 }
 
-/** A worker is cut off from the database and the bucket while it packs an image, which another one then makes. */
+/** Cuts a worker off from the database and the bucket while it packs an image, which another worker must then build. */
 export const cutOffWhilePacking = (world: FleetWorld, name: string): Fault => ({
   name: 'a worker is cut off from the network while it packs',
-  async run(hands) {
+  async run(context) {
     const workers = membersOf(world, 'worker')
-    const pulled = hands.pull(name)
+    const pulled = context.pull(name)
     const builder = () => workers.find(({ log }) => isPacking(log, name))
     await Promise.race([until(() => builder() !== undefined, `a worker packs ${name}`, 120), pulled])
     const worker = builder()
-    assert.ok(worker, `nobody has packed ${name}`)
-    hands.affects(worker)
+    assert.ok(worker, `no worker packed ${name}`)
+    context.affects(worker)
     for (const network of worker.networks) await network.fail('hangs')
     try {
-      // Another one makes it meanwhile.
+      // Another worker builds the image in the meantime.
       await Promise.all([pulled, sleep(cutOff)])
     } finally {
       for (const network of worker.networks) await network.restore()
@@ -88,7 +88,7 @@ export const cutOffWhilePacking = (world: FleetWorld, name: string): Fault => ({
   },
 })
 
-/** Whether a worker has the packages of an image, and not yet the image. */
+/** Whether a worker has realised the packages of an image but not finished the image. */
 function isPacking(log: Member['log'], name: string): boolean {
   const started = log.findLast(({ msg, image }) => msg === 'build started' && image === name)
   const since = started && log.filter(({ build }) => build === started['build']).map(({ msg }) => msg)
@@ -100,28 +100,28 @@ const breakConnections = ({ fleet }: FleetWorld): Fault => ({
   run: () => fleet.postgres.disconnect(fleet.url),
 })
 
-/** @param ms for how long it is away */
+/** @param ms the duration of the outage */
 const loseDatabase = ({ fleet }: FleetWorld, ms: number): Fault => ({
-  name: `the database is away for ${ms / 1000} s`,
+  name: `the database is down for ${ms / 1000} s`,
   run: () => restart(fleet.postgres, ms),
 })
 
-/** The leader of several database servers dies, and another one becomes it. */
+/** Kills the leader of several database servers, so that another one takes over. */
 export const failOver = ({ fleet }: FleetWorld): Fault => ({
   name: 'the database fails over',
   async run() {
     await fleet.postgres.stop('SIGKILL')
-    const answers = () =>
+    const isWritable = () =>
       fleet.postgres.run(fleet.url, 'create table if not exists survives (n int)').then(
         () => true,
         () => false,
       )
-    await until(answers, 'another server has become the leader', 120)
+    await until(isWritable, 'another server becomes the leader', 120)
     await fleet.postgres.start()
   },
 })
 
-/** @param ms for how long it fails */
+/** @param ms the duration of the failure */
 const loseBucket = ({ bucket }: FleetWorld, failure: NetworkFailure, ms: number): Fault[] =>
   bucket
     ? [
@@ -145,12 +145,12 @@ async function restart(postgres: TestPostgres, outage: number): Promise<void> {
   await postgres.start()
 }
 
-// Kills for each fault of another kind that is over soon, and for each that takes as long as an outage.
+// The number of kills per short fault of another kind, and per long outage.
 const [killsPerFault, killsPerOutage] = [25, 100]
 
 /**
- * So many kills, and everything else that can break between them, in an order that the seed chooses.
- * @param outage milliseconds for which the database or the bucket is away
+ * Plans `kills` kills and a proportional number of other faults, in an order that the seed determines.
+ * @param outage how long the database or the bucket is down, in ms
  */
 export function planFaults(world: FleetWorld, random: Random, kills: number, outage: number): Fault[] {
   const times = (count: number, make: (n: number) => readonly Fault[]) =>
@@ -171,5 +171,5 @@ export function planFaults(world: FleetWorld, random: Random, kills: number, out
   return random.some(all, all.length)
 }
 
-/** How many images of `large` a plan needs. */
+/** The number of `large` images that a plan needs. */
 export const largeFor = (kills: number): number => Math.ceil(kills / killsPerFault)

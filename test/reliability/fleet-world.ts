@@ -8,43 +8,43 @@ import { freePort } from '../support/nginx.ts'
 import type { Workspace } from '../support/workspace.ts'
 
 /** A process that is or was a member of the fleet. */
-export type Life = {
+export type Incarnation = {
   readonly server: ServerProcess
-  /** Hours that its clock is ahead. */
+  /** How far its clock is ahead, in hours. */
   readonly ahead: number
 }
 
-/** A place in the fleet, in which one process follows another. A front end keeps its port. */
+/** A member of the fleet: one process at a time, replaced after faults. A front end keeps its port. */
 export type Member = {
   readonly role: 'front' | 'worker'
   readonly address: string
   readonly pid: number
-  /** What the process that runs now has logged. */
+  /** The log of the running process. */
   readonly log: readonly LogLine[]
-  /** All processes so far, the one that runs now last. */
-  readonly lives: readonly Life[]
-  /** Between it and everything else; front ends have none. */
+  /** All processes so far; the last one is running. */
+  readonly incarnations: readonly Incarnation[]
+  /** The networks between a worker and the database and bucket; empty for front ends. */
   readonly networks: readonly TestNetwork[]
-  /** Ends it, unless it has ended, and starts another in its place. */
+  /** Stops the process, unless it has exited, and starts another one. */
   replace(signal: NodeJS.Signals): Promise<void>
   stop(): Promise<void>
 }
 
-/** A time in which something was broken, in milliseconds since 1970: for a member, or for all. */
-export type Trouble = { readonly member?: Member | undefined; readonly from: number; readonly to: number }
+/** The duration of a fault, in ms since the epoch, and the affected member; by default, all members. */
+export type FaultPeriod = { readonly member?: Member | undefined; readonly from: number; readonly to: number }
 
 export type FleetWorld = {
   readonly fleet: TestFleet
   readonly members: readonly Member[]
-  /** Names of images, each of which takes a moment to build. */
+  /** Names of images that take a moment to build. */
   readonly names: readonly string[]
   /** Names of images that take a moment to pack. */
   readonly large: readonly string[]
   readonly set: string
-  /** Between all members and the bucket, if there is one. */
+  /** The network between all members and the bucket, if there is one. */
   readonly bucket: TestNetwork | undefined
-  /** Grows with each fault. */
-  readonly troubles: Trouble[]
+  /** The faults so far. */
+  readonly faultPeriods: FaultPeriod[]
   dispose(): Promise<void>
 }
 
@@ -53,16 +53,16 @@ export type FleetWorldOptions = {
   readonly workers: number
   readonly images: number
   readonly large?: number
-  /** More packages, as `Workspace.packageSet` takes them. */
+  /** Further packages, in the format of `Workspace.packageSet`. */
   readonly more?: string
-  /** Settings of all processes, such as those of a bucket. */
+  /** Settings for all processes, such as those of a bucket. */
   readonly settings?: Readonly<Record<string, string>>
-  /** How many hours the clock of the next process is ahead. */
+  /** How far the clock of the next process is ahead, in hours. */
   readonly ahead?: () => number
   readonly postgres?: TestPostgres | undefined
 }
 
-/** Starts front ends and workers; the workspace ends them. */
+/** Starts front ends and workers; the workspace stops them. */
 export async function openFleetWorld(
   workspace: Workspace,
   {
@@ -105,8 +105,8 @@ export async function openFleetWorld(
     },
     postgres ?? (await startPostgres()),
   )
-  /** What lies between a worker and the rest of the fleet, and the settings with which it uses that. */
-  const surround = async () => {
+  /** The networks between a worker and the rest of the fleet, and the settings to use them. */
+  const connectWorker = async () => {
     const own = { database: await networkTo(fleet.url), store: bucket && (await networkTo(bucket.url)) }
     const environment = {
       NIXERY_DATABASE_URL: own.database.url,
@@ -115,21 +115,21 @@ export async function openFleetWorld(
     return { networks: [own.database, ...(own.store ? [own.store] : [])], environment }
   }
   const member = async (role: Member['role']): Promise<Member> => {
-    // A worker serves nobody here, so it has another port each time.
+    // Clients do not connect to workers, so these can use a new port each time.
     const port = role === 'front' ? String(await freePort()) : '0'
-    const around = role === 'worker' ? await surround() : { networks: [], environment: {} }
-    const lives: Life[] = []
+    const connection = role === 'worker' ? await connectWorker() : { networks: [], environment: {} }
+    const incarnations: Incarnation[] = []
     const start = async () => {
       const hours = ahead()
-      const server = await fleet[role]({ PORT: port, ...around.environment, ...clockAhead(hours) })
-      lives.push({ server, ahead: hours })
+      const server = await fleet[role]({ PORT: port, ...connection.environment, ...clockAhead(hours) })
+      incarnations.push({ server, ahead: hours })
       return server
     }
     let server = await start()
     return {
       role,
-      lives,
-      networks: around.networks,
+      incarnations,
+      networks: connection.networks,
       get address() {
         return server.address
       },
@@ -157,10 +157,10 @@ export async function openFleetWorld(
     await fleet.dispose()
     for (const network of networks.reverse()) await network.close()
   }
-  return { fleet, members, names, large: largeNames, set, bucket, troubles: [], dispose }
+  return { fleet, members, names, large: largeNames, set, bucket, faultPeriods: [], dispose }
 }
 
 const originOf = ({ url }: TestNetwork): string => new URL(url).origin
 
-/** A folder of the workspace for what is no member's. */
+/** A folder in the workspace for files that belong to no member. */
 export const folderIn = (workspace: Workspace, name: string): string => join(workspace.folder, name)

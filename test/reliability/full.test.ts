@@ -8,7 +8,7 @@ import { systemErrorCode } from '../../src/errors.ts'
 import { digestOf } from '../../src/image/digest.ts'
 import { failureOf, openWorkspace, type Workspace } from '../support/workspace.ts'
 import { until } from '../support/until.ts'
-import { isRefused, pullImage, pullManifest, type Pulled } from './puller.ts'
+import { isHttpError, pullImage, pullManifest, type PulledImage } from './puller.ts'
 
 let workspace: Workspace
 before(async () => {
@@ -16,15 +16,15 @@ before(async () => {
 })
 after(() => workspace.dispose())
 
-/** Fills a disk until so many bytes are free. */
+/** Fills a disk until `free` bytes are left. */
 async function fill(disk: string, free: number): Promise<void> {
   const ballast = join(disk, 'ballast')
   await rm(ballast, { force: true })
   const { bavail, bsize } = await statfs(disk)
   await writeFile(ballast, Buffer.alloc(Math.max(0, bavail * bsize - free))).catch((error: unknown) => {
-    if (systemErrorCode(error) !== 'ENOSPC') throw error // then nothing is free
+    if (systemErrorCode(error) !== 'ENOSPC') throw error // the disk is already full
   })
-  // The catalog may have written meanwhile, or given blocks back: the last ones, too.
+  // Fill blocks that the catalog has freed in the meantime, too.
   if (free > 0) return
   for (;;) {
     try {
@@ -37,7 +37,7 @@ async function fill(disk: string, free: number): Promise<void> {
 }
 const makeRoom = (disk: string) => rm(join(disk, 'ballast'))
 
-const page = 4096 // of which files in memory are made
+const page = 4096 // the allocation unit of tmpfs
 
 describe('a disk of blobs that is full', () => {
   it('at any step of packing and publishing fails the pull with 507 and leaves nothing incomplete', async () => {
@@ -49,19 +49,19 @@ describe('a disk of blobs that is full', () => {
     )
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set, STORAGE_PATH: store })
     const statuses: number[] = []
-    const whole = new Map<string, Pulled>()
+    const complete = new Map<string, PulledImage>()
     for (let n = 0; n < steps; n += 1) {
       await fill(disk, n * page)
       const name = `small${n}`
       try {
-        whole.set(name, await pullImage(server.address, name))
+        complete.set(name, await pullImage(server.address, name))
         statuses.push(200)
       } catch (error) {
-        if (!isRefused(error)) throw error
+        if (!isHttpError(error)) throw error
         assert.match(error.message, /storage is full/)
         statuses.push(error.status)
       }
-      // Other layers of the same image may still be at work, and clean up behind themselves.
+      // The packing of other layers of the image may still be cleaning up.
       await until(
         async () => (await readdir(join(store, 'staging'))).length === 0,
         'no unfinished files are left',
@@ -77,13 +77,13 @@ describe('a disk of blobs that is full', () => {
     await makeRoom(disk)
     for (let n = 0; n < steps; n += 1) {
       const image = await pullImage(server.address, `small${n}`)
-      assert.deepEqual(image, whole.get(`small${n}`) ?? image)
+      assert.deepEqual(image, complete.get(`small${n}`) ?? image)
     }
   })
 })
 
 describe('a disk of the catalog that is full', () => {
-  /** A file system whose folders take room; those in memory take none. */
+  /** Mounts an ext4 file system, on which folders use space; on tmpfs they do not. */
   const mountDisk = async (megabytes: number): Promise<string> => {
     const image = join(workspace.folder, 'disk.img')
     await writeFile(image, '')
@@ -118,7 +118,7 @@ describe('a disk of the catalog that is full', () => {
     await fill(disk, 0)
     assert.deepEqual(await pullImage(server.address, 'hello'), hello)
     await pullManifest(server.address, 'any', hello.digest)
-    // Where roots cannot be made, nothing may be built.
+    // Builds need garbage collector roots, which need space.
     const failure = await failureOf(server, 'other')
     assert.equal(failure.status, 503)
     assert.match(failure.message, /folder of garbage collector roots is not writable/)
@@ -129,9 +129,9 @@ describe('a disk of the catalog that is full', () => {
     await sleep(100)
     assert.equal(await server.stop(), 0)
 
-    const again = await workspace.serve(environment)
-    for (const { digest } of [hello, other]) await pullManifest(again.address, 'any', digest)
-    await pullImage(again.address, 'third')
+    const restarted = await workspace.serve(environment)
+    for (const { digest } of [hello, other]) await pullManifest(restarted.address, 'any', digest)
+    await pullImage(restarted.address, 'third')
   })
 })
 

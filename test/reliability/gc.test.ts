@@ -23,9 +23,9 @@ it('gc keeps an old image that is being pulled from a server', async () => {
 
   const server = await workspace.serve(env)
   assert.deepEqual(await pullImage(server.address, 'base0'), image)
-  const cleaned = await runNixery(world.data, world.packages, ['gc', '--keep', '1'], { env })
-  assert.match(cleaned.stderr, /^1 image and \d+ blobs removed/m)
-  for (const digest of image.parts) {
+  const collected = await runNixery(world.data, world.packages, ['gc', '--keep', '1'], { env })
+  assert.match(collected.stderr, /^1 image and \d+ blobs removed/m)
+  for (const digest of image.blobs) {
     const { status } = await fetch(`http://${server.address}/v2/base0/blobs/${digest}`, { method: 'HEAD' })
     assert.equal(status, 200)
   }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { runNixery } from '../support/command.ts'
 import type { Figures, Ledger } from './ledger.ts'
-import { isRefused, pullImage } from './puller.ts'
+import { isHttpError, pullImage } from './puller.ts'
 import type { Random } from './random.ts'
 import type { Victim } from './victim.ts'
 import { chooseName, type Settings, type World } from './world.ts'
@@ -18,58 +18,58 @@ export type LoadDeps = {
 const clients = 3
 
 /**
- * Pulls one image after another, by several clients at once, some of which leave early, until the server is killed.
- * @param cleaning whether something may be removed meanwhile that is being pulled: who meets that pulls again
- * @throws what went wrong while the server was alive
+ * Pulls images with several concurrent clients, some of which disconnect early, until the server is killed.
+ * @param withGc whether a garbage collection may remove an image during a pull, which is then repeated
+ * @throws any error before the server is killed
  */
 export async function pullUntilKilled(
   { world, ledger, figures, random, settings, onChunk }: LoadDeps,
   victim: Victim,
-  cleaning: boolean,
+  withGc: boolean,
 ): Promise<void> {
   const address = await victim.address
-  const one = async () => {
-    let met = 0
+  const pullRepeatedly = async () => {
+    let failuresInRow = 0
     while (!victim.isKilled()) {
-      const wish = {
+      const target = {
         name: chooseName(random, world, settings),
         form: random.chance(0.7) ? ('oci' as const) : ('docker' as const),
         settings,
       }
-      const leave = random.chance(0.15) ? AbortSignal.timeout(random.below(800)) : undefined
-      let isAnswered = false
+      const disconnect = random.chance(0.15) ? AbortSignal.timeout(random.below(800)) : undefined
+      let hasManifest = false
       try {
-        await pullImage(address, wish.name, {
-          form: wish.form,
+        await pullImage(address, target.name, {
+          form: target.form,
           onChunk,
-          onAnswered(image) {
-            ledger.answered(wish, image)
-            isAnswered = true
+          onManifest(image) {
+            ledger.record(target, image)
+            hasManifest = true
           },
-          ...(leave && { signal: leave }),
+          ...(disconnect && { signal: disconnect }),
         })
-        met = 0
+        failuresInRow = 0
       } catch (error) {
-        // A connection that a kill cuts off may be seen before the kill is noted.
+        // The connection may break before `isKilled` is set.
         if (!(error instanceof Error && error.name === 'AssertionError')) await sleep(0)
-        if (leave?.aborted) continue
-        if (isRefused(error) && error.status === 404 && cleaning && (met += 1) <= 3) {
-          figures.metCleaning += 1
+        if (disconnect?.aborted) continue
+        if (isHttpError(error) && error.status === 404 && withGc && (failuresInRow += 1) <= 3) {
+          figures.failedByGc += 1
           continue
         }
-        if (!victim.isKilled() || isRefused(error) || isAssertion(error)) throw error
-        if (!isAnswered) ledger.cutOff(wish)
+        if (!victim.isKilled() || isHttpError(error) || isAssertion(error)) throw error
+        if (!hasManifest) ledger.recordInterrupted(target)
       }
     }
   }
-  const all = await Promise.allSettled(Array.from({ length: clients }, one))
+  const all = await Promise.allSettled(Array.from({ length: clients }, pullRepeatedly))
   for (const each of all) if (each.status === 'rejected') throw each.reason
 }
 
 const isAssertion = (error: unknown): boolean => error instanceof Error && error.name === 'AssertionError'
 
-/** Runs `nixery gc` beside the server, and sometimes kills that, too. */
-export async function cleanMeanwhile({ world, figures, random, settings }: LoadDeps): Promise<void> {
+/** Runs `nixery gc` beside the server, and sometimes kills it. */
+export async function runGc({ world, figures, random, settings }: LoadDeps): Promise<void> {
   await sleep(random.below(500))
   const env = world.environment(settings)
   const running = runNixery(world.data, world.packages, ['gc', '--keep', '1'], { env })
@@ -77,7 +77,7 @@ export async function cleanMeanwhile({ world, figures, random, settings }: LoadD
   const timer = killAfter === undefined ? undefined : setTimeout(() => running.kill('SIGKILL'), killAfter)
   const result = await running
   clearTimeout(timer)
-  figures.cleanings += 1
-  if (result.signal === 'SIGKILL') figures.cleaningsKilled += 1
+  figures.collections += 1
+  if (result.signal === 'SIGKILL') figures.collectionsKilled += 1
   else if (result.exitCode !== 0) throw new Error(`gc ended with ${result.exitCode}:\n${result.stderr}`)
 }

@@ -10,20 +10,20 @@ import { parseAny, testKey } from '../../src/catalog/keys-testing.ts'
 
 export type MigrationOptions = {
   readonly seed: number
-  /** How many processes are killed while they open a catalog. */
+  /** The number of processes to kill while they open a catalog. */
   readonly kills: number
   readonly say: (line: string) => void
 }
 
 const fixtures = join(import.meta.dirname, '..', 'fixtures')
-// Opening a catalog takes fewer statements than this; a process that gets through is not killed.
-const mostStatements = 70
+// More than the number of statements to open a catalog; a process that finishes first is not killed.
+const maxStatements = 70
 
 /**
- * Kills processes before a random statement while they make or change the schema of a catalog, sometimes beside another
- * process that opens the same file. Then it opens the catalog: it must work and know what it knew.
- * @returns how many processes were killed, and how many opened the catalog first
- * @throws what does not hold
+ * Kills processes before a random statement while they create or migrate the schema of a catalog, sometimes beside another
+ * process that opens the same file. The catalog must then open and have its old contents.
+ * @returns the number of killed processes, and of those that finished first
+ * @throws AssertionError
  */
 export async function runMigrations({ seed, kills, say }: MigrationOptions) {
   const random = createRandom(seed)
@@ -33,9 +33,9 @@ export async function runMigrations({ seed, kills, say }: MigrationOptions) {
     while (figures.migrationsKilled < kills) {
       const file = join(folder, `${figures.migrationsKilled + figures.migrationsFinished}.db`)
       const version = random.pick(['none', 'catalog-1.sql', 'catalog-2.sql'])
-      const killAt = 1 + random.below(mostStatements)
+      const killAt = 1 + random.below(maxStatements)
       const beside = random.chance(0.3)
-      if (version !== 'none') await makeAs(version, file)
+      if (version !== 'none') await restoreFixture(version, file)
       const what = `${version}, killed before statement ${killAt}${beside ? ', beside another' : ''}`
       try {
         const killed = await openAndKill(file, killAt, beside)
@@ -52,8 +52,8 @@ export async function runMigrations({ seed, kills, say }: MigrationOptions) {
   return figures
 }
 
-/** Makes a catalog as an earlier version did. */
-async function makeAs(version: string, file: string): Promise<void> {
+/** Makes a catalog of an earlier version. */
+async function restoreFixture(version: string, file: string): Promise<void> {
   const database = new Database(file)
   database.exec(await readFile(join(fixtures, version), 'utf8'))
   database.close()
@@ -77,8 +77,8 @@ async function assertWorks(file: string, isOld: boolean): Promise<void> {
   if (isOld) assert.deepEqual(await catalog.image(testKey('image'), parseAny), { manifests: {} })
   await catalog.rememberImage(testKey('next'), [1])
   await catalog.close()
-  const again = await openFile(file)
-  assert.deepEqual(await again.catalog.image(testKey('next'), parseAny), [1])
-  await again.catalog.close()
-  assert.deepEqual([warnings, again.warnings, await setAsideOf(file)], [[], [], []])
+  const reopened = await openFile(file)
+  assert.deepEqual(await reopened.catalog.image(testKey('next'), parseAny), [1])
+  await reopened.catalog.close()
+  assert.deepEqual([warnings, reopened.warnings, await setAsideOf(file)], [[], [], []])
 }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { LogLine } from '../../scripts/server.ts'
 import type { Random } from './random.ts'
 
-/** When a server is killed: at a time, or just after something has happened for the nth time. */
+/** When to kill a server: at a time, or `ms` after the nth occurrence of an event. */
 export type Moment =
   | { readonly at: 'start'; readonly ms: number }
   | { readonly at: 'time'; readonly ms: number }
@@ -47,37 +47,37 @@ export const describeMoment = (moment: Moment): string =>
     `+ ${moment.ms} ms`,
   ].join(' ')
 
-/** Hears what happens, and comes back when it is time. */
-export type Clock = {
+/** Waits for the moment. */
+export type Trigger = {
   onLine(line: LogLine): void
   onChunk(): void
-  /** Begins to watch the folders, which must be there. */
-  begin(folders: { readonly staging: string; readonly blobs: string }): Promise<void>
+  /** Resolves at the moment. The folders must exist. */
+  wait(folders: { readonly staging: string; readonly blobs: string }): Promise<void>
 }
 
-// What never happens is not waited for longer than so many milliseconds.
+// In ms: the wait for an event that may never happen.
 const longest = 4_000
 
-export function createClock(moment: Moment): Clock {
+export function createTrigger(moment: Moment): Trigger {
   const happened = Promise.withResolvers<void>()
   let count = 0
-  const tell = () => {
+  const countEvent = () => {
     count += 1
     if ('nth' in moment && count === moment.nth) happened.resolve()
   }
   return {
     onLine(line) {
-      if (moment.at === 'log' && line.msg === moment.msg) tell()
+      if (moment.at === 'log' && line.msg === moment.msg) countEvent()
     },
     onChunk() {
-      if (moment.at === 'chunk') tell()
+      if (moment.at === 'chunk') countEvent()
     },
-    async begin({ staging, blobs }) {
+    async wait({ staging, blobs }) {
       if (moment.at === 'start' || moment.at === 'time') return sleep(moment.ms)
-      // A folder tells of each file that comes, goes, or gets another name.
+      // `rename` events report created, deleted and renamed files.
       const watcher =
         moment.at === 'staged' || moment.at === 'published'
-          ? watch(moment.at === 'staged' ? staging : blobs, (event) => event === 'rename' && tell())
+          ? watch(moment.at === 'staged' ? staging : blobs, (event) => event === 'rename' && countEvent())
           : undefined
       await Promise.race([happened.promise, sleep(longest)])
       watcher?.close()

@@ -10,7 +10,7 @@ import type { ServerProcess } from '../../scripts/server.ts'
 import { environmentOfNix } from '../../src/nix/testing.ts'
 import { until } from '../support/until.ts'
 import { requestV2, failureOf, openWorkspace, type Workspace } from '../support/workspace.ts'
-import { processesWith, untilGone, type Seen } from './processes.ts'
+import { processesWith, untilGone, type ProcessInfo } from './processes.ts'
 import { pullImage } from './puller.ts'
 
 let workspace: Workspace
@@ -19,23 +19,26 @@ before(async () => {
 })
 after(() => workspace.dispose())
 
-/** Waits until there is one of these processes. */
-async function untilSeen(variable: string, isOne: (process: Seen) => boolean = () => true): Promise<Seen[]> {
+/** Waits until a matching process runs. */
+async function untilRunning(
+  variable: string,
+  matches: (process: ProcessInfo) => boolean = () => true,
+): Promise<ProcessInfo[]> {
   for (let tries = 0; tries < 600; tries += 1) {
-    const seen = (await processesWith([variable])).filter(isOne)
-    if (seen.length > 0) return seen
+    const running = (await processesWith([variable])).filter(matches)
+    if (running.length > 0) return running
     await sleep(50)
   }
   throw new Error(`no process has ${variable}`)
 }
 
-/** What the builders of a package set have in their environment. */
+/** The environment variable that identifies the builders of a package set. */
 async function builderMark(set: string): Promise<string> {
   const text = await readFile(join(set, 'default.nix'), 'utf8')
   return `unique=${/unique = "(?<text>[^"]+)"/.exec(text)?.groups?.['text'] ?? ''}`
 }
 
-/** Whether somebody listens at a socket. */
+/** Whether a process accepts connections on a socket. */
 async function accepts(socket: string): Promise<boolean> {
   const connection = connect(socket)
   try {
@@ -48,17 +51,17 @@ async function accepts(socket: string): Promise<boolean> {
   }
 }
 
-const killAll = (processes: readonly Seen[]) => {
+const killAll = (processes: readonly ProcessInfo[]) => {
   for (const { pid } of processes) process.kill(pid, 'SIGKILL')
 }
 
 describe('the daemon of Nix', () => {
-  /** Starts one; it is ended with SIGKILL, and with it those that it has made for its clients. */
+  /** Starts a daemon. The returned function kills it and its child processes for clients. */
   const startDaemon = async (socket: string) => {
     const env = { ...(await environmentOfNix()), NIX_DAEMON_SOCKET_PATH: socket }
     const daemon = spawn('nix-daemon', { env, stdio: 'ignore' })
     const ended = once(daemon, 'exit')
-    // One that was killed leaves its socket behind, at which nobody listens.
+    // A killed daemon leaves its socket file behind, so waiting for the file would not suffice.
     await until(() => accepts(socket), 'the daemon listens')
     return async () => {
       killAll(await processesWith([`NIX_DAEMON_SOCKET_PATH=${socket}`]))
@@ -66,7 +69,7 @@ describe('the daemon of Nix', () => {
     }
   }
 
-  it('that is killed in the middle of a build fails this pull with 503, and nothing later', async () => {
+  it('that is killed during a build fails this pull with 503, but no later one', async () => {
     const socket = join(workspace.folder, 'socket')
     const set = await workspace.packageSet(`
       hello = script "hello" "echo hi";
@@ -77,14 +80,14 @@ describe('the daemon of Nix', () => {
       const server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIX_REMOTE: `unix://${socket}` })
       const hello = await pullImage(server.address, 'hello')
       const failing = failureOf(server, 'slow')
-      const builders = await untilSeen(await builderMark(set))
+      const builders = await untilRunning(await builderMark(set))
       await kill()
       const failure = await failing
       assert.deepEqual([failure.status, failure.code], [503, 'UNKNOWN'], failure.message)
       assert.match(failure.message, /Nix cannot work here/)
       await untilGone(builders, 30)
 
-      // While there is none, what is known is served, and the rest is told.
+      // Without a daemon, known images are served, and other pulls fail.
       assert.deepEqual(await pullImage(server.address, 'hello'), hello)
       assert.equal((await failureOf(server, 'slow')).status, 503)
 
@@ -102,9 +105,9 @@ describe('the evaluator', () => {
     const text = await (await fetch(`http://${address}/metrics`)).text()
     return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1])
   }
-  const isEvaluator = ({ command }: Seen) => / repl /.test(command)
+  const isEvaluator = ({ command }: ProcessInfo) => / repl /.test(command)
 
-  it('that is killed while busy or idle fails no pull', async () => {
+  it('that is killed, busy or idle, fails no pull', async () => {
     const data = join(workspace.folder, 'evaluated')
     const set = await workspace.packageSet(`
       hello = script "hello" "echo hi";
@@ -115,7 +118,7 @@ describe('the evaluator', () => {
       NIXERY_PKGS_PATH: set,
       NIXERY_DATA: data,
       STORAGE_PATH: join(data, 'store'),
-      // Nix's processes get no other variable by which they could be told from those of other tests.
+      // Identifies this test's Nix processes, which inherit no other variable that could.
       NIXERY_NIX_ENV: 'TEST_WORLD',
       TEST_WORLD: data,
     })
@@ -126,12 +129,12 @@ describe('the evaluator', () => {
     }
     const hello = await pull('hello')
     const late = pull('late')
-    await untilSeen(await builderMark(set)) // it evaluates, and waits for this
-    killAll(await untilSeen(`TEST_WORLD=${data}`, isEvaluator))
+    await untilRunning(await builderMark(set)) // the evaluation waits for this builder
+    killAll(await untilRunning(`TEST_WORLD=${data}`, isEvaluator))
     assert.equal(await late, hello)
 
     await pull('other0')
-    killAll(await untilSeen(`TEST_WORLD=${data}`, isEvaluator))
+    killAll(await untilRunning(`TEST_WORLD=${data}`, isEvaluator))
     await Promise.all(Array.from({ length: 7 }, (_, n) => pull(`other${n + 1}`)))
     assert.ok((await metric(server, 'nixery_evaluators_restarted_total')) >= 2)
     assert.equal(await server.stop(), 0)

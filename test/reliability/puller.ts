@@ -5,40 +5,40 @@ import { mediaTypes } from '../../src/image/oci.ts'
 
 export type Form = keyof typeof mediaTypes
 
-/** An image that was pulled: all of it was there, and every byte what its digest says. */
-export type Pulled = { readonly digest: string; readonly parts: readonly string[] }
+/** A pulled image: its digest, and those of its config and layers, all of which were verified. */
+export type PulledImage = { readonly digest: string; readonly blobs: readonly string[] }
 
 export type PullOptions = {
   readonly form?: Form
   readonly signal?: AbortSignal
-  /** Called with each piece of a blob that comes. */
+  /** Called for each received piece of a blob. */
   readonly onChunk?: () => void
-  /** Called when the manifest is there: the image was answered. */
-  readonly onAnswered?: (image: Pulled) => void
+  /** Called when the manifest has arrived. */
+  readonly onManifest?: (image: PulledImage) => void
 }
 
-/** An answer whose status is another than that of success: what it said is in the message. */
-export type Refused = Error & { readonly status: number }
-export const isRefused = (error: unknown): error is Refused => error instanceof Error && 'status' in error
+/** A response with an error status; the message contains its body. */
+export type HttpError = Error & { readonly status: number }
+export const isHttpError = (error: unknown): error is HttpError => error instanceof Error && 'status' in error
 
-/** Asks for a manifest and checks its digest. @throws Refused; an AssertionError for bytes that are wrong */
+/** Requests a manifest and verifies its digest. @throws HttpError; AssertionError if the digest does not match */
 export async function pullManifest(
   address: string,
   name: string,
   reference: string,
   { form = 'oci', signal }: Pick<PullOptions, 'form' | 'signal'> = {},
-): Promise<Pulled> {
+): Promise<PulledImage> {
   const response = await get(`http://${address}/v2/${name}/manifests/${reference}`, signal, {
     Accept: mediaTypes[form].manifest,
   })
   const text = await response.text()
   const digest = response.headers.get('Docker-Content-Digest') ?? ''
-  assert.equal(digestOf(text), digest, `the manifest of ${name}:${reference} is not what it is said to be`)
+  assert.equal(digestOf(text), digest, `the manifest of ${name}:${reference} does not match its digest`)
   const { config, layers } = JSON.parse(text) as { config: { digest: string }; layers: { digest: string }[] }
-  return { digest, parts: [config, ...layers].map((part) => part.digest) }
+  return { digest, blobs: [config, ...layers].map(({ digest: blob }) => blob) }
 }
 
-/** Asks for a blob and hashes it. @returns its size @throws as above */
+/** Requests a blob and verifies its digest. @returns its size in bytes @throws as above */
 export async function pullBlob(
   address: string,
   digest: string,
@@ -52,19 +52,19 @@ export async function pullBlob(
     size += chunk.length
     onChunk?.()
   }
-  assert.equal(
-    `sha256:${hash.digest('hex')}`,
-    digest,
-    'a blob was served whole, and is not what its digest says',
-  )
+  assert.equal(`sha256:${hash.digest('hex')}`, digest, 'a complete blob does not match its digest')
   return size
 }
 
-/** Pulls as clients do: the manifest, then everything in it. @throws as above */
-export async function pullImage(address: string, name: string, options: PullOptions = {}): Promise<Pulled> {
+/** Pulls like a client: the manifest, then all its blobs. @throws as above */
+export async function pullImage(
+  address: string,
+  name: string,
+  options: PullOptions = {},
+): Promise<PulledImage> {
   const image = await pullManifest(address, name, 'latest', options)
-  options.onAnswered?.(image)
-  await Promise.all([...new Set(image.parts)].map((digest) => pullBlob(address, digest, options)))
+  options.onManifest?.(image)
+  await Promise.all([...new Set(image.blobs)].map((digest) => pullBlob(address, digest, options)))
   return image
 }
 

@@ -1,16 +1,16 @@
-/** Numbers that look random, the same for the same seed. */
+/** Pseudorandom numbers, determined by a seed. */
 export type Random = {
-  /** From 0 up to and without 1. */
+  /** A number in [0, 1). */
   real(): number
-  /** A whole number from 0 up to and without `limit`. */
+  /** An integer in [0, limit). */
   below(limit: number): number
   chance(probability: number): boolean
   pick<T>(list: readonly [T, ...T[]]): T
-  /** So many different ones. */
+  /** `count` different elements, or all if there are fewer. */
   some<T>(list: readonly T[], count: number): T[]
 }
 
-/** mulberry32: 32 bits of state, which is plenty for choosing when to kill. */
+/** The mulberry32 generator, with 32 bits of state. */
 export function createRandom(seed: number): Random {
   let state = seed >>> 0
   const real = (): number => {

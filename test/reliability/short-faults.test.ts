@@ -3,7 +3,7 @@ import { it } from 'node:test'
 import { runMigrations } from './migrations.ts'
 import { runSlowGc } from './slow-gc.ts'
 
-// The short forms of what `npm run faults` does at length.
+// Short versions of what `npm run faults` runs.
 const seed = Number(process.env['NIXERY_TEST_SEED'] ?? Date.now() % 1e9)
 
 it('a catalog survives kills while its schema is changed', async (t) => {

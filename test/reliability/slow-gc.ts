@@ -18,18 +18,19 @@ export type SlowGcOptions = {
   readonly say: (line: string) => void
 }
 
-// Milliseconds that the slow store takes at most for what changes or lists it.
-const slowest = 30
+// The maximum delay of the slow store's operations, in ms.
+const maxDelay = 30
 
 /**
- * Runs garbage collections over a slow store, some of which fail halfway, while images that are due are pulled. A pull
- * that found an image whole must find it whole afterwards, and a later collection must leave nothing behind.
- * @returns how many pulls found an image, and how many found it gone
- * @throws what does not hold
+ * Runs garbage collections, some of which fail halfway, over a slow store, while clients pull images that are due for
+ * removal. An image that a pull found complete must still be complete afterwards, and a later collection must remove
+ * everything.
+ * @returns how many pulls found an image, and how many found it removed
+ * @throws AssertionError
  */
 export async function runSlowGc({ seed, rounds, say }: SlowGcOptions) {
   const random = createRandom(seed)
-  const figures = { slowCollections: 0, slowCollectionsFailed: 0, pulledMeanwhile: 0, foundGone: 0 }
+  const figures = { slowCollections: 0, slowCollectionsFailed: 0, pulledDuringGc: 0, foundRemoved: 0 }
   const folder = await mkdtemp(join(tmpdir(), 'nixery-slow-gc-'))
   try {
     for (let round = 0; round < rounds; round += 1) {
@@ -42,7 +43,7 @@ export async function runSlowGc({ seed, rounds, say }: SlowGcOptions) {
         await world.catalog.close()
       }
       say(
-        `slow gc ${round + 1}: ${figures.pulledMeanwhile} pulled meanwhile, ${figures.foundGone} found gone`,
+        `slow gc ${round + 1}: ${figures.pulledDuringGc} pulled during gc, ${figures.foundRemoved} found removed`,
       )
     }
   } finally {
@@ -70,11 +71,11 @@ async function oneRound(world: World, random: Random, figures: Figures): Promise
   const options = { keepDays: 30, dryRun: false, now: Date.now() / 1000 }
   const pulled: Image[] = []
   const pull = async (image: Image) => {
-    await delay(random.below(8 * slowest))
+    await delay(random.below(8 * maxDelay))
     if (await isComplete(blobs, image)) {
       for (const { digest } of Object.values(image.manifests)) uses.noteManifest(digest)
       pulled.push(image)
-    } else figures.foundGone += 1
+    } else figures.foundRemoved += 1
   }
   const [collected] = await Promise.allSettled([
     collect({ ...world, store, uses, deleting: (digest) => void blobs.doubt(digest) }, options),
@@ -85,20 +86,20 @@ async function oneRound(world: World, random: Random, figures: Figures): Promise
     if (!String(collected.reason).includes('slow store failed')) throw collected.reason
     figures.slowCollectionsFailed += 1
   }
-  figures.pulledMeanwhile += pulled.length
+  figures.pulledDuringGc += pulled.length
   const stored = await world.stored()
   for (const digest of digestsOf(...pulled))
-    assert.ok(stored.includes(digest), `${digest} was pulled, and is gone`)
-  // Later, when nothing of this is in use any more.
+    assert.ok(stored.includes(digest), `${digest} was removed although it was pulled`)
+  // A later collection, when nothing is in use.
   await collect({ ...world }, { ...options, now: options.now + 60 * 86_400 })
   assert.deepEqual(await world.stored(), [])
   await hasher.close()
 }
 
-/** A store that takes its time, and fails at its nth deletion. */
+/** Makes a store slow, and makes its nth deletion fail. */
 function slow(store: BlobStore, random: Random, failAt: number): BlobStore {
   let deletions = 0
-  const wait = () => delay(random.below(slowest))
+  const wait = () => delay(random.below(maxDelay))
   return {
     ...store,
     async *list() {

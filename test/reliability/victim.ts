@@ -4,29 +4,29 @@ import { createInterface } from 'node:readline'
 import type { LogLine } from '../../scripts/server.ts'
 import { launcher } from '../support/command.ts'
 
-/** A server that is there to be killed, or to be harmed otherwise. */
+/** A server to be killed or disrupted. */
 export type Victim = {
   readonly pid: number
-  /** `127.0.0.1:<port>`; rejected if it ends before it listens. */
+  /** `127.0.0.1:<port>`; rejects if the server exits before it listens. */
   readonly address: Promise<string>
   readonly log: readonly LogLine[]
-  /** What it printed, on either output, and is no line of the log as it should be: there is to be nothing. */
+  /** Printed lines that are not valid log lines; must be empty. */
   readonly stray: readonly string[]
-  /** Whether it was killed, from the moment on at which the signal is sent. */
+  /** Whether `kill` was called. */
   readonly isKilled: () => boolean
-  /** Sends SIGKILL, at once, and comes back when it is dead. */
+  /** Sends SIGKILL, and resolves when the process has exited. */
   kill(): Promise<void>
-  /** Tells it to end, and gives its exit code. */
+  /** Sends SIGTERM, and resolves with the exit code. */
   stop(): Promise<number | null>
 }
 
 export type VictimOptions = {
   readonly environment: Readonly<Record<string, string>>
-  /** Called with each line of the log, as it comes. */
+  /** Called for each log line. */
   readonly onLine?: (line: LogLine) => void
 }
 
-/** Starts a server as users do. Nothing is waited for. */
+/** Starts a server as users do, without waiting for it. */
 export function startVictim({ environment, onLine }: VictimOptions): Victim {
   const child = spawn(launcher, ['serve'], {
     env: { ...process.env, PORT: '0', NIXERY_HOST: '127.0.0.1', ...environment },
@@ -35,14 +35,14 @@ export function startVictim({ environment, onLine }: VictimOptions): Victim {
   const log: LogLine[] = []
   const stray: string[] = []
   const address = Promise.withResolvers<string>()
-  address.promise.catch(() => {}) // not everybody waits for it
+  address.promise.catch(() => {}) // callers may ignore it
   let killed = false
 
   createInterface({ input: child.stderr }).on('line', (line) => stray.push(line))
   createInterface({ input: child.stdout }).on('line', (text) => {
     const line = parse(text)
-    // What a terminal would obey, or show in another order, is to be escaped. Of one that is killed, a line is cut off.
-    if ((!line && !killed) || obeyed.test(text)) stray.push(text)
+    // Control characters must be escaped. The last line of a killed server may be incomplete.
+    if ((!line && !killed) || controlCharacters.test(text)) stray.push(text)
     if (!line) return
     log.push(line)
     if (line.msg === 'ready') address.resolve(`127.0.0.1:${String(line['port'])}`)
@@ -70,7 +70,7 @@ export function startVictim({ environment, onLine }: VictimOptions): Victim {
   }
 }
 
-const obeyed = /[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]/
+const controlCharacters = /[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]/
 
 function parse(text: string): LogLine | undefined {
   try {

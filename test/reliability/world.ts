@@ -4,21 +4,21 @@ import Database from 'better-sqlite3'
 import type { Workspace } from '../support/workspace.ts'
 import type { Random } from './random.ts'
 
-/** A store, a catalog and packages, over which one server after another is killed. */
+/** A store, a catalog and a package set, used by one server after another. */
 export type World = {
   readonly data: string
   readonly blobs: string
   readonly staging: string
-  /** A package set of its own, and names in it. */
+  /** The package set, and the names in it. */
   readonly packages: string
   readonly names: readonly string[]
-  /** What all processes have in their environment that work for this world, builders of Nix included. */
+  /** Environment variables that identify all processes of this world, including Nix builders. */
   readonly marks: readonly string[]
-  /** What a server over it is started with. */
+  /** The environment of a server. */
   environment(settings: Settings): Record<string, string>
 }
 
-/** What changes from one server to the next: other layers of the same members. */
+/** Settings that vary between servers and change the layers, but not the members. */
 export type Settings = { readonly maxLayers: string; readonly compression: string; readonly demo: boolean }
 
 export const chooseSettings = (random: Random, demo: boolean): Settings => ({
@@ -31,7 +31,7 @@ const [bases, others, slow] = [6, 6, 3]
 const times = (count: number, each: (index: number) => string) =>
   Array.from({ length: count }, (_, index) => each(index))
 
-/** Packages of random bytes, a few of which share others or take a moment to build. */
+/** Packages of random bytes, some with dependencies, some slow to build. */
 const program = [
   ...times(
     bases,
@@ -80,13 +80,13 @@ export async function openWorld(workspace: Workspace, data: string, demo: string
   }
 }
 
-/** Images of this world's packages, or of the demo set's. */
+/** Chooses an image of this world's packages, or of the demo set's. */
 export function chooseName(random: Random, { names: all }: World, { demo }: Settings): string {
   if (demo) return random.pick(['hello', 'tree', 'jq', 'tree/hello', 'jq/hello', 'pv/tree'])
   return random.some(all, 1 + random.below(3)).join('/')
 }
 
-/** What lies in a folder: how many, and how many bytes. Of what goes meanwhile, none. */
+/** The number of files in a folder and their total size. A file that disappears counts 0 bytes. */
 export async function contentOf(folder: string): Promise<{ count: number; bytes: number }> {
   const names = await readdir(folder).catch(() => [])
   const sizes = await Promise.all(
@@ -100,7 +100,7 @@ export async function contentOf(folder: string): Promise<{ count: number; bytes:
   return { count: names.length, bytes: sizes.reduce((sum, size) => sum + size, 0) }
 }
 
-/** As if all that was stored, pulled or begun so far had been so many days ago. Nothing may be at work. */
+/** Sets the times of all blobs, images and pulls back by a number of days. No server may be running. */
 export async function age({ data, blobs, staging }: World, days: number): Promise<void> {
   const then = Math.floor(Date.now() / 1000 - days * 86_400)
   for (const folder of [blobs, staging, join(data, 'gcroots')]) {

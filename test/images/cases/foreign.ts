@@ -17,7 +17,7 @@ export const foreign: readonly Case[] = [
     prints: /^started\n\d+$/,
   },
   {
-    name: "Node's own build lacks the library of C++ in an image without compat",
+    name: "Node's own build lacks the C++ library in an image without compat",
     image: 'shell',
     container: { mounts },
     run: '/node/node --version',
@@ -31,7 +31,7 @@ export const foreign: readonly Case[] = [
     prints: '42',
   },
   {
-    name: "Nix's loader looks in no folder of the system, and no variable is set for it",
+    name: "Nix's loader searches no system folder, and LD_LIBRARY_PATH is unset",
     image: 'compat/bash/coreutils',
     container: { mounts },
     run: '$(readlink -f /lib64/ld-linux-x86-64.so.2 || readlink -f /lib/ld-linux-aarch64.so.1) --list /node/node; ls /lib/libstdc++.so.6; echo ${LD_LIBRARY_PATH-unset}',

@@ -1,15 +1,15 @@
 import type { Case } from '../table.ts'
 
-/** Packages of ../odd.nix, each with a trouble of its own. */
+/** Packages of ../odd.nix, each with an unusual property. */
 export const odd: readonly Case[] = [
   {
-    name: 'of two programs with one name, that with the lower meta.priority is there',
+    name: 'the program with the lower meta.priority wins over another of the same name',
     image: 'shell/low/high',
     run: 'tool',
     prints: 'high',
   },
   {
-    name: 'the outputs that meta.outputsToInstall names are there',
+    name: 'contains the outputs in meta.outputsToInstall',
     image: 'shell/inbin',
     run: 'inbin; ls /lib/libinbin.so',
     prints: 'inbin\n/lib/libinbin.so',

@@ -4,7 +4,7 @@ const languages =
   'shell/python3/python3packages.requests/perl/perlpackages.httpdate/nodejs/nodepackages.semver'
 const full = 'ci/shadow/sudo/linux-pam/tzdata/ncurses'
 
-/** What comes with a package: docs/images.md has a row for each. */
+/** The behavior of packages that docs/images.md describes, one case per row. */
 export const packages: readonly Case[] = [
   {
     name: 'tzdata',
@@ -33,7 +33,7 @@ export const packages: readonly Case[] = [
   {
     name: 'sudo',
     image: full,
-    // Without a network it says that it cannot resolve the name of the host.
+    // Without a network, sudo warns that it cannot resolve the host name.
     run: 'sudo -u nobody id -un 2>/dev/null; sudo id -u 2>/dev/null',
     prints: 'nobody\n0',
     except: { containerd: 'sudo reads the limits of processes, which ctr does not set' },

@@ -2,7 +2,7 @@ import type { Case } from '../table.ts'
 
 const image = 'shell'
 
-/** What every image has: docs/images.md has a row for each. */
+/** The contents of every image that docs/images.md describes, one case per row. */
 export const system: readonly Case[] = [
   {
     name: '/bin, /sbin, /usr/sbin',
@@ -34,7 +34,7 @@ export const system: readonly Case[] = [
     image,
     run: 'stat -c %a /run /run/lock; readlink -f /var/run /var/lock',
     prints: '755\n1777\n/run\n/run/lock',
-    except: { containerd: 'ctr mounts a file system of its own at /run' },
+    except: { containerd: 'ctr mounts another file system at /run' },
   },
   {
     name: '/home, /media, /mnt, /opt, /srv',
@@ -131,7 +131,7 @@ export const system: readonly Case[] = [
   {
     name: 'LANG',
     image,
-    // Counted by what is read, and not by what is in this script.
+    // The shell must decode the file; a literal in the script would not test that.
     run: 'echo $LANG; printf "\\303\\251" >/tmp/e; bash -c \'e=$(cat /tmp/e); echo ${#e}\'',
     prints: 'C.UTF-8\n1',
   },

@@ -2,36 +2,36 @@ import { execFileSync } from 'node:child_process'
 import { dirname } from 'node:path'
 import type { Case } from '../table.ts'
 
-// What the systems do that start containers for others: read in their sources, and told by those whose images failed.
+// What CI systems, Kubernetes and devcontainers run in containers, according to their sources and public bug reports.
 
 const alive = ['tail', '-f', '/dev/null'] as const
 const compat = 'devcontainer'
-/** Libraries of the meta-package compat are found where the caller says so. */
-const found = { LD_LIBRARY_PATH: '/lib' }
+/** The libraries of the meta-package compat are not in the loader's default path. */
+const libraryPath = { LD_LIBRARY_PATH: '/lib' }
 
 const actions = {
   image: compat,
-  // GitHub mounts the Node that runs steps written in JavaScript.
-  container: { mounts: [{ from: dirname(dirname(process.execPath)), to: '/__e/node20' }], env: found },
+  // GitHub mounts the Node that runs JavaScript actions.
+  container: { mounts: [{ from: dirname(dirname(process.execPath)), to: '/__e/node20' }], env: libraryPath },
   keep: alive,
 } as const
 
 const actionsCases: readonly Case[] = [
   {
     ...actions,
-    name: 'GitHub Actions tells distributions apart',
+    name: 'GitHub Actions detects the distribution',
     run: ['sh', '-c', 'cat /etc/*release | grep ^ID'],
     prints: 'ID=nixery',
   },
   {
     ...actions,
-    name: 'GitHub Actions runs a step of JavaScript with the Node that it mounts',
+    name: 'GitHub Actions runs a JavaScript action with the mounted Node',
     run: ['/__e/node20/bin/node', '-p', 'process.version'],
     prints: process.version,
   },
   {
     ...actions,
-    name: 'GitHub Actions runs a step of shell',
+    name: 'GitHub Actions runs a shell step',
     run: [
       'bash',
       '--noprofile',
@@ -46,7 +46,7 @@ const actionsCases: readonly Case[] = [
   },
 ]
 
-// Which shell there is, the best first; then the script of the job comes on standard input.
+// GitLab's shell detection in order of preference; it then sends the job's script on standard input.
 const places = [
   '/usr/local/bin/bash',
   '/usr/bin/bash',
@@ -57,7 +57,7 @@ const places = [
 ]
 const detection = `${places.map((place) => `if [ -x ${place} ]; then exec ${place}; fi`).join('; ')}; echo none; exit 1`
 const gitlab: Case = {
-  name: 'GitLab finds the shell and gives it the job',
+  name: 'GitLab detects the shell and runs a job in it',
   image: 'ci',
   keep: alive,
   run: ['sh', '-c', detection],
@@ -68,13 +68,13 @@ const gitlab: Case = {
 }
 
 const jenkins: Case = {
-  name: 'Jenkins keeps a container alive with cat, as a user that it does not know',
+  name: 'Jenkins keeps a container alive with cat, as a user without an account',
   image: 'ci',
   container: { user: '1000:1000', workdir: '/tmp' },
   keep: ['cat'],
   run: ['sh', '-c', 'id -u; pwd; echo x >file && cat file; ps -o comm= -p 1'],
   prints: '1000\n/tmp\nx\ncat',
-  except: { containerd: 'ctr gives a container that runs in the background no standard input' },
+  except: { containerd: 'ctr gives background containers no standard input' },
 }
 
 const noUser = 'ctr has no option for the user'
@@ -110,10 +110,10 @@ const kubernetes: readonly Case[] = [
   },
 ]
 
-// What the command line of devcontainers, and the servers of editors, ask before they start.
+// What the devcontainer CLI and editor servers check before they start.
 const devcontainer: readonly Case[] = [
   {
-    name: 'a devcontainer stays alive as its command line wants it to',
+    name: 'the devcontainer CLI keeps a container alive',
     image: compat,
     keep: [
       '/bin/sh',
@@ -129,7 +129,7 @@ const devcontainer: readonly Case[] = [
     prints: /^(x86_64|aarch64)\nroot\n\/root:\/bin\/sh\n1\n\/\n[78]$/,
   },
   {
-    name: "an editor's server asks for the C library and its libraries",
+    name: "an editor's server detects the C library and finds its libraries",
     image: compat,
     run: 'ldd --version 2>&1 | head -n 1 | sed "s/.* //"; ls /lib/libstdc++.so.6 /lib/libgcc_s.so.1 /lib/libz.so.1',
     prints: /^2\.\d+\n\/lib\/libgcc_s\.so\.1\n\/lib\/libstdc\+\+\.so\.6\n\/lib\/libz\.so\.1$/,

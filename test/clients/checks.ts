@@ -4,13 +4,13 @@ import { mediaTypes } from '../../src/image/oci.ts'
 import type { Client } from '../support/clients/client.ts'
 import { requestV2 } from '../support/workspace.ts'
 
-/** Pulls, and fails with what the client said. */
-export async function pulled(client: Client, image: string): Promise<void> {
+/** Fails with the client's output if the pull fails. */
+export async function assertPulls(client: Client, image: string): Promise<void> {
   const { ok, output } = await client.pull(image)
   assert.ok(ok, output)
 }
 
-/** The digests of an image: of its index over platforms, and of its manifests for this machine's. */
+/** The digests of an image: of its index, and of its manifests for this machine's platform. */
 export async function digestsOf(server: ServerProcess, name: string): Promise<string[]> {
   const types = [mediaTypes.oci.index, mediaTypes.oci.manifest, mediaTypes.docker.manifest]
   return Promise.all(
@@ -28,7 +28,7 @@ export async function layersOf(server: ServerProcess, name: string): Promise<str
   return (json as { layers: { digest: string }[] }).layers.map(({ digest }) => digest)
 }
 
-/** The blobs that were sent since a place in the server's log. */
+/** The blobs that the server sent after the first `since` lines of its log. */
 export function blobsSent(server: ServerProcess, since: number) {
   return server.log.slice(since).flatMap((line) => {
     const path = String(line['path'])
@@ -38,7 +38,7 @@ export function blobsSent(server: ServerProcess, since: number) {
   })
 }
 
-/** What was answered to those who asked for an image by name. */
+/** The statuses of the responses to manifest requests by name. */
 export const manifestStatuses = (server: ServerProcess, name: string): number[] =>
   server.log
     .filter((line) => line.msg === 'answered' && String(line['path']).startsWith(`/v2/${name}/manifests/`))
