@@ -1,49 +1,49 @@
 import { whoText } from './access/who.ts'
 import { quotaOfSettings } from './accounting.ts'
-import { deletionDelay } from './catalogs.ts'
 import type { Config } from './config.ts'
 import { newKey, shownKey } from './credentials/new-key.ts'
 import type { Overview } from './fleet/overview.ts'
+import type { PreviewOptions } from './gc-preview.ts'
 import type { RequestQuotas } from './http/quotas.ts'
 import { diskPlaces } from './monitor.ts'
 import type { QuotaRule } from './quotas/quota-rules.ts'
 import type { State } from './state.ts'
 import { readCatalogSize, readDisks } from './telemetry/disk-stats.ts'
-import { collect } from './upkeep/gc.ts'
 import { createLook } from './upkeep/look.ts'
 import type { AdminSource } from './web/admin/source.ts'
 
 export type AdminDeps = {
-  readonly state: Pick<State, 'catalog' | 'store' | 'uses'>
+  readonly state: Pick<State, 'catalog'>
   readonly quotas: RequestQuotas | undefined
   /** The current quotas of the policy. */
   readonly rules: () => readonly QuotaRule[]
   /** The processes that share a database; undefined without one. */
   readonly overview?: (() => Promise<Overview>) | undefined
   readonly stopping: AbortSignal
+  /** The environment with the settings, for a process that finds out what would be removed. */
+  readonly environment: PreviewOptions['environment']
+  /** Receives the reason when that fails. */
+  readonly warn: (failure: unknown) => void
 }
 
-// The timeout for surveying a store that does not respond, in milliseconds.
-const longestLook = 30 * 60_000
+// What finding out what would be removed may need, in milliseconds and bytes; and how many images the page lists.
+const [longestLook, largestLook, listed] = [30 * 60_000, 1e9, 50]
+
+/** Loaded when it is needed: only then does a front end need a program. */
+const preview = async (options: PreviewOptions) => (await import('./gc-preview.ts')).previewCleanup(options)
 
 /** The data and actions of the admin page, as of `nixery gc --dry-run`, `nixery key` and `nixery status`. */
 export function openAdmin(config: Config, deps: AdminDeps): AdminSource {
-  const { quotas, rules, overview, stopping } = deps
-  const { catalog, store, uses } = deps.state
-  const { apiKeys } = catalog
+  const { quotas, rules, overview, stopping, environment, warn } = deps
+  const { apiKeys } = deps.state.catalog
   const seconds = () => Math.floor(Date.now() / 1000)
   const places = diskPlaces(config)
   const { NIXERY_KEEP: keepDays, NIXERY_STORE_LIMIT: sizeLimit, NIXERY_GC_INTERVAL: interval } = config
   const look = createLook(() =>
-    collect(
-      { catalog, store, uses },
-      {
-        keepDays,
-        sizeLimit,
-        delay: deletionDelay(config),
-        dryRun: true,
-        now: Date.now() / 1000,
-        signal: AbortSignal.any([stopping, AbortSignal.timeout(longestLook)]),
+    preview({ environment, listed, memory: largestLook, timeout: longestLook, signal: stopping }).catch(
+      (error: unknown) => {
+        if (!stopping.aborted) warn(error)
+        throw error
       },
     ),
   )

@@ -46,16 +46,19 @@ export function cleanupOf(
   return createUpkeep({
     interval,
     collect: (options) =>
-      collect({ catalog, store, uses, deleting }, { ...options, keepDays, sizeLimit, rowDays, delay }),
-    done({ images, imagesKept, blobs: gone, blobsKept, marked, forgotten }, ms) {
+      collect(
+        { catalog, store, uses, deleting },
+        { ...options, listed: 0, keepDays, sizeLimit, rowDays, delay },
+      ),
+    done({ imagesRemoved, imagesKept, blobs: gone, blobsKept, marked, forgotten }, ms) {
       onCleanup({
         result: 'done',
-        removed: { images: images.length, bytes: gone.size },
+        removed: { images: imagesRemoved, bytes: gone.size },
         kept: { images: imagesKept, blobs: blobsKept.count, bytes: blobsKept.size },
       })
       log.info(
         {
-          images: images.length,
+          images: imagesRemoved,
           blobs: gone.count,
           bytes: gone.size,
           ...(marked > 0 && { marked }),

@@ -115,6 +115,8 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
   const logEntry = logAccess(log, monitor.redactor)
   const routeOf = createRoutes(vocabularyOf(config))
   const { may, issuer } = gate
+  const warnOfAdmin = (err: unknown) => log.warn({ err }, 'a part of the admin page cannot be shown')
+  const ofAdmin = { quotas, rules: gate.quotaRules, stopping: stop.signal, warn: warnOfAdmin }
   const app = createApp({
     pages: openPages(
       config,
@@ -122,8 +124,8 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
         ...deps,
         stopping: stop.signal,
         addressOf: (request) => addressOf(request.peer(), request.header('x-forwarded-for')),
-        admin: () => openAdmin(config, { ...deps, quotas, rules: gate.quotaRules, stopping: stop.signal }),
-        warn: (err) => log.warn({ err }, 'a part of the admin page cannot be shown'),
+        admin: () => openAdmin(config, { ...deps, ...ofAdmin, environment: process.env }),
+        warn: warnOfAdmin,
       },
       gate,
       { quotas, audit },

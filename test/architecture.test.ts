@@ -63,7 +63,8 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     monitor: 'builds catalogs config telemetry text web',
     gate: 'access catalog:types config credentials fs http net policy quotas telemetry errors',
     admin:
-      'access accounting catalogs config credentials fleet:types http:types monitor quotas:types state:types telemetry upkeep web:types',
+      'access accounting config credentials fleet:types gc-preview http:types monitor quotas:types state:types telemetry upkeep web:types',
+    'gc-preview': 'upkeep:types errors',
     accounting: 'access config http quotas telemetry text',
     pages: 'builds config gate:types http image monitor:types state:types web errors',
     frontend: 'accounting admin builds config gate http image monitor pages state store telemetry upkeep web',
@@ -89,6 +90,7 @@ const reserved: readonly (readonly [what: RegExp, who: readonly string[]])[] = [
       'src/popcount/xz.ts',
       'src/contents/cache/xz-program.ts',
       'src/push/credential-helper.ts',
+      'src/gc-preview.ts',
     ],
   ],
   [/^(hono|@hono\/.*)$/, ['web']],

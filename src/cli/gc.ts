@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from 'commander'
 import { deletionDelay } from '../catalogs.ts'
 import type { Config } from '../config.ts'
 import type { Collected, RemovedImage } from '../upkeep/collected.ts'
@@ -7,7 +8,12 @@ import { bytesText, counted } from '../text/amounts.ts'
 import { defineCommand, type CommandContext } from './command.ts'
 import { openStorage } from './compose.ts'
 
-type Options = { readonly dryRun?: true; readonly keep?: string; readonly limit?: string }
+type Options = {
+  readonly dryRun?: true
+  readonly keep?: string
+  readonly limit?: string
+  readonly list?: number
+}
 
 export const setUp = defineCommand({
   usesFolders: true,
@@ -15,9 +21,15 @@ export const setUp = defineCommand({
     command
       .option('--dry-run', 'show what would be removed, without removing it')
       .option('--keep <days>', 'days to keep an image after its last pull (default: NIXERY_KEEP)')
-      .option('--limit <size>', 'maximum total size, such as 200GB (default: NIXERY_STORE_LIMIT)'),
+      .option('--limit <size>', 'maximum total size, such as 200GB (default: NIXERY_STORE_LIMIT)')
+      .option('--list <count>', 'list at most this many of the removed images', wholeNumber),
   run,
 })
+
+function wholeNumber(text: string): number {
+  if (/^\d{1,7}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('must be a whole number')
+}
 
 async function run(context: CommandContext, options: Options): Promise<void> {
   const config = context.config({
@@ -34,6 +46,7 @@ async function run(context: CommandContext, options: Options): Promise<void> {
         sizeLimit: config.NIXERY_STORE_LIMIT,
         rowDays: config.NIXERY_CATALOG_KEEP,
         delay: deletionDelay(config),
+        listed: options.list,
         dryRun,
         now: Date.now() / 1000,
         signal: context.signal,
@@ -65,12 +78,12 @@ function table(images: readonly RemovedImage[]): string {
 }
 
 function summary(
-  { images, imagesKept, blobs, marked, blobsKept, leftovers, forgotten }: Collected,
+  { imagesRemoved, imagesKept, blobs, marked, blobsKept, leftovers, forgotten }: Collected,
   dryRun: boolean,
 ): string[] {
   const verb = dryRun ? 'would be removed' : 'removed'
   const lines = [
-    `${counted(images.length, 'image')} and ${counted(blobs.count, 'blob')} ${verb}, ${bytesText(blobs.size)}`,
+    `${counted(imagesRemoved, 'image')} and ${counted(blobs.count, 'blob')} ${verb}, ${bytesText(blobs.size)}`,
     `${counted(imagesKept, 'image')} and ${counted(blobsKept.count, 'blob')} kept, ${bytesText(blobsKept.size)}`,
   ]
   if (marked > 0) {

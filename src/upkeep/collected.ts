@@ -7,8 +7,9 @@ import type { Survey } from './survey.ts'
 
 /** What was removed, or would be. Sizes are in bytes, times in seconds since 1970. */
 export type Collected = {
-  /** The removed images, least recently used first. */
+  /** The removed images, least recently used first; the first ones only, with `CollectOptions.listed`. */
   readonly images: readonly RemovedImage[]
+  readonly imagesRemoved: number
   readonly imagesKept: number
   readonly blobs: { readonly count: number; readonly size: number }
   /** Blobs that are not needed, and will be deleted by a later collection (`CollectOptions.delay`). */
@@ -35,11 +36,15 @@ const imagesAtOnce = 100
 const imageAt = (root: Survey['roots'][number] | undefined) =>
   root?.key === undefined ? [] : [{ ...root, key: root.key }]
 
-/** Describes what is removed and what is kept. Other roots than images are only in the counts of blobs. */
+/**
+ * Describes what is removed and what is kept. Other roots than images are only in the counts of blobs.
+ * @param listed how many of the removed images are described
+ */
 export async function describe(
   upkeep: Pick<CatalogUpkeep, 'names'>,
   { blobs, roots }: Survey,
   decision: Decision,
+  listed = Infinity,
 ): Promise<Omit<Collected, 'leftovers' | 'reasons' | 'forgotten' | 'marked'>> {
   const sizeOf = (places: Iterable<number>) => {
     let size = 0
@@ -48,7 +53,7 @@ export async function describe(
   }
   const removed = decision.roots.flatMap((place) => imageAt(roots[place]))
   const images: RemovedImage[] = []
-  for (const batch of batchesOf(removed, imagesAtOnce)) {
+  for (const batch of batchesOf(removed.slice(0, listed), imagesAtOnce)) {
     const names = await upkeep.names(batch.map(({ key }) => key))
     for (const { key, at, parts } of batch) {
       images.push({ names: names.get(key) ?? [], lastUsed: Math.floor(at), size: sizeOf(parts) })
@@ -58,7 +63,8 @@ export async function describe(
   const all = sizeOf(blobs.keys())
   return {
     images,
-    imagesKept: roots.flatMap(imageAt).length - images.length,
+    imagesRemoved: removed.length,
+    imagesKept: roots.flatMap(imageAt).length - removed.length,
     blobs: { count: decision.blobs.length, size },
     blobsKept: { count: blobs.length - decision.blobs.length, size: all - size },
   }

@@ -30,6 +30,8 @@ export type CollectOptions = {
    * several machines use: each of them may have it in memory. Without it, blobs are deleted at once.
    */
   readonly delay?: number | undefined
+  /** The maximum number of removed images in the report; all by default. */
+  readonly listed?: number | undefined
   /** Report only, and change nothing. */
   readonly dryRun: boolean
   /** Seconds since 1970. */
@@ -83,7 +85,7 @@ async function exclusively<T>(
 
 async function collectAll(deps: CollectDeps, options: CollectOptions): Promise<Collected> {
   const { catalog, store, uses } = deps
-  const { keepDays, sizeLimit, rowDays, delay, dryRun, now, signal } = options
+  const { keepDays, sizeLimit, rowDays, delay, listed, dryRun, now, signal } = options
   const isUsed = (digest: Digest) => uses?.isUsed(digest) ?? false
   const surveyed = await survey({ catalog, store, signal }, isUsed, now)
   const inUse = (place: number) => {
@@ -101,7 +103,7 @@ async function collectAll(deps: CollectDeps, options: CollectOptions): Promise<C
     }),
   )
   const reasons = reasonsOf(surveyed, decision, { inUse, now, grace })
-  const report = { ...(await describe(catalog.upkeep, surveyed, decision)), reasons }
+  const report = { ...(await describe(catalog.upkeep, surveyed, decision, listed)), reasons }
   if (dryRun) return { ...report, marked: 0, leftovers: 0, forgotten: { resolutions: 0, paths: 0 } }
 
   await forgetImages(deps, surveyed, decision, options)

@@ -6,7 +6,8 @@ import type { Collected } from './collected.ts'
 import { createLook } from './look.ts'
 
 const found = (images: number): Collected => ({
-  images: Array.from({ length: images }, () => ({ names: [], lastUsed: 0, size: 1 })),
+  images: [],
+  imagesRemoved: images,
   imagesKept: 0,
   blobs: { count: 0, size: 0 },
   marked: 0,
@@ -38,18 +39,18 @@ describe('a look at what a collection would remove', () => {
     finish.resolve(found(70))
     await breathe()
     const { running, last } = look()
-    assert.deepEqual(
-      [running, last?.images, last?.collected.images.length, last?.at],
-      [false, 70, 50, 10_000],
-    )
+    assert.deepEqual([running, last?.collected.imagesRemoved, last?.at], [false, 70, 10_000])
     time = 209_000
     assert.equal(look().running, false)
     assert.equal(runs, 1)
     time = 210_000
     finish = Promise.withResolvers()
-    assert.deepEqual([look().running, look().last?.images, runs], [true, 70, 2])
+    assert.deepEqual([look().running, look().last?.collected.imagesRemoved, runs], [true, 70, 2])
     finish.reject(new NixeryError('STORE_UNAVAILABLE', 'gone'))
     await breathe()
-    assert.deepEqual([look().failure, look().last?.images, look().running], ['STORE_UNAVAILABLE', 70, false])
+    assert.deepEqual(
+      [look().failure, look().last?.collected.imagesRemoved, look().running],
+      ['STORE_UNAVAILABLE', 70, false],
+    )
   })
 })

@@ -5,14 +5,13 @@ import type { Collected } from './collected.ts'
 export type Look = {
   /** Whether it is being found out now. */
   readonly running: boolean
-  /** The last result; of the images, the first ones only. */
-  readonly last: { readonly collected: Collected; readonly images: number; readonly at: number } | undefined
+  readonly last: { readonly collected: Collected; readonly at: number } | undefined
   /** The code of the last failure, if it came after that. */
   readonly failure: string | undefined
 }
 
-// Images of a result that are kept, milliseconds for which it is not found out again, and how many times as long as that took.
-const [mostImages, shortest, share] = [50, 60_000, 20]
+// Milliseconds for which it is not found out again, and how many times as long as that took.
+const [shortest, share] = [60_000, 20]
 
 /**
  * Finds out what a collection would remove, in the background and for all who ask: never twice at the same time, and not
@@ -28,9 +27,7 @@ export function createLook(collect: () => Promise<Collected>, now: () => number 
   const run = async () => {
     const started = now()
     try {
-      const collected = await collect()
-      const images = collected.images.length
-      last = { collected: { ...collected, images: collected.images.slice(0, mostImages) }, images, at: now() }
+      last = { collected: await collect(), at: now() }
       failure = undefined
     } catch (error) {
       failure = isNixeryError(error) ? error.code : 'UNKNOWN'

@@ -7,6 +7,7 @@ import { createUses } from './uses.ts'
 
 const nothing: Collected = {
   images: [],
+  imagesRemoved: 0,
   imagesKept: 0,
   blobs: { count: 0, size: 0 },
   blobsKept: { count: 0, size: 0 },

@@ -70,7 +70,7 @@ const storageText = ({ backend, catalog, disks }: Storage): Html =>
 function lookText({ look: { running, last, failure }, cleanup, now }: Administration): Html {
   return html`<p>${settingsText(cleanup)}</p>
     ${running && html`<p role="status" class="running" data-poll>Looking at the store and the catalog …</p>`}
-    ${failure !== undefined && html`<p class="problem">Looking failed: ${failure}. The log of nixery gc --dry-run has the reason.</p>`}
+    ${failure !== undefined && html`<p class="problem">Looking failed: ${failure}. The log has the reason.</p>`}
     ${last && resultText(last, now)}`
 }
 
@@ -88,8 +88,8 @@ function settingsText({ keepDays, sizeLimit, interval }: CleanupSettings): strin
   return `The server removes ${what.join(', and ')}, every ${hours === 1 ? 'hour' : `${hours} hours`}.`
 }
 
-function resultText({ collected, images, at }: NonNullable<Look['last']>, now: number): Html {
-  const { blobs, blobsKept, imagesKept } = collected
+function resultText({ collected, at }: NonNullable<Look['last']>, now: number): Html {
+  const { blobs, blobsKept, imagesKept, imagesRemoved: images } = collected
   const all = { count: blobs.count + blobsKept.count, size: blobs.size + blobsKept.size }
   return html`<dl>
       <dt>in the store</dt>
