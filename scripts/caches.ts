@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util'
 import { ensureDemoPackageSet } from '../demo/package-set.ts'
 import { readConfig } from '../src/config.ts'
 import { makeCache, nix } from '../test/support/binary-cache.ts'
-import { built, caches, openCacheImages, type CacheImages } from '../test/support/cache-images.ts'
+import { buildPackages, caches, openCacheImages, type CacheImages } from '../test/support/cache-images.ts'
 import { ensurePrograms } from './install.ts'
 
 // Compares the images of all demo packages: made from the store, and straight from a binary cache.
@@ -40,12 +40,12 @@ async function compare(images: CacheImages, set: string, system: string, prefix:
   say(`${system}: building ${names.length} packages, and making a cache of them`)
   const folder = join(images.root, system)
   const basics = ['cacert', 'iana-etc']
-  const paths = await built(set, [...new Set([...names, ...basics])], system)
+  const paths = await buildPackages(set, [...new Set([...names, ...basics])], system)
   await makeCache(folder, paths, { compression: compression ?? 'zstd', secret: images.key.secret })
   const wanted = names.map((name) => prefix + name)
   const ofSet = { NIXERY_PKGS_PATH: set, NIXERY_CACHE_TIMEOUT: '60' }
-  const fromStore = await images.made(wanted, ofSet)
-  const fromCache = await images.made(wanted, { ...ofSet, ...caches(`${images.url}/${system}`) })
+  const fromStore = await images.build(wanted, ofSet)
+  const fromCache = await images.build(wanted, { ...ofSet, ...caches(`${images.url}/${system}`) })
   const differing = wanted.filter((_, index) => fromStore.digests[index] !== fromCache.digests[index])
   for (const name of differing) say(`  ${name} differs`)
   say(`${system}: ${wanted.length - differing.length} of ${wanted.length} images have equal digests`)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
-import { createServer, request as ask, type Server } from 'node:http'
+import { createServer, request, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -12,7 +12,7 @@ import { makeApiKey } from '../src/credentials/api-key.ts'
 import { until } from './support/until.ts'
 import { openWorkspace, type Workspace } from './support/workspace.ts'
 
-// Every bad input, with the answer and the one line of the audit log that it gets.
+// Each invalid input must get the right response and exactly one line in the audit log.
 
 const basic = (name: string, password: string) => `Basic ${btoa(`${name}:${password}`)}`
 const bearer = (token: string) => `Bearer ${token}`
@@ -22,7 +22,7 @@ describe('invalid credentials', () => {
   let workspace: Workspace
   let server: ServerProcess
   let keys: Server
-  let keysAre: 'given' | 'down' = 'given'
+  let keysAre: 'available' | 'down' = 'available'
   let pair: Awaited<ReturnType<typeof generateKeyPair>>
   const inFolder = (name: string) => join(workspace.folder, name)
   const now = () => Math.floor(Date.now() / 1000)
@@ -32,12 +32,12 @@ describe('invalid credentials', () => {
     pair = await generateKeyPair('RS256', { extractable: true })
     const jwks = JSON.stringify({ keys: [{ ...(await exportJWK(pair.publicKey)), kid: 'one' }] })
     keys = createServer((_, response) => {
-      response.writeHead(keysAre === 'given' ? 200 : 503).end(jwks)
+      response.writeHead(keysAre === 'available' ? 200 : 503).end(jwks)
     })
     await new Promise<void>((resolve) => keys.listen(0, '127.0.0.1', resolve))
     const address = `http://127.0.0.1:${(keys.address() as AddressInfo).port}`
-    const issuer = (name: string, its: string, at: string) =>
-      `[[issuer]]\nname = "${name}"\nurl = "${its}"\njwks = "${at}"\naudience = "nixery"\n`
+    const issuer = (name: string, issuerUrl: string, jwksUrl: string) =>
+      `[[issuer]]\nname = "${name}"\nurl = "${issuerUrl}"\njwks = "${jwksUrl}"\naudience = "nixery"\n`
     await writeFile(
       inFolder('policy.toml'),
       `[[rule]]\nwho = ["user:*", "issuer:ci", "issuer:gone"]\nmay = ["pull", "build"]\n` +
@@ -64,19 +64,19 @@ describe('invalid credentials', () => {
       .setProtectedHeader({ alg: 'RS256', kid })
       .sign(pair.privateKey)
 
-  /** The lines of the audit log about a request. */
+  /** The lines of the audit log for a request. */
   const linesOf = async (id: string) =>
     (await readFile(inFolder('audit.log'), 'utf8'))
       .split('\n')
       .filter((line) => line.includes(`"request":"${id}"`))
       .map((line) => JSON.parse(line) as { event: string; reason?: string })
 
-  /** Sends these headers as they are, and waits for the lines of the audit log about the request. */
+  /** Sends Authorization headers verbatim, and waits for the request's line in the audit log. */
   async function send(path: string, ...authorizations: readonly string[]) {
     const headers = ['Host', server.address, ...authorizations.flatMap((each) => ['Authorization', each])]
     const { status, id } = await new Promise<{ status: number | undefined; id: string }>(
       (resolve, reject) => {
-        ask(`http://${server.address}${path}`, { headers }, (response) => {
+        request(`http://${server.address}${path}`, { headers }, (response) => {
           response.resume()
           resolve({ status: response.statusCode, id: String(response.headers['x-request-id']) })
         })
@@ -84,22 +84,26 @@ describe('invalid credentials', () => {
           .end()
       },
     )
-    await until(async () => (await linesOf(id)).length > 0, `a line about ${path}`)
+    await until(async () => (await linesOf(id)).length > 0, `a line for ${path}`)
     const [line, ...more] = await linesOf(id)
     assert.deepEqual(more, [])
     return { status, event: line?.event, reason: line?.reason ?? '' }
   }
-  async function refused(what: string, status: number, reason: RegExp, ...sent: readonly string[]) {
+  async function assertRefused(
+    what: string,
+    status: number,
+    reason: RegExp,
+    ...authorizations: readonly string[]
+  ) {
     for (const path of ['/v2/a/manifests/latest', '/token?scope=repository:a:pull']) {
-      // A token of another issuer, or of this server, is no password; that is all that the endpoint says.
-      const given = await send(path, ...sent)
-      assert.equal(given.event, 'refused', `${what}, ${path}`)
-      assert.equal(given.status, status, `${what}, ${path}`)
-      assert.match(given.reason, reason, `${what}, ${path}`)
+      const result = await send(path, ...authorizations)
+      assert.equal(result.event, 'refused', `${what}, ${path}`)
+      assert.equal(result.status, status, `${what}, ${path}`)
+      assert.match(result.reason, reason, `${what}, ${path}`)
     }
   }
 
-  it('grant nothing: names, passwords and API keys that are wrong, unknown, expired or revoked', async () => {
+  it('grant nothing: wrong passwords, unknown users, and unknown, expired or revoked API keys', async () => {
     const catalog = await openSqliteCatalog(join(inFolder('data'), 'catalog.db'))
     const keyOf = async (expiresAt: number, isRevoked: boolean) => {
       const { key, id, hash } = makeApiKey()
@@ -110,12 +114,12 @@ describe('invalid credentials', () => {
     const expired = await keyOf(now() - 1, false)
     const revoked = await keyOf(now() + 900, true)
     await catalog.close()
-    await refused('a wrong password', 401, /^wrong password$/, basic('alice', 'wrong'))
-    await refused('an unknown user', 401, /^unknown user$/, basic('mallory', 'right'))
-    await refused('a large password', 401, /^wrong password$/, basic('alice', 'x'.repeat(5_000)))
-    await refused('an unknown key', 401, /is not known/, bearer(makeApiKey().key))
-    await refused('an expired key', 401, /is expired/, basic('x', expired))
-    await refused('a revoked key', 401, /is revoked/, bearer(revoked))
+    await assertRefused('a wrong password', 401, /^wrong password$/, basic('alice', 'wrong'))
+    await assertRefused('an unknown user', 401, /^unknown user$/, basic('mallory', 'right'))
+    await assertRefused('a large password', 401, /^wrong password$/, basic('alice', 'x'.repeat(5_000)))
+    await assertRefused('an unknown key', 401, /is not known/, bearer(makeApiKey().key))
+    await assertRefused('an expired key', 401, /is expired/, basic('x', expired))
+    await assertRefused('a revoked key', 401, /is revoked/, bearer(revoked))
   })
 
   it('grant nothing: malformed or repeated headers', async () => {
@@ -127,10 +131,10 @@ describe('invalid credentials', () => {
       'Bearer a b',
       'x',
     ])
-      await refused(header, 401, /not valid/, header)
+      await assertRefused(header, 401, /not valid/, header)
     const good = basic('alice', 'right')
-    await refused('two headers', 400, /at most one Authorization header/, good, good)
-    await refused('two headers', 400, /at most one/, basic('alice', 'wrong'), good)
+    await assertRefused('two headers', 400, /at most one Authorization header/, good, good)
+    await assertRefused('two headers', 400, /at most one/, basic('alice', 'wrong'), good)
   })
 
   it('grant nothing: tokens that are expired, foreign, forged, oversized or of an unknown key', async () => {
@@ -139,35 +143,35 @@ describe('invalid credentials', () => {
       .setProtectedHeader({ alg: 'HS256', kid: 'one' })
       .sign(Buffer.from(await exportSPKI(pair.publicKey)))
     const none = new UnsecuredJWT({ iss: url, aud: 'nixery', sub: 's', exp: now() + 300 }).encode()
-    await refused('expired', 401, /expired/, bearer(await tokenOf({ exp: now() - 90 })))
-    await refused('not valid yet', 401, /nbf/, bearer(await tokenOf({ nbf: now() + 90 })))
-    await refused('another audience', 401, /aud/, bearer(await tokenOf({ aud: 'other' })))
-    await refused('another issuer', 401, /./, bearer(await tokenOf({ iss: 'https://other.example' })))
-    await refused('alg none', 401, /alg/i, bearer(none))
-    await refused('a public key as a secret', 401, /alg/i, bearer(confused))
-    await refused('another signature', 401, /signature/, bearer(`${good.slice(0, -9)}AAAAAAAAA`))
-    await refused('an unknown kid', 401, /key is not known/, bearer(await tokenOf({}, 'two')))
-    await refused('no token', 401, /./, bearer('x.y.z'))
-    await refused('oversized', 401, /more than 16384/, bearer(await tokenOf({ x: 'x'.repeat(15_000) })))
+    await assertRefused('expired', 401, /expired/, bearer(await tokenOf({ exp: now() - 90 })))
+    await assertRefused('not valid yet', 401, /nbf/, bearer(await tokenOf({ nbf: now() + 90 })))
+    await assertRefused('another audience', 401, /aud/, bearer(await tokenOf({ aud: 'other' })))
+    await assertRefused('another issuer', 401, /./, bearer(await tokenOf({ iss: 'https://other.example' })))
+    await assertRefused('alg none', 401, /alg/i, bearer(none))
+    await assertRefused('a public key as a secret', 401, /alg/i, bearer(confused))
+    await assertRefused('another signature', 401, /signature/, bearer(`${good.slice(0, -9)}AAAAAAAAA`))
+    await assertRefused('an unknown kid', 401, /key is not known/, bearer(await tokenOf({}, 'two')))
+    await assertRefused('no token', 401, /./, bearer('x.y.z'))
+    await assertRefused('oversized', 401, /more than 16384/, bearer(await tokenOf({ x: 'x'.repeat(15_000) })))
   })
 
   it('are valid if a clock is off by less than a minute', async () => {
     for (const claims of [{ exp: now() - 20 }, { nbf: now() + 40 }, { iat: now() + 40 }]) {
-      const given = await fetch(`http://${server.address}/v2/`, {
+      const response = await fetch(`http://${server.address}/v2/`, {
         headers: { authorization: bearer(await tokenOf(claims)) },
       })
-      assert.equal(given.status, 200)
+      assert.equal(response.status, 200)
     }
   })
 
-  it('are valid while the keys cannot be fetched again, without waiting', async () => {
+  it('are checked with cached keys while the issuer is down, without waiting', async () => {
     keysAre = 'down'
     const get = async (token: string) =>
       (await fetch(`http://${server.address}/v2/`, { headers: { authorization: bearer(token) } })).status
     assert.equal(await get(await tokenOf({ sub: 'another' })), 200)
-    await refused('an unknown kid', 401, /key is not known/, bearer(await tokenOf({}, 'three')))
-    // Of an issuer whose keys were never there, nothing can be said.
+    await assertRefused('an unknown kid', 401, /key is not known/, bearer(await tokenOf({}, 'three')))
+    // Without any keys of an issuer, its tokens can be neither accepted nor rejected.
     const gone = bearer(await tokenOf({ iss: 'https://gone.example' }))
-    await refused('no keys', 503, /ECONNREFUSED/, gone)
+    await assertRefused('no keys', 503, /ECONNREFUSED/, gone)
   })
 })

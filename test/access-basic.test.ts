@@ -14,9 +14,9 @@ const basic = (name: string, password: string) => ({
   authorization: `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`,
 })
 
-/** Asks until the answer has this status: a change of a file is in use within a second or two. */
-async function untilStatus(ask: () => Promise<Response>, status: number): Promise<void> {
-  await until(async () => (await ask()).status === status)
+/** Repeats a request until the response has this status, because servers reload changed files after a second or two. */
+async function untilStatus(send: () => Promise<Response>, status: number): Promise<void> {
+  await until(async () => (await send()).status === status)
 }
 
 describe('NIXERY_AUTH=basic', () => {
@@ -60,7 +60,7 @@ describe('NIXERY_AUTH=basic', () => {
     assert.equal((await get('/readyz')).status, 200)
   })
 
-  it('serves clients with a certificate; nobody is an administrator', async () => {
+  it('serves authenticated clients, none of whom is an administrator', async () => {
     const headers = basic('alice', 'right')
     assert.equal((await get('/v2/', headers)).status, 200)
     const manifest = await get('/v2/hello/manifests/latest', headers)
@@ -103,7 +103,7 @@ describe('NIXERY_AUTH=basic', () => {
     await untilStatus(() => get('/v2/', basic('bob', 'his')), 401)
   })
 
-  it('does not start without users, or if passwords would cross a network unencrypted', async () => {
+  it('does not start without users, or if passwords would be sent unencrypted', async () => {
     const start = (environment: Readonly<Record<string, string>>) =>
       workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_AUTH: 'basic', ...environment })
     await assert.rejects(start({}), /NIXERY_HTPASSWD is needed/)

@@ -12,8 +12,8 @@ import { documents } from './support/documents.ts'
 import { until } from './support/until.ts'
 import { openWorkspace, type Workspace } from './support/workspace.ts'
 
-// What docs/access.md leads to: its settings, rules and commands are taken from there and run. Only names of hosts, images and
-// folders are other ones; programs that ask a person, or need a daemon, are replaced by skopeo, which reads the same files.
+// Runs the settings, rules and commands of docs/access.md, with other names of hosts, images and folders. Skopeo replaces
+// programs that prompt or need a daemon, and reads the same files.
 
 const document = documents().get('docs/access.md') ?? ''
 
@@ -29,7 +29,7 @@ const block = (heading: string, language: string): string => {
   assert.ok(first !== undefined, `${heading} has a block of ${language}`)
   return first
 }
-/** A script of the steps in a block of YAML: what is indented behind this line. */
+/** The script of the steps in a YAML block: the lines after `line`. */
 const stepsOf = (yaml: string, line: RegExp): string => yaml.slice(yaml.search(line)).replace(line, '')
 
 describe('docs/access.md', () => {
@@ -38,24 +38,24 @@ describe('docs/access.md', () => {
   let pair: Awaited<ReturnType<typeof generateKeyPair>>
   const inFolder = (name: string) => join(workspace.folder, name)
 
-  /** Settings of a block, with the files of this test. */
+  /** The settings of a block, with this test's files. */
   const settings = (text: string): Record<string, string> =>
     Object.fromEntries(
       text
         .trim()
         .split('\n')
-        .map((line) => [line.slice(0, line.indexOf('=')), adapted(line.slice(line.indexOf('=') + 1))]),
+        .map((line) => [line.slice(0, line.indexOf('=')), adapt(line.slice(line.indexOf('=') + 1))]),
     )
-  const adapted = (text: string, server?: ServerProcess): string =>
+  const adapt = (text: string, server?: ServerProcess): string =>
     text
       .replaceAll('/etc/nixery', workspace.folder)
       .replaceAll('registry.example', server?.address ?? 'registry.example')
       .replaceAll('shell/git ci/nodejs', 'git')
       .replaceAll('shell/git', 'git')
       .replaceAll('"', server ? '"' : '')
-  /** Runs a script of the document, with stand-ins for programs before all others. */
+  /** Runs a script of the document, with the replacement programs first in PATH. */
   const run = (script: string, server: ServerProcess, env: Record<string, string> = {}, input = '') =>
-    execa('sh', ['-euc', adapted(script, server)], {
+    execa('sh', ['-euc', adapt(script, server)], {
       cwd: workspace.folder,
       input,
       env: {
@@ -92,10 +92,10 @@ describe('docs/access.md', () => {
   })
   after(() => workspace.dispose())
 
-  it('leads to a company with htpasswd', async () => {
+  it('sets up a company with htpasswd', async () => {
     const heading = 'A company with htpasswd'
     const [users = '', client = ''] = blocks(heading, 'bash')
-    await execa('sh', ['-euc', adapted(users)], {
+    await execa('sh', ['-euc', adapt(users)], {
       env: { PATH: `${inFolder('bin')}:${process.env['PATH'] ?? ''}` },
     })
     const server = await workspace.serve({
@@ -107,7 +107,7 @@ describe('docs/access.md', () => {
     await server.stop()
   })
 
-  describe('leads to tokens', () => {
+  describe('sets up tokens', () => {
     let server: ServerProcess
     let github: Server
     const tokenOf = (iss: string, claims: Record<string, unknown>) =>
@@ -121,7 +121,7 @@ describe('docs/access.md', () => {
       const policy = tables
         .join('\n')
         .replaceAll('/etc/nixery', workspace.folder)
-        // The two services are elsewhere, and so are their keys.
+        // Uses local keys instead of those of the two services.
         .replaceAll(/^(url = "https:\/\/(?:token|gitlab).*)$/gm, `$1\njwks = "${inFolder('keys.json')}"`)
       await writeFile(inFolder('policy.toml'), policy)
       server = await workspace.serve({
@@ -156,21 +156,21 @@ describe('docs/access.md', () => {
       })
       const script = stepsOf(block('GitLab', 'yaml'), /^ *script:$/m).replaceAll(/^ *- /gm, '')
       await run(script, server, { NIXERY_TOKEN: token })
-      const stranger = await tokenOf('https://gitlab.example', { sub: 'x', namespace_path: 'others' })
-      await assert.rejects(run(script, server, { NIXERY_TOKEN: stranger }), /denied/)
+      const foreign = await tokenOf('https://gitlab.example', { sub: 'x', namespace_path: 'others' })
+      await assert.rejects(run(script, server, { NIXERY_TOKEN: foreign }), /denied/)
     })
 
     it('of Kubernetes', async () => {
       const token = await tokenOf('https://kubernetes.default.svc.cluster.local', {
         sub: 'system:serviceaccount:your-namespace:app',
       })
-      const asked = {
+      const request = {
         apiVersion: 'credentialprovider.kubelet.k8s.io/v1',
         kind: 'CredentialProviderRequest',
         image: `${server.address}/git`,
         serviceAccountToken: token,
       }
-      const { stdout } = await run(block('Kubernetes', 'bash'), server, {}, JSON.stringify(asked))
+      const { stdout } = await run(block('Kubernetes', 'bash'), server, {}, JSON.stringify(request))
       const { kind, auth } = JSON.parse(stdout) as {
         kind: string
         auth: Record<string, { username: string; password: string }>
@@ -183,17 +183,17 @@ describe('docs/access.md', () => {
     })
   })
 
-  it('leads to public pulls of existing images, and builds for members', async () => {
+  it('sets up public pulls of existing images, and builds for members', async () => {
     const heading = 'Public pulls of existing images, builds for members'
     await writeFile(inFolder('policy.toml'), block(heading, 'toml'))
-    // Where clients find the server is known only when it listens.
+    // The server's URL is not known before it listens.
     const { NIXERY_PUBLIC_URL: url, ...others } = settings(block(heading, 'ini'))
     assert.match(url ?? '', /^https:/)
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set, ...others })
     const copy = (name: string, creds = '--src-no-creds') =>
       run(`skopeo copy ${creds} docker://registry.example/${name} dir:${name}-${creds.length}`, server)
     const isWarm = async () => (await copy('git').catch(() => undefined)) !== undefined
-    await until(isWarm, 'what NIXERY_WARM names can be pulled')
+    await until(isWarm, 'the image in NIXERY_WARM can be pulled')
     await assert.rejects(copy('other'), /not ready here, and you may not build|denied/)
     await copy('other', '--src-creds alice:right')
     await copy('other')

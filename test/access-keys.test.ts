@@ -57,33 +57,34 @@ describe('API keys and tokens of issuers', () => {
       .setProtectedHeader({ alg: 'RS256' })
       .setExpirationTime(Math.floor(Date.now() / 1000) + seconds)
       .sign(pair.privateKey)
-  /** Waits for a line of the audit log with these facts. */
-  const told = async (facts: Readonly<Record<string, unknown>>): Promise<void> => {
+  /** Waits for an event of the audit log with these properties. */
+  const untilAudited = async (expected: Readonly<Record<string, unknown>>): Promise<void> => {
     for (;;) {
       const lines = (await readFile(audit, 'utf8')).split('\n').filter((line) => line !== '')
-      const found = lines.map((line) => JSON.parse(line) as Record<string, unknown>)
-      if (found.some((line) => Object.entries(facts).every(([name, value]) => line[name] === value))) return
+      const events = lines.map((line) => JSON.parse(line) as Record<string, unknown>)
+      if (events.some((event) => Object.entries(expected).every(([name, value]) => event[name] === value)))
+        return
       await sleep(50)
     }
   }
 
   it('a key is a password and a bearer token until it is revoked, on a running server', async () => {
-    const made = await key('create', '--name', 'robot', '--groups', 'dev', '--expires', '1h')
-    assert.match(made.key, /^nxk_/)
-    assert.equal(await get('/v2/a/manifests/latest', basic('anyone', made.key)), 200)
-    assert.equal(await get('/v2/', bearer(made.key)), 200)
-    assert.equal(await get('/v2/', basic('anyone', `${made.key.slice(0, -3)}AAA`)), 401)
-    assert.equal((await key('revoke', made.id)).state, 'revoked')
-    assert.equal(await get('/v2/', basic('anyone', made.key)), 401)
+    const created = await key('create', '--name', 'robot', '--groups', 'dev', '--expires', '1h')
+    assert.match(created.key, /^nxk_/)
+    assert.equal(await get('/v2/a/manifests/latest', basic('anyone', created.key)), 200)
+    assert.equal(await get('/v2/', bearer(created.key)), 200)
+    assert.equal(await get('/v2/', basic('anyone', `${created.key.slice(0, -3)}AAA`)), 401)
+    assert.equal((await key('revoke', created.id)).state, 'revoked')
+    assert.equal(await get('/v2/', basic('anyone', created.key)), 401)
     const { stdout } = await execa(launcher, ['key', 'list'], { env: environment })
     assert.match(stdout, /robot {2}dev .* revoked/)
-    const { secret } = /_(?<secret>[\w-]{43})$/.exec(made.key)?.groups ?? {}
+    const { secret } = /_(?<secret>[\w-]{43})$/.exec(created.key)?.groups ?? {}
     assert.ok(secret)
-    await told({ event: 'key', what: 'created', user: 'robot' })
-    await told({ event: 'login', user: 'robot', how: 'key' })
-    await told({ event: 'build', user: 'robot', image: 'a' })
-    await told({ event: 'key', what: 'revoked', key: made.id })
-    await told({ event: 'refused', reason: `the API key ${made.id} (robot) is revoked` })
+    await untilAudited({ event: 'key', what: 'created', user: 'robot' })
+    await untilAudited({ event: 'login', user: 'robot', how: 'key' })
+    await untilAudited({ event: 'build', user: 'robot', image: 'a' })
+    await untilAudited({ event: 'key', what: 'revoked', key: created.id })
+    await untilAudited({ event: 'refused', reason: `the API key ${created.id} (robot) is revoked` })
     for (const text of [await readFile(audit, 'utf8'), JSON.stringify(server.log), stdout]) {
       assert.ok(!text.includes(secret))
     }
@@ -98,11 +99,11 @@ describe('API keys and tokens of issuers', () => {
       401,
     )
     assert.equal(await get('/v2/', basic('alice', 'right')), 200)
-    await told({ event: 'build', user: 'ci:repo:o/r', how: 'oidc', issuer: 'ci' })
-    await told({ event: 'refused', reason: 'a token of ci: it has expired' })
+    await untilAudited({ event: 'build', user: 'ci:repo:o/r', how: 'oidc', issuer: 'ci' })
+    await untilAudited({ event: 'refused', reason: 'a token of ci: it has expired' })
   })
 
-  it('wrong commands report the problem', async () => {
+  it('invalid commands report the error', async () => {
     for (const [args, message] of [
       [['create', '--name', 'a:b'], /is not a valid name for a key/],
       [['create', '--name', 'a', '--expires', 'soon'], /is not a valid duration/],

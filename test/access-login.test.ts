@@ -67,14 +67,14 @@ describe('an OpenID provider', () => {
     await workspace.dispose()
   })
 
-  it('vouches for programs, by a JWT as bearer and as password', async () => {
+  it('authenticates programs by a JWT, as bearer token and as password', async () => {
     for (const name of ['public', 'private'])
       assert.equal((await get(`/v2/${name}/manifests/latest`, bearer(token))).status, 200)
-    const given = await get('/token?scope=repository:public:pull', basic('anything', token))
-    assert.equal(given.status, 200)
-    const { token: own } = (await given.json()) as { token: string }
+    const response = await get('/token?scope=repository:public:pull', basic('anything', token))
+    assert.equal(response.status, 200)
+    const { token: own } = (await response.json()) as { token: string }
     assert.equal((await get('/v2/public/manifests/latest', bearer(own))).status, 200)
-    // A session is valid for no longer than the token that was the password.
+    // A session expires with the token that was used as password.
     const browser = openBrowser()
     const page = await browser.submit(await browser.visit(at('/login')), { name: '', password: token })
     const cookie = page.set.find((line) => line.startsWith('__Host-nixery-session=')) ?? ''
@@ -86,11 +86,11 @@ describe('an OpenID provider', () => {
     assert.equal((await get('/v2/', bearer(forged))).status, 401)
   })
 
-  it('logs users in to the pages, which show what they may see', async () => {
+  it('logs users in to the pages, which show only what they may see', async () => {
     const browser = openBrowser()
-    const asked = await browser.visit(at('/'))
-    assert.equal(asked.address.pathname, '/login')
-    const atProvider = await browser.follow(asked, /corp/)
+    const loginPage = await browser.visit(at('/'))
+    assert.equal(loginPage.address.pathname, '/login')
+    const atProvider = await browser.follow(loginPage, /corp/)
     assert.match(atProvider.address.href, new RegExp(`^${provider.url}/interaction/`))
     const consent = await browser.submit(atProvider, { login: 'anna', password: 'x' })
     const home = await browser.submit(consent)
@@ -102,40 +102,41 @@ describe('an OpenID provider', () => {
     const links = [...home.text.matchAll(/href="(\/builds\/[^"]+)">([^<]+)/g)]
     assert.deepEqual([...new Set(links.map(([, , name]) => name))], ['public'])
     assert.equal((await browser.visit(at(links[0]?.[1] ?? ''))).status, 200)
-    const other = () => server.log.find(({ msg, image }) => msg === 'build started' && image === 'private')
-    await until(() => other() !== undefined, 'the log tells of the build')
-    assert.equal((await browser.visit(at(`/builds/${String(other()?.['build'])}`))).status, 403)
-    // A cookie is for pages: the registry has its own credentials.
-    const sent = {
+    const privateBuild = () =>
+      server.log.find(({ msg, image }) => msg === 'build started' && image === 'private')
+    await until(() => privateBuild() !== undefined, 'the log has the build')
+    assert.equal((await browser.visit(at(`/builds/${String(privateBuild()?.['build'])}`))).status, 403)
+    // The cookie authenticates pages, not the registry.
+    const headers = {
       cookie: `__Host-nixery-session=${browser.cookies(server.address).get('__Host-nixery-session')}`,
     }
-    assert.equal((await get('/v2/', sent)).status, 401)
-    assert.equal((await get('/', sent)).status, 200)
+    assert.equal((await get('/v2/', headers)).status, 401)
+    assert.equal((await get('/', headers)).status, 200)
   })
 
-  it('is not accepted for another browser, or twice', async () => {
+  it('completes no login in another browser, or twice', async () => {
     const browser = openBrowser()
     const atProvider = await browser.follow(await browser.visit(at('/login')), /corp/)
     const consent = await browser.submit(atProvider, { login: 'eve', password: 'x' })
     const [, action = ''] = /<form[^>]*\baction="([^"]+)"/.exec(consent.text) ?? []
-    // Eve stops where she would come back, and has somebody else go there.
+    // Eve takes the provider's redirect without following it, and has a victim follow it.
     const victim = openBrowser()
     const jar = browser.cookies(server.address)
-    const own = jar.get('__Host-nixery-login') ?? ''
+    const loginCookie = jar.get('__Host-nixery-login') ?? ''
     jar.delete('__Host-nixery-login')
     const back = await browser.submit({ ...consent, address: new URL(action, consent.address) })
     assert.equal(back.status, 400)
     assert.equal((await victim.visit(back.address)).status, 400)
-    // With the login of another browser.
+    // The same, after the victim has started a login.
     await victim.follow(await victim.visit(at('/login')), /corp/)
     const mixed = await victim.visit(back.address)
     assert.equal(mixed.status, 401)
     assert.match(mixed.text, /These credentials are not valid/)
-    assert.ok(own.length > 0 && !victim.cookies(server.address).has('__Host-nixery-session'))
+    assert.ok(loginCookie.length > 0 && !victim.cookies(server.address).has('__Host-nixery-session'))
   })
 })
 
-describe('the page for logging in', () => {
+describe('the login page', () => {
   let workspace: Workspace
   let server: ServerProcess
   const inFolder = (name: string) => join(workspace.folder, name)
@@ -153,15 +154,15 @@ describe('the page for logging in', () => {
   })
   after(() => workspace.dispose())
 
-  it('accepts names and passwords, only with the token of its own form', async () => {
+  it('accepts names and passwords, only with the CSRF token of its form', async () => {
     const browser = openBrowser()
-    const page = await browser.visit(at('/'))
-    assert.equal(page.address.href, at('/login?back=%2F'))
+    const first = await browser.visit(at('/'))
+    assert.equal(first.address.href, at('/login?back=%2F'))
     const forged = await browser.visit(at('/login'), { name: 'alice', password: 'right' })
     assert.equal(forged.status, 400)
-    const stranger = await openBrowser().submit(page, { name: 'alice', password: 'right' })
-    assert.equal(stranger.status, 400)
-    const wrong = await browser.submit(page, { name: 'alice', password: 'wrong' })
+    const otherBrowser = await openBrowser().submit(first, { name: 'alice', password: 'right' })
+    assert.equal(otherBrowser.status, 400)
+    const wrong = await browser.submit(first, { name: 'alice', password: 'wrong' })
     assert.equal(wrong.status, 401)
     const home = await browser.submit(wrong, { name: 'alice', password: 'right' })
     assert.equal(home.address.href, at('/'))
@@ -171,8 +172,8 @@ describe('the page for logging in', () => {
     assert.match(await log(), /"event":"refused".*"reason":"wrong password"/)
     assert.doesNotMatch(`${await log()}${JSON.stringify(server.log)}`, /__Host-nixery|right/)
     for (const back of ['//evil.example', 'https://evil.example/', '/\\evil.example', '/v2/']) {
-      const sly = await browser.visit(at(`/login?back=${encodeURIComponent(back)}`))
-      assert.equal((await browser.submit(sly, { name: 'alice', password: 'right' })).address.href, at('/'))
+      const page = await browser.visit(at(`/login?back=${encodeURIComponent(back)}`))
+      assert.equal((await browser.submit(page, { name: 'alice', password: 'right' })).address.href, at('/'))
     }
   })
 
@@ -189,7 +190,7 @@ describe('the page for logging in', () => {
     assert.equal((await browser.visit(at('/'))).address.pathname, '/login')
   })
 
-  it('logs out, by its own form only', async () => {
+  it('logs out, with its own form only', async () => {
     const browser = openBrowser()
     await browser.submit(await browser.visit(at('/login')), { name: 'alice', password: 'right' })
     const cookie = browser.cookies(server.address).get('__Host-nixery-session') ?? ''
@@ -197,8 +198,8 @@ describe('the page for logging in', () => {
     assert.equal((await browser.visit(at('/'))).status, 200)
     await browser.submit(await browser.visit(at('/logout')))
     assert.equal((await browser.visit(at('/'))).address.pathname, '/login')
-    const again = await fetch(at('/'), { headers: { cookie: `__Host-nixery-session=${cookie}` } })
-    assert.equal(again.status, 401)
+    const afterLogout = await fetch(at('/'), { headers: { cookie: `__Host-nixery-session=${cookie}` } })
+    assert.equal(afterLogout.status, 401)
     assert.equal((await fetch(at('/'), { headers: { cookie: '__Host-nixery-session=x.y.z' } })).status, 401)
     assert.equal((await fetch(at('/logout'), { method: 'DELETE' })).status, 405)
   })

@@ -13,7 +13,7 @@ import { openWorkspace, type Workspace } from './support/workspace.ts'
 const as = (name: string) => ({ authorization: `Basic ${Buffer.from(`${name}:right`).toString('base64')}` })
 const [alice, bob] = [as('alice'), as('bob')]
 
-/** Alice builds what she likes but for one package; everybody pulls what is ready of some. */
+/** Alice may build everything except one package; everyone may pull existing images of some packages. */
 const policy = `
 [[rule]]
 who = ["user:alice"]
@@ -34,11 +34,11 @@ describe('NIXERY_POLICY', () => {
   const get = (path: string, headers: Record<string, string> = {}, port = server.port) =>
     fetch(`http://127.0.0.1:${port}${path}`, { headers })
   const pull = (name: string, headers: Record<string, string>) => get(`/v2/${name}/manifests/latest`, headers)
-  const told = async (response: Response) => {
+  const errorOf = async (response: Response) => {
     const { errors } = (await response.json()) as { errors: [{ code: string; message: string }] }
     return [response.status, errors[0].code, errors[0].message]
   }
-  const partsOf = async (name: string, headers: Record<string, string>) => {
+  const digestsOf = async (name: string, headers: Record<string, string>) => {
     const response = await pull(name, headers)
     assert.equal(response.status, 200)
     const { config, layers } = (await response.json()) as Record<'config', { digest: string }> & {
@@ -75,52 +75,52 @@ describe('NIXERY_POLICY', () => {
 
   it('lets clients that may not build pull existing images, with one response for everything else', async () => {
     const expected = [403, 'DENIED', 'not ready here, and you may not build']
-    assert.deepEqual(await told(await pull('public', bob)), expected)
+    assert.deepEqual(await errorOf(await pull('public', bob)), expected)
     assert.equal((await pull('public', alice)).status, 200)
     assert.equal((await pull('public', bob)).status, 200)
-    assert.deepEqual(await told(await pull('public-late', bob)), expected)
-    assert.deepEqual(await told(await pull('public-missing', bob)), expected)
-    assert.deepEqual(await told(await get('/v2/public/manifests/v9', bob)), expected)
-    assert.deepEqual(await told(await pull('nothing', bob)), expected)
+    assert.deepEqual(await errorOf(await pull('public-late', bob)), expected)
+    assert.deepEqual(await errorOf(await pull('public-missing', bob)), expected)
+    assert.deepEqual(await errorOf(await get('/v2/public/manifests/v9', bob)), expected)
+    assert.deepEqual(await errorOf(await pull('nothing', bob)), expected)
     const builds = server.log.filter(({ msg }) => /build/.test(msg)).map((line) => JSON.stringify(line))
     assert.ok(!builds.some((line) => line.includes('public-late')))
   })
 
   it('suggests no names that a client may not pull', async () => {
-    const [, , message] = await told(await pull('publik', alice))
+    const [, , message] = await errorOf(await pull('publik', alice))
     assert.match(String(message), /For publik, did you mean public\?/)
-    const [status, , denied] = await told(await pull('forbiden', alice))
+    const [status, , denied] = await errorOf(await pull('forbiden', alice))
     assert.equal(status, 404)
     assert.equal(denied, 'Could not find Nix packages: [forbiden].')
     const started = () =>
       server.log.findLast(({ msg, image }) => msg === 'build started' && image === 'forbiden')
-    await until(() => started() !== undefined, 'the log tells of the build')
+    await until(() => started() !== undefined, 'the log has the build')
     const page = await get(`/builds/${String(started()?.['build'])}`, alice)
     assert.equal(page.status, 200)
     assert.doesNotMatch(await page.text(), /did you mean/)
   })
 
-  it('denies what rules deny, even if others allow it', async () => {
-    assert.deepEqual(await told(await pull('forbidden', alice)), [403, 'DENIED', 'access denied'])
-    assert.deepEqual(await told(await pull('private', bob)), [403, 'DENIED', 'access denied'])
+  it('applies deny rules even if other rules allow a package', async () => {
+    assert.deepEqual(await errorOf(await pull('forbidden', alice)), [403, 'DENIED', 'access denied'])
+    assert.deepEqual(await errorOf(await pull('private', bob)), [403, 'DENIED', 'access denied'])
     assert.equal((await pull('private', {})).status, 401)
     assert.equal((await pull('public', {})).status, 200)
     assert.equal((await get('/v2/')).status, 401)
   })
 
-  it('serves parts of an image only under names that may be pulled and under which it was served', async () => {
-    const secret = await partsOf('private', alice)
-    const open = await partsOf('public', alice)
-    const own = secret.blobs.filter((digest) => !open.blobs.includes(digest))
-    assert.ok(own.length > 0)
-    for (const digest of own) {
+  it('serves blobs and manifests only under names that a client may pull and that contain them', async () => {
+    const secret = await digestsOf('private', alice)
+    const open = await digestsOf('public', alice)
+    const ofPrivateOnly = secret.blobs.filter((digest) => !open.blobs.includes(digest))
+    assert.ok(ofPrivateOnly.length > 0)
+    for (const digest of ofPrivateOnly) {
       assert.equal((await get(`/v2/private/blobs/${digest}`, alice)).status, 200)
       assert.equal((await get(`/v2/public/blobs/${digest}`, bob)).status, 404)
       assert.equal((await get(`/v2/private/blobs/${digest}`, bob)).status, 403)
       assert.equal((await get(`/v2/public/blobs/${digest}`)).status, 404)
     }
     assert.equal((await get(`/v2/private/manifests/${secret.manifest}`, alice)).status, 200)
-    assert.deepEqual(await told(await get(`/v2/public/manifests/${secret.manifest}`, bob)), [
+    assert.deepEqual(await errorOf(await get(`/v2/public/manifests/${secret.manifest}`, bob)), [
       404,
       'MANIFEST_UNKNOWN',
       'no manifest has this digest',
@@ -130,9 +130,9 @@ describe('NIXERY_POLICY', () => {
     assert.equal((await get(`/v2/public/blobs/sha256:${'0'.repeat(64)}`, bob)).status, 404)
   })
 
-  it('remembers everything after a restart', async () => {
-    const { manifest, blobs } = await partsOf('public', alice)
-    const secret = await partsOf('private', alice)
+  it('allows the same after a restart', async () => {
+    const { manifest, blobs } = await digestsOf('public', alice)
+    const secret = await digestsOf('private', alice)
     await server.stop()
     server = await workspace.serve(environment)
     for (const digest of blobs) assert.equal((await get(`/v2/public/blobs/${digest}`, bob)).status, 200)
@@ -142,7 +142,7 @@ describe('NIXERY_POLICY', () => {
     assert.equal((await pull('public-late', bob)).status, 403)
   })
 
-  it('lists what may be pulled', async () => {
+  it('lists only repositories that a client may pull', async () => {
     const names = async (headers: Record<string, string>) =>
       ((await (await get('/v2/_catalog', headers)).json()) as { repositories: string[] }).repositories
     await until(async () => (await names(alice)).includes('private'))
@@ -152,7 +152,7 @@ describe('NIXERY_POLICY', () => {
     assert.equal((await get('/v2/public/tags/list', bob)).status, 200)
   })
 
-  it('keeps responses out of a cache in front', async () => {
+  it('keeps responses out of a caching proxy', async () => {
     const folder = join(workspace.folder, 'nginx')
     const nginx = await startNginx(
       folder,
@@ -164,12 +164,12 @@ describe('NIXERY_POLICY', () => {
     )
     const port = Number(nginx.address.split(':')[1])
     try {
-      const { manifest, blobs } = await partsOf('private', alice)
+      const { manifest, blobs } = await digestsOf('private', alice)
       for (const path of [`blobs/${blobs[0]}`, `manifests/${manifest}`, 'manifests/latest']) {
         for (let times = 0; times < 2; times++) {
-          const given = await get(`/v2/private/${path}`, alice, port)
-          assert.equal(given.status, 200)
-          assert.equal(given.headers.get('x-cache'), 'MISS')
+          const response = await get(`/v2/private/${path}`, alice, port)
+          assert.equal(response.status, 200)
+          assert.equal(response.headers.get('x-cache'), 'MISS')
         }
         assert.equal((await get(`/v2/private/${path}`, bob, port)).status, 403)
         assert.equal((await get(`/v2/private/${path}`, {}, port)).status, 401)
@@ -179,7 +179,7 @@ describe('NIXERY_POLICY', () => {
     }
   })
 
-  it('takes effect at once when the file changes, and stays in use if the file is invalid or missing', async () => {
+  it('reloads a changed file, and keeps the rules if the file is invalid or missing', async () => {
     await replaceFile(file, policy.replace('"public*"', '"public*", "private"'))
     await until(async () => (await pull('private', bob)).status === 200)
     await replaceFile(file, '[[rule]]\nwho = ["everybody"]\n')
@@ -192,7 +192,7 @@ describe('NIXERY_POLICY', () => {
     await until(async () => (await pull('private', bob)).status === 403)
   })
 
-  it('is explained', async () => {
+  it('is explained by `nixery access explain`', async () => {
     const explain = async (...args: readonly string[]) => {
       const env = {
         NIXERY_AUTH: 'basic',

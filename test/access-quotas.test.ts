@@ -52,10 +52,10 @@ describe('quotas of a policy', () => {
   })
   after(() => workspace.dispose())
 
-  const ask = (path: string, headers: Record<string, string>, address = '192.0.2.1') =>
+  const get = (path: string, headers: Record<string, string>, address = '192.0.2.1') =>
     fetch(`http://${server.address}${path}`, { headers: { 'x-forwarded-for': address, ...headers } })
   const pull = (name: string, headers: Record<string, string>, address?: string) =>
-    ask(`/v2/${name}/manifests/latest`, headers, address)
+    get(`/v2/${name}/manifests/latest`, headers, address)
 
   it('are counted for each user, wherever the requests come from', async () => {
     const first = await pull('a', as('alice'))
@@ -66,7 +66,7 @@ describe('quotas of a policy', () => {
     const refused = await pull('b', as('alice'), '192.0.2.2')
     assert.equal(refused.status, 403)
     assert.match(await refused.text(), /quota of 1 builds per hour is used up for alice/)
-    // Another user has another quota, or none, from the same address.
+    // Quotas belong to users, so another user at the same address is not affected.
     const others = await pull('b', as('bob'))
     assert.equal(others.status, 200)
     assert.equal(others.headers.get('ratelimit-limit'), null)
@@ -76,14 +76,14 @@ describe('quotas of a policy', () => {
     const statuses = await Promise.all(
       Array.from({ length: 20 }, async () => (await pull('b', {}, '192.0.2.3')).status),
     )
-    // NIXERY_QUOTA_REQUESTS allows 5, and so would answer the others with 429.
+    // NIXERY_QUOTA_REQUESTS alone would allow only 5.
     assert.deepEqual([...new Set(statuses)], [200])
     const { config, layers } = (await (await pull('b', as('carol'))).json()) as {
       config: { digest: string }
       layers: { digest: string }[]
     }
     const blob = async (digest = '') => {
-      const response = await ask(`/v2/b/blobs/${digest}`, as('carol'))
+      const response = await get(`/v2/b/blobs/${digest}`, as('carol'))
       return [response.status, await response.text()] as const
     }
     for (const { digest } of [...layers, config]) if ((await blob(digest))[0] !== 200) break
@@ -95,9 +95,9 @@ describe('quotas of a policy', () => {
 
   it('change with the file, and its changes are in the audit log', async () => {
     await replaceFile(file, policy('builds = 3'))
-    await until(async () => (await pull('c', as('alice'))).status === 200, 'the new quota is in use')
+    await until(async () => (await pull('c', as('alice'))).status === 200, 'the new quota applies')
     await replaceFile(file, policy('builds = "many"'))
-    await rmWhen(/line 8, quota 1, builds: /)
+    await removeAfter(/line 8, quota 1, builds: /)
     await until(() => JSON.stringify(server.log).includes('stay in use: ENOENT'))
     assert.equal((await pull('d', as('alice'))).status, 200)
     const lines = (await readFile(audit, 'utf8'))
@@ -115,9 +115,9 @@ describe('quotas of a policy', () => {
     assert.equal(lines[3]?.['reason'], 'ENOENT')
   })
 
-  /** Removes the file once the server has told what is wrong with it. */
-  async function rmWhen(told: RegExp): Promise<void> {
-    await until(() => told.test(JSON.stringify(server.log)), 'the file is refused')
+  /** Removes the file after the server has logged an error in it. */
+  async function removeAfter(logged: RegExp): Promise<void> {
+    await until(() => logged.test(JSON.stringify(server.log)), 'the server rejects the file')
     await rm(file)
   }
 })

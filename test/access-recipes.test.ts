@@ -41,14 +41,14 @@ describe('rules about recipes of the operator', () => {
 
   before(async () => {
     workspace = await openWorkspace()
-    // Whatever is evaluated asks here.
+    // The evaluation of `late` requests URLs of this server.
     witness = createServer(({ url = '' }, response) => {
       evaluated.push(url)
       response.end('seen')
     })
     await new Promise<void>((resolve) => witness.listen(0, '127.0.0.1', resolve))
     const { port } = witness.address() as AddressInfo
-    const seen = (what: string) =>
+    const fetchText = (what: string) =>
       `\${builtins.readFile (builtins.fetchurl "http://127.0.0.1:${port}/${what}")}`
     recipes = join(workspace.folder, 'recipes')
     await mkdir(recipes)
@@ -63,10 +63,10 @@ describe('rules about recipes of the operator', () => {
       NIXERY_PKGS_PATH: await workspace.packageSet(`
         public = script "public" "echo public";
         forbidden = script "forbidden" "echo forbidden";
-        late = script "late" "${seen('late')}";
+        late = script "late" "${fetchText('late')}";
         images = {
           inset = { packages = [ "forbidden" ]; };
-          late = { packages = [ "public" ]; env.X = "${seen('images.late')}"; };
+          late = { packages = [ "public" ]; env.X = "${fetchText('images.late')}"; };
         };
       `),
       NIXERY_RECIPES: recipes,
@@ -88,7 +88,7 @@ describe('rules about recipes of the operator', () => {
     return { status: response.status, text, digest: response.headers.get('docker-content-digest') ?? '' }
   }
 
-  it('evaluate nothing for clients that may not build, by any name', async () => {
+  it('evaluate nothing for clients that may not build, whatever the name', async () => {
     for (const name of [
       'late',
       'recipe/late',
@@ -107,12 +107,12 @@ describe('rules about recipes of the operator', () => {
     const searched = await get('/api/v1/search?q=late', 'carol')
     assert.equal(((await searched.json()) as { state: string }).state, 'unavailable')
     assert.deepEqual(evaluated, [])
-    // Who may build does have it evaluated.
+    // Builds of permitted clients evaluate it.
     assert.equal((await pull('recipe/late', 'alice')).status, 200)
     assert.deepEqual(evaluated, ['/images.late'])
   })
 
-  it('allow a recipe with all of its packages, which need no rule', async () => {
+  it('allow a recipe with all its packages, which need no other rule', async () => {
     for (const name of ['recipe/web', 'recipe/bad', 'recipe/via', 'recipe/inset'])
       assert.equal((await pull(name, 'bob')).status, 200, name)
     assert.equal((await pull('forbidden', 'bob')).status, 403)
@@ -134,10 +134,13 @@ describe('rules about recipes of the operator', () => {
 
   it('follow the recipe when it changes', async () => {
     await replaceFile(join(recipes, 'web.toml'), 'packages = ["public", "forbidden"]\n')
-    await until(async () => (await pull('recipe/web', 'alice')).status === 403, 'the recipe is denied')
+    await until(
+      async () => (await pull('recipe/web', 'alice')).status === 403,
+      'the changed recipe is denied',
+    )
   })
 
-  it('are explained with the packages of a recipe', async () => {
+  it('are explained by `nixery access explain`', async () => {
     const explain = async (image: string) =>
       (await execa(launcher, ['access', 'explain', '--as=alice', 'pull', image], { env: environment })).stdout
     assert.equal(await explain('recipe/via'), 'recipe/via: may not pull: via is denied by the rule in line 2')

@@ -27,7 +27,7 @@ may = ["pull", "build"]
 packages = ["${open}"]
 `
 
-type Answer = {
+type TokenResponse = {
   token: string
   access_token: string
   expires_in: number
@@ -47,12 +47,12 @@ describe('NIXERY_AUTH=token', () => {
   const post = (fields: Record<string, string>) =>
     fetch(`http://${server.address}/token`, { method: 'POST', body: new URLSearchParams(fields) })
   const scopeOf = (name: string) => `repository:${name}:pull`
-  async function answerOf(response: Response): Promise<Answer> {
+  async function tokenResponseOf(response: Response): Promise<TokenResponse> {
     assert.equal(response.status, 200, await response.clone().text())
-    return (await response.json()) as Answer
+    return (await response.json()) as TokenResponse
   }
   const tokenFor = async (name: string, headers: Record<string, string> = {}) =>
-    (await answerOf(await get(`/token?service=nixery&scope=${scopeOf(name)}`, headers))).token
+    (await tokenResponseOf(await get(`/token?service=nixery&scope=${scopeOf(name)}`, headers))).token
   const errorOf = async (response: Response) => {
     const { errors } = (await response.json()) as { errors: [{ code: string; message: string }] }
     return [response.status, errors[0].code, errors[0].message]
@@ -77,7 +77,7 @@ describe('NIXERY_AUTH=token', () => {
   })
   after(() => workspace.dispose())
 
-  it('requires a token everywhere in the registry, even for public images, by one challenge', async () => {
+  it('requires a token for all registry requests, even for public images', async () => {
     const realm = `Bearer realm="http://${server.address}/token",service="nixery"`
     for (const [path, scope] of [
       ['/v2/', ''],
@@ -93,16 +93,16 @@ describe('NIXERY_AUTH=token', () => {
     assert.equal((await get('/healthz')).status, 200)
   })
 
-  it('issues anonymous tokens, with which public images can be pulled', async () => {
+  it('issues anonymous tokens that allow pulls of public images', async () => {
     const response = await get(`/token?service=nixery&scope=${scopeOf('public')}&scope=${scopeOf('private')}`)
     assert.equal(response.headers.get('cache-control'), 'no-store')
-    const answer = await answerOf(response)
-    assert.equal(answer.token, answer.access_token)
-    assert.equal(answer.expires_in, 300)
-    assert.ok(Math.abs(Date.parse(answer.issued_at) - Date.now()) < 60_000)
-    assert.equal(answer.scope, scopeOf('public'))
-    assert.equal((await pull('public', answer.token)).status, 200)
-    assert.deepEqual(await errorOf(await pull('private', answer.token)), [
+    const body = await tokenResponseOf(response)
+    assert.equal(body.token, body.access_token)
+    assert.equal(body.expires_in, 300)
+    assert.ok(Math.abs(Date.parse(body.issued_at) - Date.now()) < 60_000)
+    assert.equal(body.scope, scopeOf('public'))
+    assert.equal((await pull('public', body.token)).status, 200)
+    assert.deepEqual(await errorOf(await pull('private', body.token)), [
       401,
       'UNAUTHORIZED',
       'authentication is required',
@@ -118,34 +118,40 @@ describe('NIXERY_AUTH=token', () => {
       weak.headers.get('www-authenticate') ?? '',
       /,scope="repository:private:pull",error="insufficient_scope"$/,
     )
-    // For a login, which asks for nothing.
-    const { token: login } = await answerOf(await get('/token?service=nixery', basic('alice', 'right')))
+    // A login requests no scope.
+    const { token: login } = await tokenResponseOf(
+      await get('/token?service=nixery', basic('alice', 'right')),
+    )
     assert.equal((await get('/v2/', bearer(login))).status, 200)
-    // Whoever sends a password with the request itself, such as curl, needs no token.
+    // Clients such as curl may send the password with the request itself.
     assert.equal((await get('/v2/private/manifests/latest', basic('alice', 'right'))).status, 200)
   })
 
-  it('issues tokens for a form, and refresh tokens until the password changes', async () => {
+  it('issues tokens for form requests, and accepts refresh tokens until the password changes', async () => {
     const form = { grant_type: 'password', username: 'bob', password: 'his', service: 'nixery' }
-    const asked = { ...form, scope: `${scopeOf('private')} ${scopeOf('other')}`, access_type: 'offline' }
-    const { access_token: token, refresh_token: refresh = '', scope } = await answerOf(await post(asked))
-    assert.equal(scope, asked.scope)
+    const request = { ...form, scope: `${scopeOf('private')} ${scopeOf('other')}`, access_type: 'offline' }
+    const {
+      access_token: token,
+      refresh_token: refresh = '',
+      scope,
+    } = await tokenResponseOf(await post(request))
+    assert.equal(scope, request.scope)
     for (const name of ['private', 'other']) assert.equal((await pull(name, token)).status, 200)
-    assert.equal((await answerOf(await post(form))).refresh_token, undefined)
+    assert.equal((await tokenResponseOf(await post(form))).refresh_token, undefined)
 
-    const again = { grant_type: 'refresh_token', refresh_token: refresh, scope: scopeOf('private') }
-    assert.equal((await pull('private', (await answerOf(await post(again))).token)).status, 200)
+    const refreshForm = { grant_type: 'refresh_token', refresh_token: refresh, scope: scopeOf('private') }
+    assert.equal((await pull('private', (await tokenResponseOf(await post(refreshForm))).token)).status, 200)
     await replaceFile(inFolder('users'), user('alice', 'right') + user('bob', 'changed'))
-    await until(async () => (await post(again)).status === 401, 'the old refresh token is refused')
+    await until(async () => (await post(refreshForm)).status === 401, 'the old refresh token is refused')
     assert.equal((await post({ ...form, password: 'changed' })).status, 200)
     await replaceFile(inFolder('users'), user('alice', 'right'))
     await until(
       async () => (await pull('private', token)).status === 401,
-      'the token of a user who is gone is refused',
+      'the token of a removed user is refused',
     )
   })
 
-  it('refuses wrong credentials, and invalid forms', async () => {
+  it('refuses wrong credentials and invalid forms', async () => {
     for (const response of [
       await get('/token', basic('alice', 'wrong')),
       await get('/token', basic('mallory', 'right')),
@@ -160,7 +166,7 @@ describe('NIXERY_AUTH=token', () => {
     assert.equal((await post({ grant_type: 'password', scope: 'x'.repeat(100_000) })).status, 400)
     const put = await fetch(`http://${server.address}/token`, { method: 'PUT', body: 'x' })
     assert.deepEqual([put.status, put.headers.get('allow')], [405, 'GET, POST'])
-    // Scopes that are none change nothing.
+    // Invalid scopes are ignored.
     for (const scope of ['repository::pull', 'repository:a b:pull', 'x', 'registry:catalog:*', '%00'])
       assert.equal((await get(`/token?scope=${scope}`)).status, 200)
     assert.ok(!JSON.stringify(server.log).includes('alice:wrong'))
@@ -172,17 +178,17 @@ describe('NIXERY_AUTH=token', () => {
     const now = Math.floor(Date.now() / 1000)
     await catalog.apiKeys.add({ id, name: 'ci', hash, groups: [], createdAt: now, expiresAt: now + 900 })
     const ofKey = await tokenFor('private', basic('x', key))
-    const ofNobody = await tokenFor('other')
+    const anonymous = await tokenFor('other')
     assert.equal((await pull('private', ofKey)).status, 200)
     await catalog.apiKeys.revoke(id, now)
     await catalog.close()
     assert.equal((await pull('private', ofKey)).status, 401)
 
-    assert.equal((await pull('other', ofNobody)).status, 401)
+    assert.equal((await pull('other', anonymous)).status, 401)
     await replaceFile(inFolder('policy.toml'), policy('other'))
-    await until(async () => (await pull('other', ofNobody)).status === 200, 'the new rules hold')
+    await until(async () => (await pull('other', anonymous)).status === 200, 'the new rules apply')
     await replaceFile(inFolder('policy.toml'), policy('public'))
-    await until(async () => (await pull('other', ofNobody)).status === 401, 'the old rules hold')
+    await until(async () => (await pull('other', anonymous)).status === 401, 'the old rules apply again')
   })
 
   it('keeps its key across a restart', async () => {
@@ -195,7 +201,7 @@ describe('NIXERY_AUTH=token', () => {
 
   it('works with docker, without a login and after one, which it stores as a refresh token', async (test) => {
     const [programs] = await allPrograms()
-    if (programs === undefined || 'missing' in programs) return test.skip('docker is not here')
+    if (programs === undefined || 'missing' in programs) return test.skip('docker is not installed')
     const folder = inFolder('docker')
     const docker = await openDocker(programs, folder)
     test.after(() => docker.dispose())

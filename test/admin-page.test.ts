@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test'
 import { hashSync } from 'bcryptjs'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import type { ServerProcess } from '../scripts/server.ts'
-import { openBrowser, type Shown } from './support/browser.ts'
+import { openBrowser, type BrowserPage } from './support/browser.ts'
 import {
   accessibilityErrorsOf,
   noBrowser,
@@ -47,7 +47,7 @@ describe('the admin page', () => {
       .split('\n')
       .flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Record<string, unknown>]))
   }
-  /** Logs in, and opens the page. */
+  /** Logs in and opens the admin page. */
   const enter = async (name: string) => {
     const browser = openBrowser()
     const page = await browser.submit(await browser.visit(at('/login?back=%2Fadmin')), {
@@ -56,9 +56,9 @@ describe('the admin page', () => {
     })
     return { browser, page }
   }
-  /** Without blanks around tags, so that it does not matter how the markup is laid out. */
+  /** Removes white space around tags, so that the formatting of the markup does not matter. */
   const tight = (text: string) => text.replaceAll(/\s+/g, ' ').replaceAll(/ ?([<>]) ?/g, '$1')
-  const tokenIn = ({ text }: Shown) => /name="csrf" value="([^"]+)"/.exec(text)?.[1] ?? ''
+  const tokenIn = ({ text }: BrowserPage) => /name="csrf" value="([^"]+)"/.exec(text)?.[1] ?? ''
 
   before(async () => {
     workspace = await openWorkspace()
@@ -80,7 +80,7 @@ describe('the admin page', () => {
   })
   after(() => workspace.dispose())
 
-  it('is only for permitted users, and changes keys only for those who may do that', async () => {
+  it('is only for permitted users, and manages keys only for users with that permission', async () => {
     assert.equal((await get('/admin', {})).status, 401)
     assert.equal((await get('/admin', basic('alice'))).status, 403)
     const { page, browser } = await enter('watcher')
@@ -98,7 +98,7 @@ describe('the admin page', () => {
     assert.doesNotMatch(home.text, /href="\/admin"/)
   })
 
-  it('shows the store, what cleaning up would remove, quotas and their usage', async () => {
+  it('shows the store, what gc would remove, quotas and their usage', async () => {
     let text = ''
     await until(async () => {
       text = tight(await (await get('/admin', basic('root'))).text())
@@ -111,15 +111,15 @@ describe('the admin page', () => {
     assert.match(text, /user:watcher, group:ci<\/td><td data-label="builds an hour">7</)
     assert.match(text, /<td data-label="for">anonymous<\/td><td data-label="builds an hour">3</)
     assert.match(text, />watcher<\/td><td data-label="builds of this hour">1 of 7</)
-    assert.ok(!text.includes(workspace.folder), 'no folders')
-    // Credentials that a browser sends along with the forms of other sites change nothing.
+    assert.ok(!text.includes(workspace.folder), 'the page shows no folders')
+    // Basic credentials, which browsers send with forms of other sites, too, allow no changes.
     assert.doesNotMatch(text, /<form/)
     const body = new URLSearchParams({ csrf: '', name: 'x', groups: '', expires: '1d' })
     const forged = await fetch(at('/admin/keys'), { method: 'POST', headers: basic('root'), body })
     assert.equal(forged.status, 400)
   })
 
-  it('creates a key that is shown once, and revokes it, only by its own forms', async () => {
+  it('creates a key, shows it once, and revokes it, with its own forms only', async () => {
     const { page, browser } = await enter('root')
     const csrf = tokenIn(page)
     for (const wrong of ['', 'x', tokenIn((await enter('root')).page)]) {
@@ -130,18 +130,21 @@ describe('the admin page', () => {
     assert.equal(bad.status, 400)
     assert.match(bad.text, /role="alert"[^>]*>&quot;&lt;a:b&gt;&quot; is not a valid name/)
     assert.match(bad.text, /value="&lt;a:b&gt;"/)
-    const made = await browser.visit(at('/admin/keys'), {
+    const created = await browser.visit(at('/admin/keys'), {
       csrf,
       name: 'robot',
       groups: 'ci, x',
       expires: '1d',
     })
-    const [, key = '', id = ''] = /id="key">(nxk_([0-9a-f]{16})_[\w-]{43})</.exec(made.text) ?? []
+    const [, key = '', id = ''] = /id="key">(nxk_([0-9a-f]{16})_[\w-]{43})</.exec(created.text) ?? []
     const robot = { authorization: `Bearer ${key}` }
     assert.equal((await get('/v2/a/manifests/latest', robot)).status, 200)
-    const again = await browser.visit(at('/admin'))
-    assert.match(tight(again.text), new RegExp(`<code>${id}</code></td><td[^>]*>robot</td><td[^>]*>ci, x<`))
-    assert.ok(!again.text.includes(key))
+    const reloaded = await browser.visit(at('/admin'))
+    assert.match(
+      tight(reloaded.text),
+      new RegExp(`<code>${id}</code></td><td[^>]*>robot</td><td[^>]*>ci, x<`),
+    )
+    assert.ok(!reloaded.text.includes(key))
     const revoke = (token: string) => browser.visit(at('/admin/keys/revoke'), { csrf: token, id })
     assert.equal((await revoke('x')).status, 400)
     const revoked = await revoke(csrf)
@@ -205,8 +208,8 @@ describe('the admin page', () => {
     const fleet = await startFleet(workspace, environment)
     try {
       const front = await fleet.front()
-      const answer = await fetch(`http://${front.address}/admin`, { headers: basic('root') })
-      const text = tight(await answer.text())
+      const response = await fetch(`http://${front.address}/admin`, { headers: basic('root') })
+      const text = tight(await response.text())
       assert.match(text, /<td data-label="role">front<\/td>/)
       assert.match(text, /0 builds running, 0 queued/)
       assert.match(text, /PostgreSQL, \d/)
@@ -215,11 +218,11 @@ describe('the admin page', () => {
     }
   })
 
-  it('does not exist where everyone may do everything', async () => {
+  it('does not exist without access control', async () => {
     const open = await workspace.serve({ NIXERY_PKGS_PATH: environment['NIXERY_PKGS_PATH'] ?? '' })
-    const answer = await fetch(`http://${open.address}/admin`)
-    assert.equal(answer.status, 404)
-    assert.match(await answer.text(), /NIXERY_AUTH/)
+    const response = await fetch(`http://${open.address}/admin`)
+    assert.equal(response.status, 404)
+    assert.match(await response.text(), /NIXERY_AUTH/)
     assert.equal((await fetch(`http://${open.address}/admin/keys`, { method: 'POST' })).status, 404)
   })
 })

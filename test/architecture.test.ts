@@ -7,8 +7,8 @@ import { deadExports } from './support/exports.ts'
 import { cyclesIn, importsOf, type Modules, packageOf, reachedFrom } from './support/imports.ts'
 
 /**
- * What each room may import besides itself; `x:types` is for types alone. A top-level file of src is a room.
- * Where the words of `image` are parsed they are refused too, with an error of the project's.
+ * The rooms that each room may import besides itself; `x:types` allows type imports only. A top-level file of src is a
+ * room.
  */
 const rooms: ReadonlyMap<string, readonly string[]> = new Map(
   Object.entries({
@@ -79,9 +79,9 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
   }).map(([room, others]) => [room, others.split(' ')]),
 )
 
-/** Who may import what is not the project's. Rooms and files; all that is not here is for anyone. */
-const reserved: readonly (readonly [what: RegExp, who: readonly string[]])[] = [
-  // Nix itself; besides it git for what a checkout is at, `xz`, and the helpers that keep a user's credentials.
+/** External modules that only some rooms or files may import. All others may be imported anywhere. */
+const reserved: readonly (readonly [what: RegExp, importers: readonly string[]])[] = [
+  // Only to run Nix, git for the state of a checkout, `xz`, and credential helpers.
   [
     /^(node:child_process|execa)$/,
     [
@@ -104,10 +104,10 @@ const reserved: readonly (readonly [what: RegExp, who: readonly string[]])[] = [
   [/^commander$/, ['cli']],
   [/^koffi$/, ['src/layers/native.ts', 'src/contents/cache/liblzma.ts', 'src/contents/cache/libzstd.ts']],
   [/^@napi-rs\/lzma$/, ['src/contents/cache/xz-package.ts']],
-  [/^\?$/, []], // an import whose target is not in the text
+  [/^\?$/, []], // an import whose target is not a literal
 ]
 
-/** Rooms and modules that compute and do nothing else, with all they import: these modules of Node alone. */
+/** Rooms and modules without side effects. They and all their imports may use only `allowedInPure`. */
 const pure = [
   'access',
   'image',
@@ -121,35 +121,35 @@ const pure = [
 const allowedInPure = new Set(['node:crypto', 'node:path', 'node:util', 'tar/header'])
 
 const isTest = (path: string): boolean => path.endsWith('.test.ts')
-/** Suites and helpers that tests share; they lie beside the sources, and may use what tests use. */
+/** Suites and helpers of tests next to the sources, which may import what tests may import. */
 const isHelper = (path: string): boolean => /[/-](conformance|testing)\.ts$/.test(path)
 const roomOf = (path: string): string => {
   const [top = '', room = ''] = path.split('/')
   return top === 'src' ? room.replace(/\.ts$/, '') : top
 }
-const isOneOf = (who: readonly string[], path: string): boolean =>
-  who.includes(path) || who.includes(roomOf(path))
+const isOneOf = (names: readonly string[], path: string): boolean =>
+  names.includes(path) || names.includes(roomOf(path))
 
-/** Everything in these modules that the tables do not allow, in sentences. */
+/** Error messages for everything in the modules that the tables do not allow. */
 function violations(modules: Modules, dependencies: readonly string[]): string[] {
   const program = [...modules].filter(([path]) => !isTest(path) && !isHelper(path))
   const imports = program.flatMap(([path, text]) => importsOf(path, text))
-  const told: string[] = []
+  const errors: string[] = []
 
   for (const { from, to, inside, typeOnly } of imports) {
     const [room, other] = [roomOf(from), roomOf(to)]
     const allowed = rooms.get(room)
-    if (!allowed) told.push(`${from}: the room ${room} is not in the table`)
+    if (!allowed) errors.push(`${from}: the room ${room} is not in the table`)
     else if (inside) {
       const may =
         room === other || allowed.includes(other) || (typeOnly && allowed.includes(`${other}:types`))
-      if (!may) told.push(`${from} must not import ${to}`)
-      if (isTest(to) || isHelper(to)) told.push(`${from} must not import ${to}, which is for tests`)
+      if (!may) errors.push(`${from} must not import ${to}`)
+      if (isTest(to) || isHelper(to)) errors.push(`${from} must not import ${to}, which is for tests`)
     } else {
       const rule = reserved.find(([what]) => what.test(packageOf(to)))
-      if (rule && !isOneOf(rule[1], from)) told.push(`${from} must not import ${to}`)
+      if (rule && !isOneOf(rule[1], from)) errors.push(`${from} must not import ${to}`)
       else if (!to.startsWith('node:') && !dependencies.includes(packageOf(to))) {
-        told.push(`${from} imports ${to}, which is not in the dependencies`)
+        errors.push(`${from} imports ${to}, which is not in the dependencies`)
       }
     }
   }
@@ -159,14 +159,15 @@ function violations(modules: Modules, dependencies: readonly string[]): string[]
     imports,
   )
   for (const { from, to, inside } of imports) {
-    if (reached.has(from) && !inside && !allowedInPure.has(to)) told.push(`${from} is pure: not with ${to}`)
+    if (reached.has(from) && !inside && !allowedInPure.has(to))
+      errors.push(`${from} is pure and must not import ${to}`)
   }
-  for (const cycle of cyclesIn(imports)) told.push(`in a circle: ${cycle.join(', ')}`)
+  for (const cycle of cyclesIn(imports)) errors.push(`import cycle: ${cycle.join(', ')}`)
   for (const [path, text] of program) {
     const hasDefault = /^export\s+default\b|^export\s*\{[^}]*\bas\s+default\b/m.test(text)
-    if (hasDefault) told.push(`${path} has a default export`)
+    if (hasDefault) errors.push(`${path} has a default export`)
   }
-  return [...new Set(told)]
+  return [...new Set(errors)]
 }
 
 const root = join(import.meta.dirname, '..')
@@ -220,17 +221,18 @@ describe('the architecture', () => {
 
   it('has no dead exports', () => {
     const isForTests = (path: string) => isTest(path) || isHelper(path) || path.startsWith('test/')
-    // For its tests; the program decides in steps.
+    // A one-step form of the decision for its tests; the program decides in steps.
     const forTests = ['src/upkeep/decide.ts: decide']
     assert.deepEqual(deadExports(all, isForTests), forTests)
   })
 })
 
 describe('the check of the architecture', () => {
-  for (const [told, path, text] of rows) {
-    it(`${told === undefined ? 'lets pass' : 'tells of'} ${path}: ${text.replaceAll('\n', ' ')}`, () => {
-      const found = violations(new Map([...sound, [path, text]]), ['execa', 'zod', 'hono'])
-      assert.deepEqual(found, told === undefined ? [] : [told])
+  for (const [expected, path, text] of rows) {
+    const title = expected === undefined ? 'accepts' : 'rejects'
+    it(`${title} ${path}: ${text.replaceAll('\n', ' ')}`, () => {
+      const errors = violations(new Map([...sound, [path, text]]), ['execa', 'zod', 'hono'])
+      assert.deepEqual(errors, expected === undefined ? [] : [expected])
     })
   }
 })

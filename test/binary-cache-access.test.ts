@@ -11,12 +11,12 @@ import { hasCode } from '../src/errors.ts'
 import { makeCache, nix } from './support/binary-cache.ts'
 import {
   auto,
-  built,
+  buildPackages,
   caches,
   digestOf,
   openCacheImages,
   origins,
-  removed,
+  deletePaths,
   type CacheImages,
 } from './support/cache-images.ts'
 import { commandsIn, documents } from './support/documents.ts'
@@ -25,16 +25,16 @@ import type { Failure } from './support/workspace.ts'
 
 let images: CacheImages
 let paths: string[]
-/** The digest of `apart`, as the store gives it. */
+/** The digest of `apart`, built from the store. */
 let ofApart: string
 const servers: Server[] = []
 const config = process.env['NIX_CONFIG']
 before(async () => {
   images = await openCacheImages()
-  paths = await built(images.set, ['apart', 'odd'])
+  paths = await buildPackages(images.set, ['apart', 'odd'])
   await makeCache(join(images.root, 'zstd'), paths, { compression: 'zstd', secret: images.key.secret })
   await makeCache(join(images.root, 'unsigned'), paths, { compression: 'none' })
-  const { digests } = await images.made(['apart'], {})
+  const { digests } = await images.build(['apart'], {})
   ofApart = digests[0] ?? assert.fail()
 })
 after(async () => {
@@ -43,26 +43,35 @@ after(async () => {
   await images.dispose()
 })
 
-/** A cache as S3 has it: below a path, 403 in XML for what is not there; `answer` comes first. */
+/** A cache like an S3 bucket: below a path, and 403 with XML for missing files. `intercept` can replace a response. */
 async function bucket(
   folder: string,
   host: string,
-  answer: (path: string, headers: IncomingHttpHeaders) => { status: number; location?: string } | undefined,
+  intercept: (
+    path: string,
+    headers: IncomingHttpHeaders,
+  ) => { status: number; location?: string } | undefined,
 ) {
-  const seen: { path: string; authorization: string | undefined }[] = []
-  const most = { open: 0, now: 0 }
+  const requests: { path: string; authorization: string | undefined }[] = []
+  let open = 0
+  let mostOpen = 0
   const server = createServer((request, response) => {
-    most.now += 1
-    most.open = Math.max(most.open, most.now)
-    response.on('close', () => (most.now -= 1))
+    open += 1
+    mostOpen = Math.max(mostOpen, open)
+    response.on('close', () => (open -= 1))
     const path = (request.url ?? '').replace('/bucket/', '')
-    seen.push({ path, authorization: request.headers.authorization })
-    const given = answer(path, request.headers)
+    requests.push({ path, authorization: request.headers.authorization })
+    const replacement = intercept(path, request.headers)
     const respond = async () => {
-      await sleep(5) // so that requests would overlap
-      const file = given ? undefined : await readFile(join(images.root, folder, path)).catch(() => undefined)
-      if (given)
-        response.writeHead(given.status, given.location === undefined ? {} : { Location: given.location })
+      await sleep(5) // so that concurrent requests overlap
+      const file = replacement
+        ? undefined
+        : await readFile(join(images.root, folder, path)).catch(() => undefined)
+      if (replacement)
+        response.writeHead(
+          replacement.status,
+          replacement.location === undefined ? {} : { Location: replacement.location },
+        )
       else if (!file) response.writeHead(403, { 'Content-Type': 'application/xml' })
       response.end(file ?? '<Error><Code>AccessDenied</Code></Error>')
     }
@@ -71,11 +80,11 @@ async function bucket(
   servers.push(server)
   await new Promise<void>((resolve) => server.listen(0, host, resolve))
   const { port } = server.address() as AddressInfo
-  return { url: `http://${host}:${port}/bucket`, seen, most: () => most.open }
+  return { url: `http://${host}:${port}/bucket`, requests, mostOpen: () => mostOpen }
 }
 
-describe('caches that want credentials, and those that have only a part', () => {
-  it('get their own login, also behind a redirect, on few connections, in the order of priorities', async () => {
+describe('caches that require credentials, and incomplete ones', () => {
+  it('get their own credentials, also after a redirect, on few connections, in order of priority', async () => {
     const { root, workspace } = images
     const netrc = join(workspace.folder, 'netrc')
     await writeFile(
@@ -97,16 +106,16 @@ describe('caches that want credentials, and those that have only a part', () => 
       )
     })
     process.env['NIX_CONFIG'] = `netrc-file = ${netrc}\n${config ?? ''}`
-    const given = {
+    const settings = {
       ...caches(`file://${root}/unsigned?trusted=1&priority=99 ${first.url}?priority=1`),
       NIXERY_CACHE_CONNECTIONS: '1',
     }
-    const { digests, events } = await images.made(['apart'], given)
+    const { digests, events } = await images.build(['apart'], settings)
     assert.deepEqual(digests, [ofApart])
-    assert.deepEqual([...new Set(first.seen.map(({ authorization }) => authorization))], [mine])
-    assert.deepEqual([...new Set(second.seen.map(({ authorization }) => authorization))], [yours])
-    assert.equal(second.seen.length, 2)
-    assert.equal(first.most(), 1)
+    assert.deepEqual([...new Set(first.requests.map(({ authorization }) => authorization))], [mine])
+    assert.deepEqual([...new Set(second.requests.map(({ authorization }) => authorization))], [yours])
+    assert.equal(second.requests.length, 2)
+    assert.equal(first.mostOpen(), 1)
     const downloaded = events.flatMap((event) =>
       event.type === 'downloaded' ? [event.cache.split('/')[2] ?? ''] : [],
     )
@@ -116,11 +125,11 @@ describe('caches that want credentials, and those that have only a part', () => 
     )
   })
 
-  it('do not give paths that are content-addressed and unsigned, or compressed by something rare: Nix does', async () => {
+  it('leave unsigned content-addressed paths, and rare compressions, to Nix', async () => {
     const { root, workspace, key } = images
     const set = await workspace.packageSet(`
       addressed = run "addressed" "echo \${./default.nix} > $out"; rare = run "rare" "echo > $out";`)
-    const [addressed = '', rare = ''] = await built(set, ['addressed', 'rare'])
+    const [addressed = '', rare = ''] = await buildPackages(set, ['addressed', 'rare'])
     const folder = join(root, 'partly')
     await makeCache(folder, [addressed], { compression: 'none', secret: key.secret })
     await makeCache(folder, [rare], { compression: 'bzip2', secret: key.secret })
@@ -130,38 +139,47 @@ describe('caches that want credentials, and those that have only a part', () => 
     }
     const ofSet = { NIXERY_PKGS_PATH: set }
     const { worker } = await images.open({ ...ofSet, ...caches(`file://${folder}`) })
-    for (const [name, reason] of [
+    for (const [name, expected] of [
       ['addressed', /-default.nix is in no binary cache:\n.* without a signature, as content-addressed/],
       ['rare', /-rare is in no binary cache:\n.* compressed by bzip2/],
     ] as const) {
       await assert.rejects(digestOf(worker, name), (error) => {
         assert.ok(hasCode(error, 'BUILD_FAILED'))
-        assert.match(error.message, reason)
+        assert.match(error.message, expected)
         return true
       })
     }
     await worker.close()
-    await removed([addressed, rare])
-    const { events } = await images.made(['addressed', 'rare'], { ...ofSet, ...auto(`file://${folder}`) })
+    await deletePaths([addressed, rare])
+    const { events } = await images.build(['addressed', 'rare'], { ...ofSet, ...auto(`file://${folder}`) })
     assert.deepEqual(origins(events), ['nix', 'nix'])
   })
 
-  it('are followed by the next cache, and then by Nix for the whole image, when they break half-way', async () => {
-    await removed(paths.filter((path) => path.endsWith('-apart')))
-    let given = 0
-    const breaks = await images.faultyCache(/nar\//, (honest) => ({ body: honest, cut: (given += 1) > 1 }))
-    const lacks = await images.faultyCache(/nar\//, () => ({ status: 404 }))
-    const { digests, events } = await images.made(['apart'], auto(`${breaks}?priority=1 ${lacks}?priority=2`))
+  it('are replaced by the next cache, and then by Nix for the whole image, when they fail midway', async () => {
+    await deletePaths(paths.filter((path) => path.endsWith('-apart')))
+    let sent = 0
+    const interrupted = await images.faultyCache(/nar\//, (original) => ({
+      body: original,
+      cut: (sent += 1) > 1,
+    }))
+    const incomplete = await images.faultyCache(/nar\//, () => ({ status: 404 }))
+    const { digests, events } = await images.build(
+      ['apart'],
+      auto(`${interrupted}?priority=1 ${incomplete}?priority=2`),
+    )
     await images.closeFaultyCaches()
     assert.deepEqual(digests, [ofApart])
-    const from = origins(events)
-    assert.deepEqual([from[0], from.at(-1)], ['caches', 'nix'])
-    const warned = events.flatMap((event) =>
+    const attempts = origins(events)
+    assert.deepEqual([attempts[0], attempts.at(-1)], ['caches', 'nix'])
+    const warnings = events.flatMap((event) =>
       event.type === 'warning' && event.cache !== undefined ? [event.message] : [],
     )
-    for (const url of [breaks, lacks])
-      assert.match(warned.join('\n'), new RegExp(`^the binary cache ${url} did not deliver /nix/store/`, 'm'))
-    assert.ok(given > 1)
+    for (const url of [interrupted, incomplete])
+      assert.match(
+        warnings.join('\n'),
+        new RegExp(`^the binary cache ${url} did not deliver /nix/store/`, 'm'),
+      )
+    assert.ok(sent > 1)
   })
 })
 
@@ -177,10 +195,10 @@ describe('the guide to images from a binary cache', () => {
       command.replace('/path/to/my-packages', set),
     )
     for (const command of [key, build, copy]) await nix('bash', ['-euc', `cd ${folder}; ${command}`])
-    await removed([(await readFile(join(folder, 'paths'), 'utf8')).trim()])
+    await deletePaths([(await readFile(join(folder, 'paths'), 'utf8')).trim()])
     const bin = join(folder, 'bin')
     await mkdir(bin)
-    // The command is a server's whole environment, and so `nixery` stands for nothing here.
+    // A fake `nixery` prints the environment that the command sets, for the server below.
     await writeFile(join(bin, 'nixery'), '#!/bin/sh\nexec env\n', { mode: 0o755 })
     const { stdout } = await execa('bash', ['-euc', serve], {
       cwd: folder,
@@ -194,10 +212,10 @@ describe('the guide to images from a binary cache', () => {
       ),
     )
     const pull = async (name: string) => {
-      const answer = await fetch(`http://${server.address}/v2/${name}/manifests/latest`)
-      const text = await answer.text()
+      const response = await fetch(`http://${server.address}/v2/${name}/manifests/latest`)
+      const text = await response.text()
       return {
-        status: answer.status,
+        status: response.status,
         message: (JSON.parse(text) as Partial<Failure>).errors?.[0]?.message ?? '',
       }
     }

@@ -8,7 +8,7 @@ import { parseImageReference } from '../src/image/name.ts'
 import type { Reply } from '../src/popcount/testing.ts'
 import { makeCache } from './support/binary-cache.ts'
 import {
-  built,
+  buildPackages,
   caches,
   digestOf,
   openCacheImages,
@@ -17,107 +17,110 @@ import {
 } from './support/cache-images.ts'
 
 let images: CacheImages
-/** The digest of `apart`, as the store gives it. */
+/** The digest of `apart`, built from the store. */
 let ofApart: string
 before(async () => {
   images = await openCacheImages()
-  const paths = await built(images.set, ['odd', 'apart'])
+  const paths = await buildPackages(images.set, ['odd', 'apart'])
   for (const compression of ['zstd', 'none'] as const) {
     const secret = images.key.secret
     await makeCache(join(images.root, compression), paths, { compression, secret })
   }
-  const { digests } = await images.made(['apart'], {})
+  const { digests } = await images.build(['apart'], {})
   ofApart = digests[0] ?? assert.fail()
 })
 afterEach(() => images.closeFaultyCaches())
 after(() => images.dispose())
 
 describe('images from binary caches that fail', () => {
-  const flipped = (honest: Buffer): Reply => {
-    const bytes = Buffer.from(honest)
+  const flipBit = (original: Buffer): Reply => {
+    const bytes = Buffer.from(original)
     bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1
     return { body: bytes }
   }
-  const changed =
+  const replaceText =
     (from: RegExp, to: string) =>
-    (honest: Buffer): Reply => ({ body: honest.toString().replace(from, to) })
+    (original: Buffer): Reply => ({ body: original.toString().replace(from, to) })
   const narinfo = /narinfo$/
-  const lies: [what: string, pattern: RegExp, lie: Fault, told: RegExp][] = [
-    ['changes a byte of a NAR', /nar\//, flipped, /did not deliver \/nix\/store\//],
+  const faults: [what: string, pattern: RegExp, fault: Fault, message: RegExp][] = [
+    ['changes a byte of a NAR', /nar\//, flipBit, /did not deliver \/nix\/store\//],
     [
-      'cuts NARs',
+      'truncates NARs',
       /nar\//,
-      (honest) => ({ body: honest.subarray(0, honest.length / 2) }),
+      (original) => ({ body: original.subarray(0, original.length / 2) }),
       /smaller than its narinfo/,
     ],
     [
-      'goes away half-way, again and again',
+      'repeatedly disconnects midway',
       /nar\//,
-      (honest) => ({ body: honest, cut: true }),
+      (original) => ({ body: original, cut: true }),
       /did not deliver/,
     ],
-    ['answers with a page', /nar\//, () => ({ body: '<html>Sign in</html>' }), /did not deliver/],
+    ['sends an HTML page for NARs', /nar\//, () => ({ body: '<html>Sign in</html>' }), /did not deliver/],
     [
-      'has another key',
+      'signs with another key',
       narinfo,
-      changed(/^Sig: test-1/m, 'Sig: other-1'),
+      replaceText(/^Sig: test-1/m, 'Sig: other-1'),
       /other-1, which is not a trusted key/,
     ],
     [
-      'answers narinfos with a page',
+      'sends an HTML page for narinfos',
       narinfo,
       () => ({ body: '<html>Sign in</html>' }),
       /it returned an invalid narinfo/,
     ],
     [
-      'is of another store',
+      'has another store folder',
       /nix-cache-info/,
-      changed(/^StoreDir: .*$/m, 'StoreDir: /x'),
+      replaceText(/^StoreDir: .*$/m, 'StoreDir: /x'),
       /its store is not \/nix\/store/,
     ],
     [
-      'signs something else',
+      'has a signature of other contents',
       narinfo,
-      changed(/^NarSize: /m, 'NarSize: 9'),
+      replaceText(/^NarSize: /m, 'NarSize: 9'),
       /not a trusted key, or the signature is wrong/,
     ],
     ['hangs', narinfo, () => new Promise(() => {}), /no data for/],
   ]
-  it('come from another cache if one lies or fails', async () => {
-    for (const [what, pattern, lie, told] of lies) {
-      const url = await images.faultyCache(pattern, lie)
-      const { events, digests } = await images.made(['apart'], caches(`${url}?priority=1 ${images.url}/zstd`))
+  it('come from another cache if one sends wrong data or fails', async () => {
+    for (const [what, pattern, fault, message] of faults) {
+      const url = await images.faultyCache(pattern, fault)
+      const { events, digests } = await images.build(
+        ['apart'],
+        caches(`${url}?priority=1 ${images.url}/zstd`),
+      )
       assert.deepEqual(digests, [ofApart], what)
       const warnings = events.flatMap((event) => (event.type === 'warning' ? [event.message] : []))
-      // That a narinfo counts for nothing is ordinary; it is told where no cache has another.
-      if (!/Sig|sign|key/.test(told.source)) assert.match(warnings.join('\n'), told, what)
+      // An ignored narinfo is reported only if no other cache has one.
+      if (!/Sig|sign|key/.test(message.source)) assert.match(warnings.join('\n'), message, what)
     }
   })
 
-  for (const [what, pattern, lie, told] of lies.slice(0, 2)) {
+  for (const [what, pattern, fault, message] of faults.slice(0, 2)) {
     it(`are refused when the only cache ${what}, and nothing invalid is stored`, async () => {
-      const { worker, data } = await images.open(caches(await images.faultyCache(pattern, lie)))
+      const { worker, data } = await images.open(caches(await images.faultyCache(pattern, fault)))
       try {
         await assert.rejects(digestOf(worker, 'apart'), (error) => {
           assert.ok(hasCode(error, 'BUILD_FAILED'))
-          assert.match(error.message, told)
+          assert.match(error.message, message)
           assert.match(error.message, /\/nix\/store\/\w{32}-(apart|lib|other)/)
           return true
         })
       } finally {
         await worker.close()
       }
-      const later = await images.made(['apart'], caches(`${images.url}/zstd`), data)
+      const later = await images.build(['apart'], caches(`${images.url}/zstd`), data)
       assert.deepEqual(later.digests, [ofApart])
     })
   }
 
-  it('report a failure once, also for a repeated request of an expired response', async () => {
-    const folder = join(images.workspace.folder, 'told-once')
-    const url = await images.faultyCache(/nar\//, flipped)
-    await assert.rejects(images.made(['apart'], caches(url), folder), /did not deliver/)
+  it('report a failure once, even if a request is repeated because its cached response has expired', async () => {
+    const folder = join(images.workspace.folder, 'reported-once')
+    const url = await images.faultyCache(/nar\//, flipBit)
+    await assert.rejects(images.build(['apart'], caches(url), folder), /did not deliver/)
     const settings = caches(`${url}?priority=1 ${images.url}/zstd`)
-    const { events, digests } = await images.made(['apart'], settings, folder)
+    const { events, digests } = await images.build(['apart'], settings, folder)
     assert.deepEqual(digests, [ofApart])
     const failures = events.flatMap((event) => (event.type === 'warning' ? [event.message] : []))
     assert.ok(failures.length > 0)
@@ -125,14 +128,14 @@ describe('images from binary caches that fail', () => {
   })
 
   it('arrive although every response is late and every connection breaks', async () => {
-    const url = await images.faultyCache(/./, async (honest, nth, range) => {
+    const url = await images.faultyCache(/./, async (original, nth, range) => {
       await sleep(20)
-      const isNar = honest.subarray(0, 5).toString() !== 'Store'
+      const isNar = original.subarray(0, 5).toString() !== 'Store'
       const start = Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1] ?? 0)
-      const rest = honest.subarray(start)
+      const rest = original.subarray(start)
       const headers = {
         'Accept-Ranges': 'bytes',
-        'Content-Range': `bytes ${start}-${honest.length - 1}/${honest.length}`,
+        'Content-Range': `bytes ${start}-${original.length - 1}/${original.length}`,
       }
       return {
         status: start > 0 ? 206 : 200,
@@ -141,12 +144,12 @@ describe('images from binary caches that fail', () => {
         cut: isNar && rest.length > 100 && nth < 20,
       }
     })
-    const { digests } = await images.made(['apart'], caches(url))
+    const { digests } = await images.build(['apart'], caches(url))
     assert.deepEqual(digests, [ofApart])
   })
 
   it(
-    'say that the disk is full when it is, and leave nothing on it',
+    'report a full disk, and leave no temporary files on it',
     { skip: process.getuid?.() !== 0 && 'mounting needs root' },
     async () => {
       const data = await images.workspace.mountSmallDisk(3)
@@ -167,7 +170,7 @@ describe('images from binary caches that fail', () => {
       return new Promise(() => {})
     })
     const slow = { ...caches(url), NIXERY_CACHE_TIMEOUT: '60' }
-    await assert.rejects(images.made(['apart'], { ...slow, NIXERY_BUILD_TIMEOUT: '1' }), (error) => {
+    await assert.rejects(images.build(['apart'], { ...slow, NIXERY_BUILD_TIMEOUT: '1' }), (error) => {
       assert.ok(hasCode(error, 'BUILD_TIMEOUT'))
       assert.match(error.message, /took more than 1 s to come from binary caches/)
       return true
@@ -180,7 +183,7 @@ describe('images from binary caches that fail', () => {
       await reached.promise
       await worker.builds.cancel(id)
       await result
-      // The build ends a moment after the one who asked for it has left.
+      // A cancelled build cleans up asynchronously.
       while ((await readdir(worker.store.spoolDirectory)).length > 0) await sleep(10)
     } finally {
       await worker.close()

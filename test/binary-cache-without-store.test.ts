@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
 import { mediaTypes } from '../src/image/oci.ts'
 import { makeCache, nix } from './support/binary-cache.ts'
-import { auto, built, caches, openCacheImages, type CacheImages } from './support/cache-images.ts'
+import { auto, buildPackages, caches, openCacheImages, type CacheImages } from './support/cache-images.ts'
 import { launcher, runNixery } from './support/command.ts'
 import { openRepository } from './support/repository.ts'
 import { until } from './support/until.ts'
@@ -15,19 +15,19 @@ let images: CacheImages
 before(async () => {
   images = await openCacheImages()
   const { secret } = images.key
-  const paths = await built(images.set, ['apart', 'odd'])
+  const paths = await buildPackages(images.set, ['apart', 'odd'])
   await makeCache(join(images.root, 'zstd'), paths, { compression: 'zstd', secret })
 })
 after(() => images.dispose())
 
 const nobody = 65534
 const ofNobody = ['setpriv', `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups']
-const hidden = `mount -t tmpfs -o ro none /nix && exec ${ofNobody.join(' ')} "$0" "$@"`
+const withoutStore = `mount -t tmpfs -o ro none /nix && exec ${ofNobody.join(' ')} "$0" "$@"`
 
-/** Gives a folder to an ordinary user. */
+/** Makes `nobody` the owner of a folder. */
 const give = (folder: string) => execa('chown', ['-R', `${nobody}:${nobody}`, folder])
 
-/** The package set as a folder, a git repository, a channel and a flake: settings that name all of them. */
+/** Settings with the package set as a folder, a git repository, a flake and a channel. */
 async function sources(): Promise<Record<string, string>> {
   const { workspace, set, root, url } = images
   const repository = await openRepository(workspace.folder)
@@ -48,12 +48,12 @@ async function sources(): Promise<Record<string, string>> {
 }
 
 describe('images from binary caches on a machine without a Nix store', () => {
-  it('are served by an ordinary user, for any package source', async (test) => {
+  it('are served by an unprivileged server, for any package source', async (test) => {
     if (process.getuid?.() !== 0) return test.skip('hiding the store needs root')
     const { failed } = await execa(ofNobody[0] ?? '', [...ofNobody.slice(1), launcher, '--help'], {
       reject: false,
     })
-    if (failed) return test.skip('an ordinary user cannot read this checkout')
+    if (failed) return test.skip('`nobody` cannot read this checkout')
     const { workspace, url } = images
     await chmod(workspace.folder, 0o755)
     const data = join(workspace.folder, 'of-nobody')
@@ -68,21 +68,21 @@ describe('images from binary caches on a machine without a Nix store', () => {
       ...caches(`${url}/zstd`),
     }
     await give(data)
-    // After a restart, sources that were fetched are found again.
+    // The second server reuses the sources that the first one fetched.
     for (const packages of ['apart', 'apart/odd']) {
-      const server = await workspace.serve(settings, ['unshare', '--mount', 'sh', '-c', hidden])
+      const server = await workspace.serve(settings, ['unshare', '--mount', 'sh', '-c', withoutStore])
       const layers = new Set<string>()
       for (const name of ['folder', 'git', 'flake', 'channel']) {
-        const answer = await fetch(`http://${server.address}/v2/${name}/${packages}/manifests/latest`, {
+        const response = await fetch(`http://${server.address}/v2/${name}/${packages}/manifests/latest`, {
           headers: { Accept: mediaTypes.oci.manifest },
         })
-        const text = await answer.text()
-        assert.equal(answer.status, 200, `${name}: ${text}`)
+        const text = await response.text()
+        assert.equal(response.status, 200, `${name}: ${text}`)
         layers.add(JSON.stringify((JSON.parse(text) as { layers: unknown }).layers))
-        const said = (line: string) =>
+        const hasLogged = (line: string) =>
           server.log.some(({ msg }) => msg.startsWith(`package set ${name}: ${line}`))
         const expected = name === 'flake' ? `evaluation writes to ${data}` : 'evaluation writes nothing'
-        await until(() => said(expected), `it is told how the set ${name} is evaluated`)
+        await until(() => hasLogged(expected), `the log says how the set ${name} is evaluated`)
       }
       assert.equal(layers.size, 1, [...layers].join('\n'))
       assert.ok(server.log.some(({ msg }) => msg.includes('package sets are fetched into')))
@@ -93,7 +93,7 @@ describe('images from binary caches on a machine without a Nix store', () => {
 })
 
 describe('images from binary caches on a machine with a Nix store', () => {
-  it('are evaluated without it, except those of package sets that need a store', async () => {
+  it('are evaluated without it, unless a package set needs a store', async () => {
     const { workspace, set, url } = images
     const { stdout } = await nix('nix-instantiate', [
       '--eval',
@@ -123,17 +123,19 @@ describe('images from binary caches on a machine with a Nix store', () => {
     })
     const digests: (string | null)[] = []
     for (const name of ['quiet/apart', 'needy/apart']) {
-      const answer = await fetch(`http://${server.address}/v2/${name}/manifests/latest`)
-      assert.equal(answer.status, 200, await answer.text())
-      digests.push(answer.headers.get('docker-content-digest'))
+      const response = await fetch(`http://${server.address}/v2/${name}/manifests/latest`)
+      assert.equal(response.status, 200, await response.text())
+      digests.push(response.headers.get('docker-content-digest'))
       assert.equal(existsSync(derivation), name.startsWith('needy'))
     }
     assert.equal(digests[0], digests[1])
-    const said = (name: string) =>
+    const evaluationLog = (name: string) =>
       server.log.flatMap(({ msg }) => (msg.startsWith(`package set ${name}: evaluation`) ? [msg] : []))
-    assert.deepEqual(said('quiet'), ['package set quiet: evaluation writes nothing to the Nix store'])
+    assert.deepEqual(evaluationLog('quiet'), [
+      'package set quiet: evaluation writes nothing to the Nix store',
+    ])
     assert.match(
-      said('needy').join('\n'),
+      evaluationLog('needy').join('\n'),
       /^package set needy: evaluation needs a store, and writes to the Nix store from now on: path .*flag.drv' is not valid$/,
     )
     await server.stop()

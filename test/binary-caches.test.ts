@@ -9,12 +9,12 @@ import { mediaTypes } from '../src/image/oci.ts'
 import { makeCache, nix, serveByNginx } from './support/binary-cache.ts'
 import {
   auto,
-  built,
+  buildPackages,
   caches,
   digestOf,
   openCacheImages,
   origins,
-  removed,
+  deletePaths,
   type CacheImages,
 } from './support/cache-images.ts'
 import { runNixery } from './support/command.ts'
@@ -29,38 +29,38 @@ before(async () => {
 afterEach(() => images.closeFaultyCaches())
 after(() => images.dispose())
 
-/** What every image of the demo set has, and `shell`. */
-const usual = ['cacert', 'iana-etc', 'bashInteractive', 'coreutils', 'moreutils', 'nano']
+/** The packages of every image of the demo set, and those of `shell`. */
+const basePackages = ['cacert', 'iana-etc', 'bashInteractive', 'coreutils', 'moreutils', 'nano']
 
 describe('images directly from binary caches', () => {
   it('are the same as from the store: several packages, both platforms', async () => {
-    const paths = await built(demo, [...usual, 'jq', 'hello'])
-    paths.push(...(await built(demo, ['hello', 'cacert', 'iana-etc'], 'aarch64-linux')))
+    const paths = await buildPackages(demo, [...basePackages, 'jq', 'hello'])
+    paths.push(...(await buildPackages(demo, ['hello', 'cacert', 'iana-etc'], 'aarch64-linux')))
     await makeCache(join(images.root, 'demo'), paths, { compression: 'zstd', secret: images.key.secret })
     const ofDemo = { NIXERY_PKGS_PATH: demo }
     const names = ['hello', 'shell/jq', 'arm64/hello']
-    const fromStore = await images.made(names, ofDemo)
-    const fromCache = await images.made(names, { ...ofDemo, ...caches(`${images.url}/demo`) })
+    const fromStore = await images.build(names, ofDemo)
+    const fromCache = await images.build(names, { ...ofDemo, ...caches(`${images.url}/demo`) })
     assert.deepEqual(fromCache.digests, fromStore.digests)
     assert.deepEqual(origins(fromCache.events), ['caches', 'caches', 'caches'])
   })
 
-  it('need no path in the store, for any compression; known paths are not requested again', async () => {
-    const paths = await built(images.set, ['odd', 'apart'])
+  it('need no store path, with any compression, and request known paths only once', async () => {
+    const paths = await buildPackages(images.set, ['odd', 'apart'])
     const { stdout } = await nix('nix-store', ['--query', '--requisites', ...paths])
-    const fromStore = await images.made(['odd', 'apart'], {})
+    const fromStore = await images.build(['odd', 'apart'], {})
     for (const compression of ['xz', 'zstd', 'none'] as const)
       await makeCache(join(images.root, compression), paths, { compression, secret: images.key.secret })
-    await removed(stdout.split('\n'))
+    await deletePaths(stdout.split('\n'))
     const addresses = [`${images.url}/xz`, `${images.url}/zstd`, `file://${images.root}/none`]
     for (const address of addresses) {
-      const { digests, events, data } = await images.made(['odd', 'apart'], caches(address))
+      const { digests, events, data } = await images.build(['odd', 'apart'], caches(address))
       assert.deepEqual(digests, fromStore.digests)
       const downloaded = events.flatMap((event) => (event.type === 'downloaded' ? [event.path] : []))
-      assert.equal(downloaded.length, 4, 'what two images share comes once')
-      // Another image of known packages: their listings are kept, so nothing is read.
-      const again = await images.made(['odd/apart'], { ...caches(address) }, data)
-      assert.ok(again.events.every(({ type }) => type !== 'downloaded'))
+      assert.equal(downloaded.length, 4, 'shared paths are downloaded once')
+      // Another image of known packages needs only their listings, which are cached.
+      const another = await images.build(['odd/apart'], { ...caches(address) }, data)
+      assert.ok(another.events.every(({ type }) => type !== 'downloaded'))
     }
     assert.ok(paths.every((path) => !existsSync(path)))
   })
@@ -71,13 +71,13 @@ describe('images directly from binary caches', () => {
     const infos = await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')))
     const ofOther = infos.find((text) => /^StorePath: .*-other$/m.test(text)) ?? assert.fail()
     const nar = await readFile(join(folder, /^URL: (.*)$/m.exec(ofOther)?.[1] ?? ''))
-    const begun = Promise.withResolvers<void>()
+    const downloadStarted = Promise.withResolvers<void>()
     let events: readonly BuildEvent[] = []
     const isLinked = () => events.some((event) => event.type === 'packed' && event.paths === 0)
     const url = await images.faultyCache(/narinfo$|nar\//, async (bytes) => {
       const isNarinfo = bytes.subarray(0, 9).toString() === 'StorePath'
-      if (!isNarinfo) begun.resolve()
-      if (bytes.toString() === ofOther) await begun.promise
+      if (!isNarinfo) downloadStarted.resolve()
+      if (bytes.toString() === ofOther) await downloadStarted.promise
       if (bytes.equals(nar)) await until(isLinked, 'the tree of links is packed')
       return { body: bytes }
     })
@@ -90,46 +90,46 @@ describe('images directly from binary caches', () => {
     }
   })
 
-  it('with auto come from the store if it has them, otherwise from a cache, otherwise from Nix', async () => {
-    const first = await images.made(['odd', 'lonely'], auto(`${images.url}/xz`))
+  it('with `auto` come from the store, otherwise from a cache, otherwise from Nix', async () => {
+    const first = await images.build(['odd', 'lonely'], auto(`${images.url}/xz`))
     assert.deepEqual(origins(first.events), ['caches', 'nix'])
-    const second = await images.made(['lonely'], auto(`${images.url}/xz`))
+    const second = await images.build(['lonely'], auto(`${images.url}/xz`))
     assert.deepEqual(origins(second.events), ['nix'])
   })
 
-  it('of known packages read nothing from the store', async () => {
+  it('of known packages are built without reading the store', async () => {
     const settings = {
       NIXERY_PKGS_PATH: images.set,
       NIXERY_DATA: join(images.workspace.folder, 'of-the-store'),
       STORAGE_PATH: join(images.workspace.folder, 'of-the-store', 'store'),
     }
     const pulled = async (...names: string[]) => {
-      // A process of its own: what was looked at is remembered in memory, too.
+      // A new process, because contents are cached in memory, too.
       const server = await images.workspace.serve(settings)
       const digests: (string | null)[] = []
       for (const name of names) {
-        const answer = await fetch(`http://${server.address}/v2/${name}/manifests/latest`, {
+        const response = await fetch(`http://${server.address}/v2/${name}/manifests/latest`, {
           headers: { Accept: mediaTypes.oci.manifest },
         })
-        digests.push(answer.headers.get('docker-content-digest'))
+        digests.push(response.headers.get('docker-content-digest'))
       }
       await server.stop()
       return digests
     }
     await pulled('plain', 'lonely')
-    const paths = await built(images.set, ['plain', 'lonely'])
+    const paths = await buildPackages(images.set, ['plain', 'lonely'])
     for (const path of paths) await rename(path, `${path}.away`)
     try {
       const both = await pulled('plain/lonely')
       for (const path of paths) await rename(`${path}.away`, path)
-      assert.deepEqual(both, (await images.made(['plain/lonely'], {})).digests)
+      assert.deepEqual(both, (await images.build(['plain/lonely'], {})).digests)
     } finally {
       for (const path of paths) await rename(`${path}.away`, path).catch(() => {})
     }
   })
 
-  it('are refused with a message if no cache has them', async () => {
-    await assert.rejects(images.made(['lonely'], caches(`${images.url}/xz`)), (error) => {
+  it('fail with the missing path if no cache has it', async () => {
+    await assert.rejects(images.build(['lonely'], caches(`${images.url}/xz`)), (error) => {
       assert.ok(hasCode(error, 'BUILD_FAILED'))
       assert.match(
         error.message,
@@ -151,7 +151,7 @@ describe('images directly from binary caches', () => {
     )
     try {
       const { host } = new URL(guarded.url)
-      const refused = images.made(['apart'], caches(`${guarded.url}/zstd`))
+      const refused = images.build(['apart'], caches(`${guarded.url}/zstd`))
       await assert.rejects(
         refused,
         /answers 401: it requires credentials, see netrc-file .* and NIXERY_CACHE_TOKENS/,
@@ -160,20 +160,20 @@ describe('images directly from binary caches', () => {
         ...caches(`${guarded.url}/zstd`),
         NIXERY_CACHE_TOKENS: `${host}=secret-of-the-cache`,
       }
-      const { digests } = await images.made(['apart'], settings)
-      assert.deepEqual(digests, (await images.made(['apart'], caches(`${url}/zstd`))).digests)
-      // And what comes slowly is told while it comes.
+      const { digests } = await images.build(['apart'], settings)
+      assert.deepEqual(digests, (await images.build(['apart'], caches(`${url}/zstd`))).digests)
+      // A slow download reports its progress.
       const slow = { ...settings, ...caches(`${guarded.url}/xz`) }
-      const { events } = await images.made(['odd'], slow)
-      const told = events.flatMap((event) => (event.type === 'downloading' ? [event.bytes] : []))
+      const { events } = await images.build(['odd'], slow)
+      const progress = events.flatMap((event) => (event.type === 'downloading' ? [event.bytes] : []))
       const all = events.flatMap((event) => (event.type === 'downloaded' ? [event.bytes] : []))
-      assert.ok(told.length >= 2, String(told))
+      assert.ok(progress.length >= 2, String(progress))
       assert.deepEqual(
-        told,
-        told.toSorted((one, other) => one - other),
+        progress,
+        progress.toSorted((a, b) => a - b),
       )
       assert.equal(
-        told.at(-1),
+        progress.at(-1),
         all.reduce((sum, bytes) => sum + bytes, 0),
       )
     } finally {
@@ -181,7 +181,7 @@ describe('images directly from binary caches', () => {
     }
   })
 
-  it('are planned without the store', async () => {
+  it('can be planned without the store', async () => {
     const env = { NIXERY_TRUSTED_KEYS: images.key.text, ...caches(`${images.url}/zstd`) }
     const { stdout } = await runNixery(
       join(images.workspace.folder, 'plan'),
@@ -194,7 +194,7 @@ describe('images directly from binary caches', () => {
     assert.equal((JSON.parse(stdout) as { paths: number }).paths, 3)
   })
 
-  it('are served, with metrics for each cache, and reasons for clients', async () => {
+  it('are served, with metrics for each cache and error messages for clients', async () => {
     const server = await images.workspace.serve({
       NIXERY_PKGS_PATH: images.set,
       NIXERY_TRUSTED_KEYS: images.key.text,
@@ -202,7 +202,7 @@ describe('images directly from binary caches', () => {
     })
     const pull = (name: string) => fetch(`http://${server.address}/v2/${name}/manifests/latest`)
     assert.equal((await pull('odd')).status, 200)
-    const metrics = await fetch(`http://${server.address}/metrics`).then((answer) => answer.text())
+    const metrics = await fetch(`http://${server.address}/metrics`).then((response) => response.text())
     assert.match(metrics, new RegExp(`nixery_cache_hits_total\\{cache="${images.url}/xz"\\} 3`))
     assert.match(metrics, /nixery_cache_received_bytes_total\{cache="[^"]*"\} \d{6}/)
     assert.match(metrics, /nixery_cache_seconds_total\{cache="[^"]*"\} 0?\.?\d/)

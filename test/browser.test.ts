@@ -32,8 +32,8 @@ describe('the pages in a browser', { skip: noBrowser ?? false }, () => {
     assert.equal((await requestV2(server, 'hello/manifests/latest')).response.status, 200)
     await requestV2(server, 'bad/manifests/latest')
     const isReady = async () => {
-      const answer = await fetch(at('/api/v1/search?q=hello'))
-      return ((await answer.json()) as { state: string }).state === 'ready'
+      const response = await fetch(at('/api/v1/search?q=hello'))
+      return ((await response.json()) as { state: string }).state === 'ready'
     }
     await until(isReady)
     await until(async () => (await fetch(at('/images/hello/htop'))).ok)
@@ -43,7 +43,7 @@ describe('the pages in a browser', { skip: noBrowser ?? false }, () => {
     await workspace?.dispose()
   })
 
-  it('find a package, compose an image, and copy its command, with a script', async () => {
+  it('find a package, compose an image, and copy its command, with JavaScript', async () => {
     const { context, page, errors } = await openView(browser, {
       width: 1280,
       colorScheme: 'light',
@@ -55,7 +55,7 @@ describe('the pages in a browser', { skip: noBrowser ?? false }, () => {
     await page.keyboard.press('Enter')
     const add = page.getByRole('link', { name: 'Add htop' })
     await add.waitFor()
-    // From here on, the page is not loaded again.
+    // A reload would lose this variable.
     await page.evaluate('window.isSame = true')
     await add.focus()
     await page.keyboard.press('Enter')
@@ -76,7 +76,7 @@ describe('the pages in a browser', { skip: noBrowser ?? false }, () => {
     await page.getByText('to download in').waitFor()
     await page.goBack()
     await page.evaluate('window.isSame = true')
-    // What was pulled before counts as downloaded, also the next time.
+    // Layers of a marked image count as downloaded, also after a reload.
     await page.getByRole('link', { name: 'I have this image' }).click()
     await page.getByRole('link', { name: 'I do not have this image' }).waitFor()
     assert.equal(await page.evaluate('window.isSame'), true)
@@ -88,7 +88,7 @@ describe('the pages in a browser', { skip: noBrowser ?? false }, () => {
     await context.close()
   })
 
-  it('show the log of a build that runs as it grows, and its end', async () => {
+  it('show the growing log of a running build, and its end', async () => {
     const { context, page, errors } = await openView(browser, {
       width: 1280,
       colorScheme: 'dark',
@@ -106,7 +106,7 @@ describe('the pages in a browser', { skip: noBrowser ?? false }, () => {
     await page.locator('[role=status] .finished').waitFor()
     await page.locator('.log', { hasText: 'over' }).waitFor()
     await page.getByRole('link', { name: 'The image' }).waitFor()
-    assert.equal(await page.evaluate('window.isSame'), true, 'the page is not loaded again')
+    assert.equal(await page.evaluate('window.isSame'), true, 'the page does not reload')
     assert.equal((await pull).response.status, 200)
     assert.deepEqual(errors, [])
     await context.close()
@@ -135,8 +135,8 @@ describe('the pages in a browser', { skip: noBrowser ?? false }, () => {
 
   for (const view of views) {
     const { width, colorScheme, scripts } = view
-    const name = `${width} pixels, ${colorScheme}, ${scripts === 'on' ? 'with' : 'without'} a script`
-    it(`are accessible, and comply with their policy: ${name}`, async () => {
+    const name = `${width} pixels, ${colorScheme}, ${scripts === 'on' ? 'with' : 'without'} scripts`
+    it(`are accessible, and comply with their content security policy: ${name}`, async () => {
       const { context, page, errors } = await openView(browser, view)
       await page.goto(at('/'))
       const build = await page.locator('a[href^="/builds/"]').first().getAttribute('href')

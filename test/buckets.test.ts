@@ -33,13 +33,13 @@ describe('a bucket that cannot be used', () => {
       /was denied/,
     ],
     [
-      'in S3 with an address that is none',
+      'in S3 with an invalid URL',
       () => openS3Store(buckets.s3Options('x', { endpoint: 'storage:9000' })),
       'CONFIG_INVALID',
       /S3_ENDPOINT is not a valid URL: storage:9000/,
     ],
     [
-      'in S3 with addresses that would work for too long',
+      'in S3 with links that would be valid for too long',
       () => openS3Store(buckets.s3Options('x', { linkExpiration: 8 * 24 * 3600 })),
       'CONFIG_INVALID',
       /seven days/,
@@ -57,7 +57,7 @@ describe('a bucket that cannot be used', () => {
       /there is no bucket "missing" at http/,
     ],
     [
-      'at Google that cannot be written',
+      'at Google that is not writable',
       async () => {
         buckets.gcs.makeBucket('read-only', { withheld: ['storage.objects.create', 'storage.buckets.get'] })
         return openGcsStore(buckets.gcsOptions('read-only'))
@@ -66,7 +66,7 @@ describe('a bucket that cannot be used', () => {
       /"read-only" refuses storage\.objects\.create$/,
     ],
     [
-      'at Google that allows nothing',
+      'at Google without any permission',
       async () => {
         const objects = ['create', 'delete', 'get', 'list'].map((verb) => `storage.objects.${verb}`)
         buckets.gcs.makeBucket('closed', { withheld: [...objects, 'storage.buckets.get'] })
@@ -76,7 +76,7 @@ describe('a bucket that cannot be used', () => {
       /was denied/,
     ],
     [
-      'at Google with a key that is none',
+      'at Google with an invalid key file',
       async () => {
         const keyFile = join(buckets.folder, 'no-key.json')
         await writeFile(keyFile, 'secret')
@@ -119,7 +119,7 @@ describe('a bucket that cannot be used', () => {
 })
 
 describe('a bucket in S3', () => {
-  it('gives addresses that work though our clock is an hour behind or ahead', async (t) => {
+  it('returns valid links although the clock is an hour behind or ahead', async (t) => {
     const bytes = Buffer.from('some bytes')
     const blob = { digest: digestOf(bytes), size: bytes.length, mediaType: 'text/plain' }
     const store = await buckets.services.S3.open(await buckets.services.S3.makeBucket())

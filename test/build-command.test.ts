@@ -39,7 +39,7 @@ const sha256 = async (text: string) =>
   `sha256:${(await execa('sha256sum', { input: text })).stdout.split(' ')[0] ?? ''}`
 
 describe('nixery build', () => {
-  it("writes the registry's bytes, and each reuses the other's image", async () => {
+  it("writes the same bytes as the registry, and both reuse each other's images", async () => {
     const forms = [
       `docker-archive:${inFolder('d.tar')}`,
       `oci-archive:${inFolder('o.tar')}`,
@@ -78,7 +78,7 @@ describe('nixery build', () => {
       if (index > 0) assert.equal(await sha256(await skopeo('inspect', '--raw', source)), first.digest)
       await skopeo('copy', source, `dir:${inFolder(`copied-${index}`)}`)
     }
-    // The archive for Docker is a layout too, for those who know (Docker since 25, containerd).
+    // The archive for Docker is also an OCI layout, which Docker 25 and containerd prefer.
     const asLayout = `oci-archive:${inFolder('d.tar')}`
     assert.equal(await sha256(await skopeo('inspect', '--raw', asLayout)), first.digest)
     const { rootfs } = JSON.parse(await skopeo('inspect', '--config', '--raw', forms[0] ?? '')) as {
@@ -99,7 +99,7 @@ describe('nixery build', () => {
         encoding: 'buffer',
         maxBuffer: 1e9,
       })
-      // Not `deepEqual`, which says how a hundred megabytes differ.
+      // `deepEqual` would print the difference of a hundred megabytes.
       assert.ok(bytes.equals(piped.stdout as unknown as Uint8Array))
     }
   })
@@ -120,7 +120,7 @@ describe('nixery build', () => {
     }
   })
 
-  it('writes a layout that umoci unpacks, with room for more images', async () => {
+  it('writes a layout that umoci unpacks, and adds further images to it', async () => {
     const layout = inFolder('umoci')
     const names = ['shell/hello', 'shell/jq', 'hello', 'jq/hello']
     await Promise.all(names.map((name) => nixery('same', ['build', name, '-o', `oci:${layout}`])))
@@ -142,21 +142,21 @@ describe('nixery build', () => {
     assert.ok(result.size > 0)
   })
 
-  it('reports progress in lines that are safe for terminals, or in JSON', async () => {
+  it('reports progress in lines without control characters, or in JSON', async () => {
     const set = await workspace.packageSet(
       `loud = run "loud" "printf '\\\\033[31mred\\\\007\\\\n' >&2; mkdir -p $out/bin; echo > $out/bin/loud";`,
     )
-    const plain = await nixery('said', ['build', 'loud'], { set })
+    const plain = await nixery('progress', ['build', 'loud'], { set })
     assert.equal(plain.exitCode, 0, plain.stderr)
     assert.match(
       plain.stderr,
       /^data in \S+, blobs in \S+\nbuilding loud\n[^]*\n1 package: loud\n[^]*\nnix: red\n/,
     )
     assert.doesNotMatch(plain.stderr, /[\u0000-\u0009\u000b-\u001f]/)
-    const json = await nixery('said', ['build', 'loud', '--json'], { set })
+    const json = await nixery('progress', ['build', 'loud', '--json'], { set })
     const events = json.stderr.split('\n').map((line) => JSON.parse(line) as { type: string })
     assert.deepEqual([events[0]?.type, events.at(-1)?.type], ['folders', 'finished'])
-    const failed = await nixery('said', ['build', 'lout', '--json'], { set })
+    const failed = await nixery('progress', ['build', 'lout', '--json'], { set })
     const error = JSON.parse(failed.stderr.split('\n').at(-1) ?? '') as Record<string, unknown>
     assert.deepEqual(
       [failed.stdout, error['type'], error['code'], error['exitCode']],
@@ -179,11 +179,11 @@ describe('nixery build', () => {
         env: { ...env, ...more },
         reject: false,
       })
-    const lineless = await execa('script', ['-qec', `stty cols 0; ${command}`, '/dev/null'], { env })
-    assert.doesNotMatch(lineless.stdout, /\u001b/)
-    const coloured = await inTerminal(command)
-    assert.match(coloured.stdout, /\u001b\[36m/)
-    assert.match(coloured.stdout, /\u001b\[0?K/)
+    const withoutWidth = await execa('script', ['-qec', `stty cols 0; ${command}`, '/dev/null'], { env })
+    assert.doesNotMatch(withoutWidth.stdout, /\u001b/)
+    const colored = await inTerminal(command)
+    assert.match(colored.stdout, /\u001b\[36m/)
+    assert.match(colored.stdout, /\u001b\[0?K/)
     assert.doesNotMatch((await inTerminal(command, { NO_COLOR: '1' })).stdout, /\u001b\[3\dm/)
     assert.doesNotMatch((await inTerminal(command, { TERM: 'dumb' })).stdout, /\u001b/)
     const refused = await inTerminal(`${launcher} build hello -o oci-archive:-`)
@@ -193,7 +193,7 @@ describe('nixery build', () => {
 })
 
 describe('an existing output', () => {
-  it('is replaced as a whole, or not changed if it is something else', async () => {
+  it('is replaced atomically, or not changed if it is not an image', async () => {
     const file = inFolder('old.tar')
     await writeFile(file, 'old')
     assert.equal((await nixery('same', ['build', 'hello', '-o', `oci-archive:${file}`])).exitCode, 0)
@@ -208,7 +208,7 @@ describe('an existing output', () => {
   })
 
   it('is not changed before the image exists', async () => {
-    const file = inFolder('kept.tar')
+    const file = inFolder('unchanged.tar')
     await writeFile(file, 'old')
     assert.equal((await nixery('same', ['build', 'nope', '-o', `oci-archive:${file}`])).exitCode, 3)
     assert.equal(await readFile(file, 'utf8'), 'old')

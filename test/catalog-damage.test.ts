@@ -26,22 +26,22 @@ describe('a damaged catalog', () => {
     await handle.close()
   }
   const garbage = (size: number) => Buffer.alloc(size, 'not a database ')
-  const harms: Record<string, (file: string) => Promise<void>> = {
+  const damages: Record<string, (file: string) => Promise<void>> = {
     'is garbage': (file) => writeFile(file, garbage(100_000)),
-    'has no head': (file) => write(file, 0, garbage(4096)),
-    'is cut off': async (file) => truncate(file, ((await stat(file)).size >> 13) << 12),
+    'has no header': (file) => write(file, 0, garbage(4096)),
+    'is truncated': async (file) => truncate(file, ((await stat(file)).size >> 13) << 12),
     'has a page of garbage': async (file) =>
       write(file, ((await stat(file)).size >> 13) << 12, garbage(4096)),
-    'has lost all after its head': async (file) =>
+    'has zeros after its header': async (file) =>
       write(file, 4096, Buffer.alloc((await stat(file)).size - 4096)),
   }
-  for (const [what, harm] of Object.entries(harms)) {
-    it(`that ${what} when it is opened is moved aside and recreated`, async () => {
+  for (const [what, damage] of Object.entries(damages)) {
+    it(`that ${what} when it is opened is set aside and recreated`, async () => {
       const file = newFile()
       const first = await openFile(file)
       await fill(first.catalog)
       await first.catalog.close()
-      await harm(file)
+      await damage(file)
       const { catalog, warnings } = await openFile(file)
       assert.equal(warnings.length, 1)
       assert.match(
@@ -51,26 +51,26 @@ describe('a damaged catalog', () => {
       assert.equal(await catalog.layer(testKey('layer 1')), undefined)
       await catalog.rememberLayer(testKey('layer 1'), layer('1'), [])
       await catalog.close()
-      const again = await openFile(file)
-      assert.deepEqual(await again.catalog.layer(testKey('layer 1')), layer('1'))
-      assert.deepEqual(again.warnings, [])
-      await again.catalog.close()
+      const reopened = await openFile(file)
+      assert.deepEqual(await reopened.catalog.layer(testKey('layer 1')), layer('1'))
+      assert.deepEqual(reopened.warnings, [])
+      await reopened.catalog.close()
       assert.equal((await setAsideOf(file)).length, 1)
     })
 
-    it(`that ${what} while it is open fails no request`, async () => {
+    it(`that ${what} while it is open fails no operation`, async () => {
       const file = newFile()
       const first = await openFile(file)
       await fill(first.catalog)
-      // More than SQLite keeps in its own memory.
+      // More than SQLite's page cache holds.
       const large = ['x'.repeat(200_000)]
       for (let index = 0; index < 20; index += 1)
         await first.catalog.rememberImage(testKey(`${index}`), large)
       await first.catalog.close()
-      // Opened again, so that nothing is in memory.
+      // A new connection has an empty cache.
       const { catalog, warnings } = await openFile(file)
-      await harm(file)
-      const found = await Promise.all(
+      await damage(file)
+      const rows = await Promise.all(
         Array.from({ length: 300 }, async (_, index) => [
           await catalog.layer(testKey(`layer ${index}`)),
           await catalog.blobSize(digestOf(`${index}`)),
@@ -81,23 +81,23 @@ describe('a damaged catalog', () => {
         const image = await catalog.image(testKey(`${index}`), parseAny)
         if (image !== undefined) assert.deepEqual(image, large)
       }
-      if (what === 'has lost all after its head') assert.match(warnings.join('\n'), /damaged/)
-      // What is still known is right.
-      for (const [index, known] of found.entries()) {
-        for (const [place, right] of [layer(`${index}`), 7, 'sha256-a'].entries()) {
-          if (known[place] !== undefined) assert.deepEqual(known[place], right)
+      if (what === 'has zeros after its header') assert.match(warnings.join('\n'), /damaged/)
+      // Rows that are still readable must be correct.
+      for (const [index, values] of rows.entries()) {
+        for (const [place, expected] of [layer(`${index}`), 7, 'sha256-a'].entries()) {
+          if (values[place] !== undefined) assert.deepEqual(values[place], expected)
         }
       }
       await fill(catalog, 5)
       await delay(2 * pause)
       await catalog.rememberLayer(testKey('late'), layer('late'), [])
       await catalog.close()
-      // Pages that SQLite had in its own memory may have hidden the damage until now.
-      const again = await openFile(file)
-      const late = await again.catalog.layer(testKey('late'))
-      if (again.warnings.length === 0) assert.deepEqual(late, layer('late'))
-      else assert.match(again.warnings.join('\n'), /^the catalog was damaged[^\n]*$/)
-      await again.catalog.close()
+      // SQLite's page cache may have hidden the damage until now.
+      const reopened = await openFile(file)
+      const late = await reopened.catalog.layer(testKey('late'))
+      if (reopened.warnings.length === 0) assert.deepEqual(late, layer('late'))
+      else assert.match(reopened.warnings.join('\n'), /^the catalog was damaged[^\n]*$/)
+      await reopened.catalog.close()
       assert.ok(
         warnings.every((line) => /damaged|not used/.test(line)),
         warnings.join('\n'),
@@ -105,10 +105,10 @@ describe('a damaged catalog', () => {
     })
   }
 
-  it('ignores a row with invalid values, uses the others, and uses the row after it is written again', async () => {
+  it('ignores a row with invalid values until it is written again, and uses the others', async () => {
     const one = digestOf('1')
     const path = `WHERE store_path = '${facts(1).storePath}'`
-    const rows: [change: string, ask: (catalog: Catalog) => Promise<unknown>][] = [
+    const rows: [change: string, read: (catalog: Catalog) => Promise<unknown>][] = [
       [
         "UPDATE layers SET digest = 'sha256:x' WHERE key = 'layer 1'",
         (catalog) => catalog.layer(testKey('layer 1')),
@@ -125,7 +125,7 @@ describe('a damaged catalog', () => {
       [`UPDATE paths SET path_references = '["/etc/passwd"]' ${path}`, (catalog) => factsOf(catalog, 1)],
       [`UPDATE paths SET path_references = x'00' ${path}`, (catalog) => factsOf(catalog, 1)],
     ]
-    for (const [change, ask] of rows) {
+    for (const [change, read] of rows) {
       const file = newFile()
       const first = await openFile(file)
       await fill(first.catalog, 3)
@@ -134,25 +134,25 @@ describe('a damaged catalog', () => {
       database.exec(change)
       database.close()
       const { catalog, warnings } = await openFile(file)
-      assert.equal(await ask(catalog), undefined)
+      assert.equal(await read(catalog), undefined)
       assert.deepEqual(await catalog.layer(testKey('layer 2')), layer('2'))
       assert.equal(await catalog.blobSize(digestOf('2')), 7)
       assert.equal(await factsOf(catalog, 2), 'sha256-a')
       await fill(catalog, 3)
       await catalog.close()
-      const again = await openFile(file)
-      assert.notEqual(await ask(again.catalog), undefined)
-      await again.catalog.close()
-      assert.deepEqual([...warnings, ...again.warnings], [])
+      const reopened = await openFile(file)
+      assert.notEqual(await read(reopened.catalog), undefined)
+      await reopened.catalog.close()
+      assert.deepEqual([...warnings, ...reopened.warnings], [])
       assert.deepEqual(await setAsideOf(file), [])
     }
   })
 
-  it('that two processes find damaged is moved aside by the first', async () => {
+  it('that two processes find damaged is set aside by the first', async () => {
     const file = newFile()
     const [one, two] = [await openFile(file), await openFile(file)]
     await fill(one.catalog)
-    await harms['has lost all after its head']?.(file)
+    await damages['has zeros after its header']?.(file)
     await truncate(`${file}-wal`, 0)
     for (const { catalog } of [one, two]) {
       for (let index = 0; index < 300; index += 1) await catalog.members([testKey(`${index}`)])

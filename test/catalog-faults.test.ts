@@ -21,7 +21,7 @@ after(() => workspace.dispose())
 let files = 0
 const newFile = () => join(workspace.folder, `catalog-${(files += 1)}.db`)
 
-/** Another process that takes a lock on a database until it is ended. */
+/** Locks a database in another process. The returned function ends that process. */
 async function lock(file: string, how: string): Promise<() => Promise<void>> {
   const script = `
     const database = new (require('better-sqlite3'))(${JSON.stringify(file)})
@@ -40,23 +40,23 @@ async function lock(file: string, how: string): Promise<() => Promise<void>> {
   }
 }
 const locks = {
-  'for writing': 'BEGIN EXCLUSIVE',
-  altogether: 'PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; DELETE FROM images; COMMIT',
+  'against writers': 'BEGIN EXCLUSIVE',
+  exclusively: 'PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; DELETE FROM images; COMMIT',
 }
 
 describe('a catalog that another process has locked', () => {
   for (const [what, how] of Object.entries(locks)) {
-    it(`${what}: remembers nothing wrong, and continues when the lock is released`, async () => {
+    it(`${what}: returns no outdated values, and is used again when the lock is released`, async () => {
       const file = newFile()
       const first = await openFile(file)
       await fill(first.catalog)
       await first.catalog.close()
 
-      // A process of its own, with an empty memory.
+      // Like a new process, with an empty in-memory cache.
       const { catalog, warnings } = await openFile(file)
-      if (what === 'altogether') await catalog.close()
+      if (what === 'exclusively') await catalog.close()
       const unlock = await lock(file, how)
-      const used = what === 'altogether' ? await openFile(file) : { catalog, warnings }
+      const used = what === 'exclusively' ? await openFile(file) : { catalog, warnings }
       await used.catalog.forgetBlob(digestOf('0'))
       await used.catalog.rememberPathFacts([facts(1, 'sha256-rebuilt')])
       await used.catalog.rememberLayer(testKey('new'), layer('new'), [])
@@ -64,7 +64,7 @@ describe('a catalog that another process has locked', () => {
       assert.match(used.warnings[0] ?? '', /fails and is not used for a while: SQLITE_BUSY/)
       assert.equal(await used.catalog.layer(testKey('layer 0')), undefined)
       assert.equal(await used.catalog.blobSize(digestOf('0')), undefined)
-      // What it was told is in memory all the same.
+      // The in-memory cache still has the new values.
       assert.deepEqual(await used.catalog.layer(testKey('new')), layer('new'))
       assert.equal(await factsOf(used.catalog, 1), 'sha256-rebuilt')
       await assert.rejects(used.catalog.upkeep.images({ limit: 1 }, parseAny), (error) =>
@@ -76,7 +76,7 @@ describe('a catalog that another process has locked', () => {
       assert.equal(await used.catalog.layer(testKey('layer 0')), undefined)
       assert.deepEqual(await used.catalog.layer(testKey('layer 2')), layer('2'))
       await used.catalog.close()
-      // And what could not be forgotten then was forgotten since.
+      // Deletions that the lock prevented were made up for.
       const last = await openFile(file)
       assert.equal(await last.catalog.layer(testKey('layer 0')), undefined)
       assert.equal(await last.catalog.blobSize(digestOf('0')), undefined)
@@ -107,7 +107,7 @@ describe('a catalog on a disk', () => {
     const { catalog, warnings } = await openFile(file)
     await fill(catalog, 20)
     const makeRoom = await full(disk)
-    // The log of the database may have room left in it.
+    // The write-ahead log may still have free space.
     for (let index = 100; warnings.length === 0 && index < 5_000; index += 1) {
       await catalog.rememberPathFacts([facts(index)])
     }
@@ -115,7 +115,7 @@ describe('a catalog on a disk', () => {
     await catalog.forgetBlob(digestOf('3'))
     assert.equal(await catalog.layer(testKey('layer 3')), undefined)
     assert.deepEqual(await catalog.layer(testKey('layer 4')), layer('4'))
-    // Without room it can be opened all the same: then nothing is known.
+    // The catalog opens without space, too, but finds nothing.
     const other = await openFile(file)
     assert.equal(await other.catalog.image(testKey('x'), parseAny), undefined)
     await other.catalog.close()
@@ -123,11 +123,11 @@ describe('a catalog on a disk', () => {
     await delay(2 * pause)
     await catalog.rememberLayer(testKey('later'), layer('later'), [])
     await catalog.close()
-    const again = await openFile(file)
-    assert.deepEqual(await again.catalog.layer(testKey('later')), layer('later'))
-    assert.equal(await again.catalog.layer(testKey('layer 3')), undefined)
-    assert.deepEqual(await again.catalog.layer(testKey('layer 4')), layer('4'))
-    await again.catalog.close()
+    const reopened = await openFile(file)
+    assert.deepEqual(await reopened.catalog.layer(testKey('later')), layer('later'))
+    assert.equal(await reopened.catalog.layer(testKey('layer 3')), undefined)
+    assert.deepEqual(await reopened.catalog.layer(testKey('layer 4')), layer('4'))
+    await reopened.catalog.close()
   })
 
   it('that is read-only is reported when it is opened', async () => {

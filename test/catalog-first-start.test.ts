@@ -25,7 +25,7 @@ const contentOf = (file: string) =>
     .map((end) => (existsSync(`${file}${end}`) ? digestOf(readFileSync(`${file}${end}`)) : 'none'))
     .join(' ')
 
-/** A catalog that can be opened, and knows these images and remembers more. */
+/** Asserts that a catalog opens, has these images and stores another one. */
 async function assertUsable(file: string, images: readonly string[] = []): Promise<void> {
   const { catalog, warnings } = await openFile(file)
   for (const image of images) {
@@ -41,10 +41,10 @@ async function assertUsable(file: string, images: readonly string[] = []): Promi
 }
 
 describe('the first start of a catalog', () => {
-  it('leaves a usable file when it is killed before any of its statements', async () => {
+  it('leaves a usable file if it is killed before any statement', async () => {
     const file = newFile()
     const copies: string[] = []
-    // What lies on the disk at that moment is what a killed process leaves behind.
+    // Copies the files that a process killed at this moment would leave.
     const restore = beforeStatements(() => {
       const copy = newFile()
       copies.push(copy)
@@ -59,22 +59,22 @@ describe('the first start of a catalog', () => {
       restore()
     }
     assert.ok(copies.length > 20, String(copies.length))
-    // Most statements leave the disk as it is: they are part of one transaction.
+    // Most statements do not change the files, because they are part of one transaction.
     const different = new Map(copies.map((copy) => [contentOf(copy), copy]))
     assert.ok(different.size > 2, String(different.size))
     for (const copy of different.values()) await assertUsable(copy)
   })
 
-  it('leaves the file when it is killed', async () => {
+  it('leaves a usable file if a process is killed during it', async () => {
     const file = newFile()
     const opener = await startOpener()
-    // After half of the tables.
+    // Half of the tables exist by then.
     assert.equal(await opener.open({ file, image: 'first', killAt: 15 }), undefined)
     await opener.stop()
     await assertUsable(file)
   })
 
-  it('may happen in several processes at once', async (t) => {
+  it('can run in several processes at once', async (t) => {
     const openers = await Promise.all(Array.from({ length: 4 }, startOpener))
     t.after(() => Promise.all(openers.map((opener) => opener.stop())))
     for (let round = 0; round < 4; round += 1) {

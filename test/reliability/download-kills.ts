@@ -9,7 +9,7 @@ import { digestOf, hexOf } from '../../src/image/digest.ts'
 import { mediaTypes } from '../../src/image/oci.ts'
 import { makeCache } from '../support/binary-cache.ts'
 import {
-  built,
+  buildPackages,
   caches,
   digestOf as digestIn,
   openCacheImages,
@@ -41,10 +41,10 @@ export async function runDownloadKills({ seed, kills, say }: DownloadKillOptions
   const images = await openCacheImages()
   const cache = await serveSlowly(images.root)
   try {
-    const paths = await built(images.set, ['odd', 'apart', 'plain'])
+    const paths = await buildPackages(images.set, ['odd', 'apart', 'plain'])
     for (const compression of compressions)
       await makeCache(join(images.root, compression), paths, { compression, secret: images.key.secret })
-    const { digests } = await images.made(names, {})
+    const { digests } = await images.build(names, {})
     while (figures.downloadKills < kills) {
       const count = figures.downloadKills
       const folder = join(images.workspace.folder, `killed ${Math.floor(count / killsPerData)}`)

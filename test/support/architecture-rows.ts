@@ -35,9 +35,9 @@ export const rows: [error: string | undefined, path: string, text: string][] = [
     'src/store/x.ts',
     "import a from 'left-pad'",
   ],
-  ['src/closure/x.ts is pure: not with node:fs', 'src/closure/x.ts', "import { a } from 'node:fs'"],
-  ['src/image/x.ts is pure: not with zod', 'src/image/x.ts', "import { z } from 'zod'"],
-  ['src/errors.ts is pure: not with node:os', 'src/errors.ts', "import { a } from 'node:os'"],
+  ['src/closure/x.ts is pure and must not import node:fs', 'src/closure/x.ts', "import { a } from 'node:fs'"],
+  ['src/image/x.ts is pure and must not import zod', 'src/image/x.ts', "import { z } from 'zod'"],
+  ['src/errors.ts is pure and must not import node:os', 'src/errors.ts', "import { a } from 'node:os'"],
   ['src/store/x.ts has a default export', 'src/store/x.ts', 'export default 1'],
   ['src/store/x.ts has a default export', 'src/store/x.ts', 'const a = 1\nexport { a as default }'],
   [
@@ -50,8 +50,8 @@ export const rows: [error: string | undefined, path: string, text: string][] = [
     'src/store/x.ts',
     "import { a } from './conformance.ts'",
   ],
-  ['in a circle: src/store/a.ts, src/store/b.ts', 'src/store/b.ts', "import type { A } from './a.ts'"],
-  ['in a circle: src/store/x.ts', 'src/store/x.ts', "new Worker(new URL('x.ts', import.meta.url))"],
+  ['import cycle: src/store/a.ts, src/store/b.ts', 'src/store/b.ts', "import type { A } from './a.ts'"],
+  ['import cycle: src/store/x.ts', 'src/store/x.ts', "new Worker(new URL('x.ts', import.meta.url))"],
 ]
 /** Modules without errors. */
 export const sound: Modules = new Map([

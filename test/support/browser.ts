@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 
 /** The page that a browser shows for an address, after all redirects. */
-export type Shown = {
+export type BrowserPage = {
   readonly address: URL
   readonly status: number
   readonly text: string
@@ -18,7 +18,10 @@ export function openBrowser() {
     return jar
   }
 
-  async function visit(target: string | URL, fields?: Readonly<Record<string, string>>): Promise<Shown> {
+  async function visit(
+    target: string | URL,
+    fields?: Readonly<Record<string, string>>,
+  ): Promise<BrowserPage> {
     let address = new URL(target)
     let body = fields && new URLSearchParams(fields)
     const set: string[] = []
@@ -51,7 +54,7 @@ export function openBrowser() {
   return {
     visit,
     /** Submits the form of a page, with its hidden fields and `fields`. */
-    submit(page: Shown, fields: Readonly<Record<string, string>> = {}): Promise<Shown> {
+    submit(page: BrowserPage, fields: Readonly<Record<string, string>> = {}): Promise<BrowserPage> {
       const [, action = ''] = /<form[^>]*\baction="([^"]+)"/.exec(page.text) ?? []
       assert.notEqual(action, '', page.text)
       const hidden = [...page.text.matchAll(/<input type="hidden" name="([^"]+)" value="([^"]*)"/g)]
@@ -59,7 +62,7 @@ export function openBrowser() {
       return visit(new URL(action, page.address), { ...own, ...fields })
     },
     /** Follows the first link whose text matches. */
-    follow(page: Shown, text: RegExp): Promise<Shown> {
+    follow(page: BrowserPage, text: RegExp): Promise<BrowserPage> {
       const links = [...page.text.matchAll(/<a [^>]*?href="([^"]+)"[^>]*>([^<]*)</g)]
       const [, href = ''] = links.find(([, , shown = '']) => text.test(shown)) ?? []
       assert.notEqual(href, '', page.text)

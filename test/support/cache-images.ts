@@ -40,7 +40,7 @@ export const digestOf = async ({ builds }: LocalWorker, name: string): Promise<s
   (await buildImage(builds, parseImageReference(name), { requestId: 'test' })).manifests.oci.digest
 
 /** Builds packages of a set and returns their store paths. */
-export async function built(
+export async function buildPackages(
   set: string,
   attributes: readonly string[],
   system = 'x86_64-linux',
@@ -51,7 +51,7 @@ export async function built(
 }
 
 /** Deletes paths from the local store, so that images must take them from a cache. */
-export async function removed(paths: readonly string[]): Promise<void> {
+export async function deletePaths(paths: readonly string[]): Promise<void> {
   await nix('nix-store', ['--delete', '--ignore-liveness', ...paths])
   for (const path of paths) assert.ok(!existsSync(path))
 }
@@ -102,7 +102,7 @@ export async function openCacheImages() {
     open,
 
     /** Builds images: their digests, the build events and the data folder. */
-    async made(names: readonly string[], settings: Readonly<Record<string, string>>, folder?: string) {
+    async build(names: readonly string[], settings: Readonly<Record<string, string>>, folder?: string) {
       const { worker, events, data } = await open(settings, folder)
       try {
         const digests: string[] = []
