@@ -34,7 +34,7 @@ const query = (file: string, statement: string): unknown[] => {
     database.close()
   }
 }
-/** What an earlier version did to a database: it made tables, and wrote rows. */
+/** The statements with which an earlier version created and filled its catalog. */
 const versionOf = (name: string) => {
   const text = readFileSync(join(import.meta.dirname, 'fixtures', name), 'utf8')
   const all = text.split('\n').filter((line) => line.endsWith(';'))
@@ -43,7 +43,7 @@ const versionOf = (name: string) => {
 }
 const versions = ['catalog-1.sql', 'catalog-2.sql']
 
-/** That this program uses the file as it is, and that it works. */
+/** Opens a file with this version; fails if it warns or sets the file aside. */
 async function use(file: string, work: (catalog: Catalog) => Promise<void>): Promise<void> {
   const { catalog, warnings } = await openFile(file)
   await work(catalog)
@@ -70,7 +70,7 @@ const remember = async (catalog: Catalog) => {
   await catalog.rememberImage(testKey('image'), { manifests: {} }, 1_750_000_000)
 }
 
-// What a later version may have done to a database: it adds, and writes what this one does not know.
+// Changes that a later version may make: additions to the schema, and values that this version does not know.
 const later = [
   'ALTER TABLE layers ADD COLUMN format text',
   'ALTER TABLE images ADD COLUMN seen_on bigint NOT NULL DEFAULT 7',
@@ -89,19 +89,19 @@ const later = [
 for (const version of versions) {
   const { all, writes, tables } = versionOf(version)
   describe(`a catalog as in ${version}`, () => {
-    it('is used completely, and can be used by that version again', async () => {
+    it('is read completely, and remains usable by that version', async () => {
       const file = newFile()
       run(file, all)
       await use(file, assertKnown)
-      // The first version looks for its two migrations and no others, and then writes as it does.
+      // The first version expects exactly its two migrations.
       const names = query(file, 'SELECT name FROM kysely_migration ORDER BY timestamp, name')
       assert.deepEqual(names, [{ name: '0001' }, { name: '0002' }])
       run(file, writes)
       await use(file, assertKnown)
     })
 
-    it('is completed if that version was killed while it created it', async () => {
-      // What is missing makes no difference where it is: a few such moments are enough.
+    it('is completed if that version was killed while creating it', async () => {
+      // Missing statements are made up for independently, so a few of the possible moments suffice.
       for (let count = 0; count < tables.length; count += 7) {
         const file = newFile()
         run(file, tables.slice(0, count))
@@ -112,7 +112,7 @@ for (const version of versions) {
       }
     })
 
-    it('can be one that this version has created', async () => {
+    it('can be written by that version if this version created it', async () => {
       const file = newFile()
       await use(file, remember)
       const names = query(file, 'SELECT name FROM kysely_migration ORDER BY timestamp, name')
@@ -138,7 +138,7 @@ describe('a catalog of a later version', () => {
       )
       assert.equal(await catalog.image(testKey('a binary image'), parseAny), undefined)
       assert.deepEqual(await catalog.image(testKey('image'), parseAny), { manifests: {} })
-      // Page by page of one, whatever cannot be read in between.
+      // Pages of one row skip unreadable rows.
       assert.deepEqual(await catalog.upkeep.blobs({ limit: 1 }), [
         { digest: digestOf('1'), usedAt: undefined, withdrawn: false },
       ])

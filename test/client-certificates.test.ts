@@ -17,21 +17,21 @@ import { openWorkspace, type Workspace } from './support/workspace.ts'
 describe('client certificates', () => {
   let workspace: Workspace
   let authority: Authority
-  let stranger: Authority
+  let otherAuthority: Authority
   let server: Listening
 
   before(async () => {
     workspace = await openWorkspace()
     authority = await makeAuthority(workspace.folder, 'authority')
-    stranger = await makeAuthority(workspace.folder, 'stranger')
+    otherAuthority = await makeAuthority(workspace.folder, 'other-authority')
     const own = await makeCertificate(workspace.folder, 'server')
     const bob: Outcome = { ...anonymous, name: 'bob', how: 'password' }
     const guard = { authenticate: () => bob, challenge: () => 'Basic realm="nixery"' }
     server = await listen(
       {
         handle(incoming, outgoing) {
-          const found = async () => identify(guard, new IncomingRequest(incoming, outgoing))
-          found().then(
+          const identity = async () => identify(guard, new IncomingRequest(incoming, outgoing))
+          identity().then(
             ({ name, groups, how }) => outgoing.end(JSON.stringify([name, groups, how])),
             (error: unknown) => {
               assert.ok(hasCode(error, 'UNAUTHENTICATED'))
@@ -49,30 +49,30 @@ describe('client certificates', () => {
     await workspace?.dispose()
   })
 
-  const ask = async (pair?: { cert: string; key: string }, headers = {}) => {
+  const respond = async (pair?: { cert: string; key: string }, headers = {}) => {
     const files = pair && { cert: await readFile(pair.cert), key: await readFile(pair.key) }
     const options = { host: '127.0.0.1', port: server.port, rejectUnauthorized: false, agent: false, headers }
     const sent = request({ ...options, ...files })
     const response = new Promise<string>((resolve, reject) => {
-      sent.on('response', (found) => void text(found).then(resolve, reject)).on('error', reject)
+      sent.on('response', (incoming) => void text(incoming).then(resolve, reject)).on('error', reject)
     })
     sent.end()
     return response
   }
 
-  it('name the user and its groups; a client without one is anonymous', async () => {
+  it('identify the user and its groups; clients without one are anonymous', async () => {
     const alice = await authority.sign('alice', '/O=dev/O=ops/CN=alice')
-    assert.equal(await ask(alice), '["alice",["dev","ops"],"certificate"]')
-    assert.equal(await ask(), '["",[],"anonymous"]')
-    assert.equal(await ask(alice, { authorization: 'Basic Ym9iOmI=' }), '["bob",[],"password"]')
+    assert.equal(await respond(alice), '["alice",["dev","ops"],"certificate"]')
+    assert.equal(await respond(), '["",[],"anonymous"]')
+    assert.equal(await respond(alice, { authorization: 'Basic Ym9iOmI=' }), '["bob",[],"password"]')
   })
 
   it('are refused if they are from another authority, without a name, or self-signed', async () => {
-    const foreign = await stranger.sign('mallory', '/CN=alice')
-    assert.match(await ask(foreign), /^refused: the client certificate is not valid/)
-    assert.match(await ask(await makeCertificate(workspace.folder, 'alice')), /^refused: .*not valid/)
-    assert.match(await ask(await authority.sign('nobody', '/O=dev')), /^refused: .*no common name/)
-    assert.match(await ask(await authority.sign('two', '/CN=alice/CN=root')), /^refused: .*or several/)
+    const foreign = await otherAuthority.sign('mallory', '/CN=alice')
+    assert.match(await respond(foreign), /^refused: the client certificate is not valid/)
+    assert.match(await respond(await makeCertificate(workspace.folder, 'alice')), /^refused: .*not valid/)
+    assert.match(await respond(await authority.sign('nobody', '/O=dev')), /^refused: .*no common name/)
+    assert.match(await respond(await authority.sign('two', '/CN=alice/CN=root')), /^refused: .*or several/)
   })
 
   it('are refused at startup if the authorities are not certificates', async () => {

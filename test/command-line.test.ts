@@ -31,7 +31,7 @@ describe('the help', () => {
     )
   })
 
-  it('does not follow an error', async () => {
+  it('is not printed after an error', async () => {
     const { stderr, stdout, exitCode } = await nixery('gc', '--nope')
     assert.equal(exitCode, 2)
     assert.match(stderr, /^error: unknown option '--nope'\n\(add --help for usage\)$/)
@@ -40,7 +40,7 @@ describe('the help', () => {
 })
 
 describe('--quiet', () => {
-  it('leaves the result and errors', async () => {
+  it('prints only the result and errors', async () => {
     const set = join(folder, 'set')
     const env = { NIXERY_DATA: join(folder, 'data'), NIXERY_RECIPES: set }
     await execa('mkdir', [set])
@@ -73,7 +73,7 @@ describe('nixery completion', () => {
   it('completes in zsh', async (t) => {
     if (!(await has('zsh'))) return t.skip('zsh is not installed')
     const script = completionOf('zsh', await wholeProgram())
-    // What compinit does, without a terminal: _describe gets the name of the list.
+    // Replaces zsh's completion functions, which need a terminal; _describe gets the name of an array.
     const complete = `
       _describe() { print -l -- \${(P)2} }; _files() { print files }
       t() { words=("$@"); CURRENT=$#; _nixery }`
@@ -92,8 +92,8 @@ describe('nixery completion', () => {
     const script = completionOf('fish', await wholeProgram())
     const file = join(folder, 'nixery.fish')
     await writeFile(file, script)
-    const ask = `source ${file}; complete -C 'nixery bu'; complete -C 'nixery gc --d'; complete -C 'nixery key cr'`
-    const { stdout } = await execa('fish', ['--no-config', '-c', ask], { env: { HOME: folder } })
+    const commands = `source ${file}; complete -C 'nixery bu'; complete -C 'nixery gc --d'; complete -C 'nixery key cr'`
+    const { stdout } = await execa('fish', ['--no-config', '-c', commands], { env: { HOME: folder } })
     assert.deepEqual(
       stdout.split('\n').map((line) => line.split('\t')[0]),
       ['build', '--dry-run', 'create'],
@@ -102,7 +102,7 @@ describe('nixery completion', () => {
 })
 
 describe('the manual pages', () => {
-  it('describe every command and setting, without a warning of groff', async (t) => {
+  it('describe every command and setting, and groff prints no warnings', async (t) => {
     const pages = await manPages('1.2.3')
     assert.match(pages.get('nixery-key-create.1') ?? '', /^\.B \\-\\-expires <time>$/m)
     assert.match(pages.get('nixery.1') ?? '', /^\.B NIXERY_CHANNEL$/m)

@@ -13,7 +13,7 @@ import { documents } from './support/documents.ts'
 import { until } from './support/until.ts'
 import { demoPackages, openWorkspace, type Workspace } from './support/workspace.ts'
 
-// docs/compose.md, followed with podman-compose: a server, an upgrade and the way back.
+// Follows docs/compose.md with podman-compose: starts a server, upgrades it and rolls back.
 
 const skip = process.env['NIXERY_CLIENTS'] === 'all' ? false : 'takes minutes: npm run clients'
 const root = join(import.meta.dirname, '..')
@@ -59,7 +59,7 @@ describe('the server of deploy/compose.yaml', { skip, timeout: 800_000 }, () => 
       },
     )
     await podman('load', '--quiet', '--input', archive)
-    // As if it were the version before.
+    // Plays the role of the previous version.
     await podman('tag', 'nixery:self', 'nixery:older')
   })
   after(async () => {
@@ -77,26 +77,26 @@ describe('the server of deploy/compose.yaml', { skip, timeout: 800_000 }, () => 
     const options = { cwd: workspace.folder, env: { ...env, NIXERY_IMAGE: image }, stdin: 'ignore' } as const
     return (await execa('podman-compose', [...files, ...args], options)).stdout
   }
-  /** Starts it with an image, and gives the digest of an image that it serves. */
-  async function startWith(image: string): Promise<string | null> {
+  /** Starts the server from an image, and returns the digest of an image that it serves. */
+  async function startFrom(image: string): Promise<string | null> {
     await composeWith(image, 'up', '--detach', 'server')
-    const answer = (path: string) => fetch(`http://127.0.0.1:${port}${path}`).catch(() => undefined)
-    await until(async () => (await answer('/readyz'))?.ok === true, 'the server is ready', 180)
+    const get = (path: string) => fetch(`http://127.0.0.1:${port}${path}`).catch(() => undefined)
+    await until(async () => (await get('/readyz'))?.ok === true, 'the server is ready', 180)
     assert.match(await podman('ps', '--format', '{{.Image}}'), new RegExp(image))
-    const response = await answer('/v2/shell/hello/manifests/latest')
+    const response = await get('/v2/shell/hello/manifests/latest')
     assert.equal(response?.status, 200)
     return response.headers.get('Docker-Content-Digest')
   }
 
-  it('serves, is upgraded, and goes back, with what it has stored', async () => {
-    const first = await startWith('nixery:older')
+  it('keeps its data across an upgrade and a rollback', async () => {
+    const first = await startFrom('nixery:older')
     const image = `127.0.0.1:${port}/shell/hello`
     await podman('pull', '--quiet', '--tls-verify=false', image)
     assert.equal(await podman('run', '--rm', '--network=none', image, 'hello'), 'Hello, world!')
     assert.match(await compose('exec', 'server', 'nixery', 'gc', '--dry-run'), /images kept: 1/)
     for (const version of ['nixery:self', 'nixery:older']) {
       await compose('down', '--timeout', '20')
-      assert.equal(await startWith(version), first)
+      assert.equal(await startFrom(version), first)
       assert.match(await compose('exec', 'server', 'nixery', 'gc', '--dry-run'), /images kept: 1/)
     }
   })

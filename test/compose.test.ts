@@ -7,7 +7,7 @@ import { capabilities } from './support/container-rights.ts'
 import { documents } from './support/documents.ts'
 import { openHelm } from './support/helm.ts'
 
-// deploy/compose.yaml: what it gives to the program is what the program, its image and the documents have.
+// Compares deploy/compose.yaml with the program, its image and the documentation.
 
 type Service = {
   image: string
@@ -29,17 +29,17 @@ const deploy = join(import.meta.dirname, '..', 'deploy')
 const text = readFileSync(join(deploy, 'compose.yaml'), 'utf8')
 const page = documents().get('docs/compose.md') ?? ''
 
-/** The variables of a file for `env_file`: what is behind the sign is the value, quotes and all. */
+/** The variables of an `env_file`: everything after the equals sign is the value, including quotes. */
 function variablesOf(file: string): Record<string, string> {
   const lines = readFileSync(join(deploy, file), 'utf8').split('\n')
-  const given = lines.filter((line) => line !== '' && !line.startsWith('#'))
-  return Object.fromEntries(given.map((line) => line.split(/=(.*)/s).slice(0, 2) as [string, string]))
+  const assignments = lines.filter((line) => line !== '' && !line.startsWith('#'))
+  return Object.fromEntries(assignments.map((line) => line.split(/=(.*)/s).slice(0, 2) as [string, string]))
 }
 
-/** What Compose makes of a value. `$$` is a dollar sign. */
-const expanded = (value: string, variables: Readonly<Record<string, string>>): string =>
-  value.replaceAll(/\$(?:\$|\{(\w+):-([^}]*)\})/g, (whole: string, name?: string, otherwise?: string) =>
-    whole === '$$' ? '$' : (variables[name ?? ''] ?? otherwise ?? ''),
+/** Expands the variables of a value as Compose does. `$$` is a dollar sign. */
+const expand = (value: string, variables: Readonly<Record<string, string>>): string =>
+  value.replaceAll(/\$(?:\$|\{(\w+):-([^}]*)\})/g, (whole: string, name?: string, fallback?: string) =>
+    whole === '$$' ? '$' : (variables[name ?? ''] ?? fallback ?? ''),
   )
 
 describe('the Compose file', { timeout: 300_000 }, () => {
@@ -53,11 +53,11 @@ describe('the Compose file', { timeout: 300_000 }, () => {
   const settingsOf = ({ env_file = [], environment = {} }: Service, variables = {}): Record<string, string> =>
     Object.fromEntries(
       Object.entries({ ...Object.assign({}, ...env_file.map(variablesOf)), ...environment }).map(
-        ([name, value]) => [name, expanded(String(value), variables)],
+        ([name, value]) => [name, expand(String(value), variables)],
       ),
     )
 
-  it('starts one server unless the profile is named', () => {
+  it('starts one server unless a profile is selected', () => {
     const always = Object.entries(compose.services).filter(([, { profiles }]) => profiles === undefined)
     assert.deepEqual(
       always.map(([name]) => name),
@@ -75,7 +75,7 @@ describe('the Compose file', { timeout: 300_000 }, () => {
       const unknown = Object.keys(settings).filter((setting) => !settingNames.includes(setting))
       assert.deepEqual(unknown, [], name)
       const { PORT, NIXERY_GRACE, NIXERY_DATABASE_URL, S3_SECRET_KEY } = readConfig(settings)
-      for (const port of service.ports ?? []) assert.match(expanded(port, {}), new RegExp(`:${PORT}$`))
+      for (const port of service.ports ?? []) assert.match(expand(port, {}), new RegExp(`:${PORT}$`))
       assert.ok(Number.parseInt(service.stop_grace_period ?? '', 10) > NIXERY_GRACE, name)
       if (name === 'server') continue
       assert.equal(new URL(NIXERY_DATABASE_URL ?? '').password, 'hidden')
@@ -90,7 +90,7 @@ describe('the Compose file', { timeout: 300_000 }, () => {
     for (const other of others) assert.deepEqual(other, first)
   })
 
-  it('starts the program like its image, with the permissions that the image is tested with', () => {
+  it('starts the program like its image, with the capabilities that the image is tested with', () => {
     const entryPoint = readFileSync(join(deploy, '..', 'packaging', 'entrypoint'), 'utf8')
     for (const [name, service] of programs) {
       assert.deepEqual(service.entrypoint, ['nixery-entrypoint'], name)
@@ -98,24 +98,24 @@ describe('the Compose file', { timeout: 300_000 }, () => {
     }
     const [mount = ''] = compose.services['server']?.volumes ?? []
     assert.ok(entryPoint.includes(`NIXERY_DATA:-${mount.split(':')[1]}}`), mount)
-    assert.ok(page.includes(`--name ${expanded(compose.services['server']?.image ?? '', {})} `))
+    assert.ok(page.includes(`--name ${expand(compose.services['server']?.image ?? '', {})} `))
   })
 
-  it('publishes only the program, on the loopback interface', () => {
+  it('publishes only ports of the program, on the loopback interface', () => {
     for (const [name, { ports = [] }] of Object.entries(compose.services)) {
       if (!['server', 'front-1', 'front-2'].includes(name)) assert.deepEqual(ports, [], name)
       for (const port of ports) assert.match(port, /^127\.0\.0\.1:/)
     }
   })
 
-  it('names services, volumes and variables that exist', () => {
+  it('refers only to services, volumes and variables that exist', () => {
     const volumes = Object.values(compose.services).flatMap((service) => service.volumes ?? [])
     assert.deepEqual(
       new Set(volumes.map((volume) => volume.split(':')[0])),
       new Set(Object.keys(compose.volumes)),
     )
     for (const [name, { environment = {}, depends_on = [] }] of Object.entries(compose.services)) {
-      for (const needed of depends_on) assert.ok(compose.services[needed], needed)
+      for (const service of depends_on) assert.ok(compose.services[service], service)
       for (const value of Object.values(environment)) {
         const [, host] = /(?:@|http:\/\/)([a-z]+):\d+/.exec(value) ?? []
         if (host !== undefined) assert.ok(depends_on.includes(host), `${name} needs ${host}`)

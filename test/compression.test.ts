@@ -60,7 +60,7 @@ describeEach('an image', ({ compressor: { engine, format } }) => {
     await podman.run('rmi', '--force', image)
   })
 
-  it('shares what was packed before with another', async () => {
+  it('shares packed layers with another image', async () => {
     const { layers } = await manifestIn('oci')
     const others = (await manifestIn('oci', 'shell/hello/jq')).layers
     const shared = layers.filter(({ digest }) => others.some((layer) => layer.digest === digest))
@@ -75,13 +75,13 @@ describeEach('an image', ({ compressor: { engine, format } }) => {
     const raw = JSON.parse(
       (await execa('skopeo', ['inspect', '--raw', `oci:${layout}:latest`])).stdout,
     ) as Manifest
-    // skopeo itself compresses what is not.
+    // skopeo compresses uncompressed layers itself.
     if (format.name !== 'none') assert.deepEqual(raw.layers, layers)
-    if (format.name === 'zstd') return // which umoci 0.4 does not know
+    if (format.name === 'zstd') return // umoci 0.4 does not support zstd
     await execa('umoci', ['unpack', '--image', `${layout}:latest`, join(data, 'bundle')])
   })
 
-  it('is read in Docker’s format, which has fewer types', async () => {
+  it('is readable in Docker’s format, which has fewer media types', async () => {
     const manifest = await manifestIn('docker')
     const folder = join(data, 'docker-form')
     await mkdir(folder)
@@ -109,7 +109,7 @@ describeEach('an image', ({ compressor: { engine, format } }) => {
 })
 
 describe('a compression', () => {
-  it('that was set before leaves blobs that are served only by their digests', async () => {
+  it('of a previous setting leaves blobs that are served only by digest', async () => {
     const data = join(workspace.folder, 'changed')
     const serve = (engine: string) =>
       workspace.serve({

@@ -37,7 +37,7 @@ describe('nixery doctor', () => {
     assert.ok(!(await readdir(workspace.folder)).includes('data'))
   })
 
-  it('names recipes that are broken, of the package set and of folders', async () => {
+  it('reports invalid recipes of the package set and of folders', async () => {
     const broken = await workspace.packageSet(`
       fine = script "fine" "true";
       images.good = { packages = [ "fine" ]; };
@@ -49,20 +49,20 @@ describe('nixery doctor', () => {
     await writeFile(join(recipes, 'web.toml'), 'packages = ["fine"]\nport = 80\n')
     const { run, about } = await doctor({ NIXERY_PKGS_PATH: broken, NIXERY_RECIPES: recipes })
     assert.equal(run.exitCode, 2)
-    const said = about('recipes').map(({ message, fix }) => `${message} ${fix}`)
+    const messages = about('recipes').map(({ message, fix }) => `${message} ${fix}`)
     for (const what of [
       /odd.*entrypiont.*correct the package set/s,
       /ill.*it is ill/s,
       /web\.toml:2.*recipe check/s,
     ])
       assert.ok(
-        said.some((text) => what.test(text)),
-        `${what}:\n${said.join('\n')}`,
+        messages.some((text) => what.test(text)),
+        `${what}:\n${messages.join('\n')}`,
       )
-    assert.equal(said.length, 3, said.join('\n'))
+    assert.equal(messages.length, 3, messages.join('\n'))
   })
 
-  it('asks the binary caches that images come from, and builds nothing then', async () => {
+  it('checks the binary caches that images come from, and then builds nothing', async () => {
     const cache = join(workspace.folder, 'cache')
     await mkdir(cache)
     await writeFile(join(cache, 'nix-cache-info'), 'StoreDir: /nix/store\n')
@@ -89,7 +89,7 @@ describe('nixery doctor', () => {
     )
   })
 
-  it('reports problems and how to fix them', async () => {
+  it('reports problems with their fixes', async () => {
     const other = createServer((socket) => void socket.on('error', () => {}).end('not HTTP')).listen(
       0,
       '127.0.0.1',
@@ -116,9 +116,9 @@ describe('nixery doctor', () => {
       ['server', /is used by another program/, /set PORT/],
     ]
     for (const [what, message, fix] of rows) {
-      const found = about(what).find(({ state }) => state === 'problem')
-      assert.match(found?.message ?? '', message)
-      assert.match(found?.fix ?? '', fix)
+      const problem = about(what).find(({ state }) => state === 'problem')
+      assert.match(problem?.message ?? '', message)
+      assert.match(problem?.fix ?? '', fix)
     }
   })
 })

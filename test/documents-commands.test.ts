@@ -14,13 +14,13 @@ import { launcher } from './support/command.ts'
 import { commandsIn, documents } from './support/documents.ts'
 import { openWorkspace, type Workspace } from './support/workspace.ts'
 
-// Every command in the documents is run here, or by another test, or listed with the reason why it cannot be run.
+// Every command in the documents is run by this or another test, or is listed with the reason why it cannot be run.
 
-const itself = { not: 'is what runs this test' }
+const itself = { not: 'runs this test' }
 const minutes = { not: 'takes minutes' }
 const systemd = { not: 'needs systemd as the first process' }
 const elsewhere = (by: string, text: string) => ({ by, text })
-const cluster = { not: 'needs a cluster; test/helm.test.ts checks what the chart makes' }
+const cluster = { not: 'needs a cluster; test/helm.test.ts checks the rendered chart' }
 const onFleet = (text: string) => elsewhere('test/fleet-operations.test.ts', text)
 const ofPodman = (text: string) => elsewhere('test/support/clients/podman.ts', text)
 const ofItself = (text: string) => elsewhere('test/self-image.test.ts', text)
@@ -39,7 +39,7 @@ const checks: Readonly<Record<string, Check>> = {
   },
   'nixery search json': elsewhere('test/search.test.ts', "['search', 'greets'"),
   'npm run demo': {
-    not: 'takes half a minute for what the tests try one by one; scripts/own-store.test.ts has what it does for users',
+    not: 'takes half a minute, and the tests cover its steps; scripts/own-store.test.ts tests it for unprivileged users',
   },
   'npm run demo -- --keep': { not: 'leaves a server running' },
   'npm ci': { not: 'replaces the packages that this test runs on; scripts/setup.sh has run it' },
@@ -47,15 +47,15 @@ const checks: Readonly<Record<string, Check>> = {
   'npm test': itself,
   'npm test test/clients/podman.test.ts': itself,
   'npm test test/images.test.ts': itself,
-  'npm run check': { not: 'runs the checks and unit tests that this run has' },
-  'npm run unit': { not: 'runs unit tests that this run has' },
-  'npm run lint': { not: 'runs the checks that this run has begun with' },
+  'npm run check': { not: 'runs checks and unit tests that this run includes' },
+  'npm run unit': { not: 'runs unit tests that this run includes' },
+  'npm run lint': { not: 'runs checks that this run includes' },
   'npm run format': { not: 'changes files' },
   'npm run deb': elsewhere('test/package.test.ts', 'makeDeb('),
   'apt install ./nixery_0.1.0_amd64.deb': elsewhere('test/package.test.ts', 'dpkg --install'),
   'npm run pack': elsewhere('test/package.test.ts', "'pack'"),
-  'npm run clients': { not: 'runs what test/clients has, with more releases, which it downloads' },
-  'npm run images': { not: 'runs what test/images has, with more runtimes, which it downloads' },
+  'npm run clients': { not: 'runs test/clients with more releases, which it downloads' },
+  'npm run images': { not: 'runs test/images with more runtimes, which it downloads' },
   'docker image prune --all --filter until=24h': { not: 'removes images of this machine' },
   'npm run bench': minutes,
   'npm run bench -- --quick': minutes,
@@ -115,7 +115,7 @@ const checks: Readonly<Record<string, Check>> = {
     'nodePackages."@angular/cli"',
   ),
   'podman run --rm -it registry.example.org/shell/nix': {
-    not: 'names a registry that is not there; test/images/nix-and-languages.test.ts starts such containers',
+    not: 'uses an example registry; test/images/nix-and-languages.test.ts starts such containers',
   },
   'nix-build -E \'derivation { name = "x"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo > $out" ]; }\'':
     inImages('nix-build --no-out-link -E'),
@@ -134,7 +134,7 @@ const checks: Readonly<Record<string, Check>> = {
   ),
   'NIXERY_RECIPES=packaging/recipes ./bin/nixery push recipe/nixery registry.example.org/nixery:0.1.0':
     elsewhere('test/push-command.test.ts', "['push', ...args"),
-  'git ls-remote https://github.com/NixOS/nixpkgs nixos-25.11': { not: 'asks a forge' },
+  'git ls-remote https://github.com/NixOS/nixpkgs nixos-25.11': { not: 'sends requests to a forge' },
   "skopeo inspect --format '{{.Digest}}' docker://nixery.example.org/ci/nodejs": elsewhere(
     'test/access-basic.test.ts',
     "execa('skopeo', ['inspect'",
@@ -146,7 +146,7 @@ const checks: Readonly<Record<string, Check>> = {
   'kubectl --namespace nixery create secret generic bucket --from-literal=S3_ACCESS_KEY=… --from-literal=S3_SECRET_KEY=…':
     cluster,
   'kubectl debug --image=nixery.example.org/shell/strace POD': cluster,
-  'LD_LIBRARY_PATH=/lib ./program': { not: 'is for inside of a container' },
+  'LD_LIBRARY_PATH=/lib ./program': { not: 'runs inside a container' },
   'nix-store --version': { run: true, prints: /\d/ },
   'nix build --impure': { not: 'needs nixpkgs' },
   'ln -s /opt/nixery/bin/nixery /usr/local/bin/nixery': systemd,
@@ -156,7 +156,7 @@ const checks: Readonly<Record<string, Check>> = {
   ...unitCommands,
   'systemctl enable --now nixery': systemd,
   'usermod --append --groups nixery www-data': systemd,
-  'docker login -u key -p nxk_… registry.example': { not: 'needs a host of that name' },
+  'docker login -u key -p nxk_… registry.example': { not: 'uses an example host' },
   'nixery key': elsewhere('test/access-keys.test.ts', "['key', ...args"),
   'nixery key list': elsewhere('test/access-keys.test.ts', "['key', 'list']"),
   'nixery key revoke ID': elsewhere('test/access-keys.test.ts', "key('revoke'"),
@@ -164,7 +164,7 @@ const checks: Readonly<Record<string, Check>> = {
   'kubectl get --raw /openid/v1/jwks > keys.json': cluster,
   'kubectl create secret docker-registry': cluster,
   'kubectl cp': cluster,
-  'docker pull registry.example/recipe/web': { not: 'needs a host of that name' },
+  'docker pull registry.example/recipe/web': { not: 'uses an example host' },
   'sudo -u nixery nixery --env-file /etc/nixery.env gc --dry-run': elsewhere(
     'test/settings.test.ts',
     "'--env-file'",
@@ -181,14 +181,14 @@ const documented = [...documents()].flatMap(([path, text]) =>
 )
 
 describe('the commands in the documents', () => {
-  it('are all in the table, and no others', () => {
+  it('are exactly those of the table', () => {
     const unknown = documented.filter(({ command }) => checks[command] === undefined)
-    assert.deepEqual(unknown, [], 'add them to the table, with what runs them')
+    assert.deepEqual(unknown, [], 'add them to the table, with the test that runs them')
     const named = new Set(documented.map(({ command }) => command))
     assert.deepEqual(
       Object.keys(checks).filter((command) => !named.has(command)),
       [],
-      'they are in no document any more',
+      'no document contains these any more',
     )
   })
 
@@ -232,7 +232,7 @@ describe('a command in the documents', () => {
     }
     if ('serves' in check) {
       it(`${command}: starts a server`, async () => {
-        // The package sets of the documents stand for anybody's.
+        // Replaces the placeholders of package sets.
         const real = command.replace(/\/path\/to\/\S+/, environment['NIXERY_PKGS_PATH'] ?? '')
         const server = execa('bash', ['-euc', `exec env ${real}`], {
           cwd: root,

@@ -7,7 +7,7 @@ import { generatedPages } from '../scripts/configuration.ts'
 
 const root = join(import.meta.dirname, '..')
 
-/** What a text names of the project: files by their endings, wherever they stand, and folders between backticks. */
+/** The project's files, by extension, and folders in backticks that a text mentions. */
 function pathsIn(markdown: string): string[] {
   const files = markdown.matchAll(/(?<![\w./*-])\w[\w./-]*\.(?:ts|nix|md|json)\b/g)
   const folders = markdown.matchAll(/(?<=`)\w[\w./-]*\/(?=`)/g)
@@ -51,7 +51,7 @@ describe('the documents', () => {
     }
   })
 
-  it('explain only existing messages of the program', async () => {
+  it('explain only messages that the program prints', async () => {
     const page = await readFile(join(root, 'docs', 'troubleshooting.md'), 'utf8')
     const sources = await readdir(join(root, 'src'), { recursive: true })
     const texts = await Promise.all(
@@ -61,15 +61,15 @@ describe('the documents', () => {
     )
     const messages = [...page.matchAll(/^\| `([^`]+)`(?! \(Docker\))/gm)].map(([, message = '']) => message)
     assert.ok(messages.length > 20)
-    // Names before a message are put in when the program runs.
-    const words = messages.map((message) => message.replace(/^[A-Z_, ]+: /, ''))
+    // The program inserts names before a message.
+    const fixedParts = messages.map((message) => message.replace(/^[A-Z_, ]+: /, ''))
     assert.deepEqual(
-      words.filter((message) => !texts.some((text) => text.includes(message))),
+      fixedParts.filter((message) => !texts.some((text) => text.includes(message))),
       [],
     )
   })
 
-  it('have a phrase for every room', async () => {
+  it('describe every room', async () => {
     const architecture = await readFile(join(root, 'ARCHITECTURE.md'), 'utf8')
     const entries = await readdir(join(root, 'src'), { withFileTypes: true })
     for (const entry of entries.filter((each) => each.isDirectory())) {
@@ -79,7 +79,7 @@ describe('the documents', () => {
 })
 
 describe('the lock files', () => {
-  it('contain no registry, so that packages come from the one that npm is configured for', async () => {
+  it('contain no registry, so that npm uses the configured one', async () => {
     for (const file of ['package-lock.json', 'test/support/helm-tools/package-lock.json']) {
       assert.doesNotMatch(await readFile(join(root, file), 'utf8'), /"resolved": "http/, file)
     }

@@ -18,7 +18,7 @@ before(async () => {
 })
 after(() => workspace.dispose())
 
-/** The command lines of running processes that have a text in them. */
+/** The command lines of running processes that contain a text. */
 async function processesWith(text: string): Promise<string[]> {
   const ids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
   const lines = await Promise.all(ids.map((id) => readFile(`/proc/${id}/cmdline`, 'utf8').catch(() => '')))
@@ -44,15 +44,15 @@ describe('the exit code', () => {
       ['a bad tag', ['fine:-'], 2, /tag/],
       ['an unknown form', ['fine', '-o', 'zip:x'], 2, /docker-archive:FILE/],
       ['a layout on standard output', ['fine', '-o', 'oci:-'], 2, /oci-archive:-/],
-      ['an output in no folder', ['fine', '-o', 'oci-archive:/none/x'], 2, /\/none cannot be written/],
+      ['an output in a missing folder', ['fine', '-o', 'oci-archive:/none/x'], 2, /\/none cannot be written/],
       ['a bad name for the output', ['fine', '--name', 'A'], 2, /name/],
       ['bad configuration', ['fine'], 2, /NIX_TIMEOUT/, { NIX_TIMEOUT: 'soon' }],
       ['an unknown package', ['fine/nope'], 3, /\[nope\]/],
       ['an unknown tag', ['fine:v1'], 3, /no tag but "latest"/],
-      ['what is no package', ['function'], 4, /is a function/],
-      ['what does not build', ['broken'], 4, /so broken/],
+      ['a function instead of a package', ['function'], 4, /is a function/],
+      ['a failing build', ['broken'], 4, /so broken/],
       ['no package set', ['fine'], 4, /there is no package set/, { NIXERY_PKGS_PATH: '/none' }],
-      ['what takes too long', ['slow'], 5, /1 s/, { NIX_TIMEOUT: '1' }],
+      ['a build that takes too long', ['slow'], 5, /1 s/, { NIX_TIMEOUT: '1' }],
       ['a store that is a file', ['fine'], 6, /storage|folder/, { STORAGE_PATH: '/dev/null' }],
     ]
   for (const [what, args, code, message, env = {}] of rows) {
@@ -90,7 +90,7 @@ describe('the exit code', () => {
     ['SIGINT', 130],
     ['SIGTERM', 143],
   ] as const) {
-    it(`is ${code} when ${signal} ends it, and nothing is left of it`, async () => {
+    it(`is ${code} after ${signal}, which leaves no files or processes`, async () => {
       const output = inFolder(`${signal}.tar`)
       const run = nixery(['build', 'slow', '-o', `docker-archive:${output}`])
       await untilPrints(run, /building .*slow/)
@@ -106,7 +106,7 @@ describe('the exit code', () => {
         (await readdir(workspace.folder)).filter((name) => name.endsWith('.part')),
         [],
       )
-      // A builder that Nix had no time to end goes by itself.
+      // A builder that outlives Nix ends by itself.
       for (const deadline = Date.now() + 60_000; ; await sleep(100)) {
         const left = await processesWith(join(data, 'gcroots'))
         if (left.length === 0) break
@@ -115,7 +115,7 @@ describe('the exit code', () => {
     })
   }
 
-  it('is 130 also when it is interrupted while it writes', async () => {
+  it('is 130 if it is interrupted while writing', async () => {
     const pipe = inFolder('pipe')
     await execa('mkfifo', [pipe])
     const run = nixery(['build', 'large', '-o', `docker-archive:${pipe}`])

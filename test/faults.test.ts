@@ -104,29 +104,29 @@ describe('a package', () => {
     }
   })
 
-  it('whose builder prints control characters reaches neither client nor log unescaped', async () => {
+  it('whose builder prints control characters passes them to neither clients nor the log', async () => {
     const set = await workspace.packageSet(String.raw`
       rude = run "rude" "printf '\\033[31mred\\007\\033]0;title\\007<b>bold</b>\\n'; exit 1";
     `)
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set })
     const { text } = await requestV2(server, 'rude/manifests/latest')
-    // JSON would show them escaped.
+    // JSON escapes control characters.
     assert.doesNotMatch(text + JSON.stringify(server.log), /\\u00(1b|07|9b)/i)
   })
 })
 
 describe('requests for one image', () => {
-  it('share one build, however many', async () => {
+  it('share one build', async () => {
     const set = await workspace.packageSet(
       'slow = run "slow" "sleep 2; mkdir -p $out/bin; echo x > $out/bin/slow";',
     )
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set })
-    const answers = await Promise.all(
+    const results = await Promise.all(
       Array.from({ length: 20 }, () => requestV2(server, 'slow/manifests/latest')),
     )
-    for (const { response, text } of answers) {
+    for (const { response, text } of results) {
       assert.equal(response.status, 200)
-      assert.equal(text, answers[0]?.text)
+      assert.equal(text, results[0]?.text)
     }
     assert.equal(count(server, 'build started'), 1)
     assert.equal(count(server, 'packages realised'), 1)
@@ -137,25 +137,25 @@ describe('requests for one image', () => {
       'slow = run "slow" "sleep 5; mkdir -p $out/bin; echo x > $out/bin/slow";',
     )
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set })
-    const leaving = new AbortController()
-    const first = requestV2(server, 'slow/manifests/latest', { signal: leaving.signal })
+    const disconnecting = new AbortController()
+    const first = requestV2(server, 'slow/manifests/latest', { signal: disconnecting.signal })
     const waits = () => count(server, 'request waits for build')
     await until(() => waits() === 1, 'the first request waits')
     const second = requestV2(server, 'slow/manifests/latest')
     await until(() => waits() === 2, 'the second request waits')
-    leaving.abort()
+    disconnecting.abort()
     await assert.rejects(first)
     assert.equal((await second).response.status, 200)
     assert.equal(count(server, 'build started'), 1)
   })
 
-  it('that have all disconnected before Nix realises end their build', async () => {
+  it('that have all disconnected before Nix starts to realise cancel their build', async () => {
     const set = await workspace.packageSet('slow = import (run "slow.nix" "sleep 4; echo 1 > $out");')
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set })
-    const leaving = new AbortController()
-    const only = requestV2(server, 'slow/manifests/latest', { signal: leaving.signal })
+    const disconnecting = new AbortController()
+    const only = requestV2(server, 'slow/manifests/latest', { signal: disconnecting.signal })
     while (count(server, 'build started') === 0) await sleep(10)
-    leaving.abort()
+    disconnecting.abort()
     await assert.rejects(only)
     const failure = () => server.log.find(({ msg }) => msg === 'build failed')
     while (!failure()) await sleep(10)
@@ -168,7 +168,7 @@ describe('the store', () => {
     'big = run "big" "mkdir -p $out/bin; head -c 8000000 /dev/urandom > $out/bin/big";\n' +
     'small = script "small" "echo hi";'
 
-  it('that is full fails the pull, leaves nothing incomplete, and works again when there is space', async () => {
+  it('that is full fails the pull, keeps nothing incomplete, and works again when there is space', async () => {
     const disk = await workspace.mountSmallDisk(4)
     const set = await workspace.packageSet(program)
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set, STORAGE_PATH: join(disk, 'store') })
@@ -184,7 +184,7 @@ describe('the store', () => {
     assert.equal((await requestV2(server, 'big/manifests/latest')).response.status, 200)
   })
 
-  it('that cannot be written fails the pull with 503', async () => {
+  it('that is not writable fails the pull with 503', async () => {
     const disk = await workspace.mountSmallDisk(16)
     const set = await workspace.packageSet(program)
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set, STORAGE_PATH: join(disk, 'store') })
@@ -211,10 +211,10 @@ describe('the store', () => {
     ]
     for (const damage of damages) {
       await damage()
-      const gone = await requestV2(server, `big/blobs/${layer.digest}`)
-      assert.equal(gone.response.status, 404)
-      const again = await requestV2(server, 'big/manifests/latest')
-      assert.equal(again.text, original.text)
+      const missing = await requestV2(server, `big/blobs/${layer.digest}`)
+      assert.equal(missing.response.status, 404)
+      const recreated = await requestV2(server, 'big/manifests/latest')
+      assert.equal(recreated.text, original.text)
       const bytes: Buffer = Buffer.from(
         await (await fetch(`http://${server.address}/v2/big/blobs/${layer.digest}`)).arrayBuffer(),
       )

@@ -15,15 +15,15 @@ before(async () => {
 })
 after(() => workspace.dispose())
 
-/** A server of tarballs that answers when it is told to. */
+/** A server of tarballs that holds its responses until `release`. */
 async function openSlowForge() {
   const held: ServerResponse[] = []
   let archive: Buffer | undefined
   const first = Promise.withResolvers<void>()
-  const answer = (response: ServerResponse) => void response.end(archive)
+  const send = (response: ServerResponse) => void response.end(archive)
   const server = createServer((_, response) => {
     first.resolve()
-    if (archive) answer(response)
+    if (archive) send(response)
     else held.push(response)
   })
   await new Promise<void>((resolve) => {
@@ -35,10 +35,10 @@ async function openSlowForge() {
   })
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/{channel}.tar.gz`,
-    asked: first.promise,
+    requested: first.promise,
     release(bytes: Buffer) {
       archive = bytes
-      for (const response of held) answer(response)
+      for (const response of held) send(response)
     },
   }
 }
@@ -49,10 +49,10 @@ const readiness = async (server: ServerProcess) => {
   return `${response.status} ${checks['packages']}`
 }
 const untilReady = (server: ServerProcess) =>
-  until(async () => (await readiness(server)) === '200 ok', 'it does not become ready')
-const says = (server: ServerProcess, text: RegExp) => server.log.some(({ msg }) => text.test(msg))
-const untilSays = (server: ServerProcess, text: RegExp) =>
-  until(() => says(server, text), `it does not say ${text}`)
+  until(async () => (await readiness(server)) === '200 ok', 'the server is ready')
+const hasLogged = (server: ServerProcess, text: RegExp) => server.log.some(({ msg }) => text.test(msg))
+const untilLogged = (server: ServerProcess, text: RegExp) =>
+  until(() => hasLogged(server, text), `the server logs ${text}`)
 
 describe('fetching the package set', () => {
   it('starts at startup; waiting clients are informed, and the server is not ready', async () => {
@@ -62,21 +62,21 @@ describe('fetching the package set', () => {
       NIXERY_CHANNEL_URL: forge.url,
       NIXERY_MAX_WAIT: '1',
     })
-    await forge.asked // without any pull
+    await forge.requested // without any pull
     const { response, text } = await requestV2(server, 'hello/manifests/latest')
     assert.equal(response.status, 429)
     assert.match(text, /the package set is still being fetched/)
     assert.equal(await readiness(server), '503 SOURCE_UNREACHABLE')
-    await untilSays(server, /^channel stable is being fetched/)
+    await untilLogged(server, /^channel stable is being fetched/)
 
     const set = await workspace.packageSet('hello = script "hello" "echo hi";')
     const file = join(workspace.folder, 'slow.tar.gz')
     await execa('tar', ['-czf', file, '-C', set, '--transform', 's,^\\.,source,', '.'])
     forge.release(await readFile(file))
     await untilReady(server)
-    await untilSays(server, /^channel stable can be used/)
+    await untilLogged(server, /^channel stable can be used/)
     const isServed = async () => (await requestV2(server, 'hello/manifests/latest')).response.status === 200
-    await until(isServed, 'it is not served')
+    await until(isServed, 'the image is served')
   })
 
   it('has a separate time limit', async () => {
@@ -89,7 +89,7 @@ describe('fetching the package set', () => {
     const { status, message } = await failureOf(server, 'hello')
     assert.equal(status, 503)
     assert.match(message, /cannot be fetched in time/)
-    await untilSays(server, /the package set cannot be used: .*in time/)
+    await untilLogged(server, /the package set cannot be used: .*in time/)
   })
 })
 
@@ -98,7 +98,7 @@ describe('a package set that cannot be used', () => {
     const folder = join(workspace.folder, 'not-yet')
     const server = await workspace.serve({ NIXERY_PKGS_PATH: folder })
     assert.equal(await readiness(server), '503 SOURCE_INVALID')
-    await untilSays(server, /the package set cannot be used: there is no package set/)
+    await untilLogged(server, /the package set cannot be used: there is no package set/)
     assert.ok(!server.log.some(({ msg }) => msg === 'ready'))
     const set = await workspace.packageSet('hello = script "hello" "echo hi";')
     await mkdir(folder)

@@ -26,13 +26,13 @@ describe('operating servers that share a database', { skip: noPostgres, timeout:
   before(async () => {
     workspace = await openWorkspace()
     const set = await workspace.packageSet('a = script "a" "echo a"; b = script "b" "echo b";')
-    // Each worker makes a key of its own for it.
+    // Each worker generates its own key for it.
     const shared = `file://${workspace.folder}/cache`
     fleet = await startFleet(workspace, { NIXERY_PKGS_PATH: set, NIXERY_SHARED_CACHE: shared })
-    // Any password is right here.
+    // The database accepts any password.
     database = { NIXERY_DATABASE_URL: fleet.url.replace('postgres@', `postgres:${password}@`) }
     ;[front, first] = await Promise.all([fleet.front(database), fleet.worker(database)])
-    // Is compared with the older one.
+    // The younger worker compares its settings with the older one's.
     second = await fleet.worker({ ...database, NIXERY_MAX_LAYERS: '7', NIXERY_DENY: 'c' })
   })
   after(async () => {
@@ -45,7 +45,7 @@ describe('operating servers that share a database', { skip: noPostgres, timeout:
   const status = async () => JSON.parse((await nixery('status', '--json')).stdout) as Status
   const pull = (name: string) => requestV2(front, `${name}/manifests/latest`)
 
-  it('a worker with other settings takes no builds, and reports why', async () => {
+  it('a worker with different settings takes no builds, and reports why', async () => {
     assert.equal(
       countLog(
         [second],
@@ -59,7 +59,7 @@ describe('operating servers that share a database', { skip: noPostgres, timeout:
     assert.equal(countLog([second], /^build started$/), 0)
   })
 
-  it('`nixery status` shows them', async () => {
+  it('`nixery status` shows all processes and their differences', async () => {
     const { processes, leads } = await status()
     assert.deepEqual(processes.map(({ role, differs }) => [role, ...differs].join(' ')).sort(), [
       'front',
@@ -78,22 +78,28 @@ describe('operating servers that share a database', { skip: noPostgres, timeout:
     assert.match(stdout, /\n0 builds running, 0 queued\n/)
   })
 
-  it('`nixery drain` takes them out of service one by one', async () => {
+  it('`nixery drain` takes processes out of service, and `--undo` returns them', async () => {
     const { processes } = await status()
     const oldest = processes.find(({ role, differs }) => role === 'worker' && differs.length === 0)
     const serving = processes.find(({ role }) => role === 'front')
     assert.ok(oldest && serving)
     const drained = await nixery('drain', oldest.id.slice(0, 8), serving.id, '--json')
     assert.equal(drained.exitCode, 0, drained.stderr)
-    await until(() => countLog([first, front], /^draining/) === 2, 'they know')
-    await until(() => countLog([second], /agrees with the others again/) === 1, 'the other one takes builds')
+    await until(() => countLog([first, front], /^draining/) === 2, 'both processes are draining')
+    await until(
+      () => countLog([second], /agrees with the others again/) === 1,
+      'the other worker takes builds',
+    )
     const ready = await fetch(`http://${front.address}/readyz`)
     assert.equal(ready.status, 503)
-    const { response, text } = await pull('b') // it serves until it is stopped
+    const { response, text } = await pull('b') // a draining front end still serves
     assert.equal(response.status, 200, text)
     assert.equal(countLog([second], /^build started$/), 1)
     await nixery('drain', '--undo', oldest.id, serving.id)
-    await until(async () => (await fetch(`http://${front.address}/readyz`)).status === 200, 'it is back')
+    await until(
+      async () => (await fetch(`http://${front.address}/readyz`)).status === 200,
+      'the front end is ready again',
+    )
     const unknown = await nixery('drain', 'nowhere')
     assert.equal(unknown.exitCode, 2)
     assert.match(unknown.stderr, /there is no process or host "nowhere"/)
@@ -107,7 +113,7 @@ describe('operating servers that share a database', { skip: noPostgres, timeout:
     assert.notEqual(failing.exitCode, 0)
     await fleet.postgres.stop('SIGKILL')
     const { text } = await pull('a:missing')
-    await until(() => countLog([first], /database|catalog/) > 0, 'it has noticed')
+    await until(() => countLog([first], /database|catalog/) > 0, 'the worker logs the failure')
     const all = [front, first, second].flatMap(({ log }) => log.map((line) => JSON.stringify(line)))
     const shown = [...all, text, failing.stderr, failing.stdout, (await nixery('config')).stdout]
     assert.deepEqual(

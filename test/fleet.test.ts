@@ -38,7 +38,7 @@ describe('two front ends and two workers', { skip: noPostgres, timeout: 800_000 
 
   it('serve fifty pulls of one image with one build', async () => {
     const digests: (string | null)[] = []
-    const patient = async (server: Member) => {
+    const pullWithRetries = async (server: Member) => {
       for (;;) {
         const { response, text } = await pull(server, 'p1/p2')
         if (response.status === 429) continue
@@ -46,7 +46,9 @@ describe('two front ends and two workers', { skip: noPostgres, timeout: 800_000 
         return digests.push(digestOf(response))
       }
     }
-    await Promise.all(Array.from({ length: 50 }, (_, n) => patient(n % 2 === 0 ? fronts[0] : fronts[1])))
+    await Promise.all(
+      Array.from({ length: 50 }, (_, n) => pullWithRetries(n % 2 === 0 ? fronts[0] : fronts[1])),
+    )
     assert.deepEqual([digests.length, new Set(digests).size], [50, 1])
     assert.equal(countLog(workers, /^build started$/), 1)
     assert.equal(countLog(fronts, /^build started$/), 0)
@@ -72,7 +74,7 @@ describe('two front ends and two workers', { skip: noPostgres, timeout: 800_000 
   it('compose images on front ends, and show those that were pulled', async () => {
     const at = (path: string) => fetch(`http://${fronts[1].address}${path}`)
     const textOf = async (path: string) => (await at(path)).text()
-    await until(async () => (await pull(fronts[1], 'p1/p2')).response.status === 200, 'the image is there')
+    await until(async () => (await pull(fronts[1], 'p1/p2')).response.status === 200, 'the image is served')
     await until(async () => (await at('/images/p1/p2')).ok, 'the pull is recorded')
     assert.match(await textOf('/images/p1/p2'), /to download in \d+ layers/)
     assert.match(await textOf('/compose?p=p1&p=p2'), /Size and layers.*<svg/s)
@@ -89,24 +91,24 @@ describe('two front ends and two workers', { skip: noPostgres, timeout: 800_000 
     const retry = await pull(fronts[1], 'slow')
     assert.equal(retry.response.status, 429, retry.text)
     const page = /<(\/builds\/[0-9a-f-]+)>/.exec(retry.response.headers.get('link') ?? '')?.[1]
-    const onPage = async (what: RegExp) => {
+    const untilPageShows = async (text: RegExp) => {
       for (const { address } of fronts) {
-        const shows = async () => what.test(await (await fetch(`http://${address}${page}`)).text())
-        await until(shows, `the page at ${address} says ${what}`)
+        const shows = async () => text.test(await (await fetch(`http://${address}${page}`)).text())
+        await until(shows, `the page at ${address} shows ${text}`)
       }
     }
-    await onPage(/it has begun/)
+    await untilPageShows(/it has begun/)
     const first = workers.find((worker) => countLog([worker], /it has begun/) > 0)
     assert.ok(first)
 
     const killedAt = performance.now()
     const replaced = first.replace('SIGKILL')
-    await onPage(/another one continues/)
+    await untilPageShows(/another one continues/)
     assert.ok(performance.now() - killedAt < 15_000)
     await replaced
     await Promise.all(workers.filter((worker) => worker !== first).map((worker) => worker.replace('SIGTERM')))
     gate.open()
-    await until(async () => (await pull(fronts[0], 'slow')).response.status === 200, 'the image is there')
+    await until(async () => (await pull(fronts[0], 'slow')).response.status === 200, 'the image is served')
     const [one, two] = [await pull(fronts[0], 'slow'), await pull(fronts[1], 'slow')]
     assert.equal(digestOf(one.response), digestOf(two.response))
   })
@@ -120,11 +122,11 @@ describe('two front ends and two workers', { skip: noPostgres, timeout: 800_000 
     assert.ok(Number(refused.response.headers.get('retry-after')) > 0)
     assert.equal((await pull(fronts[0], 'slow')).response.status, 200)
     await postgres.start()
-    await until(async () => (await pull(fronts[0], 'p3')).response.status === 200, 'builds go on')
+    await until(async () => (await pull(fronts[0], 'p3')).response.status === 200, 'builds work again')
   })
 
-  // The short form of `npm run fleet`.
-  it('serve the right bytes soon, whatever fails', async (t) => {
+  // A short version of `npm run fleet`.
+  it('serve correct images in time, whatever fails', async (t) => {
     const seed = Number(process.env['NIXERY_TEST_SEED'] ?? Date.now() % 1e9)
     t.diagnostic(`seed ${seed}`)
     const say = (line: string) => t.diagnostic(line)

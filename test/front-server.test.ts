@@ -8,8 +8,8 @@ import { mediaTypes } from '../src/image/oci.ts'
 import { startNginx, type Nginx } from './support/nginx.ts'
 import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 
-/** The configuration that the documentation gives, for these addresses. */
-async function documented(port: number, server: ServerProcess, layers: string): Promise<string> {
+/** The documented configuration, with the addresses and folder of this test. */
+async function documentedConfiguration(port: number, server: ServerProcess, layers: string): Promise<string> {
   const text = await readFile(join(import.meta.dirname, '..', 'docs', 'front-server.md'), 'utf8')
   const block = /```nginx\n(?<block>[^]*?)```/.exec(text)?.groups?.['block'] ?? ''
   const changes = [
@@ -17,9 +17,9 @@ async function documented(port: number, server: ServerProcess, layers: string): 
     ['listen 80;', `listen 127.0.0.1:${port};`],
     ['/var/lib/nixery/store/layers/', `${layers}/`],
   ] as const
-  return changes.reduce((so, [from, to]) => {
-    assert.ok(so.includes(from), from)
-    return so.replace(from, to)
+  return changes.reduce((result, [from, to]) => {
+    assert.ok(result.includes(from), from)
+    return result.replace(from, to)
   }, block)
 }
 
@@ -42,7 +42,7 @@ describe('nginx in front', () => {
       NIXERY_SENDFILE: '/blobs/',
     })
     nginx = await startNginx(join(workspace.folder, 'nginx'), (port) =>
-      documented(port, server, join(store, 'layers')),
+      documentedConfiguration(port, server, join(store, 'layers')),
     )
     address = nginx.address
 
@@ -78,7 +78,7 @@ describe('nginx in front', () => {
     assert.equal((await direct.arrayBuffer()).byteLength, 0)
   })
 
-  it('sends parts of them', async () => {
+  it('sends ranges of blobs', async () => {
     const rows: [range: string, bytes: Buffer][] = [
       ['bytes=0-9', whole.subarray(0, 10)],
       ['bytes=1000000-', whole.subarray(1_000_000)],
@@ -95,7 +95,7 @@ describe('nginx in front', () => {
     assert.equal((await get({ headers: { Range: `bytes=${blob.size}-` } })).status, 416)
   })
 
-  it('leaves responses without a body to the registry', async () => {
+  it('leaves responses without a blob to the registry', async () => {
     const head = await get({ method: 'HEAD' })
     assert.equal(head.headers.get('Content-Length'), String(blob.size))
     assert.equal(head.headers.get('Docker-Content-Digest'), blob.digest)
@@ -105,7 +105,7 @@ describe('nginx in front', () => {
     assert.equal((json as { errors: { code: string }[] }).errors[0]?.code, 'BLOB_UNKNOWN')
   })
 
-  it('serves the files under no path of their own', async () => {
+  it('does not serve the files under another path', async () => {
     const hex = hexOf(parseDigest(blob.digest))
     assert.equal((await fetch(`http://${address}/blobs/${hex}`)).status, 404)
   })

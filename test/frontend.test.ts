@@ -28,7 +28,7 @@ const worker: WorkerStatus = {
   }),
 }
 
-/** The processes that this one has started and that run. */
+/** The running child processes of this process. */
 async function children(): Promise<number[]> {
   const tasks = await readdir('/proc/self/task')
   const lists = await Promise.all(tasks.map((task) => readFile(`/proc/self/task/${task}/children`, 'utf8')))
@@ -74,7 +74,7 @@ describe('a front end', () => {
     await workspace?.dispose()
   })
 
-  it('serves images and failures of a worker in another process, and starts no process and no thread', async () => {
+  it('serves images and failures of a worker in another process, without starting processes or threads', async () => {
     const server = { address: `127.0.0.1:${frontend.port}` }
     const manifest = await requestV2(server, 'hello/manifests/latest')
     assert.equal(manifest.response.status, 200, manifest.text)

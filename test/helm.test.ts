@@ -8,7 +8,7 @@ import { capabilities } from './support/container-rights.ts'
 import { documents } from './support/documents.ts'
 import { openHelm, type Helm, type KubernetesObject } from './support/helm.ts'
 
-// deploy/helm, checked by helm itself and by the schemas of Kubernetes. No cluster runs here.
+// Checks deploy/helm with Helm and the schemas of Kubernetes, without a cluster.
 
 const chart = join(import.meta.dirname, '..', 'deploy', 'helm')
 const required = [
@@ -69,10 +69,10 @@ describe('the Helm chart', { timeout: 300_000 }, () => {
   })
   const render = async <T extends KubernetesObject = KubernetesObject>(...values: string[]): Promise<T[]> =>
     helm.objectsIn<T>(await helm.run('template', 'release', chart, ...required, ...values))
-  const one = async <T extends KubernetesObject>(kind: string, ...values: string[]): Promise<T> => {
-    const found = (await render<T>(...values)).filter((object) => object.kind === kind)
-    assert.equal(found.length, 1, kind)
-    return found[0] as T
+  const renderOne = async <T extends KubernetesObject>(kind: string, ...values: string[]): Promise<T> => {
+    const matching = (await render<T>(...values)).filter((object) => object.kind === kind)
+    assert.equal(matching.length, 1, kind)
+    return matching[0] as T
   }
 
   it('passes lint', async () => {
@@ -95,11 +95,11 @@ describe('the Helm chart', { timeout: 300_000 }, () => {
       'ServiceAccount',
       'ServiceMonitor',
     ])
-    // And the schemas refuse what is wrong.
+    // The schemas reject invalid objects.
     await assert.rejects(helm.validate({ ...few[0], metadata: { name: 7 } } as never), /metadata.name/)
   })
 
-  it('accepts the values in its document', async (test) => {
+  it('accepts the values in its documentation', async (test) => {
     const folder = await mkdtemp(join(tmpdir(), 'nixery-helm-'))
     test.after(() => rm(folder, { recursive: true, force: true }))
     const blocks = (documents().get('docs/kubernetes.md') ?? '').matchAll(/```yaml\n(.*?)```/gs)
@@ -113,7 +113,7 @@ describe('the Helm chart', { timeout: 300_000 }, () => {
   })
 
   it('passes known settings to the server, with numbers unchanged', async () => {
-    const { data } = await one<ConfigMap>('ConfigMap', '--set', 'settings.NIX_TIMEOUT=1000000')
+    const { data } = await renderOne<ConfigMap>('ConfigMap', '--set', 'settings.NIX_TIMEOUT=1000000')
     assert.equal(data['NIX_TIMEOUT'], '1000000')
     assert.deepEqual(
       Object.keys(data).filter((name) => !settingNames.includes(name)),
@@ -122,10 +122,10 @@ describe('the Helm chart', { timeout: 300_000 }, () => {
   })
 
   it('selects only the pods of the server, and replaces them when settings change', async () => {
-    const pods = await one<KubernetesObject & Labelled>('Pod')
+    const pods = await renderOne<KubernetesObject & Labelled>('Pod')
     const [old, changed] = [
-      await one<Deployment>('Deployment'),
-      await one<Deployment>('Deployment', '--set', 'settings.NIXERY_KEEP=30'),
+      await renderOne<Deployment>('Deployment'),
+      await renderOne<Deployment>('Deployment', '--set', 'settings.NIXERY_KEEP=30'),
     ]
     const { matchLabels } = old.spec.selector
     const selects = ({ metadata: { labels } }: Labelled): boolean =>
@@ -134,15 +134,15 @@ describe('the Helm chart', { timeout: 300_000 }, () => {
     assert.notDeepEqual(old.spec.template.metadata.annotations, changed.spec.template.metadata.annotations)
   })
 
-  it('grants the server the permissions that its image is tested with', async () => {
-    const { spec } = await one<Deployment>('Deployment')
-    const rights = spec.template.spec.containers[0]?.securityContext.capabilities
-    assert.deepEqual(rights, { drop: ['ALL'], add: capabilities })
+  it('grants the server the capabilities that its image is tested with', async () => {
+    const { spec } = await renderOne<Deployment>('Deployment')
+    const granted = spec.template.spec.containers[0]?.securityContext.capabilities
+    assert.deepEqual(granted, { drop: ['ALL'], add: capabilities })
   })
 
   it('prefers a digest over a tag', async () => {
     const digest = `sha256:${'1'.repeat(64)}`
-    const { spec } = await one<Deployment>('Deployment', '--set', `image.digest=${digest},image.tag=v1`)
+    const { spec } = await renderOne<Deployment>('Deployment', '--set', `image.digest=${digest},image.tag=v1`)
     assert.equal(spec.template.spec.containers[0]?.image, `registry.example.org/nixery@${digest}`)
   })
 

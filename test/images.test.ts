@@ -43,7 +43,7 @@ describe('an image', () => {
     )
   })
 
-  it('looks like a system', async () => {
+  it('has the files of a usual system', async () => {
     const image = `${server.address}/shell/hello`
     await podman.pull(image)
     const script = `
@@ -67,7 +67,7 @@ describe('an image', () => {
     assert.deepEqual(lines.slice(7), ['65534', '/', '5.'])
   })
 
-  it('has GNU’s programs instead of busybox’s, in any order of the names', async () => {
+  it('prefers GNU programs to those of busybox, whatever the order of names', async () => {
     const links = await linksOf(server, 'shell/busybox/curl')
     for (const program of ['ls', 'cat', 'env', 'date']) {
       assert.match(links.get(`usr/bin/${program}`) ?? '', /^coreutils-/, program)
@@ -76,7 +76,7 @@ describe('an image', () => {
     assert.match(links.get('usr/bin/vi') ?? '', /^busybox-/)
   })
 
-  it('starts a shell by itself when it has one', async () => {
+  it('has the shell as default command if it contains one', async () => {
     const image = `${server.address}/shell/hello`
     const config = JSON.parse(
       await podman.run('image', 'inspect', '--format', '{{json .Config}}', image),
@@ -116,7 +116,7 @@ describe('an image', () => {
     assert.match(stdout, /manifest\.json/)
   })
 
-  it('of the other architecture holds its programs', async () => {
+  it('of another architecture contains programs of that architecture', async () => {
     const layout = join(workspace.folder, 'arm')
     await skopeo(
       '--override-arch=arm64',
@@ -126,7 +126,7 @@ describe('an image', () => {
     await execa('umoci', ['unpack', '--image', `${layout}:hello`, join(workspace.folder, 'arm-bundle')])
     const root = join(workspace.folder, 'arm-bundle', 'rootfs')
     for (const program of ['/bin/hello', '/bin/sh', '/usr/bin/env']) {
-      // Resolved inside the root: links in an image are absolute.
+      // chroot resolves the absolute links of the image.
       const { stdout } = await execa('chroot', [root, program, '--version'], { reject: false })
       assert.doesNotMatch(stdout, /GNU/, 'an arm64 program does not run here')
     }
@@ -136,17 +136,17 @@ describe('an image', () => {
     assert.equal(config.architecture, 'arm64')
   })
 
-  it('fetches only what a client lacks', async () => {
+  it('is pulled without the layers that a client already has', async () => {
     const fresh = await openPodman(join(workspace.folder, 'podman-fresh'))
     try {
       const blobs = () =>
         server.log.filter((line) => line['method'] === 'GET' && /\/blobs\//.test(String(line['path']))).length
       await fresh.pull(`${server.address}/shell/hello`)
-      const already = blobs()
+      const previous = blobs()
       await fresh.pull(`${server.address}/shell/cowsay`)
       const { json } = await requestV2(server, 'shell/cowsay/manifests/latest')
       const { layers } = json as { layers: unknown[] }
-      assert.ok(blobs() - already <= layers.length / 2, `${blobs() - already} of ${layers.length}`)
+      assert.ok(blobs() - previous <= layers.length / 2, `${blobs() - previous} of ${layers.length}`)
     } finally {
       await fresh.destroy()
     }
@@ -174,14 +174,14 @@ describe('the digest of an image', () => {
     assert.equal(await digestOfName(second, name), await digestOfName(server, name))
   })
 
-  it('is the same after a restart, with the catalog kept, emptied, or the store emptied', async () => {
+  it('is the same after a restart, also without the old catalog or store', async () => {
     const data = join(workspace.folder, 'restarted')
-    const kept = { ...environment, NIXERY_DATA: data, STORAGE_PATH: join(data, 'store') }
+    const settings = { ...environment, NIXERY_DATA: data, STORAGE_PATH: join(data, 'store') }
     const digest = await digestOfName(server, name)
-    const forgetting = [[], ['catalog.db', 'catalog.db-wal', 'catalog.db-shm'], ['store']]
-    for (const forgotten of [[], ...forgetting]) {
-      for (const each of forgotten) await rm(join(data, each), { recursive: true, force: true })
-      const restarted = await workspace.serve(kept)
+    const removals = [[], ['catalog.db', 'catalog.db-wal', 'catalog.db-shm'], ['store']]
+    for (const removed of [[], ...removals]) {
+      for (const each of removed) await rm(join(data, each), { recursive: true, force: true })
+      const restarted = await workspace.serve(settings)
       assert.equal(await digestOfName(restarted, name), digest)
       await checkBlobs(restarted)
       assert.equal(await restarted.stop(), 0)
@@ -199,11 +199,11 @@ describe('the digest of an image', () => {
 
   it('is built without Nix if its packages are known', async () => {
     const data = join(workspace.folder, 'known')
-    const kept = { ...environment, NIXERY_DATA: data, STORAGE_PATH: join(data, 'store') }
-    const first = await workspace.serve(kept)
+    const settings = { ...environment, NIXERY_DATA: data, STORAGE_PATH: join(data, 'store') }
+    const first = await workspace.serve(settings)
     const digest = await digestOfName(first, name)
     await first.stop()
-    const second = await workspace.serve(kept)
+    const second = await workspace.serve(settings)
     assert.equal(await digestOfName(second, name), digest)
     assert.ok(!second.log.some((line) => line.msg === 'packages realised'))
     assert.equal(second.log.find((line) => line.msg === 'packages resolved')?.['evaluated'], 0)
@@ -214,7 +214,7 @@ describe('the digest of an image', () => {
 describe('a server for several platforms', () => {
   it('sends an index to clients that accept one, and its first platform to others', async () => {
     const both = await workspace.serve({ ...environment, NIXERY_PLATFORMS: 'arm64,amd64' })
-    const asked = async (name: string, accept: string) => {
+    const request = async (name: string, accept: string) => {
       const { response, json } = await requestV2(both, `${name}/manifests/latest`, {
         headers: { Accept: accept },
       })
@@ -226,7 +226,7 @@ describe('a server for several platforms', () => {
     }
     for (const form of ['oci', 'docker'] as const) {
       const { index, manifest } = mediaTypes[form]
-      const all = await asked('hello', `${index}, ${manifest}`)
+      const all = await request('hello', `${index}, ${manifest}`)
       assert.equal(all.type, index)
       const { manifests } = all.json as {
         manifests: { digest: string; platform: { architecture: string } }[]
@@ -235,8 +235,8 @@ describe('a server for several platforms', () => {
         manifests.map(({ platform }) => platform.architecture),
         ['arm64', 'amd64'],
       )
-      assert.equal((await asked('hello', manifest)).digest, manifests[0]?.digest)
-      assert.equal((await asked('amd64/hello', `${index}, ${manifest}`)).digest, manifests[1]?.digest)
+      assert.equal((await request('hello', manifest)).digest, manifests[0]?.digest)
+      assert.equal((await request('amd64/hello', `${index}, ${manifest}`)).digest, manifests[1]?.digest)
       assert.equal(
         (await requestV2(both, `hello/manifests/${all.digest}`)).response.headers.get('Content-Type'),
         index,

@@ -33,7 +33,7 @@ describe('known images and layers', () => {
 
     const both = await pull('one/two')
     assert.deepEqual(await nixStarted(), [])
-    assert.equal(packed().length, 1) // only the links: all store paths have layers
+    assert.equal(packed().length, 1) // only the links, because all store paths have layers
     assert.deepEqual(await pull('two/one'), both)
     assert.deepEqual(packed(), [])
     assert.deepEqual(await nixStarted(), [])
@@ -57,7 +57,7 @@ describe('known images and layers', () => {
       return rememberPulls(pulls)
     }
     await close()
-    assert.ok(written >= 2, 'pulls that were not written before')
+    assert.ok(written >= 2, 'pulls are written at the latest on close')
   })
 
   it('are served after a restart without starting a process', async () => {
@@ -65,16 +65,16 @@ describe('known images and layers', () => {
     const first = await openWorker(set)
     const image = await first.pull('one')
     await first.close()
-    const again = await openWorker(set, {
+    const restarted = await openWorker(set, {
       NIXERY_DATA: first.config.NIXERY_DATA,
       STORAGE_PATH: first.config.STORAGE_PATH,
     })
     await nixStarted()
-    assert.deepEqual(await again.pull('one'), image)
+    assert.deepEqual(await restarted.pull('one'), image)
     assert.deepEqual(await nixStarted(), [])
   })
 
-  it('are copied for another grouping, even without the store paths', async () => {
+  it('are copied for a different grouping, even without the store paths', async () => {
     const set = await packageSet(packages)
     const first = await openWorker(set, { NIXERY_MAX_LAYERS: '94' })
     await first.pull('one/two')
@@ -83,7 +83,7 @@ describe('known images and layers', () => {
     await first.close()
     const shared = { NIXERY_DATA: first.config.NIXERY_DATA, STORAGE_PATH: first.config.STORAGE_PATH }
 
-    // Another grouping while the store has the paths: members are copied.
+    // With a different grouping, members are copied although the store has the paths.
     const grouped = await openWorker(set, { ...shared, NIXERY_MAX_LAYERS: '1' })
     const image = await grouped.pull('one/two')
     const [layer] = grouped.packed()
@@ -93,7 +93,7 @@ describe('known images and layers', () => {
     await grouped.close()
     await fresh.close()
 
-    // A third one without the paths: the links exist, and the rest is copied.
+    // With a third grouping and without the paths, the links exist, and the other members are copied.
     await remove(root)
     const without = await openWorker(set, { ...shared, NIXERY_MAX_LAYERS: '2' })
     await nixStarted()
@@ -110,7 +110,7 @@ describe('known images and layers', () => {
     await first.pull('odd')
     const odd = [...(await storePathsOf(first, 'odd'))].find((each) => each.endsWith('-odd'))
     assert.ok(odd)
-    const former = await readFile(join(odd, 'odd'))
+    const previous = await readFile(join(odd, 'odd'))
     await first.close()
     await remove(odd)
     const { pull, blob } = await openWorker(set, {
@@ -118,14 +118,14 @@ describe('known images and layers', () => {
       STORAGE_PATH: first.config.STORAGE_PATH,
     })
     const image = await pull('odd/other')
-    const now = await readFile(join(odd, 'odd'))
-    assert.notDeepEqual(now, former)
+    const current = await readFile(join(odd, 'odd'))
+    assert.notDeepEqual(current, previous)
     const layers = await Promise.all(image.layers.map(async ({ digest }) => gunzipSync(await blob(digest))))
-    assert.ok(layers.some((layer) => layer.includes(now)))
-    assert.ok(!layers.some((layer) => layer.includes(former)))
+    assert.ok(layers.some((layer) => layer.includes(current)))
+    assert.ok(!layers.some((layer) => layer.includes(previous)))
   })
 
-  it('are packed from the store if a member is damaged, which is then removed', async () => {
+  it('are packed from the store if a member is damaged, and the damaged blob is removed', async () => {
     const set = await packageSet(packages)
     const first = await openWorker(set, { NIXERY_MAX_LAYERS: '94' })
     const image = await first.pull('one/two')

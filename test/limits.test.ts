@@ -25,20 +25,20 @@ const metric = async ({ address }: ServerProcess, name: string) => {
   return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(metrics)?.[1])
 }
 
-/** Asks for a path, reads the status line, and then nothing more. */
-async function askAndStop(
+/** Requests a path, reads the status line, and then stops reading. */
+async function requestAndStall(
   { port }: ServerProcess,
   path: string,
 ): Promise<{ socket: Socket; status: number }> {
   const socket = connect(port, '127.0.0.1')
-  socket.on('error', () => {}) // ended by the server
+  socket.on('error', () => {}) // the server closes the connection
   socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`)
   const [chunk] = (await once(socket, 'data')) as [Buffer]
   socket.pause()
   return { socket, status: Number(chunk.toString('latin1').slice(9, 12)) }
 }
 
-describe('six hundred readers that stop', () => {
+describe('six hundred stalled readers', () => {
   const limit = 512
   let server: ServerProcess
   let path: string
@@ -54,11 +54,11 @@ describe('six hundred readers that stop', () => {
     path = `/v2/big/blobs/${layer.digest}`
   })
 
-  it('are sent up to the limit; further ones get a retry response, and other requests are served', async () => {
+  it('are served up to the limit; further ones get a retry response, and other requests are served', async () => {
     const [files, bytes] = [await openFiles(server), await memory(server)]
     const readers: { socket: Socket; status: number }[] = []
     for (let at = 0; at < 600; at += 50) {
-      readers.push(...(await Promise.all(Array.from({ length: 50 }, () => askAndStop(server, path)))))
+      readers.push(...(await Promise.all(Array.from({ length: 50 }, () => requestAndStall(server, path)))))
     }
     const statuses = Map.groupBy(readers, ({ status }) => status)
     assert.deepEqual([statuses.get(200)?.length, statuses.get(429)?.length], [limit, 600 - limit])
@@ -67,7 +67,7 @@ describe('six hundred readers that stop', () => {
     assert.match(response.headers.get('Retry-After') ?? '', /^\d+$/)
     assert.match(refusal, /TOOMANYREQUESTS/)
 
-    // Half a megabyte each, and some for the connections. Every blob has 30 MB.
+    // Half a megabyte for each 30 MB blob, and some more for each connection.
     const taken = (await memory(server)) - bytes
     assert.ok(taken < 700 * limit * 1024, `${taken} bytes for ${limit} streams`)
     assert.equal((await requestV2(server, 'big/manifests/latest')).response.status, 200)
@@ -78,7 +78,7 @@ describe('six hundred readers that stop', () => {
     for (const { socket } of readers) socket.destroy()
     while ((await metric(server, 'nixery_streams')) > 0) await sleep(100)
     while ((await openFiles(server)) > files + 10) await sleep(100)
-    assert.equal((await askAndStop(server, path)).status, 200)
+    assert.equal((await requestAndStall(server, path)).status, 200)
   })
 })
 
@@ -97,24 +97,24 @@ describe('sixty thousand requests at once on one connection', () => {
     socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`.repeat(60_000))
     return socket
   }
-  const othersAreAnswered = async () => {
+  const assertOthersAreServed = async () => {
     for (let times = 0; times < 10; times += 1) {
-      const begun = performance.now()
+      const started = performance.now()
       assert.equal((await requestV2(server, 'hello/manifests/latest')).response.status, 200)
-      assert.ok(performance.now() - begun < 20_000) // it was a minute
+      assert.ok(performance.now() - started < 20_000) // a minute without the limit
     }
   }
 
-  it('use little memory, and others are served', async () => {
+  it('use little memory, and other clients are served', async () => {
     const atFirst = await memory(server)
     const known = flood('/v2/hello/manifests/latest')
     known.on('data', () => {})
     const slow = flood('/v2/slow/manifests/latest')
     while ((await metric(server, 'nixery_requests_running')) < 16) await sleep(20)
-    await othersAreAnswered()
+    await assertOthersAreServed()
     assert.ok((await metric(server, 'nixery_requests_running')) <= 2 * 16 + 1)
     const taken = (await memory(server)) - atFirst
-    assert.ok(taken < 250_000_000, `${taken} bytes`) // it was 1.5 GB
+    assert.ok(taken < 250_000_000, `${taken} bytes`) // 1.5 GB without the limit
     for (const socket of [known, slow]) socket.destroy()
   })
 })
@@ -124,9 +124,9 @@ it('with few open files, known and new images are served next to a thousand idle
   const server = await workspace.serve({ NIXERY_PKGS_PATH: set }, ['prlimit', '--nofile=256:256'])
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   const get = async (path: string) => {
-    const asked = request({ port: server.port, host: '127.0.0.1', path: `/v2/${path}`, agent }).end()
-    const [answer] = (await once(asked, 'response')) as [IncomingMessage]
-    return { status: answer.statusCode, text: await text(answer) }
+    const sent = request({ port: server.port, host: '127.0.0.1', path: `/v2/${path}`, agent }).end()
+    const [response] = (await once(sent, 'response')) as [IncomingMessage]
+    return { status: response.statusCode, text: await text(response) }
   }
   assert.equal((await get('hello/manifests/latest')).status, 200)
   assert.ok(

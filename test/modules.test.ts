@@ -14,7 +14,7 @@ describe('a server with a package set configured', () => {
   })
   after(() => workspace.dispose())
 
-  it('loads neither the demo packages nor the clients of buckets', async () => {
+  it('loads neither the demo packages nor bucket clients', async () => {
     const list = join(workspace.folder, 'modules')
     const server = await workspace.serve({
       NIXERY_PKGS_PATH: await workspace.packageSet('hello = script "hello" "true";'),
@@ -24,10 +24,10 @@ describe('a server with a package set configured', () => {
     const { response, text } = await requestV2(server, 'hello/manifests/latest')
     assert.equal(response.status, 200, text)
 
-    const addresses = (await readFile(list, 'utf8')).trimEnd().split('\n')
-    const files = addresses
-      .filter((address) => address.startsWith('file:'))
-      .map((address) => fileURLToPath(address).slice(root.length + 1))
+    const urles = (await readFile(list, 'utf8')).trimEnd().split('\n')
+    const files = urles
+      .filter((url) => url.startsWith('file:'))
+      .map((url) => fileURLToPath(url).slice(root.length + 1))
     for (const part of ['src/main.ts', 'src/sources.ts', 'src/packages/path.ts']) {
       assert.ok(files.includes(part), `${part} is not in the list`)
     }

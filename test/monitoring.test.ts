@@ -39,7 +39,7 @@ describe('monitoring with Prometheus', { skip }, () => {
     const server = await workspace.serve({ ...environment, NIXERY_KEEP: '30', NIXERY_GC_INTERVAL: '1' })
     assert.equal((await requestV2(server, 'hello/manifests/latest')).response.status, 200)
     await requestV2(server, 'nothing/manifests/latest')
-    // In the server's folders, before its metrics are read.
+    // Its result is in the server's folders, and so in the metrics below.
     await execa(launcher, ['scrub'], { env: environment })
     const port = await freePort()
     const folder = join(workspace.folder, 'prometheus')
@@ -65,14 +65,14 @@ describe('monitoring with Prometheus', { skip }, () => {
       const dashboard = JSON.parse(
         await readFile(join(deploy, 'grafana', 'nixery.json'), 'utf8'),
       ) as Dashboard
-      const open = new Set(dashboard.panels.flatMap(({ targets }) => targets.map(({ expr }) => expr)))
-      assert.ok(open.size >= 15)
+      const unanswered = new Set(dashboard.panels.flatMap(({ targets }) => targets.map(({ expr }) => expr)))
+      assert.ok(unanswered.size >= 15)
       const deadline = performance.now() + 120_000
-      while (open.size > 0 && performance.now() < deadline) {
-        for (const expr of open) if (await hasAnswer(port, expr)) open.delete(expr)
-        if (open.size > 0) await sleep(500)
+      while (unanswered.size > 0 && performance.now() < deadline) {
+        for (const expr of unanswered) if (await hasData(port, expr)) unanswered.delete(expr)
+        if (unanswered.size > 0) await sleep(500)
       }
-      assert.deepEqual([...open], [])
+      assert.deepEqual([...unanswered], [])
     } finally {
       prometheus.kill()
       await prometheus
@@ -80,12 +80,12 @@ describe('monitoring with Prometheus', { skip }, () => {
   })
 })
 
-async function hasAnswer(port: number, expr: string): Promise<boolean> {
+async function hasData(port: number, expr: string): Promise<boolean> {
   const query = expr.replaceAll('$job', 'nixery').replaceAll('$__rate_interval', '1m')
-  const address = `http://127.0.0.1:${port}/api/v1/query?query=${encodeURIComponent(query)}`
-  const answer = await fetch(address).catch(() => undefined) // it has just been started
-  if (!answer) return false
-  const body = (await answer.json().catch(() => ({}))) as {
+  const url = `http://127.0.0.1:${port}/api/v1/query?query=${encodeURIComponent(query)}`
+  const response = await fetch(url).catch(() => undefined) // Prometheus is still starting
+  if (!response) return false
+  const body = (await response.json().catch(() => ({}))) as {
     status?: string
     error?: string
     data?: { result: unknown[] }

@@ -8,7 +8,7 @@ import { readConfig } from '../src/config.ts'
 import { parseEnvironmentFile } from '../src/config/environment-file.ts'
 import { documents } from './support/documents.ts'
 
-// deploy/nixos/module.nix makes the service of packaging/nixery.service. nixpkgs is not needed: its lib is a stub.
+// Evaluates deploy/nixos/module.nix with a stub of nixpkgs' lib, and compares it with packaging/nixery.service.
 
 type Directive = string | number | boolean | readonly string[]
 type System = {
@@ -44,8 +44,8 @@ const expression = `
     };
   }`
 
-/** A directive as it stands in a unit. */
-function written(value: Directive): string {
+/** Formats a directive as in a unit file. */
+function format(value: Directive): string {
   if (typeof value === 'boolean') return value ? 'yes' : 'no'
   return typeof value === 'object' ? value.join(' ') : value.toString()
 }
@@ -66,15 +66,15 @@ describe('the NixOS module', () => {
     unit = await readFile(join(root, 'packaging/nixery.service'), 'utf8')
   })
 
-  it('confines the server as the unit does', () => {
+  it('restricts the server like the unit', () => {
     const own = new Set(['ExecStart', 'EnvironmentFile', 'Environment', 'LoadCredential'])
     const others = ([name]: [string, unknown]): boolean => !own.has(name)
     const { serviceConfig } = systems.plain.systemd.services.nixery
-    const made = Object.entries(serviceConfig).map(
-      ([name, value]) => [name, written(value)] as [string, string],
+    const directives = Object.entries(serviceConfig).map(
+      ([name, value]) => [name, format(value)] as [string, string],
     )
     assert.deepEqual(
-      Object.fromEntries(made.filter(others)),
+      Object.fromEntries(directives.filter(others)),
       Object.fromEntries(Object.entries(serviceOf(unit)).filter(others)),
     )
   })
@@ -109,7 +109,7 @@ describe('the NixOS module', () => {
 })
 
 describe('the flake', () => {
-  it('has a lock file that its inputs agree with, so that nothing is looked up', async (test) => {
+  it('has an up-to-date lock file, so that Nix looks up nothing', async (test) => {
     const folder = await mkdtemp(join(tmpdir(), 'nixery-flake-'))
     test.after(() => rm(folder, { recursive: true, force: true }))
     for (const name of ['flake.nix', 'flake.lock']) await copyFile(join(root, name), join(folder, name))
@@ -123,11 +123,11 @@ describe('the flake', () => {
 })
 
 describe('the documentation of the systemd unit', () => {
-  // Otherwise commands beside the server work on folders of their own.
-  it('has the folders of the unit in the file that commands read', async () => {
+  // Otherwise commands would use other folders than the server.
+  it('sets the folders of the unit in the file that commands read', async () => {
     const unit = await readFile(join(root, 'packaging/nixery.service'), 'utf8')
     const [, assigned = ''] = /^Environment=(.*NIXERY_DATA.*)$/m.exec(unit) ?? []
-    // The home folder of the user is this one, too.
+    // HOME is also the user's home folder.
     const expected = assigned.split(' ').filter((assignment) => !assignment.startsWith('HOME='))
     const page = documents().get('docs/running.md') ?? ''
     const lines = page
@@ -140,7 +140,7 @@ describe('the documentation of the systemd unit', () => {
     assert.ok(front.includes(`alias ${folder}/store/layers/;`))
   })
 
-  it('has additions that systemd understands', async (test) => {
+  it('has additions that systemd accepts', async (test) => {
     const { failed: missing } = await execa('systemd-analyze', ['--version'], { reject: false })
     if (missing) return test.skip('systemd-analyze is not installed')
     const blocks = (documents().get('docs/running.md') ?? '').matchAll(/```ini\n(.*?)```/gs)

@@ -20,7 +20,7 @@ after(() => workspace.dispose())
 
 const get = (server: ServerProcess, path: string, init: RequestInit = {}) =>
   fetch(`http://${server.address}${path}`, init)
-const seconds = `9${process.pid}` // of a builder that no other test has
+const seconds = `9${process.pid}` // identifies this test's builder
 const program = `
   hello = script "hello" "echo hi";
   traced = script "traced" "echo hi";
@@ -44,7 +44,7 @@ describe('the operators of the server', () => {
   })
   after(() => collector.close())
 
-  it('can read whether it is alive and ready', async () => {
+  it('can check whether it is alive and ready', async () => {
     for (const path of ['/healthz', '/readyz', '/metrics']) {
       assert.equal((await get(server, path)).status, 200)
       const head = await get(server, path, { method: 'HEAD' })
@@ -55,7 +55,7 @@ describe('the operators of the server', () => {
     }
   })
 
-  it('see in its log where it listens, and how to pull', () => {
+  it('see in its log its URL and how to pull', () => {
     const ready = server.log.find(({ msg }) => msg === 'ready')
     assert.equal(ready?.['url'], `http://${server.address}/`)
     assert.equal(ready['blobs'], join(disk, 'store'))
@@ -63,7 +63,7 @@ describe('the operators of the server', () => {
     assert.equal(ready['pull'], `docker pull ${server.address}/shell/hello`)
   })
 
-  it('see its activity', async () => {
+  it('see its activity in metrics', async () => {
     assert.equal((await requestV2(server, 'hello/manifests/latest')).response.status, 200)
     assert.equal((await requestV2(server, 'nothing/manifests/latest')).response.status, 404)
     const response = await get(server, '/metrics')
@@ -92,11 +92,11 @@ describe('the operators of the server', () => {
     assert.doesNotMatch(text, /hello|nothing/)
   })
 
-  it('get a trace of each request, with the build that it causes', async () => {
+  it('get a trace of each request, including the build that it starts', async () => {
     const trace = '0af7651916cd43dd8448eb211c80319c'
     const headers = { traceparent: `00-${trace}-b7ad6b7169203331-01` }
     assert.equal((await requestV2(server, 'traced/manifests/latest', { headers })).response.status, 200)
-    const isWhole = () => {
+    const isComplete = () => {
       const spans = collector.spans()
       const incoming = spans.find(({ kind, trace: of }) => kind === 2 && of === trace)
       const build = spans.find(({ name, parent }) => name === 'build' && parent === incoming?.id)
@@ -104,38 +104,38 @@ describe('the operators of the server', () => {
         spans.some(({ name, parent }) => name === stage && parent === build?.id)
       return incoming !== undefined && build !== undefined && ['resolve', 'realise', 'pack'].every(isInside)
     }
-    await until(isWhole, 'the collector has the trace')
+    await until(isComplete, 'the collector has the trace')
   })
 
-  it('see that its store is not writable, until it is again', async () => {
+  it('see whether its store is writable', async () => {
     const readyz = async () => {
       const response = await get(server, '/readyz')
       return { status: response.status, ...((await response.json()) as { checks: object }) }
     }
-    const statusIs = async (status: number) => {
+    const untilStatus = async (status: number) => {
       for (;;) {
-        const found = await readyz()
-        if (found.status === status) return found.checks
+        const current = await readyz()
+        if (current.status === status) return current.checks
         await sleep(300)
       }
     }
     await execa('mount', ['-o', 'remount,ro', disk])
-    assert.deepEqual(await statusIs(503), {
+    assert.deepEqual(await untilStatus(503), {
       store: 'STORE_UNAVAILABLE',
       catalog: 'ok',
       nix: 'ok',
       packages: 'ok',
     })
     await execa('mount', ['-o', 'remount,rw', disk])
-    assert.deepEqual(await statusIs(200), { store: 'ok', catalog: 'ok', nix: 'ok', packages: 'ok' })
-    const told = server.log.filter(({ msg }) => /^store (does not work|works again)/.test(msg))
-    assert.equal(told.length, 2)
+    assert.deepEqual(await untilStatus(200), { store: 'ok', catalog: 'ok', nix: 'ok', packages: 'ok' })
+    const reports = server.log.filter(({ msg }) => /^store (does not work|works again)/.test(msg))
+    assert.equal(reports.length, 2)
   })
 })
 
 describe('a server that is stopped', () => {
-  /** A blob's answer, of which nothing is read yet. */
-  const begin = (server: ServerProcess, path: string) =>
+  /** Sends a request; returns the response with its body unread. */
+  const start = (server: ServerProcess, path: string) =>
     new Promise<IncomingMessage>((resolve, reject) => {
       request({ port: server.port, host: '127.0.0.1', path, agent: false }, resolve).on('error', reject).end()
     })
@@ -154,20 +154,20 @@ describe('a server that is stopped', () => {
     return commands.filter((command) => command.includes(`sleep\0${seconds}`)).length
   }
 
-  it('finishes responses, starts nothing, reports it, and leaves no builder behind', async () => {
+  it('finishes responses, refuses new requests, and leaves no builder behind', async () => {
     const set = await workspace.packageSet(program)
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIX_TIMEOUT: '600', NIXERY_GRACE: '30' })
     const layer = await largestBlob(server, 'big')
-    const waiting = begin(server, '/v2/endless/manifests/latest')
+    const waiting = start(server, '/v2/endless/manifests/latest')
     while ((await builders()) === 0) await sleep(100)
-    const blob = await begin(server, `/v2/big/blobs/${layer.digest}`)
+    const blob = await start(server, `/v2/big/blobs/${layer.digest}`)
 
     const ended = server.stop()
-    const sentAway = await waiting
-    assert.equal(sentAway.statusCode, 503)
-    assert.equal(sentAway.headers.connection, 'close')
-    assert.match(sentAway.headers['retry-after'] ?? '', /^\d+$/)
-    const { errors } = JSON.parse((await buffer(sentAway)).toString()) as Failure
+    const interrupted = await waiting
+    assert.equal(interrupted.statusCode, 503)
+    assert.equal(interrupted.headers.connection, 'close')
+    assert.match(interrupted.headers['retry-after'] ?? '', /^\d+$/)
+    const { errors } = JSON.parse((await buffer(interrupted)).toString()) as Failure
     assert.match(errors[0]?.message ?? '', /stopping/)
 
     assert.equal((await get(server, '/readyz')).status, 503)
@@ -182,11 +182,11 @@ describe('a server that is stopped', () => {
     await assert.rejects(get(server, '/healthz'))
   })
 
-  it('does not wait for a reader that has stopped', async () => {
+  it('does not wait for a stalled reader', async () => {
     const set = await workspace.packageSet(program)
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_GRACE: '1' })
     const layer = await largestBlob(server, 'big')
-    const blob = await begin(server, `/v2/big/blobs/${layer.digest}`)
+    const blob = await start(server, `/v2/big/blobs/${layer.digest}`)
     assert.equal(await server.stop(), 0)
     await assert.rejects(buffer(blob))
   })

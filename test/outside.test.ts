@@ -17,15 +17,15 @@ const digestOf = async (server: ServerProcess, name: string) => {
   assert.equal(response.status, 200, text)
   return response.headers.get('Docker-Content-Digest')
 }
-const changed = (server: ServerProcess, name: string, from: string | null) =>
-  until(async () => (await digestOf(server, name)) !== from, `${name} does not change`)
+const untilChanged = (server: ServerProcess, name: string, from: string | null) =>
+  until(async () => (await digestOf(server, name)) !== from, `${name} changes`)
 const folder = async (name: string, text: string) => {
   const path = join(workspace.folder, name)
   await mkdir(path)
   await writeFile(join(path, 'default.nix'), text)
   return path
 }
-/** As a nixpkgs is called: with a configuration and overlays, which it looks for itself if it is given none. */
+/** A set that takes `config` and `overlays` like nixpkgs, and has nixpkgs' behavior without them. */
 const nixpkgs = (text: string) => `{ system, config ? { allowUnfree = true; }, overlays ? [ ], ... }: let
     given = if builtins.isFunction config then config { } else config;
     make = name: text: derivation { inherit name system; builder = "/bin/sh"; args = [ "-c" "echo \${text} > $out; :" ]; };
@@ -36,7 +36,7 @@ const nixpkgs = (text: string) => `{ system, config ? { allowUnfree = true; }, o
   in builtins.foldl' (set: overlay: set // overlay set set) set overlays`
 
 describe('the files that a package set reads outside of its folder', () => {
-  it('are seen when they change: <nixpkgs>, while the server runs and after a restart', async () => {
+  it('are watched: <nixpkgs>, while the server runs and after a restart', async () => {
     await folder('one', nixpkgs('one'))
     await folder('two', nixpkgs('two'))
     await symlink('one', join(workspace.folder, 'nixpkgs'))
@@ -59,7 +59,7 @@ describe('the files that a package set reads outside of its folder', () => {
     const server = await workspace.serve(environment)
     const one = await digestOf(server, 'mytool')
     await update('two')
-    await changed(server, 'mytool', one)
+    await untilChanged(server, 'mytool', one)
     const two = await digestOf(server, 'mytool')
     await server.stop()
     await update('one')
@@ -68,7 +68,7 @@ describe('the files that a package set reads outside of its folder', () => {
     assert.notEqual(two, one)
   })
 
-  it('are seen when they change: overlays and the configuration of nixpkgs, but not the environment', async () => {
+  it('are watched: overlays and the configuration of nixpkgs, but not the environment', async () => {
     const set = await folder('configured', nixpkgs('configured'))
     const overlay = join(workspace.folder, 'overlay.nix')
     const config = join(workspace.folder, 'config.nix')
@@ -85,17 +85,17 @@ describe('the files that a package set reads outside of its folder', () => {
       NIXPKGS_ALLOW_UNFREE: '1',
     })
     await digestOf(server, 'broken')
-    // What nixpkgs would read in the environment counts for nothing.
+    // nixpkgs' environment variables have no effect.
     assert.equal((await failureOf(server, 'costly')).status, 404)
     assert.ok(server.log.some(({ msg }) => /NIXPKGS_ALLOW_UNFREE .*NIXERY_ALLOW_UNFREE/.test(msg)))
     const one = await digestOf(server, 'added')
     assert.equal((await failureOf(server, 'old')).status, 404)
     await overlayWith('two')
-    await changed(server, 'added', one)
+    await untilChanged(server, 'added', one)
     await writeFile(config, '{ permittedInsecurePackages = [ "old" ]; }')
     await until(
       async () => (await requestV2(server, 'old/manifests/latest')).response.status === 200,
-      'permitted',
+      'the package is permitted',
     )
     await digestOf(server, 'old')
   })
