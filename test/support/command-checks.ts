@@ -34,7 +34,7 @@ export const composeCommands: Readonly<Record<string, Check>> = {
   'docker pull 127.0.0.1:8080/shell/git': { by: 'test/support/clients/docker.ts', text: 'pull' },
 }
 
-const agrees = { by: 'test/nixos.test.ts', text: 'has the folders of the unit' }
+const agrees = { by: 'test/nixos.test.ts', text: 'sets the folders of the unit' }
 
 /** The commands of docs/running.md that write the settings of the systemd unit. */
 export const unitCommands: Readonly<Record<string, Check>> = {
