@@ -4,6 +4,7 @@ import type { AuditListener } from './http/audit.ts'
 import { createRequestQuotas, type RequestQuotas } from './http/quotas.ts'
 import type { Identity } from './access/identity.ts'
 import type { Quota } from './quotas/quota.ts'
+import { guarded, type Ledger } from './quotas/ledger.ts'
 import { createQuotas } from './quotas/quotas-by-holder.ts'
 import { openAuditLines } from './telemetry/audit-lines.ts'
 import { createAudit } from './telemetry/audit.ts'
@@ -38,20 +39,30 @@ export async function openAccounting(config: Config, deps: AccountingDeps): Prom
   }
 }
 
+export type QuotaDeps = {
+  readonly addressOf: AddressOf
+  /** Counts together with other servers. */
+  readonly ledger: Ledger
+  /** The quota of an identity in the current policy, if any. */
+  readonly ofPolicy: ((identity: Identity) => Quota | undefined) | undefined
+  readonly warn: (line: string) => void
+}
+
 /**
  * The quotas of clients; undefined if there are none. The quotas in the settings apply to anonymous clients without a
  * quota in the policy.
- * @param ofPolicy returns the quota of an identity in the current policy, if any
  */
 export function quotasOf(
   config: Config,
-  addressOf: AddressOf,
-  ofPolicy: ((identity: Identity) => Quota | undefined) | undefined,
+  { addressOf, ledger, ofPolicy, warn }: QuotaDeps,
 ): RequestQuotas | undefined {
   const quota = quotaOfSettings(config)
   if (!quota && !ofPolicy) return undefined
   const ofSettings = (identity: Identity) => (identity.how === 'anonymous' ? quota : undefined)
-  const quotas = createQuotas((identity) => ofPolicy?.(identity) ?? ofSettings(identity))
+  const quotas = createQuotas(
+    (identity) => ofPolicy?.(identity) ?? ofSettings(identity),
+    guarded(ledger, warn),
+  )
   return createRequestQuotas(quotas, addressOf)
 }
 

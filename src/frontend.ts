@@ -68,7 +68,8 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
   const clientOf = createClientOf(config.NIXERY_TRUSTED_PROXIES)
   const addressOf = createAddressOf(clientOf)
   const { redactor } = monitor
-  const accounting = await openAccounting(config, { addressOf, redactor, warn: (line) => log.warn(line) })
+  const warn = (line: string) => log.warn(line)
+  const accounting = await openAccounting(config, { addressOf, redactor, warn })
   const { audit } = accounting
   const gate = await openGate(config, {
     log,
@@ -80,7 +81,8 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
     }),
     onChange: (change) => audit?.({ event: 'policy', ...change }),
   })
-  const quotas = quotasOf(config, addressOf, gate.quotaOf)
+  const ledger = state.catalog.quotaUses
+  const quotas = quotasOf(config, { addressOf, ledger, ofPolicy: gate.quotaOf, warn })
   let closing = false
   const stop = new AbortController()
   const { check } = worker
@@ -201,6 +203,7 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
       await server.close(config.NIXERY_GRACE)
       watch?.stop()
       gate.close()
+      await quotas?.flush()
       await accounting.close()
     },
   }

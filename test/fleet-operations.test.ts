@@ -25,10 +25,16 @@ describe('operating servers that share a database', { skip: noPostgres, timeout:
 
   before(async () => {
     workspace = await openWorkspace()
-    const set = await workspace.packageSet('a = script "a" "echo a"; b = script "b" "echo b";')
+    const set = await workspace.packageSet(
+      ['a', 'b', 'd', 'e'].map((name) => `${name} = script "${name}" "echo ${name}";`).join(' '),
+    )
     // Each worker generates its own key for it.
     const shared = `file://${workspace.folder}/cache`
-    fleet = await startFleet(workspace, { NIXERY_PKGS_PATH: set, NIXERY_SHARED_CACHE: shared })
+    fleet = await startFleet(workspace, {
+      NIXERY_PKGS_PATH: set,
+      NIXERY_SHARED_CACHE: shared,
+      NIXERY_QUOTA_BUILDS: '2',
+    })
     // The database accepts any password.
     database = { NIXERY_DATABASE_URL: fleet.url.replace('postgres@', `postgres:${password}@`) }
     ;[front, first] = await Promise.all([fleet.front(database), fleet.worker(database)])
@@ -103,6 +109,23 @@ describe('operating servers that share a database', { skip: noPostgres, timeout:
     const unknown = await nixery('drain', 'nowhere')
     assert.equal(unknown.exitCode, 2)
     assert.match(unknown.stderr, /there is no process or host "nowhere"/)
+  })
+
+  it('quotas hold over all front ends', async () => {
+    const other = await fleet.front(database)
+    const pullAs = async (address: string, server: ServerProcess, name: string) => {
+      const headers = { 'x-forwarded-for': address }
+      return (await requestV2(server, `${name}/manifests/latest`, { headers })).response.status
+    }
+    const client = '192.0.2.1'
+    await until(async () => (await pullAs(client, front, 'd')) === 200, 'a worker takes builds')
+    assert.equal(await pullAs(client, other, 'e'), 200)
+    assert.deepEqual([await pullAs(client, front, 'd/e'), await pullAs(client, other, 'd/e')], [403, 403])
+    // What exists is no build, even if nobody has asked for it for a day.
+    await fleet.postgres.run(fleet.url, `delete from jobs where kind = 'image'`)
+    assert.equal(await pullAs(client, await fleet.front(database), 'd'), 200)
+    assert.equal(await pullAs('192.0.2.2', other, 'd/e'), 200)
+    assert.equal(await pullAs(client, front, 'd/e'), 200)
   })
 
   it('the password of the database is never shown', async () => {

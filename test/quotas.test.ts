@@ -13,11 +13,14 @@ describe('quotas and the audit log', () => {
   let workspace: Workspace
   let server: ServerProcess
   let log: string
+  let settings: Record<string, string>
 
   before(async () => {
     workspace = await openWorkspace()
     log = join(workspace.folder, 'audit.log')
-    server = await workspace.serve({
+    settings = {
+      NIXERY_DATA: join(workspace.folder, 'data'),
+      STORAGE_PATH: join(workspace.folder, 'store'),
       NIXERY_PKGS_PATH: await workspace.packageSet(
         ['a', 'b', 'c', 'd'].map((name) => `${name} = script "${name}" "echo ${name}";`).join('\n'),
       ),
@@ -25,7 +28,8 @@ describe('quotas and the audit log', () => {
       NIXERY_QUOTA_REQUESTS: '50',
       NIXERY_QUOTA_BYTES: '1',
       NIXERY_AUDIT_LOG: log,
-    })
+    }
+    server = await workspace.serve(settings)
   })
   after(() => workspace.dispose())
 
@@ -68,6 +72,26 @@ describe('quotas and the audit log', () => {
     )
   })
 
+  it('still hold after a restart, and what exists is served from the catalog', async () => {
+    await server.stop()
+    server = await workspace.serve(settings)
+    const existing = await Promise.all(
+      ['a', 'b', 'a/b'].map(
+        async (name) => (await askAs('192.0.2.1', `/v2/${name}/manifests/latest`)).status,
+      ),
+    )
+    assert.deepEqual(existing, [200, 200, 403])
+    assert.equal((await askAs('192.0.2.1', '/v2/c/manifests/latest')).status, 403)
+    // A name that does not exist has to be evaluated, too.
+    const misses = ['x1', 'x2', 'x3'].map((name) => `/v2/${name}/manifests/latest`)
+    const statuses: number[] = []
+    for (const path of misses) statuses.push((await askAs('192.0.2.8', path)).status)
+    assert.deepEqual(statuses, [404, 404, 403])
+    // Another client has it built, and the first one may have it then.
+    assert.equal((await askAs('192.0.2.9', '/v2/c/manifests/latest')).status, 200)
+    assert.equal((await askAs('192.0.2.1', '/v2/c/manifests/latest')).status, 200)
+  })
+
   it('limit bytes per day', async () => {
     const manifest = (await (await askAs('192.0.2.3', '/v2/b/manifests/latest')).json()) as {
       layers: { digest: string }[]
@@ -102,7 +126,7 @@ describe('quotas and the audit log', () => {
     const refused = await lineWith((line) => line.event === 'refused' && line['code'] === 'QUOTA_EXCEEDED')
     assert.equal(refused['path'], '/v2/c/manifests/latest')
     assert.match(String(refused['reason']), /builds per hour/)
-    assert.equal((await lines()).filter((line) => line.event === 'build').length, 2)
+    assert.equal((await lines()).filter((line) => line.event === 'build').length, 5)
 
     await rename(log, `${log}.1`)
     const secret = 'hunter2-hunter2'

@@ -7,6 +7,7 @@ import type { PinnedRequest, PackageSets } from '../packages/sets.ts'
 import { urgencies } from '../queue/demand.ts'
 import type { RecipeBook } from '../recipes/book.ts'
 import { build as buildFlow, type BuiltImage, type FlowDeps, type Layering } from './build.ts'
+import { existingUnlessAdmitted } from './admission.ts'
 import type { Caller } from './caller.ts'
 import type { BuildListener, Emit } from './events.ts'
 import { memoryOf } from './failure-memory.ts'
@@ -14,7 +15,7 @@ import type { Image } from './image.ts'
 import { createBuildQueue, type QueuedBy } from './queue.ts'
 import { createReady } from './ready.ts'
 import { createRecent } from './recent.ts'
-import { onItsOwn } from './one-revision.ts'
+import { alreadyPinned, onItsOwn } from './one-revision.ts'
 import { createRequestKeys } from './request-key.ts'
 import type { Pulls } from './pull-counter.ts'
 import { createFlights, type Start } from './single-flight.ts'
@@ -132,7 +133,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
     signal: () => AbortSignal,
     joined: (key: string) => void,
   ): Promise<BuiltImage> => {
-    const { together = onItsOwn() } = caller
+    const { together = onItsOwn(), mayStart } = caller
     if (readyOnly) {
       const made = await ready(request, together)
       deps.onRemembered?.()
@@ -156,10 +157,9 @@ export function createBuilder(deps: BuilderDeps): Builder {
     const failure = known ? undefined : failures.get(key)
     if (failure) throw failure.error
     const flight = () => {
-      const urgency = () => (background ? urgencies.background : urgencies.waiting)
       const built = builds.run(key, start(key, meant, layering, newId()), {
         signal: signal(),
-        urgency,
+        urgency: () => (background ? urgencies.background : urgencies.waiting),
       })
       const build = ids.get(key)
       if (build) {
@@ -169,7 +169,10 @@ export function createBuilder(deps: BuilderDeps): Builder {
       joined(key)
       return built
     }
-    const built = known ?? (await flight())
+    // Equal requests may have begun to build it while this one was refused.
+    const existing = () => (builds.has(key) ? flight() : ready(request, alreadyPinned(meant)))
+    const asked = builds.has(key) ? undefined : mayStart
+    const built = known ?? (await existingUnlessAdmitted(asked, existing)) ?? (await flight())
     if (!background) deps.pulls.note(request, built)
     return built
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { hasCode } from '../errors.ts'
+import { hasCode, NixeryError } from '../errors.ts'
 import { parseImageReference } from '../image/name.ts'
 import { buildImage, type Builds, type BuildUpdate } from './builds.ts'
 import type { openFakeBuilds } from './fake-builds-testing.ts'
@@ -49,7 +49,16 @@ export function describeBuilds(name: string, open: () => Promise<OpenBuilds>): v
       await failsWith('BUILD_FAILED', builds.result(id))
       const updates = await early
       const types = updates.map(({ type }) => type)
-      assert.deepEqual(types, ['started', 'joined', 'warning', 'warning', 'resolved', 'nix', 'failed'])
+      assert.deepEqual(types, [
+        'started',
+        'joined',
+        'evaluating',
+        'warning',
+        'warning',
+        'resolved',
+        'nix',
+        'failed',
+      ])
       assert.deepEqual(JSON.parse(JSON.stringify(updates)), updates)
       const last = updates.at(-1)
       assert.ok(last?.type === 'failed')
@@ -108,6 +117,27 @@ export function describeBuilds(name: string, open: () => Promise<OpenBuilds>): v
       const { id } = await builds.submit(hello, { ...options, readyOnly: true })
       await failsWith('NOT_READY', builds.result(id))
       assert.deepEqual(fake.started, [])
+    })
+
+    check('ask before they start a build for a request, but not before it joins one', async (opened) => {
+      const { builds, fake } = opened
+      const other = parseImageReference('git')
+      let asked = 0
+      const once = async () => {
+        asked += 1
+        if (asked > 1) throw new NixeryError('QUOTA_EXCEEDED', 'that was enough')
+      }
+      const first = await builds.submit(hello, { ...options, mayStart: once })
+      await fake.began
+      const joining = await builds.submit(hello, { ...options, mayStart: once })
+      const refused = await builds.submit(other, { ...options, mayStart: once })
+      await failsWith('QUOTA_EXCEEDED', builds.result(refused.id))
+      assert.deepEqual([asked, fake.started], [2, ['hello']])
+      // It has not failed for others.
+      const next = await builds.submit(other, options)
+      fake.end()
+      for (const { id } of [first, joining, next]) await failsWith('BUILD_FAILED', builds.result(id))
+      assert.deepEqual([asked, fake.started], [2, ['hello', 'git']])
     })
 
     check('validate ids', async ({ builds }) => {

@@ -4,9 +4,10 @@ import type { EvaluatorsState } from '../nix/evaluators.ts'
 import type { RevisionAge } from '../packages/revision-ages.ts'
 import type { BuildEvent } from './events.ts'
 import type { Image } from './image.ts'
+import type { MayStart } from './admission.ts'
 import type { QueuedBy } from './queue.ts'
 
-/** Options of a request, as plain data. */
+/** Options of a request, as plain data but for a function that is called in this process. */
 export type BuildOptions = {
   /** The caller's name for its request, for the log. */
   readonly requestId: string
@@ -19,6 +20,11 @@ export type BuildOptions = {
   readonly background?: boolean
   /** Only return an existing image: nothing is evaluated, fetched, realised or packed for the caller. */
   readonly readyOnly?: boolean
+  /**
+   * Called before a build is started for this request: not for one that is answered from memory, or joins a build. If it
+   * throws, an image that exists is returned as with `readyOnly`; without one the result is what it threw.
+   */
+  readonly mayStart?: MayStart | undefined
   /** The id of the build if this request starts it; a random one if not given. */
   readonly build?: string
   /** The group of requests that must be built from the same revision; all `size` requests must be submitted. */

@@ -1,3 +1,4 @@
+import type { MayStart } from './admission.ts'
 import type { OneRevision } from './one-revision.ts'
 
 /** The caller of `build`. */
@@ -12,6 +13,8 @@ export type Caller = {
   readonly background?: boolean
   /** Only return existing images; others fail with NOT_READY, whether they can be built or not. */
   readonly readyOnly?: boolean
+  /** Called before a build is started for this caller; see `BuildOptions`. */
+  readonly mayStart?: MayStart | undefined
   /** Called with the id of the build that serves the request, if one is needed. */
   readonly onJoin?: (build: string) => void
   /** Gives the id of the build if this request starts it; a random one by default. */

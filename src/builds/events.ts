@@ -6,6 +6,8 @@ export type BuildEvent =
   | { readonly type: 'started'; readonly image: string }
   /** A request waits for the build, including the one that started it. */
   | { readonly type: 'joined'; readonly request: string }
+  /** Names are looked up in the package set, whether that succeeds or not. */
+  | { readonly type: 'evaluating'; readonly names: number }
   | {
       readonly type: 'resolved'
       /** The package set, if there are several. */

@@ -47,13 +47,15 @@ export function createLocalBuilds(deps: BuilderDeps): LocalBuilds {
   return {
     known: builder.known,
 
-    submit(request, { requestId, limit, background = false, readyOnly = false, group, build }, meant) {
+    submit(request, options, meant) {
+      const { requestId, limit, background = false, readyOnly = false, mayStart, group, build } = options
       const id = submissions.add((leave, joined) =>
         builder.build(request, {
           id: requestId,
           limit,
           background,
           readyOnly,
+          mayStart,
           signal: leave.signal,
           onJoin: joined,
           ...(build !== undefined && { build: () => build }),

@@ -141,6 +141,7 @@ export function createResolver({
       unknown.join(' '),
       () => {
         enter?.()
+        emit({ type: 'evaluating', names: unknown.length })
         return nix.evaluate(lookUp, { signal, urgency, onLine })
       },
     )

@@ -15,6 +15,8 @@ export type Flights<T> = {
    * @returns whether there is such work
    */
   expect(key: string, ms: number): boolean
+  /** Whether there is work with this key to join. */
+  has(key: string): boolean
   readonly size: number
 }
 
@@ -80,6 +82,8 @@ export function createFlights<T>(changed: () => void = () => {}): Flights<T> {
     get size() {
       return flights.size
     },
+
+    has: (key) => flights.has(key),
 
     async run(key, start, waiter = {}) {
       const { signal, untilOver = false } = waiter

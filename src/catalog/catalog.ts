@@ -7,6 +7,7 @@ import type { ImagesOfNames } from './images-of-names.ts'
 import type { BlobMarks } from './blob-marks.ts'
 import type { Lead, LeadName } from './lead.ts'
 import type { Logouts } from './logouts.ts'
+import type { QuotaUses } from './quota-uses.ts'
 import type { ScrubResults } from './scrub-results.ts'
 
 export type { ApiKey, ApiKeys } from './api-key.ts'
@@ -78,7 +79,7 @@ export type RowUses = {
 /**
  * Small facts, stored under the keys of their inputs. All of them can be derived again: an empty catalog costs time, but
  * never changes a digest. So the methods do not fail when the database does: facts that cannot be read count as missing,
- * and facts that cannot be written are lost. Only `upkeep`, `apiKeys` and `logouts` fail. A row that cannot be read, for example because
+ * and facts that cannot be written are lost. Only `upkeep`, `apiKeys`, `logouts` and `quotaUses` fail. A row that cannot be read, for example because
  * a later version wrote it, also counts as missing.
  * Values that belong to other rooms are stored as JSON, and parsed when they are read by a function of that room.
  */
@@ -135,6 +136,7 @@ export type Catalog = ImagesOfNames & {
   mostPulled(limit: number): Promise<{ repository: string; tag: string; pulls: number }[]>
   readonly apiKeys: ApiKeys
   readonly logouts: Logouts
+  readonly quotaUses: QuotaUses
   readonly upkeep: CatalogUpkeep
   close(): Promise<void>
 }
@@ -216,6 +218,8 @@ export type CatalogRows = {
    * in seconds since 1970. Returns their number.
    */
   forgetCacheFiles(before: number, missingBefore: number, limit: number): Promise<number>
+  /** Deletes uses of quotas whose windows have ended. Returns their number. */
+  forgetQuotaUses(limit: number): Promise<number>
   /** The known references of these paths. */
   references(paths: readonly StorePath[]): Promise<StorePath[]>
   /** The store paths that images were made from, ordered by the images' keys. */

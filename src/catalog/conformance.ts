@@ -8,6 +8,7 @@ import type { Catalog, ImageKey, MemberKey } from './catalog.ts'
 import { parseAny, testKey } from './keys-testing.ts'
 import { describeLists } from './lists-conformance.ts'
 import { describeMarks } from './marks-conformance.ts'
+import { describeQuotaUses } from './quota-uses-conformance.ts'
 
 /** Tests of every catalog; new databases run them. `open` returns an empty one each time. */
 export function describeCatalog(name: string, open: () => Promise<Catalog>): void {
@@ -25,9 +26,7 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
     compression: 'gzip',
   })
 
-  describeCacheFiles(name, open)
-  describeLists(name, open)
-  describeMarks(name, open)
+  for (const part of [describeCacheFiles, describeLists, describeMarks, describeQuotaUses]) part(name, open)
   describe(`${name} as a catalog`, () => {
     it('is empty at first', async () => {
       const catalog = await open()

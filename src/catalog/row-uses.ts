@@ -1,5 +1,5 @@
 import { setImmediate as breathe } from 'node:timers/promises'
-import type { Kysely } from 'kysely'
+import type { Kysely, RawBuilder } from 'kysely'
 import { batchesOf } from './batches.ts'
 import type { Catalog, CatalogRows, ImageKey } from './catalog.ts'
 import { readRows, rootsOf, sizeOf, textOf } from './rows.ts'
@@ -50,7 +50,10 @@ export function rowUsesIn(db: Kysely<Tables>): Pick<Catalog, 'rememberRoots' | '
 }
 
 /** Removes rows by age; every statement uses an index. */
-export function rowsIn(db: Kysely<Tables>, shrink: CatalogRows['shrink']): CatalogRows {
+export function rowsIn(
+  db: Kysely<Tables>,
+  { shrink, seconds }: Pick<CatalogRows, 'shrink'> & { readonly seconds: RawBuilder<number> },
+): CatalogRows {
   return {
     shrink,
 
@@ -142,6 +145,16 @@ export function rowsIn(db: Kysely<Tables>, shrink: CatalogRows['shrink']): Catal
       const { numDeletedRows } = await db
         .deleteFrom('cache_files')
         .where('address', 'in', old)
+        .executeTakeFirst()
+      return Number(numDeletedRows)
+    },
+
+    async forgetQuotaUses(limit) {
+      const ended = db.selectFrom('quota_uses').select('key').where('ends_at', '<', seconds).limit(limit)
+      const { numDeletedRows } = await db
+        .deleteFrom('quota_uses')
+        .where('key', 'in', ended)
+        .where('ends_at', '<', seconds)
         .executeTakeFirst()
       return Number(numDeletedRows)
     },

@@ -76,6 +76,8 @@ export type Tables = {
   given: { repository: string; image: ImageKey }
   /** Leaders among the replicas, by task; milliseconds since 1970 by the clock of the database. */
   leaders: { name: string; owner: string; held_until: number }
+  /** Uses of quotas in windows of so many seconds; `ends_at` is by the clock of the database. */
+  quota_uses: { key: string; used: number; ends_at: number; seconds: number }
   /** Facts about the catalog itself. */
   about: { key: string; value: string }
 }
@@ -102,7 +104,7 @@ const optionalNumber: Column = { type: 'bigint' }
  * add: tables, indexes, and columns that are nullable or have a default. Nothing is renamed, dropped or given another
  * meaning, because the previous version of the program must work with the database after a rollback.
  */
-export const schemaVersion = 8
+export const schemaVersion = 9
 
 /** @param now seconds since 1970: the creation time of images of a database that did not record it */
 export const schema = (now: number): { readonly [Name in keyof Tables]: Table<Tables[Name]> } => ({
@@ -192,5 +194,10 @@ export const schema = (now: number): { readonly [Name in keyof Tables]: Table<Ta
   },
   given: { key: ['repository', 'image'], columns: { repository: text, image: text }, indexes: ['image'] },
   leaders: { key: ['name'], columns: { name: text, owner: text, held_until: number } },
+  quota_uses: {
+    key: ['key'],
+    columns: { key: text, used: number, ends_at: number, seconds: number },
+    indexes: ['ends_at'],
+  },
   about: { key: ['key'], columns: { key: text, value: text } },
 })

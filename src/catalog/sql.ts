@@ -7,6 +7,7 @@ import { apiKeysIn } from './api-keys.ts'
 import { migrate, type SqlDatabase } from './migrate.ts'
 import { logoutsIn } from './logout-rows.ts'
 import { givenIn } from './given-rows.ts'
+import { quotaUsesIn } from './quota-use-rows.ts'
 import { pullsIn } from './pull-rows.ts'
 import { cacheFileOf, factsColumns, factsOf, layerOf, memberOf, readRows, rowOf, valueOf } from './rows.ts'
 import type { Tables } from './schema.ts'
@@ -156,6 +157,7 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
     ...givenIn(db),
     apiKeys: apiKeysIn(db),
     logouts: logoutsIn(db),
+    quotaUses: quotaUsesIn(db, database.seconds),
     upkeep: upkeepIn(db, database),
     close: () => db.destroy(),
   }

@@ -53,6 +53,7 @@ export const catalogPolicies: Policies<Omit<Catalog, 'close'>> = {
   givenImages: ask(() => []),
   apiKeys: { add: must, find: must, list: must, revoke: must },
   logouts: { add: must, has: must },
+  quotaUses: { take: must, add: must, giveBack: must },
   upkeep: {
     lock: must,
     born: must,
@@ -73,6 +74,7 @@ export const catalogPolicies: Policies<Omit<Catalog, 'close'>> = {
       keepPaths: must,
       forgetPaths: must,
       forgetCacheFiles: must,
+      forgetQuotaUses: must,
       references: must,
       imageRoots: must,
       shrink: must,

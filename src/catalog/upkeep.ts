@@ -94,7 +94,10 @@ export function upkeepIn(db: Kysely<Tables>, database: SqlDatabase): CatalogUpke
     withdrawBlobs: (digests) => forgetBlobs(db, database, digests, 'withdraw'),
     forgetBlobs: (digests) => forgetBlobs(db, database, digests, 'forget'),
     marks: blobMarksIn(db, database),
-    rows: rowsIn(db, (pages) => Promise.resolve(database.shrink(pages))),
+    rows: rowsIn(db, {
+      shrink: (pages) => Promise.resolve(database.shrink(pages)),
+      seconds: database.seconds,
+    }),
     scrubs: scrubsIn(db),
   }
 }

@@ -100,6 +100,8 @@ function lineOf(event: ProgressEvent, packing: Packing): string {
   switch (event.type) {
     case 'started':
       return `building ${event.image}`
+    case 'evaluating':
+      return `looking up ${counted(event.names, 'name')}`
     case 'resolved':
       return `${counted(event.packages.length, 'package')}: ${event.packages.map((name) => name.trim()).join(', ')}`
     case 'nix':

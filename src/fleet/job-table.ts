@@ -35,13 +35,20 @@ export type JobCounts = {
 
 export const noneQueued: QueuedBy = { waiting: 0, expected: 0, background: 0 }
 
+export type SubmitOptions = {
+  readonly requestId: string
+  readonly window?: number | undefined
+  readonly mayAdd?: (() => Promise<void>) | undefined
+}
+
 export type JobTable = {
   /**
    * Joins an open job, or finds the stored answer to an equal one, or adds the job.
-   * @param requestId the request to record as joined
-   * @throws OVERLOADED when too many builds are queued, unless it is wanted in the background; STORE_UNAVAILABLE
+   * @param options.requestId the request to record as joined
+   * @param options.mayAdd called before a job is added
+   * @throws what `mayAdd` throws; OVERLOADED when too many builds are queued, unless it is wanted in the background; STORE_UNAVAILABLE
    */
-  submit(job: Job, want: Want, options: { requestId: string; window?: number | undefined }): Promise<JobState>
+  submit(job: Job, want: Want, options: SubmitOptions): Promise<JobState>
   /** Reads jobs, and renews the demand for those with a given want. Jobs that do not exist are missing. */
   look(wanted: ReadonlyMap<string, ReadonlySet<Want>>, renew: boolean): Promise<Map<string, WaitedJob>>
   /** Records that a client that waited for a job is expected back within this many milliseconds. */
@@ -134,19 +141,22 @@ export function createJobTable(db: Kysely<unknown>, maxQueue: number): JobTable 
   }
 
   return {
-    submit: (job, how, { requestId, window }) =>
-      inDatabase(async () => {
-        const key = keyOfJob(job, window)
+    submit(job, how, { requestId, window, mayAdd }) {
+      const key = keyOfJob(job, window)
+      let asked: Promise<void> | undefined
+      return inDatabase(async () => {
         // The open job may end between the two statements; repeatedly only with malicious intent.
         for (let attempt = 0; attempt < 5; attempt += 1) {
           const found = await join(job, key, how, requestId)
           if (found) return found
+          await (asked ??= mayAdd?.())
           const id = await add(job, key, how, requestId)
           if (id !== undefined) return { id, outcome: undefined }
         }
         const message = `the registry is busy: ${maxQueue} images are waiting to be built`
         throw new NixeryError('OVERLOADED', message, { hint: 'try again in a few seconds' })
-      }),
+      })
+    },
 
     look: (wanted, renew) =>
       inDatabase(async () => {

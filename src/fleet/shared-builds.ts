@@ -15,6 +15,7 @@ import type { EventLog } from './event-log.ts'
 import { keyOfImage as keyOf, windowOf } from './image-keys.ts'
 import type { Outcome } from './jobs.ts'
 import type { JobState, JobTable } from './job-table.ts'
+import { createSubmit } from './submit.ts'
 import type { Pin, Pins } from './pins.ts'
 import { createRevisionGroup, type RevisionGroup } from './revision-group.ts'
 import type { Waiters } from './waiters.ts'
@@ -67,14 +68,22 @@ export function createSharedBuilds(deps: SharedBuildsDeps): SharedBuilds {
     if (build !== undefined) deps.onFailure?.(build, error)
     return error
   }
+  const ready = async (request: ImageRequest, signal: AbortSignal): Promise<BuiltImage> => {
+    const pin = pins.current(request)
+    const known = pin && (await recent.find(keyOf(request, pin)))
+    if (known) return known
+    const outcome = await ask({ kind: 'ready', request }, signal)
+    if ('built' in outcome) return outcome.built
+    throw failed(outcome)
+  }
+  const submitted = createSubmit(table, ready)
+
   /** One round: the image at a revision, or the new revision of the tag. */
   const atRevision = async (
     request: ImageRequest,
     pin: Pin,
     caller: Caller,
   ): Promise<BuiltImage | string> => {
-    const window = windowOf(request, pin)
-    const job = { kind: 'image', request, world: pin.world } as const
     const want = caller.background ? 'background' : 'waiting'
     let known = caller.kept?.key === keyOf(request, pin) ? caller.kept.state : undefined
     for (let attempt = 0; attempt < mostRounds; attempt += 1) {
@@ -84,8 +93,9 @@ export function createSharedBuilds(deps: SharedBuildsDeps): SharedBuilds {
         return found
       }
       if (caller.signal.aborted) throw unwanted()
-      const options = { requestId: caller.requestId, window }
-      const { id, outcome: kept } = known ?? (await table.submit(job, want, options))
+      const state = known ?? (await submitted(request, pin, { ...caller, want }))
+      if ('image' in state) return state
+      const { id, outcome: kept } = state
       known = undefined
       if (!kept) caller.joined(id)
       const outcome = kept ?? (await outcomeOf(waiters.wait(id, want, unservedLimit), caller.signal))
@@ -129,15 +139,6 @@ export function createSharedBuilds(deps: SharedBuildsDeps): SharedBuilds {
       hint: 'all workers must have the same package set and the same image settings',
     })
   }
-  const ready = async (request: ImageRequest, signal: AbortSignal): Promise<BuiltImage> => {
-    const pin = pins.current(request)
-    const known = pin && (await recent.find(keyOf(request, pin)))
-    if (known) return known
-    const outcome = await ask({ kind: 'ready', request }, signal)
-    if ('built' in outcome) return outcome.built
-    throw failed(outcome)
-  }
-
   /** Waits for an image as long as its caller waits. */
   const answer = async (
     request: ImageRequest,

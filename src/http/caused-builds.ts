@@ -10,7 +10,10 @@ export type CausedDeps = {
   readonly audit?: AuditListener | undefined
 }
 
-/** Tracks the builds of requests: each counts against the client's quota, and is recorded in the audit log. */
+/**
+ * Tracks the builds of requests: each is counted against the client's quota before it is started, and is recorded in the
+ * audit log.
+ */
 export function buildsFor(
   { builds, quotas, audit }: CausedDeps,
   request: HttpRequest,
@@ -18,27 +21,27 @@ export function buildsFor(
   if (!quotas && !audit) return builds
   return {
     async submit(imageRequest, options) {
-      const place = await quotas?.build(request)
-      try {
-        const submission = await builds.submit(imageRequest, options)
-        void follow(builds.events(submission.id), request, place, audit)
-        return submission
-      } catch (error) {
-        place?.giveBack()
-        place?.end()
-        throw error
+      let place: BuildPlace | undefined
+      const mayStart = async () => {
+        place ??= await quotas?.build(request)
       }
+      const submission = await builds.submit(imageRequest, { ...options, ...(quotas && { mayStart }) })
+      void follow(builds.events(submission.id), request, () => place, audit)
+      return submission
     },
     result: (id) => builds.result(id),
     cancel: (id) => builds.cancel(id),
   }
 }
 
-/** Follows the events of a build to its end. Only the first request caused it, and only if there was work to do. */
+/**
+ * Follows the events of a build to its end. Only the first request caused it, and only if there was work to do.
+ * @param place that of the build if this request was to start it; known when the first event is
+ */
 async function follow(
   events: AsyncIterable<BuildUpdate>,
   request: HttpRequest,
-  place: BuildPlace | undefined,
+  place: () => BuildPlace | undefined,
   audit: AuditListener | undefined,
 ): Promise<void> {
   let image = ''
@@ -46,6 +49,7 @@ async function follow(
   let hasWorked = false
   try {
     for await (const event of events) {
+      if (!audit && !place()) break
       if (event.type === 'started') image = event.image
       if (event.type === 'joined') isFirst ??= event.request === request.id
       if (isFirst === false) break
@@ -54,14 +58,14 @@ async function follow(
       audit?.({ event: 'build', request, image })
     }
   } finally {
-    if (!hasWorked) place?.giveBack()
-    place?.end()
+    if (!hasWorked) void place()?.giveBack()
+    place()?.end()
   }
 }
 
 /** Whether this is more work than reading stored facts. */
 const isWork = (event: BuildUpdate): boolean =>
-  (event.type === 'resolved' && event.evaluated > 0) ||
+  event.type === 'evaluating' ||
   event.type === 'nix' ||
   event.type === 'realised' ||
   event.type === 'downloaded' ||

@@ -17,6 +17,8 @@ export type RequestQuotas = {
   headers(request: HttpRequest): Promise<Readonly<Record<string, string>>>
   /** What clients have used. */
   uses(): Promise<QuotaUse[]>
+  /** Writes what is only counted in memory yet. */
+  flush(): Promise<void>
 }
 
 export function createRequestQuotas(quotas: Quotas, addressOf: AddressOf): RequestQuotas {
@@ -45,5 +47,6 @@ export function createRequestQuotas(quotas: Quotas, addressOf: AddressOf): Reque
       return found ? found.usage.headers(found.holder) : {}
     },
     uses: () => quotas.uses(),
+    flush: () => quotas.flush(),
   }
 }

@@ -1,26 +1,36 @@
 import { RateLimiterMemory, type RateLimiterRes } from 'rate-limiter-flexible'
+import type { Holder } from './quota.ts'
+
+type Counted = Pick<Holder, 'key' | 'id'>
 
 /** Counts the usage of holders in a time window that begins with the first use. */
 export type Counter = {
   /** Uses an amount if it is available. @returns undefined on success, otherwise the milliseconds to wait */
-  take(key: string, amount?: number): Promise<number | undefined>
+  take(holder: Counted, amount?: number): Promise<number | undefined>
   /** Records usage without a check. */
-  add(key: string, amount: number): Promise<void>
-  giveBack(key: string, amount: number): Promise<void>
+  add(holder: Counted, amount: number): Promise<void>
+  /** Reverts usage, unless its window has ended. */
+  giveBack(holder: Counted, amount: number): Promise<void>
   /** @returns the milliseconds to wait until something is available; undefined if something is */
-  spent(key: string): Promise<number | undefined>
-  left(key: string): Promise<number>
+  spent(holder: Counted): Promise<number | undefined>
+  left(holder: Counted): Promise<number>
   readonly limit: number
-  /** The window in milliseconds. */
+  /** The length of the window. */
   readonly seconds: number
 }
 
-export function createCounter(limit: number, seconds: number): Counter {
+/** A counter in memory, whose state can be replaced. */
+export type MemoryCounter = Counter & {
+  /** @param secondsLeft until the window ends */
+  set(holder: Counted, used: number, secondsLeft: number): Promise<void>
+}
+
+export function createCounter(limit: number, seconds: number): MemoryCounter {
   const limiter = new RateLimiterMemory({ points: limit, duration: seconds })
   return {
     limit,
     seconds,
-    take: (key, amount = 1) =>
+    take: ({ key }, amount = 1) =>
       limiter.consume(key, amount).then(
         () => undefined,
         async (full: unknown) => {
@@ -30,13 +40,20 @@ export function createCounter(limit: number, seconds: number): Counter {
           return full.msBeforeNext
         },
       ),
-    add: async (key, amount) => void (await limiter.penalty(key, amount)),
-    giveBack: async (key, amount) => void (await limiter.reward(key, amount)),
-    async spent(key) {
+    add: async ({ key }, amount) => void (await limiter.penalty(key, amount)),
+    async giveBack({ key }, amount) {
+      // Without a window, the library would begin one with less than nothing used.
+      const found = await limiter.get(key)
+      if (found && found.msBeforeNext > 0) await limiter.reward(key, Math.min(amount, found.consumedPoints))
+    },
+    // A duration of 0 would never end.
+    set: async ({ key }, used, secondsLeft) =>
+      void (await limiter.set(key, used, Math.max(secondsLeft, 0.001))),
+    async spent({ key }) {
       const found = await limiter.get(key)
       return found && found.msBeforeNext > 0 && found.remainingPoints === 0 ? found.msBeforeNext : undefined
     },
-    async left(key) {
+    async left({ key }) {
       const found = await limiter.get(key)
       return found && found.msBeforeNext > 0 ? found.remainingPoints : limit
     },

@@ -13,7 +13,9 @@ export type Quota = {
  * The holder that usage is counted for: an identity, regardless of its address, or the address of an anonymous client.
  */
 export type Holder = {
-  /** Unique for each holder. */
+  /** Unique for each holder, on all servers. */
+  readonly id: string
+  /** For counters in memory: many addresses share one. */
   readonly key: string
   /** For messages: a user name or an address. */
   readonly shown: string

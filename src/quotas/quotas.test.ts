@@ -3,8 +3,8 @@ import { describe, it, mock } from 'node:test'
 import { hasCode, type ErrorCode } from '../errors.ts'
 import { createUsage } from './quotas.ts'
 
-const alice = { key: 'alice', shown: 'alice' }
-const bob = { key: 'bob', shown: '192.0.2.7' }
+const alice = { id: 'alice', key: 'alice', shown: 'alice' }
+const bob = { id: 'bob', key: 'bob', shown: '192.0.2.7' }
 const failsWith = (code: ErrorCode, text: RegExp) => (error: unknown) => {
   assert.ok(hasCode(error, code), String(error))
   assert.match(`${error.message} (${error.hint})`, text)
@@ -28,8 +28,8 @@ describe('usage', () => {
       mock.timers.tick(3_000_000)
       const { giveBack } = await usage.build(alice)
       await assert.rejects(usage.build(alice), failsWith('QUOTA_EXCEEDED', /2 builds per hour .*10 minutes/))
-      giveBack()
-      giveBack()
+      await giveBack()
+      await giveBack()
       await usage.build(alice)
       mock.timers.tick(550_000)
       await assert.rejects(usage.build(alice), failsWith('RATE_LIMITED', /try again in 50 s/))
@@ -40,7 +40,14 @@ describe('usage', () => {
       })
       assert.equal((await usage.headers(bob))['ratelimit-remaining'], '2;w=3600')
       mock.timers.tick(50_001)
+      const later = await usage.build(alice)
+      // What is given back after the hour does not add to the next one.
+      mock.timers.tick(3_600_001)
+      await later.giveBack()
+      assert.equal((await usage.headers(alice))['ratelimit-remaining'], '2;w=3600')
       await usage.build(alice)
+      await usage.build(alice)
+      await assert.rejects(usage.build(alice), failsWith('QUOTA_EXCEEDED', /2 builds per hour/))
     } finally {
       mock.timers.reset()
     }
@@ -82,7 +89,7 @@ describe('usage', () => {
     ])
     const other = createUsage({ builds: 5 })
     const { giveBack, end } = await other.build(alice)
-    giveBack()
+    await giveBack()
     end()
     assert.deepEqual(await other.uses(), [])
   })

@@ -1,7 +1,9 @@
 import { LRUCache } from 'lru-cache'
 import { NixeryError } from '../errors.ts'
 import { createCounter, type Counter } from './counter.ts'
+import type { GuardedLedger } from './ledger.ts'
 import type { Holder, Quota, QuotaUse } from './quota.ts'
+import { createSharedCounter } from './shared-counter.ts'
 
 /** The usage counted against one quota. */
 export type Usage = {
@@ -19,12 +21,14 @@ export type Usage = {
   headers(holder: Holder): Promise<Readonly<Record<string, string>>>
   /** Of the last holders that built or were sent blobs, those that have used anything of the quota. */
   uses(): Promise<QuotaUse[]>
+  /** Writes what is not yet in the ledger. */
+  flush(): Promise<void>
 }
 
 /** A build that was counted against a quota. */
 export type BuildPlace = {
   /** Reverts the count, because there was nothing to build. */
-  readonly giveBack: () => void
+  readonly giveBack: () => Promise<void>
   /** Records the end of the build. */
   readonly end: () => void
 }
@@ -35,13 +39,22 @@ const longestRetry = 60
 // Holders of one quota that are known by name; the use of all is counted.
 const mostShown = 1_000
 
-/** Counts the usage of all holders of one quota, in memory. */
-export function createUsage(quota: Quota): Usage {
-  const counter = (limit: number | undefined, seconds: number) =>
+/**
+ * Counts the usage of all holders of one quota: builds and bytes in the ledger, if there is one, and the rest in memory.
+ * Requests are too many for a ledger, and a load balancer gives each server its share of them.
+ */
+export function createUsage(quota: Quota, ledger?: GuardedLedger): Usage {
+  const local = (limit: number | undefined, seconds: number) =>
     limit === undefined ? undefined : createCounter(limit, seconds)
-  const requests = counter(quota.requests, 1)
-  const builds = counter(quota.builds, 3600)
-  const bytes = counter(quota.bytes, 24 * 3600)
+  const shared = (name: string, limit: number | undefined, seconds: number) => {
+    const memory = local(limit, seconds)
+    return memory && ledger
+      ? createSharedCounter(memory, name, ledger)
+      : memory && { ...memory, async flush() {} }
+  }
+  const requests = local(quota.requests, 1)
+  const builds = shared('builds', quota.builds, 3600)
+  const bytes = shared('bytes', quota.bytes, 24 * 3600)
   const atOnce = new Map<string, number>()
   const holders = new LRUCache<string, Holder>({ max: mostShown })
 
@@ -53,56 +66,61 @@ export function createUsage(quota: Quota): Usage {
     }
     if (limit === undefined) return () => {}
     atOnce.set(key, running + 1)
-    return once(() => {
+    let isOver = false
+    return () => {
+      if (isOver) return
+      isOver = true
       const left = (atOnce.get(key) ?? 1) - 1
       if (left > 0) atOnce.set(key, left)
       else atOnce.delete(key)
-    })
+    }
   }
 
   return {
-    async request({ key, shown }) {
-      const wait = await requests?.take(key)
+    async request(holder) {
+      const wait = await requests?.take(holder)
       if (wait !== undefined)
-        throw refusal(`too many requests: ${quota.requests} per second are allowed for ${shown}`, wait)
+        throw refusal(`too many requests: ${quota.requests} per second are allowed for ${holder.shown}`, wait)
     },
     async build(holder) {
       holders.set(holder.key, holder)
       const end = enter(holder)
-      const wait = await builds?.take(holder.key)
+      const wait = await builds?.take(holder)
       if (wait !== undefined) {
         end()
         throw refusal(`the quota of ${quota.builds} builds per hour is used up for ${holder.shown}`, wait)
       }
-      return { end, giveBack: once(() => void builds?.giveBack(holder.key, 1)) }
+      return { end, giveBack: once(() => builds?.giveBack(holder, 1)) }
     },
-    async checkBytes({ key, shown }) {
-      const wait = await bytes?.spent(key)
+    async checkBytes(holder) {
+      const wait = await bytes?.spent(holder)
       if (wait !== undefined)
-        throw refusal(`the quota of ${quota.bytes} bytes per day is used up for ${shown}`, wait)
+        throw refusal(`the quota of ${quota.bytes} bytes per day is used up for ${holder.shown}`, wait)
     },
     async addBytes(holder, size) {
       if (size <= 0 || !bytes) return
       holders.set(holder.key, holder)
-      await bytes.add(holder.key, size)
+      await bytes.add(holder, size)
     },
-    async headers({ key, shown }) {
+    async headers(holder) {
       const shownCounter = builds ?? bytes ?? requests
-      return shownCounter ? headersOf(shownCounter, await shownCounter.left(key), shown) : {}
+      return shownCounter ? headersOf(shownCounter, await shownCounter.left(holder), holder.shown) : {}
     },
     async uses() {
-      const used = async (of: Counter | undefined, key: string) => (of ? of.limit - (await of.left(key)) : 0)
+      const used = async (of: Counter | undefined, holder: Holder) =>
+        of ? of.limit - (await of.left(holder)) : 0
       const all = await Promise.all(
-        [...holders.values()].map(async ({ key, shown }) => ({
-          shown,
+        [...holders.values()].map(async (holder) => ({
+          shown: holder.shown,
           quota,
-          builds: await used(builds, key),
-          buildsAtOnce: atOnce.get(key) ?? 0,
-          bytes: await used(bytes, key),
+          builds: await used(builds, holder),
+          buildsAtOnce: atOnce.get(holder.key) ?? 0,
+          bytes: await used(bytes, holder),
         })),
       )
       return all.filter((use) => use.builds > 0 || use.buildsAtOnce > 0 || use.bytes > 0)
     },
+    flush: async () => void (await Promise.all([builds?.flush(), bytes?.flush()])),
   }
 }
 
@@ -128,11 +146,8 @@ function refusal(message: string, wait: number): NixeryError {
   })
 }
 
-function once(work: () => void): () => void {
-  let isDone = false
-  return () => {
-    if (isDone) return
-    isDone = true
-    work()
-  }
+/** Does work at the first call only. */
+function once(work: () => Promise<void> | undefined): () => Promise<void> {
+  let done: Promise<void> | undefined
+  return () => (done ??= Promise.resolve(work()))
 }

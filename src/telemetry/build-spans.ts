@@ -94,6 +94,7 @@ export function createBuildSpans(
       }
       case 'started':
       case 'joined':
+      case 'evaluating':
       case 'downloading':
       case 'nix':
         return // only to be shown

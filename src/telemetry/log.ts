@@ -103,6 +103,7 @@ const words: Readonly<
 > = {
   started: 'build started',
   joined: 'request waits for build',
+  evaluating: 'names are looked up',
   resolved: 'packages resolved',
   realised: 'packages realised',
   downloaded: 'path downloaded',

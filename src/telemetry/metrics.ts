@@ -139,6 +139,7 @@ export function createMetrics(version: string, disk?: DiskPlaces): Metrics {
           if (event.cache !== undefined) cacheFailures.add([event.cache], 1)
           break
         case 'joined':
+        case 'evaluating':
         case 'downloading':
         case 'nix':
           break // for display only

@@ -71,6 +71,7 @@ export async function forgetRows(catalog: ForgetDeps, options: ForgetOptions): P
   }
   const oldest = now - days * daySeconds
   while ((await step(() => rows.forgetCacheFiles(oldest, now - daySeconds, rowsAtOnce))) > 0);
+  while ((await step(() => rows.forgetQuotaUses(rowsAtOnce))) > 0);
   while (await step(() => rows.shrink(pagesAtOnce)));
   return forgotten
 }

@@ -125,6 +125,7 @@ const newRecord = (
 function take(build: MutableRecord, event: BuildEvent, linesPerBuild: number, texts: PublicTexts): void {
   switch (event.type) {
     case 'started':
+    case 'evaluating':
       return
     case 'joined':
       build.pulls += 1
