@@ -45,7 +45,7 @@ export type Fleet = {
   /**
    * Joins the registry of processes.
    * @param facts the current facts that this process must have in common with others
-   * @param onDifference called when it differs from others in these facts
+   * @param onDifference called while it differs from any other process in these facts
    */
   join(
     facts: MembershipDeps['facts'],

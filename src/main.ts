@@ -194,7 +194,7 @@ type UpkeepDeps = {
   readonly onCleanup: Metrics['onCleanup']
 }
 
-/** Periodically builds images ahead of demand, and cleans up. */
+/** Periodically builds images ahead of demand, cleans up, and looks for new popularity data. */
 function startUpkeep(config: Config, { state, worker, builds, log, onCleanup }: UpkeepDeps) {
   const vocabulary = vocabularyOf(config)
   return whileLeading(
@@ -215,8 +215,10 @@ function startUpkeep(config: Config, { state, worker, builds, log, onCleanup }: 
       const cleanup = cleanupOf(config, state, log, onCleanup)
       warmer.start()
       cleanup.start()
+      const popularity = worker.pollPopularity()
       return {
         stop() {
+          popularity.stop()
           warmer.stop()
           return cleanup.stop()
         },

@@ -57,6 +57,8 @@ export type Worker = {
   readonly layering: () => Layering
   /** Looks for new popularity data, because others may have it. */
   readonly refreshPopularity: () => void
+  /** Looks for new popularity data periodically, until it is stopped. */
+  readonly pollPopularity: () => { stop(): void }
   /** Whether any package set can be used; see `anyUsable`. */
   readonly usable: () => Promise<boolean>
   /** Ends what is still at work, and comes back when all of it has. */
@@ -202,6 +204,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
     shared,
     layering,
     refreshPopularity: () => popularity.refresh(),
+    pollPopularity: () => popularity.poll(),
     usable: () => anyUsable(sets.sources.values()),
     async close() {
       popularity.stop()

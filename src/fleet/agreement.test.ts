@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Kysely } from 'kysely'
 import { openPool, type Postgres } from '../postgres/pool.ts'
 import { noPostgres, startPostgres, type TestPostgres } from '../postgres/testing.ts'
-import { differenceOf, type FactsByPart, type Replica } from './agreement.ts'
+import { differenceOf, differingFacts, type FactsByPart, type Replica } from './agreement.ts'
 import { joinFleet } from './membership.ts'
 import { openRegister, readOverview } from './overview.ts'
 import { createReplicas } from './replicas.ts'
@@ -30,6 +30,12 @@ describe('differenceOf', () => {
     assert.equal(differenceOf(old, [fresh, front, old], 'builds'), undefined)
     assert.equal(differenceOf(front, [fresh, front, old], 'builds'), undefined)
     assert.equal(differenceOf(fresh, [fresh, front], 'builds'), undefined)
+  })
+
+  it('lists the facts that differ from those of any other process', () => {
+    assert.deepEqual(differingFacts(old, [fresh, front, old], 'builds'), ['A'])
+    assert.deepEqual(differingFacts(fresh, [fresh, front], 'builds'), [])
+    assert.deepEqual(differingFacts(front, [fresh, front], 'builds'), [])
   })
 
   it('ignores processes that take no work', () => {
@@ -63,13 +69,17 @@ describe('the registry of processes', { skip: noPostgres, timeout: 120_000 }, ()
     const replicas = createReplicas(new Kysely<unknown>({ dialect: postgres.dialect }), 60_000)
     const lines: string[] = []
     const differences: string[] = []
+    const told = new Set<string>()
     const facts = { strategy: 'stable' }
     const join = (id: string, own: Record<string, string>) =>
       joinFleet({
         replicas,
         self: { id, host: `host-${id}`, role: 'worker', version: '1' },
         facts: () => Promise.resolve({ builds: own }),
-        onDifference: (names) => differences.push(...names),
+        onDifference(names) {
+          differences.push(...names)
+          told.add(id)
+        },
         note: (line) => lines.push(`${id}: ${line}`),
         warn: (line) => lines.push(`${id}: ${line}`),
         every: 10,
@@ -88,6 +98,7 @@ describe('the registry of processes', { skip: noPostgres, timeout: 120_000 }, ()
     const { processes } = await readOverview(postgres)
     assert.deepEqual(processes.find(({ id }) => id === 'two')?.differs, ['strategy'])
     assert.ok(differences.includes('strategy'))
+    while (told.size < 3) await sleep(10) // the oldest, too
 
     await register.drain(['one', 'three'], true)
     while (!second.mayBuild() || first.mayBuild() || third.mayBuild()) await sleep(10)

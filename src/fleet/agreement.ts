@@ -25,6 +25,17 @@ export type Replica = {
 /** The differences of a process from the one that it is compared with. */
 export type Difference = { readonly names: readonly string[]; readonly from: Replica }
 
+/** The names of facts in which a process differs from any other. */
+export function differingFacts(me: Replica, all: readonly Replica[], part: Part): string[] {
+  const mine = me.facts[part] ?? {}
+  return Object.keys(mine).filter((name) =>
+    all.some(({ facts }) => {
+      const other = facts[part]?.[name]
+      return other !== undefined && other !== mine[name]
+    }),
+  )
+}
+
 /**
  * Compares a process with the oldest one of the same part that takes work. So in a rolling change of settings,
  * processes with new settings wait until no process with the old ones is left.

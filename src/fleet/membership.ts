@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { differenceOf, parts, type FactsByPart, type Part } from './agreement.ts'
+import { differenceOf, differingFacts, parts, type FactsByPart, type Part } from './agreement.ts'
 import type { Replicas, Self } from './replicas.ts'
 
 export type MembershipDeps = {
@@ -7,7 +7,7 @@ export type MembershipDeps = {
   readonly self: Omit<Self, 'facts'>
   /** The current facts that this process must have in common with others. */
   readonly facts: () => Promise<FactsByPart>
-  /** Called when it differs from others in these facts. */
+  /** Called while it differs from any other process in these facts. */
   readonly onDifference?: ((names: readonly string[]) => void) | undefined
   readonly note: (line: string) => void
   readonly warn: (line: string) => void
@@ -48,7 +48,8 @@ export function joinFleet(deps: MembershipDeps): Membership {
     for (const part of parts) {
       const difference = differenceOf(me, all, part)
       if (part === 'builds') differs = difference !== undefined
-      if (difference) onDifference?.(difference.names)
+      const names = differingFacts(me, all, part)
+      if (names.length > 0) onDifference?.(names)
       const line = difference
         ? `${consequences[part]}, because it differs from ${difference.from.host} (${difference.from.role}) in ${difference.names.join(', ')}`
         : ''

@@ -18,18 +18,15 @@ async function open(url: string | undefined, refreshSeconds = 3600, copyFolder?:
   const warnings: string[] = []
   const note = (line: string) => lines.push(line)
   const warn = (line: string) => warnings.push(line)
-  return {
-    lines,
-    warnings,
-    ...(await createPopularity({
-      url,
-      refreshSeconds,
-      note,
-      warn,
-      get,
-      ...(copyFolder !== undefined && { copyFolder }),
-    })),
-  }
+  const source = await createPopularity({
+    url,
+    refreshSeconds,
+    note,
+    warn,
+    get,
+    ...(copyFolder !== undefined && { copyFolder }),
+  })
+  return { lines, warnings, ...source, polling: source.poll() }
 }
 
 describe('createPopularity', () => {
@@ -83,6 +80,36 @@ describe('createPopularity', () => {
     const asked = tags.length
     await sleep(100)
     assert.equal(tags.length, asked, 'it has stopped')
+  })
+
+  it('checks for new data only while it polls, or when it is told to', async (t) => {
+    let now = performance.now()
+    t.mock.method(performance, 'now', () => now)
+    let requests = 0
+    const server = await openServer(() => ({ body: `{"a":${(requests += 1)}}` }))
+    const popularity = await open(`${server.url}/p.json`, 0.01)
+    try {
+      await until(() => requests > 2)
+      popularity.polling.stop()
+      // A request may be on its way.
+      let before: number
+      do {
+        before = requests
+        await sleep(50)
+      } while (requests > before)
+      now += 30_000
+      popularity.refresh()
+      popularity.refresh()
+      await until(() => popularity.current().counts.get('a') === before + 1)
+      popularity.refresh()
+      await sleep(50)
+      assert.equal(requests, before + 1)
+      popularity.poll()
+      await until(() => requests > before + 2)
+    } finally {
+      popularity.stop()
+      await server.close()
+    }
   })
 
   it('reads a file again when it has changed', async () => {

@@ -4,12 +4,14 @@ import { NixeryError, isNixeryError } from '../errors.ts'
 import { copyIn, type Copy } from './copy.ts'
 import { createGet, parseAddress, shown, type Get } from './get.ts'
 
-/** Popularity data that is kept up to date. */
+/** Popularity data that can be refreshed. */
 export type PopularitySource = {
   /** The last good data. A build must call this once: the version of the data is part of the image's key. */
   current(): Popularity
   /** Checks for new data soon, because others may have it; at most twice a minute. */
   refresh(): void
+  /** Checks for new data periodically, until it is stopped. Of several processes one does, and the others hear of it. */
+  poll(): { stop(): void }
   /** Stops refreshing. */
   stop(): void
 }
@@ -17,7 +19,7 @@ export type PopularitySource = {
 export type PopularityOptions = {
   /** http, https or file URL of the output of popcount; without one there is no popularity data. */
   readonly url: string | undefined
-  /** Seconds between refreshes. */
+  /** Seconds between two checks while polling. */
   readonly refreshSeconds: number
   /** Called with a line when new data was loaded. */
   readonly note: (line: string) => void
@@ -35,12 +37,13 @@ const timeout = 120_000
 const shortestPause = 30_000
 
 /**
- * Loads the data, or its copy, and then refreshes it in the background. Refreshing never throws, and does not keep the
- * process alive.
+ * Loads the data, or its copy. It is refreshed in the background, which never throws, and does not keep the process alive.
  * @throws CONFIG_INVALID if both are unavailable at startup: without data, every image would get different layers
  */
 export async function createPopularity(options: PopularityOptions): Promise<PopularitySource> {
-  if (options.url === undefined) return { current: () => noPopularity, refresh() {}, stop() {} }
+  if (options.url === undefined) {
+    return { current: () => noPopularity, refresh() {}, poll: () => ({ stop() {} }), stop() {} }
+  }
   const copy = options.copyFolder === undefined ? undefined : copyIn(options.copyFolder, options.url)
   const load = await loader(options.url, options.get ?? createGet(), copy, options.warn)
   let current = load.first
@@ -49,6 +52,7 @@ export async function createPopularity(options: PopularityOptions): Promise<Popu
   const end = new AbortController()
   let timer: NodeJS.Timeout | undefined
   let refreshing = false
+  let polling = false
   let last = performance.now()
   const refresh = async () => {
     refreshing = true
@@ -67,9 +71,10 @@ export async function createPopularity(options: PopularityOptions): Promise<Popu
     schedule()
   }
   const schedule = () => {
-    if (!end.signal.aborted) timer = setTimeout(() => void refresh(), options.refreshSeconds * 1000).unref()
+    if (!polling || refreshing || end.signal.aborted) return
+    clearTimeout(timer)
+    timer = setTimeout(() => void refresh(), options.refreshSeconds * 1000).unref()
   }
-  schedule()
 
   return {
     current: () => current,
@@ -77,6 +82,16 @@ export async function createPopularity(options: PopularityOptions): Promise<Popu
       if (refreshing || performance.now() - last < shortestPause) return
       clearTimeout(timer)
       void refresh()
+    },
+    poll() {
+      polling = true
+      schedule()
+      return {
+        stop() {
+          polling = false
+          clearTimeout(timer)
+        },
+      }
     },
     stop() {
       clearTimeout(timer)
