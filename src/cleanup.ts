@@ -31,7 +31,7 @@ export function cleanupOf(
     return createUpkeep({
       interval,
       collect: async ({ now, signal }) => ({
-        forgotten: await collectRows(catalog, { days: rowDays, now, signal }),
+        forgotten: await collectRows({ catalog, store }, { days: rowDays, now, signal }),
         kept: await sizeOf(store, signal),
       }),
       done({ forgotten, kept }, ms) {

@@ -50,7 +50,7 @@ export type Fleet = {
   join(
     facts: MembershipDeps['facts'],
     onDifference?: MembershipDeps['onDifference'],
-  ): Promise<Pick<Membership, 'isDraining'>>
+  ): Promise<Pick<Membership, 'isDraining' | 'mayBuild'>>
   /** Takes jobs from now on. */
   work(worker: {
     readonly builds: LocalBuilds

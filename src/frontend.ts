@@ -44,8 +44,8 @@ export type FrontendDeps = {
   /** Builds images, in this process or in others. */
   readonly builds: Pick<Builds, 'known' | 'submit' | 'result' | 'cancel' | 'events'>
   readonly worker: WorkerStatus
-  /** Finds packages, and describes images that do not exist yet; undefined if workers run elsewhere. */
-  readonly finder?: FinderParts | undefined
+  /** Finds packages, and describes images that do not exist yet; if workers run elsewhere, it has the search alone. */
+  readonly finder?: Partial<FinderParts> | undefined
   readonly monitor: Monitor
   readonly log: Logger
   readonly version: string

@@ -15,6 +15,7 @@ import { openState, type State } from './state.ts'
 import type { Logger } from './telemetry/log.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 import { openTracing } from './telemetry/tracing.ts'
+import { openFrontSearch } from './shared-search.ts'
 import { createRedactor } from './text/redact.ts'
 import { startInfo } from './start-info.ts'
 import type { Worker } from './worker.ts'
@@ -79,9 +80,12 @@ export async function start(
   )
   const features = fleet && (await worker?.nix.systemFeatures())
   const loop = worker && fleet?.work({ ...worker, features: features ?? [] })
+  const lines = { note: (line: string) => log.info(line), warn }
+  const search = worker ? undefined : openFrontSearch(config, state, { ...lines, background: true })
   const close = async () => {
     await loop?.close()
     worker?.builds.drain()
+    await search?.close()
     await worker?.close()
     await fleet?.close()
     await state.close()
@@ -93,7 +97,7 @@ export async function start(
     state,
     builds,
     worker: status,
-    finder: worker,
+    finder: worker ?? { search },
     monitor,
     log,
     version,
@@ -105,7 +109,15 @@ export async function start(
     throw error
   })
   const upkeep =
-    worker && startUpkeep(config, { state, worker, builds, log, onCleanup: monitor.metrics.onCleanup })
+    worker &&
+    startUpkeep(config, {
+      state,
+      worker,
+      builds,
+      mayMake: () => member?.mayBuild() ?? true,
+      log,
+      onCleanup: monitor.metrics.onCleanup,
+    })
   signal?.removeEventListener('abort', abandon)
   const isReady = worker ? await worker.usable() : true
   log[isReady ? 'info' : 'warn'](
@@ -190,12 +202,14 @@ type UpkeepDeps = {
   readonly state: State
   readonly worker: Worker
   readonly builds: Parameters<typeof createWarmer>[0]['builds']
+  /** Whether this process may make search indexes for all. */
+  readonly mayMake: () => boolean
   readonly log: Logger
   readonly onCleanup: Metrics['onCleanup']
 }
 
-/** Periodically builds images ahead of demand, cleans up, and looks for new popularity data. */
-function startUpkeep(config: Config, { state, worker, builds, log, onCleanup }: UpkeepDeps) {
+/** Periodically builds images ahead of demand, makes indexes for all processes, cleans up, and looks for popularity data. */
+function startUpkeep(config: Config, { state, worker, builds, mayMake, log, onCleanup }: UpkeepDeps) {
   const vocabulary = vocabularyOf(config)
   return whileLeading(
     () => leadDuties(state),
@@ -213,6 +227,7 @@ function startUpkeep(config: Config, { state, worker, builds, log, onCleanup }: 
         warn: (line) => log.warn(line),
       })
       const cleanup = cleanupOf(config, state, log, onCleanup)
+      const indexing = worker.search?.lead?.(mayMake)
       warmer.start()
       cleanup.start()
       const popularity = worker.pollPopularity()
@@ -220,6 +235,7 @@ function startUpkeep(config: Config, { state, worker, builds, log, onCleanup }: 
         stop() {
           popularity.stop()
           warmer.stop()
+          indexing?.stop()
           return cleanup.stop()
         },
       }

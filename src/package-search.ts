@@ -5,32 +5,63 @@ import { platformsBySet } from './config/set-config.ts'
 import { defaultPlatform } from './image/platform.ts'
 import { compareVersions, foldVersion } from './image/version.ts'
 import type { PackageSource } from './packages/source.ts'
+import { supplyLocally, type SupplyOptions } from './search/local-supply.ts'
+import { createMaker, prefixOf, rulesOf, type MadeSet, type MakerOptions } from './search/make.ts'
 import type { Search } from './search/query.ts'
-import { createSearch, type SearchDeps } from './search/search.ts'
+import { createSearch } from './search/search.ts'
+import { openSetIndex } from './search/set-index.ts'
+import { createSharedSupply, type SharedSupply } from './search/shared-supply.ts'
 import type { OpenSets } from './sets.ts'
+import { sharedIndexesOf } from './shared-search.ts'
+import type { State } from './state.ts'
+
+/** The search of a process that has the package sets. */
+export type PackageSearch = Search & {
+  /** Makes indexes for all processes that share a database; undefined if there are no others. */
+  readonly lead?: SharedSupply['lead']
+}
 
 /**
- * Opens the search over all package sets, for the platform that a plain name means.
+ * Opens the search over all package sets, for the platform that a plain name means. With PostgreSQL, one of all processes
+ * makes the indexes.
  * @returns undefined with NIXERY_SEARCH=off
  */
 export function openSearch(
   config: Config,
   { sets, listing }: Pick<OpenSets, 'sets' | 'listing'>,
-  options: Pick<SearchDeps, 'note' | 'warn' | 'background'>,
-): Search | undefined {
+  state: Pick<State, 'catalog' | 'store' | 'blobs' | 'postgres'>,
+  options: Omit<SupplyOptions, 'mode'> & Pick<MakerOptions, 'note'>,
+): PackageSearch | undefined {
   const { NIXERY_SEARCH: mode, NIXERY_SEARCH_MEMORY: megabytes, NIXERY_DATA: data } = config
   if (mode === 'off') return undefined
+  const { note, warn } = options
   const platformsOf = platformsBySet(config)
-  return createSearch({
-    ...options,
-    mode,
-    folder: join(data, 'search'),
-    memory: megabytes * 1e6,
-    sets: [...sets.sources.keys()].flatMap((name) => {
-      const set = listing(name)
-      const { system } = platformsOf(name)[0] ?? defaultPlatform
-      return set ? [{ ...set, name, system }] : []
-    }),
+  const folder = join(data, 'search')
+  const made = [...sets.sources.keys()].flatMap((name): MadeSet[] => {
+    const listed = listing(name)
+    if (!listed) return []
+    const { system } = platformsOf(name)[0] ?? defaultPlatform
+    const set = { ...listed, name, system }
+    const rules = rulesOf(set)
+    return [{ set, rules, index: openSetIndex({ folder, name, prefix: prefixOf(rules), warn }) }]
+  })
+  const maker = createMaker({ memory: megabytes * 1e6, note })
+  if (state.postgres) {
+    const shared = sharedIndexesOf(state)
+    const supply = createSharedSupply(made, maker, { ...options, mode, shared })
+    const end = async () => {
+      await Promise.all([supply.close(), maker.close()])
+    }
+    return { ...createSearch(supply.sets, end), lead: (mayMake) => supply.lead(mayMake) }
+  }
+  const stop = new AbortController()
+  const all = made.map((each) => ({
+    index: each.index,
+    supply: supplyLocally(each, maker, { ...options, mode }, stop.signal),
+  }))
+  return createSearch(all, async () => {
+    stop.abort()
+    await maker.close()
   })
 }
 

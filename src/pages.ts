@@ -25,7 +25,7 @@ export type FinderParts = Pick<Finder, 'search' | 'estimates' | 'versionsOf'>
 
 export type PagesDeps = {
   readonly worker: WorkerStatus
-  readonly finder?: FinderParts | undefined
+  readonly finder?: Partial<FinderParts> | undefined
   readonly monitor: Monitor
   readonly state: Pick<State, 'catalog' | 'store'>
   readonly version: string
@@ -49,7 +49,8 @@ export function openPages(
   const vocabulary = vocabularyOf(config)
   const showNames = config.NIXERY_PAGES === 'full' || config.NIXERY_CATALOG === 'on'
   const finder: Finder = {
-    ...(deps.finder ?? withoutSets(state, vocabulary)),
+    ...withoutSets(state, vocabulary),
+    ...deps.finder,
     sets: worker.packages.map(({ set }) => set),
     platforms: platformsBySet(config)(undefined),
     vocabulary,

@@ -25,8 +25,7 @@ import { vocabularyOf } from './config/set-config.ts'
 import type { PackageSets } from './packages/sets.ts'
 import { anyUsable } from './packages/usable.ts'
 import { createPopularity } from './popcount/source.ts'
-import type { Search } from './search/query.ts'
-import { openSearch, versionsIn } from './package-search.ts'
+import { openSearch, versionsIn, type PackageSearch } from './package-search.ts'
 import { openSets, type OpenSets } from './sets.ts'
 import { evaluationStore, openOrigin } from './origin.ts'
 import { openSharedCache } from './shared-cache.ts'
@@ -41,7 +40,7 @@ export type Worker = {
   readonly sets: PackageSets
   readonly listing: OpenSets['listing']
   /** Undefined with NIXERY_SEARCH=off. */
-  readonly search: Search | undefined
+  readonly search: PackageSearch | undefined
   readonly estimates: Estimates
   /** The versions that the index has of a package, the newest first. */
   versionsOf(set: string | undefined, attribute: string): readonly string[]
@@ -113,13 +112,13 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
   if (prepare) void nix.settle().catch(() => {})
   const nixVersion = await nix.version()
   const { add: later, settled } = createBackgroundWork()
-  let search: Search | undefined
+  let search: PackageSearch | undefined
   const hints = (set: string | undefined, name: string) => search?.hints(set, name) ?? []
   const opened = await openSets(config, { nix, catalog, versions, hints, later, note, warn, signal })
   const { sets, resolver, recipes } = opened
   for (const line of withoutEffect(process.env, config)) warn(line)
   if (prepare) opened.prepare(prepare.system)
-  search = openSearch(config, opened, { note, warn, background: prepare !== undefined })
+  search = openSearch(config, opened, state, { note, warn, background: prepare !== undefined })
   const refreshSeconds = config.NIXERY_POPULARITY_REFRESH
   const popularity = await createPopularity({
     url: config.NIX_POPULARITY_URL,

@@ -51,13 +51,14 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     origin: 'builds config contents nix:types sharing:types',
     'shared-cache': 'config contents fleet postgres:types sharing store errors',
     sources: 'evaluation config demo nix packages image errors',
-    'package-search': 'catalog:types config image packages:types search sets:types',
+    'package-search': 'catalog:types config image packages:types search sets:types shared-search state:types',
+    'shared-search': 'config search state:types upkeep errors',
     sets: 'builds catalog:types config evaluation image nix packages recipes sources',
     catalogs: 'catalog config postgres',
     state: 'builds catalog catalogs config postgres:types store stores upkeep',
     fleet: 'builds catalog:types config image postgres queue sharing:types text errors',
     worker:
-      'bases builds config contents evaluation image layers nix packages origin popcount search:types package-search sets shared-cache sharing:types state worker-status',
+      'bases builds config contents evaluation image layers nix packages origin popcount package-search sets shared-cache sharing:types state worker-status',
     'worker-status': 'builds nix:types packages:types sets:types',
     'leader-tasks': 'catalog:types state:types',
     monitor: 'builds catalogs config telemetry text web',
@@ -71,10 +72,10 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     cleanup: 'catalogs config image state store:types telemetry upkeep',
     'shared-settings': 'builds config fleet:types layers rootfs worker:types',
     'start-info': 'config stores',
-    main: 'shared-settings builds cleanup config leader-tasks fleet frontend image monitor package.json state telemetry text worker start-info',
+    main: 'shared-settings builds cleanup config leader-tasks fleet frontend image monitor package.json shared-search state telemetry text worker start-info',
     cli:
       'access bases builds catalog catalogs closure config credentials evaluation export fleet fs layers main nix origin package.json packages policy popcount postgres push recipes ' +
-      'search sources store stores upkeep ' +
+      'search shared-search sources store stores upkeep ' +
       'telemetry text state worker demo image errors',
   }).map(([room, others]) => [room, others.split(' ')]),
 )

@@ -37,6 +37,7 @@ const checks: Readonly<Record<string, Check>> = {
   'NIXERY_PLATFORMS=amd64,arm64 NIXERY_CHANNEL=nixos-25.11 ./bin/nixery serve': {
     not: 'fetches nixpkgs from the internet; test/platforms.test.ts serves both platforms from a folder',
   },
+  'nixery search': elsewhere('test/fleet.test.ts', "'search', 'deep'"),
   'nixery search json': elsewhere('test/search.test.ts', "['search', 'greets'"),
   'npm run demo': {
     not: 'takes half a minute, and the tests cover its steps; scripts/own-store.test.ts tests it for unprivileged users',

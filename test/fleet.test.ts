@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { noPostgres } from '../src/postgres/testing.ts'
 import { cutOffWhilePacking, kill } from './reliability/fleet-faults.ts'
-import { openFleetWorld, type FleetWorld, type Member } from './reliability/fleet-world.ts'
+import { folderIn, openFleetWorld, type FleetWorld, type Member } from './reliability/fleet-world.ts'
 import { runFleetFaults } from './reliability/fleet.ts'
 import { createRandom } from './reliability/random.ts'
+import { runNixery } from './support/command.ts'
 import { countLog } from './support/fleet.ts'
 import { createGate, type Gate } from './support/gate.ts'
 import { until } from './support/until.ts'
@@ -23,7 +24,8 @@ describe('two front ends and two workers', { skip: noPostgres, timeout: 800_000 
   before(async () => {
     workspace = await openWorkspace()
     gate = createGate()
-    const more = `slow = run "slow" "echo it has begun; ${gate.wait}; mkdir $out";`
+    const more = `slow = run "slow" "echo it has begun; ${gate.wait}; mkdir $out";
+      nested = { recurseForDerivations = true; deep = run "deep" "mkdir $out"; };`
     world = await openFleetWorld(workspace, { fronts: 2, workers: 2, images: 6, large: 1, more })
     const of = (role: Member['role']) => world.members.filter((each) => each.role === role)
     fronts = of('front') as [Member, Member]
@@ -78,13 +80,31 @@ describe('two front ends and two workers', { skip: noPostgres, timeout: 800_000 
     await until(async () => (await at('/images/p1/p2')).ok, 'the pull is recorded')
     assert.match(await textOf('/images/p1/p2'), /to download in \d+ layers/)
     assert.match(await textOf('/compose?p=p1&p=p2'), /Size and layers.*<svg/s)
-    const unknown = await textOf('/compose?p=p1&p=other')
-    assert.match(unknown, /Nobody has pulled other\/p1/)
-    assert.match(unknown, /This server has no search/)
-    assert.match(await textOf('/'), /name="p"/)
-    const search = await at('/api/v1/search?q=p1')
-    assert.equal(search.status, 404)
-    assert.match(await search.text(), /no search.*NIXERY_ROLE=all/)
+    assert.match(await textOf('/compose?p=p1&p=other'), /Nobody has pulled other\/p1/)
+    assert.match(await textOf('/'), /name="q"/)
+  })
+
+  it('find packages on every front end, in an index that one worker has made', async () => {
+    const search = async ({ address }: Member) => {
+      const response = await fetch(`http://${address}/api/v1/search?q=deep`)
+      const { state, packages } = (await response.json()) as { state: string; packages: { name: string }[] }
+      return [state, ...packages.map(({ name }) => name)].join(' ')
+    }
+    for (const front of fronts) await until(async () => (await search(front)) === 'ready nested.deep')
+    assert.equal(countLog(workers, /^the search index has 9 packages/), 1)
+    assert.match(await (await fetch(`http://${fronts[1].address}/compose?q=deep`)).text(), /Add nested\.deep/)
+    // Names are looked up by workers, which get the index, too.
+    const suggested = async () => /did you mean nested\.deep/.test((await pull(fronts[0], 'deep')).text)
+    await until(suggested, 'the workers have the index')
+    const env = {
+      NIXERY_ROLE: 'front',
+      NIXERY_DATABASE_URL: world.fleet.url,
+      STORAGE_PATH: folderIn(workspace, 'store'),
+    }
+    const { stdout, exitCode } = await runNixery(folderIn(workspace, 'command'), '', ['search', 'deep'], {
+      env,
+    })
+    assert.deepEqual([exitCode, stdout], [0, 'nested.deep'])
   })
 
   it('take over the builds of killed and stopped workers', async () => {

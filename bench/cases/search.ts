@@ -41,7 +41,7 @@ export const search: Case = {
     const file = join(await context.folder('search'), 'index.db')
     context.say('writing the index')
     const started = performance.now()
-    writeIndex(file, { revision: 'bench', madeAt: 0 }, entries)
+    writeIndex(file, { revision: 'bench', rules: 'bench', madeAt: 0 }, entries)
     const written = performance.now() - started
     const index = openIndex(file)
     const timed = (text: string): number => {

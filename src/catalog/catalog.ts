@@ -9,6 +9,7 @@ import type { Lead, LeadName } from './lead.ts'
 import type { Logouts } from './logouts.ts'
 import type { QuotaUses } from './quota-uses.ts'
 import type { ScrubResults } from './scrub-results.ts'
+import type { SearchIndexes } from './search-indexes.ts'
 
 export type { ApiKey, ApiKeys } from './api-key.ts'
 
@@ -79,7 +80,7 @@ export type RowUses = {
 /**
  * Small facts, stored under the keys of their inputs. All of them can be derived again: an empty catalog costs time, but
  * never changes a digest. So the methods do not fail when the database does: facts that cannot be read count as missing,
- * and facts that cannot be written are lost. Only `upkeep`, `apiKeys`, `logouts` and `quotaUses` fail. A row that cannot be read, for example because
+ * and facts that cannot be written are lost. Only `upkeep`, `apiKeys`, `logouts`, `quotaUses` and `searchIndexes` fail. A row that cannot be read, for example because
  * a later version wrote it, also counts as missing.
  * Values that belong to other rooms are stored as JSON, and parsed when they are read by a function of that room.
  */
@@ -137,6 +138,7 @@ export type Catalog = ImagesOfNames & {
   readonly apiKeys: ApiKeys
   readonly logouts: Logouts
   readonly quotaUses: QuotaUses
+  readonly searchIndexes: SearchIndexes
   readonly upkeep: CatalogUpkeep
   close(): Promise<void>
 }

@@ -9,6 +9,7 @@ import { parseAny, testKey } from './keys-testing.ts'
 import { describeLists } from './lists-conformance.ts'
 import { describeMarks } from './marks-conformance.ts'
 import { describeQuotaUses } from './quota-uses-conformance.ts'
+import { describeSearchIndexes } from './search-conformance.ts'
 
 /** Tests of every catalog; new databases run them. `open` returns an empty one each time. */
 export function describeCatalog(name: string, open: () => Promise<Catalog>): void {
@@ -26,7 +27,8 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
     compression: 'gzip',
   })
 
-  for (const part of [describeCacheFiles, describeLists, describeMarks, describeQuotaUses]) part(name, open)
+  const parts = [describeCacheFiles, describeLists, describeMarks, describeQuotaUses, describeSearchIndexes]
+  for (const part of parts) part(name, open)
   describe(`${name} as a catalog`, () => {
     it('is empty at first', async () => {
       const catalog = await open()

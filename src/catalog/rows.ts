@@ -13,6 +13,7 @@ import type {
   Parse,
 } from './catalog.ts'
 import { isBeingDeleted } from './mark-rows.ts'
+import type { SearchIndex } from './search-indexes.ts'
 import type { Tables } from './schema.ts'
 
 /**
@@ -112,6 +113,15 @@ export const blobRecordOf = readable(
     usedAt: maybe(count, row.used_at),
     withdrawn: row.withdrawn !== null,
     ...((row.withdrawn ?? 0) > isBeingDeleted && { markedAt: count(row.withdrawn) }),
+  }),
+)
+
+export const searchIndexOf = readable(
+  (row: Pick<Selectable<Tables['search_indexes']>, keyof SearchIndex>): SearchIndex => ({
+    digest: digest(row.digest),
+    size: count(row.size),
+    rules: text(row.rules),
+    revision: text(row.revision),
   }),
 )
 

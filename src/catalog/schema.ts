@@ -74,6 +74,24 @@ export type Tables = {
   }
   /** Which images were ever served under which names. */
   given: { repository: string; image: ImageKey }
+  /** Package sets for which a search index is wanted, by the format of the index; `status` is JSON. */
+  search_sets: {
+    set_name: string
+    format: number
+    wanted_at: number
+    rules: string | null
+    status: string | null
+  }
+  /** Search indexes in the store; `replaced_at` is when another one took the place of this one. */
+  search_indexes: {
+    digest: string
+    size: number
+    set_name: string
+    format: number
+    rules: string
+    revision: string
+    replaced_at: number | null
+  }
   /** Leaders among the replicas, by task; milliseconds since 1970 by the clock of the database. */
   leaders: { name: string; owner: string; held_until: number }
   /** Uses of quotas in windows of so many seconds; `ends_at` is by the clock of the database. */
@@ -104,7 +122,7 @@ const optionalNumber: Column = { type: 'bigint' }
  * add: tables, indexes, and columns that are nullable or have a default. Nothing is renamed, dropped or given another
  * meaning, because the previous version of the program must work with the database after a rollback.
  */
-export const schemaVersion = 9
+export const schemaVersion = 10
 
 /** @param now seconds since 1970: the creation time of images of a database that did not record it */
 export const schema = (now: number): { readonly [Name in keyof Tables]: Table<Tables[Name]> } => ({
@@ -193,6 +211,22 @@ export const schema = (now: number): { readonly [Name in keyof Tables]: Table<Ta
     },
   },
   given: { key: ['repository', 'image'], columns: { repository: text, image: text }, indexes: ['image'] },
+  search_sets: {
+    key: ['set_name', 'format'],
+    columns: { set_name: text, format: number, wanted_at: number, rules: optionalText, status: optionalText },
+  },
+  search_indexes: {
+    key: ['digest'],
+    columns: {
+      digest: text,
+      size: number,
+      set_name: text,
+      format: number,
+      rules: text,
+      revision: text,
+      replaced_at: optionalNumber,
+    },
+  },
   leaders: { key: ['name'], columns: { name: text, owner: text, held_until: number } },
   quota_uses: {
     key: ['key'],

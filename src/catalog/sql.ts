@@ -11,6 +11,7 @@ import { quotaUsesIn } from './quota-use-rows.ts'
 import { pullsIn } from './pull-rows.ts'
 import { cacheFileOf, factsColumns, factsOf, layerOf, memberOf, readRows, rowOf, valueOf } from './rows.ts'
 import type { Tables } from './schema.ts'
+import { searchIndexesIn } from './search-rows.ts'
 import { forgetBlobs, upkeepIn } from './upkeep.ts'
 import { dayOf, rowUsesIn } from './row-uses.ts'
 
@@ -158,6 +159,7 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
     apiKeys: apiKeysIn(db),
     logouts: logoutsIn(db),
     quotaUses: quotaUsesIn(db, database.seconds),
+    searchIndexes: searchIndexesIn(db, database),
     upkeep: upkeepIn(db, database),
     close: () => db.destroy(),
   }

@@ -54,6 +54,15 @@ export const catalogPolicies: Policies<Omit<Catalog, 'close'>> = {
   apiKeys: { add: must, find: must, list: must, revoke: must },
   logouts: { add: must, has: must },
   quotaUses: { take: must, add: must, giveBack: must },
+  searchIndexes: {
+    sets: must,
+    want: must,
+    report: must,
+    add: must,
+    forget: must,
+    digests: must,
+    unneeded: must,
+  },
   upkeep: {
     lock: must,
     born: must,

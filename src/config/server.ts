@@ -26,7 +26,7 @@ export const serverSettings = {
   NIXERY_SEARCH: oneOf('on', 'demand', 'off')
     .default('demand')
     .describe(
-      'package search, on the pages and at `/api/v1/search`: `on` builds the index when the server starts, `demand` at the first search, `off` disables the search',
+      'package search, on the pages and at `/api/v1/search`: `on` builds the index when the server starts, `demand` at the first search, `off` disables the search; with NIXERY_DATABASE_URL, one of all processes builds it for all; see scaling.md',
     ),
   NIXERY_SEARCH_MEMORY: whole('a whole number of megabytes', 64, 1_000_000)
     .default(1500)

@@ -9,18 +9,13 @@ import type { NameFilter } from '../packages/policy.ts'
 import type { PinnedSet } from '../packages/source.ts'
 import { webAddress, writtenName, type PackageEntry } from './entry.ts'
 import type { FillData, FillTask } from './fill.worker.ts'
-
-/** The progress of an index. */
-export type Progress = {
-  /** The number of names at the top level of the package set. */
-  readonly done: number
-  readonly all: number
-  readonly packages: number
-}
+import type { Progress } from './query.ts'
 
 export type FillOptions = {
   readonly pinned: PinnedSet
   readonly system: string
+  /** See `IndexFacts`. */
+  readonly rules: string
   readonly filter: Pick<NameFilter, 'allows' | 'denies' | 'limits'>
   /** Bytes of memory for each evaluation. */
   readonly memory: number
@@ -49,6 +44,7 @@ export async function fillIndex(file: string, options: FillOptions): Promise<rea
     file,
     system,
     revision: pinned.revision,
+    rules: options.rules,
     madeAt: options.now,
     programs: 'folder' in pinned.set ? join(pinned.set.folder, 'programs.sqlite') : undefined,
   }

@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
+import Database from 'better-sqlite3'
 import { inOrder, webAddress, writtenName, type PackageEntry } from './entry.ts'
-import { openIndex, writeIndex } from './index-file.ts'
+import { indexFormat, openIndex, writeIndex } from './index-file.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'nixery-search-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -22,7 +23,7 @@ const entry = (attribute: string, description = '', programs: readonly string[] 
 
 function indexOf(name: string, entries: readonly PackageEntry[]) {
   const file = join(folder, `${name}.db`)
-  writeIndex(file, { revision: 'one', madeAt: 1 }, entries)
+  writeIndex(file, { revision: 'one', rules: 'all', madeAt: 1 }, entries)
   return openIndex(file)
 }
 
@@ -97,8 +98,18 @@ describe('the search index', () => {
     assert.equal(index.get('gtk__plus__3')?.attribute, 'gtk+3')
   })
 
+  it('is not read in another format', () => {
+    const file = join(folder, 'later.db')
+    writeIndex(file, { revision: 'one', rules: 'all', madeAt: 1 }, [])
+    openIndex(file).close()
+    const database = new Database(file)
+    database.pragma(`user_version = ${indexFormat + 1}`)
+    database.close()
+    assert.throws(() => openIndex(file), /the format/)
+  })
+
   it('records its package set and revision', () => {
-    assert.deepEqual([index.revision, index.madeAt, index.packages], ['one', 1, 9])
+    assert.deepEqual([index.revision, index.rules, index.madeAt, index.packages], ['one', 'all', 1, 9])
   })
 })
 

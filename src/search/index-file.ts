@@ -2,6 +2,12 @@ import { rmSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { inOrder, wordsOf, wordsOfName, type PackageEntry } from './entry.ts'
 
+/**
+ * The version of the files. Increment it when the schema changes, or when the same packages result in another index: files
+ * of other versions are not read.
+ */
+export const indexFormat = 2
+
 // There is one file for each package set, revision and policy, which is written once and never changed. `packages` are
 // numbered in the order of results. The virtual table uses the same numbers and stores no texts: SQLite returns its
 // rows in this order and stops at the limit, so no ranking is needed.
@@ -20,6 +26,8 @@ const schema = `
 /** The metadata of an index. */
 export type IndexFacts = {
   readonly revision: string
+  /** Identifies the rules by which packages are in the index. */
+  readonly rules: string
   /** Milliseconds since 1970. */
   readonly madeAt: number
   readonly packages: number
@@ -31,7 +39,7 @@ export type IndexFacts = {
  */
 export function writeIndex(
   file: string,
-  { revision, madeAt }: Omit<IndexFacts, 'packages'>,
+  { revision, rules, madeAt }: Omit<IndexFacts, 'packages'>,
   entries: Iterable<PackageEntry>,
 ): void {
   const database = new Database(file)
@@ -39,6 +47,7 @@ export function writeIndex(
     database.pragma('journal_mode = off')
     database.pragma('synchronous = off')
     database.exec(schema)
+    database.pragma(`user_version = ${indexFormat}`)
     const insert = database.prepare('insert into packages values (?, ?, ?, ?, ?, ?, ?, ?, ?)')
     const insertWords = database.prepare(
       'insert into words (rowid, name, programs, description) values (?, ?, ?, ?)',
@@ -61,6 +70,7 @@ export function writeIndex(
         for (const program of programs) insertProgram.run(program.toLowerCase(), id)
       }
       insertFact.run('revision', revision)
+      insertFact.run('rules', rules)
       insertFact.run('madeAt', String(madeAt))
       insertFact.run('packages', String(id))
       database.exec("insert into words (words) values ('optimize')")
@@ -112,10 +122,14 @@ const mostCalled = 200
 export function openIndex(file: string): IndexFile {
   const database = new Database(file, { readonly: true, fileMustExist: true })
   try {
+    const format = database.pragma('user_version', { simple: true })
+    if (format !== indexFormat)
+      throw new Error(`it has the format ${String(format)} instead of ${indexFormat}`)
     database.pragma('mmap_size = 268435456')
     const fact = database.prepare<[string], string>('select value from about where key = ?').pluck()
     const facts = {
       revision: fact.get('revision') ?? '',
+      rules: fact.get('rules') ?? '',
       madeAt: Number(fact.get('madeAt')),
       packages: Number(fact.get('packages')),
     }

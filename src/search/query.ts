@@ -1,5 +1,12 @@
 import type { PackageEntry } from './entry.ts'
-import type { Progress } from './fill.ts'
+
+/** The progress of an index. */
+export type Progress = {
+  /** The number of names at the top level of the package set. */
+  readonly done: number
+  readonly all: number
+  readonly packages: number
+}
 
 /** A search in a package set. */
 export type Question = {

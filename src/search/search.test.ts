@@ -3,18 +3,13 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
-import { keyOf } from '../image/canonical.ts'
-import { nameFilter } from '../packages/policy.ts'
 import type { PackageEntry } from './entry.ts'
 import { writeIndex } from './index-file.ts'
 import { createSearch } from './search.ts'
+import { openSetIndex } from './set-index.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'nixery-search-'))
 after(() => rmSync(folder, { recursive: true }))
-
-const filter = nameFilter([], [])
-const system = 'x86_64-linux'
-const key = keyOf('search-index', 1, { system, policy: {}, filter: filter.inputs })
 
 const entry = (index: number): PackageEntry => ({
   name: `tool${String(index).padStart(4, '0')}`,
@@ -29,20 +24,14 @@ const entry = (index: number): PackageEntry => ({
 
 describe('a search', () => {
   writeIndex(
-    join(folder, `packages.${key.slice(0, 16)}.one.db`),
-    { revision: 'one', madeAt: 1 },
+    join(folder, 'packages.one.db'),
+    { revision: 'one', rules: 'all', madeAt: 1 },
     Array.from({ length: 3000 }, (_, index) => entry(index)),
   )
-  const unused = () => Promise.reject(new Error('nothing is evaluated'))
-  const search = createSearch({
-    folder,
-    sets: [{ name: undefined, system, policy: {}, filter, source: { pin: unused }, list: unused }],
-    mode: 'demand',
-    memory: 1,
-    background: false,
-    warn: (line) => assert.fail(line),
-    note: () => {},
-  })
+  const index = openSetIndex({ folder, name: undefined, warn: (line) => assert.fail(line) })
+  const unused = () => assert.fail('the index is there')
+  const supply = { want: unused, isMaking: unused, progress: () => undefined, refresh: unused }
+  const search = createSearch([{ index, supply }], () => Promise.resolve())
   after(() => search.close())
   const namesOf = async (permits: (entry: { readonly name: string }) => boolean, offset = 0) => {
     const found = await search.find({ text: 'tool', limit: 2, offset, permits })

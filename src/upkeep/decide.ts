@@ -1,7 +1,7 @@
 import type { StoredBlob } from '../store/store.ts'
 
 /**
- * A root keeps blobs: an image, or an unknown blob. Blobs are referred to by their index in `Situation.blobs`; blobs that
+ * A root keeps blobs: an image, a search index, or an unknown blob. Blobs are referred to by their index in `Situation.blobs`; blobs that
  * are missing in the store are left out.
  */
 export type Root = {

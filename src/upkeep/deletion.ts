@@ -11,7 +11,7 @@ import type { Survey } from './survey.ts'
 import type { Uses } from './uses.ts'
 
 export type DeletionDeps = {
-  readonly catalog: Pick<Catalog, 'upkeep'>
+  readonly catalog: Pick<Catalog, 'upkeep' | 'searchIndexes'>
   readonly store: BlobStore
   /** The blobs that builds and pulls of this process use, if it has any. */
   readonly uses?: Pick<Uses, 'isUsed' | 'remove'> | undefined

@@ -9,13 +9,14 @@ import { describe, type Collected } from './collected.ts'
 import { decideInSteps, type Decision } from './decide.ts'
 import { deleteMarked } from './delayed-deletion.ts'
 import { deleteBlobs, type DeletionDeps } from './deletion.ts'
-import { forgetRows, type ForgetDeps, type ForgetOptions, type Forgotten } from './forget.ts'
+import { forgetRows, type ForgetOptions, type Forgotten } from './forget.ts'
 import { reasonsOf } from './reasons.ts'
+import { deleteOldIndexes } from './old-indexes.ts'
 import { survey, type Survey } from './survey.ts'
 import { grace } from './uses.ts'
 
 export type CollectDeps = DeletionDeps & {
-  readonly catalog: Pick<Catalog, 'upkeep' | 'rememberImage'>
+  readonly catalog: Pick<Catalog, 'upkeep' | 'searchIndexes' | 'rememberImage'>
 }
 
 export type CollectOptions = {
@@ -62,11 +63,17 @@ export async function collect(deps: CollectDeps, options: CollectOptions): Promi
 }
 
 /**
- * Removes unused rows of the catalog, but no images and blobs.
- * @throws STORE_UNAVAILABLE when the catalog fails, OtherGc, and the signal's reason
+ * Removes unused rows of the catalog and old search indexes, but no images and no other blobs.
+ * @throws STORE_UNAVAILABLE when the store or the catalog fails, OtherGc, and the signal's reason
  */
-export async function collectRows(deps: ForgetDeps, options: ForgetOptions): Promise<Forgotten> {
-  return exclusively({ catalog: deps }, options.signal, (signal) => forgetRows(deps, { ...options, signal }))
+export async function collectRows(
+  deps: Pick<CollectDeps, 'catalog' | 'store'>,
+  options: ForgetOptions,
+): Promise<Forgotten> {
+  return exclusively(deps, options.signal, async (signal) => {
+    await deleteOldIndexes(deps, signal)
+    return forgetRows(deps.catalog, { ...options, signal })
+  })
 }
 
 async function exclusively<T>(
@@ -86,6 +93,7 @@ async function exclusively<T>(
 async function collectAll(deps: CollectDeps, options: CollectOptions): Promise<Collected> {
   const { catalog, store, uses } = deps
   const { keepDays, sizeLimit, rowDays, delay, listed, dryRun, now, signal } = options
+  if (!dryRun) await deleteOldIndexes({ catalog, store }, signal)
   const isUsed = (digest: Digest) => uses?.isUsed(digest) ?? false
   const surveyed = await survey({ catalog, store, signal }, isUsed, now)
   const inUse = (place: number) => {

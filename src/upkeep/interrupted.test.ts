@@ -55,6 +55,7 @@ function interrupted({ store, catalog }: World, [kind, nth]: (typeof moments)[nu
   return {
     store: { ...store, delete: change('delete', (digest) => store.delete(digest)) },
     catalog: {
+      searchIndexes: catalog.searchIndexes,
       rememberImage: change('rememberImage', (...facts) => catalog.rememberImage(...facts)),
       upkeep: {
         ...upkeep,

@@ -17,7 +17,7 @@ export type Reasons = {
     readonly inUse: number
     /** Stored within the grace period. */
     readonly recent: number
-    /** Indexes whose images are all kept, and blobs that other programs have stored. */
+    /** Indexes whose images are all kept, search indexes, and blobs that other programs have stored. */
     readonly others: number
   }
 }
@@ -31,7 +31,7 @@ export function reasonsOf(
   const ofImages = new Uint8Array(blobs.length)
   const removedRoots = new Set(decision.roots)
   for (const [place, { key, at, parts, heads }] of roots.entries()) {
-    // Without a key it is an unknown blob.
+    // Without a key it is a search index, or an unknown blob.
     if (removedRoots.has(place) || key === undefined) continue
     for (const part of parts) ofImages[part] = 1
     if (parts.subarray(0, heads).some(inUse)) images.inUse += 1

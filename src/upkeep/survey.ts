@@ -9,7 +9,7 @@ import { parseParts, recognise, type FoundImage, type ImageParts, type IndexPart
 /** The blobs and images in store and catalog, as input for `decide`. */
 export type Survey = {
   readonly blobs: readonly StoredBlob[]
-  /** Images with their keys in the catalog, and unknown blobs. */
+  /** Images with their keys in the catalog, search indexes, and unknown blobs. */
   readonly roots: readonly (Root & { readonly key: ImageKey | undefined })[]
   /** Indexes with their keys in the catalog. */
   readonly indexes: readonly (Index & { readonly key: ImageKey })[]
@@ -26,7 +26,7 @@ export type Survey = {
 }
 
 export type SurveyDeps = {
-  readonly catalog: Pick<Catalog, 'upkeep'>
+  readonly catalog: Pick<Catalog, 'upkeep' | 'searchIndexes'>
   readonly store: BlobStore
   readonly signal?: AbortSignal | undefined
 }
@@ -124,6 +124,10 @@ export async function survey(
     if (!parts) unreadAt = Math.max(unreadAt, at)
   }
 
+  // Search indexes are deleted when they are no longer in the catalog.
+  const indexed = placesOf(await catalog.searchIndexes.digests())
+  for (const place of indexed) referred[place] = 1
+
   // Unreferenced blobs can be manifests.
   const limit = pLimit(readsAtOnce)
   const recognised = await limit.map(
@@ -159,6 +163,9 @@ export async function survey(
     }
     return { key, at: last, parts, heads }
   })
+  for (const place of indexed) {
+    roots.push({ key: undefined, at: Infinity, parts: Uint32Array.of(place), heads: 0 })
+  }
   for (const [place, { modified }] of blobs.entries()) {
     if (referred[place] === 1 || known[place] === 1) continue
     roots.push({ key: undefined, at: modified, parts: Uint32Array.of(place), heads: 0 })

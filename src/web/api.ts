@@ -32,7 +32,7 @@ export function createApi(finder: Finder): RouteTable {
     subject: 'public',
     reply() {
       throw new NixeryError('ROUTE_UNKNOWN', 'this server has no search', {
-        hint: 'a process with NIXERY_ROLE=all and NIXERY_SEARCH other than off has one',
+        hint: 'NIXERY_SEARCH is off',
       })
     },
   }

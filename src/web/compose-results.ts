@@ -9,8 +9,7 @@ import type { Html } from './layout.ts'
 export function resultsSection({ composition, found, hasSearch }: Composed): Html {
   if (!hasSearch)
     return html`<p class="quiet small">
-      This server has no search, because it has no package sets of its own or its search is off. Add packages
-      by their full names.
+      The search of this server is off. Add packages by their full names.
     </p>`
   if (!found) return examples(composition)
   if (found.state !== 'ready') return notReady(found, composition)

@@ -1,0 +1,246 @@
+import { randomUUID } from 'node:crypto'
+import { rename, rm } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+import { hasCode, NixeryError } from '../errors.ts'
+import { hexOf } from '../image/digest.ts'
+import { checkInterval, retryAfter, type SupplyOptions } from './local-supply.ts'
+import type { MadeSet, Maker } from './make.ts'
+import { messageOf, ofSet, type SetIndex } from './set-index.ts'
+import { hasFailed, isSame, type SharedIndex, type SharedIndexes, type SharedSet } from './shared.ts'
+import type { SearchableSet, Supply } from './supply.ts'
+
+/** The indexes of one of several processes, one of which makes them for all. */
+export type SharedSupply = {
+  readonly sets: readonly SearchableSet[]
+  /**
+   * Makes indexes for all processes until it is stopped; only one process may do that at a time.
+   * @param mayMake whether this process has the settings of the others; asked each time
+   */
+  lead(mayMake: () => boolean): { stop(): void }
+  /** Ends the work in the background; the caller closes the maker. */
+  close(): Promise<void>
+}
+
+export type SharedSupplyOptions = SupplyOptions & {
+  readonly shared: SharedIndexes
+  readonly note: (line: string) => void
+  /** Ends waiting. */
+  readonly signal?: AbortSignal | undefined
+  readonly intervals?: Intervals
+}
+
+/** Milliseconds. */
+export type Intervals = {
+  /** Between looks at what others have made; `wait` while somebody waits for an index. */
+  readonly look: number
+  readonly wait: number
+  /** Between checks of the revision. */
+  readonly check: number
+  /** Before a failed download or upload is repeated. */
+  readonly again: number
+}
+
+const usualIntervals: Intervals = { look: 5_000, wait: 1_000, check: checkInterval, again: 30_000 }
+// Milliseconds for fetching or storing an index.
+const longestTransfer = 600_000
+
+/** What makes the index of a set. */
+type Making = MadeSet & { readonly maker: Maker }
+
+type State = {
+  readonly index: SetIndex
+  /** Undefined in a process without the package set. */
+  readonly made: Making | undefined
+  isWanted: boolean
+  known: SharedSet | undefined
+  making: Promise<void> | undefined
+  /** When the revision is checked next, a failed making repeated, and a failed fetch. */
+  checkAt: number
+  makeAt: number
+  fetchAt: number
+  /** What was last reported, which is not repeated. */
+  told: string | undefined
+}
+
+/** @param sets with a maker, those that it can make; otherwise their indexes alone */
+export function createSharedSupply(
+  sets: readonly (MadeSet | { readonly index: SetIndex })[],
+  maker: Maker | undefined,
+  { shared, mode, background, note, warn, signal, intervals = usualIntervals }: SharedSupplyOptions,
+): SharedSupply {
+  const closing = new AbortController()
+  const stop = signal ? AbortSignal.any([closing.signal, signal]) : closing.signal
+  const states = sets.map((set): State => ({
+    index: set.index,
+    made: 'set' in set && maker ? { ...set, maker } : undefined,
+    isWanted: mode === 'on' || set.index.current !== undefined,
+    known: undefined,
+    making: undefined,
+    checkAt: 0,
+    makeAt: 0,
+    fetchAt: 0,
+    told: undefined,
+  }))
+  const nameOf = ({ index }: State) => index.name ?? ''
+  const transferring = () => AbortSignal.any([stop, AbortSignal.timeout(longestTransfer)])
+  let mayLead: (() => boolean) | undefined
+  let wake = Promise.withResolvers<void>()
+
+  const report = (state: State, line: string) => {
+    if (state.told !== line) warn(line)
+    state.told = line
+  }
+
+  /** Gets the bytes of an index, and uses it. @returns whether they are there */
+  async function download(state: State, latest: SharedIndex): Promise<boolean> {
+    const { index } = state
+    const part = index.part(`${hexOf(latest.digest)}.${randomUUID()}`)
+    try {
+      if (!(await shared.fetch(latest, part, transferring()))) return false
+      const file = index.place(hexOf(latest.digest))
+      await rename(part, file)
+      index.use(file)
+      state.told = undefined
+      return true
+    } finally {
+      await rm(part, { force: true })
+    }
+  }
+
+  /** Makes the index if it is missing, or of another revision than the current one, and stores it for all. */
+  async function makeForAll(state: State, made: Making, usable: SharedIndex | undefined): Promise<void> {
+    const { index, rules, set, maker: own } = made
+    try {
+      const pinned = await own.pin(set)
+      const facts = { rules, revision: pinned.revision }
+      // It is wanted as long as it is made.
+      await shared.want(nameOf(state), rules)
+      if (!isSame(usable, facts)) {
+        if (!isSame(index.current, facts)) {
+          await own.make(made, pinned, (progress) => {
+            shared.report(nameOf(state), { progress }).catch(() => {}) // the next one may arrive
+          })
+        }
+        const { file } = index.current ?? {}
+        if (file === undefined || mayLead?.() !== true) return
+        await shared.publish(nameOf(state), file, facts, transferring())
+      }
+      state.checkAt = performance.now() + intervals.check
+      state.told = undefined
+    } catch (error) {
+      if (stop.aborted) return
+      // What was made is stored as soon as that is possible.
+      const isOfStore = hasCode(error, 'STORE_UNAVAILABLE', 'STORE_FULL')
+      state.makeAt = performance.now() + (isOfStore ? intervals.again : retryAfter)
+      report(state, `the search index${ofSet(index)} cannot be built: ${messageOf(error)}`)
+      if (isOfStore) return
+      await shared.report(nameOf(state), { failed: true }).catch(() => {}) // others see that it does not arrive
+    }
+  }
+
+  async function follow(state: State, known: SharedSet | undefined): Promise<void> {
+    const { index, made } = state
+    const leads = made !== undefined && mayLead?.() === true
+    state.known = known
+    if (!known && !state.isWanted) return
+    if (!known && !leads) await shared.want(nameOf(state))
+    const rules = leads ? made.rules : known?.rules
+    if (leads && known?.rules !== rules) await shared.want(nameOf(state), rules)
+    // The rules have changed: what they deny must not be found.
+    if (rules !== undefined && index.current && index.current.rules !== rules) index.drop()
+    let usable = known?.latest?.rules === rules ? known?.latest : undefined
+    const now = performance.now()
+    if (usable && !isSame(index.current, usable) && !state.making && now >= state.fetchAt) {
+      try {
+        if (!(await download(state, usable))) usable = undefined
+      } catch (error) {
+        if (stop.aborted) return
+        state.fetchAt = performance.now() + intervals.again
+        report(state, `the search index${ofSet(index)} cannot be fetched: ${messageOf(error)}`)
+      }
+    }
+    if (!leads || state.making || now < state.makeAt || (usable && now < state.checkAt)) return
+    state.making = makeForAll(state, made, usable).finally(() => (state.making = undefined))
+  }
+
+  async function run(): Promise<void> {
+    while (!stop.aborted) {
+      wake = Promise.withResolvers<void>()
+      try {
+        const all = await shared.sets()
+        await Promise.all(states.map((state) => follow(state, all.get(nameOf(state)))))
+      } catch {
+        // Failures of the database are reported by the catalog; until it is back, nothing changes.
+      }
+      const isWaiting = states.some(
+        (state) => state.isWanted && !state.index.current && !hasFailed(state.known),
+      )
+      const ending = new AbortController()
+      const pause = delay(isWaiting ? intervals.wait : intervals.look, undefined, {
+        signal: AbortSignal.any([stop, ending.signal]),
+        ref: false,
+      }).catch(() => {})
+      await Promise.race([pause, wake.promise]).finally(() => ending.abort())
+    }
+  }
+  const running = background ? run() : Promise.resolve()
+
+  /** Uses the index of the current revision, which this process makes if there is none. */
+  async function refreshWith(state: State, made: Making): Promise<void> {
+    const { maker: own, set } = made
+    const pinned = await own.pin(set)
+    const facts = { rules: made.rules, revision: pinned.revision }
+    if (isSame(state.index.current, facts)) return
+    // Without a database, it makes one for itself.
+    const all = await shared.sets().catch(() => undefined)
+    const latest = all?.get(nameOf(state))?.latest
+    if (latest && isSame(latest, facts) && (await download(state, latest))) return
+    await own.make(made, pinned, () => {})
+  }
+
+  /** Waits until another process has made an index. */
+  async function waitForOthers(state: State): Promise<void> {
+    state.isWanted = true
+    for (let isTold = false; ;) {
+      stop.throwIfAborted()
+      await follow(state, (await shared.sets()).get(nameOf(state)))
+      if (state.index.current) return
+      if (hasFailed(state.known)) {
+        throw new NixeryError('NIX_UNAVAILABLE', `the search index${ofSet(state.index)} could not be built`, {
+          hint: 'the logs of the workers have the cause; they try again after a while',
+        })
+      }
+      if (!isTold) note(`a worker builds the search index${ofSet(state.index)}`)
+      isTold = true
+      await delay(intervals.wait, undefined, { signal: stop })
+    }
+  }
+
+  const supplyOf = (state: State): Supply => ({
+    want() {
+      if (state.isWanted) return
+      state.isWanted = true
+      wake.resolve()
+    },
+    isMaking: () => (state.isWanted || state.known !== undefined) && !hasFailed(state.known),
+    progress() {
+      const { status } = state.known ?? {}
+      return status && 'progress' in status ? status.progress : undefined
+    },
+    refresh: () => (state.made ? refreshWith(state, state.made) : waitForOthers(state)),
+  })
+
+  return {
+    sets: states.map((state) => ({ index: state.index, supply: supplyOf(state) })),
+    lead(mayMake) {
+      mayLead = mayMake
+      wake.resolve()
+      return { stop: () => (mayLead = undefined) }
+    },
+    async close() {
+      closing.abort()
+      await running
+      for (const { making } of states) await making
+    },
+  }
+}
