@@ -16,13 +16,17 @@ export type Rendered = {
 export function renderMarkdown(text: string, linkOf: (href: string) => string | undefined): Rendered {
   const ids = new Set<string>()
   let title = ''
+  // Regions need names, and each another one.
+  let heading = ''
+  let tables = 0
   const marked = new Marked({
     gfm: true,
     renderer: {
       heading({ tokens, depth, text: source }: Tokens.Heading) {
         const content = this.parser.parseInline(tokens)
-        if (title === '') title = plain(source)
-        const id = unused(slugOf(plain(source)), ids)
+        heading = plain(source)
+        if (title === '') title = heading
+        const id = unused(slugOf(heading), ids)
         ids.add(id)
         return `<h${depth} id="${id}">${content}</h${depth}>\n`
       },
@@ -43,7 +47,9 @@ export function renderMarkdown(text: string, linkOf: (href: string) => string | 
           `<tr>${cells.map((cell) => cellOf(this, cell)).join('')}</tr>\n`
         const isEmpty = token.header.every((cell) => cell.text === '')
         const head = isEmpty ? '' : `<thead>${row(token.header)}</thead>`
-        return `<div class="sideways" role="region" aria-label="Table" tabindex="0"><table>${head}<tbody>${token.rows.map(row).join('')}</tbody></table></div>\n`
+        tables += 1
+        const label = escape(`Table ${tables}: ${heading}`)
+        return `<div class="sideways" role="region" aria-label="${label}" tabindex="0"><table>${head}<tbody>${token.rows.map(row).join('')}</tbody></table></div>\n`
       },
     },
   })

@@ -31,13 +31,8 @@ export type View = {
   readonly scripts: 'on' | 'off' | 'empty'
 }
 
-/** The combinations of window size, color scheme and scripts that the tests use. */
-export const views: readonly View[] = [
-  { width: 1280, colorScheme: 'light', scripts: 'on' },
-  { width: 1280, colorScheme: 'dark', scripts: 'empty' },
-  { width: 360, colorScheme: 'light', scripts: 'empty' },
-  { width: 360, colorScheme: 'dark', scripts: 'on' },
-]
+const widths: readonly View['width'][] = [1280, 360]
+const colorSchemes: readonly View['colorScheme'][] = ['light', 'dark']
 
 /** Opens a page in a new browser profile, and collects its errors, including violations of its content security policy. */
 export async function openView(
@@ -77,4 +72,18 @@ export async function accessibilityErrorsOf(page: Page): Promise<string[]> {
     ({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 200)).join('\n  ')}`,
   )
   return isTooWide ? [...messages, 'wider than the window'] : messages
+}
+
+/** `accessibilityErrorsOf` at both widths and in both color schemes, without loading the page again. */
+export async function accessibilityErrorsInAllLooks(page: Page): Promise<string[]> {
+  const found: string[] = []
+  for (const width of widths) {
+    for (const colorScheme of colorSchemes) {
+      await page.setViewportSize({ width, height: 900 })
+      await page.emulateMedia({ colorScheme })
+      const errors = await accessibilityErrorsOf(page)
+      found.push(...errors.map((error) => `${page.url()}, ${width} pixels, ${colorScheme}: ${error}`))
+    }
+  }
+  return found
 }
