@@ -37,7 +37,7 @@ after(async () => {
   await workspace.dispose()
 })
 
-/** Some whose meta says something. */
+/** Packages with various values of `meta`. */
 const packages = `{ system, ... }: let
   make = name: script: extra: derivation ({
     inherit name system;
@@ -45,7 +45,7 @@ const packages = `{ system, ... }: let
     builder = "/bin/sh";
     args = [ "-c" "set -e; export PATH=/bin:/usr/bin\\n\${script}\\n:" ];
   } // extra);
-  program = folder: name: says: "mkdir -p \${folder}/bin; printf '#!/bin/sh\\necho \${says}\\n' > \${folder}/bin/\${name}; chmod +x \${folder}/bin/\${name}";
+  program = folder: name: output: "mkdir -p \${folder}/bin; printf '#!/bin/sh\\necho \${output}\\n' > \${folder}/bin/\${name}; chmod +x \${folder}/bin/\${name}";
 in rec {
   low = make "a-low-1" (program "$out" "tool" "low") { } // { meta.priority = 10; };
   high = make "z-high-1" (program "$out" "tool" "high") { } // { meta.priority = 5; };
@@ -63,8 +63,8 @@ const manifestOf = async (name: string, from = server): Promise<Manifest> => {
   return json as Manifest
 }
 
-describe('of two packages with the same file', () => {
-  it('the one with the lower priority wins, in any order of the names', async () => {
+describe('two packages with the same file', () => {
+  it('provide the one with the lower priority, whatever the order of names', async () => {
     for (const name of ['low/high', 'high/low']) {
       assert.equal((await linksOf(server, name)).get('usr/bin/tool'), 'z-high-1/bin/tool', name)
     }
@@ -73,27 +73,27 @@ describe('of two packages with the same file', () => {
 })
 
 const prefix = 'org.opencontainers.image.'
-type Told = {
+type ImageMetadata = {
   created: string
   config: { Labels: Record<string, string> }
   annotations: unknown
   digest: string
 }
 
-/** What an image says of itself, in its config and its manifest. */
-async function toldBy(from: ServerProcess, name: string, tag = 'latest'): Promise<Told> {
+/** The metadata in the config and the manifest of an image. */
+async function metadataOf(from: ServerProcess, name: string, tag = 'latest'): Promise<ImageMetadata> {
   const headers = { Accept: mediaTypes.oci.manifest }
   const { response, json, text } = await requestV2(from, `${name}/manifests/${tag}`, { headers })
   assert.equal(response.status, 200, text)
   const { config, annotations } = json as Manifest & { annotations: unknown }
-  const { json: told } = await requestV2(from, `${name}/blobs/${config.digest}`)
+  const { json: image } = await requestV2(from, `${name}/blobs/${config.digest}`)
   const digest = response.headers.get('Docker-Content-Digest') ?? ''
-  return { ...(told as Omit<Told, 'annotations' | 'digest'>), annotations, digest }
+  return { ...(image as Omit<ImageMetadata, 'annotations' | 'digest'>), annotations, digest }
 }
 
 describe('labels', () => {
   it('contain name, version and licenses, in the config and the manifest', async () => {
-    const inbin = await toldBy(server, 'inbin')
+    const inbin = await metadataOf(server, 'inbin')
     assert.deepEqual(inbin.config.Labels, {
       [`${prefix}title`]: 'inbin',
       [`${prefix}version`]: '1',
@@ -102,18 +102,18 @@ describe('labels', () => {
     assert.deepEqual(inbin.annotations, inbin.config.Labels)
     assert.equal(inbin.created, '1970-01-01T00:00:01Z')
     // One package has no license.
-    const both = await toldBy(server, 'inbin/low')
+    const both = await metadataOf(server, 'inbin/low')
     assert.deepEqual(both.config.Labels, { [`${prefix}title`]: 'a-low, inbin' })
   })
 
-  it('do not depend on how an image is named', async () => {
-    const { digest } = await toldBy(server, 'inbin/low')
+  it('do not depend on the spelling of a name', async () => {
+    const { digest } = await metadataOf(server, 'inbin/low')
     for (const name of ['LOW/inbin', 'same.inbin/low', 'low/inbin.out/inbin.bin']) {
-      assert.equal((await toldBy(server, name)).digest, digest, name)
+      assert.equal((await metadataOf(server, name)).digest, digest, name)
     }
   })
 
-  it('contain the commit if the operator wants it, and do not depend on it otherwise', async () => {
+  it('contain the commit only if the operator enables it', async () => {
     const repository = await openRepository(workspace.folder)
     const commits: string[] = []
     for (const word of ['first', 'second']) {
@@ -124,13 +124,13 @@ describe('labels', () => {
       commits.push(id)
     }
     const [first = '', second = ''] = commits
-    const over = { NIXERY_PKGS_REPO: repository.url, NIXERY_IMAGE_URL: 'https://example.org/images' }
-    const plain = await workspace.serve(over)
-    const digests = await Promise.all(commits.map(async (id) => (await toldBy(plain, 'low', id)).digest))
+    const settings = { NIXERY_PKGS_REPO: repository.url, NIXERY_IMAGE_URL: 'https://example.org/images' }
+    const plain = await workspace.serve(settings)
+    const digests = await Promise.all(commits.map(async (id) => (await metadataOf(plain, 'low', id)).digest))
     assert.equal(digests[0], digests[1])
 
-    const telling = await workspace.serve({ ...over, NIXERY_CREATED: 'revision' })
-    const old = await toldBy(telling, 'low', first)
+    const withCommit = await workspace.serve({ ...settings, NIXERY_CREATED: 'revision' })
+    const old = await metadataOf(withCommit, 'low', first)
     const created = new Date((await repository.git('show', '-s', '--format=%cI', first)).trim())
       .toISOString()
       .replace('.000Z', 'Z')
@@ -144,22 +144,22 @@ describe('labels', () => {
     })
     assert.deepEqual(old.annotations, old.config.Labels)
     assert.match(
-      (await lastLayerOf(telling, 'low', first)).toString(),
+      (await lastLayerOf(withCommit, 'low', first)).toString(),
       new RegExp(`^BUILD_ID=${first}$`, 'm'),
     )
-    assert.notEqual((await toldBy(telling, 'low', second)).digest, old.digest)
-    assert.equal((await toldBy(telling, 'low', first)).digest, old.digest)
+    assert.notEqual((await metadataOf(withCommit, 'low', second)).digest, old.digest)
+    assert.equal((await metadataOf(withCommit, 'low', first)).digest, old.digest)
   })
 })
 
 describe('a name without an output', () => {
-  it('includes the default one and those to install, but no documentation', async () => {
+  it('includes the default output and outputsToInstall, but no documentation', async () => {
     const links = await linksOf(server, 'inbin')
     assert.match(links.get('usr/bin/inbin') ?? '', /^inbin-1-bin\/bin/)
     assert.match(links.get('lib') ?? links.get('lib/libinbin.so') ?? '', /^inbin-1\/lib/)
     const out = await linksOf(server, 'inbin.out')
     assert.equal(out.has('usr/bin/inbin'), false)
-    // They are shown before anything is packed, too.
+    // `nixery plan` shows the same outputs.
     const { stdout, stderr } = await runNixery(join(workspace.folder, 'plan'), set, [
       'plan',
       'inbin',
@@ -172,23 +172,23 @@ describe('a name without an output', () => {
     )
   })
 
-  it('is served for any meta', async () => {
+  it('is served even if meta does not evaluate', async () => {
     await manifestOf('odd')
   })
 
-  it('needs no Nix if it is known', async () => {
+  it('needs no evaluation if it is known', async () => {
     await manifestOf('inbin')
     await server.stop()
     await nixLog.started()
-    const again = await workspace.serve(environment)
-    for (const name of ['inbin', 'high/low']) await manifestOf(name, again)
-    // A server loads the package set when it starts, whatever is asked.
+    const restarted = await workspace.serve(environment)
+    for (const name of ['inbin', 'high/low']) await manifestOf(name, restarted)
+    // Every server loads the package set when it starts.
     const started = (await nixLog.started()).filter((line) => /^nix-|^nix repl/.test(line))
     assert.deepEqual(
       started.filter((line) => !/ --version$|^nix repl/.test(line)),
       [],
     )
-    const resolved = again.log.filter(({ msg }) => msg === 'packages resolved')
+    const resolved = restarted.log.filter(({ msg }) => msg === 'packages resolved')
     assert.ok(resolved.length >= 2 && resolved.every((line) => line['evaluated'] === 0))
   })
 })

@@ -8,7 +8,7 @@ import { canOverlay } from '../scripts/podman.ts'
 import { startServer } from '../scripts/server.ts'
 import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 
-// What `npm run pack` makes, installed in an empty folder by the system's own Node and npm.
+// Installs the result of `npm run pack` in an empty folder, with the system's Node and npm.
 
 const root = join(import.meta.dirname, '..')
 
@@ -26,8 +26,8 @@ describe('the npm package', { timeout: 300_000 }, () => {
     await rm(join(root, 'dist'), { recursive: true, force: true })
     const args = ['run', '--silent', 'pack', '--', '--json', '--pack-destination', workspace.folder]
     const packed = await execa('npm', args, { cwd: root })
-    const [made] = JSON.parse(packed.stdout) as { files: { path: string }[] }[]
-    const paths = made?.files.map(({ path }) => path) ?? []
+    const [packageInfo] = JSON.parse(packed.stdout) as { files: { path: string }[] }[]
+    const paths = packageInfo?.files.map(({ path }) => path) ?? []
     for (const path of ['bin/nixery', 'dist/src/cli/main.js', 'dist/src/nix/lookup.nix', 'README.md']) {
       assert.ok(paths.includes(path), path)
     }
@@ -37,7 +37,7 @@ describe('the npm package', { timeout: 300_000 }, () => {
     )
   })
 
-  it('is installed, and serves', async () => {
+  it('can be installed, and serves', async () => {
     const archive = join(workspace.folder, 'nixery-0.1.0.tgz')
     const npm = { cwd: folder, env: { npm_config_update_notifier: 'false' } }
     await execa('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', archive], npm)
@@ -60,13 +60,13 @@ describe('the npm package', { timeout: 300_000 }, () => {
     }
   })
 
-  // Of what the first test has compiled.
-  it('is Debian’s package, too, which leaves nothing when it is purged', async (test) => {
+  // Uses what the first test has compiled.
+  it('can also be a Debian package, which leaves nothing after a purge', async (test) => {
     if (!(await canOverlay(join(workspace.folder, 'probe')))) return test.skip('overlays cannot be mounted')
     const deb = await makeDeb(workspace.folder)
     const base = join(workspace.folder, 'system')
     await mkdir(base)
-    // On this system, whose files stay as they are: what changes is in a file system in memory.
+    // An overlay keeps all changes to this system in a tmpfs.
     const script = `
       mount -t tmpfs tmpfs "$1"; cd "$1"; mkdir upper work root
       mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root

@@ -14,7 +14,7 @@ import { createHistory } from '../src/web/history.ts'
 import { createWeb } from '../src/web/web.ts'
 import { requestV2, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
 
-/** What pages may do: those with a form send it here, those with a script run it. */
+/** The expected content security policy: forms may be sent to this server, and a page's own script may run. */
 const policyOf = (text: string): string => {
   const rules = [
     "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'",
@@ -25,7 +25,7 @@ const policyOf = (text: string): string => {
   return rules.join('; ')
 }
 
-/** The script of pages that have one. */
+/** The script element of pages with a script. */
 const ownScript = /<script type="module" src="\/static\/live-[0-9a-f]{16}\.js"><\/script>/
 
 const all = { listBuilds: true, showNames: true }
@@ -43,24 +43,24 @@ before(async () => {
 })
 after(() => workspace.dispose())
 
-type Answer = { status: number; headers: IncomingMessage['headers']; text: string }
+type Page = { status: number; headers: IncomingMessage['headers']; text: string }
 
-/** A request as it is: `fetch` sets Host itself, and tidies paths. */
-async function send(path: string, method = 'GET', headers: Record<string, string> = {}): Promise<Answer> {
-  const asked = request({ host: '127.0.0.1', port: server.port, path, method, headers, agent: false })
-  asked.end()
-  const [answer] = (await once(asked, 'response')) as [IncomingMessage]
-  return { status: answer.statusCode ?? 0, headers: answer.headers, text: await textOf(answer) }
+/** Sends a request verbatim: `fetch` would set Host and normalize the path. */
+async function send(path: string, method = 'GET', headers: Record<string, string> = {}): Promise<Page> {
+  const sent = request({ host: '127.0.0.1', port: server.port, path, method, headers, agent: false })
+  sent.end()
+  const [response] = (await once(sent, 'response')) as [IncomingMessage]
+  return { status: response.statusCode ?? 0, headers: response.headers, text: await textOf(response) }
 }
 
 const page = async (path: string): Promise<string> => (await send(path)).text
 
-/** The path of an image's newest build, as the page at `/` links to it. */
+/** The path of an image's newest build, from its link on the home page. */
 async function buildPathOf(image: string): Promise<string> {
   const links = (await page('/')).matchAll(/<a class="image" href="([^"]+)">(.*?)<\/a>/gs)
-  const found = [...links].find(([, , name]) => name?.replaceAll('<wbr />', '') === image)
-  assert.ok(found?.[1], `no link for ${image}`)
-  return found[1]
+  const link = [...links].find(([, , name]) => name?.replaceAll('<wbr />', '') === image)
+  assert.ok(link?.[1], `no link for ${image}`)
+  return link[1]
 }
 
 describe('the page', () => {
@@ -82,32 +82,32 @@ describe('the page', () => {
     assert.match(home, /a folder on this server.*<code>[0-9a-z-]*[0-9a-f]{32,}[^<]*<\/code>/s)
   })
 
-  const answers: [what: string, method: string, path: string, status: number][] = [
+  const rows: [what: string, method: string, path: string, status: number][] = [
     ['the page', 'GET', '/', 200],
     ['the page with a query', 'GET', '/?a=<b>', 200],
     ['the composer', 'GET', '/compose?q=%3Cscript%3E&p=%22%3E%3Cscript%3E&r=%3Cb%3E&have=%3Cb%3E', 200],
-    ['an image that nobody pulled', 'GET', '/images/shell/nothing-like-it', 404],
-    ['what is no name of an image', 'GET', '/images/%3Cscript%3E', 404],
-    ['no name of an image', 'GET', '/images/', 404],
+    ['an image that was never pulled', 'GET', '/images/shell/nothing-like-it', 404],
+    ['an invalid image name', 'GET', '/images/%3Cscript%3E', 404],
+    ['an empty image name', 'GET', '/images/', 404],
     ['another method of the composer', 'POST', '/compose', 405],
     ['another method', 'POST', '/', 405],
     ['another method of a build', 'DELETE', `/builds/${randomUUID()}`, 405],
-    ['what is not there', 'GET', '/healthy', 404],
-    ['a file of the original', 'GET', '/static/assets.go', 404],
-    ['the folder of files', 'GET', '/static/', 404],
-    ['a path out of it', 'GET', '/static/..%2f..%2fmain.ts', 404],
+    ['an unknown path', 'GET', '/healthy', 404],
+    ['a file of the original Nixery', 'GET', '/static/assets.go', 404],
+    ['the folder of static files', 'GET', '/static/', 404],
+    ['a path out of that folder', 'GET', '/static/..%2f..%2fmain.ts', 404],
     ['a file without its hash', 'GET', '/static/page.css', 404],
     ['a doubled slash', 'GET', '//', 404],
-    ['the original’s picture', 'GET', '/favicon.webp', 404],
+    ['the icon of the original Nixery', 'GET', '/favicon.webp', 404],
     ['markup', 'GET', '/%3Cscript%3Ealert(1)%3C/script%3E', 404],
-    ['a build that never was', 'GET', `/builds/${randomUUID()}`, 404],
-    ['what is no id of a build', 'GET', '/builds/%3Cscript%3E', 404],
+    ['an unknown build', 'GET', `/builds/${randomUUID()}`, 404],
+    ['an invalid build id', 'GET', '/builds/%3Cscript%3E', 404],
     ['the list of builds', 'GET', '/builds/', 404],
   ]
-  for (const [what, method, path, status] of answers) {
-    it(`answers ${what} with ${status}, safely`, async () => {
-      const { headers, text, ...answer } = await send(path, method)
-      assert.equal(answer.status, status)
+  for (const [what, method, path, status] of rows) {
+    it(`responds to ${what} with ${status}, with security headers and without markup of the request`, async () => {
+      const { headers, text, ...response } = await send(path, method)
+      assert.equal(response.status, status)
       assert.equal(headers['content-security-policy'], policyOf(text))
       assert.equal(headers['x-content-type-options'], 'nosniff')
       assert.equal(headers['referrer-policy'], 'no-referrer')
@@ -118,7 +118,7 @@ describe('the page', () => {
     })
   }
 
-  it('answers HEAD like GET, without the body', async () => {
+  it('responds to HEAD as to GET, without the body', async () => {
     for (const path of ['/', '/nothing', await stylePath()]) {
       const [get, head] = [await send(path), await send(path, 'HEAD')]
       assert.equal(head.status, get.status)
@@ -128,7 +128,7 @@ describe('the page', () => {
     }
   })
 
-  it('links to files whose names change with them', async () => {
+  it('links to static files by the hash of their contents', async () => {
     const { status, headers, text } = await send(await stylePath())
     assert.equal(status, 200)
     assert.equal(headers['content-type'], 'text/css; charset=utf-8')
@@ -144,7 +144,7 @@ describe('the page', () => {
     ['nixery.example.org', 'nixery.example.org'],
     ['Nixery.Example.org:8080', 'nixery.example.org:8080'],
     ['localhost', 'localhost'],
-    ['nixery', 'nixery:80'], // else a folder of Docker Hub
+    ['nixery', 'nixery:80'], // without the port, a path on Docker Hub
     ['[::1]:5000', '[::1]:5000'],
     ['a.b;reboot', undefined],
     ['a.b:99999', undefined],
@@ -157,10 +157,10 @@ describe('the page', () => {
     [`${'a.'.repeat(150)}b`, undefined],
   ]
   for (const [host, shown] of hosts) {
-    it(`shows ${shown ?? 'no host of a stranger'} for the host ${host.slice(0, 40)}`, async () => {
+    it(`shows ${shown ?? 'a placeholder'} for the host ${host.slice(0, 40)}`, async () => {
       const { status, text } = await send('/', 'GET', { Host: host })
       assert.doesNotMatch(text, /<script|reboot/)
-      if (status === 400) return assert.equal(shown, undefined) // no host at all: the server itself refuses
+      if (status === 400) return assert.equal(shown, undefined) // Node's HTTP parser already refuses it
       assert.equal(status, 200)
       assert.ok(text.includes(`docker pull ${shown ?? 'registry.example'}/shell/git/htop\n`))
     })
@@ -182,7 +182,7 @@ describe('the page of a build', () => {
 
   it("shows a failure: Nix's messages, escaped and without secrets", async () => {
     const { message } = await failureOf(server, 'rude')
-    assert.ok(message.includes('<script>'), 'the builder’s words reach the one who pulls as they are')
+    assert.ok(message.includes('<script>'), 'the client gets the output of the builder unchanged')
     const path = await buildPathOf('rude')
     for (const text of [await page('/'), await page(path)]) {
       assert.ok(text.includes('&lt;script&gt;alert(1)&lt;/script&gt; &amp;amp;'))
@@ -194,7 +194,7 @@ describe('the page of a build', () => {
     assert.doesNotMatch(await page('/'), /nothing-like-it/)
   })
 
-  it('reloads itself while the build runs, and no longer', async () => {
+  it('reloads itself only while the build runs', async () => {
     const pull = requestV2(server, 'slow/manifests/latest')
     let running = ''
     let path = ''
@@ -216,18 +216,18 @@ describe('input from clients', () => {
     const history = createHistory({ builds: 1, linesPerBuild: 5 })
     const markup = `<img src=x onerror=alert(1)>"'&`
     const resolved = { type: 'resolved', packages: [markup], names: 1, evaluated: 1, ms: 1 } as const
-    const told = new NixeryError('BUILD_FAILED', markup, { hint: markup })
+    const error = new NixeryError('BUILD_FAILED', markup, { hint: markup })
     const events = [
       { type: 'started', image: markup },
       resolved,
       { type: 'warning', message: markup },
       { type: 'nix', line: markup },
-      { type: 'failed', error: told, ms: 1 },
+      { type: 'failed', error, ms: 1 },
     ]
     const id = randomUUID()
     for (const event of events as BuildEvent[]) history.listener(id, event)
-    const described = [{ set: markup, source: markup, revision: markup }]
-    const web = createWeb({ history, describe: () => described, version: markup, ...all })
+    const sets = [{ set: markup, source: markup, revision: markup }]
+    const web = createWeb({ history, describe: () => sets, version: markup, ...all })
     for (const path of ['/', `/builds/${id}`]) {
       const reply = await web(path)?.reply(testRequest(path))
       assert.ok(Buffer.isBuffer(reply?.body))
@@ -239,7 +239,7 @@ describe('input from clients', () => {
 })
 
 describe('a bug in a page', () => {
-  it('is chosen by whoever mounts it', async () => {
+  it('reaches the caller', async () => {
     const history = createHistory({ builds: 1, linesPerBuild: 1 })
     const fails = () => {
       throw new TypeError('oh')

@@ -72,7 +72,7 @@ describe('nixery plan', () => {
     )
   })
 
-  it('accepts no other strategies', async () => {
+  it('refuses unknown strategies', async () => {
     assert.equal((await nixery('plan', 'hello', '--strategy', 'best')).exitCode, 2)
   })
 })

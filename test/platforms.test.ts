@@ -8,7 +8,7 @@ let workspace: Workspace
 let server: ServerProcess
 before(async () => {
   workspace = await openWorkspace()
-  // `here` is built on this machine for both platforms: what counts is the answer for each, not the contents.
+  // `here` builds on this machine for both platforms, because only the responses matter, not the contents.
   const set = await workspace.packageSet(`
     here = derivation { name = "here-1"; system = "x86_64-linux"; inherit unique; builder = "/bin/sh"; args = [ "-c" "/bin/mkdir $out" ]; };
     away = run "away-1" "mkdir $out";
@@ -36,7 +36,7 @@ async function pull(name: string) {
 }
 
 describe('an index over several platforms', () => {
-  it('has the platforms for which the revision has the package', async () => {
+  it('contains the platforms that the package supports', async () => {
     const rows: [name: string, platforms: string[]][] = [
       ['here', ['amd64', 'arm64']],
       ['only', ['amd64']],
@@ -44,8 +44,8 @@ describe('an index over several platforms', () => {
       ['denied', ['amd64']],
     ]
     for (const [name, platforms] of rows) {
-      const found = await pull(name)
-      assert.deepEqual([found.status, found.platforms], [200, platforms], `${name}: ${found.message}`)
+      const result = await pull(name)
+      assert.deepEqual([result.status, result.platforms], [200, platforms], `${name}: ${result.message}`)
     }
   })
 
@@ -56,32 +56,32 @@ describe('an index over several platforms', () => {
       ['denied', 403, /^linux\/arm64: denied: has an unfree licence/],
     ]
     for (const [name, status, message] of rows) {
-      const found = await pull(`arm64/${name}`)
-      assert.equal(found.status, status, name)
-      assert.match(found.message, message)
+      const result = await pull(`arm64/${name}`)
+      assert.equal(result.status, status, name)
+      assert.match(result.message, message)
     }
   })
 
-  it('fails if a platform fails for another reason, and names it', async () => {
+  it('fails with the name of the platform if one fails for another reason', async () => {
     const rows: [name: string, message: RegExp][] = [
-      ['away', /^linux\/arm64: /], // nothing here builds for it
+      ['away', /^linux\/arm64: /], // this machine cannot build for arm64
       ['thrown', /^linux\/arm64: thrown: does not evaluate:\nerror: not today/],
       [
         'network',
         /^linux\/arm64: network: does not evaluate:\nnetwork-1 failed with exit code 1:\nUnsupported system/,
-      ], // may be over soon, whatever it says
+      ], // may be temporary, despite its message
     ]
     for (const [name, message] of rows) {
-      const found = await pull(name)
-      assert.equal(found.status, 422, `${name}: ${found.message}`)
-      assert.match(found.message, message)
+      const result = await pull(name)
+      assert.equal(result.status, 422, `${name}: ${result.message}`)
+      assert.match(result.message, message)
     }
   })
 
   it('lists the reason for each platform if none is available', async () => {
-    const found = await pull('nothing')
-    assert.equal(found.status, 404)
-    assert.match(found.message, /^linux\/amd64, linux\/arm64: Could not find Nix packages: \[nothing\]/)
+    const result = await pull('nothing')
+    assert.equal(result.status, 404)
+    assert.match(result.message, /^linux\/amd64, linux\/arm64: Could not find Nix packages: \[nothing\]/)
     const mixed = await pull('only/unsupported/other')
     assert.equal(mixed.status, 404)
     assert.match(mixed.message, /^linux\/amd64: Could not .*\[other\].*\nlinux\/arm64: Could not .*\[only\]/)

@@ -19,7 +19,7 @@ before(async () => {
       args = [ "-c" "/bin/mkdir $out $dev" ];
     };
     twins = twin // { meta.outputsToInstall = [ "dev" ]; };
-    # Import from derivation, which leaves a trace.
+    # Import from derivation, which leaves a file if it is evaluated.
     denied = import (run "denied-1" "touch ${ran}; echo 'derivation { name = \\"denied-2\\"; system = \\"x86_64-linux\\"; builder = \\"/bin/sh\\"; }' > $out");
     _7zz = run "7zz-1" "mkdir $out";
     secret = run "secret-1" "mkdir $out";
@@ -34,7 +34,7 @@ after(() => workspace.dispose())
 const statusOf = async (server: ServerProcess, name: string) =>
   (await requestV2(server, `${name}/manifests/latest`)).response.status
 
-async function refuses(server: ServerProcess, ...names: string[]): Promise<void> {
+async function assertRefused(server: ServerProcess, ...names: string[]): Promise<void> {
   for (const name of names) {
     const failure = await failureOf(server, name)
     assert.deepEqual([failure.status, failure.code], [403, 'DENIED'], name)
@@ -43,41 +43,48 @@ async function refuses(server: ServerProcess, ...names: string[]): Promise<void>
 }
 
 describe('NIXERY_DENY', () => {
-  it('refuses a package by every name, without evaluating what it denies', async () => {
+  it('refuses a package by every name, without evaluating denied packages', async () => {
     const server = await workspace.serve({
       NIXERY_PKGS_PATH: set,
       NIXERY_DENY: 'denied secret 7zz broken twin.dev',
     })
-    await refuses(server, 'denied', 'DENIED', 'denied.out', 'denied.x.y', 'alias.pkgs.denied')
-    await refuses(server, 'alias.pkgs.alias.pkgs.Denied.out', 'hello/denied')
-    await refuses(server, '7zz', '_7zz.out', 'alias.pkgs.7zz')
-    await refuses(server, 'secret', 'secret.out', 'alias.secret', 'alias.secret.out', 'alias.pkgs.secret')
-    await refuses(server, 'twin.dev', 'alias.pkgs.twin.dev')
-    // One of its outputs is.
-    await refuses(server, 'twins', 'twins.dev')
+    await assertRefused(server, 'denied', 'DENIED', 'denied.out', 'denied.x.y', 'alias.pkgs.denied')
+    await assertRefused(server, 'alias.pkgs.alias.pkgs.Denied.out', 'hello/denied')
+    await assertRefused(server, '7zz', '_7zz.out', 'alias.pkgs.7zz')
+    await assertRefused(
+      server,
+      'secret',
+      'secret.out',
+      'alias.secret',
+      'alias.secret.out',
+      'alias.pkgs.secret',
+    )
+    await assertRefused(server, 'twin.dev', 'alias.pkgs.twin.dev')
+    // One of its outputs is denied.
+    await assertRefused(server, 'twins', 'twins.dev')
     assert.equal(await statusOf(server, 'twins.out'), 200)
     assert.equal(existsSync(ran), false)
     for (const name of ['hello', 'twin', 'secrets', 'nested.secret'])
       assert.equal(await statusOf(server, name), 200, name)
 
-    const told = server.log.filter(({ msg }) => msg.startsWith('NIXERY_DENY: '))
-    const names = told.map(({ msg }) => /derivation of (\S+) on amd64/.exec(msg)?.[1])
+    const warnings = server.log.filter(({ msg }) => msg.startsWith('NIXERY_DENY: '))
+    const names = warnings.map(({ msg }) => /derivation of (\S+) on amd64/.exec(msg)?.[1])
     assert.deepEqual(names, ['denied', 'broken'])
-    // A denied name is not suggested, though it is nearer.
+    // A denied name is not suggested, although it is more similar.
     const { message } = await failureOf(server, 'secre')
     assert.match(message, /did you mean secrets\?$/)
   })
 })
 
 describe('NIXERY_ALLOW', () => {
-  it('is a boundary: nothing else is served or evaluated', async () => {
+  it('prevents that anything else is served or evaluated', async () => {
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_ALLOW: 'hello, twin, alias.*' })
-    await refuses(server, 'hallo', 'secrets', '7zz', 'denied', 'denied.out', 'broken', 'nested.secret')
+    await assertRefused(server, 'hallo', 'secrets', '7zz', 'denied', 'denied.out', 'broken', 'nested.secret')
     assert.equal(existsSync(ran), false)
     for (const name of ['hello', 'HELLO', 'twin.dev', 'alias.secret', 'alias.pkgs.secrets']) {
       assert.equal(await statusOf(server, name), 200, name)
     }
-    // `hallo` would be nearest.
+    // `hallo` would be the most similar name.
     const { status, message } = await failureOf(server, 'halo')
     assert.equal(status, 404)
     assert.match(message, /^Could not find Nix packages: \[halo\]\.$/)

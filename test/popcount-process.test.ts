@@ -19,7 +19,7 @@ before(async () => {
 })
 after(() => set.dispose())
 
-/** A folder to run in: what is written to, and what is kept. */
+/** The working folder, which also contains the cache. */
 let work: string
 beforeEach(async () => {
   work = await set.workFolder()
@@ -28,7 +28,7 @@ const start = (...args: string[]) => startPopcount(work, args)
 
 describe('a process of nixery popcount', () => {
   for (const signal of ['SIGKILL', 'SIGINT'] as const) {
-    it(`that is ended by ${signal} in the middle is continued by the next`, async () => {
+    it(`that ${signal} ends is continued by the next one`, async () => {
       await mkdir(join(work, 'cache'))
       const server = await openServer(async (path) => {
         await sleep(20)
@@ -46,24 +46,27 @@ describe('a process of nixery popcount', () => {
 
       const [label = ''] = await readdir(join(work, 'cache', 'popcount'))
       const files = await readdir(join(work, 'cache', 'popcount', label))
-      const kept = files.filter((file) => file.endsWith('.narinfo')).map((file) => `/${file}`)
-      assert.ok(kept.length >= 17 && kept.length < all, `${kept.length} of ${all} are kept`)
+      const cached = files.filter((file) => file.endsWith('.narinfo')).map((file) => `/${file}`)
+      assert.ok(cached.length >= 17 && cached.length < all, `${cached.length} of ${all} are cached`)
 
       server.requests.length = 0
       const second = await start(...args)
       await server.close()
       assert.equal(second.exitCode, 0, second.stderr)
-      assert.match(second.stderr, new RegExp(`${all} of ${all} narinfos read, ${all - kept.length} of them`))
-      assert.equal(requestedNarinfos(server).length, all - kept.length)
+      assert.match(
+        second.stderr,
+        new RegExp(`${all} of ${all} narinfos read, ${all - cached.length} of them`),
+      )
+      assert.equal(requestedNarinfos(server).length, all - cached.length)
       assert.deepEqual(
-        requestedNarinfos(server).filter((path) => kept.includes(path)),
+        requestedNarinfos(server).filter((path) => cached.includes(path)),
         [],
       )
       assert.deepEqual(JSON.parse(await readFile(join(work, 'p.json'), 'utf8')), expected)
     })
   }
 
-  it('exits with 2 for wrong usage, and 0 for help', async () => {
+  it('exits with 2 for invalid usage, and 0 for help', async () => {
     for (const args of [['--nope'], ['--cache', 'ftp://host'], ['c', '--concurrency', '0'], ['a', 'b']]) {
       const { exitCode, stderr } = await start(...args)
       assert.equal(exitCode, 2, args.join(' '))

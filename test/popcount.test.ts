@@ -22,7 +22,7 @@ before(async () => {
 })
 after(() => set.dispose())
 
-/** A folder to run in: what is written to, and what is kept. */
+/** The working folder, which also contains the cache. */
 let work: string
 beforeEach(async () => {
   work = await set.workFolder()
@@ -57,7 +57,7 @@ describe('nixery popcount', () => {
     assert.deepEqual(JSON.parse(stdout), expected)
   })
 
-  it('finds a channel’s release, and names its output after it', async () => {
+  it('finds the release of a channel, and names the output after it', async () => {
     const server = await openServer((path) => {
       if (path === '/channels/nixos-test') return { status: 302, headers: { Location: '/releases/test-1' } }
       if (path === '/releases/test-1/git-revision') return { body: commit }
@@ -107,14 +107,14 @@ describe('nixery popcount', () => {
     ])
     const bad = ['o1', 'o2', 'o3', 'o4', 'o5'].map((output) => set.narinfo(`many-1.0-${output}`))
     const byFile = new Map([...faults].map(([name, fault]) => [set.narinfo(name), fault]))
-    // Of another path, but whole.
+    // A complete narinfo of another path.
     byFile.set(set.narinfo('many-1.0-o9'), () => ({ body: other }))
     bad.push(set.narinfo('many-1.0-o9'))
     const other = await readFile(join(set.binaryCache, set.narinfo('get-8.0')))
-    let healed = false
+    let isRepaired = false
     const server = await openServer(async (path, nth) => {
       const good = await set.fileOf(path.slice(1))
-      return (healed ? undefined : byFile.get(path.slice(1)))?.(nth, good) ?? good
+      return (isRepaired ? undefined : byFile.get(path.slice(1)))?.(nth, good) ?? good
     })
 
     const first = await start('--cache', server.url, '--output', 'p.json')
@@ -133,7 +133,7 @@ describe('nixery popcount', () => {
     }
 
     server.requests.length = 0
-    healed = true
+    isRepaired = true
     const second = await start('--cache', server.url, '--output', 'p.json')
     assert.match(second.stderr, new RegExp(`${all} of ${all} narinfos read, 6 of them fetched in this run; `))
     assert.deepEqual(requestedNarinfos(server).sort(), bad.map((file) => `/${file}`).sort())
@@ -180,14 +180,14 @@ describe('nixery popcount', () => {
     assert.ok(!(await readdir(work)).includes('p.json'))
   })
 
-  const wrong: [args: string[], message: RegExp][] = [
+  const invalid: [args: string[], message: RegExp][] = [
     [[], /name a channel, or a binary cache/],
     [['c', '--store-paths', 'list'], /a channel has its own list/],
     [['c', '--output', '-', '--json'], /both write to standard output/],
     [['c', '--output', 'nowhere/p.json'], /nowhere cannot be written: ENOENT/],
     [['../c', '--channels-url', 'http://127.0.0.1:1'], /not a valid channel name/],
   ]
-  for (const [args, message] of wrong) {
+  for (const [args, message] of invalid) {
     it(`refuses ${JSON.stringify(args)}`, async () => {
       const { exitCode, stderr } = await start(...args)
       assert.equal(exitCode, 2)

@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test'
 import type { ServerProcess } from '../scripts/server.ts'
 import { requestV2, openWorkspace, type Failure, type Workspace } from './support/workspace.ts'
 
-// Whatever is secret here has these letters in it.
+// All secrets of this test contain this text.
 const secret = /s3cr3t/i
 
 let workspace: Workspace
@@ -57,27 +57,27 @@ const buildOf = (from: ServerProcess, image: string): string => {
   return `/builds/${String(line?.['build'])}`
 }
 
-/** All that is seen of a failed pull: the answer, its page, the front page. */
-async function seenOf(from: ServerProcess, name: string): Promise<{ answer: string; pages: string }> {
+/** Everything that users see of a failed pull: the response, the page of the build, and the home page. */
+async function visibleOf(from: ServerProcess, name: string): Promise<{ response: string; pages: string }> {
   const { text } = await requestV2(from, `${name}/manifests/latest`)
   const pages = `${await page(from, '/')}${await page(from, buildOf(from, name))}`
-  return { answer: text, pages }
+  return { response: text, pages }
 }
 
 describe('a secret', () => {
   it('printed by a builder reaches neither responses nor pages nor the log', async () => {
-    const { answer, pages } = await seenOf(server, 'leaking')
+    const { response, pages } = await visibleOf(server, 'leaking')
     const log = JSON.stringify(server.log)
-    for (const text of [answer, pages, log]) {
+    for (const text of [response, pages, log]) {
       assert.doesNotMatch(text, secret)
       assert.match(text, /main\.c:3:4: error: plain words stay/)
       assert.match(text, /Authorization: …/)
     }
     const link = `log: http://${server.address}${buildOf(server, 'leaking')}"`
-    assert.ok(answer.includes(link), 'the answer ends with the address of the page')
+    assert.ok(response.includes(link), 'the response ends with the URL of the page')
   })
 
-  it('in a URL of the operator is never shown, also when the URL fails', async () => {
+  it('in a URL of the operator is never shown, even if the URL fails', async () => {
     const refusing = createServer((_, response) => response.writeHead(403).end())
     await new Promise<void>((resolve) => refusing.listen(0, '127.0.0.1', resolve))
     const { port } = refusing.address() as AddressInfo
@@ -87,8 +87,8 @@ describe('a secret', () => {
     })
     const { text } = await requestV2(channel, 'hello/manifests/latest')
     assert.match(text, /cannot be fetched/)
-    for (const seen of [text, await page(channel, '/'), JSON.stringify(channel.log)]) {
-      assert.doesNotMatch(seen, secret)
+    for (const visible of [text, await page(channel, '/'), JSON.stringify(channel.log)]) {
+      assert.doesNotMatch(visible, secret)
     }
     assert.equal(await channel.stop(), 0)
     refusing.close()
@@ -96,16 +96,16 @@ describe('a secret', () => {
 })
 
 describe('files of the operator', () => {
-  // An error with a place in the set's code, and one with the path of a file.
+  // Errors with a position in the set's code, and with the path of a file.
   const names = ['place', 'file']
 
   it('are named in the log, but not to clients', async () => {
     for (const name of names) {
-      const { answer, pages } = await seenOf(server, name)
-      for (const seen of [answer, pages]) {
-        assert.match(seen, /does not evaluate/)
-        assert.ok(!seen.includes(workspace.folder), seen)
-        assert.doesNotMatch(seen, /default\.nix|1 \+ (?:\\"|&quot;)a/)
+      const { response, pages } = await visibleOf(server, name)
+      for (const visible of [response, pages]) {
+        assert.match(visible, /does not evaluate/)
+        assert.ok(!visible.includes(workspace.folder), visible)
+        assert.doesNotMatch(visible, /default\.nix|1 \+ (?:\\"|&quot;)a/)
       }
     }
     assert.ok(JSON.stringify(server.log).includes(join(set, 'default.nix')))
@@ -118,7 +118,7 @@ describe('files of the operator', () => {
 })
 
 describe('pages', () => {
-  it('list no builds by default, and show a build without its name to clients with its link', async () => {
+  it('list no builds by default, and show a build without its image name to clients with a link to it', async () => {
     await requestV2(server, 'leaking/manifests/latest')
     const home = await page(server, '/')
     assert.match(home, /docker pull/)
@@ -138,12 +138,12 @@ describe('pages', () => {
     let failed = await requestV2(open, 'failing/manifests/latest')
     while (failed.response.status === 429) failed = await requestV2(open, 'failing/manifests/latest')
     assert.equal(failed.response.status, 422)
-    const said = `${text} ${failed.text} ${response.headers.get('Warning')}`
-    assert.doesNotMatch(said, /\/builds\/|[0-9a-f]{8}-[0-9a-f]{4}-/)
+    const visible = `${text} ${failed.text} ${response.headers.get('Warning')}`
+    assert.doesNotMatch(visible, /\/builds\/|[0-9a-f]{8}-[0-9a-f]{4}-/)
     for (const path of ['/', buildOf(open, 'slow'), '/static/page.css', '/nothing']) {
-      const answer = await fetch(`http://${open.address}${path}`)
-      assert.equal(answer.status, 404, path)
-      const { errors } = (await answer.json()) as Failure
+      const pageResponse = await fetch(`http://${open.address}${path}`)
+      assert.equal(pageResponse.status, 404, path)
+      const { errors } = (await pageResponse.json()) as Failure
       assert.equal(errors[0]?.code, 'UNSUPPORTED')
     }
   })

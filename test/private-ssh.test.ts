@@ -12,7 +12,7 @@ type Finding = { about: string; state: string; message: string; fix?: string }
 
 const skip = existsSync('/usr/sbin/sshd') ? false : 'there is no sshd: apt-get install openssh-server'
 
-describe('a private repository that is reached by ssh', { skip }, () => {
+describe('a private repository over ssh', { skip }, () => {
   let workspace: Workspace
   let sshd: Sshd
   let folder: string
@@ -31,7 +31,7 @@ describe('a private repository that is reached by ssh', { skip }, () => {
     await workspace?.dispose()
   })
 
-  it('is served with a key, and only from the host whose key is known', async () => {
+  it('is served with a user key, and only from a host with the known key', async () => {
     const server = await workspace.serve({ NIXERY_PKGS_REPO: url, GIT_SSH_COMMAND: sshd.command })
     const { response, text } = await requestV2(server, 'hello/manifests/latest')
     assert.equal(response.status, 200, text)
@@ -41,19 +41,19 @@ describe('a private repository that is reached by ssh', { skip }, () => {
     assert.match(refused.text, /Host key verification failed/)
   })
 
-  it('is looked at by nixery doctor, which says what is wrong with keys', async () => {
-    const look = async (command: string) => {
+  it('is checked by nixery doctor, which reports problems with keys', async () => {
+    const check = async (command: string) => {
       const env = { NIXERY_PKGS_PATH: '', NIXERY_PKGS_REPO: url, GIT_SSH_COMMAND: command }
       const run = await runNixery(join(workspace.folder, 'data'), '', ['doctor', '--json'], { env })
       const findings = JSON.parse(run.stdout) as Finding[]
       return findings.find(({ about, message }) => about === 'packages' && message.includes(folder))
     }
-    assert.equal((await look(sshd.command))?.state, 'ok')
-    const wrong = await look(sshd.wrongHostCommand)
+    assert.equal((await check(sshd.command))?.state, 'ok')
+    const wrong = await check(sshd.wrongHostCommand)
     assert.match(wrong?.message ?? '', /Host key verification failed/)
     assert.match(wrong?.fix ?? '', /ssh-keyscan/)
-    const stranger = await look(sshd.wrongUserCommand)
-    assert.match(stranger?.message ?? '', /Permission denied \(publickey\)/)
-    assert.match(stranger?.fix ?? '', /docs\/running\.md/)
+    const unknownUser = await check(sshd.wrongUserCommand)
+    assert.match(unknownUser?.message ?? '', /Permission denied \(publickey\)/)
+    assert.match(unknownUser?.fix ?? '', /docs\/running\.md/)
   })
 })

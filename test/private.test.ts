@@ -20,7 +20,7 @@ before(async () => {
   await input.commit((folder) =>
     writeFile(join(folder, 'flake.nix'), '{ outputs = { self }: { text = "of a private input"; }; }'),
   )
-  // Nix 2.8 looks for `master` if it is told of no branch.
+  // Without a branch, Nix 2.8 looks for `master`.
   const inputUrl = `git+${remote.url(`${basename(input.folder)}/.git`)}?ref=trunk`
   repository = await openRepository(workspace.folder)
   url = remote.url(`${basename(repository.folder)}/.git`)
@@ -48,7 +48,7 @@ after(async () => {
   remote.close()
 })
 
-/** What the server needs to reach the remote is in the operator's home folder only. */
+/** Starts a server with the operator's home folder, which contains the only credentials. */
 const serve = (environment: Readonly<Record<string, string>>) =>
   workspace.serve({ HOME: remote.home, NIXERY_REFS: 'refs/heads/* refs/tags/*', ...environment })
 
@@ -67,13 +67,13 @@ async function assertServed(server: ServerProcess): Promise<void> {
   for (const tag of ['latest', 'trunk', 'v1']) assert.ok(tags.includes(tag), tags.join())
 }
 
-describe('a private repository that the operator’s credentials reach', () => {
-  it('requests them', async () => {
+describe('a private repository', () => {
+  it('requires credentials', async () => {
     const env = { HOME: workspace.folder, GIT_TERMINAL_PROMPT: '0' }
     await assert.rejects(execa('git', ['ls-remote', url], { env }))
   })
 
-  it('works as a flake with a private input, although evaluation has no credentials', async () => {
+  it('works as a flake with a private input, although evaluations have no credentials', async () => {
     await assertServed(await serve({ NIXERY_FLAKE: `git+${url}?ref=trunk` }))
   })
 

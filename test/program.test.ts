@@ -12,7 +12,7 @@ before(async () => {
 after(() => workspace.dispose())
 
 describe('the program', () => {
-  it('refuses to start with every problem of its configuration', async () => {
+  it('refuses to start with an invalid configuration, and lists all errors', async () => {
     const started = workspace.serve({ PORT: 'x', NIX_TIMEOUT: '-1', NIXERY_TAGS: 'some' })
     await assert.rejects(started, (error: Error) =>
       ['PORT', 'NIX_TIMEOUT', 'NIXERY_TAGS'].every((name) => error.message.includes(name)),
@@ -37,7 +37,7 @@ describe('the program', () => {
     assert.match(result.stderr, /needs Node 24\.12 or later, and found v22\.1\.0/)
   })
 
-  it('stops at a signal, and releases its port', async () => {
+  it('stops on a signal, and releases its port', async () => {
     const set = await workspace.packageSet('hello = script "hello" "echo hi";')
     const server = await workspace.serve({ NIXERY_PKGS_PATH: set })
     assert.equal(await server.stop('SIGTERM'), 0)

@@ -38,23 +38,23 @@ after(async () => {
 })
 
 const inFolder = (name: string) => join(workspace.folder, name)
-/** Nobody is logged in, unless a test does it. */
-const nobody = () => ({
+/** The environment of a user who is not logged in to any registry. */
+const loggedOut = () => ({
   HOME: inFolder('home'),
   XDG_RUNTIME_DIR: inFolder('run'),
   REGISTRY_AUTH_FILE: undefined,
 })
 const nixery = (args: readonly string[], { env, ...options }: Options = {}, data = 'data') =>
-  runNixery(inFolder(data), demo, args, { env: { ...nobody(), ...env }, ...options })
+  runNixery(inFolder(data), demo, args, { env: { ...loggedOut(), ...env }, ...options })
 
-/** Pushes and gives the result. */
+/** Pushes an image and returns the result. */
 async function push(args: readonly string[], options: Options = {}, data = 'data'): Promise<Result> {
   const run = await nixery(['push', ...args, '--json'], options, data)
   assert.equal(run.exitCode, 0, run.stderr)
   return JSON.parse(run.stdout) as Result
 }
 
-async function refused(args: readonly string[], code: number, message: RegExp, options: Options = {}) {
+async function assertRefused(args: readonly string[], code: number, message: RegExp, options: Options = {}) {
   const run = await nixery(['push', ...args], options)
   assert.match(run.stderr, message)
   assert.equal(run.exitCode, code, run.stderr)
@@ -62,7 +62,7 @@ async function refused(args: readonly string[], code: number, message: RegExp, o
   return run
 }
 
-const started = async (name: string, settings = {}): Promise<DockerRegistry> => {
+const startRegistry = async (name: string, settings = {}): Promise<DockerRegistry> => {
   const registry = await startDockerRegistry(inFolder(name), settings)
   stops.push(() => registry.stop())
   return registry
@@ -71,7 +71,7 @@ const started = async (name: string, settings = {}): Promise<DockerRegistry> => 
 describe('nixery push', () => {
   let registry: DockerRegistry
   before(async () => {
-    registry = await started('open')
+    registry = await startRegistry('open')
   })
 
   it('uploads an image once, which podman pulls and runs', async () => {
@@ -100,7 +100,7 @@ describe('nixery push', () => {
     assert.equal((JSON.parse(copied.stdout) as { mediaType: string }).mediaType, mediaTypes.oci.manifest)
   })
 
-  it('produces the digests of the server, in both formats', async () => {
+  it('produces the same digests as the server, in both formats', async () => {
     const server = await workspace.serve({ NIXERY_PKGS_PATH: demo })
     for (const form of ['oci', 'docker'] as const) {
       const { digest } = await push(['shell/hello', `${registry.address}/forms/${form}`, '--format', form])
@@ -112,7 +112,7 @@ describe('nixery push', () => {
     await server.stop()
   })
 
-  it('mounts blobs from repositories that it has pushed before, or that are given', async () => {
+  it('mounts blobs from repositories that it pushed to before, and from those in --mount-from', async () => {
     const { blobs, layers } = await push(['shell/hello', `${registry.address}/other`])
     assert.deepEqual(blobs, { present: 0, mounted: layers.length + 1, uploaded: 0 })
     const args = ['shell/hello', `${registry.address}/fresh`, '--mount-from', 'team/tools']
@@ -123,23 +123,27 @@ describe('nixery push', () => {
   })
 
   it('reports progress, and prints only the location of the image on standard output', async () => {
-    const run = await nixery(['push', 'hello', `${registry.address}/said`])
-    assert.match(run.stdout, new RegExp(`^${registry.address}/said@sha256:[0-9a-f]{64}$`))
-    assert.match(run.stderr, /^pushing .* to 127\.0\.0\.1:\d+\/said:latest$/m)
+    const run = await nixery(['push', 'hello', `${registry.address}/progress`])
+    assert.match(run.stdout, new RegExp(`^${registry.address}/progress@sha256:[0-9a-f]{64}$`))
+    assert.match(run.stderr, /^pushing .* to 127\.0\.0\.1:\d+\/progress:latest$/m)
     assert.match(run.stderr, /blobs: \d+ uploaded, \d+ mounted, \d+ already present/)
   })
 
   it('refuses invalid arguments before it builds', async () => {
-    await refused(['hello', 'team/tools'], 2, /must begin with the host/)
-    await refused(['hello', `${registry.address}/Tools`], 2, /lower-case/)
-    await refused(['hello', `${registry.address}/tools`, '--tag', 'a b'], 2, /tag/)
-    await refused(['hello', `${registry.address}/tools`, '--format', 'zip'], 2, /Allowed choices/)
-    await refused(['hello', `${registry.address}/tools`, '--username', 'x'], 2, /must be given together/)
-    await refused(['hello', '127.0.0.1:1/tools'], 7, /127\.0\.0\.1:1 cannot be reached: ECONNREFUSED/)
-    await refused(['nope', `${registry.address}/tools`], 3, /\[nope\]/)
+    await assertRefused(['hello', 'team/tools'], 2, /must begin with the host/)
+    await assertRefused(['hello', `${registry.address}/Tools`], 2, /lower-case/)
+    await assertRefused(['hello', `${registry.address}/tools`, '--tag', 'a b'], 2, /tag/)
+    await assertRefused(['hello', `${registry.address}/tools`, '--format', 'zip'], 2, /Allowed choices/)
+    await assertRefused(
+      ['hello', `${registry.address}/tools`, '--username', 'x'],
+      2,
+      /must be given together/,
+    )
+    await assertRefused(['hello', '127.0.0.1:1/tools'], 7, /127\.0\.0\.1:1 cannot be reached: ECONNREFUSED/)
+    await assertRefused(['nope', `${registry.address}/tools`], 3, /\[nope\]/)
   })
 
-  it('ends when it is interrupted while it uploads', async () => {
+  it('can be interrupted during an upload', async () => {
     const server = createServer((request, response) => {
       if (request.url === '/v2/') response.end('{}')
       else if (request.method === 'HEAD') response.writeHead(404).end()
@@ -163,14 +167,14 @@ describe('credentials', () => {
 
   it('come from podman login or standard input, and are never shown', async () => {
     const path = await passwordFile(inFolder('htpasswd'))
-    const registry = await started('htpasswd', { auth: { htpasswd: { realm: 'test', path } } })
+    const registry = await startRegistry('htpasswd', { auth: { htpasswd: { realm: 'test', path } } })
     const args = ['hello', `${registry.address}/private/tools`]
-    await refused(args, 7, /\(401\)\n.*podman login/)
+    await assertRefused(args, 7, /\(401\)\n.*podman login/)
 
     const typed = { input: `${secret}\n`, stdin: undefined }
     const asUser = ['--username', 'user', '--password-stdin']
     assert.ok((await push([...args, ...asUser], typed)).blobs.uploaded > 0)
-    const wrong = await refused([...args, ...asUser], 7, /do not allow this/, {
+    const wrong = await assertRefused([...args, ...asUser], 7, /do not allow this/, {
       input: 'wrong',
       stdin: undefined,
     })
@@ -199,16 +203,16 @@ describe('credentials', () => {
     }
   })
 
-  it('get a token that docker-registry accepts, also for mounted blobs', async () => {
+  it('are exchanged for a token that docker-registry accepts, also for mounted blobs', async () => {
     const certificate = await makeCertificate(inFolder('token-key'))
     const tokens = await startTokenServer(`Basic ${encoded}`, certificate)
     stops.push(() => tokens.stop())
     const { realm } = tokens
     const rootcertbundle = certificate.certificate
-    const registry = await started('token', {
+    const registry = await startRegistry('token', {
       auth: { token: { realm, service: 'test registry', issuer: 'test', rootcertbundle } },
     })
-    await refused(['hello', `${registry.address}/a/b`], 7, /\(401.*\n.*podman login/)
+    await assertRefused(['hello', `${registry.address}/a/b`], 7, /\(401.*\n.*podman login/)
 
     const typed = { input: secret, stdin: undefined }
     const asUser = ['--username', 'user', '--password-stdin']
@@ -217,17 +221,22 @@ describe('credentials', () => {
     const second = await push(['hello', `${registry.address}/a/c`, ...asUser], typed)
     assert.equal(second.blobs.mounted, first.blobs.uploaded)
     assert.ok(tokens.requested.some((scopes) => scopes.includes('repository:a/b:pull')))
-    await refused(['hello', `${registry.address}/a/b`, ...asUser], 7, /responded with 401\n.*log in again/, {
-      input: 'wrong',
-      stdin: undefined,
-    })
+    await assertRefused(
+      ['hello', `${registry.address}/a/b`, ...asUser],
+      7,
+      /responded with 401\n.*log in again/,
+      {
+        input: 'wrong',
+        stdin: undefined,
+      },
+    )
   })
 
-  it('are sent to a registry with a trusted certificate, or one that is explicitly trusted', async () => {
+  it('are sent only to a registry with a trusted certificate, or with --insecure', async () => {
     const tls = await makeCertificate(inFolder('tls'))
-    const registry = await started('tls', { tls })
+    const registry = await startRegistry('tls', { tls })
     const args = ['hello', `${registry.address}/tls`]
-    await refused(args, 7, /cannot be reached: DEPTH_ZERO_SELF_SIGNED_CERT\n.*--insecure/)
+    await assertRefused(args, 7, /cannot be reached: DEPTH_ZERO_SELF_SIGNED_CERT\n.*--insecure/)
     assert.ok((await push([...args, '--insecure'])).blobs.uploaded > 0)
     const trusting = { env: { NODE_EXTRA_CA_CERTS: tls.certificate } }
     assert.equal((await push(args, trusting)).blobs.uploaded, 0)

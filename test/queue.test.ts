@@ -11,7 +11,7 @@ let gate: Gate
 before(async () => {
   workspace = await openWorkspace()
 })
-afterEach(() => gate.open()) // or builders would run until their time is over
+afterEach(() => gate.open()) // otherwise builders would run until they time out
 after(async () => {
   await workspace.dispose()
   gate.dispose()
@@ -25,7 +25,7 @@ const queued = async ({ address }: ServerProcess) => {
   return Number(/^nixery_builds_queued (\d+)$/m.exec(text)?.[1])
 }
 
-/** A package that is quickly built, and many whose builders wait until the gate is opened. */
+/** A set with a package that builds quickly, and many packages whose builders wait for the gate. */
 function slowSet(): Promise<string> {
   gate = createGate()
   return workspace.packageSet(`
@@ -38,14 +38,14 @@ function slowSet(): Promise<string> {
 }
 
 describe('a queue of builds', { timeout: 90_000 }, () => {
-  it('keeps nothing of sixty disconnected clients, except builds that Nix has started', async () => {
+  it('drops the builds of sixty disconnected clients, except those that Nix has started', async () => {
     const server = await workspace.serve({ NIXERY_PKGS_PATH: await slowSet(), NIXERY_NIX_JOBS: '2' })
-    const leaving = new AbortController()
+    const disconnecting = new AbortController()
     const clients = Array.from({ length: 60 }, (_, n) =>
-      requestV2(server, `slow.n${n}/manifests/latest`, { signal: leaving.signal }).catch(() => {}),
+      requestV2(server, `slow.n${n}/manifests/latest`, { signal: disconnecting.signal }).catch(() => {}),
     )
     await until(() => count(server, building) === 2 && count(server, 'packages resolved') === 60)
-    leaving.abort()
+    disconnecting.abort()
     await Promise.all(clients)
     await until(() => count(server, 'build failed') === 58)
     assert.equal(await queued(server), 0)
@@ -55,11 +55,11 @@ describe('a queue of builds', { timeout: 90_000 }, () => {
     gate.open()
     assert.equal((await trivial).response.status, 200)
     assert.equal(count(server, building), 2)
-    // What Nix had begun is finished, and is there.
+    // Builds that Nix had started are finished.
     await until(() => count(server, 'build finished') === 3)
   })
 
-  it('is bounded; known images are served, and builds in progress joined', async () => {
+  it('is limited; known images are served, and requests for running builds join them', async () => {
     const environment = {
       NIXERY_PKGS_PATH: await slowSet(),
       NIXERY_NIX_JOBS: '1',
@@ -71,8 +71,9 @@ describe('a queue of builds', { timeout: 90_000 }, () => {
     assert.equal((await requestV2(first, 'trivial/manifests/latest')).response.status, 200)
     await first.stop()
     const server = await workspace.serve(environment)
-    const leaving = new AbortController()
-    const pull = (n: number) => requestV2(server, `slow.n${n}/manifests/latest`, { signal: leaving.signal })
+    const disconnecting = new AbortController()
+    const pull = (n: number) =>
+      requestV2(server, `slow.n${n}/manifests/latest`, { signal: disconnecting.signal })
     const clients = [pull(0)]
     await until(() => count(server, building) === 1)
     clients.push(pull(1), pull(2))
@@ -91,7 +92,7 @@ describe('a queue of builds', { timeout: 90_000 }, () => {
     for (const { response } of await Promise.all(clients)) assert.equal(response.status, 200)
   })
 
-  it('keeps the place of a client that got a retry response, but not forever', async () => {
+  it('keeps a build after a retry response, but not forever', async () => {
     const server = await workspace.serve({
       NIXERY_PKGS_PATH: await slowSet(),
       NIXERY_NIX_JOBS: '1',
@@ -107,7 +108,7 @@ describe('a queue of builds', { timeout: 90_000 }, () => {
       server.log.some(({ msg, err }) => msg === 'build failed' && JSON.stringify(err).includes('CANCELLED'))
     await until(isCancelled)
     assert.equal(await queued(server), 0)
-    assert.equal(count(server, 'build failed'), 1, 'what Nix has begun goes on')
+    assert.equal(count(server, 'build failed'), 1, 'the build that Nix has started continues')
     gate.open()
     await until(() => count(server, 'build finished') === 1)
   })

@@ -22,7 +22,7 @@ before(async () => {
 })
 after(() => buckets?.stop())
 
-/** The registry over a store, with a catalog that knows nothing yet. */
+/** The registry over a store, with an empty catalog. */
 async function appOver(store: BlobStore): Promise<WebFetch> {
   const builds = buildsOf(() => Promise.reject(new Error('nothing is built here')))
   const catalog = await openSqliteCatalog(':memory:')
@@ -51,7 +51,7 @@ for (const kind of kinds) {
       app = await appOver(store)
     })
 
-    it('redirect a GET to the bucket, cacheable for less than the validity of the URL', async () => {
+    it('redirect a GET to the bucket, and are not cached', async () => {
       const response = await app(path)
       assert.equal(response.status, 307)
       assert.equal(response.headers.get('Cache-Control'), 'no-store')
@@ -83,7 +83,7 @@ for (const kind of kinds) {
       }
     })
 
-    it('leave HEAD here', async () => {
+    it('are not used for HEAD', async () => {
       const response = await app(path, { method: 'HEAD' })
       assert.equal(response.status, 200)
       assert.equal(response.headers.get('Content-Length'), String(bytes.length))
@@ -91,12 +91,12 @@ for (const kind of kinds) {
       assert.equal(response.headers.get('Location'), null)
     })
 
-    it('are missing for missing objects', async () => {
+    it('are not used for missing objects', async () => {
       const response = await app(`/v2/x/blobs/${newBlob(1).digest}`)
       assert.equal(response.status, 404)
     })
 
-    it('are not served when they are disabled', async () => {
+    it('are not used when they are disabled', async () => {
       const plain = Object.fromEntries(Object.entries(store).filter(([key]) => key !== 'redirectUrl'))
       const other = await appOver(plain as BlobStore)
       const response = await other(path, { headers: { Range: 'bytes=1-' } })
@@ -104,7 +104,7 @@ for (const kind of kinds) {
       assert.deepEqual(Buffer.from(await response.arrayBuffer()), bytes.subarray(1))
     })
 
-    it('lead to blobs of the original, after they were hashed', async () => {
+    it('are used for blobs that the original Nixery stored, after they were hashed', async () => {
       const bucket = await service().makeBucket()
       const [good, bad] = [newBlob(3000), newBlob(3000)]
       await service().writeObject(bucket, `layers/${hexOf(good.digest)}`, mediaType, good.bytes)
@@ -114,7 +114,7 @@ for (const kind of kinds) {
       assert.equal((await other(`/v2/x/blobs/${bad.digest}`)).status, 404)
     })
 
-    it('turn into 503 when the bucket is gone', async () => {
+    it('are replaced by 503 when the bucket is gone', async () => {
       const bucket = await service().makeBucket()
       const other = await appOver(await service().open(bucket))
       await service().removeBucket(bucket)
@@ -133,9 +133,9 @@ describe('a public Google bucket', () => {
     const store = await openGcsStore(buckets.gcsOptions('open', { keyFile: undefined }))
     const { bytes, digest, blob } = newBlob(1000)
     await store.putBytes(blob, bytes)
-    const address = await store.redirectUrl?.(digest)
-    assert.equal(address, `${buckets.gcs.endpoint}/open/layers/${hexOf(digest)}`)
-    assert.deepEqual(Buffer.from(await (await fetch(address)).arrayBuffer()), bytes)
+    const url = await store.redirectUrl?.(digest)
+    assert.equal(url, `${buckets.gcs.endpoint}/open/layers/${hexOf(digest)}`)
+    assert.deepEqual(Buffer.from(await (await fetch(url)).arrayBuffer()), bytes)
   })
 })
 
@@ -189,8 +189,8 @@ describe('an image in a bucket', () => {
       assert.equal(blob.response.status, 200)
       await copy(second.address, `second-${kind}`)
       assert.ok(second.log.every(({ status }) => status !== 307))
-      const again = await requestV2(second, 'hello/manifests/latest')
-      assert.equal(again.response.headers.get('Docker-Content-Digest'), digest)
+      const manifest = await requestV2(second, 'hello/manifests/latest')
+      assert.equal(manifest.response.headers.get('Docker-Content-Digest'), digest)
     })
   }
 })

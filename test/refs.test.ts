@@ -19,7 +19,7 @@ before(async () => {
 })
 after(() => workspace.dispose())
 
-/** Commits a package set whose `hello` says a word. */
+/** Commits a package set whose `hello` prints a word. */
 async function commitSet(repository: Repository, word: string): Promise<string> {
   const set = await workspace.packageSet(`hello = script "hello" "echo ${word}";`)
   return repository.commit(async (folder) => {
@@ -32,8 +32,8 @@ async function commitSet(repository: Repository, word: string): Promise<string> 
 }
 
 /**
- * A repository as a forge has it: it gives any commit to who knows its name, those of pull requests and forks among
- * them, and those of branches that were deleted.
+ * A repository like one of a forge, which serves any commit by its hash, including those of pull requests, forks and
+ * deleted branches.
  */
 async function openForge() {
   const repository = await openRepository(workspace.folder)
@@ -61,7 +61,7 @@ async function openForge() {
   return { repository, first, second, moved, refused }
 }
 
-/** The digest that a tag gives, or the whole answer that refuses it, without its request's id. */
+/** The digest of a tag, or the whole error response except for the date and request id. */
 async function pull(server: ServerProcess, tag: string): Promise<string> {
   const { response, text } = await requestV2(server, `hello/manifests/${tag}`)
   if (response.status === 200) return response.headers.get('Docker-Content-Digest') ?? ''
@@ -69,7 +69,7 @@ async function pull(server: ServerProcess, tag: string): Promise<string> {
   return JSON.stringify([response.status, headers, text])
 }
 
-/** Asserts that each of these tags is answered as a tag is that means nothing, to the byte. */
+/** Asserts that the responses for these tags equal that for an unknown tag, byte for byte. */
 async function assertRefused(server: ServerProcess, tags: readonly string[]): Promise<void> {
   const unknown = await pull(server, 'no-such-tag')
   assert.match(unknown, /^\[404,.*MANIFEST_UNKNOWN/)
@@ -77,7 +77,7 @@ async function assertRefused(server: ServerProcess, tags: readonly string[]): Pr
 }
 
 describe('a git repository', () => {
-  it('serves what its branches and tags reach, as far as NIXERY_REFS allows', async () => {
+  it('serves commits that branches and tags in NIXERY_REFS reach, and no others', async () => {
     const { repository, first, second, moved, refused } = forged
     const data = join(workspace.folder, 'git')
     const shared = { NIXERY_PKGS_REPO: repository.url, NIXERY_DATA: data }
@@ -97,14 +97,17 @@ describe('a git repository', () => {
 
     assert.match(await pull(server, moved), /^sha256:/)
     await repository.git('branch', '--force', 'moving', first)
-    await until(async () => (await pull(server, 'moving')) === one, 'the branch was moved')
+    await until(async () => (await pull(server, 'moving')) === one, 'the server sees the moved branch')
     await assertRefused(server, [moved])
     await server.stop()
 
-    // Even of what it gave before. These leave out HEAD.
+    // The new refs also apply to commits that the data folder has. They exclude HEAD.
     const narrow = await workspace.serve({ ...shared, NIXERY_REFS: 'refs/tags/v*, refs/heads/f*/*' })
     const noHead = /cannot be used: .*no ref that NIXERY_REFS allows reaches its HEAD/s
-    await until(async () => narrow.log.some(({ msg }) => noHead.test(msg)), 'it says why there is no latest')
+    await until(
+      async () => narrow.log.some(({ msg }) => noHead.test(msg)),
+      'the log says why there is no `latest`',
+    )
     const readiness = await fetch(`http://${narrow.address}/readyz`)
     assert.equal(readiness.status, 503)
     const { checks } = (await readiness.json()) as { checks: Record<string, string> }
@@ -116,7 +119,7 @@ describe('a git repository', () => {
 })
 
 describe('a flake', () => {
-  it('serves what its repository’s branches and tags reach, and nothing else', async () => {
+  it('serves commits that branches and tags of its repository reach, and no others', async () => {
     const { repository, first, second, refused } = forged
     const server = await workspace.serve({ NIXERY_FLAKE: `git+${repository.url}` })
     await assertRefused(server, Object.values(refused))
@@ -133,13 +136,13 @@ describe('a channel', () => {
   let forge: Server
   let address: string
   let folder: string
-  let asked: string[] = []
+  let requested: string[] = []
   before(async () => {
     folder = join(workspace.folder, 'archive')
     await mkdir(folder)
-    // Serves an archive of whatever there is, as forges do.
+    // Serves an archive of any commit, as forges do.
     forge = createServer((request, response) => {
-      asked.push(request.url ?? '')
+      requested.push(request.url ?? '')
       const file = createReadStream(join(folder, (request.url ?? '').replaceAll('/', '')))
       file.once('error', () => response.writeHead(404).end())
       file.once('open', () => file.pipe(response))
@@ -176,17 +179,17 @@ describe('a channel', () => {
       NIXERY_CHANNEL_TAGS: '.*',
     }
     const off = await workspace.serve(channel)
-    asked = []
+    requested = []
     const short = [refused.short, refused.pullRequest.slice(0, 7), described, 'ABCDEF1']
     await assertRefused(off, [...Object.values(refused), first, second, ...short])
     assert.deepEqual(
-      asked.filter((path) => !/^\/(trunk|no-such-tag)\.tar\.gz$/.test(path)),
+      requested.filter((path) => !/^\/(trunk|no-such-tag)\.tar\.gz$/.test(path)),
       [],
     )
-    const one = await pull(off, 'deadbeef') // which is a branch
+    const one = await pull(off, 'deadbeef') // a branch that looks like a commit
     assert.match(one, /^sha256:/)
 
-    // What the operator names is served, whatever it is.
+    // The operator's own revision is always served.
     const own = { NIXERY_CHANNEL: refused.deleted, NIXERY_CHANNEL_COMMITS: 'on' }
     const on = await workspace.serve({ ...channel, ...own })
     const { deleted, ...others } = refused

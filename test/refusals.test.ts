@@ -26,15 +26,15 @@ const body = `
   secret = run "secret-1" "mkdir $out";
   passing = import (run "passing-1" "exit 1");
 `
-const lasting = ['throws', 'unfree/good', 'aborts', 'fake', 'text', 'none', 'secret']
+const permanent = ['throws', 'unfree/good', 'aborts', 'fake', 'text', 'none', 'secret']
 
 const failures = async (server: ServerProcess, names: readonly string[]) => {
-  const found: string[] = []
+  const messages: string[] = []
   for (const name of names) {
     const { status, message } = await failureOf(server, name)
-    found.push(`${status} ${message}`)
+    messages.push(`${status} ${message}`)
   }
-  return found
+  return messages
 }
 
 describe('a name that does not exist', () => {
@@ -46,7 +46,7 @@ describe('a name that does not exist', () => {
       PATH: `${nixLog.folder}:${process.env['PATH'] ?? ''}`,
     }
     const server = await workspace.serve(environment)
-    const first = await failures(server, [...lasting, 'passing'])
+    const first = await failures(server, [...permanent, 'passing'])
     assert.deepEqual(
       first.map((text) => text.slice(0, 3)),
       ['422', '403', '422', '422', '422', '404', '403', '422'],
@@ -55,16 +55,16 @@ describe('a name that does not exist', () => {
     const evaluations = async () => (await nixLog.started()).filter((line) => line.includes('--eval'))
     assert.notDeepEqual(await evaluations(), [])
 
-    assert.deepEqual(await failures(server, lasting), first.slice(0, -1))
-    // What is known of each name serves for images with several.
+    assert.deepEqual(await failures(server, permanent), first.slice(0, -1))
+    // Known results of single names are used for images of several, too.
     assert.match((await failures(server, ['throws/fake/unfree']))[0] ?? '', /^403/)
     assert.deepEqual(await nixLog.started(), [])
 
     await server.stop()
-    const again = await workspace.serve(environment)
-    assert.deepEqual(await failures(again, lasting), first.slice(0, -1))
+    const restarted = await workspace.serve(environment)
+    assert.deepEqual(await failures(restarted, permanent), first.slice(0, -1))
     assert.deepEqual(await evaluations(), [])
-    assert.deepEqual(await failures(again, ['passing']), first.slice(-1))
+    assert.deepEqual(await failures(restarted, ['passing']), first.slice(-1))
     assert.notDeepEqual(await evaluations(), [])
   })
 })

@@ -9,16 +9,16 @@ import { requestV2, openWorkspace, type Failure, type Workspace } from './suppor
 
 let workspace: Workspace
 let server: ServerProcess
-let loose: ServerProcess
+let lenient: ServerProcess
 before(async () => {
   workspace = await openWorkspace()
   const set = await workspace.packageSet(`hello = script "hello" "echo hi";`)
   server = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_PLATFORMS: 'amd64' })
-  loose = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_TAGS: 'any', NIXERY_CATALOG: 'on' })
+  lenient = await workspace.serve({ NIXERY_PKGS_PATH: set, NIXERY_TAGS: 'any', NIXERY_CATALOG: 'on' })
 })
 after(() => workspace.dispose())
 
-// All that the suite of the distribution spec ever accepts of manifests.
+// The media types that the distribution spec's conformance suite accepts.
 const headers = { Accept: `${mediaTypes.oci.index},${mediaTypes.oci.manifest}` }
 const random = () => digestOf(randomBytes(16))
 
@@ -29,7 +29,7 @@ type Manifest = {
   layers: { digest: string; size: number }[]
 }
 
-/** What the conformance suite of the distribution spec asks of a registry that it cannot push to. */
+/** The requirements of the distribution spec's conformance suite for a read-only registry. */
 describe('the registry, read only', () => {
   let manifest: Manifest
   let digest: string
@@ -94,7 +94,7 @@ describe('the registry, read only', () => {
     ['a bad digest of a blob', () => 'hello/blobs/sha256:baddigeststring', 400, 'DIGEST_INVALID'],
   ]
   for (const [what, path, status, code] of refused) {
-    it(`has not ${what} that nobody made`, async () => {
+    it(`refuses ${what} that does not exist or is invalid`, async () => {
       const { response, json } = await requestV2(server, path(), { headers })
       assert.equal(response.status, status)
       assert.equal((json as Failure).errors[0]?.code, code)
@@ -103,29 +103,29 @@ describe('the registry, read only', () => {
 })
 
 describe('with ignored tags', () => {
-  it('those that were pulled are listed, and the names, too', async () => {
+  it('pulled tags and names are listed', async () => {
     for (const tag of ['v2', 'v10', 'latest']) {
-      assert.equal((await requestV2(loose, `hello/manifests/${tag}`)).response.status, 200)
+      assert.equal((await requestV2(lenient, `hello/manifests/${tag}`)).response.status, 200)
     }
-    // Pulls are noted a moment after they are answered.
+    // Pulls are recorded shortly after the response.
     let tags: string[] | undefined
     for (let tries = 0; tries < 100 && tags?.length !== 3; tries += 1) {
       await sleep(100)
-      tags = ((await requestV2(loose, 'hello/tags/list')).json as { tags: string[] }).tags
+      tags = ((await requestV2(lenient, 'hello/tags/list')).json as { tags: string[] }).tags
     }
     assert.deepEqual(tags, ['latest', 'v10', 'v2'])
-    const { response, json } = await requestV2(loose, 'hello/tags/list?n=1')
+    const { response, json } = await requestV2(lenient, 'hello/tags/list?n=1')
     assert.deepEqual((json as { tags: string[] }).tags, ['latest'])
     assert.equal(response.headers.get('Link'), '</v2/hello/tags/list?n=1&last=latest>; rel="next"')
-    assert.deepEqual((await requestV2(loose, '_catalog')).json, { repositories: ['hello'] })
+    assert.deepEqual((await requestV2(lenient, '_catalog')).json, { repositories: ['hello'] })
     assert.equal((await requestV2(server, '_catalog')).response.status, 404)
   })
 
   it('no image is built for a signature’s tag', async () => {
-    const { response } = await requestV2(loose, 'hello/manifests/latest')
+    const { response } = await requestV2(lenient, 'hello/manifests/latest')
     const tag = (response.headers.get('Docker-Content-Digest') ?? '').replace(':', '-')
     for (const ending of ['', '.sig', '.att', '.sbom']) {
-      assert.equal((await requestV2(loose, `hello/manifests/${tag}${ending}`)).response.status, 404)
+      assert.equal((await requestV2(lenient, `hello/manifests/${tag}${ending}`)).response.status, 404)
     }
   })
 })

@@ -33,17 +33,17 @@ describe('the registry', () => {
     ['an unknown package', 'GET', 'nope/manifests/latest', 404, 'MANIFEST_UNKNOWN'],
     ['an unknown manifest', 'GET', `hello/manifests/${nothing}`, 404, 'MANIFEST_UNKNOWN'],
     ['an unknown blob', 'GET', `hello/blobs/${nothing}`, 404, 'BLOB_UNKNOWN'],
-    ['a tag that means nothing', 'GET', 'hello/manifests/v1', 404, 'MANIFEST_UNKNOWN'],
-    ['a bad tag', 'GET', 'hello/manifests/-v1', 404, 'MANIFEST_UNKNOWN'],
-    ['a bad digest of a manifest', 'GET', 'hello/manifests/sha256:bad', 400, 'DIGEST_INVALID'],
-    ['a bad digest of a blob', 'GET', 'hello/blobs/sha256:bad', 400, 'DIGEST_INVALID'],
+    ['an unknown tag', 'GET', 'hello/manifests/v1', 404, 'MANIFEST_UNKNOWN'],
+    ['an invalid tag', 'GET', 'hello/manifests/-v1', 404, 'MANIFEST_UNKNOWN'],
+    ['an invalid manifest digest', 'GET', 'hello/manifests/sha256:bad', 400, 'DIGEST_INVALID'],
+    ['an invalid blob digest', 'GET', 'hello/blobs/sha256:bad', 400, 'DIGEST_INVALID'],
     ['upper-case digits in a digest', 'GET', `hello/blobs/sha256:${'A'.repeat(64)}`, 400, 'DIGEST_INVALID'],
     ['an empty name', 'GET', '/manifests/latest', 400, 'NAME_INVALID'],
-    ['a name with an empty part', 'GET', 'a%2f%2fb/manifests/latest', 400, 'NAME_INVALID'],
-    ['a name with other letters', 'GET', 'a%20b/manifests/latest', 400, 'NAME_INVALID'],
+    ['a name with an empty component', 'GET', 'a%2f%2fb/manifests/latest', 400, 'NAME_INVALID'],
+    ['a name with invalid characters', 'GET', 'a%20b/manifests/latest', 400, 'NAME_INVALID'],
     ['markup in a name', 'GET', '%3Cscript%3E/manifests/latest', 400, 'NAME_INVALID'],
     ['a name that is not UTF-8', 'GET', '%ff/manifests/latest', 400, 'NAME_INVALID'],
-    ['a path for a name', 'GET', '..%2f..%2fetc/manifests/latest', 400, 'NAME_INVALID'],
+    ['a path as name', 'GET', '..%2f..%2fetc/manifests/latest', 400, 'NAME_INVALID'],
     ['a name that is too long', 'GET', `${'a'.repeat(256)}/manifests/latest`, 400, 'NAME_INVALID'],
     [
       '31 packages',
@@ -52,8 +52,8 @@ describe('the registry', () => {
       400,
       'NAME_INVALID',
     ],
-    ['an unknown address', 'GET', 'hello/what', 404, 'UNSUPPORTED'],
-    ['beginning an upload', 'POST', 'hello/blobs/uploads/', 405, 'UNSUPPORTED'],
+    ['an unknown route', 'GET', 'hello/what', 404, 'UNSUPPORTED'],
+    ['starting an upload', 'POST', 'hello/blobs/uploads/', 405, 'UNSUPPORTED'],
     ['pushing a manifest', 'PUT', 'hello/manifests/latest', 405, 'UNSUPPORTED'],
     ['continuing an upload', 'PATCH', 'hello/blobs/uploads/1', 405, 'UNSUPPORTED'],
     ['deleting a blob', 'DELETE', `hello/blobs/${nothing}`, 405, 'UNSUPPORTED'],
@@ -71,7 +71,7 @@ describe('the registry', () => {
       assert.ok(!text.includes('<script>'))
     })
     if (method === 'GET') {
-      it(`refuses it without a body on HEAD: ${what}`, async () => {
+      it(`refuses ${what} without a body for HEAD`, async () => {
         const { response, text } = await requestV2(server, path, { method: 'HEAD' })
         assert.equal(response.status, status)
         assert.equal(text, '')
@@ -79,7 +79,7 @@ describe('the registry', () => {
     }
   }
 
-  it('answers at its base', async () => {
+  it('responds at its base path', async () => {
     for (const method of ['GET', 'HEAD']) {
       const { response } = await requestV2(server, '', { method })
       assert.equal(response.status, 200)
@@ -110,7 +110,7 @@ describe('the registry', () => {
     [`${mediaTypes.docker.manifest}, ${mediaTypes.oci.manifest};q=0.5, */*`, 'oci'],
   ]
   for (const [accept, form] of forms) {
-    it(`serves the ${form} form to a client that accepts ${accept ?? 'nothing in particular'}`, async () => {
+    it(`serves the ${form} format to a client that accepts ${accept ?? 'anything'}`, async () => {
       const { response, text, manifest } = await manifestOf('hello', accept)
       const types = mediaTypes[form]
       assert.equal(response.headers.get('Content-Type'), types.manifest)
@@ -126,7 +126,7 @@ describe('the registry', () => {
     })
   }
 
-  it('answers HEAD of a manifest like GET, without the body', async () => {
+  it('responds to HEAD of a manifest as to GET, without the body', async () => {
     const get = await requestV2(server, 'hello/manifests/latest')
     const head = await requestV2(server, 'hello/manifests/latest', { method: 'HEAD' })
     for (const name of ['Content-Type', 'Content-Length', 'Docker-Content-Digest', 'ETag']) {
@@ -160,8 +160,8 @@ describe('the registry', () => {
   it('serves ranges of a blob', async () => {
     const { manifest } = await manifestOf('hello')
     const { digest, size } = manifest.config
-    const address = `http://${server.address}/v2/hello/blobs/${digest}`
-    const whole = Buffer.from(await (await fetch(address)).arrayBuffer())
+    const url = `http://${server.address}/v2/hello/blobs/${digest}`
+    const whole = Buffer.from(await (await fetch(url)).arrayBuffer())
     const parts: [string, number, Buffer][] = [
       ['bytes=0-9', 206, whole.subarray(0, 10)],
       ['bytes=10-', 206, whole.subarray(10)],
@@ -170,31 +170,31 @@ describe('the registry', () => {
       ['lines=1-2', 200, whole],
     ]
     for (const [range, status, bytes] of parts) {
-      const response = await fetch(address, { headers: { Range: range } })
+      const response = await fetch(url, { headers: { Range: range } })
       assert.equal(response.status, status, range)
       assert.deepEqual(Buffer.from(await response.arrayBuffer()), bytes, range)
     }
     for (const range of [`bytes=${size}-`, 'bytes=5-4', 'bytes=500-0']) {
-      const behind = await fetch(address, { headers: { Range: range } })
-      assert.equal(behind.status, 416, range)
-      assert.equal(behind.headers.get('Content-Range'), `bytes */${size}`)
+      const outOfRange = await fetch(url, { headers: { Range: range } })
+      assert.equal(outOfRange.status, 416, range)
+      assert.equal(outOfRange.headers.get('Content-Range'), `bytes */${size}`)
     }
   })
 
   it('leaves no file open after HEAD and aborted GET', async () => {
     const { manifest } = await manifestOf('hello')
-    const address = `http://${server.address}/v2/hello/blobs/${manifest.layers[0]?.digest}`
+    const url = `http://${server.address}/v2/hello/blobs/${manifest.layers[0]?.digest}`
     const { readdir } = await import('node:fs/promises')
     const open = async () => (await readdir(`/proc/${server.pid}/fd`)).length
     const first = await open()
-    for (let count = 0; count < 50; count += 1) await fetch(address, { method: 'HEAD' })
+    for (let count = 0; count < 50; count += 1) await fetch(url, { method: 'HEAD' })
     for (let count = 0; count < 20; count += 1) {
       const abort = new AbortController()
-      const response = await fetch(address, { signal: abort.signal })
+      const response = await fetch(url, { signal: abort.signal })
       abort.abort()
       await response.body?.cancel().catch(() => {})
     }
-    // Connections of this client are files of the server too, but a handful.
+    // The client's few connections are open files of the server, too.
     assert.ok((await open()) - first < 25)
   })
 })

@@ -14,14 +14,14 @@ before(async () => {
   const home = join(workspace.folder, 'home')
   await mkdir(home)
   await writeFile(join(home, secret), secret)
-  const shown = (value: string) => `throw "\${builtins.unsafeDiscardStringContext (${value})}"`
+  const reveal = (value: string) => `throw "\${builtins.unsafeDiscardStringContext (${value})}"`
   const set = await workspace.packageSet(`
     hello = script "hello" "echo hi";
-    env = ${shown('builtins.getEnv "S3_SECRET_KEY" + builtins.getEnv "SOME_TOKEN"')};
-    file = ${shown(`builtins.readFile ${home}/${secret}`)};
-    home = ${shown(`toString (builtins.attrNames (builtins.readDir ${home}))`)};
-    environ = ${shown('builtins.readFile "/proc/self/environ"')};
-    fetched = ${shown(`builtins.readFile (builtins.fetchurl "file://${home}/${secret}")`)};
+    env = ${reveal('builtins.getEnv "S3_SECRET_KEY" + builtins.getEnv "SOME_TOKEN"')};
+    file = ${reveal(`builtins.readFile ${home}/${secret}`)};
+    home = ${reveal(`toString (builtins.attrNames (builtins.readDir ${home}))`)};
+    environ = ${reveal('builtins.readFile "/proc/self/environ"')};
+    fetched = ${reveal(`builtins.readFile (builtins.fetchurl "file://${home}/${secret}")`)};
   `)
   repository = join(workspace.folder, 'repository')
   await mkdir(repository)
@@ -35,7 +35,7 @@ before(async () => {
 after(() => workspace.dispose())
 
 describe('a package set in git', () => {
-  // With either evaluator: `restriction-conformance.ts` tries many more ways.
+  // `restriction-conformance.ts` tests many more ways, with both evaluators.
   it('reveals nothing about the server', async () => {
     const server = await workspace.serve({
       NIXERY_PKGS_REPO: `file://${repository}`,
@@ -43,12 +43,12 @@ describe('a package set in git', () => {
       S3_SECRET_KEY: secret,
       SOME_TOKEN: secret,
     })
-    const answers = await Promise.all(
+    const results = await Promise.all(
       ['env', 'file', 'home', 'environ', 'fetched'].map(async (name) =>
         requestV2(server, `${name}/manifests/latest`),
       ),
     )
-    for (const { response, text } of answers) {
+    for (const { response, text } of results) {
       assert.equal(response.status, 422, text)
       assert.ok(!text.replaceAll(`/home/${secret}`, '').includes(secret), text)
     }
@@ -58,7 +58,7 @@ describe('a package set in git', () => {
     assert.equal(response.status, 200)
   })
 
-  it('may read all of it if the operator allows it', async () => {
+  it('can read everything if the operator allows it', async () => {
     const server = await workspace.serve({ NIXERY_PKGS_REPO: `file://${repository}`, NIXERY_EVAL: 'open' })
     const { text } = await requestV2(server, 'home/manifests/latest')
     assert.match(text, new RegExp(`error: ${secret}`))

@@ -22,7 +22,7 @@ const body = String.raw`
   unlisted = { hello = described "unlisted" { }; };
 `
 
-type Answer = {
+type SearchResult = {
   state: string
   revision: string
   packages: {
@@ -48,7 +48,7 @@ describe('the search', () => {
   const search = async (query: string, headers = alice) => {
     const response = await get(`/api/v1/search?${query}`, headers)
     assert.equal(response.status, 200, query)
-    return (await response.json()) as Answer
+    return (await response.json()) as SearchResult
   }
   const names = async (query: string, headers = alice) =>
     (await search(query, headers)).packages.map(({ name }) => name)
@@ -91,12 +91,12 @@ may = ["list"]
       NIXERY_POLICY: policy,
     }
     server = await workspace.serve(environment)
-    const ready = async () => (await search('q=hello')).state === 'ready'
-    await until(ready)
+    const isReady = async () => (await search('q=hello')).state === 'ready'
+    await until(isReady)
   })
   after(() => workspace.dispose())
 
-  it('finds names, programs, descriptions and nested packages, without those that are denied or not available', async () => {
+  it('finds names, programs, descriptions and nested packages, but no denied or unavailable ones', async () => {
     assert.deepEqual(await names('q=hello'), ['hello', 'helloplus', 'plainly', 'things.hello__at__3'])
     assert.deepEqual(await names('q=hi'), ['hello'])
     assert.deepEqual(await names('q=greets'), ['hello', 'helloplus'])
@@ -114,7 +114,7 @@ may = ["list"]
       ['hello', 'helloplus'],
     )
     assert.ok(first.next)
-    const second = (await (await get(first.next)).json()) as Answer
+    const second = (await (await get(first.next)).json()) as SearchResult
     assert.deepEqual(
       second.packages.map(({ name }) => name),
       ['plainly', 'things.hello__at__3'],
@@ -135,13 +135,13 @@ may = ["list"]
     }
   })
 
-  it('shows everyone only what they may pull', async () => {
+  it('shows users only what they may pull', async () => {
     assert.deepEqual(await names('q=hello', bob), ['hello', 'things.hello__at__3'])
     assert.deepEqual(await search('q=greets', bob), {
       ...(await search('q=greets&limit=20', bob)),
       query: 'greets',
     })
-    // What bob may not see is answered as what is not there.
+    // Bob gets the same response for hidden as for missing packages.
     const hidden = await search('q=helloplus', bob)
     const nothing = await search('q=hellominus', bob)
     assert.deepEqual({ ...hidden, query: '' }, { ...nothing, query: '' })
@@ -154,14 +154,14 @@ may = ["list"]
     assert.doesNotMatch(page, /greets twice/)
   })
 
-  it('is on the page, escaped and without a script', async () => {
+  it('is on the page, escaped and without scripts', async () => {
     const page = await (await get('/compose?q=hello')).text()
     assert.match(page, /greets &amp; &lt;b&gt;more&lt;\/b&gt;/)
     assert.match(page, /<a[^>]*href="\/compose\?q=hello&amp;p=helloplus"[^>]*aria-label="Add helloplus"/s)
     assert.doesNotMatch(page, /javascript:|<b>/)
   })
 
-  it('leads to the page of an image, which has its tags, layers, packages and configuration', async () => {
+  it('leads to the page of an image with its tags, layers, packages and configuration', async () => {
     assert.equal((await get('/v2/hello/manifests/latest')).status, 200)
     const image = () => get('/images/hello', bob)
     await until(async () => (await image()).ok, 'the pull is in the catalog')
@@ -171,7 +171,7 @@ may = ["list"]
     assert.match(page, /PATH=\/usr\/local\/sbin/)
     assert.match(page, /tag=latest&amp;a=amd64/)
     assert.match(page, /hello@sha256:[0-9a-f]{64}</)
-    assert.doesNotMatch(page, /just now|>pulls</, 'what others pulled is not told')
+    assert.doesNotMatch(page, /just now|>pulls</, 'the page does not show pulls of others')
     assert.match(await (await get('/compose?p=hello')).text(), /href="\/images\/hello"/)
   })
 
@@ -181,12 +181,12 @@ may = ["list"]
     assert.match(await failure('deep'), /For deep, did you mean things\.deep/)
   })
 
-  it('is found by the command line in the index of the server', async () => {
+  it('is available on the command line, with the index of the server', async () => {
     const { stdout, exitCode } = await runNixery(data, set, ['search', 'greets', '--json'], {
       env: environment,
     })
     assert.equal(exitCode, 0)
-    const { packages } = JSON.parse(stdout) as Answer
+    const { packages } = JSON.parse(stdout) as SearchResult
     assert.deepEqual(
       packages.map(({ name }) => name),
       ['hello', 'helloplus'],
@@ -196,14 +196,14 @@ may = ["list"]
 
   it('is rebuilt when the package set changes, and when it is damaged', async () => {
     const old = await indexes()
-    await writeFile(join(data, 'search', old[0] ?? ''), 'no database')
+    await writeFile(join(data, 'search', old[0] ?? ''), 'not a database')
     const file = join(set, 'default.nix')
     await writeFile(file, (await readFile(file, 'utf8')).replace('greets twice', 'waves'))
     const { stdout, stderr } = await runNixery(data, set, ['search', 'waves'], { env: environment })
     assert.match(stderr, /cannot be read and will be rebuilt/)
     assert.match(stdout, /^helloplus 1\.2\.3 – waves$/m)
-    const made = await indexes()
-    assert.equal(made.length, 1)
-    assert.notDeepEqual(made, old)
+    const rebuilt = await indexes()
+    assert.equal(rebuilt.length, 1)
+    assert.notDeepEqual(rebuilt, old)
   })
 })

@@ -9,20 +9,20 @@ import { mediaTypes } from '../src/image/oci.ts'
 import { capabilities } from './support/container-rights.ts'
 import { demoPackages, openWorkspace, type Workspace } from './support/workspace.ts'
 
-// The program makes an image of itself; a container of that serves images, with a Nix of its own in it.
+// The program builds an image of itself, and a container of that image serves images with the Nix inside it.
 
 const launcher = join(import.meta.dirname, '..', 'bin', 'nixery')
 const recipes = join(import.meta.dirname, '..', 'packaging', 'recipes')
 const name = 'recipe/nixery'
 const image = 'docker.io/nixery/self:latest'
 const limits = ['--ulimit=nofile=1024:1024', '--ulimit=nproc=1024:1024']
-/** The rights that the Helm chart gives to the server. */
-const rights = [
+/** The container options for the capabilities that the Helm chart grants. */
+const capabilityOptions = [
   '--cap-drop=ALL',
   ...capabilities.map((capability) => `--cap-add=${capability}`),
   '--security-opt=no-new-privileges',
 ]
-// The demo package of the program is for amd64 alone.
+// The demo package of the program supports only amd64.
 const skip = process.arch !== 'x64'
 
 let workspace: Workspace
@@ -35,7 +35,7 @@ before(async () => {
   workspace = await openWorkspace()
   podman = await openPodman(join(workspace.folder, 'podman'))
   archive = join(workspace.folder, 'self.tar')
-  // A copy: the set holds this very program, and changes with it.
+  // A copy, because the set contains this program and changes with it.
   packages = join(workspace.folder, 'packages')
   await execa('cp', ['--recursive', '--preserve=mode', '--reflink=auto', await demoPackages(), packages])
 })
@@ -46,7 +46,7 @@ after(async () => {
   await workspace.dispose()
 })
 
-/** Starts a container that serves on a free port of the loopback, under its own name. */
+/** Starts a container that serves on a free port of the loopback interface. */
 async function startContainer(container: string, options: readonly string[] = []): Promise<void> {
   const variables = [
     'NIXERY_HOST=127.0.0.1',
@@ -57,25 +57,27 @@ async function startContainer(container: string, options: readonly string[] = []
   ]
   const settings = variables.flatMap((variable) => ['--env', variable])
   const mounts = ['--volume', `${packages}:/packages:ro`]
-  const given = ['--network=host', ...limits, ...rights, ...settings, ...mounts, ...options]
-  await podman.run('run', '--detach', '--name', container, ...given, image)
+  const args = ['--network=host', ...limits, ...capabilityOptions, ...settings, ...mounts, ...options]
+  await podman.run('run', '--detach', '--name', container, ...args, image)
 }
 
-/** Waits until it has said for the nth time that it is ready, and gives its address. */
-async function ready(container: string, times = 1): Promise<string> {
+/** Waits until the server has logged `ready` for the nth time, and returns its address. */
+async function untilReady(container: string, times = 1): Promise<string> {
   for (const deadline = Date.now() + 60_000; ; await sleep(200)) {
     const log = await podman.run('logs', container)
-    const said = log.split('\n').filter((line) => line.startsWith('{') && line.includes('"msg":"ready"'))
-    const last = said[times - 1]
+    const readyLines = log
+      .split('\n')
+      .filter((line) => line.startsWith('{') && line.includes('"msg":"ready"'))
+    const last = readyLines[times - 1]
     if (last !== undefined) return `127.0.0.1:${(JSON.parse(last) as { port: number }).port}`
     const state = await podman.run('inspect', '--format', '{{.State.Status}}', container)
     assert.ok(state === 'running' && Date.now() < deadline, `${container} is ${state}, not ready:\n${log}`)
   }
 }
 
-async function digestOf(address: string, wanted: string): Promise<string | null> {
+async function digestOf(address: string, repository: string): Promise<string | null> {
   const accept = { Accept: mediaTypes.oci.manifest }
-  const response = await fetch(`http://${address}/v2/${wanted}/manifests/latest`, { headers: accept })
+  const response = await fetch(`http://${address}/v2/${repository}/manifests/latest`, { headers: accept })
   assert.equal(response.status, 200, await response.text())
   return response.headers.get('Docker-Content-Digest')
 }
@@ -97,12 +99,12 @@ describe('the image of this program, built by itself', { skip, timeout: 600_000 
     const entry = ['--entrypoint=sh', '--network=none', ...limits]
     const list = 'cd $(dirname $(readlink -f /bin/nixery))/../lib/nixery && ls'
     const files = await podman.run('run', '--rm', ...entry, image, '-c', list)
-    const parts = ['demo', 'docs', 'node_modules', 'packaging', 'src']
-    const alone = ['CHANGELOG.md', 'package-lock.json', 'package.json']
-    assert.deepEqual(files.split('\n').sort(), [...parts, ...alone].sort())
+    const folders = ['demo', 'docs', 'node_modules', 'packaging', 'src']
+    const rootFiles = ['CHANGELOG.md', 'package-lock.json', 'package.json']
+    assert.deepEqual(files.split('\n').sort(), [...folders, ...rootFiles].sort())
   })
 
-  it('says how it is started, and is healthy without further words', async () => {
+  it('has a config to start the server, and is healthy with default settings', async () => {
     const inspected = await podman.run('image', 'inspect', '--format', '{{json .Config}}', image)
     const config = JSON.parse(inspected) as Record<string, unknown>
     assert.deepEqual(config['Entrypoint'], ['nixery-entrypoint'])
@@ -111,10 +113,10 @@ describe('the image of this program, built by itself', { skip, timeout: 600_000 
     assert.deepEqual(config['Volumes'], { '/var/lib/nixery': {} })
     assert.equal((config['Labels'] as Record<string, string>)['org.opencontainers.image.title'], 'Nixery')
 
-    // OCI has no health checks: for podman, the image must be in Docker's form.
+    // Only Docker's image format has health checks.
     await podman.run('pull', '--quiet', `docker-archive:${archive}`)
     await podman.run('run', '--detach', '--name', 'plain', '--network=none', ...limits, image)
-    assert.match(await ready('plain'), /:8080$/)
+    assert.match(await untilReady('plain'), /:8080$/)
     await podman.run('healthcheck', 'run', 'plain')
     const settings = await podman.run('exec', 'plain', 'nixery', 'config')
     assert.match(settings, /^NIXERY_CHANNEL +nixos-unstable +default$/m)
@@ -123,7 +125,7 @@ describe('the image of this program, built by itself', { skip, timeout: 600_000 
     await podman.run('rm', '--force', '--time=0', 'plain')
   })
 
-  it('serves images that run, equal to those served outside, and itself', async () => {
+  it('serves the same images as a server outside, and its own image', async () => {
     const hooks = join(workspace.folder, 'hooks')
     await mkdir(hooks)
     await writeFile(join(hooks, 'hook'), '#!/bin/sh\necho run >>/var/lib/nixery/hook\n')
@@ -134,10 +136,10 @@ describe('the image of this program, built by itself', { skip, timeout: 600_000 
       '--env',
       'NIXERY_PRELAUNCH=/hooks/hook',
     ])
-    const address = await ready('serves')
+    const address = await untilReady('serves')
     const outside = await workspace.serve({ NIXERY_PKGS_PATH: packages, NIX_TIMEOUT: '600' })
 
-    // Its Nix builds hello, for it has only what it is made of.
+    // The container's Nix must build hello, because its store has only the packages of its image.
     assert.equal(await digestOf(address, 'hello'), await digestOf(outside.address, 'hello'))
     const pulled = `${address}/shell/hello`
     await podman.pull(pulled)
@@ -145,24 +147,24 @@ describe('the image of this program, built by itself', { skip, timeout: 600_000 
     const layout = join(workspace.folder, 'layout')
     await execa('skopeo', ['copy', '--src-tls-verify=false', `docker://${address}/jq`, `oci:${layout}:jq`])
 
-    // And all that this takes it has.
+    // Building its own image needs only packages that it already contains.
     assert.equal(await digestOf(address, name), own.digest)
     const log = await podman.run('logs', 'serves')
     const warnings = log.split('\n').filter((line) => /"level":"(warn|error|fatal)"/.test(line))
-    // The container may open few files, which the server tells.
+    // The container's limit of open files causes a warning.
     assert.deepEqual(
       warnings.filter((line) => !line.includes('files may be open at once')),
       [],
     )
   })
 
-  it('works after it was stopped and started', async () => {
-    // What is served must not depend on what Nix keeps: the pull below mixes remembered and new packages.
+  it('works after a stop and a start', async () => {
+    // Images must not depend on Nix's store: the pull below combines known and new packages.
     await podman.run('exec', 'serves', 'nix-store', '--gc')
     await podman.run('stop', '--time=20', 'serves')
     assert.equal(await podman.run('inspect', '--format', '{{.State.ExitCode}}', 'serves'), '0')
     await podman.run('start', 'serves')
-    const address = await ready('serves', 2)
+    const address = await untilReady('serves', 2)
     const pulled = `${address}/shell/cowsay`
     await podman.pull(pulled)
     assert.match(await podman.runIn(pulled, 'cowsay', 'again'), /< again >/)
@@ -172,14 +174,14 @@ describe('the image of this program, built by itself', { skip, timeout: 600_000 
     assert.equal((await inside('cat', '/etc/passwd')).match(/^nixbld1:/gm)?.length, 1)
     assert.equal((await inside('cat', '/etc/group')).match(/^nixbld:/gm)?.length, 1)
     assert.match(await inside('cat', '/etc/nix/nix.conf'), /^build-users-group = nixbld$/m)
-    // What it runs on is safe from its garbage collector, and all that it built is known.
+    // The garbage collector keeps the container's own programs, and the store is consistent.
     const dead = await inside('nix-store', '--gc', '--print-dead')
     for (const program of ['nixery', 'nix', 'git', 'bash', 'node']) {
       const path = await inside('sh', '-c', `readlink -f $(command -v ${program} || echo /bin/nixery)`)
       assert.ok(!dead.includes(path.split('/').slice(0, 4).join('/')), path)
     }
     await inside('nix-store', '--verify', '--check-contents')
-    // Commands beside the server find its folders, although only the entry point was told of them.
+    // Commands in the container find the server's folders, although only the entry point sets them.
     const cleaned = JSON.parse(await inside('nixery', 'gc', '--dry-run', '--json')) as { imagesKept: number }
     assert.ok(cleaned.imagesKept >= 4, JSON.stringify(cleaned))
     const scrubbed = JSON.parse(await inside('nixery', 'scrub', '--json')) as { checked: number }
@@ -197,7 +199,7 @@ describe('the image of this program, built by itself', { skip, timeout: 600_000 
     assert.match(printed, /^sandbox = true\nsandbox-fallback = false$/m)
   })
 
-  it('reports the problem and exits', async () => {
+  it('reports an invalid setting and exits', async () => {
     const failing: [variable: string, message: RegExp][] = [
       ['NIXERY_SANDBOX=perhaps', /NIXERY_SANDBOX must be true, false or relaxed, not perhaps/],
       ['NIXERY_PRELAUNCH=false', /NIXERY_PRELAUNCH \(false\) ended with status 1/],

@@ -59,15 +59,15 @@ after(() => workspace.dispose())
 const git = (repository: string, ...args: string[]) =>
   execa('git', ['-C', repository, '-c', 'user.name=t', '-c', 'user.email=t@example.org', ...args])
 
-async function digestOf(of: ServerProcess, name: string, tag = 'latest'): Promise<string | null> {
+async function digestOf(from: ServerProcess, name: string, tag = 'latest'): Promise<string | null> {
   const headers = { Accept: 'application/vnd.oci.image.manifest.v1+json' }
-  const { response, text } = await requestV2(of, `${name}/manifests/${tag}`, { headers })
+  const { response, text } = await requestV2(from, `${name}/manifests/${tag}`, { headers })
   assert.equal(response.status, 200, text)
   return response.headers.get('Docker-Content-Digest')
 }
 
 describe('several package sets on one server', () => {
-  it('have packages of the same name, and the default set those of a single set', async () => {
+  it('may have packages of the same name; names without a set use the default set', async () => {
     const hello = await digestOf(server, 'hello')
     assert.equal(await digestOf(server, 'stable/hello'), hello)
     assert.notEqual(await digestOf(server, 'unstable/hello'), hello)
@@ -98,7 +98,7 @@ describe('several package sets on one server', () => {
     assert.equal(await digestOf(server, 'amd64/arm/hello'), await digestOf(server, 'hello'))
   })
 
-  it("are restricted separately: sets of others must not read the server's files", async () => {
+  it("are restricted separately, so that repositories cannot read the server's files", async () => {
     const refused = await failureOf(server, 'unstable/leak')
     assert.match(refused.message, /^package set unstable: leak: does not evaluate:.*restricted/s)
     const { message } = await failureOf(server, 'closed/leak')
@@ -130,7 +130,7 @@ describe('several package sets on one server', () => {
     )
   })
 
-  it('are named in messages, the log, metrics and the page', async () => {
+  it('are named in messages, the log, metrics and on the page', async () => {
     const missing = await failureOf(server, 'unstable/nothing')
     assert.match(missing.message, /^Could not find Nix packages: \[nothing\]\..* package set unstable\.$/)
     const mixed = await failureOf(server, 'unstable/hello/stable/clash')

@@ -48,15 +48,15 @@ describe('nixery config', () => {
   })
 })
 
-describe('commands that clean up', () => {
+describe('upkeep commands', () => {
   it('print the folders that they use, and fail if no server has used them', async () => {
     for (const args of [['gc'], ['gc', '--dry-run'], ['scrub']]) {
-      const data = join(workspace.folder, 'nobody-was-here')
+      const data = join(workspace.folder, 'unused')
       const { exitCode, stderr } = await run(args, { NIXERY_DATA: data })
       assert.equal(exitCode, 2, stderr)
       assert.match(stderr, new RegExp(`data in ${data}, blobs in ${data}/store\n`))
-      assert.match(stderr, /no catalog found in .*nobody-was-here\n.*--env-file FILE/)
-      await assert.rejects(access(data), 'it must make nothing there')
+      assert.match(stderr, /no catalog found in .*unused\n.*--env-file FILE/)
+      await assert.rejects(access(data), 'the command created the folder')
     }
   })
 

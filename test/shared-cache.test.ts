@@ -7,7 +7,7 @@ import { makeKey, nix } from './support/binary-cache.ts'
 import { until } from './support/until.ts'
 import { requestV2, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
 
-// Every build of a package has other bytes.
+// Every build of a package results in different bytes.
 const body = `
   noise = name: size: more: run name "mkdir $out; head -c \${toString size} /dev/urandom > $out/noise; echo \${more} > $out/text";
   lib = noise "lib" 100000 "";
@@ -20,7 +20,7 @@ const body = `
 
 type Manifest = { readonly layers: readonly { readonly digest: string }[] }
 
-const skip = process.getuid?.() === 0 ? false : 'a Nix store of its own for each server needs root'
+const skip = process.getuid?.() === 0 ? false : 'a separate Nix store for each server needs root'
 
 describe('servers that share nothing but a binary cache', { skip, timeout: 240_000 }, () => {
   let workspace: Workspace
@@ -44,7 +44,7 @@ describe('servers that share nothing but a binary cache', { skip, timeout: 240_0
   })
   after(() => workspace?.dispose())
 
-  /** Starts a server with an empty Nix store of its own. */
+  /** Starts a server with a separate, empty Nix store. */
   const start = () =>
     workspace.serve(settings, [
       'unshare',
@@ -60,19 +60,19 @@ describe('servers that share nothing but a binary cache', { skip, timeout: 240_0
     return (json as Manifest).layers.map(({ digest }) => digest)
   }
   const narinfos = async (): Promise<Map<string, string>> => {
-    const found = new Map<string, string>()
+    const texts = new Map<string, string>()
     for (const file of await readdir(cache)) {
       if (!file.endsWith('.narinfo')) continue
       const text = await readFile(join(cache, file), 'utf8')
-      found.set(/^StorePath: \S+-(\S+)$/m.exec(text)?.[1] ?? '', text)
+      texts.set(/^StorePath: \S+-(\S+)$/m.exec(text)?.[1] ?? '', text)
     }
-    return found
+    return texts
   }
 
-  it('make equal images of paths that they build at the same time, with different bytes', async () => {
-    const [one, again] = await Promise.all([layersOf(first, 'one'), layersOf(second, 'one')])
-    assert.deepEqual(one, again)
-    // These refer to `lib` as it was uploaded first, whatever is in the local store.
+  it('build equal images although they build the same paths concurrently, with different bytes', async () => {
+    const [one, other] = await Promise.all([layersOf(first, 'one'), layersOf(second, 'one')])
+    assert.deepEqual(one, other)
+    // Images refer to the `lib` that was uploaded first, not to that of the local store.
     for (const server of [first, second]) {
       const two = await layersOf(server, 'two')
       assert.equal(two.filter((digest) => one.includes(digest)).length, 1)
@@ -105,7 +105,7 @@ describe('servers that share nothing but a binary cache', { skip, timeout: 240_0
     await assert.rejects(copy(join(workspace.folder, 'empty'), other.text), /lacks a valid signature/)
   })
 
-  it('make no image while the cache fails, but serve those that they have', async () => {
+  it('build no images while the cache fails, but serve known ones', async () => {
     const nar = join(cache, 'nar')
     await rename(nar, `${nar}.away`)
     await writeFile(nar, '')
@@ -119,11 +119,11 @@ describe('servers that share nothing but a binary cache', { skip, timeout: 240_0
     assert.deepEqual(await layersOf(second, 'other'), await layersOf(first, 'other'))
   })
 
-  it('leave nothing wrong when they are killed after they have uploaded some', async () => {
-    const pulled = layersOf(first, 'large').catch(() => 'it was killed')
+  it('leave a consistent cache if they are killed during uploads', async () => {
+    const pulled = layersOf(first, 'large').catch(() => 'killed')
     await until(async () => (await narinfos()).has('small'), 'the small path is uploaded')
     await first.stop('SIGKILL')
-    assert.equal(await pulled, 'it was killed')
+    assert.equal(await pulled, 'killed')
     const small = (await narinfos()).get('small')
     first = await start()
     assert.deepEqual(await layersOf(first, 'large'), await layersOf(second, 'large'))

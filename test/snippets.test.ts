@@ -13,12 +13,12 @@ import { openHelm, type Helm, type KubernetesObject } from './support/helm.ts'
 import { until } from './support/until.ts'
 import { demoPackages, openWorkspace, type Workspace } from './support/workspace.ts'
 
-// Every text that /compose gives to be copied is run by the program it is for, or checked by that program's schema.
+// Every snippet of /compose is run by its program, or checked with that program's schema.
 
 const isLong = process.env['NIXERY_CLIENTS'] === 'all'
 const long = { skip: isLong ? false : 'takes long: npm run clients' }
 
-describe('what /compose gives to copy', { timeout: 600_000 }, () => {
+describe('a snippet of /compose', { timeout: 600_000 }, () => {
   let workspace: Workspace
   let server: ServerProcess
   let helm: Helm
@@ -38,10 +38,10 @@ describe('what /compose gives to copy', { timeout: 600_000 }, () => {
     const registries = join(workspace.folder, 'registries.conf')
     await writeFile(registries, `[[registry]]\nlocation = "${server.address}"\ninsecure = true\n`)
     env = { ...env, CONTAINERS_REGISTRIES_CONF: registries }
-    // Which program a package has is known from the index.
+    // The index knows the main programs of packages.
     const isReady = async () => {
-      const answer = await fetch(`http://${server.address}/api/v1/search?q=hello`)
-      return ((await answer.json()) as { state: string }).state === 'ready'
+      const response = await fetch(`http://${server.address}/api/v1/search?q=hello`)
+      return ((await response.json()) as { state: string }).state === 'ready'
     }
     if (isLong) await until(isReady)
   })
@@ -50,8 +50,8 @@ describe('what /compose gives to copy', { timeout: 600_000 }, () => {
     await workspace?.dispose()
   })
 
-  async function snippet(use: string, words = 'p=hello'): Promise<string> {
-    const page = await (await fetch(`http://${server.address}/compose?${words}&use=${use}`)).text()
+  async function snippet(use: string, query = 'p=hello'): Promise<string> {
+    const page = await (await fetch(`http://${server.address}/compose?${query}&use=${use}`)).text()
     const [, code = ''] = /<code id="snippet">(.*?)<\/code>/s.exec(page) ?? []
     assert.notEqual(code, '', use)
     return code
@@ -60,11 +60,11 @@ describe('what /compose gives to copy', { timeout: 600_000 }, () => {
       .replaceAll('&quot;', '"')
       .replaceAll('&amp;', '&')
   }
-  const yaml = async <T>(use: string, words?: string): Promise<T> => {
-    const [parsed] = helm.objectsIn(await snippet(use, words))
+  const yaml = async <T>(use: string, query?: string): Promise<T> => {
+    const [parsed] = helm.objectsIn(await snippet(use, query))
     return parsed as unknown as T
   }
-  /** Runs a command as it was copied, in a terminal, since some ask for one. */
+  /** Runs a copied command in a terminal, because some commands need one. */
   const inTerminal = (command: string, environment = env) =>
     execa('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
       cwd: folder,
@@ -73,19 +73,19 @@ describe('what /compose gives to copy', { timeout: 600_000 }, () => {
     })
   const podman = async (...args: string[]) => (await execa('podman', args, { cwd: folder, env })).stdout
 
-  it('is a command that works, whether a program is known or not', async () => {
+  it('is a docker command, with or without a known program', async () => {
     const command = isLong ? 'run --rm -ti' : 'pull'
     assert.ok((await snippet('docker')).startsWith(`docker ${command} ${server.address}/hello`))
   })
 
-  it('is a pod that Kubernetes’ schema accepts', async () => {
+  it('is a pod that conforms to Kubernetes’ schema', async () => {
     const pod = await yaml<KubernetesObject & { spec: { containers: { image: string }[] } }>('kubernetes')
     await helm.validate(pod)
     assert.equal(pod.spec.containers[0]?.image, `${server.address}/hello`)
   })
 
   it('is a Dockerfile whose image has the program', async () => {
-    // Without a network, a base of the same name that has nothing in it.
+    // An empty local image replaces the base, because there is no network.
     await execa('tar', ['--create', '--file', 'base.tar', '--files-from', '/dev/null'], { cwd: folder })
     await podman('import', '--quiet', 'base.tar', 'docker.io/library/debian:stable-slim')
     await writeFile(join(folder, 'Dockerfile'), await snippet('dockerfile'))
@@ -105,18 +105,18 @@ describe('what /compose gives to copy', { timeout: 600_000 }, () => {
     assert.equal(await podman('run', '--rm', 'nixery/hello', 'hello'), 'Hello, world!')
   })
 
-  it('is an image of a dev container', async () => {
+  it('is a devcontainer with the image', async () => {
     const container = JSON.parse(await snippet('devcontainer')) as { image: string }
     assert.equal(container.image, `${server.address}/hello`)
   })
 
-  it('is jobs of GitLab and GitHub that run', long, async () => {
+  it('is a job of GitLab or GitHub that runs', long, async () => {
     type Gitlab = { test: { image: string; script: string[] } }
     const { test } = await yaml<Gitlab>('gitlab', 'r=shell&p=hello')
     type Github = { jobs: { test: { container: string; steps: { run?: string }[] } } }
     const { jobs } = await yaml<Github>('github', 'r=shell&p=hello')
     const steps = jobs.test.steps.flatMap(({ run }) => run ?? [])
-    // Runners give the lines to the image's shell.
+    // Runners pass the script to the image's shell.
     for (const [image, script] of [
       [test.image, test.script],
       [jobs.test.container, steps],
@@ -135,14 +135,17 @@ describe('what /compose gives to copy', { timeout: 600_000 }, () => {
     assert.equal(printed, 'Hello, world!')
   })
 
-  it('is a command of docker that runs', long, async () => {
+  it('is a docker command that runs', long, async () => {
     const [programs] = await allPrograms()
     assert.ok(programs && !('missing' in programs))
-    const place = join(workspace.folder, 'docker')
-    const docker = await openDocker(programs, place)
+    const dockerFolder = join(workspace.folder, 'docker')
+    const docker = await openDocker(programs, dockerFolder)
     try {
       const command = await snippet('docker')
-      const { stdout } = await inTerminal(command, { ...env, DOCKER_HOST: `unix://${join(place, 'socket')}` })
+      const { stdout } = await inTerminal(command, {
+        ...env,
+        DOCKER_HOST: `unix://${join(dockerFolder, 'socket')}`,
+      })
       assert.match(stdout, /Hello, world!/)
     } finally {
       await docker.dispose()

@@ -46,7 +46,7 @@ async function newRepository(): Promise<string> {
 }
 
 describe('a git repository', () => {
-  it('serves its HEAD, branches, tags and commits, each cached, and refuses others', async () => {
+  it('serves its HEAD, branches, tags and commits, evaluates each commit once, and refuses others', async () => {
     const repository = await newRepository()
     const first = await commitSet(repository, greeting('one'))
     await git(repository, 'tag', '-a', 'v1', '-m', 'annotated')
@@ -67,7 +67,7 @@ describe('a git repository', () => {
     }
     assert.equal(await statusOf(server, 'hello', '--upload-pack=x'), 404)
     const { json } = await requestV2(server, 'hello/tags/list?last=latest')
-    // What was pulled may be among them: a commit is no branch, but a tag here.
+    // Pulled commits may be listed, too, because they are tags here.
     const { tags } = json as { tags: string[] }
     assert.deepEqual(
       tags.filter((tag) => !/^[0-9a-f]{40}$/.test(tag)),
@@ -80,7 +80,7 @@ describe('a git repository', () => {
     assert.equal(await digestOf(server, 'hello', 'old'), one)
   })
 
-  it('that is gone serves its last good revision, and is a 503 if it was never seen', async () => {
+  it('that is gone is served at its last good revision, or results in 503 if there is none', async () => {
     const repository = await newRepository()
     await commitSet(repository, greeting('here'))
     const environment = { NIXERY_PKGS_REPO: `file://${repository}`, NIXERY_PIN_TTL: '1' }
@@ -97,10 +97,10 @@ describe('a git repository', () => {
     assert.ok(response.headers.get('Retry-After'))
     assert.match((await failureOf(fresh, 'hello')).message, /cannot be fetched/)
     await rename(`${repository}.away`, repository)
-    // It is tried again after a pause.
+    // The server retries after a pause.
     const end = performance.now() + 60_000
     while ((await statusOf(fresh, 'hello', 'latest')) !== 200) {
-      assert.ok(performance.now() < end, 'it is not tried again')
+      assert.ok(performance.now() < end, 'the server did not retry')
       await sleep(100)
     }
     assert.equal(await digestOf(fresh, 'hello'), digest)
@@ -137,7 +137,7 @@ describe('a channel', () => {
     await rm(tree, { recursive: true })
   }
 
-  it('is pinned for a time, and serves other channels by tag only if they are allowed', async () => {
+  it('is pinned for a time, and serves only allowed channels as tags', async () => {
     const commit = 'c'.repeat(40)
     await publish('stable', greeting('stable'))
     await publish('next', greeting('next'))
@@ -153,11 +153,11 @@ describe('a channel', () => {
     assert.notEqual(await digestOf(server, 'hello', 'next'), stable)
     assert.equal(await statusOf(server, 'hello', 'other'), 404)
     assert.equal(await statusOf(server, 'hello', 'gone'), 404)
-    // What was not there is remembered, too.
-    const asked = requests
+    // A missing channel is cached, too.
+    const previous = requests
     assert.equal(await statusOf(server, 'hello', 'gone'), 404)
     assert.equal(await statusOf(server, 'hello', commit), 404)
-    assert.equal(requests, asked)
+    assert.equal(requests, previous)
     await publish('stable', greeting('newer'))
     await sleep(2100)
     assert.notEqual(await digestOf(server, 'hello'), stable)
@@ -191,7 +191,7 @@ describe('a flake', () => {
 })
 
 describe('the policy', () => {
-  it('reports what it denies, and why', async () => {
+  it('reports which package it denies, and why', async () => {
     const set = await workspace.packageSet(`
       hello = script "hello" "echo hi";
       secret = script "secret" "echo hi";
@@ -215,7 +215,7 @@ describe('the policy', () => {
     await digestOf(server, 'hello')
   })
 
-  it('reaches a set that is called with a configuration and overlays', async () => {
+  it('is passed to sets that take a configuration and overlays', async () => {
     const folder = join(workspace.folder, 'configured')
     await mkdir(folder)
     await writeFile(

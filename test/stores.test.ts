@@ -17,7 +17,7 @@ after(() => buckets?.stop())
 
 for (const kind of kinds) describeRemoteStore(`the store in ${kind}`, () => buckets.services[kind])
 
-const places: Record<string, () => Promise<Objects>> = {
+const openers: Record<string, () => Promise<Objects>> = {
   async S3() {
     const bucket = await buckets.services.S3.makeBucket()
     return bucketObjects(await openS3Bucket(buckets.s3Options(bucket)), { timeout: 20, texts: ofBlobs })
@@ -27,13 +27,13 @@ const places: Record<string, () => Promise<Objects>> = {
     return bucketObjects(await openGcsBucket(buckets.gcsOptions(bucket)), { timeout: 20, texts: ofBlobs })
   },
 }
-for (const [place, open] of Object.entries(places)) {
-  describeObjects(`objects in ${place}`, open)
-  describeSharedCache(`a shared cache in ${place}`, open)
+for (const [kind, open] of Object.entries(openers)) {
+  describeObjects(`objects in ${kind}`, open)
+  describeSharedCache(`a shared cache in ${kind}`, open)
 }
 
 describe('Google', () => {
-  it('reports no problems', () => {
+  it('received only valid requests', () => {
     assert.deepEqual(buckets.gcs.complaints, [])
   })
 })

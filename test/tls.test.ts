@@ -22,29 +22,29 @@ before(async () => {
 })
 after(() => workspace.dispose())
 
-describe('the files of TLS', () => {
-  const refused = (files: { cert: string; key: string }, message: RegExp) =>
+describe('TLS files', () => {
+  const assertRefused = (files: { cert: string; key: string }, message: RegExp) =>
     assert.rejects(readTls(files), (error) => hasCode(error, 'CONFIG_INVALID') && message.test(error.message))
 
   it('are refused if one is missing, is not PEM, or they do not match', async () => {
     const text = join(workspace.folder, 'text')
     await writeFile(text, 'hello')
     await readTls(one)
-    await refused(
+    await assertRefused(
       { ...one, cert: '/no/such/file' },
       /NIXERY_TLS_CERT: \/no\/such\/file cannot be read: ENOENT/,
     )
-    await refused({ ...one, key: '/no/such/file' }, /NIXERY_TLS_KEY: .* cannot be read/)
-    await refused({ ...one, cert: text }, /NIXERY_TLS_CERT: .* has no certificate/)
-    await refused({ ...one, key: text }, /NIXERY_TLS_KEY: .* has no private key/)
-    await refused({ cert: one.cert, key: two.key }, /does not match the certificate/)
+    await assertRefused({ ...one, key: '/no/such/file' }, /NIXERY_TLS_KEY: .* cannot be read/)
+    await assertRefused({ ...one, cert: text }, /NIXERY_TLS_CERT: .* has no certificate/)
+    await assertRefused({ ...one, key: text }, /NIXERY_TLS_KEY: .* has no private key/)
+    await assertRefused({ cert: one.cert, key: two.key }, /does not match the certificate/)
     const encrypted = join(workspace.folder, 'encrypted.key')
     await execa('openssl', ['ec', '-aes256', '-passout', 'pass:secret', '-in', one.key, '-out', encrypted])
-    await refused({ cert: one.cert, key: encrypted }, /NIXERY_TLS_KEY: .* without a passphrase/)
+    await assertRefused({ cert: one.cert, key: encrypted }, /NIXERY_TLS_KEY: .* without a passphrase/)
   })
 
-  it('are followed when links are switched, and an invalid pair is not used', async () => {
-    // As Kubernetes mounts them: a link to a folder that is exchanged at once.
+  it('are reloaded when links change, and an invalid pair is not used', async () => {
+    // Kubernetes mounts a link to a folder, and replaces the link atomically.
     const current = join(workspace.folder, 'current')
     const link = async (folder: string) => {
       const fresh = join(workspace.folder, 'fresh')
@@ -110,8 +110,8 @@ describe('a server with TLS', () => {
     await copyFile(certificate.key, files.key)
     await copyFile(certificate.cert, files.cert)
   }
-  /** Whose certificate a new connection is shown, and with which version it speaks. */
-  const greet = (options: object = {}) =>
+  /** The subject of the server's certificate and the TLS version of a new connection. */
+  const handshake = (options: object = {}) =>
     new Promise<{ name: string; version: string | null }>((resolve, reject) => {
       const socket = connect({ port: server.port, host: '127.0.0.1', rejectUnauthorized: false, ...options })
       socket.once('secureConnect', () => {
@@ -139,24 +139,24 @@ describe('a server with TLS', () => {
   })
 
   it('supports nothing older than TLS 1.2', async () => {
-    assert.equal((await greet()).version, 'TLSv1.3')
-    assert.equal((await greet({ maxVersion: 'TLSv1.2' })).version, 'TLSv1.2')
-    await assert.rejects(greet({ minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL@SECLEVEL=0' }))
+    assert.equal((await handshake()).version, 'TLSv1.3')
+    assert.equal((await handshake({ maxVersion: 'TLSv1.2' })).version, 'TLSv1.2')
+    await assert.rejects(handshake({ minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL@SECLEVEL=0' }))
   })
 
-  it('uses a new certificate without a restart, and keeps the old one if the new one is not valid', async () => {
-    assert.equal((await greet()).name, 'CN=one')
+  it('uses a new certificate without a restart, and keeps the old one if the new one is invalid', async () => {
+    assert.equal((await handshake()).name, 'CN=one')
     await put(two)
-    while ((await greet()).name !== 'CN=two') await sleep(200)
-    const again = await pull(two, 'again')
-    assert.equal(again.exitCode, 0, again.all)
+    while ((await handshake()).name !== 'CN=two') await sleep(200)
+    const renewed = await pull(two, 'renewed')
+    assert.equal(renewed.exitCode, 0, renewed.all)
 
-    await writeFile(files.cert, 'rubbish')
+    await writeFile(files.cert, 'not a certificate')
     process.kill(server.pid, 'SIGHUP')
-    const warned = () =>
+    const hasWarned = () =>
       server.log.some(({ level, msg }) => level === 'warn' && msg.includes('the old one stays'))
-    while (!warned()) await sleep(50)
-    assert.equal((await greet()).name, 'CN=two')
+    while (!hasWarned()) await sleep(50)
+    assert.equal((await handshake()).name, 'CN=two')
     await writeFile(files.cert, await readFile(two.cert))
   })
 

@@ -27,9 +27,9 @@ for (const kind of kinds) {
       )
     })
     const stored = async () => {
-      const found: string[] = []
-      for await (const { digest } of world.store.list()) found.push(digest)
-      return found.sort()
+      const digests: string[] = []
+      for await (const { digest } of world.store.list()) digests.push(digest)
+      return digests.sort()
     }
 
     it('removes images that are no longer pulled', async () => {
@@ -37,7 +37,7 @@ for (const kind of kinds) {
       const stays = await world.image('stays', ['shared', 'b'])
       const index = await world.index([stays])
       await world.stranger('of the original')
-      // Of objects nobody can make the time another: so it is looked at from later.
+      // The times of objects cannot be changed, so the collection runs with a later time.
       await world.pulled('stays', -50)
       await collect({ ...world }, { keepDays: 30, dryRun: false, now: ago(-60) })
       assert.deepEqual(await stored(), [...digestsOf(stays), index.digest].sort())

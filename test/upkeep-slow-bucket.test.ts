@@ -26,8 +26,8 @@ after(async () => {
   await workspace?.dispose()
 })
 
-/** A way to the bucket on which the first deletion waits until it is let go. */
-async function startSlowWay(upstream: string) {
+/** A proxy to the bucket that holds the first deletion until `release`. */
+async function startHoldingProxy(upstream: string) {
   const held = Promise.withResolvers<string>()
   const released = Promise.withResolvers<void>()
   const pass = async (incoming: IncomingMessage, outgoing: ServerResponse) => {
@@ -36,9 +36,9 @@ async function startSlowWay(upstream: string) {
       held.resolve(url)
       await released.promise
     }
-    const onward = request(`${upstream}${url}`, { method, headers, agent: false }, (answer) => {
-      outgoing.writeHead(answer.statusCode ?? 502, answer.headers)
-      answer.pipe(outgoing)
+    const onward = request(`${upstream}${url}`, { method, headers, agent: false }, (response) => {
+      outgoing.writeHead(response.statusCode ?? 502, response.headers)
+      response.pipe(outgoing)
     })
     onward.on('error', () => outgoing.destroy())
     incoming.pipe(onward)
@@ -60,21 +60,21 @@ async function startSlowWay(upstream: string) {
 
 type Manifest = { config: { digest: string }; layers: { digest: string }[] }
 
-/** Pulls as clients do; all of the image must be there. @returns its digests, that of the manifest first */
+/** Pulls an image with all its blobs. @returns its digests, that of the manifest first */
 async function pull(server: ServerProcess, name: string): Promise<string[]> {
   const { response, json, text } = await requestV2(server, `${name}/manifests/latest`)
   assert.equal(response.status, 200, text)
   const { config, layers } = json as Manifest
   const digests = [config, ...layers].map(({ digest }) => digest)
   for (const digest of digests) {
-    // Follows to the bucket.
+    // `fetch` follows the redirect to the bucket.
     const { status, ok } = await fetch(`http://${server.address}/v2/${name}/blobs/${digest}`)
     assert.ok(ok, `${digest}: ${status}`)
   }
   return [response.headers.get('docker-content-digest') ?? '', ...digests]
 }
 
-/** As if all that was stored and pulled so far had been so long ago. */
+/** Sets the times of all blobs, images and pulls back by a number of days. */
 function age(data: string, days: number) {
   const then = Date.now() - days * 86_400_000
   for (const object of gcs.objects(bucket)) Object.assign(object, { updated: new Date(then).toISOString() })
@@ -110,19 +110,21 @@ describe('nixery gc over a slow bucket', () => {
     age(data, 40)
 
     const server = await serve()
-    const way = await startSlowWay(gcs.endpoint)
-    const cleaning = runNixery(data, packages, ['gc', '--keep', '30', '--json'], {
-      env: { ...settings, GCS_ENDPOINT: way.endpoint },
+    const proxy = await startHoldingProxy(gcs.endpoint)
+    const collecting = runNixery(data, packages, ['gc', '--keep', '30', '--json'], {
+      env: { ...settings, GCS_ENDPOINT: proxy.endpoint },
     })
-    const deleting = await Promise.race([way.held, cleaning.then(({ stderr }) => assert.fail(stderr))])
-    // The blob that is being deleted right now is gone; another image is pulled meanwhile.
-    const isGoing = (digest: string) => deleting.includes(digest.slice('sha256:'.length))
-    const [name, digests] = first.some(isGoing) ? (['second', second] as const) : (['first', first] as const)
-    assert.ok(!digests.some(isGoing))
+    const deleting = await Promise.race([proxy.held, collecting.then(({ stderr }) => assert.fail(stderr))])
+    // While one blob is being deleted, a client pulls the other image.
+    const isDeleting = (digest: string) => deleting.includes(digest.slice('sha256:'.length))
+    const [name, digests] = first.some(isDeleting)
+      ? (['second', second] as const)
+      : (['first', first] as const)
+    assert.ok(!digests.some(isDeleting))
     assert.deepEqual(await pull(server, name), digests)
-    way.release()
-    const { exitCode, stderr } = await cleaning
-    way.stop()
+    proxy.release()
+    const { exitCode, stderr } = await collecting
+    proxy.stop()
     assert.equal(exitCode, 0, stderr)
 
     const stored = gcs.objects(bucket).map((object) => object.name)

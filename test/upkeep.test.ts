@@ -34,7 +34,7 @@ const run = (data: string, ...args: string[]) =>
   runNixery(data, packages, args, { env: { STORAGE_PATH: join(data, 'store') } })
 
 type Manifest = { config: { digest: string }; layers: { digest: string }[] }
-/** Pulls as clients do: the manifest, then everything in it. All of it must be there. */
+/** Pulls an image with all its blobs. */
 async function pull(server: ServerProcess, name: string) {
   const { response, json, text } = await requestV2(server, `${name}/manifests/latest`)
   assert.equal(response.status, 200, text)
@@ -45,13 +45,14 @@ async function pull(server: ServerProcess, name: string) {
   }
   return { digest: response.headers.get('docker-content-digest') ?? '', layers: digests.slice(1), digests }
 }
-/** The server believes for some seconds that what another process removes is there: it learns better when it is asked. */
-const pullAtLast = (server: ServerProcess, name: string) => pull(server, name).catch(() => pull(server, name))
+/** For some seconds the server does not know what another process has removed; a failed request makes it check. */
+const pullAfterRemoval = (server: ServerProcess, name: string) =>
+  pull(server, name).catch(() => pull(server, name))
 const layerFile = (data: string, digest: string) =>
   join(data, 'store', 'layers', digest.slice('sha256:'.length))
 const stored = async (data: string) => (await readdir(join(data, 'store', 'layers'))).length
 
-/** As if all that was stored and pulled so far had been so many days ago. */
+/** Sets the times of all blobs, images and pulls back by a number of days. */
 async function age(data: string, days: number) {
   const then = Date.now() / 1000 - days * 86_400
   for (const name of await readdir(join(data, 'store', 'layers'))) {
@@ -70,40 +71,40 @@ async function age(data: string, days: number) {
 }
 
 describe('nixery gc', () => {
-  it('next to a server removes old images; the next pull rebuilds them', async () => {
+  it('removes old images next to a running server, which rebuilds them at the next pull', async () => {
     const data = newData()
     const server = await serve(data)
     const hello = await pull(server, 'hello')
     await pull(server, 'third')
     assert.match((await run(data, 'gc', '--keep', '0')).stderr, /^0 images and 0 blobs removed/m)
     const all = await stored(data)
-    // What is used by pulls is told to the catalog from time to time, and when the server ends.
+    // The server writes the times of pulls to the catalog at intervals, and when it stops.
     await server.stop()
     await age(data, 40)
-    const again = await serve(data)
-    const other = await pull(again, 'other')
+    const restarted = await serve(data)
+    const other = await pull(restarted, 'other')
     const dry = await run(data, 'gc', '--keep', '30', '--dry-run')
     assert.equal(dry.exitCode, 0, dry.stderr)
     assert.match(dry.stdout, /^hello:latest amd64 +\d{4}-\d\d-\d\d +\d/m)
     assert.match(dry.stderr, /^2 images and \d+ blobs would be removed, .*\n1 image and \d+ blobs kept, /m)
     assert.ok((await stored(data)) > all)
 
-    const told = await run(data, 'gc', '--keep', '30', '--json')
-    assert.equal(told.exitCode, 0, told.stderr)
-    const { images, imagesKept } = JSON.parse(told.stdout) as { images: unknown[]; imagesKept: number }
+    const collected = await run(data, 'gc', '--keep', '30', '--json')
+    assert.equal(collected.exitCode, 0, collected.stderr)
+    const { images, imagesKept } = JSON.parse(collected.stdout) as { images: unknown[]; imagesKept: number }
     assert.deepEqual([images.length, imagesKept], [2, 1])
     assert.ok((await stored(data)) < all)
-    assert.deepEqual(await pull(again, 'other'), other)
-    assert.deepEqual(await pullAtLast(again, 'hello'), hello)
+    assert.deepEqual(await pull(restarted, 'other'), other)
+    assert.deepEqual(await pullAfterRemoval(restarted, 'hello'), hello)
     assert.match(
       (await run(data, 'gc', '--limit', 'much')).stderr,
       /NIXERY_STORE_LIMIT: "much" is not a size/,
     )
-    assert.equal(again.log.filter(isError).length, 0)
+    assert.equal(restarted.log.filter(isError).length, 0)
   })
 })
 
-describe('a server without settings for cleaning up', () => {
+describe('a server without settings for garbage collection', () => {
   it('removes unused rows of its catalog, and produces the same digests', async () => {
     const data = newData()
     const server = await serve(data)
@@ -125,21 +126,21 @@ describe('a server without settings for cleaning up', () => {
       return counted
     }
     const [, paths, images] = counts()
-    // Of both images, of one alone, of none: what they are made from is kept for as long as they are.
+    // With roots of two, one and no images: rows of an image are kept while it has roots.
     for (const left of [2, 1, 0]) {
       change(`UPDATE resolutions SET used_on = used_on - 100; UPDATE paths SET used_on = used_on - 100;
         UPDATE images SET roots = NULL WHERE key NOT IN (SELECT key FROM images ORDER BY key LIMIT ${left})`)
-      // Nor are the images pulled most to be made again, which would use what is to be forgotten.
-      const again = await serve(data, { NIXERY_GC_INTERVAL: '1', NIXERY_WARM_TOP: '0' })
-      await until(() => again.log.some(({ msg }) => msg === 'forgot what was not used'))
+      // Rebuilding popular images would use rows that are to be forgotten.
+      const restarted = await serve(data, { NIXERY_GC_INTERVAL: '1', NIXERY_WARM_TOP: '0' })
+      await until(() => restarted.log.some(({ msg }) => msg === 'forgot what was not used'))
       const [resolutions, kept, ofImages] = counts()
       assert.equal(resolutions, 0)
       assert.equal(ofImages, images)
       if (left === 2) assert.equal(kept, paths)
       if (left === 0) assert.equal(kept, 0)
-      assert.deepEqual([await pull(again, 'hello'), await pull(again, 'other')], [hello, other])
-      await again.stop()
-      assert.ok(again.log.every(({ level }) => level !== 'error' && level !== 'fatal'))
+      assert.deepEqual([await pull(restarted, 'hello'), await pull(restarted, 'other')], [hello, other])
+      await restarted.stop()
+      assert.ok(restarted.log.every(({ level }) => level !== 'error' && level !== 'fatal'))
     }
   })
 })
@@ -160,38 +161,38 @@ describe('nixery scrub', () => {
     await writeFile(file, bytes)
     const dry = await run(data, 'scrub', '--dry-run')
     assert.deepEqual([dry.exitCode, dry.stdout], [6, layer])
-    const found = await run(data, 'scrub', '--json')
-    assert.equal(found.exitCode, 6)
-    const { damaged } = JSON.parse(found.stdout) as { damaged: { digest: string }[] }
+    const scrubbed = await run(data, 'scrub', '--json')
+    assert.equal(scrubbed.exitCode, 6)
+    const { damaged } = JSON.parse(scrubbed.stdout) as { damaged: { digest: string }[] }
     assert.deepEqual(
       damaged.map(({ digest }) => digest),
       [layer],
     )
-    await pullAtLast(server, 'hello')
+    await pullAfterRemoval(server, 'hello')
     assert.equal((await run(data, 'scrub')).exitCode, 0)
   })
 })
 
 describe('a server with a faulty catalog', () => {
-  it('recreates a damaged one, and has lost nothing that was published', async () => {
-    const harms: ((file: string) => Promise<void>)[] = [
+  it('recreates a damaged one, and still serves all published blobs', async () => {
+    const damages: ((file: string) => Promise<void>)[] = [
       (file) => truncate(file, 5_000),
       (file) => writeFile(file, 'x'.repeat(20_000)),
     ]
-    for (const harm of harms) {
+    for (const damage of damages) {
       const data = newData()
       const server = await serve(data)
       const hello = await pull(server, 'hello')
       await server.stop()
-      await harm(join(data, 'catalog.db'))
-      const again = await serve(data)
-      assert.equal((await requestV2(again, `hello/manifests/${hello.digest}`)).response.status, 200)
+      await damage(join(data, 'catalog.db'))
+      const restarted = await serve(data)
+      assert.equal((await requestV2(restarted, `hello/manifests/${hello.digest}`)).response.status, 200)
       for (const digest of hello.digests) {
-        assert.equal((await requestV2(again, `hello/blobs/${digest}`)).response.status, 200)
+        assert.equal((await requestV2(restarted, `hello/blobs/${digest}`)).response.status, 200)
       }
-      assert.deepEqual(await pull(again, 'hello'), hello)
+      assert.deepEqual(await pull(restarted, 'hello'), hello)
       assert.ok((await readdir(data)).some((name) => name.startsWith('catalog.db.damaged-')))
-      await again.stop()
+      await restarted.stop()
     }
   })
 

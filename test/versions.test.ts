@@ -16,7 +16,7 @@ let first: string
 let second: string
 let dangling: string
 
-/** A package set whose packages are the same in every revision that gives them the same version. */
+/** A package set in which packages with equal versions are equal in all revisions. */
 const setWith = (body: string) => `{ system, ... }: let
   package = name: derivation {
     inherit name system;
@@ -61,9 +61,9 @@ const serverFor = (folder: string) => ({
   STORAGE_PATH: join(folder, 'store'),
 })
 
-async function digestOf(name: string, tag = 'latest', of = server): Promise<string | null> {
+async function digestOf(name: string, tag = 'latest', from = server): Promise<string | null> {
   const headers = { Accept: 'application/vnd.oci.image.manifest.v1+json' }
-  const { response, text } = await requestV2(of, `${name}/manifests/${tag}`, { headers })
+  const { response, text } = await requestV2(from, `${name}/manifests/${tag}`, { headers })
   assert.equal(response.status, 200, text)
   return response.headers.get('Docker-Content-Digest')
 }
@@ -89,22 +89,22 @@ describe('versions of packages', () => {
     assert.equal(await digestOf('odd__dash__dash__1--3'), await digestOf('odd--1'))
   })
 
-  it('are found in each commit that was evaluated', async () => {
+  it('are known for each evaluated commit', async () => {
     const pinned = await digestOf('tool', first)
     const end = performance.now() + 60_000
     while ((await requestV2(server, 'tool--1/manifests/latest')).response.status !== 200) {
-      assert.ok(performance.now() < end, 'the version was not noted')
+      assert.ok(performance.now() < end, 'the version was not recorded')
       await sleep(50)
     }
     assert.equal(await digestOf('tool--1.0-git'), pinned)
   })
 
-  it('are found in all commits of a history, next to a server, and result in the images of those commits', async () => {
+  it('are indexed from all commits of a history, and result in the images of those commits', async () => {
     const { stderr } = await index(data, '--from', first, '--every', '0')
     assert.match(stderr, /4 commits/)
     assert.match(stderr, /names do not evaluate/)
     // Nothing else has changed between the revisions, so the whole image is the same.
-    assert.equal(await digestOf('tool--1'), await digestOf('tool', second), 'the newest of those that match')
+    assert.equal(await digestOf('tool--1'), await digestOf('tool', second), 'the newest matching version')
     assert.equal(await digestOf('tool--1.0'), await digestOf('tool', first))
     assert.equal(await digestOf('tool--1.0/helper'), await digestOf('tool/helper', first))
     assert.equal(await digestOf('tool--1.0/helper--7'), await digestOf('tool/helper', first))
@@ -116,10 +116,10 @@ describe('versions of packages', () => {
     )
     const { message } = await failureOf(server, 'tool--1.5')
     assert.match(message, /did you mean tool--1\.0-git, tool--1\.10 or tool--2\.0\?/)
-    const again = await index(data, '--from', first, '--every', '0')
+    const repeated = await index(data, '--from', first, '--every', '0')
     const unknown = index(data, '--from', 'no-such-branch')
     await assert.rejects(unknown, /has no commit, branch or tag no-such-branch \(--from\)/)
-    assert.match(again.stderr, /4 commits, 0 evaluated/)
+    assert.match(repeated.stderr, /4 commits, 0 evaluated/)
   })
 
   it('can be exported to another server, which uses only commits that its refs reach', async () => {
@@ -131,9 +131,9 @@ describe('versions of packages', () => {
     await writeFile(file, `${lines}${JSON.stringify(forged)}\n`)
     const other = join(workspace.folder, 'other')
     await index(other, '--import', file)
-    const second_ = await workspace.serve(serverFor(other))
-    assert.equal(await digestOf('tool--1', 'latest', second_), await digestOf('tool', second))
-    assert.equal((await failureOf(second_, 'tool--1.11')).status, 404)
+    const importing = await workspace.serve(serverFor(other))
+    assert.equal(await digestOf('tool--1', 'latest', importing), await digestOf('tool', second))
+    assert.equal((await failureOf(importing, 'tool--1.11')).status, 404)
   })
 
   it('are accepted by commands, which show the cost of two of them', async () => {

@@ -9,8 +9,8 @@ describe('a client that waits for a build', () => {
     slow = run "slow" "sleep 2; mkdir -p $out/bin; echo > $out/bin/slow";
     failing = run "failing" "sleep 2; echo last words; exit 3";
   `
-  /** Pulls until the client is told to retry by a build. On a busy machine, the limit can be over before one starts. */
-  const retryBy = async (pull: () => Promise<unknown>): Promise<string> => {
+  /** Pulls until a retry response names a build. On a busy machine, the limit may expire before one starts. */
+  const untilRetry = async (pull: () => Promise<unknown>): Promise<string> => {
     for (;;) {
       const error: unknown = await pull().then(
         () => assert.fail('the image was built too early'),
@@ -26,15 +26,15 @@ describe('a client that waits for a build', () => {
 
   it('gets a retry response after the limit, and joins the same build', async () => {
     const { pull, events } = await openWorker(await packageSet(slow))
-    const build = await retryBy(() => pull('slow', 1000))
-    assert.equal(await retryBy(() => pull('slow', 100)), build)
+    const build = await untilRetry(() => pull('slow', 1000))
+    assert.equal(await untilRetry(() => pull('slow', 100)), build)
     assert.equal((await pull('slow', 60_000)).layers.length > 0, true)
     assert.equal(events.filter(({ type }) => type === 'started').length, 1)
   })
 
-  it('gets its failure when it comes back', async () => {
+  it('gets the failure of the build when it retries', async () => {
     const { pull, events } = await openWorker(await packageSet(slow))
-    await retryBy(() => pull('failing', 1000))
+    await untilRetry(() => pull('failing', 1000))
     const failed = (error: unknown) => hasCode(error, 'BUILD_FAILED') && error.message.includes('last words')
     await until(() => events.some(({ type }) => type === 'failed'), 'the build fails')
     await assert.rejects(pull('failing'), failed)

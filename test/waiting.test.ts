@@ -24,7 +24,7 @@ const skopeo = (server: ServerProcess, name: string) =>
     { reject: false, all: true },
   )
 
-// Clients wait for two seconds here, so that a build of some seconds is what one of an hour is elsewhere.
+// Clients wait for two seconds here, so that a build of some seconds is as long as one of an hour elsewhere.
 describe('a build that takes longer than its client waits', () => {
   let server: ServerProcess
   before(async () => {
@@ -39,14 +39,14 @@ describe('a build that takes longer than its client waits', () => {
   it('is pulled by skopeo, which retries', async () => {
     const pulled = await skopeo(server, 'slow')
     assert.equal(pulled.exitCode, 0, pulled.all)
-    const seen = statuses(server, 'image')
-    assert.ok(seen.length > 1)
-    assert.deepEqual(new Set(seen.slice(0, -1)), new Set([429]))
-    assert.equal(seen.at(-1), 200)
+    const sent = statuses(server, 'image')
+    assert.ok(sent.length > 1)
+    assert.deepEqual(new Set(sent.slice(0, -1)), new Set([429]))
+    assert.equal(sent.at(-1), 200)
     assert.equal(count(server, 'build started'), 1)
   })
 
-  it('that fails is reported to clients that return, without another build', async () => {
+  it('that fails is reported to clients that retry, without another build', async () => {
     const started = count(server, 'build started')
     const pulled = await skopeo(server, 'failing')
     assert.notEqual(pulled.exitCode, 0)
@@ -54,7 +54,7 @@ describe('a build that takes longer than its client waits', () => {
     assert.equal(count(server, 'build started'), started + 1)
   })
 
-  it('is answered with the URL of the build, which exists', async () => {
+  it('results in a response with the URL of the build', async () => {
     const { response, json } = await requestV2(server, 'fetched/manifests/latest')
     assert.equal(response.status, 429)
     assert.equal(response.headers.get('Retry-After'), '5')
@@ -62,9 +62,9 @@ describe('a build that takes longer than its client waits', () => {
     assert.equal(error?.code, 'TOOMANYREQUESTS')
     const page = /http:\S+\/builds\/[-0-9a-f]{36}/.exec(error.message)?.[0] ?? ''
     assert.ok(page.startsWith(`http://${server.address}/`), error.message)
-    const shown = await fetch(page)
-    assert.equal(shown.status, 200)
-    assert.match(await shown.text(), /fetched/)
+    const buildPage = await fetch(page)
+    assert.equal(buildPage.status, 200)
+    assert.match(await buildPage.text(), /fetched/)
     assert.equal(`<${new URL(page).pathname}>; rel="status"`, response.headers.get('Link'))
   })
 

@@ -12,7 +12,7 @@ import { containersEnvironment } from './support/clients/podman.ts'
 import { until } from './support/until.ts'
 import { demoPackages, openWorkspace, type Workspace } from './support/workspace.ts'
 
-// From a search to the image's page, with the pull in between that the copied command makes.
+// From a search to the image's page; the copied command pulls the image in between.
 
 const everyView: readonly View[] = [
   { width: 1280, colorScheme: 'light', scripts: 'on' },
@@ -29,7 +29,7 @@ describe('the walk from a search to a running container', { skip: noBrowser ?? f
   let browser: Browser
   let env: Readonly<Record<string, string>>
   const at = (path: string) => `http://${server.address}${path}`
-  /** A package is built as soon as there is a file of this name. */
+  /** The file that a package's builder waits for. */
   const gate = (view: View) => join(workspace.folder, `go-${nameOf(view)}`)
 
   before(async () => {
@@ -46,7 +46,7 @@ describe('the walk from a search to a running container', { skip: noBrowser ?? f
     server = await workspace.serve({
       NIXERY_PKGS_PATH: set,
       NIXERY_PAGES: 'full',
-      // A sandbox would hide the gates.
+      // A sandbox would hide the files.
       NIX_CONFIG: 'sandbox = false',
       NIX_TIMEOUT: '600',
     })
@@ -55,8 +55,8 @@ describe('the walk from a search to a running container', { skip: noBrowser ?? f
     assert.ok(programs && !('missing' in programs))
     env = await containersEnvironment(programs, join(workspace.folder, 'podman'), { network: 'host' })
     await until(async () => {
-      const answer = await fetch(at('/api/v1/search?q=walks'))
-      return ((await answer.json()) as { state: string }).state === 'ready'
+      const response = await fetch(at('/api/v1/search?q=walks'))
+      return ((await response.json()) as { state: string }).state === 'ready'
     })
   })
   after(async () => {
@@ -65,7 +65,7 @@ describe('the walk from a search to a running container', { skip: noBrowser ?? f
     await workspace?.dispose()
   })
 
-  /** axe needs scripts: without them, it looks at the same page in another window. */
+  /** axe needs scripts, so a page without scripts is opened in another window, too. */
   async function assertAccessible(page: Page, view: View): Promise<void> {
     if (view.scripts === 'on') return assert.deepEqual(await accessibilityErrorsOf(page), [], page.url())
     const other = await openView(browser, { ...view, scripts: 'empty' })
@@ -95,7 +95,7 @@ describe('the walk from a search to a running container', { skip: noBrowser ?? f
       }
       assert.equal(command, `podman run --rm -ti --tls-verify=false ${server.address}/${name} ${name}`)
 
-      // As in a terminal.
+      // `script` provides a terminal.
       const running = execa('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
         env,
         stdin: 'ignore',
@@ -113,7 +113,7 @@ describe('the walk from a search to a running container', { skip: noBrowser ?? f
       await page.locator('.log', { hasText: 'over' }).waitFor()
       await page.getByRole('link', { name: 'The image' }).waitFor()
       const { stdout, exitCode } = await running
-      // A busy podman may lose what a container prints last in a terminal; its status tells that the program ran.
+      // A busy podman may lose a container's last output in a terminal, so the exit code shows that the program ran.
       assert.equal(exitCode, 42, stdout)
 
       await page.getByRole('link', { name: 'The image' }).click()

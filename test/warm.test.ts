@@ -21,7 +21,7 @@ before(async () => {
   workspace = await openWorkspace()
 })
 afterEach(async () => {
-  for (const workshop of open.splice(0)) await workshop.close()
+  for (const worker of open.splice(0)) await worker.close()
 })
 after(() => workspace.dispose())
 
@@ -29,7 +29,7 @@ const launcher = join(import.meta.dirname, '..', 'bin', 'nixery')
 const packages = 'hello = script "hello" "echo hi"; other = script "other" "echo ho";'
 
 describe('images to keep ready', () => {
-  it('are built ahead of demand, and the most pulled ones again when packages have changed', async () => {
+  it('are built ahead of demand, and popular ones again when packages have changed', async () => {
     const set = await workspace.packageSet(packages)
     const data = join(workspace.folder, 'warm')
     const config = readConfig({
@@ -40,17 +40,16 @@ describe('images to keep ready', () => {
     })
     const events: BuildEvent[] = []
     const warnings: string[] = []
-    const workshop = await openLocalWorker(config, {
+    const worker = await openLocalWorker(config, {
       listener: (_, event) => void events.push(event),
       note: () => {},
       warn: () => {},
     })
-    open.push(workshop)
+    open.push(worker)
     const started = () => events.splice(0).flatMap((event) => (event.type === 'started' ? [event.image] : []))
-    const pull = (name: string) =>
-      buildImage(workshop.builds, parseImageReference(name), { requestId: 'test' })
+    const pull = (name: string) => buildImage(worker.builds, parseImageReference(name), { requestId: 'test' })
     const warmer = createWarmer({
-      ...workshop,
+      ...worker,
       names: [parseImageReference('hello'), parseImageReference('missing')],
       top: 2,
       platformsOf: () => [defaultPlatform],
@@ -66,13 +65,13 @@ describe('images to keep ready', () => {
       /cannot make missing:latest on amd64 ready: Could not find Nix packages/,
     )
     await warmer.round()
-    assert.deepEqual(started(), [], 'nothing is tried twice for one revision')
+    assert.deepEqual(started(), [], 'each image is tried once per revision')
     await pull('hello')
-    assert.deepEqual(started(), [], 'what was made ahead is answered at once')
+    assert.deepEqual(started(), [], 'a pull starts no build')
 
     const old = await pull('other')
     started()
-    await sleep(2_500) // until the catalog is told what was pulled
+    await sleep(2_500) // until the pull is recorded in the catalog
     const file = join(set, 'default.nix')
     await writeFile(file, (await readFile(file, 'utf8')).replace('echo ho', 'echo hey'))
     await warmer.round()
@@ -80,7 +79,7 @@ describe('images to keep ready', () => {
     assert.notDeepEqual(await pull('other'), old)
     assert.deepEqual(started(), [])
 
-    // The set of today does not have what was pulled yesterday: that is one line, and no error for each image.
+    // A removed package results in one warning, not in an error for each image.
     warnings.length = 0
     await writeFile(file, (await readFile(file, 'utf8')).replace('other =', 'another ='))
     await warmer.round()
@@ -94,18 +93,18 @@ describe('images to keep ready', () => {
     warmer.stop()
     await appendFile(file, '\n')
     await warmer.round()
-    assert.deepEqual(started(), [], 'once stopped, nothing is begun')
+    assert.deepEqual(started(), [], 'a stopped warmer builds nothing')
   })
 
-  it('are in use, and rebuilt when they are missing', async () => {
+  it('count as used, and are rebuilt when they are missing', async () => {
     const set = await workspace.packageSet(packages)
     const data = join(workspace.folder, 'gone')
     const config = readConfig({ NIXERY_PKGS_PATH: set, NIXERY_DATA: data, STORAGE_PATH: join(data, 'store') })
-    const workshop = await openLocalWorker(config, { listener: () => {}, note: () => {}, warn: assert.fail })
-    open.push(workshop)
+    const worker = await openLocalWorker(config, { listener: () => {}, note: () => {}, warn: assert.fail })
+    open.push(worker)
     const used = new Set<Digest>()
     const warmer = createWarmer({
-      ...workshop,
+      ...worker,
       names: [parseImageReference('hello')],
       top: 0,
       platformsOf: () => [defaultPlatform],
@@ -114,21 +113,21 @@ describe('images to keep ready', () => {
       warn: assert.fail,
     })
     await warmer.round()
-    const made = [...used]
-    assert.equal(made.length, 2)
+    const digests = [...used]
+    assert.equal(digests.length, 2)
     used.clear()
     await warmer.round()
-    assert.deepEqual([...used], made, 'in every round')
+    assert.deepEqual([...used], digests, 'every round reports the use')
 
-    // As when another process cleans up that knows nothing of this one, when all is old.
-    const { catalog, store, blobs } = workshop
+    // As if another process, which does not know of the warmer, collected expired images.
+    const { catalog, store, blobs } = worker
     const deleting = (digest: Digest) => void blobs.doubt(digest)
     const later = { keepDays: 0, dryRun: false, now: Date.now() / 1000 + 10 * 3600 }
     const { images } = await collect({ catalog, store, deleting }, later)
     assert.equal(images.length, 1)
-    for (const digest of made) assert.equal(await blobs.find(digest), undefined)
+    for (const digest of digests) assert.equal(await blobs.find(digest), undefined)
     await warmer.round()
-    for (const digest of made) assert.ok(await blobs.find(digest))
+    for (const digest of digests) assert.ok(await blobs.find(digest))
   })
 
   it('are ready soon after the server has started', async () => {

@@ -6,8 +6,8 @@ import { recipes } from '../src/image/recipes.ts'
 import { runNixery } from './support/command.ts'
 import { requestV2, failureOf, openWorkspace, type Workspace } from './support/workspace.ts'
 
-// What the words at the beginning of a name mean, over a set that has what recipes need and one that has other things
-// of their names.
+// Leading words of names, in a set with the packages that recipes need, and in one with packages of the same names as
+// recipes.
 
 let workspace: Workspace
 let plain: ServerProcess
@@ -44,7 +44,7 @@ after(() => workspace.dispose())
 
 type Manifest = { config: { digest: string } }
 
-/** The digest of an image, and what it starts. */
+/** The digest of an image and its default command. */
 async function pull(server: ServerProcess, name: string) {
   const { response, json, text } = await requestV2(server, `${name}/manifests/latest`)
   assert.equal(response.status, 200, text)
@@ -84,10 +84,10 @@ describe('a leading word', () => {
     assert.deepEqual(ci.cmd, ['bash'])
     assert.deepEqual(await pull(plain, 'recipe/ci/own'), ci)
     assert.deepEqual(await pull(plain, 'ci/shell/own'), ci)
-    // The same packages, written out, are the same image but for what it starts.
+    // The same packages without the meta-package have no default command.
     const { cmd } = await pull(plain, `own/${recipes.ci.packages.join('/')}`)
     assert.equal(cmd, undefined)
-    // A function of that name is no package.
+    // A function of that name is not a package.
     const compat = await pull(plain, 'compat')
     assert.deepEqual(await pull(plain, 'recipe/compat'), compat)
     assert.deepEqual(await pull(plain, 'gcc-unwrapped.lib/zlib'), compat)
@@ -104,7 +104,7 @@ describe('a leading word', () => {
     )
   })
 
-  it('is not refused for a name that the set does not have', async () => {
+  it('is not subject to NIXERY_DENY if the set has no package of that name', async () => {
     assert.match(await messageOf(other, 'devcontainer'), /which `devcontainer` needs/)
   })
 

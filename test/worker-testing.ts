@@ -1,4 +1,4 @@
-/** Workers over package sets of their own, for end-to-end tests of builds. */
+/** Opens workers with small package sets, for end-to-end tests of builds. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, afterEach, before } from 'node:test'
@@ -33,13 +33,13 @@ after(async () => {
   await workspace.dispose()
 })
 
-/** Writes a package set with these packages. */
+/** Writes a package set. */
 export const packageSet = (packages: string): Promise<string> => workspace.packageSet(packages)
 
-/** The Nix programs that were started since the last call. */
+/** The Nix programs started since the last call. */
 export const nixStarted = (): ReturnType<NixLog['started']> => nixLog.started()
 
-/** Opens a worker over a package set, in a folder of its own unless the environment names one. Closed after the test. */
+/** Opens a worker, by default with a new data folder. It is closed after the test. */
 export async function openWorker(
   set: string,
   environment: Readonly<Record<string, string>> = {},
