@@ -140,6 +140,14 @@ describe('public text', () => {
     for (const [line] of hiddenForms) assert.ok(suspects(JSON.stringify({ line })), line)
   })
 
+  it('hides secrets in JSON in which a character that is removed divides a word', () => {
+    const { suspects } = createRedactor()
+    for (let code = 0; code < 0x3000; code += 1) {
+      const line = `tok${String.fromCharCode(code)}en=abcdefgh`
+      if (redact(line) === redact('token=abcdefgh')) assert.ok(suspects(JSON.stringify(line)), `${code}`)
+    }
+  })
+
   it('contains no part of a secret where a line is truncated', () => {
     const token = `ghp_${'hunter2'.repeat(5)}`
     for (const length of [1_000, 2_000, 4_000]) {

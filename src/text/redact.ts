@@ -57,7 +57,7 @@ export function createRedactor(
 }
 
 // Characters that may hide a word from the hints, literally or in JSON, and the start of a private key.
-const unusual = /[^\t\n\x20-\x7e]|\\u|-----/
+const unusual = /[^\t\n\x20-\x7e]|\\[bfru]|-----/
 
 /** Handles repeated JSON encoding. */
 const withoutBackslashes = (text: string): string => text.replaceAll('\\', '')
