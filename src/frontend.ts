@@ -12,16 +12,16 @@ import { boundConnections, openFilesOf } from './http/open-files.ts'
 import { createOps } from './http/ops.ts'
 import { createRecipeContents } from './http/recipe-contents.ts'
 import { createRoutes } from './http/route.ts'
-import { listen, type Listening } from './http/server.ts'
+import { listen } from './http/server.ts'
 import { withoutHidden } from './http/suggestions.ts'
 import { createStreams } from './http/streams.ts'
 import { createTokenRoute } from './http/token.ts'
-import { readTls, watchTls, type TlsFiles, type TlsPair, type TlsWatch } from './http/tls.ts'
 import { createWaiting } from './http/waiting.ts'
 import { digestOf } from './image/digest.ts'
 import { platforms } from './image/platform.ts'
 import type { Monitor } from './monitor.ts'
 import { openPages, type FinderParts } from './pages.ts'
+import { followTls, openTls } from './server-tls.ts'
 import type { State } from './state.ts'
 import { checkStore } from './store/check.ts'
 import { logAccess, type Logger } from './telemetry/log.ts'
@@ -54,9 +54,6 @@ export type FrontendDeps = {
   /** The processes that share a database, if there is one. */
   readonly overview?: AdminDeps['overview']
 }
-
-// Milliseconds between two checks of the TLS certificate.
-const certificateInterval = 5_000
 
 /** Starts listening. @throws CONFIG_INVALID, SETUP_FAILED */
 export async function openFrontend(config: Config, deps: FrontendDeps): Promise<Frontend> {
@@ -229,21 +226,3 @@ function connectionsFor(
   }
   return connections
 }
-
-type Tls = { readonly files: TlsFiles; readonly pair: TlsPair }
-
-async function openTls(config: Config): Promise<Tls | undefined> {
-  const { NIXERY_TLS_CERT: cert, NIXERY_TLS_KEY: key, NIXERY_TLS_CLIENT_CA: clientCa } = config
-  if (cert === undefined || key === undefined) return undefined
-  const files = { cert, key, clientCa }
-  return { files, pair: await readTls(files) }
-}
-
-const followTls = ({ files, pair }: Tls, server: Listening, log: Logger): TlsWatch =>
-  watchTls(files, {
-    pair,
-    every: certificateInterval,
-    use: (found) => server.setTls(found),
-    note: (line) => log.info(line),
-    warn: (line) => log.warn(line),
-  })

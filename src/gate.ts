@@ -70,12 +70,9 @@ export async function openGate(
   config: Config,
   { apiKeys, logouts, contents, ...deps }: GateDeps,
 ): Promise<Gate> {
-  const { NIXERY_AUTH: mode, NIXERY_HTPASSWD: htpasswd, NIXERY_POLICY: policyFile } = config
+  const mode = config.NIXERY_AUTH
   if (mode === 'none') return open
-  const users =
-    htpasswd === undefined ? undefined : await follow('NIXERY_HTPASSWD', htpasswd, parseHtpasswd, deps)
-  const policy =
-    policyFile === undefined ? undefined : await follow('NIXERY_POLICY', policyFile, parsePolicy, deps)
+  const { users, policy } = await followFiles(config, deps)
   const files = [users, policy].filter((file) => file !== undefined)
   const foreign =
     policy &&
@@ -133,6 +130,24 @@ export async function openGate(
       foreign?.close()
     },
   }
+}
+
+async function followFiles(config: Config, deps: FollowDeps) {
+  const { NIXERY_HTPASSWD: htpasswd, NIXERY_POLICY: policy } = config
+  return {
+    users:
+      htpasswd === undefined ? undefined : await follow('NIXERY_HTPASSWD', htpasswd, parseHtpasswd, deps),
+    policy: policy === undefined ? undefined : await follow('NIXERY_POLICY', policy, parsePolicy, deps),
+  }
+}
+
+/** Reads the files of users and rules once. @throws CONFIG_INVALID if one is not valid */
+export async function checkGateFiles(config: Config): Promise<void> {
+  if (config.NIXERY_AUTH === 'none') return
+  const silent = { log: { info() {}, warn() {} }, onChange() {} }
+  const { users, policy } = await followFiles(config, silent)
+  users?.stop()
+  policy?.stop()
 }
 
 /** A value derived from the contents of a file, and derived again when they change. */

@@ -8,9 +8,11 @@ import { platformsBySet, vocabularyOf } from './config/set-config.ts'
 import { leadDuties, whileLeading } from './leader-tasks.ts'
 import { openFleet, type Fleet } from './fleet.ts'
 import { openFrontend } from './frontend.ts'
+import { checkGateFiles } from './gate.ts'
 import { parseImageReference } from './image/name.ts'
 import { platforms } from './image/platform.ts'
 import { createMonitor, type Monitor } from './monitor.ts'
+import { openTls } from './server-tls.ts'
 import { openState, type State } from './state.ts'
 import type { Logger } from './telemetry/log.ts'
 import type { Metrics } from './telemetry/metrics.ts'
@@ -49,6 +51,8 @@ export async function start(
 ): Promise<Running> {
   const warn = (line: string) => log.warn(line)
   const role = config.NIXERY_ROLE
+  // An invalid file is reported before anything slow, such as building the demo packages.
+  await Promise.all([openTls(config), checkGateFiles(config)])
   // Once it serves, running work may finish; `stop` limits it.
   const starting = new AbortController()
   const abandon = () => starting.abort()

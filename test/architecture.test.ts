@@ -68,11 +68,13 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map(
     'gc-preview': 'upkeep:types errors',
     accounting: 'access config http quotas telemetry text',
     pages: 'builds config gate:types http image monitor:types state:types web errors',
-    frontend: 'accounting admin builds config gate http image monitor pages state store telemetry upkeep web',
+    'server-tls': 'config http telemetry:types',
+    frontend:
+      'accounting admin builds config gate http image monitor pages server-tls state store telemetry upkeep web',
     cleanup: 'catalogs config image state store:types telemetry upkeep',
     'shared-settings': 'builds config fleet:types layers rootfs worker:types',
     'start-info': 'config stores',
-    main: 'shared-settings builds cleanup config leader-tasks fleet frontend image monitor package.json shared-search state telemetry text worker start-info',
+    main: 'shared-settings builds cleanup config leader-tasks fleet frontend gate image monitor package.json server-tls shared-search state telemetry text worker start-info',
     cli:
       'access bases builds catalog catalogs closure config credentials evaluation export fleet fs layers main nix origin package.json packages policy popcount postgres push recipes ' +
       'search shared-search sources store stores upkeep ' +

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
-import { copyFile, mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
 import { after, before, describe, it } from 'node:test'
@@ -160,8 +160,14 @@ describe('a server with TLS', () => {
     await writeFile(files.cert, await readFile(two.cert))
   })
 
-  it('does not start with invalid files', async () => {
-    const starting = workspace.serve({ NIXERY_TLS_CERT: one.cert, NIXERY_TLS_KEY: two.key })
+  it('does not start with invalid files, and does not make the demo packages first', async () => {
+    const data = join(workspace.folder, 'invalid')
+    const starting = workspace.serve({
+      NIXERY_DATA: data,
+      NIXERY_TLS_CERT: one.cert,
+      NIXERY_TLS_KEY: two.key,
+    })
     await assert.rejects(starting, /does not match the certificate/)
+    await assert.rejects(readdir(data), { code: 'ENOENT' })
   })
 })
