@@ -11,6 +11,9 @@ async function tool(name: string, ...args: string[]): Promise<void> {
     cwd: root,
     all: true,
     reject: false,
+    // The checker of types and the linter's are Go programs that run for seconds: with fewer garbage collections they
+    // take a fifth less CPU time, and a tenth more memory.
+    env: { GOGC: '400' },
   })
   if (run.all !== '') process.stdout.write(`${run.all}\n`)
   if (run.failed) throw new Error(`${name} failed`)
@@ -18,8 +21,8 @@ async function tool(name: string, ...args: string[]): Promise<void> {
 
 export const checkFormat = () => tool('oxfmt', '--check', ...folders)
 export const checkLint = () => tool('oxlint', '--type-aware', '--deny-warnings', ...folders)
-// With one checker: with four, the default, each checks the types of libraries again, which doubles the CPU time.
-const checkTypes = () => tool('tsc', '--project', '.', '--checkers', '1')
+// In one thread: with four, the default, each checks the types of libraries again, which doubles the CPU time.
+const checkTypes = () => tool('tsc', '--project', '.', '--singleThreaded')
 
 /** Checks format, lint and types concurrently. Fails after all have ended if one of them failed. */
 export async function checkSources(): Promise<void> {
