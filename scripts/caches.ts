@@ -7,11 +7,11 @@ import { makeCache, nix } from '../test/support/binary-cache.ts'
 import { buildPackages, caches, openCacheImages, type CacheImages } from '../test/support/cache-images.ts'
 import { ensurePrograms } from './install.ts'
 
-// Compares the images of all demo packages: made from the store, and straight from a binary cache.
+// Compares the digests of all demo packages' images, built from the store and from a binary cache.
 
 const usage = `usage: npm run caches -- [options]
-  --compression NAME  of the cache: zstd, xz or none (zstd)
-  --only NAME         packages to compare, again and again (all)`
+  --compression NAME  compression of the cache: zstd, xz or none (zstd)
+  --only NAME         a package to compare; repeatable (all)`
 
 const { values: options } = parseArgs({
   options: {
@@ -22,33 +22,35 @@ const { values: options } = parseArgs({
 })
 const compression = (['zstd', 'xz', 'none'] as const).find((name) => name === options.compression)
 const say = (line: string) => process.stdout.write(`${line}\n`)
-/** The package of the server itself is built from this checkout, which takes minutes. */
-const left = new Set(['nixery'])
+/** Excluded, because the package of the server itself is built from this checkout, which takes minutes. */
+const excluded = new Set(['nixery'])
 
 const namesOf = async (set: string, system: string): Promise<string[]> => {
   const packages = `let all = import ${set} { system = "${system}"; };
     in builtins.filter (name: all.\${name}.type or "" == "derivation") (builtins.attrNames all)`
   const { stdout } = await nix('nix-instantiate', ['--eval', '--strict', '--json', '--expr', packages])
   return (JSON.parse(stdout) as string[]).filter(
-    (name) => !left.has(name) && (!options.only || options.only.includes(name)),
+    (name) => !excluded.has(name) && (!options.only || options.only.includes(name)),
   )
 }
 
 /** @returns the number of images that differ */
 async function compare(images: CacheImages, set: string, system: string, prefix: string): Promise<number> {
   const names = await namesOf(set, system)
-  say(`${system}: building ${names.length} packages, and making a cache of them`)
+  say(`${system}: building ${names.length} packages, and filling a cache with them`)
   const folder = join(images.root, system)
   const basics = ['cacert', 'iana-etc']
   const paths = await buildPackages(set, [...new Set([...names, ...basics])], system)
   await makeCache(folder, paths, { compression: compression ?? 'zstd', secret: images.key.secret })
-  const wanted = names.map((name) => prefix + name)
+  const repositories = names.map((name) => prefix + name)
   const ofSet = { NIXERY_PKGS_PATH: set, NIXERY_CACHE_TIMEOUT: '60' }
-  const fromStore = await images.build(wanted, ofSet)
-  const fromCache = await images.build(wanted, { ...ofSet, ...caches(`${images.url}/${system}`) })
-  const differing = wanted.filter((_, index) => fromStore.digests[index] !== fromCache.digests[index])
+  const fromStore = await images.build(repositories, ofSet)
+  const fromCache = await images.build(repositories, { ...ofSet, ...caches(`${images.url}/${system}`) })
+  const differing = repositories.filter((_, index) => fromStore.digests[index] !== fromCache.digests[index])
   for (const name of differing) say(`  ${name} differs`)
-  say(`${system}: ${wanted.length - differing.length} of ${wanted.length} images have equal digests`)
+  say(
+    `${system}: ${repositories.length - differing.length} of ${repositories.length} images have equal digests`,
+  )
   return differing.length
 }
 

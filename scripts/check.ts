@@ -1,8 +1,8 @@
 import { checkSources, reportFailure, step } from './checks.ts'
 import { runUnitTests, slow, unitTests } from './unit-tests.ts'
 
-// What a change should pass before anything slower is run: no root, no network, no Nix. All of it side by side: each
-// part has phases that keep one core busy only.
+// What a change should pass before slower tests: needs neither root nor network nor Nix. Both parts run concurrently,
+// because each has single-threaded phases.
 const quick = unitTests().filter((file) => !slow.has(file))
 
 await step('format, lint, types, unit tests', async () => {
@@ -12,4 +12,4 @@ await step('format, lint, types, unit tests', async () => {
     else if (outcome.value === false) process.exitCode = 1
   }
 })
-process.stdout.write(`left out: ${slow.size} slow files of unit tests, which npm run unit runs, too\n`)
+process.stdout.write(`skipped ${slow.size} slow files of unit tests, which npm run unit also runs\n`)

@@ -5,7 +5,7 @@ const root = join(import.meta.dirname, '..')
 const tools = join(root, 'node_modules', '.bin')
 const folders = ['src', 'demo', 'scripts', 'test', 'packaging', 'bench']
 
-/** Runs a tool of this checkout with the same Node, and prints its output at once when it ends. */
+/** Runs a tool of this checkout with the same Node, and prints its output when it has exited. */
 async function tool(name: string, ...args: string[]): Promise<void> {
   const run = await execa(process.execPath, [join(tools, name), ...args], {
     cwd: root,
@@ -24,7 +24,7 @@ export const checkLint = () => tool('oxlint', '--type-aware', '--deny-warnings',
 // In one thread: with four, the default, each checks the types of libraries again, which doubles the CPU time.
 const checkTypes = () => tool('tsc', '--project', '.', '--singleThreaded')
 
-/** Checks format, lint and types concurrently. Fails after all have ended if one of them failed. */
+/** Checks format, lint and types concurrently. Waits for all, and rejects if one of them failed. */
 export async function checkSources(): Promise<void> {
   const outcomes = await Promise.allSettled([checkFormat(), checkLint(), checkTypes()])
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
@@ -39,7 +39,7 @@ export async function step<T>(title: string, work: () => Promise<T>): Promise<T>
   return result
 }
 
-/** Prints why a script failed, in one line: tools print their findings themselves. */
+/** Prints the first line of an error, because tools print their findings themselves. Sets the exit code. */
 export function reportFailure(script: string, error: unknown): void {
   process.stderr.write(
     `${script}: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}\n`,

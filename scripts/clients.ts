@@ -1,6 +1,6 @@
 import { runMatrix } from './matrix.ts'
 
-// Runs the tests of all clients, each of the installed release and of Debian's newest.
+// Runs the tests of all clients, with the installed release and that of Debian sid.
 await runMatrix({
   variable: 'NIXERY_CLIENTS',
   patterns: ['test/clients/*.test.ts', 'test/{walk,snippets,compose-stack}.test.ts'],

@@ -14,7 +14,7 @@ import { blockSize, tarBlocks } from '../src/layers/archive.ts'
 import { openCodec } from '../src/layers/codec.ts'
 import { engines, levels, type Codec, type Engine } from '../src/layers/engine.ts'
 
-type Measured = { seconds: number; size: number; worst: number }
+type Measurement = { seconds: number; size: number; worst: number }
 
 const say = (line: string) => process.stdout.write(`${line}\n`)
 const attributes = process.argv.length > 2 ? process.argv.slice(2) : ['git', 'python3', 'nodejs']
@@ -27,8 +27,8 @@ async function closure(): Promise<StorePath[]> {
     architectures: ['amd64', 'arm64'],
     progress: say,
   })
-  const wanted = attributes.flatMap((attribute) => ['-A', attribute])
-  const built = await execa('nix-build', ['--no-out-link', set, ...wanted])
+  const selected = attributes.flatMap((attribute) => ['-A', attribute])
+  const built = await execa('nix-build', ['--no-out-link', set, ...selected])
   const { stdout } = await execa('nix-store', ['-qR', ...built.stdout.split('\n')])
   return [...new Set(stdout.split('\n'))].sort().map(parseStorePath)
 }
@@ -47,7 +47,7 @@ const cpuSeconds = () => {
   return (user + system) / 1e6
 }
 const into = new Uint8Array(2 * blockSize)
-const measured = new Map<Engine, Measured>()
+const measured = new Map<Engine, Measurement>()
 let [bytes, reference] = [0, 0]
 
 for (const path of await closure()) {
@@ -66,7 +66,7 @@ for (const path of await closure()) {
     const size = blocks.reduce((sum, block) => sum + codec.compress(block, into), 0)
     all.seconds += cpuSeconds() - started
     all.size += size
-    // In smaller ones, the headers of the format distort the ratio.
+    // In small paths, the headers of the format distort the ratio.
     if (length > 100_000) all.worst = Math.max(all.worst, size / gzip.stdout.length)
     measured.set(engine, all)
   }

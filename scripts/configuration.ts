@@ -5,7 +5,7 @@ import { commandsPage } from './commands-page.ts'
 
 const docs = join(import.meta.dirname, '..', 'docs')
 
-/** The generated documents, by path; a test compares them with the files. */
+/** The generated documents, by path. A test compares them with the files. */
 export const generatedPages = async (): Promise<ReadonlyMap<string, string>> =>
   new Map([
     [join(docs, 'configuration.md'), configurationPage()],

@@ -29,9 +29,8 @@ Description: container registry that builds images from Nix packages
 `
 
 /**
- * Makes Debian's package of the program for this machine's architecture. It holds the Node that the program needs, which
- * Debian 12 does not have.
- * @param folder where the file is to be. `dist/` of this checkout must be up to date (scripts/emit.ts)
+ * Makes a Debian package of the program for this machine's architecture, including Node, which is too old in Debian 12.
+ * @param folder where to write the file. `dist/` of this checkout must be up to date (scripts/emit.ts)
  * @returns the path of the file
  */
 export async function makeDeb(folder: string): Promise<string> {
@@ -58,7 +57,7 @@ export async function makeDeb(folder: string): Promise<string> {
     for (const part of ['bin/node', 'LICENSE', 'package.json']) {
       await copy(`${node}/${part}`, `usr/lib/nixery/${node}/${part}`)
     }
-    await execa('strip', [at(`usr/lib/nixery/${node}/bin/node`)], { reject: false }) // a third of it are symbols
+    await execa('strip', [at(`usr/lib/nixery/${node}/bin/node`)], { reject: false }) // saves a third
     await mkdir(at('usr/bin'))
     await symlink('../lib/nixery/bin/nixery', at('usr/bin/nixery'))
 
@@ -69,10 +68,10 @@ export async function makeDeb(folder: string): Promise<string> {
     )
     await put('etc/nixery.env', await readFile(join(packaging, 'deb/nixery.env')), 0o640)
     await copy('LICENSE', 'usr/share/doc/nixery/copyright')
-    const zipped = promisify(gzip)
-    await put('usr/share/doc/nixery/changelog.gz', await zipped(await readFile(join(root, 'CHANGELOG.md'))))
+    const gzipped = promisify(gzip)
+    await put('usr/share/doc/nixery/changelog.gz', await gzipped(await readFile(join(root, 'CHANGELOG.md'))))
     for (const page of await readdir(join(root, 'dist/man'))) {
-      await put(`usr/share/man/man1/${page}.gz`, await zipped(await readFile(join(root, 'dist/man', page))))
+      await put(`usr/share/man/man1/${page}.gz`, await gzipped(await readFile(join(root, 'dist/man', page))))
     }
     const program = await wholeProgram()
     await put('usr/share/bash-completion/completions/nixery', completionOf('bash', program))
@@ -85,7 +84,7 @@ export async function makeDeb(folder: string): Promise<string> {
     await put('DEBIAN/conffiles', '/etc/nixery.env\n')
     const { stdout: size } = await execa('du', ['--summarize', '--block-size=1K', tree])
     await put('DEBIAN/control', control(architecture, Number.parseInt(size, 10)))
-    // Whatever the umask of who made it.
+    // Independent of the builder's umask.
     await execa('chmod', ['--recursive', 'u=rwX,go+rX,go-w', at('usr')])
     const file = join(folder, `nixery_${packageFile.version}_${architecture}.deb`)
     await execa('dpkg-deb', ['--build', '--root-owner-group', '-Zzstd', '-z3', tree, file])

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { reportFailure } from './checks.ts'
 import { makeDeb } from './deb-package.ts'
 
-// Makes Debian's package of the program in the working directory.
+// Makes the Debian package of the program in the working directory.
 
 try {
   await import('./emit.ts')

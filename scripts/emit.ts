@@ -4,7 +4,7 @@ import { execa } from 'execa'
 import packageFile from '../package.json' with { type: 'json' }
 import { manPages } from './man-pages.ts'
 
-// Writes the program as JavaScript to dist/, for the npm package: Node runs no TypeScript below node_modules.
+// Writes the program as JavaScript to dist/, for the npm package: Node does not run TypeScript below node_modules.
 
 const root = join(import.meta.dirname, '..')
 const dist = join(root, 'dist')
@@ -20,6 +20,6 @@ const assets = globSync('{src,demo}/**/*', { cwd: root, withFileTypes: true })
   .filter((entry) => entry.isFile() && !entry.name.endsWith('.ts'))
   .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))
 for (const file of [...assets, 'package-lock.json']) cpSync(join(root, file), join(dist, file))
-// `npm install --global` puts those that package.json names where man finds them.
+// `npm install --global` installs the pages that package.json lists.
 mkdirSync(join(dist, 'man'))
 for (const [name, page] of await manPages(packageFile.version)) writeFileSync(join(dist, 'man', name), page)

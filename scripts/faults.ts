@@ -11,10 +11,10 @@ import { runSeeded } from './seeded.ts'
 await runSeeded({
   name: 'faults',
   options: {
-    kills: ['how many servers are killed', '200'],
-    migrations: ['how many processes are killed while they change a catalog’s schema', '100'],
-    collections: ['how many garbage collections run over a slow store', '50'],
-    downloads: ['how many servers are killed while they download from a binary cache', '20'],
+    kills: ['number of servers to kill', '200'],
+    migrations: ['number of processes to kill while they migrate a catalog', '100'],
+    collections: ['number of garbage collections over a slow store', '50'],
+    downloads: ['number of servers to kill during downloads from a binary cache', '20'],
   },
   programs: ['nix-store', 'libdeflate.so.0'],
   async run({ kills, migrations, collections, downloads }, { seed, say }) {

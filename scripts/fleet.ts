@@ -17,21 +17,21 @@ type Size = {
   readonly images: number
   readonly large: number
 }
-type How = {
+type FleetRun = {
   readonly seed: number
   readonly say: Say
   readonly size: Size
   readonly settings: Readonly<Record<string, string>>
   readonly postgres: () => ReturnType<typeof startPostgres>
-  /** Whether the clocks of processes are an hour ahead, or behind. */
+  /** Whether the processes' clocks may be an hour ahead or behind. */
   readonly clocks: boolean
-  /** Milliseconds within which an image must come. */
+  /** The time limit for each image, in ms. */
   readonly limit: number
   readonly plan: (world: FleetWorld, random: ReturnType<typeof createRandom>) => readonly Fault[]
 }
 
-/** Breaks one fleet behind haproxy. */
-async function breakFleet({ seed, say, size, settings, postgres, clocks, limit, plan }: How) {
+/** Injects faults into a fleet behind haproxy. */
+async function breakFleet({ seed, say, size, settings, postgres, clocks, limit, plan }: FleetRun) {
   const random = createRandom(seed)
   const workspace = await openWorkspace()
   try {
@@ -54,7 +54,7 @@ async function breakFleet({ seed, say, size, settings, postgres, clocks, limit, 
   }
 }
 
-/** A bucket of its own for each fleet. */
+/** Creates a bucket, and returns the settings for it. */
 async function settingsOf({ ceph }: Buckets, bucket: string): Promise<Record<string, string>> {
   const { endpoint, accessKeyId, secretAccessKey } = ceph
   const client = new S3Client({ endpoint, credentials: ceph, region: 'us-east-1', forcePathStyle: true })
@@ -71,12 +71,12 @@ async function settingsOf({ ceph }: Buckets, bucket: string): Promise<Record<str
 await runSeeded({
   name: 'fleet',
   options: {
-    faults: ['how many processes are killed; other faults come between', '200'],
-    fronts: ['how many front ends there are', '3'],
-    workers: ['how many workers there are', '2'],
+    faults: ['number of processes to kill; other faults are added in proportion', '200'],
+    fronts: ['number of front ends', '3'],
+    workers: ['number of workers', '2'],
     store: ['filesystem or s3', 's3'],
-    outage: ['for how many milliseconds the database or the bucket is away', '30000'],
-    failovers: ['how many times patroni chooses another database server', '1'],
+    outage: ['duration of outages of the database or the bucket, in ms', '30000'],
+    failovers: ['number of failovers to another database server, by Patroni', '1'],
   },
   programs: ['nix-store', 'libdeflate.so.0', 'initdb', 'haproxy'],
   async run(options, { seed, say }) {
@@ -86,7 +86,7 @@ await runSeeded({
       Number(options.failovers),
     ]
     const size = { fronts: Number(options.fronts), workers: Number(options.workers), images: 60 }
-    const clocks = await tryPrograms(['faketime'], 'clocks that differ')
+    const clocks = await tryPrograms(['faketime'], 'different clocks')
     const hasPatroni = failovers > 0 && (await tryPrograms(['patroni', 'etcd'], 'failovers'))
     const buckets = options.store === 's3' ? await startBuckets() : undefined
     const settings = async (name: string) => (buckets ? settingsOf(buckets, name) : {})
@@ -100,7 +100,7 @@ await runSeeded({
         plan: (world, random) => planFaults(world, random, kills, outage),
       })
       if (!hasPatroni) return figures
-      say('database servers with patroni')
+      say('database servers with Patroni')
       const failedOver = await breakFleet({
         ...common,
         settings: await settings('failover'),

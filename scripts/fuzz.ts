@@ -8,8 +8,8 @@ const since = (started: number) => `${((performance.now() - started) / 1000).toF
 await runSeeded({
   name: 'fuzz',
   options: {
-    inputs: ['how many inputs each parser gets', '50000'],
-    requests: ['how many requests a server gets, besides the corpus', '100000'],
+    inputs: ['number of inputs for each parser', '50000'],
+    requests: ['number of requests to a server, in addition to the corpus', '100000'],
   },
   programs: ['nix-store'],
   async run({ inputs, requests }, { seed, say }) {

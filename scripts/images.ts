@@ -1,6 +1,6 @@
 import { runMatrix } from './matrix.ts'
 
-// Runs every image in the containers of all runtimes: those that are installed, and those of Debian's newest release.
+// Runs every image in containers of all runtimes, with the installed releases and those of Debian sid.
 await runMatrix({
   variable: 'NIXERY_IMAGES',
   patterns: ['test/{images,recipes}/*.test.ts'],

@@ -35,7 +35,7 @@ const debianPackages = {
   chromium: 'chromium',
   haproxy: 'haproxy',
   initdb: 'postgresql',
-  // patroni talks to etcd by a library that Debian only suggests.
+  // Debian's patroni only suggests the library that it needs for etcd.
   patroni: 'patroni python3-etcd',
   etcd: 'etcd-server',
   faketime: 'faketime',
@@ -50,7 +50,7 @@ const debianPackages = {
 export type Program = keyof typeof debianPackages
 
 /**
- * Installs missing programs from Debian's packages, as another user than root with sudo. Safe to repeat.
+ * Installs missing programs from Debian packages, with sudo if the user is not root. Safe to repeat.
  * @throws SETUP_FAILED with the command to run by hand
  */
 export async function ensurePrograms(
@@ -101,7 +101,7 @@ function apt(args: string[]) {
   return execa('sudo', ['DEBIAN_FRONTEND=noninteractive', 'apt-get', ...args], options)
 }
 
-/** Whether this user may run sudo here: without a terminal, it cannot ask for a password. */
+/** Whether this user can run sudo: without a terminal, sudo cannot ask for a password. */
 async function canSudo(): Promise<boolean> {
   if (!onPath('sudo')) return false
   if (process.stdin.isTTY) return true
@@ -113,14 +113,14 @@ const aptInstall = (packages: readonly string[]) =>
 
 const isLibrary = (name: string): boolean => name.includes('.so.')
 
-/** The libraries that the system's loader knows, as text; empty if there is no such loader. */
+/** The output of `ldconfig -p`, which lists libraries; empty if there is no ldconfig. */
 async function knownLibraries(): Promise<string> {
   const { stdout } = await execa('/sbin/ldconfig', ['-p'], { reject: false })
   return stdout ?? ''
 }
 
 function onPath(program: string): boolean {
-  // Debian keeps the programs of each version of PostgreSQL in a folder of its own.
+  // Debian installs each version of PostgreSQL in a separate folder.
   const others = ['/usr/sbin', '/sbin', ...globSync('/usr/lib/postgresql/*/bin')]
   return [...(process.env['PATH'] ?? '').split(delimiter), ...others].some((folder) => {
     try {

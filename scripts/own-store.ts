@@ -3,10 +3,10 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { NixeryError } from '../src/errors.ts'
 
-/** Set where /nix is a folder of an ordinary user, to that folder. */
+/** Set to the user's folder that is mounted as /nix. */
 const variable = 'DEMO_OWN_STORE'
 
-/** The folder that is /nix for this process, if `runWithOwnStore` has started it. */
+/** The folder that this process sees as /nix, if `runWithOwnStore` started it. */
 export const ownStore = (): string | undefined => process.env[variable]
 
 /**
@@ -14,12 +14,12 @@ export const ownStore = (): string | undefined => process.env[variable]
  */
 export async function canUseNix(): Promise<boolean> {
   if (process.getuid?.() === 0) return true
-  // Reads from the daemon, or opens the store for writing.
+  // Connects to the daemon, or opens the store for writing.
   const roots = await execa('nix-store', ['--gc', '--print-roots'], { reject: false, stdin: 'ignore' })
   return !roots.failed
 }
 
-/** @throws SETUP_FAILED if podman does not run containers for this user */
+/** @throws SETUP_FAILED if this user cannot run podman */
 export async function requireRootless(): Promise<void> {
   if (process.getuid?.() === 0) return
   const tried = await execa('podman', ['unshare', 'true'], { reject: false, stdin: 'ignore' })
@@ -31,9 +31,9 @@ export async function requireRootless(): Promise<void> {
 }
 
 /**
- * Runs a command for which /nix is a folder of this user, in user and mount namespaces of its own. Nix and podman work
- * in it as they do for root.
- * @param folder for the store and for what is needed to mount it; created if missing, and kept
+ * Runs a command that sees a folder of this user as /nix, in new user and mount namespaces. Nix and podman work in them
+ * as for root.
+ * @param folder for the store and the mount point; created if missing, and kept
  * @returns its exit code
  */
 export async function runWithOwnStore(folder: string, command: readonly string[]): Promise<number> {
@@ -42,7 +42,7 @@ export async function runWithOwnStore(folder: string, command: readonly string[]
   const script = join(import.meta.dirname, 'own-store.sh')
   const env = {
     [variable]: store,
-    // The build users that this machine may have are none of these namespaces.
+    // The machine's build users, if any, do not exist in these namespaces.
     NIX_CONFIG: `build-users-group =\n${process.env['NIX_CONFIG'] ?? ''}`,
     NIX_REMOTE: '',
   }

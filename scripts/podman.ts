@@ -16,7 +16,7 @@ export type Podman = {
 
 /** Opens podman with its state in a folder. Needs neither systemd nor the right to raise limits. */
 export async function openPodman(folder: string): Promise<Podman> {
-  // Locks and temporary files are separate, too: others must survive the reset of one instance.
+  // Locks and temporary files are separate, too, so that other instances survive a reset.
   const configuration = join(folder, 'containers.conf')
   await mkdir(folder, { recursive: true })
   await writeFile(configuration, `[engine]\nlock_type = "file"\ntmp_dir = "${join(folder, 'tmp')}"\n`)
@@ -25,7 +25,7 @@ export async function openPodman(folder: string): Promise<Podman> {
   const common = ['--runtime', 'runc', '--cgroup-manager', 'cgroupfs', '--events-backend', 'file']
   // vfs copies each layer, but works everywhere.
   const driver = (await canOverlay(join(folder, 'probe'))) ? 'overlay' : 'vfs'
-  // A user to whom no further user ids belong (/etc/subuid) owns all files of the images.
+  // A user without further user ids (/etc/subuid) owns all files of images.
   const owners = isRootless() ? ['--storage-opt', `${driver}.ignore_chown_errors=true`] : []
   const settings = [...within(folder), ...common, '--storage-driver', driver, ...owners]
 
@@ -51,8 +51,8 @@ export async function openPodman(folder: string): Promise<Podman> {
 /**
  * Removes podman's containers, images and mounts. Retries for about a minute: a container that has just exited keeps its
  * mounts for a moment.
- * @param folder where the output of podman is kept
- * @param options options of podman, in front of the command
+ * @param folder for podman's output
+ * @param options of podman, before the command
  * @throws {Error} what podman printed, if the last attempt fails, too
  */
 export async function resetPodman(
@@ -74,17 +74,17 @@ export async function resetPodman(
   await pRetry(reset, { retries: 10, minTimeout: 200, maxTimeout: 10_000 })
 }
 
-/** Also true in a user namespace that `podman unshare` has made, in which the user appears as root. */
+/** Also true inside `podman unshare`, in which the user appears as root. */
 const isRootless = (): boolean =>
   process.getuid?.() !== 0 || process.env['_CONTAINERS_USERNS_CONFIGURED'] !== undefined
 
-/** Whether overlay file systems can be mounted: in some containers they cannot. */
+/** Whether overlay file systems can be mounted, which is impossible in some containers. */
 export async function canOverlay(folder: string): Promise<boolean> {
   const [lower, upper, work, merged] = ['lower', 'upper', 'work', 'merged'].map((name) => join(folder, name))
   for (const each of [lower, upper, work, merged]) await mkdir(each ?? folder, { recursive: true })
   const options = `lowerdir=${lower},upperdir=${upper},workdir=${work}`
   const script = 'mount -t overlay overlay -o "$1" "$2" && umount "$2"'
-  // As another user than root, podman mounts in a user namespace.
+  // Users other than root can mount only in a user namespace.
   const within = process.getuid?.() === 0 ? [] : ['podman', 'unshare']
   const [program, ...args] = [...within, 'sh', '-c', script, 'sh', options, merged ?? folder]
   return !(await execa(program, args, { reject: false })).failed

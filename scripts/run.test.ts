@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { it } from 'node:test'
 import { execa } from 'execa'
 
-it('says in one line that it needs root where sudo cannot ask for a password', async () => {
+it('prints one line about needing root if sudo cannot ask for a password', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'nixery-run-'))
   try {
-    // An ordinary user, whose sudo wants a password.
+    // An unprivileged user whose sudo requires a password.
     const programs = {
       id: 'echo 1000',
       sudo: 'echo "sudo: a terminal is required to read the password" >&2; exit 1',

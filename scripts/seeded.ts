@@ -3,18 +3,18 @@ import { NixeryError } from '../src/errors.ts'
 import { ensurePrograms, type Program } from './install.ts'
 import { useCompileCache } from './tests.ts'
 
-/** A command that tries something at random for long. The same seed chooses the same. */
+/** A long-running randomized test. The same seed repeats a run. */
 export type SeededCommand<Name extends string> = {
-  /** Its name for `npm run`. */
+  /** The name of the npm script. */
   readonly name: string
-  /** What each option means, and its default. */
+  /** The meaning and default of each option. */
   readonly options: Readonly<Record<Name, readonly [meaning: string, value: string]>>
-  /** What is installed first. */
+  /** The programs to install first. */
   readonly programs: readonly Program[]
-  /** Runs it, and returns figures to print. */
+  /** Runs the command and returns figures to print. */
   run(
     values: Readonly<Record<Name, string>>,
-    how: { seed: number; say: Say },
+    context: { seed: number; say: Say },
   ): Promise<Readonly<Record<string, number>>>
 }
 
@@ -22,12 +22,12 @@ export type Say = (line: string) => void
 
 const say: Say = (line) => process.stdout.write(`${line}\n`)
 
-/** Reads the options of this process, runs the command, and prints its figures and how long it took. */
+/** Parses the options of this process, runs the command, and prints its figures and duration. */
 export async function runSeeded<Name extends string>(command: SeededCommand<Name>): Promise<void> {
   const { name, options, programs } = command
   const all: Readonly<Record<string, readonly [meaning: string, value: string]>> = {
     ...options,
-    seed: ['what chooses at random; the same seed chooses the same', String(Date.now() % 1_000_000_000)],
+    seed: ['seed of the random choices; the same seed repeats a run', String(Date.now() % 1_000_000_000)],
   }
   const texts = Object.entries(all).map(
     ([option, [, value]]) => [option, { type: 'string', default: value }] as const,
@@ -44,16 +44,16 @@ export async function runSeeded<Name extends string>(command: SeededCommand<Name
   }
   await ensurePrograms(programs, say)
   useCompileCache()
-  const found = values as Readonly<Record<string, string>>
-  const seed = Number(found['seed'])
+  const given = values as Readonly<Record<string, string>>
+  const seed = Number(given['seed'])
   say(`seed ${seed}`)
   const started = performance.now()
-  const figures = await command.run(found, { seed, say })
+  const figures = await command.run(given, { seed, say })
   for (const [figure, value] of Object.entries(figures)) say(`${figure}: ${Math.round(value)}`)
   say(`seconds: ${Math.round((performance.now() - started) / 1000)}`)
 }
 
-/** Installs programs without which a part of a command is left out. Returns whether they are there, and says why not. */
+/** Installs programs for an optional part of a command. If that fails, prints why and returns false. */
 export async function tryPrograms(programs: readonly Program[], part: string): Promise<boolean> {
   try {
     await ensurePrograms(programs, say)

@@ -56,7 +56,7 @@ export async function startServer(
       return
     }
     log.push(entry)
-    // Without a package set it logs a warning, and serves.
+    // Without a package set, the server logs a warning and serves.
     if (entry.msg === 'ready' || entry.msg?.startsWith('started, but not ready')) {
       ready.resolve(Number(entry['port']))
     }
@@ -69,7 +69,7 @@ export async function startServer(
       throw new Error(`this line of the log is incomplete: ${incomplete}`)
     return result.exitCode
   })
-  ended.catch(() => {}) // unless `stop` is called
+  ended.catch(() => {}) // `stop` returns it
   const port = await ready.promise
   return {
     pid: server.pid ?? 0,
@@ -83,7 +83,7 @@ export async function startServer(
   }
 }
 
-/** Undefined for an incomplete line: the last one of a killed process may be one. */
+/** Undefined for an incomplete line, such as the last one of a killed process. */
 function parseLine(line: string): LogLine | undefined {
   try {
     return JSON.parse(line) as LogLine

@@ -8,7 +8,7 @@ import { ensurePrograms, type Program } from './install.ts'
 import { runTests } from './tests.ts'
 import { unitTests } from './unit-tests.ts'
 
-/** Clients and servers that the tests run for real. */
+/** The real clients and servers that the tests run. */
 const needed: Program[] = [
   ...(['nix-store', 'git', 'xz', 'openssl', 'python3', 'skopeo', 'podman', 'runc', 'umoci'] as const),
   ...(['buildah', 'containerd', 'ctr', 'dockerd'] as const),
@@ -39,7 +39,7 @@ try {
       progress: say,
     })
   })
-  // More files than cores: the tests of clients and daemons are idle for a third of their time.
+  // More files than cores, because the tests of clients and daemons are idle for a third of their time.
   const passed = await step('tests', () => runTests({ ...chosen, concurrency: 3 }))
   if (!passed) process.exit(1)
 } catch (error) {

@@ -10,25 +10,24 @@ export type TestsOptions = {
   readonly patterns: readonly string[]
   /** Test files that may run in one process with others; by default none. */
   readonly shared?: readonly string[]
-  /** How many files run at once. */
+  /** The number of files to run concurrently. */
   readonly concurrency: number
 }
 
 const cache = join(import.meta.dirname, '..', 'node_modules', '.cache')
 /**
- * Keeps compiled code of the program and its libraries for all processes that this one starts: the next process starts in
- * half the time.
+ * Shares a cache of compiled code with all processes that this one starts, which then start in half the time.
  */
 export function useCompileCache(): void {
   const compileCache = join(cache, 'compiled')
-  // Created first, because Node 24 retries for ever if it cannot create the folder.
+  // Created first, because Node 24 retries forever if it cannot create the folder.
   mkdirSync(compileCache, { recursive: true })
   process.env['NODE_COMPILE_CACHE'] = compileCache
 }
 
 const timeLimit = join(import.meta.dirname, 'time-limit.ts')
 
-/** Files that take minutes come first, so that none of them runs alone at the end. */
+/** Puts files that take minutes first, so that none of them runs alone at the end. */
 const rankOf = (file: string): number =>
   /^test\/(images|clients)\//.test(file) ? 0 : file.startsWith('test/') ? 1 : 2
 

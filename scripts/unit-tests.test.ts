@@ -3,14 +3,14 @@ import { existsSync } from 'node:fs'
 import { it } from 'node:test'
 import { needMore, slow, unitTests } from './unit-tests.ts'
 
-it('unit tests are chosen by what they need', () => {
-  const chosen = unitTests()
-  assert.ok(chosen.includes('src/image/name.test.ts'))
+it('unit tests are selected by what they need', () => {
+  const selected = unitTests()
+  assert.ok(selected.includes('src/image/name.test.ts'))
   for (const file of ['src/nix/lookup.test.ts', 'src/postgres/postgres.test.ts']) {
-    assert.ok(existsSync(file) && !chosen.includes(file), file)
+    assert.ok(existsSync(file) && !selected.includes(file), file)
   }
   assert.deepEqual(
-    [...slow].filter((file) => !chosen.includes(file)),
+    [...slow].filter((file) => !selected.includes(file)),
     [],
   )
   assert.deepEqual(

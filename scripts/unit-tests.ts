@@ -1,17 +1,17 @@
 import { globSync, readFileSync } from 'node:fs'
 import { runTests } from './tests.ts'
 
-/** Signs of a test that starts Nix or PostgreSQL, or mounts a file system without checking whether it may. */
+/** Code of tests that start Nix or PostgreSQL, or mount a file system without checking for root. */
 const signs = /\b(openBench|environmentOfNix|noPostgres)\b|execa\('(nix|nix-[a-z]+|mkfs\.ext4)'/
 
-/** Other tests next to the sources that need Nix, root or a network. */
+/** Further tests next to the sources that need Nix, root or a network. */
 export const needMore: ReadonlySet<string> = new Set(['src/nix/lasting.test.ts', 'src/nix/settings.test.ts'])
 
 const needsMore = (file: string): boolean => needMore.has(file) || signs.test(readFileSync(file, 'utf8'))
 
 /**
- * Unit tests that take seconds of processor time each, because they start programs or threads for every case:
- * `npm run check` leaves them out.
+ * Unit tests that take seconds of CPU time each, because they start programs or threads for every case. `npm run check`
+ * skips them.
  */
 export const slow: ReadonlySet<string> = new Set([
   'demo/program.test.ts', // packs the program and its modules
@@ -34,6 +34,6 @@ export const unitTests = (): string[] => [
   'test/documents.test.ts',
 ]
 
-/** Runs these unit tests: more files than cores, because tests wait for timers and programs for a part of the time. */
+/** Runs unit tests. More files than cores, because tests wait for timers and programs part of the time. */
 export const runUnitTests = (files: readonly string[] = unitTests()): Promise<boolean> =>
   runTests({ patterns: [], shared: files, concurrency: 3 })

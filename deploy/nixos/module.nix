@@ -1,4 +1,4 @@
-# A NixOS module: docs/nixos.md. The service is that of packaging/nixery.service.
+# A NixOS module (docs/nixos.md). Its service equals packaging/nixery.service.
 { config, lib, pkgs, ... }:
 let
   cfg = config.services.nixery;
@@ -7,17 +7,17 @@ let
   text =
     value:
     if builtins.isList value then builtins.concatStringsSep "," (map text value)
-    # A path of the configuration becomes one in the store.
+    # Copies a path of the configuration to the store.
     else if builtins.isPath value then "${value}"
     else toString value;
-  # systemd and `nixery --env-file` agree on what is between single quotes, and on plain text between double ones.
-  quoted =
+  # systemd and `nixery --env-file` parse single-quoted text, and double-quoted text without escapes, in the same way.
+  quote =
     name: value:
     if builtins.match "[^']*" value != null then "'${value}'"
     else if builtins.match ''[^"\]*'' value != null then ''"${value}"''
     else throw "services.nixery.settings.${name}: has quotes of both kinds, or a backslash beside a quote";
-  given = lib.filterAttrs (_: value: value != null) cfg.settings;
-  lines = lib.mapAttrsToList (name: value: "${name}=${quoted name (text value)}\n") given;
+  settings = lib.filterAttrs (_: value: value != null) cfg.settings;
+  lines = lib.mapAttrsToList (name: value: "${name}=${quote name (text value)}\n") settings;
   file = builtins.concatStringsSep "" lines;
 
   port = lib.toInt (toString (cfg.settings.PORT or 8080));
@@ -47,8 +47,8 @@ in
         NIXERY_KEEP = 30;
       };
       description = ''
-        The settings of docs/configuration.md. A list stands for its values with commas between them. All users of the
-        machine can read them: put secrets into `environmentFiles` or `credentials`.
+        The settings of docs/configuration.md. A list becomes its values with commas between them. All users of the machine
+        can read them, so put secrets into `environmentFiles` or `credentials`.
       '';
     };
 
@@ -56,7 +56,7 @@ in
       type = types.listOf types.str;
       default = [ ];
       example = [ "/run/secrets/nixery.env" ];
-      description = "Files of `NAME=value` lines with settings that are secret. Root must be able to read them.";
+      description = "Files of `NAME=value` lines with secret settings. Root must be able to read them.";
     };
 
     credentials = mkOption {
@@ -64,7 +64,7 @@ in
       default = { };
       example = { NIXERY_TLS_KEY = "/var/lib/acme/nixery.example.org/key.pem"; };
       description = ''
-        Settings that name a file which the service's user cannot read: systemd gives it a copy, made when the service starts.
+        Settings whose value is a file that the service's user cannot read. systemd copies it when the service starts.
       '';
     };
 

@@ -45,7 +45,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- default (include "nixery.fullname" .) .Values.persistence.existingClaim }}
 {{- end }}
 
-{{- /* Whether the server serves HTTPS itself. */ -}}
+{{- /* HTTPS if the server itself terminates TLS. */ -}}
 {{- define "nixery.scheme" -}}
 {{- if .Values.settings.NIXERY_TLS_CERT }}HTTPS{{ else }}HTTP{{ end }}
 {{- end }}
