@@ -13,7 +13,7 @@ export type Compression = 'xz' | 'zstd'
 /** A binary cache in a folder, and the key that signs its paths. */
 export type BinaryCache = { readonly folder: string; readonly key: string }
 
-/** Options of Nix's programs under which they run as root, and use nothing from elsewhere. */
+/** Options with which Nix's programs run as root, without substituters. */
 export const nixOptions = [
   '--option',
   'build-users-group',
@@ -22,7 +22,7 @@ export const nixOptions = [
   'nix-command',
 ]
 
-/** Makes a binary cache of store paths and all that they need. @param store where they are, if not in Nix's own store */
+/** Makes a binary cache of the closures of store paths. @param store the store with the paths, by default Nix's own */
 export async function makeBinaryCache(
   { signal }: Pick<Context, 'signal'>,
   folder: string,
@@ -50,8 +50,8 @@ const openBinaryCache = async (folder: string): Promise<BinaryCache> => ({
 })
 
 /**
- * The same, but made only once for the same paths: with xz, half a gigabyte takes minutes.
- * @param name of the kind of cache; one of an earlier kind of paths is removed
+ * The same, but cached for equal paths: with xz, half a gigabyte takes minutes.
+ * @param name the name of the cache; a cache of this name with other paths is removed
  */
 export async function keepBinaryCache(
   { cacheFolder, signal, say }: Pick<Context, 'cacheFolder' | 'signal' | 'say'>,
@@ -65,7 +65,7 @@ export async function keepBinaryCache(
   try {
     return await openBinaryCache(folder)
   } catch {
-    // It has not been made yet.
+    // The cache does not exist yet.
   }
   say(`making a cache with ${compression}`)
   await mkdir(cacheFolder, { recursive: true })
@@ -80,7 +80,7 @@ export async function keepBinaryCache(
 export const narFiles = async ({ folder }: BinaryCache): Promise<string[]> =>
   (await readdir(join(folder, 'nar'))).map((name) => join(folder, 'nar', name))
 
-/** Serves a cache by nginx behind a line; see `child/link.ts`. */
+/** Serves a cache with nginx over a simulated network link; see `child/link.ts`. */
 export async function throughLink<T>(
   context: Pick<Context, 'folder' | 'signal'>,
   { folder }: BinaryCache,
@@ -98,7 +98,7 @@ export async function throughLink<T>(
   }
 }
 
-/** Milliseconds in which Nix brings paths from a cache into an empty store. */
+/** The time in which Nix substitutes paths from a cache into an empty store, in ms. */
 export async function substitute(
   context: Pick<Context, 'folder' | 'signal'>,
   paths: readonly string[],
@@ -107,7 +107,7 @@ export async function substitute(
 ): Promise<number> {
   const store = await context.folder('store')
   const settings = ['--option', 'substituters', url, '--option', 'trusted-public-keys', key]
-  // Or Nix would know narinfos from an earlier run.
+  // A new cache folder, because Nix would have cached narinfos of an earlier run.
   const env = { XDG_CACHE_HOME: await context.folder('nix') }
   const started = performance.now()
   const { failed, stderr } = await execa(
@@ -121,5 +121,5 @@ export async function substitute(
   return ms
 }
 
-/** Removes a store, whose files are read-only. */
+/** Removes a store after making its files writable. */
 export const removeStore = (store: string) => execa('sh', ['-c', 'chmod -R u+w "$0" && rm -rf "$0"', store])

@@ -9,9 +9,9 @@ export type Context = {
   readonly runs: number
   /** Small inputs and few runs, to check that the benchmark works. */
   readonly quick: boolean
-  /** Also what takes minutes to prepare the first time. */
+  /** Whether to run cases that take minutes to prepare the first time, too. */
   readonly slow: boolean
-  /** A folder for what is worth keeping for later runs. */
+  /** A cache folder for later runs. */
   readonly cacheFolder: string
   /** The folder of the demo package set. */
   readonly packages: string

@@ -1,6 +1,6 @@
 /**
- * Measures what a fleet keeps in PostgreSQL, and how often it asks: bytes per row of each table, with indexes, of rows that
- * the catalog itself has written; and the statements of each kind of pull, as pg_stat_statements counts them.
+ * Measures a fleet's use of PostgreSQL: bytes per row of each table, with indexes, of rows that
+ * the catalog itself has written; and the number of statements for each kind of pull, from pg_stat_statements.
  *
  * docs/scaling.md has the results. It needs PostgreSQL and Nix, and takes about two minutes.
  */

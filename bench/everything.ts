@@ -2,8 +2,8 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /**
- * Writes a package set with all packages of the demo set and one more, `everything`, that needs all of the others: about
- * 250 store paths and 520 MB, more than the 30 packages of one name have. The program itself is not in it, because it is built
+ * Writes a package set with all packages of the demo set and one more, `everything`, that depends on all others: about
+ * 250 store paths and 520 MB, more than 30 packages in one name. It excludes the program itself, because that is built
  * from this checkout, which takes minutes.
  * @param demo the folder of the demo set
  */

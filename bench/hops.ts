@@ -80,7 +80,7 @@ async function inspector(address: string) {
 
 const sources = pathToFileURL(join(root, 'src')).href
 
-/** The files of `src/` with the functions that were called since the last time; an anonymous one has its line. */
+/** The files of `src/` with the functions called since the last call; an anonymous one has its line. */
 async function calledSince(client: Client) {
   const { result } = (await client.call('Profiler.takePreciseCoverage')) as Coverage
   return result
@@ -100,7 +100,7 @@ async function calledSince(client: Client) {
     .filter(({ functions }) => functions.length > 0)
 }
 
-/** Waits until the server has called no function for a second, so that the count has nothing of its start. */
+/** Waits until the server has called no function for a second, so that the count excludes its start. */
 async function quiet(client: Client): Promise<void> {
   do await setTimeout(1000)
   while ((await calledSince(client)).length > 0)

@@ -25,9 +25,9 @@ describe('the children of a process', () => {
     await writeFile(file, starter)
     const parent = fork(file)
     const tell = async (...message: string[]) => {
-      const answered = once(parent, 'message')
+      const replied = once(parent, 'message')
       parent.send(message)
-      await answered
+      await replied
     }
     try {
       await tell('nothing')

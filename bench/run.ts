@@ -52,11 +52,11 @@ const usage = `usage: npm run bench -- [options]
   --only CASE        one of: ${cases.map(({ name }) => name).join(' ')}; may be repeated
   --runs N           how often to repeat each measurement (5; with --quick 2)
   --quick            small inputs and few runs, to check that the benchmark works
-  --slow             also what takes minutes to prepare the first time
+  --slow             also cases that take minutes to prepare the first time
   --set NAME=VALUE   a setting for every server; may be repeated
   --json FILE        also write the results to this file; they are always in bench/results/
   --compare FILE     compare with the results of an earlier run
-  --write-docs FILE  measure nothing, and write these results into docs/performance.md`
+  --write-docs FILE  only write these results into docs/performance.md`
 
 const { values: options } = parseArgs({
   options: {

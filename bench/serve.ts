@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { LogLine } from '../scripts/server.ts'
 
-/** A server in a process of its own. */
+/** A server in a separate process. */
 export type Server = {
   readonly pid: number
   readonly port: number
@@ -55,7 +55,7 @@ export async function serve(
     process.off('exit', kill)
     signal.removeEventListener('abort', kill)
   }
-  // The server ends with this process, for whatever reason.
+  // Stops the server when this process exits for any reason.
   const kill = () => void server.kill()
   process.on('exit', kill)
   signal.addEventListener('abort', kill)

@@ -11,11 +11,11 @@ import type { Server } from '../serve.ts'
 const image = 'shell/git'
 const address = ({ origin }: Server) => `${origin}/v2/${image}/manifests/latest`
 const basic = `Basic ${btoa('alice:right')}`
-// Of `htpasswd -B`, 0.1 s a password.
+// Made by `htpasswd -B`; checking a password takes 0.1 s.
 const bcryptCost = 10
 const flood = 1_000
 
-// A rule that says yes, and one that has to be compared.
+// A rule that allows the pull, and one that does not match.
 const policy = `
 [[rule]]
 who = ["group:none"]
@@ -75,11 +75,11 @@ async function costOfTokens(
     load(address(server), run, context.signal)
   for (const server of [open, guarded]) {
     const { status } = await fetch(address(server), { headers: { authorization } })
-    if (status !== 200) throw new Error(`${image} was answered with ${status}`)
-    // The JIT compiler is done after some hundred thousand answers: 161, 131, 94 and 86 µs in the first four runs.
+    if (status !== 200) throw new Error(`${image} got the status ${status}`)
+    // The JIT compiler needs some hundred thousand responses to warm up: 161, 131, 94 and 86 µs in the first four runs.
     for (let run = 0; run < 4; run += 1) await ask(server, { ...how, authorization })
   }
-  /** Milliseconds of the processor for each answer: other work on the machine takes longer, and no more of it. */
+  /** CPU time for each response, in ms. Other load on the machine does not increase it. */
   const cost = async (server: Server, run: Parameters<typeof ask>[1]): Promise<number> => {
     const before = await cpuSeconds(server.pid)
     const { rate } = await ask(server, run)
@@ -90,7 +90,7 @@ async function costOfTokens(
     none: await cost(open, how),
   }))
   return {
-    name: 'a token, 64 clients: time of the processor for an answer',
+    name: 'a token, 64 clients: CPU time per response',
     unit: 'ms',
     values: pairs.map(({ token }) => token),
     floors: [{ name: 'NIXERY_AUTH=none', values: pairs.map(({ none }) => none) }],
@@ -113,13 +113,13 @@ async function underFlood(context: Context, server: Server, authorization: strin
   })
   return [
     {
-      name: 'wrong passwords: answers a second',
+      name: 'wrong passwords: responses per second',
       unit: 'requests/s',
       ...row('rate'),
       target: atLeastTimes(0.5),
     },
     {
-      name: 'wrong passwords: 99 of 100 answered within',
+      name: 'wrong passwords: 99th percentile of responses',
       unit: 'ms',
       ...row('p99'),
       target: atMostTimes(3),

@@ -56,8 +56,8 @@ export const blob: Case = {
     context.say(`${rounds} downloads`)
     const request = `GET /v2/shell/git/blobs/${digest} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`
     const served = await receive({ port: server.port, request, size, rounds }, signal)
-    const answered = await digestServed(server, `/v2/shell/git/blobs/${digest}`)
-    if (answered !== digest) throw new Error(`the blob ${digest} was served as ${answered}`)
+    const actual = await digestServed(server, `/v2/shell/git/blobs/${digest}`)
+    if (actual !== digest) throw new Error(`the blob ${digest} was actual as ${actual}`)
     await server.stop()
 
     context.say('floors')

@@ -22,18 +22,18 @@ import { memoryOf } from '../processes.ts'
 import { makeNoise, makeTrees, seeded } from '../seed.ts'
 import type { Server } from '../serve.ts'
 
-/** Milliseconds from a request to its answer, and bytes a second, as over the internet. */
+/** The round trip in ms and the rate in bytes per second, as over the internet. */
 const line = { roundTrip: 20, rate: 125e6 }
 const described = `${line.roundTrip} ms, 1 Gbit/s`
 
-/** What is measured: an image, how its cache compresses, and what straight may take of what Nix and packing take. */
+/** A measurement: an image, the compression of its cache, and the target relative to Nix plus packing. */
 type Subject = {
   readonly image: string
   readonly compression: Compression
   readonly limit: number
-  /** Its figures hardly differ between runs, each of which takes half a minute. */
+  /** Whether to run it once: figures hardly vary between runs, each of which takes half a minute. */
   readonly isLarge?: true
-  /** Making its cache takes minutes, the first time. */
+  /** Whether making its cache takes minutes, the first time. */
   readonly isSlow?: true
 }
 
@@ -45,7 +45,7 @@ const subjects: readonly Subject[] = [
 ]
 
 type Pull = {
-  /** Milliseconds from evaluated to finished, and those of them in which paths are found or realised. */
+  /** The time from evaluated to finished, and the part of it until paths are located or realised, in ms. */
   readonly ms: number
   readonly realise: number
 }
@@ -73,7 +73,7 @@ async function pulled(
   return { ms: msOf('build finished') - msOf('packages resolved'), realise: msOf('packages realised') }
 }
 
-const straightFrom = (url: string, key: string) => ({
+const directlyFrom = (url: string, key: string) => ({
   NIXERY_ORIGIN: 'caches',
   NIXERY_SUBSTITUTERS: url,
   NIXERY_TRUSTED_KEYS: key,
@@ -92,46 +92,46 @@ async function measured(
   const files = await narFiles(made)
   const what = `${paths.length} paths from a cache with ${compression}`
   const times = isLarge ? Math.min(context.runs, 3) : context.runs
-  // In turns, so that what else the machine does hits all.
+  // Alternates, so that other load on the machine affects all.
   const turns = await throughLink(context, made, line, (url) =>
     repeat(times, context, what, async () => {
-      const straight = await pulled(context, { set, image }, straightFrom(url, made.key))
+      const direct = await pulled(context, { set, image }, directlyFrom(url, made.key))
       const substituted = await substitute(context, paths, url, made.key)
       const packed = await pulled(context, { set, image }, {})
       const expanding = await expandAlone({ files, compression }, context.signal)
       const packing = await packAlone({ layers, rounds: 1, warm: false }, environment, context.signal)
       return {
-        straight: straight.ms,
-        today: substituted + packed.ms - packed.realise,
+        direct: direct.ms,
+        viaNix: substituted + packed.ms - packed.realise,
         work: (expanding.cpu + (packing.cpu[0] ?? NaN)) / cores,
         bytes: expanding.bytes,
       }
     }),
   )
   const of = (part: keyof (typeof turns)[number]) => turns.map((turn) => turn[part])
-  const ratios = turns.map(({ straight, today }) => straight / today)
+  const ratios = turns.map(({ direct, viaNix }) => direct / viaNix)
   const megabytes = Math.round((turns[0]?.bytes ?? NaN) / 1e6)
   const name = `${paths.length} paths, ${compression}, ${described}`
   return [
     {
-      name: `${name}: straight`,
+      name: `${name}: directly from the cache`,
       unit: 'ms',
-      values: of('straight'),
-      floors: [{ name: 'Nix’s substitution, then packing', values: of('today') }],
+      values: of('direct'),
+      floors: [{ name: 'Nix’s substitution, then packing', values: of('viaNix') }],
       target: atMostTimes(limit),
       note: `${megabytes} MB of NARs; from ${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)} ×`,
     },
     {
-      name: `  the same beside its work`,
+      name: `  the same, relative to its CPU time`,
       unit: 'ms',
-      values: of('straight'),
+      values: of('direct'),
       floors: [{ name: `CPU time of expanding and of packing, ÷ ${cores} cores`, values: of('work') }],
       target: atMostTimes(1.3),
     },
   ]
 }
 
-/** A package set of folders that cannot be compressed, a cache with them, and the image of all. */
+/** A package set of incompressible folders, a cache with them, and the image of all. */
 async function noisy(
   context: Context,
   bytes: number,
@@ -153,7 +153,7 @@ async function noisy(
   await removeStore(store)
   const packages = trees.map(({ path }, index) => {
     const name = basename(path)
-    // Such a derivation has the path that adding the same folder to the store has.
+    // A fixed-output derivation has the same store path as its folder when added to the store.
     return `t${index} = derivation { name = "${name}"; system = "x86_64-linux"; builder = "none";
       outputHashMode = "recursive"; outputHash = "${hashes[index] ?? ''}"; };`
   })
@@ -162,7 +162,7 @@ async function noisy(
   return { set, image: trees.map((_, index) => `t${index}`).join('/'), made }
 }
 
-/** Bytes of memory that a server took before a pull, and at the peak during it. */
+/** The memory of a server before a pull and its peak during the pull, in bytes. */
 async function memoryDuring(server: Server, work: () => Promise<unknown>) {
   const idle = (await memoryOf(server.pid)).now
   await writeFile(`/proc/${server.pid}/clear_refs`, '5') // resets the peak (proc(5))
@@ -179,7 +179,7 @@ async function memoryRow(context: Context): Promise<Row> {
     made,
     { ...line, roundTrip: 0, rate: 1e9 },
     async (url) => {
-      const settings = straightFrom(url, made.key)
+      const settings = directlyFrom(url, made.key)
       const environment = context.environment(await context.folder('data'))
       const server = await context.serve({ ...environment, ...settings, NIXERY_PKGS_PATH: set })
       await ping(server)
@@ -189,7 +189,7 @@ async function memoryRow(context: Context): Promise<Row> {
     },
   )
   return {
-    name: `peak memory above idle, ${bytes / 1e9} GB straight`,
+    name: `peak memory above idle, ${bytes / 1e9} GB directly from a cache`,
     unit: 'bytes',
     values: [peak - idle],
     target: atMost(200e6),

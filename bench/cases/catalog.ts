@@ -63,7 +63,7 @@ async function prepare(environment: Record<string, string>, context: Context): P
 
 const addressOf = ({ origin }: Server): string => `${origin}/v2/${image}/manifests/latest`
 
-/** Measures both servers in turns, so that other load on the machine affects both. */
+/** Measures both servers alternately, so that other load on the machine affects both. */
 async function measureBoth(both: readonly Warm[], context: Context): Promise<void> {
   const { signal } = context
   context.say('new combinations')

@@ -39,7 +39,7 @@ export const cold: Case = {
     const pulls = await repeat(context.runs, context, `pull of ${image}`, () => coldPull(context))
     const of = (part: keyof Pull) => pulls.map((each) => each[part])
 
-    // In turns, so that other load on the machine affects both.
+    // Alternates, so that other load on the machine affects both.
     const turns = await repeat(context.runs, context, 'packing and its floor', async () => ({
       alone: await overBlocks({ what: 'compressor', paths, rounds: 1 }, context),
       packed: await packLayers(layers, 1, environment, signal),

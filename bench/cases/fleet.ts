@@ -76,7 +76,7 @@ async function warm(context: Context, postgres: TestPostgres): Promise<Row[]> {
     const { rate } = await load(address(server), how, context.signal)
     return { rate, cost: (((await cpuSeconds(server.pid)) - before) / (rate * how.seconds)) * 1000 }
   }
-  // The JIT compiler is done after some hundred thousand answers.
+  // The JIT compiler needs some hundred thousand responses to warm up.
   for (let run = 0; run < (context.quick ? 1 : 4); run += 1)
     for (const server of servers) await measure(server)
   const pairs = await repeat(context.runs, context, 'front end and single server, run', async () => ({
@@ -96,17 +96,17 @@ async function warm(context: Context, postgres: TestPostgres): Promise<Row[]> {
       ...row('rate'),
       target: atLeastTimes(0.9),
     },
-    // Other work on the machine takes longer, and no more of it.
-    { name: 'front end: time of the processor for an answer', unit: 'ms', ...row('cost') },
+    // Other load on the machine makes responses slower, but does not increase their CPU time.
+    { name: 'front end: CPU time per response', unit: 'ms', ...row('cost') },
   ]
 }
 
 async function packing(context: Context, postgres: TestPostgres): Promise<Row> {
   const [count, bytes] = context.quick ? [6, 8e6] : [12, 32e6]
-  // The first ones are for loading and compiling.
+  // Warms up the workers.
   const names = Array.from({ length: count + 4 }, (_, n) => `large${n}`)
   const set = await largePackages(context, names, bytes)
-  // Two at a time: one is packed while the other one's packages are looked up. So neither worker takes more than its share.
+  // Two at a time, so that one is packed while the other is resolved, and each worker gets its share.
   const settings = { NIXERY_PKGS_PATH: set, NIXERY_WORKER_BUILDS: '2' }
   const environment = { ...context.environment(await context.folder('data')), ...settings }
   const layers = await planImage(names.join('/'), environment, context.signal)
@@ -130,7 +130,7 @@ async function packing(context: Context, postgres: TestPostgres): Promise<Row> {
   const paths = layers.flatMap((layer) => layer.paths)
   await execa('nix-store', ['--delete', ...paths], { stdin: 'ignore', reject: false })
   return {
-    name: `two workers, ${count} images: built in a second`,
+    name: `two workers, ${count} images: built per second`,
     unit: 'bytes/s',
     values: pairs.map(({ two }) => two),
     floors: [{ name: 'one worker', values: pairs.map(({ one }) => one) }],
@@ -139,7 +139,7 @@ async function packing(context: Context, postgres: TestPostgres): Promise<Row> {
   }
 }
 
-/** A package set of packages of so many bytes, which compress to three quarters. */
+/** Writes a package set with packages of `bytes` bytes, which compress to three quarters. */
 async function largePackages(context: Context, names: readonly string[], bytes: number): Promise<string> {
   const set = await context.folder('set')
   const definitions = names.map((name) => `${name} = random "${name}";`).join('\n  ')

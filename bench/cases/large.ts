@@ -16,7 +16,7 @@ export const large: Case = {
     context.say('writing 2 GB')
     const trees = makeTrees(folder, { count: 200, bytes: quick ? 200e6 : 2e9 }, seeded(8))
     const total = trees.reduce((sum, { size }) => sum + size, 0)
-    // One layer for each of the largest, and one for all others: the result of a limit of 94 layers.
+    // One layer for each of the largest paths and one for all others, as with a limit of 94 layers.
     const single = trees.slice(0, 93).map(({ path, size }) => ({ paths: [path], size }))
     const rest = trees.slice(93)
     const last = {

@@ -7,7 +7,7 @@ import type { Context } from '../context.ts'
 import type { Server } from '../serve.ts'
 import { ensureTree, nameOf, nixpkgsSize } from '../tree.ts'
 
-/** Milliseconds between two pulls of a client: longer than the server assumes that a folder has not changed. */
+/** The pause between two pulls of a client, in ms: longer than the server trusts that a folder is unchanged. */
 const pause = 6_000
 const together = 20
 
@@ -69,7 +69,7 @@ async function measure(context: Context, names: number, source: Source): Promise
   const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== ''))
   const server = await context.serve(set)
   await ping(server)
-  // Different names for each source, so that one does not profit from the other's builds.
+  // Different names for each source, so that none benefits from the other's builds.
   const offset = source.name === 'git' ? 1 : 0
   let used = 0
   const next = () => nameOf(((used += 1) * 2 + offset) % names)

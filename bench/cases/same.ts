@@ -28,7 +28,7 @@ export const same: Case = {
     const rows: Row[] = []
     await withChild('empty', [], context.signal, async (port) => {
       const nothing = `http://127.0.0.1:${port}/`
-      // In its first second, a process compiles.
+      // The JIT compiler works in the first second.
       for (const each of [address, nothing]) await load(each, { clients: 8, seconds: 1 }, context.signal)
       for (const clients of [1, 8, 64]) {
         const found = await loads(context, image, address, clients)
@@ -44,7 +44,7 @@ export const same: Case = {
 
 /**
  * The throughput relative to a bare `node:http` handler that sends the same bytes. Both servers run on the first core and
- * wrk on the last, in turns, so that other load on the machine affects both.
+ * wrk on the last, alternately, so that other load on the machine affects both.
  */
 export const bare: Case = {
   name: 'bare',
@@ -91,9 +91,9 @@ async function sameBytes(address: string): Promise<SameBytes> {
 }
 
 function rowsOf(clients: number, found: readonly Load[], empty: readonly Load[]): Row[] {
-  const told = clients === 1 ? '1 client' : `${clients} clients`
+  const label = clients === 1 ? '1 client' : `${clients} clients`
   const row = (name: string, part: keyof Load): Row => ({
-    name: `${told}: ${name}`,
+    name: `${label}: ${name}`,
     unit: part === 'rate' ? 'requests/s' : 'ms',
     values: found.map((each) => each[part]),
     floors: [{ name: 'empty handler', values: empty.map((each) => each[part]) }],

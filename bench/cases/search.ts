@@ -5,10 +5,10 @@ import { atMost, type Case, type Row } from '../case.ts'
 import { seeded, type Numbers } from '../seed.ts'
 
 const size = 100_000
-// Results of one page, and one more.
+// The results of a page, and one more to detect a next page.
 const page = 16
 
-/** Packages whose words are as unevenly common as those of descriptions are. */
+/** Packages with descriptions in which the frequencies of words are as uneven as in real ones. */
 function packages(count: number, below: Numbers): PackageEntry[] {
   const words = Array.from({ length: 20_000 }, () =>
     Array.from({ length: 3 + below(8) }, () => String.fromCharCode(97 + below(26))).join(''),

@@ -1,12 +1,12 @@
 /**
- * A process of its own that expands the files of NARs one after another, as packing threads do, and does nothing with
+ * A separate process that expands the files of NARs one after another, as packing threads do, and discards
  * them. Its argument is `ExpandJob` as JSON; it prints `ExpandResult`.
  */
 import { closeSync, openSync, readSync } from 'node:fs'
 import { openThreadDecoders } from '../../src/contents/cache/thread-decoders.ts'
 
 export type ExpandJob = { readonly files: readonly string[]; readonly compression: 'xz' | 'zstd' }
-/** Milliseconds of CPU time, and bytes that came out. */
+/** CPU time in ms, and bytes of output. */
 export type ExpandResult = { readonly cpu: number; readonly bytes: number }
 
 const { files, compression } = JSON.parse(process.argv[2] ?? '') as ExpandJob

@@ -1,8 +1,8 @@
-/** Sends so many wrong passwords a second, each another one, whatever the answers are. Prints 1 when it has begun. */
+/** Sends different wrong passwords at a fixed rate, without waiting for responses. Prints 1 when it has started. */
 import { Agent, request } from 'node:http'
 
 const [origin = '', perSecond = '1000'] = process.argv.slice(2)
-// Milliseconds from one batch to the next.
+// The interval between batches, in ms.
 const pause = 10
 const agent = new Agent({ keepAlive: true, maxSockets: 256 })
 const started = performance.now()
@@ -12,12 +12,12 @@ function send(): void {
   sent += 1
   const authorization = `Basic ${Buffer.from(`alice:wrong-${process.pid}-${sent}`).toString('base64')}`
   request(`${origin}/v2/`, { agent, headers: { authorization } }, (response) => response.resume())
-    .on('error', () => {}) // the server may end first
+    .on('error', () => {}) // the server may stop first
     .end()
 }
 
 setInterval(() => {
-  // As many as are due by now: a machine that is busy does not make it a smaller flood.
+  // Sends all requests that are due, so that the rate does not depend on the load of the machine.
   const due = Math.floor(((performance.now() - started) / 1000) * Number(perSecond))
   while (sent < due) send()
 }, pause)

@@ -1,28 +1,28 @@
 /**
- * A process of its own that passes TCP connections on to a port of this machine as a line to another place would: bytes
- * take half a round trip in each direction, a new connection takes one round trip more, and all that comes back shares
- * one rate. Its argument is `LinkJob` as JSON; it prints its port.
+ * A separate process that forwards TCP connections to a local port like a network link: bytes
+ * take half a round trip in each direction, a new connection takes one round trip more, and all responses share
+ * one bandwidth. Its argument is `LinkJob` as JSON; it prints its port.
  */
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 
 export type LinkJob = {
-  /** The port of 127.0.0.1 that connections lead to. */
+  /** The target port of 127.0.0.1. */
   readonly port: number
-  /** Milliseconds from a request to its answer. */
+  /** The round trip time, in ms. */
   readonly roundTrip: number
-  /** Bytes a second of all answers together. */
+  /** The bandwidth of all responses together, in bytes per second. */
   readonly rate: number
 }
 
 const { port, roundTrip, rate } = JSON.parse(process.argv[2] ?? '') as LinkJob
 /**
- * Bytes of all answers that may be on the line at once: what fits on it, and as much again in the buffer before it. A
- * larger buffer would make small answers wait behind large ones for longer than lines do.
+ * The bytes of responses that may be in flight: the bandwidth-delay product, and as much again in a buffer. A
+ * larger buffer would delay small responses behind large ones for longer than real links do.
  */
 const capacity = Math.max(1024 * 1024, 2 * rate * (roundTrip / 1000))
 
-/** Runs tasks in order, none before its time. */
+/** Runs tasks in order, each at its time or later. */
 function createQueue(): (at: number, task: () => void) => void {
   const waiting: { readonly at: number; readonly task: () => void }[] = []
   let timer: NodeJS.Timeout | undefined
@@ -43,14 +43,14 @@ function createQueue(): (at: number, task: () => void) => void {
 }
 
 const back = createQueue()
-/** When the line has passed on all that came back. */
+/** The time at which the link has transmitted all pending responses. */
 let freeAt = 0
 
 let onLine = 0
-/** Continues the connections that wait for the line. */
+/** Resumes the connections that wait for the link. */
 const waiting = new Set<() => void>()
 
-/** Passes on what comes from one socket to another. @param arrival says when bytes are there */
+/** Forwards bytes from one socket to another. @param arrival returns the time at which bytes arrive */
 function pass(
   from: Socket,
   to: Socket,

@@ -13,7 +13,7 @@ import { closureIn, randomImages, updated } from './world.ts'
 const named = (layers: readonly PlannedLayer[]): string[] =>
   layers.map(({ paths }) => paths.map(storePathName).sort(byText).join(' '))
 
-describe('how others layer', () => {
+describe('layerings of other programs', () => {
   const closure = closureOf(['app', 'tool'], {
     app: [50, ['lib', 'data']],
     tool: [10, ['lib']],
@@ -22,14 +22,14 @@ describe('how others layer', () => {
     libc: [30, []],
   })
 
-  it('keeps together what is needed by the same large paths', () => {
-    // The first cut is app; then lib, which takes libc from it, and leaves tool with what nothing needs.
+  it('groups paths that the same large paths need', () => {
+    // The first cut is app; the second is lib, which separates libc from app. No cut needs tool.
     assert.deepEqual(named(sizeFirst(closure, 2)), ['tool', 'app data lib libc'])
     assert.deepEqual(named(sizeFirst(closure, 3)), ['lib libc', 'tool', 'app data'])
     assert.deepEqual(named(sizeFirst(closure, 5)).sort(byText), ['app', 'data', 'lib', 'libc', 'tool'])
   })
 
-  it('takes the most popular alone', () => {
+  it('puts the most popular paths into separate layers', () => {
     assert.deepEqual(named(popularAlone(closure, 3)), ['libc', 'lib', 'app data tool'])
     assert.equal(popularAlone(closure, 5).length, 5)
   })
@@ -52,7 +52,7 @@ describe('a trace', () => {
   const world = syntheticWorld(200, 6)
   const options = { images: 8, changes: 0.05, seed: 7 }
 
-  it('is the same for the same seed, and another for another', () => {
+  it('is determined by the seed', () => {
     assert.deepEqual(syntheticWorld(200, 6), world)
     assert.deepEqual(simulate(world, layerings, options), simulate(world, layerings, options))
     assert.notDeepEqual(
@@ -61,7 +61,7 @@ describe('a trace', () => {
     )
   })
 
-  it('changes all that refers to what has changed, and nothing else', () => {
+  it('changes exactly the paths that refer to a changed path', () => {
     const later = updated(world, 0.05, 7)
     const kept = new Set([...later.paths.keys()].filter((path) => world.paths.has(path)))
     assert.ok(kept.size > 0 && kept.size < world.paths.size)
@@ -74,7 +74,7 @@ describe('a trace', () => {
     assert.ok(renamed.length > 0)
   })
 
-  it('costs with one layer per path what there is, each once', () => {
+  it('costs each path once with one layer per path', () => {
     const chosen = randomImages(world, options.images, options.seed)
     const paths = new Map<StorePath, PathFacts>()
     const pull = (of: typeof world): number => {
@@ -94,7 +94,7 @@ describe('a trace', () => {
     assert.equal(first.requests + again.requests, paths.size + 2 * options.images)
   })
 
-  it('counts what images have in common from the first layer on', () => {
+  it('counts the leading layers that images share', () => {
     const { paths } = closureOf(['a'], { a: [1, []] })
     const tiny = { name: 'tiny', packages: new Map([['a', pathOf('a')]]), paths }
     const { same } = simulate(tiny, { same: onePathEach }, { images: 3, changes: 0, seed: 1 })

@@ -9,7 +9,7 @@ export const onePathEach = ({ paths }: Closure): PlannedLayer[] =>
 
 /**
  * A layer for each of the most popular paths, and one for all others: the first strategy of nixpkgs' dockerTools, and
- * that of nix2container. The popularity of a path is the number of ways through the closure that end in it.
+ * that of nix2container. The popularity of a path is the number of ways through the closure that end at it.
  */
 export function popularAlone({ paths }: Closure, maxLayers: number): PlannedLayer[] {
   const usersFirst = leavesFirst(paths).reverse()

@@ -35,7 +35,7 @@ const worlds: (() => World | undefined | Promise<World | undefined>)[] = [
 for (const make of worlds) {
   const world = await make()
   if (!world) {
-    say('no index of Debian’s packages is in the cache: left out')
+    say('the cache has no index of Debian’s packages: skipped')
     continue
   }
   const traces = Array.from({ length: seeds }, (_, index) =>
