@@ -88,7 +88,7 @@ describe('the admin page', () => {
     assert.doesNotMatch(page.text, /<form/)
     assert.equal((await browser.visit(at('/admin/keys'), { name: 'x' })).status, 403)
     assert.equal((await browser.visit(at('/admin/keys/revoke'), { id: 'x' })).status, 403)
-    assert.match(page.text, /watcher · <a href="\/admin">Administration/)
+    assert.match(page.text, />watcher<\/span>\s*<a href="\/admin"[^>]*>Administration/)
     const alice = openBrowser()
     const home = await alice.submit(await alice.visit(at('/login?back=%2Fcompose')), {
       name: 'alice',

@@ -15,6 +15,13 @@ export type Book = {
   find(path: string): Chapter | undefined
   /** The paths of all pages, in the order of the links on the start page. */
   readonly paths: readonly string[]
+  /** The same except for the start page, by its headings. */
+  readonly parts: readonly Part[]
+}
+
+type Part = {
+  readonly title: string
+  readonly pages: readonly { readonly path: string; readonly title: string }[]
 }
 
 /** The folder of the documents: in a checkout, or in the npm package, whose modules are one folder deeper. */
@@ -29,7 +36,7 @@ export function openBook(): Book {
       if (systemErrorCode(error) !== 'ENOENT') throw error
     }
   }
-  return { find: () => undefined, paths: [] }
+  return { find: () => undefined, paths: [], parts: [] }
 }
 
 function readFiles(folder: string): Map<string, string> {
@@ -47,15 +54,27 @@ export function bookOf(files: ReadonlyMap<string, string>): Book {
     if (!files.has(file)) return undefined
     return fragment === undefined ? pathOf(file) : `${pathOf(file)}#${fragment}`
   }
-  const linked = [...(files.get('README.md') ?? '').matchAll(/\]\(([\w./-]+\.md)\)/g)].map(
-    ([, file = '']) => file,
-  )
-  const paths = new Set(
-    ['README.md', ...linked.filter((file) => files.has(file)), ...files.keys()].map(pathOf),
-  )
+  const start = files.get('README.md') ?? ''
+  const linkedIn = (text: string) => {
+    const linked = [...text.matchAll(/\]\(([\w./-]+\.md)\)/g)].map(([, file = '']) => file)
+    return [...new Set(linked)].filter((file) => files.has(file))
+  }
+  const linked = linkedIn(start)
+  const parts = start
+    .split(/^## /m)
+    .map((text): Part => {
+      const pages = linkedIn(text).map((file) => ({
+        path: pathOf(file),
+        title: titleOf(files.get(file) ?? ''),
+      }))
+      return { title: text.slice(0, text.indexOf('\n')), pages }
+    })
+    .filter(({ pages }) => pages.length > 0)
+  const paths = new Set(['README.md', ...linked, ...files.keys()].map(pathOf))
   const rendered = new Map<string, Chapter>()
   return {
     paths: [...paths],
+    parts,
     find(path) {
       const file = byPath.get(path)
       if (file === undefined) return undefined
@@ -65,6 +84,9 @@ export function bookOf(files: ReadonlyMap<string, string>): Book {
     },
   }
 }
+
+/** The first heading of a document. */
+const titleOf = (text: string): string => /^# (.*)$/m.exec(text)?.[1]?.replaceAll('`', '') ?? ''
 
 const pathOf = (file: string): string => {
   const name = file

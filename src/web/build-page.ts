@@ -1,7 +1,7 @@
 import { html } from 'hono/html'
 import { bytesText, counted } from '../text/amounts.ts'
 import type { BuildRecord } from './history.ts'
-import { homeLink, refreshSeconds, type Frame, type Html, type Page } from './layout.ts'
+import { refreshSeconds, type Frame, type Html, type Page } from './layout.ts'
 import { durationText, imageText, timeText } from './words.ts'
 
 /**
@@ -12,12 +12,11 @@ export const buildPage = (frame: Frame, build: BuildRecord, { showNames }: { sho
   title: `${showNames ? build.image : 'Build'} · Nixery`,
   refresh: build.state === 'running',
   scripts: build.state === 'running' ? [frame.assets.script] : [],
-  body: html`${homeLink(frame)}
-    <main>
-      ${showNames ? html`<h1 class="image">${imageText(build.image)}</h1>` : html`<h1>Build of an image</h1>`}
-      <div data-part="summary">${summary(build, showNames)}</div>
-      ${log(build)}
-    </main>`,
+  body: html`<main>
+    ${showNames ? html`<h1 class="image">${imageText(build.image)}</h1>` : html`<h1>Build of an image</h1>`}
+    <div data-part="summary">${summary(build, showNames)}</div>
+    ${log(build)}
+  </main>`,
 })
 
 /** Everything except the log, to which lines are appended. */

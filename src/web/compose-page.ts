@@ -6,7 +6,7 @@ import type { Composed } from './compose.ts'
 import { addressOf, fieldsOf, type Composition } from './composition.ts'
 import { imageSection } from './compose-image.ts'
 import { resultsSection } from './compose-results.ts'
-import { homeLink, type Frame, type Html, type Page } from './layout.ts'
+import { type Frame, type Html, type Page } from './layout.ts'
 
 /**
  * The page at `/compose`. All of its state is in its address, and everything changes by links and a form. The script
@@ -16,21 +16,21 @@ export const composePage = (frame: Frame, composed: Composed, host: string): Pag
   title: composed.name === undefined ? 'Compose an image · Nixery' : `${composed.name} · Nixery`,
   scripts: [frame.assets.script],
   wide: true,
+  place: 'compose',
   hasForm: true,
-  body: html`${homeLink(frame)}
-    <main class="composer">
-      <h1>Compose an image</h1>
-      <p class="lead quiet">Choose packages. The image is their names, and is built when you pull it.</p>
-      <p class="visually-hidden" role="status" data-part="status">${statusText(composed)}</p>
-      <div class="columns">
-        <div class="choose">
-          ${searchForm(composed)}
-          <div data-part="results">${resultsSection(composed)}</div>
-          <div data-part="options">${options(composed)}</div>
-        </div>
-        <div class="image-card" data-part="image">${imageSection(composed, host)}</div>
+  body: html`<main class="composer">
+    <h1>Compose an image</h1>
+    <p class="lead quiet">Choose packages. The image is their names, and is built when you pull it.</p>
+    <p class="visually-hidden" role="status" data-part="status">${statusText(composed)}</p>
+    <div class="columns">
+      <div class="choose">
+        ${searchForm(composed)}
+        <div data-part="results">${resultsSection(composed)}</div>
+        <div data-part="options">${options(composed)}</div>
       </div>
-    </main>`,
+      <div class="image-card" data-part="image">${imageSection(composed, host)}</div>
+    </div>
+  </main>`,
 })
 
 function statusText({ composition, found, name }: Composed): string {

@@ -45,7 +45,7 @@ describe('the documentation', () => {
     const chapter = small.find('/docs/b')
     assert.ok(chapter)
     const frame = { assets: readAssets(), version: '1', composes: false, searches: false }
-    const page = documentOf(frame, docsPage(frame, small, chapter))
+    const page = documentOf(frame, docsPage(small, chapter))
     assert.match(page, /Previous: <a href="\/docs">Start<\/a>/)
     assert.match(page, /Next: <a href="\/docs\/a">A<\/a>/)
     assert.equal(small.find('/docs/c'), undefined)

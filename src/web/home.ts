@@ -6,6 +6,7 @@ import { encodeSpelling } from '../image/spelling.ts'
 import type { SourceDescription } from './describe.ts'
 import type { BuildRecord } from './history.ts'
 import { isLoopback, unknownHost } from './host.ts'
+import { hero } from './hero.ts'
 import type { Frame, Html, Page } from './layout.ts'
 import { ago, durationText, imageText } from './words.ts'
 
@@ -28,48 +29,18 @@ const mostLinesOfError = 8
 export const homePage = (frame: Frame, { host, described, defaults, builds, now }: Home): Page => ({
   title: 'Nixery',
   hasForm: frame.composes,
-  body: html`<header class="head">
-      <img src="${frame.assets.logo.path}" width="56" height="56" alt="" />
-      <div>
-        <h1>Nixery</h1>
-        <p class="quiet">Container images of Nix packages, built while you pull them.</p>
-      </div>
-    </header>
-    <main>
-      ${frame.composes && finding(frame)} ${pulling(host)} ${names(defaults)} ${source(described)}
-      ${builds ? html`${recentBuilds(builds, now)} ${recentErrors(builds, now)}` : ownBuilds}
-    </main>`,
+  body: html`<main class="start">
+    ${hero(frame, host)} ${pulling(host)} ${names(defaults)} ${source(described)}
+    ${builds ? html`${recentBuilds(builds, now)} ${recentErrors(builds, now)}` : ownBuilds}
+  </main>`,
 })
-
-/** Without a search, the names of packages are typed. */
-const finding = ({ searches }: Frame): Html =>
-  html`<section class="finding">
-    <form class="search" action="/compose" method="get" role="search">
-      <label for="query"
-        >${searches ? 'Find packages, compose an image' : 'Compose an image of packages'}</label
-      >
-      <div class="field">
-        <input
-          id="query"
-          type="search"
-          name="${searches ? 'q' : 'p'}"
-          placeholder="${searches ? 'a name, a program, or what it does' : 'the name of a package'}"
-          maxlength="200"
-          autocomplete="off"
-          autocapitalize="none"
-          spellcheck="false"
-        />
-        <button type="submit">${searches ? 'Search' : 'Add'}</button>
-      </div>
-    </form>
-  </section>`
 
 const pulling = (host: string): Html =>
   html`<section>
     <h2>Pull an image</h2>
     <p>
       The name of an image lists the packages in it. When you pull it, Nix builds or fetches the packages, and
-      this registry packs them into layers that images share. There is no Dockerfile, and nothing is pushed.
+      this registry packs them into layers that images share.
     </p>
     <h3>Docker</h3>
     <pre tabindex="0" role="region" aria-label="Commands for Docker"><code>docker pull ${host}/shell/git/htop
@@ -93,46 +64,48 @@ podman run -ti ${host}/shell/git/htop bash</code></pre>
 
 const names = (defaults: readonly Platform[]): Html =>
   html`<section>
-    <h2>Meta-packages</h2>
-    <p>Words that are not packages. They come first in a name, in any order.</p>
-    <table class="rows">
-      <thead>
-        <tr>
-          <th>name</th>
-          <th>meaning</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${recipeRows.map(
-          ([name, meaning]) =>
-            html`<tr>
-              <td><code>${name}</code></td>
-              <td>${meaning}</td>
-            </tr>`,
-        )}
-        ${Object.values(platforms).map(
-          (platform) =>
-            html`<tr>
-              <td><code>${platform.architecture}</code></td>
-              <td>for ${platform.system}</td>
-            </tr>`,
-        )}
-      </tbody>
-    </table>
-    <p class="quiet small">
-      If the package set has a package named <code>ci</code>, <code>compat</code> or
-      <code>devcontainer</code>, that word means the package; <code>recipe/ci</code> always means the
-      meta-package.
-    </p>
-    <p class="quiet small">
-      All other parts are packages. Dots separate nested sets (<code>python3Packages.requests</code>), and
-      names are case-insensitive. Characters that image names cannot contain are spelled:
-      <code>${encodeSpelling('gtk+3')}</code> is <code>gtk+3</code>. Every image also has
-      ${impliedPackages.join(' and ')}, if the package set has them.
-    </p>
-    <h2>Platforms</h2>
-    <p>${platformsText(defaults)}</p>
-  </section>`
+      <h2>Meta-packages</h2>
+      <p>Words that are not packages. They come first in a name, in any order.</p>
+      <table class="rows words">
+        <thead>
+          <tr>
+            <th>name</th>
+            <th>meaning</th>
+          </tr>
+        </thead>
+        <tbody>
+          ${recipeRows.map(
+            ([name, meaning]) =>
+              html`<tr>
+                <td><code>${name}</code></td>
+                <td>${meaning}</td>
+              </tr>`,
+          )}
+          ${Object.values(platforms).map(
+            (platform) =>
+              html`<tr>
+                <td><code>${platform.architecture}</code></td>
+                <td>for ${platform.system}</td>
+              </tr>`,
+          )}
+        </tbody>
+      </table>
+      <p class="quiet small">
+        If the package set has a package named <code>ci</code>, <code>compat</code> or
+        <code>devcontainer</code>, that word means the package; <code>recipe/ci</code> always means the
+        meta-package.
+      </p>
+      <p class="quiet small">
+        All other parts are packages. Dots separate nested sets (<code>python3Packages.requests</code>), and
+        names are case-insensitive. Characters that image names cannot contain are spelled:
+        <code>${encodeSpelling('gtk+3')}</code> is <code>gtk+3</code>. Every image also has
+        ${impliedPackages.join(' and ')}, if the package set has them.
+      </p>
+    </section>
+    <section>
+      <h2>Platforms</h2>
+      <p>${platformsText(defaults)}</p>
+    </section>`
 
 const recipeRows: readonly (readonly [name: BuiltInRecipe, meaning: string])[] = [
   ['shell', `${recipes.shell.packages.join(', ')}; bash is the default command`],

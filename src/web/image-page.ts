@@ -3,7 +3,7 @@ import { byText } from '../image/store-path.ts'
 import { bytesText, counted } from '../text/amounts.ts'
 import { isLoopback } from './host.ts'
 import type { ConfigFacts, ImageFacts } from './image.ts'
-import { homeLink, type Frame, type Html, type Page } from './layout.ts'
+import { type Frame, type Html, type Page } from './layout.ts'
 import { layersView, type ShownLayer } from './layers-view.ts'
 import { ago, imageText } from './words.ts'
 
@@ -29,34 +29,32 @@ export function imagePage(frame: Frame, facts: ImageFacts, options: ImagePageOpt
     title: `${name} · Nixery`,
     scripts: [frame.assets.script],
     wide: true,
-    body: html`${homeLink(frame)}
-      <main class="image-page">
-        <h1 class="image">${imageText(name)}</h1>
-        <p class="lead quiet">
-          ${bytesText(size)} to download in ${counted(image.layers.length, 'layer')}, for
-          ${shown.architecture}${
-            showBuild &&
-            build &&
-            html`; <a href="/builds/${build.id}">the build</a> finished
-              ${ago(build.startedAt + build.ms, now)}`
-          }.
-          ${composer !== undefined && html`<a href="${composer}">Compose another image from this one</a>`}
-        </p>
-        <p class="visually-hidden" role="status" data-part="status"></p>
-        <div class="columns">
-          <div>
-            ${pulling(facts, host)} ${tagsSection(facts, options)} ${packagesSection(packages)}
-            ${historySection(facts, options)}
-          </div>
-          <div class="image-card still">
-            <section>
-              <h2>Layers</h2>
-              ${layersView(layersOf(facts))}
-            </section>
-            ${config && configSection(config)}
-          </div>
+    body: html`<main class="image-page">
+      <h1 class="image">${imageText(name)}</h1>
+      <p class="lead quiet">
+        ${bytesText(size)} to download in ${counted(image.layers.length, 'layer')}, for
+        ${shown.architecture}${
+          showBuild &&
+          build &&
+          html`; <a href="/builds/${build.id}">the build</a> finished ${ago(build.startedAt + build.ms, now)}`
+        }.
+        ${composer !== undefined && html`<a href="${composer}">Compose another image from this one</a>`}
+      </p>
+      <p class="visually-hidden" role="status" data-part="status"></p>
+      <div class="columns">
+        <div>
+          ${pulling(facts, host)} ${tagsSection(facts, options)} ${packagesSection(packages)}
+          ${historySection(facts, options)}
         </div>
-      </main>`,
+        <div class="image-card still">
+          <section>
+            <h2>Layers</h2>
+            ${layersView(layersOf(facts))}
+          </section>
+          ${config && configSection(config)}
+        </div>
+      </div>
+    </main>`,
   }
 }
 

@@ -10,6 +10,7 @@ import { registryHost } from './host.ts'
 import { imageFacts, type ImageDeps } from './image.ts'
 import { imagePage } from './image-page.ts'
 import type { Frame, Html } from './layout.ts'
+import { imageText } from './words.ts'
 
 export type ImageRouteDeps = Pick<ImageDeps, 'history' | 'platforms'> & {
   readonly images: Pick<ImageDeps, 'catalog' | 'read'>
@@ -50,8 +51,8 @@ export const createImageRoute = (deps: ImageRouteDeps, make: Making): RouteTable
           const facts = await imageFacts(known, request, wanted)
           const address = addressOf(compositionOf(request))
           if (!facts) {
-            const text = html`Nobody has pulled this image so far. <a href="${address}">Compose it</a> and
-              pull it.`
+            const text = html`Nobody has pulled <span class="image">${imageText(name)}</span> so far. It is
+              built when you pull it: <a href="${address}">see how</a>.`
             return message(404, 'Not known yet', text)
           }
           const host = registryHost(asked.header('host'))

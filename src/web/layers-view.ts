@@ -75,9 +75,10 @@ function drawing(layers: readonly ShownLayer[]): Html {
         <circle class="dot" cx="4" cy="4" r="1.3" />
       </pattern>
     </defs>
-    ${tiles.map(({ item, x, y, ...tile }) => {
+    ${tiles.map(({ item, x, y, ...tile }, place) => {
       const [w, h] = [Math.max(0, tile.width - 3), Math.max(0, tile.height - 3)]
-      const label = labelFor(item.title, w, h)
+      const label = labelFor(item.title, w, h, 8)
+      const labelOfPhones = h > 90 ? labelFor(item.title, w, h, 18) : undefined
       return html`<g>
         <title>${item.title} – ${sizeText(item)}, ${kinds[item.kind]}</title>
         <rect
@@ -87,7 +88,12 @@ function drawing(layers: readonly ShownLayer[]): Html {
           width="${fixed(w)}"
           height="${fixed(h)}"
           rx="4"
+          fill-opacity="${item.kind === 'own' || item.kind === 'part' ? shadeOf(place) : 1}"
         />
+        ${
+          labelOfPhones &&
+          html`<text class="phone" x="${fixed(x + 12)}" y="${fixed(y + 40)}">${labelOfPhones}</text>`
+        }
         ${
           label &&
           html`<text x="${fixed(x + 10)}" y="${fixed(y + 23)}">${label}</text> ${
@@ -105,9 +111,12 @@ function drawing(layers: readonly ShownLayer[]): Html {
 
 const fixed = (value: number): string => value.toFixed(1)
 
-/** The part of a title that fits on a tile; undefined if nothing fits. */
-function labelFor(title: string, w: number, h: number): string | undefined {
-  const most = Math.floor((w - 16) / 8)
+/** The largest tiles are the strongest, so that neighbours of one kind differ. */
+const shadeOf = (place: number): string => Math.max(0.45, 1 - place * 0.06).toFixed(2)
+
+/** The part of a title that fits on a tile; undefined if nothing fits. `perCharacter` is the width of one. */
+function labelFor(title: string, w: number, h: number, perCharacter: number): string | undefined {
+  const most = Math.floor((w - 16) / perCharacter)
   if (h < 30 || most < 4) return undefined
   const [first = ''] = title.split(', ')
   return first.length <= most ? first : `${first.slice(0, most - 1)}…`

@@ -24,6 +24,8 @@ export type Page = {
   readonly scripts?: readonly Asset[]
   /** Whether it uses the width of large screens. */
   readonly wide?: boolean
+  /** The link in the bar that leads to it. */
+  readonly place?: 'compose' | 'docs' | 'admin'
 }
 
 /** The viewer of a page: a user's name, or undefined if not logged in. */
@@ -32,11 +34,9 @@ export type Viewer = { readonly name: string | undefined; readonly isAdmin: bool
 export const refreshSeconds = 3
 
 /** A whole document. */
-export function documentOf(
-  { assets, version }: Frame,
-  { title, body, refresh = false, scripts = [], wide = false }: Page,
-  viewer?: Viewer,
-): string {
+export function documentOf(frame: Frame, page: Page, viewer?: Viewer): string {
+  const { assets, version } = frame
+  const { title, body, refresh = false, scripts = [], wide = false } = page
   const markup = html`<!doctype html>
     <html lang="en">
       <head>
@@ -51,8 +51,12 @@ export function documentOf(
         <link rel="icon" type="image/svg+xml" href="${assets.logo.path}" />
       </head>
       <body ${wide && html`class="wide"`}>
-        ${viewer && viewerText(viewer)} ${body}
-        <footer>Nixery ${version}, in TypeScript · <a href="/docs">Documentation</a></footer>
+        ${bar(frame, page, viewer)} ${body}
+        <footer>
+          Nixery ${version}, in TypeScript · <a href="/docs">Documentation</a> ·
+          <a href="/docs/changelog">Changes</a> ·
+          <a href="https://www.apache.org/licenses/LICENSE-2.0">Apache License 2.0</a>
+        </footer>
       </body>
     </html> `
   // Hono's template is a promise only if it contains one.
@@ -60,19 +64,28 @@ export function documentOf(
   return markup.valueOf()
 }
 
-const viewerText = ({ name, isAdmin }: Viewer): Html =>
-  name === undefined
-    ? html`<nav class="quiet small" aria-label="Account"><a href="/login">Log in</a></nav>`
-    : html`<nav class="quiet small" aria-label="Account">
-        ${name} · ${isAdmin && html`<a href="/admin">Administration</a> · `}<a href="/logout">Log out</a>
-      </nav>`
+/** The top of every page: the way home, the other places, and the viewer. */
+const bar = ({ assets, composes }: Frame, { place }: Page, viewer: Viewer | undefined): Html => {
+  const to = (path: string, text: string, isHere: boolean) =>
+    html`<a href="${path}" ${isHere && html`aria-current="page"`}>${text}</a>`
+  return html`<header class="bar">
+    <a class="home" href="/"><img src="${assets.logo.path}" width="26" height="26" alt="" /> Nixery</a>
+    <nav aria-label="Nixery">
+      ${composes && to('/compose', 'Compose', place === 'compose')}
+      ${to('/docs', 'Documentation', place === 'docs')}
+    </nav>
+    ${viewer && viewerText(viewer, place === 'admin')}
+  </header>`
+}
 
-/** The links at the top of the other pages. */
-export const homeLink = ({ assets, composes }: Frame): Html =>
-  html`<nav class="top" aria-label="Nixery">
-    <a class="home" href="/"><img src="${assets.logo.path}" width="24" height="24" alt="" /> Nixery</a>
-    ${composes && html`<a href="/compose">Compose an image</a>`}
-  </nav>`
+const viewerText = ({ name, isAdmin }: Viewer, isHere: boolean): Html =>
+  name === undefined
+    ? html`<nav class="account" aria-label="Account"><a href="/login">Log in</a></nav>`
+    : html`<nav class="account" aria-label="Account">
+        <span class="quiet">${name}</span>
+        ${isAdmin && html`<a href="/admin" ${isHere && html`aria-current="page"`}>Administration</a>`}
+        <a href="/logout">Log out</a>
+      </nav>`
 
 const policy = {
   'default-src': "'none'",

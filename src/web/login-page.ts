@@ -13,16 +13,18 @@ export type LoginForm = {
 export const loginPage = ({ csrf, back, providers, problem }: LoginForm): Page => ({
   title: 'Log in · Nixery',
   hasForm: true,
-  body: html`<main>
+  body: html`<main class="card login">
     <h1>Log in</h1>
     ${problem !== undefined && html`<p role="alert" class="failed">${problem}</p>`}
     ${
       providers.length > 0 &&
-      html`<ul>
+      html`<ul class="plain">
         ${providers.map(
           (name) =>
             html`<li>
-              <a href="/login?provider=${encodeURIComponent(name)}&amp;back=${encodeURIComponent(back)}"
+              <a
+                class="button"
+                href="/login?provider=${encodeURIComponent(name)}&amp;back=${encodeURIComponent(back)}"
                 >Log in with ${name}</a
               >
             </li>`,
@@ -33,7 +35,14 @@ export const loginPage = ({ csrf, back, providers, problem }: LoginForm): Page =
       <input type="hidden" name="csrf" value="${csrf}" />
       <input type="hidden" name="back" value="${back}" />
       <p>
-        <label>User name<br /><input name="name" autocomplete="username" /></label>
+        <label
+          >User name<br /><input
+            type="text"
+            name="name"
+            autocomplete="username"
+            autocapitalize="none"
+            spellcheck="false"
+        /></label>
       </p>
       <p>
         <label
@@ -45,7 +54,7 @@ export const loginPage = ({ csrf, back, providers, problem }: LoginForm): Page =
         /></label>
       </p>
       <p class="quiet small">With an API key, the name does not matter.</p>
-      <p><button>Log in</button></p>
+      <p><button class="main">Log in</button></p>
     </form>
   </main>`,
 })
@@ -53,11 +62,11 @@ export const loginPage = ({ csrf, back, providers, problem }: LoginForm): Page =
 export const logoutPage = (csrf: string): Page => ({
   title: 'Log out · Nixery',
   hasForm: true,
-  body: html`<main>
+  body: html`<main class="card login">
     <h1>Log out</h1>
     <form method="post" action="/logout">
       <input type="hidden" name="csrf" value="${csrf}" />
-      <p><button>Log out</button></p>
+      <p><button class="main">Log out</button></p>
     </form>
   </main>`,
 })

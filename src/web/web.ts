@@ -20,15 +20,7 @@ import { homePage } from './home.ts'
 import { registryHost } from './host.ts'
 import type { ImageDeps } from './image.ts'
 import { createImageRoute, parsedName } from './image-route.ts'
-import {
-  documentOf,
-  headersFor,
-  homeLink,
-  securityHeaders,
-  type Html,
-  type Page,
-  type Viewer,
-} from './layout.ts'
+import { documentOf, headersFor, securityHeaders, type Html, type Page, type Viewer } from './layout.ts'
 import { createLogin, type LoginDeps } from './login.ts'
 
 export type WebDeps = {
@@ -108,11 +100,10 @@ export function createWeb(deps: WebDeps): RouteTable {
     text: string | Html,
     headers?: Readonly<Record<string, string>>,
   ) => {
-    const body = html`${homeLink(frame)}
-      <main>
-        <h1>${title}</h1>
-        <p>${text}</p>
-      </main>`
+    const body = html`<main class="message-page">
+      <h1>${title}</h1>
+      <p class="lead">${text}</p>
+    </main>`
     return show({ title: `${title} · Nixery`, body }, status, headers)
   }
   /** If access is restricted, failures suggest no names. */
@@ -128,10 +119,14 @@ export function createWeb(deps: WebDeps): RouteTable {
         ? page(request)
         : message(405, 'Method not allowed', 'This page is read-only.', { Allow: 'GET, HEAD' })
 
+  const somewhereElse = html`There is nothing at this address. Go to <a href="/">the start</a>${
+      finder && html`, <a href="/compose">compose an image</a>`
+    }
+    or read <a href="/docs">the documentation</a>.`
   const notFound: TableRoute = {
     action: 'pull',
     subject: 'public',
-    reply: () => message(404, 'Not found', 'Page not found.'),
+    reply: () => message(404, 'Page not found', somewhereElse),
   }
   const noAdmin: TableRoute = {
     ...notFound,
@@ -177,7 +172,7 @@ export function createWeb(deps: WebDeps): RouteTable {
   }
   const docs = (path: string): TableRoute | undefined => {
     const chapter = book.find(path.replace(/\/$/, ''))
-    return chapter && { ...notFound, reply: readOnly(() => show(docsPage(frame, book, chapter), 200)) }
+    return chapter && { ...notFound, reply: readOnly(() => show(docsPage(book, chapter), 200)) }
   }
   const { images } = deps
   const imagePart = { history, platforms, vocabulary, now, showNames, listBuilds }

@@ -63,7 +63,7 @@ export function openBrowser() {
     },
     /** Follows the first link whose text matches. */
     follow(page: BrowserPage, text: RegExp): Promise<BrowserPage> {
-      const links = [...page.text.matchAll(/<a [^>]*?href="([^"]+)"[^>]*>([^<]*)</g)]
+      const links = [...page.text.matchAll(/<a\s[^>]*?href="([^"]+)"[^>]*>([^<]*)</g)]
       const [, href = ''] = links.find(([, , shown = '']) => text.test(shown)) ?? []
       assert.notEqual(href, '', page.text)
       return visit(new URL(href.replaceAll('&amp;', '&'), page.address))

@@ -75,7 +75,7 @@ const keysTable = (keys: readonly ShownKey[], { csrf }: KeyForms): Html =>
 const revokeForm = (csrf: string, { id, name }: ShownKey): Html =>
   html`<form method="post" action="/admin/keys/revoke">
     <input type="hidden" name="csrf" value="${csrf}" /><input type="hidden" name="id" value="${id}" />
-    <button>Revoke<span class="visually-hidden"> key ${id} of ${name}</span></button>
+    <button class="small-button">Revoke<span class="visually-hidden"> key ${id} of ${name}</span></button>
   </form>`
 
 const createForm = (csrf: string, { problem, typed }: KeyForms): Html =>
@@ -113,7 +113,7 @@ const createForm = (csrf: string, { problem, typed }: KeyForms): Html =>
           )}
         </select></label
       >
-      <button>Make a key</button>
+      <button class="main">Make a key</button>
     </div>
   </form>`
 

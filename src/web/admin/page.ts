@@ -4,7 +4,7 @@ import type { Overview } from '../../fleet/overview.ts'
 import type { Quota, QuotaUse } from '../../quotas/quota.ts'
 import { bytesText, counted } from '../../text/amounts.ts'
 import type { Look } from '../../upkeep/look.ts'
-import { homeLink, type Frame, type Html, type Page } from '../layout.ts'
+import { type Frame, type Html, type Page } from '../layout.ts'
 import { ago, imageText, timeText } from '../words.ts'
 import { fleetPart } from './fleet.ts'
 import { keysPart, type KeyForms } from './keys.ts'
@@ -35,16 +35,16 @@ export const adminPage = (frame: Frame, shown: Administration): Page => ({
   hasForm: true,
   scripts: shown.look.running && !shown.forms.isAnswer ? [frame.assets.script] : [],
   wide: true,
-  body: html`${homeLink(frame)}
-    <main class="admin">
-      <h1>Administration</h1>
-      ${keysPart(shown.keys, shown.forms)} ${partOf('Storage', shown.storage, storageText)}
-      <section>
-        <h2>What cleaning up would remove</h2>
-        <div data-part="look">${lookText(shown)}</div>
-      </section>
-      ${quotasPart(shown)} ${shown.fleet && fleetPart(shown.fleet)}
-    </main>`,
+  place: 'admin',
+  body: html`<main class="admin">
+    <h1>Administration</h1>
+    ${keysPart(shown.keys, shown.forms)} ${partOf('Storage', shown.storage, storageText)}
+    <section>
+      <h2>What cleaning up would remove</h2>
+      <div data-part="look">${lookText(shown)}</div>
+    </section>
+    ${quotasPart(shown)} ${shown.fleet && fleetPart(shown.fleet)}
+  </main>`,
 })
 
 const storageText = ({ backend, catalog, disks }: Storage): Html =>
@@ -58,14 +58,15 @@ const storageText = ({ backend, catalog, disks }: Storage): Html =>
       disks.length > 0 &&
       tableOf(
         ['disk of', 'free', 'size', 'used'],
-        disks.map(({ place, free, size }) => [
-          place,
-          bytesText(free),
-          bytesText(size),
-          `${size === 0 ? 0 : Math.round((1 - free / size) * 100)} %`,
-        ]),
+        disks.map(({ place, free, size }) => [place, bytesText(free), bytesText(size), usedText(free, size)]),
       )
     }`
+
+/** A bar, and the share in figures. */
+function usedText(free: number, size: number): Html {
+  const percent = size === 0 ? 0 : Math.round((1 - free / size) * 100)
+  return html`<meter min="0" max="100" high="90" value="${percent}" aria-hidden="true"></meter> ${percent} %`
+}
 
 function lookText({ look: { running, last, failure }, cleanup, now }: Administration): Html {
   return html`<p>${settingsText(cleanup)}</p>
