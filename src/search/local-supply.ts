@@ -1,4 +1,5 @@
 import { hasCode } from '../errors.ts'
+import { checkInterval, retryAfter } from './intervals.ts'
 import type { MadeSet, Maker } from './make.ts'
 import type { Progress } from './query.ts'
 import { messageOf, ofSet } from './set-index.ts'
@@ -11,9 +12,6 @@ export type SupplyOptions = {
   readonly background: boolean
   readonly warn: (line: string) => void
 }
-
-/** Milliseconds between checks of the revision, and before a failed making of an index is retried. */
-export const [checkInterval, retryAfter] = [300_000, 900_000]
 
 /** Makes the index of a set in this process, and keeps it up to date, until the signal fires. */
 export function supplyLocally(

@@ -5,7 +5,7 @@ import type { NameFilter } from '../packages/policy.ts'
 import type { PackageSource, PinnedSet } from '../packages/source.ts'
 import { fillIndex, type FillOptions } from './fill.ts'
 import { indexFormat } from './index-file.ts'
-import { ofSet, type SetIndex } from './set-index.ts'
+import { ofSet, prefixOf, type SetIndex } from './set-index.ts'
 
 /** A package set to search. */
 export type SearchedSet = Pick<FillOptions, 'list' | 'system'> & {
@@ -23,9 +23,6 @@ export type MadeSet = { readonly set: SearchedSet; readonly index: SetIndex; rea
 /** Identifies the rules by which packages of a set are in its index. */
 export const rulesOf = ({ system, policy, filter }: SearchedSet): string =>
   keyOf('search-index', indexFormat, { system, policy, filter: filter.inputs })
-
-/** How the last parts of the names of files begin that were made by these rules. */
-export const prefixOf = (rules: string): string => `${rules.slice(0, 16)}.`
 
 /** Makes indexes by evaluating package sets, one at a time. */
 export type Maker = {

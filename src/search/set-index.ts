@@ -92,6 +92,9 @@ export function openSetIndex({ folder, name, prefix = '', warn }: SetIndexOption
   return index
 }
 
+/** How the last parts of the names of files begin whose packages were chosen by these rules. */
+export const prefixOf = (rules: string): string => `${rules.slice(0, 16)}.`
+
 /** ` of NAME` for messages; empty for a single set. */
 export const ofSet = ({ name }: Pick<SetIndex, 'name'>): string => (name === undefined ? '' : ` of ${name}`)
 

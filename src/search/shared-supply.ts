@@ -3,9 +3,10 @@ import { rename, rm } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { hasCode, NixeryError } from '../errors.ts'
 import { hexOf } from '../image/digest.ts'
-import { checkInterval, retryAfter, type SupplyOptions } from './local-supply.ts'
+import { longestTransfer, retryAfter, usualIntervals, type Intervals } from './intervals.ts'
+import type { SupplyOptions } from './local-supply.ts'
 import type { MadeSet, Maker } from './make.ts'
-import { messageOf, ofSet, type SetIndex } from './set-index.ts'
+import { messageOf, ofSet, prefixOf, type SetIndex } from './set-index.ts'
 import { hasFailed, isSame, type SharedIndex, type SharedIndexes, type SharedSet } from './shared.ts'
 import type { SearchableSet, Supply } from './supply.ts'
 
@@ -28,21 +29,6 @@ export type SharedSupplyOptions = SupplyOptions & {
   readonly signal?: AbortSignal | undefined
   readonly intervals?: Intervals
 }
-
-/** Milliseconds. */
-export type Intervals = {
-  /** Between looks at what others have made; `wait` while somebody waits for an index. */
-  readonly look: number
-  readonly wait: number
-  /** Between checks of the revision. */
-  readonly check: number
-  /** Before a failed download or upload is repeated. */
-  readonly again: number
-}
-
-const usualIntervals: Intervals = { look: 5_000, wait: 1_000, check: checkInterval, again: 30_000 }
-// Milliseconds for fetching or storing an index.
-const longestTransfer = 600_000
 
 /** What makes the index of a set. */
 type Making = MadeSet & { readonly maker: Maker }
@@ -94,10 +80,11 @@ export function createSharedSupply(
   /** Gets the bytes of an index, and uses it. @returns whether they are there */
   async function download(state: State, latest: SharedIndex): Promise<boolean> {
     const { index } = state
-    const part = index.part(`${hexOf(latest.digest)}.${randomUUID()}`)
+    const last = `${prefixOf(latest.rules)}${hexOf(latest.digest).slice(0, 16)}`
+    const part = index.part(`${last}.${randomUUID()}`)
     try {
       if (!(await shared.fetch(latest, part, transferring()))) return false
-      const file = index.place(hexOf(latest.digest))
+      const file = index.place(last)
       await rename(part, file)
       index.use(file)
       state.told = undefined
@@ -115,7 +102,9 @@ export function createSharedSupply(
       const facts = { rules, revision: pinned.revision }
       // It is wanted as long as it is made.
       await shared.want(nameOf(state), rules)
-      if (!isSame(usable, facts)) {
+      const isThere = isSame(usable, facts)
+      const isUsed = isThere && (isSame(index.current, facts) || (await download(state, usable)))
+      if (!isUsed) {
         if (!isSame(index.current, facts)) {
           await own.make(made, pinned, (progress) => {
             shared.report(nameOf(state), { progress }).catch(() => {}) // the next one may arrive
@@ -132,7 +121,8 @@ export function createSharedSupply(
       // What was made is stored as soon as that is possible.
       const isOfStore = hasCode(error, 'STORE_UNAVAILABLE', 'STORE_FULL')
       state.makeAt = performance.now() + (isOfStore ? intervals.again : retryAfter)
-      report(state, `the search index${ofSet(index)} cannot be built: ${messageOf(error)}`)
+      const what = isOfStore ? 'shared' : 'built'
+      report(state, `the search index${ofSet(index)} cannot be ${what}: ${messageOf(error)}`)
       if (isOfStore) return
       await shared.report(nameOf(state), { failed: true }).catch(() => {}) // others see that it does not arrive
     }
@@ -150,7 +140,9 @@ export function createSharedSupply(
     if (rules !== undefined && index.current && index.current.rules !== rules) index.drop()
     let usable = known?.latest?.rules === rules ? known?.latest : undefined
     const now = performance.now()
-    if (usable && !isSame(index.current, usable) && !state.making && now >= state.fetchAt) {
+    // What the leader has may be newer, and could not be stored yet.
+    const has = leads ? index.current !== undefined : isSame(index.current, usable)
+    if (usable && !has && !state.making && now >= state.fetchAt) {
       try {
         if (!(await download(state, usable))) usable = undefined
       } catch (error) {

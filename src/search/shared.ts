@@ -49,8 +49,8 @@ export const hasFailed = (known: SharedSet | undefined): boolean =>
 type Facts = Pick<SharedIndex, 'revision' | 'rules'>
 
 /** Whether two indexes have the same packages, although their files may differ. */
-export const isSame = (one: Facts | undefined, other: Facts): boolean =>
-  one?.revision === other.revision && one.rules === other.rules
+export const isSame = <One extends Facts>(one: One | undefined, other: Facts | undefined): one is One =>
+  one !== undefined && one.revision === other?.revision && one.rules === other.rules
 
 /** Parses a status; undefined if this version cannot read it. */
 export function parseStatus(text: string): MakingStatus | undefined {
