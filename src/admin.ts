@@ -20,16 +20,16 @@ export type AdminDeps = {
   /** The processes that share a database; undefined without one. */
   readonly overview?: (() => Promise<Overview>) | undefined
   readonly stopping: AbortSignal
-  /** The environment with the settings, for a process that finds out what would be removed. */
+  /** The environment with the settings, for the process that previews a garbage collection. */
   readonly environment: PreviewOptions['environment']
-  /** Receives the reason when that fails. */
+  /** Receives the reason when a preview fails. */
   readonly warn: (failure: unknown) => void
 }
 
-// What finding out what would be removed may need, in milliseconds and bytes; and how many images the page lists.
-const [longestLook, largestLook, listed] = [30 * 60_000, 1e9, 50]
+// The limits on a preview, in milliseconds and bytes; and the number of images that the page lists.
+const [previewTimeout, previewMemory, listedImages] = [30 * 60_000, 1e9, 50]
 
-/** Loaded when it is needed: only then does a front end need a program. */
+/** Loaded when needed, so that a front end needs no program before. */
 const preview = async (options: PreviewOptions) => (await import('./gc-preview.ts')).previewCleanup(options)
 
 /** The data and actions of the admin page, as of `nixery gc --dry-run`, `nixery key` and `nixery status`. */
@@ -40,12 +40,16 @@ export function openAdmin(config: Config, deps: AdminDeps): AdminSource {
   const places = diskPlaces(config)
   const { NIXERY_KEEP: keepDays, NIXERY_STORE_LIMIT: sizeLimit, NIXERY_GC_INTERVAL: interval } = config
   const look = createLook(() =>
-    preview({ environment, listed, memory: largestLook, timeout: longestLook, signal: stopping }).catch(
-      (error: unknown) => {
-        if (!stopping.aborted) warn(error)
-        throw error
-      },
-    ),
+    preview({
+      environment,
+      listed: listedImages,
+      memory: previewMemory,
+      timeout: previewTimeout,
+      signal: stopping,
+    }).catch((error: unknown) => {
+      if (!stopping.aborted) warn(error)
+      throw error
+    }),
   )
   return {
     cleanup: { keepDays, sizeLimit, interval },
@@ -73,10 +77,10 @@ export function openAdmin(config: Config, deps: AdminDeps): AdminSource {
     keys: {
       list: async () => (await apiKeys.list()).map((key) => shownKey(key, seconds())),
       async create(request) {
-        const made = newKey(request, seconds())
-        if ('problem' in made) return made
-        await apiKeys.add(made.stored)
-        return { key: made.key, made: shownKey(made.stored, seconds()) }
+        const created = newKey(request, seconds())
+        if ('problem' in created) return created
+        await apiKeys.add(created.stored)
+        return { key: created.key, made: shownKey(created.stored, seconds()) }
       },
       async revoke(id) {
         const key = await apiKeys.find(id)

@@ -44,7 +44,7 @@ export type FrontendDeps = {
   /** Builds images, in this process or in others. */
   readonly builds: Pick<Builds, 'known' | 'submit' | 'result' | 'cancel' | 'events'>
   readonly worker: WorkerStatus
-  /** Finds packages, and describes images that do not exist yet; if workers run elsewhere, it has the search alone. */
+  /** Finds packages, and describes images that do not exist yet; if workers run elsewhere, it has only the search. */
   readonly finder?: Partial<FinderParts> | undefined
   readonly monitor: Monitor
   readonly log: Logger
@@ -97,7 +97,7 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
     // A broken package set must not stop the others.
     showAlternatives: gate.guard === undefined,
     alternatives: new Set(setChecks.map(([name]) => name)),
-    // All front ends share it, so they would all be taken out of service, with what they have in memory.
+    // All front ends share the store: if they all became unready, the images in their memory could not be served either.
     ...(isStoreShared(config) && { unnecessary: new Set(['store']) }),
     isStopping: () => closing || deps.isDraining?.() === true,
     metrics: metrics.read,
@@ -206,7 +206,7 @@ export async function openFrontend(config: Config, deps: FrontendDeps): Promise<
   }
 }
 
-/** Whether a store that fails is no reason to prefer another server. */
+/** Whether all servers use the same store, so that its failure is no reason to prefer another server. */
 const isStoreShared = ({ NIXERY_ROLE: role, NIXERY_STORAGE_BACKEND: backend }: Config): boolean =>
   role === 'front' || (role === 'all' && backend !== 'filesystem')
 

@@ -67,13 +67,13 @@ function parseBasic(value: string): Credentials | undefined {
 export function firstOf(
   authenticators: readonly Authenticator[],
 ): (credentials: Credentials) => Outcome | Promise<Outcome> {
-  const ask = (credentials: Credentials, from: number): Outcome | Promise<Outcome> => {
+  const verifyFrom = (credentials: Credentials, from: number): Outcome | Promise<Outcome> => {
     for (let index = from; index < authenticators.length; index += 1) {
       const outcome = authenticators[index]?.(credentials)
-      if (outcome instanceof Promise) return outcome.then((one) => one ?? ask(credentials, index + 1))
+      if (outcome instanceof Promise) return outcome.then((one) => one ?? verifyFrom(credentials, index + 1))
       if (outcome) return outcome
     }
-    return { refused: 'nobody accepts credentials of this kind' }
+    return { refused: 'no authenticator accepts credentials of this kind' }
   }
-  return (credentials) => ask(credentials, 0)
+  return (credentials) => verifyFrom(credentials, 0)
 }

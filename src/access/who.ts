@@ -34,7 +34,7 @@ export function parseWho(text: string): Who | undefined {
   return (kind === 'user' || kind === 'group') && claims.length === 0 ? { kind, name } : undefined
 }
 
-/** As it is written in a policy. */
+/** Formats it as a policy does; the inverse of `parseWho`. */
 export function whoText(who: Who): string {
   switch (who.kind) {
     case 'everyone':

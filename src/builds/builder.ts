@@ -33,7 +33,7 @@ export type BuilderDeps = FlowDeps & {
   readonly listener: BuildListener
   /** How many builds may wait for Nix or packing. */
   readonly maxQueue: number
-  /** For how many seconds a client that was told to retry counts as waiting. */
+  /** How long a client still counts as waiting after a retry response, in seconds. */
   readonly retryLease: number
   /** Called for each image that is served from memory. */
   readonly onRemembered?: () => void
@@ -45,7 +45,7 @@ export type BuilderDeps = FlowDeps & {
 export type Builder = {
   /**
    * Equal requests share one build, which has the urgency of the most urgent caller. It is cancelled when no caller waits
-   * and none is expected back, unless Nix has begun to realise.
+   * and none is expected back, unless Nix has started to realise.
    * @throws STILL_BUILDING after the limit, with `{ build }` in its detail: the next request gets the same build, its
    *   image or its failure. OVERLOADED when too many builds are waiting; requests for known images and builds in progress
    *   are never refused. CANCELLED when the registry stops. For the errors of builds, see `build.ts`
@@ -53,7 +53,7 @@ export type Builder = {
   build(image: ImageRequest, caller: Caller): Promise<BuiltImage>
   /** Returns the image, and counts a pull, if it is in memory and nothing has to be checked. */
   readonly known: (image: ImageRequest) => Image | undefined
-  /** Whether Nix has begun to realise for a build in progress, which can no longer be cancelled. */
+  /** Whether Nix has started to realise for a build, which can then no longer be cancelled. */
   isCommitted(build: string): boolean
   /** Refuses new requests, and fails those that wait. */
   drain(): void
@@ -72,7 +72,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
   const recent = createRecent(deps.blobs)
   const ids = new Map<string, string>()
   const committed = new Set<string>()
-  const expected = new Set<string>() // keys of builds for which a client was told to retry
+  const expected = new Set<string>() // keys of builds for which a client got a retry response
   const failures = new LRUCache<string, { readonly error: unknown }>({ max: 1000 })
   const keyOf = createRequestKeys()
   const generation = () => deps.versions?.generation() ?? 0
@@ -119,7 +119,7 @@ export function createBuilder(deps: BuilderDeps): Builder {
       } finally {
         place.leave()
         committed.delete(build)
-        // A cancelled build may end after another one with the same key has begun.
+        // A cancelled build may end after another one with the same key has started.
         if (ids.get(key) === build) {
           ids.delete(key)
           expected.delete(key)
@@ -135,29 +135,29 @@ export function createBuilder(deps: BuilderDeps): Builder {
   ): Promise<BuiltImage> => {
     const { together = onItsOwn(), mayStart } = caller
     if (readyOnly) {
-      const made = await ready(request, together)
+      const existing = await ready(request, together)
       deps.onRemembered?.()
-      deps.pulls.note(request, made)
-      return made
+      deps.pulls.note(request, existing)
+      return existing
     }
     const layering = deps.layering()
-    let meant = await together.pin(deps.sets, request, { old: true })
-    let key = await keyFor(meant, layering)
+    let pinnedRequest = await together.pin(deps.sets, request, { old: true })
+    let key = await keyFor(pinnedRequest, layering)
     let known = await recent.find(key).catch((error: unknown) => {
       void together.agree(false) // so that the others do not wait
       throw error
     })
     if (!(await together.agree(known !== undefined))) {
       // Without a check, only known images are served for a package set that may have changed.
-      meant = await together.pin(deps.sets, request, { old: false })
-      key = await keyFor(meant, layering)
+      pinnedRequest = await together.pin(deps.sets, request, { old: false })
+      key = await keyFor(pinnedRequest, layering)
       known = await recent.find(key)
     }
     if (known) deps.onRemembered?.()
     const failure = known ? undefined : failures.get(key)
     if (failure) throw failure.error
     const flight = () => {
-      const built = builds.run(key, start(key, meant, layering, newId()), {
+      const built = builds.run(key, start(key, pinnedRequest, layering, newId()), {
         signal: signal(),
         urgency: () => (background ? urgencies.background : urgencies.waiting),
       })
@@ -169,10 +169,10 @@ export function createBuilder(deps: BuilderDeps): Builder {
       joined(key)
       return built
     }
-    // Equal requests may have begun to build it while this one was refused.
-    const existing = () => (builds.has(key) ? flight() : ready(request, alreadyPinned(meant)))
-    const asked = builds.has(key) ? undefined : mayStart
-    const built = known ?? (await existingUnlessAdmitted(asked, existing)) ?? (await flight())
+    // An equal request may have started the build while this one was refused.
+    const existing = () => (builds.has(key) ? flight() : ready(request, alreadyPinned(pinnedRequest)))
+    const admission = builds.has(key) ? undefined : mayStart
+    const built = known ?? (await existingUnlessAdmitted(admission, existing)) ?? (await flight())
     if (!background) deps.pulls.note(request, built)
     return built
   }
@@ -187,10 +187,10 @@ export function createBuilder(deps: BuilderDeps): Builder {
     queuedBy: () => queue.byUrgency(),
 
     known(request) {
-      const meant = draining ? undefined : deps.sets.current(request)
-      const state = meant && deps.recipes.current(meant.request)
-      if (!meant || state === undefined) return undefined
-      const built = recent.current(keyOf(meant.request, meant.pinned, deps.layering(), state, generation))
+      const current = draining ? undefined : deps.sets.current(request)
+      const state = current && deps.recipes.current(current.request)
+      if (!current || state === undefined) return undefined
+      const built = recent.current(keyOf(current.request, current.pinned, deps.layering(), state, generation))
       if (!built) return undefined
       deps.onRemembered?.()
       deps.pulls.note(request, built)

@@ -9,7 +9,7 @@ export type Caller = {
   readonly signal?: AbortSignal
   /** How long the caller waits, in milliseconds. Then it gets STILL_BUILDING, while the build continues. */
   readonly limit?: number | undefined
-  /** Whether this is built ahead of demand: after everything else, and not counted as a pull. */
+  /** Builds the image ahead of demand: after all other builds, and not counted as a pull. */
   readonly background?: boolean
   /** Only return existing images; others fail with NOT_READY, whether they can be built or not. */
   readonly readyOnly?: boolean
@@ -17,7 +17,7 @@ export type Caller = {
   readonly mayStart?: MayStart | undefined
   /** Called with the id of the build that serves the request, if one is needed. */
   readonly onJoin?: (build: string) => void
-  /** Gives the id of the build if this request starts it; a random one by default. */
+  /** Returns the id of the build if this request starts it; a random one by default. */
   readonly build?: () => string
   /** Shared with the other images that must be built from the same revision. */
   readonly together?: OneRevision

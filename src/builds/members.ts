@@ -12,11 +12,11 @@ import type { PackedAhead, ReadyLayer } from './packed-ahead.ts'
 /** A range of a local file. */
 export type LocalMember = { readonly file: string; readonly offset: number; readonly length: number }
 
-/** Members of other layers, and of paths that are packed already, as local files. */
+/** Members of other layers, and of paths that are already packed, as local files. */
 export type OpenMembers = {
   /** By key, without unknown members and those of incomplete blobs. */
   readonly members: ReadonlyMap<MemberKey, LocalMember>
-  /** Of them, those of paths that are packed already and in no layer yet, with the listings of the paths. */
+  /** Of them, those of paths that are already packed and in no layer yet, with the listings of the paths. */
   readonly ahead: ReadonlyMap<MemberKey, string | undefined>
   /** Called when a member is damaged: all blobs are hashed before they are used again. */
   doubt(): Promise<void>
@@ -75,7 +75,7 @@ export async function openMembers(
   }
 }
 
-/** The members of paths that are packed already. Throws if one cannot be packed. */
+/** The members of paths that are already packed. Throws if one cannot be packed. */
 async function openAhead(packedAhead: MembersDeps['packedAhead'], keys: readonly MemberKey[]) {
   const members = new Map<MemberKey, LocalMember>()
   const ahead = new Map<MemberKey, string | undefined>()

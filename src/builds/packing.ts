@@ -29,7 +29,7 @@ export type PackingDeps = Demand & {
   readonly packer: Packer
   /** The contents of store paths. */
   readonly contents: Contents
-  /** Store paths that are being packed already. */
+  /** Store paths that are already being packed. */
   readonly packedAhead?: Pick<PackedAhead, 'take'>
   /** The layers that are being packed by all builds. */
   readonly packing: Flights<KnownLayer>

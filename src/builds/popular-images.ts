@@ -33,7 +33,7 @@ export function cachedPopularImages(
         const { layers = [] } = await estimate(request)
         found.push({ request, layers: new Set(layers.flatMap(({ packed }) => packed?.digest ?? [])) })
       } catch {
-        continue // it was pulled once, but is no longer valid
+        continue // the name was valid when it was pulled
       }
     }
     return found

@@ -12,7 +12,7 @@ export type ReadyDeps = FlowDeps & {
   readonly sets: Pick<PackageSets, 'pin' | 'current'>
   readonly layering: () => Layering
   readonly recent: Recent
-  readonly keyFor: (meant: PinnedRequest<ImageRequest>, layering: Layering) => Promise<string>
+  readonly keyFor: (pinned: PinnedRequest<ImageRequest>, layering: Layering) => Promise<string>
   readonly packing: Flights<KnownLayer>
 }
 
@@ -31,7 +31,7 @@ export function createReady(
   const pin = async (request: ImageRequest, together: OneRevision): Promise<PinnedRequest<ImageRequest>> => {
     const { tag } = request
     if (tag !== 'latest' && sets.current(request) === undefined) {
-      // Only a tag under which this image was served before: query the first tag after the text that sorts just before
+      // Accept only tags under which this image was served before: query the first tag after the text that sorts just before
       // it.
       const [found] = await catalog.tags(formatImageName(request), { after: textBefore(tag), limit: 1 })
       if (found !== tag) throw notReady()
@@ -41,11 +41,11 @@ export function createReady(
 
   return async (request, together) => {
     const layering = deps.layering()
-    const meant = await pin(request, together)
-    const key = await deps.keyFor(meant, layering)
+    const pinned = await pin(request, together)
+    const key = await deps.keyFor(pinned, layering)
     const known = await recent.find(key)
     if (known) return known
-    const made = await lookups.run(key, (demand) =>
+    const found = await lookups.run(key, (demand) =>
       build(
         {
           ...deps,
@@ -55,13 +55,13 @@ export function createReady(
           begin() {},
           emit() {},
           layering,
-          request: meant.request,
+          request: pinned.request,
         },
-        meant.pinned,
+        pinned.pinned,
       ),
     )
-    recent.remember(key, made)
-    return made
+    recent.remember(key, found)
+    return found
   }
 }
 

@@ -33,7 +33,7 @@ function catalogOf(listed: string, packed: string, fails = false) {
 }
 
 describe('what will probably be downloaded', () => {
-  it('is asked for together, and passed on by size without what is packed already', async () => {
+  it('is fetched in one request, and passed on by size without what is already packed', async () => {
     const { catalog, asked } = catalogOf('listed', 'packed')
     const passed: string[] = []
     const pass = passToFetch({ catalog, compressorId }, ({ narinfo }) => void passed.push(narinfo.storePath))

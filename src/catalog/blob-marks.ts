@@ -2,7 +2,7 @@ import type { Digest } from '../image/digest.ts'
 
 /**
  * Deletes blobs that several machines use, each with an in-memory cache: blobs are marked first, and deleted much
- * later. Looking up a marked blob removes the mark, so no blob is deleted after somebody has found it.
+ * later. Looking up a marked blob removes the mark, so no blob is deleted after a lookup has found it.
  */
 export type BlobMarks = {
   /** Marks blobs for deletion, including unknown ones. Existing marks are not changed. */

@@ -122,11 +122,11 @@ export function describeLists(name: string, open: () => Promise<Catalog>): void 
           { tag: 'old', image: { name: 'a' }, pulledAt: 90, pulls: 1 },
         ],
       )
-      assert.deepEqual(await catalog.givenImages('r', 9, parseAny), [
+      assert.deepEqual(await catalog.servedImages('r', 9, parseAny), [
         { image: { name: 'b' }, madeAt: 20 },
         { image: { name: 'a' }, madeAt: 10 },
       ])
-      assert.equal((await catalog.givenImages('r', 1, parseAny)).length, 1)
+      assert.equal((await catalog.servedImages('r', 1, parseAny)).length, 1)
       assert.deepEqual(await catalog.pulledImages('none', 9, parseAny), [])
       await catalog.close()
     })

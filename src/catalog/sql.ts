@@ -6,7 +6,7 @@ import { findBlobSizes, findFileMarks } from './blob-rows.ts'
 import { apiKeysIn } from './api-keys.ts'
 import { migrate, type SqlDatabase } from './migrate.ts'
 import { logoutsIn } from './logout-rows.ts'
-import { givenIn } from './given-rows.ts'
+import { servedIn } from './served-rows.ts'
 import { quotaUsesIn } from './quota-use-rows.ts'
 import { pullsIn } from './pull-rows.ts'
 import { cacheFileOf, factsColumns, factsOf, layerOf, memberOf, readRows, rowOf, valueOf } from './rows.ts'
@@ -155,7 +155,7 @@ export async function openCatalog(database: SqlDatabase): Promise<SqlCatalog> {
 
     forgetBlob: (digest) => forgetBlobs(db, database, [digest], 'forget'),
     ...pullsIn(db),
-    ...givenIn(db),
+    ...servedIn(db),
     apiKeys: apiKeysIn(db),
     logouts: logoutsIn(db),
     quotaUses: quotaUsesIn(db, database.seconds),

@@ -50,7 +50,7 @@ export const catalogPolicies: Policies<Omit<Catalog, 'close'>> = {
   repositories: ask(() => []),
   mostPulled: ask(() => []),
   pulledImages: ask(() => []),
-  givenImages: ask(() => []),
+  servedImages: ask(() => []),
   apiKeys: { add: must, find: must, list: must, revoke: must },
   logouts: { add: must, has: must },
   quotaUses: { take: must, add: must, giveBack: must },

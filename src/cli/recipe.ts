@@ -33,9 +33,9 @@ async function run(
   context: CommandContext,
   options: Options,
   action: string,
-  given: string | undefined,
+  folderArgument: string | undefined,
 ): Promise<void> {
-  const folder = given ?? context.config().NIXERY_RECIPES
+  const folder = folderArgument ?? context.config().NIXERY_RECIPES
   if (folder === undefined) throw new NixeryError('CONFIG_INVALID', 'name a folder, or set NIXERY_RECIPES')
   await (action === 'lock' ? lock(context, folder, options.update === true) : check(context, folder))
 }
@@ -75,16 +75,16 @@ async function withBase(
 ): Promise<CheckedRecipe> {
   const base = recipe.base === undefined ? undefined : parseBase(recipe.base)
   if (!base || !isPinned(base)) return recipe
-  const { NIXERY_BASE_REGISTRIES: places, NIXERY_PLATFORMS: usual } = context.config()
+  const { NIXERY_BASE_REGISTRIES: allowed, NIXERY_PLATFORMS: defaults } = context.config()
   try {
-    if (!isListed(base, places)) {
+    if (!isListed(base, allowed)) {
       throw new BaseProblem(
         `bases from this registry are not allowed: add ${base.host} to NIXERY_BASE_REGISTRIES`,
       )
     }
     const registry = createBaseRegistry({ environment: process.env })
     const wanted = Object.values(platforms).filter(({ architecture }) =>
-      (recipe.platforms ?? usual).includes(architecture),
+      (recipe.platforms ?? defaults).includes(architecture),
     )
     const lacking: BaseProblem[] = []
     for (const platform of wanted) {

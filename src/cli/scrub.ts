@@ -30,7 +30,7 @@ async function run(context: CommandContext, options: Options): Promise<void> {
         progress: (done, total) => progress.emit({ type: 'moved', verb: 'checked', done, total }),
       },
     )
-    // For the metrics of servers. A scrub is no failure because they cannot be told.
+    // For the metrics of servers. The scrub succeeds even if its result cannot be recorded.
     await rememberScrub(catalog.upkeep, { checked, size, damaged }, Date.now() / 1000).catch(
       (error: unknown) =>
         progress.note(

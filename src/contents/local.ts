@@ -41,15 +41,15 @@ async function programAt(file: Buffer): Promise<Program | undefined> {
   return programOf(await headOf(file, programHeadSize))
 }
 
-// By descriptor: a `FileHandle` takes twice the time, and the tree of links looks at hundreds of files.
-const [opened, readInto, closed] = [promisify(open), promisify(read), promisify(close)]
+// By descriptor: a `FileHandle` takes twice the time, and the tree of links reads hundreds of files.
+const [openFile, readInto, closeFile] = [promisify(open), promisify(read), promisify(close)]
 
 async function headOf(file: Buffer, most: number): Promise<Buffer> {
-  const descriptor = await opened(file, 'r')
+  const descriptor = await openFile(file, 'r')
   try {
     const { buffer, bytesRead } = await readInto(descriptor, Buffer.alloc(most), 0, most, 0)
     return buffer.subarray(0, bytesRead)
   } finally {
-    await closed(descriptor)
+    await closeFile(descriptor)
   }
 }

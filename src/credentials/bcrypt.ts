@@ -17,20 +17,20 @@ export function createBcrypt(threads: number): (job: BcryptJob) => Promise<boole
       execArgv: [], // the options of the process may be invalid for threads
     })
     const thread: Thread = { worker, answer: undefined }
-    const lose = (error: unknown) => {
+    const remove = (error: unknown) => {
       const place = running.indexOf(thread)
       if (place !== -1) running.splice(place, 1)
       thread.answer?.reject(error)
       thread.answer = undefined
     }
-    worker.on('message', (isRight: boolean) => {
+    worker.on('message', (matches: boolean) => {
       worker.unref() // idle threads do not keep the process alive
       const { answer } = thread
       thread.answer = undefined
-      answer?.resolve(isRight)
+      answer?.resolve(matches)
     })
-    worker.on('error', lose)
-    worker.on('exit', () => lose(new Error('the thread that checks passwords has exited')))
+    worker.on('error', remove)
+    worker.on('exit', () => remove(new Error('the thread that checks passwords has exited')))
     running.push(thread)
     return thread
   }

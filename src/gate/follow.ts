@@ -53,7 +53,7 @@ export async function follow<T>(
   } catch (cause) {
     const code = systemErrorCode(cause)
     const reason = cause instanceof Error ? cause.message : String(cause)
-    const told = code === undefined ? `is not valid: ${reason}` : `cannot be read: ${code}`
-    throw new NixeryError('CONFIG_INVALID', `the file of ${setting}, ${path}, ${told}`, { cause })
+    const problem = code === undefined ? `is not valid: ${reason}` : `cannot be read: ${code}`
+    throw new NixeryError('CONFIG_INVALID', `the file of ${setting}, ${path}, ${problem}`, { cause })
   }
 }

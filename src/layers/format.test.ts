@@ -56,7 +56,7 @@ describeEach('a format with smaller blocks', (opened) => {
     assert.equal(first.layer.diffId, digestOf(tar))
     assert.equal(first.layer.digest, digestOf(bytes))
     assert.ok(tar.subarray(512, 512 + content.length).equals(content))
-    assert.deepEqual(first.spans.length, format.kept === 'span' ? 1 : 0)
+    assert.deepEqual(first.spans.length, format.stored === 'span' ? 1 : 0)
 
     const [span] = first.spans
     const { expand } = opened.codec

@@ -27,7 +27,7 @@ export type PackFormat = {
    * What is stored about each member, the part of a layer made from one store path: its `span`, so that it can be copied
    * into other layers, or `nothing` for formats without checksums, where damage to a copy would go unnoticed.
    */
-  readonly kept: 'span' | 'nothing'
+  readonly stored: 'span' | 'nothing'
 }
 
 /**
@@ -54,9 +54,9 @@ const typesOf = (name: Compression) => ({
 
 /** All formats, by the name under which the catalog stores them. */
 export const layerFormats: Readonly<Record<Compression, LayerFormat>> = {
-  gzip: { name: 'gzip', mediaTypes: typesOf('gzip'), framing, kept: 'span', annotations: noAnnotations },
-  zstd: { name: 'zstd', mediaTypes: typesOf('zstd'), framing, kept: 'span', annotations: noAnnotations },
-  none: { name: 'none', mediaTypes: typesOf('none'), framing, kept: 'nothing', annotations: noAnnotations },
+  gzip: { name: 'gzip', mediaTypes: typesOf('gzip'), framing, stored: 'span', annotations: noAnnotations },
+  zstd: { name: 'zstd', mediaTypes: typesOf('zstd'), framing, stored: 'span', annotations: noAnnotations },
+  none: { name: 'none', mediaTypes: typesOf('none'), framing, stored: 'nothing', annotations: noAnnotations },
 }
 
 /** The descriptor of a layer in a manifest of this form. */

@@ -113,7 +113,7 @@ export function packLayer(job: PackJob, { slots, codec, format, readPath }: Laye
         digest: digest?.digest() ?? tarDigest,
         diffId: tarDigest,
         size,
-        spans: format.kept === 'span' ? spans : [],
+        spans: format.stored === 'span' ? spans : [],
         listings,
       }
     } finally {
@@ -138,9 +138,9 @@ const stepOf = (piece: Piece | undefined): Step => (piece && 'nar' in piece ? 'n
 function* framesIn(
   { file, offset, length }: Extract<Piece, { readonly member: unknown }>['member'],
   { expand }: Codec,
-  { framing, kept }: PackFormat,
+  { framing, stored }: PackFormat,
 ): Generator<{ compressed: Uint8Array; expanded: Uint8Array }> {
-  if (!expand || kept !== 'span')
+  if (!expand || stored !== 'span')
     throw new Error('an uncompressed layer has no checksums, so its members cannot be copied')
   const window = Buffer.allocUnsafe(framing.room)
   const block = Buffer.allocUnsafe(framing.block)

@@ -55,7 +55,7 @@ export function createPacker(
 ): Packer {
   const threads = createThreads({
     engine: compressor.engine,
-    format: { framing: compressor.format.framing, kept: compressor.format.kept },
+    format: { framing: compressor.format.framing, stored: compressor.format.stored },
     count,
     heap,
     limit: limit === undefined ? undefined : limit * 1000,

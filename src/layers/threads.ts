@@ -54,7 +54,7 @@ const youngMegabytes = 64
 /** Layers up to this size are packed before another thread could help. */
 const worthHelp = ({ framing }: PackFormat): number => 2 * framing.block
 
-/** Starts the threads at once, so that the first layer does not wait the tenth of a second that this takes. */
+/** Starts the threads immediately: it takes a tenth of a second, and the first layer should not wait for it. */
 export function createThreads({ engine, format, count, heap, limit }: ThreadOptions): Threads {
   const memory = createSlotMemory(count, format.framing)
   const control = slotControl(memory)
@@ -106,7 +106,7 @@ export function createThreads({ engine, format, count, heap, limit }: ThreadOpti
   }
 
   function begin(thread: Thread, layer: Waiting) {
-    // A thread is restarted only for a layer. If it cannot start, that layer fails, instead of an endless loop.
+    // Restart a thread only for a layer: if it cannot start, that layer fails, and there is no endless loop.
     const alive = thread.state === 'exited' ? start(thread.index) : thread
     threads[thread.index] = alive
     alive.state = layer
@@ -123,10 +123,10 @@ export function createThreads({ engine, format, count, heap, limit }: ThreadOpti
   }
 
   const running = (): Waiting[] => threads.flatMap(({ state }) => (typeof state === 'object' ? [state] : []))
-  /** The next layer to pack. One thread is reserved for layers that clients wait for; it helps meanwhile. */
+  /** The next layer to pack. One thread is reserved for layers that clients wait for; while idle, it helps others. */
   function next(): Waiting | undefined {
     const first = [...waiting].reduce<Waiting | undefined>(
-      (best, one) => (best && !goesBefore(one, best) ? best : one),
+      (best, one) => (best && !precedes(one, best) ? best : one),
       undefined,
     )
     if (!first || !isBackground(first)) return first
@@ -192,7 +192,7 @@ async function terminate({ worker, loaded }: Thread) {
   await worker.terminate()
 }
 
-const goesBefore = (one: Waiting, other: Waiting): boolean =>
+const precedes = (one: Waiting, other: Waiting): boolean =>
   one.urgency() - other.urgency() > 0 || (one.urgency() === other.urgency() && one.size > other.size)
 
 const isBackground = ({ urgency }: Waiting): boolean => urgency() < urgencies.waiting

@@ -3,7 +3,7 @@ import { chmod, mkdir, readdir, readFile, realpath, rm, stat, writeFile } from '
 import { join } from 'node:path'
 import { NixeryError } from '../errors.ts'
 import { currentOwner, formatOwner, isGone, parseOwner } from '../fs/lock-owner.ts'
-import type { Evaluated } from './store-need.ts'
+import type { StoreUse } from './store-need.ts'
 
 /** Options of Nix's programs for another store, which take precedence over every configuration of Nix. */
 export type StoreOptions = {
@@ -48,7 +48,7 @@ export type ScratchStores = {
    * or needs it: a flake is read from the store that has its sources.
    * @throws the errors of the evaluation, and STORE_UNAVAILABLE
    */
-  with<T>(evaluated: Evaluated, evaluation: (options: StoreOptions) => Promise<T>): Promise<T>
+  with<T>(evaluated: StoreUse, evaluation: (options: StoreOptions) => Promise<T>): Promise<T>
 }
 
 /** @param home a folder of this program's own, which is created if needed */

@@ -12,9 +12,11 @@ export function searchPathOf(environment: Readonly<Record<string, string | undef
   const own = HOME === undefined ? [] : [join(HOME, '.nix-defexpr/channels')]
   const state = XDG_STATE_HOME ?? (HOME === undefined ? undefined : join(HOME, '.local/state'))
   if (state !== undefined) own.push(join(state, 'nix/defexpr/channels'))
-  const there = own.filter((path) => existsSync(path))
-  if (there.length === 0) return undefined // Nix's default
-  return [...there, ...(existsSync(join(root, 'nixpkgs')) ? [`nixpkgs=${root}/nixpkgs`, root] : [])].join(':')
+  const existing = own.filter((path) => existsSync(path))
+  if (existing.length === 0) return undefined // Nix's default
+  return [...existing, ...(existsSync(join(root, 'nixpkgs')) ? [`nixpkgs=${root}/nixpkgs`, root] : [])].join(
+    ':',
+  )
 }
 
 /**

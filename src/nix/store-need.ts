@@ -1,9 +1,9 @@
 import type { SetReference } from './restriction.ts'
 
-/** How an evaluation of its own process treats the Nix store. */
-export type Evaluated = {
+/** How an evaluation in a separate process uses the Nix store. */
+export type StoreUse = {
   readonly set: SetReference
-  /** Nothing is written to the Nix store, and what needs one fails. */
+  /** Write nothing to the Nix store, and fail if the evaluation needs one. */
   readonly storeless?: boolean | undefined
 }
 
@@ -11,7 +11,7 @@ export type Evaluated = {
  * Options for `nix-instantiate --eval`. By itself, it computes store paths and writes nothing, except what evaluation
  * fetches. A flake is read from the store that has its sources; for everything else there is no store at all.
  */
-export const storeOptions = ({ set, storeless = false }: Evaluated): string[] =>
+export const storeOptions = ({ set, storeless = false }: StoreUse): string[] =>
   storeless ? ('flake' in set ? [] : ['--store', 'dummy://']) : ['--read-write-mode']
 
 // Messages of Nix 2.8 to 2.34: reading a path that evaluation would have written or built (libstore/store-api.cc), writing
@@ -22,6 +22,6 @@ const needs = [
   /cannot build '[^']*' during evaluation because the option 'allow-import-from-derivation' is disabled/,
 ]
 
-/** The part of a message that tells that evaluation needs a Nix store: it fetches, builds, or reads what it has written. */
+/** The part of an error message that shows that evaluation needs a Nix store: to fetch, build, or read what it has written. */
 export const needOfStore = (message: string): string | undefined =>
   needs.map((need) => need.exec(message)?.[0]).find((found) => found !== undefined)

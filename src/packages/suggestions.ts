@@ -22,21 +22,21 @@ export function suggestions(
   permits: (name: string) => boolean,
 ): string[] {
   if (path.length === 0) {
-    const there = (known: string) => siblings.includes(known.split('.', 1)[0] ?? '')
-    const known = namesForDebian(name).filter((each) => there(each) && permits(each))
+    const exists = (known: string) => siblings.includes(known.split('.', 1)[0] ?? '')
+    const known = namesForDebian(name).filter((each) => exists(each) && permits(each))
     if (known.length > 0) return known.slice(0, 3)
   }
   const [wanted = '', ...rest] = name.split('.').slice(path.length)
   const candidates = new Map(siblings.flatMap(candidatesFor))
-  const given = new Set<string>()
+  const suggested = new Set<string>()
   const permitsCandidate = (candidate: string) => {
     const sibling = candidates.get(candidate) ?? candidate
-    if (given.has(sibling) || !permits([...path, sibling, ...rest].join('.'))) return false
-    given.add(sibling)
+    if (suggested.has(sibling) || !permits([...path, sibling, ...rest].join('.'))) return false
+    suggested.add(sibling)
     return true
   }
   return nearestNames(decodeSpelling(wanted) ?? wanted, [...candidates.keys()], permitsCandidate).map(
-    (found) => [...path, candidates.get(found) ?? found].map(written).join('.'),
+    (found) => [...path, candidates.get(found) ?? found].map(encoded).join('.'),
   )
 }
 
@@ -51,7 +51,7 @@ function candidatesFor(sibling: string): [candidate: string, sibling: string][] 
 }
 
 /** The name in a form that is valid in an image reference. The lookup adds a "_" before a leading digit. */
-const written = (attribute: string): string =>
+const encoded = (attribute: string): string =>
   encodeSpelling(/^_\d/.test(attribute) ? attribute.slice(1) : attribute)
 
 // The maximum number of suggestions for a name.

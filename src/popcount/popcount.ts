@@ -45,7 +45,7 @@ export type Popcount = {
 // Bytes. References take at most a few hundred kilobytes.
 const largestNarinfo = 1024 * 1024
 // Without permission to list a bucket, S3 responds with 403 for a missing object; Nix treats both as missing.
-const notThere: ReadonlySet<number> = new Set([403, 404, 410])
+const missingStatuses: ReadonlySet<number> = new Set([403, 404, 410])
 
 /**
  * Counts how often the packages of a package set refer to each other, using the narinfos of a binary cache. Missing and
@@ -55,29 +55,29 @@ const notThere: ReadonlySet<number> = new Set([403, 404, 410])
  */
 export async function popcount(options: PopcountOptions): Promise<Popcount> {
   const { subject, cache, get, signal, note } = options
-  const kept = await openNarinfoCache(options.cacheDirectory, cache, note)
+  const narinfos = await openNarinfoCache(options.cacheDirectory, cache, note)
 
   const release =
     'channel' in subject ? await findRelease(get, subject.site, subject.channel, signal) : undefined
   if (release && 'channel' in subject) note(`${subject.channel} is at commit ${release.commit}`)
-  const given = 'channel' in subject ? undefined : subject.storePaths
-  const list = await readStorePaths(get, given ?? below(release?.url ?? cache, 'store-paths.xz'), signal)
+  const listUrl = 'channel' in subject ? undefined : subject.storePaths
+  const list = await readStorePaths(get, listUrl ?? below(release?.url ?? cache, 'store-paths.xz'), signal)
   note(`${list.paths.length} store paths`)
 
   const counted = await countReferences(
     list.paths,
     async (path, ended): Promise<Reading> => {
-      const known = await kept.read(path)
+      const known = await narinfos.read(path)
       if (known) return { kind: 'kept', references: known.references }
       const address = below(cache, `${storePathHash(path)}.narinfo`)
       try {
         const { status, body } = await get(address, { limit: largestNarinfo, signal: ended })
-        if (notThere.has(status)) return { kind: 'missing', reason: `not in the cache (${status})` }
+        if (missingStatuses.has(status)) return { kind: 'missing', reason: `not in the cache (${status})` }
         if (status !== 200) return { kind: 'failed', reason: `the cache responded with ${status}` }
         const narinfo = goodNarinfo(path, body)
         if (!narinfo)
           return { kind: 'broken', reason: 'the narinfo is truncated, damaged or belongs to another path' }
-        await kept.write(path, body)
+        await narinfos.write(path, body)
         return { kind: 'fetched', references: narinfo.references }
       } catch (error) {
         if (ended.aborted || !isNixeryError(error)) throw error

@@ -15,7 +15,7 @@ import {
   type Transport,
 } from './transport.ts'
 
-/** A client for one registry, which authenticates its requests as the registry demands. */
+/** A client for one registry, which authenticates its requests as the registry requires. */
 export type RegistryClient = {
   /** The host, as the user wrote it. */
   readonly host: string
@@ -24,15 +24,15 @@ export type RegistryClient = {
   /** The base URL of the API: `https://host/v2/`. */
   readonly base: URL
   /**
-   * Sends a request, follows redirects, and authenticates when asked. Credentials are never sent to another host.
+   * Sends a request, follows redirects, and answers authentication challenges. Credentials are never sent to another host.
    * @param scopes the scopes that a token must have, such as `repository:team/tools:pull,push`
    */
   send(request: Request, scopes: readonly string[]): Promise<Answer & { readonly url: URL }>
-  /** The same for a GET request whose response is read by the caller: all of it, or `discard` is to be called. */
+  /** Sends a GET request. The caller must read the whole response or call `discard`. */
   open(request: OpenRequest, scopes: readonly string[]): Promise<OpenResponse & { readonly url: URL }>
 }
 
-/** What a registry answers, before its body is read. */
+/** A response whose body has not been read. */
 type Head = Pick<Answer, 'status' | 'headers'>
 
 export type ConnectOptions = {
@@ -100,7 +100,7 @@ function createClient(
     if (known && known.until > performance.now() && !stale.has(`Bearer ${known.token}`)) {
       return `Bearer ${known.token}`
     }
-    // Of concurrent requests that need a new token, the first requests it.
+    // The first of several concurrent requests gets the new token for all.
     if (tokens.get(key) === latest) {
       tokens.set(key, requestToken(transport, base, challenge, scopes, credentials, signal))
     }
@@ -132,14 +132,14 @@ function createClient(
     way: Way<T>,
   ): Promise<T & { readonly url: URL }> => {
     const key = scopes.join(' ')
-    const asked = widened.get(key) ?? scopes
-    const answer = await sendWith(request, asked, way)
+    const requested = widened.get(key) ?? scopes
+    const answer = await sendWith(request, requested, way)
     if (answer.status !== 401 || answer.url.origin !== base.origin) return answer
     // The token has expired, or the registry challenges this request but did not challenge the first.
     const demand = challengesIn(answer).find(({ scheme }) => scheme === (challenge?.scheme ?? scheme))
     if (!demand || (demand.scheme === 'basic' && challenge)) return answer
     challenge = demand
-    const wider = [...new Set([...asked, ...(demand.parameters.get('scope')?.split(' ') ?? [])])]
+    const wider = [...new Set([...requested, ...(demand.parameters.get('scope')?.split(' ') ?? [])])]
     if (answer.secret !== undefined) stale.add(answer.secret)
     widened.set(key, wider)
     await way.discard(answer)
@@ -160,7 +160,7 @@ function createClient(
   }
 }
 
-/** How a request is sent, and what becomes of a response that is not the last. */
+/** How to send a request, and how to dispose of a response that is not the last. */
 type Way<T extends Head> = {
   send(request: Request): Promise<T>
   discard(answer: T): Promise<void>

@@ -3,7 +3,7 @@ import { CacheTrouble } from '../contents/cache/trouble.ts'
 import { hasCode } from '../errors.ts'
 import type { Objects } from '../store/objects.ts'
 
-/** Reads a binary cache in a bucket, whatever narinfos name nothing outside of it. @param base its address */
+/** Reads a binary cache in a bucket. A narinfo that names a file outside of it is refused. @param base its URL */
 export function objectsTransport(objects: Objects, base: URL): Transport {
   const nameOf = (url: URL): string => {
     if (!url.href.startsWith(base.href))

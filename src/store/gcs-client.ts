@@ -10,7 +10,7 @@ import { isPassing, openingError, troubleOf, type Place } from './trouble.ts'
 
 type Sdk = typeof sdkModule
 
-/** A bucket, and how to get at it. */
+/** A bucket, and how to access it. */
 export type GcsBucket = BucketTimes & {
   readonly bucket: string
   /** The variable with its name, for messages: GCS_BUCKET by default. */
@@ -127,9 +127,11 @@ export async function checkGcsBucket(bucket: Bucket, options: GcsBucket): Promis
     credentials: 'GOOGLE_APPLICATION_CREDENTIALS, or Google’s application default credentials',
     permissions: 'the permissions of the role Storage Object User (roles/storage.objectUser)',
   }
-  const ask = <T>(send: () => Promise<T>) =>
+  const query = <T>(send: () => Promise<T>) =>
     within(options.timeout, (signal) => withRetries(send, options, signal))
-  const granted: readonly string[] = await ask(() => bucket.iam.testPermissions([...neededPermissions])).then(
+  const granted: readonly string[] = await query(() =>
+    bucket.iam.testPermissions([...neededPermissions]),
+  ).then(
     ([permissions]) => neededPermissions.filter((permission) => permissions[permission]),
     (error: unknown) => {
       // Other services with this protocol may not support the request.
@@ -145,7 +147,7 @@ export async function checkGcsBucket(bucket: Bucket, options: GcsBucket): Promis
     })
   }
   try {
-    await ask(() => bucket.getMetadata())
+    await query(() => bucket.getMetadata())
   } catch (error) {
     throw openingError(error, place, 'reading its metadata')
   }

@@ -13,15 +13,15 @@ import { runningError, troubleOf } from './trouble.ts'
 export type Objects = {
   /** Returns the size of an object in bytes, or undefined if it does not exist. */
   size(name: string): Promise<number | undefined>
-  /** Reads a small object; undefined if it does not exist. Fails if it has more than `most` bytes. */
+  /** Reads a small object; undefined if it does not exist. Fails if it is larger than `most` bytes. */
   read(name: string, most: number): Promise<Buffer | undefined>
   /** Reads an object. Fails with BLOB_UNKNOWN if it does not exist. */
   open(name: string): Promise<Readable>
   /** Stores a file of this size under a name, atomically. The file stays. Does nothing if an object of this size exists. */
   upload(name: string, kind: ObjectKind, file: string): Promise<void>
   /**
-   * Creates a small object, unless one exists; of several concurrent calls one creates it.
-   * @returns whether there was none. A service that ignores the condition replaces the object, and this returns true
+   * Creates a small object, unless it exists. Exactly one of several concurrent calls creates it.
+   * @returns whether this call created it. A service that ignores the condition replaces the object, and this returns true
    */
   create(name: string, bytes: Uint8Array, mediaType: string): Promise<boolean>
 }
@@ -77,7 +77,7 @@ function absent(error: unknown): undefined {
   if (troubleOf(error) !== 'absent') throw error
 }
 
-/** Reads a stream that is not to have more than `most` bytes. */
+/** Reads a stream into memory. @throws if it has more than `most` bytes */
 export async function collect(stream: Readable, most: number, texts: StorageTexts): Promise<Buffer> {
   const pieces: Buffer[] = []
   let size = 0

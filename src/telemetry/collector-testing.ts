@@ -17,7 +17,7 @@ type Raw = {
   status?: { code?: number }
 }
 
-/** A span as a collector gets it. */
+/** A span as a collector receives it. */
 export type SentSpan = {
   readonly trace: string
   readonly id: string
@@ -31,14 +31,14 @@ export type SentSpan = {
   readonly isError: boolean
 }
 
-/** What a collector of OpenTelemetry does, on the loopback: takes traces by OTLP over HTTP, as JSON. */
+/** Starts an OpenTelemetry collector on the loopback interface. It receives traces by OTLP over HTTP, as JSON. */
 export async function openCollector(status = 200) {
   const requests: { path: string; headers: IncomingHttpHeaders; body: string }[] = []
-  const take = async (request: IncomingMessage, response: ServerResponse) => {
+  const receive = async (request: IncomingMessage, response: ServerResponse) => {
     requests.push({ path: request.url ?? '', headers: request.headers, body: await text(request) })
     response.writeHead(status, { 'Content-Type': 'application/json' }).end('{}')
   }
-  const server = createServer((request, response) => void take(request, response))
+  const server = createServer((request, response) => void receive(request, response))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return {

@@ -56,7 +56,7 @@ export async function recognise(
     const bytes = await buffer(await store.read(digest))
     return digestOf(bytes) === digest ? readManifest(digest, bytes.toString()) : undefined
   } catch (error) {
-    if (hasCode(error, 'BLOB_UNKNOWN')) return undefined // it has been removed
+    if (hasCode(error, 'BLOB_UNKNOWN')) return undefined // removed since it was listed
     throw error
   }
 }

@@ -10,7 +10,7 @@ import type { BuildRecord, History } from './history.ts'
 
 /** Where images are looked up. */
 export type ImageDeps = {
-  readonly catalog: Pick<Catalog, 'pulledImages' | 'givenImages'>
+  readonly catalog: Pick<Catalog, 'pulledImages' | 'servedImages'>
   /** Reads a small blob; undefined if it is missing or too large. */
   readonly read: (digest: Digest) => Promise<Buffer | undefined>
   readonly estimates: Pick<Estimates, 'of'>
@@ -72,7 +72,7 @@ export async function imageFacts(
   const name = formatImageName(request)
   const [tags, given] = await Promise.all([
     catalog.pulledImages(name, mostTags, parseImage),
-    catalog.givenImages(name, mostGiven, parseImage),
+    catalog.servedImages(name, mostGiven, parseImage),
   ])
   const isWanted = ({ tag, architecture }: Tag) =>
     tag === (wanted.tag ?? tag) && architecture === (wanted.architecture ?? architecture)

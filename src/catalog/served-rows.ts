@@ -4,7 +4,7 @@ import { readRows, sizeOf, textOf } from './rows.ts'
 import type { Tables } from './schema.ts'
 
 /** The images of a name. */
-export function givenIn(db: Kysely<Tables>): Pick<Catalog, 'pulledImages' | 'givenImages'> {
+export function servedIn(db: Kysely<Tables>): Pick<Catalog, 'pulledImages' | 'servedImages'> {
   return {
     async pulledImages(repository, limit, parse) {
       const rows = await db
@@ -27,7 +27,7 @@ export function givenIn(db: Kysely<Tables>): Pick<Catalog, 'pulledImages' | 'giv
       })
     },
 
-    async givenImages(repository, limit, parse) {
+    async servedImages(repository, limit, parse) {
       const keys = db
         .selectFrom('given')
         .select('image')
