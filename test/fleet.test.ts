@@ -8,52 +8,80 @@ import { createRandom } from './reliability/random.ts'
 import { runNixery } from './support/command.ts'
 import { countLog } from './support/fleet.ts'
 import { createGate, type Gate } from './support/gate.ts'
+import { startHaproxy, type Haproxy } from './support/haproxy.ts'
+import { freePort } from './support/nginx.ts'
+import { openNixLog, type NixLog } from './support/nix-log.ts'
 import { until } from './support/until.ts'
 import { requestV2, openWorkspace, type Workspace } from './support/workspace.ts'
 
-const pull = (server: Member, name: string) => requestV2(server, `${name}/manifests/latest`)
+const pull = (server: Pick<Member, 'address'>, name: string) => requestV2(server, `${name}/manifests/latest`)
 const digestOf = (response: Response) => response.headers.get('docker-content-digest')
 
-describe('two front ends and two workers', { skip: noPostgres, timeout: 800_000 }, () => {
+describe('three front ends behind haproxy, and two workers', { skip: noPostgres, timeout: 800_000 }, () => {
   let workspace: Workspace
   let gate: Gate
   let world: FleetWorld
-  let fronts: [Member, Member]
+  let fronts: [Member, Member, Member]
   let workers: [Member, Member]
+  let haproxy: Haproxy
+  let nix: NixLog
 
   before(async () => {
     workspace = await openWorkspace()
     gate = createGate()
+    nix = await openNixLog()
     const more = `slow = run "slow" "echo it has begun; ${gate.wait}; mkdir $out";
       nested = { recurseForDerivations = true; deep = run "deep" "mkdir $out"; };`
-    world = await openFleetWorld(workspace, { fronts: 2, workers: 2, images: 6, large: 1, more })
+    const settings = { PATH: `${nix.folder}:${process.env['PATH']}` }
+    world = await openFleetWorld(workspace, { fronts: 3, workers: 2, images: 6, large: 1, more, settings })
     const of = (role: Member['role']) => world.members.filter((each) => each.role === role)
-    fronts = of('front') as [Member, Member]
+    fronts = of('front') as [Member, Member, Member]
     workers = of('worker') as [Member, Member]
+    const addresses = fronts.map(({ address }) => address)
+    haproxy = await startHaproxy(folderIn(workspace, 'haproxy.cfg'), await freePort(), addresses)
   })
   after(async () => {
     gate?.open()
+    await haproxy?.stop()
     await workspace?.dispose()
     await world?.dispose()
     gate?.dispose()
+    await nix?.close()
   })
 
-  it('serve fifty pulls of one image with one build', async () => {
+  it('serve fifty pulls of one image with one call of Nix, and one manifest', async () => {
+    const isUp = () =>
+      pull(haproxy, 'p0').then(
+        ({ response }) => response.status === 200,
+        () => false, // haproxy does not listen yet
+      )
+    await until(isUp, 'haproxy leads to front ends that have workers')
+    await nix.started()
+    const images = async () => {
+      const [row] = await world.fleet.postgres.run(world.fleet.url, 'select count(*)::int from images')
+      return Number(row?.['count'])
+    }
+    const imagesBefore = await images()
     const digests: (string | null)[] = []
-    const pullWithRetries = async (server: Member) => {
+    const pullWithRetries = async () => {
       for (;;) {
-        const { response, text } = await pull(server, 'p1/p2')
+        const { response, text } = await pull(haproxy, 'p1/p2')
         if (response.status === 429) continue
         assert.equal(response.status, 200, text)
         return digests.push(digestOf(response))
       }
     }
-    await Promise.all(
-      Array.from({ length: 50 }, (_, n) => pullWithRetries(n % 2 === 0 ? fronts[0] : fronts[1])),
-    )
+    await Promise.all(Array.from({ length: 50 }, pullWithRetries))
     assert.deepEqual([digests.length, new Set(digests).size], [50, 1])
-    assert.equal(countLog(workers, /^build started$/), 1)
+    const served = (one: Member) =>
+      one.log.filter(({ msg, path }) => msg === 'answered' && String(path).includes('p1/p2')).length
+    await until(() => fronts.every((front) => served(front) > 0), 'all front ends were asked')
+    const calls = await nix.started() // also of an evaluator that starts, and for the closure
+    assert.equal(calls.filter((call) => call === 'nix-store --realise').length, 1)
+    assert.equal(countLog(workers, /^names are looked up$/), 2) // p0 and p1/p2
+    assert.equal(countLog(workers, /^build started$/), 2)
     assert.equal(countLog(fronts, /^build started$/), 0)
+    assert.equal((await images()) - imagesBefore, 1)
   })
 
   it('use one connection to the database each for all notifications', async () => {
