@@ -34,6 +34,7 @@ const debianPackages = {
   wrk: 'wrk',
   chromium: 'chromium',
   haproxy: 'haproxy',
+  pgbouncer: 'pgbouncer',
   initdb: 'postgresql',
   // Debian's patroni only suggests the library that it needs for etcd.
   patroni: 'patroni python3-etcd',

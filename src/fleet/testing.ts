@@ -29,6 +29,8 @@ type TestWorker = {
 
 export type TestFleetOptions = {
   readonly warn: (line: string) => void
+  /** The URL without a pooler. */
+  readonly directUrl?: string
   /** Milliseconds. */
   readonly lease?: number
   /** Whether notifications are lost. */
@@ -36,13 +38,16 @@ export type TestFleetOptions = {
 }
 
 /** Front ends and workers over a database, all in this process; the workers' builds are fakes. */
-export async function openTestFleet(url: string, { warn, lease = 3_000, deaf = false }: TestFleetOptions) {
+export async function openTestFleet(
+  url: string,
+  { warn, directUrl = url, lease = 3_000, deaf = false }: TestFleetOptions,
+) {
   const pool = await openPool({ url })
   const db = new Kysely<unknown>({ dialect: pool.dialect })
   await createTables(db)
-  const catalog = await postgresDatabase({ postgres: pool, directUrl: url }).open()
+  const catalog = await postgresDatabase({ postgres: pool, directUrl }).open()
   const renewals = await openRenewals(url, lease)
-  const real = await openListener({ url, warn })
+  const real = await openListener({ url: directUrl, warn })
   const listener: Pick<Listener, 'listen'> = deaf ? { listen: () => () => {} } : real
   const table = createJobTable(db, 3)
   const ends: (() => Promise<void>)[] = []
