@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer, type RequestListener } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { brotliCompressSync, gzipSync, zstdCompressSync } from 'node:zlib'
+import { makeCertificate } from '../../test/support/certificates.ts'
 import { createHttpClient } from './http-client.ts'
 import { redirectOf } from './redirect.ts'
 
@@ -13,16 +18,16 @@ after(async () => {
   for (const each of undo.reverse()) await each()
 })
 
-/** Serves on a free port of 127.0.0.1. */
-async function serve(listener: RequestListener): Promise<URL> {
-  const server = createServer(listener)
+/** Serves on a free port of 127.0.0.1, by https with a certificate. */
+async function serve(listener: RequestListener, secure?: { key: Buffer; cert: Buffer }): Promise<URL> {
+  const server = secure ? createSecureServer(secure, listener) : createServer(listener)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   undo.push(() => {
     server.closeAllConnections()
     server.close()
   })
-  return new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
+  return new URL(`http${secure ? 's' : ''}://127.0.0.1:${(server.address() as AddressInfo).port}/`)
 }
 
 function clientWith(environment: NodeJS.ProcessEnv) {
@@ -129,6 +134,43 @@ describe('an open response of the HTTP client', () => {
       await sleep(1)
     }
     assert.ok(sent < 64e6, `${sent} bytes were taken for a reader of ${count}`)
+  })
+
+  it('keeps its bytes while others arrive on other connections, by http and https', async () => {
+    const sizes = [300_000, 500_000, 700_000]
+    const bytesOf = (size: number) => Buffer.alloc(size, `${size} `)
+    const answer: RequestListener = ({ url: path = '' }, response) =>
+      void response.end(bytesOf(Number(path.slice(1))))
+    const folder = await mkdtemp(join(tmpdir(), 'nixery-http-client-'))
+    undo.push(() => rm(folder, { recursive: true }))
+    const { key, cert } = await makeCertificate(folder, 'server')
+    const secure = await serve(answer, { key: await readFile(key), cert: await readFile(cert) })
+    const trusting = createHttpClient({ environment: {}, verify: false })
+    undo.push(() => trusting.close())
+    const bodies = await Promise.all(
+      [await serve(answer), secure].flatMap((url) =>
+        sizes.map(async (size) => {
+          const { body } = await trusting.open({ url: new URL(String(size), url) })
+          return Buffer.concat(await Array.fromAsync(body))
+        }),
+      ),
+    )
+    assert.deepEqual(bodies, [...sizes, ...sizes].map(bytesOf))
+  })
+
+  it('leaves no memory for the garbage collector to find but what its reader keeps', async () => {
+    const size = 64e6
+    const url = await serve((_, response) => void response.end(Buffer.alloc(size)))
+    const { body } = await client.open({ url })
+    const before = process.memoryUsage().arrayBuffers
+    let [read, most] = [0, 0]
+    for await (const piece of body) {
+      read += piece.length
+      if (piece.buffer instanceof ArrayBuffer) piece.buffer.transfer(0)
+      most = Math.max(most, process.memoryUsage().arrayBuffers - before)
+    }
+    assert.equal(read, size)
+    assert.ok(most < 8e6, `${most} bytes`)
   })
 
   it('is decoded, fails if it is truncated, and ends when the signal fires', async () => {
