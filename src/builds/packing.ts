@@ -65,13 +65,13 @@ export async function packLayers(
 ): Promise<Map<LayerKey, KnownLayer>> {
   const packing = new Map<StorePath, Promise<unknown>>()
   const contents = deps.contents.isReadFirst ? afterReading(deps.contents, packing) : deps.contents
+  const ofAll = { ...deps, contents }
   const members = lookUpMembers(deps, wanted)
   const pack = (layer: LayerSpec) => {
-    const ofLayer = layer.make ? { ...deps, contents } : deps
-    const packed = packShared({ ...ofLayer, members }, layer, true).catch((error: unknown) => {
+    const packed = packShared({ ...ofAll, members }, layer, true).catch((error: unknown) => {
       // Another build tried to use a member that is damaged, or ended what this one waits for.
       const isOfOther = hasCode(error, 'CANCELLED') && !deps.signal.aborted
-      if (error instanceof MemberGone || isOfOther) return packShared(ofLayer, layer, true)
+      if (error instanceof MemberGone || isOfOther) return packShared(ofAll, layer, true)
       throw error
     })
     for (const { storePath } of layer.members) packing.set(storePath, packed)
@@ -159,6 +159,12 @@ async function packLayer(
   const { copied, layer: packed, file, spans, listings, facts } = bytes
   const layer: KnownLayer = { ...packed, ...(facts !== undefined && { facts }) }
   const mediaType = layerFormats[layer.compression].mediaTypes.oci
+  const listed = wanted.members.flatMap(({ facts: path }, index) => {
+    const listing = listings[index]
+    return listing === undefined ? [] : [{ facts: path, listing }]
+  })
+  // Before the layer is synced to the disk, which takes longer than making the tree of links.
+  for (const one of listed) deps.contents.learn?.(one.facts.storePath, one.listing)
   try {
     await blobs.publish({ digest: layer.digest, size: layer.size, mediaType }, { file })
   } finally {
@@ -168,11 +174,6 @@ async function packLayer(
     const span = spans[index]
     return span ? [{ key, digest: layer.digest, ...span }] : []
   })
-  const listed = wanted.members.flatMap(({ facts: path }, index) => {
-    const listing = listings[index]
-    return listing === undefined ? [] : [{ facts: path, listing }]
-  })
-  for (const one of listed) deps.contents.learn?.(one.facts.storePath, one.listing)
   const paths = wanted.members.map(({ storePath }) => storePath)
   if ((await deps.remembering?.mayRemember(paths)) ?? true) {
     await catalog.rememberLayer(wanted.key, layer, members)

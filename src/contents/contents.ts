@@ -74,15 +74,30 @@ export const storePathOf = (path: string): StorePath =>
 
 /**
  * Delays lookups until the paths have been read, if their listings are known only then.
- * @param reading settles when a path has been read; does not contain paths that nobody reads
+ * @param reading settles when the listing of a path is known, at the latest; does not contain paths that nobody reads
+ * @returns contents whose lookups of a path wait for `reading`, or for `learn` if that is called earlier
  */
 export function afterReading(
   contents: Contents,
   reading: ReadonlyMap<StorePath, Promise<unknown>>,
 ): Contents {
-  const read = (path: string) => reading.get(storePathOf(path))
+  const learned = new Map<StorePath, PromiseWithResolvers<void>>()
+  const learning = (path: StorePath) => {
+    const one = learned.get(path) ?? Promise.withResolvers<void>()
+    learned.set(path, one)
+    return one
+  }
+  const read = async (path: string) => {
+    const storePath = storePathOf(path)
+    const until = reading.get(storePath)
+    if (until) await Promise.race([until, learning(storePath).promise])
+  }
   return {
     ...contents,
+    learn(path, text) {
+      contents.learn?.(path, text)
+      learning(path).resolve()
+    },
     async look(path) {
       await read(path)
       return contents.look(path)
