@@ -108,15 +108,14 @@ export function cacheOver(
       const text = before?.text ?? (await read('nix-cache-info', largestInfo, demand))
       if (text === undefined)
         throw new CacheTrouble('it has no nix-cache-info, or does not show it without credentials')
-      const value = (field: string) => new RegExp(`^${field}: *(.*?)\\s*$`, 'm').exec(text)?.[1]
-      const storeDir = value('StoreDir')
+      const storeDir = fieldOf(text, 'StoreDir')
       if (storeDir !== '/nix/store') {
         const told =
           storeDir === undefined ? 'its nix-cache-info has no StoreDir' : 'its store is not /nix/store'
         throw new CacheTrouble(told)
       }
       if (!before) kept?.write(file, text)
-      const priority = value('Priority') ?? ''
+      const priority = fieldOf(text, 'Priority') ?? ''
       return {
         priority: address.priority ?? (/^-?\d{1,9}$/.test(priority) ? Number(priority) : defaultPriority),
       }
@@ -146,6 +145,19 @@ export function cacheOver(
       return places.run(() => task(transport.bytes(url, demand.signal)), demand)
     },
   }
+}
+
+/**
+ * The first value of a field in lines `Name: value`. Not by a regular expression that trims the value: with 64 KiB of
+ * blanks in a line, which a cache can send, that took five seconds.
+ */
+function fieldOf(text: string, field: string): string | undefined {
+  const start = `${field}:`
+  return text
+    .split('\n')
+    .find((line) => line.startsWith(start))
+    ?.slice(start.length)
+    .trim()
 }
 
 /** Parses the narinfo of a path; returns the problem if it is invalid. */

@@ -1,8 +1,19 @@
 import type { StorePath } from '../../image/store-path.ts'
+import { createLimiter } from '../../queue/limiter.ts'
 import type { Caches, InCache, LookUpOptions, NotInCaches } from './caches.ts'
 
 /** The maximum number of paths in a closure. */
 const mostPaths = 50_000
+/**
+ * The maximum number of references of all its paths: a hundred bytes of memory each. Systems of 5,000 paths have some
+ * 100,000.
+ */
+const mostReferences = 1_000_000
+/**
+ * The maximum number of paths that are looked up at once, above the usual number of connections to a cache. Each listens
+ * to the signal, and adding or removing a listener takes longer the more there are: for 50,000 paths eleven seconds.
+ */
+const lookUpsAtOnce = 256
 
 /**
  * Finds the closure of these paths, each with the cache that has it. References are followed concurrently as soon as
@@ -22,22 +33,26 @@ export async function walkCaches(
   const { signal: outer } = options
   const signal = outer ? AbortSignal.any([outer, ending.signal]) : ending.signal
   let lacking: NotInCaches | undefined
+  let references = 0
+  const places = createLimiter(lookUpsAtOnce)
 
+  const end = (storePath: StorePath, reasons: readonly string[]) => {
+    lacking ??= { storePath, reasons }
+    ending.abort()
+  }
   const visit = async (path: StorePath): Promise<void> => {
     if (seen.has(path) || lacking) return
     seen.add(path)
-    const answer =
-      seen.size > mostPaths
-        ? { storePath: path, reasons: [`the closure has more than ${mostPaths} paths`] }
-        : await lookUp(path, { ...options, signal })
-    if ('reasons' in answer) {
-      lacking ??= answer
-      ending.abort()
-      return
-    }
+    if (seen.size > mostPaths) return end(path, [`the closure has more than ${mostPaths} paths`])
+    const answer = await places.run(async () => (lacking ? undefined : lookUp(path, { ...options, signal })))
+    if (!answer) return
+    if ('reasons' in answer) return end(path, answer.reasons)
+    references += answer.narinfo.references.length
+    if (references > mostReferences)
+      return end(path, [`the closure has more than ${mostReferences} references`])
     found.set(path, answer)
     onFound?.(answer)
-    await Promise.all(answer.narinfo.references.map(visit))
+    await Promise.all(answer.narinfo.references.filter((one) => !seen.has(one)).map(visit))
   }
   try {
     await Promise.all(roots.map(visit))
