@@ -94,6 +94,15 @@ describe('createClientOf', () => {
     it(`${peer}, ${forwarded ?? 'nothing forwarded'}, trusting ${trusted}`, () =>
       assert.equal(createClientOf([trusted])(peer, forwarded), client))
   }
+
+  it('takes no time for long texts, which any client can send', () => {
+    const before = process.cpuUsage()
+    for (const text of [':', '.', '1', '[', ']', ':1', '[]', ' ', '%'])
+      assert.equal(createClientOf(['private'])('::1', `x${text.repeat(7000)}!`), undefined)
+    assert.equal(createClientOf(['private'])('::1', `${':'.repeat(2000)}!`), undefined)
+    const { user } = process.cpuUsage(before)
+    assert.ok(user < 500_000, `${user / 1e6} s`)
+  })
 })
 
 it('each client gets its share of the streams', async () => {
