@@ -9,7 +9,7 @@ import { diskPlaces } from './monitor.ts'
 import type { QuotaRule } from './quotas/quota-rules.ts'
 import type { State } from './state.ts'
 import { readCatalogSize, readDisks } from './telemetry/disk-stats.ts'
-import { createLook } from './upkeep/look.ts'
+import { createPreview } from './upkeep/preview.ts'
 import type { AdminSource } from './web/admin/source.ts'
 
 export type AdminDeps = {
@@ -30,7 +30,8 @@ export type AdminDeps = {
 const [previewTimeout, previewMemory, listedImages] = [30 * 60_000, 1e9, 50]
 
 /** Loaded when needed, so that a front end needs no program before. */
-const preview = async (options: PreviewOptions) => (await import('./gc-preview.ts')).previewCleanup(options)
+const runPreview = async (options: PreviewOptions) =>
+  (await import('./gc-preview.ts')).previewCleanup(options)
 
 /** The data and actions of the admin page, as of `nixery gc --dry-run`, `nixery key` and `nixery status`. */
 export function openAdmin(config: Config, deps: AdminDeps): AdminSource {
@@ -39,8 +40,8 @@ export function openAdmin(config: Config, deps: AdminDeps): AdminSource {
   const seconds = () => Math.floor(Date.now() / 1000)
   const places = diskPlaces(config)
   const { NIXERY_KEEP: keepDays, NIXERY_STORE_LIMIT: sizeLimit, NIXERY_GC_INTERVAL: interval } = config
-  const look = createLook(() =>
-    preview({
+  const preview = createPreview(() =>
+    runPreview({
       environment,
       listed: listedImages,
       memory: previewMemory,
@@ -53,7 +54,7 @@ export function openAdmin(config: Config, deps: AdminDeps): AdminSource {
   )
   return {
     cleanup: { keepDays, sizeLimit, interval },
-    look,
+    preview,
     async storage() {
       const [disks, bytes] = await Promise.all([
         readDisks(places),

@@ -17,9 +17,9 @@ export type PreviewOptions = {
 }
 
 /**
- * Finds out what a garbage collection would remove, by `nixery gc --dry-run` in a process of its own with the lowest
+ * Finds out what a garbage collection would remove, by `nixery gc --dry-run` in a separate process with the lowest
  * priority: the server needs its thread and its memory for pulls.
- * @throws STORE_UNAVAILABLE if it fails, needs too much or is aborted
+ * @throws STORE_UNAVAILABLE if it fails, needs too much time or memory, or is aborted
  */
 export async function previewCleanup(options: PreviewOptions): Promise<Collected> {
   const { environment, listed, memory, timeout, signal } = options

@@ -54,7 +54,7 @@ describe('whileLeading', () => {
     await first.stop()
     await until('second')
     lead.lose()
-    await until('second') // again: nobody else wants it
+    await until('second') // again: there is no other candidate
     assert.equal(most, 1)
     await second.stop()
     assert.deepEqual([...running], [])

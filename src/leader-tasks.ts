@@ -7,7 +7,7 @@ export type LeaderTasks = { stop(): void | Promise<void> }
 /**
  * Runs work while this process has the lead, and tries to take the lead while another process has it.
  * @param take takes the lead; a failure counts as another's lead
- * @param begin starts the work whenever this process takes the lead
+ * @param begin starts the work when this process becomes the leader
  * @param every milliseconds between attempts
  */
 export function whileLeading(

@@ -60,28 +60,28 @@ export type Worker = {
   readonly pollPopularity: () => { stop(): void }
   /** Whether any package set can be used; see `anyUsable`. */
   readonly usable: () => Promise<boolean>
-  /** Ends what is still at work, and comes back when all of it has. */
+  /** Ends all work in progress, and waits until it has ended. */
   close(): Promise<void>
 }
 
 export type WorkerOptions = {
   readonly listener: BuildListener
-  /** Gets a line for each thing that had to be set up, or changed. */
+  /** Receives a line for each thing that had to be set up, or changed. */
   readonly note: (line: string) => void
   readonly warn: (line: string) => void
-  /** Gets a line for each setting that Nix needs on this machine; `note` if not given. */
+  /** Receives a line for each setting that Nix needs on this machine; `note` by default. */
   readonly noteSetting?: (line: string) => void
   /** Loads the package set for this platform ahead of demand, with what every image has. */
   readonly prepare?: Platform | undefined
-  /** Hears of each image that was answered from memory. */
+  /** Called for each image that was served from memory. */
   readonly onRemembered?: () => void
   /** For builds of others, who count pulls and bound the queue; `fence` as in `BuilderDeps`. */
   readonly forOthers?: { readonly fence: (build: string) => Promise<void> } | undefined
-  /** Ends making the demo packages, and Nix. */
+  /** Stops Nix, and making the demo packages. */
   readonly signal?: AbortSignal | undefined
 }
 
-/** Milliseconds that ending waits for what was to be done after answers. */
+/** Milliseconds that closing waits for work postponed until after responses. */
 const longestRest = 5_000
 
 /** @throws CONFIG_INVALID, NIX_UNAVAILABLE, SETUP_FAILED, CANCELLED */
@@ -108,7 +108,7 @@ export async function openWorker(config: Config, state: State, options: WorkerOp
     }),
     signal ? AbortSignal.any([signal, stop.signal]) : stop.signal,
   )
-  // A server that answers soon has begun with it while the rest is opened.
+  // Starts this early, while the rest is opened, so that the server is ready sooner.
   if (prepare) void nix.settle().catch(() => {})
   const nixVersion = await nix.version()
   const { add: later, settled } = createBackgroundWork()

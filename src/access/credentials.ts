@@ -9,7 +9,7 @@ export type Credentials =
 /** Invalid credentials. The reason is for the operator, and is not sent to the client. */
 export type Refusal = { readonly refused: string }
 
-/** Whom credentials belong to. */
+/** The result of verifying credentials. */
 export type Outcome = Identity | Refusal
 
 /**

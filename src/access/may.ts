@@ -27,6 +27,6 @@ export type May = (identity: Identity, action: Action, subject: Subject) => bool
 /** Access control is off: everyone may do everything. */
 export const allowAll: May = () => true
 
-/** Without a policy: authenticated clients may pull, build, list and read logs. Nobody may read or change the server's state. */
+/** Without a policy: authenticated clients may pull, build, list and read logs. No client may read or change the server's state. */
 export const allowKnown: May = (identity, action, subject) =>
   subject === 'public' || (identity.how !== 'anonymous' && action !== 'admin' && action !== 'keys')

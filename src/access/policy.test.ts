@@ -50,7 +50,7 @@ describe('rules about images', () => {
     // The packages of every image need no rule.
     ['git/cacert', only('git'), true],
     ['git/iana-etc', only('git'), true],
-    // Recipes are subjects of their own, and their packages need no rule.
+    // Recipes are separate subjects, and their packages need no rule.
     ['shell/git', only('git'), false],
     ['shell/git', [rule('everyone', ['pull'], { packages: ['git'], recipes: ['shell'] })], true],
     ['ci', [rule('everyone', ['pull'], { packages: [], recipes: ['c*'] })], true],

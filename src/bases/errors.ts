@@ -1,4 +1,4 @@
-/** Why a base image cannot be used, as the end of a sentence that begins with the recipe and its field. */
+/** Why a base image cannot be used, as the end of a sentence that starts with the recipe and its field. */
 export class BaseProblem extends Error {
   /** Whether a retry may succeed: the registry is unreachable or fails. */
   readonly passing: boolean

@@ -4,10 +4,10 @@ import { hasCode } from '../errors.ts'
 export type MayStart = () => Promise<void>
 
 /**
- * Asks whether a build may be started.
- * @param existing finds what exists. @throws NOT_READY if it does not
- * @returns undefined if the build may be started, otherwise what exists
- * @throws the refusal if nothing exists, and other failures of `existing`
+ * Checks whether a build may be started.
+ * @param existing finds an existing image. @throws NOT_READY without one
+ * @returns undefined if the build may be started, otherwise the existing image
+ * @throws the refusal if no image exists, and other failures of `existing`
  */
 export async function existingUnlessAdmitted<T>(
   mayStart: MayStart | undefined,

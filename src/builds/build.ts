@@ -56,7 +56,7 @@ export type Context = FlowDeps &
 export type BuiltImage = { readonly image: Image; readonly key: ImageKey }
 
 /**
- * The whole flow, from a request to a published image. Each step first asks the catalog.
+ * The whole flow, from a request to a published image. Each step first queries the catalog.
  * @throws the errors of its steps: PACKAGE_UNKNOWN, PACKAGE_INVALID, PACKAGE_DENIED, SOURCE_INVALID, EVALUATION_TIMEOUT,
  *   BUILD_FAILED, BUILD_TIMEOUT, NIX_UNAVAILABLE, STORE_FULL, STORE_UNAVAILABLE, OVERLOADED, CANCELLED, NOT_READY
  */

@@ -21,8 +21,8 @@ export type BuildOptions = {
   /** Only return an existing image: nothing is evaluated, fetched, realised or packed for the caller. */
   readonly readyOnly?: boolean
   /**
-   * Called before a build is started for this request: not for one that is answered from memory, or joins a build. If it
-   * throws, an image that exists is returned as with `readyOnly`; without one the result is what it threw.
+   * Called before a build is started for this request: not for one that is served from memory, or joins a build. If it
+   * throws, an image that exists is returned as with `readyOnly`; without one, the request fails with that error.
    */
   readonly mayStart?: MayStart | undefined
   /** The id of the build if this request starts it; a random one if not given. */
@@ -53,7 +53,7 @@ export type Builds = {
   known(request: ImageRequest): Image | undefined
   /**
    * Requests an image. Equal requests share one build with the urgency of the most urgent one. The build is cancelled when
-   * all of them are cancelled and no caller is expected back, unless Nix has begun to realise. The id is valid until two
+   * all of them are cancelled and no caller is expected back, unless Nix has started to realise. The id is valid until two
    * minutes after the request has ended.
    */
   submit(request: ImageRequest, options: BuildOptions): Promise<{ readonly id: string }>

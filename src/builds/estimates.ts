@@ -32,7 +32,7 @@ export type EstimatedLayer = {
 /** What is known about an image without building it. */
 export type Estimate = {
   readonly packages: readonly Pick<ChosenOutput, 'attribute' | 'version' | 'output' | 'license' | 'implied'>[]
-  /** Packages and recipes about which nothing is known, because nobody has pulled an image with them. */
+  /** Packages and recipes about which nothing is known, because no image with them was pulled. */
   readonly unknown: readonly string[]
   /** The number of known store paths, and their size in bytes. */
   readonly paths: number

@@ -1,7 +1,7 @@
 import { hasCode } from '../errors.ts'
 import { DerivationGone } from '../nix/realise.ts'
 
-// Milliseconds. After a client was told to retry: longer than the pause of any client. Otherwise: during one pull, in which
+// Milliseconds. After a retry response: longer than the pause of any client. Otherwise: during one pull, in which
 // Docker requests the manifest twice and podman up to four times.
 const retryMemory = 120_000
 const pullMemory = 10_000
@@ -22,11 +22,11 @@ const isUnrelated = (error: unknown): boolean => hasCode(error, 'CANCELLED', 'OV
 
 /**
  * How long the failure of a build is remembered, in milliseconds; 0 if it is not.
- * @param isExpected whether a client was told to retry
+ * @param isExpected whether a client got a retry response
  */
 export function memoryOf(error: unknown, isExpected: boolean): number {
   if (isUnrelated(error)) return 0
-  // Long enough for the client to read it, and no longer: when the registry is well again, so is the image.
+  // Only long enough for the client to read it: once the registry works again, the image can be built.
   if (isOfRegistry(error)) return isExpected ? pullMemory : 0
   if (isExpected || isRefusal(error)) return retryMemory
   return isFinal(error) ? pullMemory : 0

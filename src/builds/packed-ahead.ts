@@ -26,7 +26,7 @@ export type PackedAhead = {
   take(key: MemberKey): Promise<ReadyLayer | undefined>
   /** Starts nothing from now on. */
   stop(): void
-  /** Stops, waits for the threads, and removes layers that nobody took. */
+  /** Stops, waits for the threads, and removes layers that no build took. */
   close(): Promise<void>
 }
 

@@ -115,7 +115,7 @@ export async function packFromMembers(
 }
 
 /**
- * Packs a layer once for all builds that need it. It is cancelled when all of them are, unless a thread has begun. A build
+ * Packs a layer once for all builds that need it. It is cancelled when all of them are, unless a thread has started. A build
  * that is cancelled earlier still waits, because its store paths are being read.
  */
 const packShared = (deps: LayerDeps, layer: LayerSpec, inStore: boolean): Promise<KnownLayer> => {

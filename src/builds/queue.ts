@@ -2,8 +2,8 @@ import { NixeryError } from '../errors.ts'
 import { urgencies, type Demand, type Urgency } from '../queue/demand.ts'
 
 /**
- * The builds that wait for Nix or packing. Builds for which Nix is realising packages are not counted, because they have a
- * limit of their own; so the number of all builds never exceeds `limit` plus that limit. Builds that read binary caches are
+ * The builds that wait for Nix or packing. Builds for which Nix is realising packages are not counted, because they have their
+ * own limit; so the number of all builds never exceeds `limit` plus that limit. Builds that read binary caches are
  * counted until they end: downloading and packing overlap, and can be cancelled.
  */
 export type BuildQueue = {
@@ -11,7 +11,7 @@ export type BuildQueue = {
   place(demand: Demand): Place
   /** The number of waiting builds. */
   readonly size: number
-  /** The same by their present urgency. */
+  /** The number of waiting builds by current urgency. */
   byUrgency(): QueuedBy
 }
 
@@ -21,7 +21,7 @@ export type QueuedBy = Readonly<Record<keyof typeof urgencies, number>>
 export type Place = {
   /** Takes the place. @throws OVERLOADED when the queue is full, unless it is a background build */
   readonly enter: () => void
-  /** Nix has begun to realise. */
+  /** Nix has started to realise. */
   readonly begin: () => void
   /** The build has ended or was cancelled. */
   readonly leave: () => void

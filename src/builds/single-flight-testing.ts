@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { hasCode } from '../errors.ts'
 import type { Demand } from '../queue/demand.ts'
 
-/** Work that ends when told to, and counts how often it was started. */
+/** Work that ends on demand, and counts how often it was started. */
 export function work() {
   const signals: AbortSignal[] = []
   const ends: PromiseWithResolvers<string>[] = []

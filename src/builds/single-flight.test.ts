@@ -125,7 +125,7 @@ describe('flights', () => {
     const left = flights.run('key', start, client)
     client.abort()
     await cancelled(left)
-    ends[0]?.reject(new Error('nobody hears')) // a rejection that nobody handles would fail this test
+    ends[0]?.reject(new Error('unheard')) // an unhandled rejection would fail this test
     await setImmediate()
     assert.equal(flights.size, 0)
   })

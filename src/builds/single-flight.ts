@@ -10,7 +10,7 @@ export type Flights<T> = {
    */
   run(key: string, start: Start<T>, waiter?: Waiter): Promise<T>
   /**
-   * Keeps the work with this key alive for a caller that will come back: for `ms` milliseconds from now, and from each
+   * Keeps the work with this key alive for a caller that will return: for `ms` milliseconds from now, and from each
    * later call of `run`.
    * @returns whether there is such work
    */

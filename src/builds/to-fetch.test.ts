@@ -12,12 +12,12 @@ import { passToFetch } from './to-fetch.ts'
 const found = (name: string, size: number) => inCache(pathOf(name), file('x'.repeat(size)))[1]
 const compressorId = 'any'
 
-/** A catalog that knows a listing of one path and a member of another, and counts what it is asked. */
+/** A catalog that knows a listing of one path and a member of another, and records the sizes of queries. */
 function catalogOf(listed: string, packed: string, fails = false) {
-  const asked: number[] = []
+  const queries: number[] = []
   const catalog: Pick<Catalog, 'listings' | 'members'> = {
     async listings(paths) {
-      asked.push(paths.length)
+      queries.push(paths.length)
       if (fails) throw new Error('it is locked')
       return new Map(
         paths.flatMap(({ storePath }) => (storePath === pathOf(listed) ? [[storePath, 'l']] : [])),
@@ -29,12 +29,12 @@ function catalogOf(listed: string, packed: string, fails = false) {
       return new Map(keys.includes(key) ? [[key, { key, digest, offset: 0, length: 1 }]] : [])
     },
   }
-  return { catalog, asked }
+  return { catalog, queries }
 }
 
 describe('what will probably be downloaded', () => {
   it('is fetched in one request, and passed on by size without what is already packed', async () => {
-    const { catalog, asked } = catalogOf('listed', 'packed')
+    const { catalog, queries } = catalogOf('listed', 'packed')
     const passed: string[] = []
     const pass = passToFetch({ catalog, compressorId }, ({ narinfo }) => void passed.push(narinfo.storePath))
     for (const [name, size] of Object.entries({ small: 10, listed: 20, large: 3000, packed: 5 }))
@@ -46,17 +46,17 @@ describe('what will probably be downloaded', () => {
     await turn()
     await turn()
     assert.deepEqual(passed.at(-1), pathOf('later'))
-    assert.deepEqual(asked, [4, 1])
+    assert.deepEqual(queries, [4, 1])
   })
 
   it('is nothing while the catalog fails', async () => {
-    const { catalog, asked } = catalogOf('', '', true)
+    const { catalog, queries } = catalogOf('', '', true)
     const pass = passToFetch({ catalog, compressorId }, () => assert.fail('it is not known'))
     for (const name of ['a', 'b']) {
       pass(found(name, 1))
       await turn()
       await turn()
     }
-    assert.deepEqual(asked, [1, 1])
+    assert.deepEqual(queries, [1, 1])
   })
 })

@@ -4,8 +4,8 @@ import type { InCache } from '../contents/cache/caches.ts'
 import { memberKey } from './layers.ts'
 
 /**
- * Passes on the paths that will probably be downloaded: no layer has been packed from them yet. Of paths that come while
- * the catalog answers, it is asked together, and the largest is passed on first.
+ * Passes on the paths that will probably be downloaded: no layer has been packed from them yet. Paths that arrive during
+ * a query of the catalog share the next query, and are passed on largest first.
  */
 export function passToFetch(
   {
@@ -15,13 +15,13 @@ export function passToFetch(
   pass: (found: InCache) => void,
 ): (found: InCache) => void {
   let batch: InCache[] = []
-  let isAsking = false
+  let isQuerying = false
 
-  const ask = async () => {
+  const query = async () => {
     while (batch.length > 0) {
-      const asked = batch.map((found) => ({ found, facts: factsOf(found) }))
+      const current = batch.map((found) => ({ found, facts: factsOf(found) }))
       batch = []
-      const keyed = asked.map((one) => ({ ...one, key: memberKey(one.facts, compressorId) }))
+      const keyed = current.map((one) => ({ ...one, key: memberKey(one.facts, compressorId) }))
       const [listings, members] = await Promise.all([
         catalog.listings(keyed.map(({ facts }) => facts)),
         catalog.members(keyed.map(({ key }) => key)),
@@ -33,13 +33,13 @@ export function passToFetch(
   }
   return (found) => {
     batch.push(found)
-    if (isAsking) return
-    isAsking = true
+    if (isQuerying) return
+    isQuerying = true
     setImmediate(() => {
-      // If it fails, the download only begins later.
-      ask()
+      // If the query fails, downloads only start later.
+      query()
         .catch(() => {})
-        .finally(() => (isAsking = false))
+        .finally(() => (isQuerying = false))
     })
   }
 }

@@ -161,7 +161,7 @@ export type BlobRecord = {
   readonly digest: Digest
   /** For manifests: the last pull by digest, in seconds since 1970, if there was one. */
   readonly usedAt: number | undefined
-  /** Whether its deletion has begun. */
+  /** Whether its deletion has started. */
   readonly withdrawn: boolean
   /** When it was marked, to be deleted later. */
   readonly markedAt?: number
@@ -201,7 +201,7 @@ export type CatalogUpkeep = {
   readonly scrubs: ScrubResults
 }
 
-/** Forgets resolutions and facts of paths by age, so many rows at once. Days are UTC days counted from 1970. */
+/** Forgets old resolutions and facts of paths, in batches. Days are UTC days counted from 1970. */
 export type CatalogRows = {
   /** Sets the day of rows without one, which an earlier version wrote. Returns their number. */
   giveDay(day: number, limit: number): Promise<number>

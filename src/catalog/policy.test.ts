@@ -30,7 +30,7 @@ describe('policies of failures', () => {
     const incomplete: Policies<Numbers> = { get: ask(() => 0), upkeep: { count: must } }
     // @ts-expect-error `count` is missing
     const incompleteInside: Policies<Numbers> = { get: ask(() => 0), put: tell(), upkeep: {} }
-    // @ts-expect-error what a caller reads cannot be told
+    // @ts-expect-error a method with a result cannot use `tell`
     const wrongPolicy: Policies<Numbers> = { ...policies, get: tell() }
     // @ts-expect-error a miss is what the method returns
     const wrongMiss: Policies<Numbers> = { ...policies, get: ask(() => 'none') }

@@ -39,7 +39,7 @@ type Tell<Args extends readonly unknown[]> = {
 /** A failure is thrown. */
 type Must = { readonly policy: 'must' }
 
-/** What a method does when the database fails. A method with a result cannot be a `tell`. */
+/** What a method does when the database fails. A method with a result cannot use `tell`. */
 export type Policy<Args extends readonly unknown[], Value> =
   | Must
   | ([Value] extends [void] ? Tell<Args> : Ask<Args, Value>)

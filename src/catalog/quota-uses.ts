@@ -6,7 +6,7 @@ export type WindowUse = {
 }
 
 /**
- * How much of limits was used, over all processes. A window begins with the first use, and is measured by the clock of the
+ * How much of each limit all processes have used. A window starts with the first use, and is measured by the clock of the
  * database. The methods fail with STORE_UNAVAILABLE when the database fails.
  */
 export type QuotaUses = {

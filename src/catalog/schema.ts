@@ -94,7 +94,7 @@ export type Tables = {
   }
   /** Leaders among the replicas, by task; milliseconds since 1970 by the clock of the database. */
   leaders: { name: string; owner: string; held_until: number }
-  /** Uses of quotas in windows of so many seconds; `ends_at` is by the clock of the database. */
+  /** Usage of quotas in windows of `seconds`; `ends_at` is by the clock of the database. */
   quota_uses: { key: string; used: number; ends_at: number; seconds: number }
   /** Facts about the catalog itself. */
   about: { key: string; value: string }

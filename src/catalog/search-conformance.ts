@@ -38,7 +38,7 @@ export function describeSearchIndexes(name: string, open: () => Promise<Catalog>
       await all.add(1, '', index('two', 's'))
       const found = await all.sets(1, parseAny)
       assert.deepEqual(found.get(''), { rules: 'r', latest: index('two', 's'), status: undefined })
-      // An index that comes back, for example of a reverted revision.
+      // The same index again, for example after a revision was reverted.
       await all.add(1, '', index('one'))
       assert.deepEqual((await all.sets(1, parseAny)).get('')?.latest, index('one'))
       assert.deepEqual(await all.sets(2, parseAny), new Map())

@@ -42,7 +42,7 @@ export type SearchIndexes = {
   digests(): Promise<Digest[]>
   /**
    * The digests of indexes that can be deleted: replaced for at least `replaced` seconds, or of a set and format that
-   * nobody has wanted for at least `unwanted` seconds.
+   * no process has used for at least `unwanted` seconds.
    */
   unneeded(replaced: number, unwanted: number): Promise<Digest[]>
 }

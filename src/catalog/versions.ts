@@ -64,7 +64,7 @@ const perTransaction = 2_000
 
 /**
  * @param file `:memory:` for tests
- * @param warn receives a line when the index begins to fail
+ * @param warn receives a line when the index starts to fail
  */
 export function openVersionIndex(file: string, warn: (line: string) => void): VersionIndex {
   let failed = false

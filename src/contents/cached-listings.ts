@@ -41,7 +41,7 @@ export function cachedListings(listings: Listings): Listings {
     return names.has(path.slice(directory.length + 1)) ? listings.look(path) : undefined
   }
   return {
-    // Each caller gets a list of its own, which it may sort.
+    // Each caller gets its own list, which it may sort.
     list: async (path) => [...(await list(path))],
     read: (path, most) => listings.read(path, most),
     look(path) {

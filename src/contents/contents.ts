@@ -74,7 +74,7 @@ export const storePathOf = (path: string): StorePath =>
 
 /**
  * Delays lookups until the paths have been read, if their listings are known only then.
- * @param reading settles when the listing of a path is known, at the latest; does not contain paths that nobody reads
+ * @param reading settles when the listing of a path is known, at the latest; does not contain paths that no caller reads
  * @returns contents whose lookups of a path wait for `reading`, or for `learn` if that is called earlier
  */
 export function afterReading(

@@ -34,7 +34,7 @@ const largestListing = 32 * 1024 * 1024
 const propagated = /^nix-support\/propagated-[\w-]+$/
 const largestText = 1 << 17
 
-/** Records the listing of a path while its entries are read by somebody else. */
+/** Records the listing of a path while another reader reads its entries. */
 export function recordListing(
   entries: Iterable<Entry>,
   largest = largestListing,

@@ -1,7 +1,7 @@
 import type { ApiKey } from '../catalog/catalog.ts'
 import { makeApiKey, reasonAgainst } from './api-key.ts'
 
-/** What somebody asks for who makes an API key, as texts. */
+/** The fields of the form for a new API key, as texts. */
 export type KeyRequest = {
   /** The user that the key stands for. */
   readonly name: string

@@ -69,7 +69,7 @@ describe('the registry of processes', { skip: noPostgres, timeout: 120_000 }, ()
     const replicas = createReplicas(new Kysely<unknown>({ dialect: postgres.dialect }), 60_000)
     const lines: string[] = []
     const differences: string[] = []
-    const told = new Set<string>()
+    const reported = new Set<string>()
     const facts = { strategy: 'stable' }
     const join = (id: string, own: Record<string, string>) =>
       joinFleet({
@@ -78,7 +78,7 @@ describe('the registry of processes', { skip: noPostgres, timeout: 120_000 }, ()
         facts: () => Promise.resolve({ builds: own }),
         onDifference(names) {
           differences.push(...names)
-          told.add(id)
+          reported.add(id)
         },
         note: (line) => lines.push(`${id}: ${line}`),
         warn: (line) => lines.push(`${id}: ${line}`),
@@ -98,7 +98,7 @@ describe('the registry of processes', { skip: noPostgres, timeout: 120_000 }, ()
     const { processes } = await readOverview(postgres)
     assert.deepEqual(processes.find(({ id }) => id === 'two')?.differs, ['strategy'])
     assert.ok(differences.includes('strategy'))
-    while (told.size < 3) await sleep(10) // the oldest, too
+    while (reported.size < 3) await sleep(10) // the oldest, too
 
     await register.drain(['one', 'three'], true)
     while (!second.mayBuild() || first.mayBuild() || third.mayBuild()) await sleep(10)

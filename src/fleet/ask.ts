@@ -5,7 +5,7 @@ import type { JobTable } from './job-table.ts'
 import type { Waiters } from './waiters.ts'
 
 /**
- * Runs a job other than a build on a worker, or returns the stored answer to an equal one.
+ * Runs a job other than a build on a worker, or returns the stored outcome of an equal one.
  * @throws STORE_UNAVAILABLE, NIX_UNAVAILABLE without a worker, CANCELLED when the signal fires
  */
 export type Ask = (job: Exclude<Job, { readonly kind: 'image' }>, signal?: AbortSignal) => Promise<Outcome>
@@ -28,7 +28,7 @@ export const createAsk =
     throw abandonedTooOften()
   }
 
-/** Waits for an outcome until a signal fires. @throws CANCELLED, and what waiting throws */
+/** Waits for an outcome until a signal fires. @throws CANCELLED, and the errors of waiting */
 export async function outcomeOf(
   waiting: ReturnType<Waiters['wait']>,
   signal: AbortSignal | undefined,

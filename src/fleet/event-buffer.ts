@@ -16,7 +16,7 @@ const longestWait = 250
 const largestBatch = 64_000
 // The maximum number of events kept while the database does not respond; the oldest are dropped.
 const mostKept = 5_000
-// The number of Nix's lines of one build kept in the database; temporarily up to twice as many.
+// The number of Nix's lines of one build kept in the database; temporarily up to twice that number.
 const mostLines = 2_000
 
 export type EventBufferDeps = {

@@ -8,9 +8,9 @@ import { keyOf, type Json } from '../image/canonical.ts'
 import type { ImageRequest } from '../image/name.ts'
 import { isBuiltIn } from '../image/recipes.ts'
 
-/** The jobs of workers. All of it is JSON. */
+/** The jobs of workers, as JSON. */
 export type Job =
-  /** An image at the revision that `world` stands for (`worldOf`). */
+  /** An image at the revision that `world` identifies (`worldOf`). */
   | { readonly kind: 'image'; readonly request: ImageRequest; readonly world: string }
   /** An image only if it exists, for clients that may not cause builds. */
   | { readonly kind: 'ready'; readonly request: ImageRequest }

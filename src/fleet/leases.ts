@@ -12,7 +12,7 @@ export type Lease = {
   readonly job: Job
   /** The number of times that a worker has started it, including this one. */
   readonly attempt: number
-  /** How many workers have begun with it and were not heard of again. */
+  /** How many workers have started it and then disappeared. */
   readonly stopped: number
   /** Whether no client waits for it. */
   readonly background: boolean

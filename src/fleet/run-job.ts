@@ -30,7 +30,7 @@ export type JobEnd = {
 
 /** Signals from the worker to a running job. */
 export type JobSignals = {
-  /** Nobody needs the job any longer, or another worker has taken it over. */
+  /** Fires when no client needs the job any longer, or another worker has taken it over. */
   readonly signal: AbortSignal
   /** Called once when a client starts to wait for a background job. */
   onUrgent?: (() => void) | undefined

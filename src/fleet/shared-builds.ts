@@ -29,7 +29,7 @@ export type SharedBuildsDeps = {
   readonly blobs: Blobs
   readonly recent: Recent
   readonly pulls: Pick<Pulls, 'note'>
-  /** For how many seconds a client that was told to retry counts as waiting. */
+  /** How long a client still counts as waiting after a retry response, in seconds. */
   readonly retryLease: number
   /** Called for each image that is served from memory. */
   readonly onRemembered?: (() => void) | undefined

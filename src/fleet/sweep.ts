@@ -7,11 +7,11 @@ import { periods } from './times.ts'
 
 // The number of rows removed at once; the rest is removed the next time.
 const most = 5_000
-// The number of answers other than images kept for times when no worker can give new ones.
+// The number of results, other than images, that are kept for times without a worker.
 const mostAnswers = 10_000
 
 /**
- * Ends jobs that nobody waits for and no worker runs, and removes old rows. Any number of workers may do so at the same
+ * Ends jobs for which no client waits and that no worker runs, and removes old rows. Any number of workers may do so at the same
  * time.
  * @throws STORE_UNAVAILABLE
  */
@@ -55,7 +55,7 @@ export const sweep = (db: Kysely<unknown>): Promise<void> =>
         select seq from build_events where at < now() - ${interval(periods.keep)}
         order by seq limit ${most}::bigint for update skip locked
       )`.execute(db)
-    // By then the narinfo is in the shared cache, or nobody has remembered it.
+    // By then the narinfo is in the shared cache, or no worker has uploaded it.
     await sql`
       delete from shared_paths where store_path in (
         select store_path from shared_paths where decided_at < now() - ${interval(periods.keep)}

@@ -92,7 +92,7 @@ export function createWaiters(table: Pick<JobTable, 'look'>, listener: Pick<List
       const waiter = { want, unservedLimit, end }
       const all = waiters.get(id) ?? new Set()
       waiters.set(id, all.add(waiter))
-      // It may have ended before anybody listened.
+      // The job may have ended before this waiter was added.
       due.add(id)
       wake.resolve()
       return {

@@ -56,7 +56,7 @@ const longestClosing = 3_000
 
 const short: readonly JobKind[] = ['pin', 'ready', 'tags', 'recipes', 'revision']
 
-/** A lease is lost: that is told to the operator, and that this worker has not stopped over the job to the next one. */
+/** Reports a lost lease to the operator, and tells the next worker that the job did not crash this one. */
 function noteLoss({ lease, renewedAt }: Held, leases: Leases, warn: (line: string) => void): void {
   const seconds = (performance.now() - renewedAt) / 1000
   warn(`the lease of job ${lease.id} is lost, ${seconds.toFixed(1)} s after it was last renewed`)

@@ -22,7 +22,7 @@ const privateRanges = [
  */
 export type ClientOf = (peer: string | undefined, forwarded: string | undefined) => string | undefined
 
-/** @param trusted addresses and CIDR ranges of proxies; `private` stands for loopback and private addresses, `none` for none */
+/** @param trusted addresses and CIDR ranges of proxies; `private` means loopback and private addresses, `none` means no address */
 export function createClientOf(trusted: readonly string[]): ClientOf {
   const proxies = new BlockList()
   for (const range of trusted.flatMap((each) =>

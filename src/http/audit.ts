@@ -13,7 +13,7 @@ export type AuditEvent =
       readonly event: 'key'
       readonly request: HttpRequest
       readonly what: 'created' | 'revoked'
-      /** The id of the key, and whom it is for. */
+      /** The id of the key; its user and groups follow. */
       readonly key: string
       readonly user: string
       readonly groups: readonly string[]

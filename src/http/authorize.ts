@@ -21,8 +21,8 @@ export type AuthorizeDeps = {
 }
 
 /**
- * The one place where a request is allowed. Called exactly once for each request, after its route was found and before
- * it is answered, for the registry's routes, the pages and the operator's routes alike. Sets the request's identity.
+ * The only place that allows a request. Called exactly once for each request, after its route was found and before
+ * it is handled, for the registry's routes, the pages and the operator's routes alike. Sets the request's identity.
  * @returns undefined if the decision is synchronous
  * @throws UNAUTHENTICATED, ACCESS_DENIED, RATE_LIMITED
  */

@@ -21,7 +21,7 @@ export type InFlight = {
 type Connection = {
   readonly started: Set<ServerResponse>
   readonly held: [IncomingMessage, ServerResponse][]
-  /** No further request of this connection is answered. */
+  /** Further requests of this connection are ignored. */
   refusing: boolean
   /** Closes the connection while it is not read. */
   timer: NodeJS.Timeout | undefined
@@ -33,11 +33,11 @@ type Connection = {
  * Bounds pipelining (RFC 9112 §9.3.2). Node parses everything that arrives and starts every request at once: up to
  * 64 KiB of them in one read, and more with the next. Here a request that arrives behind an unanswered one is held, and
  * its connection is not read, so TCP slows the client down. A connection starts one held request for each iteration of
- * the event loop, so that a flood of requests that are answered at once delays other clients by one request, and at
+ * the event loop, so that a flood of requests with immediate responses delays other clients by one request, and at
  * most `maxInFlight` at the same time. Whether the client of an unread connection is still there cannot be seen, so it
  * is closed when no response is completed for a while.
  * @param stallTimeout milliseconds that a connection may stay unread without a response being completed
- * @param handle answers a request
+ * @param handle handles a request
  * @param ended called for each response that is complete or has lost its client
  */
 export function createInFlight(

@@ -155,8 +155,8 @@ function repliesOf(
 const unknown = () => new NixeryError('MANIFEST_UNKNOWN', 'no manifest has this digest')
 
 /**
- * The image of a name for this client, built if necessary and if the client may build. Clients that may not build learn
- * nothing about missing images: neither whether the packages exist nor whether they can be built.
+ * The image of a name for this client, built if necessary and if the client may build. Clients that may not build
+ * cannot find out anything about missing images: neither whether the packages exist nor whether they can be built.
  * @throws NOT_READY
  */
 async function byName(

@@ -51,7 +51,7 @@ export function createOps({
   onChange,
   timing,
 }: OpsDeps): RouteTable {
-  const look = createLook(
+  const runChecks = createCheckRunner(
     checks,
     { ...defaultTiming, ...timing },
     { unnecessary, onChange: onChange ?? (() => {}) },
@@ -59,7 +59,7 @@ export function createOps({
 
   const ready = async (): Promise<Reply> => {
     if (isStopping()) return json(503, { ready: false, stopping: true })
-    const results = await look()
+    const results = await runChecks()
     const works = (name: string) => results[name] === 'ok'
     const names = Object.keys(results)
     const isReady =
@@ -111,7 +111,7 @@ const json = (status: number, value: unknown): Reply =>
 /** `ok` or an error code. Details go to the log, because this endpoint is public. */
 type Results = Readonly<Record<string, string>>
 
-/** The same without the names of alternatives: whether one of them works, or why the first does not. */
+/** Replaces the alternatives by one result: `ok` if one of them works, otherwise the failure of the first. */
 function withoutNames(results: Results, alternatives: ReadonlySet<string>): Results {
   const [of = [], others = []] = [true, false].map((is) =>
     Object.entries(results).filter(([name]) => alternatives.has(name) === is),
@@ -120,13 +120,13 @@ function withoutNames(results: Results, alternatives: ReadonlySet<string>): Resu
   return { ...Object.fromEntries(others), ...(packages && { packages: packages[1] }) }
 }
 
-type LookOptions = Required<Pick<OpsDeps, 'unnecessary' | 'onChange'>>
+type RunnerOptions = Required<Pick<OpsDeps, 'unnecessary' | 'onChange'>>
 
 /** Runs all checks in parallel. Concurrent and shortly following callers share the results. */
-function createLook(
+function createCheckRunner(
   checks: Checks,
   { believed, timeout }: CheckTiming,
-  { unnecessary, onChange }: LookOptions,
+  { unnecessary, onChange }: RunnerOptions,
 ): () => Promise<Results> {
   const failing = new Set<string>()
   // A check that hangs is not started a second time.
@@ -149,7 +149,7 @@ function createLook(
     }
   }
   const latest = new Map<string, string>()
-  /** Probes must not have to wait for a check that does not matter to them: they get its last result. */
+  /** Probes do not wait for unnecessary checks: they get the last result. */
   const checkSoon = (name: string, run: () => Promise<unknown>): Promise<string> => {
     const done = check(name, run)
     void done.then((result) => latest.set(name, result))
@@ -164,10 +164,10 @@ function createLook(
     )
   return () => {
     if (last && last.done + believed > performance.now()) return last.results
-    const look = { results: all(), done: Infinity }
-    void look.results.then(() => (look.done = performance.now()))
-    last = look
-    return look.results
+    const run = { results: all(), done: Infinity }
+    void run.results.then(() => (run.done = performance.now()))
+    last = run
+    return run.results
   }
 }
 

@@ -137,7 +137,7 @@ export function failureReply(
   return errorReply(isExhaustion(error) ? exhausted(error) : error, texts, { page })
 }
 
-/** Whether a client was refused. A challenge begins every login, and is not a refusal. */
+/** Whether a client was refused. Every login starts with a challenge, which is not a refusal. */
 const isRefused = (error: unknown): boolean =>
   hasCode(error, 'UNAUTHENTICATED')
     ? error.detail !== undefined

@@ -92,7 +92,7 @@ export class IncomingRequest implements HttpRequest {
     const outgoing = this.#outgoing
     // The client may have disconnected before the signal was created.
     if (outgoing.destroyed && !outgoing.writableFinished) abort.abort()
-    // Also emitted after a complete response. Nobody listens then, and aborting would cost a tenth of a cached
+    // Also emitted after a complete response. There are no listeners then, and aborting would cost a tenth of a cached
     // response.
     outgoing.once('close', () => {
       if (!outgoing.writableFinished) abort.abort()

@@ -96,7 +96,7 @@ async function sendStream(
     outgoing.end()
     return { bytes }
   } catch (error) {
-    // The status has been sent: only closing the connection tells the client that the body is incomplete.
+    // The status has been sent: only closing the connection shows the client that the body is incomplete.
     outgoing.destroy()
     return { bytes, error }
   } finally {

@@ -93,7 +93,7 @@ export async function listen(
     connectionsCheckingInterval: limits.checkInterval,
     keepAliveTimeout: 75_000,
     maxHeaderSize: limits.headerSize,
-    requireHostHeader: false, // checked with everything else that Node's parser lets through
+    requireHostHeader: false, // checked with everything else that Node's parser accepts
     // A client that vanished while it waits for a build is noticed within about forty seconds.
     keepAlive: true,
     keepAliveInitialDelay: 30_000,

@@ -8,7 +8,7 @@ const hostValue = /^(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::\d*)?
 let lastHost: string | undefined
 
 /**
- * Checks what Node's parser lets through: the Host header (RFC 9112 §3.2), several Authorization headers, and the form
+ * Checks what Node's parser accepts: the Host header (RFC 9112 §3.2), several Authorization headers, and the form
  * of the target.
  * @throws REQUEST_INVALID, UNSUPPORTED
  */

@@ -1,4 +1,4 @@
-/** A user of an image, with a line in `/etc/passwd` and a group of its own. */
+/** A user of an image, with a line in `/etc/passwd` and its own group. */
 export type Account = {
   readonly name: string
   readonly uid: number

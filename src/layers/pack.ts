@@ -30,7 +30,7 @@ export type Packer = {
    * Packs a layer. Equal pieces give equal bytes, and a path's member gives the same bytes as the path. Leaves no file
    * when it fails.
    * @throws STORE_FULL, STORE_UNAVAILABLE, BUILD_FAILED (see `MemberGone` and `BadPath`), PACKAGE_INVALID, BUILD_TIMEOUT;
-   *   CANCELLED when the signal fires before a thread begins, or when the packer is closed
+   *   CANCELLED when the signal fires before a thread starts, or when the packer is closed
    */
   pack(pieces: readonly Piece[], options?: PackOptions): Promise<PackedLayer>
   /** Reads the urgency of all layers again, including those that are being packed. */
@@ -43,7 +43,7 @@ export type PackerOptions = {
   readonly threads?: number
   /** The heap limit of a thread in megabytes; Node's limit by default. */
   readonly heap?: number
-  /** The time limit for packing one layer, in seconds, once a thread has begun; none by default. */
+  /** The time limit for packing one layer, in seconds, once a thread has started; none by default. */
   readonly limit?: number
 }
 

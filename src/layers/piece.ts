@@ -21,7 +21,7 @@ export type PackJob = {
 export type PackOptions = PartialDemand & {
   /** The size of the pieces in bytes; of equally urgent layers, the largest is packed first. */
   readonly size?: number
-  /** Called when a thread begins to pack the layer. From then on the signal has no effect. */
+  /** Called when a thread starts to pack the layer. From then on the signal has no effect. */
   readonly onBegin?: () => void
 }
 

@@ -5,7 +5,7 @@ import type { Codec } from './engine.ts'
 import { layerFormats } from './format.ts'
 import { createSlotMemory, openSlots, slotControl } from './slots.ts'
 
-/** A codec that compresses a block to its first byte, and calls `meanwhile` before. */
+/** A codec that compresses a block to its first byte, and calls `meanwhile` first. */
 const codec = (meanwhile: () => void = () => {}): Codec => ({
   compress(block, into) {
     meanwhile()

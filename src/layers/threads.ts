@@ -22,7 +22,7 @@ export type ThreadOptions = {
 export type Threads = {
   /**
    * Packs a layer. Waiting layers start with the most urgent, then the largest. A dead thread is reported in the result.
-   * @throws CANCELLED when the signal fires before a thread begins
+   * @throws CANCELLED when the signal fires before a thread starts
    */
   run(job: PackJob, options?: PackOptions): Promise<PackResult>
   /** Reads the urgency of all layers again. */
@@ -141,7 +141,7 @@ export function createThreads({ engine, format, count, heap, limit }: ThreadOpti
       waiting.delete(layer)
       begin(thread, layer)
     }
-    // When a layer can begin, all helpers are called back, and those not needed help again.
+    // When a layer can start, all helpers are called back, and those not needed help again.
     const help = !next() && running().some(({ size }) => size > worthHelp(format))
     control.letHelp(help)
     for (const thread of threads) {

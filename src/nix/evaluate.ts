@@ -40,11 +40,11 @@ export type LookUp = Partial<SetPolicy> & {
   readonly limits?: Readonly<Record<string, readonly number[]>>
   /** False: `meta` of packages is not evaluated, and each has its default output only. */
   readonly meta?: boolean
-  /** False: import from derivation fails. Such a request gets a process of its own. */
+  /** False: import from derivation fails. Such a request gets a separate process. */
   readonly importFromDerivation?: boolean
-  /** True: the request gets a process of its own, and none that is kept. */
+  /** True: the request gets a separate process, which is not kept. */
   readonly alone?: boolean
-  /** True: nothing is written to the Nix store, and what needs one fails; see `storeless.ts`. */
+  /** True: nothing is written to the Nix store, and evaluations that need one fail; see `storeless.ts`. */
   readonly storeless?: boolean
   /** True: the derivations of packages must be in the Nix store afterwards, because Nix has to build them. */
   readonly instantiated?: boolean

@@ -11,7 +11,7 @@ describe('the input of a process', () => {
         const text = jsonText(names)
         assert.match(text, /^"([ !#-[\]-~]|\\["\\])*"$/)
         assert.doesNotMatch(text, /\$/)
-        // As Nix reads it: a backslash stands for what follows it.
+        // As Nix parses it: a backslash escapes the next character.
         assert.deepEqual(JSON.parse(text.slice(1, -1).replaceAll(/\\(.)/g, '$1')), names)
       }),
     )

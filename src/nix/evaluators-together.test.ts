@@ -35,7 +35,7 @@ describe('concurrent evaluations', () => {
     assert.deepEqual([nix.evaluators().cold, nix.evaluators().warm], [2, 0])
     leaving.abort()
     assert.ok(hasCode(await slow, 'CANCELLED'))
-    // After it has ended, the others are answered warm again.
+    // After it has ended, the others are served warm again.
     await nix.evaluate(lookUp('trivial'), {})
     assert.equal(nix.evaluators().warm, 1)
   })

@@ -21,7 +21,7 @@ export type EvaluatorsOptions = Omit<SlotOptions, 'mostKept'> & {
 /** Counters for metrics. */
 export type EvaluatorsState = {
   readonly processes: readonly ProcessState[]
-  /** Requests answered by a kept process, and requests answered cold, at least in part. */
+  /** Requests served by a kept process, and requests served cold, at least in part. */
   readonly warm: number
   readonly cold: number
   readonly started: number
@@ -33,12 +33,12 @@ export type EvaluatorsState = {
 export type Evaluators = {
   /** See `evaluate.ts`. @throws also OVERLOADED if too many evaluations are waiting */
   evaluate(lookUp: LookUp, options: EvaluationOptions): Promise<LookupResult[]>
-  /** Runs another evaluation, in a process of its own, with its share of the memory. */
+  /** Runs another evaluation, in a separate process, with its share of the memory. */
   run<T>(options: EvaluationOptions, evaluation: (options: RunOptions) => Promise<T>): Promise<T>
   /** Discards what processes have loaded of a revision, or believe to have written to the store. */
   forget(revision: string): void
   state(): EvaluatorsState
-  /** Ends the processes. Later requests are answered cold. */
+  /** Ends the processes. Later requests are served cold. */
   close(): Promise<void>
 }
 
@@ -57,7 +57,7 @@ const mostPending = 256
 
 const nothing: Warm = { answers: undefined, spent: 0, process: undefined }
 
-/** Milliseconds that a lookup waits behind another evaluation before it is answered cold. */
+/** Milliseconds that a lookup waits behind another evaluation before it is served cold. */
 const patience = 1_500
 
 export function createEvaluators(options: EvaluatorsOptions): Evaluators {

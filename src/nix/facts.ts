@@ -19,7 +19,7 @@ const versioned = z.object({ info: keyed }).transform((whole) => whole.info)
 const anyForm = z.union([listed, versioned, keyed])
 
 /**
- * Asks Nix for the facts of all paths in the closure of these.
+ * Queries Nix for the facts of all paths in the closure of these.
  * @throws BUILD_FAILED for a path that is not valid
  */
 export async function closureFacts(paths: readonly StorePath[], options: RunOptions): Promise<PathFacts[]> {

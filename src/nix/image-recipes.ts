@@ -34,7 +34,7 @@ const answer = z.object({
 })
 
 /**
- * Evaluates a recipe in a process of its own.
+ * Evaluates a recipe in a separate process.
  * @param store options for another store than the configured one
  * @throws EVALUATION_TIMEOUT, BUILD_FAILED if it needs too much memory, NIX_UNAVAILABLE, CANCELLED
  */

@@ -202,7 +202,7 @@ export async function checkOut(
 
 const at = (folder: string): string[] => [`--git-dir=${folder}`]
 
-/** Whether git reports damage of the mirror itself; messages of the remote begin with `remote:`. */
+/** Whether git reports damage of the mirror itself; messages of the remote start with `remote:`. */
 const isDamaged = ({ lines, timedOut }: Failed): boolean =>
   !timedOut &&
   lines.some((line) =>

@@ -25,7 +25,7 @@ export const unbuildable = (line: string): string | undefined => cannotBuild.exe
 const cascadeLine =
   /^\s*error: (?:\d+ dependencies of derivation '(?<drv>[^']+)' failed to build|build of .* failed)$/
 const cannotBuild = /^\s*error: Cannot build '(?<drv>[^']+\.drv)'\.$/
-// 2.8 and 2.26; 2.34 gives the reason in a line of its own.
+// 2.8 and 2.26; 2.34 gives the reason in a separate line.
 const builderFailed = /^\s*error: builder for '(?<drv>[^']+\.drv)' (?<reason>failed .*?)[;:.]?$/
 const builderReason = /^\s+Reason: builder (?<reason>failed .*?)[;:.]?$/
 

@@ -36,7 +36,7 @@ import { nixSettings } from './settings.ts'
 /** The demand for a task, and its listeners. The signal cancels the task, even while it waits for its turn. */
 export type Watch = PartialDemand & {
   readonly onLine?: (line: string) => void
-  /** Called when Nix begins to realise. */
+  /** Called when Nix starts to realise. */
   readonly onBegin?: () => void
 }
 
@@ -80,7 +80,7 @@ export type Nix = {
     range: { readonly newest: string; readonly back: string | number },
     watch: Watch,
   ): Promise<LoggedCommit[]>
-  /** The folder in which `/nix/store` lies, if Nix uses a store of this program's own. */
+  /** The folder that contains `/nix/store`, if Nix uses a store of this program. */
   readonly store: string | undefined
   /** Finds out which settings Nix needs on this machine. All other methods first wait for it. */
   settle(): Promise<void>

@@ -19,7 +19,7 @@ export type RunOptions = {
   readonly memory?: number
   readonly signal?: AbortSignal | undefined
   /**
-   * Also ends its child processes. git's connections are processes of their own, and one that hangs would keep `run`
+   * Also ends its child processes. git's connections are separate processes, and one that hangs would keep `run`
    * waiting for its standard error.
    */
   readonly group?: boolean
@@ -112,7 +112,7 @@ export async function run(program: string, args: readonly string[], options: Run
   return { ok: false, exitCode: result.exitCode, timedOut: result.timedOut, lines }
 }
 
-/** The failure of a process that was ended because nobody needs its result. */
+/** The failure of a process that was ended because its result is no longer needed. */
 export const cancelled = (cause: unknown) =>
   new NixeryError('CANCELLED', 'all clients have disconnected', { cause })
 

@@ -69,7 +69,7 @@ export function nixSettings(
   return async () => {
     reading ??= read()
     const settings = await reading.catch((error: unknown) => {
-      reading = undefined // ask again next time
+      reading = undefined // read it again next time
       throw error
     })
     // As long as this is unknown, Nix itself tries the caches.
@@ -181,7 +181,7 @@ function canWrite(path: string): boolean {
   }
 }
 
-/** A line of configuration, and what the operator is told about it. */
+/** A line of configuration, and its explanation for the operator. */
 type AddedLine = { readonly line: string; readonly note: string }
 
 function buildUsers(configuration: Configuration): AddedLine[] {

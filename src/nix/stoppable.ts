@@ -1,7 +1,7 @@
 import type { Nix, Watch } from './nix.ts'
 
 /**
- * Stops all Nix work on shutdown. Normally a build that has begun to realise continues for later requests; on shutdown,
+ * Stops all Nix work on shutdown. Normally a build that has started to realise continues for later requests; on shutdown,
  * neither processes nor garbage collector roots may be left behind.
  */
 export function stoppable(nix: Nix, stop: AbortSignal): Nix & { settled(): Promise<unknown> } {

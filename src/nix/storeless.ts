@@ -5,13 +5,13 @@ import { needOfStore } from './store-need.ts'
 type Evaluations = Pick<Nix, 'evaluate' | 'evaluateImage' | 'listVersions'>
 
 /**
- * Evaluates one package set without writing to the Nix store, for as long as the set permits it. The first lookup has a
- * process and no store at all, so that it fails if the set fetches or builds something; from then on, processes that are
- * kept write derivations to a store of their own (see `scratch-store.ts`). When an evaluation needs the Nix store, this and
+ * Evaluates one package set without writing to the Nix store, as long as the set permits it. The first lookup runs in a
+ * process without any store, so that it fails if the set fetches or builds something; from then on, processes that are
+ * kept write derivations to their own store (see `scratch-store.ts`). When an evaluation needs the Nix store, this and
  * all later ones of the set use it. Lookups with `instantiated` always do.
  * @param nix evaluates; without `storeless`, it writes to the store
- * @param store what is written to if the set needs a store, for the log
- * @param note receives a line when it is decided how the set is evaluated, and another one if that changes
+ * @param store the store that is used if the set needs one, for the log
+ * @param note receives a line with the chosen way of evaluation, and another one if it changes
  */
 export function evaluateStoreless(
   nix: Evaluations,

@@ -27,7 +27,7 @@ export async function tryEvaluation(
 const patience = 30_000
 
 /**
- * Builds a derivation that nobody has built before, and deletes its output: this shows whether Nix, its daemon, users,
+ * Builds a derivation that was never built before, and deletes its output: this shows whether Nix, its daemon, users,
  * sandbox and disk work together.
  * @param environment the complete environment, with NIX_CONFIG
  * @param file a file outside the Nix store, which no builder in a sandbox can read

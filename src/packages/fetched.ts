@@ -11,7 +11,7 @@ export type FetchedOptions = {
   readonly directory: string
   /** Milliseconds for which sources are kept after their last use. */
   readonly keep: number
-  /** The folder in which `/nix/store` lies, if not in the root folder. */
+  /** The folder that contains `/nix/store`; by default, the root folder. */
   readonly store?: string | undefined
   readonly warn: (line: string) => void
   /** For tests: a clock in milliseconds. */

@@ -32,7 +32,7 @@ function startThread(): Worker {
     name: 'walk',
     execArgv: [], // options of the process may not be valid for threads
   })
-  // The next walk replaces a thread that has died. Pending walks have listeners of their own.
+  // The next walk replaces a thread that has died. Pending walks have their own listeners.
   const lost = () => {
     if (thread === worker) thread = undefined
   }

@@ -88,7 +88,7 @@ export function pathSource(directory: string, { fresh, stale, tags, warn }: Path
     set: { folder: seen.folder },
     revision: seen.revision,
     state: seen.state,
-    // Compares with a check that begins after this call, if the pinned state is certain.
+    // Compares with a check that starts after this call, if the pinned state is certain.
     unchanged: async () => {
       if (isInStore(seen.folder)) return true
       if (!seen.settled) return false

@@ -1,6 +1,6 @@
 import type { PackageSource, PinnedSet } from './source.ts'
 
-/** The age of what `latest` of a package set stands for. */
+/** The age of the revision that is `latest` of a package set. */
 export type RevisionAge = {
   /** Undefined for the only package set. */
   readonly set: string | undefined

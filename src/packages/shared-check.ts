@@ -9,24 +9,24 @@ export type SharedCheck<T> = {
   last(): CheckResult<T> | undefined
   /** Joins the running check, or starts one. */
   join(): Promise<T>
-  /** Waits for a check that begins after this call. Calls before it begins share it. */
+  /** Waits for a check that starts after this call. Calls before it starts share it. */
   next(): Promise<T>
   /**
-   * Calls `check` in a moment, unless a check has begun by then. For callers that do not wait: a check that uses all cores
+   * Calls `check` in a moment, unless a check has started by then. For callers that do not wait: a check that uses all cores
    * would delay what they do next.
    */
   refresh(check: () => void): void
   forget(): void
 }
 
-/** Milliseconds before a check that nobody waits for. An answer from memory takes a few. */
+/** Milliseconds before a check for which no caller waits. A response from memory takes a few. */
 const refreshDelay = 100
 
 /** The longest pause between two checks, in milliseconds. */
 const longestPause = 5_000
 
 /**
- * Shares checks between callers. A check of `next` begins after a pause of twice the duration of the previous one, so
+ * Shares checks between callers. A check of `next` starts after a pause of twice the duration of the previous one, so
  * that many callers share it and checking takes at most a third of a thread.
  */
 export function createSharedCheck<T>(look: () => Promise<T>): SharedCheck<T> {
@@ -57,7 +57,7 @@ export function createSharedCheck<T>(look: () => Promise<T>): SharedCheck<T> {
     await running?.catch(() => {})
     const pause = Math.min(longestPause, ended + 2 * took - performance.now())
     if (pause > 1) await sleep(pause)
-    // A check that began during the pause may have begun before the latest call of `next`.
+    // A check that started during the pause may have started before the latest call of `next`.
     for (let other = running; other; other = running) await other.catch(() => {})
     following = undefined
     return join()

@@ -30,7 +30,7 @@ export type HelperJob = { readonly folders: readonly Folder[]; readonly taken: I
 /** The maximum size of a helper's buffered results in bytes, enough for a quarter of a million files. */
 const mostAhead = 32 * 1024 * 1024
 
-/** States of a folder in `taken`. `left`: the helper has begun, but the walker must do it. */
+/** States of a folder in `taken`. `left`: the helper has started it, but the walker must do it. */
 export const states = { open: 0, walker: 1, helper: 2, ready: 3, left: 4 } as const
 
 /** The minimum number of folders to split a walk into, so that both threads end at about the same time. */

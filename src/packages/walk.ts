@@ -34,7 +34,7 @@ export type Visitor = {
  * read, because a change of content always changes the ctime. `.git` is skipped, since a commit changes no package.
  * Files that vanish during the walk are ignored; folders without read permission count as empty.
  *
- * Synchronous, for a thread of its own: promises take eight times as long.
+ * Synchronous, for a separate thread: promises take eight times as long.
  * @param root a folder, or a single file
  * @param visit called for everything in the tree, in byte order
  * @throws the failed system call, if the root cannot be read, or if anything but a missing permission stops the walk, such

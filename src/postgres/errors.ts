@@ -6,7 +6,7 @@
  */
 const conflicts: ReadonlySet<string> = new Set(['40001', '40P01'])
 
-/** The server ends connections: it stops, starts, or was told to end this one. */
+/** The server ends connections: it stops, starts, or an administrator ended this one. */
 const endings: ReadonlySet<string> = new Set(['57P01', '57P02', '57P03', '57P05'])
 
 /**

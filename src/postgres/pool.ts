@@ -74,7 +74,7 @@ type Connection = PostgresPoolClient & { readonly answeredAt: number }
  * A connection that is closed when it is released after it was lost. The pool would pass a connection with a timed-out
  * statement to the next caller, which would wait behind that statement.
  * @param onLost called with the time when the unanswered statement was sent
- * @param begin what begins a transaction
+ * @param begin the statement that starts a transaction
  */
 function watched(
   client: PoolClient,

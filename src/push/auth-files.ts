@@ -26,7 +26,7 @@ const authFile = z.object({
  * Finds the credentials that `podman login` or `docker login` stored for a repository, in the first of their files that
  * has an entry for it (containers-auth.json(5)). Within a file, the longest prefix of `host/repository` wins, and
  * credential helpers take precedence over credentials in the file.
- * @returns undefined if nobody has logged in
+ * @returns undefined if there is no login
  * @throws CONFIG_INVALID for a file that cannot be read or parsed, or a credential helper that fails
  */
 export async function findCredentials(

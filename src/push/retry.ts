@@ -15,7 +15,7 @@ export type RetryOptions = {
 const tries = 4
 const longestDelay = 30_000
 
-/** Retries work that failed transiently. Waits as long as the registry asks, up to a limit. */
+/** Retries work that failed transiently. Waits as long as the registry demands, up to a limit. */
 export async function retrying<T>(work: () => Promise<T>, options: RetryOptions): Promise<T> {
   const { signal, onRetry, firstDelay, worth = () => true } = options
   const isWorth = (error: Error): error is RegistryError =>

@@ -50,7 +50,7 @@ async function beginUpload(client: RegistryClient, upload: Upload): Promise<URL 
 
   let answer = from === undefined ? undefined : await mount(url, digest, from, post)
   if (answer?.status === 201) return undefined
-  // Some registries refuse to mount from a repository that may not be pulled; the specification lets them begin an
+  // Some registries refuse to mount from a repository that may not be pulled; the specification lets them start an
   // upload instead.
   if (answer?.status !== 202) answer = await post(url, [])
   if (answer.status !== 202) throw refused(client, `an upload to ${repository}`, answer)

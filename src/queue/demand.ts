@@ -1,7 +1,7 @@
 import { NixeryError } from '../errors.ts'
 
 /**
- * The urgency of work: no client waits (`background`), a client was told to retry (`expected`), or a client is
+ * The urgency of work: no client waits (`background`), a client got a retry response (`expected`), or a client is
  * connected (`waiting`). More urgent work starts first.
  */
 export const urgencies = { background: 0, expected: 1, waiting: 2 } as const

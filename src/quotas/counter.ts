@@ -42,7 +42,7 @@ export function createCounter(limit: number, seconds: number): MemoryCounter {
       ),
     add: async ({ key }, amount) => void (await limiter.penalty(key, amount)),
     async giveBack({ key }, amount) {
-      // Without a window, the library would begin one with less than nothing used.
+      // Without a window, the library would start one with a negative usage.
       const found = await limiter.get(key)
       if (found && found.msBeforeNext > 0) await limiter.reward(key, Math.min(amount, found.consumedPoints))
     },

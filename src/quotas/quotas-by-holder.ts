@@ -44,7 +44,7 @@ export function createQuotas(
     return usage
   }
   const seed = randomBytes(16)
-  // Random, so that nobody can find out which addresses share a counter.
+  // Random, so that clients cannot find out which addresses share a counter.
   const placeOf = (address: string) =>
     createHash('sha256').update(seed).update(address).digest().readUInt32LE() % mostAddresses
 

@@ -70,7 +70,7 @@ describe('quotas of several servers', () => {
     assert.equal(state.statements, 2)
     await assert.rejects(other.checkBytes(alice), isRefused)
     await other.checkBytes(bob)
-    // This one is told with its next bytes.
+    // This server reads the total with its next bytes.
     await one.addBytes(alice, 1)
     await one.flush()
     await assert.rejects(one.checkBytes(alice), isRefused)

@@ -15,14 +15,14 @@ type Counted = Pick<Holder, 'key' | 'id'>
 // Milliseconds for which a refusal is repeated without the ledger: another server may have given something back.
 const refusalTtl = 5_000
 const mostRefusals = 10_000
-// Milliseconds between writes of what was added, and the most holders whose additions are kept for the next write.
+// Milliseconds between writes of what was added, and the maximum number of holders with pending additions.
 const flushInterval = 2_000
 const mostPending = 10_000
 
 /**
- * Taking asks the ledger, which is a statement for each. Adding is written every two seconds, for all holders at once. So
- * `spent` and `left` are what this server has heard of last, without a statement. While the ledger fails, memory alone
- * counts, from what was heard of last.
+ * Each `take` is a statement to the ledger. Additions are written every two seconds, for all holders at once. So
+ * `spent` and `left` are the values that this server has read last, without a statement. While the ledger fails, only
+ * memory counts, starting from those values.
  * @param name distinguishes limits of the same size
  */
 export function createSharedCounter(

@@ -14,17 +14,17 @@ export type ReportOptions = {
 // The maximum number of lines about one load.
 const mostLines = 50
 
-/** Logs the problems of recipes when they are loaded, not only when somebody pulls them. Each line is logged once. */
+/** Logs the problems of recipes when they are loaded, not only when they are pulled. Each line is logged once. */
 export function reportLoads({ warn, clashing }: ReportOptions): (recipes: FolderRecipes) => Promise<void> {
-  let told = new Set<string>()
+  let reported = new Set<string>()
   return async ({ entries }) => {
     const broken = [...entries.values()].flatMap((entry) =>
       'problems' in entry ? entry.problems.map(formatProblem) : [],
     )
     const clashes = (await clashing?.([...entries.keys()])) ?? []
     const lines = [...broken, ...clashes.map((name) => `recipe ${name}: ${clashReason(name)}`)]
-    for (const line of lines.slice(0, mostLines)) if (!told.has(line)) warn(line)
-    told = new Set(lines)
+    for (const line of lines.slice(0, mostLines)) if (!reported.has(line)) warn(line)
+    reported = new Set(lines)
   }
 }
 

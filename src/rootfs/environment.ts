@@ -53,7 +53,7 @@ export async function addLibc(work: Work): Promise<void> {
   if (libc && (await hasUtf8(work, libc))) work.env.set('LANG', 'C.UTF-8')
 }
 
-/** Where glibc has `C.UTF-8`: in a folder of its own since 2.35, or in the archive of nixpkgs. */
+/** Where glibc has `C.UTF-8`: in a separate folder since 2.35, or in the archive of nixpkgs. */
 const locales = ['lib/locale/C.utf8', 'lib/locale/C.UTF-8', 'lib/locale/locale-archive']
 
 /** Whether a libc supports `C.UTF-8`. musl supports nothing else. */

@@ -55,7 +55,7 @@ export async function fillIndex(file: string, options: FillOptions): Promise<rea
   })
   worker.unref() // the evaluation keeps the process alive
   const ended = once(worker, 'exit')
-  ended.catch(() => {}) // the thread may fail while nobody waits for it
+  ended.catch(() => {}) // the thread may fail before anything waits for it
   const post = (task: FillTask) => {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a Worker has no origin
     worker.postMessage(task)

@@ -20,7 +20,7 @@ export type SearchedSet = Pick<FillOptions, 'list' | 'system'> & {
 /** A package set with its index, and the rules by which packages are in it. */
 export type MadeSet = { readonly set: SearchedSet; readonly index: SetIndex; readonly rules: string }
 
-/** Identifies the rules by which packages of a set are in its index. */
+/** Identifies the rules that decide which packages of a set are in its index. */
 export const rulesOf = ({ system, policy, filter }: SearchedSet): string =>
   keyOf('search-index', indexFormat, { system, policy, filter: filter.inputs })
 

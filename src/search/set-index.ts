@@ -22,7 +22,7 @@ export type SetIndex = {
 export type SetIndexOptions = {
   readonly folder: string
   readonly name: string | undefined
-  /** Uses a file that is there only if the last part of its name begins with this. */
+  /** Uses an existing file only if the last part of its name starts with this. */
   readonly prefix?: string
   readonly warn: (line: string) => void
 }

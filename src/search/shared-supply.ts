@@ -10,12 +10,12 @@ import { messageOf, ofSet, prefixOf, type SetIndex } from './set-index.ts'
 import { hasFailed, isSame, type SharedIndex, type SharedIndexes, type SharedSet } from './shared.ts'
 import type { SearchableSet, Supply } from './supply.ts'
 
-/** The indexes of one of several processes, one of which makes them for all. */
+/** The indexes of a process, where one of several processes makes them for all. */
 export type SharedSupply = {
   readonly sets: readonly SearchableSet[]
   /**
    * Makes indexes for all processes until it is stopped; only one process may do that at a time.
-   * @param mayMake whether this process has the settings of the others; asked each time
+   * @param mayMake whether this process has the settings of the others; called each time
    */
   lead(mayMake: () => boolean): { stop(): void }
   /** Ends the work in the background; the caller closes the maker. */

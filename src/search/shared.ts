@@ -8,10 +8,10 @@ export type SharedIndex = Pick<IndexFacts, 'revision' | 'rules'> & {
   readonly size: number
 }
 
-/** How far a process is that makes an index, or that it failed. */
+/** The progress of the process that makes an index, or its failure. */
 export type MakingStatus = { readonly progress?: Progress } | { readonly failed: true }
 
-/** What processes tell each other about the index of a set. */
+/** The state of a set's index, shared between processes. */
 export type SharedSet = {
   /** The rules in force: an index by other rules must not be searched. Undefined while they are not known. */
   readonly rules: string | undefined

@@ -46,7 +46,7 @@ describe('firstRecorded', () => {
     }) as [Nar, Nar]
     const path = pathOf('lib')
     const read = async () => String(await objects.read(`${path.slice(11, 43)}.narinfo`, 10_000))
-    // Their worker was killed after it had recorded it, and somebody has emptied the bucket since.
+    // The other worker was killed after it had recorded the path, and the bucket was emptied since.
     rows.set(path, theirs.text)
     const other = pathOf('other')
     const otherText = signer.narinfo(other, Buffer.from('theirs'), { url: theirs.url })

@@ -30,7 +30,7 @@ export type BucketOperations = {
   create(name: string, bytes: Uint8Array, mediaType: string): Promise<boolean>
   /** Removes an object, if it exists. */
   remove(name: string): Promise<void>
-  /** Lists a page of objects whose names begin with `objectPrefix`, and returns the token of the next page. */
+  /** Lists a page of objects whose names start with `objectPrefix`, and returns the token of the next page. */
   list(page: string | undefined): Promise<{ objects: readonly ListedObject[]; next: string | undefined }>
   /** Fails if the bucket does not exist. */
   checkBucket(): Promise<unknown>

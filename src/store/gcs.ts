@@ -106,7 +106,7 @@ export async function openGcsBucket(options: GcsBucket): Promise<BucketOperation
 
     checkBucket: () =>
       ask(() => bucket.getMetadata()).catch((error: unknown) => {
-        // Metadata needs a permission of its own. Google reports a missing bucket in the message.
+        // Metadata needs a separate permission. Google reports a missing bucket in the message.
         if (troubleOf(error) !== 'forbidden') throw error
       }),
 

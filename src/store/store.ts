@@ -52,7 +52,7 @@ export function digestOfName(name: string): Digest | undefined {
   return hex === undefined ? undefined : parseDigest(`sha256:${hex}`)
 }
 
-/** What is told when files cannot be stored or read; clients see it. */
+/** The messages for failures to store or read files; clients see them. */
 export type StorageTexts = { readonly full: string; readonly failed: string }
 export const ofBlobs: StorageTexts = {
   full: "the registry's storage is full",

@@ -15,9 +15,9 @@ type Running = { readonly image: string; readonly at: number; open?: Open }
 type Open = { readonly root: Span; readonly inside: Context }
 
 /**
- * Makes a span `build` for each build, and in it one for each stage. Events tell of stages when they have ended and how long
+ * Makes a span `build` for each build, and in it one for each stage. Events report stages when they have ended, and how long
  * they took, so spans are made then, with the times of the stage. A build is part of the trace of the request that caused
- * it, and linked to those of the requests that joined it. Without a request of this process, it has a trace of its own.
+ * it, and linked to those of the requests that joined it. Without a request of this process, it has its own trace.
  * @param contextOf the context of a request that is being handled
  * @param now milliseconds since 1970
  */

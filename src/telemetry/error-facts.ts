@@ -26,7 +26,7 @@ const ordinary: ReadonlySet<ErrorCode> = new Set([
   'OVERLOADED',
 ])
 
-/** Whether a failure is the client's mistake, or nobody's. */
+/** Whether a failure needs no attention of the operator: the client's mistake, or an expected refusal. */
 export const isOrdinary = (error: unknown): boolean => isNixeryError(error) && ordinary.has(error.code)
 
 // The maximum length of a cause's message in UTF-16 units; it may be the entire output of a program.

@@ -63,7 +63,7 @@ export async function openTracing(options: TracingOptions): Promise<Tracing | un
   const provider = new TracerProvider({
     resource: resourceFromAttributes({ 'service.name': options.service, 'service.version': version }),
     spanProcessors: [
-      new BatchSpanProcessor({ exporter: telling(exporter, options.warn), maxQueueSize: mostWaiting }),
+      new BatchSpanProcessor({ exporter: warning(exporter, options.warn), maxQueueSize: mostWaiting }),
     ],
   })
   return {
@@ -80,8 +80,8 @@ function missing(cause: unknown): never {
   })
 }
 
-/** Warns when the collector begins to refuse traces or does not answer. */
-function telling(exporter: SpanExporter, warn: (line: string) => void): SpanExporter {
+/** Warns when the collector starts to refuse traces or does not respond. */
+function warning(exporter: SpanExporter, warn: (line: string) => void): SpanExporter {
   let isFailing = false
   return {
     export(spans, done) {

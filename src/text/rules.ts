@@ -26,7 +26,7 @@ const rest = '[\\w-]{0,20}'
 // What may surround a name and a value: quotes, with backslashes in JSON or in a shell word.
 const quote = '\\\\{0,7}["\']'
 const quoted = [
-  // A string inside a string, to the next quote with as many backslashes.
+  // A string inside a string, to the next quote with the same number of backslashes.
   '(?<escapes>\\\\{1,7})(?<mark>["\'])(?:(?!(?<!\\\\)\\k<escapes>\\k<mark>).)*(?:\\k<escapes>\\k<mark>)?',
   '"(?:[^"\\\\]|\\\\.?)*"?',
   "''(?:(?!'').)*(?:'')?", // of Nix

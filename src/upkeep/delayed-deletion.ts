@@ -14,7 +14,7 @@ export type DelayOptions = {
   readonly signal?: AbortSignal | undefined
 }
 
-// A transaction locks the rows of so many blobs while they are deleted.
+// The number of blobs whose rows one transaction locks while they are deleted.
 const blobsAtOnce = 20
 
 /**

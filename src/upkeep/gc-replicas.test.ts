@@ -79,7 +79,7 @@ describe('garbage collection alongside other machines', { skip: noPostgres, time
     const second = await collectIn(one, { keepDays: 30, delay: 0 })
     assert.ok(second.blobs.count > 0)
     assert.deepEqual(await one.stored(), [...digestsOf(kept), digestOf('a')].sort())
-    // Nobody has requested it again.
+    // It was not requested again.
     await collectIn(two, { keepDays: 30, delay: 0 })
     await collectIn(two, { keepDays: 30, delay: 0 })
     assert.deepEqual(await one.stored(), digestsOf(kept))

@@ -140,7 +140,7 @@ async function collectAll(deps: CollectDeps, options: CollectOptions): Promise<C
   }
 }
 
-/** Runs the steps, and lets other work run between them. */
+/** Runs the steps, and yields to other work between them. */
 async function runYielding<T>(steps: Generator<void, T>): Promise<T> {
   for (;;) {
     const step = steps.next()

@@ -7,7 +7,7 @@ const replacedFor = 900
 const unwantedFor = 7 * 86_400
 
 /**
- * Deletes the search indexes that were replaced, or that nobody wants any more. They are named in the catalog until they
+ * Deletes the search indexes that were replaced, or that no process uses any more. They are named in the catalog until they
  * are deleted, so this can be interrupted at any time.
  * @returns the number of deleted indexes
  * @throws STORE_UNAVAILABLE when the store or the catalog fails, and the signal's reason

@@ -173,7 +173,7 @@ export async function survey(
   return { blobs, roots, indexes, lost, deleted, marked, places, found }
 }
 
-/** Yields all items of a paginated list, and lets other work run between pages. */
+/** Yields all items of a paginated list, and yields to other work between pages. */
 async function* pages<T, K extends string>(
   limit: number,
   get: (page: Page<K>) => Promise<readonly T[]>,

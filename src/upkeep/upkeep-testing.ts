@@ -46,7 +46,7 @@ export function bornAgo(folder: string, days: number): void {
 /** The time this many days ago, in seconds since 1970. */
 export const ago = (days: number): number => Math.floor(Date.now() / 1000 - days * 86_400)
 
-/** Gives each test of a file a store and a catalog of its own, and removes them after the last one. */
+/** Gives each test of a file its own store and catalog, and removes them after the last one. */
 export function openWorldForEach(use: (world: World) => void): void {
   let directory: string
   before(async () => {

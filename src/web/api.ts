@@ -7,7 +7,7 @@ import { longestQuery, mostResults } from '../search/entry.ts'
 import type { SearchResult } from '../search/query.ts'
 import { permitsFor, type Finder } from './compose.ts'
 
-/** The name of an image without packages: whoever may pull anything may use these paths. */
+/** The name of an image without packages: clients that may pull any image may use these paths. */
 export const anyImage = { imageRequest: parseImageName('amd64') } as const
 
 // The maximum number of results in a response.

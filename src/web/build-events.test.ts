@@ -103,7 +103,7 @@ describe('the events of a build', () => {
     await first[0]?.close()
     assert.ok(await openFrom('a'))
     assert.equal(ask('a').status, 204)
-    // Asked for at the same time, before any of them is opened.
+    // Requested at the same time, before any of them is opened.
     await first[1]?.close()
     const [one, two] = [ask('a').body, ask('a').body]
     assert.ok(isStream(one) && isStream(two) && (await one.open()))

@@ -29,7 +29,7 @@ export function createBuildEvents(deps: BuildEventsDeps): (request: HttpRequest,
   return (request, id) => {
     const address = deps.addressOf?.(request) ?? ''
     const isFull = () => open >= mostStreams || (byAddress.get(address) ?? 0) >= mostPerAddress
-    // This status tells a browser not to try again.
+    // This status makes a browser stop retrying.
     if (isFull() || !deps.history.find(id)) return { status: 204, headers: {}, body: undefined }
     const after = request.header('last-event-id') ?? new URLSearchParams(request.query).get('after') ?? ''
     const from = /^\d{1,9}$/.test(after) ? Number(after) : 0

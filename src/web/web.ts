@@ -45,7 +45,7 @@ export type WebDeps = {
   readonly maySee?: ((request: HttpRequest, image: ImageRequest | undefined) => boolean) | undefined
   /** For the pages of images; undefined if there are none. */
   readonly images?: Pick<ImageDeps, 'catalog' | 'read'> | undefined
-  /** Logins; undefined if nobody needs to log in. */
+  /** Logins; undefined if clients need not log in. */
   readonly login?: LoginDeps | undefined
   /** The admin page; undefined without authentication. */
   readonly admin?: AdminDeps | undefined

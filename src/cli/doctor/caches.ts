@@ -43,14 +43,14 @@ export async function checkCaches(config: Config): Promise<Finding[]> {
   }
 }
 
-/** @param reason what a cache says of a path that it does not have, or why it cannot be asked */
+/** @param reason the cache's reason for not having a path, or why it cannot be queried */
 function findingOf(reason: string, mode: 'auto' | 'caches'): Finding {
   const answers = / does not have it$/
   if (answers.test(reason))
     return { about: 'caches', state: 'ok', message: reason.replace(answers, ' answers') }
   return {
     about: 'caches',
-    // Others may have what it has; in `auto`, Nix does.
+    // Other caches may have its paths; in `auto`, Nix uses them.
     state: mode === 'auto' ? 'warning' : 'problem',
     message: reason,
     fix: 'correct NIXERY_SUBSTITUTERS, or the credentials in netrc-file of nix.conf or NIXERY_CACHE_TOKENS',

@@ -19,7 +19,7 @@ export type Finding = {
   readonly fix?: string
 }
 
-/** A finding from an error. @param fix used if the error has no hint of its own */
+/** A finding from an error. @param fix used if the error has no hint */
 export function problem(about: Finding['about'], error: unknown, fix?: string): Finding {
   const { message, hint } = error as { message?: string; hint?: string }
   const mend = hint ?? fix

@@ -41,7 +41,7 @@ export function parseCacheAddress(text: string): CacheAddress | undefined {
   }
 }
 
-/** The login in an address. What is no percent-encoding stands for itself. */
+/** The login in a URL. Text that is not a valid percent-encoding is taken literally. */
 function credentialsOf({ username, password }: URL): string | undefined {
   if (username === '' && password === '') return undefined
   const decoded = (text: string): string => {

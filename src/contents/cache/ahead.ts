@@ -12,11 +12,11 @@ import {
 } from './fetch.ts'
 
 /**
- * Downloads for one image that begin as soon as a path's narinfo is verified, while narinfos of other paths are still
+ * Downloads for one image that start as soon as a path's narinfo is verified, while narinfos of other paths are still
  * being requested, because a closure takes as many round trips as its references are deep.
  */
 export type Ahead = {
-  /** Downloads a path if there is room and nobody else has begun: a few at a time, the largest first. */
+  /** Downloads a path if there is room and no download of it has started: a few at a time, the largest first. */
   begin(found: InCache): void
   /**
    * Takes over a started download, once: from then on it belongs to the caller, and ends with the caller's signal.
@@ -25,7 +25,7 @@ export type Ahead = {
   take(path: StorePath, demand: PartialDemand): Promise<SpooledNar> | undefined
   /** Starts nothing from now on. */
   stop(): void
-  /** Stops, ends downloads that nobody took, and removes their files. */
+  /** Stops, ends downloads that no caller took, and removes their files. */
   close(): Promise<void>
 }
 
@@ -86,7 +86,7 @@ export function createAhead(
       })
     held.then(
       () => onCome?.(found),
-      () => {}, // reported to whoever takes it over
+      () => {}, // reported to the caller that takes it over
     )
     begun.set(storePath, { held, ending })
     return true

@@ -8,7 +8,7 @@ export type Budget = {
    * @throws CANCELLED when the signal fires before enough are free
    */
   take(bytes: number, signal?: AbortSignal): Promise<() => void>
-  /** Takes bytes if they are free and nobody is waiting; otherwise returns undefined. */
+  /** Takes bytes if they are free and no caller is waiting; otherwise returns undefined. */
   takeNow(bytes: number): (() => void) | undefined
 }
 

@@ -26,7 +26,7 @@ let folder: string
 let server: TestServer
 before(async () => {
   folder = mkdtempSync(join(tmpdir(), 'nixery-kept-'))
-  // Each path refers to the next one; the last is missing from the second cache, which is only asked for that one.
+  // Each path refers to the next one; the last is missing from the second cache, which is only queried for that one.
   const texts = new Map(
     paths.map((path, index) => [
       fileOf(path),

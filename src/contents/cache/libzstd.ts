@@ -15,7 +15,7 @@ const windowLogMax = 100
 export async function openLibzstd(): Promise<OpenStream> {
   // Optional, as the library is.
   const { default: koffi } = await import('koffi')
-  // Node exports the functions of its own zstd: without `deep`, the library would call some of those.
+  // Node exports the functions of its zstd: without `deep`, the library would call some of those.
   const library = koffi.load(process.platform === 'darwin' ? 'libzstd.1.dylib' : 'libzstd.so.1', {
     deep: true,
   })

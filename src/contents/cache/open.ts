@@ -38,7 +38,7 @@ export type OpenCaches = { readonly caches: Caches; readonly room: CacheRoom; cl
  * Opens the supported caches; logs a line for each other cache, and for each invalid key. Does not send requests yet.
  * @param files the persistent store of responses
  * @param warn receives problems of the settings
- * @param shared is asked before all others
+ * @param shared the cache to query before all others
  */
 export async function openCaches(
   settings: CacheSettings,

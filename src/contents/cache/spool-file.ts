@@ -31,7 +31,7 @@ export async function writeSpoolFile(file: string, pieces: AsyncIterable<Uint8Ar
         if (used < batchSize) continue
         await writing
         writing = writeAll(handle, batch, used)
-        writing.catch(() => {}) // reported to whoever waits for it
+        writing.catch(() => {}) // reported to the caller that waits for it
         ;[batch, other] = [other, batch]
         used = 0
       }

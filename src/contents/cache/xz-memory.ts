@@ -3,17 +3,17 @@ import { Transform, type TransformCallback } from 'node:stream'
 /** Bytes of memory that expanding one xz file may take; Nix's files need 9 MB, and the largest preset 65 MB. */
 export const xzMemory = 256 * 1024 * 1024
 
-/** What the walk over a file needs next: so many bytes to look at, or to pass over. */
+/** What the walk over a file needs next: a number of bytes to read, or to skip. */
 type Wanted = { readonly look: number } | { readonly pass: number }
 
 /**
- * Passes an xz file on unchanged, and fails where a block asks for a dictionary of `most` bytes or more, before its
+ * Passes an xz file on unchanged, and fails if a block requires a dictionary of `most` bytes or more, before its
  * header has passed: for decoders without a limit. The decoder detects other damage.
  */
 export function limitXzMemory(most: number = xzMemory): Transform {
   const walk = walkXz(most)
   let wanted: Wanted | undefined = walk.next().value ?? undefined
-  /** Bytes to be looked at, so far. */
+  /** The bytes read so far of those that the walk needs. */
   let held: Buffer = Buffer.alloc(0)
 
   return new Transform({
@@ -80,7 +80,7 @@ function* walkXz(most: number): Generator<Wanted, void, Buffer | undefined> {
         const control = (yield* look(1)).readUInt8()
         size += 1
         if (control === 0) break
-        // Uncompressed; or compressed, of which bits of the control byte say whether it begins with a byte of properties.
+        // Uncompressed; or compressed, where bits of the control byte tell whether a byte of properties comes first.
         const fields = control < 0x80 ? yield* look(2) : (yield* look(4)).subarray(2)
         const data = fields.readUInt16BE() + 1 + (control >= 0xc0 ? 1 : 0)
         yield* pass(data)

@@ -75,7 +75,7 @@ const whole: readonly (readonly [what: string, file: Buffer, expanded: Buffer])[
   ['the largest preset', xz(text, '-9e'), text],
   ['nothing', xz(Buffer.alloc(0)), Buffer.alloc(0)],
 ]
-/** A file whose first block asks for a dictionary of another size, by the code of the format. */
+/** A file whose first block requires a dictionary of another size, by the code of the format. */
 const withDictionary = (file: Buffer, code: number): Buffer => {
   const bytes = Buffer.from(file)
   const size = 4 * (bytes.readUInt8(12) + 1)

@@ -19,7 +19,7 @@ export type Language = {
 }
 
 export const languages: readonly Language[] = [
-  // Configured by files: a variable would also affect programs of the store with modules of their own.
+  // Configured by files: a variable would also affect programs of the store with their own modules.
   { name: 'Python', program: 'python3', own: 'lib/python*', modules: 'lib/python*/site-packages' },
   {
     name: 'Perl',

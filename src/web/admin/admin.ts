@@ -70,7 +70,16 @@ export function createAdmin(deps: AdminDeps, frame: Frame, show: Show): RouteTab
     }
     const { cleanup } = source
     const quotas = { rules: source.quotas.rules(), uses }
-    const shown = { storage, cleanup, look: source.look(), quotas, keys, forms, fleet: overview, now: now() }
+    const shown = {
+      storage,
+      cleanup,
+      preview: source.preview(),
+      quotas,
+      keys,
+      forms,
+      fleet: overview,
+      now: now(),
+    }
     return show(adminPage(frame, shown), status, {}, request)
   }
   const fields = async (request: HttpRequest) => {

@@ -3,7 +3,7 @@ import type { ShownKey } from '../../credentials/new-key.ts'
 import type { Overview } from '../../fleet/overview.ts'
 import type { Quota, QuotaUse } from '../../quotas/quota.ts'
 import { bytesText, counted } from '../../text/amounts.ts'
-import type { Look } from '../../upkeep/look.ts'
+import type { Preview } from '../../upkeep/preview.ts'
 import { type Frame, type Html, type Page } from '../layout.ts'
 import { ago, imageText, timeText } from '../words.ts'
 import { fleetPart } from './fleet.ts'
@@ -15,7 +15,7 @@ import type { CleanupSettings, QuotaOf, Storage } from './source.ts'
 export type Administration = {
   readonly storage: Read<Storage>
   readonly cleanup: CleanupSettings
-  readonly look: Look
+  readonly preview: Preview
   readonly quotas: { readonly rules: readonly QuotaOf[]; readonly uses: Read<readonly QuotaUse[]> }
   readonly keys: Read<readonly ShownKey[]>
   readonly forms: KeyForms
@@ -31,9 +31,9 @@ const mostUses = 100
 /** The admin page, at `/admin`. */
 export const adminPage = (frame: Frame, shown: Administration): Page => ({
   title: 'Administration · Nixery',
-  refresh: shown.look.running && !shown.forms.isAnswer,
+  refresh: shown.preview.running && !shown.forms.isAnswer,
   hasForm: true,
-  scripts: shown.look.running && !shown.forms.isAnswer ? [frame.assets.script] : [],
+  scripts: shown.preview.running && !shown.forms.isAnswer ? [frame.assets.script] : [],
   wide: true,
   place: 'admin',
   body: html`<main class="admin">
@@ -41,7 +41,7 @@ export const adminPage = (frame: Frame, shown: Administration): Page => ({
     ${keysPart(shown.keys, shown.forms)} ${partOf('Storage', shown.storage, storageText)}
     <section>
       <h2>What cleaning up would remove</h2>
-      <div data-part="look">${lookText(shown)}</div>
+      <div data-part="look">${previewText(shown)}</div>
     </section>
     ${quotasPart(shown)} ${shown.fleet && fleetPart(shown.fleet)}
   </main>`,
@@ -68,7 +68,7 @@ function usedText(free: number, size: number): Html {
   return html`<meter min="0" max="100" high="90" value="${percent}" aria-hidden="true"></meter> ${percent} %`
 }
 
-function lookText({ look: { running, last, failure }, cleanup, now }: Administration): Html {
+function previewText({ preview: { running, last, failure }, cleanup, now }: Administration): Html {
   return html`<p>${settingsText(cleanup)}</p>
     ${running && html`<p role="status" class="running" data-poll>Looking at the store and the catalog …</p>`}
     ${failure !== undefined && html`<p class="problem">Looking failed: ${failure}. The log has the reason.</p>`}
@@ -89,7 +89,7 @@ function settingsText({ keepDays, sizeLimit, interval }: CleanupSettings): strin
   return `The server removes ${what.join(', and ')}, every ${hours === 1 ? 'hour' : `${hours} hours`}.`
 }
 
-function resultText({ collected, at }: NonNullable<Look['last']>, now: number): Html {
+function resultText({ collected, at }: NonNullable<Preview['last']>, now: number): Html {
   const { blobs, blobsKept, imagesKept, imagesRemoved: images } = collected
   const all = { count: blobs.count + blobsKept.count, size: blobs.size + blobsKept.size }
   return html`<dl>

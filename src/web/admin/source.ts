@@ -2,7 +2,7 @@ import type { KeyProblem, KeyRequest, ShownKey } from '../../credentials/new-key
 import type { Overview } from '../../fleet/overview.ts'
 import type { Quota, QuotaUse } from '../../quotas/quota.ts'
 import type { Disk } from '../../telemetry/disk-stats.ts'
-import type { Look } from '../../upkeep/look.ts'
+import type { Preview } from '../../upkeep/preview.ts'
 
 /** The locations of blobs and facts, and the free space. Sizes are in bytes. */
 export type Storage = {
@@ -27,7 +27,7 @@ export type QuotaOf = { readonly who: string; readonly quota: Quota }
 export type AdminSource = {
   readonly cleanup: CleanupSettings
   storage(): Promise<Storage>
-  look(): Look
+  preview(): Preview
   readonly quotas: { rules(): readonly QuotaOf[]; uses(): Promise<readonly QuotaUse[]> }
   readonly keys: {
     list(): Promise<readonly ShownKey[]>

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { setImmediate as breathe } from 'node:timers/promises'
 import { NixeryError } from '../errors.ts'
 import type { Collected } from './collected.ts'
-import { createLook } from './look.ts'
+import { createPreview } from './preview.ts'
 
 const found = (images: number): Collected => ({
   images: [],
@@ -20,36 +20,36 @@ const found = (images: number): Collected => ({
   forgotten: { resolutions: 0, paths: 0 },
 })
 
-describe('a look at what a collection would remove', () => {
-  it('is made once for all who ask, and again only after much longer than it takes', async () => {
+describe('the preview of a garbage collection', () => {
+  it('runs once for all callers, and again only after a pause much longer than it took', async () => {
     let time = 0
     let runs = 0
     let finish = Promise.withResolvers<Collected>()
-    const look = createLook(
+    const preview = createPreview(
       () => {
         runs += 1
         return finish.promise
       },
       () => time,
     )
-    assert.deepEqual(look(), { running: true, last: undefined, failure: undefined })
-    look()
+    assert.deepEqual(preview(), { running: true, last: undefined, failure: undefined })
+    preview()
     assert.equal(runs, 1)
     time = 10_000
     finish.resolve(found(70))
     await breathe()
-    const { running, last } = look()
+    const { running, last } = preview()
     assert.deepEqual([running, last?.collected.imagesRemoved, last?.at], [false, 70, 10_000])
     time = 209_000
-    assert.equal(look().running, false)
+    assert.equal(preview().running, false)
     assert.equal(runs, 1)
     time = 210_000
     finish = Promise.withResolvers()
-    assert.deepEqual([look().running, look().last?.collected.imagesRemoved, runs], [true, 70, 2])
+    assert.deepEqual([preview().running, preview().last?.collected.imagesRemoved, runs], [true, 70, 2])
     finish.reject(new NixeryError('STORE_UNAVAILABLE', 'gone'))
     await breathe()
     assert.deepEqual(
-      [look().failure, look().last?.collected.imagesRemoved, look().running],
+      [preview().failure, preview().last?.collected.imagesRemoved, preview().running],
       ['STORE_UNAVAILABLE', 70, false],
     )
   })
