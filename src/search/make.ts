@@ -5,7 +5,7 @@ import type { NameFilter } from '../packages/policy.ts'
 import type { PackageSource, PinnedSet } from '../packages/source.ts'
 import { fillIndex, type FillOptions } from './fill.ts'
 import { indexFormat } from './index-file.ts'
-import { ofSet, prefixOf, type SetIndex } from './set-index.ts'
+import { ofSet, packagesIn, prefixOf, type SetIndex } from './set-index.ts'
 
 /** A package set to search. */
 export type SearchedSet = Pick<FillOptions, 'list' | 'system'> & {
@@ -66,9 +66,7 @@ export function createMaker({ memory, note }: MakerOptions): Maker {
     index.use(file)
     const seconds = ((performance.now() - started) / 1000).toFixed(1)
     const left = failed.length === 0 ? '' : `; ${failed.length} names do not evaluate`
-    const { packages = 0 } = index.current ?? {}
-    const has = `${packages} package${packages === 1 ? '' : 's'}`
-    note(`the search index${ofSet(index)} has ${has}, after ${seconds} s${left}`)
+    note(`the search index${ofSet(index)} has ${packagesIn(index)}, after ${seconds} s${left}`)
   }
 
   return {

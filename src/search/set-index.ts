@@ -98,6 +98,12 @@ export const prefixOf = (rules: string): string => `${rules.slice(0, 16)}.`
 /** ` of NAME` for messages; empty for a single set. */
 export const ofSet = ({ name }: Pick<SetIndex, 'name'>): string => (name === undefined ? '' : ` of ${name}`)
 
+/** How many packages the index has, for messages. */
+export function packagesIn({ current }: SetIndex): string {
+  const { packages = 0 } = current ?? {}
+  return `${packages} package${packages === 1 ? '' : 's'}`
+}
+
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 function namesIn(folder: string): string[] {

@@ -6,7 +6,7 @@ import { hexOf } from '../image/digest.ts'
 import { longestTransfer, retryAfter, usualIntervals, type Intervals } from './intervals.ts'
 import type { SupplyOptions } from './local-supply.ts'
 import type { MadeSet, Maker } from './make.ts'
-import { messageOf, ofSet, prefixOf, type SetIndex } from './set-index.ts'
+import { messageOf, ofSet, packagesIn, prefixOf, type SetIndex } from './set-index.ts'
 import { hasFailed, isSame, type SharedIndex, type SharedIndexes, type SharedSet } from './shared.ts'
 import type { SearchableSet, Supply } from './supply.ts'
 
@@ -72,6 +72,9 @@ export function createSharedSupply(
   let mayLead: (() => boolean) | undefined
   let wake = Promise.withResolvers<void>()
 
+  /** Whether somebody wants the index, and it may arrive. */
+  const isExpected = ({ isWanted, known }: State) => (isWanted || known !== undefined) && !hasFailed(known)
+
   const report = (state: State, line: string) => {
     if (state.told !== line) warn(line)
     state.told = line
@@ -87,6 +90,7 @@ export function createSharedSupply(
       const file = index.place(last)
       await rename(part, file)
       index.use(file)
+      if (background) note(`the search index${ofSet(index)} of another process is used: ${packagesIn(index)}`)
       state.told = undefined
       return true
     } finally {
@@ -164,9 +168,7 @@ export function createSharedSupply(
       } catch {
         // Failures of the database are reported by the catalog; until it is back, nothing changes.
       }
-      const isWaiting = states.some(
-        (state) => state.isWanted && !state.index.current && !hasFailed(state.known),
-      )
+      const isWaiting = states.some((state) => !state.index.current && isExpected(state))
       const ending = new AbortController()
       const pause = delay(isWaiting ? intervals.wait : intervals.look, undefined, {
         signal: AbortSignal.any([stop, ending.signal]),
@@ -214,7 +216,7 @@ export function createSharedSupply(
       state.isWanted = true
       wake.resolve()
     },
-    isMaking: () => (state.isWanted || state.known !== undefined) && !hasFailed(state.known),
+    isMaking: () => isExpected(state),
     progress() {
       const { status } = state.known ?? {}
       return status && 'progress' in status ? status.progress : undefined
