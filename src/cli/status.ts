@@ -42,7 +42,7 @@ function textOf({ processes, queued, running, jobs, leads }: Overview): string {
     ...(jobs.length > 0
       ? [
           table(
-            ['job', 'for', 'asked', 'attempts', 'where'],
+            ['job', 'for', 'requested', 'attempts', 'where'],
             jobs.map((each) => [
               each.kind,
               each.name ?? '-',

@@ -27,7 +27,7 @@ export const fleetPart = (read: Read<Overview>): Html =>
         ${
           jobs.length > 0 &&
           tableOf(
-            ['job', 'for', 'asked', 'attempts', 'where'],
+            ['job', 'for', 'requested', 'attempts', 'where'],
             jobs.map((each) => [
               each.kind,
               each.name === undefined ? '–' : html`<span class="image">${imageText(each.name)}</span>`,
