@@ -7,6 +7,7 @@ import { serveByNginx } from '../test/support/binary-cache.ts'
 import type { LinkJob } from './child/link.ts'
 import type { Context } from './context.ts'
 import { withChild } from './floors.ts'
+import { childrenOf, cpuSeconds } from './processes.ts'
 
 export type Compression = 'xz' | 'zstd'
 
@@ -80,19 +81,29 @@ export async function keepBinaryCache(
 export const narFiles = async ({ folder }: BinaryCache): Promise<string[]> =>
   (await readdir(join(folder, 'nar'))).map((name) => join(folder, 'nar', name))
 
-/** Serves a cache with nginx over a simulated network link; see `child/link.ts`. */
+/**
+ * Serves a cache by nginx behind a line; see `child/link.ts`.
+ * @param use receives the URL, and a function that returns the CPU time of nginx and the line so far in ms
+ */
 export async function throughLink<T>(
   context: Pick<Context, 'folder' | 'signal'>,
   { folder }: BinaryCache,
   line: Omit<LinkJob, 'port'>,
-  use: (url: string) => Promise<T>,
+  use: (url: string, cpu: () => Promise<number>) => Promise<T>,
 ): Promise<T> {
-  const nginx = await serveByNginx(join(await context.folder('nginx'), 'files'), folder)
+  const files = join(await context.folder('nginx'), 'files')
+  const nginx = await serveByNginx(files, folder)
   try {
+    const master = Number(await readFile(join(files, 'pid'), 'utf8'))
+    const { running } = await childrenOf(master)
     const job: LinkJob = { port: Number(new URL(nginx.url).port), ...line }
-    return await withChild('link', [JSON.stringify(job)], context.signal, (port) =>
-      use(`http://127.0.0.1:${port}`),
-    )
+    return await withChild('link', [JSON.stringify(job)], context.signal, (port, pid) => {
+      const cpu = async () => {
+        const seconds = await Promise.all([pid, master, ...running].map(cpuSeconds))
+        return 1000 * seconds.reduce((sum, one) => sum + one, 0)
+      }
+      return use(`http://127.0.0.1:${port}`, cpu)
+    })
   } finally {
     await nginx.stop()
   }
