@@ -37,7 +37,7 @@ export function cleanupOf(
       done({ forgotten, kept }, ms) {
         onCleanup({ result: 'done', removed: { images: 0, bytes: 0 }, kept })
         if (forgotten.resolutions + forgotten.paths === 0) return
-        log.info({ forgotten, ms: Math.round(ms) }, 'forgot what was not used')
+        log.info({ forgotten, ms: Math.round(ms) }, 'deleted unused catalog entries')
       },
       failed,
     })

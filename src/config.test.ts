@@ -208,7 +208,7 @@ describe('readConfig', () => {
     assert.deepEqual(problemsOf({ NIXERY_CREATED: 'epoch' }), [])
   })
 
-  it('reports all problems at once', () => {
+  it('reports all problems together', () => {
     const environment = { PORT: 'x', NIX_TIMEOUT: '0', NIXERY_TAGS: 'all', NIXERY_HOST: 'ok' }
     const told = new Set(namesIn(problemsOf(environment)))
     assert.deepEqual(told, new Set(['PORT', 'NIX_TIMEOUT', 'NIXERY_TAGS']))

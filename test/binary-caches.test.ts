@@ -154,7 +154,7 @@ describe('images directly from binary caches', () => {
       const refused = images.build(['apart'], caches(`${guarded.url}/zstd`))
       await assert.rejects(
         refused,
-        /answers 401: it requires credentials, see netrc-file .* and NIXERY_CACHE_TOKENS/,
+        /responded with 401: it requires credentials, see netrc-file .* and NIXERY_CACHE_TOKENS/,
       )
       const settings = {
         ...caches(`${guarded.url}/zstd`),

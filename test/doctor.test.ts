@@ -85,7 +85,7 @@ describe('nixery doctor', () => {
     assert.deepEqual(states.slice(1).toSorted((a, b) => a.length - b.length)[0], `ok file://${cache} answers`)
     assert.match(
       states.join('\n'),
-      /^problem http:\/\/127\.0\.0\.1:9\/cache cannot be asked: .*ECONNREFUSED/m,
+      /^problem http:\/\/127\.0\.0\.1:9\/cache cannot be queried: .*ECONNREFUSED/m,
     )
   })
 

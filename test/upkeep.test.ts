@@ -132,7 +132,7 @@ describe('a server without settings for garbage collection', () => {
         UPDATE images SET roots = NULL WHERE key NOT IN (SELECT key FROM images ORDER BY key LIMIT ${left})`)
       // Rebuilding popular images would use rows that are to be forgotten.
       const restarted = await serve(data, { NIXERY_GC_INTERVAL: '1', NIXERY_WARM_TOP: '0' })
-      await until(() => restarted.log.some(({ msg }) => msg === 'forgot what was not used'))
+      await until(() => restarted.log.some(({ msg }) => msg === 'deleted unused catalog entries'))
       const [resolutions, kept, ofImages] = counts()
       assert.equal(resolutions, 0)
       assert.equal(ofImages, images)

@@ -53,7 +53,7 @@ describe('several authenticators', () => {
     assert.deepEqual(asked, ['first', 'second', 'third'])
   })
 
-  it('answer synchronously if possible', () => {
+  it('decide synchronously if possible', () => {
     assert.equal(firstOf([() => undefined, () => alice])(credentials), alice)
   })
 

@@ -115,7 +115,7 @@ describe('rules about images', () => {
 })
 
 describe('rules about the server', () => {
-  it('let all authenticated clients check their credentials, and everyone see public files', () => {
+  it('allow all authenticated clients to check their credentials, and everyone to read public files', () => {
     const may = createMay({ rules: [] })
     assert.equal(may(alice, 'pull', 'server'), true)
     assert.equal(may(anonymous, 'pull', 'server'), false)

@@ -13,7 +13,7 @@ const failsWith = (code: Parameters<typeof hasCode>[1], answer: Promise<unknown>
   assert.rejects(answer, (error) => hasCode(error, code))
 
 describe('builds waiting for Nix', () => {
-  it('are cancelled when their client disconnects, unless Nix has begun to realise', async () => {
+  it('are cancelled when their client disconnects, unless Nix has started to realise', async () => {
     const { builder, ask, begun, ended, ends } = openFakeBuilder()
     const all = []
     for (const name of ['one', 'two', 'three']) {
@@ -86,7 +86,7 @@ describe('builds waiting for Nix', () => {
     }
   })
 
-  it('wait for a client that was told to retry, and are cancelled if it does not return', async ({
+  it('wait for a client that got a retry response, and are cancelled if it does not return', async ({
     mock,
   }) => {
     mock.timers.enable({ apis: ['setTimeout'] })

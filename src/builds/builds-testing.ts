@@ -2,7 +2,7 @@ import type { ImageRequest } from '../image/name.ts'
 import type { Builds } from './builds.ts'
 import type { Image } from './image.ts'
 
-/** Builds for a test: a function answers each request at once, without joining. */
+/** Builds for a test: a function serves each request immediately, without joining. */
 export function buildsOf(
   build: (request: ImageRequest) => Promise<Image>,
   known: Builds['known'] = () => undefined,

@@ -3,7 +3,7 @@ import { it } from 'node:test'
 import { NixeryError, type ErrorCode } from '../errors.ts'
 import { memoryOf } from './failure-memory.ts'
 
-it('failures are remembered for as long as they are true, and until a client that was told to retry is back', () => {
+it('failures are remembered as long as they are valid, and until a client with a retry response returns', () => {
   const rows: readonly (readonly [code: ErrorCode, expected: number, otherwise: number])[] = [
     ['CANCELLED', 0, 0],
     ['OVERLOADED', 0, 0],

@@ -113,7 +113,7 @@ describe('paths that are packed before the layers are planned', () => {
     assert.deepEqual([files(), isAllGivenBack(), again.isAllGivenBack()], [[], true, true])
   })
 
-  it('are not begun where there is no room, for small paths, or after the plan', async () => {
+  it('are not started without room, for small paths, or after the plan', async () => {
     const found = inCache(pathOf('a'), tree)[1]
     const tight = open(found.narinfo.narSize + 1000)
     await tight.begin(found)
@@ -131,7 +131,7 @@ describe('paths that are packed before the layers are planned', () => {
     assert.deepEqual([files(), tight.isAllGivenBack(), wide.isAllGivenBack()], [[], true, true])
   })
 
-  it('take no more room than there is, and give it back when nobody takes them', async () => {
+  it('stay within their room, and release it if no build takes them', async () => {
     const size = 2_000_000
     const budget = 5 * size
     const { foundOf, ahead, room, packed, close, isAllGivenBack } = open(budget)

@@ -97,7 +97,7 @@ describe('flights', () => {
     end.resolve('done')
   })
 
-  it('are cancelled at once, but a caller can wait until they have ended', async () => {
+  it('are cancelled immediately, but a caller can wait until they have ended', async () => {
     const flights = createFlights<string>()
     const client = new AbortController()
     let over = false

@@ -1,6 +1,6 @@
 import { NixeryError } from '../errors.ts'
 
-/** The error of requests that the process no longer answers. */
+/** The error of requests that the process no longer serves. */
 export const stopping = () => new NixeryError('CANCELLED', 'the registry is stopping')
 
 /** @param build the id of the build, if it has started */

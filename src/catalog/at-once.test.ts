@@ -20,7 +20,7 @@ describe('atOnce', () => {
     assert.deepEqual(loads, [['a', 'bb', 'missing', 'later'], ['a']])
   })
 
-  it('bounds what is looked up together, and fails only those who asked', async () => {
+  it('bounds the size of a lookup, and fails only its callers', async () => {
     const sizes: number[] = []
     const find = atOnce(async (keys: readonly string[]) => {
       sizes.push(keys.length)

@@ -5,7 +5,7 @@ import type { Catalog } from './catalog.ts'
 /** Tests of every catalog for the use of quotas; a part of `conformance.ts`. */
 export function describeQuotaUses(name: string, open: () => Promise<Catalog>): void {
   describe(`${name}, for quotas`, () => {
-    it('never lets more be taken than the limit, also at the same time', async () => {
+    it('never exceeds the limit, also with concurrent calls', async () => {
       const catalog = await open()
       const take = (key: string) => catalog.quotaUses.take(key, 1, 5, 3600)
       const all = await Promise.all(Array.from({ length: 20 }, () => take('a')))
@@ -25,7 +25,7 @@ export function describeQuotaUses(name: string, open: () => Promise<Catalog>): v
       await catalog.close()
     })
 
-    it('adds without a limit, and begins again when a window has ended', async () => {
+    it('adds without a limit, and starts again when a window has ended', async () => {
       const catalog = await open()
       const { quotaUses } = catalog
       const use = (key: string, amount: number, seconds = 3600) => ({ key, amount, seconds })

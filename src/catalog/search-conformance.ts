@@ -51,7 +51,7 @@ export function describeSearchIndexes(name: string, open: () => Promise<Catalog>
       await catalog.close()
     })
 
-    it('names indexes that were replaced, or that nobody wants any more', async () => {
+    it('lists indexes that were replaced, or that no process uses any more', async () => {
       const catalog = await open()
       const { searchIndexes: all } = catalog
       await all.want(1, 'a')

@@ -23,7 +23,7 @@ describe('NIXERY_SETS', () => {
     assert.equal(vocabularyOf(read({})).sets.size, 0)
   })
 
-  it('configures each set as if it were the only one', () => {
+  it('configures each set like a single one', () => {
     const config = read({ NIXERY_SETS: sets, NIXERY_OVERLAYS: '/o.nix', NIXERY_ALLOW_UNFREE: '1' })
     const [stable, tools, here, flake] = (namedSets(config) ?? []).map((set) => configOfSet(config, set))
     const alone = read({ NIXERY_CHANNEL: 'nixos-25.11', NIXERY_OVERLAYS: '/o.nix', NIXERY_ALLOW_UNFREE: '1' })

@@ -38,7 +38,7 @@ describe('once', () => {
     assert.deepEqual(lists, ['/p', '/p/bin'])
   })
 
-  it('gives each caller a list of its own', async () => {
+  it('returns a separate list to each caller', async () => {
     const { listings } = counted()
     const names = await listings.list(`${store}/p`)
     names.length = 0

@@ -107,7 +107,7 @@ async function fetchKeys(
       timeout,
       signal,
     })
-    if (status !== 200 || !body) throw new Error(`${address} answers ${status}`)
+    if (status !== 200 || !body) throw new Error(`${address} responded with ${status}`)
     return JSON.parse(body.toString())
   }
   if (jwks !== undefined) return keySet(await get(jwks))

@@ -39,7 +39,7 @@ describe('an output', () => {
     it(`is not ${JSON.stringify(text)}`, () => assert.throws(() => parseDestination(text), refused))
   }
 
-  it('is refused at once if it is not writable', async () => {
+  it('is refused immediately if it is not writable', async () => {
     const file = join(folder, 'file')
     const other = join(folder, 'other')
     await writeFile(file, '')

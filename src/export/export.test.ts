@@ -160,7 +160,7 @@ describe('a layout', () => {
     assert.deepEqual((await readdir(layout)).toSorted(), ['blobs', 'index.json', 'oci-layout'])
   })
 
-  it('can be created by several processes at once', async () => {
+  it('can be created by several processes at the same time', async () => {
     const layout = join(folder, 'raced')
     const images = ['a', 'b', 'c', 'd'].map((name) => imageOf(name, 50_000))
     await Promise.all(images.map((image) => write(image, `oci:${layout}`)))

@@ -123,7 +123,7 @@ describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
     await fleet.close()
   })
 
-  it('are released at once, without counting as an attempt', async () => {
+  it('are released immediately, without counting as an attempt', async () => {
     const { table, one, two, ...fleet } = await open()
     await table.submit(image('a'), 'waiting', options)
     const lease = await claim(one)
@@ -133,7 +133,7 @@ describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
     await fleet.close()
   })
 
-  it('end when nobody waits, whether queued or running', async () => {
+  it('end when no client waits, whether queued or running', async () => {
     const fleet = await open()
     const { builds, held, fake } = await fleet
       .worker()
@@ -185,7 +185,7 @@ describe('leases', { skip: noPostgres, timeout: 120_000 }, () => {
     await fleet.close()
   })
 
-  it('keep answers for front ends that start when no worker is left', async () => {
+  it('keep outcomes for front ends that start when no worker is left', async () => {
     const { one, blobs, ...fleet } = await open({ warn: () => {} })
     const part = { digest: digestOf('x'), size: 1 }
     const built = {

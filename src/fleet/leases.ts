@@ -21,7 +21,7 @@ export type Lease = {
 /** The state of a renewed lease. */
 export type Renewed = { readonly wanted: boolean; readonly waiting: boolean }
 
-/** How long an outcome answers equal jobs, in milliseconds: by default, and if a client got a retry response. */
+/** How long equal jobs get an outcome, in milliseconds: by default, and if a client got a retry response. */
 export type Keep = { readonly usual: number; readonly expected: number }
 
 /** The worker's view of the job table. All methods throw STORE_UNAVAILABLE if the database does not respond. */

@@ -27,7 +27,7 @@ export type Membership = {
 
 const consequences: Readonly<Record<Part, string>> = {
   builds: 'this worker takes no builds',
-  serves: 'clients may get different answers here',
+  serves: 'clients may get different responses here',
 }
 
 export function joinFleet(deps: MembershipDeps): Membership {

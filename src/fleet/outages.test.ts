@@ -99,7 +99,7 @@ describe('a fleet in trouble', { skip: noPostgres, timeout: 120_000 }, () => {
     await fleet.close()
   })
 
-  it("uses the database's time for answers, not the worker's", async () => {
+  it("uses the database's time for outcomes, not the worker's", async () => {
     const { db, renewals, table, ...fleet } = await openTestFleet(await server.database(), {
       warn: assert.fail,
     })

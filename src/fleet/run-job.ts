@@ -19,7 +19,7 @@ export type RunDeps = {
   readonly redactor: Pick<Redactor, 'text' | 'lines'>
 }
 
-/** The outcome of a job, how long it answers equal jobs, and the last event of a build. */
+/** The outcome of a job, how long equal jobs get it, and the last event of a build. */
 export type JobEnd = {
   readonly outcome: Outcome
   readonly keep: Keep

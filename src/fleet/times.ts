@@ -5,7 +5,7 @@ export const periods = {
   /** How long a job counts as wanted after each renewal, and how often that is renewed. */
   waiting: 12_000,
   renewWaiting: 4_000,
-  /** How long an ended job is kept for its waiters, beyond the time for which it answers others. */
+  /** How long an ended job is kept for its waiters, beyond the time for which equal jobs get its outcome. */
   linger: 120_000,
   /** How long the events of a build, and an answer about an image, are kept. */
   keep: 24 * 3_600_000,

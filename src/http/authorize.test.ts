@@ -97,7 +97,7 @@ describe('access', () => {
     assert.deepEqual(requests[2], requests[0])
   })
 
-  it('is not asked about invalid requests', async () => {
+  it('is not called for invalid requests', async () => {
     assert.equal((await registry.clients[1].fetch('/v2/', { method: 'DELETE' })).status, 405)
     assert.equal((await registry.clients[1].fetch('/v2/nothing/here')).status, 404)
     assert.deepEqual(calls, [])

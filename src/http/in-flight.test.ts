@@ -48,7 +48,7 @@ const get = ({ port }: Listening, path: string) =>
   })
 
 describe('pipelined requests', () => {
-  it('are all answered in order, sixteen at a time', async () => {
+  it('all get responses in order, sixteen at a time', async () => {
     const running: (() => void)[] = []
     let most = 0
     const server = await serve((incoming, outgoing) => {
@@ -70,7 +70,7 @@ describe('pipelined requests', () => {
     await until(() => heard.bodies.includes('/again'))
   })
 
-  it('leave other clients their turn, also if each is answered at once', async () => {
+  it('do not block other clients, even with immediate responses', async () => {
     const order: string[] = []
     let other: Socket | undefined
     const server = await serve((incoming, outgoing) => {

@@ -26,7 +26,7 @@ const readiness = async (ops: ReturnType<typeof opsOf>) => {
 }
 
 describe('createOps', () => {
-  it('answers its own paths, read-only', async () => {
+  it('serves its own paths, read-only', async () => {
     const ops = opsOf({})
     for (const path of ['/', '/v2/', '/healthz/', '/metricsx', '/__proto__', '/constructor']) {
       assert.equal(ops(path), undefined)

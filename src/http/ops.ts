@@ -171,7 +171,7 @@ function createCheckRunner(
   }
 }
 
-const late = new Error('no answer in time')
+const late = new Error('no response in time')
 
 async function within(timeout: number, work: Promise<unknown>): Promise<void> {
   const over = new AbortController()

@@ -126,7 +126,7 @@ for (const name of clients) {
       })
     }
 
-    it('answers at its base path, with and without a trailing slash', async () => {
+    it('responds at its base path, with and without a trailing slash', async () => {
       for (const path of ['/v2/', '/v2', '/v2/?ns=example.org']) {
         for (const method of ['GET', 'HEAD']) {
           const { status, headers, body } = await client(name).fetch(path, { method })

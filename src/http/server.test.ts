@@ -74,7 +74,7 @@ describe('invalid HTTP', () => {
     })
   }
 
-  it('after a pending request is not answered out of order', async () => {
+  it('after a pending request gets its response in order', async () => {
     const server = await serve(() => {}) // never
     const { socket, all } = await open(server)
     socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\nhello\r\n\r\n')
@@ -95,7 +95,7 @@ describe('a slow client', () => {
     assert.match(await silent.all(), /^HTTP\/1\.1 408 |^$/)
   })
 
-  it('may take its time as long as it reads', async () => {
+  it('may be slow as long as it reads', async () => {
     // 24 MB are more than the system buffers for a connection.
     const server = await serve((_, response) => void response.end(Buffer.alloc(24_000_000)), {
       idleTimeout: 600,

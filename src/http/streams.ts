@@ -27,13 +27,13 @@ export function createStreams(limit: number, share = limit): Streams {
     const taken = client === undefined ? 0 : (clients.get(client) ?? 0)
     if (taken >= share) {
       refused += 1
-      throw new NixeryError('OVERLOADED', `${share} blobs are being sent to this address already`, {
+      throw new NixeryError('OVERLOADED', `${share} blobs are already being sent to this address`, {
         hint: 'try again in a few seconds',
       })
     }
     if (active >= limit) {
       refused += 1
-      throw new NixeryError('OVERLOADED', `${limit} blobs are being sent at once already`, {
+      throw new NixeryError('OVERLOADED', `${limit} blobs are already being sent`, {
         hint: 'try again in a few seconds',
       })
     }

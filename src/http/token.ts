@@ -86,7 +86,7 @@ export function createTokenRoute(deps: TokenDeps): TableRoute {
     reply: (request) =>
       request.method === 'GET' || request.method === 'POST'
         ? answer(request)
-        : textReply(405, 'text/plain; charset=utf-8', 'ask with GET or POST\n', { Allow: 'GET, POST' }),
+        : textReply(405, 'text/plain; charset=utf-8', 'use GET or POST\n', { Allow: 'GET, POST' }),
   }
 }
 

@@ -79,7 +79,7 @@ export function createWaiting({ maxWait, page, secure, texts }: WaitingOptions):
         'STILL_BUILDING',
         build === undefined
           ? 'the package set is still being fetched, and the image is built after that: pull again to get it'
-          : 'the image is still being built, and the build goes on: pull again to get it',
+          : 'the image is still being built, and the build continues: pull again to get it',
         {
           cause: error,
           ...(page &&

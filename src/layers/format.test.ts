@@ -47,7 +47,7 @@ describeEach('a format with smaller blocks', (opened) => {
     rmSync(spool, { recursive: true })
   })
 
-  it('is packed and copied in frames of its own size', async () => {
+  it('is packed and copied in frames of its size', async () => {
     const content = Buffer.concat([Buffer.alloc(5 * block, 'words'), randomBytes(3 * block + 7)])
     const entry = { kind: 'file', path: 'nix/store/x', mode: 0o444, content: { bytes: content } } as const
     const first = await packer.pack([{ entries: [entry] }])

@@ -137,7 +137,7 @@ describe('a packer', () => {
       stored(dir({ noise: file(randomBytes(300_000 * i)) })),
     ])
 
-  it('gives the same bytes for eight layers at once as one by one', async () => {
+  it('produces the same bytes for eight concurrent layers as one by one', async () => {
     const all = layers()
     const atOnce = await Promise.all(all.map(packAndVerify))
     assert.equal(new Set(atOnce).size, 8)

@@ -105,7 +105,7 @@ describe('slots', () => {
       assert.deepEqual([...slots.settle([slot])], [byte])
   })
 
-  it('of a thread that died become free, at once or when the compressing thread is done', () => {
+  it('of a thread that died become free, immediately or when the compressing thread is done', () => {
     const { memory, control, slots } = opened(2, 0)
     const all = takeAll(slots)
     for (const slot of all.slice(0, 3)) offer(slots, slot, 7)

@@ -64,7 +64,7 @@ describe('planStable, by example', () => {
     assert.deepEqual(layersOf(closure, 3), [[paths[0]], [paths[1]], paths.slice(2)])
   })
 
-  it('begins with the paths of every image, then those of a shell, each with its closure', () => {
+  it('starts with the paths of every image, then those of a shell, each with its closure', () => {
     const closure = closureOf(['app', 'nss-cacert-3.98', 'bash-interactive-5.2', 'coreutils-9.5', 'nano-8'], {
       app: [900 * large, ['glibc-2.40', 'gmp-6', 'zlib-1.3']],
       'nss-cacert-3.98': [large, []],

@@ -145,7 +145,7 @@ describe('packing threads', () => {
     await packer.close()
   })
 
-  it('skip cancelled layers unless they have begun', async () => {
+  it('skip cancelled layers unless they have started', async () => {
     const folder = spool()
     const packer = createPacker(folder, compressor, { threads: 1 })
     const [first, second] = [new AbortController(), new AbortController()]

@@ -93,7 +93,7 @@ describe('the HTTP client', () => {
     })
     for (const path of ['/silent', '/begins']) {
       const get = client.send({ method: 'GET', url: new URL(path, url), timeout: 50 })
-      await assert.rejects(get, /no answer in 0\.05 s/)
+      await assert.rejects(get, /no response in 0\.05 s/)
     }
   })
 

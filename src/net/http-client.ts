@@ -194,4 +194,4 @@ function limitTime(outgoing: ClientRequest, timeout: number | undefined, fail: (
 }
 
 const timedOut = (ms: number) =>
-  Object.assign(new Error(`no answer in ${ms / 1000} s`), { code: 'ETIMEDOUT' })
+  Object.assign(new Error(`no response in ${ms / 1000} s`), { code: 'ETIMEDOUT' })

@@ -49,7 +49,7 @@ export function describeNix(name: string, { bin, skip }: { bin?: string; skip?: 
 
 function describeFacts(bench: () => Bench): void {
   describe('system features', () => {
-    it('that a derivation needs and this machine lacks are told', async () => {
+    it('that a derivation needs and this machine lacks are reported', async () => {
       const wanted = await bench().packages(
         `vm = derivation {
           name = "vm-test"; inherit system unique; builder = "/bin/sh"; args = [ "-c" "echo > $out" ];

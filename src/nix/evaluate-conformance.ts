@@ -184,7 +184,7 @@ export function describeEvaluation(evaluator: 'cold' | 'warm'): void {
       assert.match(failing.message, /^failing-1 failed with exit code 4:\nthese are its last words$/)
     })
 
-    it('ends an evaluation that takes too long, or that nobody waits for', async () => {
+    it('ends an evaluation that takes too long, or that no caller waits for', async () => {
       const set = await bench().set('slow = import (run "slow-1" "/bin/sleep 60");')
       const lookUp = { set: { folder: set }, system, attributes: [['slow']] }
       await assert.rejects(

@@ -1,4 +1,4 @@
-# For a process that answers one request: JSON text with the arguments of lookup.nix. It is data, never code.
+# For a process that handles one request: JSON text with the arguments of lookup.nix. It is data, never code.
 { request }:
 let wanted = builtins.fromJSON request; in
 import ./lookup.nix wanted wanted

@@ -46,7 +46,7 @@ export function describeEvaluators(): void {
       }
     }
 
-    it('answers with one process, and instantiates derivations', async () => {
+    it('looks names up with one process, and instantiates derivations', async () => {
       const set = await bench.set('one = run "one-1" ""; two = run "two-1" ""; broken = throw "broken";')
       const begun = counted()
       const [one] = await nix.evaluate(lookUp(set, 'one'), {})
@@ -108,7 +108,7 @@ export function describeEvaluators(): void {
       assert.deepEqual(since(begun), { warm: 2, cold: 0, restarted: 0 })
     })
 
-    it('still answers when its process is killed in the middle of a request', async () => {
+    it('still finds names when its process is killed in the middle of a request', async () => {
       const set = await bench.set(`
         good = run "good-1" "";
         slow = import (run "slow-1" "/bin/sleep 1; echo 3 > $out");`)

@@ -32,7 +32,7 @@ describe('evaluators', () => {
     process.env['PATH'] = `${folder}${delimiter}${path}`
   }
 
-  it('evaluates cold if a process cannot answer', async () => {
+  it('evaluates cold if a process fails', async () => {
     const set = await bench.set('good = 1;')
     const mark = String.raw`mark=$(printf %s "$line" | sed 's/^answer "\([^"]*\)".*/\1/')`
     const reading = (answer: string) =>
@@ -61,7 +61,7 @@ describe('evaluators', () => {
     }
   })
 
-  it('still answers if its folder is not writable', async () => {
+  it('still finds names if its folder is not writable', async () => {
     const set = await bench.set('good = 1;')
     await writeFile(join(bench.folder, 'no folder'), '')
     const nix = bench.limited({ rootsDirectory: join(bench.folder, 'no folder', 'roots') })

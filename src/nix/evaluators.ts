@@ -79,7 +79,7 @@ export function createEvaluators(options: EvaluatorsOptions): Evaluators {
       return evaluation()
     }, given)
 
-  /** Returns no answers if a slow evaluation is running before it. */
+  /** Returns no results if a slow evaluation is running before it. */
   async function askWarm(slot: Slot, lookUp: LookUp, given: EvaluationOptions): Promise<Warm> {
     const stuck = new AbortController()
     const queued = performance.now()

@@ -192,7 +192,7 @@ export function describeRealisation(bench: () => Bench): void {
       )
     })
 
-    it('ends a build that nobody waits for, including its builder', async () => {
+    it('ends a build that no client waits for, including its builder', async () => {
       const wanted = await bench().packages(
         `slow = run "slow-1" "/bin/sleep 61 # ${bench().unique}";`,
         'slow',

@@ -122,7 +122,7 @@ describe('nixSettings', () => {
     }
   })
 
-  it('lets Nix use binary caches if one is reachable', async () => {
+  it('allows Nix to use binary caches if one is reachable', async () => {
     const server = createServer((socket) => socket.end()).listen(0, '127.0.0.1')
     await once(server, 'listening')
     const address = server.address()

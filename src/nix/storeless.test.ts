@@ -77,7 +77,7 @@ describe('evaluation of a set without the Nix store', () => {
     assert.deepEqual(notes, [decided])
   })
 
-  it('writes derivations that Nix has to build, in a process of its own', async () => {
+  it('writes derivations that Nix has to build, in a separate process', async () => {
     const { asked, notes, storeless } = open()
     await storeless.evaluate(lookUp('good', { instantiated: true }), {})
     assert.deepEqual([asked, notes], [['good alone'], []])

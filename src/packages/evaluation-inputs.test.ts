@@ -79,7 +79,7 @@ describe('withSurroundings', () => {
     assert.equal(await revisionOf(around({ paths: [at('overlay.nix')] })), before)
   })
 
-  it('returns an old result at once to callers that accept it', async () => {
+  it('returns an old result immediately to callers that accept it', async () => {
     const source = around({ paths: [at('overlay.nix')], stale: 3_600_000 })
     const before = await revisionOf(source)
     await writeFile(at('overlay.nix'), 'final: prev: { a = 1; }')
@@ -87,7 +87,7 @@ describe('withSurroundings', () => {
     assert.notEqual(await revisionOf(source), before)
   })
 
-  it('checks the set again after an old answer, and not before', async () => {
+  it('checks the set again after returning an old result, and not before', async () => {
     const source = around({ stale: 3_600_000 })
     assert.equal(await revisionOf(source), 'plain')
     await writeFile(at('set/default.nix'), 'import ../elsewhere')
@@ -113,7 +113,7 @@ describe('withSurroundings', () => {
     }
   })
 
-  it('does not check the set again for a fresh answer', async () => {
+  it('does not check the set again for a fresh result', async () => {
     let state = 'one'
     const pin = async () => ({ ...(await plain().pin('latest')), state })
     const options = { paths: [], unwatched: false, fresh: 3_600_000, stale: 0 }

@@ -89,7 +89,7 @@ describe('pathSource', () => {
     assert.notEqual(one?.state, two?.state)
   })
 
-  it('reports a missing package set, and notices at once when it exists', async () => {
+  it('reports a missing package set, and notices immediately when it exists', async () => {
     const source = sourceOf(join(folder, 'later'), 3_600_000)
     await assert.rejects(source.pin('latest'), isMissing)
     await mkdir(join(folder, 'later'))

@@ -28,7 +28,7 @@ describe('work on a source that cannot be reached', () => {
     assert.equal(await pausing('a', () => Promise.resolve('there')), 'there')
   })
 
-  it('is retried at once after any other failure', async () => {
+  it('is retried immediately after any other failure', async () => {
     const { fail, tried } = bench('OVERLOADED')
     await fail('a')
     await fail('a')

@@ -83,7 +83,7 @@ describe('several package sets', () => {
     assert.equal((await sets.pin(requestFor('unstable/git'))).pinned.name, 'unstable')
   })
 
-  it('work without a default set that fails or does not answer', async () => {
+  it('work while the default set fails or does not respond', async () => {
     for (const pin of [unreachable, () => new Promise<never>(() => {})]) {
       const { sets } = open(['tools'], sourceOf('stable', pin))
       assert.equal((await sets.pin(requestFor('tools/git'))).pinned.name, 'tools')

@@ -27,7 +27,7 @@ describe('createSharedCheck', () => {
     assert.equal(ends.length, 1)
   })
 
-  it('waits for a check that begins afterwards, shared by earlier callers', async () => {
+  it('waits for a check that starts afterwards, shared by earlier callers', async () => {
     const { looks, ends } = controlled()
     const first = looks.join()
     const later = [looks.next(), looks.next()]

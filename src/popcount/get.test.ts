@@ -82,11 +82,11 @@ describe('get', () => {
   }
 
   const failures: [path: string, message: RegExp, requests: number][] = [
-    ['/503-for-ever', /cannot read http.*\/503-for-ever: it answers 503/, 3],
+    ['/503-for-ever', /cannot read http.*\/503-for-ever: it responded with 503/, 3],
     ['/cut', /cannot read .*\/cut: /, 3],
     ['/large', /larger than 1000 bytes/, 1],
     ['/bomb', /larger than 1000 bytes/, 1],
-    ['/slow', /no answer in 0.4 s/, 3],
+    ['/slow', /no response in 0.4 s/, 3],
   ]
   for (const [path, message, requests] of failures) {
     it(`fails for ${path} after ${requests} requests`, async () => {
@@ -98,7 +98,7 @@ describe('get', () => {
     })
   }
 
-  it('reports the reason if nobody listens', async () => {
+  it('reports the reason if no server listens', async () => {
     const closed = await openServer(() => ({}))
     await closed.close()
     await assert.rejects(get(new URL(closed.url), { limit: 1 }), /ECONNREFUSED/)
@@ -139,7 +139,7 @@ describe('get', () => {
     await other.close()
   })
 
-  it('ends at once when its signal fires, also between two attempts', async () => {
+  it('ends immediately when its signal fires, also between two attempts', async () => {
     const patient = createGet({ retries: 5, firstDelay: 60_000 })
     for (const path of ['/slow', '/503-for-ever']) {
       const reason = new NixeryError('CANCELLED', 'enough')

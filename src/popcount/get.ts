@@ -118,7 +118,7 @@ function once(
 
 function resultOf({ status, headers, body }: IncomingResponse, { limit }: GetOptions): Answer {
   if (isPassing(status)) {
-    throw new Passing(`it answers ${status}`, { retryAfter: retryAfter(headers['retry-after']) })
+    throw new Passing(`it responded with ${status}`, { retryAfter: retryAfter(headers['retry-after']) })
   }
   if (!body && status === 200) throw new TooLarge(limit)
   return {

@@ -55,8 +55,8 @@ describe('createPopularity', () => {
       assert.equal(popularity.current(), first)
 
       const faults: [Reply, RegExp][] = [
-        [{ status: 500 }, /answers 500/],
-        [{ status: 404 }, /answers 404/],
+        [{ status: 500 }, /responded with 500/],
+        [{ status: 404 }, /responded with 404/],
         [{ body: '{"glibc-2.40":-1}' }, /count of "glibc-2.40"/],
         [{ body: '{"glibc', cut: true }, /cannot read/],
       ]
@@ -82,7 +82,7 @@ describe('createPopularity', () => {
     assert.equal(tags.length, asked, 'it has stopped')
   })
 
-  it('checks for new data only while it polls, or when it is told to', async (t) => {
+  it('checks for new data only while it polls, or on demand', async (t) => {
     let now = performance.now()
     t.mock.method(performance, 'now', () => now)
     let requests = 0
@@ -150,7 +150,7 @@ describe('createPopularity', () => {
       }
       // The copy belongs to this URL only.
       reply = { status: 404 }
-      await assert.rejects(open(`${server.url}/other.json`, 3600, copyFolder), /answers 404/)
+      await assert.rejects(open(`${server.url}/other.json`, 3600, copyFolder), /responded with 404/)
     } finally {
       await server.close()
       await rm(join(copyFolder, '..'), { recursive: true })
@@ -160,7 +160,7 @@ describe('createPopularity', () => {
   it('fails at startup with the variable and the reason', async () => {
     const server = await openServer((path) => (path === '/bad' ? { body: '[]' } : { status: 404 }))
     const rows: [url: string, message: RegExp][] = [
-      [`${server.url}/missing`, /^NIX_POPULARITY_URL: .*\/missing: it answers 404/],
+      [`${server.url}/missing`, /^NIX_POPULARITY_URL: .*\/missing: it responded with 404/],
       [`${server.url}/bad`, /^NIX_POPULARITY_URL: .*not a JSON object/],
       ['file:///nowhere/p.json', /^NIX_POPULARITY_URL: .*404/],
       ['p.json', /^NIX_POPULARITY_URL: not a URL/],

@@ -118,7 +118,7 @@ async function loader(
     const answer = await get(url, { limit: largest, timeout, etag, signal })
     if (answer.status === 304 && digest !== undefined) return undefined
     if (answer.status !== 200) {
-      throw new NixeryError('SOURCE_INVALID', `cannot read ${shown(url)}: it answers ${answer.status}`)
+      throw new NixeryError('SOURCE_INVALID', `cannot read ${shown(url)}: it responded with ${answer.status}`)
     }
     // Avoids parsing unchanged data, which blocks for some tenths of a second: many file servers send no ETag.
     const newDigest = hash('sha256', answer.body)

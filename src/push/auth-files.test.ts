@@ -25,7 +25,7 @@ describe('credentials', () => {
   const find = (host: string, repository: string, more = {}) =>
     findCredentials(host, repository, { ...environment, ...more })
 
-  it('do not exist if nobody has logged in', async () => {
+  it('do not exist without a login', async () => {
     assert.equal(await find('a.example', 'b'), undefined)
   })
 

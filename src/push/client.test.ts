@@ -145,7 +145,7 @@ describe('credentials', () => {
     )
   })
 
-  it('are not sent unencrypted, even if the registry asks for it', async () => {
+  it('are not sent unencrypted, even if the registry requests it', async () => {
     const sent: Request[] = []
     const transport = {
       send: (request: Request) => {

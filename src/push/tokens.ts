@@ -62,7 +62,10 @@ function checkedRealm(registry: URL, text: string | undefined): URL {
     throw new RegistryError('REGISTRY_REFUSED', `${registry.host} sent no valid URL of a token server`)
   }
   if (registry.protocol === 'https:' && realm.protocol === 'http:' && !bothLocal(registry, realm)) {
-    throw new RegistryError('REGISTRY_REFUSED', `${registry.host} asks to send credentials unencrypted`)
+    throw new RegistryError(
+      'REGISTRY_REFUSED',
+      `${registry.host} requests credentials over an unencrypted connection`,
+    )
   }
   return realm
 }

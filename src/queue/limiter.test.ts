@@ -59,7 +59,7 @@ describe('a limiter', () => {
     assert.deepEqual([most, limiter.running, limiter.waiting], [3, 0, 0])
   })
 
-  it('drops cancelled tasks at once, unless they have started', async () => {
+  it('drops cancelled tasks immediately, unless they have started', async () => {
     const limiter = createLimiter(1)
     const gate = Promise.withResolvers<string>()
     const [running, waiting] = [new AbortController(), new AbortController()]

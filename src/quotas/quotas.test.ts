@@ -53,7 +53,7 @@ describe('usage', () => {
     }
   })
 
-  it('limits builds at once', async () => {
+  it('limits concurrent builds', async () => {
     const usage = createUsage({ buildsAtOnce: 1, builds: 10 })
     const first = await usage.build(alice)
     await assert.rejects(usage.build(alice), failsWith('RATE_LIMITED', /1 builds .* are running/))
@@ -66,7 +66,7 @@ describe('usage', () => {
     assert.equal((await usage.headers(alice))['ratelimit-remaining'], '8;w=3600')
   })
 
-  it('limits bytes per day, and lets started transfers finish', async () => {
+  it('limits bytes per day, and completes started transfers', async () => {
     const usage = createUsage({ bytes: 1000 })
     await usage.addBytes(alice, 999)
     await usage.checkBytes(alice)
@@ -75,7 +75,7 @@ describe('usage', () => {
     await usage.checkBytes(bob)
   })
 
-  it('tells what was used, by those who have used anything', async () => {
+  it('reports the usage of each client with any', async () => {
     const usage = createUsage({ builds: 5, buildsAtOnce: 2, bytes: 1000 })
     await usage.request(alice)
     const place = await usage.build(alice)

@@ -143,7 +143,7 @@ describe('what is wrong with a recipe', () => {
     assert.deepEqual(problems('[]', 'json'), ['web.json: recipe web: must be a table of fields'])
   })
 
-  it('is reported for several fields at once', () => {
+  it('is reported for several fields together', () => {
     assert.equal(problems('user = ""\ncmd = ""\nports = [0]').length, 3)
   })
 })

@@ -112,7 +112,7 @@ describe('an image without packages', () => {
     assert.equal(withBuildId, `${text}BUILD_ID=a1b2\n`)
   })
 
-  it('lets only root switch users without a password', async () => {
+  it('allows only root to switch users without a password', async () => {
     const text = (await rootfsOf({})).get('etc/pam.d/other') ?? ''
     assert.match(text, /^644 auth sufficient pam_rootok\.so\nauth required pam_unix\.so\n/)
     assert.doesNotMatch(text, /pam_permit/)

@@ -46,7 +46,7 @@ describe('a search', () => {
     assert.deepEqual(await namesOf(() => false), [[], false])
   })
 
-  it('checks hardly any twice, and lets other work go on where all is hidden', async () => {
+  it('checks few entries twice, and yields to other work if all are hidden', async () => {
     let checks = 0
     let turns = 0
     const counting = setInterval(() => (turns += 1), 0)

@@ -39,7 +39,7 @@ describe('search indexes that processes share', { timeout: 60_000 }, () => {
     until(async () => (await found(search)).includes(`release ${at}`))
   const stored = async () => (await world.stored()).length
 
-  it('are made once for all, when somebody may cause that', async () => {
+  it('are made once for all, when a caller may cause that', async () => {
     const leader = all.worker('leader')
     const other = all.worker('other')
     leader.lead(() => true)

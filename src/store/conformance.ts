@@ -62,7 +62,7 @@ export function describeBlobStore(name: string, open: () => Promise<BlobStore>):
       )
     })
 
-    it('stores the same blob several times at once', async () => {
+    it('stores the same blob several times concurrently', async () => {
       const store = await open()
       const bytes = randomBytes(100_000)
       await Promise.all([1, 2, 3].map(async () => store.putFile(blobOf(bytes), await spool(store, bytes))))

@@ -44,7 +44,7 @@ const put = (store: BlobStore, bytes: Uint8Array) =>
     bytes,
   )
 
-describe('the file store on a disk of its own', () => {
+describe('the file store on a separate disk', () => {
   let disk: Promise<string> | undefined
   let count = 0
   describeBlobStore('the file store on ext4', async () => {

@@ -39,8 +39,8 @@ export function describeOverUnreliableNetwork(name: string, get: () => RemoteSer
     const put = async (bytes: Uint8Array) => store.putFile(blobOf(bytes), await spooled(store, bytes))
 
     const transient: [what: string, fault: Fault, sizes: number[]][] = [
-      ['that answers 503 twice', { kind: 'status', status: 503, times: 2 }, [small, large]],
-      ['that answers 429 twice', { kind: 'status', status: 429, times: 2 }, [small]],
+      ['that responds with 503 twice', { kind: 'status', status: 503, times: 2 }, [small, large]],
+      ['that responds with 429 twice', { kind: 'status', status: 429, times: 2 }, [small]],
       ['that breaks during an upload', { kind: 'cut upload', after: megabyte, times: 1 }, [5_000_000, large]],
     ]
     for (const [what, fault, sizes] of transient) {
@@ -94,7 +94,7 @@ export function describeOverUnreliableNetwork(name: string, get: () => RemoteSer
       assert.ok(proxy.uploaded - uploaded < 10_000)
     })
 
-    it('gives up when the service does not answer', async () => {
+    it('gives up when the service does not respond', async () => {
       const bytes = randomBytes(small)
       proxy.fail({ kind: 'silence', times: Infinity })
       const started = performance.now()

@@ -20,7 +20,7 @@ after(() => rm(directory, { recursive: true }))
 const fileOf = (text: string) => store.file?.(digestOf(text)) ?? ''
 
 describe('the hasher', () => {
-  it('hashes several blobs at once, from files and from streams', async () => {
+  it('hashes several blobs concurrently, from files and from streams', async () => {
     const stream: BlobStore = { ...store }
     delete stream.file
     const contents = new Map([0, 1, 1_048_576, 2_500_000].map((size) => [`${size}`, randomBytes(size)]))

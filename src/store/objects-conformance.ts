@@ -21,7 +21,7 @@ export function describeObjects(name: string, open: () => Promise<Objects>): voi
     })
     after(() => rm(folder, { recursive: true }))
 
-    it('gives back files that were stored', async () => {
+    it('returns stored files', async () => {
       for (const size of [0, 70_000, 20_000_000]) {
         const bytes = randomBytes(size)
         const file = join(folder, String(size))
@@ -40,7 +40,7 @@ export function describeObjects(name: string, open: () => Promise<Objects>): voi
       assert.equal(await objects.size('nar/short'), undefined)
     })
 
-    it('creates a file once, whoever else does at the same time', async () => {
+    it('creates a file only once, also with concurrent calls', async () => {
       const texts = Array.from({ length: 8 }, (_, index) => `by ${index}`)
       const made = await Promise.all(
         texts.map((text) => objects.create('one.narinfo', Buffer.from(text), mediaType)),
@@ -52,7 +52,7 @@ export function describeObjects(name: string, open: () => Promise<Objects>): voi
       assert.equal(String(await objects.read('one.narinfo', 100)), winners[0])
     })
 
-    it('tells what is missing from what is too large', async () => {
+    it('distinguishes missing files from too large ones', async () => {
       assert.equal(await objects.size('none'), undefined)
       assert.equal(await objects.read('none', 100), undefined)
       await failsWith('BLOB_UNKNOWN', objects.open('none'))

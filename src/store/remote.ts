@@ -34,7 +34,7 @@ export async function within<T>(seconds: number, work: (signal: AbortSignal) => 
   const abort = new AbortController()
   const late = Promise.withResolvers<never>()
   const timer = setTimeout(() => {
-    const error = Object.assign(new Error(`no answer within ${seconds} s`), { name: 'TimeoutError' })
+    const error = Object.assign(new Error(`no response within ${seconds} s`), { name: 'TimeoutError' })
     late.reject(error)
     abort.abort(error)
   }, seconds * 1000)

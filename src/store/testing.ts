@@ -45,7 +45,7 @@ export type Fault = {
   readonly times: number
 } & (
   | { readonly kind: 'status'; readonly status: number }
-  /** Never answers. */
+  /** Never responds. */
   | { readonly kind: 'silence' }
   /** Breaks the connection after this many bytes from the client, or from the service. */
   | { readonly kind: 'cut upload' | 'cut download'; readonly after: number }

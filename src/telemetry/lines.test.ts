@@ -21,7 +21,7 @@ const inFile = (name: string) => {
 }
 
 describe('lines', () => {
-  it('are written at once if there is one, and completely and in order if there are many', async () => {
+  it('are written immediately if there is one, and completely and in order if there are many', async () => {
     const { lines, read, close } = inFile('many')
     let expected = ''
     for (const count of [1, 2, 1000, 1]) {
@@ -64,7 +64,7 @@ describe('lines', () => {
     assert.match(read, /\n19999 x{100}\n$/)
   })
 
-  it('are lost if nobody reads them, without blocking the process', async () => {
+  it('are lost without a reader, and do not block the process', async () => {
     const module = join(import.meta.dirname, 'lines.ts')
     const program = `
       import { createLines } from ${JSON.stringify(module)}

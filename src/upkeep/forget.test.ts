@@ -161,7 +161,7 @@ describe('the removal of unused rows', () => {
     }
   })
 
-  it('handles 200,000 rows, frees space, and lets other processes write', async (t) => {
+  it('handles 200,000 rows, frees space, and allows other processes to write', async (t) => {
     const opened = await open(t)
     const count = 100_000
     // Like `fill`: of four rows, one was used three days ago and three a hundred; each path refers to another.

@@ -69,7 +69,7 @@ describe('garbage collection alongside pulls, builds and other processes', () =>
     for (const layer of layers) assert.ok((await world.stored()).includes(layer))
   })
 
-  it('is not run by two processes at once', async () => {
+  it('is not run by two processes at the same time', async () => {
     await world.image('old', ['a'], 40)
     const lead = await world.catalog.upkeep.lock('upkeep')
     const other = await openSqliteCatalog(join(world.folder, 'catalog.db'))

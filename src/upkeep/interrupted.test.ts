@@ -125,7 +125,7 @@ describe('an interrupted garbage collection', () => {
     })
   }
 
-  it('is prevented by a lock when two start at once', async () => {
+  it('is prevented by a lock when two start at the same time', async () => {
     const folder = join(directory, 'two')
     await cp(original.folder, folder, { recursive: true, preserveTimestamps: true })
     const world = await openCopy(folder)

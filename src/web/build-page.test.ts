@@ -34,7 +34,7 @@ describe('the page of a build', () => {
     assert.match(text, /<noscript><meta http-equiv="refresh"/)
   })
 
-  it('begins with the package that failed and its last lines', () => {
+  it('starts with the package that failed and its last lines', () => {
     const text = pageOf(
       { type: 'resolved', packages: ['git'], names: 1, evaluated: 1, ms: 1 },
       { type: 'nix', line: 'checking for gcc' },

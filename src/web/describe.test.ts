@@ -6,7 +6,7 @@ import { plainTexts } from '../text/public.ts'
 import { describeSource } from './describe.ts'
 
 describe('the source', () => {
-  it('is described at once, and its revision is updated once per minute', async () => {
+  it('is described immediately, and its revision is updated once per minute', async () => {
     let [time, asked, revision] = [0, 0, Promise.resolve('one')]
     const source = { description: 'git repository https://a:hunter2@b' }
     const tell = describeSource(

@@ -14,7 +14,7 @@ const chapters = book.paths.map((path) => {
 })
 
 describe('the documentation', () => {
-  it('begins with the start page, which links to all other pages', () => {
+  it('starts with the start page, which links to all other pages', () => {
     const start = book.find('/docs')
     assert.ok(start)
     const links = [...start.markup.matchAll(/href="(\/docs\/[^"#]+)/g)].map(([, path]) => path)

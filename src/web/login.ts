@@ -100,7 +100,7 @@ export function createLogin(deps: LoginDeps, show: Show): (path: string) => Tabl
     const state = sealed === undefined ? undefined : await (await deps.sessions()).open(sealed)
     const { provider = '', back = '/', redirectUri = '' } = state ?? {}
     if (!state || !deps.providers().includes(provider)) {
-      return form('/', 400, 'This login took too long, or was begun in another browser. Try again.')
+      return form('/', 400, 'This login took too long, or was started in another browser. Try again.')
     }
     const current = new URL(`${redirectUri}?${request.query}`)
     return end(request, await deps.finish(provider, current, state), back)
@@ -125,7 +125,7 @@ export function createLogin(deps: LoginDeps, show: Show): (path: string) => Tabl
     subject: 'public',
     reply(request) {
       if (methods.includes(request.method)) return reply(request)
-      throw new NixeryError('UNSUPPORTED', `ask with ${methods.join(' or ')}`)
+      throw new NixeryError('UNSUPPORTED', `use ${methods.join(' or ')}`)
     },
   })
   const routes = new Map([

@@ -45,9 +45,9 @@ export async function checkCaches(config: Config): Promise<Finding[]> {
 
 /** @param reason the cache's reason for not having a path, or why it cannot be queried */
 function findingOf(reason: string, mode: 'auto' | 'caches'): Finding {
-  const answers = / does not have it$/
-  if (answers.test(reason))
-    return { about: 'caches', state: 'ok', message: reason.replace(answers, ' answers') }
+  const missing = / does not have it$/
+  if (missing.test(reason))
+    return { about: 'caches', state: 'ok', message: reason.replace(missing, ' responds') }
   return {
     about: 'caches',
     // Other caches may have its paths; in `auto`, Nix uses them.

@@ -69,7 +69,7 @@ describe('downloads in advance', () => {
     assert.deepEqual([files(), [...room.ahead]], [[], []])
   })
 
-  it('report failures to their taker, and end with its signal or when nobody takes them', async () => {
+  it('report failures to their taker, and end with its signal or without a taker', async () => {
     const hanging = inCache(pathOf('h'), file('h'), (_, { signal }) => {
       signal?.throwIfAborted()
       const { promise, reject } = Promise.withResolvers<Buffer>()
@@ -95,7 +95,7 @@ describe('downloads in advance', () => {
     assert.deepEqual([files(), [...room.ahead]], [[], []])
   })
 
-  it('begin with the largest, a few at a time, until they are stopped', async () => {
+  it('start with the largest, a few at a time, until they are stopped', async () => {
     const order: string[] = []
     const answers: (() => void)[] = []
     const asked = (name: string, size: number) =>

@@ -130,15 +130,15 @@ describe('binary caches', () => {
     const failing = { ...info, [fileOf(a)]: { status: 502 }, [fileOf(b)]: { body: signer.narinfo(b, nar) } }
     const both = await open([failing, { ...info, [fileOf(a)]: good }])
     assert.equal(whose(await both.lookUp(a)), both.nameOf(1))
-    assert.match(reasonsOf(await both.lookUp(b)), /cannot be asked: it answers 502/)
+    assert.match(reasonsOf(await both.lookUp(b)), /cannot be queried: it responded with 502/)
     assert.equal(both.requests(0).filter((path) => path === fileOf(b)).length, 0)
-    assert.deepEqual(both.troubles, ['it answers 502'])
+    assert.deepEqual(both.troubles, ['it responded with 502'])
     const soon = await open([failing], { pause: 0 })
     assert.match(reasonsOf(await soon.lookUp(a)), /502/)
     assert.equal(whose(await soon.lookUp(b)), soon.nameOf(0))
   })
 
-  it('get no request that they have already answered', async () => {
+  it('get no request a second time', async () => {
     const all = await open([{ ...info, [fileOf(a)]: good }])
     for (const path of [a, b, a, b]) await all.lookUp(path)
     assert.deepEqual(all.requests(0), ['/nix-cache-info', fileOf(a), fileOf(b)])
@@ -149,7 +149,7 @@ describe('binary caches', () => {
     assert.match(reasonsOf(await all.lookUp(a)), /returned invalid data/)
   })
 
-  it('get no more requests at once than there may be connections', async () => {
+  it('get no more concurrent requests than the limit of connections', async () => {
     const { promise, resolve } = Promise.withResolvers<void>()
     let [now, most] = [0, 0]
     const server = await openServer(async (path) => {

@@ -141,7 +141,7 @@ export function createCaches(
       const reasons: string[] = []
       const ready = await usable(options)
       for (const state of states) {
-        if (!ready.includes(state)) reasons.push(`${state.cache.name} cannot be asked: ${state.trouble}`)
+        if (!ready.includes(state)) reasons.push(`${state.cache.name} cannot be queried: ${state.trouble}`)
       }
       for (const state of ready) {
         const { cache } = state
@@ -157,7 +157,7 @@ export function createCaches(
             return { cache, narinfo, compression: narinfo.compression, askedAt: at }
         } catch (error) {
           fails(state, error, options)
-          reasons.push(`${cache.name} cannot be asked: ${state.trouble}`)
+          reasons.push(`${cache.name} cannot be queried: ${state.trouble}`)
         }
       }
       return { storePath: path, reasons }

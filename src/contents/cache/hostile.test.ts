@@ -45,7 +45,7 @@ const endless: Answer = (response) => {
   more()
 }
 
-/** A cache that answers some requests in its own way. */
+/** A cache that responds to some requests in its own way. */
 async function hostile(answers: { info?: Answer; narinfo?: Answer; nar?: Answer }) {
   const server = createServer(({ url = '' }, response) => {
     if (url === '/nix-cache-info') (answers.info ?? sending('StoreDir: /nix/store\n'))(response)
@@ -114,7 +114,7 @@ describe('a hostile binary cache', () => {
     assert.deepEqual(readdirSync(spool), [])
   })
 
-  it('cannot fill the memory with references, or make them all be looked up at once', async () => {
+  it('cannot fill the memory with references, or cause concurrent lookups of all of them', async () => {
     const [, found] = inCache(path, file('text'))
     const references = Array.from({ length: 10_000 }, (_, index) => pathOf(String(index)))
     const connections = createLimiter(25)

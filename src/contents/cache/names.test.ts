@@ -87,7 +87,7 @@ describe('a budget', () => {
     ;(await take('all', 100))()
   })
 
-  it('assigns free bytes at once, but not before waiting requests', async () => {
+  it('assigns free bytes immediately, but not before waiting requests', async () => {
     const budget = createBudget(10)
     const giveBack = budget.takeNow(6) ?? assert.fail()
     assert.equal(budget.takeNow(5), undefined)
@@ -98,7 +98,7 @@ describe('a budget', () => {
     assert.notEqual(budget.takeNow(10), undefined)
   })
 
-  it('lets others continue when a waiting one is cancelled', async () => {
+  it('continues with others when a waiting request is cancelled', async () => {
     const budget = createBudget(100)
     const first = await budget.take(60)
     const leaving = new AbortController()

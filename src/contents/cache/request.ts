@@ -122,5 +122,8 @@ export function meaningOf({ status, headers }: Pick<Answer, 'status' | 'headers'
     status === 401 || status === 407
       ? ': it requires credentials, see netrc-file in nix.conf and NIXERY_CACHE_TOKENS'
       : ''
-  return new CacheTrouble(`it answers ${status}${hint}`, { isPassing, retryAfter: retryAfter(headers) })
+  return new CacheTrouble(`it responded with ${status}${hint}`, {
+    isPassing,
+    retryAfter: retryAfter(headers),
+  })
 }

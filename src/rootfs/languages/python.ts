@@ -12,7 +12,7 @@ export async function addVirtualEnvironments(work: Work, versions: readonly stri
   const home = await homeOf(work)
   if (home === undefined) return
   if (work.base && (await hasOwnPython(work))) {
-    work.warn('the base has a Python of its own: only the python3 in the Nix store finds the modules')
+    work.warn('the base has its own Python: only the python3 in the Nix store finds the modules')
     return
   }
   const text = `home = ${home}\ninclude-system-site-packages = true\n`

@@ -114,7 +114,7 @@ export function createAdmin(deps: AdminDeps, frame: Frame, show: Show): RouteTab
     subject: 'server',
     reply(request) {
       if (methods.includes(request.method)) return reply(request)
-      throw new NixeryError('UNSUPPORTED', `ask with ${methods.join(' or ')}`)
+      throw new NixeryError('UNSUPPORTED', `use ${methods.join(' or ')}`)
     },
   })
   const routes = new Map<string, TableRoute>([
