@@ -28,6 +28,9 @@ Description: container registry that builds images from Nix packages
  and responds with the image.
 `
 
+/** Files of npm packages that no program reads. */
+const isForDevelopers = /(?:^|\/)(?:\.[^/]+(?:\/.*)?|[^/]+\.html)$/
+
 /**
  * Makes a Debian package of the program for this machine's architecture, including Node, which is too old in Debian 12.
  * @param folder where to write the file. `dist/` of this checkout must be up to date (scripts/emit.ts)
@@ -50,8 +53,9 @@ export async function makeDeb(folder: string): Promise<string> {
     }
     await rm(at('usr/lib/nixery/dist/man'), { recursive: true })
     for (const entry of await programModules()) {
-      if (entry.kind === 'file')
-        await put(`usr/lib/nixery/${Buffer.from(entry.path, 'latin1').toString()}`, entry.content.bytes)
+      const path = Buffer.from(entry.path, 'latin1').toString()
+      if (entry.kind !== 'file' || isForDevelopers.test(path)) continue
+      await put(`usr/lib/nixery/${path}`, entry.content.bytes)
     }
     const node = `node_modules/node-linux-${process.arch}`
     for (const part of ['bin/node', 'LICENSE', 'package.json']) {
@@ -67,8 +71,9 @@ export async function makeDeb(folder: string): Promise<string> {
       unit.replace('/usr/local/bin/nixery', '/usr/bin/nixery'),
     )
     await put('etc/nixery.env', await readFile(join(packaging, 'deb/nixery.env')), 0o640)
-    await copy('LICENSE', 'usr/share/doc/nixery/copyright')
-    const gzipped = promisify(gzip)
+    await put('usr/share/doc/nixery/copyright', await readFile(join(packaging, 'deb/copyright')))
+    await put('usr/share/lintian/overrides/nixery', await readFile(join(packaging, 'deb/lintian-overrides')))
+    const gzipped = (bytes: Buffer) => promisify(gzip)(bytes, { level: 9 })
     await put('usr/share/doc/nixery/changelog.gz', await gzipped(await readFile(join(root, 'CHANGELOG.md'))))
     for (const page of await readdir(join(root, 'dist/man'))) {
       await put(`usr/share/man/man1/${page}.gz`, await gzipped(await readFile(join(root, 'dist/man', page))))
@@ -83,11 +88,17 @@ export async function makeDeb(folder: string): Promise<string> {
     }
     await put('DEBIAN/conffiles', '/etc/nixery.env\n')
     const { stdout: size } = await execa('du', ['--summarize', '--block-size=1K', tree])
+    // For `dpkg --verify`.
+    const sums = await execa('sh', ['-c', 'find etc usr -type f -print0 | sort -z | xargs -0 md5sum'], {
+      cwd: tree,
+    })
+    await put('DEBIAN/md5sums', `${sums.stdout}\n`)
     await put('DEBIAN/control', control(architecture, Number.parseInt(size, 10)))
     // Independent of the builder's umask.
     await execa('chmod', ['--recursive', 'u=rwX,go+rX,go-w', at('usr')])
     const file = join(folder, `nixery_${packageFile.version}_${architecture}.deb`)
-    await execa('dpkg-deb', ['--build', '--root-owner-group', '-Zzstd', '-z3', tree, file])
+    // Debian 11 cannot read zstd, and higher levels of xz take minutes for a tenth of the size.
+    await execa('dpkg-deb', ['--build', '--root-owner-group', '-Zxz', '-z0', tree, file])
     return file
   } finally {
     await rm(tree, { recursive: true, force: true })

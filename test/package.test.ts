@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -64,6 +65,11 @@ describe('the npm package', { timeout: 300_000 }, () => {
   it('can also be a Debian package, which leaves nothing after a purge', async (test) => {
     if (!(await canOverlay(join(workspace.folder, 'probe')))) return test.skip('overlays cannot be mounted')
     const deb = await makeDeb(workspace.folder)
+    // Half a minute, where it is installed.
+    if (existsSync('/usr/bin/lintian')) {
+      const { stdout, stderr } = await execa('lintian', ['--fail-on', 'none', deb])
+      assert.equal(stdout, '', stderr)
+    }
     const base = join(workspace.folder, 'system')
     await mkdir(base)
     // An overlay keeps all changes to this system in a tmpfs.

