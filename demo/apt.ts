@@ -5,9 +5,9 @@ import { NixeryError, systemErrorCode } from '../src/errors.ts'
 import { findMirrors, type Mirrors } from './mirrors.ts'
 import type { DebianArchitecture } from './layout.ts'
 
-/** Debian 12's archive, seen through an apt state of our own: the host's release and packages do not matter. */
+/** Debian 12's archive, read through a separate apt state: the host's release and packages do not matter. */
 export type Apt = {
-  /** Fetches the lists. Throws SETUP_FAILED if it cannot and there are none from an earlier time. */
+  /** Fetches the lists. Throws SETUP_FAILED if that fails and there are no earlier lists. */
   update(): Promise<void>
   /** The texts of the `Packages` files. */
   packageLists(): Promise<string[]>
@@ -35,8 +35,8 @@ export async function openApt(options: {
     await mkdir(at(name), { recursive: true })
   await writeFile(at('status'), '')
   await writeFile(at('debian.sources'), sourcesText(await hostMirrors(), await findKeyring()))
-  // Configuration files are read in this order: APT_CONFIG, the parts it names, options. So the host's own parts
-  // (with hooks that clean caches or call other programs) are left out, and what they say about proxies stays.
+  // Configuration files are read in this order: APT_CONFIG, the parts it names, options. So the host's parts
+  // (with hooks that clean caches or call other programs) are skipped, except for their proxy settings.
   await writeFile(
     at('apt.conf'),
     `${await acquireSettings()}Dir::Etc::parts "${at('parts')}";\nDir::Etc::main "/dev/null";\n`,
@@ -47,7 +47,7 @@ export async function openApt(options: {
     'Dir::State::lists': at('lists'),
     'Dir::State::status': at('status'),
     'Dir::Cache': at('cache'),
-    // What apt would keep there saves it a second, and takes 100 MB.
+    // apt's own cache would save a second, and take 100 MB.
     'Dir::Cache::pkgcache': '',
     'Dir::Cache::srcpkgcache': '',
     'APT::Architecture': architecture,
@@ -146,7 +146,7 @@ async function findKeyring(): Promise<string | undefined> {
   return undefined
 }
 
-/** How the host's apt fetches: proxies, timeouts, certificates; not which indexes. */
+/** The host's settings for fetching: proxies, timeouts, certificates; but not its indexes. */
 async function acquireSettings(): Promise<string> {
   const { stdout } = await execa('apt-config', ['dump', 'Acquire'])
   const lines = stdout
@@ -174,7 +174,7 @@ function aptError(what: string, error: unknown): NixeryError {
   })
 }
 
-/** The first line in which apt says what is wrong. */
+/** The first line with an error of apt. */
 function reason(error: unknown): string {
   const output = error instanceof ExecaError ? String(error.stderr) : String(error)
   const line = output.split('\n').find((each) => /^(E|Err|W):?/.test(each))

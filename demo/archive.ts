@@ -10,17 +10,17 @@ export type ArchiveEntry = {
   /** Relative, without a leading `./`. */
   path: string
   kind: 'file' | 'link' | 'directory'
-  /** Where a symbolic link points to, as written. */
+  /** The target of a symbolic link, as written. */
   target: string | undefined
   executable: boolean
   elf: ElfFacts | undefined
   /** The first line of a script, without `#!`. */
   shebang: string | undefined
-  /** The path of the first entry with the same inode: its own, unless it is a hard link. */
+  /** The path of the first entry with the same inode; the entry's own path, unless it is a hard link. */
   inode: string
-  /** Where in the file the texts that were asked for begin. */
+  /** The offsets of the texts in `search`. */
   found: Map<string, number[]>
-  /** How its code is made to read longer texts in the place of those that were asked for. */
+  /** The changes that make its code read longer texts, for those in `repoint`. */
   repoints: Map<string, Repoint>
 }
 
@@ -28,9 +28,9 @@ export type ArchiveEntry = {
 export type Searched = { search?: readonly string[]; repoint?: ReadonlyMap<string, readonly string[]> }
 
 /**
- * Reads what a .deb (or an npm tarball, `.tgz`) would unpack to, without unpacking it: files pass through memory
- * one at a time. `search` are texts whose places in the files are wanted, where they stand as C strings; `repoint`
- * texts that give way to longer ones, by the names of the files where they do. Needs Debian's dpkg-deb for .debs; throws what it throws.
+ * Reads the contents of a .deb (or an npm tarball, `.tgz`) without unpacking it: files pass through memory
+ * one at a time. `search` are texts whose offsets are returned where they occur as C strings; `repoint`
+ * texts to replace by longer ones, by file name. Needs Debian's dpkg-deb for .debs, and throws its errors.
  */
 export async function readArchive(
   file: string,
@@ -68,7 +68,7 @@ async function readEntry(entry: ReadEntry, { search = [], repoint }: Searched): 
   const kind = kinds[entry.type] ?? 'file'
   const path = entry.path.replace(/^\.?\//, '').replace(/\/$/, '')
   const executable = ((entry.mode ?? 0) & 0o111) !== 0
-  // Debian's libraries are not executable, but all have `.so` in their names. What else is not executable is data.
+  // Debian's libraries are not executable, but all have `.so` in their names. Other non-executable files are data.
   const isCode = kind === 'file' && (executable || posix.basename(path).includes('.so'))
   const content = isCode ? await entry.concat() : skip(entry)
   const hardLink = entry.type === 'Link' ? entry.linkpath?.replace(/^\.?\//, '') : undefined
@@ -99,7 +99,7 @@ function skip(entry: ReadEntry): Buffer {
   return Buffer.alloc(0)
 }
 
-/** Where a text stands with a zero byte behind it, and no other text before it (but maybe the data of something else). */
+/** The offsets at which a text is followed by a zero byte, and not preceded by other text (but maybe by other data). */
 function findStrings(content: Buffer, text: string): number[] {
   const places: number[] = []
   for (let at = content.indexOf(`${text}\0`, 0, 'latin1'); at >= 0;) {
@@ -120,7 +120,7 @@ function readShebang(content: Buffer): string | undefined {
   return content.toString('latin1', 2, 256).split('\n', 1)[0]?.trim()
 }
 
-/** A hard link has no content of its own in a tar: give it its target's. */
+/** A hard link has no content in a tar: give it its target's. */
 function withHardLinks(entries: ArchiveEntry[]): ArchiveEntry[] {
   const byPath = new Map(entries.map((entry) => [entry.path, entry]))
   return entries.map((entry) => {

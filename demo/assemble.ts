@@ -7,8 +7,8 @@ import { placeEntries, type Source, type Unit } from './units.ts'
 export type NodeInput = { version: string; source: Source }
 
 /**
- * Groups the packages of a closure into units, as the table in packages.ts says; packages that it does not name
- * are units of their own. `sources` has the archive of each package.
+ * Groups the packages of a closure into units, by the table in packages.ts; packages that it does not name
+ * become separate units. `sources` has the archive of each package.
  */
 export function assembleUnits(
   closure: DebClosure,

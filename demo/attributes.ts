@@ -1,9 +1,9 @@
-/** Attribute names of the package set → the unit each stands for (`unit^output` for one of its outputs), or a nested set. */
+/** Attribute names of the package set → units (`unit^output` for one output), or nested sets. */
 export type Attributes = { [name: string]: string | Attributes }
 
 /** The package set, by nixpkgs' names. */
 export const attributes: Attributes = {
-  // A shell and what scripts expect beside it.
+  // A shell, and the programs that scripts expect.
   bash: 'bash',
   bashInteractive: 'bash',
   bc: 'bc',
@@ -135,7 +135,7 @@ export const attributes: Attributes = {
 
 const unitOf = (value: string): string => value.split('^', 1)[0] ?? value
 
-/** Every unit that an attribute stands for, sorted. */
+/** The units of all attributes, sorted. */
 export const attributeUnits = (set: Attributes = attributes): string[] =>
   [
     ...new Set(
@@ -145,7 +145,7 @@ export const attributeUnits = (set: Attributes = attributes): string[] =>
     ),
   ].sort()
 
-/** The set without the attributes whose unit does not exist; nested sets that are empty then go too. */
+/** The set without the attributes whose unit does not exist, and without nested sets that become empty. */
 export function existingAttributes(set: Attributes, exists: (unit: string) => boolean): Attributes {
   const entries = Object.entries(set).flatMap(([name, value]): [string, string | Attributes][] => {
     if (typeof value === 'string') return exists(unitOf(value)) ? [[name, value]] : []

@@ -1,20 +1,20 @@
 import type { DebianIndex, DebPackage } from './debian-index.ts'
 import { byText } from '../src/image/store-path.ts'
 
-/** Packages and all they depend on. */
+/** Packages and all their dependencies. */
 export type DebClosure = {
   /** Sorted by name. */
   packages: DebPackage[]
-  /** For each package the names it depends on, all of them in `packages`; sorted. */
+  /** The dependencies of each package, all of which are in `packages`; sorted. */
   dependencies: Map<string, string[]>
-  /** Roots and clauses that nothing in the index satisfies. */
+  /** Roots and clauses that no package in the index satisfies. */
   unresolved: string[]
 }
 
 /**
- * The closure of `roots` under Depends and Pre-Depends. Of a clause's alternatives, one that is chosen already
- * is taken, else the first that exists, else the first (by name) that provides one of them. Clauses that name a
- * package of `ignored` are left out whole: what they ask for makes no sense in a store path.
+ * The closure of `roots` under Depends and Pre-Depends. For a clause with alternatives, it takes one that was already
+ * chosen, else the first that exists, else the first package (by name) that provides one of them. Clauses that name a
+ * package of `ignored` are ignored: such packages make no sense in a store path.
  */
 export function resolveClosure(
   index: DebianIndex,
@@ -42,7 +42,7 @@ export function resolveClosure(
       if (found !== undefined) todo.push(found)
     }
   }
-  // Once all is chosen the first alternatives may be others than those met on the way: decide again, so that the
+  // Now that all packages are chosen, the alternatives may differ from those chosen during the walk: decide again, so that the
   // edges do not depend on the order of the walk.
   const packages = [...chosen.values()].sort((a, b) => byText(a.name, b.name))
   const dependencies = new Map(
@@ -57,7 +57,7 @@ export function resolveClosure(
   return { packages, dependencies, unresolved: [...unresolved].sort() }
 }
 
-/** The package that satisfies a clause; null for one to be ignored, undefined if there is none. */
+/** The package that satisfies a clause; null for an ignored clause, undefined if no package does. */
 function pick(
   index: DebianIndex,
   clause: readonly string[],

@@ -1,16 +1,16 @@
 import { byText } from '../src/image/store-path.ts'
 
-/** For each node the nodes it points to. */
+/** The successors of each node. */
 export type Edges = ReadonlyMap<string, ReadonlySet<string>>
 
-/** An edge that was given up to break a cycle. */
+/** An edge that was removed to break a cycle. */
 export type CutEdge = { from: string; to: string }
 
 /**
- * Makes a graph acyclic by giving up edges, weakest kind first. `kinds` are edge sets over the same nodes, weakest
- * first; those of the last kind are never given up. In every cycle libraries (`lib…`) give way before programs,
- * then the order is by name, so the result depends on nothing else. Returns the kinds without the edges given
- * up, and these. Throws if a cycle is left of edges that may not be given up.
+ * Makes a graph acyclic by removing edges, weakest kind first. `kinds` are edge sets over the same nodes, weakest
+ * first; edges of the last kind are never removed. In every cycle, edges from libraries (`lib…`) are removed before those from programs,
+ * and then in the order of names, so that the result is deterministic. Returns the kinds without the removed
+ * edges, and these edges. Throws if a cycle of edges that must not be removed is left.
  */
 export function breakCycles(kinds: readonly Edges[]): { kinds: Map<string, Set<string>>[]; cut: CutEdge[] } {
   const left = kinds.map((kind) => new Map([...kind].map(([from, to]) => [from, new Set(to)])))

@@ -15,7 +15,7 @@ export type DebPackage = {
   homepage: string | undefined
 }
 
-/** A parsed index: the newest version of every package, and who provides which virtual name. */
+/** A parsed index: the newest version of every package, and the providers of virtual packages. */
 export type DebianIndex = {
   find(name: string): DebPackage | undefined
   /** Names of the packages that provide a virtual package, sorted. */
@@ -23,8 +23,8 @@ export type DebianIndex = {
 }
 
 /**
- * Parses `Packages` files (deb822). When several hold a package, the highest version wins. The 63 000 stanzas of
- * a Debian release are only cut apart here and read when they are asked for, which takes a fifth of the time.
+ * Parses `Packages` files (deb822). If several contain a package, the highest version wins. The 63,000 stanzas of
+ * a Debian release are only split here, and parsed on demand, which takes a fifth of the time.
  */
 export function parseIndex(texts: readonly string[]): DebianIndex {
   const stanzas = new Map<string, string>()
@@ -76,7 +76,7 @@ function parsePackage(name: string, stanza: string): DebPackage {
 
 const version = (stanza: string): string => field(stanza, 'Version') ?? ''
 
-/** The first line of a field, continuation lines folded in. */
+/** The value of a field, with continuation lines joined. */
 function field(stanza: string, name: string): string | undefined {
   const key = `${name}:`
   let at = 0
@@ -92,7 +92,7 @@ function field(stanza: string, name: string): string | undefined {
     .trim()
 }
 
-/** `libc6 (>= 2.36), perl:any` → libc6, perl. Version bounds hold by themselves within one release. */
+/** `libc6 (>= 2.36), perl:any` → libc6, perl. Within one release, version bounds are always satisfied. */
 const names = (text: string, separator: string): string[] =>
   text
     .split(separator)

@@ -1,5 +1,5 @@
 /**
- * Compares two Debian version numbers by Debian policy 5.6.12: epoch, then upstream version, then revision, each
+ * Compares two Debian version numbers (Debian policy 5.6.12): epoch, then upstream version, then revision, each
  * as alternating runs of text and digits, where `~` sorts before everything, even the end.
  * Returns a negative number, 0 or a positive number.
  */
@@ -13,8 +13,8 @@ export function compareVersions(a: string, b: string): number {
 }
 
 /**
- * The upstream part of a Debian version as it can stand in a store path: `1:1.35.0-4+b1` → `1.35.0`. Marks of
- * repackaging (`+dfsg`, `+deb12u1`) belong to Debian and go too.
+ * The upstream part of a Debian version, as allowed in a store path: `1:1.35.0-4+b1` → `1.35.0`. Marks of
+ * repackaging (`+dfsg`, `+deb12u1`) are Debian's, and are removed too.
  */
 export function upstreamVersion(version: string): string {
   const upstream = split(version).upstream.replace(/[.+~-]?(dfsg|ds|deb|really)[0-9.]*.*$/, '')

@@ -7,18 +7,18 @@ import { NixeryError, systemErrorCode } from '../src/errors.ts'
 import type { Apt } from './apt.ts'
 import type { DebPackage } from './debian-index.ts'
 
-/** The name that apt gives the file of a package; a colon in the version is written `%3a`. */
+/** apt's name for the file of a package, with a colon in the version encoded as `%3a`. */
 const debFileName = (deb: DebPackage): string =>
   `${deb.name}_${deb.version.replaceAll(':', '%3a')}_${deb.architecture}.deb`
 
-/** The name of the same file in the Nix store, where `%` and `~` must not stand. */
+/** The name of the same file in the Nix store, where `%` and `~` are not allowed. */
 export const debStoreName = (deb: DebPackage): string =>
   debFileName(deb)
     .replaceAll('%3a', '-')
     .replaceAll(/[^0-9A-Za-z+._-]/g, '-')
 
 /**
- * Makes sure that the .debs lie in `folder`, each with the bytes that Debian's signed index promises. Damaged ones
+ * Makes sure that the .debs are in `folder`, each with the hash in Debian's signed index. Damaged ones
  * are fetched again. Returns their paths by package name. Throws SETUP_FAILED if apt cannot fetch them.
  */
 export async function fetchDebs(options: {
@@ -29,7 +29,7 @@ export async function fetchDebs(options: {
 }): Promise<Map<string, string>> {
   const { debs, folder, apt, progress } = options
   await mkdir(folder, { recursive: true })
-  // Nobody else is at work in the cache: what lies there is from a process that was killed.
+  // This process has the lock of the cache: unfinished files are from a killed process.
   await keepArrived(debs, join(folder, 'arriving'), folder)
   const path = (deb: DebPackage): string => join(folder, debFileName(deb))
   const missing: DebPackage[] = []
@@ -84,7 +84,7 @@ async function download(
   }
 }
 
-/** Keeps what has arrived whole, also after a failure, so that the next try goes on from there. */
+/** Keeps complete files, also after a failure, so that the next attempt continues from there. */
 async function keepArrived(debs: readonly DebPackage[], arriving: string, folder: string): Promise<void> {
   for (const deb of debs) {
     const from = join(arriving, debFileName(deb))
@@ -102,10 +102,10 @@ const fileSize = async (path: string): Promise<number | undefined> =>
     () => undefined,
   )
 
-/** The sha256 (hex) of a file; undefined if there is none. */
+/** The sha256 (hex) of a file; undefined if it does not exist. */
 const sha256 = (path: string): Promise<string | undefined> => hashFile(path, 'sha256', 'hex')
 
-/** The hash of a file; undefined if there is none. */
+/** The hash of a file; undefined if it does not exist. */
 export async function hashFile(
   path: string,
   algorithm: 'sha256' | 'sha512',

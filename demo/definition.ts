@@ -1,35 +1,35 @@
-/** How a store path is made of Debian packages, where it is not simply one of them. */
+/** How a store path is made from Debian packages, if it is not simply one of them. */
 export type UnitDefinition = {
-  /** The Debian packages, the one that gives version and description first. Default: the one of the unit's name. */
+  /** The Debian packages; the first determines version and description. Default: the one of the unit's name. */
   debs?: string[]
-  /** nixpkgs' name for it. Default: the unit's name. */
+  /** The name in nixpkgs. Default: the unit's name. */
   pname?: string
   mainProgram?: string
   /** The first is the default one. `bin`, `man` and `doc` take bin, share/man and share/doc. Default: all in `out`. */
   outputs?: ('out' | 'bin' | 'man' | 'doc')[]
-  /** Debian's Depends are no references here, because nixpkgs' counterpart has none. */
+  /** Ignores Debian's Depends, because the package in nixpkgs has no references. */
   ignoresDepends?: boolean
-  /** Beginnings of paths (in the store path's layout) that are left out. */
+  /** Prefixes of paths (in the store path's layout) to omit. */
   without?: string[]
   /** Symbolic links to add: path → target as written. */
   links?: Record<string, string>
-  /** Programs to start through a wrapper that sets these variables. `@unit@` and `@out@` stand for store paths. */
+  /** Programs that get a wrapper which sets these variables. `@unit@` and `@out@` are replaced by store paths. */
   wrappers?: Record<string, Record<string, string>>
-  /** Texts inside its binaries (whole, as C strings) that are overwritten by others which are not longer; in
-   * all, or in those whose names begin so. */
+  /** C strings in its binaries to overwrite with others that are not longer; in
+   * all binaries, or in those with a prefix. */
   overwrites?: { text: string; by: string; inFilesNamed?: string }[]
-  /** Folders that stand in the code of a library, and the longer ones that it is to look in instead. */
+  /** Folders in the code of a library, and longer ones to search instead. */
   repoints?: { library: string; text: string; by: string }[]
-  /** As nixpkgs has it: of programs with one name, that of the package with the lower number is in an image. Default: 5. */
+  /** `meta.priority`, as in nixpkgs: if packages have a program with the same name, the lower number wins. Default: 5. */
   priority?: number
-  /** The SPDX identifier of the license, where it is one. */
+  /** The SPDX identifier of the license, if there is one. */
   license?: string
   /** Files to add: path → name of a file in nix/. */
   files?: Record<string, string>
-  /** Shell text for what no other field can say; runs in `$out` at the end. */
+  /** Shell text for everything else; runs in `$out` at the end. */
   finish?: string
   /** The name of the store path. Default: `<pname>-<version>`. */
   storeName?: string
-  /** A folder that becomes the whole of the store path. */
+  /** A folder that becomes the store path. */
   onlyFolder?: string
 }

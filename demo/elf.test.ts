@@ -17,7 +17,7 @@ test('files that are not ELF files, and truncated ones', { skip: process.platfor
   const program = readFileSync(process.execPath)
   fc.assert(
     fc.property(fc.nat({ max: 4096 }), (length) => {
-      // Must not throw.
+      // It must not throw.
       readElf(program.subarray(0, length))
     }),
   )

@@ -1,10 +1,10 @@
-/** What the dynamic linker is told by an ELF file. */
+/** An ELF file's data for the dynamic linker. */
 export type ElfFacts = {
-  /** The path in PT_INTERP, if the file is a program that asks for a dynamic linker. */
+  /** The path in PT_INTERP, if the file is a program that needs a dynamic linker. */
   interpreter: string | undefined
-  /** DT_NEEDED: the libraries it is linked with, in order. */
+  /** DT_NEEDED: the libraries that it is linked with, in order. */
   needed: string[]
-  /** DT_SONAME: the name under which others are linked with it. */
+  /** DT_SONAME: the name that files linked with it use. */
   soname: string | undefined
 }
 
@@ -35,7 +35,7 @@ export function readElf(file: Buffer): ElfFacts | undefined {
 
 export type Segment = { type: number; isCode: boolean; offset: number; address: number; size: number }
 
-/** What is loaded of a 64-bit little-endian ELF file, and where. Throws RangeError for damaged headers. */
+/** The loaded segments of a 64-bit little-endian ELF file. Throws RangeError for damaged headers. */
 export const fileSegments = (file: Buffer): Segment[] =>
   readSegments(file).filter(({ type }) => type === segment.load)
 
@@ -65,7 +65,7 @@ function readDynamic(file: Buffer, segments: Segment[], dynamic: Segment): Omit<
   }
   const address = values.find(([each]) => each === tag.stringTable)?.[1]
   if (address === undefined) return { needed: [], soname: undefined }
-  // The string table is named by its address in memory; the loaded segment that holds it says where it is in the file.
+  // The string table is given by its address in memory; the loaded segment that contains it has its offset in the file.
   const holder = segments.find(
     (each) => each.type === segment.load && each.address <= address && address < each.address + each.size,
   )

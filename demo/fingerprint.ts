@@ -5,8 +5,8 @@ import { pinnedNodePackages } from './node-package.ts'
 import type { DebianArchitecture } from './layout.ts'
 
 /**
- * What decides how a set is made, except for what Debian offers: the generator's own sources, the versions it
- * pins, and the architecture that builds.
+ * A hash of everything that determines a set, except Debian's packages: the generator's sources, the versions that it
+ * pins, and the architecture of the host.
  */
 export async function fingerprintGenerator(host: DebianArchitecture): Promise<string> {
   const folders = [new URL('./', import.meta.url), new URL('nix/', import.meta.url)]
@@ -28,13 +28,13 @@ export async function fingerprintGenerator(host: DebianArchitecture): Promise<st
   return fingerprint([...files.flat(), pinned])
 }
 
-// Programs that only use the generator, and what keeps a record of its own.
+// Programs that only use the generator, and the program package, which has its own record.
 const programs = new Set(['make.ts', 'run.ts', 'program.ts'])
 
 const isSource = (name: string): boolean =>
   /\.(ts|nix|sh|py)$/.test(name) && !name.endsWith('.test.ts') && !programs.has(name)
 
-/** A hash over named texts, whatever their order. */
+/** A hash of named texts that does not depend on their order. */
 export function fingerprint(files: readonly { name: string; content: string }[]): string {
   const sorted = files.map(({ name, content }) => [name, content]).sort(([a = ''], [b = '']) => byText(a, b))
   return createHash('sha256').update(JSON.stringify(sorted)).digest('hex')

@@ -22,23 +22,23 @@ import { mainProgram, type Source, type Unit } from './units.ts'
 export type Debian = {
   apt: Apt
   index: DebianIndex
-  /** Where the .debs are kept. */
+  /** The folder of .debs. */
   folder: string
 }
 
-/** What making a package set needs to know and to say. */
+/** The inputs for making a package set, and its progress. */
 export type Making = {
-  /** Opens Debian's archive; the same one for the same architecture. */
+  /** Opens Debian's archive; always the same one for an architecture. */
   debian(architecture: DebianArchitecture): Promise<Debian>
-  /** Where the set is put together; exists and is empty. */
+  /** The folder in which the set is assembled; exists and is empty. */
   folder: string
-  /** For what is downloaded. */
+  /** The folder of downloads. */
   cacheDirectory: string
   progress: (line: string) => void
   signal: AbortSignal | undefined
 }
 
-/** Fetches Debian's lists and reads them. Throws SETUP_FAILED. */
+/** Fetches and parses Debian's lists. Throws SETUP_FAILED. */
 export async function openDebian(
   architecture: DebianArchitecture,
   { cacheDirectory, progress, signal }: Pick<Making, 'cacheDirectory' | 'progress' | 'signal'>,
@@ -52,7 +52,7 @@ export async function openDebian(
 
 const nixFiles = new URL('nix/', import.meta.url)
 
-/** Writes what all architectures share: default.nix, the builder, and the seed for the machine that builds. */
+/** Writes the files for all architectures: default.nix, the builder, and the seed for the host. */
 export async function generateCommon(making: Making, host: DebianArchitecture): Promise<void> {
   for (const name of ['default.nix', 'flake.nix', 'builder.sh']) {
     await copyFile(new URL(name, nixFiles), join(making.folder, name))
@@ -141,7 +141,7 @@ async function additionalFiles(): Promise<Map<string, string>> {
   )
 }
 
-/** What default.nix reads about a unit. */
+/** The facts about a unit that default.nix reads. */
 function describeUnit(unit: Unit, wiring: Wiring): Record<string, unknown> {
   const { pname, version, definition, summary, homepage } = unit
   const { priority, license, outputs = ['out'] } = definition
@@ -164,7 +164,7 @@ function describeUnit(unit: Unit, wiring: Wiring): Record<string, unknown> {
   }
 }
 
-/** As nixpkgs has it: the programs, and the manual. */
+/** As in nixpkgs: the programs, and the manual. */
 const installed = (outputs: readonly string[]): string[] => [
   outputs.includes('bin') ? 'bin' : 'out',
   ...outputs.filter((output) => output === 'man'),

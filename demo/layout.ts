@@ -2,7 +2,7 @@ import { posix } from 'node:path'
 
 export type DebianArchitecture = 'amd64' | 'arm64'
 
-/** What Debian, Nix and npm call an architecture. */
+/** The names of an architecture in Debian, Nix and npm. */
 export const architectures = {
   amd64: {
     system: 'x86_64-linux',
@@ -18,7 +18,7 @@ export const architectures = {
   },
 } as const satisfies Record<DebianArchitecture, Record<string, string>>
 
-// What only makes sense in a running Debian system, or serves Debian's own tools.
+// Files that only make sense in a running Debian system, or for Debian's own tools.
 const unwanted = [
   'var',
   'run',
@@ -46,8 +46,8 @@ const unwanted = [
 ]
 
 /**
- * Where a path of a .deb (or of an npm tarball, below `package/`) lies in a store path. The layout is nixpkgs':
- * no `usr/`, one `bin/`, one `lib/` without the architecture's own folder in it. Undefined for what is not wanted.
+ * The path in a store path for a path of a .deb (or of an npm tarball, below `package/`). The layout is that of nixpkgs:
+ * no `usr/`, one `bin/`, one `lib/` without a folder for the architecture. Undefined for unwanted files.
  */
 export function destinationOf(path: string, triplet: string): string | undefined {
   if (path === 'package/LICENSE') return 'share/doc/nodejs/LICENSE'
@@ -57,21 +57,21 @@ export function destinationOf(path: string, triplet: string): string | undefined
   if (parts[0] === 'sbin' || parts[0] === 'games') parts[0] = 'bin'
   if (parts[0] === 'lib64') parts[0] = 'lib'
   if (parts[0] === 'lib' && parts[1] === triplet) parts.splice(1, 1)
-  // Debian's Python looks for packages in dist-packages, nixpkgs' in site-packages.
+  // Debian's Python searches dist-packages, that of nixpkgs site-packages.
   if (parts[0] === 'lib' && parts[1] === 'python3' && parts[2] === 'dist-packages') {
     parts.splice(1, 2, sitePackages.slice('lib/'.length))
   }
-  // Debian's Perl looks for modules in folders of its own; nixpkgs' packages, and so Node's, have one for all.
+  // Debian's Perl has several folders of modules; packages of nixpkgs have one for all.
   const moved = moduleFolders(triplet).find(({ from }) => isBelow(parts.join('/'), [from]))
   if (moved !== undefined) parts.splice(0, moved.from.split('/').length, moved.to)
   const destination = parts.join('/')
   return isBelow(destination, unwanted) ? undefined : destination
 }
 
-/** Where Python modules lie. Python's own version is Debian 12's. */
+/** The folder of Python modules, for the version in Debian 12. */
 export const sitePackages = 'lib/python3.11/site-packages'
 
-/** Where Perl modules lie; Perl itself adds the version and what it calls the architecture. */
+/** The folder of Perl modules; Perl adds the version and its name of the architecture. */
 export const sitePerl = 'lib/perl5/site_perl'
 
 const moduleFolders = (triplet: string) => [
@@ -84,7 +84,7 @@ const moduleFolders = (triplet: string) => [
 export const isBelow = (path: string, folders: readonly string[]): boolean =>
   folders.some((folder) => path === folder || path.startsWith(`${folder}/`))
 
-/** The path in the archive that a symbolic link of the archive points to. */
+/** The target of a symbolic link, as a path in the archive. */
 export const linkTarget = (link: string, target: string): string =>
   target.startsWith('/') ? posix.normalize(target).slice(1) : posix.join(posix.dirname(link), target)
 

@@ -1,15 +1,15 @@
 import { posix } from 'node:path'
 import type { Unit, Units } from './units.ts'
 
-/** Where a library is: a folder of a unit. */
+/** The location of a library: a folder of a unit. */
 export type LibraryPlace = { unit: string; folder: string }
 
-/** Finds the library that a program of a unit is linked with; undefined if no unit has it. */
+/** Finds a library that a program of a unit is linked with; undefined if no unit has it. */
 export type FindLibrary = (from: Unit, soname: string) => LibraryPlace | undefined
 
 /**
- * An index of all libraries. A unit's own come first, then those in lib/ itself, then those in folders below
- * (plugins, private libraries); among equals the first by the unit's name.
+ * An index of all libraries. Those of the same unit come first, then those in lib/ itself, then those in folders below
+ * (plugins, private libraries); ties are broken by the unit's name.
  */
 export function indexLibraries(units: Units): FindLibrary {
   const places = new Map<string, LibraryPlace[]>()

@@ -1,13 +1,13 @@
 import { fileSegments } from './elf.ts'
 import type { Repoint } from './repoint.ts'
 
-/** The most that fits, with a slash for each of the other folders: a store path of `glibc-2.36` and its `/lib/`. */
+/** The maximum length, which leaves a slash for each of the other folders: a store path of `glibc-2.36` and its `/lib/`. */
 const length = 59
 
 /**
- * Finds what must change in Debian's loader so that it looks in one folder alone, as nixpkgs' does, and nowhere else.
- * Its folders stand one behind another, each with a zero at its end, twice: to search, and to be shown; somewhere else
- * are their lengths (system_dirs and system_dirs_len in glibc's elf/dl-load.c). Undefined if they are not as expected.
+ * Finds the changes that make Debian's loader search only one folder, like that of nixpkgs.
+ * Its folders are consecutive C strings, twice: to search, and to show; elsewhere
+ * are their lengths (system_dirs and system_dirs_len in glibc's elf/dl-load.c). Undefined if they are not found.
  * @param first the first of Debian's four folders
  */
 export function findLoaderFolders(file: Buffer, first: string): Repoint | undefined {
@@ -33,8 +33,8 @@ export function findLoaderFolders(file: Buffer, first: string): Repoint | undefi
 }
 
 /**
- * What the compiler has made constants of, in _dl_init_paths: the length of the first folder, where the second begins,
- * and the greatest length, for which memory is set aside. Nothing if it is not as expected.
+ * The constants in the code of _dl_init_paths: the length of the first folder, the start of the second,
+ * and the greatest length, for which memory is allocated. Empty if the code is not as expected.
  */
 function codePatches(file: Buffer, room: number, folders: readonly string[]): Repoint['patches'] {
   const isArm = file.readUInt16LE(18) === 183

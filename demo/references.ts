@@ -5,30 +5,30 @@ import { namedUnits } from './packages.ts'
 import { interpreterOf, wrappersOf, type Interpreter } from './scripts.ts'
 import { holdsFolder, programs, type Placed, type Unit, type Units } from './units.ts'
 
-/** What a unit refers to. All references together have no circles. */
+/** The references of a unit. The references of all units are acyclic. */
 export type References = {
-  /** Everything, sorted. */
+  /** All references, sorted. */
   all: string[]
-  /** What only Debian's Depends name: nothing in the unit's files does. Sorted. */
+  /** The references that come only from Debian's Depends, and not from the unit's files. Sorted. */
   propagated: string[]
 }
 
-/** Who refers to whom and where in the files it is written. */
+/** The references between units, and where files contain them. */
 export type Wiring = {
   of(unit: Unit): References
   findLibrary: FindLibrary
-  /** The interpreter to write into a script, if it is among the unit's references. */
+  /** The interpreter for a script, if it is among the unit's references. */
   interpreter(unit: Unit, script: Placed): Interpreter | undefined
-  /** The unit that holds what a link points to, if it is another one and among the unit's references. */
+  /** The unit with the target of a link, if it is another unit and among the references. */
   linkUnit(unit: Unit, link: Placed): string | undefined
   wrappers(unit: Unit): Record<string, Record<string, string>>
-  /** References left out because they would have closed a circle. */
+  /** References that were removed because they would form a cycle. */
   cut: CutEdge[]
 }
 
 /**
- * Finds which units refer to which. Circles are broken by leaving out references that only Depends name, then
- * those of scripts and links; never of libraries.
+ * Finds the references between units. Cycles are broken by removing references that come only from Depends, then
+ * those of scripts and links, but never those of libraries.
  */
 export function wire(units: Units): Wiring {
   const findLibrary = indexLibraries(units)
@@ -86,7 +86,7 @@ export function wire(units: Units): Wiring {
 const holds = (unit: Unit | undefined, path: string): boolean =>
   unit !== undefined && (unit.placed.has(path) || holdsFolder(unit, path))
 
-/** Which unit has a program of a name in its bin/; the first by the unit's name. */
+/** The first unit, by name, with a program of this name in its bin/. */
 function indexPrograms(units: Units): Map<string, string> {
   const holders = new Map<string, string>()
   for (const unit of [...units.values()].sort((a, b) => byText(a.key, b.key))) {

@@ -6,7 +6,7 @@ const text = '/usr/lib/locale'
 const address = 0x40_0000
 const place = { code: 0x200, text: 0x800, end: 0x900 }
 
-/** A library of one page with this code, and the text behind it. */
+/** A library of one page with this code, followed by the text. */
 function library(machine: number, code: readonly number[]): Buffer {
   const file = Buffer.alloc(0x1000)
   file.write('\u007fELF\u0002\u0001', 'latin1')
@@ -14,7 +14,7 @@ function library(machine: number, code: readonly number[]): Buffer {
   file.writeBigUInt64LE(64n, 32)
   file.writeUInt16LE(56, 54)
   file.writeUInt16LE(1, 56)
-  // One loaded segment that may be run.
+  // One loaded executable segment.
   file.writeUInt32LE(1, 64)
   file.writeUInt32LE(5, 68)
   file.writeBigUInt64LE(BigInt(address), 64 + 16)

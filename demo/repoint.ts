@@ -1,12 +1,12 @@
 import { fileSegments, type Segment } from './elf.ts'
 
-/** How code is made to read a longer text: what to write where in the file. */
+/** The changes of a file that make its code read a longer text. */
 export type Repoint = {
-  /** Where the new text goes: in a page that is loaded, behind all that is used of it. */
+  /** The offset of the new text: in the unused end of a loaded page. */
   room: number
-  /** Other places for the same text. */
+  /** Other offsets for the same text. */
   copies?: number[]
-  /** How many bytes long it is: a folder, which slashes at its end fill up. */
+  /** The length in bytes: a folder, padded with slashes. */
   length: number
   patches: { at: number; bytes: Buffer }[]
 }
@@ -18,11 +18,11 @@ const pageSize = 0x1000
 const machines = { amd64: 62, arm64: 183 }
 
 /**
- * Finds what must change in a 64-bit ELF file so that its code reads another text in the place of `text`. Texts that
- * are overwritten where they stand cannot grow; a store path is longer than Debian's folders. Only what the compilers
- * of these two machines make of an address is known: `lea` relative to the next instruction, and `adrp` with `add`.
- * Where the text's size is a constant beside its address it is changed too. Undefined if the file has no such text;
- * throws if nothing refers to it or there is no room.
+ * Finds the changes that make the code of a 64-bit ELF file read another text instead of `text`. Texts that
+ * are overwritten in place cannot grow, and a store path is longer than Debian's folders. Only the instructions that the compilers
+ * for the two architectures use for an address are known: `lea` relative to the next instruction, and `adrp` with `add`.
+ * If the text's size is a constant next to its address, it is changed too. Undefined if the file does not have the text;
+ * throws if no code refers to it or there is no room.
  */
 export function findRepoint(file: Buffer, text: string): Repoint | undefined {
   const at = file.indexOf(`\0${text}\0`, 0, 'latin1') + 1
@@ -56,7 +56,7 @@ function amd64References(file: Buffer, segment: Segment, { from, to, size }: Wan
     // REX.W lea, with an address relative to the next instruction.
     if (next + file.readInt32LE(at) !== from || file[at - 2] !== 0x8d) continue
     patches.push({ at, bytes: int32(to - next) })
-    // movq $size, place: right before, or with one instruction between.
+    // movq $size, place: directly before, or with one instruction in between.
     const near = [at - 7, at - 11].find((each) => file.readInt32LE(each) === size)
     if (near !== undefined) patches.push({ at: near, bytes: int32(newSize) })
   }
@@ -74,7 +74,7 @@ function arm64References(file: Buffer, segment: Segment, { from, to, size }: Wan
     const signed = pages >= 0x100000 ? pages - 0x200000 : pages
     if (page + signed * pageSize !== pageOf(from)) continue
     const register = adrp & 31
-    // The compiler keeps the two together, but for a few instructions.
+    // The compiler puts at most a few instructions between the two.
     for (let other = at + 4; other <= at + 32 && other + 4 <= end; other += 4) {
       const add = file.readUInt32LE(other)
       if (add >>> 22 !== 0x244 || ((add >>> 5) & 31) !== register) continue
@@ -83,7 +83,7 @@ function arm64References(file: Buffer, segment: Segment, { from, to, size }: Wan
         const split = ((distance & 3) << 29) | (((distance >> 2) & 0x7ffff) << 5)
         patches.push({ at, bytes: int32((adrp & 0x9f00001f) | split) })
         patches.push({ at: other, bytes: int32((add & ~(0xfff << 10)) | ((to % pageSize) << 10)) })
-        // mov xN, #size: between the two or behind.
+        // mov xN, #size: between the two or after them.
         const near = [at + 4, other + 4].find((each) => isMove(file.readUInt32LE(each), size))
         if (near !== undefined) {
           const move = file.readUInt32LE(near)

@@ -16,7 +16,7 @@ const { values } = parseArgs({ options: { keep: { type: 'boolean', default: fals
 const say = (line: string) => process.stdout.write(`${line}\n`)
 const detail = (line: string) => say(styleText('dim', `    ${line}`))
 
-/** Does one step, and says how long it took. */
+/** Runs a step, and prints how long it took. */
 async function step<T>(title: string, work: () => Promise<T>): Promise<T> {
   const started = performance.now()
   say(styleText('bold', `• ${title}`))
@@ -38,14 +38,14 @@ async function pullAndRun(podman: Podman, server: ServerProcess, name: string, c
   const before = blobsFetched(server)
   await step(`podman pull ${image}`, () => podman.pull(image))
   const { layers } = await manifestOf(server, name)
-  // The image's config is a blob too.
+  // The image's config is also a blob.
   const fetched = blobsFetched(server) - before - 1
-  detail(`${layers.length} layers, ${fetched} fetched, ${layers.length - fetched} already there`)
+  detail(`${layers.length} layers, ${fetched} fetched, ${layers.length - fetched} already present`)
   const output = await step(`podman run ${image} ${command.join(' ')}`, () => podman.runIn(image, ...command))
   for (const line of output.split('\n')) say(styleText('green', `    ${line}`))
 }
 
-/** Only what is missing is installed as root: the rest works for an ordinary user. */
+/** Only the installation of missing programs needs root: everything else works for an ordinary user. */
 async function prepare(): Promise<void> {
   await step('programs: Nix, podman, runc, skopeo', () =>
     ensurePrograms(['nix-store', 'skopeo', 'podman', 'runc', 'libdeflate.so.0'], detail),
@@ -56,7 +56,7 @@ async function prepare(): Promise<void> {
     return
   }
   const folder = join(readConfig({ HOME: homedir() }).NIXERY_DATA, 'demo-store')
-  say(styleText('bold', `• a Nix store of your own in ${folder}`))
+  say(styleText('bold', `• your own Nix store in ${folder}`))
   process.exitCode = await runWithOwnStore(folder, [process.execPath, ...process.argv.slice(1)])
 }
 
@@ -86,17 +86,17 @@ async function demo(): Promise<void> {
     if (!values.keep) await rm(folder, { recursive: true, force: true })
   }
   say('')
-  await sayHowToGoOn(server.port, folder, environment)
+  await printNextSteps(server.port, folder, environment)
 }
 
-/** Waits until an address answers, for a minute at most. */
-async function answers(address: string): Promise<void> {
+/** Waits until an address responds, for at most a minute. */
+async function waitForResponse(address: string): Promise<void> {
   for (const end = performance.now() + 60_000; performance.now() < end; await sleep(100)) {
     if (await fetch(address).catch(() => undefined)) return
   }
 }
 
-async function sayHowToGoOn(
+async function printNextSteps(
   port: number,
   folder: string,
   environment: Readonly<Record<string, string>>,
@@ -105,20 +105,20 @@ async function sayHowToGoOn(
   const pull = (address: string) =>
     say(styleText('bold', `    podman pull --tls-verify=false ${address}/shell/git/htop`))
   if (store !== undefined) {
-    say(`Your Nix store stays for the next time; to delete it: chmod -R u+w ${store} && rm -r ${store}`)
+    say(`Your Nix store is kept for the next run; to delete it: chmod -R u+w ${store} && rm -r ${store}`)
   }
   if (values.keep) {
     const logFile = join(folder, 'log')
     const pid = startDetachedServer({ ...environment, PORT: String(port) }, logFile)
-    await answers(`http://127.0.0.1:${port}/healthz`)
+    await waitForResponse(`http://127.0.0.1:${port}/healthz`)
     say(`The server keeps running (log in ${logFile}); end it with: kill ${pid}`)
     say(`Its images are in ${folder}: remove that folder afterwards.`)
-    say('Pull by hand, any packages of the set:')
+    say('Pull any packages of the set:')
     pull(`127.0.0.1:${port}`)
   } else if (store !== undefined) {
-    say('To pull by hand, leave the server running: npm run demo -- --keep')
+    say('To pull other images, keep the server running: npm run demo -- --keep')
   } else {
-    say('To pull by hand, start a server with ./bin/nixery serve, and in another terminal:')
+    say('To pull other images, start a server with ./bin/nixery serve, and run in another terminal:')
     pull('127.0.0.1:8080')
   }
 }

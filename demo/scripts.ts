@@ -2,20 +2,20 @@ import { posix } from 'node:path'
 import { sitePackages, sitePerl } from './layout.ts'
 import { holdsFolder, type Placed, type Unit, type Units } from './units.ts'
 
-/** The interpreter that a script's first line names: `/usr/bin/env perl -w` → perl, -w. */
+/** The interpreter in a script's first line: `/usr/bin/env perl -w` → perl, -w. */
 function parseShebang(line: string): { name: string; rest: string } {
   const words = line.split(/\s+/).filter((word) => word !== '')
   if (posix.basename(words[0] ?? '') === 'env') words.shift()
   return { name: posix.basename(words[0] ?? ''), rest: words.slice(1).join(' ') }
 }
 
-/** Where the interpreter of a script is: a unit, the program in its bin/, and the arguments that follow it. */
+/** The interpreter of a script: a unit, the program in its bin/, and its arguments. */
 export type Interpreter = { unit: string; program: string; rest: string }
 
 /**
- * The interpreter of a script, if the script may refer to it. Examples and optional tools name interpreters that
- * Debian does not count as dependencies, and neither do we; except for the shell, which every Debian has.
- * `holders` says which unit has a program; `reachable` are the units that this one depends on.
+ * The interpreter of a script, if the script may refer to it. Examples and optional tools use interpreters that
+ * are not dependencies in Debian, and not here either; except for the shell, which every Debian system has.
+ * `holders` maps programs to units; `reachable` are the units that this one depends on.
  */
 export function interpreterOf(
   unit: Unit,
@@ -23,7 +23,7 @@ export function interpreterOf(
   holders: ReadonlyMap<string, string>,
   reachable: ReadonlySet<string>,
 ): Interpreter | undefined {
-  // Documents are only to be read.
+  // Documents are not executed.
   if (script.kind !== 'file' || script.shebang === undefined || script.to.startsWith('share/doc/'))
     return undefined
   const { name, rest } = parseShebang(script.shebang)
@@ -33,16 +33,16 @@ export function interpreterOf(
   return allowed ? { unit: holder, program: name, rest } : undefined
 }
 
-// Where a language looks for modules: the variable, the folders, and whether the unit is the language itself,
-// which knows its own.
+// The search paths for modules by language: the variable, the folders, and whether the unit is the language itself,
+// which finds its own modules.
 const languages: Record<string, { variable: string; folders: string[] }> = {
   perl: { variable: 'PERL5LIB', folders: [sitePerl] },
   python3: { variable: 'PYTHONPATH', folders: [sitePackages] },
 }
 
 /**
- * The wrappers of a unit's programs: those of its definition, and for scripts whose modules lie in other units one
- * that names these. Program → variable → value, with `@unit@` for store paths.
+ * The wrappers of a unit's programs: those of its definition, and one for each script with modules in other units,
+ * which names these units. Program → variable → value, with `@unit@` for store paths.
  */
 export function wrappersOf(
   unit: Unit,

@@ -3,14 +3,14 @@ import { chmod, copyFile, cp, mkdir, mkdtemp, readdir, realpath, rm } from 'node
 import { join } from 'node:path'
 import { architectures, type DebianArchitecture } from './layout.ts'
 
-/** The Debian packages with what all else is built with: a static busybox, and patchelf with its libraries. */
+/** The Debian packages of the build tools: a static busybox, and patchelf with its libraries. */
 export const seedDebs = ['busybox-static', 'patchelf', 'libc6', 'libstdc++6', 'libgcc-s1']
 
 const programs = { busybox: 'bin/busybox', patchelf: 'usr/bin/patchelf' }
 const libraries = ['libc.so.6', 'libm.so.6', 'libstdc++.so.6', 'libgcc_s.so.1']
 
 /**
- * Fills `folder` with the seed: plain files without links, named as nix/builder.sh knows them. `debs` are the paths
+ * Fills `folder` with the seed: plain files without links, with the names that nix/builder.sh expects. `debs` are the paths
  * of at least `seedDebs`; `folder` must not exist.
  */
 export async function makeSeed(

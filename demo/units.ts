@@ -5,15 +5,15 @@ import type { UnitDefinition } from './definition.ts'
 /** An archive as an input of a derivation. */
 export type Source = { file: string; sha256: string; entries: ArchiveEntry[] }
 
-/** A file or link on its way from an archive to a store path. */
+/** A file or link of an archive that belongs to a store path. */
 export type Placed = ArchiveEntry & {
-  /** Where it lies in the store path. */
+  /** The path in the store path. */
   to: string
-  /** For links: where in a store path (its own, or another's) it points to. */
+  /** The target of a link: a path in this store path or another one. */
   pointsTo: string | undefined
 }
 
-/** One store path in the making. */
+/** A store path to be built. */
 export type Unit = {
   key: string
   definition: UnitDefinition
@@ -22,15 +22,15 @@ export type Unit = {
   summary: string
   homepage: string | undefined
   sources: Source[]
-  /** What it will hold, by destination. */
+  /** Its contents, by destination. */
   placed: Map<string, Placed>
-  /** Units that Debian's Depends name. */
+  /** The units in Debian's Depends. */
   depends: string[]
 }
 
 /**
- * Decides where everything in a unit's archives goes. If several archives hold a file for the same place the first
- * one wins; a link that would replace what it points to is left out.
+ * Maps the entries of a unit's archives to destinations. If several archives have a file for the same destination, the first
+ * one wins; a link that would replace its own target is omitted.
  */
 export function placeEntries(
   sources: readonly Source[],
@@ -39,7 +39,7 @@ export function placeEntries(
 ): Map<string, Placed> {
   const placed = new Map<string, Placed>()
   const entries = sources.flatMap((source) => source.entries).filter((entry) => entry.kind !== 'directory')
-  // Files first: after flattening a link may lie where its own target lies, and must not win.
+  // Files first: after flattening, a link may have the destination of its own target, and must not win.
   for (const entry of [...entries.filter(isFile), ...entries.filter((each) => !isFile(each))]) {
     const to = destination(entry.path, definition, triplet)
     if (to === undefined || placed.has(to)) continue
@@ -54,7 +54,7 @@ export function placeEntries(
 
 const isFile = (entry: ArchiveEntry): boolean => entry.kind === 'file'
 
-/** Where a path of an archive goes in a unit; undefined if it is left out. */
+/** The destination of an archive's path in a unit; undefined if it is omitted. */
 function destination(path: string, definition: UnitDefinition, triplet: string): string | undefined {
   const to = destinationOf(path, triplet)
   if (to === undefined || to === '' || definition.without?.some((beginning) => to.startsWith(beginning)))
@@ -72,7 +72,7 @@ export function programs(unit: Unit): string[] {
   ].sort()
 }
 
-/** The program that a user means by the package's name, if that is clear. */
+/** The main program of a package, if it is unambiguous. */
 export function mainProgram(unit: Unit): string | undefined {
   const names = programs(unit)
   if (unit.definition.mainProgram !== undefined) return unit.definition.mainProgram
@@ -81,7 +81,7 @@ export function mainProgram(unit: Unit): string | undefined {
 
 export type Units = ReadonlyMap<string, Unit>
 
-/** Whether a unit has anything in a folder. */
+/** Whether a unit has entries in a folder. */
 export function holdsFolder(unit: Unit, folder: string): boolean {
   for (const path of unit.placed.keys()) if (path.startsWith(`${folder}/`)) return true
   return false
