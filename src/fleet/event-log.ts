@@ -56,7 +56,7 @@ export function openEventLog(db: Kysely<unknown>, listener: Pick<Listener, 'list
       const heard = news.promise
       after ??= await patiently(inDatabase(() => numberBefore(db, past)))
       const found = after === undefined ? undefined : await patiently(readFrom(after))
-      for (const { build, event } of found ?? []) tell(build, eventOf(event))
+      for (const { build, event } of found ?? []) if (event) tell(build, eventOf(event))
       after = found?.at(-1)?.seq ?? after
       if (found?.length !== page) await pauseUntil(heard)
     }
@@ -72,6 +72,7 @@ export function openEventLog(db: Kysely<unknown>, listener: Pick<Listener, 'list
       const found = await patiently(readFrom(after, build))
       for (const { seq, event } of found ?? []) {
         after = seq
+        if (!event) continue
         journal.add(build, eventOf(event))
         if (isLast(event)) return
       }

@@ -4,7 +4,12 @@ import type { BuildUpdate } from '../builds/builds.ts'
 /** An event and its build. */
 export type BuildNews = readonly [build: string, event: BuildUpdate]
 /** An event of the log of all builds. Later ones have higher numbers. */
-export type LoggedEvent = { readonly seq: number; readonly build: string; readonly event: BuildUpdate }
+export type LoggedEvent = {
+  readonly seq: number
+  readonly build: string
+  /** Undefined if it cannot be read. */
+  readonly event: BuildUpdate | undefined
+}
 
 // The maximum length of a line in UTF-16 units.
 const longestLine = 10_000
@@ -37,7 +42,17 @@ export async function readEvents(
     select seq, build, event from build_events
     where seq > ${after}::bigint ${build === undefined ? sql`` : sql`and build = ${build}`}
     order by seq limit ${limit}::bigint`.execute(db)
-  return rows.map((row) => ({ ...row, event: JSON.parse(row.event) as BuildUpdate }))
+  return rows.map((row) => ({ ...row, event: eventIn(row.event) }))
+}
+
+/** Events of other versions may have other types and fields, which readers ignore. */
+function eventIn(text: string): BuildUpdate | undefined {
+  try {
+    const event = JSON.parse(text) as Partial<BuildUpdate> | null
+    return typeof event?.type === 'string' ? (event as BuildUpdate) : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** The number of the last event but `count`; 0 if there are no more than that. */

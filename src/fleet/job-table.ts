@@ -96,7 +96,13 @@ export function createJobTable(db: Kysely<unknown>, maxQueue: number): JobTable 
       select id, outcome from jobs
       where key = ${key} and (state <> 'ended' or keep_until > now())
       order by asked_at desc limit 1`.execute(on)
-    return rows[0] && stateOf(rows[0])
+    const [row] = rows
+    if (!row || row.outcome === null || parseOutcome(row.outcome)) return row && stateOf(row)
+    await discard(on, row.id) // it is damaged, or of a later version
+    return undefined
+  }
+  const discard = async (on: Kysely<unknown>, id: string) => {
+    await sql`update jobs set keep_until = now() where id = ${id} and state = 'ended'`.execute(on)
   }
   const want = async (on: Kysely<unknown>, id: string, how: Want) => {
     const until = sql.ref(`${how}_until`)
@@ -198,10 +204,7 @@ export function createJobTable(db: Kysely<unknown>, maxQueue: number): JobTable 
         return found?.outcome && found
       }),
 
-    discard: (id) =>
-      inDatabase(async () => {
-        await sql`update jobs set keep_until = now() where id = ${id} and state = 'ended'`.execute(db)
-      }),
+    discard: (id) => inDatabase(() => discard(db, id)),
 
     lastAnswer: (job) =>
       inDatabase(async () => {

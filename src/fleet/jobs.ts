@@ -142,5 +142,11 @@ const jobForm = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('revision'), set: z.string().optional() }),
 ])
 
-/** Parses a job, which a front end of another version may have written. @throws if it cannot be read */
-export const parseJob = (text: string): Job => jobForm.parse(JSON.parse(text)) as Job
+/** Parses a job, which a front end of another version may have written; undefined if this version cannot read it. */
+export function parseJob(text: string): Job | undefined {
+  try {
+    return jobForm.parse(JSON.parse(text)) as Job
+  } catch {
+    return undefined
+  }
+}

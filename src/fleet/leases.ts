@@ -55,7 +55,20 @@ export type Leases = {
   forgetLines(build: string, keep: number): Promise<void>
 }
 
-type Row = { id: string; job: string; attempts: number; stopped: number; background: boolean }
+type Row = {
+  id: string
+  kind: string
+  job: string
+  attempts: number
+  stopped: number
+  background: boolean
+}
+
+const unreadable = {
+  code: 'BUILD_FAILED',
+  message: 'the request cannot be read by this worker',
+  hint: 'the operator can upgrade all workers to the version of the front ends',
+} as const
 
 /**
  * @param dbs.renewals the connection for renewing leases
@@ -84,27 +97,46 @@ export function createLeases(
       return new Map(rows.map(({ id, wanted, waiting }) => [id, { wanted, waiting }]))
     })
 
+  const take = async (kinds: readonly JobKind[], abilities: readonly string[]): Promise<Row | undefined> => {
+    const { rows } = await sql<Row>`
+      update jobs set state = 'running', owner = ${owner}, attempts = attempts + 1,
+        lease_until = now() + ${interval(length)}
+      where id = (
+        select id from jobs
+        where (state = 'queued' or (state = 'running' and lease_until < now()))
+          and kind = any(${kinds}::text[]) and string_to_array(needs, ' ') <@ ${abilities}::text[]
+          and greatest(waiting_until, expected_until, background_until) > now()
+        order by coalesce(waiting_until > now(), false) desc, coalesce(expected_until > now(), false) desc,
+          asked_at
+        limit 1 for update skip locked
+      )
+      returning id, kind, job, attempts, attempts - 1 - survived as stopped,
+        not coalesce(waiting_until > now(), false) as background`.execute(db)
+    return rows[0]
+  }
+  /** Ends a job that is damaged, or of a later version. Otherwise workers would take it again and again. */
+  const refuse = ({ id, kind }: Row) =>
+    db.transaction().execute(async (transaction) => {
+      const outcome: Outcome = { failure: unreadable }
+      await sql`
+        update jobs set state = 'ended', outcome = ${JSON.stringify(outcome)}, ended_at = now(), keep_until = now()
+        where id = ${id} and owner = ${owner} and state = 'running'`.execute(transaction)
+      const last = { type: 'failed', failure: unreadable, ms: 0 } as const
+      if (kind === 'image') await appendEvents(transaction, [[id, last]])
+      await sql`select pg_notify('nixery_ended', ${id})`.execute(transaction)
+    })
+
   return {
     claim: (kinds, abilities) =>
       inDatabase(async () => {
-        const { rows } = await sql<Row>`
-          update jobs set state = 'running', owner = ${owner}, attempts = attempts + 1,
-            lease_until = now() + ${interval(length)}
-          where id = (
-            select id from jobs
-            where (state = 'queued' or (state = 'running' and lease_until < now()))
-              and kind = any(${kinds}::text[]) and string_to_array(needs, ' ') <@ ${abilities}::text[]
-              and greatest(waiting_until, expected_until, background_until) > now()
-            order by coalesce(waiting_until > now(), false) desc, coalesce(expected_until > now(), false) desc,
-              asked_at
-            limit 1 for update skip locked
-          )
-          returning id, job, attempts, attempts - 1 - survived as stopped,
-            not coalesce(waiting_until > now(), false) as background`.execute(db)
-        const [row] = rows
-        if (!row) return undefined
-        const { id, job, attempts, stopped, background } = row
-        return { id, job: parseJob(job), attempt: attempts, stopped, background }
+        for (;;) {
+          const row = await take(kinds, abilities)
+          if (!row) return undefined
+          const { id, attempts, stopped, background } = row
+          const job = parseJob(row.job)
+          if (job) return { id, job, attempt: attempts, stopped, background }
+          await refuse(row)
+        }
       }),
 
     renew,

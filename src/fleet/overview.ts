@@ -115,9 +115,9 @@ async function jobsIn(db: Kysely<unknown>, replicas: readonly Replica[]): Promis
 function nameIn(text: string): string | undefined {
   try {
     const job = parseJob(text)
-    return 'request' in job ? `${formatImageName(job.request)}:${job.request.tag}` : undefined
+    return job && 'request' in job ? `${formatImageName(job.request)}:${job.request.tag}` : undefined
   } catch {
-    return undefined // from another version
+    return undefined // a request of another version
   }
 }
 

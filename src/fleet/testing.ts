@@ -82,8 +82,13 @@ export async function openTestFleet(
     /**
      * @param abilities systems and system features
      * @param refusal with which Nix refuses each build
+     * @param mayTake whether it may take jobs
      */
-    async worker(abilities: readonly string[] = ['x86_64-linux'], refusal?: Error): Promise<TestWorker> {
+    async worker(
+      abilities: readonly string[] = ['x86_64-linux'],
+      refusal?: Error,
+      mayTake = () => true,
+    ): Promise<TestWorker> {
       const id = randomUUID()
       const leases = createLeases({ db, renewals: renewals.db }, id, lease)
       const held: HeldLeases = new Map()
@@ -104,7 +109,7 @@ export async function openTestFleet(
         abilities,
         lease,
         most: 2,
-        mayTake: () => true,
+        mayTake,
         presence: { here: () => workers.beHere(id, abilities, facts), gone: () => workers.leave(id) },
         sweep: () => sweep(db),
         warn,

@@ -53,7 +53,15 @@ export function createWorkers(db: Kysely<unknown>, length: number): Workers {
       inDatabase(async () => {
         const { rows } = await sql<{ facts: string }>`
           select facts from workers where seen_until > now() order by id`.execute(db)
-        return rows.flatMap(({ facts }) => factsForm.safeParse(JSON.parse(facts)).data ?? [])
+        return rows.flatMap(({ facts }) => factsIn(facts) ?? [])
       }),
+  }
+}
+
+function factsIn(text: string): WorkerFacts | undefined {
+  try {
+    return factsForm.safeParse(JSON.parse(text)).data
+  } catch {
+    return undefined
   }
 }

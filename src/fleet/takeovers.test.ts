@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { sql } from 'kysely'
+import { readConfig } from '../config.ts'
+import { hasCode } from '../errors.ts'
+import { parseImageReference } from '../image/name.ts'
+import { noPostgres, startPostgres, type TestPostgres } from '../postgres/testing.ts'
+import { createLeases } from './leases.ts'
+import { until } from '../../test/support/until.ts'
+import { openTestFleet } from './testing.ts'
+import { periods } from './times.ts'
+import { createFence, type HeldLeases } from './worker-loop.ts'
+
+const hour = 3_600_000
+const options = { requestId: 'test' }
+const systems = ['x86_64-linux']
+const request = parseImageReference('a')
+const image = (name: string) => ({ kind: 'image', request: parseImageReference(name), world: 'w' }) as const
+
+describe('builds of several workers', { skip: noPostgres, timeout: 60_000 }, () => {
+  let server: TestPostgres
+  before(async () => {
+    server = await startPostgres()
+  })
+  after(() => server.dispose())
+
+  it('are not waited for while another worker takes them', async () => {
+    const fleet = await openTestFleet(await server.database(), { warn: assert.fail })
+    const leases = createLeases(fleet, 'one', hour)
+    const first = await fleet.table.submit(image('a'), 'waiting', options)
+    const second = await fleet.table.submit(image('b'), 'waiting', options)
+    await fleet.db.transaction().execute(async (other) => {
+      await sql`select from jobs where id = ${first.id} for update`.execute(other)
+      assert.equal((await leases.claim(['image'], systems))?.id, second.id)
+      assert.equal(await leases.claim(['image'], systems), undefined)
+    })
+    await fleet.close()
+  })
+
+  it('are given back by a worker that stops, before it has stopped', async () => {
+    const fleet = await openTestFleet(await server.database(), { warn: assert.fail, lease: hour })
+    const front = await fleet.front()
+    const { fake, held, loop } = await fleet.worker()
+    const { id: waiting } = await front.submit(request, options)
+    front.result(waiting).catch(() => {})
+    await fake.began
+    const [id] = held.keys()
+    await loop.close()
+    const other = await createLeases(fleet, 'other', hour).claim(['image'], systems)
+    assert.deepEqual([other?.id, other?.attempt], [id, 1])
+    await fleet.close()
+  })
+
+  it('are not taken by a worker that may take none', async () => {
+    const fleet = await openTestFleet(await server.database(), { warn: assert.fail })
+    let asked = 0
+    const mayTake = () => {
+      asked += 1
+      return false
+    }
+    const differing = await fleet.worker(systems, undefined, mayTake)
+    const front = await fleet.front()
+    const { id } = await front.submit(request, options)
+    front.result(id).catch(() => {})
+    const asksBefore = asked
+    await until(() => asked > asksBefore + 1, 'it has looked for jobs')
+    assert.equal(differing.held.size, 0)
+    await (
+      await fleet.worker()
+    ).fake.began
+    await fleet.close()
+  })
+
+  it('stay wanted as long as somebody waits', async () => {
+    const fleet = await openTestFleet(await server.database(), { warn: assert.fail })
+    const front = await fleet.front()
+    const { fake, held } = await fleet.worker()
+    const { id } = await front.submit(request, options)
+    front.result(id).catch(() => {})
+    await fake.began
+    const [job] = held.keys()
+    const wantedUntil = async () => {
+      const { rows } = await sql<{ at: number }>`
+        select extract(epoch from waiting_until)::float8 as at from jobs where id = ${job}`.execute(fleet.db)
+      return rows[0]?.at ?? 0
+    }
+    const first = await wantedUntil()
+    await until(async () => (await wantedUntil()) > first + 1, 'it is renewed')
+    await fleet.close()
+  })
+
+  it('are recorded only by the worker that has the lease', async () => {
+    const fleet = await openTestFleet(await server.database(), { warn: assert.fail })
+    const one = createLeases(fleet, 'one', hour)
+    const { id } = await fleet.table.submit(image('a'), 'waiting', options)
+    const lease = await one.claim(['image'], systems)
+    assert.ok(lease)
+    const stop = new AbortController()
+    const mine = { lease, stop, told: { signal: stop.signal }, unwanted: 0, renewedAt: performance.now() }
+    const held: HeldLeases = new Map([[id, mine]])
+    const warnings: string[] = []
+    const fence = createFence(held, one, (line) => warnings.push(line))
+    await fence(id)
+    await assert.rejects(fence('another build'), (error) => hasCode(error, 'CANCELLED'))
+
+    await sql`update jobs set lease_until = now() - interval '1 second'`.execute(fleet.db)
+    assert.ok(await createLeases(fleet, 'two', hour).claim(['image'], systems))
+    assert.deepEqual([warnings.length, stop.signal.aborted], [0, false])
+    await assert.rejects(fence(id), (error) => hasCode(error, 'CANCELLED'))
+    assert.deepEqual([held.size, stop.signal.aborted], [0, true])
+    assert.match(warnings[0] ?? '', /^the lease of job .* is lost/)
+    await fleet.close()
+  })
+
+  it('of a dead worker are taken over within 15 seconds by default', () => {
+    const { NIXERY_LEASE: lease } = readConfig({ HOME: '/root' })
+    assert.ok(lease * 1000 + periods.poll <= 15_000)
+  })
+})
