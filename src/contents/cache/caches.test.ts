@@ -12,6 +12,7 @@ import { parseCacheAddress } from './address.ts'
 import { openCache } from './cache.ts'
 import { avoided, createCaches, type CachesOptions, type InCache } from './caches.ts'
 import { download } from './download.ts'
+import { parseNarinfo } from './narinfo.ts'
 import { createSigner, narOf, pathOf, sri } from './testing.ts'
 import { BadPath } from './trouble.ts'
 import { walkCaches } from './walk.ts'
@@ -149,7 +150,7 @@ describe('binary caches', () => {
     assert.match(reasonsOf(await all.lookUp(a)), /returned invalid data/)
   })
 
-  it('get no more concurrent requests than the limit of connections', async () => {
+  it('get no more concurrent requests than the limit of connections, for narinfos and NARs', async () => {
     const { promise, resolve } = Promise.withResolvers<void>()
     let [now, most] = [0, 0]
     const server = await openServer(async (path) => {
@@ -164,14 +165,16 @@ describe('binary caches', () => {
     servers.push(server)
     const address = parseCacheAddress(server.url) ?? assert.fail()
     const options = { client, lifetimes, connections: 3, stall: 5000, login: () => undefined }
-    const caches = createCaches([openCache(address, options)], {
-      keys: signer.keys,
-      requireSignatures: true,
-      lifetimes,
-    })
+    const cache = openCache(address, options)
+    const caches = createCaches([cache], { keys: signer.keys, requireSignatures: true, lifetimes })
     const given = { avoid: new Set<string>(), onTrouble: () => assert.fail() }
     const paths = Array.from({ length: 12 }, (_, index) => pathOf(`path-${index}`))
-    await Promise.all(paths.map((path) => caches.lookUp(path, given)))
+    const narinfo = parseNarinfo(signer.narinfo(a, nar))
+    assert.ok('url' in narinfo)
+    const reading = () => cache.reading(narinfo, {}, (bytes) => Array.fromAsync(bytes))
+    await Promise.all(
+      paths.flatMap((path) => [caches.lookUp(path, given), assert.rejects(reading(), /does not exist/)]),
+    )
     assert.equal(most, 3)
   })
 
@@ -224,23 +227,35 @@ describe('a download', () => {
   })
 
   const zeros = gzipSync(Buffer.alloc(5_000_000))
-  const bad: [what: string, reply: Reply, options: Parameters<typeof signer.narinfo>[2]][] = [
-    ['is not there', { status: 404 }, {}],
-    ['is another file', { body: Buffer.from(nar).fill('z', 100, 110) }, {}],
-    ['is longer than declared', { body: Buffer.concat([nar, nar]) }, {}],
-    ['is shorter than declared', { body: nar.subarray(0, 90) }, {}],
-    ['is a page', { body: '<html></html>' }, {}],
-    ['is no gzip', { body: nar }, { compression: 'gzip' }],
-    ['expands to far more', { body: zeros }, { compression: 'gzip', file: zeros }],
-    ['expands to far more, of undeclared size', { body: zeros }, { compression: 'gzip', fileFacts: false }],
-    ['is far longer, of undeclared size', { body: Buffer.alloc(5_000_000) }, { fileFacts: false }],
-    ['is elsewhere, in a file', { body: nar }, { url: 'file:///etc/passwd' }],
+  const bad: [what: string, reply: Reply, options: Parameters<typeof signer.narinfo>[2], reason: RegExp][] = [
+    ['is not there', { status: 404 }, {}, /does not exist/],
+    ['is another file', { body: Buffer.from(nar).fill('z', 100, 110) }, {}, /hash of the file/],
+    ['is longer than declared', { body: Buffer.concat([nar, nar]) }, {}, /file is larger/],
+    ['is shorter than declared', { body: nar.subarray(0, 90) }, {}, /file is smaller/],
+    ['is a page', { body: '<html></html>' }, {}, /file is smaller/],
+    ['is no gzip', { body: nar }, { compression: 'gzip' }, /header/],
+    ['expands to far more', { body: zeros }, { compression: 'gzip', file: zeros }, /NAR is larger/],
+    [
+      'expands to far more, of undeclared size',
+      { body: zeros },
+      { compression: 'gzip', fileFacts: false },
+      /NAR is larger/,
+    ],
+    ['is far longer, of undeclared size', { body: Buffer.alloc(5e6) }, { fileFacts: false }, /is larger/],
+    [
+      'is kept compressed, and far longer, of undeclared size',
+      { body: Buffer.alloc(5e6) },
+      { compression: 'xz', fileFacts: false },
+      /file is larger/,
+    ],
+    ['is elsewhere, in a file', { body: nar }, { url: 'file:///etc/passwd' }, /not allowed/],
   ]
-  for (const [what, reply, options] of bad) {
+  for (const [what, reply, options, reason] of bad) {
     it(`fails, and leaves nothing, when it ${what}`, async () => {
       await assert.rejects(downloaded(reply, options), (error) => {
         assert.ok(error instanceof BadPath)
         assert.equal(error.storePath, a)
+        assert.match(error.message, reason)
         return true
       })
     })

@@ -23,6 +23,14 @@ const compress: Readonly<Record<NarCompression, (bytes: Buffer) => Buffer>> = {
   br: (bytes) => brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } }),
 }
 
+/** A zstd frame that needs a window of 2^n bytes (RFC 8878 §3.1.1), which contains `text` in one block. */
+const withWindow = (log: number): Buffer => {
+  const block = text.subarray(0, 1000)
+  const header = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, (log - 10) << 3, 0, 0, 0])
+  header.writeUIntLE((block.length << 3) | 1, 6, 3)
+  return Buffer.concat([header, block])
+}
+
 /** Expands data in chunks of a given size. */
 async function expanded(compression: NarCompression, bytes: Buffer, size: number): Promise<Buffer> {
   const parts: Buffer[] = []
@@ -54,6 +62,11 @@ describe('a file of a cache', () => {
       await assert.rejects(expanded(compression, bytes.subarray(0, 60_000), 10_000))
     })
   }
+
+  it('compressed by zstd is refused if it needs a window of more than 128 MiB', async () => {
+    assert.ok((await expanded('zstd', withWindow(27), 100)).equals(text.subarray(0, 1000)))
+    for (const log of [28, 31, 41]) await assert.rejects(expanded('zstd', withWindow(log), 100))
+  })
 
   it('of many zstd frames is expanded, however they are split', async () => {
     const parts = fc.array(fc.nat(5000), { minLength: 1, maxLength: 6 })
@@ -119,6 +132,10 @@ for (const [name, openLibrary, compressed] of [
       )
     })
 
+    it('refuses bytes after the end', () => {
+      assert.throws(() => read(Buffer.concat([compressed(text), Buffer.from('rest of it')]), 1000))
+    })
+
     it('can be closed at any time, and frees its memory', () => {
       const bytes = compressed(text)
       const usual = process.memoryUsage.rss()
@@ -132,3 +149,20 @@ for (const [name, openLibrary, compressed] of [
       assert.ok(process.memoryUsage.rss() - usual < 150e6)
     })
   })
+
+describe('libzstd', () => {
+  it('refuses frames that need a window of more than 128 MiB', async () => {
+    const open = await openLibzstd()
+    const read = (bytes: Buffer): Buffer => {
+      const file = open(reader(bytes))
+      try {
+        const into = Buffer.alloc(2000)
+        return into.subarray(0, file.read(into))
+      } finally {
+        file.close()
+      }
+    }
+    assert.ok(read(withWindow(27)).equals(text.subarray(0, 1000)))
+    for (const log of [28, 31, 41]) assert.throws(() => read(withWindow(log)), /libzstd says/)
+  })
+})

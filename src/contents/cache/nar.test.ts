@@ -70,33 +70,48 @@ describe('a NAR', () => {
   }
   const paddedWrong = narOf(file('x'))
   paddedWrong[paddedWrong.lastIndexOf('x') + 1] = 1
-  const refused: [what: string, nar: Buffer][] = [
-    ['nothing at all', Buffer.alloc(0)],
-    ['another format', narOf(file()).fill('2', 20, 21)],
-    ['names out of order', folder(entry('b'), entry('a'))],
-    ['a name twice', folder(entry('a'), entry('a'))],
-    ['an empty name', folder(entry(''))],
-    ['the name .', folder(entry('.'))],
-    ['the name ..', folder(entry('..'))],
-    ['a name with a slash', folder(entry('a/b'))],
-    ['a name with a NUL', folder(entry('a\0'))],
-    ['a name that is too long', folder(entry('a'.repeat(256)))],
-    ['an empty link', nar(strings('(', 'type', 'symlink', 'target', '', ')'))],
-    ['a link with a NUL', nar(strings('(', 'type', 'symlink', 'target', 'a\0b', ')'))],
-    ['a link that is too long', nar(strings('(', 'type', 'symlink', 'target', 'a'.repeat(4096), ')'))],
-    ['a file without contents', nar(strings('(', 'type', 'regular', ')'))],
-    ['an unknown type', nar(strings('(', 'type', 'device', ')'))],
-    ['an unknown word', folder(strings('thing'))],
-    ['folders that are too deep', narOf(nested(64))],
-    ['padding that is not zero', paddedWrong],
-    ['bytes after its end', Buffer.concat([narOf(file('x')), Buffer.alloc(8)])],
-    ['an excessive length', nar(strings('(', 'type', 'regular', 'contents'), long(2n ** 53n))],
-    ['a negative length', nar(strings('(', 'type', 'regular', 'contents'), long(2n ** 64n - 1n))],
-    ['a sparse file', nar(strings('(', 'type', 'regular', 'contents'), long(2n ** 50n))],
-    ['an executable marker with a text', nar(strings('(', 'type', 'regular', 'executable', 'x'))],
+  const refused: [what: string, nar: Buffer, reason: RegExp][] = [
+    ['nothing at all', Buffer.alloc(0), /ends too early/],
+    ['another format', narOf(file()).fill('2', 20, 21), /lacks "nix-archive-1"/],
+    ['names out of order', folder(entry('b'), entry('a')), /out of order/],
+    ['a name twice', folder(entry('a'), entry('a')), /out of order/],
+    ['an empty name', folder(entry('')), /invalid name/],
+    ['the name .', folder(entry('.')), /invalid name/],
+    ['the name ..', folder(entry('..')), /invalid name/],
+    ['a name with a slash', folder(entry('a/b')), /invalid name/],
+    ['a name with a NUL', folder(entry('a\0')), /invalid name/],
+    ['a name that is too long', folder(entry('a'.repeat(256))), /too long/],
+    ['an empty link', nar(strings('(', 'type', 'symlink', 'target', '', ')')), /invalid link/],
+    ['a link with a NUL', nar(strings('(', 'type', 'symlink', 'target', 'a\0b', ')')), /invalid link/],
+    ['a link that is too long', narOf(link('a'.repeat(4096))), /too long/],
+    ['a file without contents', nar(strings('(', 'type', 'regular', ')')), /no contents/],
+    ['an unknown type', nar(strings('(', 'type', 'device', ')')), /unknown type/],
+    ['an unknown word', folder(strings('thing')), /unknown word/],
+    ['a word that is too long', folder(strings('x'.repeat(33))), /too long/],
+    ['folders that are too deep', narOf(nested(64)), /more than 64 deep/],
+    ['padding that is not zero', paddedWrong, /padding/],
+    ['bytes after its end', Buffer.concat([narOf(file('x')), Buffer.alloc(8)]), /after its end/],
+    ['an excessive length', nar(strings('(', 'type', 'regular', 'contents'), long(2n ** 53n)), /excessive/],
+    [
+      'a negative length',
+      nar(strings('(', 'type', 'regular', 'contents'), long(2n ** 64n - 1n)),
+      /excessive/,
+    ],
+    ['a sparse file', nar(strings('(', 'type', 'regular', 'contents'), long(2n ** 50n)), /too early/],
+    ['an executable marker with a text', nar(strings('(', 'type', 'regular', 'executable', 'x')), /lacks ""/],
   ]
-  for (const [what, bytes] of refused)
-    it(`with ${what} is refused`, () => assert.throws(() => read(bytes), /NAR/))
+  for (const [what, bytes, reason] of refused)
+    it(`with ${what} is refused`, () => assert.throws(() => read(bytes), reason))
+
+  it('with bytes after its end is refused, even if they arrive later', () => {
+    const one = narOf(file('x'))
+    const later = Buffer.concat([one, Buffer.alloc(8)])
+    assert.throws(() => tarOf(entriesOf(later, path, one.length)), /after its end/)
+  })
+
+  it('with the longest link and the deepest folders is read', () => {
+    for (const any of [link('a'.repeat(4095)), nested(63)]) assert.ok(read(narOf(any)).length > 0)
+  })
 
   it('with too many names is refused before the rest of it is read', () => {
     const names = Array.from({ length: 100 }, (_, index) => entry(`n${String(index).padStart(3, '0')}`))
@@ -113,12 +128,12 @@ describe('a NAR', () => {
   it('with another size or hash is refused', () => {
     const bytes = narOf(big)
     const facts = { storePath: path, narHash: sri(bytes), narSize: bytes.length }
-    for (const wrong of [
-      { narSize: bytes.length - 1 },
-      { narSize: bytes.length + 1 },
-      { narHash: sri(start) },
-    ]) {
-      assert.throws(() => tarOf(narEntries(reader(bytes), { ...facts, ...wrong })), /NAR/)
+    for (const [wrong, reason] of [
+      [{ narSize: bytes.length - 1 }, /is larger/],
+      [{ narSize: bytes.length + 1 }, /is smaller/],
+      [{ narHash: sri(start) }, /the hash/],
+    ] as const) {
+      assert.throws(() => tarOf(narEntries(reader(bytes), { ...facts, ...wrong })), reason)
     }
   })
 

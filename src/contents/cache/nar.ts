@@ -174,7 +174,7 @@ function openInput(source: Pick<FileReader, 'read'>, narSize: number): Input {
   const number = (): number => {
     const at = next(8)
     const high = buffer.readUInt32LE(at + 4)
-    if (high >= 2 ** 21) throw new Error('a NAR has an excessive length sizes')
+    if (high >= 2 ** 21) throw new Error('a NAR has an excessive length')
     return high * 2 ** 32 + buffer.readUInt32LE(at)
   }
   const skipPadding = (size: number): void => {

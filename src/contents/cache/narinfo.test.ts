@@ -55,6 +55,16 @@ describe('parseNarinfo', () => {
     assert.deepEqual(parsed(twice).references, [pathOf('a'), pathOf('b')].sort())
   })
 
+  const namesOf = (count: number) =>
+    Array.from({ length: count }, (_, index) => `${String(index).padStart(32, '0')}-x`).join(' ')
+
+  it('reads as many references and signatures as a cache may have, and ignores others', () => {
+    assert.equal(parsed(withLine('References', namesOf(10_000))).references.length, 10_000)
+    const [sig, short] = [64, 63].map((size) => `Sig: a:${Buffer.alloc(size).toString('base64')}\n`)
+    assert.equal(parsed(`${whole}${short}${sig}`).signatures.length, 1)
+    assert.equal(parsed(whole + (sig ?? '').repeat(100)).signatures.length, 32)
+  })
+
   const hash = 'sha256:0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73'
   const bad: [what: string, text: string][] = [
     ['a page', '<html>\n<body>not found</body>\n</html>\n'],
@@ -75,6 +85,9 @@ describe('parseNarinfo', () => {
     ['references twice', `${whole}References: \n`],
     ['a size twice', `${whole}NarSize: 100\n`],
     ['an address with a blank', withLine('URL', 'nar/a b')],
+    ['an address that is too long', withLine('URL', 'a'.repeat(4097))],
+    ['too many references', withLine('References', namesOf(10_001))],
+    ['more than a mebibyte', withLine('Unknown', 'x'.repeat(1024 * 1024))],
   ]
   for (const [what, text] of bad) {
     it(`refuses ${what}`, () => assert.ok('invalid' in parseNarinfo(text)))
