@@ -1,9 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after, afterEach, describe, it } from 'node:test'
-import { gzipSync } from 'node:zlib'
 import type { StorePath } from '../../image/store-path.ts'
 import { dir, file } from '../../layers/testing.ts'
 import { createHttpClient } from '../../net/http-client.ts'
@@ -11,10 +7,8 @@ import { openServer, type Reply, type TestServer } from '../../popcount/testing.
 import { parseCacheAddress } from './address.ts'
 import { openCache } from './cache.ts'
 import { avoided, createCaches, type CachesOptions, type InCache } from './caches.ts'
-import { download } from './download.ts'
 import { parseNarinfo } from './narinfo.ts'
-import { createSigner, narOf, pathOf, sri } from './testing.ts'
-import { BadPath } from './trouble.ts'
+import { createSigner, narOf, pathOf } from './testing.ts'
 import { walkCaches } from './walk.ts'
 
 const signer = createSigner('good-1')
@@ -192,72 +186,4 @@ describe('binary caches', () => {
     assert.ok('reasons' in lacking)
     assert.equal(lacking.storePath, b)
   })
-})
-
-describe('a download', () => {
-  const spool = mkdtempSync(join(tmpdir(), 'nixery-download-'))
-  afterEach(() => assert.deepEqual(readdirSync(spool), []))
-
-  /** Downloads a cache's file for a path. */
-  async function downloaded(reply: Reply, options: Parameters<typeof signer.narinfo>[2]): Promise<Buffer> {
-    const narinfo = { body: signer.narinfo(a, nar, options) }
-    const all = await open([{ ...info, [fileOf(a)]: narinfo, '/nar/x.nar': reply }])
-    const found = await all.lookUp(a)
-    assert.ok('cache' in found, JSON.stringify(found))
-    const target = join(spool, 'nar')
-    const source = await download(found, target, { inThreads: new Set(['xz']), onBytes() {} })
-    assert.deepEqual(source, {
-      storePath: a,
-      file: target,
-      compression: 'none',
-      narHash: sri(nar),
-      narSize: nar.length,
-      cache: all.nameOf(0),
-    })
-    const bytes = readFileSync(target)
-    rmSync(target)
-    return bytes
-  }
-
-  it('returns the NAR', async () => {
-    assert.ok((await downloaded({ body: nar }, {})).equals(nar))
-    assert.ok((await downloaded({ body: nar }, { fileFacts: false })).equals(nar))
-    const zipped = gzipSync(nar)
-    assert.ok((await downloaded({ body: zipped }, { compression: 'gzip', file: zipped })).equals(nar))
-  })
-
-  const zeros = gzipSync(Buffer.alloc(5_000_000))
-  const bad: [what: string, reply: Reply, options: Parameters<typeof signer.narinfo>[2], reason: RegExp][] = [
-    ['is not there', { status: 404 }, {}, /does not exist/],
-    ['is another file', { body: Buffer.from(nar).fill('z', 100, 110) }, {}, /hash of the file/],
-    ['is longer than declared', { body: Buffer.concat([nar, nar]) }, {}, /file is larger/],
-    ['is shorter than declared', { body: nar.subarray(0, 90) }, {}, /file is smaller/],
-    ['is a page', { body: '<html></html>' }, {}, /file is smaller/],
-    ['is no gzip', { body: nar }, { compression: 'gzip' }, /header/],
-    ['expands to far more', { body: zeros }, { compression: 'gzip', file: zeros }, /NAR is larger/],
-    [
-      'expands to far more, of undeclared size',
-      { body: zeros },
-      { compression: 'gzip', fileFacts: false },
-      /NAR is larger/,
-    ],
-    ['is far longer, of undeclared size', { body: Buffer.alloc(5e6) }, { fileFacts: false }, /is larger/],
-    [
-      'is kept compressed, and far longer, of undeclared size',
-      { body: Buffer.alloc(5e6) },
-      { compression: 'xz', fileFacts: false },
-      /file is larger/,
-    ],
-    ['is elsewhere, in a file', { body: nar }, { url: 'file:///etc/passwd' }, /not allowed/],
-  ]
-  for (const [what, reply, options, reason] of bad) {
-    it(`fails, and leaves nothing, when it ${what}`, async () => {
-      await assert.rejects(downloaded(reply, options), (error) => {
-        assert.ok(error instanceof BadPath)
-        assert.equal(error.storePath, a)
-        assert.match(error.message, reason)
-        return true
-      })
-    })
-  }
 })

@@ -188,14 +188,14 @@ describe('a hostile binary cache', () => {
     const references = Array.from({ length: 10_000 }, (_, index) => pathOf(String(index)))
     const connections = createLimiter(25)
     let [lookUps, narinfos, most] = [0, 0, 0]
-    const lookUp = async (_: StorePath, options: LookUpOptions) => {
+    const lookUp = async (_: StorePath, demand: LookUpOptions) => {
       lookUps += 1
       most = Math.max(most, lookUps)
       try {
         return await connections.run(async () => {
           narinfos += 1
           return { ...found, narinfo: { ...found.narinfo, references } }
-        }, options)
+        }, demand)
       } finally {
         lookUps -= 1
       }

@@ -3,47 +3,18 @@ import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, afterEach, before, describe, it } from 'node:test'
+import { after, before, describe, it } from 'node:test'
 import { pathToFileURL } from 'node:url'
-import { createServer, type IncomingHttpHeaders } from 'node:http'
+import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { createHttpClient } from '../../net/http-client.ts'
-import { openServer, type Reply, type TestServer } from '../../popcount/testing.ts'
-import { fileTransport, httpTransport, type HttpOptions, type Transport } from './transport.ts'
+import { Readable } from 'node:stream'
+import { openServer } from '../../popcount/testing.ts'
+import { meaningOf } from './request.ts'
+import { testTransports, textOf, trouble } from './transport-testing.ts'
+import { fileTransport, httpTransport, type Transport } from './transport.ts'
 import { CacheTrouble } from './trouble.ts'
 
-const client = createHttpClient()
-after(() => client.close())
-
-let server: TestServer | undefined
-const servers: TestServer[] = []
-afterEach(async () => {
-  await Promise.all(servers.splice(0).map((one) => one.close()))
-})
-
-async function serve(
-  answer: (path: string, nth: number, headers: IncomingHttpHeaders) => Reply | Promise<Reply>,
-  options: Partial<HttpOptions> = {},
-): Promise<Transport & { url(path?: string): URL }> {
-  const opened = await openServer(answer)
-  server = opened
-  servers.push(opened)
-  const transport = httpTransport({
-    client,
-    stall: 5000,
-    firstDelay: 1,
-    authorization: () => undefined,
-    ...options,
-  })
-  return { ...transport, url: (path = '/x') => new URL(path, opened.url) }
-}
-const textOf = async (bytes: AsyncIterable<Uint8Array>): Promise<string> => {
-  const parts: Uint8Array[] = []
-  for await (const part of bytes) parts.push(part)
-  return Buffer.concat(parts).toString()
-}
-const trouble = (pattern: RegExp) => (error: unknown) =>
-  error instanceof CacheTrouble && pattern.test(error.message)
+const { client, servers, serve, requests } = testTransports()
 const body = '0123456789'.repeat(10_000)
 
 describe('a small file over HTTP', () => {
@@ -62,15 +33,24 @@ describe('a small file over HTTP', () => {
     })
     for (const status of passing)
       assert.equal((await http.small(http.url(`/${status}`), 100, undefined))?.toString(), 'there')
-    for (const status of [400, 401, 501, 505]) {
+    for (const status of [400, 401, 501, 505, 511]) {
       await assert.rejects(
         http.small(http.url(`/${status}`), 100, undefined),
         trouble(new RegExp(String(status))),
       )
-      assert.equal(server?.requests.filter((path) => path === `/${status}`).length, 1)
+      assert.equal(requests().filter((path) => path === `/${status}`).length, 1)
     }
     await assert.rejects(http.small(http.url('/504'), 100, undefined), trouble(/504/))
-    assert.equal(server?.requests.filter((path) => path === '/504').length, 5)
+    assert.equal(requests().filter((path) => path === '/504').length, 5)
+  })
+
+  it('is requested again when the server asks, but after ten seconds at the latest', () => {
+    const waits = { '3': 3000, '3600': 10_000, '-5': 0, soon: 0, 'Fri, 31 Dec 2100 00:00:00 GMT': 10_000 }
+    for (const [value, wait] of Object.entries(waits)) {
+      const meaning = meaningOf({ status: 503, headers: { 'retry-after': value } })
+      assert.ok(meaning instanceof CacheTrouble)
+      assert.equal(meaning.retryAfter, wait, value)
+    }
   })
 
   it('is refused when it is too large', async () => {
@@ -81,7 +61,7 @@ describe('a small file over HTTP', () => {
   it('is aborted when nothing arrives, and when it is no longer needed', async () => {
     const http = await serve(() => new Promise(() => {}), { stall: 500 })
     await assert.rejects(http.small(http.url(), 100, undefined), trouble(/no data for/))
-    assert.equal(server?.requests.length, 2)
+    assert.equal(requests().length, 2)
     const leaving = new AbortController()
     const patient = httpTransport({ client, stall: 60_000, authorization: () => undefined })
     const asking = patient.small(http.url('/y'), 100, leaving.signal)
@@ -134,6 +114,27 @@ describe('a redirect', () => {
     assert.deepEqual(seen, ['Basic secret', undefined, 'Basic secret', undefined])
   })
 
+  it('is followed ten times', async () => {
+    const http = await serve((path) => {
+      const left = Number(path.slice(1))
+      return left === 0 ? { body: 'there' } : { status: 302, headers: { Location: `/${left - 1}` } }
+    })
+    assert.equal((await http.small(http.url('/10'), 100, undefined))?.toString(), 'there')
+    await assert.rejects(http.small(http.url('/11'), 100, undefined), trouble(/more than 10 times/))
+  })
+
+  it('from https to http is refused', async () => {
+    const open = async () => ({
+      status: 302,
+      headers: { location: 'http://a.invalid/y' },
+      body: Readable.from([]),
+      discard: async () => {},
+    })
+    const secure = httpTransport({ client: { open }, stall: 5000, authorization: () => undefined })
+    const asking = secure.small(new URL('https://a.invalid/x'), 100, undefined)
+    await assert.rejects(asking, trouble(/a URL that is not allowed/))
+  })
+
   for (const [what, location] of [
     ['in a circle', '/x'],
     ['to a file', 'file:///etc/passwd'],
@@ -142,53 +143,9 @@ describe('a redirect', () => {
     it(`${what} is refused`, async () => {
       const http = await serve(() => ({ status: 302, headers: { Location: location } }))
       await assert.rejects(http.small(http.url(), 100, undefined), trouble(/redirects/))
-      assert.ok((server?.requests.length ?? 0) <= 11)
+      assert.ok(requests().length <= 11)
     })
   }
-})
-
-describe('a large file over HTTP', () => {
-  const part = (headers: IncomingHttpHeaders): Reply => {
-    const start = Number(/^bytes=(\d+)-$/.exec(headers.range ?? '')?.[1] ?? NaN)
-    const range = { 'Content-Range': `bytes ${start}-${body.length - 1}/${body.length}` }
-    return { status: 206, headers: range, body: body.slice(start) }
-  }
-
-  it('resumes where the connection broke', async () => {
-    const asked: (string | undefined)[] = []
-    const resumable = { 'Accept-Ranges': 'bytes', ETag: '"1"' }
-    const http = await serve((_path, nth, headers) => {
-      asked.push(headers.range)
-      if (nth === 1) return { body, headers: resumable, cut: true }
-      assert.equal(headers['if-range'], '"1"')
-      return { ...part(headers), cut: nth < 4 }
-    })
-    assert.equal(await textOf(http.bytes(http.url(), undefined)), body)
-    assert.equal(asked.length, 4)
-    assert.deepEqual(
-      asked.map((range) => range === undefined),
-      [true, false, false, false],
-    )
-  })
-
-  it('is downloaded from the start if ranges are not supported', async () => {
-    const http = await serve((_path, nth) => ({ body, cut: nth < 3 }))
-    assert.equal(await textOf(http.bytes(http.url(), undefined)), body)
-    const liar = await serve((_path, nth) => ({
-      body,
-      headers: { 'Accept-Ranges': 'bytes' },
-      cut: nth < 3, // and all of it again, although a part was requested
-    }))
-    assert.equal(await textOf(liar.bytes(liar.url(), undefined)), body)
-  })
-
-  it('is aborted eventually', async () => {
-    const http = await serve(() => ({ body, cut: true }))
-    await assert.rejects(textOf(http.bytes(http.url(), undefined)), CacheTrouble)
-    const gone = await serve(() => ({ status: 404 }))
-    await assert.rejects(textOf(gone.bytes(gone.url(), undefined)), trouble(/does not exist/))
-    assert.equal(server?.requests.length, 1)
-  })
 })
 
 describe('a cache in a folder', () => {
