@@ -166,7 +166,9 @@ may = ["list"]
   it('leads to the page of an image with its tags, layers, packages and configuration', async () => {
     assert.equal((await get('/v2/hello/manifests/latest')).status, 200)
     const image = () => get('/images/hello', bob)
-    await until(async () => (await image()).ok, 'the pull is in the catalog')
+    // What an image consists of is recorded after it is served, and what was read before that is shown for five seconds.
+    const isComplete = async () => /<span class="package">hello</.test(await (await image()).text())
+    await until(isComplete, 'the page has the packages')
     const page = await (await image()).text()
     assert.match(page, /<svg[^>]*class="treemap"/s)
     assert.match(page, /<span class="package">hello<\/span>.*1\.2\.3.*MIT/s)
